@@ -1,0 +1,2 @@
+//! The `neurax` command.
+fn main() {}

@@ -1,0 +1,126 @@
+//! A user's function with a derivative of its own: what `custom_jvp` and `custom_vjp` record.
+
+use super::{Composite, Named};
+use crate::graph::attr::attrs;
+use crate::op::{Axis, Batched, Bound, Linear, Sample, Tangent, rules::*};
+use crate::{Builder, Error, Graph, Result, Type, Value, Values, transform};
+use std::sync::Arc;
+
+attrs! {
+    /// Operands `(captures.., xs..)`: a function with its derivative given as a graph. There is no closure in it, so it prints,
+    /// hashes and can be sent.
+    pub struct Function = "function" {
+        /// The name, for readers.
+        callee: Arc<str>,
+        /// How many leading operands are captured values: they have no derivative.
+        captures: usize,
+        /// The value: `(captures.., xs..) -> ys..`
+        body: Arc<Graph>,
+        /// Forward rule: `(captures.., xs.., tangents of the differentiable xs..) -> (ys.., tangents of the differentiable ys..)`
+        jvp: Option<Arc<Graph>>,
+        /// First half of a reverse rule: `(captures.., xs..) -> (ys.., residuals..)`
+        forward: Option<Arc<Graph>>,
+        /// Second half: `(residuals.., cotangents of the differentiable ys..) -> cotangents of the differentiable xs..`
+        backward: Option<Arc<Graph>>,
+    }
+}
+
+fn differentiable(types: &[Type]) -> impl Iterator<Item = usize> + '_ {
+    (0..types.len()).filter(|&i| types[i].dtype.is_differentiable())
+}
+
+impl Function {
+    pub(super) fn graphs(&self) -> Vec<Arc<Graph>> {
+        let rules = [&self.jvp, &self.forward, &self.backward];
+        std::iter::once(self.body.clone()).chain(rules.into_iter().flatten().cloned()).collect()
+    }
+
+    pub(super) fn map_graphs(&self, f: &mut dyn FnMut(&Graph) -> Result<Graph>) -> Result<Function> {
+        let mut each = |g: &Option<Arc<Graph>>| g.as_ref().map(|g| f(g).map(Arc::new)).transpose();
+        let (jvp, forward, backward) = (each(&self.jvp)?, each(&self.forward)?, each(&self.backward)?);
+        Ok(Function { body: Arc::new(f(&self.body)?), jvp, forward, backward, callee: self.callee.clone(), captures: self.captures })
+    }
+
+    pub(super) fn jvp(&self, b: &mut Builder, xs: &[Value], dxs: &[Tangent], for_reverse: bool) -> Result<(Values, Vec<Tangent>)> {
+        if dxs[..self.captures].iter().any(Option::is_some) {
+            let why = "it captures a value that is being differentiated; pass that value as an argument, so that the rule can say what its derivative is";
+            return Err(Error::new(&*self.callee, why));
+        }
+        let types = b.types_of(xs);
+        let active: Vec<usize> = differentiable(&types).filter(|&i| i >= self.captures).collect();
+        let tangents: Vec<Value> = active.iter().map(|&i| b.tangent_or_zero(dxs[i], xs[i])).collect();
+        let outs = self.body.output_types();
+        if let Some(jvp) = &self.jvp {
+            let all = b.inline(jvp, &[xs, &tangents].concat());
+            return Ok(self.spread(&outs, &all[..outs.len()], &all[outs.len()..]));
+        }
+        let (Some(forward), Some(backward)) = (&self.forward, &self.backward) else {
+            return transform::jvp_into(b, &self.body, xs, dxs, for_reverse);
+        };
+        if !for_reverse {
+            return Err(no_forward_rule(&self.callee));
+        }
+        let all = b.inline(forward, xs);
+        let (ys, residuals) = all.split_at(outs.len());
+        let to: Vec<Type> = differentiable(&outs).map(|i| outs[i].clone()).collect();
+        let linear = Linear {
+            callee: self.callee.clone(),
+            residuals: residuals.len(),
+            forward: None,
+            backward: Some(backward.clone()),
+            from: b.types_of(&tangents),
+            to,
+        };
+        let count = linear.to.len();
+        let dys = b.emit_n(linear, &[residuals, &tangents].concat(), count);
+        Ok(self.spread(&outs, ys, &dys))
+    }
+
+    /// Gives every differentiable result its tangent.
+    fn spread(&self, outs: &[Type], ys: &[Value], dys: &[Value]) -> (Values, Vec<Tangent>) {
+        let mut next = dys.iter().copied();
+        let tangent = |t: &Type| if t.dtype.is_differentiable() { next.next() } else { None };
+        (Values::from_slice(ys), outs.iter().map(tangent).collect())
+    }
+
+    /// Batches all graphs with every argument and result carrying the new axis at the front, so that the rule still fits.
+    pub(super) fn batch(&self, b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+        let moved = batch_front(b, axis, xs, dims);
+        let all = |g: &Graph| transform::vmap_all(g, axis);
+        let batched = self.map_graphs(&mut |g| all(g))?;
+        let count = self.body.outputs().len();
+        Ok(at_front(b.emit_n(Composite::from(batched), &moved, count)))
+    }
+}
+
+/// The error of forward mode over a function that only has a reverse rule.
+pub(crate) fn no_forward_rule(callee: &str) -> Error {
+    Error::new(callee, "custom_vjp gives no forward rule, so jvp, linearize and jacobian in forward mode cannot pass it; use reverse mode, or custom_jvp")
+}
+
+impl Named for Function {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn body(&self, b: &mut Builder, xs: &[Value]) -> Values {
+        let types = b.types_of(xs);
+        if types != self.body.input_types() {
+            b.fail(Error::new(&*self.callee, format!("it takes ({}), not ({})", list(self.body.input_types()), list(&types))));
+            return self.body.output_types().into_iter().map(|t| b.zeros(t)).collect();
+        }
+        b.inline(&self.body, xs).into()
+    }
+
+    fn derivative(&self, _: &mut Builder, _: &Bound, _: &[Tangent]) -> Option<Result<Vec<Tangent>>> {
+        None
+    }
+
+    fn batched(&self, _: &[usize]) -> Option<Composite> {
+        None
+    }
+
+    fn samples() -> Vec<Sample> {
+        vec![]
+    }
+}

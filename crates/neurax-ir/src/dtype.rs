@@ -1,0 +1,213 @@
+//! Element types: what they are called, how wide they are, and how two of them meet.
+
+use std::fmt;
+
+/// The type of one element.
+///
+/// ```
+/// use neurax_ir::DType;
+/// assert_eq!(DType::BF16.to_string(), "bf16");
+/// assert_eq!(DType::parse("u4"), Some(DType::U4));
+/// assert_eq!(DType::I32.promote(DType::F16), Some(DType::F16));
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[allow(missing_docs, reason = "the variants are the names of the types")]
+pub enum DType {
+    Bool,
+    U2,
+    U4,
+    U8,
+    U16,
+    U32,
+    U64,
+    I2,
+    I4,
+    I8,
+    I16,
+    I32,
+    I64,
+    F8E4M3FN,
+    F8E5M2,
+    F16,
+    BF16,
+    F32,
+    F64,
+    C64,
+    C128,
+}
+
+/// The family a [`DType`] belongs to; rules of ops ask for a kind, not for a list of types.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[allow(missing_docs, reason = "the variants are the names of the families")]
+pub enum Kind {
+    Bool,
+    Unsigned,
+    Signed,
+    Float,
+    Complex,
+}
+
+use DType::*;
+
+impl DType {
+    /// Every dtype, in the order of the enum.
+    pub const ALL: [DType; 21] = [
+        Bool, U2, U4, U8, U16, U32, U64, I2, I4, I8, I16, I32, I64, F8E4M3FN, F8E5M2, F16, BF16, F32, F64, C64, C128,
+    ];
+
+    /// The name used in text, e.g. `f32`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Bool => "bool",
+            U2 => "u2",
+            U4 => "u4",
+            U8 => "u8",
+            U16 => "u16",
+            U32 => "u32",
+            U64 => "u64",
+            I2 => "i2",
+            I4 => "i4",
+            I8 => "i8",
+            I16 => "i16",
+            I32 => "i32",
+            I64 => "i64",
+            F8E4M3FN => "f8e4m3fn",
+            F8E5M2 => "f8e5m2",
+            F16 => "f16",
+            BF16 => "bf16",
+            F32 => "f32",
+            F64 => "f64",
+            C64 => "c64",
+            C128 => "c128",
+        }
+    }
+
+    /// The dtype of that name.
+    pub fn parse(name: &str) -> Option<DType> {
+        DType::ALL.into_iter().find(|d| d.name() == name)
+    }
+
+    /// Bits of one element in memory; a bool takes a byte, integers below 8 bits are packed.
+    pub fn bits(self) -> usize {
+        match self {
+            U2 | I2 => 2,
+            U4 | I4 => 4,
+            Bool | U8 | I8 | F8E4M3FN | F8E5M2 => 8,
+            U16 | I16 | F16 | BF16 => 16,
+            U32 | I32 | F32 => 32,
+            U64 | I64 | F64 | C64 => 64,
+            C128 => 128,
+        }
+    }
+
+    /// The family of this dtype.
+    pub fn kind(self) -> Kind {
+        match self {
+            Bool => Kind::Bool,
+            U2 | U4 | U8 | U16 | U32 | U64 => Kind::Unsigned,
+            I2 | I4 | I8 | I16 | I32 | I64 => Kind::Signed,
+            F8E4M3FN | F8E5M2 | F16 | BF16 | F32 | F64 => Kind::Float,
+            C64 | C128 => Kind::Complex,
+        }
+    }
+
+    /// Is it a real floating-point type?
+    pub fn is_float(self) -> bool {
+        self.kind() == Kind::Float
+    }
+
+    /// Is it a complex type?
+    pub fn is_complex(self) -> bool {
+        self.kind() == Kind::Complex
+    }
+
+    /// Is it an integer, signed or unsigned (bool is not)?
+    pub fn is_int(self) -> bool {
+        matches!(self.kind(), Kind::Signed | Kind::Unsigned)
+    }
+
+    /// Can a derivative be taken with respect to it? Floats and complex numbers.
+    pub fn is_differentiable(self) -> bool {
+        self.is_float() || self.is_complex()
+    }
+
+    /// The type of the real part: `c64` gives `f32`; a real type gives itself.
+    pub fn real(self) -> DType {
+        match self {
+            C64 => F32,
+            C128 => F64,
+            d => d,
+        }
+    }
+
+    /// Where two element types meet, by JAX's lattice
+    /// (<https://docs.jax.dev/en/latest/type_promotion.html>). `None` where JAX demands an explicit
+    /// conversion: integers below 8 bits and 8-bit floats meet only themselves and bool.
+    pub fn promote(self, other: DType) -> Option<DType> {
+        let (a, b) = (self.min(other), self.max(other));
+        if a == b || a == Bool {
+            return Some(b);
+        }
+        let narrow = |d: DType| matches!(d, U2 | U4 | I2 | I4 | F8E4M3FN | F8E5M2);
+        if narrow(a) || narrow(b) {
+            return None;
+        }
+        Some(match (a.kind(), b.kind()) {
+            (Kind::Unsigned, Kind::Signed) => promote_mixed(a, b),
+            (Kind::Float, Kind::Complex) if a == F64 => C128,
+            (Kind::Float, Kind::Float) if (a, b) == (F16, BF16) => F32,
+            _ => b,
+        })
+    }
+}
+
+/// An unsigned meets a signed integer: the smallest signed type that holds both, beyond 64 bits the default float.
+fn promote_mixed(unsigned: DType, signed: DType) -> DType {
+    match unsigned.bits().max(signed.bits() / 2) * 2 {
+        16 => I16,
+        32 => I32,
+        64 => I64,
+        _ => F32,
+    }
+}
+
+impl fmt::Display for DType {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn promotion_follows_jax() {
+        for (a, b, want) in [
+            (Bool, U8, Some(U8)),
+            (U8, I8, Some(I16)),
+            (U8, I32, Some(I32)),
+            (U16, I8, Some(I32)),
+            (U32, I32, Some(I64)),
+            (U64, I64, Some(F32)),
+            (I64, F16, Some(F16)),
+            (F16, BF16, Some(F32)),
+            (F64, C64, Some(C128)),
+            (F32, C64, Some(C64)),
+            (I32, C64, Some(C64)),
+            (U4, I8, None),
+            (F8E5M2, F32, None),
+            (Bool, F8E5M2, Some(F8E5M2)),
+        ] {
+            assert_eq!(a.promote(b), want, "{a} with {b}");
+            assert_eq!(b.promote(a), want, "{b} with {a}");
+        }
+    }
+
+    #[test]
+    fn names_parse_back() {
+        for d in DType::ALL {
+            assert_eq!(DType::parse(d.name()), Some(d));
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! The Rust types behind the dtypes: what an element is in memory ([`Element`]) and what it is computed in ([`Compute`]).
+
+use crate::DType;
+use bytemuck::{Pod, Zeroable};
+use half::{bf16, f16};
+use num_complex::Complex;
+
+/// A Rust type that tensors are made of and read into.
+///
+/// ```
+/// use neurax_ir::{DType, Element};
+/// assert_eq!(<f32 as Element>::DTYPE, DType::F32);
+/// assert_eq!(<half::bf16 as Element>::DTYPE, DType::BF16);
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an element of a tensor",
+    note = "elements are bool, u8..u64, i8..i64, f16, bf16, f32, f64, Complex<f32>, Complex<f64>, F8E4M3FN and F8E5M2"
+)]
+pub trait Element: Copy + PartialEq + Send + Sync + std::fmt::Debug + 'static {
+    /// The dtype of this type.
+    const DTYPE: DType;
+    /// What it is stored as: itself, but `u8` for bool.
+    type Stored: Pod + Send + Sync;
+    /// From memory.
+    fn from_stored(s: Self::Stored) -> Self;
+    /// To memory.
+    fn to_stored(self) -> Self::Stored;
+}
+
+/// A type that ops compute in: every dtype is read into one of these, computed, and wrapped or rounded on store.
+/// f8, f16 and bf16 compute in f32; 2- and 4-bit integers in 8 bits.
+pub trait Compute: Pod + PartialEq + PartialOrdered + Send + Sync + std::fmt::Debug {
+    /// The dtype whose memory is exactly a slice of this type.
+    const DTYPE: DType;
+    /// Zero.
+    const ZERO: Self;
+    /// One.
+    const ONE: Self;
+    /// The nearest value to `x`; integers truncate and saturate.
+    fn from_f64(x: f64) -> Self;
+    /// The real part as f64.
+    fn to_f64(self) -> f64;
+    /// From an integer, wrapping.
+    fn from_i128(x: i128) -> Self;
+    /// To an integer, truncating floats, saturating.
+    fn to_i128(self) -> i128;
+    /// From real and imaginary parts; real types drop the imaginary one.
+    fn from_parts(re: f64, im: f64) -> Self;
+    /// Real and imaginary part.
+    fn parts(self) -> (f64, f64);
+}
+
+/// A total order for sorting and comparing: NaN last, as NumPy sorts; complex numbers by real, then imaginary part.
+pub trait PartialOrdered {
+    /// Is `self` before `o` in sorting order?
+    fn before(&self, o: &Self) -> bool;
+}
+
+/// 8-bit float, 4 exponent and 3 mantissa bits, finite and NaN only (no infinity).
+/// <https://arxiv.org/abs/2209.05433>
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Pod, Zeroable)]
+#[repr(transparent)]
+pub struct F8E4M3FN(pub u8);
+
+/// 8-bit float, 5 exponent and 2 mantissa bits, IEEE-like. <https://arxiv.org/abs/2209.05433>
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Pod, Zeroable)]
+#[repr(transparent)]
+pub struct F8E5M2(pub u8);
+
+impl F8E4M3FN {
+    /// The nearest value, ties to even; what overflows becomes NaN.
+    pub fn from_f32(x: f32) -> F8E4M3FN {
+        F8E4M3FN(encode(x, 3, 7, |sign| sign | 0x7f, 0x7e))
+    }
+
+    /// The value.
+    pub fn to_f32(self) -> f32 {
+        if self.0 & 0x7f == 0x7f { f32::NAN } else { decode(self.0, 3, 7) }
+    }
+}
+
+impl F8E5M2 {
+    /// The nearest value, ties to even; what overflows becomes infinite.
+    pub fn from_f32(x: f32) -> F8E5M2 {
+        if x.is_nan() {
+            return F8E5M2(0x7e | ((x.is_sign_negative() as u8) << 7));
+        }
+        F8E5M2(encode(x, 2, 15, |sign| sign | 0x7c, 0x7b))
+    }
+
+    /// The value.
+    pub fn to_f32(self) -> f32 {
+        match self.0 & 0x7f {
+            0x7c => f32::INFINITY.copysign(if self.0 > 0x7f { -1.0 } else { 1.0 }),
+            m if m > 0x7c => f32::NAN,
+            _ => decode(self.0, 2, 15),
+        }
+    }
+}
+
+/// Rounds to `mantissa` bits with exponent bias `bias`; beyond `largest` the answer is `overflow(sign)`.
+fn encode(x: f32, mantissa: i32, bias: i32, overflow: fn(u8) -> u8, largest: u8) -> u8 {
+    let sign = (x.is_sign_negative() as u8) << 7;
+    let a = (x as f64).abs();
+    if !a.is_finite() {
+        return overflow(sign);
+    }
+    if a == 0.0 {
+        return sign;
+    }
+    let exponent = (((a.to_bits() >> 52) & 0x7ff) as i32 - 1023).max(1 - bias);
+    // Steps of the last place: counting them in one integer lets a carry run into the exponent by itself.
+    let steps = (a * f64::powi(2.0, mantissa - exponent)).round_ties_even() as u32;
+    let base = ((exponent + bias - 1) as u32) << mantissa;
+    let code = base + steps;
+    if code > largest as u32 { overflow(sign) } else { sign | code as u8 }
+}
+
+fn decode(bits: u8, mantissa: i32, bias: i32) -> f32 {
+    let (e, m) = (((bits & 0x7f) >> mantissa) as i32, (bits & ((1 << mantissa) - 1)) as f32);
+    let unit = f32::powi(2.0, -mantissa);
+    let a = if e == 0 { m * unit * f32::powi(2.0, 1 - bias) } else { (1.0 + m * unit) * f32::powi(2.0, e - bias) };
+    if bits > 0x7f { -a } else { a }
+}
+
+macro_rules! elements {
+    ($($t:ty = $d:ident),*) => {$(
+        impl Element for $t {
+            const DTYPE: DType = DType::$d;
+            type Stored = $t;
+            fn from_stored(s: $t) -> $t { s }
+            fn to_stored(self) -> $t { self }
+        }
+    )*};
+}
+
+elements!(u8 = U8, u16 = U16, u32 = U32, u64 = U64, i8 = I8, i16 = I16, i32 = I32, i64 = I64, f16 = F16, bf16 = BF16);
+elements!(f32 = F32, f64 = F64, Complex<f32> = C64, Complex<f64> = C128, F8E4M3FN = F8E4M3FN, F8E5M2 = F8E5M2);
+
+impl Element for bool {
+    const DTYPE: DType = DType::Bool;
+    type Stored = u8;
+    fn from_stored(s: u8) -> bool {
+        s != 0
+    }
+    fn to_stored(self) -> u8 {
+        self as u8
+    }
+}
+
+macro_rules! compute_int {
+    ($($t:ident = $d:ident),*) => {$(
+        impl Compute for $t {
+            const DTYPE: DType = DType::$d;
+            const ZERO: $t = 0;
+            const ONE: $t = 1;
+            fn from_f64(x: f64) -> $t { x as $t }
+            fn to_f64(self) -> f64 { self as f64 }
+            fn from_i128(x: i128) -> $t { x as $t }
+            fn to_i128(self) -> i128 { self as i128 }
+            fn from_parts(re: f64, _: f64) -> $t { re as $t }
+            fn parts(self) -> (f64, f64) { (self as f64, 0.0) }
+        }
+        impl PartialOrdered for $t {
+            fn before(&self, o: &$t) -> bool { self < o }
+        }
+    )*};
+}
+
+macro_rules! compute_float {
+    ($($t:ident = $d:ident),*) => {$(
+        impl Compute for $t {
+            const DTYPE: DType = DType::$d;
+            const ZERO: $t = 0.0;
+            const ONE: $t = 1.0;
+            fn from_f64(x: f64) -> $t { x as $t }
+            fn to_f64(self) -> f64 { self as f64 }
+            fn from_i128(x: i128) -> $t { x as $t }
+            fn to_i128(self) -> i128 { self as i128 }
+            fn from_parts(re: f64, _: f64) -> $t { re as $t }
+            fn parts(self) -> (f64, f64) { (self as f64, 0.0) }
+        }
+        impl PartialOrdered for $t {
+            fn before(&self, o: &$t) -> bool { self < o || (o.is_nan() && !self.is_nan()) }
+        }
+        impl Compute for Complex<$t> {
+            const DTYPE: DType = if matches!(DType::$d, DType::F32) { DType::C64 } else { DType::C128 };
+            const ZERO: Self = Complex { re: 0.0, im: 0.0 };
+            const ONE: Self = Complex { re: 1.0, im: 0.0 };
+            fn from_f64(x: f64) -> Self { Complex { re: x as $t, im: 0.0 } }
+            fn to_f64(self) -> f64 { self.re as f64 }
+            fn from_i128(x: i128) -> Self { Complex { re: x as $t, im: 0.0 } }
+            fn to_i128(self) -> i128 { self.re as i128 }
+            fn from_parts(re: f64, im: f64) -> Self { Complex { re: re as $t, im: im as $t } }
+            fn parts(self) -> (f64, f64) { (self.re as f64, self.im as f64) }
+        }
+        impl PartialOrdered for Complex<$t> {
+            fn before(&self, o: &Self) -> bool { self.re.before(&o.re) || (!o.re.before(&self.re) && self.im.before(&o.im)) }
+        }
+    )*};
+}
+
+compute_int!(u8 = U8, u16 = U16, u32 = U32, u64 = U64, i8 = I8, i16 = I16, i32 = I32, i64 = I64);
+compute_float!(f32 = F32, f64 = F64);
+
+/// Binds `$C` to the type that `$dtype` is computed in (see [`Compute`]) and evaluates the body once:
+/// the one place where run-time dtypes become typed loops.
+///
+/// `any` covers all dtypes; `real` all but complex; `int` bool and integers; `float` real floats; `field` floats and complex.
+/// A dtype outside the class evaluates `$other`.
+#[macro_export]
+macro_rules! with_compute {
+    (any $dtype:expr, $C:ident => $body:expr) => {
+        match $dtype {
+            $crate::DType::C64 => { type $C = $crate::Complex<f32>; $body }
+            $crate::DType::C128 => { type $C = $crate::Complex<f64>; $body }
+            d => $crate::with_compute!(real d, $C => $body, else unreachable!()),
+        }
+    };
+    (real $dtype:expr, $C:ident => $body:expr, else $other:expr) => {
+        match $dtype {
+            $crate::DType::F64 => { type $C = f64; $body }
+            $crate::DType::F8E4M3FN | $crate::DType::F8E5M2 | $crate::DType::F16 | $crate::DType::BF16 | $crate::DType::F32 => { type $C = f32; $body }
+            d => $crate::with_compute!(int d, $C => $body, else $other),
+        }
+    };
+    (int $dtype:expr, $C:ident => $body:expr, else $other:expr) => {
+        match $dtype {
+            $crate::DType::Bool | $crate::DType::U2 | $crate::DType::U4 | $crate::DType::U8 => { type $C = u8; $body }
+            $crate::DType::U16 => { type $C = u16; $body }
+            $crate::DType::U32 => { type $C = u32; $body }
+            $crate::DType::U64 => { type $C = u64; $body }
+            $crate::DType::I2 | $crate::DType::I4 | $crate::DType::I8 => { type $C = i8; $body }
+            $crate::DType::I16 => { type $C = i16; $body }
+            $crate::DType::I32 => { type $C = i32; $body }
+            $crate::DType::I64 => { type $C = i64; $body }
+            _ => $other,
+        }
+    };
+    (float $dtype:expr, $C:ident => $body:expr, else $other:expr) => {
+        match $dtype {
+            $crate::DType::F64 => { type $C = f64; $body }
+            $crate::DType::F8E4M3FN | $crate::DType::F8E5M2 | $crate::DType::F16 | $crate::DType::BF16 | $crate::DType::F32 => { type $C = f32; $body }
+            _ => $other,
+        }
+    };
+    (field $dtype:expr, $C:ident => $body:expr, else $other:expr) => {
+        match $dtype {
+            $crate::DType::C64 => { type $C = $crate::Complex<f32>; $body }
+            $crate::DType::C128 => { type $C = $crate::Complex<f64>; $body }
+            d => $crate::with_compute!(float d, $C => $body, else $other),
+        }
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_8_bit_float_survives_the_way_through_f32() {
+        for bits in 0..=255u8 {
+            let (a, b) = (F8E4M3FN(bits), F8E5M2(bits));
+            assert!(a.to_f32().is_nan() || F8E4M3FN::from_f32(a.to_f32()) == a, "{bits:#x}");
+            assert!(b.to_f32().is_nan() || F8E5M2::from_f32(b.to_f32()) == b, "{bits:#x}");
+        }
+    }
+
+    #[test]
+    fn eight_bit_floats_round_to_nearest_even() {
+        // Values from the OCP 8-bit floating point specification, tables 1 and 2.
+        assert_eq!(F8E4M3FN::from_f32(448.0).to_f32(), 448.0);
+        assert!(F8E4M3FN::from_f32(1e4).to_f32().is_nan());
+        assert_eq!(F8E4M3FN::from_f32(0.0009765625), F8E4M3FN(0), "half of the least value: the tie goes to even");
+        assert_eq!(F8E4M3FN::from_f32(0.002).to_f32(), 0.001953125);
+        assert_eq!(F8E5M2::from_f32(57344.0).to_f32(), 57344.0);
+        assert_eq!(F8E5M2::from_f32(-1e6).to_f32(), f32::NEG_INFINITY);
+        assert_eq!(F8E4M3FN::from_f32(1.0625).to_f32(), 1.0);
+        assert_eq!(F8E4M3FN::from_f32(1.1875).to_f32(), 1.25);
+    }
+}

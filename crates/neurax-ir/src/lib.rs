@@ -1,0 +1,49 @@
+//! The language of Neurax: types, literals, ops with their rules, graphs, and the transforms that walk them.
+//!
+//! A [`Graph`] is a list of equations over typed values. It is pure data: it prints as text and parses back, it can be
+//! compared, hashed and sent. Transforms make a different function of it (its derivative, its batched form); passes keep
+//! the function and make it cheaper. Nothing here does I/O, starts threads or knows a device.
+//!
+//! ```
+//! use neurax_ir::{Builder, DType, Literal, Type, transform};
+//!
+//! let mut b = Builder::new();
+//! let x = b.input(Type::new(DType::F32, [2]));
+//! let y = b.sin(x);
+//! let z = b.mul(y, x);
+//! let graph = b.finish(&[z])?;
+//! assert_eq!(graph.to_string(), "\
+//! graph(%0: f32[2]) {
+//!   %1: f32[2] = sine(%0)
+//!   %2: f32[2] = multiply(%1, %0)
+//!   return %2
+//! }");
+//! assert_eq!(neurax_ir::Graph::parse(&graph.to_string())?, graph);
+//! let out = transform::eval(&graph, vec![Literal::from_slice([2], &[0.0f32, 1.0])?])?;
+//! assert_eq!(out[0].to_vec::<f32>()?, [0.0, 0.84147096]);
+//! # Ok::<(), neurax_ir::Error>(())
+//! ```
+
+mod bytes;
+pub mod composite;
+mod dtype;
+mod element;
+mod error;
+mod graph;
+mod literal;
+pub mod op;
+pub mod passes;
+pub mod transform;
+mod ty;
+
+pub use bytes::Bytes;
+pub use dtype::{DType, Kind};
+pub use element::{Compute, Element, F8E4M3FN, F8E5M2, PartialOrdered};
+pub use error::{Error, Origin, Place, Result};
+pub use graph::{Attr, Builder, Eqn, Graph, Parser, Printer, Value, Values, verify};
+pub use half::{bf16, f16};
+pub use literal::Literal;
+pub use num_complex::Complex;
+pub use op::{Axis, Batched, Bound, Op, Primitive, Region, Sample, Tangent, Transposed};
+pub use transform::Eval;
+pub use ty::{Shape, Type};

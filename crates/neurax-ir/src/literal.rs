@@ -1,0 +1,301 @@
+//! Literals: a type and its bytes. Values are read into a [`Compute`] type and wrapped or rounded when stored.
+
+use crate::{Bytes, Compute, DType, Element, Error, F8E4M3FN, F8E5M2, Result, Shape, Type, with_compute};
+use bytemuck::Pod;
+use half::{bf16, f16};
+use std::{borrow::Cow, sync::Arc};
+
+/// A value: its type and its bytes, in that dtype's own layout, row-major and dense.
+///
+/// ```
+/// use neurax_ir::{DType, Literal};
+/// let x = Literal::from_slice([2, 2], &[1.0f32, 2.0, 3.0, 4.0]).unwrap();
+/// assert_eq!(x.ty().to_string(), "f32[2, 2]");
+/// assert_eq!(x.to_vec::<f32>().unwrap(), [1.0, 2.0, 3.0, 4.0]);
+/// let nibbles = Literal::from_f64s(DType::U4, [3], &[1.0, 2.0, 17.0]);
+/// assert_eq!(nibbles.to_f64s(), [1.0, 2.0, 1.0], "4 bits wrap");
+/// assert_eq!(nibbles.bytes().len(), 2, "and are packed");
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Literal {
+    ty: Type,
+    bytes: Bytes,
+}
+
+impl Literal {
+    /// A literal of those bytes.
+    ///
+    /// # Errors
+    /// When the number of bytes is not what the type takes.
+    pub fn new(ty: Type, bytes: Bytes) -> Result<Literal> {
+        let want = ty.bytes()?;
+        if bytes.len() != want {
+            return Err(Error::new("literal", format!("{ty} takes {want} bytes, not {}", bytes.len())));
+        }
+        Ok(Literal { ty, bytes })
+    }
+
+    /// A literal of those elements.
+    ///
+    /// # Errors
+    /// When their number is not the size of the shape.
+    pub fn from_slice<T: Element>(shape: impl Into<Shape>, data: &[T]) -> Result<Literal> {
+        let ty = Literal::checked_type::<T>(shape.into(), data.len())?;
+        let mut lit = Literal { bytes: Bytes::zeroed(ty.bytes()?), ty };
+        if let Some(out) = lit.bytes.get_mut() {
+            for (o, x) in bytemuck::cast_slice_mut::<u8, T::Stored>(out).iter_mut().zip(data) {
+                *o = x.to_stored();
+            }
+        }
+        Ok(lit)
+    }
+
+    /// A literal that takes the vector over without copying it (bools are copied).
+    ///
+    /// # Errors
+    /// When the number of elements is not the size of the shape.
+    pub fn from_vec<T: Element>(shape: impl Into<Shape>, data: Vec<T>) -> Result<Literal> {
+        let ty = Literal::checked_type::<T>(shape.into(), data.len())?;
+        let any: Box<dyn std::any::Any> = Box::new(data);
+        // Small vectors are copied: the copy is cheaper than a borrowed buffer that can never be reused in place.
+        match any.downcast::<Vec<T::Stored>>() {
+            Ok(stored) if ty.bytes()? >= 1 << 16 => {
+                let owner: Arc<dyn AsRef<[u8]> + Send + Sync> = Arc::new(VecOwner(*stored));
+                let len = ty.bytes()?;
+                let bytes = Bytes::borrowed(owner, 0..len, 1);
+                bytes.map_or_else(|| Err(Error::new("literal", "a vector shorter than its type")), |b| Literal::new(ty, b))
+            }
+            Ok(stored) => Literal::new(ty, Bytes::copy_of(bytemuck::cast_slice(&stored))),
+            Err(any) => match any.downcast::<Vec<T>>() {
+                Ok(data) => Literal::from_slice(ty.shape, &data),
+                Err(_) => Err(Error::new("literal", "an element type that is not what it says")),
+            },
+        }
+    }
+
+    fn checked_type<T: Element>(shape: Shape, len: usize) -> Result<Type> {
+        let ty = Type::new(T::DTYPE, shape);
+        ty.bytes()?;
+        if ty.size() != len {
+            return Err(Error::new("literal", format!("{len} elements do not fill {}; it takes {}", ty.shape, ty.size())));
+        }
+        Ok(ty)
+    }
+
+    /// A scalar, `x` rounded or wrapped to the dtype.
+    pub fn scalar(dtype: DType, x: f64) -> Literal {
+        Literal::from_f64s(dtype, Shape::scalar(), &[x])
+    }
+
+    /// All elements zero.
+    pub fn zeros(ty: Type) -> Literal {
+        Literal { bytes: Bytes::zeroed(ty.bytes().unwrap_or(0)), ty }
+    }
+
+    /// Elements from f64, rounded or wrapped; missing ones are zero. Meant for samples and small constants.
+    pub fn from_f64s(dtype: DType, shape: impl Into<Shape>, data: &[f64]) -> Literal {
+        let ty = Type::new(dtype, shape);
+        with_compute!(any dtype, C => Literal::build(ty, |out: &mut [C]| {
+            for (o, &x) in out.iter_mut().zip(data) {
+                *o = if dtype == DType::Bool { C::from_f64((x != 0.0) as u8 as f64) } else if dtype.is_int() { C::from_i128(x as i128) } else { C::from_f64(x) };
+            }
+        }))
+    }
+
+    /// The elements as f64; complex numbers give their real parts.
+    pub fn to_f64s(&self) -> Vec<f64> {
+        with_compute!(any self.ty.dtype, C => self.load::<C>().iter().map(|x| x.to_f64()).collect())
+    }
+
+    /// The elements.
+    ///
+    /// # Errors
+    /// When the dtype is another one.
+    pub fn to_vec<T: Element>(&self) -> Result<Vec<T>> {
+        if self.ty.dtype != T::DTYPE {
+            return Err(Error::new("to_vec", format!("the value is {}, not {}; convert it first", self.ty, T::DTYPE)));
+        }
+        match bytemuck::try_cast_slice::<u8, T::Stored>(&self.bytes) {
+            Ok(stored) => Ok(stored.iter().map(|&s| T::from_stored(s)).collect()),
+            Err(_) => Ok(bytemuck::pod_collect_to_vec::<u8, T::Stored>(&self.bytes).into_iter().map(T::from_stored).collect()),
+        }
+    }
+
+    /// The type.
+    pub fn ty(&self) -> &Type {
+        &self.ty
+    }
+
+    /// The element type.
+    pub fn dtype(&self) -> DType {
+        self.ty.dtype
+    }
+
+    /// The shape.
+    pub fn shape(&self) -> &Shape {
+        &self.ty.shape
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// Gives the bytes away.
+    pub fn into_bytes(self) -> Bytes {
+        self.bytes
+    }
+
+    /// The same bytes under another type of the same size in bytes.
+    ///
+    /// # Errors
+    /// When the sizes differ.
+    pub fn with_type(self, ty: Type) -> Result<Literal> {
+        Literal::new(ty, self.bytes)
+    }
+
+    /// The elements in their compute type: borrowed where memory holds exactly that, else unpacked.
+    pub fn load<C: Compute>(&self) -> Cow<'_, [C]> {
+        if is_plain::<C>(self.ty.dtype)
+            && let Ok(s) = bytemuck::try_cast_slice(&self.bytes)
+        {
+            return Cow::Borrowed(s);
+        }
+        Cow::Owned(unpack(self.ty.dtype, &self.bytes, self.ty.size()))
+    }
+
+    /// A new literal whose elements `fill` writes (they start as zero), in place when memory holds exactly `C`.
+    pub fn build<C: Compute>(ty: Type, fill: impl FnOnce(&mut [C])) -> Literal {
+        let mut lit = Literal::zeros(ty);
+        if is_plain::<C>(lit.ty.dtype) {
+            if let Some(out) = lit.bytes.get_mut() {
+                fill(bytemuck::cast_slice_mut(out));
+            }
+        } else {
+            let mut tmp = vec![C::ZERO; lit.ty.size()];
+            fill(&mut tmp);
+            let (dtype, bytes) = (lit.ty.dtype, &mut lit.bytes);
+            if let Some(out) = bytes.get_mut() {
+                pack(dtype, &tmp, out);
+            }
+        }
+        lit
+    }
+
+    /// Changes the elements, in place if this is the only reference; the second answer says whether it was.
+    pub fn edit<C: Compute>(mut self, f: impl FnOnce(&mut [C])) -> (Literal, bool) {
+        if is_plain::<C>(self.ty.dtype)
+            && let Some(out) = self.bytes.get_mut()
+        {
+            f(bytemuck::cast_slice_mut(out));
+            return (self, true);
+        }
+        let lit = Literal::build(self.ty.clone(), |out: &mut [C]| {
+            out.copy_from_slice(&self.load::<C>());
+            f(out);
+        });
+        (lit, false)
+    }
+}
+
+struct VecOwner<T>(Vec<T>);
+
+impl<T: Pod> AsRef<[u8]> for VecOwner<T> {
+    fn as_ref(&self) -> &[u8] {
+        bytemuck::cast_slice(&self.0)
+    }
+}
+
+/// Is memory of that dtype exactly a slice of `C`? Bool is not: a stored byte must be 0 or 1, which `pack` sees to.
+fn is_plain<C: Compute>(dtype: DType) -> bool {
+    C::DTYPE == dtype
+}
+
+fn unpack<C: Compute>(dtype: DType, bytes: &[u8], n: usize) -> Vec<C> {
+    let f = |x: f32| C::from_f64(x as f64);
+    match dtype {
+        DType::F16 => bytemuck::pod_collect_to_vec::<u8, f16>(bytes).iter().map(|x| f(x.to_f32())).collect(),
+        DType::BF16 => bytemuck::pod_collect_to_vec::<u8, bf16>(bytes).iter().map(|x| f(x.to_f32())).collect(),
+        DType::F8E4M3FN => bytes.iter().map(|&x| f(F8E4M3FN(x).to_f32())).collect(),
+        DType::F8E5M2 => bytes.iter().map(|&x| f(F8E5M2(x).to_f32())).collect(),
+        DType::Bool => bytes.iter().map(|&x| C::from_i128((x != 0) as i128)).collect(),
+        DType::U2 | DType::U4 | DType::I2 | DType::I4 => (0..n).map(|i| C::from_i128(narrow(dtype, bytes, i))).collect(),
+        _ => bytemuck::pod_collect_to_vec(bytes),
+    }
+}
+
+/// Element `i` of flat-packed integers, low bits first.
+fn narrow(dtype: DType, bytes: &[u8], i: usize) -> i128 {
+    let bits = dtype.bits();
+    let per = 8 / bits;
+    let raw = (bytes.get(i / per).copied().unwrap_or(0) >> (i % per * bits)) as i128 & ((1 << bits) - 1);
+    let negative = matches!(dtype, DType::I2 | DType::I4) && raw >> (bits - 1) != 0;
+    if negative { raw - (1 << bits) } else { raw }
+}
+
+fn pack<C: Compute>(dtype: DType, from: &[C], out: &mut [u8]) {
+    let f = |x: &C| x.to_f64() as f32;
+    match dtype {
+        DType::F16 => bytemuck::cast_slice_mut(out).iter_mut().zip(from).for_each(|(o, x)| *o = f16::from_f32(f(x))),
+        DType::BF16 => bytemuck::cast_slice_mut(out).iter_mut().zip(from).for_each(|(o, x)| *o = bf16::from_f32(f(x))),
+        DType::F8E4M3FN => out.iter_mut().zip(from).for_each(|(o, x)| *o = F8E4M3FN::from_f32(f(x)).0),
+        DType::F8E5M2 => out.iter_mut().zip(from).for_each(|(o, x)| *o = F8E5M2::from_f32(f(x)).0),
+        DType::Bool => out.iter_mut().zip(from).for_each(|(o, x)| *o = (*x != C::ZERO) as u8),
+        DType::U2 | DType::U4 | DType::I2 | DType::I4 => {
+            let bits = dtype.bits();
+            let per = 8 / bits;
+            for (i, x) in from.iter().enumerate() {
+                out[i / per] |= ((x.to_i128() & ((1 << bits) - 1)) as u8) << (i % per * bits);
+            }
+        }
+        _ => out.copy_from_slice(bytemuck::cast_slice(from)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_dtype_stores_and_loads() {
+        for d in DType::ALL {
+            let want: Vec<f64> = match d {
+                DType::Bool => vec![0.0, 1.0, 1.0],
+                DType::U2 => vec![0.0, 1.0, 3.0],
+                DType::I2 => vec![0.0, 1.0, -2.0],
+                _ if d.kind() == crate::Kind::Unsigned => vec![0.0, 1.0, 7.0],
+                _ => vec![0.0, 1.0, -6.0],
+            };
+            let lit = Literal::from_f64s(d, [3], &want);
+            assert_eq!(lit.to_f64s(), want, "{d}");
+            assert_eq!(lit.bytes().len(), (3 * d.bits()).div_ceil(8), "{d}");
+        }
+    }
+
+    #[test]
+    fn an_edit_of_the_only_reference_keeps_the_memory() {
+        let x = Literal::from_slice([2], &[1.0f32, 2.0]).unwrap();
+        let at = x.bytes().address();
+        let (x, inplace) = x.edit(|v: &mut [f32]| v[0] = 5.0);
+        assert!(inplace && x.bytes().address() == at);
+        let kept = x.clone();
+        let (x, inplace) = x.edit(|v: &mut [f32]| v[0] = 6.0);
+        assert!(!inplace && x.bytes().address() != at);
+        assert_eq!(kept.to_vec::<f32>().unwrap(), [5.0, 2.0]);
+        assert_eq!(x.to_vec::<f32>().unwrap(), [6.0, 2.0]);
+    }
+
+    #[test]
+    fn a_big_vector_is_taken_over() {
+        let v = vec![1.0f32; 1 << 16];
+        let at = v.as_ptr().addr();
+        assert_eq!(Literal::from_vec([1 << 16], v).unwrap().bytes().address(), at);
+    }
+
+    #[test]
+    fn wrong_sizes_are_errors() {
+        assert!(Literal::from_slice([3], &[1.0f32]).is_err());
+        assert!(Literal::from_slice([usize::MAX, usize::MAX], &[1.0f32]).is_err());
+        assert!(Literal::new(Type::new(DType::F32, [2]), Bytes::zeroed(7)).is_err());
+    }
+}

@@ -1,0 +1,1 @@
+//! Passes: they keep the function and make it cheaper.

@@ -1,0 +1,1 @@
+//! Layers, losses, metrics, optimizers, initializers and models.

@@ -1,0 +1,1 @@
+//! The contract between the language and its backends: Backend, Device, Buffer, Executable, the compile cache, the stage log.

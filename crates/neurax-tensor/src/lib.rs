@@ -1,0 +1,1 @@
+//! What users hold: Tensor, Tree, jit, grad, vmap, and the NumPy-like functions.

@@ -1,0 +1,1 @@
+//! Laws, fixtures, random programs; for tests.

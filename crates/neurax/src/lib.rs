@@ -1,0 +1,1 @@
+//! Tensors with composable transforms, a compiler, and neural networks in one pure-Rust workspace.
