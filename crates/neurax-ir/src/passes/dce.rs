@@ -1,0 +1,150 @@
+//! Dead code: equations that no result needs are dropped, and the others get an order that depends on nothing but the graph.
+
+use crate::{Eqn, Graph, Result, Value};
+
+/// Drops what no result needs, through ops that hold graphs, and orders the equations depth-first from the results. Two
+/// graphs that differ only in the order in which they were filled come out equal. The signature stays as it is.
+///
+/// ```
+/// use neurax_ir::{Graph, passes};
+/// let graph = Graph::parse("graph() {
+///   %0: f32[1] = constant[value=f32[1] 0x0000803f]()
+///   %1: f32[1] = constant[value=f32[1] 0x00000040]()
+///   return %1
+/// }")?;
+/// assert_eq!(passes::dce(&graph)?.to_string(), "\
+/// graph() {
+///   %0: f32[1] = constant[value=f32[1] 0x00000040]()
+///   return %0
+/// }");
+/// # Ok::<(), neurax_ir::Error>(())
+/// ```
+///
+/// # Errors
+/// When an op cannot be rebuilt with its nested graphs swept; a graph that verifies has none.
+pub fn dce(graph: &Graph) -> Result<Graph> {
+    let inputs = vec![true; graph.input_types().len()];
+    restricted(graph, &inputs, &vec![true; graph.outputs().len()])
+}
+
+/// Which inputs the outputs marked in `live` depend on; for [`crate::Region::dce`].
+pub fn needed_inputs(graph: &Graph, live: &[bool]) -> Vec<bool> {
+    let mut needed = sweep(graph, &chosen(graph.outputs(), live)).1;
+    needed.truncate(graph.input_types().len());
+    needed
+}
+
+/// The graph with only the marked inputs and outputs, swept and ordered; for [`crate::Region::dce`]. The marked inputs must
+/// be at least those that [`needed_inputs`] names for the marked outputs.
+///
+/// # Errors
+/// When an op cannot be rebuilt with its nested graphs swept; a graph that verifies has none.
+pub fn restricted(graph: &Graph, inputs: &[bool], outputs: &[bool]) -> Result<Graph> {
+    let outputs = chosen(graph.outputs(), outputs);
+    let inputs: Vec<Value> = graph.inputs().zip(inputs).filter(|&(_, &keep)| keep).map(|(v, _)| v).collect();
+    let mut eqns = ordered(sweep(graph, &outputs).0, graph.types().len(), &outputs);
+    for e in &mut eqns {
+        if let Some(region) = e.op.region() {
+            e.op = region.map_graphs(&mut dce)?;
+        }
+    }
+    Ok(Graph::renumbered(graph.types().to_vec(), &inputs, eqns, &outputs))
+}
+
+fn chosen<T: Clone>(xs: &[T], keep: &[bool]) -> Vec<T> {
+    xs.iter().zip(keep).filter(|&(_, &k)| k).map(|(x, _)| x.clone()).collect()
+}
+
+/// The equations that those values need, without their own dead parts, last one first; and for every value, is it needed?
+fn sweep(graph: &Graph, roots: &[Value]) -> (Vec<Eqn>, Vec<bool>) {
+    let mut live = vec![false; graph.types().len()];
+    roots.iter().for_each(|v| live[v.index()] = true);
+    let mut kept = vec![];
+    for e in graph.eqns().iter().rev() {
+        let wanted: Vec<bool> = e.outputs.iter().map(|v| live[v.index()]).collect();
+        if wanted.contains(&true) {
+            let e = trimmed(e, &wanted);
+            e.inputs.iter().for_each(|v| live[v.index()] = true);
+            kept.push(e);
+        }
+    }
+    (kept, live)
+}
+
+fn trimmed(e: &Eqn, wanted: &[bool]) -> Eqn {
+    match e.op.region().and_then(|r| r.dce(wanted)) {
+        Some(p) => Eqn { op: p.op, inputs: chosen(&e.inputs, &p.inputs).into(), outputs: chosen(&e.outputs, &p.outputs).into(), at: e.at.clone() },
+        None => e.clone(),
+    }
+}
+
+/// The equations depth-first from `roots`, operands from left to right: each after those it depends on.
+/// With a stack of its own, as graphs may be deeper than the thread's stack.
+fn ordered(eqns: Vec<Eqn>, values: usize, roots: &[Value]) -> Vec<Eqn> {
+    let mut maker = vec![None; values];
+    for (i, e) in eqns.iter().enumerate() {
+        e.outputs.iter().for_each(|v| maker[v.index()] = Some(i));
+    }
+    let mut seen = vec![false; eqns.len()];
+    let mut order = Vec::with_capacity(eqns.len());
+    for root in roots {
+        let mut stack: Vec<(usize, usize)> = vec![];
+        let enter = |v: Value, seen: &mut Vec<bool>| maker[v.index()].filter(|&i| !std::mem::replace(&mut seen[i], true));
+        stack.extend(enter(*root, &mut seen).map(|i| (i, 0)));
+        while let Some((i, next)) = stack.pop() {
+            match eqns[i].inputs.get(next) {
+                Some(&v) => {
+                    stack.push((i, next + 1));
+                    stack.extend(enter(v, &mut seen).map(|j| (j, 0)));
+                }
+                None => order.push(i),
+            }
+        }
+    }
+    let mut eqns: Vec<Option<Eqn>> = eqns.into_iter().map(Some).collect();
+    order.into_iter().filter_map(|i| eqns[i].take()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Builder, Literal, op::OptimizationBarrier};
+
+    fn scalar(b: &mut Builder, x: f32) -> Value {
+        b.constant(Literal::from_slice([], &[x]).unwrap())
+    }
+
+    #[test]
+    fn the_order_of_filling_does_not_matter() {
+        let fill = |first: f32| {
+            let mut b = Builder::new();
+            let (u, v) = (scalar(&mut b, first), scalar(&mut b, 3.0 - first));
+            b.finish(&if first == 1.0 { [u, v] } else { [v, u] }).unwrap()
+        };
+        let (one, two) = (fill(1.0), fill(2.0));
+        assert_ne!(one, two);
+        assert_eq!(dce(&one).unwrap(), dce(&two).unwrap());
+        assert_eq!(dce(&one).unwrap(), one, "the order of the results is the order of the equations");
+    }
+
+    #[test]
+    fn inputs_stay() {
+        let mut b = Builder::new();
+        let xs = b.inputs(&vec![crate::Type::scalar(crate::DType::F32); 2]);
+        scalar(&mut b, 1.0);
+        let g = dce(&b.finish(&xs[1..]).unwrap()).unwrap();
+        assert_eq!((g.input_types().len(), g.eqns().len()), (2, 0));
+        assert_eq!(needed_inputs(&g, &[true]), [false, true]);
+        let small = restricted(&g, &[false, true], &[true]).unwrap();
+        assert_eq!(small.to_string(), "graph(%0: f32[]) {\n  return %0\n}");
+    }
+
+    #[test]
+    fn a_long_chain_needs_no_deep_stack() {
+        let mut b = Builder::new();
+        let x = b.input(crate::Type::scalar(crate::DType::F32));
+        let y = (0..100_000).fold(x, |y, _| b.emit(OptimizationBarrier {}, &[y]));
+        let g = b.finish(&[y]).unwrap();
+        assert_eq!(dce(&g).unwrap(), g);
+    }
+}

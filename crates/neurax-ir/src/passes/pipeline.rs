@@ -1,0 +1,57 @@
+//! The passes in their order.
+
+use super::{cse, dce, hoist};
+use crate::{Graph, Result, verify};
+
+/// One pass with its name in timings and dumps.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// The name.
+    pub name: &'static str,
+    /// The pass.
+    pub run: fn(&Graph) -> Result<Graph>,
+}
+
+/// The steps of one round, read top to bottom. Rounds are repeated until one changes nothing.
+pub const PIPELINE: &[Step] = &[Step { name: "hoist", run: hoist }, Step { name: "cse", run: cse }, Step { name: "dce", run: dce }];
+
+/// Rounds after which no more is tried: what one round opens to the next is found in the first few.
+const ROUNDS: usize = 4;
+
+/// Runs the steps of [`PIPELINE`]. `log` hears the name of each step and the graph it gave, as soon as it is there: a clock
+/// read there times the steps. Debug builds verify the graph after that.
+///
+/// ```
+/// use neurax_ir::{Graph, passes};
+/// let graph = Graph::parse("graph() {
+///   %0: i8[] = constant[value=i8[] 0x05]()
+///   %1: i8[] = constant[value=i8[] 0x05]()
+///   return %0, %1
+/// }")?;
+/// let mut names = vec![];
+/// let small = passes::optimise(&graph, &mut |name, _| names.push(name))?;
+/// assert_eq!(small.eqns().len(), 1);
+/// assert!(names.contains(&"cse"));
+/// # Ok::<(), neurax_ir::Error>(())
+/// ```
+///
+/// # Errors
+/// When a pass fails, with its name.
+pub fn optimise(graph: &Graph, log: &mut dyn FnMut(&'static str, &Graph)) -> Result<Graph> {
+    let mut graph = graph.clone();
+    for _ in 0..ROUNDS {
+        let next = PIPELINE.iter().try_fold(graph.clone(), |g, step| {
+            let g = (step.run)(&g).map_err(|e| e.inside(step.name))?;
+            log(step.name, &g);
+            if cfg!(debug_assertions) {
+                verify(&g).map_err(|e| e.inside(step.name))?;
+            }
+            Ok::<Graph, crate::Error>(g)
+        })?;
+        if next == graph {
+            break;
+        }
+        graph = next;
+    }
+    Ok(graph)
+}
