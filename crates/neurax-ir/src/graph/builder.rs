@@ -152,8 +152,37 @@ impl Builder {
     pub fn finish(self, outputs: &[Value]) -> Result<Graph> {
         match self.error {
             Some(e) => Err(e),
-            None => Ok(Graph::renumbered(self.types, &self.inputs, self.eqns, outputs)),
+            None => {
+                self.check_defined(outputs)?;
+                Ok(Graph::renumbered(self.types, &self.inputs, self.eqns, outputs))
+            }
         }
+    }
+
+    /// No equation may read a placeholder: that would be a transpose rule that reads a linear operand.
+    fn check_defined(&self, outputs: &[Value]) -> Result<()> {
+        let mut defined = vec![false; self.types.len()];
+        self.inputs.iter().for_each(|v| defined[v.index()] = true);
+        for e in &self.eqns {
+            if e.inputs.iter().any(|v| !defined[v.index()]) {
+                return Err(Error::new(e.op.name(), "it reads a value that is only known to be linear: a transpose rule is wrong").at_origin(&e.at));
+            }
+            e.outputs.iter().for_each(|v| defined[v.index()] = true);
+        }
+        match outputs.iter().all(|v| defined[v.index()]) {
+            true => Ok(()),
+            false => Err(Error::new("graph", "a result is only known to be linear: a transpose rule is wrong")),
+        }
+    }
+
+    /// A value that has a type and nothing else: it stands for an operand that a rule may not read.
+    pub(crate) fn placeholder(&mut self, ty: Type) -> Value {
+        self.fresh(ty)
+    }
+
+    /// An argument, or a placeholder.
+    pub(crate) fn input_or_placeholder(&mut self, ty: Type, input: bool) -> Value {
+        if input { self.input(ty) } else { self.placeholder(ty) }
     }
 
     fn fresh(&mut self, ty: Type) -> Value {
@@ -163,6 +192,13 @@ impl Builder {
 }
 
 impl Graph {
+    /// The same graph with its first `n` inputs moved behind the others.
+    pub(crate) fn with_inputs_rotated(self, n: usize) -> Graph {
+        let mut inputs: Vec<Value> = self.inputs().collect();
+        inputs.rotate_left(n);
+        Graph::renumbered(self.types, &inputs, self.eqns, &self.outputs)
+    }
+
     /// A graph of those parts, whatever the numbering: values are renumbered to inputs first, then equation by equation.
     pub(crate) fn renumbered(types: Vec<Type>, inputs: &[Value], eqns: Vec<Eqn>, outputs: &[Value]) -> Graph {
         let mut new = vec![Value(u32::MAX); types.len()];

@@ -1,16 +1,23 @@
-//! Transforms: `Graph -> Graph`, one walker per file.
+//! Transforms: `Graph -> Graph`, one walker per file. Drivers are here; the rules are with the ops.
+//!
+//! Reverse mode is forward mode, split, transposed: [`jvp`] emits equations that are free of tangents or linear in them,
+//! [`linearize`] parts the two, [`vjp`] transposes the linear half, [`grad`] puts both together again.
 
 mod eval;
+mod grad;
+mod jvp;
+mod split;
+mod transpose;
+mod vmap;
 
 pub use eval::{Eval, eval};
+pub use grad::{Vjp, grad, vjp};
+pub use jvp::{Jvp, jvp, jvp_into};
+pub use split::{Linearized, linearize};
+pub use transpose::{transpose, transpose_into};
+pub use vmap::{vmap, vmap_all, vmap_into};
 
-use crate::op::{Axis, Batched, Tangent, Transposed};
-use crate::{Builder, Graph, Result, Value, Values};
-/// x
-pub fn jvp_into(_b: &mut Builder, _g: &Graph, _xs: &[Value], _dxs: &[Tangent], _for_reverse: bool) -> Result<(Values, Vec<Tangent>)> { crate::op::rules::refuse("pending", "") }
-/// x
-pub fn transpose_into(_b: &mut Builder, _g: &Graph, _xs: &[Value], _linear: &[bool], _cts: &[Option<Value>]) -> Transposed { Transposed::NotLinear }
-/// x
-pub fn vmap_into(_b: &mut Builder, _g: &Graph, _axis: &Axis, _xs: &[Value], _dims: &[Option<usize>]) -> Result<Batched> { crate::op::rules::refuse("pending", "") }
-/// x
-pub fn vmap_all(_g: &Graph, _axis: &Axis) -> Result<Graph> { crate::op::rules::refuse("pending", "") }
+pub(crate) use jvp::{fixed_point, jvp_instantiated};
+pub(crate) use split::linearize_instantiated;
+pub(crate) use transpose::{transpose_graph, transpose_walk};
+pub(crate) use vmap::batch_graph;
