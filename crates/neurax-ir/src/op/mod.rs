@@ -349,6 +349,15 @@ pub(crate) mod rules {
         Ok(())
     }
 
+    /// Where the elements along those axes are in a dense array, in row-major order of the axes as they are listed.
+    pub fn offsets(shape: &Shape, axes: &[usize]) -> Vec<usize> {
+        let strides = shape.strides();
+        let step = |at: Vec<usize>, &a: &usize| -> Vec<usize> {
+            at.iter().flat_map(|&o| (0..shape[a]).map(move |i| (o, i))).map(|(o, i)| o + i * strides[a]).collect()
+        };
+        axes.iter().fold(vec![0], step)
+    }
+
     /// No derivative: the op is constant in its operands (integers, comparisons), or its tangents are zero.
     pub fn no_tangents(at: &Bound) -> Vec<Tangent> {
         vec![None; at.ys.len()]
