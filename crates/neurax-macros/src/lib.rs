@@ -1,1 +1,104 @@
-//! derive(Tree).
+//! `#[derive(Tree)]` for structs and enums: named, tuple and unit, with generics. `#[tree(static)]` marks what is not a tensor.
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote, quote_spanned};
+use syn::{Attribute, Data, DeriveInput, Fields, Ident, Member, ext::IdentExt, parse_macro_input, parse_quote, spanned::Spanned};
+
+/// Makes a struct or enum a tree of tensors: an argument or a result of transforms, something to differentiate with respect to and to save.
+///
+/// Fields are trees themselves, or marked `#[tree(static)]`: those are part of the program and need `PartialEq + Clone + Send + Sync`. Which variant
+/// an enum has is static.
+#[proc_macro_derive(Tree, attributes(tree))]
+pub fn derive_tree(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    expand(&input).unwrap_or_else(|e| e.to_compile_error()).into()
+}
+
+/// The match arms of the four methods, collected over variants.
+#[derive(Default)]
+struct Arms {
+    visit: Vec<TokenStream>,
+    rebuild: Vec<TokenStream>,
+    into_leaves: Vec<TokenStream>,
+}
+
+fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
+    let name = &input.ident;
+    let mut generics = input.generics.clone();
+    for p in input.generics.type_params() {
+        let id = &p.ident;
+        generics.make_where_clause().predicates.push(parse_quote!(#id: ::neurax::Tree));
+    }
+    let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
+    let mut arms = Arms::default();
+    match &input.data {
+        Data::Struct(s) => arms.add(&quote!(Self), &s.fields, None)?,
+        Data::Enum(e) => {
+            for v in &e.variants {
+                let id = &v.ident;
+                arms.add(&quote!(Self::#id), &v.fields, Some(id.unraw().to_string()))?;
+            }
+        }
+        Data::Union(_) => return Err(syn::Error::new(name.span(), "Tree cannot be derived for a union: use an enum")),
+    }
+    let Arms { visit, rebuild, into_leaves } = arms;
+    // An enum without variants has no value to match on by reference.
+    let (by_ref, by_value) = if visit.is_empty() { (quote!(*self), quote!(self)) } else { (quote!(self), quote!(self)) };
+    Ok(quote! {
+        #[automatically_derived]
+        #[allow(unused_variables, clippy::all)]
+        impl #impl_generics ::neurax::Tree for #name #type_generics #where_clause {
+            fn visit<'__t>(&'__t self, __v: &mut ::neurax::tree::Visitor<'_, '__t>) {
+                match #by_ref { #(#visit)* }
+            }
+            fn rebuild(&self, __next: &mut dyn ::core::ops::FnMut() -> ::neurax::Tensor) -> Self {
+                match #by_ref { #(#rebuild),* }
+            }
+            fn into_leaves(self, __out: &mut ::std::vec::Vec<::neurax::Tensor>) {
+                match #by_value { #(#into_leaves)* }
+            }
+        }
+    })
+}
+
+impl Arms {
+    fn add(&mut self, path: &TokenStream, fields: &Fields, variant: Option<String>) -> syn::Result<()> {
+        let (mut patterns, mut visit, mut rebuild, mut into) = (vec![], vec![], vec![], vec![]);
+        for (i, f) in fields.iter().enumerate() {
+            let (ty, bound) = (&f.ty, format_ident!("__f{i}"));
+            let member: Member = f.ident.clone().map_or_else(|| i.into(), Into::into);
+            let key = f.ident.as_ref().map_or_else(|| i.to_string(), |x| x.unraw().to_string());
+            patterns.push(quote!(#member: #bound));
+            // Spans of the field's type, so that a missing impl is reported on the user's field.
+            let span = ty.span();
+            if is_static(&f.attrs)? {
+                visit.push(quote_spanned!(span=> __v.fixed(#key, #bound);));
+                rebuild.push(quote_spanned!(span=> #member: <#ty as ::core::clone::Clone>::clone(#bound)));
+                into.push(quote_spanned!(span=> ::core::mem::drop(#bound);));
+            } else {
+                visit.push(quote_spanned!(span=> __v.child(#key, |__v| <#ty as ::neurax::Tree>::visit(#bound, __v));));
+                rebuild.push(quote_spanned!(span=> #member: <#ty as ::neurax::Tree>::rebuild(#bound, __next)));
+                into.push(quote_spanned!(span=> <#ty as ::neurax::Tree>::into_leaves(#bound, __out);));
+            }
+        }
+        let tag = variant.map(|v| quote!(__v.fixed("variant", &#v);));
+        self.visit.push(quote!(#path { #(#patterns),* } => { #tag #(#visit)* }));
+        self.rebuild.push(quote!(#path { #(#patterns),* } => #path { #(#rebuild),* }));
+        self.into_leaves.push(quote!(#path { #(#patterns),* } => { #(#into)* }));
+        Ok(())
+    }
+}
+
+/// Is the field marked `#[tree(static)]`?
+fn is_static(attrs: &[Attribute]) -> syn::Result<bool> {
+    let mut found = false;
+    for a in attrs.iter().filter(|a| a.path().is_ident("tree")) {
+        // `static` is a keyword: read it as an identifier all the same.
+        let word: Ident = a.parse_args_with(Ident::parse_any)?;
+        if word != "static" {
+            return Err(syn::Error::new(word.span(), "expected `static`: #[tree(static)] marks a field that is not a tensor"));
+        }
+        found = true;
+    }
+    Ok(found)
+}

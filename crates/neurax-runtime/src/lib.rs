@@ -1,1 +1,17 @@
-//! The contract between the language and its backends: Backend, Device, Buffer, Executable, the compile cache, the stage log.
+//! The contract between the language and its backends.
+//!
+//! A [`Backend`] turns a graph into an [`Executable`]; a [`Device`] is one place where executables run, with its bounded
+//! caches of compiled programs; a [`Buffer`] is a value there. [`Stages`] is the log of what happened on the way from a user's
+//! function to running code. This crate knows no backend.
+
+mod backend;
+mod buffer;
+mod cache;
+mod device;
+mod stages;
+
+pub use backend::{Backend, Executable};
+pub use buffer::Buffer;
+pub use cache::Cache;
+pub use device::{Device, Program};
+pub use stages::{Stage, Stages};

@@ -1,0 +1,215 @@
+//! A bounded cache that computes each value once.
+
+use neurax_ir::{Error, Result};
+use rustc_hash::FxHashMap;
+use std::{
+    fmt,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock,
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+    thread::{self, ThreadId},
+};
+
+/// A cache with room for a number of entries; when it is full, the entry that was not used for longest goes. However many threads ask
+/// for a missing key at once, one computes its value and the others wait for it.
+///
+/// Look-ups take a hash and a comparison instead of a key, so that a hit needs no owned key.
+///
+/// ```
+/// use neurax_runtime::Cache;
+/// let cache: Cache<String, usize> = Cache::new(100);
+/// for _ in 0..3 {
+///     let n = cache.get_or_compute(7, |k| k == "seven", || "seven".into(), |k| Ok(k.len()))?;
+///     assert_eq!(n, 5);
+/// }
+/// assert_eq!(cache.computed(), 1);
+/// # Ok::<(), neurax_ir::Error>(())
+/// ```
+pub struct Cache<K, V> {
+    entries: RwLock<FxHashMap<u64, Vec<Arc<Entry<K, V>>>>>,
+    capacity: usize,
+    clock: AtomicU64,
+    computed: AtomicUsize,
+}
+
+struct Entry<K, V> {
+    key: K,
+    value: OnceLock<V>,
+    /// Who is computing the value now.
+    worker: Mutex<Option<ThreadId>>,
+    done: Condvar,
+    used: AtomicU64,
+}
+
+impl<K, V: Clone> Cache<K, V> {
+    /// An empty cache for that many entries.
+    pub fn new(capacity: usize) -> Cache<K, V> {
+        Cache { entries: RwLock::default(), capacity: capacity.max(1), clock: AtomicU64::new(0), computed: AtomicUsize::new(0) }
+    }
+
+    /// The value of a key, if it is there.
+    pub fn get(&self, hash: u64, same: impl Fn(&K) -> bool) -> Option<V> {
+        self.find(hash, same).and_then(|e| e.value.get().cloned())
+    }
+
+    /// The value of a key, computed if it is missing. An error is not kept: the next one who asks tries again.
+    ///
+    /// # Errors
+    /// What `compute` says; or when `compute` asks this cache for the key that it is computing.
+    pub fn get_or_compute(&self, hash: u64, same: impl Fn(&K) -> bool, key: impl FnOnce() -> K, compute: impl FnOnce(&K) -> Result<V>) -> Result<V> {
+        let entry = match self.find(hash, &same) {
+            Some(e) => e,
+            None => self.insert(hash, same, key),
+        };
+        if let Some(v) = entry.value.get() {
+            return Ok(v.clone());
+        }
+        let Some(_working) = Working::start(&entry)? else {
+            return entry.value.get().cloned().ok_or_else(|| Error::new("cache", "a finished entry has no value"));
+        };
+        self.computed.fetch_add(1, Relaxed);
+        let value = compute(&entry.key)?;
+        Ok(entry.value.get_or_init(|| value).clone())
+    }
+
+    /// How often a value was computed.
+    pub fn computed(&self) -> usize {
+        self.computed.load(Relaxed)
+    }
+
+    /// How many entries it holds.
+    pub fn len(&self) -> usize {
+        self.entries.read().unwrap_or_else(PoisonError::into_inner).values().map(Vec::len).sum()
+    }
+
+    /// Does it hold none?
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn find(&self, hash: u64, same: impl Fn(&K) -> bool) -> Option<Arc<Entry<K, V>>> {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        let found = entries.get(&hash)?.iter().find(|e| same(&e.key))?;
+        found.used.store(self.clock.fetch_add(1, Relaxed), Relaxed);
+        Some(found.clone())
+    }
+
+    fn insert(&self, hash: u64, same: impl Fn(&K) -> bool, key: impl FnOnce() -> K) -> Arc<Entry<K, V>> {
+        let key = key();
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        let bucket = entries.entry(hash).or_default();
+        if let Some(e) = bucket.iter().find(|e| same(&e.key)) {
+            return e.clone();
+        }
+        let used = AtomicU64::new(self.clock.fetch_add(1, Relaxed));
+        let entry = Arc::new(Entry { key, value: OnceLock::new(), worker: Mutex::default(), done: Condvar::new(), used });
+        bucket.push(entry.clone());
+        if entries.values().map(Vec::len).sum::<usize>() > self.capacity {
+            evict_oldest(&mut entries);
+        }
+        entry
+    }
+}
+
+/// Linear in the number of entries, and only done when something new is computed.
+fn evict_oldest<K, V>(entries: &mut FxHashMap<u64, Vec<Arc<Entry<K, V>>>>) {
+    let age = |e: &Arc<Entry<K, V>>| e.used.load(Relaxed);
+    let oldest = entries.iter().flat_map(|(h, b)| b.iter().map(move |e| (age(e), *h))).min();
+    if let Some((used, hash)) = oldest
+        && let Some(bucket) = entries.get_mut(&hash)
+    {
+        bucket.retain(|e| age(e) != used);
+        if bucket.is_empty() {
+            entries.remove(&hash);
+        }
+    }
+}
+
+/// The right to compute an entry's value; given back when dropped, so that a panic does not leave others waiting.
+struct Working<'a, K, V>(&'a Entry<K, V>);
+
+impl<'a, K, V> Working<'a, K, V> {
+    /// `None` when somebody else has computed it meanwhile.
+    fn start(entry: &'a Entry<K, V>) -> Result<Option<Working<'a, K, V>>> {
+        let me = thread::current().id();
+        let mut worker = lock(&entry.worker);
+        loop {
+            if entry.value.get().is_some() {
+                return Ok(None);
+            }
+            match *worker {
+                None => break,
+                Some(w) if w == me => {
+                    return Err(Error::new("jit", "the function calls itself while it is being traced; use scan, while_loop or fori to repeat"));
+                }
+                Some(_) => worker = entry.done.wait(worker).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+        *worker = Some(me);
+        Ok(Some(Working(entry)))
+    }
+}
+
+impl<K, V> Drop for Working<'_, K, V> {
+    fn drop(&mut self) {
+        *lock(&self.0.worker) = None;
+        self.0.done.notify_all();
+    }
+}
+
+fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
+    m.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<K, V: Clone> fmt::Debug for Cache<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "Cache({} of {} entries, {} computed)", self.len(), self.capacity, self.computed())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(c: &Cache<u64, u64>, k: u64, f: impl FnOnce() -> Result<u64>) -> Result<u64> {
+        c.get_or_compute(k % 3, |x| *x == k, || k, |_| f())
+    }
+
+    #[test]
+    fn the_entry_unused_for_longest_goes() {
+        let c = Cache::new(2);
+        for k in [1, 2, 1, 3] {
+            ask(&c, k, || Ok(k)).unwrap();
+        }
+        assert_eq!((c.len(), c.computed()), (2, 3));
+        assert_eq!(c.get(1, |x| *x == 1), Some(1));
+        assert_eq!(c.get(2, |x| *x == 2), None);
+    }
+
+    #[test]
+    fn one_thread_computes_and_the_others_wait() {
+        let c = Cache::new(4);
+        thread::scope(|s| {
+            for _ in 0..8 {
+                s.spawn(|| {
+                    let slow = || {
+                        thread::sleep(std::time::Duration::from_millis(20));
+                        Ok(5)
+                    };
+                    assert_eq!(ask(&c, 1, slow).unwrap(), 5);
+                });
+            }
+        });
+        assert_eq!(c.computed(), 1);
+    }
+
+    #[test]
+    fn errors_are_not_kept_and_recursion_is_refused() {
+        let c = Cache::new(4);
+        assert!(ask(&c, 1, || Err(Error::new("x", "no"))).is_err());
+        let e = ask(&c, 1, || ask(&c, 1, || Ok(1))).unwrap_err();
+        assert!(e.to_string().contains("calls itself"), "{e}");
+        assert_eq!(ask(&c, 1, || Ok(2)).unwrap(), 2);
+    }
+}

@@ -1,0 +1,207 @@
+//! One place where programs run, with what was compiled for it.
+
+use crate::{Backend, Buffer, Cache, Executable, Stages};
+use neurax_ir::{Error, Graph, Literal, Op, Result, Type};
+use rustc_hash::FxHasher;
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    sync::Arc,
+    time::Instant,
+};
+
+/// A device of a backend, and its caches: compiled graphs, and programs of single ops. Cloning shares them.
+#[derive(Clone)]
+pub struct Device(Arc<Inner>);
+
+struct Inner {
+    backend: Arc<dyn Backend>,
+    ordinal: usize,
+    programs: Cache<Graph, Arc<Program>>,
+    ops: Cache<OpKey, Arc<Program>>,
+}
+
+/// A compiled graph with its signature.
+#[derive(Debug)]
+pub struct Program {
+    inputs: Vec<Type>,
+    outputs: Vec<Type>,
+    executable: Arc<dyn Executable>,
+}
+
+/// An op on operands of those types. Implicit operands are converted and broadcast to each other first.
+struct OpKey {
+    op: Op,
+    types: Vec<Type>,
+    implicit: bool,
+}
+
+/// Programs that a device keeps. Beyond that the one unused for longest is compiled again when it is needed.
+const PROGRAMS: usize = 1024;
+/// Single ops that a device keeps.
+const OPS: usize = 4096;
+
+impl Device {
+    /// A device of a backend: the open door for backends from outside.
+    ///
+    /// # Errors
+    /// When the backend has no device of that number.
+    pub fn from_backend(backend: Arc<dyn Backend>, ordinal: usize) -> Result<Device> {
+        let count = backend.devices();
+        if ordinal >= count {
+            return Err(Error::new("device", format!("{} has {count} devices, numbered from 0; there is no {ordinal}", backend.name())));
+        }
+        Ok(Device(Arc::new(Inner { backend, ordinal, programs: Cache::new(PROGRAMS), ops: Cache::new(OPS) })))
+    }
+
+    /// The backend.
+    pub fn backend(&self) -> &Arc<dyn Backend> {
+        &self.0.backend
+    }
+
+    /// Its number among the backend's devices.
+    pub fn ordinal(&self) -> usize {
+        self.0.ordinal
+    }
+
+    /// How many graphs were compiled for it.
+    pub fn compilations(&self) -> usize {
+        self.0.programs.computed()
+    }
+
+    /// How many single ops were prepared for it.
+    pub fn prepared_ops(&self) -> usize {
+        self.0.ops.computed()
+    }
+
+    /// The program of a graph: from the cache, or through the passes and the backend.
+    ///
+    /// # Errors
+    /// What the backend says.
+    pub fn compile(&self, graph: &Graph) -> Result<Arc<Program>> {
+        let hash = hash_of(graph);
+        self.0.programs.get_or_compute(hash, |g| g == graph, || graph.clone(), |g| self.build(g, &mut Stages::new()))
+    }
+
+    /// The program of a graph, compiled anew, with every stage logged.
+    ///
+    /// # Errors
+    /// What the backend says.
+    pub fn compile_logged(&self, graph: &Graph, stages: &mut Stages) -> Result<Arc<Program>> {
+        self.build(graph, stages)
+    }
+
+    fn build(&self, graph: &Graph, stages: &mut Stages) -> Result<Arc<Program>> {
+        let optimised = graph.clone();
+        let start = Instant::now();
+        let executable = self.0.backend.compile(&optimised, self.0.ordinal)?;
+        stages.add(format!("compile/{}", self.0.backend.name()), start.elapsed(), &optimised);
+        Ok(Arc::new(Program { inputs: graph.input_types().to_vec(), outputs: graph.output_types(), executable }))
+    }
+
+    /// The program of one op on operands of those types. A hit builds no graph; a miss compiles what `graph` gives.
+    ///
+    /// # Errors
+    /// What `graph` or the backend says.
+    pub fn op<'t>(
+        &self,
+        op: &Op,
+        types: impl Iterator<Item = &'t Type> + Clone,
+        implicit: bool,
+        graph: impl FnOnce() -> Result<Graph>,
+    ) -> Result<Arc<Program>> {
+        let mut h = FxHasher::default();
+        op.hash(&mut h);
+        types.clone().for_each(|t| t.hash(&mut h));
+        implicit.hash(&mut h);
+        let same = |k: &OpKey| k.implicit == implicit && k.op == *op && types.clone().eq(&k.types);
+        let key = || OpKey { op: op.clone(), types: types.clone().cloned().collect(), implicit };
+        self.0.ops.get_or_compute(h.finish(), same, key, |_| self.compile(&graph()?))
+    }
+
+    /// Brings a value here.
+    ///
+    /// # Errors
+    /// What the backend says.
+    pub fn upload(&self, value: Literal) -> Result<Buffer> {
+        self.0.backend.upload(value, self.0.ordinal)
+    }
+
+    /// Brings a value back.
+    ///
+    /// # Errors
+    /// What the backend says.
+    pub fn download(&self, buffer: &Buffer) -> Result<Literal> {
+        self.0.backend.download(buffer)
+    }
+}
+
+impl Program {
+    /// The types of the arguments.
+    pub fn inputs(&self) -> &[Type] {
+        &self.inputs
+    }
+
+    /// The types of the results.
+    pub fn outputs(&self) -> &[Type] {
+        &self.outputs
+    }
+
+    /// Runs it; see [`Executable::run`].
+    ///
+    /// # Errors
+    /// When the arguments do not have its types; else what the executable says.
+    pub fn run(&self, args: Vec<Buffer>) -> Result<Vec<Buffer>> {
+        self.check(&args)?;
+        self.executable.run(args)
+    }
+
+    /// Runs it into the memory of `outs`; see [`Executable::run_into`].
+    ///
+    /// # Errors
+    /// When the arguments or `outs` do not have its types; else what the executable says.
+    pub fn run_into(&self, args: &[Buffer], outs: &mut [Buffer]) -> Result<()> {
+        self.check(args)?;
+        if !outs.iter().map(Buffer::ty).eq(&self.outputs) {
+            return Err(mismatch("gives", &self.outputs, outs));
+        }
+        self.executable.run_into(args, outs)
+    }
+
+    fn check(&self, args: &[Buffer]) -> Result<()> {
+        if args.iter().map(Buffer::ty).eq(&self.inputs) { Ok(()) } else { Err(mismatch("takes", &self.inputs, args)) }
+    }
+}
+
+fn mismatch(verb: &str, want: &[Type], have: &[Buffer]) -> Error {
+    let list = |v: Vec<String>| v.join(", ");
+    let want = list(want.iter().map(Type::to_string).collect());
+    let have = list(have.iter().map(|b| b.ty().to_string()).collect());
+    Error::new("run", format!("the program {verb} ({want}), not ({have})"))
+}
+
+fn hash_of(x: &impl Hash) -> u64 {
+    let mut h = FxHasher::default();
+    x.hash(&mut h);
+    h.finish()
+}
+
+impl PartialEq for Device {
+    fn eq(&self, o: &Device) -> bool {
+        Arc::ptr_eq(&self.0, &o.0) || (Arc::ptr_eq(&self.0.backend, &o.0.backend) && self.0.ordinal == o.0.ordinal)
+    }
+}
+
+impl Eq for Device {}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{}:{}", self.0.backend.name(), self.0.ordinal)
+    }
+}
+
+impl fmt::Debug for Device {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
