@@ -1,0 +1,139 @@
+//! Law 4.
+
+use super::*;
+use crate::close::close;
+use neurax_ir::{Axis, DType, Value};
+
+/// Law 4: batching is running one by one and stacking, for subsets of batched operands, with the new axis at the front, at
+/// the back and in between, and also when it has size 0.
+///
+/// # Errors
+/// When it does not hold.
+pub fn batching_is_stacking(s: &Sample) -> Result<(), String> {
+    if needs_axis(&s.op) {
+        return Ok(());
+    }
+    let all: Vec<usize> = (0..s.inputs.len()).collect();
+    for set in subsets(&all) {
+        for place in 0..3 {
+            let dims: Vec<Option<usize>> = all.iter().map(|i| set.contains(i).then(|| position(s.inputs[*i].ty().rank(), place + i))).collect();
+            for size in if place == 0 { &[3, 0][..] } else { &[2] } {
+                one(s, &dims, *size).map_err(|e| format!("axis of size {size} at {dims:?}: {e}"))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Front, back, then between.
+fn position(rank: usize, turn: usize) -> usize {
+    match turn % 3 {
+        0 => 0,
+        1 => rank,
+        _ => rank / 2,
+    }
+}
+
+fn one(s: &Sample, dims: &[Option<usize>], size: usize) -> Result<(), String> {
+    let members: Vec<Vec<Literal>> = (0..size.max(1)).map(|k| member(s, dims, k)).collect();
+    let stacked: Vec<Literal> = (0..dims.len()).map(|i| joined(&members, i, dims[i], size)).collect();
+    let (graph, out_dims) = batched_graph(s, &stacked, dims, size)?;
+    let ys = run(&graph, &stacked)?;
+    let outs = s.op.infer(&types_of(&s.inputs)).map_err(told)?;
+    if ys.len() != outs.len() || out_dims.len() != outs.len() {
+        return Err(format!("{} results and {} places for {} results of the op", ys.len(), out_dims.len(), outs.len()));
+    }
+    for (i, (t, (y, d))) in outs.iter().zip(ys.iter().zip(&out_dims)).enumerate() {
+        let want = d.map_or(t.shape.clone(), |d| t.shape.inserted(d, size));
+        if y.ty() != &t.with_shape(want) {
+            return Err(format!("result {i} is {}, the op alone gives {t}, the axis is at {d:?}", y.ty()));
+        }
+    }
+    for (k, xs) in members.iter().enumerate().take(size) {
+        for (i, want) in eval_op(&s.op, xs)?.iter().enumerate() {
+            let have = out_dims[i].map_or(ys[i].clone(), |d| take(&ys[i], d, k));
+            close(&have, want).map_err(|e| format!("result {i} of member {k}: {e}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn batched_graph(s: &Sample, stacked: &[Literal], dims: &[Option<usize>], size: usize) -> Result<(Graph, Vec<Option<usize>>), String> {
+    let mut b = Builder::new();
+    let xs: Vec<Value> = b.inputs(&types_of(stacked));
+    let axis = Axis { size, name: None };
+    let (ys, out) = s.op.batch(&mut b, &axis, &xs, dims).map_err(|e| format!("batch: {e}"))?;
+    Ok((b.finish(&ys).map_err(told)?, out))
+}
+
+/// Operands of member `k`: the row's own, and for the others different ones that stay in the row's domain.
+fn member(s: &Sample, dims: &[Option<usize>], k: usize) -> Vec<Literal> {
+    s.inputs.iter().zip(dims).map(|(x, d)| if d.is_some() { varied(x, k) } else { x.clone() }).collect()
+}
+
+/// The elements rolled `k` places; scalar integers count up, scalar bools alternate.
+pub fn varied(x: &Literal, k: usize) -> Literal {
+    let n = x.ty().size();
+    let scalar_step = x.ty().rank() == 0 && (x.dtype().is_int() || x.dtype() == DType::Bool);
+    if k == 0 || n == 0 {
+        return x.clone();
+    }
+    if scalar_step {
+        let v = x.to_f64s()[0];
+        let v = if x.dtype() == DType::Bool { (v as usize + k) as f64 % 2.0 } else { v + k as f64 };
+        return Literal::scalar(x.dtype(), v);
+    }
+    neurax_ir::with_compute!(any x.dtype(), C => {
+        let old = x.load::<C>();
+        Literal::build(x.ty().clone(), |out: &mut [C]| for i in 0..n { out[i] = old[(i + k) % n] })
+    })
+}
+
+fn joined(members: &[Vec<Literal>], i: usize, dim: Option<usize>, size: usize) -> Literal {
+    let xs: Vec<&Literal> = members.iter().take(size).map(|m| &m[i]).collect();
+    match dim {
+        Some(d) => stack(members[0][i].ty(), &xs, d),
+        None => members[0][i].clone(),
+    }
+}
+
+/// Literals of type `ty` stacked along a new axis `dim`.
+pub fn stack(ty: &Type, xs: &[&Literal], dim: usize) -> Literal {
+    let inner: usize = ty.shape[dim..].iter().product();
+    let out_ty = ty.with_shape(ty.shape.inserted(dim, xs.len()));
+    neurax_ir::with_compute!(any ty.dtype, C => {
+        let loaded: Vec<_> = xs.iter().map(|x| x.load::<C>()).collect();
+        Literal::build(out_ty, |out: &mut [C]| for (at, o) in out.iter_mut().enumerate() {
+            let (outer, k, rest) = (at / inner / xs.len(), at / inner % xs.len(), at % inner);
+            *o = loaded[k][outer * inner + rest];
+        })
+    })
+}
+
+/// Index `k` of axis `dim`.
+pub fn take(x: &Literal, dim: usize, k: usize) -> Literal {
+    let shape = x.shape().removed(dim);
+    let (count, inner): (usize, usize) = (x.shape()[dim], x.shape()[dim + 1..].iter().product());
+    neurax_ir::with_compute!(any x.dtype(), C => {
+        let old = x.load::<C>();
+        Literal::build(x.ty().with_shape(shape), |out: &mut [C]| for (at, o) in out.iter_mut().enumerate() {
+            *o = old[(at / inner * count + k) * inner + at % inner];
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stacking_and_taking_are_inverse() {
+        let x = Literal::from_slice([2, 2], &[1i32, 2, 3, 4]).unwrap();
+        let y = varied(&x, 1);
+        for d in 0..3 {
+            let z = stack(x.ty(), &[&x, &y], d);
+            assert_eq!((take(&z, d, 0), take(&z, d, 1)), (x.clone(), y.clone()), "{d}");
+        }
+        assert_eq!(stack(x.ty(), &[&x, &y], 1).to_f64s(), [1.0, 2.0, 2.0, 3.0, 3.0, 4.0, 4.0, 1.0]);
+    }
+}

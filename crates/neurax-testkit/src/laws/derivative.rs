@@ -1,0 +1,110 @@
+//! Law 2.
+
+use super::*;
+use crate::close::{Tolerance, parts};
+use neurax_ir::{Bound, DType, Tangent};
+
+/// Law 2: on smooth rows in double precision, the tangents of `jvp` are what central differences say, for every operand
+/// alone and all together.
+///
+/// # Errors
+/// When it does not hold.
+pub fn jvp_is_the_difference(s: &Sample) -> Result<(), String> {
+    let active: Vec<usize> = (0..s.inputs.len()).filter(|&i| is_double(s.inputs[i].dtype())).collect();
+    let mixed = s.inputs.iter().any(|x| x.dtype().is_differentiable() && !is_double(x.dtype()));
+    if !s.smooth || mixed || active.is_empty() || needs_axis(&s.op) {
+        return Ok(());
+    }
+    let mut sets: Vec<Vec<usize>> = active.iter().map(|&i| vec![i]).collect();
+    if active.len() > 1 {
+        sets.push(active);
+    }
+    let mut rng = rng_for(s);
+    sets.iter().try_for_each(|set| one_direction(s, set, &mut rng).map_err(|e| format!("operands {set:?}: {e}")))
+}
+
+fn one_direction(s: &Sample, active: &[usize], rng: &mut Rng) -> Result<(), String> {
+    let v: Vec<Literal> = active.iter().map(|&i| direction(rng, s.inputs[i].ty())).collect();
+    let (graph, known) = tangent_graph(s, active)?;
+    let tangents = run(&graph, &[&s.inputs[..], &v].concat())?;
+    let outs = eval_op(&s.op, &s.inputs)?;
+    let mut next = tangents.into_iter();
+    let f = |xs: &[Literal]| eval_op(&s.op, xs);
+    let want = difference(&f, &s.inputs, active, &v)?;
+    for (i, (y, d)) in outs.iter().zip(&want).enumerate() {
+        let have = if known[i] { next.next().ok_or("a tangent is missing")? } else { Literal::zeros(y.ty().clone()) };
+        let Some(d) = d else { continue };
+        crate::close::close_within(&have, d, Tolerance::both(1e-6)).map_err(|e| format!("tangent of result {i} against differences: {e}"))?;
+    }
+    Ok(())
+}
+
+/// The op's tangents as a graph of operands and tangents, and which results have one.
+fn tangent_graph(s: &Sample, active: &[usize]) -> Result<(Graph, Vec<bool>), String> {
+    let mut b = Builder::new();
+    let xs = b.inputs(&types_of(&s.inputs));
+    let mut dxs: Vec<Tangent> = vec![None; xs.len()];
+    for &i in active {
+        dxs[i] = Some(b.input(s.inputs[i].ty().clone()));
+    }
+    let dys = match s.op.region() {
+        Some(region) => region.jvp_region(&mut b, &xs, &dxs, false).map_err(told)?.1,
+        None => {
+            let ys = b.try_emit(s.op.clone(), &xs).map_err(told)?;
+            s.op.jvp(&mut b, &Bound { xs: &xs, ys: &ys }, &dxs).map_err(told)?
+        }
+    };
+    let known = dys.iter().map(Option::is_some).collect();
+    let graph = b.finish(&dys.into_iter().flatten().collect::<Vec<_>>()).map_err(told)?;
+    Ok((graph, known))
+}
+
+/// Central differences of `f` at `xs` along `v` (for the operands `active`), for results in double precision: two step
+/// sizes, extrapolated, so that the error falls with the fourth power of the step.
+///
+/// # Errors
+/// When `f` fails.
+pub fn difference(
+    f: &dyn Fn(&[Literal]) -> Result<Vec<Literal>, String>,
+    xs: &[Literal],
+    active: &[usize],
+    v: &[Literal],
+) -> Result<Vec<Option<Literal>>, String> {
+    let (coarse, fine) = (central(f, xs, active, v, STEP)?, central(f, xs, active, v, STEP / 2.0)?);
+    Ok(coarse.iter().zip(&fine).map(|(a, b)| Some(combine(a.as_ref()?, b.as_ref()?, |a, b| (4.0 * b - a) / 3.0))).collect())
+}
+
+const STEP: f64 = 1e-3;
+
+/// Central differences with one step size.
+///
+/// # Errors
+/// When `f` fails.
+pub fn central(
+    f: &dyn Fn(&[Literal]) -> Result<Vec<Literal>, String>,
+    xs: &[Literal],
+    active: &[usize],
+    v: &[Literal],
+    h: f64,
+) -> Result<Vec<Option<Literal>>, String> {
+    let moved = |h: f64| {
+        let mut xs = xs.to_vec();
+        for (&i, v) in active.iter().zip(v) {
+            xs[i] = combine(&xs[i], v, |x, v| x + h * v);
+        }
+        f(&xs)
+    };
+    let (up, down) = (moved(h)?, moved(-h)?);
+    let slope = |(a, b): (&Literal, &Literal)| is_double(a.dtype()).then(|| combine(a, b, |a, b| (a - b) / (2.0 * h)));
+    Ok(up.iter().zip(&down).map(slope).collect())
+}
+
+/// Joins two literals of one type, part by part.
+fn combine(a: &Literal, b: &Literal, f: impl Fn(f64, f64) -> f64) -> Literal {
+    let joined: Vec<(f64, f64)> = parts(a).iter().zip(parts(b)).map(|(x, y)| (f(x.0, y.0), f(x.1, y.1))).collect();
+    complex(a.ty(), &joined)
+}
+
+fn is_double(d: DType) -> bool {
+    matches!(d, DType::F64 | DType::C128)
+}

@@ -1,0 +1,17 @@
+//! Every law over every sample row of every op.
+
+use neurax_ir::Op;
+use neurax_testkit::laws;
+
+#[test]
+fn every_op_obeys_every_law() {
+    // A panic inside a law is a failure of its row; its message is in the report.
+    std::panic::set_hook(Box::new(|_| {}));
+    let rows = Op::samples();
+    let checked = laws::check(laws::ALL, &rows);
+    let _ = std::panic::take_hook();
+    if let Err(report) = checked {
+        panic!("{report}");
+    }
+    println!("{} rows obey {} laws", rows.len(), laws::ALL.len());
+}
