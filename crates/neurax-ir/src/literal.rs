@@ -196,6 +196,19 @@ impl Literal {
         });
         (lit, false)
     }
+
+    /// Changes the bytes, in place if this is the only reference; the second answer says whether it was. What `f` leaves must
+    /// be a value of the dtype: a bool's byte is 0 or 1, unused bits are zero.
+    pub(crate) fn edit_bytes(mut self, f: impl FnOnce(&mut [u8])) -> (Literal, bool) {
+        let inplace = self.bytes.is_unique();
+        if !inplace {
+            self.bytes = Bytes::copy_of(&self.bytes);
+        }
+        if let Some(out) = self.bytes.get_mut() {
+            f(out);
+        }
+        (self, inplace)
+    }
 }
 
 struct VecOwner<T>(Vec<T>);

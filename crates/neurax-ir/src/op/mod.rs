@@ -7,8 +7,10 @@ use crate::graph::{Parser, Printer};
 use crate::{Builder, Error, Eval, Graph, Literal, Result, Shape, Type, Value, Values};
 use std::sync::Arc;
 
+mod fold;
 #[macro_use]
 mod pending;
+mod strided;
 
 /// Declares the modules and the enum, and sends every question to the family.
 macro_rules! ops {

@@ -1,6 +1,8 @@
 //! Windows into an array: at places known in the graph, or at run time.
 
-use crate::graph::attr::attrs;
+use super::strided::{View, read};
+use super::{Axis, Batched, Bound, Pad, Primitive, Sample, Tangent, Transposed, rules::*};
+use crate::{Builder, DType, Eval, Literal, Result, Shape, Type, Value, graph::attr::attrs};
 
 attrs! {
     /// Elements `start, start + stride, ..` below `limit` of every axis. <https://openxla.org/stablehlo/spec#slice>
@@ -24,4 +26,83 @@ attrs! {
     /// The place is clamped so that the window fits. <https://openxla.org/stablehlo/spec#dynamic_update_slice>
     pub struct DynamicUpdateSlice = "dynamic_update_slice" {}
 }
-pending!(Slice, DynamicSlice, DynamicUpdateSlice);
+
+impl Slice {
+    /// The shape of the result.
+    fn sizes(&self) -> Shape {
+        let axis = |((&from, &to), &step): ((&usize, &usize), &usize)| (to - from).div_ceil(step);
+        self.start.iter().zip(&self.limit).zip(&self.stride).map(axis).collect()
+    }
+}
+
+impl Primitive for Slice {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
+        arity(Self::NAME, xs, 1)?;
+        let x = &xs[0];
+        if [&self.start, &self.limit, &self.stride].iter().any(|v| v.len() != x.rank()) {
+            let why = format!("{x} has {} axes; start {:?}, limit {:?} and stride {:?}", x.rank(), self.start, self.limit, self.stride);
+            return refuse(Self::NAME, format!("{why} need one entry for each"));
+        }
+        for (i, &n) in x.shape.iter().enumerate() {
+            let (from, to, step) = (self.start[i], self.limit[i], self.stride[i]);
+            if from > to || to > n || step == 0 {
+                let why = format!("{from}..{to} in steps of {step} does not fit axis {i} of {x}");
+                return refuse(Self::NAME, format!("{why}; start <= limit <= {n} and a step of 1 or more do"));
+            }
+        }
+        Ok(vec![x.with_shape(self.sizes())])
+    }
+
+    fn eval(&self, _: &mut Eval, xs: Vec<Literal>) -> Result<Vec<Literal>> {
+        Ok(vec![read(&xs[0], &View::dense(xs[0].shape()).window(&self.start, &self.sizes(), &self.stride))])
+    }
+
+    fn jvp(&self, b: &mut Builder, _: &Bound, dxs: &[Tangent]) -> Result<Vec<Tangent>> {
+        Ok(vec![dxs[0].map(|dx| b.emit(self.clone(), &[dx]))])
+    }
+
+    fn transpose(&self, b: &mut Builder, at: &Bound, _: &[bool], cts: &[Option<Value>]) -> Transposed {
+        let Some(ct) = cts[0] else { return Transposed::Cotangents(vec![None]) };
+        let interior: Vec<usize> = self.stride.iter().map(|s| s - 1).collect();
+        let end = |(i, &n): (usize, &usize)| self.start[i] + if n == 0 { 0 } else { 1 + (n - 1) * self.stride[i] };
+        let ends: Vec<usize> = self.sizes().iter().enumerate().map(end).collect();
+        let whole = &b.ty(at.xs[0]).shape;
+        let high = whole.iter().zip(ends).map(|(&n, end)| (n - end) as i64).collect();
+        let low = self.start.iter().map(|&s| s as i64).collect();
+        let zero = b.scalar(b.dtype(ct), 0.0);
+        Transposed::Cotangents(vec![Some(b.emit(Pad { low, high, interior }, &[ct, zero]))])
+    }
+
+    fn batch(&self, b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+        let mut op = self.clone();
+        if let Some(d) = dims[0] {
+            op.start.insert(d, 0);
+            op.limit.insert(d, axis.size);
+            op.stride.insert(d, 1);
+        }
+        Ok((b.emit_n(op, xs, 1), dims.to_vec()))
+    }
+
+    fn samples() -> Vec<Sample> {
+        let row = |d: DType, shape: &[usize], start: &[usize], limit: &[usize], stride: &[usize]| Sample {
+            op: Slice { start: start.to_vec(), limit: limit.to_vec(), stride: stride.to_vec() }.into(),
+            inputs: vec![sample(Type::new(d, shape), -3.0, 4.0)],
+            smooth: d == DType::F64,
+        };
+        let mut rows: Vec<Sample> = DType::ALL.into_iter().map(|d| row(d, &[3, 4], &[1, 0], &[3, 4], &[1, 2])).collect();
+        rows.extend([
+            row(DType::F64, &[7], &[1], &[6], &[3]),
+            row(DType::F64, &[3, 2], &[2, 1], &[2, 2], &[1, 1]),
+            row(DType::F64, &[0, 2], &[0, 0], &[0, 1], &[1, 1]),
+            row(DType::F64, &[], &[], &[], &[]),
+            row(DType::F64, &[5], &[5], &[5], &[2]),
+            row(DType::F32, &[5], &[0], &[5], &[7]),
+        ]);
+        rows
+    }
+}
+pending!(DynamicSlice, DynamicUpdateSlice);

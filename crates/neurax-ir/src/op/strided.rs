@@ -1,0 +1,266 @@
+//! Strided views: the one loop behind every op that moves elements. Elements are moved by their width, not by their dtype.
+
+use crate::{Literal, Shape};
+use smallvec::SmallVec;
+
+/// A window into a dense array: index `i` of the view is the element at `offset + i[0] * strides[0] + ..`.
+#[derive(Clone, Debug)]
+pub struct View {
+    offset: isize,
+    shape: Shape,
+    strides: SmallVec<[isize; 6]>,
+}
+
+impl View {
+    /// The whole of a row-major array.
+    pub fn dense(shape: &Shape) -> View {
+        View { offset: 0, shape: shape.clone(), strides: shape.strides().iter().map(|&s| s as isize).collect() }
+    }
+
+    /// The view repeated into `shape`: its axis `i` becomes axis `dims[i]`, unit axes stretch.
+    pub fn broadcast(self, shape: &Shape, dims: &[usize]) -> View {
+        let mut strides = SmallVec::from_elem(0, shape.rank());
+        for (i, &d) in dims.iter().enumerate().filter(|&(i, _)| self.shape[i] != 1) {
+            strides[d] = self.strides[i];
+        }
+        View { offset: self.offset, shape: shape.clone(), strides }
+    }
+
+    /// The view with axis `permutation[i]` as axis `i`.
+    pub fn transpose(self, permutation: &[usize]) -> View {
+        let shape = permutation.iter().map(|&p| self.shape[p]).collect();
+        View { offset: self.offset, shape, strides: permutation.iter().map(|&p| self.strides[p]).collect() }
+    }
+
+    /// `sizes` elements of every axis, from `start` on, `step` apart.
+    pub fn window(mut self, start: &[usize], sizes: &[usize], step: &[usize]) -> View {
+        for (i, s) in self.strides.iter_mut().enumerate() {
+            // An axis without elements may start anywhere; its place is never computed, so that it cannot overflow.
+            self.offset += if sizes.contains(&0) { 0 } else { *s * start[i] as isize };
+            *s = if sizes[i] > 1 { *s * step[i] as isize } else { 0 };
+        }
+        View { shape: sizes.into(), ..self }
+    }
+
+    /// The axes in reverse order.
+    pub fn reverse(mut self, axes: &[usize]) -> View {
+        for &a in axes {
+            self.offset += self.strides[a] * (self.shape[a] as isize - 1).max(0);
+            self.strides[a] = -self.strides[a];
+        }
+        self
+    }
+}
+
+/// A dense copy of that view of `x`.
+pub fn read(x: &Literal, from: &View) -> Literal {
+    let ty = x.ty().with_shape(&from.shape);
+    write(Literal::zeros(ty), &View::dense(&from.shape), x, from).0
+}
+
+/// `to` with the elements of view `at` replaced by those of view `from` of `x`, which has the same shape and dtype. In place
+/// if `to` is the only reference to its memory; the second answer says whether it was.
+pub fn write(to: Literal, at: &View, x: &Literal, from: &View) -> (Literal, bool) {
+    let bits = x.dtype().bits();
+    to.edit_bytes(|out| {
+        if !at.shape.contains(&0) {
+            Plan::new(at, from).copy(bits, out, x.bytes());
+        }
+    })
+}
+
+/// One loop of a copy: how often, and how far each side goes at a step.
+#[derive(Clone, Copy, Debug)]
+struct Loop {
+    n: usize,
+    to: isize,
+    from: isize,
+}
+
+/// The loops of a copy, outermost first: as few and as long as the two views allow. Their order is free.
+#[derive(Debug)]
+struct Plan {
+    loops: SmallVec<[Loop; 6]>,
+    at: [isize; 2],
+}
+
+/// The side of the square that a transposition works on at a time, so that both sides stay in cache.
+const TILE: usize = 16;
+
+impl Plan {
+    fn new(at: &View, from: &View) -> Plan {
+        let mut loops: SmallVec<[Loop; 6]> = SmallVec::new();
+        for (i, &n) in at.shape.iter().enumerate().filter(|&(_, &n)| n != 1) {
+            let l = Loop { n, to: at.strides[i], from: from.strides[i] };
+            match loops.last_mut() {
+                Some(o) if o.to == l.to * n as isize && o.from == l.from * n as isize => *o = Loop { n: o.n * n, ..l },
+                _ => loops.push(l),
+            }
+        }
+        if loops.is_empty() {
+            loops.push(Loop { n: 1, to: 1, from: 1 });
+        }
+        let longest = (0..loops.len()).max_by_key(|&i| loops[i].n).unwrap_or(0);
+        let last = loops.len() - 1;
+        if loops[last].n < 8 {
+            loops.swap(longest, last);
+        }
+        Plan { loops, at: [at.offset, from.offset] }
+    }
+
+    fn copy(mut self, bits: usize, to: &mut [u8], from: &[u8]) {
+        match bits {
+            8 => self.cells::<1>(to, from),
+            16 => self.cells::<2>(to, from),
+            32 => self.cells::<4>(to, from),
+            64 => self.cells::<8>(to, from),
+            128 => self.cells::<16>(to, from),
+            bits => self.packed(bits, to, from),
+        }
+    }
+
+    fn cells<const N: usize>(&mut self, to: &mut [u8], from: &[u8]) {
+        let (to, from) = (to.as_chunks_mut::<N>().0, from.as_chunks::<N>().0);
+        match self.tiled() {
+            Some([a, b]) => self.rows(2, |t, f| tiles(to, from, a, b, t, f)),
+            None => {
+                let inner = self.loops[self.loops.len() - 1];
+                self.rows(1, |t, f| row(to, from, inner, t, f));
+            }
+        }
+    }
+
+    /// Elements of 2 and 4 bits, low bits first.
+    fn packed(&self, bits: usize, to: &mut [u8], from: &[u8]) {
+        let (per, mask) = (8 / bits, (1u8 << bits) - 1);
+        let inner = self.loops[self.loops.len() - 1];
+        self.rows(1, |t, f| {
+            for i in 0..inner.n as isize {
+                let (t, f) = ((t + i * inner.to) as usize, (f + i * inner.from) as usize);
+                let x = from[f / per] >> (f % per * bits) & mask;
+                let shift = t % per * bits;
+                to[t / per] = to[t / per] & !(mask << shift) | x << shift;
+            }
+        });
+    }
+
+    /// If the copy is a transposition of two long loops (one side runs along the one, the other along the other), these.
+    fn tiled(&mut self) -> Option<[Loop; 2]> {
+        let last = self.loops.len() - 1;
+        let inner = self.loops[last];
+        let other = self.loops[..last].iter().position(|l| l.from == 1)?;
+        let long = inner.n >= TILE && self.loops[other].n >= TILE;
+        if inner.to != 1 || !long {
+            return None;
+        }
+        self.loops.swap(other, last - 1);
+        Some([self.loops[last - 1], inner])
+    }
+
+    /// Calls `f` with the two offsets of every step of all but the `inner` last loops.
+    fn rows(&self, inner: usize, mut f: impl FnMut(isize, isize)) {
+        let outer = &self.loops[..self.loops.len() - inner];
+        let mut i: SmallVec<[usize; 6]> = SmallVec::from_elem(0, outer.len());
+        let [mut t, mut s] = self.at;
+        'next: loop {
+            f(t, s);
+            for (i, l) in i.iter_mut().zip(outer).rev() {
+                *i += 1;
+                (t, s) = (t + l.to, s + l.from);
+                if *i < l.n {
+                    continue 'next;
+                }
+                (t, s) = (t - l.to * l.n as isize, s - l.from * l.n as isize);
+                *i = 0;
+            }
+            return;
+        }
+    }
+}
+
+fn row<T: Copy>(to: &mut [T], from: &[T], l: Loop, t: isize, f: isize) {
+    let (t0, f0) = (t as usize, f as usize);
+    match (l.to, l.from) {
+        (1, 1) => to[t0..t0 + l.n].copy_from_slice(&from[f0..f0 + l.n]),
+        (1, 0) => to[t0..t0 + l.n].fill(from[f0]),
+        (1, step) => to[t0..t0 + l.n].iter_mut().zip(0..).for_each(|(o, i)| *o = from[(f + i * step) as usize]),
+        _ => (0..l.n as isize).for_each(|i| to[(t + i * l.to) as usize] = from[(f + i * l.from) as usize]),
+    }
+}
+
+fn tiles<T: Copy>(to: &mut [T], from: &[T], a: Loop, b: Loop, t: isize, f: isize) {
+    for i0 in (0..a.n).step_by(TILE) {
+        for j0 in (0..b.n).step_by(TILE) {
+            let short = Loop { n: TILE.min(b.n - j0), ..b };
+            for i in i0..a.n.min(i0 + TILE) {
+                let (i, j) = (i as isize, j0 as isize);
+                row(to, from, short, t + i * a.to + j * b.to, f + i * a.from + j * b.from);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{DType, Type};
+
+    fn count(dtype: DType, shape: impl Into<Shape>) -> Literal {
+        let ty = Type::new(dtype, shape);
+        let n = ty.size();
+        Literal::from_f64s(dtype, ty.shape, &(0..n).map(|i| i as f64).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn every_width_is_moved() {
+        for d in DType::ALL {
+            let x = Literal::from_f64s(d, [2, 3], &[0.0, 1.0, 1.0, 0.0, 1.0, 0.0]);
+            let y = read(&x, &View::dense(x.shape()).transpose(&[1, 0]));
+            assert_eq!(y.to_f64s(), [0.0, 0.0, 1.0, 1.0, 1.0, 0.0], "{d}");
+            let z = read(&y, &View::dense(y.shape()).transpose(&[1, 0]));
+            assert_eq!(z, x, "{d}");
+        }
+    }
+
+    #[test]
+    fn tiles_and_short_rows_agree_with_plain_indexing() {
+        for (m, k, n) in [(1, 40, 35), (3, 17, 16), (2, 100, 3), (1, 3, 100), (2, 1, 5)] {
+            let x = count(DType::F32, [m, k, n]);
+            let y = read(&x, &View::dense(x.shape()).transpose(&[0, 2, 1])).to_f64s();
+            let at = |i: usize, j: usize, l: usize| ((i * k + l) * n + j) as f64;
+            let want: Vec<f64> = (0..m * n * k).map(|f| at(f / (n * k), f / k % n, f % k)).collect();
+            assert_eq!(y, want, "{m} {k} {n}");
+        }
+    }
+
+    #[test]
+    fn views_compose() {
+        let x = count(DType::I16, [4, 5]);
+        let v = View::dense(x.shape()).window(&[1, 0], &[2, 3], &[2, 2]).reverse(&[1]).transpose(&[1, 0]);
+        assert_eq!(read(&x, &v).to_f64s(), [9.0, 19.0, 7.0, 17.0, 5.0, 15.0]);
+        let row = count(DType::U4, [1, 3]);
+        let v = View::dense(row.shape()).broadcast(&Shape::from([2, 2, 3]), &[1, 2]);
+        assert_eq!(read(&row, &v).to_f64s(), [0.0, 1.0, 2.0].repeat(4));
+    }
+
+    #[test]
+    fn writing_touches_the_window_alone() {
+        for d in [DType::U4, DType::F64] {
+            let x = count(d, [3, 3]);
+            let at = View::dense(x.shape()).window(&[1, 1], &[2, 2], &[1, 1]);
+            let (y, inplace) = write(x.clone(), &at, &count(d, [2, 2]), &View::dense(&[2, 2].into()));
+            assert!(!inplace);
+            assert_eq!(y.to_f64s(), [0.0, 1.0, 2.0, 3.0, 0.0, 1.0, 6.0, 2.0, 3.0]);
+            let address = y.bytes().address();
+            let (y, inplace) = write(y, &at, &count(d, []), &View::dense(&[].into()).broadcast(&[2, 2].into(), &[]));
+            assert!(inplace && y.bytes().address() == address);
+            assert_eq!(y.to_f64s(), [0.0, 1.0, 2.0, 3.0, 0.0, 0.0, 6.0, 0.0, 0.0]);
+        }
+    }
+
+    #[test]
+    fn nothing_to_move() {
+        let x = count(DType::F32, [0, 3]);
+        assert_eq!(read(&x, &View::dense(x.shape()).reverse(&[0]).transpose(&[1, 0])).ty().to_string(), "f32[3, 0]");
+    }
+}
