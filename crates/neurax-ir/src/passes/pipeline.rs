@@ -1,7 +1,7 @@
 //! The passes in their order.
 
-use super::{cse, dce, hoist};
-use crate::{Graph, Result, verify};
+use super::{cse, dce, fold, hoist, simplify};
+use crate::{Error, Graph, Result, verify};
 
 /// One pass with its name in timings and dumps.
 #[derive(Clone, Copy, Debug)]
@@ -13,7 +13,13 @@ pub struct Step {
 }
 
 /// The steps of one round, read top to bottom. Rounds are repeated until one changes nothing.
-pub const PIPELINE: &[Step] = &[Step { name: "hoist", run: hoist }, Step { name: "cse", run: cse }, Step { name: "dce", run: dce }];
+pub const PIPELINE: &[Step] = &[
+    Step { name: "simplify", run: simplify },
+    Step { name: "fold", run: fold },
+    Step { name: "hoist", run: hoist },
+    Step { name: "cse", run: cse },
+    Step { name: "dce", run: dce },
+];
 
 /// Rounds after which no more is tried: what one round opens to the next is found in the first few.
 const ROUNDS: usize = 4;
@@ -43,10 +49,7 @@ pub fn optimise(graph: &Graph, log: &mut dyn FnMut(&'static str, &Graph)) -> Res
         let next = PIPELINE.iter().try_fold(graph.clone(), |g, step| {
             let g = (step.run)(&g).map_err(|e| e.inside(step.name))?;
             log(step.name, &g);
-            if cfg!(debug_assertions) {
-                verify(&g).map_err(|e| e.inside(step.name))?;
-            }
-            Ok::<Graph, crate::Error>(g)
+            if cfg!(debug_assertions) { checked(step, &graph, g) } else { Ok(g) }
         })?;
         if next == graph {
             break;
@@ -54,4 +57,11 @@ pub fn optimise(graph: &Graph, log: &mut dyn FnMut(&'static str, &Graph)) -> Res
         graph = next;
     }
     Ok(graph)
+}
+
+/// The graph, if it verifies and has the signature that it had.
+fn checked(step: &Step, before: &Graph, after: Graph) -> Result<Graph> {
+    verify(&after).map_err(|e| e.inside(step.name))?;
+    let same = before.input_types() == after.input_types() && before.output_types() == after.output_types();
+    if same { Ok(after) } else { Err(Error::new(step.name, "the pass changed the types of the arguments or results")) }
 }
