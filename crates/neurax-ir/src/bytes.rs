@@ -30,7 +30,10 @@ pub struct Bytes {
 enum Memory {
     Owned(Arc<Box<[Line]>>),
     /// Somebody else's memory, e.g. a mapped file: read-only.
-    Borrowed { owner: Arc<dyn AsRef<[u8]> + Send + Sync>, start: usize },
+    Borrowed {
+        owner: Arc<dyn AsRef<[u8]> + Send + Sync>,
+        start: usize,
+    },
 }
 
 impl Bytes {

@@ -51,9 +51,7 @@ use DType::*;
 
 impl DType {
     /// Every dtype, in the order of the enum.
-    pub const ALL: [DType; 21] = [
-        Bool, U2, U4, U8, U16, U32, U64, I2, I4, I8, I16, I32, I64, F8E4M3FN, F8E5M2, F16, BF16, F32, F64, C64, C128,
-    ];
+    pub const ALL: [DType; 21] = [Bool, U2, U4, U8, U16, U32, U64, I2, I4, I8, I16, I32, I64, F8E4M3FN, F8E5M2, F16, BF16, F32, F64, C64, C128];
 
     /// The name used in text, e.g. `f32`.
     pub fn name(self) -> &'static str {

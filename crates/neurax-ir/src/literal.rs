@@ -146,6 +146,31 @@ impl Literal {
         self.bytes
     }
 
+    /// Element `i` along the leading axis, which is dropped.
+    pub fn row(&self, i: usize) -> Literal {
+        let ty = self.ty.with_shape(self.ty.shape.removed(0));
+        let (n, bits) = (ty.size(), self.ty.dtype.bits());
+        if n * bits % 8 == 0 {
+            let len = n * bits / 8;
+            return Literal { ty, bytes: Bytes::copy_of(&self.bytes[i * len..(i + 1) * len]) };
+        }
+        with_compute!(any ty.dtype, C => Literal::build(ty, |out: &mut [C]| out.copy_from_slice(&self.load::<C>()[i * n..(i + 1) * n])))
+    }
+
+    /// Writes element `i` along the leading axis; in place if this is the only reference.
+    pub fn set_row(&mut self, i: usize, row: &Literal) {
+        let (n, bits) = (row.ty.size(), self.ty.dtype.bits());
+        if n * bits % 8 == 0
+            && let Some(out) = self.bytes.get_mut()
+        {
+            let len = n * bits / 8;
+            out[i * len..(i + 1) * len].copy_from_slice(&row.bytes);
+            return;
+        }
+        let old = std::mem::replace(self, Literal::zeros(Type::scalar(self.ty.dtype)));
+        *self = with_compute!(any row.ty.dtype, C => old.edit(|out: &mut [C]| out[i * n..(i + 1) * n].copy_from_slice(&row.load::<C>())).0);
+    }
+
     /// The same bytes under another type of the same size in bytes.
     ///
     /// # Errors

@@ -43,7 +43,8 @@ impl Function {
 
     pub(super) fn jvp(&self, b: &mut Builder, xs: &[Value], dxs: &[Tangent], for_reverse: bool) -> Result<(Values, Vec<Tangent>)> {
         if dxs[..self.captures].iter().any(Option::is_some) {
-            let why = "it captures a value that is being differentiated; pass that value as an argument, so that the rule can say what its derivative is";
+            let why =
+                "it captures a value that is being differentiated; pass that value as an argument, so that the rule can say what its derivative is";
             return Err(Error::new(&*self.callee, why));
         }
         let types = b.types_of(xs);
@@ -95,7 +96,10 @@ impl Function {
 
 /// The error of forward mode over a function that only has a reverse rule.
 pub(crate) fn no_forward_rule(callee: &str) -> Error {
-    Error::new(callee, "custom_vjp gives no forward rule, so jvp, linearize and jacobian in forward mode cannot pass it; use reverse mode, or custom_jvp")
+    Error::new(
+        callee,
+        "custom_vjp gives no forward rule, so jvp, linearize and jacobian in forward mode cannot pass it; use reverse mode, or custom_jvp",
+    )
 }
 
 impl Named for Function {

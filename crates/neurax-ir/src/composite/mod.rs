@@ -6,6 +6,7 @@
 mod function;
 
 pub use function::Function;
+pub(crate) use function::no_forward_rule;
 
 use crate::graph::{Parser, Printer};
 use crate::op::{Axis, Batched, Bound, Primitive, Pruned, Region, Sample, Tangent, Text, Transposed, rules::*};

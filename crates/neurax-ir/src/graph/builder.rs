@@ -192,11 +192,25 @@ impl Builder {
 }
 
 impl Graph {
-    /// The same graph with its first `n` inputs moved behind the others.
-    pub(crate) fn with_inputs_rotated(self, n: usize) -> Graph {
-        let mut inputs: Vec<Value> = self.inputs().collect();
-        inputs.rotate_left(n);
+    /// The same graph with its inputs in another order: new input `i` is old input `order[i]`.
+    pub(crate) fn with_input_order(self, order: &[usize]) -> Graph {
+        let inputs: Vec<Value> = order.iter().map(|&i| Value(i as u32)).collect();
         Graph::renumbered(self.types, &inputs, self.eqns, &self.outputs)
+    }
+
+    /// The same graph giving output `which[i]` as its output `i`.
+    pub(crate) fn with_outputs(mut self, which: &[usize]) -> Graph {
+        self.outputs = which.iter().map(|&i| self.outputs[i]).collect();
+        self
+    }
+
+    /// The same graph taking more inputs behind its own, which it does not read.
+    pub(crate) fn with_more_inputs(&self, types: &[Type]) -> Result<Graph> {
+        let mut b = Builder::new();
+        let xs = b.inputs(self.input_types());
+        b.inputs(types);
+        let ys = b.inline(self, &xs);
+        b.finish(&ys)
     }
 
     /// A graph of those parts, whatever the numbering: values are renumbered to inputs first, then equation by equation.

@@ -5,6 +5,7 @@ mod build_ops;
 mod builder;
 mod parse;
 mod print;
+mod prune;
 mod verify;
 
 pub use attr::Attr;

@@ -47,7 +47,9 @@ impl<'t> Parser<'t> {
     /// The op from outside of that name and parameters.
     pub fn custom(&self, name: &str, params: &str) -> Result<Arc<dyn CustomOp>> {
         let found = self.customs.iter().find(|c| c.name() == name && c.params() == params);
-        found.cloned().ok_or_else(|| self.error(format!("the custom op `{name}` with parameters `{params}` is not known; give it to Graph::parse_with")))
+        found
+            .cloned()
+            .ok_or_else(|| self.error(format!("the custom op `{name}` with parameters `{params}` is not known; give it to Graph::parse_with")))
     }
 
     /// Reads `key=value`.

@@ -1,6 +1,8 @@
 //! Every custom derivative: a linear function given with its transpose.
 
-use crate::{Graph, graph::attr::attrs};
+use super::{Axis, Batched, Bound, Primitive, Pruned, Region, Sample, Tangent, Transposed, rules::*};
+use crate::composite::no_forward_rule;
+use crate::{Builder, DType, Error, Eval, Graph, Literal, Op, Result, Type, Value, Values, graph::attr::attrs, transform};
 use std::sync::Arc;
 
 attrs! {
@@ -16,10 +18,128 @@ attrs! {
         /// The transpose; without one, reverse mode is an error.
         backward: Option<Arc<Graph>>,
         /// The types of `xs`: what `backward` gives.
-        from: Vec<crate::Type>,
+        from: Vec<Type>,
         /// The types of the results: what `forward` gives.
-        to: Vec<crate::Type>,
+        to: Vec<Type>,
     }
 }
-pending!(Linear);
-pending_region!(Linear);
+
+impl Linear {
+    fn check(&self, g: &Option<Arc<Graph>>, residuals: &[Type], from: &[Type], to: &[Type]) -> Result<()> {
+        let Some(g) = g else { return Ok(()) };
+        let takes = [residuals, from].concat();
+        if g.input_types() != takes || g.output_types() != to {
+            let (ins, outs) = (list(g.input_types()), list(&g.output_types()));
+            return Err(Error::new(&*self.callee, format!("a linear graph from ({}) to ({}) was expected, not ({ins}) to ({outs})", list(&takes), list(to))));
+        }
+        Ok(())
+    }
+}
+
+impl Primitive for Linear {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
+        let Some((residuals, from)) = xs.split_at_checked(self.residuals) else {
+            return refuse(&self.callee, format!("it takes {} residuals, not ({})", self.residuals, list(xs)));
+        };
+        if from != self.from {
+            return refuse(&self.callee, format!("it is linear in ({}), not ({})", list(&self.from), list(from)));
+        }
+        self.check(&self.forward, residuals, &self.from, &self.to)?;
+        self.check(&self.backward, residuals, &self.to, &self.from)?;
+        Ok(self.to.clone())
+    }
+
+    fn eval(&self, cx: &mut Eval, xs: Vec<Literal>) -> Result<Vec<Literal>> {
+        match &self.forward {
+            Some(forward) => cx.run(forward, xs),
+            None => Err(no_forward_rule(&self.callee)),
+        }
+    }
+
+    fn jvp(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Result<Vec<Tangent>> {
+        Ok(self.jvp_region(b, at.xs, dxs, false)?.1)
+    }
+
+    fn transpose(&self, b: &mut Builder, at: &Bound, linear: &[bool], cts: &[Option<Value>]) -> Transposed {
+        if linear[..self.residuals].contains(&true) {
+            return Transposed::NotLinear;
+        }
+        if self.backward.is_none() {
+            b.fail(Error::new(&*self.callee, "it has no reverse rule; give one with custom_vjp, or differentiate in forward mode"));
+        }
+        let cts: Vec<Value> = cts.iter().zip(&self.to).map(|(ct, ty)| ct.unwrap_or_else(|| b.zeros(ty.clone()))).collect();
+        let swapped = Linear {
+            forward: self.backward.clone(),
+            backward: self.forward.clone(),
+            from: self.to.clone(),
+            to: self.from.clone(),
+            ..self.clone()
+        };
+        let n = swapped.to.len();
+        let answers = b.emit_n(swapped, &[&at.xs[..self.residuals], &cts].concat(), n);
+        Transposed::Cotangents(std::iter::repeat_n(None, self.residuals).chain(answers.into_iter().map(Some)).collect())
+    }
+
+    fn batch(&self, b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+        let xs = batch_front(b, axis, xs, dims);
+        let more = |ts: &[Type]| ts.iter().map(|t| t.with_shape(t.shape.inserted(0, axis.size))).collect::<Vec<_>>();
+        let all = |g: &Option<Arc<Graph>>| g.as_ref().map(|g| transform::vmap_all(g, axis).map(Arc::new)).transpose();
+        let batched = Linear { forward: all(&self.forward)?, backward: all(&self.backward)?, from: more(&self.from), to: more(&self.to), ..self.clone() };
+        let n = self.to.len();
+        Ok(at_front(b.emit_n(batched, &xs, n)))
+    }
+
+    fn samples() -> Vec<Sample> {
+        // x -> r * x, whose transpose is itself.
+        let scale = |ty: &Type| {
+            let mut b = Builder::new();
+            let (r, x) = (b.input(ty.clone()), b.input(ty.clone()));
+            let y = b.mul(r, x);
+            b.finish(&[y]).ok().map(Arc::new)
+        };
+        let row = |d: DType| {
+            let ty = Type::new(d, [3]);
+            let g = scale(&ty);
+            let op = Linear { callee: "scale".into(), residuals: 1, forward: g.clone(), backward: g, from: vec![ty.clone()], to: vec![ty.clone()] };
+            Sample { op: op.into(), inputs: vec![sample(ty.clone(), 0.5, 2.0), sample(ty, -1.0, 1.0)], smooth: true }
+        };
+        [DType::F32, DType::F64, DType::C64].into_iter().map(row).collect()
+    }
+}
+
+impl Region for Linear {
+    fn graphs(&self) -> Vec<Arc<Graph>> {
+        [&self.forward, &self.backward].into_iter().flatten().cloned().collect()
+    }
+
+    fn map_graphs(&self, f: &mut dyn FnMut(&Graph) -> Result<Graph>) -> Result<Op> {
+        let mut each = |g: &Option<Arc<Graph>>| g.as_ref().map(|g| f(g).map(Arc::new)).transpose();
+        Ok(Linear { forward: each(&self.forward)?, backward: each(&self.backward)?, ..self.clone() }.into())
+    }
+
+    fn jvp_region(&self, b: &mut Builder, xs: &[Value], dxs: &[Tangent], for_reverse: bool) -> Result<(Values, Vec<Tangent>)> {
+        let n = self.to.len();
+        let (residuals, from) = xs.split_at(self.residuals);
+        if dxs[..self.residuals].iter().any(Option::is_some) {
+            // Not linear in the residuals: the value's own graph says how it changes with them.
+            let forward = self.forward.as_ref().ok_or_else(|| no_forward_rule(&self.callee))?;
+            return transform::jvp_into(b, forward, xs, dxs, for_reverse);
+        }
+        let ys = b.emit_n(self.clone(), xs, n);
+        let tangents: Vec<Value> = dxs[self.residuals..].iter().zip(from).map(|(&t, &x)| b.tangent_or_zero(t, x)).collect();
+        let dys = b.emit_n(self.clone(), &[residuals, &tangents].concat(), n);
+        Ok((ys, dys.into_iter().map(Some).collect()))
+    }
+
+    fn dce(&self, _: &[bool]) -> Option<Pruned> {
+        None
+    }
+
+    fn hoist(&self, _: &mut Builder, _: &[Value]) -> Option<Values> {
+        None
+    }
+}

@@ -5,12 +5,14 @@
 
 use crate::graph::{Parser, Printer};
 use crate::{Builder, Error, Eval, Graph, Literal, Result, Shape, Type, Value, Values};
+pub(crate) use regions::*;
 use std::sync::Arc;
 
 mod fold;
 #[macro_use]
 mod pending;
 mod strided;
+mod regions;
 
 /// Declares the modules and the enum, and sends every question to the family.
 macro_rules! ops {

@@ -12,9 +12,15 @@ macro_rules! pending {
     )*};
 }
 macro_rules! pending_name {
-    ($s:ident, Unary) => { (*$s).name() };
-    ($s:ident, Binary) => { (*$s).name() };
-    ($s:ident, $N:ident) => { $N::NAME };
+    ($s:ident, Unary) => {
+        (*$s).name()
+    };
+    ($s:ident, Binary) => {
+        (*$s).name()
+    };
+    ($s:ident, $N:ident) => {
+        $N::NAME
+    };
 }
 macro_rules! pending_region {
     ($($N:ident),*) => {$(

@@ -1,6 +1,10 @@
 //! A loop that ends when a condition does.
 
-use crate::{Graph, graph::attr::attrs};
+use super::{
+    Axis, Batched, Bound, Direction, Primitive, Pruned, ReduceKind, Region, Sample, Tangent, Transposed, accepts, either, front_where, loop_invariants, marked, rules::*,
+    select, spread_marked,
+};
+use crate::{Builder, DType, Eval, Graph, Literal, Op, Result, Type, Value, Values, graph::attr::attrs, transform};
 use std::sync::Arc;
 
 attrs! {
@@ -17,5 +21,203 @@ attrs! {
         body_consts: usize,
     }
 }
-pending!(While);
-pending_region!(While);
+
+impl While {
+    /// Parts anything that goes along with the operands: `(cond constants, body constants, carries)`.
+    fn parts<'a, T>(&self, xs: &'a [T]) -> (&'a [T], &'a [T], &'a [T]) {
+        let (c, rest) = xs.split_at(self.cond_consts);
+        let (b, carries) = rest.split_at(self.body_consts);
+        (c, b, carries)
+    }
+
+    /// Members disagree on when to stop: the loop runs until the last one does, and those that are done keep their values.
+    fn batch_pred(&self, axis: &Axis, cond_batched: &[bool], body_batched: &[bool]) -> Result<While> {
+        let n = self.body.outputs().len();
+        let all = vec![true; n];
+        let (cond, _) = transform::batch_graph(&self.cond, axis, &[cond_batched, &all].concat(), &[true])?;
+        let (body, _) = transform::batch_graph(&self.body, axis, &[body_batched, &all].concat(), &all)?;
+        let mut any = Builder::new();
+        let xs = any.inputs(cond.input_types());
+        let pred = any.inline(&cond, &xs)[0];
+        let some = any.reduce(ReduceKind::Or, pred, &[0]);
+        let mut step = Builder::new();
+        let cs = step.inputs(&cond.input_types()[..self.cond_consts]);
+        let bs = step.inputs(&body.input_types()[..self.body_consts]);
+        let carries = step.inputs(&body.input_types()[self.body_consts..]);
+        let pred = step.inline(&cond, &[&cs[..], &carries].concat())[0];
+        let next = step.inline(&body, &[&bs[..], &carries].concat());
+        let mut outs = vec![];
+        for (y, x) in next.into_iter().zip(carries) {
+            let shape = step.ty(y).shape.clone();
+            let goes_on = step.broadcast(pred, shape, &[0]);
+            outs.push(step.select(goes_on, y, x));
+        }
+        let body_consts = self.cond_consts + self.body_consts;
+        Ok(While { cond: Arc::new(any.finish(&[some])?), body: Arc::new(step.finish(&outs)?), cond_consts: self.cond_consts, body_consts })
+    }
+}
+
+impl Primitive for While {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
+        if xs.len() < self.cond_consts + self.body_consts {
+            return refuse(Self::NAME, format!("it takes {} constants, not ({})", self.cond_consts + self.body_consts, list(xs)));
+        }
+        let (c, b, carries) = self.parts(xs);
+        accepts(Self::NAME, "the condition", &self.cond, &[c, carries].concat())?;
+        accepts(Self::NAME, "the body", &self.body, &[b, carries].concat())?;
+        if self.cond.output_types() != [Type::scalar(DType::Bool)] {
+            return refuse(Self::NAME, format!("the condition gives one bool[], not ({})", list(&self.cond.output_types())));
+        }
+        if self.body.output_types() != carries {
+            return refuse(Self::NAME, format!("the body must give what it takes: ({}), not ({})", list(carries), list(&self.body.output_types())));
+        }
+        Ok(carries.to_vec())
+    }
+
+    fn eval(&self, cx: &mut Eval, mut xs: Vec<Literal>) -> Result<Vec<Literal>> {
+        let mut carries = xs.split_off(self.cond_consts + self.body_consts);
+        let (cond_consts, body_consts) = xs.split_at(self.cond_consts);
+        loop {
+            let pred = cx.run(&self.cond, [cond_consts, &carries].concat())?;
+            if !pred[0].to_vec::<bool>()?[0] {
+                return Ok(carries);
+            }
+            // The carries move in, so that the body may write into their memory.
+            let args = body_consts.iter().cloned().chain(carries).collect();
+            carries = cx.run(&self.body, args)?;
+        }
+    }
+
+    fn jvp(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Result<Vec<Tangent>> {
+        Ok(self.jvp_region(b, at.xs, dxs, false)?.1)
+    }
+
+    fn transpose(&self, _: &mut Builder, _: &Bound, _: &[bool], _: &[Option<Value>]) -> Transposed {
+        Transposed::NotLinear
+    }
+
+    fn batch(&self, b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+        let flags: Vec<bool> = dims.iter().map(Option::is_some).collect();
+        let (cb, bb, init) = self.parts(&flags);
+        let none = vec![false; init.len()];
+        let carry = transform::fixed_point(init.to_vec(), |c| Ok(transform::batch_graph(&self.body, axis, &[bb, c].concat(), &none)?.1))?;
+        let (cond, pred) = transform::batch_graph(&self.cond, axis, &[cb, &carry].concat(), &[false])?;
+        if pred[0] {
+            let all = vec![true; carry.len()];
+            let op = self.batch_pred(axis, cb, bb)?;
+            let xs = front_where(b, xs, dims, &[cb, bb, &all].concat(), axis.size);
+            let (c, bc, carries) = self.parts(&xs);
+            return Ok(at_front(b.emit_n(op, &[c, c, bc, carries].concat(), carry.len())));
+        }
+        let (body, _) = transform::batch_graph(&self.body, axis, &[bb, &carry].concat(), &carry)?;
+        let xs = front_where(b, xs, dims, &[cb, bb, &carry].concat(), axis.size);
+        let op = While { cond: Arc::new(cond), body: Arc::new(body), ..self.clone() };
+        let ys = b.emit_n(op, &xs, carry.len());
+        Ok((ys, carry.iter().map(|&y| y.then_some(0)).collect()))
+    }
+
+    fn samples() -> Vec<Sample> {
+        power_of_two_loop().map_or(vec![], |op| {
+            let row = |n: f64| Sample {
+                op: op.clone().into(),
+                inputs: vec![
+                    Literal::scalar(DType::I32, n),
+                    Literal::scalar(DType::F64, 1.25),
+                    Literal::scalar(DType::I32, 0.0),
+                    sample(Type::new(DType::F64, [2]), 0.5, 1.5),
+                ],
+                smooth: true,
+            };
+            [0.0, 1.0, 3.0].into_iter().map(row).collect()
+        })
+    }
+}
+
+/// `for i in 0..n { x = sin(x) * c }` with operands `(n, c, 0, x)`.
+fn power_of_two_loop() -> Option<While> {
+    let mut cond = Builder::new();
+    let (n, i, _) = (cond.input(Type::scalar(DType::I32)), cond.input(Type::scalar(DType::I32)), cond.input(Type::new(DType::F64, [2])));
+    let goes_on = cond.compare(Direction::Lt, i, n);
+    let mut body = Builder::new();
+    let (c, i, x) = (body.input(Type::scalar(DType::F64)), body.input(Type::scalar(DType::I32)), body.input(Type::new(DType::F64, [2])));
+    let next = body.add_scalar(i, 1.0);
+    let s = body.sin(x);
+    let c = body.broadcast_like(c, s);
+    let y = body.mul(s, c);
+    Some(While { cond: Arc::new(cond.finish(&[goes_on]).ok()?), body: Arc::new(body.finish(&[next, y]).ok()?), cond_consts: 1, body_consts: 1 })
+}
+
+impl Region for While {
+    fn graphs(&self) -> Vec<Arc<Graph>> {
+        vec![self.cond.clone(), self.body.clone()]
+    }
+
+    fn map_graphs(&self, f: &mut dyn FnMut(&Graph) -> Result<Graph>) -> Result<Op> {
+        Ok(While { cond: Arc::new(f(&self.cond)?), body: Arc::new(f(&self.body)?), ..self.clone() }.into())
+    }
+
+    /// One equation in both modes: a loop that is not linear cannot be parted, and splitting says so.
+    fn jvp_region(&self, b: &mut Builder, xs: &[Value], dxs: &[Tangent], _: bool) -> Result<(Values, Vec<Tangent>)> {
+        let flags: Vec<bool> = dxs.iter().map(Option::is_some).collect();
+        let (_, active, init) = self.parts(&flags);
+        let n = init.len();
+        let none = vec![false; n];
+        let jvp = |c: &[bool], force: &[bool]| transform::jvp_instantiated(&self.body, &[active, c].concat(), force, false);
+        let carry = transform::fixed_point(init.to_vec(), |c| Ok(jvp(c, &none)?.outputs))?;
+        let d = jvp(&carry, &carry)?;
+        let (consts, tangents) = (self.body_consts, marked(active));
+        // From (constants, carries, tangents of each) to (constants and their tangents, carries and theirs).
+        let order = (0..consts).chain(consts + n..consts + n + tangents).chain(consts..consts + n).chain(consts + n + tangents..d.graph.input_types().len());
+        let body = d.graph.with_input_order(&order.collect::<Vec<_>>());
+        let extra: Vec<Type> = select(&self.body.output_types(), &carry);
+        let cond = self.cond.with_more_inputs(&extra)?;
+        let op = While { cond: Arc::new(cond), body: Arc::new(body), cond_consts: self.cond_consts, body_consts: consts + tangents };
+        let (c, bc, carries) = self.parts(xs);
+        let (_, dbc, dcarries) = self.parts(dxs);
+        let mut args = [c, bc].concat();
+        args.extend(dbc.iter().flatten());
+        args.extend_from_slice(carries);
+        for ((&x, &dx), _) in carries.iter().zip(dcarries).zip(&carry).filter(|(_, a)| **a) {
+            args.push(b.tangent_or_zero(dx, x));
+        }
+        let ys = b.emit_n(op, &args, n + marked(&carry));
+        Ok((Values::from_slice(&ys[..n]), spread_marked(&carry, &ys[n..])))
+    }
+
+    fn dce(&self, live: &[bool]) -> Option<Pruned> {
+        let cond_reads = self.cond.pruned(&[true]).1;
+        let mut needed = either(live, &cond_reads[self.cond_consts..]);
+        let body_reads = loop {
+            let reads = self.body.pruned(&needed).1;
+            let more = either(&needed, &reads[self.body_consts..]);
+            if more == needed {
+                break reads;
+            }
+            needed = more;
+        };
+        let (cc, bc) = (&cond_reads[..self.cond_consts], &body_reads[..self.body_consts]);
+        let inputs = [cc, bc, &needed].concat();
+        if !inputs.contains(&false) {
+            return None;
+        }
+        let op = While {
+            cond: Arc::new(self.cond.restricted(&[true], &[cc, &needed].concat())),
+            body: Arc::new(self.body.restricted(&needed, &[bc, &needed].concat())),
+            cond_consts: marked(cc),
+            body_consts: marked(bc),
+        };
+        Some(Pruned { op: op.into(), inputs, outputs: needed })
+    }
+
+    fn hoist(&self, b: &mut Builder, xs: &[Value]) -> Option<Values> {
+        let (outside, body) = loop_invariants(&self.body, self.body_consts)?;
+        let (c, bc, carries) = self.parts(xs);
+        let more = b.inline(&outside, bc);
+        let op = While { body: Arc::new(body), body_consts: self.body_consts + more.len(), ..self.clone() };
+        Some(b.emit_n(op, &[c, bc, &more, carries].concat(), carries.len()))
+    }
+}

@@ -62,7 +62,9 @@ fn split(g: &Graph, primal_inputs: usize, primal_outputs: usize, outputs: Vec<bo
     tangent_outs.iter().for_each(|&v| linear.fetch(v, &class, &mut residuals));
     // Residuals come first in the signature; the builder numbers inputs as they were asked for.
     let outs: Vec<Value> = tangent_outs.iter().filter_map(|v| linear.env[v.index()]).collect();
-    let linear = linear.b.finish(&outs)?.with_inputs_rotated(g.input_types().len() - primal_inputs);
+    let (tangents, all) = (g.input_types().len() - primal_inputs, g.input_types().len() - primal_inputs + residuals.len());
+    let order: Vec<usize> = (tangents..all).chain(0..tangents).collect();
+    let linear = linear.b.finish(&outs)?.with_input_order(&order);
 
     let mut primal = Half::new(g);
     for (i, v) in g.inputs().enumerate().take(primal_inputs) {

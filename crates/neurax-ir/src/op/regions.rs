@@ -1,0 +1,188 @@
+//! What the ops that hold graphs share.
+
+use super::{Axis, Batched, Op, Tangent, Transposed, rules::*};
+use crate::{Builder, Error, Graph, Result, Type, Value, Values, transform};
+
+/// Checks that a graph takes those types.
+///
+/// # Errors
+/// With both signatures.
+pub(crate) fn accepts(op: &str, what: &str, g: &Graph, xs: &[Type]) -> Result<()> {
+    match g.input_types() == xs {
+        true => Ok(()),
+        false => Err(Error::new(op, format!("{what} takes ({}), not ({})", list(g.input_types()), list(xs)))),
+    }
+}
+
+/// How many are marked.
+pub(crate) fn marked(flags: &[bool]) -> usize {
+    flags.iter().filter(|&&f| f).count()
+}
+
+/// The items that are marked.
+pub(crate) fn select<T: Clone>(items: &[T], flags: &[bool]) -> Vec<T> {
+    items.iter().zip(flags).filter(|(_, f)| **f).map(|(x, _)| x.clone()).collect()
+}
+
+/// The elementwise or.
+pub(crate) fn either(a: &[bool], b: &[bool]) -> Vec<bool> {
+    a.iter().zip(b).map(|(x, y)| x | y).collect()
+}
+
+/// Gives every marked place the next value.
+pub(crate) fn spread_marked(flags: &[bool], values: &[Value]) -> Vec<Tangent> {
+    let mut next = values.iter().copied();
+    flags.iter().map(|&f| if f { next.next() } else { None }).collect()
+}
+
+/// Emits an op that holds the given graph, on operands, with so many results.
+type Emit<'a> = &'a dyn Fn(&mut Builder, Graph, &[Value], usize) -> Values;
+
+/// The transpose of an op that applies one graph: the same op holding the transposed graph.
+pub(crate) fn transpose_body(
+    b: &mut Builder,
+    body: &Graph,
+    xs: &[Value],
+    linear: &[bool],
+    cts: &[Option<Value>],
+    emit: impl Fn(&mut Builder, Graph, &[Value], usize) -> Values,
+) -> Transposed {
+    let emit: Emit = &emit;
+    let given: Vec<bool> = cts.iter().map(Option::is_some).collect();
+    let nonlinear: Vec<bool> = linear.iter().map(|l| !l).collect();
+    match transform::transpose_graph(body, linear, &given, false) {
+        Ok((graph, some)) => {
+            let args: Vec<Value> = select(xs, &nonlinear).into_iter().chain(cts.iter().flatten().copied()).collect();
+            let ys = emit(b, graph, &args, marked(&some));
+            let mut answers = spread_marked(&some, &ys).into_iter();
+            Transposed::Cotangents(linear.iter().map(|&l| if l { answers.next().flatten() } else { None }).collect())
+        }
+        Err(e) => {
+            b.fail(e);
+            Transposed::Cotangents(vec![None; xs.len()])
+        }
+    }
+}
+
+/// The batched form of an op that applies one graph: the same op holding the batched graph.
+pub(crate) fn batch_body(
+    b: &mut Builder,
+    body: &Graph,
+    axis: &Axis,
+    xs: &[Value],
+    dims: &[Option<usize>],
+    emit: impl Fn(&mut Builder, Graph, &[Value], usize) -> Values,
+) -> Result<Batched> {
+    let batched: Vec<bool> = dims.iter().map(Option::is_some).collect();
+    let (graph, outs) = transform::batch_graph(body, axis, &batched, &vec![false; body.outputs().len()])?;
+    let xs = front_where_batched(b, xs, dims, axis.size);
+    let ys = emit(b, graph, &xs, outs.len());
+    Ok((ys, outs.iter().map(|&y| y.then_some(0)).collect()))
+}
+
+/// Batched operands with the axis at the front, the others as they are.
+pub(crate) fn front_where_batched(b: &mut Builder, xs: &[Value], dims: &[Option<usize>], size: usize) -> Vec<Value> {
+    xs.iter().zip(dims).map(|(&x, &d)| if d.is_some() { b.batched_at_front(x, d, size) } else { x }).collect()
+}
+
+/// Operands of a loop with those that `force` marks batched, at the front; the others as they are.
+pub(crate) fn front_where(b: &mut Builder, xs: &[Value], dims: &[Option<usize>], force: &[bool], size: usize) -> Vec<Value> {
+    let each = |((&x, &d), &f): ((&Value, &Option<usize>), &bool)| if f { b.batched_at_front(x, d, size) } else { x };
+    xs.iter().zip(dims).zip(force).map(each).collect()
+}
+
+/// Part of a loop body: the equations that depend on the first `consts` inputs only and are worth moving out of the loop.
+/// Gives a graph `consts -> invariants..` and a body that takes the invariants behind the constants.
+pub(crate) fn loop_invariants(body: &Graph, consts: usize) -> Option<(Graph, Graph)> {
+    let moves = invariant_eqns(body, consts);
+    let used = |i: usize| body.eqns()[i].outputs.clone();
+    let read_inside = invariant_outputs(body, &moves);
+    if read_inside.is_empty() {
+        return None;
+    }
+    let mut outside = Builder::new();
+    let mut env: Vec<Option<Value>> = vec![None; body.types().len()];
+    body.inputs().take(consts).for_each(|v| env[v.index()] = Some(outside.input(body.ty(v).clone())));
+    for (i, _) in moves.iter().enumerate().filter(|(_, m)| **m) {
+        let e = &body.eqns()[i];
+        let xs: Values = e.inputs.iter().filter_map(|v| env[v.index()]).collect();
+        outside.set_origin(e.at.clone());
+        let ys = outside.emit_n(e.op.clone(), &xs, e.outputs.len());
+        used(i).iter().zip(ys).for_each(|(v, y)| env[v.index()] = Some(y));
+    }
+    let outs: Vec<Value> = read_inside.iter().filter_map(|v| env[v.index()]).collect();
+    let outside = outside.finish(&outs).ok()?;
+    Some((outside, body_without(body, consts, &moves, &read_inside)?))
+}
+
+/// Marks the equations that can leave the loop: they depend on constants only. Repetitions stay, they would only take memory.
+fn invariant_eqns(body: &Graph, consts: usize) -> Vec<bool> {
+    #[derive(Clone, Copy, PartialEq, PartialOrd)]
+    enum Depends {
+        OnNothing,
+        OnConsts,
+        OnTheLoop,
+    }
+    let mut on: Vec<Depends> = (0..body.input_types().len()).map(|i| if i < consts { Depends::OnConsts } else { Depends::OnTheLoop }).collect();
+    let mut moves = vec![];
+    for e in body.eqns() {
+        let stays = matches!(e.op, Op::Broadcast(_) | Op::AxisIndex(_) | Op::OptimizationBarrier(_));
+        let mut d = e.inputs.iter().map(|v| on[v.index()]).fold(Depends::OnNothing, |a, b| if b > a { b } else { a });
+        // What depends on nothing goes along only where something that moves reads it; it is cheap to leave.
+        if stays && d == Depends::OnConsts {
+            d = Depends::OnTheLoop;
+        }
+        moves.push(d != Depends::OnTheLoop);
+        on.extend(e.outputs.iter().map(|_| d));
+    }
+    moves
+}
+
+/// The results of moved equations that what stays reads, constants aside.
+fn invariant_outputs(body: &Graph, moves: &[bool]) -> Vec<Value> {
+    let mut from: Vec<Option<usize>> = vec![None; body.types().len()];
+    for (i, e) in body.eqns().iter().enumerate() {
+        e.outputs.iter().for_each(|v| from[v.index()] = Some(i));
+    }
+    let nullary = nullary_values(body);
+    let stays = body.eqns().iter().zip(moves).filter(|(_, m)| !**m).flat_map(|(e, _)| e.inputs.iter());
+    let mut out: Vec<Value> = vec![];
+    for &v in stays.chain(body.outputs()) {
+        let moved = from[v.index()].is_some_and(|i| moves[i]) && !nullary[v.index()];
+        if moved && !out.contains(&v) {
+            out.push(v);
+        }
+    }
+    out
+}
+
+/// Which values depend on no input.
+fn nullary_values(g: &Graph) -> Vec<bool> {
+    let mut nullary = vec![false; g.input_types().len()];
+    for e in g.eqns() {
+        let n = e.inputs.iter().all(|v| nullary[v.index()]);
+        nullary.extend(e.outputs.iter().map(|_| n));
+    }
+    nullary
+}
+
+fn body_without(body: &Graph, consts: usize, moves: &[bool], invariants: &[Value]) -> Option<Graph> {
+    let nullary = nullary_values(body);
+    let mut b = Builder::new();
+    let mut env: Vec<Option<Value>> = vec![None; body.types().len()];
+    for v in body.inputs().take(consts).chain(invariants.iter().copied()).chain(body.inputs().skip(consts)) {
+        env[v.index()] = Some(b.input(body.ty(v).clone()));
+    }
+    for (e, m) in body.eqns().iter().zip(moves) {
+        let free = e.outputs.iter().all(|v| nullary[v.index()]);
+        if *m && !free {
+            continue;
+        }
+        let xs: Option<Values> = e.inputs.iter().map(|v| env[v.index()]).collect();
+        b.set_origin(e.at.clone());
+        let ys = b.emit_n(e.op.clone(), &xs?, e.outputs.len());
+        e.outputs.iter().zip(ys).for_each(|(v, y)| env[v.index()] = Some(y));
+    }
+    let outs: Option<Vec<Value>> = body.outputs().iter().map(|v| env[v.index()]).collect();
+    b.finish(&outs?).ok()
+}

@@ -1,0 +1,195 @@
+//! Derivatives of a scan: in one loop for forward mode; in two for reverse mode, whose second, linear one is transposed into
+//! a loop that runs the other way.
+
+use super::Scan;
+use crate::op::{Bound, Tangent, Transposed, marked, select, spread_marked};
+use crate::transform::{Linearized, fixed_point, jvp_instantiated, linearize_instantiated, transpose_walk};
+use crate::{Builder, Graph, Result, Type, Value, Values};
+
+/// What happens to a residual of one iteration.
+#[derive(Clone, Copy, PartialEq)]
+enum Residual {
+    /// It is the same in every iteration: it is passed, not stacked.
+    Invariant,
+    /// It is operand `i` of the loop, a constant.
+    Const(usize),
+    /// It is an element of stacked operand `i`.
+    Element(usize),
+    /// It is another one in each iteration.
+    Stacked,
+}
+
+impl Scan {
+    /// Which carries have a tangent, the body's tangents being taken in that mode.
+    fn active_carries(&self, flags: &[bool], for_reverse: bool) -> Result<Vec<bool>> {
+        let (consts, init, stacked) = self.parts(flags);
+        let none = vec![false; self.body.outputs().len()];
+        fixed_point(init.to_vec(), |c| {
+            let active = [consts, c, stacked].concat();
+            Ok(jvp_instantiated(&self.body, &active, &none, for_reverse)?.outputs[..self.carries].to_vec())
+        })
+    }
+
+    /// The tangents that go in: of constants, of active carries (zero where there is none), of stacked operands.
+    fn tangents(&self, b: &mut Builder, xs: &[Value], dxs: &[Tangent], carry: &[bool]) -> (Vec<Value>, Vec<Value>, Vec<Value>) {
+        let (dconsts, dcarries, dstacked) = self.parts(dxs);
+        let carries = self.parts(xs).1.iter().zip(dcarries).zip(carry).filter(|(_, a)| **a);
+        let carries = carries.map(|((&x, &dx), _)| b.tangent_or_zero(dx, x)).collect();
+        (dconsts.iter().flatten().copied().collect(), carries, dstacked.iter().flatten().copied().collect())
+    }
+
+    pub(super) fn jvp_fused(&self, b: &mut Builder, xs: &[Value], dxs: &[Tangent]) -> Result<(Values, Vec<Tangent>)> {
+        let flags: Vec<bool> = dxs.iter().map(Option::is_some).collect();
+        let carry = self.active_carries(&flags, false)?;
+        let (consts, _, stacked) = self.parts(&flags);
+        let n = self.body.outputs().len();
+        let force = [&carry[..], &vec![false; n - self.carries]].concat();
+        let d = jvp_instantiated(&self.body, &[consts, &carry, stacked].concat(), &force, false)?;
+        let (nc, nk) = (marked(consts), marked(&carry));
+        let (c, k, all) = (self.consts, self.consts + self.carries, xs.len());
+        // Each group of operands is followed by its tangents.
+        let ins = (0..c).chain(all..all + nc).chain(c..k).chain(all + nc..all + nc + nk).chain(k..all).chain(all + nc + nk..d.graph.input_types().len());
+        let outs = (0..self.carries).chain(n..n + nk).chain(self.carries..n).chain(n + nk..d.graph.outputs().len());
+        let body = d.graph.with_input_order(&ins.collect::<Vec<_>>()).with_outputs(&outs.collect::<Vec<_>>());
+        let (vc, vk, vx) = self.parts(xs);
+        let (tc, tk, tx) = self.tangents(b, xs, dxs, &carry);
+        let count = body.outputs().len();
+        let ys = b.emit_n(self.with(body, c + nc, self.carries + nk), &[vc, &tc, vk, &tk, vx, &tx].concat(), count);
+        let split = self.carries + nk;
+        let primal: Values = ys[..self.carries].iter().chain(&ys[split..split + n - self.carries]).copied().collect();
+        let tangents = [&ys[self.carries..split], &ys[split + n - self.carries..]].concat();
+        Ok((primal, spread_marked(&d.outputs, &tangents)))
+    }
+
+    pub(super) fn jvp_parted(&self, b: &mut Builder, xs: &[Value], dxs: &[Tangent]) -> Result<(Values, Vec<Tangent>)> {
+        let flags: Vec<bool> = dxs.iter().map(Option::is_some).collect();
+        let carry = self.active_carries(&flags, true)?;
+        let (consts, _, stacked) = self.parts(&flags);
+        let n = self.body.outputs().len();
+        let force = [&carry[..], &vec![false; n - self.carries]].concat();
+        let l = linearize_instantiated(&self.body, &[consts, &carry, stacked].concat(), &force)?;
+        let kinds = self.classify(&l.primal, n);
+
+        let (invariant, values) = self.passed(b, &l, &kinds, xs, n);
+        let live: Vec<bool> = (0..n + kinds.len()).map(|i| i < n || kinds[i - n] == Residual::Stacked).collect();
+        let primal = l.primal.restricted(&live, &vec![true; xs.len()]);
+        let count = primal.outputs().len();
+        let ys = b.emit_n(self.with(primal, self.consts, self.carries), xs, count);
+        let mut kept = ys[n..].iter().copied();
+        let row = |k: &Residual| match k {
+            Residual::Stacked => kept.next(),
+            Residual::Element(i) => Some(xs[*i]),
+            _ => None,
+        };
+        let rows: Vec<Value> = kinds.iter().filter_map(row).collect();
+        let (tc, tk, tx) = self.tangents(b, xs, dxs, &carry);
+        let body = reorder_linear(&l, &invariant, tc.len(), tk.len());
+        let op = self.with(body, values.len() + tc.len(), tk.len());
+        let dys = b.emit_n(op, &[&values[..], &tc, &tk, &rows, &tx].concat(), marked(&l.outputs));
+        Ok((Values::from_slice(&ys[..n]), spread_marked(&l.outputs, &dys)))
+    }
+
+    /// What each residual of the body is to the loop.
+    fn classify(&self, primal: &Graph, n: usize) -> Vec<Residual> {
+        let inputs = primal.input_types().len();
+        let mut invariant: Vec<bool> = (0..inputs).map(|i| i < self.consts).collect();
+        for e in primal.eqns() {
+            let same = e.inputs.iter().all(|v| invariant[v.index()]);
+            invariant.extend(e.outputs.iter().map(|_| same));
+        }
+        let kind = |v: &Value| match v.index() {
+            i if i < self.consts => Residual::Const(i),
+            i if i >= self.consts + self.carries && i < inputs => Residual::Element(i),
+            i if invariant[i] => Residual::Invariant,
+            _ => Residual::Stacked,
+        };
+        primal.outputs()[n..].iter().map(kind).collect()
+    }
+
+    /// The residuals that are passed: which they are, and their values, computed once outside the loop.
+    fn passed(&self, b: &mut Builder, l: &Linearized, kinds: &[Residual], xs: &[Value], n: usize) -> (Vec<bool>, Vec<Value>) {
+        let live: Vec<bool> = (0..n + kinds.len()).map(|i| i >= n && kinds[i - n] == Residual::Invariant).collect();
+        let (outside, reads) = l.primal.pruned(&live);
+        let mut once = b.inline(&outside, &select(xs, &reads)).into_iter();
+        let value = |k: &Residual| match k {
+            Residual::Const(i) => Some(xs[*i]),
+            Residual::Invariant => once.next(),
+            _ => None,
+        };
+        let values: Vec<Option<Value>> = kinds.iter().map(value).collect();
+        (values.iter().map(Option::is_some).collect(), values.into_iter().flatten().collect())
+    }
+
+    /// Cotangents of constants accumulate in a carry; what each iteration reads of the linear loop's constants and elements
+    /// it reads again.
+    pub(super) fn transposed(&self, b: &mut Builder, at: &Bound, linear: &[bool], cts: &[Option<Value>]) -> Transposed {
+        let (lc, _, lx) = self.parts(linear);
+        let (vc, vk, vx) = self.parts(at.xs);
+        if vk.iter().any(|&k| !b.dtype(k).is_differentiable()) {
+            return Transposed::NotLinear;
+        }
+        let (ct_carries, ct_ys) = cts.split_at(self.carries);
+        let given: Vec<bool> = ct_ys.iter().map(Option::is_some).collect();
+        let (body, some) = match self.transposed_body(lc, lx, &given) {
+            Ok(x) => x,
+            Err(e) => {
+                b.fail(e);
+                return Transposed::Cotangents(vec![None; at.xs.len()]);
+            }
+        };
+        let not = |flags: &[bool]| flags.iter().map(|f| !f).collect::<Vec<_>>();
+        let mut args = select(vc, &not(lc));
+        for (&ct, &k) in ct_carries.iter().zip(vk) {
+            args.push(b.tangent_or_zero(ct, k));
+        }
+        for c in select(vc, lc) {
+            args.push(b.full_like(c, 0.0));
+        }
+        args.extend(select(vx, &not(lx)));
+        args.extend(ct_ys.iter().flatten());
+        let count = body.outputs().len();
+        let op = Scan { reverse: !self.reverse, ..self.with(body, self.consts - marked(lc), self.carries + marked(lc)) };
+        let outs = b.emit_n(op, &args, count);
+        let (carries, rest) = outs.split_at(self.carries);
+        let (consts, rows) = rest.split_at(marked(lc));
+        let mut rows = spread_marked(&some, rows).into_iter();
+        let mut answers = spread_marked(lc, consts);
+        answers.extend(carries.iter().copied().map(Some));
+        answers.extend(lx.iter().map(|&l| if l { rows.next().flatten() } else { None }));
+        Transposed::Cotangents(answers)
+    }
+
+    /// `(other constants, cotangents of carries, cotangents of constants so far, other elements, cotangents of ys)
+    /// -> (cotangents of carries, of constants so far, of elements)`; also which linear elements have a cotangent.
+    fn transposed_body(&self, lc: &[bool], lx: &[bool], given: &[bool]) -> Result<(Graph, Vec<bool>)> {
+        let (tc, tk, tx) = self.parts(self.body.input_types());
+        let outs = self.body.output_types();
+        let mut b = Builder::new();
+        let all = vec![true; self.carries];
+        let mut xs: Vec<Value> = tc.iter().zip(lc).map(|(t, l)| b.input_or_placeholder(t.clone(), !l)).collect();
+        xs.extend(tk.iter().map(|t| b.placeholder(t.clone())));
+        let mut cts: Vec<Option<Value>> = tk.iter().map(|t| Some(b.input(t.clone()))).collect();
+        let sums: Vec<Value> = select(tc, lc).into_iter().map(|t| b.input(t)).collect();
+        xs.extend(tx.iter().zip(lx).map(|(t, l)| b.input_or_placeholder(t.clone(), !l)).collect::<Vec<_>>());
+        let ys: &[Type] = &outs[self.carries..];
+        cts.extend(ys.iter().zip(given).map(|(t, &g)| g.then(|| b.input(t.clone()))).collect::<Vec<_>>());
+        let answers = transpose_walk(&mut b, &self.body, &xs, &[lc, &all, lx].concat(), &cts)?;
+        let (ac, ak, ax) = self.parts(&answers);
+        let mut results: Vec<Value> = ak.iter().zip(self.parts(&xs).1).map(|(&a, &k)| b.tangent_or_zero(a, k)).collect();
+        for (sum, answer) in sums.into_iter().zip(select(ac, lc)) {
+            results.push(answer.map_or(sum, |a| b.add(sum, a)));
+        }
+        let elements = select(ax, lx);
+        results.extend(elements.iter().flatten());
+        Ok((b.finish(&results)?, elements.iter().map(Option::is_some).collect()))
+    }
+}
+
+/// The linear body with its inputs in the order of a loop: passed residuals, tangents of constants, of carries, stacked
+/// residuals, tangents of elements.
+fn reorder_linear(l: &Linearized, passed: &[bool], consts: usize, carries: usize) -> Graph {
+    let of = |want: bool| (0..l.residuals).filter(move |&i| passed[i] == want);
+    let r = l.residuals;
+    let order = of(true).chain(r..r + consts + carries).chain(of(false)).chain(r + consts + carries..l.linear.input_types().len());
+    l.linear.clone().with_input_order(&order.collect::<Vec<_>>())
+}

@@ -1,0 +1,196 @@
+//! A loop over the leading axis.
+
+mod derivative;
+
+use super::{
+    Axis, Batched, Bound, Primitive, Pruned, Region, Sample, Tangent, Transposed, accepts, either, front_where, loop_invariants, marked, rules::*,
+};
+use crate::{Builder, DType, Eval, Graph, Literal, Op, Result, Shape, Type, Value, Values, graph::attr::attrs, transform};
+use std::sync::Arc;
+
+attrs! {
+    /// Operands `(constants.., carries.., xs..)`: for each index `i` of the leading axis of `xs`,
+    /// `(carries, ys[i]) = body(constants.., carries.., xs[i]..)`. Gives the last carries and the stacked `ys`.
+    pub struct Scan = "scan" {
+        /// `(constants.., carries.., x..) -> (carries.., y..)`
+        body: Arc<Graph>,
+        /// Number of iterations.
+        length: usize,
+        /// Does it run from the last index to the first?
+        reverse: bool,
+        /// How many constants.
+        consts: usize,
+        /// How many carries.
+        carries: usize,
+    }
+}
+
+impl Scan {
+    /// Parts anything that goes along with the operands: `(constants, carries, xs)`.
+    fn parts<'a, T>(&self, xs: &'a [T]) -> (&'a [T], &'a [T], &'a [T]) {
+        let (c, rest) = xs.split_at(self.consts);
+        let (carries, xs) = rest.split_at(self.carries);
+        (c, carries, xs)
+    }
+
+    fn with(&self, body: Graph, consts: usize, carries: usize) -> Scan {
+        Scan { body: Arc::new(body), consts, carries, ..self.clone() }
+    }
+
+    /// One element of each stacked operand.
+    fn element_types(&self, xs: &[Type]) -> Result<Vec<Type>> {
+        let mut out = vec![];
+        for t in xs {
+            if t.shape.first() != Some(&self.length) {
+                return refuse(Self::NAME, format!("it runs {} times; {t} does not have that size along axis 0", self.length));
+            }
+            out.push(t.with_shape(t.shape.removed(0)));
+        }
+        Ok(out)
+    }
+}
+
+impl Primitive for Scan {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
+        if xs.len() < self.consts + self.carries {
+            return refuse(Self::NAME, format!("it takes {} constants and {} carries, not ({})", self.consts, self.carries, list(xs)));
+        }
+        let (consts, carries, stacked) = self.parts(xs);
+        let elements = self.element_types(stacked)?;
+        accepts(Self::NAME, "the body", &self.body, &[consts, carries, &elements].concat())?;
+        let outs = self.body.output_types();
+        if outs.len() < self.carries || outs[..self.carries] != *carries {
+            let first = outs.len().min(self.carries);
+            return refuse(Self::NAME, format!("the body must give back the carries it takes: ({}), not ({})", list(carries), list(&outs[..first])));
+        }
+        let (next, ys) = outs.split_at(self.carries);
+        let stack = |t: &Type| t.with_shape(t.shape.inserted(0, self.length));
+        Ok(next.iter().cloned().chain(ys.iter().map(stack)).collect())
+    }
+
+    fn eval(&self, cx: &mut Eval, mut xs: Vec<Literal>) -> Result<Vec<Literal>> {
+        let stacked = xs.split_off(self.consts + self.carries);
+        let mut carries = xs.split_off(self.consts);
+        let ys = self.body.output_types().split_off(self.carries);
+        let mut ys: Vec<Literal> = ys.iter().map(|t| Literal::zeros(t.with_shape(t.shape.inserted(0, self.length)))).collect();
+        for k in 0..self.length {
+            let i = if self.reverse { self.length - 1 - k } else { k };
+            // The carries move in, so that the body may write into their memory.
+            let args = xs.iter().cloned().chain(carries).chain(stacked.iter().map(|x| x.row(i))).collect();
+            let mut outs = cx.run(&self.body, args)?;
+            for (y, row) in ys.iter_mut().zip(outs.split_off(self.carries)) {
+                y.set_row(i, &row);
+            }
+            carries = outs;
+        }
+        Ok(carries.into_iter().chain(ys).collect())
+    }
+
+    fn jvp(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Result<Vec<Tangent>> {
+        Ok(self.jvp_region(b, at.xs, dxs, false)?.1)
+    }
+
+    fn transpose(&self, b: &mut Builder, at: &Bound, linear: &[bool], cts: &[Option<Value>]) -> Transposed {
+        self.transposed(b, at, linear, cts)
+    }
+
+    fn batch(&self, b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+        let flags: Vec<bool> = dims.iter().map(Option::is_some).collect();
+        let (consts, init, stacked) = self.parts(&flags);
+        let ys = self.body.outputs().len() - self.carries;
+        let batch = |c: &[bool], force: &[bool]| transform::batch_graph(&self.body, axis, &[consts, c, stacked].concat(), force);
+        let none = vec![false; self.carries + ys];
+        let carry = transform::fixed_point(init.to_vec(), |c| Ok(batch(c, &none)?.1[..self.carries].to_vec()))?;
+        let (body, outs) = batch(&carry, &[&carry[..], &none[self.carries..]].concat())?;
+        let mut args = front_where(b, xs, dims, &[consts, &carry, stacked].concat(), axis.size);
+        for (x, _) in args.iter_mut().zip(dims).skip(self.consts + self.carries).filter(|(_, d)| d.is_some()) {
+            // The loop's axis leads; the new one comes next, so that it leads in each element.
+            *x = b.move_axis(*x, 0, 1);
+        }
+        let results = b.emit_n(self.with(body, self.consts, self.carries), &args, outs.len());
+        let place = |(i, &y): (usize, &bool)| y.then_some((i >= self.carries) as usize);
+        Ok((results, outs.iter().enumerate().map(place).collect()))
+    }
+
+    fn samples() -> Vec<Sample> {
+        let mut rows = vec![];
+        for (length, reverse) in [(3, false), (3, true), (0, false)] {
+            rows.extend([DType::F64, DType::F32].into_iter().filter_map(|d| recurrence(d, length, reverse)));
+            rows.extend(nibbles(length, reverse));
+        }
+        rows
+    }
+}
+
+/// `h = tanh(w h + x)`, giving each `h * h`: constants, carries, xs and ys all take part.
+fn recurrence(d: DType, length: usize, reverse: bool) -> Option<Sample> {
+    let ty = Type::new(d, [2]);
+    let mut b = Builder::new();
+    let (w, h, x) = (b.input(ty.clone()), b.input(ty.clone()), b.input(ty.clone()));
+    let wh = b.mul(w, h);
+    let sum = b.add(wh, x);
+    let next = b.tanh(sum);
+    let y = b.square(next);
+    let op = Scan { body: Arc::new(b.finish(&[next, y]).ok()?), length, reverse, consts: 1, carries: 1 };
+    let stacked = Type::new(d, [length, 2]);
+    let inputs = vec![sample(ty.clone(), 0.5, 1.5), sample(ty, -1.0, 1.0), sample(stacked, -1.0, 1.0)];
+    Some(Sample { op: op.into(), inputs, smooth: true })
+}
+
+/// Rows of three 4-bit integers, which do not fill whole bytes.
+fn nibbles(length: usize, reverse: bool) -> Option<Sample> {
+    let ty = Type::new(DType::U4, [3]);
+    let mut b = Builder::new();
+    let (sum, x) = (b.input(ty.clone()), b.input(ty.clone()));
+    let next = b.add(sum, x);
+    let op = Scan { body: Arc::new(b.finish(&[next, next]).ok()?), length, reverse, consts: 0, carries: 1 };
+    let inputs = vec![sample(ty, 0.0, 9.0), sample(Type { dtype: DType::U4, shape: Shape::from([length, 3]) }, 0.0, 9.0)];
+    Some(Sample { op: op.into(), inputs, smooth: false })
+}
+
+impl Region for Scan {
+    fn graphs(&self) -> Vec<Arc<Graph>> {
+        vec![self.body.clone()]
+    }
+
+    fn map_graphs(&self, f: &mut dyn FnMut(&Graph) -> Result<Graph>) -> Result<Op> {
+        Ok(self.with(f(&self.body)?, self.consts, self.carries).into())
+    }
+
+    fn jvp_region(&self, b: &mut Builder, xs: &[Value], dxs: &[Tangent], for_reverse: bool) -> Result<(Values, Vec<Tangent>)> {
+        if for_reverse { self.jvp_parted(b, xs, dxs) } else { self.jvp_fused(b, xs, dxs) }
+    }
+
+    fn dce(&self, live: &[bool]) -> Option<Pruned> {
+        let (carries, ys) = live.split_at(self.carries);
+        let mut needed = carries.to_vec();
+        let reads = loop {
+            let reads = self.body.pruned(&[&needed, ys].concat()).1;
+            let more = either(&needed, self.parts(&reads).1);
+            if more == needed {
+                break reads;
+            }
+            needed = more;
+        };
+        let (consts, _, stacked) = self.parts(&reads);
+        let (inputs, outputs) = ([consts, &needed, stacked].concat(), [&needed, ys].concat());
+        if !inputs.contains(&false) && !outputs.contains(&false) {
+            return None;
+        }
+        let body = self.body.restricted(&outputs, &inputs);
+        Some(Pruned { op: self.with(body, marked(consts), marked(&needed)).into(), inputs, outputs })
+    }
+
+    fn hoist(&self, b: &mut Builder, xs: &[Value]) -> Option<Values> {
+        let (outside, body) = loop_invariants(&self.body, self.consts)?;
+        let (consts, carries, stacked) = self.parts(xs);
+        let more = b.inline(&outside, consts);
+        let n = body.outputs().len();
+        let op = self.with(body, self.consts + more.len(), self.carries);
+        Some(b.emit_n(op, &[consts, &more, carries, stacked].concat(), n))
+    }
+}
