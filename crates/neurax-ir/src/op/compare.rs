@@ -1,6 +1,8 @@
 //! Comparison.
 
+use super::{Axis, Batched, Bound, Primitive, Sample, Tangent, Transposed, pointwise::*, rules::*};
 use crate::graph::attr::{attrs, names};
+use crate::{Builder, DType, Eval, Kind, Literal, Result, Type, Value, with_compute};
 
 names! {
     /// What is asked of two operands. NaN is not equal to anything, and neither less nor greater.
@@ -28,4 +30,70 @@ attrs! {
         direction: Direction,
     }
 }
-pending!(Compare);
+
+use Direction::*;
+
+impl Direction {
+    /// The kinds of dtype that can be asked.
+    pub fn kinds(self) -> &'static [Kind] {
+        if matches!(self, Eq | Ne) { ALL } else { ORDERED }
+    }
+}
+
+impl Primitive for Compare {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
+        arity(Self::NAME, xs, 2)?;
+        same_type(Self::NAME, &xs[0], &xs[1])?;
+        check_kind(&format!("{} {}", Self::NAME, self.direction.name()), &xs[0], self.direction.kinds())?;
+        Ok(vec![xs[0].with_dtype(DType::Bool)])
+    }
+
+    fn eval(&self, _: &mut Eval, xs: Vec<Literal>) -> Result<Vec<Literal>> {
+        let (x, y) = (&xs[0], &xs[1]);
+        let holds = |out: &mut [u8]| match self.direction {
+            Eq => with_compute!(any x.dtype(), C => fill(out, &x.load::<C>(), &y.load::<C>(), |x, y| x == y)),
+            Ne => with_compute!(any x.dtype(), C => fill(out, &x.load::<C>(), &y.load::<C>(), |x, y| x != y)),
+            Lt => less(out, x, y),
+            Gt => less(out, y, x),
+            Le => less_or_equal(out, x, y),
+            Ge => less_or_equal(out, y, x),
+        };
+        Ok(vec![bools(x.shape(), holds)?])
+    }
+
+    fn jvp(&self, _: &mut Builder, at: &Bound, _: &[Tangent]) -> Result<Vec<Tangent>> {
+        Ok(no_tangents(at))
+    }
+
+    fn transpose(&self, _: &mut Builder, _: &Bound, _: &[bool], _: &[Option<Value>]) -> Transposed {
+        Transposed::NotLinear
+    }
+
+    fn batch(&self, b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+        batch(b, self.clone(), 1, axis, xs, dims)
+    }
+
+    fn samples() -> Vec<Sample> {
+        let rows = |&direction: &Direction| {
+            let admits = |d: DType| direction.kinds().contains(&d.kind());
+            samples(Compare { direction }, admits, &[-3.0..3.0, -2.0..3.5], true)
+        };
+        Direction::ALL.iter().flat_map(rows).collect()
+    }
+}
+
+fn less(out: &mut [u8], x: &Literal, y: &Literal) {
+    with_compute!(real x.dtype(), C => fill(out, &x.load::<C>(), &y.load::<C>(), |x, y| x < y), else {})
+}
+
+fn less_or_equal(out: &mut [u8], x: &Literal, y: &Literal) {
+    with_compute!(real x.dtype(), C => fill(out, &x.load::<C>(), &y.load::<C>(), |x, y| x <= y), else {})
+}
+
+fn fill<C: Copy>(out: &mut [u8], x: &[C], y: &[C], f: impl Fn(C, C) -> bool) {
+    out.iter_mut().zip(x.iter().zip(y)).for_each(|(o, (&x, &y))| *o = f(x, y) as u8);
+}

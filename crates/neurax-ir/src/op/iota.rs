@@ -1,6 +1,7 @@
 //! Counting.
 
-use crate::{Type, graph::attr::attrs};
+use super::{Axis, Batched, Bound, Primitive, Sample, Tangent, Transposed, pointwise::*, rules::*};
+use crate::{Builder, Compute, DType, Eval, Literal, Result, Type, Value, graph::attr::attrs, with_compute};
 
 attrs! {
     /// Each element is its index along `axis`. <https://openxla.org/stablehlo/spec#iota>
@@ -11,4 +12,49 @@ attrs! {
         axis: usize,
     }
 }
-pending!(Iota);
+
+impl Primitive for Iota {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
+        arity(Self::NAME, xs, 0)?;
+        if !NUMBERS.contains(&self.ty.dtype.kind()) {
+            return refuse(Self::NAME, format!("it gives numbers, not {}; compare numbers to get bool", self.ty));
+        }
+        check_axes(Self::NAME, &[self.axis], self.ty.rank())?;
+        self.ty.bytes()?;
+        Ok(vec![self.ty.clone()])
+    }
+
+    fn eval(&self, _: &mut Eval, _: Vec<Literal>) -> Result<Vec<Literal>> {
+        let inner: usize = self.ty.shape[self.axis + 1..].iter().product();
+        let n = self.ty.shape[self.axis];
+        Ok(vec![with_compute!(any self.ty.dtype, C => Literal::build(self.ty.clone(), |out: &mut [C]| {
+            for (i, run) in out.chunks_exact_mut(inner.max(1)).enumerate() {
+                run.fill(C::from_i128((i % n) as i128));
+            }
+        }))])
+    }
+
+    fn jvp(&self, _: &mut Builder, at: &Bound, _: &[Tangent]) -> Result<Vec<Tangent>> {
+        Ok(no_tangents(at))
+    }
+
+    fn transpose(&self, _: &mut Builder, _: &Bound, _: &[bool], _: &[Option<Value>]) -> Transposed {
+        Transposed::NotLinear
+    }
+
+    fn batch(&self, b: &mut Builder, _: &Axis, _: &[Value], _: &[Option<usize>]) -> Result<Batched> {
+        Ok((b.emit_n(self.clone(), &[], 1), vec![None]))
+    }
+
+    fn samples() -> Vec<Sample> {
+        let row = |ty: Type, axis| Sample { op: Iota { ty, axis }.into(), inputs: vec![], smooth: false };
+        let dtypes = DType::ALL.into_iter().filter(|d| NUMBERS.contains(&d.kind()));
+        let mut rows: Vec<Sample> = dtypes.map(|d| row(Type::new(d, [2, 5]), 1)).collect();
+        rows.extend([row(Type::new(DType::I32, [2, 3, 2]), 0), row(Type::new(DType::I32, [2, 3, 2]), 1), row(Type::new(DType::I32, [2, 0]), 0), row(Type::new(DType::I32, [2, 0]), 1)]);
+        rows
+    }
+}

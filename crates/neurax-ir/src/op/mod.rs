@@ -8,9 +8,12 @@ use crate::{Builder, Error, Eval, Graph, Literal, Result, Shape, Type, Value, Va
 pub(crate) use regions::*;
 use std::sync::Arc;
 
-mod fold;
 #[macro_use]
 mod pending;
+mod complex;
+mod fold;
+mod pointwise;
+mod special;
 mod strided;
 mod regions;
 

@@ -1,6 +1,7 @@
 //! Random bits.
 
-use crate::graph::attr::attrs;
+use super::{Axis, Batched, Bound, Primitive, Sample, Tangent, Transposed, pointwise::*, rules::*};
+use crate::{Builder, DType, Eval, Literal, Result, Type, Value, graph::attr::attrs};
 
 attrs! {
     /// The Threefry-2x32 block function, 20 rounds, element by element: operands `(key0, key1, counter0, counter1)`, all
@@ -8,4 +9,65 @@ attrs! {
     /// Salmon et al., Parallel Random Numbers: As Easy as 1, 2, 3 (<https://doi.org/10.1145/2063384.2063405>).
     pub struct Threefry = "threefry2x32" {}
 }
-pending!(Threefry);
+
+impl Primitive for Threefry {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
+        arity(Self::NAME, xs, 4)?;
+        xs.iter().try_for_each(|x| same_type(Self::NAME, &xs[0], x))?;
+        if xs[0].dtype != DType::U32 {
+            return refuse(Self::NAME, format!("it takes u32 operands, not {}", list(xs)));
+        }
+        Ok(vec![xs[0].clone(); 2])
+    }
+
+    fn eval(&self, cx: &mut Eval, mut xs: Vec<Literal>) -> Result<Vec<Literal>> {
+        let (c1, c0) = (xs.swap_remove(3), xs.swap_remove(2));
+        let (k0, k1) = (xs[0].load::<u32>(), xs[1].load::<u32>());
+        // Each counter's memory takes the word that replaces it.
+        let mut first = None;
+        let block = |x: &mut u32, y: &mut u32, i: usize| [*x, *y] = threefry2x32([k0[i], k1[i]], [*x, *y]);
+        let (second, inplace) = c1.edit(|ys: &mut [u32]| {
+            first = Some(c0.edit(|xs: &mut [u32]| xs.iter_mut().zip(ys).enumerate().for_each(|(i, (x, y))| block(x, y, i))));
+        });
+        cx.count_reuse(inplace);
+        let (first, inplace) = first.unwrap_or_else(|| (second.clone(), false));
+        cx.count_reuse(inplace);
+        Ok(vec![first, second])
+    }
+
+    fn jvp(&self, _: &mut Builder, at: &Bound, _: &[Tangent]) -> Result<Vec<Tangent>> {
+        Ok(no_tangents(at))
+    }
+
+    fn transpose(&self, _: &mut Builder, _: &Bound, _: &[bool], _: &[Option<Value>]) -> Transposed {
+        Transposed::NotLinear
+    }
+
+    fn batch(&self, b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+        batch(b, self.clone(), 2, axis, xs, dims)
+    }
+
+    fn samples() -> Vec<Sample> {
+        samples(Threefry {}, |d| d == DType::U32, &[0.0..9.0, 3.0..4e9, 0.0..2e9, 0.0..3e9], false)
+    }
+}
+
+/// Two words of counter under two words of key.
+fn threefry2x32(key: [u32; 2], counter: [u32; 2]) -> [u32; 2] {
+    const ROTATIONS: [[u32; 4]; 2] = [[13, 15, 26, 6], [17, 29, 16, 24]];
+    let keys = [key[0], key[1], key[0] ^ key[1] ^ 0x1BD1_1BDA];
+    let (mut x, mut y) = (counter[0].wrapping_add(keys[0]), counter[1].wrapping_add(keys[1]));
+    for group in 0..5 {
+        for r in ROTATIONS[group % 2] {
+            x = x.wrapping_add(y);
+            y = y.rotate_left(r) ^ x;
+        }
+        x = x.wrapping_add(keys[(group + 1) % 3]);
+        y = y.wrapping_add(keys[(group + 2) % 3]).wrapping_add(group as u32 + 1);
+    }
+    [x, y]
+}

@@ -1,6 +1,7 @@
 //! Choosing elements.
 
-use crate::graph::attr::attrs;
+use super::{Axis, Batched, Binary, Bound, Direction, Primitive, Sample, Tangent, Transposed, binary::combine, pointwise::*, rules::*};
+use crate::{Builder, Compute, DType, Eval, Literal, Result, Type, Value, graph::attr::attrs, with_compute};
 
 attrs! {
     /// `pred ? x : y`, element by element; `pred` is bool of the same shape. <https://openxla.org/stablehlo/spec#select>
@@ -9,4 +10,142 @@ attrs! {
     /// `min(max(x, low), high)` of operands `(low, x, high)`, all of one type. <https://openxla.org/stablehlo/spec#clamp>
     pub struct Clamp = "clamp" {}
 }
-pending!(Select, Clamp);
+
+impl Primitive for Select {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
+        arity(Self::NAME, xs, 3)?;
+        same_type(Self::NAME, &xs[1], &xs[2])?;
+        if xs[0].dtype != DType::Bool || xs[0].shape != xs[1].shape {
+            return refuse(Self::NAME, format!("the condition for {} is bool{}, not {}; compare or broadcast it first", xs[1], xs[1].shape, xs[0]));
+        }
+        Ok(vec![xs[1].clone()])
+    }
+
+    fn eval(&self, cx: &mut Eval, mut xs: Vec<Literal>) -> Result<Vec<Literal>> {
+        let (y, x, pred) = (xs.swap_remove(2), xs.swap_remove(1), xs.swap_remove(0));
+        let ty = x.ty().clone();
+        let bits = ty.with_dtype(raw(ty.dtype));
+        let (x, y) = (x.with_type(bits.clone())?, y.with_type(bits.clone())?);
+        let (out, inplace) = with_compute!(any bits.dtype, C => choose::<C>(pred.bytes(), x, y));
+        cx.count_reuse(inplace);
+        Ok(vec![out.with_type(ty)?])
+    }
+
+    fn jvp(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Result<Vec<Tangent>> {
+        if !b.dtype(at.ys[0]).is_differentiable() || (dxs[1].is_none() && dxs[2].is_none()) {
+            return Ok(no_tangents(at));
+        }
+        let (dx, dy) = (b.tangent_or_zero(dxs[1], at.xs[1]), b.tangent_or_zero(dxs[2], at.xs[2]));
+        Ok(vec![Some(b.select(at.xs[0], dx, dy))])
+    }
+
+    fn transpose(&self, b: &mut Builder, at: &Bound, linear: &[bool], cts: &[Option<Value>]) -> Transposed {
+        if linear[0] {
+            return Transposed::NotLinear;
+        }
+        let (pred, ct) = (at.xs[0], cts[0]);
+        let cx = ct.filter(|_| linear[1]).map(|ct| b.select_or_zero(pred, ct));
+        let cy = ct.filter(|_| linear[2]).map(|ct| {
+            let zero = b.full_like(ct, 0.0);
+            b.select(pred, zero, ct)
+        });
+        Transposed::Cotangents(vec![None, cx, cy])
+    }
+
+    fn batch(&self, b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+        batch(b, self.clone(), 1, axis, xs, dims)
+    }
+
+    fn samples() -> Vec<Sample> {
+        let mut rows = samples(Select {}, |_| true, &[0.0..2.0, -3.0..3.0, -2.0..3.5], true);
+        for row in &mut rows {
+            row.inputs[0] = sample(row.inputs[0].ty().with_dtype(DType::Bool), 0.0, 2.0);
+        }
+        rows
+    }
+}
+
+/// The dtype whose elements have the same bits: choosing needs no arithmetic, so a few widths stand for all dtypes.
+fn raw(dtype: DType) -> DType {
+    match dtype.bits() {
+        2 => DType::U2,
+        4 => DType::U4,
+        8 => DType::U8,
+        16 => DType::U16,
+        32 => DType::U32,
+        64 => DType::U64,
+        _ => dtype,
+    }
+}
+
+fn choose<C: Compute>(pred: &[u8], x: Literal, y: Literal) -> (Literal, bool) {
+    let overwrite = |out: &mut [C], other: &[C], keep: bool| {
+        out.iter_mut().zip(pred.iter().zip(other)).for_each(|(o, (&p, &x))| *o = if (p != 0) == keep { *o } else { x });
+    };
+    if !x.bytes().is_unique() && y.bytes().is_unique() {
+        y.edit(|out: &mut [C]| overwrite(out, &x.load(), false))
+    } else {
+        x.edit(|out: &mut [C]| overwrite(out, &y.load(), true))
+    }
+}
+
+impl Primitive for Clamp {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
+        arity(Self::NAME, xs, 3)?;
+        same_type(Self::NAME, &xs[0], &xs[1])?;
+        same_type(Self::NAME, &xs[1], &xs[2])?;
+        check_kind(Self::NAME, &xs[1], ORDERED)?;
+        Ok(vec![xs[1].clone()])
+    }
+
+    fn eval(&self, cx: &mut Eval, mut xs: Vec<Literal>) -> Result<Vec<Literal>> {
+        let (high, x, low) = (xs.swap_remove(2), xs.swap_remove(1), xs.swap_remove(0));
+        let above = combine(Binary::Max, cx, x, low)?;
+        Ok(vec![combine(Binary::Min, cx, above, high)?])
+    }
+
+    /// Of `x` strictly inside; of a bound where it is the result. At a bound everything is zero, as in JAX.
+    fn jvp(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Result<Vec<Tangent>> {
+        if !b.dtype(at.ys[0]).is_differentiable() {
+            return Ok(no_tangents(at));
+        }
+        let (low, x, high) = (at.xs[0], at.xs[1], at.xs[2]);
+        let tx = dxs[1].map(|dx| where_ordered(b, [low, x, high], dx));
+        let tl = dxs[0].map(|dl| where_ordered(b, [x, low, high], dl));
+        let th = dxs[2].map(|dh| {
+            let above = b.max(x, low);
+            let on = b.compare(Direction::Lt, high, above);
+            b.select_or_zero(on, dh)
+        });
+        let inner = b.add_tangents(tx, tl);
+        Ok(vec![b.add_tangents(inner, th)])
+    }
+
+    fn transpose(&self, _: &mut Builder, _: &Bound, _: &[bool], _: &[Option<Value>]) -> Transposed {
+        Transposed::NotLinear
+    }
+
+    fn batch(&self, b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+        batch(b, self.clone(), 1, axis, xs, dims)
+    }
+
+    fn samples() -> Vec<Sample> {
+        let admits = |d: DType| ORDERED.contains(&d.kind());
+        samples(Clamp {}, admits, &[-1.5..-0.5, -3.0..3.0, 1.0..2.2], true)
+    }
+}
+
+/// The tangent where `p < q < r`, else zero.
+fn where_ordered(b: &mut Builder, [p, q, r]: [Value; 3], d: Value) -> Value {
+    let (lower, upper) = (b.compare(Direction::Lt, p, q), b.compare(Direction::Lt, q, r));
+    let on = b.and(lower, upper);
+    b.select_or_zero(on, d)
+}

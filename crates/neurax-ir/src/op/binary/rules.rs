@@ -1,0 +1,108 @@
+//! The derivatives of binary functions, and the transposes of the linear ones.
+
+use super::Binary::{self, *};
+use crate::op::{Bound, Direction, Tangent, Transposed, rules::no_derivative};
+use crate::{Builder, Result, Value};
+
+/// The tangent of the result, linear in `dx` and `dy`.
+pub fn tangent(f: Binary, b: &mut Builder, at: &Bound, dx: Tangent, dy: Tangent) -> Result<Tangent> {
+    let (x, y, out) = (at.xs[0], at.xs[1], at.ys[0]);
+    let (tx, ty) = match f {
+        Add => (dx, dy),
+        Sub => match (dx, dy) {
+            (Some(dx), Some(dy)) => (Some(b.sub(dx, dy)), None),
+            _ => (dx, dy.map(|dy| b.neg(dy))),
+        },
+        Div => (dx.map(|dx| b.div(dx, y)), scaled(b, dy, |b| div_slope(b, y, out))),
+        Complex => {
+            let (re, im) = (b.tangent_or_zero(dx, x), b.tangent_or_zero(dy, y));
+            (Some(b.complex(re, im)), None)
+        }
+        Mul => (scaled(b, dx, |_| y), scaled(b, dy, |_| x)),
+        Rem => (dx, scaled(b, dy, |b| rem_slope(b, x, y, out))),
+        Pow => (scaled(b, dx, |b| pow_slope_base(b, x, y)), scaled(b, dy, |b| pow_slope_exponent(b, x, out))),
+        Atan2 => (scaled(b, dx, |b| over_square(b, y, x, y)), scaled(b, dy, |b| {
+            let minus = b.neg(x);
+            over_square(b, minus, x, y)
+        })),
+        Max => (scaled(b, dx, |b| wins(b, Direction::Gt, x, y)), scaled(b, dy, |b| wins(b, Direction::Gt, y, x))),
+        Min => (scaled(b, dx, |b| wins(b, Direction::Lt, x, y)), scaled(b, dy, |b| wins(b, Direction::Lt, y, x))),
+        NextAfter => return no_derivative(f.name(), "it steps between representable numbers; use stop_gradient around it"),
+        And | Or | Xor | ShiftLeft | ShiftRightArithmetic | ShiftRightLogical => (None, None),
+    };
+    Ok(b.add_tangents(tx, ty))
+}
+
+/// The cotangents of the linear operands.
+pub fn transpose(f: Binary, b: &mut Builder, at: &Bound, linear: [bool; 2], ct: Option<Value>) -> Transposed {
+    let (x, y) = (at.xs[0], at.xs[1]);
+    let [cx, cy] = linear.map(|l| ct.filter(|_| l));
+    Transposed::Cotangents(match (f, linear) {
+        (Add, _) => vec![cx, cy],
+        (Sub, _) => vec![cx, cy.map(|ct| b.neg(ct))],
+        (Mul, [_, false]) => vec![cx.map(|ct| b.mul(ct, y)), None],
+        (Mul, [false, true]) => vec![None, cy.map(|ct| b.mul(x, ct))],
+        (Div, [_, false]) => vec![cx.map(|ct| b.div(ct, y)), None],
+        (Complex, _) => vec![cx.map(|ct| b.real(ct)), cy.map(|ct| {
+            let im = b.imag(ct);
+            b.neg(im)
+        })],
+        _ => return Transposed::NotLinear,
+    })
+}
+
+/// The tangent times a slope, which is only computed if there is a tangent.
+fn scaled(b: &mut Builder, d: Tangent, slope: impl FnOnce(&mut Builder) -> Value) -> Tangent {
+    d.map(|d| {
+        let s = slope(b);
+        b.mul(d, s)
+    })
+}
+
+/// d(x/y)/dy = -(x/y) / y
+fn div_slope(b: &mut Builder, y: Value, out: Value) -> Value {
+    let s = b.div(out, y);
+    b.neg(s)
+}
+
+/// d(x rem y)/dy = -trunc(x / y), from the result: `(x - out) / y` is that integer but for rounding.
+fn rem_slope(b: &mut Builder, x: Value, y: Value, out: Value) -> Value {
+    let whole = b.sub(x, out);
+    let q = b.div(whole, y);
+    let q = b.emit(crate::op::Unary::RoundEven, &[q]);
+    b.neg(q)
+}
+
+/// d(x^y)/dx = y x^(y-1), and 0 for y = 0 whatever x is, as JAX has it.
+fn pow_slope_base(b: &mut Builder, x: Value, y: Value) -> Value {
+    let (zero, one) = (b.full_like(y, 0.0), b.full_like(y, 1.0));
+    let constant = b.compare(Direction::Eq, y, zero);
+    let less = b.sub(y, one);
+    let exponent = b.select(constant, one, less);
+    let p = b.pow(x, exponent);
+    b.mul(y, p)
+}
+
+/// d(x^y)/dy = log(x) x^y, and 0 for x = 0, as JAX has it.
+fn pow_slope_exponent(b: &mut Builder, x: Value, out: Value) -> Value {
+    let (zero, one) = (b.full_like(x, 0.0), b.full_like(x, 1.0));
+    let at_zero = b.compare(Direction::Eq, x, zero);
+    let safe = b.select(at_zero, one, x);
+    let log = b.log(safe);
+    b.mul(log, out)
+}
+
+/// `z / (x^2 + y^2)`
+fn over_square(b: &mut Builder, z: Value, x: Value, y: Value) -> Value {
+    let (p, q) = (b.square(x), b.square(y));
+    let r = b.add(p, q);
+    b.div(z, r)
+}
+
+/// 1 where `x` wins, 1/2 at ties, else 0.
+fn wins(b: &mut Builder, direction: Direction, x: Value, y: Value) -> Value {
+    let (win, tie) = (b.compare(direction, x, y), b.compare(Direction::Eq, x, y));
+    let (zero, half, one) = (b.full_like(x, 0.0), b.full_like(x, 0.5), b.full_like(x, 1.0));
+    let rest = b.select(tie, half, zero);
+    b.select(win, one, rest)
+}

@@ -1,0 +1,121 @@
+//! What the families that work element by element share: checks, loops, batching, sample rows.
+
+use super::{Axis, Batched, Op, Sample, rules::*};
+use crate::{Builder, Bytes, DType, Kind, Literal, Result, Shape, Type, Value};
+use std::ops::Range;
+
+/// Everything but complex numbers.
+pub const ORDERED: &[Kind] = &[Kind::Bool, Kind::Unsigned, Kind::Signed, Kind::Float];
+/// Everything but bool.
+pub const NUMBERS: &[Kind] = &[Kind::Unsigned, Kind::Signed, Kind::Float, Kind::Complex];
+/// Integers and floats.
+pub const REALS: &[Kind] = &[Kind::Unsigned, Kind::Signed, Kind::Float];
+/// Integers.
+pub const INTS: &[Kind] = &[Kind::Unsigned, Kind::Signed];
+/// Bool and integers.
+pub const BITS: &[Kind] = &[Kind::Bool, Kind::Unsigned, Kind::Signed];
+/// Floats.
+pub const FLOATS: &[Kind] = &[Kind::Float];
+/// Floats and complex numbers.
+pub const FIELDS: &[Kind] = &[Kind::Float, Kind::Complex];
+/// All of them.
+pub const ALL: &[Kind] = &[Kind::Bool, Kind::Unsigned, Kind::Signed, Kind::Float, Kind::Complex];
+
+/// Checks that an operand is of one of those kinds.
+///
+/// # Errors
+/// With what would be.
+pub fn check_kind(op: &str, ty: &Type, kinds: &[Kind]) -> Result<()> {
+    if kinds.contains(&ty.dtype.kind()) {
+        return Ok(());
+    }
+    let names: Vec<&str> = kinds.iter().map(|&k| kind_name(k)).collect();
+    refuse(op, format!("it takes {} operands, not {ty}; convert it first", names.join(" or ")))
+}
+
+fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Bool => "bool",
+        Kind::Unsigned => "unsigned integer",
+        Kind::Signed => "signed integer",
+        Kind::Float => "float",
+        Kind::Complex => "complex",
+    }
+}
+
+/// Checks that two operands have one type.
+///
+/// # Errors
+/// With what differs.
+pub fn same_type(op: &str, x: &Type, y: &Type) -> Result<()> {
+    if x.shape != y.shape {
+        return refuse(op, format!("the operands {x} and {y} differ in shape; broadcast them first"));
+    }
+    if x.dtype != y.dtype {
+        return refuse(op, format!("the operands {x} and {y} differ in dtype; convert one of them first"));
+    }
+    Ok(())
+}
+
+/// Batches an op of `results` results: where all operands have the new axis at one place it stays there, otherwise all get
+/// it at the front.
+pub fn batch(b: &mut Builder, op: impl Into<Op>, results: usize, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+    if let Some(&Some(d)) = dims.first()
+        && dims.iter().all(|&e| e == Some(d))
+    {
+        return Ok((b.emit_n(op, xs, results), vec![Some(d); results]));
+    }
+    let xs = batch_front(b, axis, xs, dims);
+    Ok(at_front(b.emit_n(op, &xs, results)))
+}
+
+/// Maps every element.
+#[inline(always)]
+pub fn each<C: Copy>(v: &mut [C], f: impl Fn(C) -> C) {
+    v.iter_mut().for_each(|x| *x = f(*x));
+}
+
+/// Two operands of which one gives its memory to the result.
+pub enum Sides<'a, C> {
+    /// The result overwrites the left one.
+    Left(&'a mut [C], &'a [C]),
+    /// The result overwrites the right one.
+    Right(&'a [C], &'a mut [C]),
+}
+
+/// Combines two operands.
+#[inline(always)]
+pub fn zip<C: Copy>(s: Sides<C>, f: impl Fn(C, C) -> C) {
+    match s {
+        Sides::Left(x, y) => x.iter_mut().zip(y).for_each(|(x, &y)| *x = f(*x, y)),
+        Sides::Right(x, y) => x.iter().zip(y).for_each(|(&x, y)| *y = f(x, *y)),
+    }
+}
+
+/// A literal of bools; `fill` writes 0 or 1 into each.
+pub fn bools(shape: &Shape, fill: impl FnOnce(&mut [u8])) -> Result<Literal> {
+    let ty = Type::new(DType::Bool, shape);
+    let mut bytes = Bytes::zeroed(ty.bytes()?);
+    if let Some(out) = bytes.get_mut() {
+        fill(out);
+    }
+    Literal::new(ty, bytes)
+}
+
+/// Sample rows of an op: every admitted dtype, then a scalar and an empty row of the first of them.
+/// `ranges` has one range per operand.
+pub fn samples(op: impl Into<Op>, admits: impl Fn(DType) -> bool, ranges: &[Range<f64>], smooth: bool) -> Vec<Sample> {
+    let op = op.into();
+    let row = |ty: Type, smooth: bool| {
+        let input =
+            |r: &Range<f64>| if ty.dtype == DType::Bool { sample(ty.clone(), 0.0, 2.0 + r.end / 8.0) } else { sample(ty.clone(), r.start, r.end) };
+        Sample { op: op.clone(), inputs: ranges.iter().map(input).collect(), smooth }
+    };
+    let dtypes: Vec<DType> = DType::ALL.into_iter().filter(|&d| admits(d)).collect();
+    let mut rows: Vec<Sample> = dtypes.iter().map(|&d| row(Type::new(d, [2, 3]), smooth && d.is_differentiable())).collect();
+    if let Some(&d) = dtypes.last() {
+        rows.push(row(Type::scalar(d), smooth && d.is_differentiable()));
+        rows.push(row(Type::new(d, [2, 0]), false));
+    }
+    rows
+}

@@ -1,0 +1,165 @@
+//! The values of unary functions: one row per function for floats, complex numbers and integers.
+
+use super::Unary::{self, *};
+use crate::op::{complex, pointwise::*, special};
+use crate::{Complex, Compute, DType, Literal, Result, with_compute};
+
+/// The function of every element; was the operand's memory reused?
+pub fn run(f: Unary, x: Literal) -> Result<(Literal, bool)> {
+    let dtype = x.dtype();
+    match f {
+        IsFinite => Ok((is_finite(&x)?, false)),
+        Real | Conj if !dtype.is_complex() => Ok((x, true)),
+        Abs | Real | Imag if dtype.is_complex() => Ok((to_real(f, &x), false)),
+        _ => Ok(with_compute!(any dtype, C => x.edit(|v: &mut [C]| C::unary(f, dtype, v)))),
+    }
+}
+
+fn is_finite(x: &Literal) -> Result<Literal> {
+    with_compute!(any x.dtype(), C => {
+        let xs = x.load::<C>();
+        let finite = |c: &C| { let (re, im) = c.parts(); re.is_finite() && im.is_finite() };
+        bools(x.shape(), |out| out.iter_mut().zip(&*xs).for_each(|(o, x)| *o = finite(x) as u8))
+    })
+}
+
+/// Functions of complex numbers with real results.
+fn to_real(f: Unary, x: &Literal) -> Literal {
+    let ty = x.ty().with_dtype(x.dtype().real());
+    let g: fn((f64, f64)) -> f64 = match f {
+        Abs => |(re, im)| re.hypot(im),
+        Imag => |(_, im)| im,
+        _ => |(re, _)| re,
+    };
+    with_compute!(any x.dtype(), C => {
+        let xs = x.load::<C>();
+        with_compute!(float ty.dtype, R => Literal::build(ty, |out: &mut [R]| out.iter_mut().zip(&*xs).for_each(|(o, x)| *o = R::from_f64(g(x.parts())))), else x.clone())
+    })
+}
+
+/// A type that unary functions are computed in. Functions that `infer` keeps away from it leave the elements alone.
+trait Rows: Compute {
+    fn unary(f: Unary, dtype: DType, v: &mut [Self]);
+}
+
+macro_rules! float_rows {
+    ($($t:ident),*) => {$(
+        impl Rows for $t {
+            fn unary(f: Unary, _: DType, v: &mut [$t]) {
+                match f {
+                    Neg => each(v, |x| -x),
+                    Abs => each(v, |x| x.abs()),
+                    Sign => each(v, |x| if x == 0.0 || x.is_nan() { x } else { $t::copysign(1.0, x) }),
+                    Exp => each(v, |x| x.exp()),
+                    Expm1 => each(v, |x| x.exp_m1()),
+                    Log => each(v, |x| x.ln()),
+                    Log1p => each(v, |x| x.ln_1p()),
+                    Sin => each(v, |x| x.sin()),
+                    Cos => each(v, |x| x.cos()),
+                    Tan => each(v, |x| x.tan()),
+                    Asin => each(v, |x| x.asin()),
+                    Acos => each(v, |x| x.acos()),
+                    Atan => each(v, |x| x.atan()),
+                    Sinh => each(v, |x| x.sinh()),
+                    Cosh => each(v, |x| x.cosh()),
+                    Tanh => each(v, |x| x.tanh()),
+                    Sqrt => each(v, |x| x.sqrt()),
+                    Rsqrt => each(v, |x| 1.0 / x.sqrt()),
+                    Cbrt => each(v, |x| x.cbrt()),
+                    Logistic => each(v, |x| 1.0 / (1.0 + (-x).exp())),
+                    Floor => each(v, |x| x.floor()),
+                    Ceil => each(v, |x| x.ceil()),
+                    RoundEven => each(v, |x| x.round_ties_even()),
+                    RoundAway => each(v, |x| x.round()),
+                    Imag => each(v, |_| 0.0),
+                    // libm's inverse hyperbolic functions keep their accuracy near 0 and 1, which std's do not.
+                    Asinh => wide(v, libm::asinh),
+                    Acosh => wide(v, libm::acosh),
+                    Atanh => wide(v, libm::atanh),
+                    Erf => wide(v, libm::erf),
+                    Erfc => wide(v, libm::erfc),
+                    ErfInv => wide(v, special::erf_inv),
+                    Lgamma => wide(v, libm::lgamma),
+                    Digamma => wide(v, special::digamma),
+                    Trigamma => wide(v, special::trigamma),
+                    Real | Conj | IsFinite | Not | PopulationCount | CountLeadingZeros => {}
+                }
+            }
+        }
+    )*};
+}
+
+/// A function that is known in f64 only.
+fn wide<C: Compute>(v: &mut [C], f: fn(f64) -> f64) {
+    each(v, |x| C::from_f64(f(x.to_f64())));
+}
+
+macro_rules! complex_rows {
+    ($($t:ident),*) => {$(
+        impl Rows for Complex<$t> {
+            fn unary(f: Unary, _: DType, v: &mut [Self]) {
+                match f {
+                    Neg => each(v, |z| -z),
+                    Conj => each(v, |z| z.conj()),
+                    _ => {
+                        let f = complex_row(f);
+                        each(v, |z| { let (re, im) = z.parts(); let w = f(Complex::new(re, im)); Complex::from_parts(w.re, w.im) })
+                    }
+                }
+            }
+        }
+    )*};
+}
+
+/// Functions of complex numbers, in f64 for both widths.
+fn complex_row(f: Unary) -> fn(Complex<f64>) -> Complex<f64> {
+    match f {
+        Sign => complex::sign,
+        Exp => |z| z.exp(),
+        Expm1 => complex::expm1,
+        Log => complex::log,
+        Log1p => complex::log1p,
+        Sin => |z| z.sin(),
+        Cos => |z| z.cos(),
+        Tan => complex::tan,
+        Asin => complex::asin,
+        Acos => complex::acos,
+        Atan => complex::atan,
+        Sinh => |z| z.sinh(),
+        Cosh => |z| z.cosh(),
+        Tanh => complex::tanh,
+        Asinh => complex::asinh,
+        Acosh => complex::acosh,
+        Atanh => complex::atanh,
+        Sqrt => complex::sqrt,
+        Rsqrt => |z| complex::div(Complex::new(1.0, 0.0), complex::sqrt(z)),
+        Logistic => complex::logistic,
+        _ => |z| z,
+    }
+}
+
+macro_rules! int_rows {
+    ($($t:ident),*) => {$(
+        impl Rows for $t {
+            fn unary(f: Unary, dtype: DType, v: &mut [$t]) {
+                // An element of 2 or 4 bits is computed in 8: what counts bits must not see the others.
+                let mask = (!0u64 >> (64 - dtype.bits())) as $t;
+                let extra = $t::BITS - dtype.bits() as u32;
+                match f {
+                    Neg => each(v, |x| x.wrapping_neg()),
+                    Abs => each(v, |x| if x < $t::ZERO { x.wrapping_neg() } else { x }),
+                    Sign => each(v, |x| if x < $t::ZERO { $t::ZERO.wrapping_sub(1) } else { (x != 0) as $t }),
+                    Not if dtype == DType::Bool => each(v, |x| x ^ 1),
+                    Not => each(v, |x| !x),
+                    PopulationCount => each(v, |x| (x & mask).count_ones() as $t),
+                    CountLeadingZeros => each(v, |x| ((x & mask).leading_zeros() - extra) as $t),
+                    _ => {}
+                }
+            }
+        }
+    )*};
+}
+
+float_rows!(f32, f64);
+complex_rows!(f32, f64);
+int_rows!(u8, u16, u32, u64, i8, i16, i32, i64);

@@ -1,0 +1,158 @@
+//! The derivatives of unary functions.
+
+use super::Unary::{self, *};
+use crate::op::{Tangent, rules::no_derivative};
+use crate::{Builder, Result, Value};
+use std::f64::consts::{FRAC_2_SQRT_PI, PI};
+
+/// The tangent of `y = f(x)`, linear in `dx`.
+pub fn tangent(f: Unary, b: &mut Builder, x: Value, y: Value, dx: Value) -> Result<Tangent> {
+    let complex = b.dtype(x).is_complex();
+    Ok(Some(match f {
+        Neg => b.neg(dx),
+        Conj => b.conj(dx),
+        Real => b.real(dx),
+        Imag if complex => b.imag(dx),
+        Abs if complex => abs_complex(b, x, y, dx),
+        Sign if complex => sign_complex(b, x, y, dx),
+        Sign | Floor | Ceil | RoundEven | RoundAway | Imag => return Ok(None),
+        Trigamma => return no_derivative(f.name(), "the polygamma functions beyond trigamma are not among the ops"),
+        _ => {
+            let s = slope(f, b, x, y);
+            b.mul(dx, s)
+        }
+    }))
+}
+
+/// dy/dx, given x and y = f(x).
+fn slope(f: Unary, b: &mut Builder, x: Value, y: Value) -> Value {
+    match f {
+        Abs => b.sign(x),
+        Exp => y,
+        Expm1 => b.add_scalar(y, 1.0),
+        Log => reciprocal(b, x),
+        Log1p => {
+            let s = b.add_scalar(x, 1.0);
+            reciprocal(b, s)
+        }
+        Sin => b.cos(x),
+        Cos => {
+            let s = b.sin(x);
+            b.neg(s)
+        }
+        Tan => one_plus_square(b, y),
+        Asin => {
+            let s = one_minus_square(b, x);
+            b.rsqrt(s)
+        }
+        Acos => {
+            let s = slope(Asin, b, x, y);
+            b.neg(s)
+        }
+        Atan => {
+            let s = one_plus_square(b, x);
+            reciprocal(b, s)
+        }
+        Sinh => b.cosh(x),
+        Cosh => b.sinh(x),
+        Tanh => one_minus_square(b, y),
+        Asinh => {
+            let s = one_plus_square(b, x);
+            b.rsqrt(s)
+        }
+        // Two roots: the root of the product is on the wrong branch for complex numbers left of the imaginary axis.
+        Acosh => {
+            let (below, above) = (b.add_scalar(x, -1.0), b.add_scalar(x, 1.0));
+            let (p, q) = (b.rsqrt(below), b.rsqrt(above));
+            b.mul(p, q)
+        }
+        Atanh => {
+            let s = one_minus_square(b, x);
+            reciprocal(b, s)
+        }
+        Sqrt => {
+            let half = b.full_like(y, 0.5);
+            b.div(half, y)
+        }
+        Rsqrt => {
+            let (s, minus_half) = (b.div(y, x), b.full_like(x, -0.5));
+            b.mul(s, minus_half)
+        }
+        Cbrt => {
+            let three = b.mul_scalar(x, 3.0);
+            b.div(y, three)
+        }
+        Logistic => {
+            let minus = b.neg(y);
+            let rest = b.add_scalar(minus, 1.0);
+            b.mul(y, rest)
+        }
+        Erf => bell(b, x, FRAC_2_SQRT_PI, -1.0),
+        Erfc => bell(b, x, -FRAC_2_SQRT_PI, -1.0),
+        ErfInv => bell(b, y, PI.sqrt() / 2.0, 1.0),
+        Lgamma => b.digamma(x),
+        Digamma => b.trigamma(x),
+        // `tangent` answers for these; they are constant or not functions of numbers.
+        Neg | Sign | Real | Imag | Conj | Floor | Ceil | RoundEven | RoundAway | Trigamma => b.full_like(x, 0.0),
+        Not | PopulationCount | CountLeadingZeros | IsFinite => b.full_like(x, 0.0),
+    }
+}
+
+/// `1 / x`
+fn reciprocal(b: &mut Builder, x: Value) -> Value {
+    let one = b.full_like(x, 1.0);
+    b.div(one, x)
+}
+
+/// `1 + x * x`
+fn one_plus_square(b: &mut Builder, x: Value) -> Value {
+    let s = b.square(x);
+    b.add_scalar(s, 1.0)
+}
+
+/// `(1 - x) * (1 + x)`, which does not cancel near 1.
+fn one_minus_square(b: &mut Builder, x: Value) -> Value {
+    let one = b.full_like(x, 1.0);
+    let (p, q) = (b.sub(one, x), b.add(one, x));
+    b.mul(p, q)
+}
+
+/// `c * exp(k * x * x)`
+fn bell(b: &mut Builder, x: Value, c: f64, k: f64) -> Value {
+    let s = b.square(x);
+    let s = b.mul_scalar(s, k);
+    let e = b.exp(s);
+    b.mul_scalar(e, c)
+}
+
+/// `Re(dx * conj(x) / |x|)`, zero at zero.
+fn abs_complex(b: &mut Builder, x: Value, y: Value, dx: Value) -> Value {
+    let (up, r) = (b.conj(x), nonzero(b, y));
+    let r = b.convert(r, b.dtype(x));
+    let s = b.div(up, r);
+    let t = b.mul(dx, s);
+    b.real(t)
+}
+
+/// `(dx - y^2 conj(dx)) / 2|x|`, zero at zero: only the part of `dx` across the ray through `x` turns `x / |x|`.
+fn sign_complex(b: &mut Builder, x: Value, y: Value, dx: Value) -> Value {
+    let r = b.abs(x);
+    let r = nonzero(b, r);
+    let r = b.convert(r, b.dtype(x));
+    let (square, half) = (b.square(y), b.full_like(x, 0.5));
+    let scale = b.div(half, r);
+    // |y|^2 is 1, and 0 at zero.
+    let conj = b.conj(y);
+    let (here, scale2) = (b.mul(y, conj), b.mul(square, scale));
+    let scale = b.mul(scale, here);
+    let turned = b.conj(dx);
+    let (t, u) = (b.mul(dx, scale), b.mul(turned, scale2));
+    b.sub(t, u)
+}
+
+/// `r`, with 1 in place of 0.
+fn nonzero(b: &mut Builder, r: Value) -> Value {
+    let (zero, one) = (b.full_like(r, 0.0), b.full_like(r, 1.0));
+    let at_zero = b.compare(crate::op::Direction::Eq, r, zero);
+    b.select(at_zero, one, r)
+}
