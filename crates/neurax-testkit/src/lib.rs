@@ -4,6 +4,8 @@
 //! the table of ops by dtypes that the rows give.
 
 pub mod close;
+pub mod conformance;
+pub mod fixtures;
 pub mod laws;
 pub mod rng;
 pub mod table;

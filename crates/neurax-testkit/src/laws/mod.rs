@@ -6,6 +6,7 @@ mod garbage;
 mod text;
 mod transposition;
 mod types;
+mod whole;
 
 pub use batch::batching_is_stacking;
 pub use derivative::jvp_is_the_difference;
@@ -13,6 +14,7 @@ pub use garbage::garbage_is_refused;
 pub use text::{graph_parses_back, text_parses_back};
 pub use transposition::transpose_is_the_adjoint;
 pub use types::types_are_inferred;
+pub use whole::{passes_keep_the_value, vjp_is_transposed_jvp};
 
 use crate::rng::Rng;
 use neurax_ir::{Builder, Bytes, Error, Eval, Graph, Literal, Op, Printer, Sample, Type};
@@ -26,8 +28,10 @@ pub const ALL: &[(&str, Law)] = &[
     ("1 types", types_are_inferred),
     ("2 jvp", jvp_is_the_difference),
     ("3 transpose", transpose_is_the_adjoint),
+    ("3 vjp", vjp_is_transposed_jvp),
     ("4 batch", batching_is_stacking),
     ("5 text", text_parses_back),
+    ("7 passes", passes_keep_the_value),
     ("garbage", garbage_is_refused),
 ];
 
@@ -36,6 +40,15 @@ pub const ALL: &[(&str, Law)] = &[
 /// # Errors
 /// With all failures, readable.
 pub fn check(laws: &[(&str, Law)], rows: &[Sample]) -> Result<(), String> {
+    let laws: Vec<(&str, &dyn Fn(&Sample) -> Result<(), String>)> = laws.iter().map(|(n, f)| (*n, f as _)).collect();
+    check_with(&laws, rows)
+}
+
+/// [`check`] for laws that are closures.
+///
+/// # Errors
+/// With all failures, readable.
+pub fn check_with(laws: &[(&str, &dyn Fn(&Sample) -> Result<(), String>)], rows: &[Sample]) -> Result<(), String> {
     let mut failures: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for row in rows {
         for (name, law) in laws {
@@ -84,7 +97,7 @@ fn listing(failures: &BTreeMap<&str, Vec<String>>, rows: usize) -> String {
 const SHOWN: usize = 12;
 
 /// Does evaluation of the op alone have no meaning, because it talks along an axis that only `vmap` can name?
-fn needs_axis(op: &Op) -> bool {
+pub(crate) fn needs_axis(op: &Op) -> bool {
     matches!(op, Op::AllReduce(_) | Op::AxisIndex(_)) || op.graphs().iter().any(|g| g.eqns().iter().any(|e| needs_axis(&e.op)))
 }
 

@@ -1,0 +1,66 @@
+//! Laws of an op as a whole graph: reverse mode (law 3, through every transform) and passes (law 7).
+
+use super::transposition::same_product;
+use super::*;
+use neurax_ir::{passes, transform};
+
+/// Law 3 as a user meets it: `vjp` is the transpose of `jvp`, `linearize` gives the tangents of `jvp`, and all the
+/// graphs verify. An op whose jvp is an error needs no vjp, but then it must not be `smooth`.
+///
+/// # Errors
+/// When it does not hold.
+pub fn vjp_is_transposed_jvp(s: &Sample) -> Result<(), String> {
+    let active: Vec<bool> = s.inputs.iter().map(|x| x.dtype().is_differentiable()).collect();
+    if needs_axis(&s.op) || !active.contains(&true) {
+        return Ok(());
+    }
+    let graph = graph_of(s)?;
+    match transform::jvp(&graph, &active) {
+        Ok(d) => duality(&graph, &d, &active, &s.inputs, &mut rng_for(s)),
+        Err(e) if s.smooth => Err(format!("jvp of a smooth row: {e}")),
+        Err(_) => Ok(()),
+    }
+}
+
+fn duality(graph: &Graph, d: &transform::Jvp, active: &[bool], xs: &[Literal], rng: &mut Rng) -> Result<(), String> {
+    let v: Vec<Literal> = xs.iter().zip(active).filter(|(_, a)| **a).map(|(x, _)| direction(rng, x.ty())).collect();
+    let outs = graph.output_types();
+    neurax_ir::verify(&d.graph).map_err(|e| format!("jvp: {e}\n{}", d.graph))?;
+    let jv = run(&d.graph, &[xs, &v].concat())?;
+    let (ys, jv) = jv.split_at(outs.len());
+
+    let back = match transform::vjp(graph, active) {
+        Ok(back) => back,
+        Err(e) if e.to_string().contains("scan") => return Ok(()),
+        Err(e) => return Err(format!("vjp: {e}")),
+    };
+    neurax_ir::verify(&back.primal).map_err(|e| format!("vjp's primal: {e}\n{}", back.primal))?;
+    neurax_ir::verify(&back.backward).map_err(|e| format!("vjp's backward: {e}\n{}", back.backward))?;
+    if back.outputs != d.outputs {
+        return Err(format!("jvp marks {:?}, vjp {:?}", d.outputs, back.outputs));
+    }
+    let known = run(&back.primal, xs)?;
+    let (again, residuals) = known.split_at(outs.len());
+    crate::close::all_close(again, ys, 1.0).map_err(|e| format!("vjp changes the value: {e}"))?;
+    let marked = outs.iter().zip(&back.outputs).filter(|(_, m)| **m).map(|(t, _)| t);
+    let w: Vec<Literal> = marked.map(|t| direction(rng, t)).collect();
+    let cts = run(&back.backward, &[residuals, &w].concat())?;
+    same_product(jv, &w, &v, &cts)
+}
+
+/// Law 7: every pass alone, and all of them together, keep the value; what they give verifies.
+///
+/// # Errors
+/// When it does not hold.
+pub fn passes_keep_the_value(s: &Sample) -> Result<(), String> {
+    let graph = graph_of(s)?;
+    for step in passes::PIPELINE {
+        let small = (step.run)(&graph).map_err(|e| format!("{}: {e}", step.name))?;
+        neurax_ir::verify(&small).map_err(|e| format!("after {}: {e}", step.name))?;
+    }
+    let small = passes::optimise(&graph, &mut |_, _| {}).map_err(told)?;
+    if needs_axis(&s.op) {
+        return Ok(());
+    }
+    crate::close::all_close(&run(&small, &s.inputs)?, &run(&graph, &s.inputs)?, 1.0)
+}
