@@ -4,8 +4,9 @@ use super::*;
 use crate::close::{epsilon, parts};
 use neurax_ir::{Bound, Transposed, Value};
 
-/// Law 3: where an op says that it is linear in some operands, `<op(v), w> = <v, transpose(w)>` (the real part of the sum
-/// of products, for complex numbers as well), and the rule does not read the operands that it is linear in.
+/// Law 3: where an op says that it is linear in some operands, `<op(v) - op(0), w> = <v, transpose(w)>` (the real part of the
+/// sum of products, for complex numbers as well), and the rule does not read the operands that it is linear in. `op(0)` is
+/// not zero where another operand is added (`x + c`, concatenation): the rules that emit such an op give zeros for `c`.
 ///
 /// # Errors
 /// When it does not hold.
@@ -33,16 +34,16 @@ fn one(s: &Sample, outs: &[Type], linear: &[usize], given: &[usize], rng: &mut R
     let Some((graph, known)) = backward(s, outs, linear, given)? else { return Ok(()) };
     let v: Vec<Literal> = linear.iter().map(|&i| direction(rng, s.inputs[i].ty())).collect();
     let w: Vec<Literal> = given.iter().map(|&i| direction(rng, &outs[i])).collect();
-    let (mut at, mut poisoned) = (s.inputs.clone(), s.inputs.clone());
-    for (&i, v) in linear.iter().zip(&v) {
-        at[i] = v.clone();
-        poisoned[i] = poison(v.ty());
-    }
-    let ys = eval_op(&s.op, &at)?;
-    let ys: Vec<Literal> = given.iter().map(|&i| ys[i].clone()).collect();
-    let cts = run(&graph, &[&poisoned[..], &w].concat())?;
+    let with = |f: &dyn Fn(usize) -> Literal| {
+        let mut xs = s.inputs.clone();
+        linear.iter().enumerate().for_each(|(k, &i)| xs[i] = f(k));
+        xs
+    };
+    let at = |f: &dyn Fn(usize) -> Literal| eval_op(&s.op, &with(f)).map(|ys| given.iter().map(|&i| ys[i].clone()).collect::<Vec<_>>());
+    let (up, zero) = (at(&|k| v[k].clone())?, at(&|k| Literal::zeros(v[k].ty().clone()))?);
+    let cts = run(&graph, &[&with(&|k| poison(v[k].ty()))[..], &w].concat())?;
     let with_ct: Vec<Literal> = known.iter().map(|&k| v[k].clone()).collect();
-    same_product(&ys, &w, &with_ct, &cts)
+    same_products(&[(&up, &w, 1.0), (&zero, &w, -1.0)], &[(&with_ct, &cts, 1.0)])
 }
 
 /// The transposed op as a graph of operands and cotangents, and which of the linear operands get one.
@@ -80,16 +81,28 @@ fn poison(ty: &Type) -> Literal {
 
 /// `<ys, ws> = <vs, cts>`, up to what rounding in that dtype may do to the products.
 pub(crate) fn same_product(ys: &[Literal], ws: &[Literal], vs: &[Literal], cts: &[Literal]) -> Result<(), String> {
-    let (a, size_a) = product(ys, ws);
-    let (b, size_b) = product(vs, cts);
-    let eps = ys.iter().chain(cts).map(|x| epsilon(x.dtype())).fold(0.0, f64::max);
+    same_products(&[(ys, ws, 1.0)], &[(vs, cts, 1.0)])
+}
+
+/// Products with a sign.
+type Products<'a> = [(&'a [Literal], &'a [Literal], f64)];
+
+fn same_products(left: &Products, right: &Products) -> Result<(), String> {
+    let (a, size_a) = product(left);
+    let (b, size_b) = product(right);
+    let eps = left.iter().chain(right).flat_map(|p| p.0.iter().chain(p.1)).map(|x| epsilon(x.dtype())).fold(0.0, f64::max);
     let room = 32.0 * eps * (1.0 + size_a.max(size_b));
     if (a - b).abs() <= room { Ok(()) } else { Err(format!("<J v, w> = {a}, <v, J^T w> = {b}")) }
 }
 
 /// The sum of the real parts of products, and the sum of their sizes.
-fn product(xs: &[Literal], ys: &[Literal]) -> (f64, f64) {
-    let pairs = xs.iter().zip(ys).flat_map(|(x, y)| parts(x).into_iter().zip(parts(y)));
-    let terms = pairs.map(|(a, b)| (a.0 * b.0 - a.1 * b.1, (a.0 * b.0).abs() + (a.1 * b.1).abs()));
-    terms.fold((0.0, 0.0), |s, t| (s.0 + t.0, s.1 + t.1))
+fn product(products: &Products) -> (f64, f64) {
+    let mut sums = (0.0, 0.0);
+    for (xs, ys, sign) in products {
+        for (a, b) in xs.iter().zip(*ys).flat_map(|(x, y)| parts(x).into_iter().zip(parts(y))) {
+            sums.0 += sign * (a.0 * b.0 - a.1 * b.1);
+            sums.1 += (a.0 * b.0).abs() + (a.1 * b.1).abs();
+        }
+    }
+    sums
 }
