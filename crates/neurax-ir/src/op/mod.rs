@@ -67,7 +67,8 @@ ops! {
         broadcast: Broadcast;
         reshape: Reshape;
         transpose: Transpose;
-        slice: Slice, DynamicSlice, DynamicUpdateSlice;
+        slice: Slice;
+        dynamic_slice: DynamicSlice, DynamicUpdateSlice;
         pad: Pad;
         concat: Concatenate;
         reverse: Reverse;

@@ -1,4 +1,4 @@
-//! Windows into an array: at places known in the graph, or at run time.
+//! Windows into an array, at places known in the graph.
 
 use super::strided::{View, read};
 use super::{Axis, Batched, Bound, Pad, Primitive, Sample, Tangent, Transposed, rules::*};
@@ -14,17 +14,6 @@ attrs! {
         /// Step of every axis, at least 1.
         stride: Vec<usize>,
     }
-
-    /// A window of those sizes at a place given at run time: operands `(x, start)`, `start` an integer vector with one entry
-    /// per axis. The place is clamped so that the window fits. <https://openxla.org/stablehlo/spec#dynamic_slice>
-    pub struct DynamicSlice = "dynamic_slice" {
-        /// The size of the window along every axis.
-        sizes: Vec<usize>,
-    }
-
-    /// `x` with the window at a place given at run time replaced: operands `(x, update, start)`, `start` an integer vector.
-    /// The place is clamped so that the window fits. <https://openxla.org/stablehlo/spec#dynamic_update_slice>
-    pub struct DynamicUpdateSlice = "dynamic_update_slice" {}
 }
 
 impl Slice {
@@ -105,4 +94,29 @@ impl Primitive for Slice {
         rows
     }
 }
-pending!(DynamicSlice, DynamicUpdateSlice);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slice(start: &[usize], limit: &[usize], stride: &[usize]) -> Slice {
+        Slice { start: start.to_vec(), limit: limit.to_vec(), stride: stride.to_vec() }
+    }
+
+    #[test]
+    fn windows_with_steps() {
+        let x = Literal::from_f64s(DType::I8, [3, 4], &std::array::from_fn::<f64, 12, _>(|i| i as f64));
+        let y = slice(&[0, 1], &[3, 4], &[2, 2]).eval(&mut Eval::default(), vec![x]).unwrap().remove(0);
+        assert_eq!((y.ty().to_string(), y.to_f64s()), ("i8[2, 2]".into(), vec![1.0, 3.0, 9.0, 11.0]));
+    }
+
+    #[test]
+    fn windows_that_do_not_fit_are_named() {
+        let err = |op: Slice| op.infer(&[Type::new(DType::F32, [3])]).unwrap_err().to_string();
+        assert!(err(slice(&[1], &[4], &[1])).contains("1..4 in steps of 1 does not fit axis 0 of f32[3]"));
+        assert!(err(slice(&[2], &[1], &[1])).contains("2..1"));
+        assert!(err(slice(&[0], &[3], &[0])).contains("a step of 1 or more"));
+        assert!(err(slice(&[], &[], &[])).contains("one entry for each"));
+        assert!(slice(&[0], &[3], &[usize::MAX]).infer(&[Type::new(DType::F32, [3])]).is_ok());
+    }
+}
