@@ -51,7 +51,7 @@ impl Shape {
     pub fn strides(&self) -> SmallVec<[usize; 6]> {
         let mut out: SmallVec<[usize; 6]> = SmallVec::from_elem(1, self.rank());
         for i in (0..self.rank().saturating_sub(1)).rev() {
-            out[i] = out[i + 1] * self[i + 1].max(1);
+            out[i] = out[i + 1].saturating_mul(self[i + 1].max(1));
         }
         out
     }

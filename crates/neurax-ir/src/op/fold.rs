@@ -23,9 +23,12 @@ pub fn arg_reduce(kind: ArgKind, x: &Literal, axis: usize) -> Literal {
 }
 
 /// What the elements of one dtype are joined in.
-trait Fold: Compute {
+pub trait Fold: Compute {
+    /// What they are summed in.
     type Acc: Fold<Acc = Self::Acc>;
+    /// To the accumulator.
     fn widen(self) -> Self::Acc;
+    /// From the accumulator.
     fn narrow(a: Self::Acc) -> Self;
     /// Joins two accumulators; only called with constant kinds, so that nothing of the `match` remains.
     fn join(kind: ReduceKind, a: Self, b: Self) -> Self;
@@ -35,8 +38,10 @@ macro_rules! fold_int {
     ($($t:ty),*) => {$(
         impl Fold for $t {
             type Acc = $t;
-            fn widen(self) -> $t { self }
-            fn narrow(a: $t) -> $t { a }
+            /// To the accumulator.
+    fn widen(self) -> $t { self }
+            /// From the accumulator.
+    fn narrow(a: $t) -> $t { a }
             #[inline(always)]
             fn join(kind: ReduceKind, a: $t, b: $t) -> $t {
                 match kind {
@@ -88,7 +93,7 @@ fn ring<T: Add<Output = T> + Mul<Output = T>>(kind: ReduceKind, a: T, b: T) -> T
 }
 
 /// What a kind means for bits: sums and maxima are or, products and minima are and.
-fn as_bits(kind: ReduceKind) -> ReduceKind {
+pub fn as_bits(kind: ReduceKind) -> ReduceKind {
     match kind {
         ReduceKind::Sum | ReduceKind::Max => ReduceKind::Or,
         ReduceKind::Prod | ReduceKind::Min => ReduceKind::And,

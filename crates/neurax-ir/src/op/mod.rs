@@ -360,10 +360,18 @@ pub(crate) mod rules {
     /// Where the elements along those axes are in a dense array, in row-major order of the axes as they are listed.
     pub fn offsets(shape: &Shape, axes: &[usize]) -> Vec<usize> {
         let strides = shape.strides();
-        let step = |at: Vec<usize>, &a: &usize| -> Vec<usize> {
-            at.iter().flat_map(|&o| (0..shape[a]).map(move |i| (o, i))).map(|(o, i)| o + i * strides[a]).collect()
-        };
-        axes.iter().fold(vec![0], step)
+        grid(axes.iter().map(|&a| (shape[a], strides[a])))
+    }
+
+    /// The offsets of all indices of axes of those sizes and strides, in row-major order.
+    pub fn grid(axes: impl IntoIterator<Item = (usize, usize)>) -> Vec<usize> {
+        let step = |at: Vec<usize>, (n, stride): (usize, usize)| at.iter().flat_map(|&o| (0..n).map(move |i| o + i * stride)).collect();
+        axes.into_iter().fold(vec![0], step)
+    }
+
+    /// Makes room for a new axis: axes from `new` on move up by one.
+    pub fn bump(axes: &mut [usize], new: usize) {
+        axes.iter_mut().filter(|a| **a >= new).for_each(|a| *a += 1);
     }
 
     /// No derivative: the op is constant in its operands (integers, comparisons), or its tangents are zero.

@@ -1,32 +1,35 @@
 //! Writing windows at many places.
 
-use super::OutOfBounds;
+use super::fold::{Fold, as_bits};
+use super::gather::{geometries, plan::Plan};
+use super::{Axis, Batched, Bound, Direction, Gather, OutOfBounds, Primitive, ReduceKind, Sample, Tangent, Transposed, rules::*};
 use crate::graph::attr::{attrs, names};
+use crate::{Builder, DType, Eval, Literal, Result, Type, Value, with_compute};
 
 names! {
     /// How an update meets what is there.
     pub enum ScatterKind {
         /// It replaces it; the last of several wins.
         Set = "set",
-        /// It is added.
+        /// It is added; bool is or.
         Add = "add",
-        /// It is multiplied.
+        /// It is multiplied; bool is and.
         Mul = "mul",
-        /// The smaller stays.
+        /// The smaller stays; NaN wins.
         Min = "min",
-        /// The larger stays.
+        /// The larger stays; NaN wins.
         Max = "max",
     }
 }
 
 attrs! {
-    /// Operands `(x, indices, updates)`: `x` with the windows of `updates` written at the places of `indices`. The mirror image
-    /// of [`super::Gather`]: `updates` has the shape that gathering with the same numbers would give.
-    /// <https://openxla.org/stablehlo/spec#scatter>, with the index vector always last.
+    /// Operands `(x, indices, updates)`: `x` with the windows of `updates` written at the places of `indices`, one after the
+    /// other in row-major order of the indices. The mirror image of [`super::Gather`]: `updates` has the shape that gathering
+    /// with the same numbers would give. <https://openxla.org/stablehlo/spec#scatter>, with the index vector always last.
     pub struct Scatter = "scatter" {
         /// How an update meets what is there.
         kind: ScatterKind,
-        /// Where the window axes stand in the updates.
+        /// Where the window axes stand in the updates, increasing.
         window_dims: Vec<usize>,
         /// Axes of the operand that windows do not have, increasing.
         inserted: Vec<usize>,
@@ -42,4 +45,345 @@ attrs! {
         unique: bool,
     }
 }
-pending!(Scatter);
+
+impl Scatter {
+    /// The gather that reads where this writes, for an operand of that rank and updates of that type.
+    pub fn mirror(&self, rank: usize, updates: &Type) -> Gather {
+        let mut g = Gather {
+            offset_dims: self.window_dims.clone(),
+            collapsed: self.inserted.clone(),
+            operand_batch: self.operand_batch.clone(),
+            indices_batch: self.indices_batch.clone(),
+            index_map: self.index_map.clone(),
+            sizes: vec![1; rank],
+            mode: self.mode,
+        };
+        for (a, &d) in g.kept(rank).into_iter().zip(&self.window_dims) {
+            g.sizes[a] = updates.shape.get(d).copied().unwrap_or(1);
+        }
+        g
+    }
+
+    /// The same places, met in another way.
+    fn with_kind(&self, kind: ScatterKind) -> Scatter {
+        Scatter { kind, ..self.clone() }
+    }
+
+    /// What `from`, of the operand's shape, holds where the updates go; zero where they are dropped.
+    fn read(&self, b: &mut Builder, at: &Bound, from: Value) -> Value {
+        let g = self.mirror(b.ty(from).rank(), b.ty(at.xs[2]));
+        b.emit(g, &[from, at.xs[1]])
+    }
+
+    /// Which elements of the updates are in the result: each writes its number, and looks whether it is still there.
+    fn winners(&self, b: &mut Builder, at: &Bound) -> Value {
+        let updates = b.ty(at.xs[2]).clone();
+        let dtype = if updates.size() < i32::MAX as usize { DType::I32 } else { DType::I64 };
+        let count = b.iota(Type::new(dtype, [updates.size()]), 0);
+        let count = b.add_scalar(count, 1.0);
+        let numbers = b.reshape(count, updates.shape);
+        let x = b.ty(at.xs[0]).with_dtype(dtype);
+        let zeros = b.zeros(x);
+        let written = b.emit(self.clone(), &[zeros, at.xs[1], numbers]);
+        let there = self.read(b, at, written);
+        b.compare(Direction::Eq, numbers, there)
+    }
+
+    /// The factor rule: `x` and `u` are both factors of the result.
+    fn jvp_mul(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Result<Tangent> {
+        let of_x = dxs[0].map(|dx| b.emit(self.clone(), &[dx, at.xs[1], at.xs[2]]));
+        let Some(du) = dxs[2] else { return Ok(of_x) };
+        if !self.unique {
+            return no_derivative(Self::NAME, "with respect to factors that may meet in one place: promise unique indices if they do not");
+        }
+        let x = self.read(b, at, at.xs[0]);
+        let du = b.mul(du, x);
+        let base = b.tangent_or_zero(of_x, at.xs[0]);
+        Ok(Some(b.emit(self.with_kind(ScatterKind::Add), &[base, at.xs[1], du])))
+    }
+
+    /// The tangent of what is in the result; equals share it.
+    fn jvp_extreme(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Tangent {
+        let (x, indices, u) = (at.xs[0], at.xs[1], at.xs[2]);
+        let dtype = b.dtype(x);
+        let best = self.read(b, at, at.ys[0]);
+        let stays = b.compare(Direction::Eq, x, at.ys[0]);
+        let wins = b.compare(Direction::Eq, u, best);
+        let (stays_n, wins_n) = (b.convert(stays, dtype), b.convert(wins, dtype));
+        let add = self.with_kind(ScatterKind::Add);
+        let equals = b.emit(add.clone(), &[stays_n, indices, wins_n]);
+        // Where a NaN is, nothing equals it.
+        let one = b.full_like(equals, 1.0);
+        let equals = b.max(equals, one);
+        let share = b.div(one, equals);
+        let dx = b.tangent_or_zero(dxs[0], x);
+        let du = b.tangent_or_zero(dxs[2], u);
+        let (dx, du) = (b.select_or_zero(stays, dx), b.select_or_zero(wins, du));
+        let sum = b.emit(add, &[dx, indices, du]);
+        Some(b.mul(sum, share))
+    }
+}
+
+impl Primitive for Scatter {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
+        arity(Self::NAME, xs, 3)?;
+        let (x, indices, updates) = (&xs[0], &xs[1], &xs[2]);
+        if x.dtype != updates.dtype {
+            return refuse(Self::NAME, format!("{x} and the updates {updates} differ in dtype; convert one of them"));
+        }
+        if x.dtype.is_complex() && matches!(self.kind, ScatterKind::Min | ScatterKind::Max) {
+            return refuse(Self::NAME, format!("{x} has no order; take real numbers for {}", self.kind.name()));
+        }
+        let windows = self.mirror(x.rank(), updates).check(Self::NAME, x, indices)?;
+        if windows != updates.shape {
+            return refuse(Self::NAME, format!("for {x} and indices {indices} the updates must have shape {windows}; they are {updates}"));
+        }
+        Ok(vec![x.clone()])
+    }
+
+    fn eval(&self, cx: &mut Eval, mut xs: Vec<Literal>) -> Result<Vec<Literal>> {
+        let x = xs.remove(0);
+        let (indices, updates) = (&xs[0], &xs[1]);
+        if updates.ty().size() == 0 {
+            return Ok(vec![x]);
+        }
+        let plan = Plan::new(&self.mirror(x.shape().rank(), updates.ty()), x.shape(), indices, updates.shape());
+        let (y, inplace) = match met_as(self.kind, x.dtype()) {
+            None => plan.write(x, updates),
+            Some(kind) => with_compute!(any x.dtype(), C => {
+                let u = updates.load::<C>();
+                x.edit(|to: &mut [C]| plan.each(|x, o, n| meet(kind, &mut to[x..x + n], &u[o..o + n])))
+            }),
+        };
+        cx.count_reuse(inplace);
+        Ok(vec![y])
+    }
+
+    fn jvp(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Result<Vec<Tangent>> {
+        let dy = match self.kind {
+            ScatterKind::Add if dxs[2].is_none() => dxs[0],
+            ScatterKind::Set | ScatterKind::Add => {
+                let dx = b.tangent_or_zero(dxs[0], at.xs[0]);
+                let du = b.tangent_or_zero(dxs[2], at.xs[2]);
+                Some(b.emit(self.clone(), &[dx, at.xs[1], du]))
+            }
+            ScatterKind::Mul => self.jvp_mul(b, at, dxs)?,
+            ScatterKind::Min | ScatterKind::Max => self.jvp_extreme(b, at, dxs),
+        };
+        Ok(vec![dy])
+    }
+
+    fn transpose(&self, b: &mut Builder, at: &Bound, linear: &[bool], cts: &[Option<Value>]) -> Transposed {
+        let Some(ct) = cts[0] else { return Transposed::Cotangents(vec![None; 3]) };
+        let indices = at.xs[1];
+        let (x, u) = match (self.kind, linear) {
+            (ScatterKind::Add, [x, false, u]) => (x.then_some(ct), u.then(|| self.read(b, at, ct))),
+            (ScatterKind::Set, [x, false, u]) => {
+                let x = x.then(|| {
+                    let zeros = b.full_like(at.xs[2], 0.0);
+                    b.emit(self.clone(), &[ct, indices, zeros])
+                });
+                let u = u.then(|| {
+                    let there = self.read(b, at, ct);
+                    if self.unique {
+                        return there;
+                    }
+                    let winners = self.winners(b, at);
+                    b.select_or_zero(winners, there)
+                });
+                (x, u)
+            }
+            (ScatterKind::Mul, [true, false, false]) => (Some(b.emit(self.clone(), &[ct, indices, at.xs[2]])), None),
+            _ => return Transposed::NotLinear,
+        };
+        Transposed::Cotangents(vec![x, None, u])
+    }
+
+    fn batch(&self, b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+        let mut op = self.clone();
+        for axes in [&mut op.window_dims, &mut op.inserted, &mut op.operand_batch, &mut op.index_map] {
+            bump(axes, 0);
+        }
+        let x = b.batched_at_front(xs[0], dims[0], axis.size);
+        let updates = b.batched_at_front(xs[2], dims[2], axis.size);
+        let indices = match dims[1] {
+            // The same places for all: one more window axis.
+            None => {
+                op.window_dims.insert(0, 0);
+                xs[1]
+            }
+            Some(_) => {
+                bump(&mut op.indices_batch, 0);
+                op.operand_batch.insert(0, 0);
+                op.indices_batch.insert(0, 0);
+                b.batched_at_front(xs[1], dims[1], axis.size)
+            }
+        };
+        Ok(at_front(b.emit_n(op, &[x, indices, updates], 1)))
+    }
+
+    fn samples() -> Vec<Sample> {
+        let mut rows = vec![];
+        for &kind in ScatterKind::ALL {
+            for mode in [OutOfBounds::Clip, OutOfBounds::Drop] {
+                rows.extend(geometries(mode).iter().map(|g| row(kind, g, false, DType::F64)));
+            }
+            rows.extend(geometries(OutOfBounds::Clip).iter().take(4).map(|g| row(kind, g, true, DType::F64)));
+            let ordered = |d: &DType| !d.is_complex() || !matches!(kind, ScatterKind::Min | ScatterKind::Max);
+            let first = &geometries(OutOfBounds::Clip)[0];
+            rows.extend(DType::ALL.into_iter().filter(ordered).map(|d| row(kind, first, false, d)));
+        }
+        rows
+    }
+}
+
+fn row(kind: ScatterKind, (g, x, indices): &(Gather, Vec<usize>, Literal), unique: bool, d: DType) -> Sample {
+    let op = Scatter {
+        kind,
+        window_dims: g.offset_dims.clone(),
+        inserted: g.collapsed.clone(),
+        operand_batch: g.operand_batch.clone(),
+        indices_batch: g.indices_batch.clone(),
+        index_map: g.index_map.clone(),
+        mode: g.mode,
+        unique,
+    };
+    let x = Type::new(d, &x[..]);
+    let updates = g.check(Scatter::NAME, &x, indices.ty()).map_or(x.clone(), |s| x.with_shape(s));
+    let inputs = vec![sample(x, -3.0, 4.0), indices.clone(), sample(updates, -2.5, 3.5)];
+    Sample { op: op.into(), inputs, smooth: d == DType::F64 && (unique || kind != ScatterKind::Mul) }
+}
+
+/// The reduction of two that a kind is; `None` is replacement.
+fn met_as(kind: ScatterKind, dtype: DType) -> Option<ReduceKind> {
+    let kind = match kind {
+        ScatterKind::Set => return None,
+        ScatterKind::Add => ReduceKind::Sum,
+        ScatterKind::Mul => ReduceKind::Prod,
+        ScatterKind::Min => ReduceKind::Min,
+        ScatterKind::Max => ReduceKind::Max,
+    };
+    Some(if dtype == DType::Bool { as_bits(kind) } else { kind })
+}
+
+fn meet<C: Fold>(kind: ReduceKind, to: &mut [C], u: &[C]) {
+    match kind {
+        ReduceKind::Sum => to.iter_mut().zip(u).for_each(|(x, &u)| *x = C::join(ReduceKind::Sum, *x, u)),
+        kind => to.iter_mut().zip(u).for_each(|(x, &u)| *x = C::join(kind, *x, u)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Elements of a vector.
+    fn elements(kind: ScatterKind, mode: OutOfBounds) -> Scatter {
+        Scatter {
+            kind,
+            window_dims: vec![],
+            inserted: vec![0],
+            operand_batch: vec![],
+            indices_batch: vec![],
+            index_map: vec![0],
+            mode,
+            unique: false,
+        }
+    }
+
+    fn run(op: &Scatter, x: Literal, i: &[i32], u: &[f64]) -> Literal {
+        let u = Literal::from_f64s(x.dtype(), [u.len()], u);
+        let i = Literal::from_slice([i.len(), 1], i).unwrap();
+        op.eval(&mut Eval::default(), vec![x, i, u]).unwrap().remove(0)
+    }
+
+    #[test]
+    fn every_kind_and_mode_on_every_dtype() {
+        for d in DType::ALL.into_iter().filter(|&d| d != DType::Bool && d.bits() > 2) {
+            let x = || Literal::from_f64s(d, [3], &[1.0, 2.0, 3.0]);
+            let go = |kind, mode| run(&elements(kind, mode), x(), &[2, -1, 2], &[2.0, 5.0, 1.0]).to_f64s();
+            assert_eq!(go(ScatterKind::Set, OutOfBounds::Drop), [1.0, 2.0, 1.0], "{d}: the last wins");
+            assert_eq!(go(ScatterKind::Set, OutOfBounds::Clip), [5.0, 2.0, 1.0], "{d}");
+            assert_eq!(go(ScatterKind::Add, OutOfBounds::Drop), [1.0, 2.0, 6.0], "{d}");
+            assert_eq!(go(ScatterKind::Mul, OutOfBounds::Clip), [5.0, 2.0, 6.0], "{d}");
+            if !d.is_complex() {
+                assert_eq!(go(ScatterKind::Min, OutOfBounds::Drop), [1.0, 2.0, 1.0], "{d}");
+                assert_eq!(go(ScatterKind::Max, OutOfBounds::Clip), [5.0, 2.0, 3.0], "{d}");
+            }
+        }
+    }
+
+    #[test]
+    fn bools_are_bits_and_nan_wins() {
+        let x = || Literal::from_slice([2], &[true, false]).unwrap();
+        let go = |kind| run(&elements(kind, OutOfBounds::Drop), x(), &[0, 1], &[0.0, 1.0]).to_f64s();
+        assert_eq!(go(ScatterKind::Add), [1.0, 1.0]);
+        assert_eq!(go(ScatterKind::Mul), [0.0, 0.0]);
+        let many = run(&elements(ScatterKind::Add, OutOfBounds::Drop), x(), &[1; 256], &[1.0; 256]);
+        assert_eq!(many.to_f64s(), [1.0, 1.0], "256 times true does not wrap");
+        for kind in [ScatterKind::Min, ScatterKind::Max] {
+            let x = Literal::from_slice([2], &[f32::NAN, 1.0]).unwrap();
+            let y = run(&elements(kind, OutOfBounds::Drop), x, &[0, 1], &[0.0, f64::NAN]);
+            assert!(y.to_f64s().iter().all(|v| v.is_nan()));
+        }
+    }
+
+    #[test]
+    fn an_operand_that_nobody_holds_is_written_in_place() {
+        for kind in [ScatterKind::Set, ScatterKind::Add] {
+            let i = Literal::from_slice([1, 1], &[1u8]).unwrap();
+            let u = Literal::from_slice([1], &[5.0f32]).unwrap();
+            let x = Literal::zeros(Type::new(DType::F32, [3]));
+            let (at, kept) = (x.bytes().address(), x.clone());
+            let mut cx = Eval::default();
+            let op = elements(kind, OutOfBounds::Drop);
+            let y = op.eval(&mut cx, vec![x, i.clone(), u.clone()]).unwrap().remove(0);
+            assert_eq!((y.to_f64s(), kept.to_f64s(), cx.reused), (vec![0.0, 5.0, 0.0], vec![0.0; 3], 0));
+            let y = op.eval(&mut cx, vec![kept, i, u]).unwrap().remove(0);
+            assert_eq!((y.bytes().address(), cx.reused), (at, 1));
+        }
+    }
+
+    #[test]
+    fn windows_are_written_where_they_are_read() {
+        // Reading back what was written gives the updates, for every geometry without overlaps.
+        for mode in [OutOfBounds::Clip, OutOfBounds::Drop] {
+            for g in geometries(mode).iter().take(3) {
+                let s = row(ScatterKind::Set, g, true, DType::F64);
+                let y = s.op.eval(&mut Eval::default(), s.inputs.clone()).unwrap().remove(0);
+                let back = g.0.eval(&mut Eval::default(), vec![y, g.2.clone()]).unwrap().remove(0);
+                assert_eq!(back, s.inputs[2]);
+            }
+        }
+    }
+
+    #[test]
+    fn errors_name_what_does_not_fit() {
+        let t = |d, s: &[usize]| Type::new(d, s);
+        let say = |op: Scatter, xs: &[Type]| op.infer(xs).unwrap_err().to_string();
+        let op = |kind| elements(kind, OutOfBounds::Drop);
+        let (x, i) = (t(DType::F32, &[3]), t(DType::I32, &[2, 1]));
+        assert!(say(op(ScatterKind::Add), &[x.clone(), i.clone(), t(DType::F64, &[2])]).contains("differ in dtype"));
+        assert!(say(op(ScatterKind::Add), &[x.clone(), i.clone(), t(DType::F32, &[3])]).contains("must have shape [2]; they are f32[3]"));
+        assert!(say(op(ScatterKind::Add), &[x.clone(), i.clone(), t(DType::F32, &[])]).contains("must have shape [2]"));
+        let z = |s: &[usize]| t(DType::C64, s);
+        assert!(say(op(ScatterKind::Max), &[z(&[3]), i.clone(), z(&[2])]).contains("no order"));
+        let window = Scatter { window_dims: vec![1], inserted: vec![], ..op(ScatterKind::Set) };
+        assert!(say(window, &[x, i, t(DType::F32, &[2, 4])]).contains("does not fit into f32[3] on axis 0"));
+    }
+
+    #[test]
+    fn factors_that_may_meet_have_no_derivative() {
+        let mut b = Builder::new();
+        let xs = b.inputs(&[Type::new(DType::F32, [3]), Type::new(DType::I32, [2, 1]), Type::new(DType::F32, [2])]);
+        let at = Bound { xs: &xs, ys: &xs[..1] };
+        let op = elements(ScatterKind::Mul, OutOfBounds::Drop);
+        let e = op.jvp(&mut b, &at, &[None, None, Some(xs[2])]).unwrap_err();
+        assert!(e.to_string().contains("unique indices"));
+        assert!(op.jvp(&mut b, &at, &[Some(xs[0]), None, None]).unwrap()[0].is_some());
+    }
+}

@@ -72,7 +72,7 @@ fn batches<C: Compute, S: Sum>(ty: Type, l: &Literal, ls: &Side, r: &Literal, rs
         store(&sums);
     };
     let (Way::Rows { swapped } | Way::Dots { swapped }) = way;
-    let count = if m * n == 0 { 0 } else { ls.batch.len() };
+    let count = ls.batch.len();
     match ty.dtype {
         // A bool keeps the whole count: in 8 bits it could wrap to zero.
         DType::Bool => Literal::build(ty, |out: &mut [i64]| fill(out, m, n, swapped, count, &mut one)),
