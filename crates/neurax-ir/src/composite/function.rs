@@ -107,16 +107,22 @@ impl Named for Function {
         Self::NAME
     }
 
-    fn body(&self, b: &mut Builder, xs: &[Value]) -> Values {
-        let types = b.types_of(xs);
-        if types != self.body.input_types() {
-            b.fail(Error::new(&*self.callee, format!("it takes ({}), not ({})", list(self.body.input_types()), list(&types))));
-            return self.body.output_types().into_iter().map(|t| b.zeros(t)).collect();
+    fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
+        if xs != self.body.input_types() {
+            return Err(Error::new(&*self.callee, format!("it takes ({}), not ({})", list(self.body.input_types()), list(xs))));
         }
+        Ok(self.body.output_types())
+    }
+
+    fn body(&self, b: &mut Builder, xs: &[Value]) -> Values {
         b.inline(&self.body, xs).into()
     }
 
     fn derivative(&self, _: &mut Builder, _: &Bound, _: &[Tangent]) -> Option<Result<Vec<Tangent>>> {
+        None
+    }
+
+    fn transposed(&self, _: &mut Builder, _: &Bound, _: &[Option<Value>]) -> Option<Vec<Option<Value>>> {
         None
     }
 

@@ -3,9 +3,23 @@
 //!
 //! One file per composite; adding one is a file here and a word in the list below.
 
+mod cross_entropy;
+mod cumulative;
 mod function;
+mod gelu;
+mod log_softmax;
+mod logsumexp;
+mod rules;
+mod softmax;
 
+pub use cross_entropy::CrossEntropy;
+pub use cumulative::{Cumulative, CumulativeKind};
 pub use function::Function;
+pub use gelu::Gelu;
+pub use log_softmax::LogSoftmax;
+pub use logsumexp::LogSumExp;
+pub use softmax::Softmax;
+
 pub(crate) use function::no_forward_rule;
 
 use crate::graph::{Parser, Printer};
@@ -18,14 +32,23 @@ pub trait Named {
     /// The name in text.
     fn name(&self) -> &'static str;
 
-    /// The meaning: emits the body on operands in the builder.
+    /// The types of the results: what the body's are, found without making it.
+    ///
+    /// # Errors
+    /// When it does not admit the operands.
+    fn infer(&self, xs: &[Type]) -> Result<Vec<Type>>;
+
+    /// The meaning: emits the body on operands in the builder, which `infer` admits.
     fn body(&self, b: &mut Builder, xs: &[Value]) -> Values;
 
-    /// The tangents of the results in closed form; `None` differentiates the body.
+    /// The tangents of the results in closed form, under the name of the composite; `None` differentiates the body.
     ///
     /// # Errors
     /// When there is no derivative.
     fn derivative(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Option<Result<Vec<Tangent>>>;
+
+    /// The cotangents of the operands, for a composite that is linear itself; `None` transposes the body.
+    fn transposed(&self, b: &mut Builder, at: &Bound, cts: &[Option<Value>]) -> Option<Vec<Option<Value>>>;
 
     /// The composite that does the same for operands with a new axis, all at the front; `None` batches the body.
     /// `ranks` are the operands' ranks without it.
@@ -71,13 +94,15 @@ macro_rules! composites {
     };
 }
 
-composites! { Function }
+composites! { Softmax, LogSoftmax, LogSumExp, Gelu, CrossEntropy, Cumulative, Function }
 
 /// [`Named`] without what needs `Sized`.
 trait DynNamed {
     fn name(&self) -> &'static str;
+    fn infer(&self, xs: &[Type]) -> Result<Vec<Type>>;
     fn body(&self, b: &mut Builder, xs: &[Value]) -> Values;
     fn derivative(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Option<Result<Vec<Tangent>>>;
+    fn transposed(&self, b: &mut Builder, at: &Bound, cts: &[Option<Value>]) -> Option<Vec<Option<Value>>>;
     fn batched(&self, ranks: &[usize]) -> Option<Composite>;
 }
 
@@ -85,11 +110,17 @@ impl<N: Named> DynNamed for N {
     fn name(&self) -> &'static str {
         Named::name(self)
     }
+    fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
+        Named::infer(self, xs)
+    }
     fn body(&self, b: &mut Builder, xs: &[Value]) -> Values {
         Named::body(self, b, xs)
     }
     fn derivative(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Option<Result<Vec<Tangent>>> {
         Named::derivative(self, b, at, dxs)
+    }
+    fn transposed(&self, b: &mut Builder, at: &Bound, cts: &[Option<Value>]) -> Option<Vec<Option<Value>>> {
+        Named::transposed(self, b, at, cts)
     }
     fn batched(&self, ranks: &[usize]) -> Option<Composite> {
         Named::batched(self, ranks)
@@ -102,6 +133,7 @@ impl Composite {
     /// # Errors
     /// When the operands do not fit.
     pub fn graph(&self, xs: &[Type]) -> Result<Graph> {
+        self.infer(xs)?;
         let mut b = Builder::new();
         let args = b.inputs(xs);
         let ys = self.named().body(&mut b, &args);
@@ -115,8 +147,7 @@ impl Primitive for Composite {
     }
 
     fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
-        let graph = self.graph(xs).map_err(|e| e.inside(self.named().name()))?;
-        Ok(graph.output_types())
+        self.named().infer(xs)
     }
 
     fn eval(&self, cx: &mut Eval, xs: Vec<Literal>) -> Result<Vec<Literal>> {
@@ -130,6 +161,9 @@ impl Primitive for Composite {
     }
 
     fn transpose(&self, b: &mut Builder, at: &Bound, linear: &[bool], cts: &[Option<Value>]) -> Transposed {
+        if let Some(answers) = self.named().transposed(b, at, cts) {
+            return Transposed::Cotangents(answers);
+        }
         match self.graph(&b.types_of(at.xs)) {
             Ok(graph) => transform::transpose_into(b, &graph, at.xs, linear, cts),
             Err(e) => {
@@ -200,3 +234,6 @@ impl Region for Composite {
         None
     }
 }
+
+#[cfg(test)]
+mod tests;

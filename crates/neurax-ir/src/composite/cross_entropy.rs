@@ -1,0 +1,100 @@
+//! Cross-entropy from logits.
+
+use super::{Composite, LogSoftmax, Named, rules::*};
+use crate::graph::attr::attrs;
+use crate::op::{Bound, Direction, Sample, Tangent, rules::*};
+use crate::{Builder, DType, Result, Type, Value, Values};
+
+attrs! {
+    /// Operands `(logits, targets)` of one type: `-sum(targets * log_softmax(logits))` along the last axis, which is removed. The
+    /// targets are probabilities; what has probability zero costs nothing, however unlikely the logits make it.
+    pub struct CrossEntropy = "cross_entropy" {}
+}
+
+impl Named for CrossEntropy {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
+        arity(Self::NAME, xs, 2)?;
+        let t = one_float(Self::NAME, &xs[..1])?;
+        if xs[0] != xs[1] {
+            return refuse(Self::NAME, format!("the logits are {}, the targets {}; give probabilities or one-hot rows of the type of the logits", xs[0], xs[1]));
+        }
+        match t.rank().checked_sub(1) {
+            Some(last) => Ok(vec![t.with_shape(t.shape.removed(last))]),
+            None => refuse(Self::NAME, "the logits are one number; they need an axis of classes"),
+        }
+    }
+
+    fn body(&self, b: &mut Builder, xs: &[Value]) -> Values {
+        let (logits, targets) = (xs[0], xs[1]);
+        let logs = log_probabilities(b, logits);
+        let product = b.mul(targets, logs);
+        let zero = b.full_like(targets, 0.0);
+        let costs = b.compare(Direction::Ne, targets, zero);
+        let product = b.select_or_zero(costs, product);
+        let total = b.sum(product, &[last(b, logits)]);
+        Values::from_slice(&[b.neg(total)])
+    }
+
+    /// `d = sum(s dx)` over the operands with a tangent, with [`slopes`] `s`; transposed, `s ct`.
+    fn derivative(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Option<Result<Vec<Tangent>>> {
+        let active = [dxs[0].is_some(), dxs[1].is_some()];
+        let forward: Half = &|b, xs, dxs| {
+            let parts: Vec<Value> = slopes(b, xs, active).into_iter().zip(dxs).map(|(s, &d)| b.mul(s, d)).collect();
+            let all = parts.into_iter().reduce(|p, q| b.add(p, q));
+            all.map(|all| b.sum(all, &[last(b, xs[0])])).into_iter().collect()
+        };
+        let backward: Half = &|b, xs, ct| {
+            let ct = along(b, ct[0], last(b, xs[0]), xs[0]);
+            slopes(b, xs, active).into_iter().map(|s| b.mul(s, ct)).collect()
+        };
+        Some(linear(b, Self::NAME, at, at.xs, dxs, forward, backward))
+    }
+
+    fn transposed(&self, _: &mut Builder, _: &Bound, _: &[Option<Value>]) -> Option<Vec<Option<Value>>> {
+        None
+    }
+
+    fn batched(&self, _: &[usize]) -> Option<Composite> {
+        Some(CrossEntropy {}.into())
+    }
+
+    fn samples() -> Vec<Sample> {
+        let row = |d: DType, shape: &[usize]| Sample {
+            op: CrossEntropy {}.into(),
+            inputs: vec![sample(Type::new(d, shape), -2.0, 2.0), sample(Type::new(d, shape), 0.1, 0.9)],
+            smooth: d == DType::F64,
+        };
+        let floats = DType::ALL.into_iter().filter(|d| d.is_float());
+        floats.flat_map(|d| [row(d, &[2, 3]), row(d, &[4]), row(d, &[2, 0]), row(d, &[0, 3])]).collect()
+    }
+}
+
+fn last(b: &Builder, logits: Value) -> usize {
+    b.ty(logits).rank() - 1
+}
+
+fn log_probabilities(b: &mut Builder, logits: Value) -> Value {
+    let axis = last(b, logits);
+    b.emit(LogSoftmax { axis }, &[logits])
+}
+
+/// By the logits `softmax(logits) sum(targets) - targets`, by the targets `-log_softmax(logits)`: those that are asked for.
+fn slopes(b: &mut Builder, xs: &[Value], active: [bool; 2]) -> Vec<Value> {
+    let (logits, targets) = (xs[0], xs[1]);
+    let logs = log_probabilities(b, logits);
+    let mut slopes = vec![];
+    if active[0] {
+        let p = b.exp(logs);
+        let total = sums(b, targets, last(b, logits));
+        let share = b.mul(p, total);
+        slopes.push(b.sub(share, targets));
+    }
+    if active[1] {
+        slopes.push(b.neg(logs));
+    }
+    slopes
+}

@@ -1,0 +1,67 @@
+//! The logarithm of softmax.
+
+use super::{Composite, Named, rules::*};
+use crate::graph::attr::attrs;
+use crate::op::{Bound, ReduceKind, Sample, Tangent};
+use crate::{Builder, Result, Type, Value, Values};
+
+attrs! {
+    /// `x - log(sum(e^x))` along an axis. The largest element is subtracted first, so that no power overflows and no logarithm of
+    /// zero is taken.
+    pub struct LogSoftmax = "log_softmax" {
+        /// The axis.
+        axis: usize,
+    }
+}
+
+impl Named for LogSoftmax {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
+        Ok(vec![float_with_axis(Self::NAME, xs, self.axis)?.clone()])
+    }
+
+    fn body(&self, b: &mut Builder, xs: &[Value]) -> Values {
+        let x = xs[0];
+        let top = b.reduce(ReduceKind::Max, x, &[self.axis]);
+        let top = along(b, top, self.axis, x);
+        let shifted = b.sub(x, top);
+        let e = b.exp(shifted);
+        let total = b.sum(e, &[self.axis]);
+        let log = b.log(total);
+        let log = along(b, log, self.axis, x);
+        Values::from_slice(&[b.sub(shifted, log)])
+    }
+
+    /// `dy = dx - sum(p dx)` with `p = e^y`; transposed, `ct - p sum(ct)`.
+    fn derivative(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Option<Result<Vec<Tangent>>> {
+        let forward: Half = &|b, y, dx| {
+            let p = b.exp(y[0]);
+            let weighted = b.mul(p, dx[0]);
+            let mean = sums(b, weighted, self.axis);
+            vec![b.sub(dx[0], mean)]
+        };
+        let backward: Half = &|b, y, ct| {
+            let p = b.exp(y[0]);
+            let total = sums(b, ct[0], self.axis);
+            let shared = b.mul(p, total);
+            vec![b.sub(ct[0], shared)]
+        };
+        Some(linear(b, Self::NAME, at, at.ys, dxs, forward, backward))
+    }
+
+    fn transposed(&self, _: &mut Builder, _: &Bound, _: &[Option<Value>]) -> Option<Vec<Option<Value>>> {
+        None
+    }
+
+    fn batched(&self, _: &[usize]) -> Option<Composite> {
+        Some(LogSoftmax { axis: self.axis + 1 }.into())
+    }
+
+    fn samples() -> Vec<Sample> {
+        let op = |axis| LogSoftmax { axis }.into();
+        float_rows(&[(op(1), &[2, 3]), (op(0), &[2, 3]), (op(0), &[1]), (op(1), &[2, 0]), (op(1), &[0, 2])])
+    }
+}

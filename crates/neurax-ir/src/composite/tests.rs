@@ -1,0 +1,122 @@
+//! Values of composites at their edges, and that names survive the transforms.
+
+use super::*;
+use crate::{DType, passes};
+
+fn eval(op: impl Into<Op>, xs: &[(&[usize], &[f64])]) -> Vec<f64> {
+    let xs = xs.iter().map(|(shape, x)| Literal::from_f64s(DType::F64, *shape, x)).collect();
+    op.into().eval(&mut Eval::default(), xs).unwrap()[0].to_f64s()
+}
+
+fn close(a: &[f64], b: &[f64]) {
+    let near = |(a, b): (&f64, &f64)| a == b || (a - b).abs() < 1e-12 || (a.is_nan() && b.is_nan());
+    assert!(a.len() == b.len() && a.iter().zip(b).all(near), "{a:?} is not {b:?}");
+}
+
+const LESS: f64 = f64::NEG_INFINITY;
+
+#[test]
+fn softmax_does_not_overflow() {
+    let third = 1.0 / 3.0;
+    close(&eval(Softmax { axis: 0 }, &[(&[3], &[1e300, 1e300, 1e300])]), &[third; 3]);
+    close(&eval(Softmax { axis: 0 }, &[(&[3], &[LESS, 0.0, LESS])]), &[0.0, 1.0, 0.0]);
+    close(&eval(LogSoftmax { axis: 0 }, &[(&[3], &[-1e300, 0.0, LESS])]), &[-1e300, 0.0, LESS]);
+    let e = 1f64.exp();
+    close(&eval(Softmax { axis: 1 }, &[(&[1, 2], &[0.0, 1.0])]), &[1.0 / (1.0 + e), e / (1.0 + e)]);
+}
+
+#[test]
+fn logsumexp_of_the_least_is_the_least() {
+    close(&eval(LogSumExp { axis: 0 }, &[(&[2], &[LESS, LESS])]), &[LESS]);
+    close(&eval(LogSumExp { axis: 0 }, &[(&[2], &[f64::INFINITY, 0.0])]), &[f64::INFINITY]);
+    close(&eval(LogSumExp { axis: 1 }, &[(&[1, 2], &[1e300, 1e300])]), &[1e300]);
+    close(&eval(LogSumExp { axis: 1 }, &[(&[2, 0], &[])]), &[LESS; 2]);
+    let g = graph(&LogSumExp { axis: 0 }.into(), &[Type::new(DType::F64, [2])]);
+    let slopes = |x: &[f64]| transform::eval(&transform::grad(&g, &[true]).unwrap(), vec![Literal::from_slice([2], x).unwrap()]).unwrap()[1].to_f64s();
+    close(&slopes(&[LESS, LESS]), &[0.0, 0.0]);
+    close(&slopes(&[LESS, 3.0]), &[0.0, 1.0]);
+    assert!(slopes(&[f64::NAN, 3.0])[0].is_nan());
+}
+
+#[test]
+fn gelu_is_flat_far_from_zero() {
+    // Values of the normal distribution function: phi(1) = 0.841344746068543.
+    close(&eval(Gelu { approximate: false }, &[(&[3], &[1.0, -1e300, 1e300])]), &[0.841344746068543, 0.0, 1e300]);
+    close(&eval(Gelu { approximate: true }, &[(&[2], &[-1e300, 1e300])]), &[0.0, 1e300]);
+    for approximate in [false, true] {
+        let g = graph(&Gelu { approximate }.into(), &[Type::scalar(DType::F32)]);
+        let slope = |x: f64| transform::eval(&transform::grad(&g, &[true]).unwrap(), vec![Literal::scalar(DType::F32, x)]).unwrap()[1].to_f64s()[0];
+        assert_eq!((slope(1e30), slope(-1e30), slope(0.0)), (1.0, 0.0, 0.5));
+    }
+}
+
+#[test]
+fn cross_entropy_ignores_what_cannot_be() {
+    let row: &[usize] = &[1, 3];
+    close(&eval(CrossEntropy {}, &[(row, &[0.0, 0.0, LESS]), (row, &[1.0, 0.0, 0.0])]), &[2f64.ln()]);
+    close(&eval(CrossEntropy {}, &[(row, &[1000.0, 0.0, 0.0]), (row, &[0.0, 1.0, 0.0])]), &[1000.0]);
+    let x = Type::new(DType::F32, [2, 3]);
+    let e = CrossEntropy {}.infer(&[x.clone(), x.with_dtype(DType::I32)]).unwrap_err();
+    assert_eq!(e.to_string(), "cross_entropy: the logits are f32[2, 3], the targets i32[2, 3]; give probabilities or one-hot rows of the type of the logits");
+    assert!(Named::infer(&CrossEntropy {}, &[Type::scalar(DType::F32), Type::scalar(DType::F32)]).is_err());
+}
+
+#[test]
+fn cumulative_joins_from_either_end() {
+    use CumulativeKind::*;
+    let x: &[f64] = &[3.0, -1.0, 4.0, 1.0, -5.0];
+    let run = |kind, reverse| eval(Cumulative { kind, axis: 0, reverse }, &[(&[5], x)]);
+    close(&run(Sum, false), &[3.0, 2.0, 6.0, 7.0, 2.0]);
+    close(&run(Sum, true), &[2.0, -1.0, 0.0, -4.0, -5.0]);
+    close(&run(Prod, false), &[3.0, -3.0, -12.0, -12.0, 60.0]);
+    close(&run(Max, false), &[3.0, 3.0, 4.0, 4.0, 4.0]);
+    close(&run(Min, true), &[-5.0; 5]);
+    let less = eval(Cumulative { kind: LogSumExp, axis: 0, reverse: false }, &[(&[3], &[LESS, LESS, 1.0])]);
+    close(&less, &[LESS, LESS, 1.0]);
+    close(&eval(Cumulative { kind: Sum, axis: 1, reverse: false }, &[(&[2, 3], &[1.0; 6])]), &[1.0, 2.0, 3.0, 1.0, 2.0, 3.0]);
+    let e = Named::infer(&Cumulative { kind: Sum, axis: 2, reverse: false }, &[Type::new(DType::F32, [2])]).unwrap_err();
+    assert_eq!(e.to_string(), "cumulative: axis 2 is out of range for rank 1");
+}
+
+fn graph(op: &Op, types: &[Type]) -> Graph {
+    let mut b = Builder::new();
+    let xs = b.inputs(types);
+    let ys = b.try_emit(op.clone(), &xs).unwrap();
+    b.finish(&ys).unwrap()
+}
+
+#[test]
+fn types_are_those_of_the_body() {
+    for s in Composite::samples() {
+        let Op::Composite(c) = &s.op else { continue };
+        let types: Vec<Type> = s.inputs.iter().map(|x| x.ty().clone()).collect();
+        assert_eq!(c.infer(&types).unwrap(), c.graph(&types).unwrap().output_types(), "{c:?} of {types:?}");
+    }
+}
+
+/// The names of the outermost equations; of a linear one, whose derivative it is.
+fn names(g: &Graph) -> Vec<String> {
+    let name = |e: &crate::Eqn| match &e.op {
+        Op::Linear(l) => format!("d {}", l.callee),
+        op => op.name().to_string(),
+    };
+    g.eqns().iter().map(name).collect()
+}
+
+#[test]
+fn names_survive_the_transforms() {
+    for s in Composite::samples().into_iter().filter(|s| s.smooth) {
+        let types: Vec<Type> = s.inputs.iter().map(|x| x.ty().clone()).collect();
+        let (g, name) = (graph(&s.op, &types), s.op.name());
+        let sum = matches!(&s.op, Op::Composite(Composite::Cumulative(c)) if c.kind == CumulativeKind::Sum);
+        let tangent = if sum { name.to_string() } else { format!("d {name}") };
+        let active = vec![true; types.len()];
+        assert_eq!(names(&transform::jvp(&g, &active).unwrap().graph), [name.to_string(), tangent.clone()]);
+        let backward = transform::vjp(&g, &active).unwrap().backward;
+        assert_eq!(names(&passes::dce(&backward).unwrap()), [tangent], "{backward}");
+        let axis = Axis { size: 2, name: None };
+        assert_eq!(names(&transform::vmap_all(&g, &axis).unwrap()), [name]);
+        let batched = transform::vmap_all(&transform::jvp(&g, &active).unwrap().graph, &axis).unwrap();
+        assert_eq!(names(&batched).len(), 2, "{batched}");
+    }
+}
