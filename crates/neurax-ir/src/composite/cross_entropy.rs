@@ -20,7 +20,10 @@ impl Named for CrossEntropy {
         arity(Self::NAME, xs, 2)?;
         let t = one_float(Self::NAME, &xs[..1])?;
         if xs[0] != xs[1] {
-            return refuse(Self::NAME, format!("the logits are {}, the targets {}; give probabilities or one-hot rows of the type of the logits", xs[0], xs[1]));
+            return refuse(
+                Self::NAME,
+                format!("the logits are {}, the targets {}; give probabilities or one-hot rows of the type of the logits", xs[0], xs[1]),
+            );
         }
         match t.rank().checked_sub(1) {
             Some(last) => Ok(vec![t.with_shape(t.shape.removed(last))]),

@@ -46,7 +46,15 @@ pub type Half<'f> = &'f dyn Fn(&mut Builder, &[Value], &[Value]) -> Vec<Value>;
 ///
 /// # Errors
 /// When an equation of the halves does not fit; then the composite is wrong.
-pub fn linear(b: &mut Builder, callee: &str, at: &Bound, residuals: &[Value], dxs: &[Tangent], forward: Half, backward: Half) -> Result<Vec<Tangent>> {
+pub fn linear(
+    b: &mut Builder,
+    callee: &str,
+    at: &Bound,
+    residuals: &[Value],
+    dxs: &[Tangent],
+    forward: Half,
+    backward: Half,
+) -> Result<Vec<Tangent>> {
     let active: Vec<Value> = dxs.iter().copied().flatten().collect();
     let (kept, from, to) = (b.types_of(residuals), b.types_of(&active), b.types_of(at.ys));
     let half = |types: &[Type], emit: Half| {
@@ -89,11 +97,8 @@ pub fn linear_of_body(b: &mut Builder, op: impl Into<Composite>, at: &Bound, dxs
 
 /// Rows for a composite of one operand: every float dtype, and sizes of zero.
 pub fn float_rows(ops: &[(Op, &[usize])]) -> Vec<Sample> {
-    let row = |d: DType, op: &Op, shape: &[usize]| Sample {
-        op: op.clone(),
-        inputs: vec![sample(Type::new(d, shape), -2.0, 2.0)],
-        smooth: d == DType::F64,
-    };
+    let row =
+        |d: DType, op: &Op, shape: &[usize]| Sample { op: op.clone(), inputs: vec![sample(Type::new(d, shape), -2.0, 2.0)], smooth: d == DType::F64 };
     let floats = DType::ALL.into_iter().filter(|d| d.is_float());
     floats.flat_map(|d| ops.iter().map(move |(op, shape)| row(d, op, shape))).collect()
 }

@@ -32,7 +32,8 @@ fn logsumexp_of_the_least_is_the_least() {
     close(&eval(LogSumExp { axis: 1 }, &[(&[1, 2], &[1e300, 1e300])]), &[1e300]);
     close(&eval(LogSumExp { axis: 1 }, &[(&[2, 0], &[])]), &[LESS; 2]);
     let g = graph(&LogSumExp { axis: 0 }.into(), &[Type::new(DType::F64, [2])]);
-    let slopes = |x: &[f64]| transform::eval(&transform::grad(&g, &[true]).unwrap(), vec![Literal::from_slice([2], x).unwrap()]).unwrap()[1].to_f64s();
+    let slopes =
+        |x: &[f64]| transform::eval(&transform::grad(&g, &[true]).unwrap(), vec![Literal::from_slice([2], x).unwrap()]).unwrap()[1].to_f64s();
     close(&slopes(&[LESS, LESS]), &[0.0, 0.0]);
     close(&slopes(&[LESS, 3.0]), &[0.0, 1.0]);
     assert!(slopes(&[f64::NAN, 3.0])[0].is_nan());
@@ -56,8 +57,11 @@ fn cross_entropy_ignores_what_cannot_be() {
     close(&eval(CrossEntropy {}, &[(row, &[0.0, 0.0, LESS]), (row, &[1.0, 0.0, 0.0])]), &[2f64.ln()]);
     close(&eval(CrossEntropy {}, &[(row, &[1000.0, 0.0, 0.0]), (row, &[0.0, 1.0, 0.0])]), &[1000.0]);
     let x = Type::new(DType::F32, [2, 3]);
-    let e = CrossEntropy {}.infer(&[x.clone(), x.with_dtype(DType::I32)]).unwrap_err();
-    assert_eq!(e.to_string(), "cross_entropy: the logits are f32[2, 3], the targets i32[2, 3]; give probabilities or one-hot rows of the type of the logits");
+    let e = Named::infer(&CrossEntropy {}, &[x.clone(), x.with_dtype(DType::I32)]).unwrap_err();
+    assert_eq!(
+        e.to_string(),
+        "cross_entropy: the logits are f32[2, 3], the targets i32[2, 3]; give probabilities or one-hot rows of the type of the logits"
+    );
     assert!(Named::infer(&CrossEntropy {}, &[Type::scalar(DType::F32), Type::scalar(DType::F32)]).is_err());
 }
 
