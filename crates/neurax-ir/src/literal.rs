@@ -272,7 +272,7 @@ fn narrow(dtype: DType, bytes: &[u8], i: usize) -> i128 {
 }
 
 fn pack<C: Compute>(dtype: DType, from: &[C], out: &mut [u8]) {
-    let f = |x: &C| x.to_f64() as f32;
+    let f = |x: &C| to_odd(x.to_f64());
     match dtype {
         DType::F16 => bytemuck::cast_slice_mut(out).iter_mut().zip(from).for_each(|(o, x)| *o = f16::from_f32(f(x))),
         DType::BF16 => bytemuck::cast_slice_mut(out).iter_mut().zip(from).for_each(|(o, x)| *o = bf16::from_f32(f(x))),
@@ -288,6 +288,17 @@ fn pack<C: Compute>(dtype: DType, from: &[C], out: &mut [u8]) {
         }
         _ => out.copy_from_slice(bytemuck::cast_slice(from)),
     }
+}
+
+/// An f64 as f32, rounded to odd: rounding that once more, to any narrower format, gives what rounding once would have
+/// (Boldo and Melquiond, "Emulation of FMA and Correctly Rounded Sums", 2008). What f32 holds stays as it is.
+fn to_odd(x: f64) -> f32 {
+    let y = x as f32;
+    if y as f64 == x || x.is_nan() {
+        return y;
+    }
+    let towards_zero = y.to_bits() - ((y as f64).abs() > x.abs()) as u32;
+    f32::from_bits(towards_zero | 1)
 }
 
 #[cfg(test)]
@@ -308,6 +319,21 @@ mod tests {
             assert_eq!(lit.to_f64s(), want, "{d}");
             assert_eq!(lit.bytes().len(), (3 * d.bits()).div_ceil(8), "{d}");
         }
+    }
+
+    #[test]
+    fn narrow_floats_are_rounded_once() {
+        // Just above the tie between 1 and the next f16 (bf16): rounded to f32 first it would be that tie, and go to 1.
+        let ulp = |bits: i32| f64::powi(2.0, -bits);
+        for (dtype, bits) in [(DType::F16, 10), (DType::BF16, 7), (DType::F8E4M3FN, 3), (DType::F8E5M2, 2)] {
+            let above = 1.0 + ulp(bits) / 2.0 + ulp(40);
+            let lit = Literal::build(Type::scalar(dtype), |out: &mut [f64]| out[0] = above);
+            assert_eq!(lit.to_f64s(), [1.0 + ulp(bits)], "{dtype}");
+            let lit = Literal::build(Type::scalar(dtype), |out: &mut [f64]| out[0] = -(1.0 + ulp(bits) / 2.0 - ulp(40)));
+            assert_eq!(lit.to_f64s(), [-1.0], "{dtype}");
+        }
+        let huge = Literal::build(Type::new(DType::BF16, [2]), |out: &mut [f64]| out.copy_from_slice(&[1e300, f64::NEG_INFINITY]));
+        assert_eq!(huge.to_f64s(), [f64::INFINITY, f64::NEG_INFINITY]);
     }
 
     #[test]
