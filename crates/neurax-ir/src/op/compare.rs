@@ -97,3 +97,35 @@ fn less_or_equal(out: &mut [u8], x: &Literal, y: &Literal) {
 fn fill<C: Copy>(out: &mut [u8], x: &[C], y: &[C], f: impl Fn(C, C) -> bool) {
     out.iter_mut().zip(x.iter().zip(y)).for_each(|(o, (&x, &y))| *o = f(x, y) as u8);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Complex;
+    use crate::op::pointwise::testing::*;
+
+    fn ask(x: &Literal, y: &Literal) -> String {
+        let answer = |&direction: &Direction| if eval(Compare { direction }, &[x, y]).to_f64s() == [1.0] { direction.name() } else { "" };
+        Direction::ALL.iter().map(answer).filter(|s| !s.is_empty()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn every_direction() {
+        assert_eq!(ask(&vector(&[1.0f32]), &vector(&[2.0f32])), "NE LT LE");
+        assert_eq!(ask(&vector(&[2i64]), &vector(&[2i64])), "EQ LE GE");
+        assert_eq!(ask(&vector(&[f64::NAN]), &vector(&[f64::NAN])), "NE");
+        assert_eq!(ask(&vector(&[0.0f32]), &vector(&[-0.0f32])), "EQ LE GE");
+        assert_eq!(ask(&vector(&[true]), &vector(&[false])), "NE GT GE");
+        assert_eq!(ask(&vector(&[u64::MAX]), &vector(&[u64::MAX - 1])), "NE GT GE");
+        assert_eq!(ask(&of(DType::I2, &[-2.0]), &of(DType::I2, &[1.0])), "NE LT LE");
+        assert_eq!(ask(&of(DType::F8E5M2, &[1.0]), &of(DType::F8E5M2, &[1.0])), "EQ LE GE");
+    }
+
+    #[test]
+    fn complex_numbers_have_no_order() {
+        let z = vector(&[Complex::new(1.0f32, 2.0)]);
+        assert_eq!(eval(Compare { direction: Eq }, &[&z, &z]).to_f64s(), [1.0]);
+        let e = refusal(Compare { direction: Lt }, &[z.ty().clone(), z.ty().clone()]);
+        assert!(e.starts_with("compare LT: it takes bool") && e.ends_with("not c64[1]; convert it first"), "{e}");
+    }
+}

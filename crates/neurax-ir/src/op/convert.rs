@@ -1,7 +1,7 @@
 //! Changing the dtype.
 
 use super::{Axis, Batched, Bound, Primitive, Sample, Tangent, Transposed, pointwise::*, rules::*};
-use crate::{Builder, Compute, DType, Eval, Literal, Result, Type, Value, graph::attr::attrs, with_compute};
+use crate::{Builder, Compute, DType, Eval, Kind, Literal, Result, Type, Value, graph::attr::attrs, with_compute};
 
 attrs! {
     /// The same numbers in another dtype: floats round to nearest even, to integers they truncate (saturating, NaN gives
@@ -73,7 +73,17 @@ fn from_slice<S: Compute>(xs: &[S], from: &Type, to: DType) -> Result<Literal> {
         // Stored from f64, so that it is rounded once.
         return Ok(Literal::build(ty, |out: &mut [f64]| if S::DTYPE.is_int() { copy(xs, out, sticky) } else { copy(xs, out, S::to_f64) }));
     }
+    if to.is_int() && to.bits() < 8 && !S::DTYPE.is_int() {
+        let (low, high) = range(to);
+        return Ok(Literal::build(ty, |out: &mut [i8]| copy(xs, out, |x| x.to_f64().clamp(low, high) as i8)));
+    }
     Ok(with_compute!(any to, T => Literal::build(ty, |out: &mut [T]| cast(xs, out))))
+}
+
+/// The numbers that an integer of less than 8 bits can be: it is stored from 8 bits, which saturate too late.
+fn range(dtype: DType) -> (f64, f64) {
+    let count = f64::from(1u32 << dtype.bits());
+    if dtype.kind() == Kind::Signed { (-count / 2.0, count / 2.0 - 1.0) } else { (0.0, count - 1.0) }
 }
 
 /// Integers go through i128, which holds all of them; other numbers through f64.
@@ -147,4 +157,80 @@ impl Primitive for BitcastConvert {
 /// Same width; not bool, of whose bits most are no value; complex numbers only to themselves, as in StableHLO.
 fn can_cast_bits(from: DType, to: DType) -> bool {
     from == to || (from.bits() == to.bits() && ![from, to].iter().any(|&d| d == DType::Bool || d.is_complex()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::op::pointwise::testing::*;
+    use crate::{Complex, bf16};
+
+    fn to(dtype: DType, x: &Literal) -> Literal {
+        eval(Convert { dtype }, &[x])
+    }
+
+    #[test]
+    fn small_numbers_survive_the_way_there_and_back() {
+        for a in DType::ALL {
+            for b in DType::ALL {
+                let x = of(a, &[0.0, 1.0, 1.0]);
+                assert_eq!(to(a, &to(b, &x)), x, "{a} by way of {b}");
+            }
+        }
+    }
+
+    #[test]
+    fn floats_truncate_and_saturate() {
+        let x = vector(&[1.9, -1.9, 1e30, -1e30, f64::NAN]);
+        assert_eq!(to(DType::I32, &x).to_vec::<i32>().unwrap(), [1, -1, i32::MAX, i32::MIN, 0]);
+        assert_eq!(to(DType::U8, &x).to_vec::<u8>().unwrap(), [1, 0, 255, 0, 0]);
+        assert_eq!(to(DType::I64, &vector(&[-1e30f32])).to_vec::<i64>().unwrap(), [i64::MIN]);
+        assert_eq!(to(DType::I4, &x).to_f64s(), [1.0, -1.0, 7.0, -8.0, 0.0]);
+        assert_eq!(to(DType::U2, &x).to_f64s(), [1.0, 0.0, 3.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn integers_wrap_and_keep_all_bits() {
+        let x = vector(&[i64::MAX, -1, 300]);
+        assert_eq!(to(DType::U64, &x).to_vec::<u64>().unwrap(), [i64::MAX as u64, u64::MAX, 300]);
+        assert_eq!(to(DType::I8, &x).to_vec::<i8>().unwrap(), [-1, -1, 44]);
+        assert_eq!(to(DType::U4, &x).to_f64s(), [15.0, 15.0, 12.0]);
+        assert_eq!(to(DType::I2, &vector(&[2u8, 3])).to_f64s(), [-2.0, -1.0]);
+        assert_eq!(to(DType::F32, &vector(&[u64::MAX])).to_f64s(), [18446744073709551616.0]);
+    }
+
+    #[test]
+    fn bool_asks_for_non_zero() {
+        assert_eq!(to(DType::Bool, &vector(&[0.0, 0.5, f64::NAN, -0.0])).to_f64s(), [0.0, 1.0, 1.0, 0.0]);
+        assert_eq!(to(DType::Bool, &vector(&[Complex::new(0.0f32, 1.0)])).to_f64s(), [1.0]);
+        assert_eq!(to(DType::Bool, &vector(&[256i32, 0])).to_f64s(), [1.0, 0.0]);
+        assert_eq!(to(DType::C64, &vector(&[true])).to_vec::<Complex<f32>>().unwrap(), [Complex::new(1.0, 0.0)]);
+    }
+
+    #[test]
+    fn complex_numbers_lose_the_imaginary_part() {
+        let z = vector(&[Complex::new(1.5f64, 2.0)]);
+        assert_eq!(to(DType::F32, &z).to_vec::<f32>().unwrap(), [1.5]);
+        assert_eq!(to(DType::C64, &z).to_vec::<Complex<f32>>().unwrap(), [Complex::new(1.5, 2.0)]);
+        assert_eq!(to(DType::I8, &z).to_f64s(), [1.0]);
+    }
+
+    #[test]
+    fn one_rounding_only() {
+        // Between two bf16; as f32 it would be the tie.
+        let above = 1.0 + 2f64.powi(-8) + 2f64.powi(-40);
+        assert_eq!(to(DType::BF16, &vector(&[above])).to_vec::<bf16>().unwrap(), [bf16::from_f32(1.0078125)]);
+        let tie = 1i64 << 54;
+        assert_eq!(to(DType::BF16, &vector(&[(tie << 8) + tie + 1])).to_f64s(), [((tie << 8) + 2 * tie) as f64]);
+    }
+
+    #[test]
+    fn bits_stay() {
+        let bits = eval(BitcastConvert { dtype: DType::U32 }, &[&vector(&[1.0f32])]);
+        assert_eq!(bits.to_vec::<u32>().unwrap(), [0x3f80_0000]);
+        assert_eq!(eval(BitcastConvert { dtype: DType::I4 }, &[&of(DType::U4, &[15.0])]).to_f64s(), [-1.0]);
+        let e = refusal(BitcastConvert { dtype: DType::F64 }, &[Type::new(DType::F32, [2])]);
+        assert_eq!(e, "bitcast_convert: the bits of f32[2] cannot be read as f64; they can as u32, i32, f32");
+        assert!(BitcastConvert { dtype: DType::Bool }.infer(&[Type::new(DType::U8, [2])]).is_err());
+    }
 }

@@ -58,3 +58,31 @@ impl Primitive for Iota {
         rows
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::op::pointwise::testing::*;
+
+    fn iota(dtype: DType, shape: &[usize], axis: usize) -> Vec<f64> {
+        eval(Iota { ty: Type::new(dtype, shape), axis }, &[]).to_f64s()
+    }
+
+    #[test]
+    fn counts_along_the_axis() {
+        assert_eq!(iota(DType::I32, &[2, 3], 0), [0.0, 0.0, 0.0, 1.0, 1.0, 1.0]);
+        assert_eq!(iota(DType::F16, &[2, 3], 1), [0.0, 1.0, 2.0, 0.0, 1.0, 2.0]);
+        assert_eq!(iota(DType::C64, &[2, 2, 2], 1), [0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 1.0]);
+        assert_eq!(iota(DType::U2, &[6], 0), [0.0, 1.0, 2.0, 3.0, 0.0, 1.0], "it wraps");
+        assert_eq!(iota(DType::I8, &[0, 3], 0), []);
+        assert_eq!(iota(DType::I8, &[3, 0], 0), []);
+    }
+
+    #[test]
+    fn wrong_parameters_are_errors() {
+        let refused = |ty, axis| refusal(Iota { ty, axis }, &[]);
+        assert_eq!(refused(Type::new(DType::I32, [2]), 1), "iota: axis 1 is out of range for rank 1");
+        assert_eq!(refused(Type::new(DType::Bool, [2]), 0), "iota: it gives numbers, not bool[2]; compare numbers to get bool");
+        assert!(refused(Type::new(DType::I32, [usize::MAX, 8]), 0).contains("larger than the address space"));
+    }
+}

@@ -13,9 +13,9 @@ mod pending;
 mod complex;
 mod fold;
 mod pointwise;
+mod regions;
 mod special;
 mod strided;
-mod regions;
 
 /// Declares the modules and the enum, and sends every question to the family.
 macro_rules! ops {

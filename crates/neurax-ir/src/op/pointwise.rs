@@ -119,3 +119,35 @@ pub fn samples(op: impl Into<Op>, admits: impl Fn(DType) -> bool, ranges: &[Rang
     }
     rows
 }
+
+/// What the unit tests of these families share.
+#[cfg(test)]
+pub mod testing {
+    use super::*;
+    use crate::{Element, Eval};
+
+    /// The first result.
+    pub fn eval(op: impl Into<Op>, xs: &[&Literal]) -> Literal {
+        let op = op.into();
+        let types: Vec<Type> = xs.iter().map(|x| x.ty().clone()).collect();
+        let want = op.infer(&types).unwrap();
+        let out = op.eval(&mut Eval::default(), xs.iter().map(|&x| x.clone()).collect()).unwrap().swap_remove(0);
+        assert_eq!(out.ty(), &want[0]);
+        out
+    }
+
+    /// A vector.
+    pub fn vector<T: Element>(v: &[T]) -> Literal {
+        Literal::from_slice([v.len()], v).unwrap()
+    }
+
+    /// A vector of that dtype.
+    pub fn of(dtype: DType, v: &[f64]) -> Literal {
+        Literal::from_f64s(dtype, [v.len()], v)
+    }
+
+    /// The error for operands of those types.
+    pub fn refusal(op: impl Into<Op>, xs: &[Type]) -> String {
+        op.into().infer(xs).unwrap_err().to_string()
+    }
+}

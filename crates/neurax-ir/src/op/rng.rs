@@ -26,16 +26,15 @@ impl Primitive for Threefry {
 
     fn eval(&self, cx: &mut Eval, mut xs: Vec<Literal>) -> Result<Vec<Literal>> {
         let (c1, c0) = (xs.swap_remove(3), xs.swap_remove(2));
-        let (k0, k1) = (xs[0].load::<u32>(), xs[1].load::<u32>());
-        // Each counter's memory takes the word that replaces it.
-        let mut first = None;
-        let block = |x: &mut u32, y: &mut u32, i: usize| [*x, *y] = threefry2x32([k0[i], k1[i]], [*x, *y]);
-        let (second, inplace) = c1.edit(|ys: &mut [u32]| {
-            first = Some(c0.edit(|xs: &mut [u32]| xs.iter_mut().zip(ys).enumerate().for_each(|(i, (x, y))| block(x, y, i))));
+        let (k0, k1, c1) = (xs[0].load::<u32>(), xs[1].load::<u32>(), c1.load::<u32>());
+        let mut second = vec![0; c1.len()];
+        let (first, inplace) = c0.edit(|x: &mut [u32]| {
+            for i in 0..x.len() {
+                [x[i], second[i]] = threefry2x32([k0[i], k1[i]], [x[i], c1[i]]);
+            }
         });
         cx.count_reuse(inplace);
-        let (first, inplace) = first.unwrap_or_else(|| (second.clone(), false));
-        cx.count_reuse(inplace);
+        let second = Literal::from_slice(first.shape(), &second)?;
         Ok(vec![first, second])
     }
 
@@ -70,4 +69,27 @@ fn threefry2x32(key: [u32; 2], counter: [u32; 2]) -> [u32; 2] {
         y = y.wrapping_add(keys[(group + 2) % 3]).wrapping_add(group as u32 + 1);
     }
     [x, y]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::op::pointwise::testing::*;
+
+    #[test]
+    fn known_answers() {
+        // `kat_vectors` of Random123, threefry2x32 with 20 rounds.
+        let words = [[0, 0, 0, 0], [u32::MAX; 4], [0x1319_8a2e, 0x0370_7344, 0x243f_6a88, 0x85a3_08d3]];
+        let operand = |i: usize| vector(&words.map(|w: [u32; 4]| w[i]));
+        let out = Threefry {}.eval(&mut Eval::default(), (0..4).map(operand).collect()).unwrap();
+        assert_eq!(out[0].to_vec::<u32>().unwrap(), [0x6b20_0159, 0x1cb9_96fc, 0xc492_3a9c]);
+        assert_eq!(out[1].to_vec::<u32>().unwrap(), [0x99ba_4efe, 0xbb00_2be7, 0x483d_f7a0]);
+    }
+
+    #[test]
+    fn wrong_operands_are_errors() {
+        let (u, i) = (Type::new(DType::U32, [2]), Type::new(DType::I32, [2]));
+        assert_eq!(refusal(Threefry {}, &[u.clone(), u.clone()]), "threefry2x32: it takes 4 operands, not 2 (u32[2], u32[2])");
+        assert!(refusal(Threefry {}, &vec![i; 4]).contains("it takes u32 operands, not i32[2]"));
+    }
 }

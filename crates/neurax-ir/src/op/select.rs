@@ -149,3 +149,54 @@ fn where_ordered(b: &mut Builder, [p, q, r]: [Value; 3], d: Value) -> Value {
     let on = b.and(lower, upper);
     b.select_or_zero(on, d)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Op;
+    use crate::op::pointwise::testing::*;
+
+    #[test]
+    fn chooses_in_every_width() {
+        let pred = vector(&[true, false, true]);
+        for d in DType::ALL {
+            let (x, y) = (of(d, &[1.0, 1.0, 0.0]), of(d, &[0.0, 0.0, 1.0]));
+            assert_eq!(eval(Select {}, &[&pred, &x, &y]).to_f64s(), [1.0, 0.0, 0.0], "{d}");
+        }
+    }
+
+    #[test]
+    fn the_payload_of_nan_survives() {
+        let x = Literal::new(Type::new(DType::F16, [1]), crate::Bytes::copy_of(&[0x01, 0x7c])).unwrap();
+        let out = eval(Select {}, &[&vector(&[true]), &x, &of(DType::F16, &[0.0])]);
+        assert_eq!(&out.bytes()[..], &[0x01, 0x7c]);
+    }
+
+    #[test]
+    fn either_unique_branch_is_reused() {
+        let (pred, x, y) = (vector(&[true, false]), vector(&[1.0f32, 2.0]), vector(&[5.0f32, 7.0]));
+        let (places, kept) = ([x.bytes().address(), y.bytes().address()], x.clone());
+        let mut cx = Eval::default();
+        let out = Op::from(Select {}).eval(&mut cx, vec![pred.clone(), x, y]).unwrap().swap_remove(0);
+        assert_eq!((out.bytes().address(), out.to_f64s()), (places[1], vec![1.0, 7.0]));
+        let out = Op::from(Select {}).eval(&mut cx, vec![pred, kept, out]).unwrap().swap_remove(0);
+        assert_eq!((out.bytes().address(), out.to_f64s(), cx.reused), (places[0], vec![1.0, 7.0], 2));
+    }
+
+    #[test]
+    fn clamp_lets_nan_through_and_high_win() {
+        let out = eval(Clamp {}, &[&vector(&[0.0, 0.0, 0.0, 3.0]), &vector(&[-1.0, f64::NAN, 0.5, 0.0]), &vector(&[1.0, 1.0, 1.0, 2.0])]).to_f64s();
+        assert!(out[0] == 0.0 && out[1].is_nan() && out[2] == 0.5 && out[3] == 2.0, "{out:?}");
+        assert_eq!(eval(Clamp {}, &[&vector(&[2u8]), &vector(&[250u8]), &vector(&[9u8])]).to_f64s(), [9.0]);
+    }
+
+    #[test]
+    fn wrong_operands_are_errors() {
+        let ty = |d| Type::new(d, [2]);
+        let e = refusal(Select {}, &[ty(DType::U8), ty(DType::F32), ty(DType::F32)]);
+        assert_eq!(e, "select: the condition for f32[2] is bool[2], not u8[2]; compare or broadcast it first");
+        let e = refusal(Select {}, &[Type::scalar(DType::Bool), ty(DType::F32), ty(DType::F32)]);
+        assert_eq!(e, "select: the condition for f32[2] is bool[2], not bool[]; compare or broadcast it first");
+        assert!(refusal(Clamp {}, &[ty(DType::F32), ty(DType::F32), ty(DType::F64)]).contains("differ in dtype"));
+    }
+}

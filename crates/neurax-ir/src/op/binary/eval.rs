@@ -160,7 +160,7 @@ fn amount<C: Compute>(y: C) -> u32 {
 
 /// `x^y`, wrapping; with a negative exponent the reciprocal, truncated: 0 unless `x` is 1 or -1.
 fn power<C: Compute>(x: C, y: C) -> C {
-    let (mut base, mut y, mut out) = (x.to_i128(), y.to_i128(), 1i128);
+    let (mut base, mut y, mut out) = (narrow(x.to_i128()), y.to_i128(), 1i128);
     if y < 0 {
         y = if base * base == 1 { -y } else { return C::ZERO };
     }

@@ -137,3 +137,123 @@ impl Primitive for Binary {
         Binary::ALL.iter().flat_map(rows).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::op::pointwise::testing::*;
+    use crate::{Complex as Cx, Op};
+
+    fn ints(f: Binary, dtype: DType, x: &[f64], y: &[f64]) -> Vec<f64> {
+        eval(f, &[&of(dtype, x), &of(dtype, y)]).to_f64s()
+    }
+
+    #[test]
+    fn integers_wrap_and_never_trap() {
+        assert_eq!(eval(Add, &[&vector(&[i32::MAX]), &vector(&[1])]).to_vec::<i32>().unwrap(), [i32::MIN]);
+        assert_eq!(ints(Div, DType::I8, &[7.0, -7.0, -128.0, 5.0], &[2.0, 2.0, -1.0, 0.0]), [3.0, -3.0, -128.0, -1.0]);
+        assert_eq!(ints(Div, DType::U4, &[9.0, 5.0], &[2.0, 0.0]), [4.0, 15.0]);
+        assert_eq!(ints(Div, DType::I2, &[-2.0], &[-1.0]), [-2.0]);
+        assert_eq!(ints(Rem, DType::I8, &[7.0, -7.0, -128.0, 5.0], &[4.0, 4.0, -1.0, 0.0]), [3.0, -3.0, 0.0, 5.0]);
+        assert_eq!(ints(Mul, DType::U4, &[5.0], &[7.0]), [3.0]);
+        assert_eq!(ints(Pow, DType::I32, &[3.0, -1.0, 2.0, 0.0, 2.0, 1.0], &[4.0, -3.0, -1.0, 0.0, 32.0, -5.0]), [81.0, -1.0, 0.0, 1.0, 0.0, 1.0]);
+        assert_eq!(eval(Pow, &[&vector(&[3u64]), &vector(&[41u64])]).to_vec::<u64>().unwrap(), [3u64.wrapping_pow(41)]);
+        assert_eq!(eval(Pow, &[&vector(&[u64::MAX]), &vector(&[u64::MAX])]).to_vec::<u64>().unwrap(), [u64::MAX]);
+    }
+
+    #[test]
+    fn shifts_know_the_width() {
+        let (x, y) = ([-8.0, -8.0, -8.0, 5.0], [1.0, 4.0, -1.0, 1.0]);
+        assert_eq!(ints(ShiftRightArithmetic, DType::I4, &x, &y), [-4.0, -1.0, -1.0, 2.0]);
+        assert_eq!(ints(ShiftRightLogical, DType::I4, &x, &y), [4.0, 0.0, 0.0, 2.0]);
+        assert_eq!(ints(ShiftLeft, DType::I4, &x, &y), [0.0, 0.0, 0.0, -6.0]);
+        assert_eq!(ints(ShiftRightArithmetic, DType::U8, &[128.0], &[1.0]), [192.0], "the top bit is the sign");
+        assert_eq!(ints(ShiftLeft, DType::I32, &[1.0, 1.0, 1.0], &[31.0, 32.0, 300.0]), [i32::MIN as f64, 0.0, 0.0]);
+        assert_eq!(ints(ShiftRightLogical, DType::I64, &[-1.0, -1.0], &[63.0, 64.0]), [1.0, 0.0]);
+        assert_eq!(ints(ShiftRightArithmetic, DType::I64, &[-2.0], &[64.0]), [-1.0]);
+    }
+
+    #[test]
+    fn bools_are_logic() {
+        let (x, y) = (vector(&[false, false, true, true]), vector(&[false, true, false, true]));
+        for (f, want) in [(Add, [0, 1, 1, 1]), (Mul, [0, 0, 0, 1]), (Max, [0, 1, 1, 1]), (Min, [0, 0, 0, 1]), (Xor, [0, 1, 1, 0])] {
+            assert_eq!(&eval(f, &[&x, &y]).bytes()[..], want, "{f:?}");
+        }
+    }
+
+    #[test]
+    fn corners_of_floats() {
+        let (x, y) = (vector(&[f64::NAN, 1.0, 2.0]), vector(&[1.0, f64::NAN, 3.0]));
+        for (f, last) in [(Max, 3.0), (Min, 2.0)] {
+            let out = eval(f, &[&x, &y]).to_f64s();
+            assert!(out[0].is_nan() && out[1].is_nan() && out[2] == last, "{out:?}");
+        }
+        let pow = eval(Pow, &[&vector(&[0.0, -8.0, -2.0, 0.0]), &vector(&[0.0, 1.0 / 3.0, 3.0, -1.0])]).to_f64s();
+        assert!(pow[0] == 1.0 && pow[1].is_nan() && pow[2] == -8.0 && pow[3] == f64::INFINITY);
+        assert_eq!(eval(Rem, &[&vector(&[-5.5]), &vector(&[2.0])]).to_f64s(), [-1.5]);
+        assert_eq!(eval(Atan2, &[&vector(&[1.0]), &vector(&[-1.0])]).to_f64s(), [0.75 * std::f64::consts::PI]);
+    }
+
+    #[test]
+    fn neighbours_are_those_of_the_format() {
+        assert_eq!(eval(NextAfter, &[&of(DType::F16, &[1.0, 1.0]), &of(DType::F16, &[2.0, 0.0])]).to_f64s(), [1.0 + 1.0 / 1024.0, 1.0 - 1.0 / 2048.0]);
+        let out = eval(NextAfter, &[&vector(&[0.0f32, -0.0, 1.0, f32::MAX, -1.0]), &vector(&[-1.0, 1.0, 1.0, f32::INFINITY, 0.0])]);
+        let least = f32::from_bits(1);
+        assert_eq!(out.to_vec::<f32>().unwrap(), [-least, least, 1.0, f32::INFINITY, -1.0 + f32::EPSILON / 2.0]);
+        assert!(eval(NextAfter, &[&vector(&[1.0, f64::NAN]), &vector(&[f64::NAN, 1.0])]).to_f64s().iter().all(|x| x.is_nan()));
+        assert_eq!(eval(NextAfter, &[&of(DType::F8E4M3FN, &[8.0]), &of(DType::F8E4M3FN, &[9.0])]).to_f64s(), [9.0]);
+    }
+
+    #[test]
+    fn complex_arithmetic() {
+        let (x, y) = (vector(&[Cx::new(1.0f32, 2.0)]), vector(&[Cx::new(3.0f32, -1.0)]));
+        assert_eq!(eval(Mul, &[&x, &y]).to_vec::<Cx<f32>>().unwrap(), [Cx::new(5.0, 5.0)]);
+        assert_eq!(eval(Div, &[&x, &y]).to_vec::<Cx<f32>>().unwrap(), [Cx::new(0.1, 0.7)]);
+        assert_eq!(eval(Complex, &[&vector(&[1.0]), &vector(&[2.0])]).to_vec::<Cx<f64>>().unwrap(), [Cx::new(1.0, 2.0)]);
+    }
+
+    #[test]
+    fn either_unique_operand_is_reused() {
+        let (x, y) = (vector(&[1.0f32, 2.0]), vector(&[5.0f32, 7.0]));
+        let places = [x.bytes().address(), y.bytes().address()];
+        let mut cx = Eval::default();
+        let kept = x.clone();
+        let out = Op::from(Sub).eval(&mut cx, vec![x, y]).unwrap().swap_remove(0);
+        assert_eq!((out.bytes().address(), out.to_f64s()), (places[1], vec![-4.0, -5.0]), "the right one");
+        let out = Op::from(Sub).eval(&mut cx, vec![kept, out.clone()]).unwrap().swap_remove(0);
+        assert_eq!((out.bytes().address(), out.to_f64s()), (places[0], vec![5.0, 7.0]), "the left one");
+        assert_eq!(cx.reused, 2);
+    }
+
+    #[test]
+    fn wrong_operands_are_errors() {
+        let ty = |d| Type::new(d, [2]);
+        assert_eq!(
+            refusal(Mul, &[ty(DType::F32), ty(DType::I32)]),
+            "multiply: the operands f32[2] and i32[2] differ in dtype; convert one of them first"
+        );
+        assert_eq!(refusal(Complex, &[ty(DType::F16), ty(DType::F16)]), "complex: it takes f32 or f64 operands, not f16[2]; convert them first");
+        assert!(refusal(Max, &[ty(DType::C64), ty(DType::C64)]).contains("not c64[2]"));
+        assert!(refusal(Sub, &[ty(DType::Bool), ty(DType::Bool)]).contains("not bool[2]"));
+    }
+
+    /// The tangents of `f` at `x`, `y` for a unit tangent of the operand.
+    fn slope(f: Binary, x: f64, y: f64, operand: usize) -> f64 {
+        let mut b = Builder::new();
+        let xs = b.inputs(&[Type::scalar(DType::F64), Type::scalar(DType::F64)]);
+        let (ys, one) = (b.emit_n(f, &xs, 1), b.scalar(DType::F64, 1.0));
+        let mut dxs = [None, None];
+        dxs[operand] = Some(one);
+        let d = Op::from(f).jvp(&mut b, &Bound { xs: &xs, ys: &ys }, &dxs).unwrap()[0].unwrap();
+        let graph = b.finish(&[d]).unwrap();
+        crate::transform::eval(&graph, vec![Literal::scalar(DType::F64, x), Literal::scalar(DType::F64, y)]).unwrap()[0].to_f64s()[0]
+    }
+
+    #[test]
+    fn slopes_at_ties_and_zeros_are_those_of_jax() {
+        assert_eq!((slope(Max, 2.0, 2.0, 0), slope(Max, 2.0, 2.0, 1), slope(Min, 1.0, 2.0, 0), slope(Min, 1.0, 2.0, 1)), (0.5, 0.5, 1.0, 0.0));
+        assert_eq!((slope(Pow, 0.0, 2.0, 0), slope(Pow, 0.0, 1.0, 0), slope(Pow, 0.0, 0.0, 0), slope(Pow, 0.0, 2.0, 1)), (0.0, 1.0, 0.0, 0.0));
+        assert_eq!(slope(Pow, -3.0, 2.0, 0), -6.0);
+        assert_eq!((slope(Rem, 5.0, 3.0, 0), slope(Rem, 5.0, 3.0, 1), slope(Rem, -7.0, 3.0, 1)), (1.0, -1.0, 2.0));
+    }
+}

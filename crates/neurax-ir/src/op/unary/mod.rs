@@ -189,3 +189,96 @@ impl Primitive for Unary {
         Unary::ALL.iter().flat_map(rows).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::op::pointwise::testing::*;
+    use crate::{Complex, Op};
+
+    fn real(f: Unary, x: f64) -> f64 {
+        eval(f, &[&vector(&[x])]).to_f64s()[0]
+    }
+
+    #[test]
+    fn corners_of_floats() {
+        assert_eq!(eval(Sign, &[&vector(&[-2.0f32, 0.0, 3.0])]).to_f64s(), [-1.0, 0.0, 1.0]);
+        assert!(real(Sign, f64::NAN).is_nan() && real(Sign, -0.0).is_sign_negative());
+        assert_eq!(eval(RoundEven, &[&vector(&[0.5, 1.5, -2.5])]).to_f64s(), [0.0, 2.0, -2.0]);
+        assert_eq!(eval(RoundAway, &[&vector(&[0.5, 1.5, -2.5])]).to_f64s(), [1.0, 2.0, -3.0]);
+        assert_eq!((real(Logistic, -1000.0), real(Logistic, 1000.0), real(Logistic, 0.0)), (0.0, 1.0, 0.5));
+        assert_eq!((real(Cbrt, -8.0), real(Rsqrt, 4.0), real(Rsqrt, 0.0)), (-2.0, 0.5, f64::INFINITY));
+        assert!(real(Log, -1.0).is_nan() && real(Log, 0.0) == f64::NEG_INFINITY);
+        assert_eq!((real(Lgamma, 0.0), real(Erfc, f64::INFINITY)), (f64::INFINITY, 0.0));
+        assert_eq!(eval(IsFinite, &[&vector(&[1.0, f64::NAN, f64::INFINITY])]).to_vec::<bool>().unwrap(), [true, false, false]);
+        assert_eq!(real(Expm1, 1e-20), 1e-20);
+        assert!((real(Asinh, 1e-10) - 1e-10).abs() < 1e-25 && real(Acosh, 1e300) > 600.0);
+    }
+
+    #[test]
+    fn integers_wrap_and_count_in_their_own_width() {
+        assert_eq!(eval(Neg, &[&vector(&[i8::MIN, 5])]).to_vec::<i8>().unwrap(), [i8::MIN, -5]);
+        assert_eq!(eval(Abs, &[&vector(&[i32::MIN, -7])]).to_vec::<i32>().unwrap(), [i32::MIN, 7]);
+        assert_eq!(eval(Neg, &[&of(DType::U2, &[1.0, 0.0])]).to_f64s(), [3.0, 0.0]);
+        assert_eq!(eval(Neg, &[&of(DType::I4, &[-8.0, 7.0])]).to_f64s(), [-8.0, -7.0]);
+        assert_eq!(eval(Not, &[&vector(&[true, false])]).to_vec::<bool>().unwrap(), [false, true]);
+        assert_eq!(eval(Not, &[&of(DType::U4, &[5.0])]).to_f64s(), [10.0]);
+        assert_eq!(eval(Not, &[&of(DType::I2, &[1.0])]).to_f64s(), [-2.0]);
+        assert_eq!(eval(PopulationCount, &[&of(DType::I4, &[-1.0, 3.0])]).to_f64s(), [4.0, 2.0]);
+        assert_eq!(eval(PopulationCount, &[&vector(&[-1i64])]).to_f64s(), [64.0]);
+        assert_eq!(eval(CountLeadingZeros, &[&of(DType::U4, &[0.0, 1.0, 8.0])]).to_f64s(), [4.0, 3.0, 0.0]);
+        assert_eq!(eval(CountLeadingZeros, &[&of(DType::I4, &[-1.0, 1.0])]).to_f64s(), [0.0, 3.0]);
+        // Two bits hold the count 2 only without a sign.
+        assert_eq!(eval(CountLeadingZeros, &[&of(DType::U2, &[0.0])]).to_f64s(), [2.0]);
+        assert_eq!(eval(CountLeadingZeros, &[&vector(&[0u64, 1])]).to_f64s(), [64.0, 63.0]);
+    }
+
+    #[test]
+    fn complex_numbers_have_real_parts() {
+        let z = vector(&[Complex::new(3.0f32, -4.0), Complex::new(0.0, 0.0)]);
+        assert_eq!(eval(Abs, &[&z]).to_vec::<f32>().unwrap(), [5.0, 0.0]);
+        assert_eq!(eval(Real, &[&z]).to_vec::<f32>().unwrap(), [3.0, 0.0]);
+        assert_eq!(eval(Imag, &[&z]).to_vec::<f32>().unwrap(), [-4.0, 0.0]);
+        assert_eq!(eval(Conj, &[&z]).to_vec::<Complex<f32>>().unwrap()[0], Complex::new(3.0, 4.0));
+        assert_eq!(eval(Sign, &[&z]).to_vec::<Complex<f32>>().unwrap(), [Complex::new(0.6, -0.8), Complex::new(0.0, 0.0)]);
+        assert_eq!(eval(Sqrt, &[&z]).to_vec::<Complex<f32>>().unwrap()[0], Complex::new(2.0, -1.0));
+        let w = vector(&[Complex::new(f64::NAN, 0.0), Complex::new(0.0, f64::INFINITY)]);
+        assert_eq!(eval(IsFinite, &[&w]).to_f64s(), [0.0, 0.0]);
+        assert_eq!(eval(Imag, &[&vector(&[3.0f32])]).to_f64s(), [0.0], "of a real number");
+    }
+
+    #[test]
+    fn a_narrow_float_is_rounded_on_store() {
+        let y = eval(Exp, &[&of(DType::BF16, &[1.0])]);
+        assert_eq!((y.dtype(), y.to_f64s()), (DType::BF16, vec![2.71875]));
+    }
+
+    #[test]
+    fn the_only_reference_is_reused() {
+        let op: Op = Tanh.into();
+        let x = vector(&[1.0f32, 2.0]);
+        let (kept, address) = (x.clone(), x.bytes().address());
+        let mut cx = Eval::default();
+        let y = op.eval(&mut cx, vec![x]).unwrap().swap_remove(0);
+        assert!(y.bytes().address() != address && cx.reused == 0, "somebody else holds it");
+        let y = op.eval(&mut cx, vec![kept]).unwrap().swap_remove(0);
+        assert!(y.bytes().address() == address && cx.reused == 1);
+    }
+
+    #[test]
+    fn wrong_operands_are_errors() {
+        let f32s = Type::new(DType::F32, [2]);
+        assert_eq!(refusal(Sin, &[Type::new(DType::I32, [2])]), "sine: it takes float or complex operands, not i32[2]; convert it first");
+        assert_eq!(refusal(Not, &[f32s.clone()]), "not: it takes bool or unsigned integer or signed integer operands, not f32[2]; convert it first");
+        assert_eq!(refusal(Exp, &[f32s.clone(), f32s]), "exponential: it takes 1 operands, not 2 (f32[2], f32[2])");
+    }
+
+    #[test]
+    fn a_missing_derivative_is_named() {
+        let mut b = Builder::new();
+        let x = b.input(Type::scalar(DType::F64));
+        let y = b.trigamma(x);
+        let e = Op::from(Trigamma).jvp(&mut b, &Bound { xs: &[x], ys: &[y] }, &[Some(x)]).unwrap_err();
+        assert!(e.to_string().starts_with("trigamma: it has no derivative; "), "{e}");
+    }
+}
