@@ -178,11 +178,14 @@ fn loops<C: Fold>(kind: ReduceKind) -> (fn(C::Acc, &[C]) -> C::Acc, fn(&mut [C::
 fn run<C: Fold, const K: usize>(start: C::Acc, xs: &[C]) -> C::Acc {
     let join = |a, b| C::Acc::join(ReduceKind::ALL[K], a, b);
     let (chunks, tail) = xs.as_chunks::<8>();
-    let mut lanes = [start; 8];
-    for c in chunks {
-        lanes.iter_mut().zip(c).for_each(|(a, x)| *a = join(*a, x.widen()));
+    let mut whole = start;
+    if !chunks.is_empty() {
+        let mut lanes = [start; 8];
+        for c in chunks {
+            lanes.iter_mut().zip(c).for_each(|(a, x)| *a = join(*a, x.widen()));
+        }
+        whole = lanes.into_iter().fold(start, join);
     }
-    let whole = lanes.into_iter().reduce(join).unwrap_or(start);
     tail.iter().fold(whole, |a, x| join(a, x.widen()))
 }
 
@@ -191,17 +194,23 @@ fn row<C: Fold, const K: usize>(acc: &mut [C::Acc], xs: &[C]) {
     acc.iter_mut().zip(xs).for_each(|(a, x)| *a = C::Acc::join(ReduceKind::ALL[K], *a, x.widen()));
 }
 
-fn places<C: Compute>(kind: ArgKind, xs: &[C], [outer, n, inner]: [usize; 3], out: &mut [i32]) {
-    let better = match kind {
-        ArgKind::Max => |x: &C, best: &C| best.before(x),
+fn places<C: Compute>(kind: ArgKind, xs: &[C], dims: [usize; 3], out: &mut [i32]) {
+    match kind {
+        ArgKind::Max => search(xs, dims, out, |x, best| best.before(x)),
         // NaN is last in the order, but wins here too.
-        ArgKind::Min => |x: &C, best: &C| !is_nan(best) && (x.before(best) || is_nan(x)),
-    };
-    for o in 0..outer {
-        let block = &xs[o * n * inner..(o + 1) * n * inner];
-        for i in 0..inner {
-            let at = |k: usize| &block[k * inner + i];
-            out[o * inner + i] = (1..n).fold(0, |best, k| if better(at(k), at(best)) { k } else { best }) as i32;
+        ArgKind::Min => search(xs, dims, out, |x, best| !is_nan(best) && (x.before(best) || is_nan(x))),
+    }
+}
+
+/// `xs` is `[outer, n, inner]`; the place along the middle of the element that no other is better than.
+fn search<C: Compute>(xs: &[C], [_, n, inner]: [usize; 3], out: &mut [i32], better: impl Fn(&C, &C) -> bool) {
+    for (out, block) in out.chunks_exact_mut(inner.max(1)).zip(xs.chunks_exact((n * inner).max(1))) {
+        let (first, rest) = block.split_at(inner);
+        let mut best = first.to_vec();
+        for (k, row) in (1..).zip(rest.chunks_exact(inner)) {
+            for ((o, b), x) in out.iter_mut().zip(&mut best).zip(row).filter(|((_, b), x)| better(x, b)) {
+                (*o, *b) = (k, *x);
+            }
         }
     }
 }

@@ -85,7 +85,7 @@ struct Plan {
 }
 
 /// The side of the square that a transposition works on at a time, so that both sides stay in cache.
-const TILE: usize = 16;
+const TILE: usize = 32;
 
 impl Plan {
     fn new(at: &View, from: &View) -> Plan {
@@ -188,15 +188,27 @@ fn row<T: Copy>(to: &mut [T], from: &[T], l: Loop, t: isize, f: isize) {
     }
 }
 
+/// A transposition, square by square: `a` runs along neighbours of `from`, `b` along neighbours of `to`.
 fn tiles<T: Copy>(to: &mut [T], from: &[T], a: Loop, b: Loop, t: isize, f: isize) {
-    for i0 in (0..a.n).step_by(TILE) {
-        for j0 in (0..b.n).step_by(TILE) {
-            let short = Loop { n: TILE.min(b.n - j0), ..b };
-            for i in i0..a.n.min(i0 + TILE) {
-                let (i, j) = (i as isize, j0 as isize);
-                row(to, from, short, t + i * a.to + j * b.to, f + i * a.from + j * b.from);
-            }
+    for i in (0..a.n).step_by(TILE) {
+        for j in (0..b.n).step_by(TILE) {
+            let part = |l: Loop, from: usize| Loop { n: TILE.min(l.n - from), ..l };
+            let (i0, j0) = (i as isize, j as isize);
+            tile(to, from, part(a, i), part(b, j), t + i0 * a.to + j0, f + i0 + j0 * b.from);
         }
+    }
+}
+
+/// One square. It goes through a buffer, so that every cache line is read and written in one go.
+fn tile<T: Copy>(to: &mut [T], from: &[T], a: Loop, b: Loop, t: isize, f: isize) {
+    let mut square = [from[f as usize]; TILE * TILE];
+    for j in 0..b.n {
+        let f = (f + j as isize * b.from) as usize;
+        from[f..f + a.n].iter().enumerate().for_each(|(i, &x)| square[i * TILE + j] = x);
+    }
+    for i in 0..a.n {
+        let t = (t + i as isize * a.to) as usize;
+        to[t..t + b.n].copy_from_slice(&square[i * TILE..i * TILE + b.n]);
     }
 }
 
