@@ -1,7 +1,7 @@
 //! One place where programs run, with what was compiled for it.
 
 use crate::{Backend, Buffer, Cache, Executable, Stages};
-use neurax_ir::{Error, Graph, Literal, Op, Result, Type};
+use neurax_ir::{Error, Graph, Literal, Op, Result, Type, passes};
 use rustc_hash::FxHasher;
 use std::{
     fmt,
@@ -80,7 +80,7 @@ impl Device {
     /// What the backend says.
     pub fn compile(&self, graph: &Graph) -> Result<Arc<Program>> {
         let hash = hash_of(graph);
-        self.0.programs.get_or_compute(hash, |g| g == graph, || graph.clone(), |g| self.build(g, &mut Stages::new()))
+        self.0.programs.get_or_compute(hash, |g| g == graph, || graph.clone(), |g| self.build(g, &mut Stages::muted()))
     }
 
     /// The program of a graph, compiled anew, with every stage logged.
@@ -92,7 +92,11 @@ impl Device {
     }
 
     fn build(&self, graph: &Graph, stages: &mut Stages) -> Result<Arc<Program>> {
-        let optimised = graph.clone();
+        let mut start = Instant::now();
+        let optimised = passes::optimise(graph, &mut |name, g| {
+            stages.add(format!("passes/{name}"), start.elapsed(), g);
+            start = Instant::now();
+        })?;
         let start = Instant::now();
         let executable = self.0.backend.compile(&optimised, self.0.ordinal)?;
         stages.add(format!("compile/{}", self.0.backend.name()), start.elapsed(), &optimised);

@@ -24,9 +24,15 @@ pub struct Stage {
 pub struct Stages {
     stages: Vec<Stage>,
     graphs: bool,
+    muted: bool,
 }
 
 impl Stages {
+    /// A log that keeps nothing, for compilations that nobody looks at.
+    pub fn muted() -> Stages {
+        Stages { muted: true, ..Stages::default() }
+    }
+
     /// A log of names and times.
     pub fn new() -> Stages {
         Stages::default()
@@ -49,6 +55,9 @@ impl Stages {
 
     /// Adds a stage that has ended and left `graph`.
     pub fn add(&mut self, name: impl Into<String>, time: Duration, graph: &Graph) {
+        if self.muted {
+            return;
+        }
         let text = self.graphs.then(|| graph.to_string());
         self.stages.push(Stage { name: name.into(), time, eqns: graph.count_eqns(), graph: text });
     }

@@ -1,1 +1,50 @@
-//! What users hold: Tensor, Tree, jit, grad, vmap, and the NumPy-like functions.
+//! What users hold: [`Tensor`], [`Tree`], [`jit`], [`grad`], [`vmap`], and the NumPy-like functions.
+//!
+//! This crate is the conductor: `jit` traces a user's function to a graph, has transforms and passes applied, and lets a backend compile it.
+//! An operation on plain tensors is a cached one-op graph on the same road. Users add the facade crate `neurax`.
+
+extern crate self as neurax;
+
+pub mod api;
+mod args;
+mod closed;
+mod compiled;
+pub mod device;
+mod emit;
+mod function;
+mod jit;
+mod macros;
+mod operators;
+mod print;
+mod recipe;
+mod shape;
+mod tensor;
+mod trace;
+pub mod transform;
+pub mod tree;
+
+pub use api::*;
+pub use args::{AxisInt, IntoAxes, Keep, Operand, Scalar, keep};
+pub use compiled::{Compiled, Example};
+pub use device::{Device, default_device, set_default_device};
+pub use function::{Failed, Func, Function, Loss};
+pub use jit::{Jit, jit};
+pub use macros::{dtype_consts, dtypes};
+pub use neurax_ir::{self as ir, Complex, DType, Element, Error, Literal, Place, Result, Shape, Type, bf16, f16};
+pub use neurax_macros::Tree;
+pub use neurax_runtime::{self as runtime, Backend, Stages};
+pub use shape::{Dim, Dims, IntoShape, TypeSpec};
+pub use tensor::Tensor;
+pub use transform::*;
+pub use tree::{Static, Tree};
+
+/// What `use neurax::prelude::*` brings: everything that the programs of the manual use.
+pub mod prelude {
+    pub use crate::dtype_consts::*;
+    pub use crate::{
+        Axes, Compiled, DType, Device, Dim, Error, Failed, Func, Function, IntoAxes, IntoShape, Jit, Loss, Mapped, Operand, Result, Static, Tensor,
+        Tree, Type, TypeSpec, axis_index, checkpoint, concat, cond, custom_jvp, custom_vjp, dims, fori, grad, hessian, jacobian, jacobian_forward,
+        jacobian_reverse, jit, jvp, keep, linearize, matmul, pmax, pmean, pmin, psum, scan, scan_reverse, stack, stop_gradient, switch, tensor,
+        types, value_and_grad, value_and_grad_at, vjp, vmap, vmap_with, where_, while_loop,
+    };
+}

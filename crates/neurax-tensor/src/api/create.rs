@@ -1,0 +1,192 @@
+//! Tensors out of literals, and out of nothing.
+
+use crate::{DType, Element, IntoShape, Scalar, Tensor, Type, emit::recipe, shape::fixed, tensor::At};
+use neurax_ir::Literal;
+use neurax_ir::op::{Compare, Convert, Direction};
+use std::panic::Location;
+
+/// A tensor of bare literals: numbers, arrays of numbers, arrays of arrays. Float literals are f32, integer literals i32; f64 is left out
+/// on purpose, so that `1.0` means f32 without a suffix.
+///
+/// ```
+/// use neurax::prelude::*;
+/// assert_eq!(tensor([[1.0, 2.0], [3.0, 4.0]]).ty()?.to_string(), "f32[2, 2]");
+/// assert_eq!(tensor(3).ty()?.to_string(), "i32[]");
+/// assert_eq!(tensor([true, false]).dtype(), BOOL);
+/// # Ok::<(), Error>(())
+/// ```
+#[track_caller]
+pub fn tensor<D: IntoTensor>(data: D) -> Tensor {
+    let at = Location::caller();
+    let (mut shape, mut elements) = (vec![], vec![]);
+    match data.collect(0, &mut shape, &mut elements) {
+        Ok(()) => Literal::from_vec(shape, elements).map_or_else(|e| Tensor::error_at(e, at), Tensor::from),
+        Err(why) => Tensor::fail("tensor", why, at),
+    }
+}
+
+/// What [`tensor`] takes.
+#[diagnostic::on_unimplemented(
+    message = "`tensor` cannot be made of `{Self}`",
+    note = "float literals are f32 here; `Tensor::from_vec(data, shape)` keeps the type of its data, f64 for example"
+)]
+pub trait IntoTensor {
+    /// The type of the elements.
+    type Of: Element;
+    /// Adds the elements; `depth` arrays are around it, and `shape` is what the first element of each of them had.
+    ///
+    /// # Errors
+    /// When arrays on one level differ in length.
+    fn collect(&self, depth: usize, shape: &mut Vec<usize>, out: &mut Vec<Self::Of>) -> Result<(), String>;
+}
+
+macro_rules! literals {
+    ($($t:ty),*) => {$(
+        impl IntoTensor for $t {
+            type Of = $t;
+            fn collect(&self, _: usize, _: &mut Vec<usize>, out: &mut Vec<$t>) -> Result<(), String> {
+                out.push(*self);
+                Ok(())
+            }
+        }
+    )*};
+}
+
+literals!(f32, i32, i64, u8, u32, bool);
+
+fn collect_all<T: IntoTensor>(items: &[T], depth: usize, shape: &mut Vec<usize>, out: &mut Vec<T::Of>) -> Result<(), String> {
+    match shape.get(depth) {
+        None => shape.push(items.len()),
+        Some(&n) if n == items.len() => {}
+        Some(n) => return Err(format!("rows differ in length: {n} and {}", items.len())),
+    }
+    items.iter().try_for_each(|x| x.collect(depth + 1, shape, out))
+}
+
+impl<T: IntoTensor, const N: usize> IntoTensor for [T; N] {
+    type Of = T::Of;
+    fn collect(&self, depth: usize, shape: &mut Vec<usize>, out: &mut Vec<T::Of>) -> Result<(), String> {
+        collect_all(self, depth, shape, out)
+    }
+}
+
+impl<T: IntoTensor> IntoTensor for Vec<T> {
+    type Of = T::Of;
+    fn collect(&self, depth: usize, shape: &mut Vec<usize>, out: &mut Vec<T::Of>) -> Result<(), String> {
+        collect_all(self, depth, shape, out)
+    }
+}
+
+impl Tensor {
+    /// All elements `x`: a float gives f32, an integer i32, a bool bool.
+    #[track_caller]
+    pub fn full(shape: impl IntoShape, x: impl Into<Scalar>) -> Tensor {
+        let x = x.into();
+        filled("full", x.default_dtype(), shape, x, Location::caller())
+    }
+
+    /// All elements `x`, of a dtype.
+    #[track_caller]
+    pub fn full_of(dtype: DType, shape: impl IntoShape, x: impl Into<Scalar>) -> Tensor {
+        filled("full", dtype, shape, x.into(), Location::caller())
+    }
+
+    /// All zeros, f32. Computed when it is needed: inside a traced function it takes no memory.
+    #[track_caller]
+    pub fn zeros(shape: impl IntoShape) -> Tensor {
+        filled("zeros", DType::F32, shape, Scalar::Float(0.0), Location::caller())
+    }
+
+    /// All zeros, of a dtype.
+    #[track_caller]
+    pub fn zeros_of(dtype: DType, shape: impl IntoShape) -> Tensor {
+        filled("zeros", dtype, shape, Scalar::Int(0), Location::caller())
+    }
+
+    /// All ones, f32.
+    #[track_caller]
+    pub fn ones(shape: impl IntoShape) -> Tensor {
+        filled("ones", DType::F32, shape, Scalar::Float(1.0), Location::caller())
+    }
+
+    /// All ones, of a dtype.
+    #[track_caller]
+    pub fn ones_of(dtype: DType, shape: impl IntoShape) -> Tensor {
+        filled("ones", dtype, shape, Scalar::Int(1), Location::caller())
+    }
+
+    /// Zeros of the type of this tensor.
+    #[track_caller]
+    pub fn zeros_like(&self) -> Tensor {
+        let at = Location::caller();
+        self.type_ref().map_or_else(|_| self.clone(), |t| filled("zeros_like", t.dtype, &t.shape, Scalar::Int(0), at))
+    }
+
+    /// Ones of the type of this tensor.
+    #[track_caller]
+    pub fn ones_like(&self) -> Tensor {
+        let at = Location::caller();
+        self.type_ref().map_or_else(|_| self.clone(), |t| filled("ones_like", t.dtype, &t.shape, Scalar::Int(1), at))
+    }
+
+    /// The identity matrix, f32.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(Tensor::eye(2).to_vec::<f32>()?, [1.0, 0.0, 0.0, 1.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn eye(n: usize) -> Tensor {
+        recipe(Location::caller(), |b| {
+            let ty = Type::new(DType::I32, [n, n]);
+            let (i, j) = (b.iota(ty.clone(), 0), b.iota(ty, 1));
+            let on = b.emit(Compare { direction: Direction::Eq }, &[i, j]);
+            b.emit(Convert { dtype: DType::F32 }, &[on])
+        })
+    }
+
+    /// `0, 1, .. n - 1` as i32.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(Tensor::arange(3).to_vec::<i32>()?, [0, 1, 2]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn arange(n: usize) -> Tensor {
+        recipe(Location::caller(), |b| b.iota(Type::new(DType::I32, [n]), 0))
+    }
+
+    /// `n` numbers from `a` to `b`, both included, at equal distances, f32.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(Tensor::linspace(0.0, 1.0, 5).to_vec::<f32>()?, [0.0, 0.25, 0.5, 0.75, 1.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn linspace(a: f64, b: f64, n: usize) -> Tensor {
+        recipe(Location::caller(), |g| {
+            // In f64, as `a (1 - i/d) + b i/d`, so that both ends are exact.
+            let i = g.iota(Type::new(DType::F64, [n]), 0);
+            let s = g.mul_scalar(i, 1.0 / n.saturating_sub(1).max(1) as f64);
+            let rest = g.neg(s);
+            let rest = g.add_scalar(rest, 1.0);
+            let (low, high) = (g.mul_scalar(rest, a), g.mul_scalar(s, b));
+            let x = g.add(low, high);
+            g.convert(x, DType::F32)
+        })
+    }
+}
+
+fn filled(op: &str, dtype: DType, shape: impl IntoShape, x: Scalar, at: At) -> Tensor {
+    let shape = match fixed(shape) {
+        Ok(s) => s,
+        Err(why) => return Tensor::fail(op, why, at),
+    };
+    recipe(at, |b| {
+        let c = b.constant(x.literal(dtype));
+        b.broadcast(c, shape, &[])
+    })
+}

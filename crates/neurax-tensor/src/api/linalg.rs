@@ -1,0 +1,78 @@
+//! Products.
+
+use crate::{
+    Operand, Tensor, Type,
+    emit::{common_shape, emit},
+    tensor::At,
+};
+use neurax_ir::op::{DotGeneral, Reshape};
+use std::panic::Location;
+
+impl Tensor {
+    /// The matrix product, as NumPy's `@`: over the last axis of `self` and the last but one of `other` (the only one of a vector); the axes in front are
+    /// batches and broadcast. Dtypes are promoted.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let a = tensor([[1.0, 2.0], [3.0, 4.0]]);
+    /// assert_eq!(a.matmul(&Tensor::eye(2)).to_vec::<f32>()?, [1.0, 2.0, 3.0, 4.0]);
+    /// assert_eq!(a.matmul(tensor([1.0, 1.0])).to_vec::<f32>()?, [3.0, 7.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn matmul(&self, other: impl Operand) -> Tensor {
+        let at = Location::caller();
+        let other = other.operand(self);
+        match (self.type_ref(), other.type_ref()) {
+            (Ok(a), Ok(b)) => product(self, &other, a, b, at),
+            (Err(_), _) => self.clone(),
+            (_, Err(_)) => other.clone(),
+        }
+    }
+}
+
+/// The matrix product of two tensors: [`Tensor::matmul`].
+#[track_caller]
+pub fn matmul(x: &Tensor, y: &Tensor) -> Tensor {
+    x.matmul(y)
+}
+
+fn product(x: &Tensor, y: &Tensor, a: &Type, b: &Type, at: At) -> Tensor {
+    let refuse = |why: &str| Tensor::fail("matmul", format!("{a} and {b}: {why}"), at);
+    if a.rank() == 0 || b.rank() == 0 {
+        return refuse("a scalar has no axis to sum over; use `*`");
+    }
+    // The axis of `y` that is summed over: its last but one, or its only one.
+    let inner = b.rank().saturating_sub(2);
+    if a.shape[a.rank() - 1] != b.shape[inner] {
+        return refuse(&format!(
+            "the last axis of the first has {} elements, the matching axis of the second {}",
+            a.shape[a.rank() - 1],
+            b.shape[inner]
+        ));
+    }
+    let Some(dtype) = a.dtype.promote(b.dtype) else { return refuse("they have no common dtype; convert one with `to`") };
+    let (x, y) = (x.convert(dtype, at), y.convert(dtype, at));
+    let dot = |lhs_batch: Vec<usize>, rhs_batch: Vec<usize>, x: Tensor, y: Tensor| {
+        let (l, r) = (x.rank() - 1, y.rank().saturating_sub(2));
+        emit(DotGeneral { lhs_batch, rhs_batch, lhs_contract: vec![l], rhs_contract: vec![r], dtype }, [x, y], at)
+    };
+    if b.rank() <= 2 {
+        return dot(vec![], vec![], x, y);
+    }
+    // Batches of matrices: both get the same leading axes. A vector on the left counts as one row.
+    let row = a.rank() == 1;
+    let x = if row { emit(Reshape { shape: a.shape.inserted(0, 1) }, [x], at) } else { x };
+    let lead = |t: &Tensor| Type::new(dtype, &t.shape()[..t.rank() - 2]);
+    let batch = match common_shape("matmul", &[lead(&x), lead(&y)]) {
+        Ok(s) => s,
+        Err(_) => return refuse("their batch axes do not broadcast"),
+    };
+    let grow = |t: Tensor| {
+        let shape = [&batch[..], &t.shape()[t.rank() - 2..]].concat();
+        t.broadcast_to(shape)
+    };
+    let axes: Vec<usize> = (0..batch.rank()).collect();
+    let z = dot(axes.clone(), axes, grow(x), grow(y));
+    if row { emit(Reshape { shape: z.shape().0.removed(batch.rank()) }, [z], at) } else { z }
+}

@@ -1,0 +1,28 @@
+//! The NumPy-like functions, one file per family.
+//!
+//! # How to add one
+//!
+//! A function is a method of [`crate::Tensor`] (and, where it takes several tensors, a free function). It is made of the road in `emit.rs`:
+//!
+//! * one op: `emit(op, [operands], at)`, with operands of exactly the types that the op wants;
+//! * one op with NumPy's promotion and broadcasting: `emit_implicit(op, [operands], at)`, or `self.binary(other, Binary::.., at)`;
+//! * several ops: call other methods. Closures do not inherit the caller's place, so pass `at` to the `pub(crate)` forms inside closures;
+//! * out of nothing: `recipe(at, |b| ..)` with the graph builder; of small arguments such as a key: `apply_lazily(graph, args, at)`.
+//!
+//! Rules: `#[track_caller]` and `let at = Location::caller();` first, so that errors name the user's line. Take `&self`; other operands are
+//! `impl Operand`, made tensors by `other.operand(self)`; axes are `impl IntoAxes` or `impl AxisInt`, shapes `impl IntoShape`. Never look at values. An error operand needs no care: `emit`
+//! passes it on, and `type_ref()` says `Err`. Wrong arguments give `Tensor::fail(op, why, at)`. A row of [`math`]'s table suffices for a plain unary function.
+
+pub(crate) mod compare;
+pub(crate) mod create;
+pub(crate) mod index;
+pub(crate) mod linalg;
+pub(crate) mod math;
+pub(crate) mod reduce;
+pub(crate) mod reshape;
+pub(crate) mod special;
+
+pub use compare::where_;
+pub use create::{IntoTensor, tensor};
+pub use linalg::matmul;
+pub use reshape::{concat, stack};

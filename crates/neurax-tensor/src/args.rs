@@ -1,0 +1,265 @@
+//! Small argument traits, each picked so that literals need no suffix.
+
+use crate::{DType, Tensor, tensor::At};
+use neurax_ir::{Complex, Compute, Literal, with_compute};
+use std::ops::{Range, RangeFrom, RangeFull, RangeInclusive, RangeTo};
+
+/// The right operand of every operator and the second argument of binary functions: a tensor (owned or borrowed) or a Rust number.
+///
+/// A number is weakly typed, as in JAX: it takes the tensor's dtype where its kind fits there (`x * 2` and `x * 2.0` keep `bf16`); a float that
+/// meets an integer tensor gives the default float, f32.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be an operand of a tensor",
+    note = "operands are Tensor, &Tensor and Rust numbers; make other data a tensor first: `tensor([..])`, `Tensor::from_vec(data, shape)`"
+)]
+pub trait Operand {
+    /// This operand as a tensor beside `like`.
+    #[doc(hidden)]
+    fn operand(self, like: &Tensor) -> Tensor;
+}
+
+impl Operand for Tensor {
+    fn operand(self, _: &Tensor) -> Tensor {
+        self
+    }
+}
+
+impl Operand for &Tensor {
+    fn operand(self, _: &Tensor) -> Tensor {
+        self.clone()
+    }
+}
+
+/// A Rust number on its way into a tensor.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Scalar {
+    /// A truth value.
+    Bool(bool),
+    /// An integer.
+    Int(i128),
+    /// A float.
+    Float(f64),
+    /// A complex number.
+    Complex(f64, f64),
+}
+
+impl Scalar {
+    /// The dtype it has on its own: bool, i32, f32 or c64.
+    pub fn default_dtype(self) -> DType {
+        match self {
+            Scalar::Bool(_) => DType::Bool,
+            Scalar::Int(_) => DType::I32,
+            Scalar::Float(_) => DType::F32,
+            Scalar::Complex(..) => DType::C64,
+        }
+    }
+
+    /// The dtype it takes beside a tensor of that dtype.
+    pub fn dtype_beside(self, d: DType) -> DType {
+        match self {
+            Scalar::Int(_) if d == DType::Bool => DType::I32,
+            Scalar::Float(_) if !d.is_differentiable() => DType::F32,
+            Scalar::Complex(..) if d == DType::F64 => DType::C128,
+            Scalar::Complex(..) if !d.is_complex() => DType::C64,
+            _ => d,
+        }
+    }
+
+    /// Its value in a dtype, rounded or wrapped.
+    pub fn literal(self, dtype: DType) -> Literal {
+        let ty = crate::Type::scalar(dtype);
+        with_compute!(any dtype, C => Literal::build(ty, |out: &mut [C]| for o in out {
+            *o = match self {
+                Scalar::Bool(x) => C::from_i128(x as i128),
+                Scalar::Int(x) if dtype == DType::Bool => C::from_i128((x != 0) as i128),
+                Scalar::Int(x) if !dtype.is_differentiable() => C::from_i128(x),
+                Scalar::Int(x) => C::from_f64(x as f64),
+                Scalar::Float(x) if dtype == DType::Bool => C::from_i128((x != 0.0) as i128),
+                Scalar::Float(x) => C::from_f64(x),
+                Scalar::Complex(re, im) => C::from_parts(re, im),
+            };
+        }))
+    }
+
+    pub(crate) fn beside(self, like: &Tensor) -> Tensor {
+        match like.type_ref() {
+            Ok(t) => Tensor::from(self.literal(self.dtype_beside(t.dtype))),
+            Err(_) => like.clone(),
+        }
+    }
+}
+
+macro_rules! numbers {
+    ($($V:ident: $($t:ty),*);*) => {$($(
+        impl From<$t> for Scalar {
+            fn from(x: $t) -> Scalar {
+                Scalar::$V(x.into())
+            }
+        }
+        impl Operand for $t {
+            fn operand(self, like: &Tensor) -> Tensor {
+                Scalar::from(self).beside(like)
+            }
+        }
+    )*)*};
+}
+
+numbers!(Bool: bool; Int: i8, i16, i32, i64, u8, u16, u32, u64; Float: f32, f64);
+
+macro_rules! big_numbers {
+    ($($t:ty => |$x:ident| $e:expr),*) => {$(
+        impl From<$t> for Scalar {
+            fn from($x: $t) -> Scalar {
+                $e
+            }
+        }
+        impl Operand for $t {
+            fn operand(self, like: &Tensor) -> Tensor {
+                Scalar::from(self).beside(like)
+            }
+        }
+    )*};
+}
+
+big_numbers!(usize => |x| Scalar::Int(x as i128), isize => |x| Scalar::Int(x as i128),
+    Complex<f32> => |x| Scalar::Complex(x.re.into(), x.im.into()), Complex<f64> => |x| Scalar::Complex(x.re, x.im));
+
+/// Which axes: `..` (all), `0`, `-1`, `[0, -1]`, `&axes[..]`, `1..`, `..2`, or [`keep`] of one of these.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not name axes",
+    note = "axes are `..` (all), `0`, `-1`, `[0, 1]`, `1..`, `..2`, `&[i64]`, or keep(..) of one of these"
+)]
+pub trait IntoAxes {
+    /// The axes, counted from the front, for a tensor of that rank.
+    ///
+    /// # Errors
+    /// A message for an axis that is out of range or named twice.
+    fn axes(&self, rank: usize) -> Result<Vec<usize>, String>;
+
+    /// Do reduced axes stay, with size 1?
+    fn keep(&self) -> bool {
+        false
+    }
+}
+
+/// Axes that stay in the result with size 1: `x.sum(keep(-1))`.
+#[derive(Clone, Copy, Debug)]
+pub struct Keep<A>(A);
+
+/// The reduced axes stay in the result, with size 1, so that it broadcasts against the operand.
+pub fn keep<A: IntoAxes>(axes: A) -> Keep<A> {
+    Keep(axes)
+}
+
+/// Integers that name an axis.
+pub trait AxisInt: Copy {
+    /// As i64; what does not fit is out of range anyway.
+    fn to_i64(self) -> i64;
+}
+
+/// An axis counted from the front.
+///
+/// # Errors
+/// When it is out of range.
+pub(crate) fn axis_of(axis: i64, rank: usize) -> Result<usize, String> {
+    let from_front = if axis < 0 { axis + rank as i64 } else { axis };
+    match usize::try_from(from_front) {
+        Ok(a) if a < rank => Ok(a),
+        _ => Err(format!("axis {axis} is out of range for rank {rank}")),
+    }
+}
+
+fn axes_of<I: AxisInt>(axes: &[I], rank: usize) -> Result<Vec<usize>, String> {
+    let out = axes.iter().map(|a| axis_of(a.to_i64(), rank)).collect::<Result<Vec<_>, _>>()?;
+    match out.iter().enumerate().find(|(i, a)| out[..*i].contains(a)) {
+        Some((_, a)) => Err(format!("axis {a} is named twice")),
+        None => Ok(out),
+    }
+}
+
+/// A bound of a range of axes: like an axis, but `rank` itself is one, too.
+fn bound_of(axis: i64, rank: usize) -> Result<usize, String> {
+    if axis == rank as i64 { Ok(rank) } else { axis_of(axis, rank) }
+}
+
+macro_rules! axis_ints {
+    ($($t:ty),*) => {$(
+        impl AxisInt for $t {
+            fn to_i64(self) -> i64 {
+                i64::try_from(self).unwrap_or(i64::MAX)
+            }
+        }
+        impl IntoAxes for $t {
+            fn axes(&self, rank: usize) -> Result<Vec<usize>, String> {
+                axes_of(&[*self], rank)
+            }
+        }
+    )*};
+}
+
+axis_ints!(i32, i64, isize, usize);
+
+impl IntoAxes for RangeFull {
+    fn axes(&self, rank: usize) -> Result<Vec<usize>, String> {
+        Ok((0..rank).collect())
+    }
+}
+
+impl<I: AxisInt, const N: usize> IntoAxes for [I; N] {
+    fn axes(&self, rank: usize) -> Result<Vec<usize>, String> {
+        axes_of(self, rank)
+    }
+}
+
+impl<I: AxisInt> IntoAxes for &[I] {
+    fn axes(&self, rank: usize) -> Result<Vec<usize>, String> {
+        axes_of(self, rank)
+    }
+}
+
+impl<I: AxisInt> IntoAxes for Vec<I> {
+    fn axes(&self, rank: usize) -> Result<Vec<usize>, String> {
+        axes_of(self, rank)
+    }
+}
+
+impl<I: AxisInt> IntoAxes for RangeFrom<I> {
+    fn axes(&self, rank: usize) -> Result<Vec<usize>, String> {
+        Ok((bound_of(self.start.to_i64(), rank)?..rank).collect())
+    }
+}
+
+impl<I: AxisInt> IntoAxes for RangeTo<I> {
+    fn axes(&self, rank: usize) -> Result<Vec<usize>, String> {
+        Ok((0..bound_of(self.end.to_i64(), rank)?).collect())
+    }
+}
+
+impl<I: AxisInt> IntoAxes for Range<I> {
+    fn axes(&self, rank: usize) -> Result<Vec<usize>, String> {
+        Ok((bound_of(self.start.to_i64(), rank)?..bound_of(self.end.to_i64(), rank)?).collect())
+    }
+}
+
+impl<I: AxisInt> IntoAxes for RangeInclusive<I> {
+    fn axes(&self, rank: usize) -> Result<Vec<usize>, String> {
+        Ok((axis_of(self.start().to_i64(), rank)?..axis_of(self.end().to_i64(), rank)? + 1).collect())
+    }
+}
+
+impl<A: IntoAxes> IntoAxes for Keep<A> {
+    fn axes(&self, rank: usize) -> Result<Vec<usize>, String> {
+        self.0.axes(rank)
+    }
+    fn keep(&self) -> bool {
+        true
+    }
+}
+
+/// Axes of a tensor, or the tensor with the error that says why not.
+pub(crate) fn axes_or_error(x: &Tensor, axes: &impl IntoAxes, op: &str, at: At) -> Result<Vec<usize>, Tensor> {
+    match x.type_ref() {
+        Ok(t) => axes.axes(t.rank()).map_err(|why| Tensor::fail(op, format!("{why}; the operand is {t}"), at)),
+        Err(_) => Err(x.clone()),
+    }
+}

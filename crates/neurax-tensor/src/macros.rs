@@ -1,0 +1,56 @@
+//! `dims!` and `types!`.
+
+/// A shape with open dimensions: `dims![_, 784]`, `dims!["batch", n * 2]`. `_` is any size (in `reshape`: worked out), a string names a size.
+///
+/// ```
+/// use neurax::prelude::*;
+/// let x = Tensor::zeros([2, 6]);
+/// let b = x.dim(0);
+/// assert_eq!(x.reshape(dims![b, 3, _]).shape(), [2, 3, 2]);
+/// ```
+#[macro_export]
+macro_rules! dims {
+    (@ [$($o:expr),*]) => { [$($o),*] };
+    (@ [$($o:expr),*] _ , $($r:tt)*) => { $crate::dims!(@ [$($o,)* $crate::Dim::Any] $($r)*) };
+    (@ [$($o:expr),*] _) => { [$($o,)* $crate::Dim::Any] };
+    (@ [$($o:expr),*] $e:expr , $($r:tt)*) => { $crate::dims!(@ [$($o,)* $crate::Dim::from($e)] $($r)*) };
+    (@ [$($o:expr),*] $e:expr) => { [$($o,)* $crate::Dim::from($e)] };
+    ($($t:tt)*) => { $crate::dims!(@ [] $($t)*) };
+}
+
+/// Types: `types![f32[1, 30], i32[_, "tokens"], bf16[]]`.
+///
+/// ```
+/// use neurax::prelude::*;
+/// let [features, tokens] = types![f32[1, 30], i32[_, "tokens"]];
+/// assert_eq!(features.to_string(), "f32[1, 30]");
+/// assert_eq!(tokens.to_string(), "i32[_, tokens]");
+/// ```
+#[macro_export]
+macro_rules! types {
+    ($($d:ident [ $($t:tt)* ]),* $(,)?) => {
+        [$($crate::TypeSpec { dtype: $crate::dtypes::$d, dims: ::std::vec::Vec::<$crate::Dim>::from($crate::dims![$($t)*]) }),*]
+    };
+}
+
+/// The dtypes in lower case, for [`crate::types!`].
+#[allow(non_upper_case_globals, missing_docs, reason = "these are the names that `types!` reads")]
+pub mod dtypes {
+    use neurax_ir::DType;
+    macro_rules! lower {
+        ($($l:ident = $U:ident),*) => { $(pub const $l: DType = DType::$U;)* };
+    }
+    lower!(bool = Bool, u2 = U2, u4 = U4, u8 = U8, u16 = U16, u32 = U32, u64 = U64, i2 = I2, i4 = I4, i8 = I8, i16 = I16, i32 = I32, i64 = I64);
+    lower!(f8e4m3fn = F8E4M3FN, f8e5m2 = F8E5M2, f16 = F16, bf16 = BF16, f32 = F32, f64 = F64, c64 = C64, c128 = C128);
+}
+
+/// The dtypes as the prelude gives them: `x.to(F32)`.
+#[allow(missing_docs, reason = "the constants are the names of the types")]
+pub mod dtype_consts {
+    use neurax_ir::DType;
+    macro_rules! upper {
+        ($($U:ident),*) => { $(pub const $U: DType = DType::$U;)* };
+    }
+    upper!(U2, U4, U8, U16, U32, U64, I2, I4, I8, I16, I32, I64, F8E4M3FN, F8E5M2, F16, BF16, F32, F64, C64, C128);
+    pub const BOOL: DType = DType::Bool;
+}

@@ -1,0 +1,142 @@
+//! Operators on tensors, in all forms of ownership, and numbers on either side.
+//!
+//! `/` divides truly, as NumPy does: integers give f32. `%` is Rust's remainder, with the sign of the left operand. `&`, `|`, `^` and `!` are bitwise
+//! on integers and logical on bool.
+
+use crate::{
+    DType, Operand, Tensor,
+    args::Scalar,
+    emit::{emit, emit_implicit},
+    tensor::At,
+};
+use neurax_ir::op::{Binary, Convert, Unary};
+use std::{ops::*, panic::Location};
+
+impl Tensor {
+    /// Any binary op, with promotion and broadcasting. Both operands are taken, so that either may be reused.
+    pub(crate) fn binary(self, other: Tensor, op: Binary, at: At) -> Tensor {
+        emit_implicit(op, [self, other], at)
+    }
+
+    /// True division: integers and bool become floats first.
+    pub(crate) fn divide(self, other: Tensor, at: At) -> Tensor {
+        let ints = |t: &Tensor| !t.dtype().is_differentiable();
+        if ints(&self) && ints(&other) { self.float(at).binary(other.float(at), Binary::Div, at) } else { self.binary(other, Binary::Div, at) }
+    }
+
+    /// Any unary op.
+    pub(crate) fn unary(self, op: Unary, at: At) -> Tensor {
+        emit(op, [self], at)
+    }
+
+    /// Any unary op that is only there for floats: integers and bool become f32 first, as in NumPy.
+    pub(crate) fn unary_float(self, op: Unary, at: At) -> Tensor {
+        self.float(at).unary(op, at)
+    }
+
+    /// Itself if it is a float or complex, else as f32.
+    pub(crate) fn float(self, at: At) -> Tensor {
+        if self.error().is_some() || self.dtype().is_differentiable() { self } else { self.convert(DType::F32, at) }
+    }
+
+    pub(crate) fn convert(&self, dtype: DType, at: At) -> Tensor {
+        if self.error().is_some() || self.dtype() == dtype { self.clone() } else { emit(Convert { dtype }, [self.clone()], at) }
+    }
+}
+
+macro_rules! operators {
+    ($($Tr:ident $f:ident $TrA:ident $fa:ident: |$a:ident, $b:ident, $at:ident| $e:expr;)*) => {$(
+        impl<R: Operand> $Tr<R> for Tensor {
+            type Output = Tensor;
+            #[track_caller]
+            fn $f(self, r: R) -> Tensor {
+                let ($at, $b) = (Location::caller(), r.operand(&self));
+                let $a = self;
+                $e
+            }
+        }
+        impl<R: Operand> $Tr<R> for &Tensor {
+            type Output = Tensor;
+            #[track_caller]
+            fn $f(self, r: R) -> Tensor {
+                let ($at, $b) = (Location::caller(), r.operand(self));
+                let $a = self.clone();
+                $e
+            }
+        }
+        impl<R: Operand> $TrA<R> for Tensor {
+            #[track_caller]
+            fn $fa(&mut self, r: R) {
+                let ($at, $b) = (Location::caller(), r.operand(self));
+                let $a = std::mem::replace(self, Tensor::hollow());
+                *self = $e;
+            }
+        }
+        operators!(left f64, $Tr $f |$a, $b, $at| $e);
+        operators!(left i64, $Tr $f |$a, $b, $at| $e);
+    )*};
+    // Exactly one float and one integer type on the left: with two, `(2.0 * x).sin()` would not compile.
+    (left $t:ty, $Tr:ident $f:ident |$a:ident, $b:ident, $at:ident| $e:expr) => {
+        impl $Tr<Tensor> for $t {
+            type Output = Tensor;
+            #[track_caller]
+            fn $f(self, $b: Tensor) -> Tensor {
+                let ($at, $a) = (Location::caller(), Scalar::from(self).beside(&$b));
+                $e
+            }
+        }
+        impl $Tr<&Tensor> for $t {
+            type Output = Tensor;
+            #[track_caller]
+            fn $f(self, r: &Tensor) -> Tensor {
+                let ($at, $a, $b) = (Location::caller(), Scalar::from(self).beside(r), r.clone());
+                $e
+            }
+        }
+    };
+}
+
+operators! {
+    Add add AddAssign add_assign: |a, b, at| a.binary(b, Binary::Add, at);
+    Sub sub SubAssign sub_assign: |a, b, at| a.binary(b, Binary::Sub, at);
+    Mul mul MulAssign mul_assign: |a, b, at| a.binary(b, Binary::Mul, at);
+    Div div DivAssign div_assign: |a, b, at| a.divide(b, at);
+    Rem rem RemAssign rem_assign: |a, b, at| a.binary(b, Binary::Rem, at);
+    BitAnd bitand BitAndAssign bitand_assign: |a, b, at| a.binary(b, Binary::And, at);
+    BitOr bitor BitOrAssign bitor_assign: |a, b, at| a.binary(b, Binary::Or, at);
+    BitXor bitxor BitXorAssign bitxor_assign: |a, b, at| a.binary(b, Binary::Xor, at);
+}
+
+macro_rules! unary_operators {
+    ($($Tr:ident $f:ident $V:ident),*) => {$(
+        impl $Tr for Tensor {
+            type Output = Tensor;
+            #[track_caller]
+            fn $f(self) -> Tensor {
+                self.unary(Unary::$V, Location::caller())
+            }
+        }
+        impl $Tr for &Tensor {
+            type Output = Tensor;
+            #[track_caller]
+            fn $f(self) -> Tensor {
+                self.clone().unary(Unary::$V, Location::caller())
+            }
+        }
+    )*};
+}
+
+unary_operators!(Neg neg Neg, Not not Not);
+
+impl std::iter::Sum for Tensor {
+    /// The sum of all; of nothing, the f32 scalar 0.
+    fn sum<I: Iterator<Item = Tensor>>(it: I) -> Tensor {
+        it.reduce(|a, b| a + b).unwrap_or_else(|| Tensor::scalar(DType::F32, 0.0))
+    }
+}
+
+impl<'a> std::iter::Sum<&'a Tensor> for Tensor {
+    fn sum<I: Iterator<Item = &'a Tensor>>(it: I) -> Tensor {
+        it.cloned().sum()
+    }
+}

@@ -1,0 +1,128 @@
+//! Tensors as text: like NumPy, with dtype and shape, and with the commas that a literal has.
+
+use crate::{Tensor, Type, tensor::Repr};
+use neurax_ir::{Compute, DType, Kind, Literal, with_compute};
+use std::fmt;
+
+/// More elements than this are elided.
+const THRESHOLD: usize = 1000;
+/// How many entries of a long axis are shown at each end.
+const EDGE: usize = 3;
+/// Digits behind the point at most.
+const PRECISION: usize = 4;
+
+/// `f32[2] [1.0, 2.0]`; matrices start on a line of their own. Long arrays are shown by their ends.
+///
+/// ```
+/// use neurax::prelude::*;
+/// assert_eq!(tensor([1.0, 2.5]).to_string(), "f32[2] [1.0, 2.5]");
+/// assert_eq!(tensor([[1, 10], [-3, 4]]).to_string(), "i32[2, 2]\n[[ 1, 10],\n [-3,  4]]");
+/// assert_eq!(Tensor::arange(2000).to_string(), "i32[2000] [   0,    1,    2, ..., 1997, 1998, 1999]");
+/// ```
+impl fmt::Display for Tensor {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match &self.0 {
+            Repr::Error(e) => write!(f, "error: {e}"),
+            Repr::Traced(t) => write!(f, "{} (traced)", t.ty),
+            _ if !self.has_value() => write!(f, "{} (inside vmap)", self.dtype()),
+            _ => match self.to_literal() {
+                Ok(x) => write_literal(f, &x),
+                Err(e) => write!(f, "error: {e}"),
+            },
+        }
+    }
+}
+
+impl fmt::Debug for Tensor {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+fn write_literal(f: &mut fmt::Formatter, x: &Literal) -> fmt::Result {
+    let ty = x.ty();
+    write!(f, "{ty}{}", if ty.rank() > 1 { "\n" } else { " " })?;
+    let shown = shown_indices(ty);
+    let words = words(x, &shown);
+    let width = words.iter().map(|w| w.len()).max().unwrap_or(0);
+    let mut words = words.iter();
+    write_axis(f, ty, 0, width, &mut words)
+}
+
+/// Is the tensor long enough to leave entries out?
+fn elided(ty: &Type) -> bool {
+    ty.size() > THRESHOLD
+}
+
+/// The indices of one axis that are shown; `None` stands for those left out.
+fn entries(ty: &Type, axis: usize) -> Vec<Option<usize>> {
+    let n = ty.shape[axis];
+    if elided(ty) && n > 2 * EDGE { (0..EDGE).map(Some).chain([None]).chain((n - EDGE..n).map(Some)).collect() } else { (0..n).map(Some).collect() }
+}
+
+/// The flat indices that are shown, in order.
+fn shown_indices(ty: &Type) -> Vec<usize> {
+    let strides = ty.shape.strides();
+    let mut out = vec![0];
+    for (axis, stride) in strides.iter().enumerate() {
+        let at: Vec<usize> = entries(ty, axis).into_iter().flatten().collect();
+        out = out.iter().flat_map(|o| at.iter().map(move |i| o + i * stride)).collect();
+    }
+    out
+}
+
+fn write_axis<'w>(f: &mut fmt::Formatter, ty: &Type, axis: usize, width: usize, words: &mut impl Iterator<Item = &'w String>) -> fmt::Result {
+    if axis == ty.rank() {
+        return write!(f, "{:>width$}", words.next().map_or("", |w| w));
+    }
+    f.write_str("[")?;
+    for (k, entry) in entries(ty, axis).into_iter().enumerate() {
+        if k > 0 {
+            // Rows stand under each other, blocks have blank lines between them.
+            let breaks = ty.rank() - 1 - axis;
+            write!(f, ",{}", if breaks == 0 { " ".into() } else { format!("{}{}", "\n".repeat(breaks), " ".repeat(axis + 1)) })?;
+        }
+        match entry {
+            Some(_) => write_axis(f, ty, axis + 1, width, words)?,
+            None => f.write_str("...")?,
+        }
+    }
+    f.write_str("]")
+}
+
+/// The elements at those flat indices as text.
+fn words(x: &Literal, at: &[usize]) -> Vec<String> {
+    let dtype = x.dtype();
+    match dtype.kind() {
+        Kind::Bool => with_compute!(any dtype, C => { let v = x.load::<C>(); at.iter().map(|&i| (v[i] != C::ZERO).to_string()).collect() }),
+        Kind::Signed | Kind::Unsigned => {
+            with_compute!(any dtype, C => { let v = x.load::<C>(); at.iter().map(|&i| v[i].to_i128().to_string()).collect() })
+        }
+        Kind::Float => {
+            floats(&with_compute!(any dtype, C => { let v = x.load::<C>(); at.iter().map(|&i| v[i].to_f64()).collect::<Vec<_>>() }), dtype)
+        }
+        Kind::Complex => {
+            let parts: Vec<(f64, f64)> = with_compute!(any dtype, C => { let v = x.load::<C>(); at.iter().map(|&i| v[i].parts()).collect() });
+            let (re, im): (Vec<f64>, Vec<f64>) = parts.into_iter().unzip();
+            let join = |(re, im): (String, String)| format!("{re}{}{im}i", if im.starts_with('-') { "" } else { "+" });
+            floats(&re, dtype.real()).into_iter().zip(floats(&im, dtype.real())).map(join).collect()
+        }
+    }
+}
+
+/// All in one notation: as many digits behind the point as the one that needs most, at most four; scientific for very large or small ones.
+fn floats(v: &[f64], dtype: DType) -> Vec<String> {
+    let finite = || v.iter().copied().filter(|x| x.is_finite() && *x != 0.0).map(f64::abs);
+    let (most, least) = (finite().fold(0.0, f64::max), finite().fold(f64::INFINITY, f64::min));
+    let scientific = most >= 1e8 || least < 1e-4 || most / least > 1e8;
+    let shortest = |x: f64| if dtype == DType::F64 { format!("{x}") } else { format!("{}", x as f32) };
+    let digits = |x: &f64| shortest(*x).split_once('.').map_or(1, |(_, d)| d.len());
+    let precision = v.iter().filter(|x| x.is_finite()).map(digits).max().unwrap_or(1).clamp(1, PRECISION);
+    let word = |x: &f64| match x {
+        x if x.is_nan() => "nan".to_string(),
+        x if x.is_infinite() => if *x > 0.0 { "inf" } else { "-inf" }.to_string(),
+        x if scientific => format!("{x:.PRECISION$e}"),
+        x => format!("{x:.precision$}"),
+    };
+    v.iter().map(word).collect()
+}

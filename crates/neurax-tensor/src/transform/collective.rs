@@ -1,0 +1,66 @@
+//! Talking along an axis that `vmap_with` named.
+
+use crate::{
+    DType, Tensor, Tree,
+    emit::{emit, recipe},
+    tensor::At,
+};
+use neurax_ir::op::{AllReduce, AxisIndex, Binary, ReduceKind};
+use std::panic::Location;
+
+fn all_reduce(kind: ReduceKind, x: &Tensor, axis: &str, at: At) -> Tensor {
+    emit(AllReduce { kind, axis: axis.into() }, [x.clone()], at)
+}
+
+/// The sum over all members of a named axis; every member gets it.
+///
+/// ```
+/// use neurax::prelude::*;
+/// let share = vmap_with(|x: Tensor| &x / psum(&x, "batch"), Axes { name: Some("batch"), ..Axes::default() });
+/// assert_eq!(share.run(tensor([1.0, 3.0]))?.to_vec::<f32>()?, [0.25, 0.75]);
+/// # Ok::<(), Error>(())
+/// ```
+#[track_caller]
+pub fn psum<T: Tree>(x: &T, axis: &str) -> T {
+    let at = Location::caller();
+    x.map_leaves(|t| all_reduce(ReduceKind::Sum, t, axis, at))
+}
+
+/// The largest over all members of a named axis; every member gets it.
+#[track_caller]
+pub fn pmax<T: Tree>(x: &T, axis: &str) -> T {
+    let at = Location::caller();
+    x.map_leaves(|t| all_reduce(ReduceKind::Max, t, axis, at))
+}
+
+/// The smallest over all members of a named axis; every member gets it.
+#[track_caller]
+pub fn pmin<T: Tree>(x: &T, axis: &str) -> T {
+    let at = Location::caller();
+    x.map_leaves(|t| all_reduce(ReduceKind::Min, t, axis, at))
+}
+
+/// The mean over all members of a named axis; every member gets it. Integers and bool give f32.
+#[track_caller]
+pub fn pmean<T: Tree>(x: &T, axis: &str) -> T {
+    let at = Location::caller();
+    x.map_leaves(|t| {
+        let sum = all_reduce(ReduceKind::Sum, &t.clone().float(at), axis, at);
+        let count = all_reduce(ReduceKind::Sum, &Tensor::scalar(DType::F32, 1.0), axis, at);
+        let count = count.convert(sum.dtype(), at);
+        sum.binary(count, Binary::Div, at)
+    })
+}
+
+/// This member's index along a named axis: an i32 scalar.
+///
+/// ```
+/// use neurax::prelude::*;
+/// let f = vmap_with(|x: Tensor| x + axis_index("i"), Axes { name: Some("i"), ..Axes::default() });
+/// assert_eq!(f.run(tensor([10, 10, 10]))?.to_vec::<i32>()?, [10, 11, 12]);
+/// # Ok::<(), Error>(())
+/// ```
+#[track_caller]
+pub fn axis_index(axis: &str) -> Tensor {
+    recipe(Location::caller(), |b| b.emit(AxisIndex { axis: axis.into() }, &[]))
+}

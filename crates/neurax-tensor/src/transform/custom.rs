@@ -1,0 +1,211 @@
+//! Functions with derivatives of their own.
+
+use crate::{
+    Error, Func, Function, Result, Tensor, Tree, Type,
+    closed::{Closed, Mode, join, trace},
+    emit::{Outs, emit, emit_all},
+    tensor::At,
+    tree::{first_error, into_vec},
+};
+use neurax_ir::{Builder, Graph, composite};
+use std::{panic::Location, sync::Arc};
+
+/// A function with its own forward derivative: `rule((x, dx))` gives `(y, dy)`, and must be linear in `dx`. Reverse mode transposes the rule.
+///
+/// What the function or the rule captures has no derivative: differentiating with respect to a captured value is an error.
+///
+/// ```
+/// use neurax::prelude::*;
+/// let f = custom_jvp(|x: Tensor| x.abs(), |(x, dx): (Tensor, Tensor)| (x.abs(), dx * 10.0));
+/// assert_eq!(grad(&f).run(tensor(-3.0))?.item()?, 10.0);
+/// # Ok::<(), Error>(())
+/// ```
+#[track_caller]
+pub fn custom_jvp<'f, A: Tree, O: Tree>(f: impl Function<A, Out = O> + 'f, rule: impl Function<(A, A), Out = (O, O)> + 'f) -> Func<'f, A, O> {
+    let at = Location::caller();
+    Func::new(move |a: A| {
+        let body = trace(&|a| f.apply(a), &a, Mode::Program, at);
+        if first_error(&a).is_some() || body.check().is_err() {
+            return body.call(into_vec(a), at);
+        }
+        let outs = jvp_graph(&rule, &a, &body, at).and_then(|r| {
+            let joint = join(&[body.part()?, r.part()?])?;
+            let [f, jvp] = two(joint.graphs)?;
+            record(Rules { body: f, jvp: Some(jvp), reverse: None }, joint.captures, into_vec(a), at)
+        });
+        body.out.fill_or_fail(outs, at)
+    })
+}
+
+/// A function with its own backward derivative: `forward(x)` gives `(y, residuals)`, and `backward((residuals, dy))` the derivative by `x` of the
+/// sum of the results weighted by `dy`. Forward mode over it is an error.
+///
+/// What they capture has no derivative: differentiating with respect to a captured value is an error.
+///
+/// ```
+/// use neurax::prelude::*;
+/// let f = custom_vjp(|x: Tensor| x.sin(), |x: Tensor| (x.sin(), x), |(x, dy): (Tensor, Tensor)| dy * x.cos() * 10.0);
+/// assert_eq!(grad(&f).run(tensor(0.0))?.item()?, 10.0);
+/// # Ok::<(), Error>(())
+/// ```
+#[track_caller]
+pub fn custom_vjp<'f, A: Tree, O: Tree, R: Tree>(
+    f: impl Function<A, Out = O> + 'f,
+    forward: impl Function<A, Out = (O, R)> + 'f,
+    backward: impl Function<(R, O), Out = A> + 'f,
+) -> Func<'f, A, O> {
+    let at = Location::caller();
+    Func::new(move |a: A| {
+        let body = trace(&|a| f.apply(a), &a, Mode::Program, at);
+        if first_error(&a).is_some() || body.check().is_err() {
+            return body.call(into_vec(a), at);
+        }
+        let outs = vjp_graphs(&forward, &backward, &a, &body, at)
+            .and_then(|(fwd, bwd)| {
+                let joint = join(&[body.part()?, fwd.part()?, bwd.part()?])?;
+                let count = joint.captures.len();
+                let [f, fwd, bwd] = three(joint.graphs)?;
+                let ys = f.outputs().len();
+                let residuals = fwd.outputs().len() - ys;
+                let reverse = (with_captures_out(&fwd, count)?, residuals_first(&bwd, count, residuals)?);
+                record(Rules { body: f, jvp: None, reverse: Some(reverse) }, joint.captures, into_vec(a), at)
+            })
+            .map_err(|e| e.inside("custom_vjp"));
+        body.out.fill_or_fail(outs, at)
+    })
+}
+
+struct Rules {
+    body: Graph,
+    jvp: Option<Graph>,
+    reverse: Option<(Graph, Graph)>,
+}
+
+fn record(rules: Rules, captures: Vec<Tensor>, leaves: Vec<Tensor>, at: At) -> Result<Outs> {
+    let callee = if rules.jvp.is_some() { "custom_jvp" } else { "custom_vjp" };
+    let (forward, backward) = rules.reverse.map_or((None, None), |(f, b)| (Some(Arc::new(f)), Some(Arc::new(b))));
+    let op = composite::Function {
+        callee: callee.into(),
+        captures: captures.len(),
+        body: Arc::new(rules.body),
+        jvp: rules.jvp.map(Arc::new),
+        forward,
+        backward,
+    };
+    emit_all(op, captures.into_iter().chain(leaves), at)
+}
+
+/// The rule as `(xs.., directions of the differentiable xs..) -> (ys.., directions of the differentiable ys..)`.
+fn jvp_graph<A: Tree, O: Tree>(rule: &impl Function<(A, A), Out = (O, O)>, a: &A, body: &Closed<O>, at: At) -> Result<Closed<(O, Vec<Tensor>)>> {
+    let flat = |(p, ds): (A, Vec<Tensor>)| {
+        let t = fill_in(&p, ds);
+        let (y, dy) = rule.apply((p, t));
+        (y, differentiable_leaves(&dy))
+    };
+    let like = (a.map_leaves(Tensor::clone), differentiable_leaves(a));
+    let traced = trace(&flat, &like, Mode::Program, at);
+    traced.check()?;
+    let ys = body.graph()?.output_types();
+    let dys = ys.iter().filter(|t| t.dtype.is_differentiable()).cloned();
+    same_types("custom_jvp: the rule", &traced.graph()?.output_types(), &ys.iter().cloned().chain(dys).collect::<Vec<_>>())?;
+    Ok(traced)
+}
+
+/// The two rules: `xs.. -> (ys.., residuals..)` and `(residuals.., weights of the differentiable ys..) -> derivatives of the differentiable xs..`.
+fn vjp_graphs<A: Tree, O: Tree, R: Tree>(
+    forward: &impl Function<A, Out = (O, R)>,
+    backward: &impl Function<(R, O), Out = A>,
+    a: &A,
+    body: &Closed<O>,
+    at: At,
+) -> Result<(Closed<(O, R)>, Closed<Vec<Tensor>>)> {
+    let fwd = trace(&|a| forward.apply(a), a, Mode::Program, at);
+    fwd.check()?;
+    let (types, ys) = (fwd.graph()?.output_types(), body.graph()?.output_types());
+    same_types("the result of the forward rule", &types[..ys.len().min(types.len())], &ys)?;
+    let standins = types.iter().map(|t| Tensor::zeros_of(t.dtype, &t.shape));
+    let (y, r) = fwd.out.fill(standins);
+    let hollow = y.map_leaves(Tensor::clone);
+    let flat = |(r, weights): (R, Vec<Tensor>)| differentiable_leaves(&backward.apply((r, fill_in(&hollow, weights))));
+    let bwd = trace(&flat, &(r, differentiable_leaves(&y)), Mode::Program, at);
+    bwd.check()?;
+    let want: Vec<Type> = differentiable_leaves(a).iter().map(Tensor::ty).collect::<Result<_>>()?;
+    same_types("the result of the backward rule", &bwd.graph()?.output_types(), &want)?;
+    Ok((fwd, bwd))
+}
+
+fn differentiable_leaves<T: Tree>(t: &T) -> Vec<Tensor> {
+    let mut v = vec![];
+    t.each_leaf(|x| v.extend((x.error().is_some() || x.dtype().is_differentiable()).then(|| x.clone())));
+    v
+}
+
+/// A tree like `like` with the next of `ds` in each differentiable leaf, and zeros in the others.
+fn fill_in<T: Tree>(like: &T, ds: Vec<Tensor>) -> T {
+    let mut ds = ds.into_iter();
+    like.map_leaves(|x| if x.dtype().is_differentiable() { ds.next().unwrap_or_else(Tensor::hollow) } else { x.zeros_like() })
+}
+
+fn same_types(what: &str, have: &[Type], want: &[Type]) -> Result<()> {
+    if have == want {
+        return Ok(());
+    }
+    let list = |t: &[Type]| t.iter().map(Type::to_string).collect::<Vec<_>>().join(", ");
+    Err(Error::new("custom rule", format!("{what} gives ({}), but ({}) is needed", list(have), list(want))))
+}
+
+/// `(captures.., xs..) -> outs..` gives its captures, too, behind the results, as residuals.
+fn with_captures_out(g: &Graph, captures: usize) -> Result<Graph> {
+    let mut b = Builder::new();
+    let xs = b.inputs(g.input_types());
+    let mut outs = b.inline(g, &xs);
+    outs.extend(&xs[..captures]);
+    b.finish(&outs)
+}
+
+/// `(captures.., residuals.., weights..)` becomes `(residuals.., captures.., weights..)`.
+fn residuals_first(g: &Graph, captures: usize, residuals: usize) -> Result<Graph> {
+    let (types, mut b) = (g.input_types(), Builder::new());
+    let rs = b.inputs(&types[captures..captures + residuals]);
+    let cs = b.inputs(&types[..captures]);
+    let ws = b.inputs(&types[captures + residuals..]);
+    let outs = b.inline(g, &[cs, rs, ws].concat());
+    b.finish(&outs)
+}
+
+fn two(graphs: Vec<Graph>) -> Result<[Graph; 2]> {
+    graphs.try_into().map_err(|_| Error::new("custom rule", "two graphs were expected"))
+}
+
+fn three(graphs: Vec<Graph>) -> Result<[Graph; 3]> {
+    graphs.try_into().map_err(|_| Error::new("custom rule", "three graphs were expected"))
+}
+
+/// `x`, with a rule that says that its derivative is zero.
+pub(super) fn without_derivative(x: &Tensor, at: At) -> Tensor {
+    let graph = || -> Result<composite::Function> {
+        let ty = x.ty()?;
+        let mut b = Builder::new();
+        let v = b.input(ty.clone());
+        let body = Arc::new(b.finish(&[v])?);
+        let mut b = Builder::new();
+        let v = b.input(ty.clone());
+        let mut outs = vec![v];
+        if ty.dtype.is_differentiable() {
+            b.input(ty.clone());
+            outs.push(b.zeros(ty));
+        }
+        Ok(composite::Function {
+            callee: "stop_gradient".into(),
+            captures: 0,
+            body,
+            jvp: Some(Arc::new(b.finish(&outs)?)),
+            forward: None,
+            backward: None,
+        })
+    };
+    match graph() {
+        Ok(op) => emit(op, [x.clone()], at),
+        Err(e) => Tensor::error_at(e, at),
+    }
+}

@@ -1,0 +1,197 @@
+//! Trees: containers of tensors, with a path for every leaf.
+
+mod impls;
+
+use crate::{Error, Result, Tensor};
+pub use impls::Static;
+use neurax_ir::Place;
+use rustc_hash::FxHashMap;
+use std::{any::Any, panic::Location};
+
+/// A container of tensors: an argument or result of transforms, something to differentiate with respect to and to save. Derive it.
+///
+/// Tensors, tuples, `Vec`, arrays, `Option`, `Box` and string-keyed maps (in key order) of trees are trees. What is not a tensor is *static*: marked
+/// `#[tree(static)]` in a struct, [`Static`] in a tuple; it is part of the program, and another value means another trace.
+///
+/// ```
+/// use neurax::prelude::*;
+///
+/// #[derive(Tree, Clone)]
+/// struct Linear { kernel: Tensor, bias: Tensor, #[tree(static)] name: String }
+///
+/// let l = Linear { kernel: Tensor::ones([2, 1]), bias: Tensor::zeros([1]), name: "out".into() };
+/// let paths: Vec<String> = l.leaves().into_iter().map(|(path, _)| path).collect();
+/// assert_eq!(paths, ["kernel", "bias"]);
+/// assert_eq!(l.map_leaves(|t| t * 2.0).kernel.to_vec::<f32>()?, [2.0, 2.0]);
+/// # Ok::<(), Error>(())
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a tree of tensors",
+    label = "not a tensor or a container of tensors",
+    note = "derive it: #[derive(Tree)]; mark fields that are not tensors #[tree(static)]",
+    note = "a plain number would be compiled in as a constant: pass `Static(n)`, or a `Tensor` if it changes from call to call",
+    note = "trees own their tensors: take `Tensor`, not `&Tensor`"
+)]
+pub trait Tree: Sized + Send + Sync + 'static {
+    /// Shows the leaves, in order, and the static fields.
+    fn visit<'t>(&'t self, v: &mut Visitor<'_, 't>);
+
+    /// The same structure with other leaves, asked for in the order of `visit`.
+    fn rebuild(&self, next: &mut dyn FnMut() -> Tensor) -> Self;
+
+    /// Gives the leaves away, in the order of `visit`: how ownership becomes donation.
+    fn into_leaves(self, out: &mut Vec<Tensor>);
+
+    /// Calls `f` with the path and the tensor of every leaf.
+    fn each<'t>(&'t self, mut f: impl FnMut(&str, &'t Tensor)) {
+        self.visit(&mut Visitor { named: true, path: String::new(), leaf: &mut |p, t| f(p, t), fixed: &mut |_| {} });
+    }
+
+    /// Calls `f` with every leaf; no paths are built.
+    fn each_leaf<'t>(&'t self, mut f: impl FnMut(&'t Tensor)) {
+        self.visit(&mut Visitor { named: false, path: String::new(), leaf: &mut |_, t| f(t), fixed: &mut |_| {} });
+    }
+
+    /// The leaves with their paths, e.g. `layers.0.kernel`.
+    fn leaves(&self) -> Vec<(String, &Tensor)> {
+        let mut v = vec![];
+        self.each(|p, t| v.push((p.to_string(), t)));
+        v
+    }
+
+    /// The same structure with `f` of every leaf. (Not called `map`: `Option` and arrays have their own.)
+    fn map_leaves(&self, mut f: impl FnMut(&Tensor) -> Tensor) -> Self {
+        let mut v = vec![];
+        self.each_leaf(|t| v.push(f(t)));
+        self.with_leaves(v)
+    }
+
+    /// The same structure with those leaves; missing ones carry an error.
+    fn with_leaves(&self, leaves: impl IntoIterator<Item = Tensor>) -> Self {
+        let mut it = leaves.into_iter();
+        self.rebuild(&mut || it.next().unwrap_or_else(Tensor::hollow))
+    }
+
+    /// Joins two trees leaf by leaf, by path. A leaf that the other tree does not have becomes an error in that leaf.
+    #[track_caller]
+    fn zip_map(&self, other: &Self, mut f: impl FnMut(&Tensor, &Tensor) -> Tensor) -> Self {
+        let at = Location::caller();
+        let others: FxHashMap<String, &Tensor> = other.leaves().into_iter().collect();
+        let mut v = vec![];
+        self.each(|p, t| {
+            v.push(match others.get(p) {
+                Some(u) => f(t, u),
+                None => Tensor::fail("zip_map", format!("the second tree has no leaf `{p}`"), at),
+            });
+        });
+        self.with_leaves(v)
+    }
+
+    /// The way out: the tree, or the first error that travels in any leaf.
+    ///
+    /// # Errors
+    /// That error.
+    fn ok(self) -> Result<Self> {
+        match first_error(&self) {
+            Some(e) => Err(e),
+            None => Ok(self),
+        }
+    }
+}
+
+/// Walks a tree. Implementations of [`Tree::visit`] call [`Visitor::child`] for what is a tree and [`Visitor::fixed`] for what is static.
+pub struct Visitor<'v, 't> {
+    named: bool,
+    path: String,
+    leaf: &'v mut dyn FnMut(&str, &'t Tensor),
+    fixed: &'v mut dyn FnMut(&dyn Fixed),
+}
+
+impl<'v, 't> Visitor<'v, 't> {
+    /// Visits a child under a key.
+    pub fn child(&mut self, key: &str, f: impl FnOnce(&mut Self)) {
+        if !self.named {
+            return f(self);
+        }
+        let n = self.path.len();
+        if n > 0 {
+            self.path.push('.');
+        }
+        self.path.push_str(key);
+        f(self);
+        self.path.truncate(n);
+    }
+
+    /// Visits child number `i`.
+    pub fn item(&mut self, i: usize, f: impl FnOnce(&mut Self)) {
+        if self.named { self.child(&i.to_string(), f) } else { f(self) }
+    }
+
+    /// Shows a static value; the key is for readers of the code.
+    pub fn fixed(&mut self, _key: &str, x: &dyn Fixed) {
+        (self.fixed)(x);
+    }
+
+    /// Shows a tensor.
+    pub fn leaf(&mut self, t: &'t Tensor) {
+        (self.leaf)(&self.path, t);
+    }
+}
+
+/// What a static field must be: compared, not hashed, so that floats and user enums work.
+pub trait Fixed: Any + Send + Sync {
+    /// Is it equal to `o`?
+    fn same(&self, o: &dyn Any) -> bool;
+    /// A copy.
+    fn boxed(&self) -> Box<dyn Fixed>;
+    /// Itself, for comparing.
+    fn any(&self) -> &dyn Any;
+}
+
+impl<T: PartialEq + Clone + Send + Sync + 'static> Fixed for T {
+    fn same(&self, o: &dyn Any) -> bool {
+        o.downcast_ref::<T>() == Some(self)
+    }
+    fn boxed(&self) -> Box<dyn Fixed> {
+        Box::new(self.clone())
+    }
+    fn any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// Shows leaves and statics in the order of the structure, without paths.
+pub(crate) fn walk<'t, A: Tree>(a: &'t A, leaf: &mut dyn FnMut(&'t Tensor), fixed: &mut dyn FnMut(&dyn Fixed)) {
+    a.visit(&mut Visitor { named: false, path: String::new(), leaf: &mut |_, t| leaf(t), fixed });
+}
+
+/// The first error that travels in any leaf.
+pub(crate) fn first_error<A: Tree>(a: &A) -> Option<Error> {
+    let mut e = None;
+    a.each_leaf(|t| {
+        if e.is_none() {
+            e = t.error().cloned();
+        }
+    });
+    e
+}
+
+/// The tree with an error in every leaf.
+pub(crate) fn all_errors<A: Tree>(a: &A, e: &Error, at: &'static Location<'static>) -> A {
+    let e = e.clone().at(&Place::Source(at));
+    a.map_leaves(|_| Tensor::from_error(e.clone()))
+}
+
+/// The leaves, given away.
+pub(crate) fn into_vec<A: Tree>(a: A) -> Vec<Tensor> {
+    let mut v = vec![];
+    a.into_leaves(&mut v);
+    v
+}
+
+/// The leaves, cloned.
+pub(crate) fn to_vec<A: Tree>(a: &A) -> Vec<Tensor> {
+    let mut v = vec![];
+    a.each_leaf(|t| v.push(t.clone()));
+    v
+}
