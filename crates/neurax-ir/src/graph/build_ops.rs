@@ -161,6 +161,49 @@ impl Builder {
         self.reduce(ReduceKind::Sum, x, axes)
     }
 
+    /// The slices of `x` along `axis` at those places: the axes of `indices` stand where `axis` was.
+    pub fn take(&mut self, x: Value, indices: Value, axis: usize, mode: OutOfBounds) -> Value {
+        let mut sizes = self.ty(x).shape.to_vec();
+        sizes.iter_mut().skip(axis).take(1).for_each(|n| *n = 1);
+        let n = self.ty(indices).rank();
+        let op = Gather {
+            offset_dims: (0..axis).chain(axis + n..(sizes.len() + n).saturating_sub(1)).collect(),
+            collapsed: vec![axis],
+            operand_batch: vec![],
+            indices_batch: vec![],
+            index_map: vec![axis],
+            sizes,
+            mode,
+        };
+        let vectors = self.index_vectors(indices);
+        self.emit(op, &[x, vectors])
+    }
+
+    /// For every element of `indices` the element of `x` at that place along `axis`, other indices the same: the shapes agree
+    /// but for `axis`. Places out of bounds are moved to the nearest one.
+    pub fn take_along_axis(&mut self, x: Value, indices: Value, axis: usize) -> Value {
+        let rank = self.ty(x).rank();
+        let others: Vec<usize> = (0..rank).filter(|&a| a != axis).collect();
+        let op = Gather {
+            offset_dims: vec![],
+            collapsed: vec![axis],
+            operand_batch: others.clone(),
+            indices_batch: others,
+            index_map: vec![axis],
+            sizes: vec![1; rank],
+            mode: OutOfBounds::Clip,
+        };
+        let vectors = self.index_vectors(indices);
+        self.emit(op, &[x, vectors])
+    }
+
+    /// Every index as a vector of one entry.
+    fn index_vectors(&mut self, indices: Value) -> Value {
+        let shape = self.ty(indices).shape.clone();
+        let last = shape.rank();
+        self.reshape(indices, shape.inserted(last, 1))
+    }
+
     /// The tangent, or zeros of the type of `x`.
     pub fn tangent_or_zero(&mut self, t: Tangent, x: Value) -> Value {
         t.unwrap_or_else(|| self.full_like(x, 0.0))

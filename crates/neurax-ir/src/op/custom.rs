@@ -1,8 +1,15 @@
 //! The one open door: an op from outside.
 
-use super::{Axis, Batched, Bound, Tangent, Text, Transposed};
-use crate::{Builder, Literal, Result, Type, Value, graph::{Parser, Printer}};
-use std::{fmt::Debug, hash::{Hash, Hasher}, sync::Arc};
+use super::{Axis, Batched, Bound, Primitive, Sample, Tangent, Text, Transposed, rules::*};
+use crate::{
+    Builder, Error, Eval, Literal, Result, Type, Value,
+    graph::{Parser, Printer},
+};
+use std::{
+    fmt::Debug,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 /// An op that a user of this crate defines. It is known by its name and the text of its parameters: two ops with the same
 /// ones are the same op. Backends run it by `eval` on the host.
@@ -71,4 +78,136 @@ impl Text for Custom {
         })
     }
 }
-pending!(Custom);
+
+/// The questions go to the op inside; what it answers is checked, because the code that reads the answers trusts ours.
+impl Primitive for Custom {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
+        self.0.infer(xs)
+    }
+
+    fn eval(&self, _: &mut Eval, xs: Vec<Literal>) -> Result<Vec<Literal>> {
+        let types: Vec<Type> = xs.iter().map(|x| x.ty().clone()).collect();
+        let want = self.0.infer(&types)?;
+        let ys = self.0.eval(xs)?;
+        let have: Vec<Type> = ys.iter().map(|y| y.ty().clone()).collect();
+        if have == want { Ok(ys) } else { Err(self.broken(format!("eval gives ({}), infer says ({})", list(&have), list(&want)))) }
+    }
+
+    fn jvp(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Result<Vec<Tangent>> {
+        let dys = self.0.jvp(b, at, dxs)?;
+        self.fits(b, "jvp", at.ys, &dys)?;
+        Ok(dys)
+    }
+
+    fn transpose(&self, b: &mut Builder, at: &Bound, linear: &[bool], cts: &[Option<Value>]) -> Transposed {
+        let answer = self.0.transpose(b, at, linear, cts);
+        if let Transposed::Cotangents(given) = &answer
+            && let Err(e) = self.fits(b, "transpose", at.xs, given)
+        {
+            b.fail(e);
+            return Transposed::Cotangents(vec![None; at.xs.len()]);
+        }
+        answer
+    }
+
+    fn batch(&self, b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+        let (ys, places) = self.0.batch(b, axis, xs, dims)?;
+        let there = |(&y, &d): (&Value, &Option<usize>)| d.is_none_or(|d| b.ty(y).shape.get(d) == Some(&axis.size));
+        if ys.len() == places.len() && ys.iter().zip(&places).all(there) {
+            return Ok((ys, places));
+        }
+        Err(self.broken(format!("batch gives ({}) with the new axis of size {} at {places:?}", list(&b.types_of(&ys)), axis.size)))
+    }
+
+    /// None: there are no ops from outside here.
+    fn samples() -> Vec<Sample> {
+        vec![]
+    }
+}
+
+impl Custom {
+    /// The op from outside is wrong, not the program.
+    fn broken(&self, why: String) -> Error {
+        Error::new(self.0.name(), format!("this custom op breaks its contract: {why}"))
+    }
+
+    /// Does the answer hold one value or zero for each of `of`, of its type?
+    fn fits(&self, b: &Builder, question: &str, of: &[Value], answer: &[Option<Value>]) -> Result<()> {
+        let same = |(&x, y): (&Value, &Option<Value>)| y.is_none_or(|y| b.ty(y) == b.ty(x));
+        if answer.len() == of.len() && of.iter().zip(answer).all(same) {
+            return Ok(());
+        }
+        let given: Vec<String> = answer.iter().map(|y| y.map_or("none".into(), |y| b.ty(y).to_string())).collect();
+        Err(self.broken(format!("{question} gives ({}) for ({})", given.join(", "), list(&b.types_of(of)))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{DType, transform};
+
+    /// Twice its operand; broken, it answers nothing.
+    #[derive(Debug)]
+    struct Twice {
+        broken: bool,
+    }
+
+    impl CustomOp for Twice {
+        fn name(&self) -> &str {
+            "twice"
+        }
+        fn params(&self) -> String {
+            format!("broken={}", self.broken)
+        }
+        fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
+            arity("twice", xs, 1)?;
+            Ok(xs.to_vec())
+        }
+        fn eval(&self, xs: Vec<Literal>) -> Result<Vec<Literal>> {
+            let twice = |x: Literal| Literal::from_f64s(x.dtype(), x.shape(), &x.to_f64s().iter().map(|v| 2.0 * v).collect::<Vec<_>>());
+            Ok(if self.broken { vec![] } else { xs.into_iter().map(twice).collect() })
+        }
+        fn jvp(&self, b: &mut Builder, _: &Bound, dxs: &[Tangent]) -> Result<Vec<Tangent>> {
+            let again = |dx| b.emit(Custom(Arc::new(Twice { broken: false })), &[dx]);
+            Ok(if self.broken { vec![] } else { vec![dxs[0].map(again)] })
+        }
+        fn transpose(&self, b: &mut Builder, _: &Bound, _: &[bool], cts: &[Option<Value>]) -> Transposed {
+            let again = |ct| b.emit(Custom(Arc::new(Twice { broken: false })), &[ct]);
+            Transposed::Cotangents(if self.broken { vec![] } else { vec![cts[0].map(again)] })
+        }
+        fn batch(&self, _: &mut Builder, _: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+            Ok((xs.into(), if self.broken { vec![] } else { dims.to_vec() }))
+        }
+    }
+
+    #[test]
+    fn questions_go_to_the_op_inside() {
+        let mut b = Builder::new();
+        let x = b.input(Type::scalar(DType::F32));
+        let y = b.emit(Custom(Arc::new(Twice { broken: false })), &[x]);
+        let g = b.finish(&[y]).unwrap();
+        let three = Literal::scalar(DType::F32, 3.0);
+        assert_eq!(transform::eval(&g, vec![three.clone()]).unwrap()[0].to_f64s(), [6.0]);
+        let d = transform::jvp(&g, &[true]).unwrap().graph;
+        assert_eq!(transform::eval(&d, vec![three.clone(), three]).unwrap()[1].to_f64s(), [6.0]);
+    }
+
+    #[test]
+    fn answers_that_break_the_contract_are_errors() {
+        let op = Custom(Arc::new(Twice { broken: true }));
+        let e = op.eval(&mut Eval::default(), vec![Literal::scalar(DType::F32, 3.0)]).unwrap_err();
+        assert_eq!(e.to_string(), "twice: this custom op breaks its contract: eval gives (), infer says (f32[])");
+        let mut b = Builder::new();
+        let x = b.input(Type::scalar(DType::F32));
+        let at = Bound { xs: &[x], ys: &[x] };
+        assert!(op.jvp(&mut b, &at, &[Some(x)]).unwrap_err().to_string().contains("jvp gives () for (f32[])"));
+        assert!(op.batch(&mut b, &Axis { size: 2, name: None }, &[x], &[None]).unwrap_err().to_string().contains("batch gives"));
+        op.transpose(&mut b, &at, &[true], &[Some(x)]);
+        assert!(b.finish(&[x]).unwrap_err().to_string().contains("transpose gives ()"));
+    }
+}

@@ -51,7 +51,7 @@ impl Gather {
     pub(super) fn check(&self, op: &str, x: &Type, indices: &Type) -> Result<Shape> {
         let places = self.check_indices(op, x, indices)?;
         self.check_axes(op, x, indices)?;
-        self.check_sizes(op, x)?;
+        self.check_sizes(op, x, indices)?;
         let kept = self.kept(x.rank());
         let rank = places + kept.len();
         if kept.len() != self.offset_dims.len() {
@@ -94,7 +94,7 @@ impl Gather {
         }
     }
 
-    fn check_sizes(&self, op: &str, x: &Type) -> Result<()> {
+    fn check_sizes(&self, op: &str, x: &Type, indices: &Type) -> Result<()> {
         if self.sizes.len() != x.rank() {
             return refuse(op, format!("the window {:?} needs one size for each axis of {x}", self.sizes));
         }
@@ -103,8 +103,8 @@ impl Gather {
             if (batch || self.collapsed.contains(&i)) && size != 1 {
                 return refuse(op, format!("the window {:?} must have size 1 on axis {i}, which is left out", self.sizes));
             }
-            // Where an axis is empty, every single place is out of bounds: that is a meaning, if such places are dropped.
-            let nowhere = batch || (size == 1 && n == 0 && self.mode == OutOfBounds::Drop);
+            // Where an axis is empty, no single place is in bounds: that is a meaning if there are no places, or they are dropped.
+            let nowhere = batch || (size == 1 && n == 0 && (self.mode == OutOfBounds::Drop || indices.size() == 0));
             if size > n && !nowhere {
                 return refuse(op, format!("the window {:?} does not fit into {x} on axis {i}", self.sizes));
             }
@@ -342,6 +342,24 @@ mod tests {
         };
         let i = Literal::from_slice([2, 2, 1], &[0i32, 1, 2, 0]).unwrap();
         assert_eq!(run(&g, &x, i).to_f64s(), [1.0, 5.0, 3.0, 4.0]);
+    }
+
+    #[test]
+    fn taking_along_an_axis() {
+        let mut b = Builder::new();
+        let (x, i) = (b.input(Type::new(DType::F32, [2, 3])), b.input(Type::new(DType::I32, [2, 2])));
+        let slices = b.take(x, i, 1, OutOfBounds::Drop);
+        let elements = b.take_along_axis(x, i, 1);
+        let g = b.finish(&[slices, elements]).unwrap();
+        let i = Literal::from_slice([2, 2], &[0i32, 2, 1, 3]).unwrap();
+        let ys = crate::transform::eval(&g, vec![count(DType::F32, &[2, 3]), i]).unwrap();
+        assert_eq!(ys[0].ty().to_string(), "f32[2, 2, 2]");
+        assert_eq!(ys[0].to_f64s(), [1.0, 3.0, 2.0, 0.0, 4.0, 6.0, 5.0, 0.0]);
+        assert_eq!((ys[1].ty().to_string().as_str(), ys[1].to_f64s()), ("f32[2, 2]", vec![1.0, 3.0, 5.0, 6.0]));
+        let mut b = Builder::new();
+        let (x, i) = (b.input(Type::scalar(DType::F32)), b.input(Type::scalar(DType::I32)));
+        let y = b.take(x, i, 0, OutOfBounds::Clip);
+        assert!(b.finish(&[y]).unwrap_err().to_string().contains("out of range"));
     }
 
     #[test]

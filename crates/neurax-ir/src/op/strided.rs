@@ -3,6 +3,37 @@
 use crate::{Literal, Shape};
 use smallvec::SmallVec;
 
+/// Binds `$N` to the bytes of an element of that many bits, at least 8, and evaluates the body: elements that are only moved
+/// need no type.
+macro_rules! by_width {
+    ($bits:expr, $N:ident => $body:expr) => {
+        match $bits {
+            8 => {
+                const $N: usize = 1;
+                $body
+            }
+            16 => {
+                const $N: usize = 2;
+                $body
+            }
+            32 => {
+                const $N: usize = 4;
+                $body
+            }
+            64 => {
+                const $N: usize = 8;
+                $body
+            }
+            _ => {
+                const $N: usize = 16;
+                $body
+            }
+        }
+    };
+}
+
+pub(super) use by_width;
+
 /// A window into a dense array: index `i` of the view is the element at `offset + i[0] * strides[0] + ..`.
 #[derive(Clone, Debug)]
 pub struct View {
@@ -109,14 +140,10 @@ impl Plan {
     }
 
     fn copy(mut self, bits: usize, to: &mut [u8], from: &[u8]) {
-        match bits {
-            8 => self.cells::<1>(to, from),
-            16 => self.cells::<2>(to, from),
-            32 => self.cells::<4>(to, from),
-            64 => self.cells::<8>(to, from),
-            128 => self.cells::<16>(to, from),
-            bits => self.packed(bits, to, from),
+        if bits < 8 {
+            return self.packed(bits, to, from);
         }
+        by_width!(bits, N => self.cells::<N>(to, from))
     }
 
     fn cells<const N: usize>(&mut self, to: &mut [u8], from: &[u8]) {

@@ -1,7 +1,7 @@
 //! Where windows are: what gathering and scattering have in common when they run.
 
 use super::{Gather, OutOfBounds};
-use crate::{Literal, Shape, op::rules::grid, with_compute};
+use crate::{Literal, Shape, op::rules::grid, op::strided::by_width, with_compute};
 
 /// The places of all windows, in the operand and in the dense array of windows. Windows are runs of neighbouring elements.
 pub struct Plan {
@@ -36,14 +36,7 @@ impl Plan {
             let from = x.load::<u8>();
             return Literal::build(out.ty().clone(), |to: &mut [u8]| self.each(|x, o, n| to[o..o + n].copy_from_slice(&from[x..x + n])));
         }
-        let copy = |to: &mut [u8]| match bits {
-            8 => self.cells::<1>(to, x.bytes(), false),
-            16 => self.cells::<2>(to, x.bytes(), false),
-            32 => self.cells::<4>(to, x.bytes(), false),
-            64 => self.cells::<8>(to, x.bytes(), false),
-            _ => self.cells::<16>(to, x.bytes(), false),
-        };
-        out.edit_bytes(copy).0
+        out.edit_bytes(|to| by_width!(bits, N => self.cells::<N>(to, x.bytes(), false))).0
     }
 
     /// Copies `windows` into `x`; the second answer says whether it was in place.
@@ -53,13 +46,7 @@ impl Plan {
             let from = windows.load::<u8>();
             return x.edit(|to: &mut [u8]| self.each(|x, o, n| to[x..x + n].copy_from_slice(&from[o..o + n])));
         }
-        x.edit_bytes(|to| match bits {
-            8 => self.cells::<1>(to, windows.bytes(), true),
-            16 => self.cells::<2>(to, windows.bytes(), true),
-            32 => self.cells::<4>(to, windows.bytes(), true),
-            64 => self.cells::<8>(to, windows.bytes(), true),
-            _ => self.cells::<16>(to, windows.bytes(), true),
-        })
+        x.edit_bytes(|to| by_width!(bits, N => self.cells::<N>(to, windows.bytes(), true)))
     }
 
     /// Copies elements of `N` bytes: into the operand if `scatter`, else out of it.
