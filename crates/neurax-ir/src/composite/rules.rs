@@ -81,7 +81,7 @@ pub fn linear_of_body(b: &mut Builder, op: impl Into<Composite>, at: &Bound, dxs
     let d = transform::jvp(&body, &active)?;
     let count = d.outputs.iter().filter(|&&marked| marked).count();
     let wanted: Vec<bool> = (0..body.outputs().len() + count).map(|i| i >= body.outputs().len()).collect();
-    let forward = passes::restricted(&d.graph, &vec![true; d.graph.input_types().len()], &wanted)?;
+    let forward = passes::dce(&d.graph.restricted(&wanted, &vec![true; d.graph.input_types().len()]))?;
     let v = transform::vjp(&body, &active)?;
     let mut h = Builder::new();
     let (xs, cts) = (h.inputs(body.input_types()), h.inputs(&forward.output_types()));

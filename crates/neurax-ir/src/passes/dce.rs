@@ -23,59 +23,15 @@ use crate::{Eqn, Graph, Result, Value};
 /// # Errors
 /// When an op cannot be rebuilt with its nested graphs swept; a graph that verifies has none.
 pub fn dce(graph: &Graph) -> Result<Graph> {
-    let inputs = vec![true; graph.input_types().len()];
-    restricted(graph, &inputs, &vec![true; graph.outputs().len()])
-}
-
-/// Which inputs the outputs marked in `live` depend on; for [`crate::Region::dce`].
-pub fn needed_inputs(graph: &Graph, live: &[bool]) -> Vec<bool> {
-    let mut needed = sweep(graph, &chosen(graph.outputs(), live)).1;
-    needed.truncate(graph.input_types().len());
-    needed
-}
-
-/// The graph with only the marked inputs and outputs, swept and ordered; for [`crate::Region::dce`]. The marked inputs must
-/// be at least those that [`needed_inputs`] names for the marked outputs.
-///
-/// # Errors
-/// When an op cannot be rebuilt with its nested graphs swept; a graph that verifies has none.
-pub fn restricted(graph: &Graph, inputs: &[bool], outputs: &[bool]) -> Result<Graph> {
-    let outputs = chosen(graph.outputs(), outputs);
-    let inputs: Vec<Value> = graph.inputs().zip(inputs).filter(|&(_, &keep)| keep).map(|(v, _)| v).collect();
-    let mut eqns = ordered(sweep(graph, &outputs).0, graph.types().len(), &outputs);
+    let kept = graph.restricted(&vec![true; graph.outputs().len()], &vec![true; graph.input_types().len()]);
+    let mut eqns = ordered(kept.eqns().to_vec(), kept.types().len(), kept.outputs());
     for e in &mut eqns {
         if let Some(region) = e.op.region() {
             e.op = region.map_graphs(&mut dce)?;
         }
     }
-    Ok(Graph::renumbered(graph.types().to_vec(), &inputs, eqns, &outputs))
-}
-
-fn chosen<T: Clone>(xs: &[T], keep: &[bool]) -> Vec<T> {
-    xs.iter().zip(keep).filter(|&(_, &k)| k).map(|(x, _)| x.clone()).collect()
-}
-
-/// The equations that those values need, without their own dead parts, last one first; and for every value, is it needed?
-fn sweep(graph: &Graph, roots: &[Value]) -> (Vec<Eqn>, Vec<bool>) {
-    let mut live = vec![false; graph.types().len()];
-    roots.iter().for_each(|v| live[v.index()] = true);
-    let mut kept = vec![];
-    for e in graph.eqns().iter().rev() {
-        let wanted: Vec<bool> = e.outputs.iter().map(|v| live[v.index()]).collect();
-        if wanted.contains(&true) {
-            let e = trimmed(e, &wanted);
-            e.inputs.iter().for_each(|v| live[v.index()] = true);
-            kept.push(e);
-        }
-    }
-    (kept, live)
-}
-
-fn trimmed(e: &Eqn, wanted: &[bool]) -> Eqn {
-    match e.op.region().and_then(|r| r.dce(wanted)) {
-        Some(p) => Eqn { op: p.op, inputs: chosen(&e.inputs, &p.inputs).into(), outputs: chosen(&e.outputs, &p.outputs).into(), at: e.at.clone() },
-        None => e.clone(),
-    }
+    let inputs: Vec<Value> = kept.inputs().collect();
+    Ok(Graph::renumbered(kept.types().to_vec(), &inputs, eqns, kept.outputs()))
 }
 
 /// The equations depth-first from `roots`, operands from left to right: each after those it depends on.
@@ -134,9 +90,6 @@ mod tests {
         scalar(&mut b, 1.0);
         let g = dce(&b.finish(&xs[1..]).unwrap()).unwrap();
         assert_eq!((g.input_types().len(), g.eqns().len()), (2, 0));
-        assert_eq!(needed_inputs(&g, &[true]), [false, true]);
-        let small = restricted(&g, &[false, true], &[true]).unwrap();
-        assert_eq!(small.to_string(), "graph(%0: f32[]) {\n  return %0\n}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod rewriter;
 mod simplify;
 
 pub use cse::cse;
-pub use dce::{dce, needed_inputs, restricted};
+pub use dce::dce;
 pub use fold::fold;
 pub use hoist::hoist;
 pub use pipeline::{PIPELINE, Step, optimise};
