@@ -3,8 +3,6 @@
 //! This crate is the conductor: `jit` traces a user's function to a graph, has transforms and passes applied, and lets a backend compile it.
 //! An operation on plain tensors is a cached one-op graph on the same road. Users add the facade crate `neurax`.
 
-extern crate self as neurax;
-
 pub mod api;
 mod args;
 mod closed;
@@ -16,6 +14,7 @@ mod jit;
 mod macros;
 mod operators;
 mod print;
+mod random_bits;
 mod recipe;
 mod shape;
 mod tensor;
@@ -42,9 +41,9 @@ pub use tree::{Static, Tree};
 pub mod prelude {
     pub use crate::dtype_consts::*;
     pub use crate::{
-        Axes, Compiled, DType, Device, Dim, Error, Failed, Func, Function, IntoAxes, IntoShape, Jit, Loss, Mapped, Operand, Result, Static, Tensor,
+        Axes, Compiled, DType, Device, Dim, Error, Failed, Func, Function, IntoAxes, IntoShape, Jit, Key, Loss, Mapped, Operand, Result, Static, Tensor,
         Tree, Type, TypeSpec, axis_index, checkpoint, concat, cond, custom_jvp, custom_vjp, dims, fori, grad, hessian, jacobian, jacobian_forward,
-        jacobian_reverse, jit, jvp, keep, linearize, matmul, pmax, pmean, pmin, psum, scan, scan_reverse, stack, stop_gradient, switch, tensor,
+        jacobian_reverse, jit, jvp, keep, key, linearize, matmul, pmax, pmean, pmin, psum, scan, scan_reverse, stack, stop_gradient, switch, tensor,
         types, value_and_grad, value_and_grad_at, vjp, vmap, vmap_with, where_, while_loop,
     };
 }

@@ -1,0 +1,238 @@
+//! How random bits become numbers, in the graph. Every rule is that of JAX 0.10 (`jax.random`, partitionable Threefry), down to the rounding.
+
+use crate::{DType, Scalar, Shape, Type, api::random::constant};
+use neurax_ir::{Builder, Value, op::*};
+use std::ops::Range;
+
+/// The Threefry block of counters `(high, low)`, scalars or arrays of one shape.
+pub(crate) fn block(b: &mut Builder, key: Value, high: Value, low: Value) -> (Value, Value) {
+    let shape = b.ty(low).shape.clone();
+    let mut word = |b: &mut Builder, i: usize| {
+        let w = b.slice(key, &[i], &[i + 1]);
+        let w = b.reshape(w, Shape::scalar());
+        b.broadcast(w, shape.clone(), &[])
+    };
+    let (k0, k1) = (word(b, 0), word(b, 1));
+    let out = b.emit_n(Threefry {}, &[k0, k1, high, low], 2);
+    (out[0], out[1])
+}
+
+/// The block of every element's row-major index.
+fn blocks(b: &mut Builder, key: Value, shape: &Shape) -> (Value, Value) {
+    let n = shape.size();
+    let flat = Type::new(if n > u32::MAX as usize { DType::U64 } else { DType::U32 }, [n]);
+    let index = b.iota(flat.clone(), 0);
+    let index = b.reshape(index, shape.clone());
+    let low = b.convert(index, DType::U32);
+    let high = if flat.dtype == DType::U64 {
+        let by = full(b, DType::U64, shape, 32);
+        let high = b.emit(Binary::ShiftRightLogical, &[index, by]);
+        b.convert(high, DType::U32)
+    } else {
+        full(b, DType::U32, shape, 0)
+    };
+    block(b, key, high, low)
+}
+
+/// `n` keys, u32[n, 2].
+pub(crate) fn words_of(b: &mut Builder, key: Value, n: usize) -> Value {
+    let (x, y) = blocks(b, key, &[n].into());
+    let (x, y) = (b.reshape(x, [n, 1]), b.reshape(y, [n, 1]));
+    b.concat(&[x, y], 1)
+}
+
+fn split(b: &mut Builder, key: Value) -> (Value, Value) {
+    let words = words_of(b, key, 2);
+    let mut row = |i: usize| {
+        let r = b.slice(words, &[i, 0], &[i + 1, 2]);
+        b.reshape(r, [2])
+    };
+    (row(0), row(1))
+}
+
+/// Random bits as unsigned integers of 8, 16, 32 or 64 bits.
+pub(crate) fn bits(b: &mut Builder, key: Value, shape: &Shape, width: usize) -> Value {
+    let (x, y) = blocks(b, key, shape);
+    if width == 64 {
+        let (x, y) = (b.convert(x, DType::U64), b.convert(y, DType::U64));
+        let by = full(b, DType::U64, shape, 32);
+        let x = b.emit(Binary::ShiftLeft, &[x, by]);
+        return b.or(x, y);
+    }
+    let z = b.xor(x, y);
+    b.convert(z, unsigned(width))
+}
+
+fn unsigned(width: usize) -> DType {
+    match width {
+        8 => DType::U8,
+        16 => DType::U16,
+        32 => DType::U32,
+        _ => DType::U64,
+    }
+}
+
+fn full(b: &mut Builder, dtype: DType, shape: &Shape, x: impl Into<Scalar>) -> Value {
+    let c = constant(b, dtype, x);
+    b.broadcast(c, shape.clone(), &[])
+}
+
+/// Mantissa bits, the pattern of 1.0, the smallest normal number, and the next number after -1 towards 0.
+fn format(dtype: DType) -> (usize, u64, f64, f64) {
+    let epsilon = |mantissa: i32| -1.0 + f64::powi(2.0, -mantissa - 1);
+    match dtype {
+        DType::F16 => (10, 0x3c00, f64::powi(2.0, -14), epsilon(10)),
+        DType::BF16 => (7, 0x3f80, f32::MIN_POSITIVE as f64, epsilon(7)),
+        DType::F32 => (23, 0x3f80_0000, f32::MIN_POSITIVE as f64, epsilon(23)),
+        _ => (52, 0x3ff0_0000_0000_0000, f64::MIN_POSITIVE, epsilon(52)),
+    }
+}
+
+/// The value that a number has in a dtype.
+fn rounded(x: f64, dtype: DType) -> f64 {
+    Scalar::Float(x).literal(dtype).to_f64s().first().copied().unwrap_or(x)
+}
+
+/// Uniform in `[low, high)`.
+pub(crate) fn uniform(b: &mut Builder, key: Value, shape: &Shape, dtype: DType, low: f64, high: f64) -> Value {
+    let (mantissa, one, ..) = format(dtype);
+    // Where the mantissa is shorter than 8 bits (bf16), 8 random bits are drawn.
+    let (width, word) = (if mantissa < 8 { 8 } else { dtype.bits() }, unsigned(dtype.bits()));
+    let r = bits(b, key, shape, width);
+    let r = b.convert(r, word);
+    let by = full(b, word, shape, (width - mantissa) as u64);
+    let m = b.emit(Binary::ShiftRightLogical, &[r, by]);
+    let one = full(b, word, shape, one);
+    let m = b.or(m, one);
+    let f = b.emit(BitcastConvert { dtype }, &[m]);
+    let f = b.add_scalar(f, -1.0);
+    let (low, high) = (rounded(low, dtype), rounded(high, dtype));
+    if (low, high) == (0.0, 1.0) {
+        return f;
+    }
+    let span = rounded(high - low, dtype);
+    let x = scaled(b, f, span, low, dtype);
+    let least = b.full_like(x, low);
+    b.max(least, x)
+}
+
+/// `f * span + low`, rounded as XLA does on a CPU: once for f32 and f64, after each step for 16 bits.
+fn scaled(b: &mut Builder, f: Value, span: f64, low: f64, dtype: DType) -> Value {
+    match dtype {
+        DType::F32 => {
+            // The product is exact in f64.
+            let f = b.convert(f, DType::F64);
+            let p = b.mul_scalar(f, span);
+            let s = b.add_scalar(p, low);
+            b.convert(s, DType::F32)
+        }
+        DType::F64 => fused(b, f, span, low),
+        _ => {
+            let p = b.mul_scalar(f, span);
+            b.add_scalar(p, low)
+        }
+    }
+}
+
+/// `x * y + z` in f64 with one rounding (but for rare double roundings): Dekker's exact product and Knuth's exact sum.
+/// <https://doi.org/10.1007/BF01397083>
+fn fused(b: &mut Builder, x: Value, y: f64, z: f64) -> Value {
+    let halves = |y: f64| {
+        let c = 134_217_729.0 * y;
+        let high = c - (c - y);
+        (high, y - high)
+    };
+    let (yh, yl) = halves(y);
+    let c = b.mul_scalar(x, 134_217_729.0);
+    let d = b.sub(c, x);
+    let xh = b.sub(c, d);
+    let xl = b.sub(x, xh);
+    let p = b.mul_scalar(x, y);
+    let (hh, hl, lh, ll) = (b.mul_scalar(xh, yh), b.mul_scalar(xh, yl), b.mul_scalar(xl, yh), b.mul_scalar(xl, yl));
+    let e = b.sub(hh, p);
+    let e = b.add(e, hl);
+    let e = b.add(e, lh);
+    let e = b.add(e, ll);
+    let s = b.add_scalar(p, z);
+    let z = b.full_like(p, z);
+    let bb = b.sub(s, p);
+    let (u, v) = (b.sub(s, bb), b.sub(z, bb));
+    let u = b.sub(p, u);
+    let t = b.add(u, v);
+    let rest = b.add(t, e);
+    b.add(s, rest)
+}
+
+/// Normal: `sqrt(2) erfinv(u)`, `u` uniform in `(-1, 1)`.
+pub(crate) fn normal(b: &mut Builder, key: Value, shape: &Shape, dtype: DType) -> Value {
+    let (.., low) = format(dtype);
+    let u = uniform(b, key, shape, dtype, low, 1.0);
+    let x = b.emit(Unary::ErfInv, &[u]);
+    b.mul_scalar(x, std::f64::consts::SQRT_2)
+}
+
+/// Gumbel: `-log(-log(u))`, `u` uniform in `(0, 1)`.
+pub(crate) fn gumbel(b: &mut Builder, key: Value, shape: &Shape, dtype: DType) -> Value {
+    let (_, _, tiny, _) = format(dtype);
+    let mut x = uniform(b, key, shape, dtype, tiny, 1.0);
+    for _ in 0..2 {
+        let l = b.log(x);
+        x = b.neg(l);
+    }
+    x
+}
+
+/// Integers in a range.
+pub(crate) fn integers(b: &mut Builder, key: Value, shape: &Shape, dtype: DType, range: Range<i128>) -> Value {
+    let (least, most) = limits(dtype);
+    let narrow = dtype.bits() < 32;
+    // Narrow integers are drawn as i32, so that their full range needs no care.
+    let wide = if narrow { DType::I32 } else { dtype };
+    let most_end = if narrow { most + 1 } else { most };
+    let over = !narrow && range.end > most;
+    let (low, high) = (range.start.clamp(least, most), range.end.clamp(least, most_end));
+    let n = wide.bits();
+    let modulus = |x: i128| x.rem_euclid(1i128 << n) as u64;
+    let span = if high <= low { 1 } else { modulus(high - low + over as i128) };
+    let rem = |x: u64| if span == 0 { x } else { x % span };
+    let half = rem(1 << (n / 2));
+    // The square wraps in n bits, as in JAX.
+    let square = if n == 32 { half.wrapping_mul(half) & u32::MAX as u64 } else { half.wrapping_mul(half) };
+    let factor = rem(square);
+    let (k1, k2) = split(b, key);
+    let (hi, lo) = (bits(b, k1, shape, n), bits(b, k2, shape, n));
+    let word = unsigned(n);
+    let (span, factor) = (full(b, word, shape, span), full(b, word, shape, factor));
+    let (hi, lo) = (b.rem(hi, span), b.rem(lo, span));
+    let p = b.mul(hi, factor);
+    let p = b.add(p, lo);
+    let offset = b.rem(p, span);
+    let offset = b.convert(offset, wide);
+    let low = constant(b, wide, Scalar::Int(low));
+    let low = b.broadcast_like(low, offset);
+    let x = b.add(low, offset);
+    b.convert(x, dtype)
+}
+
+/// The least and the greatest value of an integer dtype.
+fn limits(dtype: DType) -> (i128, i128) {
+    let bits = dtype.bits();
+    match dtype.kind() {
+        neurax_ir::Kind::Signed => (-(1 << (bits - 1)), (1 << (bits - 1)) - 1),
+        _ => (0, (1 << bits) - 1),
+    }
+}
+
+/// A vector in random order: sorted by random words, as often as makes equal words unlikely to show.
+pub(crate) fn shuffled(b: &mut Builder, key: Value, x: Value) -> Value {
+    let n = b.ty(x).size();
+    let rounds = (3.0 * (n.max(1) as f64).ln() / (u32::MAX as f64).ln()).ceil() as usize;
+    let (mut key, mut x) = (key, x);
+    for _ in 0..rounds {
+        let (next, sub) = split(b, key);
+        let words = bits(b, sub, &[n].into(), 32);
+        x = b.emit_n(Sort { axis: 0, keys: 1 }, &[words, x], 2)[1];
+        key = next;
+    }
+    x
+}
