@@ -7,7 +7,7 @@ use std::ops::Range;
 /// The Threefry block of counters `(high, low)`, scalars or arrays of one shape.
 pub(crate) fn block(b: &mut Builder, key: Value, high: Value, low: Value) -> (Value, Value) {
     let shape = b.ty(low).shape.clone();
-    let mut word = |b: &mut Builder, i: usize| {
+    let word = |b: &mut Builder, i: usize| {
         let w = b.slice(key, &[i], &[i + 1]);
         let w = b.reshape(w, Shape::scalar());
         b.broadcast(w, shape.clone(), &[])
