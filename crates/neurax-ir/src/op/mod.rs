@@ -11,6 +11,7 @@ use std::sync::Arc;
 #[macro_use]
 mod pending;
 mod complex;
+mod exp;
 mod fold;
 mod pointwise;
 mod regions;

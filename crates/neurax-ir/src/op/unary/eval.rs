@@ -1,7 +1,7 @@
 //! The values of unary functions: one row per function for floats, complex numbers and integers.
 
 use super::Unary::{self, *};
-use crate::op::{complex, pointwise::*, special};
+use crate::op::{complex, exp::Exp as _, pointwise::*, special};
 use crate::{Complex, Compute, DType, Literal, Result, with_compute};
 
 /// The function of every element; was the operand's memory reused?
@@ -50,8 +50,8 @@ macro_rules! float_rows {
                     Neg => each(v, |x| -x),
                     Abs => each(v, |x| x.abs()),
                     Sign => each(v, |x| if x == 0.0 || x.is_nan() { x } else { $t::copysign(1.0, x) }),
-                    Exp => each(v, |x| x.exp()),
-                    Expm1 => each(v, |x| x.exp_m1()),
+                    Exp => each(v, |x| x.exponential()),
+                    Expm1 => each(v, |x| x.exponential_minus_one()),
                     Log => each(v, |x| x.ln()),
                     Log1p => each(v, |x| x.ln_1p()),
                     Sin => each(v, |x| x.sin()),
@@ -62,11 +62,11 @@ macro_rules! float_rows {
                     Atan => each(v, |x| x.atan()),
                     Sinh => each(v, |x| x.sinh()),
                     Cosh => each(v, |x| x.cosh()),
-                    Tanh => each(v, |x| x.tanh()),
+                    Tanh => each(v, |x| x.hyperbolic_tangent()),
                     Sqrt => each(v, |x| x.sqrt()),
                     Rsqrt => each(v, |x| 1.0 / x.sqrt()),
                     Cbrt => each(v, |x| x.cbrt()),
-                    Logistic => each(v, |x| 1.0 / (1.0 + (-x).exp())),
+                    Logistic => each(v, |x| x.logistic()),
                     Floor => each(v, |x| x.floor()),
                     Ceil => each(v, |x| x.ceil()),
                     RoundEven => each(v, |x| x.round_ties_even()),

@@ -269,7 +269,10 @@ mod tests {
     fn wrong_operands_are_errors() {
         let f32s = Type::new(DType::F32, [2]);
         assert_eq!(refusal(Sin, &[Type::new(DType::I32, [2])]), "sine: it takes float or complex operands, not i32[2]; convert it first");
-        assert_eq!(refusal(Not, &[f32s.clone()]), "not: it takes bool or unsigned integer or signed integer operands, not f32[2]; convert it first");
+        assert_eq!(
+            refusal(Not, std::slice::from_ref(&f32s)),
+            "not: it takes bool or unsigned integer or signed integer operands, not f32[2]; convert it first"
+        );
         assert_eq!(refusal(Exp, &[f32s.clone(), f32s]), "exponential: it takes 1 operands, not 2 (f32[2], f32[2])");
     }
 
