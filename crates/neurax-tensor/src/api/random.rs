@@ -7,12 +7,12 @@ use crate::{
     DType, Error, IntoShape, Operand, Result, Scalar, Shape, Tensor, Tree, Type,
     args::axis_of,
     emit::{apply, apply_lazily, emit},
-    random_bits::{block, gumbel, integers, normal, shuffled, uniform, words_of},
+    random_bits::{bits, block, gumbel, integers, normal, shuffled, uniform, words_of},
     shape::fixed,
     tensor::At,
     tree::Visitor,
 };
-use neurax_ir::{Builder, Graph, Literal, Place, Value, op};
+use neurax_ir::{Builder, Graph, Kind, Literal, Place, Value, op};
 use std::{ops::Range, panic::Location};
 
 /// A key of random numbers: two 32-bit words. The same key always gives the same numbers: make new ones with [`Key::split`] or [`Key::fold_in`].
@@ -127,6 +127,16 @@ impl Key {
             Ok(graph) => apply_lazily(graph, vec![self.0.clone(), data], at),
             Err(e) => Tensor::error_at(e, at),
         })
+    }
+
+    /// Random bits: unsigned integers of a dtype of 8 to 64 bits, all values equally likely.
+    #[track_caller]
+    pub fn bits_of(&self, dtype: DType, shape: impl IntoShape) -> Tensor {
+        let at = Location::caller();
+        if dtype.kind() != Kind::Unsigned || dtype.bits() < 8 {
+            return Tensor::fail("bits", format!("it gives unsigned integers of 8 to 64 bits, not {dtype}"), at);
+        }
+        self.shaped("bits", shape, at, |b, k, s| bits(b, k, s, dtype.bits()))
     }
 
     /// Uniform numbers in `[0, 1)`, f32.

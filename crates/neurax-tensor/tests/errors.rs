@@ -1,0 +1,133 @@
+//! Errors travel, name the place, and say what to do.
+
+use neurax::prelude::*;
+use std::sync::{Arc, Mutex};
+
+fn message(t: Tensor) -> String {
+    t.ok().unwrap_err().to_string()
+}
+
+#[track_caller]
+fn says(t: Tensor, parts: &[&str]) {
+    let m = message(t);
+    for p in parts {
+        assert!(m.contains(p), "`{p}` is missing in: {m}");
+    }
+    assert!(m.contains("tests/errors.rs:"), "no place in: {m}");
+}
+
+#[test]
+fn the_first_error_travels_and_every_axis_answers_1() {
+    let bad = Tensor::zeros([2]) + Tensor::zeros([3]);
+    let later = (bad.clone() * 2.0).sin().matmul(&Tensor::eye(7)).reshape([9]);
+    assert_eq!(message(later.clone()), message(bad));
+    assert_eq!((later.dim(5), later.shape()[3], later.shape().len()), (1, 1, 0));
+    assert_eq!(later.shape()[2..7].len(), 0);
+    assert!(later.item().is_err() && later.to_vec::<f32>().is_err() && later.ty().is_err());
+}
+
+#[test]
+fn mistakes_are_named() {
+    let x = Tensor::zeros([2, 3]);
+    says(&x + &Tensor::zeros([3, 5]), &["add: cannot broadcast f32[2, 3] with f32[3, 5]"]);
+    says(2.0 * (&x - &Tensor::zeros([4])), &["subtract: cannot broadcast"]);
+    says(x.sum(2), &["sum: axis 2 is out of range for rank 2", "f32[2, 3]"]);
+    says(x.mean([0, 0]), &["axis 0 is named twice"]);
+    says(x.reshape([7]), &["reshape: f32[2, 3] cannot become [7]: it has 6 elements"]);
+    says(x.reshape(dims![-1, 6]), &["`-1` is not a size"]);
+    says(x.matmul(&x), &["matmul: f32[2, 3] and f32[2, 3]"]);
+    says(x.get(2), &["get: index 2 is out of range for axis 0 of f32[2, 3]"]);
+    says(Tensor::scalar(U4, 1) + Tensor::scalar(I8, 1), &["u4 and i8 have no common dtype"]);
+    says(x.select(&x, &x), &["the predicate must be bool, not f32"]);
+    says(tensor(vec![vec![1.0], vec![]]), &["rows differ in length"]);
+    says(Tensor::zeros([usize::MAX, usize::MAX]), &["larger than the address space"]);
+    says(concat::<Tensor>([], 0), &["there is nothing to join"]);
+    let e = x.to_vec::<f64>().unwrap_err().to_string();
+    assert!(e.contains("the value is f32[2, 3], not f64"), "{e}");
+}
+
+#[test]
+fn what_cannot_be_differentiated_is_named() {
+    let w = tensor([1.0, 2.0]);
+    let loss = grad(|w: Tensor| w).run(w.clone()).unwrap_err().to_string();
+    assert!(loss.contains("the loss must be one") && loss.contains("f32[2]"), "{loss}");
+    let f = grad(|(w, i): (Tensor, Tensor)| (w * i.to(F32)).sum(..));
+    let (good, bad) = f((w.clone(), tensor(3)));
+    assert_eq!(good.to_vec::<f32>().unwrap(), [3.0, 3.0]);
+    says(bad, &["leaf `1` of the argument is i32[]: only floats can be differentiated; capture it"]);
+    let whole = grad(|i: Tensor| i.to(F32)).run(tensor(3)).unwrap_err().to_string();
+    assert!(whole.contains("the argument is i32[]"), "{whole}");
+    // An error in the argument stays in its leaf, and the rest is differentiated.
+    let (a, b) = grad(|(a, _b): (Tensor, Tensor)| a.sum(..))((w.clone(), &w + &Tensor::zeros([3])));
+    assert_eq!(a.to_vec::<f32>().unwrap(), [1.0, 1.0]);
+    says(b, &["cannot broadcast"]);
+}
+
+#[test]
+fn a_value_is_needed_inside_a_trace() {
+    let seen = Mutex::new(String::new());
+    let f = jit(|x: Tensor| {
+        if let Err(e) = x.item() {
+            *seen.lock().unwrap() = e.to_string();
+        }
+        x
+    });
+    let _ = f.run(tensor(1.0)).unwrap();
+    let seen = seen.lock().unwrap();
+    assert!(seen.contains("item: the value is needed here") && seen.contains("`select` or `cond`"), "{seen}");
+}
+
+#[test]
+fn a_tracer_that_escaped_is_an_error_with_its_line() {
+    let hole = Mutex::new(None);
+    let _ = grad(|x: Tensor| {
+        *hole.lock().unwrap() = Some(x.clone());
+        x
+    })(tensor(1.0));
+    let leaked = hole.lock().unwrap().take().unwrap();
+    says(&leaked + 1.0, &["a tensor of a finished trace is used"]);
+    says(jit(|y: Tensor| y * 2.0)(leaked), &["finished trace"]);
+}
+
+#[test]
+fn loops_and_branches_name_the_leaf() {
+    let (c, _) = scan((tensor(0.0), tensor(1)), Tensor::arange(3), |(a, b), x| ((a + x.to(F32), b.to(F32)), ()));
+    says(c.1, &["scan: the carry, leaf `1`, is i32[] at the start, but f32[] after a step"]);
+    says(scan(tensor(0.0), (), |c, ()| (c, ())).0, &["nothing to scan over", "fori"]);
+    says(cond(&tensor(1.0).gt(0.0), || tensor(1.0), || tensor([1.0])), &["cond: the tensor: one branch gives f32[1], another f32[]"]);
+    says(cond(&tensor([true, false]), || tensor(1.0), || tensor(2.0)), &["the predicate must be one bool, not bool[2]"]);
+    says(while_loop(tensor(0.0), |x| x * 1.0, |x| x), &["the condition must give one bool, not f32[]"]);
+    says(vmap(|(a, b): (Tensor, Tensor)| a + b)((Tensor::zeros([2]), Tensor::zeros([3]))), &["leaf `0` has 2 members, leaf `1`, a f32[3], has 3"]);
+    says(vmap(|a: Tensor| a)(tensor(1.0)), &["axis 0 is out of range for rank 0"]);
+}
+
+#[test]
+fn captured_values_of_custom_rules_have_no_derivative() {
+    let f = |w: Tensor| custom_jvp(|x: Tensor| &x * &w, |(x, dx): (Tensor, Tensor)| (&x * &w, dx * &w))(tensor(2.0));
+    let e = grad(f).run(tensor(3.0)).unwrap_err().to_string();
+    assert!(e.contains("captures a value that is being differentiated"), "{e}");
+    let no_forward = custom_vjp(|x: Tensor| x.sin(), |x: Tensor| (x.sin(), x), |(x, d): (Tensor, Tensor)| d * x.cos());
+    let e = jvp(&no_forward, tensor(0.0), tensor(1.0)).1.ok().unwrap_err().to_string();
+    assert!(e.contains("no forward rule"), "{e}");
+    assert_eq!(grad(grad(&no_forward)).run(tensor(1.0)).unwrap().item().unwrap(), -(1f32.sin()) as f64);
+}
+
+#[test]
+fn layers_are_named_on_the_way_out() {
+    let bad = (Tensor::zeros([2]) + Tensor::zeros([3])).within("dense_1").within("encoder");
+    assert!(message(bad).contains("in layer encoder/dense_1, at "));
+}
+
+#[test]
+fn a_jit_that_calls_itself_says_so() {
+    type Slot = Arc<std::sync::OnceLock<neurax::Jit<'static, Tensor, Tensor>>>;
+    let slot: Slot = Arc::default();
+    let inner = slot.clone();
+    let f = jit(move |x: Tensor| match inner.get() {
+        Some(f) => f.run(x.clone()).unwrap_or_else(Tensor::from_error),
+        None => x,
+    });
+    slot.set(f.clone()).unwrap();
+    let e = f.run(tensor(1.0)).unwrap_err().to_string();
+    assert!(e.contains("calls itself"), "{e}");
+}

@@ -1,0 +1,186 @@
+//! What runs, how often it is compiled, and whose memory is used.
+
+use neurax::prelude::*;
+use neurax::{Compiled, default_device};
+use std::sync::Mutex;
+
+/// Tests that count what the shared default device does take turns.
+static TURN: Mutex<()> = Mutex::new(());
+
+#[test]
+fn a_thousand_steps_with_changing_rates_compile_once() -> Result<()> {
+    let _turn = TURN.lock();
+    let (mut p, g) = (Tensor::ones([321]) * 1.0, Tensor::ones([321]) * 1.0);
+    p = &p - &g * 0.5;
+    let before = (default_device()?.prepared_ops(), default_device()?.compilations());
+    for i in 0..1000 {
+        p = p - &g * (i as f64 * 1e-6);
+    }
+    assert_eq!((default_device()?.prepared_ops(), default_device()?.compilations()), before);
+    // Nor does a transform outside jit make a new program for another captured number.
+    let step = |lr: f64, w: &Tensor| value_and_grad_at(w, |w| (w.square() * lr).sum(..)).1;
+    let _ = step(0.1, &g).ok()?;
+    let before = default_device()?.compilations();
+    for i in 0..20 {
+        let _ = step(i as f64, &g).ok()?;
+    }
+    assert_eq!(default_device()?.compilations(), before);
+    Ok(())
+}
+
+#[test]
+fn a_hundred_megabytes_are_captured_without_a_copy() -> Result<()> {
+    let _turn = TURN.lock();
+    let big = Tensor::from_vec(vec![1.0f32; 25 << 20], [25 << 20]);
+    let address = big.address();
+    let start = std::time::Instant::now();
+    let f = jit(|x: Tensor| (&big * x).slice(0, 0..2));
+    let g = f.stages(&tensor(1.0), true)?;
+    assert!(start.elapsed().as_secs_f64() < 0.25, "{:?}", start.elapsed());
+    assert!(g.list()[0].graph.as_ref().is_some_and(|g| g.contains("f32[26214400]") && g.len() < 1000));
+    assert_eq!(f.run(tensor(2.0))?.to_vec::<f32>()?, [2.0, 2.0]);
+    assert_eq!(big.address(), address);
+    let unchanged = jit(|_: Tensor| big.clone()).run(tensor(0.0))?;
+    assert_eq!(unchanged.address(), address, "handed through, not copied");
+    Ok(())
+}
+
+#[test]
+fn owned_operands_are_reused() -> Result<()> {
+    let x = tensor([1.0, 2.0, 3.0, 4.0]);
+    let a = x.address();
+    let y = x + 1.0;
+    assert_eq!(y.address(), a, "the last reference is written into");
+    let z = &y * 2.0;
+    assert_ne!(z.address(), a);
+    let mut w = z;
+    let a = w.address();
+    w += &y;
+    w *= 2.0;
+    assert_eq!(w.address(), a);
+    assert_eq!(w.to_vec::<f32>()?, [12.0, 18.0, 24.0, 30.0]);
+    Ok(())
+}
+
+#[test]
+fn arguments_that_are_moved_in_are_updated_in_place() -> Result<()> {
+    let add = jit(|x: Tensor| x + 1.0);
+    let x = tensor([1.0, 2.0, 3.0, 4.0]);
+    let (a, kept) = (x.address(), x.clone());
+    let y = add.run(x)?;
+    assert_ne!(y.address(), a, "a kept clone makes a copy of it");
+    assert_eq!((add.donated(), add.copied()), (0, 1));
+    drop(kept);
+    let a = y.address();
+    let y = add.run(y)?;
+    assert_eq!((y.address(), add.donated()), (a, 1));
+    Ok(())
+}
+
+#[test]
+fn a_failed_call_gives_its_arguments_back() -> Result<()> {
+    let f = jit(|(p, x): (Tensor, Tensor)| &p + &x);
+    let p = tensor([1.0, 2.0]);
+    let a = p.address();
+    let failed = f.try_run((p, Tensor::zeros([3]))).unwrap_err();
+    assert!(failed.error.to_string().contains("cannot broadcast"), "{}", failed.error);
+    let (p, _) = failed.args.unwrap();
+    assert_eq!(p.address(), a);
+    let bad = &p + &Tensor::zeros([5]);
+    let failed = f.try_run((p, bad)).unwrap_err();
+    let (p, _) = failed.args.unwrap();
+    assert_eq!(f.run((p, tensor([1.0, 1.0])))?.to_vec::<f32>()?, [2.0, 3.0]);
+    Ok(())
+}
+
+#[test]
+fn two_threads_may_fill_one_trace() -> Result<()> {
+    let _turn = TURN.lock();
+    let both = |x: Tensor| {
+        std::thread::scope(|s| {
+            let h = s.spawn(|| (x.sin() * 2.0).exp());
+            let b = x.cos().exp();
+            h.join().unwrap() + b
+        })
+    };
+    let mut compiled = vec![];
+    for _ in 0..20 {
+        let before = default_device()?.compilations();
+        assert_eq!(jit(both).run(tensor([0.0, 0.0, 0.25]))?.get(0).item()?, 1.0 + 1f32.exp() as f64);
+        compiled.push(default_device()?.compilations() - before);
+    }
+    assert!(compiled[1..].iter().all(|&n| n == 0) || compiled.iter().sum::<usize>() <= 2, "{compiled:?}");
+    Ok(())
+}
+
+#[test]
+fn any_number_of_threads_run_one_function() {
+    let f = jit(|x: Tensor| x.square().sum(..));
+    std::thread::scope(|s| {
+        for i in 0..4 {
+            let f = &f;
+            s.spawn(move || {
+                for _ in 0..50 {
+                    assert_eq!(f.run(tensor([i as f32, 2.0])).unwrap().item().unwrap(), (i * i + 4) as f64);
+                }
+            });
+        }
+    });
+    assert_eq!(f.traces(), 1);
+}
+
+#[test]
+fn recipes_are_recorded_not_captured() -> Result<()> {
+    let f = jit(|x: Tensor| x + Tensor::zeros([1000, 1000]) + key(0).uniform([1000, 1000]));
+    let stages = f.stages(&tensor(1.0), true)?;
+    let graph = stages.list()[0].graph.clone().unwrap();
+    assert!(graph.starts_with("graph(%0: f32[]) {") && graph.contains("threefry2x32"), "{graph}");
+    let names: Vec<&str> = stages.list().iter().map(|s| s.name.as_str()).collect();
+    assert!(names[0] == "trace" && names.contains(&"passes/cse") && names.last() == Some(&"compile/interp"), "{names:?}");
+    Ok(())
+}
+
+#[test]
+fn compiled_functions_take_what_they_were_compiled_for() -> Result<()> {
+    let f: Compiled<(Tensor, Tensor), Tensor> = jit(|(x, y): (Tensor, Tensor)| x + y).compile(types![f32[2], f32[]])?;
+    assert_eq!(f.run((tensor([1.0, 2.0]), tensor(1.0)))?.to_vec::<f32>()?, [2.0, 3.0]);
+    let e = f.run((tensor([1.0]), tensor(1.0))).unwrap_err().to_string();
+    assert!(e.contains("compiled for (f32[2], f32[]), not for (f32[1], f32[])"), "{e}");
+    let e = jit(|x: Tensor| x).compile(types![f32[_, 2]]).unwrap_err().to_string();
+    assert!(e.contains("f32[_, 2]: `_` is not a size"), "{e}");
+    Ok(())
+}
+
+#[test]
+fn one_trace_for_each_type_and_static_value() -> Result<()> {
+    let f = jit(|(x, n): (Tensor, Static<usize>)| (0..*n).fold(x, |a, _| &a * 2.0));
+    for (n, want) in [(3, 8.0), (4, 16.0), (3, 8.0)] {
+        assert_eq!(f.run((tensor(1.0), Static(n)))?.item()?, want);
+    }
+    let _ = f.run((tensor([1.0]), Static(3)))?;
+    assert_eq!(f.traces(), 3);
+    Ok(())
+}
+
+#[test]
+fn devices_from_outside() -> Result<()> {
+    let backend = neurax_interp::Interp::new();
+    let device = Device::from_backend(std::sync::Arc::new(backend.clone()), 0)?;
+    let x = tensor([1.0, 2.0]).on(&device);
+    let y = jit(|x: Tensor| x.square() + 1.0).run(&x * 2.0)?;
+    assert_eq!((y.device()?, y.to_vec::<f32>()?), (device, vec![5.0, 17.0]));
+    assert!(backend.counters().eqns() > 0);
+    Ok(())
+}
+
+#[test]
+fn everything_may_be_sent() {
+    fn check<T: Send + Sync>() {}
+    check::<Tensor>();
+    check::<Key>();
+    check::<Error>();
+    check::<Func<'static, Tensor, Tensor>>();
+    check::<Jit<'static, Tensor, Tensor>>();
+    check::<Compiled<Tensor, Tensor>>();
+    assert_eq!(std::mem::size_of::<Tensor>(), 16);
+}
