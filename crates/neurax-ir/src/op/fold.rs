@@ -10,8 +10,16 @@ pub fn reduce(kind: ReduceKind, x: &Literal, axes: &[usize], ty: Type) -> Litera
     with_compute!(any x.dtype(), C => {
         let start = identity::<C>(kind, x.dtype());
         let acc = if x.ty().size() == 0 { vec![start; ty.size()] } else { groups::<C>(kind, x, axes, start) };
-        Literal::build(ty, |out: &mut [C]| out.iter_mut().zip(&acc).for_each(|(o, &a)| *o = C::narrow(a)))
+        store::<C>(ty, &acc)
     })
+}
+
+/// Narrow floats are rounded once, from f64; by way of f32 it would be twice.
+fn store<C: Fold>(ty: Type, acc: &[C::Acc]) -> Literal {
+    if ty.dtype.is_float() && ty.dtype.bits() < 32 {
+        return Literal::build(ty, |out: &mut [C::Acc]| out.copy_from_slice(acc));
+    }
+    Literal::build(ty, |out: &mut [C]| out.iter_mut().zip(acc).for_each(|(o, &a)| *o = C::narrow(a)))
 }
 
 /// The index along `axis`, which is not empty, of the largest or smallest element; `x` is not complex.

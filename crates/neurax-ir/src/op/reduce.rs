@@ -247,6 +247,7 @@ impl Primitive for ArgReduce {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transform::{eval, grad, jvp};
 
     fn run(kind: ReduceKind, x: &Literal, axes: &[usize]) -> Literal {
         let op = Reduce { kind, axes: axes.to_vec() };
@@ -292,6 +293,9 @@ mod tests {
         assert_eq!(run(ReduceKind::Sum, &x, &[0]).to_f64s(), [1.0]);
         let rows = Literal::from_slice([2, 1, 2], &[1e8f32, 1.0, 1.0, -1e8]).unwrap();
         assert_eq!(run(ReduceKind::Sum, &rows, &[0, 2]).to_f64s(), [2.0], "no rounding between the axes");
+        // Just above the tie between 1 and the next bf16; as f32 it would be that tie.
+        let x = Literal::from_f64s(DType::BF16, [3], &[1.0, f64::powi(2.0, -8), f64::powi(2.0, -40)]);
+        assert_eq!(run(ReduceKind::Sum, &x, &[0]).to_f64s(), [1.0 + f64::powi(2.0, -7)], "rounded once");
         let x = Literal::from_slice([2], &[200u8, 100]).unwrap();
         assert_eq!(run(ReduceKind::Sum, &x, &[0]).to_f64s(), [44.0]);
         let x = Literal::from_f64s(DType::I4, [2], &[7.0, 2.0]);
@@ -350,6 +354,29 @@ mod tests {
         let empty = Literal::zeros(Type::new(DType::F32, [0, 3]));
         assert!(arg(ArgKind::Max, &empty, 1).is_empty());
         assert_eq!(arg(ArgKind::Min, &Literal::from_f64s(DType::I4, [3], &[1.0, -8.0, 7.0]), 0), [1]);
+    }
+
+    #[test]
+    fn a_product_with_a_zero_has_both_derivatives() {
+        let mut b = Builder::new();
+        let x = b.input(Type::new(DType::F64, [3]));
+        let y = b.reduce(ReduceKind::Prod, x, &[0]);
+        let first = grad(&b.finish(&[y]).unwrap(), &[true]).unwrap();
+        let second = jvp(&first, &[true]).unwrap();
+        let args = [[2.0, 0.0, 3.0], [1.0, 0.0, 0.0]].map(|v| Literal::from_f64s(DType::F64, [3], &v));
+        let ys = eval(&second.graph, args.to_vec()).unwrap();
+        assert_eq!(ys[1].to_f64s(), [0.0, 6.0, 0.0], "the other two multiplied");
+        assert_eq!(ys.last().unwrap().to_f64s(), [0.0, 3.0, 0.0], "of those, by the first");
+    }
+
+    #[test]
+    fn ties_share_the_gradient() {
+        let mut b = Builder::new();
+        let x = b.input(Type::new(DType::F32, [4]));
+        let y = b.reduce(ReduceKind::Max, x, &[0]);
+        let g = grad(&b.finish(&[y]).unwrap(), &[true]).unwrap();
+        let ys = eval(&g, vec![Literal::from_f64s(DType::F32, [4], &[1.0, 5.0, 5.0, 2.0])]).unwrap();
+        assert_eq!(ys[1].to_f64s(), [0.0, 0.5, 0.5, 0.0]);
     }
 
     #[test]
