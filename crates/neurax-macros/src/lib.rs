@@ -74,7 +74,7 @@ impl Arms {
             if is_static(&f.attrs)? {
                 visit.push(quote_spanned!(span=> __v.fixed(#key, #bound);));
                 rebuild.push(quote_spanned!(span=> #member: <#ty as ::core::clone::Clone>::clone(#bound)));
-                into.push(quote_spanned!(span=> ::core::mem::drop(#bound);));
+                into.push(quote!(let _ = #bound;));
             } else {
                 visit.push(quote_spanned!(span=> __v.child(#key, |__v| <#ty as ::neurax::Tree>::visit(#bound, __v));));
                 rebuild.push(quote_spanned!(span=> #member: <#ty as ::neurax::Tree>::rebuild(#bound, __next)));

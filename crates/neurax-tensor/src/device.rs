@@ -1,7 +1,6 @@
 //! Where tensors live and programs run: the one list of backends.
 
 use crate::{Error, Result};
-use neurax_interp::Interp;
 use neurax_runtime::Backend;
 pub use neurax_runtime::Device;
 use std::sync::{Arc, OnceLock};
@@ -10,7 +9,10 @@ static DEFAULT: OnceLock<Result<Device>> = OnceLock::new();
 
 /// Every backend that is compiled in, best first. The first one is the default; `NEURAX_DEVICE=name` or `name:number` picks another.
 pub fn backends() -> Vec<Arc<dyn Backend>> {
-    vec![Arc::new(Interp::new())]
+    vec![
+        #[cfg(feature = "interp")]
+        Arc::new(neurax_interp::Interp::new()),
+    ]
 }
 
 /// The device that plain tensors use, chosen once.
@@ -50,12 +52,14 @@ fn choose(backends: &[Arc<dyn Backend>], wish: Option<&str>) -> Result<Device> {
         (Some(b), Some(n)) => Device::from_backend(b.clone(), n),
         _ => {
             let names: Vec<&str> = backends.iter().map(|b| b.name()).collect();
-            let why = format!(
-                "NEURAX_DEVICE is `{}`; it takes one of: {}, with an optional number as in `{}:0`",
-                wish.unwrap_or(""),
-                names.join(", "),
-                names[0]
-            );
+            let why = match names.first() {
+                None => "no backend is compiled in; turn on a feature of `neurax`, for example `interp`".to_string(),
+                Some(first) => format!(
+                    "NEURAX_DEVICE is `{}`; it takes one of: {}, with an optional number as in `{first}:0`",
+                    wish.unwrap_or_default(),
+                    names.join(", ")
+                ),
+            };
             Err(Error::new("device", why))
         }
     }

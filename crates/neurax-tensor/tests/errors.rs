@@ -19,7 +19,7 @@ fn says(t: Tensor, parts: &[&str]) {
 #[test]
 fn the_first_error_travels_and_every_axis_answers_1() {
     let bad = Tensor::zeros([2]) + Tensor::zeros([3]);
-    let later = (bad.clone() * 2.0).sin().matmul(&Tensor::eye(7)).reshape([9]);
+    let later = (bad.clone() * 2.0).sin().matmul(Tensor::eye(7)).reshape([9]);
     assert_eq!(message(later.clone()), message(bad));
     assert_eq!((later.dim(5), later.shape()[3], later.shape().len()), (1, 1, 0));
     assert_eq!(later.shape()[2..7].len(), 0);

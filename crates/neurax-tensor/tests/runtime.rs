@@ -14,7 +14,7 @@ fn a_thousand_steps_with_changing_rates_compile_once() -> Result<()> {
     p = &p - &g * 0.5;
     let before = (default_device()?.prepared_ops(), default_device()?.compilations());
     for i in 0..1000 {
-        p = p - &g * (i as f64 * 1e-6);
+        p -= &g * (i as f64 * 1e-6);
     }
     assert_eq!((default_device()?.prepared_ops(), default_device()?.compilations()), before);
     // Nor does a transform outside jit make a new program for another captured number.
