@@ -207,6 +207,8 @@ mod tests {
         assert!(of(-2, -2, 0, scalar.clone()).unwrap_err().to_string().contains("negative or too large"));
         assert!(of(i64::MAX, i64::MAX, usize::MAX, scalar.clone()).is_err());
         assert!(of(0, 0, 0, scalar.with_dtype(DType::F64)).unwrap_err().to_string().contains("a value of type f32[], not f64[]"));
-        assert!(Pad { low: vec![], high: vec![0], interior: vec![0] }.infer(&[x.clone(), scalar]).unwrap_err().to_string().contains("one entry for each"));
+        assert!(
+            Pad { low: vec![], high: vec![0], interior: vec![0] }.infer(&[x.clone(), scalar]).unwrap_err().to_string().contains("one entry for each")
+        );
     }
 }
