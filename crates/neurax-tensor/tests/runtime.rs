@@ -1,42 +1,42 @@
 //! What runs, how often it is compiled, and whose memory is used.
 
+use neurax::Compiled;
 use neurax::prelude::*;
-use neurax::{Compiled, default_device};
-use std::sync::Mutex;
 
-/// Tests that count what the shared default device does take turns.
-static TURN: Mutex<()> = Mutex::new(());
+/// A device of its own for a test that counts what is compiled for it.
+fn new_device() -> Result<Device> {
+    Device::from_backend(std::sync::Arc::new(neurax_interp::Interp::new()), 0)
+}
 
 #[test]
 fn a_thousand_steps_with_changing_rates_compile_once() -> Result<()> {
-    let _turn = TURN.lock();
-    let (mut p, g) = (Tensor::ones([321]) * 1.0, Tensor::ones([321]) * 1.0);
+    let device = new_device()?;
+    let (mut p, g) = (Tensor::ones([321]).on(&device), Tensor::ones([321]).on(&device));
     p = &p - &g * 0.5;
-    let before = (default_device()?.prepared_ops(), default_device()?.compilations());
+    let before = (device.prepared_ops(), device.compilations());
+    assert_eq!(before, (2, 3), "two ops, and the ones");
     for i in 0..1000 {
         p -= &g * (i as f64 * 1e-6);
     }
-    assert_eq!((default_device()?.prepared_ops(), default_device()?.compilations()), before);
+    assert_eq!((device.prepared_ops(), device.compilations()), before);
     // Nor does a transform outside jit make a new program for another captured number.
     let step = |lr: f64, w: &Tensor| value_and_grad_at(w, |w| (w.square() * lr).sum(..)).1;
     let _ = step(0.1, &g).ok()?;
-    let before = default_device()?.compilations();
+    let before = device.compilations();
     for i in 0..20 {
         let _ = step(i as f64, &g).ok()?;
     }
-    assert_eq!(default_device()?.compilations(), before);
+    assert_eq!(device.compilations(), before);
     Ok(())
 }
 
 #[test]
 fn a_hundred_megabytes_are_captured_without_a_copy() -> Result<()> {
-    let _turn = TURN.lock();
     let big = Tensor::from_vec(vec![1.0f32; 25 << 20], [25 << 20]);
     let address = big.address();
-    let start = std::time::Instant::now();
     let f = jit(|x: Tensor| (&big * x).slice(0, 0..2));
     let g = f.stages(&tensor(1.0), true)?;
-    assert!(start.elapsed().as_secs_f64() < 0.25, "{:?}", start.elapsed());
+    // The graph is all that is hashed, compared and compiled: it holds none of the data.
     assert!(g.list()[0].graph.as_ref().is_some_and(|g| g.contains("f32[26214400]") && g.len() < 1000));
     assert_eq!(f.run(tensor(2.0))?.to_vec::<f32>()?, [2.0, 2.0]);
     assert_eq!(big.address(), address);
@@ -95,7 +95,7 @@ fn a_failed_call_gives_its_arguments_back() -> Result<()> {
 
 #[test]
 fn two_threads_may_fill_one_trace() -> Result<()> {
-    let _turn = TURN.lock();
+    let device = new_device()?;
     let both = |x: Tensor| {
         std::thread::scope(|s| {
             let h = s.spawn(|| (x.sin() * 2.0).exp());
@@ -103,13 +103,11 @@ fn two_threads_may_fill_one_trace() -> Result<()> {
             h.join().unwrap() + b
         })
     };
-    let mut compiled = vec![];
     for _ in 0..20 {
-        let before = default_device()?.compilations();
-        assert_eq!(jit(both).run(tensor([0.0, 0.0, 0.25]))?.get(0).item()?, 1.0 + 1f32.exp() as f64);
-        compiled.push(default_device()?.compilations() - before);
+        let y = jit(both).run(tensor([0.0, 0.25]).on(&device))?;
+        assert_eq!(y.to_vec::<f32>()?[0], 1.0 + 1f32.exp());
     }
-    assert!(compiled[1..].iter().all(|&n| n == 0) || compiled.iter().sum::<usize>() <= 2, "{compiled:?}");
+    assert_eq!(device.compilations(), 1, "whichever thread came first, the graph is the same");
     Ok(())
 }
 
