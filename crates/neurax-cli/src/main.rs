@@ -1,2 +1,62 @@
-//! The `neurax` command.
-fn main() {}
+//! The neurax command.
+
+mod demo;
+mod devices;
+mod inspect;
+
+use clap::{Parser, Subcommand};
+use neurax::Result;
+use std::process::ExitCode;
+
+/// Tensors, a compiler and neural networks.
+#[derive(Parser)]
+#[command(name = "neurax", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Trains a small network on built-in handwritten digits, prints its accuracy, saves its weights.
+    Demo(demo::Demo),
+    /// Shows every graph between an example's function and running code, by stage.
+    Inspect(inspect::Inspect),
+    /// Lists what can run here.
+    Devices,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("error: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Demo(demo) => demo.run(),
+        Command::Inspect(inspect) => inspect.run(),
+        Command::Devices => devices::run(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn arguments_are_well_formed() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn an_unknown_example_is_an_error_that_lists_the_known() {
+        let e = inspect::Inspect::of("nothing").run().unwrap_err().to_string();
+        assert!(e.contains("nothing") && e.contains("digits"), "{e}");
+    }
+}

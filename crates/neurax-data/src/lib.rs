@@ -1,1 +1,48 @@
 //! Data sets, readers, batching.
+//!
+//! A [`Dataset`] is inputs and targets, example by example along axis 0. It is split, shuffled and batched, in this order,
+//! and every random choice comes from a [`Key`](neurax_tensor::Key): the same key gives the same batches on every machine.
+//!
+//! ```
+//! use neurax::prelude::*;
+//! let digits = data::digits()?.split(0.8, key(0));
+//! let batches = digits.train.shuffled(key(1)).batched(32);
+//! let batch = batches.epoch(0).next().ok_or_else(|| Error::new("example", "no batch"))?;
+//! assert_eq!(batch.x.shape(), [32, 64]);
+//! # Ok::<(), Error>(())
+//! ```
+
+extern crate neurax_tensor as neurax;
+
+mod batches;
+mod builtin;
+mod csv;
+mod dataset;
+mod idx;
+mod split;
+
+pub use batches::{Batch, Batches, Epoch, Shuffled, Source};
+pub use builtin::{digits, iris};
+pub use csv::{Csv, Table, csv};
+pub use dataset::Dataset;
+pub use idx::{idx, mnist};
+pub use split::Split;
+
+use neurax_tensor::Tensor;
+
+/// One-hot rows f32[n, classes] of class numbers; a number outside `0..classes` gives a row of zeros.
+///
+/// ```
+/// use neurax::prelude::*;
+/// assert_eq!(data::one_hot([1, 0], 2).to_vec::<f32>()?, [0.0, 1.0, 1.0, 0.0]);
+/// # Ok::<(), Error>(())
+/// ```
+pub fn one_hot(labels: impl IntoIterator<Item = usize>, classes: usize) -> Tensor {
+    let mut rows: Vec<f32> = Vec::new();
+    let mut n = 0;
+    for label in labels {
+        rows.extend((0..classes).map(|c| (c == label) as u8 as f32));
+        n += 1;
+    }
+    Tensor::from_vec(rows, [n, classes])
+}

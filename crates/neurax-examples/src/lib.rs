@@ -1,1 +1,131 @@
-//! Programs that are also the manual.
+//! Programs that are also the manual: each file of `examples/` is one, to be read and to be run with `cargo run --example NAME`.
+//!
+//! [`EXAMPLES`] lists them by name; `neurax inspect NAME` shows what becomes of their functions.
+
+use neurax::Stages;
+use neurax::prelude::*;
+
+#[path = "../examples/by_hand.rs"]
+pub mod by_hand;
+#[path = "../examples/custom_layer.rs"]
+pub mod custom_layer;
+#[path = "../examples/digits.rs"]
+pub mod digits;
+#[path = "../examples/loops.rs"]
+pub mod loops;
+#[path = "../examples/tensors.rs"]
+pub mod tensors;
+#[path = "../examples/training_step.rs"]
+pub mod training_step;
+#[path = "../examples/transforms.rs"]
+pub mod transforms;
+#[path = "../examples/two_heads.rs"]
+pub mod two_heads;
+
+/// A program of the manual.
+pub struct Example {
+    /// What it is called: its file in `examples/`.
+    pub name: &'static str,
+    /// What it shows.
+    pub about: &'static str,
+    /// Runs it; it prints.
+    pub run: fn() -> Result<()>,
+    /// What happens between its main function and running code, with all graphs.
+    pub stages: fn() -> Result<Stages>,
+}
+
+/// All programs, from simple to composed.
+pub const EXAMPLES: &[Example] = &[
+    Example {
+        name: "tensors",
+        about: "tensors, errors that travel, a compiled gradient",
+        run: tensors::main,
+        stages: || tensors::slope().stages(&Tensor::eye(2), true),
+    },
+    Example {
+        name: "training_step",
+        about: "a struct of parameters, updated in place",
+        run: training_step::main,
+        stages: || training_step::step().stages(&training_step::start(), true),
+    },
+    Example {
+        name: "transforms",
+        about: "derivatives and batching, composed",
+        run: transforms::main,
+        stages: || transforms::second().stages(&tensor([[1.0, 2.0], [3.0, 4.0]]), true),
+    },
+    Example {
+        name: "loops",
+        about: "scan, while, cond and for in the graph",
+        run: loops::main,
+        stages: || jit(grad(loops::fall)).stages(&tensor(0.01), true),
+    },
+    Example {
+        name: "digits",
+        about: "a network that learns to read digits",
+        run: digits::main,
+        stages: || digits::apply()?.stages(&Tensor::zeros([32, 64]), true),
+    },
+    Example {
+        name: "custom_layer",
+        about: "layers of one's own, with state",
+        run: custom_layer::main,
+        stages: || {
+            let model = custom_layer::model();
+            let vars = model.init(key(0), &types![f32[_, 4]])?;
+            let apply = jit(move |x: Tensor| model.apply(&vars, x, &Mode::Train(key(1))));
+            apply.stages(&Tensor::zeros([2, 4]), true)
+        },
+    },
+    Example {
+        name: "two_heads",
+        about: "two inputs, two outputs, a loss of both",
+        run: two_heads::main,
+        stages: || {
+            let model = two_heads::model();
+            let x = two_heads::fruit(4, key(0))?.x;
+            let vars = model.init(key(0), &types![f32[_, 2], f32[_, 3]])?;
+            jit(move |x: two_heads::Features| model.apply(&vars, x, &Mode::Eval)).stages(&x, true)
+        },
+    },
+    Example {
+        name: "by_hand",
+        about: "a training loop without the trainer",
+        run: by_hand::main,
+        stages: || {
+            let (start, step) = by_hand::program()?;
+            let batch = data::Batch { x: Tensor::zeros([24, 4]), y: Tensor::zeros([24, 3]) };
+            step.stages(&(start, batch), true)
+        },
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_run() {
+        for e in EXAMPLES {
+            (e.run)().unwrap_or_else(|error| panic!("{}: {error}", e.name));
+        }
+    }
+
+    #[test]
+    fn all_can_be_inspected() {
+        for e in EXAMPLES {
+            let stages = (e.stages)().unwrap_or_else(|error| panic!("{}: {error}", e.name));
+            assert!(stages.list().iter().all(|s| s.graph.is_some()), "{}", e.name);
+        }
+    }
+
+    #[test]
+    fn every_file_is_listed() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/examples");
+        for file in std::fs::read_dir(folder).unwrap() {
+            let path = file.unwrap().path();
+            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+            assert!(EXAMPLES.iter().any(|e| e.name == name), "{name} is not in EXAMPLES");
+        }
+    }
+}

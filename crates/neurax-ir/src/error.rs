@@ -67,9 +67,9 @@ impl Error {
         &self.0.origin
     }
 
-    /// The same error at that place, unless it has one already: the first place is the one closest to the cause.
+    /// The same error at that place, unless it has one already that a user can act on: the first place is the one closest to the cause.
     pub fn at(self, place: &Place) -> Error {
-        if matches!(self.0.origin.place, Place::Unknown) { self.edit(|i| i.origin.place = place.clone()) } else { self }
+        if self.0.origin.place.shown().is_none() { self.edit(|i| i.origin.place = place.clone()) } else { self }
     }
 
     /// The same error at the place and layer of an equation, where it has none yet.

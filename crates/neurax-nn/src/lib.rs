@@ -1,1 +1,51 @@
 //! Layers, losses, metrics, optimizers, initializers and models.
+//!
+//! A model is drawn as a graph of [`Node`]s and is a pure function: it takes variables and inputs and gives outputs and
+//! new state. Losses and metrics are functions of `(&prediction, &target)`; optimizers are values that chain. Nothing here
+//! loops, prints or holds state: that is what `neurax-train` does.
+//!
+//! ```
+//! use neurax::prelude::*;
+//! let model = nn::input("image", dims![_, 64]).dense(32).relu().dense(10).softmax();
+//! let mut vars = model.init(key(0), &types![f32[_, 64]])?;
+//! let opt = optim::sgd(0.1);
+//! let mut state = opt.init(&vars.params);
+//!
+//! let (x, t) = (Tensor::ones([8, 64]), Tensor::ones([8, 10]) / 10.0);
+//! for _ in 0..3 {
+//!     let (loss, grads) = value_and_grad_at(&vars.params, |p| {
+//!         loss::categorical_cross_entropy(model.apply_with(&p, &vars.state, &x, &Mode::Eval).y(), &t)
+//!     });
+//!     (vars.params, state) = opt.step(&vars.params, &grads, state);
+//!     println!("{}", loss.item()?);
+//! }
+//! # Ok::<(), Error>(())
+//! ```
+
+extern crate neurax_tensor as neurax;
+
+mod applied;
+pub mod check;
+mod cx;
+pub mod init;
+pub mod layers;
+pub mod loss;
+pub mod metric;
+mod mode;
+mod model;
+mod net;
+mod node;
+pub mod optim;
+mod summary;
+mod vars;
+
+pub use applied::{Applied, Inputs};
+pub use cx::Cx;
+pub use layers::{Dense, Dropout, Flatten, Reshape};
+pub use metric::Metric;
+pub use mode::Mode;
+pub use model::Model;
+pub use net::Net;
+pub use node::{Layer, Node, NodeOperand, concat, input, layer};
+pub use optim::{OptState, Optim};
+pub use vars::{Params, Vars};

@@ -10,6 +10,7 @@ mod compiled;
 pub mod device;
 mod emit;
 mod function;
+pub mod io;
 mod jit;
 mod macros;
 mod operators;
@@ -25,7 +26,7 @@ pub mod tree;
 pub use api::*;
 pub use args::{AxisInt, IntoAxes, Keep, Operand, Scalar, keep};
 pub use compiled::{Compiled, Example};
-pub use device::{Device, default_device, set_default_device};
+pub use device::{Device, backends, default_device, set_default_device};
 pub use function::{Failed, Func, Function, Loss};
 pub use jit::{Jit, jit};
 pub use macros::{dtype_consts, dtypes};
@@ -42,7 +43,7 @@ pub mod prelude {
     pub use crate::dtype_consts::*;
     pub use crate::{
         Axes, Compiled, DType, Device, Dim, Error, Failed, Func, Function, IntoAxes, IntoShape, Jit, Key, Loss, Mapped, Operand, Result, Static,
-        Tensor, Tree, Type, TypeSpec, axis_index, checkpoint, concat, cond, custom_jvp, custom_vjp, dims, fori, grad, hessian, jacobian,
+        Tensor, Tree, Type, TypeSpec, axis_index, checkpoint, concat, cond, custom_jvp, custom_vjp, dims, eval_shape, fori, grad, hessian, jacobian,
         jacobian_forward, jacobian_reverse, jit, jvp, keep, key, linearize, matmul, pmax, pmean, pmin, psum, scan, scan_reverse, stack,
         stop_gradient, switch, tensor, types, value_and_grad, value_and_grad_at, vjp, vmap, vmap_with, where_, while_loop,
     };

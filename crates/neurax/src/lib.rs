@@ -1,5 +1,7 @@
 //! Tensors with composable transforms, a compiler, and neural networks in one pure-Rust workspace.
 //!
+//! This crate is what users add; it contains no logic. `use neurax::prelude::*;` brings everything into scope.
+//!
 //! ```
 //! use neurax::prelude::*;
 //!
@@ -17,10 +19,32 @@
 //! assert!(error.to_string().starts_with("add: cannot broadcast f32[2, 2] with f32[3, 5], at "));
 //! # Ok::<(), Error>(())
 //! ```
+//!
+//! A network, trained on real data:
+//!
+//! ```
+//! use neurax::prelude::*;
+//!
+//! let model = nn::input("image", dims![_, 64]).dense(32).relu().dense(10).softmax();
+//! let digits = data::digits()?.split(0.8, key(0));
+//! let trained = Trainer::new(&model, loss::categorical_cross_entropy, optim::adam(3e-3))
+//!     .metric(metric::accuracy())
+//!     .validate(&digits.test)
+//!     .run(&digits.train.shuffled(key(1)).batched(32), epochs(3))?;
+//! assert!(trained.validation["accuracy"] > 0.85);
+//! # Ok::<(), Error>(())
+//! ```
 
+pub use neurax_data as data;
+pub use neurax_nn as nn;
 pub use neurax_tensor::*;
+pub use neurax_train as train;
 
 /// Everything that the programs of the manual use.
 pub mod prelude {
+    pub use crate::{data, nn, train};
+    pub use neurax_data::{Batches, Dataset, Source};
+    pub use neurax_nn::{Applied, Cx, Dense, Dropout, Flatten, Layer, Mode, Model, Net, Node, Optim, Params, Vars, init, loss, metric, optim};
     pub use neurax_tensor::prelude::*;
+    pub use neurax_train::{Event, Flow, State, Trained, Trainer, epochs};
 }

@@ -10,6 +10,7 @@ mod custom;
 mod forward;
 mod grad;
 mod jacobian;
+mod shapes;
 mod vmap;
 
 pub use checkpoint::{checkpoint, stop_gradient};
@@ -19,4 +20,5 @@ pub use custom::{custom_jvp, custom_vjp};
 pub use forward::{jvp, linearize, vjp};
 pub use grad::{grad, value_and_grad, value_and_grad_at};
 pub use jacobian::{hessian, jacobian, jacobian_forward, jacobian_reverse};
+pub use shapes::eval_shape;
 pub use vmap::{Axes, Mapped, vmap, vmap_with};

@@ -1,0 +1,45 @@
+//! A layer of one's own is a function; state and mode are at hand.
+
+use neurax::prelude::*;
+
+/// A gain for each feature.
+pub fn scale(x: Node) -> Node {
+    nn::layer("scale", [x], |cx, [x]| {
+        let gain = cx.param("gain", x.dim(-1), init::ones());
+        x * gain
+    })
+}
+
+/// Takes off a running mean, which learning keeps up to date.
+pub fn center(x: Node) -> Node {
+    nn::layer("center", [x], |cx, [x]| {
+        let mean = cx.state("mean", x.dim(-1), init::zeros());
+        if !cx.training() {
+            return x - mean;
+        }
+        let now = x.mean(0);
+        cx.set("mean", &mean * 0.9 + &now * 0.1);
+        x - now
+    })
+}
+
+/// Two custom layers between two of the library's.
+pub fn model() -> Node {
+    nn::input("x", dims![_, 4]).dense(3).then(center).then(scale).relu().dropout(0.1).dense(1)
+}
+
+/// Runs the example.
+pub fn main() -> Result<()> {
+    let model = model();
+    let vars = model.init(key(0), &types![f32[_, 4]])?;
+    println!("{}", model.summary());
+
+    let out = model.apply(&vars, Tensor::ones([2, 4]), &Mode::Train(key(1)));
+    println!("the new mean: {}", out.state["center"]["mean"]);
+
+    let wrong = model.apply(&vars, Tensor::ones([2, 5]), &Mode::Eval);
+    if let Some(e) = wrong.y().error() {
+        println!("{e}"); // model: input `x` is declared as [_, 4], but [2, 5] was given
+    }
+    Ok(())
+}

@@ -1,0 +1,43 @@
+//! A struct of parameters, and a training step that updates it in place.
+
+use neurax::prelude::*;
+
+/// Parameters: what is not a tensor is marked.
+#[derive(Tree, Clone, Debug)]
+pub struct Linear {
+    /// f32[n, m].
+    pub kernel: Tensor,
+    /// f32[m].
+    pub bias: Tensor,
+    /// Part of the program, not of the data.
+    #[tree(static)]
+    pub name: String,
+}
+
+/// One step of gradient descent; the parameters are moved in and out, so they are updated in place.
+pub fn step() -> Jit<'static, (Linear, Tensor, Tensor), (Linear, Tensor)> {
+    jit(|(params, x, y): (Linear, Tensor, Tensor)| {
+        let (loss, grads) = value_and_grad_at(&params, |p| loss::mse(&(x.matmul(&p.kernel) + p.bias), &y));
+        (params.zip_map(&grads, |p, g| p - g * 0.1), loss)
+    })
+}
+
+/// Parameters to start from, and data that y = x₀ - 2 x₁ + 1 made.
+pub fn start() -> (Linear, Tensor, Tensor) {
+    let x = key(0).normal([64, 2]);
+    let y = x.matmul(&tensor([[1.0], [-2.0]])) + 1.0;
+    (Linear { kernel: Tensor::zeros([2, 1]), bias: Tensor::zeros(1), name: "line".into() }, x, y)
+}
+
+/// Runs the example.
+pub fn main() -> Result<()> {
+    let (mut params, x, y) = start();
+    let step = step();
+    let mut loss = tensor(0.0);
+    for _ in 0..100 {
+        (params, loss) = step.run((params, x.clone(), y.clone()))?;
+    }
+    println!("loss {loss} after 100 steps, traced {} time", step.traces());
+    println!("{}: {} + {}", params.name, params.kernel, params.bias);
+    Ok(())
+}

@@ -1,0 +1,133 @@
+//! One harness for all layers: the first test of each layer's file.
+//!
+//! A layer must initialise, keep its shape between learning and using, have the gradients that finite differences show, survive
+//! being saved and loaded, and give under `vmap` what single runs give.
+
+use crate::{Layer, Mode, Model, Node, Vars, input};
+use neurax_tensor::{DType, Error, Key, Result, Tensor, Tree, TypeSpec, key, stack, value_and_grad_at, vmap};
+
+/// Checks a layer of one input.
+///
+/// ```
+/// use neurax::prelude::*;
+/// nn::check::layer(Dense::new(4), &types![f32[2, 3]])?;
+/// # Ok::<(), Error>(())
+/// ```
+///
+/// # Errors
+/// What the layer does not hold to, with the numbers.
+pub fn layer(l: impl Layer, types: &[TypeSpec; 1]) -> Result<()> {
+    nodes(|[x]| x.layer(l), types)
+}
+
+/// Checks a function of nodes, with as many inputs as there are types.
+///
+/// # Errors
+/// What the function does not hold to, with the numbers.
+pub fn nodes<const N: usize>(f: impl FnOnce([Node; N]) -> Node, types: &[TypeSpec; N]) -> Result<()> {
+    let mut i = 0;
+    let inputs = types.each_ref().map(|t| {
+        i += 1;
+        input(&format!("input{i}"), t.dims.clone())
+    });
+    let model = f(inputs).model();
+    let vars = model.init(key(7), types)?;
+    let xs: Vec<Tensor> = types.iter().enumerate().map(|(i, t)| sample(t, key(100 + i as i64))).collect::<Result<_>>()?;
+    shapes(&model, &vars, &xs)?;
+    gradients(&model, &vars, &xs)?;
+    saved(&model, &vars, &xs)?;
+    batched(&model, &vars, xs)
+}
+
+fn broken(law: &str, why: String) -> Error {
+    Error::new("check", format!("{law}: {why}"))
+}
+
+/// Random values away from 0, where many activations have a kink.
+fn sample(t: &TypeSpec, k: Key) -> Result<Tensor> {
+    let ty = t.fixed()?;
+    if !ty.dtype.is_float() {
+        return Ok(Tensor::zeros(&ty.shape).to(ty.dtype));
+    }
+    let x = k.uniform(&ty.shape) * 2.0 - 1.0;
+    (&x + x.sign() * 0.1).to(ty.dtype).ok()
+}
+
+fn shapes(model: &Model, vars: &Vars, xs: &[Tensor]) -> Result<()> {
+    let [used, trained] = [Mode::Eval, Mode::Train(key(1))].map(|mode| model.apply(vars, xs, &mode).ok());
+    let (used, trained) = (used?, trained?);
+    if used.y().ty()? != trained.y().ty()? {
+        return Err(broken("shape", format!("{} to learn, but {} to use", trained.y().ty()?, used.y().ty()?)));
+    }
+    match used.state.leaves().iter().zip(trained.state.leaves()).find(|(a, b)| a.0 != b.0) {
+        Some((a, _)) => Err(broken("state", format!("learning changes what state there is: `{}`", a.0))),
+        None => Ok(()),
+    }
+}
+
+/// Along one random direction in parameters and inputs, in f64: the gradient's slope against a central difference.
+fn gradients(model: &Model, vars: &Vars, xs: &[Tensor]) -> Result<()> {
+    let wide = |t: &Tensor| if t.dtype().is_float() { t.to(DType::F64) } else { t.clone() };
+    let (floats, fixed): (Vec<_>, Vec<_>) = xs.iter().map(wide).enumerate().partition(|(_, x)| x.dtype().is_float());
+    let (places, floats): (Vec<usize>, Vec<Tensor>) = floats.into_iter().unzip();
+    let at = (vars.params.map_leaves(wide), floats);
+    let state = vars.state.map_leaves(wide);
+    let mode = Mode::Train(key(3));
+    let loss = |(params, floats): (crate::Params, Vec<Tensor>)| {
+        let mut all: Vec<(usize, Tensor)> = places.iter().copied().zip(floats).chain(fixed.iter().cloned()).collect();
+        all.sort_by_key(|(i, _)| *i);
+        let xs: Vec<Tensor> = all.into_iter().map(|(_, x)| x).collect();
+        let y = model.apply_with(&params, &state, xs, &mode).y().to(DType::F64);
+        let weights = key(5).uniform(y.shape()).to(DType::F64) + 0.5;
+        (y * weights).sum(..)
+    };
+    let (_, grads) = value_and_grad_at(&at, loss);
+    let mut i = 0;
+    let direction = at.map_leaves(|t| {
+        i += 1;
+        key(10 + i).normal(t.shape()).to(DType::F64)
+    });
+    let step = 1e-5;
+    let moved = |by: f64| loss(at.zip_map(&direction, |a, d| a + d * by)).item();
+    let difference = (moved(step)? - moved(-step)?) / (2.0 * step);
+    let mut slope = 0.0;
+    for (g, d) in grads.leaves().iter().zip(direction.leaves()) {
+        slope += (g.1 * d.1).sum(..).item()?;
+    }
+    if (slope - difference).abs() > 1e-6 * (1.0 + slope.abs()) {
+        return Err(broken("gradient", format!("the slope is {slope}, but differences give {difference}")));
+    }
+    Ok(())
+}
+
+fn saved(model: &Model, vars: &Vars, xs: &[Tensor]) -> Result<()> {
+    let unique = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_nanos());
+    let path = std::env::temp_dir().join(format!("neurax-check-{}-{unique}.safetensors", std::process::id()));
+    let back = vars.save(&path).and_then(|()| Vars::load(&path));
+    // A file that could not be removed is the system's to clean up.
+    let _ = std::fs::remove_file(&path);
+    let run = |vars: &Vars| model.apply(vars, xs, &Mode::Eval).y().to(DType::F64).to_vec::<f64>();
+    if run(vars)? != run(&back?)? {
+        return Err(broken("save and load", "other outputs than before".into()));
+    }
+    Ok(())
+}
+
+fn batched(model: &Model, vars: &Vars, xs: Vec<Tensor>) -> Result<()> {
+    const N: usize = 3;
+    let rows: Vec<Vec<Tensor>> =
+        (0..N).map(|i| xs.iter().map(|x| if x.dtype().is_float() { x * (1.0 + i as f64) } else { x.clone() }).collect()).collect();
+    let f = |xs: Vec<Tensor>| model.apply(vars, xs, &Mode::Eval).y().clone();
+    let single: Vec<Tensor> = rows.iter().map(|r| f(r.clone())).collect();
+    let together: Vec<Tensor> = (0..xs.len()).map(|i| stack(&rows.iter().map(|r| r[i].clone()).collect::<Vec<_>>(), 0)).collect();
+    let (one, other) = (vmap(f)(together).ok()?, stack(&single, 0).ok()?);
+    if one.ty()? != other.ty()? {
+        return Err(broken("vmap", format!("{}, but single runs give {}", one.ty()?, other.ty()?)));
+    }
+    let apart = (one.to(DType::F64) - other.to(DType::F64)).abs();
+    let scale = 1.0 + other.to(DType::F64).abs().to_vec::<f64>()?.into_iter().fold(0.0, f64::max);
+    match apart.to_vec::<f64>()?.into_iter().find(|d| *d > 1e-5 * scale) {
+        Some(d) => Err(broken("vmap", format!("differs from single runs by {d}"))),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,100 @@
+//! The fully connected layer.
+
+use crate::init::{self, Init};
+use crate::{Cx, Layer, Node};
+use neurax_tensor::Tensor;
+
+/// `x · kernel + bias` over the last axis: x [.., n], kernel [n, units], bias [units], result [.., units].
+///
+/// ```
+/// use neurax::prelude::*;
+/// let y = nn::layers::dense(&tensor([[1.0, 2.0]]), &tensor([[1.0], [10.0]]), Some(&tensor([0.5])));
+/// assert_eq!(y.to_vec::<f32>()?, [21.5]);
+/// # Ok::<(), Error>(())
+/// ```
+#[track_caller]
+pub fn dense(x: &Tensor, kernel: &Tensor, bias: Option<&Tensor>) -> Tensor {
+    let y = x.matmul(kernel);
+    match bias {
+        Some(bias) => y + bias,
+        None => y,
+    }
+}
+
+/// The layer of [`dense`], with parameters `kernel` and `bias`.
+///
+/// ```
+/// use neurax::prelude::*;
+/// let layer = Dense::new(32).kernel(init::he_normal()).bias(false).name("head");
+/// let model = nn::input("x", dims![_, 8]).layer(layer);
+/// assert_eq!(model.init(key(0), &types![f32[_, 8]])?.size(), 256);
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Dense {
+    units: usize,
+    bias: bool,
+    kernel: Init,
+    name: String,
+}
+
+impl Dense {
+    /// A layer of so many outputs, with a bias that starts at zero and a [`init::glorot_uniform`] kernel.
+    pub fn new(units: usize) -> Dense {
+        Dense { units, bias: true, kernel: init::glorot_uniform(), name: "dense".into() }
+    }
+
+    /// Is there a bias?
+    pub fn bias(self, bias: bool) -> Dense {
+        Dense { bias, ..self }
+    }
+
+    /// How the kernel starts.
+    pub fn kernel(self, kernel: Init) -> Dense {
+        Dense { kernel, ..self }
+    }
+
+    /// What the layer is called.
+    pub fn name(self, name: &str) -> Dense {
+        Dense { name: name.into(), ..self }
+    }
+}
+
+impl Layer for Dense {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
+        let kernel = cx.param("kernel", [x.dim(-1), self.units], self.kernel.clone());
+        let bias = self.bias.then(|| cx.param("bias", self.units, init::zeros()));
+        dense(&x, &kernel, bias.as_ref())
+    }
+}
+
+impl Node {
+    /// A fully connected layer of so many outputs: see [`Dense`].
+    #[track_caller]
+    pub fn dense(&self, units: usize) -> Node {
+        self.layer(Dense::new(units))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check;
+    use neurax_tensor::types;
+
+    #[test]
+    fn is_a_layer() {
+        check::layer(Dense::new(4), &types![f32[2, 3]]).unwrap();
+        check::layer(Dense::new(4).bias(false), &types![f32[2, 5, 3]]).unwrap();
+    }
+
+    #[test]
+    fn an_input_without_axes_is_an_error() {
+        let e = check::layer(Dense::new(4), &types![f32[]]).unwrap_err().to_string();
+        assert!(e.contains("in layer dense"), "{e}");
+    }
+}

@@ -1,0 +1,104 @@
+//! Dropout: Srivastava et al., 2014 (<https://jmlr.org/papers/v15/srivastava14a.html>).
+
+use crate::{Cx, Layer, Node};
+use neurax_tensor::{Error, Key, Tensor};
+
+/// Each element is zeroed with probability `rate`, the others grow by `1 / (1 - rate)`, so that the mean stays.
+///
+/// ```
+/// use neurax::prelude::*;
+/// let y = nn::layers::dropout(&Tensor::ones([1000]), 0.25, &key(0)).to_vec::<f32>()?;
+/// assert!(y.iter().all(|&v| v == 0.0 || v == 1.0 / 0.75));
+/// # Ok::<(), Error>(())
+/// ```
+#[track_caller]
+pub fn dropout(x: &Tensor, rate: f64, key: &Key) -> Tensor {
+    if !(0.0..1.0).contains(&rate) {
+        return Tensor::from_error(Error::new("dropout", format!("the rate {rate} is not in 0..1: it is the part that is dropped")));
+    }
+    let kept = key.bernoulli(1.0 - rate, x.shape());
+    (x / (1.0 - rate)) * kept.to(x.dtype())
+}
+
+/// The layer of [`dropout`]: it drops while the model learns and does nothing otherwise.
+#[derive(Clone, Debug)]
+pub struct Dropout {
+    rate: f64,
+    name: String,
+}
+
+impl Dropout {
+    /// A layer that drops that part of the elements.
+    pub fn new(rate: f64) -> Dropout {
+        Dropout { rate, name: "dropout".into() }
+    }
+
+    /// What the layer is called.
+    pub fn name(self, name: &str) -> Dropout {
+        Dropout { name: name.into(), ..self }
+    }
+}
+
+impl Layer for Dropout {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
+        match cx.key() {
+            Some(key) => dropout(&x, self.rate, &key),
+            None => x,
+        }
+    }
+}
+
+impl Node {
+    /// Zeroes that part of the elements while the model learns: see [`Dropout`].
+    #[track_caller]
+    pub fn dropout(&self, rate: f64) -> Node {
+        self.layer(Dropout::new(rate))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Mode, Vars, check, input};
+    use neurax_tensor::{dims, key, types};
+
+    #[test]
+    fn is_a_layer() {
+        check::layer(Dropout::new(0.3), &types![f32[2, 3]]).unwrap();
+    }
+
+    #[test]
+    fn drops_about_its_rate_and_keeps_the_mean() {
+        let y = dropout(&Tensor::ones([10_000]), 0.3, &key(1)).to_vec::<f32>().unwrap();
+        let dropped = y.iter().filter(|&&v| v == 0.0).count();
+        assert!((2_800..3_200).contains(&dropped), "{dropped}");
+        assert!((y.iter().sum::<f32>() / 10_000.0 - 1.0).abs() < 0.03);
+    }
+
+    #[test]
+    fn two_layers_drop_different_elements_and_a_key_decides() {
+        let x = input("x", dims![100]);
+        let model = crate::Model::new([("a", x.dropout(0.5)), ("b", x.dropout(0.5))]);
+        let run = |k| {
+            let out = model.apply(&Vars::default(), Tensor::ones([100]), &Mode::Train(key(k)));
+            [out["a"].to_vec::<f32>().unwrap(), out["b"].to_vec::<f32>().unwrap()]
+        };
+        let [a, b] = run(0);
+        assert_ne!(a, b);
+        assert_eq!([a.clone(), b], run(0));
+        assert_ne!(run(1)[0], a);
+        let still = model.apply(&Vars::default(), Tensor::ones([100]), &Mode::Eval);
+        assert_eq!(still["a"].to_vec::<f32>().unwrap(), [1.0; 100]);
+    }
+
+    #[test]
+    fn a_rate_outside_of_its_range_is_an_error() {
+        for rate in [-0.1, 1.0, f64::NAN] {
+            assert!(dropout(&Tensor::ones(2), rate, &key(0)).error().is_some());
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! All axes but the first in one.
+
+use crate::{Cx, Layer, Node};
+use neurax_tensor::Tensor;
+
+/// x [n, a, b, ..] as [n, a·b·..]: examples stay apart, what belongs to one becomes a row.
+///
+/// ```
+/// use neurax::prelude::*;
+/// assert_eq!(nn::layers::flatten(&Tensor::zeros([5, 2, 3])).shape(), [5, 6]);
+/// assert_eq!(nn::layers::flatten(&Tensor::zeros(5)).shape(), [5, 1]);
+/// ```
+#[track_caller]
+pub fn flatten(x: &Tensor) -> Tensor {
+    let shape = x.shape();
+    // Not `_`: with no examples it could be anything.
+    x.reshape([x.dim(0), shape.iter().skip(1).product()])
+}
+
+/// The layer of [`flatten`].
+#[derive(Clone, Copy, Debug)]
+pub struct Flatten;
+
+impl Layer for Flatten {
+    fn name(&self) -> String {
+        "flatten".into()
+    }
+
+    fn apply(&self, _: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
+        flatten(&x)
+    }
+}
+
+impl Node {
+    /// All axes but the first in one: see [`flatten`].
+    #[track_caller]
+    pub fn flatten(&self) -> Node {
+        self.layer(Flatten)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check;
+    use neurax_tensor::types;
+
+    #[test]
+    fn is_a_layer() {
+        check::layer(Flatten, &types![f32[2, 3, 2]]).unwrap();
+    }
+
+    #[test]
+    fn no_examples_stay_no_examples() {
+        assert_eq!(flatten(&Tensor::zeros([0, 2, 3])).shape(), [0, 6]);
+    }
+}

@@ -1,0 +1,67 @@
+//! Another shape for each example.
+
+use crate::{Cx, Layer, Node};
+use neurax_tensor::{Dim, IntoShape, Tensor};
+
+/// x [n, ..] as [n, dims..]: the first axis stays, the others become `dims`, of which one may be `_`.
+///
+/// ```
+/// use neurax::prelude::*;
+/// assert_eq!(nn::layers::reshape(&Tensor::zeros([5, 12]), dims![3, _]).shape(), [5, 3, 4]);
+/// ```
+#[track_caller]
+pub fn reshape(x: &Tensor, dims: impl IntoShape) -> Tensor {
+    let mut whole = vec![Dim::Size(x.dim(0))];
+    whole.extend(dims.dims());
+    x.reshape(whole)
+}
+
+/// The layer of [`reshape`].
+#[derive(Clone, Debug)]
+pub struct Reshape {
+    dims: Vec<Dim>,
+}
+
+impl Reshape {
+    /// A layer that gives each example that shape.
+    pub fn new(dims: impl IntoShape) -> Reshape {
+        Reshape { dims: dims.dims() }
+    }
+}
+
+impl Layer for Reshape {
+    fn name(&self) -> String {
+        "reshape".into()
+    }
+
+    fn apply(&self, _: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
+        reshape(&x, self.dims.clone())
+    }
+}
+
+impl Node {
+    /// Another shape for each example: see [`reshape`].
+    #[track_caller]
+    pub fn reshape(&self, dims: impl IntoShape) -> Node {
+        self.layer(Reshape::new(dims))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check;
+    use neurax_tensor::{dims, types};
+
+    #[test]
+    fn is_a_layer() {
+        check::layer(Reshape::new([3, 2]), &types![f32[2, 6]]).unwrap();
+        check::layer(Reshape::new(dims![_, 3]), &types![f32[2, 6]]).unwrap();
+    }
+
+    #[test]
+    fn sizes_that_do_not_fit_are_an_error() {
+        let e = check::layer(Reshape::new([4]), &types![f32[2, 6]]).unwrap_err().to_string();
+        assert!(e.contains("in layer reshape"), "{e}");
+    }
+}

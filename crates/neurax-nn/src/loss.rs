@@ -1,0 +1,239 @@
+//! Losses: functions of exactly `(&prediction, &target)` that give one number, the mean over all examples.
+//!
+//! Both have the same shape (integer labels: the prediction's without its last axis), so that a forgotten axis is an error and
+//! not a broadcast.
+
+use neurax_tensor::{Error, Tensor};
+
+/// The smallest probability a logarithm is taken of.
+const EPSILON: f64 = 1e-7;
+
+/// Cross-entropy of probabilities `y` and one-hot (or any) target distributions `t`, both f[.., classes]: `-Σ t · ln y` over
+/// the last axis, then the mean. Probabilities below 1e-7 count as 1e-7; from logits,
+/// [`categorical_cross_entropy_logits`] is exact.
+///
+/// ```
+/// use neurax::prelude::*;
+/// let (y, t) = (tensor([[0.5, 0.25, 0.25]]), tensor([[1.0, 0.0, 0.0]]));
+/// assert_eq!(loss::categorical_cross_entropy(&y, &t).to_vec::<f32>()?, [0.6931472]);
+/// # Ok::<(), Error>(())
+/// ```
+#[track_caller]
+pub fn categorical_cross_entropy(y: &Tensor, t: &Tensor) -> Tensor {
+    paired("categorical_cross_entropy", y, t, |y, t| -(t * y.maximum(EPSILON).log()).sum(-1).mean(..))
+}
+
+/// Cross-entropy of logits `y` (before the softmax) and target distributions `t`, both f[.., classes].
+///
+/// ```
+/// use neurax::prelude::*;
+/// let (y, t) = (tensor([[1000.0, 0.0]]), tensor([[0.0, 1.0]]));
+/// assert_eq!(loss::categorical_cross_entropy_logits(&y, &t).item()?, 1000.0);
+/// # Ok::<(), Error>(())
+/// ```
+#[track_caller]
+pub fn categorical_cross_entropy_logits(y: &Tensor, t: &Tensor) -> Tensor {
+    paired("categorical_cross_entropy_logits", y, t, |y, t| -(t * y.log_softmax(-1)).sum(-1).mean(..))
+}
+
+/// Cross-entropy of probabilities `y` f[.., classes] and class numbers `t` i[..].
+///
+/// ```
+/// use neurax::prelude::*;
+/// let y = tensor([[0.5, 0.25, 0.25], [0.0, 1.0, 0.0]]);
+/// assert_eq!(loss::sparse_categorical_cross_entropy(&y, &tensor([0, 1])).to_vec::<f32>()?, [0.3465736]);
+/// # Ok::<(), Error>(())
+/// ```
+#[track_caller]
+pub fn sparse_categorical_cross_entropy(y: &Tensor, t: &Tensor) -> Tensor {
+    labelled("sparse_categorical_cross_entropy", y, t, |y, t| categorical_cross_entropy(y, &t))
+}
+
+/// Cross-entropy of logits `y` f[.., classes] and class numbers `t` i[..].
+///
+/// ```
+/// use neurax::prelude::*;
+/// let loss = loss::sparse_categorical_cross_entropy_logits(&tensor([[0.0, 0.0]]), &tensor([1]));
+/// assert_eq!(loss.to_vec::<f32>()?, [0.6931472]);
+/// # Ok::<(), Error>(())
+/// ```
+#[track_caller]
+pub fn sparse_categorical_cross_entropy_logits(y: &Tensor, t: &Tensor) -> Tensor {
+    labelled("sparse_categorical_cross_entropy_logits", y, t, |y, t| categorical_cross_entropy_logits(y, &t))
+}
+
+/// Cross-entropy of probabilities `y` of yes and targets `t` of 0 or 1. Probabilities closer to 0 or 1 than 1e-7 count as that.
+///
+/// ```
+/// use neurax::prelude::*;
+/// let loss = loss::binary_cross_entropy(&tensor([0.5, 0.5]), &tensor([1.0, 0.0]));
+/// assert_eq!(loss.to_vec::<f32>()?, [0.6931472]);
+/// # Ok::<(), Error>(())
+/// ```
+#[track_caller]
+pub fn binary_cross_entropy(y: &Tensor, t: &Tensor) -> Tensor {
+    let log = |p: Tensor| p.maximum(EPSILON).log();
+    paired("binary_cross_entropy", y, t, |y, t| -(t * log(y.clone()) + (1.0 - t) * log(1.0 - y)).mean(..))
+}
+
+/// Cross-entropy of logits `y` of yes and targets `t` of 0 or 1: `max(y, 0) - y·t + ln(1 + exp(-|y|))`, which never overflows.
+///
+/// ```
+/// use neurax::prelude::*;
+/// let loss = loss::binary_cross_entropy_logits(&tensor([-1000.0, 0.0]), &tensor([1.0, 0.0]));
+/// assert_eq!(loss.to_vec::<f32>()?, [500.34656]);
+/// # Ok::<(), Error>(())
+/// ```
+#[track_caller]
+pub fn binary_cross_entropy_logits(y: &Tensor, t: &Tensor) -> Tensor {
+    paired("binary_cross_entropy_logits", y, t, |y, t| (y.softplus() - y * t).mean(..))
+}
+
+/// The mean squared difference.
+///
+/// ```
+/// use neurax::prelude::*;
+/// assert_eq!(loss::mse(&tensor([1.0, 2.0]), &tensor([1.0, 4.0])).item()?, 2.0);
+/// // A forgotten axis is an error, not a matrix of differences:
+/// let e = loss::mse(&Tensor::zeros([3, 1]), &Tensor::zeros(3)).item().unwrap_err();
+/// assert!(e.to_string().starts_with("mse: the prediction is f32[3, 1], but the target f32[3]"), "{e}");
+/// # Ok::<(), Error>(())
+/// ```
+#[track_caller]
+pub fn mse(y: &Tensor, t: &Tensor) -> Tensor {
+    paired("mse", y, t, |y, t| {
+        let d = y - t;
+        (&d * &d).mean(..)
+    })
+}
+
+/// The mean absolute difference.
+///
+/// ```
+/// use neurax::prelude::*;
+/// assert_eq!(loss::mae(&tensor([1.0, 2.0]), &tensor([1.0, 4.0])).item()?, 1.0);
+/// # Ok::<(), Error>(())
+/// ```
+#[track_caller]
+pub fn mae(y: &Tensor, t: &Tensor) -> Tensor {
+    paired("mae", y, t, |y, t| (y - t).abs().mean(..))
+}
+
+/// Huber's loss with `delta` 1: see [`huber_with`].
+#[track_caller]
+pub fn huber(y: &Tensor, t: &Tensor) -> Tensor {
+    huber_with(y, t, 1.0)
+}
+
+/// Half the square of a difference up to `delta`, linear beyond, so that outliers do not rule (Huber, 1964).
+/// As a loss: `|y, t| loss::huber_with(y, t, 0.5)`.
+///
+/// ```
+/// use neurax::prelude::*;
+/// assert_eq!(loss::huber_with(&tensor([0.0, 1.0, 5.0]), &Tensor::zeros(3), 2.0).item()?, (0.5 + 8.0) / 3.0);
+/// # Ok::<(), Error>(())
+/// ```
+#[track_caller]
+pub fn huber_with(y: &Tensor, t: &Tensor, delta: f64) -> Tensor {
+    paired("huber", y, t, |y, t| {
+        let d = (y - t).abs();
+        let near = d.minimum(delta);
+        (&near * (&d - &near * 0.5)).mean(..)
+    })
+}
+
+/// A loss of two tensors of one shape.
+#[track_caller]
+fn paired(name: &str, y: &Tensor, t: &Tensor, f: impl FnOnce(&Tensor, &Tensor) -> Tensor) -> Tensor {
+    match (y.ty(), t.ty()) {
+        (Ok(a), Ok(b)) if a.shape != b.shape => {
+            let why = format!("the prediction is {a}, but the target {b}: they must have one shape");
+            Tensor::from_error(Error::new(name, why))
+        }
+        _ => f(y, t),
+    }
+}
+
+/// A loss of class numbers, by way of one-hot rows.
+#[track_caller]
+fn labelled(name: &str, y: &Tensor, t: &Tensor, f: impl FnOnce(&Tensor, Tensor) -> Tensor) -> Tensor {
+    let (a, b) = match (y.ty(), t.ty()) {
+        (Ok(a), Ok(b)) => (a, b),
+        _ => return y + t,
+    };
+    let expected = a.shape.len().checked_sub(1).and_then(|n| a.shape.get(..n));
+    if expected != Some(&b.shape[..]) || !b.dtype.is_int() {
+        let why = format!("the prediction is {a}, but the target {b}: class numbers are integers, of the prediction's shape without its last axis");
+        return Tensor::from_error(Error::new(name, why));
+    }
+    f(y, t.one_hot(y.dim(-1)).to(a.dtype))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use neurax_tensor::{grad, tensor};
+
+    type Loss = fn(&Tensor, &Tensor) -> Tensor;
+
+    #[test]
+    fn logits_and_probabilities_agree() {
+        let z = tensor([[0.3, -1.2, 2.0], [1.0, 0.0, -0.5]]);
+        let t = tensor([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]);
+        let labels = tensor([2, 0]);
+        let values = [
+            categorical_cross_entropy(&z.softmax(-1), &t),
+            categorical_cross_entropy_logits(&z, &t),
+            sparse_categorical_cross_entropy(&z.softmax(-1), &labels),
+            sparse_categorical_cross_entropy_logits(&z, &labels),
+        ];
+        for v in &values {
+            assert!((v.item().unwrap() - values[0].item().unwrap()).abs() < 1e-6);
+        }
+        let (z, t) = (tensor([0.3, -1.2]), tensor([1.0, 0.0]));
+        let (a, b) = (binary_cross_entropy(&z.sigmoid(), &t), binary_cross_entropy_logits(&z, &t));
+        assert!((a.item().unwrap() - b.item().unwrap()).abs() < 1e-6);
+    }
+
+    #[test]
+    fn certain_and_wrong_is_finite_and_its_gradient_too() {
+        let t = tensor([[1.0, 0.0]]);
+        let y = tensor([[0.0, 1.0]]);
+        let value = categorical_cross_entropy(&y, &t).item().unwrap();
+        assert!((value - 16.118_095).abs() < 1e-3, "{value}");
+        let g = grad(|y: Tensor| categorical_cross_entropy(&y, &t))(y).to_vec::<f32>().unwrap();
+        assert!(g.iter().all(|g| g.is_finite()), "{g:?}");
+    }
+
+    #[test]
+    fn the_gradient_of_logits_is_softmax_minus_target() {
+        let t = tensor([[0.0, 1.0]]);
+        let g = grad(|z: Tensor| categorical_cross_entropy_logits(&z, &t))(tensor([[0.0, 0.0]]));
+        assert_eq!(g.to_vec::<f32>().unwrap(), [0.5, -0.5]);
+    }
+
+    #[test]
+    fn shapes_must_agree() {
+        let all: [Loss; 7] =
+            [categorical_cross_entropy, categorical_cross_entropy_logits, binary_cross_entropy, binary_cross_entropy_logits, mse, mae, huber];
+        for f in all {
+            let e = f(&Tensor::zeros([3, 1]), &Tensor::zeros(3)).item().unwrap_err();
+            assert!(e.message().contains("they must have one shape"), "{e}");
+        }
+        let sparse: [Loss; 2] = [sparse_categorical_cross_entropy, sparse_categorical_cross_entropy_logits];
+        for f in sparse {
+            assert!(f(&Tensor::zeros([3, 2]), &Tensor::zeros(3)).item().unwrap_err().message().contains("class numbers are integers"));
+            assert!(f(&Tensor::zeros([3, 2]), &tensor([0, 1])).error().is_some());
+            assert!(f(&Tensor::zeros(()), &tensor(0)).error().is_some());
+        }
+    }
+
+    #[test]
+    fn an_error_passes_through() {
+        let bad = Tensor::zeros(2) + Tensor::zeros(3);
+        let first = bad.error().unwrap().to_string();
+        for y in [mse(&bad, &tensor(0.0)), sparse_categorical_cross_entropy(&tensor([[1.0]]), &bad)] {
+            assert_eq!(y.error().unwrap().to_string(), first);
+        }
+    }
+}

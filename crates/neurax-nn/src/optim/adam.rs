@@ -1,0 +1,91 @@
+//! Adam: Kingma and Ba, 2014 (<https://arxiv.org/abs/1412.6980>).
+
+use super::{Optim, Rate, Rule, Slots, Step, chain, scale, take, weight_decay, zeros};
+use neurax_tensor::Tensor;
+
+/// Adam with β₁ 0.9, β₂ 0.999 and ε 1e-8.
+///
+/// ```
+/// use neurax::prelude::*;
+/// let opt = optim::adam(0.1);
+/// let (p, _) = opt.step(&tensor([1.0]), &tensor([5.0]), opt.init(&tensor([1.0])));
+/// assert_eq!(p.to_vec::<f32>()?, [0.9]);
+/// # Ok::<(), Error>(())
+/// ```
+pub fn adam(rate: impl Rate) -> Optim {
+    adam_with(rate, 0.9, 0.999, 1e-8)
+}
+
+/// Adam: means of the gradients (β₁) and of their squares (β₂), freed of their start at zero; the step is
+/// `rate · m / (√v + ε)`.
+pub fn adam_with(rate: impl Rate, b1: f64, b2: f64, epsilon: f64) -> Optim {
+    chain([scale_by_adam(b1, b2, epsilon), scale(rate)])
+}
+
+/// Adam with decoupled weight decay: Loshchilov and Hutter, 2017 (<https://arxiv.org/abs/1711.05101>).
+pub fn adamw(rate: impl Rate, decay: f64) -> Optim {
+    chain([scale_by_adam(0.9, 0.999, 1e-8), weight_decay(decay), scale(rate)])
+}
+
+/// Adam's direction alone, without a rate: for chains of one's own.
+pub fn scale_by_adam(b1: f64, b2: f64, epsilon: f64) -> Optim {
+    Optim::new(Adam { b1, b2, epsilon })
+}
+
+struct Adam {
+    b1: f64,
+    b2: f64,
+    epsilon: f64,
+}
+
+impl Rule for Adam {
+    fn init(&self, params: &[Tensor]) -> Slots {
+        Slots::from([("m".into(), zeros(params)), ("v".into(), zeros(params))])
+    }
+
+    fn update(&self, grads: Vec<Tensor>, slots: &mut Slots, at: &Step) -> Vec<Tensor> {
+        let Adam { b1, b2, epsilon } = *self;
+        let old = take(slots, "m", at.params).into_iter().zip(take(slots, "v", at.params));
+        let (m, v): (Vec<Tensor>, Vec<Tensor>) = old.zip(&grads).map(|((m, v), g)| (m * b1 + g * (1.0 - b1), v * b2 + g * g * (1.0 - b2))).unzip();
+        let t = at.count + 1.0;
+        let (first, second) = (debias(b1, &t), debias(b2, &t));
+        let steps = m.iter().zip(&v).map(|(m, v)| {
+            let (first, second) = (first.to(m.dtype()), second.to(m.dtype()));
+            (m / first) / ((v / second).sqrt() + epsilon)
+        });
+        let steps = steps.collect();
+        slots.extend([("m".into(), m), ("v".into(), v)]);
+        steps
+    }
+}
+
+/// `1 - bᵗ`: how much of the weights of a mean that started at zero there is after t steps.
+fn debias(b: f64, t: &Tensor) -> Tensor {
+    -(t * b.ln()).expm1()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::optim::tests::{near, run};
+
+    /// The paper's algorithm, on numbers, for the gradient p.
+    fn by_the_paper(rate: f64, decay: f64, steps: usize) -> Vec<f32> {
+        let (mut p, mut m, mut v) = (1.0f64, 0.0, 0.0);
+        (1..=steps as i32)
+            .map(|t| {
+                m = 0.9 * m + 0.1 * p;
+                v = 0.999 * v + 0.001 * p * p;
+                let (m, v) = (m / (1.0 - 0.9f64.powi(t)), v / (1.0 - 0.999f64.powi(t)));
+                p -= rate * (m / (v.sqrt() + 1e-8) + decay * p);
+                p as f32
+            })
+            .collect()
+    }
+
+    #[test]
+    fn as_in_the_papers() {
+        near(&run(adam(0.1), 20), &by_the_paper(0.1, 0.0, 20));
+        near(&run(adamw(0.1, 0.2), 20), &by_the_paper(0.1, 0.2, 20));
+    }
+}

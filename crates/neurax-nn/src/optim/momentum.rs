@@ -1,0 +1,64 @@
+//! Gradient descent, plain and with momentum.
+
+use super::{Optim, Rate, Rule, Slots, Step, chain, scale, take, zeros};
+use neurax_tensor::Tensor;
+
+/// Stochastic gradient descent: `p - rate · g`.
+///
+/// ```
+/// use neurax::prelude::*;
+/// let opt = optim::sgd(0.1);
+/// let (p, _) = opt.step(&tensor([1.0]), &tensor([5.0]), opt.init(&tensor([1.0])));
+/// assert_eq!(p.to_vec::<f32>()?, [0.5]);
+/// # Ok::<(), Error>(())
+/// ```
+pub fn sgd(rate: impl Rate) -> Optim {
+    scale(rate)
+}
+
+/// Gradient descent with momentum: `m ← decay · m + g`, `p - rate · m` (Polyak, 1964).
+pub fn momentum(rate: impl Rate, decay: f64) -> Optim {
+    chain([Optim::new(Momentum { decay, nesterov: false }), scale(rate)])
+}
+
+/// Gradient descent with Nesterov's momentum: `m ← decay · m + g`, `p - rate · (decay · m + g)`
+/// (Sutskever et al., 2013, <https://proceedings.mlr.press/v28/sutskever13.html>).
+pub fn nesterov(rate: impl Rate, decay: f64) -> Optim {
+    chain([Optim::new(Momentum { decay, nesterov: true }), scale(rate)])
+}
+
+struct Momentum {
+    decay: f64,
+    nesterov: bool,
+}
+
+impl Rule for Momentum {
+    fn init(&self, params: &[Tensor]) -> Slots {
+        Slots::from([("momentum".into(), zeros(params))])
+    }
+
+    fn update(&self, grads: Vec<Tensor>, slots: &mut Slots, at: &Step) -> Vec<Tensor> {
+        let old = take(slots, "momentum", at.params);
+        let new: Vec<Tensor> = old.into_iter().zip(&grads).map(|(m, g)| m * self.decay + g).collect();
+        slots.insert("momentum".into(), new.clone());
+        if !self.nesterov {
+            return new;
+        }
+        new.into_iter().zip(&grads).map(|(m, g)| m * self.decay + g).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::optim::tests::{near, run};
+
+    #[test]
+    fn by_hand() {
+        near(&run(sgd(0.1), 3), &[0.9, 0.81, 0.729]);
+        // m = 1, then 0.5 + 0.9 = 1.4, then 0.7 + 0.76 = 1.46
+        near(&run(momentum(0.1, 0.5), 3), &[0.9, 0.76, 0.614]);
+        // g = 1: m = 1, step 1.5; g = 0.85: m = 1.35, step 1.525
+        near(&run(nesterov(0.1, 0.5), 2), &[0.85, 0.6975]);
+    }
+}

@@ -1,0 +1,181 @@
+//! Learning rates: plain numbers, and functions of the step.
+
+use super::{Optim, Rule, Slots, Step};
+use neurax_tensor::{DType, Tensor};
+use std::fmt;
+use std::sync::Arc;
+
+/// A learning rate that changes with the step. It is traced into the training step and computed there from the step count.
+#[derive(Clone)]
+pub struct Schedule(Arc<dyn Fn(&Tensor) -> Tensor + Send + Sync>);
+
+impl Schedule {
+    /// Any function of the step count f32[] (0 before the first step) that gives the rate, f32[].
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let inverse = optim::Schedule::new(|step| 0.1 / (step + 1.0));
+    /// assert_eq!(inverse.at(&tensor(3.0)).to_vec::<f32>()?, [0.025]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn new(f: impl Fn(&Tensor) -> Tensor + Send + Sync + 'static) -> Schedule {
+        Schedule(Arc::new(f))
+    }
+
+    /// The rate after `count` steps.
+    pub fn at(&self, count: &Tensor) -> Tensor {
+        (self.0)(count)
+    }
+}
+
+impl fmt::Debug for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("Schedule")
+    }
+}
+
+/// What a learning rate can be given as: a number or a [`Schedule`].
+#[diagnostic::on_unimplemented(message = "`{Self}` is not a learning rate", note = "rates are f64 numbers, e.g. `1e-3`, or a `Schedule`")]
+pub trait Rate {
+    /// The number, or the schedule.
+    fn rate(self) -> Result<f64, Schedule>;
+}
+
+impl Rate for f64 {
+    fn rate(self) -> Result<f64, Schedule> {
+        Ok(self)
+    }
+}
+
+impl Rate for Schedule {
+    fn rate(self) -> Result<f64, Schedule> {
+        Err(self)
+    }
+}
+
+/// The same rate at each step; what a plain number means, as a schedule to put behind [`warmup`].
+pub fn constant(rate: f64) -> Schedule {
+    Schedule::new(move |count| count * 0.0 + rate)
+}
+
+/// `start`, times `factor` every `steps` steps, smoothly.
+///
+/// ```
+/// use neurax::prelude::*;
+/// assert_eq!(optim::exponential(0.8, 0.5, 10).at(&tensor(20.0)).to_vec::<f32>()?, [0.2]);
+/// # Ok::<(), Error>(())
+/// ```
+pub fn exponential(start: f64, factor: f64, steps: usize) -> Schedule {
+    let decay = factor.ln() / steps.max(1) as f64;
+    Schedule::new(move |count| (count * decay).exp() * start)
+}
+
+/// From `start` down to 0 over `steps` steps along half a cosine (<https://arxiv.org/abs/1608.03983>), and 0 after.
+///
+/// ```
+/// use neurax::prelude::*;
+/// let rate = optim::cosine(0.5, 10);
+/// assert_eq!(rate.at(&tensor(0.0)).to_vec::<f32>()?, [0.5]);
+/// assert!(rate.at(&tensor(5.0)).item()? - 0.25 < 1e-6);
+/// assert_eq!(rate.at(&tensor(99.0)).to_vec::<f32>()?, [0.0]);
+/// # Ok::<(), Error>(())
+/// ```
+pub fn cosine(start: f64, steps: usize) -> Schedule {
+    Schedule::new(move |count| {
+        let part = (count / steps.max(1) as f64).minimum(1.0);
+        ((part * std::f64::consts::PI).cos() + 1.0) * (start / 2.0)
+    })
+}
+
+/// Grows in a straight line from 0 to the start of `after` over `steps` steps, then follows it.
+///
+/// ```
+/// use neurax::prelude::*;
+/// let rate = optim::warmup(4, optim::constant(0.5));
+/// assert_eq!(rate.at(&tensor(1.0)).to_vec::<f32>()?, [0.25]);
+/// assert_eq!(rate.at(&tensor(9.0)).to_vec::<f32>()?, [0.5]);
+/// # Ok::<(), Error>(())
+/// ```
+pub fn warmup(steps: usize, after: Schedule) -> Schedule {
+    let n = steps as f64;
+    Schedule::new(move |count| {
+        // The first step is already one: a rate of zero would waste it.
+        let part = ((count + 1.0) / n.max(1.0)).minimum(1.0);
+        part * after.at(&(count - n).maximum(0.0))
+    })
+}
+
+/// Multiplies updates by `-rate`: the last link of a chain, which makes of a direction a step downhill.
+pub fn scale(rate: impl Rate) -> Optim {
+    match rate.rate() {
+        Ok(number) => Optim::new(Fixed(number)),
+        Err(schedule) => Optim::new(schedule),
+    }
+}
+
+/// A plain rate is remembered in the state: it is data there, can be changed, and no graph depends on it.
+struct Fixed(f64);
+
+impl Rule for Fixed {
+    fn init(&self, _: &[Tensor]) -> Slots {
+        Slots::from([("rate".into(), vec![Tensor::scalar(DType::F32, self.0)])])
+    }
+
+    fn update(&self, grads: Vec<Tensor>, slots: &mut Slots, _: &Step) -> Vec<Tensor> {
+        match slots.get("rate").and_then(|r| r.first()) {
+            Some(rate) => downhill(grads, rate),
+            None => grads.iter().map(|_| Tensor::from_error(super::missing("rate"))).collect(),
+        }
+    }
+}
+
+impl Rule for Schedule {
+    fn init(&self, _: &[Tensor]) -> Slots {
+        Slots::new()
+    }
+
+    fn update(&self, grads: Vec<Tensor>, _: &mut Slots, at: &Step) -> Vec<Tensor> {
+        downhill(grads, &self.at(at.count))
+    }
+}
+
+fn downhill(grads: Vec<Tensor>, rate: &Tensor) -> Vec<Tensor> {
+    let down = -rate;
+    grads
+        .into_iter()
+        .map(|g| {
+            let rate = down.to(g.dtype());
+            g * rate
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::optim::{
+        sgd,
+        tests::{near, run},
+    };
+    use neurax_tensor::tensor;
+
+    #[test]
+    fn warm_up_then_cosine() {
+        let rate = warmup(2, cosine(1.0, 4));
+        let found: Vec<f32> = (0..7).map(|i| rate.at(&tensor(i as f32)).to_vec::<f32>().unwrap()[0]).collect();
+        near(&found, &[0.5, 1.0, 1.0, 0.853_553, 0.5, 0.146_447, 0.0]);
+    }
+
+    #[test]
+    fn a_schedule_sees_the_step() {
+        near(&run(sgd(exponential(0.5, 0.5, 1)), 3), &[0.5, 0.375, 0.328_125]);
+        near(&run(sgd(constant(0.5)), 2), &run(sgd(0.5), 2));
+    }
+
+    #[test]
+    fn no_steps_are_no_division_by_zero() {
+        for s in [cosine(1.0, 0), exponential(1.0, 0.5, 0), warmup(0, constant(1.0))] {
+            assert!(s.at(&tensor(0.0)).item().unwrap().is_finite());
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Models as users draw them: names, several inputs and outputs, state, and errors that say where.
+
+use neurax::prelude::*;
+
+fn text(x: &Tensor) -> String {
+    x.error().map(|e| e.to_string()).unwrap_or_default()
+}
+
+#[test]
+fn a_shape_mismatch_inside_a_layer_names_its_path_and_line() {
+    let model = nn::input("x", dims![_, 3]).dense(4).then(|x| nn::layer("mix", [x], |_, [x]| x.matmul(&Tensor::zeros([5, 5]))));
+    let e = model.init(key(0), &types![f32[_, 3]]).unwrap_err().to_string();
+    assert!(e.contains("f32[1, 4]") && e.contains("f32[5, 5]"), "{e}");
+    assert!(e.contains("in layer mix, at") && e.contains("tests/models.rs"), "{e}");
+}
+
+#[test]
+fn parameters_of_another_model_name_layer_and_shape() {
+    let (small, large) = (nn::input("x", dims![_, 3]).dense(4), nn::input("x", dims![_, 3]).dense(5));
+    let vars = small.init(key(0), &types![f32[_, 3]]).unwrap();
+    let e = text(large.apply(&vars, Tensor::ones([1, 3]), &Mode::Eval).y());
+    assert!(e.contains("param: `kernel` is [3, 4], but [3, 5] is needed here, in layer dense, at"), "{e}");
+    assert!(e.contains("tests/models.rs"), "{e}");
+    let e = text(large.relu().apply(&Vars::default(), Tensor::ones([1, 3]), &Mode::Eval).y());
+    assert!(e.contains("`kernel` is missing from the variables"), "{e}");
+}
+
+#[test]
+fn wrong_inputs_are_named() {
+    let (a, b) = (nn::input("a", dims!["batch", 2]), nn::input("b", dims!["batch", 2]));
+    let model = (a + b).model();
+    let run = |e: Applied| text(e.y());
+    let (two, three) = (Tensor::ones([2, 2]), Tensor::ones([3, 2]));
+    let vars = Vars::default();
+    assert!(run(model.apply(&vars, [("a", &two), ("c", &two)], &Mode::Eval)).contains("there is no input `c`; the model's inputs are a, b"));
+    assert!(run(model.apply(&vars, [("a", &two)], &Mode::Eval)).contains("input `b` was not given"));
+    assert!(run(model.apply(&vars, [("a", &two), ("a", &two)], &Mode::Eval)).contains("input `a` was given twice"));
+    assert!(run(model.apply(&vars, [&two, &two, &two], &Mode::Eval)).contains("too many inputs"));
+    let e = run(model.apply(&vars, [("a", &two), ("b", &three)], &Mode::Eval));
+    assert!(e.contains("input `b` is declared as [batch, 2], but [3, 2] was given, where batch is 2"), "{e}");
+    assert_eq!(model.apply(&vars, [&two, &two], &Mode::Eval).y().to_vec::<f32>().unwrap(), [2.0; 4]);
+    assert!(model.init(key(0), &types![f32[_, 2]]).is_err());
+}
+
+#[test]
+fn wrong_outputs_are_errors_not_panics() {
+    let model = nn::input("x", dims![_, 2]).relu();
+    let out = model.apply(&Vars::default(), Tensor::ones([1, 2]), &Mode::Eval);
+    assert!(text(&out.get("z")).contains("there is no output `z`; the model's outputs are y"));
+    assert!(out["z"].error().is_some());
+    let twice = Model::new([("y", &model), ("y", &model)]);
+    assert!(twice.init(key(0), &types![f32[_, 2]]).unwrap_err().to_string().contains("two outputs are called `y`"));
+    let none = Model::new::<&str, Node>([]);
+    assert!(text(none.apply(&Vars::default(), Vec::new(), &Mode::Eval).y()).contains("a model needs an output"));
+    let same = nn::input("x", dims![_, 2]) + nn::input("x", dims![_, 2]);
+    assert!(same.init(key(0), &types![f32[_, 2], f32[_, 2]]).unwrap_err().to_string().contains("two inputs are called `x`"));
+}
+
+#[test]
+fn names_are_counted_and_a_node_used_twice_is_one_layer() {
+    let x = nn::input("x", dims![_, 2]);
+    let shared = x.dense(2);
+    let model = (&shared + &shared * 2.0 + x.dense(2).named("dense_1") + x.dense(2)).model();
+    let names: Vec<&str> = model.nodes().collect();
+    assert_eq!(names.iter().filter(|n| n.starts_with("dense")).collect::<Vec<_>>(), [&"dense", &"dense_1", &"dense_2"]);
+    assert_eq!(model.init(key(0), &types![f32[_, 2]]).unwrap().params.len(), 3);
+}
+
+#[test]
+fn numbers_stand_on_both_sides_and_keep_the_dtype() {
+    let x = nn::input("x", dims![_]);
+    let y = 1.0 - (2 * &x + 3) / 2.0 - -&x;
+    let run = |t: Tensor| y.apply(&Vars::default(), t, &Mode::Eval).y().clone();
+    assert_eq!(run(tensor([1.0, 5.0])).to_vec::<f32>().unwrap(), [-0.5, -0.5]);
+    assert_eq!(run(tensor([1.0]).to(BF16)).dtype(), BF16);
+}
+
+#[test]
+fn values_do_not_depend_on_other_layers() {
+    let x = nn::input("x", dims![_, 3]);
+    let alone = x.dense(2).init(key(5), &types![f32[_, 3]]).unwrap();
+    let among = x.dense(2).relu().dropout(0.5).dense(7).init(key(5), &types![f32[_, 3]]).unwrap();
+    let kernel = |v: &Vars| v.params["dense"]["kernel"].to_vec::<f32>().unwrap();
+    assert_eq!(kernel(&alone), kernel(&among));
+    assert_ne!(kernel(&alone), kernel(&x.dense(2).init(key(6), &types![f32[_, 3]]).unwrap()));
+}
+
+#[test]
+fn state_flows_through_and_stays_when_used() {
+    let model = nn::input("x", dims![_, 1]).then(|x| {
+        nn::layer("count", [x], |cx, [x]| {
+            let seen = cx.state("seen", (), init::zeros());
+            if cx.training() {
+                cx.set("seen", &seen + 1.0);
+            }
+            x + seen
+        })
+    });
+    let mut vars = model.init(key(0), &types![f32[_, 1]]).unwrap();
+    for _ in 0..3 {
+        vars.state = model.apply(&vars, Tensor::zeros([1, 1]), &Mode::Train(key(0))).state;
+    }
+    let out = model.apply(&vars, Tensor::zeros([1, 1]), &Mode::Eval);
+    assert_eq!(out.y().item().unwrap(), 3.0);
+    assert_eq!(out.state["count"]["seen"].item().unwrap(), 3.0);
+}
+
+#[test]
+fn a_model_is_a_function_for_every_transform() {
+    let model = nn::input("x", dims![_, 2]).dense(3).tanh().dropout(0.2).dense(1).model();
+    let vars = model.init(key(0), &types![f32[_, 2]]).unwrap();
+    let (m, v) = (model.clone(), vars.clone());
+    let apply = jit(move |(x, mode): (Tensor, Mode)| m.apply(&v, x, &mode).y().clone());
+    let x = Tensor::ones([4, 2]);
+    assert_eq!(apply.run((x.clone(), Mode::Eval)).unwrap().shape(), [4, 1]);
+    let a = apply.run((x.clone(), Mode::Train(key(1)))).unwrap();
+    let b = apply.run((x.clone(), Mode::Train(key(2)))).unwrap();
+    assert_ne!(a.to_vec::<f32>().unwrap(), b.to_vec::<f32>().unwrap(), "the key is data");
+    assert_eq!(apply.traces(), 2, "one to use, one to learn");
+    let each = vmap(|x: Tensor| model.apply(&vars, x.reshape([1, 2]), &Mode::Eval).y().clone()).run(x).unwrap();
+    assert_eq!(each.shape(), [4, 1, 1]);
+}
+
+#[test]
+fn a_parameter_with_a_dot_is_refused() {
+    let model = nn::layer("odd", [nn::input("x", dims![1])], |cx, [x]| x * cx.param("a.b", 1, init::ones()));
+    assert!(model.init(key(0), &types![f32[1]]).unwrap_err().to_string().contains("`a.b` holds a dot"));
+}
+
+#[test]
+fn deep_models_need_no_stack() {
+    let mut x = nn::input("x", dims![1]);
+    for _ in 0..3_000 {
+        x = x + 1.0;
+    }
+    assert_eq!(x.model().nodes().count(), 3_001);
+}

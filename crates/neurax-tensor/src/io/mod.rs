@@ -1,0 +1,4 @@
+//! Tensors in files.
+
+mod map;
+pub mod safetensors;

@@ -1,0 +1,313 @@
+//! Trees of tensors in safetensors files (<https://huggingface.co/docs/safetensors>): a header of names, types and offsets in
+//! JSON, then the bytes. Reading maps the file: no byte is copied until it is used.
+
+use super::map::{Mapped, map};
+use crate::{Tensor, Tree};
+use neurax_ir::{Bytes, DType, Error, Literal, Result, Type};
+use safetensors::{Dtype, View, serialize_to_file, tensor::TensorInfo};
+use serde_json::{Map, Value};
+use std::{borrow::Cow, collections::BTreeMap, ops::Range, path::Path};
+
+/// The largest header that is read, as in the reference implementation.
+const HEADER_LIMIT: u64 = 100_000_000;
+
+/// The dtypes that the format has, and what it calls them.
+const DTYPES: [(DType, Dtype); 16] = [
+    (DType::Bool, Dtype::BOOL),
+    (DType::U8, Dtype::U8),
+    (DType::U16, Dtype::U16),
+    (DType::U32, Dtype::U32),
+    (DType::U64, Dtype::U64),
+    (DType::I8, Dtype::I8),
+    (DType::I16, Dtype::I16),
+    (DType::I32, Dtype::I32),
+    (DType::I64, Dtype::I64),
+    (DType::F8E4M3FN, Dtype::F8_E4M3),
+    (DType::F8E5M2, Dtype::F8_E5M2),
+    (DType::F16, Dtype::F16),
+    (DType::BF16, Dtype::BF16),
+    (DType::F32, Dtype::F32),
+    (DType::F64, Dtype::F64),
+    (DType::C64, Dtype::C64),
+];
+
+/// Writes every leaf of a tree under its path. An existing file is replaced at once when the new one is complete, so a
+/// failure leaves the old one as it was, and tensors mapped from it stay valid.
+///
+/// # Errors
+/// When a leaf carries an error or has a dtype that the format does not know (u2, u4, i2, i4, c128), or the file cannot be written.
+///
+/// ```
+/// use neurax_tensor::{io::safetensors, Tensor, tensor};
+/// # let path = std::env::temp_dir().join("neurax-doc-save.safetensors");
+/// safetensors::save(&(tensor([1.0, 2.0]), vec![Tensor::eye(2)]), &path)?;
+/// let leaves = safetensors::load(&path)?;
+/// assert_eq!(leaves.keys().collect::<Vec<_>>(), ["0", "1.0"]);
+/// # Ok::<(), neurax_tensor::Error>(())
+/// ```
+pub fn save(tree: &impl Tree, path: impl AsRef<Path>) -> Result<()> {
+    let path = path.as_ref();
+    let leaves = tree.leaves().into_iter().map(|(name, t)| stored(&name, t).map(|s| (name, s))).collect::<Result<Vec<_>>>()?;
+    serialize_to_file(leaves, None, path).map_err(|e| in_file("save", path, e))
+}
+
+/// The tensors of a file by name, mapped: each holds on to the file, and none is read before it is used.
+///
+/// # Errors
+/// When the file cannot be read, or its header promises what the file does not hold; the message names the tensor.
+///
+/// ```
+/// use neurax_tensor::{io::safetensors, tensor};
+/// # let path = std::env::temp_dir().join("neurax-doc-load.safetensors");
+/// safetensors::save(&tensor([1.0, 2.0]), &path)?;
+/// assert_eq!(safetensors::load(&path)?[""].to_vec::<f32>()?, [1.0, 2.0]);
+///
+/// std::fs::write(&path, b"not a safetensors file")?;
+/// assert!(safetensors::load(&path).is_err());
+/// # Ok::<(), neurax_tensor::Error>(())
+/// ```
+pub fn load(path: impl AsRef<Path>) -> Result<BTreeMap<String, Tensor>> {
+    let path = path.as_ref();
+    let file = map(path)?;
+    read(&file).map_err(|e| in_file("load", path, e.message()))
+}
+
+/// A tree like `like`, with the values that the file holds under the same paths.
+///
+/// # Errors
+/// As [`load`], and when a leaf is not in the file or has another type there.
+///
+/// ```
+/// use neurax_tensor::{io::safetensors, Tensor, tensor};
+/// # let path = std::env::temp_dir().join("neurax-doc-like.safetensors");
+/// safetensors::save(&(tensor([1.0, 2.0]), tensor(3.0)), &path)?;
+/// let (a, b) = safetensors::load_like(&(Tensor::zeros(2), tensor(0.0)), &path)?;
+/// assert_eq!((a.to_vec::<f32>()?, b.to_vec::<f32>()?), (vec![1.0, 2.0], vec![3.0]));
+/// let e = safetensors::load_like(&(Tensor::zeros(3), tensor(0.0)), &path).unwrap_err().to_string();
+/// assert!(e.contains("`0` is f32[2], but f32[3] is needed"), "{e}");
+/// # Ok::<(), neurax_tensor::Error>(())
+/// ```
+pub fn load_like<T: Tree>(like: &T, path: impl AsRef<Path>) -> Result<T> {
+    let path = path.as_ref();
+    let mut held = load(path)?;
+    let mut leaves = Vec::new();
+    for (name, leaf) in like.leaves() {
+        let (want, found) = (leaf.ty()?, held.remove(&name));
+        let found = found.ok_or_else(|| in_file("load", path, format!("holds no tensor `{name}` ({want})")))?;
+        let ty = found.ty()?;
+        if ty != want {
+            return Err(in_file("load", path, format!("`{name}` is {ty}, but {want} is needed")));
+        }
+        leaves.push(found);
+    }
+    let mut leaves = leaves.into_iter();
+    Ok(like.rebuild(&mut || leaves.next().unwrap_or_else(|| Tensor::from_error(Error::new("load", "a tree with more leaves than it named")))))
+}
+
+fn in_file(op: &str, path: &Path, why: impl std::fmt::Display) -> Error {
+    Error::new(op, format!("{}: {why}", path.display()))
+}
+
+/// A leaf as the writer wants to see it.
+struct Stored(Dtype, Literal);
+
+impl View for Stored {
+    fn dtype(&self) -> Dtype {
+        self.0
+    }
+    fn shape(&self) -> &[usize] {
+        self.1.shape()
+    }
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(self.1.bytes())
+    }
+    fn data_len(&self) -> usize {
+        self.1.bytes().len()
+    }
+}
+
+fn stored(name: &str, t: &Tensor) -> Result<Stored> {
+    let literal = t.to_literal()?;
+    let known = DTYPES.iter().find(|(ours, _)| *ours == literal.dtype());
+    let &(_, theirs) = known.ok_or_else(|| {
+        Error::new("save", format!("`{name}` is {}, which safetensors files cannot hold; convert it first, e.g. with `.to(F32)`", literal.ty()))
+    })?;
+    Ok(Stored(theirs, literal))
+}
+
+fn read(file: &Mapped) -> Result<BTreeMap<String, Tensor>> {
+    let bytes = (**file).as_ref();
+    let (header, start) = header(bytes)?;
+    let mut entries = Vec::new();
+    for (name, value) in header.into_iter().filter(|(name, _)| name != "__metadata__") {
+        let info: TensorInfo = serde_json::from_value(value).map_err(|e| malformed(format!("`{name}`: {e}")))?;
+        entries.push((name, info));
+    }
+    check_cover(&mut entries, bytes.len() - start)?;
+    entries.into_iter().map(|(name, info)| tensor(file, start, &name, info).map(|t| (name, t))).collect()
+}
+
+fn malformed(why: impl Into<String>) -> Error {
+    Error::new("load", why)
+}
+
+/// The header, and where the elements start.
+fn header(bytes: &[u8]) -> Result<(Map<String, Value>, usize)> {
+    let Some((length, rest)) = bytes.split_first_chunk::<8>() else {
+        return Err(malformed("is shorter than the 8 bytes that every safetensors file starts with"));
+    };
+    let length = u64::from_le_bytes(*length);
+    if length > HEADER_LIMIT {
+        return Err(malformed(format!("says its header is {length} bytes long; at most {HEADER_LIMIT} are read: is it a safetensors file?")));
+    }
+    let Some(text) = rest.get(..length as usize) else {
+        return Err(malformed(format!("says its header is {length} bytes long, but only {} follow: it is cut short", rest.len())));
+    };
+    let header = serde_json::from_slice(text).map_err(|e| malformed(format!("its header is not JSON: {e}")))?;
+    Ok((header, 8 + length as usize))
+}
+
+/// The tensors must cover the rest of the file, without holes and without overlap.
+fn check_cover(entries: &mut [(String, TensorInfo)], size: usize) -> Result<()> {
+    entries.sort_by_key(|(_, info)| info.data_offsets);
+    let mut at = 0;
+    for (name, TensorInfo { data_offsets: (from, to), .. }) in entries.iter() {
+        if *to > size {
+            return Err(malformed(format!("`{name}` ends at byte {to}, but the file holds only {size} bytes of elements: it is cut short")));
+        }
+        if *from != at || to < from {
+            return Err(malformed(format!("`{name}` takes bytes {from}..{to}, but the tensor before it ends at {at}")));
+        }
+        at = *to;
+    }
+    if at != size {
+        return Err(malformed(format!("holds {size} bytes of elements, but its tensors take {at}")));
+    }
+    Ok(())
+}
+
+fn tensor(file: &Mapped, start: usize, name: &str, info: TensorInfo) -> Result<Tensor> {
+    let (from, to) = info.data_offsets;
+    let known = DTYPES.iter().find(|(_, theirs)| *theirs == info.dtype);
+    let &(dtype, _) = known.ok_or_else(|| malformed(format!("`{name}` has elements of type {}, which Neurax does not know", info.dtype)))?;
+    let ty = Type::new(dtype, info.shape);
+    if ty.bytes().map_err(|e| malformed(format!("`{name}`: {}", e.message())))? != to - from {
+        return Err(malformed(format!("`{name}` is {ty}, but takes {} bytes", to - from)));
+    }
+    let bytes = window(file, start + from..start + to, dtype, name)?;
+    Ok(Tensor::from(Literal::new(ty, bytes)?))
+}
+
+fn window(file: &Mapped, range: Range<usize>, dtype: DType, name: &str) -> Result<Bytes> {
+    let bytes = Bytes::borrowed(file.clone(), range, (dtype.bits() / 8).min(8));
+    let bytes = bytes.ok_or_else(|| malformed(format!("`{name}` lies outside of the file")))?;
+    if dtype == DType::Bool && bytes.iter().any(|&b| b > 1) {
+        return Err(malformed(format!("`{name}` is bool, but holds other bytes than 0 and 1")));
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+
+    fn path(name: &str) -> PathBuf {
+        std::env::temp_dir().join(format!("neurax-safetensors-{}-{name}", std::process::id()))
+    }
+
+    /// A file with that header and so many bytes of elements.
+    fn file(name: &str, header: &str, elements: usize) -> PathBuf {
+        let bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &vec![1; elements]].concat();
+        std::fs::write(path(name), bytes).unwrap();
+        path(name)
+    }
+
+    fn error(name: &str, header: &str, elements: usize) -> String {
+        let e = load(file(name, header, elements)).unwrap_err().to_string();
+        assert!(e.contains(name), "names the file: {e}");
+        e
+    }
+
+    #[test]
+    fn every_dtype_comes_back() {
+        for (dtype, _) in DTYPES {
+            let x = Tensor::from(Literal::from_f64s(dtype, [2, 2], &[0.0, 1.0, 1.0, 2.0]));
+            save(&x, path("all")).unwrap();
+            let y = load_like(&x, path("all")).unwrap();
+            assert_eq!(y.to_literal().unwrap(), x.to_literal().unwrap(), "{dtype}");
+        }
+    }
+
+    #[test]
+    fn what_the_format_lacks_is_refused_by_name() {
+        let nibbles = Tensor::from(Literal::from_f64s(DType::U4, [2], &[1.0, 2.0]));
+        let e = save(&vec![nibbles], path("nibbles")).unwrap_err().to_string();
+        assert!(e.starts_with("save: `0` is u4[2], which safetensors files cannot hold"), "{e}");
+        assert!(!path("nibbles").exists());
+    }
+
+    #[test]
+    fn a_mapped_tensor_borrows_the_file_and_outlives_its_name() {
+        save(&Tensor::ones([1000]), path("mapped")).unwrap();
+        let x = load(path("mapped")).unwrap().remove("").unwrap();
+        assert!(!x.to_literal().unwrap().bytes().is_unique(), "read-only memory is never reused");
+        save(&Tensor::zeros([1000]), path("mapped")).unwrap();
+        std::fs::remove_file(path("mapped")).unwrap();
+        assert_eq!(x.to_vec::<f32>().unwrap(), vec![1.0; 1000]);
+    }
+
+    #[test]
+    fn truncated_files() {
+        std::fs::write(path("empty"), []).unwrap();
+        assert!(load(path("empty")).unwrap_err().to_string().contains("is shorter than the 8 bytes"));
+        let whole = file("whole", r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#, 8);
+        let bytes = std::fs::read(&whole).unwrap();
+        assert!(load(&whole).is_ok());
+        for cut in [3, 8, 30, bytes.len() - 1] {
+            std::fs::write(path("cut"), &bytes[..cut]).unwrap();
+            assert!(load(path("cut")).is_err(), "{cut}");
+        }
+        std::fs::write(path("cut"), &bytes[..bytes.len() - 1]).unwrap();
+        let e = load(path("cut")).unwrap_err().to_string();
+        assert!(e.ends_with("`a` ends at byte 8, but the file holds only 7 bytes of elements: it is cut short"), "{e}");
+        assert!(load(path("none-such")).unwrap_err().to_string().contains("none-such"));
+    }
+
+    #[test]
+    fn lying_headers() {
+        let entry = |dtype: &str, shape: &str, offsets: &str| format!(r#"{{"w":{{"dtype":"{dtype}","shape":{shape},"data_offsets":{offsets}}}}}"#);
+        assert!(error("size", &entry("F32", "[3]", "[0,8]"), 8).ends_with("`w` is f32[3], but takes 8 bytes"));
+        assert!(error("dtype", &entry("F6_E2M3", "[4]", "[0,3]"), 3).contains("`w` has elements of type"));
+        assert!(error("noname", &entry("Q7", "[4]", "[0,3]"), 3).contains("`w`: unknown variant `Q7`"));
+        assert!(error("hole", &entry("F32", "[1]", "[4,8]"), 8).contains("`w` takes bytes 4..8"));
+        assert!(error("back", &entry("F32", "[1]", "[8,4]"), 8).contains("`w` takes bytes 8..4"));
+        assert!(error("rest", &entry("F32", "[1]", "[0,4]"), 8).contains("holds 8 bytes of elements, but its tensors take 4"));
+        assert!(error("negative", &entry("F32", "[-1]", "[0,4]"), 4).contains("`w`: invalid value"));
+        assert!(error("json", "{\"w\":", 0).contains("its header is not JSON"));
+        assert!(error("list", "[1, 2]", 0).contains("its header is not JSON"));
+        assert!(error("field", r#"{"w":{"dtype":"F32"}}"#, 0).contains("`w`: missing field"));
+    }
+
+    #[test]
+    fn absurd_sizes_allocate_nothing() {
+        let huge = r#"{"w":{"dtype":"F64","shape":[4294967296,4294967296],"data_offsets":[0,8]}}"#;
+        assert!(error("huge", huge, 8).contains("`w`: f64[4294967296, 4294967296] is larger than the address space"));
+        let far = r#"{"w":{"dtype":"U8","shape":[1000000000000],"data_offsets":[0,1000000000000]}}"#;
+        assert!(error("far", far, 8).contains("`w` ends at byte 1000000000000"));
+        std::fs::write(path("long"), u64::MAX.to_le_bytes()).unwrap();
+        assert!(load(path("long")).unwrap_err().to_string().contains("says its header is 18446744073709551615 bytes long"));
+        std::fs::write(path("long"), 90_000_000u64.to_le_bytes()).unwrap();
+        assert!(load(path("long")).unwrap_err().to_string().contains("but only 0 follow"));
+    }
+
+    #[test]
+    fn bools_must_be_bools() {
+        let header = r#"{"w":{"dtype":"BOOL","shape":[1],"data_offsets":[0,1]}}"#;
+        let mut bytes = std::fs::read(file("bools", header, 1)).unwrap();
+        assert!(load(path("bools")).is_ok());
+        *bytes.last_mut().unwrap() = 7;
+        std::fs::write(path("bools"), bytes).unwrap();
+        assert!(load(path("bools")).unwrap_err().to_string().contains("`w` is bool, but holds other bytes"));
+    }
+}

@@ -1,0 +1,28 @@
+//! Types without values.
+
+use crate::{
+    Tensor, Tree,
+    closed::{Mode, trace},
+};
+use std::panic::Location;
+
+/// What `f` gives for an argument like that, in types only: `f` is traced, nothing is computed, and the leaves of the result are zeros of the
+/// right types (which take memory only when somebody looks at them).
+///
+/// ```
+/// use neurax::prelude::*;
+/// let y = eval_shape(|x: Tensor| x.matmul(&Tensor::zeros([100_000, 3])), &Tensor::zeros([100_000, 100_000]));
+/// assert_eq!(y.shape(), [100_000, 3]);
+/// let bad = eval_shape(|x: Tensor| x.matmul(&Tensor::zeros([4, 3])), &Tensor::zeros([2, 5]));
+/// assert!(bad.error().is_some());
+/// ```
+#[track_caller]
+pub fn eval_shape<A: Tree, O: Tree>(f: impl Fn(A) -> O, like: &A) -> O {
+    let at = Location::caller();
+    let closed = trace(&f, like, Mode::Program, at);
+    let outs = closed.graph().map(|g| {
+        let types = g.outputs().iter().map(|&v| g.ty(v));
+        types.map(|t| Tensor::zeros_of(t.dtype, &t.shape)).collect()
+    });
+    closed.out.fill_or_fail(outs, at)
+}

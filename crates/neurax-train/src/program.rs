@@ -1,0 +1,89 @@
+//! The two functions that are compiled: a training step and the measuring of a batch.
+
+use crate::Scores;
+use neurax_data::Batch;
+use neurax_nn::{Applied, Inputs, Mode, Model, OptState, Optim, Params, Vars};
+use neurax_tensor::{DType, Jit, Key, Place, Result, Tensor, Tree, jit, value_and_grad_at};
+use std::sync::Arc;
+
+/// One number of a batch: the loss, or a metric.
+pub(crate) type Objective<X, Y> = Arc<dyn Fn(&Applied, &Batch<X, Y>) -> Tensor + Send + Sync>;
+
+/// A named [`Objective`].
+pub(crate) struct Measure<X: Tree, Y: Tree> {
+    pub name: String,
+    pub of: Objective<X, Y>,
+}
+
+impl<X: Tree, Y: Tree> Clone for Measure<X, Y> {
+    fn clone(&self) -> Self {
+        Measure { name: self.name.clone(), of: self.of.clone() }
+    }
+}
+
+impl<X: Tree, Y: Tree> Measure<X, Y> {
+    /// The value of a batch, f32[]; an error in it names the measure.
+    fn value(&self, out: &Applied, batch: &Batch<X, Y>) -> Tensor {
+        (self.of)(out, batch).at_place(&Place::named(format!("the {}", self.name)))
+    }
+}
+
+/// What goes from step to step, given away to each and returned by it, so that it is updated in place.
+#[derive(Tree, Clone)]
+pub(crate) struct Carry {
+    pub vars: Vars,
+    pub opt: OptState,
+    pub key: Key,
+    pub totals: Totals,
+}
+
+/// Sums over the examples of an epoch: the loss, then the metrics. They stay on the device until somebody looks.
+#[derive(Tree, Clone)]
+pub(crate) struct Totals(Vec<Tensor>);
+
+impl Totals {
+    pub(crate) fn new(measures: usize) -> Totals {
+        Totals(vec![Tensor::scalar(DType::F32, 0.0); measures])
+    }
+
+    /// With the means of a batch of so many examples.
+    fn with(self, means: Vec<Tensor>, examples: usize) -> Totals {
+        Totals(self.0.into_iter().zip(means).map(|(sum, x)| sum + x.to(DType::F32) * examples).collect())
+    }
+
+    /// The means over so many examples.
+    pub(crate) fn means<X: Tree, Y: Tree>(&self, measures: &[Measure<X, Y>], examples: usize) -> Result<Scores> {
+        let mean = |(m, sum): (&Measure<X, Y>, &Tensor)| Ok((m.name.clone(), sum.item()? / examples as f64));
+        measures.iter().zip(&self.0).map(mean).collect()
+    }
+}
+
+/// The training step.
+pub(crate) type Step<X, Y> = Jit<'static, (Carry, Batch<X, Y>), Carry>;
+
+/// The measuring of a batch.
+pub(crate) type Measuring<X, Y> = Jit<'static, (Vars, Totals, Batch<X, Y>), Totals>;
+
+/// The compiled step: differentiate the first measure, update, add up all measures.
+pub(crate) fn step<X: Tree + Inputs, Y: Tree>(model: Model, measures: Vec<Measure<X, Y>>, optim: Optim) -> Step<X, Y> {
+    jit(move |(carry, batch): (Carry, Batch<X, Y>)| {
+        let Carry { vars: Vars { params, state }, opt, key, totals } = carry;
+        let [key, now] = key.split();
+        let mode = Mode::Train(now);
+        let ((_, (values, state)), grads) = value_and_grad_at(&params, |p: Params| {
+            let out = model.apply_with(&p, &state, &batch.x, &mode);
+            let values: Vec<Tensor> = measures.iter().map(|m| m.value(&out, &batch)).collect();
+            (values[0].clone(), (values, out.state))
+        });
+        let (params, opt) = optim.step(&params, &grads, opt);
+        Carry { vars: Vars { params, state }, opt, key, totals: totals.with(values, batch.len()) }
+    })
+}
+
+/// The compiled measuring.
+pub(crate) fn measuring<X: Tree + Inputs, Y: Tree>(model: Model, measures: Vec<Measure<X, Y>>) -> Measuring<X, Y> {
+    jit(move |(vars, totals, batch): (Vars, Totals, Batch<X, Y>)| {
+        let out = model.apply(&vars, &batch.x, &Mode::Eval);
+        totals.with(measures.iter().map(|m| m.value(&out, &batch)).collect(), batch.len())
+    })
+}

@@ -1,0 +1,54 @@
+//! Named numbers.
+
+use std::fmt;
+use std::ops::Index;
+
+/// The loss and the metrics, each a mean over examples, in the order in which they were asked for.
+///
+/// ```
+/// use neurax::train::Scores;
+/// let scores = Scores::from_iter([("loss".to_string(), 0.25), ("accuracy".to_string(), 0.5)]);
+/// assert_eq!(scores["accuracy"], 0.5);
+/// assert!(scores["speed"].is_nan(), "there is none");
+/// assert_eq!(scores.to_string(), "loss 0.2500  accuracy 0.5000");
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Scores(Vec<(String, f64)>);
+
+impl Scores {
+    /// The number of that name.
+    pub fn get(&self, name: &str) -> Option<f64> {
+        self.0.iter().find(|(n, _)| n == name).map(|(_, x)| *x)
+    }
+
+    /// Names and numbers.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, f64)> {
+        self.0.iter().map(|(n, x)| (n.as_str(), *x))
+    }
+
+    /// None at all?
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl FromIterator<(String, f64)> for Scores {
+    fn from_iter<I: IntoIterator<Item = (String, f64)>>(it: I) -> Scores {
+        Scores(it.into_iter().collect())
+    }
+}
+
+/// The number of that name; NaN where there is none, for indexing cannot fail.
+impl Index<&str> for Scores {
+    type Output = f64;
+    fn index(&self, name: &str) -> &f64 {
+        self.0.iter().find(|(n, _)| n == name).map_or(&f64::NAN, |(_, x)| x)
+    }
+}
+
+impl fmt::Display for Scores {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let each: Vec<String> = self.0.iter().map(|(n, x)| format!("{n} {x:.4}")).collect();
+        f.write_str(&each.join("  "))
+    }
+}

@@ -1,0 +1,149 @@
+//! Trainings: reproducible, resumable, and nothing that was learnt is lost.
+
+use neurax::data::Batch;
+use neurax::prelude::*;
+use std::sync::{Arc, Mutex};
+
+/// y = 2 x₀ - x₁ + 1 for rows of x.
+fn line(n: usize) -> Dataset {
+    let x = key(42).uniform([n, 2]);
+    let y = x.matmul(&tensor([[2.0], [-1.0]])) + 1.0;
+    Dataset::new(x, y).unwrap()
+}
+
+fn model() -> Node {
+    nn::input("x", dims![_, 2]).dense(1)
+}
+
+fn trainer() -> Trainer {
+    Trainer::new(&model(), loss::mse, optim::adam(0.05)).quiet()
+}
+
+fn kernel(vars: &Vars) -> Vec<f32> {
+    vars.params["dense"]["kernel"].to_vec().unwrap()
+}
+
+#[test]
+fn learns_and_is_reproducible() {
+    let data = line(50).shuffled(key(1)).batched(16);
+    let once = trainer().metric(metric::mae()).run(&data, epochs(60)).unwrap();
+    assert!(once.loss < 1e-3, "{}", once.loss);
+    assert!((kernel(&once.vars)[0] - 2.0).abs() < 0.1);
+    assert_eq!(once.history.len(), 60);
+    assert_eq!((once.step, once.history[0].examples), (240, 50));
+    let again = trainer().run(&data, epochs(60)).unwrap();
+    assert_eq!(kernel(&once.vars), kernel(&again.vars));
+}
+
+#[test]
+fn means_weigh_the_last_batch_by_its_examples() {
+    let set = Dataset::new(Tensor::zeros([3, 1]), tensor([[1.0], [1.0], [4.0]])).unwrap();
+    let still = nn::layer("zero", [nn::input("x", dims![_, 1])], |cx, [x]| x * cx.param("w", (), init::zeros()));
+    let trained = Trainer::new(&still, loss::mae, optim::sgd(0.0)).metric(metric::mae()).validate(set.batched(2));
+    let trained = trained.quiet().run(&set.batched(2), epochs(1)).unwrap();
+    assert_eq!((trained.loss, trained.metrics["mae"]), (2.0, 2.0));
+    assert_eq!(trained.validation["loss"], 2.0);
+    assert_eq!(trained.evaluate(&set).unwrap()["mae"], 2.0);
+}
+
+#[test]
+fn a_malformed_last_batch_keeps_what_was_learnt() {
+    let good = Batch { x: Tensor::ones([4, 2]), y: Tensor::ones([4, 1]) };
+    let bads = [
+        (Batch { x: Tensor::ones([4, 3]), y: Tensor::ones([4, 1]) }, "`x` is declared as [_, 2], but [4, 3] was given"),
+        (Batch { x: Tensor::ones([4, 2]), y: Tensor::ones(4) }, "mse: the prediction is f32[4, 1], but the target f32[4]"),
+        (Batch { x: Tensor::ones([4, 2]) + Tensor::ones([5, 2]), y: Tensor::ones([4, 1]) }, "cannot broadcast"),
+    ];
+    for (bad, why) in bads {
+        let whole = trainer().run(&[good.clone(), good.clone()][..], epochs(1)).unwrap();
+        let failed = trainer().run(&[good.clone(), good.clone(), bad][..], epochs(1)).unwrap_err();
+        assert!(failed.error.to_string().contains(why), "{}", failed.error);
+        let state = failed.state.unwrap();
+        assert_eq!((state.step, state.batch), (2, 2));
+        assert_eq!(kernel(&state.vars), kernel(&whole.vars), "and not one bit else");
+        let resumed = trainer().resume(*state, &[good.clone()][..], epochs(1)).unwrap();
+        assert_eq!(resumed.step, 3);
+    }
+}
+
+#[test]
+fn going_on_equals_never_having_stopped() {
+    let data = line(40).shuffled(key(1)).batched(16);
+    let through = trainer().run(&data, epochs(6)).unwrap();
+    let half = trainer().run(&data, epochs(3)).unwrap();
+    let rest = trainer().resume(half.state, &data, epochs(3)).unwrap();
+    assert_eq!(kernel(&through.vars), kernel(&rest.vars));
+    assert_eq!(rest.history.len(), 6);
+}
+
+#[test]
+fn events_come_in_order_and_handlers_steer() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let mut training = trainer();
+    for event in [Event::Started, Event::EpochStarted, Event::BatchStarted, Event::BatchEnded, Event::EpochEnded, Event::Completed] {
+        let seen = seen.clone();
+        training = training.on(event, move |state| seen.lock().unwrap().push((event, state.epoch, state.batch)));
+    }
+    training.run(&line(20).batched(16), epochs(2)).unwrap();
+    use Event::*;
+    let epoch = |e| [(EpochStarted, e, 0), (BatchStarted, e, 0), (BatchEnded, e, 1), (BatchStarted, e, 1), (BatchEnded, e, 2), (EpochEnded, e, 2)];
+    let want = [vec![(Started, 0, 0)], epoch(0).to_vec(), epoch(1).to_vec(), vec![(Completed, 1, 2)]].concat();
+    assert_eq!(*seen.lock().unwrap(), want);
+
+    let stopped = trainer().on(Event::EpochEnded, |s| if s.epoch == 2 { Flow::Stop } else { Flow::Continue });
+    assert_eq!(stopped.run(&line(20).batched(8), epochs(9)).unwrap().history.len(), 3);
+    let stopped = trainer().on(Event::BatchEnded, |s| Ok::<_, Error>(if s.step == 4 { Flow::Stop } else { Flow::Continue }));
+    assert_eq!(stopped.run(&line(24).batched(8), epochs(9)).unwrap().step, 4);
+    let failed = trainer().on(Event::BatchEnded, |s| if s.step == 4 { Err(Error::new("mine", "enough")) } else { Ok(()) });
+    let failed = failed.run(&line(24).batched(8), epochs(9)).unwrap_err();
+    assert_eq!((failed.error.op(), failed.state.unwrap().step), ("mine", 4));
+}
+
+#[test]
+fn handlers_see_losses_and_may_change_the_rate() {
+    let losses = Arc::new(Mutex::new(Vec::new()));
+    let sink = losses.clone();
+    let trained = Trainer::new(&model(), loss::mse, optim::sgd(0.1))
+        .quiet()
+        .on(Event::BatchEnded, move |s| sink.lock().unwrap().push(s.loss))
+        .on(Event::EpochEnded, |s| s.opt.slots[0].insert("rate".into(), vec![tensor(0.0)]).map_or((), |_| ()))
+        .run(&line(32).batched(16), epochs(2))
+        .unwrap();
+    let losses = losses.lock().unwrap();
+    assert_eq!(losses.len(), 4);
+    assert_eq!(losses[1], trained.history[0].train["loss"]);
+    let first = Trainer::new(&model(), loss::mse, optim::sgd(0.1)).quiet().run(&line(32).batched(16), epochs(1)).unwrap();
+    assert_eq!(kernel(&first.vars), kernel(&trained.vars), "a rate of zero moves nothing");
+}
+
+#[test]
+fn nothing_to_train_on_is_an_error() {
+    let empty: [Batch; 0] = [];
+    let e = trainer().run(&empty[..], epochs(1)).unwrap_err();
+    assert!(e.state.is_none() && e.to_string().contains("there is no batch to train on"));
+}
+
+#[test]
+fn a_set_that_is_no_set_says_so() {
+    let bad = Dataset { x: Tensor::ones([3, 2]), y: Tensor::ones([4, 1]) };
+    let e = trainer().run(&bad.shuffled(key(0)).batched(2), epochs(1)).unwrap_err();
+    assert!(e.to_string().contains("`y` has 4 rows, but `x` has 3"), "{e}");
+}
+
+#[test]
+fn an_error_inside_a_layer_arrives_with_its_path() {
+    let broken = model().then(|x| nn::layer("odd", [x], |_, [x]| x.reshape([7])));
+    let e = Trainer::new(&broken, loss::mse, optim::sgd(0.1)).quiet().run(&line(8).batched(4), epochs(1)).unwrap_err();
+    assert!(e.to_string().contains("in layer odd"), "{e}");
+}
+
+#[test]
+fn weights_survive_a_file() {
+    let data = line(40).batched(8);
+    let trained = trainer().run(&data, epochs(5)).unwrap();
+    let path = std::env::temp_dir().join(format!("neurax-training-{}.safetensors", std::process::id()));
+    trained.vars.save(&path).unwrap();
+    let loaded = trainer().vars(Vars::load(&path).unwrap()).run(&data, epochs(1)).unwrap();
+    assert!(loaded.history[0].train["loss"] <= trained.loss * 1.5);
+    assert_eq!(trained.net().apply(Tensor::ones([1, 2])).y().shape(), [1, 1]);
+}
