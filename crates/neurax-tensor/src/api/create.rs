@@ -129,7 +129,7 @@ impl Tensor {
         self.type_ref().map_or_else(|_| self.clone(), |t| filled("ones_like", t.dtype, &t.shape, Scalar::Int(1), at))
     }
 
-    /// The identity matrix, f32.
+    /// The identity matrix, f32; also NumPy's `identity`.
     ///
     /// ```
     /// use neurax::prelude::*;

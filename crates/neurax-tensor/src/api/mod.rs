@@ -13,18 +13,35 @@
 //! `impl Operand`, made tensors by `other.operand(self)`; axes are `impl IntoAxes` or `impl AxisInt`, shapes `impl IntoShape`. Never look at values. An error operand needs no care: `emit`
 //! passes it on, and `type_ref()` says `Err`. Wrong arguments give `Tensor::fail(op, why, at)`. A row of [`math`]'s table suffices for a plain unary function.
 
+pub(crate) mod activation;
+pub(crate) mod common;
 pub(crate) mod compare;
 pub(crate) mod create;
+pub(crate) mod cumulative;
+pub(crate) mod einsum;
 pub(crate) mod index;
+pub(crate) mod join;
 pub(crate) mod linalg;
 pub(crate) mod math;
+pub(crate) mod matrices;
+pub(crate) mod numeric;
+pub(crate) mod places;
+pub(crate) mod products;
 pub(crate) mod random;
+pub(crate) mod rearrange;
 pub(crate) mod reduce;
+pub(crate) mod region;
 pub(crate) mod reshape;
-pub(crate) mod special;
+pub(crate) mod sort;
+pub(crate) mod statistics;
 
 pub use compare::where_;
 pub use create::{IntoTensor, tensor};
+pub use einsum::einsum;
+pub use index::{Ellipsis, Index, IndexEntry, IntoIndex, NewAxis, Places, step};
+pub use join::{concat, hstack, stack, vstack};
 pub use linalg::matmul;
+pub use matrices::{Indexing, meshgrid};
 pub use random::{Key, key};
-pub use reshape::{concat, stack};
+pub use rearrange::PadMode;
+pub use sort::Side;
