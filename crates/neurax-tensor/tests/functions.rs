@@ -56,7 +56,9 @@ fn families(folder: &Path) -> Vec<Family> {
 
 fn family(source: &str) -> Family {
     let source = source.split("#[cfg(test)]").next().unwrap_or_default();
-    let title = source.lines().next().unwrap_or_default().trim_start_matches("//!").trim().trim_end_matches('.').to_string();
+    let line = source.lines().next().unwrap_or_default().trim_start_matches("//!").trim().trim_end_matches('.');
+    // A long first line goes on in the next: what is in front of the colon suffices.
+    let title = if line.len() < 100 { line } else { line.split(':').next().unwrap_or_default() }.to_string();
     let mut functions = vec![];
     // What a table's functions are methods of, by the macro's name.
     let mut homes = BTreeMap::new();

@@ -2,7 +2,6 @@
 
 use super::{
     common::settle,
-    index::Ellipsis,
     places::{read_places, write_places},
 };
 use crate::{AxisInt, DType, IntoShape, Scalar, Tensor, Type, emit::recipe, shape::fixed, stack, tensor::At};
@@ -232,7 +231,7 @@ impl Tensor {
         let length = if offset < 0 { n.saturating_add(offset).min(m) } else { m.saturating_sub(offset).min(n) };
         let x = self.permute_at(order, at);
         if length <= 0 {
-            return x.slice(-1, ..0).index((Ellipsis, 0..0, ..)).reshaped([&x.shape()[..x.rank() - 2], &[0]].concat(), at);
+            return x.slice(-1, ..0).reshaped([&x.shape()[..x.rank() - 2], &[0]].concat(), at);
         }
         let [i, j] = diagonal_places(length as usize, offset);
         let last = x.rank();

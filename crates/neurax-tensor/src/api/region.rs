@@ -62,18 +62,18 @@ pub(crate) fn run(n: usize, from: Bound<i64>, to: Bound<i64>, step: i64) -> Run 
 
 impl Region {
     /// Everything.
-    pub fn all(whole: Shape) -> Region {
+    pub(crate) fn all(whole: Shape) -> Region {
         let rank = whole.rank();
         Region { start: vec![0; rank], count: whole.to_vec(), stride: vec![1; rank], reversed: vec![], shape: whole.clone(), whole }
     }
 
     /// Is it everything, in its own shape?
-    pub fn is_all(&self) -> bool {
+    pub(crate) fn is_all(&self) -> bool {
         self.count[..] == self.whole[..] && self.reversed.is_empty() && self.shape == self.whole
     }
 
     /// Takes a run of an axis; call it once for an axis.
-    pub fn narrow(&mut self, axis: usize, r: Run) {
+    pub(crate) fn narrow(&mut self, axis: usize, r: Run) {
         self.narrow_box(axis, r);
         self.shape[axis] = r.count;
     }
@@ -91,7 +91,7 @@ impl Region {
     }
 
     /// The region of an index, and the integer tensors in it with the axes of the region's shape that they read.
-    pub fn resolve(whole: &Shape, index: &[Index]) -> Result<(Region, Vec<(usize, Tensor)>), String> {
+    pub(crate) fn resolve(whole: &Shape, index: &[Index]) -> Result<(Region, Vec<(usize, Tensor)>), String> {
         let rank = whole.rank();
         let named = index.iter().filter(|e| !matches!(e, Index::Ellipsis | Index::NewAxis)).count();
         if index.iter().filter(|e| matches!(e, Index::Ellipsis)).count() > 1 {
@@ -135,7 +135,7 @@ impl Region {
     }
 
     /// What is there.
-    pub fn read(&self, x: &Tensor, at: At) -> Tensor {
+    pub(crate) fn read(&self, x: &Tensor, at: At) -> Tensor {
         let mut y = x.clone();
         if self.count[..] != self.whole[..] {
             let limit = |a: usize| if self.count[a] == 0 { self.start[a] } else { self.start[a] + (self.count[a] - 1) * self.stride[a] + 1 };
@@ -151,7 +151,7 @@ impl Region {
 
     /// `x` with `update` there; it broadcasts to the shape of the region.
     #[track_caller]
-    pub fn write(&self, op: &str, x: &Tensor, update: &Tensor, at: At) -> Result<Tensor, Tensor> {
+    pub(crate) fn write(&self, op: &str, x: &Tensor, update: &Tensor, at: At) -> Result<Tensor, Tensor> {
         let update = fitted(op, update, &self.shape, at)?.reshaped(&self.count[..], at);
         let update = self.turned(update, at);
         if self.count.contains(&0) {
