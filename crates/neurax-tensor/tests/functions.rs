@@ -11,6 +11,10 @@ fn the_list_of_functions_is_that_of_the_source() {
     for f in families.iter().flat_map(|f| &f.functions) {
         assert!(!f.doc.is_empty(), "{} says nothing about itself", f.name);
     }
+    // A key's methods share the example of the key.
+    for f in families.iter().filter(|f| f.title != "Random numbers").flat_map(|f| &f.functions) {
+        assert!(f.example, "{} shows no example", f.name);
+    }
     let text = page(&families, count);
     let path = root.join("../../docs/functions.md");
     if std::env::var_os("BLESS").is_some() {
@@ -28,6 +32,8 @@ struct Family {
 struct Function {
     name: String,
     doc: String,
+    /// Does its documentation show what it does?
+    example: bool,
 }
 
 fn page(families: &[Family], count: usize) -> String {
@@ -81,7 +87,8 @@ fn family(source: &str) -> Family {
         } else if let Some(rest) = word.strip_prefix("pub fn ").filter(|_| table.is_none()) {
             let name = rest.split(['(', '<']).next().unwrap_or_default();
             let signature = rest.split(')').next().unwrap_or_default();
-            functions.push(Function { name: shown(line, name, &home, signature.contains("self")), doc: first_sentence(&doc.join("\n")) });
+            let name = shown(line, name, &home, signature.contains("self"));
+            functions.push(Function { name, doc: first_sentence(&doc.join("\n")), example: doc.iter().any(|l| l.starts_with("```")) });
             doc.clear();
         } else if !word.starts_with("#[") {
             doc.clear();
@@ -127,7 +134,8 @@ fn rows(block: &str, home: &str) -> Vec<Function> {
             ';' if depth == 0 => {
                 let name: String = text.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
                 if let (Some(doc), true) = (doc.take(), text.contains('=')) {
-                    functions.push(Function { name: shown(" ", &name, home, true), doc: first_sentence(&doc) });
+                    // The example follows an arrow.
+                    functions.push(Function { name: shown(" ", &name, home, true), doc: first_sentence(&doc), example: text.contains("=>") });
                 }
                 text.clear();
                 continue;
@@ -158,7 +166,7 @@ fn operators(table: &str, block: &[&str]) -> Vec<Function> {
         let word = line.split_whitespace().next().unwrap_or_default();
         let row = symbols.iter().find(|s| s.0 == word);
         let (_, name, doc) = row.unwrap_or_else(|| panic!("the operator {word} has no line in this test"));
-        Function { name: name.to_string(), doc: doc.to_string() }
+        Function { name: name.to_string(), doc: doc.to_string(), example: true }
     };
     block.iter().map(one).collect()
 }
