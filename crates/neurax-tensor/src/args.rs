@@ -16,6 +16,12 @@ pub trait Operand {
     /// This operand as a tensor beside `like`.
     #[doc(hidden)]
     fn operand(self, like: &Tensor) -> Tensor;
+
+    /// The number, if it is one: it takes its dtype from what it meets.
+    #[doc(hidden)]
+    fn number(&self) -> Option<Scalar> {
+        None
+    }
 }
 
 impl Operand for Tensor {
@@ -100,6 +106,9 @@ macro_rules! numbers {
             fn operand(self, like: &Tensor) -> Tensor {
                 Scalar::from(self).beside(like)
             }
+            fn number(&self) -> Option<Scalar> {
+                Some((*self).into())
+            }
         }
     )*)*};
 }
@@ -116,6 +125,9 @@ macro_rules! big_numbers {
         impl Operand for $t {
             fn operand(self, like: &Tensor) -> Tensor {
                 Scalar::from(self).beside(like)
+            }
+            fn number(&self) -> Option<Scalar> {
+                Some((*self).into())
             }
         }
     )*};

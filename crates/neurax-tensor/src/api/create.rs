@@ -79,6 +79,12 @@ impl<T: IntoTensor> IntoTensor for Vec<T> {
 
 impl Tensor {
     /// All elements `x`: a float gives f32, an integer i32, a bool bool.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(Tensor::full([2], 7).to_vec::<i32>()?, [7, 7]);
+    /// # Ok::<(), Error>(())
+    /// ```
     #[track_caller]
     pub fn full(shape: impl IntoShape, x: impl Into<Scalar>) -> Tensor {
         let x = x.into();
@@ -86,36 +92,72 @@ impl Tensor {
     }
 
     /// All elements `x`, of a dtype.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(Tensor::full_of(BF16, [2], 7).ty()?.to_string(), "bf16[2]");
+    /// # Ok::<(), Error>(())
+    /// ```
     #[track_caller]
     pub fn full_of(dtype: DType, shape: impl IntoShape, x: impl Into<Scalar>) -> Tensor {
         filled("full", dtype, shape, x.into(), Location::caller())
     }
 
     /// All zeros, f32. Computed when it is needed: inside a traced function it takes no memory.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(Tensor::zeros([2]).to_vec::<f32>()?, [0.0, 0.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
     #[track_caller]
     pub fn zeros(shape: impl IntoShape) -> Tensor {
         filled("zeros", DType::F32, shape, Scalar::Float(0.0), Location::caller())
     }
 
     /// All zeros, of a dtype.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(Tensor::zeros_of(I32, [2]).to_vec::<i32>()?, [0, 0]);
+    /// # Ok::<(), Error>(())
+    /// ```
     #[track_caller]
     pub fn zeros_of(dtype: DType, shape: impl IntoShape) -> Tensor {
         filled("zeros", dtype, shape, Scalar::Int(0), Location::caller())
     }
 
     /// All ones, f32.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(Tensor::ones([2]).to_vec::<f32>()?, [1.0, 1.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
     #[track_caller]
     pub fn ones(shape: impl IntoShape) -> Tensor {
         filled("ones", DType::F32, shape, Scalar::Float(1.0), Location::caller())
     }
 
     /// All ones, of a dtype.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(Tensor::ones_of(BOOL, [2]).to_vec::<bool>()?, [true, true]);
+    /// # Ok::<(), Error>(())
+    /// ```
     #[track_caller]
     pub fn ones_of(dtype: DType, shape: impl IntoShape) -> Tensor {
         filled("ones", dtype, shape, Scalar::Int(1), Location::caller())
     }
 
     /// Zeros of the type of this tensor.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(tensor([1, 2]).zeros_like().to_vec::<i32>()?, [0, 0]);
+    /// # Ok::<(), Error>(())
+    /// ```
     #[track_caller]
     pub fn zeros_like(&self) -> Tensor {
         let at = Location::caller();
@@ -123,13 +165,19 @@ impl Tensor {
     }
 
     /// Ones of the type of this tensor.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(tensor([1, 2]).ones_like().to_vec::<i32>()?, [1, 1]);
+    /// # Ok::<(), Error>(())
+    /// ```
     #[track_caller]
     pub fn ones_like(&self) -> Tensor {
         let at = Location::caller();
         self.type_ref().map_or_else(|_| self.clone(), |t| filled("ones_like", t.dtype, &t.shape, Scalar::Int(1), at))
     }
 
-    /// The identity matrix, f32.
+    /// The identity matrix, f32; also NumPy's `identity`.
     ///
     /// ```
     /// use neurax::prelude::*;

@@ -1,4 +1,4 @@
-//! Products.
+//! The matrix product.
 
 use crate::{
     Operand, Tensor, Type,
@@ -32,6 +32,12 @@ impl Tensor {
 }
 
 /// The matrix product of two tensors: [`Tensor::matmul`].
+///
+/// ```
+/// use neurax::prelude::*;
+/// assert_eq!(matmul(&tensor([[1, 2], [3, 4]]), &tensor([1, 10])).to_vec::<i32>()?, [21, 43]);
+/// # Ok::<(), Error>(())
+/// ```
 #[track_caller]
 pub fn matmul(x: &Tensor, y: &Tensor) -> Tensor {
     x.matmul(y)

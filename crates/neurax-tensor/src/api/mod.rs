@@ -9,22 +9,43 @@
 //! * several ops: call other methods. Closures do not inherit the caller's place, so pass `at` to the `pub(crate)` forms inside closures;
 //! * out of nothing: `recipe(at, |b| ..)` with the graph builder; of small arguments such as a key: `apply_lazily(graph, args, at)`.
 //!
-//! Rules: `#[track_caller]` and `let at = Location::caller();` first, so that errors name the user's line. Take `&self`; other operands are
-//! `impl Operand`, made tensors by `other.operand(self)`; axes are `impl IntoAxes` or `impl AxisInt`, shapes `impl IntoShape`. Never look at values. An error operand needs no care: `emit`
-//! passes it on, and `type_ref()` says `Err`. Wrong arguments give `Tensor::fail(op, why, at)`. A row of [`math`]'s table suffices for a plain unary function.
+//! Rules: `#[track_caller]` and `let at = Location::caller();` first, so that errors name the user's line; inside closures only what takes `at`.
+//! Take `&self`; other operands are `impl Operand`, made tensors by `other.operand(self)`; axes are `impl IntoAxes` or `impl AxisInt`, shapes
+//! `impl IntoShape`. Never look at values. An error operand needs no care: `emit` passes it on, and `type_ref()` says `Err`. Wrong arguments give
+//! `Tensor::fail(op, why, at)`; helpers that answer `Result<Tensor, Tensor>` and [`common::settle`] let them be written with `?`.
+//!
+//! A plain unary function is a row of [`math`]'s tables, a formula of other functions a row of `formulas!`; a row brings its example.
+//! `BLESS=1 cargo test -p neurax-tensor --test functions` then adds it to `docs/functions.md`.
 
+pub(crate) mod activation;
+pub(crate) mod common;
 pub(crate) mod compare;
 pub(crate) mod create;
+pub(crate) mod cumulative;
+pub(crate) mod einsum;
 pub(crate) mod index;
+pub(crate) mod join;
 pub(crate) mod linalg;
 pub(crate) mod math;
+pub(crate) mod matrices;
+pub(crate) mod numeric;
+pub(crate) mod places;
+pub(crate) mod products;
 pub(crate) mod random;
+pub(crate) mod rearrange;
 pub(crate) mod reduce;
+pub(crate) mod region;
 pub(crate) mod reshape;
-pub(crate) mod special;
+pub(crate) mod sort;
+pub(crate) mod statistics;
 
 pub use compare::where_;
 pub use create::{IntoTensor, tensor};
+pub use einsum::einsum;
+pub use index::{Ellipsis, Index, IndexEntry, IntoIndex, NewAxis, Places, step};
+pub use join::{concat, hstack, stack, vstack};
 pub use linalg::matmul;
+pub use matrices::{Indexing, meshgrid};
 pub use random::{Key, key};
-pub use reshape::{concat, stack};
+pub use rearrange::PadMode;
+pub use sort::Side;

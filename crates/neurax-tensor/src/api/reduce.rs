@@ -1,26 +1,27 @@
 //! Many elements into few.
 
-use crate::{DType, IntoAxes, Tensor, args::axes_or_error, emit::emit, tensor::At};
-use neurax_ir::op::{ArgKind, ArgReduce, Reduce, ReduceKind, Reshape};
+use super::common::settle;
+use crate::{AxisInt, DType, IntoAxes, Operand, Tensor, args::axes_or_error, emit::emit, tensor::At};
+use neurax_ir::op::{ArgKind, ArgReduce, Reduce, ReduceKind};
 use std::panic::Location;
 
 impl Tensor {
     /// Any reduction over axes.
     pub(crate) fn reduce_at(&self, kind: ReduceKind, name: &str, axes: &impl IntoAxes, at: At) -> Tensor {
-        let list = match axes_or_error(self, axes, name, at) {
-            Ok(list) => list,
-            Err(e) => return e,
-        };
-        let kept = axes.keep().then(|| self.shape().iter().enumerate().map(|(i, &n)| if list.contains(&i) { 1 } else { n }).collect());
-        let y = if list.is_empty() { self.clone() } else { emit(Reduce { kind, axes: list }, [self.clone()], at) };
-        match kept {
-            Some(shape) => emit(Reshape { shape }, [y], at),
-            None => y,
+        match axes_or_error(self, axes, name, at) {
+            Ok(list) => self.reduce_list(kind, &list, axes.keep(), at),
+            Err(e) => e,
         }
     }
 
+    /// Any reduction over axes counted from the front.
+    pub(crate) fn reduce_list(&self, kind: ReduceKind, axes: &[usize], keep: bool, at: At) -> Tensor {
+        let y = if axes.is_empty() { self.clone() } else { emit(Reduce { kind, axes: axes.to_vec() }, [self.clone()], at) };
+        if keep { y.reshaped(self.without(axes, true), at) } else { y }
+    }
+
     /// For sums and products: bool and narrow integers become 32 bits wide, as in NumPy, so that they do not wrap at once.
-    fn widened(&self, at: At) -> Tensor {
+    pub(crate) fn widened(&self, at: At) -> Tensor {
         match self.dtype() {
             DType::Bool | DType::I2 | DType::I4 | DType::I8 | DType::I16 => self.convert(DType::I32, at),
             DType::U2 | DType::U4 | DType::U8 | DType::U16 => self.convert(DType::U32, at),
@@ -45,13 +46,19 @@ impl Tensor {
     }
 
     /// The product over axes. Bool and integers below 32 bits give 32 bits.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(tensor([2.0, 3.0, 4.0]).prod(..).item()?, 24.0);
+    /// # Ok::<(), Error>(())
+    /// ```
     #[track_caller]
     pub fn prod(&self, axes: impl IntoAxes) -> Tensor {
         let at = Location::caller();
         self.widened(at).reduce_at(ReduceKind::Prod, "prod", &axes, at)
     }
 
-    /// The mean over axes. Integers and bool give f32.
+    /// The mean over axes. Integers and bool give f32; floats below 32 bits are summed in f32 and rounded once. Of nothing, NaN.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -61,35 +68,55 @@ impl Tensor {
     #[track_caller]
     pub fn mean(&self, axes: impl IntoAxes) -> Tensor {
         let at = Location::caller();
-        let count: usize = match axes_or_error(self, &axes, "mean", at) {
-            Ok(list) => list.iter().map(|&a| self.shape()[a]).product(),
-            Err(e) => return e,
+        let mean = || {
+            let list = axes_or_error(self, &axes, "mean", at)?;
+            let (x, dtype) = self.clone().float(at).wide(at);
+            Ok(x.mean_list(&list, axes.keep(), 0, at).convert(dtype, at))
         };
-        let sum = self.clone().float(at).reduce_at(ReduceKind::Sum, "mean", &axes, at);
-        let count = crate::Scalar::Float(count as f64).beside(&sum);
+        settle(mean())
+    }
+
+    /// The sum of floats divided by the number of elements less `ddof`.
+    pub(crate) fn mean_list(&self, axes: &[usize], keep: bool, ddof: usize, at: At) -> Tensor {
+        let count: usize = axes.iter().map(|&a| self.shape()[a]).product();
+        let sum = self.reduce_list(ReduceKind::Sum, axes, keep, at);
+        // More degrees of freedom than elements: nothing is known, which NumPy shows as NaN or infinity.
+        let count = sum.number(count.saturating_sub(ddof) as f64);
         sum.divide(count, at)
     }
 
     /// The largest over axes; NaN wins. Of nothing, the least value of the dtype.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(tensor([[1, 5], [7, 2]]).max(0).to_vec::<i32>()?, [7, 5]);
+    /// # Ok::<(), Error>(())
+    /// ```
     #[track_caller]
     pub fn max(&self, axes: impl IntoAxes) -> Tensor {
         self.reduce_at(ReduceKind::Max, "max", &axes, Location::caller())
     }
 
     /// The smallest over axes; NaN wins. Of nothing, the greatest value of the dtype.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(tensor([[1, 5], [7, 2]]).min(0).to_vec::<i32>()?, [1, 2]);
+    /// # Ok::<(), Error>(())
+    /// ```
     #[track_caller]
     pub fn min(&self, axes: impl IntoAxes) -> Tensor {
         self.reduce_at(ReduceKind::Min, "min", &axes, Location::caller())
     }
 
-    fn arg_reduce(&self, kind: ArgKind, name: &str, axis: i64, at: At) -> Tensor {
-        match axes_or_error(self, &axis, name, at) {
-            Ok(list) => emit(ArgReduce { kind, axis: list[0] }, [self.clone()], at),
+    fn arg_reduce(&self, kind: ArgKind, name: &str, axis: impl AxisInt, at: At) -> Tensor {
+        match self.axis_at(axis, name, at) {
+            Ok(axis) => emit(ArgReduce { kind, axis }, [self.clone()], at),
             Err(e) => e,
         }
     }
 
-    /// The index of the largest along an axis, as i32; the first of equals, NaN wins.
+    /// The index of the largest along an axis, as i32; the first of equals, NaN wins. An axis of size 0 is an error.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -97,13 +124,233 @@ impl Tensor {
     /// # Ok::<(), Error>(())
     /// ```
     #[track_caller]
-    pub fn argmax(&self, axis: i64) -> Tensor {
+    pub fn argmax(&self, axis: impl AxisInt) -> Tensor {
         self.arg_reduce(ArgKind::Max, "argmax", axis, Location::caller())
     }
 
-    /// The index of the smallest along an axis, as i32; the first of equals, NaN wins.
+    /// The index of the smallest along an axis, as i32; the first of equals, NaN wins. An axis of size 0 is an error.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(tensor([[1.0, 3.0], [5.0, 4.0]]).argmin(0).to_vec::<i32>()?, [0, 0]);
+    /// # Ok::<(), Error>(())
+    /// ```
     #[track_caller]
-    pub fn argmin(&self, axis: i64) -> Tensor {
+    pub fn argmin(&self, axis: impl AxisInt) -> Tensor {
         self.arg_reduce(ArgKind::Min, "argmin", axis, Location::caller())
+    }
+
+    /// How many elements over the axes are not 0, as i32.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(tensor([0.0, 2.0, -1.0]).count_nonzero(..).item()?, 2.0);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn count_nonzero(&self, axes: impl IntoAxes) -> Tensor {
+        let at = Location::caller();
+        self.truth(at).convert(DType::I32, at).reduce_at(ReduceKind::Sum, "count_nonzero", &axes, at)
+    }
+
+    /// The largest less the smallest over axes.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(tensor([3.0, -1.0, 2.0]).ptp(..).item()?, 4.0);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn ptp(&self, axes: impl IntoAxes) -> Tensor {
+        let at = Location::caller();
+        let high = self.reduce_at(ReduceKind::Max, "ptp", &axes, at);
+        high - self.reduce_at(ReduceKind::Min, "ptp", &axes, at)
+    }
+
+    /// The sum over axes, NaN taken as 0.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(tensor([1.0, f32::NAN, 2.0]).nansum(..).item()?, 3.0);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn nansum(&self, axes: impl IntoAxes) -> Tensor {
+        self.is_nan().select(0, self).sum(axes)
+    }
+
+    /// The product over axes, NaN taken as 1.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(tensor([3.0, f32::NAN, 2.0]).nanprod(..).item()?, 6.0);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn nanprod(&self, axes: impl IntoAxes) -> Tensor {
+        self.is_nan().select(1, self).prod(axes)
+    }
+
+    /// The mean over axes of what is not NaN; NaN where everything is.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(tensor([1.0, f32::NAN, 2.0]).nanmean(..).item()?, 1.5);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn nanmean(&self, axes: impl IntoAxes) -> Tensor {
+        let at = Location::caller();
+        let nan = self.is_nan();
+        let (x, dtype) = nan.select(0, self).float(at).wide(at);
+        let count = nan.logical_not().convert(x.dtype(), at).reduce_at(ReduceKind::Sum, "nanmean", &axes, at);
+        let sum = x.reduce_at(ReduceKind::Sum, "nanmean", &axes, at);
+        sum.divide(count, at).convert(dtype, at)
+    }
+
+    /// The largest over axes of what is not NaN; NaN where everything is.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(tensor([1.0, f32::NAN, 2.0]).nanmax(..).item()?, 2.0);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn nanmax(&self, axes: impl IntoAxes) -> Tensor {
+        self.nan_extreme(ReduceKind::Max, f64::NEG_INFINITY, "nanmax", &axes)
+    }
+
+    /// The smallest over axes of what is not NaN; NaN where everything is.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(tensor([1.0, f32::NAN, 2.0]).nanmin(..).item()?, 1.0);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn nanmin(&self, axes: impl IntoAxes) -> Tensor {
+        self.nan_extreme(ReduceKind::Min, f64::INFINITY, "nanmin", &axes)
+    }
+
+    #[track_caller]
+    fn nan_extreme(&self, kind: ReduceKind, least: f64, name: &str, axes: &impl IntoAxes) -> Tensor {
+        let at = Location::caller();
+        if !self.dtype().is_float() {
+            return self.reduce_at(kind, name, axes, at);
+        }
+        let nan = self.is_nan();
+        let best = nan.select(least, self).reduce_at(kind, name, axes, at);
+        nan.reduce_at(ReduceKind::And, name, axes, at).select(f64::NAN, best)
+    }
+
+    /// The mean over axes with weights, which broadcast against the tensor: `sum(w x) / sum(w)`. Integers and bool give f32.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(tensor([1.0, 2.0]).average(tensor([3.0, 1.0]), ..).item()?, 1.25);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn average(&self, weights: impl Operand, axes: impl IntoAxes) -> Tensor {
+        let at = Location::caller();
+        let x = self.clone().float(at);
+        let weights = weights.operand(&x).float(at);
+        let total = match self.type_ref() {
+            Ok(t) => weights.broadcast_to(&t.shape),
+            Err(_) => return self.clone(),
+        };
+        (x * weights).reduce_at(ReduceKind::Sum, "average", &axes, at) / total.reduce_at(ReduceKind::Sum, "average", &axes, at)
+    }
+
+    /// The variance over axes: the mean of the squared distance from the mean, with `ddof` taken from the number of elements (0 for the
+    /// variance of these, 1 to estimate that of where they come from). Integers and bool give f32; of complex numbers the absolute values are squared.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let x = tensor([1.0, 2.0, 3.0]);
+    /// assert_eq!((x.var(.., 1).item()?, x.var(keep(..), 1).shape().len()), (1.0, 1));
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn var(&self, axes: impl IntoAxes, ddof: usize) -> Tensor {
+        let at = Location::caller();
+        settle(self.variance("var", &axes, ddof).map(|(v, dtype)| v.convert(dtype, at)))
+    }
+
+    /// The standard deviation over axes: the square root of [`Tensor::var`]. Its derivative is taken as 0 where it is 0.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(tensor([1.0, 3.0]).std(.., 0).item()?, 1.0);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn std(&self, axes: impl IntoAxes, ddof: usize) -> Tensor {
+        let at = Location::caller();
+        match self.variance("std", &axes, ddof) {
+            Ok((v, dtype)) => v.sqrt_flat_at_zero().convert(dtype, at),
+            Err(e) => e,
+        }
+    }
+
+    /// The variance, and the dtype that it is to have.
+    #[track_caller]
+    fn variance(&self, name: &str, axes: &impl IntoAxes, ddof: usize) -> Result<(Tensor, DType), Tensor> {
+        let at = Location::caller();
+        let list = axes_or_error(self, axes, name, at)?;
+        let (x, dtype) = self.clone().float(at).wide(at);
+        let far = (&x - x.mean_list(&list, true, 0, at)).abs();
+        Ok((far.square().mean_list(&list, axes.keep(), ddof, at), dtype.real()))
+    }
+
+    /// The square root, with derivative 0 at 0 instead of infinity: infinity times the zero that comes before it would be NaN.
+    #[track_caller]
+    pub(crate) fn sqrt_flat_at_zero(&self) -> Tensor {
+        let zero = self.equal(0);
+        zero.select(0, zero.select(1, self).sqrt())
+    }
+
+    /// The length of vectors, over axes: `sqrt(sum(|x|^2))`. Its derivative at the zero vector is taken as 0. Integers and bool give f32.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(tensor([3.0, 4.0]).norm(..).item()?, 5.0);
+    /// assert_eq!(grad(|x: Tensor| x.norm(..)).run(tensor([0.0, 0.0]))?.to_vec::<f32>()?, [0.0, 0.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn norm(&self, axes: impl IntoAxes) -> Tensor {
+        let at = Location::caller();
+        let (x, dtype) = self.clone().float(at).abs().wide(at);
+        x.square().reduce_at(ReduceKind::Sum, "norm", &axes, at).sqrt_flat_at_zero().convert(dtype, at)
+    }
+
+    /// The norm of vectors of an order, over axes: `sum(|x|^p)^(1/p)`; infinity gives the largest absolute value, minus infinity the
+    /// smallest, 0 the number of elements that are not 0. Integers and bool give f32.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let x = tensor([3.0, -4.0]);
+    /// assert_eq!(x.norm_of_order(1.0, ..).item()?, 7.0);
+    /// assert_eq!(x.norm_of_order(f64::INFINITY, ..).item()?, 4.0);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn norm_of_order(&self, order: f64, axes: impl IntoAxes) -> Tensor {
+        let at = Location::caller();
+        let name = "norm_of_order";
+        let x = self.clone().float(at).abs();
+        match order {
+            f64::INFINITY => x.reduce_at(ReduceKind::Max, name, &axes, at),
+            f64::NEG_INFINITY => x.reduce_at(ReduceKind::Min, name, &axes, at),
+            0.0 => x.not_equal(0).convert(x.dtype(), at).reduce_at(ReduceKind::Sum, name, &axes, at),
+            1.0 => x.reduce_at(ReduceKind::Sum, name, &axes, at),
+            2.0 => self.norm(axes),
+            p => {
+                let sum = x.pow(p).reduce_at(ReduceKind::Sum, name, &axes, at);
+                let zero = sum.equal(0);
+                zero.select(0, zero.select(1, sum).pow(1.0 / p))
+            }
+        }
     }
 }

@@ -7,8 +7,8 @@ use crate::{
     shape::fixed,
     tensor::At,
 };
-use neurax_ir::op::{Broadcast, Concatenate, Reshape, Transpose};
-use std::{borrow::Borrow, panic::Location};
+use neurax_ir::op::{Broadcast, Reshape, Transpose};
+use std::panic::Location;
 
 impl Tensor {
     /// The same elements, in row-major order, in another shape; `_` in [`crate::dims!`] is worked out.
@@ -52,6 +52,12 @@ impl Tensor {
     }
 
     /// The last two axes swapped; vectors and scalars stay.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(Tensor::zeros([2, 3, 4]).t().shape(), [2, 4, 3]);
+    /// # Ok::<(), Error>(())
+    /// ```
     #[track_caller]
     pub fn t(&self) -> Tensor {
         let at = Location::caller();
@@ -64,6 +70,12 @@ impl Tensor {
     }
 
     /// All axes in reverse order.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(Tensor::zeros([2, 3, 4]).transpose().shape(), [4, 3, 2]);
+    /// # Ok::<(), Error>(())
+    /// ```
     #[track_caller]
     pub fn transpose(&self) -> Tensor {
         let at = Location::caller();
@@ -71,6 +83,12 @@ impl Tensor {
     }
 
     /// Axis `from` becomes axis `to`; the others keep their order.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(Tensor::zeros([2, 3, 4]).move_axis(0, -1).shape(), [3, 4, 2]);
+    /// # Ok::<(), Error>(())
+    /// ```
     #[track_caller]
     pub fn move_axis(&self, from: impl AxisInt, to: impl AxisInt) -> Tensor {
         let at = Location::caller();
@@ -109,7 +127,13 @@ impl Tensor {
         }
     }
 
-    /// A new axis of size 1.
+    /// A new axis of size 1; the axis counts in the result.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(Tensor::zeros([2, 3]).expand_dims(-1).shape(), [2, 3, 1]);
+    /// # Ok::<(), Error>(())
+    /// ```
     #[track_caller]
     pub fn expand_dims(&self, axis: impl AxisInt) -> Tensor {
         let at = Location::caller();
@@ -117,6 +141,63 @@ impl Tensor {
         match axis_of(axis.to_i64(), ty.rank() + 1) {
             Ok(a) => emit(Reshape { shape: ty.shape.inserted(a, 1) }, [self.clone()], at),
             Err(why) => Tensor::fail("expand_dims", format!("{why}, that of the result; the operand is {ty}"), at),
+        }
+    }
+
+    /// Two axes swapped.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(Tensor::zeros([2, 3, 4]).swap_axes(0, 2).shape(), [4, 3, 2]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn swap_axes(&self, a: impl AxisInt, b: impl AxisInt) -> Tensor {
+        let at = Location::caller();
+        match self.axis_at(a, "swap_axes", at).and_then(|a| Ok((a, self.axis_at(b, "swap_axes", at)?))) {
+            Ok((a, b)) => {
+                let mut axes: Vec<usize> = (0..self.rank()).collect();
+                axes.swap(a, b);
+                self.permute_at(axes, at)
+            }
+            Err(e) => e,
+        }
+    }
+
+    /// All elements in one axis, in row-major order.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(tensor([[1, 2], [3, 4]]).flatten().to_vec::<i32>()?, [1, 2, 3, 4]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn flatten(&self) -> Tensor {
+        self.reshaped([self.size()], Location::caller())
+    }
+
+    /// Axes of size 1 removed: `squeeze(0)`, or `squeeze(..)` for all that have size 1. A named axis of another size is an error.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(Tensor::zeros([1, 2, 1]).squeeze(..).shape(), [2]);
+    /// assert_eq!(Tensor::zeros([1, 2, 1]).squeeze(-1).shape(), [1, 2]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn squeeze(&self, axes: impl crate::IntoAxes) -> Tensor {
+        let at = Location::caller();
+        let list = match axes_or_error(self, &axes, "squeeze", at) {
+            Ok(list) => list,
+            Err(e) => return e,
+        };
+        let (ones, others): (Vec<usize>, Vec<usize>) = list.iter().partition(|&&a| self.shape()[a] == 1);
+        match others.first() {
+            // `..` means those that have size 1.
+            Some(a) if list.len() < self.rank() => {
+                Tensor::fail("squeeze", format!("axis {a} of {} does not have size 1; `..` takes all that have", self.dtype_and_shape()), at)
+            }
+            _ => self.reshaped(self.without(&ones, false), at),
         }
     }
 }
@@ -142,51 +223,4 @@ fn work_out(size: usize, dims: &[Dim]) -> Result<Shape, String> {
         _ => format!("{}: only one dimension can be worked out", shown()),
     })?;
     Ok(dims.iter().map(|d| if let Dim::Size(n) = d { *n } else { rest }).collect())
-}
-
-/// Joins tensors along an axis that they have. Dtypes are promoted.
-///
-/// ```
-/// use neurax::prelude::*;
-/// let (a, b) = (tensor([[1.0, 2.0]]), tensor([[3.0, 4.0]]));
-/// assert_eq!(concat([&a, &b], 0).shape(), [2, 2]);
-/// # Ok::<(), Error>(())
-/// ```
-#[track_caller]
-pub fn concat<T: Borrow<Tensor>>(xs: impl IntoIterator<Item = T>, axis: i64) -> Tensor {
-    let xs: Vec<Tensor> = xs.into_iter().map(|x| x.borrow().clone()).collect();
-    concat_at(xs, axis, "concat", Location::caller())
-}
-
-/// Joins tensors of one shape along a new axis. Dtypes are promoted.
-///
-/// ```
-/// use neurax::prelude::*;
-/// assert_eq!(stack([tensor(1.0), tensor(2.0)], 0).to_vec::<f32>()?, [1.0, 2.0]);
-/// # Ok::<(), Error>(())
-/// ```
-#[track_caller]
-pub fn stack<T: Borrow<Tensor>>(xs: impl IntoIterator<Item = T>, axis: i64) -> Tensor {
-    let at = Location::caller();
-    let xs: Vec<Tensor> = xs.into_iter().map(|x| x.borrow().clone()).collect();
-    let rank = xs.first().map_or(0, Tensor::rank);
-    let axis = match axis_of(axis, rank + 1) {
-        Ok(a) => a as i64,
-        Err(why) => return Tensor::fail("stack", format!("{why}, that of the result"), at),
-    };
-    concat_at(xs.iter().map(|x| x.expand_dims(axis.min(x.rank() as i64))).collect(), axis, "stack", at)
-}
-
-fn concat_at(xs: Vec<Tensor>, axis: i64, name: &str, at: At) -> Tensor {
-    let Some(first) = xs.first() else { return Tensor::fail(name, "there is nothing to join", at) };
-    let axis = match axis_of(axis, first.rank()) {
-        Ok(a) => a,
-        Err(_) if first.error().is_some() => return first.clone(),
-        Err(why) => {
-            return Tensor::fail(name, format!("{why}; the first operand is {}", first.ty().map_or_else(|e| e.to_string(), |t| t.to_string())), at);
-        }
-    };
-    let dtype = xs.iter().skip(1).try_fold(first.dtype(), |d, x| d.promote(x.dtype()));
-    let Some(dtype) = dtype else { return Tensor::fail(name, "the operands have no common dtype; convert one with `to`", at) };
-    emit(Concatenate { axis }, xs.iter().map(|x| x.convert(dtype, at)), at)
 }

@@ -1,0 +1,85 @@
+//! Running totals and differences.
+
+use super::common::{example, settle};
+use crate::{AxisInt, Tensor, emit::emit, tensor::At};
+use neurax_ir::composite::{Cumulative, CumulativeKind};
+use std::panic::Location;
+
+macro_rules! running {
+    ($($f:ident = $V:ident by $how:ident, $doc:literal, $code:literal => $value:literal;)*) => {
+        impl Tensor {$(
+            #[doc = $doc]
+            #[doc = example!($code => $value)]
+            #[track_caller]
+            pub fn $f(&self, axis: impl AxisInt) -> Tensor {
+                let at = Location::caller();
+                settle(self.$how(at).running(stringify!($f), CumulativeKind::$V, axis, at))
+            }
+        )*}
+    };
+}
+
+running! {
+    cumsum = Sum by widened, "The sums of all elements up to each one along an axis. Bool and integers below 32 bits give 32 bits.",
+        "tensor([1, 2, 3]).cumsum(0)" => "[1, 3, 6]";
+    cumprod = Prod by widened, "The products of all elements up to each one along an axis. Bool and integers below 32 bits give 32 bits.",
+        "tensor([1, 2, 3]).cumprod(0)" => "[1, 2, 6]";
+    cummax = Max by itself, "The largest of all elements up to each one along an axis; NaN wins.", "tensor([1, 3, 2]).cummax(0)" => "[1, 3, 3]";
+    cummin = Min by itself, "The smallest of all elements up to each one along an axis; NaN wins.", "tensor([2, 1, 3]).cummin(0)" => "[2, 1, 1]";
+    cumlogsumexp = LogSumExp by floats, "`log(sum(e^x))` of all elements up to each one along an axis. Integers and bool give f32.",
+        "tensor([0.0, 0.0, 1000.0]).cumlogsumexp(0)" => "[0.0, 0.6931472, 1000.0]";
+}
+
+impl Tensor {
+    fn itself(&self, _: At) -> Tensor {
+        self.clone()
+    }
+
+    fn floats(&self, at: At) -> Tensor {
+        self.clone().float(at)
+    }
+
+    fn running(&self, op: &str, kind: CumulativeKind, axis: impl AxisInt, at: At) -> Result<Tensor, Tensor> {
+        let axis = self.axis_at(axis, op, at)?;
+        Ok(emit(Cumulative { kind, axis, reverse: false }, [self.clone()], at))
+    }
+
+    /// The difference of neighbours along an axis, `n` times; each time the axis loses an entry. Of bool, whether they differ.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let x = tensor([1, 4, 9, 16]);
+    /// assert_eq!(x.diff(1, -1).to_vec::<i32>()?, [3, 5, 7]);
+    /// assert_eq!(x.diff(2, -1).to_vec::<i32>()?, [2, 2]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn diff(&self, n: usize, axis: impl AxisInt) -> Tensor {
+        let axis = match self.axis_at(axis, "diff", Location::caller()) {
+            Ok(a) => a,
+            Err(e) => return e,
+        };
+        let mut x = self.clone();
+        for _ in 0..n.min(self.shape()[axis]) {
+            let (next, own) = (x.slice(axis, 1..), x.slice(axis, ..-1));
+            x = if x.dtype() == crate::DType::Bool { next ^ own } else { next - own };
+        }
+        x
+    }
+
+    /// The integral along an axis of values at distance `dx`, by the trapezoidal rule. Integers and bool give f32.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(tensor([0.0, 1.0, 2.0]).trapezoid(0.5, -1).item()?, 1.0);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn trapezoid(&self, dx: f64, axis: impl AxisInt) -> Tensor {
+        let axis = match self.axis_at(axis, "trapezoid", Location::caller()) {
+            Ok(a) => a,
+            Err(e) => return e,
+        };
+        (self.slice(axis, 1..) + self.slice(axis, ..-1)).sum(axis) * (dx / 2.0)
+    }
+}

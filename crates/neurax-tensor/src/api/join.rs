@@ -1,0 +1,198 @@
+//! Tensors joined, and cut into parts.
+
+use crate::{AxisInt, Tensor, args::axis_of, emit::emit, tensor::At};
+use neurax_ir::op::Concatenate;
+use std::{borrow::Borrow, panic::Location};
+
+/// Joins tensors along an axis that they have. Dtypes are promoted.
+///
+/// ```
+/// use neurax::prelude::*;
+/// let (a, b) = (tensor([[1.0, 2.0]]), tensor([[3.0, 4.0]]));
+/// assert_eq!(concat([&a, &b], 0).shape(), [2, 2]);
+/// # Ok::<(), Error>(())
+/// ```
+#[track_caller]
+pub fn concat<T: Borrow<Tensor>>(xs: impl IntoIterator<Item = T>, axis: impl AxisInt) -> Tensor {
+    let xs: Vec<Tensor> = owned(xs);
+    concat_at(xs, axis.to_i64(), "concat", Location::caller())
+}
+
+/// Joins tensors of one shape along a new axis. Dtypes are promoted.
+///
+/// ```
+/// use neurax::prelude::*;
+/// assert_eq!(stack([tensor(1.0), tensor(2.0)], 0).to_vec::<f32>()?, [1.0, 2.0]);
+/// # Ok::<(), Error>(())
+/// ```
+#[track_caller]
+pub fn stack<T: Borrow<Tensor>>(xs: impl IntoIterator<Item = T>, axis: impl AxisInt) -> Tensor {
+    let at = Location::caller();
+    let xs = owned(xs);
+    let Some(first) = xs.first() else { return Tensor::fail("stack", "there is nothing to join", at) };
+    if let Some(e) = xs.iter().find(|x| x.error().is_some()) {
+        return e.clone();
+    }
+    let axis = match axis_of(axis.to_i64(), first.rank() + 1) {
+        Ok(a) => a,
+        Err(why) => return Tensor::fail("stack", format!("{why}, that of the result; the first operand is {}", first.dtype_and_shape()), at),
+    };
+    if let Some(x) = xs.iter().find(|x| x.shape() != first.shape()) {
+        let why = format!("{} and {} differ in shape; `concat` joins along an axis that they have", first.dtype_and_shape(), x.dtype_and_shape());
+        return Tensor::fail("stack", why, at);
+    }
+    let mut rows = vec![];
+    for x in &xs {
+        rows.push(x.expand_dims(axis));
+    }
+    concat_at(rows, axis as i64, "stack", at)
+}
+
+fn owned<T: Borrow<Tensor>>(xs: impl IntoIterator<Item = T>) -> Vec<Tensor> {
+    xs.into_iter().map(|x| x.borrow().clone()).collect()
+}
+
+/// Joins tensors along axis 1, or vectors along their only axis. Dtypes are promoted.
+///
+/// ```
+/// use neurax::prelude::*;
+/// assert_eq!(hstack([tensor([[1], [2]]), tensor([[3], [4]])]).to_vec::<i32>()?, [1, 3, 2, 4]);
+/// # Ok::<(), Error>(())
+/// ```
+#[track_caller]
+pub fn hstack<T: Borrow<Tensor>>(xs: impl IntoIterator<Item = T>) -> Tensor {
+    let at = Location::caller();
+    let xs: Vec<Tensor> = owned(xs).iter().map(|x| x.of_rank(1, at)).collect();
+    let axis = if xs.iter().any(|x| x.rank() > 1) { 1 } else { 0 };
+    concat_at(xs, axis, "hstack", at)
+}
+
+/// Joins tensors along axis 0; vectors become rows. Dtypes are promoted.
+///
+/// ```
+/// use neurax::prelude::*;
+/// assert_eq!(vstack([tensor([1, 2]), tensor([3, 4])]).shape(), [2, 2]);
+/// # Ok::<(), Error>(())
+/// ```
+#[track_caller]
+pub fn vstack<T: Borrow<Tensor>>(xs: impl IntoIterator<Item = T>) -> Tensor {
+    let at = Location::caller();
+    concat_at(owned(xs).iter().map(|x| x.of_rank(2, at)).collect(), 0, "vstack", at)
+}
+
+fn concat_at(xs: Vec<Tensor>, axis: i64, name: &str, at: At) -> Tensor {
+    let Some(first) = xs.first() else { return Tensor::fail(name, "there is nothing to join", at) };
+    let axis = match axis_of(axis, first.rank()) {
+        Ok(a) => a,
+        Err(_) if first.error().is_some() => return first.clone(),
+        Err(why) => {
+            return Tensor::fail(name, format!("{why}; the first operand is {}", first.ty().map_or_else(|e| e.to_string(), |t| t.to_string())), at);
+        }
+    };
+    let dtype = xs.iter().skip(1).try_fold(first.dtype(), |d, x| d.promote(x.dtype()));
+    let Some(dtype) = dtype else { return Tensor::fail(name, "the operands have no common dtype; convert one with `to`", at) };
+    emit(Concatenate { axis }, xs.iter().map(|x| x.convert(dtype, at)), at)
+}
+
+impl Tensor {
+    /// Axes of size 1 in front, up to a rank.
+    fn of_rank(&self, rank: usize, at: At) -> Tensor {
+        let ones = std::iter::repeat_n(1, rank.saturating_sub(self.rank()));
+        self.reshaped(ones.chain(self.shape().iter().copied()).collect::<crate::Shape>(), at)
+    }
+
+    /// `n` equal parts along an axis. If they cannot be equal, that is an error in each of them; [`Tensor::array_split`] admits unequal parts.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let parts = Tensor::arange(6).split(3, 0);
+    /// assert_eq!(parts[1].to_vec::<i32>()?, [2, 3]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn split(&self, n: usize, axis: impl AxisInt) -> Vec<Tensor> {
+        let at = Location::caller();
+        match self.axis_at(axis, "split", at) {
+            Ok(axis) if n > 0 && self.shape()[axis].is_multiple_of(n) => self.parts(&vec![self.shape()[axis] / n; n], axis),
+            Ok(axis) => {
+                let why = format!("axis {axis} of {} cannot be cut into {n} equal parts; array_split takes unequal ones", self.dtype_and_shape());
+                vec![Tensor::fail("split", why, at); n.max(1)]
+            }
+            Err(e) => vec![e; n.max(1)],
+        }
+    }
+
+    /// `n` parts along an axis, as equal as can be: the first ones have one entry more.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let sizes: Vec<usize> = Tensor::arange(7).array_split(3, 0).iter().map(Tensor::size).collect();
+    /// assert_eq!(sizes, [3, 2, 2]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn array_split(&self, n: usize, axis: impl AxisInt) -> Vec<Tensor> {
+        let n = n.max(1);
+        match self.axis_at(axis, "array_split", Location::caller()) {
+            Ok(axis) => {
+                let (each, rest) = (self.shape()[axis] / n, self.shape()[axis] % n);
+                let sizes: Vec<usize> = (0..n).map(|i| each + (i < rest) as usize).collect();
+                self.parts(&sizes, axis)
+            }
+            Err(e) => vec![e; n],
+        }
+    }
+
+    /// Parts of `size` along an axis; the last one has what is left.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let sizes: Vec<usize> = Tensor::arange(7).chunk(3, 0).iter().map(Tensor::size).collect();
+    /// assert_eq!(sizes, [3, 3, 1]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn chunk(&self, size: usize, axis: impl AxisInt) -> Vec<Tensor> {
+        let at = Location::caller();
+        match self.axis_at(axis, "chunk", at) {
+            Ok(_) if size == 0 => vec![Tensor::fail("chunk", "parts of size 0 never end", at)],
+            Ok(axis) => {
+                let n = self.shape()[axis];
+                let sizes: Vec<usize> = (0..n.div_ceil(size)).map(|i| size.min(n - i * size)).collect();
+                self.parts(&sizes, axis)
+            }
+            Err(e) => vec![e],
+        }
+    }
+
+    /// The entries along an axis, each without it.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let columns = tensor([[1, 2], [3, 4]]).unstack(1);
+    /// assert_eq!(columns[1].to_vec::<i32>()?, [2, 4]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn unstack(&self, axis: impl AxisInt) -> Vec<Tensor> {
+        let at = Location::caller();
+        match self.axis_at(axis, "unstack", at) {
+            Ok(axis) => {
+                let parts = self.parts(&vec![1; self.shape()[axis]], axis);
+                parts.iter().map(|x| x.reshaped(self.without(&[axis], false), at)).collect()
+            }
+            Err(e) => vec![e],
+        }
+    }
+
+    /// Parts of those sizes along an axis.
+    #[track_caller]
+    fn parts(&self, sizes: &[usize], axis: usize) -> Vec<Tensor> {
+        let (mut out, mut from) = (vec![], 0);
+        for &n in sizes {
+            out.push(self.slice(axis, from..from + n as i64));
+            from += n as i64;
+        }
+        out
+    }
+}

@@ -1,0 +1,256 @@
+//! Regular tensors: ranges, grids, triangles, diagonals.
+
+use super::{
+    common::settle,
+    places::{read_places, write_places},
+};
+use crate::{AxisInt, DType, IntoShape, Scalar, Tensor, Type, emit::recipe, shape::fixed, stack, tensor::At};
+use neurax_ir::op::{Direction, ScatterKind};
+use std::{borrow::Borrow, panic::Location};
+
+/// Which axis of the results of [`meshgrid`] belongs to which operand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Indexing {
+    /// The first operand runs along axis 1, the second along axis 0, as in pictures.
+    #[default]
+    Xy,
+    /// Operand `i` runs along axis `i`, as in matrices.
+    Ij,
+}
+
+/// For every point of a grid its coordinates: one tensor for each of the vectors, all of one shape.
+///
+/// ```
+/// use neurax::{Indexing, meshgrid, prelude::*};
+/// let grids = meshgrid([tensor([1, 2, 3]), tensor([10, 20])], Indexing::Xy);
+/// assert_eq!(grids[0].to_vec::<i32>()?, [1, 2, 3, 1, 2, 3]);
+/// assert_eq!(grids[1].to_vec::<i32>()?, [10, 10, 10, 20, 20, 20]);
+/// # Ok::<(), Error>(())
+/// ```
+#[track_caller]
+pub fn meshgrid<T: Borrow<Tensor>>(xs: impl IntoIterator<Item = T>, indexing: Indexing) -> Vec<Tensor> {
+    let at = Location::caller();
+    let xs: Vec<Tensor> = xs.into_iter().map(|x| x.borrow().clone()).collect();
+    let mut axes: Vec<usize> = (0..xs.len()).collect();
+    if indexing == Indexing::Xy && xs.len() > 1 {
+        axes.swap(0, 1);
+    }
+    let mut shape = vec![0; xs.len()];
+    axes.iter().zip(&xs).for_each(|(&a, x)| shape[a] = x.size());
+    let mut out = vec![];
+    for (&axis, x) in axes.iter().zip(&xs) {
+        if x.error().is_none() && x.rank() != 1 {
+            out.push(Tensor::fail("meshgrid", format!("it takes vectors, not {}", x.dtype_and_shape()), at));
+            continue;
+        }
+        let mut own = vec![1; shape.len()];
+        own[axis] = x.size();
+        out.push(x.reshaped(own, at).broadcast_to(&shape));
+    }
+    out
+}
+
+impl Tensor {
+    /// All elements `x`, of the type of this tensor.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(tensor([1, 2]).full_like(7).to_vec::<i32>()?, [7, 7]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn full_like(&self, x: impl Into<Scalar>) -> Tensor {
+        match self.type_ref() {
+            Ok(t) => Tensor::full_of(t.dtype, &t.shape, x),
+            Err(_) => self.clone(),
+        }
+    }
+
+    /// `start, start + step, ..` below `stop` (above it, if the step is negative), f32; [`Tensor::arange`] gives integers.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(Tensor::range(1.0, 2.0, 0.25).to_vec::<f32>()?, [1.0, 1.25, 1.5, 1.75]);
+    /// assert_eq!(Tensor::range(3.0, 0.0, -1.0).to_vec::<f32>()?, [3.0, 2.0, 1.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn range(start: f64, stop: f64, step: f64) -> Tensor {
+        let at = Location::caller();
+        let count = ((stop - start) / step).ceil().max(0.0);
+        // A vector of more elements than this does not fit into memory; NaN is no count either.
+        if !(count <= (1u64 << 48) as f64) || step == 0.0 {
+            return Tensor::fail("range", format!("from {start} to {stop} there are no countable steps of {step}"), at);
+        }
+        recipe(at, |b| {
+            let i = b.iota(Type::new(DType::F64, [count as usize]), 0);
+            let x = b.mul_scalar(i, step);
+            let x = b.add_scalar(x, start);
+            b.convert(x, DType::F32)
+        })
+    }
+
+    /// `n` numbers from `base^a` to `base^b`, both included, at equal ratios, f32.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(Tensor::logspace(0.0, 3.0, 4, 2.0).to_vec::<f32>()?, [1.0, 2.0, 4.0, 8.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn logspace(a: f64, b: f64, n: usize, base: f64) -> Tensor {
+        recipe(Location::caller(), |g| {
+            let i = g.iota(Type::new(DType::F64, [n]), 0);
+            let s = g.mul_scalar(i, (b - a) / n.saturating_sub(1).max(1) as f64);
+            let exponent = g.add_scalar(s, a);
+            let base = g.full_like(exponent, base);
+            let x = g.pow(base, exponent);
+            g.convert(x, DType::F32)
+        })
+    }
+
+    /// The index of every entry of a tensor of that shape along each axis: i32 of the shape `[rank, ..shape]`.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(Tensor::indices([2, 2]).to_vec::<i32>()?, [0, 0, 1, 1, 0, 1, 0, 1]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn indices(shape: impl IntoShape) -> Tensor {
+        let at = Location::caller();
+        match fixed(shape) {
+            Ok(shape) if shape.rank() == 0 => Tensor::zeros_of(DType::I32, [0]),
+            Ok(shape) => {
+                let ty = Type::new(DType::I32, shape);
+                stack((0..ty.rank()).map(|axis| recipe(at, |b| b.iota(ty.clone(), axis))), 0)
+            }
+            Err(why) => Tensor::fail("indices", why, at),
+        }
+    }
+
+    /// A matrix of `rows` by `columns`, f32: 1 on and below diagonal `k` (0 is the main one, positive ones are above it), else 0.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(Tensor::tri(2, 3, 0).to_vec::<f32>()?, [1.0, 0.0, 0.0, 1.0, 1.0, 0.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn tri(rows: usize, columns: usize, k: i64) -> Tensor {
+        let at = Location::caller();
+        triangle(rows, columns, k, at).convert(DType::F32, at)
+    }
+
+    /// The lower triangle of matrices (the last two axes): 0 above diagonal `k`.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(tensor([[1, 2], [3, 4]]).tril(0).to_vec::<i32>()?, [1, 0, 3, 4]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn tril(&self, k: i64) -> Tensor {
+        let at = Location::caller();
+        match self.matrix("tril", at) {
+            Ok((n, m)) => triangle(n, m, k, at).select(self, 0),
+            Err(e) => e,
+        }
+    }
+
+    /// The upper triangle of matrices (the last two axes): 0 below diagonal `k`.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(tensor([[1, 2], [3, 4]]).triu(1).to_vec::<i32>()?, [0, 2, 0, 0]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn triu(&self, k: i64) -> Tensor {
+        let at = Location::caller();
+        match self.matrix("triu", at) {
+            Ok((n, m)) => triangle(n, m, k.saturating_sub(1), at).select(0, self),
+            Err(e) => e,
+        }
+    }
+
+    /// The sizes of the last two axes.
+    pub(crate) fn matrix(&self, op: &str, at: At) -> Result<(usize, usize), Tensor> {
+        match self.known()?.shape[..] {
+            [.., n, m] => Ok((n, m)),
+            _ => Err(Tensor::fail(op, format!("it takes matrices, not {}", self.dtype_and_shape()), at)),
+        }
+    }
+
+    /// Of a vector, the square matrix that has it on diagonal `k` and 0 elsewhere; of a matrix, its diagonal `k`.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let x = tensor([1, 2]).diag(0);
+    /// assert_eq!(x.to_vec::<i32>()?, [1, 0, 0, 2]);
+    /// assert_eq!(x.diag(0).to_vec::<i32>()?, [1, 2]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn diag(&self, k: i64) -> Tensor {
+        let at = Location::caller();
+        match self.known().map(|t| t.shape.to_vec()).as_deref() {
+            Ok([_, _]) => self.diagonal(k, 0, 1),
+            Ok(&[n]) => {
+                let Some(size) = usize::try_from(k.unsigned_abs()).ok().and_then(|k| k.checked_add(n)) else {
+                    return Tensor::fail("diag", format!("diagonal {k} of {} is too far out", self.dtype_and_shape()), at);
+                };
+                let [i, j] = diagonal_places(n, k);
+                let zeros = Tensor::zeros_of(self.dtype(), [size, size]);
+                settle(write_places("diag", ScatterKind::Set, true, &zeros, &[(0, i), (1, j)], self, at))
+            }
+            Ok(_) => Tensor::fail("diag", format!("it takes a vector or a matrix, not {}; `diagonal` takes more axes", self.dtype_and_shape()), at),
+            Err(e) => e.clone(),
+        }
+    }
+
+    /// The elements whose indices on axes `a` and `b` differ by `offset` (`b` less `a`); their axis is the last one.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let x = Tensor::arange(6).reshape([2, 3]);
+    /// assert_eq!(x.diagonal(1, 0, 1).to_vec::<i32>()?, [1, 5]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn diagonal(&self, offset: i64, a: impl AxisInt, b: impl AxisInt) -> Tensor {
+        let at = Location::caller();
+        let (a, b) = match self.axis_at(a, "diagonal", at).and_then(|a| Ok((a, self.axis_at(b, "diagonal", at)?))) {
+            Ok((a, b)) if a != b => (a, b),
+            Ok((a, _)) => return Tensor::fail("diagonal", format!("axis {a} is named twice"), at),
+            Err(e) => return e,
+        };
+        let order: Vec<usize> = (0..self.rank()).filter(|i| *i != a && *i != b).chain([a, b]).collect();
+        let (n, m) = (self.shape()[a] as i64, self.shape()[b] as i64);
+        // Places before the first row or column do not count.
+        let length = if offset < 0 { n.saturating_add(offset).min(m) } else { m.saturating_sub(offset).min(n) };
+        let x = self.permute_at(order, at);
+        if length <= 0 {
+            return x.slice(-1, ..0).reshaped([&x.shape()[..x.rank() - 2], &[0]].concat(), at);
+        }
+        let [i, j] = diagonal_places(length as usize, offset);
+        let last = x.rank();
+        settle(read_places("diagonal", &x, &[(last - 2, i), (last - 1, j)], at))
+    }
+}
+
+/// The rows and columns of diagonal `k`.
+fn diagonal_places(length: usize, k: i64) -> [Tensor; 2] {
+    [(-k).max(0), k.max(0)].map(|from| Tensor::arange(length) + from)
+}
+
+/// True on and below diagonal `k`.
+fn triangle(rows: usize, columns: usize, k: i64, at: At) -> Tensor {
+    let k = k.clamp(-(rows as i64), columns as i64);
+    recipe(at, |b| {
+        let ty = Type::new(DType::I32, [rows, columns]);
+        let (i, j) = (b.iota(ty.clone(), 0), b.iota(ty, 1));
+        let reach = b.add_scalar(i, k as f64);
+        b.compare(Direction::Ge, reach, j)
+    })
+}

@@ -1,0 +1,298 @@
+//! Elements moved, repeated and surrounded.
+
+use super::common::settle;
+use crate::{AxisInt, IntoAxes, Operand, Shape, Tensor, args::axes_or_error, emit::emit, tensor::At};
+use neurax_ir::op::{Broadcast, Concatenate, Pad, Reverse};
+use std::panic::Location;
+
+/// What [`Tensor::pad_with`] puts around a tensor. Examples are of `[1, 2, 3]` with three on either side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PadMode {
+    /// The outermost entries: `1 1 1 1 2 3 3 3 3`.
+    Edge,
+    /// The tensor mirrored at its outermost entries, which are not repeated: `2 3 2 1 2 3 2 1 2`.
+    Reflect,
+    /// The tensor mirrored behind its outermost entries: `3 2 1 1 2 3 3 2 1`.
+    Symmetric,
+    /// The tensor again: `1 2 3 1 2 3 1 2 3`.
+    Wrap,
+}
+
+impl PadMode {
+    /// The place on an axis of that size whose entry stands at place `i`, which may be outside.
+    fn place(self, i: i64, n: i64) -> i64 {
+        let mirrored = |i: i64, period: i64| i.min(period - i);
+        match self {
+            PadMode::Edge => i.clamp(0, n - 1),
+            PadMode::Wrap => i.rem_euclid(n),
+            PadMode::Reflect => mirrored(i.rem_euclid((2 * n - 2).max(1)), 2 * n - 2),
+            PadMode::Symmetric => mirrored(i.rem_euclid(2 * n), 2 * n - 1),
+        }
+    }
+}
+
+impl Tensor {
+    /// The entries along the axes in reverse order.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(tensor([[1, 2], [3, 4]]).flip(1).to_vec::<i32>()?, [2, 1, 4, 3]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn flip(&self, axes: impl IntoAxes) -> Tensor {
+        let at = Location::caller();
+        match axes_or_error(self, &axes, "flip", at) {
+            Ok(axes) if axes.is_empty() => self.clone(),
+            Ok(axes) => emit(Reverse { axes }, [self.clone()], at),
+            Err(e) => e,
+        }
+    }
+
+    /// The entries along an axis moved by `shift` places; those that leave at one end come in at the other.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(tensor([1, 2, 3, 4]).roll(1, 0).to_vec::<i32>()?, [4, 1, 2, 3]);
+    /// assert_eq!(tensor([1, 2, 3, 4]).roll(-6, 0).to_vec::<i32>()?, [3, 4, 1, 2]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn roll(&self, shift: i64, axis: impl AxisInt) -> Tensor {
+        let at = Location::caller();
+        match self.axis_at(axis, "roll", at) {
+            Ok(axis) => {
+                let n = self.shape()[axis] as i64;
+                let places: Vec<i64> = (0..n).map(|i| (i - shift.rem_euclid(n)).rem_euclid(n)).collect();
+                self.rearranged(axis, &places, at)
+            }
+            Err(e) => e,
+        }
+    }
+
+    /// The plane of two axes turned by `k` quarters, from the first axis towards the second.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(tensor([[1, 2], [3, 4]]).rot90(1, 0, 1).to_vec::<i32>()?, [2, 4, 1, 3]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn rot90(&self, k: i64, from: impl AxisInt, to: impl AxisInt) -> Tensor {
+        let at = Location::caller();
+        let axes = [from.to_i64(), to.to_i64()];
+        match axes_or_error(self, &axes, "rot90", at).as_deref() {
+            Ok(&[a, b]) => match k.rem_euclid(4) {
+                0 => self.clone(),
+                1 => self.flip(b).swap_axes(a, b),
+                2 => self.flip([a, b]),
+                _ => self.swap_axes(a, b).flip(b),
+            },
+            Ok(_) => self.clone(),
+            Err(e) => e.clone(),
+        }
+    }
+
+    /// Every entry along an axis `n` times, one after the other.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(tensor([1, 2]).repeat(2, 0).to_vec::<i32>()?, [1, 1, 2, 2]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn repeat(&self, n: usize, axis: impl AxisInt) -> Tensor {
+        let at = Location::caller();
+        let repeat = || {
+            let axis = self.axis_at(axis, "repeat", at)?;
+            let shape = &self.known()?.shape;
+            let dims = (0..=shape.rank()).filter(|&a| a != axis + 1).collect();
+            let wide = emit(Broadcast { shape: shape.inserted(axis + 1, n), dims }, [self.clone()], at);
+            let mut merged = shape.clone();
+            merged[axis] = product("repeat", shape[axis], n, at)?;
+            Ok(wide.reshaped(merged, at))
+        };
+        settle(repeat())
+    }
+
+    /// The whole tensor so many times along each axis, one after the other; missing axes are put in front on either side.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(tensor([1, 2]).tile([2]).to_vec::<i32>()?, [1, 2, 1, 2]);
+    /// assert_eq!(tensor([1, 2]).tile([2, 2]).shape(), [2, 4]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn tile(&self, times: impl AsRef<[usize]>) -> Tensor {
+        let at = Location::caller();
+        let tile = || {
+            let shape = &self.known()?.shape;
+            let rank = shape.rank().max(times.as_ref().len());
+            let ones = |n: usize| std::iter::repeat_n(1, rank - n);
+            let own: Vec<usize> = ones(shape.rank()).chain(shape.iter().copied()).collect();
+            let times: Vec<usize> = ones(times.as_ref().len()).chain(times.as_ref().iter().copied()).collect();
+            let mut merged = vec![];
+            for (n, t) in own.iter().zip(&times) {
+                merged.push(product("tile", *n, *t, at)?);
+            }
+            let wide: Shape = times.iter().zip(&own).flat_map(|(&t, &n)| [t, n]).collect();
+            let dims = (0..rank).map(|a| 2 * a + 1).collect();
+            Ok(emit(Broadcast { shape: wide, dims }, [self.reshaped(own, at)], at).reshaped(merged, at))
+        };
+        settle(tile())
+    }
+
+    /// `value` put around the tensor: so many entries before and after every axis.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(tensor([1, 2]).pad([(1, 2)], 0).to_vec::<i32>()?, [0, 1, 2, 0, 0]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn pad(&self, widths: impl AsRef<[(usize, usize)]>, value: impl Operand) -> Tensor {
+        let at = Location::caller();
+        let value = value.operand(self);
+        let pad = || {
+            let widths = self.widths(widths.as_ref(), "pad", at)?;
+            if value.dtype() != self.dtype() {
+                let why = format!("the value is {}, the operand {}; convert one with `to`", value.dtype_and_shape(), self.dtype_and_shape());
+                return Err(Tensor::fail("pad", why, at));
+            }
+            let (low, high): (Vec<i64>, Vec<i64>) = widths.into_iter().unzip();
+            let interior = vec![0; low.len()];
+            Ok(emit(Pad { low, high, interior }, [self.clone(), value.clone()], at))
+        };
+        settle(pad())
+    }
+
+    /// Entries of the tensor itself put around it: so many before and after every axis.
+    ///
+    /// ```
+    /// use neurax::{PadMode, prelude::*};
+    /// let x = tensor([1, 2, 3]);
+    /// assert_eq!(x.pad_with([(2, 1)], PadMode::Edge).to_vec::<i32>()?, [1, 1, 1, 2, 3, 3]);
+    /// assert_eq!(x.pad_with([(2, 1)], PadMode::Reflect).to_vec::<i32>()?, [3, 2, 1, 2, 3, 2]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn pad_with(&self, widths: impl AsRef<[(usize, usize)]>, mode: PadMode) -> Tensor {
+        let at = Location::caller();
+        let pad = || {
+            let mut x = self.clone();
+            for (axis, (low, high)) in self.widths(widths.as_ref(), "pad_with", at)?.into_iter().enumerate() {
+                let n = self.shape()[axis] as i64;
+                if low + high == 0 {
+                    continue;
+                }
+                if n == 0 {
+                    return Err(Tensor::fail("pad_with", format!("axis {axis} of {} has no entries to repeat", self.dtype_and_shape()), at));
+                }
+                let places: Vec<i64> = (-low..n + high).map(|i| mode.place(i, n)).collect();
+                x = x.rearranged(axis, &places, at);
+            }
+            Ok(x)
+        };
+        settle(pad())
+    }
+
+    /// The widths of a padding, checked: a pair for each axis, with sizes that can be counted.
+    fn widths(&self, widths: &[(usize, usize)], op: &str, at: At) -> Result<Vec<(i64, i64)>, Tensor> {
+        let ty = self.known()?;
+        if widths.len() != ty.rank() {
+            return Err(Tensor::fail(op, format!("{} widths were given for {ty}; give a pair (before, after) for every axis", widths.len()), at));
+        }
+        let mut out = vec![];
+        for (&(low, high), &n) in widths.iter().zip(&ty.shape[..]) {
+            let total = low.checked_add(high).and_then(|w| w.checked_add(n)).filter(|&t| i64::try_from(t).is_ok());
+            if total.is_none() {
+                return Err(Tensor::fail(op, format!("the widths {low} and {high} around {n} entries of {ty} are too large"), at));
+            }
+            out.push((low as i64, high as i64));
+        }
+        Ok(out)
+    }
+
+    /// The entries along an axis at those places, which are in range: runs of neighbours, forwards, backwards or all the same, are copied at once.
+    fn rearranged(&self, axis: usize, places: &[i64], at: At) -> Tensor {
+        let mut parts = vec![];
+        let mut rest = places;
+        while let Some(&first) = rest.first() {
+            let step = rest.get(1).map_or(1, |next| next - first);
+            let step = if step.abs() <= 1 { step } else { 1 };
+            let count = rest.iter().zip(0..).take_while(|&(&p, i)| p == first + i * step).count();
+            parts.push(self.run_of(axis, first, step, count, at));
+            rest = &rest[count..];
+        }
+        match parts.len() {
+            0 => self.clone(),
+            1 => parts.remove(0),
+            _ => emit(Concatenate { axis }, parts, at),
+        }
+    }
+
+    /// `count` entries from a place on.
+    fn run_of(&self, axis: usize, first: i64, step: i64, count: usize, at: At) -> Tensor {
+        let n = count as i64;
+        let (from, size) = match step {
+            0 => (first, 1),
+            -1 => (first - n + 1, n),
+            _ => (first, n),
+        };
+        let (mut start, mut limit) = (vec![0; self.rank()], self.shape().to_vec());
+        (start[axis], limit[axis]) = (from as usize, (from + size) as usize);
+        let stride = vec![1; self.rank()];
+        let x = emit(neurax_ir::op::Slice { start, limit, stride }, [self.clone()], at);
+        match step {
+            0 => {
+                let mut shape = self.shape().0;
+                shape[axis] = count;
+                if count == 1 { x } else { emit(Broadcast { shape, dims: (0..self.rank()).collect() }, [x], at) }
+            }
+            -1 => emit(Reverse { axes: vec![axis] }, [x], at),
+            _ => x,
+        }
+    }
+}
+
+/// The size of an axis repeated.
+fn product(op: &str, n: usize, times: usize, at: At) -> Result<usize, Tensor> {
+    n.checked_mul(times).ok_or_else(|| Tensor::fail(op, format!("an axis of {n} entries cannot be repeated {times} times"), at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prelude::*;
+
+    #[test]
+    fn pad_modes_are_numpys() {
+        let x = tensor([1, 2, 3]);
+        let around = |mode, low, high| x.pad_with([(low, high)], mode).to_vec::<i32>().unwrap();
+        assert_eq!(around(PadMode::Edge, 3, 3), [1, 1, 1, 1, 2, 3, 3, 3, 3]);
+        assert_eq!(around(PadMode::Reflect, 3, 3), [2, 3, 2, 1, 2, 3, 2, 1, 2]);
+        assert_eq!(around(PadMode::Symmetric, 4, 4), [3, 3, 2, 1, 1, 2, 3, 3, 2, 1, 1]);
+        assert_eq!(around(PadMode::Wrap, 4, 2), [3, 1, 2, 3, 1, 2, 3, 1, 2]);
+        let one = tensor([7]);
+        assert_eq!(one.pad_with([(2, 1)], PadMode::Reflect).to_vec::<i32>().unwrap(), [7, 7, 7, 7]);
+        let square = tensor([[1, 2], [3, 4]]).pad_with([(1, 0), (0, 1)], PadMode::Reflect);
+        assert_eq!(square.to_vec::<i32>().unwrap(), [3, 4, 3, 1, 2, 1, 3, 4, 3]);
+        assert!(Tensor::zeros([0]).pad_with([(1, 0)], PadMode::Edge).ok().is_err());
+        assert!(x.pad([(1, usize::MAX)], 0).ok().is_err());
+        assert!(x.pad([(1, 1), (1, 1)], 0).ok().is_err());
+    }
+
+    #[test]
+    fn rolls_and_turns_are_numpys() {
+        let x = Tensor::arange(6).reshape([2, 3]);
+        assert_eq!(x.roll(1, 1).to_vec::<i32>().unwrap(), [2, 0, 1, 5, 3, 4]);
+        assert_eq!(x.roll(-1, 0).to_vec::<i32>().unwrap(), [3, 4, 5, 0, 1, 2]);
+        assert_eq!(x.roll(0, 0).to_vec::<i32>().unwrap(), x.to_vec::<i32>().unwrap());
+        assert_eq!(Tensor::zeros([0]).roll(3, 0).size(), 0);
+        assert_eq!(x.rot90(1, 0, 1).to_vec::<i32>().unwrap(), [2, 5, 1, 4, 0, 3]);
+        assert_eq!(x.rot90(2, 0, 1).to_vec::<i32>().unwrap(), [5, 4, 3, 2, 1, 0]);
+        assert_eq!(x.rot90(-1, 0, 1).to_vec::<i32>().unwrap(), [3, 0, 4, 1, 5, 2]);
+        assert!(x.rot90(1, 0, 0).ok().is_err());
+    }
+}

@@ -1,0 +1,214 @@
+//! A part of a tensor that an index without tensors names: a box with steps, some axes backwards, in a shape of its own.
+
+use super::index::Index;
+use crate::{DType, Literal, Scalar, Shape, Tensor, args::axis_of, emit::emit, tensor::At};
+use neurax_ir::op::{DynamicUpdateSlice, Pad, Reverse, Slice};
+use std::ops::Bound;
+
+/// A box of places with steps.
+#[derive(Clone, Debug)]
+pub(crate) struct Region {
+    /// The shape of the whole.
+    whole: Shape,
+    start: Vec<usize>,
+    count: Vec<usize>,
+    stride: Vec<usize>,
+    /// Axes that are read backwards.
+    reversed: Vec<usize>,
+    /// The shape of what is read: some axes removed, some of size 1 inserted.
+    shape: Shape,
+}
+
+/// The places `first, first + step, ..`, `count` of them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Run {
+    first: usize,
+    count: usize,
+    step: i64,
+}
+
+/// The places that a Python range with a step names on an axis of that size.
+pub(crate) fn run(n: usize, from: Bound<i64>, to: Bound<i64>, step: i64) -> Run {
+    // Axis sizes fit into i64, as their bytes are counted in isize.
+    let n = n as i64;
+    let (least, most) = if step < 0 { (-1, n - 1) } else { (0, n) };
+    let place = |i: i64| if i < 0 { i.saturating_add(n) } else { i }.clamp(least, most);
+    let dir = step.signum();
+    let first = match from {
+        Bound::Included(i) => place(i),
+        Bound::Excluded(i) => (place(i) + dir).clamp(least, most),
+        Bound::Unbounded => {
+            if step < 0 {
+                n - 1
+            } else {
+                0
+            }
+        }
+    };
+    let end = match to {
+        Bound::Included(i) => (place(i) + dir).clamp(least, most),
+        Bound::Excluded(i) => place(i),
+        Bound::Unbounded => {
+            if step < 0 {
+                -1
+            } else {
+                n
+            }
+        }
+    };
+    let count = ((end - first) * dir).max(0).unsigned_abs().div_ceil(step.unsigned_abs().max(1));
+    Run { first: first.max(0) as usize, count: count as usize, step }
+}
+
+impl Region {
+    /// Everything.
+    pub(crate) fn all(whole: Shape) -> Region {
+        let rank = whole.rank();
+        Region { start: vec![0; rank], count: whole.to_vec(), stride: vec![1; rank], reversed: vec![], shape: whole.clone(), whole }
+    }
+
+    /// Is it everything, in its own shape?
+    pub(crate) fn is_all(&self) -> bool {
+        self.count[..] == self.whole[..] && self.reversed.is_empty() && self.shape == self.whole
+    }
+
+    /// Takes a run of an axis; call it once for an axis.
+    pub(crate) fn narrow(&mut self, axis: usize, r: Run) {
+        self.narrow_box(axis, r);
+        self.shape[axis] = r.count;
+    }
+
+    fn narrow_box(&mut self, axis: usize, r: Run) {
+        let back = r.step < 0;
+        let stride = usize::try_from(r.step.unsigned_abs()).unwrap_or(usize::MAX).max(1);
+        let steps = r.count.saturating_sub(1) * if r.count > 1 { stride } else { 0 };
+        self.start[axis] = if back { r.first - steps.min(r.first) } else { r.first };
+        self.count[axis] = r.count;
+        self.stride[axis] = if r.count > 1 { stride } else { 1 };
+        if back && r.count > 1 {
+            self.reversed.push(axis);
+        }
+    }
+
+    /// The region of an index, and the integer tensors in it with the axes of the region's shape that they read.
+    pub(crate) fn resolve(whole: &Shape, index: &[Index]) -> Result<(Region, Vec<(usize, Tensor)>), String> {
+        let rank = whole.rank();
+        let named = index.iter().filter(|e| !matches!(e, Index::Ellipsis | Index::NewAxis)).count();
+        if index.iter().filter(|e| matches!(e, Index::Ellipsis)).count() > 1 {
+            return Err("the index has more than one Ellipsis".into());
+        }
+        let Some(rest) = rank.checked_sub(named) else { return Err(format!("the index names {named} axes")) };
+        let mut region = Region::all(whole.clone());
+        let (mut axis, mut shape, mut places) = (0, vec![], vec![]);
+        for entry in index {
+            match entry {
+                Index::Ellipsis => {
+                    shape.extend_from_slice(&whole[axis..axis + rest]);
+                    axis += rest;
+                    continue;
+                }
+                Index::NewAxis => {
+                    shape.push(1);
+                    continue;
+                }
+                Index::At(i) => {
+                    let n = whole[axis];
+                    let first = axis_of(*i, n).map_err(|_| format!("index {i} is out of range for axis {axis}, which has {n} entries"))?;
+                    region.narrow_box(axis, Run { first, count: 1, step: 1 });
+                }
+                Index::Range(_, _, 0) => return Err("the step of a range is 0".into()),
+                Index::Range(from, to, step) => {
+                    let r = run(whole[axis], *from, *to, *step);
+                    region.narrow_box(axis, r);
+                    shape.push(r.count);
+                }
+                Index::Places(x) => {
+                    places.push((shape.len(), x.clone()));
+                    shape.push(whole[axis]);
+                }
+            }
+            axis += 1;
+        }
+        shape.extend_from_slice(&whole[axis..]);
+        region.shape = shape.into_iter().collect();
+        Ok((region, places))
+    }
+
+    /// What is there.
+    pub(crate) fn read(&self, x: &Tensor, at: At) -> Tensor {
+        let mut y = x.clone();
+        if self.count[..] != self.whole[..] {
+            let limit = |a: usize| if self.count[a] == 0 { self.start[a] } else { self.start[a] + (self.count[a] - 1) * self.stride[a] + 1 };
+            let limit = (0..self.start.len()).map(limit).collect();
+            y = emit(Slice { start: self.start.clone(), limit, stride: self.stride.clone() }, [y], at);
+        }
+        self.turned(y, at).reshaped(self.shape.clone(), at)
+    }
+
+    fn turned(&self, x: Tensor, at: At) -> Tensor {
+        if self.reversed.is_empty() { x } else { emit(Reverse { axes: self.reversed.clone() }, [x], at) }
+    }
+
+    /// `x` with `update` there; it broadcasts to the shape of the region.
+    #[track_caller]
+    pub(crate) fn write(&self, op: &str, x: &Tensor, update: &Tensor, at: At) -> Result<Tensor, Tensor> {
+        let update = fitted(op, update, &self.shape, at)?.reshaped(&self.count[..], at);
+        let update = self.turned(update, at);
+        if self.count.contains(&0) {
+            return Ok(x.clone());
+        }
+        if self.stride.iter().all(|&s| s == 1) {
+            let start: Vec<i64> = self.start.iter().map(|&i| i as i64).collect();
+            let start = Literal::from_vec([start.len()], start).map_err(|e| Tensor::error_at(e, at))?;
+            return Ok(emit(DynamicUpdateSlice {}, [x.clone(), update, start.into()], at));
+        }
+        let inside = self.spread(Tensor::full_of(DType::Bool, &self.count, true), at);
+        Ok(inside.select(self.spread(update, at), x))
+    }
+
+    /// The elements of the region at their places in the whole, with zeros around.
+    fn spread(&self, x: Tensor, at: At) -> Tensor {
+        let low = self.start.iter().map(|&i| i as i64).collect();
+        let high = |a: usize| (self.whole[a] - self.start[a] - (self.count[a] - 1) * self.stride[a] - 1) as i64;
+        let high = (0..self.start.len()).map(high).collect();
+        let interior = self.stride.iter().map(|s| s - 1).collect();
+        let zero = Tensor::from(Scalar::Int(0).literal(x.dtype()));
+        emit(Pad { low, high, interior }, [x, zero], at)
+    }
+}
+
+/// An update, repeated to the shape of the places.
+#[track_caller]
+pub(crate) fn fitted(op: &str, update: &Tensor, shape: &Shape, at: At) -> Result<Tensor, Tensor> {
+    let of = update.known()?;
+    let y = update.broadcast_to(shape);
+    if y.error().is_some() {
+        return Err(Tensor::fail(op, format!("an update {of} does not broadcast to the places, which are {shape}"), at));
+    }
+    Ok(y)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_are_pythons() {
+        use Bound::*;
+        let all = |n, from, to, step| {
+            let r = run(n, from, to, step);
+            (0..r.count as i64).map(|i| r.first as i64 + i * r.step).collect::<Vec<_>>()
+        };
+        assert_eq!(all(5, Included(1), Excluded(-1), 1), [1, 2, 3]);
+        assert_eq!(all(5, Unbounded, Unbounded, -2), [4, 2, 0]);
+        assert_eq!(all(5, Included(-2), Excluded(0), -1), [3, 2, 1]);
+        assert_eq!(all(5, Included(9), Included(0), -3), [4, 1]);
+        assert_eq!(all(5, Unbounded, Included(-1), 1), [0, 1, 2, 3, 4]);
+        assert_eq!(all(5, Included(3), Excluded(1), 1), []);
+        assert_eq!(all(5, Included(-9), Excluded(2), 1), [0, 1]);
+        assert_eq!(all(5, Included(1), Unbounded, 3), [1, 4]);
+        assert_eq!(all(0, Unbounded, Unbounded, -1), []);
+        assert_eq!(all(5, Included(-9), Unbounded, -1), []);
+        assert_eq!(all(3, Excluded(0), Unbounded, i64::MAX), [1]);
+    }
+}

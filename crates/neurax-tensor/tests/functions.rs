@@ -1,0 +1,179 @@
+//! `docs/functions.md` lists every public function of tensors. It is written from the source: `BLESS=1 cargo test -p neurax-tensor --test functions`.
+
+use std::{collections::BTreeMap, fmt::Write, fs, path::Path};
+
+#[test]
+fn the_list_of_functions_is_that_of_the_source() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let families = families(&root.join("src/api"));
+    let count = families.iter().map(|f| f.functions.len()).sum();
+    assert!(count >= 120, "only {count} functions were found");
+    for f in families.iter().flat_map(|f| &f.functions) {
+        assert!(!f.doc.is_empty(), "{} says nothing about itself", f.name);
+    }
+    // A key's methods share the example of the key.
+    for f in families.iter().filter(|f| f.title != "Random numbers").flat_map(|f| &f.functions) {
+        assert!(f.example, "{} shows no example", f.name);
+    }
+    let text = page(&families, count);
+    let path = root.join("../../docs/functions.md");
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(&path, &text).unwrap();
+    }
+    let written = fs::read_to_string(&path).unwrap_or_default();
+    assert!(written == text, "docs/functions.md differs from the source; write it with BLESS=1");
+}
+
+struct Family {
+    title: String,
+    functions: Vec<Function>,
+}
+
+struct Function {
+    name: String,
+    doc: String,
+    /// Does its documentation show what it does?
+    example: bool,
+}
+
+fn page(families: &[Family], count: usize) -> String {
+    let mut s = format!(
+        "# Functions of tensors\n\n{count} functions, by family. `x.f` is a method of `Tensor`, `Tensor::f` makes a tensor, `f` alone is a free function.\n\
+         A test holds this page to the source (`BLESS=1 cargo test -p neurax-tensor --test functions` writes it).\n"
+    );
+    for family in families {
+        write!(s, "\n## {}\n\n| function | what it computes |\n|---|---|\n", family.title).unwrap();
+        for f in &family.functions {
+            writeln!(s, "| `{}` | {} |", f.name, f.doc.replace('|', "\\|")).unwrap();
+        }
+    }
+    s
+}
+
+/// One family for each file; its title is the file's first line.
+fn families(folder: &Path) -> Vec<Family> {
+    let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
+    paths.push(folder.join("../operators.rs"));
+    paths.sort_by_key(|p| p.file_name().map(ToOwned::to_owned));
+    let mut families: Vec<Family> = paths.iter().map(|p| family(&fs::read_to_string(p).unwrap())).collect();
+    families.retain(|f| !f.functions.is_empty());
+    families
+}
+
+fn family(source: &str) -> Family {
+    let source = source.split("#[cfg(test)]").next().unwrap_or_default();
+    let line = source.lines().next().unwrap_or_default().trim_start_matches("//!").trim().trim_end_matches('.');
+    // A long first line goes on in the next: what is in front of the colon suffices.
+    let title = if line.len() < 100 { line } else { line.split(':').next().unwrap_or_default() }.to_string();
+    let mut functions = vec![];
+    // What a table's functions are methods of, by the macro's name.
+    let mut homes = BTreeMap::new();
+    let (mut home, mut table, mut doc) = (String::new(), None, vec![]);
+    let mut lines = source.lines();
+    while let Some(line) = lines.next() {
+        let word = line.trim();
+        if let Some(name) = line.strip_prefix("macro_rules! ") {
+            table = Some(name.trim_end_matches(" {").to_string());
+        } else if line == "}" {
+            table = None;
+        } else if let Some(of) = word.strip_prefix("impl ") {
+            home = of.split([' ', '<']).next().unwrap_or_default().to_string();
+            if let Some(name) = &table {
+                homes.insert(name.clone(), home.clone());
+            }
+        }
+        if let Some(text) = word.strip_prefix("///") {
+            doc.push(text.trim().to_string());
+        } else if let Some(rest) = word.strip_prefix("pub fn ").filter(|_| table.is_none()) {
+            let name = rest.split(['(', '<']).next().unwrap_or_default();
+            let signature = rest.split(')').next().unwrap_or_default();
+            let name = shown(line, name, &home, signature.contains("self"));
+            functions.push(Function { name, doc: first_sentence(&doc.join("\n")), example: doc.iter().any(|l| l.starts_with("```")) });
+            doc.clear();
+        } else if !word.starts_with("#[") {
+            doc.clear();
+        }
+        if let Some((name, "{")) = line.split_once("! ").filter(|_| !line.starts_with(' ')) {
+            let block: Vec<&str> = lines.by_ref().take_while(|l| *l != "}").collect();
+            let home = homes.get(name).map_or("Tensor", String::as_str);
+            functions.extend(rows(&block.join("\n"), home));
+            functions.extend(operators(name, &block));
+        }
+    }
+    Family { title, functions }
+}
+
+fn shown(line: &str, name: &str, home: &str, method: bool) -> String {
+    match (line.starts_with(' '), method, home) {
+        (false, ..) => name.to_string(),
+        (true, true, "Tensor") => format!("x.{name}"),
+        (true, true, "Places") => format!("x.at(i).{name}"),
+        (true, _, home) => format!("{home}::{name}"),
+    }
+}
+
+/// The rows `name = .., "doc", ..;` and `name(x) = .., "doc", ..;` of a table.
+fn rows(block: &str, home: &str) -> Vec<Function> {
+    let (mut functions, mut text, mut doc, mut depth) = (vec![], String::new(), None, 0);
+    let mut chars = block.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '"' => {
+                let mut literal = String::new();
+                while let Some(c) = chars.next() {
+                    match c {
+                        '"' => break,
+                        '\\' => literal.extend(chars.next()),
+                        c => literal.push(c),
+                    }
+                }
+                doc.get_or_insert(literal);
+            }
+            '{' | '(' | '[' => depth += 1,
+            '}' | ')' | ']' => depth -= 1,
+            ';' if depth == 0 => {
+                let name: String = text.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                if let (Some(doc), true) = (doc.take(), text.contains('=')) {
+                    // The example follows an arrow.
+                    functions.push(Function { name: shown(" ", &name, home, true), doc: first_sentence(&doc), example: text.contains("=>") });
+                }
+                text.clear();
+                continue;
+            }
+            _ => {}
+        }
+        text.push(c);
+    }
+    functions
+}
+
+/// The operators: rows `Trait method ..` of the tables in `operators.rs`.
+fn operators(table: &str, block: &[&str]) -> Vec<Function> {
+    let symbols = [
+        ("Add", "x + y", "The sum; `+=` in place."),
+        ("Sub", "x - y", "The difference; `-=` in place."),
+        ("Mul", "x * y", "The product; `*=` in place."),
+        ("Div", "x / y", "The true quotient: integers give f32; `/=` in place."),
+        ("Rem", "x % y", "The remainder with the sign of `x`; `%=` in place."),
+        ("BitAnd", "x & y", "Bitwise and of integers, logical and of bool; `&=` in place."),
+        ("BitOr", "x | y", "Bitwise or of integers, logical or of bool; `|=` in place."),
+        ("BitXor", "x ^ y", "Bitwise exclusive or of integers, logical of bool; `^=` in place."),
+    ];
+    if table != "operators" {
+        return vec![];
+    }
+    let one = |line: &&str| {
+        let word = line.split_whitespace().next().unwrap_or_default();
+        let row = symbols.iter().find(|s| s.0 == word);
+        let (_, name, doc) = row.unwrap_or_else(|| panic!("the operator {word} has no line in this test"));
+        Function { name: name.to_string(), doc: doc.to_string(), example: true }
+    };
+    block.iter().map(one).collect()
+}
+
+/// The text up to the first full stop that ends a sentence, on one line.
+fn first_sentence(doc: &str) -> String {
+    let paragraph = doc.split("\n\n").next().unwrap_or_default().replace('\n', " ");
+    let end = paragraph.find(". ").map_or(paragraph.len(), |i| i + 1);
+    paragraph[..end].trim().trim_end_matches('.').to_string()
+}
