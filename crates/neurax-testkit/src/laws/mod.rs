@@ -8,10 +8,11 @@ mod transposition;
 mod types;
 mod whole;
 
-pub use batch::batching_is_stacking;
-pub use derivative::jvp_is_the_difference;
+pub use batch::{batching_is_stacking, stack, take, varied};
+pub use derivative::{central, jvp_is_the_difference};
 pub use garbage::garbage_is_refused;
 pub use text::{graph_parses_back, text_parses_back};
+pub(crate) use transposition::same_product_within;
 pub use transposition::transpose_is_the_adjoint;
 pub use types::types_are_inferred;
 pub use whole::{passes_keep_the_value, vjp_is_transposed_jvp};

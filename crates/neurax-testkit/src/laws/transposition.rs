@@ -84,14 +84,23 @@ pub(crate) fn same_product(ys: &[Literal], ws: &[Literal], vs: &[Literal], cts: 
     same_products(&[(ys, ws, 1.0)], &[(vs, cts, 1.0)])
 }
 
+/// [`same_product`] with a given relative error.
+pub(crate) fn same_product_within(ys: &[Literal], ws: &[Literal], vs: &[Literal], cts: &[Literal], rel: f64) -> Result<(), String> {
+    products_agree(&[(ys, ws, 1.0)], &[(vs, cts, 1.0)], rel)
+}
+
 /// Products with a sign.
 type Products<'a> = [(&'a [Literal], &'a [Literal], f64)];
 
 fn same_products(left: &Products, right: &Products) -> Result<(), String> {
+    let eps = left.iter().chain(right).flat_map(|p| p.0.iter().chain(p.1)).map(|x| epsilon(x.dtype())).fold(0.0, f64::max);
+    products_agree(left, right, 32.0 * eps)
+}
+
+fn products_agree(left: &Products, right: &Products, rel: f64) -> Result<(), String> {
     let (a, size_a) = product(left);
     let (b, size_b) = product(right);
-    let eps = left.iter().chain(right).flat_map(|p| p.0.iter().chain(p.1)).map(|x| epsilon(x.dtype())).fold(0.0, f64::max);
-    let room = 32.0 * eps * (1.0 + size_a.max(size_b));
+    let room = rel * (1.0 + size_a.max(size_b));
     if (a - b).abs() <= room { Ok(()) } else { Err(format!("<J v, w> = {a}, <v, J^T w> = {b}")) }
 }
 
