@@ -28,7 +28,9 @@ pub fn linearize(g: &Graph, active: &[bool]) -> Result<Linearized> {
 /// Like [`linearize`], but outputs in `force` get a tangent even if it is zero.
 pub(crate) fn linearize_instantiated(g: &Graph, active: &[bool], force: &[bool]) -> Result<Linearized> {
     let d = jvp_instantiated(g, active, force, true)?;
-    split(&d.graph, g.input_types().len(), g.outputs().len(), d.outputs)
+    // What no result reads must not cost residuals, nor be refused.
+    let live = d.graph.restricted(&vec![true; d.graph.outputs().len()], &vec![true; d.graph.input_types().len()]);
+    split(&live, g.input_types().len(), g.outputs().len(), d.outputs)
 }
 
 /// What a value depends on.

@@ -57,6 +57,10 @@ fn backward(s: &Sample, outs: &[Type], linear: &[usize], given: &[usize]) -> Res
     let ys = b.try_emit(s.op.clone(), &xs).map_err(told)?;
     let flags: Vec<bool> = (0..xs.len()).map(|i| linear.contains(&i)).collect();
     let Transposed::Cotangents(answer) = s.op.transpose(&mut b, &Bound { xs: &xs, ys: &ys }, &flags, &cts) else { return Ok(None) };
+    // A graph is walked equation by equation: that one of them is not linear is kept in the builder.
+    if s.op.region().is_some() && b.error().is_some_and(|e| e.message().contains("not linear")) {
+        return Ok(None);
+    }
     if answer.len() != xs.len() {
         return Err(format!("{} cotangents for {} operands", answer.len(), xs.len()));
     }
