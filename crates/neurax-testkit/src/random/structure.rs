@@ -405,7 +405,9 @@ const SMOOTH: [&str; 4] = ["softmax", "log_softmax", "logsumexp", "gelu"];
 
 /// A named composite of one operand, as it stands in the sample rows.
 fn composite(g: &mut Gen) -> Option<()> {
-    let fits = |s: &Sample| SMOOTH.contains(&s.op.name()) && s.smooth && s.inputs.len() == 1 && s.inputs[0].dtype() == DType::F64;
+    let fits = |s: &Sample| {
+        SMOOTH.contains(&s.op.name()) && s.smooth && s.inputs.len() == 1 && s.inputs[0].dtype() == DType::F64 && s.inputs[0].ty().size() > 0
+    };
     let rows: Vec<Sample> = ROWS.with(|r| r.iter().filter(|s| fits(s)).cloned().collect());
     if rows.is_empty() {
         return None;
