@@ -168,3 +168,17 @@ fn batching_a_loop_does_not_make_it_longer() {
     let many = transform::vmap(&loss, &[None, Some(0), Some(0)], &Axis { size: 4, name: None }).unwrap();
     assert!(cost(&many) <= 2 * cost(&loss), "{} equations, {} for one", cost(&many), cost(&loss));
 }
+
+#[test]
+fn a_result_that_the_backward_pass_needs_is_kept_once() {
+    let mut c = Builder::new();
+    let x = c.input(f32s(&[WIDTH]));
+    let y = c.tanh(x);
+    let body = c.finish(&[y]).unwrap();
+    let mut b = Builder::new();
+    let xs = b.input(f32s(&[STEPS, WIDTH]));
+    let ys = b.emit(Scan { body: Arc::new(body), length: STEPS, reverse: false, consts: 0, carries: 0 }, &[xs]);
+    let v = transform::vjp(&b.finish(&[ys]).unwrap(), &[true]).unwrap();
+    let scans = v.primal.eqns().iter().filter(|e| e.op.name() == Scan::NAME);
+    assert_eq!(scans.map(|e| e.outputs.len()).collect::<Vec<_>>(), [1], "{}", v.primal);
+}

@@ -16,6 +16,16 @@ pub struct Linearized {
     pub residuals: usize,
 }
 
+impl Linearized {
+    /// For each residual, the input of the graph that it merely repeats, if it does: who calls the primal half has that value
+    /// already, and a loop around the call sees that it does not change.
+    pub(crate) fn repeated_inputs(&self) -> Vec<Option<usize>> {
+        let outs = self.primal.outputs();
+        let input = |v: &Value| (v.index() < self.primal.input_types().len()).then_some(v.index());
+        outs[outs.len() - self.residuals..].iter().map(input).collect()
+    }
+}
+
 /// A graph and its derivative at the point where it is evaluated: the derivative is a graph that is linear in its tangents
 /// and reads residuals from the evaluation.
 ///
