@@ -1,11 +1,14 @@
 //! Laws, fixtures, random programs; for tests.
 //!
-//! [`laws`] holds what every op must obey, as functions of one sample row; [`close`] says what "equal" means; [`table`] is
+//! [`laws`] holds what every op must obey, as functions of one sample row; [`random`] makes
+//! whole programs and checks transforms and passes on them; [`conformance`] compares a backend with the oracle; [`fixtures`]
+//! reads what was recorded from JAX; [`close`] says what "equal" means; [`table`] is
 //! the table of ops by dtypes that the rows give.
 
 pub mod close;
 pub mod conformance;
 pub mod fixtures;
 pub mod laws;
+pub mod random;
 pub mod rng;
 pub mod table;

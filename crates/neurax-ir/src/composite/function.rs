@@ -3,7 +3,7 @@
 use super::{Composite, Named};
 use crate::graph::attr::attrs;
 use crate::op::{Axis, Batched, Bound, Linear, Sample, Tangent, rules::*};
-use crate::{Builder, Error, Graph, Result, Type, Value, Values, transform};
+use crate::{Builder, Error, Graph, Op, Result, Type, Value, Values, transform};
 use std::sync::Arc;
 
 attrs! {
@@ -52,8 +52,13 @@ impl Function {
         let tangents: Vec<Value> = active.iter().map(|&i| b.tangent_or_zero(dxs[i], xs[i])).collect();
         let outs = self.body.output_types();
         if let Some(jvp) = &self.jvp {
-            let all = b.inline(jvp, &[xs, &tangents].concat());
-            return Ok(self.spread(&outs, &all[..outs.len()], &all[outs.len()..]));
+            let (ys, dys) = if for_reverse && mixes(jvp, xs.len()) {
+                parted(b, jvp, xs, &tangents)?
+            } else {
+                let all = b.inline(jvp, &[xs, &tangents].concat());
+                (all.clone(), all.into_iter().map(Some).collect())
+            };
+            return Ok(self.spread(&outs, &ys[..outs.len()], &dys[outs.len()..]));
         }
         let (Some(forward), Some(backward)) = (&self.forward, &self.backward) else {
             return transform::jvp_into(b, &self.body, xs, dxs, for_reverse);
@@ -74,13 +79,14 @@ impl Function {
         };
         let count = linear.to.len();
         let dys = b.emit_n(linear, &[residuals, &tangents].concat(), count);
+        let dys: Vec<Tangent> = dys.into_iter().map(Some).collect();
         Ok(self.spread(&outs, ys, &dys))
     }
 
     /// Gives every differentiable result its tangent.
-    fn spread(&self, outs: &[Type], ys: &[Value], dys: &[Value]) -> (Values, Vec<Tangent>) {
+    fn spread(&self, outs: &[Type], ys: &[Value], dys: &[Tangent]) -> (Values, Vec<Tangent>) {
         let mut next = dys.iter().copied();
-        let tangent = |t: &Type| if t.dtype.is_differentiable() { next.next() } else { None };
+        let tangent = |t: &Type| if t.dtype.is_differentiable() { next.next().flatten() } else { None };
         (Values::from_slice(ys), outs.iter().map(tangent).collect())
     }
 
@@ -92,6 +98,25 @@ impl Function {
         let count = self.body.outputs().len();
         Ok(at_front(b.emit_n(Composite::from(batched), &moved, count)))
     }
+}
+
+/// Does an op of a forward rule that holds graphs read tangents? It may compute values and tangents in one loop.
+fn mixes(rule: &Graph, primals: usize) -> bool {
+    let mut depends: Vec<bool> = (0..rule.input_types().len()).map(|i| i >= primals).collect();
+    rule.eqns().iter().any(|e| {
+        let d = e.inputs.iter().any(|v| depends[v.index()]);
+        depends.extend(e.outputs.iter().map(|_| d));
+        d && e.op.region().is_some() && !matches!(e.op, Op::Linear(_))
+    })
+}
+
+/// A forward rule in a form that splits: it is linear in its tangents, so its derivative with respect to them, at zero, is
+/// itself, and that is taken for reverse.
+fn parted(b: &mut Builder, rule: &Graph, xs: &[Value], tangents: &[Value]) -> Result<(Vec<Value>, Vec<Tangent>)> {
+    let zeros: Vec<Value> = tangents.iter().map(|&t| b.full_like(t, 0.0)).collect();
+    let directions: Vec<Tangent> = xs.iter().map(|_| None).chain(tangents.iter().copied().map(Some)).collect();
+    let (ys, dys) = transform::jvp_into(b, rule, &[xs, &zeros].concat(), &directions, true)?;
+    Ok((ys.to_vec(), dys))
 }
 
 /// The error of forward mode over a function that only has a reverse rule.

@@ -78,8 +78,12 @@ impl Region for Call {
         let n = self.body.outputs().len();
         if for_reverse {
             let l = transform::linearize(&self.body, &active)?;
-            let ys = b.emit_n(self.of(l.primal), xs, n + l.residuals);
-            let args = [&ys[n..], &tangents].concat();
+            let repeated = l.repeated_inputs();
+            let live: Vec<bool> = (0..n + l.residuals).map(|i| i < n || repeated[i - n].is_none()).collect();
+            let ys = b.emit_n(self.of(l.primal.restricted(&live, &vec![true; xs.len()])), xs, marked(&live));
+            let mut computed = ys[n..].iter().copied();
+            let residuals = repeated.iter().filter_map(|r| r.map(|i| xs[i]).or_else(|| computed.next()));
+            let args: Vec<Value> = residuals.chain(tangents).collect();
             let dys = b.emit_n(self.of(l.linear), &args, marked(&l.outputs));
             return Ok((Values::from_slice(&ys[..n]), spread_marked(&l.outputs, &dys)));
         }

@@ -3,7 +3,7 @@
 use super::{
     Axis, Batched, Bound, Direction, Primitive, Pruned, Region, Sample, Tangent, Transposed, accepts, either, front_where_batched, marked, rules::*, select, spread_marked,
 };
-use crate::{Builder, DType, Eval, Graph, Literal, Op, Result, Type, Value, Values, graph::attr::attrs, transform};
+use crate::{Builder, DType, Eval, Graph, Literal, Op, Result, Type, Value, Values, graph::attr::attrs, transform, transform::Linearized};
 use std::sync::Arc;
 
 attrs! {
@@ -44,30 +44,40 @@ impl Cond {
             outs = either(&outs, &transform::jvp_instantiated(g, &active, &outs, true)?.outputs);
         }
         let parts = self.branches.iter().map(|g| transform::linearize_instantiated(g, &active, &outs)).collect::<Result<Vec<_>>>()?;
-        let residuals: Vec<Vec<Type>> = parts.iter().map(|p| p.primal.output_types()[n..].to_vec()).collect();
-        let (slots, places) = share_slots(&residuals);
+        let (slots, places) = share_slots(&parts, n);
+        let read: Vec<usize> = (0..xs.len() - 1).filter(|&i| places.iter().flatten().any(|&p| p == Place::Operand(i))).collect();
         let primals = parts.iter().zip(&places).map(|(p, at)| primal_branch(&p.primal, n, &slots, at)).collect::<Result<_>>()?;
-        let linears = parts.iter().zip(&places).map(|(p, at)| linear_branch(&p.linear, p.residuals, &slots, at)).collect::<Result<_>>()?;
+        let linears = parts.iter().zip(&places).map(|(p, at)| linear_branch(p, &slots, &read, at)).collect::<Result<_>>()?;
         let ys = b.emit_n(of(primals), xs, n + slots.len());
         let mut args = vec![xs[0]];
         args.extend_from_slice(&ys[n..]);
+        args.extend(read.iter().map(|&i| xs[1 + i]));
         args.extend(dxs[1..].iter().flatten());
         let dys = b.emit_n(of(linears), &args, marked(&outs));
         Ok((Values::from_slice(&ys[..n]), spread_marked(&outs, &dys)))
     }
 }
 
-/// Places for the residuals of all branches: two branches may use one place, as only one of them runs.
-fn share_slots(residuals: &[Vec<Type>]) -> (Vec<Type>, Vec<Vec<usize>>) {
+/// Where a branch's linear half finds a residual.
+#[derive(Clone, Copy, PartialEq)]
+enum Place {
+    /// It is one of the operands.
+    Operand(usize),
+    /// The primal half gives it at that place.
+    Slot(usize),
+}
+
+/// Places for the residuals of all branches: two branches may use one slot, as only one of them runs.
+fn share_slots(parts: &[Linearized], n: usize) -> (Vec<Type>, Vec<Vec<Place>>) {
     let mut slots: Vec<Type> = vec![];
     let mut places = vec![];
-    for types in residuals {
-        let mut taken: Vec<usize> = vec![];
-        for ty in types {
-            let free = (0..slots.len()).find(|i| slots[*i] == *ty && !taken.contains(i));
-            let at = free.unwrap_or_else(|| {
+    for part in parts {
+        let mut taken: Vec<Place> = vec![];
+        for (ty, repeated) in part.primal.output_types()[n..].iter().zip(part.repeated_inputs()) {
+            let free = || (0..slots.len()).find(|&i| slots[i] == *ty && !taken.contains(&Place::Slot(i)));
+            let at = repeated.map(Place::Operand).or_else(|| free().map(Place::Slot)).unwrap_or_else(|| {
                 slots.push(ty.clone());
-                slots.len() - 1
+                Place::Slot(slots.len() - 1)
             });
             taken.push(at);
         }
@@ -76,25 +86,31 @@ fn share_slots(residuals: &[Vec<Type>]) -> (Vec<Type>, Vec<Vec<usize>>) {
     (slots, places)
 }
 
-fn primal_branch(g: &Graph, n: usize, slots: &[Type], places: &[usize]) -> Result<Graph> {
+fn primal_branch(g: &Graph, n: usize, slots: &[Type], places: &[Place]) -> Result<Graph> {
     let mut b = Builder::new();
     let xs = b.inputs(g.input_types());
     let ys = b.inline(g, &xs);
     let mut outs = ys[..n].to_vec();
     for (i, ty) in slots.iter().enumerate() {
-        let mine = places.iter().position(|&p| p == i);
+        let mine = places.iter().position(|&p| p == Place::Slot(i));
         outs.push(mine.map_or_else(|| b.zeros(ty.clone()), |k| ys[n + k]));
     }
     b.finish(&outs)
 }
 
-fn linear_branch(g: &Graph, residuals: usize, slots: &[Type], places: &[usize]) -> Result<Graph> {
+/// `(slots.., the operands that are read.., tangents..) -> tangents..`
+fn linear_branch(part: &Linearized, slots: &[Type], read: &[usize], places: &[Place]) -> Result<Graph> {
     let mut b = Builder::new();
-    let places_in = b.inputs(slots);
-    let tangents = b.inputs(&g.input_types()[residuals..]);
-    let mut args: Vec<Value> = places.iter().map(|&p| places_in[p]).collect();
-    args.extend(tangents);
-    let ys = b.inline(g, &args);
+    let slots = b.inputs(slots);
+    let mut operands: Vec<Option<Value>> = vec![None; part.primal.input_types().len()];
+    read.iter().for_each(|&i| operands[i] = Some(b.input(part.primal.input_types()[i].clone())));
+    let tangents = b.inputs(&part.linear.input_types()[part.residuals..]);
+    let value = |p: &Place| match *p {
+        Place::Operand(i) => operands[i],
+        Place::Slot(i) => Some(slots[i]),
+    };
+    let args: Vec<Value> = places.iter().filter_map(value).chain(tangents).collect();
+    let ys = b.inline(&part.linear, &args);
     b.finish(&ys)
 }
 

@@ -168,6 +168,10 @@ impl Region for While {
         let none = vec![false; n];
         let jvp = |c: &[bool], force: &[bool]| transform::jvp_instantiated(&self.body, &[active, c].concat(), force, false);
         let carry = transform::fixed_point(init.to_vec(), |c| Ok(jvp(c, &none)?.outputs))?;
+        if !carry.contains(&true) {
+            // Only constants have tangents, and no carry reads them in a differentiable way.
+            return Ok((b.emit_n(self.clone(), xs, n), vec![None; n]));
+        }
         let d = jvp(&carry, &carry)?;
         let (consts, tangents) = (self.body_consts, marked(active));
         // From (constants, carries, tangents of each) to (constants and their tangents, carries and theirs).

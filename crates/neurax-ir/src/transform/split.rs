@@ -16,6 +16,16 @@ pub struct Linearized {
     pub residuals: usize,
 }
 
+impl Linearized {
+    /// For each residual, the input of the graph that it merely repeats, if it does: who calls the primal half has that value
+    /// already, and a loop around the call sees that it does not change.
+    pub(crate) fn repeated_inputs(&self) -> Vec<Option<usize>> {
+        let outs = self.primal.outputs();
+        let input = |v: &Value| (v.index() < self.primal.input_types().len()).then_some(v.index());
+        outs[outs.len() - self.residuals..].iter().map(input).collect()
+    }
+}
+
 /// A graph and its derivative at the point where it is evaluated: the derivative is a graph that is linear in its tangents
 /// and reads residuals from the evaluation.
 ///
@@ -28,7 +38,9 @@ pub fn linearize(g: &Graph, active: &[bool]) -> Result<Linearized> {
 /// Like [`linearize`], but outputs in `force` get a tangent even if it is zero.
 pub(crate) fn linearize_instantiated(g: &Graph, active: &[bool], force: &[bool]) -> Result<Linearized> {
     let d = jvp_instantiated(g, active, force, true)?;
-    split(&d.graph, g.input_types().len(), g.outputs().len(), d.outputs)
+    // What no result reads must not cost residuals, nor be refused.
+    let live = d.graph.restricted(&vec![true; d.graph.outputs().len()], &vec![true; d.graph.input_types().len()]);
+    split(&live, g.input_types().len(), g.outputs().len(), d.outputs)
 }
 
 /// What a value depends on.

@@ -95,7 +95,7 @@ pub fn central(
         f(&xs)
     };
     let (up, down) = (moved(h)?, moved(-h)?);
-    let slope = |(a, b): (&Literal, &Literal)| is_double(a.dtype()).then(|| combine(a, b, |a, b| (a - b) / (2.0 * h)));
+    let slope = |(a, b): (&Literal, &Literal)| is_double(a.dtype()).then(|| combine(a, b, |a, b| if a == b { 0.0 } else { (a - b) / (2.0 * h) }));
     Ok(up.iter().zip(&down).map(slope).collect())
 }
 

@@ -15,6 +15,8 @@ enum Residual {
     Const(usize),
     /// It is an element of stacked operand `i`.
     Element(usize),
+    /// It is an element of stacked result `i`.
+    Result(usize),
     /// It is another one in each iteration.
     Stacked,
 }
@@ -79,6 +81,7 @@ impl Scan {
         let row = |k: &Residual| match k {
             Residual::Stacked => kept.next(),
             Residual::Element(i) => Some(xs[*i]),
+            Residual::Result(i) => Some(ys[*i]),
             _ => None,
         };
         let rows: Vec<Value> = kinds.iter().filter_map(row).collect();
@@ -97,11 +100,12 @@ impl Scan {
             let same = e.inputs.iter().all(|v| invariant[v.index()]);
             invariant.extend(e.outputs.iter().map(|_| same));
         }
+        let result = |v: &Value| (self.carries..n).find(|&i| primal.outputs()[i] == *v);
         let kind = |v: &Value| match v.index() {
             i if i < self.consts => Residual::Const(i),
             i if i >= self.consts + self.carries && i < inputs => Residual::Element(i),
             i if invariant[i] => Residual::Invariant,
-            _ => Residual::Stacked,
+            _ => result(v).map_or(Residual::Stacked, Residual::Result),
         };
         primal.outputs()[n..].iter().map(kind).collect()
     }

@@ -1,0 +1,269 @@
+//! The generator: a pool of values with known bounds, and rules that take some and give new ones.
+
+use super::{Program, control, leaf, structure};
+use crate::rng::Rng;
+use neurax_ir::op::{Binary, Compare, Direction, ReduceKind};
+use neurax_ir::{Builder, DType, Graph, Literal, Op, Shape, Type, Value};
+
+/// A value of the program, and how large its elements can be (real and imaginary part together, for complex ones).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Slot {
+    pub v: Value,
+    pub bound: f64,
+}
+
+/// A graph in the making.
+pub(super) struct Gen {
+    pub rng: Rng,
+    pub b: Builder,
+    pub pool: Vec<Slot>,
+    /// How many levels of graphs may still be nested.
+    pub depth: usize,
+    /// May `while` loops carry values in double precision? They have no reverse mode then.
+    pub smooth_while: bool,
+}
+
+/// Tries to add equations; answers `None` where it does not fit.
+pub(super) type Rule = fn(&mut Gen) -> Option<()>;
+
+/// Values in the pool are scaled or squashed to stay below.
+pub(super) const BOUND: f64 = 2.0;
+/// The most elements of a value.
+const SIZE: usize = 48;
+
+/// The program of that seed.
+pub(super) fn program(seed: u64) -> Result<Program, String> {
+    let mut rng = Rng::new(seed);
+    let smooth_while = rng.one_in(5);
+    let types = input_types(&mut rng);
+    let mut g = Gen { rng, b: Builder::new(), pool: vec![], depth: 3, smooth_while };
+    for t in &types {
+        let v = g.b.input(t.clone());
+        g.pool.push(Slot { v, bound: BOUND });
+    }
+    let target = g.rng.between(5, 22);
+    g.grow(target);
+    let outputs = g.outputs();
+    let mut rng = g.rng;
+    let args: Vec<Literal> = types.iter().map(|t| argument(&mut rng, t)).collect();
+    let mut active: Vec<bool> = types.iter().map(|t| t.dtype == DType::F64 && !rng.one_in(3)).collect();
+    active[0] = true;
+    let graph = g.b.finish(&outputs).map_err(|e| format!("seed {seed}: {e}"))?;
+    Ok(Program { seed, graph, args, active })
+}
+
+fn input_types(rng: &mut Rng) -> Vec<Type> {
+    let mut dtypes = vec![DType::F64];
+    dtypes.extend((0..rng.below(3)).map(|_| DType::F64));
+    dtypes.extend((0..rng.below(3)).map(|_| DType::I32));
+    dtypes.extend((0..rng.below(2)).map(|_| DType::F32));
+    dtypes.extend((0..rng.below(2)).map(|_| DType::Bool));
+    dtypes.into_iter().map(|d| Type::new(d, any_shape(rng))).collect()
+}
+
+/// Rank 0 to 3, now and then with an axis of size 0.
+pub(super) fn any_shape(rng: &mut Rng) -> Shape {
+    let rank = rng.below(4);
+    (0..rank).map(|_| if rng.one_in(25) { 0 } else { rng.between(1, 4) }).collect()
+}
+
+/// A value for an input: floats in -1.5..1.5, integers 0..4.
+fn argument(rng: &mut Rng, ty: &Type) -> Literal {
+    let v: Vec<f64> = (0..ty.size()).map(|_| if ty.dtype.is_float() { rng.range(-1.5, 1.5) } else { rng.below(5) as f64 }).collect();
+    let v: Vec<f64> = if ty.dtype == DType::Bool { v.iter().map(|x| x % 2.0).collect() } else { v };
+    Literal::from_f64s(ty.dtype, &ty.shape, &v)
+}
+
+impl Gen {
+    /// Applies rules until there are `target` equations.
+    pub fn grow(&mut self, target: usize) {
+        for _ in 0..4 * target {
+            if self.b.eqns().len() >= target || self.b.error().is_some() {
+                return;
+            }
+            let rule = self.rule();
+            let before = self.b.eqns().len();
+            let done = rule(self);
+            debug_assert!(done.is_some() || self.b.eqns().len() >= before);
+        }
+    }
+
+    fn rule(&mut self) -> Rule {
+        if self.depth > 0 && self.rng.one_in(5) {
+            return self.rng.pick(control::RULES);
+        }
+        if self.rng.one_in(2) { self.rng.pick(leaf::RULES) } else { self.rng.pick(structure::RULES) }
+    }
+
+    /// A few values nobody reads yet, the youngest first, and one in double precision.
+    fn outputs(&mut self) -> Vec<Value> {
+        let read: Vec<Value> = self.b.eqns().iter().flat_map(|e| e.inputs.clone()).collect();
+        let unread: Vec<Value> = self.pool.iter().rev().map(|s| s.v).filter(|v| !read.contains(v)).take(4).collect();
+        let mut out = unread;
+        if !out.iter().any(|&v| self.b.dtype(v) == DType::F64) {
+            out.push(self.any(DType::F64).v);
+        }
+        out
+    }
+
+    pub fn ty(&self, s: Slot) -> Type {
+        self.b.ty(s.v).clone()
+    }
+
+    /// Adds a value to the pool, made small enough.
+    pub fn keep(&mut self, v: Value, bound: f64) -> Option<()> {
+        let s = self.limited(v, bound);
+        self.pool.push(s);
+        Some(())
+    }
+
+    /// The value, or a smaller one.
+    pub fn limited(&mut self, v: Value, bound: f64) -> Slot {
+        match self.b.dtype(v) {
+            DType::Bool => Slot { v, bound: 1.0 },
+            DType::I32 if bound > 1000.0 => {
+                let seven = self.b.full_like(v, 7.0);
+                Slot { v: self.b.rem(v, seven), bound: 6.0 }
+            }
+            DType::I32 => Slot { v, bound },
+            _ if bound <= BOUND => Slot { v, bound },
+            DType::F64 if bound <= 8.0 && self.rng.one_in(2) => Slot { v: self.b.tanh(v), bound: 1.0 },
+            _ => Slot { v: self.b.mul_scalar(v, BOUND / bound), bound: BOUND },
+        }
+    }
+
+    /// Emits an op with one result.
+    pub fn emit(&mut self, op: impl Into<Op>, xs: &[Value]) -> Value {
+        self.b.emit(op, xs)
+    }
+
+    /// A value of that dtype, made if there is none; mostly a young one.
+    pub fn any(&mut self, dtype: DType) -> Slot {
+        let all: Vec<Slot> = self.pool.iter().copied().filter(|s| self.b.dtype(s.v) == dtype).collect();
+        match all.len() {
+            0 => self.made(dtype),
+            n if n > 4 && self.rng.one_in(2) => all[n - 1 - self.rng.below(4)],
+            _ => self.rng.pick(&all),
+        }
+    }
+
+    fn made(&mut self, dtype: DType) -> Slot {
+        let shape = any_shape(&mut self.rng);
+        match dtype {
+            DType::Bool => {
+                let x = self.any(DType::I32);
+                let one = self.b.full_like(x.v, 1.0);
+                Slot { v: self.emit(Compare { direction: Direction::Gt }, &[x.v, one]), bound: 1.0 }
+            }
+            DType::C128 => {
+                let re = self.any(DType::F64);
+                let im = self.shaped(DType::F64, &self.ty(re).shape.clone());
+                Slot { v: self.b.complex(re.v, im.v), bound: re.bound + im.bound }
+            }
+            _ => {
+                let value = argument(&mut self.rng, &Type::new(dtype, shape));
+                Slot { v: self.b.constant(value), bound: 4.0 }
+            }
+        }
+    }
+
+    /// A value of that type: one of the pool, or one that is made to fit.
+    pub fn shaped(&mut self, dtype: DType, shape: &Shape) -> Slot {
+        let fits: Vec<Slot> = self.pool.iter().copied().filter(|s| self.b.dtype(s.v) == dtype && self.b.ty(s.v).shape == *shape).collect();
+        if !fits.is_empty() && !self.rng.one_in(5) {
+            return self.rng.pick(&fits);
+        }
+        let s = self.any(dtype);
+        if self.ty(s).shape == *shape {
+            return s;
+        }
+        if self.ty(s).size() == shape.size() {
+            return Slot { v: self.b.reshape(s.v, shape), bound: s.bound };
+        }
+        let mean = self.mean(s);
+        let full = self.b.broadcast(mean.v, shape, &[]);
+        if dtype == DType::Bool {
+            return Slot { v: full, bound: 1.0 };
+        }
+        // Different elements, so that no place is like another.
+        let step = Literal::from_f64s(dtype, shape, &(0..shape.size()).map(|i| 0.5 * (i % 5) as f64).collect::<Vec<_>>());
+        let step = self.b.constant(step);
+        let v = self.b.add(full, step);
+        self.limited(v, mean.bound + 2.0)
+    }
+
+    /// A scalar of all elements.
+    fn mean(&mut self, s: Slot) -> Slot {
+        let ty = self.ty(s);
+        let axes: Vec<usize> = (0..ty.rank()).collect();
+        let v = self.b.reduce(if ty.dtype == DType::Bool { ReduceKind::Or } else { ReduceKind::Sum }, s.v, &axes);
+        match ty.dtype {
+            DType::Bool => Slot { v, bound: 1.0 },
+            DType::I32 => self.limited(v, s.bound * ty.size() as f64),
+            _ => Slot { v: self.b.mul_scalar(v, 1.0 / ty.size().max(1) as f64), bound: s.bound },
+        }
+    }
+
+    /// A scalar integer in 0..n, from data.
+    pub fn small_index(&mut self, n: usize) -> Value {
+        let s = self.shaped(DType::I32, &Shape::scalar());
+        let n = self.b.full_like(s.v, n as f64);
+        let r = self.b.rem(s.v, n);
+        self.emit(neurax_ir::op::Unary::Abs, &[r])
+    }
+
+    /// A constant of distinct numbers in random order, `gap` apart: added to bounded values it keeps them apart.
+    pub fn apart(&mut self, shape: &Shape, gap: f64) -> Value {
+        let order = self.rng.permutation(shape.size());
+        let value = Literal::from_f64s(DType::F64, shape, &order.iter().map(|&i| gap * i as f64).collect::<Vec<_>>());
+        self.b.constant(value)
+    }
+
+    pub fn is_big(&self, shape: &[usize]) -> bool {
+        shape.len() > 4 || shape.iter().product::<usize>() > SIZE
+    }
+
+    /// One of the dtypes that programs are made of, mostly double precision.
+    pub fn dtype(&mut self) -> DType {
+        self.rng.pick(&[DType::F64, DType::F64, DType::F64, DType::F64, DType::I32, DType::F32, DType::Bool, DType::C128])
+    }
+
+    /// A graph of its own with those inputs and outputs, one level down.
+    pub fn body(&mut self, inputs: &[(Type, f64)], outputs: &[Type]) -> Option<Graph> {
+        let (rng, depth) = (self.rng.clone(), self.depth - 1);
+        let mut g = Gen { rng, b: Builder::new(), pool: vec![], depth, smooth_while: self.smooth_while };
+        for (t, bound) in inputs {
+            let v = g.b.input(t.clone());
+            g.pool.push(Slot { v, bound: *bound });
+        }
+        let target = g.rng.between(1, 5);
+        g.grow(target);
+        let outs: Vec<Value> = outputs.iter().map(|t| g.shaped(t.dtype, &t.shape)).map(|s| s.v).collect();
+        self.rng = g.rng;
+        match g.b.finish(&outs) {
+            Ok(graph) => Some(graph),
+            Err(e) => {
+                self.b.fail(e);
+                None
+            }
+        }
+    }
+
+    /// `1.5 + tanh(x)`, in 0.5..2.5.
+    pub fn positive(&mut self, x: Value) -> Value {
+        let t = self.b.tanh(x);
+        self.b.add_scalar(t, 1.5)
+    }
+
+    /// `1 + x^2`
+    pub fn above_one(&mut self, x: Value) -> Value {
+        let s = self.b.square(x);
+        self.b.add_scalar(s, 1.0)
+    }
+
+    pub fn binary(&mut self, op: Binary, x: Slot) -> (Value, Slot) {
+        let ty = self.ty(x);
+        let y = self.shaped(ty.dtype, &ty.shape);
+        (self.emit(op, &[x.v, y.v]), y)
+    }
+}

@@ -1,0 +1,245 @@
+//! Rules for ops that work element by element, and for what is made out of nothing.
+
+use super::generate::{Gen, Rule, Slot, any_shape};
+use neurax_ir::op::{Binary, BitcastConvert, Clamp, Compare, Direction, Iota, OptimizationBarrier, Threefry, Unary};
+use neurax_ir::{DType, Type};
+
+pub(super) const RULES: &[Rule] = &[
+    smooth_unary,
+    smooth_unary,
+    positive_unary,
+    narrow_unary,
+    smooth_binary,
+    smooth_binary,
+    smooth_binary,
+    complex_op,
+    integer_op,
+    integer_unary,
+    float_op,
+    comparison,
+    boolean_op,
+    select,
+    clamp,
+    convert,
+    iota,
+    random_bits,
+    barrier,
+    extremum,
+];
+
+fn smooth_unary(g: &mut Gen) -> Option<()> {
+    use Unary::*;
+    let x = g.any(DType::F64);
+    let op = g.rng.pick(&[Neg, Sin, Cos, Tanh, Logistic, Atan, Asinh, Erf, Erfc, Exp, Expm1, Sinh, Cosh]);
+    let y = g.emit(op, &[x.v]);
+    let bound = match op {
+        Neg => x.bound,
+        Exp | Expm1 | Sinh | Cosh => x.bound.exp(),
+        Atan | Asinh | Erfc => 2.5,
+        _ => 1.0,
+    };
+    g.keep(y, bound)
+}
+
+fn positive_unary(g: &mut Gen) -> Option<()> {
+    use Unary::*;
+    let x = g.any(DType::F64);
+    let p = g.positive(x.v);
+    let op = g.rng.pick(&[Log, Log1p, Sqrt, Rsqrt, Cbrt, Lgamma, Acosh]);
+    let p = if op == Acosh { g.above_one(p) } else { p };
+    let y = g.emit(op, &[p]);
+    g.keep(y, 3.0)
+}
+
+fn narrow_unary(g: &mut Gen) -> Option<()> {
+    use Unary::*;
+    let x = g.any(DType::F64);
+    let s = g.b.sin(x.v);
+    let s = g.b.mul_scalar(s, 0.8);
+    let op = g.rng.pick(&[Asin, Acos, Atanh, ErfInv, Tan]);
+    let y = g.emit(op, &[s]);
+    g.keep(y, 2.6)
+}
+
+fn smooth_binary(g: &mut Gen) -> Option<()> {
+    use Binary::*;
+    let x = g.any(DType::F64);
+    let y = g.shaped(DType::F64, &g.ty(x).shape);
+    match g.rng.pick(&[Add, Sub, Mul, Div, Pow, Atan2]) {
+        Div => {
+            let d = g.above_one(y.v);
+            let z = g.b.div(x.v, d);
+            g.keep(z, x.bound)
+        }
+        Pow => {
+            let p = g.positive(x.v);
+            let z = g.b.pow(p, y.v);
+            g.keep(z, 2.5f64.powf(y.bound))
+        }
+        Atan2 => {
+            let p = g.positive(y.v);
+            let z = g.emit(Atan2, &[x.v, p]);
+            g.keep(z, 1.6)
+        }
+        op => {
+            let z = g.emit(op, &[x.v, y.v]);
+            g.keep(z, if op == Mul { x.bound * y.bound } else { x.bound + y.bound })
+        }
+    }
+}
+
+/// The larger or the smaller of two values that are never equal.
+fn extremum(g: &mut Gen) -> Option<()> {
+    let x = g.any(DType::F64);
+    let y = g.shaped(DType::F64, &g.ty(x).shape);
+    let above = g.b.square(y.v);
+    let above = g.b.add_scalar(above, 0.3);
+    let above = g.b.add(above, x.v);
+    let op = g.rng.pick(&[Binary::Max, Binary::Min]);
+    let z = if g.rng.one_in(2) { g.emit(op, &[x.v, above]) } else { g.emit(op, &[above, x.v]) };
+    g.keep(z, x.bound + y.bound * y.bound + 0.3)
+}
+
+fn complex_op(g: &mut Gen) -> Option<()> {
+    let x = g.any(DType::C128);
+    let double = |g: &mut Gen, op| {
+        let y = g.emit(op, &[x.v]);
+        g.keep(y, x.bound)
+    };
+    match g.rng.below(7) {
+        0 => double(g, Unary::Real),
+        1 => double(g, Unary::Imag),
+        2 => double(g, Unary::Conj),
+        3 => {
+            let y = g.b.convert(x.v, DType::F64);
+            g.keep(y, x.bound)
+        }
+        4 => {
+            let y = g.b.exp(x.v);
+            g.keep(y, 2.0 * x.bound.exp())
+        }
+        k => {
+            let op = if k == 5 { Binary::Mul } else { Binary::Sub };
+            let (z, y) = g.binary(op, x);
+            g.keep(z, if k == 5 { x.bound * y.bound } else { x.bound + y.bound })
+        }
+    }
+}
+
+fn integer_op(g: &mut Gen) -> Option<()> {
+    use Binary::*;
+    let x = g.any(DType::I32);
+    let op = g.rng.pick(&[Add, Sub, Mul, Div, Rem, Max, Min, And, Or, Xor, ShiftLeft, ShiftRightArithmetic, ShiftRightLogical]);
+    let (z, y) = g.binary(op, x);
+    let bound = match op {
+        Add | Sub => x.bound + y.bound,
+        Rem | Max | Min | Div => x.bound.max(y.bound),
+        _ => 1e9,
+    };
+    g.keep(z, bound)
+}
+
+fn integer_unary(g: &mut Gen) -> Option<()> {
+    use Unary::*;
+    let x = g.any(DType::I32);
+    let op = g.rng.pick(&[Neg, Abs, Sign, Not, PopulationCount, CountLeadingZeros]);
+    let y = g.emit(op, &[x.v]);
+    g.keep(y, x.bound.max(33.0))
+}
+
+fn float_op(g: &mut Gen) -> Option<()> {
+    let x = g.any(DType::F32);
+    if g.rng.one_in(2) {
+        use Unary::*;
+        let op = g.rng.pick(&[Neg, Abs, Sign, Floor, Ceil, RoundEven, RoundAway, Sin, Tanh, Exp]);
+        let y = g.emit(op, &[x.v]);
+        return g.keep(y, if op == Exp { x.bound.exp() } else { x.bound + 1.0 });
+    }
+    let op = g.rng.pick(&[Binary::Add, Binary::Mul, Binary::Max, Binary::Min]);
+    let (z, y) = g.binary(op, x);
+    g.keep(z, if op == Binary::Mul { x.bound * y.bound } else { x.bound + y.bound })
+}
+
+fn comparison(g: &mut Gen) -> Option<()> {
+    if g.rng.one_in(3) {
+        // An odd number that no short computation hits, so that a last bit decides nothing.
+        let x = g.any(DType::F32);
+        let c = g.b.full_like(x.v, 0.123_456);
+        let y = g.b.compare(Direction::Lt, x.v, c);
+        return g.keep(y, 1.0);
+    }
+    let x = g.any(DType::I32);
+    let y = g.shaped(DType::I32, &g.ty(x).shape);
+    let direction = g.rng.pick(Direction::ALL);
+    let z = g.emit(Compare { direction }, &[x.v, y.v]);
+    g.keep(z, 1.0)
+}
+
+fn boolean_op(g: &mut Gen) -> Option<()> {
+    let x = g.any(DType::Bool);
+    if g.rng.one_in(3) {
+        let y = g.b.not(x.v);
+        return g.keep(y, 1.0);
+    }
+    let op = g.rng.pick(&[Binary::And, Binary::Or, Binary::Xor, Binary::Add, Binary::Mul]);
+    let (z, _) = g.binary(op, x);
+    g.keep(z, 1.0)
+}
+
+fn select(g: &mut Gen) -> Option<()> {
+    let dtype = g.dtype();
+    let x = g.any(dtype);
+    let shape = g.ty(x).shape;
+    let y = g.shaped(dtype, &shape);
+    let p = g.shaped(DType::Bool, &shape);
+    let z = g.b.select(p.v, x.v, y.v);
+    g.keep(z, x.bound.max(y.bound))
+}
+
+fn clamp(g: &mut Gen) -> Option<()> {
+    let dtype = g.rng.pick(&[DType::F64, DType::F32, DType::I32]);
+    let x = g.any(dtype);
+    // In double precision the limits are out of reach, else they bite.
+    let reach = if dtype == DType::F64 { 100.0 } else { 1.0 };
+    let (low, high) = (g.b.full_like(x.v, -reach), g.b.full_like(x.v, reach));
+    let y = g.emit(Clamp {}, &[low, x.v, high]);
+    g.keep(y, x.bound)
+}
+
+fn convert(g: &mut Gen) -> Option<()> {
+    use DType::*;
+    let (from, to) = g.rng.pick(&[(I32, F64), (F32, F64), (Bool, F64), (F64, C128), (I32, F32), (F32, I32), (I32, Bool), (Bool, I32), (Bool, F32)]);
+    let x = g.any(from);
+    let y = g.b.convert(x.v, to);
+    g.keep(y, x.bound)
+}
+
+fn iota(g: &mut Gen) -> Option<()> {
+    let shape = any_shape(&mut g.rng);
+    if shape.rank() == 0 {
+        return None;
+    }
+    let (axis, dtype) = (g.rng.below(shape.rank()), g.rng.pick(&[DType::I32, DType::F32, DType::F64, DType::C128]));
+    let y = g.emit(Iota { ty: Type::new(dtype, shape), axis }, &[]);
+    g.keep(y, 4.0)
+}
+
+fn random_bits(g: &mut Gen) -> Option<()> {
+    let x = g.any(DType::I32);
+    let y = g.shaped(DType::I32, &g.ty(x).shape);
+    let bits = |g: &mut Gen, s: Slot| g.emit(BitcastConvert { dtype: DType::U32 }, &[s.v]);
+    let (x, y) = (bits(g, x), bits(g, y));
+    let out = g.b.emit_n(Threefry {}, &[x, y, y, x], 2);
+    let place = g.b.full_like(out[1], 29.0);
+    let few = g.emit(Binary::ShiftRightLogical, &[out[1], place]);
+    let y = g.b.convert(few, DType::I32);
+    g.keep(y, 8.0)
+}
+
+fn barrier(g: &mut Gen) -> Option<()> {
+    let dtypes = [g.dtype(), g.dtype()];
+    let xs = dtypes.map(|d| g.any(d));
+    let ys = g.b.emit_n(OptimizationBarrier {}, &xs.map(|x| x.v), 2);
+    g.keep(ys[0], xs[0].bound)?;
+    g.keep(ys[1], xs[1].bound)
+}

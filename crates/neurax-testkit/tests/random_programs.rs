@@ -1,0 +1,73 @@
+//! Random programs; `NEURAX_SEED` and `NEURAX_PROGRAMS` choose which and how many (see `scripts/random-programs.sh`).
+
+use neurax_testkit::random::{Program, Verdict, check, shrink};
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+const PROGRAMS: u64 = 1000;
+
+#[derive(Default)]
+struct Tally {
+    steep: u64,
+    reverse: u64,
+    failures: Vec<String>,
+}
+
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
+}
+
+#[test]
+fn random_programs_keep_every_property() {
+    let (first, count) = (number("NEURAX_SEED", 0), number("NEURAX_PROGRAMS", PROGRAMS));
+    println!("{count} programs, seeds from {first} on");
+    // A panic is a failure of its program; its message is in the report.
+    std::panic::set_hook(Box::new(|_| {}));
+    let (next, tally) = (AtomicU64::new(0), Mutex::new(Tally::default()));
+    std::thread::scope(|s| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, |n| n.get()) {
+            s.spawn(|| {
+                loop {
+                    let k = next.fetch_add(1, Relaxed);
+                    if k >= count || lock(&tally).failures.len() >= 5 {
+                        break;
+                    }
+                    match one(first.wrapping_add(k)) {
+                        Ok(v) => {
+                            let mut t = lock(&tally);
+                            t.steep += v.steep as u64;
+                            t.reverse += v.reverse as u64;
+                        }
+                        Err(e) => lock(&tally).failures.push(e),
+                    }
+                }
+            });
+        }
+    });
+    let _ = std::panic::take_hook();
+    let t = tally.into_inner().unwrap();
+    assert!(t.failures.is_empty(), "{} failures, or more:\n\n{}", t.failures.len(), t.failures.join("\n\n"));
+    println!("{} of {count} in reverse mode, {} too steep for differences", t.reverse, t.steep);
+    assert!(t.steep * 50 <= count, "{} of {count} programs are too steep to tell anything", t.steep);
+    assert!(t.reverse * 10 >= count * 7, "only {} of {count} programs have a reverse mode", t.reverse);
+}
+
+fn lock(t: &Mutex<Tally>) -> std::sync::MutexGuard<'_, Tally> {
+    t.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn one(seed: u64) -> Result<Verdict, String> {
+    let p = neurax_testkit::laws::caught(|| Program::new(seed))?;
+    check(&p).map_err(|f| {
+        let (p, f) = shrink(&p, f);
+        format!("seed {seed}: {}: {}\nin\n{}", f.property, f.why, p.listing())
+    })
+}
+
+#[test]
+fn a_seed_always_gives_the_same_program() {
+    let texts = |seed| Program::new(seed).map(|p| p.listing());
+    assert_eq!(texts(12), texts(12));
+}
