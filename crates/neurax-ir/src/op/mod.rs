@@ -8,8 +8,6 @@ use crate::{Builder, Error, Eval, Graph, Literal, Result, Shape, Type, Value, Va
 pub(crate) use regions::*;
 use std::sync::Arc;
 
-#[macro_use]
-mod pending;
 mod complex;
 mod exp;
 mod fold;
