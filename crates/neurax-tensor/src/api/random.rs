@@ -47,12 +47,12 @@ impl Tree for Key {
 }
 
 impl Key {
-    /// A key of its two words, a u32[2]; other tensors carry an error to whatever is made of it.
+    /// A key of its two words, a `u32[2]`; other tensors carry an error to whatever is made of it.
     pub fn from_tensor(words: Tensor) -> Key {
         Key(words)
     }
 
-    /// Its two words, a u32[2].
+    /// Its two words, a `u32[2]`.
     pub fn tensor(&self) -> &Tensor {
         &self.0
     }
@@ -93,7 +93,7 @@ impl Key {
         std::array::from_fn(|i| Key(self.sample("split", at, |b, k| number(b, k, N, i))))
     }
 
-    /// `n` new keys, stacked to u32[n, 2]: an argument for `vmap` of a function of a key.
+    /// `n` new keys, stacked to `u32[n, 2]`: an argument for `vmap` of a function of a key.
     #[track_caller]
     pub fn fan(&self, n: usize) -> Key {
         Key(self.sample("fan", Location::caller(), |b, k| words_of(b, k, n)))
