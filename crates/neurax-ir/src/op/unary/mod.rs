@@ -130,6 +130,7 @@ impl Unary {
         match self {
             Log | Sqrt | Rsqrt | Lgamma | Digamma | Trigamma => 0.1..4.0,
             Log1p => -0.9..3.0,
+            Tan => -1.3..1.3,
             Asin | Acos | Atanh | ErfInv => -0.95..0.95,
             Acosh => 1.1..4.0,
             _ => -3.0..3.0,
