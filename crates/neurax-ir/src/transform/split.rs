@@ -96,12 +96,17 @@ fn classify(g: &Graph, primal_inputs: usize) -> Result<Vec<Class>> {
     for e in g.eqns() {
         let c = e.inputs.iter().map(|v| class[v.index()]).max().unwrap_or(Class::Free);
         if c == Class::Linear && matches!(e.op, Op::While(_)) {
-            let why = "a loop whose number of steps is only known at run time has no reverse mode; use scan, or fori with a fixed range";
-            return Err(Error::new("while", why).at_origin(&e.at));
+            return Err(no_reverse_loop(e));
         }
         class.extend(e.outputs.iter().map(|_| c));
     }
     Ok(class)
+}
+
+/// The error of reverse mode over `while`.
+pub(super) fn no_reverse_loop(e: &Eqn) -> Error {
+    let why = "a loop whose number of steps is only known at run time has no reverse mode; use scan, or fori with a fixed range";
+    Error::new("while", why).at_origin(&e.at)
 }
 
 /// One of the two graphs in the making, and where the values of the whole are in it.

@@ -1,7 +1,7 @@
 //! Transposition: a linear graph run backwards, cotangents in, cotangents out.
 
 use crate::op::{Bound, Transposed};
-use crate::{Builder, Eqn, Error, Graph, Result, Value, Values};
+use crate::{Builder, Eqn, Error, Graph, Op, Result, Value, Values};
 
 /// The transpose of a graph that is linear in the inputs marked `linear`:
 /// `(other inputs.., one cotangent per output..) -> one cotangent per linear input..`
@@ -84,6 +84,7 @@ fn backwards(b: &mut Builder, e: &Eqn, env: &[Value], dependent: &[bool], ct: &m
     let (xs, ys) = (at(&e.inputs), at(&e.outputs));
     let linear: Vec<bool> = e.inputs.iter().map(|v| dependent[v.index()]).collect();
     match e.op.transpose(b, &Bound { xs: &xs, ys: &ys }, &linear, &cts) {
+        Transposed::NotLinear if matches!(e.op, Op::While(_)) => Err(super::split::no_reverse_loop(e)),
         Transposed::NotLinear => Err(not_linear(e, &linear)),
         Transposed::Cotangents(answers) => {
             for ((v, answer), _) in e.inputs.iter().zip(answers).zip(linear).filter(|(_, l)| *l) {

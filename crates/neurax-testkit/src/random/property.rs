@@ -155,10 +155,7 @@ fn flat(x: &Literal) -> Vec<f64> {
 
 /// Reverse mode against forward mode. Answers false for programs that have none, and tell so.
 fn reverse(p: &Program, ys: &[Literal], v: &[Literal], jv: &[Literal], rng: &mut Rng) -> Held<bool> {
-    let halves = match property("linearize", || Ok(transform::linearize(&p.graph, &p.active)))? {
-        Err(e) if p.has_smooth_while() && e.to_string().contains("scan") => return Ok(false),
-        halves => property("linearize", || halves.map_err(|e| e.to_string()))?,
-    };
+    let Some(halves) = unless_loop(p, "linearize", || transform::linearize(&p.graph, &p.active))? else { return Ok(false) };
     property("linearize verifies, prints and parses", || graph_parses_back(&halves.primal).and_then(|()| graph_parses_back(&halves.linear)))?;
     let known = property("the primal half evaluates", || run(&halves.primal, &p.args))?;
     let (again, residuals) = known.split_at(ys.len());
@@ -166,7 +163,8 @@ fn reverse(p: &Program, ys: &[Literal], v: &[Literal], jv: &[Literal], rng: &mut
     let tangents = property("the linear half evaluates", || run(&halves.linear, &[residuals, v].concat()))?;
     property("the linear half gives the jvp", || all_within(&filled(&p.graph, &halves.outputs, &tangents), jv, same))?;
 
-    let back = property("vjp", || transform::vjp(&p.graph, &p.active).map_err(|e| e.to_string()))?;
+    // A loop inside a checkpoint is found here only: the linear half computes it again.
+    let Some(back) = unless_loop(p, "vjp", || transform::vjp(&p.graph, &p.active))? else { return Ok(false) };
     property("vjp verifies, prints and parses", || graph_parses_back(&back.primal).and_then(|()| graph_parses_back(&back.backward)))?;
     let w: Vec<Literal> = jv.iter().map(|t| direction(rng, t.ty())).collect();
     let marked: Vec<Literal> = w.iter().zip(&back.outputs).filter(|(_, m)| **m).map(|(w, _)| w.clone()).collect();
@@ -176,6 +174,14 @@ fn reverse(p: &Program, ys: &[Literal], v: &[Literal], jv: &[Literal], rng: &mut
     property("vjp is the transposed jvp", || same_product_within(jv, &w, v, &cts, 1e-9))?;
     property("passes keep the value of the vjp", || same_after_passes(&back.backward, &args))?;
     Ok(true)
+}
+
+/// `None` where a `while` loop is the reason that there is no reverse mode, and the error says what to do.
+fn unless_loop<T>(p: &Program, name: &'static str, f: impl FnOnce() -> neurax_ir::Result<T>) -> Held<Option<T>> {
+    match property(name, || Ok(f()))? {
+        Err(e) if p.has_smooth_while() && e.to_string().contains("use scan") => Ok(None),
+        answer => property(name, || answer.map(Some).map_err(|e| e.to_string())),
+    }
 }
 
 /// The gradient of the sum of all results, differentiated and batched once more.
