@@ -8,7 +8,7 @@ fn text(x: &Tensor) -> String {
 
 #[test]
 fn a_shape_mismatch_inside_a_layer_names_its_path_and_line() {
-    let model = nn::input("x", dims![_, 3]).dense(4).then(|x| nn::layer("mix", [x], |_, [x]| x.matmul(&Tensor::zeros([5, 5]))));
+    let model = nn::input("x", dims![_, 3]).dense(4).then(|x| nn::layer("mix", [x], |_, [x]| x.matmul(Tensor::zeros([5, 5]))));
     let e = model.init(key(0), &types![f32[_, 3]]).unwrap_err().to_string();
     assert!(e.contains("f32[1, 4]") && e.contains("f32[5, 5]"), "{e}");
     assert!(e.contains("in layer mix, at") && e.contains("tests/models.rs"), "{e}");

@@ -53,7 +53,8 @@ fn gradients_are_the_limits_of_differences() {
     check("hypot", &x, |x| x.hypot(x.flip(0) * 2.0));
     check("logaddexp", &x, |x| x.logaddexp(x.flip(0)));
     check("atan2", &x, |x| x.atan2(x.flip(0) * 2.0));
-    check("remainder", &x, |x| x.remainder(0.4));
+    // Away from the multiples, where it jumps.
+    check("remainder", &x, |x| x.remainder(0.47));
     check("lerp", &x, |x| x.lerp(x.square(), x.sin()));
     check("xlogy", &positive, |x| x.xlogy(x.square()));
     check("norm", &x, |x| x.norm(..));

@@ -1,5 +1,7 @@
 //! Functions with many cases, against values that NumPy gives.
 
+#![allow(clippy::reversed_empty_ranges, reason = "a range with a negative step runs backwards")]
+
 use neurax::{Indexing, PadMode, Side, meshgrid, prelude::*};
 
 fn ints(x: &Tensor) -> Vec<i32> {

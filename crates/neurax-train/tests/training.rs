@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 /// y = 2 x₀ - x₁ + 1 for rows of x.
 fn line(n: usize) -> Dataset {
     let x = key(42).uniform([n, 2]);
-    let y = x.matmul(&tensor([[2.0], [-1.0]])) + 1.0;
+    let y = x.matmul(tensor([[2.0], [-1.0]])) + 1.0;
     Dataset::new(x, y).unwrap()
 }
 
@@ -16,7 +16,7 @@ fn model() -> Node {
 }
 
 fn trainer() -> Trainer {
-    Trainer::new(&model(), loss::mse, optim::adam(0.05)).quiet()
+    Trainer::new(model(), loss::mse, optim::adam(0.05)).quiet()
 }
 
 fn kernel(vars: &Vars) -> Vec<f32> {
@@ -103,7 +103,7 @@ fn events_come_in_order_and_handlers_steer() {
 fn handlers_see_losses_and_may_change_the_rate() {
     let losses = Arc::new(Mutex::new(Vec::new()));
     let sink = losses.clone();
-    let trained = Trainer::new(&model(), loss::mse, optim::sgd(0.1))
+    let trained = Trainer::new(model(), loss::mse, optim::sgd(0.1))
         .quiet()
         .on(Event::BatchEnded, move |s| sink.lock().unwrap().push(s.loss))
         .on(Event::EpochEnded, |s| s.opt.slots[0].insert("rate".into(), vec![tensor(0.0)]).map_or((), |_| ()))
@@ -112,7 +112,7 @@ fn handlers_see_losses_and_may_change_the_rate() {
     let losses = losses.lock().unwrap();
     assert_eq!(losses.len(), 4);
     assert_eq!(losses[1], trained.history[0].train["loss"]);
-    let first = Trainer::new(&model(), loss::mse, optim::sgd(0.1)).quiet().run(&line(32).batched(16), epochs(1)).unwrap();
+    let first = Trainer::new(model(), loss::mse, optim::sgd(0.1)).quiet().run(&line(32).batched(16), epochs(1)).unwrap();
     assert_eq!(kernel(&first.vars), kernel(&trained.vars), "a rate of zero moves nothing");
 }
 

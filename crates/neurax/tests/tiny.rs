@@ -28,7 +28,7 @@ fn a03_broadcasting_and_a_sum() -> Result<()> {
 #[test]
 fn a04_a_product() -> Result<()> {
     let a = tensor([[1.0, 2.0], [3.0, 4.0]]);
-    assert_eq!(a.matmul(&Tensor::eye(2)).to_vec::<f32>()?, [1.0, 2.0, 3.0, 4.0]);
+    assert_eq!(a.matmul(Tensor::eye(2)).to_vec::<f32>()?, [1.0, 2.0, 3.0, 4.0]);
     Ok(())
 }
 

@@ -25,6 +25,16 @@ attrs! {
     }
 }
 
+/// Which outputs of a graph depend on its inputs from number `first` on.
+fn depends_on(g: &Graph, first: usize) -> Vec<bool> {
+    let mut depends: Vec<bool> = (0..g.input_types().len()).map(|i| i >= first).collect();
+    for e in g.eqns() {
+        let any = e.inputs.iter().any(|v| depends[v.index()]);
+        depends.extend(e.outputs.iter().map(|_| any));
+    }
+    g.outputs().iter().map(|v| depends[v.index()]).collect()
+}
+
 fn differentiable(types: &[Type]) -> impl Iterator<Item = usize> + '_ {
     (0..types.len()).filter(|&i| types[i].dtype.is_differentiable())
 }
@@ -58,7 +68,12 @@ impl Function {
                 let all = b.inline(jvp, &[xs, &tangents].concat());
                 (all.clone(), all.into_iter().map(Some).collect())
             };
-            return Ok(self.spread(&outs, &ys[..outs.len()], &dys[outs.len()..]));
+            let (ys, mut dys) = self.spread(&outs, &ys[..outs.len()], &dys[outs.len()..]);
+            // A tangent that no tangent goes into is zero, as a linear function of none; `stop_gradient` is made of that.
+            let depends = depends_on(jvp, xs.len());
+            let mut depends = depends[outs.len()..].iter();
+            dys.iter_mut().filter(|d| d.is_some()).for_each(|d| *d = d.filter(|_| depends.next() == Some(&true)));
+            return Ok((ys, dys));
         }
         let (Some(forward), Some(backward)) = (&self.forward, &self.backward) else {
             return transform::jvp_into(b, &self.body, xs, dxs, for_reverse);

@@ -119,20 +119,20 @@ pub(crate) fn loop_invariants(body: &Graph, consts: usize) -> Option<(Graph, Gra
 fn invariant_eqns(body: &Graph, consts: usize) -> Vec<bool> {
     #[derive(Clone, Copy, PartialEq, PartialOrd)]
     enum Depends {
-        OnNothing,
-        OnConsts,
-        OnTheLoop,
+        Nothing,
+        Consts,
+        Loop,
     }
-    let mut on: Vec<Depends> = (0..body.input_types().len()).map(|i| if i < consts { Depends::OnConsts } else { Depends::OnTheLoop }).collect();
+    let mut on: Vec<Depends> = (0..body.input_types().len()).map(|i| if i < consts { Depends::Consts } else { Depends::Loop }).collect();
     let mut moves = vec![];
     for e in body.eqns() {
         let stays = matches!(e.op, Op::Broadcast(_) | Op::AxisIndex(_) | Op::OptimizationBarrier(_));
-        let mut d = e.inputs.iter().map(|v| on[v.index()]).fold(Depends::OnNothing, |a, b| if b > a { b } else { a });
+        let mut d = e.inputs.iter().map(|v| on[v.index()]).fold(Depends::Nothing, |a, b| if b > a { b } else { a });
         // What depends on nothing goes along only where something that moves reads it; it is cheap to leave.
-        if stays && d == Depends::OnConsts {
-            d = Depends::OnTheLoop;
+        if stays && d == Depends::Consts {
+            d = Depends::Loop;
         }
-        moves.push(d != Depends::OnTheLoop);
+        moves.push(d != Depends::Loop);
         on.extend(e.outputs.iter().map(|_| d));
     }
     moves

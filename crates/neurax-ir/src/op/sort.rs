@@ -121,7 +121,7 @@ fn order(shape: &Shape, axis: usize, columns: &[Vec<u64>]) -> Vec<usize> {
     }
     let inner: usize = shape[axis + 1..].iter().product();
     let mut line: Vec<(u64, usize)> = Vec::with_capacity(n);
-    for first in (0..order.len()).filter(|i| i / inner % n == 0) {
+    for first in (0..order.len()).filter(|i| (i / inner).is_multiple_of(n)) {
         line.clear();
         line.extend((0..n).map(|i| first + i * inner).map(|at| (columns[0][at], at)));
         // Equals stay in order because places are compared last.

@@ -255,9 +255,9 @@ mod tests {
         let v = tensor([1, 10, 100]);
         assert_eq!(ints("ij,jk", &[a.clone(), b.clone()]), [20, 23, 26, 29, 56, 68, 80, 92]);
         assert_eq!(ints("ij,jk->ki", &[a.clone(), b.clone()]), [20, 56, 23, 68, 26, 80, 29, 92]);
-        assert_eq!(ints("ij->ji", &[a.clone()]), [0, 3, 1, 4, 2, 5]);
-        assert_eq!(ints("ba", &[a.clone()]), [0, 3, 1, 4, 2, 5]);
-        assert_eq!(ints("ij->", &[a.clone()]), [15]);
+        assert_eq!(ints("ij->ji", std::slice::from_ref(&a)), [0, 3, 1, 4, 2, 5]);
+        assert_eq!(ints("ba", std::slice::from_ref(&a)), [0, 3, 1, 4, 2, 5]);
+        assert_eq!(ints("ij->", std::slice::from_ref(&a)), [15]);
         assert_eq!(ints("i,i", &[v.clone(), v.clone()]), [10101]);
         assert_eq!(ints("i,j->ij", &[tensor([1, 2]), v.clone()]), [1, 10, 100, 2, 20, 200]);
         assert_eq!(ints("ij,j->ij", &[a.clone(), v.clone()]), [0, 10, 200, 3, 40, 500]);
@@ -272,10 +272,10 @@ mod tests {
     #[test]
     fn an_ellipsis_broadcasts() {
         let x = Tensor::arange(8).reshape([2, 2, 2]);
-        assert_eq!(ints("...ij->...ji", &[x.clone()]), [0, 2, 1, 3, 4, 6, 5, 7]);
+        assert_eq!(ints("...ij->...ji", std::slice::from_ref(&x)), [0, 2, 1, 3, 4, 6, 5, 7]);
         assert_eq!(ints("...i,...i", &[x.clone(), tensor([1, 10])]), [10, 32, 54, 76]);
         assert_eq!(ints("...i,...i->...", &[x.clone(), tensor([[[1, 10]], [[0, 1]]])]), [10, 32, 5, 7]);
-        assert_eq!(ints("i...->...", &[x.clone()]), [4, 6, 8, 10]);
+        assert_eq!(ints("i...->...", std::slice::from_ref(&x)), [4, 6, 8, 10]);
         assert_eq!(ints("...,...", &[tensor(3), tensor(4)]), [12]);
         assert_eq!(einsum("...i,...j", [&Tensor::ones([1, 2]), &Tensor::ones([1, 3])]).shape(), [1, 2, 3]);
     }

@@ -3,7 +3,7 @@
 use super::{
     common::settle,
     places::{read_places, write_places},
-    region::{Region, run},
+    region::{Region, fitted, run},
 };
 use crate::{AxisInt, Operand, Tensor, args::axis_of, tensor::At};
 use neurax_ir::op::{Binary, ScatterKind};
@@ -282,7 +282,10 @@ impl Places<'_> {
         let part = region.read(self.x, at);
         let part = match binary(kind) {
             _ if !places.is_empty() => write_places(op, kind, self.unique, &part, &places, &update, at)?,
-            Some(join) => part.binary(update, join, at),
+            Some(join) => {
+                let shape = part.known()?.shape.clone();
+                part.binary(fitted(op, &update, &shape, at)?, join, at)
+            }
             None => update,
         };
         if region.is_all() { Ok(part) } else { region.write(op, self.x, &part, at) }

@@ -79,7 +79,7 @@ impl Tensor {
         let at = Location::caller();
         let count = ((stop - start) / step).ceil().max(0.0);
         // A vector of more elements than this does not fit into memory; NaN is no count either.
-        if !(count <= (1u64 << 48) as f64) || step == 0.0 {
+        if count.is_nan() || count > (1u64 << 48) as f64 || step == 0.0 {
             return Tensor::fail("range", format!("from {start} to {stop} there are no countable steps of {step}"), at);
         }
         recipe(at, |b| {

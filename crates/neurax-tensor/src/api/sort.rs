@@ -150,10 +150,10 @@ impl Tensor {
             if v.dtype().kind() == Kind::Float {
                 // NaN is behind everything.
                 let nan = v.is_nan();
-                behind = behind | if side == Side::Left { nan & !entry.is_nan() } else { nan };
+                behind |= if side == Side::Left { nan & !entry.is_nan() } else { nan };
             }
             // Once both meet, a step must not move them.
-            behind = behind & low.lt(&high);
+            behind &= low.lt(&high);
             high = behind.select(&high, middle.minimum(&high));
             low = behind.select(middle + 1, low);
         }

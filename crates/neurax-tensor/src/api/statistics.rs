@@ -113,7 +113,7 @@ impl Tensor {
     pub fn corrcoef(&self) -> Tensor {
         let c = self.cov(1);
         if c.rank() == 0 {
-            return &c / &c;
+            return c.clone() / c;
         }
         let deviation = c.diagonal(0, 0, 1).real().sqrt();
         &c / deviation.outer(&deviation)

@@ -178,7 +178,9 @@ impl<'a> Case<'a> {
     fn expect(&self, mode: &str, key: &str, have: impl Outcome) {
         let want = self.fixture.list(self.prefix, key);
         let special = SPECIAL.contains(&&*self.fixture.name);
-        let same = |(i, (have, want)): (usize, (&Literal, &Literal))| close_within(have, want, tolerance(want, special)).map_err(|e| format!("{key}.{i}: {e}"));
+        let same = |(i, (have, want)): (usize, (&Literal, &Literal))| {
+            close_within(have, want, tolerance(want, special)).map_err(|e| format!("{key}.{i}: {e}"))
+        };
         let result = have.literals().map_err(|e| e.to_string()).and_then(|have| {
             let counted = if have.len() == want.len() { Ok(()) } else { Err(format!("{} values, not {}", have.len(), want.len())) };
             counted.and_then(|()| have.iter().zip(&want).enumerate().try_for_each(same))

@@ -74,18 +74,21 @@ fn scan(g: &mut Gen) -> Option<()> {
     for _ in 0..consts {
         let d = g.dtype();
         let s = g.any(d);
-        (xs.push(s.v), types.push((g.ty(s), s.bound)));
+        xs.push(s.v);
+        types.push((g.ty(s), s.bound));
     }
     let carries = g.rng.below(3);
     for _ in 0..carries {
         let d = g.dtype();
         let s = g.any(d);
-        (xs.push(s.v), types.push((g.ty(s), limit(d))));
+        xs.push(s.v);
+        types.push((g.ty(s), limit(d)));
     }
     for _ in 0..g.rng.below(3) {
         let (d, shape) = (g.dtype(), g.rng.pick(&[Shape::scalar(), Shape::from([2]), Shape::from([2, 1])]));
         let s = g.shaped(d, &shape.inserted(0, length));
-        (xs.push(s.v), types.push((Type::new(d, shape), s.bound)));
+        xs.push(s.v);
+        types.push((Type::new(d, shape), s.bound));
     }
     let mut outs: Vec<Type> = types[consts..consts + carries].iter().map(|t| t.0.clone()).collect();
     let ys = g.rng.below(3).max((carries == 0) as usize);
@@ -109,7 +112,8 @@ fn while_loop(g: &mut Gen) -> Option<()> {
     for _ in 0..g.rng.between(1, 2) {
         let d = if g.smooth_while { g.dtype() } else { g.rng.pick(&[DType::I32, DType::F32, DType::Bool]) };
         let s = g.any(d);
-        (carries.push(s.v), types.push((g.ty(s), limit(d))));
+        carries.push(s.v);
+        types.push((g.ty(s), limit(d)));
     }
     let all: Vec<(Type, f64)> = const_types.iter().chain(&types).cloned().collect();
     let inner = g.body(&all, &types[1..].iter().map(|t| t.0.clone()).collect::<Vec<_>>())?;

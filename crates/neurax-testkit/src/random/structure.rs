@@ -57,7 +57,7 @@ fn reshape(g: &mut Gen) -> Option<()> {
     let x = g.any(dtype);
     let old = g.ty(x).shape;
     let n = old.size();
-    let factors: Vec<usize> = (1..=n).filter(|k| n % k == 0).collect();
+    let factors: Vec<usize> = (1..=n).filter(|k| n.is_multiple_of(*k)).collect();
     let shape: Shape = match g.rng.below(3) {
         0 => Shape::from([n]),
         1 => old.inserted(g.rng.below(old.rank() + 1), 1),
@@ -106,7 +106,9 @@ fn pad(g: &mut Gen) -> Option<()> {
         let wide = (d + between * d.saturating_sub(1)) as i64;
         let before = g.rng.below(4) as i64 - 1;
         let after = (g.rng.below(4) as i64 - 1).max(-wide - before);
-        (low.push(before), high.push(after), interior.push(between));
+        low.push(before);
+        high.push(after);
+        interior.push(between);
         shape.push((wide + before + after).max(0) as usize);
     }
     if g.is_big(&shape) || low.iter().zip(&high).zip(&g.ty(x).shape[..]).any(|((l, h), &d)| d as i64 + l < 0 || d as i64 + h < 0) {
