@@ -1,0 +1,248 @@
+//! Runs a mirror of a recorded function through every transform, and compares with what JAX gave.
+
+use neurax::{Literal, prelude::*};
+use neurax_testkit::{
+    close::{Tolerance, close_within, epsilon, parts},
+    fixtures::{self, Fixture},
+};
+use std::collections::BTreeMap;
+
+/// A recorded function in Rust: from its inputs to its outputs, in the order of the fixture.
+pub type Mirror = fn(&[Tensor]) -> Vec<Tensor>;
+
+/// The mirrors of a family, by the names of their fixtures.
+pub type Mirrors = &'static [(&'static str, Mirror)];
+
+/// Defines `MIRRORS`. An entry is `name(inputs..) => result`, where inputs are `&Tensor` and the result is any tree.
+macro_rules! mirrors {
+    ($($name:ident($($x:ident),*) => $body:expr;)*) => {
+        pub const MIRRORS: crate::harness::Mirrors = &[$((stringify!($name), |xs| {
+            let [$($x),*] = xs else { panic!("{} inputs were recorded", xs.len()) };
+            crate::harness::leaves($body)
+        })),*];
+    };
+}
+pub(crate) use mirrors;
+
+pub fn leaves(t: impl Tree) -> Vec<Tensor> {
+    let mut v = vec![];
+    t.into_leaves(&mut v);
+    v
+}
+
+/// Functions whose derivative is not one, on purpose: forward and reverse mode of them need not agree, nor is their second derivative symmetric.
+/// (Through 16 bits it is one, but every pass rounds elsewhere.)
+const NO_SYMMETRY: [&str; 3] = ["custom_jvp_is_used", "through_bfloat16", "to_float16"];
+
+/// Functions without a second derivative: that of digamma would need the next polygamma function, which is not among the ops.
+const FIRST_ORDER: [&str; 1] = ["digamma"];
+
+/// Functions of which JAX computes by other approximations than we do.
+const SPECIAL: [&str; 5] = ["erf", "erfc", "erf_inv", "lgamma", "digamma"];
+
+/// Checks all mirrors of a family and reports everything that differs.
+pub fn check(mirrors: Mirrors) {
+    let mut report = vec![];
+    for &(name, f) in mirrors {
+        let fixture = fixtures::read(name).unwrap();
+        for prefix in ["f32", "f64"] {
+            let case = Case::new(&fixture, prefix, f);
+            case.all_modes();
+            report.extend(case.report.into_inner().unwrap());
+        }
+    }
+    assert!(report.is_empty(), "{} differ:\n{}", report.len(), report.join("\n"));
+}
+
+/// One function in one dtype.
+struct Case<'a> {
+    f: Mirror,
+    fixture: &'a Fixture,
+    prefix: &'static str,
+    inputs: Vec<Tensor>,
+    /// Which inputs are floats: what is differentiated by.
+    floats: Vec<usize>,
+    report: std::sync::Mutex<Vec<String>>,
+}
+
+impl<'a> Case<'a> {
+    fn new(fixture: &'a Fixture, prefix: &'static str, f: Mirror) -> Case<'a> {
+        let inputs = tensors(fixture.list(prefix, "in"));
+        let floats = (0..inputs.len()).filter(|&i| inputs[i].dtype().is_float()).collect();
+        Case { f, fixture, prefix, inputs, floats, report: Default::default() }
+    }
+
+    fn all_modes(&self) {
+        let xs = || self.inputs.clone();
+        self.expect("value", "out", (self.f)(&self.inputs));
+        self.expect("jit", "out", jit(self.of_all()).run(xs()));
+        let vxs = || self.recorded("vin");
+        self.expect("vmap", "vout", vmap(self.of_all()).run(vxs()));
+        self.expect("jit vmap", "vout", jit(vmap(self.of_all())).run(vxs()));
+        if self.fixture.has("jvp") {
+            self.forward();
+        }
+        if self.fixture.has("grad") {
+            self.reverse();
+            self.mapped();
+        }
+        let symmetric = self.fixture.has("jvp") && self.fixture.has("grad") && !NO_SYMMETRY.contains(&&*self.fixture.name);
+        if symmetric {
+            self.by_columns();
+        }
+        let twice = self.fixture.has("hvp") && !FIRST_ORDER.contains(&&*self.fixture.name);
+        if twice {
+            self.second_order();
+        }
+        if twice && symmetric {
+            self.reverse_over_reverse();
+        }
+    }
+
+    fn forward(&self) {
+        let tangent = |(p, t): (Vec<Tensor>, Vec<Tensor>)| jvp(self.of_floats(&self.inputs), p, t).1;
+        let at = || (self.chosen(&self.inputs), self.recorded("tan"));
+        let floats = |ys: Vec<Tensor>| -> Vec<Tensor> { ys.into_iter().filter(|y| y.error().is_some() || y.dtype().is_float()).collect() };
+        self.expect("jvp", "jvp", floats(tangent(at())));
+        self.expect("jit jvp", "jvp", jit(tangent).run(at()).map(floats));
+    }
+
+    fn reverse(&self) {
+        let at = || self.chosen(&self.inputs);
+        let s = || self.scalar(&self.inputs);
+        self.expect("grad", "grad", grad(s()).run(at()));
+        self.expect("jit grad", "grad", jit(grad(s())).run(at()));
+        self.expect("grad jit", "grad", grad(jit(s())).run(at()));
+        self.expect("grad checkpoint", "grad", grad(checkpoint(s())).run(at()));
+    }
+
+    fn second_order(&self) {
+        let at = || (self.chosen(&self.inputs), self.recorded("tan"));
+        let s = || self.scalar(&self.inputs);
+        let hvp = |(p, t): (Vec<Tensor>, Vec<Tensor>)| jvp(grad(s()), p, t).1;
+        self.expect("jvp grad", "hvp", hvp(at()));
+        self.expect("jit jvp grad", "hvp", jit(hvp).run(at()));
+        let again = |(p, t): (Vec<Tensor>, Vec<Tensor>)| jvp(grad(checkpoint(s())), p, t).1;
+        self.expect("jit jvp grad checkpoint", "hvp", jit(again).run(at()));
+    }
+
+    fn mapped(&self) {
+        let vxs = self.recorded("vin");
+        let each = |xs: Vec<Tensor>| grad(self.scalar(&xs))(self.chosen(&xs));
+        self.expect("vmap grad", "vgrad", vmap(each).run(vxs.clone()));
+        self.expect("jit vmap grad", "vgrad", jit(vmap(each)).run(vxs.clone()));
+        let each = |xs: Vec<Tensor>| grad(checkpoint(self.scalar(&xs)))(self.chosen(&xs));
+        self.expect("vmap grad checkpoint", "vgrad", vmap(each).run(vxs.clone()));
+        // The gradient of the sum over the axis is the gradient of each.
+        let all = |fs: Vec<Tensor>| vmap(|xs: Vec<Tensor>| self.scalar(&xs)(self.chosen(&xs)))(self.with(&vxs, fs)).sum(..);
+        self.expect("grad vmap", "vgrad", grad(all).run(self.chosen(&vxs)));
+        self.expect("jit grad vmap", "vgrad", jit(grad(all)).run(self.chosen(&vxs)));
+    }
+
+    /// The gradient by forward mode.
+    fn by_columns(&self) {
+        let (at, s) = (self.chosen(&self.inputs), self.scalar(&self.inputs));
+        let column = |i: usize| {
+            let (s, at) = (&s, &at);
+            let of_one = move |x: Tensor| s(at.iter().enumerate().map(|(k, y)| if k == i { x.clone() } else { y.clone() }).collect());
+            jacobian_forward(of_one)(at[i].clone())
+        };
+        self.expect("jacobian_forward", "grad", (0..at.len()).map(column).collect::<Vec<_>>());
+    }
+
+    /// The second derivative by reverse mode over reverse mode.
+    fn reverse_over_reverse(&self) {
+        let (at, s, tan) = (self.chosen(&self.inputs), self.scalar(&self.inputs), self.recorded("tan"));
+        let slope = |fs: Vec<Tensor>| grad(&s)(fs).iter().zip(&tan).map(|(g, t)| (g * t).sum(..)).sum::<Tensor>();
+        self.expect("grad grad", "hvp", grad(slope).run(at.clone()));
+        self.expect("jit grad grad", "hvp", jit(grad(slope)).run(at.clone()));
+    }
+
+    fn of_all(&self) -> impl Fn(Vec<Tensor>) -> Vec<Tensor> {
+        let f = self.f;
+        move |xs| f(&xs)
+    }
+
+    /// The function of the floats alone, with the other inputs held at `xs`.
+    fn of_floats<'x>(&'x self, xs: &'x [Tensor]) -> impl Fn(Vec<Tensor>) -> Vec<Tensor> + 'x {
+        move |fs| (self.f)(&self.with(xs, fs))
+    }
+
+    /// What was differentiated: the sum of the first output with the recorded weights.
+    fn scalar<'x>(&'x self, xs: &'x [Tensor]) -> impl Fn(Vec<Tensor>) -> Tensor + 'x {
+        let weights = self.recorded("ct").swap_remove(0);
+        move |fs| ((self.f)(&self.with(xs, fs)).swap_remove(0) * &weights).sum(..)
+    }
+
+    fn with(&self, xs: &[Tensor], floats: Vec<Tensor>) -> Vec<Tensor> {
+        let mut all = xs.to_vec();
+        self.floats.iter().zip(floats).for_each(|(&i, x)| all[i] = x);
+        all
+    }
+
+    fn chosen(&self, xs: &[Tensor]) -> Vec<Tensor> {
+        self.floats.iter().map(|&i| xs[i].clone()).collect()
+    }
+
+    fn recorded(&self, key: &str) -> Vec<Tensor> {
+        tensors(self.fixture.list(self.prefix, key))
+    }
+
+    fn expect(&self, mode: &str, key: &str, have: impl Outcome) {
+        let want = self.fixture.list(self.prefix, key);
+        let special = SPECIAL.contains(&&*self.fixture.name);
+        let same = |(i, (have, want)): (usize, (&Literal, &Literal))| {
+            close_within(have, want, tolerance(want, special)).map_err(|e| format!("{key}.{i}: {e}"))
+        };
+        let result = have.literals().map_err(|e| e.to_string()).and_then(|have| {
+            let counted = if have.len() == want.len() { Ok(()) } else { Err(format!("{} values, not {}", have.len(), want.len())) };
+            counted.and_then(|()| have.iter().zip(&want).enumerate().try_for_each(same))
+        });
+        if let Err(e) = result {
+            self.report.lock().unwrap().push(format!("{} {} {mode}: {e}", self.fixture.name, self.prefix));
+        }
+    }
+}
+
+/// What a transform gives: values with or without a `Result` around them.
+trait Outcome {
+    fn literals(self) -> Result<Vec<Literal>>;
+}
+
+impl Outcome for Vec<Tensor> {
+    fn literals(self) -> Result<Vec<Literal>> {
+        self.iter().map(Tensor::to_literal).collect()
+    }
+}
+
+impl Outcome for Result<Vec<Tensor>> {
+    fn literals(self) -> Result<Vec<Literal>> {
+        self?.literals()
+    }
+}
+
+fn tensors(xs: Vec<Literal>) -> Vec<Tensor> {
+    xs.into_iter().map(Tensor::from).collect()
+}
+
+/// Relative to the largest magnitude of the array, as sums of elements may cancel.
+fn tolerance(want: &Literal, special: bool) -> Tolerance {
+    let rel = match want.dtype() {
+        DType::F64 if special => 1e-8,
+        DType::F64 => 1e-10,
+        DType::F32 => 2e-5,
+        d => 2.0 * epsilon(d),
+    };
+    let largest = if want.dtype().is_float() { parts(want).iter().fold(1e-2, |m: f64, x| m.max(x.0.abs())) } else { 0.0 };
+    Tolerance { rel, abs: rel * largest }
+}
+
+/// How many of those fixtures have each mode.
+pub fn modes(names: &[&str]) -> BTreeMap<String, usize> {
+    let mut count = BTreeMap::new();
+    for name in names {
+        let modes = fixtures::read(name).unwrap().metadata["modes"].clone();
+        modes.split(',').for_each(|m| *count.entry(m.to_string()).or_default() += 1);
+    }
+    count
+}
