@@ -62,18 +62,17 @@ impl Function {
         let tangents: Vec<Value> = active.iter().map(|&i| b.tangent_or_zero(dxs[i], xs[i])).collect();
         let outs = self.body.output_types();
         if let Some(jvp) = &self.jvp {
-            let (ys, dys) = if for_reverse && mixes(jvp, xs.len()) {
+            let dys = if for_reverse && mixes(jvp, xs.len()) {
                 parted(b, jvp, xs, &tangents)?
             } else {
-                let all = b.inline(jvp, &[xs, &tangents].concat());
-                (all.clone(), all.into_iter().map(Some).collect())
+                b.inline(jvp, &[xs, &tangents].concat()).into_iter().map(Some).collect()
             };
-            let (ys, mut dys) = self.spread(&outs, &ys[..outs.len()], &dys[outs.len()..]);
+            // The values keep the rule, so that second derivatives use it, too.
+            let ys = b.emit_n(Composite::from(self.clone()), xs, outs.len());
             // A tangent that no tangent goes into is zero, as a linear function of none; `stop_gradient` is made of that.
             let depends = depends_on(jvp, xs.len());
-            let mut depends = depends[outs.len()..].iter();
-            dys.iter_mut().filter(|d| d.is_some()).for_each(|d| *d = d.filter(|_| depends.next() == Some(&true)));
-            return Ok((ys, dys));
+            let dys: Vec<Tangent> = dys.iter().zip(depends).map(|(d, depends)| d.filter(|_| depends)).collect();
+            return Ok(self.spread(&outs, &ys, &dys[outs.len()..]));
         }
         let (Some(forward), Some(backward)) = (&self.forward, &self.backward) else {
             return transform::jvp_into(b, &self.body, xs, dxs, for_reverse);
@@ -127,11 +126,18 @@ fn mixes(rule: &Graph, primals: usize) -> bool {
 
 /// A forward rule in a form that splits: it is linear in its tangents, so its derivative with respect to them, at zero, is
 /// itself, and that is taken for reverse.
-fn parted(b: &mut Builder, rule: &Graph, xs: &[Value], tangents: &[Value]) -> Result<(Vec<Value>, Vec<Tangent>)> {
+fn parted(b: &mut Builder, rule: &Graph, xs: &[Value], tangents: &[Value]) -> Result<Vec<Tangent>> {
     let zeros: Vec<Value> = tangents.iter().map(|&t| b.full_like(t, 0.0)).collect();
     let directions: Vec<Tangent> = xs.iter().map(|_| None).chain(tangents.iter().copied().map(Some)).collect();
-    let (ys, dys) = transform::jvp_into(b, rule, &[xs, &zeros].concat(), &directions, true)?;
-    Ok((ys.to_vec(), dys))
+    Ok(transform::jvp_into(b, rule, &[xs, &zeros].concat(), &directions, true)?.1)
+}
+
+/// Is there a function in it, at any depth, that only has a reverse rule?
+pub(crate) fn only_in_reverse(g: &Graph) -> bool {
+    g.eqns().iter().any(|e| match &e.op {
+        Op::Composite(Composite::Function(f)) if f.jvp.is_none() && f.forward.is_some() => true,
+        op => op.region().is_some_and(|r| r.graphs().iter().any(|g| only_in_reverse(g))),
+    })
 }
 
 /// The error of forward mode over a function that only has a reverse rule.

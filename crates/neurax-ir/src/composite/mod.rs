@@ -20,7 +20,7 @@ pub use log_softmax::LogSoftmax;
 pub use logsumexp::LogSumExp;
 pub use softmax::Softmax;
 
-pub(crate) use function::no_forward_rule;
+pub(crate) use function::{no_forward_rule, only_in_reverse};
 
 use crate::graph::{Parser, Printer};
 use crate::op::{Axis, Batched, Bound, Primitive, Pruned, Region, Sample, Tangent, Text, Transposed, rules::*};

@@ -4,6 +4,7 @@ use super::{
     Axis, Batched, Bound, OptimizationBarrier, Primitive, Pruned, Region, Sample, Tangent, Transposed, accepts, batch_body, marked, rules::*, spread_marked,
     transpose_body,
 };
+use crate::composite::only_in_reverse;
 use crate::{Builder, DType, Eval, Graph, Literal, Op, Result, Type, Value, Values, graph::attr::attrs, transform};
 use std::sync::Arc;
 
@@ -36,6 +37,25 @@ impl Checkpoint {
         let (pruned, inputs) = graph.pruned(&all);
         let graph = if inputs.contains(&false) { graph } else { pruned };
         Ok((graph, dys.iter().map(Option::is_some).collect()))
+    }
+}
+
+impl Checkpoint {
+    /// The value under reverse mode. Functions that only have a reverse rule are replaced by its first half, as forward mode may come behind.
+    fn value(&self, active: &[bool]) -> Result<Checkpoint> {
+        if !only_in_reverse(&self.body) {
+            return Ok(self.clone());
+        }
+        let (types, mut b) = (self.body.input_types(), Builder::new());
+        let xs = b.inputs(types);
+        let dxs: Vec<Tangent> = xs.iter().zip(active).map(|(&x, &a)| a.then(|| b.input(b.ty(x).clone()))).collect();
+        let (ys, _) = transform::jvp_into(&mut b, &self.body, &xs, &dxs, true)?;
+        let (pruned, kept) = b.finish(&ys)?.pruned(&vec![true; ys.len()]);
+        let mut b = Builder::new();
+        let xs = b.inputs(types);
+        let used: Vec<Value> = xs.iter().zip(kept).filter_map(|(&x, k)| k.then_some(x)).collect();
+        let ys = b.inline(&pruned, &used);
+        Ok(of(b.finish(&ys)?))
     }
 }
 
@@ -96,7 +116,7 @@ impl Region for Checkpoint {
         let args = [xs, &tangents].concat();
         let n = self.body.outputs().len();
         if for_reverse {
-            let ys = b.emit_n(self.clone(), xs, n);
+            let ys = b.emit_n(self.value(&active)?, xs, n);
             let (graph, outs) = self.tangents(&active)?;
             let dys = b.emit_n(of(graph), &args, marked(&outs));
             return Ok((ys, spread_marked(&outs, &dys)));

@@ -72,6 +72,11 @@ impl Primitive for Linear {
             b.fail(Error::new(&*self.callee, "it has no reverse rule; give one with custom_vjp, or differentiate in forward mode"));
         }
         let cts: Vec<Value> = cts.iter().zip(&self.to).map(|(ct, ty)| ct.unwrap_or_else(|| b.zeros(ty.clone()))).collect();
+        if let (None, Some(backward)) = (&self.forward, &self.backward) {
+            // A user's reverse rule need not be linear (it may clip the gradient): it is differentiated as what it is.
+            let answers = b.inline(backward, &[&at.xs[..self.residuals], &cts].concat());
+            return Transposed::Cotangents(std::iter::repeat_n(None, self.residuals).chain(answers.into_iter().map(Some)).collect());
+        }
         let swapped = Linear {
             forward: self.backward.clone(),
             backward: self.forward.clone(),

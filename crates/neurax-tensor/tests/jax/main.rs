@@ -3,6 +3,7 @@
 mod control;
 mod elementwise;
 mod harness;
+mod nested;
 mod networks;
 mod reductions;
 mod rules;

@@ -18,7 +18,7 @@ mirrors! {
     pad_negative(x, v) => spaced(&x.square(), v).index((1.., ..-2)).pad([(0, 2), (1, 0)], v);
     pad_edge(x) => concat([x.index((.., ..1)), x * x, x.index((.., -1..)), x.index((.., -1..))], 1);
     slice_strided(x) => x.square().index((1.., step(1..6, 2)));
-    slice_backward(x) => x.square().index(step(1.., -2));
+    slice_backward(x) => x.square().index(step(5..0, -2));
     dynamic_slice(x, i, j) => x.square().dynamic_slice(stack([i, j], 0), [2, 2]);
     dynamic_slice_clamped(x, i) => x.square().dynamic_slice(i.reshape([1]), [3]);
     dynamic_update_slice(x, y, i, j) => x.square().dynamic_update_slice(y.square(), stack([i, j], 0));
