@@ -6,7 +6,7 @@ use neurax_tensor::{Error, Result, Tensor, Tree};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// How to read a CSV file: see [`csv`].
+/// How to read a CSV file: see [`csv()`].
 #[derive(Clone, Debug)]
 #[must_use = "nothing is read before `read` or `table`"]
 pub struct Csv {

@@ -5,9 +5,9 @@ use neurax::prelude::*;
 /// Parameters: what is not a tensor is marked.
 #[derive(Tree, Clone, Debug)]
 pub struct Linear {
-    /// f32[n, m].
+    /// `f32[n, m]`.
     pub kernel: Tensor,
-    /// f32[m].
+    /// `f32[m]`.
     pub bias: Tensor,
     /// Part of the program, not of the data.
     #[tree(static)]

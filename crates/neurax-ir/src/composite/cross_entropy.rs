@@ -42,7 +42,7 @@ impl Named for CrossEntropy {
         Values::from_slice(&[b.neg(total)])
     }
 
-    /// `d = sum(s dx)` over the operands with a tangent, with [`slopes`] `s`; transposed, `s ct`.
+    /// `d = sum(s dx)` over the operands with a tangent, with slopes `s`; transposed, `s ct`.
     fn derivative(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Option<Result<Vec<Tangent>>> {
         let active = [dxs[0].is_some(), dxs[1].is_some()];
         let forward: Half = &|b, xs, dxs| {

@@ -4,7 +4,7 @@ use crate::init::{self, Init};
 use crate::{Cx, Layer, Node};
 use neurax_tensor::Tensor;
 
-/// `x · kernel + bias` over the last axis: x [.., n], kernel [n, units], bias [units], result [.., units].
+/// `x · kernel + bias` over the last axis: x `[.., n]`, kernel `[n, units]`, bias `[units]`, result `[.., units]`.
 ///
 /// ```
 /// use neurax::prelude::*;

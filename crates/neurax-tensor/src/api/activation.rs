@@ -147,7 +147,7 @@ impl Tensor {
         };
         let n = self.shape()[axis];
         if n % 2 == 1 {
-            return Tensor::fail("glu", format!("axis {axis} of {}[{}] has {n} entries; it takes two halves", self.dtype(), self.shape()), at);
+            return Tensor::fail("glu", format!("axis {axis} of {}{} has {n} entries; it takes two halves", self.dtype(), self.shape()), at);
         }
         let half = (n / 2) as i64;
         self.slice(axis, ..half) * self.slice(axis, half..).sigmoid()

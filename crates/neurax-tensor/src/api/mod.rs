@@ -12,7 +12,7 @@
 //! Rules: `#[track_caller]` and `let at = Location::caller();` first, so that errors name the user's line; inside closures only what takes `at`.
 //! Take `&self`; other operands are `impl Operand`, made tensors by `other.operand(self)`; axes are `impl IntoAxes` or `impl AxisInt`, shapes
 //! `impl IntoShape`. Never look at values. An error operand needs no care: `emit` passes it on, and `type_ref()` says `Err`. Wrong arguments give
-//! `Tensor::fail(op, why, at)`; helpers that answer `Result<Tensor, Tensor>` and [`common::settle`] let them be written with `?`.
+//! `Tensor::fail(op, why, at)`; helpers that answer `Result<Tensor, Tensor>` and `common::settle` let them be written with `?`.
 //!
 //! A plain unary function is a row of `math.rs`'s tables, a formula of other functions a row of `formulas!`; a row brings its example.
 //! `BLESS=1 cargo test -p neurax-tensor --test functions` then adds it to `docs/functions.md`.
