@@ -3,7 +3,7 @@
 use crate::cx::{Cx, From as VarsFrom};
 use crate::node::Kind;
 use crate::{Applied, Inputs, Mode, Net, Node, Params, Vars};
-use neurax_tensor::{Dim, Error, Key, Place, Result, Tensor, Tree, TypeSpec, eval_shape};
+use neurax_tensor::{Dim, Error, Key, Place, Recorder, Result, Tensor, Tree, TypeSpec, eval_shape};
 use std::borrow::Borrow;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -162,6 +162,10 @@ impl Model {
     /// The value of every node, in order.
     fn walk(&self, from: VarsFrom, inputs: &[Tensor], mode: &Mode, new: &mut Vars) -> Vec<Tensor> {
         let mut values: Vec<Tensor> = Vec::with_capacity(self.0.steps.len());
+        let recorder = match from {
+            VarsFrom::Key(_) => Recorder::of(inputs),
+            VarsFrom::Vars { params, .. } => Recorder::of(inputs.iter().chain(params.values().flat_map(BTreeMap::values))),
+        };
         let (mut inputs, mut named) = (inputs.iter(), HashMap::new());
         for step in &self.0.steps {
             let value = match step.node.kind() {
@@ -170,7 +174,7 @@ impl Model {
                     let xs: Vec<Tensor> = step.inputs.iter().map(|&i| values[i].clone()).collect();
                     match xs.iter().find(|x| x.error().is_some()) {
                         Some(bad) => bad.clone(),
-                        None => placed(f(&mut Cx::new(&step.path, mode, from, new), &xs), step),
+                        None => placed(recorder.within(&step.path, || f(&mut Cx::new(&step.path, mode, from, new), &xs)), step),
                     }
                 }
             };

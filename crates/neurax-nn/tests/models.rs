@@ -15,6 +15,17 @@ fn a_shape_mismatch_inside_a_layer_names_its_path_and_line() {
 }
 
 #[test]
+fn what_fails_only_later_names_the_layer_too() {
+    let spin = |x: Node| nn::layer("spin", [x], |_, [x]| while_loop(x, |x| x.max(..).lt(10.0), |x| x * 2.0));
+    let model = nn::input("x", dims![_, 2]).dense(2).then(spin).model();
+    let vars = model.init(key(0), &types![f32[_, 2]]).unwrap();
+    let x = Tensor::ones([1, 2]);
+    let (_, grads) = value_and_grad_at(&vars.params, |p| model.apply_with(&p, &vars.state, &x, &Mode::Eval).y().sum(..));
+    let e = text(&grads["dense"]["kernel"]);
+    assert!(e.contains("scan") && e.contains("in layer spin"), "{e}");
+}
+
+#[test]
 fn parameters_of_another_model_name_layer_and_shape() {
     let (small, large) = (nn::input("x", dims![_, 3]).dense(4), nn::input("x", dims![_, 3]).dense(5));
     let vars = small.init(key(0), &types![f32[_, 3]]).unwrap();

@@ -35,6 +35,8 @@ pub use neurax_macros::Tree;
 pub use neurax_runtime::{self as runtime, Backend, Stages};
 pub use shape::{Dim, Dims, IntoShape, TypeSpec};
 pub use tensor::Tensor;
+#[doc(hidden)]
+pub use trace::Recorder;
 pub use transform::*;
 pub use tree::{Static, Tree};
 

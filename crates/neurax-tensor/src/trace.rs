@@ -26,6 +26,31 @@ pub(crate) struct Tracer {
     pub ty: Type,
 }
 
+/// The trace that records what a model does: layers put their names on its equations, for errors, profiles and reports of NaN.
+#[doc(hidden)]
+pub struct Recorder(Option<Arc<Trace>>);
+
+impl Recorder {
+    /// The trace that an operation on all of these tensors would be recorded in, if there is one.
+    pub fn of<'t>(tensors: impl IntoIterator<Item = &'t Tensor>) -> Recorder {
+        let trace = |t: &'t Tensor| match &t.0 {
+            Repr::Traced(t) => Some(&t.trace),
+            _ => None,
+        };
+        Recorder(tensors.into_iter().filter_map(trace).max_by_key(|t| t.id).cloned())
+    }
+
+    /// Runs a layer; the equations that it records carry its name.
+    pub fn within<O>(&self, layer: &str, f: impl FnOnce() -> O) -> O {
+        let from = self.0.as_ref().map_or(0, |t| t.lock().builder.eqn_count());
+        let out = f();
+        if let Some(trace) = &self.0 {
+            trace.lock().builder.within(from, layer);
+        }
+        out
+    }
+}
+
 /// One run of a user's function on tracers.
 pub(crate) struct Trace {
     /// Later traces have larger numbers.

@@ -87,3 +87,29 @@ pub(crate) fn measuring<X: Tree + Inputs, Y: Tree>(model: Model, measures: Vec<M
         totals.with(measures.iter().map(|m| m.value(&out, &batch)).collect(), batch.len())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use neurax_nn::{input, loss, optim};
+    use neurax_tensor::{TypeSpec, dims, key};
+
+    #[test]
+    fn a_step_updates_everything_in_place() {
+        let model = input("x", dims![_, 8]).dense(16).relu().dropout(0.1).dense(1).model();
+        let batch = || Batch { x: Tensor::ones([4, 8]), y: Tensor::ones([4, 1]) };
+        let vars = model.init(key(0), &[TypeSpec::from(&batch().x.ty().unwrap())]).unwrap();
+        let optim = optim::chain([optim::clip(1.0), optim::adam(1e-3)]);
+        let of: Objective<Tensor, Tensor> = Arc::new(|out, batch| loss::mse(out.y(), &batch.y));
+        let step = step(model, vec![Measure { name: "loss".into(), of }], optim.clone());
+        let mut carry = Carry { opt: optim.init(&vars.params), vars, key: key(1), totals: Totals::new(1) };
+        for _ in 0..3 {
+            carry = step.run((carry, batch())).unwrap();
+        }
+        let kernel = carry.vars.params["dense"]["kernel"].address();
+        let copied = step.copied();
+        carry = step.run((carry, batch())).unwrap();
+        assert_eq!(step.copied(), copied, "{step:?}");
+        assert_eq!(carry.vars.params["dense"]["kernel"].address(), kernel);
+    }
+}

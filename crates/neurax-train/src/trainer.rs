@@ -248,8 +248,8 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Run<X, Y> {
     fn advance(&mut self, batch: Batch<X, Y>, sums: &mut Sums) -> Result<()> {
         let mut state = self.state.take().ok_or_else(lost)?;
         let totals = std::mem::replace(&mut sums.totals, Totals::new(0));
-        let opt = std::mem::take(&mut state.opt);
-        let carry = Carry { vars: std::mem::take(&mut state.vars), opt, key: state.key.clone(), totals };
+        let (vars, opt) = (std::mem::take(&mut state.vars), std::mem::take(&mut state.opt));
+        let carry = Carry { vars, opt, key: std::mem::replace(&mut state.key, key(0)), totals };
         let (carry, outcome) = match self.step.try_run((carry, batch)) {
             Ok(carry) => {
                 state.step += 1;

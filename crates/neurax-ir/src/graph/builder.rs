@@ -49,6 +49,23 @@ impl Builder {
         self.origin = origin;
     }
 
+    /// How many equations there are.
+    pub fn eqn_count(&self) -> usize {
+        self.eqns.len()
+    }
+
+    /// Puts a layer's name in front of the layer path of the equations from number `from` on; called on the way out of a layer.
+    pub fn within(&mut self, from: usize, layer: &str) {
+        let mut last: Option<(Option<Arc<str>>, Arc<str>)> = None;
+        for e in self.eqns.iter_mut().skip(from) {
+            let path = match &last {
+                Some((inner, path)) if *inner == e.at.path => path.clone(),
+                _ => e.at.path.as_ref().map_or_else(|| layer.into(), |inner| format!("{layer}/{inner}").into()),
+            };
+            last = Some((std::mem::replace(&mut e.at.path, Some(path.clone())), path));
+        }
+    }
+
     /// The origin that equations get now.
     pub fn origin(&self) -> &Origin {
         &self.origin
