@@ -2,6 +2,7 @@
 
 use super::{Eqn, Graph, Value, Values};
 use crate::{DType, Error, Literal, Op, Origin, Result, Type, op::Constant};
+use std::sync::Arc;
 
 /// Builds a [`Graph`]. The first error is kept: later calls go on with placeholders, and [`Builder::finish`] reports it,
 /// so that rules read like formulas.
