@@ -63,7 +63,7 @@ impl Builder {
                 Some((inner, path)) if *inner == e.at.path => path.clone(),
                 _ => e.at.path.as_ref().map_or_else(|| layer.into(), |inner| format!("{layer}/{inner}").into()),
             };
-            last = Some((std::mem::replace(&mut e.at.path, Some(path.clone())), path));
+            last = Some((e.at.path.replace(path.clone()), path));
         }
     }
 

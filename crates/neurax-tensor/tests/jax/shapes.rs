@@ -1,5 +1,7 @@
 //! Shapes, slices and indices.
 
+#![allow(clippy::reversed_empty_ranges, reason = "a range with a negative step runs backwards")]
+
 use crate::harness::mirrors;
 use neurax::prelude::*;
 
