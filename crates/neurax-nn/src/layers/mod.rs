@@ -7,6 +7,7 @@ mod concat;
 mod dense;
 mod dropout;
 mod flatten;
+mod layer_norm;
 mod reshape;
 
 pub use activation::Activation;
@@ -14,4 +15,5 @@ pub use concat::concat;
 pub use dense::{Dense, dense};
 pub use dropout::{Dropout, dropout};
 pub use flatten::{Flatten, flatten};
+pub use layer_norm::{LayerNorm, layer_norm};
 pub use reshape::{Reshape, reshape};
