@@ -193,7 +193,7 @@ mod tests {
         assert!(error("dims", &[0, 0, 8, 3, 0, 0, 0, 1]).contains("the header is cut short"));
         assert!(error("short", &[header(8, &[4]), vec![1, 2, 3]].concat()).contains("but only 3 follow"));
         assert!(error("long", &[header(8, &[2]), vec![1, 2, 3]].concat()).contains("but more follow"));
-        let whole = zip(&[header(8, &[2000]), (0..2000u32).map(|i| (i * i >> 3) as u8).collect()].concat());
+        let whole = zip(&[header(8, &[2000]), (0..2000u32).map(|i| ((i * i) >> 3) as u8).collect()].concat());
         assert!(error("cutzip", &whole[..whole.len() / 2]).contains("of 2000 bytes"));
     }
 

@@ -25,7 +25,7 @@ pub fn step() -> Jit<'static, (Linear, Tensor, Tensor), (Linear, Tensor)> {
 /// Parameters to start from, and data that y = x₀ - 2 x₁ + 1 made.
 pub fn start() -> (Linear, Tensor, Tensor) {
     let x = key(0).normal([64, 2]);
-    let y = x.matmul(&tensor([[1.0], [-2.0]])) + 1.0;
+    let y = x.matmul(tensor([[1.0], [-2.0]])) + 1.0;
     (Linear { kernel: Tensor::zeros([2, 1]), bias: Tensor::zeros(1), name: "line".into() }, x, y)
 }
 

@@ -119,7 +119,7 @@ fn batched(model: &Model, vars: &Vars, xs: Vec<Tensor>) -> Result<()> {
         (0..N).map(|i| xs.iter().map(|x| if x.dtype().is_float() { x * (1.0 + i as f64) } else { x.clone() }).collect()).collect();
     let f = |xs: Vec<Tensor>| model.apply(vars, xs, &Mode::Eval).y().clone();
     let single: Vec<Tensor> = rows.iter().map(|r| f(r.clone())).collect();
-    let together: Vec<Tensor> = (0..xs.len()).map(|i| stack(&rows.iter().map(|r| r[i].clone()).collect::<Vec<_>>(), 0)).collect();
+    let together: Vec<Tensor> = (0..xs.len()).map(|i| stack(rows.iter().map(|r| r[i].clone()).collect::<Vec<_>>(), 0)).collect();
     let (one, other) = (vmap(f)(together).ok()?, stack(&single, 0).ok()?);
     if one.ty()? != other.ty()? {
         return Err(broken("vmap", format!("{}, but single runs give {}", one.ty()?, other.ty()?)));

@@ -56,7 +56,7 @@ pub fn accuracy() -> Metric {
     new("accuracy", |y, t| {
         let (Ok(a), Ok(b)) = (y.ty(), t.ty()) else { return y + t };
         if a.shape == b.shape && a.rank() > 0 {
-            return share(&y.argmax(-1).equal(&t.argmax(-1)));
+            return share(&y.argmax(-1).equal(t.argmax(-1)));
         }
         if a.rank() == b.rank() + 1 && a.shape[..b.rank()] == b.shape[..] && b.dtype.is_int() {
             return share(&y.argmax(-1).equal(t));
@@ -79,7 +79,7 @@ pub fn binary_accuracy() -> Metric {
         (Ok(a), Ok(b)) if a.shape != b.shape => {
             Tensor::from_error(Error::new("binary_accuracy", format!("the prediction is {a}, but the target {b}: they must have one shape")))
         }
-        _ => share(&y.gt(0.5).equal(&t.gt(0.5))),
+        _ => share(&y.gt(0.5).equal(t.gt(0.5))),
     })
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 /// y = 2 x₀ - x₁ + 1 for rows of x.
 fn line(n: usize) -> Dataset {
     let x = key(42).uniform([n, 2]);
-    let y = x.matmul(&tensor([[2.0], [-1.0]])) + 1.0;
+    let y = x.matmul(tensor([[2.0], [-1.0]])) + 1.0;
     Dataset::new(x, y).unwrap()
 }
 

@@ -7,7 +7,7 @@
 //!
 //! let x = tensor([[1.0, 2.0], [3.0, 4.0]]);             // bare literals are f32
 //! let y = ((&x * 2.0).sin() + 1.0).sum(0);              // computed at once
-//! assert_eq!(y.to_string(), "f32[2] [1.6299, 2.2326]");
+//! assert_eq!(y.to_string(), "f32[2] [2.6299, 2.2326]");
 //!
 //! let loss = |w: Tensor| w.matmul(&x).tanh().mean(..);   // captured tensors become inputs of the trace
 //! let slope = grad(loss);                                // a value: name it, store it, clone it, call it
