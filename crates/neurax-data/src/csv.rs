@@ -92,7 +92,11 @@ impl Csv {
         };
         let others: Vec<usize> = (0..names.len()).filter(|i| !targets.contains(i)).collect();
         let y = match &self.target {
-            Target::Classes(_) => classes(&rows, targets[0]),
+            Target::Classes(column) => classes(&rows, targets[0]).map_err(|n| {
+                self.error(format!(
+                    "column `{column}` holds {n} different names, more than {MAX_CLASSES} classes; name it with `target` if it is a number"
+                ))
+            })?,
             _ => self.numbers(&names, &rows, &targets)?,
         };
         Dataset::new(self.numbers(&names, &rows, &others)?, y)
@@ -158,13 +162,20 @@ impl Csv {
 }
 
 /// One-hot rows of a column of classes.
-fn classes(rows: &[StringRecord], column: usize) -> Tensor {
+/// More different names than this are no classes: one-hot rows of them would take memory that a small file only claims.
+const MAX_CLASSES: usize = 10_000;
+
+/// The names of a column as one-hot rows; too many of them are the error.
+fn classes(rows: &[StringRecord], column: usize) -> Result<Tensor, usize> {
     let mut names: Vec<&str> = rows.iter().map(|r| &r[column]).collect::<BTreeSet<&str>>().into_iter().collect();
+    if names.len() > MAX_CLASSES {
+        return Err(names.len());
+    }
     let numbers: Option<Vec<f64>> = names.iter().map(|n| n.parse().ok()).collect();
     if numbers.is_some() {
         names.sort_by(|a, b| a.parse::<f64>().unwrap_or(0.0).total_cmp(&b.parse().unwrap_or(0.0)));
     }
-    one_hot(rows.iter().filter_map(|r| names.iter().position(|n| *n == &r[column])), names.len())
+    Ok(one_hot(rows.iter().filter_map(|r| names.iter().position(|n| *n == &r[column])), names.len()))
 }
 
 #[cfg(test)]
@@ -195,6 +206,13 @@ mod tests {
     fn classes_that_are_numbers_keep_their_order() {
         let d = file("classes", b"a,c\n0,10\n0,9\n0,10\n").classes("c").read().unwrap();
         assert_eq!(d.y.to_vec::<f32>().unwrap(), [0.0, 1.0, 1.0, 0.0, 0.0, 1.0]);
+    }
+
+    #[test]
+    fn absurdly_many_classes_are_refused() {
+        let rows: String = (0..MAX_CLASSES + 1).map(|i| format!("0,n{i}\n")).collect();
+        let e = error(file("many", format!("a,c\n{rows}").as_bytes()).classes("c").read());
+        assert!(e.contains("column `c` holds 10001 different names"), "{e}");
     }
 
     #[test]

@@ -46,7 +46,7 @@ fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
     let (by_ref, by_value) = if visit.is_empty() { (quote!(*self), quote!(self)) } else { (quote!(self), quote!(self)) };
     Ok(quote! {
         #[automatically_derived]
-        #[allow(unused_variables, clippy::all)]
+        #[allow(unused_variables, clippy::all, reason = "generated code answers to this crate, not to the user's lints")]
         impl #impl_generics ::neurax::Tree for #name #type_generics #where_clause {
             fn visit<'__t>(&'__t self, __v: &mut ::neurax::tree::Visitor<'_, '__t>) {
                 match #by_ref { #(#visit)* }

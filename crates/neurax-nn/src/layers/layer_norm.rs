@@ -23,7 +23,7 @@ pub fn layer_norm(x: &Tensor, gain: &Tensor, offset: &Tensor, epsilon: f64) -> T
 ///
 /// ```
 /// use neurax::prelude::*;
-/// let model = nn::input("x", dims![_, 8]).layer(nn::layers::LayerNorm::new().epsilon(1e-6).name("norm"));
+/// let model = nn::input("x", dims![_, 8]).layer(nn::LayerNorm::new().epsilon(1e-6).name("norm"));
 /// assert_eq!(model.init(key(0), &types![f32[_, 8]])?.size(), 16);
 /// # Ok::<(), Error>(())
 /// ```
