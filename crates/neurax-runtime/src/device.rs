@@ -26,6 +26,8 @@ struct Inner {
 pub struct Program {
     inputs: Vec<Type>,
     outputs: Vec<Type>,
+    /// The largest value, if it is so large that memory for it may be missing.
+    largest: Option<Type>,
     executable: Arc<dyn Executable>,
 }
 
@@ -100,7 +102,7 @@ impl Device {
         let start = Instant::now();
         let executable = self.0.backend.compile(&optimised, self.0.ordinal)?;
         stages.add(format!("compile/{}", self.0.backend.name()), start.elapsed(), &optimised);
-        Ok(Arc::new(Program { inputs: graph.input_types().to_vec(), outputs: graph.output_types(), executable }))
+        Ok(Arc::new(Program { inputs: graph.input_types().to_vec(), outputs: graph.output_types(), largest: largest(graph), executable }))
     }
 
     /// The program of one op on operands of those types. A hit builds no graph; a miss compiles what `graph` gives.
@@ -157,6 +159,7 @@ impl Program {
     /// When the arguments do not have its types; else what the executable says.
     pub fn run(&self, args: Vec<Buffer>) -> Result<Vec<Buffer>> {
         self.check(&args)?;
+        self.check_memory()?;
         self.executable.run(args)
     }
 
@@ -166,15 +169,35 @@ impl Program {
     /// When the arguments or `outs` do not have its types; else what the executable says.
     pub fn run_into(&self, args: &[Buffer], outs: &mut [Buffer]) -> Result<()> {
         self.check(args)?;
+        self.check_memory()?;
         if !outs.iter().map(Buffer::ty).eq(&self.outputs) {
             return Err(mismatch("gives", &self.outputs, outs));
         }
         self.executable.run_into(args, outs)
     }
 
+    /// Asks for the memory of the largest value before anything is taken, so that a size that cannot be had is an error.
+    fn check_memory(&self) -> Result<()> {
+        let Some(ty) = &self.largest else { return Ok(()) };
+        let bytes = ty.bytes()?;
+        let probe = Vec::<u8>::new().try_reserve_exact(bytes);
+        probe.map_err(|_| Error::new("memory", format!("there is no room for {ty}, {bytes} bytes; take smaller shapes or batches")))
+    }
+
     fn check(&self, args: &[Buffer]) -> Result<()> {
         if args.iter().map(Buffer::ty).eq(&self.inputs) { Ok(()) } else { Err(mismatch("takes", &self.inputs, args)) }
     }
+}
+
+/// Values below this many bytes are not asked for in advance.
+const LARGE: usize = 1 << 30;
+
+/// The largest value of a graph and the graphs in it, if it is large.
+fn largest(graph: &Graph) -> Option<Type> {
+    let own = graph.types().iter().cloned();
+    let nested = graph.eqns().iter().flat_map(|e| e.op.graphs()).filter_map(|g| largest(&g));
+    let bytes = |t: &Type| t.bytes().unwrap_or(usize::MAX);
+    own.chain(nested).max_by_key(bytes).filter(|t| bytes(t) >= LARGE)
 }
 
 fn mismatch(verb: &str, want: &[Type], have: &[Buffer]) -> Error {

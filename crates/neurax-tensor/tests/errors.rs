@@ -131,3 +131,11 @@ fn a_jit_that_calls_itself_says_so() {
     let e = f.run(tensor(1.0)).unwrap_err().to_string();
     assert!(e.contains("calls itself"), "{e}");
 }
+
+#[test]
+fn sizes_that_no_machine_has_are_errors() {
+    let e = (Tensor::zeros([1 << 45]) + 1.0).to_vec::<f32>().unwrap_err().to_string();
+    assert!(e.contains("there is no room for f32[35184372088832]"), "{e}");
+    let e = Tensor::zeros([1 << 62, 1 << 62]).ok().unwrap_err().to_string();
+    assert!(e.contains("larger than the address space"), "{e}");
+}
