@@ -4,9 +4,17 @@
 use super::map::{Mapped, map};
 use crate::{Tensor, Tree};
 use neurax_ir::{Bytes, DType, Error, Literal, Result, Type};
-use safetensors::{Dtype, View, serialize_to_file, tensor::TensorInfo};
+use safetensors::{Dtype, tensor::TensorInfo};
 use serde_json::{Map, Value};
-use std::{borrow::Cow, collections::BTreeMap, ops::Range, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::{BufWriter, Write},
+    ops::Range,
+    path::{Path, PathBuf},
+    process,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 /// The largest header that is read, as in the reference implementation.
 const HEADER_LIMIT: u64 = 100_000_000;
@@ -47,8 +55,17 @@ const DTYPES: [(DType, Dtype); 16] = [
 /// ```
 pub fn save(tree: &impl Tree, path: impl AsRef<Path>) -> Result<()> {
     let path = path.as_ref();
-    let leaves = tree.leaves().into_iter().map(|(name, t)| stored(&name, t).map(|s| (name, s))).collect::<Result<Vec<_>>>()?;
-    serialize_to_file(leaves, None, path).map_err(|e| in_file("save", path, e))
+    let mut leaves = tree.leaves().into_iter().map(|(name, t)| stored(name, t)).collect::<Result<Vec<_>>>()?;
+    // The widest elements first: then each tensor starts at a multiple of its element's size, and reading maps it as it is.
+    leaves.sort_by(|a, b| b.dtype.cmp(&a.dtype).then_with(|| a.name.cmp(&b.name)));
+    let header = header_of(&leaves)?;
+    let beside = beside(path);
+    let written = write(&beside, &header, &leaves).and_then(|()| fs::rename(&beside, path));
+    written.map_err(|e| {
+        // What is half written is of no use; that it could not be removed either changes nothing.
+        let _ = fs::remove_file(&beside);
+        in_file("save", path, e)
+    })
 }
 
 /// The tensors of a file by name, mapped: each holds on to the file, and none is read before it is used.
@@ -108,31 +125,57 @@ fn in_file(op: &str, path: &Path, why: impl std::fmt::Display) -> Error {
     Error::new(op, format!("{}: {why}", path.display()))
 }
 
-/// A leaf as the writer wants to see it.
-struct Stored(Dtype, Literal);
+/// A leaf on its way into a file.
+struct Stored {
+    name: String,
+    dtype: Dtype,
+    literal: Literal,
+}
 
-impl View for Stored {
-    fn dtype(&self) -> Dtype {
-        self.0
-    }
-    fn shape(&self) -> &[usize] {
-        self.1.shape()
-    }
-    fn data(&self) -> Cow<'_, [u8]> {
-        Cow::Borrowed(self.1.bytes())
-    }
-    fn data_len(&self) -> usize {
-        self.1.bytes().len()
+fn stored(name: String, t: &Tensor) -> Result<Stored> {
+    let literal = t.to_literal()?;
+    match DTYPES.iter().find(|(ours, _)| *ours == literal.dtype()) {
+        Some(&(_, dtype)) => Ok(Stored { name, dtype, literal }),
+        None => {
+            let why = "which safetensors files cannot hold; convert it first, e.g. with `.to(F32)`";
+            Err(Error::new("save", format!("`{name}` is {}, {why}", literal.ty())))
+        }
     }
 }
 
-fn stored(name: &str, t: &Tensor) -> Result<Stored> {
-    let literal = t.to_literal()?;
-    let known = DTYPES.iter().find(|(ours, _)| *ours == literal.dtype());
-    let &(_, theirs) = known.ok_or_else(|| {
-        Error::new("save", format!("`{name}` is {}, which safetensors files cannot hold; convert it first, e.g. with `.to(F32)`", literal.ty()))
-    })?;
-    Ok(Stored(theirs, literal))
+/// The header's JSON, filled up with spaces to a multiple of 8 bytes.
+fn header_of(leaves: &[Stored]) -> Result<Vec<u8>> {
+    let (mut header, mut at) = (Map::new(), 0);
+    let failed = |e: serde_json::Error| Error::new("save", e.to_string());
+    for Stored { name, dtype, literal } in leaves {
+        let end = at + literal.bytes().len();
+        let info = TensorInfo { dtype: *dtype, shape: literal.shape().to_vec(), data_offsets: (at, end) };
+        if header.insert(name.clone(), serde_json::to_value(info).map_err(failed)?).is_some() {
+            return Err(Error::new("save", format!("two leaves are called `{name}`; in a file each needs its own name")));
+        }
+        at = end;
+    }
+    let mut text = serde_json::to_vec(&header).map_err(failed)?;
+    text.resize(text.len().next_multiple_of(8), b' ');
+    Ok(text)
+}
+
+/// A name in the same folder that nobody else writes to.
+fn beside(path: &Path) -> PathBuf {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(format!(".{}-{}.part", process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
+    path.with_file_name(name)
+}
+
+fn write(path: &Path, header: &[u8], leaves: &[Stored]) -> std::io::Result<()> {
+    let mut file = BufWriter::new(File::create(path)?);
+    file.write_all(&(header.len() as u64).to_le_bytes())?;
+    file.write_all(header)?;
+    for leaf in leaves {
+        file.write_all(leaf.literal.bytes())?;
+    }
+    file.flush()
 }
 
 fn read(file: &Mapped) -> Result<BTreeMap<String, Tensor>> {
@@ -245,6 +288,22 @@ mod tests {
         let e = save(&vec![nibbles], path("nibbles")).unwrap_err().to_string();
         assert!(e.starts_with("save: `0` is u4[2], which safetensors files cannot hold"), "{e}");
         assert!(!path("nibbles").exists());
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_written_leaves_nothing_behind() {
+        let folder = path("folder");
+        fs::create_dir_all(folder.join("w.safetensors/in the way")).unwrap();
+        let e = save(&Tensor::zeros(2), folder.join("w.safetensors")).unwrap_err().to_string();
+        assert!(e.contains("w.safetensors"), "{e}");
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn two_leaves_of_one_name_are_refused() {
+        let of = |key: &str, inner: &str| (key.to_string(), BTreeMap::from([(inner.to_string(), Tensor::zeros(1))]));
+        let same = BTreeMap::from([of("a", "b.c"), of("a.b", "c")]);
+        assert!(save(&same, path("same")).unwrap_err().to_string().contains("two leaves are called `a.b.c`"));
     }
 
     #[test]
