@@ -1,6 +1,8 @@
 //! Random programs; `NEURAX_SEED` and `NEURAX_PROGRAMS` choose which and how many (see `scripts/random-programs.sh`).
 
+use neurax_ir::{Graph, Op};
 use neurax_testkit::random::{Program, Verdict, check, shrink};
+use std::collections::BTreeSet;
 use std::sync::{
     Mutex, PoisonError,
     atomic::{AtomicU64, Ordering::Relaxed},
@@ -71,3 +73,34 @@ fn a_seed_always_gives_the_same_program() {
     let texts = |seed| Program::new(seed).map(|p| p.listing());
     assert_eq!(texts(12), texts(12));
 }
+
+fn names(g: &Graph, into: &mut BTreeSet<&'static str>) {
+    for e in g.eqns() {
+        into.insert(e.op.name());
+        e.op.graphs().iter().for_each(|g| names(g, into));
+    }
+}
+
+fn depth(g: &Graph) -> usize {
+    g.eqns().iter().flat_map(|e| e.op.graphs()).map(|g| 1 + depth(&g)).max().unwrap_or(0)
+}
+
+#[test]
+fn programs_are_of_the_size_that_is_wanted_and_use_the_ops() {
+    let (mut used, mut deep, mut sizes) = (BTreeSet::new(), 0, vec![]);
+    for seed in 0..PROGRAMS {
+        let p = Program::new(seed).unwrap();
+        names(&p.graph, &mut used);
+        deep += (depth(&p.graph) >= 2) as u64;
+        sizes.push(p.member.map_or(p.graph, |m| m.graph).eqns().len());
+    }
+    let fitting = sizes.iter().filter(|n| (5..=30).contains(*n)).count() as u64;
+    assert!(fitting * 100 >= PROGRAMS * 98, "{fitting} programs have 5 to 30 equations");
+    assert!(deep * 4 >= PROGRAMS, "{deep} programs nest graphs at least twice");
+    let all: BTreeSet<&str> = Op::samples().iter().map(|s| s.op.name()).collect();
+    let missing: Vec<&&str> = all.difference(&used).filter(|n| !LEFT_OUT.contains(*n)).collect();
+    assert!(missing.is_empty(), "no program uses {missing:?}");
+}
+
+/// Ops that programs do not use: without a second derivative, or with nothing that a program could show beyond the laws.
+const LEFT_OUT: [&str; 0] = [];

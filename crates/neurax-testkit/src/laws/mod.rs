@@ -1,6 +1,7 @@
 //! The laws of the language. Each is a function of one sample row, so that a new op is held to all of them by its rows.
 
 mod batch;
+mod collective;
 mod derivative;
 mod garbage;
 mod text;
@@ -9,6 +10,7 @@ mod types;
 mod whole;
 
 pub use batch::{batching_is_stacking, stack, take, varied};
+pub use collective::named_axes_are_bound;
 pub use derivative::{central, jvp_is_the_difference};
 pub use garbage::garbage_is_refused;
 pub use text::{graph_parses_back, text_parses_back};
@@ -31,6 +33,7 @@ pub const ALL: &[(&str, Law)] = &[
     ("3 transpose", transpose_is_the_adjoint),
     ("3 vjp", vjp_is_transposed_jvp),
     ("4 batch", batching_is_stacking),
+    ("4 named axes", named_axes_are_bound),
     ("5 text", text_parses_back),
     ("7 passes", passes_keep_the_value),
     ("garbage", garbage_is_refused),

@@ -1,9 +1,9 @@
 //! The generator: a pool of values with known bounds, and rules that take some and give new ones.
 
-use super::{Program, control, leaf, structure};
+use super::{Member, Program, control, leaf, structure};
 use crate::rng::Rng;
 use neurax_ir::op::{Binary, Compare, Direction, ReduceKind};
-use neurax_ir::{Builder, DType, Graph, Literal, Op, Shape, Type, Value};
+use neurax_ir::{Axis, Builder, DType, Graph, Literal, Op, Shape, Type, Value, transform};
 
 /// A value of the program, and how large its elements can be (real and imaginary part together, for complex ones).
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +21,12 @@ pub(super) struct Gen {
     pub depth: usize,
     /// May `while` loops carry values in double precision? They have no reverse mode then.
     pub smooth_while: bool,
+    /// May ops talk along the axis [`AXIS`]? The program is batched over it in the end.
+    pub named_axis: bool,
 }
+
+/// The name of the axis that programs talk along.
+pub(super) const AXIS: &str = "i";
 
 /// Tries to add equations; answers `None` where it does not fit.
 pub(super) type Rule = fn(&mut Gen) -> Option<()>;
@@ -34,9 +39,9 @@ const SIZE: usize = 48;
 /// The program of that seed.
 pub(super) fn program(seed: u64) -> Result<Program, String> {
     let mut rng = Rng::new(seed);
-    let smooth_while = rng.one_in(5);
+    let (smooth_while, named_axis) = (rng.one_in(5), rng.one_in(6));
     let types = input_types(&mut rng);
-    let mut g = Gen { rng, b: Builder::new(), pool: vec![], depth: 3, smooth_while };
+    let mut g = Gen { rng, b: Builder::new(), pool: vec![], depth: 3, smooth_while, named_axis };
     for t in &types {
         let v = g.b.input(t.clone());
         g.pool.push(Slot { v, bound: BOUND });
@@ -49,7 +54,17 @@ pub(super) fn program(seed: u64) -> Result<Program, String> {
     let mut active: Vec<bool> = types.iter().map(|t| t.dtype == DType::F64 && !rng.one_in(3)).collect();
     active[0] = true;
     let graph = g.b.finish(&outputs).map_err(|e| format!("seed {seed}: {e}"))?;
-    Ok(Program { seed, graph, args, active })
+    let p = Program { seed, graph, args, active, member: None };
+    if named_axis { bound(p, &mut rng).map_err(|e| format!("seed {seed}: {e}")) } else { Ok(p) }
+}
+
+/// The program batched over the axis that it talks along.
+fn bound(p: Program, rng: &mut Rng) -> neurax_ir::Result<Program> {
+    let axis = Axis { size: rng.between(1, 3), name: Some(AXIS.into()) };
+    let dims: Vec<Option<usize>> = p.graph.input_types().iter().map(|t| (!rng.one_in(3)).then(|| rng.between(0, t.rank()))).collect();
+    let graph = transform::vmap(&p.graph, &dims, &axis)?;
+    let args = graph.input_types().iter().map(|t| argument(rng, t)).collect();
+    Ok(Program { graph, args, member: Some(Member { graph: p.graph, dims, axis }), ..p })
 }
 
 fn input_types(rng: &mut Rng) -> Vec<Type> {
@@ -231,7 +246,7 @@ impl Gen {
     /// A graph of its own with those inputs and outputs, one level down.
     pub fn body(&mut self, inputs: &[(Type, f64)], outputs: &[Type]) -> Option<Graph> {
         let (rng, depth) = (self.rng.clone(), self.depth - 1);
-        let mut g = Gen { rng, b: Builder::new(), pool: vec![], depth, smooth_while: self.smooth_while };
+        let mut g = Gen { rng, b: Builder::new(), pool: vec![], depth, smooth_while: self.smooth_while, named_axis: self.named_axis };
         for (t, bound) in inputs {
             let v = g.b.input(t.clone());
             g.pool.push(Slot { v, bound: *bound });

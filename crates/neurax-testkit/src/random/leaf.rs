@@ -1,8 +1,10 @@
 //! Rules for ops that work element by element, and for what is made out of nothing.
 
-use super::generate::{Gen, Rule, Slot, any_shape};
-use neurax_ir::op::{Binary, BitcastConvert, Clamp, Compare, Direction, Iota, OptimizationBarrier, Threefry, Unary};
+use super::custom::Twist;
+use super::generate::{AXIS, Gen, Rule, Slot, any_shape};
+use neurax_ir::op::*;
 use neurax_ir::{DType, Type};
+use std::sync::Arc;
 
 pub(super) const RULES: &[Rule] = &[
     smooth_unary,
@@ -25,6 +27,9 @@ pub(super) const RULES: &[Rule] = &[
     random_bits,
     barrier,
     extremum,
+    custom,
+    all_reduce,
+    axis_index,
 ];
 
 fn smooth_unary(g: &mut Gen) -> Option<()> {
@@ -242,4 +247,29 @@ fn barrier(g: &mut Gen) -> Option<()> {
     let ys = g.b.emit_n(OptimizationBarrier {}, &xs.map(|x| x.v), 2);
     g.keep(ys[0], xs[0].bound)?;
     g.keep(ys[1], xs[1].bound)
+}
+
+fn custom(g: &mut Gen) -> Option<()> {
+    let x = g.any(DType::F64);
+    let y = g.emit(Custom(Arc::new(Twist)), &[x.v]);
+    g.keep(y, x.bound)
+}
+
+fn all_reduce(g: &mut Gen) -> Option<()> {
+    let (kind, dtype) =
+        g.rng.pick(&[(ReduceKind::Sum, DType::F64), (ReduceKind::Sum, DType::C128), (ReduceKind::Max, DType::I32), (ReduceKind::Or, DType::Bool)]);
+    if !g.named_axis {
+        return None;
+    }
+    let x = g.any(dtype);
+    let y = g.emit(AllReduce { kind, axis: AXIS.into() }, &[x.v]);
+    g.keep(y, 3.0 * x.bound)
+}
+
+fn axis_index(g: &mut Gen) -> Option<()> {
+    if !g.named_axis {
+        return None;
+    }
+    let y = g.emit(AxisIndex { axis: AXIS.into() }, &[]);
+    g.keep(y, 3.0)
 }

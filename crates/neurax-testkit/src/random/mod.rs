@@ -5,6 +5,7 @@
 //! (`f32`, `i32`, `bool`) never depend on them, and meet everything: comparisons, rounding, indices, branches.
 
 mod control;
+mod custom;
 mod generate;
 mod leaf;
 mod property;
@@ -14,7 +15,7 @@ mod structure;
 pub use property::{Failure, Verdict, check};
 pub use shrink::shrink;
 
-use neurax_ir::{DType, Graph, Literal, Op};
+use neurax_ir::{Axis, DType, Graph, Literal, Op};
 
 /// A graph with arguments, and with respect to which of them it is differentiated.
 #[derive(Clone, Debug)]
@@ -27,6 +28,19 @@ pub struct Program {
     pub args: Vec<Literal>,
     /// Which inputs are differentiated.
     pub active: Vec<bool>,
+    /// The graph of one member, where `graph` is `vmap` of it over an axis with a name that it talks along.
+    pub member: Option<Member>,
+}
+
+/// What `vmap` over a named axis was given.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// The graph.
+    pub graph: Graph,
+    /// Where its inputs have the axis.
+    pub dims: Vec<Option<usize>>,
+    /// The axis.
+    pub axis: Axis,
 }
 
 impl Program {

@@ -51,6 +51,7 @@ pub fn check(p: &Program) -> Held<Verdict> {
     let jv = property("jvp evaluates", || run(&forward.graph, &both))?;
     property("jvp keeps the value", || all_within(&jv[..ys.len()], &ys, same))?;
     let jv = &filled(&p.graph, &forward.outputs, &jv[ys.len()..]);
+    property("jvp before and after vmap over a named axis", || named_axis(p, &both, &ys, jv))?;
     verdict.steep = property("jvp is the difference", || differences(p, &p.graph, &v, jv))?;
     property("passes keep the value of the jvp", || same_after_passes(&forward.graph, &both))?;
     verdict.reverse = reverse(p, &ys, &v, jv, &mut rng)?;
@@ -106,6 +107,18 @@ fn member(x: &Literal, k: usize) -> Literal {
     }
     let shrunk: Vec<(f64, f64)> = parts(&rolled).iter().map(|(a, b)| (a * (1.0 - 0.1 * k as f64), b * (1.0 - 0.1 * k as f64))).collect();
     crate::laws::complex(x.ty(), &shrunk)
+}
+
+/// Derivatives may be taken of one member, before the axis is bound that it talks along.
+fn named_axis(p: &Program, both: &[Literal], ys: &[Literal], jv: &[Literal]) -> Result<(), String> {
+    let Some(m) = &p.member else { return Ok(()) };
+    let d = transform::jvp(&m.graph, &p.active).map_err(|e| e.to_string())?;
+    let tangents = m.dims.iter().zip(&p.active).filter(|(_, a)| **a).map(|(d, _)| *d);
+    let dims: Vec<Option<usize>> = m.dims.iter().copied().chain(tangents).collect();
+    let many = transform::vmap(&d.graph, &dims, &m.axis).map_err(|e| format!("vmap: {e}"))?;
+    let have = run(&many, both)?;
+    all_within(&have[..ys.len()], ys, same)?;
+    all_within(&filled(&p.graph, &d.outputs, &have[ys.len()..]), jv, same)
 }
 
 /// Tangents of all results: zero for those that are not marked.

@@ -76,7 +76,7 @@ fn rebuilt(p: &Program, env: &[Literal], outputs: &[Value], cut: Option<usize>) 
         }
     }
     let outs = outputs.iter().map(|v| new[v.index()]).collect::<Option<Vec<_>>>()?;
-    Some(Program { seed: p.seed, graph: b.finish(&outs).ok()?, args, active })
+    Some(Program { seed: p.seed, graph: b.finish(&outs).ok()?, args, active, member: None })
 }
 
 fn needed(g: &Graph, outputs: &[Value], cut: Option<usize>) -> Vec<bool> {
