@@ -46,7 +46,7 @@ pub(super) fn program(seed: u64) -> Result<Program, String> {
         let v = g.b.input(t.clone());
         g.pool.push(Slot { v, bound: BOUND });
     }
-    let target = g.rng.between(5, 22);
+    let target = g.rng.between(5, 18);
     g.grow(target);
     let outputs = g.outputs();
     let mut rng = g.rng;
@@ -104,7 +104,7 @@ impl Gen {
     }
 
     fn rule(&mut self) -> Rule {
-        if self.depth > 0 && self.rng.one_in(5) {
+        if self.depth > 0 && self.rng.one_in(3) {
             return self.rng.pick(control::RULES);
         }
         if self.rng.one_in(2) { self.rng.pick(leaf::RULES) } else { self.rng.pick(structure::RULES) }
@@ -251,7 +251,7 @@ impl Gen {
             let v = g.b.input(t.clone());
             g.pool.push(Slot { v, bound: *bound });
         }
-        let target = g.rng.between(1, 5);
+        let target = g.rng.between(1, 6);
         g.grow(target);
         let outs: Vec<Value> = outputs.iter().map(|t| g.shaped(t.dtype, &t.shape)).map(|s| s.v).collect();
         self.rng = g.rng;

@@ -18,6 +18,7 @@ pub(super) const RULES: &[Rule] = &[
     integer_op,
     integer_unary,
     float_op,
+    float_op,
     comparison,
     boolean_op,
     select,
@@ -160,12 +161,17 @@ fn float_op(g: &mut Gen) -> Option<()> {
         let y = g.emit(op, &[x.v]);
         return g.keep(y, if op == Exp { x.bound.exp() } else { x.bound + 1.0 });
     }
-    let op = g.rng.pick(&[Binary::Add, Binary::Mul, Binary::Max, Binary::Min]);
+    let op = g.rng.pick(&[Binary::Add, Binary::Mul, Binary::Max, Binary::Min, Binary::NextAfter]);
     let (z, y) = g.binary(op, x);
     g.keep(z, if op == Binary::Mul { x.bound * y.bound } else { x.bound + y.bound })
 }
 
 fn comparison(g: &mut Gen) -> Option<()> {
+    if g.rng.one_in(6) {
+        let x = g.any(DType::F32);
+        let y = g.emit(Unary::IsFinite, &[x.v]);
+        return g.keep(y, 1.0);
+    }
     if g.rng.one_in(3) {
         // An odd number that no short computation hits, so that a last bit decides nothing.
         let x = g.any(DType::F32);

@@ -27,6 +27,8 @@ pub(super) const RULES: &[Rule] = &[
     dynamic_slice,
     dynamic_update_slice,
     composite,
+    cumulative,
+    cross_entropy,
 ];
 
 fn broadcast(g: &mut Gen) -> Option<()> {
@@ -419,6 +421,31 @@ fn composite(g: &mut Gen) -> Option<()> {
     let Slot { v, bound } = g.shaped(DType::F64, &shape);
     let y = g.emit(row.op, &[v]);
     g.keep(y, 2.0 * bound * shape.size() as f64 + 4.0)
+}
+
+fn cumulative(g: &mut Gen) -> Option<()> {
+    use neurax_ir::composite::{Cumulative, CumulativeKind};
+    let x = g.any(DType::F64);
+    let shape = g.ty(x).shape;
+    if shape.rank() == 0 {
+        return None;
+    }
+    let kind = g.rng.pick(&[CumulativeKind::Sum, CumulativeKind::Prod, CumulativeKind::LogSumExp]);
+    let (axis, reverse) = (g.rng.below(shape.rank()), g.rng.one_in(2));
+    let y = g.emit(Composite::from(Cumulative { kind, axis, reverse }), &[x.v]);
+    let n = shape[axis] as f64;
+    g.keep(y, if kind == CumulativeKind::Prod { x.bound.max(1.0).powf(n) } else { (x.bound + 2.0) * n })
+}
+
+fn cross_entropy(g: &mut Gen) -> Option<()> {
+    let x = g.any(DType::F64);
+    let shape = g.ty(x).shape;
+    if shape.last().is_none_or(|&d| d == 0) {
+        return None;
+    }
+    let labels = g.shaped(DType::F64, &shape);
+    let y = g.emit(Composite::from(neurax_ir::composite::CrossEntropy {}), &[x.v, labels.v]);
+    g.keep(y, (2.0 * x.bound + 2.0) * labels.bound * 4.0)
 }
 
 thread_local! {
