@@ -69,6 +69,6 @@ fn either_order(graph: &Graph, bound_graph: &Graph, axis: &Axis, args: &[Literal
     let back = transform::vjp(graph, &active).map_err(|e| format!("vjp: {e}"))?;
     let known = run(&bound(&back.primal, axis)?, args)?;
     let w = direction(rng, before[1].ty());
-    let cts = run(&bound(&back.backward, axis)?, &[&known[1..], &[w.clone()]].concat())?;
+    let cts = run(&bound(&back.backward, axis)?, &[&known[1..], std::slice::from_ref(&w)].concat())?;
     same_product(&before[1..], &[w], &v, &cts)
 }
