@@ -1,0 +1,90 @@
+//! What functions are made of, in instructions that machine code has.
+
+mod convert;
+mod exp;
+mod integer;
+
+use super::{Do, Id, Make};
+use neurax_ir::{
+    DType, Kind,
+    op::{Binary, Direction, Unary},
+};
+
+pub use convert::convert;
+
+/// A function of one value.
+pub fn unary<M: Make>(m: &mut M, f: Unary, x: Id) -> Id {
+    let ty = m.ty(x);
+    match ty.kind() {
+        Kind::Float => float(m, f, x),
+        _ => integer::unary(m, f, x),
+    }
+}
+
+/// A function of two values of one dtype.
+pub fn binary<M: Make>(m: &mut M, f: Binary, x: Id, y: Id) -> Id {
+    match m.ty(x).kind() {
+        Kind::Float => match f {
+            Binary::Add | Binary::Sub | Binary::Mul | Binary::Div | Binary::Max | Binary::Min => m.bin(f, x, y),
+            _ => {
+                let ty = m.ty(x);
+                m.put(Do::Call2(f, x, y), ty)
+            }
+        },
+        _ => integer::binary(m, f, x, y),
+    }
+}
+
+fn float<M: Make>(m: &mut M, f: Unary, x: Id) -> Id {
+    let ty = m.ty(x);
+    match f {
+        Unary::Neg | Unary::Abs | Unary::Sqrt | Unary::Floor | Unary::Ceil | Unary::RoundEven => m.un(f, x),
+        Unary::Rsqrt => {
+            let (one, root) = (m.like(x, 1.0), m.un(Unary::Sqrt, x));
+            m.bin(Binary::Div, one, root)
+        }
+        Unary::Sign => sign(m, x),
+        Unary::RoundAway => round_away(m, x),
+        Unary::IsFinite => {
+            let (size, end) = (m.un(Unary::Abs, x), m.like(x, f64::INFINITY));
+            m.compare(Direction::Lt, size, end)
+        }
+        Unary::Exp if ty == DType::F32 => exp::exp(m, x),
+        Unary::Expm1 if ty == DType::F32 => exp::expm1(m, x),
+        Unary::Tanh if ty == DType::F32 => exp::tanh(m, x),
+        Unary::Logistic if ty == DType::F32 => exp::logistic(m, x),
+        Unary::Log if ty == DType::F32 => exp::log(m, x),
+        _ => m.put(Do::Call1(f, x), ty),
+    }
+}
+
+/// -1, 0 or 1 with the sign of `x`; zeros and NaN stay.
+fn sign<M: Make>(m: &mut M, x: Id) -> Id {
+    let (zero, one, minus) = (m.like(x, 0.0), m.like(x, 1.0), m.like(x, -1.0));
+    let (above, below) = (m.compare(Direction::Gt, x, zero), m.compare(Direction::Lt, x, zero));
+    let y = m.select(above, one, x);
+    m.select(below, minus, y)
+}
+
+/// Truncates, and goes one step on if a half or more was cut off: exact, unlike adding a half first.
+fn round_away<M: Make>(m: &mut M, x: Id) -> Id {
+    let size = m.un(Unary::Abs, x);
+    let down = m.un(Unary::Floor, size);
+    let (half, one) = (m.like(x, 0.5), m.like(x, 1.0));
+    let cut = m.sub(size, down);
+    let (far, up) = (m.compare(Direction::Ge, cut, half), m.add(down, one));
+    let y = m.select(far, up, down);
+    copy_sign(m, y, x)
+}
+
+/// The size of `y` with the sign of `x`.
+pub(crate) fn copy_sign<M: Make>(m: &mut M, y: Id, x: Id) -> Id {
+    let ty = m.ty(x);
+    let int = if ty == DType::F32 { DType::I32 } else { DType::I64 };
+    let top = 1u64 << (ty.bits() - 1);
+    let (sign, rest) = (m.bits(int, top), m.bits(int, top - 1));
+    let (xb, yb) = (m.bitcast(x, int), m.bitcast(y, int));
+    let (s, r) = (m.bin(Binary::And, xb, sign), m.bin(Binary::And, yb, rest));
+    let bits = m.bin(Binary::Or, s, r);
+    m.bitcast(bits, ty)
+}

@@ -1,0 +1,1 @@
+pub mod affine; pub mod kernel; pub mod schedule;
