@@ -60,6 +60,9 @@ pair_formulas! {
     nextafter(x, y) = x.binary(y, Binary::NextAfter, Location::caller()),
         "The next number of the dtype after `x` towards `y`. It has no derivative.",
         "tensor([1.0]).nextafter(2.0) - 1.0" => "[1.1920929e-7]";
+    polygamma(n, x) = n.binary(x, Binary::Polygamma, Location::caller()),
+        "The derivative number `self`, a whole number, of [`Tensor::digamma`] at `other`.",
+        "tensor([1.0, 2.0]).polygamma(1.0)" => "[1.644934, -2.4041138]";
     xlogy(x, y) = { let zero = x.equal(0); zero.select(0, &x * zero.select(1, y).log()) },
         "`x log(y)`, and 0 where `x` is 0.",
         "tensor([0.0, 2.0]).xlogy(tensor([0.0, 1.0]))" => "[0.0, 0.0]";

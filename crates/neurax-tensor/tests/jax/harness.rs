@@ -34,9 +34,6 @@ pub fn leaves(t: impl Tree) -> Vec<Tensor> {
 /// (Through 16 bits it is one, but every pass rounds elsewhere.)
 const NO_SYMMETRY: [&str; 3] = ["custom_jvp_is_used", "through_bfloat16", "to_float16"];
 
-/// Functions without a second derivative: that of digamma would need the next polygamma function, which is not among the ops.
-const FIRST_ORDER: [&str; 1] = ["digamma"];
-
 /// Functions of which JAX computes by other approximations than we do.
 const SPECIAL: [&str; 5] = ["erf", "erfc", "erf_inv", "lgamma", "digamma"];
 
@@ -90,7 +87,7 @@ impl<'a> Case<'a> {
         if symmetric {
             self.by_columns();
         }
-        let twice = self.fixture.has("hvp") && !FIRST_ORDER.contains(&&*self.fixture.name);
+        let twice = self.fixture.has("hvp");
         if twice {
             self.second_order();
         }

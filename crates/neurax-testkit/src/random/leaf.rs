@@ -51,8 +51,8 @@ fn positive_unary(g: &mut Gen) -> Option<()> {
     use Unary::*;
     let x = g.any(DType::F64);
     let p = g.positive(x.v);
-    let op = g.rng.pick(&[Log, Log1p, Sqrt, Rsqrt, Cbrt, Lgamma, Acosh]);
-    let p = if op == Acosh { g.above_one(p) } else { p };
+    let op = g.rng.pick(&[Log, Log1p, Sqrt, Rsqrt, Cbrt, Lgamma, Digamma, Acosh]);
+    let p = if matches!(op, Digamma | Acosh) { g.above_one(p) } else { p };
     let y = g.emit(op, &[p]);
     g.keep(y, 3.0)
 }

@@ -81,7 +81,6 @@ macro_rules! float_rows {
                     ErfInv => wide(v, special::erf_inv),
                     Lgamma => wide(v, libm::lgamma),
                     Digamma => wide(v, special::digamma),
-                    Trigamma => wide(v, special::trigamma),
                     Real | Conj | IsFinite | Not | PopulationCount | CountLeadingZeros => {}
                 }
             }
