@@ -1,7 +1,8 @@
 //! One of several graphs.
 
 use super::{
-    Axis, Batched, Bound, Direction, Primitive, Pruned, Region, Sample, Tangent, Transposed, accepts, either, front_where_batched, marked, rules::*, select, spread_marked,
+    Axis, Batched, Bound, Direction, Primitive, Pruned, Region, Sample, Tangent, Transposed, accepts, either, front_where_batched, marked, rules::*,
+    select, spread_marked,
 };
 use crate::{Builder, DType, Eval, Graph, Literal, Op, Result, Type, Value, Values, graph::attr::attrs, transform, transform::Linearized};
 use std::sync::Arc;
@@ -196,11 +197,7 @@ impl Primitive for Cond {
         let op = of(vec![a, c, d]);
         let row = |i: f64| Sample {
             op: op.clone().into(),
-            inputs: vec![
-                Literal::scalar(DType::I32, i),
-                sample(Type::new(DType::F64, [2]), 0.5, 1.5),
-                sample(Type::new(DType::F64, [2]), 1.0, 2.0),
-            ],
+            inputs: vec![Literal::scalar(DType::I32, i), sample(Type::new(DType::F64, [2]), 0.5, 1.5), sample(Type::new(DType::F64, [2]), 1.0, 2.0)],
             smooth: true,
         };
         [-3.0, 0.0, 1.0, 2.0, 9.0].into_iter().map(row).collect()

@@ -1,8 +1,8 @@
 //! A loop that ends when a condition does.
 
 use super::{
-    Axis, Batched, Bound, Direction, Primitive, Pruned, ReduceKind, Region, Sample, Tangent, Transposed, accepts, either, front_where, loop_invariants, marked, rules::*,
-    select, spread_marked,
+    Axis, Batched, Bound, Direction, Primitive, Pruned, ReduceKind, Region, Sample, Tangent, Transposed, accepts, either, front_where,
+    loop_invariants, marked, rules::*, select, spread_marked,
 };
 use crate::{Builder, DType, Eval, Graph, Literal, Op, Result, Type, Value, Values, graph::attr::attrs, transform};
 use std::sync::Arc;
@@ -175,7 +175,8 @@ impl Region for While {
         let d = jvp(&carry, &carry)?;
         let (consts, tangents) = (self.body_consts, marked(active));
         // From (constants, carries, tangents of each) to (constants and their tangents, carries and theirs).
-        let order = (0..consts).chain(consts + n..consts + n + tangents).chain(consts..consts + n).chain(consts + n + tangents..d.graph.input_types().len());
+        let order =
+            (0..consts).chain(consts + n..consts + n + tangents).chain(consts..consts + n).chain(consts + n + tangents..d.graph.input_types().len());
         let body = d.graph.with_input_order(&order.collect::<Vec<_>>());
         let extra: Vec<Type> = select(&self.body.output_types(), &carry);
         let cond = self.cond.with_more_inputs(&extra)?;
