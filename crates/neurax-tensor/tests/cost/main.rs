@@ -1,0 +1,4 @@
+//! What captures, transforms and loops cost, as a backend sees it.
+
+mod captures;
+mod counting;
