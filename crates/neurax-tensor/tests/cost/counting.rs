@@ -11,7 +11,7 @@ use std::sync::{
 /// The backend. Clones share the account.
 #[derive(Clone, Debug, Default)]
 pub struct Counting {
-    oracle: Interp,
+    pub oracle: Interp,
     account: Arc<Account>,
 }
 
@@ -47,6 +47,13 @@ impl Counting {
 
     pub fn addresses(&self) -> Vec<usize> {
         self.account.addresses.lock().unwrap().clone()
+    }
+
+    /// How many equations `f` executes.
+    pub fn eqns<O>(&self, f: impl FnOnce() -> Result<O>) -> Result<u64> {
+        let before = self.oracle.counters().eqns();
+        f()?;
+        Ok(self.oracle.counters().eqns() - before)
     }
 }
 
