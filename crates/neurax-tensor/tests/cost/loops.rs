@@ -68,3 +68,21 @@ fn the_weights_are_not_kept_for_every_step() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn a_hundred_megabytes_are_written_into_ten_thousand_times_where_they_are() -> Result<()> {
+    const TIMES: i64 = 10_000;
+    let backend = Counting::default();
+    // Nothing else in the loop has an operand whose memory it could write into.
+    let write = |i: Tensor, big: Tensor| big.dynamic_update_slice(tensor([1.0]), i.reshape([1]));
+    let fill = jit(|big: Tensor| fori(0..TIMES, big, write));
+    let big = Tensor::zeros([25 << 20]).on(&backend.device()?);
+    let address = big.address();
+    let before = backend.oracle.counters().reused();
+    let big = fill.run(big)?;
+    assert_eq!(backend.oracle.counters().reused() - before, TIMES as u64, "each step writes in place");
+    assert_eq!((fill.donated(), fill.copied()), (1, 0));
+    assert_eq!((backend.addresses()[0], big.address()), (address, address));
+    assert_eq!(big.slice(0, TIMES - 1..=TIMES).to_vec::<f32>()?, [1.0, 0.0]);
+    Ok(())
+}
