@@ -63,8 +63,8 @@ impl Primitive for While {
     }
 
     fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
-        if xs.len() < self.cond_consts + self.body_consts {
-            return refuse(Self::NAME, format!("it takes {} constants, not ({})", self.cond_consts + self.body_consts, list(xs)));
+        if self.cond_consts.checked_add(self.body_consts).is_none_or(|n| xs.len() < n) {
+            return refuse(Self::NAME, format!("it takes {} and {} constants, not ({})", self.cond_consts, self.body_consts, list(xs)));
         }
         let (c, b, carries) = self.parts(xs);
         accepts(Self::NAME, "the condition", &self.cond, &[c, carries].concat())?;

@@ -56,7 +56,7 @@ impl Primitive for Scan {
     }
 
     fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
-        if xs.len() < self.consts + self.carries {
+        if self.consts.checked_add(self.carries).is_none_or(|n| xs.len() < n) {
             return refuse(Self::NAME, format!("it takes {} constants and {} carries, not ({})", self.consts, self.carries, list(xs)));
         }
         let (consts, carries, stacked) = self.parts(xs);
