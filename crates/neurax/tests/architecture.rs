@@ -39,9 +39,9 @@ fn dependencies(manifest: &str) -> Vec<(String, String)> {
         if line.starts_with('[') {
             // `[dependencies]`, `[target.'cfg(..)'.dependencies]`, or `[dependencies.name]`.
             let keys: Vec<&str> = line.trim_matches(['[', ']']).rsplitn(3, '.').collect();
-            let is_kind = |k: &&&str| k.ends_with("dependencies");
-            section = keys[..1].iter().find(is_kind).map(|k| k.to_string());
-            if let Some(kind) = keys.get(1).filter(|k| is_kind(&k)) {
+            let is_kind = |k: &str| k.ends_with("dependencies");
+            section = is_kind(keys[0]).then(|| keys[0].to_string());
+            if let Some(kind) = keys.get(1).filter(|k| is_kind(k)) {
                 out.push((kind.to_string(), keys[0].to_string()));
             }
         } else if let Some(kind) = &section
