@@ -128,7 +128,9 @@ macro_rules! elements {
         impl Element for $t {
             const DTYPE: DType = DType::$d;
             type Stored = $t;
+            #[inline]
             fn from_stored(s: $t) -> $t { s }
+            #[inline]
             fn to_stored(self) -> $t { self }
         }
     )*};
@@ -140,9 +142,11 @@ elements!(f32 = F32, f64 = F64, Complex<f32> = C64, Complex<f64> = C128, F8E4M3F
 impl Element for bool {
     const DTYPE: DType = DType::Bool;
     type Stored = u8;
+    #[inline]
     fn from_stored(s: u8) -> bool {
         s != 0
     }
+    #[inline]
     fn to_stored(self) -> u8 {
         self as u8
     }
@@ -154,11 +158,17 @@ macro_rules! compute_real {
             const DTYPE: DType = DType::$d;
             const ZERO: $t = 0 as $t;
             const ONE: $t = 1 as $t;
+            #[inline]
             fn from_f64(x: f64) -> $t { x as $t }
+            #[inline]
             fn to_f64(self) -> f64 { self as f64 }
+            #[inline]
             fn from_i128(x: i128) -> $t { x as $t }
+            #[inline]
             fn to_i128(self) -> i128 { self as i128 }
+            #[inline]
             fn from_parts(re: f64, _: f64) -> $t { re as $t }
+            #[inline]
             fn parts(self) -> (f64, f64) { (self as f64, 0.0) }
         }
     )*};
@@ -167,6 +177,7 @@ macro_rules! compute_real {
 macro_rules! ordered_int {
     ($($t:ident),*) => {$(
         impl PartialOrdered for $t {
+            #[inline]
             fn before(&self, o: &$t) -> bool { self < o }
         }
     )*};
@@ -175,20 +186,28 @@ macro_rules! ordered_int {
 macro_rules! float {
     ($($t:ident = $complex:ident),*) => {$(
         impl PartialOrdered for $t {
+            #[inline]
             fn before(&self, o: &$t) -> bool { self < o || (o.is_nan() && !self.is_nan()) }
         }
         impl Compute for Complex<$t> {
             const DTYPE: DType = DType::$complex;
             const ZERO: Self = Complex { re: 0.0, im: 0.0 };
             const ONE: Self = Complex { re: 1.0, im: 0.0 };
+            #[inline]
             fn from_f64(x: f64) -> Self { Complex { re: x as $t, im: 0.0 } }
+            #[inline]
             fn to_f64(self) -> f64 { self.re as f64 }
+            #[inline]
             fn from_i128(x: i128) -> Self { Complex { re: x as $t, im: 0.0 } }
+            #[inline]
             fn to_i128(self) -> i128 { self.re as i128 }
+            #[inline]
             fn from_parts(re: f64, im: f64) -> Self { Complex { re: re as $t, im: im as $t } }
+            #[inline]
             fn parts(self) -> (f64, f64) { (self.re as f64, self.im as f64) }
         }
         impl PartialOrdered for Complex<$t> {
+            #[inline]
             fn before(&self, o: &Self) -> bool { self.re.before(&o.re) || (!o.re.before(&self.re) && self.im.before(&o.im)) }
         }
     )*};

@@ -1,14 +1,22 @@
-//! ARCHITECTURE.md says who may use whom; this holds every `Cargo.toml` to it.
+//! ARCHITECTURE.md says who may use whom and what lies where; this holds every `Cargo.toml` and every file to it.
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
+fn page() -> String {
+    fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap()
+}
+
 /// The rows `| crate | may use | ..` of the table of crates.
 fn table() -> BTreeMap<String, Vec<String>> {
-    let page = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let page = page();
     let rows = page.lines().filter(|l| l.starts_with("| neurax"));
     let full = |name: &str| if name == "neurax" || name.starts_with("neurax-") { name.to_string() } else { format!("neurax-{name}") };
     rows.map(|row| {
@@ -19,19 +27,57 @@ fn table() -> BTreeMap<String, Vec<String>> {
     .collect()
 }
 
-/// Our own crates among the normal dependencies of a manifest.
-fn dependencies(manifest: &str) -> Vec<String> {
-    let mut inside = false;
+/// What tests may use beside what their crate may; ARCHITECTURE.md says so above its table.
+const FOR_TESTS: [&str; 2] = ["neurax", "neurax-testkit"];
+
+/// Our own crates among the dependencies of a manifest, each with the kind of section that names it: `dependencies`,
+/// `build-dependencies` or `dev-dependencies`, of whatever target.
+fn dependencies(manifest: &str) -> Vec<(String, String)> {
     let mut out = vec![];
-    for line in manifest.lines().map(str::trim) {
+    let mut section: Option<String> = None;
+    for line in manifest.lines().map(|l| l.split('#').next().unwrap_or(l).trim()) {
         if line.starts_with('[') {
-            inside = line == "[dependencies]";
-        } else if inside && line.starts_with("neurax") {
-            let name = line.split(['.', '=', ' ']).next().unwrap_or(line);
-            out.push(name.to_string());
+            // `[dependencies]`, `[target.'cfg(..)'.dependencies]`, or `[dependencies.name]`.
+            let keys: Vec<&str> = line.trim_matches(['[', ']']).rsplitn(3, '.').collect();
+            let is_kind = |k: &str| k.ends_with("dependencies");
+            section = is_kind(keys[0]).then(|| keys[0].to_string());
+            if let Some(kind) = keys.get(1).filter(|k| is_kind(k)) {
+                out.push((kind.to_string(), keys[0].to_string()));
+            }
+        } else if let Some(kind) = &section
+            && let Some((name, value)) = line.split_once('=')
+        {
+            // `name.workspace = true`, `name = { .. }`, or `other = { package = "name", .. }`.
+            let name = name.trim().split('.').next().unwrap_or(name);
+            let renamed = value.split_once("package").and_then(|(_, v)| v.split('"').nth(1));
+            out.push((kind.clone(), renamed.unwrap_or(name).trim_matches('"').to_string()));
         }
     }
+    out.retain(|(_, name)| name.starts_with("neurax"));
     out
+}
+
+#[test]
+fn every_section_of_dependencies_is_read() {
+    let manifest = r#"
+        [package]
+        name = "neurax-x"
+        [dependencies]
+        neurax-a.workspace = true # neurax-z = 1
+        half = "2"
+        [target.'cfg(target_os = "linux")'.dependencies]
+        neurax-b = { path = "../neurax-b" }
+        [build-dependencies]
+        other = { package = "neurax-c", version = "1" }
+        [dev-dependencies.neurax-d]
+        path = "../neurax-d"
+        [features]
+        neurax-e = []
+    "#;
+    let found = dependencies(manifest);
+    let found: Vec<(&str, &str)> = found.iter().map(|(k, n)| (k.as_str(), n.as_str())).collect();
+    let want = [("dependencies", "neurax-a"), ("dependencies", "neurax-b"), ("build-dependencies", "neurax-c"), ("dev-dependencies", "neurax-d")];
+    assert_eq!(found, want);
 }
 
 #[test]
@@ -43,12 +89,43 @@ fn every_crate_uses_only_what_the_map_allows() {
         let name = path.file_name().unwrap().to_string_lossy().to_string();
         let manifest = fs::read_to_string(path.join("Cargo.toml")).unwrap();
         let allowed = table.get(&name).unwrap_or_else(|| panic!("ARCHITECTURE.md has no row for {name}"));
-        for d in dependencies(&manifest) {
-            assert!(allowed.contains(&d), "{name} uses {d}; ARCHITECTURE.md allows {allowed:?}");
+        for (kind, d) in dependencies(&manifest) {
+            let in_tests = kind == "dev-dependencies" && FOR_TESTS.contains(&&*d);
+            assert!(allowed.contains(&d) || in_tests, "{name} names {d} under [{kind}]; ARCHITECTURE.md allows {allowed:?}");
         }
         seen.push(name);
     }
     for name in table.keys() {
         assert!(seen.contains(name), "ARCHITECTURE.md names {name}, which does not exist");
     }
+}
+
+/// What stands in backticks and looks like a path: it has a slash, or ends like a file.
+fn paths(page: &str) -> Vec<&str> {
+    let quoted = page.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
+    let is_path = |s: &&str| !s.contains([' ', ':', '(']) && (s.contains('/') || s.ends_with(".rs") || s.ends_with(".toml") || s.ends_with(".md"));
+    quoted.filter(is_path).collect()
+}
+
+/// Is it there, from a folder? `*` stands for the name of any file.
+fn exists(folder: &Path, path: &str) -> bool {
+    match path.split_once("/*") {
+        None => folder.join(path).exists(),
+        Some((parent, ending)) => {
+            let entries = fs::read_dir(folder.join(parent)).into_iter().flatten().flatten();
+            entries.into_iter().any(|e| e.file_name().to_string_lossy().ends_with(ending))
+        }
+    }
+}
+
+#[test]
+fn every_path_of_the_map_exists() {
+    // Paths are given from the root, from the folder of crates, or from the place that the text is about.
+    let places = ["", "crates", "crates/neurax-ir/src", "crates/neurax-ir/src/passes", "crates/neurax-tensor/src", "crates/neurax-testkit"];
+    let folders = places.map(|p| root().join(p));
+    let page = page();
+    let all = paths(&page);
+    assert!(all.len() >= 20, "{all:?}");
+    let lost: Vec<&str> = all.into_iter().filter(|p| !folders.iter().any(|f| exists(f, p))).collect();
+    assert!(lost.is_empty(), "ARCHITECTURE.md names what does not exist: {lost:?}");
 }

@@ -242,6 +242,8 @@ impl Primitive for Scatter {
             rows.extend(geometries(OutOfBounds::Clip).iter().take(4).map(|g| row(kind, g, true, DType::F64)));
             let first = &geometries(OutOfBounds::Clip)[0];
             rows.extend(DType::ALL.into_iter().filter(|&d| kind.admits(d)).map(|d| row(kind, first, false, d)));
+            let by = |d: DType| (first.0.clone(), first.1.clone(), Literal::from_f64s(d, first.2.shape(), &first.2.to_f64s()));
+            rows.extend(DType::ALL.into_iter().filter(|d| d.is_int()).map(|d| row(kind, &by(d), false, DType::F32)));
         }
         rows
     }
