@@ -1,8 +1,8 @@
 //! Activations and other functions that networks are made of.
 
-use super::common::{example, formulas, settle};
+use super::common::{example, formulas, of_one_dtype, settle};
 use crate::{AxisInt, DType, IntoAxes, Operand, Tensor, Type, args::axes_or_error, emit::emit, tensor::At};
-use neurax_ir::composite::{Gelu, LogSoftmax, LogSumExp, Softmax};
+use neurax_ir::composite::{CrossEntropy, Gelu, LogSoftmax, LogSumExp, Softmax};
 use neurax_ir::{Op, op::Iota};
 use std::panic::Location;
 
@@ -199,6 +199,30 @@ impl Tensor {
             Ok(emit(LogSumExp { axis }, [merged], at).reshaped(shape, at))
         };
         settle(sum())
+    }
+
+    /// The cross-entropy of these logits (before the softmax) and `targets`, probabilities of the same shape: `-sum(targets log_softmax(x))`
+    /// over the last axis, which is removed. What has probability zero costs nothing, however unlikely the logits make it. Both are promoted to
+    /// one dtype; integers and bool give f32. [`Tensor::one_hot`] makes targets of class numbers.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let logits = tensor([[0.0, 0.0], [1000.0, 0.0]]);
+    /// assert_eq!(logits.cross_entropy(tensor([[1.0, 0.0], [0.0, 1.0]])).to_vec::<f32>()?, [0.6931472, 1000.0]);
+    /// assert_eq!(logits.cross_entropy(tensor([1, 0]).one_hot(2)).to_vec::<f32>()?, [0.6931472, 0.0]);
+    /// let e = logits.cross_entropy(tensor([1.0, 0.0])).item().unwrap_err();
+    /// assert!(e.to_string().starts_with("cross_entropy: the logits are f32[2, 2], the targets f32[2]; give probabilities"), "{e}");
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn cross_entropy(&self, targets: impl Operand) -> Tensor {
+        let at = Location::caller();
+        let targets = targets.operand(self);
+        let cost = || {
+            let both = [self.real_float("cross_entropy", at)?, targets];
+            Ok(emit(CrossEntropy {}, of_one_dtype("cross_entropy", &both, at)?, at))
+        };
+        settle(cost())
     }
 
     /// An op that normalises along one axis, over several axes together: they are merged to one for it.
