@@ -10,6 +10,7 @@ mod gelu;
 mod log_softmax;
 mod logsumexp;
 mod rules;
+mod silu;
 mod softmax;
 
 pub use cross_entropy::CrossEntropy;
@@ -18,6 +19,7 @@ pub use function::Function;
 pub use gelu::Gelu;
 pub use log_softmax::LogSoftmax;
 pub use logsumexp::LogSumExp;
+pub use silu::Silu;
 pub use softmax::Softmax;
 
 pub(crate) use function::{no_forward_rule, only_in_reverse};
@@ -94,7 +96,7 @@ macro_rules! composites {
     };
 }
 
-composites! { Softmax, LogSoftmax, LogSumExp, Gelu, CrossEntropy, Cumulative, Function }
+composites! { Softmax, LogSoftmax, LogSumExp, Gelu, Silu, CrossEntropy, Cumulative, Function }
 
 /// [`Named`] without what needs `Sized`.
 trait DynNamed {

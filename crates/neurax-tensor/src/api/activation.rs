@@ -2,7 +2,7 @@
 
 use super::common::{example, formulas, of_one_dtype, settle};
 use crate::{AxisInt, DType, IntoAxes, Operand, Tensor, Type, args::axes_or_error, emit::emit, tensor::At};
-use neurax_ir::composite::{CrossEntropy, Gelu, LogSoftmax, LogSumExp, Softmax};
+use neurax_ir::composite::{CrossEntropy, Gelu, LogSoftmax, LogSumExp, Silu, Softmax};
 use neurax_ir::{Op, op::Iota};
 use std::panic::Location;
 
@@ -13,8 +13,8 @@ formulas! {
     relu6(x) = x.clip(0, 6),
         "`min(max(x, 0), 6)`, element by element.",
         "tensor([-1.0, 2.0, 7.0]).relu6()" => "[0.0, 2.0, 6.0]";
-    silu(x) = x * x.sigmoid(),
-        "`x sigmoid(x)`, element by element; also called swish.",
+    silu(x) = { let at = Location::caller(); emit(Silu {}, [x.clone().float(at)], at) },
+        "`x sigmoid(x)`, element by element; also called swish. Integers and bool give f32.",
         "tensor([0.0, 1.0]).silu()" => "[0.0, 0.7310586]";
     selu(x) = x.elu(1.673_263_242_354_377_2) * 1.050_700_987_355_480_5,
         "Scaled [`Tensor::elu`] that keeps mean 0 and variance 1. Klambauer et al., Self-Normalizing Neural Networks (<https://arxiv.org/abs/1706.02515>).",
