@@ -97,6 +97,8 @@ float_functions! {
     erf_inv = ErfInv, "Inverse error function; NaN outside -1 to 1.", "tensor([0.0, 0.5]).erf_inv()" => "[0.0, 0.4769363]";
     lgamma = Lgamma, "Logarithm of the absolute value of the gamma function.", "tensor([1.0, 5.0]).lgamma()" => "[0.0, 3.1780538]";
     digamma = Digamma, "Derivative of [`Tensor::lgamma`].", "tensor([1.0, 2.0]).digamma()" => "[-0.5772157, 0.4227843]";
+    i0e = BesselI0e, "`e^-|x| I0(x)`, with the modified Bessel function of the first kind of order 0.", "tensor([0.0, 1.0]).i0e()" => "[1.0, 0.4657596]";
+    i1e = BesselI1e, "`e^-|x| I1(x)`, with the modified Bessel function of the first kind of order 1.", "tensor([0.0, 1.0]).i1e()" => "[0.0, 0.2079104]";
     real = Real, "Real part of complex numbers; real numbers stay.", "tensor([1.0]).complex(2.0).real()" => "[1.0]";
     imag = Imag, "Imaginary part of complex numbers; of real numbers 0.", "tensor([1.0]).complex(2.0).imag()" => "[2.0]";
     conj = Conj, "Complex conjugate; real numbers stay.", "tensor([1.0]).complex(2.0).conj().imag()" => "[-2.0]";

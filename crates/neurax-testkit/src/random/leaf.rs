@@ -51,7 +51,7 @@ fn positive_unary(g: &mut Gen) -> Option<()> {
     use Unary::*;
     let x = g.any(DType::F64);
     let p = g.positive(x.v);
-    let op = g.rng.pick(&[Log, Log1p, Sqrt, Rsqrt, Cbrt, Lgamma, Acosh]);
+    let op = g.rng.pick(&[Log, Log1p, Sqrt, Rsqrt, Cbrt, Lgamma, Acosh, BesselI0e, BesselI1e]);
     let p = if op == Acosh { g.above_one(p) } else { p };
     let y = g.emit(op, &[p]);
     g.keep(y, 3.0)

@@ -82,6 +82,8 @@ macro_rules! float_rows {
                     Lgamma => wide(v, libm::lgamma),
                     Digamma => wide(v, special::digamma),
                     Trigamma => wide(v, special::trigamma),
+                    BesselI0e => wide(v, special::bessel_i0e),
+                    BesselI1e => wide(v, special::bessel_i1e),
                     Real | Conj | IsFinite | Not | PopulationCount | CountLeadingZeros => {}
                 }
             }
