@@ -2,7 +2,7 @@
 
 use super::common::{example, formulas};
 use crate::{Operand, Tensor};
-use neurax_ir::op::{Binary, Clamp, Unary};
+use neurax_ir::op::{Binary, Clamp, ReducePrecision, Unary};
 use std::panic::Location;
 
 /// `name = Variant, "what it computes", "example" => "value"`: functions of floats; integers and bool become f32 first.
@@ -195,6 +195,21 @@ impl Tensor {
     #[track_caller]
     pub fn to(&self, dtype: crate::DType) -> Tensor {
         self.convert(dtype, Location::caller())
+    }
+
+    /// The nearest numbers of a float format with so many bits, in the dtype that they have: ties to even, what is too large becomes infinite, what is
+    /// too small zero. Derivatives are rounded, too. Floats only.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let x = tensor([1.01, 1e30]);
+    /// assert_eq!(x.reduce_precision(8, 7).to_vec::<f32>()?, x.to(BF16).to(F32).to_vec::<f32>()?);
+    /// assert_eq!(x.reduce_precision(5, 10).to_vec::<f32>()?, [1.0097656, f32::INFINITY]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn reduce_precision(&self, exponent_bits: u32, mantissa_bits: u32) -> Tensor {
+        crate::emit::emit(ReducePrecision { exponent_bits, mantissa_bits }, [self.clone()], Location::caller())
     }
 
     /// `min(max(x, low), high)`, element by element; the bounds broadcast. NaN stays, the derivative is 0 outside.

@@ -19,6 +19,7 @@ pub(super) const RULES: &[Rule] = &[
     integer_unary,
     float_op,
     float_op,
+    rounding,
     comparison,
     boolean_op,
     select,
@@ -164,6 +165,12 @@ fn float_op(g: &mut Gen) -> Option<()> {
     let op = g.rng.pick(&[Binary::Add, Binary::Mul, Binary::Max, Binary::Min, Binary::NextAfter]);
     let (z, y) = g.binary(op, x);
     g.keep(z, if op == Binary::Mul { x.bound * y.bound } else { x.bound + y.bound })
+}
+
+fn rounding(g: &mut Gen) -> Option<()> {
+    let x = g.any(DType::F32);
+    let y = g.emit(ReducePrecision { exponent_bits: 8, mantissa_bits: 20 }, &[x.v]);
+    g.keep(y, x.bound)
 }
 
 fn comparison(g: &mut Gen) -> Option<()> {
