@@ -35,6 +35,11 @@
 //! # Ok::<(), Error>(())
 //! ```
 
+// The program of a page, run as a doctest. The page lies outside of the package: nothing but a doctest reads it.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/adding-a-layer.md")]
+mod adding_a_layer {}
+
 pub use neurax_data as data;
 pub use neurax_nn as nn;
 pub use neurax_tensor::*;
