@@ -52,6 +52,19 @@ fn every_feature_is_in_the_table() {
 }
 
 #[test]
+fn every_published_crate_carries_the_license_texts() {
+    for entry in fs::read_dir(root().join("crates")).unwrap() {
+        let path = entry.unwrap().path();
+        if fs::read_to_string(path.join("Cargo.toml")).unwrap().contains("publish = false") {
+            continue;
+        }
+        for text in ["LICENSE-MIT", "LICENSE-APACHE"] {
+            assert!(fs::read(path.join(text)).unwrap() == fs::read(root().join(text)).unwrap(), "{text} of {}", path.display());
+        }
+    }
+}
+
+#[test]
 fn every_module_of_the_conductor_is_in_the_table() {
     let table: Vec<String> = rows("| module |").into_iter().map(|r| r[1].clone()).collect();
     let source = fs::read_dir(root().join("crates/neurax-tensor/src")).unwrap();
