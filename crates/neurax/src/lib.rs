@@ -1,6 +1,7 @@
 //! Tensors with composable transforms, a compiler, and neural networks in one pure-Rust workspace.
 //!
-//! This crate is what users add; it contains no logic. `use neurax::prelude::*;` brings everything into scope.
+//! This crate is what users add; it contains no logic. `use neurax::prelude::*;` brings everything into scope. Start with [`Tensor`], [`jit`] and
+//! [`grad`], or with a network: [`nn`], [`data`] and [`train::Trainer`].
 //!
 //! ```
 //! use neurax::prelude::*;
