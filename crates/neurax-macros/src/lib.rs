@@ -1,4 +1,6 @@
 //! `#[derive(Tree)]` for structs and enums: named, tuple and unit, with generics. `#[tree(static)]` marks what is not a tensor.
+//!
+//! Users have it from `neurax::prelude`, beside the trait `Tree` whose page says what a tree is good for.
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};

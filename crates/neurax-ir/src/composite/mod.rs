@@ -87,6 +87,7 @@ composites! {
     log_softmax: LogSoftmax;
     logsumexp: LogSumExp;
     gelu: Gelu;
+    silu: Silu;
     cross_entropy: CrossEntropy;
     cumulative: Cumulative;
     function: Function;

@@ -62,6 +62,7 @@ ops! {
         compare: Compare;
         select: Select, Clamp;
         convert: Convert, BitcastConvert;
+        reduce_precision: ReducePrecision;
     }
     "Elements out of nothing" {
         constant: Constant;

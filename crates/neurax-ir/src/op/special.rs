@@ -107,6 +107,37 @@ fn giles(a: f64) -> f64 {
     a * if w < 5.0 { horner(&middle, w - 2.5) } else { horner(&tail, w.sqrt() - 3.0) }
 }
 
+/// `e^-|x| I0(x)`, the modified Bessel function of the first kind of order 0, scaled.
+pub fn bessel_i0e(x: f64) -> f64 {
+    bessel_ie(0.0, x.abs())
+}
+
+/// `e^-|x| I1(x)`, of order 1.
+pub fn bessel_i1e(x: f64) -> f64 {
+    bessel_ie(1.0, x.abs()).copysign(x)
+}
+
+/// `e^-x I(x)` of order 0 or 1, for `x >= 0`: the power series, whose terms are all positive
+/// (<https://dlmf.nist.gov/10.25.E2>), up to 30, then the asymptotic series (<https://dlmf.nist.gov/10.40.E1>).
+fn bessel_ie(order: f64, x: f64) -> f64 {
+    if x > 30.0 {
+        let next = |term: f64, k: f64| term * ((2.0 * k - 1.0).powi(2) - 4.0 * order * order) / (8.0 * k * x);
+        return series(1.0, next, 20) / (2.0 * PI * x).sqrt();
+    }
+    let next = |term: f64, k: f64| term * (x / 2.0) * (x / 2.0) / (k * (k + order));
+    (-x).exp() * series(if order == 0.0 { 1.0 } else { x / 2.0 }, next, 90)
+}
+
+/// The sum of `n` terms: the first, and each next one made of the one before and its number.
+fn series(first: f64, next: impl Fn(f64, f64) -> f64, n: u32) -> f64 {
+    (1..n)
+        .fold((first, first), |(sum, term), k| {
+            let term = next(term, f64::from(k));
+            (sum + term, term)
+        })
+        .0
+}
+
 /// `c[0] + c[1] x + c[2] x^2 + ..`
 fn horner(c: &[f64], x: f64) -> f64 {
     c.iter().rev().fold(0.0, |sum, &c| sum * x + c)
@@ -195,6 +226,38 @@ mod tests {
                 (-0.7, -0.7328690779592167),
             ],
         );
+        check(
+            "bessel_i0e",
+            bessel_i0e,
+            &[
+                (1e-300, 1.0),
+                (1e-05, 0.9999900000749996),
+                (0.5, 0.6450352704491501),
+                (-1.0, 0.46575960759364043),
+                (3.7, 0.2160494416729737),
+                (12.0, 0.11642622121344044),
+                (29.999, 0.07314717612913213),
+                (30.001, 0.07314471689736321),
+                (100.0, 0.03994437929909668),
+                (1e10, 3.9894228040641945e-06),
+            ],
+        );
+        check(
+            "bessel_i1e",
+            bessel_i1e,
+            &[
+                (1e-300, 5e-301),
+                (1e-05, 4.999950000312499e-06),
+                (0.5, 0.1564208031848717),
+                (-1.0, -0.20791041534970844),
+                (3.7, 0.18383785802735622),
+                (12.0, 0.11146429929018098),
+                (29.999, 0.07191749822218775),
+                (30.001, 0.07191516303191349),
+                (100.0, 0.03974415302513025),
+                (1e10, 3.989422803864723e-06),
+            ],
+        );
     }
 
     #[test]
@@ -207,5 +270,7 @@ mod tests {
         assert!(polygamma(3.0, -1e15 - 0.5).is_finite(), "and at once");
         assert_eq!((erf_inv(1.0), erf_inv(-1.0), erf_inv(0.0)), (f64::INFINITY, f64::NEG_INFINITY, 0.0));
         assert!(erf_inv(1.5).is_nan() && erf_inv(f64::NAN).is_nan());
+        assert_eq!((bessel_i0e(0.0), bessel_i1e(0.0), bessel_i0e(f64::INFINITY), bessel_i1e(f64::NEG_INFINITY)), (1.0, 0.0, 0.0, 0.0));
+        assert!(bessel_i0e(f64::NAN).is_nan() && bessel_i1e(f64::NAN).is_nan());
     }
 }

@@ -2,7 +2,7 @@
 
 use super::common::{example, formulas, functions, functions_of_two};
 use crate::{Operand, Tensor};
-use neurax_ir::op::{Binary, Clamp, Unary};
+use neurax_ir::op::{Binary, Clamp, ReducePrecision, Unary};
 use std::panic::Location;
 
 functions! {
@@ -32,6 +32,8 @@ functions! {
     erf_inv = ErfInv, "Inverse error function; NaN outside -1 to 1.", "tensor([0.0, 0.5]).erf_inv()" => "[0.0, 0.4769363]";
     lgamma = Lgamma, "Logarithm of the absolute value of the gamma function.", "tensor([1.0, 5.0]).lgamma()" => "[0.0, 3.1780538]";
     digamma = Digamma, "Derivative of [`Tensor::lgamma`].", "tensor([1.0, 2.0]).digamma()" => "[-0.5772157, 0.4227843]";
+    i0e = BesselI0e, "`e^-|x| I0(x)`, with the modified Bessel function of the first kind of order 0.", "tensor([0.0, 1.0]).i0e()" => "[1.0, 0.4657596]";
+    i1e = BesselI1e, "`e^-|x| I1(x)`, with the modified Bessel function of the first kind of order 1.", "tensor([0.0, 1.0]).i1e()" => "[0.0, 0.2079104]";
     real = Real, "Real part of complex numbers; real numbers stay.", "tensor([1.0]).complex(2.0).real()" => "[1.0]";
     imag = Imag, "Imaginary part of complex numbers; of real numbers 0.", "tensor([1.0]).complex(2.0).imag()" => "[2.0]";
     conj = Conj, "Complex conjugate; real numbers stay.", "tensor([1.0]).complex(2.0).conj().imag()" => "[-2.0]";
@@ -133,6 +135,21 @@ impl Tensor {
     #[track_caller]
     pub fn to(&self, dtype: crate::DType) -> Tensor {
         self.convert(dtype, Location::caller())
+    }
+
+    /// The nearest numbers of a float format with so many bits, in the dtype that they have: ties to even, what is too large becomes infinite, what is
+    /// too small zero. Derivatives are rounded, too. Floats only.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let x = tensor([1.01, 1e30]);
+    /// assert_eq!(x.reduce_precision(8, 7).to_vec::<f32>()?, x.to(BF16).to(F32).to_vec::<f32>()?);
+    /// assert_eq!(x.reduce_precision(5, 10).to_vec::<f32>()?, [1.0097656, f32::INFINITY]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn reduce_precision(&self, exponent_bits: u32, mantissa_bits: u32) -> Tensor {
+        crate::emit::emit(ReducePrecision { exponent_bits, mantissa_bits }, [self.clone()], Location::caller())
     }
 
     /// `min(max(x, low), high)`, element by element; the bounds broadcast. NaN stays, the derivative is 0 outside.

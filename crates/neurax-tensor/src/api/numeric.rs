@@ -101,6 +101,9 @@ formulas! {
     sinc(x) = sinc(&(x * std::f64::consts::PI)),
         "`sin(pi x) / (pi x)`, and 1 at 0, with all its derivatives there.",
         "tensor([0.0, 0.5, 1.0]).sinc()" => "[1.0, 0.63661975, 0.0]";
+    ndtr(x) = (x * -std::f64::consts::FRAC_1_SQRT_2).erfc() * 0.5,
+        "The normal distribution function: how likely a normal number of mean 0 and variance 1 is below `x`. Element by element; integers and bool give f32.",
+        "tensor([0, 1]).ndtr()" => "[0.5, 0.8413447]";
     signbit(x) = if x.dtype().is_float() { x.lt(0) | (x.equal(0) & x.reciprocal().lt(0)) } else { x.lt(0) },
         "Is the sign minus? That of -0 counts; NaN has none. Element by element; gives bool.",
         "tensor([-2.0, -0.0, 0.0]).signbit()" => "[true, true, false]";

@@ -67,6 +67,11 @@ names! {
         Lgamma = "lgamma",
         /// Derivative of [`Unary::Lgamma`]; those after it are [`super::Binary::Polygamma`].
         Digamma = "digamma",
+        /// Derivative of [`Unary::Digamma`].
+        /// `e^-|x| I0(x)`, with the modified Bessel function of the first kind of order 0.
+        BesselI0e = "bessel_i0e",
+        /// `e^-|x| I1(x)`, of order 1.
+        BesselI1e = "bessel_i1e",
         /// The largest integer not above.
         Floor = "floor",
         /// The smallest integer not below.
@@ -103,7 +108,8 @@ impl Unary {
             Neg | Abs | Sign => NUMBERS,
             Exp | Expm1 | Log | Log1p | Sin | Cos | Tan | Asin | Acos | Atan | Sinh | Cosh | Tanh | Asinh | Acosh | Atanh => FIELDS,
             Sqrt | Rsqrt | Logistic | IsFinite | Real | Imag | Conj => FIELDS,
-            Cbrt | Erf | Erfc | ErfInv | Lgamma | Digamma | Floor | Ceil | RoundEven | RoundAway => FLOATS,
+            Cbrt | Erf | Erfc | ErfInv | Lgamma | Digamma => FLOATS,
+            BesselI0e | BesselI1e | Floor | Ceil | RoundEven | RoundAway => FLOATS,
             Not => BITS,
             PopulationCount | CountLeadingZeros => INTS,
         }

@@ -94,10 +94,33 @@ fn slope(f: Unary, b: &mut Builder, x: Value, y: Value) -> Value {
             let first = b.full_like(x, 1.0);
             b.polygamma(first, x)
         }
+        BesselI0e => {
+            let (next, decay) = (b.emit(BesselI1e, &[x]), decay(b, x, y));
+            b.sub(next, decay)
+        }
+        BesselI1e => {
+            let (last, decay, share) = (b.emit(BesselI0e, &[x]), decay(b, x, y), share(b, x, y));
+            let s = b.sub(last, share);
+            b.sub(s, decay)
+        }
         // `tangent` answers for these; they are constant or not functions of numbers.
         Neg | Sign | Real | Imag | Conj | Floor | Ceil | RoundEven | RoundAway => b.full_like(x, 0.0),
         Not | PopulationCount | CountLeadingZeros | IsFinite => b.full_like(x, 0.0),
     }
+}
+
+/// `sign(x) y`: what the factor `e^-|x|` of a Bessel function takes off its slope.
+fn decay(b: &mut Builder, x: Value, y: Value) -> Value {
+    let sign = b.sign(x);
+    b.mul(sign, y)
+}
+
+/// `y / x` for `y = e^-|x| I1(x)`: a half at zero.
+fn share(b: &mut Builder, x: Value, y: Value) -> Value {
+    let (zero, divisor) = (b.full_like(x, 0.0), nonzero(b, x));
+    let (ratio, half) = (b.div(y, divisor), b.full_like(x, 0.5));
+    let at_zero = b.compare(crate::op::Direction::Eq, x, zero);
+    b.select(at_zero, half, ratio)
 }
 
 /// `1 / x`
