@@ -33,8 +33,7 @@ impl Primitive for ReducePrecision {
         let x = xs.swap_remove(0);
         let (from, to) = (Format::of(x.dtype()), Format { exponent: self.exponent_bits, mantissa: self.mantissa_bits });
         let round = |x| from.rounded(x, to);
-        let (y, inplace) =
-            with_compute!(float x.dtype(), C => x.edit(|v: &mut [C]| each(v, |x| C::from_f64(round(x.to_f64())))), else (x, true));
+        let (y, inplace) = with_compute!(float x.dtype(), C => x.edit(|v: &mut [C]| each(v, |x| C::from_f64(round(x.to_f64())))), else (x, true));
         cx.count_reuse(inplace);
         Ok(vec![y])
     }
@@ -133,7 +132,10 @@ mod tests {
     #[test]
     fn the_bits_of_f16_give_what_f16_does_but_for_what_is_subnormal_there() {
         let x: Vec<f32> = spread(500, -7e4, 7e4).into_iter().chain(spread(500, -1e-3, 1e-3)).map(|x| x as f32).collect();
-        let half = |x: f32| { let y = f16::from_f32(x).to_f64(); if y.abs() < f16::MIN_POSITIVE.to_f64() { 0.0 } else { y } };
+        let half = |x: f32| {
+            let y = f16::from_f32(x).to_f64();
+            if y.abs() < f16::MIN_POSITIVE.to_f64() { 0.0 } else { y }
+        };
         assert_eq!(reduced(5, 10, &vector(&x)), x.iter().map(|&x| half(x)).collect::<Vec<_>>());
     }
 
