@@ -1,4 +1,5 @@
-//! The neurax command.
+//! The `neurax` command: `neurax demo` trains a network on embedded data and is where to start, `neurax inspect NAME` shows every graph of an example,
+//! `neurax devices` what can run here. Arguments and printing only: the work is done by the crate `neurax`.
 
 mod demo;
 mod devices;

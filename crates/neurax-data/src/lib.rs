@@ -2,6 +2,7 @@
 //!
 //! A [`Dataset`] is inputs and targets, example by example along axis 0. It is split, shuffled and batched, in this order,
 //! and every random choice comes from a [`Key`](neurax_tensor::Key): the same key gives the same batches on every machine.
+//! Users have this crate as `neurax::data`; start with [`digits`] or [`iris`], which are embedded, or with [`mnist`] and [`csv()`], which read files.
 //!
 //! ```
 //! use neurax::prelude::*;

@@ -2,11 +2,11 @@
 
 use neurax::prelude::*;
 
-/// The slope of a small loss, compiled once per type of `w`; any number of threads may run it.
-pub fn slope() -> Jit<'static, Tensor, Tensor> {
+/// The slope of a small loss: a value, to be named, stored, cloned and called.
+pub fn slope() -> Func<'static, Tensor, Tensor> {
     let x = tensor([[1.0, 2.0], [3.0, 4.0]]);
     let loss = move |w: Tensor| w.matmul(&x).tanh().mean(..); // the captured tensor becomes an input of the trace
-    jit(grad(loss))
+    grad(loss)
 }
 
 /// Runs the example.
@@ -16,7 +16,10 @@ pub fn main() -> Result<()> {
     println!("{y}");
     println!("{} {} {}", x.sum(..), x.sum([0, 1]), x.sum(keep(-1)));
 
-    println!("{}", slope().run(Tensor::eye(2))?); // `run` is the way out to Result, everywhere
+    let slope = slope();
+    println!("{}", slope(Tensor::eye(2))); // errors travel in what it returns
+    let fast = jit(&slope); // compiled once per type of its argument; any number of threads may run it
+    println!("{}", fast.run(Tensor::eye(2))?); // `run` is the way out to Result, everywhere
 
     let bad = &x + &Tensor::zeros([3, 5]); // no panic, no `?` ...
     if let Err(e) = bad.to_vec::<f32>() {

@@ -22,20 +22,27 @@ pub fn step() -> Jit<'static, (Linear, Tensor, Tensor), (Linear, Tensor)> {
     })
 }
 
-/// Parameters to start from, and data that y = x₀ - 2 x₁ + 1 made.
-pub fn start() -> (Linear, Tensor, Tensor) {
+/// Parameters to start from.
+pub fn start() -> Linear {
+    Linear { kernel: Tensor::zeros([2, 1]), bias: Tensor::zeros(1), name: "line".into() }
+}
+
+/// Examples that y = x₀ - 2 x₁ + 1 made.
+pub fn line() -> Result<Dataset> {
     let x = key(0).normal([64, 2]);
     let y = x.matmul(tensor([[1.0], [-2.0]])) + 1.0;
-    (Linear { kernel: Tensor::zeros([2, 1]), bias: Tensor::zeros(1), name: "line".into() }, x, y)
+    Dataset::new(x, y)
 }
 
 /// Runs the example.
 pub fn main() -> Result<()> {
-    let (mut params, x, y) = start();
+    let batches = line()?.shuffled(key(1)).batched(16);
+    let (mut params, mut loss) = (start(), tensor(0.0));
     let step = step();
-    let mut loss = tensor(0.0);
-    for _ in 0..100 {
-        (params, loss) = step.run((params, x.clone(), y.clone()))?;
+    for epoch in 0..25 {
+        for batch in batches.epoch(epoch) {
+            (params, loss) = step.run((params, batch.x, batch.y))?; // moved in, so updated in place; `try_run` gives them back on failure
+        }
     }
     println!("loss {loss} after 100 steps, traced {} time", step.traces());
     println!("{}: {} + {}", params.name, params.kernel, params.bias);

@@ -32,6 +32,7 @@ pub fn main() -> Result<()> {
     let rows = tensor([[1.0, 2.0], [3.0, 4.0]]);
     println!("vmap      {}", vmap(grad(cubes)).run(rows.clone())?);
     println!("composed  {}", second().run(rows)?);
+    println!("jit       {}", jit(grad(jit(cubes))).run(x.clone())?);
     println!("remat     {}", grad(checkpoint(cubes)).run(x)?);
     Ok(())
 }

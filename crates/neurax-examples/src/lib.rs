@@ -1,6 +1,6 @@
 //! Programs that are also the manual: each file of `examples/` is one, to be read and to be run with `cargo run --example NAME`.
 //!
-//! [`EXAMPLES`] lists them by name; `neurax inspect NAME` shows what becomes of their functions.
+//! [`EXAMPLES`] lists them by name, from simple to composed: start with [`tensors`]. `neurax inspect NAME` shows what becomes of their functions.
 
 use neurax::Stages;
 use neurax::prelude::*;
@@ -40,13 +40,13 @@ pub const EXAMPLES: &[Example] = &[
         name: "tensors",
         about: "tensors, errors that travel, a compiled gradient",
         run: tensors::main,
-        stages: || tensors::slope().stages(&Tensor::eye(2), true),
+        stages: || jit(tensors::slope()).stages(&Tensor::eye(2), true),
     },
     Example {
         name: "training_step",
         about: "a struct of parameters, updated in place",
         run: training_step::main,
-        stages: || training_step::step().stages(&training_step::start(), true),
+        stages: || training_step::step().stages(&(training_step::start(), Tensor::zeros([16, 2]), Tensor::zeros([16, 1])), true),
     },
     Example {
         name: "transforms",

@@ -1,4 +1,5 @@
-//! The oracle: a slow, obvious backend around `neurax_ir::transform::eval`. It defines what is right.
+//! The oracle: a slow, obvious backend around `neurax_ir::transform::eval`. It defines what is right. Users have it by the
+//! feature `interp` of `neurax`, and never name it; who tests a backend against it starts with [`Interp`].
 //!
 //! ```
 //! use neurax_interp::Interp;

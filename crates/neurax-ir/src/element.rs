@@ -128,7 +128,9 @@ macro_rules! elements {
         impl Element for $t {
             const DTYPE: DType = DType::$d;
             type Stored = $t;
+            #[inline]
             fn from_stored(s: $t) -> $t { s }
+            #[inline]
             fn to_stored(self) -> $t { self }
         }
     )*};
@@ -140,68 +142,80 @@ elements!(f32 = F32, f64 = F64, Complex<f32> = C64, Complex<f64> = C128, F8E4M3F
 impl Element for bool {
     const DTYPE: DType = DType::Bool;
     type Stored = u8;
+    #[inline]
     fn from_stored(s: u8) -> bool {
         s != 0
     }
+    #[inline]
     fn to_stored(self) -> u8 {
         self as u8
     }
 }
 
-macro_rules! compute_int {
+macro_rules! compute_real {
     ($($t:ident = $d:ident),*) => {$(
         impl Compute for $t {
             const DTYPE: DType = DType::$d;
-            const ZERO: $t = 0;
-            const ONE: $t = 1;
+            const ZERO: $t = 0 as $t;
+            const ONE: $t = 1 as $t;
+            #[inline]
             fn from_f64(x: f64) -> $t { x as $t }
+            #[inline]
             fn to_f64(self) -> f64 { self as f64 }
+            #[inline]
             fn from_i128(x: i128) -> $t { x as $t }
+            #[inline]
             fn to_i128(self) -> i128 { self as i128 }
+            #[inline]
             fn from_parts(re: f64, _: f64) -> $t { re as $t }
+            #[inline]
             fn parts(self) -> (f64, f64) { (self as f64, 0.0) }
         }
+    )*};
+}
+
+macro_rules! ordered_int {
+    ($($t:ident),*) => {$(
         impl PartialOrdered for $t {
+            #[inline]
             fn before(&self, o: &$t) -> bool { self < o }
         }
     )*};
 }
 
-macro_rules! compute_float {
-    ($($t:ident = $d:ident),*) => {$(
-        impl Compute for $t {
-            const DTYPE: DType = DType::$d;
-            const ZERO: $t = 0.0;
-            const ONE: $t = 1.0;
-            fn from_f64(x: f64) -> $t { x as $t }
-            fn to_f64(self) -> f64 { self as f64 }
-            fn from_i128(x: i128) -> $t { x as $t }
-            fn to_i128(self) -> i128 { self as i128 }
-            fn from_parts(re: f64, _: f64) -> $t { re as $t }
-            fn parts(self) -> (f64, f64) { (self as f64, 0.0) }
-        }
+macro_rules! float {
+    ($($t:ident = $complex:ident),*) => {$(
         impl PartialOrdered for $t {
+            #[inline]
             fn before(&self, o: &$t) -> bool { self < o || (o.is_nan() && !self.is_nan()) }
         }
         impl Compute for Complex<$t> {
-            const DTYPE: DType = if matches!(DType::$d, DType::F32) { DType::C64 } else { DType::C128 };
+            const DTYPE: DType = DType::$complex;
             const ZERO: Self = Complex { re: 0.0, im: 0.0 };
             const ONE: Self = Complex { re: 1.0, im: 0.0 };
+            #[inline]
             fn from_f64(x: f64) -> Self { Complex { re: x as $t, im: 0.0 } }
+            #[inline]
             fn to_f64(self) -> f64 { self.re as f64 }
+            #[inline]
             fn from_i128(x: i128) -> Self { Complex { re: x as $t, im: 0.0 } }
+            #[inline]
             fn to_i128(self) -> i128 { self.re as i128 }
+            #[inline]
             fn from_parts(re: f64, im: f64) -> Self { Complex { re: re as $t, im: im as $t } }
+            #[inline]
             fn parts(self) -> (f64, f64) { (self.re as f64, self.im as f64) }
         }
         impl PartialOrdered for Complex<$t> {
+            #[inline]
             fn before(&self, o: &Self) -> bool { self.re.before(&o.re) || (!o.re.before(&self.re) && self.im.before(&o.im)) }
         }
     )*};
 }
 
-compute_int!(u8 = U8, u16 = U16, u32 = U32, u64 = U64, i8 = I8, i16 = I16, i32 = I32, i64 = I64);
-compute_float!(f32 = F32, f64 = F64);
+compute_real!(u8 = U8, u16 = U16, u32 = U32, u64 = U64, i8 = I8, i16 = I16, i32 = I32, i64 = I64, f32 = F32, f64 = F64);
+ordered_int!(u8, u16, u32, u64, i8, i16, i32, i64);
+float!(f32 = C64, f64 = C128);
 
 /// Binds `$C` to the type that `$dtype` is computed in (see [`Compute`]) and evaluates the body once:
 /// the one place where run-time dtypes become typed loops.

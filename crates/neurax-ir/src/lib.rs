@@ -4,6 +4,9 @@
 //! compared, hashed and sent. Transforms make a different function of it (its derivative, its batched form); passes keep
 //! the function and make it cheaper. Nothing here does I/O, starts threads or knows a device.
 //!
+//! Start with [`Builder`] and [`Graph`]; [`op`] is the table of contents of all ops, [`composite`] that of functions that keep their name,
+//! [`transform`] and [`passes`] are what is done to graphs. Users of tensors add the crate `neurax` instead.
+//!
 //! ```
 //! use neurax_ir::{Builder, DType, Literal, Type, transform};
 //!

@@ -207,11 +207,16 @@ impl Literal {
         lit
     }
 
-    /// Changes the elements, in place if this is the only reference; the second answer says whether it was.
+    /// Changes the elements, in place if this is the only reference; the second answer says whether it was. Narrow dtypes are
+    /// unpacked for `f` and packed into the memory that they came from.
     pub fn edit<C: Compute>(mut self, f: impl FnOnce(&mut [C])) -> (Literal, bool) {
-        if is_plain::<C>(self.ty.dtype)
-            && let Some(out) = self.bytes.get_mut()
-        {
+        let dtype = self.ty.dtype;
+        if !is_plain::<C>(dtype) {
+            let mut elements = self.load::<C>().into_owned();
+            f(&mut elements);
+            return self.edit_bytes(|out| pack(dtype, &elements, out));
+        }
+        if let Some(out) = self.bytes.get_mut() {
             f(bytemuck::cast_slice_mut(out));
             return (self, true);
         }
@@ -282,6 +287,7 @@ fn pack<C: Compute>(dtype: DType, from: &[C], out: &mut [u8]) {
         DType::U2 | DType::U4 | DType::I2 | DType::I4 => {
             let bits = dtype.bits();
             let per = 8 / bits;
+            out.fill(0);
             for (i, x) in from.iter().enumerate() {
                 out[i / per] |= ((x.to_i128() & ((1 << bits) - 1)) as u8) << (i % per * bits);
             }
@@ -347,6 +353,20 @@ mod tests {
         assert!(!inplace && x.bytes().address() != at);
         assert_eq!(kept.to_vec::<f32>().unwrap(), [5.0, 2.0]);
         assert_eq!(x.to_vec::<f32>().unwrap(), [6.0, 2.0]);
+    }
+
+    #[test]
+    fn an_edit_of_a_narrow_dtype_keeps_the_memory_too() {
+        for d in DType::ALL {
+            let x = Literal::from_f64s(d, [5], &[1.0; 5]);
+            let at = x.bytes().address();
+            let (x, inplace) = with_compute!(any d, C => x.edit(|v: &mut [C]| v[1] = C::ZERO));
+            assert!(inplace && x.bytes().address() == at, "{d}");
+            let kept = x.clone();
+            let (y, inplace) = with_compute!(any d, C => x.edit(|v: &mut [C]| v[0] = C::ZERO));
+            assert!(!inplace, "{d}");
+            assert_eq!((kept.to_f64s(), y.to_f64s()), (vec![1.0, 0.0, 1.0, 1.0, 1.0], vec![0.0, 0.0, 1.0, 1.0, 1.0]), "{d}");
+        }
     }
 
     #[test]

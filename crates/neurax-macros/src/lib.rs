@@ -1,4 +1,6 @@
 //! `#[derive(Tree)]` for structs and enums: named, tuple and unit, with generics. `#[tree(static)]` marks what is not a tensor.
+//!
+//! Users have it from `neurax::prelude`, beside the trait `Tree` whose page says what a tree is good for.
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
@@ -14,12 +16,14 @@ pub fn derive_tree(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
     expand(&input).unwrap_or_else(|e| e.to_compile_error()).into()
 }
 
-/// The match arms of the four methods, collected over variants.
+/// The match arms of the methods, collected over variants.
 #[derive(Default)]
 struct Arms {
     visit: Vec<TokenStream>,
     rebuild: Vec<TokenStream>,
     into_leaves: Vec<TokenStream>,
+    /// The fields of a struct without static ones; an enum's variant is static.
+    of_error: Option<Vec<TokenStream>>,
 }
 
 fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
@@ -41,7 +45,8 @@ fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
         }
         Data::Union(_) => return Err(syn::Error::new(name.span(), "Tree cannot be derived for a union: use an enum")),
     }
-    let Arms { visit, rebuild, into_leaves } = arms;
+    let Arms { visit, rebuild, into_leaves, of_error } = arms;
+    let of_error = of_error.map_or_else(|| quote!(::core::option::Option::None), |f| quote!(::core::option::Option::Some(Self { #(#f),* })));
     // An enum without variants has no value to match on by reference.
     let (by_ref, by_value) = if visit.is_empty() { (quote!(*self), quote!(self)) } else { (quote!(self), quote!(self)) };
     Ok(quote! {
@@ -57,6 +62,9 @@ fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
             fn into_leaves(self, __out: &mut ::std::vec::Vec<::neurax::Tensor>) {
                 match #by_value { #(#into_leaves)* }
             }
+            fn of_error(__e: &::neurax::Error) -> ::core::option::Option<Self> {
+                #of_error
+            }
         }
     })
 }
@@ -64,6 +72,7 @@ fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
 impl Arms {
     fn add(&mut self, path: &TokenStream, fields: &Fields, variant: Option<String>) -> syn::Result<()> {
         let (mut patterns, mut visit, mut rebuild, mut into) = (vec![], vec![], vec![], vec![]);
+        let mut of_error = variant.is_none().then(Vec::new);
         for (i, f) in fields.iter().enumerate() {
             let (ty, bound) = (&f.ty, format_ident!("__f{i}"));
             let member: Member = f.ident.clone().map_or_else(|| i.into(), Into::into);
@@ -75,13 +84,18 @@ impl Arms {
                 visit.push(quote_spanned!(span=> __v.fixed(#key, #bound);));
                 rebuild.push(quote_spanned!(span=> #member: <#ty as ::core::clone::Clone>::clone(#bound)));
                 into.push(quote!(let _ = #bound;));
+                of_error = None;
             } else {
                 visit.push(quote_spanned!(span=> __v.child(#key, |__v| <#ty as ::neurax::Tree>::visit(#bound, __v));));
                 rebuild.push(quote_spanned!(span=> #member: <#ty as ::neurax::Tree>::rebuild(#bound, __next)));
                 into.push(quote_spanned!(span=> <#ty as ::neurax::Tree>::into_leaves(#bound, __out);));
+                if let Some(fields) = &mut of_error {
+                    fields.push(quote_spanned!(span=> #member: <#ty as ::neurax::Tree>::of_error(__e)?));
+                }
             }
         }
         let tag = variant.map(|v| quote!(__v.fixed("variant", &#v);));
+        self.of_error = of_error;
         self.visit.push(quote!(#path { #(#patterns),* } => { #tag #(#visit)* }));
         self.rebuild.push(quote!(#path { #(#patterns),* } => #path { #(#rebuild),* }));
         self.into_leaves.push(quote!(#path { #(#patterns),* } => { #(#into)* }));

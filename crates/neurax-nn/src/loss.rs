@@ -23,7 +23,8 @@ pub fn categorical_cross_entropy(y: &Tensor, t: &Tensor) -> Tensor {
     paired("categorical_cross_entropy", y, t, |y, t| -(t * y.maximum(EPSILON).log()).sum(-1).mean(..))
 }
 
-/// Cross-entropy of logits `y` (before the softmax) and target distributions `t`, both f[.., classes].
+/// Cross-entropy of logits `y` (before the softmax) and target distributions `t`, both f[.., classes]:
+/// [`Tensor::cross_entropy`], then the mean.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -33,7 +34,7 @@ pub fn categorical_cross_entropy(y: &Tensor, t: &Tensor) -> Tensor {
 /// ```
 #[track_caller]
 pub fn categorical_cross_entropy_logits(y: &Tensor, t: &Tensor) -> Tensor {
-    paired("categorical_cross_entropy_logits", y, t, |y, t| -(t * y.log_softmax(-1)).sum(-1).mean(..))
+    paired("categorical_cross_entropy_logits", y, t, |y, t| y.cross_entropy(t).mean(..))
 }
 
 /// Cross-entropy of probabilities `y` f[.., classes] and class numbers `t` i[..].
@@ -172,7 +173,7 @@ fn labelled(name: &str, y: &Tensor, t: &Tensor, f: impl FnOnce(&Tensor, Tensor) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use neurax_tensor::{grad, tensor};
+    use neurax_tensor::{grad, jit, tensor};
 
     type Loss = fn(&Tensor, &Tensor) -> Tensor;
 
@@ -210,6 +211,24 @@ mod tests {
         let t = tensor([[0.0, 1.0]]);
         let g = grad(|z: Tensor| categorical_cross_entropy_logits(&z, &t))(tensor([[0.0, 0.0]]));
         assert_eq!(g.to_vec::<f32>().unwrap(), [0.5, -0.5]);
+    }
+
+    /// Backends and export find the loss, and its backward pass, under its name.
+    #[test]
+    fn the_loss_of_logits_and_its_gradient_keep_their_name() {
+        let graph = |f: neurax_tensor::Jit<'_, Tensor, Tensor>| {
+            let stages = f.stages(&tensor([[0.3, -1.2], [1.0, 0.0]]), true).unwrap();
+            stages.list().last().unwrap().graph.clone().unwrap()
+        };
+        let (t, labels) = (tensor([[0.0, 1.0], [1.0, 0.0]]), tensor([1, 0]));
+        let hot = |z: Tensor| categorical_cross_entropy_logits(&z, &t);
+        let sparse = |z: Tensor| sparse_categorical_cross_entropy_logits(&z, &labels);
+        for text in [graph(jit(hot)), graph(jit(sparse))] {
+            assert!(text.contains("= cross_entropy("), "{text}");
+        }
+        for text in [graph(jit(grad(hot))), graph(jit(grad(sparse)))] {
+            assert!(text.contains("callee=\"cross_entropy\""), "{text}");
+        }
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! A [`Backend`] turns a graph into an [`Executable`]; a [`Device`] is one place where executables run, with its bounded
 //! caches of compiled programs; a [`Buffer`] is a value there. [`Stages`] is the log of what happened on the way from a user's
-//! function to running code. This crate knows no backend.
+//! function to running code. This crate knows no backend. Users meet it as `neurax::Device` and `neurax::Stages`; who writes a
+//! backend starts with [`Backend`], and reads `neurax-interp`, the smallest one.
 
 mod backend;
 mod buffer;

@@ -17,9 +17,10 @@ use std::{
     ops::Deref,
     panic::Location,
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
+    thread::{self, ThreadId},
     time::Instant,
 };
 
@@ -50,7 +51,14 @@ pub struct Jit<'f, A, O> {
 /// ```
 #[track_caller]
 pub fn jit<'f, A: Tree, O: Tree, F: Function<A, Out = O> + 'f>(f: F) -> Jit<'f, A, O> {
-    let core = Arc::new(Core { f, cache: Cache::new(TRACES), at: Location::caller(), donated: AtomicUsize::new(0), copied: AtomicUsize::new(0) });
+    let core = Arc::new(Core {
+        f,
+        cache: Cache::new(TRACES),
+        at: Location::caller(),
+        on_errors: Mutex::default(),
+        donated: AtomicUsize::new(0),
+        copied: AtomicUsize::new(0),
+    });
     let inner = core.clone();
     Jit { call: Arc::new(move |a| inner.call(a)), core }
 }
@@ -124,8 +132,33 @@ struct Core<F, O> {
     f: F,
     cache: Cache<Key, Arc<Entry<O>>>,
     at: At,
+    /// Who is running the function on an argument that carries an error.
+    on_errors: Mutex<Vec<ThreadId>>,
     donated: AtomicUsize,
     copied: AtomicUsize,
+}
+
+/// A thread's place among those; given back when dropped.
+struct Running<'a>(&'a Mutex<Vec<ThreadId>>);
+
+impl<'a> Running<'a> {
+    /// `None` when this thread is among them already.
+    fn start(all: &'a Mutex<Vec<ThreadId>>) -> Option<Running<'a>> {
+        let me = thread::current().id();
+        let mut threads = all.lock().unwrap_or_else(PoisonError::into_inner);
+        if threads.contains(&me) {
+            return None;
+        }
+        threads.push(me);
+        Some(Running(all))
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        let me = thread::current().id();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|t| *t != me);
+    }
 }
 
 /// What one trace is for: types and static values.
@@ -188,7 +221,8 @@ impl<F, O: Tree> Core<F, O> {
     where
         F: Function<A, Out = O>,
     {
-        if first_error(&a).is_some() {
+        if let Some(e) = first_error(&a) {
+            let Some(_running) = Running::start(&self.on_errors) else { return self.within_itself(&e) };
             // Other leaves of the result may be good: the function decides.
             let closed = self.trace(&a).closed;
             return closed.call(into_vec(a), self.at);
@@ -198,9 +232,14 @@ impl<F, O: Tree> Core<F, O> {
                 let outs = entry.call(self.count(into_vec(a)));
                 entry.closed.out.fill_or_fail(outs, self.at)
             }
-            // A recursive call has no trace to take the structure of the result from: run the function itself.
-            Err(e) => trace(&|a: A| self.f.apply(a), &a.map_leaves(|_| Tensor::from_error(e.clone())), Mode::Program, self.at).out.fail(&e, self.at),
+            Err(e) => self.within_itself(&e),
         }
+    }
+
+    /// The result of a call that the function itself makes while it is being traced: there is no trace yet to take the structure from.
+    fn within_itself(&self, e: &Error) -> O {
+        let of_error = O::of_error(e);
+        of_error.unwrap_or_else(|| panic!("{e} (a result with static parts cannot carry this error: call the function by `run`)"))
     }
 
     /// Counts which arguments could be reused.

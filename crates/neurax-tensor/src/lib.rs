@@ -2,6 +2,8 @@
 //!
 //! This crate is the conductor: `jit` traces a user's function to a graph, has transforms and passes applied, and lets a backend compile it.
 //! An operation on plain tensors is a cached one-op graph on the same road. Users add the facade crate `neurax`.
+//!
+//! Start with [`Tensor`] and its functions ([`api`]), then the transforms ([`transform`]); [`tree`] says what may be an argument, and [`device`] where it all runs.
 
 pub mod api;
 mod args;

@@ -1,7 +1,7 @@
 //! Errors travel, name the place, and say what to do.
 
 use neurax::prelude::*;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 fn message(t: Tensor) -> String {
     t.ok().unwrap_err().to_string()
@@ -118,18 +118,41 @@ fn layers_are_named_on_the_way_out() {
     assert!(message(bad).contains("in layer encoder/dense_1, at "));
 }
 
+type Jit<A, O> = neurax::Jit<'static, A, O>;
+
+/// A compiled function whose body gets that function.
+fn knot<A: Tree, O: Tree>(body: impl Fn(&Jit<A, O>, A) -> O + Send + Sync + 'static) -> Jit<A, O> {
+    let slot: Arc<OnceLock<Jit<A, O>>> = Arc::default();
+    let inner = slot.clone();
+    let f = jit(move |a: A| body(inner.get().unwrap(), a));
+    slot.set(f.clone()).unwrap();
+    f
+}
+
 #[test]
 fn a_jit_that_calls_itself_says_so() {
-    type Slot = Arc<std::sync::OnceLock<neurax::Jit<'static, Tensor, Tensor>>>;
-    let slot: Slot = Arc::default();
-    let inner = slot.clone();
-    let f = jit(move |x: Tensor| match inner.get() {
-        Some(f) => f.run(x.clone()).unwrap_or_else(Tensor::from_error),
-        None => x,
-    });
-    slot.set(f.clone()).unwrap();
-    let e = f.run(tensor(1.0)).unwrap_err().to_string();
-    assert!(e.contains("calls itself"), "{e}");
+    let check = |e: neurax::Error| {
+        let e = e.to_string();
+        assert!(e.contains("calls itself") && e.contains("errors.rs"), "{e}");
+    };
+    let by_run = knot(|f: &Jit<Tensor, Tensor>, x| f.run(x).unwrap_or_else(Tensor::from_error));
+    check(by_run.run(tensor(1.0)).unwrap_err());
+    let by_call = || knot(|f: &Jit<Tensor, Tensor>, x| f(x) + 1.0);
+    check(by_call().run(tensor(1.0)).unwrap_err());
+    check(by_call()(tensor(1.0)).ok().unwrap_err());
+    check(grad(by_call()).run(tensor(1.0)).unwrap_err());
+    let twice = knot(|f: &Jit<Tensor, Tensor>, x| f(f(x)));
+    check(twice(tensor(1.0)).ok().unwrap_err());
+    let several = knot(|f: &Jit<(Tensor, Vec<Tensor>), (Tensor, Vec<Tensor>)>, (x, y)| f((y[0].clone(), vec![x])));
+    check(several((tensor(1.0), vec![tensor(2.0)])).ok().unwrap_err());
+}
+
+#[test]
+fn a_jit_that_calls_itself_on_something_else_may() {
+    let power = knot(|f: &Jit<(Tensor, Static<usize>), Tensor>, (x, n)| if *n == 0 { x } else { f((&x * &x, Static(*n - 1))) });
+    assert_eq!(power.run((tensor(2.0), Static(3))).unwrap().item().unwrap(), 256.0);
+    let failed = power((Tensor::zeros([2]) + Tensor::zeros([3]), Static(3)));
+    assert!(failed.ok().unwrap_err().to_string().contains("f32[2]"));
 }
 
 #[test]

@@ -31,21 +31,6 @@ fn a_thousand_steps_with_changing_rates_compile_once() -> Result<()> {
 }
 
 #[test]
-fn a_hundred_megabytes_are_captured_without_a_copy() -> Result<()> {
-    let big = Tensor::from_vec(vec![1.0f32; 25 << 20], [25 << 20]);
-    let address = big.address();
-    let f = jit(|x: Tensor| (&big * x).slice(0, 0..2));
-    let g = f.stages(&tensor(1.0), true)?;
-    // The graph is all that is hashed, compared and compiled: it holds none of the data.
-    assert!(g.list()[0].graph.as_ref().is_some_and(|g| g.contains("f32[26214400]") && g.len() < 1000));
-    assert_eq!(f.run(tensor(2.0))?.to_vec::<f32>()?, [2.0, 2.0]);
-    assert_eq!(big.address(), address);
-    let unchanged = jit(|_: Tensor| big.clone()).run(tensor(0.0))?;
-    assert_eq!(unchanged.address(), address, "handed through, not copied");
-    Ok(())
-}
-
-#[test]
 fn owned_operands_are_reused() -> Result<()> {
     let x = tensor([1.0, 2.0, 3.0, 4.0]);
     let a = x.address();

@@ -15,3 +15,10 @@ fn every_op_obeys_every_law() {
     }
     println!("{} rows obey {} laws", rows.len(), laws::ALL.len());
 }
+
+#[test]
+fn every_dtype_that_an_op_admits_has_a_row() {
+    if let Err(report) = laws::every_admitted_dtype_has_a_row(&Op::samples()) {
+        panic!("{report}");
+    }
+}

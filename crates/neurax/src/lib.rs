@@ -1,6 +1,7 @@
 //! Tensors with composable transforms, a compiler, and neural networks in one pure-Rust workspace.
 //!
-//! This crate is what users add; it contains no logic. `use neurax::prelude::*;` brings everything into scope.
+//! This crate is what users add; it contains no logic. `use neurax::prelude::*;` brings everything into scope. Start with [`Tensor`], [`jit`] and
+//! [`grad`], or with a network: [`nn`], [`data`] and [`train::Trainer`].
 //!
 //! ```
 //! use neurax::prelude::*;
@@ -34,6 +35,11 @@
 //! assert!(trained.validation["accuracy"] > 0.85);
 //! # Ok::<(), Error>(())
 //! ```
+
+// The program of a page, run as a doctest. The page lies outside of the package: nothing but a doctest reads it.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/adding-a-layer.md")]
+mod adding_a_layer {}
 
 pub use neurax_data as data;
 pub use neurax_nn as nn;

@@ -2,7 +2,7 @@
 
 use super::{Composite, Named, rules::*};
 use crate::graph::attr::attrs;
-use crate::op::{Bound, ReduceKind, Sample, Tangent};
+use crate::op::{Bound, Sample, Tangent};
 use crate::{Builder, Result, Type, Value, Values};
 
 attrs! {
@@ -24,14 +24,10 @@ impl Named for LogSoftmax {
     }
 
     fn body(&self, b: &mut Builder, xs: &[Value]) -> Values {
-        let x = xs[0];
-        let top = b.reduce(ReduceKind::Max, x, &[self.axis]);
-        let top = along(b, top, self.axis, x);
-        let shifted = b.sub(x, top);
-        let e = b.exp(shifted);
+        let (shifted, e) = powers(b, xs[0], self.axis);
         let total = b.sum(e, &[self.axis]);
         let log = b.log(total);
-        let log = along(b, log, self.axis, x);
+        let log = along(b, log, self.axis, shifted);
         Values::from_slice(&[b.sub(shifted, log)])
     }
 
@@ -61,7 +57,6 @@ impl Named for LogSoftmax {
     }
 
     fn samples() -> Vec<Sample> {
-        let op = |axis| LogSoftmax { axis }.into();
-        float_rows(&[(op(1), &[2, 3]), (op(0), &[2, 3]), (op(0), &[1]), (op(1), &[2, 0]), (op(1), &[0, 2])])
+        axis_rows(|axis| LogSoftmax { axis })
     }
 }

@@ -1,24 +1,9 @@
 //! Named composites: functions made of other ops that keep their name, so that backends, export and derivatives recognise
 //! them. The body is an ordinary graph and is the meaning.
 //!
-//! One file per composite; adding one is a file here and a word in the list below.
+//! One file per composite; adding one is a file here and a row in the list below.
 
-mod cross_entropy;
-mod cumulative;
-mod function;
-mod gelu;
-mod log_softmax;
-mod logsumexp;
 mod rules;
-mod softmax;
-
-pub use cross_entropy::CrossEntropy;
-pub use cumulative::{Cumulative, CumulativeKind};
-pub use function::Function;
-pub use gelu::Gelu;
-pub use log_softmax::LogSoftmax;
-pub use logsumexp::LogSumExp;
-pub use softmax::Softmax;
 
 pub(crate) use function::{no_forward_rule, only_in_reverse};
 
@@ -60,8 +45,11 @@ pub trait Named {
         Self: Sized;
 }
 
+/// Declares the modules and the enum, and sends every question to the composite.
 macro_rules! composites {
-    ($($V:ident),*) => {
+    ($($module:ident: $V:ident;)*) => {
+        $(mod $module; pub use $module::*;)*
+
         /// A function of other ops that keeps its name.
         #[derive(Clone, Debug, PartialEq, Eq, Hash)]
         #[allow(missing_docs, reason = "each variant holds the documented struct of its name")]
@@ -71,7 +59,7 @@ macro_rules! composites {
         $(impl From<$V> for Op { fn from(x: $V) -> Op { Op::Composite(x.into()) } })*
 
         impl Composite {
-            fn named(&self) -> &dyn DynNamed {
+            fn named(&self) -> &dyn Named {
                 match self { $(Composite::$V(x) => x),* }
             }
         }
@@ -94,37 +82,15 @@ macro_rules! composites {
     };
 }
 
-composites! { Softmax, LogSoftmax, LogSumExp, Gelu, CrossEntropy, Cumulative, Function }
-
-/// [`Named`] without what needs `Sized`.
-trait DynNamed {
-    fn name(&self) -> &'static str;
-    fn infer(&self, xs: &[Type]) -> Result<Vec<Type>>;
-    fn body(&self, b: &mut Builder, xs: &[Value]) -> Values;
-    fn derivative(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Option<Result<Vec<Tangent>>>;
-    fn transposed(&self, b: &mut Builder, at: &Bound, cts: &[Option<Value>]) -> Option<Vec<Option<Value>>>;
-    fn batched(&self, ranks: &[usize]) -> Option<Composite>;
-}
-
-impl<N: Named> DynNamed for N {
-    fn name(&self) -> &'static str {
-        Named::name(self)
-    }
-    fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
-        Named::infer(self, xs)
-    }
-    fn body(&self, b: &mut Builder, xs: &[Value]) -> Values {
-        Named::body(self, b, xs)
-    }
-    fn derivative(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Option<Result<Vec<Tangent>>> {
-        Named::derivative(self, b, at, dxs)
-    }
-    fn transposed(&self, b: &mut Builder, at: &Bound, cts: &[Option<Value>]) -> Option<Vec<Option<Value>>> {
-        Named::transposed(self, b, at, cts)
-    }
-    fn batched(&self, ranks: &[usize]) -> Option<Composite> {
-        Named::batched(self, ranks)
-    }
+composites! {
+    softmax: Softmax;
+    log_softmax: LogSoftmax;
+    logsumexp: LogSumExp;
+    gelu: Gelu;
+    silu: Silu;
+    cross_entropy: CrossEntropy;
+    cumulative: Cumulative;
+    function: Function;
 }
 
 impl Composite {

@@ -1,7 +1,7 @@
 //! Helpers that several composites share.
 
 use super::Composite;
-use crate::op::{Bound, Linear, Sample, Tangent, rules::*};
+use crate::op::{Bound, Linear, ReduceKind, Sample, Tangent, rules::*};
 use crate::{Builder, DType, Op, Result, Type, Value, passes, transform};
 
 /// One operand of a real floating-point type.
@@ -36,6 +36,14 @@ pub fn sums(b: &mut Builder, x: Value, axis: usize) -> Value {
 pub fn along(b: &mut Builder, x: Value, axis: usize, like: Value) -> Value {
     let shape = b.ty(like).shape.clone();
     b.unreduce(x, shape, &[axis])
+}
+
+/// `x` less its largest element along an axis, and `e` to that: no power overflows.
+pub fn powers(b: &mut Builder, x: Value, axis: usize) -> (Value, Value) {
+    let top = b.reduce(ReduceKind::Max, x, &[axis]);
+    let top = along(b, top, axis, x);
+    let shifted = b.sub(x, top);
+    (shifted, b.exp(shifted))
 }
 
 /// One half of a [`Linear`]: from residuals and tangents, or cotangents, to the others.
@@ -101,4 +109,10 @@ pub fn float_rows(ops: &[(Op, &[usize])]) -> Vec<Sample> {
         |d: DType, op: &Op, shape: &[usize]| Sample { op: op.clone(), inputs: vec![sample(Type::new(d, shape), -2.0, 2.0)], smooth: d == DType::F64 };
     let floats = DType::ALL.into_iter().filter(|d| d.is_float());
     floats.flat_map(|d| ops.iter().map(move |(op, shape)| row(d, op, shape))).collect()
+}
+
+/// Rows for a composite along an axis.
+pub fn axis_rows<T: Into<Op>>(op: impl Fn(usize) -> T) -> Vec<Sample> {
+    let [first, last] = [0, 1].map(|axis| op(axis).into());
+    float_rows(&[(last.clone(), &[2, 3]), (first.clone(), &[2, 3]), (first, &[1]), (last.clone(), &[2, 0]), (last, &[0, 2])])
 }

@@ -2,7 +2,7 @@
 
 use super::{Composite, Named, rules::*};
 use crate::graph::attr::attrs;
-use crate::op::{Bound, ReduceKind, Sample, Tangent};
+use crate::op::{Bound, Sample, Tangent};
 use crate::{Builder, Result, Type, Value, Values};
 
 attrs! {
@@ -24,11 +24,7 @@ impl Named for Softmax {
     }
 
     fn body(&self, b: &mut Builder, xs: &[Value]) -> Values {
-        let x = xs[0];
-        let top = b.reduce(ReduceKind::Max, x, &[self.axis]);
-        let top = along(b, top, self.axis, x);
-        let shifted = b.sub(x, top);
-        let e = b.exp(shifted);
+        let (_, e) = powers(b, xs[0], self.axis);
         let total = sums(b, e, self.axis);
         Values::from_slice(&[b.div(e, total)])
     }
@@ -53,7 +49,6 @@ impl Named for Softmax {
     }
 
     fn samples() -> Vec<Sample> {
-        let op = |axis| Softmax { axis }.into();
-        float_rows(&[(op(1), &[2, 3]), (op(0), &[2, 3]), (op(0), &[1]), (op(1), &[2, 0]), (op(1), &[0, 2])])
+        axis_rows(|axis| Softmax { axis })
     }
 }

@@ -111,16 +111,25 @@ fn names(g: &Graph) -> Vec<String> {
 fn names_survive_the_transforms() {
     for s in Composite::samples().into_iter().filter(|s| s.smooth) {
         let types: Vec<Type> = s.inputs.iter().map(|x| x.ty().clone()).collect();
-        let (g, name) = (graph(&s.op, &types), s.op.name());
+        let (g, name) = (graph(&s.op, &types), s.op.name().to_string());
+        // A sum is linear: its tangent is the same sum of the tangent.
         let sum = matches!(&s.op, Op::Composite(Composite::Cumulative(c)) if c.kind == CumulativeKind::Sum);
-        let tangent = if sum { name.to_string() } else { format!("d {name}") };
+        let tangent = if sum { name.clone() } else { format!("d {name}") };
         let active = vec![true; types.len()];
-        assert_eq!(names(&transform::jvp(&g, &active).unwrap().graph), [name.to_string(), tangent.clone()]);
-        let backward = transform::vjp(&g, &active).unwrap().backward;
-        assert_eq!(names(&passes::dce(&backward).unwrap()), [tangent], "{backward}");
+        let forward = transform::jvp(&g, &active).unwrap().graph;
+        let backward = passes::dce(&transform::vjp(&g, &active).unwrap().backward).unwrap();
         let axis = Axis { size: 2, name: None };
-        assert_eq!(names(&transform::vmap_all(&g, &axis).unwrap()), [name]);
-        let batched = transform::vmap_all(&transform::jvp(&g, &active).unwrap().graph, &axis).unwrap();
-        assert_eq!(names(&batched).len(), 2, "{batched}");
+        let batched = |g: &Graph| transform::vmap_all(g, &axis).unwrap();
+        for (transforms, graph, want) in [
+            ("jvp", forward.clone(), vec![name.clone(), tangent.clone()]),
+            ("vjp", backward.clone(), vec![tangent.clone()]),
+            ("vmap", batched(&g), vec![name.clone()]),
+            ("vmap of jvp", batched(&forward), vec![name.clone(), tangent.clone()]),
+            ("vmap of vjp", batched(&backward), vec![tangent.clone()]),
+            ("vmap of vmap", batched(&batched(&g)), vec![name.clone()]),
+            ("vjp of vmap", passes::dce(&transform::vjp(&batched(&g), &active).unwrap().backward).unwrap(), vec![tangent.clone()]),
+        ] {
+            assert_eq!(names(&graph), want, "{transforms} of {name}:\n{graph}");
+        }
     }
 }

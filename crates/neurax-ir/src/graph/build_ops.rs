@@ -25,9 +25,9 @@ macro_rules! binary_methods {
 impl Builder {
     unary_methods!(neg = Neg, abs = Abs, sign = Sign, exp = Exp, expm1 = Expm1, log = Log, log1p = Log1p, sin = Sin, cos = Cos);
     unary_methods!(tan = Tan, sinh = Sinh, cosh = Cosh, tanh = Tanh, sqrt = Sqrt, rsqrt = Rsqrt, logistic = Logistic, erf = Erf);
-    unary_methods!(floor = Floor, not = Not, real = Real, imag = Imag, conj = Conj, digamma = Digamma, trigamma = Trigamma);
+    unary_methods!(floor = Floor, not = Not, real = Real, imag = Imag, conj = Conj, digamma = Digamma);
     binary_methods!(add = Add, sub = Sub, mul = Mul, div = Div, rem = Rem, pow = Pow, max = Max, min = Min, and = And, or = Or);
-    binary_methods!(xor = Xor, complex = Complex);
+    binary_methods!(xor = Xor, complex = Complex, polygamma = Polygamma);
 
     /// A scalar constant.
     pub fn scalar(&mut self, dtype: DType, x: f64) -> Value {

@@ -163,6 +163,14 @@ impl Builder {
         self.error.as_ref()
     }
 
+    /// Stops who would go on with placeholders: their shapes are not what a rule expects.
+    ///
+    /// # Errors
+    /// The kept error.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.error.clone().map_or(Ok(()), Err)
+    }
+
     /// The graph with those results, values renumbered: inputs first, then equation by equation.
     ///
     /// # Errors

@@ -41,8 +41,8 @@ impl Primitive for OptimizationBarrier {
             inputs: shapes.iter().map(|&s| sample(Type::new(d, s), -3.0, 4.0)).collect(),
             smooth: d == DType::F64,
         };
-        let mut rows: Vec<Sample> = DType::ALL.into_iter().map(|d| row(d, &[&[2]])).collect();
-        rows.extend([row(DType::F64, &[&[2], &[], &[3, 0]]), row(DType::F32, &[&[0]])]);
+        let mut rows: Vec<Sample> = DType::ALL.into_iter().map(|d| row(d, &[&[2], &[], &[3, 0]])).collect();
+        rows.extend([row(DType::F64, &[&[2]]), row(DType::F32, &[&[0]])]);
         rows
     }
 }

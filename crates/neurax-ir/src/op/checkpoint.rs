@@ -1,11 +1,8 @@
 //! Recomputing instead of keeping.
 
-use super::{
-    Axis, Batched, Bound, OptimizationBarrier, Primitive, Pruned, Region, Sample, Tangent, Transposed, accepts, batch_body, marked, rules::*, spread_marked,
-    transpose_body,
-};
+use super::{Applied, OptimizationBarrier, Sample, Tangent, marked, rules::*, spread_marked};
 use crate::composite::only_in_reverse;
-use crate::{Builder, DType, Eval, Graph, Literal, Op, Result, Type, Value, Values, graph::attr::attrs, transform};
+use crate::{Builder, DType, Graph, Result, Type, Value, Values, graph::attr::attrs, transform};
 use std::sync::Arc;
 
 attrs! {
@@ -38,9 +35,7 @@ impl Checkpoint {
         let graph = if inputs.contains(&false) { graph } else { pruned };
         Ok((graph, dys.iter().map(Option::is_some).collect()))
     }
-}
 
-impl Checkpoint {
     /// The value under reverse mode. Functions that only have a reverse rule are replaced by its first half, as forward mode may come behind.
     fn value(&self, active: &[bool]) -> Result<Checkpoint> {
         if !only_in_reverse(&self.body) {
@@ -59,80 +54,37 @@ impl Checkpoint {
     }
 }
 
-impl Primitive for Checkpoint {
-    fn name(&self) -> &'static str {
-        Self::NAME
+impl Applied for Checkpoint {
+    const MNEMONIC: &'static str = Self::NAME;
+
+    fn body(&self) -> &Arc<Graph> {
+        &self.body
     }
 
-    fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
-        accepts(Self::NAME, "the graph", &self.body, xs)?;
-        Ok(self.body.output_types())
+    fn with_body(&self, body: Graph) -> Checkpoint {
+        of(body)
     }
 
-    fn eval(&self, cx: &mut Eval, xs: Vec<Literal>) -> Result<Vec<Literal>> {
-        cx.run(&self.body, xs)
+    /// The values alone; the tangents compute from the operands what they need.
+    fn parted(&self, b: &mut Builder, xs: &[Value], active: &[bool], tangents: &[Value]) -> Result<(Values, Vec<Tangent>)> {
+        let ys = b.emit_n(self.value(active)?, xs, self.body.outputs().len());
+        let (graph, outs) = self.tangents(active)?;
+        let dys = b.emit_n(of(graph), &[xs, tangents].concat(), marked(&outs));
+        Ok((ys, spread_marked(&outs, &dys)))
     }
 
-    fn jvp(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Result<Vec<Tangent>> {
-        Ok(self.jvp_region(b, at.xs, dxs, false)?.1)
-    }
-
-    fn transpose(&self, b: &mut Builder, at: &Bound, linear: &[bool], cts: &[Option<Value>]) -> Transposed {
-        transpose_body(b, &self.body, at.xs, linear, cts, |b, body, xs, n| b.emit_n(of(body), xs, n))
-    }
-
-    fn batch(&self, b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
-        batch_body(b, &self.body, axis, xs, dims, |b, body, xs, n| b.emit_n(of(body), xs, n))
-    }
-
-    fn samples() -> Vec<Sample> {
+    fn rows() -> Vec<Sample> {
         let body = |d: DType| {
             let mut b = Builder::new();
             let (x, y) = (b.input(Type::new(d, [2])), b.input(Type::new(d, [2])));
-            let s = b.sin(x);
+            let s = if d.is_differentiable() { b.sin(x) } else { x };
             let z = b.mul(s, y);
             b.finish(&[z])
         };
         let row = |d: DType| {
             let xs = vec![sample(Type::new(d, [2]), 0.5, 2.0), sample(Type::new(d, [2]), 1.0, 2.0)];
-            Some(Sample { op: of(body(d).ok()?).into(), inputs: xs, smooth: true })
+            Some(Sample { op: of(body(d).ok()?).into(), inputs: xs, smooth: d == DType::F64 })
         };
-        [DType::F64, DType::F32].into_iter().filter_map(row).collect()
-    }
-}
-
-impl Region for Checkpoint {
-    fn graphs(&self) -> Vec<Arc<Graph>> {
-        vec![self.body.clone()]
-    }
-
-    fn map_graphs(&self, f: &mut dyn FnMut(&Graph) -> Result<Graph>) -> Result<Op> {
-        Ok(of(f(&self.body)?).into())
-    }
-
-    fn jvp_region(&self, b: &mut Builder, xs: &[Value], dxs: &[Tangent], for_reverse: bool) -> Result<(Values, Vec<Tangent>)> {
-        let active: Vec<bool> = dxs.iter().map(Option::is_some).collect();
-        let tangents: Vec<Value> = dxs.iter().flatten().copied().collect();
-        let args = [xs, &tangents].concat();
-        let n = self.body.outputs().len();
-        if for_reverse {
-            let ys = b.emit_n(self.value(&active)?, xs, n);
-            let (graph, outs) = self.tangents(&active)?;
-            let dys = b.emit_n(of(graph), &args, marked(&outs));
-            return Ok((ys, spread_marked(&outs, &dys)));
-        }
-        let d = transform::jvp(&self.body, &active)?;
-        let ys = b.emit_n(of(d.graph), &args, n + marked(&d.outputs));
-        Ok((Values::from_slice(&ys[..n]), spread_marked(&d.outputs, &ys[n..])))
-    }
-
-    fn dce(&self, live: &[bool]) -> Option<Pruned> {
-        let (body, inputs) = self.body.pruned(live);
-        let smaller = inputs.contains(&false) || live.contains(&false);
-        smaller.then(|| Pruned { op: of(body).into(), inputs, outputs: live.to_vec() })
-    }
-
-    fn hoist(&self, _: &mut Builder, _: &[Value]) -> Option<Values> {
-        None
+        DType::ALL.into_iter().filter_map(row).collect()
     }
 }

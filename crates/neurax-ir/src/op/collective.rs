@@ -8,6 +8,10 @@ use std::sync::Arc;
 
 attrs! {
     /// Joins the operand over all members of a named axis; every member gets the result.
+    ///
+    /// A product has no derivative before the axis is bound: that takes the product of all other members, which no member knows. To divide
+    /// the whole product by the own factor is right only where no factor is zero, and counting zeros to mend that gives wrong second
+    /// derivatives there. Bound first, it is a `reduce`, and differentiated like one.
     /// <https://openxla.org/stablehlo/spec#all_reduce>
     pub struct AllReduce = "all_reduce" {
         /// How members are joined.
@@ -224,6 +228,16 @@ mod tests {
         assert_eq!(eval(&g, args.to_vec()).unwrap()[1].to_f64s(), [2.0; 3], "shared by the two that reach it");
         let err = jvp(&graph(all(ReduceKind::Prod), &[Type::scalar(DType::F64)]), &[true]).unwrap_err();
         assert!(err.to_string().contains("outside vmap"), "{err}");
+    }
+
+    #[test]
+    fn a_product_is_differentiated_once_its_axis_is_bound() {
+        let g = vmap(&graph(all(ReduceKind::Prod), &[Type::scalar(DType::F64)]), &[Some(0)], &axis("i", 3)).unwrap();
+        let d = jvp(&g, &[true]).unwrap().graph;
+        for (x, slope) in [([2.0, 3.0, 4.0], 12.0), ([0.0, 3.0, 4.0], 12.0), ([0.0, 0.0, 4.0], 0.0)] {
+            let args = [x, [1.0, 0.0, 0.0]].map(|v| Literal::from_f64s(DType::F64, [3], &v));
+            assert_eq!(eval(&d, args.to_vec()).unwrap()[1].to_f64s(), [slope; 3]);
+        }
     }
 
     #[test]

@@ -71,7 +71,7 @@ impl Primitive for Concatenate {
             inputs: shapes.iter().map(|&s| sample(Type::new(d, s), -3.0, 4.0)).collect(),
             smooth: d == DType::F64,
         };
-        let mut rows: Vec<Sample> = DType::ALL.into_iter().map(|d| row(d, 1, &[&[2, 3], &[2, 1]])).collect();
+        let mut rows: Vec<Sample> = DType::ALL.into_iter().map(|d| row(d, 1, &[&[2, 3], &[2, 1], &[2, 2]])).collect();
         rows.extend([
             row(DType::F64, 0, &[&[2], &[0], &[3]]),
             row(DType::F64, 0, &[&[1, 2], &[2, 2], &[1, 2]]),

@@ -1,7 +1,8 @@
 //! One of several graphs.
 
 use super::{
-    Axis, Batched, Bound, Direction, Primitive, Pruned, Region, Sample, Tangent, Transposed, accepts, either, front_where_batched, marked, rules::*, select, spread_marked,
+    Axis, Batched, Bound, Direction, Primitive, Pruned, Region, Sample, Tangent, Transposed, accepts, either, front_where_batched, marked, rules::*,
+    select, spread_marked,
 };
 use crate::{Builder, DType, Eval, Graph, Literal, Op, Result, Type, Value, Values, graph::attr::attrs, transform, transform::Linearized};
 use std::sync::Arc;
@@ -180,31 +181,30 @@ impl Primitive for Cond {
     }
 
     fn samples() -> Vec<Sample> {
-        let branch = |f: &dyn Fn(&mut Builder, Value, Value) -> Value| {
-            let mut b = Builder::new();
-            let (x, y) = (b.input(Type::new(DType::F64, [2])), b.input(Type::new(DType::F64, [2])));
-            let z = f(&mut b, x, y);
-            b.finish(&[z, x])
+        let row = |d: DType, i: f64| {
+            let ty = Type::new(d, [2]);
+            let inputs = vec![Literal::scalar(DType::I32, i), sample(ty.clone(), 0.5, 1.5), sample(ty, 1.0, 2.0)];
+            Some(Sample { op: of(branches(d)?).into(), inputs, smooth: d == DType::F64 })
         };
-        let first = branch(&|b, x, y| {
-            let s = b.sin(x);
-            b.mul(s, y)
-        });
-        let second = branch(&|b, x, y| b.add(x, y));
-        let third = branch(&|b, x, _| b.square(x));
-        let (Ok(a), Ok(c), Ok(d)) = (first, second, third) else { return vec![] };
-        let op = of(vec![a, c, d]);
-        let row = |i: f64| Sample {
-            op: op.clone().into(),
-            inputs: vec![
-                Literal::scalar(DType::I32, i),
-                sample(Type::new(DType::F64, [2]), 0.5, 1.5),
-                sample(Type::new(DType::F64, [2]), 1.0, 2.0),
-            ],
-            smooth: true,
-        };
-        [-3.0, 0.0, 1.0, 2.0, 9.0].into_iter().map(row).collect()
+        let each = DType::ALL.into_iter().flat_map(|d| [(d, 0.0), (d, 1.0)]);
+        let clamped = [-3.0, 2.0, 9.0].map(|i| (DType::F64, i));
+        each.chain(clamped).filter_map(|(d, i)| row(d, i)).collect()
     }
+}
+
+/// Of `(x, y)`: `(sin(x) y, x)`, of integers `(x y, x)`; `(x + y, x)`; and `(x x, x)`.
+fn branches(d: DType) -> Option<Vec<Graph>> {
+    let branch = |f: &dyn Fn(&mut Builder, Value, Value) -> Value| {
+        let mut b = Builder::new();
+        let (x, y) = (b.input(Type::new(d, [2])), b.input(Type::new(d, [2])));
+        let z = f(&mut b, x, y);
+        b.finish(&[z, x]).ok()
+    };
+    let product = |b: &mut Builder, x: Value, y: Value| {
+        let s = if d.is_differentiable() { b.sin(x) } else { x };
+        b.mul(s, y)
+    };
+    Some(vec![branch(&product)?, branch(&|b, x, y| b.add(x, y))?, branch(&|b, x, _| b.square(x))?])
 }
 
 impl Cond {

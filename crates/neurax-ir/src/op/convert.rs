@@ -89,7 +89,10 @@ fn range(dtype: DType) -> (f64, f64) {
 /// Integers go through i128, which holds all of them; other numbers through f64.
 fn cast<S: Compute, T: Compute>(xs: &[S], out: &mut [T]) {
     if S::DTYPE.is_complex() && T::DTYPE.is_complex() {
-        copy(xs, out, |x| { let (re, im) = x.parts(); T::from_parts(re, im) });
+        copy(xs, out, |x| {
+            let (re, im) = x.parts();
+            T::from_parts(re, im)
+        });
     } else if S::DTYPE.is_int() {
         copy(xs, out, |x| T::from_i128(x.to_i128()));
     } else {

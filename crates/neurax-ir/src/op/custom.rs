@@ -99,13 +99,15 @@ impl Primitive for Custom {
 
     fn jvp(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Result<Vec<Tangent>> {
         let dys = self.0.jvp(b, at, dxs)?;
+        b.check()?;
         self.fits(b, "jvp", at.ys, &dys)?;
         Ok(dys)
     }
 
     fn transpose(&self, b: &mut Builder, at: &Bound, linear: &[bool], cts: &[Option<Value>]) -> Transposed {
         let answer = self.0.transpose(b, at, linear, cts);
-        if let Transposed::Cotangents(given) = &answer
+        if b.error().is_none()
+            && let Transposed::Cotangents(given) = &answer
             && let Err(e) = self.fits(b, "transpose", at.xs, given)
         {
             b.fail(e);
@@ -116,6 +118,7 @@ impl Primitive for Custom {
 
     fn batch(&self, b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
         let (ys, places) = self.0.batch(b, axis, xs, dims)?;
+        b.check()?;
         let there = |(&y, &d): (&Value, &Option<usize>)| d.is_none_or(|d| b.ty(y).shape.get(d) == Some(&axis.size));
         if ys.len() == places.len() && ys.iter().zip(&places).all(there) {
             return Ok((ys, places));
@@ -149,7 +152,8 @@ impl Custom {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{DType, transform};
+    use crate::op::{ReduceKind, Transpose};
+    use crate::{DType, Op, Values, transform};
 
     /// Twice its operand; broken, it answers nothing.
     #[derive(Debug)]
@@ -209,5 +213,62 @@ mod tests {
         assert!(op.batch(&mut b, &Axis { size: 2, name: None }, &[x], &[None]).unwrap_err().to_string().contains("batch gives"));
         op.transpose(&mut b, &at, &[true], &[Some(x)]);
         assert!(b.finish(&[x]).unwrap_err().to_string().contains("transpose gives ()"));
+    }
+
+    /// The same numbers in reverse order of axes; one of its rules emits what does not fit.
+    #[derive(Debug)]
+    struct Turned {
+        fails: &'static str,
+    }
+
+    impl Turned {
+        /// A value of the right type, or what is left of a reshape that does not fit.
+        fn turn(&self, rule: &str, b: &mut Builder, x: Value) -> Value {
+            if self.fails == rule { b.reshape(x, [7]) } else { b.transpose(x, &[1, 0]) }
+        }
+    }
+
+    impl CustomOp for Turned {
+        fn name(&self) -> &str {
+            "turned"
+        }
+        fn params(&self) -> String {
+            self.fails.into()
+        }
+        fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
+            Op::from(Transpose { permutation: vec![1, 0] }).infer(xs)
+        }
+        fn eval(&self, _: Vec<Literal>) -> Result<Vec<Literal>> {
+            refuse("turned", "it is never run")
+        }
+        fn jvp(&self, b: &mut Builder, _: &Bound, dxs: &[Tangent]) -> Result<Vec<Tangent>> {
+            let again = Custom(Arc::new(Turned { fails: self.fails }));
+            Ok(vec![dxs[0].map(|dx| if self.fails == "jvp" { self.turn("jvp", b, dx) } else { b.emit(again, &[dx]) })])
+        }
+        fn transpose(&self, b: &mut Builder, _: &Bound, _: &[bool], cts: &[Option<Value>]) -> Transposed {
+            Transposed::Cotangents(vec![cts[0].map(|ct| self.turn("transpose", b, ct))])
+        }
+        fn batch(&self, b: &mut Builder, _: &Axis, xs: &[Value], _: &[Option<usize>]) -> Result<Batched> {
+            Ok((Values::from_slice(&[self.turn("batch", b, xs[0])]), vec![Some(0)]))
+        }
+    }
+
+    #[test]
+    fn a_rule_that_emits_what_does_not_fit_is_the_error() {
+        let graph = |fails| {
+            let mut b = Builder::new();
+            let x = b.input(Type::new(DType::F32, [2, 3]));
+            let x = b.transpose(x, &[1, 0]);
+            let y = b.emit(Custom(Arc::new(Turned { fails })), &[x]);
+            let y = b.transpose(y, &[1, 0]);
+            let y = b.reduce(ReduceKind::Prod, y, &[0, 1]);
+            b.finish(&[y]).unwrap()
+        };
+        let check = |e: Error| assert!(e.to_string().starts_with("reshape: f32["), "{e}");
+        check(transform::jvp(&graph("jvp"), &[true]).unwrap_err());
+        check(transform::grad(&graph("jvp"), &[true]).unwrap_err());
+        check(transform::grad(&graph("transpose"), &[true]).unwrap_err());
+        check(transform::vmap(&graph("batch"), &[Some(0)], &Axis { size: 4, name: None }).unwrap_err());
+        assert!(transform::jvp(&graph(""), &[true]).is_ok() && transform::grad(&graph(""), &[true]).is_ok());
     }
 }

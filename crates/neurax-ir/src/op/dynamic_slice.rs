@@ -2,7 +2,7 @@
 
 use super::strided::{View, read, write};
 use super::{Axis, Batched, Bound, Gather, OutOfBounds, Primitive, Sample, Scatter, ScatterKind, Tangent, Transposed, rules::*};
-use crate::{Builder, Compute, DType, Eval, Literal, Result, Shape, Type, Value, Values, graph::attr::attrs, with_compute};
+use crate::{Builder, Compute, DType, Eval, Literal, Op, Result, Shape, Type, Value, Values, graph::attr::attrs, with_compute};
 
 attrs! {
     /// A window of those sizes at a place given at run time: operands `(x, start)`, `start` an integer vector with one entry
@@ -71,21 +71,7 @@ impl Primitive for DynamicSlice {
     }
 
     fn samples() -> Vec<Sample> {
-        let row = |d: DType, shape: &[usize], sizes: &[usize], start: Literal| Sample {
-            op: DynamicSlice { sizes: sizes.to_vec() }.into(),
-            inputs: vec![sample(Type::new(d, shape), -3.0, 4.0), start],
-            smooth: d == DType::F64,
-        };
-        let mut rows: Vec<Sample> = DType::ALL.into_iter().map(|d| row(d, &[3, 4], &[2, 2], place(DType::I32, &[1, 1]))).collect();
-        let places = DType::ALL.into_iter().filter(|d| d.is_int());
-        rows.extend(places.map(|d| row(DType::F64, &[4], &[2], place(d, &[1]))));
-        rows.extend([
-            row(DType::F64, &[3, 4], &[2, 3], place(DType::I64, &[7, -2])),
-            row(DType::F64, &[], &[], place(DType::I32, &[])),
-            row(DType::F64, &[2, 3], &[0, 3], place(DType::I32, &[1, 0])),
-            row(DType::F64, &[0, 3], &[0, 2], place(DType::I32, &[1, 1])),
-        ]);
-        rows
+        rows(|x, sizes, start| (DynamicSlice { sizes: sizes.to_vec() }.into(), vec![x, start]))
     }
 }
 
@@ -152,22 +138,29 @@ impl Primitive for DynamicUpdateSlice {
     }
 
     fn samples() -> Vec<Sample> {
-        let row = |d: DType, shape: &[usize], sizes: &[usize], start: Literal| Sample {
-            op: DynamicUpdateSlice {}.into(),
-            inputs: vec![sample(Type::new(d, shape), -3.0, 4.0), sample(Type::new(d, sizes), -1.0, 2.0), start],
-            smooth: d == DType::F64,
-        };
-        let mut rows: Vec<Sample> = DType::ALL.into_iter().map(|d| row(d, &[3, 4], &[2, 2], place(DType::I32, &[1, 1]))).collect();
-        let places = DType::ALL.into_iter().filter(|d| d.is_int());
-        rows.extend(places.map(|d| row(DType::F64, &[4], &[2], place(d, &[1]))));
-        rows.extend([
-            row(DType::F64, &[3, 4], &[2, 3], place(DType::I64, &[7, -2])),
-            row(DType::F64, &[], &[], place(DType::I32, &[])),
-            row(DType::F64, &[2, 3], &[0, 3], place(DType::I32, &[1, 0])),
-            row(DType::F64, &[0, 3], &[0, 2], place(DType::I32, &[1, 1])),
-        ]);
-        rows
+        rows(|x, sizes, start| {
+            let update = sample(x.ty().with_shape(sizes), -1.0, 2.0);
+            (DynamicUpdateSlice {}.into(), vec![x, update, start])
+        })
     }
+}
+
+/// The rows of both ops, which `of` makes of an operand, the sizes of a window and its place.
+fn rows(of: impl Fn(Literal, &[usize], Literal) -> (Op, Vec<Literal>)) -> Vec<Sample> {
+    let row = |d: DType, shape: &[usize], sizes: &[usize], start: Literal| {
+        let (op, inputs) = of(sample(Type::new(d, shape), -3.0, 4.0), sizes, start);
+        Sample { op, inputs, smooth: d == DType::F64 }
+    };
+    let mut rows: Vec<Sample> = DType::ALL.into_iter().map(|d| row(d, &[3, 4], &[2, 2], place(DType::I32, &[1, 1]))).collect();
+    let places = DType::ALL.into_iter().filter(|d| d.is_int());
+    rows.extend(places.map(|d| row(DType::F64, &[4], &[2], place(d, &[1]))));
+    rows.extend([
+        row(DType::F64, &[3, 4], &[2, 3], place(DType::I64, &[7, -2])),
+        row(DType::F64, &[], &[], place(DType::I32, &[])),
+        row(DType::F64, &[2, 3], &[0, 3], place(DType::I32, &[1, 0])),
+        row(DType::F64, &[0, 3], &[0, 2], place(DType::I32, &[1, 1])),
+    ]);
+    rows
 }
 
 fn check_window(op: &str, x: &Type, sizes: &[usize], start: &Type) -> Result<()> {

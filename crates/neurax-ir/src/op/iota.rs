@@ -54,7 +54,12 @@ impl Primitive for Iota {
         let row = |ty: Type, axis| Sample { op: Iota { ty, axis }.into(), inputs: vec![], smooth: false };
         let dtypes = DType::ALL.into_iter().filter(|d| NUMBERS.contains(&d.kind()));
         let mut rows: Vec<Sample> = dtypes.map(|d| row(Type::new(d, [2, 5]), 1)).collect();
-        rows.extend([row(Type::new(DType::I32, [2, 3, 2]), 0), row(Type::new(DType::I32, [2, 3, 2]), 1), row(Type::new(DType::I32, [2, 0]), 0), row(Type::new(DType::I32, [2, 0]), 1)]);
+        rows.extend([
+            row(Type::new(DType::I32, [2, 3, 2]), 0),
+            row(Type::new(DType::I32, [2, 3, 2]), 1),
+            row(Type::new(DType::I32, [2, 0]), 0),
+            row(Type::new(DType::I32, [2, 0]), 1),
+        ]);
         rows
     }
 }

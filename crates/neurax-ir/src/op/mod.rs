@@ -5,9 +5,11 @@
 
 use crate::graph::{Parser, Printer};
 use crate::{Builder, Error, Eval, Graph, Literal, Result, Shape, Type, Value, Values};
+use applied::Applied;
 pub(crate) use regions::*;
 use std::sync::Arc;
 
+mod applied;
 mod complex;
 mod exp;
 mod fold;
@@ -42,8 +44,12 @@ macro_rules! ops {
                 rows
             }
 
-            fn primitive(&self) -> &dyn DynPrimitive {
+            fn primitive(&self) -> &dyn Primitive {
                 match self { $($($(Op::$V(x) => x),+),+),* }
+            }
+
+            pub(crate) fn print_attrs(&self, p: &mut Printer) {
+                match self { $($($(Op::$V(x) => x.print_attrs(p)),+),+),* }
             }
         }
     };
@@ -56,6 +62,7 @@ ops! {
         compare: Compare;
         select: Select, Clamp;
         convert: Convert, BitcastConvert;
+        reduce_precision: ReducePrecision;
     }
     "Elements out of nothing" {
         constant: Constant;
@@ -219,41 +226,6 @@ pub trait Text: Sized {
     fn parse_attrs(name: &str, p: &mut Parser) -> Option<Result<Self>>;
 }
 
-/// [`Primitive`] and [`Text`] without the questions that need `Sized`.
-trait DynPrimitive {
-    fn name(&self) -> &'static str;
-    fn infer(&self, xs: &[Type]) -> Result<Vec<Type>>;
-    fn eval(&self, cx: &mut Eval, xs: Vec<Literal>) -> Result<Vec<Literal>>;
-    fn jvp(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Result<Vec<Tangent>>;
-    fn transpose(&self, b: &mut Builder, at: &Bound, linear: &[bool], cts: &[Option<Value>]) -> Transposed;
-    fn batch(&self, b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched>;
-    fn print_attrs(&self, p: &mut Printer);
-}
-
-impl<P: Primitive + Text> DynPrimitive for P {
-    fn name(&self) -> &'static str {
-        Primitive::name(self)
-    }
-    fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
-        Primitive::infer(self, xs)
-    }
-    fn eval(&self, cx: &mut Eval, xs: Vec<Literal>) -> Result<Vec<Literal>> {
-        Primitive::eval(self, cx, xs)
-    }
-    fn jvp(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Result<Vec<Tangent>> {
-        Primitive::jvp(self, b, at, dxs)
-    }
-    fn transpose(&self, b: &mut Builder, at: &Bound, linear: &[bool], cts: &[Option<Value>]) -> Transposed {
-        Primitive::transpose(self, b, at, linear, cts)
-    }
-    fn batch(&self, b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
-        Primitive::batch(self, b, axis, xs, dims)
-    }
-    fn print_attrs(&self, p: &mut Printer) {
-        Text::print_attrs(self, p)
-    }
-}
-
 impl Op {
     /// The StableHLO mnemonic.
     pub fn name(&self) -> &'static str {
@@ -283,10 +255,6 @@ impl Op {
     /// See [`Primitive::batch`].
     pub fn batch(&self, b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
         self.primitive().batch(b, axis, xs, dims)
-    }
-
-    pub(crate) fn print_attrs(&self, p: &mut Printer) {
-        self.primitive().print_attrs(p)
     }
 
     /// The op as one that holds graphs, if it is.

@@ -1,7 +1,7 @@
 //! What the ops that hold graphs share.
 
-use super::{Axis, Batched, Op, Tangent, Transposed, rules::*};
-use crate::{Builder, Error, Graph, Result, Type, Value, Values, transform};
+use super::{Op, Tangent, rules::*};
+use crate::{Builder, Error, Graph, Result, Type, Value, Values};
 
 /// Checks that a graph takes those types.
 ///
@@ -33,51 +33,6 @@ pub(crate) fn either(a: &[bool], b: &[bool]) -> Vec<bool> {
 pub(crate) fn spread_marked(flags: &[bool], values: &[Value]) -> Vec<Tangent> {
     let mut next = values.iter().copied();
     flags.iter().map(|&f| if f { next.next() } else { None }).collect()
-}
-
-/// Emits an op that holds the given graph, on operands, with so many results.
-type Emit<'a> = &'a dyn Fn(&mut Builder, Graph, &[Value], usize) -> Values;
-
-/// The transpose of an op that applies one graph: the same op holding the transposed graph.
-pub(crate) fn transpose_body(
-    b: &mut Builder,
-    body: &Graph,
-    xs: &[Value],
-    linear: &[bool],
-    cts: &[Option<Value>],
-    emit: impl Fn(&mut Builder, Graph, &[Value], usize) -> Values,
-) -> Transposed {
-    let emit: Emit = &emit;
-    let given: Vec<bool> = cts.iter().map(Option::is_some).collect();
-    let nonlinear: Vec<bool> = linear.iter().map(|l| !l).collect();
-    match transform::transpose_graph(body, linear, &given, false) {
-        Ok((graph, some)) => {
-            let args: Vec<Value> = select(xs, &nonlinear).into_iter().chain(cts.iter().flatten().copied()).collect();
-            let ys = emit(b, graph, &args, marked(&some));
-            let mut answers = spread_marked(&some, &ys).into_iter();
-            Transposed::Cotangents(linear.iter().map(|&l| if l { answers.next().flatten() } else { None }).collect())
-        }
-        Err(e) => {
-            b.fail(e);
-            Transposed::Cotangents(vec![None; xs.len()])
-        }
-    }
-}
-
-/// The batched form of an op that applies one graph: the same op holding the batched graph.
-pub(crate) fn batch_body(
-    b: &mut Builder,
-    body: &Graph,
-    axis: &Axis,
-    xs: &[Value],
-    dims: &[Option<usize>],
-    emit: impl Fn(&mut Builder, Graph, &[Value], usize) -> Values,
-) -> Result<Batched> {
-    let batched: Vec<bool> = dims.iter().map(Option::is_some).collect();
-    let (graph, outs) = transform::batch_graph(body, axis, &batched, &vec![false; body.outputs().len()])?;
-    let xs = front_where_batched(b, xs, dims, axis.size);
-    let ys = emit(b, graph, &xs, outs.len());
-    Ok((ys, outs.iter().map(|&y| y.then_some(0)).collect()))
 }
 
 /// Batched operands with the axis at the front, the others as they are.

@@ -46,6 +46,13 @@ attrs! {
     }
 }
 
+impl ScatterKind {
+    /// Complex numbers have no order.
+    fn admits(self, dtype: DType) -> bool {
+        !dtype.is_complex() || !matches!(self, ScatterKind::Min | ScatterKind::Max)
+    }
+}
+
 impl Scatter {
     /// The gather that reads where this writes, for an operand of that rank and updates of that type.
     pub fn mirror(&self, rank: usize, updates: &Type) -> Gather {
@@ -135,7 +142,7 @@ impl Primitive for Scatter {
         if x.dtype != updates.dtype {
             return refuse(Self::NAME, format!("{x} and the updates {updates} differ in dtype; convert one of them"));
         }
-        if x.dtype.is_complex() && matches!(self.kind, ScatterKind::Min | ScatterKind::Max) {
+        if !self.kind.admits(x.dtype) {
             return refuse(Self::NAME, format!("{x} has no order; take real numbers for {}", self.kind.name()));
         }
         let windows = self.mirror(x.rank(), updates).check(Self::NAME, x, indices)?;
@@ -233,9 +240,10 @@ impl Primitive for Scatter {
                 rows.extend(geometries(mode).iter().map(|g| row(kind, g, false, DType::F64)));
             }
             rows.extend(geometries(OutOfBounds::Clip).iter().take(4).map(|g| row(kind, g, true, DType::F64)));
-            let ordered = |d: &DType| !d.is_complex() || !matches!(kind, ScatterKind::Min | ScatterKind::Max);
             let first = &geometries(OutOfBounds::Clip)[0];
-            rows.extend(DType::ALL.into_iter().filter(ordered).map(|d| row(kind, first, false, d)));
+            rows.extend(DType::ALL.into_iter().filter(|&d| kind.admits(d)).map(|d| row(kind, first, false, d)));
+            let by = |d: DType| (first.0.clone(), first.1.clone(), Literal::from_f64s(d, first.2.shape(), &first.2.to_f64s()));
+            rows.extend(DType::ALL.into_iter().filter(|d| d.is_int()).map(|d| row(kind, &by(d), false, DType::F32)));
         }
         rows
     }
@@ -334,17 +342,19 @@ mod tests {
 
     #[test]
     fn an_operand_that_nobody_holds_is_written_in_place() {
-        for kind in [ScatterKind::Set, ScatterKind::Add] {
+        let on = |&kind: &ScatterKind| DType::ALL.into_iter().filter(move |&d| kind.admits(d)).map(move |d| (kind, d));
+        for (kind, d) in ScatterKind::ALL.iter().flat_map(on) {
             let i = Literal::from_slice([1, 1], &[1u8]).unwrap();
-            let u = Literal::from_slice([1], &[5.0f32]).unwrap();
-            let x = Literal::zeros(Type::new(DType::F32, [3]));
+            let u = Literal::from_f64s(d, [1], &[0.0]);
+            let x = Literal::from_f64s(d, [3], &[1.0; 3]);
             let (at, kept) = (x.bytes().address(), x.clone());
             let mut cx = Eval::default();
             let op = elements(kind, OutOfBounds::Drop);
-            let y = op.eval(&mut cx, vec![x, i.clone(), u.clone()]).unwrap().remove(0);
-            assert_eq!((y.to_f64s(), kept.to_f64s(), cx.reused), (vec![0.0, 5.0, 0.0], vec![0.0; 3], 0));
+            let new = op.eval(&mut cx, vec![x, i.clone(), u.clone()]).unwrap().remove(0);
+            assert_eq!((kept.to_f64s(), cx.reused), (vec![1.0; 3], 0), "{kind:?} {d}: somebody holds it");
             let y = op.eval(&mut cx, vec![kept, i, u]).unwrap().remove(0);
-            assert_eq!((y.bytes().address(), cx.reused), (at, 1));
+            assert_eq!((y.bytes().address(), cx.reused), (at, 1), "{kind:?} {d}");
+            assert_eq!(y, new, "{kind:?} {d}");
         }
     }
 

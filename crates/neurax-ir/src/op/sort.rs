@@ -73,6 +73,7 @@ impl Primitive for Sort {
         };
         let t = |d: DType, s: &[usize]| Type::new(d, s);
         let mut rows: Vec<Sample> = DType::ALL.into_iter().map(|d| row(1, 1, &[t(d, &[2, 3])])).collect();
+        rows.extend(DType::ALL.map(|d| row(0, 2, &[t(d, &[4]), t(d, &[4]), t(d, &[4])])));
         rows.extend([
             row(0, 1, &[t(DType::F64, &[5])]),
             row(0, 1, &[t(DType::F64, &[3, 2]), t(DType::F64, &[3, 2])]),

@@ -20,21 +20,56 @@ pub fn digamma(x: f64) -> f64 {
     sum + x.ln() - 0.5 / x - horner(&series, 1.0 / (x * x)) / (x * x)
 }
 
-/// The derivative of [`digamma`], by the same means (<https://dlmf.nist.gov/5.15>). Infinite at the poles.
-pub fn trigamma(x: f64) -> f64 {
-    if x <= 0.0 {
-        let part = x - x.floor();
-        return if part == 0.0 { f64::INFINITY } else { (PI / (PI * part).sin()).powi(2) - trigamma(1.0 - x) };
+/// The derivative number `n`, a whole number, of [`digamma`]: `(-1)^(n+1) n! zeta(n+1, x)` (<https://dlmf.nist.gov/25.11.E12>).
+/// Infinite at the poles 0, -1, -2, ..; NaN for other numbers `n`.
+pub fn polygamma(n: f64, x: f64) -> f64 {
+    if n == 0.0 {
+        return digamma(x);
     }
-    let (mut x, mut sum) = (x, 0.0);
-    while x < 12.0 {
-        sum += 1.0 / (x * x);
-        x += 1.0;
+    if n.fract() != 0.0 || n < 0.0 {
+        return f64::NAN;
     }
-    // B(2k), k = 1, 2, ..
-    let series = [1.0 / 6.0, -1.0 / 30.0, 1.0 / 42.0, -1.0 / 30.0, 5.0 / 66.0, -691.0 / 2730.0, 7.0 / 6.0];
-    let r = 1.0 / x;
-    sum + r + 0.5 * r * r + horner(&series, r * r) * r * r * r
+    let size = if x > 0.0 { gamma_zeta(n + 1.0, x) } else { gamma_zeta_below(n + 1.0, x) };
+    if n % 2.0 == 0.0 { -size } else { size }
+}
+
+/// `gamma(s) zeta(s, x)` for `x <= 0`: `zeta(s, f)` from the terms above zero, where `f` is the part behind the point, and those below,
+/// which are the first terms of `zeta(s, 1 - f)`.
+fn gamma_zeta_below(s: f64, x: f64) -> f64 {
+    let floor = x.floor();
+    let f = x - floor;
+    if f == 0.0 || x.is_infinite() {
+        return if f == 0.0 { f64::INFINITY } else { f64::NAN };
+    }
+    let below = gamma_zeta(s, 1.0 - f) - gamma_zeta(s, 1.0 - x);
+    gamma_zeta(s, f) + if s % 2.0 == 0.0 { below } else { -below }
+}
+
+/// `gamma(s) zeta(s, x)` for `s >= 2` and `x > 0`: terms of the sum as they are, then Euler and Maclaurin's formula for the rest
+/// (<https://dlmf.nist.gov/25.11.E7>). Everything is in units of the first term, which alone may be beyond the range of f64.
+fn gamma_zeta(s: f64, x: f64) -> f64 {
+    if x.is_infinite() {
+        return 0.0;
+    }
+    let (mut sum, mut at, mut term) = (0.0, x, 1.0);
+    // Where the sum is long its terms fall fast; where they do not, or counting by one has no effect, the formula is exact at once.
+    while at < (12.0 + 2.0 * s).min(1e15) && term > f64::EPSILON * f64::EPSILON {
+        sum += term;
+        at += 1.0;
+        term = (x / at).powf(s);
+    }
+    // B(2k) / (2k)!, k = 1, 2, ..
+    let series = [1.0 / 12.0, -1.0 / 720.0, 1.0 / 30240.0, -1.0 / 1209600.0, 1.0 / 47900160.0, -691.0 / 1307674368000.0, 1.0 / 74724249600.0];
+    let mut rest = at / (s - 1.0) + 0.5;
+    let mut rising = s / at;
+    for (k, c) in series.into_iter().enumerate() {
+        rest += c * rising;
+        let next = s + 2.0 * k as f64;
+        rising *= (next + 1.0) * (next + 2.0) / (at * at);
+    }
+    let first = libm::tgamma(s) * x.powf(-s);
+    let first = if first.is_normal() { first } else { (libm::lgamma(s) - s * x.ln()).exp() };
+    first * (sum + term * rest)
 }
 
 /// The inverse of the error function. Starts with Giles, "Approximating the erfinv function" (GPU Computing Gems, 2011),
@@ -70,6 +105,37 @@ fn giles(a: f64) -> f64 {
         [1.50140941, 0.246640727, -0.00417768164, -0.00125372503, 0.00021858087, -4.39150654e-06, -3.5233877e-06, 3.43273939e-07, 2.81022636e-08];
     let tail = [2.83297682, 1.00167406, 0.00943887047, -0.0076224613, 0.00573950773, -0.00367342844, 0.00134934322, 0.000100950558, -0.000200214257];
     a * if w < 5.0 { horner(&middle, w - 2.5) } else { horner(&tail, w.sqrt() - 3.0) }
+}
+
+/// `e^-|x| I0(x)`, the modified Bessel function of the first kind of order 0, scaled.
+pub fn bessel_i0e(x: f64) -> f64 {
+    bessel_ie(0.0, x.abs())
+}
+
+/// `e^-|x| I1(x)`, of order 1.
+pub fn bessel_i1e(x: f64) -> f64 {
+    bessel_ie(1.0, x.abs()).copysign(x)
+}
+
+/// `e^-x I(x)` of order 0 or 1, for `x >= 0`: the power series, whose terms are all positive
+/// (<https://dlmf.nist.gov/10.25.E2>), up to 30, then the asymptotic series (<https://dlmf.nist.gov/10.40.E1>).
+fn bessel_ie(order: f64, x: f64) -> f64 {
+    if x > 30.0 {
+        let next = |term: f64, k: f64| term * ((2.0 * k - 1.0).powi(2) - 4.0 * order * order) / (8.0 * k * x);
+        return series(1.0, next, 20) / (2.0 * PI * x).sqrt();
+    }
+    let next = |term: f64, k: f64| term * (x / 2.0) * (x / 2.0) / (k * (k + order));
+    (-x).exp() * series(if order == 0.0 { 1.0 } else { x / 2.0 }, next, 90)
+}
+
+/// The sum of `n` terms: the first, and each next one made of the one before and its number.
+fn series(first: f64, next: impl Fn(f64, f64) -> f64, n: u32) -> f64 {
+    (1..n)
+        .fold((first, first), |(sum, term), k| {
+            let term = next(term, f64::from(k));
+            (sum + term, term)
+        })
+        .0
 }
 
 /// `c[0] + c[1] x + c[2] x^2 + ..`
@@ -110,8 +176,8 @@ mod tests {
             ],
         );
         check(
-            "trigamma",
-            trigamma,
+            "polygamma 1",
+            |x| polygamma(1.0, x),
             &[
                 (0.001, 1000001.6425331958),
                 (0.5, 4.934802200544679),
@@ -125,6 +191,24 @@ mod tests {
                 (-3.3, 14.817739525515929),
                 (-7.01, 10003.157557376158),
             ],
+        );
+        check(
+            "polygamma 2",
+            |x| polygamma(2.0, x),
+            &[
+                (0.001, -2000000002.3976322),
+                (0.5, -16.82879664423432),
+                (1.0, -2.4041138063191886),
+                (3.7, -0.09539530872855403),
+                (250.0, -1.6064127999317344e-5),
+                (-0.5, -0.82879664423432),
+                (-3.3, 68.76944547748523),
+            ],
+        );
+        check(
+            "polygamma 40",
+            |x| polygamma(40.0, x),
+            &[(0.5, -1.794216682422424e60), (3.7, -4.1247560670090188e24), (11.999, -4825.119628812239), (250.0, -2.668618463334942e-50)],
         );
         check(
             "erf_inv",
@@ -142,15 +226,51 @@ mod tests {
                 (-0.7, -0.7328690779592167),
             ],
         );
+        check(
+            "bessel_i0e",
+            bessel_i0e,
+            &[
+                (1e-300, 1.0),
+                (1e-05, 0.9999900000749996),
+                (0.5, 0.6450352704491501),
+                (-1.0, 0.46575960759364043),
+                (3.7, 0.2160494416729737),
+                (12.0, 0.11642622121344044),
+                (29.999, 0.07314717612913213),
+                (30.001, 0.07314471689736321),
+                (100.0, 0.03994437929909668),
+                (1e10, 3.9894228040641945e-06),
+            ],
+        );
+        check(
+            "bessel_i1e",
+            bessel_i1e,
+            &[
+                (1e-300, 5e-301),
+                (1e-05, 4.999950000312499e-06),
+                (0.5, 0.1564208031848717),
+                (-1.0, -0.20791041534970844),
+                (3.7, 0.18383785802735622),
+                (12.0, 0.11146429929018098),
+                (29.999, 0.07191749822218775),
+                (30.001, 0.07191516303191349),
+                (100.0, 0.03974415302513025),
+                (1e10, 3.989422803864723e-06),
+            ],
+        );
     }
 
     #[test]
     fn ends_and_poles() {
         assert!(digamma(0.0).is_nan() && digamma(-3.0).is_nan() && digamma(f64::NAN).is_nan() && digamma(f64::NEG_INFINITY).is_nan());
-        assert_eq!((digamma(f64::INFINITY), trigamma(f64::INFINITY)), (f64::INFINITY, 0.0));
-        assert_eq!((trigamma(0.0), trigamma(-2.0)), (f64::INFINITY, f64::INFINITY));
-        assert!(trigamma(f64::NAN).is_nan() && trigamma(f64::NEG_INFINITY).is_nan());
+        assert_eq!((digamma(f64::INFINITY), polygamma(1.0, f64::INFINITY)), (f64::INFINITY, 0.0));
+        assert_eq!((polygamma(1.0, 0.0), polygamma(1.0, -2.0), polygamma(2.0, -2.0)), (f64::INFINITY, f64::INFINITY, f64::NEG_INFINITY));
+        assert!(polygamma(1.0, f64::NAN).is_nan() && polygamma(1.0, f64::NEG_INFINITY).is_nan() && polygamma(f64::NAN, 1.0).is_nan());
+        assert!(polygamma(1e18, 1.5).is_infinite() && polygamma(3.0, 1e300) == 0.0, "and at once");
+        assert!(polygamma(3.0, -1e15 - 0.5).is_finite(), "and at once");
         assert_eq!((erf_inv(1.0), erf_inv(-1.0), erf_inv(0.0)), (f64::INFINITY, f64::NEG_INFINITY, 0.0));
         assert!(erf_inv(1.5).is_nan() && erf_inv(f64::NAN).is_nan());
+        assert_eq!((bessel_i0e(0.0), bessel_i1e(0.0), bessel_i0e(f64::INFINITY), bessel_i1e(f64::NEG_INFINITY)), (1.0, 0.0, 0.0, 0.0));
+        assert!(bessel_i0e(f64::NAN).is_nan() && bessel_i1e(f64::NAN).is_nan());
     }
 }

@@ -1,8 +1,8 @@
 //! A loop that ends when a condition does.
 
 use super::{
-    Axis, Batched, Bound, Direction, Primitive, Pruned, ReduceKind, Region, Sample, Tangent, Transposed, accepts, either, front_where, loop_invariants, marked, rules::*,
-    select, spread_marked,
+    Axis, Batched, Bound, Direction, Primitive, Pruned, ReduceKind, Region, Sample, Tangent, Transposed, accepts, either, front_where,
+    loop_invariants, marked, rules::*, select, spread_marked,
 };
 use crate::{Builder, DType, Eval, Graph, Literal, Op, Result, Type, Value, Values, graph::attr::attrs, transform};
 use std::sync::Arc;
@@ -63,8 +63,8 @@ impl Primitive for While {
     }
 
     fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
-        if xs.len() < self.cond_consts + self.body_consts {
-            return refuse(Self::NAME, format!("it takes {} constants, not ({})", self.cond_consts + self.body_consts, list(xs)));
+        if self.cond_consts.checked_add(self.body_consts).is_none_or(|n| xs.len() < n) {
+            return refuse(Self::NAME, format!("it takes {} and {} constants, not ({})", self.cond_consts, self.body_consts, list(xs)));
         }
         let (c, b, carries) = self.parts(xs);
         accepts(Self::NAME, "the condition", &self.cond, &[c, carries].concat())?;
@@ -121,31 +121,30 @@ impl Primitive for While {
     }
 
     fn samples() -> Vec<Sample> {
-        power_of_two_loop().map_or(vec![], |op| {
-            let row = |n: f64| Sample {
-                op: op.clone().into(),
-                inputs: vec![
-                    Literal::scalar(DType::I32, n),
-                    Literal::scalar(DType::F64, 1.25),
-                    Literal::scalar(DType::I32, 0.0),
-                    sample(Type::new(DType::F64, [2]), 0.5, 1.5),
-                ],
-                smooth: true,
-            };
-            [0.0, 1.0, 3.0].into_iter().map(row).collect()
-        })
+        let row = |(counter, d, n): (DType, DType, f64)| {
+            let numbers = [Literal::scalar(counter, n), Literal::scalar(d, 1.25), Literal::scalar(counter, 0.0)];
+            let inputs = numbers.into_iter().chain([sample(Type::new(d, [2]), 0.5, 1.5)]).collect();
+            Some(Sample { op: sines(counter, d)?.into(), inputs, smooth: d == DType::F64 && counter.is_int() })
+        };
+        let ordered = DType::ALL.into_iter().filter(|c| !c.is_complex());
+        // Rows that count in floats are not smooth: by another bound they run another number of times.
+        let counters = ordered.map(|c| (c, DType::F64, 1.0));
+        let values = DType::ALL.into_iter().map(|d| (DType::I32, d, 2.0));
+        let often = [0.0, 3.0].map(|n| (DType::I32, DType::F64, n));
+        counters.chain(values).chain(often).filter_map(row).collect()
     }
 }
 
-/// `for i in 0..n { x = sin(x) * c }` with operands `(n, c, 0, x)`.
-fn power_of_two_loop() -> Option<While> {
+/// `for i in 0..n { x = sin(x) * c }`, of integers `x = x * c`, with operands `(n, c, 0, x)`.
+fn sines(counter: DType, d: DType) -> Option<While> {
+    let (count, factor, ty) = (Type::scalar(counter), Type::scalar(d), Type::new(d, [2]));
     let mut cond = Builder::new();
-    let (n, i, _) = (cond.input(Type::scalar(DType::I32)), cond.input(Type::scalar(DType::I32)), cond.input(Type::new(DType::F64, [2])));
+    let (n, i, _) = (cond.input(count.clone()), cond.input(count.clone()), cond.input(ty.clone()));
     let goes_on = cond.compare(Direction::Lt, i, n);
     let mut body = Builder::new();
-    let (c, i, x) = (body.input(Type::scalar(DType::F64)), body.input(Type::scalar(DType::I32)), body.input(Type::new(DType::F64, [2])));
+    let (c, i, x) = (body.input(factor), body.input(count), body.input(ty));
     let next = body.add_scalar(i, 1.0);
-    let s = body.sin(x);
+    let s = if d.is_differentiable() { body.sin(x) } else { x };
     let c = body.broadcast_like(c, s);
     let y = body.mul(s, c);
     Some(While { cond: Arc::new(cond.finish(&[goes_on]).ok()?), body: Arc::new(body.finish(&[next, y]).ok()?), cond_consts: 1, body_consts: 1 })
@@ -175,7 +174,8 @@ impl Region for While {
         let d = jvp(&carry, &carry)?;
         let (consts, tangents) = (self.body_consts, marked(active));
         // From (constants, carries, tangents of each) to (constants and their tangents, carries and theirs).
-        let order = (0..consts).chain(consts + n..consts + n + tangents).chain(consts..consts + n).chain(consts + n + tangents..d.graph.input_types().len());
+        let order =
+            (0..consts).chain(consts + n..consts + n + tangents).chain(consts..consts + n).chain(consts + n + tangents..d.graph.input_types().len());
         let body = d.graph.with_input_order(&order.collect::<Vec<_>>());
         let extra: Vec<Type> = select(&self.body.output_types(), &carry);
         let cond = self.cond.with_more_inputs(&extra)?;

@@ -80,9 +80,11 @@ pub fn jvp_into(b: &mut Builder, g: &Graph, xs: &[Value], dxs: &[Tangent], for_r
             region.jvp_region(b, &xs, &dxs, for_reverse).map_err(|err| err.at_origin(&e.at))?
         } else {
             let ys = b.emit_n(e.op.clone(), &xs, e.outputs.len());
+            b.check()?;
             let dys = e.op.jvp(b, &Bound { xs: &xs, ys: &ys }, &dxs).map_err(|err| err.at_origin(&e.at))?;
             (ys, dys)
         };
+        b.check()?;
         env.extend(ys);
         tan.extend(dys);
     }

@@ -46,6 +46,7 @@ pub fn transpose_into(b: &mut Builder, g: &Graph, xs: &[Value], linear: &[bool],
 pub(crate) fn transpose_walk(b: &mut Builder, g: &Graph, xs: &[Value], linear: &[bool], cts: &[Option<Value>]) -> Result<Vec<Option<Value>>> {
     let outer = b.origin().clone();
     let (env, dependent) = forwards(b, g, xs, linear);
+    b.check()?;
     let mut ct: Vec<Option<Value>> = vec![None; g.types().len()];
     for (v, &c) in g.outputs().iter().zip(cts).filter(|(v, _)| dependent[v.index()]) {
         ct[v.index()] = b.add_tangents(ct[v.index()], c);
@@ -83,14 +84,16 @@ fn backwards(b: &mut Builder, e: &Eqn, env: &[Value], dependent: &[bool], ct: &m
     let at = |vs: &[Value]| vs.iter().map(|v| env[v.index()]).collect::<Values>();
     let (xs, ys) = (at(&e.inputs), at(&e.outputs));
     let linear: Vec<bool> = e.inputs.iter().map(|v| dependent[v.index()]).collect();
-    match e.op.transpose(b, &Bound { xs: &xs, ys: &ys }, &linear, &cts) {
+    let answer = e.op.transpose(b, &Bound { xs: &xs, ys: &ys }, &linear, &cts);
+    b.check()?;
+    match answer {
         Transposed::NotLinear if matches!(e.op, Op::While(_)) => Err(super::split::no_reverse_loop(e)),
         Transposed::NotLinear => Err(not_linear(e, &linear)),
         Transposed::Cotangents(answers) => {
             for ((v, answer), _) in e.inputs.iter().zip(answers).zip(linear).filter(|(_, l)| *l) {
                 ct[v.index()] = b.add_tangents(ct[v.index()], answer);
             }
-            Ok(())
+            b.check()
         }
     }
 }

@@ -57,6 +57,7 @@ pub fn vmap_into(b: &mut Builder, g: &Graph, axis: &Axis, xs: &[Value], dims: &[
             env.extend(ys);
             at.extend(ds);
         }
+        b.check()?;
     }
     b.set_origin(outer);
     let outs = g.outputs();
@@ -86,5 +87,22 @@ fn batched_type(ty: &Type, dim: Option<usize>, size: usize) -> Result<Type> {
         None => Ok(ty.clone()),
         Some(d) if d <= ty.rank() => Ok(ty.with_shape(ty.shape.inserted(d, size))),
         Some(d) => Err(Error::new("vmap", format!("axis {d} is out of range for a batch of {ty}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{DType, composite::Softmax};
+
+    #[test]
+    fn what_grows_beyond_memory_is_an_error_before_the_next_rule_reads_its_shape() {
+        let mut b = Builder::new();
+        let x = b.input(Type::new(DType::F32, [2]));
+        let y = b.broadcast(x, [1 << 40, 2], &[1]);
+        let y = b.emit(Softmax { axis: 1 }, &[y]);
+        let g = b.finish(&[y]).unwrap();
+        let e = vmap(&g, &[Some(0)], &Axis { size: 1 << 30, name: None }).unwrap_err();
+        assert!(e.to_string().contains("larger than the address space"), "{e}");
     }
 }

@@ -1,8 +1,8 @@
 //! Activations and other functions that networks are made of.
 
-use super::common::{example, formulas, settle};
+use super::common::{example, formulas, of_one_dtype, settle};
 use crate::{AxisInt, DType, IntoAxes, Operand, Tensor, Type, args::axes_or_error, emit::emit, tensor::At};
-use neurax_ir::composite::{Gelu, LogSoftmax, LogSumExp, Softmax};
+use neurax_ir::composite::{CrossEntropy, Gelu, LogSoftmax, LogSumExp, Silu, Softmax};
 use neurax_ir::{Op, op::Iota};
 use std::panic::Location;
 
@@ -13,8 +13,8 @@ formulas! {
     relu6(x) = x.clip(0, 6),
         "`min(max(x, 0), 6)`, element by element.",
         "tensor([-1.0, 2.0, 7.0]).relu6()" => "[0.0, 2.0, 6.0]";
-    silu(x) = x * x.sigmoid(),
-        "`x sigmoid(x)`, element by element; also called swish.",
+    silu(x) = { let at = Location::caller(); emit(Silu {}, [x.clone().float(at)], at) },
+        "`x sigmoid(x)`, element by element; also called swish. Integers and bool give f32.",
         "tensor([0.0, 1.0]).silu()" => "[0.0, 0.7310586]";
     selu(x) = x.elu(1.673_263_242_354_377_2) * 1.050_700_987_355_480_5,
         "Scaled [`Tensor::elu`] that keeps mean 0 and variance 1. Klambauer et al., Self-Normalizing Neural Networks (<https://arxiv.org/abs/1706.02515>).",
@@ -199,6 +199,30 @@ impl Tensor {
             Ok(emit(LogSumExp { axis }, [merged], at).reshaped(shape, at))
         };
         settle(sum())
+    }
+
+    /// The cross-entropy of these logits (before the softmax) and `targets`, probabilities of the same shape: `-sum(targets log_softmax(x))`
+    /// over the last axis, which is removed. What has probability zero costs nothing, however unlikely the logits make it. Both are promoted to
+    /// one dtype; integers and bool give f32. [`Tensor::one_hot`] makes targets of class numbers.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let logits = tensor([[0.0, 0.0], [1000.0, 0.0]]);
+    /// assert_eq!(logits.cross_entropy(tensor([[1.0, 0.0], [0.0, 1.0]])).to_vec::<f32>()?, [0.6931472, 1000.0]);
+    /// assert_eq!(logits.cross_entropy(tensor([1, 0]).one_hot(2)).to_vec::<f32>()?, [0.6931472, 0.0]);
+    /// let e = logits.cross_entropy(tensor([1.0, 0.0])).item().unwrap_err();
+    /// assert!(e.to_string().starts_with("cross_entropy: the logits are f32[2, 2], the targets f32[2]; give probabilities"), "{e}");
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn cross_entropy(&self, targets: impl Operand) -> Tensor {
+        let at = Location::caller();
+        let targets = targets.operand(self);
+        let cost = || {
+            let both = [self.real_float("cross_entropy", at)?, targets];
+            Ok(emit(CrossEntropy {}, of_one_dtype("cross_entropy", &both, at)?, at))
+        };
+        settle(cost())
     }
 
     /// An op that normalises along one axis, over several axes together: they are merged to one for it.

@@ -21,6 +21,40 @@ macro_rules! example {
     };
 }
 
+/// A table of functions of one tensor. First what its rows have in common, in words and in code: the enum of their ops, a sentence for
+/// readers, and what is done with the tensor, the op and the caller's place. Then `name = Op, "what it computes", "code" => "value";`.
+macro_rules! functions {
+    ($Ops:ident, $all:literal, |$x:ident, $op:ident, $at:ident| $e:expr; $($f:ident = $Op:ident, $doc:literal, $code:literal => $value:literal;)*) => {
+        impl Tensor {$(
+            #[doc = $doc]
+            #[doc = concat!("\n", $all)]
+            #[doc = example!($code => $value)]
+            #[track_caller]
+            pub fn $f(&self) -> Tensor {
+                let ($x, $op, $at) = (self, $Ops::$Op, Location::caller());
+                $e
+            }
+        )*}
+    };
+}
+
+/// The same for functions of a tensor and another operand.
+macro_rules! functions_of_two {
+    ($Ops:ident, $all:literal, |$x:ident, $y:ident, $op:ident, $at:ident| $e:expr;
+     $($f:ident = $Op:ident, $doc:literal, $code:literal => $value:literal;)*) => {
+        impl Tensor {$(
+            #[doc = $doc]
+            #[doc = concat!("\n", $all)]
+            #[doc = example!($code => $value)]
+            #[track_caller]
+            pub fn $f(&self, other: impl Operand) -> Tensor {
+                let ($x, $y, $op, $at) = (self, other.operand(self), $Ops::$Op, Location::caller());
+                $e
+            }
+        )*}
+    };
+}
+
 /// Functions of one tensor by a formula: `name(x) = formula, "what it computes", "code" => "value";`.
 macro_rules! formulas {
     ($($f:ident($x:ident) = $e:expr, $doc:literal, $code:literal => $value:literal;)*) => {
@@ -36,7 +70,7 @@ macro_rules! formulas {
     };
 }
 
-pub(crate) use {example, formulas};
+pub(crate) use {example, formulas, functions, functions_of_two};
 
 /// The tensor, or the one that carries the error: the way from `?` back to tensors.
 pub(crate) fn settle(x: Result<Tensor, Tensor>) -> Tensor {

@@ -1,28 +1,13 @@
 //! Comparing and choosing.
 
-use super::common::{example, of_one_type};
+use super::common::{example, functions_of_two, of_one_type};
 use crate::{DType, IntoAxes, Operand, Tensor, emit::emit_implicit, tensor::At};
 use neurax_ir::op::{Binary, Compare, Direction, ReduceKind, Select, Unary};
 use std::panic::Location;
 
-macro_rules! comparisons {
-    ($($f:ident = $V:ident, $doc:literal, $code:literal => $value:literal;)*) => {
-        impl Tensor {$(
-            #[doc = $doc]
-            ///
-            /// Element by element, with promotion and broadcasting; gives bool. NaN is not equal to anything, and neither less nor greater.
-            #[doc = example!($code => $value)]
-            #[track_caller]
-            pub fn $f(&self, other: impl Operand) -> Tensor {
-                let at = Location::caller();
-                let other = other.operand(self);
-                emit_implicit(Compare { direction: Direction::$V }, [self.clone(), other], at)
-            }
-        )*}
-    };
-}
-
-comparisons! {
+functions_of_two! {
+    Direction, "Element by element, with promotion and broadcasting; gives bool. NaN is not equal to anything, and neither less nor greater.",
+    |x, y, direction, at| emit_implicit(Compare { direction }, [x.clone(), y], at);
     equal = Eq, "`x == y`.", "tensor([1, 2, 3]).equal(2)" => "[false, true, false]";
     not_equal = Ne, "`x != y`.", "tensor([1, 2, 3]).not_equal(2)" => "[true, false, true]";
     lt = Lt, "`x < y`.", "tensor([1, 2, 3]).lt(2)" => "[true, false, false]";
@@ -161,24 +146,9 @@ impl Tensor {
     }
 }
 
-macro_rules! logical {
-    ($($f:ident = $V:ident, $doc:literal, $code:literal => $value:literal;)*) => {
-        impl Tensor {$(
-            #[doc = $doc]
-            ///
-            /// Element by element, with broadcasting; numbers are true if they are not 0. Gives bool.
-            #[doc = example!($code => $value)]
-            #[track_caller]
-            pub fn $f(&self, other: impl Operand) -> Tensor {
-                let at = Location::caller();
-                let other = other.operand(self).truth(at);
-                self.truth(at).binary(other, Binary::$V, at)
-            }
-        )*}
-    };
-}
-
-logical! {
+functions_of_two! {
+    Binary, "Element by element, with broadcasting; numbers are true if they are not 0. Gives bool.",
+    |x, y, f, at| x.truth(at).binary(y.truth(at), f, at);
     logical_and = And, "Are both true?", "tensor([0, 1, 2]).logical_and(tensor([1, 0, 1]))" => "[false, false, true]";
     logical_or = Or, "Is one true, or both?", "tensor([0, 1, 0]).logical_or(tensor([1, 0, 0]))" => "[true, true, false]";
     logical_xor = Xor, "Is exactly one true?", "tensor([1, 1, 0]).logical_xor(tensor([1, 0, 0]))" => "[false, true, false]";

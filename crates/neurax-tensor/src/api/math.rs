@@ -1,77 +1,12 @@
 //! One element at a time.
 
-use super::common::{example, formulas};
+use super::common::{example, formulas, functions, functions_of_two};
 use crate::{Operand, Tensor};
-use neurax_ir::op::{Binary, Clamp, Unary};
+use neurax_ir::op::{Binary, Clamp, ReducePrecision, Unary};
 use std::panic::Location;
 
-/// `name = Variant, "what it computes", "example" => "value"`: functions of floats; integers and bool become f32 first.
-macro_rules! float_functions {
-    ($($f:ident = $V:ident, $doc:literal, $code:literal => $value:literal;)*) => {
-        impl Tensor {$(
-            #[doc = $doc]
-            ///
-            /// Element by element; integers and bool give f32.
-            #[doc = example!($code => $value)]
-            #[track_caller]
-            pub fn $f(&self) -> Tensor {
-                self.clone().unary_float(Unary::$V, Location::caller())
-            }
-        )*}
-    };
-}
-
-/// The same for functions that keep every dtype.
-macro_rules! any_functions {
-    ($($f:ident = $V:ident, $doc:literal, $code:literal => $value:literal;)*) => {
-        impl Tensor {$(
-            #[doc = $doc]
-            ///
-            /// Element by element; the dtype stays.
-            #[doc = example!($code => $value)]
-            #[track_caller]
-            pub fn $f(&self) -> Tensor {
-                self.clone().unary(Unary::$V, Location::caller())
-            }
-        )*}
-    };
-}
-
-/// Roundings: integers and bool are whole already.
-macro_rules! roundings {
-    ($($f:ident = $V:ident, $doc:literal, $code:literal => $value:literal;)*) => {
-        impl Tensor {$(
-            #[doc = $doc]
-            ///
-            /// Element by element; the dtype stays. The derivative is 0.
-            #[doc = example!($code => $value)]
-            #[track_caller]
-            pub fn $f(&self) -> Tensor {
-                if self.dtype().is_differentiable() { self.clone().unary(Unary::$V, Location::caller()) } else { self.clone() }
-            }
-        )*}
-    };
-}
-
-/// Functions of two operands with promotion and broadcasting.
-macro_rules! binary_functions {
-    ($($f:ident = $V:ident, $doc:literal, $code:literal => $value:literal;)*) => {
-        impl Tensor {$(
-            #[doc = $doc]
-            ///
-            /// Element by element, with promotion and broadcasting.
-            #[doc = example!($code => $value)]
-            #[track_caller]
-            pub fn $f(&self, other: impl Operand) -> Tensor {
-                let at = Location::caller();
-                let other = other.operand(self);
-                self.clone().binary(other, Binary::$V, at)
-            }
-        )*}
-    };
-}
-
-float_functions! {
+functions! {
+    Unary, "Element by element; integers and bool give f32.", |x, f, at| x.clone().unary_float(f, at);
     sin = Sin, "Sine of radians.", "tensor([0.0, 1.0]).sin()" => "[0.0, 0.84147098]";
     cos = Cos, "Cosine of radians.", "tensor([0.0, 1.0]).cos()" => "[1.0, 0.5403023]";
     tan = Tan, "Tangent of radians.", "tensor([0.0, 1.0]).tan()" => "[0.0, 1.5574077]";
@@ -97,12 +32,15 @@ float_functions! {
     erf_inv = ErfInv, "Inverse error function; NaN outside -1 to 1.", "tensor([0.0, 0.5]).erf_inv()" => "[0.0, 0.4769363]";
     lgamma = Lgamma, "Logarithm of the absolute value of the gamma function.", "tensor([1.0, 5.0]).lgamma()" => "[0.0, 3.1780538]";
     digamma = Digamma, "Derivative of [`Tensor::lgamma`].", "tensor([1.0, 2.0]).digamma()" => "[-0.5772157, 0.4227843]";
+    i0e = BesselI0e, "`e^-|x| I0(x)`, with the modified Bessel function of the first kind of order 0.", "tensor([0.0, 1.0]).i0e()" => "[1.0, 0.4657596]";
+    i1e = BesselI1e, "`e^-|x| I1(x)`, with the modified Bessel function of the first kind of order 1.", "tensor([0.0, 1.0]).i1e()" => "[0.0, 0.2079104]";
     real = Real, "Real part of complex numbers; real numbers stay.", "tensor([1.0]).complex(2.0).real()" => "[1.0]";
     imag = Imag, "Imaginary part of complex numbers; of real numbers 0.", "tensor([1.0]).complex(2.0).imag()" => "[2.0]";
     conj = Conj, "Complex conjugate; real numbers stay.", "tensor([1.0]).complex(2.0).conj().imag()" => "[-2.0]";
 }
 
-any_functions! {
+functions! {
+    Unary, "Element by element; the dtype stays.", |x, f, at| x.clone().unary(f, at);
     abs = Abs, "Absolute value; of complex numbers the real modulus.", "tensor([-2, 3]).abs()" => "[2, 3]";
     sign = Sign, "-1, 0 or 1; of complex numbers `x / |x|`.", "tensor([-2.0, 0.0, 3.0]).sign()" => "[-1.0, 0.0, 1.0]";
     negative = Neg, "`-x`; integers wrap.", "tensor([-2, 3]).negative()" => "[2, -3]";
@@ -112,14 +50,18 @@ any_functions! {
         "Number of leading zero bits, in the width of the dtype. Integers only.", "tensor([0, 5]).count_leading_zeros()" => "[32, 29]";
 }
 
-roundings! {
+// Integers and bool are whole already.
+functions! {
+    Unary, "Element by element; the dtype stays. The derivative is 0.",
+    |x, f, at| if x.dtype().is_differentiable() { x.clone().unary(f, at) } else { x.clone() };
     floor = Floor, "The largest integer that is not above.", "tensor([1.5, -1.5]).floor()" => "[1.0, -2.0]";
     ceil = Ceil, "The smallest integer that is not below.", "tensor([1.5, -1.5]).ceil()" => "[2.0, -1.0]";
     round = RoundEven, "The nearest integer, ties to even, as NumPy rounds.", "tensor([0.5, 1.5, 1.7]).round()" => "[0.0, 2.0, 2.0]";
     round_half_away = RoundAway, "The nearest integer, ties away from 0.", "tensor([0.5, 1.5, -0.5]).round_half_away()" => "[1.0, 2.0, -1.0]";
 }
 
-binary_functions! {
+functions_of_two! {
+    Binary, "Element by element, with promotion and broadcasting.", |x, y, f, at| x.clone().binary(y, f, at);
     maximum = Max, "The larger of two; NaN wins. Equals share the derivative.", "tensor([1, 5]).maximum(3)" => "[3, 5]";
     minimum = Min, "The smaller of two; NaN wins. Equals share the derivative.", "tensor([1, 5]).minimum(3)" => "[1, 3]";
     pow = Pow, "`x^y`; integers wrap.", "tensor([2.0, 9.0]).pow(tensor([3.0, 0.5]))" => "[8.0, 3.0]";
@@ -193,6 +135,21 @@ impl Tensor {
     #[track_caller]
     pub fn to(&self, dtype: crate::DType) -> Tensor {
         self.convert(dtype, Location::caller())
+    }
+
+    /// The nearest numbers of a float format with so many bits, in the dtype that they have: ties to even, what is too large becomes infinite, what is
+    /// too small zero. Derivatives are rounded, too. Floats only.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let x = tensor([1.01, 1e30]);
+    /// assert_eq!(x.reduce_precision(8, 7).to_vec::<f32>()?, x.to(BF16).to(F32).to_vec::<f32>()?);
+    /// assert_eq!(x.reduce_precision(5, 10).to_vec::<f32>()?, [1.0097656, f32::INFINITY]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn reduce_precision(&self, exponent_bits: u32, mantissa_bits: u32) -> Tensor {
+        crate::emit::emit(ReducePrecision { exponent_bits, mantissa_bits }, [self.clone()], Location::caller())
     }
 
     /// `min(max(x, low), high)`, element by element; the bounds broadcast. NaN stays, the derivative is 0 outside.

@@ -60,6 +60,9 @@ pair_formulas! {
     nextafter(x, y) = x.binary(y, Binary::NextAfter, Location::caller()),
         "The next number of the dtype after `x` towards `y`. It has no derivative.",
         "tensor([1.0]).nextafter(2.0) - 1.0" => "[1.1920929e-7]";
+    polygamma(n, x) = n.binary(x, Binary::Polygamma, Location::caller()),
+        "The derivative number `self`, a whole number, of [`Tensor::digamma`] at `other`.",
+        "tensor([1.0, 2.0]).polygamma(1.0)" => "[1.644934, -2.4041138]";
     xlogy(x, y) = { let zero = x.equal(0); zero.select(0, &x * zero.select(1, y).log()) },
         "`x log(y)`, and 0 where `x` is 0.",
         "tensor([0.0, 2.0]).xlogy(tensor([0.0, 1.0]))" => "[0.0, 0.0]";
@@ -98,6 +101,9 @@ formulas! {
     sinc(x) = sinc(&(x * std::f64::consts::PI)),
         "`sin(pi x) / (pi x)`, and 1 at 0, with all its derivatives there.",
         "tensor([0.0, 0.5, 1.0]).sinc()" => "[1.0, 0.63661975, 0.0]";
+    ndtr(x) = (x * -std::f64::consts::FRAC_1_SQRT_2).erfc() * 0.5,
+        "The normal distribution function: how likely a normal number of mean 0 and variance 1 is below `x`. Element by element; integers and bool give f32.",
+        "tensor([0, 1]).ndtr()" => "[0.5, 0.8413447]";
     signbit(x) = if x.dtype().is_float() { x.lt(0) | (x.equal(0) & x.reciprocal().lt(0)) } else { x.lt(0) },
         "Is the sign minus? That of -0 counts; NaN has none. Element by element; gives bool.",
         "tensor([-2.0, -0.0, 0.0]).signbit()" => "[true, true, false]";

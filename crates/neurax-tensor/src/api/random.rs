@@ -44,6 +44,9 @@ impl Tree for Key {
     fn into_leaves(self, out: &mut Vec<Tensor>) {
         out.push(self.0);
     }
+    fn of_error(e: &crate::Error) -> Option<Self> {
+        Some(Key(Tensor::from_error(e.clone())))
+    }
 }
 
 impl Key {

@@ -7,6 +7,7 @@ use neurax_ir::{Bytes, DType, Error, Literal, Result, Type};
 use safetensors::{Dtype, tensor::TensorInfo};
 use serde_json::{Map, Value};
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     fs::{self, File},
     io::{BufWriter, Write},
@@ -173,7 +174,7 @@ fn write(path: &Path, header: &[u8], leaves: &[Stored]) -> std::io::Result<()> {
     file.write_all(&(header.len() as u64).to_le_bytes())?;
     file.write_all(header)?;
     for leaf in leaves {
-        file.write_all(leaf.literal.bytes())?;
+        file.write_all(&little_endian(leaf.literal.bytes(), leaf.literal.dtype()))?;
     }
     file.flush()
 }
@@ -244,10 +245,26 @@ fn tensor(file: &Mapped, start: usize, name: &str, info: TensorInfo) -> Result<T
 fn window(file: &Mapped, range: Range<usize>, dtype: DType, name: &str) -> Result<Bytes> {
     let bytes = Bytes::borrowed(file.clone(), range, (dtype.bits() / 8).min(8));
     let bytes = bytes.ok_or_else(|| malformed(format!("`{name}` lies outside of the file")))?;
+    let bytes = match little_endian(&bytes, dtype) {
+        Cow::Borrowed(_) => bytes,
+        Cow::Owned(turned) => Bytes::copy_of(&turned),
+    };
     if dtype == DType::Bool && bytes.iter().any(|&b| b > 1) {
         return Err(malformed(format!("`{name}` is bool, but holds other bytes than 0 and 1")));
     }
     Ok(bytes)
+}
+
+/// Files are little-endian: the bytes of elements turned from the order of this machine to theirs, or back.
+fn little_endian(bytes: &[u8], dtype: DType) -> Cow<'_, [u8]> {
+    if cfg!(target_endian = "little") { Cow::Borrowed(bytes) } else { Cow::Owned(turned(bytes, dtype)) }
+}
+
+/// The bytes of every number in reverse order.
+fn turned(bytes: &[u8], dtype: DType) -> Vec<u8> {
+    let numbers = if dtype.is_complex() { 2 } else { 1 };
+    let width = (dtype.bits() / 8 / numbers).max(1);
+    bytes.chunks(width).flat_map(|number| number.iter().rev().copied()).collect()
 }
 
 #[cfg(test)]
@@ -280,6 +297,25 @@ mod tests {
             let y = load_like(&x, path("all")).unwrap();
             assert_eq!(y.to_literal().unwrap(), x.to_literal().unwrap(), "{dtype}");
         }
+    }
+
+    #[test]
+    fn files_are_little_endian() {
+        let x = vec![Tensor::from(Literal::from_slice([2], &[0x0102u16, 3]).unwrap()), Tensor::from(Literal::scalar(DType::F64, 1.0))];
+        save(&x, path("endian")).unwrap();
+        let bytes = fs::read(path("endian")).unwrap();
+        assert!(bytes.ends_with(&[0, 0, 0, 0, 0, 0, 0xf0, 0x3f, 2, 1, 3, 0]), "{bytes:?}");
+        let y = load_like(&x, path("endian")).unwrap();
+        assert_eq!(y[0].to_vec::<u16>().unwrap(), [0x0102, 3]);
+    }
+
+    #[test]
+    fn numbers_are_turned_one_by_one() {
+        let bytes = [1, 2, 3, 4, 5, 6, 7, 8];
+        assert_eq!(turned(&bytes, DType::U8), bytes);
+        assert_eq!(turned(&bytes, DType::BF16), [2, 1, 4, 3, 6, 5, 8, 7]);
+        assert_eq!(turned(&bytes, DType::F64), [8, 7, 6, 5, 4, 3, 2, 1]);
+        assert_eq!(turned(&bytes, DType::C64), [4, 3, 2, 1, 8, 7, 6, 5], "the two parts of a complex number");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Which types of the standard library are trees.
 
 use super::{Tree, Visitor};
-use crate::Tensor;
+use crate::{Error, Tensor};
 use std::{
     collections::{BTreeMap, HashMap},
     hash::BuildHasher,
@@ -20,12 +20,18 @@ impl Tree for Tensor {
     fn into_leaves(self, out: &mut Vec<Tensor>) {
         out.push(self);
     }
+    fn of_error(e: &Error) -> Option<Self> {
+        Some(Tensor::from_error(e.clone()))
+    }
 }
 
 impl Tree for () {
     fn visit<'t>(&'t self, _: &mut Visitor<'_, 't>) {}
     fn rebuild(&self, _: Next) -> Self {}
     fn into_leaves(self, _: &mut Vec<Tensor>) {}
+    fn of_error(_: &Error) -> Option<Self> {
+        Some(())
+    }
 }
 
 /// A value that is part of the program, not data: another value means another trace.
@@ -69,6 +75,10 @@ impl<T: Tree> Tree for Vec<T> {
     fn into_leaves(self, out: &mut Vec<Tensor>) {
         self.into_iter().for_each(|x| x.into_leaves(out));
     }
+    /// One item: how many there would be is not known.
+    fn of_error(e: &Error) -> Option<Self> {
+        Some(vec![T::of_error(e)?])
+    }
 }
 
 impl<T: Tree, const N: usize> Tree for [T; N] {
@@ -82,6 +92,9 @@ impl<T: Tree, const N: usize> Tree for [T; N] {
     }
     fn into_leaves(self, out: &mut Vec<Tensor>) {
         self.into_iter().for_each(|x| x.into_leaves(out));
+    }
+    fn of_error(e: &Error) -> Option<Self> {
+        (0..N).map(|_| T::of_error(e)).collect::<Option<Vec<T>>>()?.try_into().ok()
     }
 }
 
@@ -100,6 +113,9 @@ impl<T: Tree> Tree for Option<T> {
             x.into_leaves(out);
         }
     }
+    fn of_error(e: &Error) -> Option<Self> {
+        T::of_error(e).map(Some)
+    }
 }
 
 impl<T: Tree> Tree for Box<T> {
@@ -111,6 +127,9 @@ impl<T: Tree> Tree for Box<T> {
     }
     fn into_leaves(self, out: &mut Vec<Tensor>) {
         (*self).into_leaves(out);
+    }
+    fn of_error(e: &Error) -> Option<Self> {
+        T::of_error(e).map(Box::new)
     }
 }
 
@@ -166,6 +185,9 @@ macro_rules! tuple {
             }
             fn into_leaves(self, out: &mut Vec<Tensor>) {
                 $(self.$i.into_leaves(out);)*
+            }
+            fn of_error(e: &Error) -> Option<Self> {
+                Some(($($T::of_error(e)?,)*))
             }
         }
     };

@@ -42,6 +42,12 @@ pub trait Tree: Sized + Send + Sync + 'static {
     /// Gives the leaves away, in the order of `visit`: how ownership becomes donation.
     fn into_leaves(self, out: &mut Vec<Tensor>);
 
+    /// A value whose leaves all carry that error, made without another to take the structure from: what a function gives that calls itself
+    /// while it is being traced. `None` if there are static parts, or the structure is not known from the type.
+    fn of_error(_e: &Error) -> Option<Self> {
+        None
+    }
+
     /// Calls `f` with the path and the tensor of every leaf.
     fn each<'t>(&'t self, mut f: impl FnMut(&str, &'t Tensor)) {
         self.visit(&mut Visitor { named: true, path: String::new(), leaf: &mut |p, t| f(p, t), fixed: &mut |_| {} });

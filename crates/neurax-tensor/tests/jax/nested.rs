@@ -39,6 +39,8 @@ fn grad_of_grad() {
     same(grad(grad(f))(point().get(0)), curvature().get(0));
     same(jit(grad(grad(f)))(point().get(0)), curvature().get(0));
     same(grad(grad(checkpoint(f)))(point().get(0)), curvature().get(0));
+    same(jit(grad(grad(checkpoint(f))))(point().get(0)), curvature().get(0));
+    same(grad(checkpoint(grad(checkpoint(f))))(point().get(0)), curvature().get(0));
 }
 
 #[test]
@@ -46,7 +48,9 @@ fn jvp_of_grad() {
     let along = |t: Tensor| jvp(grad(f), t.clone(), t.ones_like()).1;
     same(along(point().get(1)), curvature().get(1));
     same(jit(along)(point().get(1)), curvature().get(1));
-    same(jvp(grad(checkpoint(f)), point().get(1), point().get(1).ones_like()).1, curvature().get(1));
+    let again = |t: Tensor| jvp(grad(checkpoint(f)), t.clone(), t.ones_like()).1;
+    same(again(point().get(1)), curvature().get(1));
+    same(jit(again)(point().get(1)), curvature().get(1));
 }
 
 #[test]
@@ -54,6 +58,7 @@ fn vmap_of_grad() {
     same(vmap(grad(f))(point()), slope());
     same(jit(vmap(grad(f)))(point()), slope());
     same(vmap(grad(checkpoint(f)))(point()), slope());
+    same(jit(vmap(grad(checkpoint(f))))(point()), slope());
     same(vmap(grad(grad(f)))(point()), curvature());
 }
 
@@ -62,7 +67,9 @@ fn grad_of_a_sum_over_vmap() {
     let total = |x: Tensor| vmap(f)(x).sum(..);
     same(grad(total)(point()), slope());
     same(jit(grad(total))(point()), slope());
-    same(grad(|x: Tensor| vmap(checkpoint(f))(x).sum(..))(point()), slope());
+    let again = |x: Tensor| vmap(checkpoint(f))(x).sum(..);
+    same(grad(again)(point()), slope());
+    same(jit(grad(again))(point()), slope());
 }
 
 #[test]
@@ -82,6 +89,7 @@ fn grad_through_scan_in_cond_in_vmap_in_scan() {
     same(by_start, recorded(name, "grad.1"));
     same(jit(grad(loss))(at()), recorded(name, "grad.0"));
     same(grad(checkpoint(loss))(at()), recorded(name, "grad.0"));
+    same(jit(grad(checkpoint(loss)))(at()), recorded(name, "grad.0"));
     let directions = (recorded(name, "tan.0"), recorded(name, "tan.1"));
     same(jvp(grad(loss), at(), directions).1, recorded(name, "hvp.0"));
 }

@@ -3,6 +3,7 @@
 mod batch;
 mod collective;
 mod derivative;
+mod dtypes;
 mod garbage;
 mod text;
 mod transposition;
@@ -12,6 +13,7 @@ mod whole;
 pub use batch::{batching_is_stacking, stack, take, varied};
 pub use collective::named_axes_are_bound;
 pub use derivative::{central, jvp_is_the_difference};
+pub use dtypes::every_admitted_dtype_has_a_row;
 pub use garbage::garbage_is_refused;
 pub use text::{graph_parses_back, text_parses_back};
 pub(crate) use transposition::same_product_within;

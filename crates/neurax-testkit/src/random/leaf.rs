@@ -19,6 +19,7 @@ pub(super) const RULES: &[Rule] = &[
     integer_unary,
     float_op,
     float_op,
+    rounding,
     comparison,
     boolean_op,
     select,
@@ -51,8 +52,8 @@ fn positive_unary(g: &mut Gen) -> Option<()> {
     use Unary::*;
     let x = g.any(DType::F64);
     let p = g.positive(x.v);
-    let op = g.rng.pick(&[Log, Log1p, Sqrt, Rsqrt, Cbrt, Lgamma, Acosh]);
-    let p = if op == Acosh { g.above_one(p) } else { p };
+    let op = g.rng.pick(&[Log, Log1p, Sqrt, Rsqrt, Cbrt, Lgamma, Digamma, Acosh, BesselI0e, BesselI1e]);
+    let p = if matches!(op, Digamma | Acosh) { g.above_one(p) } else { p };
     let y = g.emit(op, &[p]);
     g.keep(y, 3.0)
 }
@@ -164,6 +165,12 @@ fn float_op(g: &mut Gen) -> Option<()> {
     let op = g.rng.pick(&[Binary::Add, Binary::Mul, Binary::Max, Binary::Min, Binary::NextAfter]);
     let (z, y) = g.binary(op, x);
     g.keep(z, if op == Binary::Mul { x.bound * y.bound } else { x.bound + y.bound })
+}
+
+fn rounding(g: &mut Gen) -> Option<()> {
+    let x = g.any(DType::F32);
+    let y = g.emit(ReducePrecision { exponent_bits: 8, mantissa_bits: 20 }, &[x.v]);
+    g.keep(y, x.bound)
 }
 
 fn comparison(g: &mut Gen) -> Option<()> {

@@ -405,7 +405,7 @@ fn dynamic_update_slice(g: &mut Gen) -> Option<()> {
 }
 
 /// Composites that are smooth for all operands.
-const SMOOTH: [&str; 4] = ["softmax", "log_softmax", "logsumexp", "gelu"];
+const SMOOTH: [&str; 5] = ["softmax", "log_softmax", "logsumexp", "gelu", "silu"];
 
 /// A named composite of one operand, as it stands in the sample rows.
 fn composite(g: &mut Gen) -> Option<()> {

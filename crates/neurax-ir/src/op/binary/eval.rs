@@ -1,7 +1,7 @@
 //! The values of binary functions: one row per function for floats, complex numbers and integers.
 
 use super::Binary::{self, *};
-use crate::op::{complex, pointwise::*};
+use crate::op::{complex, pointwise::*, special};
 use crate::{Complex as Cx, Compute, DType, Eval, Literal, Result, with_compute};
 
 /// The function of two operands of one type, in the memory of either if nobody else holds it.
@@ -89,6 +89,7 @@ macro_rules! float_rows {
                     Atan2 => zip(s, |x, y| x.atan2(y)),
                     Max => zip(s, |x, y| if (x > y) | x.is_nan() { x } else { y }),
                     Min => zip(s, |x, y| if (x < y) | x.is_nan() { x } else { y }),
+                    Polygamma => zip(s, |n, x| special::polygamma(n as f64, x as f64) as $t),
                     And | Or | Xor | ShiftLeft | ShiftRightArithmetic | ShiftRightLogical | Complex | NextAfter => {}
                 }
             }
@@ -114,7 +115,10 @@ macro_rules! complex_rows {
 }
 
 fn in_f64<C: Compute>(f: fn(Cx<f64>, Cx<f64>) -> Cx<f64>, x: C, y: C) -> C {
-    let wide = |x: C| { let (re, im) = x.parts(); Cx::new(re, im) };
+    let wide = |x: C| {
+        let (re, im) = x.parts();
+        Cx::new(re, im)
+    };
     let w = f(wide(x), wide(y));
     C::from_parts(w.re, w.im)
 }
@@ -146,7 +150,7 @@ macro_rules! int_rows {
                         let x = ((x << extra) as $u) >> extra;
                         x.checked_shr(amount(y)).unwrap_or(0) as $t
                     }),
-                    Atan2 | Complex | NextAfter => {}
+                    Atan2 | Complex | NextAfter | Polygamma => {}
                 }
             }
         }

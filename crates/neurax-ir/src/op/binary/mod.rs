@@ -47,6 +47,8 @@ names! {
         Complex = "complex",
         /// The next representable number after `x` towards `y`.
         NextAfter = "next_after",
+        /// The derivative number `x`, a whole number, of [`super::Unary::Digamma`] at `y`; NaN for other numbers `x`. It has no derivative by `x`.
+        Polygamma = "polygamma",
     }
 }
 
@@ -64,7 +66,7 @@ impl Binary {
             Max | Min => ORDERED,
             And | Or | Xor => BITS,
             ShiftLeft | ShiftRightArithmetic | ShiftRightLogical => INTS,
-            Atan2 | NextAfter | Complex => FLOATS,
+            Atan2 | NextAfter | Complex | Polygamma => FLOATS,
         }
     }
 
@@ -90,6 +92,7 @@ impl Binary {
             Rem => [-5.0..5.0, 1.1..2.3],
             Pow => [0.2..3.0, -2.0..2.5],
             ShiftLeft | ShiftRightArithmetic | ShiftRightLogical => [-4.0..7.0, 0.0..5.0],
+            Polygamma => [0.0..4.0, 0.4..4.0],
             _ => [-3.0..3.0, -2.0..3.5],
         }
     }
@@ -132,9 +135,15 @@ impl Primitive for Binary {
     }
 
     fn samples() -> Vec<Sample> {
-        // NextAfter has no derivative; everything else that takes floats has one.
-        let rows = |&f: &Binary| samples(f, |d| f.admits(d), &f.domain(), f != NextAfter);
-        Binary::ALL.iter().flat_map(rows).collect()
+        // NextAfter has no derivative, Polygamma none by its order; everything else that takes floats has one.
+        let rows = |&f: &Binary| samples(f, |d| f.admits(d), &f.domain(), !matches!(f, NextAfter | Polygamma));
+        let mut rows: Vec<Sample> = Binary::ALL.iter().flat_map(rows).collect();
+        for s in rows.iter_mut().filter(|s| s.op == Polygamma.into()) {
+            let x = &s.inputs[0];
+            let whole: Vec<f64> = x.to_f64s().iter().map(|n| n.floor()).collect();
+            s.inputs[0] = Literal::from_f64s(x.dtype(), x.shape(), &whole);
+        }
+        rows
     }
 }
 
@@ -196,7 +205,10 @@ mod tests {
 
     #[test]
     fn neighbours_are_those_of_the_format() {
-        assert_eq!(eval(NextAfter, &[&of(DType::F16, &[1.0, 1.0]), &of(DType::F16, &[2.0, 0.0])]).to_f64s(), [1.0 + 1.0 / 1024.0, 1.0 - 1.0 / 2048.0]);
+        assert_eq!(
+            eval(NextAfter, &[&of(DType::F16, &[1.0, 1.0]), &of(DType::F16, &[2.0, 0.0])]).to_f64s(),
+            [1.0 + 1.0 / 1024.0, 1.0 - 1.0 / 2048.0]
+        );
         let out = eval(NextAfter, &[&vector(&[0.0f32, -0.0, 1.0, f32::MAX, -1.0]), &vector(&[-1.0, 1.0, 1.0, f32::INFINITY, 0.0])]);
         let least = f32::from_bits(1);
         assert_eq!(out.to_vec::<f32>().unwrap(), [-least, least, 1.0, f32::INFINITY, -1.0 + f32::EPSILON / 2.0]);
@@ -247,6 +259,22 @@ mod tests {
         let d = Op::from(f).jvp(&mut b, &Bound { xs: &xs, ys: &ys }, &dxs).unwrap()[0].unwrap();
         let graph = b.finish(&[d]).unwrap();
         crate::transform::eval(&graph, vec![Literal::scalar(DType::F64, x), Literal::scalar(DType::F64, y)]).unwrap()[0].to_f64s()[0]
+    }
+
+    #[test]
+    fn polygamma_of_every_order() {
+        let of = |n: f64, x: f64| eval(Polygamma, &[&vector(&[n]), &vector(&[x])]).to_f64s()[0];
+        assert_eq!((of(0.0, 2.5), of(2.0, 0.0)), (eval(crate::op::Unary::Digamma, &[&vector(&[2.5])]).to_f64s()[0], f64::NEG_INFINITY));
+        assert!(of(1.5, 2.0).is_nan() && of(-1.0, 2.0).is_nan() && of(f64::INFINITY, 2.0).is_nan());
+        for n in [0.0, 1.0, 2.0, 5.0] {
+            let (h, have) = (1e-5, slope(Polygamma, n, 1.3, 1));
+            let want = (of(n, 1.3 + h) - of(n, 1.3 - h)) / (2.0 * h);
+            assert!((have - want).abs() < 1e-7 * want.abs(), "{n}: {have}, not {want}");
+        }
+        let mut b = Builder::new();
+        let xs = b.inputs(&[Type::scalar(DType::F64), Type::scalar(DType::F64)]);
+        let e = Op::from(Polygamma).jvp(&mut b, &Bound { xs: &xs, ys: &xs[..1] }, &[Some(xs[0]), None]).unwrap_err();
+        assert!(e.to_string().starts_with("polygamma: it has no derivative; "), "{e}");
     }
 
     #[test]

@@ -21,13 +21,24 @@ pub fn tangent(f: Binary, b: &mut Builder, at: &Bound, dx: Tangent, dy: Tangent)
         Mul => (scaled(b, dx, |_| y), scaled(b, dy, |_| x)),
         Rem => (dx, scaled(b, dy, |b| rem_slope(b, x, y, out))),
         Pow => (scaled(b, dx, |b| pow_slope_base(b, x, y)), scaled(b, dy, |b| pow_slope_exponent(b, x, out))),
-        Atan2 => (scaled(b, dx, |b| over_square(b, y, x, y)), scaled(b, dy, |b| {
-            let minus = b.neg(x);
-            over_square(b, minus, x, y)
-        })),
+        Atan2 => (
+            scaled(b, dx, |b| over_square(b, y, x, y)),
+            scaled(b, dy, |b| {
+                let minus = b.neg(x);
+                over_square(b, minus, x, y)
+            }),
+        ),
         Max => (scaled(b, dx, |b| wins(b, Direction::Gt, x, y)), scaled(b, dy, |b| wins(b, Direction::Gt, y, x))),
         Min => (scaled(b, dx, |b| wins(b, Direction::Lt, x, y)), scaled(b, dy, |b| wins(b, Direction::Lt, y, x))),
         NextAfter => return no_derivative(f.name(), "it steps between representable numbers; use stop_gradient around it"),
+        Polygamma if dx.is_some() => return no_derivative(f.name(), "its order is a whole number; use stop_gradient around the order"),
+        Polygamma => (
+            None,
+            scaled(b, dy, |b| {
+                let next = b.add_scalar(x, 1.0);
+                b.polygamma(next, y)
+            }),
+        ),
         And | Or | Xor | ShiftLeft | ShiftRightArithmetic | ShiftRightLogical => (None, None),
     };
     Ok(b.add_tangents(tx, ty))
@@ -43,10 +54,13 @@ pub fn transpose(f: Binary, b: &mut Builder, at: &Bound, linear: [bool; 2], ct: 
         (Mul, [_, false]) => vec![cx.map(|ct| b.mul(ct, y)), None],
         (Mul, [false, true]) => vec![None, cy.map(|ct| b.mul(x, ct))],
         (Div, [_, false]) => vec![cx.map(|ct| b.div(ct, y)), None],
-        (Complex, _) => vec![cx.map(|ct| b.real(ct)), cy.map(|ct| {
-            let im = b.imag(ct);
-            b.neg(im)
-        })],
+        (Complex, _) => vec![
+            cx.map(|ct| b.real(ct)),
+            cy.map(|ct| {
+                let im = b.imag(ct);
+                b.neg(im)
+            }),
+        ],
         _ => return Transposed::NotLinear,
     })
 }

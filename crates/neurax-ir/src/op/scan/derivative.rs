@@ -50,7 +50,8 @@ impl Scan {
         let (nc, nk) = (marked(consts), marked(&carry));
         let (c, k, all) = (self.consts, self.consts + self.carries, xs.len());
         // Each group of operands is followed by its tangents.
-        let ins = (0..c).chain(all..all + nc).chain(c..k).chain(all + nc..all + nc + nk).chain(k..all).chain(all + nc + nk..d.graph.input_types().len());
+        let ins =
+            (0..c).chain(all..all + nc).chain(c..k).chain(all + nc..all + nc + nk).chain(k..all).chain(all + nc + nk..d.graph.input_types().len());
         let outs = (0..self.carries).chain(n..n + nk).chain(self.carries..n).chain(n + nk..d.graph.outputs().len());
         let body = d.graph.with_input_order(&ins.collect::<Vec<_>>()).with_outputs(&outs.collect::<Vec<_>>());
         let (vc, vk, vx) = self.parts(xs);

@@ -56,7 +56,7 @@ impl Primitive for Scan {
     }
 
     fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
-        if xs.len() < self.consts + self.carries {
+        if self.consts.checked_add(self.carries).is_none_or(|n| xs.len() < n) {
             return refuse(Self::NAME, format!("it takes {} constants and {} carries, not ({})", self.consts, self.carries, list(xs)));
         }
         let (consts, carries, stacked) = self.parts(xs);
@@ -119,26 +119,26 @@ impl Primitive for Scan {
     fn samples() -> Vec<Sample> {
         let mut rows = vec![];
         for (length, reverse) in [(3, false), (3, true), (0, false)] {
-            rows.extend([DType::F64, DType::F32].into_iter().filter_map(|d| recurrence(d, length, reverse)));
+            rows.extend(DType::ALL.into_iter().filter_map(|d| recurrence(d, length, reverse)));
             rows.extend(nibbles(length, reverse));
         }
         rows
     }
 }
 
-/// `h = tanh(w h + x)`, giving each `h * h`: constants, carries, xs and ys all take part.
+/// `h = tanh(w h + x)`, of integers `h = w h + x`, giving each `h * h`: constants, carries, xs and ys all take part.
 fn recurrence(d: DType, length: usize, reverse: bool) -> Option<Sample> {
     let ty = Type::new(d, [2]);
     let mut b = Builder::new();
     let (w, h, x) = (b.input(ty.clone()), b.input(ty.clone()), b.input(ty.clone()));
     let wh = b.mul(w, h);
     let sum = b.add(wh, x);
-    let next = b.tanh(sum);
+    let next = if d.is_differentiable() { b.tanh(sum) } else { sum };
     let y = b.square(next);
     let op = Scan { body: Arc::new(b.finish(&[next, y]).ok()?), length, reverse, consts: 1, carries: 1 };
     let stacked = Type::new(d, [length, 2]);
     let inputs = vec![sample(ty.clone(), 0.5, 1.5), sample(ty, -1.0, 1.0), sample(stacked, -1.0, 1.0)];
-    Some(Sample { op: op.into(), inputs, smooth: true })
+    Some(Sample { op: op.into(), inputs, smooth: d == DType::F64 })
 }
 
 /// Rows of three 4-bit integers, which do not fill whole bytes.

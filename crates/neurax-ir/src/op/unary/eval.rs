@@ -81,7 +81,8 @@ macro_rules! float_rows {
                     ErfInv => wide(v, special::erf_inv),
                     Lgamma => wide(v, libm::lgamma),
                     Digamma => wide(v, special::digamma),
-                    Trigamma => wide(v, special::trigamma),
+                    BesselI0e => wide(v, special::bessel_i0e),
+                    BesselI1e => wide(v, special::bessel_i1e),
                     Real | Conj | IsFinite | Not | PopulationCount | CountLeadingZeros => {}
                 }
             }

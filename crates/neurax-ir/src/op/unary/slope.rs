@@ -1,7 +1,7 @@
 //! The derivatives of unary functions.
 
 use super::Unary::{self, *};
-use crate::op::{Tangent, rules::no_derivative};
+use crate::op::Tangent;
 use crate::{Builder, Result, Value};
 use std::f64::consts::{FRAC_2_SQRT_PI, PI};
 
@@ -16,7 +16,6 @@ pub fn tangent(f: Unary, b: &mut Builder, x: Value, y: Value, dx: Value) -> Resu
         Abs if complex => abs_complex(b, x, y, dx),
         Sign if complex => sign_complex(b, x, y, dx),
         Sign | Floor | Ceil | RoundEven | RoundAway | Imag => return Ok(None),
-        Trigamma => return no_derivative(f.name(), "the polygamma functions beyond trigamma are not among the ops"),
         _ => {
             let s = slope(f, b, x, y);
             b.mul(dx, s)
@@ -91,11 +90,37 @@ fn slope(f: Unary, b: &mut Builder, x: Value, y: Value) -> Value {
         Erfc => bell(b, x, -FRAC_2_SQRT_PI, -1.0),
         ErfInv => bell(b, y, PI.sqrt() / 2.0, 1.0),
         Lgamma => b.digamma(x),
-        Digamma => b.trigamma(x),
+        Digamma => {
+            let first = b.full_like(x, 1.0);
+            b.polygamma(first, x)
+        }
+        BesselI0e => {
+            let (next, decay) = (b.emit(BesselI1e, &[x]), decay(b, x, y));
+            b.sub(next, decay)
+        }
+        BesselI1e => {
+            let (last, decay, share) = (b.emit(BesselI0e, &[x]), decay(b, x, y), share(b, x, y));
+            let s = b.sub(last, share);
+            b.sub(s, decay)
+        }
         // `tangent` answers for these; they are constant or not functions of numbers.
-        Neg | Sign | Real | Imag | Conj | Floor | Ceil | RoundEven | RoundAway | Trigamma => b.full_like(x, 0.0),
+        Neg | Sign | Real | Imag | Conj | Floor | Ceil | RoundEven | RoundAway => b.full_like(x, 0.0),
         Not | PopulationCount | CountLeadingZeros | IsFinite => b.full_like(x, 0.0),
     }
+}
+
+/// `sign(x) y`: what the factor `e^-|x|` of a Bessel function takes off its slope.
+fn decay(b: &mut Builder, x: Value, y: Value) -> Value {
+    let sign = b.sign(x);
+    b.mul(sign, y)
+}
+
+/// `y / x` for `y = e^-|x| I1(x)`: a half at zero.
+fn share(b: &mut Builder, x: Value, y: Value) -> Value {
+    let (zero, divisor) = (b.full_like(x, 0.0), nonzero(b, x));
+    let (ratio, half) = (b.div(y, divisor), b.full_like(x, 0.5));
+    let at_zero = b.compare(crate::op::Direction::Eq, x, zero);
+    b.select(at_zero, half, ratio)
 }
 
 /// `1 / x`

@@ -1,0 +1,160 @@
+//! Rounding to a narrower float format.
+
+use super::{Axis, Batched, Bound, Primitive, Sample, Tangent, Transposed, pointwise::*, rules::*};
+use crate::{Builder, Compute, DType, Eval, Literal, Result, Type, Value, graph::attr::attrs, with_compute};
+
+attrs! {
+    /// The nearest numbers that a float format with fewer bits has, ties to even, in the dtype that they had: what is too large
+    /// becomes infinite, what is too small zero, NaN stays. Formats that have more bits than the dtype change nothing.
+    /// <https://openxla.org/stablehlo/spec#reduce_precision>
+    pub struct ReducePrecision = "reduce_precision" {
+        /// Bits of the exponent, at least one.
+        exponent_bits: u32,
+        /// Bits of the mantissa, without the leading one.
+        mantissa_bits: u32,
+    }
+}
+
+impl Primitive for ReducePrecision {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
+        arity(Self::NAME, xs, 1)?;
+        check_kind(Self::NAME, &xs[0], FLOATS)?;
+        if self.exponent_bits == 0 {
+            return refuse(Self::NAME, "a float has at least one bit of exponent, not 0");
+        }
+        Ok(vec![xs[0].clone()])
+    }
+
+    fn eval(&self, cx: &mut Eval, mut xs: Vec<Literal>) -> Result<Vec<Literal>> {
+        let x = xs.swap_remove(0);
+        let (from, to) = (Format::of(x.dtype()), Format { exponent: self.exponent_bits, mantissa: self.mantissa_bits });
+        let round = |x| from.rounded(x, to);
+        let (y, inplace) = with_compute!(float x.dtype(), C => x.edit(|v: &mut [C]| each(v, |x| C::from_f64(round(x.to_f64())))), else (x, true));
+        cx.count_reuse(inplace);
+        Ok(vec![y])
+    }
+
+    /// Derivatives are rounded, too, as in JAX: rounding is taken for linear, as [`super::Convert`] is.
+    fn jvp(&self, b: &mut Builder, _: &Bound, dxs: &[Tangent]) -> Result<Vec<Tangent>> {
+        Ok(vec![dxs[0].map(|dx| b.emit(self.clone(), &[dx]))])
+    }
+
+    fn transpose(&self, b: &mut Builder, _: &Bound, linear: &[bool], cts: &[Option<Value>]) -> Transposed {
+        Transposed::Cotangents(vec![cts[0].filter(|_| linear[0]).map(|ct| b.emit(self.clone(), &[ct]))])
+    }
+
+    fn batch(&self, b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+        batch(b, self.clone(), 1, axis, xs, dims)
+    }
+
+    /// Formats so near to the dtype's that rounding is linear within its precision.
+    fn samples() -> Vec<Sample> {
+        let rows = |d: DType| {
+            let f = Format::of(d);
+            let formats = [(f.exponent, f.mantissa - 1), (f.exponent + 1, f.mantissa + 1), (u32::MAX, u32::MAX)];
+            formats.into_iter().flat_map(move |(exponent_bits, mantissa_bits)| {
+                samples(ReducePrecision { exponent_bits, mantissa_bits }, |e| e == d, &[-3.0..3.0], true)
+            })
+        };
+        DType::ALL.into_iter().filter(|d| d.is_float()).flat_map(rows).collect()
+    }
+}
+
+/// How many bits a float format has.
+#[derive(Clone, Copy)]
+struct Format {
+    exponent: u32,
+    mantissa: u32,
+}
+
+impl Format {
+    /// That of a float dtype.
+    fn of(dtype: DType) -> Format {
+        let exponent = match dtype {
+            DType::F8E4M3FN => 4,
+            DType::F8E5M2 | DType::F16 => 5,
+            DType::F64 => 11,
+            _ => 8,
+        };
+        // The rest is the sign.
+        Format { exponent, mantissa: dtype.bits() as u32 - exponent - 1 }
+    }
+
+    /// The exponents of its normal numbers reach from `1 - bias` to `bias`.
+    fn bias(self) -> i32 {
+        (1 << (self.exponent - 1)) - 1
+    }
+
+    /// `x`, a number of this format, with the bits that another has.
+    fn rounded(self, x: f64, to: Format) -> f64 {
+        if x == 0.0 || !x.is_finite() {
+            return x;
+        }
+        let mut y = x;
+        if to.mantissa < self.mantissa {
+            // Subnormal numbers have one exponent in common, so their bits have one place value.
+            let unit = libm::ilogb(x).max(1 - self.bias()) - to.mantissa as i32;
+            y = libm::scalbn(libm::scalbn(x, -unit).round_ties_even(), unit);
+        }
+        if to.exponent < self.exponent && y != 0.0 && y.is_finite() {
+            let exponent = libm::ilogb(y);
+            if exponent > to.bias() {
+                y = f64::INFINITY.copysign(x);
+            } else if exponent < 1 - to.bias() {
+                y = 0f64.copysign(x);
+            }
+        }
+        y
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::op::pointwise::testing::*;
+    use crate::{bf16, f16};
+
+    fn reduced(exponent_bits: u32, mantissa_bits: u32, x: &Literal) -> Vec<f64> {
+        eval(ReducePrecision { exponent_bits, mantissa_bits }, &[x]).to_f64s()
+    }
+
+    #[test]
+    fn the_bits_of_bf16_give_what_bf16_does() {
+        let x: Vec<f32> = (0..2000).map(|i| f32::from_bits(i * 2_147_483 + 77)).filter(|x| !x.is_nan()).collect();
+        let want: Vec<f64> = x.iter().map(|&x| bf16::from_f32(x).to_f64()).collect();
+        assert_eq!(reduced(8, 7, &vector(&x)), want, "subnormal numbers included");
+    }
+
+    #[test]
+    fn the_bits_of_f16_give_what_f16_does_but_for_what_is_subnormal_there() {
+        let x: Vec<f32> = spread(500, -7e4, 7e4).into_iter().chain(spread(500, -1e-3, 1e-3)).map(|x| x as f32).collect();
+        let half = |x: f32| {
+            let y = f16::from_f32(x).to_f64();
+            if y.abs() < f16::MIN_POSITIVE.to_f64() { 0.0 } else { y }
+        };
+        assert_eq!(reduced(5, 10, &vector(&x)), x.iter().map(|&x| half(x)).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn ties_go_to_even_and_signs_stay() {
+        let x = vector(&[1.5, 2.5, 3.5, -2.5, 1e-320, f64::MAX, -0.0]);
+        assert_eq!(reduced(11, 0, &x), [2.0, 2.0, 4.0, -2.0, 0.0, f64::INFINITY, 0.0]);
+        let y = reduced(2, 52, &vector(&[1.5, -4.0, 4.0, -0.5, 0.0, -0.0]));
+        assert_eq!(y, [1.5, f64::NEG_INFINITY, f64::INFINITY, 0.0, 0.0, 0.0]);
+        assert!(y[3].is_sign_negative() && y[5].is_sign_negative() && y[4].is_sign_positive());
+        let odd = vector(&[f64::NAN, f64::INFINITY]);
+        assert!(reduced(2, 1, &odd)[0].is_nan() && reduced(2, 1, &odd)[1] == f64::INFINITY);
+        assert_eq!(reduced(u32::MAX, u32::MAX, &vector(&[5e-324, 0.1])), [5e-324, 0.1]);
+    }
+
+    #[test]
+    fn what_has_no_such_bits_is_refused() {
+        let op = |exponent_bits| ReducePrecision { exponent_bits, mantissa_bits: 3 };
+        assert_eq!(refusal(op(0), &[Type::scalar(DType::F32)]), "reduce_precision: a float has at least one bit of exponent, not 0");
+        assert!(refusal(op(3), &[Type::scalar(DType::I32)]).starts_with("reduce_precision: it takes float operands, not i32[]"));
+    }
+}
