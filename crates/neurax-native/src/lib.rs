@@ -1,1 +1,2 @@
-pub mod affine; pub mod kernel; pub mod schedule;
+//! test
+mod affine; mod code; mod emit; mod kernel; mod schedule;

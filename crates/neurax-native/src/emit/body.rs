@@ -29,7 +29,7 @@ impl Emit<'_, '_> {
         let k = self.k;
         for (i, inst) in k.stages[s].insts.iter().enumerate() {
             if depth[i] == place.counters.len() && env.0[i].is_none() {
-                env.0[i] = Some(self.inst(s, i, inst, place, env));
+                env.0[i] = Some(self.inst(s, inst, place, env));
             }
         }
     }
@@ -43,7 +43,7 @@ impl Emit<'_, '_> {
         }
     }
 
-    fn inst(&mut self, s: usize, index: usize, inst: &Inst<Leaf>, place: &Place, env: &Env) -> Held {
+    fn inst(&mut self, s: usize, inst: &Inst<Leaf>, place: &Place, env: &Env) -> Held {
         let ty = inst.ty;
         let shape = place.shape;
         let from = |x: Id, e: &Self| e.k.stages[s].insts[x as usize].ty;
@@ -118,7 +118,6 @@ impl Emit<'_, '_> {
                 self.map(&hs, [DType::Bool, ty, ty], shape, |e, v, is_vector| e.patch(f, v[0], v[1], v[2], ty, if is_vector { shape } else { Shape::SCALAR }))
             }
         }
-        .also(index)
     }
 
     /// A number.
@@ -126,7 +125,7 @@ impl Emit<'_, '_> {
         match scalar(ty) {
             types::F32 => self.b.ins().f32const(f32::from_bits(bits as u32)),
             types::F64 => self.b.ins().f64const(f64::from_bits(bits)),
-            t => self.b.ins().iconst_u(t, (bits & (!0 >> (64 - t.bits()))) as i64 as u64),
+            t => self.b.ins().iconst(t, (bits & (!0 >> (64 - t.bits()))) as i64),
         }
     }
 
@@ -150,8 +149,6 @@ impl Emit<'_, '_> {
             }
         }
         let Some(step) = step else { return Held::Once(sum) };
-        let lanes = self.b.ins().splat(types::I64X2, sum);
-        let _ = lanes;
         self.ramp(sum, step, place.shape)
     }
 
@@ -272,11 +269,12 @@ impl Emit<'_, '_> {
             if !is_vector {
                 return f(e, v);
             }
-            let first = f(e, std::array::from_fn(|i| v[i])
-                .map_lanes(e, types, 0, shape));
+            let xs = v.map_lanes(e, types, 0, shape);
+            let first = f(e, xs);
             let mut out = e.first_lane(first, ty, shape);
             for lane in 1..shape.width {
-                let y = f(e, std::array::from_fn(|i| v[i]).map_lanes(e, types, lane, shape));
+                let xs = v.map_lanes(e, types, lane, shape);
+                let y = f(e, xs);
                 out = e.insert(out, y, lane, ty, shape);
             }
             out
@@ -387,9 +385,8 @@ impl Emit<'_, '_> {
     /// The larger or smaller of two floats; NaN wins.
     fn extremum(&mut self, f: Binary, x: Value, y: Value, is_vector: bool) -> Value {
         // One instruction gives y if either is NaN; then x, if that is NaN, is put in its place.
-        let cc = if f == Binary::Max { FloatCC::LessThan } else { FloatCC::LessThan };
         let (a, b) = if f == Binary::Max { (y, x) } else { (x, y) };
-        let first = self.b.ins().fcmp(cc, a, b);
+        let first = self.b.ins().fcmp(FloatCC::LessThan, a, b);
         let nan = self.b.ins().fcmp(FloatCC::Unordered, x, x);
         if is_vector {
             let t = self.b.func.dfg.value_type(x);

@@ -5,6 +5,7 @@ use super::{
     lanes::{Held, Shape},
 };
 use crate::kernel::{Do, Kernel, Lanes, Leaf, Size, Stride};
+use cranelift_codegen::isa::TargetFrontendConfig;
 use cranelift_codegen::ir::{Block, InstBuilder, MemFlagsData, Value, condcodes::IntCC, types::I64};
 use cranelift_frontend::FunctionBuilder;
 use smallvec::SmallVec;
@@ -44,7 +45,7 @@ impl<'a, 'f> Emit<'a, 'f> {
     }
 
     /// Writes the whole function.
-    pub fn function(mut self) {
+    pub fn function(mut self, config: TargetFrontendConfig) {
         let operands = self.b.block_params(self.b.current_block().unwrap_or(Block::from_u32(0)))[0];
         let address = |i: usize, e: &mut Self| e.b.ins().load(I64, trusted(), operands, 8 * i as i32);
         let addresses = (0..self.k.operands.len()).map(|i| address(i, &mut self)).collect();
@@ -52,7 +53,7 @@ impl<'a, 'f> Emit<'a, 'f> {
         self.outer(&place);
         self.b.ins().return_(&[]);
         self.b.seal_all_blocks();
-        self.b.finalize();
+        self.b.finalize(config);
     }
 
     /// A parameter.

@@ -129,6 +129,21 @@ impl Unary {
         }
     }
 
+    /// Its value for one number, where it takes floats. Compilers call this where they have no code of their own.
+    ///
+    /// ```
+    /// use neurax_ir::op::Unary;
+    /// assert_eq!(Unary::Sqrt.of_f32(4.0), 2.0);
+    /// ```
+    pub fn of_f32(self, x: f32) -> f32 {
+        eval::one(self, DType::F32, x)
+    }
+
+    /// As [`Unary::of_f32`], for f64.
+    pub fn of_f64(self, x: f64) -> f64 {
+        eval::one(self, DType::F64, x)
+    }
+
     /// Numbers for which it has a result, where its derivative exists.
     pub fn domain(self) -> Range<f64> {
         match self {
