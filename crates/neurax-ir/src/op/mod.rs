@@ -6,6 +6,7 @@
 use crate::graph::{Parser, Printer};
 use crate::{Builder, Error, Eval, Graph, Literal, Result, Shape, Type, Value, Values};
 pub(crate) use regions::*;
+pub use slide::Slide;
 use std::sync::Arc;
 
 mod complex;
@@ -13,6 +14,7 @@ mod exp;
 mod fold;
 mod pointwise;
 mod regions;
+mod slide;
 mod special;
 mod strided;
 
@@ -77,6 +79,8 @@ ops! {
         reduce: Reduce, ArgReduce;
         sort: Sort;
         dot: DotGeneral;
+        convolution: Convolution;
+        windows: ReduceWindow, SelectAndGather, SelectAndScatter;
         gather: Gather;
         scatter: Scatter;
         collective: AllReduce, AxisIndex;
