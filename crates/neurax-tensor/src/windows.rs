@@ -170,3 +170,50 @@ fn same(n: usize, taps: usize, stride: usize, dilation: usize) -> (i64, i64) {
     let missing = (reach(windows, stride) + reach(taps, dilation) - 1 - n.min(1 << 60) as i64).max(0);
     (missing / 2, missing - missing / 2)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Tensor;
+
+    #[test]
+    fn same_gives_one_window_for_each_stride_begun_and_back() {
+        for n in 1..9 {
+            for taps in 1..5 {
+                for (stride, dilation) in [(1, 1), (2, 1), (3, 1), (4, 1), (1, 2), (2, 2)] {
+                    let options = Windows::new().strides(stride).dilation(dilation).padding(Padding::Same);
+                    let kernel = Tensor::ones([1, 1, taps]);
+                    let y = Tensor::ones([1, 1, n]).conv(&kernel, options.clone());
+                    assert_eq!(y.shape(), [1, 1, n.div_ceil(stride)], "{n} {taps} {stride} {dilation}");
+                    assert_eq!(y.conv_transpose(&kernel, options).shape(), [1, 1, n.div_ceil(stride) * stride], "{n} {taps} {stride} {dilation}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn one_number_or_one_for_each_axis() {
+        let x = Tensor::ones([1, 2, 6, 6]);
+        let pool = |options: Windows| x.max_pool([2, 3], options);
+        assert_eq!(pool(Windows::new()).shape(), [1, 2, 3, 2], "the strides are the sizes");
+        assert_eq!(pool(Windows::new().strides(1).padding(1)).shape(), [1, 2, 7, 6]);
+        assert_eq!(pool(Windows::new().strides([2, 1]).padding([(0, 1), (-1, 0)])).shape(), [1, 2, 3, 3]);
+        assert_eq!(x.max_pool(2, Windows::new().channels_last()).shape(), [1, 1, 3, 6]);
+    }
+
+    #[test]
+    fn errors_say_what_to_do() {
+        let x = Tensor::ones([1, 3, 8, 8]);
+        let say = |y: Tensor| y.error().unwrap().to_string();
+        let kernel = Tensor::ones([4, 3, 3, 3]);
+        assert!(
+            say(x.conv(&kernel, Windows::new().strides([1, 2, 3]))).contains("strides [1, 2, 3]: there are 2 space axes; give one value for all")
+        );
+        assert!(say(x.conv(&Tensor::ones([4, 3, 3]), Windows::new())).contains("the kernel f32[4, 3, 3] needs as many axes"));
+        assert!(say(x.conv(&kernel, Windows::new().strides(usize::MAX).padding(Padding::Same))).contains("too far"));
+        assert!(say(x.conv_transpose(&kernel, Windows::new())).contains("takes 4 channels"));
+        assert!(say(x.conv_transpose(&Tensor::ones([3, 1, 2, 2]), Windows::new().groups(2))).contains("do not fall into 2 groups"));
+        assert!(say(x.max_pool(2, Windows::new().groups(3))).contains("groups are for convolutions"));
+        assert!(say(x.avg_pool(0, Windows::new())).contains("at least 1"));
+    }
+}

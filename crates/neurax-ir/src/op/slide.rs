@@ -59,7 +59,7 @@ impl Slide {
     /// The element on that place, if it is none of those added.
     pub(crate) fn element(&self, place: usize, n: usize) -> Option<usize> {
         let at = usize::try_from(place as i64 - self.low).ok()?;
-        (at % self.base_dilation == 0 && at / self.base_dilation < n).then_some(at / self.base_dilation)
+        (at.is_multiple_of(self.base_dilation) && at / self.base_dilation < n).then_some(at / self.base_dilation)
     }
 
     /// The elements under window `p`, in order.
@@ -70,8 +70,8 @@ impl Slide {
         }
         // Long windows on a short axis: the elements are fewer than the taps.
         let tap = |i: &usize| {
-            let at = (i * self.base_dilation) as i64 + self.low - first as i64;
-            at >= 0 && at as usize % self.window_dilation == 0 && at as usize / self.window_dilation < size
+            let from_first = usize::try_from((i * self.base_dilation) as i64 + self.low - first as i64);
+            from_first.is_ok_and(|at| at.is_multiple_of(self.window_dilation) && at / self.window_dilation < size)
         };
         (0..n).filter(tap).collect()
     }

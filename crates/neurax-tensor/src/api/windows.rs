@@ -57,10 +57,7 @@ impl Tensor {
         let conv = || {
             let (x, kernel) = channels_first("conv_transpose", self, kernel, &options, at)?;
             let slides = options.transposed(&x.shape()[2..], &kernel.shape()[2..]).map_err(|why| fail("conv_transpose", why, self, at))?;
-            let kernel = turned_around(&kernel, options.groups, at).ok_or_else(|| {
-                let why = format!("the {} channels (axis 0 of the kernel) do not fall into {} groups", kernel.shape()[0], options.groups);
-                fail("conv_transpose", why, self, at)
-            })?;
+            let kernel = turned_around(&kernel, x.shape()[1], options.groups, at).map_err(|why| fail("conv_transpose", why, self, at))?;
             let dtype = x.dtype();
             let y = emit(Convolution { slides, groups: options.groups, dtype }, [x, kernel], at);
             Ok(channels_back(y, &options, at))
@@ -141,14 +138,18 @@ fn channels_back(y: Tensor, options: &Windows, at: At) -> Tensor {
 }
 
 /// The kernel of the transposed convolution: taps in reverse order, channels of operand and result exchanged within each group.
-fn turned_around(kernel: &Tensor, groups: usize, at: At) -> Option<Tensor> {
+fn turned_around(kernel: &Tensor, channels: usize, groups: usize, at: At) -> Result<Tensor, String> {
     let shape = kernel.shape().to_vec();
-    let of_group = shape[0].checked_div(groups).filter(|n| n * groups == shape[0])?;
+    if shape[0] != channels {
+        return Err(format!("the kernel {} takes {} channels (axis 0, with channels last the last axis)", kernel.dtype_and_shape(), shape[0]));
+    }
+    let split = channels.checked_div(groups).filter(|n| n * groups == channels).zip(groups.checked_mul(shape[1]));
+    let Some((of_group, results)) = split else { return Err(format!("{channels} channels do not fall into {groups} groups")) };
     let parts = [&[groups, of_group], &shape[1..]].concat();
     let order: Vec<usize> = [0, 2, 1].into_iter().chain(3..parts.len()).collect();
-    let merged = [&[groups.checked_mul(shape[1])?, of_group], &shape[2..]].concat();
+    let merged = [&[results, of_group], &shape[2..]].concat();
     let kernel = kernel.reshaped(Shape::from(parts), at).permute_at(order, at).reshaped(Shape::from(merged), at);
-    Some(if shape.len() == 2 { kernel } else { emit(Reverse { axes: (2..shape.len()).collect() }, [kernel], at) })
+    Ok(if shape.len() == 2 { kernel } else { emit(Reverse { axes: (2..shape.len()).collect() }, [kernel], at) })
 }
 
 /// Windows over the space axes as windows over all axes.
