@@ -1,6 +1,6 @@
 //! Products of arrays.
 
-mod kernel;
+pub(super) mod kernel;
 
 use super::{Axis, Batched, Bound, Primitive, Sample, Tangent, Transposed, rules::*};
 use crate::{Builder, DType, Eval, Kind, Literal, Result, Shape, Type, Value, graph::attr::attrs};
@@ -190,7 +190,7 @@ impl Primitive for DotGeneral {
 }
 
 /// Can sums of products of `from` be stored as `to`?
-fn holds(from: DType, to: DType) -> bool {
+pub(super) fn holds(from: DType, to: DType) -> bool {
     let family = from.kind() == to.kind() || (from.kind() == Kind::Unsigned && to.kind() == Kind::Signed);
     from == to || (family && to.bits() > from.bits())
 }

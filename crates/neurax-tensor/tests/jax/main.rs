@@ -9,6 +9,7 @@ mod reductions;
 mod rules;
 mod shapes;
 mod transforms;
+mod windows;
 
 macro_rules! families {
     ($($family:ident),* $(,)?) => {
@@ -22,7 +23,7 @@ macro_rules! families {
     };
 }
 
-families!(control, rules, transforms, networks, shapes, reductions, elementwise);
+families!(control, rules, transforms, networks, shapes, reductions, elementwise, windows);
 
 /// Recorded functions without a mirror, and why.
 const WITHOUT: &[(&str, &str)] = &[];

@@ -11,6 +11,7 @@ mod leaf;
 mod property;
 mod shrink;
 mod structure;
+mod windows;
 
 pub use property::{Failure, Verdict, check};
 pub use shrink::shrink;
