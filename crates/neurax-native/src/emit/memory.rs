@@ -231,6 +231,9 @@ impl Emit<'_, '_> {
     /// The same number in another dtype.
     pub fn convert(&mut self, v: Value, from: DType, to: DType, shape: Shape) -> Value {
         use Kind::*;
+        if from == to {
+            return v;
+        }
         if shape.width > 1 {
             return self.convert_vector(v, from, to, shape);
         }

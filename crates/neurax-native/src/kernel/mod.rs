@@ -265,7 +265,9 @@ impl Kernel {
         let mut widths = [false; 3];
         for (s, stage) in self.stages.iter().enumerate() {
             let varying = self.varying(s);
-            for (i, inst) in stage.insts.iter().enumerate().filter(|&(i, _)| varying[i]) {
+            // What is stored or joined stands in lanes, even if it is the same in all of them.
+            let lanes = |i: usize| varying[i] || stage.stores.iter().any(|st| st.value as usize == i) || stage.folds.iter().any(|f| f.value as usize == i);
+            for (i, inst) in stage.insts.iter().enumerate().filter(|&(i, _)| lanes(i)) {
                 let narrow = |d: DType| d != DType::Bool && d.bits() < 32;
                 match inst.ty {
                     DType::Bool => {}

@@ -37,8 +37,10 @@ pub fn classify(graph: &Graph, e: &Eqn) -> Class {
     use Op::*;
     let native = e.inputs.iter().chain(&e.outputs).all(|&v| is_native(graph.ty(v).dtype));
     match &e.op {
+        // Elements of less than a byte have no address.
+        Scan(op) if op.body.types().iter().any(|t| t.size() * t.dtype.bits() % 8 != 0) => Class::Reference,
         Cond(_) | While(_) | Scan(_) => Class::Control,
-        DotGeneral(_) if native => Class::Product,
+        DotGeneral(op) if native && matches!(op.dtype, DType::F32 | DType::F64) && graph.ty(e.inputs[0]).dtype == op.dtype => Class::Product,
         _ if !native => Class::Reference,
         Unary(f) if is_map(*f) => Class::Map,
         Binary(f) if !matches!(f, self::Binary::Complex | self::Binary::NextAfter) => Class::Map,
@@ -67,6 +69,16 @@ fn rounds_twice(from: DType, to: DType) -> bool {
 /// Functions with a form in machine code or in the scalar library.
 fn is_map(f: Unary) -> bool {
     !matches!(f, Unary::Real | Unary::Imag | Unary::Conj)
+}
+
+/// Is the equation left to the matrix kernels?
+pub fn is_product(graph: &Graph, e: &Eqn) -> bool {
+    classify(graph, e) == Class::Product
+}
+
+/// Is the equation a loop or branch whose graphs become programs?
+pub fn is_control(graph: &Graph, e: &Eqn) -> bool {
+    classify(graph, e) == Class::Control
 }
 
 /// How much work an equation is per element, in cheap instructions.

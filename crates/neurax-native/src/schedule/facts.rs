@@ -3,6 +3,7 @@
 use super::{
     body::BufferId,
     classify::{Class, classify, cost},
+    walk::Walk,
 };
 use neurax_ir::{DType, Eqn, Graph, Op, Shape, Type, Value};
 use rustc_hash::FxHashMap;
@@ -161,7 +162,7 @@ impl<'g> Facts<'g> {
                 Class::Reduce => e.outputs.iter().for_each(|v| stored[v.index()] = true),
                 Class::Write => self.write_needs(e, &mut stored),
                 Class::Product => {
-                    e.inputs.iter().for_each(|&v| stored[self.base(v).index()] = true);
+                    [0, 1].into_iter().for_each(|side| stored[self.base(e, side).index()] = true);
                     stored[e.outputs[0].index()] = true;
                 }
                 Class::Control | Class::Reference => e.inputs.iter().chain(&e.outputs).for_each(|v| stored[v.index()] = true),
@@ -178,11 +179,11 @@ impl<'g> Facts<'g> {
         }
     }
 
-    /// The value behind transposes and reshapes, which products read by strides.
-    pub fn base(&self, v: Value) -> Value {
-        match self.equation(v) {
-            Some((e, _)) if matches!(e.op, Op::Transpose(_)) && self.storage(v) == Storage::Inline => self.base(e.inputs[0]),
-            _ => v,
+    /// The array that a product reads for an operand: the one behind its transposes, if its axes are strides there.
+    pub fn base(&self, e: &Eqn, side: usize) -> Value {
+        match Walk::operand(self.graph, e, side) {
+            Some((_, root)) => root,
+            None => e.inputs[side],
         }
     }
 

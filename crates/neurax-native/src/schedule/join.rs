@@ -3,9 +3,10 @@
 
 use super::{
     Facts, Note,
-    body::{Body, BufferId, End, Root, Space, Why},
+    body::{Body, BufferId, End, Root, Source, Space, Why},
     units::{Unit, Work, kernel},
 };
+use crate::kernel::Do;
 use rustc_hash::FxHashSet;
 
 /// Roots in one kernel, at most.
@@ -85,6 +86,11 @@ impl<'a> Joiner<'a> {
             return says("a large array would be written along the columns of a reduction");
         }
         let body = Body::build(self.facts, space, roots)?;
+        // What the group knows by value is not loaded: a load of what it writes reads other places, or by another name.
+        let own: Vec<BufferId> = roots.iter().map(|r| r.end.buffer()).collect();
+        if body.nodes.iter().any(|n| matches!(&n.op, Do::Leaf(Source::Load { buffer, .. }) if own.contains(buffer))) {
+            return says("it would read parts of an array before they are written");
+        }
         if body.nodes.len() > NODES {
             return says("the kernel would be too large");
         }

@@ -9,11 +9,13 @@ mod loops;
 mod nest;
 mod rows;
 mod units;
+mod walk;
 
 pub use body::BufferId;
-pub use classify::is_native;
+pub use classify::{is_control, is_native, is_product};
 pub use facts::{Facts, Storage};
 pub use nest::{Arg, Nest};
+pub use walk::Walk;
 
 use body::{Space, Root, Why};
 use neurax_ir::{Error, Graph, Result, Type, Value};
@@ -103,7 +105,7 @@ fn finish(facts: &Facts, units: Vec<units::Unit>, notes: Vec<Note>) -> Result<Sc
             Work::Equation(eqn, then) => {
                 let e = &graph.eqns()[*eqn];
                 let is_product = facts.class[*eqn] == classify::Class::Product;
-                let reads = e.inputs.iter().map(|&v| buffer(&if is_product { facts.base(v) } else { v })).collect::<Result<_>>()?;
+                let reads = (0..e.inputs.len()).map(|i| buffer(&if is_product { facts.base(e, i) } else { e.inputs[i] })).collect::<Result<_>>()?;
                 let writes = e.outputs.iter().map(buffer).collect::<Result<_>>()?;
                 let then = then.as_ref().map(|(s, r)| nest(s, r)).transpose()?;
                 Step::Equation { eqn: *eqn, reads, writes, then }

@@ -320,3 +320,19 @@ impl Writer<'_, '_> {
         (0..depth).map(|l| one(l, self.n)).collect()
     }
 }
+
+impl Nest {
+    /// Is every element of `from` read just where `to` is written, in the same stage?
+    pub fn in_place(&self, from: BufferId, to: BufferId) -> bool {
+        let all = || self.kernel.operands.iter().zip(&self.args);
+        let Some((written, at)) = all().find(|(_, a)| a.buffer == to && a.writes) else { return false };
+        let same = |(o, a): (&Operand, &Arg)| o.stage == written.stage && o.strides == written.strides && a.offset == at.offset && o.dtype == written.dtype;
+        let whole = all().filter(|(_, a)| a.buffer == to).count() == 1;
+        // A run-time offset is not part of the strides.
+        let is_dynamic = self.kernel.stages.iter().any(|s| {
+            let loads = s.insts.iter().any(|i| matches!(&i.op, Do::Leaf(Leaf::Load { operand, at: Some(_) }) if self.args[*operand as usize].buffer == from));
+            loads || s.stores.iter().any(|st| st.at.is_some())
+        });
+        whole && !is_dynamic && written.strides.iter().all(|s| *s != Stride::Zero) && all().filter(|(_, a)| a.buffer == from).all(same)
+    }
+}

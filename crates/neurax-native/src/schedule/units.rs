@@ -131,8 +131,8 @@ fn write(facts: &Facts, e: &Eqn, out: &mut Vec<Unit>) -> Result<(), Why> {
 
 fn equation(facts: &Facts, i: usize, e: &Eqn) -> Unit {
     let is_product = facts.class[i] == Class::Product;
-    let read = |&v: &Value| facts.buffer(if is_product { facts.base(v) } else { v });
-    let reads = e.inputs.iter().filter_map(read).collect();
+    let read = |i: usize| facts.buffer(if is_product { facts.base(e, i) } else { e.inputs[i] });
+    let reads = (0..e.inputs.len()).filter_map(read).collect();
     let writes = e.outputs.iter().filter_map(|&v| facts.buffer(v)).collect();
     Unit { work: Work::Equation(i, None), reads, writes }
 }
