@@ -109,7 +109,13 @@ fn canonical(b: &mut Builder, op: &DotGeneral, xs: &[Value]) -> Value {
     let x = b.transpose(xs[0], &[&op.lhs_batch[..], &op.lhs_free(l), &op.lhs_contract].concat());
     let y = b.transpose(xs[1], &[&op.rhs_batch[..], &op.rhs_free(r), &op.rhs_contract].concat());
     let batch: Vec<usize> = (0..nb).collect();
-    let op = DotGeneral { lhs_batch: batch.clone(), rhs_batch: batch, lhs_contract: (l - nc..l).collect(), rhs_contract: (r - nc..r).collect(), dtype: op.dtype };
+    let op = DotGeneral {
+        lhs_batch: batch.clone(),
+        rhs_batch: batch,
+        lhs_contract: (l - nc..l).collect(),
+        rhs_contract: (r - nc..r).collect(),
+        dtype: op.dtype,
+    };
     b.emit(op, &[x, y])
 }
 

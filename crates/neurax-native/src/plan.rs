@@ -68,7 +68,10 @@ pub fn plan(s: &Schedule) -> Plan {
         let clash = |&&(_, _, o): &&(usize, usize, BufferId)| lives[o].is_some_and(|(f, t)| f <= to && from <= t);
         let mut taken: Vec<(usize, usize)> = placed.iter().filter(clash).map(|&(at, len, _)| (at, len)).collect();
         taken.sort_unstable();
-        let at = taken.iter().fold((0, false), |(at, done), &(start, len)| if done || at + size <= start { (at, true) } else { (at.max(start + len), false) }).0;
+        let at = taken
+            .iter()
+            .fold((0, false), |(at, done), &(start, len)| if done || at + size <= start { (at, true) } else { (at.max(start + len), false) })
+            .0;
         placed.push((at, size, b));
         homes[b] = Some(Home::Block(at));
         block = block.max(at + size);

@@ -5,7 +5,11 @@ use super::{
     loops::{Emit, Place},
 };
 use crate::kernel::{Do, Id, Inst, Leaf, Stride};
-use cranelift_codegen::ir::{InstBuilder, Value, condcodes::{FloatCC, IntCC}, types::{self, I64}};
+use cranelift_codegen::ir::{
+    InstBuilder, Value,
+    condcodes::{FloatCC, IntCC},
+    types::{self, I64},
+};
 use neurax_ir::{
     DType, Kind,
     op::{Binary, Direction, ReduceKind, Unary},
@@ -115,7 +119,9 @@ impl Emit<'_, '_> {
             Do::Patch(f, p, x, y) => {
                 let hs = [self.get(env, *p), self.get(env, *x), self.get(env, *y)];
                 let f = *f;
-                self.map(&hs, [DType::Bool, ty, ty], shape, |e, v, is_vector| e.patch(f, v[0], v[1], v[2], ty, if is_vector { shape } else { Shape::SCALAR }))
+                self.map(&hs, [DType::Bool, ty, ty], shape, |e, v, is_vector| {
+                    e.patch(f, v[0], v[1], v[2], ty, if is_vector { shape } else { Shape::SCALAR })
+                })
             }
         }
     }
@@ -264,7 +270,14 @@ impl Emit<'_, '_> {
     }
 
     /// Applies a function of scalars to every lane.
-    fn by_lane<const N: usize>(&mut self, xs: &[Held; N], types: [DType; N], ty: DType, shape: Shape, f: impl Fn(&mut Self, [Value; N]) -> Value) -> Held {
+    fn by_lane<const N: usize>(
+        &mut self,
+        xs: &[Held; N],
+        types: [DType; N],
+        ty: DType,
+        shape: Shape,
+        f: impl Fn(&mut Self, [Value; N]) -> Value,
+    ) -> Held {
         self.map(xs, types, shape, |e, v, is_vector| {
             if !is_vector {
                 return f(e, v);

@@ -5,8 +5,8 @@ use super::{
     lanes::{Held, Shape},
 };
 use crate::kernel::{Do, Kernel, Lanes, Leaf, Size, Stride};
-use cranelift_codegen::isa::TargetFrontendConfig;
 use cranelift_codegen::ir::{Block, InstBuilder, MemFlagsData, Value, condcodes::IntCC, types::I64};
+use cranelift_codegen::isa::TargetFrontendConfig;
 use cranelift_frontend::FunctionBuilder;
 use smallvec::SmallVec;
 
@@ -160,7 +160,13 @@ impl<'a, 'f> Emit<'a, 'f> {
     ) -> Vec<Value> {
         let (head, inside, after) = (self.b.create_block(), self.b.create_block(), self.b.create_block());
         let i = self.b.append_block_param(head, I64);
-        let carry: Vec<Value> = carried.iter().map(|&v| { let t = self.b.func.dfg.value_type(v); self.b.append_block_param(head, t) }).collect();
+        let carry: Vec<Value> = carried
+            .iter()
+            .map(|&v| {
+                let t = self.b.func.dfg.value_type(v);
+                self.b.append_block_param(head, t)
+            })
+            .collect();
         let start: Vec<_> = std::iter::once(from).chain(carried.iter().copied()).map(Into::into).collect();
         self.b.ins().jump(head, &start);
         self.b.switch_to_block(head);
@@ -238,14 +244,24 @@ impl<'a, 'f> Emit<'a, 'f> {
 
     fn range(&mut self, s: usize, level: usize) -> (Value, Value) {
         // Without outer loops the first inner one is cut into parts.
-        if level == 0 && self.k.outer.is_empty() && self.k.stages[s].folds.is_empty() && self.k.stages[s].inner.len() == 1 && self.k.stages.len() == 1 {
+        if level == 0 && self.k.outer.is_empty() && self.k.stages[s].folds.is_empty() && self.k.stages[s].inner.len() == 1 && self.k.stages.len() == 1
+        {
             return (self.begin, self.end);
         }
         let size = self.k.stages[s].inner[level - self.k.outer.len()];
         (self.zero(), self.size(size))
     }
 
-    fn inner_loop(&mut self, (from, to, by): (Value, Value, usize), s: usize, place: &Place, depth: &[usize], env: &Env, folds: Vec<Held>, shape: Shape) -> Vec<Held> {
+    fn inner_loop(
+        &mut self,
+        (from, to, by): (Value, Value, usize),
+        s: usize,
+        place: &Place,
+        depth: &[usize],
+        env: &Env,
+        folds: Vec<Held>,
+        shape: Shape,
+    ) -> Vec<Held> {
         let level = place.counters.len();
         let carried: Vec<Value> = folds.iter().flat_map(Held::values).collect();
         let out = self.count(from, to, by, &carried, |e, i, carried| {

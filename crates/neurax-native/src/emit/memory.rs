@@ -5,7 +5,11 @@ use super::{
     loops::{Emit, Place, trusted},
 };
 use crate::kernel::Stride;
-use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Type, Value, condcodes::IntCC, types::{self, I64}};
+use cranelift_codegen::ir::{
+    InstBuilder, MemFlagsData, Type, Value,
+    condcodes::IntCC,
+    types::{self, I64},
+};
 use neurax_ir::{DType, Kind};
 use smallvec::SmallVec;
 
@@ -43,11 +47,13 @@ impl Emit<'_, '_> {
         match stride {
             Stride::Param(p) => {
                 let stride = self.param(p);
-                let lanes: Vec<Value> = (0..shape.width).map(|l| {
-                    let far = self.b.ins().imul_imm_s(stride, (part * shape.width + l) as i64);
-                    let address = self.b.ins().iadd(address, far);
-                    self.scalar_load(ty, address, 0)
-                }).collect();
+                let lanes: Vec<Value> = (0..shape.width)
+                    .map(|l| {
+                        let far = self.b.ins().imul_imm_s(stride, (part * shape.width + l) as i64);
+                        let address = self.b.ins().iadd(address, far);
+                        self.scalar_load(ty, address, 0)
+                    })
+                    .collect();
                 self.assemble(&lanes, ty, shape)
             }
             _ => {
@@ -201,10 +207,12 @@ impl Emit<'_, '_> {
     pub fn ramp(&mut self, first: Value, step: Value, shape: Shape) -> Held {
         let mut out: SmallVec<[Value; 4]> = SmallVec::new();
         for part in 0..shape.unroll {
-            let lanes: Vec<Value> = (0..shape.width).map(|l| {
-                let far = self.b.ins().imul_imm_s(step, (part * shape.width + l) as i64);
-                self.b.ins().iadd(first, far)
-            }).collect();
+            let lanes: Vec<Value> = (0..shape.width)
+                .map(|l| {
+                    let far = self.b.ins().imul_imm_s(step, (part * shape.width + l) as i64);
+                    self.b.ins().iadd(first, far)
+                })
+                .collect();
             let lanes: Vec<Value> = if shape.width == 4 { lanes.into_iter().map(|x| self.b.ins().ireduce(types::I32, x)).collect() } else { lanes };
             let ty = if shape.width == 4 { DType::I32 } else { DType::I64 };
             out.push(self.assemble(&lanes, ty, shape));
@@ -224,7 +232,11 @@ impl Emit<'_, '_> {
         if from == to {
             return v;
         }
-        let flags = if from.is_vector() && to.is_vector() { MemFlagsData::new().with_endianness(cranelift_codegen::ir::Endianness::Little) } else { MemFlagsData::new() };
+        let flags = if from.is_vector() && to.is_vector() {
+            MemFlagsData::new().with_endianness(cranelift_codegen::ir::Endianness::Little)
+        } else {
+            MemFlagsData::new()
+        };
         self.b.ins().bitcast(to, flags, v)
     }
 
@@ -316,10 +328,12 @@ impl Emit<'_, '_> {
             (Signed, Float) if shape.width == 4 => self.from_signed(v, t, shape),
             (Unsigned, Float) if shape.width == 4 => self.b.ins().fcvt_from_uint(t, v),
             (Float, _) | (_, Float) => {
-                let lanes: Vec<Value> = (0..shape.width).map(|l| {
-                    let x = self.extract(v, l, from, shape);
-                    self.convert(x, from, to, Shape::SCALAR)
-                }).collect();
+                let lanes: Vec<Value> = (0..shape.width)
+                    .map(|l| {
+                        let x = self.extract(v, l, from, shape);
+                        self.convert(x, from, to, Shape::SCALAR)
+                    })
+                    .collect();
                 self.assemble(&lanes, to, shape)
             }
             // Narrow integers wrap when they are stored; all others have the same width here.
@@ -331,10 +345,12 @@ impl Emit<'_, '_> {
         if shape.width == 4 {
             return self.b.ins().fcvt_from_sint(t, v);
         }
-        let lanes: Vec<Value> = (0..shape.width).map(|l| {
-            let x = self.b.ins().extractlane(v, l as u8);
-            self.b.ins().fcvt_from_sint(types::F64, x)
-        }).collect();
+        let lanes: Vec<Value> = (0..shape.width)
+            .map(|l| {
+                let x = self.b.ins().extractlane(v, l as u8);
+                self.b.ins().fcvt_from_sint(types::F64, x)
+            })
+            .collect();
         self.assemble(&lanes, DType::F64, shape)
     }
 

@@ -8,8 +8,6 @@
 pub mod expand;
 mod make;
 
-
-
 pub use make::{Make, computed_in};
 
 use neurax_ir::{
@@ -266,7 +264,8 @@ impl Kernel {
         for (s, stage) in self.stages.iter().enumerate() {
             let varying = self.varying(s);
             // What is stored or joined stands in lanes, even if it is the same in all of them.
-            let lanes = |i: usize| varying[i] || stage.stores.iter().any(|st| st.value as usize == i) || stage.folds.iter().any(|f| f.value as usize == i);
+            let lanes =
+                |i: usize| varying[i] || stage.stores.iter().any(|st| st.value as usize == i) || stage.folds.iter().any(|f| f.value as usize == i);
             for (i, inst) in stage.insts.iter().enumerate().filter(|&(i, _)| lanes(i)) {
                 let narrow = |d: DType| d != DType::Bool && d.bits() < 32;
                 match inst.ty {

@@ -7,10 +7,7 @@ use super::{
     pool::Pool,
     program::Program,
 };
-use crate::{
-    plan::Gives,
-    schedule::BufferId,
-};
+use crate::{plan::Gives, schedule::BufferId};
 use neurax_ir::{
     Eqn, Error, Graph, Op, Result, Type,
     op::{Scan, While},
@@ -44,7 +41,9 @@ impl ControlTask {
     /// For ops that are neither.
     pub fn new(op: &Op, graph: &Graph, e: &Eqn, reads: &[BufferId], writes: &[BufferId], first: usize) -> Result<ControlTask> {
         let kind = match op {
-            Op::Scan(Scan { length, reverse, consts, carries, .. }) => Kind::Scan { length: *length, reverse: *reverse, consts: *consts, carries: *carries },
+            Op::Scan(Scan { length, reverse, consts, carries, .. }) => {
+                Kind::Scan { length: *length, reverse: *reverse, consts: *consts, carries: *carries }
+            }
             Op::While(While { cond_consts, body_consts, .. }) => Kind::While { cond_consts: *cond_consts, body_consts: *body_consts },
             Op::Cond(c) => Kind::Cond { branches: c.branches.len() },
             _ => return Err(Error::new("native", format!("{} is not a loop or branch", op.name()))),
@@ -147,7 +146,15 @@ unsafe fn call(p: &Program, which: usize, f: &mut Frame, pool: &Pool, inputs: im
     Ok(())
 }
 
-unsafe fn scan(t: &ControlTask, p: &Program, f: &mut Frame, pool: &Pool, length: usize, reverse: bool, (consts, carries): (usize, usize)) -> Result<()> {
+unsafe fn scan(
+    t: &ControlTask,
+    p: &Program,
+    f: &mut Frame,
+    pool: &Pool,
+    length: usize,
+    reverse: bool,
+    (consts, carries): (usize, usize),
+) -> Result<()> {
     let constants: Vec<Address> = t.reads[..consts].iter().map(|&b| f.slots[b]).collect();
     let stacked: Vec<Address> = t.reads[consts + carries..].iter().map(|&b| f.slots[b]).collect();
     let results: Vec<Address> = t.writes[carries..].iter().map(|&b| f.slots[b]).collect();

@@ -106,11 +106,24 @@ impl ProductTask {
         // SAFETY: strides and sizes are those of the arrays, as promised by the caller.
         unsafe {
             gemm::gemm(
-                rows, n, k,
-                address(2), 1, n as isize, false,
-                address(0), self.left[1], self.left[0],
-                address(1), self.right[1], self.right[0],
-                one, one, false, false, false,
+                rows,
+                n,
+                k,
+                address(2),
+                1,
+                n as isize,
+                false,
+                address(0),
+                self.left[1],
+                self.left[0],
+                address(1),
+                self.right[1],
+                self.right[0],
+                one,
+                one,
+                false,
+                false,
+                false,
                 gemm::Parallelism::None,
             );
         }

@@ -4,7 +4,10 @@ use crate::{
     affine::{Affine, Cut, Index, flat, index_of},
     kernel::{Do, Id, Inst, Make, computed_in, expand},
 };
-use neurax_ir::{DType, Literal, Op, Shape, Value, op::{Binary, ReduceKind, Scatter}};
+use neurax_ir::{
+    DType, Literal, Op, Shape, Value,
+    op::{Binary, ReduceKind, Scatter},
+};
 use rustc_hash::FxHashMap;
 
 use super::{Facts, Storage};
@@ -389,7 +392,10 @@ impl<'a> Body<'a> {
                 out
             }
             Op::Slice(op) => {
-                let part = |(i, a): (usize, Affine)| Affine { base: a.base * op.stride[i] as isize + op.start[i] as isize, ..a.times(op.stride[i] as isize) };
+                let part = |(i, a): (usize, Affine)| Affine {
+                    base: a.base * op.stride[i] as isize + op.start[i] as isize,
+                    ..a.times(op.stride[i] as isize)
+                };
                 index.into_iter().enumerate().map(part).collect()
             }
             Op::Reverse(op) => {

@@ -7,6 +7,7 @@ use super::{
     units::{Unit, Work, kernel},
 };
 use crate::kernel::Do;
+use neurax_ir::{Error, Result};
 use rustc_hash::FxHashSet;
 
 /// Roots in one kernel, at most.
@@ -34,7 +35,10 @@ impl<'a> Joiner<'a> {
     }
 
     /// Joins what can be joined, and gives the units in an order that works.
-    pub fn join(mut self) -> (Vec<Unit>, Vec<Note>) {
+    ///
+    /// # Errors
+    /// When they wait for each other, which is an error of this crate.
+    pub fn join(mut self) -> Result<(Vec<Unit>, Vec<Note>)> {
         for j in 0..self.units.len() {
             // Nearest first: what was just computed is most likely to share loops.
             for i in (0..j).rev() {
@@ -46,7 +50,7 @@ impl<'a> Joiner<'a> {
         for j in 0..self.units.len() {
             self.try_follow(j);
         }
-        (self.sorted(), self.notes)
+        Ok((self.sorted()?, self.notes))
     }
 
     /// Does one read what the other reads or writes?
@@ -59,7 +63,8 @@ impl<'a> Joiner<'a> {
     fn try_join(&mut self, i: usize, j: usize) {
         let (Some(a), Some(b)) = (&self.units[i], &self.units[j]) else { return };
         let (Work::Kernel(s, first), Work::Kernel(t, second)) = (&a.work, &b.work) else { return };
-        if self.between(i, j) {
+        // Joining moves work: the one that comes first in the list need not be the one that must come first.
+        if self.between(i, j) || self.between(j, i) {
             return;
         }
         let joined = common_space(s, t).and_then(|space| {
@@ -72,7 +77,7 @@ impl<'a> Joiner<'a> {
         }
     }
 
-    fn fits(&self, space: &Space, roots: &[Root]) -> Result<(), Why> {
+    fn fits(&self, space: &Space, roots: &[Root]) -> std::result::Result<(), Why> {
         let says = |s: &str| Err(Why::Says(s.into()));
         if roots.len() > ROOTS {
             return says("the kernel would have too many results");
@@ -143,7 +148,7 @@ impl<'a> Joiner<'a> {
         let Some(Unit { work: Work::Kernel(space, roots), reads, .. }) = &self.units[j] else { return };
         let products = self.before[j].iter().copied().filter(|&i| self.is_product_of(i, reads));
         let Some(i) = products.max() else { return };
-        if self.between(i, j) || roots.iter().any(|r| r.end.is_dynamic()) {
+        if self.between(i, j) || self.between(j, i) || roots.iter().any(|r| r.end.is_dynamic()) {
             return;
         }
         let (space, roots) = (space.clone(), roots.clone());
@@ -169,15 +174,17 @@ impl<'a> Joiner<'a> {
     }
 
     /// The units, each after those that must come before it, as near to the given order as that allows.
-    fn sorted(&mut self) -> Vec<Unit> {
+    fn sorted(&mut self) -> Result<Vec<Unit>> {
         let mut out = vec![];
         let mut done = vec![false; self.units.len()];
         loop {
             let ready = |&j: &usize| !done[j] && self.units[j].is_some() && self.before[j].iter().all(|&i| done[i] || self.units[i].is_none());
-            let Some(j) = (0..self.units.len()).find(ready) else { return out };
+            let Some(j) = (0..self.units.len()).find(ready) else { break };
             done[j] = true;
             out.extend(self.units[j].clone());
         }
+        let all = self.units.iter().flatten().count();
+        if out.len() == all { Ok(out) } else { Err(Error::new("schedule", format!("{} of {all} steps wait for each other", all - out.len()))) }
     }
 }
 
@@ -188,7 +195,7 @@ fn conflict(a: &Unit, b: &Unit) -> bool {
 }
 
 /// The iteration space of both, if they have one.
-fn common_space(s: &Space, t: &Space) -> Result<Space, Why> {
+fn common_space(s: &Space, t: &Space) -> std::result::Result<Space, Why> {
     let plain = |x: &Space| !x.reduced.contains(&true);
     let kept = |x: &Space| x.sizes.iter().zip(&x.reduced).filter(|(_, r)| !**r).map(|(&n, _)| n).collect::<Vec<_>>();
     if s.sizes == t.sizes && (s.reduced == t.reduced || plain(t)) {

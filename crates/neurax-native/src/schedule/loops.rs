@@ -54,11 +54,19 @@ fn first_of(body: &Body) -> Order {
     match scattered {
         Some(op) => {
             let is_window = |l: &usize| op.window_dims.contains(&body.axis_of(*l));
-            Order { batch: all.clone().filter(wide).filter(|l| !is_window(l)).collect(), rest: all.filter(wide).filter(is_window).collect(), ordered: true }
+            Order {
+                batch: all.clone().filter(wide).filter(|l| !is_window(l)).collect(),
+                rest: all.filter(wide).filter(is_window).collect(),
+                ordered: true,
+            }
         }
         None => {
             let is_outer = |l: &usize| !body.space.reduced[*l];
-            Order { batch: all.clone().filter(wide).filter(is_outer).collect(), rest: all.filter(wide).filter(|l| !is_outer(l)).collect(), ordered: false }
+            Order {
+                batch: all.clone().filter(wide).filter(is_outer).collect(),
+                rest: all.filter(wide).filter(|l| !is_outer(l)).collect(),
+                ordered: false,
+            }
         }
     }
 }

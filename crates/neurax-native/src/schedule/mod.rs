@@ -17,7 +17,7 @@ pub use facts::{Facts, Storage};
 pub use nest::{Arg, Nest};
 pub use walk::Walk;
 
-use body::{Space, Root, Why};
+use body::{Root, Space, Why};
 use neurax_ir::{Error, Graph, Result, Type, Value};
 use units::Work;
 
@@ -80,7 +80,7 @@ pub fn schedule(graph: &Graph, has_fma: bool) -> Result<Schedule> {
         let facts = Facts::new(graph, &forced, has_fma);
         match units::units(&facts) {
             Ok(units) => {
-                let (units, notes) = join::Joiner::new(&facts, units).join();
+                let (units, notes) = join::Joiner::new(&facts, units).join()?;
                 return finish(&facts, units, notes);
             }
             Err(Why::Materialise(v)) if !forced.contains(&v) => forced.push(v),

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     affine::Affine,
-    kernel::{Do, Fold, Id, Inst, Kernel, Leaf, Lanes, Operand, Size, Stage, Store, Stride, computed_in},
+    kernel::{Do, Fold, Id, Inst, Kernel, Lanes, Leaf, Operand, Size, Stage, Store, Stride, computed_in},
 };
 use neurax_ir::{DType, Error, Result};
 use rustc_hash::FxHashMap;
@@ -52,7 +52,17 @@ const SMALL: usize = 16;
 pub fn nest(facts: &Facts, space: &Space, roots: &[Root], needed: &dyn Fn(BufferId) -> bool) -> Result<Nest> {
     let body = Body::build(facts, space, roots).map_err(|w: Why| Error::new("schedule", format!("a kernel cannot be built: {w:?}")))?;
     let loops = loops(&body);
-    let mut n = Nester { facts, body: &body, loops, needed, params: Params::default(), args: vec![], operands: vec![], stages: vec![], folds: FxHashMap::default() };
+    let mut n = Nester {
+        facts,
+        body: &body,
+        loops,
+        needed,
+        params: Params::default(),
+        args: vec![],
+        operands: vec![],
+        stages: vec![],
+        folds: FxHashMap::default(),
+    };
     let outer = (0..n.loops.outer).map(|l| n.size(l)).collect();
     n.all_stages();
     Ok(n.finish(outer))
@@ -139,7 +149,9 @@ impl Nester<'_> {
         let is_trivial = matches!(self.body.nodes[m.node as usize].op, Do::Leaf(_) | Do::Const(_));
         // Only nodes of this group read nodes of a lower level.
         let reads = |(i, n): (usize, &super::body::Node)| self.body.levels[i] > own && n.op.reads().any(|x| x == m.node);
-        whole && !is_trivial && (self.body.nodes.iter().enumerate().any(reads) || self.body.roots.iter().any(|o| o.node == m.node && self.level(o) > own))
+        whole
+            && !is_trivial
+            && (self.body.nodes.iter().enumerate().any(reads) || self.body.roots.iter().any(|o| o.node == m.node && self.level(o) > own))
     }
 
     fn stage(&mut self, key: Key) {
@@ -154,7 +166,8 @@ impl Nester<'_> {
 
     fn finish(self, outer: Vec<Size>) -> Nest {
         let Nester { loops, params, args, operands, stages, .. } = self;
-        let whole: usize = stages.iter().map(|s| s.insts.len() * if s.inner.is_empty() { 1 } else { loops.sizes[loops.outer..].iter().product() }).sum();
+        let whole: usize =
+            stages.iter().map(|s| s.insts.len() * if s.inner.is_empty() { 1 } else { loops.sizes[loops.outer..].iter().product() }).sum();
         let rest: usize = loops.sizes[..loops.outer].iter().skip(1).product();
         // Without outer loops the only loop is cut itself, if nothing is joined in it.
         let is_flat = loops.outer == 0 && loops.sizes.len() == 1 && stages.iter().all(|s| s.folds.is_empty());
@@ -326,11 +339,13 @@ impl Nest {
     pub fn in_place(&self, from: BufferId, to: BufferId) -> bool {
         let all = || self.kernel.operands.iter().zip(&self.args);
         let Some((written, at)) = all().find(|(_, a)| a.buffer == to && a.writes) else { return false };
-        let same = |(o, a): (&Operand, &Arg)| o.stage == written.stage && o.strides == written.strides && a.offset == at.offset && o.dtype == written.dtype;
+        let same =
+            |(o, a): (&Operand, &Arg)| o.stage == written.stage && o.strides == written.strides && a.offset == at.offset && o.dtype == written.dtype;
         let whole = all().filter(|(_, a)| a.buffer == to).count() == 1;
         // A run-time offset is not part of the strides.
         let is_dynamic = self.kernel.stages.iter().any(|s| {
-            let loads = s.insts.iter().any(|i| matches!(&i.op, Do::Leaf(Leaf::Load { operand, at: Some(_) }) if self.args[*operand as usize].buffer == from));
+            let loads =
+                s.insts.iter().any(|i| matches!(&i.op, Do::Leaf(Leaf::Load { operand, at: Some(_) }) if self.args[*operand as usize].buffer == from));
             loads || s.stores.iter().any(|st| st.at.is_some())
         });
         whole && !is_dynamic && written.strides.iter().all(|s| *s != Stride::Zero) && all().filter(|(_, a)| a.buffer == from).all(same)

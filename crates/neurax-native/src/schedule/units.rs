@@ -53,7 +53,8 @@ pub fn units(facts: &Facts) -> Result<Vec<Unit>, Why> {
 /// Why its roots do not go together.
 pub fn kernel(facts: &Facts, space: Space, roots: Vec<Root>) -> Result<Unit, Why> {
     let body = Body::build(facts, &space, &roots)?;
-    let mut reads: Vec<BufferId> = body.nodes.iter().filter_map(|n| if let Do::Leaf(Source::Load { buffer, .. }) = &n.op { Some(*buffer) } else { None }).collect();
+    let mut reads: Vec<BufferId> =
+        body.nodes.iter().filter_map(|n| if let Do::Leaf(Source::Load { buffer, .. }) = &n.op { Some(*buffer) } else { None }).collect();
     let mut writes: Vec<BufferId> = roots.iter().map(|r| r.end.buffer()).collect();
     for list in [&mut reads, &mut writes] {
         list.sort_unstable();
