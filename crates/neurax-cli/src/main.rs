@@ -1,5 +1,5 @@
 //! The `neurax` command: `neurax demo` trains a network on embedded data and is where to start, `neurax inspect NAME` shows every graph of an example,
-//! `neurax devices` what can run here. Arguments and printing only: the work is done by the crate `neurax`.
+//! `neurax devices` what can run here, `neurax bench` what it costs. Arguments and printing only: the work is done by the crate `neurax`.
 
 mod demo;
 mod devices;
@@ -25,24 +25,25 @@ enum Command {
     Inspect(inspect::Inspect),
     /// Lists what can run here.
     Devices,
+    /// Measures what training, inference and compiling cost.
+    Bench(neurax_bench::Arguments),
 }
 
 fn main() -> ExitCode {
-    match run(Arguments::parse().command) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(e) => {
-            eprintln!("error: {e}");
-            ExitCode::FAILURE
-        }
-    }
+    run(Arguments::parse().command).unwrap_or_else(|e| {
+        eprintln!("error: {e}");
+        ExitCode::FAILURE
+    })
 }
 
-fn run(command: Command) -> Result<()> {
+fn run(command: Command) -> Result<ExitCode> {
     match command {
-        Command::Demo(demo) => demo.run(),
-        Command::Inspect(inspect) => inspect.run(),
-        Command::Devices => devices::run(),
+        Command::Demo(demo) => demo.run()?,
+        Command::Inspect(inspect) => inspect.run()?,
+        Command::Devices => devices::run()?,
+        Command::Bench(bench) => return bench.run(),
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 #[cfg(test)]

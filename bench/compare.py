@@ -1,0 +1,186 @@
+"""Neurax beside PyTorch and JAX: runs them alternately, with the same threads, weights and batches, and writes BENCHMARKS.md.
+
+    python3.11 -m venv .venv && .venv/bin/pip install -r bench/requirements.txt
+    .venv/bin/python bench/compare.py --threads 2
+
+Every task of every framework runs in a process of its own, on the same cores, one after the other; a round runs each of them once. Shown is the
+median of the rounds' medians, with the smallest and the largest of them. The losses of the first steps must agree, or nothing is written.
+"""
+
+import argparse, importlib.metadata, json, os, platform, subprocess, sys, tempfile
+from collections import defaultdict
+from pathlib import Path
+from statistics import median
+
+import weights
+
+HERE, ROOT = Path(__file__).parent, Path(__file__).parent.parent
+JOBS = [("mlp", 32), ("mlp", 128), ("mlp", 1024), ("cnn", 128), ("transformer", 8), ("latency", None), ("eager", None), ("matmul", None), ("compile", None)]
+PEERS = {"PyTorch": ["peer_torch.py"], "torch.compile": ["peer_torch.py", "--compiled"], "JAX": ["peer_jax.py"]}
+# torch.compile changes nothing about these.
+NOT_COMPILED = {"eager", "matmul"}
+# Sums of f32 are rounded in other orders, and Adam's first steps are as large for gradients that are all noise as for others.
+TOLERANCE = 1e-3
+
+
+def arguments():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--rounds", type=int, default=3)
+    p.add_argument("--seconds", type=float, default=2.0, help="for how long each task is repeated in one round")
+    p.add_argument("--samples", type=int, default=60000, help="examples in an epoch of the MLP")
+    p.add_argument("--suites", nargs="+", default=sorted({s for s, _ in JOBS}), help="only these")
+    p.add_argument("--peers", nargs="*", default=list(PEERS), choices=list(PEERS))
+    p.add_argument("--binary", type=Path, help="neurax-bench, if it is built already")
+    p.add_argument("--out", type=Path, default=ROOT / "BENCHMARKS.md")
+    return p.parse_args()
+
+
+def build():
+    command = ["cargo", "build", "--release", "-p", "neurax-bench", "--message-format=json-render-diagnostics"]
+    out = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+    made = (json.loads(line).get("executable") for line in out.splitlines())
+    return Path([m for m in made if m][-1])
+
+
+def run(command, threads):
+    """The rows that a command prints, on the first cores of this machine."""
+    cores = sorted(os.sched_getaffinity(0))[:threads]
+    counts = {name: str(threads) for name in ["NEURAX_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"]}
+    env = os.environ | counts | {"JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, preexec_fn=lambda: os.sched_setaffinity(0, cores))
+    if done.returncode != 0:
+        sys.exit(f"failed: {' '.join(map(str, command))}")
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
+def commands(a, suite, batch, binary, folder):
+    """For each framework that has this suite, what to run."""
+    options = ["--seconds", a.seconds, "--samples", a.samples] + (["--batch", batch] if batch else [])
+    file = ["--from", weights.path(folder, suite, batch)] if suite in weights.STEPS else []
+    found = {"Neurax": [binary, suite, "--json", *options, *file]}
+    for peer in a.peers:
+        if not (peer == "torch.compile" and suite in NOT_COMPILED) and not (peer == "PyTorch" and suite == "compile"):
+            script, *more = PEERS[peer]
+            found[peer] = [sys.executable, HERE / script, suite, *more, *options, "--from", folder]
+    return {name: [str(part) for part in command] for name, command in found.items()}
+
+
+def measure(a, binary, folder):
+    """All rows: of (task, batch), by framework, one for each round."""
+    rows = defaultdict(lambda: defaultdict(list))
+    jobs = [(suite, batch) for suite, batch in JOBS if suite in a.suites]
+    for net, batch in {(s, b) for s, b in jobs if b} | set(weights.USUAL.items()):
+        weights.write(folder, net, batch)
+    for turn in range(a.rounds):
+        for suite, batch in jobs:
+            for name, command in commands(a, suite, batch, binary, folder).items():
+                print(f"round {turn + 1} of {a.rounds}: {suite} {batch or ''} {name}", file=sys.stderr, flush=True)
+                for row in run(command, a.threads):
+                    rows[row["task"], row["batch"]][name].append(row)
+    return rows
+
+
+def compare_losses(rows):
+    """The largest relative difference from Neurax's losses for each network and peer; ends the program where it is too large."""
+    worst = defaultdict(float)
+    for (task, batch), by in rows.items():
+        if "-loss-" in task:
+            net, step = task.split("-loss-")
+            ours = [row["median"] for row in by.pop("Neurax")]
+            for peer, theirs in by.items():
+                for x, y in ((x, row["median"]) for x in ours for row in theirs):
+                    # Not `>`: a NaN must not pass.
+                    if not abs(x - y) <= TOLERANCE * abs(y):
+                        sys.exit(f"{net}, batch {batch}: the loss of step {step} is {x} with Neurax, {y} with {peer}")
+                    key = (net, batch, peer)
+                    worst[key] = max(worst[key], abs(x - y) / abs(y))
+    return worst
+
+
+def rising(unit):
+    return unit.endswith("/s")
+
+
+def number(x):
+    if x >= 10000:
+        return f"{x:,.0f}"
+    return f"{x:.4g}"
+
+
+def cell(rows):
+    if not rows:
+        return ""
+    all = [row["median"] for row in rows]
+    spread = "" if len(all) == 1 else f" ({number(min(all))} to {number(max(all))})"
+    return number(median(all)) + spread
+
+
+def merged(rows):
+    """Without losses; a peer's epochs count as the better of its two ways; `gemm-N` is another peer of `matmul-N`."""
+    table = {key: dict(by) for key, by in rows.items() if "-loss-" not in key[0]}
+    for (task, batch), by in list(table.items()):
+        if task.startswith("gemm-"):
+            table["matmul-" + task.removeprefix("gemm-"), batch]["gemm crate"] = table.pop((task, batch))["Neurax"]
+    return table
+
+
+def ratio(task, by, others):
+    """Neurax over the best of the others: above 1, Neurax is faster or needs less."""
+    mid = {name: median(row["median"] for row in rows) for name, rows in by.items()}
+    theirs = [mid[o] for o in others if o in mid]
+    if not theirs or "Neurax" not in mid:
+        return ""
+    unit = next(iter(by.values()))[0]["unit"]
+    best = mid["Neurax"] / max(theirs) if rising(unit) else min(theirs) / max(mid["Neurax"], 1e-9)
+    return f"{best:.2f} ×"
+
+
+def page(a, rows, worst):
+    table = merged(rows)
+    frameworks = ["Neurax", *a.peers] + (["gemm crate"] if any("gemm crate" in by for by in table.values()) else [])
+    cpu = next((l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")), platform.processor())
+    device = {row.get("device") for by in table.values() for row in by.get("Neurax", [])}
+    packages = ", ".join(f"{p} {importlib.metadata.version(p)}" for p in ["torch", "jax", "optax"])
+    lines = [
+        "# Benchmarks",
+        "",
+        "Written by `bench/compare.py`, which says how it measures; do not edit. The medians of the rounds' medians, smallest and largest in brackets. The",
+        "ratio is to the best of the others: above 1, Neurax is faster, or needs less memory. What bounds each task: `docs/performance.md`.",
+        "",
+        f"{cpu}, {a.threads} threads of {os.cpu_count()} cores; {platform.system()}, Python {platform.python_version()}, {packages}; Neurax on",
+        f"{', '.join(sorted(d for d in device if d))}. {a.rounds} rounds, each task repeated for {a.seconds:g} s in each; epochs of {a.samples:,} examples.",
+        "",
+        "| task | batch | unit | " + " | ".join(frameworks) + " | ratio |",
+        "|" + "---|" * (4 + len(frameworks)),
+    ]
+    for (task, batch), by in table.items():
+        unit = next(iter(by.values()))[0]["unit"]
+        cells = [cell(by.get(f)) for f in frameworks]
+        lines.append(f"| {task} | {batch} | {unit} | " + " | ".join(cells) + f" | {ratio(task, by, frameworks[1:])} |")
+    lines += ["", NOTES]
+    if worst:
+        lines += ["## The same losses", "", f"From the same weights on the same batches, relative to the peer's loss, at most {TOLERANCE:g} apart, or this page is not written.", ""]
+        lines += ["| network | batch | peer | largest difference |", "|---|---|---|---|"]
+        lines += [f"| {net} | {batch} | {peer} | {diff:.1e} |" for (net, batch, peer), diff in worst.items()]
+    return "\n".join(lines) + "\n"
+
+
+NOTES = """`mlp-train` is a whole epoch of shuffled examples: one compiled `scan` with Neurax and JAX, a loop over batches with PyTorch. `mlp-train-steps` is a call
+for each batch everywhere. `mlp-memory` is the most memory that was resident in the process by the end of its epochs, less the data set. `NAME-train` is a step with Adam,
+`NAME-infer` a call with weights that do not change. `NAME-compile` is from the function of a training step to its program, in a new process.
+"""
+
+
+def main():
+    a = arguments()
+    binary = (a.binary or build()).resolve()
+    with tempfile.TemporaryDirectory() as folder:
+        rows = measure(a, binary, Path(folder))
+    worst = compare_losses(rows)
+    a.out.write_text(page(a, rows, worst), encoding="utf-8")
+    print(f"written: {a.out}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+//! What can be asked for on the command line.
+
+use crate::{Report, Row, Suite, processes};
+use clap::{Args, ValueEnum};
+use neurax::{Error, Result};
+use std::{path::PathBuf, process::ExitCode};
+
+/// What to measure, and how.
+#[derive(Args, Clone, Debug)]
+pub struct Arguments {
+    /// What to measure; all of it if nothing is named.
+    #[arg(value_enum)]
+    pub what: Vec<Suite>,
+    /// Examples in a batch; without it each task has its usual sizes.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub batch: Option<u32>,
+    /// Threads; without it as many as `NEURAX_THREADS` says, or as the machine runs at once.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub threads: Option<u32>,
+    /// One JSON object per line instead of a table.
+    #[arg(long, overrides_with = "json")]
+    pub json: bool,
+    /// Only the task of this name.
+    #[arg(long, overrides_with = "task")]
+    pub task: Option<String>,
+    /// For how long each task is repeated.
+    #[arg(long, default_value_t = 2.0)]
+    pub seconds: f64,
+    /// Examples in an epoch of the MLP.
+    #[arg(long, default_value_t = 60_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub samples: u32,
+    /// A safetensors file of weights and of batches `x` and `y`: of mlp, cnn or transformer, that suite prints the losses of training on these batches, and starts
+    /// from these weights.
+    #[arg(long)]
+    pub from: Option<PathBuf>,
+    /// Measure a compilation in this process, once.
+    #[arg(long, hide = true)]
+    pub cold: bool,
+}
+
+impl Arguments {
+    /// Measures and prints.
+    ///
+    /// # Errors
+    /// When a task fails, or the file of weights does not fit.
+    pub fn run(&self) -> Result<ExitCode> {
+        if let Some(n) = self.threads.filter(|n| processes::threads() != *n as usize) {
+            return processes::with_threads(n);
+        }
+        let mut table = Table { json: self.json, begun: false };
+        self.measure(&mut |row| table.print(row))?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Measures, with as many threads as this process has, and shows each row when it is there.
+    ///
+    /// # Errors
+    /// As [`Arguments::run`].
+    pub fn measure(&self, show: &mut dyn FnMut(&Row)) -> Result<()> {
+        let what = if self.what.is_empty() { Suite::value_variants() } else { &self.what[..] };
+        if self.from.is_some() && what.len() != 1 {
+            return Err(Error::new("bench", "a file holds the weights of one network: name that one suite"));
+        }
+        let mut report = Report::new(self, show);
+        what.iter().try_for_each(|suite| suite.run(&mut report))
+    }
+
+    /// The sizes of batches to measure.
+    pub fn batches(&self, usual: &[usize]) -> Vec<usize> {
+        self.batch.map_or_else(|| usual.to_vec(), |n| vec![n as usize])
+    }
+}
+
+struct Table {
+    json: bool,
+    begun: bool,
+}
+
+impl Table {
+    fn print(&mut self, row: &Row) {
+        if self.json {
+            return println!("{}", row.json());
+        }
+        if !std::mem::replace(&mut self.begun, true) {
+            println!("{}", Row::HEADER);
+        }
+        println!("{row}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    /// The rows of a command line.
+    fn rows(line: &str) -> Result<Vec<Row>> {
+        let arguments = Command::try_parse_from(line.split(' ')).unwrap().arguments;
+        let mut rows = vec![];
+        arguments.measure(&mut |row| rows.push(row.clone())).map(|()| rows)
+    }
+
+    fn tasks(line: &str) -> Vec<String> {
+        let rows = rows(line).unwrap();
+        assert!(rows.iter().all(|r| r.min <= r.median && r.median <= r.max && r.max > 0.0), "{rows:?}");
+        rows.into_iter().map(|r| r.task).collect()
+    }
+
+    #[test]
+    fn every_suite_gives_its_rows() {
+        assert_eq!(tasks("bench mlp --batch 8 --samples 40 --seconds 0 --task mlp-train"), ["mlp-train"]);
+        assert_eq!(tasks("bench mlp --batch 8 --samples 40 --seconds 0 --task mlp-train-steps"), ["mlp-train-steps"]);
+        assert_eq!(tasks("bench latency --seconds 0"), ["fraud-infer", "mlp-infer"]);
+        assert_eq!(tasks("bench cnn --batch 1 --seconds 0"), ["cnn-train", "cnn-infer"]);
+        assert_eq!(tasks("bench transformer --batch 1 --seconds 0 --task transformer-infer"), ["transformer-infer"]);
+        assert_eq!(tasks("bench eager --seconds 0"), ["eager-add", "eager-exp", "eager-matmul", "jit-call"]);
+        assert_eq!(tasks("bench matmul --seconds 0 --task gemm-64"), ["gemm-64"]);
+        assert_eq!(tasks("bench compile --cold --task mlp-compile"), ["mlp-compile"]);
+    }
+
+    #[test]
+    fn wishes_that_cannot_be_met_are_errors() {
+        let why = |line| rows(line).unwrap_err().to_string();
+        assert!(why("bench mlp cnn --from x").contains("one suite"));
+        assert!(why("bench mlp --batch 9 --samples 8").contains("a batch of 9"));
+        assert!(why("bench cnn --from /nowhere").contains("/nowhere"));
+    }
+}

@@ -1,0 +1,20 @@
+//! What Neurax costs: one row per task, printed as a table or as JSON. `neurax bench` runs the same.
+//!
+//! Start with [`Arguments`], what can be asked for, and [`suites`], what is measured; [`nets`] holds the networks, written on tensor functions.
+//! `bench/compare.py` runs other frameworks beside it and writes `BENCHMARKS.md`.
+
+mod arguments;
+mod clock;
+mod data;
+mod memory;
+pub mod nets;
+mod processes;
+mod report;
+pub mod suites;
+mod training;
+mod yardstick;
+
+pub use arguments::Arguments;
+pub use report::{Report, Row, Unit};
+pub use suites::Suite;
+pub use training::{Training, training_step};

@@ -1,0 +1,19 @@
+//! `cargo run --release -p neurax-bench -- mlp`: see the library.
+
+use clap::Parser;
+use std::process::ExitCode;
+
+/// What Neurax costs: one row per task.
+#[derive(Parser)]
+#[command(name = "neurax-bench", version)]
+struct Command {
+    #[command(flatten)]
+    arguments: neurax_bench::Arguments,
+}
+
+fn main() -> ExitCode {
+    Command::parse().arguments.run().unwrap_or_else(|e| {
+        eprintln!("error: {e}");
+        ExitCode::FAILURE
+    })
+}

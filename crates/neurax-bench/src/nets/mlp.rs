@@ -1,0 +1,30 @@
+//! The dense classifier of digits: 784-128-10.
+
+use super::{Affine, Net};
+use crate::data;
+use neurax::prelude::*;
+
+/// A hidden layer and the logits.
+#[derive(Tree, Clone, Debug)]
+pub struct Mlp {
+    /// 784 to 128.
+    pub hidden: Affine,
+    /// 128 to 10.
+    pub out: Affine,
+}
+
+impl Net for Mlp {
+    const NAME: &'static str = "mlp";
+
+    fn start() -> Mlp {
+        Mlp { hidden: Affine::start(10, 784, 128), out: Affine::start(20, 128, 10) }
+    }
+
+    fn examples(n: usize) -> (Tensor, Tensor) {
+        (data::uniform(1, [n, 784]), data::classes(2, [n], 10))
+    }
+
+    fn logits(&self, x: &Tensor) -> Tensor {
+        self.out.of(&self.hidden.of(x).relu())
+    }
+}

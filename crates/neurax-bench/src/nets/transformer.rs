@@ -1,0 +1,173 @@
+//! A small language model: a transformer that sees only what came before (Vaswani et al., 2017, <https://arxiv.org/abs/1706.03762>), normalised
+//! before each part.
+
+use super::{Affine, Net};
+use crate::data;
+use neurax::prelude::*;
+
+/// How large a transformer is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Size {
+    /// Blocks one after the other.
+    pub layers: usize,
+    /// Numbers for each token.
+    pub width: usize,
+    /// Heads of each attention.
+    pub heads: usize,
+    /// Tokens in an example.
+    pub tokens: usize,
+    /// Different tokens.
+    pub vocabulary: usize,
+}
+
+impl Size {
+    /// The size that is measured.
+    pub const MEASURED: Size = Size { layers: 4, width: 256, heads: 4, tokens: 128, vocabulary: 1000 };
+}
+
+/// The model.
+#[derive(Tree, Clone, Debug)]
+pub struct Transformer {
+    /// `f32[vocabulary, width]`.
+    pub tokens: Tensor,
+    /// `f32[tokens, width]`.
+    pub places: Tensor,
+    /// One after the other.
+    pub blocks: Vec<Block>,
+    /// In front of the logits.
+    pub norm: Norm,
+    /// To the vocabulary.
+    pub out: Affine,
+    #[tree(static)]
+    size: Size,
+}
+
+/// Attention, then a layer of its own for each token; both are added to what comes in.
+#[derive(Tree, Clone, Debug)]
+pub struct Block {
+    /// In front of the attention.
+    pub first: Norm,
+    /// Queries, keys and values.
+    pub qkv: Affine,
+    /// Behind the attention.
+    pub mix: Affine,
+    /// In front of the layer.
+    pub second: Norm,
+    /// To four times the width.
+    pub wide: Affine,
+    /// And back.
+    pub narrow: Affine,
+}
+
+/// Layer normalization.
+#[derive(Tree, Clone, Debug)]
+pub struct Norm {
+    /// `f32[width]`.
+    pub gain: Tensor,
+    /// `f32[width]`.
+    pub offset: Tensor,
+}
+
+impl Norm {
+    fn start(seed: u64, width: usize) -> Norm {
+        Norm { gain: data::uniform(seed, [width]), offset: data::around_zero(seed + 1, [width], 0.1) }
+    }
+
+    fn of(&self, x: &Tensor) -> Tensor {
+        nn::layers::layer_norm(x, &self.gain, &self.offset, 1e-5)
+    }
+}
+
+impl Block {
+    fn start(seed: u64, width: usize) -> Block {
+        Block {
+            first: Norm::start(seed, width),
+            qkv: Affine::start(seed + 10, width, 3 * width),
+            mix: Affine::start(seed + 20, width, width),
+            second: Norm::start(seed + 30, width),
+            wide: Affine::start(seed + 40, width, 4 * width),
+            narrow: Affine::start(seed + 50, 4 * width, width),
+        }
+    }
+
+    fn of(&self, x: &Tensor, heads: usize) -> Tensor {
+        let x = x + self.mix.of(&attention(&self.qkv.of(&self.first.of(x)), heads));
+        &x + self.narrow.of(&self.wide.of(&self.second.of(&x)).gelu(true))
+    }
+}
+
+/// Of queries, keys and values `[n, tokens, 3 width]` gives `[n, tokens, width]`: each token sees itself and those before it.
+fn attention(qkv: &Tensor, heads: usize) -> Tensor {
+    let [n, tokens, width] = [qkv.dim(0), qkv.dim(1), qkv.dim(2) / 3];
+    let each = width / heads;
+    let qkv = qkv.reshape([n, tokens, 3, heads, each]).permute([2, 0, 3, 1, 4]);
+    let [q, k, v] = [0, 1, 2].map(|i| qkv.get(i));
+    let scores = q.matmul(k.t()) / (each as f64).sqrt();
+    let seen = Tensor::tri(tokens, tokens, 0).gt(0.5).select(scores, -1e9);
+    seen.softmax(-1).matmul(v).permute([0, 2, 1, 3]).reshape([n, tokens, width])
+}
+
+impl Transformer {
+    /// A model of that size with weights to start from.
+    pub fn sized(size: Size) -> Transformer {
+        let Size { layers, width, tokens, vocabulary, .. } = size;
+        Transformer {
+            tokens: data::around_zero(10, [vocabulary, width], 1.0),
+            places: data::around_zero(20, [tokens, width], 0.1),
+            blocks: (1..=layers as u64).map(|i| Block::start(100 * i, width)).collect(),
+            norm: Norm::start(30, width),
+            out: Affine::start(40, width, vocabulary),
+            size,
+        }
+    }
+}
+
+impl Net for Transformer {
+    const NAME: &'static str = "transformer";
+
+    fn start() -> Transformer {
+        Transformer::sized(Size::MEASURED)
+    }
+
+    fn examples(n: usize) -> (Tensor, Tensor) {
+        let Size { tokens, vocabulary, .. } = Size::MEASURED;
+        [1, 2].map(|seed| data::classes(seed, [n, tokens], vocabulary as u64)).into()
+    }
+
+    fn logits(&self, x: &Tensor) -> Tensor {
+        let x = self.tokens.take(x, 0) + &self.places;
+        let x = self.blocks.iter().fold(x, |x, block| block.of(&x, self.size.heads));
+        self.out.of(&self.norm.of(&x))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Training, training_step};
+
+    const TINY: Size = Size { layers: 2, width: 8, heads: 2, tokens: 5, vocabulary: 7 };
+
+    #[test]
+    fn a_token_sees_only_what_came_before() {
+        let net = Transformer::sized(TINY);
+        let logits = |x: Tensor| net.logits(&x);
+        let (a, b) = (logits(tensor([[1, 2, 3, 4, 5]])), logits(tensor([[1, 2, 3, 6, 0]])));
+        assert_eq!(a.shape(), [1, 5, 7]);
+        assert_eq!(a.slice(1, ..3).to_vec::<f32>().unwrap(), b.slice(1, ..3).to_vec::<f32>().unwrap());
+        assert_ne!(a.to_vec::<f32>().unwrap(), b.to_vec::<f32>().unwrap());
+    }
+
+    #[test]
+    fn it_learns_one_example_by_heart() {
+        let step = training_step::<Transformer>();
+        let (x, y) = (tensor([[1, 2, 3, 4, 5]]), tensor([[2, 3, 4, 5, 6]]));
+        let (mut t, mut losses) = (Training::new(Transformer::sized(TINY)), vec![]);
+        for _ in 0..60 {
+            let (next, loss) = step.run((t, x.clone(), y.clone())).unwrap();
+            t = next;
+            losses.push(loss.item().unwrap());
+        }
+        assert!(losses[59] < 0.8 * losses[0], "{losses:?}");
+    }
+}

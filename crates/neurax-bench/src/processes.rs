@@ -1,0 +1,41 @@
+//! This program, run again: with other threads, which a process chooses once, or to compile with caches that are empty.
+
+use neurax::{Error, Result};
+use serde_json::Value;
+use std::{
+    env,
+    process::{Command, ExitCode, Stdio},
+    thread,
+};
+
+const THREADS: &str = "NEURAX_THREADS";
+
+/// How many threads this process computes with.
+pub fn threads() -> usize {
+    let wish = env::var(THREADS).ok().and_then(|n| n.parse().ok()).filter(|&n| n > 0);
+    wish.unwrap_or_else(|| thread::available_parallelism().map_or(1, |n| n.get()))
+}
+
+/// The same command with that many threads.
+pub fn with_threads(n: u32) -> Result<ExitCode> {
+    let status = again()?.env(THREADS, n.to_string()).status().map_err(failed)?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The median of a task's row when the same command measures it in a process of its own.
+pub fn apart(task: &str) -> Result<f64> {
+    let out = again()?.args(["--json", "--cold", "--task", task]).stderr(Stdio::inherit()).output().map_err(failed)?;
+    let rows = String::from_utf8_lossy(&out.stdout);
+    let found = rows.lines().filter_map(|row| serde_json::from_str::<Value>(row).ok()).find(|row| row["task"] == task);
+    found.and_then(|row| row["median"].as_f64()).ok_or_else(|| Error::new("bench", format!("a process of its own did not measure `{task}`")))
+}
+
+fn again() -> Result<Command> {
+    let mut command = Command::new(env::current_exe().map_err(failed)?);
+    command.args(env::args_os().skip(1));
+    Ok(command)
+}
+
+fn failed(e: std::io::Error) -> Error {
+    Error::new("bench", format!("this program could not be run again: {e}"))
+}

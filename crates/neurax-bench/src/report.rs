@@ -1,0 +1,150 @@
+//! Rows: what a task took.
+
+use crate::{Arguments, clock, processes};
+use neurax::{Result, default_device};
+use serde_json::json;
+use std::fmt;
+
+/// What a task took: one line of the table.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// What was measured, e.g. `mlp-train`.
+    pub task: String,
+    /// Examples in a batch.
+    pub batch: usize,
+    /// Threads that computed.
+    pub threads: usize,
+    /// The middle one of all figures.
+    pub median: f64,
+    /// The smallest one.
+    pub min: f64,
+    /// The largest one.
+    pub max: f64,
+    /// What is counted, e.g. `ms`.
+    pub unit: &'static str,
+}
+
+/// What seconds per call are shown as.
+#[derive(Clone, Copy, Debug)]
+pub enum Unit {
+    /// Millionths of a second.
+    Micros,
+    /// Thousandths of a second.
+    Millis,
+    /// So much of something per call, shown per second.
+    Rate(f64, &'static str),
+}
+
+impl Unit {
+    fn of(self, seconds: f64) -> f64 {
+        match self {
+            Unit::Micros => seconds * 1e6,
+            Unit::Millis => seconds * 1e3,
+            Unit::Rate(amount, _) => amount / seconds,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Unit::Micros => "µs",
+            Unit::Millis => "ms",
+            Unit::Rate(_, name) => name,
+        }
+    }
+}
+
+impl Row {
+    /// What stands above the rows.
+    pub const HEADER: &str = "task                     batch threads       median          min          max unit";
+
+    /// The row as one JSON object. It says the device, too.
+    pub fn json(&self) -> String {
+        let Row { task, batch, threads, median, min, max, unit } = self;
+        let device = default_device().map_or_else(|e| e.to_string(), |d| d.to_string());
+        json!({"task": task, "batch": batch, "threads": threads, "median": median, "min": min, "max": max, "unit": unit, "device": device})
+            .to_string()
+    }
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let Row { task, batch, threads, unit, .. } = self;
+        let [median, min, max] = [self.median, self.min, self.max].map(short);
+        write!(f, "{task:<24} {batch:>5} {threads:>7} {median:>12} {min:>12} {max:>12} {unit}")
+    }
+}
+
+/// A number with about four digits that count.
+fn short(x: f64) -> String {
+    let places = if x >= 1000.0 { 0 } else { (3 - x.max(1e-3).log10().floor() as i32).max(0) as usize };
+    format!("{x:.places$}")
+}
+
+/// Where tasks are measured and shown.
+pub struct Report<'a> {
+    /// What was asked for.
+    pub arguments: &'a Arguments,
+    threads: usize,
+    show: &'a mut dyn FnMut(&Row),
+}
+
+impl<'a> Report<'a> {
+    /// A report that shows each row when it is there.
+    pub fn new(arguments: &'a Arguments, show: &'a mut dyn FnMut(&Row)) -> Report<'a> {
+        Report { arguments, threads: processes::threads(), show }
+    }
+
+    /// How many threads compute.
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// Was this task asked for?
+    pub fn wants(&self, task: &str) -> bool {
+        self.arguments.task.as_ref().is_none_or(|t| t == task)
+    }
+
+    /// Repeats a call and shows what one takes, if the task was asked for.
+    ///
+    /// # Errors
+    /// The first error of a call.
+    pub fn time(&mut self, task: &str, batch: usize, unit: Unit, call: impl FnMut() -> Result<()>) -> Result<()> {
+        if self.wants(task) {
+            let seconds = clock::repeat(self.arguments.seconds, call)?;
+            self.seconds(task, batch, unit, &seconds);
+        }
+        Ok(())
+    }
+
+    /// Shows what calls took that were timed elsewhere.
+    pub fn seconds(&mut self, task: &str, batch: usize, unit: Unit, seconds: &[f64]) {
+        self.figures(task, batch, unit.name(), seconds.iter().map(|s| unit.of(*s)).collect());
+    }
+
+    /// Shows figures that are not times.
+    pub fn figures(&mut self, task: &str, batch: usize, unit: &'static str, mut all: Vec<f64>) {
+        all.sort_by(f64::total_cmp);
+        let (Some(&min), Some(&max)) = (all.first(), all.last()) else { return };
+        let median = all[all.len() / 2];
+        (self.show)(&Row { task: task.into(), batch, threads: self.threads, median, min, max, unit });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_as_text_and_as_json() {
+        let row = Row { task: "mlp-infer".into(), batch: 1, threads: 2, median: 5.25, min: 0.5, max: 12345.6, unit: "µs" };
+        assert_eq!(row.to_string(), "mlp-infer                    1       2        5.250       0.5000        12346 µs");
+        assert_eq!(row.to_string().chars().count() - "µs".chars().count(), Row::HEADER.len() - "unit".len());
+        let json: serde_json::Value = serde_json::from_str(&row.json()).unwrap();
+        assert_eq!((&json["task"], json["median"].as_f64(), &json["unit"]), (&"mlp-infer".into(), Some(5.25), &"µs".into()));
+    }
+
+    #[test]
+    fn a_rate_is_largest_where_the_time_is_smallest() {
+        assert_eq!((Unit::Rate(10.0, "samples/s").of(2.0), Unit::Millis.of(2.0), Unit::Micros.of(2.0)), (5.0, 2e3, 2e6));
+    }
+}

@@ -1,0 +1,71 @@
+//! Epochs of the dense classifier: every example once, in random order.
+
+use crate::{
+    Report, Training, Unit, memory,
+    nets::{Mlp, Net},
+    training::{self, Running},
+};
+use neurax::prelude::*;
+
+/// `mlp-train`, an epoch as one compiled function; `mlp-train-steps`, one call per batch; `mlp-memory`, the most that the process needed up to the end of the
+/// first, beside the data set.
+pub fn run(report: &mut Report) -> Result<()> {
+    let net: Mlp = training::start(report)?;
+    let samples = report.arguments.samples as usize;
+    let (x, y) = Mlp::examples(samples);
+    for batch in report.arguments.batches(&[32, 128, 1024]) {
+        let steps = samples / batch;
+        if steps == 0 {
+            return Err(Error::new("bench", format!("a batch of {batch} is larger than the data set of {samples}")));
+        }
+        let unit = Unit::Rate((steps * batch) as f64, "samples/s");
+
+        let (epoch, mut training) = (epoch(&x, &y, batch, steps), Running::new(&net));
+        let mut order = key(1);
+        let mut run = || {
+            let [next, now] = order.split();
+            order = next;
+            training.go(|t| epoch.run((t, now)))?.item().map(drop)
+        };
+        report.time("mlp-train", batch, unit, &mut run)?;
+        if report.wants("mlp-memory") {
+            run()?;
+            let data = ((x.size() + y.size()) * 4) as f64;
+            report.figures("mlp-memory", batch, "MB", memory::peak().map(|peak| (peak - data).max(0.0) / 1e6).into_iter().collect());
+        }
+
+        let (step, mut training) = (step(&x, &y), Running::new(&net));
+        report.time("mlp-train-steps", batch, unit, || {
+            let [next, now] = order.split();
+            order = next;
+            let rows = shuffled(&now, samples, batch, steps);
+            let mut last = tensor(0.0);
+            for i in 0..steps {
+                last = training.go(|t| step.run((t, rows.get(i))))?;
+            }
+            last.item().map(drop)
+        })?;
+    }
+    Ok(())
+}
+
+/// Which examples are in which batch, `i32[steps, batch]`.
+fn shuffled(key: &Key, samples: usize, batch: usize, steps: usize) -> Tensor {
+    key.permutation(samples).slice(0, ..(steps * batch) as i64).reshape([steps, batch])
+}
+
+/// One step on the examples of those numbers.
+fn step(x: &Tensor, y: &Tensor) -> Jit<'static, (Training<Mlp>, Tensor), (Training<Mlp>, Tensor)> {
+    let (x, y) = (x.clone(), y.clone());
+    jit(move |(t, rows): (Training<Mlp>, Tensor)| t.step(&x.take(&rows, 0), &y.take(&rows, 0)))
+}
+
+/// All steps of an epoch; gives the last loss.
+fn epoch(x: &Tensor, y: &Tensor, batch: usize, steps: usize) -> Jit<'static, (Training<Mlp>, Key), (Training<Mlp>, Tensor)> {
+    let (x, y) = (x.clone(), y.clone());
+    jit(move |(t, key): (Training<Mlp>, Key)| {
+        let order = shuffled(&key, x.dim(0), batch, steps);
+        let (t, losses) = scan(t, order, |t, rows| t.step(&x.take(&rows, 0), &y.take(&rows, 0)));
+        (t, losses.get(-1))
+    })
+}
