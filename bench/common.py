@@ -15,7 +15,7 @@ def arguments():
     p.add_argument("--from", dest="weights", type=Path, required=True, help="the folder that weights.py wrote")
     p.add_argument("--compiled", action="store_true", help="with torch.compile")
     a = p.parse_args()
-    a.threads = int(os.environ["OMP_NUM_THREADS"])
+    a.threads = int(os.environ.get("OMP_NUM_THREADS", os.cpu_count()))
     return a
 
 

@@ -19,7 +19,8 @@ JOBS = [("mlp", 32), ("mlp", 128), ("mlp", 1024), ("cnn", 128), ("transformer", 
 PEERS = {"PyTorch": ["peer_torch.py"], "torch.compile": ["peer_torch.py", "--compiled"], "JAX": ["peer_jax.py"]}
 # torch.compile changes nothing about these.
 NOT_COMPILED = {"eager", "matmul"}
-# Sums of f32 are rounded in other orders, and Adam's first steps are as large for gradients that are all noise as for others.
+# Sums of f32 are rounded in other orders; a pool may choose another one of two values that are all but equal; and Adam's first steps are as large for
+# gradients that are all noise as for others. Seen: 4e-7, with convolutions 1e-4.
 TOLERANCE = 1e-3
 
 
@@ -98,10 +99,6 @@ def compare_losses(rows):
     return worst
 
 
-def rising(unit):
-    return unit.endswith("/s")
-
-
 def number(x):
     if x >= 10000:
         return f"{x:,.0f}"
@@ -111,13 +108,13 @@ def number(x):
 def cell(rows):
     if not rows:
         return ""
-    all = [row["median"] for row in rows]
-    spread = "" if len(all) == 1 else f" ({number(min(all))} to {number(max(all))})"
-    return number(median(all)) + spread
+    figures = [row["median"] for row in rows]
+    spread = "" if len(figures) == 1 else f" ({number(min(figures))} to {number(max(figures))})"
+    return number(median(figures)) + spread
 
 
 def merged(rows):
-    """Without losses; a peer's epochs count as the better of its two ways; `gemm-N` is another peer of `matmul-N`."""
+    """Without losses; `gemm-N` is another peer of `matmul-N`."""
     table = {key: dict(by) for key, by in rows.items() if "-loss-" not in key[0]}
     for (task, batch), by in list(table.items()):
         if task.startswith("gemm-"):
@@ -125,14 +122,16 @@ def merged(rows):
     return table
 
 
-def ratio(task, by, others):
-    """Neurax over the best of the others: above 1, Neurax is faster or needs less."""
-    mid = {name: median(row["median"] for row in rows) for name, rows in by.items()}
-    theirs = [mid[o] for o in others if o in mid]
-    if not theirs or "Neurax" not in mid:
+def ratio(table, task, batch, others):
+    """Neurax over the best of the others: above 1, Neurax is faster or needs less. A peer's epochs may be as a whole or step by step."""
+    ways = ["mlp-train", "mlp-train-steps"] if task.startswith("mlp-train") else [task]
+    rows = [table.get((way, batch), {}).get(o) for way in ways for o in others]
+    theirs = [median(row["median"] for row in r) for r in rows if r]
+    ours = table[task, batch].get("Neurax")
+    if not theirs or not ours:
         return ""
-    unit = next(iter(by.values()))[0]["unit"]
-    best = mid["Neurax"] / max(theirs) if rising(unit) else min(theirs) / max(mid["Neurax"], 1e-9)
+    middle = median(row["median"] for row in ours)
+    best = middle / max(theirs) if ours[0]["unit"].endswith("/s") else min(theirs) / max(middle, 1e-9)
     return f"{best:.2f} ×"
 
 
@@ -157,7 +156,7 @@ def page(a, rows, worst):
     for (task, batch), by in table.items():
         unit = next(iter(by.values()))[0]["unit"]
         cells = [cell(by.get(f)) for f in frameworks]
-        lines.append(f"| {task} | {batch} | {unit} | " + " | ".join(cells) + f" | {ratio(task, by, frameworks[1:])} |")
+        lines.append(f"| {task} | {batch} | {unit} | " + " | ".join(cells) + f" | {ratio(table, task, batch, frameworks[1:])} |")
     lines += ["", NOTES]
     if worst:
         lines += ["## The same losses", "", f"From the same weights on the same batches, relative to the peer's loss, at most {TOLERANCE:g} apart, or this page is not written.", ""]
@@ -167,7 +166,7 @@ def page(a, rows, worst):
 
 
 NOTES = """`mlp-train` is a whole epoch of shuffled examples: one compiled `scan` with Neurax and JAX, a loop over batches with PyTorch. `mlp-train-steps` is a call
-for each batch everywhere. `mlp-memory` is the most memory that was resident in the process by the end of its epochs, less the data set. `NAME-train` is a step with Adam,
+for each batch; the ratio of either is to the peers' best of both. `mlp-memory` is the most memory that was resident in the process by the end of its epochs, less the data set. `NAME-train` is a step with Adam,
 `NAME-infer` a call with weights that do not change. `NAME-compile` is from the function of a training step to its program, in a new process.
 """
 
