@@ -3,6 +3,8 @@
 import argparse, json, math, os, time
 from pathlib import Path
 
+import numpy as np
+
 LAYERS, WIDTH, HEADS, TOKENS, VOCABULARY = 4, 256, 4, 128, 1000
 
 
@@ -18,6 +20,14 @@ def arguments():
     a.threads = int(os.environ.get("OMP_NUM_THREADS", os.cpu_count()))
     return a
 
+
+
+def digits(rng, n):
+    """Inputs of the MLP, centred: src/nets/mlp.rs says why. In place, as the peak of memory is measured."""
+    x = rng.random((n, 784), dtype=np.float32)
+    x *= 2
+    x -= 1
+    return x
 
 
 def repeat(seconds, call):

@@ -7,7 +7,7 @@ import optax
 from jax import lax
 
 import weights
-from common import HEADS, LAYERS, Report, arguments, once
+from common import HEADS, LAYERS, Report, arguments, digits, once
 
 ADAM = optax.adam(1e-3)
 
@@ -85,7 +85,7 @@ def start(a, report, name, f, batch):
 def epochs(a, report):
     step, p, _, _ = start(a, report, "mlp", mlp, a.batch)
     rng = np.random.default_rng(1)
-    x, y = jnp.asarray(rng.random((a.samples, 784), dtype=np.float32)), jnp.asarray(rng.integers(0, 10, a.samples).astype(np.int32))
+    x, y = jnp.asarray(digits(rng, a.samples)), jnp.asarray(rng.integers(0, 10, a.samples).astype(np.int32))
     steps = a.samples // a.batch
 
     @jax.jit
@@ -141,8 +141,8 @@ def latency(a, report):
         weights.affine(small, rng, str(i), n, m)
     small = {name: v.astype(np.float32) for name, v in small.items()}
     infer(report.micros, "fraud-infer", fraud, small, jnp.asarray(rng.random((a.batch or 1, 30), dtype=np.float32)))
-    digits = weights.read(a.weights, "mlp", weights.USUAL["mlp"])[0]
-    infer(report.micros, "mlp-infer", lambda p, x: jax.nn.softmax(mlp(p, x)), digits, jnp.asarray(rng.random((a.batch or 1, 784), dtype=np.float32)))
+    large = weights.read(a.weights, "mlp", weights.USUAL["mlp"])[0]
+    infer(report.micros, "mlp-infer", lambda p, x: jax.nn.softmax(mlp(p, x)), large, jnp.asarray(rng.random((a.batch or 1, 784), dtype=np.float32)))
 
 
 def eager(_, report):

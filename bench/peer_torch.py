@@ -6,7 +6,7 @@ import torch._inductor.config
 import torch.nn.functional as F
 
 import weights
-from common import HEADS, LAYERS, Report, arguments, once
+from common import HEADS, LAYERS, Report, arguments, digits, once
 
 
 def affine(p, name, x):
@@ -78,7 +78,7 @@ def start(a, report, name, f, batch):
 def epochs(a, report):
     training, _, _ = start(a, report, "mlp", mlp, a.batch)
     rng = np.random.default_rng(1)
-    x = torch.from_numpy(rng.random((a.samples, 784), dtype=np.float32))
+    x = torch.from_numpy(digits(rng, a.samples))
     y = torch.from_numpy(rng.integers(0, 10, a.samples))
     steps = a.samples // a.batch
 
@@ -112,8 +112,8 @@ def latency(a, report):
         weights.affine(p, rng, str(i), n, m)
     small = parameters({name: v.astype(np.float32) for name, v in p.items()})
     infer(a, report.micros, "fraud-infer", lambda x: fraud(small, x), torch.rand(a.batch or 1, 30))
-    digits = parameters(weights.read(a.weights, "mlp", weights.USUAL["mlp"])[0])
-    infer(a, report.micros, "mlp-infer", lambda x: mlp(digits, x).softmax(-1), torch.rand(a.batch or 1, 784))
+    large = parameters(weights.read(a.weights, "mlp", weights.USUAL["mlp"])[0])
+    infer(a, report.micros, "mlp-infer", lambda x: mlp(large, x).softmax(-1), torch.rand(a.batch or 1, 784))
 
 
 def eager(_, report):

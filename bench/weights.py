@@ -24,7 +24,7 @@ def mlp(rng, batch):
     p = {}
     affine(p, rng, "hidden", 784, 128)
     affine(p, rng, "out", 128, 10)
-    return p, rng.random((STEPS["mlp"], batch, 784)), rng.integers(0, 10, (STEPS["mlp"], batch))
+    return p, rng.uniform(-1, 1, (STEPS["mlp"], batch, 784)), rng.integers(0, 10, (STEPS["mlp"], batch))
 
 
 def cnn(rng, batch):
