@@ -7,7 +7,6 @@ use std::{
     fmt,
     hash::{Hash, Hasher},
     sync::Arc,
-    time::Instant,
 };
 
 /// A device of a backend, and its caches: compiled graphs, and programs of single ops. Cloning shares them.
@@ -94,14 +93,14 @@ impl Device {
     }
 
     fn build(&self, graph: &Graph, stages: &mut Stages) -> Result<Arc<Program>> {
-        let mut start = Instant::now();
+        let mut start = stages.start();
         let optimised = passes::optimise(graph, &mut |name, g| {
-            stages.add(format!("passes/{name}"), start.elapsed(), g);
-            start = Instant::now();
+            stages.add(format!("passes/{name}"), start, g);
+            start = stages.start();
         })?;
-        let start = Instant::now();
+        let start = stages.start();
         let executable = self.0.backend.compile(&optimised, self.0.ordinal)?;
-        stages.add(format!("compile/{}", self.0.backend.name()), start.elapsed(), &optimised);
+        stages.add(format!("compile/{}", self.0.backend.name()), start, &optimised);
         Ok(Arc::new(Program { inputs: graph.input_types().to_vec(), outputs: graph.output_types(), largest: largest(graph), executable }))
     }
 

@@ -21,7 +21,6 @@ use std::{
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
     thread::{self, ThreadId},
-    time::Instant,
 };
 
 /// How many traces one `Jit` keeps; beyond that the one unused for longest is traced again when it is needed.
@@ -318,10 +317,10 @@ impl<A: Tree, O: Tree, F: Function<A, Out = O>> Calls<A, O> for Core<F, O> {
 
     fn stages(&self, like: &A, graphs: bool) -> Result<Stages> {
         let mut stages = if graphs { Stages::with_graphs() } else { Stages::new() };
-        let start = Instant::now();
+        let start = stages.start();
         let entry = self.trace(like);
         entry.closed.check()?;
-        stages.add("trace", start.elapsed(), entry.closed.graph()?);
+        stages.add("trace", start, entry.closed.graph()?);
         let mut device = default_device()?;
         like.each_leaf(|x| device = x.own_device().unwrap_or(device));
         device.compile_logged(entry.closed.graph()?, &mut stages)?;
