@@ -175,8 +175,12 @@ impl Program {
         self.executable.run_into(args, outs)
     }
 
-    /// Asks for the memory of the largest value before anything is taken, so that a size that cannot be had is an error.
-    fn check_memory(&self) -> Result<()> {
+    /// Asks for the memory of the largest value. Running does it, too; whoever gives arguments away asks before, so that a size that cannot be had
+    /// takes nothing.
+    ///
+    /// # Errors
+    /// When there is no room for that value.
+    pub fn check_memory(&self) -> Result<()> {
         let Some(ty) = &self.largest else { return Ok(()) };
         let bytes = ty.bytes()?;
         let probe = Vec::<u8>::new().try_reserve_exact(bytes);

@@ -83,6 +83,7 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
     /// When the arguments have other types than it was compiled for, or carry an error.
     pub fn run(&self, a: A) -> Result<O> {
         self.check(&a)?;
+        self.program.check_memory()?;
         let own = into_vec(a).into_iter().map(|x| x.into_buffer("run", &self.device));
         let args = own.chain(self.captures.iter().cloned().map(Ok)).collect::<Result<Vec<_>>>()?;
         let device = default_device().is_ok_and(|d| *d != self.device).then(|| self.device.clone());

@@ -301,6 +301,9 @@ impl<A: Tree, O: Tree, F: Function<A, Out = O>> Calls<A, O> for Core<F, O> {
             let mut leaves: SmallVec<[&Tensor; 16]> = SmallVec::new();
             a.each_leaf(|x| leaves.push(x));
             let program = entry.program(&mut leaves.into_iter())?;
+            if let Some((_, program)) = &program {
+                program.check_memory().map_err(|e| e.at(&place(self.at)))?;
+            }
             Ok((entry, program))
         };
         let (entry, program) = match ready() {
