@@ -13,6 +13,8 @@
 //! # Ok::<(), Error>(())
 //! ```
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 extern crate neurax_tensor as neurax;
 
 mod batches;

@@ -23,6 +23,8 @@
 //! # Ok::<(), Error>(())
 //! ```
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 extern crate neurax_tensor as neurax;
 
 mod applied;

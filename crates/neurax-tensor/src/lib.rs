@@ -5,6 +5,8 @@
 //!
 //! Start with [`Tensor`] and its functions ([`api`]), then the transforms ([`transform`]); [`tree`] says what may be an argument, and [`device`] where it all runs.
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 pub mod api;
 mod args;
 mod closed;
