@@ -5,6 +5,7 @@ use crate::{
     closed::{Closed, Mode, place, trace},
     device::{Device, default_device, or_default},
     emit::{Outs, apply},
+    running::Threads,
     tensor::At,
     tree::{Fixed, all_errors, first_error, into_vec, to_vec, walk},
 };
@@ -17,10 +18,9 @@ use std::{
     ops::Deref,
     panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind},
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
-    thread::{self, ThreadId},
 };
 
 /// How many traces one `Jit` keeps; beyond that the one unused for longest is traced again when it is needed.
@@ -57,8 +57,8 @@ pub fn jit<'f, A: Tree, O: Tree, F: Function<A, Out = O> + 'f>(f: F) -> Jit<'f, 
         f,
         cache: Cache::new(TRACES),
         at: Location::caller(),
-        on_errors: Mutex::default(),
-        answering: Mutex::default(),
+        on_errors: Threads::default(),
+        answering: Threads::default(),
         donated: AtomicUsize::new(0),
         copied: AtomicUsize::new(0),
     });
@@ -146,42 +146,6 @@ struct Core<F, O> {
 /// Carries the error of a function that calls itself without end to the call that it began with.
 struct Endless(Error);
 
-type Statics = Vec<Box<dyn Fixed>>;
-/// Threads, and what they run the function on.
-type Threads = Mutex<Vec<(ThreadId, Statics)>>;
-
-fn holds_me(all: &Threads) -> bool {
-    let me = thread::current().id();
-    all.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|(t, _)| *t == me)
-}
-
-/// A thread's place among those; given back when dropped.
-struct Running<'a>(&'a Threads);
-
-impl<'a> Running<'a> {
-    /// `None` when this thread is among them already, with the same static values.
-    fn start(all: &'a Threads, statics: Statics) -> Option<Running<'a>> {
-        let me = thread::current().id();
-        let mut threads = all.lock().unwrap_or_else(PoisonError::into_inner);
-        let same = |s: &Statics| s.len() == statics.len() && s.iter().zip(&statics).all(|(x, y)| (**x).same((**y).any()));
-        if threads.iter().any(|(t, s)| *t == me && same(s)) {
-            return None;
-        }
-        threads.push((me, statics));
-        Some(Running(all))
-    }
-}
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        let me = thread::current().id();
-        let mut threads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(i) = threads.iter().rposition(|(t, _)| *t == me) {
-            threads.remove(i);
-        }
-    }
-}
-
 /// What one trace is for: types and static values.
 pub(crate) struct Key {
     types: Vec<Type>,
@@ -243,7 +207,7 @@ impl<F, O: Tree> Core<F, O> {
         F: Function<A, Out = O>,
     {
         if let Some(e) = first_error(&a) {
-            let Some(_running) = Running::start(&self.on_errors, Key::of(&a).fixed) else {
+            let Some(_running) = self.on_errors.enter(Key::of(&a).fixed) else {
                 return O::of_error(&e).unwrap_or_else(|| self.endless(&e));
             };
             // Other leaves of the result may be good: the function decides.
@@ -268,7 +232,7 @@ impl<F, O: Tree> Core<F, O> {
             return out;
         }
         // What it makes of arguments that carry the error shows the structure.
-        let Some(_running) = Running::start(&self.on_errors, Key::of(a).fixed) else { self.endless(e) };
+        let Some(_running) = self.on_errors.enter(Key::of(a).fixed) else { self.endless(e) };
         self.trace(&all_errors(a, e, self.at)).closed.out.fail(e, self.at)
     }
 
@@ -276,7 +240,7 @@ impl<F, O: Tree> Core<F, O> {
     /// go on with. The `run` that it began with ends in the error.
     #[expect(clippy::panic, reason = "as a plain Rust function it would overflow the stack; `run` gives an error")]
     fn endless(&self, e: &Error) -> ! {
-        if holds_me(&self.answering) {
+        if self.answering.hold_me() {
             resume_unwind(Box::new(Endless(e.clone())));
         }
         panic!("{e} (it never ends, and a result with static parts cannot carry this error: call it by `run`)")
@@ -284,7 +248,7 @@ impl<F, O: Tree> Core<F, O> {
 
     /// What `f` gives, which traces the function; an error if that never ends.
     fn answer<T>(&self, f: impl FnOnce() -> Result<T>) -> Result<T> {
-        let _answering = Running::start(&self.answering, vec![]);
+        let _answering = self.answering.enter(vec![]);
         let out = catch_unwind(AssertUnwindSafe(f));
         out.unwrap_or_else(|payload| match payload.downcast::<Endless>() {
             Ok(endless) => Err(endless.0),

@@ -21,6 +21,7 @@ mod operators;
 mod print;
 mod random_bits;
 mod recipe;
+mod running;
 mod shape;
 mod tensor;
 mod trace;
