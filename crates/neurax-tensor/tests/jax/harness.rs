@@ -1,11 +1,12 @@
 //! Runs a mirror of a recorded function through every transform, and compares with what JAX gave.
 
-use neurax::{Literal, prelude::*};
+use crate::counting::Counting;
+use neurax::{Literal, ir::Graph, prelude::*};
 use neurax_testkit::{
     close::{Tolerance, close_within, epsilon, parts},
     fixtures::{self, Fixture},
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A recorded function in Rust: from its inputs to its outputs, in the order of the fixture.
 pub type Mirror = fn(&[Tensor]) -> Vec<Tensor>;
@@ -49,6 +50,34 @@ pub fn check(mirrors: Mirrors) {
         }
     }
     assert!(report.is_empty(), "{} differ:\n{}", report.len(), report.join("\n"));
+}
+
+/// Runs the mirrors, their batches and their gradients under jit, and gives what reaches the backend without a line of the user's program.
+pub fn strays(mirrors: Mirrors) -> BTreeSet<String> {
+    let mut strays = BTreeSet::new();
+    for &(name, f) in mirrors {
+        let fixture = fixtures::read(name).unwrap();
+        let counting = Counting::default();
+        let device = counting.device().unwrap();
+        let mut case = Case::new(&fixture, "f64", f);
+        case.inputs.iter_mut().for_each(|x| *x = x.on(&device));
+        let on = |xs: Vec<Tensor>| xs.iter().map(|x| x.on(&device)).collect::<Vec<_>>();
+        jit(case.of_all()).run(case.inputs.clone()).unwrap();
+        jit(vmap(case.of_all())).run(on(case.recorded("vin"))).unwrap();
+        if fixture.has("grad") {
+            jit(grad(checkpoint(case.scalar(&case.inputs)))).run(case.chosen(&case.inputs)).unwrap();
+        }
+        counting.compiled().iter().for_each(|g| unplaced(g, name, &mut strays));
+    }
+    strays
+}
+
+fn unplaced(g: &Graph, path: &str, strays: &mut BTreeSet<String>) {
+    for e in g.eqns() {
+        let path = format!("{path}/{}", e.op.name());
+        strays.extend((e.at.place.to_string() == "an unknown place").then(|| format!("{path}: {:?}", e.at)));
+        e.op.graphs().iter().for_each(|g| unplaced(g, &path, strays));
+    }
 }
 
 /// One function in one dtype.

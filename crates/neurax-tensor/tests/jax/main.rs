@@ -1,5 +1,9 @@
 //! Law 9: the functions recorded from JAX (see `fixtures/README.md` of the testkit), written in Rust, give the same values, derivatives and batches.
 
+#[allow(dead_code, reason = "the tests of costs use the rest")]
+#[path = "../cost/counting.rs"]
+mod counting;
+
 mod control;
 mod elementwise;
 mod harness;
@@ -36,4 +40,10 @@ fn every_recorded_function_has_a_mirror() {
     mirrored.sort();
     let recorded: Vec<String> = neurax_testkit::fixtures::names().unwrap().into_iter().filter(|n| n != "random").collect();
     assert_eq!(mirrored, recorded, "{modes:?}");
+}
+
+#[test]
+fn every_equation_has_a_line_of_the_users_program() {
+    let strays: Vec<String> = FAMILIES.iter().flat_map(|f| harness::strays(f)).collect();
+    assert!(strays.is_empty(), "{} equations have lost their place:\n{}", strays.len(), strays.join("\n"));
 }
