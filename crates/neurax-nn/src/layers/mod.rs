@@ -10,6 +10,7 @@ mod dropout;
 mod flatten;
 mod layer_norm;
 mod reshape;
+mod rms_norm;
 
 pub use activation::Activation;
 pub use concat::concat;
@@ -18,3 +19,4 @@ pub use dropout::{Dropout, dropout};
 pub use flatten::{Flatten, flatten};
 pub use layer_norm::{LayerNorm, layer_norm};
 pub use reshape::{Reshape, reshape};
+pub use rms_norm::{RmsNorm, rms_norm};
