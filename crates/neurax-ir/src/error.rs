@@ -107,7 +107,7 @@ impl Place {
     }
 
     /// Is this a line that a user can act on? Lines of std and of our own crates are not.
-    fn shown(&self) -> Option<String> {
+    pub(crate) fn shown(&self) -> Option<String> {
         match self {
             Place::Unknown => None,
             Place::Named(name) => Some(name.to_string()),

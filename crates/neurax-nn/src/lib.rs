@@ -44,7 +44,7 @@ mod vars;
 
 pub use applied::{Applied, Inputs};
 pub use cx::Cx;
-pub use layers::{Dense, Dropout, Flatten, LayerNorm, Reshape};
+pub use layers::*;
 pub use metric::Metric;
 pub use mode::Mode;
 pub use model::Model;

@@ -65,6 +65,19 @@ fn what_cannot_be_differentiated_is_named() {
 }
 
 #[test]
+fn an_op_without_a_derivative_is_named_with_its_line_and_what_to_do() {
+    let next = |x: Tensor| x.nextafter(9.0).sum(..);
+    let order = |n: Tensor| n.polygamma(2.0).sum(..);
+    for (f, op) in [(&next as &(dyn Fn(Tensor) -> Tensor + Send + Sync), "next_after"), (&order, "polygamma")] {
+        let (from, to) = (format!("{op}: it has no derivative; "), "tests/errors.rs:");
+        for e in [grad(f).run(tensor([1.0, 2.0])), jvp(f, tensor([1.0]), tensor([1.0])).1.ok()] {
+            let e = e.unwrap_err().to_string();
+            assert!(e.starts_with(&from) && e.len() > from.len() + to.len() && e.contains(to), "{e}");
+        }
+    }
+}
+
+#[test]
 fn a_value_is_needed_inside_a_trace() {
     let seen = Mutex::new(String::new());
     let f = jit(|x: Tensor| {
