@@ -60,9 +60,17 @@ fn what_cannot_be_differentiated_is_named() {
     let f = grad(|(w, i): (Tensor, Tensor)| (w * i.to(F32)).sum(..));
     let (good, bad) = f((w.clone(), tensor(3)));
     assert_eq!(good.to_vec::<f32>().unwrap(), [3.0, 3.0]);
-    says(bad, &["leaf `1` of the argument is i32[]: only floats can be differentiated; capture it, convert it to a float, or pass a plain number as `Static(n)`"]);
+    says(
+        bad,
+        &[
+            "leaf `1` of the argument is i32[]: only floats can be differentiated; capture it, convert it to a float, or pass a plain number as `Static(n)`",
+        ],
+    );
     let counted = Counted { w: w.clone(), n: tensor(3) };
-    says(grad(|c: Counted| c.w.sum(..))(counted).n, &["leaf `n` of the argument is i32[]", "or hold a plain number instead, in a field marked #[tree(static)]"]);
+    says(
+        grad(|c: Counted| c.w.sum(..))(counted).n,
+        &["leaf `n` of the argument is i32[]", "or hold a plain number instead, in a field marked #[tree(static)]"],
+    );
     let whole = grad(|i: Tensor| i.to(F32)).run(tensor(3)).unwrap_err().to_string();
     assert!(whole.contains("the argument is i32[]") && whole.contains("convert it to a float, at "), "{whole}");
     // An error in the argument stays in its leaf, and the rest is differentiated.

@@ -65,6 +65,26 @@ pub trait Tree: Sized + Send + Sync + 'static {
         v
     }
 
+    /// The leaf of that path, or a tensor that carries the error that there is none: for names that are data. (Indexing a map with a name that it does not
+    /// have panics, as everywhere in Rust.)
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let vars = nn::input("x", dims![_, 3]).dense(2).init(key(0), &types![f32[_, 3]])?;
+    /// assert_eq!(vars.params.leaf("dense.kernel").shape(), [3, 2]);
+    /// let error = vars.params.leaf("dens.kernel").item().unwrap_err().to_string();
+    /// assert!(error.starts_with("leaf: there is no leaf `dens.kernel`; there are dense.bias, dense.kernel, at "), "{error}");
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    fn leaf(&self, path: &str) -> Tensor {
+        let leaves = self.leaves();
+        match leaves.iter().find(|(p, _)| p == path) {
+            Some((_, t)) => (*t).clone(),
+            None => Tensor::fail("leaf", format!("there is no leaf `{path}`; {}", there_are(&leaves)), Location::caller()),
+        }
+    }
+
     /// The same structure with `f` of every leaf. (Not called `map`: `Option` and arrays have their own.)
     fn map_leaves(&self, mut f: impl FnMut(&Tensor) -> Tensor) -> Self {
         let mut v = vec![];
@@ -180,6 +200,18 @@ pub(crate) fn first_error<A: Tree>(a: &A) -> Option<Error> {
         }
     });
     e
+}
+
+/// Which leaves there are, for messages; of many, the first.
+fn there_are(leaves: &[(String, &Tensor)]) -> String {
+    const SHOWN: usize = 12;
+    let paths: Vec<&str> = leaves.iter().take(SHOWN).map(|(p, _)| p.as_str()).collect();
+    match leaves {
+        [] => "there are none".into(),
+        [(path, _)] if path.is_empty() => "it is one tensor, whose path is empty".into(),
+        _ if leaves.len() > SHOWN => format!("there are {} and {} more", paths.join(", "), leaves.len() - SHOWN),
+        _ => format!("there are {}", paths.join(", ")),
+    }
 }
 
 /// The tree with an error in every leaf.
