@@ -174,6 +174,13 @@ fn operators(table: &str, block: &[&str]) -> Vec<Function> {
 /// The text up to the first full stop that ends a sentence, on one line.
 fn first_sentence(doc: &str) -> String {
     let paragraph = doc.split("\n\n").next().unwrap_or_default().replace('\n', " ");
-    let end = paragraph.find(". ").map_or(paragraph.len(), |i| i + 1);
+    // The second dot of `..` ends nothing.
+    let end = paragraph.match_indices(". ").find(|(i, _)| !paragraph[..*i].ends_with('.')).map_or(paragraph.len(), |(i, _)| i + 1);
     paragraph[..end].trim().trim_end_matches('.').to_string()
+}
+
+#[test]
+fn a_sentence_does_not_end_within_a_range() {
+    assert_eq!(first_sentence("`0, 1, .. n - 1` as i32. More."), "`0, 1, .. n - 1` as i32");
+    assert_eq!(first_sentence("One line\nand its end\n\nMore."), "One line and its end");
 }
