@@ -83,6 +83,9 @@ fn gradients_have_the_structure_of_the_argument() -> Result<()> {
     assert_eq!((g.a.item()?, g.r#in[0].item()?, g.r#in[1].item()?, g.act), (2.0, 1.0, 0.0, Act::Tanh));
     let zipped = vec![tensor(1.0)].zip_map(&vec![], |a, _| a.clone());
     assert!(zipped.ok().unwrap_err().to_string().contains("the second tree has no leaf `0`"));
+    let zipped = vec![tensor(1.0)].zip_map(&vec![tensor(1.0); 2], |a, _| a.clone());
+    let e = zipped.ok().unwrap_err().to_string();
+    assert!(e.contains("the first tree has no leaf `1`, which the second one has, at ") && e.contains("trees.rs"), "{e}");
     Ok(())
 }
 

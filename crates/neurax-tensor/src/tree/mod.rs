@@ -98,30 +98,43 @@ pub trait Tree: Sized + Send + Sync + 'static {
         self.rebuild(&mut || it.next().unwrap_or_else(Tensor::hollow))
     }
 
-    /// Joins two trees leaf by leaf, by path. A leaf that the other tree does not have becomes an error in that leaf.
+    /// Joins two trees leaf by leaf, by path. A leaf that the other tree does not have becomes an error in that leaf; one that only the other tree has, an
+    /// error in every leaf.
     #[track_caller]
     fn zip_map(&self, other: &Self, mut f: impl FnMut(&Tensor, &Tensor) -> Tensor) -> Self {
         let at = Location::caller();
-        let others: FxHashMap<String, &Tensor> = other.leaves().into_iter().collect();
+        let mut others: FxHashMap<String, (&Tensor, bool)> = other.leaves().into_iter().map(|(p, t)| (p, (t, false))).collect();
         let mut v = vec![];
         self.each(|p, t| {
-            v.push(match others.get(p) {
-                Some(u) => f(t, u),
+            v.push(match others.get_mut(p) {
+                Some((u, met)) => {
+                    *met = true;
+                    f(t, u)
+                }
                 None => Tensor::fail("zip_map", format!("the second tree has no leaf `{p}`"), at),
             });
         });
-        self.with_leaves(v)
+        match others.iter().filter(|(_, (_, met))| !met).map(|(p, _)| p).min() {
+            Some(p) => self.map_leaves(|_| Tensor::fail("zip_map", format!("the first tree has no leaf `{p}`, which the second one has"), at)),
+            None => self.with_leaves(v),
+        }
     }
 
-    /// The way out: the tree, or the first error that travels in any leaf.
+    /// The way out: the tree, or the first error that travels in any leaf. The memory of the tensors is shared with this one, not copied.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let pair = (tensor(1.0), tensor(2.0));
+    /// let y: &Tensor = &pair.1;
+    /// assert_eq!(y.ok()?.item()?, 2.0);
+    /// assert!((Tensor::zeros(2) + Tensor::zeros(3), y.clone()).ok().is_err());
+    /// # Ok::<(), Error>(())
+    /// ```
     ///
     /// # Errors
     /// That error.
-    fn ok(self) -> Result<Self> {
-        match first_error(&self) {
-            Some(e) => Err(e),
-            None => Ok(self),
-        }
+    fn ok(&self) -> Result<Self> {
+        first_error(self).map_or_else(|| Ok(self.map_leaves(Tensor::clone)), Err)
     }
 }
 
@@ -189,6 +202,11 @@ impl<T: PartialEq + Clone + Send + Sync + 'static> Fixed for T {
 /// Shows leaves and statics in the order of the structure, without paths.
 pub(crate) fn walk<'t, A: Tree>(a: &'t A, leaf: &mut dyn FnMut(&'t Tensor), fixed: &mut dyn FnMut(&dyn Fixed)) {
     a.visit(&mut Visitor { named: false, path: String::new(), leaf: &mut |_, t| leaf(t), fixed });
+}
+
+/// As [`Tree::ok`], by value: nothing holds on to the tensors.
+pub(crate) fn checked<A: Tree>(a: A) -> Result<A> {
+    first_error(&a).map_or(Ok(a), Err)
 }
 
 /// The first error that travels in any leaf.
