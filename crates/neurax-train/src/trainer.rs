@@ -15,7 +15,7 @@ use std::time::Instant;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Epochs(pub(crate) usize);
 
-/// So many times through the data.
+/// So many times through the data. 0 trains nothing: the variables are the first ones, the loss is NaN, the history empty.
 pub fn epochs(n: usize) -> Epochs {
     Epochs(n)
 }

@@ -159,6 +159,15 @@ fn errors_have_a_line_of_the_user() {
 }
 
 #[test]
+fn no_epochs_and_no_validation_set_leave_nothing_measured() {
+    let untrained = trainer().run(&line(8).batched(4), epochs(0)).unwrap();
+    assert!(untrained.loss.is_nan() && untrained.history.is_empty() && untrained.step == 0);
+    assert_eq!(untrained.validation.to_string(), "nothing measured");
+    let e = trainer().run(&line(8).batched(0), epochs(1)).unwrap_err().error.to_string();
+    assert!(e.contains("a batch holds at least one example, not 0, at ") && e.contains("tests/training.rs:"), "{e}");
+}
+
+#[test]
 fn weights_survive_a_file() {
     let data = line(40).batched(8);
     let trained = trainer().run(&data, epochs(5)).unwrap();
