@@ -151,7 +151,9 @@ pub fn huber_with(y: &Tensor, t: &Tensor, delta: f64) -> Tensor {
 fn paired(name: &str, y: &Tensor, t: &Tensor, f: impl FnOnce(&Tensor, &Tensor) -> Tensor) -> Tensor {
     match (y.ty(), t.ty()) {
         (Ok(a), Ok(b)) if a.shape != b.shape => {
-            let why = format!("the prediction is {a}, but the target {b}: they must have one shape");
+            let hint =
+                if name.starts_with("categorical") && b.dtype.is_int() { format!("; class numbers go with `sparse_{name}`") } else { String::new() };
+            let why = format!("the prediction is {a}, but the target {b}: they must have one shape{hint}");
             Tensor::from_error(Error::new(name, why))
         }
         _ => f(y, t),
@@ -246,6 +248,8 @@ mod tests {
             let e = f(&Tensor::zeros([3, 1]), &Tensor::zeros(3)).item().unwrap_err();
             assert!(e.message().contains("they must have one shape"), "{e}");
         }
+        let e = categorical_cross_entropy(&Tensor::zeros([3, 2]), &tensor([0, 1, 1])).item().unwrap_err().to_string();
+        assert!(e.contains("class numbers go with `sparse_categorical_cross_entropy`"), "{e}");
         let sparse: [Loss; 2] = [sparse_categorical_cross_entropy, sparse_categorical_cross_entropy_logits];
         for f in sparse {
             assert!(f(&Tensor::zeros([3, 2]), &Tensor::zeros(3)).item().unwrap_err().message().contains("class numbers are integers"));
