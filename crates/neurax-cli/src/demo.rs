@@ -1,5 +1,6 @@
 //! `neurax demo`: the digits classifier.
 
+use crate::say::say;
 use clap::Args;
 use neurax::prelude::*;
 use std::path::PathBuf;
@@ -20,10 +21,10 @@ pub struct Demo {
 impl Demo {
     pub fn run(self) -> Result<()> {
         let model = nn::input("image", dims![_, 64]).dense(128).relu().dense(10).softmax();
-        println!("{}", model.summary());
+        say(model.summary())?;
         let [split, start, order] = key(self.seed).split();
         let digits = data::digits()?.split(0.8, split);
-        println!("{} digits to learn from, {} to test with", digits.train.len(), digits.test.len());
+        say(format!("{} digits to learn from, {} to test with", digits.train.len(), digits.test.len()))?;
 
         let trained = Trainer::new(&model, loss::categorical_cross_entropy, optim::adam(2e-3))
             .metric(metric::accuracy())
@@ -31,9 +32,8 @@ impl Demo {
             .key(start)
             .run(&digits.train.shuffled(order).batched(32), epochs(self.epochs))?;
 
-        println!("test accuracy {:.4}", trained.evaluate(&digits.test)?["accuracy"]);
+        say(format!("test accuracy {:.4}", trained.evaluate(&digits.test)?["accuracy"]))?;
         trained.vars.save(&self.out)?;
-        println!("weights saved to {}", self.out.display());
-        Ok(())
+        say(format!("weights saved to {}", self.out.display()))
     }
 }

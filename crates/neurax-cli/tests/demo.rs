@@ -1,6 +1,7 @@
 //! The main job, as a user runs it.
 
-use std::process::Command;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 
 #[test]
 fn the_demo_learns_to_read_digits_and_saves_what_it_learnt() {
@@ -18,4 +19,17 @@ fn what_goes_wrong_is_one_line_and_a_failure() {
     let run = Command::new(env!("CARGO_BIN_EXE_neurax")).args(["inspect", "nothing"]).output().unwrap();
     assert!(!run.status.success());
     assert!(String::from_utf8_lossy(&run.stderr).starts_with("error: inspect: there is no example `nothing`"));
+}
+
+#[test]
+fn a_reader_that_goes_away_stops_nothing() {
+    let out = std::env::temp_dir().join(format!("neurax-demo-pipe-{}.safetensors", std::process::id()));
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_neurax"));
+    let mut run = demo.args(["demo", "--epochs", "1", "--out"]).arg(&out).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(run.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.starts_with("layer"), "{line}");
+    let run = run.wait_with_output().unwrap();
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    assert!(out.exists());
 }
