@@ -3,7 +3,9 @@
 use crate::say::say;
 use clap::Args;
 use neurax::prelude::*;
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
 
 #[derive(Args)]
 pub struct Demo {
@@ -20,6 +22,7 @@ pub struct Demo {
 
 impl Demo {
     pub fn run(self) -> Result<()> {
+        can_be_written(&self.out)?;
         let model = nn::input("image", dims![_, 64]).dense(128).relu().dense(10).softmax();
         say(model.summary())?;
         let [split, start, order] = key(self.seed).split();
@@ -36,4 +39,12 @@ impl Demo {
         trained.vars.save(&self.out)?;
         say(format!("weights saved to {}", self.out.display()))
     }
+}
+
+/// What cannot be saved should be known before the training, not after it: puts a file beside that one, and removes it again.
+fn can_be_written(out: &Path) -> Result<()> {
+    let beside = out.with_file_name(format!(".neurax-{}.part", std::process::id()));
+    let tried =
+        if out.is_dir() { Err(io::Error::from(ErrorKind::IsADirectory)) } else { File::create(&beside).and_then(|_| fs::remove_file(&beside)) };
+    tried.map_err(|e| Error::new("demo", format!("the weights cannot be written to {}: {e}", out.display())))
 }

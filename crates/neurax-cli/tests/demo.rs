@@ -33,3 +33,15 @@ fn a_reader_that_goes_away_stops_nothing() {
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
     assert!(out.exists());
 }
+
+#[test]
+fn weights_that_cannot_be_saved_are_known_before_the_training() {
+    let folder = std::env::temp_dir();
+    for out in [folder.join("neurax-no-such-folder").join("w.safetensors"), folder] {
+        let run = Command::new(env!("CARGO_BIN_EXE_neurax")).args(["demo", "--out"]).arg(&out).output().unwrap();
+        let error = String::from_utf8_lossy(&run.stderr);
+        assert!(!run.status.success() && run.stdout.is_empty(), "{error}");
+        assert!(error.starts_with("error: demo: the weights cannot be written to ") && error.contains(out.to_str().unwrap()), "{error}");
+        assert_eq!(error.lines().count(), 1, "and nothing else was done: {error}");
+    }
+}
