@@ -27,7 +27,7 @@ impl<X: Tree, Y: Tree> Batch<X, Y> {
 
 /// Anything that gives batches, epoch after epoch: [`Batches`], a slice of [`Batch`]es, a user's own generator.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` does not give batches of `{X}` and `{Y}`",
+    message = "`{Self}` gives no batches to train on",
     note = "a set is put into batches first: `&set.batched(32)`, or `&set.shuffled(key(0)).batched(32)` to train on"
 )]
 pub trait Source<X: Tree = Tensor, Y: Tree = Tensor> {

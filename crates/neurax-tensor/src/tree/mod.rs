@@ -26,11 +26,11 @@ use std::{any::Any, panic::Location};
 /// # Ok::<(), Error>(())
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a tree of tensors",
+    // The hint stands in the message: notes are not shown for a closure that takes `&Tensor`.
+    message = "`{Self}` is not a tree of tensors (a tree owns them: take `Tensor`, not `&Tensor`)",
     label = "not a tensor or a container of tensors",
     note = "derive it: #[derive(Tree)]; mark fields that are not tensors #[tree(static)]",
-    note = "a plain number would be compiled in as a constant: pass `Static(n)`, or a `Tensor` if it changes from call to call",
-    note = "trees own their tensors: take `Tensor`, not `&Tensor`"
+    note = "a plain number would be compiled in as a constant: pass `Static(n)`, or a `Tensor` if it changes from call to call"
 )]
 pub trait Tree: Sized + Send + Sync + 'static {
     /// Shows the leaves, in order, and the static fields.
