@@ -10,7 +10,7 @@
 //! let y = ((&x * 2.0).sin() + 1.0).sum(0);              // computed at once
 //! assert_eq!(y.to_string(), "f32[2] [2.6299, 2.2326]");
 //!
-//! let loss = |w: Tensor| w.matmul(&x).tanh().mean(..);   // captured tensors become inputs of the trace
+//! let loss = |w: Tensor| w.matmul(&x).tanh().mean(..);   // it captures x; large tensors are never copied
 //! let slope = grad(loss);                                // a value: name it, store it, clone it, call it
 //! let fast = jit(&slope);                                // compiled once per input type; any number of threads may run it
 //! assert_eq!(fast.run(Tensor::eye(2))?.shape(), [2, 2]);
