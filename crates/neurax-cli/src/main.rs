@@ -6,9 +6,11 @@
 mod demo;
 mod devices;
 mod inspect;
+mod say;
 
 use clap::{Parser, Subcommand};
 use neurax::Result;
+use std::io::Write;
 use std::process::ExitCode;
 
 /// Tensors, a compiler and neural networks.
@@ -33,7 +35,8 @@ fn main() -> ExitCode {
     match run(Arguments::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
-            eprintln!("error: {e}");
+            // If nobody reads errors, the exit code is left.
+            let _ = writeln!(std::io::stderr(), "error: {e}");
             ExitCode::FAILURE
         }
     }

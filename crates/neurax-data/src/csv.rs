@@ -78,11 +78,11 @@ impl Csv {
         Csv { target: Target::Classes(column.into()), ..self }
     }
 
-    /// Reads the file: the target columns are y, all others x f32[n, k].
+    /// Reads the file: the target columns are y, all others x f32[n, k]. Numbers are written as in Rust; `nan` and `inf`, in any case, are read as such.
     ///
     /// # Errors
     /// When no target was named, a named column is not there, a line has another number of columns than the first, or a
-    /// field is not a number; the message names file, line and column.
+    /// field is not a number or too large for f32; the message names file, line and column.
     pub fn read(&self) -> Result<Dataset> {
         let (names, rows) = self.rows()?;
         let targets = match &self.target {
@@ -141,8 +141,7 @@ impl Csv {
         let mut out = Vec::new();
         for row in rows {
             for &c in columns {
-                let number = row[c].parse::<f32>();
-                out.push(number.map_err(|_| self.error(format!("line {}, column `{}`: `{}` is not a number", self.line(row), names[c], &row[c])))?);
+                out.push(number(&row[c]).map_err(|why| self.error(format!("line {}, column `{}`: `{}` {why}", self.line(row), names[c], &row[c])))?);
             }
         }
         Tensor::from_vec(out, [rows.len(), columns.len()]).ok()
@@ -160,6 +159,15 @@ impl Csv {
 
     fn error(&self, why: impl std::fmt::Display) -> Error {
         Error::new("csv", format!("{}: {why}", Path::new(&self.path).display()))
+    }
+}
+
+/// A field as a number. `inf` is one, but what becomes infinite is not what the file says.
+fn number(field: &str) -> Result<f32, &'static str> {
+    match field.parse::<f32>() {
+        Ok(x) if x.is_infinite() && field.contains(|c: char| c.is_ascii_digit()) => Err("is too large for f32"),
+        Ok(x) => Ok(x),
+        Err(_) => Err("is not a number"),
     }
 }
 
@@ -230,6 +238,13 @@ mod tests {
     }
 
     #[test]
+    fn not_a_number_and_infinity_are_read() {
+        let x = file("nan", b"a,b\nnan,-inf\nNaN,Infinity\n").table().unwrap().values.to_vec::<f32>().unwrap();
+        assert!(x[0].is_nan() && x[2].is_nan());
+        assert_eq!((x[1], x[3]), (f32::NEG_INFINITY, f32::INFINITY));
+    }
+
+    #[test]
     fn a_header_alone_is_no_rows() {
         assert_eq!(file("none", b"a,b\n").target("b").read().unwrap().x.shape(), [0, 1]);
     }
@@ -239,6 +254,8 @@ mod tests {
         assert!(error(file("empty", b"").target("a").read()).ends_with("the file is empty"));
         assert!(error(file("ragged", b"a,b\n1,2\n3\n").target("a").read()).ends_with("line 3 has 1 columns, but the first line has 2"));
         assert!(error(file("word", b"a,b\n1,2\n\nx,4\n").target("b").read()).ends_with("line 4, column `a`: `x` is not a number"));
+        let big = error(file("big", b"a,b\n1,2\n-1e39,4\n").target("b").read());
+        assert!(big.ends_with("line 3, column `a`: `-1e39` is too large for f32"), "{big}");
         assert!(error(file("column", b"a,b\n1,2\n").target("z").read()).ends_with("there is no column `z`; there are a, b"));
         assert!(error(file("target", b"a,b\n1,2\n").read()).contains("name the column to predict"));
         assert!(error(file("utf8", b"a,b\n1,\xff\n").target("b").read()).contains("UTF-8"));

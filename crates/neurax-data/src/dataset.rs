@@ -62,7 +62,8 @@ impl<X: Tree + Clone, Y: Tree + Clone> Dataset<X, Y> {
         Shuffled { set: self.clone(), key }
     }
 
-    /// Batches of `n` examples in the order of the set; the last one may be smaller.
+    /// Batches of `n` examples in the order of the set; the last one may be smaller. With 0 there is one batch, which carries the error.
+    #[track_caller]
     pub fn batched(&self, n: usize) -> Batches<X, Y> {
         Batches::new(self.clone(), None, n)
     }

@@ -4,7 +4,8 @@ use neurax_tensor::{Error, Result, Tensor, Tree, io::safetensors};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Tensors by layer path and name: `params["dense_1"]["kernel"]`.
+/// Tensors by layer path and name: `params["dense_1"]["kernel"]`, which panics when there is none, as every map's index does.
+/// [`params.leaf("dense_1.kernel")`](Tree::leaf) gives a tensor that carries the error instead, `get` an `Option`.
 pub type Params = BTreeMap<String, BTreeMap<String, Tensor>>;
 
 /// The variables of a model: what training changes by gradients, and what the layers themselves change.

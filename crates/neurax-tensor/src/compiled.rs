@@ -2,14 +2,15 @@
 
 use crate::{
     Error, Result, Tensor, Tree, TypeSpec,
+    closed::place,
     device::{Device, default_device},
     jit::{Entry, Key},
-    tensor::Repr,
+    tensor::{At, Repr},
     tree::into_vec,
 };
 use neurax_runtime::{Buffer, Program};
 use smallvec::SmallVec;
-use std::{fmt, marker::PhantomData, sync::Arc};
+use std::{fmt, marker::PhantomData, panic::Location, sync::Arc};
 
 /// A function compiled for given types: see [`crate::Jit::compile`]. It traces nothing and compiles nothing any more.
 pub struct Compiled<A, O> {
@@ -81,8 +82,9 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
     ///
     /// # Errors
     /// When the arguments have other types than it was compiled for, or carry an error.
+    #[track_caller]
     pub fn run(&self, a: A) -> Result<O> {
-        self.check(&a)?;
+        self.check(&a, Location::caller())?;
         self.program.check_memory()?;
         let own = into_vec(a).into_iter().map(|x| x.into_buffer("run", &self.device));
         let args = own.chain(self.captures.iter().cloned().map(Ok)).collect::<Result<Vec<_>>>()?;
@@ -107,8 +109,9 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
     /// # Errors
     /// As [`Compiled::run`]; also when the number of outputs is another one. The outputs are then what they were, unless the device failed while it
     /// was writing.
+    #[track_caller]
     pub fn run_into(&self, a: &A, outs: &mut [&mut Tensor]) -> Result<()> {
-        self.check(a)?;
+        self.check(a, Location::caller())?;
         let want = self.program.outputs();
         if outs.len() != want.len() {
             return Err(Error::new("run_into", format!("the function gives {} tensors, not {}", want.len(), outs.len())));
@@ -158,7 +161,7 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
         ran
     }
 
-    fn check(&self, a: &A) -> Result<()> {
+    fn check(&self, a: &A, at: At) -> Result<()> {
         if self.key.fits(a) {
             return Ok(());
         }
@@ -169,7 +172,13 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
         let want = list(self.key.types().iter().map(|t| t.to_string()).collect());
         let mut have = vec![];
         a.each_leaf(|t| have.extend(t.type_ref().map(|t| t.to_string())));
-        Err(Error::new("run", format!("the function was compiled for ({want}), not for ({}) or other static values", list(have))))
+        let have = list(have);
+        let why = if want == have {
+            "the function was compiled for other static values, or for another structure, than it was given".to_string()
+        } else {
+            format!("the function was compiled for ({want}), but ({have}) was given")
+        };
+        Err(Error::new("run", why).at(&place(at)))
     }
 }
 

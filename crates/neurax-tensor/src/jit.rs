@@ -7,7 +7,7 @@ use crate::{
     emit::{Outs, apply},
     running::Threads,
     tensor::At,
-    tree::{Fixed, all_errors, first_error, into_vec, to_vec, walk},
+    tree::{Fixed, all_errors, checked, first_error, into_vec, to_vec, walk},
 };
 use neurax_runtime::{Buffer, Cache, Program, Stages};
 use rustc_hash::FxHasher;
@@ -326,7 +326,7 @@ impl<A: Tree, O: Tree, F: Function<A, Out = O>> Calls<A, O> for Core<F, O> {
             Err(error) => return Err(Failed { error, args: Some(a) }),
         };
         let outs = entry.execute(program, self.count(into_vec(a))).map_err(|error| Failed { error, args: None })?;
-        entry.closed.out.fill(outs).ok().map_err(|error| Failed { error, args: None })
+        checked(entry.closed.out.fill(outs)).map_err(|error| Failed { error, args: None })
     }
 
     fn counts(&self) -> (usize, usize, usize) {

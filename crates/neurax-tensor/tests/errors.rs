@@ -47,6 +47,12 @@ fn mistakes_are_named() {
     assert!(e.contains("the value is f32[2, 3], not f64"), "{e}");
 }
 
+#[derive(Tree)]
+struct Counted {
+    w: Tensor,
+    n: Tensor,
+}
+
 #[test]
 fn what_cannot_be_differentiated_is_named() {
     let w = tensor([1.0, 2.0]);
@@ -55,9 +61,19 @@ fn what_cannot_be_differentiated_is_named() {
     let f = grad(|(w, i): (Tensor, Tensor)| (w * i.to(F32)).sum(..));
     let (good, bad) = f((w.clone(), tensor(3)));
     assert_eq!(good.to_vec::<f32>().unwrap(), [3.0, 3.0]);
-    says(bad, &["leaf `1` of the argument is i32[]: only floats can be differentiated; capture it"]);
+    says(
+        bad,
+        &[
+            "leaf `1` of the argument is i32[]: only floats can be differentiated; capture it, convert it to a float, or pass a plain number as `Static(n)`",
+        ],
+    );
+    let counted = Counted { w: w.clone(), n: tensor(3) };
+    says(
+        grad(|c: Counted| c.w.sum(..))(counted).n,
+        &["leaf `n` of the argument is i32[]", "or hold a plain number instead, in a field marked #[tree(static)]"],
+    );
     let whole = grad(|i: Tensor| i.to(F32)).run(tensor(3)).unwrap_err().to_string();
-    assert!(whole.contains("the argument is i32[]"), "{whole}");
+    assert!(whole.contains("the argument is i32[]") && whole.contains("convert it to a float, at "), "{whole}");
     // An error in the argument stays in its leaf, and the rest is differentiated.
     let (a, b) = grad(|(a, _b): (Tensor, Tensor)| a.sum(..))((w.clone(), &w + &Tensor::zeros([3])));
     assert_eq!(a.to_vec::<f32>().unwrap(), [1.0, 1.0]);

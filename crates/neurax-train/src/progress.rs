@@ -2,6 +2,7 @@
 
 use crate::{EpochLog, Scores};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::{Write, stderr};
 use std::time::{Duration, Instant};
 
 /// How often the numbers beside the bar change: reading them waits for the device.
@@ -51,7 +52,8 @@ impl Progress {
     pub(crate) fn line(&self, log: &EpochLog) {
         if !self.quiet {
             let line = line(log, self.epochs);
-            self.bar.suspend(|| eprintln!("{line}"));
+            // That nobody reads it any more ends no training.
+            let _ = self.bar.suspend(|| writeln!(stderr(), "{line}"));
         }
     }
 

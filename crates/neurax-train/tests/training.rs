@@ -150,6 +150,36 @@ fn an_error_inside_a_layer_arrives_with_its_path() {
 }
 
 #[test]
+fn errors_have_a_line_of_the_user() {
+    let says = |e: neurax::train::TrainError, parts: &[&str]| {
+        let e = e.error.to_string();
+        assert!(parts.iter().all(|p| e.contains(p)) && e.contains("tests/training.rs:"), "{parts:?} in: {e}");
+    };
+    let data = line(8).batched(4);
+    let vector = |y: &Tensor, t: &Tensor| (y - t).square();
+    says(
+        Trainer::new(model(), vector, optim::sgd(0.1)).quiet().run(&data, epochs(1)).unwrap_err(),
+        &["the loss function given to Trainer gives f32[4, 1]", "`.mean(..)`"],
+    );
+    says(trainer().measure("gap", |out, batch| out.y() - &batch.y).run(&data, epochs(1)).unwrap_err(), &["the metric `gap` given to Trainer"]);
+    let one_hot = Trainer::new(model(), loss::categorical_cross_entropy, optim::sgd(0.1)).quiet();
+    let flat = [Batch { x: Tensor::ones([4, 2]), y: Tensor::ones(4) }];
+    says(one_hot.run(&flat[..], epochs(1)).unwrap_err(), &["categorical_cross_entropy: the prediction is f32[4, 1]"]);
+    let wide = [Batch { x: Tensor::ones([4, 3]), y: Tensor::ones([4, 1]) }];
+    says(trainer().run(&wide[..], epochs(1)).unwrap_err(), &["`x` is declared as [_, 2], but [4, 3] was given"]);
+    says(trainer().run(&[][..], epochs(1)).unwrap_err(), &["there is no batch to train on"]);
+}
+
+#[test]
+fn no_epochs_and_no_validation_set_leave_nothing_measured() {
+    let untrained = trainer().run(&line(8).batched(4), epochs(0)).unwrap();
+    assert!(untrained.loss.is_nan() && untrained.history.is_empty() && untrained.step == 0);
+    assert_eq!(untrained.validation.to_string(), "nothing measured");
+    let e = trainer().run(&line(8).batched(0), epochs(1)).unwrap_err().error.to_string();
+    assert!(e.contains("a batch holds at least one example, not 0, at ") && e.contains("tests/training.rs:"), "{e}");
+}
+
+#[test]
 fn weights_survive_a_file() {
     let data = line(40).batched(8);
     let trained = trainer().run(&data, epochs(5)).unwrap();

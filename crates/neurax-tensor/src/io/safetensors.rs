@@ -47,12 +47,13 @@ const DTYPES: [(DType, Dtype); 16] = [
 /// When a leaf carries an error or has a dtype that the format does not know (u2, u4, i2, i4, c128), or the file cannot be written.
 ///
 /// ```
-/// use neurax_tensor::{io::safetensors, Tensor, tensor};
+/// use neurax::io::safetensors;
+/// use neurax::prelude::*;
 /// # let path = std::env::temp_dir().join("neurax-doc-save.safetensors");
 /// safetensors::save(&(tensor([1.0, 2.0]), vec![Tensor::eye(2)]), &path)?;
 /// let leaves = safetensors::load(&path)?;
 /// assert_eq!(leaves.keys().collect::<Vec<_>>(), ["0", "1.0"]);
-/// # Ok::<(), neurax_tensor::Error>(())
+/// # Ok::<(), Error>(())
 /// ```
 pub fn save(tree: &impl Tree, path: impl AsRef<Path>) -> Result<()> {
     let path = path.as_ref();
@@ -75,14 +76,15 @@ pub fn save(tree: &impl Tree, path: impl AsRef<Path>) -> Result<()> {
 /// When the file cannot be read, or its header promises what the file does not hold; the message names the tensor.
 ///
 /// ```
-/// use neurax_tensor::{io::safetensors, tensor};
+/// use neurax::io::safetensors;
+/// use neurax::prelude::*;
 /// # let path = std::env::temp_dir().join("neurax-doc-load.safetensors");
 /// safetensors::save(&tensor([1.0, 2.0]), &path)?;
 /// assert_eq!(safetensors::load(&path)?[""].to_vec::<f32>()?, [1.0, 2.0]);
 ///
 /// std::fs::write(&path, b"not a safetensors file")?;
 /// assert!(safetensors::load(&path).is_err());
-/// # Ok::<(), neurax_tensor::Error>(())
+/// # Ok::<(), Error>(())
 /// ```
 pub fn load(path: impl AsRef<Path>) -> Result<BTreeMap<String, Tensor>> {
     let path = path.as_ref();
@@ -96,14 +98,15 @@ pub fn load(path: impl AsRef<Path>) -> Result<BTreeMap<String, Tensor>> {
 /// As [`load`], and when a leaf is not in the file or has another type there.
 ///
 /// ```
-/// use neurax_tensor::{io::safetensors, Tensor, tensor};
+/// use neurax::io::safetensors;
+/// use neurax::prelude::*;
 /// # let path = std::env::temp_dir().join("neurax-doc-like.safetensors");
 /// safetensors::save(&(tensor([1.0, 2.0]), tensor(3.0)), &path)?;
 /// let (a, b) = safetensors::load_like(&(Tensor::zeros(2), tensor(0.0)), &path)?;
 /// assert_eq!((a.to_vec::<f32>()?, b.to_vec::<f32>()?), (vec![1.0, 2.0], vec![3.0]));
 /// let e = safetensors::load_like(&(Tensor::zeros(3), tensor(0.0)), &path).unwrap_err().to_string();
 /// assert!(e.contains("`0` is f32[2], but f32[3] is needed"), "{e}");
-/// # Ok::<(), neurax_tensor::Error>(())
+/// # Ok::<(), Error>(())
 /// ```
 pub fn load_like<T: Tree>(like: &T, path: impl AsRef<Path>) -> Result<T> {
     let path = path.as_ref();
