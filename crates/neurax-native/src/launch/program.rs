@@ -13,7 +13,7 @@ use super::{
 use crate::{
     code::Code,
     emit::Target,
-    kernel::Kernel,
+    kernel::{Kernel, verify},
     lower,
     plan::{Gives, Home, Plan, plan},
     schedule::{self, BufferId, Nest, Schedule, Step},
@@ -81,6 +81,7 @@ impl Compiler {
     }
 
     fn kernel(&self, n: &Nest) -> Result<KernelTask> {
+        verify(&n.kernel, n.params.len())?;
         Ok(KernelTask::new(n, self.code(&n.kernel)?))
     }
 
