@@ -1,6 +1,8 @@
 //! The `neurax` command: `neurax demo` trains a network on embedded data and is where to start, `neurax inspect NAME` shows every graph of an example,
 //! `neurax devices` what can run here. Arguments and printing only: the work is done by the crate `neurax`.
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 mod demo;
 mod devices;
 mod inspect;

@@ -3,7 +3,7 @@
 use crate::{Dataset, one_hot};
 use csv::{ReaderBuilder, StringRecord};
 use neurax_tensor::{Error, Result, Tensor, Tree};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 /// How to read a CSV file: see [`csv()`].
@@ -93,8 +93,10 @@ impl Csv {
         let others: Vec<usize> = (0..names.len()).filter(|i| !targets.contains(i)).collect();
         let y = match &self.target {
             Target::Classes(column) => classes(&rows, targets[0]).map_err(|n| {
+                let rows = rows.len();
                 self.error(format!(
-                    "column `{column}` holds {n} different names, more than {MAX_CLASSES} classes; name it with `target` if it is a number"
+                    "column `{column}` holds {n} different names in {rows} lines, more than {MAX_CLASSES} classes or {MAX_CELLS} numbers, one-hot; \
+                     name it with `target` if it is a number"
                 ))
             })?,
             _ => self.numbers(&names, &rows, &targets)?,
@@ -161,21 +163,28 @@ impl Csv {
     }
 }
 
-/// One-hot rows of a column of classes.
-/// More different names than this are no classes: one-hot rows of them would take memory that a small file only claims.
+/// More different names than this are no classes.
 const MAX_CLASSES: usize = 10_000;
+/// More numbers than this, 1 GiB of f32, are not made of one column: one-hot rows take memory that a small file only claims.
+const MAX_CELLS: usize = 1 << 28;
+
+/// Are so many classes few enough for so many rows?
+fn affordable(rows: usize, classes: usize) -> bool {
+    classes <= MAX_CLASSES && rows.saturating_mul(classes) <= MAX_CELLS
+}
 
 /// The names of a column as one-hot rows; too many of them are the error.
 fn classes(rows: &[StringRecord], column: usize) -> Result<Tensor, usize> {
     let mut names: Vec<&str> = rows.iter().map(|r| &r[column]).collect::<BTreeSet<&str>>().into_iter().collect();
-    if names.len() > MAX_CLASSES {
+    if !affordable(rows.len(), names.len()) {
         return Err(names.len());
     }
     let numbers: Option<Vec<f64>> = names.iter().map(|n| n.parse().ok()).collect();
     if numbers.is_some() {
         names.sort_by(|a, b| a.parse::<f64>().unwrap_or(0.0).total_cmp(&b.parse().unwrap_or(0.0)));
     }
-    Ok(one_hot(rows.iter().filter_map(|r| names.iter().position(|n| *n == &r[column])), names.len()))
+    let number: HashMap<&str, usize> = names.iter().enumerate().map(|(i, n)| (*n, i)).collect();
+    Ok(one_hot(rows.iter().filter_map(|r| number.get(&r[column]).copied()), names.len()))
 }
 
 #[cfg(test)]
@@ -213,6 +222,11 @@ mod tests {
         let rows: String = (0..MAX_CLASSES + 1).map(|i| format!("0,n{i}\n")).collect();
         let e = error(file("many", format!("a,c\n{rows}").as_bytes()).classes("c").read());
         assert!(e.contains("column `c` holds 10001 different names"), "{e}");
+        // 27,000 lines of a few bytes each, one-hot more than 1 GiB.
+        let rows: String = (0..27_000).map(|i| format!("0,{}\n", i % MAX_CLASSES)).collect();
+        let e = error(file("cells", format!("a,c\n{rows}").as_bytes()).classes("c").read());
+        assert!(e.contains("holds 10000 different names in 27000 lines"), "{e}");
+        assert!(affordable(1_000_000, 100) && !affordable(1_000_000, 1000));
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //!
 //! [`EXAMPLES`] lists them by name, from simple to composed: start with [`tensors`]. `neurax inspect NAME` shows what becomes of their functions.
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 use neurax::Stages;
 use neurax::prelude::*;
 

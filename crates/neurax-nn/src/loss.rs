@@ -3,7 +3,8 @@
 //! Both have the same shape (integer labels: the prediction's without its last axis), so that a forgotten axis is an error and
 //! not a broadcast.
 
-use neurax_tensor::{Error, Tensor};
+use neurax_tensor::{Error, Recorder, Tensor};
+use std::panic::Location;
 
 /// The smallest probability a logarithm is taken of.
 const EPSILON: f64 = 1e-7;
@@ -149,9 +150,9 @@ fn paired(name: &str, y: &Tensor, t: &Tensor, f: impl FnOnce(&Tensor, &Tensor) -
     match (y.ty(), t.ty()) {
         (Ok(a), Ok(b)) if a.shape != b.shape => {
             let why = format!("the prediction is {a}, but the target {b}: they must have one shape");
-            Tensor::from_error(Error::new(name, why))
+            Tensor::from_error(Error::new(name, why).at(&Location::caller().into()))
         }
-        _ => f(y, t),
+        _ => Recorder::of([y, t]).at(Location::caller(), || f(y, t)),
     }
 }
 
@@ -165,9 +166,10 @@ fn labelled(name: &str, y: &Tensor, t: &Tensor, f: impl FnOnce(&Tensor, Tensor) 
     let expected = a.shape.len().checked_sub(1).and_then(|n| a.shape.get(..n));
     if expected != Some(&b.shape[..]) || !b.dtype.is_int() {
         let why = format!("the prediction is {a}, but the target {b}: class numbers are integers, of the prediction's shape without its last axis");
-        return Tensor::from_error(Error::new(name, why));
+        return Tensor::from_error(Error::new(name, why).at(&Location::caller().into()));
     }
-    f(y, t.one_hot(y.dim(-1)).to(a.dtype))
+    let t = t.one_hot(y.dim(-1)).to(a.dtype);
+    Recorder::of([y, &t]).at(Location::caller(), || f(y, t.clone()))
 }
 
 #[cfg(test)]

@@ -174,7 +174,7 @@ impl Model {
                     let xs: Vec<Tensor> = step.inputs.iter().map(|&i| values[i].clone()).collect();
                     match xs.iter().find(|x| x.error().is_some()) {
                         Some(bad) => bad.clone(),
-                        None => placed(recorder.within(&step.path, || f(&mut Cx::new(&step.path, mode, from, new), &xs)), step),
+                        None => placed(recorder.within(&step.path, step.node.at(), || f(&mut Cx::new(&step.path, mode, from, new), &xs)), step),
                     }
                 }
             };

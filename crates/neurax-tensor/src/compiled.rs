@@ -83,6 +83,7 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
     /// When the arguments have other types than it was compiled for, or carry an error.
     pub fn run(&self, a: A) -> Result<O> {
         self.check(&a)?;
+        self.program.check_memory()?;
         let own = into_vec(a).into_iter().map(|x| x.into_buffer("run", &self.device));
         let args = own.chain(self.captures.iter().cloned().map(Ok)).collect::<Result<Vec<_>>>()?;
         let device = default_device().is_ok_and(|d| *d != self.device).then(|| self.device.clone());
@@ -104,7 +105,8 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
     /// ```
     ///
     /// # Errors
-    /// As [`Compiled::run`]; also when the number of outputs is another one.
+    /// As [`Compiled::run`]; also when the number of outputs is another one. The outputs are then what they were, unless the device failed while it
+    /// was writing.
     pub fn run_into(&self, a: &A, outs: &mut [&mut Tensor]) -> Result<()> {
         self.check(a)?;
         let want = self.program.outputs();
@@ -121,18 +123,39 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
             return Err(e);
         }
         args.extend(self.captures.iter().cloned());
+        self.program.check_memory()?;
+        // What cannot be kept is made before anything is taken.
+        let fresh = outs.iter().zip(want).map(|(out, ty)| match &out.0 {
+            Repr::Concrete(c) if c.buffer.ty() == ty => Ok(None),
+            _ => self.device.upload(neurax_ir::Literal::zeros(ty.clone())).map(Some),
+        });
+        let fresh = fresh.collect::<Result<SmallVec<[Option<Buffer>; 8]>>>()?;
         let mut buffers: SmallVec<[Buffer; 8]> = SmallVec::new();
-        for (out, ty) in outs.iter_mut().zip(want) {
-            let kept = match std::mem::replace(*out, Tensor::hollow()).0 {
-                Repr::Concrete(c) if c.buffer.ty() == ty => Some(Arc::unwrap_or_clone(c).buffer),
-                _ => None,
-            };
-            buffers.push(kept.map_or_else(|| self.device.upload(neurax_ir::Literal::zeros(ty.clone())), Ok)?);
+        // The device of an output whose memory is written, or the output that will be replaced.
+        let mut before: SmallVec<[Result<Option<Device>, Tensor>; 8]> = SmallVec::new();
+        for (out, fresh) in outs.iter_mut().zip(fresh) {
+            match (std::mem::replace(*out, Tensor::hollow()).0, fresh) {
+                (Repr::Concrete(c), None) => {
+                    let c = Arc::unwrap_or_clone(c);
+                    buffers.push(c.buffer);
+                    before.push(Ok(c.device));
+                }
+                (old, fresh) => {
+                    buffers.extend(fresh);
+                    before.push(Err(Tensor(old)));
+                }
+            }
         }
-        self.program.run_into(&args, &mut buffers)?;
+        let ran = self.program.run_into(&args, &mut buffers);
         let device = default_device().is_ok_and(|d| *d != self.device).then(|| self.device.clone());
-        outs.iter_mut().zip(buffers).for_each(|(out, b)| **out = Tensor::concrete(b, device.clone()));
-        Ok(())
+        for ((out, buffer), before) in outs.iter_mut().zip(buffers).zip(before) {
+            **out = match (&ran, before) {
+                (Ok(()), _) => Tensor::concrete(buffer, device.clone()),
+                (Err(_), Ok(device)) => Tensor::concrete(buffer, device),
+                (Err(_), Err(old)) => old,
+            };
+        }
+        ran
     }
 
     fn check(&self, a: &A) -> Result<()> {

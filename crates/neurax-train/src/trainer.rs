@@ -14,7 +14,7 @@ use std::time::Instant;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Epochs(pub(crate) usize);
 
-/// So many times through the data.
+/// So many times through the data; `epochs(usize::MAX)` until a handler stops.
 pub fn epochs(n: usize) -> Epochs {
     Epochs(n)
 }
@@ -142,7 +142,7 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trainer<X, Y> {
     /// As [`Trainer::run`].
     pub fn resume(self, state: State, data: &(impl Source<X, Y> + ?Sized), epochs: Epochs) -> Result<Trained<X, Y>, TrainError> {
         let Trainer { model, optim, measures, validation, handlers, quiet, .. } = self;
-        let last = state.history.len() + epochs.0;
+        let last = state.history.len().saturating_add(epochs.0);
         let mut run = Run {
             step: step(model.clone(), measures.clone(), optim),
             measuring: measuring(model.clone(), measures.clone()),

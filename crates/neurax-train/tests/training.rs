@@ -49,7 +49,9 @@ fn means_weigh_the_last_batch_by_its_examples() {
 #[test]
 fn a_malformed_last_batch_keeps_what_was_learnt() {
     let good = Batch { x: Tensor::ones([4, 2]), y: Tensor::ones([4, 1]) };
+    // Its size is only claimed: nothing of it is made.
     let bads = [
+        (Batch { x: Tensor::ones([1 << 50, 2]), y: Tensor::ones([1 << 50, 1]) }, "there is no room for f32[1125899906842624, 2]"),
         (Batch { x: Tensor::ones([4, 3]), y: Tensor::ones([4, 1]) }, "`x` is declared as [_, 2], but [4, 3] was given"),
         (Batch { x: Tensor::ones([4, 2]), y: Tensor::ones(4) }, "mse: the prediction is f32[4, 1], but the target f32[4]"),
         (Batch { x: Tensor::ones([4, 2]) + Tensor::ones([5, 2]), y: Tensor::ones([4, 1]) }, "cannot broadcast"),
@@ -74,6 +76,16 @@ fn going_on_equals_never_having_stopped() {
     let rest = trainer().resume(half.state, &data, epochs(3)).unwrap();
     assert_eq!(kernel(&through.vars), kernel(&rest.vars));
     assert_eq!(rest.history.len(), 6);
+}
+
+#[test]
+fn without_a_last_epoch_a_handler_stops() {
+    let data = line(20).batched(8);
+    let until = |n| move |s: &mut State| if s.history.len() == n { Flow::Stop } else { Flow::Continue };
+    let first = trainer().on(Event::EpochEnded, until(2)).run(&data, epochs(usize::MAX)).unwrap();
+    assert_eq!(first.history.len(), 2);
+    let more = trainer().on(Event::EpochEnded, until(5)).resume(first.state, &data, epochs(usize::MAX)).unwrap();
+    assert_eq!(more.history.len(), 5);
 }
 
 #[test]

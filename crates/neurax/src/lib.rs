@@ -36,6 +36,8 @@
 //! # Ok::<(), Error>(())
 //! ```
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 // The program of a page, run as a doctest. The page lies outside of the package: nothing but a doctest reads it.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/adding-a-layer.md")]

@@ -178,7 +178,7 @@ macro_rules! names {
             fn parse(p: &mut $crate::graph::Parser) -> $crate::Result<Self> {
                 let w = p.word()?;
                 let found = $N::ALL.iter().copied().find(|x| x.name() == w);
-                found.ok_or_else(|| p.error(format!("`{w}` is none of {:?}", $N::ALL)))
+                found.ok_or_else(|| p.error(format!("`{w}` is none of {}", $N::ALL.iter().map(|x| x.name()).collect::<Vec<_>>().join(", "))))
             }
         }
     };
@@ -201,4 +201,15 @@ pub(crate) use {attrs, nameless_attrs, names};
 /// An error of the parser or the printer that is nobody's fault but the text's.
 pub(super) fn text_error(line: usize, message: String) -> Error {
     Error::new("parse", format!("line {line}: {message}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Graph;
+
+    #[test]
+    fn an_unknown_name_is_answered_with_those_of_the_text() {
+        let e = Graph::parse("graph(%0: f32[2]) {\n  %1: f32[] = reduce[kind=mean, axes=[0]](%0)\n  return %1\n}").unwrap_err().to_string();
+        assert!(e.contains("line 2: `mean` is none of sum, prod, max, min"), "{e}");
+    }
 }

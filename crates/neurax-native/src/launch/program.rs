@@ -272,3 +272,10 @@ impl neurax_runtime::Executable for Executable {
         Ok(results.into_iter().map(Buffer::from).collect())
     }
 }
+
+impl std::fmt::Display for Program {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        writeln!(f, "{}", self.schedule)?;
+        self.inner.iter().enumerate().try_for_each(|(i, p)| writeln!(f, "inner program {i}:\n{p}"))
+    }
+}
