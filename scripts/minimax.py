@@ -148,6 +148,7 @@ def rust(name, doc, c, error=None):
 
 def main():
     print("//! Polynomials, lowest power first. Written by `scripts/minimax.py`, which derives them by Remez' exchange; not edited by hand.")
+    print("\n#![allow(clippy::approx_constant, reason = \"the parts of pi and ln 2\")]")
     for name, doc, f, weight, low, high, counts in TABLES:
         for suffix, n in zip(("F32", "F64"), counts):
             if n:

@@ -1,5 +1,4 @@
-//! How far vectorised functions are off, run as machine code. `cargo test -p neurax-native --test accuracy -- --nocapture` prints the table of
-//! docs/performance.md.
+//! How far vectorised functions are off, run as machine code. With `-- --nocapture` it prints the figures of docs/performance.md.
 //!
 //! References are the functions of f64 of std and libm. For f32 they are as good as exact; for f64 they are within one unit of the last place
 //! themselves, which is allowed for.
@@ -9,8 +8,7 @@ mod table;
 
 use neurax_ir::{Element, Graph, Literal};
 use neurax_native::Native;
-use neurax_runtime::{Backend, Device};
-use std::sync::Arc;
+use neurax_runtime::Backend;
 use table::{PAIRS, REFERENCE, ROWS, corners, off_f32, off_f64, pairs, points, same_class};
 
 /// A function as machine code gives it.

@@ -177,41 +177,23 @@ pub fn pairs() -> Vec<(u32, u32)> {
 
 /// How far a result is from what it should be, in units of the last place of f32.
 pub fn off_f32(have: f32, want: f64) -> f64 {
+    let rounded = want as f32;
+    if have.is_nan() || rounded.is_nan() || have == 0.0 && rounded == 0.0 || want.is_infinite() {
+        return if same_class(have as f64, rounded as f64) { 0.0 } else { f64::INFINITY };
+    }
     // Infinity is where the next number would be: what overflows or nearly does is off by little.
     let number = |x: f32| if x.is_infinite() { 2f64.powi(128).copysign(x as f64) } else { x as f64 };
-    let rounded = want as f32;
-    match (have.is_nan(), rounded.is_nan()) {
-        (true, true) => 0.0,
-        (false, false) if rounded == 0.0 && have == 0.0 => {
-            if rounded.is_sign_negative() == have.is_sign_negative() {
-                0.0
-            } else {
-                f64::INFINITY
-            }
-        }
-        (false, false) if want.is_infinite() && have as f64 != want => f64::INFINITY,
-        (false, false) => {
-            let want = if want.abs() > 2f64.powi(128) { number(rounded) } else { want };
-            (number(have) - want).abs() / place(want.abs(), -126, 23)
-        }
-        _ => f64::INFINITY,
-    }
+    let want = if want.abs() > 2f64.powi(128) { number(rounded) } else { want };
+    (number(have) - want).abs() / place(want.abs(), -126, 23)
 }
 
-/// The same for f64.
+/// The same for f64: steps from one number to the next.
 pub fn off_f64(have: f64, want: f64) -> f64 {
-    match (have.is_nan(), want.is_nan()) {
-        (true, true) => 0.0,
-        (false, false) if want == 0.0 && have == 0.0 => {
-            if want.is_sign_negative() == have.is_sign_negative() {
-                0.0
-            } else {
-                f64::INFINITY
-            }
-        }
-        // Counted in steps from one number to the next.
-        (false, false) if have.is_sign_negative() == want.is_sign_negative() => have.to_bits().abs_diff(want.to_bits()) as f64,
-        _ => f64::INFINITY,
+    let number = have != 0.0 && want != 0.0 && !have.is_nan() && !want.is_nan() && have.is_sign_negative() == want.is_sign_negative();
+    match number {
+        true => have.to_bits().abs_diff(want.to_bits()) as f64,
+        false if same_class(have, want) => 0.0,
+        false => f64::INFINITY,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Polynomials, lowest power first. Written by `scripts/minimax.py`, which derives them by Remez' exchange; not edited by hand.
 
+#![allow(clippy::approx_constant, reason = "the parts of pi and ln 2")]
+
 /// `(e^r - 1 - r) / r^2` for |r| <= ln(2)/2, relative to `e^r - 1`: off by at most 1.3e-8.
 pub const EXP_F32: [f64; 5] = [0.5000000061941086, 0.16666542992240746, 0.04166628199585162, 0.008366583938547957, 0.0013946452282533825];
 

@@ -9,7 +9,7 @@ use neurax_ir::{
     DType,
     op::{Binary, Direction, Unary},
 };
-use table::{PAIRS, REFERENCE, ROWS, off_f32, off_f64, pairs, points};
+use table::{PAIRS, REFERENCE, ROWS, corners, off_f32, off_f64, pairs, points, same_class};
 
 /// The bits of every value at every place.
 struct Emulator {
@@ -170,6 +170,24 @@ fn without_fused_operations_functions_of_two_values_are_within_their_bounds() {
             let (x, y, z) = (f32::from_bits(x), f32::from_bits(y), f32::from_bits(z as u32));
             let off = off_f32(z, want(x as f64, y as f64));
             assert!(off <= bound, "{f:?} of {x:e}, {y:e} is {z:e}: off by {off}");
+        }
+    }
+}
+
+#[test]
+fn without_fused_operations_corners_are_right() {
+    for row in &ROWS {
+        let (xs, wide) = (corners(32), corners(64));
+        for (&x, y) in xs.iter().zip(run(std::slice::from_ref(&xs), DType::F32, |m| unary(m, row.f, 0))) {
+            let (x, y) = (f32::from_bits(x as u32) as f64, f32::from_bits(y as u32) as f64);
+            assert!(same_class(y, (row.want)(x) as f32 as f64), "{:?} of {x:e} in f32 is {y:e}", row.f);
+        }
+        if row.f64.is_none() {
+            continue;
+        }
+        for (&x, y) in wide.iter().zip(run(std::slice::from_ref(&wide), DType::F64, |m| unary(m, row.f, 0))) {
+            let (x, y) = (f64::from_bits(x), f64::from_bits(y));
+            assert!(same_class(y, (row.want)(x)), "{:?} of {x:e} in f64 is {y:e}", row.f);
         }
     }
 }

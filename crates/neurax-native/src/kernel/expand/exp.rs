@@ -50,7 +50,7 @@ fn plus_one<M: Make>(m: &mut M, r: Id) -> Id {
     m.add(p, one)
 }
 
-/// `e^-(x + more) y` for x from 0 on, the product `x` with a whole exponent of the size of its own being exact; `more` is small.
+/// `e^-(x + more) y` for x from 0 on, of so few digits that no digit of it is lost when the multiple of ln 2 is taken away.
 pub fn exp_of_parts<M: Make>(m: &mut M, x: Id, more: Id, y: Id) -> Id {
     let minus = m.un(Unary::Neg, x);
     let n = whole(m, minus, LOG2_E);

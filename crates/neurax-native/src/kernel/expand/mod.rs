@@ -1,4 +1,8 @@
 //! What functions are made of, in instructions that machine code has.
+//!
+//! Functions of floats take their argument apart so that a polynomial on a small interval is left, and put the result together again. What
+//! rounding costs is stated in docs/performance.md and asserted by `tests/accuracy.rs`, and for CPUs without fused multiply-add by
+//! `emulate`. What is not spelt out is called in the scalar library.
 
 mod arc;
 mod coefficients;

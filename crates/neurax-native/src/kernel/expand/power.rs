@@ -52,8 +52,11 @@ fn log2<M: Make>(m: &mut M, x: Id, n: Id) -> Sum {
     let (high, low) = (m.like(x, 2.0 * c::LOG2_E_F32[0]), m.like(x, 2.0 * c::LOG2_E_F32[1]));
     let (first, mut tail) = product(m, s, high);
     tail = m.fma(s, low, tail);
-    tail = m.fma(s_low, high, tail);
     let z = m.mul(s, s);
+    // The slope by s, to the second term.
+    let second = m.like(x, 3.0 * c::POWER_LOG_F32[0]);
+    let slope = m.fma(z, second, high);
+    tail = m.fma(s_low, slope, tail);
     let (p, cube) = (m.polynomial(z, &c::POWER_LOG_F32), m.mul(z, s));
     tail = m.fma(p, cube, tail);
     let (first, rest) = sum(m, first, tail);
