@@ -21,6 +21,8 @@
 //! # Ok::<(), neurax_ir::Error>(())
 //! ```
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 mod affine;
 mod code;
 mod emit;

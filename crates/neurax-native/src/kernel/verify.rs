@@ -107,7 +107,8 @@ mod tests {
     /// The sums of the rows of an array.
     fn rows() -> Kernel {
         let load = |operand| Inst { op: Do::Leaf(Leaf::Load { operand, at: None }), ty: DType::F32 };
-        let first = Stage { inner: vec![Size::Param(1)], insts: vec![load(0)], folds: vec![Fold { kind: ReduceKind::Sum, value: 0 }], stores: vec![] };
+        let first =
+            Stage { inner: vec![Size::Param(1)], insts: vec![load(0)], folds: vec![Fold { kind: ReduceKind::Sum, value: 0 }], stores: vec![] };
         let total = Inst { op: Do::Leaf(Leaf::Fold { stage: 0, fold: 0 }), ty: DType::F32 };
         let second = Stage { insts: vec![total], stores: vec![Store { operand: 1, value: 0, at: None, guard: None }], ..Stage::default() };
         let operand = |stage, strides: &[Stride]| Operand { dtype: DType::F32, stage, strides: strides.to_vec() };

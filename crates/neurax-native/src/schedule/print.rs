@@ -5,7 +5,9 @@ use std::fmt::{Display, Formatter, Result};
 
 impl Display for Nest {
     fn fmt(&self, f: &mut Formatter) -> Result {
-        let arg = |a: &super::Arg| format!("{}b{}{}", if a.writes { "out " } else { "" }, a.buffer, if a.offset == 0 { String::new() } else { format!("{:+}", a.offset) });
+        let arg = |a: &super::Arg| {
+            format!("{}b{}{}", if a.writes { "out " } else { "" }, a.buffer, if a.offset == 0 { String::new() } else { format!("{:+}", a.offset) })
+        };
         let args: Vec<String> = self.args.iter().map(arg).collect();
         let run = if self.parallel { "parallel" } else { "in order" };
         writeln!(f, "kernel ({}) with {:?}: {} times, {run}", args.join(", "), self.params, self.count)?;
