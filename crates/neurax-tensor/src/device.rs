@@ -9,10 +9,15 @@ static DEFAULT: OnceLock<Result<Device>> = OnceLock::new();
 
 /// Every backend that is compiled in, best first. The first one is the default; `NEURAX_DEVICE=name` or `name:number` picks another.
 pub fn backends() -> Vec<Arc<dyn Backend>> {
-    vec![
-        #[cfg(feature = "interp")]
-        Arc::new(neurax_interp::Interp::new()),
-    ]
+    let mut all: Vec<Arc<dyn Backend>> = vec![];
+    // Where the CPU is not supported, the oracle is what there is.
+    #[cfg(feature = "native")]
+    if let Ok(native) = neurax_native::Native::new() {
+        all.push(Arc::new(native));
+    }
+    #[cfg(feature = "interp")]
+    all.push(Arc::new(neurax_interp::Interp::new()));
+    all
 }
 
 /// The device that plain tensors use, chosen once.
@@ -72,9 +77,9 @@ mod tests {
     #[test]
     fn wishes_are_read() {
         let all = backends();
-        assert_eq!(choose(&all, None).unwrap().to_string(), "interp:0");
+        assert_eq!(choose(&all, None).unwrap().to_string(), format!("{}:0", all[0].name()));
         assert_eq!(choose(&all, Some("interp:0")).unwrap().to_string(), "interp:0");
         assert!(choose(&all, Some("interp:7")).unwrap_err().to_string().contains("there is no 7"));
-        assert!(choose(&all, Some("quantum")).unwrap_err().to_string().contains("it takes one of: interp"));
+        assert!(choose(&all, Some("quantum")).unwrap_err().to_string().contains("it takes one of: native, interp"));
     }
 }

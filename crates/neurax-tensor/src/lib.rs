@@ -27,6 +27,7 @@ mod tensor;
 mod trace;
 pub mod transform;
 pub mod tree;
+mod windows;
 
 pub use api::*;
 pub use args::{AxisInt, IntoAxes, Keep, Operand, Scalar, keep};
@@ -44,15 +45,16 @@ pub use tensor::Tensor;
 pub use trace::Recorder;
 pub use transform::*;
 pub use tree::{Static, Tree};
+pub use windows::{IntoEach, Padding, Windows};
 
 /// What `use neurax::prelude::*` brings: everything that the programs of the manual use.
 pub mod prelude {
     pub use crate::dtype_consts::*;
     pub use crate::{
         Axes, Compiled, DType, Device, Dim, Ellipsis, Error, Failed, Func, Function, IntoAxes, IntoShape, Jit, Key, Loss, Mapped, NewAxis, Operand,
-        Result, Side, Static, Tensor, Tree, Type, TypeSpec, axis_index, checkpoint, concat, cond, custom_jvp, custom_vjp, dims, eval_shape, fori,
-        grad, hessian, hstack, jacobian, jacobian_forward, jacobian_reverse, jit, jvp, keep, key, linearize, matmul, pmax, pmean, pmin, psum, scan,
-        scan_reverse, stack, step, stop_gradient, switch, tensor, types, value_and_grad, value_and_grad_at, vjp, vmap, vmap_with, vstack, where_,
-        while_loop,
+        Padding, Result, Side, Static, Tensor, Tree, Type, TypeSpec, Windows, axis_index, checkpoint, concat, cond, custom_jvp, custom_vjp, dims,
+        eval_shape, fori, grad, hessian, hstack, jacobian, jacobian_forward, jacobian_reverse, jit, jvp, keep, key, linearize, matmul, pmax, pmean,
+        pmin, psum, scan, scan_reverse, stack, step, stop_gradient, switch, tensor, types, value_and_grad, value_and_grad_at, vjp, vmap, vmap_with,
+        vstack, where_, while_loop,
     };
 }

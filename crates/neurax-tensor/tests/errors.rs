@@ -139,7 +139,9 @@ fn captured_values_of_custom_rules_have_no_derivative() {
     let no_forward = custom_vjp(|x: Tensor| x.sin(), |x: Tensor| (x.sin(), x), |(x, d): (Tensor, Tensor)| d * x.cos());
     let e = jvp(&no_forward, tensor(0.0), tensor(1.0)).1.ok().unwrap_err().to_string();
     assert!(e.contains("no forward rule"), "{e}");
-    assert_eq!(grad(grad(&no_forward)).run(tensor(1.0)).unwrap().item().unwrap(), -(1f32.sin()) as f64);
+    let second = grad(grad(&no_forward)).run(tensor(1.0)).unwrap().item().unwrap();
+    // Backends compute sines to within 4 units in the last place.
+    assert!((second + 1f64.sin()).abs() < 4.0 * f32::EPSILON as f64, "{second}");
 }
 
 #[test]

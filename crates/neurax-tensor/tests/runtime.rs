@@ -122,7 +122,7 @@ fn recipes_are_recorded_not_captured() -> Result<()> {
     let graph = stages.list()[0].graph.clone().unwrap();
     assert!(graph.starts_with("graph(%0: f32[]) {") && graph.contains("threefry2x32"), "{graph}");
     let names: Vec<&str> = stages.list().iter().map(|s| s.name.as_str()).collect();
-    assert!(names[0] == "trace" && names.contains(&"passes/cse") && names.last() == Some(&"compile/interp"), "{names:?}");
+    assert!(names[0] == "trace" && names.contains(&"passes/cse") && names.last().is_some_and(|n| n.starts_with("compile/")), "{names:?}");
     Ok(())
 }
 

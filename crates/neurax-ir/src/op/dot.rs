@@ -1,6 +1,6 @@
 //! Products of arrays.
 
-mod kernel;
+pub(super) mod kernel;
 
 use super::{Axis, Batched, Bound, Primitive, Sample, Tangent, Transposed, rules::*};
 use crate::{Builder, DType, Eval, Kind, Literal, Result, Shape, Type, Value, graph::attr::attrs};
@@ -32,6 +32,17 @@ impl DotGeneral {
     /// The axes of the right operand, of that rank, that are neither batch nor contracted.
     pub fn rhs_free(&self, rank: usize) -> Vec<usize> {
         rest(rank, &self.rhs_batch, &self.rhs_contract)
+    }
+
+    /// The product of the operands in the other order; its result has the free axes in the other order.
+    pub fn swapped(&self) -> DotGeneral {
+        DotGeneral {
+            lhs_batch: self.rhs_batch.clone(),
+            rhs_batch: self.lhs_batch.clone(),
+            lhs_contract: self.rhs_contract.clone(),
+            rhs_contract: self.lhs_contract.clone(),
+            dtype: self.dtype,
+        }
     }
 
     /// The batch, contracted and free axes of operand `side`, of that rank.
@@ -190,7 +201,7 @@ impl Primitive for DotGeneral {
 }
 
 /// Can sums of products of `from` be stored as `to`?
-fn holds(from: DType, to: DType) -> bool {
+pub(super) fn holds(from: DType, to: DType) -> bool {
     let family = from.kind() == to.kind() || (from.kind() == Kind::Unsigned && to.kind() == Kind::Signed);
     from == to || (family && to.bits() > from.bits())
 }

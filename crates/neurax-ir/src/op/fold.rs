@@ -14,8 +14,8 @@ pub fn reduce(kind: ReduceKind, x: &Literal, axes: &[usize], ty: Type) -> Litera
     })
 }
 
-/// Narrow floats are rounded once, from f64; by way of f32 it would be twice.
-fn store<C: Fold>(ty: Type, acc: &[C::Acc]) -> Literal {
+/// A literal of joined elements. Narrow floats are rounded once, from f64; by way of f32 it would be twice.
+pub fn store<C: Fold>(ty: Type, acc: &[C::Acc]) -> Literal {
     if ty.dtype.is_float() && ty.dtype.bits() < 32 {
         return Literal::build(ty, |out: &mut [C::Acc]| out.copy_from_slice(acc));
     }
@@ -110,7 +110,7 @@ pub fn as_bits(kind: ReduceKind) -> ReduceKind {
 }
 
 /// What joining nothing gives.
-fn identity<C: Fold>(kind: ReduceKind, dtype: DType) -> C::Acc {
+pub fn identity<C: Fold>(kind: ReduceKind, dtype: DType) -> C::Acc {
     match kind {
         ReduceKind::Sum | ReduceKind::Or | ReduceKind::Xor => C::Acc::ZERO,
         ReduceKind::Prod => C::Acc::ONE,
@@ -175,7 +175,7 @@ fn fold<C: Fold>(kind: ReduceKind, xs: &[C], [outer, n, inner]: [usize; 3], star
 }
 
 /// The loop over neighbours and the loop over rows, of one kind.
-fn loops<C: Fold>(kind: ReduceKind) -> (fn(C::Acc, &[C]) -> C::Acc, fn(&mut [C::Acc], &[C])) {
+pub fn loops<C: Fold>(kind: ReduceKind) -> (fn(C::Acc, &[C]) -> C::Acc, fn(&mut [C::Acc], &[C])) {
     macro_rules! pick {
         ($($K:ident),*) => { match kind { $(ReduceKind::$K => (run::<C, { ReduceKind::$K as usize }>, row::<C, { ReduceKind::$K as usize }>)),* } };
     }
@@ -204,10 +204,16 @@ fn row<C: Fold, const K: usize>(acc: &mut [C::Acc], xs: &[C]) {
 
 fn places<C: Compute>(kind: ArgKind, xs: &[C], dims: [usize; 3], out: &mut [i32]) {
     match kind {
-        ArgKind::Max => search(xs, dims, out, |x, best| best.before(x)),
-        // NaN is last in the order, but wins here too.
-        ArgKind::Min => search(xs, dims, out, |x, best| !is_nan(best) && (x.before(best) || is_nan(x))),
+        ArgKind::Max => search(xs, dims, out, better::<C, true>),
+        ArgKind::Min => search(xs, dims, out, better::<C, false>),
     }
+}
+
+/// Is `x` nearer to that end than `best`?
+#[inline(always)]
+pub fn better<C: Compute, const MAX: bool>(x: &C, best: &C) -> bool {
+    // NaN is last in the order, but wins at the other end too.
+    if MAX { best.before(x) } else { !is_nan(best) && (x.before(best) || is_nan(x)) }
 }
 
 /// `xs` is `[outer, n, inner]`; the place along the middle of the element that no other is better than.

@@ -7,6 +7,7 @@ use crate::graph::{Parser, Printer};
 use crate::{Builder, Error, Eval, Graph, Literal, Result, Shape, Type, Value, Values};
 use applied::Applied;
 pub(crate) use regions::*;
+pub use slide::Slide;
 use std::sync::Arc;
 
 mod applied;
@@ -15,6 +16,7 @@ mod exp;
 mod fold;
 mod pointwise;
 mod regions;
+mod slide;
 mod special;
 mod strided;
 
@@ -84,6 +86,8 @@ ops! {
         reduce: Reduce, ArgReduce;
         sort: Sort;
         dot: DotGeneral;
+        convolution: Convolution;
+        windows: ReduceWindow, SelectAndGather, SelectAndScatter;
         gather: Gather;
         scatter: Scatter;
         collective: AllReduce, AxisIndex;

@@ -1,6 +1,6 @@
 //! Random bits.
 
-use super::{Axis, Batched, Bound, Primitive, Sample, Tangent, Transposed, pointwise::*, rules::*};
+use super::{Axis, Batched, Binary, Bound, Primitive, Sample, Tangent, Transposed, pointwise::*, rules::*};
 use crate::{Builder, DType, Eval, Literal, Result, Type, Value, graph::attr::attrs};
 
 attrs! {
@@ -30,7 +30,7 @@ impl Primitive for Threefry {
         let mut second = vec![0; c1.len()];
         let (first, inplace) = c0.edit(|x: &mut [u32]| {
             for i in 0..x.len() {
-                [x[i], second[i]] = threefry2x32([k0[i], k1[i]], [x[i], c1[i]]);
+                [x[i], second[i]] = threefry2x32([k0[i], k1[i]], [x[i], c1[i]], &mut ());
             }
         });
         cx.count_reuse(inplace);
@@ -55,18 +55,77 @@ impl Primitive for Threefry {
     }
 }
 
+/// Words that the block function mixes: numbers, or values of a graph.
+trait Word: Clone {
+    /// What adds equations, if any are needed.
+    type Cx;
+    fn add(&self, o: &Self, cx: &mut Self::Cx) -> Self;
+    fn xor(&self, o: &Self, cx: &mut Self::Cx) -> Self;
+    fn rotated(&self, by: u32, cx: &mut Self::Cx) -> Self;
+    fn number(&self, x: u32, cx: &mut Self::Cx) -> Self;
+}
+
+impl Word for u32 {
+    type Cx = ();
+    #[inline]
+    fn add(&self, o: &u32, _: &mut ()) -> u32 {
+        self.wrapping_add(*o)
+    }
+    #[inline]
+    fn xor(&self, o: &u32, _: &mut ()) -> u32 {
+        self ^ o
+    }
+    #[inline]
+    fn rotated(&self, by: u32, _: &mut ()) -> u32 {
+        self.rotate_left(by)
+    }
+    #[inline]
+    fn number(&self, x: u32, _: &mut ()) -> u32 {
+        x
+    }
+}
+
+impl Word for Value {
+    type Cx = Builder;
+    fn add(&self, o: &Value, b: &mut Builder) -> Value {
+        b.add(*self, *o)
+    }
+    fn xor(&self, o: &Value, b: &mut Builder) -> Value {
+        b.emit(Binary::Xor, &[*self, *o])
+    }
+    fn rotated(&self, by: u32, b: &mut Builder) -> Value {
+        let (left, right) = (b.full_like(*self, by as f64), b.full_like(*self, (32 - by) as f64));
+        let (high, low) = (b.emit(Binary::ShiftLeft, &[*self, left]), b.emit(Binary::ShiftRightLogical, &[*self, right]));
+        b.emit(Binary::Or, &[high, low])
+    }
+    fn number(&self, x: u32, b: &mut Builder) -> Value {
+        b.full_like(*self, x as f64)
+    }
+}
+
+impl Threefry {
+    /// The function in additions, rotations and exclusive ors, for backends that fuse those: results for operands in a builder.
+    pub fn expanded(b: &mut Builder, xs: &[Value]) -> [Value; 2] {
+        threefry2x32([xs[0], xs[1]], [xs[2], xs[3]], b)
+    }
+}
+
 /// Two words of counter under two words of key.
-fn threefry2x32(key: [u32; 2], counter: [u32; 2]) -> [u32; 2] {
+#[inline]
+fn threefry2x32<W: Word>(key: [W; 2], counter: [W; 2], cx: &mut W::Cx) -> [W; 2] {
     const ROTATIONS: [[u32; 4]; 2] = [[13, 15, 26, 6], [17, 29, 16, 24]];
-    let keys = [key[0], key[1], key[0] ^ key[1] ^ 0x1BD1_1BDA];
-    let (mut x, mut y) = (counter[0].wrapping_add(keys[0]), counter[1].wrapping_add(keys[1]));
+    let parity = key[0].number(0x1BD1_1BDA, cx);
+    let third = key[0].xor(&key[1], cx).xor(&parity, cx);
+    let keys = [key[0].clone(), key[1].clone(), third];
+    let (mut x, mut y) = (counter[0].add(&keys[0], cx), counter[1].add(&keys[1], cx));
     for group in 0..5 {
         for r in ROTATIONS[group % 2] {
-            x = x.wrapping_add(y);
-            y = y.rotate_left(r) ^ x;
+            x = x.add(&y, cx);
+            y = y.rotated(r, cx).xor(&x, cx);
         }
-        x = x.wrapping_add(keys[(group + 1) % 3]);
-        y = y.wrapping_add(keys[(group + 2) % 3]).wrapping_add(group as u32 + 1);
+        x = x.add(&keys[(group + 1) % 3], cx);
+        let count = y.number(group as u32 + 1, cx);
+        y = y.add(&keys[(group + 2) % 3], cx).add(&count, cx);
     }
     [x, y]
 }
@@ -84,6 +143,17 @@ mod tests {
         let out = Threefry {}.eval(&mut Eval::default(), (0..4).map(operand).collect()).unwrap();
         assert_eq!(out[0].to_vec::<u32>().unwrap(), [0x6b20_0159, 0x1cb9_96fc, 0xc492_3a9c]);
         assert_eq!(out[1].to_vec::<u32>().unwrap(), [0x99ba_4efe, 0xbb00_2be7, 0x483d_f7a0]);
+    }
+
+    #[test]
+    fn the_expanded_form_is_the_same_function() {
+        let mut b = Builder::new();
+        let xs = b.inputs(&vec![Type::new(DType::U32, [2]); 4]);
+        let ys = Threefry::expanded(&mut b, &xs);
+        let graph = b.finish(&ys).unwrap();
+        let args: Vec<Literal> = [[1u32, 7], [2, 8], [3, u32::MAX], [4, 0]].iter().map(|w| vector(w)).collect();
+        let want = Threefry {}.eval(&mut Eval::default(), args.clone()).unwrap();
+        assert_eq!(crate::transform::eval(&graph, args).unwrap(), want);
     }
 
     #[test]

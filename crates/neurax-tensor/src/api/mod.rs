@@ -38,6 +38,7 @@ pub(crate) mod region;
 pub(crate) mod reshape;
 pub(crate) mod sort;
 pub(crate) mod statistics;
+pub(crate) mod windows;
 
 pub use compare::where_;
 pub use create::{IntoTensor, tensor};

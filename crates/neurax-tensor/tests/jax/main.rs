@@ -13,6 +13,7 @@ mod reductions;
 mod rules;
 mod shapes;
 mod transforms;
+mod windows;
 
 use std::collections::BTreeSet;
 
@@ -28,7 +29,7 @@ macro_rules! families {
     };
 }
 
-families!(control, rules, transforms, networks, shapes, reductions, elementwise);
+families!(control, rules, transforms, networks, shapes, reductions, elementwise, windows);
 
 #[test]
 fn every_recorded_function_has_a_mirror() {

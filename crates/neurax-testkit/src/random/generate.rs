@@ -1,6 +1,6 @@
 //! The generator: a pool of values with known bounds, and rules that take some and give new ones.
 
-use super::{Member, Program, control, leaf, named, places, structure};
+use super::{Member, Program, control, leaf, named, places, structure, windows};
 use crate::rng::Rng;
 use neurax_ir::op::{Binary, Compare, Direction, ReduceKind};
 use neurax_ir::{Axis, Builder, DType, Graph, Literal, Op, Shape, Type, Value, transform};
@@ -118,7 +118,11 @@ impl Gen {
         if self.depth > 0 && self.rng.one_in(3) {
             return self.rng.pick(control::RULES);
         }
-        if self.rng.one_in(2) { self.rng.pick(leaf::RULES) } else { self.rng.pick(&[structure::RULES, places::RULES, named::RULES].concat()) }
+        match self.rng.below(13) {
+            0..6 => self.rng.pick(leaf::RULES),
+            6..12 => self.rng.pick(&[structure::RULES, places::RULES, named::RULES].concat()),
+            _ => self.rng.pick(windows::RULES),
+        }
     }
 
     /// A few values nobody reads yet, the youngest first, and one in double precision.

@@ -13,6 +13,7 @@ mod places;
 mod property;
 mod shrink;
 mod structure;
+mod windows;
 
 pub use property::{Failure, Verdict, check};
 pub use shrink::shrink;

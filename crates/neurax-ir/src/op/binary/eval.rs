@@ -23,6 +23,13 @@ pub fn combine(f: Binary, cx: &mut Eval, x: Literal, y: Literal) -> Result<Liter
     }
 }
 
+/// The function of two elements.
+pub fn one<C: Rows>(f: Binary, dtype: DType, x: C, y: C) -> C {
+    let mut v = [x];
+    C::binary(f, dtype, Sides::Left(&mut v, &[y]));
+    v[0]
+}
+
 fn complex_of(re: &Literal, im: &Literal) -> Literal {
     let pairs = |dtype| re.ty().with_dtype(dtype);
     if re.dtype() == DType::F32 {
@@ -71,7 +78,7 @@ fn step(stored: &mut [u8], x: f64, y: f64) {
 }
 
 /// A type that binary functions are computed in. Functions that `infer` keeps away from it leave the elements alone.
-trait Rows: Compute {
+pub trait Rows: Compute {
     fn binary(f: Binary, dtype: DType, s: Sides<Self>);
 }
 

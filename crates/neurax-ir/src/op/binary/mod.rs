@@ -85,6 +85,31 @@ impl Binary {
         }
     }
 
+    /// Its value for two numbers, where it takes floats. Compilers call this where they have no code of their own.
+    ///
+    /// ```
+    /// use neurax_ir::op::Binary;
+    /// assert_eq!(Binary::Pow.of_f32(2.0, 3.0), 8.0);
+    /// ```
+    pub fn of_f32(self, x: f32, y: f32) -> f32 {
+        eval::one(self, DType::F32, x, y)
+    }
+
+    /// As [`Binary::of_f32`], for f64.
+    pub fn of_f64(self, x: f64, y: f64) -> f64 {
+        eval::one(self, DType::F64, x, y)
+    }
+
+    /// Its value for two integers, where it takes signed ones.
+    pub fn of_i64(self, x: i64, y: i64) -> i64 {
+        eval::one(self, DType::I64, x, y)
+    }
+
+    /// Its value for two integers, where it takes unsigned ones.
+    pub fn of_u64(self, x: u64, y: u64) -> u64 {
+        eval::one(self, DType::U64, x, y)
+    }
+
     /// Numbers for which it has a result, where its derivative exists: a range for each operand.
     pub fn domain(self) -> [Range<f64>; 2] {
         match self {

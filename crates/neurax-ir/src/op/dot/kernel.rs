@@ -31,8 +31,12 @@ trait Sum: Copy {
 impl Side {
     /// An operand of that shape with its axes in three groups.
     pub fn new(shape: &Shape, batch: &[usize], free: &[usize], contract: &[usize]) -> Side {
-        let table = |axes| Table::new(offsets(shape, axes));
-        Side { batch: offsets(shape, batch), free: table(free), contract: table(contract) }
+        Side::at(offsets(shape, batch), offsets(shape, free), offsets(shape, contract))
+    }
+
+    /// An operand whose elements are at the sums of those offsets.
+    pub fn at(batch: Vec<usize>, free: Vec<usize>, contract: Vec<usize>) -> Side {
+        Side { batch, free: Table::new(free), contract: Table::new(contract) }
     }
 }
 

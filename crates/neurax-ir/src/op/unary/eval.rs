@@ -15,6 +15,13 @@ pub fn run(f: Unary, x: Literal) -> Result<(Literal, bool)> {
     }
 }
 
+/// The function of one element.
+pub fn one<C: Rows>(f: Unary, dtype: DType, x: C) -> C {
+    let mut v = [x];
+    C::unary(f, dtype, &mut v);
+    v[0]
+}
+
 fn is_finite(x: &Literal) -> Result<Literal> {
     with_compute!(any x.dtype(), C => {
         let xs = x.load::<C>();
@@ -38,7 +45,7 @@ fn to_real(f: Unary, x: &Literal) -> Literal {
 }
 
 /// A type that unary functions are computed in. Functions that `infer` keeps away from it leave the elements alone.
-trait Rows: Compute {
+pub trait Rows: Compute {
     fn unary(f: Unary, dtype: DType, v: &mut [Self]);
 }
 
@@ -74,7 +81,8 @@ macro_rules! float_rows {
                     Imag => each(v, |_| 0.0),
                     // libm's inverse hyperbolic functions keep their accuracy near 0 and 1, which std's do not.
                     Asinh => wide(v, libm::asinh),
-                    Acosh => wide(v, libm::acosh),
+                    // Far below 1 libm gives numbers where there is none.
+                    Acosh => wide(v, |x| if x < 1.0 { f64::NAN } else { libm::acosh(x) }),
                     Atanh => wide(v, libm::atanh),
                     Erf => wide(v, libm::erf),
                     Erfc => wide(v, libm::erfc),

@@ -1,0 +1,455 @@
+//! The straight-line body of a stage.
+
+use super::{
+    lanes::{Held, Shape, scalar},
+    loops::{Emit, Place},
+};
+use crate::kernel::{Do, Id, Inst, Leaf, Stride};
+use cranelift_codegen::ir::{
+    InstBuilder, Value,
+    condcodes::{FloatCC, IntCC},
+    types::{self, I64},
+};
+use neurax_ir::{
+    DType, Kind,
+    op::{Binary, Direction, ReduceKind, Unary},
+};
+use smallvec::SmallVec;
+
+/// The values that are in registers.
+#[derive(Clone)]
+pub struct Env(Vec<Option<Held>>);
+
+impl Env {
+    /// None of that many.
+    pub fn new(n: usize) -> Env {
+        Env(vec![None; n])
+    }
+}
+
+impl Emit<'_, '_> {
+    /// Computes what depends on the loops so far and on no others.
+    pub fn invariants(&mut self, s: usize, place: &Place, depth: &[usize], env: &mut Env) {
+        let k = self.k;
+        for (i, inst) in k.stages[s].insts.iter().enumerate() {
+            if depth[i] == place.counters.len() && env.0[i].is_none() {
+                env.0[i] = Some(self.inst(s, inst, place, env));
+            }
+        }
+    }
+
+    /// A value that is known.
+    fn get(&mut self, env: &Env, x: Id) -> Held {
+        // Operands come before users, and depend on no more loops than they do.
+        match &env.0[x as usize] {
+            Some(h) => h.clone(),
+            None => Held::Once(self.b.ins().iconst(I64, 0)),
+        }
+    }
+
+    fn inst(&mut self, s: usize, inst: &Inst<Leaf>, place: &Place, env: &Env) -> Held {
+        let ty = inst.ty;
+        let shape = place.shape;
+        let from = |x: Id, e: &Self| e.k.stages[s].insts[x as usize].ty;
+        match &inst.op {
+            Do::Leaf(Leaf::Load { operand, at }) => {
+                let at = at.map(|a| self.get(env, a));
+                self.load(*operand as usize, at, place)
+            }
+            Do::Leaf(Leaf::Index { strides, base }) => self.counter(strides, *base, place, s),
+            Do::Leaf(Leaf::Fold { stage, fold }) => self.folds[*stage as usize][*fold as usize].clone(),
+            Do::Const(bits) => Held::Once(self.constant(ty, *bits)),
+            Do::Convert(x) => {
+                let (d, h) = (from(*x, self), self.get(env, *x));
+                self.map1(h, shape, |e, v, is_vector| e.convert(v, d, ty, if is_vector { shape } else { Shape::SCALAR }))
+            }
+            Do::Bitcast(x) => {
+                let h = self.get(env, *x);
+                self.map1(h, shape, |e, v, is_vector| e.bitcast(v, if is_vector { shape.vector(ty) } else { scalar(ty) }))
+            }
+            Do::Round(to, x) => {
+                let h = self.get(env, *x);
+                let to = *to;
+                self.map1(h, shape, |e, v, _| e.round(v, to))
+            }
+            Do::Unary(f, x) => {
+                let h = self.get(env, *x);
+                let f = *f;
+                self.map1(h, shape, |e, v, is_vector| e.unary(f, v, ty, is_vector))
+            }
+            Do::Binary(f, x, y) => {
+                let hs = [self.get(env, *x), self.get(env, *y)];
+                let f = *f;
+                if !self.has_vector_form(f, ty, &hs[1]) {
+                    return self.by_lane(&hs, [ty, ty], ty, shape, |e, v| e.binary(f, v[0], v[1], ty, false));
+                }
+                if let (true, Held::Once(by)) = (is_shift(f), &hs[1]) {
+                    let by = *by;
+                    return self.map1(hs[0].clone(), shape, |e, v, _| e.shift(f, v, by));
+                }
+                self.map(&hs, [ty, ty], shape, |e, v, is_vector| e.binary(f, v[0], v[1], ty, is_vector))
+            }
+            Do::Compare(d, x, y) => {
+                let (t, hs) = (from(*x, self), [self.get(env, *x), self.get(env, *y)]);
+                let d = *d;
+                self.map(&hs, [t, t], shape, |e, v, _| e.compare(d, v[0], v[1], t))
+            }
+            Do::Select(p, x, y) => {
+                let hs = [self.get(env, *p), self.get(env, *x), self.get(env, *y)];
+                if let [Held::Once(p), x @ Held::Lanes(_), y] | [Held::Once(p), x, y @ Held::Lanes(_)] = &hs {
+                    let p = *p;
+                    return self.map(&[x.clone(), y.clone()], [ty, ty], shape, |e, v, _| e.b.ins().select(p, v[0], v[1]));
+                }
+                self.map(&hs, [DType::Bool, ty, ty], shape, |e, v, is_vector| {
+                    if is_vector { e.blend(v[0], v[1], v[2], ty, shape) } else { e.b.ins().select(v[0], v[1], v[2]) }
+                })
+            }
+            Do::Fma(x, y, z) => {
+                let hs = [self.get(env, *x), self.get(env, *y), self.get(env, *z)];
+                self.map(&hs, [ty; 3], shape, |e, v, _| e.b.ins().fma(v[0], v[1], v[2]))
+            }
+            Do::Call1(f, x) => {
+                let (h, f) = (self.get(env, *x), *f);
+                self.by_lane(&[h], [ty], ty, shape, |e, v| e.call1(f, v[0], ty))
+            }
+            Do::Call2(f, x, y) => {
+                let (hs, f) = ([self.get(env, *x), self.get(env, *y)], *f);
+                self.by_lane(&hs, [ty, ty], ty, shape, |e, v| e.call2(f, v[0], v[1], ty))
+            }
+            Do::Patch(f, p, x, y) => {
+                let hs = [self.get(env, *p), self.get(env, *x), self.get(env, *y)];
+                let f = *f;
+                self.map(&hs, [DType::Bool, ty, ty], shape, |e, v, is_vector| {
+                    e.patch(f, v[0], v[1], v[2], ty, if is_vector { shape } else { Shape::SCALAR })
+                })
+            }
+        }
+    }
+
+    /// A number.
+    pub fn constant(&mut self, ty: DType, bits: u64) -> Value {
+        match scalar(ty) {
+            types::F32 => self.b.ins().f32const(f32::from_bits(bits as u32)),
+            types::F64 => self.b.ins().f64const(f64::from_bits(bits)),
+            t => self.b.ins().iconst(t, (bits & (!0 >> (64 - t.bits()))) as i64),
+        }
+    }
+
+    fn counter(&mut self, strides: &[Stride], base: Option<u16>, place: &Place, s: usize) -> Held {
+        let mut sum = match base {
+            Some(p) => self.param(p),
+            None => self.b.ins().iconst(I64, 0),
+        };
+        let lane = self.k.lane_loop(s);
+        let mut step = None;
+        for (l, &stride) in strides.iter().enumerate() {
+            let by = match stride {
+                Stride::Zero => continue,
+                Stride::Unit => self.b.ins().iconst(I64, 1),
+                Stride::Param(p) => self.param(p),
+            };
+            let term = self.b.ins().imul(place.counters[l], by);
+            sum = self.b.ins().iadd(sum, term);
+            if Some(l) == lane && place.shape.width > 1 {
+                step = Some(by);
+            }
+        }
+        let Some(step) = step else { return Held::Once(sum) };
+        self.ramp(sum, step, place.shape)
+    }
+
+    /// The accumulators before the first element.
+    pub fn initial(&mut self, s: usize, place: &Place) -> Vec<Held> {
+        let k = self.k;
+        let mut one = |f: &crate::kernel::Fold| {
+            let ty = k.stages[s].insts[f.value as usize].ty;
+            let start = self.constant(ty, neutral(f.kind, ty));
+            if place.shape.width == 1 { Held::Once(start) } else { Held::Lanes(self.splat(start, ty, place.shape)) }
+        };
+        k.stages[s].folds.iter().map(&mut one).collect()
+    }
+
+    /// Accumulators for vectors: their own start, so that the scalars count once.
+    pub fn spread(&mut self, s: usize, folds: &[Held], shape: Shape) -> Vec<Held> {
+        let place = Place { addresses: vec![], counters: vec![], shape };
+        if folds.is_empty() { vec![] } else { self.initial(s, &place) }
+    }
+
+    /// The accumulators of vectors joined with those of scalars.
+    pub fn gather(&mut self, s: usize, vectors: Vec<Held>, folds: Vec<Held>, shape: Shape) -> Vec<Held> {
+        let k = self.k;
+        let all = vectors.into_iter().zip(folds).zip(&k.stages[s].folds);
+        let mut out = vec![];
+        for ((vector, scalar), f) in all {
+            let ty = k.stages[s].insts[f.value as usize].ty;
+            let mut parts = vector.values();
+            while parts.len() > 1 {
+                let half = parts.len() / 2;
+                let joined: SmallVec<[Value; 4]> = (0..half).map(|i| self.join(f.kind, parts[i], parts[i + half], ty, Some(shape))).collect();
+                parts = joined;
+            }
+            let mut total = scalar.values()[0];
+            for lane in 0..shape.width {
+                let x = self.extract(parts[0], lane, ty, shape);
+                total = self.join(f.kind, total, x, ty, None);
+            }
+            out.push(Held::Once(total));
+        }
+        out
+    }
+
+    /// Stores and accumulators, in the innermost place.
+    pub fn effects(&mut self, s: usize, place: &Place, env: &mut Env, folds: Vec<Held>) -> Vec<Held> {
+        let k = self.k;
+        for st in &k.stages[s].stores {
+            let (x, at) = (self.get(env, st.value), st.at.map(|a| self.get(env, a)));
+            let ty = k.stages[s].insts[st.value as usize].ty;
+            match st.guard.map(|g| self.get(env, g)) {
+                Some(Held::Once(g)) => {
+                    let (write, after) = (self.b.create_block(), self.b.create_block());
+                    self.b.ins().brif(g, write, &[], after, &[]);
+                    self.b.switch_to_block(write);
+                    self.store(st.operand as usize, x, at, ty, place);
+                    self.b.ins().jump(after, &[]);
+                    self.b.switch_to_block(after);
+                }
+                _ => self.store(st.operand as usize, x, at, ty, place),
+            }
+        }
+        let mut out = vec![];
+        for (f, total) in k.stages[s].folds.iter().zip(folds) {
+            let ty = k.stages[s].insts[f.value as usize].ty;
+            let x = self.get(env, f.value);
+            let kind = f.kind;
+            let shape = place.shape;
+            out.push(self.map(&[total, x], [ty, ty], shape, |e, v, is_vector| e.join(kind, v[0], v[1], ty, is_vector.then_some(shape))));
+        }
+        out
+    }
+
+    fn join(&mut self, kind: ReduceKind, x: Value, y: Value, ty: DType, shape: Option<Shape>) -> Value {
+        let f = match kind {
+            ReduceKind::Sum if ty == DType::Bool => Binary::Or,
+            ReduceKind::Prod if ty == DType::Bool => Binary::And,
+            ReduceKind::Max if ty == DType::Bool => Binary::Or,
+            ReduceKind::Min if ty == DType::Bool => Binary::And,
+            ReduceKind::Sum => Binary::Add,
+            ReduceKind::Prod => Binary::Mul,
+            ReduceKind::Max => Binary::Max,
+            ReduceKind::Min => Binary::Min,
+            ReduceKind::And => Binary::And,
+            ReduceKind::Or => Binary::Or,
+            ReduceKind::Xor => Binary::Xor,
+        };
+        if matches!(f, Binary::Max | Binary::Min) && ty.kind() != Kind::Float {
+            let first = self.compare(if f == Binary::Max { Direction::Gt } else { Direction::Lt }, x, y, ty);
+            return match shape {
+                Some(shape) => self.blend(first, x, y, ty, shape),
+                None => self.b.ins().select(first, x, y),
+            };
+        }
+        self.binary(f, x, y, ty, shape.is_some())
+    }
+
+    /// Applies `f` to every register.
+    fn map1(&mut self, x: Held, _: Shape, f: impl Fn(&mut Self, Value, bool) -> Value) -> Held {
+        match x {
+            Held::Once(v) => Held::Once(f(self, v, false)),
+            Held::Lanes(vs) => Held::Lanes(vs.into_iter().map(|v| f(self, v, true)).collect()),
+        }
+    }
+
+    /// Applies `f` to the registers of several values: once if all are the same for all lanes.
+    fn map<const N: usize>(&mut self, xs: &[Held; N], types: [DType; N], shape: Shape, f: impl Fn(&mut Self, [Value; N], bool) -> Value) -> Held {
+        if xs.iter().all(|x| matches!(x, Held::Once(_))) {
+            let v = std::array::from_fn(|i| xs[i].values()[0]);
+            return Held::Once(f(self, v, false));
+        }
+        let all: Vec<SmallVec<[Value; 4]>> = xs.iter().zip(types).map(|(x, t)| self.spread_out(x, t, shape)).collect();
+        Held::Lanes((0..shape.unroll).map(|u| f(self, std::array::from_fn(|i| all[i][u]), true)).collect())
+    }
+
+    /// Applies a function of scalars to every lane.
+    fn by_lane<const N: usize>(
+        &mut self,
+        xs: &[Held; N],
+        types: [DType; N],
+        ty: DType,
+        shape: Shape,
+        f: impl Fn(&mut Self, [Value; N]) -> Value,
+    ) -> Held {
+        self.map(xs, types, shape, |e, v, is_vector| {
+            if !is_vector {
+                return f(e, v);
+            }
+            let xs = v.map_lanes(e, types, 0, shape);
+            let first = f(e, xs);
+            let mut out = e.first_lane(first, ty, shape);
+            for lane in 1..shape.width {
+                let xs = v.map_lanes(e, types, lane, shape);
+                let y = f(e, xs);
+                out = e.insert(out, y, lane, ty, shape);
+            }
+            out
+        })
+    }
+
+    /// A value as vectors.
+    fn spread_out(&mut self, x: &Held, ty: DType, shape: Shape) -> SmallVec<[Value; 4]> {
+        match x {
+            Held::Lanes(vs) => vs.clone(),
+            Held::Once(v) => self.splat(*v, ty, shape),
+        }
+    }
+
+    /// A comparison of registers.
+    pub fn compare(&mut self, d: Direction, x: Value, y: Value, ty: DType) -> Value {
+        use Direction::*;
+        if ty.is_float() {
+            let cc = match d {
+                Eq => FloatCC::Equal,
+                Ne => FloatCC::NotEqual,
+                Lt => FloatCC::LessThan,
+                Le => FloatCC::LessThanOrEqual,
+                Gt => FloatCC::GreaterThan,
+                Ge => FloatCC::GreaterThanOrEqual,
+            };
+            return self.b.ins().fcmp(cc, x, y);
+        }
+        // Masks of lanes are signed: true is -1, which is not more than false.
+        let is_mask = ty == DType::Bool && self.b.func.dfg.value_type(x).is_vector();
+        let signed = ty.kind() == Kind::Signed;
+        let cc = match d {
+            Eq => IntCC::Equal,
+            Ne => IntCC::NotEqual,
+            Lt if is_mask => IntCC::SignedGreaterThan,
+            Le if is_mask => IntCC::SignedGreaterThanOrEqual,
+            Gt if is_mask => IntCC::SignedLessThan,
+            Ge if is_mask => IntCC::SignedLessThanOrEqual,
+            Lt if signed => IntCC::SignedLessThan,
+            Le if signed => IntCC::SignedLessThanOrEqual,
+            Gt if signed => IntCC::SignedGreaterThan,
+            Ge if signed => IntCC::SignedGreaterThanOrEqual,
+            Lt => IntCC::UnsignedLessThan,
+            Le => IntCC::UnsignedLessThanOrEqual,
+            Gt => IntCC::UnsignedGreaterThan,
+            Ge => IntCC::UnsignedGreaterThanOrEqual,
+        };
+        self.b.ins().icmp(cc, x, y)
+    }
+
+    fn has_vector_form(&self, f: Binary, ty: DType, y: &Held) -> bool {
+        match f {
+            Binary::Div | Binary::Rem => ty.is_float(),
+            f if is_shift(f) => matches!(y, Held::Once(_)),
+            _ => true,
+        }
+    }
+
+    fn unary(&mut self, f: Unary, x: Value, ty: DType, is_vector: bool) -> Value {
+        let i = self.b.ins();
+        match f {
+            Unary::Neg if ty.is_float() => i.fneg(x),
+            Unary::Neg => i.ineg(x),
+            Unary::Abs => i.fabs(x),
+            Unary::Sqrt => i.sqrt(x),
+            Unary::Floor => i.floor(x),
+            Unary::Ceil => i.ceil(x),
+            Unary::RoundEven => i.nearest(x),
+            Unary::Not => i.bnot(x),
+            Unary::PopulationCount if !is_vector => i.popcnt(x),
+            Unary::CountLeadingZeros if !is_vector => i.clz(x),
+            _ => x,
+        }
+    }
+
+    /// A function of two registers.
+    pub fn binary(&mut self, f: Binary, x: Value, y: Value, ty: DType, is_vector: bool) -> Value {
+        let (float, signed) = (ty.is_float(), ty.kind() == Kind::Signed);
+        match f {
+            Binary::Max | Binary::Min if float => self.extremum(f, x, y, is_vector),
+            Binary::Add if float => self.b.ins().fadd(x, y),
+            Binary::Sub if float => self.b.ins().fsub(x, y),
+            Binary::Mul if float => self.b.ins().fmul(x, y),
+            Binary::Div if float => self.b.ins().fdiv(x, y),
+            Binary::Add => self.b.ins().iadd(x, y),
+            Binary::Sub => self.b.ins().isub(x, y),
+            Binary::Mul => self.b.ins().imul(x, y),
+            Binary::Div if signed => self.b.ins().sdiv(x, y),
+            Binary::Div => self.b.ins().udiv(x, y),
+            Binary::Rem if signed => self.b.ins().srem(x, y),
+            Binary::Rem => self.b.ins().urem(x, y),
+            Binary::And => self.b.ins().band(x, y),
+            Binary::Or => self.b.ins().bor(x, y),
+            Binary::Xor => self.b.ins().bxor(x, y),
+            f if is_shift(f) => self.shift(f, x, y),
+            _ => x,
+        }
+    }
+
+    fn shift(&mut self, f: Binary, x: Value, by: Value) -> Value {
+        match f {
+            Binary::ShiftLeft => self.b.ins().ishl(x, by),
+            Binary::ShiftRightArithmetic => self.b.ins().sshr(x, by),
+            _ => self.b.ins().ushr(x, by),
+        }
+    }
+
+    /// The larger or smaller of two floats; NaN wins.
+    fn extremum(&mut self, f: Binary, x: Value, y: Value, is_vector: bool) -> Value {
+        // One instruction gives y if either is NaN; then x, if that is NaN, is put in its place.
+        let (a, b) = if f == Binary::Max { (y, x) } else { (x, y) };
+        let first = self.b.ins().fcmp(FloatCC::LessThan, a, b);
+        let nan = self.b.ins().fcmp(FloatCC::Unordered, x, x);
+        if is_vector {
+            let t = self.b.func.dfg.value_type(x);
+            let (first, nan) = (self.bitcast(first, t), self.bitcast(nan, t));
+            let m = self.b.ins().bitselect(first, x, y);
+            return self.b.ins().bitselect(nan, x, m);
+        }
+        let m = self.b.ins().select(first, x, y);
+        self.b.ins().select(nan, x, m)
+    }
+}
+
+/// Registers, lane by lane.
+trait MapLanes<const N: usize> {
+    fn map_lanes(self, e: &mut Emit, types: [DType; N], lane: usize, shape: Shape) -> [Value; N];
+}
+
+impl<const N: usize> MapLanes<N> for [Value; N] {
+    fn map_lanes(self, e: &mut Emit, types: [DType; N], lane: usize, shape: Shape) -> [Value; N] {
+        let mut i = 0;
+        self.map(|v| {
+            let t = types[i];
+            i += 1;
+            e.extract(v, lane, t, shape)
+        })
+    }
+}
+
+fn is_shift(f: Binary) -> bool {
+    matches!(f, Binary::ShiftLeft | Binary::ShiftRightArithmetic | Binary::ShiftRightLogical)
+}
+
+/// What joins with anything to that.
+fn neutral(kind: ReduceKind, ty: DType) -> u64 {
+    let top = 1u64 << (ty.bits() - 1);
+    let all = !0 >> (64 - ty.bits());
+    let is_float = ty.is_float();
+    let number = |x: f64| if ty == DType::F32 { (x as f32).to_bits() as u64 } else { x.to_bits() };
+    match kind {
+        ReduceKind::Sum | ReduceKind::Or | ReduceKind::Xor => 0,
+        ReduceKind::Prod if is_float => number(1.0),
+        ReduceKind::Prod => 1,
+        ReduceKind::And if ty == DType::Bool => 1,
+        ReduceKind::And => all,
+        ReduceKind::Max if is_float => number(f64::NEG_INFINITY),
+        ReduceKind::Min if is_float => number(f64::INFINITY),
+        ReduceKind::Max if ty.kind() == Kind::Signed => top,
+        ReduceKind::Max => 0,
+        ReduceKind::Min if ty == DType::Bool => 1,
+        ReduceKind::Min if ty.kind() == Kind::Signed => top - 1,
+        ReduceKind::Min => all,
+    }
+}

@@ -1,0 +1,302 @@
+//! The loops of a kernel.
+
+use super::{
+    body::Env,
+    lanes::{Held, Shape},
+};
+use crate::kernel::{Do, Kernel, Lanes, Leaf, Size, Stride};
+use cranelift_codegen::ir::{Block, InstBuilder, MemFlagsData, Value, condcodes::IntCC, types::I64};
+use cranelift_codegen::isa::TargetFrontendConfig;
+use cranelift_frontend::FunctionBuilder;
+use smallvec::SmallVec;
+
+/// Writes one function.
+pub struct Emit<'a, 'f> {
+    pub b: FunctionBuilder<'f>,
+    pub k: &'a Kernel,
+    pub library: Value,
+    params: Value,
+    /// The accumulators of finished stages.
+    pub folds: Vec<Vec<Held>>,
+    begin: Value,
+    end: Value,
+}
+
+/// Where the loops around a body stand.
+#[derive(Clone)]
+pub struct Place {
+    /// The address of every operand.
+    pub addresses: Vec<Value>,
+    /// The counter of every loop so far.
+    pub counters: Vec<Value>,
+    /// The vectors of values that differ between lanes.
+    pub shape: Shape,
+}
+
+impl<'a, 'f> Emit<'a, 'f> {
+    /// A function without a body.
+    pub fn new(mut b: FunctionBuilder<'f>, k: &'a Kernel) -> Self {
+        let entry = b.create_block();
+        b.append_block_params_for_function_params(entry);
+        b.switch_to_block(entry);
+        let p = b.block_params(entry).to_vec();
+        let folds = vec![vec![]; k.stages.len()];
+        Emit { b, k, params: p[1], library: p[2], begin: p[3], end: p[4], folds }
+    }
+
+    /// Writes the whole function.
+    pub fn function(mut self, config: TargetFrontendConfig) {
+        let operands = self.b.block_params(self.b.current_block().unwrap_or(Block::from_u32(0)))[0];
+        let address = |i: usize, e: &mut Self| e.b.ins().load(I64, trusted(), operands, 8 * i as i32);
+        let addresses = (0..self.k.operands.len()).map(|i| address(i, &mut self)).collect();
+        let place = Place { addresses, counters: vec![], shape: Shape::SCALAR };
+        self.outer(&place);
+        self.b.ins().return_(&[]);
+        self.b.seal_all_blocks();
+        self.b.finalize(config);
+    }
+
+    /// A parameter.
+    pub fn param(&mut self, p: u16) -> Value {
+        // Parameters never change: loads of them may move and join.
+        let flags = trusted().with_readonly().with_can_move();
+        self.b.ins().load(I64, flags, self.params, 8 * p as i32)
+    }
+
+    fn size(&mut self, s: Size) -> Value {
+        match s {
+            Size::Fixed(n) => self.b.ins().iconst(I64, n as i64),
+            Size::Param(p) => self.param(p),
+        }
+    }
+
+    /// The outer loops that are left, then the stages.
+    fn outer(&mut self, place: &Place) {
+        let level = place.counters.len();
+        if level == self.k.outer.len() {
+            return self.stages(place);
+        }
+        let (from, to) = if level == 0 { (self.begin, self.end) } else { (self.zero(), self.size(self.k.outer[level])) };
+        let lanes = self.k.lanes == Lanes::Outer && level + 1 == self.k.outer.len();
+        let shape = if lanes { self.shape() } else { Shape::SCALAR };
+        if shape.width == 1 {
+            self.count(from, to, 1, &[], |e, i, _| {
+                let inside = e.enter(place, level, i, Shape::SCALAR);
+                e.outer(&inside);
+                vec![]
+            });
+            return;
+        }
+        let middle = self.vector_end(from, to, shape.step());
+        self.count(from, middle, shape.step(), &[], |e, i, _| {
+            let inside = e.enter(place, level, i, shape);
+            e.outer(&inside);
+            vec![]
+        });
+        self.count(middle, to, 1, &[], |e, i, _| {
+            let inside = e.enter(place, level, i, Shape::SCALAR);
+            e.outer(&inside);
+            vec![]
+        });
+    }
+
+    /// The vectors for this kernel: more of them at once where bodies are short, to hide latencies.
+    fn shape(&self) -> Shape {
+        let width = self.k.lane_width();
+        let longest = self.k.stages.iter().map(|s| s.insts.len()).max().unwrap_or(0);
+        let unroll = match longest {
+            _ if width == 1 => 1,
+            0..=16 => 4,
+            17..=60 => 2,
+            _ => 1,
+        };
+        Shape { width, unroll }
+    }
+
+    fn zero(&mut self) -> Value {
+        self.b.ins().iconst(I64, 0)
+    }
+
+    /// The last place at which a whole step fits.
+    fn vector_end(&mut self, from: Value, to: Value, step: usize) -> Value {
+        let n = self.b.ins().isub(to, from);
+        let whole = self.b.ins().band_imm_s(n, -(step as i64));
+        self.b.ins().iadd(from, whole)
+    }
+
+    /// Inside iteration `i` of the next loop.
+    fn enter(&mut self, place: &Place, level: usize, i: Value, shape: Shape) -> Place {
+        let mut inside = place.clone();
+        inside.counters.push(i);
+        inside.shape = shape;
+        for (o, operand) in self.k.operands.iter().enumerate() {
+            let Some(&stride) = operand.strides.get(level) else { continue };
+            let bytes = operand.dtype.bits() as i64 / 8;
+            let old = place.addresses[o];
+            inside.addresses[o] = match stride {
+                Stride::Zero => continue,
+                Stride::Unit => {
+                    let by = self.b.ins().imul_imm_s(i, bytes);
+                    self.b.ins().iadd(old, by)
+                }
+                Stride::Param(p) => {
+                    let stride = self.param(p);
+                    let by = self.b.ins().imul(i, stride);
+                    self.b.ins().iadd(old, by)
+                }
+            };
+        }
+        inside
+    }
+
+    /// `for i in from..to step by` with values carried along; gives the carried values after the last iteration.
+    pub fn count(
+        &mut self,
+        from: Value,
+        to: Value,
+        by: usize,
+        carried: &[Value],
+        body: impl FnOnce(&mut Self, Value, &[Value]) -> Vec<Value>,
+    ) -> Vec<Value> {
+        let (head, inside, after) = (self.b.create_block(), self.b.create_block(), self.b.create_block());
+        let i = self.b.append_block_param(head, I64);
+        let carry: Vec<Value> = carried
+            .iter()
+            .map(|&v| {
+                let t = self.b.func.dfg.value_type(v);
+                self.b.append_block_param(head, t)
+            })
+            .collect();
+        let start: Vec<_> = std::iter::once(from).chain(carried.iter().copied()).map(Into::into).collect();
+        self.b.ins().jump(head, &start);
+        self.b.switch_to_block(head);
+        let more = self.b.ins().icmp(IntCC::SignedLessThan, i, to);
+        self.b.ins().brif(more, inside, &[], after, &[]);
+        self.b.switch_to_block(inside);
+        let next = body(self, i, &carry);
+        let i = self.b.ins().iadd_imm_s(i, by as i64);
+        let back: Vec<_> = std::iter::once(i).chain(next).map(Into::into).collect();
+        self.b.ins().jump(head, &back);
+        self.b.switch_to_block(after);
+        carry
+    }
+
+    /// All stages, one after the other.
+    fn stages(&mut self, place: &Place) {
+        for s in 0..self.k.stages.len() {
+            let mut place = place.clone();
+            if self.k.stages[s].inner.is_empty() && self.k.lanes == Lanes::Inner {
+                place.shape = Shape::SCALAR;
+            }
+            let depth = self.invariant_depths(s);
+            let mut env = Env::new(self.k.stages[s].insts.len());
+            let zero = self.initial(s, &place);
+            self.folds[s] = self.inner(s, &place, &depth, &mut env, zero);
+        }
+    }
+
+    /// For every value of a stage the number of loops that it depends on: it is computed just inside them.
+    fn invariant_depths(&self, s: usize) -> Vec<usize> {
+        let outer = self.k.outer.len();
+        let mut depth: Vec<usize> = vec![];
+        for inst in &self.k.stages[s].insts {
+            let strides = match &inst.op {
+                Do::Leaf(Leaf::Load { operand, .. }) => &self.k.operands[*operand as usize].strides[..],
+                Do::Leaf(Leaf::Index { strides, .. }) => &strides[..],
+                _ => &[],
+            };
+            let own = strides.iter().rposition(|s| *s != Stride::Zero).map_or(outer, |d| (d + 1).max(outer));
+            depth.push(inst.all_reads().map(|x| depth[x as usize]).fold(own, usize::max));
+        }
+        // What a stage writes is read again only by later ones, but an update reads what it has just written.
+        if self.k.stages[s].stores.iter().any(|st| st.at.is_some()) {
+            let all = self.k.depth(s);
+            let loads = |i: &usize| matches!(self.k.stages[s].insts[*i].op, Do::Leaf(Leaf::Load { .. }));
+            for i in (0..depth.len()).filter(loads) {
+                depth[i] = all;
+            }
+            for i in 0..depth.len() {
+                depth[i] = self.k.stages[s].insts[i].all_reads().map(|x| depth[x as usize]).fold(depth[i], usize::max);
+            }
+        }
+        depth
+    }
+
+    /// The inner loops that are left, then the body; gives the accumulators.
+    fn inner(&mut self, s: usize, place: &Place, depth: &[usize], env: &mut Env, folds: Vec<Held>) -> Vec<Held> {
+        let level = place.counters.len();
+        self.invariants(s, place, depth, env);
+        if level == self.k.depth(s) {
+            return self.effects(s, place, env, folds);
+        }
+        let (from, to) = self.range(s, level);
+        let is_last = level + 1 == self.k.depth(s);
+        let shape = if is_last && self.k.lanes == Lanes::Inner { self.shape() } else { Shape::SCALAR };
+        if shape.width == 1 {
+            return self.inner_loop((from, to, 1), s, place, depth, env, folds, place.shape);
+        }
+        let middle = self.vector_end(from, to, shape.step());
+        let vectors = self.spread(s, &folds, shape);
+        let vectors = self.inner_loop((from, middle, shape.step()), s, place, depth, env, vectors, shape);
+        let folds = self.gather(s, vectors, folds, shape);
+        self.inner_loop((middle, to, 1), s, place, depth, env, folds, Shape::SCALAR)
+    }
+
+    fn range(&mut self, s: usize, level: usize) -> (Value, Value) {
+        // Without outer loops the first inner one is cut into parts.
+        if level == 0 && self.k.outer.is_empty() && self.k.stages[s].folds.is_empty() && self.k.stages[s].inner.len() == 1 && self.k.stages.len() == 1
+        {
+            return (self.begin, self.end);
+        }
+        let size = self.k.stages[s].inner[level - self.k.outer.len()];
+        (self.zero(), self.size(size))
+    }
+
+    fn inner_loop(
+        &mut self,
+        (from, to, by): (Value, Value, usize),
+        s: usize,
+        place: &Place,
+        depth: &[usize],
+        env: &Env,
+        folds: Vec<Held>,
+        shape: Shape,
+    ) -> Vec<Held> {
+        let level = place.counters.len();
+        let carried: Vec<Value> = folds.iter().flat_map(Held::values).collect();
+        let out = self.count(from, to, by, &carried, |e, i, carried| {
+            let inside = e.enter(place, level, i, shape);
+            // Values in front of the loop are used in it; what it computes itself is not known after it.
+            let mut env = env.clone();
+            let folds = Held::like(&folds, carried);
+            let folds = e.inner(s, &inside, depth, &mut env, folds);
+            folds.iter().flat_map(Held::values).collect()
+        });
+        Held::like(&folds, &out)
+    }
+}
+
+impl Held {
+    /// The registers.
+    pub fn values(&self) -> SmallVec<[Value; 4]> {
+        match self {
+            Held::Once(v) => smallvec::smallvec![*v],
+            Held::Lanes(vs) => vs.clone(),
+        }
+    }
+
+    /// Other registers in the same forms.
+    pub fn like(forms: &[Held], values: &[Value]) -> Vec<Held> {
+        let mut rest = values.iter().copied();
+        let mut one = |h: &Held| match h {
+            Held::Once(v) => Held::Once(rest.next().unwrap_or(*v)),
+            Held::Lanes(vs) => Held::Lanes(vs.iter().map(|&v| rest.next().unwrap_or(v)).collect()),
+        };
+        forms.iter().map(&mut one).collect()
+    }
+}
+
+/// Memory that is there: accesses cannot trap. Nothing is assumed about alignment.
+pub fn trusted() -> MemFlagsData {
+    MemFlagsData::new().with_notrap()
+}

@@ -1,0 +1,467 @@
+//! Between memory and registers, and between forms of registers.
+
+use super::{
+    lanes::{Held, Shape, scalar},
+    loops::{Emit, Place, trusted},
+};
+use crate::kernel::Stride;
+use cranelift_codegen::ir::{
+    InstBuilder, MemFlagsData, Type, Value,
+    condcodes::IntCC,
+    types::{self, I64},
+};
+use neurax_ir::{DType, Kind};
+use smallvec::SmallVec;
+
+impl Emit<'_, '_> {
+    /// An element of an operand for every lane.
+    pub fn load(&mut self, operand: usize, at: Option<Held>, place: &Place) -> Held {
+        let o = &self.k.operands[operand];
+        let (ty, stage) = (o.dtype, o.stage as usize);
+        let address = place.addresses[operand];
+        let lane = self.k.lane_loop(stage).filter(|&l| place.shape.width > 1 && l < place.counters.len());
+        let stride = lane.map_or(Stride::Zero, |l| o.strides[l]);
+        match (stride, at) {
+            (Stride::Zero, None) => Held::Once(self.scalar_load(ty, address, 0)),
+            (Stride::Zero, Some(Held::Once(at))) => {
+                let address = self.b.ins().iadd(address, at);
+                Held::Once(self.scalar_load(ty, address, 0))
+            }
+            (_, Some(Held::Lanes(at))) => self.load_scattered(ty, address, stride, &at, place.shape),
+            (stride, at) => {
+                let address = match at {
+                    Some(Held::Once(at)) => self.b.ins().iadd(address, at),
+                    _ => address,
+                };
+                Held::Lanes((0..place.shape.unroll).map(|u| self.load_vector(ty, address, stride, u, place.shape)).collect())
+            }
+        }
+    }
+
+    fn scalar_load(&mut self, ty: DType, address: Value, offset: i32) -> Value {
+        self.b.ins().load(scalar(ty), trusted(), address, offset)
+    }
+
+    fn load_vector(&mut self, ty: DType, address: Value, stride: Stride, part: usize, shape: Shape) -> Value {
+        let bytes = ty.bits() / 8;
+        match stride {
+            Stride::Param(p) => {
+                let stride = self.param(p);
+                let lanes: Vec<Value> = (0..shape.width)
+                    .map(|l| {
+                        let far = self.b.ins().imul_imm_s(stride, (part * shape.width + l) as i64);
+                        let address = self.b.ins().iadd(address, far);
+                        self.scalar_load(ty, address, 0)
+                    })
+                    .collect();
+                self.assemble(&lanes, ty, shape)
+            }
+            _ => {
+                let offset = (part * shape.width * bytes) as i32;
+                self.dense_load(ty, address, offset, shape)
+            }
+        }
+    }
+
+    /// Neighbouring elements.
+    fn dense_load(&mut self, ty: DType, address: Value, offset: i32, shape: Shape) -> Value {
+        let bits = ty.bits();
+        if bits == 8 * 16 / shape.width && ty != DType::Bool {
+            return self.b.ins().load(shape.vector(ty), trusted(), address, offset);
+        }
+        let lanes: Vec<Value> = (0..shape.width).map(|l| self.scalar_load(ty, address, offset + (l * bits / 8) as i32)).collect();
+        self.assemble(&lanes, ty, shape)
+    }
+
+    fn load_scattered(&mut self, ty: DType, address: Value, stride: Stride, at: &[Value], shape: Shape) -> Held {
+        let mut out: SmallVec<[Value; 4]> = SmallVec::new();
+        for (part, &at) in at.iter().enumerate() {
+            let mut lanes = vec![];
+            for l in 0..shape.width {
+                let by = self.extract(at, l, DType::I64, shape);
+                let address = self.b.ins().iadd(address, by);
+                let far = part * shape.width + l;
+                let far = match stride {
+                    Stride::Zero => self.b.ins().iconst(I64, 0),
+                    Stride::Unit => self.b.ins().iconst(I64, (far * ty.bits() / 8) as i64),
+                    Stride::Param(p) => {
+                        let s = self.param(p);
+                        self.b.ins().imul_imm_s(s, far as i64)
+                    }
+                };
+                let address = self.b.ins().iadd(address, far);
+                lanes.push(self.scalar_load(ty, address, 0));
+            }
+            out.push(self.assemble(&lanes, ty, shape));
+        }
+        Held::Lanes(out)
+    }
+
+    /// Scalars as a vector.
+    fn assemble(&mut self, lanes: &[Value], ty: DType, shape: Shape) -> Value {
+        let mut v = self.first_lane(lanes[0], ty, shape);
+        for (l, &x) in lanes.iter().enumerate().skip(1) {
+            v = self.insert(v, x, l, ty, shape);
+        }
+        v
+    }
+
+    /// Writes a value for every lane.
+    pub fn store(&mut self, operand: usize, x: Held, at: Option<Held>, ty: DType, place: &Place) {
+        let o = &self.k.operands[operand];
+        let stage = o.stage as usize;
+        let mut address = place.addresses[operand];
+        let lane = self.k.lane_loop(stage).filter(|&l| place.shape.width > 1 && l < place.counters.len());
+        let stride = lane.map_or(Stride::Zero, |l| o.strides[l]);
+        if let Some(Held::Once(at)) = at {
+            address = self.b.ins().iadd(address, at);
+        }
+        let shape = place.shape;
+        let x = match (x, lane) {
+            (Held::Once(v), None) => {
+                self.b.ins().store(trusted(), v, address, 0);
+                return;
+            }
+            (Held::Once(v), Some(_)) => self.splat(v, ty, shape),
+            (Held::Lanes(vs), _) => vs,
+        };
+        let bytes = ty.bits() / 8;
+        for (part, &v) in x.iter().enumerate() {
+            match stride {
+                Stride::Unit if bytes == 16 / shape.width && ty != DType::Bool => {
+                    let offset = (part * shape.width * bytes) as i32;
+                    self.b.ins().store(trusted(), v, address, offset);
+                }
+                _ => self.store_lanes(v, ty, address, stride, part, shape),
+            }
+        }
+    }
+
+    fn store_lanes(&mut self, v: Value, ty: DType, address: Value, stride: Stride, part: usize, shape: Shape) {
+        for l in 0..shape.width {
+            let x = self.extract(v, l, ty, shape);
+            let far = part * shape.width + l;
+            match stride {
+                Stride::Param(p) => {
+                    let s = self.param(p);
+                    let by = self.b.ins().imul_imm_s(s, far as i64);
+                    let address = self.b.ins().iadd(address, by);
+                    self.b.ins().store(trusted(), x, address, 0);
+                }
+                Stride::Unit => {
+                    self.b.ins().store(trusted(), x, address, (far * ty.bits() / 8) as i32);
+                }
+                Stride::Zero => {
+                    self.b.ins().store(trusted(), x, address, 0);
+                }
+            }
+        }
+    }
+
+    /// A scalar in every lane; bools become masks, narrow integers are widened.
+    pub fn splat(&mut self, v: Value, ty: DType, shape: Shape) -> SmallVec<[Value; 4]> {
+        let x = self.lane_of(v, ty, shape);
+        let v = self.b.ins().splat(shape.vector(ty), x);
+        smallvec::smallvec![v; shape.unroll]
+    }
+
+    /// A scalar as it stands in a lane.
+    fn lane_of(&mut self, v: Value, ty: DType, shape: Shape) -> Value {
+        let lane = shape.vector(ty).lane_type();
+        let from = self.b.func.dfg.value_type(v);
+        if ty == DType::Bool {
+            let wide = if from == lane { v } else { self.b.ins().uextend(lane, v) };
+            return self.b.ins().ineg(wide);
+        }
+        match from == lane {
+            true => v,
+            false if ty.kind() == Kind::Signed => self.b.ins().sextend(lane, v),
+            false => self.b.ins().uextend(lane, v),
+        }
+    }
+
+    /// A vector whose first lane is the scalar.
+    pub fn first_lane(&mut self, v: Value, ty: DType, shape: Shape) -> Value {
+        let x = self.lane_of(v, ty, shape);
+        self.b.ins().splat(shape.vector(ty), x)
+    }
+
+    /// A vector with one lane replaced.
+    pub fn insert(&mut self, vector: Value, v: Value, lane: usize, ty: DType, shape: Shape) -> Value {
+        let x = self.lane_of(v, ty, shape);
+        self.b.ins().insertlane(vector, x, lane as u8)
+    }
+
+    /// A lane as a scalar of the dtype.
+    pub fn extract(&mut self, vector: Value, lane: usize, ty: DType, shape: Shape) -> Value {
+        let x = self.b.ins().extractlane(vector, lane as u8);
+        let (from, to) = (shape.vector(ty).lane_type(), scalar(ty));
+        if ty == DType::Bool {
+            let byte = self.b.ins().ireduce(types::I8, x);
+            return self.b.ins().band_imm_u(byte, 1);
+        }
+        if from == to || ty.is_float() && to.bits() >= 32 { x } else { self.b.ins().ireduce(to, x) }
+    }
+
+    /// Counters of neighbouring lanes: `first + lane * step`, as i64.
+    pub fn ramp(&mut self, first: Value, step: Value, shape: Shape) -> Held {
+        let mut out: SmallVec<[Value; 4]> = SmallVec::new();
+        for part in 0..shape.unroll {
+            let lanes: Vec<Value> = (0..shape.width)
+                .map(|l| {
+                    let far = self.b.ins().imul_imm_s(step, (part * shape.width + l) as i64);
+                    self.b.ins().iadd(first, far)
+                })
+                .collect();
+            let lanes: Vec<Value> = if shape.width == 4 { lanes.into_iter().map(|x| self.b.ins().ireduce(types::I32, x)).collect() } else { lanes };
+            let ty = if shape.width == 4 { DType::I32 } else { DType::I64 };
+            out.push(self.assemble(&lanes, ty, shape));
+        }
+        Held::Lanes(out)
+    }
+
+    /// `mask ? x : y`
+    pub fn blend(&mut self, mask: Value, x: Value, y: Value, ty: DType, shape: Shape) -> Value {
+        let mask = self.bitcast(mask, shape.vector(ty));
+        self.b.ins().bitselect(mask, x, y)
+    }
+
+    /// The same bits as another type.
+    pub fn bitcast(&mut self, v: Value, to: Type) -> Value {
+        let from = self.b.func.dfg.value_type(v);
+        if from == to {
+            return v;
+        }
+        let flags = if from.is_vector() && to.is_vector() {
+            MemFlagsData::new().with_endianness(cranelift_codegen::ir::Endianness::Little)
+        } else {
+            MemFlagsData::new()
+        };
+        self.b.ins().bitcast(to, flags, v)
+    }
+
+    /// The same number in another dtype.
+    pub fn convert(&mut self, v: Value, from: DType, to: DType, shape: Shape) -> Value {
+        use Kind::*;
+        if from == to {
+            return v;
+        }
+        if shape.width > 1 {
+            return self.convert_vector(v, from, to, shape);
+        }
+        let t = scalar(to);
+        match (from, to) {
+            (DType::BF16, DType::F32) => {
+                let wide = self.b.ins().uextend(types::I32, v);
+                let bits = self.b.ins().ishl_imm_u(wide, 16);
+                self.bitcast(bits, types::F32)
+            }
+            (DType::F16, DType::F32) => {
+                let wide = self.b.ins().uextend(types::I32, v);
+                self.widen_half(wide)
+            }
+            (DType::F32, DType::BF16) => {
+                let bits = self.bitcast(v, types::I32);
+                let high = self.b.ins().ushr_imm_u(bits, 16);
+                self.b.ins().ireduce(types::I16, high)
+            }
+            (DType::F32, DType::F16) => {
+                let bits = self.narrow_half(v);
+                self.b.ins().ireduce(types::I16, bits)
+            }
+            (DType::F32, DType::F64) => self.b.ins().fpromote(t, v),
+            (DType::F64, DType::F32) => self.b.ins().fdemote(t, v),
+            _ => match (from.kind(), to.kind()) {
+                (Float, Signed) => self.b.ins().fcvt_to_sint_sat(t, v),
+                (Float, _) => self.b.ins().fcvt_to_uint_sat(t, v),
+                (Signed, Float) => {
+                    let v = self.at_least_word(v, from);
+                    self.b.ins().fcvt_from_sint(t, v)
+                }
+                (_, Float) => {
+                    let v = self.at_least_word(v, from);
+                    self.b.ins().fcvt_from_uint(t, v)
+                }
+                _ => match from.bits().cmp(&to.bits()) {
+                    std::cmp::Ordering::Greater => self.b.ins().ireduce(t, v),
+                    std::cmp::Ordering::Equal => v,
+                    std::cmp::Ordering::Less if from.kind() == Signed => self.b.ins().sextend(t, v),
+                    std::cmp::Ordering::Less => self.b.ins().uextend(t, v),
+                },
+            },
+        }
+    }
+
+    fn at_least_word(&mut self, v: Value, from: DType) -> Value {
+        match (from.bits() < 32, from.kind() == Kind::Signed) {
+            (true, true) => self.b.ins().sextend(types::I32, v),
+            (true, false) => self.b.ins().uextend(types::I32, v),
+            _ => v,
+        }
+    }
+
+    /// Lanes hold narrow integers in 4 bytes, bools as masks.
+    fn convert_vector(&mut self, v: Value, from: DType, to: DType, shape: Shape) -> Value {
+        use Kind::*;
+        let t = shape.vector(to);
+        match (from, to) {
+            (DType::BF16, DType::F32) => {
+                let bits = self.b.ins().ishl_imm_u(v, 16);
+                return self.bitcast(bits, t);
+            }
+            (DType::F16, DType::F32) => return self.widen_half(v),
+            (DType::F32, DType::BF16) => {
+                let bits = self.bitcast(v, types::I32X4);
+                return self.b.ins().ushr_imm_u(bits, 16);
+            }
+            (DType::F32, DType::F16) => return self.narrow_half(v),
+            _ => {}
+        }
+        if from == DType::Bool {
+            let bits = self.bitcast(v, shape.mask());
+            let ones = self.b.ins().ineg(bits);
+            return if to.is_float() { self.signed_to_float(ones, t, shape) } else { ones };
+        }
+        match (from.kind(), to.kind()) {
+            (Float, Signed) if shape.width == 4 => self.b.ins().fcvt_to_sint_sat(t, v),
+            (Float, Unsigned) if shape.width == 4 => self.b.ins().fcvt_to_uint_sat(t, v),
+            (Signed, Float) if shape.width == 4 => self.signed_to_float(v, t, shape),
+            (Unsigned, Float) if shape.width == 4 => self.b.ins().fcvt_from_uint(t, v),
+            (Float, _) | (_, Float) => {
+                let lanes: Vec<Value> = (0..shape.width)
+                    .map(|l| {
+                        let x = self.extract(v, l, from, shape);
+                        self.convert(x, from, to, Shape::SCALAR)
+                    })
+                    .collect();
+                self.assemble(&lanes, to, shape)
+            }
+            // Narrow integers wrap when they are stored; all others have the same width here.
+            _ => v,
+        }
+    }
+
+    fn signed_to_float(&mut self, v: Value, t: Type, shape: Shape) -> Value {
+        if shape.width == 4 {
+            return self.b.ins().fcvt_from_sint(t, v);
+        }
+        let lanes: Vec<Value> = (0..shape.width)
+            .map(|l| {
+                let x = self.b.ins().extractlane(v, l as u8);
+                self.b.ins().fcvt_from_sint(types::F64, x)
+            })
+            .collect();
+        self.assemble(&lanes, DType::F64, shape)
+    }
+
+    /// Integer constants of the type of a value, in all lanes.
+    pub fn int_like(&mut self, t: Type, x: u32) -> Value {
+        let c = self.b.ins().iconst(types::I32, x as i64);
+        if t.is_vector() { self.b.ins().splat(t, c) } else { c }
+    }
+
+    /// `mask ? x : y` for masks of lanes or a scalar condition.
+    fn pick(&mut self, mask: Value, x: Value, y: Value) -> Value {
+        let t = self.b.func.dfg.value_type(x);
+        if t.is_vector() {
+            let mask = self.bitcast(mask, t);
+            return self.b.ins().bitselect(mask, x, y);
+        }
+        self.b.ins().select(mask, x, y)
+    }
+
+    /// An f32 rounded to what a narrower float dtype holds, still as f32.
+    pub fn round(&mut self, v: Value, to: DType) -> Value {
+        match to {
+            DType::BF16 => self.round_bf16(v),
+            DType::F16 => {
+                let bits = self.narrow_half(v);
+                self.widen_half(bits)
+            }
+            _ => v,
+        }
+    }
+
+    fn int_type(&self, v: Value) -> Type {
+        if self.b.func.dfg.value_type(v).is_vector() { types::I32X4 } else { types::I32 }
+    }
+
+    fn float_type(&self, v: Value) -> Type {
+        if self.b.func.dfg.value_type(v).is_vector() { types::F32X4 } else { types::F32 }
+    }
+
+    /// Rounds to the upper 16 bits, ties to even; NaN stays a quiet NaN.
+    fn round_bf16(&mut self, v: Value) -> Value {
+        let (t, f) = (self.int_type(v), self.float_type(v));
+        let bits = self.bitcast(v, t);
+        let high = self.b.ins().ushr_imm_u(bits, 16);
+        let (one, half, mask, quiet) = (self.int_like(t, 1), self.int_like(t, 0x7fff), self.int_like(t, 0xffff_0000), self.int_like(t, 0x0040_0000));
+        let odd = self.b.ins().band(high, one);
+        let up = self.b.ins().iadd(odd, half);
+        let sum = self.b.ins().iadd(bits, up);
+        let rounded = self.b.ins().band(sum, mask);
+        let kept = self.b.ins().bor(bits, quiet);
+        let kept = self.b.ins().band(kept, mask);
+        let nan = self.b.ins().fcmp(cranelift_codegen::ir::condcodes::FloatCC::Unordered, v, v);
+        let out = self.pick(nan, kept, rounded);
+        self.bitcast(out, f)
+    }
+
+    /// The f32 of the bits of an f16 (in the low half of 32 bits): the exponent is moved by a multiplication, which also makes subnormal
+    /// numbers normal.
+    fn widen_half(&mut self, h: Value) -> Value {
+        let t = self.b.func.dfg.value_type(h);
+        let f = if t.is_vector() { types::F32X4 } else { types::F32 };
+        let (low, sign) = (self.int_like(t, 0x7fff), self.int_like(t, 0x8000));
+        let size = self.b.ins().band(h, low);
+        let sign = self.b.ins().band(h, sign);
+        let sign = self.b.ins().ishl_imm_u(sign, 16);
+        let bits = self.b.ins().ishl_imm_u(size, 13);
+        let small = self.bitcast(bits, f);
+        // 2^112, the difference of the exponents' offsets.
+        let scale = self.int_like(t, (127 + 112) << 23);
+        let scale = self.bitcast(scale, f);
+        let y = self.b.ins().fmul(small, scale);
+        let y = self.bitcast(y, t);
+        let (least, special) = (self.int_like(t, 0x7c00), self.int_like(t, 0x7f80_0000));
+        let is_special = self.b.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, size, least);
+        let whole = self.b.ins().bor(bits, special);
+        let y = self.pick(is_special, whole, y);
+        let y = self.b.ins().bor(y, sign);
+        self.bitcast(y, f)
+    }
+
+    /// The bits of an f32 as f16, rounded to nearest even. Normal numbers round in the integers; subnormal ones by adding a number whose last
+    /// place is theirs.
+    fn narrow_half(&mut self, v: Value) -> Value {
+        let (t, f) = (self.int_type(v), self.float_type(v));
+        let all = self.bitcast(v, t);
+        let low = self.int_like(t, 0x7fff_ffff);
+        let size = self.b.ins().band(all, low);
+        let sign = self.b.ins().ushr_imm_u(all, 16);
+        let top = self.int_like(t, 0x8000);
+        let sign = self.b.ins().band(sign, top);
+        let high = self.b.ins().ushr_imm_u(size, 13);
+        let (one, half, bias) = (self.int_like(t, 1), self.int_like(t, 0xfff), self.int_like(t, 112 << 23));
+        let odd = self.b.ins().band(high, one);
+        let up = self.b.ins().iadd(odd, half);
+        let sum = self.b.ins().iadd(size, up);
+        let sum = self.b.ins().isub(sum, bias);
+        let normal = self.b.ins().ushr_imm_u(sum, 13);
+        // 0.5: its last place is 2^-24, the least subnormal.
+        let magic = self.int_like(t, 126 << 23);
+        let (m, s) = (self.bitcast(magic, f), self.bitcast(size, f));
+        let shifted = self.b.ins().fadd(s, m);
+        let shifted = self.bitcast(shifted, t);
+        let small = self.b.ins().isub(shifted, magic);
+        let (least, most, inf) = (self.int_like(t, 113 << 23), self.int_like(t, 0x477f_f000), self.int_like(t, 0x7c00));
+        let is_small = self.b.ins().icmp(IntCC::UnsignedLessThan, size, least);
+        let y = self.pick(is_small, small, normal);
+        let is_large = self.b.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, size, most);
+        let y = self.pick(is_large, inf, y);
+        let (end, nan) = (self.int_like(t, 0x7f80_0000), self.int_like(t, 0x7e00));
+        let is_nan = self.b.ins().icmp(IntCC::UnsignedGreaterThan, size, end);
+        let y = self.pick(is_nan, nan, y);
+        self.b.ins().bor(y, sign)
+    }
+}

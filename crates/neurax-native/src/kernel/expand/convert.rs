@@ -1,0 +1,39 @@
+//! The same number in another dtype.
+
+use crate::kernel::{Do, Id, Make, make::computed_in};
+use neurax_ir::{DType, Kind, op::Direction};
+
+/// `x`, computed in its own dtype, as a value of `to`: floats round, to integers they truncate and saturate (NaN gives 0), integers wrap, bool
+/// asks for non-zero. Narrow floats stay in f32, rounded.
+pub fn convert<M: Make>(m: &mut M, x: Id, to: DType) -> Id {
+    let from = m.ty(x);
+    let ty = computed_in(to);
+    if to == DType::Bool {
+        if from == DType::Bool {
+            return x;
+        }
+        let zero = m.like(x, 0.0);
+        return m.compare(Direction::Ne, x, zero);
+    }
+    // From f64 through f32 to a narrower float would round twice; to integers of 1 and 2 bytes machines saturate in 4.
+    let y = match (from.kind(), ty.kind()) {
+        (Kind::Float, Kind::Signed | Kind::Unsigned) if ty.bits() < 32 => narrowed(m, x, ty),
+        _ => m.convert(x, ty),
+    };
+    if to == ty { y } else { m.put(Do::Round(to, y), ty) }
+}
+
+/// A float as an integer of less than 4 bytes, saturated.
+fn narrowed<M: Make>(m: &mut M, x: Id, ty: DType) -> Id {
+    let y = m.convert(x, DType::I32);
+    let (low, high) = match ty.kind() {
+        Kind::Signed => (-(1i64 << (ty.bits() - 1)), (1i64 << (ty.bits() - 1)) - 1),
+        _ => (0, (1i64 << ty.bits()) - 1),
+    };
+    let (low, high) = (m.number(DType::I32, low as f64), m.number(DType::I32, high as f64));
+    let below = m.compare(Direction::Lt, y, low);
+    let y = m.select(below, low, y);
+    let above = m.compare(Direction::Gt, y, high);
+    let y = m.select(above, high, y);
+    m.convert(y, ty)
+}

@@ -1,0 +1,104 @@
+//! Functions of integers and bools: nothing traps, everything wraps.
+
+use crate::kernel::{Do, Id, Make};
+use neurax_ir::{
+    DType, Kind,
+    op::{Binary, Direction, Unary},
+};
+
+/// A function of one integer or bool.
+pub fn unary<M: Make>(m: &mut M, f: Unary, x: Id) -> Id {
+    let ty = m.ty(x);
+    let zero = m.like(x, 0.0);
+    match f {
+        Unary::Not if ty == DType::Bool => m.compare(Direction::Eq, x, zero),
+        Unary::Abs if ty.kind() == Kind::Signed => {
+            let (minus, below) = (m.un(Unary::Neg, x), m.compare(Direction::Lt, x, zero));
+            m.select(below, minus, x)
+        }
+        Unary::Abs => x,
+        Unary::Sign => sign(m, x, zero),
+        _ => m.un(f, x),
+    }
+}
+
+fn sign<M: Make>(m: &mut M, x: Id, zero: Id) -> Id {
+    let (one, above) = (m.like(x, 1.0), m.compare(Direction::Ne, x, zero));
+    let y = m.select(above, one, zero);
+    if m.ty(x).kind() != Kind::Signed {
+        return y;
+    }
+    let (minus, below) = (m.like(x, -1.0), m.compare(Direction::Lt, x, zero));
+    m.select(below, minus, y)
+}
+
+/// A function of two integers or bools.
+pub fn binary<M: Make>(m: &mut M, f: Binary, x: Id, y: Id) -> Id {
+    let ty = m.ty(x);
+    match f {
+        Binary::Add | Binary::Max if ty == DType::Bool => m.bin(Binary::Or, x, y),
+        Binary::Mul | Binary::Min if ty == DType::Bool => m.bin(Binary::And, x, y),
+        Binary::Div | Binary::Rem => divide(m, f, x, y),
+        Binary::Pow => m.put(Do::Call2(f, x, y), ty),
+        Binary::ShiftLeft | Binary::ShiftRightLogical | Binary::ShiftRightArithmetic => shift(m, f, x, y),
+        Binary::Max | Binary::Min => {
+            let first = m.compare(if f == Binary::Max { Direction::Gt } else { Direction::Lt }, x, y);
+            m.select(first, x, y)
+        }
+        _ => m.bin(f, x, y),
+    }
+}
+
+/// Quotient and remainder where the machine would trap: by zero the quotient is -1 (all bits set) and the remainder `x`; the
+/// least number by -1 wraps.
+fn divide<M: Make>(m: &mut M, f: Binary, x: Id, y: Id) -> Id {
+    let (zero, one) = (m.like(x, 0.0), m.like(x, 1.0));
+    let by_zero = m.compare(Direction::Eq, y, zero);
+    let mut safe = m.select(by_zero, one, y);
+    let mut by_minus = None;
+    if m.ty(x).kind() == Kind::Signed {
+        let minus = m.like(x, -1.0);
+        let is = m.compare(Direction::Eq, y, minus);
+        safe = m.select(is, one, safe);
+        by_minus = Some(is);
+    }
+    let q = m.bin(f, x, safe);
+    let is_div = f == Binary::Div;
+    let q = match by_minus {
+        Some(is) if is_div => {
+            let negated = m.un(Unary::Neg, x);
+            m.select(is, negated, q)
+        }
+        // Any number is a multiple of -1, as of the 1 that stands in for it.
+        _ => q,
+    };
+    let all = m.bits(m.ty(x), !0 >> (64 - m.ty(x).bits()));
+    m.select(by_zero, if is_div { all } else { x }, q)
+}
+
+/// Shifts by the width or more, or by less than nothing, leave zeros (or the sign).
+fn shift<M: Make>(m: &mut M, f: Binary, x: Id, y: Id) -> Id {
+    let ty = m.ty(x);
+    let (width, most) = (m.like(x, ty.bits() as f64), m.like(x, ty.bits() as f64 - 1.0));
+    let unsigned = unsigned(ty);
+    let (yu, wu) = (m.bitcast(y, unsigned), m.bitcast(width, unsigned));
+    let fits = m.compare(Direction::Lt, yu, wu);
+    if f == Binary::ShiftRightArithmetic {
+        let by = m.select(fits, y, most);
+        return m.bin(f, x, by);
+    }
+    let zero = m.like(x, 0.0);
+    let by = m.select(fits, y, zero);
+    let shifted = m.bin(f, x, by);
+    m.select(fits, shifted, zero)
+}
+
+/// The unsigned dtype of the same width.
+fn unsigned(ty: DType) -> DType {
+    match ty.bits() {
+        8 => DType::U8,
+        16 => DType::U16,
+        32 => DType::U32,
+        _ => DType::U64,
+    }
+}

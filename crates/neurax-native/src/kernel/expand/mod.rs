@@ -1,0 +1,120 @@
+//! What functions are made of, in instructions that machine code has.
+//!
+//! Functions of floats take their argument apart so that a polynomial on a small interval is left, and put the result together again. What
+//! rounding costs is stated in docs/performance.md and asserted by `tests/accuracy.rs`, and for CPUs without fused multiply-add by
+//! `emulate`. What is not spelt out is called in the scalar library.
+
+mod arc;
+mod coefficients;
+mod convert;
+#[cfg(test)]
+mod emulate;
+mod erf;
+mod exp;
+mod integer;
+mod log;
+mod parts;
+mod power;
+mod trig;
+
+use super::{Do, Id, Make};
+use neurax_ir::{
+    DType, Kind,
+    op::{Binary, Direction, Unary},
+};
+
+pub use convert::convert;
+
+/// A function of one value.
+pub fn unary<M: Make>(m: &mut M, f: Unary, x: Id) -> Id {
+    let ty = m.ty(x);
+    match ty.kind() {
+        Kind::Float => float(m, f, x),
+        _ => integer::unary(m, f, x),
+    }
+}
+
+/// A function of two values of one dtype.
+pub fn binary<M: Make>(m: &mut M, f: Binary, x: Id, y: Id) -> Id {
+    match m.ty(x).kind() {
+        Kind::Float => match f {
+            Binary::Add | Binary::Sub | Binary::Mul | Binary::Div | Binary::Max | Binary::Min => m.bin(f, x, y),
+            Binary::Pow if m.ty(x) == DType::F32 => power::pow(m, x, y),
+            Binary::Atan2 if m.ty(x) == DType::F32 => arc::atan2(m, x, y),
+            _ => {
+                let ty = m.ty(x);
+                m.put(Do::Call2(f, x, y), ty)
+            }
+        },
+        _ => integer::binary(m, f, x, y),
+    }
+}
+
+fn float<M: Make>(m: &mut M, f: Unary, x: Id) -> Id {
+    let ty = m.ty(x);
+    match f {
+        Unary::Neg | Unary::Abs | Unary::Sqrt | Unary::Floor | Unary::Ceil | Unary::RoundEven => m.un(f, x),
+        Unary::Rsqrt => {
+            let (one, root) = (m.like(x, 1.0), m.un(Unary::Sqrt, x));
+            m.bin(Binary::Div, one, root)
+        }
+        Unary::Sign => sign(m, x),
+        Unary::RoundAway => round_away(m, x),
+        Unary::IsFinite => {
+            let (size, end) = (m.un(Unary::Abs, x), m.like(x, f64::INFINITY));
+            m.compare(Direction::Lt, size, end)
+        }
+        Unary::Exp => exp::exp(m, x),
+        Unary::Expm1 => exp::expm1(m, x),
+        Unary::Tanh => exp::tanh(m, x),
+        Unary::Logistic => exp::logistic(m, x),
+        Unary::Sinh => exp::sinh(m, x),
+        Unary::Cosh => exp::cosh(m, x),
+        Unary::Log => log::log(m, x),
+        Unary::Log1p => log::log1p(m, x),
+        Unary::Asinh => log::asinh(m, x),
+        Unary::Acosh => log::acosh(m, x),
+        Unary::Atanh => log::atanh(m, x),
+        Unary::Sin => trig::sin(m, x),
+        Unary::Cos => trig::cos(m, x),
+        Unary::Tan => trig::tan(m, x),
+        Unary::Asin if ty == DType::F32 => arc::asin(m, x),
+        Unary::Acos if ty == DType::F32 => arc::acos(m, x),
+        Unary::Atan if ty == DType::F32 => arc::atan(m, x),
+        Unary::Erf if ty == DType::F32 => erf::erf(m, x),
+        Unary::Erfc if ty == DType::F32 => erf::erfc(m, x),
+        Unary::Cbrt if ty == DType::F32 => power::cbrt(m, x),
+        _ => m.put(Do::Call1(f, x), ty),
+    }
+}
+
+/// -1, 0 or 1 with the sign of `x`; zeros and NaN stay.
+fn sign<M: Make>(m: &mut M, x: Id) -> Id {
+    let (zero, one, minus) = (m.like(x, 0.0), m.like(x, 1.0), m.like(x, -1.0));
+    let (above, below) = (m.compare(Direction::Gt, x, zero), m.compare(Direction::Lt, x, zero));
+    let y = m.select(above, one, x);
+    m.select(below, minus, y)
+}
+
+/// Truncates, and goes one step on if a half or more was cut off: exact, unlike adding a half first.
+fn round_away<M: Make>(m: &mut M, x: Id) -> Id {
+    let size = m.un(Unary::Abs, x);
+    let down = m.un(Unary::Floor, size);
+    let (half, one) = (m.like(x, 0.5), m.like(x, 1.0));
+    let cut = m.sub(size, down);
+    let (far, up) = (m.compare(Direction::Ge, cut, half), m.add(down, one));
+    let y = m.select(far, up, down);
+    copy_sign(m, y, x)
+}
+
+/// The size of `y` with the sign of `x`.
+pub(crate) fn copy_sign<M: Make>(m: &mut M, y: Id, x: Id) -> Id {
+    let ty = m.ty(x);
+    let int = if ty == DType::F32 { DType::I32 } else { DType::I64 };
+    let top = 1u64 << (ty.bits() - 1);
+    let (sign, rest) = (m.bits(int, top), m.bits(int, top - 1));
+    let (xb, yb) = (m.bitcast(x, int), m.bitcast(y, int));
+    let (s, r) = (m.bin(Binary::And, xb, sign), m.bin(Binary::And, yb, rest));
+    let bits = m.bin(Binary::Or, s, r);
+    m.bitcast(bits, ty)
+}

@@ -1,0 +1,124 @@
+//! Writing instructions: the short names that expansions and expressions are written with.
+
+use super::{Do, Id};
+use neurax_ir::{
+    DType,
+    op::{Binary, Direction, Unary},
+};
+
+/// Something that instructions are added to.
+pub trait Make {
+    /// Where values come from.
+    type Leaf;
+
+    /// Adds an instruction, or finds it.
+    fn put(&mut self, op: Do<Self::Leaf>, ty: DType) -> Id;
+
+    /// The dtype of a value.
+    fn ty(&self, x: Id) -> DType;
+
+    /// Has the CPU fused multiply-add?
+    fn has_fma(&self) -> bool;
+
+    /// A number, rounded to that dtype.
+    fn number(&mut self, ty: DType, x: f64) -> Id {
+        self.put(Do::Const(bits_of(ty, x)), ty)
+    }
+
+    /// A number of the dtype of another value.
+    fn like(&mut self, x: Id, value: f64) -> Id {
+        self.number(self.ty(x), value)
+    }
+
+    /// Bits of a dtype.
+    fn bits(&mut self, ty: DType, bits: u64) -> Id {
+        self.put(Do::Const(bits), ty)
+    }
+
+    /// A function of one value, without expansion.
+    fn un(&mut self, f: Unary, x: Id) -> Id {
+        let ty = self.ty(x);
+        self.put(Do::Unary(f, x), ty)
+    }
+
+    /// A function of two values, without expansion.
+    fn bin(&mut self, f: Binary, x: Id, y: Id) -> Id {
+        let ty = self.ty(x);
+        self.put(Do::Binary(f, x, y), ty)
+    }
+
+    /// `x + y`
+    fn add(&mut self, x: Id, y: Id) -> Id {
+        self.bin(Binary::Add, x, y)
+    }
+
+    /// `x - y`
+    fn sub(&mut self, x: Id, y: Id) -> Id {
+        self.bin(Binary::Sub, x, y)
+    }
+
+    /// `x * y`
+    fn mul(&mut self, x: Id, y: Id) -> Id {
+        self.bin(Binary::Mul, x, y)
+    }
+
+    /// `x * y + z`, rounded once where the CPU can.
+    fn fma(&mut self, x: Id, y: Id, z: Id) -> Id {
+        let ty = self.ty(x);
+        if self.has_fma() {
+            return self.put(Do::Fma(x, y, z), ty);
+        }
+        let p = self.mul(x, y);
+        self.add(p, z)
+    }
+
+    /// A comparison.
+    fn compare(&mut self, d: Direction, x: Id, y: Id) -> Id {
+        self.put(Do::Compare(d, x, y), DType::Bool)
+    }
+
+    /// `pred ? x : y`
+    fn select(&mut self, pred: Id, x: Id, y: Id) -> Id {
+        let ty = self.ty(x);
+        self.put(Do::Select(pred, x, y), ty)
+    }
+
+    /// The same number in another dtype.
+    fn convert(&mut self, x: Id, ty: DType) -> Id {
+        if self.ty(x) == ty { x } else { self.put(Do::Convert(x), ty) }
+    }
+
+    /// The same bits in another dtype.
+    fn bitcast(&mut self, x: Id, ty: DType) -> Id {
+        if self.ty(x) == ty { x } else { self.put(Do::Bitcast(x), ty) }
+    }
+
+    /// `c[0] + x (c[1] + x (c[2] + ..))`
+    fn polynomial(&mut self, x: Id, c: &[f64]) -> Id {
+        let Some((&last, rest)) = c.split_last() else { return self.like(x, 0.0) };
+        let mut sum = self.like(x, last);
+        for &c in rest.iter().rev() {
+            let c = self.like(x, c);
+            sum = self.fma(sum, x, c);
+        }
+        sum
+    }
+}
+
+/// The bits of a number in a dtype that machine code computes in.
+pub fn bits_of(ty: DType, x: f64) -> u64 {
+    match ty {
+        DType::F32 => (x as f32).to_bits() as u64,
+        DType::F64 => x.to_bits(),
+        DType::Bool => (x != 0.0) as u64,
+        _ => x as i128 as u64 & (!0 >> (64 - ty.bits().min(64))),
+    }
+}
+
+/// The dtype that values of a dtype are computed in: narrow floats in f32.
+pub fn computed_in(d: DType) -> DType {
+    match d {
+        DType::F16 | DType::BF16 => DType::F32,
+        d => d,
+    }
+}

@@ -1,0 +1,300 @@
+//! The language of kernels: one loop nest over fused elementwise work, with accumulators.
+//!
+//! A kernel has *outer* loops, whose iterations are independent of each other, and *stages* that run one after the other in
+//! each of them. A stage has loops of its own (*inner*), a straight-line body, accumulators (folds) that later stages read,
+//! and stores. Sizes and strides are run-time parameters unless they are small, so that one piece of machine code serves all
+//! sizes; what is fixed is part of the structure, by which kernels are cached.
+
+pub mod expand;
+mod make;
+mod print;
+mod verify;
+
+pub use make::{Make, computed_in};
+pub use verify::verify;
+
+use neurax_ir::{
+    DType,
+    op::{Binary, Direction, ReduceKind, Unary},
+};
+
+/// A value of a stage: the index of the instruction that makes it.
+pub type Id = u32;
+
+/// One loop nest.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Kernel {
+    /// Sizes of the outer loops, outermost first.
+    pub outer: Vec<Size>,
+    /// Which loop is cut into vectors.
+    pub lanes: Lanes,
+    /// The arrays that it reads and writes.
+    pub operands: Vec<Operand>,
+    /// What runs in each iteration of the outer loops.
+    pub stages: Vec<Stage>,
+}
+
+/// Which loop is cut into vectors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Lanes {
+    /// The innermost loop of every stage.
+    Inner,
+    /// The last outer loop: every accumulator is a vector.
+    Outer,
+}
+
+/// The trip count of a loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Size {
+    /// Known.
+    Fixed(u32),
+    /// Parameter of that number.
+    Param(u16),
+}
+
+/// How far one step of a loop moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stride {
+    /// Not at all.
+    Zero,
+    /// One element.
+    Unit,
+    /// Parameter of that number: bytes for an operand, a count for an index.
+    Param(u16),
+}
+
+/// An array as a stage walks it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Operand {
+    /// What it holds.
+    pub dtype: DType,
+    /// The stage that uses it.
+    pub stage: u16,
+    /// One stride for every outer loop, then one for every inner loop of the stage.
+    pub strides: Vec<Stride>,
+}
+
+/// Loops inside the outer ones.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Stage {
+    /// Sizes of its loops, outermost first; may be empty.
+    pub inner: Vec<Size>,
+    /// The body; operands come before users.
+    pub insts: Vec<Inst<Leaf>>,
+    /// Accumulators over the inner loops.
+    pub folds: Vec<Fold>,
+    /// What is written.
+    pub stores: Vec<Store>,
+}
+
+/// An accumulator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Fold {
+    /// How elements are joined.
+    pub kind: ReduceKind,
+    /// What is joined.
+    pub value: Id,
+}
+
+/// A value written to an operand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Store {
+    /// Where to.
+    pub operand: u16,
+    /// What.
+    pub value: Id,
+    /// Bytes added to the place, found at run time.
+    pub at: Option<Id>,
+    /// Written only if this is true; the same for all lanes.
+    pub guard: Option<Id>,
+}
+
+/// One instruction and the dtype of its result. Narrow floats are computed in f32.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Inst<L> {
+    /// What it does.
+    pub op: Do<L>,
+    /// What it gives.
+    pub ty: DType,
+}
+
+/// What an instruction does; `L` is where values come from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Do<L> {
+    /// From outside the body.
+    Leaf(L),
+    /// A number, as the bits of its dtype.
+    Const(u64),
+    /// A function of one value.
+    Unary(Unary, Id),
+    /// A function of two values.
+    Binary(Binary, Id, Id),
+    /// A comparison; gives bool.
+    Compare(Direction, Id, Id),
+    /// `pred ? x : y`
+    Select(Id, Id, Id),
+    /// `x * y + z`, rounded once.
+    Fma(Id, Id, Id),
+    /// The same number in this dtype.
+    Convert(Id),
+    /// The same bits in this dtype.
+    Bitcast(Id),
+    /// An f32 rounded to what a narrower float dtype can hold.
+    Round(DType, Id),
+    /// A function of one value by the scalar library, lane by lane.
+    Call1(Unary, Id),
+    /// A function of two values by the scalar library, lane by lane.
+    Call2(Binary, Id, Id),
+    /// Where the predicate holds, the scalar library's function of the value; else the third.
+    Patch(Unary, Id, Id, Id),
+}
+
+/// Where values of a stage come from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Leaf {
+    /// An element of an operand, `at` bytes further on.
+    Load {
+        /// Which operand.
+        operand: u16,
+        /// Bytes found at run time.
+        at: Option<Id>,
+    },
+    /// A number made of loop counters: `base + sum(stride * counter)`, strides as for an operand.
+    Index {
+        /// One stride for every outer loop, then for every inner loop of the stage.
+        strides: Vec<Stride>,
+        /// A parameter that is added.
+        base: Option<u16>,
+    },
+    /// An accumulator of an earlier stage.
+    Fold {
+        /// The stage.
+        stage: u16,
+        /// Its number there.
+        fold: u16,
+    },
+}
+
+impl<L> Do<L> {
+    /// The values that it reads.
+    pub fn reads(&self) -> impl Iterator<Item = Id> {
+        let (a, b, c) = match *self {
+            Do::Leaf(_) | Do::Const(_) => (None, None, None),
+            Do::Unary(_, x) | Do::Convert(x) | Do::Bitcast(x) | Do::Round(_, x) | Do::Call1(_, x) => (Some(x), None, None),
+            Do::Binary(_, x, y) | Do::Compare(_, x, y) | Do::Call2(_, x, y) => (Some(x), Some(y), None),
+            Do::Select(x, y, z) | Do::Fma(x, y, z) | Do::Patch(_, x, y, z) => (Some(x), Some(y), Some(z)),
+        };
+        [a, b, c].into_iter().flatten()
+    }
+
+    /// The same instruction on other values and leaves.
+    pub fn map<M>(&self, mut id: impl FnMut(Id) -> Id, leaf: impl FnOnce(&L) -> M) -> Do<M> {
+        match *self {
+            Do::Leaf(ref l) => Do::Leaf(leaf(l)),
+            Do::Const(c) => Do::Const(c),
+            Do::Unary(f, x) => Do::Unary(f, id(x)),
+            Do::Binary(f, x, y) => Do::Binary(f, id(x), id(y)),
+            Do::Compare(f, x, y) => Do::Compare(f, id(x), id(y)),
+            Do::Select(x, y, z) => Do::Select(id(x), id(y), id(z)),
+            Do::Fma(x, y, z) => Do::Fma(id(x), id(y), id(z)),
+            Do::Convert(x) => Do::Convert(id(x)),
+            Do::Bitcast(x) => Do::Bitcast(id(x)),
+            Do::Round(d, x) => Do::Round(d, id(x)),
+            Do::Call1(f, x) => Do::Call1(f, id(x)),
+            Do::Call2(f, x, y) => Do::Call2(f, id(x), id(y)),
+            Do::Patch(f, x, y, z) => Do::Patch(f, id(x), id(y), id(z)),
+        }
+    }
+}
+
+impl Leaf {
+    /// The run-time offset of a load.
+    pub fn at(&self) -> Option<Id> {
+        match self {
+            Leaf::Load { at, .. } => *at,
+            _ => None,
+        }
+    }
+}
+
+impl Inst<Leaf> {
+    /// All values that it reads, run-time offsets included.
+    pub fn all_reads(&self) -> impl Iterator<Item = Id> {
+        let at = match &self.op {
+            Do::Leaf(l) => l.at(),
+            _ => None,
+        };
+        self.op.reads().chain(at)
+    }
+}
+
+impl Kernel {
+    /// The number of loops around the body of a stage.
+    pub fn depth(&self, stage: usize) -> usize {
+        self.outer.len() + self.stages[stage].inner.len()
+    }
+
+    /// Which loop of a stage is cut into vectors, if any.
+    pub fn lane_loop(&self, stage: usize) -> Option<usize> {
+        let depth = match self.lanes {
+            Lanes::Inner => self.depth(stage),
+            Lanes::Outer => self.outer.len(),
+        };
+        let inner = self.stages[stage].inner.is_empty() && self.lanes == Lanes::Inner;
+        depth.checked_sub(1).filter(|_| !inner)
+    }
+
+    /// Which values of a stage differ between the lanes of a vector.
+    pub fn varying(&self, stage: usize) -> Vec<bool> {
+        let Some(lane) = self.lane_loop(stage) else { return vec![false; self.stages[stage].insts.len()] };
+        let mut out: Vec<bool> = vec![];
+        for inst in &self.stages[stage].insts {
+            let own = match &inst.op {
+                Do::Leaf(Leaf::Load { operand, .. }) => self.operands[*operand as usize].strides[lane] != Stride::Zero,
+                Do::Leaf(Leaf::Index { strides, .. }) => strides[lane] != Stride::Zero,
+                Do::Leaf(Leaf::Fold { .. }) => self.lanes == Lanes::Outer,
+                _ => false,
+            };
+            out.push(own || inst.all_reads().any(|x| out[x as usize]));
+        }
+        out
+    }
+
+    /// How many elements a vector of 16 bytes holds in this kernel: 4 if all that differs between lanes is 4 bytes wide or bool, 2
+    /// for 8 bytes, else 1.
+    pub fn lane_width(&self) -> usize {
+        let mut widths = [false; 3];
+        for (s, stage) in self.stages.iter().enumerate() {
+            let varying = self.varying(s);
+            // What is stored or joined stands in lanes, even if it is the same in all of them.
+            let lanes =
+                |i: usize| varying[i] || stage.stores.iter().any(|st| st.value as usize == i) || stage.folds.iter().any(|f| f.value as usize == i);
+            for (i, inst) in stage.insts.iter().enumerate().filter(|&(i, _)| lanes(i)) {
+                let narrow = |d: DType| d != DType::Bool && d.bits() < 32;
+                match inst.ty {
+                    DType::Bool => {}
+                    d if narrow(d) && self.only_widened(stage, i as Id) => {}
+                    d if narrow(d) => widths[2] = true,
+                    d => widths[(d.bits() == 64) as usize] = true,
+                }
+            }
+        }
+        match widths {
+            [_, false, false] => 4,
+            [false, true, false] => 2,
+            _ => 1,
+        }
+    }
+
+    /// Is a narrow integer only loaded and turned into 4 bytes, or made of them and stored?
+    fn only_widened(&self, stage: &Stage, x: Id) -> bool {
+        let makes = match &stage.insts[x as usize].op {
+            Do::Leaf(Leaf::Load { .. }) => true,
+            Do::Convert(y) => stage.insts[*y as usize].ty.bits() == 32,
+            _ => false,
+        };
+        let uses = |i: &Inst<Leaf>| i.all_reads().any(|y| y == x);
+        let widens = |i: &Inst<Leaf>| matches!(i.op, Do::Convert(_)) && i.ty.bits() == 32;
+        makes && stage.insts.iter().filter(|i| uses(i)).all(widens) && !stage.folds.iter().any(|f| f.value == x)
+    }
+}

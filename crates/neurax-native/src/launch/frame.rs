@@ -1,0 +1,83 @@
+//! The memory of one call: a block for what is computed on the way, and the address of every array.
+
+#![allow(unsafe_code, reason = "arrays are addresses; what lies there is the plan's business")]
+
+/// The address of an array. Steps of one call share it between threads; the plan keeps those that write apart.
+#[derive(Clone, Copy, Debug)]
+pub struct Address(pub *mut u8);
+
+// SAFETY: an address alone does nothing; whoever reads or writes there says why nobody else does.
+unsafe impl Send for Address {}
+// SAFETY: as above.
+unsafe impl Sync for Address {}
+
+impl Address {
+    /// So many bytes further on.
+    pub fn plus(self, bytes: isize) -> Address {
+        Address(self.0.wrapping_offset(bytes))
+    }
+
+    /// The bytes there.
+    ///
+    /// # Safety
+    /// That many bytes are live and nobody writes them while the slice is used.
+    pub unsafe fn bytes<'a>(self, len: usize) -> &'a [u8] {
+        // SAFETY: as promised by the caller.
+        unsafe { std::slice::from_raw_parts(self.0, len) }
+    }
+
+    /// Copies bytes, which may overlap.
+    ///
+    /// # Safety
+    /// That many bytes are live in both places, and nobody else uses those here or writes those there.
+    pub unsafe fn copy_from(self, from: Address, len: usize) {
+        if self.0 != from.0 {
+            // SAFETY: as promised by the caller.
+            unsafe { std::ptr::copy(from.0, self.0, len) }
+        }
+    }
+
+    /// Writes bytes.
+    ///
+    /// # Safety
+    /// As many bytes are live here, and nobody else uses them.
+    pub unsafe fn write(self, from: &[u8]) {
+        // SAFETY: as promised by the caller.
+        unsafe { std::ptr::copy(from.as_ptr(), self.0, from.len()) }
+    }
+}
+
+/// One cache line, the unit of memory.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([u8; 64]);
+
+/// The memory of one call of a program, and of the programs in it.
+#[derive(Debug)]
+pub struct Frame {
+    block: Box<[std::mem::MaybeUninit<Line>]>,
+    /// The address of every array.
+    pub slots: Vec<Address>,
+    /// Frames of the programs of loops and branches.
+    pub inner: Vec<Frame>,
+}
+
+impl std::fmt::Debug for Line {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
+}
+
+impl Frame {
+    /// A block of that many bytes, and that many addresses, which point to its beginning.
+    pub fn new(block: usize, slots: usize, inner: Vec<Frame>) -> Frame {
+        let mut block = Box::<[Line]>::new_uninit_slice(block.div_ceil(64));
+        let slots = vec![Address(block.as_mut_ptr().cast()); slots];
+        Frame { block, slots, inner }
+    }
+
+    /// The address of a place in the block.
+    pub fn place(&mut self, at: usize) -> Address {
+        Address(self.block.as_mut_ptr().cast()).plus(at as isize)
+    }
+}

@@ -1,0 +1,67 @@
+//! A kernel with the numbers that it is called with.
+
+#![allow(unsafe_code, reason = "machine code is called")]
+
+use super::{frame::Address, pool::Pool};
+use crate::{
+    code::Code,
+    kernel::Lanes,
+    schedule::{BufferId, Nest},
+};
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+/// A kernel of a program.
+#[derive(Debug)]
+pub struct KernelTask {
+    code: Arc<Code>,
+    args: Box<[(BufferId, isize)]>,
+    params: Box<[i64]>,
+    /// Iterations of the outermost loop.
+    pub count: usize,
+    /// The parts that it is cut into.
+    parts: usize,
+    /// Every part begins at a multiple of this.
+    unit: usize,
+}
+
+/// Work that is worth waking a thread for, in elements times instructions.
+const GRAIN: usize = 60_000;
+/// Parts, at most: enough that threads finish together.
+const PARTS: usize = 8;
+
+impl KernelTask {
+    /// A kernel and its machine code.
+    pub fn new(n: &Nest, code: Arc<Code>) -> KernelTask {
+        let is_cut_in_lanes = n.kernel.outer.is_empty() || (n.kernel.outer.len() == 1 && n.kernel.lanes == Lanes::Outer);
+        let unit = if is_cut_in_lanes { 64 } else { 1 };
+        let work = n.count.saturating_mul(n.weight);
+        let parts = if n.parallel { (work / GRAIN).clamp(1, PARTS).min(n.count.div_ceil(unit).max(1)) } else { 1 };
+        let args = n.args.iter().map(|a| (a.buffer, a.offset)).collect();
+        KernelTask { code, args, params: n.params.clone().into(), count: n.count, parts, unit }
+    }
+
+    /// Runs all of it.
+    ///
+    /// # Safety
+    /// The slots hold the addresses of the arrays of the schedule that the kernel was made for, and nobody else uses what it writes.
+    pub unsafe fn run(&self, slots: &[Address], pool: &Pool) {
+        if self.parts == 1 {
+            // SAFETY: as promised by the caller.
+            return unsafe { self.range(slots, 0, self.count) };
+        }
+        let each = self.count.div_ceil(self.parts).next_multiple_of(self.unit);
+        // SAFETY: as promised by the caller; iterations of the outermost loop write different places.
+        pool.run(self.parts, &|p| unsafe { self.range(slots, (p * each).min(self.count), ((p + 1) * each).min(self.count)) });
+    }
+
+    /// Runs a range of the outermost loop.
+    ///
+    /// # Safety
+    /// As [`KernelTask::run`].
+    pub unsafe fn range(&self, slots: &[Address], begin: usize, end: usize) {
+        let operands: SmallVec<[*mut u8; 24]> = self.args.iter().map(|&(b, offset)| slots[b].plus(offset).0).collect();
+        // SAFETY: the schedule made offsets, strides and sizes for arrays of these types, and the caller gives their addresses.
+        unsafe { self.code.call(&operands, &self.params, begin, end) }
+    }
+}

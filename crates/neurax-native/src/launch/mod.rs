@@ -1,0 +1,11 @@
+//! Running a program: steps over addresses, without a look at shapes.
+
+mod control;
+mod frame;
+mod kernel;
+mod pool;
+mod product;
+mod program;
+mod reference;
+
+pub use program::{Compiler, Executable};

@@ -1,0 +1,196 @@
+//! The threads of this process that run parts of kernels.
+//!
+//! A part is cut by the compiler, from the shapes alone: however many threads there are, the same parts give the same bits. Threads look
+//! for work for a while after each piece, and then sleep. Whoever finds the pool in use does its parts itself.
+
+#![allow(unsafe_code, reason = "a borrowed closure is lent to threads that live longer; the lender waits for them")]
+
+use std::{
+    sync::{
+        Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{
+            AtomicUsize,
+            Ordering::{AcqRel, Acquire, Relaxed, Release},
+        },
+    },
+    time::{Duration, Instant},
+};
+
+/// Work that threads share.
+pub struct Pool {
+    threads: usize,
+    /// Held by whoever has parts to give away.
+    turn: Mutex<()>,
+    job: Mutex<Option<Job>>,
+    wake: Condvar,
+    /// Counts jobs, so that threads that look for work need no lock.
+    epoch: AtomicUsize,
+    next: AtomicUsize,
+    active: AtomicUsize,
+    asleep: AtomicUsize,
+}
+
+#[derive(Clone, Copy)]
+struct Job {
+    run: &'static (dyn Fn(usize) + Sync),
+    parts: usize,
+}
+
+/// How long a thread looks for more work before it sleeps.
+const PATIENCE: Duration = Duration::from_micros(100);
+
+impl Pool {
+    /// The pool of this process: as many threads as `NEURAX_THREADS` says, or as the machine runs at once.
+    pub fn global() -> &'static Pool {
+        static POOL: OnceLock<&'static Pool> = OnceLock::new();
+        POOL.get_or_init(|| {
+            let wish = std::env::var("NEURAX_THREADS").ok().and_then(|n| n.parse().ok()).filter(|&n| n > 0);
+            Pool::start(wish.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get())))
+        })
+    }
+
+    /// A pool of that many threads, the caller's own among them. They live as long as the process.
+    fn start(threads: usize) -> &'static Pool {
+        let pool: &'static Pool = Box::leak(Box::new(Pool {
+            threads,
+            turn: Mutex::new(()),
+            job: Mutex::new(None),
+            wake: Condvar::new(),
+            epoch: AtomicUsize::new(0),
+            next: AtomicUsize::new(0),
+            active: AtomicUsize::new(0),
+            asleep: AtomicUsize::new(0),
+        }));
+        for i in 1..threads {
+            // Without a thread its share is done by the others.
+            let _ = std::thread::Builder::new().name(format!("neurax-{i}")).spawn(move || pool.work());
+        }
+        pool
+    }
+
+    /// Runs all parts, `f(0)` to `f(parts - 1)`, in any order and at once, and returns when all are done.
+    pub fn run(&self, parts: usize, f: &(dyn Fn(usize) + Sync)) {
+        let turn = if parts > 1 && self.threads > 1 { self.turn.try_lock().ok() } else { None };
+        if turn.is_none() {
+            return (0..parts).for_each(f);
+        }
+        // SAFETY: the reference is gone from `job`, and all threads that have seen it are done, before this function returns or unwinds:
+        // `Lent` sees to both.
+        let run = unsafe { std::mem::transmute::<&(dyn Fn(usize) + Sync), &'static (dyn Fn(usize) + Sync)>(f) };
+        let job = Job { run, parts };
+        self.next.store(0, Relaxed);
+        *lock(&self.job) = Some(job);
+        self.epoch.fetch_add(1, Release);
+        if self.asleep.load(Acquire) > 0 {
+            self.wake.notify_all();
+        }
+        let _lent = Lent(self);
+        self.share(job);
+    }
+
+    /// Does parts until none are left.
+    fn share(&self, job: Job) {
+        loop {
+            let part = self.next.fetch_add(1, Relaxed);
+            if part >= job.parts {
+                return;
+            }
+            (job.run)(part);
+        }
+    }
+
+    fn work(&self) {
+        let mut seen = 0;
+        loop {
+            seen = self.wait(seen);
+            let job = {
+                let job = lock(&self.job);
+                if job.is_some() {
+                    self.active.fetch_add(1, Relaxed);
+                }
+                *job
+            };
+            if let Some(job) = job {
+                self.share(job);
+                self.active.fetch_sub(1, Release);
+            }
+        }
+    }
+
+    /// Waits for a job after the one that was seen.
+    fn wait(&self, seen: usize) -> usize {
+        let start = Instant::now();
+        loop {
+            for _ in 0..64 {
+                let now = self.epoch.load(Acquire);
+                if now != seen {
+                    return now;
+                }
+                std::hint::spin_loop();
+            }
+            if start.elapsed() > PATIENCE {
+                break;
+            }
+        }
+        self.asleep.fetch_add(1, AcqRel);
+        let mut job = lock(&self.job);
+        while self.epoch.load(Acquire) == seen {
+            // A wake-up may fall between the look and the sleep: the lock does not cover the counter, so that sleep is bounded.
+            job = self.wake.wait_timeout(job, Duration::from_millis(5)).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        self.asleep.fetch_sub(1, AcqRel);
+        self.epoch.load(Acquire)
+    }
+}
+
+/// A closure lent to the pool: taken back when this is dropped.
+struct Lent<'a>(&'a Pool);
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        *lock(&self.0.job) = None;
+        // Parts that nobody has begun are not begun any more, if the lender unwinds.
+        self.0.next.store(usize::MAX / 2, Relaxed);
+        while self.0.active.load(Acquire) > 0 {
+            std::hint::spin_loop();
+        }
+    }
+}
+
+fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
+    m.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_part_runs_once_however_many_ask() {
+        let pool = Pool::start(3);
+        std::thread::scope(|s| {
+            for _ in 0..4 {
+                s.spawn(|| {
+                    for round in 0..200 {
+                        let counts: Vec<AtomicUsize> = (0..round % 7 + 1).map(|_| AtomicUsize::new(0)).collect();
+                        pool.run(counts.len(), &|i| {
+                            counts[i].fetch_add(1, Relaxed);
+                        });
+                        assert!(counts.iter().all(|c| c.load(Relaxed) == 1));
+                    }
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn sleeping_threads_wake_up() {
+        let pool = Pool::start(2);
+        std::thread::sleep(Duration::from_millis(2));
+        let done = AtomicUsize::new(0);
+        pool.run(8, &|_| {
+            done.fetch_add(1, Relaxed);
+        });
+        assert_eq!(done.load(Relaxed), 8);
+    }
+}

@@ -1,0 +1,156 @@
+//! Products of arrays by the `gemm` crate, cut into blocks of rows by us: each block is followed by what is done with its rows.
+
+#![allow(unsafe_code, reason = "the matrix kernel takes addresses and strides")]
+
+use super::{frame::Address, kernel::KernelTask, pool::Pool};
+use crate::schedule::{BufferId, Walk};
+use neurax_ir::{DType, Eqn, Error, Graph, Result, op::DotGeneral};
+use smallvec::SmallVec;
+
+/// A product of a program.
+#[derive(Debug)]
+pub struct ProductTask {
+    /// f32 or f64.
+    pub dtype: DType,
+    /// The left operand, the right one, the result.
+    pub arrays: [BufferId; 3],
+    /// How one step along each batch axis moves in them, in elements, and its size.
+    pub batch: SmallVec<[([isize; 3], usize); 4]>,
+    /// Rows, columns, depth.
+    pub sizes: [usize; 3],
+    /// The steps of the left operand along rows and depth.
+    pub left: [isize; 2],
+    /// The steps of the right operand along depth and columns.
+    pub right: [isize; 2],
+    /// What is done with the rows of the result.
+    pub then: Option<KernelTask>,
+}
+
+/// Multiplications in one part, at least.
+const GRAIN: usize = 1 << 18;
+/// Parts, at most.
+const PARTS: usize = 8;
+/// Bytes of the result in one part, at most, where something is done with them.
+const CACHED: usize = 1 << 18;
+
+impl ProductTask {
+    fn batches(&self) -> usize {
+        self.batch.iter().map(|b| b.1).product()
+    }
+
+    /// The rows of one part: cut from the shapes alone.
+    fn block(&self) -> usize {
+        let [m, n, k] = self.sizes;
+        let batches = self.batches();
+        let parts = (batches * m * n * k / GRAIN).clamp(1, PARTS).div_ceil(batches).max(1);
+        let rows = m.div_ceil(parts).next_multiple_of(16);
+        let cached = CACHED / (n * self.dtype.bits() / 8).max(1);
+        if self.then.is_some() { rows.min(cached.max(32)) } else { rows }.min(m).max(1)
+    }
+
+    /// Runs it.
+    ///
+    /// # Errors
+    /// For dtypes that have no matrix kernel.
+    ///
+    /// # Safety
+    /// The slots hold addresses of arrays of the schedule that this was made for, and nobody else uses the results.
+    pub unsafe fn run(&self, slots: &[Address], pool: &Pool) -> Result<()> {
+        if !matches!(self.dtype, DType::F32 | DType::F64) {
+            return Err(Error::new("dot_general", format!("there is no matrix kernel for {}", self.dtype)));
+        }
+        let block = self.block();
+        let per = self.sizes[0].div_ceil(block);
+        let run = |part: usize| {
+            let (b, rows) = (part / per, part % per * block);
+            let count = block.min(self.sizes[0] - rows);
+            // SAFETY: as promised by the caller; parts write different rows.
+            unsafe { self.part(slots, b, rows, count) }
+        };
+        pool.run(self.batches() * per, &run);
+        Ok(())
+    }
+
+    unsafe fn part(&self, slots: &[Address], batch: usize, row: usize, rows: usize) {
+        let mut at = [0isize; 3];
+        let mut rest = batch;
+        for (steps, size) in self.batch.iter().rev() {
+            let i = (rest % size) as isize;
+            rest /= size;
+            at.iter_mut().zip(steps).for_each(|(a, s)| *a += i * s);
+        }
+        let [_, n, _] = self.sizes;
+        at[0] += row as isize * self.left[0];
+        at[2] += (row * n) as isize;
+        // SAFETY: as promised by the caller.
+        unsafe {
+            match self.dtype {
+                DType::F32 => self.multiply(slots, at, rows, 1.0f32),
+                _ => self.multiply(slots, at, rows, 1.0f64),
+            }
+        }
+        if let Some(then) = &self.then {
+            // Rows of all batches, one after the other, are the kernel's iterations, or parts of them.
+            let total = self.batches() * self.sizes[0];
+            let first = batch * self.sizes[0] + row;
+            let scale = |r: usize| r * then.count / total;
+            // SAFETY: these iterations read only the rows that were just written.
+            unsafe { then.range(slots, scale(first), scale(first + rows)) }
+        }
+    }
+
+    unsafe fn multiply<T: Copy + 'static>(&self, slots: &[Address], at: [isize; 3], rows: usize, one: T) {
+        let [_, n, k] = self.sizes;
+        let bytes = size_of::<T>() as isize;
+        let address = |i: usize| slots[self.arrays[i]].plus(at[i] * bytes).0.cast::<T>();
+        // SAFETY: strides and sizes are those of the arrays, as promised by the caller.
+        unsafe {
+            gemm::gemm(
+                rows,
+                n,
+                k,
+                address(2),
+                1,
+                n as isize,
+                false,
+                address(0),
+                self.left[1],
+                self.left[0],
+                address(1),
+                self.right[1],
+                self.right[0],
+                one,
+                one,
+                false,
+                false,
+                false,
+                gemm::Parallelism::None,
+            );
+        }
+    }
+}
+
+impl ProductTask {
+    /// The task of an equation: transposes in front of it are strides.
+    ///
+    /// # Errors
+    /// When an operand's axes cannot be walked with one stride each, which the schedule has made sure of.
+    pub fn new(graph: &Graph, e: &Eqn, op: &DotGeneral, reads: &[BufferId], write: BufferId, then: Option<KernelTask>) -> Result<ProductTask> {
+        let side = |i| Walk::operand(graph, e, i).map_or_else(|| Walk::dense(graph, e.inputs[i]), |w| w.0);
+        let (l, r) = (side(0), side(1));
+        let (lf, rf) = (op.lhs_free(l.sizes.len()), op.rhs_free(r.sizes.len()));
+        let lost = || Error::new("dot_general", "the operand's axes have no common stride").at_origin(&e.at);
+        let (m, rows) = l.joined(&lf).ok_or_else(lost)?;
+        let (n, columns) = r.joined(&rf).ok_or_else(lost)?;
+        let (k, down) = l.joined(&op.lhs_contract).ok_or_else(lost)?;
+        let (_, across) = r.joined(&op.rhs_contract).ok_or_else(lost)?;
+        let mut step = (m * n) as isize;
+        let mut batch = SmallVec::new();
+        for (&i, &j) in op.lhs_batch.iter().zip(&op.rhs_batch).rev() {
+            batch.insert(0, ([l.strides[i], r.strides[j], step], l.sizes[i]));
+            step *= l.sizes[i] as isize;
+        }
+        let arrays = [reads[0], reads[1], write];
+        Ok(ProductTask { dtype: op.dtype, arrays, batch, sizes: [m, n, k], left: [rows, down], right: [across, columns], then })
+    }
+}

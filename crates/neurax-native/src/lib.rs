@@ -1,0 +1,88 @@
+//! The compiler of Neurax: whole graphs to machine code for the CPU that it runs on.
+//!
+//! A graph goes through these stages, each a module: `lower` (calls and composites become their bodies), `schedule` (which values are
+//! written to memory, what shares a loop nest), `kernel` (the loop nests and their own small language), `emit` (machine code, by Cranelift),
+//! `plan` (where arrays lie) and `launch` (steps over addresses). [`Native`] is the backend.
+//!
+//! ```
+//! use neurax_ir::{Graph, Literal};
+//! use neurax_native::Native;
+//! use neurax_runtime::Device;
+//! use std::sync::Arc;
+//!
+//! let device = Device::from_backend(Arc::new(Native::new()?), 0)?;
+//! let graph = Graph::parse("graph(%0: f32[2]) {
+//!   %1: f32[2] = multiply(%0, %0)
+//!   return %1
+//! }")?;
+//! let x = device.upload(Literal::from_slice([2], &[1.0f32, 3.0])?)?;
+//! let y = device.compile(&graph)?.run(vec![x])?;
+//! assert_eq!(device.download(&y[0])?.to_vec::<f32>()?, [1.0, 9.0]);
+//! # Ok::<(), neurax_ir::Error>(())
+//! ```
+
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod affine;
+mod code;
+mod emit;
+mod kernel;
+mod launch;
+mod lower;
+mod plan;
+mod schedule;
+
+use launch::Compiler;
+use neurax_ir::{Graph, Literal, Result};
+use neurax_runtime::{Backend, Buffer};
+use std::sync::Arc;
+
+/// The backend. Clones share what was compiled.
+#[derive(Clone, Debug)]
+pub struct Native(Arc<Compiler>);
+
+impl Native {
+    /// A backend for this machine's CPU.
+    ///
+    /// # Errors
+    /// When the CPU is not supported; `NEURAX_DEVICE=interp` works everywhere.
+    pub fn new() -> Result<Native> {
+        Ok(Native(Arc::new(Compiler::new()?)))
+    }
+
+    /// The steps of a graph as text: arrays, kernels, and why they are not fewer.
+    ///
+    /// # Errors
+    /// When an op cannot be compiled.
+    pub fn explain(&self, graph: &Graph) -> Result<String> {
+        Ok(format!("{}", self.0.program(graph)?))
+    }
+
+    /// How many kernels were turned into machine code so far.
+    pub fn kernels(&self) -> usize {
+        self.0.generated()
+    }
+}
+
+impl Backend for Native {
+    fn name(&self) -> &str {
+        "native"
+    }
+
+    fn devices(&self) -> usize {
+        1
+    }
+
+    fn compile(&self, graph: &Graph, _: usize) -> Result<Arc<dyn neurax_runtime::Executable>> {
+        let program = self.0.program(graph)?;
+        Ok(Arc::new(launch::Executable::new(program, graph.input_types().to_vec())))
+    }
+
+    fn upload(&self, value: Literal, _: usize) -> Result<Buffer> {
+        Ok(value.into())
+    }
+
+    fn download(&self, buffer: &Buffer) -> Result<Literal> {
+        buffer.to_literal()
+    }
+}

@@ -1,0 +1,105 @@
+//! What kind of work an equation is.
+
+use neurax_ir::{
+    DType, Eqn, Graph, Kind, Op,
+    op::{Binary, Unary},
+};
+
+/// What kind of work an equation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Element by element: computed where it is needed.
+    Map,
+    /// Other places of the same elements: read where it is needed.
+    Move,
+    /// Windows at places found at run time, of an array in memory: read where it is needed.
+    Fetch,
+    /// Joins elements along axes.
+    Reduce,
+    /// Writes parts of an array.
+    Write,
+    /// A product of arrays.
+    Product,
+    /// Runs graphs.
+    Control,
+    /// Left to the op's own meaning in the language.
+    Reference,
+}
+
+/// Does machine code handle that dtype?
+pub fn is_native(d: DType) -> bool {
+    use DType::*;
+    !matches!(d, U2 | U4 | I2 | I4 | F8E4M3FN | F8E5M2 | C64 | C128)
+}
+
+/// What kind of work the equation is.
+pub fn classify(graph: &Graph, e: &Eqn) -> Class {
+    use Op::*;
+    let native = e.inputs.iter().chain(&e.outputs).all(|&v| is_native(graph.ty(v).dtype));
+    match &e.op {
+        // Elements of less than a byte have no address.
+        Scan(op) if op.body.types().iter().any(|t| t.size() * t.dtype.bits() % 8 != 0) => Class::Reference,
+        Cond(_) | While(_) | Scan(_) => Class::Control,
+        DotGeneral(op) if native && matches!(op.dtype, DType::F32 | DType::F64) && graph.ty(e.inputs[0]).dtype == op.dtype => Class::Product,
+        _ if !native => Class::Reference,
+        Unary(f) if is_map(*f) => Class::Map,
+        Binary(f) if !matches!(f, self::Binary::Complex | self::Binary::NextAfter) => Class::Map,
+        Convert(c) if rounds_twice(graph.ty(e.inputs[0]).dtype, c.dtype) => Class::Reference,
+        Compare(_) | Select(_) | Clamp(_) | Convert(_) | Constant(_) | Iota(_) => Class::Map,
+        BitcastConvert(_) if !half(graph.ty(e.inputs[0]).dtype) && !half(graph.ty(e.outputs[0]).dtype) => Class::Map,
+        Broadcast(_) | Reshape(_) | Transpose(_) | Slice(_) | Reverse(_) | OptimizationBarrier(_) => Class::Move,
+        DynamicSlice(_) | Gather(_) => Class::Fetch,
+        Reduce(_) => Class::Reduce,
+        Pad(p) if p.low.iter().chain(&p.high).any(|&n| n < 0) => Class::Reference,
+        Pad(_) | Concatenate(_) | DynamicUpdateSlice(_) | Scatter(_) => Class::Write,
+        _ => Class::Reference,
+    }
+}
+
+/// The narrow floats that machine code computes in f32.
+fn half(d: DType) -> bool {
+    matches!(d, DType::F16 | DType::BF16)
+}
+
+/// Would going through f32, which narrow floats are computed in, round a second time?
+fn rounds_twice(from: DType, to: DType) -> bool {
+    half(to) && from.bits() >= 32 && from != DType::F32
+}
+
+/// Functions with a form in machine code or in the scalar library.
+fn is_map(f: Unary) -> bool {
+    !matches!(f, Unary::Real | Unary::Imag | Unary::Conj)
+}
+
+/// Is the equation left to the matrix kernels?
+pub fn is_product(graph: &Graph, e: &Eqn) -> bool {
+    classify(graph, e) == Class::Product
+}
+
+/// Is the equation a loop or branch whose graphs become programs?
+pub fn is_control(graph: &Graph, e: &Eqn) -> bool {
+    classify(graph, e) == Class::Control
+}
+
+/// How much work an equation is per element, in cheap instructions.
+pub fn cost(e: &Eqn, dtype: DType) -> usize {
+    use self::{Binary as B, Unary as U};
+    match &e.op {
+        Op::Unary(f) => match f {
+            U::Neg | U::Abs | U::Not | U::Sign | U::Floor | U::Ceil | U::RoundEven | U::RoundAway | U::IsFinite => 1,
+            U::Sqrt | U::Rsqrt => 4,
+            U::Exp | U::Tanh | U::Logistic | U::Log => 12,
+            _ => 30,
+        },
+        Op::Binary(f) => match f {
+            B::Div => 4,
+            B::Rem | B::Pow | B::Atan2 => 30,
+            B::Mul if dtype.kind() != Kind::Float => 2,
+            _ => 1,
+        },
+        Op::Compare(_) | Op::Select(_) | Op::Clamp(_) => 1,
+        Op::Convert(_) => 1,
+        Op::Gather(_) | Op::DynamicSlice(_) => 3,
+        _ => 0,
+    }
+}

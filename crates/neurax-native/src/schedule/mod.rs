@@ -1,0 +1,117 @@
+//! From equations to kernels: which values are written to memory, and what is computed in one loop nest.
+
+mod body;
+mod classify;
+mod facts;
+mod fetch;
+mod join;
+mod loops;
+mod nest;
+mod print;
+mod rows;
+mod units;
+mod walk;
+
+pub use body::BufferId;
+pub use classify::{is_control, is_native, is_product};
+pub use facts::{Facts, Storage};
+pub use nest::{Arg, Nest};
+pub use walk::Walk;
+
+use body::{Root, Space, Why};
+use neurax_ir::{Error, Graph, Result, Type, Value};
+use units::Work;
+
+/// A graph as steps over arrays.
+#[derive(Debug)]
+pub struct Schedule {
+    /// The types of the arrays.
+    pub buffers: Vec<Type>,
+    /// The arrays of the graph's inputs.
+    pub inputs: Vec<BufferId>,
+    /// The arrays of the graph's results.
+    pub outputs: Vec<BufferId>,
+    /// Arrays that are part of the program, and the constants that they hold.
+    pub constants: Vec<(BufferId, Value)>,
+    /// What is done, in order.
+    pub steps: Vec<Step>,
+    /// Why steps were not joined.
+    pub notes: Vec<Note>,
+}
+
+/// One step.
+#[derive(Debug)]
+pub enum Step {
+    /// A loop nest.
+    Kernel(Nest),
+    /// An equation whose operands and results are arrays; and a loop nest over the rows of the first result.
+    Equation {
+        /// Which equation of the graph.
+        eqn: usize,
+        /// The arrays of the operands: for products, those behind transposes.
+        reads: Vec<BufferId>,
+        /// The arrays of the results.
+        writes: Vec<BufferId>,
+        /// What is done with each row of the result.
+        then: Option<Nest>,
+    },
+    /// A copy of an array, unless both are in the same memory.
+    Copy(BufferId, BufferId),
+}
+
+/// Why two steps were not joined.
+#[derive(Clone, Debug)]
+pub struct Note {
+    /// What the first one writes.
+    pub first: Vec<BufferId>,
+    /// What the second one writes.
+    pub second: Vec<BufferId>,
+    /// Why.
+    pub why: String,
+}
+
+/// The steps of a graph without calls and composites.
+///
+/// # Errors
+/// When no schedule is found, which is an error of this crate.
+pub fn schedule(graph: &Graph, has_fma: bool) -> Result<Schedule> {
+    let mut forced = vec![];
+    // Every round writes one more value to memory.
+    loop {
+        let facts = Facts::new(graph, &forced, has_fma);
+        match units::units(&facts) {
+            Ok(units) => {
+                let (units, notes) = join::Joiner::new(&facts, units).join()?;
+                return finish(&facts, units, notes);
+            }
+            Err(Why::Materialise(v)) if !forced.contains(&v) => forced.push(v),
+            Err(Why::Materialise(v)) => return Err(Error::new("schedule", format!("%{} cannot be placed in memory", v.0))),
+            Err(Why::Says(s)) => return Err(Error::new("schedule", s)),
+        }
+    }
+}
+
+fn finish(facts: &Facts, units: Vec<units::Unit>, notes: Vec<Note>) -> Result<Schedule> {
+    let graph = facts.graph;
+    let buffer = |v: &Value| facts.buffer(*v).ok_or_else(|| Error::new("schedule", format!("%{} is nowhere", v.0)));
+    let inputs = graph.inputs().map(|v| buffer(&v)).collect::<Result<_>>()?;
+    let outputs: Vec<BufferId> = graph.outputs().iter().map(buffer).collect::<Result<_>>()?;
+    let mut steps = vec![];
+    for (k, u) in units.iter().enumerate() {
+        let needed = |b: BufferId| outputs.contains(&b) || units.iter().enumerate().any(|(i, o)| i != k && o.reads.contains(&b));
+        let nest = |space: &Space, roots: &[Root]| nest::nest(facts, space, roots, &needed);
+        steps.push(match &u.work {
+            Work::Kernel(space, roots) => Step::Kernel(nest(space, roots)?),
+            Work::Copy(from, to) => Step::Copy(*from, *to),
+            Work::Equation(eqn, then) => {
+                let e = &graph.eqns()[*eqn];
+                let is_product = facts.class[*eqn] == classify::Class::Product;
+                let reads = (0..e.inputs.len()).map(|i| buffer(&if is_product { facts.base(e, i) } else { e.inputs[i] })).collect::<Result<_>>()?;
+                let writes = e.outputs.iter().map(buffer).collect::<Result<_>>()?;
+                let then = then.as_ref().map(|(s, r)| nest(s, r)).transpose()?;
+                Step::Equation { eqn: *eqn, reads, writes, then }
+            }
+        });
+    }
+    Ok(Schedule { buffers: facts.buffers.clone(), inputs, outputs, constants: facts.constants.clone(), steps, notes })
+}

@@ -1,0 +1,353 @@
+//! From the expressions of a group to a kernel and the numbers that it is called with.
+
+use super::{
+    Facts,
+    body::{Body, BufferId, End, Made, Root, Source, Space, Why},
+    loops::{Loops, loops},
+};
+use crate::{
+    affine::Affine,
+    kernel::{Do, Fold, Id, Inst, Kernel, Lanes, Leaf, Operand, Size, Stage, Store, Stride, computed_in},
+};
+use neurax_ir::{DType, Error, Result};
+use rustc_hash::FxHashMap;
+
+/// A kernel with what it is called with.
+#[derive(Clone, Debug)]
+pub struct Nest {
+    /// The loops and the work.
+    pub kernel: Kernel,
+    /// Where each operand is.
+    pub args: Vec<Arg>,
+    /// Sizes and strides.
+    pub params: Vec<i64>,
+    /// Iterations of the outermost loop, which may be cut into parts.
+    pub count: usize,
+    /// Work in one of them, in elements times instructions.
+    pub weight: usize,
+    /// May parts run at once?
+    pub parallel: bool,
+}
+
+/// Where an operand is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arg {
+    /// The array.
+    pub buffer: BufferId,
+    /// Bytes from its beginning.
+    pub offset: isize,
+    /// Is it written?
+    pub writes: bool,
+    /// How many bytes one iteration of the outermost loop moves; the same for every access.
+    pub step: isize,
+}
+
+/// Sizes up to this are part of a kernel's structure.
+const SMALL: usize = 16;
+
+/// The kernel of roots over an iteration space. Arrays that nobody else needs are not written.
+///
+/// # Errors
+/// When the roots do not go together, which joining them has made sure of.
+pub fn nest(facts: &Facts, space: &Space, roots: &[Root], needed: &dyn Fn(BufferId) -> bool) -> Result<Nest> {
+    let body = Body::build(facts, space, roots).map_err(|w: Why| Error::new("schedule", format!("a kernel cannot be built: {w:?}")))?;
+    let loops = loops(&body);
+    let mut n = Nester {
+        facts,
+        body: &body,
+        loops,
+        needed,
+        params: Params::default(),
+        args: vec![],
+        operands: vec![],
+        stages: vec![],
+        folds: FxHashMap::default(),
+    };
+    let outer = (0..n.loops.outer).map(|l| n.size(l)).collect();
+    n.all_stages();
+    Ok(n.finish(outer))
+}
+
+/// A stage: how many loops over the rows come before it, and whether it has the reduced loops.
+type Key = (usize, bool);
+
+struct Nester<'a> {
+    facts: &'a Facts<'a>,
+    body: &'a Body<'a>,
+    loops: Loops,
+    needed: &'a dyn Fn(BufferId) -> bool,
+    params: Params,
+    args: Vec<Arg>,
+    operands: Vec<Operand>,
+    stages: Vec<Stage>,
+    /// Where the accumulator of a root is.
+    folds: FxHashMap<usize, (u16, u16)>,
+}
+
+/// Run-time numbers; the same one along the same loop is passed once.
+#[derive(Default)]
+struct Params {
+    values: Vec<i64>,
+    known: FxHashMap<(usize, i64), u16>,
+}
+
+impl Params {
+    fn get(&mut self, along: usize, value: i64) -> u16 {
+        *self.known.entry((along, value)).or_insert_with(|| {
+            self.values.push(value);
+            self.values.len() as u16 - 1
+        })
+    }
+}
+
+impl Nester<'_> {
+    fn size(&mut self, l: usize) -> Size {
+        let n = self.loops.sizes[l];
+        // The outermost loop is the one that is cut and that batches change.
+        if n <= SMALL && l > 0 { Size::Fixed(n as u32) } else { Size::Param(self.params.get(1000 + l, n as i64)) }
+    }
+
+    fn all_stages(&mut self) {
+        let mut keys: Vec<Key> = (0..self.body.roots.len()).flat_map(|r| self.keys_of(r)).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        for key in keys {
+            self.stage(key);
+        }
+    }
+
+    fn level(&self, m: &Made) -> usize {
+        [Some(m.node), m.at, m.guard].into_iter().flatten().map(|x| self.body.levels[x as usize]).max().unwrap_or(0)
+    }
+
+    /// The stages that a root needs: where its value is made, and where its accumulator is written.
+    fn keys_of(&self, r: usize) -> Vec<Key> {
+        let m = &self.body.roots[r];
+        let level = self.level(m);
+        match &m.root.end {
+            End::Fold { buffer, .. } if (self.needed)(*buffer) => vec![(level, true), (level + 1, false)],
+            End::Fold { .. } => vec![(level, true)],
+            _ if !self.is_stored(r) => vec![],
+            _ => vec![(level, !self.body.is_outer_only(m.root.value))],
+        }
+    }
+
+    /// Is the value of a root written: does somebody else need it, or a later stage?
+    fn is_stored(&self, r: usize) -> bool {
+        let m = &self.body.roots[r];
+        match m.root.end {
+            End::Store(b) => (self.needed)(b) || self.is_reloaded(r),
+            _ => true,
+        }
+    }
+
+    /// Does a later stage read the value of a root from memory?
+    fn is_reloaded(&self, r: usize) -> bool {
+        let m = &self.body.roots[r];
+        let own = self.level(m);
+        let whole = matches!(m.root.end, End::Store(_)) && !self.body.is_outer_only(m.root.value);
+        let is_trivial = matches!(self.body.nodes[m.node as usize].op, Do::Leaf(_) | Do::Const(_));
+        // Only nodes of this group read nodes of a lower level.
+        let reads = |(i, n): (usize, &super::body::Node)| self.body.levels[i] > own && n.op.reads().any(|x| x == m.node);
+        whole
+            && !is_trivial
+            && (self.body.nodes.iter().enumerate().any(reads) || self.body.roots.iter().any(|o| o.node == m.node && self.level(o) > own))
+    }
+
+    fn stage(&mut self, key: Key) {
+        let index = self.stages.len();
+        let inner: Vec<Size> = if key.1 { (self.loops.outer..self.loops.sizes.len()).map(|l| self.size(l)).collect() } else { vec![] };
+        self.stages.push(Stage { inner, ..Stage::default() });
+        let mut w = Writer { n: self, key, index, seen: FxHashMap::default(), done: FxHashMap::default() };
+        for r in 0..w.n.body.roots.len() {
+            w.root(r);
+        }
+    }
+
+    fn finish(self, outer: Vec<Size>) -> Nest {
+        let Nester { loops, params, args, operands, stages, .. } = self;
+        let whole: usize =
+            stages.iter().map(|s| s.insts.len() * if s.inner.is_empty() { 1 } else { loops.sizes[loops.outer..].iter().product() }).sum();
+        let rest: usize = loops.sizes[..loops.outer].iter().skip(1).product();
+        // Without outer loops the only loop is cut itself, if nothing is joined in it.
+        let is_flat = loops.outer == 0 && loops.sizes.len() == 1 && stages.iter().all(|s| s.folds.is_empty());
+        let (count, weight) = match (loops.outer, is_flat) {
+            (0, true) => (loops.sizes[0], stages.iter().map(|s| s.insts.len()).sum()),
+            (0, false) => (1, whole),
+            _ => (loops.sizes[0], whole * rest),
+        };
+        let parallel = loops.parallel && (loops.outer > 0 || is_flat);
+        Nest { kernel: Kernel { outer, lanes: loops.lanes, operands, stages }, args, params: params.values, count, weight: weight.max(1), parallel }
+    }
+}
+
+/// Writes the body of one stage.
+struct Writer<'a, 'b> {
+    n: &'a mut Nester<'b>,
+    key: Key,
+    index: usize,
+    seen: FxHashMap<Inst<Leaf>, Id>,
+    done: FxHashMap<Id, Id>,
+}
+
+impl Writer<'_, '_> {
+    fn root(&mut self, r: usize) {
+        let m = self.n.body.roots[r].clone();
+        let level = self.n.level(&m);
+        match &m.root.end {
+            End::Fold { kind, .. } if self.key == (level, true) => {
+                let value = self.node(m.node);
+                let stage = &mut self.n.stages[self.index];
+                stage.folds.push(Fold { kind: *kind, value });
+                let fold = stage.folds.len() as u16 - 1;
+                self.n.folds.insert(r, (self.index as u16, fold));
+            }
+            End::Fold { result, buffer, .. } if self.key == (level + 1, false) && (self.n.needed)(*buffer) => {
+                let ty = self.n.body.nodes[m.node as usize].ty;
+                let x = self.fold(r, ty);
+                let dtype = self.n.facts.dtype(*result);
+                let x = if dtype == ty { x } else { self.put(Do::Round(dtype, x), ty) };
+                self.store(&m, x, dtype);
+            }
+            End::Fold { .. } => {}
+            _ if self.n.is_stored(r) && self.key == (level, !self.n.body.is_outer_only(m.root.value)) => {
+                let x = self.node(m.node);
+                let dtype = self.n.facts.dtype(m.root.value);
+                self.store(&m, x, dtype);
+            }
+            _ => {}
+        }
+    }
+
+    fn store(&mut self, m: &Made, x: Id, dtype: DType) {
+        let value = if dtype == computed_in(dtype) { x } else { self.put(Do::Convert(x), dtype) };
+        let (at, guard) = (m.at.map(|a| self.bytes(a, dtype)), m.guard.map(|g| self.node(g)));
+        let operand = self.operand(m.root.end.buffer(), dtype, &m.place, true);
+        self.n.stages[self.index].stores.push(Store { operand, value, at, guard });
+    }
+
+    fn put(&mut self, op: Do<Leaf>, ty: DType) -> Id {
+        let inst = Inst { op, ty };
+        if let Some(&id) = self.seen.get(&inst) {
+            return id;
+        }
+        let insts = &mut self.n.stages[self.index].insts;
+        insts.push(inst.clone());
+        let id = insts.len() as Id - 1;
+        self.seen.insert(inst, id);
+        id
+    }
+
+    fn fold(&mut self, r: usize, ty: DType) -> Id {
+        let (stage, fold) = self.n.folds.get(&r).copied().unwrap_or_default();
+        self.put(Do::Leaf(Leaf::Fold { stage, fold }), ty)
+    }
+
+    /// An offset in elements as one in bytes.
+    fn bytes(&mut self, at: Id, dtype: DType) -> Id {
+        let x = self.node(at);
+        let size = self.put(Do::Const(dtype.bits() as u64 / 8), DType::I64);
+        self.put(Do::Binary(neurax_ir::op::Binary::Mul, x, size), DType::I64)
+    }
+
+    /// A node in this stage: values of earlier stages come from memory.
+    fn node(&mut self, x: Id) -> Id {
+        if let Some(&id) = self.done.get(&x) {
+            return id;
+        }
+        let id = match self.earlier(x) {
+            Some(r) => self.reload(r),
+            None => self.copy(x),
+        };
+        self.done.insert(x, id);
+        id
+    }
+
+    /// The root that holds a node's value in memory since an earlier stage.
+    fn earlier(&self, x: Id) -> Option<usize> {
+        let roots = &self.n.body.roots;
+        (0..roots.len()).find(|&r| roots[r].node == x && self.n.level(&roots[r]) < self.key.0 && self.n.is_reloaded(r))
+    }
+
+    fn reload(&mut self, r: usize) -> Id {
+        let m = self.n.body.roots[r].clone();
+        let dtype = self.n.facts.dtype(m.root.value);
+        let operand = self.operand(m.root.end.buffer(), dtype, &m.place, false);
+        let x = self.put(Do::Leaf(Leaf::Load { operand, at: None }), dtype);
+        if dtype == computed_in(dtype) { x } else { self.put(Do::Convert(x), computed_in(dtype)) }
+    }
+
+    fn copy(&mut self, x: Id) -> Id {
+        let node = self.n.body.nodes[x as usize].clone();
+        let leaf = match &node.op {
+            Do::Leaf(Source::Load { buffer, place, at }) => {
+                let at = at.map(|a| self.bytes(a, node.ty));
+                let operand = self.operand(*buffer, node.ty, place, false);
+                Leaf::Load { operand, at }
+            }
+            Do::Leaf(Source::Index(place)) => self.counter(place),
+            Do::Leaf(Source::Fold(r)) => return self.fold(*r, node.ty),
+            op => {
+                let reads: Vec<Id> = op.reads().map(|y| self.node(y)).collect();
+                let mut next = reads.into_iter();
+                let op = op.map(|y| next.next().unwrap_or(y), |_| Leaf::Fold { stage: 0, fold: 0 });
+                return self.put(op, node.ty);
+            }
+        };
+        self.put(Do::Leaf(leaf), node.ty)
+    }
+
+    fn counter(&mut self, place: &Affine) -> Leaf {
+        let strides = self.strides(place, 1);
+        let base = (place.base != 0).then(|| self.n.params.get(2000, place.base as i64));
+        Leaf::Index { strides, base }
+    }
+
+    fn operand(&mut self, buffer: BufferId, dtype: DType, place: &Affine, writes: bool) -> u16 {
+        let bytes = dtype.bits() as isize / 8;
+        let strides = self.strides(place, bytes);
+        let operand = Operand { dtype, stage: self.index as u16, strides };
+        let step = if self.n.loops.sizes.is_empty() { 0 } else { place.steps[self.n.loops.of[0]] * bytes };
+        let arg = Arg { buffer, offset: place.base * bytes, writes, step };
+        let same = |i: &usize| self.n.operands[*i] == operand && self.n.args[*i] == arg;
+        let found = (0..self.n.operands.len()).find(same);
+        found.unwrap_or_else(|| {
+            self.n.operands.push(operand);
+            self.n.args.push(arg);
+            self.n.args.len() - 1
+        }) as u16
+    }
+
+    /// The strides of an access along the loops of this stage, in units of that many bytes.
+    fn strides(&mut self, place: &Affine, unit: isize) -> Vec<Stride> {
+        let depth = if self.key.1 { self.n.loops.sizes.len() } else { self.n.loops.outer };
+        let lane = match self.n.loops.lanes {
+            Lanes::Inner => self.n.loops.sizes.len(),
+            Lanes::Outer => self.n.loops.outer,
+        };
+        let one = |l: usize, n: &mut Nester| match place.steps[n.loops.of[l]] {
+            0 => Stride::Zero,
+            1 if l + 1 == lane => Stride::Unit,
+            s => Stride::Param(n.params.get(l + if unit == 1 { 100 } else { 0 }, (s * unit) as i64)),
+        };
+        (0..depth).map(|l| one(l, self.n)).collect()
+    }
+}
+
+impl Nest {
+    /// Is every element of `from` read just where `to` is written, in the same stage?
+    pub fn in_place(&self, from: BufferId, to: BufferId) -> bool {
+        let all = || self.kernel.operands.iter().zip(&self.args);
+        let Some((written, at)) = all().find(|(_, a)| a.buffer == to && a.writes) else { return false };
+        let same =
+            |(o, a): (&Operand, &Arg)| o.stage == written.stage && o.strides == written.strides && a.offset == at.offset && o.dtype == written.dtype;
+        let whole = all().filter(|(_, a)| a.buffer == to).count() == 1;
+        // A run-time offset is not part of the strides.
+        let is_dynamic = self.kernel.stages.iter().any(|s| {
+            let loads =
+                s.insts.iter().any(|i| matches!(&i.op, Do::Leaf(Leaf::Load { operand, at: Some(_) }) if self.args[*operand as usize].buffer == from));
+            loads || s.stores.iter().any(|st| st.at.is_some())
+        });
+        whole && !is_dynamic && written.strides.iter().all(|s| *s != Stride::Zero) && all().filter(|(_, a)| a.buffer == from).all(same)
+    }
+}

@@ -1,0 +1,65 @@
+//! Random programs, their derivatives and their batched forms: the compiler computes what the oracle computes.
+
+use neurax_ir::{Axis, Graph, Literal, Type, transform};
+use neurax_native::Native;
+use neurax_runtime::Backend;
+use neurax_testkit::{close, random::Program};
+
+const PROGRAMS: u64 = 250;
+
+/// Sums are in another order than the oracle's, which sums in double precision.
+const LOOSER: f64 = 64.0;
+
+fn agrees(native: &Native, graph: &Graph, args: &[Literal]) -> Result<(), String> {
+    // What has no value for the oracle has none here.
+    let Ok(want) = transform::eval(graph, args.to_vec()) else { return Ok(()) };
+    let inputs = args.iter().map(|x| x.clone().into()).collect();
+    let have = native.compile(graph, 0).and_then(|f| f.run(inputs)).map_err(|e| format!("{e}\n{graph}"))?;
+    let have: Vec<Literal> = have.into_iter().map(|b| b.into_literal().unwrap()).collect();
+    close::all_close(&have, &want, LOOSER).map_err(|e| format!("{e}\n{graph}"))
+}
+
+/// A member of the batch, twice: the second one in reverse order, so that a mix-up shows.
+fn stacked(x: &Literal) -> Literal {
+    let mut v = x.to_f64s();
+    let reversed: Vec<f64> = v.iter().rev().copied().collect();
+    v.extend(reversed);
+    Literal::from_f64s(x.dtype(), x.shape().inserted(0, 2), &v)
+}
+
+fn one(native: &Native, seed: u64) -> Result<(), String> {
+    let p = Program::new(seed)?;
+    agrees(native, &p.graph, &p.args)?;
+    if let Ok(d) = transform::jvp(&p.graph, &p.active) {
+        let tangents = p.args.iter().zip(&p.active).filter(|(_, a)| **a).map(|(x, _)| x.clone());
+        let args: Vec<Literal> = p.args.iter().cloned().chain(tangents).collect();
+        if args.iter().map(Literal::ty).eq(d.graph.input_types()) {
+            agrees(native, &d.graph, &args).map_err(|e| format!("jvp: {e}"))?;
+        }
+    }
+    if let Ok(back) = transform::vjp(&p.graph, &p.active) {
+        agrees(native, &back.primal, &p.args).map_err(|e| format!("vjp: {e}"))?;
+        let Ok(known) = transform::eval(&back.primal, p.args.clone()) else { return Ok(()) };
+        let ones = |t: &Type| Literal::from_f64s(t.dtype, t.shape.clone(), &vec![1.0; t.size()]);
+        let n = back.backward.input_types().len();
+        let residuals: Vec<Literal> = known.into_iter().skip(p.graph.outputs().len()).collect();
+        let cts = back.backward.input_types()[residuals.len().min(n)..].iter().map(ones);
+        let args: Vec<Literal> = residuals.iter().cloned().chain(cts).collect();
+        if args.iter().map(Literal::ty).eq(back.backward.input_types()) {
+            agrees(native, &back.backward, &args).map_err(|e| format!("backward: {e}"))?;
+        }
+    }
+    let dims: Vec<Option<usize>> = p.args.iter().map(|x| (!x.dtype().is_complex()).then_some(0)).collect();
+    if let Ok(batched) = transform::vmap(&p.graph, &dims, &Axis { size: 2, name: None }) {
+        let args: Vec<Literal> = p.args.iter().zip(&dims).map(|(x, d)| if d.is_some() { stacked(x) } else { x.clone() }).collect();
+        agrees(native, &batched, &args).map_err(|e| format!("vmap: {e}"))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn random_programs_agree_with_the_oracle() {
+    let native = Native::new().unwrap();
+    let failures: Vec<String> = (0..PROGRAMS).filter_map(|seed| one(&native, seed).err().map(|e| format!("seed {seed}: {e}"))).collect();
+    assert!(failures.is_empty(), "{} failures; the first:\n{}", failures.len(), failures[0]);
+}

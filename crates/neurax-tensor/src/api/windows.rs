@@ -1,0 +1,192 @@
+//! Windows that slide: convolution and pooling.
+
+use super::common::{of_one_dtype, settle};
+use crate::{
+    IntoEach, Shape, Tensor, Type, Windows,
+    emit::{emit, recipe},
+    tensor::At,
+    windows::one_each,
+};
+use neurax_ir::op::{Binary, Convolution, ReduceKind, ReduceWindow, Reverse, Slide};
+use std::panic::Location;
+
+impl Tensor {
+    /// The convolution with a kernel (not turned around: cross-correlation, as in all frameworks) over any number of space axes: of
+    /// `[batch, channels, space ..]` with `[channels of the result, channels of a group, taps ..]` gives `[batch, channels of the result, space ..]`.
+    /// Dtypes are promoted; narrow floats are summed in a wider type. The options say strides, padding, dilation, groups and
+    /// [`Windows::channels_last`].
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let x = tensor([[[1.0, 2.0, 3.0, 4.0]]]);
+    /// let kernel = tensor([[[1.0, 0.0, -1.0]]]);
+    /// assert_eq!(x.conv(&kernel, Windows::new()).to_vec::<f32>()?, [-2.0, -2.0]);
+    /// assert_eq!(x.conv(&kernel, Windows::new().padding(Padding::Same)).to_vec::<f32>()?, [-2.0, -2.0, -2.0, 3.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn conv(&self, kernel: &Tensor, options: Windows) -> Tensor {
+        let at = Location::caller();
+        let conv = || {
+            let (x, kernel) = channels_first("conv", self, kernel, &options, at)?;
+            let (space, taps) = (&x.shape()[2..], &kernel.shape()[2..]);
+            let slides = options.slides(space, taps, &[1]).map_err(|why| fail("conv", why, self, at))?;
+            let dtype = x.dtype();
+            let y = emit(Convolution { slides, groups: options.groups, dtype }, [x, kernel], at);
+            Ok(channels_back(y, &options, at))
+        };
+        settle(conv())
+    }
+
+    /// The transposed convolution: what [`Tensor::conv`] with the same kernel and options does to gradients; it makes strides' worth of entries
+    /// out of each. Of `[batch, channels, space ..]` with `[channels, channels of the result's group, taps ..]`
+    /// (with [`Windows::channels_last`], `[taps .., channels of the result's group, channels]`). Each space axis of `n` entries becomes
+    /// `(n - 1) stride + (taps - 1) dilation + 1` less the padding, with [`crate::Padding::Same`] `n stride`.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let x = tensor([[[1.0, 2.0]]]);
+    /// let kernel = tensor([[[1.0, 10.0, 100.0]]]);
+    /// let y = x.conv_transpose(&kernel, Windows::new().strides(2));
+    /// assert_eq!(y.to_vec::<f32>()?, [1.0, 10.0, 102.0, 20.0, 200.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn conv_transpose(&self, kernel: &Tensor, options: Windows) -> Tensor {
+        let at = Location::caller();
+        let conv = || {
+            let (x, kernel) = channels_first("conv_transpose", self, kernel, &options, at)?;
+            let slides = options.transposed(&x.shape()[2..], &kernel.shape()[2..]).map_err(|why| fail("conv_transpose", why, self, at))?;
+            let kernel = turned_around(&kernel, x.shape()[1], options.groups, at).map_err(|why| fail("conv_transpose", why, self, at))?;
+            let dtype = x.dtype();
+            let y = emit(Convolution { slides, groups: options.groups, dtype }, [x, kernel], at);
+            Ok(channels_back(y, &options, at))
+        };
+        settle(conv())
+    }
+
+    /// The largest entry under each window of those sizes over the space axes of `[batch, channels, space ..]`; the strides are the sizes unless
+    /// the options say others. Padding counts for nothing, NaN wins; the gradient goes to the first of equals.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let x = tensor([[[[1, 2, 3, 4], [5, 6, 7, 8]]]]);
+    /// assert_eq!(x.max_pool(2, Windows::new()).to_vec::<i32>()?, [6, 8]);
+    /// assert_eq!(x.max_pool([1, 3], Windows::new().strides(1)).to_vec::<i32>()?, [3, 4, 7, 8]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn max_pool(&self, sizes: impl IntoEach, options: Windows) -> Tensor {
+        let at = Location::caller();
+        let pool = || {
+            let (sizes, slides) = pooled("max_pool", self, sizes.each(), &options, at)?;
+            Ok(emit(ReduceWindow { kind: ReduceKind::Max, sizes, slides }, [self.clone()], at))
+        };
+        settle(pool())
+    }
+
+    /// The mean of the entries under each window of those sizes over the space axes of `[batch, channels, space ..]`; the strides are the sizes
+    /// unless the options say others. Padding is not counted. Integers give f32.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let x = tensor([[[1.0, 3.0, 5.0]]]);
+    /// assert_eq!(x.avg_pool(2, Windows::new()).to_vec::<f32>()?, [2.0]);
+    /// assert_eq!(x.avg_pool(2, Windows::new().padding(Padding::Same)).to_vec::<f32>()?, [2.0, 5.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn avg_pool(&self, sizes: impl IntoEach, options: Windows) -> Tensor {
+        let at = Location::caller();
+        let pool = || {
+            let (sizes, slides) = pooled("avg_pool", self, sizes.each(), &options, at)?;
+            let (x, dtype) = self.clone().float(at).wide(at);
+            let counts = counts(&x, &sizes, &slides, at);
+            let sum = emit(ReduceWindow { kind: ReduceKind::Sum, sizes, slides }, [x], at);
+            Ok(sum.binary(counts, Binary::Div, at).convert(dtype, at))
+        };
+        settle(pool())
+    }
+}
+
+fn fail(op: &str, why: String, x: &Tensor, at: At) -> Tensor {
+    Tensor::fail(op, format!("{why}; the operand is {}", x.dtype_and_shape()), at)
+}
+
+/// Operand and kernel with one dtype, the channels in front of space and taps.
+fn channels_first(op: &str, x: &Tensor, kernel: &Tensor, options: &Windows, at: At) -> Result<(Tensor, Tensor), Tensor> {
+    let rank = x.known()?.rank();
+    if kernel.known()?.rank() != rank || rank < 2 {
+        let why = format!("the kernel {} needs as many axes: two for batch and channels, and one for each space axis", kernel.dtype_and_shape());
+        return Err(fail(op, why, x, at));
+    }
+    let xs = of_one_dtype(op, &[x.clone(), kernel.clone()], at)?;
+    if !options.channels_last {
+        return Ok((xs[0].clone(), xs[1].clone()));
+    }
+    let (images, kernels) = ([0, rank - 1].into_iter().chain(1..rank - 1), [rank - 1, rank - 2].into_iter().chain(0..rank - 2));
+    Ok((xs[0].permute_at(images.collect(), at), xs[1].permute_at(kernels.collect(), at)))
+}
+
+/// A result in the layout that the options ask for.
+fn channels_back(y: Tensor, options: &Windows, at: At) -> Tensor {
+    let rank = y.rank();
+    if !options.channels_last || y.error().is_some() {
+        return y;
+    }
+    y.permute_at([0].into_iter().chain(2..rank).chain([1]).collect(), at)
+}
+
+/// The kernel of the transposed convolution: taps in reverse order, channels of operand and result exchanged within each group.
+fn turned_around(kernel: &Tensor, channels: usize, groups: usize, at: At) -> Result<Tensor, String> {
+    let shape = kernel.shape().to_vec();
+    if shape[0] != channels {
+        return Err(format!("the kernel {} takes {} channels (axis 0, with channels last the last axis)", kernel.dtype_and_shape(), shape[0]));
+    }
+    let split = channels.checked_div(groups).filter(|n| n * groups == channels).zip(groups.checked_mul(shape[1]));
+    let Some((of_group, results)) = split else { return Err(format!("{channels} channels do not fall into {groups} groups")) };
+    let parts = [&[groups, of_group], &shape[1..]].concat();
+    let order: Vec<usize> = [0, 2, 1].into_iter().chain(3..parts.len()).collect();
+    let merged = [&[results, of_group], &shape[2..]].concat();
+    let kernel = kernel.reshaped(Shape::from(parts), at).permute_at(order, at).reshaped(Shape::from(merged), at);
+    Ok(if shape.len() == 2 { kernel } else { emit(Reverse { axes: (2..shape.len()).collect() }, [kernel], at) })
+}
+
+/// Windows over the space axes as windows over all axes.
+fn pooled(op: &str, x: &Tensor, sizes: Vec<usize>, options: &Windows, at: At) -> Result<(Vec<usize>, Vec<Slide>), Tensor> {
+    let shape = &x.known()?.shape;
+    if shape.rank() < 2 {
+        return Err(fail(op, "it takes axes for batch, channels and space".into(), x, at));
+    }
+    if options.groups != 1 {
+        return Err(fail(op, "groups are for convolutions".into(), x, at));
+    }
+    let first = if options.channels_last { 1 } else { 2 };
+    let space = &shape[first..first + shape.rank() - 2];
+    let taps = one_each("sizes", &sizes, space.len()).map_err(|why| fail(op, why, x, at))?;
+    let slides = options.slides(space, &taps, &taps).map_err(|why| fail(op, why, x, at))?;
+    let back = shape.rank() - first - space.len();
+    Ok((between(first, taps, 1, back), between(first, slides, Slide::default(), back)))
+}
+
+/// So many `one` before and after.
+fn between<T: Copy>(front: usize, all: Vec<T>, one: T, back: usize) -> Vec<T> {
+    std::iter::repeat_n(one, front).chain(all).chain(std::iter::repeat_n(one, back)).collect()
+}
+
+/// How many entries are under each window, at least 1: the same for all members of the batch and all channels.
+fn counts(x: &Tensor, sizes: &[usize], slides: &[Slide], at: At) -> Tensor {
+    let whole = |s: &Slide| s.low <= 0 && s.high <= 0;
+    if slides.iter().all(whole) {
+        return x.number(sizes.iter().product::<usize>() as f64);
+    }
+    let plain = |i: usize| sizes[i] == 1 && slides[i] == Slide::default();
+    let shape: Shape = (0..sizes.len()).map(|i| if plain(i) { 1 } else { x.shape()[i] }).collect();
+    let ty = Type::new(x.dtype(), shape);
+    recipe(at, |b| {
+        let ones = b.full(ty, 1.0);
+        let count = b.emit(ReduceWindow { kind: ReduceKind::Sum, sizes: sizes.to_vec(), slides: slides.to_vec() }, &[ones]);
+        let one = b.full_like(count, 1.0);
+        if b.dtype(count).is_complex() { count } else { b.max(count, one) }
+    })
+}

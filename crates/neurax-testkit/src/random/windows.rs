@@ -1,0 +1,106 @@
+//! Rules for windows that slide.
+
+use super::generate::{Gen, Rule, Slot};
+use neurax_ir::op::*;
+use neurax_ir::{DType, Op, Shape};
+
+pub(super) const RULES: &[Rule] = &[convolution, convolution, window_sum, window_extremum, select_and_gather, select_and_scatter];
+
+/// A slide that leaves no window of `size` taps empty if `full`.
+fn slide(g: &mut Gen, size: usize, full: bool) -> Slide {
+    let stride = g.rng.between(1, 3);
+    if full {
+        let mut edge = || g.rng.below(size) as i64;
+        return Slide { stride, low: edge(), high: edge(), ..Slide::default() };
+    }
+    let mut edge = || g.rng.below(4) as i64 - 1;
+    let (low, high) = (edge(), edge());
+    Slide { stride, low, high, base_dilation: g.rng.between(1, 2), window_dilation: g.rng.between(1, 2) }
+}
+
+/// The shape of the result, if the op takes those shapes and gives neither nothing nor too much.
+fn result(g: &Gen, op: impl Into<Op>, dtype: DType, shapes: &[&Shape]) -> Option<Shape> {
+    let types: Vec<_> = shapes.iter().map(|s| neurax_ir::Type::new(dtype, *s)).collect();
+    let out = op.into().infer(&types).ok()?.swap_remove(0).shape;
+    (out.size() > 0 && !g.is_big(&out)).then_some(out)
+}
+
+fn convolution(g: &mut Gen) -> Option<()> {
+    let dtype = g.rng.pick(&[DType::F64, DType::F64, DType::F64, DType::F32, DType::I32, DType::C128]);
+    let (space, groups, features) = (g.rng.below(3), g.rng.between(1, 2), g.rng.between(1, 2));
+    let (mut x, mut w) = (vec![g.rng.between(1, 2), groups * features], vec![groups * g.rng.between(1, 2), features]);
+    let mut slides = vec![];
+    for _ in 0..space {
+        x.push(g.rng.between(1, 4));
+        w.push(g.rng.between(1, 3));
+        slides.push(slide(g, 1, false));
+    }
+    let (x, w): (Shape, Shape) = (x.into(), w.into());
+    let op = Convolution { slides, groups, dtype };
+    if g.is_big(&x) || g.is_big(&w) {
+        return None;
+    }
+    result(g, op.clone(), dtype, &[&x, &w])?;
+    let terms = w.removed(0).size() as f64;
+    let (x, w) = (g.shaped(dtype, &x), g.shaped(dtype, &w));
+    let y = g.emit(op, &[x.v, w.v]);
+    g.keep(y, 2.0 * x.bound * w.bound * terms)
+}
+
+/// Windows over a shape, and how many there are.
+fn windows(g: &mut Gen, shape: &Shape, full: bool) -> Option<(Vec<usize>, Vec<Slide>, Shape)> {
+    let sizes: Vec<usize> = shape.iter().map(|_| g.rng.between(1, 3)).collect();
+    let slides: Vec<Slide> = sizes.iter().map(|&n| slide(g, n, full)).collect();
+    let op = ReduceWindow { kind: ReduceKind::Sum, sizes: sizes.clone(), slides: slides.clone() };
+    let out = result(g, op, DType::F64, &[shape])?;
+    (shape.size() > 0).then_some((sizes, slides, out))
+}
+
+fn window_sum(g: &mut Gen) -> Option<()> {
+    let dtype = g.dtype();
+    let x = g.any(dtype);
+    let (sizes, slides, _) = windows(g, &g.ty(x).shape, false)?;
+    let terms: usize = sizes.iter().product();
+    let y = g.emit(ReduceWindow { kind: ReduceKind::Sum, sizes, slides }, &[x.v]);
+    g.keep(y, x.bound * terms as f64)
+}
+
+/// A value whose elements are kept apart in double precision: whole numbers are what they are.
+fn key(g: &mut Gen) -> Slot {
+    let dtype = g.rng.pick(&[DType::F64, DType::F64, DType::I32]);
+    let x = g.any(dtype);
+    if dtype == DType::I32 {
+        return x;
+    }
+    let shape = g.ty(x).shape;
+    let gap = 3.0 * x.bound;
+    let apart = g.apart(&shape, gap);
+    Slot { v: g.b.add(x.v, apart), bound: x.bound + gap * shape.size() as f64 }
+}
+
+fn window_extremum(g: &mut Gen) -> Option<()> {
+    let x = key(g);
+    let (sizes, slides, _) = windows(g, &g.ty(x).shape, true)?;
+    let kind = g.rng.pick(&[ReduceKind::Max, ReduceKind::Min]);
+    let y = g.emit(ReduceWindow { kind, sizes, slides }, &[x.v]);
+    g.keep(y, x.bound)
+}
+
+fn select_and_gather(g: &mut Gen) -> Option<()> {
+    let x = key(g);
+    let shape = g.ty(x).shape;
+    let (sizes, slides, _) = windows(g, &shape, false)?;
+    let (kind, dtype) = (g.rng.pick(ArgKind::ALL), g.dtype());
+    let source = g.shaped(dtype, &shape);
+    let y = g.emit(SelectAndGather { kind, sizes, slides }, &[x.v, source.v]);
+    g.keep(y, source.bound)
+}
+
+fn select_and_scatter(g: &mut Gen) -> Option<()> {
+    let x = key(g);
+    let (sizes, slides, out) = windows(g, &g.ty(x).shape, false)?;
+    let (kind, dtype) = (g.rng.pick(ArgKind::ALL), g.dtype());
+    let source = g.shaped(dtype, &out);
+    let y = g.emit(SelectAndScatter { kind, sizes, slides }, &[x.v, source.v]);
+    g.keep(y, source.bound * out.size() as f64)
+}
