@@ -1,8 +1,11 @@
 //! `neurax demo`: the digits classifier.
 
+use crate::say::say;
 use clap::Args;
 use neurax::prelude::*;
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
 
 #[derive(Args)]
 pub struct Demo {
@@ -19,11 +22,12 @@ pub struct Demo {
 
 impl Demo {
     pub fn run(self) -> Result<()> {
+        can_be_written(&self.out)?;
         let model = nn::input("image", dims![_, 64]).dense(128).relu().dense(10).softmax();
-        println!("{}", model.summary());
+        say(model.summary())?;
         let [split, start, order] = key(self.seed).split();
         let digits = data::digits()?.split(0.8, split);
-        println!("{} digits to learn from, {} to test with", digits.train.len(), digits.test.len());
+        say(format!("{} digits to learn from, {} to test with", digits.train.len(), digits.test.len()))?;
 
         let trained = Trainer::new(&model, loss::categorical_cross_entropy, optim::adam(2e-3))
             .metric(metric::accuracy())
@@ -31,9 +35,16 @@ impl Demo {
             .key(start)
             .run(&digits.train.shuffled(order).batched(32), epochs(self.epochs))?;
 
-        println!("test accuracy {:.4}", trained.evaluate(&digits.test)?["accuracy"]);
+        say(format!("test accuracy {:.4}", trained.evaluate(&digits.test)?["accuracy"]))?;
         trained.vars.save(&self.out)?;
-        println!("weights saved to {}", self.out.display());
-        Ok(())
+        say(format!("weights saved to {}", self.out.display()))
     }
+}
+
+/// What cannot be saved should be known before the training, not after it: puts a file beside that one, and removes it again.
+fn can_be_written(out: &Path) -> Result<()> {
+    let beside = out.with_file_name(format!(".neurax-{}.part", std::process::id()));
+    let tried =
+        if out.is_dir() { Err(io::Error::from(ErrorKind::IsADirectory)) } else { File::create(&beside).and_then(|_| fs::remove_file(&beside)) };
+    tried.map_err(|e| Error::new("demo", format!("the weights cannot be written to {}: {e}", out.display())))
 }

@@ -1,5 +1,6 @@
 //! `neurax devices`: what can run here.
 
+use crate::say::say;
 use neurax::prelude::*;
 use neurax::{backends, default_device};
 
@@ -9,7 +10,7 @@ pub fn run() -> Result<()> {
         for number in 0..backend.devices() {
             let device = Device::from_backend(backend.clone(), number)?;
             let note = if device == *default { "  (default)" } else { "" };
-            println!("{device}{note}");
+            say(format!("{device}{note}"))?;
         }
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! `neurax inspect`: the graphs of an example.
 
+use crate::say::say;
 use clap::Args;
 use neurax::Stages;
 use neurax::prelude::*;
@@ -20,12 +21,10 @@ impl Inspect {
 
     pub fn run(self) -> Result<()> {
         let Some(name) = self.name else {
-            EXAMPLES.iter().for_each(|e| println!("{:<16} {}", e.name, e.about));
-            return Ok(());
+            return EXAMPLES.iter().try_for_each(|e| say(format!("{:<16} {}", e.name, e.about)));
         };
         let example = EXAMPLES.iter().find(|e| e.name == name).ok_or_else(|| unknown(&name))?;
-        print!("{}", text(&(example.stages)()?));
-        Ok(())
+        say(text(&(example.stages)()?).trim_end())
     }
 }
 

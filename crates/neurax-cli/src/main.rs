@@ -1,12 +1,16 @@
 //! The `neurax` command: `neurax demo` trains a network on embedded data and is where to start, `neurax inspect NAME` shows every graph of an example,
 //! `neurax devices` what can run here, `neurax bench` what it costs. Arguments and printing only: the work is done by the crate `neurax`.
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 mod demo;
 mod devices;
 mod inspect;
+mod say;
 
 use clap::{Parser, Subcommand};
 use neurax::Result;
+use std::io::Write;
 use std::process::ExitCode;
 
 /// Tensors, a compiler and neural networks.
@@ -31,7 +35,8 @@ enum Command {
 
 fn main() -> ExitCode {
     run(Arguments::parse().command).unwrap_or_else(|e| {
-        eprintln!("error: {e}");
+        // If nobody reads errors, the exit code is left.
+        let _ = writeln!(std::io::stderr(), "error: {e}");
         ExitCode::FAILURE
     })
 }

@@ -1,7 +1,8 @@
 //! Batches: what a training loop goes through, epoch after epoch.
 
 use crate::Dataset;
-use neurax_tensor::{Key, Result, Tensor, Tree};
+use neurax_tensor::{Error, Key, Place, Result, Tensor, Tree};
+use std::panic::Location;
 
 /// Some examples at once.
 #[derive(Tree, Clone, Debug)]
@@ -25,6 +26,10 @@ impl<X: Tree, Y: Tree> Batch<X, Y> {
 }
 
 /// Anything that gives batches, epoch after epoch: [`Batches`], a slice of [`Batch`]es, a user's own generator.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` gives no batches to train on",
+    note = "a set is put into batches first: `&set.batched(32)`, or `&set.shuffled(key(0)).batched(32)` to train on"
+)]
 pub trait Source<X: Tree = Tensor, Y: Tree = Tensor> {
     /// The batches of epoch `epoch`, counted from 0.
     fn epoch(&self, epoch: usize) -> Box<dyn Iterator<Item = Batch<X, Y>> + '_>;
@@ -49,18 +54,22 @@ pub struct Batches<X: Tree = Tensor, Y: Tree = Tensor> {
     key: Option<Key>,
     size: usize,
     drop_last: bool,
+    /// Where the user asked for them.
+    at: &'static Location<'static>,
 }
 
 impl<X: Tree + Clone, Y: Tree + Clone> Shuffled<X, Y> {
-    /// Batches of `n` examples; the last one may be smaller.
+    /// Batches of `n` examples; the last one may be smaller. With 0 there is one batch, which carries the error.
+    #[track_caller]
     pub fn batched(&self, n: usize) -> Batches<X, Y> {
         Batches::new(self.set.clone(), Some(self.key.clone()), n)
     }
 }
 
 impl<X: Tree + Clone, Y: Tree + Clone> Batches<X, Y> {
+    #[track_caller]
     pub(crate) fn new(set: Dataset<X, Y>, key: Option<Key>, size: usize) -> Self {
-        Batches { set, key, size: size.max(1), drop_last: false }
+        Batches { set, key, size, drop_last: false, at: Location::caller() }
     }
 
     /// Leaves the last batch out when it is smaller than the others: then every batch has one shape.
@@ -80,6 +89,9 @@ impl<X: Tree + Clone, Y: Tree + Clone> Batches<X, Y> {
     /// Number of batches in an epoch.
     pub fn len(&self) -> usize {
         let rows = self.set.len();
+        if self.size == 0 {
+            return 1;
+        }
         if self.drop_last { rows / self.size } else { rows.div_ceil(self.size) }
     }
 
@@ -90,11 +102,19 @@ impl<X: Tree + Clone, Y: Tree + Clone> Batches<X, Y> {
 
     /// The batches of epoch `epoch`: the same key and number give the same batches, whatever came before.
     pub fn epoch(&self, epoch: usize) -> Epoch<'_, X, Y> {
-        let order = self.set.rows().and_then(|rows| match &self.key {
+        let order = self.rows().and_then(|rows| match &self.key {
             Some(key) => order(&key.fold_in(epoch as u32), rows),
             None => Ok((0..rows).collect()),
         });
         Epoch { batches: self, order, at: 0 }
+    }
+
+    /// Number of examples, if they can be batched.
+    fn rows(&self) -> Result<usize> {
+        match self.size {
+            0 => Err(Error::new("batched", "a batch holds at least one example, not 0").at(&Place::from(self.at))),
+            _ => self.set.rows(),
+        }
     }
 }
 
@@ -203,7 +223,6 @@ mod tests {
     #[test]
     fn without_a_key_the_order_is_the_sets() {
         assert_eq!(flat(set(5).batched(2).epoch(7)), [0, 1, 2, 3, 4]);
-        assert_eq!(set(5).batched(0).len(), 5, "a batch has at least one example");
         assert_eq!(set(0).batched(3).epoch(0).count(), 0);
     }
 
@@ -211,6 +230,15 @@ mod tests {
     fn inputs_and_targets_stay_together() {
         for b in &set(9).shuffled(key(0)).batched(4) {
             assert_eq!(b.x.to_vec::<i32>().unwrap(), b.y.to_vec::<i32>().unwrap());
+        }
+    }
+
+    #[test]
+    fn batches_of_nothing_say_so() {
+        for batches in [set(5).batched(0), set(5).batched(0).drop_last(), set(0).batched(0), set(5).shuffled(key(0)).batched(0)] {
+            let given: Vec<Batch> = batches.epoch(0).collect();
+            assert_eq!((given.len(), batches.len()), (1, 1));
+            assert!(given[0].x.error().unwrap().message().contains("a batch holds at least one example, not 0"));
         }
     }
 

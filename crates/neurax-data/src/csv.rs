@@ -3,7 +3,7 @@
 use crate::{Dataset, one_hot};
 use csv::{ReaderBuilder, StringRecord};
 use neurax_tensor::{Error, Result, Tensor, Tree};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 /// How to read a CSV file: see [`csv()`].
@@ -78,11 +78,11 @@ impl Csv {
         Csv { target: Target::Classes(column.into()), ..self }
     }
 
-    /// Reads the file: the target columns are y, all others x f32[n, k].
+    /// Reads the file: the target columns are y, all others x f32[n, k]. Numbers are written as in Rust; `nan` and `inf`, in any case, are read as such.
     ///
     /// # Errors
     /// When no target was named, a named column is not there, a line has another number of columns than the first, or a
-    /// field is not a number; the message names file, line and column.
+    /// field is not a number or too large for f32; the message names file, line and column.
     pub fn read(&self) -> Result<Dataset> {
         let (names, rows) = self.rows()?;
         let targets = match &self.target {
@@ -93,8 +93,10 @@ impl Csv {
         let others: Vec<usize> = (0..names.len()).filter(|i| !targets.contains(i)).collect();
         let y = match &self.target {
             Target::Classes(column) => classes(&rows, targets[0]).map_err(|n| {
+                let rows = rows.len();
                 self.error(format!(
-                    "column `{column}` holds {n} different names, more than {MAX_CLASSES} classes; name it with `target` if it is a number"
+                    "column `{column}` holds {n} different names in {rows} lines, more than {MAX_CLASSES} classes or {MAX_CELLS} numbers, one-hot; \
+                     name it with `target` if it is a number"
                 ))
             })?,
             _ => self.numbers(&names, &rows, &targets)?,
@@ -139,8 +141,7 @@ impl Csv {
         let mut out = Vec::new();
         for row in rows {
             for &c in columns {
-                let number = row[c].parse::<f32>();
-                out.push(number.map_err(|_| self.error(format!("line {}, column `{}`: `{}` is not a number", self.line(row), names[c], &row[c])))?);
+                out.push(number(&row[c]).map_err(|why| self.error(format!("line {}, column `{}`: `{}` {why}", self.line(row), names[c], &row[c])))?);
             }
         }
         Tensor::from_vec(out, [rows.len(), columns.len()]).ok()
@@ -161,21 +162,37 @@ impl Csv {
     }
 }
 
-/// One-hot rows of a column of classes.
-/// More different names than this are no classes: one-hot rows of them would take memory that a small file only claims.
+/// A field as a number. `inf` is one, but what becomes infinite is not what the file says.
+fn number(field: &str) -> Result<f32, &'static str> {
+    match field.parse::<f32>() {
+        Ok(x) if x.is_infinite() && field.contains(|c: char| c.is_ascii_digit()) => Err("is too large for f32"),
+        Ok(x) => Ok(x),
+        Err(_) => Err("is not a number"),
+    }
+}
+
+/// More different names than this are no classes.
 const MAX_CLASSES: usize = 10_000;
+/// More numbers than this, 1 GiB of f32, are not made of one column: one-hot rows take memory that a small file only claims.
+const MAX_CELLS: usize = 1 << 28;
+
+/// Are so many classes few enough for so many rows?
+fn affordable(rows: usize, classes: usize) -> bool {
+    classes <= MAX_CLASSES && rows.saturating_mul(classes) <= MAX_CELLS
+}
 
 /// The names of a column as one-hot rows; too many of them are the error.
 fn classes(rows: &[StringRecord], column: usize) -> Result<Tensor, usize> {
     let mut names: Vec<&str> = rows.iter().map(|r| &r[column]).collect::<BTreeSet<&str>>().into_iter().collect();
-    if names.len() > MAX_CLASSES {
+    if !affordable(rows.len(), names.len()) {
         return Err(names.len());
     }
     let numbers: Option<Vec<f64>> = names.iter().map(|n| n.parse().ok()).collect();
     if numbers.is_some() {
         names.sort_by(|a, b| a.parse::<f64>().unwrap_or(0.0).total_cmp(&b.parse().unwrap_or(0.0)));
     }
-    Ok(one_hot(rows.iter().filter_map(|r| names.iter().position(|n| *n == &r[column])), names.len()))
+    let number: HashMap<&str, usize> = names.iter().enumerate().map(|(i, n)| (*n, i)).collect();
+    Ok(one_hot(rows.iter().filter_map(|r| number.get(&r[column]).copied()), names.len()))
 }
 
 #[cfg(test)]
@@ -213,6 +230,18 @@ mod tests {
         let rows: String = (0..MAX_CLASSES + 1).map(|i| format!("0,n{i}\n")).collect();
         let e = error(file("many", format!("a,c\n{rows}").as_bytes()).classes("c").read());
         assert!(e.contains("column `c` holds 10001 different names"), "{e}");
+        // 27,000 lines of a few bytes each, one-hot more than 1 GiB.
+        let rows: String = (0..27_000).map(|i| format!("0,{}\n", i % MAX_CLASSES)).collect();
+        let e = error(file("cells", format!("a,c\n{rows}").as_bytes()).classes("c").read());
+        assert!(e.contains("holds 10000 different names in 27000 lines"), "{e}");
+        assert!(affordable(1_000_000, 100) && !affordable(1_000_000, 1000));
+    }
+
+    #[test]
+    fn not_a_number_and_infinity_are_read() {
+        let x = file("nan", b"a,b\nnan,-inf\nNaN,Infinity\n").table().unwrap().values.to_vec::<f32>().unwrap();
+        assert!(x[0].is_nan() && x[2].is_nan());
+        assert_eq!((x[1], x[3]), (f32::NEG_INFINITY, f32::INFINITY));
     }
 
     #[test]
@@ -225,6 +254,8 @@ mod tests {
         assert!(error(file("empty", b"").target("a").read()).ends_with("the file is empty"));
         assert!(error(file("ragged", b"a,b\n1,2\n3\n").target("a").read()).ends_with("line 3 has 1 columns, but the first line has 2"));
         assert!(error(file("word", b"a,b\n1,2\n\nx,4\n").target("b").read()).ends_with("line 4, column `a`: `x` is not a number"));
+        let big = error(file("big", b"a,b\n1,2\n-1e39,4\n").target("b").read());
+        assert!(big.ends_with("line 3, column `a`: `-1e39` is too large for f32"), "{big}");
         assert!(error(file("column", b"a,b\n1,2\n").target("z").read()).ends_with("there is no column `z`; there are a, b"));
         assert!(error(file("target", b"a,b\n1,2\n").read()).contains("name the column to predict"));
         assert!(error(file("utf8", b"a,b\n1,\xff\n").target("b").read()).contains("UTF-8"));

@@ -62,12 +62,13 @@ impl<X: Tree + Clone, Y: Tree + Clone> Dataset<X, Y> {
         Shuffled { set: self.clone(), key }
     }
 
-    /// Batches of `n` examples in the order of the set; the last one may be smaller.
+    /// Batches of `n` examples in the order of the set; the last one may be smaller. With 0 there is one batch, which carries the error.
+    #[track_caller]
     pub fn batched(&self, n: usize) -> Batches<X, Y> {
         Batches::new(self.clone(), None, n)
     }
 
-    /// The examples at those places, in that order.
+    /// The examples at those places, in that order. A place beyond the last example is an error in every tensor of the result.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -76,8 +77,18 @@ impl<X: Tree + Clone, Y: Tree + Clone> Dataset<X, Y> {
     /// # Ok::<(), Error>(())
     /// ```
     #[must_use]
+    #[track_caller]
     pub fn select(&self, places: &[usize]) -> Self {
-        let index = Tensor::from_vec(places.iter().map(|&i| i as i32).collect(), [places.len()]);
+        let beyond = |n: usize| match places.iter().find(|&&i| i >= n) {
+            Some(i) => Err(Error::new("select", format!("there is no example {i}: the set has {n}, counted from 0"))),
+            None => Ok(()),
+        };
+        if let Err(e) = self.rows().and_then(beyond) {
+            let e = Tensor::from_error(e);
+            return self.map_leaves(|_| e.clone());
+        }
+        // None is beyond an axis, whose size fits into i64.
+        let index = Tensor::from_vec(places.iter().map(|&i| i as i64).collect(), [places.len()]);
         self.map_leaves(|t| t.take(&index, 0))
     }
 
@@ -108,6 +119,17 @@ mod tests {
         let e = Dataset::new(Tensor::zeros(()), Tensor::zeros(2)).unwrap_err().to_string();
         assert!(e.contains("`x` is f32[]"), "{e}");
         assert!(Dataset::new(Tensor::zeros(3) + Tensor::zeros(2), Tensor::zeros(2)).is_err());
+    }
+
+    #[test]
+    fn there_is_no_example_behind_the_last() {
+        let set = Dataset::new(Tensor::arange(6), Tensor::arange(6)).unwrap();
+        for place in [6, 999, 1 << 32, usize::MAX] {
+            let e = set.select(&[0, place]).ok().unwrap_err().to_string();
+            assert!(e.starts_with(&format!("select: there is no example {place}: the set has 6")), "{e}");
+        }
+        assert_eq!(set.select(&[5, 0]).x.to_vec::<i32>().unwrap(), [5, 0]);
+        assert_eq!(set.select(&[]).len(), 0);
     }
 
     #[test]

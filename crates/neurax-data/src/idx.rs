@@ -13,15 +13,17 @@ use std::path::{Path, PathBuf};
 /// The first two bytes of gzip (RFC 1952).
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
-/// The most bytes that one file may hold: far above any real set, far below what would take a machine down.
-const LIMIT: u64 = 1 << 36;
+/// The most bytes of elements that are read: three times what the largest set in this format has (EMNIST), and what any machine can hold, as a gzip
+/// file may grow a thousandfold.
+const LIMIT: u64 = 1 << 31;
 
 /// Reads an IDX file, plain or compressed with gzip, as a tensor of the file's own dtype and shape.
 ///
 /// The format: <http://yann.lecun.com/exdb/mnist/>. u8, i8, i16, i32, f32 and f64 elements.
 ///
 /// # Errors
-/// When the file cannot be read, the header is not one of IDX, or the file is shorter or longer than the header says.
+/// When the file cannot be read, the header is not one of IDX, the elements take more than 2 GiB, or the file is shorter or longer than the header
+/// says.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -199,8 +201,9 @@ mod tests {
 
     #[test]
     fn absurd_sizes_allocate_nothing() {
-        assert!(error("overflow", &header(0x0e, &[u32::MAX; 4])).contains("more than the 64 GiB"));
-        assert!(error("claims", &header(8, &[60_000, 1000, 1000])).contains("but only 0 follow"));
+        assert!(error("overflow", &header(0x0e, &[u32::MAX; 4])).contains("more than the 2 GiB"));
+        assert!(error("large", &zip(&header(8, &[3 << 10, 1 << 10, 1 << 10]))).contains("more than the 2 GiB"));
+        assert!(error("claims", &header(8, &[60_000, 100, 100])).contains("but only 0 follow"));
         assert!(error("rank", &[header(8, &[]), vec![]].concat()).contains("but only 0 follow"));
     }
 

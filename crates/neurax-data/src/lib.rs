@@ -13,6 +13,8 @@
 //! # Ok::<(), Error>(())
 //! ```
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 extern crate neurax_tensor as neurax;
 
 mod batches;
@@ -29,7 +31,7 @@ pub use dataset::Dataset;
 pub use idx::{idx, mnist};
 pub use split::Split;
 
-use neurax_tensor::Tensor;
+use neurax_tensor::{Error, Tensor};
 
 /// One-hot rows f32[n, classes] of class numbers; a number outside `0..classes` gives a row of zeros.
 ///
@@ -38,12 +40,27 @@ use neurax_tensor::Tensor;
 /// assert_eq!(data::one_hot([1, 0], 2).to_vec::<f32>()?, [0.0, 1.0, 1.0, 0.0]);
 /// # Ok::<(), Error>(())
 /// ```
+#[track_caller]
 pub fn one_hot(labels: impl IntoIterator<Item = usize>, classes: usize) -> Tensor {
-    let mut rows: Vec<f32> = Vec::new();
-    let mut n = 0;
-    for label in labels {
-        rows.extend((0..classes).map(|c| (c == label) as u8 as f32));
-        n += 1;
+    let labels: Vec<usize> = labels.into_iter().collect();
+    let (mut rows, size) = (Vec::<f32>::new(), labels.len().saturating_mul(classes));
+    if rows.try_reserve_exact(size).is_err() {
+        return Tensor::from_error(Error::new("one_hot", format!("there is no room for {} rows of {classes} classes", labels.len())));
     }
-    Tensor::from_vec(rows, [n, classes])
+    for &label in &labels {
+        rows.extend((0..classes).map(|c| (c == label) as u8 as f32));
+    }
+    Tensor::from_vec(rows, [labels.len(), classes])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use neurax_tensor::Tree;
+
+    #[test]
+    fn absurdly_many_classes_are_an_error() {
+        assert_eq!(one_hot([0, 1], usize::MAX).ok().unwrap_err().op(), "one_hot");
+        assert_eq!(one_hot([], 3).shape(), [0, 3]);
+    }
 }

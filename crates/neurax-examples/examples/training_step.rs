@@ -1,5 +1,6 @@
-//! A struct of parameters, and a training step that updates it in place.
+//! A struct of parameters, a training step that updates it in place, and a file that keeps it.
 
+use neurax::io::safetensors;
 use neurax::prelude::*;
 
 /// Parameters: what is not a tensor is marked.
@@ -46,5 +47,10 @@ pub fn main() -> Result<()> {
     }
     println!("loss {loss} after 100 steps, traced {} time", step.traces());
     println!("{}: {} + {}", params.name, params.kernel, params.bias);
-    Ok(())
+
+    let path = std::env::temp_dir().join(format!("neurax-example-line-{}.safetensors", std::process::id()));
+    safetensors::save(&params, &path)?; // every tensor under its path: `kernel`, `bias`
+    let loaded = safetensors::load_like(&start(), &path)?; // the structure and what is no tensor come from `start`
+    println!("{}: {} + {}", loaded.name, loaded.kernel, loaded.bias);
+    Ok(std::fs::remove_file(&path)?)
 }

@@ -2,11 +2,15 @@
 //!
 //! [`EXAMPLES`] lists them by name, from simple to composed: start with [`tensors`]. `neurax inspect NAME` shows what becomes of their functions.
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 use neurax::Stages;
 use neurax::prelude::*;
 
 #[path = "../examples/by_hand.rs"]
 pub mod by_hand;
+#[path = "../examples/csv.rs"]
+pub mod csv;
 #[path = "../examples/custom_layer.rs"]
 pub mod custom_layer;
 #[path = "../examples/digits.rs"]
@@ -44,7 +48,7 @@ pub const EXAMPLES: &[Example] = &[
     },
     Example {
         name: "training_step",
-        about: "a struct of parameters, updated in place",
+        about: "a struct of parameters, updated in place, saved and loaded",
         run: training_step::main,
         stages: || training_step::step().stages(&(training_step::start(), Tensor::zeros([16, 2]), Tensor::zeros([16, 1])), true),
     },
@@ -65,6 +69,16 @@ pub const EXAMPLES: &[Example] = &[
         about: "a network that learns to read digits",
         run: digits::main,
         stages: || digits::apply()?.stages(&Tensor::zeros([32, 64]), true),
+    },
+    Example {
+        name: "csv",
+        about: "a table from a CSV file",
+        run: csv::main,
+        stages: || {
+            let model = csv::model();
+            let vars = model.init(key(0), &types![f32[_, 2]])?;
+            jit(move |x: Tensor| model.apply(&vars, x, &Mode::Eval)).stages(&Tensor::zeros([4, 2]), true)
+        },
     },
     Example {
         name: "custom_layer",

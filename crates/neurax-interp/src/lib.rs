@@ -15,6 +15,8 @@
 //! # Ok::<(), neurax_ir::Error>(())
 //! ```
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 use neurax_ir::{Error, Eval, Graph, Literal, Result};
 use neurax_runtime::{Backend, Buffer, Executable};
 use std::sync::{

@@ -107,7 +107,7 @@ impl Place {
     }
 
     /// Is this a line that a user can act on? Lines of std and of our own crates are not.
-    fn shown(&self) -> Option<String> {
+    pub(crate) fn shown(&self) -> Option<String> {
         match self {
             Place::Unknown => None,
             Place::Named(name) => Some(name.to_string()),
@@ -120,22 +120,20 @@ impl Place {
 /// A file of the standard library, or of a Neurax crate's own `src` (their tests and doctests are users).
 fn is_foreign(file: &str) -> bool {
     let file = file.replace('\\', "/");
-    let library = |name: &str| file.rfind(name).is_some_and(|i| file[i..].contains("/src/"));
-    file.starts_with("/rustc/") || file.contains("/library/core/src") || file.contains("/library/std/src") || OURS.iter().any(|c| library(c))
+    let folders: Vec<&str> = file.split('/').collect();
+    // Installed sources of the standard library lie below `rustlib`; without them the compiler names them below `/rustc`.
+    let std = file.starts_with("/rustc/") || folders.windows(2).any(|w| w == ["rustlib", "src"]);
+    std || folders.windows(2).any(|w| is_ours(w[0]) && w[1] == "src")
 }
 
-/// Crates whose own lines say nothing to a user; examples and the command line are written as users would.
-const OURS: [&str; 9] = [
-    "crates/neurax-ir",
-    "crates/neurax-runtime",
-    "crates/neurax-interp",
-    "crates/neurax-tensor",
-    "crates/neurax-nn",
-    "crates/neurax-data",
-    "crates/neurax-train",
-    "registry/src",
-    "crates/neurax/src",
-];
+/// The folder of one of our crates, as it lies in a repository, in a registry (`neurax-tensor-0.1.0`) or among vendored ones?
+fn is_ours(folder: &str) -> bool {
+    let version = |rest: &str| rest.is_empty() || rest.strip_prefix('-').is_some_and(|v| v.starts_with(|c: char| c.is_ascii_digit()));
+    OURS.iter().any(|name| folder.strip_prefix(name).is_some_and(version))
+}
+
+/// Crates whose own lines say nothing to a user; examples and the command line are written as users would, and the facade has no code.
+const OURS: [&str; 7] = ["neurax-ir", "neurax-runtime", "neurax-interp", "neurax-tensor", "neurax-nn", "neurax-data", "neurax-train"];
 
 impl From<&'static Location<'static>> for Place {
     fn from(l: &'static Location<'static>) -> Place {
@@ -187,5 +185,40 @@ impl std::error::Error for Error {}
 impl From<std::io::Error> for Error {
     fn from(e: std::io::Error) -> Error {
         Error::new("io", e.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_own_lines_are_not_shown() {
+        for file in [
+            "crates/neurax-tensor/src/api/math.rs",
+            "/home/a/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/neurax-ir-0.1.0/src/ty.rs",
+            "/home/a/.cargo/git/checkouts/neurax-0123/4567/crates/neurax-nn/src/node.rs",
+            "vendor/neurax-tensor/src/api/math.rs",
+            r"C:\work\crates\neurax-train\src\trainer.rs",
+            "/rustc/0123/library/core/src/ops/function.rs",
+            "/home/a/.rustup/toolchains/stable/lib/rustlib/src/rust/library/alloc/src/vec/mod.rs",
+        ] {
+            assert!(is_foreign(file), "{file}");
+        }
+    }
+
+    #[test]
+    fn users_lines_are_shown() {
+        for file in [
+            "src/main.rs",
+            "crates/neurax-training-app/src/main.rs",
+            "neurax-nn-demo/src/main.rs",
+            "crates/neurax-tensor/tests/errors.rs",
+            "crates/neurax-examples/src/lib.rs",
+            "/home/a/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/somebodys-layers-1.0.0/src/lib.rs",
+            "library/core/src/model.rs",
+        ] {
+            assert!(!is_foreign(file), "{file}");
+        }
     }
 }

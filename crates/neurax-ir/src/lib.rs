@@ -27,6 +27,8 @@
 //! # Ok::<(), neurax_ir::Error>(())
 //! ```
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 mod bytes;
 pub mod composite;
 mod dtype;

@@ -87,9 +87,12 @@ impl Literal {
         Literal::from_f64s(dtype, Shape::scalar(), &[x])
     }
 
-    /// All elements zero.
+    /// All elements zero. A type whose [`Type::bytes`] are an error, which no value of a graph has, gives no elements: shape `[0]`.
     pub fn zeros(ty: Type) -> Literal {
-        Literal { bytes: Bytes::zeroed(ty.bytes().unwrap_or(0)), ty }
+        match ty.bytes() {
+            Ok(n) => Literal { bytes: Bytes::zeroed(n), ty },
+            Err(_) => Literal { bytes: Bytes::zeroed(0), ty: ty.with_shape([0]) },
+        }
     }
 
     /// Elements from f64, rounded or wrapped; missing ones are zero. Meant for samples and small constants.
@@ -146,8 +149,8 @@ impl Literal {
         self.bytes
     }
 
-    /// Element `i` along the leading axis, which is dropped.
-    pub fn row(&self, i: usize) -> Literal {
+    /// Element `i` along the leading axis, which is dropped and has more than `i` elements.
+    pub(crate) fn row(&self, i: usize) -> Literal {
         let ty = self.ty.with_shape(self.ty.shape.removed(0));
         let (n, bits) = (ty.size(), self.ty.dtype.bits());
         if n * bits % 8 == 0 {
@@ -157,8 +160,8 @@ impl Literal {
         with_compute!(any ty.dtype, C => Literal::build(ty, |out: &mut [C]| out.copy_from_slice(&self.load::<C>()[i * n..(i + 1) * n])))
     }
 
-    /// Writes element `i` along the leading axis; in place if this is the only reference.
-    pub fn set_row(&mut self, i: usize, row: &Literal) {
+    /// Writes element `i` along the leading axis, which has more than `i`; in place if this is the only reference.
+    pub(crate) fn set_row(&mut self, i: usize, row: &Literal) {
         let (n, bits) = (row.ty.size(), self.ty.dtype.bits());
         if n * bits % 8 == 0
             && let Some(out) = self.bytes.get_mut()
@@ -381,5 +384,7 @@ mod tests {
         assert!(Literal::from_slice([3], &[1.0f32]).is_err());
         assert!(Literal::from_slice([usize::MAX, usize::MAX], &[1.0f32]).is_err());
         assert!(Literal::new(Type::new(DType::F32, [2]), Bytes::zeroed(7)).is_err());
+        let absurd = Literal::zeros(Type::new(DType::F32, [usize::MAX, 2]));
+        assert_eq!((absurd.ty().to_string(), absurd.to_f64s().len()), ("f32[0]".to_string(), 0), "a type that says what is there");
     }
 }

@@ -109,15 +109,16 @@ impl Type {
 
     /// Bytes that a value of this type takes.
     ///
+    /// An axis of size 0 does not excuse the others: as in NumPy, the product of all others must fit, too. So in a type that passed, the product of
+    /// any of its axes does not overflow.
+    ///
     /// # Errors
     /// When the size does not fit the address space.
     pub fn bytes(&self) -> Result<usize> {
-        if self.shape.contains(&0) {
-            return Ok(0);
-        }
-        let count = self.shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
+        let count = self.shape.iter().filter(|&&d| d != 0).try_fold(1usize, |n, &d| n.checked_mul(d));
         let bits = count.and_then(|n| n.checked_mul(self.dtype.bits()));
         match bits {
+            Some(_) if self.shape.contains(&0) => Ok(0),
             Some(bits) if bits / 8 < isize::MAX as usize / 2 => Ok(bits.div_ceil(8)),
             _ => Err(Error::new("type", format!("{self} is larger than the address space"))),
         }
@@ -181,5 +182,20 @@ impl fmt::Display for Shape {
 impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         write!(f, "{}{}", self.dtype, self.shape)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_axis_does_not_hide_absurd_ones() {
+        let bytes = |shape: &[usize]| Type::new(DType::F32, shape).bytes();
+        assert_eq!(bytes(&[3, 0]).unwrap(), 0);
+        assert_eq!(bytes(&[1 << 40, 0]).unwrap(), 0, "2^40 elements could be counted");
+        for absurd in [&[1 << 40, 1 << 40, 0][..], &[usize::MAX, 0], &[0, 1 << 62], &[1 << 40, 0, 1 << 40]] {
+            assert!(bytes(absurd).is_err(), "{absurd:?}");
+        }
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Users have it from `neurax::prelude`, beside the trait `Tree` whose page says what a tree is good for.
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
 use syn::{Attribute, Data, DeriveInput, Fields, Ident, Member, ext::IdentExt, parse_macro_input, parse_quote, spanned::Spanned};

@@ -34,13 +34,6 @@ impl Affine {
         Affine { steps: smallvec::smallvec![0; loops], base }
     }
 
-    /// The counter of one loop.
-    pub fn counter(loops: usize, of: usize) -> Affine {
-        let mut a = Affine::constant(loops, 0);
-        a.steps[of] = 1;
-        a
-    }
-
     /// `self * k`
     pub fn times(&self, k: isize) -> Affine {
         Affine { steps: self.steps.iter().map(|s| s * k).collect(), base: self.base * k }
@@ -50,16 +43,6 @@ impl Affine {
     pub fn plus(&self, o: &Affine) -> Affine {
         Affine { steps: self.steps.iter().zip(&o.steps).map(|(a, b)| a + b).collect(), base: self.base + o.base }
     }
-
-    /// Does no counter move it?
-    pub fn is_constant(&self) -> bool {
-        self.steps.iter().all(|&s| s == 0)
-    }
-}
-
-/// The counters themselves: the index of an array that has the shape of the iteration space.
-pub fn identity(loops: usize) -> Index {
-    (0..loops).map(|d| Affine::counter(loops, d)).collect()
 }
 
 /// The place of an element of a dense array.
@@ -85,13 +68,13 @@ pub fn index_of(shape: &Shape, place: &Affine, sizes: &[usize]) -> Result<Index,
         }
         let axis = axis_of(shape, &strides, step as usize).ok_or(Cut::Never)?;
         let count = step as usize / strides[axis];
-        if step as usize % strides[axis] != 0 {
+        if !(step as usize).is_multiple_of(strides[axis]) {
             return Err(Cut::Never);
         }
         if count * (sizes[d] - 1) >= shape[axis] {
             // The loop runs over the end of the axis into the one before it.
             let inner = shape[axis] / count;
-            return Err(if shape[axis] % count == 0 && sizes[d] % inner == 0 { Cut::Split(d, inner) } else { Cut::Never });
+            return Err(if shape[axis].is_multiple_of(count) && sizes[d].is_multiple_of(inner) { Cut::Split(d, inner) } else { Cut::Never });
         }
         out[axis].steps[d] += count as isize;
     }
@@ -115,6 +98,11 @@ fn axis_of(shape: &Shape, strides: &[usize], step: usize) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn identity(loops: usize) -> Index {
+        let counter = |d: usize| Affine { steps: (0..loops).map(|l| (l == d) as isize).collect(), base: 0 };
+        (0..loops).map(counter).collect()
+    }
 
     fn shape(s: &[usize]) -> Shape {
         Shape::from(s)

@@ -21,6 +21,8 @@
 //! # Ok::<(), neurax_ir::Error>(())
 //! ```
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 mod affine;
 mod code;
 mod emit;
@@ -48,12 +50,12 @@ impl Native {
         Ok(Native(Arc::new(Compiler::new()?)))
     }
 
-    /// The steps of a graph, as text.
+    /// The steps of a graph as text: arrays, kernels, and why they are not fewer.
     ///
     /// # Errors
     /// When an op cannot be compiled.
     pub fn explain(&self, graph: &Graph) -> Result<String> {
-        Ok(format!("{:#?}", self.0.program(graph)?))
+        Ok(format!("{}", self.0.program(graph)?))
     }
 
     /// How many kernels were turned into machine code so far.

@@ -3,49 +3,81 @@
 
 use neurax_ir::{
     Builder, DType, Eqn, Graph, Op, Result, Type, Value, Values,
-    op::{ArgKind, ArgReduce, DotGeneral, ReduceKind, Threefry},
+    op::{ArgKind, ArgReduce, DotGeneral, Linear, ReduceKind, Threefry, Transpose},
     passes,
 };
+use rustc_hash::FxHashMap;
 
 /// The graph in the ops that are scheduled. Loops and branches keep their graphs, which are compiled on their own.
 ///
 /// # Errors
 /// When an op has no value, such as a linear map without one.
 pub fn lower(graph: &Graph) -> Result<Graph> {
-    let mut b = Builder::new();
-    let xs = b.inputs(graph.input_types());
-    let ys = inline(&mut b, graph, &xs)?;
-    passes::optimise(&b.finish(&ys)?, &mut |_, _| {})
+    let mut l = Lowering { b: Builder::new(), products: FxHashMap::default() };
+    let xs = l.b.inputs(graph.input_types());
+    let ys = l.inline(graph, &xs)?;
+    passes::optimise(&l.b.finish(&ys)?, &mut |_, _| {})
 }
 
-fn inline(b: &mut Builder, graph: &Graph, args: &[Value]) -> Result<Vec<Value>> {
-    let mut env: Vec<Value> = args.to_vec();
-    for e in graph.eqns() {
-        let xs: Values = e.inputs.iter().map(|v| env[v.index()]).collect();
-        b.set_origin(e.at.clone());
-        let ys = equation(b, e, &xs)?;
-        env.extend(ys);
-    }
-    Ok(graph.outputs().iter().map(|v| env[v.index()]).collect())
+struct Lowering {
+    b: Builder,
+    /// Products so far, as they were before lowering.
+    products: FxHashMap<Value, (DotGeneral, Values)>,
 }
 
-fn equation(b: &mut Builder, e: &Eqn, xs: &[Value]) -> Result<Vec<Value>> {
-    Ok(match &e.op {
-        Op::Call(op) => inline(b, &op.body, xs)?,
-        Op::Checkpoint(op) => inline(b, &op.body, xs)?,
-        Op::Composite(op) => {
-            let types: Vec<Type> = xs.iter().map(|&x| b.ty(x).clone()).collect();
-            inline(b, &op.graph(&types)?, xs)?
+impl Lowering {
+    fn inline(&mut self, graph: &Graph, args: &[Value]) -> Result<Vec<Value>> {
+        let mut env: Vec<Value> = args.to_vec();
+        let mut uses = vec![0; graph.types().len()];
+        let read = graph.eqns().iter().flat_map(|e| &e.inputs).chain(graph.outputs());
+        read.for_each(|v| uses[v.index()] += 1);
+        for e in graph.eqns() {
+            let xs: Values = e.inputs.iter().map(|v| env[v.index()]).collect();
+            self.b.set_origin(e.at.clone());
+            let once = e.inputs.first().is_some_and(|v| uses[v.index()] == 1);
+            let ys = self.equation(e, &xs, once)?;
+            env.extend(ys);
         }
-        Op::Linear(op) if op.forward.is_some() => match &op.forward {
-            Some(forward) => inline(b, forward, xs)?,
-            None => vec![],
-        },
-        Op::Threefry(_) => Threefry::expanded(b, xs).to_vec(),
-        Op::ArgReduce(op) => vec![arg_reduce(b, op, xs[0])],
-        Op::DotGeneral(op) => vec![product(b, op, xs)],
-        op => b.emit_n(op.clone(), xs, e.outputs.len()).to_vec(),
-    })
+        Ok(graph.outputs().iter().map(|v| env[v.index()]).collect())
+    }
+
+    /// An equation; `once` if nobody else reads its first operand.
+    fn equation(&mut self, e: &Eqn, xs: &[Value], once: bool) -> Result<Vec<Value>> {
+        let b = &mut self.b;
+        Ok(match &e.op {
+            Op::Call(op) => self.inline(&op.body, xs)?,
+            Op::Checkpoint(op) => self.inline(&op.body, xs)?,
+            Op::Composite(op) => {
+                let types: Vec<Type> = xs.iter().map(|&x| b.ty(x).clone()).collect();
+                self.inline(&op.graph(&types)?, xs)?
+            }
+            Op::Linear(Linear { forward: Some(forward), .. }) => self.inline(forward, xs)?,
+            Op::Threefry(_) => Threefry::expanded(b, xs).to_vec(),
+            Op::ArgReduce(op) => vec![arg_reduce(b, op, xs[0])],
+            Op::DotGeneral(op) => vec![self.product(op.clone(), xs)],
+            Op::Transpose(op) if once => vec![self.transposed(op, xs[0])],
+            op => b.emit_n(op.clone(), xs, e.outputs.len()).to_vec(),
+        })
+    }
+
+    fn product(&mut self, op: DotGeneral, xs: &[Value]) -> Value {
+        let y = product(&mut self.b, &op, xs);
+        self.products.insert(y, (op, xs.into()));
+        y
+    }
+
+    /// A product whose rows and columns change places is the product of its operands in the other order.
+    fn transposed(&mut self, op: &Transpose, x: Value) -> Value {
+        let swapped = self.products.get(&x).filter(|(dot, xs)| {
+            let (l, r) = (self.b.ty(xs[0]).rank(), self.b.ty(xs[1]).rank());
+            let (nb, nl, nr) = (dot.lhs_batch.len(), dot.lhs_free(l).len(), dot.rhs_free(r).len());
+            op.permutation.iter().copied().eq((0..nb).chain(nb + nl..nb + nl + nr).chain(nb..nb + nl))
+        });
+        match swapped.cloned() {
+            Some((dot, xs)) => self.product(dot.swapped(), &[xs[1], xs[0]]),
+            None => self.b.transpose(x, &op.permutation),
+        }
+    }
 }
 
 /// The least index at which the extremum stands; NaN is equal to itself here.

@@ -1,9 +1,11 @@
 //! What goes into a model, and what comes out.
 
 use crate::Params;
-use neurax_tensor::{Error, Tensor, Tree};
+use neurax_tensor::{Error, Place, Tensor, Tree};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Index;
+use std::panic::Location;
 use std::sync::OnceLock;
 
 /// The inputs of a model: a tensor, several in the model's order, or tensors by name.
@@ -91,11 +93,36 @@ pub struct Applied {
     pub state: Params,
     #[tree(static)]
     first: String,
+    #[tree(static)]
+    missing: Missing,
+}
+
+/// The error of the first output that was asked for and is not there: an index gives a reference, so it lives here.
+#[derive(Default)]
+struct Missing(OnceLock<(String, Tensor)>);
+
+/// What was asked for is no part of the value.
+impl Clone for Missing {
+    fn clone(&self) -> Missing {
+        Missing::default()
+    }
+}
+
+impl PartialEq for Missing {
+    fn eq(&self, _: &Missing) -> bool {
+        true
+    }
+}
+
+impl fmt::Debug for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("Missing")
+    }
 }
 
 impl Applied {
     pub(crate) fn new(outputs: BTreeMap<String, Tensor>, state: Params, first: String) -> Applied {
-        Applied { outputs, state, first }
+        Applied { outputs, state, first, missing: Missing::default() }
     }
 
     /// The first output; the only one in most models.
@@ -104,19 +131,35 @@ impl Applied {
     }
 
     /// The output of that name, or a tensor that carries the error that there is none.
+    #[track_caller]
     pub fn get(&self, name: &str) -> Tensor {
-        let names = || self.outputs.keys().cloned().collect::<Vec<_>>().join(", ");
-        let missing = || Tensor::from_error(Error::new("model", format!("there is no output `{name}`; the model's outputs are {}", names())));
-        self.outputs.get(name).cloned().unwrap_or_else(missing)
+        let at = Location::caller();
+        self.outputs.get(name).cloned().unwrap_or_else(|| self.no_output(name, at))
+    }
+
+    fn no_output(&self, name: &str, at: &'static Location<'static>) -> Tensor {
+        let names: Vec<&str> = self.outputs.keys().map(String::as_str).collect();
+        let why = format!("there is no output `{name}`; the model's outputs are {}", names.join(", "));
+        Tensor::from_error(Error::new("model", why).at(&Place::from(at)))
     }
 }
 
 /// `out["left"]`; a name that is no output's gives a tensor that carries an error, for indexing cannot fail.
 impl Index<&str> for Applied {
     type Output = Tensor;
+    #[track_caller]
     fn index(&self, name: &str) -> &Tensor {
-        static MISSING: OnceLock<Tensor> = OnceLock::new();
-        let missing = || Tensor::from_error(Error::new("model", "an output was asked for that the model does not have; `get` tells the name"));
-        self.outputs.get(name).unwrap_or_else(|| MISSING.get_or_init(missing))
+        let at = Location::caller();
+        self.outputs.get(name).unwrap_or_else(|| match self.missing.0.get_or_init(|| (name.into(), self.no_output(name, at))) {
+            (first, error) if first == name => error,
+            _ => another(),
+        })
     }
+}
+
+/// The error of a second name that is not there either.
+fn another() -> &'static Tensor {
+    static ANOTHER: OnceLock<Tensor> = OnceLock::new();
+    let why = "another output was asked for that the model does not have; `get` tells the name";
+    ANOTHER.get_or_init(|| Tensor::from_error(Error::new("model", why)))
 }

@@ -111,12 +111,14 @@ struct Fan {
 impl Fan {
     fn of(shape: &[usize]) -> Fan {
         let (inputs, outputs, window) = match shape {
-            [] => (1, 1, 1),
-            [n] => (*n, *n, 1),
-            [window @ .., i, o] => (*i, *o, window.iter().product()),
+            [] => (1, 1, &[][..]),
+            [n] => (*n, *n, &[][..]),
+            [window @ .., i, o] => (*i, *o, window),
         };
-        // An empty kernel has no variance to get right; 1 keeps the number finite.
-        Fan { inputs: (inputs * window).max(1) as f64, outputs: (outputs * window).max(1) as f64 }
+        // In floats, as nobody has looked yet whether there is memory for such a shape. An empty kernel has no variance to get right; 1 keeps the
+        // number finite.
+        let times = |n: usize| window.iter().fold(n as f64, |n, &w| n * w as f64).max(1.0);
+        Fan { inputs: times(inputs), outputs: times(outputs) }
     }
 }
 
@@ -165,6 +167,8 @@ mod tests {
     fn a_convolution_counts_its_window() {
         let fan = Fan::of(&[3, 3, 16, 32]);
         assert_eq!((fan.inputs, fan.outputs), (144.0, 288.0));
+        let absurd = Fan::of(&[1 << 40, 1 << 40, 3, 0]);
+        assert_eq!((absurd.inputs, absurd.outputs), (3.0 * 2f64.powi(80), 1.0));
         assert_eq!(constant(2.5).make(&key(0), &[2]).to_vec::<f32>().unwrap(), [2.5, 2.5]);
         assert_eq!(glorot_uniform().make(&key(0), &[0, 3]).shape(), [0, 3]);
     }

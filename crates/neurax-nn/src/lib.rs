@@ -23,6 +23,8 @@
 //! # Ok::<(), Error>(())
 //! ```
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 extern crate neurax_tensor as neurax;
 
 mod applied;
@@ -42,7 +44,7 @@ mod vars;
 
 pub use applied::{Applied, Inputs};
 pub use cx::Cx;
-pub use layers::{Dense, Dropout, Flatten, LayerNorm, Reshape};
+pub use layers::*;
 pub use metric::Metric;
 pub use mode::Mode;
 pub use model::Model;

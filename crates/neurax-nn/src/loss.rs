@@ -3,7 +3,8 @@
 //! Both have the same shape (integer labels: the prediction's without its last axis), so that a forgotten axis is an error and
 //! not a broadcast.
 
-use neurax_tensor::{Error, Tensor};
+use neurax_tensor::{Error, Recorder, Tensor};
+use std::panic::Location;
 
 /// The smallest probability a logarithm is taken of.
 const EPSILON: f64 = 1e-7;
@@ -37,12 +38,14 @@ pub fn categorical_cross_entropy_logits(y: &Tensor, t: &Tensor) -> Tensor {
     paired("categorical_cross_entropy_logits", y, t, |y, t| y.cross_entropy(t).mean(..))
 }
 
-/// Cross-entropy of probabilities `y` f[.., classes] and class numbers `t` i[..].
+/// Cross-entropy of probabilities `y` f[.., classes] and class numbers `t` i[..]. A class that there is not makes the loss NaN, as Optax does, and Keras on a
+/// GPU: inside a trace values are unknown. The gradient is that of the other examples.
 ///
 /// ```
 /// use neurax::prelude::*;
 /// let y = tensor([[0.5, 0.25, 0.25], [0.0, 1.0, 0.0]]);
 /// assert_eq!(loss::sparse_categorical_cross_entropy(&y, &tensor([0, 1])).to_vec::<f32>()?, [0.3465736]);
+/// assert!(loss::sparse_categorical_cross_entropy(&y, &tensor([0, 3])).item()?.is_nan());
 /// # Ok::<(), Error>(())
 /// ```
 #[track_caller]
@@ -50,7 +53,8 @@ pub fn sparse_categorical_cross_entropy(y: &Tensor, t: &Tensor) -> Tensor {
     labelled("sparse_categorical_cross_entropy", y, t, |y, t| categorical_cross_entropy(y, &t))
 }
 
-/// Cross-entropy of logits `y` f[.., classes] and class numbers `t` i[..].
+/// Cross-entropy of logits `y` f[.., classes] and class numbers `t` i[..]. A class that there is not makes the loss NaN, as in
+/// [`sparse_categorical_cross_entropy`].
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -148,10 +152,12 @@ pub fn huber_with(y: &Tensor, t: &Tensor, delta: f64) -> Tensor {
 fn paired(name: &str, y: &Tensor, t: &Tensor, f: impl FnOnce(&Tensor, &Tensor) -> Tensor) -> Tensor {
     match (y.ty(), t.ty()) {
         (Ok(a), Ok(b)) if a.shape != b.shape => {
-            let why = format!("the prediction is {a}, but the target {b}: they must have one shape");
-            Tensor::from_error(Error::new(name, why))
+            let hint =
+                if name.starts_with("categorical") && b.dtype.is_int() { format!("; class numbers go with `sparse_{name}`") } else { String::new() };
+            let why = format!("the prediction is {a}, but the target {b}: they must have one shape{hint}");
+            Tensor::from_error(Error::new(name, why).at(&Location::caller().into()))
         }
-        _ => f(y, t),
+        _ => Recorder::of([y, t]).at(Location::caller(), || f(y, t)),
     }
 }
 
@@ -165,14 +171,19 @@ fn labelled(name: &str, y: &Tensor, t: &Tensor, f: impl FnOnce(&Tensor, Tensor) 
     let expected = a.shape.len().checked_sub(1).and_then(|n| a.shape.get(..n));
     if expected != Some(&b.shape[..]) || !b.dtype.is_int() {
         let why = format!("the prediction is {a}, but the target {b}: class numbers are integers, of the prediction's shape without its last axis");
-        return Tensor::from_error(Error::new(name, why));
+        return Tensor::from_error(Error::new(name, why).at(&Location::caller().into()));
     }
-    f(y, t.one_hot(y.dim(-1)).to(a.dtype))
+    let classes = y.dim(-1);
+    // Beside the loss, not in the rows: the value tells of the mistake, the gradient stays that of the other examples.
+    let stray = (t.lt(0) | t.ge(classes)).any(..).select(f64::NAN, 0.0).to(a.dtype);
+    let t = t.one_hot(classes).to(a.dtype);
+    Recorder::of([y, &t]).at(Location::caller(), || f(y, t.clone()) + stray.clone())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use neurax_tensor::dtype_consts::BF16;
     use neurax_tensor::{grad, jit, tensor};
 
     type Loss = fn(&Tensor, &Tensor) -> Tensor;
@@ -239,11 +250,30 @@ mod tests {
             let e = f(&Tensor::zeros([3, 1]), &Tensor::zeros(3)).item().unwrap_err();
             assert!(e.message().contains("they must have one shape"), "{e}");
         }
+        let e = categorical_cross_entropy(&Tensor::zeros([3, 2]), &tensor([0, 1, 1])).item().unwrap_err().to_string();
+        assert!(e.contains("class numbers go with `sparse_categorical_cross_entropy`"), "{e}");
         let sparse: [Loss; 2] = [sparse_categorical_cross_entropy, sparse_categorical_cross_entropy_logits];
         for f in sparse {
             assert!(f(&Tensor::zeros([3, 2]), &Tensor::zeros(3)).item().unwrap_err().message().contains("class numbers are integers"));
             assert!(f(&Tensor::zeros([3, 2]), &tensor([0, 1])).error().is_some());
             assert!(f(&Tensor::zeros(()), &tensor(0)).error().is_some());
+        }
+    }
+
+    #[test]
+    fn a_class_that_there_is_not_gives_nan_and_no_slope() {
+        let y = tensor([[0.25, 0.5, 0.25], [0.5, 0.25, 0.25]]);
+        let sparse: [Loss; 2] = [sparse_categorical_cross_entropy, sparse_categorical_cross_entropy_logits];
+        for f in sparse {
+            for stray in [7, 3, -1] {
+                let t = tensor([1, stray]);
+                let traced = jit(move |y: Tensor| f(&y, &t)).run(y.clone()).unwrap().item().unwrap();
+                assert!(traced.is_nan(), "{stray}");
+                let t = tensor([1, stray]);
+                let g = grad(move |y: Tensor| f(&y, &t)).run(y.clone()).unwrap().to_vec::<f32>().unwrap();
+                assert!(g[..3].iter().any(|x| *x != 0.0) && g[3..] == [0.0; 3], "{g:?}");
+            }
+            assert_eq!(f(&y.to(BF16), &tensor([0, 1])).dtype(), BF16);
         }
     }
 

@@ -7,6 +7,8 @@ use neurax_tensor::{Dim, Error, Key, Place, Recorder, Result, Tensor, Tree, Type
 use std::borrow::Borrow;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
+use std::panic::Location;
 use std::sync::Arc;
 
 /// A function of (variables, inputs, mode) with named inputs and outputs. It holds no variables and is cheap to clone.
@@ -51,7 +53,9 @@ pub(crate) struct Step {
 
 impl Model {
     /// The model of those outputs.
+    #[track_caller]
     pub fn new<S: Into<String>, N: Borrow<Node>>(outputs: impl IntoIterator<Item = (S, N)>) -> Model {
+        let at = here();
         let outputs: Vec<(String, Node)> = outputs.into_iter().map(|(name, n)| (name.into(), n.borrow().clone())).collect();
         let nodes = in_order(outputs.iter().map(|(_, n)| n));
         let place: HashMap<usize, usize> = nodes.iter().enumerate().map(|(i, n)| (n.identity(), i)).collect();
@@ -62,7 +66,7 @@ impl Model {
         let inputs = (0..steps.len()).filter(|&i| matches!(steps[i].node.kind(), Kind::Input(_))).collect();
         let outputs = outputs.iter().map(|(name, n)| (name.clone(), of(n))).collect();
         let mut plan = Plan { steps, inputs, outputs, error: None };
-        plan.error = plan.check().err();
+        plan.error = plan.check().map_err(|e| e.at(&at)).err();
         Model(Arc::new(plan))
     }
 
@@ -79,6 +83,7 @@ impl Model {
     /// assert_eq!(vars.params["dense"]["kernel"].shape(), [64, 10]);
     /// # Ok::<(), Error>(())
     /// ```
+    #[track_caller]
     pub fn init(&self, key: Key, types: &[TypeSpec]) -> Result<Vars> {
         self.init_named(key, types.iter().map(|t| (None, t.clone())).collect())
     }
@@ -87,11 +92,22 @@ impl Model {
     ///
     /// # Errors
     /// As [`Model::init`], and when a name is no input's.
+    #[track_caller]
     pub fn init_named(&self, key: Key, types: Vec<(Option<String>, TypeSpec)>) -> Result<Vars> {
-        let mut open = HashMap::new();
-        let inputs = types.into_iter().map(|(name, t)| (name, stand_in(&t, 1, &mut open))).collect();
-        let (values, vars) = self.outline(&key, self.place_inputs(inputs)?);
-        self.collect(&values, Params::new()).ok()?;
+        let at = here();
+        self.make(&key, types, &at).map_err(|e| e.at(&at))
+    }
+
+    fn make(&self, key: &Key, types: Vec<(Option<String>, TypeSpec)>, at: &Place) -> Result<Vars> {
+        let types = self.place_inputs(types)?;
+        let (mut open, mut named) = (HashMap::new(), HashMap::new());
+        let inputs: Vec<Tensor> = types.iter().map(|t| stand_in(t, 1, &mut open)).collect();
+        let good = inputs.iter().zip(&types).zip(self.inputs().zip(self.input_dims())).filter(|((x, _), _)| x.error().is_none());
+        for ((x, t), (name, dims)) in good {
+            fit(name, dims, &x.shape(), show(&t.dims), &mut named)?;
+        }
+        let (values, vars) = self.outline(key, inputs);
+        self.collect(&values, Params::new(), at).ok()?;
         vars.ok()
     }
 
@@ -108,6 +124,7 @@ impl Model {
     /// assert!(wrong.y().error().is_some_and(|e| e.message().contains("`x` is declared as [_, 3]")));
     /// # Ok::<(), Error>(())
     /// ```
+    #[track_caller]
     pub fn apply(&self, vars: &Vars, inputs: impl Inputs, mode: &Mode) -> Applied {
         self.apply_with(&vars.params, &vars.state, inputs, mode)
     }
@@ -123,13 +140,14 @@ impl Model {
     /// assert_eq!(grads["dense"]["bias"].shape(), [2]);
     /// # Ok::<(), Error>(())
     /// ```
+    #[track_caller]
     pub fn apply_with(&self, params: &Params, state: &Params, inputs: impl Inputs, mode: &Mode) -> Applied {
         let mut new = Vars { params: Params::new(), state: state.clone() };
         let steps = match self.place_inputs(inputs.inputs()) {
             Ok(inputs) => self.walk(VarsFrom::Vars { params, state }, &inputs, mode, &mut new),
             Err(e) => vec![Tensor::from_error(e); self.0.steps.len()],
         };
-        self.collect(&steps, new.state)
+        self.collect(&steps, new.state, &here())
     }
 
     /// The model with its variables.
@@ -174,7 +192,7 @@ impl Model {
                     let xs: Vec<Tensor> = step.inputs.iter().map(|&i| values[i].clone()).collect();
                     match xs.iter().find(|x| x.error().is_some()) {
                         Some(bad) => bad.clone(),
-                        None => placed(recorder.within(&step.path, || f(&mut Cx::new(&step.path, mode, from, new), &xs)), step),
+                        None => placed(recorder.within(&step.path, step.node.at(), || f(&mut Cx::new(&step.path, mode, from, new), &xs)), step),
                     }
                 }
             };
@@ -191,20 +209,22 @@ impl Model {
         (values, vars.into_inner())
     }
 
-    fn collect(&self, values: &[Tensor], state: Params) -> Applied {
-        let mut outputs: BTreeMap<String, Tensor> = self.0.outputs.iter().map(|(name, i)| (name.clone(), values[*i].clone())).collect();
+    /// The outputs; an error that has no place yet gets that of the call.
+    fn collect(&self, values: &[Tensor], state: Params, at: &Place) -> Applied {
+        let output = |(name, i): &(String, usize)| (name.clone(), values[*i].clone().at_place(at));
+        let mut outputs: BTreeMap<String, Tensor> = self.0.outputs.iter().map(output).collect();
         let first = self.0.outputs.first().map_or("y", |(name, _)| name).to_string();
         if let Some(e) = &self.0.error {
-            outputs.insert(first.clone(), Tensor::from_error(e.clone()));
+            outputs.insert(first.clone(), Tensor::from_error(e.clone().at(at)));
         }
         Applied::new(outputs, state, first)
     }
 
-    /// The inputs in the model's order.
-    fn place_inputs(&self, given: Vec<(Option<String>, Tensor)>) -> Result<Vec<Tensor>> {
+    /// The inputs, or their types, in the model's order.
+    fn place_inputs<T: Clone>(&self, given: Vec<(Option<String>, T)>) -> Result<Vec<T>> {
         let names: Vec<&str> = self.inputs().collect();
         let list = || format!("the model's inputs are {}", names.join(", "));
-        let mut places: Vec<Option<Tensor>> = vec![None; names.len()];
+        let mut places: Vec<Option<T>> = vec![None; names.len()];
         for (i, (name, x)) in given.into_iter().enumerate() {
             let at = match &name {
                 Some(n) => names.iter().position(|m| m == n).ok_or_else(|| wrong(format!("there is no input `{n}`; {}", list())))?,
@@ -249,6 +269,12 @@ impl Plan {
     }
 }
 
+/// The line of the caller.
+#[track_caller]
+fn here() -> Place {
+    Place::from(Location::caller())
+}
+
 fn wrong(why: String) -> Error {
     Error::new("model", why)
 }
@@ -274,11 +300,24 @@ pub(crate) fn stand_in(t: &TypeSpec, open: usize, names: &mut HashMap<String, us
 /// An input, if it is what was declared.
 fn given<'d>(name: &str, dims: &'d [Dim], x: Option<&Tensor>, named: &mut HashMap<&'d str, usize>) -> Tensor {
     let Some(x) = x else { return Tensor::from_error(wrong(format!("input `{name}` was not given"))) };
-    if x.error().is_some() || fits(dims, &x.shape(), named) {
+    if x.error().is_some() {
         return x.clone();
     }
-    let held: Vec<String> = named.iter().map(|(n, size)| format!(", where {n} is {size}")).collect();
-    Tensor::from_error(wrong(format!("input `{name}` is declared as {}, but {} was given{}", show(dims), x.shape(), held.concat())))
+    let shape = x.shape();
+    fit(name, dims, &shape, &shape, named).map_or_else(Tensor::from_error, |()| x.clone())
+}
+
+/// Is that shape what was declared? The message shows it as `given`.
+fn fit<'d>(name: &str, dims: &'d [Dim], shape: &[usize], given: impl fmt::Display, named: &mut HashMap<&'d str, usize>) -> Result<()> {
+    if fits(dims, shape, named) {
+        return Ok(());
+    }
+    let other = |(d, n): (&Dim, &usize)| match d {
+        Dim::Named(name) => named.get(name.as_str()).filter(|size| *size != n).map(|size| format!(", where {name} is {size}")),
+        _ => None,
+    };
+    let held: Vec<String> = dims.iter().zip(shape).filter_map(other).collect();
+    Err(wrong(format!("input `{name}` is declared as {}, but {given} was given{}", show(dims), held.concat())))
 }
 
 /// Does a shape fit, with sizes of one name being one size over all inputs?
@@ -362,16 +401,19 @@ impl From<&Model> for Model {
 /// A node is the model of its one output, `y`.
 impl Node {
     /// See [`Model::init`].
+    #[track_caller]
     pub fn init(&self, key: Key, types: &[TypeSpec]) -> Result<Vars> {
         self.model().init(key, types)
     }
 
     /// See [`Model::apply`].
+    #[track_caller]
     pub fn apply(&self, vars: &Vars, inputs: impl Inputs, mode: &Mode) -> Applied {
         self.model().apply(vars, inputs, mode)
     }
 
     /// See [`Model::apply_with`].
+    #[track_caller]
     pub fn apply_with(&self, params: &Params, state: &Params, inputs: impl Inputs, mode: &Mode) -> Applied {
         self.model().apply_with(params, state, inputs, mode)
     }

@@ -22,6 +22,7 @@ pub struct Net {
 
 impl Net {
     /// Applies the model to use it, not to train it.
+    #[track_caller]
     pub fn apply(&self, inputs: impl Inputs) -> Applied {
         self.model.apply(&self.vars, inputs, &Mode::Eval)
     }

@@ -1,8 +1,9 @@
 //! The table of a model.
 
 use crate::model::stand_in;
+use crate::vars::elements;
 use crate::{Model, Vars};
-use neurax_tensor::{DType, Dim, Tensor, Tree, Type, TypeSpec, key};
+use neurax_tensor::{DType, Dim, Tensor, Type, TypeSpec, key};
 use std::collections::HashMap;
 
 impl Model {
@@ -58,7 +59,7 @@ fn opened(a: &Type, b: &Type) -> TypeSpec {
 }
 
 fn parameters(vars: &Vars, path: &str) -> usize {
-    vars.params.get(path).map_or(0, |layer| layer.leaves().iter().map(|(_, t)| t.shape().iter().product::<usize>()).sum())
+    vars.params.get(path).map_or(0, elements)
 }
 
 fn table(rows: &[[String; 3]], total: &str) -> String {

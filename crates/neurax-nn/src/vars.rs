@@ -4,7 +4,8 @@ use neurax_tensor::{Error, Result, Tensor, Tree, io::safetensors};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Tensors by layer path and name: `params["dense_1"]["kernel"]`.
+/// Tensors by layer path and name: `params["dense_1"]["kernel"]`, which panics when there is none, as every map's index does.
+/// [`params.leaf("dense_1.kernel")`](Tree::leaf) gives a tensor that carries the error instead, `get` an `Option`.
 pub type Params = BTreeMap<String, BTreeMap<String, Tensor>>;
 
 /// The variables of a model: what training changes by gradients, and what the layers themselves change.
@@ -56,9 +57,9 @@ impl Vars {
         Ok(vars)
     }
 
-    /// Number of parameters: the elements of all of [`Vars::params`].
+    /// Number of parameters: the elements of all of [`Vars::params`]. Saturates.
     pub fn size(&self) -> usize {
-        self.params.leaves().iter().map(|(_, t)| t.shape().iter().product::<usize>()).sum()
+        elements(&self.params)
     }
 
     /// Where a leaf of that path belongs. Layer paths may hold dots, names of variables may not.
@@ -72,6 +73,13 @@ impl Vars {
         };
         Some((place, layer.into(), name.into()))
     }
+}
+
+/// Number of elements of all leaves. Saturates: sizes that only a file or a declaration claims may be large.
+pub(crate) fn elements(tree: &impl Tree) -> usize {
+    let mut n: usize = 0;
+    tree.each_leaf(|t| n = n.saturating_add(t.ty().map_or(0, |t| t.size())));
+    n
 }
 
 #[cfg(test)]
@@ -100,5 +108,21 @@ mod tests {
         safetensors::save(&vec![tensor(1.0)], path("other")).unwrap();
         let e = Vars::load(path("other")).unwrap_err().to_string();
         assert!(e.contains("holds `0`, which is no variable of a model"), "{e}");
+    }
+
+    #[test]
+    fn sizes_that_are_only_claimed_are_counted() {
+        let claims = |shape: &str| {
+            let header = format!(r#"{{"params.a.b":{{"dtype":"F32","shape":{shape},"data_offsets":[0,0]}}}}"#);
+            std::fs::write(path("claims"), [&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat()).unwrap();
+            Vars::load(path("claims"))
+        };
+        let e = claims("[1152921504606846976,1152921504606846976,0]").unwrap_err().to_string();
+        assert!(e.contains("`params.a.b`") && e.contains("larger than the address space"), "{e}");
+        assert_eq!(claims("[1099511627776,0]").unwrap().size(), 0);
+        let mut vars = Vars::default();
+        let large = vars.params.entry("a".into()).or_default();
+        (0..128).for_each(|i| drop(large.insert(i.to_string(), Tensor::zeros([1 << 57]))));
+        assert_eq!(vars.size(), usize::MAX);
     }
 }

@@ -40,7 +40,11 @@ fn parameters_of_another_model_name_layer_and_shape() {
 fn wrong_inputs_are_named() {
     let (a, b) = (nn::input("a", dims!["batch", 2]), nn::input("b", dims!["batch", 2]));
     let model = (a + b).model();
-    let run = |e: Applied| text(e.y());
+    let run = |e: Applied| {
+        let e = text(e.y());
+        assert!(e.is_empty() || e.contains("tests/models.rs:"), "no place in: {e}");
+        e
+    };
     let (two, three) = (Tensor::ones([2, 2]), Tensor::ones([3, 2]));
     let vars = Vars::default();
     assert!(run(model.apply(&vars, [("a", &two), ("c", &two)], &Mode::Eval)).contains("there is no input `c`; the model's inputs are a, b"));
@@ -50,7 +54,11 @@ fn wrong_inputs_are_named() {
     let e = run(model.apply(&vars, [("a", &two), ("b", &three)], &Mode::Eval));
     assert!(e.contains("input `b` is declared as [batch, 2], but [3, 2] was given, where batch is 2"), "{e}");
     assert_eq!(model.apply(&vars, [&two, &two], &Mode::Eval).y().to_vec::<f32>().unwrap(), [2.0; 4]);
-    assert!(model.init(key(0), &types![f32[_, 2]]).is_err());
+    let e = model.init(key(0), &types![f32[_, 2]]).unwrap_err().to_string();
+    assert!(e.contains("input `b` was not given") && e.contains("tests/models.rs:"), "{e}");
+    let e = model.init(key(0), &types![f32[_, 2], f32[_, 5]]).unwrap_err().to_string();
+    assert!(e.contains("input `b` is declared as [batch, 2], but [_, 5] was given, at "), "{e}");
+    assert!(e.contains("tests/models.rs:"), "{e}");
 }
 
 #[test]
@@ -58,7 +66,9 @@ fn wrong_outputs_are_errors_not_panics() {
     let model = nn::input("x", dims![_, 2]).relu();
     let out = model.apply(&Vars::default(), Tensor::ones([1, 2]), &Mode::Eval);
     assert!(text(&out.get("z")).contains("there is no output `z`; the model's outputs are y"));
-    assert!(out["z"].error().is_some());
+    let e = text(&out["z"]);
+    assert!(e.contains("there is no output `z`; the model's outputs are y, at ") && e.contains("tests/models.rs:"), "{e}");
+    assert!(text(&out["w"]).contains("another output") && text(&out["z"]) == e);
     let twice = Model::new([("y", &model), ("y", &model)]);
     assert!(twice.init(key(0), &types![f32[_, 2]]).unwrap_err().to_string().contains("two outputs are called `y`"));
     let none = Model::new::<&str, Node>([]);

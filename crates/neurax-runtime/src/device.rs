@@ -7,7 +7,6 @@ use std::{
     fmt,
     hash::{Hash, Hasher},
     sync::Arc,
-    time::Instant,
 };
 
 /// A device of a backend, and its caches: compiled graphs, and programs of single ops. Cloning shares them.
@@ -94,14 +93,14 @@ impl Device {
     }
 
     fn build(&self, graph: &Graph, stages: &mut Stages) -> Result<Arc<Program>> {
-        let mut start = Instant::now();
+        let mut start = stages.start();
         let optimised = passes::optimise(graph, &mut |name, g| {
-            stages.add(format!("passes/{name}"), start.elapsed(), g);
-            start = Instant::now();
+            stages.add(format!("passes/{name}"), start, g);
+            start = stages.start();
         })?;
-        let start = Instant::now();
+        let start = stages.start();
         let executable = self.0.backend.compile(&optimised, self.0.ordinal)?;
-        stages.add(format!("compile/{}", self.0.backend.name()), start.elapsed(), &optimised);
+        stages.add(format!("compile/{}", self.0.backend.name()), start, &optimised);
         Ok(Arc::new(Program { inputs: graph.input_types().to_vec(), outputs: graph.output_types(), largest: largest(graph), executable }))
     }
 
@@ -176,8 +175,12 @@ impl Program {
         self.executable.run_into(args, outs)
     }
 
-    /// Asks for the memory of the largest value before anything is taken, so that a size that cannot be had is an error.
-    fn check_memory(&self) -> Result<()> {
+    /// Asks for the memory of the largest value. Running does it, too; whoever gives arguments away asks before, so that a size that cannot be had
+    /// takes nothing.
+    ///
+    /// # Errors
+    /// When there is no room for that value.
+    pub fn check_memory(&self) -> Result<()> {
         let Some(ty) = &self.largest else { return Ok(()) };
         let bytes = ty.bytes()?;
         let probe = Vec::<u8>::new().try_reserve_exact(bytes);

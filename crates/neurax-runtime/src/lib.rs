@@ -5,6 +5,8 @@
 //! function to running code. This crate knows no backend. Users meet it as `neurax::Device` and `neurax::Stages`; who writes a
 //! backend starts with [`Backend`], and reads `neurax-interp`, the smallest one.
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 mod backend;
 mod buffer;
 mod cache;

@@ -2,14 +2,15 @@
 
 use crate::{
     Error, Result, Tensor, Tree, TypeSpec,
+    closed::place,
     device::{Device, default_device},
     jit::{Entry, Key},
-    tensor::Repr,
+    tensor::{At, Repr},
     tree::into_vec,
 };
 use neurax_runtime::{Buffer, Program};
 use smallvec::SmallVec;
-use std::{fmt, marker::PhantomData, sync::Arc};
+use std::{fmt, marker::PhantomData, panic::Location, sync::Arc};
 
 /// A function compiled for given types: see [`crate::Jit::compile`]. It traces nothing and compiles nothing any more.
 pub struct Compiled<A, O> {
@@ -81,8 +82,10 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
     ///
     /// # Errors
     /// When the arguments have other types than it was compiled for, or carry an error.
+    #[track_caller]
     pub fn run(&self, a: A) -> Result<O> {
-        self.check(&a)?;
+        self.check(&a, Location::caller())?;
+        self.program.check_memory()?;
         let own = into_vec(a).into_iter().map(|x| x.into_buffer("run", &self.device));
         let args = own.chain(self.captures.iter().cloned().map(Ok)).collect::<Result<Vec<_>>>()?;
         let device = default_device().is_ok_and(|d| *d != self.device).then(|| self.device.clone());
@@ -104,9 +107,11 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
     /// ```
     ///
     /// # Errors
-    /// As [`Compiled::run`]; also when the number of outputs is another one.
+    /// As [`Compiled::run`]; also when the number of outputs is another one. The outputs are then what they were, unless the device failed while it
+    /// was writing.
+    #[track_caller]
     pub fn run_into(&self, a: &A, outs: &mut [&mut Tensor]) -> Result<()> {
-        self.check(a)?;
+        self.check(a, Location::caller())?;
         let want = self.program.outputs();
         if outs.len() != want.len() {
             return Err(Error::new("run_into", format!("the function gives {} tensors, not {}", want.len(), outs.len())));
@@ -121,21 +126,42 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
             return Err(e);
         }
         args.extend(self.captures.iter().cloned());
+        self.program.check_memory()?;
+        // What cannot be kept is made before anything is taken.
+        let fresh = outs.iter().zip(want).map(|(out, ty)| match &out.0 {
+            Repr::Concrete(c) if c.buffer.ty() == ty => Ok(None),
+            _ => self.device.upload(neurax_ir::Literal::zeros(ty.clone())).map(Some),
+        });
+        let fresh = fresh.collect::<Result<SmallVec<[Option<Buffer>; 8]>>>()?;
         let mut buffers: SmallVec<[Buffer; 8]> = SmallVec::new();
-        for (out, ty) in outs.iter_mut().zip(want) {
-            let kept = match std::mem::replace(*out, Tensor::hollow()).0 {
-                Repr::Concrete(c) if c.buffer.ty() == ty => Some(Arc::unwrap_or_clone(c).buffer),
-                _ => None,
-            };
-            buffers.push(kept.map_or_else(|| self.device.upload(neurax_ir::Literal::zeros(ty.clone())), Ok)?);
+        // The device of an output whose memory is written, or the output that will be replaced.
+        let mut before: SmallVec<[Result<Option<Device>, Tensor>; 8]> = SmallVec::new();
+        for (out, fresh) in outs.iter_mut().zip(fresh) {
+            match (std::mem::replace(*out, Tensor::hollow()).0, fresh) {
+                (Repr::Concrete(c), None) => {
+                    let c = Arc::unwrap_or_clone(c);
+                    buffers.push(c.buffer);
+                    before.push(Ok(c.device));
+                }
+                (old, fresh) => {
+                    buffers.extend(fresh);
+                    before.push(Err(Tensor(old)));
+                }
+            }
         }
-        self.program.run_into(&args, &mut buffers)?;
+        let ran = self.program.run_into(&args, &mut buffers);
         let device = default_device().is_ok_and(|d| *d != self.device).then(|| self.device.clone());
-        outs.iter_mut().zip(buffers).for_each(|(out, b)| **out = Tensor::concrete(b, device.clone()));
-        Ok(())
+        for ((out, buffer), before) in outs.iter_mut().zip(buffers).zip(before) {
+            **out = match (&ran, before) {
+                (Ok(()), _) => Tensor::concrete(buffer, device.clone()),
+                (Err(_), Ok(device)) => Tensor::concrete(buffer, device),
+                (Err(_), Err(old)) => old,
+            };
+        }
+        ran
     }
 
-    fn check(&self, a: &A) -> Result<()> {
+    fn check(&self, a: &A, at: At) -> Result<()> {
         if self.key.fits(a) {
             return Ok(());
         }
@@ -146,7 +172,13 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
         let want = list(self.key.types().iter().map(|t| t.to_string()).collect());
         let mut have = vec![];
         a.each_leaf(|t| have.extend(t.type_ref().map(|t| t.to_string())));
-        Err(Error::new("run", format!("the function was compiled for ({want}), not for ({}) or other static values", list(have))))
+        let have = list(have);
+        let why = if want == have {
+            "the function was compiled for other static values, or for another structure, than it was given".to_string()
+        } else {
+            format!("the function was compiled for ({want}), but ({have}) was given")
+        };
+        Err(Error::new("run", why).at(&place(at)))
     }
 }
 

@@ -43,7 +43,7 @@ pub(crate) fn apply(graph: &Graph, xs: Vec<Tensor>, at: At) -> Result<Outs> {
         Road::Later => Ok((0..graph.outputs().len()).map(|i| later(xs.iter(), at, |b, vs| Ok(b.inline(graph, vs)[i]))).collect()),
         Road::Now => {
             let (own, device) = device_of(&xs)?;
-            let program = device.compile(graph).map_err(|e| e.at(&place))?;
+            let program = device.compile(&graph.placed(&place.clone().into())).map_err(|e| e.at(&place))?;
             let args = buffers(xs, &device, "run")?;
             let outs = program.run(args).map_err(|e| e.at(&place))?;
             Ok(outs.into_iter().map(|b| Tensor::concrete(b, own.clone())).collect())

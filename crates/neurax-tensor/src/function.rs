@@ -1,6 +1,6 @@
 //! Functions of trees: closures, fn items, and what transforms return.
 
-use crate::{Error, Jit, Result, Tensor, Tree};
+use crate::{Error, Jit, Result, Tensor, Tree, tree::checked};
 use std::{fmt, ops::Deref, sync::Arc};
 
 /// Anything that maps a tree to a tree: closures, fn items, and what `jit`, `grad` and the other transforms return.
@@ -88,7 +88,7 @@ impl<'f, A, O> Func<'f, A, O> {
     where
         O: Tree,
     {
-        Func { f: Arc::new(f), check: O::ok }
+        Func { f: Arc::new(f), check: checked }
     }
 
     /// Calls it: the result, or the first error in it.

@@ -5,8 +5,9 @@ use crate::{
     closed::{Closed, Mode, place, trace},
     device::{Device, default_device, or_default},
     emit::{Outs, apply},
+    running::Threads,
     tensor::At,
-    tree::{Fixed, first_error, into_vec, to_vec, walk},
+    tree::{Fixed, all_errors, checked, first_error, into_vec, to_vec, walk},
 };
 use neurax_runtime::{Buffer, Cache, Program, Stages};
 use rustc_hash::FxHasher;
@@ -15,13 +16,11 @@ use std::{
     fmt,
     hash::{Hash, Hasher},
     ops::Deref,
-    panic::Location,
+    panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind},
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
-    thread::{self, ThreadId},
-    time::Instant,
 };
 
 /// How many traces one `Jit` keeps; beyond that the one unused for longest is traced again when it is needed.
@@ -32,6 +31,9 @@ const TRACES: usize = 256;
 /// `f.run(x)` gives a `Result`; `f(x)` lets errors travel in the result, for use inside other functions, where a call is part of the outer trace.
 /// Arguments that are moved in may be updated in place. What the function captures is an extra input of the program: it is never copied into it,
 /// and it lives as long as the `Jit`. A `jit(..)` inside a loop traces anew in every round: make it outside.
+///
+/// A function that calls itself with arguments of the same types would be traced without end: that is an error. Only if it does so whatever it gets,
+/// its result has static parts, and it was called as `f(x)`, is there nothing that could carry the error: then it panics.
 pub struct Jit<'f, A, O> {
     call: Arc<dyn Fn(A) -> O + Send + Sync + 'f>,
     core: Arc<dyn Calls<A, O> + 'f>,
@@ -55,7 +57,8 @@ pub fn jit<'f, A: Tree, O: Tree, F: Function<A, Out = O> + 'f>(f: F) -> Jit<'f, 
         f,
         cache: Cache::new(TRACES),
         at: Location::caller(),
-        on_errors: Mutex::default(),
+        on_errors: Threads::default(),
+        answering: Threads::default(),
         donated: AtomicUsize::new(0),
         copied: AtomicUsize::new(0),
     });
@@ -133,33 +136,15 @@ struct Core<F, O> {
     cache: Cache<Key, Arc<Entry<O>>>,
     at: At,
     /// Who is running the function on an argument that carries an error.
-    on_errors: Mutex<Vec<ThreadId>>,
+    on_errors: Threads,
+    /// Who began with a call that can answer with an error.
+    answering: Threads,
     donated: AtomicUsize,
     copied: AtomicUsize,
 }
 
-/// A thread's place among those; given back when dropped.
-struct Running<'a>(&'a Mutex<Vec<ThreadId>>);
-
-impl<'a> Running<'a> {
-    /// `None` when this thread is among them already.
-    fn start(all: &'a Mutex<Vec<ThreadId>>) -> Option<Running<'a>> {
-        let me = thread::current().id();
-        let mut threads = all.lock().unwrap_or_else(PoisonError::into_inner);
-        if threads.contains(&me) {
-            return None;
-        }
-        threads.push(me);
-        Some(Running(all))
-    }
-}
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        let me = thread::current().id();
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|t| *t != me);
-    }
-}
+/// Carries the error of a function that calls itself without end to the call that it began with.
+struct Endless(Error);
 
 /// What one trace is for: types and static values.
 pub(crate) struct Key {
@@ -222,7 +207,9 @@ impl<F, O: Tree> Core<F, O> {
         F: Function<A, Out = O>,
     {
         if let Some(e) = first_error(&a) {
-            let Some(_running) = Running::start(&self.on_errors) else { return self.within_itself(&e) };
+            let Some(_running) = self.on_errors.enter(Key::of(&a).fixed) else {
+                return O::of_error(&e).unwrap_or_else(|| self.endless(&e));
+            };
             // Other leaves of the result may be good: the function decides.
             let closed = self.trace(&a).closed;
             return closed.call(into_vec(a), self.at);
@@ -232,14 +219,41 @@ impl<F, O: Tree> Core<F, O> {
                 let outs = entry.call(self.count(into_vec(a)));
                 entry.closed.out.fill_or_fail(outs, self.at)
             }
-            Err(e) => self.within_itself(&e),
+            Err(e) => self.within_itself(&a, &e),
         }
     }
 
     /// The result of a call that the function itself makes while it is being traced: there is no trace yet to take the structure from.
-    fn within_itself(&self, e: &Error) -> O {
-        let of_error = O::of_error(e);
-        of_error.unwrap_or_else(|| panic!("{e} (a result with static parts cannot carry this error: call the function by `run`)"))
+    fn within_itself<A: Tree>(&self, a: &A, e: &Error) -> O
+    where
+        F: Function<A, Out = O>,
+    {
+        if let Some(out) = O::of_error(e) {
+            return out;
+        }
+        // What it makes of arguments that carry the error shows the structure.
+        let Some(_running) = self.on_errors.enter(Key::of(a).fixed) else { self.endless(e) };
+        self.trace(&all_errors(a, e, self.at)).closed.out.fail(e, self.at)
+    }
+
+    /// The function calls itself whatever its argument is, and a result with static parts cannot be made of an error alone: there is no value to
+    /// go on with. The `run` that it began with ends in the error.
+    #[expect(clippy::panic, reason = "as a plain Rust function it would overflow the stack; `run` gives an error")]
+    fn endless(&self, e: &Error) -> ! {
+        if self.answering.hold_me() {
+            resume_unwind(Box::new(Endless(e.clone())));
+        }
+        panic!("{e} (it never ends, and a result with static parts cannot carry this error: call it by `run`)")
+    }
+
+    /// What `f` gives, which traces the function; an error if that never ends.
+    fn answer<T>(&self, f: impl FnOnce() -> Result<T>) -> Result<T> {
+        let _answering = self.answering.enter(vec![]);
+        let out = catch_unwind(AssertUnwindSafe(f));
+        out.unwrap_or_else(|payload| match payload.downcast::<Endless>() {
+            Ok(endless) => Err(endless.0),
+            Err(other) => resume_unwind(other),
+        })
     }
 
     /// Counts which arguments could be reused.
@@ -297,11 +311,14 @@ impl<A: Tree, O: Tree, F: Function<A, Out = O>> Calls<A, O> for Core<F, O> {
             if let Some(e) = first_error(&a) {
                 return Err(e);
             }
-            let entry = self.entry(&a)?;
+            let entry = self.answer(|| self.entry(&a))?;
             entry.closed.check()?;
             let mut leaves: SmallVec<[&Tensor; 16]> = SmallVec::new();
             a.each_leaf(|x| leaves.push(x));
             let program = entry.program(&mut leaves.into_iter())?;
+            if let Some((_, program)) = &program {
+                program.check_memory().map_err(|e| e.at(&place(self.at)))?;
+            }
             Ok((entry, program))
         };
         let (entry, program) = match ready() {
@@ -309,7 +326,7 @@ impl<A: Tree, O: Tree, F: Function<A, Out = O>> Calls<A, O> for Core<F, O> {
             Err(error) => return Err(Failed { error, args: Some(a) }),
         };
         let outs = entry.execute(program, self.count(into_vec(a))).map_err(|error| Failed { error, args: None })?;
-        entry.closed.out.fill(outs).ok().map_err(|error| Failed { error, args: None })
+        checked(entry.closed.out.fill(outs)).map_err(|error| Failed { error, args: None })
     }
 
     fn counts(&self) -> (usize, usize, usize) {
@@ -318,10 +335,10 @@ impl<A: Tree, O: Tree, F: Function<A, Out = O>> Calls<A, O> for Core<F, O> {
 
     fn stages(&self, like: &A, graphs: bool) -> Result<Stages> {
         let mut stages = if graphs { Stages::with_graphs() } else { Stages::new() };
-        let start = Instant::now();
-        let entry = self.trace(like);
+        let start = stages.start();
+        let entry = self.answer(|| Ok(self.trace(like)))?;
         entry.closed.check()?;
-        stages.add("trace", start.elapsed(), entry.closed.graph()?);
+        stages.add("trace", start, entry.closed.graph()?);
         let mut device = default_device()?;
         like.each_leaf(|x| device = x.own_device().unwrap_or(device));
         device.compile_logged(entry.closed.graph()?, &mut stages)?;
@@ -332,7 +349,7 @@ impl<A: Tree, O: Tree, F: Function<A, Out = O>> Calls<A, O> for Core<F, O> {
         if let Some(e) = first_error(like) {
             return Err(e);
         }
-        let entry = self.entry(like)?;
+        let entry = self.answer(|| self.entry(like))?;
         entry.closed.check()?;
         Compiled::new(Key::of(like), entry, &to_vec(like))
     }

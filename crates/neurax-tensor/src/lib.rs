@@ -5,6 +5,8 @@
 //!
 //! Start with [`Tensor`] and its functions ([`api`]), then the transforms ([`transform`]); [`tree`] says what may be an argument, and [`device`] where it all runs.
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 pub mod api;
 mod args;
 mod closed;
@@ -19,6 +21,7 @@ mod operators;
 mod print;
 mod random_bits;
 mod recipe;
+mod running;
 mod shape;
 mod tensor;
 mod trace;

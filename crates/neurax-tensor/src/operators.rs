@@ -129,7 +129,7 @@ macro_rules! unary_operators {
 unary_operators!(Neg neg Neg, Not not Not);
 
 impl std::iter::Sum for Tensor {
-    /// The sum of all; of nothing, the f32 scalar 0.
+    /// The sum of all; of nothing, the f32 scalar 0. The caller is the standard library, so that errors do not name your line.
     fn sum<I: Iterator<Item = Tensor>>(it: I) -> Tensor {
         it.reduce(|a, b| a + b).unwrap_or_else(|| Tensor::scalar(DType::F32, 0.0))
     }

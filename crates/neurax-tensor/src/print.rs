@@ -41,6 +41,10 @@ impl fmt::Debug for Tensor {
 
 fn write_literal(f: &mut fmt::Formatter, x: &Literal) -> fmt::Result {
     let ty = x.ty();
+    if ty.size() == 0 {
+        // The type tells the shape; there may be more empty rows than anybody could read.
+        return write!(f, "{ty} []");
+    }
     write!(f, "{ty}{}", if ty.rank() > 1 { "\n" } else { " " })?;
     let shown = shown_indices(ty);
     let words = words(x, &shown);
@@ -125,4 +129,15 @@ fn floats(v: &[f64], dtype: DType) -> Vec<String> {
         x => format!("{x:.precision$}"),
     };
     v.iter().map(word).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::prelude::*;
+
+    #[test]
+    fn nothing_is_shown_as_nothing() {
+        assert_eq!(Tensor::zeros([0]).to_string(), "f32[0] []");
+        assert_eq!(Tensor::zeros([1 << 40, 0]).to_string(), "f32[1099511627776, 0] []");
+    }
 }

@@ -40,12 +40,21 @@ impl Recorder {
         Recorder(tensors.into_iter().filter_map(trace).max_by_key(|t| t.id).cloned())
     }
 
-    /// Runs a layer; the equations that it records carry its name.
-    pub fn within<O>(&self, layer: &str, f: impl FnOnce() -> O) -> O {
+    /// Runs a layer; the equations that it records carry its name, and its place where they have none of the user's.
+    pub fn within<O>(&self, layer: &str, at: At, f: impl FnOnce() -> O) -> O {
+        self.run(Some(layer), at, f)
+    }
+
+    /// Runs a function of ours that cannot see its caller; the equations that it records get this place where they have none of the user's.
+    pub fn at<O>(&self, at: At, f: impl FnOnce() -> O) -> O {
+        self.run(None, at, f)
+    }
+
+    fn run<O>(&self, layer: Option<&str>, at: At, f: impl FnOnce() -> O) -> O {
         let from = self.0.as_ref().map_or(0, |t| t.lock().builder.eqn_count());
         let out = f();
         if let Some(trace) = &self.0 {
-            trace.lock().builder.within(from, layer);
+            trace.lock().builder.within(from, layer, &Place::Source(at));
         }
         out
     }

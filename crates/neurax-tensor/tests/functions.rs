@@ -30,6 +30,7 @@ struct Family {
 }
 
 struct Function {
+    /// Name and arguments; the result where it is no tensor.
     name: String,
     doc: String,
     /// Does its documentation show what it does?
@@ -38,7 +39,8 @@ struct Function {
 
 fn page(families: &[Family], count: usize) -> String {
     let mut s = format!(
-        "# Functions of tensors\n\n{count} functions, by family. `x.f` is a method of `Tensor`, `Tensor::f` makes a tensor, `f` alone is a free function.\n\
+        "# Functions of tensors\n\n{count} functions, by family. `x.f` is a method of `Tensor`, `Tensor::f` makes a tensor, `f` alone is a free function;\n\
+         the result is a tensor where none is named. `impl Operand` is a tensor or a number, `impl IntoAxes` one axis, several, or `..` for all.\n\
          A test holds this page to the source (`BLESS=1 cargo test -p neurax-tensor --test functions` writes it).\n"
     );
     for family in families {
@@ -55,12 +57,52 @@ fn families(folder: &Path) -> Vec<Family> {
     let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
     paths.push(folder.join("../operators.rs"));
     paths.sort_by_key(|p| p.file_name().map(ToOwned::to_owned));
-    let mut families: Vec<Family> = paths.iter().map(|p| family(&fs::read_to_string(p).unwrap())).collect();
+    let sources: Vec<String> = paths.iter().map(|p| fs::read_to_string(p).unwrap()).collect();
+    let tables: BTreeMap<String, String> = sources.iter().flat_map(|s| table_signatures(s)).collect();
+    let mut families: Vec<Family> = sources.iter().map(|s| family(s, &tables)).collect();
     families.retain(|f| !f.functions.is_empty());
     families
 }
 
-fn family(source: &str) -> Family {
+/// What the functions of each table take, by the macro's name.
+fn table_signatures(source: &str) -> Vec<(String, String)> {
+    let macros = source.split("macro_rules! ").skip(1).filter_map(|m| m.split_once(" {"));
+    macros.filter_map(|(name, body)| Some((name.to_string(), signature(body.split("\n}").next()?.split_once("pub fn $f")?.1)))).collect()
+}
+
+/// What a function takes and gives, as readers need it: `(y: impl Operand)`, `() -> f64`. `rest` is what follows its name.
+fn signature(rest: &str) -> String {
+    let rest = rest.split_whitespace().collect::<Vec<_>>().join(" ").replace("crate::", "");
+    let (mut depth, mut angles, mut from, mut to) = (0, 0, None, rest.len());
+    let mut before = ' ';
+    for (i, c) in rest.char_indices() {
+        match c {
+            '<' => angles += 1,
+            '>' if before != '-' => angles -= 1,
+            '(' if angles == 0 || depth > 0 => {
+                depth += 1;
+                from = from.or(Some(i + 1));
+            }
+            ')' if depth > 0 => {
+                depth -= 1;
+                if depth == 0 {
+                    to = i;
+                    break;
+                }
+            }
+            _ => {}
+        }
+        before = c;
+    }
+    let takes = rest.get(from.unwrap_or(to)..to).unwrap_or_default();
+    let takes = ["&self", "self", "mut self"].iter().find_map(|s| takes.strip_prefix(s)).unwrap_or(takes);
+    let gives = rest[to..].strip_prefix(") -> ").and_then(|r| r.split(" {").next()).unwrap_or_default();
+    let gives = gives.split(" where ").next().unwrap_or_default().trim();
+    let gives = if matches!(gives, "" | "Tensor" | "Self") { String::new() } else { format!(" -> {gives}") };
+    format!("({}){gives}", takes.trim_start_matches([',', ' ']).trim_end_matches([',', ' ']))
+}
+
+fn family(source: &str, tables: &BTreeMap<String, String>) -> Family {
     let source = source.split("#[cfg(test)]").next().unwrap_or_default();
     let line = source.lines().next().unwrap_or_default().trim_start_matches("//!").trim().trim_end_matches('.');
     // A long first line goes on in the next: what is in front of the colon suffices.
@@ -86,8 +128,11 @@ fn family(source: &str) -> Family {
             doc.push(text.trim().to_string());
         } else if let Some(rest) = word.strip_prefix("pub fn ").filter(|_| table.is_none()) {
             let name = rest.split(['(', '<']).next().unwrap_or_default();
-            let signature = rest.split(')').next().unwrap_or_default();
-            let name = shown(line, name, &home, signature.contains("self"));
+            // It may go on in the next lines.
+            let whole = [rest].into_iter().chain(lines.clone().take_while(|_| !rest.ends_with('{'))).collect::<Vec<_>>().join("\n");
+            let whole = whole.split(" {\n").next().unwrap_or_default();
+            let method = whole.split(')').next().unwrap_or_default().contains("self");
+            let name = shown(line, name, &home, method) + &signature(&whole[name.len()..]);
             functions.push(Function { name, doc: first_sentence(&doc.join("\n")), example: doc.iter().any(|l| l.starts_with("```")) });
             doc.clear();
         } else if !word.starts_with("#[") {
@@ -96,7 +141,8 @@ fn family(source: &str) -> Family {
         if let Some((name, "{")) = line.split_once("! ").filter(|_| !line.starts_with(' ')) {
             let block: Vec<&str> = lines.by_ref().take_while(|l| *l != "}").collect();
             let home = homes.get(name).map_or("Tensor", String::as_str);
-            functions.extend(rows(&block.join("\n"), home));
+            let takes = tables.get(name).map_or("()", String::as_str);
+            functions.extend(rows(&block.join("\n"), home, takes));
             functions.extend(operators(name, &block));
         }
     }
@@ -113,7 +159,7 @@ fn shown(line: &str, name: &str, home: &str, method: bool) -> String {
 }
 
 /// The rows `name = .., "doc", ..;` and `name(x) = .., "doc", ..;` of a table.
-fn rows(block: &str, home: &str) -> Vec<Function> {
+fn rows(block: &str, home: &str, takes: &str) -> Vec<Function> {
     let (mut functions, mut text, mut doc, mut depth) = (vec![], String::new(), None, 0);
     let mut chars = block.chars();
     while let Some(c) = chars.next() {
@@ -135,7 +181,7 @@ fn rows(block: &str, home: &str) -> Vec<Function> {
                 let name: String = text.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
                 if let (Some(doc), true) = (doc.take(), text.contains('=')) {
                     // The example follows an arrow.
-                    functions.push(Function { name: shown(" ", &name, home, true), doc: first_sentence(&doc), example: text.contains("=>") });
+                    functions.push(Function { name: shown(" ", &name, home, true) + takes, doc: first_sentence(&doc), example: text.contains("=>") });
                 }
                 text.clear();
                 continue;
@@ -174,6 +220,20 @@ fn operators(table: &str, block: &[&str]) -> Vec<Function> {
 /// The text up to the first full stop that ends a sentence, on one line.
 fn first_sentence(doc: &str) -> String {
     let paragraph = doc.split("\n\n").next().unwrap_or_default().replace('\n', " ");
-    let end = paragraph.find(". ").map_or(paragraph.len(), |i| i + 1);
+    // The second dot of `..` ends nothing.
+    let end = paragraph.match_indices(". ").find(|(i, _)| !paragraph[..*i].ends_with('.')).map_or(paragraph.len(), |(i, _)| i + 1);
     paragraph[..end].trim().trim_end_matches('.').to_string()
+}
+
+#[test]
+fn signatures_are_read() {
+    assert_eq!(signature("(&self, axes: impl IntoAxes) -> Tensor {"), "(axes: impl IntoAxes)");
+    assert_eq!(signature("<const N: usize>(&self) -> [Key; N]"), "() -> [Key; N]");
+    assert_eq!(signature("<F: Fn(Tensor) -> Tensor>(\n  f: F,\n  n: (usize, usize),\n) -> Self\nwhere F: Send {"), "(f: F, n: (usize, usize))");
+}
+
+#[test]
+fn a_sentence_does_not_end_within_a_range() {
+    assert_eq!(first_sentence("`0, 1, .. n - 1` as i32. More."), "`0, 1, .. n - 1` as i32");
+    assert_eq!(first_sentence("One line\nand its end\n\nMore."), "One line and its end");
 }

@@ -214,3 +214,10 @@ fn numbers_are_pythons() {
     assert_eq!((ints(&places), floats(&values)[3]), (vec![1, 2, 0, 1], 3.0));
     assert_eq!(ints(&Tensor::from_vec(vec![128u8, 1], [2]).right_shift(7).to(I32)), [1, 0]);
 }
+
+#[test]
+fn nan_to_num_mends_both_parts_of_complex_numbers() {
+    let x = tensor([f32::NAN, 1.0, f32::INFINITY]).complex(tensor([2.0, f32::NEG_INFINITY, f32::NAN])).nan_to_num();
+    assert_eq!(x.real().to_vec::<f32>().unwrap(), [0.0, 1.0, f32::MAX]);
+    assert_eq!(x.imag().to_vec::<f32>().unwrap(), [2.0, f32::MIN, 0.0]);
+}

@@ -27,7 +27,7 @@ fn sample(k: &Key, name: &str, logits: impl Fn(&str) -> Tensor) -> Option<Tensor
     let dtype = |i: usize| DType::parse(words[i]).unwrap();
     Some(match words[..] {
         ["key"] => k.tensor().clone(),
-        ["split", shape] if !shape.contains('x') => k.fan(shape.parse().unwrap()).tensor().clone(),
+        ["split", shape] if !shape.contains('x') => k.split_n(shape.parse().unwrap()).tensor().clone(),
         ["fold", "in", data] => k.fold_in(data.parse::<u32>().unwrap()).tensor().clone(),
         ["fold", "in", "fold", "in", a, b] => k.fold_in(a.parse::<i64>().unwrap()).fold_in(b.parse::<i64>().unwrap()).tensor().clone(),
         ["uniform", _, shape] => k.uniform_of(dtype(1), shape_of(shape), 0.0, 1.0),
@@ -88,7 +88,7 @@ fn random_numbers_equal_jax() {
 fn keys_are_traced_like_any_tensor() -> Result<()> {
     let f = jit(|k: Key| k.fold_in(3).normal([4]));
     assert_eq!(f.run(key(1))?.to_vec::<f32>()?, key(1).fold_in(3).normal([4]).to_vec::<f32>()?);
-    let each = vmap(|k: Key| k.uniform([2]))(key(5).fan(3));
+    let each = vmap(|k: Key| k.uniform([2]))(key(5).split_n(3));
     let [a, ..] = key(5).split::<3>();
     assert_eq!(each.get(0).to_vec::<f32>()?, a.uniform([2]).to_vec::<f32>()?);
     let e = Key::from_tensor(tensor([1.0])).uniform([2]).ok().unwrap_err();

@@ -1,11 +1,14 @@
 //! What runs, how often it is compiled, and whose memory is used.
 
 use neurax::Compiled;
+use neurax::ir::{Graph, Literal};
 use neurax::prelude::*;
+use neurax::runtime::{Backend, Buffer, Executable};
+use std::sync::Arc;
 
 /// A device of its own for a test that counts what is compiled for it.
 fn new_device() -> Result<Device> {
-    Device::from_backend(std::sync::Arc::new(neurax_interp::Interp::new()), 0)
+    Device::from_backend(Arc::new(neurax_interp::Interp::new()), 0)
 }
 
 #[test]
@@ -128,7 +131,10 @@ fn compiled_functions_take_what_they_were_compiled_for() -> Result<()> {
     let f: Compiled<(Tensor, Tensor), Tensor> = jit(|(x, y): (Tensor, Tensor)| x + y).compile(types![f32[2], f32[]])?;
     assert_eq!(f.run((tensor([1.0, 2.0]), tensor(1.0)))?.to_vec::<f32>()?, [2.0, 3.0]);
     let e = f.run((tensor([1.0]), tensor(1.0))).unwrap_err().to_string();
-    assert!(e.contains("compiled for (f32[2], f32[]), not for (f32[1], f32[])"), "{e}");
+    assert!(e.contains("compiled for (f32[2], f32[]), but (f32[1], f32[]) was given, at ") && e.contains("runtime.rs:"), "{e}");
+    let power = jit(|(x, n): (Tensor, Static<usize>)| (0..*n).fold(x, |a, _| &a * 2.0)).compile(&(tensor(1.0), Static(2)))?;
+    let e = power.run((tensor(1.0), Static(3))).unwrap_err().to_string();
+    assert!(e.contains("compiled for other static values") && e.contains("runtime.rs:"), "{e}");
     let e = jit(|x: Tensor| x).compile(types![f32[_, 2]]).unwrap_err().to_string();
     assert!(e.contains("f32[_, 2]: `_` is not a size"), "{e}");
     Ok(())
@@ -166,4 +172,64 @@ fn everything_may_be_sent() {
     check::<Jit<'static, Tensor, Tensor>>();
     check::<Compiled<Tensor, Tensor>>();
     assert_eq!(std::mem::size_of::<Tensor>(), 16);
+}
+
+/// The oracle, but for running: that fails.
+#[derive(Debug)]
+struct Broken;
+
+impl Backend for Broken {
+    fn name(&self) -> &str {
+        "broken"
+    }
+    fn devices(&self) -> usize {
+        1
+    }
+    fn compile(&self, _: &Graph, _: usize) -> Result<Arc<dyn Executable>> {
+        Ok(Arc::new(Broken))
+    }
+    fn upload(&self, value: Literal, _: usize) -> Result<Buffer> {
+        Ok(value.into())
+    }
+    fn download(&self, buffer: &Buffer) -> Result<Literal> {
+        buffer.to_literal()
+    }
+}
+
+impl Executable for Broken {
+    fn run(&self, _: Vec<Buffer>) -> Result<Vec<Buffer>> {
+        Err(Error::new("broken", "out of order"))
+    }
+}
+
+#[test]
+fn outputs_survive_a_run_that_fails() -> Result<()> {
+    // Large enough to be captured: the program runs on its device.
+    let c = Tensor::from_vec(vec![2.0f32; 64], 64).on(&Device::from_backend(Arc::new(Broken), 0)?);
+    let f = jit(move |x: Tensor| (&x * &c, x)).compile(types![f32[64]])?;
+    let (mut own, mut other) = (Tensor::ones(64) * 3.0, tensor([5, 6, 7]));
+    let memory = own.address();
+    let e = f.run_into(&Tensor::from_vec(vec![1.0f32; 64], 64), &mut [&mut own, &mut other]).unwrap_err();
+    assert_eq!(e.op(), "broken");
+    assert_eq!((own.to_vec::<f32>()?, own.address()), (vec![3.0; 64], memory));
+    assert_eq!(other.to_vec::<i32>()?, [5, 6, 7]);
+    Ok(())
+}
+
+#[test]
+fn arguments_and_outputs_survive_a_size_that_cannot_be_had() -> Result<()> {
+    // 2^48 elements in between, 1 in the end.
+    let cube = jit(|(x, y, z): (Tensor, Tensor, Tensor)| (x.outer(y).expand_dims(2) * z).sum(..));
+    let axis = || tensor([1.0, 2.0]).repeat(1 << 15, 0);
+    let args = (axis(), axis(), axis());
+    let memory = [args.0.address(), args.1.address(), args.2.address()];
+    let failed = cube.try_run(args).unwrap_err();
+    assert!(failed.error.to_string().contains("memory: there is no room for f32[65536, 65536, 65536]"), "{}", failed.error);
+    let (x, y, z) = failed.args.unwrap();
+    assert_eq!([x.address(), y.address(), z.address()], memory);
+    let compiled = cube.compile(&(x.clone(), y.clone(), z.clone()))?;
+    let mut out = tensor(5.0);
+    assert_eq!(compiled.run_into(&(x, y, z), &mut [&mut out]).unwrap_err().op(), "memory");
+    assert_eq!(out.item()?, 5.0);
+    Ok(())
 }

@@ -83,5 +83,21 @@ fn gradients_have_the_structure_of_the_argument() -> Result<()> {
     assert_eq!((g.a.item()?, g.r#in[0].item()?, g.r#in[1].item()?, g.act), (2.0, 1.0, 0.0, Act::Tanh));
     let zipped = vec![tensor(1.0)].zip_map(&vec![], |a, _| a.clone());
     assert!(zipped.ok().unwrap_err().to_string().contains("the second tree has no leaf `0`"));
+    let zipped = vec![tensor(1.0)].zip_map(&vec![tensor(1.0); 2], |a, _| a.clone());
+    let e = zipped.ok().unwrap_err().to_string();
+    assert!(e.contains("the first tree has no leaf `1`, which the second one has, at ") && e.contains("trees.rs"), "{e}");
     Ok(())
+}
+
+#[test]
+fn a_leaf_is_found_by_its_path() {
+    let whole = Wrap(tensor(5.0), Some(Box::new(pair(Act::Relu))));
+    assert_eq!(whole.leaf("1.in.0").item().unwrap(), 2.0);
+    assert_eq!(tensor(7.0).leaf("").item().unwrap(), 7.0);
+    let missing = |t: Tensor| t.error().unwrap().to_string();
+    let e = missing(whole.leaf("1.b"));
+    assert!(e.contains("there is no leaf `1.b`; there are 0, 1.a, 1.in.0, 1.in.1, at ") && e.contains("trees.rs"), "{e}");
+    assert!(missing(tensor(7.0).leaf("a")).contains("it is one tensor, whose path is empty"));
+    assert!(missing(Unit.leaf("a")).contains("there are none"));
+    assert!(missing(vec![tensor(0.0); 20].leaf("20")).contains("10, 11 and 8 more"));
 }

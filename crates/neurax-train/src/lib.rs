@@ -5,6 +5,8 @@
 //! training (printing, files, clocks) live here and in handlers; models, losses and optimizers are pure.
 //! Users have this crate as `neurax::train`; start with [`Trainer`], whose page shows a whole training.
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 extern crate neurax_tensor as neurax;
 
 mod error;

@@ -3,28 +3,44 @@
 use crate::Scores;
 use neurax_data::Batch;
 use neurax_nn::{Applied, Inputs, Mode, Model, OptState, Optim, Params, Vars};
-use neurax_tensor::{DType, Jit, Key, Place, Result, Tensor, Tree, jit, value_and_grad_at};
+use neurax_tensor::{DType, Error, Jit, Key, Place, Result, Tensor, Tree, Type, jit, value_and_grad_at};
+use std::panic::Location;
 use std::sync::Arc;
 
 /// One number of a batch: the loss, or a metric.
 pub(crate) type Objective<X, Y> = Arc<dyn Fn(&Applied, &Batch<X, Y>) -> Tensor + Send + Sync>;
 
+/// What the measure is called that is made small.
+pub(crate) const LOSS: &str = "loss";
+
 /// A named [`Objective`].
 pub(crate) struct Measure<X: Tree, Y: Tree> {
     pub name: String,
     pub of: Objective<X, Y>,
+    /// Where the user gave it.
+    pub at: &'static Location<'static>,
 }
 
 impl<X: Tree, Y: Tree> Clone for Measure<X, Y> {
     fn clone(&self) -> Self {
-        Measure { name: self.name.clone(), of: self.of.clone() }
+        Measure { name: self.name.clone(), of: self.of.clone(), at: self.at }
     }
 }
 
 impl<X: Tree, Y: Tree> Measure<X, Y> {
-    /// The value of a batch, f32[]; an error in it names the measure.
+    /// The value of a batch, one number; an error in it has at least the line where the measure was given.
     fn value(&self, out: &Applied, batch: &Batch<X, Y>) -> Tensor {
-        (self.of)(out, batch).at_place(&Place::named(format!("the {}", self.name)))
+        let x = (self.of)(out, batch);
+        let one = match x.ty() {
+            Ok(t) if t.rank() > 0 => Tensor::from_error(self.too_many(&t)),
+            _ => x,
+        };
+        one.at_place(&Place::from(self.at))
+    }
+
+    fn too_many(&self, t: &Type) -> Error {
+        let what = if self.name == LOSS { "loss function".into() } else { format!("metric `{}`", self.name) };
+        Error::new("train", format!("the {what} given to Trainer gives {t}, but one number is needed for a batch: take the mean, `.mean(..)`"))
     }
 }
 
@@ -101,7 +117,7 @@ mod tests {
         let vars = model.init(key(0), &[TypeSpec::from(&batch().x.ty().unwrap())]).unwrap();
         let optim = optim::chain([optim::clip(1.0), optim::adam(1e-3)]);
         let of: Objective<Tensor, Tensor> = Arc::new(|out, batch| loss::mse(out.y(), &batch.y));
-        let step = step(model, vec![Measure { name: "loss".into(), of }], optim.clone());
+        let step = step(model, vec![Measure { name: LOSS.into(), of, at: Location::caller() }], optim.clone());
         let mut carry = Carry { opt: optim.init(&vars.params), vars, key: key(1), totals: Totals::new(1) };
         for _ in 0..3 {
             carry = step.run((carry, batch())).unwrap();

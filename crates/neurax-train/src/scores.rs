@@ -11,6 +11,7 @@ use std::ops::Index;
 /// assert_eq!(scores["accuracy"], 0.5);
 /// assert!(scores["speed"].is_nan(), "there is none");
 /// assert_eq!(scores.to_string(), "loss 0.2500  accuracy 0.5000");
+/// assert_eq!(Scores::default().to_string(), "nothing measured");
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Scores(Vec<(String, f64)>);
@@ -48,6 +49,9 @@ impl Index<&str> for Scores {
 
 impl fmt::Display for Scores {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        if self.is_empty() {
+            return f.write_str("nothing measured");
+        }
         let each: Vec<String> = self.0.iter().map(|(n, x)| format!("{n} {x:.4}")).collect();
         f.write_str(&each.join("  "))
     }

@@ -1,12 +1,13 @@
 //! The loop: a fold over epochs and batches.
 
 use crate::event::{Event, Flow, Handlers, IntoFlow};
-use crate::program::{Carry, Measure, Measuring, Objective, Step, Totals, measuring, step};
+use crate::program::{Carry, LOSS, Measure, Measuring, Objective, Step, Totals, measuring, step};
 use crate::progress::Progress;
 use crate::{EpochLog, Scores, State, TrainError, Trained};
 use neurax_data::{Batch, Batches, Source};
 use neurax_nn::{Applied, Inputs, Metric, Model, Optim, Vars};
-use neurax_tensor::{Error, Failed, Key, Result, Tensor, Tree, TypeSpec, key};
+use neurax_tensor::{Error, Failed, Key, Place, Result, Tensor, Tree, TypeSpec, key};
+use std::panic::Location;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,7 +15,8 @@ use std::time::Instant;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Epochs(pub(crate) usize);
 
-/// So many times through the data.
+/// So many times through the data; `epochs(usize::MAX)` until a handler stops. 0 trains nothing: the variables are the first ones, the loss is
+/// NaN, the history empty.
 pub fn epochs(n: usize) -> Epochs {
     Epochs(n)
 }
@@ -50,11 +52,13 @@ pub struct Trainer<X: Tree = Tensor, Y: Tree = Tensor> {
 impl<X: Tree + Inputs + Clone> Trainer<X, Tensor> {
     /// A training of a model (or the node that is its output) with a loss of `(&prediction, &target)`, e.g. one of
     /// `neurax_nn::loss` or a closure.
+    #[track_caller]
     pub fn new(model: impl Into<Model>, loss: impl Fn(&Tensor, &Tensor) -> Tensor + Send + Sync + 'static, optim: Optim) -> Self {
         Trainer::objective(model, move |out, batch| loss(out.y(), &batch.y), optim)
     }
 
     /// Measures that, too, while training and on the validation set.
+    #[track_caller]
     pub fn metric(self, metric: Metric) -> Self {
         let name = metric.name().to_string();
         self.measure(&name, move |out, batch| metric.measure(out.y(), &batch.y))
@@ -78,6 +82,7 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trainer<X, Y> {
     /// assert!(trained.loss < 0.01);
     /// # Ok::<(), Error>(())
     /// ```
+    #[track_caller]
     pub fn objective(model: impl Into<Model>, loss: impl Fn(&Applied, &Batch<X, Y>) -> Tensor + Send + Sync + 'static, optim: Optim) -> Self {
         let trainer = Trainer {
             model: model.into(),
@@ -89,13 +94,14 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trainer<X, Y> {
             vars: None,
             quiet: false,
         };
-        trainer.measure("loss", loss)
+        trainer.measure(LOSS, loss)
     }
 
     /// Measures that, too, of everything that the model gives and everything that the batch holds: the mean over the batch.
+    #[track_caller]
     pub fn measure(mut self, name: &str, of: impl Fn(&Applied, &Batch<X, Y>) -> Tensor + Send + Sync + 'static) -> Self {
         let of: Objective<X, Y> = Arc::new(of);
-        self.measures.push(Measure { name: name.into(), of });
+        self.measures.push(Measure { name: name.into(), of, at: Location::caller() });
         self
     }
 
@@ -131,8 +137,10 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trainer<X, Y> {
     ///
     /// # Errors
     /// When a batch does not fit the model, a handler fails, or a device does. The error holds the state before the step that failed.
+    #[track_caller]
     pub fn run(self, data: &(impl Source<X, Y> + ?Sized), epochs: Epochs) -> Result<Trained<X, Y>, TrainError> {
-        let state = self.start(data).map_err(|error| TrainError { error, state: None })?;
+        let at = Place::from(Location::caller());
+        let state = self.start(data).map_err(|error| TrainError { error: error.at(&at), state: None })?;
         self.resume(state, data, epochs)
     }
 
@@ -140,9 +148,11 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trainer<X, Y> {
     ///
     /// # Errors
     /// As [`Trainer::run`].
+    #[track_caller]
     pub fn resume(self, state: State, data: &(impl Source<X, Y> + ?Sized), epochs: Epochs) -> Result<Trained<X, Y>, TrainError> {
+        let at = Place::from(Location::caller());
         let Trainer { model, optim, measures, validation, handlers, quiet, .. } = self;
-        let last = state.history.len() + epochs.0;
+        let last = state.history.len().saturating_add(epochs.0);
         let mut run = Run {
             step: step(model.clone(), measures.clone(), optim),
             measuring: measuring(model.clone(), measures.clone()),
@@ -157,7 +167,7 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trainer<X, Y> {
         match (outcome, run.state) {
             (Ok(()), Some(state)) => Ok(Trained { model, state, measures: run.measures, measuring: run.measuring }),
             (Ok(()), None) => Err(TrainError { error: lost(), state: None }),
-            (Err(error), state) => Err(TrainError { error, state: state.map(Box::new) }),
+            (Err(error), state) => Err(TrainError { error: error.at(&at), state: state.map(Box::new) }),
         }
     }
 

@@ -49,7 +49,9 @@ fn means_weigh_the_last_batch_by_its_examples() {
 #[test]
 fn a_malformed_last_batch_keeps_what_was_learnt() {
     let good = Batch { x: Tensor::ones([4, 2]), y: Tensor::ones([4, 1]) };
+    // Its size is only claimed: nothing of it is made.
     let bads = [
+        (Batch { x: Tensor::ones([1 << 50, 2]), y: Tensor::ones([1 << 50, 1]) }, "there is no room for f32[1125899906842624, 2]"),
         (Batch { x: Tensor::ones([4, 3]), y: Tensor::ones([4, 1]) }, "`x` is declared as [_, 2], but [4, 3] was given"),
         (Batch { x: Tensor::ones([4, 2]), y: Tensor::ones(4) }, "mse: the prediction is f32[4, 1], but the target f32[4]"),
         (Batch { x: Tensor::ones([4, 2]) + Tensor::ones([5, 2]), y: Tensor::ones([4, 1]) }, "cannot broadcast"),
@@ -74,6 +76,16 @@ fn going_on_equals_never_having_stopped() {
     let rest = trainer().resume(half.state, &data, epochs(3)).unwrap();
     assert_eq!(kernel(&through.vars), kernel(&rest.vars));
     assert_eq!(rest.history.len(), 6);
+}
+
+#[test]
+fn without_a_last_epoch_a_handler_stops() {
+    let data = line(20).batched(8);
+    let until = |n| move |s: &mut State| if s.history.len() == n { Flow::Stop } else { Flow::Continue };
+    let first = trainer().on(Event::EpochEnded, until(2)).run(&data, epochs(usize::MAX)).unwrap();
+    assert_eq!(first.history.len(), 2);
+    let more = trainer().on(Event::EpochEnded, until(5)).resume(first.state, &data, epochs(usize::MAX)).unwrap();
+    assert_eq!(more.history.len(), 5);
 }
 
 #[test]
@@ -135,6 +147,36 @@ fn an_error_inside_a_layer_arrives_with_its_path() {
     let broken = model().then(|x| nn::layer("odd", [x], |_, [x]| x.reshape([7])));
     let e = Trainer::new(&broken, loss::mse, optim::sgd(0.1)).quiet().run(&line(8).batched(4), epochs(1)).unwrap_err();
     assert!(e.to_string().contains("in layer odd"), "{e}");
+}
+
+#[test]
+fn errors_have_a_line_of_the_user() {
+    let says = |e: neurax::train::TrainError, parts: &[&str]| {
+        let e = e.error.to_string();
+        assert!(parts.iter().all(|p| e.contains(p)) && e.contains("tests/training.rs:"), "{parts:?} in: {e}");
+    };
+    let data = line(8).batched(4);
+    let vector = |y: &Tensor, t: &Tensor| (y - t).square();
+    says(
+        Trainer::new(model(), vector, optim::sgd(0.1)).quiet().run(&data, epochs(1)).unwrap_err(),
+        &["the loss function given to Trainer gives f32[4, 1]", "`.mean(..)`"],
+    );
+    says(trainer().measure("gap", |out, batch| out.y() - &batch.y).run(&data, epochs(1)).unwrap_err(), &["the metric `gap` given to Trainer"]);
+    let one_hot = Trainer::new(model(), loss::categorical_cross_entropy, optim::sgd(0.1)).quiet();
+    let flat = [Batch { x: Tensor::ones([4, 2]), y: Tensor::ones(4) }];
+    says(one_hot.run(&flat[..], epochs(1)).unwrap_err(), &["categorical_cross_entropy: the prediction is f32[4, 1]"]);
+    let wide = [Batch { x: Tensor::ones([4, 3]), y: Tensor::ones([4, 1]) }];
+    says(trainer().run(&wide[..], epochs(1)).unwrap_err(), &["`x` is declared as [_, 2], but [4, 3] was given"]);
+    says(trainer().run(&[][..], epochs(1)).unwrap_err(), &["there is no batch to train on"]);
+}
+
+#[test]
+fn no_epochs_and_no_validation_set_leave_nothing_measured() {
+    let untrained = trainer().run(&line(8).batched(4), epochs(0)).unwrap();
+    assert!(untrained.loss.is_nan() && untrained.history.is_empty() && untrained.step == 0);
+    assert_eq!(untrained.validation.to_string(), "nothing measured");
+    let e = trainer().run(&line(8).batched(0), epochs(1)).unwrap_err().error.to_string();
+    assert!(e.contains("a batch holds at least one example, not 0, at ") && e.contains("tests/training.rs:"), "{e}");
 }
 
 #[test]

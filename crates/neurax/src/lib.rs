@@ -10,7 +10,7 @@
 //! let y = ((&x * 2.0).sin() + 1.0).sum(0);              // computed at once
 //! assert_eq!(y.to_string(), "f32[2] [2.6299, 2.2326]");
 //!
-//! let loss = |w: Tensor| w.matmul(&x).tanh().mean(..);   // captured tensors become inputs of the trace
+//! let loss = |w: Tensor| w.matmul(&x).tanh().mean(..);   // it captures x; large tensors are never copied
 //! let slope = grad(loss);                                // a value: name it, store it, clone it, call it
 //! let fast = jit(&slope);                                // compiled once per input type; any number of threads may run it
 //! assert_eq!(fast.run(Tensor::eye(2))?.shape(), [2, 2]);
@@ -19,6 +19,13 @@
 //! let error = bad.to_vec::<f32>().unwrap_err();          // .. the error travels, with the line where it happened
 //! assert!(error.to_string().starts_with("add: cannot broadcast f32[2, 2] with f32[3, 5], at "));
 //! # Ok::<(), Error>(())
+//! ```
+//!
+//! Debug builds compute 7 to 27 times slower than `--release`, unless your `Cargo.toml` has the crates below optimised:
+//!
+//! ```toml
+//! [profile.dev.package."*"]
+//! opt-level = 2
 //! ```
 //!
 //! A network, trained on real data:
@@ -35,6 +42,8 @@
 //! assert!(trained.validation["accuracy"] > 0.85);
 //! # Ok::<(), Error>(())
 //! ```
+
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 // The program of a page, run as a doctest. The page lies outside of the package: nothing but a doctest reads it.
 #[cfg(doctest)]

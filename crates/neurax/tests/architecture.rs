@@ -1,7 +1,7 @@
 //! ARCHITECTURE.md says who may use whom, which features there are, and what lies where; this holds it to the code.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -69,6 +69,53 @@ fn every_published_crate_carries_the_license_texts() {
         for text in ["LICENSE-MIT", "LICENSE-APACHE"] {
             assert!(fs::read(path.join(text)).unwrap() == fs::read(root().join(text)).unwrap(), "{text} of {}", path.display());
         }
+    }
+}
+
+/// The entries `key = value` of the sections of a manifest that begin with that name, each as `section key = value`.
+fn entries(manifest: &str, name: &str) -> BTreeSet<String> {
+    let (mut out, mut section) = (BTreeSet::new(), None);
+    for line in manifest.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')) {
+        match line.strip_prefix('[') {
+            Some(head) => section = head.trim_end_matches(']').strip_prefix(name),
+            None => out.extend(section.map(|s| format!("{s} {line}"))),
+        }
+    }
+    out
+}
+
+#[test]
+fn every_crate_has_the_lints_of_the_workspace() {
+    let ours = entries(&fs::read_to_string(root().join("Cargo.toml")).unwrap(), "workspace.lints");
+    assert!(ours.contains(".rust unsafe_code = \"forbid\"") && ours.contains(".clippy todo = \"deny\""), "{ours:?}");
+    let mut with_unsafe = vec![];
+    for entry in fs::read_dir(root().join("crates")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().to_string();
+        let own = entries(&fs::read_to_string(path.join("Cargo.toml")).unwrap(), "lints");
+        if own == BTreeSet::from([" workspace = true".to_string()]) {
+            continue;
+        }
+        let differ: Vec<&String> = ours.symmetric_difference(&own).collect();
+        assert_eq!(differ, [".rust unsafe_code = \"deny\"", ".rust unsafe_code = \"forbid\""], "{name}");
+        with_unsafe.push(name);
+    }
+    with_unsafe.sort();
+    assert_eq!(with_unsafe, ["neurax-bench", "neurax-native", "neurax-tensor"], "ARCHITECTURE.md names the crates that need unsafe");
+}
+
+#[test]
+fn no_published_crate_may_panic_on_purpose() {
+    // Not a lint of the workspace: it would hold for the helpers of tests, too.
+    let line = "#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]";
+    for entry in fs::read_dir(root().join("crates")).unwrap() {
+        let path = entry.unwrap().path();
+        if fs::read_to_string(path.join("Cargo.toml")).unwrap().contains("publish = false") {
+            continue;
+        }
+        let roots = ["src/lib.rs", "src/main.rs"].map(|f| path.join(f));
+        let roots: Vec<String> = roots.iter().filter_map(|f| fs::read_to_string(f).ok()).collect();
+        assert!(!roots.is_empty() && roots.iter().all(|text| text.lines().any(|l| l == line)), "{} lacks {line}", path.display());
     }
 }
 
@@ -176,7 +223,16 @@ fn exists(folder: &Path, path: &str) -> bool {
 #[test]
 fn every_path_of_the_map_exists() {
     // Paths are given from the root, from the folder of crates, or from the place that the text is about.
-    let places = ["", "crates", "crates/neurax-ir/src", "crates/neurax-ir/src/passes", "crates/neurax-tensor/src", "crates/neurax-testkit"];
+    let places = [
+        "",
+        "crates",
+        "crates/neurax-ir/src",
+        "crates/neurax-ir/src/passes",
+        "crates/neurax-tensor/src",
+        "crates/neurax-native/src",
+        "crates/neurax-native/src/kernel",
+        "crates/neurax-testkit",
+    ];
     let folders = places.map(|p| root().join(p));
     let page = page();
     let all = paths(&page);

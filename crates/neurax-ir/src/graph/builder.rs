@@ -1,8 +1,7 @@
 //! Builds graphs: every equation is inferred and checked as it is added.
 
 use super::{Eqn, Graph, Value, Values};
-use crate::{DType, Error, Literal, Op, Origin, Result, Type, op::Constant};
-use std::sync::Arc;
+use crate::{DType, Error, Literal, Op, Origin, Place, Result, Type, op::Constant};
 
 /// Builds a [`Graph`]. The first error is kept: later calls go on with placeholders, and [`Builder::finish`] reports it,
 /// so that rules read like formulas.
@@ -55,16 +54,10 @@ impl Builder {
         self.eqns.len()
     }
 
-    /// Puts a layer's name in front of the layer path of the equations from number `from` on; called on the way out of a layer.
-    pub fn within(&mut self, from: usize, layer: &str) {
-        let mut last: Option<(Option<Arc<str>>, Arc<str>)> = None;
-        for e in self.eqns.iter_mut().skip(from) {
-            let path = match &last {
-                Some((inner, path)) if *inner == e.at.path => path.clone(),
-                _ => e.at.path.as_ref().map_or_else(|| layer.into(), |inner| format!("{layer}/{inner}").into()),
-            };
-            last = Some((e.at.path.replace(path.clone()), path));
-        }
+    /// Puts a layer's name in front of the layer path of the equations from number `from` on; those that are at no line of the user's get the layer's
+    /// place. Called on the way out of a layer.
+    pub fn within(&mut self, from: usize, layer: Option<&str>, at: &Place) {
+        super::origins::within(self.eqns.get_mut(from..).unwrap_or_default(), layer, at);
     }
 
     /// The origin that equations get now.
@@ -92,12 +85,13 @@ impl Builder {
         &self.eqns
     }
 
-    /// Adds `op(xs)`, and says at once if the operands do not fit.
+    /// Adds `op(xs)`, and says at once if the operands do not fit. Equations of graphs that the op holds get this builder's origin if they have no place.
     ///
     /// # Errors
     /// What the op's `infer` says, with this builder's origin.
     pub fn try_emit(&mut self, op: impl Into<Op>, xs: &[Value]) -> Result<Values> {
         let op = op.into();
+        let op = op.placed(&self.origin).unwrap_or(op);
         let types = op.infer(&self.types_of(xs)).map_err(|e| e.at_origin(&self.origin))?;
         for t in &types {
             t.bytes().map_err(|e| e.at_origin(&self.origin))?;

@@ -3,6 +3,7 @@
 pub(crate) mod attr;
 mod build_ops;
 mod builder;
+mod origins;
 mod parse;
 mod print;
 mod prune;

@@ -197,8 +197,7 @@ impl<'t> Parser<'t> {
             self.expect("]")?;
         }
         self.attrs = outer;
-        let env_now = env.clone();
-        let xs = self.list("(", ")", |p| p.used(&env_now))?;
+        let xs = self.list("(", ")", |p| p.used(env))?;
         let ys = b.try_emit(op, &xs).map_err(|e| self.error(e.to_string()))?;
         if ys.len() != declared.len() {
             return Err(self.error(format!("`{name}` gives {} values, not {}", ys.len(), declared.len())));

@@ -34,6 +34,17 @@ impl DotGeneral {
         rest(rank, &self.rhs_batch, &self.rhs_contract)
     }
 
+    /// The product of the operands in the other order; its result has the free axes in the other order.
+    pub fn swapped(&self) -> DotGeneral {
+        DotGeneral {
+            lhs_batch: self.rhs_batch.clone(),
+            rhs_batch: self.lhs_batch.clone(),
+            lhs_contract: self.rhs_contract.clone(),
+            rhs_contract: self.lhs_contract.clone(),
+            dtype: self.dtype,
+        }
+    }
+
     /// The batch, contracted and free axes of operand `side`, of that rank.
     fn axes(&self, side: usize, rank: usize) -> (&[usize], &[usize], Vec<usize>) {
         match side {

@@ -8,13 +8,13 @@ use crate::{Eqn, Graph, Result, Value};
 /// ```
 /// use neurax_ir::{Graph, passes};
 /// let graph = Graph::parse("graph() {
-///   %0: f32[1] = constant[value=f32[1] 0x0000803f]()
-///   %1: f32[1] = constant[value=f32[1] 0x00000040]()
+///   %0: f32[1] = constant[value=f32[1] {1.0}]()
+///   %1: f32[1] = constant[value=f32[1] {2.0}]()
 ///   return %1
 /// }")?;
 /// assert_eq!(passes::dce(&graph)?.to_string(), "\
 /// graph() {
-///   %0: f32[1] = constant[value=f32[1] 0x00000040]()
+///   %0: f32[1] = constant[value=f32[1] {2.0}]()
 ///   return %0
 /// }");
 /// # Ok::<(), neurax_ir::Error>(())

@@ -96,7 +96,7 @@ mod tests {
             let y = b.square(x);
             b.add(x, y)
         });
-        let want = "graph() {\n  %0: f32[] = constant[value=f32[] 0x0000c040]()\n  %1: f32[100, 100] = broadcast_in_dim[shape=[100, 100], dims=[]](%0)\n  return %1\n}";
+        let want = "graph() {\n  %0: f32[] = constant[value=f32[] 6.0]()\n  %1: f32[100, 100] = broadcast_in_dim[shape=[100, 100], dims=[]](%0)\n  return %1\n}";
         assert_eq!(g.to_string(), want);
     }
 
@@ -106,7 +106,7 @@ mod tests {
             let i = b.emit(crate::op::Iota { ty: Type::new(DType::I32, [3]), axis: 0 }, &[]);
             b.square(i)
         });
-        assert_eq!(g.to_string(), "graph() {\n  %0: i32[3] = constant[value=i32[3] 0x000000000100000004000000]()\n  return %0\n}");
+        assert_eq!(g.to_string(), "graph() {\n  %0: i32[3] = constant[value=i32[3] {0, 1, 4}]()\n  return %0\n}");
     }
 
     #[test]

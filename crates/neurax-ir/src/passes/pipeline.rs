@@ -30,8 +30,8 @@ const ROUNDS: usize = 4;
 /// ```
 /// use neurax_ir::{Graph, passes};
 /// let graph = Graph::parse("graph() {
-///   %0: i8[] = constant[value=i8[] 0x05]()
-///   %1: i8[] = constant[value=i8[] 0x05]()
+///   %0: i8[] = constant[value=i8[] 5]()
+///   %1: i8[] = constant[value=i8[] 5]()
 ///   return %0, %1
 /// }")?;
 /// let mut names = vec![];

@@ -253,20 +253,20 @@ impl Emit<'_, '_> {
         match (from, to) {
             (DType::BF16, DType::F32) => {
                 let wide = self.b.ins().uextend(types::I32, v);
-                let bits = self.b.ins().ishl_imm(wide, 16);
+                let bits = self.b.ins().ishl_imm_u(wide, 16);
                 self.bitcast(bits, types::F32)
             }
             (DType::F16, DType::F32) => {
                 let wide = self.b.ins().uextend(types::I32, v);
-                self.from_half(wide)
+                self.widen_half(wide)
             }
             (DType::F32, DType::BF16) => {
                 let bits = self.bitcast(v, types::I32);
-                let high = self.b.ins().ushr_imm(bits, 16);
+                let high = self.b.ins().ushr_imm_u(bits, 16);
                 self.b.ins().ireduce(types::I16, high)
             }
             (DType::F32, DType::F16) => {
-                let bits = self.to_half(v);
+                let bits = self.narrow_half(v);
                 self.b.ins().ireduce(types::I16, bits)
             }
             (DType::F32, DType::F64) => self.b.ins().fpromote(t, v),
@@ -306,26 +306,26 @@ impl Emit<'_, '_> {
         let t = shape.vector(to);
         match (from, to) {
             (DType::BF16, DType::F32) => {
-                let bits = self.b.ins().ishl_imm(v, 16);
+                let bits = self.b.ins().ishl_imm_u(v, 16);
                 return self.bitcast(bits, t);
             }
-            (DType::F16, DType::F32) => return self.from_half(v),
+            (DType::F16, DType::F32) => return self.widen_half(v),
             (DType::F32, DType::BF16) => {
                 let bits = self.bitcast(v, types::I32X4);
-                return self.b.ins().ushr_imm(bits, 16);
+                return self.b.ins().ushr_imm_u(bits, 16);
             }
-            (DType::F32, DType::F16) => return self.to_half(v),
+            (DType::F32, DType::F16) => return self.narrow_half(v),
             _ => {}
         }
         if from == DType::Bool {
             let bits = self.bitcast(v, shape.mask());
             let ones = self.b.ins().ineg(bits);
-            return if to.is_float() { self.from_signed(ones, t, shape) } else { ones };
+            return if to.is_float() { self.signed_to_float(ones, t, shape) } else { ones };
         }
         match (from.kind(), to.kind()) {
             (Float, Signed) if shape.width == 4 => self.b.ins().fcvt_to_sint_sat(t, v),
             (Float, Unsigned) if shape.width == 4 => self.b.ins().fcvt_to_uint_sat(t, v),
-            (Signed, Float) if shape.width == 4 => self.from_signed(v, t, shape),
+            (Signed, Float) if shape.width == 4 => self.signed_to_float(v, t, shape),
             (Unsigned, Float) if shape.width == 4 => self.b.ins().fcvt_from_uint(t, v),
             (Float, _) | (_, Float) => {
                 let lanes: Vec<Value> = (0..shape.width)
@@ -341,7 +341,7 @@ impl Emit<'_, '_> {
         }
     }
 
-    fn from_signed(&mut self, v: Value, t: Type, shape: Shape) -> Value {
+    fn signed_to_float(&mut self, v: Value, t: Type, shape: Shape) -> Value {
         if shape.width == 4 {
             return self.b.ins().fcvt_from_sint(t, v);
         }
@@ -375,8 +375,8 @@ impl Emit<'_, '_> {
         match to {
             DType::BF16 => self.round_bf16(v),
             DType::F16 => {
-                let bits = self.to_half(v);
-                self.from_half(bits)
+                let bits = self.narrow_half(v);
+                self.widen_half(bits)
             }
             _ => v,
         }
@@ -394,7 +394,7 @@ impl Emit<'_, '_> {
     fn round_bf16(&mut self, v: Value) -> Value {
         let (t, f) = (self.int_type(v), self.float_type(v));
         let bits = self.bitcast(v, t);
-        let high = self.b.ins().ushr_imm(bits, 16);
+        let high = self.b.ins().ushr_imm_u(bits, 16);
         let (one, half, mask, quiet) = (self.int_like(t, 1), self.int_like(t, 0x7fff), self.int_like(t, 0xffff_0000), self.int_like(t, 0x0040_0000));
         let odd = self.b.ins().band(high, one);
         let up = self.b.ins().iadd(odd, half);
@@ -409,14 +409,14 @@ impl Emit<'_, '_> {
 
     /// The f32 of the bits of an f16 (in the low half of 32 bits): the exponent is moved by a multiplication, which also makes subnormal
     /// numbers normal.
-    fn from_half(&mut self, h: Value) -> Value {
+    fn widen_half(&mut self, h: Value) -> Value {
         let t = self.b.func.dfg.value_type(h);
         let f = if t.is_vector() { types::F32X4 } else { types::F32 };
         let (low, sign) = (self.int_like(t, 0x7fff), self.int_like(t, 0x8000));
         let size = self.b.ins().band(h, low);
         let sign = self.b.ins().band(h, sign);
-        let sign = self.b.ins().ishl_imm(sign, 16);
-        let bits = self.b.ins().ishl_imm(size, 13);
+        let sign = self.b.ins().ishl_imm_u(sign, 16);
+        let bits = self.b.ins().ishl_imm_u(size, 13);
         let small = self.bitcast(bits, f);
         // 2^112, the difference of the exponents' offsets.
         let scale = self.int_like(t, (127 + 112) << 23);
@@ -433,21 +433,21 @@ impl Emit<'_, '_> {
 
     /// The bits of an f32 as f16, rounded to nearest even. Normal numbers round in the integers; subnormal ones by adding a number whose last
     /// place is theirs.
-    fn to_half(&mut self, v: Value) -> Value {
+    fn narrow_half(&mut self, v: Value) -> Value {
         let (t, f) = (self.int_type(v), self.float_type(v));
         let all = self.bitcast(v, t);
         let low = self.int_like(t, 0x7fff_ffff);
         let size = self.b.ins().band(all, low);
-        let sign = self.b.ins().ushr_imm(all, 16);
+        let sign = self.b.ins().ushr_imm_u(all, 16);
         let top = self.int_like(t, 0x8000);
         let sign = self.b.ins().band(sign, top);
-        let high = self.b.ins().ushr_imm(size, 13);
+        let high = self.b.ins().ushr_imm_u(size, 13);
         let (one, half, bias) = (self.int_like(t, 1), self.int_like(t, 0xfff), self.int_like(t, 112 << 23));
         let odd = self.b.ins().band(high, one);
         let up = self.b.ins().iadd(odd, half);
         let sum = self.b.ins().iadd(size, up);
         let sum = self.b.ins().isub(sum, bias);
-        let normal = self.b.ins().ushr_imm(sum, 13);
+        let normal = self.b.ins().ushr_imm_u(sum, 13);
         // 0.5: its last place is 2^-24, the least subnormal.
         let magic = self.int_like(t, 126 << 23);
         let (m, s) = (self.bitcast(magic, f), self.bitcast(size, f));

@@ -74,7 +74,7 @@ fn unsupported(why: &str) -> Error {
 }
 
 fn failed(why: &str, kernel: &Kernel) -> Error {
-    Error::new("native", format!("no machine code for a kernel: {why}\n{kernel:?}"))
+    Error::new("native", format!("no machine code for a kernel: {why}\n{kernel}"))
 }
 
 impl std::fmt::Debug for Target {

@@ -93,11 +93,6 @@ pub trait Make {
         if self.ty(x) == ty { x } else { self.put(Do::Bitcast(x), ty) }
     }
 
-    /// Is it NaN?
-    fn is_nan(&mut self, x: Id) -> Id {
-        self.compare(Direction::Ne, x, x)
-    }
-
     /// `c[0] + x (c[1] + x (c[2] + ..))`
     fn polynomial(&mut self, x: Id, c: &[f64]) -> Id {
         let Some((&last, rest)) = c.split_last() else { return self.like(x, 0.0) };

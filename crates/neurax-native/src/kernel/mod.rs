@@ -7,8 +7,11 @@
 
 pub mod expand;
 mod make;
+mod print;
+mod verify;
 
 pub use make::{Make, computed_in};
+pub use verify::verify;
 
 use neurax_ir::{
     DType,

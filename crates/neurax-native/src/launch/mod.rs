@@ -8,5 +8,4 @@ mod product;
 mod program;
 mod reference;
 
-pub use pool::Pool;
 pub use program::{Compiler, Executable};

@@ -68,11 +68,6 @@ impl Pool {
         pool
     }
 
-    /// How many threads share work.
-    pub fn threads(&self) -> usize {
-        self.threads
-    }
-
     /// Runs all parts, `f(0)` to `f(parts - 1)`, in any order and at once, and returns when all are done.
     pub fn run(&self, parts: usize, f: &(dyn Fn(usize) + Sync)) {
         let turn = if parts > 1 && self.threads > 1 { self.turn.try_lock().ok() } else { None };

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     code::Code,
     emit::Target,
-    kernel::Kernel,
+    kernel::{Kernel, verify},
     lower,
     plan::{Gives, Home, Plan, plan},
     schedule::{self, BufferId, Nest, Schedule, Step},
@@ -81,6 +81,7 @@ impl Compiler {
     }
 
     fn kernel(&self, n: &Nest) -> Result<KernelTask> {
+        verify(&n.kernel, n.params.len())?;
         Ok(KernelTask::new(n, self.code(&n.kernel)?))
     }
 
@@ -269,5 +270,12 @@ impl neurax_runtime::Executable for Executable {
         let outputs: Vec<Address> = results.iter().map(|r| Address(r.bytes().as_ptr().cast_mut())).collect();
         self.call(&inputs, &outputs)?;
         Ok(results.into_iter().map(Buffer::from).collect())
+    }
+}
+
+impl std::fmt::Display for Program {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        writeln!(f, "{}", self.schedule)?;
+        self.inner.iter().enumerate().try_for_each(|(i, p)| writeln!(f, "inner program {i}:\n{p}"))
     }
 }

@@ -94,11 +94,6 @@ impl<'g> Facts<'g> {
         Some((&self.graph.eqns()[i], k))
     }
 
-    /// The class of the equation that makes a value.
-    pub fn class_of(&self, v: Value) -> Option<Class> {
-        Some(self.class[self.def[v.index()]?.0])
-    }
-
     /// The array of a constant that is not the same number everywhere.
     pub fn constant_buffer(&self, v: Value) -> Option<BufferId> {
         self.constant_of.get(&v).copied()

@@ -116,10 +116,8 @@ fn choose(body: &Body, walks: &[Walk], m: Merged, ordered: bool) -> Loops {
     let best = |class: &[(usize, usize)]| (0..class.len()).rev().max_by_key(|&i| (score(&class[i]), i));
     let Merged { mut front, mut back } = m;
     let is_plain = !body.space.reduced.contains(&true) && !ordered;
-    if is_plain {
-        if let Some(i) = best(&front) {
-            back = vec![front.remove(i)];
-        }
+    if is_plain && let Some(i) = best(&front) {
+        back = vec![front.remove(i)];
     }
     let (f, b) = (best(&front), best(&back));
     let beats = |i: usize| b.is_none_or(|j| score(&front[i]) > score(&back[j]));

@@ -7,6 +7,7 @@ mod fetch;
 mod join;
 mod loops;
 mod nest;
+mod print;
 mod rows;
 mod units;
 mod walk;

@@ -1,6 +1,7 @@
 //! The layers: one file each, with the pure function of tensors, the declared layer, and its tests.
 //!
-//! To add one: a file here, a line in this list, and, if it deserves a short form, a method on [`crate::Node`] in its own file.
+//! To add one: a file here, with the short form as a method on [`crate::Node`] if it deserves one, and its lines in this list. Everything named here is a name
+//! of the crate, too; of two things called `concat`, that is the one of nodes.
 
 mod activation;
 mod concat;
@@ -9,6 +10,7 @@ mod dropout;
 mod flatten;
 mod layer_norm;
 mod reshape;
+mod rms_norm;
 
 pub use activation::Activation;
 pub use concat::concat;
@@ -17,3 +19,4 @@ pub use dropout::{Dropout, dropout};
 pub use flatten::{Flatten, flatten};
 pub use layer_norm::{LayerNorm, layer_norm};
 pub use reshape::{Reshape, reshape};
+pub use rms_norm::{RmsNorm, rms_norm};

@@ -18,9 +18,10 @@ pub use decay::weight_decay;
 pub use momentum::{momentum, nesterov, sgd};
 pub use schedule::{Rate, Schedule, constant, cosine, exponential, scale, warmup};
 
-use neurax_tensor::{DType, Tensor, Tree, tensor};
+use neurax_tensor::{DType, Recorder, Tensor, Tree, tensor};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::panic::Location;
 use std::sync::Arc;
 
 /// Tensors that a rule remembers, by name: most have one per parameter, in the order of the parameters' leaves.
@@ -94,7 +95,12 @@ impl Optim {
 
     /// The updates, to be added to the parameters, and what to remember. Leaves that are not floats get none, i.e. zeros.
     #[must_use]
+    #[track_caller]
     pub fn update<P: Tree>(&self, params: &P, grads: &P, state: OptState) -> (P, OptState) {
+        recorder(params, grads, &state).at(Location::caller(), || self.updates(params, grads, state))
+    }
+
+    fn updates<P: Tree>(&self, params: &P, grads: &P, state: OptState) -> (P, OptState) {
         let leaves = floats(params);
         let count = state.step.to(DType::F32);
         let at = Step { params: &leaves, count: &count };
@@ -112,9 +118,12 @@ impl Optim {
 
     /// The parameters after a step, and what to remember.
     #[must_use]
+    #[track_caller]
     pub fn step<P: Tree>(&self, params: &P, grads: &P, state: OptState) -> (P, OptState) {
-        let (updates, state) = self.update(params, grads, state);
-        (params.zip_map(&updates, |p, u| p + u), state)
+        recorder(params, grads, &state).at(Location::caller(), || {
+            let (updates, state) = self.updates(params, grads, state);
+            (params.zip_map(&updates, |p, u| p + u), state)
+        })
     }
 }
 
@@ -122,6 +131,12 @@ impl fmt::Debug for Optim {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         write!(f, "Optim of {} rules", self.0.len())
     }
+}
+
+/// Where a step is recorded.
+fn recorder<P: Tree>(params: &P, grads: &P, state: &OptState) -> Recorder {
+    let leaves = params.leaves().into_iter().chain(grads.leaves()).chain(state.leaves());
+    Recorder::of(leaves.map(|(_, t)| t))
 }
 
 /// Gradients in the structure of the parameters; where they have another one, leaves that say so.

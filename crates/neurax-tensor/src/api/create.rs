@@ -160,7 +160,10 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn zeros_like(&self) -> Tensor {
-        let at = Location::caller();
+        self.zeros_at(Location::caller())
+    }
+
+    pub(crate) fn zeros_at(&self, at: At) -> Tensor {
         self.type_ref().map_or_else(|_| self.clone(), |t| filled("zeros_like", t.dtype, &t.shape, Scalar::Int(0), at))
     }
 
@@ -186,7 +189,11 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn eye(n: usize) -> Tensor {
-        recipe(Location::caller(), |b| {
+        Tensor::eye_at(n, Location::caller())
+    }
+
+    pub(crate) fn eye_at(n: usize, at: At) -> Tensor {
+        recipe(at, |b| {
             let ty = Type::new(DType::I32, [n, n]);
             let (i, j) = (b.iota(ty.clone(), 0), b.iota(ty, 1));
             let on = b.emit(Compare { direction: Direction::Eq }, &[i, j]);

@@ -59,8 +59,15 @@ impl Tensor {
             Ok(a) => a,
             Err(e) => return e,
         };
+        let n = n.min(self.shape()[axis]);
+        if self.size() == 0 {
+            return self.slice(axis, n as i64..);
+        }
         let mut x = self.clone();
-        for _ in 0..n.min(self.shape()[axis]) {
+        for _ in 0..n {
+            if x.error().is_some() {
+                break;
+            }
             let (next, own) = (x.slice(axis, 1..), x.slice(axis, ..-1));
             x = if x.dtype() == crate::DType::Bool { next ^ own } else { next - own };
         }

@@ -134,11 +134,14 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn get(&self, i: impl AxisInt) -> Tensor {
-        let at = Location::caller();
+        self.get_at(i, Location::caller())
+    }
+
+    pub(crate) fn get_at(&self, i: impl AxisInt, at: At) -> Tensor {
         let Ok(ty) = self.type_ref() else { return self.clone() };
         let Some(&n) = ty.shape.first() else { return Tensor::fail("get", format!("{ty} has no axis to index"), at) };
         match axis_of(i.to_i64(), n) {
-            Ok(_) => self.index(i.to_i64()),
+            Ok(_) => settle(self.at(i.to_i64()).read(at)),
             Err(_) => Tensor::fail("get", format!("index {} is out of range for axis 0 of {ty}", i.to_i64()), at),
         }
     }
@@ -254,13 +257,14 @@ impl Places<'_> {
     /// ```
     #[track_caller]
     pub fn get(&self) -> Tensor {
-        let at = Location::caller();
-        let read = || {
-            let (region, places) = self.resolved("index", at)?;
-            let part = region.read(self.x, at);
-            if places.is_empty() { Ok(part) } else { read_places("index", &part, &places, at) }
-        };
-        settle(read())
+        settle(self.read(Location::caller()))
+    }
+
+    #[track_caller]
+    fn read(&self, at: At) -> Result<Tensor, Tensor> {
+        let (region, places) = self.resolved("index", at)?;
+        let part = region.read(self.x, at);
+        if places.is_empty() { Ok(part) } else { read_places("index", &part, &places, at) }
     }
 
     fn resolved(&self, op: &str, at: At) -> Result<(Region, Vec<(usize, Tensor)>), Tensor> {

@@ -94,6 +94,14 @@ fn concat_at(xs: Vec<Tensor>, axis: i64, name: &str, at: At) -> Tensor {
     emit(Concatenate { axis }, xs.iter().map(|x| x.convert(dtype, at)), at)
 }
 
+/// More parts than this are refused: each is a tensor of its own, and there may be far more of them than elements.
+const MAX_PARTS: usize = 1 << 20;
+
+/// The same error for each of `n` parts, or once for what is no part or too many.
+fn failed(e: Tensor, n: usize) -> Vec<Tensor> {
+    vec![e; if n > MAX_PARTS { 1 } else { n.max(1) }]
+}
+
 impl Tensor {
     /// Axes of size 1 in front, up to a rank.
     fn of_rank(&self, rank: usize, at: At) -> Tensor {
@@ -102,6 +110,7 @@ impl Tensor {
     }
 
     /// `n` equal parts along an axis. If they cannot be equal, that is an error in each of them; [`Tensor::array_split`] admits unequal parts.
+    /// More than a million parts (2^20) are one error.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -112,13 +121,13 @@ impl Tensor {
     #[track_caller]
     pub fn split(&self, n: usize, axis: impl AxisInt) -> Vec<Tensor> {
         let at = Location::caller();
-        match self.axis_at(axis, "split", at) {
+        match self.axis_for("split", axis, n, at) {
             Ok(axis) if n > 0 && self.shape()[axis].is_multiple_of(n) => self.parts(&vec![self.shape()[axis] / n; n], axis),
             Ok(axis) => {
                 let why = format!("axis {axis} of {} cannot be cut into {n} equal parts; array_split takes unequal ones", self.dtype_and_shape());
-                vec![Tensor::fail("split", why, at); n.max(1)]
+                failed(Tensor::fail("split", why, at), n)
             }
-            Err(e) => vec![e; n.max(1)],
+            Err(e) => failed(e, n),
         }
     }
 
@@ -133,13 +142,13 @@ impl Tensor {
     #[track_caller]
     pub fn array_split(&self, n: usize, axis: impl AxisInt) -> Vec<Tensor> {
         let n = n.max(1);
-        match self.axis_at(axis, "array_split", Location::caller()) {
+        match self.axis_for("array_split", axis, n, Location::caller()) {
             Ok(axis) => {
                 let (each, rest) = (self.shape()[axis] / n, self.shape()[axis] % n);
                 let sizes: Vec<usize> = (0..n).map(|i| each + (i < rest) as usize).collect();
                 self.parts(&sizes, axis)
             }
-            Err(e) => vec![e; n],
+            Err(e) => failed(e, n),
         }
     }
 
@@ -158,6 +167,9 @@ impl Tensor {
             Ok(_) if size == 0 => vec![Tensor::fail("chunk", "parts of size 0 never end", at)],
             Ok(axis) => {
                 let n = self.shape()[axis];
+                if let Err(e) = self.countable("chunk", n.div_ceil(size), at) {
+                    return vec![e];
+                }
                 let sizes: Vec<usize> = (0..n.div_ceil(size)).map(|i| size.min(n - i * size)).collect();
                 self.parts(&sizes, axis)
             }
@@ -178,11 +190,28 @@ impl Tensor {
         let at = Location::caller();
         match self.axis_at(axis, "unstack", at) {
             Ok(axis) => {
+                if let Err(e) = self.countable("unstack", self.shape()[axis], at) {
+                    return vec![e];
+                }
                 let parts = self.parts(&vec![1; self.shape()[axis]], axis);
                 parts.iter().map(|x| x.reshaped(self.without(&[axis], false), at)).collect()
             }
             Err(e) => vec![e],
         }
+    }
+
+    /// The axis, for `n` parts.
+    fn axis_for(&self, op: &str, axis: impl AxisInt, n: usize, at: At) -> Result<usize, Tensor> {
+        let axis = self.axis_at(axis, op, at)?;
+        self.countable(op, n, at).map(|()| axis)
+    }
+
+    /// Are so many parts few enough?
+    fn countable(&self, op: &str, n: usize, at: At) -> Result<(), Tensor> {
+        if n <= MAX_PARTS {
+            return Ok(());
+        }
+        Err(Tensor::fail(op, format!("{n} parts of {} are more than the {MAX_PARTS} that can be made; take larger ones", self.dtype_and_shape()), at))
     }
 
     /// Parts of those sizes along an axis.
@@ -194,5 +223,22 @@ impl Tensor {
             from += n as i64;
         }
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::prelude::*;
+
+    #[test]
+    fn more_parts_than_can_be_made_are_one_error() {
+        let (x, wide) = (Tensor::zeros([0]), Tensor::zeros([1 << 40, 0]));
+        let all = [x.split(usize::MAX, 0), x.array_split(usize::MAX, 0), x.split(usize::MAX, 7), wide.chunk(1, 0), wide.unstack(0)];
+        for parts in all {
+            assert_eq!(parts.len(), 1);
+            assert!(parts[0].error().is_some());
+        }
+        assert_eq!(x.split(3, 0).len(), 3);
+        assert_eq!(tensor([1, 2]).split(3, 0).len(), 3, "an error in each");
     }
 }

@@ -74,10 +74,7 @@ fn product(x: &Tensor, y: &Tensor, a: &Type, b: &Type, at: At) -> Tensor {
         Ok(s) => s,
         Err(_) => return refuse("their batch axes do not broadcast"),
     };
-    let grow = |t: Tensor| {
-        let shape = [&batch[..], &t.shape()[t.rank() - 2..]].concat();
-        t.broadcast_to(shape)
-    };
+    let grow = |t: Tensor| t.broadcast_at([&batch[..], &t.shape()[t.rank() - 2..]].concat(), at);
     let axes: Vec<usize> = (0..batch.rank()).collect();
     let z = dot(axes.clone(), axes, grow(x), grow(y));
     if row { emit(Reshape { shape: z.shape().0.removed(batch.rank()) }, [z], at) } else { z }

@@ -240,8 +240,10 @@ impl Tensor {
 }
 
 /// The rows and columns of diagonal `k`.
+#[track_caller]
 fn diagonal_places(length: usize, k: i64) -> [Tensor; 2] {
-    [(-k).max(0), k.max(0)].map(|from| Tensor::arange(length) + from)
+    let places = Tensor::arange(length);
+    [&places + (-k).max(0), &places + k.max(0)]
 }
 
 /// True on and below diagonal `k`.

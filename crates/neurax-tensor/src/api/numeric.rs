@@ -5,7 +5,7 @@ use super::{
     sort::Side,
 };
 use crate::{Operand, Tensor, tensor::At};
-use neurax_ir::op::Binary;
+use neurax_ir::{Kind, op::Binary};
 use std::panic::Location;
 
 /// Functions of two real operands by a formula, as floats, with promotion and broadcasting.
@@ -170,7 +170,7 @@ impl Tensor {
         }
     }
 
-    /// NaN replaced by 0 and infinities by the largest finite numbers of the dtype, element by element.
+    /// NaN replaced by 0 and infinities by the largest finite numbers of the dtype, element by element; of complex numbers, both parts.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -179,6 +179,9 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn nan_to_num(&self) -> Tensor {
+        if self.dtype().kind() == Kind::Complex {
+            return self.real().nan_to_num().complex(self.imag().nan_to_num());
+        }
         if !self.dtype().is_float() {
             return self.clone();
         }

@@ -96,10 +96,17 @@ impl Key {
         std::array::from_fn(|i| Key(self.sample("split", at, |b, k| number(b, k, N, i))))
     }
 
-    /// `n` new keys, stacked to `u32[n, 2]`: an argument for `vmap` of a function of a key.
+    /// `n` new keys, stacked to `u32[n, 2]`: an argument for `vmap` of a function of a key. `jax.random.split(key, n)`; they are those of
+    /// [`Key::split`].
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(key(0).split_n(2).tensor().to_vec::<u32>()?, [1797259609, 2579123966, 928981903, 3453687069]);
+    /// # Ok::<(), Error>(())
+    /// ```
     #[track_caller]
-    pub fn fan(&self, n: usize) -> Key {
-        Key(self.sample("fan", Location::caller(), |b, k| words_of(b, k, n)))
+    pub fn split_n(&self, n: usize) -> Key {
+        Key(self.sample("split_n", Location::caller(), |b, k| words_of(b, k, n)))
     }
 
     /// The key for a number: a step, an epoch, a layer. `fold_in(i)` is key number `i` of a split.

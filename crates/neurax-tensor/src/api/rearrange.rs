@@ -18,16 +18,37 @@ pub enum PadMode {
     Wrap,
 }
 
+/// `count` entries from a place on, forwards (1), backwards (-1), or one of them again and again (0).
+#[derive(Clone, Copy)]
+struct Run {
+    first: i64,
+    step: i64,
+    count: i64,
+}
+
+fn run(first: i64, step: i64, count: i64) -> Run {
+    Run { first, step, count }
+}
+
 impl PadMode {
-    /// The place on an axis of that size whose entry stands at place `i`, which may be outside.
-    fn place(self, i: i64, n: i64) -> i64 {
-        let mirrored = |i: i64, period: i64| i.min(period - i);
+    /// What stands before and behind an axis of `n` entries; neither is wider than what there is to mirror or to repeat.
+    fn around(self, n: i64, low: i64, high: i64) -> [Run; 2] {
         match self {
-            PadMode::Edge => i.clamp(0, n - 1),
-            PadMode::Wrap => i.rem_euclid(n),
-            PadMode::Reflect => mirrored(i.rem_euclid((2 * n - 2).max(1)), 2 * n - 2),
-            PadMode::Symmetric => mirrored(i.rem_euclid(2 * n), 2 * n - 1),
+            PadMode::Edge => [run(0, 0, low), run(n - 1, 0, high)],
+            PadMode::Reflect => [run(low, -1, low), run(n - 2, -1, high)],
+            PadMode::Symmetric => [run(low - 1, -1, low), run(n - 1, -1, high)],
+            PadMode::Wrap => [run(n - low, 1, low), run(0, 1, high)],
         }
+    }
+
+    /// The entries that come again and again.
+    fn period(self, n: i64) -> Vec<Run> {
+        let back = match self {
+            PadMode::Edge | PadMode::Wrap => None,
+            PadMode::Reflect => Some(run(n - 2, -1, n - 2)),
+            PadMode::Symmetric => Some(run(n - 1, -1, n)),
+        };
+        [run(0, 1, n)].into_iter().chain(back).collect()
     }
 }
 
@@ -63,8 +84,8 @@ impl Tensor {
         match self.axis_at(axis, "roll", at) {
             Ok(axis) => {
                 let n = self.shape()[axis] as i64;
-                let places: Vec<i64> = (0..n).map(|i| (i - shift.rem_euclid(n)).rem_euclid(n)).collect();
-                self.rearranged(axis, &places, at)
+                let first = if n == 0 { 0 } else { (-shift.rem_euclid(n)).rem_euclid(n) };
+                self.rearranged(axis, &[run(first, 1, n - first), run(0, 1, first)], at)
             }
             Err(e) => e,
         }
@@ -189,8 +210,7 @@ impl Tensor {
                 if n == 0 {
                     return Err(Tensor::fail("pad_with", format!("axis {axis} of {} has no entries to repeat", self.dtype_and_shape()), at));
                 }
-                let places: Vec<i64> = (-low..n + high).map(|i| mode.place(i, n)).collect();
-                x = x.rearranged(axis, &places, at);
+                x = x.padded(axis, (low, high), mode, at)?;
             }
             Ok(x)
         };
@@ -214,17 +234,29 @@ impl Tensor {
         Ok(out)
     }
 
-    /// The entries along an axis at those places, which are in range: runs of neighbours, forwards, backwards or all the same, are copied at once.
-    fn rearranged(&self, axis: usize, places: &[i64], at: At) -> Tensor {
-        let mut parts = vec![];
-        let mut rest = places;
-        while let Some(&first) = rest.first() {
-            let step = rest.get(1).map_or(1, |next| next - first);
-            let step = if step.abs() <= 1 { step } else { 1 };
-            let count = rest.iter().zip(0..).take_while(|&(&p, i)| p == first + i * step).count();
-            parts.push(self.run_of(axis, first, step, count, at));
-            rest = &rest[count..];
+    /// An axis, which is not empty, with so many entries around it. Nothing is counted out, however wide they are.
+    fn padded(&self, axis: usize, (low, high): (i64, i64), mode: PadMode, at: At) -> Result<Tensor, Tensor> {
+        let n = self.shape()[axis] as i64;
+        let mode = if n == 1 { PadMode::Edge } else { mode };
+        if mode == PadMode::Edge || low.max(high) < n {
+            let [before, behind] = mode.around(n, low, high);
+            return Ok(self.rearranged(axis, &[before, run(0, 1, n), behind], at));
         }
+        let once = self.rearranged(axis, &mode.period(n), at);
+        let period = once.shape()[axis] as i64;
+        let first = (-low).rem_euclid(period);
+        let total = low + n + high;
+        // Less than one more for where it begins, less than one more for where it ends.
+        let times = total / period + 2;
+        product("pad_with", period as usize, times as usize, at)?;
+        let mut all = vec![1; self.rank()];
+        all[axis] = times as usize;
+        Ok(once.tile(all).run_of(axis, run(first, 1, total), at))
+    }
+
+    /// Runs of entries along an axis, one behind the other; places are in range.
+    fn rearranged(&self, axis: usize, runs: &[Run], at: At) -> Tensor {
+        let mut parts: Vec<Tensor> = runs.iter().filter(|r| r.count > 0).map(|r| self.run_of(axis, *r, at)).collect();
         match parts.len() {
             0 => self.clone(),
             1 => parts.remove(0),
@@ -232,14 +264,15 @@ impl Tensor {
         }
     }
 
-    /// `count` entries from a place on.
-    fn run_of(&self, axis: usize, first: i64, step: i64, count: usize, at: At) -> Tensor {
-        let n = count as i64;
+    fn run_of(&self, axis: usize, Run { first, step, count }: Run, at: At) -> Tensor {
         let (from, size) = match step {
             0 => (first, 1),
-            -1 => (first - n + 1, n),
-            _ => (first, n),
+            -1 => (first - count + 1, count),
+            _ => (first, count),
         };
+        if self.error().is_some() || (from, size, step) == (0, self.shape()[axis] as i64, 1) {
+            return self.clone();
+        }
         let (mut start, mut limit) = (vec![0; self.rank()], self.shape().to_vec());
         (start[axis], limit[axis]) = (from as usize, (from + size) as usize);
         let stride = vec![1; self.rank()];
@@ -247,7 +280,7 @@ impl Tensor {
         match step {
             0 => {
                 let mut shape = self.shape().0;
-                shape[axis] = count;
+                shape[axis] = count as usize;
                 if count == 1 { x } else { emit(Broadcast { shape, dims: (0..self.rank()).collect() }, [x], at) }
             }
             -1 => emit(Reverse { axes: vec![axis] }, [x], at),
@@ -279,8 +312,27 @@ mod tests {
         let square = tensor([[1, 2], [3, 4]]).pad_with([(1, 0), (0, 1)], PadMode::Reflect);
         assert_eq!(square.to_vec::<i32>().unwrap(), [3, 4, 3, 1, 2, 1, 3, 4, 3]);
         assert!(Tensor::zeros([0]).pad_with([(1, 0)], PadMode::Edge).ok().is_err());
+        assert_eq!(around(PadMode::Reflect, 9, 2), [2, 1, 2, 3, 2, 1, 2, 3, 2, 1, 2, 3, 2, 1]);
+        assert_eq!(around(PadMode::Symmetric, 1, 8), [1, 1, 2, 3, 3, 2, 1, 1, 2, 3, 3, 2]);
+        assert_eq!(around(PadMode::Wrap, 7, 0), [3, 1, 2, 3, 1, 2, 3, 1, 2, 3]);
+        assert_eq!(tensor([1, 2]).pad_with([(3, 4)], PadMode::Reflect).to_vec::<i32>().unwrap(), [2, 1, 2, 1, 2, 1, 2, 1, 2]);
         assert!(x.pad([(1, usize::MAX)], 0).ok().is_err());
         assert!(x.pad([(1, 1), (1, 1)], 0).ok().is_err());
+    }
+
+    #[test]
+    fn widths_that_no_memory_holds_are_errors() {
+        for mode in [PadMode::Edge, PadMode::Reflect, PadMode::Symmetric, PadMode::Wrap] {
+            for width in [(0, 1 << 60), (1 << 50, 1 << 50), (i64::MAX as usize - 3, 0)] {
+                let e = tensor([1, 2, 3]).pad_with([width], mode).ok().unwrap_err();
+                assert!(["memory", "type", "pad_with", "broadcast_in_dim"].contains(&e.op()), "{mode:?} {width:?}: {e}");
+            }
+        }
+        let wide = Tensor::zeros([1 << 40, 0]);
+        assert_eq!(wide.roll(3, 0).shape(), [1 << 40, 0]);
+        assert_eq!(wide.pad_with([(1 << 40, 5), (0, 0)], PadMode::Symmetric).shape(), [(1 << 41) + 5, 0]);
+        assert_eq!(wide.slice(0, 1..).shape(), [(1 << 40) - 1, 0]);
+        assert!(Tensor::zeros([usize::MAX, 0]).slice(0, 1..).ok().is_err());
     }
 
     #[test]

@@ -91,7 +91,10 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn move_axis(&self, from: impl AxisInt, to: impl AxisInt) -> Tensor {
-        let at = Location::caller();
+        self.move_axis_at(from, to, Location::caller())
+    }
+
+    pub(crate) fn move_axis_at(&self, from: impl AxisInt, to: impl AxisInt, at: At) -> Tensor {
         let Ok(ty) = self.type_ref() else { return self.clone() };
         match (axis_of(from.to_i64(), ty.rank()), axis_of(to.to_i64(), ty.rank())) {
             (Ok(from), Ok(to)) => {
@@ -112,7 +115,10 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn broadcast_to(&self, shape: impl IntoShape) -> Tensor {
-        let at = Location::caller();
+        self.broadcast_at(shape, Location::caller())
+    }
+
+    pub(crate) fn broadcast_at(&self, shape: impl IntoShape, at: At) -> Tensor {
         let Ok(ty) = self.type_ref() else { return self.clone() };
         let shape = match fixed(shape) {
             Ok(s) => s,

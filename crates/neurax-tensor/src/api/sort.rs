@@ -214,6 +214,10 @@ impl Tensor {
             Ok(x) => x,
             Err(e) => return (e.clone(), e),
         };
+        if bins >= i32::MAX as usize {
+            let e = Tensor::fail("histogram", format!("{bins} bins are more than i32, which numbers them, can count"), at);
+            return (e.clone(), e);
+        }
         let edges = Tensor::linspace(low, high, bins + 1).convert(x.dtype(), at);
         let place = edges.searchsorted(&x, Side::Right) - 1;
         let place = x.equal(edges.get(-1)).select(&place - 1, &place);
@@ -245,5 +249,9 @@ mod tests {
     fn histogram_is_numpys() {
         let (counts, _) = tensor([-1.0, 0.0, 0.2, 0.4, 0.6, 1.0, 1.5, f32::NAN]).histogram(5, 0.0, 1.0);
         assert_eq!(counts.to_vec::<i32>().unwrap(), [1, 1, 1, 1, 1]);
+        for bins in [usize::MAX, i32::MAX as usize] {
+            let (counts, edges) = tensor([1.0]).histogram(bins, 0.0, 1.0);
+            assert_eq!((counts.ok().unwrap_err().op(), edges.ok().unwrap_err().op()), ("histogram", "histogram"));
+        }
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     closed::{Closed, Mode, join, trace, trace_with},
     emit::{Outs, emit_all},
     tensor::At,
-    tree::{first_error, into_vec, to_vec},
+    tree::{all_errors, first_error, into_vec, to_vec},
 };
 use neurax_ir::{Graph, op};
 use std::{ops::Range, panic::Location, sync::Arc};
@@ -33,7 +33,8 @@ pub fn scan_reverse<C: Tree, X: Tree, Y: Tree>(init: C, xs: X, body: impl Fn(C, 
     run_scan(init, xs, &body, true, Location::caller())
 }
 
-/// A loop over a range of integers: `carry = body(i, carry)`, with `i` an i32 scalar. It can be differentiated, as it is a [`scan`].
+/// A loop over a range of integers: `carry = body(i, carry)`, with `i` an i32 scalar. It can be differentiated, as it is a [`scan`]. A range with
+/// integers beyond i32 is an error.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -45,6 +46,14 @@ pub fn fori<C: Tree>(range: Range<impl AxisInt>, init: C, body: impl Fn(Tensor, 
     let at = Location::caller();
     let (start, end) = (range.start.to_i64(), range.end.to_i64());
     let count = usize::try_from(end.saturating_sub(start)).unwrap_or(0);
+    let i32s = i32::MIN as i64..=i32::MAX as i64;
+    if count > 0 && !(i32s.contains(&start) && i32s.contains(&(end - 1))) {
+        return all_errors(
+            &init,
+            &Error::new("fori", format!("{start}..{end} has integers beyond i32; count from 0 and add what they start with")),
+            at,
+        );
+    }
     let indices = Tensor::arange(count).binary(Tensor::scalar(DType::I32, start), op::Binary::Add, at);
     run_scan(init, indices, &|c, i| (body(i, c), ()), false, at).0
 }

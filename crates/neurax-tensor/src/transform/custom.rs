@@ -98,7 +98,7 @@ fn record(rules: Rules, captures: Vec<Tensor>, leaves: Vec<Tensor>, at: At) -> R
 /// The rule as `(xs.., directions of the differentiable xs..) -> (ys.., directions of the differentiable ys..)`.
 fn jvp_graph<A: Tree, O: Tree>(rule: &impl Function<(A, A), Out = (O, O)>, a: &A, body: &Closed<O>, at: At) -> Result<Closed<(O, Vec<Tensor>)>> {
     let flat = |(p, ds): (A, Vec<Tensor>)| {
-        let t = fill_in(&p, ds);
+        let t = fill_in(&p, ds, at);
         let (y, dy) = rule.apply((p, t));
         (y, differentiable_leaves(&dy))
     };
@@ -126,7 +126,7 @@ fn vjp_graphs<A: Tree, O: Tree, R: Tree>(
     let standins = types.iter().map(|t| Tensor::zeros_of(t.dtype, &t.shape));
     let (y, r) = fwd.out.fill(standins);
     let hollow = y.map_leaves(Tensor::clone);
-    let flat = |(r, weights): (R, Vec<Tensor>)| differentiable_leaves(&backward.apply((r, fill_in(&hollow, weights))));
+    let flat = |(r, weights): (R, Vec<Tensor>)| differentiable_leaves(&backward.apply((r, fill_in(&hollow, weights, at))));
     let bwd = trace(&flat, &(r, differentiable_leaves(&y)), Mode::Program, at);
     bwd.check()?;
     let want: Vec<Type> = differentiable_leaves(a).iter().map(Tensor::ty).collect::<Result<_>>()?;
@@ -141,9 +141,9 @@ fn differentiable_leaves<T: Tree>(t: &T) -> Vec<Tensor> {
 }
 
 /// A tree like `like` with the next of `ds` in each differentiable leaf, and zeros in the others.
-fn fill_in<T: Tree>(like: &T, ds: Vec<Tensor>) -> T {
+fn fill_in<T: Tree>(like: &T, ds: Vec<Tensor>, at: At) -> T {
     let mut ds = ds.into_iter();
-    like.map_leaves(|x| if x.dtype().is_differentiable() { ds.next().unwrap_or_else(Tensor::hollow) } else { x.zeros_like() })
+    like.map_leaves(|x| if x.dtype().is_differentiable() { ds.next().unwrap_or_else(Tensor::hollow) } else { x.zeros_at(at) })
 }
 
 fn same_types(what: &str, have: &[Type], want: &[Type]) -> Result<()> {

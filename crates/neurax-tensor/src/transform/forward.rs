@@ -5,6 +5,7 @@ use crate::{
     Error, Func, Function, Result, Tensor, Tree,
     closed::{Closed, Mode, Slot, trace},
     emit::{Outs, apply},
+    tensor::At,
     tree::{all_errors, into_vec},
 };
 use neurax_ir::transform;
@@ -33,7 +34,7 @@ pub fn jvp<P: Tree, O: Tree>(f: impl Function<P, Out = O>, p: P, t: P) -> (O, O)
     match done {
         Ok((outs, marked)) => {
             let (ys, dys) = outs.split_at(marked.len());
-            (closed.out.fill(ys.to_vec()), closed.out.fill(spread(ys, dys, &marked)))
+            (closed.out.fill(ys.to_vec()), closed.out.fill(spread(ys, dys, &marked, at)))
         }
         Err(e) => (closed.out.fail(&e, at), closed.out.fail(&e, at)),
     }
@@ -50,7 +51,10 @@ pub fn jvp<P: Tree, O: Tree>(f: impl Function<P, Out = O>, p: P, t: P) -> (O, O)
 /// ```
 #[track_caller]
 pub fn linearize<P: Tree, O: Tree>(f: impl Function<P, Out = O>, p: P) -> (O, Func<'static, P, O>) {
-    let at = Location::caller();
+    linearize_at(f, p, Location::caller())
+}
+
+pub(super) fn linearize_at<P: Tree, O: Tree>(f: impl Function<P, Out = O>, p: P, at: At) -> (O, Func<'static, P, O>) {
     let closed = Arc::new(trace(&|p| f.apply(p), &p, Mode::Transform, at));
     let active = closed.active(&refused_leaves("linearize", &p, at));
     let like = p.map_leaves(Tensor::zeros_like);
@@ -67,7 +71,7 @@ pub fn linearize<P: Tree, O: Tree>(f: impl Function<P, Out = O>, p: P) -> (O, Fu
     let y = closed.out.fill(ys.clone());
     let derivative = move |t: P| {
         let outs = directions("linearize", &like, &t).and_then(|ts| apply(&l.linear, residuals.iter().cloned().chain(ts).collect(), at));
-        let outs: Result<Outs> = outs.map(|dys| spread(&ys, &dys, &l.outputs).into());
+        let outs: Result<Outs> = outs.map(|dys| spread(&ys, &dys, &l.outputs, at).into());
         closed.out.fill_or_fail(outs, at)
     };
     (y, Func::new(derivative))
@@ -84,7 +88,10 @@ pub fn linearize<P: Tree, O: Tree>(f: impl Function<P, Out = O>, p: P) -> (O, Fu
 /// ```
 #[track_caller]
 pub fn vjp<P: Tree, O: Tree>(f: impl Function<P, Out = O>, p: P) -> (O, Func<'static, O, P>) {
-    let at = Location::caller();
+    vjp_at(f, p, Location::caller())
+}
+
+pub(super) fn vjp_at<P: Tree, O: Tree>(f: impl Function<P, Out = O>, p: P, at: At) -> (O, Func<'static, O, P>) {
     let closed = trace(&|p| f.apply(p), &p, Mode::Transform, at);
     let refused = refused_leaves("vjp", &p, at);
     let like = p.map_leaves(|_| Tensor::hollow());
@@ -142,7 +149,7 @@ fn weights<O: Tree>(closed: &Closed<O>, ys: &[Tensor], marked: &[bool], ct: &O) 
 }
 
 /// A derivative for every result: zero where there is none.
-fn spread(ys: &[Tensor], dys: &[Tensor], marked: &[bool]) -> Vec<Tensor> {
+fn spread(ys: &[Tensor], dys: &[Tensor], marked: &[bool], at: At) -> Vec<Tensor> {
     let mut dys = dys.iter().cloned();
-    ys.iter().zip(marked).map(|(y, m)| if *m { dys.next().unwrap_or_else(Tensor::hollow) } else { y.zeros_like() }).collect()
+    ys.iter().zip(marked).map(|(y, m)| if *m { dys.next().unwrap_or_else(Tensor::hollow) } else { y.zeros_at(at) }).collect()
 }

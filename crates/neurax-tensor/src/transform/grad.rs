@@ -91,12 +91,21 @@ pub(super) fn refused_leaves<P: Tree>(op: &str, p: &P, at: At) -> Vec<Option<Err
             Ok(t) if t.dtype.is_differentiable() => None,
             Ok(t) => {
                 let leaf = if path.is_empty() { "the argument".to_string() } else { format!("leaf `{path}` of the argument") };
-                let why = format!("{leaf} is {t}: only floats can be differentiated; capture it, or mark it #[tree(static)]");
+                let why = format!("{leaf} is {t}: only floats can be differentiated; capture it, convert it to a float{}", as_number(path));
                 Some(Error::new(op, why).at(&place(at)))
             }
         });
     });
     refused
+}
+
+/// How a leaf of that path can be a plain number instead: the whole argument cannot, a number in a tuple stands in `Static`.
+fn as_number(path: &str) -> &'static str {
+    match path.rsplit('.').next() {
+        None | Some("") => "",
+        Some(key) if key.bytes().all(|b| b.is_ascii_digit()) => ", or pass a plain number as `Static(n)`",
+        Some(_) => ", or hold a plain number instead, in a field marked #[tree(static)]",
+    }
 }
 
 /// The derivatives as a tree like the argument: the next one for every leaf that is not refused.

@@ -1,7 +1,12 @@
 //! Matrices of derivatives.
 
-use super::{grad, linearize, vjp, vmap};
-use crate::{Func, Function, Tensor, Tree};
+use super::{
+    forward::{linearize_at, vjp_at},
+    grad,
+    vmap::{Axes, map},
+};
+use crate::{Func, Function, Tensor, Tree, tensor::At};
+use std::panic::Location;
 
 /// All derivatives of a function of one tensor: shape `[result.., argument..]`. Takes forward or reverse mode, whichever needs fewer passes.
 ///
@@ -13,9 +18,10 @@ use crate::{Func, Function, Tensor, Tree};
 /// ```
 #[track_caller]
 pub fn jacobian<'f, F: Function<Tensor, Out = Tensor> + 'f>(f: F) -> Func<'f, Tensor, Tensor> {
+    let at = Location::caller();
     Func::new(move |x: Tensor| {
-        let (y, slope) = linearize(|x: Tensor| f.apply(x), x.clone());
-        if y.size() >= x.size() { forward(&y, &x, &slope) } else { reverse(&vjp(|x: Tensor| f.apply(x), x)) }
+        let (y, slope) = linearize_at(|x: Tensor| f.apply(x), x.clone(), at);
+        if y.size() >= x.size() { forward(&y, &x, &slope, at) } else { reverse(&vjp_at(|x: Tensor| f.apply(x), x, at), at) }
     })
 }
 
@@ -30,9 +36,10 @@ pub fn jacobian<'f, F: Function<Tensor, Out = Tensor> + 'f>(f: F) -> Func<'f, Te
 /// ```
 #[track_caller]
 pub fn jacobian_forward<'f, O: Tree, F: Function<Tensor, Out = O> + 'f>(f: F) -> Func<'f, Tensor, O> {
+    let at = Location::caller();
     Func::new(move |x: Tensor| {
-        let (y, slope) = linearize(|x: Tensor| f.apply(x), x.clone());
-        forward(&y, &x, &slope)
+        let (y, slope) = linearize_at(|x: Tensor| f.apply(x), x.clone(), at);
+        forward(&y, &x, &slope, at)
     })
 }
 
@@ -47,7 +54,8 @@ pub fn jacobian_forward<'f, O: Tree, F: Function<Tensor, Out = O> + 'f>(f: F) ->
 /// ```
 #[track_caller]
 pub fn jacobian_reverse<'f, P: Tree, F: Function<P, Out = Tensor> + 'f>(f: F) -> Func<'f, P, P> {
-    Func::new(move |p: P| reverse(&vjp(|p: P| f.apply(p), p)))
+    let at = Location::caller();
+    Func::new(move |p: P| reverse(&vjp_at(|p: P| f.apply(p), p, at), at))
 }
 
 /// Second derivatives of a function whose result is one number: shape `[argument.., argument..]`. Forward mode over reverse mode.
@@ -63,19 +71,19 @@ pub fn hessian<'f, F: Function<Tensor, Out = Tensor> + 'f>(f: F) -> Func<'f, Ten
     jacobian_forward(grad(f))
 }
 
-fn forward<O: Tree>(y: &O, x: &Tensor, slope: &Func<'static, Tensor, O>) -> O {
-    let columns = vmap(slope)(basis(x));
+fn forward<O: Tree>(y: &O, x: &Tensor, slope: &Func<'static, Tensor, O>, at: At) -> O {
+    let columns = map(&|d| slope.apply(d), basis(x, at), &Axes::default(), at);
     // Column i is the derivative by element i: the new axis goes to the back and takes the argument's shape.
-    y.zip_map(&columns, |y, c| c.move_axis(0, -1).reshape([&y.shape()[..], &x.shape()[..]].concat()))
+    y.zip_map(&columns, |y, c| c.move_axis_at(0, -1, at).reshaped([&y.shape()[..], &x.shape()[..]].concat(), at))
 }
 
-fn reverse<P: Tree>((y, pull): &(Tensor, Func<'static, Tensor, P>)) -> P {
-    let rows = vmap(pull)(basis(y));
-    rows.map_leaves(|r| r.reshape([&y.shape()[..], &r.shape()[1..]].concat()))
+fn reverse<P: Tree>((y, pull): &(Tensor, Func<'static, Tensor, P>), at: At) -> P {
+    let rows = map(&|d| pull.apply(d), basis(y, at), &Axes::default(), at);
+    rows.map_leaves(|r| r.reshaped([&y.shape()[..], &r.shape()[1..]].concat(), at))
 }
 
 /// Every unit direction of the space of `x`, stacked.
-fn basis(x: &Tensor) -> Tensor {
+fn basis(x: &Tensor, at: At) -> Tensor {
     let n = x.size();
-    Tensor::eye(n).to(x.dtype()).reshape([&[n], &x.shape()[..]].concat())
+    Tensor::eye_at(n, at).convert(x.dtype(), at).reshaped([&[n], &x.shape()[..]].concat(), at)
 }

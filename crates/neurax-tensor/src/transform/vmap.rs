@@ -79,7 +79,7 @@ pub fn vmap_with<'f, A: Tree, O: Tree, F: Function<A, Out = O> + 'f>(f: F, axes:
     Func::new(move |a: A| map(&|a| f.apply(a), a, &axes, at))
 }
 
-fn map<A: Tree, O: Tree>(f: &dyn Fn(A) -> O, a: A, axes: &Axes, at: At) -> O {
+pub(super) fn map<A: Tree, O: Tree>(f: &dyn Fn(A) -> O, a: A, axes: &Axes, at: At) -> O {
     let mapped = mapped_axes(&a, &axes.inputs);
     let bad = first_error(&a).map_or(Ok(()), Err);
     let (size, dims) = match bad.and(mapped) {
@@ -154,7 +154,7 @@ fn placed<O: Tree>(out: &O, mapped: &Mapped, at: At) -> O {
     };
     let mut axes = axes.into_iter();
     out.map_leaves(|t| match axes.next().flatten() {
-        Some(axis) => t.move_axis(0, axis),
-        None => t.get(0),
+        Some(axis) => t.move_axis_at(0, axis, at),
+        None => t.get_at(0, at),
     })
 }

@@ -26,11 +26,11 @@ use std::{any::Any, panic::Location};
 /// # Ok::<(), Error>(())
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a tree of tensors",
+    // The hint stands in the message: notes are not shown for a closure that takes `&Tensor`.
+    message = "`{Self}` is not a tree of tensors (a tree owns them: take `Tensor`, not `&Tensor`)",
     label = "not a tensor or a container of tensors",
     note = "derive it: #[derive(Tree)]; mark fields that are not tensors #[tree(static)]",
-    note = "a plain number would be compiled in as a constant: pass `Static(n)`, or a `Tensor` if it changes from call to call",
-    note = "trees own their tensors: take `Tensor`, not `&Tensor`"
+    note = "a plain number would be compiled in as a constant: pass `Static(n)`, or a `Tensor` if it changes from call to call"
 )]
 pub trait Tree: Sized + Send + Sync + 'static {
     /// Shows the leaves, in order, and the static fields.
@@ -65,6 +65,26 @@ pub trait Tree: Sized + Send + Sync + 'static {
         v
     }
 
+    /// The leaf of that path, or a tensor that carries the error that there is none: for names that are data. (Indexing a map with a name that it does not
+    /// have panics, as everywhere in Rust.)
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let vars = nn::input("x", dims![_, 3]).dense(2).init(key(0), &types![f32[_, 3]])?;
+    /// assert_eq!(vars.params.leaf("dense.kernel").shape(), [3, 2]);
+    /// let error = vars.params.leaf("dens.kernel").item().unwrap_err().to_string();
+    /// assert!(error.starts_with("leaf: there is no leaf `dens.kernel`; there are dense.bias, dense.kernel, at "), "{error}");
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    fn leaf(&self, path: &str) -> Tensor {
+        let leaves = self.leaves();
+        match leaves.iter().find(|(p, _)| p == path) {
+            Some((_, t)) => (*t).clone(),
+            None => Tensor::fail("leaf", format!("there is no leaf `{path}`; {}", there_are(&leaves)), Location::caller()),
+        }
+    }
+
     /// The same structure with `f` of every leaf. (Not called `map`: `Option` and arrays have their own.)
     fn map_leaves(&self, mut f: impl FnMut(&Tensor) -> Tensor) -> Self {
         let mut v = vec![];
@@ -78,30 +98,43 @@ pub trait Tree: Sized + Send + Sync + 'static {
         self.rebuild(&mut || it.next().unwrap_or_else(Tensor::hollow))
     }
 
-    /// Joins two trees leaf by leaf, by path. A leaf that the other tree does not have becomes an error in that leaf.
+    /// Joins two trees leaf by leaf, by path. A leaf that the other tree does not have becomes an error in that leaf; one that only the other tree has, an
+    /// error in every leaf.
     #[track_caller]
     fn zip_map(&self, other: &Self, mut f: impl FnMut(&Tensor, &Tensor) -> Tensor) -> Self {
         let at = Location::caller();
-        let others: FxHashMap<String, &Tensor> = other.leaves().into_iter().collect();
+        let mut others: FxHashMap<String, (&Tensor, bool)> = other.leaves().into_iter().map(|(p, t)| (p, (t, false))).collect();
         let mut v = vec![];
         self.each(|p, t| {
-            v.push(match others.get(p) {
-                Some(u) => f(t, u),
+            v.push(match others.get_mut(p) {
+                Some((u, met)) => {
+                    *met = true;
+                    f(t, u)
+                }
                 None => Tensor::fail("zip_map", format!("the second tree has no leaf `{p}`"), at),
             });
         });
-        self.with_leaves(v)
+        match others.iter().filter(|(_, (_, met))| !met).map(|(p, _)| p).min() {
+            Some(p) => self.map_leaves(|_| Tensor::fail("zip_map", format!("the first tree has no leaf `{p}`, which the second one has"), at)),
+            None => self.with_leaves(v),
+        }
     }
 
-    /// The way out: the tree, or the first error that travels in any leaf.
+    /// The way out: the tree, or the first error that travels in any leaf. The memory of the tensors is shared with this one, not copied.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let pair = (tensor(1.0), tensor(2.0));
+    /// let y: &Tensor = &pair.1;
+    /// assert_eq!(y.ok()?.item()?, 2.0);
+    /// assert!((Tensor::zeros(2) + Tensor::zeros(3), y.clone()).ok().is_err());
+    /// # Ok::<(), Error>(())
+    /// ```
     ///
     /// # Errors
     /// That error.
-    fn ok(self) -> Result<Self> {
-        match first_error(&self) {
-            Some(e) => Err(e),
-            None => Ok(self),
-        }
+    fn ok(&self) -> Result<Self> {
+        first_error(self).map_or_else(|| Ok(self.map_leaves(Tensor::clone)), Err)
     }
 }
 
@@ -171,6 +204,11 @@ pub(crate) fn walk<'t, A: Tree>(a: &'t A, leaf: &mut dyn FnMut(&'t Tensor), fixe
     a.visit(&mut Visitor { named: false, path: String::new(), leaf: &mut |_, t| leaf(t), fixed });
 }
 
+/// As [`Tree::ok`], by value: nothing holds on to the tensors.
+pub(crate) fn checked<A: Tree>(a: A) -> Result<A> {
+    first_error(&a).map_or(Ok(a), Err)
+}
+
 /// The first error that travels in any leaf.
 pub(crate) fn first_error<A: Tree>(a: &A) -> Option<Error> {
     let mut e = None;
@@ -180,6 +218,18 @@ pub(crate) fn first_error<A: Tree>(a: &A) -> Option<Error> {
         }
     });
     e
+}
+
+/// Which leaves there are, for messages; of many, the first.
+fn there_are(leaves: &[(String, &Tensor)]) -> String {
+    const SHOWN: usize = 12;
+    let paths: Vec<&str> = leaves.iter().take(SHOWN).map(|(p, _)| p.as_str()).collect();
+    match leaves {
+        [] => "there are none".into(),
+        [(path, _)] if path.is_empty() => "it is one tensor, whose path is empty".into(),
+        _ if leaves.len() > SHOWN => format!("there are {} and {} more", paths.join(", "), leaves.len() - SHOWN),
+        _ => format!("there are {}", paths.join(", ")),
+    }
 }
 
 /// The tree with an error in every leaf.

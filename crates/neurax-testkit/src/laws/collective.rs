@@ -3,7 +3,7 @@
 use super::transposition::same_product;
 use super::*;
 use crate::close::close;
-use neurax_ir::op::Reduce;
+use neurax_ir::op::{Reduce, ReduceKind};
 use neurax_ir::{Axis, DType, passes, transform};
 
 const SIZE: usize = 3;
@@ -28,7 +28,7 @@ pub fn named_axes_are_bound(s: &Sample) -> Result<(), String> {
     close(&have, &want)?;
     passes::optimise(&bound, &mut |_, _| {}).map_err(told).and_then(|g| close(&run(&g, &args)?[0], &want))?;
     batched_first(&graph, &axis, &args, &want)?;
-    either_order(&graph, &bound, &axis, &args, &mut rng_for(s))
+    either_order(s, &bound, &axis, &args)
 }
 
 fn members(x: &Literal, n: usize) -> Literal {
@@ -54,10 +54,14 @@ fn batched_first(graph: &Graph, axis: &Axis, args: &[Literal], want: &Literal) -
     close(&have, &stack(want.ty(), &[want, want], 1)).map_err(|e| format!("batched over another axis first: {e}"))
 }
 
-fn either_order(graph: &Graph, bound_graph: &Graph, axis: &Axis, args: &[Literal], rng: &mut Rng) -> Result<(), String> {
+fn either_order(s: &Sample, bound_graph: &Graph, axis: &Axis, args: &[Literal]) -> Result<(), String> {
+    let (graph, rng) = (&graph_of(s)?, &mut rng_for(s));
     let active: Vec<bool> = args.iter().map(|x| x.dtype().is_differentiable()).collect();
-    // A product over members has no derivative before it is bound; the error says so.
-    let Ok(first) = transform::jvp(graph, &active) else { return Ok(()) };
+    let first = transform::jvp(graph, &active);
+    if is_product(&s.op) && active.contains(&true) {
+        return refused_before_bound(first);
+    }
+    let first = first.map_err(|e| format!("jvp before vmap: {e}"))?;
     if !active.contains(&true) || !first.outputs.contains(&true) {
         return Ok(());
     }
@@ -71,4 +75,17 @@ fn either_order(graph: &Graph, bound_graph: &Graph, axis: &Axis, args: &[Literal
     let w = direction(rng, before[1].ty());
     let cts = run(&bound(&back.backward, axis)?, &[&known[1..], std::slice::from_ref(&w)].concat())?;
     same_product(&before[1..], &[w], &v, &cts)
+}
+
+fn is_product(op: &Op) -> bool {
+    matches!(op, Op::AllReduce(x) if x.kind == ReduceKind::Prod)
+}
+
+/// A product over members has no derivative before the axis is bound, and the error says what to do.
+fn refused_before_bound(first: neurax_ir::Result<transform::Jvp>) -> Result<(), String> {
+    match first {
+        Err(e) if e.to_string().starts_with("all_reduce: it has no derivative; differentiate outside vmap") => Ok(()),
+        Err(e) => Err(format!("jvp of a product before vmap: {e}")),
+        Ok(_) => Err("a product over members was differentiated before its axis was bound".into()),
+    }
 }

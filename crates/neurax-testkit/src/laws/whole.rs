@@ -31,7 +31,7 @@ fn duality(graph: &Graph, d: &transform::Jvp, active: &[bool], xs: &[Literal], r
 
     let back = match transform::vjp(graph, active) {
         Ok(back) => back,
-        Err(e) if e.to_string().contains("scan") => return Ok(()),
+        Err(e) if is_forward_only(graph, &e) => return Ok(()),
         Err(e) => return Err(format!("vjp: {e}")),
     };
     neurax_ir::verify(&back.primal).map_err(|e| format!("vjp's primal: {e}\n{}", back.primal))?;
@@ -43,6 +43,15 @@ fn duality(graph: &Graph, d: &transform::Jvp, active: &[bool], xs: &[Literal], r
     let of = |marks: &[bool]| w.iter().zip(marks).filter(|(_, m)| **m).map(|(w, _)| w.clone()).collect::<Vec<_>>();
     let cts = run(&back.backward, &[residuals, &of(&back.outputs)].concat())?;
     same_product(jv, &of(&d.outputs), &v, &cts)
+}
+
+/// Is a `while` loop the reason that there is no reverse mode, and does the error say what to do?
+fn is_forward_only(graph: &Graph, e: &Error) -> bool {
+    holds_while(graph) && e.to_string().contains("use scan")
+}
+
+fn holds_while(graph: &Graph) -> bool {
+    graph.eqns().iter().any(|e| matches!(e.op, Op::While(_)) || e.op.graphs().iter().any(|g| holds_while(g)))
 }
 
 /// Law 7: every pass alone, and all of them together, keep the value; what they give verifies.
@@ -60,4 +69,17 @@ pub fn passes_keep_the_value(s: &Sample) -> Result<(), String> {
         return Ok(());
     }
     crate::close::all_close(&run(&small, &s.inputs)?, &run(&graph, &s.inputs)?, 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_while_loop_excuses_from_reverse_mode() {
+        let graphs = |name: &str| Op::samples().into_iter().filter(|s| s.op.name() == name).map(|s| graph_of(&s).unwrap()).collect::<Vec<_>>();
+        let (use_scan, other) = (Error::new("while", "it has no reverse mode; use scan"), Error::new("scan", "its body is broken"));
+        assert!(graphs("while").iter().all(|g| is_forward_only(g, &use_scan) && !is_forward_only(g, &other)));
+        assert!(!graphs("scan").iter().any(|g| !holds_while(g) && (is_forward_only(g, &use_scan) || is_forward_only(g, &other))));
+    }
 }

@@ -1,6 +1,6 @@
 //! The generator: a pool of values with known bounds, and rules that take some and give new ones.
 
-use super::{Member, Program, control, leaf, structure, windows};
+use super::{Member, Program, control, leaf, named, places, structure, windows};
 use crate::rng::Rng;
 use neurax_ir::op::{Binary, Compare, Direction, ReduceKind};
 use neurax_ir::{Axis, Builder, DType, Graph, Literal, Op, Shape, Type, Value, transform};
@@ -36,26 +36,37 @@ pub(super) const BOUND: f64 = 2.0;
 /// The most elements of a value.
 const SIZE: usize = 48;
 
-/// The program of that seed.
+/// How many equations a program has.
+pub(super) const EQNS: std::ops::RangeInclusive<usize> = 5..=30;
+
+/// The program of that seed: what is drawn is drawn again until it has the size and holds a graph.
 pub(super) fn program(seed: u64) -> Result<Program, String> {
     let mut rng = Rng::new(seed);
-    let (smooth_while, named_axis) = (rng.one_in(5), rng.one_in(6));
-    let types = input_types(&mut rng);
-    let mut g = Gen { rng, b: Builder::new(), pool: vec![], depth: 3, smooth_while, named_axis };
+    // Every fifth may have no reverse mode.
+    let (smooth_while, named_axis) = (seed % 5 == 4, rng.one_in(6));
+    loop {
+        let p = drawn(seed, &mut rng, smooth_while, named_axis).map_err(|e| format!("seed {seed}: {e}"))?;
+        if EQNS.contains(&p.graph.eqns().len()) && p.graph.eqns().iter().any(|e| !e.op.graphs().is_empty()) {
+            return if named_axis { bound(p, &mut rng).map_err(|e| format!("seed {seed}: {e}")) } else { Ok(p) };
+        }
+    }
+}
+
+fn drawn(seed: u64, rng: &mut Rng, smooth_while: bool, named_axis: bool) -> neurax_ir::Result<Program> {
+    let types = input_types(rng);
+    let mut g = Gen { rng: rng.clone(), b: Builder::new(), pool: vec![], depth: 3, smooth_while, named_axis };
     for t in &types {
         let v = g.b.input(t.clone());
         g.pool.push(Slot { v, bound: BOUND });
     }
-    let target = g.rng.between(5, 18);
+    let target = g.rng.between(*EQNS.start(), 18);
     g.grow(target);
     let outputs = g.outputs();
-    let mut rng = g.rng;
-    let args: Vec<Literal> = types.iter().map(|t| argument(&mut rng, t)).collect();
+    *rng = g.rng;
+    let args: Vec<Literal> = types.iter().map(|t| argument(rng, t)).collect();
     let mut active: Vec<bool> = types.iter().map(|t| t.dtype == DType::F64 && !rng.one_in(3)).collect();
     active[0] = true;
-    let graph = g.b.finish(&outputs).map_err(|e| format!("seed {seed}: {e}"))?;
-    let p = Program { seed, graph, args, active, member: None };
-    if named_axis { bound(p, &mut rng).map_err(|e| format!("seed {seed}: {e}")) } else { Ok(p) }
+    Ok(Program { seed, graph: g.b.finish(&outputs)?, args, active, member: None })
 }
 
 /// The program batched over the axis that it talks along.
@@ -109,7 +120,7 @@ impl Gen {
         }
         match self.rng.below(13) {
             0..6 => self.rng.pick(leaf::RULES),
-            6..12 => self.rng.pick(structure::RULES),
+            6..12 => self.rng.pick(&[structure::RULES, places::RULES, named::RULES].concat()),
             _ => self.rng.pick(windows::RULES),
         }
     }

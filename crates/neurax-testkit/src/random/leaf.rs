@@ -11,6 +11,7 @@ pub(super) const RULES: &[Rule] = &[
     smooth_unary,
     positive_unary,
     narrow_unary,
+    polygamma,
     smooth_binary,
     smooth_binary,
     smooth_binary,
@@ -66,6 +67,16 @@ fn narrow_unary(g: &mut Gen) -> Option<()> {
     let op = g.rng.pick(&[Asin, Acos, Atanh, ErfInv, Tan]);
     let y = g.emit(op, &[s]);
     g.keep(y, 2.6)
+}
+
+/// Of a constant order: by its order it has no derivative.
+fn polygamma(g: &mut Gen) -> Option<()> {
+    let x = g.any(DType::F64);
+    let p = g.above_one(x.v);
+    let order = g.rng.below(4) as f64;
+    let n = g.b.full_like(p, order);
+    let y = g.emit(Binary::Polygamma, &[n, p]);
+    g.keep(y, 6.5)
 }
 
 fn smooth_binary(g: &mut Gen) -> Option<()> {

@@ -8,6 +8,8 @@ mod control;
 mod custom;
 mod generate;
 mod leaf;
+mod named;
+mod places;
 mod property;
 mod shrink;
 mod structure;

@@ -17,7 +17,8 @@ pub fn convolve(op: &Convolution, x: &Literal, w: &Literal, ty: Type) -> Literal
     let (features, results) = (w.shape()[1], w.shape()[0] / op.groups);
     // One product for each member of the batch and each group; the windows are the free axis of the operand.
     let members = [(x.shape()[0], sx[0]), (op.groups, features * sx[1])];
-    let of_x = Side::at(grid(members), grid(space(|a| (a.windows, a.stride))), grid([(features, sx[1])].into_iter().chain(space(|a| (a.taps, a.dilation)))));
+    let of_x =
+        Side::at(grid(members), grid(space(|a| (a.windows, a.stride))), grid([(features, sx[1])].into_iter().chain(space(|a| (a.taps, a.dilation)))));
     let of_w = Side::at(grid([(x.shape()[0], 0), (op.groups, results * sw[0])]), grid([(results, sw[0])]), (0..sw[0]).collect());
     product(ty, w, &of_w, &x, &of_x)
 }

@@ -5,7 +5,9 @@ use super::*;
 pub fn rows() -> Vec<Sample> {
     let line = |d: DType, to: DType| row(vec![slide(2, 1, 0, 1, 1)], 1, d, to, &[2, 2, 4], &[3, 2, 2]);
     let mut rows: Vec<Sample> = DType::ALL.into_iter().map(|d| line(d, d)).collect();
-    for (from, to) in [(DType::I8, DType::I32), (DType::U4, DType::I16), (DType::BF16, DType::F32), (DType::F8E5M2, DType::F16), (DType::F32, DType::F64)] {
+    for (from, to) in
+        [(DType::I8, DType::I32), (DType::U4, DType::I16), (DType::BF16, DType::F32), (DType::F8E5M2, DType::F16), (DType::F32, DType::F64)]
+    {
         rows.push(line(from, to));
     }
     let plain = Slide::default();

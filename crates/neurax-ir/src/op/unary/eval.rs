@@ -81,7 +81,8 @@ macro_rules! float_rows {
                     Imag => each(v, |_| 0.0),
                     // libm's inverse hyperbolic functions keep their accuracy near 0 and 1, which std's do not.
                     Asinh => wide(v, libm::asinh),
-                    Acosh => wide(v, libm::acosh),
+                    // Far below 1 libm gives numbers where there is none.
+                    Acosh => wide(v, |x| if x < 1.0 { f64::NAN } else { libm::acosh(x) }),
                     Atanh => wide(v, libm::atanh),
                     Erf => wide(v, libm::erf),
                     Erfc => wide(v, libm::erfc),

@@ -229,6 +229,7 @@ mod tests {
         assert_eq!((real(Logistic, -1000.0), real(Logistic, 1000.0), real(Logistic, 0.0)), (0.0, 1.0, 0.5));
         assert_eq!((real(Cbrt, -8.0), real(Rsqrt, 4.0), real(Rsqrt, 0.0)), (-2.0, 0.5, f64::INFINITY));
         assert!(real(Log, -1.0).is_nan() && real(Log, 0.0) == f64::NEG_INFINITY);
+        assert!([0.5, -1.0, -7500.0, f64::NEG_INFINITY].iter().all(|&x| real(Acosh, x).is_nan()) && real(Acosh, 1.0) == 0.0);
         assert_eq!((real(Lgamma, 0.0), real(Erfc, f64::INFINITY)), (f64::INFINITY, 0.0));
         assert_eq!(eval(IsFinite, &[&vector(&[1.0, f64::NAN, f64::INFINITY])]).to_vec::<bool>().unwrap(), [true, false, false]);
         assert_eq!(real(Expm1, 1e-20), 1e-20);

@@ -59,7 +59,8 @@ pub fn gather() -> Vec<Sample> {
         op: op.into(),
         smooth: x.dtype == DType::F64 && d == DType::F64,
     };
-    let with = |kind: ArgKind, (shape, sizes, slides): Corner, x: DType, d: DType| pair(SelectAndGather { kind, sizes, slides }, Type::new(x, shape), d);
+    let with =
+        |kind: ArgKind, (shape, sizes, slides): Corner, x: DType, d: DType| pair(SelectAndGather { kind, sizes, slides }, Type::new(x, shape), d);
     selections(with)
 }
 

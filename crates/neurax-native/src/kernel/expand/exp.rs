@@ -1,168 +1,160 @@
-//! The exponential and its kin, and the logarithm, for f32: polynomials after a reduction of the range. Coefficients are those of the series,
-//! with the last ones moved to spread the error (minimax on the reduced range).
+//! The exponential and its kin: `x = n ln 2 + r`, a polynomial of `r` (`coefficients`), and `2^n` made of bits.
 
+use super::{coefficients as c, copy_sign, parts::*};
 use crate::kernel::{Id, Make};
 use neurax_ir::{
     DType,
     op::{Binary, Direction, Unary},
 };
+use std::f64::consts::LOG2_E;
 
-/// `e^r - 1 - r` over `r^2` on |r| <= ln(2)/2.
-const EXP: [f64; 6] = [0.5, 0.166_666_671_6, 0.041_666_641_8, 0.008_333_287_8, 0.001_394_284_8, 0.000_199_222_2];
-
-/// The parts of `x = n ln 2 + r`: `(n, r)`, both f32.
-fn reduce<M: Make>(m: &mut M, x: Id) -> (Id, Id) {
-    let per = m.like(x, std::f64::consts::LOG2_E);
-    let n = m.mul(x, per);
-    let n = m.un(Unary::RoundEven, n);
-    // ln 2 in two parts, the first with so few bits that its product with n is exact.
-    let (high, low) = (m.like(x, -0.693_359_375), m.like(x, 2.121_944_4e-4));
-    let r = m.fma(n, high, x);
-    (n, m.fma(n, low, r))
+/// `x = n ln 2 + r`
+fn reduce<M: Make>(m: &mut M, x: Id) -> (Whole, Id) {
+    let n = whole(m, x, LOG2_E);
+    let r = without_ln2(m, n.n, x);
+    (n, r)
 }
 
-/// `2^n` for whole numbers from -126 to 127.
-fn power_of_two<M: Make>(m: &mut M, n: Id) -> Id {
-    let i = m.convert(n, DType::I32);
-    let (bias, shift) = (m.bits(DType::I32, 127), m.bits(DType::I32, 23));
-    let e = m.add(i, bias);
-    let bits = m.bin(Binary::ShiftLeft, e, shift);
-    m.bitcast(bits, DType::F32)
+/// `x - n ln 2`
+fn without_ln2<M: Make>(m: &mut M, n: Id, x: Id) -> Id {
+    let ln2 = table(m.ty(x), &c::LN2_F32, &c::LN2_F64);
+    let (high, low) = (m.like(x, -ln2[0]), m.like(x, -ln2[1]));
+    let r = m.fma(n, high, x);
+    m.fma(n, low, r)
 }
 
 /// `e^r - 1` of a reduced argument.
-fn small<M: Make>(m: &mut M, r: Id) -> Id {
-    let p = m.polynomial(r, &EXP);
+pub fn small<M: Make>(m: &mut M, r: Id) -> Id {
+    let p = m.polynomial(r, table(m.ty(r), &c::EXP_F32, &c::EXP_F64));
     let square = m.mul(r, r);
     m.fma(p, square, r)
 }
 
-fn clamp<M: Make>(m: &mut M, x: Id, low: f64, high: f64) -> Id {
-    let (low, high) = (m.like(x, low), m.like(x, high));
-    let x = m.bin(Binary::Max, x, low);
-    m.bin(Binary::Min, x, high)
+/// Arguments whose results are zero and infinite.
+fn ends(ty: DType) -> (f64, f64) {
+    if ty == DType::F32 { (-104.0, 89.0) } else { (-746.0, 710.0) }
 }
 
 /// `e^x`
 pub fn exp<M: Make>(m: &mut M, x: Id) -> Id {
-    let x = clamp(m, x, -104.0, 89.0);
+    let (low, high) = ends(m.ty(x));
+    let x = clamp(m, x, low, high);
     let (n, r) = reduce(m, x);
-    let (p, one) = (small(m, r), m.like(x, 1.0));
-    let p = m.add(p, one);
-    // In two steps, so that the ends of the range (subnormal, overflowing) come out of the last multiplication.
-    let half = m.like(x, 0.5);
-    let a = m.mul(n, half);
-    let a = m.un(Unary::Floor, a);
-    let b = m.sub(n, a);
-    let (a, b) = (power_of_two(m, a), power_of_two(m, b));
-    let y = m.mul(p, a);
-    m.mul(y, b)
+    let p = plus_one(m, r);
+    scale_by_power(m, p, n)
+}
+
+/// `e^r` of a reduced argument.
+fn plus_one<M: Make>(m: &mut M, r: Id) -> Id {
+    let (p, one) = (small(m, r), m.like(r, 1.0));
+    m.add(p, one)
+}
+
+/// `e^-(x + more) y` for x from 0 on, of so few digits that no digit of it is lost when the multiple of ln 2 is taken away.
+pub fn exp_of_parts<M: Make>(m: &mut M, x: Id, more: Id, y: Id) -> Id {
+    let minus = m.un(Unary::Neg, x);
+    let n = whole(m, minus, LOG2_E);
+    let ln2 = table(m.ty(x), &c::LN2_F32, &c::LN2_F64);
+    let (high, low) = (m.like(x, -ln2[0]), m.like(x, -ln2[1]));
+    let first = m.fma(n.n, high, minus);
+    let low = m.mul(n.n, low);
+    let rest = m.sub(low, more);
+    let r = m.add(first, rest);
+    let p = plus_one(m, r);
+    let y = m.mul(p, y);
+    scale_by_power(m, y, n)
+}
+
+/// `1 - e^-x` for x from 1 to where that is 1.
+pub fn one_minus_exp<M: Make>(m: &mut M, x: Id) -> Id {
+    let minus = m.un(Unary::Neg, x);
+    let (n, r) = reduce(m, minus);
+    let (p, s, one) = (plus_one(m, r), power_of_two(m, n.bits, 0, m.ty(x)), m.like(x, 1.0));
+    let s = m.un(Unary::Neg, s);
+    m.fma(s, p, one)
+}
+
+/// `(e^x - 1) 2^offset` of a clamped argument, where `2^(n + offset)` is a normal number.
+fn scaled_expm1<M: Make>(m: &mut M, x: Id, offset: i64) -> Id {
+    let (n, r) = reduce(m, x);
+    let (p, one) = (small(m, r), m.like(x, 2f64.powi(offset as i32)));
+    let s = power_of_two(m, n.bits, offset, m.ty(x));
+    let rest = m.sub(s, one);
+    m.fma(s, p, rest)
 }
 
 /// `e^x - 1`
 pub fn expm1<M: Make>(m: &mut M, x0: Id) -> Id {
-    let x = clamp(m, x0, -20.0, 88.8);
-    let (n, r) = reduce(m, x);
-    let (p, one, two, half) = (small(m, r), m.like(x, 1.0), m.like(x, 2.0), m.like(x, 0.5));
-    // `2^n (p + 1) - 1` as twice its half, since 2^128 does not exist.
-    let n = m.sub(n, one);
-    let s = power_of_two(m, n);
-    let rest = m.sub(s, half);
-    let y = m.fma(s, p, rest);
-    let y = m.mul(y, two);
-    keep_zero(m, y, x0)
+    let ty = m.ty(x0);
+    let x = clamp(m, x0, if ty == DType::F32 { -20.0 } else { -40.0 }, ends(ty).1);
+    // Twice its half, since 2^128 does not exist.
+    let y = scaled_expm1(m, x, -1);
+    let y = m.add(y, y);
+    small_is_itself(m, y, x0, Format::of(ty).tiny.powi(2))
 }
 
-/// Hyperbolic tangent, as `t / (t + 2)` with `t = e^2x - 1`.
+/// Hyperbolic tangent: a polynomial where it is below a half, `1 - 2 / (e^2x + 1)` beyond, so that what rounding takes from the quotient is
+/// small beside the result.
 pub fn tanh<M: Make>(m: &mut M, x: Id) -> Id {
-    let size = m.un(Unary::Abs, x);
-    let end = m.like(x, 10.0);
-    let two = m.like(x, 2.0);
-    let size = m.bin(Binary::Min, size, end);
-    let t = m.mul(size, two);
-    let (n, r) = reduce(m, t);
-    let (p, one) = (small(m, r), m.like(x, 1.0));
-    let s = power_of_two(m, n);
-    let rest = m.sub(s, one);
-    let t = m.fma(s, p, rest);
-    let below = m.add(t, two);
-    let y = m.bin(Binary::Div, t, below);
-    super::copy_sign(m, y, x)
+    let ty = m.ty(x);
+    let (size, z) = (m.un(Unary::Abs, x), m.mul(x, x));
+    let (near, cube) = (m.polynomial(z, table(ty, &c::TANH_F32, &c::TANH_F64)), m.mul(z, size));
+    let near = m.fma(near, cube, size);
+    let (from, one, two) = (m.like(x, 0.55), m.like(x, 1.0), m.like(x, 2.0));
+    let end = at_most(m, size, if ty == DType::F32 { 10.0 } else { 20.0 });
+    let double = m.add(end, end);
+    let (n, r) = reduce(m, double);
+    let (p, s) = (plus_one(m, r), power_of_two(m, n.bits, 0, ty));
+    let below = m.fma(p, s, one);
+    let rest = m.bin(Binary::Div, two, below);
+    let far = m.sub(one, rest);
+    let is_near = m.compare(Direction::Lt, size, from);
+    let y = m.select(is_near, near, far);
+    copy_sign(m, y, x)
 }
 
-/// `1 / (1 + e^-x)`
+/// `1 / (1 + e^-x)`: with `e = e^-|x|` and `q = e / (1 + e)` it is `1 - q` above zero and `e - e q` below, where rounding takes little.
 pub fn logistic<M: Make>(m: &mut M, x: Id) -> Id {
-    let x = m.un(Unary::Neg, x);
-    let e = exp(m, x);
-    let one = m.like(x, 1.0);
+    let (size, zero, one) = (m.un(Unary::Abs, x), m.like(x, 0.0), m.like(x, 1.0));
+    let size = at_most(m, size, -ends(m.ty(x)).0);
+    let minus = m.un(Unary::Neg, size);
+    let (n, r) = reduce(m, minus);
+    let e = plus_one(m, r);
+    let e = scale_by_power(m, e, n);
     let below = m.add(e, one);
-    m.bin(Binary::Div, one, below)
+    let q = m.bin(Binary::Div, e, below);
+    let is_below = m.compare(Direction::Lt, x, zero);
+    let whole = m.select(is_below, e, one);
+    let part = m.mul(whole, q);
+    m.sub(whole, part)
 }
 
-/// `(log(1 + f) - f + f^2/2) / f^3` for 1 + f from sqrt(1/2) to sqrt(2) (Cephes' minimax polynomial for single precision).
-const LOG: [f64; 9] = [
-    3.333_333_117_4e-1,
-    -2.499_999_399_3e-1,
-    2.000_071_476_5e-1,
-    -1.666_805_766_5e-1,
-    1.424_932_278_7e-1,
-    -1.242_014_084_6e-1,
-    1.167_699_874e-1,
-    -1.151_461_031_0e-1,
-    7.037_683_629_2e-2,
-];
-
-/// Natural logarithm.
-pub fn log<M: Make>(m: &mut M, x: Id) -> Id {
-    let (i32, f32) = (DType::I32, DType::F32);
-    // Subnormal numbers are made normal first.
-    let least = m.bits(f32, 0x0080_0000);
-    let is_small = m.compare(Direction::Lt, x, least);
-    let (up, one) = (m.number(f32, 8_388_608.0), m.number(f32, 1.0));
-    let scaled = m.mul(x, up);
-    let y = m.select(is_small, scaled, x);
-    let (more, none) = (m.number(f32, -23.0), m.number(f32, 0.0));
-    let extra = m.select(is_small, more, none);
-    // y = 2^n (1 + f) with 1 + f from sqrt(1/2) to sqrt(2).
-    let (root, bias) = (m.bits(i32, 0x3f35_04f3), m.bits(i32, 0x3f80_0000));
-    let bits = m.bitcast(y, i32);
-    let off = m.sub(bits, root);
-    let shift = m.bits(i32, 23);
-    let n = m.bin(Binary::ShiftRightArithmetic, off, shift);
-    let back = m.bin(Binary::ShiftLeft, n, shift);
-    let mantissa = m.sub(bits, back);
-    let mantissa = m.bitcast(mantissa, f32);
-    let _ = bias;
-    let f = m.sub(mantissa, one);
-    let n = m.convert(n, f32);
-    let n = m.add(n, extra);
-    let p = m.polynomial(f, &LOG);
-    let (square, half) = (m.mul(f, f), m.number(f32, -0.5));
-    let cube = m.mul(square, f);
-    let (low, high) = (m.number(f32, -2.121_944_4e-4), m.number(f32, 0.693_359_375));
-    let tail = m.mul(n, low);
-    let y = m.fma(p, cube, tail);
-    let y = m.fma(square, half, y);
-    let y = m.add(f, y);
-    let y = m.fma(n, high, y);
-    ends_of_log(m, x, y)
+/// Where hyperbolic sine and cosine are infinite, but `e^x / 4` is not.
+fn end_of_hyperbolic(ty: DType) -> f64 {
+    if ty == DType::F32 { 89.5 } else { 710.6 }
 }
 
-/// The logarithm of zero, of infinity, of NaN and of negative numbers.
-fn ends_of_log<M: Make>(m: &mut M, x: Id, y: Id) -> Id {
-    let (zero, inf) = (m.like(x, 0.0), m.like(x, f64::INFINITY));
-    let (minus, nan) = (m.like(x, f64::NEG_INFINITY), m.like(x, f64::NAN));
-    let is_end = m.compare(Direction::Eq, x, inf);
-    let y = m.select(is_end, x, y);
-    let is_zero = m.compare(Direction::Eq, x, zero);
-    let y = m.select(is_zero, minus, y);
-    let fits = m.compare(Direction::Ge, x, zero);
-    m.select(fits, y, nan)
+/// Hyperbolic sine, as `2 t + t / (2 t + 1/2)` with `t = (e^|x| - 1) / 4`.
+pub fn sinh<M: Make>(m: &mut M, x: Id) -> Id {
+    let (size, half) = (m.un(Unary::Abs, x), m.like(x, 0.5));
+    let size = at_most(m, size, end_of_hyperbolic(m.ty(x)));
+    let t = scaled_expm1(m, size, -2);
+    let double = m.add(t, t);
+    let below = m.add(double, half);
+    let rest = m.bin(Binary::Div, t, below);
+    let y = m.add(double, rest);
+    let y = copy_sign(m, y, x);
+    small_is_itself(m, y, x, Format::of(m.ty(x)).tiny)
 }
 
-/// `x` where it is zero, for its sign.
-fn keep_zero<M: Make>(m: &mut M, y: Id, x: Id) -> Id {
-    let zero = m.like(x, 0.0);
-    let is_zero = m.compare(Direction::Eq, x, zero);
-    m.select(is_zero, x, y)
+/// Hyperbolic cosine, as `t + 1 / (4 t)` with `t = e^|x| / 2`.
+pub fn cosh<M: Make>(m: &mut M, x: Id) -> Id {
+    let (size, quarter) = (m.un(Unary::Abs, x), m.like(x, 0.25));
+    let size = at_most(m, size, end_of_hyperbolic(m.ty(x)));
+    let (n, r) = reduce(m, size);
+    let (p, s) = (plus_one(m, r), power_of_two(m, n.bits, -2, m.ty(x)));
+    let t = m.mul(p, s);
+    let t = m.add(t, t);
+    let rest = m.bin(Binary::Div, quarter, t);
+    m.add(t, rest)
 }

@@ -1,8 +1,21 @@
 //! What functions are made of, in instructions that machine code has.
+//!
+//! Functions of floats take their argument apart so that a polynomial on a small interval is left, and put the result together again. What
+//! rounding costs is stated in docs/performance.md and asserted by `tests/accuracy.rs`, and for CPUs without fused multiply-add by
+//! `emulate`. What is not spelt out is called in the scalar library.
 
+mod arc;
+mod coefficients;
 mod convert;
+#[cfg(test)]
+mod emulate;
+mod erf;
 mod exp;
 mod integer;
+mod log;
+mod parts;
+mod power;
+mod trig;
 
 use super::{Do, Id, Make};
 use neurax_ir::{
@@ -26,6 +39,8 @@ pub fn binary<M: Make>(m: &mut M, f: Binary, x: Id, y: Id) -> Id {
     match m.ty(x).kind() {
         Kind::Float => match f {
             Binary::Add | Binary::Sub | Binary::Mul | Binary::Div | Binary::Max | Binary::Min => m.bin(f, x, y),
+            Binary::Pow if m.ty(x) == DType::F32 => power::pow(m, x, y),
+            Binary::Atan2 if m.ty(x) == DType::F32 => arc::atan2(m, x, y),
             _ => {
                 let ty = m.ty(x);
                 m.put(Do::Call2(f, x, y), ty)
@@ -49,11 +64,26 @@ fn float<M: Make>(m: &mut M, f: Unary, x: Id) -> Id {
             let (size, end) = (m.un(Unary::Abs, x), m.like(x, f64::INFINITY));
             m.compare(Direction::Lt, size, end)
         }
-        Unary::Exp if ty == DType::F32 => exp::exp(m, x),
-        Unary::Expm1 if ty == DType::F32 => exp::expm1(m, x),
-        Unary::Tanh if ty == DType::F32 => exp::tanh(m, x),
-        Unary::Logistic if ty == DType::F32 => exp::logistic(m, x),
-        Unary::Log if ty == DType::F32 => exp::log(m, x),
+        Unary::Exp => exp::exp(m, x),
+        Unary::Expm1 => exp::expm1(m, x),
+        Unary::Tanh => exp::tanh(m, x),
+        Unary::Logistic => exp::logistic(m, x),
+        Unary::Sinh => exp::sinh(m, x),
+        Unary::Cosh => exp::cosh(m, x),
+        Unary::Log => log::log(m, x),
+        Unary::Log1p => log::log1p(m, x),
+        Unary::Asinh => log::asinh(m, x),
+        Unary::Acosh => log::acosh(m, x),
+        Unary::Atanh => log::atanh(m, x),
+        Unary::Sin => trig::sin(m, x),
+        Unary::Cos => trig::cos(m, x),
+        Unary::Tan => trig::tan(m, x),
+        Unary::Asin if ty == DType::F32 => arc::asin(m, x),
+        Unary::Acos if ty == DType::F32 => arc::acos(m, x),
+        Unary::Atan if ty == DType::F32 => arc::atan(m, x),
+        Unary::Erf if ty == DType::F32 => erf::erf(m, x),
+        Unary::Erfc if ty == DType::F32 => erf::erfc(m, x),
+        Unary::Cbrt if ty == DType::F32 => power::cbrt(m, x),
         _ => m.put(Do::Call1(f, x), ty),
     }
 }

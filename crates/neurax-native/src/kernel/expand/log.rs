@@ -1,0 +1,127 @@
+//! The logarithm and its kin: `x = 2^n m` with m from sqrt(1/2) to sqrt(2), and `log m = 2 artanh(s)` with `s = (m - 1) / (m + 1)`, a
+//! polynomial of `s` (`coefficients`).
+
+use super::{coefficients as c, copy_sign, parts::*};
+use crate::kernel::{Id, Make};
+use neurax_ir::{
+    DType,
+    op::{Binary, Direction, Unary},
+};
+
+/// `log x + n ln 2 + low`, for normal numbers x above zero and `low` below the last place of the result.
+fn log_of<M: Make>(m: &mut M, x: Id, n: Option<Id>, low: Option<Id>) -> Id {
+    let ty = m.ty(x);
+    let (mut e, fraction) = take_apart(m, x);
+    if let Some(n) = n {
+        e = m.add(e, n);
+    }
+    let (one, two) = (m.like(x, 1.0), m.like(x, 2.0));
+    let f = m.sub(fraction, one);
+    let below = m.add(f, two);
+    let s = m.bin(Binary::Div, f, below);
+    let z = m.mul(s, s);
+    let p = m.polynomial(z, table(ty, &c::LOG_F32, &c::LOG_F64));
+    // 2 s = f - s f, so that the logarithm, 2 s + s z p, is f - s (f - z p).
+    let p = m.mul(p, z);
+    let p = m.sub(f, p);
+    let ln2 = table(ty, &c::LN2_F32, &c::LN2_F64);
+    let (high, less) = (m.like(x, ln2[0]), m.like(x, -ln2[1]));
+    let mut rest = m.mul(e, less);
+    if let Some(low) = low {
+        rest = m.sub(rest, low);
+    }
+    let rest = m.fma(s, p, rest);
+    let y = m.sub(f, rest);
+    m.fma(e, high, y)
+}
+
+/// The logarithm of zero, of infinity, of NaN and of negative numbers.
+fn ends<M: Make>(m: &mut M, x: Id, y: Id) -> Id {
+    let (zero, inf) = (m.like(x, 0.0), m.like(x, f64::INFINITY));
+    let (minus, nan) = (m.like(x, f64::NEG_INFINITY), m.like(x, f64::NAN));
+    let is_finite = m.compare(Direction::Lt, x, inf);
+    let y = m.select(is_finite, y, x);
+    let (is_zero, is_out) = (m.compare(Direction::Eq, x, zero), m.compare(Direction::Le, x, zero));
+    let end = m.select(is_zero, minus, nan);
+    m.select(is_out, end, y)
+}
+
+/// Natural logarithm.
+pub fn log<M: Make>(m: &mut M, x: Id) -> Id {
+    let power = Format::of(m.ty(x)).digits as i32;
+    let (y, is_small) = without_subnormals(m, x, power);
+    let (more, none) = (m.like(x, -power as f64), m.like(x, 0.0));
+    let n = m.select(is_small, more, none);
+    let y = log_of(m, y, Some(n), None);
+    ends(m, x, y)
+}
+
+/// What `1 + x` rounds to, and by how much of it that is less.
+fn one_plus<M: Make>(m: &mut M, x: Id) -> (Id, Id) {
+    let one = m.like(x, 1.0);
+    let sum = m.add(x, one);
+    let had = m.sub(sum, one);
+    let lost = m.sub(x, had);
+    (sum, m.bin(Binary::Div, lost, sum))
+}
+
+/// `log(1 + x)`: the logarithm of the rounded sum, and what was rounded off.
+pub fn log1p<M: Make>(m: &mut M, x: Id) -> Id {
+    let (sum, low) = one_plus(m, x);
+    let y = log_of(m, sum, None, Some(low));
+    let y = ends(m, sum, y);
+    keep_zero(m, y, x)
+}
+
+/// From where on the root of `1 + x^2` is x.
+fn large(ty: DType) -> f64 {
+    if ty == DType::F32 { 2f64.powi(13) } else { 2f64.powi(28) }
+}
+
+/// `log(1 + w)`, or `log(2 x)` for large x.
+fn log1p_or_twice<M: Make>(m: &mut M, w: Id, x: Id) -> Id {
+    let (from, zero, one) = (m.like(x, large(m.ty(x))), m.like(x, 0.0), m.like(x, 1.0));
+    let is_large = m.compare(Direction::Gt, x, from);
+    let (sum, low) = one_plus(m, w);
+    let (sum, low, n) = (m.select(is_large, x, sum), m.select(is_large, zero, low), m.select(is_large, one, zero));
+    let y = log_of(m, sum, Some(n), Some(low));
+    ends(m, sum, y)
+}
+
+/// Inverse hyperbolic sine, as `log(1 + x + x^2 / (1 + sqrt(1 + x^2)))`.
+pub fn asinh<M: Make>(m: &mut M, x: Id) -> Id {
+    let (size, one) = (m.un(Unary::Abs, x), m.like(x, 1.0));
+    let a = at_most(m, size, large(m.ty(x)));
+    let square = m.mul(a, a);
+    let root = m.fma(a, a, one);
+    let root = m.un(Unary::Sqrt, root);
+    let below = m.add(root, one);
+    let more = m.bin(Binary::Div, square, below);
+    let w = m.add(a, more);
+    let y = log1p_or_twice(m, w, size);
+    copy_sign(m, y, x)
+}
+
+/// Inverse hyperbolic cosine, as `log(1 + t + sqrt(t (t + 2)))` with `t = x - 1`.
+pub fn acosh<M: Make>(m: &mut M, x: Id) -> Id {
+    let (one, two, zero, nan) = (m.like(x, 1.0), m.like(x, 2.0), m.like(x, 0.0), m.like(x, f64::NAN));
+    let t = m.sub(x, one);
+    let a = at_most(m, t, large(m.ty(x)));
+    let square = m.add(a, two);
+    let square = m.mul(a, square);
+    let root = m.un(Unary::Sqrt, square);
+    let w = m.add(a, root);
+    let y = log1p_or_twice(m, w, x);
+    let fits = m.compare(Direction::Ge, t, zero);
+    m.select(fits, y, nan)
+}
+
+/// Inverse hyperbolic tangent, as half of `log(1 + 2x / (1 - x))`.
+pub fn atanh<M: Make>(m: &mut M, x: Id) -> Id {
+    let (size, one, half) = (m.un(Unary::Abs, x), m.like(x, 1.0), m.like(x, 0.5));
+    let (double, below) = (m.add(size, size), m.sub(one, size));
+    let w = m.bin(Binary::Div, double, below);
+    let y = log1p(m, w);
+    let y = m.mul(y, half);
+    copy_sign(m, y, x)
+}

@@ -1,0 +1,166 @@
+//! What functions of floats share: numbers taken apart into exponent and fraction, and put together again.
+//!
+//! Everything works for f32 and f64 alike. Whole numbers stay floats; where their bits are needed, a large number is added, so that they
+//! stand in the lowest bits of the sum: machine code has no conversion for vectors of 8 bytes.
+
+use super::coefficients as c;
+use crate::kernel::{Id, Make};
+use neurax_ir::{
+    DType,
+    op::{Binary, Direction, Unary},
+};
+
+/// How a float dtype is laid out.
+#[derive(Clone, Copy)]
+pub struct Format {
+    /// The integer of the same width.
+    pub int: DType,
+    /// Bits of the fraction.
+    pub digits: u32,
+    /// The exponent of 1, as stored.
+    pub bias: i64,
+    /// `1.5 * 2^digits`: the last place of sums with it is 1.
+    pub magic: f64,
+    /// Where `sinh x`, `expm1 x` and the like are `x` itself.
+    pub tiny: f64,
+}
+
+impl Format {
+    /// That of a dtype: f32 or f64.
+    pub fn of(ty: DType) -> Format {
+        match ty {
+            DType::F32 => Format { int: DType::I32, digits: 23, bias: 127, magic: 12_582_912.0, tiny: 2f64.powi(-12) },
+            _ => Format { int: DType::I64, digits: 52, bias: 1023, magic: 6_755_399_441_055_744.0, tiny: 2f64.powi(-27) },
+        }
+    }
+}
+
+/// The table of a dtype.
+pub fn table<'a>(ty: DType, f32s: &'a [f64], f64s: &'a [f64]) -> &'a [f64] {
+    if ty == DType::F32 { f32s } else { f64s }
+}
+
+/// A whole number, as a float and in the lowest bits of an integer.
+#[derive(Clone, Copy)]
+pub struct Whole {
+    /// The number.
+    pub n: Id,
+    /// Its bits, and others above them.
+    pub bits: Id,
+}
+
+/// `x * scale` rounded to a whole number.
+pub fn whole<M: Make>(m: &mut M, x: Id, scale: f64) -> Whole {
+    let f = Format::of(m.ty(x));
+    let (scale, magic) = (m.like(x, scale), m.like(x, f.magic));
+    let t = m.fma(x, scale, magic);
+    Whole { n: m.sub(t, magic), bits: m.bitcast(t, f.int) }
+}
+
+/// `2^(n + offset)` of the lowest bits of an integer, where that is a normal number of dtype `ty`.
+pub fn power_of_two<M: Make>(m: &mut M, bits: Id, offset: i64, ty: DType) -> Id {
+    let f = Format::of(ty);
+    let (bias, shift) = (m.bits(f.int, ((f.bias + offset) as u64) & mask(ty)), m.bits(f.int, f.digits as u64));
+    let e = m.add(bits, bias);
+    let e = m.bin(Binary::ShiftLeft, e, shift);
+    m.bitcast(e, ty)
+}
+
+/// `y * 2^n` in two steps, so that the ends of the range (subnormal, overflowing) come out of the last multiplication.
+pub fn scale_by_power<M: Make>(m: &mut M, y: Id, n: Whole) -> Id {
+    let ty = m.ty(y);
+    let first = whole(m, n.n, 0.5);
+    let second = m.sub(n.bits, first.bits);
+    let (a, b) = (power_of_two(m, first.bits, 0, ty), power_of_two(m, second, 0, ty));
+    let y = m.mul(y, a);
+    m.mul(y, b)
+}
+
+/// `x = 2^exponent * fraction` with the fraction from sqrt(1/2) to sqrt(2), for normal numbers above zero.
+pub fn take_apart<M: Make>(m: &mut M, x: Id) -> (Id, Id) {
+    let ty = m.ty(x);
+    let f = Format::of(ty);
+    let digits = 1u64 << f.digits;
+    let root = if ty == DType::F32 { std::f32::consts::FRAC_1_SQRT_2.to_bits() as u64 } else { std::f64::consts::FRAC_1_SQRT_2.to_bits() };
+    // Counted from the bits of the root, the upper bits are the exponent, the lower ones those of the fraction.
+    let bits = m.bitcast(x, f.int);
+    let (offset, low, from) = (m.bits(f.int, (f.bias as u64 * digits).wrapping_sub(root) & mask(ty)), m.bits(f.int, digits - 1), m.bits(f.int, root));
+    let bits = m.add(bits, offset);
+    let fraction = m.bin(Binary::And, bits, low);
+    let fraction = m.add(fraction, from);
+    let fraction = m.bitcast(fraction, ty);
+    // The exponent in the lowest bits of 2^digits.
+    let (shift, large) = (m.bits(f.int, f.digits as u64), m.bits(f.int, (f.bias as u64 + f.digits as u64) * digits));
+    let e = m.bin(Binary::ShiftRightLogical, bits, shift);
+    let e = m.bin(Binary::Or, e, large);
+    let (e, offset) = (m.bitcast(e, ty), m.number(ty, digits as f64 + f.bias as f64));
+    (m.sub(e, offset), fraction)
+}
+
+/// Subnormal numbers multiplied to normal ones; which they were, and by which power of two.
+pub fn without_subnormals<M: Make>(m: &mut M, x: Id, power: i32) -> (Id, Id) {
+    let ty = m.ty(x);
+    let least = m.bits(ty, 1 << Format::of(ty).digits);
+    let (up, is_small) = (m.number(ty, 2f64.powi(power)), m.compare(Direction::Lt, x, least));
+    let scaled = m.mul(x, up);
+    (m.select(is_small, scaled, x), is_small)
+}
+
+/// `x` where that is between the ends, else the nearer one; NaN stays.
+pub fn clamp<M: Make>(m: &mut M, x: Id, low: f64, high: f64) -> Id {
+    let low = m.like(x, low);
+    let below = m.compare(Direction::Lt, x, low);
+    let x = m.select(below, low, x);
+    at_most(m, x, high)
+}
+
+/// The smaller of both; NaN stays.
+pub fn at_most<M: Make>(m: &mut M, x: Id, high: f64) -> Id {
+    let high = m.like(x, high);
+    let above = m.compare(Direction::Gt, x, high);
+    m.select(above, high, x)
+}
+
+/// `x` where it is so small, zero included; else `y`.
+pub fn small_is_itself<M: Make>(m: &mut M, y: Id, x: Id, bound: f64) -> Id {
+    let (size, bound) = (m.un(Unary::Abs, x), m.like(x, bound));
+    let is_small = m.compare(Direction::Lt, size, bound);
+    m.select(is_small, x, y)
+}
+
+/// `x` where it is zero, for its sign; else `y`.
+pub fn keep_zero<M: Make>(m: &mut M, y: Id, x: Id) -> Id {
+    let zero = m.like(x, 0.0);
+    let is_zero = m.compare(Direction::Eq, x, zero);
+    m.select(is_zero, x, y)
+}
+
+/// The top bit alone, as an integer.
+pub fn sign_bit<M: Make>(m: &mut M, x: Id) -> Id {
+    let ty = m.ty(x);
+    let int = Format::of(ty).int;
+    let (bits, top) = (m.bitcast(x, int), m.bits(int, 1 << (ty.bits() - 1)));
+    m.bin(Binary::And, bits, top)
+}
+
+/// `y` with its sign turned where that bit is set.
+pub fn turn_sign<M: Make>(m: &mut M, y: Id, bit: Id) -> Id {
+    let (ty, int) = (m.ty(y), m.ty(bit));
+    let bits = m.bitcast(y, int);
+    let bits = m.bin(Binary::Xor, bits, bit);
+    m.bitcast(bits, ty)
+}
+
+/// `c - y` for a number in two parts, the larger first.
+pub fn taken_from<M: Make>(m: &mut M, (high, low): (f64, f64), y: Id) -> Id {
+    let (high, low) = (m.like(y, high), m.like(y, low));
+    let rest = m.sub(low, y);
+    m.add(high, rest)
+}
+
+/// `pi/2` in two parts, for f32.
+pub const HALF_PI: (f64, f64) = (c::FRAC_PI_2_F32[0], c::FRAC_PI_2_F32[1]);
+
+fn mask(ty: DType) -> u64 {
+    !0 >> (64 - ty.bits())
+}

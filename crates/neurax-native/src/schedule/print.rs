@@ -1,0 +1,42 @@
+//! Schedules as text: what is computed together, and why not more.
+
+use super::{Nest, Note, Schedule, Step};
+use std::fmt::{Display, Formatter, Result};
+
+impl Display for Nest {
+    fn fmt(&self, f: &mut Formatter) -> Result {
+        let arg = |a: &super::Arg| {
+            format!("{}b{}{}", if a.writes { "out " } else { "" }, a.buffer, if a.offset == 0 { String::new() } else { format!("{:+}", a.offset) })
+        };
+        let args: Vec<String> = self.args.iter().map(arg).collect();
+        let run = if self.parallel { "parallel" } else { "in order" };
+        writeln!(f, "kernel ({}) with {:?}: {} times, {run}", args.join(", "), self.params, self.count)?;
+        write!(f, "{}", self.kernel)
+    }
+}
+
+impl Display for Schedule {
+    fn fmt(&self, f: &mut Formatter) -> Result {
+        for (i, ty) in self.buffers.iter().enumerate() {
+            writeln!(f, "b{i}: {ty}")?;
+        }
+        writeln!(f, "takes {:?}, gives {:?}", self.inputs, self.outputs)?;
+        for step in &self.steps {
+            match step {
+                Step::Kernel(n) => write!(f, "{n}")?,
+                Step::Copy(from, to) => writeln!(f, "copy b{from} to b{to}")?,
+                Step::Equation { eqn, reads, writes, then } => {
+                    writeln!(f, "equation {eqn} of {reads:?} to {writes:?}")?;
+                    then.iter().try_for_each(|n| write!(f, "followed row by row by {n}"))?;
+                }
+            }
+        }
+        self.notes.iter().try_for_each(|n| writeln!(f, "{n}"))
+    }
+}
+
+impl Display for Note {
+    fn fmt(&self, f: &mut Formatter) -> Result {
+        write!(f, "{:?} and {:?} are not computed together: {}", self.first, self.second, self.why)
+    }
+}

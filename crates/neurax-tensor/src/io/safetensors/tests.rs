@@ -1,0 +1,136 @@
+use super::*;
+use std::path::PathBuf;
+
+fn path(name: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("neurax-safetensors-{}-{name}", std::process::id()))
+}
+
+/// A file with that header and so many bytes of elements.
+fn file(name: &str, header: &str, elements: usize) -> PathBuf {
+    let bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &vec![1; elements]].concat();
+    std::fs::write(path(name), bytes).unwrap();
+    path(name)
+}
+
+fn error(name: &str, header: &str, elements: usize) -> String {
+    let e = load(file(name, header, elements)).unwrap_err().to_string();
+    assert!(e.contains(name), "names the file: {e}");
+    e
+}
+
+#[test]
+fn every_dtype_comes_back() {
+    for (dtype, _) in DTYPES {
+        let x = Tensor::from(Literal::from_f64s(dtype, [2, 2], &[0.0, 1.0, 1.0, 2.0]));
+        save(&x, path("all")).unwrap();
+        let y = load_like(&x, path("all")).unwrap();
+        assert_eq!(y.to_literal().unwrap(), x.to_literal().unwrap(), "{dtype}");
+    }
+}
+
+#[test]
+fn files_are_little_endian() {
+    let x = vec![Tensor::from(Literal::from_slice([2], &[0x0102u16, 3]).unwrap()), Tensor::from(Literal::scalar(DType::F64, 1.0))];
+    save(&x, path("endian")).unwrap();
+    let bytes = fs::read(path("endian")).unwrap();
+    assert!(bytes.ends_with(&[0, 0, 0, 0, 0, 0, 0xf0, 0x3f, 2, 1, 3, 0]), "{bytes:?}");
+    let y = load_like(&x, path("endian")).unwrap();
+    assert_eq!(y[0].to_vec::<u16>().unwrap(), [0x0102, 3]);
+}
+
+#[test]
+fn numbers_are_turned_one_by_one() {
+    let bytes = [1, 2, 3, 4, 5, 6, 7, 8];
+    assert_eq!(turned(&bytes, DType::U8), bytes);
+    assert_eq!(turned(&bytes, DType::BF16), [2, 1, 4, 3, 6, 5, 8, 7]);
+    assert_eq!(turned(&bytes, DType::F64), [8, 7, 6, 5, 4, 3, 2, 1]);
+    assert_eq!(turned(&bytes, DType::C64), [4, 3, 2, 1, 8, 7, 6, 5], "the two parts of a complex number");
+}
+
+#[test]
+fn what_the_format_lacks_is_refused_by_name() {
+    let nibbles = Tensor::from(Literal::from_f64s(DType::U4, [2], &[1.0, 2.0]));
+    let e = save(&vec![nibbles], path("nibbles")).unwrap_err().to_string();
+    assert!(e.starts_with("save: `0` is u4[2], which safetensors files cannot hold"), "{e}");
+    assert!(!path("nibbles").exists());
+}
+
+#[test]
+fn a_file_that_cannot_be_written_leaves_nothing_behind() {
+    let folder = path("folder");
+    fs::create_dir_all(folder.join("w.safetensors/in the way")).unwrap();
+    let e = save(&Tensor::zeros(2), folder.join("w.safetensors")).unwrap_err().to_string();
+    assert!(e.contains("w.safetensors"), "{e}");
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+}
+
+#[test]
+fn two_leaves_of_one_name_are_refused() {
+    let of = |key: &str, inner: &str| (key.to_string(), BTreeMap::from([(inner.to_string(), Tensor::zeros(1))]));
+    let same = BTreeMap::from([of("a", "b.c"), of("a.b", "c")]);
+    assert!(save(&same, path("same")).unwrap_err().to_string().contains("two leaves are called `a.b.c`"));
+}
+
+#[test]
+fn a_mapped_tensor_borrows_the_file_and_outlives_its_name() {
+    save(&Tensor::ones([1000]), path("mapped")).unwrap();
+    let x = load(path("mapped")).unwrap().remove("").unwrap();
+    assert!(!x.to_literal().unwrap().bytes().is_unique(), "read-only memory is never reused");
+    save(&Tensor::zeros([1000]), path("mapped")).unwrap();
+    std::fs::remove_file(path("mapped")).unwrap();
+    assert_eq!(x.to_vec::<f32>().unwrap(), vec![1.0; 1000]);
+}
+
+#[test]
+fn truncated_files() {
+    std::fs::write(path("empty"), []).unwrap();
+    assert!(load(path("empty")).unwrap_err().to_string().contains("is shorter than the 8 bytes"));
+    let whole = file("whole", r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#, 8);
+    let bytes = std::fs::read(&whole).unwrap();
+    assert!(load(&whole).is_ok());
+    for cut in [3, 8, 30, bytes.len() - 1] {
+        std::fs::write(path("cut"), &bytes[..cut]).unwrap();
+        assert!(load(path("cut")).is_err(), "{cut}");
+    }
+    std::fs::write(path("cut"), &bytes[..bytes.len() - 1]).unwrap();
+    let e = load(path("cut")).unwrap_err().to_string();
+    assert!(e.ends_with("`a` ends at byte 8, but the file holds only 7 bytes of elements: it is cut short"), "{e}");
+    assert!(load(path("none-such")).unwrap_err().to_string().contains("none-such"));
+}
+
+#[test]
+fn lying_headers() {
+    let entry = |dtype: &str, shape: &str, offsets: &str| format!(r#"{{"w":{{"dtype":"{dtype}","shape":{shape},"data_offsets":{offsets}}}}}"#);
+    assert!(error("size", &entry("F32", "[3]", "[0,8]"), 8).ends_with("`w` is f32[3], but takes 8 bytes"));
+    assert!(error("dtype", &entry("F6_E2M3", "[4]", "[0,3]"), 3).contains("`w` has elements of type"));
+    assert!(error("noname", &entry("Q7", "[4]", "[0,3]"), 3).contains("`w`: unknown variant `Q7`"));
+    assert!(error("hole", &entry("F32", "[1]", "[4,8]"), 8).contains("`w` takes bytes 4..8"));
+    assert!(error("back", &entry("F32", "[1]", "[8,4]"), 8).contains("`w` takes bytes 8..4"));
+    assert!(error("rest", &entry("F32", "[1]", "[0,4]"), 8).contains("holds 8 bytes of elements, but its tensors take 4"));
+    assert!(error("negative", &entry("F32", "[-1]", "[0,4]"), 4).contains("`w`: invalid value"));
+    assert!(error("json", "{\"w\":", 0).contains("its header is not JSON"));
+    assert!(error("list", "[1, 2]", 0).contains("its header is not JSON"));
+    assert!(error("field", r#"{"w":{"dtype":"F32"}}"#, 0).contains("`w`: missing field"));
+}
+
+#[test]
+fn absurd_sizes_allocate_nothing() {
+    let huge = r#"{"w":{"dtype":"F64","shape":[4294967296,4294967296],"data_offsets":[0,8]}}"#;
+    assert!(error("huge", huge, 8).contains("`w`: f64[4294967296, 4294967296] is larger than the address space"));
+    let far = r#"{"w":{"dtype":"U8","shape":[1000000000000],"data_offsets":[0,1000000000000]}}"#;
+    assert!(error("far", far, 8).contains("`w` ends at byte 1000000000000"));
+    std::fs::write(path("long"), u64::MAX.to_le_bytes()).unwrap();
+    assert!(load(path("long")).unwrap_err().to_string().contains("says its header is 18446744073709551615 bytes long"));
+    std::fs::write(path("long"), 90_000_000u64.to_le_bytes()).unwrap();
+    assert!(load(path("long")).unwrap_err().to_string().contains("but only 0 follow"));
+}
+
+#[test]
+fn bools_must_be_bools() {
+    let header = r#"{"w":{"dtype":"BOOL","shape":[1],"data_offsets":[0,1]}}"#;
+    let mut bytes = std::fs::read(file("bools", header, 1)).unwrap();
+    assert!(load(path("bools")).is_ok());
+    *bytes.last_mut().unwrap() = 7;
+    std::fs::write(path("bools"), bytes).unwrap();
+    assert!(load(path("bools")).unwrap_err().to_string().contains("`w` is bool, but holds other bytes"));
+}

@@ -1,0 +1,55 @@
+//! Rules for named composites.
+
+use super::generate::{Gen, Rule, Slot, any_shape};
+use neurax_ir::op::*;
+use neurax_ir::{DType, Sample};
+
+pub(super) const RULES: &[Rule] = &[composite, cumulative, cross_entropy];
+
+/// Composites that are smooth for all operands.
+const SMOOTH: [&str; 5] = ["softmax", "log_softmax", "logsumexp", "gelu", "silu"];
+
+/// A named composite of one operand, as it stands in the sample rows.
+fn composite(g: &mut Gen) -> Option<()> {
+    let fits = |s: &Sample| {
+        SMOOTH.contains(&s.op.name()) && s.smooth && s.inputs.len() == 1 && s.inputs[0].dtype() == DType::F64 && s.inputs[0].ty().size() > 0
+    };
+    let rows: Vec<Sample> = ROWS.with(|r| r.iter().filter(|s| fits(s)).cloned().collect());
+    if rows.is_empty() {
+        return None;
+    }
+    let row = g.rng.pick(&rows);
+    let shape = if row.op.name() == "gelu" { any_shape(&mut g.rng) } else { row.inputs[0].shape().clone() };
+    let Slot { v, bound } = g.shaped(DType::F64, &shape);
+    let y = g.emit(row.op, &[v]);
+    g.keep(y, 2.0 * bound * shape.size() as f64 + 4.0)
+}
+
+fn cumulative(g: &mut Gen) -> Option<()> {
+    use neurax_ir::composite::{Cumulative, CumulativeKind};
+    let x = g.any(DType::F64);
+    let shape = g.ty(x).shape;
+    if shape.rank() == 0 {
+        return None;
+    }
+    let kind = g.rng.pick(&[CumulativeKind::Sum, CumulativeKind::Prod, CumulativeKind::LogSumExp]);
+    let (axis, reverse) = (g.rng.below(shape.rank()), g.rng.one_in(2));
+    let y = g.emit(Composite::from(Cumulative { kind, axis, reverse }), &[x.v]);
+    let n = shape[axis] as f64;
+    g.keep(y, if kind == CumulativeKind::Prod { x.bound.max(1.0).powf(n) } else { (x.bound + 2.0) * n })
+}
+
+fn cross_entropy(g: &mut Gen) -> Option<()> {
+    let x = g.any(DType::F64);
+    let shape = g.ty(x).shape;
+    if shape.last().is_none_or(|&d| d == 0) {
+        return None;
+    }
+    let labels = g.shaped(DType::F64, &shape);
+    let y = g.emit(Composite::from(neurax_ir::composite::CrossEntropy {}), &[x.v, labels.v]);
+    g.keep(y, (2.0 * x.bound + 2.0) * labels.bound * 4.0)
+}
+
+thread_local! {
+    static ROWS: Vec<Sample> = <Composite as Primitive>::samples();
+}
