@@ -3,6 +3,8 @@
 //! Start with [`Arguments`], what can be asked for, and [`suites`], what is measured; [`nets`] holds the networks, written on tensor functions.
 //! `bench/compare.py` runs other frameworks beside it and writes `BENCHMARKS.md`.
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 mod arguments;
 mod clock;
 mod data;

@@ -1,5 +1,7 @@
 //! `cargo run --release -p neurax-bench -- mlp`: see the library.
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 use clap::Parser;
 use std::process::ExitCode;
 
