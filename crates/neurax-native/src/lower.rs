@@ -1,6 +1,7 @@
 //! Graphs without what only people and other backends need: calls and composites become their bodies, and ops that are
 //! made of others become those.
 
+use crate::kernel::computed_in;
 use neurax_ir::{
     Builder, DType, Eqn, Graph, Op, Result, Type, Value, Values,
     op::{ArgKind, ArgReduce, DotGeneral, Linear, ReduceKind, Threefry, Transpose},
@@ -113,10 +114,7 @@ fn product(b: &mut Builder, op: &DotGeneral, xs: &[Value]) -> Value {
     if !super::schedule::is_native(from) || !super::schedule::is_native(op.dtype) {
         return b.emit(op.clone(), xs);
     }
-    let within = match op.dtype {
-        F16 | BF16 => F32,
-        d => d,
-    };
+    let within = computed_in(op.dtype);
     let xs: Values = xs.iter().map(|&x| b.convert(x, within)).collect();
     let wide = DotGeneral { dtype: within, ..op.clone() };
     let y = if float(within) && is_large(b, &wide, &xs) { canonical(b, &wide, &xs) } else { sum_of_products(b, &wide, &xs) };

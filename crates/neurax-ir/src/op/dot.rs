@@ -134,9 +134,7 @@ impl Primitive for DotGeneral {
     }
 
     fn jvp(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Result<Vec<Tangent>> {
-        let left = dxs[0].map(|d| b.emit(self.clone(), &[d, at.xs[1]]));
-        let right = dxs[1].map(|d| b.emit(self.clone(), &[at.xs[0], d]));
-        Ok(vec![b.add_tangents(left, right)])
+        Ok(bilinear(b, self.clone(), at, dxs))
     }
 
     fn transpose(&self, b: &mut Builder, at: &Bound, linear: &[bool], cts: &[Option<Value>]) -> Transposed {

@@ -350,6 +350,13 @@ pub(crate) mod rules {
         vec![None; at.ys.len()]
     }
 
+    /// The tangent of an op that is linear in each of its two operands.
+    pub fn bilinear(b: &mut Builder, op: impl Into<Op> + Clone, at: &Bound, dxs: &[Tangent]) -> Vec<Tangent> {
+        let left = dxs[0].map(|d| b.emit(op.clone(), &[d, at.xs[1]]));
+        let right = dxs[1].map(|d| b.emit(op, &[at.xs[0], d]));
+        vec![b.add_tangents(left, right)]
+    }
+
     /// The error for an op whose derivative does not exist.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Reducing axes.
 
-use super::{Axis, Batched, Bound, Direction, Primitive, Sample, Tangent, Transposed, fold, rules::*};
+use super::{Axis, Batched, Binary, Bound, Direction, Primitive, Sample, Tangent, Transposed, fold, rules::*};
 use crate::graph::attr::{attrs, names};
 use crate::{Builder, DType, Eval, Literal, Result, Type, Value};
 
@@ -61,6 +61,24 @@ impl ReduceKind {
             ReduceKind::Max | ReduceKind::Min => !dtype.is_complex(),
             ReduceKind::And | ReduceKind::Or | ReduceKind::Xor => !dtype.is_differentiable(),
         }
+    }
+
+    /// The function of two elements that joins them.
+    pub fn binary(self) -> Binary {
+        match self {
+            ReduceKind::Sum => Binary::Add,
+            ReduceKind::Prod => Binary::Mul,
+            ReduceKind::Max => Binary::Max,
+            ReduceKind::Min => Binary::Min,
+            ReduceKind::And => Binary::And,
+            ReduceKind::Or => Binary::Or,
+            ReduceKind::Xor => Binary::Xor,
+        }
+    }
+
+    /// What joins with anything to that: the value of no elements at all, a scalar.
+    pub fn neutral(self, dtype: DType) -> Literal {
+        fold::reduce(self, &Literal::zeros(Type::new(dtype, [0])), &[0], Type::scalar(dtype))
     }
 
     /// The error of operation `op` where [`ReduceKind::admits`] says no.

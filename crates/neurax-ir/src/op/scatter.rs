@@ -2,7 +2,7 @@
 
 use super::fold::{Fold, as_bits};
 use super::gather::{geometries, plan::Plan};
-use super::{Axis, Batched, Bound, Direction, Gather, OutOfBounds, Primitive, ReduceKind, Sample, Tangent, Transposed, rules::*};
+use super::{Axis, Batched, Binary, Bound, Direction, Gather, OutOfBounds, Primitive, ReduceKind, Sample, Tangent, Transposed, rules::*};
 use crate::graph::attr::{attrs, names};
 use crate::{Builder, DType, Eval, Literal, Result, Type, Value, with_compute};
 
@@ -50,6 +50,19 @@ impl ScatterKind {
     /// Complex numbers have no order.
     fn admits(self, dtype: DType) -> bool {
         !dtype.is_complex() || !matches!(self, ScatterKind::Min | ScatterKind::Max)
+    }
+}
+
+impl ScatterKind {
+    /// The function of what is there and the update; `None` if the update replaces it.
+    pub fn binary(self) -> Option<Binary> {
+        match self {
+            ScatterKind::Set => None,
+            ScatterKind::Add => Some(Binary::Add),
+            ScatterKind::Mul => Some(Binary::Mul),
+            ScatterKind::Min => Some(Binary::Min),
+            ScatterKind::Max => Some(Binary::Max),
+        }
     }
 }
 

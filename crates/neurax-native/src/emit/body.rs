@@ -4,7 +4,7 @@ use super::{
     lanes::{Held, Shape, scalar},
     loops::{Emit, Place},
 };
-use crate::kernel::{Do, Id, Inst, Leaf, Stride};
+use crate::kernel::{Do, Id, Inst, Leaf, Stride, expand::of_bools, first_bits};
 use cranelift_codegen::ir::{
     InstBuilder, Value,
     condcodes::{FloatCC, IntCC},
@@ -61,21 +61,21 @@ impl Emit<'_, '_> {
             Do::Const(bits) => Held::Once(self.constant(ty, *bits)),
             Do::Convert(x) => {
                 let (d, h) = (from(*x, self), self.get(env, *x));
-                self.map1(h, shape, |e, v, is_vector| e.convert(v, d, ty, if is_vector { shape } else { Shape::SCALAR }))
+                self.map1(h, |e, v, is_vector| e.convert(v, d, ty, if is_vector { shape } else { Shape::SCALAR }))
             }
             Do::Bitcast(x) => {
                 let h = self.get(env, *x);
-                self.map1(h, shape, |e, v, is_vector| e.bitcast(v, if is_vector { shape.vector(ty) } else { scalar(ty) }))
+                self.map1(h, |e, v, is_vector| e.bitcast(v, if is_vector { shape.vector(ty) } else { scalar(ty) }))
             }
             Do::Round(to, x) => {
                 let h = self.get(env, *x);
                 let to = *to;
-                self.map1(h, shape, |e, v, _| e.round(v, to))
+                self.map1(h, |e, v, _| e.round(v, to))
             }
             Do::Unary(f, x) => {
                 let h = self.get(env, *x);
                 let f = *f;
-                self.map1(h, shape, |e, v, is_vector| e.unary(f, v, ty, is_vector))
+                self.map1(h, |e, v, is_vector| e.unary(f, v, ty, is_vector))
             }
             Do::Binary(f, x, y) => {
                 let hs = [self.get(env, *x), self.get(env, *y)];
@@ -85,7 +85,7 @@ impl Emit<'_, '_> {
                 }
                 if let (true, Held::Once(by)) = (is_shift(f), &hs[1]) {
                     let by = *by;
-                    return self.map1(hs[0].clone(), shape, |e, v, _| e.shift(f, v, by));
+                    return self.map1(hs[0].clone(), |e, v, _| e.shift(f, v, by));
                 }
                 self.map(&hs, [ty, ty], shape, |e, v, is_vector| e.binary(f, v[0], v[1], ty, is_vector))
             }
@@ -163,7 +163,7 @@ impl Emit<'_, '_> {
         let k = self.k;
         let mut one = |f: &crate::kernel::Fold| {
             let ty = k.stages[s].insts[f.value as usize].ty;
-            let start = self.constant(ty, neutral(f.kind, ty));
+            let start = self.constant(ty, first_bits(&f.kind.neutral(ty)).unwrap_or(0));
             if place.shape.width == 1 { Held::Once(start) } else { Held::Lanes(self.splat(start, ty, place.shape)) }
         };
         k.stages[s].folds.iter().map(&mut one).collect()
@@ -228,19 +228,7 @@ impl Emit<'_, '_> {
     }
 
     fn join(&mut self, kind: ReduceKind, x: Value, y: Value, ty: DType, shape: Option<Shape>) -> Value {
-        let f = match kind {
-            ReduceKind::Sum if ty == DType::Bool => Binary::Or,
-            ReduceKind::Prod if ty == DType::Bool => Binary::And,
-            ReduceKind::Max if ty == DType::Bool => Binary::Or,
-            ReduceKind::Min if ty == DType::Bool => Binary::And,
-            ReduceKind::Sum => Binary::Add,
-            ReduceKind::Prod => Binary::Mul,
-            ReduceKind::Max => Binary::Max,
-            ReduceKind::Min => Binary::Min,
-            ReduceKind::And => Binary::And,
-            ReduceKind::Or => Binary::Or,
-            ReduceKind::Xor => Binary::Xor,
-        };
+        let f = if ty == DType::Bool { of_bools(kind.binary()) } else { kind.binary() };
         if matches!(f, Binary::Max | Binary::Min) && ty.kind() != Kind::Float {
             let first = self.compare(if f == Binary::Max { Direction::Gt } else { Direction::Lt }, x, y, ty);
             return match shape {
@@ -252,7 +240,7 @@ impl Emit<'_, '_> {
     }
 
     /// Applies `f` to every register.
-    fn map1(&mut self, x: Held, _: Shape, f: impl Fn(&mut Self, Value, bool) -> Value) -> Held {
+    fn map1(&mut self, x: Held, f: impl Fn(&mut Self, Value, bool) -> Value) -> Held {
         match x {
             Held::Once(v) => Held::Once(f(self, v, false)),
             Held::Lanes(vs) => Held::Lanes(vs.into_iter().map(|v| f(self, v, true)).collect()),
@@ -430,26 +418,4 @@ impl<const N: usize> MapLanes<N> for [Value; N] {
 
 fn is_shift(f: Binary) -> bool {
     matches!(f, Binary::ShiftLeft | Binary::ShiftRightArithmetic | Binary::ShiftRightLogical)
-}
-
-/// What joins with anything to that.
-fn neutral(kind: ReduceKind, ty: DType) -> u64 {
-    let top = 1u64 << (ty.bits() - 1);
-    let all = !0 >> (64 - ty.bits());
-    let is_float = ty.is_float();
-    let number = |x: f64| if ty == DType::F32 { (x as f32).to_bits() as u64 } else { x.to_bits() };
-    match kind {
-        ReduceKind::Sum | ReduceKind::Or | ReduceKind::Xor => 0,
-        ReduceKind::Prod if is_float => number(1.0),
-        ReduceKind::Prod => 1,
-        ReduceKind::And if ty == DType::Bool => 1,
-        ReduceKind::And => all,
-        ReduceKind::Max if is_float => number(f64::NEG_INFINITY),
-        ReduceKind::Min if is_float => number(f64::INFINITY),
-        ReduceKind::Max if ty.kind() == Kind::Signed => top,
-        ReduceKind::Max => 0,
-        ReduceKind::Min if ty == DType::Bool => 1,
-        ReduceKind::Min if ty.kind() == Kind::Signed => top - 1,
-        ReduceKind::Min => all,
-    }
 }

@@ -2,7 +2,7 @@
 
 use super::{Do, Id};
 use neurax_ir::{
-    DType,
+    DType, Literal,
     op::{Binary, Direction, Unary},
 };
 
@@ -121,4 +121,12 @@ pub fn computed_in(d: DType) -> DType {
         DType::F16 | DType::BF16 => DType::F32,
         d => d,
     }
+}
+
+/// The bits of the first element of a value, as they stand in memory; `None` if it has none.
+pub fn first_bits(x: &Literal) -> Option<u64> {
+    let first = x.bytes().get(..x.dtype().bits() / 8)?;
+    let mut wide = [0; 8];
+    wide[..first.len()].copy_from_slice(first);
+    Some(u64::from_le_bytes(wide))
 }

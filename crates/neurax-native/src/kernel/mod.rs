@@ -10,7 +10,7 @@ mod make;
 mod print;
 mod verify;
 
-pub use make::{Make, computed_in};
+pub use make::{Make, computed_in, first_bits};
 pub use verify::verify;
 
 use neurax_ir::{

@@ -2,7 +2,7 @@
 
 use crate::{
     affine::{Affine, Cut, Index, flat, index_of},
-    kernel::{Do, Id, Inst, Make, computed_in, expand},
+    kernel::{Do, Id, Inst, Make, computed_in, expand, first_bits},
 };
 use neurax_ir::{
     DType, Literal, Op, Shape, Value,
@@ -411,21 +411,16 @@ impl<'a> Body<'a> {
     }
 
     fn constant(&mut self, v: Value, value: &Literal, at: &At) -> Built<Id> {
-        let bytes = value.bytes();
-        let width = value.dtype().bits() / 8;
-        let first = bytes.get(..width);
-        let same = first.is_some_and(|f| bytes.chunks_exact(width).all(|c| c == f));
-        match first {
-            Some(f) if same => {
-                let mut wide = [0; 8];
-                wide[..width].copy_from_slice(f);
-                let bits = u64::from_le_bytes(wide);
-                let dtype = value.dtype();
+        let dtype = value.dtype();
+        let width = dtype.bits() / 8;
+        let same = value.bytes().chunks_exact(width).all(|c| Some(c) == value.bytes().get(..width));
+        match first_bits(value) {
+            Some(bits) if same => {
                 let narrow = self.put(Do::Const(bits), dtype);
                 Ok(self.convert(narrow, computed_in(dtype)))
             }
             // Nothing of nothing: the loop around it never runs.
-            None => Ok(self.number(computed_in(value.dtype()), 0.0)),
+            None => Ok(self.number(computed_in(dtype), 0.0)),
             _ => match self.facts.constant_buffer(v) {
                 Some(b) => Ok(self.load(v, b, at.place.clone(), None)),
                 None => Err(Why::Materialise(v).into()),

@@ -8,7 +8,7 @@ use crate::{
 };
 use neurax_ir::{
     DType, Kind, Shape, Value,
-    op::{Binary, Direction, DynamicSlice, Gather, OutOfBounds, Scatter, ScatterKind},
+    op::{Binary, Direction, DynamicSlice, Gather, OutOfBounds, Scatter},
 };
 
 impl Body<'_> {
@@ -74,7 +74,7 @@ impl Body<'_> {
         };
         let place = flat(shape, &place, self.loops());
         let dtype = self.facts.dtype(made.root.value);
-        let node = match joined(op.kind) {
+        let node = match op.kind.binary() {
             None => made.node,
             Some(f) => {
                 let old = self.put(Do::Leaf(Source::Load { buffer: made.root.end.buffer(), place: place.clone(), at }), dtype);
@@ -152,16 +152,5 @@ impl Body<'_> {
             Some(a) => self.add(a, s),
             None => s,
         }
-    }
-}
-
-/// How an update meets what is there; `None` if it replaces it.
-fn joined(kind: ScatterKind) -> Option<Binary> {
-    match kind {
-        ScatterKind::Set => None,
-        ScatterKind::Add => Some(Binary::Add),
-        ScatterKind::Mul => Some(Binary::Mul),
-        ScatterKind::Min => Some(Binary::Min),
-        ScatterKind::Max => Some(Binary::Max),
     }
 }

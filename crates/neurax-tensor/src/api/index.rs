@@ -6,7 +6,7 @@ use super::{
     region::{Region, fitted, run},
 };
 use crate::{AxisInt, Operand, Tensor, args::axis_of, tensor::At};
-use neurax_ir::op::{Binary, ScatterKind};
+use neurax_ir::op::ScatterKind;
 use std::{
     ops::{Bound, Range, RangeBounds, RangeFrom, RangeFull, RangeInclusive, RangeTo, RangeToInclusive},
     panic::Location,
@@ -284,7 +284,7 @@ impl Places<'_> {
             return region.write(op, self.x, &update, at);
         }
         let part = region.read(self.x, at);
-        let part = match binary(kind) {
+        let part = match kind.binary() {
             _ if !places.is_empty() => write_places(op, kind, self.unique, &part, &places, &update, at)?,
             Some(join) => {
                 let shape = part.known()?.shape.clone();
@@ -293,15 +293,5 @@ impl Places<'_> {
             None => update,
         };
         if region.is_all() { Ok(part) } else { region.write(op, self.x, &part, at) }
-    }
-}
-
-fn binary(kind: ScatterKind) -> Option<Binary> {
-    match kind {
-        ScatterKind::Set => None,
-        ScatterKind::Add => Some(Binary::Add),
-        ScatterKind::Mul => Some(Binary::Mul),
-        ScatterKind::Min => Some(Binary::Min),
-        ScatterKind::Max => Some(Binary::Max),
     }
 }

@@ -32,12 +32,20 @@ fn sign<M: Make>(m: &mut M, x: Id, zero: Id) -> Id {
     m.select(below, minus, y)
 }
 
+/// A function of bools as one of their bits.
+pub fn of_bools(f: Binary) -> Binary {
+    match f {
+        Binary::Add | Binary::Max => Binary::Or,
+        Binary::Mul | Binary::Min => Binary::And,
+        f => f,
+    }
+}
+
 /// A function of two integers or bools.
 pub fn binary<M: Make>(m: &mut M, f: Binary, x: Id, y: Id) -> Id {
     let ty = m.ty(x);
     match f {
-        Binary::Add | Binary::Max if ty == DType::Bool => m.bin(Binary::Or, x, y),
-        Binary::Mul | Binary::Min if ty == DType::Bool => m.bin(Binary::And, x, y),
+        f if ty == DType::Bool => m.bin(of_bools(f), x, y),
         Binary::Div | Binary::Rem => divide(m, f, x, y),
         Binary::Pow => m.put(Do::Call2(f, x, y), ty),
         Binary::ShiftLeft | Binary::ShiftRightLogical | Binary::ShiftRightArithmetic => shift(m, f, x, y),

@@ -24,6 +24,7 @@ use neurax_ir::{
 };
 
 pub use convert::convert;
+pub use integer::of_bools;
 
 /// A function of one value.
 pub fn unary<M: Make>(m: &mut M, f: Unary, x: Id) -> Id {
