@@ -407,8 +407,7 @@ impl Emit<'_, '_> {
         self.bitcast(out, f)
     }
 
-    /// The f32 of the bits of an f16 (in the low half of 32 bits): the exponent is moved by a multiplication, which also makes subnormal
-    /// numbers normal.
+    /// The f32 of the bits of an f16 (in the low half of 32 bits). Subnormal numbers are counts of the least one; as f32 nothing is subnormal.
     fn widen_half(&mut self, h: Value) -> Value {
         let t = self.b.func.dfg.value_type(h);
         let f = if t.is_vector() { types::F32X4 } else { types::F32 };
@@ -417,14 +416,18 @@ impl Emit<'_, '_> {
         let sign = self.b.ins().band(h, sign);
         let sign = self.b.ins().ishl_imm_u(sign, 16);
         let bits = self.b.ins().ishl_imm_u(size, 13);
-        let small = self.bitcast(bits, f);
-        // 2^112, the difference of the exponents' offsets.
-        let scale = self.int_like(t, (127 + 112) << 23);
-        let scale = self.bitcast(scale, f);
-        let y = self.b.ins().fmul(small, scale);
-        let y = self.bitcast(y, t);
-        let (least, special) = (self.int_like(t, 0x7c00), self.int_like(t, 0x7f80_0000));
-        let is_special = self.b.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, size, least);
+        // The difference of the exponents' offsets.
+        let (bias, special) = (self.int_like(t, 112 << 23), self.int_like(t, 0x7f80_0000));
+        let normal = self.b.ins().iadd(bits, bias);
+        let count = self.b.ins().fcvt_from_sint(f, size);
+        let least = self.int_like(t, (127 - 24) << 23);
+        let least = self.bitcast(least, f);
+        let small = self.b.ins().fmul(count, least);
+        let small = self.bitcast(small, t);
+        let (first, last) = (self.int_like(t, 0x0400), self.int_like(t, 0x7c00));
+        let is_small = self.b.ins().icmp(IntCC::UnsignedLessThan, size, first);
+        let y = self.pick(is_small, small, normal);
+        let is_special = self.b.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, size, last);
         let whole = self.b.ins().bor(bits, special);
         let y = self.pick(is_special, whole, y);
         let y = self.b.ins().bor(y, sign);

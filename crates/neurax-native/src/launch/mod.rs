@@ -7,5 +7,6 @@ mod pool;
 mod product;
 mod program;
 mod reference;
+mod subnormal;
 
 pub use program::{Compiler, Executable};

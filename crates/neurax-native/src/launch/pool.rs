@@ -5,6 +5,7 @@
 
 #![allow(unsafe_code, reason = "a borrowed closure is lent to threads that live longer; the lender waits for them")]
 
+use super::subnormal::flushed;
 use std::{
     sync::{
         Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
@@ -63,7 +64,7 @@ impl Pool {
         }));
         for i in 1..threads {
             // Without a thread its share is done by the others.
-            let _ = std::thread::Builder::new().name(format!("neurax-{i}")).spawn(move || pool.work());
+            let _ = std::thread::Builder::new().name(format!("neurax-{i}")).spawn(move || flushed(&mut || pool.work()));
         }
         pool
     }

@@ -9,6 +9,7 @@ use super::{
     pool::Pool,
     product::ProductTask,
     reference::ReferenceTask,
+    subnormal::flushed,
 };
 use crate::{
     code::Code,
@@ -241,8 +242,9 @@ impl Executable {
                 f.slots[p.output(o)] = a;
             }
         }
+        let mut done = Ok(());
         // SAFETY: the frame is this program's; callers give live memory of the right types, their own for every result.
-        let done = unsafe { p.run(&mut f, Pool::global()) };
+        flushed(&mut || done = unsafe { p.run(&mut f, Pool::global()) });
         if done.is_ok() {
             // SAFETY: as above.
             outputs.iter().enumerate().for_each(|(o, &a)| unsafe { p.give(&f, o, a) });
