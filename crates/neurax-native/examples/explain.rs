@@ -1,10 +1,23 @@
-//! Prints the steps that a graph, read from standard input in its text form, becomes: `explain < graph.txt`.
+//! Prints the steps that a graph, read from standard input in its text form, becomes: `explain < graph.txt`. With a number after it, the
+//! graph runs as often, and each step is printed with its time: `explain 20 < graph.txt`.
+use neurax_ir::{Literal, Type};
 use std::io::Read;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut text = String::new();
     std::io::stdin().read_to_string(&mut text)?;
     let graph = neurax_ir::Graph::parse(&text)?;
-    println!("{}", neurax_native::Native::new()?.explain(&graph)?);
+    let native = neurax_native::Native::new()?;
+    println!("{}", native.explain(&graph)?);
+    if let Some(rounds) = std::env::args().nth(1) {
+        let args: Vec<Literal> = graph.input_types().iter().map(some).collect();
+        println!("{}", native.profile(&graph, &args, rounds.parse()?)?);
+    }
     Ok(())
+}
+
+/// Numbers from 0 to 1, in no order.
+fn some(ty: &Type) -> Literal {
+    let x: Vec<f64> = (0..ty.size()).map(|i| (i * 7919 % 1009) as f64 / 1009.0).collect();
+    Literal::from_f64s(ty.dtype, ty.shape.clone(), &x)
 }

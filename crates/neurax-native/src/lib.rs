@@ -33,7 +33,7 @@ mod plan;
 mod schedule;
 
 use launch::Compiler;
-use neurax_ir::{Graph, Literal, Result};
+use neurax_ir::{Error, Graph, Literal, Result};
 use neurax_runtime::{Backend, Buffer};
 use std::sync::Arc;
 
@@ -58,6 +58,17 @@ impl Native {
     /// When an op cannot be compiled.
     pub fn explain(&self, graph: &Graph) -> Result<String> {
         Ok(format!("{}", self.0.program(graph)?))
+    }
+
+    /// How long each step of a graph takes on those arguments, on average over some rounds, as text.
+    ///
+    /// # Errors
+    /// When an op cannot be compiled or run, or arguments have other types than the graph's inputs.
+    pub fn profile(&self, graph: &Graph, args: &[Literal], rounds: u32) -> Result<String> {
+        if !args.iter().map(Literal::ty).eq(graph.input_types()) {
+            return Err(Error::new("profile", "the arguments do not have the types of the graph's inputs"));
+        }
+        launch::Executable::new(self.0.program(graph)?, graph.input_types().to_vec()).profile(args, rounds)
     }
 
     /// How many kernels were turned into machine code so far.

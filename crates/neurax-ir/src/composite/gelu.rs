@@ -39,7 +39,8 @@ impl Named for Gelu {
     /// `dy = (p(x) + x p'(x)) dx`, which is its own transpose.
     fn derivative(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Option<Result<Vec<Tangent>>> {
         let slope: Half = &|b, x, d| {
-            let (p, density) = (self.probability(b, x[0]), self.weighted_density(b, x[0]));
+            let p = self.probability(b, x[0]);
+            let density = self.weighted_density(b, x[0], p);
             let slope = b.add(p, density);
             vec![b.mul(slope, d[0])]
         };
@@ -63,30 +64,25 @@ impl Named for Gelu {
 impl Gelu {
     /// `p(x)`
     fn probability(&self, b: &mut Builder, x: Value) -> Value {
-        let twice = if self.approximate {
-            let t = tanh(b, x);
-            b.add_scalar(t, 1.0)
-        } else {
-            let scaled = b.mul_scalar(x, -FRAC_1_SQRT_2);
-            b.emit(Unary::Erfc, &[scaled])
-        };
+        if self.approximate {
+            return below(b, x);
+        }
+        let scaled = b.mul_scalar(x, -FRAC_1_SQRT_2);
+        let twice = b.emit(Unary::Erfc, &[scaled]);
         b.mul_scalar(twice, 0.5)
     }
 
-    /// `x p'(x)`
-    fn weighted_density(&self, b: &mut Builder, x: Value) -> Value {
+    /// `x p'(x)`, where `p` is known.
+    fn weighted_density(&self, b: &mut Builder, x: Value, p: Value) -> Value {
         let (low, high) = (b.full_like(x, -FLAT), b.full_like(x, FLAT));
         let x = b.emit(Clamp {}, &[low, x, high]);
         let square = b.square(x);
         let density = if self.approximate {
-            let t = tanh(b, x);
-            let tt = b.square(t);
-            let one = b.full_like(x, 1.0);
-            let sech = b.sub(one, tt);
-            let stretch = b.mul_scalar(square, 3.0 * CUBIC);
-            let stretch = b.add_scalar(stretch, 1.0);
-            let density = b.mul(sech, stretch);
-            b.mul_scalar(density, 0.5 * scale())
+            let pp = b.square(p);
+            let spread = b.sub(p, pp);
+            let stretch = b.mul_scalar(square, 6.0 * CUBIC * scale());
+            let stretch = b.add_scalar(stretch, 2.0 * scale());
+            b.mul(spread, stretch)
         } else {
             let exponent = b.mul_scalar(square, -0.5);
             let e = b.exp(exponent);
@@ -101,12 +97,11 @@ fn scale() -> f64 {
     FRAC_2_SQRT_PI * FRAC_1_SQRT_2
 }
 
-/// `tanh(sqrt(2 / pi) (x + 0.044715 x^3))`
-fn tanh(b: &mut Builder, x: Value) -> Value {
+/// `(1 + tanh(u)) / 2` for `u = sqrt(2 / pi) (x + 0.044715 x^3)`, as the logistic function of `2 u`: the same number, without cancellation.
+fn below(b: &mut Builder, x: Value) -> Value {
     let square = b.square(x);
-    let cube = b.mul(square, x);
-    let cube = b.mul_scalar(cube, CUBIC);
-    let u = b.add(x, cube);
-    let u = b.mul_scalar(u, scale());
-    b.tanh(u)
+    let stretch = b.mul_scalar(square, 2.0 * CUBIC * scale());
+    let stretch = b.add_scalar(stretch, 2.0 * scale());
+    let twice = b.mul(x, stretch);
+    b.logistic(twice)
 }

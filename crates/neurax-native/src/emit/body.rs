@@ -56,7 +56,7 @@ impl Emit<'_, '_> {
                 let at = at.map(|a| self.get(env, a));
                 self.load(*operand as usize, at, place)
             }
-            Do::Leaf(Leaf::Index { strides, base }) => self.counter(strides, *base, place, s),
+            Do::Leaf(Leaf::Index { strides, base }) => self.counter(strides, *base, place, s, ty),
             Do::Leaf(Leaf::Fold { stage, fold }) => self.folds[*stage as usize][*fold as usize].clone(),
             Do::Const(bits) => Held::Once(self.constant(ty, *bits)),
             Do::Convert(x) => {
@@ -135,7 +135,7 @@ impl Emit<'_, '_> {
         }
     }
 
-    fn counter(&mut self, strides: &[Stride], base: Option<u16>, place: &Place, s: usize) -> Held {
+    fn counter(&mut self, strides: &[Stride], base: Option<u16>, place: &Place, s: usize, ty: DType) -> Held {
         let mut sum = match base {
             Some(p) => self.param(p),
             None => self.b.ins().iconst(I64, 0),
@@ -154,8 +154,11 @@ impl Emit<'_, '_> {
                 step = Some(by);
             }
         }
-        let Some(step) = step else { return Held::Once(sum) };
-        self.ramp(sum, step, place.shape)
+        match step {
+            Some(step) => self.ramp(sum, step, place.shape),
+            None if ty == DType::I32 => Held::Once(self.b.ins().ireduce(types::I32, sum)),
+            None => Held::Once(sum),
+        }
     }
 
     /// The accumulators before the first element.

@@ -70,6 +70,7 @@ impl Verifier<'_> {
         match &inst.op {
             Do::Leaf(Leaf::Load { operand, .. }) => self.operand(s, *operand, inst.ty),
             Do::Leaf(Leaf::Index { strides, base }) => {
+                self.must(matches!(inst.ty, DType::I32 | DType::I64), || format!("a counter is i32 or i64, not {}", inst.ty))?;
                 base.map_or(Ok(()), |p| self.param(p))?;
                 self.strides(strides, s)
             }

@@ -31,21 +31,38 @@ const GRAIN: usize = 1 << 18;
 /// Parts, at most.
 const PARTS: usize = 8;
 /// Bytes of the result in one part, at most, where something is done with them.
-const CACHED: usize = 1 << 18;
+const CACHED: usize = 1 << 19;
+/// A right operand of more bytes than this is packed by the matrix kernel for each part: parts should then have as many rows as ..
+const LARGE: usize = 1 << 19;
+/// .. these.
+const MANY: usize = 128;
 
 impl ProductTask {
     fn batches(&self) -> usize {
         self.batch.iter().map(|b| b.1).product()
     }
 
-    /// The rows of one part: cut from the shapes alone.
-    fn block(&self) -> usize {
+    /// The rows and columns of one part: cut from the shapes alone.
+    fn part_size(&self) -> [usize; 2] {
         let [m, n, k] = self.sizes;
         let batches = self.batches();
-        let parts = (batches * m * n * k / GRAIN).clamp(1, PARTS).div_ceil(batches).max(1);
-        let rows = m.div_ceil(parts).next_multiple_of(16);
-        let cached = CACHED / (n * self.dtype.bits() / 8).max(1);
-        if self.then.is_some() { rows.min(cached.max(32)) } else { rows }.min(m).max(1)
+        let wanted = (batches * m * n * k / GRAIN).clamp(1, PARTS).div_ceil(batches).max(1);
+        let least = if n * k * self.bytes() > LARGE { MANY } else { 16 };
+        let rows = |parts: usize| m.div_ceil(parts).next_multiple_of(16).max(least).min(m).max(1);
+        if self.then.is_some() {
+            // What follows takes whole rows.
+            let cached = CACHED / (n * self.bytes()).max(1);
+            return [rows(wanted).min(cached.max(32)), n];
+        }
+        let columns = |parts: usize| n.div_ceil(parts).next_multiple_of(16).min(n).max(1);
+        // Every part packs its rows and columns: the less in all, the better.
+        let packed = |&[r, c]: &[usize; 2]| m.div_ceil(r) * n.div_ceil(c) * (r + c);
+        let cuts = (1..=wanted).map(|i| [rows(i), columns(wanted.div_ceil(i))]);
+        cuts.rev().min_by_key(packed).unwrap_or([m, n])
+    }
+
+    fn bytes(&self) -> usize {
+        self.dtype.bits() / 8
     }
 
     /// Runs it.
@@ -59,19 +76,20 @@ impl ProductTask {
         if !matches!(self.dtype, DType::F32 | DType::F64) {
             return Err(Error::new("dot_general", format!("there is no matrix kernel for {}", self.dtype)));
         }
-        let block = self.block();
-        let per = self.sizes[0].div_ceil(block);
+        let [rows, columns] = self.part_size();
+        let (down, across) = (self.sizes[0].div_ceil(rows), self.sizes[1].div_ceil(columns));
         let run = |part: usize| {
-            let (b, rows) = (part / per, part % per * block);
-            let count = block.min(self.sizes[0] - rows);
-            // SAFETY: as promised by the caller; parts write different rows.
-            unsafe { self.part(slots, b, rows, count) }
+            let (b, rest) = (part / (down * across), part % (down * across));
+            let (row, column) = (rest / across * rows, rest % across * columns);
+            let size = [rows.min(self.sizes[0] - row), columns.min(self.sizes[1] - column)];
+            // SAFETY: as promised by the caller; parts write different blocks.
+            unsafe { self.part(slots, b, [row, column], size) }
         };
-        pool.run(self.batches() * per, &run);
+        pool.run(self.batches() * down * across, &run);
         Ok(())
     }
 
-    unsafe fn part(&self, slots: &[Address], batch: usize, row: usize, rows: usize) {
+    unsafe fn part(&self, slots: &[Address], batch: usize, [row, column]: [usize; 2], size: [usize; 2]) {
         let mut at = [0isize; 3];
         let mut rest = batch;
         for (steps, size) in self.batch.iter().rev() {
@@ -81,12 +99,13 @@ impl ProductTask {
         }
         let [_, n, _] = self.sizes;
         at[0] += row as isize * self.left[0];
-        at[2] += (row * n) as isize;
+        at[1] += column as isize * self.right[1];
+        at[2] += (row * n + column) as isize;
         // SAFETY: as promised by the caller.
         unsafe {
             match self.dtype {
-                DType::F32 => self.multiply(slots, at, rows, 1.0f32),
-                _ => self.multiply(slots, at, rows, 1.0f64),
+                DType::F32 => self.multiply(slots, at, size, 1.0f32),
+                _ => self.multiply(slots, at, size, 1.0f64),
             }
         }
         if let Some(then) = &self.then {
@@ -95,11 +114,11 @@ impl ProductTask {
             let first = batch * self.sizes[0] + row;
             let scale = |r: usize| r * then.count / total;
             // SAFETY: these iterations read only the rows that were just written.
-            unsafe { then.range(slots, scale(first), scale(first + rows)) }
+            unsafe { then.range(slots, scale(first), scale(first + size[0])) }
         }
     }
 
-    unsafe fn multiply<T: Copy + 'static>(&self, slots: &[Address], at: [isize; 3], rows: usize, one: T) {
+    unsafe fn multiply<T: Copy + 'static>(&self, slots: &[Address], at: [isize; 3], [rows, columns]: [usize; 2], one: T) {
         let [_, n, k] = self.sizes;
         let bytes = size_of::<T>() as isize;
         let address = |i: usize| slots[self.arrays[i]].plus(at[i] * bytes).0.cast::<T>();
@@ -107,7 +126,7 @@ impl ProductTask {
         unsafe {
             gemm::gemm(
                 rows,
-                n,
+                columns,
                 k,
                 address(2),
                 1,

@@ -25,6 +25,7 @@ use rustc_hash::FxHasher;
 use std::{
     hash::{Hash, Hasher},
     sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 /// Makes programs. Kernels of one structure share their machine code.
@@ -173,17 +174,37 @@ impl Program {
     /// The frame is one of this program, and its slots hold the addresses of arguments and results, which nobody else writes, nor reads if they
     /// are written.
     pub unsafe fn run(&self, f: &mut Frame, pool: &Pool) -> Result<()> {
-        for task in &self.tasks {
-            // SAFETY: as promised by the caller; everything else in the slots is the frame's own, or a constant.
-            unsafe {
-                match task {
-                    Task::Kernel(k) => k.run(&f.slots, pool),
-                    Task::Product(p) => p.run(&f.slots, pool)?,
-                    Task::Control(c) => control::run(c, self, f, pool)?,
-                    Task::Reference(r) => r.run(&f.slots)?,
-                    Task::Copy { from, to, bytes } => f.slots[*to].copy_from(f.slots[*from], *bytes),
-                }
+        // SAFETY: as promised by the caller; everything else in the slots is the frame's own, or a constant.
+        self.tasks.iter().try_for_each(|task| unsafe { self.step(task, f, pool) })
+    }
+
+    unsafe fn step(&self, task: &Task, f: &mut Frame, pool: &Pool) -> Result<()> {
+        // SAFETY: as promised by the caller of `run`.
+        unsafe {
+            match task {
+                Task::Kernel(k) => k.run(&f.slots, pool),
+                Task::Product(p) => p.run(&f.slots, pool)?,
+                Task::Control(c) => control::run(c, self, f, pool)?,
+                Task::Reference(r) => r.run(&f.slots)?,
+                Task::Copy { from, to, bytes } => f.slots[*to].copy_from(f.slots[*from], *bytes),
             }
+        }
+        Ok(())
+    }
+
+    /// Runs all steps and adds to `spent` how long each took.
+    ///
+    /// # Errors
+    /// As [`Program::run`].
+    ///
+    /// # Safety
+    /// As [`Program::run`].
+    unsafe fn run_timed(&self, f: &mut Frame, pool: &Pool, spent: &mut [Duration]) -> Result<()> {
+        for (task, spent) in self.tasks.iter().zip(spent) {
+            let start = Instant::now();
+            // SAFETY: as promised by the caller.
+            unsafe { self.step(task, f, pool)? }
+            *spent += start.elapsed();
         }
         Ok(())
     }
@@ -231,8 +252,29 @@ impl Executable {
         }
     }
 
+    /// Runs it some times on those arguments, and says how long each step took on average.
+    ///
+    /// # Errors
+    /// As running it.
+    pub fn profile(&self, args: &[Literal], rounds: u32) -> Result<String> {
+        let results = self.program.outputs.iter().map(|ty| Ok(Bytes::zeroed(ty.bytes()?))).collect::<Result<Vec<_>>>()?;
+        let inputs: Vec<Address> = args.iter().map(|a| Address(a.bytes().as_ptr().cast_mut())).collect();
+        let outputs: Vec<Address> = results.iter().map(|r| Address(r.as_ptr().cast_mut())).collect();
+        let mut spent = vec![Duration::ZERO; self.program.tasks.len()];
+        for round in 0..=rounds {
+            if round == 1 {
+                // The first round warmed up.
+                spent.fill(Duration::ZERO);
+            }
+            // SAFETY: as in `call`.
+            self.call(&inputs, &outputs, &mut |p, f| unsafe { p.run_timed(f, Pool::global(), &mut spent) })?;
+        }
+        let line = |(step, t): (&Step, &Duration)| format!("{:9.1} us  {}", t.as_secs_f64() * 1e6 / rounds as f64, step.brief());
+        Ok(self.program.schedule.steps.iter().zip(&spent).map(line).collect::<Vec<_>>().join("\n"))
+    }
+
     /// Runs it on arguments in memory, into results in memory.
-    fn call(&self, inputs: &[Address], outputs: &[Address]) -> Result<()> {
+    fn call(&self, inputs: &[Address], outputs: &[Address], run: &mut dyn FnMut(&Program, &mut Frame) -> Result<()>) -> Result<()> {
         let (p, mut f) = (&self.program, self.take());
         for (i, &a) in inputs.iter().enumerate() {
             f.slots[p.input(i)] = a;
@@ -243,8 +285,7 @@ impl Executable {
             }
         }
         let mut done = Ok(());
-        // SAFETY: the frame is this program's; callers give live memory of the right types, their own for every result.
-        flushed(&mut || done = unsafe { p.run(&mut f, Pool::global()) });
+        flushed(&mut || done = run(p, &mut f));
         if done.is_ok() {
             // SAFETY: as above.
             outputs.iter().enumerate().for_each(|(o, &a)| unsafe { p.give(&f, o, a) });
@@ -270,7 +311,8 @@ impl neurax_runtime::Executable for Executable {
             });
         }
         let outputs: Vec<Address> = results.iter().map(|r| Address(r.bytes().as_ptr().cast_mut())).collect();
-        self.call(&inputs, &outputs)?;
+        // SAFETY: `call` prepares a frame of this program; arguments and results are live, of the right types, and the results' own.
+        self.call(&inputs, &outputs, &mut |p, f| unsafe { p.run(f, Pool::global()) })?;
         Ok(results.into_iter().map(Buffer::from).collect())
     }
 }

@@ -354,7 +354,9 @@ impl<'a> Body<'a> {
             Op::Constant(c) => self.constant(v, &c.value, at),
             Op::Iota(i) => {
                 let index = self.index(v, at)?;
-                let n = self.put(Do::Leaf(Source::Index(index[i.axis].clone())), DType::I64);
+                // Counters of 4 bytes share vectors with other numbers of 4 bytes.
+                let is_narrow = i.ty.dtype.bits() <= 32 && i32::try_from(i.ty.shape[i.axis]).is_ok();
+                let n = self.put(Do::Leaf(Source::Index(index[i.axis].clone())), if is_narrow { DType::I32 } else { DType::I64 });
                 Ok(expand::convert(self, n, i.ty.dtype))
             }
             Op::Reshape(_) => self.value(xs[0], &At { place: at.place.clone(), index: None }),

@@ -15,6 +15,28 @@ impl Display for Nest {
     }
 }
 
+impl Step {
+    /// The step on one line.
+    pub fn brief(&self) -> String {
+        let kernel = |n: &Nest| {
+            let list = |writes: bool| {
+                let mut out: Vec<_> = n.args.iter().filter(|a| a.writes == writes).map(|a| a.buffer).collect();
+                out.sort_unstable();
+                out.dedup();
+                out
+            };
+            let work: usize = n.kernel.stages.iter().map(|s| s.insts.len()).sum();
+            format!("kernel of {:?} to {:?}, {} loops, {} stages, {work} instructions", list(false), list(true), n.params.len(), n.kernel.stages.len())
+        };
+        match self {
+            Step::Kernel(n) => kernel(n),
+            Step::Copy(from, to) => format!("copy of {from} to {to}"),
+            Step::Equation { eqn, reads, writes, then: None } => format!("equation {eqn} of {reads:?} to {writes:?}"),
+            Step::Equation { eqn, reads, writes, then: Some(n) } => format!("equation {eqn} of {reads:?} to {writes:?}, then {}", kernel(n)),
+        }
+    }
+}
+
 impl Display for Schedule {
     fn fmt(&self, f: &mut Formatter) -> Result {
         for (i, ty) in self.buffers.iter().enumerate() {
