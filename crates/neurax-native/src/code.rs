@@ -1,6 +1,6 @@
 //! Machine code in memory: written, then made executable, never both at once.
 
-use crate::emit::Library;
+use crate::{emit::Library, launch::Address};
 use neurax_ir::{Error, Result};
 
 /// A compiled kernel.
@@ -30,10 +30,10 @@ impl Code {
     /// The code is that of a kernel; `operands` holds the address of every operand and `params` every parameter of it, so that all places that those
     /// iterations reach are inside live memory, which nobody else writes meanwhile, nor reads if it is written.
     #[allow(unsafe_code, reason = "this is what runs machine code")]
-    pub unsafe fn call(&self, operands: &[*mut u8], params: &[i64], begin: usize, end: usize) {
+    pub unsafe fn call(&self, operands: &[Address], params: &[i64], begin: usize, end: usize) {
         // SAFETY: the memory holds a whole function with this signature: `Target::compile` made it so.
         let entry = unsafe { std::mem::transmute::<*const u8, Entry>(self.memory.as_ptr()) };
         // SAFETY: as promised by the caller.
-        unsafe { entry(operands.as_ptr(), params.as_ptr(), &crate::emit::LIBRARY, begin as i64, end as i64) }
+        unsafe { entry(operands.as_ptr().cast(), params.as_ptr(), &crate::emit::LIBRARY, begin as i64, end as i64) }
     }
 }

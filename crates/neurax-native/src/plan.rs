@@ -24,6 +24,15 @@ pub enum Gives {
     CopyOf(BufferId),
 }
 
+/// What a step asks for beyond its arrays.
+#[derive(Clone, Debug, Default)]
+pub struct Needs {
+    /// Bytes while it runs.
+    pub scratch: usize,
+    /// Operands whose memory results may have, if nobody needs the operands later: `(operand, result)`.
+    pub shares: Vec<(BufferId, BufferId)>,
+}
+
 /// The memory of a program.
 #[derive(Debug)]
 pub struct Plan {
@@ -31,53 +40,182 @@ pub struct Plan {
     pub homes: Vec<Home>,
     /// Where every result comes from.
     pub gives: Vec<Gives>,
+    /// Where the scratch memory of every step begins in the block.
+    pub scratch: Vec<usize>,
     /// Bytes of the block.
     pub block: usize,
     /// Arguments whose memory a result may take over, if nobody else holds it: `(argument, result)`.
     pub reuse: Vec<(usize, usize)>,
+    /// For a loop's body: may it write its carried values where they are? One for each.
+    pub carried: Vec<bool>,
 }
 
 /// Everything starts at a cache line.
 const LINE: usize = 64;
 
-/// Plans the memory of a schedule.
-pub fn plan(s: &Schedule) -> Plan {
-    let n = s.buffers.len();
-    let mut homes: Vec<Option<Home>> = vec![None; n];
-    s.inputs.iter().enumerate().for_each(|(i, &b)| homes[b] = Some(Home::Input(i)));
-    s.constants.iter().enumerate().for_each(|(i, &(b, _))| homes[b] = Some(Home::Constant(i)));
-    let mut gives = vec![];
-    for (o, &b) in s.outputs.iter().enumerate() {
-        gives.push(match homes[b] {
-            None => {
-                homes[b] = Some(Home::Output(o));
-                Gives::Own
+/// Plans the memory of a schedule whose steps need that. Results of the body of a loop that are carried come from arguments behind that many.
+pub fn plan(s: &Schedule, needs: &[Needs], carries: Option<(usize, usize)>) -> Plan {
+    let mut p = Planner::new(s, needs);
+    p.inherit();
+    let (scratch, block) = p.place();
+    let homes = p.of.iter().map(|&m| p.memories[m].home.unwrap_or(Home::Block(0))).collect();
+    let (first, count) = carries.unwrap_or_default();
+    let carried = (0..count).map(|o| p.carried(first + o, o)).collect();
+    Plan { homes, scratch, block, reuse: p.reuse(), carried, gives: p.gives }
+}
+
+/// Memory that arrays have, one after the other.
+#[derive(Clone, Debug)]
+struct Memory {
+    home: Option<Home>,
+    bytes: usize,
+    /// The steps that write it first and use it last; none for arrays that no step uses.
+    life: Option<(usize, usize)>,
+    /// The first array that is there, and the last.
+    tenants: [BufferId; 2],
+}
+
+struct Planner<'a> {
+    s: &'a Schedule,
+    needs: &'a [Needs],
+    memories: Vec<Memory>,
+    /// The memory of every array.
+    of: Vec<usize>,
+    gives: Vec<Gives>,
+}
+
+impl<'a> Planner<'a> {
+    /// Every array in memory of its own.
+    fn new(s: &'a Schedule, needs: &'a [Needs]) -> Planner<'a> {
+        let memory = |(b, life): (BufferId, Option<(usize, usize)>)| Memory { home: None, bytes: s.buffers[b].bytes().unwrap_or(0).next_multiple_of(LINE), life, tenants: [b; 2] };
+        let memories = lives(s).into_iter().enumerate().map(memory).collect();
+        let mut p = Planner { s, needs, memories, of: (0..s.buffers.len()).collect(), gives: vec![] };
+        s.inputs.iter().enumerate().for_each(|(i, &b)| p.memories[b].home = Some(Home::Input(i)));
+        s.constants.iter().enumerate().for_each(|(i, &(b, _))| p.memories[b].home = Some(Home::Constant(i)));
+        for (o, &b) in s.outputs.iter().enumerate() {
+            let is_free = p.memories[b].home.is_none();
+            p.gives.push(if is_free { Gives::Own } else { Gives::CopyOf(b) });
+            p.memories[b].home.get_or_insert(Home::Output(o));
+        }
+        p
+    }
+
+    /// An array that is first written where another one is used for the last time, place by place, takes over its memory.
+    fn inherit(&mut self) {
+        for (i, step) in self.s.steps.iter().enumerate() {
+            let uses: Vec<(BufferId, bool)> = step.uses().collect();
+            for to in uses.iter().filter(|u| u.1).map(|u| u.0) {
+                let heir = uses.iter().filter(|u| !u.1).map(|u| u.0).find(|&from| self.may_inherit(i, from, to));
+                if let Some(from) = heir {
+                    self.merge(self.of[from], self.of[to]);
+                }
             }
-            Some(_) => Gives::CopyOf(b),
-        });
+        }
     }
-    let lives = lives(s);
-    let bytes = |b: BufferId| s.buffers[b].bytes().unwrap_or(0).next_multiple_of(LINE);
-    let mut placed: Vec<(usize, usize, BufferId)> = vec![];
-    let mut block = 0;
-    // Large arrays first: small ones fit into what is left between them.
-    let mut order: Vec<BufferId> = (0..n).filter(|&b| homes[b].is_none() && lives[b].is_some()).collect();
-    order.sort_by_key(|&b| std::cmp::Reverse(bytes(b)));
-    for b in order {
-        let (Some((from, to)), size) = (lives[b], bytes(b)) else { continue };
-        let clash = |&&(_, _, o): &&(usize, usize, BufferId)| lives[o].is_some_and(|(f, t)| f <= to && from <= t);
-        let mut taken: Vec<(usize, usize)> = placed.iter().filter(clash).map(|&(at, len, _)| (at, len)).collect();
-        taken.sort_unstable();
-        let at = taken
-            .iter()
-            .fold((0, false), |(at, done), &(start, len)| if done || at + size <= start { (at, true) } else { (at.max(start + len), false) })
-            .0;
-        placed.push((at, size, b));
-        homes[b] = Some(Home::Block(at));
-        block = block.max(at + size);
+
+    fn may_inherit(&self, i: usize, from: BufferId, to: BufferId) -> bool {
+        let (old, new) = (&self.memories[self.of[from]], &self.memories[self.of[to]]);
+        let begins = new.life.is_some_and(|l| l.0 == i) && matches!(new.home, None | Some(Home::Output(_)));
+        let ends = old.life.is_some_and(|l| l.0 < i && l.1 == i) && old.home.is_none() && old.tenants[1] == from;
+        begins && ends && new.tenants == [to; 2] && old.bytes == new.bytes && self.in_place(i, from, to)
     }
-    let reuse = reuse(s, &homes, &lives);
-    Plan { homes: homes.into_iter().map(|h| h.unwrap_or(Home::Block(0))).collect(), gives, block, reuse }
+
+    /// Memory `old` becomes the first part of the life of `new`.
+    fn merge(&mut self, old: usize, new: usize) {
+        let Memory { life, tenants, .. } = self.memories[old].clone();
+        let m = &mut self.memories[new];
+        m.life = life.zip(m.life).map(|(old, new)| (old.0, new.1));
+        m.tenants[0] = tenants[0];
+        self.memories[old].life = None;
+        self.of.iter_mut().filter(|of| **of == old).for_each(|of| *of = new);
+    }
+
+    /// Places in the block for what has none, and for every step's scratch memory.
+    fn place(&mut self) -> (Vec<usize>, usize) {
+        let own = |(m, memory): (usize, &Memory)| memory.life.filter(|_| memory.home.is_none()).map(|life| (Ok(m), life, memory.bytes));
+        let scratch = |(i, n): (usize, &Needs)| (Err(i), (i, i), n.scratch.next_multiple_of(LINE));
+        let mut wanted: Vec<_> = self.memories.iter().enumerate().filter_map(own).collect();
+        wanted.extend(self.needs.iter().enumerate().filter(|(_, n)| n.scratch > 0).map(scratch));
+        // Large arrays first: small ones fit into what is left between them.
+        wanted.sort_by_key(|w| std::cmp::Reverse(w.2));
+        let (mut places, mut block) = (vec![0; self.needs.len()], 0);
+        let mut placed: Vec<(usize, usize, (usize, usize))> = vec![];
+        for (who, life, size) in wanted {
+            let at = gap(&placed, life, size);
+            placed.push((at, size, life));
+            block = block.max(at + size);
+            match who {
+                Ok(m) => self.memories[m].home = Some(Home::Block(at)),
+                Err(step) => places[step] = at,
+            }
+        }
+        (places, block)
+    }
+
+    /// Arguments whose memory results may take over.
+    fn reuse(&self) -> Vec<(usize, usize)> {
+        let mut out: Vec<(usize, usize)> = vec![];
+        for (o, &r) in self.s.outputs.iter().enumerate().filter(|&(o, _)| self.is_own(o)) {
+            let fits = |&(i, &a): &(usize, &BufferId)| !out.iter().any(|p| p.0 == i) && !self.s.outputs.contains(&a) && self.may_take(a, r);
+            if let Some((i, _)) = self.s.inputs.iter().enumerate().find(fits) {
+                out.push((i, o));
+            }
+        }
+        out
+    }
+
+    /// Is the result in memory that the caller gives?
+    fn is_own(&self, o: usize) -> bool {
+        self.gives[o] == Gives::Own && self.memories[self.of[self.s.outputs[o]]].home == Some(Home::Output(o))
+    }
+
+    /// May a loop write result `o` where argument `i` is?
+    fn carried(&self, i: usize, o: usize) -> bool {
+        let (Some(&from), Some(&to)) = (self.s.inputs.get(i), self.s.outputs.get(o)) else { return false };
+        match self.gives[o] {
+            Gives::CopyOf(b) => b == from,
+            Gives::Own => self.is_own(o) && self.may_take(from, to),
+        }
+    }
+
+    /// May a result be written into the memory of an argument: is that not needed any more when the result's memory is first written, or read
+    /// place by place then?
+    fn may_take(&self, from: BufferId, to: BufferId) -> bool {
+        let (old, new) = (&self.memories[self.of[from]], &self.memories[self.of[to]]);
+        if self.s.buffers[from] != self.s.buffers[to] {
+            return false;
+        }
+        match (old.life, new.life) {
+            (_, None) => false,
+            (None, _) => true,
+            (Some((_, last)), Some((first, _))) => last < first || last == first && self.in_place(first, from, new.tenants[0]),
+        }
+    }
+
+    /// Does a step read `from` only at the places where it writes `to`, so that both may be the same memory?
+    fn in_place(&self, step: usize, from: BufferId, to: BufferId) -> bool {
+        match self.s.steps.get(step) {
+            Some(Step::Copy(a, b)) => (*a, *b) == (from, to),
+            Some(Step::Kernel(n)) => n.in_place(from, to),
+            Some(Step::Equation { .. }) => self.needs[step].shares.contains(&(from, to)),
+            None => false,
+        }
+    }
+}
+
+/// The first place with room beside what lives at the same time.
+fn gap(placed: &[(usize, usize, (usize, usize))], (from, to): (usize, usize), size: usize) -> usize {
+    let clash = |p: &&(usize, usize, (usize, usize))| p.2.0 <= to && from <= p.2.1;
+    let mut taken: Vec<(usize, usize)> = placed.iter().filter(clash).map(|p| (p.0, p.1)).collect();
+    taken.sort_unstable();
+    let mut at = 0;
+    for (start, len) in taken {
+        if at + size <= start {
+            break;
+        }
+        at = at.max(start + len);
+    }
+    at
 }
 
 /// The steps at which every array is written first and used last.
@@ -88,35 +226,6 @@ fn lives(s: &Schedule) -> Vec<Option<(usize, usize)>> {
     }
     s.outputs.iter().for_each(|&b| out[b] = Some((out[b].map_or(0, |l| l.0), s.steps.len())));
     out
-}
-
-/// Arguments whose memory results may take over: those that are not needed any more when the result is first written, or that the same
-/// step reads place by place as it writes.
-fn reuse(s: &Schedule, homes: &[Option<Home>], lives: &[Option<(usize, usize)>]) -> Vec<(usize, usize)> {
-    let mut out: Vec<(usize, usize)> = vec![];
-    for (o, &r) in s.outputs.iter().enumerate() {
-        if homes[r] != Some(Home::Output(o)) {
-            continue;
-        }
-        let fits = |(i, a): (usize, &BufferId)| {
-            let free = !out.iter().any(|p| p.0 == i) && !s.outputs.contains(a);
-            (free && s.buffers[*a] == s.buffers[r] && may_share(s, *a, r, lives)).then_some(i)
-        };
-        let found = s.inputs.iter().enumerate().find_map(fits);
-        if let Some(i) = found {
-            out.push((i, o));
-        }
-    }
-    out
-}
-
-/// May array `to` be written into the memory of `from`?
-pub fn may_share(s: &Schedule, from: BufferId, to: BufferId, lives: &[Option<(usize, usize)>]) -> bool {
-    let (Some(first), last) = (lives[to].map(|l| l.0), lives[from].map_or(0, |l| l.1)) else { return false };
-    if lives[from].is_none() || last < first {
-        return true;
-    }
-    last == first && s.steps.get(first).is_some_and(|step| step.in_place(from, to))
 }
 
 impl Step {
@@ -134,14 +243,5 @@ impl Step {
             }
         }
         out.into_iter()
-    }
-
-    /// Does it read `from` only at the places where it writes `to`, so that both may be the same memory?
-    fn in_place(&self, from: BufferId, to: BufferId) -> bool {
-        match self {
-            Step::Copy(a, b) => (*a, *b) == (from, to),
-            Step::Kernel(n) => n.in_place(from, to),
-            Step::Equation { .. } => false,
-        }
     }
 }

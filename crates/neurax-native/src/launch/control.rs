@@ -1,4 +1,5 @@
-//! Loops and branches inside a program. Carried values live in two places and change sides after every iteration, so that none is copied.
+//! Loops and branches inside a program. A carried value that the body may change where it is stays there; others live in two places
+//! and change sides after every iteration, so that none is copied.
 
 #![allow(unsafe_code, reason = "arrays are handed to inner programs by address")]
 
@@ -7,7 +8,10 @@ use super::{
     pool::Pool,
     program::Program,
 };
-use crate::{plan::Gives, schedule::BufferId};
+use crate::{
+    plan::Needs,
+    schedule::BufferId,
+};
 use neurax_ir::{
     Eqn, Error, Graph, Op, Result, Type,
     op::{Scan, While},
@@ -21,189 +25,272 @@ pub struct ControlTask {
     writes: Box<[BufferId]>,
     /// The first of its programs.
     first: usize,
-    /// Bytes of every result (of a scan: of one element of those that are stacked).
-    bytes: Box<[usize]>,
+    carries: Box<[Carry]>,
     /// Bytes of one element of the stacked operands.
     rows: Box<[usize]>,
+    /// Bytes of one element of the stacked results.
+    stacked: Box<[usize]>,
+    /// Bytes of the block that its programs share.
+    block: usize,
+}
+
+/// A value that goes from one iteration to the next.
+#[derive(Clone, Copy, Debug)]
+struct Carry {
+    bytes: usize,
+    /// Where its second place is in the scratch memory; none if it is changed where it is.
+    second: Option<usize>,
 }
 
 #[derive(Debug)]
 enum Kind {
-    Scan { length: usize, reverse: bool, consts: usize, carries: usize },
+    Scan { length: usize, reverse: bool, consts: usize },
     While { cond_consts: usize, body_consts: usize },
     Cond { branches: usize },
 }
 
-impl ControlTask {
-    /// The task of an equation.
-    ///
-    /// # Errors
-    /// For ops that are neither.
-    pub fn new(op: &Op, graph: &Graph, e: &Eqn, reads: &[BufferId], writes: &[BufferId], first: usize) -> Result<ControlTask> {
-        let kind = match op {
-            Op::Scan(Scan { length, reverse, consts, carries, .. }) => {
-                Kind::Scan { length: *length, reverse: *reverse, consts: *consts, carries: *carries }
-            }
-            Op::While(While { cond_consts, body_consts, .. }) => Kind::While { cond_consts: *cond_consts, body_consts: *body_consts },
-            Op::Cond(c) => Kind::Cond { branches: c.branches.len() },
-            _ => return Err(Error::new("native", format!("{} is not a loop or branch", op.name()))),
-        };
-        let row = |t: &Type| t.with_shape(t.shape.removed(0)).bytes();
-        let carried = |o: usize| !matches!(kind, Kind::Scan { carries, .. } if o >= carries);
-        let result = |(o, &v): (usize, &neurax_ir::Value)| if carried(o) { graph.ty(v).bytes() } else { row(graph.ty(v)) };
-        let bytes = e.outputs.iter().enumerate().map(result).collect::<Result<_>>()?;
-        let stacked = match kind {
-            Kind::Scan { consts, carries, .. } => &e.inputs[consts + carries..],
-            _ => &[],
-        };
-        let rows = stacked.iter().map(|&v| row(graph.ty(v))).collect::<Result<_>>()?;
-        Ok(ControlTask { kind, reads: reads.into(), writes: writes.into(), first, bytes, rows })
-    }
-
-    /// How many results are carried from one iteration to the next.
-    fn carries(&self) -> usize {
-        match self.kind {
-            Kind::Scan { carries, .. } => carries,
-            Kind::While { .. } => self.writes.len(),
-            Kind::Cond { .. } => 0,
-        }
-    }
-
-    /// Bytes for the second place of every carried value.
-    pub fn scratch(&self) -> usize {
-        self.bytes[..self.carries()].iter().map(|b| b.next_multiple_of(64)).sum::<usize>() + 64
+/// The arguments of a loop's body that are carried: the first one, and how many.
+pub fn carried(op: &Op) -> Option<(usize, usize)> {
+    match op {
+        Op::Scan(op) => Some((op.consts, op.carries)),
+        Op::While(op) => Some((op.body_consts, op.body.outputs().len())),
+        _ => None,
     }
 }
 
-/// Runs it.
+impl ControlTask {
+    /// The task of an equation whose graphs became those programs, the first of them having that number.
+    ///
+    /// # Errors
+    /// For ops that are neither.
+    pub fn new(graph: &Graph, e: &Eqn, reads: &[BufferId], writes: &[BufferId], first: usize, programs: &[std::sync::Arc<Program>]) -> Result<ControlTask> {
+        let (kind, body) = match &e.op {
+            Op::Scan(Scan { length, reverse, consts, .. }) => (Kind::Scan { length: *length, reverse: *reverse, consts: *consts }, 0),
+            Op::While(While { cond_consts, body_consts, .. }) => (Kind::While { cond_consts: *cond_consts, body_consts: *body_consts }, 1),
+            Op::Cond(c) => (Kind::Cond { branches: c.branches.len() }, 0),
+            op => return Err(Error::new("native", format!("{} is not a loop or branch", op.name()))),
+        };
+        let row = |t: &Type| t.with_shape(t.shape.removed(0)).bytes();
+        let count = carried(&e.op).map_or(0, |c| c.1);
+        let stays = &programs[body].plan.carried;
+        let mut carries: Vec<Carry> = vec![];
+        let mut at = 0;
+        for (o, &v) in e.outputs[..count].iter().enumerate() {
+            let bytes = graph.ty(v).bytes()?;
+            let second = (!stays.get(o).is_some_and(|&s| s)).then_some(at);
+            carries.push(Carry { bytes, second });
+            at += if second.is_some() { bytes.next_multiple_of(64) } else { 0 };
+        }
+        let is_scan = matches!(kind, Kind::Scan { .. });
+        let all = |values: &[neurax_ir::Value]| values.iter().map(|&v| row(graph.ty(v))).collect::<Result<Box<[usize]>>>();
+        let behind = first_carry(&kind) + count;
+        let (rows, stacked) = if is_scan { (all(&e.inputs[behind..])?, all(&e.outputs[count..])?) } else { Default::default() };
+        let block = programs.iter().map(|p| p.plan.block).max().unwrap_or(0);
+        Ok(ControlTask { kind, reads: reads.into(), writes: writes.into(), first, carries: carries.into(), rows, stacked, block })
+    }
+
+    /// What it asks of the plan.
+    pub fn needs(&self) -> Needs {
+        let own = |i: usize| (self.reads[first_carry(&self.kind) + i], self.writes[i]);
+        let once = |b: BufferId| self.reads.iter().filter(|r| **r == b).count() == 1;
+        let stay = (0..self.carries.len()).filter(|&i| self.carries[i].second.is_none());
+        Needs { scratch: self.inner_block() + self.block, shares: stay.map(own).filter(|s| once(s.0)).collect() }
+    }
+
+    /// Where the block of its programs begins in the scratch memory.
+    pub fn inner_block(&self) -> usize {
+        self.carries.iter().filter(|c| c.second.is_some()).map(|c| c.bytes.next_multiple_of(64)).sum()
+    }
+
+    /// The numbers of its programs.
+    pub fn programs(&self) -> std::ops::Range<usize> {
+        let count = match self.kind {
+            Kind::Scan { .. } => 1,
+            Kind::While { .. } => 2,
+            Kind::Cond { branches } => branches,
+        };
+        self.first..self.first + count
+    }
+}
+
+/// The operand that the first carried value begins with.
+fn first_carry(kind: &Kind) -> usize {
+    match *kind {
+        Kind::Scan { consts, .. } => consts,
+        Kind::While { cond_consts, body_consts } => cond_consts + body_consts,
+        Kind::Cond { .. } => 0,
+    }
+}
+
+/// A task while it runs.
+struct Running<'a> {
+    t: &'a ControlTask,
+    p: &'a Program,
+    f: &'a mut Frame,
+    pool: &'a Pool,
+    scratch: Address,
+}
+
+/// Runs it, with scratch memory as it needs.
 ///
 /// # Errors
 /// What an inner program says.
 ///
 /// # Safety
 /// As [`Program::run`], for a task of that program.
-pub unsafe fn run(t: &ControlTask, p: &Program, f: &mut Frame, pool: &Pool) -> Result<()> {
+pub unsafe fn run(t: &ControlTask, p: &Program, f: &mut Frame, pool: &Pool, scratch: Address) -> Result<()> {
+    let mut r = Running { t, p, f, pool, scratch };
     // SAFETY: as promised by the caller.
     unsafe {
         match t.kind {
-            Kind::Scan { length, reverse, consts, carries } => scan(t, p, f, pool, length, reverse, (consts, carries)),
-            Kind::While { cond_consts, body_consts } => repeat(t, p, f, pool, cond_consts, body_consts),
-            Kind::Cond { branches } => branch(t, p, f, pool, branches),
+            Kind::Scan { length, reverse, consts } => r.scan(length, reverse, consts),
+            Kind::While { cond_consts, body_consts } => r.repeat(cond_consts, body_consts),
+            Kind::Cond { branches } => r.branch(branches),
         }
     }
 }
 
-/// The two places of every carried value: where it is, and where the next one goes.
-struct Carries {
-    now: Vec<Address>,
-    next: Vec<Address>,
-}
+impl Running<'_> {
+    fn read(&self, i: usize) -> Address {
+        self.f.slots[self.t.reads[i]]
+    }
 
-impl Carries {
-    /// Values in their results' memory, copied from operands.
-    unsafe fn begin(t: &ControlTask, p: &Program, f: &mut Frame, from: &[BufferId]) -> Carries {
-        let now: Vec<Address> = t.writes[..t.carries()].iter().map(|&b| f.slots[b]).collect();
-        let mut at = p.plan.block;
-        let mut next = vec![];
-        for (i, &bytes) in t.bytes[..t.carries()].iter().enumerate() {
+    fn write(&self, o: usize) -> Address {
+        self.f.slots[self.t.writes[o]]
+    }
+
+    /// Argument `i` of inner program `which`.
+    fn give(&mut self, which: usize, i: usize, a: Address) {
+        self.f.inner[which].slots[self.p.inner[which].input(i)] = a;
+    }
+
+    /// The memory of result `o` of inner program `which`.
+    fn take(&mut self, which: usize, o: usize, a: Address) {
+        self.p.inner[which].set_output(&mut self.f.inner[which], o, a);
+    }
+
+    unsafe fn call(&mut self, which: usize) -> Result<()> {
+        // SAFETY: the frame is the inner program's, and its slots are addresses of arrays of its types.
+        unsafe { self.p.inner[which].run(&mut self.f.inner[which], self.pool) }
+    }
+
+    /// Copies result `o` of an inner program to `to`, if it is another array.
+    unsafe fn fetch(&self, which: usize, o: usize, to: Address) {
+        // SAFETY: as in `call`.
+        unsafe { self.p.inner[which].give(&self.f.inner[which], o, to) }
+    }
+
+    /// The place of a carried value that the iteration before `left` others writes: the last one writes into the result.
+    fn place(&self, i: usize, left: usize) -> Address {
+        match self.t.carries[i].second {
+            Some(at) if left % 2 == 1 => self.scratch.plus(at as isize),
+            _ => self.write(i),
+        }
+    }
+
+    /// Where the first iteration, with `left` others after it, finds carried value `i`: where the operand is, unless the iteration writes there.
+    unsafe fn begin(&self, i: usize, left: usize) -> Address {
+        let (from, to) = (self.read(first_carry(&self.t.kind) + i), self.place(i, left));
+        let c = self.t.carries[i];
+        let place = match c.second {
+            Some(_) if from != to => return from,
+            Some(_) => self.place(i, left + 1),
+            None => to,
+        };
+        // SAFETY: operand and result have the type of the carried value.
+        unsafe { place.copy_from(from, c.bytes) }
+        place
+    }
+
+    unsafe fn scan(&mut self, length: usize, reverse: bool, consts: usize) -> Result<()> {
+        let (body, carries) = (self.t.first, self.t.carries.len());
+        (0..consts).for_each(|i| self.give(body, i, self.read(i)));
+        for k in 0..length {
+            let left = length - 1 - k;
+            let row = if reverse { left } else { k };
+            for i in 0..carries {
+                // SAFETY: as promised by the caller.
+                let now = if k == 0 { unsafe { self.begin(i, left) } } else { self.place(i, left + 1) };
+                self.give(body, consts + i, now);
+                self.take(body, i, self.place(i, left));
+            }
+            for (j, &bytes) in self.t.rows.iter().enumerate() {
+                let i = consts + carries + j;
+                self.give(body, i, self.read(i).plus((row * bytes) as isize));
+            }
+            let stacked = |j: usize, r: &Self| r.write(carries + j).plus((row * r.t.stacked[j]) as isize);
+            for j in 0..self.t.stacked.len() {
+                self.take(body, carries + j, stacked(j, self));
+            }
+            // SAFETY: as promised by the caller.
+            unsafe {
+                self.call(body)?;
+                (0..carries).for_each(|i| self.fetch(body, i, self.place(i, left)));
+                (0..self.t.stacked.len()).for_each(|j| self.fetch(body, carries + j, stacked(j, self)));
+            }
+        }
+        if length == 0 {
             // SAFETY: operand and result have the type of the carried value.
-            unsafe { now[i].copy_from(f.slots[from[i]], bytes) }
-            next.push(f.place(at));
-            at += bytes.next_multiple_of(64);
+            (0..carries).for_each(|i| unsafe { self.write(i).copy_from(self.read(consts + i), self.t.carries[i].bytes) });
         }
-        Carries { now, next }
+        Ok(())
     }
 
-    fn swap(&mut self) {
-        std::mem::swap(&mut self.now, &mut self.next);
-    }
-
-    /// Values in their results' memory again.
-    unsafe fn end(&self, t: &ControlTask, f: &Frame) {
-        for (i, &bytes) in t.bytes[..t.carries()].iter().enumerate() {
-            // SAFETY: as in `begin`.
-            unsafe { f.slots[t.writes[i]].copy_from(self.now[i], bytes) }
+    unsafe fn repeat(&mut self, cond_consts: usize, body_consts: usize) -> Result<()> {
+        let (cond, body, carries) = (self.t.first, self.t.first + 1, self.t.carries.len());
+        (0..cond_consts).for_each(|i| self.give(cond, i, self.read(i)));
+        (0..body_consts).for_each(|i| self.give(body, i, self.read(cond_consts + i)));
+        // How many iterations are left is not known: an odd number of them ends in the second places.
+        for i in 0..carries {
+            // SAFETY: as promised by the caller.
+            let now = unsafe { self.begin(i, 0) };
+            self.give(cond, cond_consts + i, now);
+            self.give(body, body_consts + i, now);
         }
-    }
-}
-
-/// Calls an inner program.
-unsafe fn call(p: &Program, which: usize, f: &mut Frame, pool: &Pool, inputs: impl Iterator<Item = Address>, outputs: &[Address]) -> Result<()> {
-    let (inner, frame) = (&p.inner[which], &mut f.inner[which]);
-    for (i, a) in inputs.enumerate() {
-        frame.slots[inner.input(i)] = a;
-    }
-    for (o, &a) in outputs.iter().enumerate() {
-        if inner.plan.gives[o] == Gives::Own {
-            frame.slots[inner.output(o)] = a;
+        let mut done = 0;
+        loop {
+            let mut go = 0u8;
+            self.take(cond, 0, Address(&raw mut go));
+            // SAFETY: as promised by the caller; the condition gives one bool.
+            unsafe {
+                self.call(cond)?;
+                self.fetch(cond, 0, Address(&raw mut go));
+            }
+            if go == 0 {
+                break;
+            }
+            (0..carries).for_each(|i| self.take(body, i, self.place(i, done)));
+            // SAFETY: as promised by the caller.
+            unsafe {
+                self.call(body)?;
+                (0..carries).for_each(|i| self.fetch(body, i, self.place(i, done)));
+            }
+            for i in 0..carries {
+                self.give(cond, cond_consts + i, self.place(i, done));
+                self.give(body, body_consts + i, self.place(i, done));
+            }
+            done += 1;
         }
+        for i in 0..carries {
+            let from = if done == 0 { self.read(cond_consts + body_consts + i) } else { self.place(i, done - 1) };
+            // SAFETY: both have the type of the carried value.
+            unsafe { self.write(i).copy_from(from, self.t.carries[i].bytes) }
+        }
+        Ok(())
     }
-    // SAFETY: the frame is the inner program's, and addresses are of arrays of its types.
-    unsafe {
-        inner.run(frame, pool)?;
-        outputs.iter().enumerate().for_each(|(o, &a)| inner.give(frame, o, a));
-    }
-    Ok(())
-}
 
-unsafe fn scan(
-    t: &ControlTask,
-    p: &Program,
-    f: &mut Frame,
-    pool: &Pool,
-    length: usize,
-    reverse: bool,
-    (consts, carries): (usize, usize),
-) -> Result<()> {
-    let constants: Vec<Address> = t.reads[..consts].iter().map(|&b| f.slots[b]).collect();
-    let stacked: Vec<Address> = t.reads[consts + carries..].iter().map(|&b| f.slots[b]).collect();
-    let results: Vec<Address> = t.writes[carries..].iter().map(|&b| f.slots[b]).collect();
-    // SAFETY: as promised by the caller.
-    let mut c = unsafe { Carries::begin(t, p, f, &t.reads[consts..consts + carries]) };
-    for k in 0..length {
-        let i = if reverse { length - 1 - k } else { k };
-        let row = |(a, &bytes): (&Address, &usize)| a.plus((i * bytes) as isize);
-        let outputs: Vec<Address> = c.next.iter().copied().chain(results.iter().zip(&t.bytes[carries..]).map(row)).collect();
-        let inputs = constants.iter().copied().chain(c.now.clone()).chain(stacked.iter().zip(&t.rows[..]).map(row));
+    unsafe fn branch(&mut self, branches: usize) -> Result<()> {
+        // SAFETY: the first operand is one i32.
+        let index = unsafe { self.read(0).bytes(4) };
+        let index = index.try_into().map_or(0, i32::from_ne_bytes).clamp(0, branches as i32 - 1);
+        let which = self.t.first + index as usize;
+        (1..self.t.reads.len()).for_each(|i| self.give(which, i - 1, self.read(i)));
+        (0..self.t.writes.len()).for_each(|o| self.take(which, o, self.write(o)));
         // SAFETY: as promised by the caller.
-        unsafe { call(p, t.first, f, pool, inputs, &outputs)? }
-        c.swap();
-    }
-    // SAFETY: as promised by the caller.
-    unsafe { c.end(t, f) }
-    Ok(())
-}
-
-unsafe fn repeat(t: &ControlTask, p: &Program, f: &mut Frame, pool: &Pool, cond_consts: usize, body_consts: usize) -> Result<()> {
-    let all: Vec<Address> = t.reads[..cond_consts + body_consts].iter().map(|&b| f.slots[b]).collect();
-    let (for_cond, for_body) = all.split_at(cond_consts);
-    // SAFETY: as promised by the caller.
-    let mut c = unsafe { Carries::begin(t, p, f, &t.reads[cond_consts + body_consts..]) };
-    loop {
-        let mut go = 0u8;
-        let inputs = for_cond.iter().copied().chain(c.now.clone());
-        // SAFETY: as promised by the caller; the condition gives one bool.
-        unsafe { call(p, t.first, f, pool, inputs, &[Address(&raw mut go)])? }
-        if go == 0 {
-            break;
+        unsafe {
+            self.call(which)?;
+            (0..self.t.writes.len()).for_each(|o| self.fetch(which, o, self.write(o)));
         }
-        let inputs = for_body.iter().copied().chain(c.now.clone());
-        let next = c.next.clone();
-        // SAFETY: as promised by the caller.
-        unsafe { call(p, t.first + 1, f, pool, inputs, &next)? }
-        c.swap();
+        Ok(())
     }
-    // SAFETY: as promised by the caller.
-    unsafe { c.end(t, f) }
-    Ok(())
-}
-
-unsafe fn branch(t: &ControlTask, p: &Program, f: &mut Frame, pool: &Pool, branches: usize) -> Result<()> {
-    // SAFETY: the first operand is one i32.
-    let index = unsafe { f.slots[t.reads[0]].bytes(4) };
-    let index = index.try_into().map_or(0, i32::from_ne_bytes).clamp(0, branches as i32 - 1);
-    let inputs: Vec<Address> = t.reads[1..].iter().map(|&b| f.slots[b]).collect();
-    let outputs: Vec<Address> = t.writes.iter().map(|&b| f.slots[b]).collect();
-    // SAFETY: as promised by the caller.
-    unsafe { call(p, t.first + index as usize, f, pool, inputs.into_iter(), &outputs) }
 }

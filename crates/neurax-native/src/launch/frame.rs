@@ -2,8 +2,9 @@
 
 #![allow(unsafe_code, reason = "arrays are addresses; what lies there is the plan's business")]
 
-/// The address of an array. Steps of one call share it between threads; the plan keeps those that write apart.
-#[derive(Clone, Copy, Debug)]
+/// The address of an array, as machine code takes it. Steps of one call share it between threads; the plan keeps those that write apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
 pub struct Address(pub *mut u8);
 
 // SAFETY: an address alone does nothing; whoever reads or writes there says why nobody else does.
@@ -50,34 +51,38 @@ impl Address {
 /// One cache line, the unit of memory.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-struct Line([u8; 64]);
+struct Line(#[allow(dead_code, reason = "it is the size that matters")] [u8; 64]);
 
-/// The memory of one call of a program, and of the programs in it.
+/// The block of one call: what a program, and those in it, compute on the way.
+pub struct Block(Box<[std::mem::MaybeUninit<Line>]>);
+
+impl Block {
+    /// A block of that many bytes.
+    pub fn new(bytes: usize) -> Block {
+        Block(Box::<[Line]>::new_uninit_slice(bytes.div_ceil(64)))
+    }
+
+    /// Where it begins.
+    pub fn address(&mut self) -> Address {
+        Address(self.0.as_mut_ptr().cast())
+    }
+}
+
+impl std::fmt::Debug for Block {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        write!(f, "{} bytes", 64 * self.0.len())
+    }
+}
+
+/// Where the arrays of one call of a program are, and of the programs in it.
 #[derive(Debug)]
 pub struct Frame {
-    block: Box<[std::mem::MaybeUninit<Line>]>,
+    /// Where the program's part of the block begins.
+    pub base: Address,
     /// The address of every array.
     pub slots: Vec<Address>,
     /// Frames of the programs of loops and branches.
     pub inner: Vec<Frame>,
-}
-
-impl std::fmt::Debug for Line {
-    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        write!(f, "{} bytes", self.0.len())
-    }
-}
-
-impl Frame {
-    /// A block of that many bytes, and that many addresses, which point to its beginning.
-    pub fn new(block: usize, slots: usize, inner: Vec<Frame>) -> Frame {
-        let mut block = Box::<[Line]>::new_uninit_slice(block.div_ceil(64));
-        let slots = vec![Address(block.as_mut_ptr().cast()); slots];
-        Frame { block, slots, inner }
-    }
-
-    /// The address of a place in the block.
-    pub fn place(&mut self, at: usize) -> Address {
-        Address(self.block.as_mut_ptr().cast()).plus(at as isize)
-    }
+    /// The operands of the kernel that is running.
+    pub operands: Vec<Address>,
 }

@@ -2,13 +2,15 @@
 
 #![allow(unsafe_code, reason = "machine code is called")]
 
-use super::{frame::Address, pool::Pool};
+use super::{
+    frame::{Address, Frame},
+    pool::Pool,
+};
 use crate::{
     code::Code,
     kernel::Lanes,
     schedule::{BufferId, Nest},
 };
-use smallvec::SmallVec;
 use std::sync::Arc;
 
 /// A kernel of a program.
@@ -41,27 +43,34 @@ impl KernelTask {
         KernelTask { code, args, params: n.params.clone().into(), count: n.count, parts, unit }
     }
 
+    /// Where its operands are.
+    pub fn operands(&self, slots: &[Address], out: &mut Vec<Address>) {
+        out.clear();
+        out.extend(self.args.iter().map(|&(b, offset)| slots[b].plus(offset)));
+    }
+
     /// Runs all of it.
     ///
     /// # Safety
-    /// The slots hold the addresses of the arrays of the schedule that the kernel was made for, and nobody else uses what it writes.
-    pub unsafe fn run(&self, slots: &[Address], pool: &Pool) {
+    /// The slots of the frame hold the addresses of the arrays of the schedule that the kernel was made for, and nobody else uses what it writes.
+    pub unsafe fn run(&self, f: &mut Frame, pool: &Pool) {
+        self.operands(&f.slots, &mut f.operands);
+        let operands = &f.operands[..];
         if self.parts == 1 {
             // SAFETY: as promised by the caller.
-            return unsafe { self.range(slots, 0, self.count) };
+            return unsafe { self.range(operands, 0, self.count) };
         }
         let each = self.count.div_ceil(self.parts).next_multiple_of(self.unit);
         // SAFETY: as promised by the caller; iterations of the outermost loop write different places.
-        pool.run(self.parts, &|p| unsafe { self.range(slots, (p * each).min(self.count), ((p + 1) * each).min(self.count)) });
+        pool.run(self.parts, &|p| unsafe { self.range(operands, (p * each).min(self.count), ((p + 1) * each).min(self.count)) });
     }
 
     /// Runs a range of the outermost loop.
     ///
     /// # Safety
-    /// As [`KernelTask::run`].
-    pub unsafe fn range(&self, slots: &[Address], begin: usize, end: usize) {
-        let operands: SmallVec<[*mut u8; 24]> = self.args.iter().map(|&(b, offset)| slots[b].plus(offset).0).collect();
+    /// As [`KernelTask::run`], for operands that [`KernelTask::operands`] found.
+    pub unsafe fn range(&self, operands: &[Address], begin: usize, end: usize) {
         // SAFETY: the schedule made offsets, strides and sizes for arrays of these types, and the caller gives their addresses.
-        unsafe { self.code.call(&operands, &self.params, begin, end) }
+        unsafe { self.code.call(operands, &self.params, begin, end) }
     }
 }

@@ -9,4 +9,5 @@ mod program;
 mod reference;
 mod subnormal;
 
+pub use frame::Address;
 pub use program::{Compiler, Executable};

@@ -2,7 +2,11 @@
 
 #![allow(unsafe_code, reason = "the matrix kernel takes addresses and strides")]
 
-use super::{frame::Address, kernel::KernelTask, pool::Pool};
+use super::{
+    frame::{Address, Frame},
+    kernel::KernelTask,
+    pool::Pool,
+};
 use crate::schedule::{BufferId, Walk};
 use neurax_ir::{DType, Eqn, Error, Graph, Result, op::DotGeneral};
 use smallvec::SmallVec;
@@ -71,11 +75,13 @@ impl ProductTask {
     /// For dtypes that have no matrix kernel.
     ///
     /// # Safety
-    /// The slots hold addresses of arrays of the schedule that this was made for, and nobody else uses the results.
-    pub unsafe fn run(&self, slots: &[Address], pool: &Pool) -> Result<()> {
+    /// The slots of the frame hold addresses of arrays of the schedule that this was made for, and nobody else uses the results.
+    pub unsafe fn run(&self, f: &mut Frame, pool: &Pool) -> Result<()> {
         if !matches!(self.dtype, DType::F32 | DType::F64) {
             return Err(Error::new("dot_general", format!("there is no matrix kernel for {}", self.dtype)));
         }
+        self.then.iter().for_each(|then| then.operands(&f.slots, &mut f.operands));
+        let (slots, operands) = (&f.slots[..], &f.operands[..]);
         let [rows, columns] = self.part_size();
         let (down, across) = (self.sizes[0].div_ceil(rows), self.sizes[1].div_ceil(columns));
         let run = |part: usize| {
@@ -83,13 +89,13 @@ impl ProductTask {
             let (row, column) = (rest / across * rows, rest % across * columns);
             let size = [rows.min(self.sizes[0] - row), columns.min(self.sizes[1] - column)];
             // SAFETY: as promised by the caller; parts write different blocks.
-            unsafe { self.part(slots, b, [row, column], size) }
+            unsafe { self.part(slots, operands, b, [row, column], size) }
         };
         pool.run(self.batches() * down * across, &run);
         Ok(())
     }
 
-    unsafe fn part(&self, slots: &[Address], batch: usize, [row, column]: [usize; 2], size: [usize; 2]) {
+    unsafe fn part(&self, slots: &[Address], operands: &[Address], batch: usize, [row, column]: [usize; 2], size: [usize; 2]) {
         let mut at = [0isize; 3];
         let mut rest = batch;
         for (steps, size) in self.batch.iter().rev() {
@@ -114,7 +120,7 @@ impl ProductTask {
             let first = batch * self.sizes[0] + row;
             let scale = |r: usize| r * then.count / total;
             // SAFETY: these iterations read only the rows that were just written.
-            unsafe { then.range(slots, scale(first), scale(first + size[0])) }
+            unsafe { then.range(operands, scale(first), scale(first + size[0])) }
         }
     }
 

@@ -4,7 +4,7 @@
 
 use super::{
     control::{self, ControlTask},
-    frame::{Address, Frame},
+    frame::{Address, Block, Frame},
     kernel::KernelTask,
     pool::Pool,
     product::ProductTask,
@@ -16,7 +16,7 @@ use crate::{
     emit::Target,
     kernel::{Kernel, verify},
     lower,
-    plan::{Gives, Home, Plan, plan},
+    plan::{Gives, Home, Needs, Plan, plan},
     schedule::{self, BufferId, Nest, Schedule, Step},
 };
 use neurax_ir::{Bytes, Error, Graph, Literal, Op, Result, Type, Value};
@@ -57,9 +57,13 @@ impl Compiler {
     /// # Errors
     /// When an op cannot be compiled, with its place.
     pub fn program(&self, graph: &Graph) -> Result<Program> {
+        self.program_of(graph, None)
+    }
+
+    /// The program of a graph that may be the body of a loop, which carries that many values, the first of them argument number so-and-so.
+    fn program_of(&self, graph: &Graph, carried: Option<(usize, usize)>) -> Result<Program> {
         let graph = lower::lower(graph)?;
         let schedule = schedule::schedule(&graph, self.target.has_fma)?;
-        let plan = plan(&schedule);
         let constant = |v: Value| {
             let made = graph.eqns().iter().find(|e| e.outputs.contains(&v));
             match made.map(|e| &e.op) {
@@ -73,7 +77,11 @@ impl Compiler {
         for step in &schedule.steps {
             tasks.push(self.task(&graph, &schedule, step, &mut inner)?);
         }
-        Ok(Program { outputs: graph.output_types(), schedule, plan, constants, tasks, inner })
+        let needs: Vec<Needs> = tasks.iter().map(Task::needs).collect();
+        let plan = plan(&schedule, &needs, carried);
+        let in_memory_of = |o| (0..schedule.buffers.len()).filter(|&b| plan.homes[b] == Home::Output(o)).collect();
+        let tenants = (0..schedule.outputs.len()).map(in_memory_of).collect();
+        Ok(Program { outputs: graph.output_types(), schedule, plan, constants, tasks, tenants, inner })
     }
 
     fn code(&self, kernel: &Kernel) -> Result<Arc<Code>> {
@@ -101,9 +109,9 @@ impl Compiler {
                     Op::Scan(_) | Op::While(_) | Op::Cond(_) if schedule::is_control(graph, e) => {
                         let first = inner.len();
                         for g in e.op.graphs() {
-                            inner.push(Arc::new(self.program(&g).map_err(|x| x.at_origin(&e.at))?));
+                            inner.push(Arc::new(self.program_of(&g, control::carried(&e.op)).map_err(|x| x.at_origin(&e.at))?));
                         }
-                        Task::Control(ControlTask::new(&e.op, graph, e, reads, writes, first)?)
+                        Task::Control(ControlTask::new(graph, e, reads, writes, first, &inner[first..])?)
                     }
                     op => {
                         let types = e.inputs.iter().map(|&v| graph.ty(v).clone());
@@ -125,6 +133,8 @@ pub struct Program {
     pub(super) plan: Plan,
     constants: Vec<Literal>,
     tasks: Vec<Task>,
+    /// The arrays that are, one after the other, in the memory of each result that is written there.
+    tenants: Vec<Vec<BufferId>>,
     /// The programs of loops and branches.
     pub(super) inner: Vec<Arc<Program>>,
 }
@@ -139,30 +149,51 @@ enum Task {
     Copy { from: BufferId, to: BufferId, bytes: usize },
 }
 
+impl Task {
+    /// What it asks of the plan.
+    fn needs(&self) -> Needs {
+        if let Task::Control(c) = self { c.needs() } else { Needs::default() }
+    }
+}
+
 impl Program {
-    /// Memory for one call.
-    pub fn frame(&self) -> Frame {
-        let inner = self.inner.iter().map(|p| p.frame()).collect();
-        let scratch: usize = self.tasks.iter().map(|t| if let Task::Control(c) = t { c.scratch() } else { 0 }).max().unwrap_or(0);
-        let mut f = Frame::new(self.plan.block + scratch, self.schedule.buffers.len(), inner);
-        for (b, home) in self.plan.homes.iter().enumerate() {
-            match *home {
-                Home::Block(at) => f.slots[b] = f.place(at),
-                Home::Constant(i) => f.slots[b] = Address(self.constants[i].bytes().as_ptr().cast_mut()),
-                Home::Input(_) | Home::Output(_) => {}
+    /// The places of one call whose block begins there.
+    pub fn frame(&self, base: Address) -> Frame {
+        let mut inner = vec![];
+        for (task, &at) in self.tasks.iter().zip(&self.plan.scratch) {
+            if let Task::Control(c) = task {
+                let block = base.plus((at + c.inner_block()) as isize);
+                inner.extend(self.inner[c.programs()].iter().map(|p| p.frame(block)));
             }
         }
-        f
+        let address = |home: &Home| match *home {
+            Home::Block(at) => base.plus(at as isize),
+            Home::Constant(i) => Address(self.constants[i].bytes().as_ptr().cast_mut()),
+            Home::Input(_) | Home::Output(_) => base,
+        };
+        Frame { base, slots: self.plan.homes.iter().map(address).collect(), inner, operands: vec![] }
+    }
+
+    /// Sets the places of the arguments.
+    fn set_inputs(&self, f: &mut Frame, inputs: impl Iterator<Item = Address>) {
+        self.schedule.inputs.iter().zip(inputs).for_each(|(&b, a)| f.slots[b] = a);
+    }
+
+    /// Sets the places of the results, and of all that was in their memory before.
+    fn set_outputs(&self, f: &mut Frame, outputs: impl Iterator<Item = Address>) {
+        for (o, a) in outputs.enumerate() {
+            self.set_output(f, o, a);
+        }
+    }
+
+    /// Sets the place of a result, unless it is a copy.
+    pub(super) fn set_output(&self, f: &mut Frame, o: usize, a: Address) {
+        self.tenants[o].iter().for_each(|&b| f.slots[b] = a);
     }
 
     /// The array of an input.
     pub(super) fn input(&self, i: usize) -> BufferId {
         self.schedule.inputs[i]
-    }
-
-    /// The array of a result.
-    pub(super) fn output(&self, o: usize) -> BufferId {
-        self.schedule.outputs[o]
     }
 
     /// Runs all steps.
@@ -175,16 +206,17 @@ impl Program {
     /// are written.
     pub unsafe fn run(&self, f: &mut Frame, pool: &Pool) -> Result<()> {
         // SAFETY: as promised by the caller; everything else in the slots is the frame's own, or a constant.
-        self.tasks.iter().try_for_each(|task| unsafe { self.step(task, f, pool) })
+        (0..self.tasks.len()).try_for_each(|i| unsafe { self.step(i, f, pool) })
     }
 
-    unsafe fn step(&self, task: &Task, f: &mut Frame, pool: &Pool) -> Result<()> {
+    unsafe fn step(&self, i: usize, f: &mut Frame, pool: &Pool) -> Result<()> {
+        let scratch = f.base.plus(self.plan.scratch[i] as isize);
         // SAFETY: as promised by the caller of `run`.
         unsafe {
-            match task {
-                Task::Kernel(k) => k.run(&f.slots, pool),
-                Task::Product(p) => p.run(&f.slots, pool)?,
-                Task::Control(c) => control::run(c, self, f, pool)?,
+            match &self.tasks[i] {
+                Task::Kernel(k) => k.run(f, pool),
+                Task::Product(p) => p.run(f, pool)?,
+                Task::Control(c) => control::run(c, self, f, pool, scratch)?,
                 Task::Reference(r) => r.run(&f.slots)?,
                 Task::Copy { from, to, bytes } => f.slots[*to].copy_from(f.slots[*from], *bytes),
             }
@@ -200,10 +232,10 @@ impl Program {
     /// # Safety
     /// As [`Program::run`].
     unsafe fn run_timed(&self, f: &mut Frame, pool: &Pool, spent: &mut [Duration]) -> Result<()> {
-        for (task, spent) in self.tasks.iter().zip(spent) {
+        for (i, spent) in spent.iter_mut().enumerate() {
             let start = Instant::now();
             // SAFETY: as promised by the caller.
-            unsafe { self.step(task, f, pool)? }
+            unsafe { self.step(i, f, pool)? }
             *spent += start.elapsed();
         }
         Ok(())
@@ -228,27 +260,38 @@ pub struct Executable {
     program: Program,
     types: Vec<Type>,
     /// Memory of calls that are done.
-    frames: Mutex<Vec<Frame>>,
+    calls: Mutex<Vec<Call>>,
 }
 
-/// Frames that are kept for the next calls.
-const FRAMES: usize = 4;
+/// The memory of one call.
+#[derive(Debug)]
+struct Call {
+    frame: Frame,
+    /// What the frame's addresses point into.
+    _block: Block,
+}
+
+/// Calls whose memory is kept for the next ones.
+const CALLS: usize = 4;
 
 impl Executable {
     /// A program that can be called.
     pub fn new(program: Program, types: Vec<Type>) -> Executable {
-        Executable { program, types, frames: Mutex::new(vec![]) }
+        Executable { program, types, calls: Mutex::new(Vec::with_capacity(CALLS)) }
     }
 
-    fn take(&self) -> Frame {
-        let kept = self.frames.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        kept.unwrap_or_else(|| self.program.frame())
+    fn take(&self) -> Call {
+        let kept = self.calls.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        kept.unwrap_or_else(|| {
+            let mut block = Block::new(self.program.plan.block);
+            Call { frame: self.program.frame(block.address()), _block: block }
+        })
     }
 
-    fn put(&self, f: Frame) {
-        let mut frames = self.frames.lock().unwrap_or_else(PoisonError::into_inner);
-        if frames.len() < FRAMES {
-            frames.push(f);
+    fn put(&self, call: Call) {
+        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        if calls.len() < CALLS {
+            calls.push(call);
         }
     }
 
@@ -258,8 +301,8 @@ impl Executable {
     /// As running it.
     pub fn profile(&self, args: &[Literal], rounds: u32) -> Result<String> {
         let results = self.program.outputs.iter().map(|ty| Ok(Bytes::zeroed(ty.bytes()?))).collect::<Result<Vec<_>>>()?;
-        let inputs: Vec<Address> = args.iter().map(|a| Address(a.bytes().as_ptr().cast_mut())).collect();
-        let outputs: Vec<Address> = results.iter().map(|r| Address(r.as_ptr().cast_mut())).collect();
+        let inputs = args.iter().map(|a| Address(a.bytes().as_ptr().cast_mut()));
+        let outputs = results.iter().map(|r| Address(r.as_ptr().cast_mut()));
         let mut spent = vec![Duration::ZERO; self.program.tasks.len()];
         for round in 0..=rounds {
             if round == 1 {
@@ -267,31 +310,37 @@ impl Executable {
                 spent.fill(Duration::ZERO);
             }
             // SAFETY: as in `call`.
-            self.call(&inputs, &outputs, &mut |p, f| unsafe { p.run_timed(f, Pool::global(), &mut spent) })?;
+            self.call(inputs.clone(), outputs.clone(), &mut |p, f| unsafe { p.run_timed(f, Pool::global(), &mut spent) })?;
         }
         let line = |(step, t): (&Step, &Duration)| format!("{:9.1} us  {}", t.as_secs_f64() * 1e6 / rounds as f64, step.brief());
         Ok(self.program.schedule.steps.iter().zip(&spent).map(line).collect::<Vec<_>>().join("\n"))
     }
 
     /// Runs it on arguments in memory, into results in memory.
-    fn call(&self, inputs: &[Address], outputs: &[Address], run: &mut dyn FnMut(&Program, &mut Frame) -> Result<()>) -> Result<()> {
-        let (p, mut f) = (&self.program, self.take());
-        for (i, &a) in inputs.iter().enumerate() {
-            f.slots[p.input(i)] = a;
-        }
-        for (o, &a) in outputs.iter().enumerate() {
-            if p.plan.gives[o] == Gives::Own {
-                f.slots[p.output(o)] = a;
-            }
-        }
+    fn call(
+        &self,
+        inputs: impl Iterator<Item = Address>,
+        outputs: impl Iterator<Item = Address> + Clone,
+        run: &mut dyn FnMut(&Program, &mut Frame) -> Result<()>,
+    ) -> Result<()> {
+        let (p, mut call) = (&self.program, self.take());
+        p.set_inputs(&mut call.frame, inputs);
+        p.set_outputs(&mut call.frame, outputs.clone());
         let mut done = Ok(());
-        flushed(&mut || done = run(p, &mut f));
+        flushed(&mut || done = run(p, &mut call.frame));
         if done.is_ok() {
-            // SAFETY: as above.
-            outputs.iter().enumerate().for_each(|(o, &a)| unsafe { p.give(&f, o, a) });
+            // SAFETY: callers give live memory of the right types, their own for every result.
+            outputs.enumerate().for_each(|(o, a)| unsafe { p.give(&call.frame, o, a) });
         }
-        self.put(f);
+        self.put(call);
         done
+    }
+
+    /// Runs it on arguments into results that nobody else holds, all of the right types.
+    fn compute<'b>(&self, args: impl Iterator<Item = &'b Bytes>, results: impl Iterator<Item = &'b Bytes> + Clone) -> Result<()> {
+        let address = |b: &Bytes| Address(b.as_ptr().cast_mut());
+        // SAFETY: `call` prepares a frame of this program; arguments and results are live, of the right types, and the results' own.
+        self.call(args.map(address), results.map(address), &mut |p, f| unsafe { p.run(f, Pool::global()) })
     }
 }
 
@@ -302,7 +351,7 @@ impl neurax_runtime::Executable for Executable {
             return Err(Error::new("native", "the arguments do not have the types of the graph's inputs"));
         }
         let inputs: Vec<Address> = args.iter().map(|a| Address(a.bytes().as_ptr().cast_mut())).collect();
-        let mut results: Vec<Literal> = vec![];
+        let mut results: Vec<Literal> = Vec::with_capacity(self.program.outputs.len());
         for (o, ty) in self.program.outputs.iter().enumerate() {
             let reused = self.program.plan.reuse.iter().find(|r| r.1 == o && args[r.0].bytes().is_unique());
             results.push(match reused {
@@ -310,9 +359,9 @@ impl neurax_runtime::Executable for Executable {
                 None => Literal::new(ty.clone(), Bytes::zeroed(ty.bytes()?))?,
             });
         }
-        let outputs: Vec<Address> = results.iter().map(|r| Address(r.bytes().as_ptr().cast_mut())).collect();
+        let outputs = results.iter().map(|r| Address(r.bytes().as_ptr().cast_mut()));
         // SAFETY: `call` prepares a frame of this program; arguments and results are live, of the right types, and the results' own.
-        self.call(&inputs, &outputs, &mut |p, f| unsafe { p.run(f, Pool::global()) })?;
+        self.call(inputs.into_iter(), outputs, &mut |p, f| unsafe { p.run(f, Pool::global()) })?;
         Ok(results.into_iter().map(Buffer::from).collect())
     }
 }
