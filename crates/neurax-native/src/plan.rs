@@ -87,7 +87,12 @@ struct Planner<'a> {
 impl<'a> Planner<'a> {
     /// Every array in memory of its own.
     fn new(s: &'a Schedule, needs: &'a [Needs]) -> Planner<'a> {
-        let memory = |(b, life): (BufferId, Option<(usize, usize)>)| Memory { home: None, bytes: s.buffers[b].bytes().unwrap_or(0).next_multiple_of(LINE), life, tenants: [b; 2] };
+        let memory = |(b, life): (BufferId, Option<(usize, usize)>)| Memory {
+            home: None,
+            bytes: s.buffers[b].bytes().unwrap_or(0).next_multiple_of(LINE),
+            life,
+            tenants: [b; 2],
+        };
         let memories = lives(s).into_iter().enumerate().map(memory).collect();
         let mut p = Planner { s, needs, memories, of: (0..s.buffers.len()).collect(), gives: vec![] };
         s.inputs.iter().enumerate().for_each(|(i, &b)| p.memories[b].home = Some(Home::Input(i)));

@@ -39,13 +39,13 @@ pub trait Executable: Debug + Send + Sync {
     /// When a value has no result, or memory is short.
     fn run(&self, args: Vec<Buffer>) -> Result<Vec<Buffer>>;
 
-    /// Runs it and writes the results into the memory of `outs`, which have the results' types. An output whose memory is
-    /// shared is replaced instead. The default runs and copies.
+    /// Runs it on `args`, and behind them `held` (what stays the same from call to call), and writes the results into the memory of `outs`,
+    /// which have the results' types. An output whose memory is shared is replaced instead. The default runs and copies.
     ///
     /// # Errors
     /// As [`Executable::run`].
-    fn run_into(&self, args: &[Buffer], outs: &mut [Buffer]) -> Result<()> {
-        let results = self.run(args.to_vec())?;
+    fn run_into(&self, args: &[&Buffer], held: &[Buffer], outs: &mut [&mut Buffer]) -> Result<()> {
+        let results = self.run(args.iter().copied().chain(held).cloned().collect())?;
         for (out, result) in outs.iter_mut().zip(results) {
             out.assign(result);
         }

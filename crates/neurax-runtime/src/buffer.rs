@@ -36,6 +36,11 @@ impl Buffer {
         self.host.bytes().is_unique()
     }
 
+    /// Its memory, if that can be read from the host.
+    pub fn host(&self) -> Option<&Bytes> {
+        Some(self.host.bytes())
+    }
+
     /// The value, sharing its memory.
     ///
     /// # Errors

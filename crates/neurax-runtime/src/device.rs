@@ -157,7 +157,7 @@ impl Program {
     /// # Errors
     /// When the arguments do not have its types; else what the executable says.
     pub fn run(&self, args: Vec<Buffer>) -> Result<Vec<Buffer>> {
-        self.check(&args)?;
+        self.check(args.iter())?;
         self.check_memory()?;
         self.executable.run(args)
     }
@@ -166,13 +166,13 @@ impl Program {
     ///
     /// # Errors
     /// When the arguments or `outs` do not have its types; else what the executable says.
-    pub fn run_into(&self, args: &[Buffer], outs: &mut [Buffer]) -> Result<()> {
-        self.check(args)?;
+    pub fn run_into(&self, args: &[&Buffer], held: &[Buffer], outs: &mut [&mut Buffer]) -> Result<()> {
+        self.check(args.iter().copied().chain(held))?;
         self.check_memory()?;
-        if !outs.iter().map(Buffer::ty).eq(&self.outputs) {
-            return Err(mismatch("gives", &self.outputs, outs));
+        if !outs.iter().map(|b| b.ty()).eq(&self.outputs) {
+            return Err(mismatch("gives", &self.outputs, outs.iter().map(|b| &**b)));
         }
-        self.executable.run_into(args, outs)
+        self.executable.run_into(args, held, outs)
     }
 
     /// Asks for the memory of the largest value. Running does it, too; whoever gives arguments away asks before, so that a size that cannot be had
@@ -187,8 +187,8 @@ impl Program {
         probe.map_err(|_| Error::new("memory", format!("there is no room for {ty}, {bytes} bytes; take smaller shapes or batches")))
     }
 
-    fn check(&self, args: &[Buffer]) -> Result<()> {
-        if args.iter().map(Buffer::ty).eq(&self.inputs) { Ok(()) } else { Err(mismatch("takes", &self.inputs, args)) }
+    fn check<'b>(&self, args: impl Iterator<Item = &'b Buffer> + Clone) -> Result<()> {
+        if args.clone().map(Buffer::ty).eq(&self.inputs) { Ok(()) } else { Err(mismatch("takes", &self.inputs, args)) }
     }
 }
 
@@ -203,10 +203,10 @@ fn largest(graph: &Graph) -> Option<Type> {
     own.chain(nested).max_by_key(bytes).filter(|t| bytes(t) >= LARGE)
 }
 
-fn mismatch(verb: &str, want: &[Type], have: &[Buffer]) -> Error {
+fn mismatch<'b>(verb: &str, want: &[Type], have: impl Iterator<Item = &'b Buffer>) -> Error {
     let list = |v: Vec<String>| v.join(", ");
     let want = list(want.iter().map(Type::to_string).collect());
-    let have = list(have.iter().map(|b| b.ty().to_string()).collect());
+    let have = list(have.map(|b| b.ty().to_string()).collect());
     Error::new("run", format!("the program {verb} ({want}), not ({have})"))
 }
 

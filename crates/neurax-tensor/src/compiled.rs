@@ -5,12 +5,12 @@ use crate::{
     closed::place,
     device::{Device, default_device},
     jit::{Entry, Key},
-    tensor::{At, Repr},
+    tensor::At,
     tree::into_vec,
 };
 use neurax_runtime::{Buffer, Program};
 use smallvec::SmallVec;
-use std::{fmt, marker::PhantomData, panic::Location, sync::Arc};
+use std::{borrow::Cow, fmt, marker::PhantomData, panic::Location, sync::Arc};
 
 /// A function compiled for given types: see [`crate::Jit::compile`]. It traces nothing and compiles nothing any more.
 pub struct Compiled<A, O> {
@@ -88,7 +88,7 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
         self.program.check_memory()?;
         let own = into_vec(a).into_iter().map(|x| x.into_buffer("run", &self.device));
         let args = own.chain(self.captures.iter().cloned().map(Ok)).collect::<Result<Vec<_>>>()?;
-        let device = default_device().is_ok_and(|d| *d != self.device).then(|| self.device.clone());
+        let device = self.own_device();
         let outs = self.program.run(args)?;
         Ok(self.entry.closed.out.fill(outs.into_iter().map(|b| Tensor::concrete(b, device.clone()))))
     }
@@ -116,49 +116,53 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
         if outs.len() != want.len() {
             return Err(Error::new("run_into", format!("the function gives {} tensors, not {}", want.len(), outs.len())));
         }
-        let mut args: SmallVec<[Buffer; 8]> = SmallVec::new();
+        let mut args: SmallVec<[Cow<'_, Buffer>; 16]> = SmallVec::new();
         let mut failed = None;
-        a.each_leaf(|x| match x.clone().into_buffer("run_into", &self.device) {
-            Ok(b) => args.push(b),
-            Err(e) => failed = Some(e),
+        a.each_leaf(|x| match x.buffer_on(&self.device) {
+            Some(b) => args.push(Cow::Borrowed(b)),
+            None => match x.clone().into_buffer("run_into", &self.device) {
+                Ok(b) => args.push(Cow::Owned(b)),
+                Err(e) => failed = Some(e),
+            },
         });
         if let Some(e) = failed {
             return Err(e);
         }
-        args.extend(self.captures.iter().cloned());
+        let args: SmallVec<[&Buffer; 16]> = args.iter().map(|b| &**b).collect();
         self.program.check_memory()?;
-        // What cannot be kept is made before anything is taken.
-        let fresh = outs.iter().zip(want).map(|(out, ty)| match &out.0 {
-            Repr::Concrete(c) if c.buffer.ty() == ty => Ok(None),
-            _ => self.device.upload(neurax_ir::Literal::zeros(ty.clone())).map(Some),
-        });
-        let fresh = fresh.collect::<Result<SmallVec<[Option<Buffer>; 8]>>>()?;
-        let mut buffers: SmallVec<[Buffer; 8]> = SmallVec::new();
-        // The device of an output whose memory is written, or the output that will be replaced.
-        let mut before: SmallVec<[Result<Option<Device>, Tensor>; 8]> = SmallVec::new();
-        for (out, fresh) in outs.iter_mut().zip(fresh) {
-            match (std::mem::replace(*out, Tensor::hollow()).0, fresh) {
-                (Repr::Concrete(c), None) => {
-                    let c = Arc::unwrap_or_clone(c);
-                    buffers.push(c.buffer);
-                    before.push(Ok(c.device));
-                }
-                (old, fresh) => {
-                    buffers.extend(fresh);
-                    before.push(Err(Tensor(old)));
-                }
+        if outs.iter_mut().zip(want).all(|(out, ty)| out.own_buffer(&self.device).is_some_and(|b| b.ty() == ty)) {
+            let mut buffers: SmallVec<[&mut Buffer; 8]> = outs.iter_mut().filter_map(|out| out.own_buffer(&self.device)).collect();
+            return self.program.run_into(&args, &self.captures, &mut buffers);
+        }
+        self.run_and_replace(&args, outs)
+    }
+
+    /// Runs into outputs some of which are replaced.
+    fn run_and_replace(&self, args: &[&Buffer], outs: &mut [&mut Tensor]) -> Result<()> {
+        // All that is new is made before anything is taken.
+        let fresh = |ty: &neurax_ir::Type| self.device.upload(neurax_ir::Literal::zeros(ty.clone()));
+        let mut fresh = self.program.outputs().iter().map(fresh).collect::<Result<Vec<Buffer>>>()?;
+        let device = self.own_device();
+        let mut buffers: Vec<&mut Buffer> = vec![];
+        let mut replaced: Vec<(usize, &mut Tensor)> = vec![];
+        for ((o, out), new) in outs.iter_mut().enumerate().zip(&mut fresh) {
+            if out.own_buffer(&self.device).is_some_and(|b| b.ty() == new.ty()) {
+                buffers.extend(out.own_buffer(&self.device));
+            } else {
+                buffers.push(new);
+                replaced.push((o, out));
             }
         }
-        let ran = self.program.run_into(&args, &mut buffers);
-        let device = default_device().is_ok_and(|d| *d != self.device).then(|| self.device.clone());
-        for ((out, buffer), before) in outs.iter_mut().zip(buffers).zip(before) {
-            **out = match (&ran, before) {
-                (Ok(()), _) => Tensor::concrete(buffer, device.clone()),
-                (Err(_), Ok(device)) => Tensor::concrete(buffer, device),
-                (Err(_), Err(old)) => old,
-            };
+        self.program.run_into(args, &self.captures, &mut buffers)?;
+        for (o, out) in replaced {
+            *out = Tensor::concrete(fresh[o].clone(), device.clone());
         }
-        ran
+        Ok(())
+    }
+
+    /// The device that results are put on, unless that is the default one.
+    fn own_device(&self) -> Option<Device> {
+        default_device().is_ok_and(|d| *d != self.device).then(|| self.device.clone())
     }
 
     fn check(&self, a: &A, at: At) -> Result<()> {

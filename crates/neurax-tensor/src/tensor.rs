@@ -57,6 +57,15 @@ pub(crate) struct Concrete {
     pub device: Option<Device>,
 }
 
+impl Concrete {
+    fn is_on(&self, device: &Device) -> bool {
+        match &self.device {
+            None => default_device().is_ok_and(|d| d == device),
+            Some(d) => d == device,
+        }
+    }
+}
+
 impl Tensor {
     /// A tensor of those elements, in row-major order. It keeps their type: `Vec<f64>` gives f64.
     ///
@@ -211,19 +220,29 @@ impl Tensor {
     pub(crate) fn into_buffer(self, op: &str, device: &Device) -> Result<Buffer> {
         match self.0 {
             Repr::Concrete(c) => {
+                let is_there = c.is_on(device);
                 let Concrete { buffer, device: from } = Arc::unwrap_or_clone(c);
-                match &from {
-                    None if default_device().is_ok_and(|d| d == device) => Ok(buffer),
-                    Some(d) if d == device => Ok(buffer),
-                    from => {
-                        let from = or_default(from.as_ref())?;
-                        device.upload(from.download(&buffer)?)
-                    }
-                }
+                if is_there { Ok(buffer) } else { device.upload(or_default(from.as_ref())?.download(&buffer)?) }
             }
             Repr::Recipe(r) => Recipe::into_value(r, device),
             Repr::Traced(_) => Err(no_value(op)),
             Repr::Error(e) => Err(e),
+        }
+    }
+
+    /// Its buffer, if it has one on that device.
+    pub(crate) fn buffer_on(&self, device: &Device) -> Option<&Buffer> {
+        match &self.0 {
+            Repr::Concrete(c) if c.is_on(device) => Some(&c.buffer),
+            _ => None,
+        }
+    }
+
+    /// Its buffer, if it has one on that device and nobody else holds it.
+    pub(crate) fn own_buffer(&mut self, device: &Device) -> Option<&mut Buffer> {
+        match &mut self.0 {
+            Repr::Concrete(c) => Arc::get_mut(c).filter(|c| c.is_on(device) && c.buffer.is_unique()).map(|c| &mut c.buffer),
+            _ => None,
         }
     }
 

@@ -8,10 +8,7 @@ use super::{
     pool::Pool,
     program::Program,
 };
-use crate::{
-    plan::Needs,
-    schedule::BufferId,
-};
+use crate::{plan::Needs, schedule::BufferId};
 use neurax_ir::{
     Eqn, Error, Graph, Op, Result, Type,
     op::{Scan, While},
@@ -63,7 +60,14 @@ impl ControlTask {
     ///
     /// # Errors
     /// For ops that are neither.
-    pub fn new(graph: &Graph, e: &Eqn, reads: &[BufferId], writes: &[BufferId], first: usize, programs: &[std::sync::Arc<Program>]) -> Result<ControlTask> {
+    pub fn new(
+        graph: &Graph,
+        e: &Eqn,
+        reads: &[BufferId],
+        writes: &[BufferId],
+        first: usize,
+        programs: &[std::sync::Arc<Program>],
+    ) -> Result<ControlTask> {
         let (kind, body) = match &e.op {
             Op::Scan(Scan { length, reverse, consts, .. }) => (Kind::Scan { length: *length, reverse: *reverse, consts: *consts }, 0),
             Op::While(While { cond_consts, body_consts, .. }) => (Kind::While { cond_consts: *cond_consts, body_consts: *body_consts }, 1),

@@ -301,8 +301,8 @@ impl Executable {
     /// As running it.
     pub fn profile(&self, args: &[Literal], rounds: u32) -> Result<String> {
         let results = self.program.outputs.iter().map(|ty| Ok(Bytes::zeroed(ty.bytes()?))).collect::<Result<Vec<_>>>()?;
-        let inputs = args.iter().map(|a| Address(a.bytes().as_ptr().cast_mut()));
-        let outputs = results.iter().map(|r| Address(r.as_ptr().cast_mut()));
+        let inputs = args.iter().map(|a| address(a.bytes()));
+        let outputs = results.iter().map(address);
         let mut spent = vec![Duration::ZERO; self.program.tasks.len()];
         for round in 0..=rounds {
             if round == 1 {
@@ -337,11 +337,15 @@ impl Executable {
     }
 
     /// Runs it on arguments into results that nobody else holds, all of the right types.
-    fn compute<'b>(&self, args: impl Iterator<Item = &'b Bytes>, results: impl Iterator<Item = &'b Bytes> + Clone) -> Result<()> {
-        let address = |b: &Bytes| Address(b.as_ptr().cast_mut());
+    fn compute<'b>(&self, args: impl Iterator<Item = Address>, results: impl Iterator<Item = &'b Bytes> + Clone) -> Result<()> {
         // SAFETY: `call` prepares a frame of this program; arguments and results are live, of the right types, and the results' own.
-        self.call(args.map(address), results.map(address), &mut |p, f| unsafe { p.run(f, Pool::global()) })
+        self.call(args, results.map(address), &mut |p, f| unsafe { p.run(f, Pool::global()) })
     }
+}
+
+/// Where bytes are.
+fn address(b: &Bytes) -> Address {
+    Address(b.as_ptr().cast_mut())
 }
 
 impl neurax_runtime::Executable for Executable {
@@ -350,7 +354,7 @@ impl neurax_runtime::Executable for Executable {
         if !args.iter().map(Literal::ty).eq(&self.types) {
             return Err(Error::new("native", "the arguments do not have the types of the graph's inputs"));
         }
-        let inputs: Vec<Address> = args.iter().map(|a| Address(a.bytes().as_ptr().cast_mut())).collect();
+        let inputs: Vec<Address> = args.iter().map(|a| address(a.bytes())).collect();
         let mut results: Vec<Literal> = Vec::with_capacity(self.program.outputs.len());
         for (o, ty) in self.program.outputs.iter().enumerate() {
             let reused = self.program.plan.reuse.iter().find(|r| r.1 == o && args[r.0].bytes().is_unique());
@@ -359,10 +363,22 @@ impl neurax_runtime::Executable for Executable {
                 None => Literal::new(ty.clone(), Bytes::zeroed(ty.bytes()?))?,
             });
         }
-        let outputs = results.iter().map(|r| Address(r.bytes().as_ptr().cast_mut()));
-        // SAFETY: `call` prepares a frame of this program; arguments and results are live, of the right types, and the results' own.
-        self.call(inputs.into_iter(), outputs, &mut |p, f| unsafe { p.run(f, Pool::global()) })?;
+        self.compute(inputs.into_iter(), results.iter().map(Literal::bytes))?;
         Ok(results.into_iter().map(Buffer::from).collect())
+    }
+
+    fn run_into(&self, args: &[&Buffer], held: &[Buffer], outs: &mut [&mut Buffer]) -> Result<()> {
+        let all = || args.iter().copied().chain(held);
+        if !all().map(Buffer::ty).eq(&self.types) || !outs.iter().map(|b| b.ty()).eq(&self.program.outputs) {
+            return Err(Error::new("native", "the arguments or the outputs do not have the types of the graph"));
+        }
+        // Memory that somebody else holds is not written.
+        for out in outs.iter_mut().filter(|o| !o.is_unique()) {
+            let ty = out.ty().clone();
+            let bytes = Bytes::zeroed(ty.bytes()?);
+            **out = Literal::new(ty, bytes)?.into();
+        }
+        self.compute(all().filter_map(Buffer::host).map(address), outs.iter().filter_map(|o| o.host()))
     }
 }
 

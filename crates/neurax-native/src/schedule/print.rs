@@ -26,7 +26,13 @@ impl Step {
                 out
             };
             let work: usize = n.kernel.stages.iter().map(|s| s.insts.len()).sum();
-            format!("kernel of {:?} to {:?}, {} loops, {} stages, {work} instructions", list(false), list(true), n.params.len(), n.kernel.stages.len())
+            format!(
+                "kernel of {:?} to {:?}, {} loops, {} stages, {work} instructions",
+                list(false),
+                list(true),
+                n.params.len(),
+                n.kernel.stages.len()
+            )
         };
         match self {
             Step::Kernel(n) => kernel(n),

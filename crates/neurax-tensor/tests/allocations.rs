@@ -1,0 +1,89 @@
+//! A compiled function that is given places for its results takes no memory once it is warm, and loops change what they carry where it is.
+
+#![allow(unsafe_code, reason = "an allocator that counts")]
+
+use neurax::prelude::*;
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+};
+
+/// The system's allocator, with what was asked of it.
+struct Counting;
+
+static CALLS: AtomicUsize = AtomicUsize::new(0);
+static BYTES: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: all is left to the system.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        CALLS.fetch_add(1, Relaxed);
+        BYTES.fetch_add(layout.size(), Relaxed);
+        // SAFETY: as promised by the caller.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        // SAFETY: as promised by the caller.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// How often memory is asked for by twenty calls, the least of some rounds: other threads of the process may ask for theirs.
+fn calls_when_warm<A: Tree>(f: &Compiled<A, Tensor>, a: &A, out: &mut Tensor) -> Result<usize> {
+    let mut least = usize::MAX;
+    for _ in 0..5 {
+        let before = CALLS.load(Relaxed);
+        for _ in 0..20 {
+            f.run_into(a, &mut [out])?;
+        }
+        least = least.min(CALLS.load(Relaxed) - before);
+    }
+    Ok(least)
+}
+
+/// Both look at counters of the whole process, so that they are one test.
+#[test]
+fn calls_take_no_memory_and_loops_copy_nothing() -> Result<()> {
+    if tensor(0).device()?.backend().name() != "native" {
+        return Ok(());
+    }
+    let key = key(1);
+    let x = key.normal([1, 30]);
+    let weights = [key.fold_in(1).normal([30, 64]), key.fold_in(2).normal([64, 32]), key.fold_in(3).normal([32, 1])];
+    let net = jit(move |x: Tensor| weights.iter().fold(x, |x, w| x.matmul(w).relu()).sigmoid()).compile(&x)?;
+    assert_eq!(calls_when_warm(&net, &x, &mut Tensor::zeros([1, 1]))?, 0, "a network");
+
+    let x = key.normal([200_000]);
+    let wide = jit(|x: Tensor| x.tanh() * 2.0 - x.cumsum(0).sin()).compile(&x)?;
+    assert_eq!(calls_when_warm(&wide, &x, &mut Tensor::zeros([200_000]))?, 0, "work for many threads");
+
+    let x = key.normal([16, 8]);
+    let looped = jit(|x: Tensor| {
+        let total = scan(Tensor::zeros([8]), x, |c, x| (&c + x.exp(), c)).1;
+        let doubled = while_loop(total, |c| c.abs().sum(..).lt(1e6), |c| c * 2.0);
+        cond(&doubled.sum(..).gt(0.0), || doubled.clone(), || -&doubled)
+    });
+    let looped = looped.compile(&x)?;
+    assert_eq!(calls_when_warm(&looped, &x, &mut Tensor::zeros([16, 8]))?, 0, "control flow");
+
+    // Ten thousand rows of a table of 100 MB, one after the other: copies of it would be a million MB.
+    let fill = |table: Tensor| {
+        fori(0..10_000, table * 0.5, |i, t| {
+            let row = (&i + Tensor::arange(2500)).to(F32).reshape([1, 2500]);
+            t.dynamic_update_slice(row, stack(&[i, tensor(0)], 0))
+        })
+    };
+    let table = Tensor::zeros([10_000, 2500]);
+    let step = jit(fill).compile(&table)?;
+    let table = step.run(table)?;
+    let before = BYTES.load(Relaxed);
+    let table = step.run(table)?;
+    assert!(BYTES.load(Relaxed) - before < 1 << 20, "the table is where it was");
+    assert_eq!(table.get(7).get(5).item()?, 12.0);
+    assert_eq!(table.get(9999).get(2499).item()?, 12_498.0);
+    Ok(())
+}
