@@ -1,7 +1,12 @@
 //! Memory: aligned, shared by counting, written only while it has one owner.
 
 use bytemuck::{Pod, Zeroable};
-use std::{fmt, ops::Range, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    ops::Range,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 /// One cache line; the unit that memory is taken in, so that every buffer starts at a multiple of 64.
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -28,7 +33,7 @@ pub struct Bytes {
 
 #[derive(Clone)]
 enum Memory {
-    Owned(Arc<Box<[Line]>>),
+    Owned(Arc<Lines>),
     /// Somebody else's memory, e.g. a mapped file: read-only.
     Borrowed {
         owner: Arc<dyn AsRef<[u8]> + Send + Sync>,
@@ -36,11 +41,76 @@ enum Memory {
     },
 }
 
+/// Memory that is kept for others when its last owner is gone.
+struct Lines(Box<[Line]>);
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        if (LEAST..=MOST).contains(&self.0.len()) {
+            Kept::lock().give(std::mem::take(&mut self.0));
+        }
+    }
+}
+
+/// Memory that nobody has, by its size: fresh memory of the system costs a fault for every page, and zeroes.
+struct Kept {
+    by_lines: BTreeMap<usize, Vec<Box<[Line]>>>,
+    lines: usize,
+}
+
+/// Smaller and larger pieces go back to the system (16 KiB, 32 MiB).
+const LEAST: usize = 256;
+const MOST: usize = 1 << 19;
+/// What is kept, at most (64 MiB).
+const ALL: usize = 1 << 20;
+
+static KEPT: Mutex<Kept> = Mutex::new(Kept { by_lines: BTreeMap::new(), lines: 0 });
+
+impl Kept {
+    fn lock() -> MutexGuard<'static, Kept> {
+        KEPT.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&mut self, lines: usize) -> Option<Box<[Line]>> {
+        let found = self.by_lines.get_mut(&lines)?.pop()?;
+        self.lines -= lines;
+        Some(found)
+    }
+
+    fn give(&mut self, memory: Box<[Line]>) {
+        let lines = memory.len();
+        if self.lines + lines > ALL {
+            // What is kept may be of sizes that nobody wants any more.
+            *self = Kept { by_lines: BTreeMap::new(), lines: 0 };
+        }
+        self.lines += lines;
+        self.by_lines.entry(lines).or_default().push(memory);
+    }
+}
+
 impl Bytes {
     /// Zeroed memory of that many bytes.
     pub fn zeroed(len: usize) -> Bytes {
-        let lines = bytemuck::allocation::zeroed_slice_box(len.div_ceil(LINE));
-        Bytes { memory: Memory::Owned(Arc::new(lines)), len }
+        Bytes::owned(bytemuck::allocation::zeroed_slice_box(len.div_ceil(LINE)), len)
+    }
+
+    /// Memory of that many bytes that will be written before it is read: if it is large, perhaps what other bytes left, with what stood there.
+    ///
+    /// ```
+    /// use neurax_ir::Bytes;
+    /// let a = Bytes::recycled(1 << 20);
+    /// let memory = a.address();
+    /// drop(a);
+    /// assert_eq!(Bytes::recycled(1 << 20).address(), memory);
+    /// ```
+    pub fn recycled(len: usize) -> Bytes {
+        let lines = len.div_ceil(LINE);
+        let kept = (LEAST..=MOST).contains(&lines).then(|| Kept::lock().take(lines)).flatten();
+        kept.map_or_else(|| Bytes::zeroed(len), |lines| Bytes::owned(lines, len))
+    }
+
+    fn owned(lines: Box<[Line]>, len: usize) -> Bytes {
+        Bytes { memory: Memory::Owned(Arc::new(Lines(lines))), len }
     }
 
     /// A copy of `data`.
@@ -65,7 +135,7 @@ impl Bytes {
     /// Writable access, if this is the only reference to owned memory.
     pub fn get_mut(&mut self) -> Option<&mut [u8]> {
         match &mut self.memory {
-            Memory::Owned(lines) => Some(&mut bytemuck::cast_slice_mut(Arc::get_mut(lines)?)[..self.len]),
+            Memory::Owned(lines) => Some(&mut bytemuck::cast_slice_mut(&mut Arc::get_mut(lines)?.0)[..self.len]),
             Memory::Borrowed { .. } => None,
         }
     }
@@ -85,7 +155,7 @@ impl std::ops::Deref for Bytes {
     type Target = [u8];
     fn deref(&self) -> &[u8] {
         match &self.memory {
-            Memory::Owned(lines) => &bytemuck::cast_slice(lines)[..self.len],
+            Memory::Owned(lines) => &bytemuck::cast_slice(&lines.0)[..self.len],
             Memory::Borrowed { owner, start } => (**owner).as_ref().get(*start..*start + self.len).unwrap_or(&[]),
         }
     }

@@ -300,7 +300,7 @@ impl Executable {
     /// # Errors
     /// As running it.
     pub fn profile(&self, args: &[Literal], rounds: u32) -> Result<String> {
-        let results = self.program.outputs.iter().map(|ty| Ok(Bytes::zeroed(ty.bytes()?))).collect::<Result<Vec<_>>>()?;
+        let results = self.program.outputs.iter().map(|ty| Ok(Bytes::recycled(ty.bytes()?))).collect::<Result<Vec<_>>>()?;
         let inputs = args.iter().map(|a| address(a.bytes()));
         let outputs = results.iter().map(address);
         let mut spent = vec![Duration::ZERO; self.program.tasks.len()];
@@ -360,7 +360,7 @@ impl neurax_runtime::Executable for Executable {
             let reused = self.program.plan.reuse.iter().find(|r| r.1 == o && args[r.0].bytes().is_unique());
             results.push(match reused {
                 Some(&(i, _)) => std::mem::replace(&mut args[i], Literal::zeros(Type::new(ty.dtype, [0]))).with_type(ty.clone())?,
-                None => Literal::new(ty.clone(), Bytes::zeroed(ty.bytes()?))?,
+                None => Literal::new(ty.clone(), Bytes::recycled(ty.bytes()?))?,
             });
         }
         self.compute(inputs.into_iter(), results.iter().map(Literal::bytes))?;
@@ -375,7 +375,7 @@ impl neurax_runtime::Executable for Executable {
         // Memory that somebody else holds is not written.
         for out in outs.iter_mut().filter(|o| !o.is_unique()) {
             let ty = out.ty().clone();
-            let bytes = Bytes::zeroed(ty.bytes()?);
+            let bytes = Bytes::recycled(ty.bytes()?);
             **out = Literal::new(ty, bytes)?.into();
         }
         self.compute(all().filter_map(Buffer::host).map(address), outs.iter().filter_map(|o| o.host()))
