@@ -31,6 +31,7 @@ mod launch;
 mod lower;
 mod plan;
 mod schedule;
+mod split;
 
 use launch::Compiler;
 use neurax_ir::{Error, Graph, Literal, Result};

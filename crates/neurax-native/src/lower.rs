@@ -1,7 +1,7 @@
 //! Graphs without what only people and other backends need: calls and composites become their bodies, and ops that are
 //! made of others become those.
 
-use crate::kernel::computed_in;
+use crate::{kernel::computed_in, split};
 use neurax_ir::{
     Builder, DType, Eqn, Graph, Op, Result, Type, Value, Values,
     op::{ArgKind, ArgReduce, DotGeneral, Linear, ReduceKind, Threefry, Transpose},
@@ -55,6 +55,7 @@ impl Lowering {
             Op::Linear(Linear { forward: Some(forward), .. }) => self.inline(forward, xs)?,
             Op::Threefry(_) => Threefry::expanded(b, xs).to_vec(),
             Op::ArgReduce(op) => vec![arg_reduce(b, op, xs[0])],
+            Op::Reduce(op) => vec![split::reduce(b, op, xs[0])],
             Op::DotGeneral(op) => vec![self.product(op.clone(), xs)],
             Op::Transpose(op) if once => vec![self.transposed(op, xs[0])],
             op => b.emit_n(op.clone(), xs, e.outputs.len()).to_vec(),
