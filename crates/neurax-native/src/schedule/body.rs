@@ -29,6 +29,8 @@ pub enum Source {
     },
     /// A number made of loop counters.
     Index(Affine),
+    /// A number that is given at run time, as the bits of its dtype.
+    Number(u64),
     /// The accumulator of that root.
     Fold(usize),
 }
@@ -157,6 +159,24 @@ pub struct Body<'a> {
     made: FxHashMap<(Value, Index), Id>,
     /// Roots already built: their value, what the group knows it by, and its node.
     pub roots: Vec<Made>,
+}
+
+/// Integers up to this are part of a kernel's structure: by how much bits are shifted, say.
+const STRUCTURAL: u64 = 32;
+
+/// Is a number of the program part of a kernel's structure? Others are given at run time, so that another size of a batch, whose mean divides by it,
+/// or another rate of learning needs no code.
+fn is_structural(dtype: DType, bits: u64) -> bool {
+    let is_plain = |x: f64| !x.is_finite() || x == 0.0 || x.abs() == 1.0;
+    match dtype {
+        DType::F32 => is_plain(f32::from_bits(bits as u32).into()),
+        DType::F64 => is_plain(f64::from_bits(bits)),
+        d if d.is_float() || d == DType::Bool => true,
+        d => {
+            let unused = 64 - d.bits().min(64);
+            ((bits << unused) as i64 >> unused).unsigned_abs() <= STRUCTURAL
+        }
+    }
 }
 
 /// A place of an array: as a sum, and as an index where that is known without looking for it.
@@ -416,7 +436,8 @@ impl<'a> Body<'a> {
         let same = value.bytes().chunks_exact(width).all(|c| Some(c) == value.bytes().get(..width));
         match first_bits(value) {
             Some(bits) if same => {
-                let narrow = self.put(Do::Const(bits), dtype);
+                let narrow = if is_structural(dtype, bits) { Do::Const(bits) } else { Do::Leaf(Source::Number(bits)) };
+                let narrow = self.put(narrow, dtype);
                 Ok(self.convert(narrow, computed_in(dtype)))
             }
             // Nothing of nothing: the loop around it never runs.
@@ -426,6 +447,11 @@ impl<'a> Body<'a> {
                 None => Err(Why::Materialise(v).into()),
             },
         }
+    }
+
+    /// A number that sizes of arrays decide: it is given at run time.
+    pub(super) fn given(&mut self, ty: DType, x: usize) -> Id {
+        self.put(Do::Leaf(Source::Number(x as u64)), ty)
     }
 
     /// An equation that works element by element; the result is rounded to its dtype.

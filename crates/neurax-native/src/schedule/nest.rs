@@ -42,8 +42,8 @@ pub struct Arg {
     pub step: isize,
 }
 
-/// Sizes up to this are part of a kernel's structure.
-const SMALL: usize = 16;
+/// Sizes up to this are part of a kernel's structure: windows of images, say. Those that batches change are larger, and run-time numbers.
+const SMALL: usize = 4;
 
 /// The kernel of roots over an iteration space. Arrays that nobody else needs are not written.
 ///
@@ -286,6 +286,7 @@ impl Writer<'_, '_> {
                 Leaf::Load { operand, at }
             }
             Do::Leaf(Source::Index(place)) => self.counter(place),
+            Do::Leaf(Source::Number(bits)) => Leaf::Number(self.n.params.get(3000, *bits as i64)),
             Do::Leaf(Source::Fold(r)) => return self.fold(*r, node.ty),
             op => {
                 let reads: Vec<Id> = op.reads().map(|y| self.node(y)).collect();
