@@ -9,6 +9,10 @@ use neurax_ir::{
     op::{Binary, ReduceKind, Scatter},
 };
 use rustc_hash::FxHashMap;
+use std::{
+    borrow::Cow,
+    fmt::{Display, Formatter},
+};
 
 use super::{Facts, Storage};
 
@@ -140,11 +144,24 @@ pub struct Made {
 pub enum Why {
     /// A value must be written to memory first.
     Materialise(Value),
+    /// The iteration spaces differ.
+    Spaces(Vec<usize>, Vec<usize>),
     /// Anything else, for `explain`.
-    Says(String),
+    Says(Cow<'static, str>),
+}
+
+impl Display for Why {
+    fn fmt(&self, f: &mut Formatter) -> std::fmt::Result {
+        match self {
+            Why::Materialise(v) => write!(f, "%{} would have to be in memory", v.0),
+            Why::Spaces(s, t) => write!(f, "the iteration spaces {s:?} and {t:?} differ"),
+            Why::Says(s) => f.write_str(s),
+        }
+    }
 }
 
 /// The expressions of a group.
+#[derive(Debug)]
 pub struct Body<'a> {
     pub(super) facts: &'a Facts<'a>,
     /// The loops.
@@ -156,7 +173,7 @@ pub struct Body<'a> {
     /// In which stage a node can be computed.
     pub levels: Vec<usize>,
     seen: FxHashMap<Node, Id>,
-    made: FxHashMap<(Value, Index), Id>,
+    made: FxHashMap<(Value, Affine), Id>,
     /// Roots already built: their value, what the group knows it by, and its node.
     pub roots: Vec<Made>,
 }
@@ -326,7 +343,7 @@ impl<'a> Body<'a> {
         if let Some((i, node, is_fold)) = own {
             let home = if is_fold { self.outer_counters() } else { self.own_index(v, false) };
             if flat(self.facts.shape(v), &home, self.loops()) != at.place {
-                return Err(Why::Says(format!("%{} is read at other places than it is made", v.0)).into());
+                return Err(Why::Says(format!("%{} is read at other places than it is made", v.0).into()).into());
             }
             return Ok(if is_fold { self.fold(i, node) } else { node });
         }
@@ -357,7 +374,7 @@ impl<'a> Body<'a> {
 
     /// The node of a value from its equation.
     fn compute(&mut self, v: Value, at: &At) -> Built<Id> {
-        let key = (v, smallvec::smallvec![at.place.clone()]);
+        let key = (v, at.place.clone());
         if let Some(&id) = self.made.get(&key) {
             return Ok(id);
         }
@@ -368,7 +385,7 @@ impl<'a> Body<'a> {
 
     fn equation(&mut self, v: Value, at: &At) -> Built<Id> {
         let facts = self.facts;
-        let Some((e, out)) = facts.equation(v) else { return Err(Why::Says(format!("%{} is not computed here", v.0)).into()) };
+        let Some((e, out)) = facts.equation(v) else { return Err(Why::Says(format!("%{} is not computed here", v.0).into()).into()) };
         let xs = &e.inputs;
         match &e.op {
             Op::Constant(c) => self.constant(v, &c.value, at),
