@@ -101,6 +101,20 @@ impl Builder {
         Ok(outputs)
     }
 
+    /// The inputs and the first equations of a graph, under the same numbers.
+    pub(crate) fn beginning(graph: &Graph, eqns: usize) -> Builder {
+        let eqns = graph.eqns[..eqns].to_vec();
+        let end = eqns.iter().flat_map(|e| &e.outputs).map(|v| v.index() + 1).max().unwrap_or(graph.inputs);
+        Builder { types: graph.types[..end].to_vec(), inputs: graph.inputs().collect(), eqns, ..Builder::default() }
+    }
+
+    /// Adds `op(xs)`, which was inferred before on operands of the same types.
+    pub(crate) fn emit_typed(&mut self, op: Op, inputs: Values, types: Vec<Type>) -> Values {
+        let outputs: Values = types.into_iter().map(|t| self.fresh(t)).collect();
+        self.eqns.push(Eqn { op, inputs, outputs: outputs.clone(), at: self.origin.clone() });
+        outputs
+    }
+
     /// Adds `op(xs)`; an error is kept for [`Builder::finish`], and placeholders stand for `count` outputs.
     pub fn emit_n(&mut self, op: impl Into<Op>, xs: &[Value], count: usize) -> Values {
         match self.try_emit(op, xs) {

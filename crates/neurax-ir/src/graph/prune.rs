@@ -39,13 +39,19 @@ impl Graph {
             env[v.index()] = Some(b.input(self.ty(v).clone()));
         }
         for (e, pruned) in kept.into_iter().rev() {
-            let (op, ins, outs) = match pruned {
-                Some(p) => (p.op, marked(&e.inputs, &p.inputs), marked(&e.outputs, &p.outputs)),
-                None => (e.op.clone(), e.inputs.clone(), e.outputs.clone()),
-            };
-            let xs: Values = ins.iter().filter_map(|v| env[v.index()]).collect();
             b.set_origin(e.at.clone());
-            let ys = b.emit_n(op, &xs, outs.len());
+            let read = |vs: &Values| vs.iter().filter_map(|v| env[v.index()]).collect::<Values>();
+            let (outs, ys) = match pruned {
+                Some(p) => {
+                    let outs = marked(&e.outputs, &p.outputs);
+                    let ys = b.emit_n(p.op, &read(&marked(&e.inputs, &p.inputs)), outs.len());
+                    (outs, ys)
+                }
+                None => {
+                    let types = e.outputs.iter().map(|&v| self.ty(v).clone()).collect();
+                    (e.outputs.clone(), b.emit_typed(e.op.clone(), read(&e.inputs), types))
+                }
+            };
             outs.iter().zip(ys).for_each(|(v, y)| env[v.index()] = Some(y));
         }
         let outs: Vec<Value> = marked(&self.outputs, live).iter().filter_map(|v| env[v.index()]).collect();
