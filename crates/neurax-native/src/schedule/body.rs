@@ -178,6 +178,9 @@ pub struct Body<'a> {
     pub roots: Vec<Made>,
 }
 
+/// Most expressions have no more nodes: room for so many is made at once.
+const USUAL: usize = 28;
+
 /// Integers up to this are part of a kernel's structure: by how much bits are shifted, say.
 const STRUCTURAL: u64 = 32;
 
@@ -248,7 +251,10 @@ impl<'a> Body<'a> {
             reduced.extend(f.iter().map(|_| space.reduced[axis]));
         }
         let space = Space { sizes, reduced };
-        Body { facts, space, axes, nodes: vec![], levels: vec![], seen: FxHashMap::default(), made: FxHashMap::default(), roots: vec![] }
+        let (nodes, levels) = (Vec::with_capacity(USUAL), Vec::with_capacity(USUAL));
+        let seen = FxHashMap::with_capacity_and_hasher(USUAL, Default::default());
+        let made = FxHashMap::with_capacity_and_hasher(USUAL, Default::default());
+        Body { facts, space, axes, nodes, levels, seen, made, roots: vec![] }
     }
 
     pub(super) fn loops(&self) -> usize {

@@ -17,7 +17,7 @@ pub use body::BufferId;
 pub use classify::{is_control, is_native, is_product};
 pub use facts::{Facts, Storage};
 pub use nest::{Arg, Nest};
-pub use walk::Walk;
+pub use walk::{Walk, maker};
 
 use body::Why;
 use neurax_ir::{Error, Graph, Result, Type, Value};
@@ -58,6 +58,17 @@ pub enum Step {
     },
     /// A copy of an array, unless both are in the same memory.
     Copy(BufferId, BufferId),
+}
+
+impl Step {
+    /// Its loop nest, if it has one.
+    pub fn nest(&self) -> Option<&Nest> {
+        match self {
+            Step::Kernel(n) => Some(n),
+            Step::Equation { then, .. } => then.as_ref(),
+            Step::Copy(..) => None,
+        }
+    }
 }
 
 /// Why two steps were not joined.
