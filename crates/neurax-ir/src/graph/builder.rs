@@ -103,9 +103,17 @@ impl Builder {
 
     /// The inputs and the first equations of a graph, under the same numbers.
     pub(crate) fn beginning(graph: &Graph, eqns: usize) -> Builder {
-        let eqns = graph.eqns[..eqns].to_vec();
-        let end = eqns.iter().flat_map(|e| &e.outputs).map(|v| v.index() + 1).max().unwrap_or(graph.inputs);
-        Builder { types: graph.types[..end].to_vec(), inputs: graph.inputs().collect(), eqns, ..Builder::default() }
+        let same = &graph.eqns[..eqns];
+        let end = same.iter().flat_map(|e| &e.outputs).map(|v| v.index() + 1).max().unwrap_or(graph.inputs);
+        let mut b = Builder { inputs: graph.inputs().collect(), ..Builder::with_room_for(graph) };
+        b.types.extend_from_slice(&graph.types[..end]);
+        b.eqns.extend_from_slice(same);
+        b
+    }
+
+    /// An empty graph with room for what another one holds.
+    pub(crate) fn with_room_for(graph: &Graph) -> Builder {
+        Builder { types: Vec::with_capacity(graph.types.len()), eqns: Vec::with_capacity(graph.eqns.len()), ..Builder::default() }
     }
 
     /// Adds `op(xs)`, which was inferred before on operands of the same types.

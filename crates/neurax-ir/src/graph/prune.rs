@@ -32,7 +32,7 @@ impl Graph {
             (0..e.inputs.len()).filter(|&i| reads(i)).for_each(|i| needed[e.inputs[i].index()] = true);
             kept.push((e, pruned));
         }
-        let mut b = Builder::new();
+        let mut b = Builder::with_room_for(self);
         let mut env: Vec<Option<Value>> = vec![None; self.types.len()];
         let inputs: Vec<bool> = self.inputs().map(|v| needed[v.index()]).collect();
         for v in self.inputs().filter(|v| needed[v.index()]) {

@@ -50,7 +50,6 @@ fn is_swept_inside(graph: &Graph) -> Result<bool> {
 }
 
 /// The graph without what no result needs, in its own order.
-
 fn swept(graph: &Graph) -> Result<Graph> {
     let kept = graph.restricted(&vec![true; graph.outputs().len()], &vec![true; graph.input_types().len()]);
     let order = ordered(kept.eqns(), kept.types().len(), kept.outputs());
