@@ -11,13 +11,13 @@ use smallvec::SmallVec;
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 pub struct Affine {
     /// How far one step of each loop moves.
-    pub steps: SmallVec<[isize; 6]>,
+    pub steps: SmallVec<[isize; 4]>,
     /// Where it starts.
     pub base: isize,
 }
 
 /// An index: one sum for every axis of an array.
-pub type Index = SmallVec<[Affine; 6]>;
+pub type Index = SmallVec<[Affine; 4]>;
 
 /// Why a place is not such a sum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

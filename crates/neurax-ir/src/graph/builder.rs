@@ -101,6 +101,28 @@ impl Builder {
         Ok(outputs)
     }
 
+    /// The inputs and the first equations of a graph, under the same numbers.
+    pub(crate) fn beginning(graph: &Graph, eqns: usize) -> Builder {
+        let same = &graph.eqns[..eqns];
+        let end = same.iter().flat_map(|e| &e.outputs).map(|v| v.index() + 1).max().unwrap_or(graph.inputs);
+        let mut b = Builder { inputs: graph.inputs().collect(), ..Builder::with_room_for(graph) };
+        b.types.extend_from_slice(&graph.types[..end]);
+        b.eqns.extend_from_slice(same);
+        b
+    }
+
+    /// An empty graph with room for what another one holds.
+    pub(crate) fn with_room_for(graph: &Graph) -> Builder {
+        Builder { types: Vec::with_capacity(graph.types.len()), eqns: Vec::with_capacity(graph.eqns.len()), ..Builder::default() }
+    }
+
+    /// Adds `op(xs)`, which was inferred before on operands of the same types.
+    pub(crate) fn emit_typed(&mut self, op: Op, inputs: Values, types: Vec<Type>) -> Values {
+        let outputs: Values = types.into_iter().map(|t| self.fresh(t)).collect();
+        self.eqns.push(Eqn { op, inputs, outputs: outputs.clone(), at: self.origin.clone() });
+        outputs
+    }
+
     /// Adds `op(xs)`; an error is kept for [`Builder::finish`], and placeholders stand for `count` outputs.
     pub fn emit_n(&mut self, op: impl Into<Op>, xs: &[Value], count: usize) -> Values {
         match self.try_emit(op, xs) {

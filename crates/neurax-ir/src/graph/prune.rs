@@ -32,20 +32,26 @@ impl Graph {
             (0..e.inputs.len()).filter(|&i| reads(i)).for_each(|i| needed[e.inputs[i].index()] = true);
             kept.push((e, pruned));
         }
-        let mut b = Builder::new();
+        let mut b = Builder::with_room_for(self);
         let mut env: Vec<Option<Value>> = vec![None; self.types.len()];
         let inputs: Vec<bool> = self.inputs().map(|v| needed[v.index()]).collect();
         for v in self.inputs().filter(|v| needed[v.index()]) {
             env[v.index()] = Some(b.input(self.ty(v).clone()));
         }
         for (e, pruned) in kept.into_iter().rev() {
-            let (op, ins, outs) = match pruned {
-                Some(p) => (p.op, marked(&e.inputs, &p.inputs), marked(&e.outputs, &p.outputs)),
-                None => (e.op.clone(), e.inputs.clone(), e.outputs.clone()),
-            };
-            let xs: Values = ins.iter().filter_map(|v| env[v.index()]).collect();
             b.set_origin(e.at.clone());
-            let ys = b.emit_n(op, &xs, outs.len());
+            let read = |vs: &Values| vs.iter().filter_map(|v| env[v.index()]).collect::<Values>();
+            let (outs, ys) = match pruned {
+                Some(p) => {
+                    let outs = marked(&e.outputs, &p.outputs);
+                    let ys = b.emit_n(p.op, &read(&marked(&e.inputs, &p.inputs)), outs.len());
+                    (outs, ys)
+                }
+                None => {
+                    let types = e.outputs.iter().map(|&v| self.ty(v).clone()).collect();
+                    (e.outputs.clone(), b.emit_typed(e.op.clone(), read(&e.inputs), types))
+                }
+            };
             outs.iter().zip(ys).for_each(|(v, y)| env[v.index()] = Some(y));
         }
         let outs: Vec<Value> = marked(&self.outputs, live).iter().filter_map(|v| env[v.index()]).collect();

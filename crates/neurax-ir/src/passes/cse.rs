@@ -1,8 +1,9 @@
 //! Common subexpressions: what was computed once is not computed again.
 
-use crate::{Graph, Op, Result, Value, Values};
+use super::rewriter::inside;
+use crate::{Eqn, Graph, Op, Result, Value, Values};
 use rustc_hash::FxHashMap;
-use std::collections::hash_map::Entry;
+use std::{borrow::Cow, collections::hash_map::Entry};
 
 /// The same op on the same values gives the same values, so the second equation goes; constants are compared by their bytes.
 /// Nothing is joined across an optimization barrier, whose results are values of their own. Nested graphs are done by
@@ -11,29 +12,45 @@ use std::collections::hash_map::Entry;
 /// # Errors
 /// When an op cannot be rebuilt with its nested graphs changed; a graph that verifies has none.
 pub fn cse(graph: &Graph) -> Result<Graph> {
+    Ok(pass(graph)?.unwrap_or_else(|| graph.clone()))
+}
+
+pub(super) fn pass(graph: &Graph) -> Result<Option<Graph>> {
+    let mut nested = false;
+    let ops = graph.eqns().iter().map(|e| {
+        let changed = inside(&e.op, pass)?;
+        nested |= changed.is_some();
+        Ok(changed.map_or(Cow::Borrowed(&e.op), Cow::Owned))
+    });
+    let ops: Vec<Cow<Op>> = ops.collect::<Result<_>>()?;
     let mut is: Vec<Value> = (0..graph.types().len() as u32).map(Value).collect();
-    let mut known: FxHashMap<(Op, Values), Values> = FxHashMap::default();
-    let mut eqns = vec![];
-    for e in graph.eqns() {
-        let mut e = e.clone();
-        e.inputs.iter_mut().for_each(|v| *v = is[v.index()]);
-        if let Some(region) = e.op.region() {
-            e.op = region.map_graphs(&mut cse)?;
-        }
-        if !matches!(e.op, Op::OptimizationBarrier(_)) {
-            match known.entry((e.op.clone(), e.inputs.clone())) {
+    let mut known: FxHashMap<(&Op, Values), &Values> = FxHashMap::default();
+    let mut kept = Vec::with_capacity(ops.len());
+    for (i, (e, op)) in graph.eqns().iter().zip(&ops).enumerate() {
+        if !matches!(**op, Op::OptimizationBarrier(_)) {
+            let inputs = e.inputs.iter().map(|v| is[v.index()]).collect();
+            match known.entry((op, inputs)) {
                 Entry::Occupied(first) => {
-                    e.outputs.iter().zip(first.get()).for_each(|(v, &w)| is[v.index()] = w);
+                    e.outputs.iter().zip(*first.get()).for_each(|(v, &w)| is[v.index()] = w);
                     continue;
                 }
-                Entry::Vacant(new) => new.insert(e.outputs.clone()),
+                Entry::Vacant(new) => new.insert(&e.outputs),
             };
         }
-        eqns.push(e);
+        kept.push(i);
     }
+    if kept.len() == ops.len() && !nested {
+        return Ok(None);
+    }
+    let eqn = |i: usize| {
+        let e = &graph.eqns()[i];
+        let inputs = e.inputs.iter().map(|v| is[v.index()]).collect();
+        Eqn { op: ops[i].clone().into_owned(), inputs, outputs: e.outputs.clone(), at: e.at.clone() }
+    };
+    let eqns = kept.into_iter().map(eqn).collect();
     let outputs: Vec<Value> = graph.outputs().iter().map(|v| is[v.index()]).collect();
     let inputs: Vec<Value> = graph.inputs().collect();
-    Ok(Graph::renumbered(graph.types().to_vec(), &inputs, eqns, &outputs))
+    Ok(Some(Graph::renumbered(graph.types().to_vec(), &inputs, eqns, &outputs)))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Dead code: equations that no result needs are dropped, and the others get an order that depends on nothing but the graph.
 
+use super::rewriter::inside;
 use crate::{Eqn, Graph, Result, Value};
 
 /// Drops what no result needs, through ops that hold graphs, and orders the equations depth-first from the results. Two
@@ -23,11 +24,39 @@ use crate::{Eqn, Graph, Result, Value};
 /// # Errors
 /// When an op cannot be rebuilt with its nested graphs swept; a graph that verifies has none.
 pub fn dce(graph: &Graph) -> Result<Graph> {
+    Ok(pass(graph)?.unwrap_or_else(|| graph.clone()))
+}
+
+pub(super) fn pass(graph: &Graph) -> Result<Option<Graph>> {
+    let order = ordered(graph.eqns(), graph.types().len(), graph.outputs());
+    if order.into_iter().eq(0..graph.eqns().len()) && is_swept_inside(graph)? {
+        return Ok(None);
+    }
+    let new = swept(graph)?;
+    Ok((new != *graph).then_some(new))
+}
+
+/// Is there nothing to drop in the ops that hold graphs, of a graph whose equations are all needed?
+fn is_swept_inside(graph: &Graph) -> Result<bool> {
+    let last = graph.last_uses();
+    for e in graph.eqns() {
+        let Some(region) = e.op.region() else { continue };
+        let live: Vec<bool> = e.outputs.iter().map(|v| last[v.index()].is_some()).collect();
+        if region.dce(&live).is_some() || inside(&e.op, pass)?.is_some() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The graph without what no result needs, in its own order.
+fn swept(graph: &Graph) -> Result<Graph> {
     let kept = graph.restricted(&vec![true; graph.outputs().len()], &vec![true; graph.input_types().len()]);
-    let mut eqns = ordered(kept.eqns().to_vec(), kept.types().len(), kept.outputs());
+    let order = ordered(kept.eqns(), kept.types().len(), kept.outputs());
+    let mut eqns: Vec<Eqn> = order.into_iter().map(|i| kept.eqns()[i].clone()).collect();
     for e in &mut eqns {
-        if let Some(region) = e.op.region() {
-            e.op = region.map_graphs(&mut dce)?;
+        if let Some(op) = inside(&e.op, pass)? {
+            e.op = op;
         }
     }
     let inputs: Vec<Value> = kept.inputs().collect();
@@ -36,7 +65,7 @@ pub fn dce(graph: &Graph) -> Result<Graph> {
 
 /// The equations depth-first from `roots`, operands from left to right: each after those it depends on.
 /// With a stack of its own, as graphs may be deeper than the thread's stack.
-fn ordered(eqns: Vec<Eqn>, values: usize, roots: &[Value]) -> Vec<Eqn> {
+fn ordered(eqns: &[Eqn], values: usize, roots: &[Value]) -> Vec<usize> {
     let mut maker = vec![None; values];
     for (i, e) in eqns.iter().enumerate() {
         e.outputs.iter().for_each(|v| maker[v.index()] = Some(i));
@@ -57,8 +86,7 @@ fn ordered(eqns: Vec<Eqn>, values: usize, roots: &[Value]) -> Vec<Eqn> {
             }
         }
     }
-    let mut eqns: Vec<Option<Eqn>> = eqns.into_iter().map(Some).collect();
-    order.into_iter().filter_map(|i| eqns[i].take()).collect()
+    order
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Constant folding: small values that depend on nothing are computed now.
 
-use super::rewriter::Rewriter;
+use super::rewriter::{Rewriter, inside};
 use crate::{Eqn, Eval, Graph, Literal, Op, Result, Type, Value, Values};
 
 /// The most elements that a folded value has: larger ones would make the program larger than what they save.
@@ -12,27 +12,31 @@ const MOST: usize = 64;
 /// # Errors
 /// When an op cannot be rebuilt with its nested graphs changed; a graph that verifies has none.
 pub fn fold(graph: &Graph) -> Result<Graph> {
+    Ok(pass(graph)?.unwrap_or_else(|| graph.clone()))
+}
+
+pub(super) fn pass(graph: &Graph) -> Result<Option<Graph>> {
     Rewriter::rewrite(graph, each)
 }
 
-fn each(w: &mut Rewriter, mut e: Eqn) -> Result<Values> {
-    if let Some(region) = e.op.region() {
-        e.op = region.map_graphs(&mut fold)?;
-        return w.keep(e);
+fn each(w: &mut Rewriter, e: &Eqn) -> Result<Option<Values>> {
+    if e.op.region().is_some() {
+        return inside(&e.op, pass)?.map(|op| w.emit(op, &e.inputs)).transpose();
     }
     if stays(&e.op) {
-        return w.keep(e);
+        return Ok(None);
     }
-    match equal_elements(w, &e).or_else(|| few_elements(w, &e)) {
-        Some(ys) => Ok(ys),
-        None => w.keep(e),
-    }
+    Ok(equal_elements(w, e).or_else(|| few_elements(w, e)))
 }
 
 /// Recipes, walls, and what has no value of its own.
 fn stays(op: &Op) -> bool {
-    let recipe = matches!(op, Op::Constant(_) | Op::Iota(_) | Op::Broadcast(_));
-    recipe || matches!(op, Op::OptimizationBarrier(_) | Op::AllReduce(_) | Op::AxisIndex(_) | Op::Custom(_))
+    is_recipe(op) || matches!(op, Op::OptimizationBarrier(_) | Op::AllReduce(_) | Op::AxisIndex(_) | Op::Custom(_))
+}
+
+/// What takes no more room than its value, and has no operands that are not known.
+fn is_recipe(op: &Op) -> bool {
+    matches!(op, Op::Constant(_) | Op::Iota(_) | Op::Broadcast(_))
 }
 
 /// An op that works element by element, on operands of equal elements: one element says all.
@@ -52,6 +56,9 @@ fn equal_elements(w: &mut Rewriter, e: &Eqn) -> Option<Values> {
 
 /// Any op on known operands whose results are small.
 fn few_elements(w: &mut Rewriter, e: &Eqn) -> Option<Values> {
+    if !e.inputs.iter().all(|&v| w.maker(v).is_some_and(|m| is_recipe(&m.op))) {
+        return None;
+    }
     let types = e.op.infer(&w.types_of(&e.inputs)).ok()?;
     if types.iter().map(Type::size).sum::<usize>() > MOST {
         return None;

@@ -8,17 +8,17 @@ use crate::{Error, Graph, Result, verify};
 pub struct Step {
     /// The name.
     pub name: &'static str,
-    /// The pass.
-    pub run: fn(&Graph) -> Result<Graph>,
+    /// The pass; `None` if it changes nothing.
+    pub run: fn(&Graph) -> Result<Option<Graph>>,
 }
 
-/// The steps of one round, read top to bottom. Rounds are repeated until one changes nothing.
+/// The steps of one round, read top to bottom. Rounds are repeated until each step has changed nothing since the last that did.
 pub const PIPELINE: &[Step] = &[
-    Step { name: "simplify", run: simplify },
-    Step { name: "fold", run: fold },
-    Step { name: "hoist", run: hoist },
-    Step { name: "cse", run: cse },
-    Step { name: "dce", run: dce },
+    Step { name: "simplify", run: simplify::pass },
+    Step { name: "fold", run: fold::pass },
+    Step { name: "hoist", run: hoist::pass },
+    Step { name: "cse", run: cse::pass },
+    Step { name: "dce", run: dce::pass },
 ];
 
 /// Rounds after which no more is tried: what one round opens to the next is found in the first few.
@@ -45,16 +45,18 @@ const ROUNDS: usize = 4;
 /// When a pass fails, with its name.
 pub fn optimise(graph: &Graph, log: &mut dyn FnMut(&'static str, &Graph)) -> Result<Graph> {
     let mut graph = graph.clone();
-    for _ in 0..ROUNDS {
-        let next = PIPELINE.iter().try_fold(graph.clone(), |g, step| {
-            let g = (step.run)(&g).map_err(|e| e.inside(step.name))?;
-            log(step.name, &g);
-            if cfg!(debug_assertions) { checked(step, &graph, g) } else { Ok(g) }
-        })?;
-        if next == graph {
+    // How many steps have changed nothing since the last one that did.
+    let mut quiet = 0;
+    for step in PIPELINE.iter().cycle().take(ROUNDS * PIPELINE.len()) {
+        let new = (step.run)(&graph).map_err(|e| e.inside(step.name))?;
+        quiet = if new.is_some() { 0 } else { quiet + 1 };
+        if let Some(new) = new {
+            graph = if cfg!(debug_assertions) { checked(step, &graph, new)? } else { new };
+        }
+        log(step.name, &graph);
+        if quiet == PIPELINE.len() {
             break;
         }
-        graph = next;
     }
     Ok(graph)
 }

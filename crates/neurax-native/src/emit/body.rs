@@ -57,6 +57,7 @@ impl Emit<'_, '_> {
                 self.load(*operand as usize, at, place)
             }
             Do::Leaf(Leaf::Index { strides, base }) => self.counter(strides, *base, place, s, ty),
+            Do::Leaf(Leaf::Number(p)) => Held::Once(self.number(*p, scalar(ty))),
             Do::Leaf(Leaf::Fold { stage, fold }) => self.folds[*stage as usize][*fold as usize].clone(),
             Do::Const(bits) => Held::Once(self.constant(ty, *bits)),
             Do::Convert(x) => {

@@ -5,7 +5,7 @@ use super::{
     lanes::{Held, Shape},
 };
 use crate::kernel::{Do, Kernel, Lanes, Leaf, Size, Stride};
-use cranelift_codegen::ir::{Block, InstBuilder, MemFlagsData, Value, condcodes::IntCC, types::I64};
+use cranelift_codegen::ir::{Block, InstBuilder, MemFlagsData, Type, Value, condcodes::IntCC, types::I64};
 use cranelift_codegen::isa::TargetFrontendConfig;
 use cranelift_frontend::FunctionBuilder;
 use smallvec::SmallVec;
@@ -58,9 +58,14 @@ impl<'a, 'f> Emit<'a, 'f> {
 
     /// A parameter.
     pub fn param(&mut self, p: u16) -> Value {
+        self.number(p, I64)
+    }
+
+    /// A parameter that holds the bits of a number, in its first bytes: all CPUs that this is for are little-endian.
+    pub fn number(&mut self, p: u16, ty: Type) -> Value {
         // Parameters never change: loads of them may move and join.
         let flags = trusted().with_readonly().with_can_move();
-        self.b.ins().load(I64, flags, self.params, 8 * p as i32)
+        self.b.ins().load(ty, flags, self.params, 8 * p as i32)
     }
 
     fn size(&mut self, s: Size) -> Value {

@@ -166,6 +166,8 @@ pub enum Leaf {
         /// A parameter that is added.
         base: Option<u16>,
     },
+    /// A parameter, as the bits of this dtype.
+    Number(u16),
     /// An accumulator of an earlier stage.
     Fold {
         /// The stage.

@@ -34,6 +34,7 @@ impl Display for Leaf {
             Leaf::Load { operand, at: Some(at) } => write!(f, "load @{operand} at %{at}"),
             Leaf::Index { strides, base: None } => write!(f, "index [{}]", list(strides)),
             Leaf::Index { strides, base: Some(base) } => write!(f, "index [{}] + #{base}", list(strides)),
+            Leaf::Number(p) => write!(f, "number #{p}"),
             Leaf::Fold { stage, fold } => write!(f, "fold {stage}.{fold}"),
         }
     }

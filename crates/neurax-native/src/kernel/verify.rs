@@ -74,6 +74,7 @@ impl Verifier<'_> {
                 base.map_or(Ok(()), |p| self.param(p))?;
                 self.strides(strides, s)
             }
+            Do::Leaf(Leaf::Number(p)) => self.param(*p),
             Do::Leaf(Leaf::Fold { stage, fold }) => {
                 let there = (*stage as usize) < s && (*fold as usize) < self.k.stages[*stage as usize].folds.len();
                 self.must(there, || format!("stage {s} reads accumulator {stage}.{fold}, which is not finished"))

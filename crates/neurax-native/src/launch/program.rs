@@ -21,9 +21,10 @@ use crate::{
 };
 use neurax_ir::{Bytes, Error, Graph, Literal, Op, Result, Type, Value};
 use neurax_runtime::{Buffer, Cache};
-use rustc_hash::FxHasher;
+use rustc_hash::{FxHashSet, FxHasher};
 use std::{
     hash::{Hash, Hasher},
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -64,14 +65,12 @@ impl Compiler {
     fn program_of(&self, graph: &Graph, carried: Option<(usize, usize)>) -> Result<Program> {
         let graph = lower::lower(graph)?;
         let schedule = schedule::schedule(&graph, self.target.has_fma)?;
-        let constant = |v: Value| {
-            let made = graph.eqns().iter().find(|e| e.outputs.contains(&v));
-            match made.map(|e| &e.op) {
-                Some(Op::Constant(c)) => Ok(c.value.clone()),
-                _ => Err(Error::new("native", format!("%{} is not a constant", v.0))),
-            }
+        let constant = |v: Value| match schedule::maker(&graph, v).map(|e| &e.op) {
+            Some(Op::Constant(c)) => Ok(c.value.clone()),
+            _ => Err(Error::new("native", format!("%{} is not a constant", v.0))),
         };
         let constants = schedule.constants.iter().map(|&(_, v)| constant(v)).collect::<Result<_>>()?;
+        self.generate(&schedule);
         let mut inner = vec![];
         let mut tasks = vec![];
         for step in &schedule.steps {
@@ -84,10 +83,18 @@ impl Compiler {
         Ok(Program { outputs: graph.output_types(), schedule, plan, constants, tasks, tenants, inner })
     }
 
+    /// Makes the machine code of all kernels that are new, on all threads. Whoever needs one finds it, or finds out why there is none.
+    fn generate(&self, s: &Schedule) {
+        let nests = s.steps.iter().filter_map(Step::nest);
+        let is_new = |n: &&Nest| self.kernels.get(hash_of(&n.kernel), |k| *k == n.kernel).is_none() && verify(&n.kernel, n.params.len()).is_ok();
+        let new: FxHashSet<&Kernel> = nests.filter(is_new).map(|n| &n.kernel).collect();
+        let new: Vec<&Kernel> = new.into_iter().collect();
+        // A panic in another thread would stop it for good.
+        Pool::global().run(new.len(), &|i| drop(catch_unwind(AssertUnwindSafe(|| self.code(new[i])))));
+    }
+
     fn code(&self, kernel: &Kernel) -> Result<Arc<Code>> {
-        let mut h = FxHasher::default();
-        kernel.hash(&mut h);
-        self.kernels.get_or_compute(h.finish(), |k| k == kernel, || kernel.clone(), |k| Ok(Arc::new(self.target.compile(k)?)))
+        self.kernels.get_or_compute(hash_of(kernel), |k| k == kernel, || kernel.clone(), |k| Ok(Arc::new(self.target.compile(k)?)))
     }
 
     fn kernel(&self, n: &Nest) -> Result<KernelTask> {
@@ -122,6 +129,12 @@ impl Compiler {
             }
         })
     }
+}
+
+fn hash_of(kernel: &Kernel) -> u64 {
+    let mut h = FxHasher::default();
+    kernel.hash(&mut h);
+    h.finish()
 }
 
 /// A compiled graph.

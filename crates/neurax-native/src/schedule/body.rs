@@ -9,6 +9,10 @@ use neurax_ir::{
     op::{Binary, ReduceKind, Scatter},
 };
 use rustc_hash::FxHashMap;
+use std::{
+    borrow::Cow,
+    fmt::{Display, Formatter},
+};
 
 use super::{Facts, Storage};
 
@@ -29,6 +33,8 @@ pub enum Source {
     },
     /// A number made of loop counters.
     Index(Affine),
+    /// A number that is given at run time, as the bits of its dtype.
+    Number(u64),
     /// The accumulator of that root.
     Fold(usize),
 }
@@ -138,11 +144,24 @@ pub struct Made {
 pub enum Why {
     /// A value must be written to memory first.
     Materialise(Value),
+    /// The iteration spaces differ.
+    Spaces(Vec<usize>, Vec<usize>),
     /// Anything else, for `explain`.
-    Says(String),
+    Says(Cow<'static, str>),
+}
+
+impl Display for Why {
+    fn fmt(&self, f: &mut Formatter) -> std::fmt::Result {
+        match self {
+            Why::Materialise(v) => write!(f, "%{} would have to be in memory", v.0),
+            Why::Spaces(s, t) => write!(f, "the iteration spaces {s:?} and {t:?} differ"),
+            Why::Says(s) => f.write_str(s),
+        }
+    }
 }
 
 /// The expressions of a group.
+#[derive(Debug)]
 pub struct Body<'a> {
     pub(super) facts: &'a Facts<'a>,
     /// The loops.
@@ -154,9 +173,30 @@ pub struct Body<'a> {
     /// In which stage a node can be computed.
     pub levels: Vec<usize>,
     seen: FxHashMap<Node, Id>,
-    made: FxHashMap<(Value, Index), Id>,
+    made: FxHashMap<(Value, Affine), Id>,
     /// Roots already built: their value, what the group knows it by, and its node.
     pub roots: Vec<Made>,
+}
+
+/// Most expressions have no more nodes: room for so many is made at once.
+const USUAL: usize = 28;
+
+/// Integers up to this are part of a kernel's structure: by how much bits are shifted, say.
+const STRUCTURAL: u64 = 32;
+
+/// Is a number of the program part of a kernel's structure? Others are given at run time, so that another size of a batch, whose mean divides by it,
+/// or another rate of learning needs no code.
+fn is_structural(dtype: DType, bits: u64) -> bool {
+    let is_plain = |x: f64| !x.is_finite() || x == 0.0 || x.abs() == 1.0;
+    match dtype {
+        DType::F32 => is_plain(f32::from_bits(bits as u32).into()),
+        DType::F64 => is_plain(f64::from_bits(bits)),
+        d if d.is_float() || d == DType::Bool => true,
+        d => {
+            let unused = 64 - d.bits().min(64);
+            ((bits << unused) as i64 >> unused).unsigned_abs() <= STRUCTURAL
+        }
+    }
 }
 
 /// A place of an array: as a sum, and as an index where that is known without looking for it.
@@ -211,7 +251,10 @@ impl<'a> Body<'a> {
             reduced.extend(f.iter().map(|_| space.reduced[axis]));
         }
         let space = Space { sizes, reduced };
-        Body { facts, space, axes, nodes: vec![], levels: vec![], seen: FxHashMap::default(), made: FxHashMap::default(), roots: vec![] }
+        let (nodes, levels) = (Vec::with_capacity(USUAL), Vec::with_capacity(USUAL));
+        let seen = FxHashMap::with_capacity_and_hasher(USUAL, Default::default());
+        let made = FxHashMap::with_capacity_and_hasher(USUAL, Default::default());
+        Body { facts, space, axes, nodes, levels, seen, made, roots: vec![] }
     }
 
     pub(super) fn loops(&self) -> usize {
@@ -306,7 +349,7 @@ impl<'a> Body<'a> {
         if let Some((i, node, is_fold)) = own {
             let home = if is_fold { self.outer_counters() } else { self.own_index(v, false) };
             if flat(self.facts.shape(v), &home, self.loops()) != at.place {
-                return Err(Why::Says(format!("%{} is read at other places than it is made", v.0)).into());
+                return Err(Why::Says(format!("%{} is read at other places than it is made", v.0).into()).into());
             }
             return Ok(if is_fold { self.fold(i, node) } else { node });
         }
@@ -337,7 +380,7 @@ impl<'a> Body<'a> {
 
     /// The node of a value from its equation.
     fn compute(&mut self, v: Value, at: &At) -> Built<Id> {
-        let key = (v, smallvec::smallvec![at.place.clone()]);
+        let key = (v, at.place.clone());
         if let Some(&id) = self.made.get(&key) {
             return Ok(id);
         }
@@ -348,7 +391,7 @@ impl<'a> Body<'a> {
 
     fn equation(&mut self, v: Value, at: &At) -> Built<Id> {
         let facts = self.facts;
-        let Some((e, out)) = facts.equation(v) else { return Err(Why::Says(format!("%{} is not computed here", v.0)).into()) };
+        let Some((e, out)) = facts.equation(v) else { return Err(Why::Says(format!("%{} is not computed here", v.0).into()).into()) };
         let xs = &e.inputs;
         match &e.op {
             Op::Constant(c) => self.constant(v, &c.value, at),
@@ -418,7 +461,8 @@ impl<'a> Body<'a> {
         let same = value.bytes().chunks_exact(width).all(|c| Some(c) == value.bytes().get(..width));
         match first_bits(value) {
             Some(bits) if same => {
-                let narrow = self.put(Do::Const(bits), dtype);
+                let narrow = if is_structural(dtype, bits) { Do::Const(bits) } else { Do::Leaf(Source::Number(bits)) };
+                let narrow = self.put(narrow, dtype);
                 Ok(self.convert(narrow, computed_in(dtype)))
             }
             // Nothing of nothing: the loop around it never runs.
@@ -428,6 +472,11 @@ impl<'a> Body<'a> {
                 None => Err(Why::Materialise(v).into()),
             },
         }
+    }
+
+    /// A number that sizes of arrays decide: it is given at run time.
+    pub(super) fn given(&mut self, ty: DType, x: usize) -> Id {
+        self.put(Do::Leaf(Source::Number(x as u64)), ty)
     }
 
     /// An equation that works element by element; the result is rounded to its dtype.

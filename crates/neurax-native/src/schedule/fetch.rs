@@ -117,14 +117,14 @@ impl Body<'_> {
         let ty = self.ty(i);
         let i = if ty == DType::U64 {
             // Beyond the range of i64: the end, not the beginning.
-            let last = self.number(ty, most as f64);
+            let last = self.given(ty, most);
             let over = self.compare(Direction::Gt, i, last);
             self.select(over, last, i)
         } else {
             i
         };
         let wide = self.convert(i, DType::I64);
-        let (low, high) = (self.number(DType::I64, 0.0), self.number(DType::I64, most as f64));
+        let (low, high) = (self.number(DType::I64, 0.0), self.given(DType::I64, most));
         let over = self.compare(Direction::Gt, wide, high);
         let y = self.select(over, high, wide);
         if ty.kind() == Kind::Unsigned {
@@ -146,8 +146,13 @@ impl Body<'_> {
 
     /// `at + s * stride`
     pub(super) fn moved_by(&mut self, at: Option<Id>, s: Id, stride: usize) -> Id {
-        let by = self.number(DType::I64, stride as f64);
-        let s = self.mul(s, by);
+        let s = match stride {
+            1 => s,
+            _ => {
+                let by = self.given(DType::I64, stride);
+                self.mul(s, by)
+            }
+        };
         match at {
             Some(a) => self.add(a, s),
             None => s,

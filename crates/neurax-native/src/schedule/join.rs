@@ -4,11 +4,12 @@
 use super::{
     Facts, Note,
     body::{Body, BufferId, End, Root, Source, Space, Why},
-    units::{Unit, Work, kernel},
+    order::Order,
+    units::{Unit, Work},
 };
 use crate::kernel::Do;
 use neurax_ir::{Error, Result};
-use rustc_hash::FxHashSet;
+use std::collections::BTreeSet;
 
 /// Roots in one kernel, at most.
 const ROOTS: usize = 16;
@@ -20,31 +21,36 @@ const COLUMNS: usize = 1 << 20;
 /// The units as a graph of what must come before what.
 pub struct Joiner<'a> {
     facts: &'a Facts<'a>,
-    units: Vec<Option<Unit>>,
-    /// For every unit those that must come before it.
-    before: Vec<FxHashSet<usize>>,
+    units: Vec<Option<Unit<'a>>>,
+    order: Order,
+    /// For every array the kernels that read or write it.
+    users: Vec<BTreeSet<usize>>,
     /// Why units were not joined.
-    pub notes: Vec<Note>,
+    notes: Vec<Note>,
 }
 
 impl<'a> Joiner<'a> {
     /// Units in an order that works.
-    pub fn new(facts: &'a Facts<'a>, units: Vec<Unit>) -> Joiner<'a> {
-        let before = (0..units.len()).map(|j| (0..j).filter(|&i| conflict(&units[i], &units[j])).collect()).collect();
-        Joiner { facts, units: units.into_iter().map(Some).collect(), before, notes: vec![] }
+    pub fn new(facts: &'a Facts<'a>, units: Vec<Unit<'a>>) -> Joiner<'a> {
+        let order = Order::new(conflicts(&units, facts.buffers.len()));
+        let mut users = vec![BTreeSet::new(); facts.buffers.len()];
+        for (i, u) in units.iter().enumerate().filter(|(_, u)| matches!(u.work, Work::Kernel(_))) {
+            u.buffers().for_each(|b| _ = users[b].insert(i));
+        }
+        Joiner { facts, units: units.into_iter().map(Some).collect(), order, users, notes: vec![] }
     }
 
     /// Joins what can be joined, and gives the units in an order that works.
     ///
     /// # Errors
     /// When they wait for each other, which is an error of this crate.
-    pub fn join(mut self) -> Result<(Vec<Unit>, Vec<Note>)> {
+    pub fn join(mut self) -> Result<(Vec<Unit<'a>>, Vec<Note>)> {
         for j in 0..self.units.len() {
             // Nearest first: what was just computed is most likely to share loops.
-            for i in (0..j).rev() {
-                if self.related(i, j) {
-                    self.try_join(i, j);
-                }
+            let mut i = j;
+            while let Some(next) = self.related(i, j) {
+                i = next;
+                self.try_join(i, j);
             }
         }
         for j in 0..self.units.len() {
@@ -53,32 +59,28 @@ impl<'a> Joiner<'a> {
         Ok((self.sorted()?, self.notes))
     }
 
-    /// Does one read what the other reads or writes?
-    fn related(&self, i: usize, j: usize) -> bool {
-        let (Some(a), Some(b)) = (&self.units[i], &self.units[j]) else { return false };
-        let kernels = matches!((&a.work, &b.work), (Work::Kernel(..), Work::Kernel(..)));
-        kernels && b.reads.iter().any(|x| a.reads.contains(x) || a.writes.contains(x))
+    /// The last kernel before `i` that reads or writes what kernel `j` reads.
+    fn related(&self, i: usize, j: usize) -> Option<usize> {
+        let unit = self.units[j].as_ref().filter(|u| matches!(u.work, Work::Kernel(_)))?;
+        unit.reads.iter().filter_map(|&b| self.users[b].range(..i).next_back().copied()).max()
     }
 
     fn try_join(&mut self, i: usize, j: usize) {
-        let (Some(a), Some(b)) = (&self.units[i], &self.units[j]) else { return };
-        let (Work::Kernel(s, first), Work::Kernel(t, second)) = (&a.work, &b.work) else { return };
         // Joining moves work: the one that comes first in the list need not be the one that must come first.
-        if self.between(i, j) || self.between(j, i) {
+        if self.order.between(i, j) {
             return;
         }
-        let joined = common_space(s, t).and_then(|space| {
-            let roots = [&first[..], second].concat();
-            self.fits(&space, &roots).and_then(|()| kernel(self.facts, space, roots))
-        });
+        let (Some(a), Some(b)) = (&self.units[i], &self.units[j]) else { return };
+        let (Work::Kernel(a), Work::Kernel(b)) = (&a.work, &b.work) else { return };
+        let joined = common_space(&a.whole, &b.whole).and_then(|space| self.joined(&space, [&a.roots[..], &b.roots].concat()));
         match joined {
             Ok(unit) => self.replace(i, j, unit),
             Err(why) => self.note(i, j, why),
         }
     }
 
-    fn fits(&self, space: &Space, roots: &[Root]) -> std::result::Result<(), Why> {
-        let says = |s: &str| Err(Why::Says(s.into()));
+    fn joined(&self, space: &Space, roots: Vec<Root>) -> std::result::Result<Unit<'a>, Why> {
+        let says = |s: &'static str| Err(Why::Says(s.into()));
         if roots.len() > ROOTS {
             return says("the kernel would have too many results");
         }
@@ -90,7 +92,7 @@ impl<'a> Joiner<'a> {
         if is_column && roots.iter().any(|r| matches!(r.end, End::Store(_)) && bytes(r.value) > COLUMNS) {
             return says("a large array would be written along the columns of a reduction");
         }
-        let body = Body::build(self.facts, space, roots)?;
+        let body = Body::build(self.facts, space, &roots)?;
         // What the group knows by value is not loaded: a load of what it writes reads other places, or by another name.
         let own: Vec<BufferId> = roots.iter().map(|r| r.end.buffer()).collect();
         if body.nodes.iter().any(|n| matches!(&n.op, Do::Leaf(Source::Load { buffer, .. }) if own.contains(buffer))) {
@@ -102,59 +104,37 @@ impl<'a> Joiner<'a> {
         if body.levels.iter().max().is_some_and(|&l| l > 3) {
             return says("it would take too many loops one after the other");
         }
-        Ok(())
-    }
-
-    /// Must anything run after `i` and before `j`?
-    fn between(&self, i: usize, j: usize) -> bool {
-        let mut seen = FxHashSet::default();
-        let mut todo: Vec<usize> = self.before[j].iter().copied().filter(|&k| k != i).collect();
-        while let Some(k) = todo.pop() {
-            if k == i {
-                return true;
-            }
-            if seen.insert(k) {
-                todo.extend(self.before[k].iter().copied());
-            }
-        }
-        false
+        Ok(Unit::of(body, space.clone(), roots))
     }
 
     /// `j` becomes the joined unit; `i` is gone.
-    fn replace(&mut self, i: usize, j: usize, unit: Unit) {
-        self.units[i] = None;
-        self.units[j] = Some(unit);
-        let gone = std::mem::take(&mut self.before[i]);
-        self.before[j].extend(gone);
-        for b in &mut self.before {
-            if b.remove(&i) {
-                b.insert(j);
-            }
+    fn replace(&mut self, i: usize, j: usize, unit: Unit<'a>) {
+        let is_kernel = matches!(unit.work, Work::Kernel(_));
+        for b in self.units[i].take().iter().flat_map(Unit::buffers) {
+            self.users[b].remove(&i);
         }
-        self.before[j].remove(&j);
+        for b in unit.buffers().filter(|_| is_kernel) {
+            self.users[b].insert(j);
+        }
+        self.units[j] = Some(unit);
+        self.order.join(i, j);
     }
 
     fn note(&mut self, i: usize, j: usize, why: Why) {
         let results = |k: usize| self.units[k].as_ref().map_or(vec![], |u| u.writes.clone());
-        let text = match why {
-            Why::Says(s) => s,
-            Why::Materialise(v) => format!("%{} would have to be in memory", v.0),
-        };
-        self.notes.push(Note { first: results(i), second: results(j), why: text });
+        self.notes.push(Note { first: results(i), second: results(j), why });
     }
 
     /// Attaches a kernel to the product that it follows.
     fn try_follow(&mut self, j: usize) {
-        let Some(Unit { work: Work::Kernel(space, roots), reads, .. }) = &self.units[j] else { return };
-        let products = self.before[j].iter().copied().filter(|&i| self.is_product_of(i, reads));
-        let Some(i) = products.max() else { return };
-        if self.between(i, j) || self.between(j, i) || roots.iter().any(|r| r.end.is_dynamic()) {
+        let Some(Unit { work: Work::Kernel(k), reads, .. }) = &self.units[j] else { return };
+        let Some(i) = self.order.before(j).filter(|&i| self.is_product_of(i, reads)).max() else { return };
+        if self.order.between(i, j) || k.roots.iter().any(|r| r.end.is_dynamic()) {
             return;
         }
-        let (space, roots) = (space.clone(), roots.clone());
         let (Some(a), Some(b)) = (&self.units[i], &self.units[j]) else { return };
         let Work::Equation(e, None) = a.work else { return };
-        if !super::rows::follow(self.facts, e, &space, &roots) {
+        if !super::rows::follow(e, &k.body) {
             return;
         }
         let merge = |x: &[BufferId], y: &[BufferId]| {
@@ -163,7 +143,7 @@ impl<'a> Joiner<'a> {
             all.dedup();
             all
         };
-        let unit = Unit { work: Work::Equation(e, Some((space, roots))), reads: merge(&a.reads, &b.reads), writes: merge(&a.writes, &b.writes) };
+        let unit = Unit { work: Work::Equation(e, Some(k.clone())), reads: merge(&a.reads, &b.reads), writes: merge(&a.writes, &b.writes) };
         self.replace(i, j, unit);
     }
 
@@ -174,24 +154,45 @@ impl<'a> Joiner<'a> {
     }
 
     /// The units, each after those that must come before it, as near to the given order as that allows.
-    fn sorted(&mut self) -> Result<Vec<Unit>> {
-        let mut out = vec![];
-        let mut done = vec![false; self.units.len()];
-        loop {
-            let ready = |&j: &usize| !done[j] && self.units[j].is_some() && self.before[j].iter().all(|&i| done[i] || self.units[i].is_none());
-            let Some(j) = (0..self.units.len()).find(ready) else { break };
-            done[j] = true;
-            out.extend(self.units[j].clone());
+    fn sorted(&mut self) -> Result<Vec<Unit<'a>>> {
+        let n = self.units.len();
+        let (mut missing, mut after) = (vec![0; n], vec![vec![]; n]);
+        for j in (0..n).filter(|&j| self.units[j].is_some()) {
+            for i in self.order.before(j) {
+                missing[j] += 1;
+                after[i].push(j);
+            }
         }
+        let mut ready: BTreeSet<usize> = (0..n).filter(|&j| missing[j] == 0 && self.units[j].is_some()).collect();
         let all = self.units.iter().flatten().count();
+        let mut out = Vec::with_capacity(all);
+        while let Some(i) = ready.pop_first() {
+            out.extend(self.units[i].take());
+            for &j in &after[i] {
+                missing[j] -= 1;
+                if missing[j] == 0 {
+                    ready.insert(j);
+                }
+            }
+        }
         if out.len() == all { Ok(out) } else { Err(Error::new("schedule", format!("{} of {all} steps wait for each other", all - out.len()))) }
     }
 }
 
-/// Must they stay in their order?
-fn conflict(a: &Unit, b: &Unit) -> bool {
-    let meets = |x: &[BufferId], y: &[BufferId]| x.iter().any(|b| y.contains(b));
-    meets(&a.writes, &b.reads) || meets(&a.reads, &b.writes) || meets(&a.writes, &b.writes)
+/// For every unit those before it that must stay there: one of the two writes what the other reads or writes.
+fn conflicts(units: &[Unit], buffers: usize) -> Vec<Vec<usize>> {
+    let (mut readers, mut writers) = (vec![vec![]; buffers], vec![vec![]; buffers]);
+    let mut out = vec![];
+    for (j, u) in units.iter().enumerate() {
+        let seen = u.buffers().flat_map(|b| &writers[b]).chain(u.writes.iter().flat_map(|&b| &readers[b]));
+        let mut before: Vec<usize> = seen.copied().collect();
+        before.sort_unstable();
+        before.dedup();
+        out.push(before);
+        u.reads.iter().for_each(|&b| readers[b].push(j));
+        u.writes.iter().for_each(|&b| writers[b].push(j));
+    }
+    out
 }
 
 /// The iteration space of both, if they have one.
@@ -210,6 +211,5 @@ fn common_space(s: &Space, t: &Space) -> std::result::Result<Space, Why> {
     if plain(s) && !plain(t) && kept(t) == s.sizes {
         return Ok(t.clone());
     }
-    let list = |x: &Space| format!("{:?}", x.sizes);
-    Err(Why::Says(format!("the iteration spaces {} and {} differ", list(s), list(t))))
+    Err(Why::Spaces(s.sizes.clone(), t.sizes.clone()))
 }

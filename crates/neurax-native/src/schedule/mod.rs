@@ -7,6 +7,7 @@ mod fetch;
 mod join;
 mod loops;
 mod nest;
+mod order;
 mod print;
 mod rows;
 mod units;
@@ -16,11 +17,11 @@ pub use body::BufferId;
 pub use classify::{is_control, is_native, is_product};
 pub use facts::{Facts, Storage};
 pub use nest::{Arg, Nest};
-pub use walk::Walk;
+pub use walk::{Walk, maker};
 
-use body::{Root, Space, Why};
+use body::Why;
 use neurax_ir::{Error, Graph, Result, Type, Value};
-use units::Work;
+use units::{Loop, Unit, Work};
 
 /// A graph as steps over arrays.
 #[derive(Debug)]
@@ -59,6 +60,17 @@ pub enum Step {
     Copy(BufferId, BufferId),
 }
 
+impl Step {
+    /// Its loop nest, if it has one.
+    pub fn nest(&self) -> Option<&Nest> {
+        match self {
+            Step::Kernel(n) => Some(n),
+            Step::Equation { then, .. } => then.as_ref(),
+            Step::Copy(..) => None,
+        }
+    }
+}
+
 /// Why two steps were not joined.
 #[derive(Clone, Debug)]
 pub struct Note {
@@ -67,7 +79,7 @@ pub struct Note {
     /// What the second one writes.
     pub second: Vec<BufferId>,
     /// Why.
-    pub why: String,
+    pub why: Why,
 }
 
 /// The steps of a graph without calls and composites.
@@ -82,36 +94,39 @@ pub fn schedule(graph: &Graph, has_fma: bool) -> Result<Schedule> {
         match units::units(&facts) {
             Ok(units) => {
                 let (units, notes) = join::Joiner::new(&facts, units).join()?;
-                return finish(&facts, units, notes);
+                return finish(&facts, &units, notes);
             }
             Err(Why::Materialise(v)) if !forced.contains(&v) => forced.push(v),
             Err(Why::Materialise(v)) => return Err(Error::new("schedule", format!("%{} cannot be placed in memory", v.0))),
-            Err(Why::Says(s)) => return Err(Error::new("schedule", s)),
+            Err(why) => return Err(Error::new("schedule", why.to_string())),
         }
     }
 }
 
-fn finish(facts: &Facts, units: Vec<units::Unit>, notes: Vec<Note>) -> Result<Schedule> {
+fn finish(facts: &Facts, units: &[Unit], notes: Vec<Note>) -> Result<Schedule> {
     let graph = facts.graph;
     let buffer = |v: &Value| facts.buffer(*v).ok_or_else(|| Error::new("schedule", format!("%{} is nowhere", v.0)));
     let inputs = graph.inputs().map(|v| buffer(&v)).collect::<Result<_>>()?;
     let outputs: Vec<BufferId> = graph.outputs().iter().map(buffer).collect::<Result<_>>()?;
+    let mut readers = vec![0; facts.buffers.len()];
+    units.iter().flat_map(Unit::distinct_reads).chain(outputs.iter().copied()).for_each(|b| readers[b] += 1);
     let mut steps = vec![];
-    for (k, u) in units.iter().enumerate() {
-        let needed = |b: BufferId| outputs.contains(&b) || units.iter().enumerate().any(|(i, o)| i != k && o.reads.contains(&b));
-        let nest = |space: &Space, roots: &[Root]| nest::nest(facts, space, roots, &needed);
+    for u in units {
+        u.distinct_reads().for_each(|b| readers[b] -= 1);
+        let nest = |k: &Loop| nest::nest(&k.body, &|b| readers[b] > 0);
         steps.push(match &u.work {
-            Work::Kernel(space, roots) => Step::Kernel(nest(space, roots)?),
+            Work::Kernel(k) => Step::Kernel(nest(k)),
             Work::Copy(from, to) => Step::Copy(*from, *to),
             Work::Equation(eqn, then) => {
                 let e = &graph.eqns()[*eqn];
                 let is_product = facts.class[*eqn] == classify::Class::Product;
                 let reads = (0..e.inputs.len()).map(|i| buffer(&if is_product { facts.base(e, i) } else { e.inputs[i] })).collect::<Result<_>>()?;
                 let writes = e.outputs.iter().map(buffer).collect::<Result<_>>()?;
-                let then = then.as_ref().map(|(s, r)| nest(s, r)).transpose()?;
+                let then = then.as_deref().map(nest);
                 Step::Equation { eqn: *eqn, reads, writes, then }
             }
         });
+        u.distinct_reads().for_each(|b| readers[b] += 1);
     }
     Ok(Schedule { buffers: facts.buffers.clone(), inputs, outputs, constants: facts.constants.clone(), steps, notes })
 }

@@ -2,14 +2,14 @@
 
 use super::{
     Facts,
-    body::{Body, BufferId, End, Made, Root, Source, Space, Why},
+    body::{Body, BufferId, End, Made, Source},
     loops::{Loops, loops},
 };
 use crate::{
     affine::Affine,
     kernel::{Do, Fold, Id, Inst, Kernel, Lanes, Leaf, Operand, Size, Stage, Store, Stride, computed_in},
 };
-use neurax_ir::{DType, Error, Result};
+use neurax_ir::DType;
 use rustc_hash::FxHashMap;
 
 /// A kernel with what it is called with.
@@ -42,19 +42,15 @@ pub struct Arg {
     pub step: isize,
 }
 
-/// Sizes up to this are part of a kernel's structure.
-const SMALL: usize = 16;
+/// Sizes up to this are part of a kernel's structure: windows of images, say. Those that batches change are larger, and run-time numbers.
+const SMALL: usize = 4;
 
-/// The kernel of roots over an iteration space. Arrays that nobody else needs are not written.
-///
-/// # Errors
-/// When the roots do not go together, which joining them has made sure of.
-pub fn nest(facts: &Facts, space: &Space, roots: &[Root], needed: &dyn Fn(BufferId) -> bool) -> Result<Nest> {
-    let body = Body::build(facts, space, roots).map_err(|w: Why| Error::new("schedule", format!("a kernel cannot be built: {w:?}")))?;
-    let loops = loops(&body);
+/// The kernel of expressions. Arrays that nobody else needs are not written.
+pub fn nest(body: &Body, needed: &dyn Fn(BufferId) -> bool) -> Nest {
+    let loops = loops(body);
     let mut n = Nester {
-        facts,
-        body: &body,
+        facts: body.facts,
+        body,
         loops,
         needed,
         params: Params::default(),
@@ -65,7 +61,7 @@ pub fn nest(facts: &Facts, space: &Space, roots: &[Root], needed: &dyn Fn(Buffer
     };
     let outer = (0..n.loops.outer).map(|l| n.size(l)).collect();
     n.all_stages();
-    Ok(n.finish(outer))
+    n.finish(outer)
 }
 
 /// A stage: how many loops over the rows come before it, and whether it has the reduced loops.
@@ -286,6 +282,7 @@ impl Writer<'_, '_> {
                 Leaf::Load { operand, at }
             }
             Do::Leaf(Source::Index(place)) => self.counter(place),
+            Do::Leaf(Source::Number(bits)) => Leaf::Number(self.n.params.get(3000, *bits as i64)),
             Do::Leaf(Source::Fold(r)) => return self.fold(*r, node.ty),
             op => {
                 let reads: Vec<Id> = op.reads().map(|y| self.node(y)).collect();

@@ -1,17 +1,17 @@
 //! Which kernels can follow a product block by block: those that read it row by row.
 
 use super::{
-    Facts,
-    body::{Root, Space},
+    body::Body,
     nest::{Nest, nest},
 };
 use crate::kernel::{Operand, Size, Stride};
 
-/// Does the kernel of those roots read the result of product `eqn` in rows, each needing one part of its outermost loop?
-pub fn follow(facts: &Facts, eqn: usize, space: &Space, roots: &[Root]) -> bool {
+/// Does the kernel of those expressions read the result of product `eqn` in rows, each needing one part of its outermost loop?
+pub fn follow(eqn: usize, body: &Body) -> bool {
+    let facts = body.facts;
     let e = &facts.graph.eqns()[eqn];
     let (ty, Some(buffer)) = (facts.graph.ty(e.outputs[0]), facts.buffer(e.outputs[0])) else { return false };
-    let Ok(n) = nest(facts, space, roots, &|_| true) else { return false };
+    let n = nest(body, &|_| true);
     let total = ty.bytes().unwrap_or(0) as isize;
     let step = total / n.count.max(1) as isize;
     let own = || n.args.iter().filter(|a| a.buffer == buffer);

@@ -7,12 +7,13 @@ use super::{
 };
 use crate::kernel::Do;
 use neurax_ir::{Eqn, Op, Shape, Value};
+use std::rc::Rc;
 
 /// A piece of work.
 #[derive(Clone, Debug)]
-pub struct Unit {
+pub struct Unit<'a> {
     /// What is done.
-    pub work: Work,
+    pub work: Work<'a>,
     /// The arrays that it reads.
     pub reads: Vec<BufferId>,
     /// The arrays that it writes.
@@ -21,20 +22,55 @@ pub struct Unit {
 
 /// What is done.
 #[derive(Clone, Debug)]
-pub enum Work {
+pub enum Work<'a> {
     /// A kernel over an iteration space.
-    Kernel(Space, Vec<Root>),
+    Kernel(Rc<Loop<'a>>),
     /// An equation: a product (and a kernel over its result, while that is in cache), control flow, or an op left to the language.
-    Equation(usize, Option<(Space, Vec<Root>)>),
+    Equation(usize, Option<Rc<Loop<'a>>>),
     /// An array is copied into another one, unless they are the same.
     Copy(BufferId, BufferId),
+}
+
+/// What a kernel does.
+#[derive(Debug)]
+pub struct Loop<'a> {
+    /// The iteration space, before its axes are split.
+    pub whole: Space,
+    /// What it computes.
+    pub roots: Vec<Root>,
+    /// The expressions.
+    pub body: Body<'a>,
+}
+
+impl<'a> Unit<'a> {
+    /// A kernel, with what it reads and writes.
+    pub fn of(body: Body<'a>, whole: Space, roots: Vec<Root>) -> Unit<'a> {
+        let mut reads: Vec<BufferId> =
+            body.nodes.iter().filter_map(|n| if let Do::Leaf(Source::Load { buffer, .. }) = &n.op { Some(*buffer) } else { None }).collect();
+        let mut writes: Vec<BufferId> = roots.iter().map(|r| r.end.buffer()).collect();
+        for list in [&mut reads, &mut writes] {
+            list.sort_unstable();
+            list.dedup();
+        }
+        Unit { work: Work::Kernel(Rc::new(Loop { whole, roots, body })), reads, writes }
+    }
+
+    /// The arrays that it reads or writes; some twice.
+    pub fn buffers(&self) -> impl Iterator<Item = BufferId> {
+        self.reads.iter().chain(&self.writes).copied()
+    }
+
+    /// The arrays that it reads, each once.
+    pub fn distinct_reads(&self) -> impl Iterator<Item = BufferId> {
+        self.reads.iter().enumerate().filter(|(i, b)| !self.reads[..*i].contains(b)).map(|(_, &b)| b)
+    }
 }
 
 /// The units of a graph, in an order that works.
 ///
 /// # Errors
 /// A value that must be written to memory first.
-pub fn units(facts: &Facts) -> Result<Vec<Unit>, Why> {
+pub fn units<'a>(facts: &'a Facts<'a>) -> Result<Vec<Unit<'a>>, Why> {
     let mut out = vec![];
     for (i, e) in facts.graph.eqns().iter().enumerate() {
         match facts.class[i] {
@@ -47,27 +83,15 @@ pub fn units(facts: &Facts) -> Result<Vec<Unit>, Why> {
     Ok(out)
 }
 
-/// A kernel unit, with what it reads and writes.
-///
-/// # Errors
-/// Why its roots do not go together.
-pub fn kernel(facts: &Facts, space: Space, roots: Vec<Root>) -> Result<Unit, Why> {
-    let body = Body::build(facts, &space, &roots)?;
-    let mut reads: Vec<BufferId> =
-        body.nodes.iter().filter_map(|n| if let Do::Leaf(Source::Load { buffer, .. }) = &n.op { Some(*buffer) } else { None }).collect();
-    let mut writes: Vec<BufferId> = roots.iter().map(|r| r.end.buffer()).collect();
-    for list in [&mut reads, &mut writes] {
-        list.sort_unstable();
-        list.dedup();
-    }
-    Ok(Unit { work: Work::Kernel(space, roots), reads, writes })
+fn kernel<'a>(facts: &'a Facts<'a>, space: Space, roots: Vec<Root>) -> Result<Unit<'a>, Why> {
+    Ok(Unit::of(Body::build(facts, &space, &roots)?, space, roots))
 }
 
 fn whole(shape: &Shape) -> Space {
     Space { sizes: shape.to_vec(), reduced: vec![false; shape.rank()] }
 }
 
-fn maps(facts: &Facts, e: &Eqn, out: &mut Vec<Unit>) -> Result<(), Why> {
+fn maps<'a>(facts: &'a Facts<'a>, e: &Eqn, out: &mut Vec<Unit<'a>>) -> Result<(), Why> {
     for &v in &e.outputs {
         let Storage::Buffer(b) = facts.storage(v) else { continue };
         let is_constant = matches!(e.op, Op::Constant(_));
@@ -79,7 +103,7 @@ fn maps(facts: &Facts, e: &Eqn, out: &mut Vec<Unit>) -> Result<(), Why> {
     Ok(())
 }
 
-fn reduce(facts: &Facts, e: &Eqn, out: &mut Vec<Unit>) -> Result<(), Why> {
+fn reduce<'a>(facts: &'a Facts<'a>, e: &Eqn, out: &mut Vec<Unit<'a>>) -> Result<(), Why> {
     let (Op::Reduce(op), Some(buffer)) = (&e.op, facts.buffer(e.outputs[0])) else { return Ok(()) };
     let mut space = whole(facts.shape(e.inputs[0]));
     op.axes.iter().for_each(|&a| space.reduced[a] = true);
@@ -88,7 +112,7 @@ fn reduce(facts: &Facts, e: &Eqn, out: &mut Vec<Unit>) -> Result<(), Why> {
     Ok(())
 }
 
-fn write(facts: &Facts, e: &Eqn, out: &mut Vec<Unit>) -> Result<(), Why> {
+fn write<'a>(facts: &'a Facts<'a>, e: &Eqn, out: &mut Vec<Unit<'a>>) -> Result<(), Why> {
     let Some(buffer) = facts.buffer(e.outputs[0]) else { return Ok(()) };
     let shape = facts.shape(e.outputs[0]).clone();
     let mut part = |value: Value, scale: Vec<usize>, offset: Vec<usize>| -> Result<(), Why> {
@@ -130,7 +154,7 @@ fn write(facts: &Facts, e: &Eqn, out: &mut Vec<Unit>) -> Result<(), Why> {
     Ok(())
 }
 
-fn equation(facts: &Facts, i: usize, e: &Eqn) -> Unit {
+fn equation<'a>(facts: &Facts, i: usize, e: &Eqn) -> Unit<'a> {
     let is_product = facts.class[i] == Class::Product;
     let read = |i: usize| facts.buffer(if is_product { facts.base(e, i) } else { e.inputs[i] });
     let reads = (0..e.inputs.len()).filter_map(read).collect();

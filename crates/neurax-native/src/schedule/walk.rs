@@ -2,6 +2,12 @@
 
 use neurax_ir::{Eqn, Graph, Op, Value};
 
+/// The equation that makes a value, if it is not an input: values are numbered equation by equation.
+pub fn maker(graph: &Graph, v: Value) -> Option<&Eqn> {
+    let after = graph.eqns().partition_point(|e| e.outputs.first().is_some_and(|&first| first <= v));
+    graph.eqns()[..after].last().filter(|e| e.outputs.contains(&v))
+}
+
 /// How an operand is walked in memory.
 pub struct Walk {
     /// The sizes of its axes.
@@ -19,8 +25,7 @@ impl Walk {
 
     /// Through the transposes in front of it, and the array behind them.
     fn deep(graph: &Graph, v: Value) -> (Walk, Value) {
-        let made = graph.eqns().iter().find(|e| e.outputs.contains(&v));
-        let Some(Eqn { op: Op::Transpose(op), inputs, .. }) = made else { return (Walk::dense(graph, v), v) };
+        let Some(Eqn { op: Op::Transpose(op), inputs, .. }) = maker(graph, v) else { return (Walk::dense(graph, v), v) };
         let (inner, root) = Walk::deep(graph, inputs[0]);
         let (sizes, strides) = op.permutation.iter().map(|&p| (inner.sizes[p], inner.strides[p])).unzip();
         (Walk { sizes, strides }, root)

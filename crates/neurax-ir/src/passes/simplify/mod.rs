@@ -4,9 +4,9 @@ mod control;
 mod moving;
 mod numbers;
 
-use super::rewriter::Rewriter;
+use super::rewriter::{Rewriter, inside};
 use crate::{Eqn, Error, Graph, Op, Result, Type, Value, Values};
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 /// What an equation becomes.
 enum Rewrite {
@@ -57,27 +57,43 @@ const RULES: &[(&str, Rule)] = &[
 /// # Errors
 /// When a rule does not keep the type; none does.
 pub fn simplify(graph: &Graph) -> Result<Graph> {
+    Ok(pass(graph)?.unwrap_or_else(|| graph.clone()))
+}
+
+pub(super) fn pass(graph: &Graph) -> Result<Option<Graph>> {
     Rewriter::rewrite(graph, each)
 }
 
-fn each(w: &mut Rewriter, mut e: Eqn) -> Result<Values> {
-    if let Some(region) = e.op.region() {
-        e.op = region.map_graphs(&mut simplify)?;
-    }
+fn each(w: &mut Rewriter, e: &Eqn) -> Result<Option<Values>> {
+    let nested = inside(&e.op, pass)?;
+    let mut e = match nested {
+        Some(op) => Cow::Owned(Eqn { op, ..e.clone() }),
+        None => Cow::Borrowed(e),
+    };
+    let Some(first) = rule(w, &e) else {
+        return if let Cow::Owned(e) = e { w.emit(e.op, &e.inputs).map(Some) } else { Ok(None) };
+    };
     let want = e.op.infer(&w.types_of(&e.inputs))?;
+    let mut found = Some(first);
     loop {
-        let found = RULES.iter().find_map(|(name, rule)| rule(w, &e).map(|r| (name, r)));
         let (name, ys) = match found {
-            None => return w.keep(e),
+            None => return w.emit(e.op.clone(), &e.inputs).map(Some),
             Some((_, Rewrite::Eqn(op, xs))) => {
+                let e = e.to_mut();
                 (e.op, e.inputs) = (op, xs);
+                found = rule(w, e);
                 continue;
             }
             Some((name, Rewrite::Values(ys))) => (name, ys),
             Some((name, Rewrite::Inline(g, xs))) => (name, w.walk(&g, &xs, each)?.into()),
         };
-        return if w.types_of(&ys) == want { Ok(ys) } else { Err(changed(name, &want)) };
+        return if w.types_of(&ys) == want { Ok(Some(ys)) } else { Err(changed(name, &want)) };
     }
+}
+
+/// What the first rule that fits makes of an equation, and its name.
+fn rule(w: &Rewriter, e: &Eqn) -> Option<(&'static str, Rewrite)> {
+    RULES.iter().find_map(|(name, rule)| rule(w, e).map(|r| (*name, r)))
 }
 
 fn changed(rule: &str, want: &[Type]) -> Error {

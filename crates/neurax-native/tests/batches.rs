@@ -1,0 +1,76 @@
+//! Sizes are run-time numbers: a network that was compiled for one batch needs no machine code for another.
+
+use neurax_ir::{
+    Builder, DType, Graph, Type, Value,
+    composite::{Gelu, Softmax},
+    op::DotGeneral,
+    passes, transform,
+};
+use neurax_native::Native;
+use neurax_runtime::Backend;
+
+const TOKENS: usize = 24;
+const WIDTH: usize = 32;
+
+fn product(b: &mut Builder, x: Value, y: Value, batch: usize, contract: [usize; 2]) -> Value {
+    let batch: Vec<usize> = (0..batch).collect();
+    let [l, r] = contract;
+    let op = DotGeneral { lhs_batch: batch.clone(), rhs_batch: batch, lhs_contract: vec![l], rhs_contract: vec![r], dtype: DType::F32 };
+    b.emit(op, &[x, y])
+}
+
+/// Each token's numbers with mean 0 and variance 1, times the gain.
+fn normalised(b: &mut Builder, x: Value, gain: Value) -> Value {
+    let shape = b.ty(x).shape.clone();
+    let mean = b.sum(x, &[2]);
+    let mean = b.mul_scalar(mean, 1.0 / WIDTH as f64);
+    let mean = b.unreduce(mean, shape.clone(), &[2]);
+    let centred = b.sub(x, mean);
+    let square = b.square(centred);
+    let variance = b.sum(square, &[2]);
+    let variance = b.mul_scalar(variance, 1.0 / WIDTH as f64);
+    let variance = b.add_scalar(variance, 1e-5);
+    let scale = b.rsqrt(variance);
+    let scale = b.unreduce(scale, shape.clone(), &[2]);
+    let y = b.mul(centred, scale);
+    let gain = b.broadcast(gain, shape, &[2]);
+    b.mul(y, gain)
+}
+
+/// The loss and the gradients of a block of a transformer for a batch of that size: attention, then a layer for each token, and the mean
+/// of the squares of what is left to the targets.
+fn step(n: usize) -> Graph {
+    let mut b = Builder::new();
+    let f32s = |shape: &[usize]| Type::new(DType::F32, shape);
+    let (x, y) = (b.input(f32s(&[n, TOKENS, WIDTH])), b.input(f32s(&[n, TOKENS, WIDTH])));
+    let (gain, q, wide, narrow) =
+        (b.input(f32s(&[WIDTH])), b.input(f32s(&[WIDTH, WIDTH])), b.input(f32s(&[WIDTH, 4 * WIDTH])), b.input(f32s(&[4 * WIDTH, WIDTH])));
+    let h = normalised(&mut b, x, gain);
+    let h = product(&mut b, h, q, 0, [2, 0]);
+    let scores = product(&mut b, h, h, 1, [2, 2]);
+    let weights = b.emit(Softmax { axis: 2 }, &[scores]);
+    let h = product(&mut b, weights, h, 1, [2, 1]);
+    let x = b.add(x, h);
+    let h = product(&mut b, x, wide, 0, [2, 0]);
+    let h = b.emit(Gelu { approximate: true }, &[h]);
+    let h = product(&mut b, h, narrow, 0, [2, 0]);
+    let x = b.add(x, h);
+    let off = b.sub(x, y);
+    let square = b.square(off);
+    let sum = b.sum(square, &[0, 1, 2]);
+    let size = b.full_like(sum, (n * TOKENS * WIDTH) as f64);
+    let loss = b.div(sum, size);
+    let graph = transform::grad(&b.finish(&[loss]).unwrap(), &[false, false, true, true, true, true]).unwrap();
+    passes::optimise(&graph, &mut |_, _| {}).unwrap()
+}
+
+#[test]
+fn a_new_batch_size_generates_no_code() {
+    let native = Native::new().unwrap();
+    let kernels = [8, 12, 13, 32].map(|n| {
+        native.compile(&step(n), 0).unwrap();
+        native.kernels()
+    });
+    assert!(kernels[0] > 0);
+    assert_eq!(kernels, [kernels[0]; 4]);
+}
