@@ -50,7 +50,7 @@ impl Address {
 /// One cache line, the unit of memory.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-struct Line([u8; 64]);
+pub(super) struct Line([u8; 64]);
 
 /// The memory of one call of a program, and of the programs in it.
 #[derive(Debug)]

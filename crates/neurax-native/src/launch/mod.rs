@@ -1,11 +1,15 @@
 //! Running a program: steps over addresses, without a look at shapes.
 
 mod control;
+mod convolution;
 mod frame;
 mod kernel;
 mod pool;
 mod product;
 mod program;
 mod reference;
+mod scratch;
+mod slide;
+mod windows;
 
 pub use program::{Compiler, Executable};
