@@ -75,6 +75,8 @@ const PARTS: usize = 8;
 const DEPTH: usize = 512;
 /// Bytes of a block of patches: it stays in the second-level cache, beside the kernel.
 const BLOCK: usize = 1 << 18;
+/// Fewer columns than these are too narrow for the matrix kernel.
+const FEW: usize = 96;
 /// Elements of a result that is summed in parts, at most.
 const SUMS: usize = 1 << 17;
 
@@ -90,9 +92,12 @@ impl Cut {
             let deep = (elements / columns.max(1)).clamp(16, DEPTH).min(depth);
             return Cut { columns, depth: deep, whole: false, sums: wanted.div_ceil(s.groups).min(depth), shared };
         }
-        let deep = depth.clamp(1, DEPTH);
+        // Blocks of whole members are worth a smaller depth.
+        let deep = (elements / s.windows.max(1)).clamp(DEPTH / 2, DEPTH).min(depth).max(1);
         let fit = (elements / deep).max(16);
-        let members = (fit / s.windows.max(1)).min(s.batch.div_ceil(wanted));
+        // The sums of one member are made where they belong; those of several, which are worth it if they are few, are copied there.
+        let most = if s.windows < FEW { s.batch.div_ceil(wanted) } else { 1 };
+        let members = (fit / s.windows.max(1)).min(most);
         if members > 0 && (s.batch >= wanted || !shared) {
             return Cut { columns: members * s.windows, depth: deep, whole: true, sums: 1, shared };
         }

@@ -59,7 +59,7 @@ impl ConvolutionTask {
         let space: Vec<usize> = (2..w.sizes.len()).collect();
         let (_, tap) = w.joined(&space).ok_or_else(lost)?;
         let windows = &graph.ty(e.outputs[0]).shape[2..];
-        let patches = Patches::new(&x, w.sizes[1], &op.slides, &w.sizes[2..], windows);
+        let patches = Patches::new(&x, &op.slides, &w.sizes[2..], windows);
         let kernel = Weights { offset: w.offset, row: w.strides[0], feature: w.strides[1], tap };
         let taps = patches.depth.inner();
         let sizes = Sizes {
@@ -261,7 +261,11 @@ impl<T: Number> Job<'_, T> {
                 // SAFETY: as promised by the caller.
                 unsafe {
                     let to = self.to.add(s.place(from, group) + feature * s.windows);
-                    (0..len).for_each(|i| *to.add(i) = *at.offset(i as isize * sums.column));
+                    if sums.column == 1 {
+                        to.copy_from_nonoverlapping(at, len);
+                    } else {
+                        (0..len).for_each(|i| *to.add(i) = *at.offset(i as isize * sums.column));
+                    }
                 }
             }
             from += len;

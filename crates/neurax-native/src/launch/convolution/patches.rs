@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code, reason = "arrays are read and scratch memory is written by address")]
 
+use super::multiply::Number;
 use crate::{launch::slide::Run, schedule::Walk};
 use neurax_ir::op::Slide;
 use smallvec::SmallVec;
@@ -21,8 +22,6 @@ pub struct Patches {
 /// One side of that matrix, an index of which is a number for each of its axes.
 #[derive(Debug)]
 pub struct Side {
-    /// How many features, or members.
-    lead: usize,
     /// How far it is from one to the next, in elements.
     step: isize,
     /// The taps, or windows, along each axis of space.
@@ -43,12 +42,7 @@ pub struct Block<T> {
 }
 
 impl Side {
-    /// How many indices it has.
-    pub fn size(&self) -> usize {
-        self.lead * self.inner()
-    }
-
-    /// How many of them belong to one feature, or one member.
+    /// How many indices belong to one feature, or one member.
     pub fn inner(&self) -> usize {
         self.sizes.iter().product()
     }
@@ -60,17 +54,29 @@ impl Side {
         at.reverse();
         (rest, at)
     }
+
+    /// The next numbers along the axes of space; whether they begin anew.
+    fn advance(&self, at: &mut Axes<usize>) -> bool {
+        for (i, &n) in at.iter_mut().zip(&self.sizes).rev() {
+            *i += 1;
+            if *i < n {
+                return false;
+            }
+            *i = 0;
+        }
+        true
+    }
 }
 
 impl Patches {
-    /// Patches of an operand of `features` in each group under windows of those taps, of which there are so many along each axis.
-    pub fn new(x: &Walk, features: usize, slides: &[Slide], taps: &[usize], windows: &[usize]) -> Patches {
+    /// Patches of an operand under windows of those taps, of which there are so many along each axis.
+    pub fn new(x: &Walk, slides: &[Slide], taps: &[usize], windows: &[usize]) -> Patches {
         let mut strides: Axes<isize> = x.strides[2..].into();
         let of = |f: fn(&Slide, usize, usize, usize) -> Box<[Run]>| -> Axes<Box<[Run]>> {
             slides.iter().enumerate().map(|(i, s)| f(s, x.sizes[i + 2], taps[i], windows[i])).collect()
         };
-        let mut depth = Side { lead: features, step: x.strides[1], sizes: taps.into(), runs: of(Run::of_windows) };
-        let mut columns = Side { lead: x.sizes[0], step: x.strides[0], sizes: windows.into(), runs: of(Run::of_taps) };
+        let mut depth = Side { step: x.strides[1], sizes: taps.into(), runs: of(Run::of_windows) };
+        let mut columns = Side { step: x.strides[0], sizes: windows.into(), runs: of(Run::of_taps) };
         // Loops go over planes: there are at least two axes.
         for _ in slides.len()..2 {
             strides.insert(0, 0);
@@ -92,19 +98,21 @@ impl Patches {
     ///
     /// # Safety
     /// `x` is the operand's first element of the group, and the block has room for a row of the other range for each one.
-    pub unsafe fn pack<T: Copy>(&self, x: *const T, depth: Range<usize>, columns: Range<usize>, wide: bool, to: Block<T>) {
+    pub unsafe fn pack<T: Number>(&self, x: *const T, depth: Range<usize>, columns: Range<usize>, wide: bool, to: Block<T>) {
         let (outer, inner) = if wide { (&self.depth, &self.columns) } else { (&self.columns, &self.depth) };
         let (of_outer, of_inner) = if wide { (depth, columns) } else { (columns, depth) };
-        for (row, i) in of_outer.enumerate() {
-            let (lead, at) = outer.coordinates(i);
-            let runs: Axes<&Run> = inner.runs.iter().zip(&at).map(|(runs, &i)| &runs[i]).collect();
+        let (mut lead, mut at) = outer.coordinates(of_outer.start);
+        let mut runs: Axes<&Run> = inner.runs.iter().zip(&at).map(|(runs, &i)| &runs[i]).collect();
+        for row in 0..of_outer.len() {
             // SAFETY: as promised by the caller; every run leads to elements of the operand.
             unsafe { self.row(x.wrapping_offset(lead as isize * outer.step), inner, &runs, of_inner.clone(), to.at.add(row * to.row)) }
+            lead += outer.advance(&mut at) as usize;
+            runs.iter_mut().zip(&inner.runs).zip(&at).for_each(|((run, runs), &i)| *run = &runs[i]);
         }
     }
 
     /// One row: the indices of that range, plane after plane.
-    unsafe fn row<T: Copy>(&self, x: *const T, inner: &Side, runs: &[&Run], range: Range<usize>, mut to: *mut T) {
+    unsafe fn row<T: Number>(&self, x: *const T, inner: &Side, runs: &[&Run], range: Range<usize>, mut to: *mut T) {
         let axes = runs.len();
         let size = inner.sizes[axes - 2] * inner.sizes[axes - 1];
         let plane = Plane { size: inner.sizes[axes - 1], runs: [runs[axes - 2], runs[axes - 1]], strides: [self.strides[axes - 2], self.strides[axes - 1]] };
@@ -145,7 +153,7 @@ struct Plane<'a> {
 
 impl Plane<'_> {
     /// Copies a range of it.
-    unsafe fn copy<T: Copy>(&self, x: *const T, range: Range<usize>, to: *mut T) {
+    unsafe fn copy<T: Number>(&self, x: *const T, range: Range<usize>, to: *mut T) {
         // SAFETY: as promised by the caller.
         unsafe { if self.is_shifted() { self.shifted(x, range, to) } else { self.rows(x, range, to) } }
     }
@@ -157,7 +165,7 @@ impl Plane<'_> {
         (line.step, rows.step, moves) == (1, 1, [self.size as isize, 1]) && rows.count > 0 && line.count > 0
     }
 
-    unsafe fn shifted<T: Copy>(&self, x: *const T, range: Range<usize>, to: *mut T) {
+    unsafe fn shifted<T: Number>(&self, x: *const T, range: Range<usize>, to: *mut T) {
         let ([rows, line], n) = (self.runs, self.size);
         let first = rows.first * n + line.first;
         let from = range.start.max(first);
@@ -172,19 +180,18 @@ impl Plane<'_> {
             to.write_bytes(0, start);
             to.add(start).copy_from_nonoverlapping(x.wrapping_offset(place), end - from);
             to.add(end - range.start).write_bytes(0, range.end - end);
-            let gap = n - line.count;
-            if gap == 0 {
-                return;
-            }
-            // What stands between the end of a line and the beginning of the next one is not under the window.
-            for row in (from / n).saturating_sub(1)..end.div_ceil(n) {
-                let (a, b) = ((row * n + line.end()).max(from), (row * n + line.end() + gap).min(end));
-                (a..b).for_each(|i| to.add(i - range.start).write_bytes(0, 1));
+            // What stands between the end of a line and the beginning of the next one is not under the window. Column by column: these are
+            // one or two.
+            let gaps = (from / n).saturating_sub(1) * n..end;
+            for column in line.end()..line.first + n {
+                for i in (gaps.start + column..gaps.end).step_by(n).filter(|i| *i >= from) {
+                    *to.add(i - range.start) = T::ZERO;
+                }
             }
         }
     }
 
-    unsafe fn rows<T: Copy>(&self, x: *const T, range: Range<usize>, mut to: *mut T) {
+    unsafe fn rows<T: Number>(&self, x: *const T, range: Range<usize>, mut to: *mut T) {
         let (mut row, mut from) = (range.start / self.size, range.start % self.size);
         let mut left = range.len();
         while left > 0 {
@@ -201,7 +208,7 @@ impl Plane<'_> {
         }
     }
 
-    unsafe fn line<T: Copy>(&self, x: *const T, range: Range<usize>, to: *mut T) {
+    unsafe fn line<T: Number>(&self, x: *const T, range: Range<usize>, to: *mut T) {
         let run = self.runs[1].within(range.start, range.end);
         let (x, by) = (x.wrapping_offset(run.element as isize * self.strides[1]), run.by as isize * self.strides[1]);
         let start = run.first.wrapping_sub(range.start);

@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code, reason = "elements are read and written by address")]
 
+use super::squares;
 use crate::launch::slide::Run;
 use neurax_ir::{DType, op::ReduceKind};
 
@@ -144,10 +145,12 @@ fn along(run: &Run, mut f: impl FnMut(usize, usize)) {
 /// The run is one over live elements and results, which nobody else uses.
 pub type Join<T> = unsafe fn(run: &Run, x: *const T, to: *mut T);
 
-/// The loop of a kind.
-pub fn join<T: Cell>(kind: ReduceKind) -> Join<T> {
+/// The loops of a kind.
+pub fn join<T: Cell>(kind: ReduceKind) -> (Join<T>, squares::JoinPairs<T>) {
     macro_rules! pick {
-        ($($K:ident),*) => { match kind { $(ReduceKind::$K => join_as::<T, { ReduceKind::$K as usize }>),* } };
+        ($($K:ident),*) => {
+            match kind { $(ReduceKind::$K => (join_as::<T, { ReduceKind::$K as usize }>, squares::join_pairs::<T, { ReduceKind::$K as usize }>)),* }
+        };
     }
     pick!(Sum, Prod, Max, Min, And, Or, Xor)
 }
@@ -167,7 +170,7 @@ unsafe fn join_as<T: Cell, const KIND: usize>(run: &Run, x: *const T, to: *mut T
 /// As [`Join`].
 pub unsafe fn select<T: Cell, const MAX: bool>(run: &Run, x: *const T, base: usize, best: *mut T, places: *mut u32) {
     // SAFETY: as promised by the caller.
-    let (x, best, places) = unsafe { (x.add(run.element), best.add(run.first), places.add(run.first)) };
+    let (x, best, places) = unsafe { (x.add(base + run.element), best.add(run.first), places.add(run.first)) };
     let base = (base + run.element) as u32;
     along(run, |i, j| {
         // SAFETY: as promised by the caller.

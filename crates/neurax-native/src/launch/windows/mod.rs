@@ -3,6 +3,7 @@
 #![allow(unsafe_code, reason = "arrays are read and written by address")]
 
 mod cell;
+mod squares;
 
 use super::{frame::Address, pool::Pool, scratch::Scratch, slide::Run};
 use crate::schedule::BufferId;
@@ -12,6 +13,7 @@ use neurax_ir::{
     op::{ArgKind, ReduceKind, ReduceWindow, SelectAndGather, SelectAndScatter, Slide},
 };
 use smallvec::SmallVec;
+use squares::select_pairs;
 use std::ops::Range;
 
 /// Windows of a program.
@@ -29,8 +31,13 @@ pub struct WindowsTask {
     axes: SmallVec<[Axis; 4]>,
     /// Elements and windows of a block.
     sizes: [usize; 2],
+    /// The first element under windows of two along the last axis, each beside the next.
+    pairs: Option<usize>,
     parts: usize,
 }
+
+/// Places in a block.
+type Places = SmallVec<[usize; 16]>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Does {
@@ -48,6 +55,15 @@ struct Axis {
     taps: Box<[Run]>,
     /// From one element to the next.
     stride: usize,
+}
+
+impl Axis {
+    /// The first element, if windows are two elements each, beside one another, and none hangs over.
+    fn pairs(&self) -> Option<usize> {
+        let [a, b] = &self.taps[..] else { return None };
+        let whole = |run: &Run| *run == Run { first: 0, step: 1, count: self.windows, by: 2, element: run.element };
+        (whole(a) && whole(b) && b.element == a.element + 1).then_some(a.element)
+    }
 }
 
 /// Elements under windows that are worth waking a thread for.
@@ -79,7 +95,8 @@ impl WindowsTask {
         let work = blocks.saturating_mul(totals[1]).saturating_mul(of(|a| a.taps.len()));
         let source = e.inputs.len() - 1;
         let source = (reads[source], graph.ty(e.inputs[source]).dtype);
-        Ok(WindowsTask { does, x: (reads[0], x.dtype), source, to, blocks, axes, sizes: totals, parts: (work / GRAIN).clamp(1, PARTS) })
+        let pairs = axes.last().and_then(Axis::pairs);
+        Ok(WindowsTask { does, x: (reads[0], x.dtype), source, to, blocks, axes, sizes: totals, pairs, parts: (work / GRAIN).clamp(1, PARTS) })
     }
 
     /// Runs it.
@@ -116,76 +133,98 @@ impl WindowsTask {
         self.axes[..self.axes.len() - 1].iter().map(|a| a.windows).product()
     }
 
-    /// Calls `f` with the place in the block of every row of elements under a row of windows, in order.
-    fn under(&self, row: usize, f: &mut dyn FnMut(usize)) {
-        let mut at = SmallVec::<[usize; 4]>::new();
-        let mut rest = row;
-        for a in self.axes[..self.axes.len() - 1].iter().rev() {
-            at.insert(0, rest % a.windows);
-            rest /= a.windows;
+    /// Calls `f` with every one of those rows of windows, its block, and the places there of the rows of elements under it, in order.
+    #[inline(always)]
+    fn each(&self, range: Range<usize>, mut f: impl FnMut(usize, usize, &[usize])) {
+        let rows = self.rows();
+        let (mut block, mut of_block) = (range.start / rows.max(1), range.start % rows.max(1));
+        let mut under = Places::new();
+        for row in range {
+            under.clear();
+            self.descend(0, of_block, rows, 0, &mut under);
+            f(row, block, &under);
+            of_block += 1;
+            if of_block == rows {
+                (block, of_block) = (block + 1, 0);
+            }
         }
-        self.descend(&at, 0, f);
     }
 
-    fn descend(&self, at: &[usize], place: usize, f: &mut dyn FnMut(usize)) {
-        let Some((&window, inner)) = at.split_first() else { return f(place) };
-        let axis = &self.axes[self.axes.len() - 1 - at.len()];
-        for e in axis.taps.iter().filter_map(|tap| tap.at(window)) {
-            self.descend(inner, place + e * axis.stride, f);
+    /// Adds those of the axes from `axis` on, of which there are so many rows of windows.
+    fn descend(&self, axis: usize, row: usize, rows: usize, place: usize, out: &mut Places) {
+        if axis + 1 == self.axes.len() {
+            return out.push(place);
         }
+        let a = &self.axes[axis];
+        // The last of these axes is the usual one: divisions would take longer than the row.
+        let inner = if axis + 2 == self.axes.len() { 1 } else { rows / a.windows };
+        let (window, rest) = if inner == 1 { (row, 0) } else { (row / inner, row % inner) };
+        for e in a.taps.iter().filter_map(|tap| tap.at(window)) {
+            self.descend(axis + 1, rest, inner, place + e * a.stride, out);
+        }
+    }
+
+    /// Where two rows begin, if they are those under a row of windows of two by two.
+    fn pair(&self, under: &[usize]) -> Option<[usize; 2]> {
+        let (Some(first), &[a, b]) = (self.pairs, under) else { return None };
+        Some([a + first, b + first])
     }
 
     /// Joins the elements under the windows of those rows, of all blocks.
     unsafe fn reduce<T: Cell>(&self, kind: ReduceKind, x: Address, to: Address, range: Range<usize>) {
         let (x, to) = (x.0.cast::<T>().cast_const(), to.0.cast::<T>());
         let kind = kind_of(kind, self.x.1);
-        let (start, join, n) = (T::identity(kind, self.x.1), join::<T>(kind), self.last().windows);
-        for row in range {
+        let (start, (join, join_pairs), n) = (T::identity(kind, self.x.1), join::<T>(kind), self.last().windows);
+        self.each(range, |row, block, under| {
             // SAFETY: as promised by the caller; runs lead to elements of the block.
             unsafe {
-                let (x, to) = (x.add(row / self.rows() * self.sizes[0]), to.add(row * n));
-                std::slice::from_raw_parts_mut(to, n).fill(start);
-                self.under(row % self.rows(), &mut |place| self.last().taps.iter().for_each(|run| join(run, x.add(place), to)));
+                let (x, to) = (x.add(block * self.sizes[0]), to.add(row * n));
+                if let Some(pair) = self.pair(under) {
+                    return join_pairs(pair.map(|place| x.add(place)), to, n);
+                }
+                (0..n).for_each(|i| *to.add(i) = start);
+                under.iter().for_each(|&place| self.last().taps.iter().for_each(|run| join(run, x.add(place), to)));
             }
-        }
+        });
     }
 
-    /// Finds the places in the block of the best elements under a row of windows.
-    unsafe fn places<T: Cell, const MAX: bool>(&self, x: Address, row: usize, best: Address, places: *mut u32) {
+    /// Finds the places in the block of the best elements under a row of windows, which has those rows under it.
+    unsafe fn places<T: Cell, const MAX: bool>(&self, x: Address, under: &[usize], best: Address, places: *mut u32) {
         let (x, best, n) = (x.0.cast::<T>().cast_const(), best.0.cast::<T>(), self.last().windows);
         // SAFETY: as promised by the caller.
         unsafe {
-            std::slice::from_raw_parts_mut(best, n).fill(T::ZERO);
-            std::slice::from_raw_parts_mut(places, n).fill(NOWHERE);
-            self.under(row, &mut |place| self.last().taps.iter().for_each(|run| select::<T, MAX>(run, x.add(place), place, best, places)));
+            if let Some(pair) = self.pair(under) {
+                return select_pairs::<T, MAX>(x, pair, places, n);
+            }
+            (0..n).for_each(|i| (*best.add(i), *places.add(i)) = (T::ZERO, NOWHERE));
+            under.iter().for_each(|&place| self.last().taps.iter().for_each(|run| select::<T, MAX>(run, x, place, best, places)));
         }
     }
 
-    /// Calls `f` with every one of those rows of windows and the places of the best elements in its block.
-    unsafe fn each_row(&self, kind: ArgKind, x: Address, range: Range<usize>, f: &mut dyn FnMut(usize, &[u32])) {
+    /// Calls `f` with every one of those rows of windows, its block, and the places of the best elements there.
+    unsafe fn each_best(&self, kind: ArgKind, x: Address, range: Range<usize>, f: &mut dyn FnMut(usize, usize, &[u32])) {
         let n = self.last().windows;
-        let bytes = |d: DType| (d.bits() / 8).max(1);
+        let bytes = (self.sizes[0] * self.x.1.bits() / 8) as isize;
         // Elements of 8 bytes at most, then places.
         let mut own = Scratch::new(n * 12);
         let best = own.address();
         let places: *mut u32 = best.plus(n as isize * 8).0.cast();
         let find = typed!(self.x.1, T => if kind == ArgKind::Max { Self::places::<T, true> } else { Self::places::<T, false> });
-        for row in range {
-            let block = x.plus((row / self.rows() * self.sizes[0] * bytes(self.x.1)) as isize);
+        self.each(range, |row, block, under| {
             // SAFETY: as promised by the caller.
             unsafe {
-                find(self, block, row % self.rows(), best, places);
-                f(row, std::slice::from_raw_parts(places, n));
+                find(self, x.plus(block as isize * bytes), under, best, places);
+                f(row, block, std::slice::from_raw_parts(places, n));
             }
-        }
+        });
     }
 
     /// Takes elements from the places under the windows of those rows, of all blocks.
     unsafe fn gather(&self, kind: ArgKind, x: Address, source: Address, to: Address, range: Range<usize>) {
         // SAFETY: as promised by the caller; places lie in the block.
         unsafe {
-            typed!(self.source.1, S => self.each_row(kind, x, range, &mut |row, places| {
-                let from = source.0.cast::<S>().add(row / self.rows() * self.sizes[0]);
+            typed!(self.source.1, S => self.each_best(kind, x, range, &mut |row, block, places| {
+                let from = source.0.cast::<S>().add(block * self.sizes[0]);
                 let to = to.0.cast::<S>().add(row * places.len());
                 for (i, &p) in places.iter().enumerate() {
                     *to.add(i) = if p == NOWHERE { S::ZERO } else { *from.add(p as usize) };
@@ -202,9 +241,14 @@ impl WindowsTask {
         unsafe {
             typed!(self.source.1, S => {
                 let to = to.0.cast::<S>();
-                to.add(blocks.start * self.sizes[0]).write_bytes(0, blocks.len() * self.sizes[0]);
-                self.each_row(kind, x, rows, &mut |row, places| {
-                    let to = to.add(row / self.rows() * self.sizes[0]);
+                if rows.is_empty() {
+                    to.add(blocks.start * self.sizes[0]).write_bytes(0, blocks.len() * self.sizes[0]);
+                }
+                self.each_best(kind, x, rows, &mut |row, block, places| {
+                    let to = to.add(block * self.sizes[0]);
+                    if row == block * self.rows() {
+                        to.write_bytes(0, self.sizes[0]);
+                    }
                     let from = source.0.cast::<S>().add(row * places.len());
                     for (i, &p) in places.iter().enumerate().filter(|(_, p)| **p != NOWHERE) {
                         let (to, x) = (to.add(p as usize), *from.add(i));
