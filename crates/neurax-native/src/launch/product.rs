@@ -45,7 +45,7 @@ impl ProductTask {
         let parts = (batches * m * n * k / GRAIN).clamp(1, PARTS).div_ceil(batches).max(1);
         let rows = m.div_ceil(parts).next_multiple_of(16);
         let cached = CACHED / (n * self.dtype.bits() / 8).max(1);
-        if self.then.is_some() { rows.min(cached.max(32)) } else { rows }.min(m).max(1)
+        if self.follows_in(batches * m) { rows.min(cached.max(32)) } else { rows }.min(m).max(1)
     }
 
     /// Runs it.
@@ -61,17 +61,33 @@ impl ProductTask {
         }
         let block = self.block();
         let per = self.sizes[0].div_ceil(block);
+        let follows = self.follows(per);
         let run = |part: usize| {
             let (b, rows) = (part / per, part % per * block);
             let count = block.min(self.sizes[0] - rows);
             // SAFETY: as promised by the caller; parts write different rows.
-            unsafe { self.part(slots, b, rows, count) }
+            unsafe { self.part(slots, b, rows, count, follows) }
         };
         pool.run(self.batches() * per, &run);
+        if let (Some(then), false) = (&self.then, follows) {
+            // SAFETY: as promised by the caller; all rows are there.
+            unsafe { then.run(slots, pool) }
+        }
         Ok(())
     }
 
-    unsafe fn part(&self, slots: &[Address], batch: usize, row: usize, rows: usize) {
+    /// Is a part, of which there are so many for each member of the batch, made of whole iterations of what follows? Otherwise another
+    /// thread may be at work on rows that an iteration reads.
+    fn follows(&self, per: usize) -> bool {
+        self.follows_in(if per == 1 { self.batches() } else { self.batches() * self.sizes[0] })
+    }
+
+    /// Is something done with the result that falls into so many parts?
+    fn follows_in(&self, parts: usize) -> bool {
+        self.then.as_ref().is_some_and(|t| t.count.is_multiple_of(parts))
+    }
+
+    unsafe fn part(&self, slots: &[Address], batch: usize, row: usize, rows: usize, follows: bool) {
         let mut at = [0isize; 3];
         let mut rest = batch;
         for (steps, size) in self.batch.iter().rev() {
@@ -89,7 +105,7 @@ impl ProductTask {
                 _ => self.multiply(slots, at, rows, 1.0f64),
             }
         }
-        if let Some(then) = &self.then {
+        if let (Some(then), true) = (&self.then, follows) {
             // Rows of all batches, one after the other, are the kernel's iterations, or parts of them.
             let total = self.batches() * self.sizes[0];
             let first = batch * self.sizes[0] + row;
