@@ -13,7 +13,8 @@ use neurax_testkit::close::{Tolerance, close_within};
 /// Small integers without a pattern.
 fn numbers(ty: Type, seed: usize) -> Literal {
     let number = |i: usize| ((i * 2654435761 + seed * 40503) >> 7) % 5;
-    let v: Vec<f64> = (0..ty.size()).map(|i| number(i) as f64 - if matches!(ty.dtype.kind(), Kind::Signed | Kind::Float) { 2.0 } else { 0.0 }).collect();
+    let v: Vec<f64> =
+        (0..ty.size()).map(|i| number(i) as f64 - if matches!(ty.dtype.kind(), Kind::Signed | Kind::Float) { 2.0 } else { 0.0 }).collect();
     Literal::from_f64s(ty.dtype, ty.shape, &v)
 }
 
@@ -167,7 +168,13 @@ fn narrow_and_special_numbers() {
 
 #[test]
 fn sizes_of_zero() {
-    for (x, w) in [([0, 2, 5, 5], [3, 2, 3, 3]), ([2, 0, 5, 5], [3, 0, 3, 3]), ([2, 2, 5, 5], [0, 2, 3, 3]), ([2, 2, 0, 5], [3, 2, 2, 3]), ([2, 2, 1, 5], [3, 2, 9, 3])] {
+    for (x, w) in [
+        ([0, 2, 5, 5], [3, 2, 3, 3]),
+        ([2, 0, 5, 5], [3, 0, 3, 3]),
+        ([2, 2, 5, 5], [0, 2, 3, 3]),
+        ([2, 2, 0, 5], [3, 2, 2, 3]),
+        ([2, 2, 1, 5], [3, 2, 9, 3]),
+    ] {
         convolve(DType::F32, &[SAME; 2], 1, &x, &w);
     }
     for shape in [[0, 3, 4], [3, 0, 4], [3, 4, 0]] {

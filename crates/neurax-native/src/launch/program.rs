@@ -95,12 +95,8 @@ impl Compiler {
                 let e = &graph.eqns()[*eqn];
                 let then = then.as_ref().map(|n| self.kernel(n)).transpose()?;
                 match (&e.op, classify(graph, e)) {
-                    (Op::DotGeneral(op), Class::Product) => {
-                        Task::Product(ProductTask::new(graph, e, op, reads, writes[0], then)?)
-                    }
-                    (Op::Convolution(op), Class::Convolution) => {
-                        Task::Convolution(ConvolutionTask::new(graph, e, op, reads, writes[0], then)?)
-                    }
+                    (Op::DotGeneral(op), Class::Product) => Task::Product(ProductTask::new(graph, e, op, reads, writes[0], then)?),
+                    (Op::Convolution(op), Class::Convolution) => Task::Convolution(ConvolutionTask::new(graph, e, op, reads, writes[0], then)?),
                     (op, Class::Windows) => Task::Windows(WindowsTask::new(graph, e, op, reads, writes[0])?),
                     (Op::Scan(_) | Op::While(_) | Op::Cond(_), Class::Control) => {
                         let first = inner.len();

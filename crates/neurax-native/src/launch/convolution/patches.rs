@@ -115,7 +115,8 @@ impl Patches {
     unsafe fn row<T: Number>(&self, x: *const T, inner: &Side, runs: &[&Run], range: Range<usize>, mut to: *mut T) {
         let axes = runs.len();
         let size = inner.sizes[axes - 2] * inner.sizes[axes - 1];
-        let plane = Plane { size: inner.sizes[axes - 1], runs: [runs[axes - 2], runs[axes - 1]], strides: [self.strides[axes - 2], self.strides[axes - 1]] };
+        let plane =
+            Plane { size: inner.sizes[axes - 1], runs: [runs[axes - 2], runs[axes - 1]], strides: [self.strides[axes - 2], self.strides[axes - 1]] };
         let mut at = range.start;
         while at < range.end {
             let (which, from) = (at / size, at % size);
