@@ -116,6 +116,11 @@ fn what_moves_operands_is_strides() {
         let w = b.transpose(xs[1], &[1, 0, 2, 3]);
         b.emit(conv(DType::F32, &[SAME; 2], 1), &[x, w])
     });
+    // A kernel of one tap, features exchanged.
+    check(DType::F32, &[&[8, 20, 9, 9], &[20, 30, 1, 1]], |b, xs| {
+        let w = b.transpose(xs[1], &[1, 0, 2, 3]);
+        b.emit(conv(DType::F32, &[PLAIN; 2], 1), &[xs[0], w])
+    });
     // Taps backwards, along one axis only; an operand in another shape, and one whose reshape is no stride.
     check(DType::F32, &[&[2, 4, 60], &[5, 4, 8, 9]], |b, xs| {
         let x = b.reshape(xs[0], [2, 4, 6, 10]);

@@ -40,6 +40,21 @@ struct Weights {
     feature: isize,
     /// From tap to tap.
     tap: isize,
+    /// Is that from the last tap of a feature to the first one of the next no step like the others?
+    by_features: bool,
+}
+
+impl Weights {
+    /// A kernel whose taps have one stride.
+    fn new(w: &Walk) -> Option<Weights> {
+        let axes: Vec<usize> = (1..w.sizes.len()).collect();
+        let (offset, row) = (w.offset, w.strides[0]);
+        let taps = w.sizes[2..].iter().product::<usize>() as isize;
+        match w.joined(&axes) {
+            Some((_, tap)) => Some(Weights { offset, row, feature: tap * taps, tap, by_features: false }),
+            None => w.joined(&axes[1..]).map(|(_, tap)| Weights { offset, row, feature: w.strides[1], tap, by_features: true }),
+        }
+    }
 }
 
 impl ConvolutionTask {
@@ -51,20 +66,17 @@ impl ConvolutionTask {
         let side = |i| Walk::operand(graph, e, i).map_or_else(|| Walk::dense(graph, e.inputs[i]), |w| w.0);
         let (x, w) = (side(0), side(1));
         let lost = || Error::new("convolution", "the taps of the kernel have no common stride").at_origin(&e.at);
-        let space: Vec<usize> = (2..w.sizes.len()).collect();
-        let (_, tap) = w.joined(&space).ok_or_else(lost)?;
         let windows = &graph.ty(e.outputs[0]).shape[2..];
         let patches = Patches::new(&x, &op.slides, &w.sizes[2..], windows);
-        let kernel = Weights { offset: w.offset, row: w.strides[0], feature: w.strides[1], tap };
-        let taps = patches.depth.inner();
+        let kernel = Weights::new(&w).ok_or_else(lost)?;
         let sizes = Sizes {
             batch: x.sizes[0],
             groups: op.groups,
             results: w.sizes[0] / op.groups.max(1),
             features: w.sizes[1],
-            taps,
+            taps: patches.depth.inner(),
             windows: patches.columns.inner(),
-            by_features: kernel.feature != kernel.tap * taps as isize && w.sizes[1] > 1,
+            by_features: kernel.by_features,
         };
         let cut = Cut::new(&sizes, op.dtype.bits() / 8);
         let operand = [x.offset, x.strides[1] * w.sizes[1] as isize];
