@@ -4,7 +4,7 @@
 use crate::{kernel::computed_in, split};
 use neurax_ir::{
     Builder, DType, Eqn, Graph, Op, Result, Type, Value, Values,
-    op::{ArgKind, ArgReduce, DotGeneral, Linear, ReduceKind, Threefry, Transpose},
+    op::{ArgKind, ArgReduce, Convolution, DotGeneral, Linear, ReduceKind, Threefry, Transpose},
     passes,
 };
 use rustc_hash::FxHashMap;
@@ -57,6 +57,8 @@ impl Lowering {
             Op::ArgReduce(op) => vec![arg_reduce(b, op, xs[0])],
             Op::Reduce(op) => vec![split::reduce(b, op, xs[0])],
             Op::DotGeneral(op) => vec![self.product(op.clone(), xs)],
+            Op::Convolution(op) => vec![convolution(b, op, xs)],
+            Op::ReduceWindow(_) | Op::SelectAndGather(_) | Op::SelectAndScatter(_) => vec![windows(b, &e.op, xs)],
             Op::Transpose(op) if once => vec![self.transposed(op, xs[0])],
             op => b.emit_n(op.clone(), xs, e.outputs.len()).to_vec(),
         })
@@ -120,6 +122,26 @@ fn product(b: &mut Builder, op: &DotGeneral, xs: &[Value]) -> Value {
     let wide = DotGeneral { dtype: within, ..op.clone() };
     let y = if float(within) && is_large(b, &wide, &xs) { canonical(b, &wide, &xs) } else { sum_of_products(b, &wide, &xs) };
     b.convert(y, op.dtype)
+}
+
+/// A convolution as it is computed: narrow floats in f32, operands in the dtype of the sums.
+fn convolution(b: &mut Builder, op: &Convolution, xs: &[Value]) -> Value {
+    if !super::schedule::is_native(b.dtype(xs[0])) || !super::schedule::is_native(op.dtype) || op.dtype == DType::Bool {
+        return b.emit(op.clone(), xs);
+    }
+    let within = computed_in(op.dtype);
+    let xs: Values = xs.iter().map(|&x| b.convert(x, within)).collect();
+    let y = b.emit(Convolution { dtype: within, ..op.clone() }, &xs);
+    b.convert(y, op.dtype)
+}
+
+/// Windows over narrow floats are computed in f32.
+fn windows(b: &mut Builder, op: &Op, xs: &[Value]) -> Value {
+    let dtypes: Vec<DType> = xs.iter().map(|&x| b.dtype(x)).collect();
+    let wide = |d: DType| if d.is_float() && super::schedule::is_native(d) { computed_in(d) } else { d };
+    let xs: Values = xs.iter().zip(&dtypes).map(|(&x, &d)| b.convert(x, wide(d))).collect();
+    let y = b.emit_n(op.clone(), &xs, 1)[0];
+    dtypes.last().map_or(y, |&d| b.convert(y, d))
 }
 
 /// The sizes of a product: batch, rows, columns, depth.

@@ -51,7 +51,7 @@ impl Address {
 /// One cache line, the unit of memory.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-struct Line(#[allow(dead_code, reason = "it is the size that matters")] [u8; 64]);
+pub(super) struct Line(#[allow(dead_code, reason = "it is the size that matters")] [u8; 64]);
 
 /// The block of one call: what a program, and those in it, compute on the way.
 pub struct Block(Box<[std::mem::MaybeUninit<Line>]>);

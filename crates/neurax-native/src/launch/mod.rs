@@ -1,13 +1,17 @@
 //! Running a program: steps over addresses, without a look at shapes.
 
 mod control;
+mod convolution;
 mod frame;
 mod kernel;
 mod pool;
 mod product;
 mod program;
 mod reference;
+mod scratch;
+mod slide;
 mod subnormal;
+mod windows;
 
 pub use frame::Address;
 pub use program::{Compiler, Executable};

@@ -53,7 +53,7 @@ impl ProductTask {
         let wanted = (batches * m * n * k / GRAIN).clamp(1, PARTS).div_ceil(batches).max(1);
         let least = if n * k * self.bytes() > LARGE { MANY } else { 16 };
         let rows = |parts: usize| m.div_ceil(parts).next_multiple_of(16).max(least).min(m).max(1);
-        if self.then.is_some() {
+        if self.follows_in(batches * m) {
             // What follows takes whole rows.
             let cached = CACHED / (n * self.bytes()).max(1);
             return [rows(wanted).min(cached.max(32)), n];
@@ -84,18 +84,34 @@ impl ProductTask {
         let (slots, operands) = (&f.slots[..], &f.operands[..]);
         let [rows, columns] = self.part_size();
         let (down, across) = (self.sizes[0].div_ceil(rows), self.sizes[1].div_ceil(columns));
+        let follows = self.follows(down, across);
         let run = |part: usize| {
             let (b, rest) = (part / (down * across), part % (down * across));
             let (row, column) = (rest / across * rows, rest % across * columns);
             let size = [rows.min(self.sizes[0] - row), columns.min(self.sizes[1] - column)];
             // SAFETY: as promised by the caller; parts write different blocks.
-            unsafe { self.part(slots, operands, b, [row, column], size) }
+            unsafe { self.part(slots, operands, b, [row, column], size, follows) }
         };
         pool.run(self.batches() * down * across, &run);
+        if let (Some(then), false) = (&self.then, follows) {
+            // SAFETY: as promised by the caller; all rows are there.
+            unsafe { then.run(f, pool) }
+        }
         Ok(())
     }
 
-    unsafe fn part(&self, slots: &[Address], operands: &[Address], batch: usize, [row, column]: [usize; 2], size: [usize; 2]) {
+    /// Is a part, of which there are so many below and beside each other for each member of the batch, made of whole iterations of what
+    /// follows? Otherwise another thread may be at work on what an iteration reads.
+    fn follows(&self, down: usize, across: usize) -> bool {
+        across == 1 && self.follows_in(if down == 1 { self.batches() } else { self.batches() * self.sizes[0] })
+    }
+
+    /// Is something done with the result that falls into so many parts?
+    fn follows_in(&self, parts: usize) -> bool {
+        self.then.as_ref().is_some_and(|t| t.count.is_multiple_of(parts))
+    }
+
+    unsafe fn part(&self, slots: &[Address], operands: &[Address], batch: usize, [row, column]: [usize; 2], size: [usize; 2], follows: bool) {
         let mut at = [0isize; 3];
         let mut rest = batch;
         for (steps, size) in self.batch.iter().rev() {
@@ -114,7 +130,7 @@ impl ProductTask {
                 _ => self.multiply(slots, at, size, 1.0f64),
             }
         }
-        if let Some(then) = &self.then {
+        if let (Some(then), true) = (&self.then, follows) {
             // Rows of all batches, one after the other, are the kernel's iterations, or parts of them.
             let total = self.batches() * self.sizes[0];
             let first = batch * self.sizes[0] + row;

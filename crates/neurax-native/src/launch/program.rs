@@ -4,12 +4,14 @@
 
 use super::{
     control::{self, ControlTask},
+    convolution::ConvolutionTask,
     frame::{Address, Block, Frame},
     kernel::KernelTask,
     pool::Pool,
     product::ProductTask,
     reference::ReferenceTask,
     subnormal::flushed,
+    windows::WindowsTask,
 };
 use crate::{
     code::Code,
@@ -17,7 +19,7 @@ use crate::{
     kernel::{Kernel, verify},
     lower,
     plan::{Gives, Home, Needs, Plan, plan},
-    schedule::{self, BufferId, Nest, Schedule, Step},
+    schedule::{self, BufferId, Class, Nest, Schedule, Step, classify},
 };
 use neurax_ir::{Bytes, Error, Graph, Literal, Op, Result, Type, Value};
 use neurax_runtime::{Buffer, Cache};
@@ -108,19 +110,19 @@ impl Compiler {
             Step::Copy(from, to) => Task::Copy { from: *from, to: *to, bytes: s.buffers[*to].bytes()? },
             Step::Equation { eqn, reads, writes, then } => {
                 let e = &graph.eqns()[*eqn];
-                match &e.op {
-                    Op::DotGeneral(op) if schedule::is_product(graph, e) => {
-                        let then = then.as_ref().map(|n| self.kernel(n)).transpose()?;
-                        Task::Product(ProductTask::new(graph, e, op, reads, writes[0], then)?)
-                    }
-                    Op::Scan(_) | Op::While(_) | Op::Cond(_) if schedule::is_control(graph, e) => {
+                let then = then.as_ref().map(|n| self.kernel(n)).transpose()?;
+                match (&e.op, classify(graph, e)) {
+                    (Op::DotGeneral(op), Class::Product) => Task::Product(ProductTask::new(graph, e, op, reads, writes[0], then)?),
+                    (Op::Convolution(op), Class::Convolution) => Task::Convolution(ConvolutionTask::new(graph, e, op, reads, writes[0], then)?),
+                    (op, Class::Windows) => Task::Windows(WindowsTask::new(graph, e, op, reads, writes[0])?),
+                    (Op::Scan(_) | Op::While(_) | Op::Cond(_), Class::Control) => {
                         let first = inner.len();
                         for g in e.op.graphs() {
                             inner.push(Arc::new(self.program_of(&g, control::carried(&e.op)).map_err(|x| x.at_origin(&e.at))?));
                         }
                         Task::Control(ControlTask::new(graph, e, reads, writes, first, &inner[first..])?)
                     }
-                    op => {
+                    (op, _) => {
                         let types = e.inputs.iter().map(|&v| graph.ty(v).clone());
                         let reads = reads.iter().copied().zip(types).collect();
                         Task::Reference(ReferenceTask { op: op.clone(), at: e.at.clone(), reads, writes: writes.clone().into() })
@@ -157,6 +159,8 @@ pub struct Program {
 enum Task {
     Kernel(KernelTask),
     Product(ProductTask),
+    Convolution(ConvolutionTask),
+    Windows(WindowsTask),
     Control(ControlTask),
     Reference(ReferenceTask),
     Copy { from: BufferId, to: BufferId, bytes: usize },
@@ -229,6 +233,8 @@ impl Program {
             match &self.tasks[i] {
                 Task::Kernel(k) => k.run(f, pool),
                 Task::Product(p) => p.run(f, pool)?,
+                Task::Convolution(c) => c.run(f, pool)?,
+                Task::Windows(w) => w.run(&f.slots, pool),
                 Task::Control(c) => control::run(c, self, f, pool, scratch)?,
                 Task::Reference(r) => r.run(&f.slots)?,
                 Task::Copy { from, to, bytes } => f.slots[*to].copy_from(f.slots[*from], *bytes),

@@ -20,6 +20,10 @@ pub enum Class {
     Write,
     /// A product of arrays.
     Product,
+    /// A convolution of arrays.
+    Convolution,
+    /// Windows that slide over an array.
+    Windows,
     /// Runs graphs.
     Control,
     /// Left to the op's own meaning in the language.
@@ -41,6 +45,8 @@ pub fn classify(graph: &Graph, e: &Eqn) -> Class {
         Scan(op) if op.body.types().iter().any(|t| t.size() * t.dtype.bits() % 8 != 0) => Class::Reference,
         Cond(_) | While(_) | Scan(_) => Class::Control,
         DotGeneral(op) if native && matches!(op.dtype, DType::F32 | DType::F64) && graph.ty(e.inputs[0]).dtype == op.dtype => Class::Product,
+        Convolution(op) if native && !narrow(op.dtype) && graph.ty(e.inputs[0]).dtype == op.dtype => Class::Convolution,
+        ReduceWindow(_) | SelectAndGather(_) | SelectAndScatter(_) if native && !e.inputs.iter().any(|&v| half(graph.ty(v).dtype)) => Class::Windows,
         _ if !native => Class::Reference,
         Unary(f) if is_map(*f) => Class::Map,
         Binary(f) if !matches!(f, self::Binary::Complex | self::Binary::NextAfter) => Class::Map,
@@ -61,6 +67,11 @@ fn half(d: DType) -> bool {
     matches!(d, DType::F16 | DType::BF16)
 }
 
+/// Dtypes whose sums are kept in another one.
+fn narrow(d: DType) -> bool {
+    half(d) || d == DType::Bool
+}
+
 /// Would going through f32, which narrow floats are computed in, round a second time?
 fn rounds_twice(from: DType, to: DType) -> bool {
     half(to) && from.bits() >= 32 && from != DType::F32
@@ -71,14 +82,9 @@ fn is_map(f: Unary) -> bool {
     !matches!(f, Unary::Real | Unary::Imag | Unary::Conj)
 }
 
-/// Is the equation left to the matrix kernels?
-pub fn is_product(graph: &Graph, e: &Eqn) -> bool {
-    classify(graph, e) == Class::Product
-}
-
-/// Is the equation a loop or branch whose graphs become programs?
-pub fn is_control(graph: &Graph, e: &Eqn) -> bool {
-    classify(graph, e) == Class::Control
+/// Does the equation read its operands through strides?
+pub fn is_strided(class: Class) -> bool {
+    matches!(class, Class::Product | Class::Convolution)
 }
 
 /// How much work an equation is per element, in cheap instructions.

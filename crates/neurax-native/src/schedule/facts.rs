@@ -156,11 +156,11 @@ impl<'g> Facts<'g> {
                 Class::Fetch => stored[e.inputs[0].index()] = true,
                 Class::Reduce => e.outputs.iter().for_each(|v| stored[v.index()] = true),
                 Class::Write => self.write_needs(e, &mut stored),
-                Class::Product => {
+                Class::Product | Class::Convolution => {
                     [0, 1].into_iter().for_each(|side| stored[self.base(e, side).index()] = true);
                     stored[e.outputs[0].index()] = true;
                 }
-                Class::Control | Class::Reference => e.inputs.iter().chain(&e.outputs).for_each(|v| stored[v.index()] = true),
+                Class::Control | Class::Windows | Class::Reference => e.inputs.iter().chain(&e.outputs).for_each(|v| stored[v.index()] = true),
             }
         }
         self.weigh(&mut stored, &uses);
@@ -174,7 +174,7 @@ impl<'g> Facts<'g> {
         }
     }
 
-    /// The array that a product reads for an operand: the one behind its transposes, if its axes are strides there.
+    /// The array that a product or convolution reads for an operand: the one behind its transposes, if its axes are strides there.
     pub fn base(&self, e: &Eqn, side: usize) -> Value {
         match Walk::operand(self.graph, e, side) {
             Some((_, root)) => root,

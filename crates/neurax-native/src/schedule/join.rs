@@ -4,6 +4,7 @@
 use super::{
     Facts, Note,
     body::{Body, BufferId, End, Root, Source, Space, Why},
+    classify::is_strided,
     order::Order,
     units::{Unit, Work},
 };
@@ -149,7 +150,7 @@ impl<'a> Joiner<'a> {
 
     fn is_product_of(&self, i: usize, reads: &[BufferId]) -> bool {
         let Some(u) = &self.units[i] else { return false };
-        let product = matches!(u.work, Work::Equation(e, None) if self.facts.class[e] == super::classify::Class::Product);
+        let product = matches!(u.work, Work::Equation(e, None) if is_strided(self.facts.class[e]));
         product && u.writes.iter().all(|w| reads.contains(w))
     }
 

@@ -14,7 +14,7 @@ mod units;
 mod walk;
 
 pub use body::BufferId;
-pub use classify::{is_control, is_native, is_product};
+pub use classify::{Class, classify, is_native};
 pub use facts::{Facts, Storage};
 pub use nest::{Arg, Nest};
 pub use walk::{Walk, maker};
@@ -49,7 +49,7 @@ pub enum Step {
     Equation {
         /// Which equation of the graph.
         eqn: usize,
-        /// The arrays of the operands: for products, those behind transposes.
+        /// The arrays of the operands: for products and convolutions, those behind transposes.
         reads: Vec<BufferId>,
         /// The arrays of the results.
         writes: Vec<BufferId>,
@@ -119,8 +119,8 @@ fn finish(facts: &Facts, units: &[Unit], notes: Vec<Note>) -> Result<Schedule> {
             Work::Copy(from, to) => Step::Copy(*from, *to),
             Work::Equation(eqn, then) => {
                 let e = &graph.eqns()[*eqn];
-                let is_product = facts.class[*eqn] == classify::Class::Product;
-                let reads = (0..e.inputs.len()).map(|i| buffer(&if is_product { facts.base(e, i) } else { e.inputs[i] })).collect::<Result<_>>()?;
+                let strided = classify::is_strided(facts.class[*eqn]);
+                let reads = (0..e.inputs.len()).map(|i| buffer(&if strided { facts.base(e, i) } else { e.inputs[i] })).collect::<Result<_>>()?;
                 let writes = e.outputs.iter().map(buffer).collect::<Result<_>>()?;
                 let then = then.as_deref().map(nest);
                 Step::Equation { eqn: *eqn, reads, writes, then }

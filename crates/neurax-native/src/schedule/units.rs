@@ -3,7 +3,7 @@
 use super::{
     Facts, Storage,
     body::{Body, BufferId, End, Root, Source, Space, Why},
-    classify::Class,
+    classify::{Class, is_strided},
 };
 use crate::kernel::Do;
 use neurax_ir::{Eqn, Op, Shape, Value};
@@ -25,7 +25,8 @@ pub struct Unit<'a> {
 pub enum Work<'a> {
     /// A kernel over an iteration space.
     Kernel(Rc<Loop<'a>>),
-    /// An equation: a product (and a kernel over its result, while that is in cache), control flow, or an op left to the language.
+    /// An equation: a product or convolution (and a kernel over its result, while that is in cache), windows, control flow, or an op left to
+    /// the language.
     Equation(usize, Option<Rc<Loop<'a>>>),
     /// An array is copied into another one, unless they are the same.
     Copy(BufferId, BufferId),
@@ -77,7 +78,7 @@ pub fn units<'a>(facts: &'a Facts<'a>) -> Result<Vec<Unit<'a>>, Why> {
             Class::Map | Class::Move | Class::Fetch => maps(facts, e, &mut out)?,
             Class::Reduce => reduce(facts, e, &mut out)?,
             Class::Write => write(facts, e, &mut out)?,
-            Class::Product | Class::Control | Class::Reference => out.push(equation(facts, i, e)),
+            Class::Product | Class::Convolution | Class::Windows | Class::Control | Class::Reference => out.push(equation(facts, i, e)),
         }
     }
     Ok(out)
@@ -155,8 +156,8 @@ fn write<'a>(facts: &'a Facts<'a>, e: &Eqn, out: &mut Vec<Unit<'a>>) -> Result<(
 }
 
 fn equation<'a>(facts: &Facts, i: usize, e: &Eqn) -> Unit<'a> {
-    let is_product = facts.class[i] == Class::Product;
-    let read = |i: usize| facts.buffer(if is_product { facts.base(e, i) } else { e.inputs[i] });
+    let strided = is_strided(facts.class[i]);
+    let read = |i: usize| facts.buffer(if strided { facts.base(e, i) } else { e.inputs[i] });
     let reads = (0..e.inputs.len()).filter_map(read).collect();
     let writes = e.outputs.iter().filter_map(|&v| facts.buffer(v)).collect();
     Unit { work: Work::Equation(i, None), reads, writes }

@@ -1,4 +1,4 @@
-//! Transposes in front of products are strides.
+//! What only moves elements in front of products and convolutions is strides.
 
 use neurax_ir::{Eqn, Graph, Op, Value};
 
@@ -10,6 +10,8 @@ pub fn maker(graph: &Graph, v: Value) -> Option<&Eqn> {
 
 /// How an operand is walked in memory.
 pub struct Walk {
+    /// The place of its first element.
+    pub offset: isize,
     /// The sizes of its axes.
     pub sizes: Vec<usize>,
     /// How far one step along each moves, in elements.
@@ -20,24 +22,108 @@ impl Walk {
     /// As a dense array.
     pub fn dense(graph: &Graph, v: Value) -> Walk {
         let shape = &graph.ty(v).shape;
-        Walk { sizes: shape.to_vec(), strides: shape.strides().iter().map(|&s| s as isize).collect() }
+        Walk { offset: 0, sizes: shape.to_vec(), strides: shape.strides().iter().map(|&s| s as isize).collect() }
     }
 
     /// Through the transposes in front of it, and the array behind them.
     fn deep(graph: &Graph, v: Value) -> (Walk, Value) {
-        let Some(Eqn { op: Op::Transpose(op), inputs, .. }) = maker(graph, v) else { return (Walk::dense(graph, v), v) };
-        let (inner, root) = Walk::deep(graph, inputs[0]);
-        let (sizes, strides) = op.permutation.iter().map(|&p| (inner.sizes[p], inner.strides[p])).unzip();
-        (Walk { sizes, strides }, root)
+        match maker(graph, v) {
+            Some(Eqn { op: Op::Transpose(op), inputs, .. }) => {
+                let (inner, root) = Walk::deep(graph, inputs[0]);
+                (inner.transposed(&op.permutation), root)
+            }
+            _ => (Walk::dense(graph, v), v),
+        }
     }
 
-    /// An operand of a product through its transposes, if its rows and its depth have one stride each there.
+    /// Through transposes, reshapes and reversals as far as they are strides, and the array behind them.
+    fn deepest(graph: &Graph, v: Value) -> (Walk, Value) {
+        let inner = |e: &Eqn| Walk::deepest(graph, e.inputs[0]);
+        let found = match maker(graph, v) {
+            Some(e @ Eqn { op: Op::Transpose(op), .. }) => {
+                let (inner, root) = inner(e);
+                Some((inner.transposed(&op.permutation), root))
+            }
+            Some(e @ Eqn { op: Op::Reverse(op), .. }) => {
+                let (inner, root) = inner(e);
+                Some((inner.reversed(&op.axes), root))
+            }
+            Some(e @ Eqn { op: Op::Reshape(op), .. }) => {
+                let (inner, root) = inner(e);
+                inner.reshaped(&op.shape).map(|w| (w, root))
+            }
+            _ => None,
+        };
+        found.unwrap_or_else(|| (Walk::dense(graph, v), v))
+    }
+
+    /// An operand of a product through its transposes, if its rows and its depth have one stride each there; or one of a convolution: of a
+    /// kernel the taps must have one stride, and if they are few the features together with them.
     pub fn operand(graph: &Graph, e: &Eqn, side: usize) -> Option<(Walk, Value)> {
-        let Op::DotGeneral(op) = &e.op else { return None };
-        let (walk, root) = Walk::deep(graph, e.inputs[side]);
-        let rank = walk.sizes.len();
-        let (free, contract) = if side == 0 { (op.lhs_free(rank), &op.lhs_contract) } else { (op.rhs_free(rank), &op.rhs_contract) };
-        (walk.joined(&free).is_some() && walk.joined(contract).is_some()).then_some((walk, root))
+        match &e.op {
+            Op::DotGeneral(op) => {
+                let (walk, root) = Walk::deep(graph, e.inputs[side]);
+                let rank = walk.sizes.len();
+                let (free, contract) = if side == 0 { (op.lhs_free(rank), &op.lhs_contract) } else { (op.rhs_free(rank), &op.rhs_contract) };
+                (walk.joined(&free).is_some() && walk.joined(contract).is_some()).then_some((walk, root))
+            }
+            Op::Convolution(_) => {
+                let (walk, root) = Walk::deepest(graph, e.inputs[side]);
+                let axes: Vec<usize> = (1..walk.sizes.len()).collect();
+                let many = walk.sizes[2..].iter().product::<usize>() >= MANY && walk.joined(&axes[1..]).is_some();
+                (side == 0 || many || walk.joined(&axes).is_some()).then_some((walk, root))
+            }
+            _ => None,
+        }
+    }
+
+    fn transposed(self, permutation: &[usize]) -> Walk {
+        let (sizes, strides) = permutation.iter().map(|&p| (self.sizes[p], self.strides[p])).unzip();
+        Walk { sizes, strides, ..self }
+    }
+
+    fn reversed(mut self, axes: &[usize]) -> Walk {
+        for &a in axes.iter().filter(|&&a| self.sizes[a] > 0) {
+            self.offset += self.strides[a] * (self.sizes[a] as isize - 1);
+            self.strides[a] = -self.strides[a];
+        }
+        self
+    }
+
+    /// With other axes, if each of them has a stride.
+    fn reshaped(&self, shape: &[usize]) -> Option<Walk> {
+        if shape.contains(&0) {
+            return None;
+        }
+        let mut strides = vec![1; shape.len()];
+        let (mut from, mut to) = (self.sizes.len(), shape.len());
+        // From the last axes on: as few as possible of the old and the new ones that have as many elements.
+        while to > 0 {
+            let (old_end, new_end) = (from, to);
+            let (mut old, mut new) = (1, 1);
+            while to > 0 && (new == 1 || old != new) {
+                if old < new {
+                    from = from.checked_sub(1)?;
+                    old *= self.sizes[from];
+                } else {
+                    to -= 1;
+                    new *= shape[to];
+                }
+            }
+            while old < new {
+                from = from.checked_sub(1)?;
+                old *= self.sizes[from];
+            }
+            if old != new {
+                return None;
+            }
+            let (_, mut stride) = self.joined(&(from..old_end).collect::<Vec<_>>())?;
+            for axis in (to..new_end).rev() {
+                strides[axis] = stride;
+                stride *= shape[axis] as isize;
+            }
+        }
+        Some(Walk { offset: self.offset, sizes: shape.to_vec(), strides })
     }
 
     /// Those axes as one, in that order: its size and stride.
@@ -53,3 +139,6 @@ impl Walk {
         Some(out.unwrap_or((1, 1)))
     }
 }
+
+/// Taps that are worth a block of their own for every feature.
+const MANY: usize = 64;

@@ -1,0 +1,288 @@
+//! Convolutions: blocks of patches are packed from the operand into memory that stays in the cache, and multiplied by the kernel. The
+//! whole matrix of patches never exists.
+
+#![allow(unsafe_code, reason = "arrays are read and written by address")]
+
+mod cut;
+mod multiply;
+mod patches;
+
+use super::{
+    frame::Frame,
+    kernel::KernelTask,
+    pool::Pool,
+    scratch::Scratch,
+};
+use crate::schedule::{BufferId, Walk};
+use cut::{Cut, Part, Sizes};
+use multiply::{Blocks, Matrix, Number};
+use neurax_ir::{DType, Eqn, Error, Graph, Result, op::Convolution};
+use patches::{Block, Patches};
+use std::ops::Range;
+
+/// A convolution of a program.
+#[derive(Debug)]
+pub struct ConvolutionTask {
+    dtype: DType,
+    /// The operand, the kernel, the result.
+    arrays: [BufferId; 3],
+    patches: Patches,
+    /// The first element of the operand, and from group to group.
+    operand: [isize; 2],
+    kernel: Weights,
+    sizes: Sizes,
+    cut: Cut,
+    then: Option<KernelTask>,
+}
+
+/// How the kernel is walked, in elements.
+#[derive(Clone, Copy, Debug)]
+struct Weights {
+    offset: isize,
+    /// From one feature of the result to the next.
+    row: isize,
+    /// From one feature of the operand to the next.
+    feature: isize,
+    /// From tap to tap.
+    tap: isize,
+    /// Is that from the last tap of a feature to the first one of the next no step like the others?
+    by_features: bool,
+}
+
+impl Weights {
+    /// A kernel whose taps have one stride.
+    fn new(w: &Walk) -> Option<Weights> {
+        let axes: Vec<usize> = (1..w.sizes.len()).collect();
+        let (offset, row) = (w.offset, w.strides[0]);
+        let taps = w.sizes[2..].iter().product::<usize>() as isize;
+        match w.joined(&axes) {
+            Some((_, tap)) => Some(Weights { offset, row, feature: tap * taps, tap, by_features: false }),
+            None => w.joined(&axes[1..]).map(|(_, tap)| Weights { offset, row, feature: w.strides[1], tap, by_features: true }),
+        }
+    }
+}
+
+impl ConvolutionTask {
+    /// The task of an equation: what moves elements in front of it is strides.
+    ///
+    /// # Errors
+    /// When the kernel's taps cannot be walked with one stride, which the schedule has made sure of.
+    pub fn new(graph: &Graph, e: &Eqn, op: &Convolution, reads: &[BufferId], write: BufferId, then: Option<KernelTask>) -> Result<ConvolutionTask> {
+        let side = |i| Walk::operand(graph, e, i).map_or_else(|| Walk::dense(graph, e.inputs[i]), |w| w.0);
+        let (x, w) = (side(0), side(1));
+        let lost = || Error::new("convolution", "the taps of the kernel have no common stride").at_origin(&e.at);
+        let windows = &graph.ty(e.outputs[0]).shape[2..];
+        let patches = Patches::new(&x, &op.slides, &w.sizes[2..], windows);
+        let kernel = Weights::new(&w).ok_or_else(lost)?;
+        let sizes = Sizes {
+            batch: x.sizes[0],
+            groups: op.groups,
+            results: w.sizes[0] / op.groups.max(1),
+            features: w.sizes[1],
+            taps: patches.depth.inner(),
+            windows: patches.columns.inner(),
+            by_features: kernel.by_features,
+        };
+        let cut = Cut::new(&sizes, op.dtype.bits() / 8);
+        let operand = [x.offset, x.strides[1] * w.sizes[1] as isize];
+        Ok(ConvolutionTask { dtype: op.dtype, arrays: [reads[0], reads[1], write], patches, operand, kernel, sizes, cut, then })
+    }
+
+    /// Runs it.
+    ///
+    /// # Errors
+    /// For dtypes that have no product.
+    ///
+    /// # Safety
+    /// The slots of the frame hold addresses of arrays of the schedule that this was made for, and nobody else uses the results.
+    pub unsafe fn run(&self, f: &mut Frame, pool: &Pool) -> Result<()> {
+        // SAFETY: as promised by the caller.
+        unsafe {
+            match self.dtype {
+                DType::F32 => self.typed::<f32>(f, pool),
+                DType::F64 => self.typed::<f64>(f, pool),
+                DType::I8 => self.typed::<i8>(f, pool),
+                DType::I16 => self.typed::<i16>(f, pool),
+                DType::I32 => self.typed::<i32>(f, pool),
+                DType::I64 => self.typed::<i64>(f, pool),
+                DType::U8 => self.typed::<u8>(f, pool),
+                DType::U16 => self.typed::<u16>(f, pool),
+                DType::U32 => self.typed::<u32>(f, pool),
+                DType::U64 => self.typed::<u64>(f, pool),
+                d => return Err(Error::new("convolution", format!("{d} has no product"))),
+            }
+        }
+        Ok(())
+    }
+
+    unsafe fn typed<T: Number>(&self, f: &mut Frame, pool: &Pool) {
+        self.then.iter().for_each(|then| then.operands(&f.slots, &mut f.operands));
+        let at = |i: usize| f.slots[self.arrays[i]].0;
+        let job = Job::<T> {
+            task: self,
+            x: at(0).cast::<T>().cast_const().wrapping_offset(self.operand[0]),
+            kernel: at(1).cast::<T>().cast_const().wrapping_offset(self.kernel.offset),
+            to: at(2).cast(),
+        };
+        // SAFETY: as promised by the caller.
+        unsafe {
+            if self.cut.sums > 1 {
+                job.in_sums(pool);
+            } else {
+                let follow = self.follows().then_some(self.then.as_ref()).flatten();
+                let operands = &f.operands[..];
+                let per = follow.map_or(0, |t| t.count / self.sizes.batch.max(1));
+                self.share(pool, |part| {
+                    job.part(&part);
+                    if let Some(then) = follow {
+                        // Its iterations read only the members that were just written.
+                        let members = part.columns.start / self.sizes.windows..part.columns.end / self.sizes.windows;
+                        then.range(operands, members.start * per, members.end * per);
+                    }
+                });
+                if follow.is_some() {
+                    return;
+                }
+            }
+            if let Some(then) = &self.then {
+                then.run(f, pool);
+            }
+        }
+    }
+
+    /// Do the parts write whole members of the batch, each of which is so many iterations of what follows?
+    fn follows(&self) -> bool {
+        self.cut.whole && self.sizes.windows > 0 && self.then.as_ref().is_some_and(|t| t.count.is_multiple_of(self.sizes.batch.max(1)))
+    }
+
+    /// Runs every part, on other threads if there is enough work.
+    fn share(&self, pool: &Pool, run: impl Fn(Part) + Sync) {
+        let parts = self.cut.parts(&self.sizes);
+        if self.cut.shared {
+            pool.run(parts, &|i| run(self.cut.part(&self.sizes, i)));
+        } else {
+            (0..parts).for_each(|i| run(self.cut.part(&self.sizes, i)));
+        }
+    }
+}
+
+/// A call of a convolution.
+struct Job<'a, T> {
+    task: &'a ConvolutionTask,
+    x: *const T,
+    kernel: *const T,
+    to: *mut T,
+}
+
+// SAFETY: parts that run at once write different places; the operands are only read.
+unsafe impl<T> Sync for Job<'_, T> {}
+
+/// The sums of some columns, for every feature of a group of the result.
+#[derive(Clone, Copy)]
+struct Sums<T> {
+    at: *mut T,
+    row: isize,
+    column: isize,
+}
+
+impl<T: Number> Job<'_, T> {
+    /// One part: all groups of it, one after the other.
+    unsafe fn part(&self, part: &Part) {
+        let s = &self.task.sizes;
+        let (first, count) = (part.columns.start, part.columns.len());
+        // One member's columns follow one another in the result.
+        let is_single = s.windows > 0 && first / s.windows == (part.columns.end - 1) / s.windows;
+        let mut own = Scratch::new(if is_single { 0 } else { s.results * count * size_of::<T>() });
+        for group in part.groups.clone() {
+            // SAFETY: as promised by the caller.
+            unsafe {
+                if is_single {
+                    let at = self.to.add(s.place(first, group));
+                    self.sum(group, part.columns.clone(), part.depth.clone(), Sums { at, row: s.windows as isize, column: 1 });
+                } else {
+                    let sums = Sums { at: own.address().0.cast(), row: count as isize, column: 1 };
+                    self.sum(group, part.columns.clone(), part.depth.clone(), sums);
+                    self.store(group, part.columns.clone(), sums);
+                }
+            }
+        }
+    }
+
+    /// Sums over parts of the depth, each in memory of its own; these are added up in their order.
+    unsafe fn in_sums(&self, pool: &Pool) {
+        let s = &self.task.sizes;
+        let columns = s.columns();
+        let size = s.results * columns;
+        let mut all = Scratch::new(self.task.cut.parts(s) * size * size_of::<T>());
+        let all = all.address();
+        // Vectors run along the longer side.
+        let (row, column) = if columns < s.results { (1, s.results as isize) } else { (columns as isize, 1) };
+        let sums = |part: usize| Sums { at: all.plus((part * size * size_of::<T>()) as isize).0.cast::<T>(), row, column };
+        // SAFETY: as promised by the caller; every part has its own place.
+        unsafe {
+            self.task.share(pool, |part| self.sum(part.groups.start, part.columns, part.depth, sums(part.index)));
+            for group in 0..s.groups {
+                let first = group * self.task.cut.sums;
+                let total = std::slice::from_raw_parts_mut(sums(first).at, size);
+                for part in 1..self.task.cut.sums {
+                    let next = std::slice::from_raw_parts(sums(first + part).at.cast_const(), size);
+                    total.iter_mut().zip(next).for_each(|(a, &b)| *a = a.and(b));
+                }
+                self.store(group, 0..columns, sums(first));
+            }
+        }
+    }
+
+    /// The sums of those columns over that depth, block by block.
+    unsafe fn sum(&self, group: usize, columns: Range<usize>, depth: Range<usize>, to: Sums<T>) {
+        let (t, s) = (self.task, &self.task.sizes);
+        let (wide, count) = (t.patches.is_wide(), columns.len());
+        let x = self.x.wrapping_offset(group as isize * t.operand[1]);
+        let mut block = Scratch::new(t.cut.depth * count * size_of::<T>());
+        let block: *mut T = block.address().0.cast();
+        let mut from = depth.start;
+        // Of no depth at all there is a sum, too: zero.
+        while from < depth.end || from == depth.start {
+            let end = t.cut.next(s, from, depth.end);
+            let (feature, tap) = (from / s.taps.max(1), from % s.taps.max(1));
+            let k = t.kernel;
+            let first = (group * s.results) as isize * k.row + feature as isize * k.feature + tap as isize * k.tap;
+            let row = if wide { count } else { end - from };
+            let right = if wide { (row as isize, 1) } else { (1, row as isize) };
+            // SAFETY: as promised by the caller; the block has room for these patches.
+            unsafe {
+                t.patches.pack(x, from..end, columns.clone(), wide, Block { at: block, row });
+                T::multiply(Blocks {
+                    sizes: [s.results, count, end - from],
+                    left: Matrix { at: self.kernel.wrapping_offset(first), row: k.row, column: k.tap },
+                    right: Matrix { at: block.cast_const(), row: right.0, column: right.1 },
+                    to: Matrix { at: to.at, row: to.row, column: to.column },
+                    adds: from > depth.start,
+                });
+            }
+            from = end.max(from + 1);
+        }
+    }
+
+    /// Copies sums to their places in the result: a row for every member and feature.
+    unsafe fn store(&self, group: usize, columns: Range<usize>, sums: Sums<T>) {
+        let s = &self.task.sizes;
+        let mut from = columns.start;
+        while from < columns.end {
+            let len = (s.windows - from % s.windows).min(columns.end - from);
+            for feature in 0..s.results {
+                let at = sums.at.wrapping_offset(feature as isize * sums.row + (from - columns.start) as isize * sums.column);
+                // SAFETY: as promised by the caller.
+                unsafe {
+                    let to = self.to.add(s.place(from, group) + feature * s.windows);
+                    if sums.column == 1 {
+                        to.copy_from_nonoverlapping(at, len);
+                    } else {
+                        (0..len).for_each(|i| *to.add(i) = *at.offset(i as isize * sums.column));
+                    }
+                }
+            }
+            from += len;
+        }
+    }
+}

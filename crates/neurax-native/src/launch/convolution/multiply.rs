@@ -1,0 +1,154 @@
+//! Products of blocks: by the matrix kernel for floats, by plain loops for integers and for thin blocks.
+
+#![allow(unsafe_code, reason = "blocks are addresses and strides")]
+
+/// A block as a matrix: how one step along its rows' index, and along its columns' index, moves.
+#[derive(Clone, Copy)]
+pub struct Matrix<P> {
+    /// Its first element.
+    pub at: P,
+    /// From row to row, in elements.
+    pub row: isize,
+    /// From column to column, in elements.
+    pub column: isize,
+}
+
+/// What is multiplied: `to = left x right`, or what is there is added.
+#[derive(Clone, Copy)]
+pub struct Blocks<T> {
+    /// Rows, columns, depth.
+    pub sizes: [usize; 3],
+    /// The left one, rows by depth.
+    pub left: Matrix<*const T>,
+    /// The right one, depth by columns.
+    pub right: Matrix<*const T>,
+    /// The result.
+    pub to: Matrix<*mut T>,
+    /// Is it added to what is there?
+    pub adds: bool,
+}
+
+/// A number that can be multiplied.
+pub trait Number: Copy + Send + Sync + 'static {
+    /// 0
+    const ZERO: Self;
+
+    /// `self + a * b`, which wraps around.
+    fn plus(self, a: Self, b: Self) -> Self;
+
+    /// The sum of two sums.
+    fn and(self, other: Self) -> Self;
+
+    /// Multiplies blocks.
+    ///
+    /// # Safety
+    /// Sizes and strides lead to live elements, and nobody else uses those of the result.
+    unsafe fn multiply(b: Blocks<Self>) {
+        // SAFETY: as promised by the caller.
+        unsafe { plain(b) }
+    }
+}
+
+/// Blocks of fewer rows are no work for a matrix kernel.
+const THIN: usize = 3;
+
+macro_rules! floats {
+    ($($t:ident),*) => {$(
+        impl Number for $t {
+            const ZERO: $t = 0.0;
+            #[inline]
+            fn plus(self, a: $t, b: $t) -> $t { self + a * b }
+            #[inline]
+            fn and(self, other: $t) -> $t { self + other }
+            unsafe fn multiply(b: Blocks<$t>) {
+                let [m, n, k] = b.sizes;
+                let (l, r, y) = (b.left, b.right, b.to);
+                // SAFETY: as promised by the caller.
+                unsafe {
+                    if m < THIN && r.column == 1 && y.column == 1 {
+                        return plain(b);
+                    }
+                    let none = gemm::Parallelism::None;
+                    gemm::gemm(
+                        m, n, k, y.at, y.column, y.row, b.adds, l.at, l.column, l.row, r.at, r.column, r.row, 1.0, 1.0, false, false, false, none,
+                    );
+                }
+            }
+        }
+    )*};
+}
+
+macro_rules! integers {
+    ($($t:ident),*) => {$(
+        impl Number for $t {
+            const ZERO: $t = 0;
+            #[inline]
+            fn plus(self, a: $t, b: $t) -> $t { self.wrapping_add(a.wrapping_mul(b)) }
+            #[inline]
+            fn and(self, other: $t) -> $t { self.wrapping_add(other) }
+        }
+    )*};
+}
+
+floats!(f32, f64);
+integers!(i8, i16, i32, i64, u8, u16, u32, u64);
+
+/// Row by row; where the right block and the result are dense along columns, as sums of its rows.
+unsafe fn plain<T: Number>(b: Blocks<T>) {
+    let [m, n, k] = b.sizes;
+    let (l, r, y) = (b.left, b.right, b.to);
+    for i in 0..m as isize {
+        let (left, to) = (l.at.wrapping_offset(i * l.row), y.at.wrapping_offset(i * y.row));
+        // SAFETY: as promised by the caller.
+        unsafe {
+            if !b.adds {
+                (0..n as isize).for_each(|j| *to.offset(j * y.column) = T::ZERO);
+            }
+            for p in 0..k as isize {
+                let (a, right) = (*left.offset(p * l.column), r.at.wrapping_offset(p * r.row));
+                if r.column == 1 && y.column == 1 {
+                    let (to, right) = (std::slice::from_raw_parts_mut(to, n), std::slice::from_raw_parts(right, n));
+                    to.iter_mut().zip(right).for_each(|(y, &x)| *y = y.plus(a, x));
+                } else {
+                    (0..n as isize).for_each(|j| *to.offset(j * y.column) = (*to.offset(j * y.column)).plus(a, *right.offset(j * r.column)));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn product<T: Number + PartialEq + std::fmt::Debug>(number: fn(usize) -> T, [m, n, k]: [usize; 3], dense: bool) {
+        let (left, right): (Vec<T>, Vec<T>) = ((0..m * k).map(number).collect(), (0..k * n).map(number).collect());
+        let mut to: Vec<T> = (0..m * n).map(number).collect();
+        let (row, column) = if dense { (n, 1) } else { (1, m) };
+        let at = |i: usize, j: usize| i * row + j * column;
+        let sum = |i: usize, j: usize| (0..k).fold(number(at(i, j)), |s, p| s.plus(left[i * k + p], right[p * n + j]));
+        let want: Vec<(usize, T)> = (0..m).flat_map(|i| (0..n).map(move |j| (i, j))).map(|(i, j)| (at(i, j), sum(i, j))).collect();
+        let blocks = Blocks {
+            sizes: [m, n, k],
+            left: Matrix { at: left.as_ptr(), row: k as isize, column: 1 },
+            right: Matrix { at: right.as_ptr(), row: n as isize, column: 1 },
+            to: Matrix { at: to.as_mut_ptr(), row: row as isize, column: column as isize },
+            adds: true,
+        };
+        // SAFETY: the sizes are those of the vectors.
+        unsafe { T::multiply(blocks) }
+        want.iter().for_each(|(i, w)| assert_eq!(to[*i], *w, "{m} x {n} x {k}"));
+    }
+
+    #[test]
+    fn blocks_are_multiplied_whatever_their_strides() {
+        for dense in [true, false] {
+            for sizes in [[1, 9, 4], [2, 3, 5], [17, 13, 6], [5, 1, 3], [4, 4, 0]] {
+                product(|i| (i % 5) as f32 - 2.0, sizes, dense);
+                product(|i| (i % 7) as f64 - 3.0, sizes, dense);
+                product(|i| (i * 37) as i8, sizes, dense);
+                product(|i| (i * 37) as u16, sizes, dense);
+            }
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Memory for a step's own use: kept by every thread, so that a call that is not the first one allocates nothing.
+
+#![allow(unsafe_code, reason = "the memory is not initialised: it is handed out as an address")]
+
+use super::frame::{Address, Line};
+use std::{cell::RefCell, mem::MaybeUninit};
+
+/// Memory of this thread until it is dropped.
+pub struct Scratch(Box<[MaybeUninit<Line>]>);
+
+thread_local! {
+    /// What is not in use, the last one given back at the end: each depth of nesting finds its own again.
+    static FREE: RefCell<Vec<Box<[MaybeUninit<Line>]>>> = const { RefCell::new(vec![]) };
+}
+
+impl Scratch {
+    /// At least that many bytes, beginning at a cache line, with anything in them.
+    pub fn new(bytes: usize) -> Scratch {
+        let lines = bytes.div_ceil(size_of::<Line>());
+        let kept = FREE.with_borrow_mut(Vec::pop).filter(|kept| kept.len() >= lines);
+        Scratch(kept.unwrap_or_else(|| Box::new_uninit_slice(lines)))
+    }
+
+    /// Where it is.
+    pub fn address(&mut self) -> Address {
+        Address(self.0.as_mut_ptr().cast())
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let own = std::mem::take(&mut self.0);
+        // A thread that ends has no list any more.
+        let _ = FREE.try_with(|free| free.borrow_mut().push(own));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nested_ones_are_apart_and_come_back() {
+        let round = || {
+            let mut outer = Scratch::new(1000);
+            let mut inner = Scratch::new(500);
+            let (a, b) = (outer.address().0, inner.address().0);
+            assert!(a.wrapping_add(1000) <= b || b.wrapping_add(500) <= a);
+            assert_eq!([a.addr() % 64, b.addr() % 64], [0, 0]);
+            [a, b]
+        };
+        assert_eq!(round(), round(), "warm calls find what they had");
+        assert_eq!(Scratch::new(0).0.len() * 64, 1024);
+    }
+}

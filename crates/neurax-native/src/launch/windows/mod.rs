@@ -1,0 +1,280 @@
+//! Windows that slide over an array: their elements are joined, or the largest or smallest one is found, a row of windows at a time.
+
+#![allow(unsafe_code, reason = "arrays are read and written by address")]
+
+mod cell;
+mod squares;
+
+use super::{frame::Address, pool::Pool, scratch::Scratch, slide::Run};
+use crate::schedule::BufferId;
+use cell::{Cell, NOWHERE, join, kind_of, select, typed};
+use neurax_ir::{
+    DType, Eqn, Error, Graph, Op, Result,
+    op::{ArgKind, ReduceKind, ReduceWindow, SelectAndGather, SelectAndScatter, Slide},
+};
+use smallvec::SmallVec;
+use squares::select_pairs;
+use std::ops::Range;
+
+/// Windows of a program.
+#[derive(Debug)]
+pub struct WindowsTask {
+    does: Does,
+    /// The array that windows slide over.
+    x: (BufferId, DType),
+    /// Elements that are taken, or added.
+    source: (BufferId, DType),
+    to: BufferId,
+    /// Blocks of the array that no window leaves, one after the other.
+    blocks: usize,
+    /// The axes of a block; rows of windows run along the last one.
+    axes: SmallVec<[Axis; 4]>,
+    /// Elements and windows of a block.
+    sizes: [usize; 2],
+    /// The first element under windows of two along the last axis, each beside the next.
+    pairs: Option<usize>,
+    parts: usize,
+}
+
+/// Places in a block.
+type Places = SmallVec<[usize; 16]>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Does {
+    Reduce(ReduceKind),
+    Gather(ArgKind),
+    Scatter(ArgKind),
+}
+
+/// An axis that windows slide along.
+#[derive(Debug)]
+struct Axis {
+    elements: usize,
+    windows: usize,
+    /// For every tap the windows that have an element there.
+    taps: Box<[Run]>,
+    /// From one element to the next.
+    stride: usize,
+}
+
+impl Axis {
+    /// The first element, if windows are two elements each, beside one another, and none hangs over.
+    fn pairs(&self) -> Option<usize> {
+        let [a, b] = &self.taps[..] else { return None };
+        let whole = |run: &Run| *run == Run { first: 0, step: 1, count: self.windows, by: 2, element: run.element };
+        (whole(a) && whole(b) && b.element == a.element + 1).then_some(a.element)
+    }
+}
+
+/// Elements under windows that are worth waking a thread for.
+const GRAIN: usize = 1 << 15;
+/// Parts, at most: enough that threads finish together.
+const PARTS: usize = 16;
+
+impl WindowsTask {
+    /// The task of an equation.
+    ///
+    /// # Errors
+    /// For ops without windows, and where places do not fit into 32 bits.
+    pub fn new(graph: &Graph, e: &Eqn, op: &Op, reads: &[BufferId], to: BufferId) -> Result<WindowsTask> {
+        let fail = |why: &str| Error::new(op.name(), why.to_string()).at_origin(&e.at);
+        let (does, sizes, slides) = match op {
+            Op::ReduceWindow(ReduceWindow { kind, sizes, slides }) => (Does::Reduce(*kind), sizes, slides),
+            Op::SelectAndGather(SelectAndGather { kind, sizes, slides }) => (Does::Gather(*kind), sizes, slides),
+            Op::SelectAndScatter(SelectAndScatter { kind, sizes, slides }) => (Does::Scatter(*kind), sizes, slides),
+            _ => return Err(fail("it has no windows")),
+        };
+        let (x, y) = (graph.ty(e.inputs[0]), graph.ty(e.outputs[0]));
+        let windows = if let Does::Scatter(_) = does { graph.ty(e.inputs[1]) } else { y };
+        let (blocks, axes) = axes(&x.shape, &windows.shape, sizes, slides);
+        let of = |f: fn(&Axis) -> usize| axes.iter().map(f).product::<usize>();
+        let totals = [of(|a| a.elements), of(|a| a.windows)];
+        if totals[0] >= NOWHERE as usize && !matches!(does, Does::Reduce(_)) {
+            return Err(fail("an array of that many elements under overlapping windows is too large"));
+        }
+        let work = blocks.saturating_mul(totals[1]).saturating_mul(of(|a| a.taps.len()));
+        let source = e.inputs.len() - 1;
+        let source = (reads[source], graph.ty(e.inputs[source]).dtype);
+        let pairs = axes.last().and_then(Axis::pairs);
+        Ok(WindowsTask { does, x: (reads[0], x.dtype), source, to, blocks, axes, sizes: totals, pairs, parts: (work / GRAIN).clamp(1, PARTS) })
+    }
+
+    /// Runs it.
+    ///
+    /// # Safety
+    /// The slots hold addresses of arrays of the schedule that this was made for, and nobody else uses the results.
+    pub unsafe fn run(&self, slots: &[Address], pool: &Pool) {
+        let (x, source, to) = (slots[self.x.0], slots[self.source.0], slots[self.to]);
+        // Windows of one block may add to the same place.
+        let total = if let Does::Scatter(_) = self.does { self.blocks } else { self.blocks * self.rows() };
+        let parts = self.parts.min(total).max(1);
+        let each = total.div_ceil(parts);
+        let run = |part: usize| {
+            let range = (part * each).min(total)..((part + 1) * each).min(total);
+            // SAFETY: as promised by the caller; parts write different places.
+            unsafe {
+                match self.does {
+                    Does::Reduce(kind) => typed!(self.x.1, T => self.reduce::<T>(kind, x, to, range)),
+                    Does::Gather(kind) => self.gather(kind, x, source, to, range),
+                    Does::Scatter(kind) => self.scatter(kind, x, source, to, range),
+                }
+            }
+        };
+        if parts == 1 { run(0) } else { pool.run(parts, &run) }
+    }
+
+    /// The axis along which rows run.
+    fn last(&self) -> &Axis {
+        &self.axes[self.axes.len() - 1]
+    }
+
+    /// Rows of windows in a block.
+    fn rows(&self) -> usize {
+        self.axes[..self.axes.len() - 1].iter().map(|a| a.windows).product()
+    }
+
+    /// Calls `f` with every one of those rows of windows, its block, and the places there of the rows of elements under it, in order.
+    #[inline(always)]
+    fn each(&self, range: Range<usize>, mut f: impl FnMut(usize, usize, &[usize])) {
+        let rows = self.rows();
+        let (mut block, mut of_block) = (range.start / rows.max(1), range.start % rows.max(1));
+        let mut under = Places::new();
+        for row in range {
+            under.clear();
+            self.descend(0, of_block, rows, 0, &mut under);
+            f(row, block, &under);
+            of_block += 1;
+            if of_block == rows {
+                (block, of_block) = (block + 1, 0);
+            }
+        }
+    }
+
+    /// Adds those of the axes from `axis` on, of which there are so many rows of windows.
+    fn descend(&self, axis: usize, row: usize, rows: usize, place: usize, out: &mut Places) {
+        if axis + 1 == self.axes.len() {
+            return out.push(place);
+        }
+        let a = &self.axes[axis];
+        // The last of these axes is the usual one: divisions would take longer than the row.
+        let inner = if axis + 2 == self.axes.len() { 1 } else { rows / a.windows };
+        let (window, rest) = if inner == 1 { (row, 0) } else { (row / inner, row % inner) };
+        for e in a.taps.iter().filter_map(|tap| tap.at(window)) {
+            self.descend(axis + 1, rest, inner, place + e * a.stride, out);
+        }
+    }
+
+    /// Where two rows begin, if they are those under a row of windows of two by two.
+    fn pair(&self, under: &[usize]) -> Option<[usize; 2]> {
+        let (Some(first), &[a, b]) = (self.pairs, under) else { return None };
+        Some([a + first, b + first])
+    }
+
+    /// Joins the elements under the windows of those rows, of all blocks.
+    unsafe fn reduce<T: Cell>(&self, kind: ReduceKind, x: Address, to: Address, range: Range<usize>) {
+        let (x, to) = (x.0.cast::<T>().cast_const(), to.0.cast::<T>());
+        let kind = kind_of(kind, self.x.1);
+        let (start, (join, join_pairs), n) = (T::identity(kind, self.x.1), join::<T>(kind), self.last().windows);
+        self.each(range, |row, block, under| {
+            // SAFETY: as promised by the caller; runs lead to elements of the block.
+            unsafe {
+                let (x, to) = (x.add(block * self.sizes[0]), to.add(row * n));
+                if let Some(pair) = self.pair(under) {
+                    return join_pairs(pair.map(|place| x.add(place)), to, n);
+                }
+                (0..n).for_each(|i| *to.add(i) = start);
+                under.iter().for_each(|&place| self.last().taps.iter().for_each(|run| join(run, x.add(place), to)));
+            }
+        });
+    }
+
+    /// Finds the places in the block of the best elements under a row of windows, which has those rows under it.
+    unsafe fn places<T: Cell, const MAX: bool>(&self, x: Address, under: &[usize], best: Address, places: *mut u32) {
+        let (x, best, n) = (x.0.cast::<T>().cast_const(), best.0.cast::<T>(), self.last().windows);
+        // SAFETY: as promised by the caller.
+        unsafe {
+            if let Some(pair) = self.pair(under) {
+                return select_pairs::<T, MAX>(x, pair, places, n);
+            }
+            (0..n).for_each(|i| (*best.add(i), *places.add(i)) = (T::ZERO, NOWHERE));
+            under.iter().for_each(|&place| self.last().taps.iter().for_each(|run| select::<T, MAX>(run, x, place, best, places)));
+        }
+    }
+
+    /// Calls `f` with every one of those rows of windows, its block, and the places of the best elements there.
+    unsafe fn each_best(&self, kind: ArgKind, x: Address, range: Range<usize>, f: &mut dyn FnMut(usize, usize, &[u32])) {
+        let n = self.last().windows;
+        let bytes = (self.sizes[0] * self.x.1.bits() / 8) as isize;
+        // Elements of 8 bytes at most, then places.
+        let mut own = Scratch::new(n * 12);
+        let best = own.address();
+        let places: *mut u32 = best.plus(n as isize * 8).0.cast();
+        let find = typed!(self.x.1, T => if kind == ArgKind::Max { Self::places::<T, true> } else { Self::places::<T, false> });
+        self.each(range, |row, block, under| {
+            // SAFETY: as promised by the caller.
+            unsafe {
+                find(self, x.plus(block as isize * bytes), under, best, places);
+                f(row, block, std::slice::from_raw_parts(places, n));
+            }
+        });
+    }
+
+    /// Takes elements from the places under the windows of those rows, of all blocks.
+    unsafe fn gather(&self, kind: ArgKind, x: Address, source: Address, to: Address, range: Range<usize>) {
+        // SAFETY: as promised by the caller; places lie in the block.
+        unsafe {
+            typed!(self.source.1, S => self.each_best(kind, x, range, &mut |row, block, places| {
+                let from = source.0.cast::<S>().add(block * self.sizes[0]);
+                let to = to.0.cast::<S>().add(row * places.len());
+                for (i, &p) in places.iter().enumerate() {
+                    *to.add(i) = if p == NOWHERE { S::ZERO } else { *from.add(p as usize) };
+                }
+            }));
+        }
+    }
+
+    /// Adds elements on the places under the windows of those blocks.
+    unsafe fn scatter(&self, kind: ArgKind, x: Address, source: Address, to: Address, blocks: Range<usize>) {
+        let rows = blocks.start * self.rows()..blocks.end * self.rows();
+        let sum = kind_of(ReduceKind::Sum, self.source.1);
+        // SAFETY: as promised by the caller; places lie in the block.
+        unsafe {
+            typed!(self.source.1, S => {
+                let to = to.0.cast::<S>();
+                if rows.is_empty() {
+                    to.add(blocks.start * self.sizes[0]).write_bytes(0, blocks.len() * self.sizes[0]);
+                }
+                self.each_best(kind, x, rows, &mut |row, block, places| {
+                    let to = to.add(block * self.sizes[0]);
+                    if row == block * self.rows() {
+                        to.write_bytes(0, self.sizes[0]);
+                    }
+                    let from = source.0.cast::<S>().add(row * places.len());
+                    for (i, &p) in places.iter().enumerate().filter(|(_, p)| **p != NOWHERE) {
+                        let (to, x) = (to.add(p as usize), *from.add(i));
+                        *to = if sum == ReduceKind::Or { S::join(ReduceKind::Or, *to, x) } else { S::join(ReduceKind::Sum, *to, x) };
+                    }
+                })
+            });
+        }
+    }
+}
+
+/// The axes that windows slide along, and how many blocks there are along those in front; neighbours along which windows are the elements
+/// one by one become one axis.
+fn axes(shape: &[usize], counts: &[usize], sizes: &[usize], slides: &[Slide]) -> (usize, SmallVec<[Axis; 4]>) {
+    let trivial = |i: usize| sizes[i] == 1 && slides[i] == Slide::default();
+    let front = (0..shape.len()).take_while(|&i| trivial(i)).count();
+    let mut out: SmallVec<[Axis; 4]> = SmallVec::new();
+    let mut i = front;
+    while i < shape.len() {
+        let end = if trivial(i) { (i..shape.len()).find(|&j| !trivial(j)).unwrap_or(shape.len()) } else { i + 1 };
+        let (elements, windows) = (shape[i..end].iter().product(), counts[i..end].iter().product());
+        out.push(Axis { elements, windows, taps: Run::of_taps(&slides[i], elements, sizes[i], windows), stride: shape[end..].iter().product() });
+        i = end;
+    }
+    if out.is_empty() {
+        out.push(Axis { elements: 1, windows: 1, taps: Run::of_taps(&Slide::default(), 1, 1, 1), stride: 1 });
+    }
+    (shape[..front].iter().product(), out)
+}
