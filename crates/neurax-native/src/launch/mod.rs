@@ -10,4 +10,5 @@ mod reference;
 mod subnormal;
 
 pub use frame::Address;
+pub use pool::Pool;
 pub use program::{Compiler, Executable};

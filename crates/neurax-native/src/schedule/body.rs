@@ -45,6 +45,14 @@ pub struct Space {
     pub reduced: Vec<bool>,
 }
 
+impl std::fmt::Display for Space {
+    /// `[32, (784)]`: a loop that is reduced is in brackets.
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        let one = |(n, reduced): (&usize, &bool)| if *reduced { format!("({n})") } else { n.to_string() };
+        write!(f, "[{}]", self.sizes.iter().zip(&self.reduced).map(one).collect::<Vec<_>>().join(", "))
+    }
+}
+
 /// Something that a group computes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Root {
@@ -138,7 +146,9 @@ pub struct Made {
 pub enum Why {
     /// A value must be written to memory first.
     Materialise(Value),
-    /// Anything else, for `explain`.
+    /// A value is read at other places than the group makes it.
+    Elsewhere(Value),
+    /// Anything else.
     Says(String),
 }
 
@@ -306,7 +316,7 @@ impl<'a> Body<'a> {
         if let Some((i, node, is_fold)) = own {
             let home = if is_fold { self.outer_counters() } else { self.own_index(v, false) };
             if flat(self.facts.shape(v), &home, self.loops()) != at.place {
-                return Err(Why::Says(format!("%{} is read at other places than it is made", v.0)).into());
+                return Err(Why::Elsewhere(v).into());
             }
             return Ok(if is_fold { self.fold(i, node) } else { node });
         }

@@ -136,11 +136,7 @@ impl<'a> Joiner<'a> {
 
     fn note(&mut self, i: usize, j: usize, why: Why) {
         let results = |k: usize| self.units[k].as_ref().map_or(vec![], |u| u.writes.clone());
-        let text = match why {
-            Why::Says(s) => s,
-            Why::Materialise(v) => format!("%{} would have to be in memory", v.0),
-        };
-        self.notes.push(Note { first: results(i), second: results(j), why: text });
+        self.notes.push(Note { first: results(i), second: results(j), why });
     }
 
     /// Attaches a kernel to the product that it follows.
@@ -210,6 +206,5 @@ fn common_space(s: &Space, t: &Space) -> std::result::Result<Space, Why> {
     if plain(s) && !plain(t) && kept(t) == s.sizes {
         return Ok(t.clone());
     }
-    let list = |x: &Space| format!("{:?}", x.sizes);
-    Err(Why::Says(format!("the iteration spaces {} and {} differ", list(s), list(t))))
+    Err(Why::Says(format!("the loops {s} and {t} differ")))
 }

@@ -15,7 +15,7 @@ mod walk;
 pub use body::BufferId;
 pub use classify::{is_control, is_native, is_product};
 pub use facts::{Facts, Storage};
-pub use nest::{Arg, Nest};
+pub use nest::Nest;
 pub use walk::Walk;
 
 use body::{Root, Space, Why};
@@ -27,6 +27,8 @@ use units::Work;
 pub struct Schedule {
     /// The types of the arrays.
     pub buffers: Vec<Type>,
+    /// The values that they hold; of several names the first.
+    values: Vec<Option<Value>>,
     /// The arrays of the graph's inputs.
     pub inputs: Vec<BufferId>,
     /// The arrays of the graph's results.
@@ -67,7 +69,7 @@ pub struct Note {
     /// What the second one writes.
     pub second: Vec<BufferId>,
     /// Why.
-    pub why: String,
+    why: Why,
 }
 
 /// The steps of a graph without calls and composites.
@@ -85,8 +87,7 @@ pub fn schedule(graph: &Graph, has_fma: bool) -> Result<Schedule> {
                 return finish(&facts, units, notes);
             }
             Err(Why::Materialise(v)) if !forced.contains(&v) => forced.push(v),
-            Err(Why::Materialise(v)) => return Err(Error::new("schedule", format!("%{} cannot be placed in memory", v.0))),
-            Err(Why::Says(s)) => return Err(Error::new("schedule", s)),
+            Err(why) => return Err(print::lost(&facts, &why)),
         }
     }
 }
@@ -113,5 +114,10 @@ fn finish(facts: &Facts, units: Vec<units::Unit>, notes: Vec<Note>) -> Result<Sc
             }
         });
     }
-    Ok(Schedule { buffers: facts.buffers.clone(), inputs, outputs, constants: facts.constants.clone(), steps, notes })
+    let mut values = vec![None; facts.buffers.len()];
+    facts.constants.iter().for_each(|&(b, v)| values[b] = Some(v));
+    for v in (0..graph.types().len() as u32).rev().map(Value) {
+        facts.buffer(v).into_iter().for_each(|b| values[b] = Some(v));
+    }
+    Ok(Schedule { buffers: facts.buffers.clone(), values, inputs, outputs, constants: facts.constants.clone(), steps, notes })
 }
