@@ -72,7 +72,7 @@ pub fn laid_out(s: &Sample, layout: Layout) -> Result<(Graph, Vec<Literal>), Str
 
 fn laid(x: &Literal, layout: Layout) -> Result<Literal, String> {
     let mut b = Builder::new();
-    let v = b.inputs(&[x.ty().clone()])[0];
+    let v = b.inputs(std::slice::from_ref(x.ty()))[0];
     let y = layout.lay(&mut b, v);
     let graph = b.finish(&[y]).map_err(told)?;
     Ok(run(&graph, std::slice::from_ref(x))?.remove(0))
@@ -91,7 +91,7 @@ mod tests {
             let y = laid(x, layout).unwrap();
             assert!(x.ty().size() < 2 || y != *x, "{layout:?}");
             let mut b = Builder::new();
-            let v = b.inputs(&[y.ty().clone()])[0];
+            let v = b.inputs(std::slice::from_ref(y.ty()))[0];
             let z = layout.take(&mut b, v, x.ty());
             assert_eq!(run(&b.finish(&[z]).unwrap(), &[y]).unwrap(), [x.clone()], "{layout:?}");
         }
