@@ -92,7 +92,7 @@ fn refused(g: &Graph) -> Error {
 fn an_op_without_a_meaning_is_an_error_with_its_name_and_line() {
     let mut line = String::new();
     let x = Type::new(DType::F32, [4]);
-    let body = graph(&[x.clone()], |b, x| {
+    let body = graph(std::slice::from_ref(&x), |b, x| {
         line = here(b);
         vec![b.emit(AllReduce { kind: ReduceKind::Sum, axis: "i".into() }, x)]
     });
