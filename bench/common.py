@@ -5,12 +5,22 @@ from pathlib import Path
 
 import numpy as np
 
+# What can be asked for, and the function of a peer that does it: `f(arguments, report)`, for `steps` with the name of the net and the net.
+SUITES = {
+    "mlp": "epochs",
+    "cnn": "steps",
+    "transformer": "steps",
+    "latency": "latency",
+    "eager": "eager",
+    "compile": "compile_times",
+    "matmul": "matmul",
+}
 LAYERS, WIDTH, HEADS, TOKENS, VOCABULARY = 4, 256, 4, 128, 1000
 
 
 def arguments():
     p = argparse.ArgumentParser()
-    p.add_argument("suite", choices=["mlp", "cnn", "transformer", "latency", "eager", "compile", "matmul"])
+    p.add_argument("suite", choices=SUITES)
     p.add_argument("--batch", type=int)
     p.add_argument("--seconds", type=float, default=2.0)
     p.add_argument("--samples", type=int, default=60000)
@@ -20,6 +30,12 @@ def arguments():
     a.threads = int(os.environ.get("OMP_NUM_THREADS", os.cpu_count()))
     return a
 
+
+def run(a, peer):
+    """Runs the suite that was asked for; `peer` holds the peer's functions by name."""
+    task, report = SUITES[a.suite], Report(a)
+    net = [a.suite, peer["NETS"][a.suite]] if task == "steps" else []
+    peer[task](a, report, *net)
 
 
 def digits(rng, n):

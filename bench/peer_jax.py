@@ -7,7 +7,7 @@ import optax
 from jax import lax
 
 import weights
-from common import HEADS, LAYERS, Report, arguments, digits, once
+from common import HEADS, LAYERS, arguments, digits, once, run
 
 ADAM = optax.adam(1e-3)
 
@@ -172,14 +172,4 @@ def matmul(_, report):
 NETS = {"mlp": mlp, "cnn": cnn, "transformer": transformer}
 
 if __name__ == "__main__":
-    a = arguments()
-    report = Report(a)
-    {
-        "mlp": epochs,
-        "cnn": lambda a, r: steps(a, r, "cnn", cnn),
-        "transformer": lambda a, r: steps(a, r, "transformer", transformer),
-        "latency": latency,
-        "eager": eager,
-        "compile": compile_times,
-        "matmul": matmul,
-    }[a.suite](a, report)
+    run(arguments(), globals())

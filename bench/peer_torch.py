@@ -6,7 +6,7 @@ import torch._inductor.config
 import torch.nn.functional as F
 
 import weights
-from common import HEADS, LAYERS, Report, arguments, digits, once
+from common import HEADS, LAYERS, arguments, digits, once, run
 
 
 def affine(p, name, x):
@@ -146,13 +146,4 @@ NETS = {"mlp": mlp, "cnn": cnn, "transformer": transformer}
 if __name__ == "__main__":
     a = arguments()
     torch.set_num_threads(a.threads)
-    report = Report(a)
-    {
-        "mlp": epochs,
-        "cnn": lambda a, r: steps(a, r, "cnn", cnn),
-        "transformer": lambda a, r: steps(a, r, "transformer", transformer),
-        "latency": latency,
-        "eager": eager,
-        "compile": compile_times,
-        "matmul": matmul,
-    }[a.suite](a, report)
+    run(a, globals())

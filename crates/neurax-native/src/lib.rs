@@ -33,32 +33,54 @@ mod plan;
 mod schedule;
 mod split;
 
-use launch::Compiler;
+use launch::{Compiler, Pool};
 use neurax_ir::{Error, Graph, Literal, Result};
-use neurax_runtime::{Backend, Buffer};
+use neurax_runtime::{Backend, Buffer, Executable, Stages};
 use std::sync::Arc;
 
 /// The backend. Clones share what was compiled.
 ///
 /// While a program runs, subnormal numbers of f32, f64 and bf16 count as zeros, as in XLA on CPUs: they would slow it down many times.
 #[derive(Clone, Debug)]
-pub struct Native(Arc<Compiler>);
+pub struct Native {
+    compiler: Arc<Compiler>,
+    /// How many threads run a program; `None` is the usual number.
+    threads: Option<usize>,
+}
 
 impl Native {
-    /// A backend for this machine's CPU.
+    /// A backend for this machine's CPU. Programs run on as many threads as `NEURAX_THREADS` says, or as the machine runs at once.
     ///
     /// # Errors
     /// When the CPU is not supported; `NEURAX_DEVICE=interp` works everywhere.
     pub fn new() -> Result<Native> {
-        Ok(Native(Arc::new(Compiler::new()?)))
+        Ok(Native { compiler: Arc::new(Compiler::new()?), threads: None })
     }
 
-    /// The steps of a graph as text: arrays, kernels, and why they are not fewer.
+    /// The same backend, sharing what it compiles, whose programs run on that many threads, the caller's own among them. The number changes no bit of a
+    /// result.
+    ///
+    /// ```
+    /// use neurax_native::Native;
+    /// use neurax_runtime::Device;
+    /// use std::sync::Arc;
+    /// let device = Device::from_backend(Arc::new(Native::new()?.with_threads(1)), 0)?;
+    /// assert_eq!(device.to_string(), "native:0");
+    /// # Ok::<(), neurax_ir::Error>(())
+    /// ```
+    pub fn with_threads(&self, threads: usize) -> Native {
+        Native { threads: Some(threads), ..self.clone() }
+    }
+
+    /// What a graph becomes, stage by stage, as text: the lowered graph, the schedule (which values are in memory, the steps, and why they are not
+    /// fewer), the memory plan, the kernels. A jitted function shows the same with `stages`, an example with `neurax inspect NAME --stage schedule`.
     ///
     /// # Errors
     /// When an op cannot be compiled.
     pub fn explain(&self, graph: &Graph) -> Result<String> {
-        Ok(format!("{}", self.0.program(graph)?))
+        let mut stages = Stages::with_texts();
+        self.compiler.program(graph, &mut stages)?;
+        Ok(stages.to_string())
     }
 
     /// How long each step of a graph takes on those arguments, on average over some rounds, as text.
@@ -69,12 +91,18 @@ impl Native {
         if !args.iter().map(Literal::ty).eq(graph.input_types()) {
             return Err(Error::new("profile", "the arguments do not have the types of the graph's inputs"));
         }
-        launch::Executable::new(self.0.program(graph)?, graph.input_types().to_vec()).profile(args, rounds)
+        self.executable(graph, &mut Stages::muted())?.profile(args, rounds)
     }
 
     /// How many kernels were turned into machine code so far.
     pub fn kernels(&self) -> usize {
-        self.0.generated()
+        self.compiler.generated()
+    }
+
+    fn executable(&self, graph: &Graph, stages: &mut Stages) -> Result<launch::Executable> {
+        let program = self.compiler.program(graph, stages)?;
+        let pool = self.threads.map_or_else(Pool::global, Pool::of);
+        Ok(launch::Executable::new(program, graph.input_types().to_vec(), pool))
     }
 }
 
@@ -87,9 +115,12 @@ impl Backend for Native {
         1
     }
 
-    fn compile(&self, graph: &Graph, _: usize) -> Result<Arc<dyn neurax_runtime::Executable>> {
-        let program = self.0.program(graph)?;
-        Ok(Arc::new(launch::Executable::new(program, graph.input_types().to_vec())))
+    fn compile(&self, graph: &Graph, device: usize) -> Result<Arc<dyn Executable>> {
+        self.compile_logged(graph, device, &mut Stages::muted())
+    }
+
+    fn compile_logged(&self, graph: &Graph, _: usize, stages: &mut Stages) -> Result<Arc<dyn Executable>> {
+        Ok(Arc::new(self.executable(graph, stages)?))
     }
 
     fn upload(&self, value: Literal, _: usize) -> Result<Buffer> {

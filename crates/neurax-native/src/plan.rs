@@ -223,6 +223,29 @@ fn gap(placed: &[(usize, usize, (usize, usize))], (from, to): (usize, usize), si
     at
 }
 
+impl Plan {
+    /// Where every array of the schedule is, and which arguments may be taken over.
+    pub fn text(&self, s: &Schedule) -> String {
+        let home = |(b, h): (BufferId, &Home)| {
+            let place = match h {
+                Home::Input(i) => format!("argument {i}"),
+                Home::Output(o) => format!("result {o}"),
+                Home::Constant(_) => "part of the program".into(),
+                Home::Block(at) => format!("the block, from byte {at} on"),
+            };
+            format!("b{b}: {}, in {place}\n", s.buffers[b])
+        };
+        let given = |(o, g): (usize, &Gives)| match g {
+            Gives::Own => String::new(),
+            Gives::CopyOf(b) => format!("result {o} is a copy of b{b}\n"),
+        };
+        let over = |&(i, o): &(usize, usize)| format!("result {o} takes over argument {i}, if nobody else holds it\n");
+        let homes: String = self.homes.iter().enumerate().filter(|h| s.is_in_memory(h.0)).map(home).collect();
+        let gives: String = self.gives.iter().enumerate().map(given).collect();
+        format!("{homes}{gives}{}the block has {} bytes", self.reuse.iter().map(over).collect::<String>(), self.block)
+    }
+}
+
 /// The steps at which every array is written first and used last.
 fn lives(s: &Schedule) -> Vec<Option<(usize, usize)>> {
     let mut out: Vec<Option<(usize, usize)>> = vec![None; s.buffers.len()];

@@ -31,7 +31,9 @@ fn parts_join_to_the_whole() {
     ];
     let native = Native::new().unwrap();
     for (shape, axes) in cases {
-        for (kind, dtype) in [(ReduceKind::Sum, DType::F32), (ReduceKind::Max, DType::F32), (ReduceKind::Xor, DType::I32), (ReduceKind::Sum, DType::F16)] {
+        for (kind, dtype) in
+            [(ReduceKind::Sum, DType::F32), (ReduceKind::Max, DType::F32), (ReduceKind::Xor, DType::I32), (ReduceKind::Sum, DType::F16)]
+        {
             let (g, x) = (graph(kind, dtype, shape, axes), numbers(dtype, shape));
             let have = native.compile(&g, 0).unwrap().run(vec![x.clone().into()]).unwrap()[0].to_literal().unwrap();
             let want = transform::eval(&g, vec![x]).unwrap();
@@ -43,5 +45,5 @@ fn parts_join_to_the_whole() {
 #[test]
 fn one_number_of_many_is_made_of_independent_parts() {
     let text = Native::new().unwrap().explain(&graph(ReduceKind::Sum, DType::F32, &[1 << 20], &[0])).unwrap();
-    assert!(text.contains("32 times, parallel"), "{text}");
+    assert!(text.contains("32 times, in any order"), "{text}");
 }

@@ -1,6 +1,6 @@
 //! What a backend answers.
 
-use crate::Buffer;
+use crate::{Buffer, Stages};
 use neurax_ir::{Graph, Literal, Result};
 use std::{fmt::Debug, sync::Arc};
 
@@ -17,6 +17,18 @@ pub trait Backend: Debug + Send + Sync {
     /// # Errors
     /// When the backend cannot run an op of the graph; the message names it.
     fn compile(&self, graph: &Graph, device: usize) -> Result<Arc<dyn Executable>>;
+
+    /// Compiles a graph as `compile` does, and logs the stages that it goes through. The default logs one; a backend with stages of its own logs each,
+    /// named `NAME/STAGE`.
+    ///
+    /// # Errors
+    /// As [`Backend::compile`].
+    fn compile_logged(&self, graph: &Graph, device: usize, stages: &mut Stages) -> Result<Arc<dyn Executable>> {
+        let start = stages.start();
+        let executable = self.compile(graph, device)?;
+        stages.add(format!("{}/compile", self.name()), start, graph);
+        Ok(executable)
+    }
 
     /// Brings a value to a device. Host backends share its memory.
     ///

@@ -98,9 +98,7 @@ impl Device {
             stages.add(format!("passes/{name}"), start, g);
             start = stages.start();
         })?;
-        let start = stages.start();
-        let executable = self.0.backend.compile(&optimised, self.0.ordinal)?;
-        stages.add(format!("compile/{}", self.0.backend.name()), start, &optimised);
+        let executable = self.0.backend.compile_logged(&optimised, self.0.ordinal, stages)?;
         Ok(Arc::new(Program { inputs: graph.input_types().to_vec(), outputs: graph.output_types(), largest: largest(graph), executable }))
     }
 

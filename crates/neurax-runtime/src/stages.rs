@@ -6,24 +6,44 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// One stage: its name, how long it took, and on request the graph it left.
+/// One stage: its name, how long it took, and on request what it left.
 #[derive(Clone, Debug)]
 pub struct Stage {
-    /// The name, e.g. `trace` or `passes/cse`.
+    /// The name, e.g. `trace`, `passes/cse` or `native/schedule`.
     pub name: String,
     /// How long it took.
     pub time: Duration,
-    /// How many equations it left.
-    pub eqns: usize,
-    /// The graph it left, as text, if graphs are kept.
-    pub graph: Option<String>,
+    /// How much it left, in units.
+    pub size: usize,
+    /// The unit, e.g. `equations` or `kernels`.
+    pub unit: &'static str,
+    /// What it left, as text, if texts are kept.
+    pub text: Option<String>,
 }
 
-/// The log of the stages of one compilation: trace, transforms, passes, compile. Printing it gives a table, and the graphs if they are kept.
+/// What graphs are counted in.
+const EQUATIONS: &str = "equations";
+
+impl Stage {
+    /// Did it leave a graph? Backends have stages that leave something else.
+    pub fn is_graph(&self) -> bool {
+        self.unit == EQUATIONS
+    }
+}
+
+impl fmt::Display for Stage {
+    /// A row of the table: name, time, size.
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{:<24} {:>10.1?} {:>6} {}", self.name, self.time, self.size, self.unit)
+    }
+}
+
+/// The log of the stages of one compilation: trace, transforms, passes, what the backend does. Printing it gives a table, and what the stages left, if that
+/// is kept.
 #[derive(Clone, Debug, Default)]
 pub struct Stages {
     stages: Vec<Stage>,
-    graphs: bool,
+    texts: bool,
     muted: bool,
 }
 
@@ -38,14 +58,9 @@ impl Stages {
         Stages::default()
     }
 
-    /// A log that keeps every stage's graph as text, too.
-    pub fn with_graphs() -> Stages {
-        Stages { graphs: true, ..Stages::default() }
-    }
-
-    /// Does it keep graphs?
-    pub fn keeps_graphs(&self) -> bool {
-        self.graphs
+    /// A log that keeps what every stage left as text, too.
+    pub fn with_texts() -> Stages {
+        Stages { texts: true, ..Stages::default() }
     }
 
     /// The stages so far.
@@ -61,12 +76,24 @@ impl Stages {
 
     /// Adds a stage that began at `start`, has just ended and left `graph`.
     pub fn add(&mut self, name: impl Into<String>, start: Option<Instant>, graph: &Graph) {
+        self.add_other(name, start, || (graph.count_eqns(), EQUATIONS), || graph.to_string());
+    }
+
+    /// Adds a stage that began at `start`, has just ended and left something else than a graph: its size, the unit of that, and a text, which are
+    /// asked for only if they are kept.
+    pub fn add_other(
+        &mut self,
+        name: impl Into<String>,
+        start: Option<Instant>,
+        size: impl FnOnce() -> (usize, &'static str),
+        text: impl FnOnce() -> String,
+    ) {
         if self.muted {
             return;
         }
-        let text = self.graphs.then(|| graph.to_string());
         let time = start.map_or(Duration::ZERO, |t| t.elapsed());
-        self.stages.push(Stage { name: name.into(), time, eqns: graph.count_eqns(), graph: text });
+        let (size, unit) = size();
+        self.stages.push(Stage { name: name.into(), time, size, unit, text: self.texts.then(text) });
     }
 
     /// Runs a stage that makes a graph, and logs it.
@@ -84,10 +111,8 @@ impl Stages {
 impl fmt::Display for Stages {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         for s in &self.stages {
-            writeln!(f, "{:<24} {:>10.1?} {:>6} equations", s.name, s.time, s.eqns)?;
-            if let Some(g) = &s.graph {
-                writeln!(f, "{g}\n")?;
-            }
+            writeln!(f, "{s}")?;
+            s.text.iter().try_for_each(|t| writeln!(f, "{t}\n"))?;
         }
         Ok(())
     }
@@ -100,6 +125,6 @@ mod tests {
     #[test]
     fn only_a_log_that_is_kept_takes_the_time() {
         assert!(Stages::muted().start().is_none());
-        assert!(Stages::new().start().is_some() && Stages::with_graphs().start().is_some());
+        assert!(Stages::new().start().is_some() && Stages::with_texts().start().is_some());
     }
 }

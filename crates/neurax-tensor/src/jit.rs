@@ -99,12 +99,13 @@ impl<'f, A, O> Jit<'f, A, O> {
         self.core.counts().2
     }
 
-    /// Traces and compiles it anew for arguments like these, and logs every stage: name, time, number of equations, and the graphs if asked for.
+    /// Traces and compiles it anew for arguments like these, and logs every stage: name, time, size, and on request what it left as text: graphs, and
+    /// whatever the backend makes of them.
     ///
     /// # Errors
     /// As [`Jit::run`].
-    pub fn stages(&self, like: &A, graphs: bool) -> Result<Stages> {
-        self.core.stages(like, graphs)
+    pub fn stages(&self, like: &A, texts: bool) -> Result<Stages> {
+        self.core.stages(like, texts)
     }
 
     /// Traces and compiles it for given types.
@@ -127,7 +128,7 @@ impl<'f, A, O> Jit<'f, A, O> {
 trait Calls<A, O>: Send + Sync {
     fn try_run(&self, a: A) -> Result<O, Failed<A>>;
     fn counts(&self) -> (usize, usize, usize);
-    fn stages(&self, like: &A, graphs: bool) -> Result<Stages>;
+    fn stages(&self, like: &A, texts: bool) -> Result<Stages>;
     fn compile(&self, like: &A) -> Result<Compiled<A, O>>;
 }
 
@@ -333,8 +334,8 @@ impl<A: Tree, O: Tree, F: Function<A, Out = O>> Calls<A, O> for Core<F, O> {
         (self.cache.computed(), self.donated.load(Relaxed), self.copied.load(Relaxed))
     }
 
-    fn stages(&self, like: &A, graphs: bool) -> Result<Stages> {
-        let mut stages = if graphs { Stages::with_graphs() } else { Stages::new() };
+    fn stages(&self, like: &A, texts: bool) -> Result<Stages> {
+        let mut stages = if texts { Stages::with_texts() } else { Stages::new() };
         let start = stages.start();
         let entry = self.answer(|| Ok(self.trace(like)))?;
         entry.closed.check()?;

@@ -40,7 +40,7 @@ impl Backend for Wrong {
 /// The rows of those ops, and what is said about the backend on them.
 fn refused(mistake: fn(&Graph) -> Result<Graph>, ops: &[&str]) -> String {
     let rows: Vec<Sample> = Op::samples().into_iter().filter(|s| ops.contains(&s.op.name())).collect();
-    conformance::run_on(&Wrong(mistake), &rows).unwrap_err()
+    conformance::run_laws(&Wrong(mistake), conformance::ALL, &rows).unwrap_err()
 }
 
 #[test]

@@ -76,7 +76,11 @@ impl Emit<'_, '_> {
             Do::Unary(f, x) => {
                 let h = self.get(env, *x);
                 let f = *f;
-                self.map1(h, |e, v, is_vector| e.unary(f, v, ty, is_vector))
+                // Bits are counted in one register at a time.
+                if matches!(f, Unary::PopulationCount | Unary::CountLeadingZeros) {
+                    return self.by_lane(&[h], [ty], ty, shape, |e, v| e.unary(f, v[0], ty));
+                }
+                self.map1(h, |e, v, _| e.unary(f, v, ty))
             }
             Do::Binary(f, x, y) => {
                 let hs = [self.get(env, *x), self.get(env, *y)];
@@ -338,7 +342,7 @@ impl Emit<'_, '_> {
         }
     }
 
-    fn unary(&mut self, f: Unary, x: Value, ty: DType, is_vector: bool) -> Value {
+    fn unary(&mut self, f: Unary, x: Value, ty: DType) -> Value {
         let i = self.b.ins();
         match f {
             Unary::Neg if ty.is_float() => i.fneg(x),
@@ -349,8 +353,8 @@ impl Emit<'_, '_> {
             Unary::Ceil => i.ceil(x),
             Unary::RoundEven => i.nearest(x),
             Unary::Not => i.bnot(x),
-            Unary::PopulationCount if !is_vector => i.popcnt(x),
-            Unary::CountLeadingZeros if !is_vector => i.clz(x),
+            Unary::PopulationCount => i.popcnt(x),
+            Unary::CountLeadingZeros => i.clz(x),
             _ => x,
         }
     }

@@ -230,6 +230,10 @@ impl<'a, 'f> Emit<'a, 'f> {
     /// The inner loops that are left, then the body; gives the accumulators.
     fn inner(&mut self, s: usize, place: &Place, depth: &[usize], env: &mut Env, folds: Vec<Held>) -> Vec<Held> {
         let level = place.counters.len();
+        // In front of loops that never run nothing is computed: what it would load may not be there.
+        if self.k.stages[s].inner[level - self.k.outer.len()..].contains(&Size::Fixed(0)) {
+            return folds;
+        }
         self.invariants(s, place, depth, env);
         if level == self.k.depth(s) {
             return self.effects(s, place, env, folds);

@@ -7,6 +7,8 @@
 
 pub mod expand;
 mod make;
+#[cfg(test)]
+mod parse;
 mod print;
 mod verify;
 

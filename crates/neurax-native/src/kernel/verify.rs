@@ -1,7 +1,10 @@
 //! What must hold for every kernel. A broken one is an error of this crate: it is refused before it becomes machine code.
 
 use super::{Do, Id, Inst, Kernel, Leaf, Size, Stride};
-use neurax_ir::{DType, Error, Result};
+use neurax_ir::{
+    DType, Error, Result,
+    op::{Binary, Unary},
+};
 
 /// Checks a kernel whose parameters number `params`.
 ///
@@ -49,7 +52,7 @@ impl Verifier<'_> {
             let late = inst.all_reads().find(|&x| x as usize >= i);
             self.must(late.is_none(), || format!("%{i} of stage {s} reads a later value"))?;
             self.leaf(s, inst)?;
-            self.must(self.types(s, inst), || format!("%{i} of stage {s} has operands of wrong types"))?;
+            self.must(self.types(s, inst), || format!("%{i} of stage {s} has operands of wrong types, or no machine code"))?;
         }
         let known = |x: Id| (x as usize) < stage.insts.len();
         self.must(stage.folds.iter().all(|f| known(f.value)), || format!("a fold of stage {s} reads what is not there"))?;
@@ -57,8 +60,15 @@ impl Verifier<'_> {
             let ids = [Some(st.value), st.at, st.guard];
             self.must(ids.into_iter().flatten().all(known), || format!("a store of stage {s} reads what is not there"))?;
             self.operand(s, st.operand, stage.insts[st.value as usize].ty)?;
+            self.is(s, st.at, DType::I64, "the place of a store")?;
+            self.is(s, st.guard, DType::Bool, "the guard of a store")?;
         }
         Ok(())
+    }
+
+    fn is(&self, s: usize, x: Option<Id>, ty: DType, what: &str) -> Result<()> {
+        let of = |x: Id| self.k.stages[s].insts[x as usize].ty;
+        self.must(x.is_none_or(|x| of(x) == ty), || format!("{what} in stage {s} is not {ty}"))
     }
 
     fn operand(&self, s: usize, operand: u16, ty: DType) -> Result<()> {
@@ -68,7 +78,10 @@ impl Verifier<'_> {
 
     fn leaf(&self, s: usize, inst: &Inst<Leaf>) -> Result<()> {
         match &inst.op {
-            Do::Leaf(Leaf::Load { operand, .. }) => self.operand(s, *operand, inst.ty),
+            Do::Leaf(Leaf::Load { operand, at }) => {
+                self.is(s, *at, DType::I64, "the place of a load")?;
+                self.operand(s, *operand, inst.ty)
+            }
             Do::Leaf(Leaf::Index { strides, base }) => {
                 self.must(matches!(inst.ty, DType::I32 | DType::I64), || format!("a counter is i32 or i64, not {}", inst.ty))?;
                 base.map_or(Ok(()), |p| self.param(p))?;
@@ -76,8 +89,10 @@ impl Verifier<'_> {
             }
             Do::Leaf(Leaf::Number(p)) => self.param(*p),
             Do::Leaf(Leaf::Fold { stage, fold }) => {
-                let there = (*stage as usize) < s && (*fold as usize) < self.k.stages[*stage as usize].folds.len();
-                self.must(there, || format!("stage {s} reads accumulator {stage}.{fold}, which is not finished"))
+                let from = self.k.stages[..s].get(*stage as usize).and_then(|from| Some((from, from.folds.get(*fold as usize)?.value)));
+                self.must(from.is_some(), || format!("stage {s} reads accumulator {stage}.{fold}, which is not finished"))?;
+                let same = from.is_some_and(|(from, value)| from.insts[value as usize].ty == inst.ty);
+                self.must(same, || format!("accumulator {stage}.{fold} is not {}", inst.ty))
             }
             _ => Ok(()),
         }
@@ -89,8 +104,10 @@ impl Verifier<'_> {
         let same = |xs: &[Id]| xs.iter().all(|&x| of(x) == inst.ty);
         match &inst.op {
             Do::Leaf(_) | Do::Const(_) | Do::Convert(_) => true,
-            Do::Unary(_, x) | Do::Call1(_, x) => same(&[*x]),
-            Do::Binary(_, x, y) | Do::Call2(_, x, y) => same(&[*x, *y]),
+            Do::Unary(f, x) => same(&[*x]) && has_code(*f, inst.ty),
+            Do::Binary(f, x, y) => same(&[*x, *y]) && has_code2(*f, inst.ty),
+            Do::Call1(_, x) => same(&[*x]),
+            Do::Call2(_, x, y) => same(&[*x, *y]),
             Do::Compare(_, x, y) => of(*x) == of(*y) && inst.ty == DType::Bool,
             Do::Select(p, x, y) | Do::Patch(_, p, x, y) => of(*p) == DType::Bool && same(&[*x, *y]),
             Do::Fma(x, y, z) => inst.ty.is_float() && same(&[*x, *y, *z]),
@@ -100,11 +117,32 @@ impl Verifier<'_> {
     }
 }
 
+/// Is there machine code for the function of one value? Others are expanded, or calls of the scalar library.
+fn has_code(f: Unary, ty: DType) -> bool {
+    match f {
+        Unary::Neg => true,
+        Unary::Abs | Unary::Sqrt | Unary::Floor | Unary::Ceil | Unary::RoundEven => ty.is_float(),
+        Unary::Not | Unary::PopulationCount | Unary::CountLeadingZeros => !ty.is_float(),
+        _ => false,
+    }
+}
+
+/// Is there machine code for the function of two values?
+fn has_code2(f: Binary, ty: DType) -> bool {
+    use Binary::*;
+    match f {
+        Add | Sub | Mul | Div => true,
+        Max | Min => ty.is_float(),
+        Rem | And | Or | Xor | ShiftLeft | ShiftRightArithmetic | ShiftRightLogical => !ty.is_float(),
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::kernel::{Fold, Lanes, Operand, Stage, Store};
-    use neurax_ir::op::{Binary, ReduceKind};
+    use neurax_ir::op::ReduceKind;
 
     /// The sums of the rows of an array.
     fn rows() -> Kernel {
@@ -126,18 +164,83 @@ mod tests {
         assert_eq!(rows().to_string(), text);
     }
 
+    /// Sums of rows divided by their length, once written in order and once where an index says and a comparison allows.
+    const WHOLE: &str = "kernel [#0] lanes inner
+  @0: f32 stage 0 [#2, 1]
+  @1: f32 stage 1 [#3]
+  stage [#1]
+    %0: f32 = load @0
+    %1: f32 = sqrt %0
+    %2: f32 = fma %0, %1, %1
+    fold 0: sum %2
+  stage []
+    %0: f32 = fold 0.0
+    %1: i64 = index [1] + #1
+    %2: i64 = add %1, %1
+    %3: bool = compare LT %1, %2
+    %4: f32 = select %3, %0, %0
+    %5: f32 = round bf16 %4
+    %6: i32 = bitcast %5
+    %7: f32 = call atan2 %5, %5
+    %8: f32 = patch sine %3, %7, %0
+    store @1 %8 at %2 if %3
+";
+
     #[test]
     fn broken_kernels_are_refused() {
-        let say = |change: &dyn Fn(&mut Kernel), params: usize| {
-            let mut k = rows();
-            change(&mut k);
-            verify(&k, params).unwrap_err().to_string()
-        };
-        assert!(say(&|_| (), 3).contains("parameter #3 is not given"));
-        assert!(say(&|k| k.operands[0].strides.truncate(1), 4).contains("1 strides for 2 loops"));
-        assert!(say(&|k| k.stages[1].insts[0].op = Do::Leaf(Leaf::Fold { stage: 1, fold: 0 }), 4).contains("accumulator 1.0"));
-        assert!(say(&|k| k.stages[1].stores[0].operand = 0, 4).contains("@0 is not f32 of stage 1"));
-        assert!(say(&|k| k.stages[0].insts.push(Inst { op: Do::Binary(Binary::Add, 0, 1), ty: DType::F32 }), 4).contains("reads a later value"));
-        assert!(say(&|k| k.stages[0].insts.push(Inst { op: Do::Binary(Binary::Add, 0, 0), ty: DType::F64 }), 4).contains("wrong types"));
+        let whole: Kernel = WHOLE.parse().unwrap();
+        verify(&whole, 4).unwrap();
+        for (from, to, want) in [
+            ("kernel [#0]", "kernel [#4]", "parameter #4 is not given"),
+            ("  stage [#1]", "  stage [#5]", "parameter #5 is not given"),
+            ("[#2, 1]", "[#9, 1]", "parameter #9 is not given"),
+            ("[#2, 1]", "[#2]", "1 strides for 2 loops of stage 0"),
+            ("f32 stage 1", "f32 stage 2", "operand @1 is of stage 2, which does not exist"),
+            ("sqrt %0", "sqrt %1", "%1 of stage 0 reads a later value"),
+            ("sqrt %0", "sqrt %9", "%1 of stage 0 reads a later value"),
+            ("load @0", "load @0 at %0", "%0 of stage 0 reads a later value"),
+            ("load @0", "load @1", "@1 is not f32 of stage 0"),
+            ("load @0", "load @2", "@2 is not f32 of stage 0"),
+            ("%0: f32 = load", "%0: f64 = load", "@0 is not f64 of stage 0"),
+            ("%1: f32 = sqrt %0", "%1: f32 = load @0 at %0", "the place of a load in stage 0 is not i64"),
+            ("sum %2", "sum %3", "a fold of stage 0 reads what is not there"),
+            ("fold 0.0", "fold 1.0", "accumulator 1.0, which is not finished"),
+            ("fold 0.0", "fold 0.1", "accumulator 0.1, which is not finished"),
+            ("%0: f32 = fold", "%0: f64 = fold", "accumulator 0.0 is not f64"),
+            ("index [1]", "index [1, 1]", "2 strides for 1 loops of stage 1"),
+            ("index [1]", "index [#7]", "parameter #7 is not given"),
+            ("+ #1", "+ #8", "parameter #8 is not given"),
+            ("%1: i64 = index", "%1: u32 = index", "a counter is i32 or i64, not u32"),
+            ("store @1 %8", "store @1 %9", "a store of stage 1 reads what is not there"),
+            ("at %2 if", "at %9 if", "a store of stage 1 reads what is not there"),
+            ("if %3", "if %9", "a store of stage 1 reads what is not there"),
+            ("store @1", "store @0", "@0 is not f32 of stage 1"),
+            ("store @1 %8", "store @1 %6", "@1 is not i32 of stage 1"),
+            ("at %2 if", "at %6 if", "the place of a store in stage 1 is not i64"),
+            ("if %3", "if %2", "the guard of a store in stage 1 is not bool"),
+            ("%1: f32 = sqrt", "%1: f64 = sqrt", "%1 of stage 0 has operands of wrong types"),
+            ("sqrt %0", "tanh %0", "%1 of stage 0 has operands of wrong types"),
+            ("sqrt %0", "not %0", "%1 of stage 0 has operands of wrong types"),
+            ("add %1, %1", "atan2 %1, %1", "%2 of stage 1 has operands of wrong types"),
+            ("add %1, %1", "maximum %1, %1", "%2 of stage 1 has operands of wrong types"),
+            ("add %1, %1", "add %1, %0", "%2 of stage 1 has operands of wrong types"),
+            ("LT %1, %2", "LT %1, %0", "%3 of stage 1 has operands of wrong types"),
+            ("%3: bool", "%3: i64", "%3 of stage 1 has operands of wrong types"),
+            ("select %3", "select %2", "%4 of stage 1 has operands of wrong types"),
+            ("select %3, %0, %0", "select %3, %0, %1", "%4 of stage 1 has operands of wrong types"),
+            ("add %1, %1", "fma %1, %1, %1", "%2 of stage 1 has operands of wrong types"),
+            ("round bf16", "round f64", "%5 of stage 1 has operands of wrong types"),
+            ("round bf16 %4", "round bf16 %3", "%5 of stage 1 has operands of wrong types"),
+            ("%6: i32", "%6: i64", "%6 of stage 1 has operands of wrong types"),
+            ("atan2 %5, %5", "atan2 %5, %6", "%7 of stage 1 has operands of wrong types"),
+            ("call atan2 %5, %5", "call tanh %6", "%7 of stage 1 has operands of wrong types"),
+            ("sine %3", "sine %7", "%8 of stage 1 has operands of wrong types"),
+            ("sine %3, %7, %0", "sine %3, %6, %0", "%8 of stage 1 has operands of wrong types"),
+        ] {
+            assert!(WHOLE.contains(from), "{from}");
+            let broken: Kernel = WHOLE.replacen(from, to, 1).parse().unwrap();
+            let e = verify(&broken, 4).unwrap_err().to_string();
+            assert!(e.lines().next().is_some_and(|first| first.contains(want)), "{to}: {e}");
+        }
     }
 }

@@ -70,6 +70,10 @@ impl KernelTask {
     /// # Safety
     /// As [`KernelTask::run`], for operands that [`KernelTask::operands`] found.
     pub unsafe fn range(&self, operands: &[Address], begin: usize, end: usize) {
+        // Code loads what is the same in all iterations in front of the loop: without iterations it may not be there.
+        if begin >= end {
+            return;
+        }
         // SAFETY: the schedule made offsets, strides and sizes for arrays of these types, and the caller gives their addresses.
         unsafe { self.code.call(operands, &self.params, begin, end) }
     }

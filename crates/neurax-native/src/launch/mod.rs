@@ -14,4 +14,5 @@ mod subnormal;
 mod windows;
 
 pub use frame::Address;
+pub use pool::Pool;
 pub use program::{Compiler, Executable};

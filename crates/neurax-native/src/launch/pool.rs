@@ -46,8 +46,20 @@ impl Pool {
         static POOL: OnceLock<&'static Pool> = OnceLock::new();
         POOL.get_or_init(|| {
             let wish = std::env::var("NEURAX_THREADS").ok().and_then(|n| n.parse().ok()).filter(|&n| n > 0);
-            Pool::start(wish.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get())))
+            Pool::of(wish.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get())))
         })
+    }
+
+    /// The pool of that many threads, at least one: there is one of each size.
+    pub fn of(threads: usize) -> &'static Pool {
+        static POOLS: Mutex<Vec<&'static Pool>> = Mutex::new(vec![]);
+        let (mut pools, threads) = (lock(&POOLS), threads.max(1));
+        if let Some(pool) = pools.iter().find(|p| p.threads == threads) {
+            return pool;
+        }
+        let pool = Pool::start(threads);
+        pools.push(pool);
+        pool
     }
 
     /// A pool of that many threads, the caller's own among them. They live as long as the process.
@@ -144,6 +156,12 @@ impl Pool {
     }
 }
 
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        write!(f, "Pool({} threads)", self.threads)
+    }
+}
+
 /// A closure lent to the pool: taken back when this is dropped.
 struct Lent<'a>(&'a Pool);
 
@@ -182,6 +200,12 @@ mod tests {
                 });
             }
         });
+    }
+
+    #[test]
+    fn there_is_one_pool_of_each_size() {
+        assert!(std::ptr::eq(Pool::of(2), Pool::of(2)) && std::ptr::eq(Pool::of(0), Pool::of(1)));
+        assert_eq!((Pool::of(1).threads, Pool::of(2).threads), (1, 2));
     }
 
     #[test]

@@ -22,11 +22,10 @@ use crate::{
     schedule::{self, BufferId, Class, Nest, Schedule, Step, classify},
 };
 use neurax_ir::{Bytes, Error, Graph, Literal, Op, Result, Type, Value};
-use neurax_runtime::{Buffer, Cache};
-use rustc_hash::{FxHashSet, FxHasher};
+use neurax_runtime::{Buffer, Cache, Stages};
+use rustc_hash::FxHasher;
 use std::{
     hash::{Hash, Hasher},
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -55,44 +54,40 @@ impl Compiler {
         self.kernels.computed()
     }
 
-    /// The program of a graph.
+    /// The program of a graph; its stages are logged.
     ///
     /// # Errors
     /// When an op cannot be compiled, with its place.
-    pub fn program(&self, graph: &Graph) -> Result<Program> {
-        self.program_of(graph, None)
+    pub fn program(&self, graph: &Graph, log: &mut Stages) -> Result<Program> {
+        self.program_of("native", graph, None, log)
     }
 
-    /// The program of a graph that may be the body of a loop, which carries that many values, the first of them argument number so-and-so.
-    fn program_of(&self, graph: &Graph, carried: Option<(usize, usize)>) -> Result<Program> {
-        let graph = lower::lower(graph)?;
+    /// The program of a graph that goes by that name, and may be the body of a loop, which carries that many values, the first of them argument
+    /// number so-and-so.
+    fn program_of(&self, name: &str, graph: &Graph, carried: Option<(usize, usize)>, log: &mut Stages) -> Result<Program> {
+        let graph = log.run(&format!("{name}/lower"), || lower::lower(graph))?;
+        let start = log.start();
         let schedule = schedule::schedule(&graph, self.target.has_fma)?;
+        log.add_other(format!("{name}/schedule"), start, || (schedule.steps.len(), "steps"), || schedule.text(&graph));
         let constant = |v: Value| match schedule::maker(&graph, v).map(|e| &e.op) {
             Some(Op::Constant(c)) => Ok(c.value.clone()),
             _ => Err(Error::new("native", format!("%{} is not a constant", v.0))),
         };
         let constants = schedule.constants.iter().map(|&(_, v)| constant(v)).collect::<Result<_>>()?;
-        self.generate(&schedule);
+        let start = log.start();
         let mut inner = vec![];
         let mut tasks = vec![];
         for step in &schedule.steps {
-            tasks.push(self.task(&graph, &schedule, step, &mut inner)?);
+            tasks.push(self.task(name, &graph, &schedule, step, &mut inner, log)?);
         }
+        log.add_other(format!("{name}/kernels"), start, || (schedule.nests().count(), "kernels"), || schedule.kernels());
+        let start = log.start();
         let needs: Vec<Needs> = tasks.iter().map(Task::needs).collect();
         let plan = plan(&schedule, &needs, carried);
+        log.add_other(format!("{name}/plan"), start, || (plan.block, "bytes"), || plan.text(&schedule));
         let in_memory_of = |o| (0..schedule.buffers.len()).filter(|&b| plan.homes[b] == Home::Output(o)).collect();
         let tenants = (0..schedule.outputs.len()).map(in_memory_of).collect();
         Ok(Program { outputs: graph.output_types(), schedule, plan, constants, tasks, tenants, inner })
-    }
-
-    /// Makes the machine code of all kernels that are new, on all threads. Whoever needs one finds it, or finds out why there is none.
-    fn generate(&self, s: &Schedule) {
-        let nests = s.steps.iter().filter_map(Step::nest);
-        let is_new = |n: &&Nest| self.kernels.get(hash_of(&n.kernel), |k| *k == n.kernel).is_none() && verify(&n.kernel, n.params.len()).is_ok();
-        let new: FxHashSet<&Kernel> = nests.filter(is_new).map(|n| &n.kernel).collect();
-        let new: Vec<&Kernel> = new.into_iter().collect();
-        // A panic in another thread would stop it for good.
-        Pool::global().run(new.len(), &|i| drop(catch_unwind(AssertUnwindSafe(|| self.code(new[i])))));
     }
 
     fn code(&self, kernel: &Kernel) -> Result<Arc<Code>> {
@@ -104,7 +99,7 @@ impl Compiler {
         Ok(KernelTask::new(n, self.code(&n.kernel)?))
     }
 
-    fn task(&self, graph: &Graph, s: &Schedule, step: &Step, inner: &mut Vec<Arc<Program>>) -> Result<Task> {
+    fn task(&self, name: &str, graph: &Graph, s: &Schedule, step: &Step, inner: &mut Vec<Arc<Program>>, log: &mut Stages) -> Result<Task> {
         Ok(match step {
             Step::Kernel(n) => Task::Kernel(self.kernel(n)?),
             Step::Copy(from, to) => Task::Copy { from: *from, to: *to, bytes: s.buffers[*to].bytes()? },
@@ -118,7 +113,9 @@ impl Compiler {
                     (Op::Scan(_) | Op::While(_) | Op::Cond(_), Class::Control) => {
                         let first = inner.len();
                         for g in e.op.graphs() {
-                            inner.push(Arc::new(self.program_of(&g, control::carried(&e.op)).map_err(|x| x.at_origin(&e.at))?));
+                            let name = format!("{name}/{}-{}", e.op.name(), inner.len());
+                            let inside = self.program_of(&name, &g, control::carried(&e.op), log).map_err(|x| x.at_origin(&e.at))?;
+                            inner.push(Arc::new(inside));
                         }
                         Task::Control(ControlTask::new(graph, e, reads, writes, first, &inner[first..])?)
                     }
@@ -278,6 +275,7 @@ impl Program {
 pub struct Executable {
     program: Program,
     types: Vec<Type>,
+    pool: &'static Pool,
     /// Memory of calls that are done.
     calls: Mutex<Vec<Call>>,
 }
@@ -294,9 +292,9 @@ struct Call {
 const CALLS: usize = 4;
 
 impl Executable {
-    /// A program that can be called.
-    pub fn new(program: Program, types: Vec<Type>) -> Executable {
-        Executable { program, types, calls: Mutex::new(Vec::with_capacity(CALLS)) }
+    /// A program that can be called, with the threads that run it.
+    pub fn new(program: Program, types: Vec<Type>, pool: &'static Pool) -> Executable {
+        Executable { program, types, pool, calls: Mutex::new(Vec::with_capacity(CALLS)) }
     }
 
     fn take(&self) -> Call {
@@ -329,7 +327,7 @@ impl Executable {
                 spent.fill(Duration::ZERO);
             }
             // SAFETY: as in `call`.
-            self.call(inputs.clone(), outputs.clone(), &mut |p, f| unsafe { p.run_timed(f, Pool::global(), &mut spent) })?;
+            self.call(inputs.clone(), outputs.clone(), &mut |p, f| unsafe { p.run_timed(f, self.pool, &mut spent) })?;
         }
         let line = |(step, t): (&Step, &Duration)| format!("{:9.1} us  {}", t.as_secs_f64() * 1e6 / rounds as f64, step.brief());
         Ok(self.program.schedule.steps.iter().zip(&spent).map(line).collect::<Vec<_>>().join("\n"))
@@ -358,7 +356,7 @@ impl Executable {
     /// Runs it on arguments into results that nobody else holds, all of the right types.
     fn compute<'b>(&self, args: impl Iterator<Item = Address>, results: impl Iterator<Item = &'b Bytes> + Clone) -> Result<()> {
         // SAFETY: `call` prepares a frame of this program; arguments and results are live, of the right types, and the results' own.
-        self.call(args, results.map(address), &mut |p, f| unsafe { p.run(f, Pool::global()) })
+        self.call(args, results.map(address), &mut |p, f| unsafe { p.run(f, self.pool) })
     }
 }
 
@@ -398,12 +396,5 @@ impl neurax_runtime::Executable for Executable {
             **out = Literal::new(ty, bytes)?.into();
         }
         self.compute(all().filter_map(Buffer::host).map(address), outs.iter().filter_map(|o| o.host()))
-    }
-}
-
-impl std::fmt::Display for Program {
-    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        writeln!(f, "{}", self.schedule)?;
-        self.inner.iter().enumerate().try_for_each(|(i, p)| writeln!(f, "inner program {i}:\n{p}"))
     }
 }

@@ -9,10 +9,7 @@ use neurax_ir::{
     op::{Binary, ReduceKind, Scatter},
 };
 use rustc_hash::FxHashMap;
-use std::{
-    borrow::Cow,
-    fmt::{Display, Formatter},
-};
+use std::borrow::Cow;
 
 use super::{Facts, Storage};
 
@@ -49,6 +46,14 @@ pub struct Space {
     pub sizes: Vec<usize>,
     /// Which loops are reduced.
     pub reduced: Vec<bool>,
+}
+
+impl std::fmt::Display for Space {
+    /// `[32, (784)]`: a loop that is reduced is in brackets.
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        let one = |(n, reduced): (&usize, &bool)| if *reduced { format!("({n})") } else { n.to_string() };
+        write!(f, "[{}]", self.sizes.iter().zip(&self.reduced).map(one).collect::<Vec<_>>().join(", "))
+    }
 }
 
 /// Something that a group computes.
@@ -145,19 +150,11 @@ pub enum Why {
     /// A value must be written to memory first.
     Materialise(Value),
     /// The iteration spaces differ.
-    Spaces(Vec<usize>, Vec<usize>),
-    /// Anything else, for `explain`.
+    Spaces(Space, Space),
+    /// A value is read at other places than the group makes it.
+    Elsewhere(Value),
+    /// Anything else.
     Says(Cow<'static, str>),
-}
-
-impl Display for Why {
-    fn fmt(&self, f: &mut Formatter) -> std::fmt::Result {
-        match self {
-            Why::Materialise(v) => write!(f, "%{} would have to be in memory", v.0),
-            Why::Spaces(s, t) => write!(f, "the iteration spaces {s:?} and {t:?} differ"),
-            Why::Says(s) => f.write_str(s),
-        }
-    }
 }
 
 /// The expressions of a group.
@@ -349,7 +346,7 @@ impl<'a> Body<'a> {
         if let Some((i, node, is_fold)) = own {
             let home = if is_fold { self.outer_counters() } else { self.own_index(v, false) };
             if flat(self.facts.shape(v), &home, self.loops()) != at.place {
-                return Err(Why::Says(format!("%{} is read at other places than it is made", v.0).into()).into());
+                return Err(Why::Elsewhere(v).into());
             }
             return Ok(if is_fold { self.fold(i, node) } else { node });
         }

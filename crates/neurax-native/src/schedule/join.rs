@@ -212,5 +212,5 @@ fn common_space(s: &Space, t: &Space) -> std::result::Result<Space, Why> {
     if plain(s) && !plain(t) && kept(t) == s.sizes {
         return Ok(t.clone());
     }
-    Err(Why::Spaces(s.sizes.clone(), t.sizes.clone()))
+    Err(Why::Spaces(s.clone(), t.clone()))
 }

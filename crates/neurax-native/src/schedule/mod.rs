@@ -16,7 +16,7 @@ mod walk;
 pub use body::BufferId;
 pub use classify::{Class, classify, is_native};
 pub use facts::{Facts, Storage};
-pub use nest::{Arg, Nest};
+pub use nest::Nest;
 pub use walk::{Walk, maker};
 
 use body::Why;
@@ -28,6 +28,8 @@ use units::{Loop, Unit, Work};
 pub struct Schedule {
     /// The types of the arrays.
     pub buffers: Vec<Type>,
+    /// The values that they hold; of several names the first.
+    values: Vec<Option<Value>>,
     /// The arrays of the graph's inputs.
     pub inputs: Vec<BufferId>,
     /// The arrays of the graph's results.
@@ -60,17 +62,6 @@ pub enum Step {
     Copy(BufferId, BufferId),
 }
 
-impl Step {
-    /// Its loop nest, if it has one.
-    pub fn nest(&self) -> Option<&Nest> {
-        match self {
-            Step::Kernel(n) => Some(n),
-            Step::Equation { then, .. } => then.as_ref(),
-            Step::Copy(..) => None,
-        }
-    }
-}
-
 /// Why two steps were not joined.
 #[derive(Clone, Debug)]
 pub struct Note {
@@ -79,7 +70,7 @@ pub struct Note {
     /// What the second one writes.
     pub second: Vec<BufferId>,
     /// Why.
-    pub why: Why,
+    why: Why,
 }
 
 /// The steps of a graph without calls and composites.
@@ -97,8 +88,7 @@ pub fn schedule(graph: &Graph, has_fma: bool) -> Result<Schedule> {
                 return finish(&facts, &units, notes);
             }
             Err(Why::Materialise(v)) if !forced.contains(&v) => forced.push(v),
-            Err(Why::Materialise(v)) => return Err(Error::new("schedule", format!("%{} cannot be placed in memory", v.0))),
-            Err(why) => return Err(Error::new("schedule", why.to_string())),
+            Err(why) => return Err(print::lost(&facts, &why)),
         }
     }
 }
@@ -128,5 +118,10 @@ fn finish(facts: &Facts, units: &[Unit], notes: Vec<Note>) -> Result<Schedule> {
         });
         u.distinct_reads().for_each(|b| readers[b] += 1);
     }
-    Ok(Schedule { buffers: facts.buffers.clone(), inputs, outputs, constants: facts.constants.clone(), steps, notes })
+    let mut values = vec![None; facts.buffers.len()];
+    facts.constants.iter().for_each(|&(b, v)| values[b] = Some(v));
+    for v in (0..graph.types().len() as u32).rev().map(Value) {
+        facts.buffer(v).into_iter().for_each(|b| values[b] = Some(v));
+    }
+    Ok(Schedule { buffers: facts.buffers.clone(), values, inputs, outputs, constants: facts.constants.clone(), steps, notes })
 }

@@ -99,8 +99,8 @@ impl Params {
 impl Nester<'_> {
     fn size(&mut self, l: usize) -> Size {
         let n = self.loops.sizes[l];
-        // The outermost loop is the one that is cut and that batches change.
-        if n <= SMALL && l > 0 { Size::Fixed(n as u32) } else { Size::Param(self.params.get(1000 + l, n as i64)) }
+        // The outermost loop is the one that is cut and that batches change. That a loop never runs must be known: nothing may be loaded for it.
+        if n == 0 || (n <= SMALL && l > 0) { Size::Fixed(n as u32) } else { Size::Param(self.params.get(1000 + l, n as i64)) }
     }
 
     fn all_stages(&mut self) {

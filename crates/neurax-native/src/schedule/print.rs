@@ -1,16 +1,157 @@
-//! Schedules as text: what is computed together, and why not more.
+//! Schedules as text: which values are in memory, what is computed together, and why not more.
 
-use super::{Nest, Note, Schedule, Step};
-use std::fmt::{Display, Formatter, Result};
+use super::{BufferId, Facts, Nest, Note, Schedule, Step, body::Why};
+use neurax_ir::{Error, Graph, Value};
+use std::{
+    collections::BTreeMap,
+    fmt::{Display, Formatter, Result},
+};
+
+/// Who made the values of a graph, as text.
+struct Names<'g> {
+    graph: &'g Graph,
+    /// The equation of every value.
+    made: Vec<Option<usize>>,
+}
+
+impl Names<'_> {
+    fn new(graph: &Graph) -> Names<'_> {
+        let mut made = vec![None; graph.types().len()];
+        for (i, e) in graph.eqns().iter().enumerate() {
+            e.outputs.iter().for_each(|v| made[v.index()] = Some(i));
+        }
+        Names { graph, made }
+    }
+
+    /// `%7 (add, at src/main.rs:3:5)`
+    fn value(&self, v: Value) -> String {
+        match self.made[v.index()] {
+            Some(i) => format!("%{} ({})", v.0, step(self.graph, i)),
+            None => format!("%{} (an input)", v.0),
+        }
+    }
+
+    fn why(&self, why: &Why) -> String {
+        match why {
+            Why::Materialise(v) => format!("{} would have to be in memory", self.value(*v)),
+            Why::Elsewhere(v) => format!("{} is read at other places than it is made", self.value(*v)),
+            Why::Spaces(s, t) => format!("the loops {s} and {t} differ"),
+            Why::Says(s) => s.to_string(),
+        }
+    }
+}
+
+/// `add, in layer dense_1, at src/main.rs:3:5`: an equation's op, layer and line, as far as they are known.
+fn step(graph: &Graph, eqn: usize) -> String {
+    let e = &graph.eqns()[eqn];
+    // An error says the same of an equation, except for the message.
+    let told = Error::new(e.op.name(), "").at_origin(&e.at).to_string();
+    told.replacen(": ", "", 1)
+}
+
+/// The error of a value that no place is found for, at the line of its equation.
+pub fn lost(facts: &Facts, why: &Why) -> Error {
+    let error = |op: &str| Error::new(op, format!("{}, and no schedule is found that does without", Names::new(facts.graph).why(why)));
+    match why {
+        Why::Materialise(v) | Why::Elsewhere(v) => match facts.equation(*v) {
+            Some((e, _)) => error(e.op.name()).at_origin(&e.at),
+            None => error("schedule"),
+        },
+        Why::Spaces(..) | Why::Says(_) => error("schedule"),
+    }
+}
+
+impl Schedule {
+    /// The arrays and their values, the steps, and why they are not fewer.
+    pub fn text(&self, graph: &Graph) -> String {
+        let names = Names::new(graph);
+        let mut out = String::new();
+        for (i, ty) in self.buffers.iter().enumerate().filter(|&(b, _)| self.is_in_memory(b)) {
+            let holds = self.values[i].map_or(String::new(), |v| format!(" = {}", names.value(v)));
+            out += &format!("b{i}: {ty}{holds}\n");
+        }
+        out += &format!("takes {}, gives {}\n", list(&self.inputs), list(&self.outputs));
+        let mut kernels = 0;
+        for (i, s) in self.steps.iter().enumerate() {
+            let (head, nest) = match s {
+                Step::Kernel(n) => (String::new(), Some(n)),
+                Step::Copy(from, to) => (format!("copy b{from} to b{to}, unless they share memory"), None),
+                Step::Equation { eqn, reads, writes, then } => {
+                    let after = if then.is_some() { ", its rows followed by " } else { "" };
+                    (format!("{} of {} to {}{after}", step(graph, *eqn), list(reads), list(writes)), then.as_ref())
+                }
+            };
+            let nest = nest.map_or(String::new(), |n| {
+                kernels += 1;
+                format!("kernel {} {}", kernels - 1, n.head())
+            });
+            out += &format!("step {i}: {head}{nest}\n");
+        }
+        let values = |all: &[BufferId]| all.iter().filter_map(|&b| self.values[b]).map(|v| names.value(v)).collect::<Vec<_>>().join(", ");
+        for ((i, j), n) in self.apart() {
+            out += &format!("step {i} and step {j} are apart: {}\n  one: {}\n  two: {}\n", names.why(&n.why), values(&n.first), values(&n.second));
+        }
+        out
+    }
+
+    /// For pairs of steps why they are not one: what was said last, when all that could be joined was.
+    fn apart(&self) -> BTreeMap<(usize, usize), &Note> {
+        let mut writer = vec![None; self.buffers.len()];
+        for (i, s) in self.steps.iter().enumerate() {
+            s.uses().filter(|u| u.1).for_each(|(b, _)| writer[b] = Some(i));
+        }
+        // What is written for nobody else is in no step; the rest of its group is.
+        let step = |all: &[BufferId]| all.iter().find_map(|&b| writer[b]);
+        let pair = |n: &Note| step(&n.first).zip(step(&n.second)).map(|(i, j)| (i.min(j), i.max(j)));
+        self.notes.iter().filter_map(|n| pair(n).filter(|(i, j)| i != j).map(|p| (p, n))).collect()
+    }
+
+    /// Is the array written or read by any step? Other values are in registers only.
+    pub fn is_in_memory(&self, b: BufferId) -> bool {
+        self.inputs.contains(&b) || self.outputs.contains(&b) || self.steps.iter().any(|s| s.uses().any(|u| u.0 == b))
+    }
+
+    /// The loop nests, in the order of the steps.
+    pub fn nests(&self) -> impl Iterator<Item = &Nest> {
+        self.steps.iter().filter_map(|s| match s {
+            Step::Kernel(n) => Some(n),
+            Step::Equation { then, .. } => then.as_ref(),
+            Step::Copy(..) => None,
+        })
+    }
+
+    /// The kernels, with what they are called with.
+    pub fn kernels(&self) -> String {
+        self.nests().enumerate().map(|(i, n)| format!("kernel {i} {n}")).collect()
+    }
+}
+
+/// `b1, b2`
+fn list(arrays: &[BufferId]) -> String {
+    if arrays.is_empty() {
+        return "nothing".into();
+    }
+    arrays.iter().map(|b| format!("b{b}")).collect::<Vec<_>>().join(", ")
+}
+
+impl Nest {
+    /// What it reads and writes, and how often it runs.
+    fn head(&self) -> String {
+        let of = |writes| {
+            let mut all: Vec<BufferId> = self.args.iter().filter(|a| a.writes == writes).map(|a| a.buffer).collect();
+            all.dedup();
+            list(&all)
+        };
+        let run = if self.parallel { "in any order" } else { "in order" };
+        format!("of {} to {}: {} times, {run}", of(false), of(true), self.count)
+    }
+}
 
 impl Display for Nest {
     fn fmt(&self, f: &mut Formatter) -> Result {
-        let arg = |a: &super::Arg| {
-            format!("{}b{}{}", if a.writes { "out " } else { "" }, a.buffer, if a.offset == 0 { String::new() } else { format!("{:+}", a.offset) })
-        };
-        let args: Vec<String> = self.args.iter().map(arg).collect();
-        let run = if self.parallel { "parallel" } else { "in order" };
-        writeln!(f, "kernel ({}) with {:?}: {} times, {run}", args.join(", "), self.params, self.count)?;
+        let offset = |bytes: isize| if bytes == 0 { String::new() } else { format!("{bytes:+}") };
+        let args: Vec<String> = self.args.iter().map(|a| format!("b{}{}", a.buffer, offset(a.offset))).collect();
+        writeln!(f, "{}\noperands {}; parameters {:?}", self.head(), args.join(", "), self.params)?;
         write!(f, "{}", self.kernel)
     }
 }
@@ -18,53 +159,14 @@ impl Display for Nest {
 impl Step {
     /// The step on one line.
     pub fn brief(&self) -> String {
-        let kernel = |n: &Nest| {
-            let list = |writes: bool| {
-                let mut out: Vec<_> = n.args.iter().filter(|a| a.writes == writes).map(|a| a.buffer).collect();
-                out.sort_unstable();
-                out.dedup();
-                out
-            };
-            let work: usize = n.kernel.stages.iter().map(|s| s.insts.len()).sum();
-            format!(
-                "kernel of {:?} to {:?}, {} loops, {} stages, {work} instructions",
-                list(false),
-                list(true),
-                n.params.len(),
-                n.kernel.stages.len()
-            )
-        };
+        let kernel = |n: &Nest| format!("kernel {}, {} instructions", n.head(), n.kernel.stages.iter().map(|s| s.insts.len()).sum::<usize>());
         match self {
             Step::Kernel(n) => kernel(n),
-            Step::Copy(from, to) => format!("copy of {from} to {to}"),
-            Step::Equation { eqn, reads, writes, then: None } => format!("equation {eqn} of {reads:?} to {writes:?}"),
-            Step::Equation { eqn, reads, writes, then: Some(n) } => format!("equation {eqn} of {reads:?} to {writes:?}, then {}", kernel(n)),
-        }
-    }
-}
-
-impl Display for Schedule {
-    fn fmt(&self, f: &mut Formatter) -> Result {
-        for (i, ty) in self.buffers.iter().enumerate() {
-            writeln!(f, "b{i}: {ty}")?;
-        }
-        writeln!(f, "takes {:?}, gives {:?}", self.inputs, self.outputs)?;
-        for step in &self.steps {
-            match step {
-                Step::Kernel(n) => write!(f, "{n}")?,
-                Step::Copy(from, to) => writeln!(f, "copy b{from} to b{to}")?,
-                Step::Equation { eqn, reads, writes, then } => {
-                    writeln!(f, "equation {eqn} of {reads:?} to {writes:?}")?;
-                    then.iter().try_for_each(|n| write!(f, "followed row by row by {n}"))?;
-                }
+            Step::Copy(from, to) => format!("copy of b{from} to b{to}"),
+            Step::Equation { eqn, reads, writes, then } => {
+                let after = then.as_ref().map_or(String::new(), |n| format!(", then {}", kernel(n)));
+                format!("equation {eqn} of {} to {}{after}", list(reads), list(writes))
             }
         }
-        self.notes.iter().try_for_each(|n| writeln!(f, "{n}"))
-    }
-}
-
-impl Display for Note {
-    fn fmt(&self, f: &mut Formatter) -> Result {
-        write!(f, "{:?} and {:?} are not computed together: {}", self.first, self.second, self.why)
     }
 }

@@ -66,7 +66,7 @@ fn a_hundred_megabytes_are_captured_without_a_look_at_them() -> Result<()> {
         jit(|x: Tensor| fori(0..3, x, |_, x| loss(x))).compile(types![f32[]])?,
         jit(|x: Tensor| vmap(loss)(stack([&x, &x], 0)).sum(..)).compile(types![f32[]])?,
     ];
-    let graph = value.stages(&x, true)?.list()[0].graph.clone();
+    let graph = value.stages(&x, true)?.list()[0].text.clone();
     assert!(graph.is_some_and(|g| g.contains(&ty.to_string()) && g.len() < 1000), "it is an input of the graph");
     assert_eq!(memory.looks(), 0, "to trace, transform, optimise, look up and compile is not to look at it");
     assert_eq!(backend.moved(), moved, "nothing goes to the device or comes back");

@@ -13,16 +13,36 @@ pub fn batching_is_stacking(s: &Sample) -> Result<(), String> {
     if needs_axis(&s.op) {
         return Ok(());
     }
+    for (dims, size) in axes(s) {
+        one(s, &dims, size).map_err(|e| format!("axis of size {size} at {dims:?}: {e}"))?;
+    }
+    Ok(())
+}
+
+/// The op with all operands batched along an axis of that size at the front (0), the back (1) or in between (2), as a graph, and its operands: for
+/// other ways to compute it.
+///
+/// # Errors
+/// When the op cannot be batched.
+pub fn batched(s: &Sample, place: usize, size: usize) -> Result<(Graph, Vec<Literal>), String> {
+    let dims: Vec<Option<usize>> = s.inputs.iter().map(|x| Some(position(x.ty().rank(), place))).collect();
+    let members: Vec<Vec<Literal>> = (0..size.max(1)).map(|k| member(s, &dims, k)).collect();
+    let stacked: Vec<Literal> = (0..dims.len()).map(|i| joined(&members, i, dims[i], size)).collect();
+    Ok((batched_graph(s, &stacked, &dims, size)?.0, stacked))
+}
+
+/// Where the new axis is put, and its sizes.
+fn axes(s: &Sample) -> Vec<(Vec<Option<usize>>, usize)> {
     let all: Vec<usize> = (0..s.inputs.len()).collect();
+    let mut out = vec![];
     for set in subsets(&all) {
         for place in 0..3 {
             let dims: Vec<Option<usize>> = all.iter().map(|i| set.contains(i).then(|| position(s.inputs[*i].ty().rank(), place + i))).collect();
-            for size in if place == 0 { &[3, 0][..] } else { &[2] } {
-                one(s, &dims, *size).map_err(|e| format!("axis of size {size} at {dims:?}: {e}"))?;
-            }
+            let sizes = if place == 0 { &[3, 0][..] } else { &[2] };
+            out.extend(sizes.iter().map(|&size| (dims.clone(), size)));
         }
     }
-    Ok(())
+    out
 }
 
 /// Front, back, then between.

@@ -7,12 +7,7 @@ mod cut;
 mod multiply;
 mod patches;
 
-use super::{
-    frame::Frame,
-    kernel::KernelTask,
-    pool::Pool,
-    scratch::Scratch,
-};
+use super::{frame::Frame, kernel::KernelTask, pool::Pool, scratch::Scratch};
 use crate::schedule::{BufferId, Walk};
 use cut::{Cut, Part, Sizes};
 use multiply::{Blocks, Matrix, Number};

@@ -1,0 +1,158 @@
+//! What the compiler says of its work, and of what it cannot do: by the user's lines.
+
+use neurax_ir::{
+    Axis, Batched, Bound, Builder, DType, Error, Graph, Literal, Place, Result, Tangent, Transposed, Type, Value,
+    op::{AllReduce, Custom, CustomOp, ReduceKind, Scan, Unary},
+};
+use neurax_native::Native;
+use neurax_runtime::{Backend, Stages};
+use std::{panic::Location, sync::Arc};
+
+/// Equations from here on are of the caller's line; gives that.
+#[track_caller]
+fn here(b: &mut Builder) -> String {
+    let place = Location::caller();
+    b.set_origin(Place::from(place).into());
+    format!("{}:{}", place.file(), place.line())
+}
+
+fn graph(types: &[Type], f: impl FnOnce(&mut Builder, &[Value]) -> Vec<Value>) -> Graph {
+    let mut b = Builder::new();
+    let xs = b.inputs(types);
+    let ys = f(&mut b, &xs);
+    b.finish(&ys).unwrap()
+}
+
+/// The text of a stage.
+fn stage(g: &Graph, name: &str) -> String {
+    let mut stages = Stages::with_texts();
+    Native::new().unwrap().compile_logged(g, 0, &mut stages).unwrap();
+    let found = stages.list().iter().find(|s| s.name == name);
+    found.unwrap_or_else(|| panic!("no {name} in\n{stages}")).text.clone().unwrap()
+}
+
+#[test]
+fn two_lines_that_are_not_one_kernel_are_named_with_the_reason() {
+    let (mut first, mut second) = (String::new(), String::new());
+    let x = Type::new(DType::F32, [300, 40]);
+    let g = graph(&[x], |b, x| {
+        first = here(b);
+        let rows = b.sum(x[0], &[1]);
+        second = here(b);
+        let columns = b.sum(x[0], &[0]);
+        vec![rows, columns]
+    });
+    let text = stage(&g, "native/schedule");
+    assert!(text.contains("step 0 and step 1 are apart: the loops [300, (40)] and [(300), 40] differ\n"), "{text}");
+    assert!(text.contains(&format!("(reduce, at {first}:")) && text.contains(&format!("(reduce, at {second}:")), "{text}");
+    assert!(stage(&g, "native/kernels").matches("fold 0: sum").count() == 2);
+}
+
+#[test]
+fn what_is_fused_is_not_in_memory_and_not_apart() {
+    let x = Type::new(DType::F32, [300, 40]);
+    let g = graph(&[x], |b, x| {
+        let y = b.emit(Unary::Sqrt, &[x[0]]);
+        let total = b.sum(y, &[1]);
+        let total = b.unreduce(total, vec![300, 40], &[1]);
+        vec![b.sub(x[0], total)]
+    });
+    let text = stage(&g, "native/schedule");
+    assert!(text.contains("step 0: kernel 0 of b0 to ") && !text.contains("step 1") && !text.contains("apart"), "{text}");
+    let plan = stage(&g, "native/plan");
+    assert!(plan.contains("b0: f32[300, 40], in argument 0\n") && plan.ends_with("the block has 0 bytes"), "{plan}");
+}
+
+#[test]
+fn what_may_be_overwritten_is_said() {
+    let g = graph(&[Type::new(DType::F32, [300])], |b, x| vec![b.emit(Unary::Sqrt, x)]);
+    let plan = stage(&g, "native/plan");
+    assert!(plan.contains("b1: f32[300], in result 0\nresult 0 takes over argument 0, if nobody else holds it\n"), "{plan}");
+}
+
+#[test]
+fn loops_have_stages_of_their_own() {
+    let row = Type::new(DType::F32, [4]);
+    let body = graph(&[row.clone(), row.clone()], |b, x| vec![b.add(x[0], x[1])]);
+    let scan = Scan { body: Arc::new(body), length: 3, reverse: false, consts: 0, carries: 1 };
+    let g = graph(&[row, Type::new(DType::F32, [3, 4])], |b, x| b.emit_n(scan, x, 1).to_vec());
+    assert!(stage(&g, "native/scan-0/kernels").contains("= add %0, %1"));
+    assert!(stage(&g, "native/schedule").contains("step 0: scan of b0, b1 to b2"));
+    let all = Native::new().unwrap().explain(&g).unwrap();
+    assert!(all.contains("native/lower ") && all.contains("native/plan ") && all.contains("native/scan-0/schedule "), "{all}");
+}
+
+/// What compiling or running it says.
+fn refused(g: &Graph) -> Error {
+    let args = g.input_types().iter().map(|t| Literal::zeros(t.clone()).into()).collect();
+    Native::new().unwrap().compile(g, 0).and_then(|f| f.run(args)).unwrap_err()
+}
+
+#[test]
+fn an_op_without_a_meaning_is_an_error_with_its_name_and_line() {
+    let mut line = String::new();
+    let x = Type::new(DType::F32, [4]);
+    let body = graph(std::slice::from_ref(&x), |b, x| {
+        line = here(b);
+        vec![b.emit(AllReduce { kind: ReduceKind::Sum, axis: "i".into() }, x)]
+    });
+    let scan = Scan { body: Arc::new(body.clone()), length: 3, reverse: false, consts: 0, carries: 1 };
+    let inside = graph(&[x], |b, x| b.emit_n(scan, x, 1).to_vec());
+    for g in [body, inside] {
+        let e = refused(&g);
+        assert_eq!(e.op(), "all_reduce");
+        assert!(e.to_string().contains(&format!("at {line}:")), "{e}");
+    }
+}
+
+/// An op from outside whose values have no result.
+#[derive(Debug)]
+struct Hopeless;
+
+impl CustomOp for Hopeless {
+    fn name(&self) -> &str {
+        "hopeless"
+    }
+
+    fn params(&self) -> String {
+        String::new()
+    }
+
+    fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
+        Ok(xs.to_vec())
+    }
+
+    fn eval(&self, _: Vec<Literal>) -> Result<Vec<Literal>> {
+        Err(Error::new("hopeless", "it has no result"))
+    }
+
+    fn jvp(&self, _: &mut Builder, _: &Bound, _: &[Tangent]) -> Result<Vec<Tangent>> {
+        Err(Error::new("hopeless", "no derivative"))
+    }
+
+    fn transpose(&self, _: &mut Builder, _: &Bound, _: &[bool], _: &[Option<Value>]) -> Transposed {
+        Transposed::NotLinear
+    }
+
+    fn batch(&self, _: &mut Builder, _: &Axis, _: &[Value], _: &[Option<usize>]) -> Result<Batched> {
+        Err(Error::new("hopeless", "no batches"))
+    }
+}
+
+#[test]
+fn a_failure_at_run_time_names_the_op_and_the_line_and_the_program_still_runs() {
+    let mut line = String::new();
+    let x = Type::new(DType::F32, [4]);
+    let g = graph(&[x], |b, x| {
+        let y = b.add(x[0], x[0]);
+        line = here(b);
+        vec![b.emit(Custom(Arc::new(Hopeless)), &[y])]
+    });
+    let f = Native::new().unwrap().compile(&g, 0).unwrap();
+    for _ in 0..2 {
+        let e = f.run(vec![Literal::zeros(g.input_types()[0].clone()).into()]).unwrap_err().to_string();
+        assert!(e.starts_with("hopeless: it has no result, at ") && e.contains(&format!("{line}:")), "{e}");
+    }
+    let e = f.run(vec![]).unwrap_err().to_string();
+    assert!(e.contains("the arguments do not have the types of the graph's inputs"), "{e}");
+}
