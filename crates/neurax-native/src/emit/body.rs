@@ -4,7 +4,7 @@ use super::{
     lanes::{Held, Shape, scalar},
     loops::{Emit, Place},
 };
-use crate::kernel::{Do, Id, Inst, Leaf, Stride, expand::of_bools, first_bits};
+use crate::kernel::{Do, Fold, Id, Inst, Leaf, Stride, expand::of_bools, first_bits};
 use cranelift_codegen::ir::{
     InstBuilder, Value,
     condcodes::{FloatCC, IntCC},
@@ -169,7 +169,7 @@ impl Emit<'_, '_> {
     /// The accumulators before the first element.
     pub fn initial(&mut self, s: usize, place: &Place) -> Vec<Held> {
         let k = self.k;
-        let mut one = |f: &crate::kernel::Fold| {
+        let mut one = |f: &Fold| {
             let ty = k.stages[s].insts[f.value as usize].ty;
             let start = self.constant(ty, first_bits(&f.kind.neutral(ty)).unwrap_or(0));
             if place.shape.width == 1 { Held::Once(start) } else { Held::Lanes(self.splat(start, ty, place.shape)) }
@@ -183,19 +183,30 @@ impl Emit<'_, '_> {
         if folds.is_empty() { vec![] } else { self.initial(s, &place) }
     }
 
-    /// The accumulators of vectors joined with those of scalars.
+    /// Accumulators of as many vectors as that shape has.
+    pub fn narrow(&mut self, s: usize, vectors: Vec<Held>, shape: Shape) -> Vec<Held> {
+        let k = self.k;
+        let mut out = vec![];
+        for (vector, f) in vectors.into_iter().zip(&k.stages[s].folds) {
+            let ty = k.stages[s].insts[f.value as usize].ty;
+            let mut parts = vector.values();
+            while parts.len() > shape.unroll {
+                let half = parts.len() / 2;
+                parts = (0..half).map(|i| self.join(f.kind, parts[i], parts[i + half], ty, Some(shape))).collect();
+            }
+            out.push(Held::Lanes(parts));
+        }
+        out
+    }
+
+    /// The accumulators of one vector joined with those of scalars.
     pub fn gather(&mut self, s: usize, vectors: Vec<Held>, folds: Vec<Held>, shape: Shape) -> Vec<Held> {
         let k = self.k;
         let all = vectors.into_iter().zip(folds).zip(&k.stages[s].folds);
         let mut out = vec![];
         for ((vector, scalar), f) in all {
             let ty = k.stages[s].insts[f.value as usize].ty;
-            let mut parts = vector.values();
-            while parts.len() > 1 {
-                let half = parts.len() / 2;
-                let joined: SmallVec<[Value; 4]> = (0..half).map(|i| self.join(f.kind, parts[i], parts[i + half], ty, Some(shape))).collect();
-                parts = joined;
-            }
+            let parts = vector.values();
             let mut total = scalar.values()[0];
             for lane in 0..shape.width {
                 let x = self.extract(parts[0], lane, ty, shape);
@@ -227,12 +238,25 @@ impl Emit<'_, '_> {
         let mut out = vec![];
         for (f, total) in k.stages[s].folds.iter().zip(folds) {
             let ty = k.stages[s].insts[f.value as usize].ty;
+            let shape = place.shape;
+            if let Some(xs) = self.summed_product(s, *f) {
+                let [x, y] = xs.map(|x| self.get(env, x));
+                out.push(self.map(&[x, y, total], [ty; 3], shape, |e, v, _| e.b.ins().fma(v[0], v[1], v[2])));
+                continue;
+            }
             let x = self.get(env, f.value);
             let kind = f.kind;
-            let shape = place.shape;
             out.push(self.map(&[total, x], [ty, ty], shape, |e, v, is_vector| e.join(kind, v[0], v[1], ty, is_vector.then_some(shape))));
         }
         out
+    }
+
+    /// The factors of a product that is summed: it is added without being rounded.
+    fn summed_product(&self, s: usize, f: Fold) -> Option<[Id; 2]> {
+        match self.k.stages[s].insts[f.value as usize] {
+            Inst { op: Do::Binary(Binary::Mul, x, y), ty: DType::F32 | DType::F64 } if self.has_fma && f.kind == ReduceKind::Sum => Some([x, y]),
+            _ => None,
+        }
     }
 
     fn join(&mut self, kind: ReduceKind, x: Value, y: Value, ty: DType, shape: Option<Shape>) -> Value {

@@ -26,6 +26,13 @@ impl Shape {
     /// One element at a time.
     pub const SCALAR: Shape = Shape { width: 1, unroll: 1 };
 
+    /// The shapes of the loops that share an iteration range: as it is, one vector at a time, one element at a time.
+    pub fn down(self) -> SmallVec<[Shape; 3]> {
+        let mut out: SmallVec<[Shape; 3]> = smallvec::smallvec![self, Shape { unroll: 1, ..self }, Shape::SCALAR];
+        out.dedup();
+        out
+    }
+
     /// Elements that one copy handles.
     pub fn step(self) -> usize {
         self.width * self.unroll

@@ -20,6 +20,8 @@ pub struct Emit<'a, 'f> {
     pub folds: Vec<Vec<Held>>,
     begin: Value,
     end: Value,
+    /// Has the CPU fused multiply-add?
+    pub has_fma: bool,
 }
 
 /// Where the loops around a body stand.
@@ -35,13 +37,13 @@ pub struct Place {
 
 impl<'a, 'f> Emit<'a, 'f> {
     /// A function without a body.
-    pub fn new(mut b: FunctionBuilder<'f>, k: &'a Kernel) -> Self {
+    pub fn new(mut b: FunctionBuilder<'f>, k: &'a Kernel, has_fma: bool) -> Self {
         let entry = b.create_block();
         b.append_block_params_for_function_params(entry);
         b.switch_to_block(entry);
         let p = b.block_params(entry).to_vec();
         let folds = vec![vec![]; k.stages.len()];
-        Emit { b, k, params: p[1], library: p[2], begin: p[3], end: p[4], folds }
+        Emit { b, k, params: p[1], library: p[2], begin: p[3], end: p[4], folds, has_fma }
     }
 
     /// Writes the whole function.
@@ -92,25 +94,27 @@ impl<'a, 'f> Emit<'a, 'f> {
             });
             return;
         }
-        let middle = self.vector_end(from, to, shape.step());
-        self.count(from, middle, shape.step(), &[], |e, i, _| {
-            let inside = e.enter(place, level, i, shape);
-            e.outer(&inside);
-            vec![]
-        });
-        self.count(middle, to, 1, &[], |e, i, _| {
-            let inside = e.enter(place, level, i, Shape::SCALAR);
-            e.outer(&inside);
-            vec![]
-        });
+        let mut from = from;
+        for shape in shape.down() {
+            let end = if shape.width == 1 { to } else { self.vector_end(from, to, shape.step()) };
+            self.count(from, end, shape.step(), &[], |e, i, _| {
+                let inside = e.enter(place, level, i, shape);
+                e.outer(&inside);
+                vec![]
+            });
+            from = end;
+        }
     }
 
     /// The vectors for this kernel: more of them at once where bodies are short, to hide latencies.
     fn shape(&self) -> Shape {
         let width = self.k.lane_width();
         let longest = self.k.stages.iter().map(|s| s.insts.len()).max().unwrap_or(0);
+        // Columns of a product that are summed together share the loads of its rows.
+        let is_product = self.k.lanes == Lanes::Outer && self.k.stages.len() <= 2 && self.k.stages[0].folds.len() == 1;
         let unroll = match longest {
             _ if width == 1 => 1,
+            0..=8 if is_product => 8,
             0..=16 => 4,
             17..=60 => 2,
             _ => 1,
@@ -244,11 +248,16 @@ impl<'a, 'f> Emit<'a, 'f> {
         if shape.width == 1 {
             return self.inner_loop((from, to, 1), s, place, depth, env, folds, place.shape);
         }
-        let middle = self.vector_end(from, to, shape.step());
-        let vectors = self.spread(s, &folds, shape);
-        let vectors = self.inner_loop((from, middle, shape.step()), s, place, depth, env, vectors, shape);
+        let mut vectors = self.spread(s, &folds, shape);
+        let mut from = from;
+        for shape in shape.down().into_iter().filter(|s| s.width > 1) {
+            let end = self.vector_end(from, to, shape.step());
+            vectors = self.narrow(s, vectors, shape);
+            vectors = self.inner_loop((from, end, shape.step()), s, place, depth, env, vectors, shape);
+            from = end;
+        }
         let folds = self.gather(s, vectors, folds, shape);
-        self.inner_loop((middle, to, 1), s, place, depth, env, folds, Shape::SCALAR)
+        self.inner_loop((from, to, 1), s, place, depth, env, folds, Shape::SCALAR)
     }
 
     fn range(&mut self, s: usize, level: usize) -> (Value, Value) {

@@ -53,7 +53,7 @@ impl Target {
         let mut context = Context::for_function(Function::with_name_signature(Default::default(), signature(self.isa.default_call_conv())));
         let mut frontend = FunctionBuilderContext::new();
         let builder = FunctionBuilder::new(&mut context.func, &mut frontend);
-        loops::Emit::new(builder, kernel).function(self.isa.frontend_config());
+        loops::Emit::new(builder, kernel, self.has_fma).function(self.isa.frontend_config());
         let compiled = context.compile(&*self.isa, &mut ControlPlane::default()).map_err(|e| failed(&format!("{:?}", e.inner), kernel))?;
         if !compiled.buffer.relocs().is_empty() {
             return Err(failed("the code is not position-independent", kernel));
