@@ -121,8 +121,8 @@ impl<'a> Planner<'a> {
     fn may_inherit(&self, i: usize, from: BufferId, to: BufferId) -> bool {
         let (old, new) = (&self.memories[self.of[from]], &self.memories[self.of[to]]);
         let begins = new.life.is_some_and(|l| l.0 == i) && matches!(new.home, None | Some(Home::Output(_)));
-        let ends = old.life.is_some_and(|l| l.0 < i && l.1 == i) && old.home.is_none() && old.tenants[1] == from;
-        begins && ends && new.tenants == [to; 2] && old.bytes == new.bytes && self.in_place(i, from, to)
+        let ends = old.life.is_some_and(|l| l.1 == i) && old.home.is_none() && old.tenants[1] == from;
+        from != to && begins && ends && new.tenants == [to; 2] && old.bytes == new.bytes && self.in_place(i, from, to)
     }
 
     /// Memory `old` becomes the first part of the life of `new`.
@@ -197,11 +197,13 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// Does a step read `from` only at the places where it writes `to`, so that both may be the same memory?
+    /// Does a step use `from` only at the places where it then writes `to`, so that both may be the same memory?
     fn in_place(&self, step: usize, from: BufferId, to: BufferId) -> bool {
         match self.s.steps.get(step) {
             Some(Step::Copy(a, b)) => (*a, *b) == (from, to),
             Some(Step::Kernel(n)) => n.in_place(from, to),
+            // What the equation itself reads is read for the last time after the first rows of what follows are written.
+            Some(Step::Equation { reads, writes, then: Some(n), .. }) => !reads.contains(&from) && !writes.contains(&to) && n.in_place(from, to),
             Some(Step::Equation { .. }) => self.needs[step].shares.contains(&(from, to)),
             None => false,
         }

@@ -332,19 +332,26 @@ impl Writer<'_, '_> {
 }
 
 impl Nest {
-    /// Is every element of `from` read just where `to` is written, in the same stage?
+    /// May `to` be written into the memory of `from`: is every element of `from` written and read for the last time just where, and not after,
+    /// the same element of `to` is written?
     pub fn in_place(&self, from: BufferId, to: BufferId) -> bool {
         let all = || self.kernel.operands.iter().zip(&self.args);
-        let Some((written, at)) = all().find(|(_, a)| a.buffer == to && a.writes) else { return false };
-        let same =
-            |(o, a): (&Operand, &Arg)| o.stage == written.stage && o.strides == written.strides && a.offset == at.offset && o.dtype == written.dtype;
-        let whole = all().filter(|(_, a)| a.buffer == to).count() == 1;
-        // A run-time offset is not part of the strides.
-        let is_dynamic = self.kernel.stages.iter().any(|s| {
-            let loads =
-                s.insts.iter().any(|i| matches!(&i.op, Do::Leaf(Leaf::Load { operand, at: Some(_) }) if self.args[*operand as usize].buffer == from));
-            loads || s.stores.iter().any(|st| st.at.is_some())
-        });
-        whole && !is_dynamic && written.strides.iter().all(|s| *s != Stride::Zero) && all().filter(|(_, a)| a.buffer == from).all(same)
+        let mut writes = all().filter(|(_, a)| a.buffer == to && a.writes);
+        let (Some((written, at)), None) = (writes.next(), writes.next()) else { return false };
+        let before = |(o, a): (&Operand, &Arg)| {
+            let place = o.strides == written.strides && a.offset == at.offset && o.dtype == written.dtype;
+            place && (o.stage < written.stage || o.stage == written.stage && !a.writes)
+        };
+        let after = |(o, a): (&Operand, &Arg)| a.writes || o.stage > written.stage;
+        let own = |b| move |(_, a): &(&Operand, &Arg)| a.buffer == b;
+        let distinct = written.strides.iter().all(|s| *s != Stride::Zero);
+        distinct && !self.is_dynamic(from) && all().filter(own(from)).all(before) && all().filter(own(to)).all(after)
+    }
+
+    /// Is something written, or read from that array, at places that are found at run time?
+    fn is_dynamic(&self, from: BufferId) -> bool {
+        let reads = |leaf: &Leaf| matches!(leaf, Leaf::Load { operand, at: Some(_) } if self.args[*operand as usize].buffer == from);
+        let loads = |s: &Stage| s.insts.iter().any(|i| matches!(&i.op, Do::Leaf(leaf) if reads(leaf)));
+        self.kernel.stages.iter().any(|s| loads(s) || s.stores.iter().any(|st| st.at.is_some()))
     }
 }
