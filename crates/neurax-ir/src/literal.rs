@@ -144,6 +144,11 @@ impl Literal {
         &self.bytes
     }
 
+    /// Its memory for writing, if nobody else holds it.
+    pub fn bytes_mut(&mut self) -> Option<&mut [u8]> {
+        self.bytes.get_mut()
+    }
+
     /// Gives the bytes away.
     pub fn into_bytes(self) -> Bytes {
         self.bytes

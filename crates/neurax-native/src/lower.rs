@@ -151,8 +151,8 @@ pub fn sizes(op: &DotGeneral, x: &Type, y: &Type) -> [usize; 4] {
 }
 
 fn is_large(b: &Builder, op: &DotGeneral, xs: &[Value]) -> bool {
-    let [_, m, n, k] = sizes(op, b.ty(xs[0]), b.ty(xs[1]));
-    m > 2 && n > 2 && m * n * k >= LARGE
+    let [batch, m, n, k] = sizes(op, b.ty(xs[0]), b.ty(xs[1]));
+    batch > 0 && m > 2 && n > 2 && m.saturating_mul(n).saturating_mul(k) >= LARGE
 }
 
 /// The product of operands whose axes are batch, rows (or columns), depth: what moves them there is strides later on.

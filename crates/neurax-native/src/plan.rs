@@ -89,7 +89,8 @@ impl<'a> Planner<'a> {
     fn new(s: &'a Schedule, needs: &'a [Needs]) -> Planner<'a> {
         let memory = |(b, life): (BufferId, Option<(usize, usize)>)| Memory {
             home: None,
-            bytes: s.buffers[b].bytes().unwrap_or(0).next_multiple_of(LINE),
+            // Not rounded up: a result's memory, which an array may come to lie in, has no more.
+            bytes: s.buffers[b].bytes().unwrap_or(0),
             life,
             tenants: [b; 2],
         };
@@ -137,7 +138,7 @@ impl<'a> Planner<'a> {
 
     /// Places in the block for what has none, and for every step's scratch memory.
     fn place(&mut self) -> (Vec<usize>, usize) {
-        let own = |(m, memory): (usize, &Memory)| memory.life.filter(|_| memory.home.is_none()).map(|life| (Ok(m), life, memory.bytes));
+        let own = |(m, memory): (usize, &Memory)| memory.life.filter(|_| memory.home.is_none()).map(|life| (Ok(m), life, memory.bytes.next_multiple_of(LINE)));
         let scratch = |(i, n): (usize, &Needs)| (Err(i), (i, i), n.scratch.next_multiple_of(LINE));
         let mut wanted: Vec<_> = self.memories.iter().enumerate().filter_map(own).collect();
         wanted.extend(self.needs.iter().enumerate().filter(|(_, n)| n.scratch > 0).map(scratch));

@@ -41,6 +41,11 @@ impl Buffer {
         Some(self.host.bytes())
     }
 
+    /// Its memory for writing, if that can be written from the host and nobody else holds it.
+    pub fn host_mut(&mut self) -> Option<&mut [u8]> {
+        self.host.bytes_mut()
+    }
+
     /// The value, sharing its memory.
     ///
     /// # Errors

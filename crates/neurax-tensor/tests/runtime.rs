@@ -234,3 +234,25 @@ fn arguments_and_outputs_survive_a_size_that_cannot_be_had() -> Result<()> {
     assert_eq!(out.item()?, 5.0);
     Ok(())
 }
+
+#[test]
+fn what_a_loop_computes_on_the_way_does_not_reach_its_other_results() -> Result<()> {
+    let x = Tensor::arange(40).to(F32).reshape([4, 10]);
+    let least = |x: &Tensor| x.sort(0).slice(0, ..3);
+    let rows = jit(|x: Tensor| scan_reverse(tensor(0.0), x, |c, x| (c, least(&(-x)))).1).run(x.clone())?;
+    let want: Vec<f32> = (0..4).flat_map(|r| (0..3).map(move |i| -(10 * r + 9 - i) as f32)).collect();
+    assert_eq!(rows.to_vec::<f32>()?, want);
+    let sums = jit(|x: Tensor| scan(tensor(0.0), x, |c, x| (c, x.reshape([5, 2]).sum(1).slice(0, ..2))).1).run(x)?;
+    assert_eq!(sums.to_vec::<f32>()?, [1.0, 5.0, 21.0, 25.0, 41.0, 45.0, 61.0, 65.0]);
+    let flags = Tensor::arange(8).gt(6);
+    let count = jit(|flags: Tensor| while_loop(tensor(0), |c| flags.sort(0).get(7).logical_and(&c.lt(5)), |c| c + 1)).run(flags)?;
+    assert_eq!(count.item()?, 5.0);
+    Ok(())
+}
+
+#[test]
+fn products_of_empty_batches_are_empty() -> Result<()> {
+    let x = Tensor::zeros([0, 32, 32]);
+    assert_eq!(x.matmul(&x).to_vec::<f32>()?, [0.0f32; 0]);
+    Ok(())
+}

@@ -107,7 +107,7 @@ pub struct Store {
     pub value: Id,
     /// Bytes added to the place, found at run time.
     pub at: Option<Id>,
-    /// Written only if this is true; the same for all lanes.
+    /// Written only if this is true; where it differs between lanes there are no vectors.
     pub guard: Option<Id>,
 }
 
@@ -270,6 +270,10 @@ impl Kernel {
         let mut widths = [false; 3];
         for (s, stage) in self.stages.iter().enumerate() {
             let varying = self.varying(s);
+            // Lanes are stored together or not at all.
+            if stage.stores.iter().any(|st| st.guard.is_some_and(|g| varying[g as usize])) {
+                return 1;
+            }
             // What is stored or joined stands in lanes, even if it is the same in all of them.
             let lanes =
                 |i: usize| varying[i] || stage.stores.iter().any(|st| st.value as usize == i) || stage.folds.iter().any(|f| f.value as usize == i);

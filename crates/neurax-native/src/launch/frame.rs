@@ -85,4 +85,6 @@ pub struct Frame {
     pub inner: Vec<Frame>,
     /// The operands of the kernel that is running.
     pub operands: Vec<Address>,
+    /// Where the caller wants the results.
+    pub results: Vec<Address>,
 }

@@ -30,7 +30,7 @@ pub struct KernelTask {
 /// Work that is worth waking a thread for, in elements times instructions.
 const GRAIN: usize = 60_000;
 /// Parts, at most: enough that threads finish together.
-const PARTS: usize = 8;
+const PARTS: usize = 32;
 
 impl KernelTask {
     /// A kernel and its machine code.

@@ -7,8 +7,10 @@
 
 use super::subnormal::flushed;
 use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::{
-        Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
+        Condvar, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError,
         atomic::{
             AtomicUsize,
             Ordering::{AcqRel, Acquire, Relaxed, Release},
@@ -29,6 +31,8 @@ pub struct Pool {
     next: AtomicUsize,
     active: AtomicUsize,
     asleep: AtomicUsize,
+    /// What a part panicked with on another thread.
+    panic: Mutex<Option<Box<dyn Any + Send>>>,
 }
 
 #[derive(Clone, Copy)]
@@ -37,6 +41,8 @@ struct Job {
     parts: usize,
 }
 
+/// Threads, at most.
+const MOST: usize = 1024;
 /// How long a thread looks for more work before it sleeps.
 const PATIENCE: Duration = Duration::from_micros(100);
 
@@ -45,7 +51,7 @@ impl Pool {
     pub fn global() -> &'static Pool {
         static POOL: OnceLock<&'static Pool> = OnceLock::new();
         POOL.get_or_init(|| {
-            let wish = std::env::var("NEURAX_THREADS").ok().and_then(|n| n.parse().ok()).filter(|&n| n > 0);
+            let wish = std::env::var("NEURAX_THREADS").ok().and_then(|n| n.parse().ok()).filter(|&n| n > 0).map(|n: usize| n.min(MOST));
             Pool::of(wish.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get())))
         })
     }
@@ -53,7 +59,7 @@ impl Pool {
     /// The pool of that many threads, at least one: there is one of each size.
     pub fn of(threads: usize) -> &'static Pool {
         static POOLS: Mutex<Vec<&'static Pool>> = Mutex::new(vec![]);
-        let (mut pools, threads) = (lock(&POOLS), threads.max(1));
+        let (mut pools, threads) = (lock(&POOLS), threads.clamp(1, MOST));
         if let Some(pool) = pools.iter().find(|p| p.threads == threads) {
             return pool;
         }
@@ -73,6 +79,7 @@ impl Pool {
             next: AtomicUsize::new(0),
             active: AtomicUsize::new(0),
             asleep: AtomicUsize::new(0),
+            panic: Mutex::new(None),
         }));
         for i in 1..threads {
             // Without a thread its share is done by the others.
@@ -82,8 +89,11 @@ impl Pool {
     }
 
     /// Runs all parts, `f(0)` to `f(parts - 1)`, in any order and at once, and returns when all are done.
+    ///
+    /// # Panics
+    /// When a part does, on whatever thread.
     pub fn run(&self, parts: usize, f: &(dyn Fn(usize) + Sync)) {
-        let turn = if parts > 1 && self.threads > 1 { self.turn.try_lock().ok() } else { None };
+        let turn = if parts > 1 && self.threads > 1 { free(&self.turn) } else { None };
         if turn.is_none() {
             return (0..parts).for_each(f);
         }
@@ -92,13 +102,21 @@ impl Pool {
         let run = unsafe { std::mem::transmute::<&(dyn Fn(usize) + Sync), &'static (dyn Fn(usize) + Sync)>(f) };
         let job = Job { run, parts };
         self.next.store(0, Relaxed);
-        *lock(&self.job) = Some(job);
-        self.epoch.fetch_add(1, Release);
-        if self.asleep.load(Acquire) > 0 {
-            self.wake.notify_all();
+        {
+            let mut current = lock(&self.job);
+            *current = Some(job);
+            // Under the lock: who is about to sleep sees it, or is woken.
+            self.epoch.fetch_add(1, Release);
         }
-        let _lent = Lent(self);
-        self.share(job);
+        let asleep = self.asleep.load(Acquire);
+        (1..parts).take(asleep).for_each(|_| self.wake.notify_one());
+        {
+            let _lent = Lent(self);
+            self.share(job);
+        }
+        if let Some(panic) = lock(&self.panic).take() {
+            resume_unwind(panic);
+        }
     }
 
     /// Does parts until none are left.
@@ -124,7 +142,9 @@ impl Pool {
                 *job
             };
             if let Some(job) = job {
-                self.share(job);
+                if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.share(job))) {
+                    *lock(&self.panic) = Some(panic);
+                }
                 self.active.fetch_sub(1, Release);
             }
         }
@@ -148,8 +168,7 @@ impl Pool {
         self.asleep.fetch_add(1, AcqRel);
         let mut job = lock(&self.job);
         while self.epoch.load(Acquire) == seen {
-            // A wake-up may fall between the look and the sleep: the lock does not cover the counter, so that sleep is bounded.
-            job = self.wake.wait_timeout(job, Duration::from_millis(5)).unwrap_or_else(PoisonError::into_inner).0;
+            job = self.wake.wait(job).unwrap_or_else(PoisonError::into_inner);
         }
         self.asleep.fetch_sub(1, AcqRel);
         self.epoch.load(Acquire)
@@ -173,6 +192,15 @@ impl Drop for Lent<'_> {
         while self.0.active.load(Acquire) > 0 {
             std::hint::spin_loop();
         }
+    }
+}
+
+/// The lock, if nobody holds it.
+fn free<T>(m: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    match m.try_lock() {
+        Ok(guard) => Some(guard),
+        Err(TryLockError::Poisoned(e)) => Some(e.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
     }
 }
 
@@ -206,6 +234,26 @@ mod tests {
     fn there_is_one_pool_of_each_size() {
         assert!(std::ptr::eq(Pool::of(2), Pool::of(2)) && std::ptr::eq(Pool::of(0), Pool::of(1)));
         assert_eq!((Pool::of(1).threads, Pool::of(2).threads), (1, 2));
+    }
+
+    #[test]
+    fn a_panic_on_any_thread_reaches_the_lender() {
+        let pool = Pool::start(2);
+        for _ in 0..50 {
+            let caught = catch_unwind(AssertUnwindSafe(|| pool.run(4, &|i| if i % 2 == 1 { resume_unwind(Box::new(i)) })));
+            assert!(caught.is_err());
+            let done = AtomicUsize::new(0);
+            let _ = catch_unwind(AssertUnwindSafe(|| {
+                pool.run(4, &|_| {
+                    done.fetch_add(1, Relaxed);
+                });
+            }));
+        }
+        let done = AtomicUsize::new(0);
+        pool.run(8, &|_| {
+            done.fetch_add(1, Relaxed);
+        });
+        assert_eq!(done.load(Relaxed), 8);
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub struct ProductTask {
 /// Multiplications in one part, at least.
 const GRAIN: usize = 1 << 18;
 /// Parts, at most.
-const PARTS: usize = 8;
+const PARTS: usize = 16;
 /// Bytes of the result in one part, at most, where something is done with them.
 const CACHED: usize = 1 << 19;
 /// A right operand of more bytes than this is packed by the matrix kernel for each part: parts should then have as many rows as ..
@@ -50,7 +50,7 @@ impl ProductTask {
     fn part_size(&self) -> [usize; 2] {
         let [m, n, k] = self.sizes;
         let batches = self.batches();
-        let wanted = (batches * m * n * k / GRAIN).clamp(1, PARTS).div_ceil(batches).max(1);
+        let wanted = (batches.saturating_mul(m).saturating_mul(n).saturating_mul(k) / GRAIN).clamp(1, PARTS).div_ceil(batches).max(1);
         let least = if n * k * self.bytes() > LARGE { MANY } else { 16 };
         let rows = |parts: usize| m.div_ceil(parts).next_multiple_of(16).max(least).min(m).max(1);
         if self.follows_in(batches * m) {

@@ -10,7 +10,7 @@ use super::{
     pool::Pool,
     product::ProductTask,
     reference::ReferenceTask,
-    subnormal::flushed,
+    subnormal::{flushed, kept},
     windows::WindowsTask,
 };
 use crate::{
@@ -185,7 +185,7 @@ impl Program {
             Home::Constant(i) => Address(self.constants[i].bytes().as_ptr().cast_mut()),
             Home::Input(_) | Home::Output(_) => base,
         };
-        Frame { base, slots: self.plan.homes.iter().map(address).collect(), inner, operands: vec![] }
+        Frame { base, slots: self.plan.homes.iter().map(address).collect(), inner, operands: vec![], results: vec![] }
     }
 
     /// Sets the places of the arguments.
@@ -193,14 +193,16 @@ impl Program {
         self.schedule.inputs.iter().zip(inputs).for_each(|(&b, a)| f.slots[b] = a);
     }
 
-    /// Sets the places of the results, and of all that was in their memory before.
+    /// Sets the places of the results.
     fn set_outputs(&self, f: &mut Frame, outputs: impl Iterator<Item = Address>) {
-        for (o, a) in outputs.enumerate() {
-            self.set_output(f, o, a);
+        f.results.clear();
+        f.results.extend(outputs);
+        for o in 0..f.results.len() {
+            self.set_output(f, o, f.results[o]);
         }
     }
 
-    /// Sets the place of a result, unless it is a copy.
+    /// Sets the place of a result, unless it is a copy, and of all that is in its memory before.
     pub(super) fn set_output(&self, f: &mut Frame, o: usize, a: Address) {
         self.tenants[o].iter().for_each(|&b| f.slots[b] = a);
     }
@@ -233,7 +235,7 @@ impl Program {
                 Task::Convolution(c) => c.run(f, pool)?,
                 Task::Windows(w) => w.run(&f.slots, pool),
                 Task::Control(c) => control::run(c, self, f, pool, scratch)?,
-                Task::Reference(r) => r.run(&f.slots)?,
+                Task::Reference(r) => kept(|| r.run(&f.slots))?,
                 Task::Copy { from, to, bytes } => f.slots[*to].copy_from(f.slots[*from], *bytes),
             }
         }
@@ -288,8 +290,10 @@ struct Call {
     _block: Block,
 }
 
-/// Calls whose memory is kept for the next ones.
+/// Calls whose memory is kept for the next ones, ..
 const CALLS: usize = 4;
+/// .. or one, where it is more than so many bytes.
+const LARGE: usize = 1 << 20;
 
 impl Executable {
     /// A program that can be called, with the threads that run it.
@@ -307,7 +311,7 @@ impl Executable {
 
     fn put(&self, call: Call) {
         let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
-        if calls.len() < CALLS {
+        if calls.len() < if self.program.plan.block > LARGE { 1 } else { CALLS } {
             calls.push(call);
         }
     }
@@ -317,9 +321,9 @@ impl Executable {
     /// # Errors
     /// As running it.
     pub fn profile(&self, args: &[Literal], rounds: u32) -> Result<String> {
-        let results = self.program.outputs.iter().map(|ty| Ok(Bytes::recycled(ty.bytes()?))).collect::<Result<Vec<_>>>()?;
+        let mut results = self.program.outputs.iter().map(|ty| Ok(Bytes::recycled(ty.bytes()?))).collect::<Result<Vec<_>>>()?;
+        let outputs: Vec<Address> = results.iter_mut().filter_map(|r| r.get_mut().map(own_address)).collect();
         let inputs = args.iter().map(|a| address(a.bytes()));
-        let outputs = results.iter().map(address);
         let mut spent = vec![Duration::ZERO; self.program.tasks.len()];
         for round in 0..=rounds {
             if round == 1 {
@@ -327,7 +331,7 @@ impl Executable {
                 spent.fill(Duration::ZERO);
             }
             // SAFETY: as in `call`.
-            self.call(inputs.clone(), outputs.clone(), &mut |p, f| unsafe { p.run_timed(f, self.pool, &mut spent) })?;
+            self.call(inputs.clone(), outputs.iter().copied(), &mut |p, f| unsafe { p.run_timed(f, self.pool, &mut spent) })?;
         }
         let line = |(step, t): (&Step, &Duration)| format!("{:9.1} us  {}", t.as_secs_f64() * 1e6 / rounds as f64, step.brief());
         Ok(self.program.schedule.steps.iter().zip(&spent).map(line).collect::<Vec<_>>().join("\n"))
@@ -337,32 +341,37 @@ impl Executable {
     fn call(
         &self,
         inputs: impl Iterator<Item = Address>,
-        outputs: impl Iterator<Item = Address> + Clone,
+        outputs: impl Iterator<Item = Address>,
         run: &mut dyn FnMut(&Program, &mut Frame) -> Result<()>,
     ) -> Result<()> {
         let (p, mut call) = (&self.program, self.take());
         p.set_inputs(&mut call.frame, inputs);
-        p.set_outputs(&mut call.frame, outputs.clone());
+        p.set_outputs(&mut call.frame, outputs);
         let mut done = Ok(());
         flushed(&mut || done = run(p, &mut call.frame));
         if done.is_ok() {
             // SAFETY: callers give live memory of the right types, their own for every result.
-            outputs.enumerate().for_each(|(o, a)| unsafe { p.give(&call.frame, o, a) });
+            call.frame.results.iter().enumerate().for_each(|(o, &a)| unsafe { p.give(&call.frame, o, a) });
         }
         self.put(call);
         done
     }
 
     /// Runs it on arguments into results that nobody else holds, all of the right types.
-    fn compute<'b>(&self, args: impl Iterator<Item = Address>, results: impl Iterator<Item = &'b Bytes> + Clone) -> Result<()> {
+    fn compute(&self, args: impl Iterator<Item = Address>, results: impl Iterator<Item = Address>) -> Result<()> {
         // SAFETY: `call` prepares a frame of this program; arguments and results are live, of the right types, and the results' own.
-        self.call(args, results.map(address), &mut |p, f| unsafe { p.run(f, self.pool) })
+        self.call(args, results, &mut |p, f| unsafe { p.run(f, self.pool) })
     }
 }
 
-/// Where bytes are.
+/// Where bytes are that are only read.
 fn address(b: &Bytes) -> Address {
     Address(b.as_ptr().cast_mut())
+}
+
+/// Where bytes are that are written.
+fn own_address(b: &mut [u8]) -> Address {
+    Address(b.as_mut_ptr())
 }
 
 impl neurax_runtime::Executable for Executable {
@@ -371,16 +380,22 @@ impl neurax_runtime::Executable for Executable {
         if !args.iter().map(Literal::ty).eq(&self.types) {
             return Err(Error::new("native", "the arguments do not have the types of the graph's inputs"));
         }
-        let inputs: Vec<Address> = args.iter().map(|a| address(a.bytes())).collect();
         let mut results: Vec<Literal> = Vec::with_capacity(self.program.outputs.len());
+        // The result that has taken an argument's memory over.
+        let mut taken: Vec<Option<usize>> = vec![None; args.len()];
         for (o, ty) in self.program.outputs.iter().enumerate() {
             let reused = self.program.plan.reuse.iter().find(|r| r.1 == o && args[r.0].bytes().is_unique());
             results.push(match reused {
-                Some(&(i, _)) => std::mem::replace(&mut args[i], Literal::zeros(Type::new(ty.dtype, [0]))).with_type(ty.clone())?,
+                Some(&(i, _)) => {
+                    taken[i] = Some(o);
+                    std::mem::replace(&mut args[i], Literal::zeros(Type::new(ty.dtype, [0]))).with_type(ty.clone())?
+                }
                 None => Literal::new(ty.clone(), Bytes::recycled(ty.bytes()?))?,
             });
         }
-        self.compute(inputs.into_iter(), results.iter().map(Literal::bytes))?;
+        let outputs: Vec<Address> = results.iter_mut().filter_map(|r| r.bytes_mut().map(own_address)).collect();
+        let inputs = args.iter().zip(taken).map(|(a, taken)| taken.map_or_else(|| address(a.bytes()), |o| outputs[o]));
+        self.compute(inputs, outputs.iter().copied())?;
         Ok(results.into_iter().map(Buffer::from).collect())
     }
 
@@ -395,6 +410,6 @@ impl neurax_runtime::Executable for Executable {
             let bytes = Bytes::recycled(ty.bytes()?);
             **out = Literal::new(ty, bytes)?.into();
         }
-        self.compute(all().filter_map(Buffer::host).map(address), outs.iter().filter_map(|o| o.host()))
+        self.compute(all().filter_map(Buffer::host).map(address), outs.iter_mut().filter_map(|o| o.host_mut()).map(own_address))
     }
 }

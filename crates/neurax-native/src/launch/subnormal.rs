@@ -3,13 +3,28 @@
 
 #![allow(unsafe_code, reason = "the CPU's mode of arithmetic is set around a call, and set back")]
 
+use neurax_ir::{Error, Result};
 use std::{any::Any, panic::AssertUnwindSafe};
 
 /// Runs a closure in that mode, on this thread. Other CPUs than x86-64 and AArch64 have subnormal numbers.
+///
+/// Rust takes the usual mode for granted: what it compiles may have folded constants by it, and computes what depends on the mode, which is
+/// what is wanted here, as the work is that of machine code and matrix kernels, whose instructions are all executed.
 pub fn flushed(f: &mut dyn FnMut()) {
+    run(f, true);
+}
+
+/// Runs a closure inside of [`flushed`] in the usual mode: the language's own ops know subnormal numbers.
+pub fn kept<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
+    let (mut f, mut out) = (Some(f), None);
+    run(&mut || out = f.take().map(|f| f()), false);
+    out.unwrap_or_else(|| Err(Error::new("native", "a step did not run")))
+}
+
+fn run(f: &mut dyn FnMut(), flush: bool) {
     let mut task = Task { f, panic: None };
     // SAFETY: `start` takes such a task, which outlives the call, and does not unwind.
-    unsafe { call(start, (&raw mut task).cast()) }
+    unsafe { call(start, (&raw mut task).cast(), flush) }
     if let Some(panic) = task.panic {
         std::panic::resume_unwind(panic);
     }
@@ -29,18 +44,18 @@ unsafe extern "C" fn start(task: *mut u8) {
     task.panic = std::panic::catch_unwind(AssertUnwindSafe(|| (task.f)())).err();
 }
 
-/// Calls with both bits of MXCSR set: results flush to zero (15), operands are zeros (6).
+/// Calls with both bits of MXCSR set or not: results flush to zero (15), operands are zeros (6).
 #[cfg(all(target_arch = "x86_64", not(miri)))]
-unsafe fn call(f: Start, data: *mut u8) {
-    let (mut old, mut new) = (0u32, 0u32);
+unsafe fn call(f: Start, data: *mut u8, flush: bool) {
+    let (mut old, mut new) = (0u32, if flush { 0x8040u32 } else { 0 });
     // SAFETY: the block calls a function as its convention says (the stack is aligned, all that it may change is named), and sets the mode
     // back before it ends. Registers 12 to 14 survive the call. The argument is in rdi, on Windows in rcx above 32 spare bytes of stack.
     unsafe {
         std::arch::asm!(
             "stmxcsr [r12]",
             "mov eax, [r12]",
-            "or eax, 0x8040",
-            "mov [r13], eax",
+            "and eax, 0xffff7fbf",
+            "or [r13], eax",
             "ldmxcsr [r13]",
             "sub rsp, {spare}",
             "call r14",
@@ -58,17 +73,19 @@ unsafe fn call(f: Start, data: *mut u8) {
     }
 }
 
-/// Calls with bit 24 of FPCR set: operands and results flush to zero.
+/// Calls with bit 24 of FPCR set or not: operands and results flush to zero.
 #[cfg(all(target_arch = "aarch64", not(miri)))]
-unsafe fn call(f: Start, data: *mut u8) {
-    // SAFETY: as for x86-64. Registers 20 and 21 survive the call.
+unsafe fn call(f: Start, data: *mut u8, flush: bool) {
+    // SAFETY: as for x86-64. Registers 20 to 22 survive the call.
     unsafe {
         std::arch::asm!(
             "mrs x20, fpcr",
-            "orr x9, x20, #0x1000000",
+            "bic x9, x20, #0x1000000",
+            "orr x9, x9, x22",
             "msr fpcr, x9",
             "blr x21",
             "msr fpcr, x20",
+            in("x22") (flush as u64) << 24,
             in("x0") data,
             in("x21") f,
             out("x20") _,
@@ -78,22 +95,27 @@ unsafe fn call(f: Start, data: *mut u8) {
 }
 
 #[cfg(any(miri, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
-unsafe fn call(f: Start, data: *mut u8) {
+unsafe fn call(f: Start, data: *mut u8, _: bool) {
     // SAFETY: as promised by the caller.
     unsafe { f(data) }
 }
 
 #[cfg(all(test, any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)))]
 mod tests {
-    use super::flushed;
+    use super::{flushed, kept};
     use std::hint::black_box;
 
     #[test]
     fn the_mode_holds_inside_and_only_there() {
         let half = || black_box(f32::MIN_POSITIVE) * black_box(0.5);
         let mut inside = 1.0;
-        flushed(&mut || inside = half());
+        let mut usual = 0.0;
+        flushed(&mut || {
+            usual = kept(|| Ok(half())).unwrap();
+            inside = half();
+        });
         assert_eq!(inside, 0.0);
+        assert!(usual > 0.0);
         assert!(half() > 0.0);
     }
 

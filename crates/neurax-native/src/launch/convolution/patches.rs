@@ -72,11 +72,14 @@ impl Patches {
     /// Patches of an operand under windows of those taps, of which there are so many along each axis.
     pub fn new(x: &Walk, slides: &[Slide], taps: &[usize], windows: &[usize]) -> Patches {
         let mut strides: Axes<isize> = x.strides[2..].into();
-        let of = |f: fn(&Slide, usize, usize, usize) -> Box<[Run]>| -> Axes<Box<[Run]>> {
-            slides.iter().enumerate().map(|(i, s)| f(s, x.sizes[i + 2], taps[i], windows[i])).collect()
+        // Only the runs of rows that are packed are wanted: the others may be as many as the operand has elements.
+        let wide = windows.last() >= taps.last();
+        let of = |f: fn(&Slide, usize, usize, usize) -> Box<[Run]>, wanted: bool| -> Axes<Box<[Run]>> {
+            let runs = |(i, s): (usize, &Slide)| if wanted { f(s, x.sizes[i + 2], taps[i], windows[i]) } else { Box::default() };
+            slides.iter().enumerate().map(runs).collect()
         };
-        let mut depth = Side { step: x.strides[1], sizes: taps.into(), runs: of(Run::of_windows) };
-        let mut columns = Side { step: x.strides[0], sizes: windows.into(), runs: of(Run::of_taps) };
+        let mut depth = Side { step: x.strides[1], sizes: taps.into(), runs: of(Run::of_windows, !wide) };
+        let mut columns = Side { step: x.strides[0], sizes: windows.into(), runs: of(Run::of_taps, wide) };
         // Loops go over planes: there are at least two axes.
         for _ in slides.len()..2 {
             strides.insert(0, 0);
