@@ -138,7 +138,9 @@ impl<'a> Planner<'a> {
 
     /// Places in the block for what has none, and for every step's scratch memory.
     fn place(&mut self) -> (Vec<usize>, usize) {
-        let own = |(m, memory): (usize, &Memory)| memory.life.filter(|_| memory.home.is_none()).map(|life| (Ok(m), life, memory.bytes.next_multiple_of(LINE)));
+        let own = |(m, memory): (usize, &Memory)| {
+            memory.life.filter(|_| memory.home.is_none()).map(|life| (Ok(m), life, memory.bytes.next_multiple_of(LINE)))
+        };
         let scratch = |(i, n): (usize, &Needs)| (Err(i), (i, i), n.scratch.next_multiple_of(LINE));
         let mut wanted: Vec<_> = self.memories.iter().enumerate().filter_map(own).collect();
         wanted.extend(self.needs.iter().enumerate().filter(|(_, n)| n.scratch > 0).map(scratch));

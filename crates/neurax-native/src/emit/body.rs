@@ -4,7 +4,7 @@ use super::{
     lanes::{Held, Shape, scalar},
     loops::{Emit, Place},
 };
-use crate::kernel::{Do, Fold, Id, Inst, Leaf, Stride, expand::of_bools, first_bits};
+use crate::kernel::{Do, Id, Inst, Leaf, Stride};
 use cranelift_codegen::ir::{
     InstBuilder, Value,
     condcodes::{FloatCC, IntCC},
@@ -12,7 +12,7 @@ use cranelift_codegen::ir::{
 };
 use neurax_ir::{
     DType, Kind,
-    op::{Binary, Direction, ReduceKind, Unary},
+    op::{Binary, Direction, Unary},
 };
 use smallvec::SmallVec;
 
@@ -39,7 +39,7 @@ impl Emit<'_, '_> {
     }
 
     /// A value that is known.
-    fn get(&mut self, env: &Env, x: Id) -> Held {
+    pub fn get(&mut self, env: &Env, x: Id) -> Held {
         // Operands come before users, and depend on no more loops than they do.
         match &env.0[x as usize] {
             Some(h) => h.clone(),
@@ -166,113 +166,8 @@ impl Emit<'_, '_> {
         }
     }
 
-    /// The accumulators before the first element.
-    pub fn initial(&mut self, s: usize, place: &Place) -> Vec<Held> {
-        let k = self.k;
-        let mut one = |f: &Fold| {
-            let ty = k.stages[s].insts[f.value as usize].ty;
-            let start = self.constant(ty, first_bits(&f.kind.neutral(ty)).unwrap_or(0));
-            if place.shape.width == 1 { Held::Once(start) } else { Held::Lanes(self.splat(start, ty, place.shape)) }
-        };
-        k.stages[s].folds.iter().map(&mut one).collect()
-    }
-
-    /// Accumulators for vectors: their own start, so that the scalars count once.
-    pub fn spread(&mut self, s: usize, folds: &[Held], shape: Shape) -> Vec<Held> {
-        let place = Place { addresses: vec![], counters: vec![], shape };
-        if folds.is_empty() { vec![] } else { self.initial(s, &place) }
-    }
-
-    /// Accumulators of as many vectors as that shape has.
-    pub fn narrow(&mut self, s: usize, vectors: Vec<Held>, shape: Shape) -> Vec<Held> {
-        let k = self.k;
-        let mut out = vec![];
-        for (vector, f) in vectors.into_iter().zip(&k.stages[s].folds) {
-            let ty = k.stages[s].insts[f.value as usize].ty;
-            let mut parts = vector.values();
-            while parts.len() > shape.unroll {
-                let half = parts.len() / 2;
-                parts = (0..half).map(|i| self.join(f.kind, parts[i], parts[i + half], ty, Some(shape))).collect();
-            }
-            out.push(Held::Lanes(parts));
-        }
-        out
-    }
-
-    /// The accumulators of one vector joined with those of scalars.
-    pub fn gather(&mut self, s: usize, vectors: Vec<Held>, folds: Vec<Held>, shape: Shape) -> Vec<Held> {
-        let k = self.k;
-        let all = vectors.into_iter().zip(folds).zip(&k.stages[s].folds);
-        let mut out = vec![];
-        for ((vector, scalar), f) in all {
-            let ty = k.stages[s].insts[f.value as usize].ty;
-            let parts = vector.values();
-            let mut total = scalar.values()[0];
-            for lane in 0..shape.width {
-                let x = self.extract(parts[0], lane, ty, shape);
-                total = self.join(f.kind, total, x, ty, None);
-            }
-            out.push(Held::Once(total));
-        }
-        out
-    }
-
-    /// Stores and accumulators, in the innermost place.
-    pub fn effects(&mut self, s: usize, place: &Place, env: &mut Env, folds: Vec<Held>) -> Vec<Held> {
-        let k = self.k;
-        for st in &k.stages[s].stores {
-            let (x, at) = (self.get(env, st.value), st.at.map(|a| self.get(env, a)));
-            let ty = k.stages[s].insts[st.value as usize].ty;
-            match st.guard.map(|g| self.get(env, g)) {
-                Some(Held::Once(g)) => {
-                    let (write, after) = (self.b.create_block(), self.b.create_block());
-                    self.b.ins().brif(g, write, &[], after, &[]);
-                    self.b.switch_to_block(write);
-                    self.store(st.operand as usize, x, at, ty, place);
-                    self.b.ins().jump(after, &[]);
-                    self.b.switch_to_block(after);
-                }
-                _ => self.store(st.operand as usize, x, at, ty, place),
-            }
-        }
-        let mut out = vec![];
-        for (f, total) in k.stages[s].folds.iter().zip(folds) {
-            let ty = k.stages[s].insts[f.value as usize].ty;
-            let shape = place.shape;
-            if let Some(xs) = self.summed_product(s, *f) {
-                let [x, y] = xs.map(|x| self.get(env, x));
-                out.push(self.map(&[x, y, total], [ty; 3], shape, |e, v, _| e.b.ins().fma(v[0], v[1], v[2])));
-                continue;
-            }
-            let x = self.get(env, f.value);
-            let kind = f.kind;
-            out.push(self.map(&[total, x], [ty, ty], shape, |e, v, is_vector| e.join(kind, v[0], v[1], ty, is_vector.then_some(shape))));
-        }
-        out
-    }
-
-    /// The factors of a product that is summed: it is added without being rounded.
-    fn summed_product(&self, s: usize, f: Fold) -> Option<[Id; 2]> {
-        match self.k.stages[s].insts[f.value as usize] {
-            Inst { op: Do::Binary(Binary::Mul, x, y), ty: DType::F32 | DType::F64 } if self.has_fma && f.kind == ReduceKind::Sum => Some([x, y]),
-            _ => None,
-        }
-    }
-
-    fn join(&mut self, kind: ReduceKind, x: Value, y: Value, ty: DType, shape: Option<Shape>) -> Value {
-        let f = if ty == DType::Bool { of_bools(kind.binary()) } else { kind.binary() };
-        if matches!(f, Binary::Max | Binary::Min) && ty.kind() != Kind::Float {
-            let first = self.compare(if f == Binary::Max { Direction::Gt } else { Direction::Lt }, x, y, ty);
-            return match shape {
-                Some(shape) => self.blend(first, x, y, ty, shape),
-                None => self.b.ins().select(first, x, y),
-            };
-        }
-        self.binary(f, x, y, ty, shape.is_some())
-    }
-
     /// Applies `f` to every register.
-    fn map1(&mut self, x: Held, f: impl Fn(&mut Self, Value, bool) -> Value) -> Held {
+    pub fn map1(&mut self, x: Held, f: impl Fn(&mut Self, Value, bool) -> Value) -> Held {
         match x {
             Held::Once(v) => Held::Once(f(self, v, false)),
             Held::Lanes(vs) => Held::Lanes(vs.into_iter().map(|v| f(self, v, true)).collect()),
@@ -280,7 +175,7 @@ impl Emit<'_, '_> {
     }
 
     /// Applies `f` to the registers of several values: once if all are the same for all lanes.
-    fn map<const N: usize>(&mut self, xs: &[Held; N], types: [DType; N], shape: Shape, f: impl Fn(&mut Self, [Value; N], bool) -> Value) -> Held {
+    pub fn map<const N: usize>(&mut self, xs: &[Held; N], types: [DType; N], shape: Shape, f: impl Fn(&mut Self, [Value; N], bool) -> Value) -> Held {
         if xs.iter().all(|x| matches!(x, Held::Once(_))) {
             let v = std::array::from_fn(|i| xs[i].values()[0]);
             return Held::Once(f(self, v, false));
@@ -315,7 +210,7 @@ impl Emit<'_, '_> {
     }
 
     /// A value as vectors.
-    fn spread_out(&mut self, x: &Held, ty: DType, shape: Shape) -> SmallVec<[Value; 4]> {
+    pub fn spread_out(&mut self, x: &Held, ty: DType, shape: Shape) -> SmallVec<[Value; 4]> {
         match x {
             Held::Lanes(vs) => vs.clone(),
             Held::Once(v) => self.splat(*v, ty, shape),
@@ -366,7 +261,7 @@ impl Emit<'_, '_> {
         }
     }
 
-    fn unary(&mut self, f: Unary, x: Value, ty: DType) -> Value {
+    pub fn unary(&mut self, f: Unary, x: Value, ty: DType) -> Value {
         let i = self.b.ins();
         match f {
             Unary::Neg if ty.is_float() => i.fneg(x),

@@ -1,6 +1,8 @@
 //! From kernels to machine code, by Cranelift: 128-bit vectors on every CPU that it knows.
 
 mod body;
+mod convert;
+mod folds;
 mod lanes;
 mod library;
 mod loops;

@@ -240,7 +240,13 @@ mod tests {
     fn a_panic_on_any_thread_reaches_the_lender() {
         let pool = Pool::start(2);
         for _ in 0..50 {
-            let caught = catch_unwind(AssertUnwindSafe(|| pool.run(4, &|i| if i % 2 == 1 { resume_unwind(Box::new(i)) })));
+            let caught = catch_unwind(AssertUnwindSafe(|| {
+                pool.run(4, &|i| {
+                    if i % 2 == 1 {
+                        resume_unwind(Box::new(i))
+                    }
+                })
+            }));
             assert!(caught.is_err());
             let done = AtomicUsize::new(0);
             let _ = catch_unwind(AssertUnwindSafe(|| {

@@ -1,8 +1,8 @@
 //! What the schedule knows about a graph: where values come from, which of them are written to memory.
 
 use super::{
-    body::BufferId,
     classify::{Class, classify, cost},
+    group::BufferId,
     walk::Walk,
 };
 use neurax_ir::{DType, Eqn, Graph, Op, Shape, Type, Value};

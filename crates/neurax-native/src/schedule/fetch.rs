@@ -1,7 +1,10 @@
 //! Reading windows at places that are found at run time.
 
 use super::Storage;
-use super::body::{Body, Built, Made, Source, Why};
+use super::{
+    body::{Body, Built},
+    group::{Made, Source, Why},
+};
 use crate::{
     affine::{Affine, Index, flat},
     kernel::{Do, Id, Make, computed_in, expand},

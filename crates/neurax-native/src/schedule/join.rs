@@ -3,8 +3,9 @@
 
 use super::{
     Facts, Note,
-    body::{Body, BufferId, End, Root, Source, Space, Why},
+    body::Body,
     classify::is_strided,
+    group::{BufferId, End, Root, Source, Space, Why},
     order::Order,
     units::{Unit, Work},
 };

@@ -1,6 +1,9 @@
 //! Which loops a kernel has: loops that all arrays walk alike become one, and the best one is cut into vectors.
 
-use super::body::{Body, End, Source};
+use super::{
+    body::Body,
+    group::{End, Source},
+};
 use crate::{
     affine::Affine,
     kernel::{Do, Lanes},
@@ -72,12 +75,12 @@ fn first_of(body: &Body) -> Order {
 }
 
 fn walks<'a>(body: &'a Body) -> Vec<Walk<'a>> {
-    let load = |n: &'a super::body::Node| match &n.op {
+    let load = |n: &'a super::group::Node| match &n.op {
         Do::Leaf(Source::Load { place, .. }) => Some(Walk { place, writes: false, is_index: false }),
         Do::Leaf(Source::Index(place)) => Some(Walk { place, writes: false, is_index: true }),
         _ => None,
     };
-    let store = |m: &'a super::body::Made| Walk { place: &m.place, writes: true, is_index: false };
+    let store = |m: &'a super::group::Made| Walk { place: &m.place, writes: true, is_index: false };
     body.nodes.iter().filter_map(load).chain(body.roots.iter().map(store)).collect()
 }
 

@@ -4,6 +4,7 @@ mod body;
 mod classify;
 mod facts;
 mod fetch;
+mod group;
 mod join;
 mod loops;
 mod nest;
@@ -13,13 +14,13 @@ mod rows;
 mod units;
 mod walk;
 
-pub use body::BufferId;
 pub use classify::{Class, classify, is_native};
 pub use facts::{Facts, Storage};
+pub use group::BufferId;
 pub use nest::Nest;
 pub use walk::{Walk, maker};
 
-use body::Why;
+use group::Why;
 use neurax_ir::{Error, Graph, Result, Type, Value};
 use units::{Loop, Unit, Work};
 

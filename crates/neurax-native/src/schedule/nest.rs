@@ -2,7 +2,8 @@
 
 use super::{
     Facts,
-    body::{Body, BufferId, End, Made, Source},
+    body::Body,
+    group::{BufferId, End, Made, Source},
     loops::{Loops, loops},
 };
 use crate::{
@@ -144,7 +145,7 @@ impl Nester<'_> {
         let whole = matches!(m.root.end, End::Store(_)) && !self.body.is_outer_only(m.root.value);
         let is_trivial = matches!(self.body.nodes[m.node as usize].op, Do::Leaf(_) | Do::Const(_));
         // Only nodes of this group read nodes of a lower level.
-        let reads = |(i, n): (usize, &super::body::Node)| self.body.levels[i] > own && n.op.reads().any(|x| x == m.node);
+        let reads = |(i, n): (usize, &super::group::Node)| self.body.levels[i] > own && n.op.reads().any(|x| x == m.node);
         whole
             && !is_trivial
             && (self.body.nodes.iter().enumerate().any(reads) || self.body.roots.iter().any(|o| o.node == m.node && self.level(o) > own))

@@ -1,6 +1,6 @@
 //! Schedules as text: which values are in memory, what is computed together, and why not more.
 
-use super::{BufferId, Facts, Nest, Note, Schedule, Step, body::Why};
+use super::{BufferId, Facts, Nest, Note, Schedule, Step, group::Why};
 use neurax_ir::{Error, Graph, Value};
 use std::{
     collections::BTreeMap,

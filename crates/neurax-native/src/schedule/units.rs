@@ -2,8 +2,9 @@
 
 use super::{
     Facts, Storage,
-    body::{Body, BufferId, End, Root, Source, Space, Why},
+    body::Body,
     classify::{Class, is_strided},
+    group::{BufferId, End, Root, Source, Space, Why},
 };
 use crate::kernel::Do;
 use neurax_ir::{Eqn, Op, Shape, Value};

@@ -1,0 +1,238 @@
+//! The same number in another form: dtypes, and the narrow floats that are computed in f32.
+
+use super::{
+    lanes::{Shape, scalar},
+    loops::Emit,
+};
+use cranelift_codegen::ir::{InstBuilder, Type, Value, condcodes::IntCC, types};
+use neurax_ir::{DType, Kind};
+
+impl Emit<'_, '_> {
+    /// The same number in another dtype.
+    pub fn convert(&mut self, v: Value, from: DType, to: DType, shape: Shape) -> Value {
+        use Kind::*;
+        if from == to {
+            return v;
+        }
+        if shape.width > 1 {
+            return self.convert_vector(v, from, to, shape);
+        }
+        let t = scalar(to);
+        match (from, to) {
+            (DType::BF16, DType::F32) => {
+                let wide = self.b.ins().uextend(types::I32, v);
+                let bits = self.b.ins().ishl_imm_u(wide, 16);
+                self.bitcast(bits, types::F32)
+            }
+            (DType::F16, DType::F32) => {
+                let wide = self.b.ins().uextend(types::I32, v);
+                self.widen_half(wide)
+            }
+            (DType::F32, DType::BF16) => {
+                let bits = self.bitcast(v, types::I32);
+                let high = self.b.ins().ushr_imm_u(bits, 16);
+                self.b.ins().ireduce(types::I16, high)
+            }
+            (DType::F32, DType::F16) => {
+                let bits = self.narrow_half(v);
+                self.b.ins().ireduce(types::I16, bits)
+            }
+            (DType::F32, DType::F64) => self.b.ins().fpromote(t, v),
+            (DType::F64, DType::F32) => self.b.ins().fdemote(t, v),
+            _ => match (from.kind(), to.kind()) {
+                (Float, Signed) => self.b.ins().fcvt_to_sint_sat(t, v),
+                (Float, _) => self.b.ins().fcvt_to_uint_sat(t, v),
+                (Signed, Float) => {
+                    let v = self.at_least_word(v, from);
+                    self.b.ins().fcvt_from_sint(t, v)
+                }
+                (_, Float) => {
+                    let v = self.at_least_word(v, from);
+                    self.b.ins().fcvt_from_uint(t, v)
+                }
+                _ => match from.bits().cmp(&to.bits()) {
+                    std::cmp::Ordering::Greater => self.b.ins().ireduce(t, v),
+                    std::cmp::Ordering::Equal => v,
+                    std::cmp::Ordering::Less if from.kind() == Signed => self.b.ins().sextend(t, v),
+                    std::cmp::Ordering::Less => self.b.ins().uextend(t, v),
+                },
+            },
+        }
+    }
+
+    fn at_least_word(&mut self, v: Value, from: DType) -> Value {
+        match (from.bits() < 32, from.kind() == Kind::Signed) {
+            (true, true) => self.b.ins().sextend(types::I32, v),
+            (true, false) => self.b.ins().uextend(types::I32, v),
+            _ => v,
+        }
+    }
+
+    /// Lanes hold narrow integers in 4 bytes, bools as masks.
+    fn convert_vector(&mut self, v: Value, from: DType, to: DType, shape: Shape) -> Value {
+        use Kind::*;
+        let t = shape.vector(to);
+        match (from, to) {
+            (DType::BF16, DType::F32) => {
+                let bits = self.b.ins().ishl_imm_u(v, 16);
+                return self.bitcast(bits, t);
+            }
+            (DType::F16, DType::F32) => return self.widen_half(v),
+            (DType::F32, DType::BF16) => {
+                let bits = self.bitcast(v, types::I32X4);
+                return self.b.ins().ushr_imm_u(bits, 16);
+            }
+            (DType::F32, DType::F16) => return self.narrow_half(v),
+            _ => {}
+        }
+        if from == DType::Bool {
+            let bits = self.bitcast(v, shape.mask());
+            let ones = self.b.ins().ineg(bits);
+            return if to.is_float() { self.signed_to_float(ones, t, shape) } else { ones };
+        }
+        match (from.kind(), to.kind()) {
+            (Float, Signed) if shape.width == 4 => self.b.ins().fcvt_to_sint_sat(t, v),
+            (Float, Unsigned) if shape.width == 4 => self.b.ins().fcvt_to_uint_sat(t, v),
+            (Signed, Float) if shape.width == 4 => self.signed_to_float(v, t, shape),
+            (Unsigned, Float) if shape.width == 4 => self.b.ins().fcvt_from_uint(t, v),
+            (Float, _) | (_, Float) => {
+                let lanes: Vec<Value> = (0..shape.width)
+                    .map(|l| {
+                        let x = self.extract(v, l, from, shape);
+                        self.convert(x, from, to, Shape::SCALAR)
+                    })
+                    .collect();
+                self.assemble(&lanes, to, shape)
+            }
+            // Narrow integers wrap when they are stored; all others have the same width here.
+            _ => v,
+        }
+    }
+
+    fn signed_to_float(&mut self, v: Value, t: Type, shape: Shape) -> Value {
+        if shape.width == 4 {
+            return self.b.ins().fcvt_from_sint(t, v);
+        }
+        let lanes: Vec<Value> = (0..shape.width)
+            .map(|l| {
+                let x = self.b.ins().extractlane(v, l as u8);
+                self.b.ins().fcvt_from_sint(types::F64, x)
+            })
+            .collect();
+        self.assemble(&lanes, DType::F64, shape)
+    }
+
+    /// Integer constants of the type of a value, in all lanes.
+    pub fn int_like(&mut self, t: Type, x: u32) -> Value {
+        let c = self.b.ins().iconst(types::I32, x as i64);
+        if t.is_vector() { self.b.ins().splat(t, c) } else { c }
+    }
+
+    /// `mask ? x : y` for masks of lanes or a scalar condition.
+    fn pick(&mut self, mask: Value, x: Value, y: Value) -> Value {
+        let t = self.b.func.dfg.value_type(x);
+        if t.is_vector() {
+            let mask = self.bitcast(mask, t);
+            return self.b.ins().bitselect(mask, x, y);
+        }
+        self.b.ins().select(mask, x, y)
+    }
+
+    /// An f32 rounded to what a narrower float dtype holds, still as f32.
+    pub fn round(&mut self, v: Value, to: DType) -> Value {
+        match to {
+            DType::BF16 => self.round_bf16(v),
+            DType::F16 => {
+                let bits = self.narrow_half(v);
+                self.widen_half(bits)
+            }
+            _ => v,
+        }
+    }
+
+    fn int_type(&self, v: Value) -> Type {
+        if self.b.func.dfg.value_type(v).is_vector() { types::I32X4 } else { types::I32 }
+    }
+
+    fn float_type(&self, v: Value) -> Type {
+        if self.b.func.dfg.value_type(v).is_vector() { types::F32X4 } else { types::F32 }
+    }
+
+    /// Rounds to the upper 16 bits, ties to even; NaN stays a quiet NaN.
+    fn round_bf16(&mut self, v: Value) -> Value {
+        let (t, f) = (self.int_type(v), self.float_type(v));
+        let bits = self.bitcast(v, t);
+        let high = self.b.ins().ushr_imm_u(bits, 16);
+        let (one, half, mask, quiet) = (self.int_like(t, 1), self.int_like(t, 0x7fff), self.int_like(t, 0xffff_0000), self.int_like(t, 0x0040_0000));
+        let odd = self.b.ins().band(high, one);
+        let up = self.b.ins().iadd(odd, half);
+        let sum = self.b.ins().iadd(bits, up);
+        let rounded = self.b.ins().band(sum, mask);
+        let kept = self.b.ins().bor(bits, quiet);
+        let kept = self.b.ins().band(kept, mask);
+        let nan = self.b.ins().fcmp(cranelift_codegen::ir::condcodes::FloatCC::Unordered, v, v);
+        let out = self.pick(nan, kept, rounded);
+        self.bitcast(out, f)
+    }
+
+    /// The f32 of the bits of an f16 (in the low half of 32 bits). Subnormal numbers are counts of the least one; as f32 nothing is subnormal.
+    fn widen_half(&mut self, h: Value) -> Value {
+        let t = self.b.func.dfg.value_type(h);
+        let f = if t.is_vector() { types::F32X4 } else { types::F32 };
+        let (low, sign) = (self.int_like(t, 0x7fff), self.int_like(t, 0x8000));
+        let size = self.b.ins().band(h, low);
+        let sign = self.b.ins().band(h, sign);
+        let sign = self.b.ins().ishl_imm_u(sign, 16);
+        let bits = self.b.ins().ishl_imm_u(size, 13);
+        // The difference of the exponents' offsets.
+        let (bias, special) = (self.int_like(t, 112 << 23), self.int_like(t, 0x7f80_0000));
+        let normal = self.b.ins().iadd(bits, bias);
+        let count = self.b.ins().fcvt_from_sint(f, size);
+        let least = self.int_like(t, (127 - 24) << 23);
+        let least = self.bitcast(least, f);
+        let small = self.b.ins().fmul(count, least);
+        let small = self.bitcast(small, t);
+        let (first, last) = (self.int_like(t, 0x0400), self.int_like(t, 0x7c00));
+        let is_small = self.b.ins().icmp(IntCC::UnsignedLessThan, size, first);
+        let y = self.pick(is_small, small, normal);
+        let is_special = self.b.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, size, last);
+        let whole = self.b.ins().bor(bits, special);
+        let y = self.pick(is_special, whole, y);
+        let y = self.b.ins().bor(y, sign);
+        self.bitcast(y, f)
+    }
+
+    /// The bits of an f32 as f16, rounded to nearest even. Normal numbers round in the integers; subnormal ones by adding a number whose last
+    /// place is theirs.
+    fn narrow_half(&mut self, v: Value) -> Value {
+        let (t, f) = (self.int_type(v), self.float_type(v));
+        let all = self.bitcast(v, t);
+        let low = self.int_like(t, 0x7fff_ffff);
+        let size = self.b.ins().band(all, low);
+        let sign = self.b.ins().ushr_imm_u(all, 16);
+        let top = self.int_like(t, 0x8000);
+        let sign = self.b.ins().band(sign, top);
+        let high = self.b.ins().ushr_imm_u(size, 13);
+        let (one, half, bias) = (self.int_like(t, 1), self.int_like(t, 0xfff), self.int_like(t, 112 << 23));
+        let odd = self.b.ins().band(high, one);
+        let up = self.b.ins().iadd(odd, half);
+        let sum = self.b.ins().iadd(size, up);
+        let sum = self.b.ins().isub(sum, bias);
+        let normal = self.b.ins().ushr_imm_u(sum, 13);
+        // 0.5: its last place is 2^-24, the least subnormal.
+        let magic = self.int_like(t, 126 << 23);
+        let (m, s) = (self.bitcast(magic, f), self.bitcast(size, f));
+        let shifted = self.b.ins().fadd(s, m);
+        let shifted = self.bitcast(shifted, t);
+        let small = self.b.ins().isub(shifted, magic);
+        let (least, most, inf) = (self.int_like(t, 113 << 23), self.int_like(t, 0x477f_f000), self.int_like(t, 0x7c00));
+        let is_small = self.b.ins().icmp(IntCC::UnsignedLessThan, size, least);
+        let y = self.pick(is_small, small, normal);
+        let is_large = self.b.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, size, most);
+        let y = self.pick(is_large, inf, y);
+        let (end, nan) = (self.int_like(t, 0x7f80_0000), self.int_like(t, 0x7e00));
+        let is_nan = self.b.ins().icmp(IntCC::UnsignedGreaterThan, size, end);
+        let y = self.pick(is_nan, nan, y);
+        self.b.ins().bor(y, sign)
+    }
+}

@@ -1,0 +1,120 @@
+//! What a stage leaves behind: stores and accumulators.
+
+use super::{
+    body::Env,
+    lanes::{Held, Shape},
+    loops::{Emit, Place},
+};
+use crate::kernel::{Do, Fold, Id, Inst, expand::of_bools, first_bits};
+use cranelift_codegen::ir::{InstBuilder, Value};
+use neurax_ir::{
+    DType, Kind,
+    op::{Binary, Direction, ReduceKind},
+};
+
+impl Emit<'_, '_> {
+    /// The accumulators before the first element.
+    pub fn initial(&mut self, s: usize, place: &Place) -> Vec<Held> {
+        let k = self.k;
+        let mut one = |f: &Fold| {
+            let ty = k.stages[s].insts[f.value as usize].ty;
+            let start = self.constant(ty, first_bits(&f.kind.neutral(ty)).unwrap_or(0));
+            if place.shape.width == 1 { Held::Once(start) } else { Held::Lanes(self.splat(start, ty, place.shape)) }
+        };
+        k.stages[s].folds.iter().map(&mut one).collect()
+    }
+
+    /// Accumulators for vectors: their own start, so that the scalars count once.
+    pub fn spread(&mut self, s: usize, folds: &[Held], shape: Shape) -> Vec<Held> {
+        let place = Place { addresses: vec![], counters: vec![], shape };
+        if folds.is_empty() { vec![] } else { self.initial(s, &place) }
+    }
+
+    /// Accumulators of as many vectors as that shape has.
+    pub fn narrow(&mut self, s: usize, vectors: Vec<Held>, shape: Shape) -> Vec<Held> {
+        let k = self.k;
+        let mut out = vec![];
+        for (vector, f) in vectors.into_iter().zip(&k.stages[s].folds) {
+            let ty = k.stages[s].insts[f.value as usize].ty;
+            let mut parts = vector.values();
+            while parts.len() > shape.unroll {
+                let half = parts.len() / 2;
+                parts = (0..half).map(|i| self.join(f.kind, parts[i], parts[i + half], ty, Some(shape))).collect();
+            }
+            out.push(Held::Lanes(parts));
+        }
+        out
+    }
+
+    /// The accumulators of one vector joined with those of scalars.
+    pub fn gather(&mut self, s: usize, vectors: Vec<Held>, folds: Vec<Held>, shape: Shape) -> Vec<Held> {
+        let k = self.k;
+        let all = vectors.into_iter().zip(folds).zip(&k.stages[s].folds);
+        let mut out = vec![];
+        for ((vector, scalar), f) in all {
+            let ty = k.stages[s].insts[f.value as usize].ty;
+            let parts = vector.values();
+            let mut total = scalar.values()[0];
+            for lane in 0..shape.width {
+                let x = self.extract(parts[0], lane, ty, shape);
+                total = self.join(f.kind, total, x, ty, None);
+            }
+            out.push(Held::Once(total));
+        }
+        out
+    }
+
+    /// Stores and accumulators, in the innermost place.
+    pub fn effects(&mut self, s: usize, place: &Place, env: &mut Env, folds: Vec<Held>) -> Vec<Held> {
+        let k = self.k;
+        for st in &k.stages[s].stores {
+            let (x, at) = (self.get(env, st.value), st.at.map(|a| self.get(env, a)));
+            let ty = k.stages[s].insts[st.value as usize].ty;
+            match st.guard.map(|g| self.get(env, g)) {
+                Some(Held::Once(g)) => {
+                    let (write, after) = (self.b.create_block(), self.b.create_block());
+                    self.b.ins().brif(g, write, &[], after, &[]);
+                    self.b.switch_to_block(write);
+                    self.store(st.operand as usize, x, at, ty, place);
+                    self.b.ins().jump(after, &[]);
+                    self.b.switch_to_block(after);
+                }
+                _ => self.store(st.operand as usize, x, at, ty, place),
+            }
+        }
+        let mut out = vec![];
+        for (f, total) in k.stages[s].folds.iter().zip(folds) {
+            let ty = k.stages[s].insts[f.value as usize].ty;
+            let shape = place.shape;
+            if let Some(xs) = self.summed_product(s, *f) {
+                let [x, y] = xs.map(|x| self.get(env, x));
+                out.push(self.map(&[x, y, total], [ty; 3], shape, |e, v, _| e.b.ins().fma(v[0], v[1], v[2])));
+                continue;
+            }
+            let x = self.get(env, f.value);
+            let kind = f.kind;
+            out.push(self.map(&[total, x], [ty, ty], shape, |e, v, is_vector| e.join(kind, v[0], v[1], ty, is_vector.then_some(shape))));
+        }
+        out
+    }
+
+    /// The factors of a product that is summed: it is added without being rounded.
+    fn summed_product(&self, s: usize, f: Fold) -> Option<[Id; 2]> {
+        match self.k.stages[s].insts[f.value as usize] {
+            Inst { op: Do::Binary(Binary::Mul, x, y), ty: DType::F32 | DType::F64 } if self.has_fma && f.kind == ReduceKind::Sum => Some([x, y]),
+            _ => None,
+        }
+    }
+
+    pub fn join(&mut self, kind: ReduceKind, x: Value, y: Value, ty: DType, shape: Option<Shape>) -> Value {
+        let f = if ty == DType::Bool { of_bools(kind.binary()) } else { kind.binary() };
+        if matches!(f, Binary::Max | Binary::Min) && ty.kind() != Kind::Float {
+            let first = self.compare(if f == Binary::Max { Direction::Gt } else { Direction::Lt }, x, y, ty);
+            return match shape {
+                Some(shape) => self.blend(first, x, y, ty, shape),
+                None => self.b.ins().select(first, x, y),
+            };
+        }
+        self.binary(f, x, y, ty, shape.is_some())
+    }
+}
