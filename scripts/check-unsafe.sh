@@ -11,7 +11,10 @@ OPS=$OPS,dynamic_update_slice,scatter,iota,popcnt,threefry2x32,sort,convolution,
 
 # The test binary of that name.
 binary() {
-  cargo test -p neurax-native "$@" --no-run --message-format=json 2>/dev/null | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -1
+  local path
+  path=$(cargo test -p neurax-native "$@" --no-run --message-format=json | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -1)
+  [ -x "$path" ] || { echo "no test binary for $*" >&2; return 1; }
+  echo "$path"
 }
 
 memcheck() {
@@ -22,7 +25,11 @@ memcheck() {
 run_valgrind() {
   command -v valgrind >/dev/null || { echo "skipped: valgrind is not installed"; return; }
   local lib conformance random threads
-  lib=$(binary --lib) conformance=$(binary --test conformance) random=$(binary --test random) threads=$(binary --test threads)
+  # One by one: an assignment of several has the status of the last.
+  lib=$(binary --lib)
+  conformance=$(binary --test conformance)
+  random=$(binary --test random)
+  threads=$(binary --test threads)
   # valgrind has no mode in which subnormal numbers are zeros.
   memcheck "$lib" --skip emulate --skip the_mode_holds
   memcheck "$conformance" values

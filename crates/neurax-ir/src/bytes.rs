@@ -47,7 +47,9 @@ struct Lines(Box<[Line]>);
 impl Drop for Lines {
     fn drop(&mut self) {
         if (LEAST..=MOST).contains(&self.0.len()) {
-            Kept::lock().give(std::mem::take(&mut self.0));
+            let none_any_more = Kept::lock().give(std::mem::take(&mut self.0));
+            // Given back to the system when nobody waits for the lock.
+            drop(none_any_more);
         }
     }
 }
@@ -77,14 +79,17 @@ impl Kept {
         Some(found)
     }
 
-    fn give(&mut self, memory: Box<[Line]>) {
+    /// Keeps memory; gives what is not kept any more for it.
+    fn give(&mut self, memory: Box<[Line]>) -> Kept {
         let lines = memory.len();
+        let mut out = Kept { by_lines: BTreeMap::new(), lines: 0 };
         if self.lines + lines > ALL {
-            // What is kept may be of sizes that nobody wants any more.
-            *self = Kept { by_lines: BTreeMap::new(), lines: 0 };
+            // It may be of sizes that nobody wants any more.
+            std::mem::swap(self, &mut out);
         }
         self.lines += lines;
         self.by_lines.entry(lines).or_default().push(memory);
+        out
     }
 }
 

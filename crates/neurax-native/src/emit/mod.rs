@@ -42,7 +42,15 @@ impl Target {
         set("is_pic", "true")?;
         let builder = cranelift_native::builder().map_err(unsupported)?;
         let isa = builder.finish(settings::Flags::new(flags)).map_err(|e| unsupported(&e.to_string()))?;
-        let has_fma = cfg!(target_arch = "aarch64") || isa.isa_flags().iter().any(|f| f.name == "has_fma" && f.as_bool() == Some(true));
+        let has = |name: &str| isa.isa_flags().iter().any(|f| f.name == name && f.as_bool() == Some(true));
+        if !cfg!(all(target_endian = "little", target_pointer_width = "64")) {
+            return Err(unsupported("it is not a little-endian one of 64 bits"));
+        }
+        // Without it rounding is a call of a library, which code that may lie anywhere does not reach.
+        if cfg!(target_arch = "x86_64") && !has("has_sse41") {
+            return Err(unsupported("it lacks SSE4.1"));
+        }
+        let has_fma = cfg!(target_arch = "aarch64") || has("has_fma");
         Ok(Target { isa, has_fma })
     }
 
