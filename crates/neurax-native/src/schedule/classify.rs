@@ -24,6 +24,8 @@ pub enum Class {
     Convolution,
     /// Windows that slide over an array.
     Windows,
+    /// Sorts arrays together.
+    Sort,
     /// Runs graphs.
     Control,
     /// Left to the op's own meaning in the language.
@@ -47,6 +49,7 @@ pub fn classify(graph: &Graph, e: &Eqn) -> Class {
         DotGeneral(op) if native && matches!(op.dtype, DType::F32 | DType::F64) && graph.ty(e.inputs[0]).dtype == op.dtype => Class::Product,
         Convolution(op) if native && !narrow(op.dtype) && graph.ty(e.inputs[0]).dtype == op.dtype => Class::Convolution,
         ReduceWindow(_) | SelectAndGather(_) | SelectAndScatter(_) if native && !e.inputs.iter().any(|&v| half(graph.ty(v).dtype)) => Class::Windows,
+        Sort(op) if is_sortable(graph, e, op.axis) => Class::Sort,
         _ if !native => Class::Reference,
         Unary(f) if is_map(*f) => Class::Map,
         Binary(f) if !matches!(f, self::Binary::Complex | self::Binary::NextAfter) => Class::Map,
@@ -60,6 +63,11 @@ pub fn classify(graph: &Graph, e: &Eqn) -> Class {
         Pad(_) | Concatenate(_) | DynamicUpdateSlice(_) | Scatter(_) => Class::Write,
         _ => Class::Reference,
     }
+}
+
+/// Have the elements addresses, and their places 32 bits?
+fn is_sortable(graph: &Graph, e: &Eqn, axis: usize) -> bool {
+    e.inputs.iter().map(|&v| graph.ty(v)).all(|t| t.dtype.bits() >= 8 && t.shape[axis] <= u32::MAX as usize)
 }
 
 /// The narrow floats that machine code computes in f32.

@@ -160,7 +160,9 @@ impl<'g> Facts<'g> {
                     [0, 1].into_iter().for_each(|side| stored[self.base(e, side).index()] = true);
                     stored[e.outputs[0].index()] = true;
                 }
-                Class::Control | Class::Windows | Class::Reference => e.inputs.iter().chain(&e.outputs).for_each(|v| stored[v.index()] = true),
+                Class::Control | Class::Windows | Class::Sort | Class::Reference => {
+                    e.inputs.iter().chain(&e.outputs).for_each(|v| stored[v.index()] = true)
+                }
             }
         }
         self.weigh(&mut stored, &uses);

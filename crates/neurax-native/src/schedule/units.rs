@@ -78,7 +78,7 @@ pub fn units<'a>(facts: &'a Facts<'a>) -> Result<Vec<Unit<'a>>, Why> {
             Class::Map | Class::Move | Class::Fetch => maps(facts, e, &mut out)?,
             Class::Reduce => reduce(facts, e, &mut out)?,
             Class::Write => write(facts, e, &mut out)?,
-            Class::Product | Class::Convolution | Class::Windows | Class::Control | Class::Reference => out.push(equation(facts, i, e)),
+            Class::Product | Class::Convolution | Class::Windows | Class::Sort | Class::Control | Class::Reference => out.push(equation(facts, i, e)),
         }
     }
     Ok(out)
