@@ -14,7 +14,7 @@ use smallvec::SmallVec;
 /// A product of a program.
 #[derive(Debug)]
 pub struct ProductTask {
-    /// f32 or f64.
+    /// f32, f64, or complex numbers of these.
     pub dtype: DType,
     /// The left operand, the right one, the result.
     pub arrays: [BufferId; 3],
@@ -40,6 +40,28 @@ const CACHED: usize = 1 << 19;
 const LARGE: usize = 1 << 19;
 /// .. these.
 const MANY: usize = 128;
+
+/// A product of real numbers, which may be parts of complex ones.
+#[derive(Clone, Copy)]
+struct Term {
+    /// Real numbers of an element.
+    step: isize,
+    /// Which of them: of the left operand, of the right one, of the result.
+    parts: [isize; 3],
+    /// Is it added to what is there?
+    adds: bool,
+}
+
+/// The product of real numbers.
+const WHOLE: Term = Term { step: 1, parts: [0; 3], adds: false };
+/// A complex product, and the signs of its terms. The `gemm` crate's own one multiplies the sums by the complex number 1, which makes NaN of
+/// the real part of a sum whose imaginary part is infinite, and the other way round.
+const COMPLEX: [(Term, f64); 4] = [
+    (Term { step: 2, parts: [0, 0, 0], adds: false }, 1.0),
+    (Term { step: 2, parts: [1, 1, 0], adds: true }, -1.0),
+    (Term { step: 2, parts: [0, 1, 1], adds: false }, 1.0),
+    (Term { step: 2, parts: [1, 0, 1], adds: true }, 1.0),
+];
 
 impl ProductTask {
     fn batches(&self) -> usize {
@@ -77,7 +99,7 @@ impl ProductTask {
     /// # Safety
     /// The slots of the frame hold addresses of arrays of the schedule that this was made for, and nobody else uses the results.
     pub unsafe fn run(&self, f: &mut Frame, pool: &Pool) -> Result<()> {
-        if !matches!(self.dtype, DType::F32 | DType::F64) {
+        if !matches!(self.dtype, DType::F32 | DType::F64 | DType::C64 | DType::C128) {
             return Err(Error::new("dot_general", format!("there is no matrix kernel for {}", self.dtype)));
         }
         self.then.iter().for_each(|then| then.operands(&f.slots, &mut f.operands));
@@ -126,8 +148,10 @@ impl ProductTask {
         // SAFETY: as promised by the caller.
         unsafe {
             match self.dtype {
-                DType::F32 => self.multiply(slots, at, size, 1.0f32),
-                _ => self.multiply(slots, at, size, 1.0f64),
+                DType::F32 => self.multiply(slots, at, size, WHOLE, [1.0f32; 2]),
+                DType::F64 => self.multiply(slots, at, size, WHOLE, [1.0f64; 2]),
+                DType::C64 => COMPLEX.iter().for_each(|&(term, sign)| self.multiply(slots, at, size, term, [1.0, sign as f32])),
+                _ => COMPLEX.iter().for_each(|&(term, sign)| self.multiply(slots, at, size, term, [1.0, sign])),
             }
         }
         if let (Some(then), true) = (&self.then, follows) {
@@ -140,10 +164,11 @@ impl ProductTask {
         }
     }
 
-    unsafe fn multiply<T: Copy + 'static>(&self, slots: &[Address], at: [isize; 3], [rows, columns]: [usize; 2], one: T) {
-        let [_, n, k] = self.sizes;
+    /// Multiplies those parts by the matrix kernel of real numbers; 1 and the sign of the product are in their dtype.
+    unsafe fn multiply<T: Copy + 'static>(&self, slots: &[Address], at: [isize; 3], [rows, columns]: [usize; 2], term: Term, [one, sign]: [T; 2]) {
+        let ([_, n, k], Term { step, parts, adds }) = (self.sizes, term);
         let bytes = size_of::<T>() as isize;
-        let address = |i: usize| slots[self.arrays[i]].plus(at[i] * bytes).0.cast::<T>();
+        let address = |i: usize| slots[self.arrays[i]].plus((at[i] * step + parts[i]) * bytes).0.cast::<T>();
         // SAFETY: strides and sizes are those of the arrays, as promised by the caller.
         unsafe {
             gemm::gemm(
@@ -151,17 +176,17 @@ impl ProductTask {
                 columns,
                 k,
                 address(2),
-                1,
-                n as isize,
-                false,
+                step,
+                step * n as isize,
+                adds,
                 address(0),
-                self.left[1],
-                self.left[0],
+                step * self.left[1],
+                step * self.left[0],
                 address(1),
-                self.right[1],
-                self.right[0],
+                step * self.right[1],
+                step * self.right[0],
                 one,
-                one,
+                sign,
                 false,
                 false,
                 false,

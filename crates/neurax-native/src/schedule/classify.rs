@@ -1,8 +1,10 @@
 //! What kind of work an equation is.
 
+use super::Walk;
+use crate::lower::is_large;
 use neurax_ir::{
     DType, Eqn, Graph, Kind, Op,
-    op::{Binary, Unary},
+    op::{Binary, DotGeneral, Unary},
 };
 
 /// What kind of work an equation is.
@@ -47,6 +49,7 @@ pub fn classify(graph: &Graph, e: &Eqn) -> Class {
         Scan(op) if op.body.types().iter().any(|t| t.size() * t.dtype.bits() % 8 != 0) => Class::Reference,
         Cond(_) | While(_) | Scan(_) => Class::Control,
         DotGeneral(op) if native && matches!(op.dtype, DType::F32 | DType::F64) && graph.ty(e.inputs[0]).dtype == op.dtype => Class::Product,
+        DotGeneral(op) if op.dtype.is_complex() && is_complex_product(graph, e, op) => Class::Product,
         Convolution(op) if native && !narrow(op.dtype) && graph.ty(e.inputs[0]).dtype == op.dtype => Class::Convolution,
         ReduceWindow(_) | SelectAndGather(_) | SelectAndScatter(_) if native && !e.inputs.iter().any(|&v| half(graph.ty(v).dtype)) => Class::Windows,
         Sort(op) if is_sortable(graph, e, op.axis) => Class::Sort,
@@ -63,6 +66,12 @@ pub fn classify(graph: &Graph, e: &Eqn) -> Class {
         Pad(_) | Concatenate(_) | DynamicUpdateSlice(_) | Scatter(_) => Class::Write,
         _ => Class::Reference,
     }
+}
+
+/// Is a product of complex numbers one for the matrix kernel, as [`crate::lower`] makes them?
+fn is_complex_product(graph: &Graph, e: &Eqn, op: &DotGeneral) -> bool {
+    let [x, y] = [0, 1].map(|i| graph.ty(e.inputs[i]));
+    x.dtype == op.dtype && is_large(op, x, y) && [0, 1].into_iter().all(|side| Walk::operand(graph, e, side).is_some())
 }
 
 /// Have the elements addresses, and their places 32 bits?
