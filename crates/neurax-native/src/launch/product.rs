@@ -8,7 +8,7 @@ use super::{
     pool::Pool,
 };
 use crate::schedule::{BufferId, Walk};
-use neurax_ir::{DType, Eqn, Error, Graph, Result, op::DotGeneral};
+use neurax_ir::{Complex, Compute, DType, Eqn, Error, Graph, Result, op::DotGeneral};
 use smallvec::SmallVec;
 
 /// A product of a program.
@@ -41,22 +41,21 @@ const LARGE: usize = 1 << 19;
 /// .. these.
 const MANY: usize = 128;
 
-/// A product of real numbers, which may be parts of complex ones.
+/// A product of all numbers, or of parts of complex ones.
 #[derive(Clone, Copy)]
 struct Term {
-    /// Real numbers of an element.
+    /// From one element to the next.
     step: isize,
-    /// Which of them: of the left operand, of the right one, of the result.
+    /// Which part: of the left operand, of the right one, of the result.
     parts: [isize; 3],
     /// Is it added to what is there?
     adds: bool,
 }
 
-/// The product of real numbers.
+/// The product of all numbers.
 const WHOLE: Term = Term { step: 1, parts: [0; 3], adds: false };
-/// A complex product, and the signs of its terms. The `gemm` crate's own one multiplies the sums by the complex number 1, which makes NaN of
-/// the real part of a sum whose imaginary part is infinite, and the other way round.
-const COMPLEX: [(Term, f64); 4] = [
+/// A complex product as products of real numbers, with their signs.
+const TERMS: [(Term, f64); 4] = [
     (Term { step: 2, parts: [0, 0, 0], adds: false }, 1.0),
     (Term { step: 2, parts: [1, 1, 0], adds: true }, -1.0),
     (Term { step: 2, parts: [0, 1, 1], adds: false }, 1.0),
@@ -150,8 +149,8 @@ impl ProductTask {
             match self.dtype {
                 DType::F32 => self.multiply(slots, at, size, WHOLE, [1.0f32; 2]),
                 DType::F64 => self.multiply(slots, at, size, WHOLE, [1.0f64; 2]),
-                DType::C64 => COMPLEX.iter().for_each(|&(term, sign)| self.multiply(slots, at, size, term, [1.0, sign as f32])),
-                _ => COMPLEX.iter().for_each(|&(term, sign)| self.multiply(slots, at, size, term, [1.0, sign])),
+                DType::C64 => self.complex::<f32>(slots, at, size),
+                _ => self.complex::<f64>(slots, at, size),
             }
         }
         if let (Some(then), true) = (&self.then, follows) {
@@ -164,7 +163,32 @@ impl ProductTask {
         }
     }
 
-    /// Multiplies those parts by the matrix kernel of real numbers; 1 and the sign of the product are in their dtype.
+    /// Multiplies complex numbers with such parts. The kernel multiplies sums by a complex 1, which makes NaN of infinity beside a number: where
+    /// there is NaN, the parts are multiplied one by one.
+    unsafe fn complex<T: Compute>(&self, slots: &[Address], at: [isize; 3], size: [usize; 2]) {
+        let one = Complex { re: T::ONE, im: T::ZERO };
+        // SAFETY: as promised by the caller; a complex number is its two parts.
+        unsafe {
+            self.multiply(slots, at, size, WHOLE, [one; 2]);
+            if self.has_nan::<T>(slots, at[2], size) {
+                TERMS.iter().for_each(|&(term, sign)| self.multiply(slots, at, size, term, [T::ONE, T::from_f64(sign)]));
+            }
+        }
+    }
+
+    /// Is there NaN among the numbers, of such parts, in a part of the result?
+    #[allow(clippy::eq_op, reason = "only NaN differs from itself")]
+    unsafe fn has_nan<T: Compute>(&self, slots: &[Address], at: isize, [rows, columns]: [usize; 2]) -> bool {
+        let number = size_of::<Complex<T>>() as isize;
+        (0..rows as isize).any(|row| {
+            let first = slots[self.arrays[2]].plus((at + row * self.sizes[1] as isize) * number).0.cast::<T>();
+            // SAFETY: as promised by the caller, for whom this was just written.
+            let row = unsafe { std::slice::from_raw_parts(first, 2 * columns) };
+            row.iter().fold(false, |found, x| found | (x != x))
+        })
+    }
+
+    /// Multiplies those parts by the matrix kernel; 1 and the sign of the product are in their dtype.
     unsafe fn multiply<T: Copy + 'static>(&self, slots: &[Address], at: [isize; 3], [rows, columns]: [usize; 2], term: Term, [one, sign]: [T; 2]) {
         let ([_, n, k], Term { step, parts, adds }) = (self.sizes, term);
         let bytes = size_of::<T>() as isize;
