@@ -124,7 +124,7 @@ impl Compiler {
                     (op, _) => {
                         let types = e.inputs.iter().map(|&v| graph.ty(v).clone());
                         let reads = reads.iter().copied().zip(types).collect();
-                        Task::Reference(ReferenceTask { op: op.clone(), at: e.at.clone(), reads, writes: writes.clone().into() })
+                        Task::Reference(ReferenceTask::new(op, e.at.clone(), reads, writes.clone().into()))
                     }
                 }
             }

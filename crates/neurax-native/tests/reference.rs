@@ -1,0 +1,78 @@
+//! Ops that are left to the language read arrays of the program where they are: nobody notices.
+
+use neurax_ir::{
+    Axis, Batched, Bound, Builder, Complex, DType, Literal, Result, Tangent, Transposed, Type, Value, Values,
+    op::{Custom, CustomOp},
+    transform,
+};
+use neurax_native::Native;
+use neurax_runtime::Backend;
+use std::sync::{Arc, Mutex};
+
+/// Gives back what it gets, and keeps it.
+#[derive(Debug, Default)]
+struct Keeps(Mutex<Vec<Literal>>);
+
+impl CustomOp for Keeps {
+    fn name(&self) -> &str {
+        "keeps"
+    }
+    fn params(&self) -> String {
+        String::new()
+    }
+    fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
+        Ok(xs.to_vec())
+    }
+    fn eval(&self, xs: Vec<Literal>) -> Result<Vec<Literal>> {
+        self.0.lock().unwrap().extend(xs.iter().cloned());
+        Ok(xs)
+    }
+    fn jvp(&self, _: &mut Builder, _: &Bound, dxs: &[Tangent]) -> Result<Vec<Tangent>> {
+        Ok(dxs.to_vec())
+    }
+    fn transpose(&self, _: &mut Builder, _: &Bound, _: &[bool], cts: &[Option<Value>]) -> Transposed {
+        Transposed::Cotangents(cts.to_vec())
+    }
+    fn batch(&self, _: &mut Builder, _: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+        Ok((Values::from_slice(xs), dims.to_vec()))
+    }
+}
+
+#[test]
+fn what_users_keep_stays_as_it_is() {
+    let keeps = Arc::new(Keeps::default());
+    let mut b = Builder::new();
+    let x = b.input(Type::new(DType::F32, [100]));
+    let y = b.add(x, x);
+    let y = b.emit(Custom(keeps.clone()), &[y]);
+    let y = b.mul(y, x);
+    let run = Native::new().unwrap().compile(&b.finish(&[y]).unwrap(), 0).unwrap();
+    for i in 0..3 {
+        run.run(vec![Literal::from_slice([100], &[i as f32; 100]).unwrap().into()]).unwrap();
+    }
+    drop(run);
+    let kept: Vec<Vec<f32>> = keeps.0.lock().unwrap().iter().map(|x| x.to_vec().unwrap()).collect();
+    assert_eq!(kept, [0.0, 2.0, 4.0].map(|x| vec![x; 100]));
+}
+
+#[test]
+fn operands_stay_as_they_are() {
+    let z: Vec<Complex<f32>> = (0..500).map(|i| Complex::new(i as f32, 1.0 - i as f32)).collect();
+    let args = [Literal::from_slice([500], &z).unwrap(), Literal::from_slice([500], &z[..].iter().rev().copied().collect::<Vec<_>>()).unwrap()];
+    let mut b = Builder::new();
+    let xs = b.inputs(&[0, 1].map(|i: usize| args[i].ty().clone()));
+    let sum = b.add(xs[0], xs[1]);
+    let again = b.add(sum, sum);
+    let product = b.mul(again, xs[0]);
+    let back = b.reshape(product, [20, 25]);
+    let last = b.sub(again, sum);
+    let graph = b.finish(&[sum, back, last, product]).unwrap();
+    let want = transform::eval(&graph, args.to_vec()).unwrap();
+    let run = Native::new().unwrap().compile(&graph, 0).unwrap();
+    for _ in 0..2 {
+        let have = run.run(args.iter().map(|x| x.clone().into()).collect()).unwrap();
+        let have: Vec<Literal> = have.into_iter().map(|y| y.into_literal().unwrap()).collect();
+        assert_eq!(have, want);
+    }
+    assert_eq!(args[0].to_vec::<Complex<f32>>().unwrap(), z);
+}
