@@ -1,7 +1,7 @@
 //! Ops that are left to the language read arrays of the program where they are: nobody notices.
 
 use neurax_ir::{
-    Axis, Batched, Bound, Builder, Complex, DType, Literal, Result, Tangent, Transposed, Type, Value, Values,
+    Axis, Batched, Bound, Builder, Bytes, Complex, DType, Literal, Result, Tangent, Transposed, Type, Value, Values,
     op::{Custom, CustomOp},
     transform,
 };
@@ -53,6 +53,32 @@ fn what_users_keep_stays_as_it_is() {
     drop(run);
     let kept: Vec<Vec<f32>> = keeps.0.lock().unwrap().iter().map(|x| x.to_vec().unwrap()).collect();
     assert_eq!(kept, [0.0, 2.0, 4.0].map(|x| vec![x; 100]));
+}
+
+#[test]
+fn constants_are_only_read() {
+    // Memory that cannot be written, as that of a mapped file.
+    static NUMBERS: [[u8; 4]; 8] =
+        [[0, 0, 0x80, 0x3f], [0, 0, 0, 0x40], [0, 0, 0x40, 0xc0], [0; 4], [0; 4], [0, 0, 0x80, 0x3f], [0; 4], [0, 0, 0, 0xc0]];
+    struct Mapped;
+    impl AsRef<[u8]> for Mapped {
+        fn as_ref(&self) -> &[u8] {
+            NUMBERS.as_flattened()
+        }
+    }
+    for dtype in [DType::C64, DType::F8E5M2, DType::F32, DType::I4] {
+        let ty = Type::new(dtype, [256 / dtype.bits()]);
+        let c = Literal::new(ty.clone(), Bytes::borrowed(Arc::new(Mapped), 0..32, 1).unwrap()).unwrap();
+        let mut b = Builder::new();
+        let x = b.input(ty.clone());
+        let c = b.constant(c);
+        let y = b.add(x, c);
+        let graph = b.finish(&[y, c]).unwrap();
+        let x = Literal::from_f64s(dtype, ty.shape.clone(), &vec![1.0; ty.size()]);
+        let want = transform::eval(&graph, vec![x.clone()]).unwrap();
+        let have = Native::new().unwrap().compile(&graph, 0).unwrap().run(vec![x.into()]).unwrap();
+        assert_eq!(have.into_iter().map(|y| y.into_literal().unwrap()).collect::<Vec<_>>(), want);
+    }
 }
 
 #[test]

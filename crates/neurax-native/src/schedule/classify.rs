@@ -48,6 +48,8 @@ pub fn classify(graph: &Graph, e: &Eqn) -> Class {
         // Elements of less than a byte have no address.
         Scan(op) if op.body.types().iter().any(|t| t.size() * t.dtype.bits() % 8 != 0) => Class::Reference,
         Cond(_) | While(_) | Scan(_) => Class::Control,
+        // Of any dtype: they are there, and nobody writes them.
+        Constant(_) => Class::Map,
         DotGeneral(op) if native && matches!(op.dtype, DType::F32 | DType::F64) && graph.ty(e.inputs[0]).dtype == op.dtype => Class::Product,
         DotGeneral(op) if op.dtype.is_complex() && is_complex_product(graph, e, op) => Class::Product,
         Convolution(op) if native && !narrow(op.dtype) && graph.ty(e.inputs[0]).dtype == op.dtype => Class::Convolution,
@@ -57,7 +59,7 @@ pub fn classify(graph: &Graph, e: &Eqn) -> Class {
         Unary(f) if is_map(*f) => Class::Map,
         Binary(f) if !matches!(f, self::Binary::Complex | self::Binary::NextAfter) => Class::Map,
         Convert(c) if rounds_twice(graph.ty(e.inputs[0]).dtype, c.dtype) => Class::Reference,
-        Compare(_) | Select(_) | Clamp(_) | Convert(_) | Constant(_) | Iota(_) => Class::Map,
+        Compare(_) | Select(_) | Clamp(_) | Convert(_) | Iota(_) => Class::Map,
         BitcastConvert(_) if !half(graph.ty(e.inputs[0]).dtype) && !half(graph.ty(e.outputs[0]).dtype) => Class::Map,
         Broadcast(_) | Reshape(_) | Transpose(_) | Slice(_) | Reverse(_) | OptimizationBarrier(_) => Class::Move,
         DynamicSlice(_) | Gather(_) => Class::Fetch,
