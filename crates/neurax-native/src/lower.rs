@@ -127,8 +127,8 @@ fn product(b: &mut Builder, op: &DotGeneral, xs: &[Value]) -> Value {
     b.convert(y, op.dtype)
 }
 
-/// A product of complex numbers: a large one reads rows and columns through one stride each. Transposes of complex numbers are copies, so that
-/// there are none if there is no need.
+/// A product of complex numbers: a large one reads rows and columns through one stride each. Transposes of wide ones are copies, so that there
+/// are none if there is no need.
 fn complex_product(b: &mut Builder, op: &DotGeneral, xs: &[Value]) -> Value {
     if !is_large(op, b.ty(xs[0]), b.ty(xs[1])) {
         return b.emit(op.clone(), xs);

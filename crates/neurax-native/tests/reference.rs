@@ -1,8 +1,9 @@
-//! Ops that are left to the language read arrays of the program where they are: nobody notices.
+//! Ops that are left to the language read arrays of the program where they are, and nobody notices; where elements are only moved, theirs is
+//! machine code whatever they are.
 
 use neurax_ir::{
     Axis, Batched, Bound, Builder, Bytes, Complex, DType, Literal, Result, Tangent, Transposed, Type, Value, Values,
-    op::{Custom, CustomOp},
+    op::{Concatenate, Custom, CustomOp, Reverse, Slice},
     transform,
 };
 use neurax_native::Native;
@@ -56,27 +57,29 @@ fn what_users_keep_stays_as_it_is() {
 }
 
 #[test]
-fn constants_are_only_read() {
+fn arguments_and_constants_are_only_read() {
     // Memory that cannot be written, as that of a mapped file.
     static NUMBERS: [[u8; 4]; 8] =
-        [[0, 0, 0x80, 0x3f], [0, 0, 0, 0x40], [0, 0, 0x40, 0xc0], [0; 4], [0; 4], [0, 0, 0x80, 0x3f], [0; 4], [0, 0, 0, 0xc0]];
+        [[0, 0, 0x80, 0x3f], [0, 0, 0, 0x40], [0, 0, 0x40, 0xc0], [0, 0, 0, 0x40], [0; 4], [0, 0, 0x80, 0x3f], [0; 4], [0, 0, 0, 0xc0]];
     struct Mapped;
     impl AsRef<[u8]> for Mapped {
         fn as_ref(&self) -> &[u8] {
             NUMBERS.as_flattened()
         }
     }
-    for dtype in [DType::C64, DType::F8E5M2, DType::F32, DType::I4] {
+    for dtype in [DType::C64, DType::C128, DType::F8E5M2, DType::F32, DType::I4] {
         let ty = Type::new(dtype, [256 / dtype.bits()]);
-        let c = Literal::new(ty.clone(), Bytes::borrowed(Arc::new(Mapped), 0..32, 1).unwrap()).unwrap();
+        let mapped = Literal::new(ty.clone(), Bytes::borrowed(Arc::new(Mapped), 0..32, 1).unwrap()).unwrap();
         let mut b = Builder::new();
         let x = b.input(ty.clone());
-        let c = b.constant(c);
+        let c = b.constant(mapped.clone());
         let y = b.add(x, c);
-        let graph = b.finish(&[y, c]).unwrap();
-        let x = Literal::from_f64s(dtype, ty.shape.clone(), &vec![1.0; ty.size()]);
-        let want = transform::eval(&graph, vec![x.clone()]).unwrap();
-        let have = Native::new().unwrap().compile(&graph, 0).unwrap().run(vec![x.into()]).unwrap();
+        // Other names of the same memory.
+        let names = [x, c].map(|v| b.reshape(v, [1, ty.size()]));
+        let z = b.add(names[0], names[1]);
+        let graph = b.finish(&[y, c, names[0], names[1], z]).unwrap();
+        let want = transform::eval(&graph, vec![mapped.clone()]).unwrap();
+        let have = Native::new().unwrap().compile(&graph, 0).unwrap().run(vec![mapped.into()]).unwrap();
         assert_eq!(have.into_iter().map(|y| y.into_literal().unwrap()).collect::<Vec<_>>(), want);
     }
 }
@@ -101,4 +104,28 @@ fn operands_stay_as_they_are() {
         assert_eq!(have, want);
     }
     assert_eq!(args[0].to_vec::<Complex<f32>>().unwrap(), z);
+}
+
+#[test]
+fn what_only_moves_elements_is_machine_code() {
+    for dtype in [DType::C64, DType::F8E4M3FN, DType::F8E5M2] {
+        // Any bits: NaN, too, goes where it goes.
+        let ty = Type::new(dtype, [37, 50]);
+        let bytes: Vec<u8> = (0..ty.bytes().unwrap()).map(|i| ((i * 2654435761) >> 9) as u8).collect();
+        let x = Literal::new(ty.clone(), Bytes::copy_of(&bytes)).unwrap();
+        let mut b = Builder::new();
+        let v = b.input(ty.clone());
+        let turned = b.transpose(v, &[1, 0]);
+        let zeros = b.zeros(Type::new(dtype, [50, 3]));
+        let wide = b.emit(Concatenate { axis: 1 }, &[turned, zeros, turned]);
+        let back = b.emit(Reverse { axes: vec![0] }, &[wide]);
+        let part = b.emit(Slice { start: vec![3, 1], limit: vec![49, 77], stride: vec![2, 3] }, &[back]);
+        let spread = b.broadcast(part, [23, 4, 26], &[0, 2]);
+        let graph = b.finish(&[wide, spread]).unwrap();
+        let want = transform::eval(&graph, vec![x.clone()]).unwrap();
+        let native = Native::new().unwrap();
+        let have = native.compile(&graph, 0).unwrap().run(vec![x.into()]).unwrap();
+        assert!(native.kernels() > 0);
+        assert_eq!(have.into_iter().map(|y| y.into_literal().unwrap()).collect::<Vec<_>>(), want);
+    }
 }

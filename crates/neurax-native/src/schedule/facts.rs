@@ -2,7 +2,7 @@
 
 use super::{
     body::BufferId,
-    classify::{Class, classify, cost},
+    classify::{Class, classify, cost, moved_as},
     walk::Walk,
 };
 use neurax_ir::{DType, Eqn, Graph, Op, Shape, Type, Value};
@@ -70,9 +70,10 @@ impl<'g> Facts<'g> {
         &self.graph.ty(v).shape
     }
 
-    /// The dtype of a value.
+    /// The dtype of a value in machine code.
     pub fn dtype(&self, v: Value) -> DType {
-        self.graph.ty(v).dtype
+        let dtype = self.graph.ty(v).dtype;
+        moved_as(dtype).unwrap_or(dtype)
     }
 
     /// Where readers find a value.

@@ -1,6 +1,6 @@
 //! What only moves elements in front of products and convolutions is strides.
 
-use super::is_native;
+use super::classify::moved_as;
 use neurax_ir::{Eqn, Graph, Op, Type, Value, op::DotGeneral};
 
 /// The equation that makes a value, if it is not an input: values are numbered equation by equation.
@@ -34,7 +34,7 @@ impl Walk {
     /// Through the transposes in front of it, and the array behind them; a transpose that machine code cannot do is an array of its own.
     fn deep(graph: &Graph, v: Value) -> (Walk, Value) {
         match maker(graph, v) {
-            Some(Eqn { op: Op::Transpose(op), inputs, .. }) if is_native(graph.ty(v).dtype) => {
+            Some(Eqn { op: Op::Transpose(op), inputs, .. }) if moved_as(graph.ty(v).dtype).is_some() => {
                 let (inner, root) = Walk::deep(graph, inputs[0]);
                 (inner.transposed(&op.permutation), root)
             }
