@@ -1,7 +1,7 @@
 //! Graphs without what only people and other backends need: calls and composites become their bodies, and ops that are
 //! made of others become those.
 
-use crate::{kernel::computed_in, split};
+use crate::{kernel::computed_in, schedule, split};
 use neurax_ir::{
     Builder, DType, Eqn, Graph, Op, Result, Type, Value, Values,
     op::{ArgKind, ArgReduce, Convolution, DotGeneral, Linear, ReduceKind, Threefry, Transpose},
@@ -114,19 +114,33 @@ fn product(b: &mut Builder, op: &DotGeneral, xs: &[Value]) -> Value {
     use DType::*;
     let from = b.dtype(xs[0]);
     let float = |d| matches!(d, F32 | F64);
-    if !super::schedule::is_native(from) || !super::schedule::is_native(op.dtype) {
+    if op.dtype.is_complex() {
+        return complex_product(b, op, xs);
+    }
+    if !schedule::is_native(from) || !schedule::is_native(op.dtype) {
         return b.emit(op.clone(), xs);
     }
     let within = computed_in(op.dtype);
     let xs: Values = xs.iter().map(|&x| b.convert(x, within)).collect();
     let wide = DotGeneral { dtype: within, ..op.clone() };
-    let y = if float(within) && is_large(b, &wide, &xs) { canonical(b, &wide, &xs) } else { sum_of_products(b, &wide, &xs) };
+    let y = if float(within) && is_large(&wide, b.ty(xs[0]), b.ty(xs[1])) { canonical(b, &wide, &xs) } else { sum_of_products(b, &wide, &xs) };
     b.convert(y, op.dtype)
+}
+
+/// A product of complex numbers: a large one reads rows and columns through one stride each. Transposes of wide ones are copies, so that there
+/// are none if there is no need.
+fn complex_product(b: &mut Builder, op: &DotGeneral, xs: &[Value]) -> Value {
+    if !is_large(op, b.ty(xs[0]), b.ty(xs[1])) {
+        return b.emit(op.clone(), xs);
+    }
+    let xs: Values = xs.iter().map(|&x| b.convert(x, op.dtype)).collect();
+    let walks = [0, 1].into_iter().all(|side| schedule::Walk::of(b.ty(xs[side])).is_operand(op, side));
+    if walks { b.emit(op.clone(), &xs) } else { canonical(b, op, &xs) }
 }
 
 /// A convolution as it is computed: narrow floats in f32, operands in the dtype of the sums.
 fn convolution(b: &mut Builder, op: &Convolution, xs: &[Value]) -> Value {
-    if !super::schedule::is_native(b.dtype(xs[0])) || !super::schedule::is_native(op.dtype) || op.dtype == DType::Bool {
+    if !schedule::is_native(b.dtype(xs[0])) || !schedule::is_native(op.dtype) || op.dtype == DType::Bool {
         return b.emit(op.clone(), xs);
     }
     let within = computed_in(op.dtype);
@@ -138,7 +152,7 @@ fn convolution(b: &mut Builder, op: &Convolution, xs: &[Value]) -> Value {
 /// Windows over narrow floats are computed in f32.
 fn windows(b: &mut Builder, op: &Op, xs: &[Value]) -> Value {
     let dtypes: Vec<DType> = xs.iter().map(|&x| b.dtype(x)).collect();
-    let wide = |d: DType| if d.is_float() && super::schedule::is_native(d) { computed_in(d) } else { d };
+    let wide = |d: DType| if d.is_float() && schedule::is_native(d) { computed_in(d) } else { d };
     let xs: Values = xs.iter().zip(&dtypes).map(|(&x, &d)| b.convert(x, wide(d))).collect();
     let y = b.emit_n(op.clone(), &xs, 1)[0];
     dtypes.last().map_or(y, |&d| b.convert(y, d))
@@ -150,9 +164,11 @@ pub fn sizes(op: &DotGeneral, x: &Type, y: &Type) -> [usize; 4] {
     [over(x, &op.lhs_batch), over(x, &op.lhs_free(x.rank())), over(y, &op.rhs_free(y.rank())), over(x, &op.lhs_contract)]
 }
 
-fn is_large(b: &Builder, op: &DotGeneral, xs: &[Value]) -> bool {
-    let [batch, m, n, k] = sizes(op, b.ty(xs[0]), b.ty(xs[1]));
-    batch > 0 && m > 2 && n > 2 && m.saturating_mul(n).saturating_mul(k) >= LARGE
+/// Is a product worth a matrix kernel? Those of complex numbers are four, and no loops otherwise.
+pub fn is_large(op: &DotGeneral, x: &Type, y: &Type) -> bool {
+    let [batch, m, n, k] = sizes(op, x, y);
+    let work = m.saturating_mul(n).saturating_mul(k);
+    batch > 0 && if op.dtype.is_complex() { work >= LARGE / 4 } else { m > 2 && n > 2 && work >= LARGE }
 }
 
 /// The product of operands whose axes are batch, rows (or columns), depth: what moves them there is strides later on.

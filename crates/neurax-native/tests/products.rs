@@ -1,8 +1,10 @@
-//! What follows a product runs when the rows that it reads are there, however they were shared among threads.
+//! What follows a product runs when the rows that it reads are there, however they were shared among threads; products of complex numbers are
+//! the oracle's, to the bit.
 
-use neurax_ir::{Builder, DType, Literal, Type, op::DotGeneral};
+use neurax_ir::{Builder, Complex, DType, Literal, Shape, Type, Value, op::DotGeneral, transform};
 use neurax_native::Native;
 use neurax_runtime::Backend;
+use neurax_testkit::close::{Tolerance, close_within};
 
 #[test]
 fn what_follows_reads_whole_members_of_the_batch() {
@@ -29,4 +31,61 @@ fn what_follows_reads_whole_members_of_the_batch() {
         let have = run.run(args.iter().map(|x| x.clone().into()).collect()).unwrap().remove(0);
         assert!(have.to_literal().unwrap().to_vec::<f32>().unwrap() == *want);
     }
+}
+
+/// Small integers without a pattern, and one infinite part if so wished.
+fn complex(shape: &[usize], dtype: DType, infinite: bool) -> Literal {
+    let number = |i: usize| ((i * 2654435761 + shape.len()) >> 7) as f64 % 5.0 - 2.0;
+    let mut v: Vec<Complex<f64>> = (0..Shape::from(shape).size()).map(|i| Complex::new(number(2 * i), number(2 * i + 1))).collect();
+    if infinite {
+        v[7].im = f64::INFINITY;
+    }
+    let x = match dtype {
+        DType::C64 => Literal::from_slice(shape, &v.iter().map(|z| Complex::new(z.re as f32, z.im as f32)).collect::<Vec<_>>()),
+        _ => Literal::from_slice(shape, &v),
+    };
+    x.unwrap()
+}
+
+/// Compares a function of complex arrays of those shapes with the oracle: products of integers are exact in any order.
+fn check(shapes: &[&[usize]], f: impl Fn(&mut Builder, &[Value]) -> Value) {
+    for (dtype, infinite) in [(DType::C64, false), (DType::C128, false), (DType::C64, true)] {
+        let args: Vec<Literal> = shapes.iter().enumerate().map(|(i, s)| complex(s, dtype, infinite && i == 0)).collect();
+        let mut b = Builder::new();
+        let xs = b.inputs(&args.iter().map(|x| x.ty().clone()).collect::<Vec<_>>());
+        let y = f(&mut b, &xs);
+        let graph = b.finish(&[y]).unwrap();
+        let want = transform::eval(&graph, args.clone()).unwrap();
+        let have = Native::new().unwrap().compile(&graph, 0).unwrap();
+        let have = have.run(args.iter().map(|x| x.clone().into()).collect()).unwrap().remove(0).into_literal().unwrap();
+        close_within(&have, &want[0], Tolerance::both(0.0)).unwrap_or_else(|e| panic!("{e}\n{graph}"));
+    }
+}
+
+fn dot(b: &mut Builder, xs: &[Value], batch: [&[usize]; 2], contract: [&[usize]; 2]) -> Value {
+    let dtype = b.dtype(xs[0]);
+    let [lhs_batch, rhs_batch, lhs_contract, rhs_contract] = [batch[0], batch[1], contract[0], contract[1]].map(<[usize]>::to_vec);
+    b.emit(DotGeneral { lhs_batch, rhs_batch, lhs_contract, rhs_contract, dtype }, &xs[..2])
+}
+
+#[test]
+fn products_of_complex_numbers() {
+    for (m, k, n) in [(40, 50, 60), (1, 90, 100), (100, 90, 1), (5, 2000, 3), (70, 1, 80), (200, 130, 150), (3, 4, 5)] {
+        check(&[&[m, k], &[k, n]], |b, xs| dot(b, xs, [&[], &[]], [&[1], &[0]]));
+        check(&[&[k, m], &[n, k]], |b, xs| dot(b, xs, [&[], &[]], [&[0], &[1]]));
+        check(&[&[m, k], &[n, k]], |b, xs| {
+            let y = b.transpose(xs[1], &[1, 0]);
+            dot(b, &[xs[0], y], [&[], &[]], [&[1], &[0]])
+        });
+    }
+    // Members of a batch, in front and behind; axes that are one stride together, and that are none.
+    check(&[&[3, 20, 30], &[3, 30, 20]], |b, xs| dot(b, xs, [&[0], &[0]], [&[2], &[1]]));
+    check(&[&[20, 30, 3], &[30, 3, 20]], |b, xs| dot(b, xs, [&[2], &[1]], [&[1], &[0]]));
+    check(&[&[20, 5, 6], &[5, 6, 20]], |b, xs| dot(b, xs, [&[], &[]], [&[1, 2], &[0, 1]]));
+    check(&[&[5, 20, 6], &[20, 6, 5]], |b, xs| dot(b, xs, [&[], &[]], [&[2, 0], &[1, 2]]));
+    check(&[&[5, 20, 6], &[20, 6, 5]], |b, xs| dot(b, xs, [&[], &[]], [&[1], &[0]]));
+    check(&[&[30, 20], &[30, 40]], |b, xs| {
+        let y = dot(b, xs, [&[], &[]], [&[0], &[0]]);
+        b.transpose(y, &[1, 0])
+    });
 }

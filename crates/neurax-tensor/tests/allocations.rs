@@ -61,6 +61,10 @@ fn calls_take_no_memory_and_loops_copy_nothing() -> Result<()> {
     let wide = jit(|x: Tensor| x.tanh() * 2.0 - x.cumsum(0).sin()).compile(&x)?;
     assert_eq!(calls_when_warm(&wide, &x, &mut Tensor::zeros([200_000]))?, 0, "work for many threads");
 
+    let x = key.normal([300, 40]);
+    let sorted = jit(|x: Tensor| x.sort(0) + x.sort(1)).compile(&x)?;
+    assert_eq!(calls_when_warm(&sorted, &x, &mut Tensor::zeros([300, 40]))?, 0, "sorting");
+
     let x = key.normal([16, 8]);
     let looped = jit(|x: Tensor| {
         let total = scan(Tensor::zeros([8]), x, |c, x| (&c + x.exp(), c)).1;

@@ -10,6 +10,7 @@ mod program;
 mod reference;
 mod scratch;
 mod slide;
+mod sort;
 mod subnormal;
 mod windows;
 

@@ -8,13 +8,13 @@ use super::{
     pool::Pool,
 };
 use crate::schedule::{BufferId, Walk};
-use neurax_ir::{DType, Eqn, Error, Graph, Result, op::DotGeneral};
+use neurax_ir::{Complex, Compute, DType, Eqn, Error, Graph, Result, op::DotGeneral};
 use smallvec::SmallVec;
 
 /// A product of a program.
 #[derive(Debug)]
 pub struct ProductTask {
-    /// f32 or f64.
+    /// f32, f64, or complex numbers of these.
     pub dtype: DType,
     /// The left operand, the right one, the result.
     pub arrays: [BufferId; 3],
@@ -40,6 +40,27 @@ const CACHED: usize = 1 << 19;
 const LARGE: usize = 1 << 19;
 /// .. these.
 const MANY: usize = 128;
+
+/// A product of all numbers, or of parts of complex ones.
+#[derive(Clone, Copy)]
+struct Term {
+    /// From one element to the next.
+    step: isize,
+    /// Which part: of the left operand, of the right one, of the result.
+    parts: [isize; 3],
+    /// Is it added to what is there?
+    adds: bool,
+}
+
+/// The product of all numbers.
+const WHOLE: Term = Term { step: 1, parts: [0; 3], adds: false };
+/// A complex product as products of real numbers, with their signs.
+const TERMS: [(Term, f64); 4] = [
+    (Term { step: 2, parts: [0, 0, 0], adds: false }, 1.0),
+    (Term { step: 2, parts: [1, 1, 0], adds: true }, -1.0),
+    (Term { step: 2, parts: [0, 1, 1], adds: false }, 1.0),
+    (Term { step: 2, parts: [1, 0, 1], adds: true }, 1.0),
+];
 
 impl ProductTask {
     fn batches(&self) -> usize {
@@ -77,7 +98,7 @@ impl ProductTask {
     /// # Safety
     /// The slots of the frame hold addresses of arrays of the schedule that this was made for, and nobody else uses the results.
     pub unsafe fn run(&self, f: &mut Frame, pool: &Pool) -> Result<()> {
-        if !matches!(self.dtype, DType::F32 | DType::F64) {
+        if !matches!(self.dtype, DType::F32 | DType::F64 | DType::C64 | DType::C128) {
             return Err(Error::new("dot_general", format!("there is no matrix kernel for {}", self.dtype)));
         }
         self.then.iter().for_each(|then| then.operands(&f.slots, &mut f.operands));
@@ -126,8 +147,10 @@ impl ProductTask {
         // SAFETY: as promised by the caller.
         unsafe {
             match self.dtype {
-                DType::F32 => self.multiply(slots, at, size, 1.0f32),
-                _ => self.multiply(slots, at, size, 1.0f64),
+                DType::F32 => self.multiply(slots, at, size, WHOLE, [1.0f32; 2]),
+                DType::F64 => self.multiply(slots, at, size, WHOLE, [1.0f64; 2]),
+                DType::C64 => self.complex::<f32>(slots, at, size),
+                _ => self.complex::<f64>(slots, at, size),
             }
         }
         if let (Some(then), true) = (&self.then, follows) {
@@ -140,10 +163,36 @@ impl ProductTask {
         }
     }
 
-    unsafe fn multiply<T: Copy + 'static>(&self, slots: &[Address], at: [isize; 3], [rows, columns]: [usize; 2], one: T) {
-        let [_, n, k] = self.sizes;
+    /// Multiplies complex numbers with such parts. The kernel multiplies sums by a complex 1, which makes NaN of infinity beside a number: where
+    /// there is NaN, the parts are multiplied one by one.
+    unsafe fn complex<T: Compute>(&self, slots: &[Address], at: [isize; 3], size: [usize; 2]) {
+        let one = Complex { re: T::ONE, im: T::ZERO };
+        // SAFETY: as promised by the caller; a complex number is its two parts.
+        unsafe {
+            self.multiply(slots, at, size, WHOLE, [one; 2]);
+            if self.has_nan::<T>(slots, at[2], size) {
+                TERMS.iter().for_each(|&(term, sign)| self.multiply(slots, at, size, term, [T::ONE, T::from_f64(sign)]));
+            }
+        }
+    }
+
+    /// Is there NaN among the numbers, of such parts, in a part of the result?
+    #[allow(clippy::eq_op, reason = "only NaN differs from itself")]
+    unsafe fn has_nan<T: Compute>(&self, slots: &[Address], at: isize, [rows, columns]: [usize; 2]) -> bool {
+        let number = size_of::<Complex<T>>() as isize;
+        (0..rows as isize).any(|row| {
+            let first = slots[self.arrays[2]].plus((at + row * self.sizes[1] as isize) * number).0.cast::<T>();
+            // SAFETY: as promised by the caller, for whom this was just written.
+            let row = unsafe { std::slice::from_raw_parts(first, 2 * columns) };
+            row.iter().fold(false, |found, x| found | (x != x))
+        })
+    }
+
+    /// Multiplies those parts by the matrix kernel; 1 and the sign of the product are in their dtype.
+    unsafe fn multiply<T: Copy + 'static>(&self, slots: &[Address], at: [isize; 3], [rows, columns]: [usize; 2], term: Term, [one, sign]: [T; 2]) {
+        let ([_, n, k], Term { step, parts, adds }) = (self.sizes, term);
         let bytes = size_of::<T>() as isize;
-        let address = |i: usize| slots[self.arrays[i]].plus(at[i] * bytes).0.cast::<T>();
+        let address = |i: usize| slots[self.arrays[i]].plus((at[i] * step + parts[i]) * bytes).0.cast::<T>();
         // SAFETY: strides and sizes are those of the arrays, as promised by the caller.
         unsafe {
             gemm::gemm(
@@ -151,17 +200,17 @@ impl ProductTask {
                 columns,
                 k,
                 address(2),
-                1,
-                n as isize,
-                false,
+                step,
+                step * n as isize,
+                adds,
                 address(0),
-                self.left[1],
-                self.left[0],
+                step * self.left[1],
+                step * self.left[0],
                 address(1),
-                self.right[1],
-                self.right[0],
+                step * self.right[1],
+                step * self.right[0],
                 one,
-                one,
+                sign,
                 false,
                 false,
                 false,

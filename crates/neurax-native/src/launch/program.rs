@@ -10,6 +10,7 @@ use super::{
     pool::Pool,
     product::ProductTask,
     reference::ReferenceTask,
+    sort::SortTask,
     subnormal::{flushed, kept},
     windows::WindowsTask,
 };
@@ -110,6 +111,7 @@ impl Compiler {
                     (Op::DotGeneral(op), Class::Product) => Task::Product(ProductTask::new(graph, e, op, reads, writes[0], then)?),
                     (Op::Convolution(op), Class::Convolution) => Task::Convolution(ConvolutionTask::new(graph, e, op, reads, writes[0], then)?),
                     (op, Class::Windows) => Task::Windows(WindowsTask::new(graph, e, op, reads, writes[0])?),
+                    (Op::Sort(op), Class::Sort) => Task::Sort(SortTask::new(graph, e, op, reads, writes)),
                     (Op::Scan(_) | Op::While(_) | Op::Cond(_), Class::Control) => {
                         let first = inner.len();
                         for g in e.op.graphs() {
@@ -122,7 +124,7 @@ impl Compiler {
                     (op, _) => {
                         let types = e.inputs.iter().map(|&v| graph.ty(v).clone());
                         let reads = reads.iter().copied().zip(types).collect();
-                        Task::Reference(ReferenceTask { op: op.clone(), at: e.at.clone(), reads, writes: writes.clone().into() })
+                        Task::Reference(ReferenceTask::new(op, e.at.clone(), reads, writes.clone().into()))
                     }
                 }
             }
@@ -158,6 +160,7 @@ enum Task {
     Product(ProductTask),
     Convolution(ConvolutionTask),
     Windows(WindowsTask),
+    Sort(SortTask),
     Control(ControlTask),
     Reference(ReferenceTask),
     Copy { from: BufferId, to: BufferId, bytes: usize },
@@ -166,7 +169,11 @@ enum Task {
 impl Task {
     /// What it asks of the plan.
     fn needs(&self) -> Needs {
-        if let Task::Control(c) = self { c.needs() } else { Needs::default() }
+        match self {
+            Task::Control(c) => c.needs(),
+            Task::Sort(s) => Needs { shares: s.shares(), ..Needs::default() },
+            _ => Needs::default(),
+        }
     }
 }
 
@@ -234,6 +241,7 @@ impl Program {
                 Task::Product(p) => p.run(f, pool)?,
                 Task::Convolution(c) => c.run(f, pool)?,
                 Task::Windows(w) => w.run(&f.slots, pool),
+                Task::Sort(s) => s.run(&f.slots, pool),
                 Task::Control(c) => control::run(c, self, f, pool, scratch)?,
                 Task::Reference(r) => kept(|| r.run(&f.slots))?,
                 Task::Copy { from, to, bytes } => f.slots[*to].copy_from(f.slots[*from], *bytes),

@@ -308,7 +308,7 @@ impl<'a> Body<'a> {
     }
 
     fn constant(&mut self, v: Value, value: &Literal, at: &At) -> Built<Id> {
-        let dtype = value.dtype();
+        let dtype = self.facts.dtype(v);
         let width = dtype.bits() / 8;
         let same = value.bytes().chunks_exact(width).all(|c| Some(c) == value.bytes().get(..width));
         match first_bits(value) {

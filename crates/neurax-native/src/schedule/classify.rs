@@ -1,8 +1,10 @@
 //! What kind of work an equation is.
 
+use super::Walk;
+use crate::lower::is_large;
 use neurax_ir::{
     DType, Eqn, Graph, Kind, Op,
-    op::{Binary, Unary},
+    op::{Binary, DotGeneral, Unary},
 };
 
 /// What kind of work an equation is.
@@ -24,6 +26,8 @@ pub enum Class {
     Convolution,
     /// Windows that slide over an array.
     Windows,
+    /// Sorts arrays together.
+    Sort,
     /// Runs graphs.
     Control,
     /// Left to the op's own meaning in the language.
@@ -36,6 +40,16 @@ pub fn is_native(d: DType) -> bool {
     !matches!(d, U2 | U4 | I2 | I4 | F8E4M3FN | F8E5M2 | C64 | C128)
 }
 
+/// The dtype of the same bits that machine code handles: enough for what only moves elements.
+pub fn moved_as(d: DType) -> Option<DType> {
+    use DType::*;
+    match d {
+        F8E4M3FN | F8E5M2 => Some(U8),
+        C64 => Some(U64),
+        d => is_native(d).then_some(d),
+    }
+}
+
 /// What kind of work the equation is.
 pub fn classify(graph: &Graph, e: &Eqn) -> Class {
     use Op::*;
@@ -44,22 +58,49 @@ pub fn classify(graph: &Graph, e: &Eqn) -> Class {
         // Elements of less than a byte have no address.
         Scan(op) if op.body.types().iter().any(|t| t.size() * t.dtype.bits() % 8 != 0) => Class::Reference,
         Cond(_) | While(_) | Scan(_) => Class::Control,
+        // Of any dtype: they are there, and nobody writes them.
+        Constant(_) => Class::Map,
         DotGeneral(op) if native && matches!(op.dtype, DType::F32 | DType::F64) && graph.ty(e.inputs[0]).dtype == op.dtype => Class::Product,
+        DotGeneral(op) if op.dtype.is_complex() && is_complex_product(graph, e, op) => Class::Product,
         Convolution(op) if native && !narrow(op.dtype) && graph.ty(e.inputs[0]).dtype == op.dtype => Class::Convolution,
         ReduceWindow(_) | SelectAndGather(_) | SelectAndScatter(_) if native && !e.inputs.iter().any(|&v| half(graph.ty(v).dtype)) => Class::Windows,
+        Sort(op) if is_sortable(graph, e, op.axis) => Class::Sort,
+        op if !native && e.inputs.iter().chain(&e.outputs).all(|&v| moved_as(graph.ty(v).dtype).is_some()) => movement(op),
         _ if !native => Class::Reference,
         Unary(f) if is_map(*f) => Class::Map,
         Binary(f) if !matches!(f, self::Binary::Complex | self::Binary::NextAfter) => Class::Map,
         Convert(c) if rounds_twice(graph.ty(e.inputs[0]).dtype, c.dtype) => Class::Reference,
-        Compare(_) | Select(_) | Clamp(_) | Convert(_) | Constant(_) | Iota(_) => Class::Map,
+        Compare(_) | Clamp(_) | Convert(_) | Iota(_) => Class::Map,
         BitcastConvert(_) if !half(graph.ty(e.inputs[0]).dtype) && !half(graph.ty(e.outputs[0]).dtype) => Class::Map,
+        Reduce(_) => Class::Reduce,
+        Scatter(_) => Class::Write,
+        op => movement(op),
+    }
+}
+
+/// What kind of work an equation is that only moves elements.
+fn movement(op: &Op) -> Class {
+    use Op::*;
+    match op {
+        Select(_) => Class::Map,
         Broadcast(_) | Reshape(_) | Transpose(_) | Slice(_) | Reverse(_) | OptimizationBarrier(_) => Class::Move,
         DynamicSlice(_) | Gather(_) => Class::Fetch,
-        Reduce(_) => Class::Reduce,
         Pad(p) if p.low.iter().chain(&p.high).any(|&n| n < 0) => Class::Reference,
-        Pad(_) | Concatenate(_) | DynamicUpdateSlice(_) | Scatter(_) => Class::Write,
+        Pad(_) | Concatenate(_) | DynamicUpdateSlice(_) => Class::Write,
+        Scatter(op) if op.kind.binary().is_none() => Class::Write,
         _ => Class::Reference,
     }
+}
+
+/// Is a product of complex numbers one for the matrix kernel, as [`crate::lower`] makes them?
+fn is_complex_product(graph: &Graph, e: &Eqn, op: &DotGeneral) -> bool {
+    let [x, y] = [0, 1].map(|i| graph.ty(e.inputs[i]));
+    x.dtype == op.dtype && is_large(op, x, y) && [0, 1].into_iter().all(|side| Walk::operand(graph, e, side).is_some())
+}
+
+/// Have the elements addresses, and their places 32 bits?
+fn is_sortable(graph: &Graph, e: &Eqn, axis: usize) -> bool {
+    e.inputs.iter().map(|&v| graph.ty(v)).all(|t| t.dtype.bits() >= 8 && t.shape[axis] <= u32::MAX as usize)
 }
 
 /// The narrow floats that machine code computes in f32.

@@ -1,7 +1,7 @@
 //! What the schedule knows about a graph: where values come from, which of them are written to memory.
 
 use super::{
-    classify::{Class, classify, cost},
+    classify::{Class, classify, cost, moved_as},
     group::BufferId,
     walk::Walk,
 };
@@ -70,9 +70,10 @@ impl<'g> Facts<'g> {
         &self.graph.ty(v).shape
     }
 
-    /// The dtype of a value.
+    /// The dtype of a value in machine code.
     pub fn dtype(&self, v: Value) -> DType {
-        self.graph.ty(v).dtype
+        let dtype = self.graph.ty(v).dtype;
+        moved_as(dtype).unwrap_or(dtype)
     }
 
     /// Where readers find a value.
@@ -160,7 +161,9 @@ impl<'g> Facts<'g> {
                     [0, 1].into_iter().for_each(|side| stored[self.base(e, side).index()] = true);
                     stored[e.outputs[0].index()] = true;
                 }
-                Class::Control | Class::Windows | Class::Reference => e.inputs.iter().chain(&e.outputs).for_each(|v| stored[v.index()] = true),
+                Class::Control | Class::Windows | Class::Sort | Class::Reference => {
+                    e.inputs.iter().chain(&e.outputs).for_each(|v| stored[v.index()] = true)
+                }
             }
         }
         self.weigh(&mut stored, &uses);

@@ -77,9 +77,11 @@ pub fn units<'a>(facts: &'a Facts<'a>) -> Result<Vec<Unit<'a>>, Why> {
     for (i, e) in facts.graph.eqns().iter().enumerate() {
         match facts.class[i] {
             Class::Map | Class::Move | Class::Fetch => maps(facts, e, &mut out)?,
+            // Other names of the same arrays.
+            Class::Reference if matches!(e.op, Op::Reshape(_) | Op::OptimizationBarrier(_)) => {}
             Class::Reduce => reduce(facts, e, &mut out)?,
             Class::Write => write(facts, e, &mut out)?,
-            Class::Product | Class::Convolution | Class::Windows | Class::Control | Class::Reference => out.push(equation(facts, i, e)),
+            Class::Product | Class::Convolution | Class::Windows | Class::Sort | Class::Control | Class::Reference => out.push(equation(facts, i, e)),
         }
     }
     Ok(out)

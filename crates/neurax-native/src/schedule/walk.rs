@@ -1,6 +1,7 @@
 //! What only moves elements in front of products and convolutions is strides.
 
-use neurax_ir::{Eqn, Graph, Op, Value};
+use super::classify::moved_as;
+use neurax_ir::{Eqn, Graph, Op, Type, Value, op::DotGeneral};
 
 /// The equation that makes a value, if it is not an input: values are numbered equation by equation.
 pub fn maker(graph: &Graph, v: Value) -> Option<&Eqn> {
@@ -21,14 +22,19 @@ pub struct Walk {
 impl Walk {
     /// As a dense array.
     pub fn dense(graph: &Graph, v: Value) -> Walk {
-        let shape = &graph.ty(v).shape;
+        Walk::of(graph.ty(v))
+    }
+
+    /// A dense array of that type.
+    pub fn of(ty: &Type) -> Walk {
+        let shape = &ty.shape;
         Walk { offset: 0, sizes: shape.to_vec(), strides: shape.strides().iter().map(|&s| s as isize).collect() }
     }
 
-    /// Through the transposes in front of it, and the array behind them.
+    /// Through the transposes in front of it, and the array behind them; a transpose that machine code cannot do is an array of its own.
     fn deep(graph: &Graph, v: Value) -> (Walk, Value) {
         match maker(graph, v) {
-            Some(Eqn { op: Op::Transpose(op), inputs, .. }) => {
+            Some(Eqn { op: Op::Transpose(op), inputs, .. }) if moved_as(graph.ty(v).dtype).is_some() => {
                 let (inner, root) = Walk::deep(graph, inputs[0]);
                 (inner.transposed(&op.permutation), root)
             }
@@ -63,9 +69,7 @@ impl Walk {
         match &e.op {
             Op::DotGeneral(op) => {
                 let (walk, root) = Walk::deep(graph, e.inputs[side]);
-                let rank = walk.sizes.len();
-                let (free, contract) = if side == 0 { (op.lhs_free(rank), &op.lhs_contract) } else { (op.rhs_free(rank), &op.rhs_contract) };
-                (walk.joined(&free).is_some() && walk.joined(contract).is_some()).then_some((walk, root))
+                walk.is_operand(op, side).then_some((walk, root))
             }
             Op::Convolution(_) => {
                 let (walk, root) = Walk::deepest(graph, e.inputs[side]);
@@ -75,6 +79,13 @@ impl Walk {
             }
             _ => None,
         }
+    }
+
+    /// Have its rows (or columns) and its depth one stride each as an operand of a product?
+    pub fn is_operand(&self, op: &DotGeneral, side: usize) -> bool {
+        let rank = self.sizes.len();
+        let (free, contract) = if side == 0 { (op.lhs_free(rank), &op.lhs_contract) } else { (op.rhs_free(rank), &op.rhs_contract) };
+        self.joined(&free).is_some() && self.joined(contract).is_some()
     }
 
     fn transposed(self, permutation: &[usize]) -> Walk {

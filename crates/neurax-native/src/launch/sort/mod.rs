@@ -1,0 +1,156 @@
+//! Sorting: the rows along an axis one by one, their keys as integers together with their places.
+
+#![allow(unsafe_code, reason = "arrays are read and written by address")]
+
+mod keys;
+
+use super::{frame::Address, pool::Pool, scratch::Scratch};
+use crate::schedule::BufferId;
+use keys::{Column, Record, passes};
+use neurax_ir::{Eqn, Graph, op::Sort};
+use std::ops::Range;
+
+/// A sort of a program.
+#[derive(Debug)]
+pub struct SortTask {
+    arrays: Box<[Array]>,
+    /// Keys that are sorted by together, the last ones first.
+    passes: Box<[Box<[Column]>]>,
+    /// Elements of a row.
+    n: usize,
+    /// From one element of a row to the next; so many rows begin side by side.
+    stride: usize,
+    /// Rows of an array.
+    rows: usize,
+    parts: usize,
+}
+
+/// An operand and its result.
+#[derive(Debug)]
+struct Array {
+    from: BufferId,
+    to: BufferId,
+    /// Bytes of an element.
+    bytes: usize,
+}
+
+/// Elements that are worth waking a thread for.
+const GRAIN: usize = 1 << 12;
+/// Parts, at most: enough that threads finish together.
+const PARTS: usize = 16;
+/// Scratch memory of an element: a record, the element, its place.
+const RECORD: usize = size_of::<u128>();
+const ELEMENT: usize = 16;
+const PLACE: usize = size_of::<u32>();
+
+impl SortTask {
+    /// The task of an equation.
+    pub fn new(graph: &Graph, e: &Eqn, op: &Sort, reads: &[BufferId], writes: &[BufferId]) -> SortTask {
+        let shape = &graph.ty(e.inputs[0]).shape;
+        let dtypes = || e.inputs.iter().map(|&v| graph.ty(v).dtype);
+        let (n, stride) = (shape[op.axis], shape[op.axis + 1..].iter().product());
+        let rows = shape.size() / n.max(1);
+        let arrays = reads.iter().zip(writes).zip(dtypes()).map(|((&from, &to), d)| Array { from, to, bytes: d.bits() / 8 }).collect();
+        let parts = (shape.size() / GRAIN).clamp(1, PARTS).min(rows.max(1));
+        SortTask { arrays, passes: passes(dtypes().take(op.keys)), n, stride, rows, parts }
+    }
+
+    /// Operands whose memory their results may have: a row is read before it is written.
+    pub fn shares(&self) -> Vec<(BufferId, BufferId)> {
+        let once = |a: &&Array| self.arrays.iter().filter(|b| b.from == a.from).count() == 1;
+        self.arrays.iter().filter(once).map(|a| (a.from, a.to)).collect()
+    }
+
+    /// Runs it.
+    ///
+    /// # Safety
+    /// The slots hold addresses of arrays of the schedule that this was made for, and nobody else uses the results.
+    pub unsafe fn run(&self, slots: &[Address], pool: &Pool) {
+        let each = self.rows.div_ceil(self.parts);
+        let run = |part: usize| {
+            let rows = (part * each).min(self.rows)..((part + 1) * each).min(self.rows);
+            // SAFETY: as promised by the caller; parts have rows of their own.
+            unsafe { self.range(slots, rows) }
+        };
+        if self.parts == 1 { run(0) } else { pool.run(self.parts, &run) }
+    }
+
+    unsafe fn range(&self, slots: &[Address], rows: Range<usize>) {
+        let n = self.n;
+        let mut own = Scratch::new(n * (RECORD + ELEMENT + PLACE));
+        let records = own.address();
+        let kept = records.plus((n * RECORD) as isize);
+        let places = kept.plus((n * ELEMENT) as isize).0.cast::<u32>();
+        for row in rows {
+            let first = row / self.stride * self.stride * n + row % self.stride;
+            // SAFETY: the scratch memory has room for all of them; as promised by the caller.
+            unsafe {
+                (0..n).for_each(|i| places.add(i).write(i as u32));
+                let places = std::slice::from_raw_parts_mut(places, n);
+                self.order(slots, first, records, places);
+                self.arrays.iter().for_each(|a| self.reorder(a, slots, first, kept, places));
+            }
+        }
+    }
+
+    /// Sorts the places of the row that begins there.
+    unsafe fn order(&self, slots: &[Address], first: usize, records: Address, places: &mut [u32]) {
+        for pass in &self.passes {
+            // SAFETY: as promised by the caller: there is room for records of any size.
+            unsafe {
+                if keys::bits(pass) <= u64::KEYS {
+                    self.pass::<u64>(pass, slots, first, records.0.cast(), places);
+                } else {
+                    self.pass::<u128>(pass, slots, first, records.0.cast(), places);
+                }
+            }
+        }
+    }
+
+    /// Sorts places by those keys; equals stay in their order.
+    unsafe fn pass<R: Record>(&self, pass: &[Column], slots: &[Address], first: usize, records: *mut R, places: &mut [u32]) {
+        // SAFETY: as promised by the caller.
+        let records = unsafe {
+            (0..self.n).for_each(|i| records.add(i).write(R::EMPTY));
+            std::slice::from_raw_parts_mut(records, self.n)
+        };
+        for c in pass {
+            let row = slots[self.arrays[c.operand].from].plus((first * c.step * c.bytes) as isize);
+            // SAFETY: as promised by the caller.
+            unsafe { c.append(row, self.stride, places, records) }
+        }
+        records.iter_mut().enumerate().for_each(|(i, r)| *r = r.push(u32::BITS as usize, i as u64));
+        records.sort_unstable();
+        // The places that these are places in.
+        records.iter_mut().for_each(|r| *r = R::EMPTY.push(u32::BITS as usize, places[r.place()] as u64));
+        places.iter_mut().zip(records).for_each(|(p, r)| *p = r.place() as u32);
+    }
+
+    /// Writes a row of an array in that order; through `kept`, if it is written where it is read.
+    unsafe fn reorder(&self, a: &Array, slots: &[Address], first: usize, kept: Address, places: &[u32]) {
+        let row = |b: BufferId| slots[b].plus((first * a.bytes) as isize);
+        let (from, to) = (row(a.from), row(a.to));
+        // SAFETY: as promised by the caller.
+        unsafe {
+            match a.bytes {
+                1 => self.moved::<u8>(from, to, kept, places),
+                2 => self.moved::<u16>(from, to, kept, places),
+                4 => self.moved::<u32>(from, to, kept, places),
+                8 => self.moved::<u64>(from, to, kept, places),
+                _ => self.moved::<[u64; 2]>(from, to, kept, places),
+            }
+        }
+    }
+
+    unsafe fn moved<T: Copy>(&self, from: Address, to: Address, kept: Address, places: &[u32]) {
+        let (mut source, mut step, to, kept) = (from.0.cast::<T>().cast_const(), self.stride, to.0.cast::<T>(), kept.0.cast::<T>());
+        // SAFETY: places are those of a row, which lies in both arrays; as promised by the caller.
+        unsafe {
+            if source == to {
+                (0..self.n).for_each(|i| *kept.add(i) = *source.add(i * step));
+                (source, step) = (kept, 1);
+            }
+            places.iter().enumerate().for_each(|(i, &p)| *to.add(i * self.stride) = *source.add(p as usize * step));
+        }
+    }
+}
