@@ -2,6 +2,7 @@
 
 mod control;
 mod convolution;
+mod executable;
 mod frame;
 mod kernel;
 mod pool;
@@ -14,6 +15,7 @@ mod sort;
 mod subnormal;
 mod windows;
 
+pub use executable::Executable;
 pub use frame::Address;
 pub use pool::Pool;
-pub use program::{Compiler, Executable};
+pub use program::Compiler;

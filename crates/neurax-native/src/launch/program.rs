@@ -5,13 +5,13 @@
 use super::{
     control::{self, ControlTask},
     convolution::ConvolutionTask,
-    frame::{Address, Block, Frame},
+    frame::{Address, Frame},
     kernel::KernelTask,
     pool::Pool,
     product::ProductTask,
     reference::ReferenceTask,
     sort::SortTask,
-    subnormal::{flushed, kept},
+    subnormal::kept,
     windows::WindowsTask,
 };
 use crate::{
@@ -22,12 +22,12 @@ use crate::{
     plan::{Gives, Home, Needs, Plan, plan},
     schedule::{self, BufferId, Class, Nest, Schedule, Step, classify},
 };
-use neurax_ir::{Bytes, Error, Graph, Literal, Op, Result, Type, Value};
-use neurax_runtime::{Buffer, Cache, Stages};
+use neurax_ir::{Error, Graph, Literal, Op, Result, Type, Value};
+use neurax_runtime::{Cache, Stages};
 use rustc_hash::FxHasher;
 use std::{
     hash::{Hash, Hasher},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -142,8 +142,8 @@ fn hash_of(kernel: &Kernel) -> u64 {
 #[derive(Debug)]
 pub struct Program {
     /// The types of the results.
-    outputs: Vec<Type>,
-    schedule: Schedule,
+    pub(super) outputs: Vec<Type>,
+    pub(super) schedule: Schedule,
     pub(super) plan: Plan,
     constants: Vec<Literal>,
     tasks: Vec<Task>,
@@ -196,12 +196,12 @@ impl Program {
     }
 
     /// Sets the places of the arguments.
-    fn set_inputs(&self, f: &mut Frame, inputs: impl Iterator<Item = Address>) {
+    pub(super) fn set_inputs(&self, f: &mut Frame, inputs: impl Iterator<Item = Address>) {
         self.schedule.inputs.iter().zip(inputs).for_each(|(&b, a)| f.slots[b] = a);
     }
 
     /// Sets the places of the results.
-    fn set_outputs(&self, f: &mut Frame, outputs: impl Iterator<Item = Address>) {
+    pub(super) fn set_outputs(&self, f: &mut Frame, outputs: impl Iterator<Item = Address>) {
         f.results.clear();
         f.results.extend(outputs);
         for o in 0..f.results.len() {
@@ -257,7 +257,7 @@ impl Program {
     ///
     /// # Safety
     /// As [`Program::run`].
-    unsafe fn run_timed(&self, f: &mut Frame, pool: &Pool, spent: &mut [Duration]) -> Result<()> {
+    pub(super) unsafe fn run_timed(&self, f: &mut Frame, pool: &Pool, spent: &mut [Duration]) -> Result<()> {
         for (i, spent) in spent.iter_mut().enumerate() {
             let start = Instant::now();
             // SAFETY: as promised by the caller.
@@ -277,147 +277,5 @@ impl Program {
             // SAFETY: as promised by the caller.
             unsafe { to.copy_from(f.slots[b], bytes) }
         }
-    }
-}
-
-/// A program with memory for its calls.
-#[derive(Debug)]
-pub struct Executable {
-    program: Program,
-    types: Vec<Type>,
-    pool: &'static Pool,
-    /// Memory of calls that are done.
-    calls: Mutex<Vec<Call>>,
-}
-
-/// The memory of one call.
-#[derive(Debug)]
-struct Call {
-    frame: Frame,
-    /// What the frame's addresses point into.
-    _block: Block,
-}
-
-/// Calls whose memory is kept for the next ones, ..
-const CALLS: usize = 4;
-/// .. or one, where it is more than so many bytes.
-const LARGE: usize = 1 << 20;
-
-impl Executable {
-    /// A program that can be called, with the threads that run it.
-    pub fn new(program: Program, types: Vec<Type>, pool: &'static Pool) -> Executable {
-        Executable { program, types, pool, calls: Mutex::new(Vec::with_capacity(CALLS)) }
-    }
-
-    fn take(&self) -> Call {
-        let kept = self.calls.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        kept.unwrap_or_else(|| {
-            let mut block = Block::new(self.program.plan.block);
-            Call { frame: self.program.frame(block.address()), _block: block }
-        })
-    }
-
-    fn put(&self, call: Call) {
-        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
-        if calls.len() < if self.program.plan.block > LARGE { 1 } else { CALLS } {
-            calls.push(call);
-        }
-    }
-
-    /// Runs it some times on those arguments, and says how long each step took on average.
-    ///
-    /// # Errors
-    /// As running it.
-    pub fn profile(&self, args: &[Literal], rounds: u32) -> Result<String> {
-        let mut results = self.program.outputs.iter().map(|ty| Ok(Bytes::recycled(ty.bytes()?))).collect::<Result<Vec<_>>>()?;
-        let outputs: Vec<Address> = results.iter_mut().filter_map(|r| r.get_mut().map(own_address)).collect();
-        let inputs = args.iter().map(|a| address(a.bytes()));
-        let mut spent = vec![Duration::ZERO; self.program.tasks.len()];
-        for round in 0..=rounds {
-            if round == 1 {
-                // The first round warmed up.
-                spent.fill(Duration::ZERO);
-            }
-            // SAFETY: as in `call`.
-            self.call(inputs.clone(), outputs.iter().copied(), &mut |p, f| unsafe { p.run_timed(f, self.pool, &mut spent) })?;
-        }
-        let line = |(step, t): (&Step, &Duration)| format!("{:9.1} us  {}", t.as_secs_f64() * 1e6 / rounds as f64, step.brief());
-        Ok(self.program.schedule.steps.iter().zip(&spent).map(line).collect::<Vec<_>>().join("\n"))
-    }
-
-    /// Runs it on arguments in memory, into results in memory.
-    fn call(
-        &self,
-        inputs: impl Iterator<Item = Address>,
-        outputs: impl Iterator<Item = Address>,
-        run: &mut dyn FnMut(&Program, &mut Frame) -> Result<()>,
-    ) -> Result<()> {
-        let (p, mut call) = (&self.program, self.take());
-        p.set_inputs(&mut call.frame, inputs);
-        p.set_outputs(&mut call.frame, outputs);
-        let mut done = Ok(());
-        flushed(&mut || done = run(p, &mut call.frame));
-        if done.is_ok() {
-            // SAFETY: callers give live memory of the right types, their own for every result.
-            call.frame.results.iter().enumerate().for_each(|(o, &a)| unsafe { p.give(&call.frame, o, a) });
-        }
-        self.put(call);
-        done
-    }
-
-    /// Runs it on arguments into results that nobody else holds, all of the right types.
-    fn compute(&self, args: impl Iterator<Item = Address>, results: impl Iterator<Item = Address>) -> Result<()> {
-        // SAFETY: `call` prepares a frame of this program; arguments and results are live, of the right types, and the results' own.
-        self.call(args, results, &mut |p, f| unsafe { p.run(f, self.pool) })
-    }
-}
-
-/// Where bytes are that are only read.
-fn address(b: &Bytes) -> Address {
-    Address(b.as_ptr().cast_mut())
-}
-
-/// Where bytes are that are written.
-fn own_address(b: &mut [u8]) -> Address {
-    Address(b.as_mut_ptr())
-}
-
-impl neurax_runtime::Executable for Executable {
-    fn run(&self, args: Vec<Buffer>) -> Result<Vec<Buffer>> {
-        let mut args = args.into_iter().map(Buffer::into_literal).collect::<Result<Vec<_>>>()?;
-        if !args.iter().map(Literal::ty).eq(&self.types) {
-            return Err(Error::new("native", "the arguments do not have the types of the graph's inputs"));
-        }
-        let mut results: Vec<Literal> = Vec::with_capacity(self.program.outputs.len());
-        // The result that has taken an argument's memory over.
-        let mut taken: Vec<Option<usize>> = vec![None; args.len()];
-        for (o, ty) in self.program.outputs.iter().enumerate() {
-            let reused = self.program.plan.reuse.iter().find(|r| r.1 == o && args[r.0].bytes().is_unique());
-            results.push(match reused {
-                Some(&(i, _)) => {
-                    taken[i] = Some(o);
-                    std::mem::replace(&mut args[i], Literal::zeros(Type::new(ty.dtype, [0]))).with_type(ty.clone())?
-                }
-                None => Literal::new(ty.clone(), Bytes::recycled(ty.bytes()?))?,
-            });
-        }
-        let outputs: Vec<Address> = results.iter_mut().filter_map(|r| r.bytes_mut().map(own_address)).collect();
-        let inputs = args.iter().zip(taken).map(|(a, taken)| taken.map_or_else(|| address(a.bytes()), |o| outputs[o]));
-        self.compute(inputs, outputs.iter().copied())?;
-        Ok(results.into_iter().map(Buffer::from).collect())
-    }
-
-    fn run_into(&self, args: &[&Buffer], held: &[Buffer], outs: &mut [&mut Buffer]) -> Result<()> {
-        let all = || args.iter().copied().chain(held);
-        if !all().map(Buffer::ty).eq(&self.types) || !outs.iter().map(|b| b.ty()).eq(&self.program.outputs) {
-            return Err(Error::new("native", "the arguments or the outputs do not have the types of the graph"));
-        }
-        // Memory that somebody else holds is not written.
-        for out in outs.iter_mut().filter(|o| !o.is_unique()) {
-            let ty = out.ty().clone();
-            let bytes = Bytes::recycled(ty.bytes()?);
-            **out = Literal::new(ty, bytes)?.into();
-        }
-        self.compute(all().filter_map(Buffer::host).map(address), outs.iter_mut().filter_map(|o| o.host_mut()).map(own_address))
     }
 }
