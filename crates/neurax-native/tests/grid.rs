@@ -18,7 +18,7 @@ impl Case {
     /// Both operands' shapes and the axis of each that is summed over.
     fn operands(&self) -> [(Vec<usize>, usize); 2] {
         let ([m, n, k], at) = (self.sizes, self.batch.len());
-        let of = |rows: usize, columns: usize, swapped: bool| [self.batch, if swapped { &[columns, rows] } else { &[rows, columns] }].concat();
+        let of = |rows: usize, columns: usize, swapped: bool| [self.batch, &if swapped { [columns, rows] } else { [rows, columns] }].concat();
         let [left, right] = self.transposed;
         [(of(m, k, left), at + !left as usize), (of(k, n, right), at + right as usize)]
     }
@@ -58,7 +58,7 @@ fn products_are_the_oracles_to_the_bit() {
         for batch in batches {
             for transposed in [[false, false], [true, false], [false, true], [true, true]] {
                 // Every size with either dtype, not with all layouts.
-                let dtype = if (i + transposed[0] as usize) % 2 == 0 { DType::F32 } else { DType::F64 };
+                let dtype = if (i + transposed[0] as usize).is_multiple_of(2) { DType::F32 } else { DType::F64 };
                 let case = Case { batch, sizes, transposed, dtype };
                 let graph = case.graph(transposed[1]);
                 let args: Vec<Literal> = graph.input_types().iter().map(numbers).collect();

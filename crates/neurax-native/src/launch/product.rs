@@ -72,7 +72,14 @@ impl ProductTask {
         let [m, n, k] = self.sizes;
         let batches = self.batches();
         let wanted = (batches.saturating_mul(m).saturating_mul(n).saturating_mul(k) / GRAIN).clamp(1, PARTS).div_ceil(batches).max(1);
-        let least = if n * k * self.bytes() > LARGE { MANY } else { 16 };
+        let least = if n * k * self.bytes() > LARGE {
+            MANY
+        } else if self.right[1] != 1 {
+            // Columns that do not lie side by side are packed, too.
+            MANY / 2
+        } else {
+            16
+        };
         let rows = |parts: usize| m.div_ceil(parts).next_multiple_of(16).max(least).min(m).max(1);
         if self.follows_in(batches * m) {
             // What follows takes whole rows.
