@@ -245,7 +245,7 @@ fn what_a_loop_computes_on_the_way_does_not_reach_its_other_results() -> Result<
     let sums = jit(|x: Tensor| scan(tensor(0.0), x, |c, x| (c, x.reshape([5, 2]).sum(1).slice(0, ..2))).1).run(x)?;
     assert_eq!(sums.to_vec::<f32>()?, [1.0, 5.0, 21.0, 25.0, 41.0, 45.0, 61.0, 65.0]);
     let flags = Tensor::arange(8).gt(6);
-    let count = jit(|flags: Tensor| while_loop(tensor(0), |c| flags.sort(0).get(7).logical_and(&c.lt(5)), |c| c + 1)).run(flags)?;
+    let count = jit(|flags: Tensor| while_loop(tensor(0), |c| flags.sort(0).get(7).logical_and(c.lt(5)), |c| c + 1)).run(flags)?;
     assert_eq!(count.item()?, 5.0);
     Ok(())
 }
