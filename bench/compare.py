@@ -30,7 +30,7 @@ def arguments():
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--seconds", type=float, default=2.0, help="for how long each task is repeated in one round")
     p.add_argument("--samples", type=int, default=60000, help="examples in an epoch of the MLP")
-    p.add_argument("--suites", nargs="+", default=sorted({s for s, _ in JOBS}), help="only these")
+    p.add_argument("--suites", nargs="+", default=sorted({s for s, _ in JOBS}), choices=sorted({s for s, _ in JOBS}), help="only these")
     p.add_argument("--peers", nargs="*", default=list(PEERS), choices=list(PEERS))
     p.add_argument("--binary", type=Path, help="neurax-bench, if it is built already")
     p.add_argument("--out", type=Path, default=ROOT / "BENCHMARKS.md")

@@ -73,7 +73,7 @@ impl Native {
     }
 
     /// What a graph becomes, stage by stage, as text: the lowered graph, the schedule (which values are in memory, the steps, and why they are not
-    /// fewer), the memory plan, the kernels. A jitted function shows the same with `stages`, an example with `neurax inspect NAME --stage schedule`.
+    /// fewer), the kernels, the memory plan. A jitted function shows the same with `stages`, an example with `neurax inspect NAME --stage schedule`.
     ///
     /// # Errors
     /// When an op cannot be compiled.
