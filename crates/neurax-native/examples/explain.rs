@@ -11,7 +11,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("{}", native.explain(&graph)?);
     if let Some(rounds) = std::env::args().nth(1) {
         let args: Vec<Literal> = graph.input_types().iter().map(some).collect();
-        println!("{}", native.profile(&graph, &args, rounds.parse()?)?);
+        print!("{}", native.profile(&graph, &args, rounds.parse()?)?);
     }
     Ok(())
 }

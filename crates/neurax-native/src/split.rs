@@ -3,9 +3,9 @@
 use neurax_ir::{Builder, Value, op::Reduce};
 
 /// A reduction of at least so many elements ..
-const MANY: usize = 1 << 18;
+const MANY: usize = 1 << 17;
 /// .. to at most so many is done in parts, ..
-const FEW: usize = 64;
+const FEW: usize = 1024;
 /// .. so many of them.
 const PARTS: usize = 32;
 
@@ -13,7 +13,7 @@ const PARTS: usize = 32;
 pub fn reduce(b: &mut Builder, op: &Reduce, x: Value) -> Value {
     let shape = b.ty(x).shape.clone();
     let left: usize = (0..shape.rank()).filter(|a| !op.axes.contains(a)).map(|a| shape[a]).product();
-    let Some(&axis) = op.axes.iter().max_by_key(|&&a| shape[a]).filter(|&&a| shape[a] >= PARTS) else { return b.emit(op.clone(), &[x]) };
+    let Some(&axis) = op.axes.iter().max_by_key(|&&a| shape[a]).filter(|&&a| shape[a] >= 8 * PARTS) else { return b.emit(op.clone(), &[x]) };
     if left > FEW || shape.size() < MANY {
         return b.emit(op.clone(), &[x]);
     }

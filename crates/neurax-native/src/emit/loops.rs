@@ -109,7 +109,9 @@ impl<'a, 'f> Emit<'a, 'f> {
     /// The vectors for this kernel: more of them at once where bodies are short, to hide latencies.
     fn shape(&self) -> Shape {
         let width = self.k.lane_width();
-        let longest = self.k.stages.iter().map(|s| s.insts.len()).max().unwrap_or(0);
+        // What is done once around inner loops weighs little.
+        let loops = self.k.stages.iter().filter(|s| !s.inner.is_empty());
+        let longest = loops.map(|s| s.insts.len()).max().or_else(|| self.k.stages.iter().map(|s| s.insts.len()).max()).unwrap_or(0);
         // Columns of a product that are summed together share the loads of its rows.
         let is_product = self.k.lanes == Lanes::Outer && self.k.stages.len() <= 2 && self.k.stages[0].folds.len() == 1;
         let unroll = match longest {

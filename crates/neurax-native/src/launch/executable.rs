@@ -8,14 +8,10 @@ use super::{
     program::Program,
     subnormal::flushed,
 };
-use crate::schedule::Step;
 use neurax_ir::{Bytes, Error, Literal, Result, Type};
 use neurax_runtime::Buffer;
 use smallvec::SmallVec;
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::sync::{Mutex, PoisonError};
 
 /// A program with memory for its calls.
 #[derive(Debug)]
@@ -61,7 +57,7 @@ impl Executable {
         }
     }
 
-    /// Runs it some times on those arguments, and says how long each step took on average.
+    /// Runs it some times on those arguments, and says how long each step took on average, also those of loops and branches.
     ///
     /// # Errors
     /// As running it.
@@ -69,43 +65,40 @@ impl Executable {
         let mut results = self.program.outputs.iter().map(|ty| Ok(Bytes::recycled(ty.bytes()?))).collect::<Result<Vec<_>>>()?;
         let outputs: Vec<Address> = results.iter_mut().filter_map(|r| r.get_mut().map(own_address)).collect();
         let inputs = args.iter().map(|a| address(a.bytes()));
-        let mut spent = vec![Duration::ZERO; self.program.schedule.steps.len()];
+        let (mut call, rounds) = (self.take(), rounds.max(1));
         for round in 0..=rounds {
-            if round == 1 {
-                // The first round warmed up.
-                spent.fill(Duration::ZERO);
+            if round <= 1 {
+                // The first round warms up.
+                self.program.watch(&mut call.frame);
             }
-            // SAFETY: as in `call`.
-            self.call(inputs.clone(), outputs.iter().copied(), &mut |p, f| unsafe { p.run_timed(f, self.pool, &mut spent) })?;
+            self.run_in(&mut call, inputs.clone(), outputs.iter().copied())?;
         }
-        let line = |(step, t): (&Step, &Duration)| format!("{:9.1} us  {}", t.as_secs_f64() * 1e6 / rounds as f64, step.brief());
-        Ok(self.program.schedule.steps.iter().zip(&spent).map(line).collect::<Vec<_>>().join("\n"))
+        let mut text = String::new();
+        self.program.times(&call.frame, rounds, 0, &mut text);
+        Ok(text)
     }
 
-    /// Runs it on arguments in memory, into results in memory.
-    fn call(
-        &self,
-        inputs: impl Iterator<Item = Address>,
-        outputs: impl Iterator<Item = Address>,
-        run: &mut dyn FnMut(&Program, &mut Frame) -> Result<()>,
-    ) -> Result<()> {
-        let (p, mut call) = (&self.program, self.take());
-        p.set_inputs(&mut call.frame, inputs);
-        p.set_outputs(&mut call.frame, outputs);
+    /// Runs it in the memory of a call, on live arguments in memory, into results of the caller's own, all of the right types.
+    fn run_in(&self, call: &mut Call, inputs: impl Iterator<Item = Address>, outputs: impl Iterator<Item = Address>) -> Result<()> {
+        let (p, f) = (&self.program, &mut call.frame);
+        p.set_inputs(f, inputs);
+        p.set_outputs(f, outputs);
         let mut done = Ok(());
-        flushed(&mut || done = run(p, &mut call.frame));
+        // SAFETY: the frame is this program's; arguments and results are as the caller promises.
+        flushed(&mut || done = unsafe { p.run(f, self.pool) });
         if done.is_ok() {
-            // SAFETY: callers give live memory of the right types, their own for every result.
-            call.frame.results.iter().enumerate().for_each(|(o, &a)| unsafe { p.give(&call.frame, o, a) });
+            // SAFETY: as above.
+            f.results.iter().enumerate().for_each(|(o, &a)| unsafe { p.give(f, o, a) });
         }
-        self.put(call);
         done
     }
 
     /// Runs it on arguments into results that nobody else holds, all of the right types.
     fn compute(&self, args: impl Iterator<Item = Address>, results: impl Iterator<Item = Address>) -> Result<()> {
-        // SAFETY: `call` prepares a frame of this program; arguments and results are live, of the right types, and the results' own.
-        self.call(args, results, &mut |p, f| unsafe { p.run(f, self.pool) })
+        let mut call = self.take();
+        let done = self.run_in(&mut call, args, results);
+        self.put(call);
+        done
     }
 }
 

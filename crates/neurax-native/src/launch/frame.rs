@@ -2,6 +2,8 @@
 
 #![allow(unsafe_code, reason = "arrays are addresses; what lies there is the plan's business")]
 
+use std::time::Duration;
+
 /// The address of an array, as machine code takes it. Steps of one call share it between threads; the plan keeps those that write apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(transparent)]
@@ -87,4 +89,6 @@ pub struct Frame {
     pub operands: Vec<Address>,
     /// Where the caller wants the results.
     pub results: Vec<Address>,
+    /// How long each step has taken so far, and how often it ran, if somebody wants to know.
+    pub spent: Vec<(Duration, u32)>,
 }

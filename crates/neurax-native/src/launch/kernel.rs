@@ -21,6 +21,8 @@ pub struct KernelTask {
     params: Box<[i64]>,
     /// Iterations of the outermost loop.
     pub count: usize,
+    /// What all of it costs, in elements times instructions.
+    pub work: usize,
     /// The parts that it is cut into.
     parts: usize,
     /// Every part begins at a multiple of this.
@@ -28,7 +30,7 @@ pub struct KernelTask {
 }
 
 /// Work that is worth waking a thread for, in elements times instructions.
-const GRAIN: usize = 60_000;
+pub const GRAIN: usize = 60_000;
 /// Parts, at most: enough that threads finish together.
 const PARTS: usize = 32;
 
@@ -40,7 +42,7 @@ impl KernelTask {
         let work = n.count.saturating_mul(n.weight);
         let parts = if n.parallel { (work / GRAIN).clamp(1, PARTS).min(n.count.div_ceil(unit).max(1)) } else { 1 };
         let args = n.args.iter().map(|a| (a.buffer, a.offset)).collect();
-        KernelTask { code, args, params: n.params.clone().into(), count: n.count, parts, unit }
+        KernelTask { code, args, params: n.params.clone().into(), count: n.count, work, parts, unit }
     }
 
     /// Where its operands are.

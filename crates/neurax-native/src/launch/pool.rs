@@ -2,17 +2,20 @@
 //!
 //! A part is cut by the compiler, from the shapes alone: however many threads there are, the same parts give the same bits. Threads look
 //! for work for a while after each piece, and then sleep. Whoever finds the pool in use does its parts itself.
+//!
+//! The same part goes to the same thread if it can, so that what a step leaves in a core's cache is there for the next step, and the next call.
 
 #![allow(unsafe_code, reason = "a borrowed closure is lent to threads that live longer; the lender waits for them")]
 
 use super::subnormal::flushed;
 use std::{
     any::Any,
+    ops::Range,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::{
         Condvar, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError,
         atomic::{
-            AtomicUsize,
+            AtomicU64, AtomicUsize,
             Ordering::{AcqRel, Acquire, Relaxed, Release},
         },
     },
@@ -28,7 +31,7 @@ pub struct Pool {
     wake: Condvar,
     /// Counts jobs, so that threads that look for work need no lock.
     epoch: AtomicUsize,
-    next: AtomicUsize,
+    shares: Box<[Share]>,
     active: AtomicUsize,
     asleep: AtomicUsize,
     /// What a part panicked with on another thread.
@@ -38,7 +41,28 @@ pub struct Pool {
 #[derive(Clone, Copy)]
 struct Job {
     run: &'static (dyn Fn(usize) + Sync),
-    parts: usize,
+}
+
+/// The parts of a thread that nobody has begun: the first one, and the one behind the last.
+#[derive(Default)]
+#[repr(align(64))]
+struct Share(AtomicU64);
+
+impl Share {
+    fn set(&self, parts: Range<usize>) {
+        self.0.store((parts.start as u64) << 32 | parts.end as u64, Relaxed);
+    }
+
+    /// The first part for the thread itself, the last one for others.
+    fn take(&self, is_own: bool) -> Option<usize> {
+        let split = |both: u64| (both >> 32, both & u32::MAX as u64);
+        let without = |both: u64| {
+            let (first, end) = split(both);
+            (first < end).then(|| if is_own { both + (1 << 32) } else { both - 1 })
+        };
+        let (first, end) = split(self.0.fetch_update(Relaxed, Relaxed, without).ok()?);
+        Some(if is_own { first } else { end - 1 } as usize)
+    }
 }
 
 /// Threads, at most.
@@ -76,14 +100,14 @@ impl Pool {
             job: Mutex::new(None),
             wake: Condvar::new(),
             epoch: AtomicUsize::new(0),
-            next: AtomicUsize::new(0),
+            shares: (0..threads).map(|_| Share::default()).collect(),
             active: AtomicUsize::new(0),
             asleep: AtomicUsize::new(0),
             panic: Mutex::new(None),
         }));
         for i in 1..threads {
             // Without a thread its share is done by the others.
-            let _ = std::thread::Builder::new().name(format!("neurax-{i}")).spawn(move || flushed(&mut || pool.work()));
+            let _ = std::thread::Builder::new().name(format!("neurax-{i}")).spawn(move || flushed(&mut || pool.work(i)));
         }
         pool
     }
@@ -93,15 +117,17 @@ impl Pool {
     /// # Panics
     /// When a part does, on whatever thread.
     pub fn run(&self, parts: usize, f: &(dyn Fn(usize) + Sync)) {
-        let turn = if parts > 1 && self.threads > 1 { free(&self.turn) } else { None };
+        let turn = if parts > 1 && self.threads > 1 && u32::try_from(parts).is_ok() { free(&self.turn) } else { None };
         if turn.is_none() {
             return (0..parts).for_each(f);
         }
         // SAFETY: the reference is gone from `job`, and all threads that have seen it are done, before this function returns or unwinds:
         // `Lent` sees to both.
         let run = unsafe { std::mem::transmute::<&(dyn Fn(usize) + Sync), &'static (dyn Fn(usize) + Sync)>(f) };
-        let job = Job { run, parts };
-        self.next.store(0, Relaxed);
+        let job = Job { run };
+        for (i, share) in self.shares.iter().enumerate() {
+            share.set(i * parts / self.threads..(i + 1) * parts / self.threads);
+        }
         {
             let mut current = lock(&self.job);
             *current = Some(job);
@@ -112,25 +138,24 @@ impl Pool {
         (1..parts).take(asleep).for_each(|_| self.wake.notify_one());
         {
             let _lent = Lent(self);
-            self.share(job);
+            self.share(job, 0);
         }
         if let Some(panic) = lock(&self.panic).take() {
             resume_unwind(panic);
         }
     }
 
-    /// Does parts until none are left.
-    fn share(&self, job: Job) {
-        loop {
-            let part = self.next.fetch_add(1, Relaxed);
-            if part >= job.parts {
-                return;
+    /// Does the parts of a thread, then those that others have left.
+    fn share(&self, job: Job, me: usize) {
+        for i in 0..self.threads {
+            let whose = (me + i) % self.threads;
+            while let Some(part) = self.shares[whose].take(i == 0) {
+                (job.run)(part);
             }
-            (job.run)(part);
         }
     }
 
-    fn work(&self) {
+    fn work(&self, me: usize) {
         let mut seen = 0;
         loop {
             seen = self.wait(seen);
@@ -142,7 +167,7 @@ impl Pool {
                 *job
             };
             if let Some(job) = job {
-                if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.share(job))) {
+                if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.share(job, me))) {
                     *lock(&self.panic) = Some(panic);
                 }
                 self.active.fetch_sub(1, Release);
@@ -188,7 +213,7 @@ impl Drop for Lent<'_> {
     fn drop(&mut self) {
         *lock(&self.0.job) = None;
         // Parts that nobody has begun are not begun any more, if the lender unwinds.
-        self.0.next.store(usize::MAX / 2, Relaxed);
+        self.0.shares.iter().for_each(|s| s.set(0..0));
         while self.0.active.load(Acquire) > 0 {
             std::hint::spin_loop();
         }

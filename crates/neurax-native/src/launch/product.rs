@@ -4,8 +4,9 @@
 
 use super::{
     frame::{Address, Frame},
-    kernel::KernelTask,
+    kernel::{self, KernelTask},
     pool::Pool,
+    scratch::Scratch,
 };
 use crate::schedule::{BufferId, Walk};
 use neurax_ir::{Complex, Compute, DType, Eqn, Error, Graph, Result, op::DotGeneral};
@@ -52,6 +53,9 @@ struct Term {
     adds: bool,
 }
 
+/// With fewer columns the matrix kernel leaves most of its vectors empty, unless they run along the rows.
+const NARROW: usize = 16;
+
 /// The product of all numbers.
 const WHOLE: Term = Term { step: 1, parts: [0; 3], adds: false };
 /// A complex product as products of real numbers, with their signs.
@@ -71,14 +75,19 @@ impl ProductTask {
     fn part_size(&self) -> [usize; 2] {
         let [m, n, k] = self.sizes;
         let batches = self.batches();
-        let wanted = (batches.saturating_mul(m).saturating_mul(n).saturating_mul(k) / GRAIN).clamp(1, PARTS).div_ceil(batches).max(1);
-        let least = if n * k * self.bytes() > LARGE {
+        let own = batches.saturating_mul(m).saturating_mul(n).saturating_mul(k) / GRAIN;
+        let after = self.then.as_ref().map_or(0, |t| t.work / kernel::GRAIN);
+        let wanted = own.saturating_add(after).clamp(1, PARTS).div_ceil(batches).max(1);
+        let least = if self.is_narrow() {
+            4 * NARROW
+        } else if n * k * self.bytes() > LARGE {
             MANY
         } else if self.right[1] != 1 {
             // Columns that do not lie side by side are packed, too.
             MANY / 2
         } else {
-            16
+            // A call of the matrix kernel has its price, too.
+            (GRAIN / 4).div_ceil((n * k).max(1)).next_multiple_of(16)
         };
         let rows = |parts: usize| m.div_ceil(parts).next_multiple_of(16).max(least).min(m).max(1);
         if self.follows_in(batches * m) {
@@ -91,6 +100,11 @@ impl ProductTask {
         let packed = |&[r, c]: &[usize; 2]| m.div_ceil(r) * n.div_ceil(c) * (r + c);
         let cuts = (1..=wanted).map(|i| [rows(i), columns(wanted.div_ceil(i))]);
         cuts.rev().min_by_key(packed).unwrap_or([m, n])
+    }
+
+    /// Has it few columns, and rows side by side on the left?
+    fn is_narrow(&self) -> bool {
+        self.sizes[1] < NARROW && self.left[0] == 1 && self.sizes[0] >= NARROW
     }
 
     fn bytes(&self) -> usize {
@@ -200,15 +214,17 @@ impl ProductTask {
         let ([_, n, k], Term { step, parts, adds }) = (self.sizes, term);
         let bytes = size_of::<T>() as isize;
         let address = |i: usize| slots[self.arrays[i]].plus((at[i] * step + parts[i]) * bytes).0.cast::<T>();
+        let mut turned = (!adds && step == 1 && self.is_narrow()).then(|| Scratch::new(rows * columns * size_of::<T>()));
+        let (to, down, across) = match &mut turned { Some(s) => (s.address().0.cast::<T>(), 1, rows as isize), None => (address(2), step * n as isize, step) };
         // SAFETY: strides and sizes are those of the arrays, as promised by the caller.
         unsafe {
             gemm::gemm(
                 rows,
                 columns,
                 k,
-                address(2),
-                step,
-                step * n as isize,
+                to,
+                across,
+                down,
                 adds,
                 address(0),
                 step * self.left[1],
@@ -223,6 +239,11 @@ impl ProductTask {
                 false,
                 gemm::Parallelism::None,
             );
+            if turned.is_some() {
+                for (i, j) in (0..rows).flat_map(|i| (0..columns).map(move |j| (i, j))) {
+                    *address(2).add(i * n + j) = *to.add(j * rows + i);
+                }
+            }
         }
     }
 }

@@ -28,7 +28,7 @@ use rustc_hash::FxHasher;
 use std::{
     hash::{Hash, Hasher},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 /// Makes programs. Kernels of one structure share their machine code.
@@ -192,7 +192,7 @@ impl Program {
             Home::Constant(i) => Address(self.constants[i].bytes().as_ptr().cast_mut()),
             Home::Input(_) | Home::Output(_) => base,
         };
-        Frame { base, slots: self.plan.homes.iter().map(address).collect(), inner, operands: vec![], results: vec![] }
+        Frame { base, slots: self.plan.homes.iter().map(address).collect(), inner, operands: vec![], results: vec![], spent: vec![] }
     }
 
     /// Sets the places of the arguments.
@@ -228,8 +228,16 @@ impl Program {
     /// The frame is one of this program, and its slots hold the addresses of arguments and results, which nobody else writes, nor reads if they
     /// are written.
     pub unsafe fn run(&self, f: &mut Frame, pool: &Pool) -> Result<()> {
-        // SAFETY: as promised by the caller; everything else in the slots is the frame's own, or a constant.
-        (0..self.tasks.len()).try_for_each(|i| unsafe { self.step(i, f, pool) })
+        for i in 0..self.tasks.len() {
+            let start = (!f.spent.is_empty()).then(Instant::now);
+            // SAFETY: as promised by the caller; everything else in the slots is the frame's own, or a constant.
+            unsafe { self.step(i, f, pool)? }
+            if let Some(start) = start {
+                f.spent[i].0 += start.elapsed();
+                f.spent[i].1 += 1;
+            }
+        }
+        Ok(())
     }
 
     unsafe fn step(&self, i: usize, f: &mut Frame, pool: &Pool) -> Result<()> {
@@ -250,21 +258,21 @@ impl Program {
         Ok(())
     }
 
-    /// Runs all steps and adds to `spent` how long each took.
-    ///
-    /// # Errors
-    /// As [`Program::run`].
-    ///
-    /// # Safety
-    /// As [`Program::run`].
-    pub(super) unsafe fn run_timed(&self, f: &mut Frame, pool: &Pool, spent: &mut [Duration]) -> Result<()> {
-        for (i, spent) in spent.iter_mut().enumerate() {
-            let start = Instant::now();
-            // SAFETY: as promised by the caller.
-            unsafe { self.step(i, f, pool)? }
-            *spent += start.elapsed();
+    /// From now on the time is taken of every step that runs in that frame.
+    pub(super) fn watch(&self, f: &mut Frame) {
+        f.spent = vec![Default::default(); self.tasks.len()];
+        self.inner.iter().zip(&mut f.inner).for_each(|(p, f)| p.watch(f));
+    }
+
+    /// What was seen: for every step its time, divided by the rounds, and below loops and branches the steps in them.
+    pub(super) fn times(&self, f: &Frame, rounds: u32, indent: usize, out: &mut String) {
+        for ((step, task), &(time, runs)) in self.schedule.steps.iter().zip(&self.tasks).zip(&f.spent) {
+            let each = if runs > rounds { format!(" ({} times)", runs / rounds) } else { String::new() };
+            out.push_str(&format!("{:9.1} us  {:indent$}{}{each}\n", time.as_secs_f64() * 1e6 / rounds as f64, "", step.brief()));
+            if let Task::Control(c) = task {
+                c.programs().for_each(|i| self.inner[i].times(&f.inner[i], rounds, indent + 2, out));
+            }
         }
-        Ok(())
     }
 
     /// Copies results that are another array into `to`.

@@ -105,6 +105,13 @@ fn collapse(body: &Body, walks: &[Walk], front: Vec<usize>, back: Vec<usize>) ->
     Merged { front: join(front), back: join(back) }
 }
 
+/// Numbers in a vector: of four bytes, as most are.
+const WIDTH: usize = 4;
+/// From so many iterations on, those behind the last vector do not count.
+const MANY: usize = 16;
+/// Instructions that put a vector together, or take it apart.
+const APART: usize = 2 * WIDTH;
+
 /// Lanes run along the loop on which most accesses are dense.
 fn choose(body: &Body, walks: &[Walk], m: Merged, ordered: bool) -> Loops {
     let score = |&(n, l): &(usize, usize)| {
@@ -116,6 +123,7 @@ fn choose(body: &Body, walks: &[Walk], m: Merged, ordered: bool) -> Loops {
         };
         walks.iter().map(one).sum::<isize>() - if n < 4 { 6 } else { 0 }
     };
+    let cost = |l: &(usize, usize)| lanes_cost(body, walks, *l);
     let best = |class: &[(usize, usize)]| (0..class.len()).rev().max_by_key(|&i| (score(&class[i]), i));
     let Merged { mut front, mut back } = m;
     let is_plain = !body.space.reduced.contains(&true) && !ordered;
@@ -123,7 +131,7 @@ fn choose(body: &Body, walks: &[Walk], m: Merged, ordered: bool) -> Loops {
         back = vec![front.remove(i)];
     }
     let (f, b) = (best(&front), best(&back));
-    let beats = |i: usize| b.is_none_or(|j| score(&front[i]) > score(&back[j]));
+    let beats = |i: usize| b.is_none_or(|j| cost(&front[i]) < cost(&back[j]));
     let lanes = match f {
         Some(i) if !is_plain && !ordered && beats(i) => {
             let x = front.remove(i);
@@ -141,6 +149,17 @@ fn choose(body: &Body, walks: &[Walk], m: Merged, ordered: bool) -> Loops {
     let outer = front.len();
     let all = [front, back].concat();
     Loops { sizes: all.iter().map(|x| x.0).collect(), of: all.iter().map(|x| x.1).collect(), outer, lanes, parallel: !ordered }
+}
+
+/// What an element costs in instructions, times as many as there are, if lanes run along a loop: vectors that are put together number by number cost more,
+/// and what is left behind the last vector is done one by one.
+fn lanes_cost(body: &Body, walks: &[Walk], (n, l): (usize, usize)) -> usize {
+    let apart = walks.iter().filter(|w| !w.is_index && !matches!(w.place.steps[l], 0 | 1)).count();
+    let (vector, number) = (body.nodes.len() + APART * apart, body.nodes.len());
+    match n {
+        0..MANY => (n / WIDTH * vector + n % WIDTH * number) * MANY / n.max(1),
+        _ => MANY / WIDTH * vector,
+    }
 }
 
 impl Body<'_> {

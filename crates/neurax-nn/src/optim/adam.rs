@@ -51,7 +51,7 @@ impl Rule for Adam {
         let (first, second) = (debias(b1, &t), debias(b2, &t));
         let steps = m.iter().zip(&v).map(|(m, v)| {
             let (first, second) = (first.to(m.dtype()), second.to(m.dtype()));
-            (m / first) / ((v / second).sqrt() + epsilon)
+            (m * first) / ((v * second).sqrt() + epsilon)
         });
         let steps = steps.collect();
         slots.extend([("m".into(), m), ("v".into(), v)]);
@@ -59,9 +59,10 @@ impl Rule for Adam {
     }
 }
 
-/// `1 - bᵗ`: how much of the weights of a mean that started at zero there is after t steps.
+/// `1 / (1 - bᵗ)`: what frees a mean of its start at zero after t steps. A factor: it is one number for all elements, and a division costs each of
+/// them as much as the rest of the mean.
 fn debias(b: f64, t: &Tensor) -> Tensor {
-    -(t * b.ln()).expm1()
+    -1.0 / (t * b.ln()).expm1()
 }
 
 #[cfg(test)]
