@@ -13,6 +13,7 @@ mod scratch;
 mod slide;
 mod sort;
 mod subnormal;
+mod turn;
 mod windows;
 
 pub use executable::Executable;

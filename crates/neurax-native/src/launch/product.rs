@@ -7,6 +7,7 @@ use super::{
     kernel::{self, KernelTask},
     pool::Pool,
     scratch::Scratch,
+    turn::Turn,
 };
 use crate::schedule::{BufferId, Walk};
 use neurax_ir::{Complex, Compute, DType, Eqn, Error, Graph, Result, op::DotGeneral};
@@ -27,6 +28,8 @@ pub struct ProductTask {
     pub left: [isize; 2],
     /// The steps of the right operand along depth and columns.
     pub right: [isize; 2],
+    /// How the right operand is turned before; its steps above are then those of what is made.
+    pub turn: Option<Turn>,
     /// What is done with the rows of the result.
     pub then: Option<KernelTask>,
 }
@@ -111,19 +114,30 @@ impl ProductTask {
         self.dtype.bits() / 8
     }
 
-    /// Runs it.
+    /// Bytes of scratch memory that it wants.
+    pub fn scratch(&self) -> usize {
+        self.turn.as_ref().map_or(0, Turn::size)
+    }
+
+    /// Runs it, with scratch memory as it wants.
     ///
     /// # Errors
     /// For dtypes that have no matrix kernel.
     ///
     /// # Safety
     /// The slots of the frame hold addresses of arrays of the schedule that this was made for, and nobody else uses the results.
-    pub unsafe fn run(&self, f: &mut Frame, pool: &Pool) -> Result<()> {
+    pub unsafe fn run(&self, f: &mut Frame, pool: &Pool, scratch: Address) -> Result<()> {
         if !matches!(self.dtype, DType::F32 | DType::F64 | DType::C64 | DType::C128) {
             return Err(Error::new("dot_general", format!("there is no matrix kernel for {}", self.dtype)));
         }
         self.then.iter().for_each(|then| then.operands(&f.slots, &mut f.operands));
-        let (slots, operands) = (&f.slots[..], &f.operands[..]);
+        let operands = &f.operands[..];
+        let mut arrays = self.arrays.map(|b| f.slots[b]);
+        if let Some(turn) = &self.turn {
+            // SAFETY: the operand is that of the schedule, the scratch memory the plan's.
+            unsafe { turn.run(arrays[1], scratch, pool) }
+            arrays[1] = scratch;
+        }
         let [rows, columns] = self.part_size();
         let (down, across) = (self.sizes[0].div_ceil(rows), self.sizes[1].div_ceil(columns));
         let follows = self.follows(down, across);
@@ -132,7 +146,7 @@ impl ProductTask {
             let (row, column) = (rest / across * rows, rest % across * columns);
             let size = [rows.min(self.sizes[0] - row), columns.min(self.sizes[1] - column)];
             // SAFETY: as promised by the caller; parts write different blocks.
-            unsafe { self.part(slots, operands, b, [row, column], size, follows) }
+            unsafe { self.part(&arrays, operands, b, [row, column], size, follows) }
         };
         pool.run(self.batches() * down * across, &run);
         if let (Some(then), false) = (&self.then, follows) {
@@ -153,7 +167,7 @@ impl ProductTask {
         self.then.as_ref().is_some_and(|t| t.count.is_multiple_of(parts))
     }
 
-    unsafe fn part(&self, slots: &[Address], operands: &[Address], batch: usize, [row, column]: [usize; 2], size: [usize; 2], follows: bool) {
+    unsafe fn part(&self, arrays: &[Address; 3], operands: &[Address], batch: usize, [row, column]: [usize; 2], size: [usize; 2], follows: bool) {
         let mut at = [0isize; 3];
         let mut rest = batch;
         for (steps, size) in self.batch.iter().rev() {
@@ -168,10 +182,10 @@ impl ProductTask {
         // SAFETY: as promised by the caller.
         unsafe {
             match self.dtype {
-                DType::F32 => self.multiply(slots, at, size, WHOLE, [1.0f32; 2]),
-                DType::F64 => self.multiply(slots, at, size, WHOLE, [1.0f64; 2]),
-                DType::C64 => self.complex::<f32>(slots, at, size),
-                _ => self.complex::<f64>(slots, at, size),
+                DType::F32 => self.multiply(arrays, at, size, WHOLE, [1.0f32; 2]),
+                DType::F64 => self.multiply(arrays, at, size, WHOLE, [1.0f64; 2]),
+                DType::C64 => self.complex::<f32>(arrays, at, size),
+                _ => self.complex::<f64>(arrays, at, size),
             }
         }
         if let (Some(then), true) = (&self.then, follows) {
@@ -186,23 +200,23 @@ impl ProductTask {
 
     /// Multiplies complex numbers with such parts. The kernel multiplies sums by a complex 1, which makes NaN of infinity beside a number: where
     /// there is NaN, the parts are multiplied one by one.
-    unsafe fn complex<T: Compute>(&self, slots: &[Address], at: [isize; 3], size: [usize; 2]) {
+    unsafe fn complex<T: Compute>(&self, arrays: &[Address; 3], at: [isize; 3], size: [usize; 2]) {
         let one = Complex { re: T::ONE, im: T::ZERO };
         // SAFETY: as promised by the caller; a complex number is its two parts.
         unsafe {
-            self.multiply(slots, at, size, WHOLE, [one; 2]);
-            if self.has_nan::<T>(slots, at[2], size) {
-                TERMS.iter().for_each(|&(term, sign)| self.multiply(slots, at, size, term, [T::ONE, T::from_f64(sign)]));
+            self.multiply(arrays, at, size, WHOLE, [one; 2]);
+            if self.has_nan::<T>(arrays, at[2], size) {
+                TERMS.iter().for_each(|&(term, sign)| self.multiply(arrays, at, size, term, [T::ONE, T::from_f64(sign)]));
             }
         }
     }
 
     /// Is there NaN among the numbers, of such parts, in a part of the result?
     #[allow(clippy::eq_op, reason = "only NaN differs from itself")]
-    unsafe fn has_nan<T: Compute>(&self, slots: &[Address], at: isize, [rows, columns]: [usize; 2]) -> bool {
+    unsafe fn has_nan<T: Compute>(&self, arrays: &[Address; 3], at: isize, [rows, columns]: [usize; 2]) -> bool {
         let number = size_of::<Complex<T>>() as isize;
         (0..rows as isize).any(|row| {
-            let first = slots[self.arrays[2]].plus((at + row * self.sizes[1] as isize) * number).0.cast::<T>();
+            let first = arrays[2].plus((at + row * self.sizes[1] as isize) * number).0.cast::<T>();
             // SAFETY: as promised by the caller, for whom this was just written.
             let row = unsafe { std::slice::from_raw_parts(first, 2 * columns) };
             row.iter().fold(false, |found, x| found | (x != x))
@@ -210,10 +224,10 @@ impl ProductTask {
     }
 
     /// Multiplies those parts by the matrix kernel; 1 and the sign of the product are in their dtype.
-    unsafe fn multiply<T: Copy + 'static>(&self, slots: &[Address], at: [isize; 3], [rows, columns]: [usize; 2], term: Term, [one, sign]: [T; 2]) {
+    unsafe fn multiply<T: Copy + 'static>(&self, arrays: &[Address; 3], at: [isize; 3], [rows, columns]: [usize; 2], term: Term, [one, sign]: [T; 2]) {
         let ([_, n, k], Term { step, parts, adds }) = (self.sizes, term);
         let bytes = size_of::<T>() as isize;
-        let address = |i: usize| slots[self.arrays[i]].plus((at[i] * step + parts[i]) * bytes).0.cast::<T>();
+        let address = |i: usize| arrays[i].plus((at[i] * step + parts[i]) * bytes).0.cast::<T>();
         let mut turned = (!adds && step == 1 && self.is_narrow()).then(|| Scratch::new(rows * columns * size_of::<T>()));
         let (to, down, across) = match &mut turned { Some(s) => (s.address().0.cast::<T>(), 1, rows as isize), None => (address(2), step * n as isize, step) };
         // SAFETY: strides and sizes are those of the arrays, as promised by the caller.
@@ -269,6 +283,19 @@ impl ProductTask {
             step *= l.sizes[i] as isize;
         }
         let arrays = [reads[0], reads[1], write];
-        Ok(ProductTask { dtype: op.dtype, arrays, batch, sizes: [m, n, k], left: [rows, down], right: [across, columns], then })
+        let mut task = ProductTask { dtype: op.dtype, arrays, batch, sizes: [m, n, k], left: [rows, down], right: [across, columns], turn: None, then };
+        task.turn_right();
+        Ok(task)
+    }
+
+    /// Has the right operand turned, if its columns lie apart, many rows use it, and parts would share it: those with more columns have their own.
+    fn turn_right(&mut self) {
+        let [m, n, k] = self.sizes;
+        let is_real = matches!(self.dtype, DType::F32 | DType::F64);
+        let lies_apart = self.right[0] == 1 && self.right[1] != 1;
+        if is_real && lies_apart && self.batch.is_empty() && m >= MANY && n >= NARROW && k >= n {
+            self.turn = Some(Turn { sizes: [k, n], across: self.right[1], bytes: self.bytes() });
+            self.right = [n as isize, 1];
+        }
     }
 }

@@ -171,6 +171,7 @@ impl Task {
     fn needs(&self) -> Needs {
         match self {
             Task::Control(c) => c.needs(),
+            Task::Product(p) => Needs { scratch: p.scratch(), ..Needs::default() },
             Task::Sort(s) => Needs { shares: s.shares(), ..Needs::default() },
             _ => Needs::default(),
         }
@@ -246,7 +247,7 @@ impl Program {
         unsafe {
             match &self.tasks[i] {
                 Task::Kernel(k) => k.run(f, pool),
-                Task::Product(p) => p.run(f, pool)?,
+                Task::Product(p) => p.run(f, pool, scratch)?,
                 Task::Convolution(c) => c.run(f, pool)?,
                 Task::Windows(w) => w.run(&f.slots, pool),
                 Task::Sort(s) => s.run(&f.slots, pool),

@@ -1,0 +1,103 @@
+//! Right operands whose columns lie apart, as those of products with transposed weights: turned once into columns side by side. The matrix kernel
+//! would do it for every part of the product anew.
+
+#![allow(unsafe_code, reason = "arrays are addresses")]
+
+use super::{
+    frame::{Address, Line},
+    pool::Pool,
+};
+
+/// A matrix whose columns become rows of memory.
+#[derive(Debug)]
+pub struct Turn {
+    /// Rows and columns of what is made; in the operand an element follows the one above it.
+    pub sizes: [usize; 2],
+    /// The step from column to column in the operand, in elements.
+    pub across: isize,
+    /// Bytes of an element: 4 or 8.
+    pub bytes: usize,
+}
+
+/// Columns and rows that are turned at once: they fit into the registers and lines that are near.
+const TILE: usize = 16;
+/// Elements in one part, at least.
+const GRAIN: usize = 1 << 15;
+
+impl Turn {
+    /// Bytes of what is made.
+    pub fn size(&self) -> usize {
+        (self.sizes[0] * self.sizes[1] * self.bytes).next_multiple_of(size_of::<Line>())
+    }
+
+    /// Turns the operand at an address.
+    ///
+    /// # Safety
+    /// The operand is there; where it goes there is room for [`Turn::size`] bytes, which nobody else uses.
+    pub unsafe fn run(&self, from: Address, to: Address, pool: &Pool) {
+        let [rows, columns] = self.sizes;
+        let each = (GRAIN / rows.max(1)).next_multiple_of(TILE).min(columns).max(1);
+        pool.run(columns.div_ceil(each), &|part| {
+            let some = part * each..((part + 1) * each).min(columns);
+            // SAFETY: as promised by the caller; parts write different columns.
+            unsafe {
+                match self.bytes {
+                    8 => self.columns::<u64>(from, to, some),
+                    _ => self.columns::<u32>(from, to, some),
+                }
+            }
+        });
+    }
+
+    unsafe fn columns<T: Copy>(&self, from: Address, to: Address, some: std::ops::Range<usize>) {
+        let [rows, columns] = self.sizes;
+        for j in some.clone().step_by(TILE) {
+            let width = TILE.min(some.end - j);
+            for i in (0..rows).step_by(TILE) {
+                // SAFETY: as promised by the caller of `run`.
+                unsafe {
+                    let from = from.0.cast::<T>().offset(j as isize * self.across).add(i);
+                    let to = to.0.cast::<T>().add(i * columns + j);
+                    tile(from, self.across, to, columns, [TILE.min(rows - i), width]);
+                }
+            }
+        }
+    }
+}
+
+/// Turns one tile of so many rows and columns.
+unsafe fn tile<T: Copy>(from: *const T, across: isize, to: *mut T, down: usize, [rows, columns]: [usize; 2]) {
+    let (whole_rows, whole_columns) = (rows / 4 * 4, columns / 4 * 4);
+    // SAFETY: the caller gives a tile that is inside of both arrays.
+    unsafe {
+        for (j, i) in (0..whole_columns).step_by(4).flat_map(|j| (0..whole_rows).step_by(4).map(move |i| (j, i))) {
+            let column = |c: usize| from.offset((j + c) as isize * across).add(i).cast::<[T; 4]>().read_unaligned();
+            let x = [column(0), column(1), column(2), column(3)];
+            let row = |r: usize| [x[0][r], x[1][r], x[2][r], x[3][r]];
+            (0..4).for_each(|r| to.add((i + r) * down + j).cast::<[T; 4]>().write_unaligned(row(r)));
+        }
+        let one = |i: usize, j: usize| *to.add(i * down + j) = *from.offset(j as isize * across).add(i);
+        (0..whole_columns).for_each(|j| (whole_rows..rows).for_each(|i| one(i, j)));
+        (whole_columns..columns).for_each(|j| (0..rows).for_each(|i| one(i, j)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_element_finds_its_place() {
+        let pool = Pool::of(2);
+        for (rows, columns) in [(1, 16), (17, 33), (40, 1000), (700, 64)] {
+            let turn = Turn { sizes: [rows, columns], across: rows as isize + 1, bytes: 4 };
+            let from: Vec<u32> = (0..(rows + 1) * columns).map(|i| i as u32).collect();
+            let mut to = vec![0u32; turn.size() / 4];
+            // SAFETY: both are as large as the sizes say.
+            unsafe { turn.run(Address(from.as_ptr().cast_mut().cast()), Address(to.as_mut_ptr().cast()), pool) };
+            for (i, j) in (0..rows).flat_map(|i| (0..columns).map(move |j| (i, j))) {
+                assert_eq!(to[i * columns + j], (j * (rows + 1) + i) as u32, "{rows} {columns}");
+            }
+        }
+    }
+}
