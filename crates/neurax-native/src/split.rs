@@ -13,10 +13,13 @@ const PARTS: usize = 32;
 pub fn reduce(b: &mut Builder, op: &Reduce, x: Value) -> Value {
     let shape = b.ty(x).shape.clone();
     let left: usize = (0..shape.rank()).filter(|a| !op.axes.contains(a)).map(|a| shape[a]).product();
-    let Some(&axis) = op.axes.iter().max_by_key(|&&a| shape[a]).filter(|&&a| shape[a] >= 8 * PARTS) else { return b.emit(op.clone(), &[x]) };
     if left > FEW || shape.size() < MANY {
         return b.emit(op.clone(), &[x]);
     }
+    let (axes, x) = joined(b, op, x);
+    let shape = b.ty(x).shape.clone();
+    let op = &Reduce { axes, ..op.clone() };
+    let Some(&axis) = op.axes.iter().max_by_key(|&&a| shape[a]).filter(|&&a| shape[a] >= 8 * PARTS) else { return b.emit(op.clone(), &[x]) };
     let each = shape[axis] / PARTS;
     let main = b.slice_axis(x, axis, 0, PARTS * each);
     let main = in_parts(b, op, main, axis);
@@ -26,6 +29,23 @@ pub fn reduce(b: &mut Builder, op: &Reduce, x: Value) -> Value {
     let rest = b.slice_axis(x, axis, PARTS * each, shape[axis]);
     let rest = b.emit(op.clone(), &[rest]);
     b.emit(op.kind.binary(), &[main, rest])
+}
+
+/// The axes and the operand of a reduction, after axes beside each other that are reduced became one.
+fn joined(b: &mut Builder, op: &Reduce, x: Value) -> (Vec<usize>, Value) {
+    let shape = b.ty(x).shape.clone();
+    let (mut sizes, mut axes): (Vec<usize>, Vec<usize>) = (vec![], vec![]);
+    for a in 0..shape.rank() {
+        let is_reduced = op.axes.contains(&a);
+        match sizes.last_mut() {
+            Some(size) if is_reduced && a > 0 && op.axes.contains(&(a - 1)) => *size *= shape[a],
+            _ => {
+                axes.extend(is_reduced.then_some(sizes.len()));
+                sizes.push(shape[a]);
+            }
+        }
+    }
+    (axes, b.reshape(x, sizes))
 }
 
 /// A reduction of an array whose axis falls into parts.
