@@ -3,7 +3,11 @@
 use crate::{Report, Row, Suite, processes};
 use clap::{Args, ValueEnum};
 use neurax::{Error, Result};
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    io::{Write, stdout},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 /// What to measure, and how.
 #[derive(Args, Clone, Debug)]
@@ -77,14 +81,15 @@ struct Table {
 }
 
 impl Table {
+    /// That nobody reads the rows any more, as behind `head`, is no mistake.
     fn print(&mut self, row: &Row) {
-        if self.json {
-            return println!("{}", row.json());
-        }
-        if !std::mem::replace(&mut self.begun, true) {
-            println!("{}", Row::HEADER);
-        }
-        println!("{row}");
+        let is_first = !std::mem::replace(&mut self.begun, true);
+        let line = match (self.json, is_first) {
+            (true, _) => row.json(),
+            (false, true) => format!("{}\n{row}", Row::HEADER),
+            (false, false) => row.to_string(),
+        };
+        let _ = writeln!(stdout(), "{line}");
     }
 }
 

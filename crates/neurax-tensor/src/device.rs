@@ -60,13 +60,23 @@ fn choose(backends: &[Arc<dyn Backend>], wish: Option<&str>) -> Result<Device> {
             let why = match names.first() {
                 None => "no backend is compiled in; turn on a feature of `neurax`, for example `interp`".to_string(),
                 Some(first) => format!(
-                    "NEURAX_DEVICE is `{}`; it takes one of: {}, with an optional number as in `{first}:0`",
+                    "NEURAX_DEVICE is `{}`; it takes one of: {}, with an optional number as in `{first}:0`{}",
                     wish.unwrap_or_default(),
-                    names.join(", ")
+                    names.join(", "),
+                    name.and_then(refusal).map_or_else(String::new, |e| format!(" ({e})"))
                 ),
             };
             Err(Error::new("device", why))
         }
+    }
+}
+
+/// Why a backend that is compiled in cannot run here.
+fn refusal(name: &str) -> Option<Error> {
+    match name {
+        #[cfg(feature = "native")]
+        "native" => neurax_native::Native::new().err(),
+        _ => None,
     }
 }
 

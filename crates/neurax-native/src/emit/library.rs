@@ -1,11 +1,10 @@
 //! Calls of the library: functions that machine code does not spell out, each one by the language's own definition, and copies of runs of bytes.
 
-#![allow(unsafe_code, reason = "a run of bytes is copied by address")]
-
 use super::{
     lanes::{Shape, scalar},
     loops::{Emit, trusted},
 };
+use crate::code::copy_run;
 use cranelift_codegen::ir::{AbiParam, InstBuilder, Signature, Value, types};
 use neurax_ir::{
     DType,
@@ -38,7 +37,7 @@ enum Entry {
 }
 
 /// The library of this process.
-pub static LIBRARY: Library = Library { unary_f32, unary_f64, binary_f32, binary_f64, binary_i64, binary_u64, copy };
+pub static LIBRARY: Library = Library { unary_f32, unary_f64, binary_f32, binary_f64, binary_i64, binary_u64, copy: copy_run };
 
 extern "C" fn unary_f32(f: u32, x: f32) -> f32 {
     Unary::ALL.get(f as usize).map_or(x, |f| f.of_f32(x))
@@ -62,12 +61,6 @@ extern "C" fn binary_i64(f: u32, x: i64, y: i64) -> i64 {
 
 extern "C" fn binary_u64(f: u32, x: u64, y: u64) -> u64 {
     Binary::ALL.get(f as usize).map_or(x, |f| f.of_u64(x, y))
-}
-
-/// The system's copy of memory keeps more of it on the way than a loop over vectors of 16 bytes does.
-unsafe extern "C" fn copy(to: *mut u8, from: *const u8, bytes: usize) {
-    // SAFETY: machine code reads and writes these bytes itself otherwise.
-    unsafe { std::ptr::copy(from, to, bytes) }
 }
 
 impl Emit<'_, '_> {

@@ -81,16 +81,31 @@ struct Nester<'a> {
     folds: FxHashMap<usize, (u16, u16)>,
 }
 
-/// Run-time numbers; the same one along the same loop is passed once.
+/// Run-time numbers; the same one for the same purpose is passed once.
 #[derive(Default)]
 struct Params {
     values: Vec<i64>,
-    known: FxHashMap<(usize, i64), u16>,
+    known: FxHashMap<(Purpose, i64), u16>,
+}
+
+/// What a run-time number is for. Numbers that happen to be equal stay apart: they would not be for another size of a batch.
+#[derive(PartialEq, Eq, Hash)]
+enum Purpose {
+    /// The iterations of a loop.
+    Size(usize),
+    /// Bytes from one iteration of a loop to the next.
+    Stride(usize),
+    /// What a counter grows by in one iteration of a loop.
+    Step(usize),
+    /// What a counter begins with.
+    Base,
+    /// A number of the program.
+    Number,
 }
 
 impl Params {
-    fn get(&mut self, along: usize, value: i64) -> u16 {
-        *self.known.entry((along, value)).or_insert_with(|| {
+    fn get(&mut self, purpose: Purpose, value: i64) -> u16 {
+        *self.known.entry((purpose, value)).or_insert_with(|| {
             self.values.push(value);
             self.values.len() as u16 - 1
         })
@@ -101,7 +116,7 @@ impl Nester<'_> {
     fn size(&mut self, l: usize) -> Size {
         let n = self.loops.sizes[l];
         // The outermost loop is the one that is cut and that batches change. That a loop never runs must be known: nothing may be loaded for it.
-        if n == 0 || (n <= SMALL && l > 0) { Size::Fixed(n as u32) } else { Size::Param(self.params.get(1000 + l, n as i64)) }
+        if n == 0 || (n <= SMALL && l > 0) { Size::Fixed(n as u32) } else { Size::Param(self.params.get(Purpose::Size(l), n as i64)) }
     }
 
     fn all_stages(&mut self) {
@@ -283,7 +298,7 @@ impl Writer<'_, '_> {
                 Leaf::Load { operand, at }
             }
             Do::Leaf(Source::Index(place)) => self.counter(place),
-            Do::Leaf(Source::Number(bits)) => Leaf::Number(self.n.params.get(3000, *bits as i64)),
+            Do::Leaf(Source::Number(bits)) => Leaf::Number(self.n.params.get(Purpose::Number, *bits as i64)),
             Do::Leaf(Source::Fold(r)) => return self.fold(*r, node.ty),
             op => {
                 let reads: Vec<Id> = op.reads().map(|y| self.node(y)).collect();
@@ -296,14 +311,14 @@ impl Writer<'_, '_> {
     }
 
     fn counter(&mut self, place: &Affine) -> Leaf {
-        let strides = self.strides(place, 1);
-        let base = (place.base != 0).then(|| self.n.params.get(2000, place.base as i64));
+        let strides = self.strides(place, Purpose::Step, 1);
+        let base = (place.base != 0).then(|| self.n.params.get(Purpose::Base, place.base as i64));
         Leaf::Index { strides, base }
     }
 
     fn operand(&mut self, buffer: BufferId, dtype: DType, place: &Affine, writes: bool) -> u16 {
         let bytes = dtype.bits() as isize / 8;
-        let strides = self.strides(place, bytes);
+        let strides = self.strides(place, Purpose::Stride, bytes);
         let operand = Operand { dtype, stage: self.index as u16, strides };
         let step = if self.n.loops.sizes.is_empty() { 0 } else { place.steps[self.n.loops.of[0]] * bytes };
         let arg = Arg { buffer, offset: place.base * bytes, writes, step };
@@ -316,8 +331,8 @@ impl Writer<'_, '_> {
         }) as u16
     }
 
-    /// The strides of an access along the loops of this stage, in units of that many bytes.
-    fn strides(&mut self, place: &Affine, unit: isize) -> Vec<Stride> {
+    /// The strides of an access along the loops of this stage, times that unit.
+    fn strides(&mut self, place: &Affine, purpose: fn(usize) -> Purpose, unit: isize) -> Vec<Stride> {
         let depth = if self.key.1 { self.n.loops.sizes.len() } else { self.n.loops.outer };
         let lane = match self.n.loops.lanes {
             Lanes::Inner => self.n.loops.sizes.len(),
@@ -326,7 +341,7 @@ impl Writer<'_, '_> {
         let one = |l: usize, n: &mut Nester| match place.steps[n.loops.of[l]] {
             0 => Stride::Zero,
             1 if l + 1 == lane => Stride::Unit,
-            s => Stride::Param(n.params.get(l + if unit == 1 { 100 } else { 0 }, (s * unit) as i64)),
+            s => Stride::Param(n.params.get(purpose(l), (s * unit) as i64)),
         };
         (0..depth).map(|l| one(l, self.n)).collect()
     }
