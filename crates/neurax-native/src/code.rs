@@ -9,7 +9,7 @@ pub struct Code {
     memory: memmap2::Mmap,
 }
 
-/// What a kernel is called with: addresses of operands, parameters, the scalar library, and the part of the outermost loop.
+/// What a kernel is called with: addresses of operands, parameters, the library, and the part of the outermost loop.
 type Entry = unsafe extern "C" fn(*const *mut u8, *const i64, *const Library, i64, i64);
 
 impl Code {

@@ -83,7 +83,8 @@ impl Native {
         Ok(stages.to_string())
     }
 
-    /// How long each step of a graph takes on those arguments, on average over some rounds, as text.
+    /// How long each step of a graph takes on those arguments, on average over some rounds, as text. Below a loop or branch stand its own steps, with the time
+    /// of all their runs in a round, and how many those are.
     ///
     /// # Errors
     /// When an op cannot be compiled or run, or arguments have other types than the graph's inputs.

@@ -94,8 +94,8 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
     }
 
     /// Runs it and writes the results into `outs`, the leaves of the result in order. An output that nobody else holds and that has the result's
-    /// type keeps its memory; another is replaced by a new one in every call. Any number of threads may call at once. Once it is warm, a call takes no memory
-    /// of the system, but for large products and for ops without machine code.
+    /// type keeps its memory; another is replaced by a new one in every call. Any number of threads may call at once. Calls one after the other take no memory
+    /// of the system once they are warm, but for large products and for ops without machine code.
     ///
     /// ```
     /// use neurax::prelude::*;

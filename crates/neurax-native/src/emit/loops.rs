@@ -4,7 +4,7 @@ use super::{
     body::Env,
     lanes::{Held, Shape},
 };
-use crate::kernel::{Do, Id, Kernel, Lanes, Leaf, Size, Stride};
+use crate::kernel::{Do, Kernel, Lanes, Leaf, Size, Stride};
 use cranelift_codegen::ir::{Block, InstBuilder, MemFlagsData, Type, Value, condcodes::IntCC, types::I64};
 use cranelift_codegen::isa::TargetFrontendConfig;
 use cranelift_frontend::FunctionBuilder;
@@ -35,22 +35,8 @@ pub struct Place {
     pub shape: Shape,
 }
 
-/// A loop that only copies: the accesses that are loaded, some bytes further on, and stored.
-struct Copied {
-    load: usize,
-    at: Option<Id>,
-    store: usize,
-}
-
-/// A run of bytes.
-struct Run {
-    from: Value,
-    to: Value,
-    bytes: Value,
-}
-
-/// Runs from so many bytes on are copied by the library.
-const LONG: i64 = 512;
+/// Instructions around inner loops, at most, after they were unrolled: more do not fit into registers.
+const AROUND: usize = 120;
 
 impl<'a, 'f> Emit<'a, 'f> {
     /// A function without a body.
@@ -131,13 +117,18 @@ impl<'a, 'f> Emit<'a, 'f> {
         let longest = loops.map(|s| s.insts.len()).max().or_else(|| self.k.stages.iter().map(|s| s.insts.len()).max()).unwrap_or(0);
         // Columns of a product that are summed together share the loads of its rows.
         let is_product = self.k.lanes == Lanes::Outer && self.k.stages.len() <= 2 && self.k.stages[0].folds.len() == 1;
-        let unroll = match longest {
+        let mut unroll = match longest {
             _ if width == 1 => 1,
             0..=8 if is_product => 8,
             0..=16 => 4,
             17..=60 => 2,
             _ => 1,
         };
+        // What is around the loops is unrolled with them.
+        let around = self.k.stages.iter().map(|s| s.insts.len()).max().unwrap_or(0);
+        while self.k.lanes == Lanes::Outer && unroll > 1 && unroll * around > AROUND {
+            unroll /= 2;
+        }
         Shape { width, unroll }
     }
 
@@ -263,19 +254,8 @@ impl<'a, 'f> Emit<'a, 'f> {
         }
         let (from, to) = self.range(s, level);
         let is_last = level + 1 == self.k.depth(s);
-        if is_last && let Some(run) = self.copied_run(s, depth) {
-            let (long, short, after) = (self.b.create_block(), self.b.create_block(), self.b.create_block());
-            let run = self.run(place, env, run, (from, to));
-            let is_long = self.b.ins().icmp_imm_s(IntCC::SignedGreaterThanOrEqual, run.bytes, LONG);
-            self.b.ins().brif(is_long, long, &[], short, &[]);
-            self.b.switch_to_block(long);
-            self.copy(run.to, run.from, run.bytes);
-            self.b.ins().jump(after, &[]);
-            self.b.switch_to_block(short);
-            let folds = self.last_loop((from, to), s, place, depth, env, folds);
-            self.b.ins().jump(after, &[]);
-            self.b.switch_to_block(after);
-            return folds;
+        if is_last && let Some(run) = self.copied_run(s, depth, env) {
+            return self.copy_or_loop(run, (from, to), s, place, depth, env, folds);
         }
         if is_last {
             return self.last_loop((from, to), s, place, depth, env, folds);
@@ -284,7 +264,7 @@ impl<'a, 'f> Emit<'a, 'f> {
     }
 
     /// The innermost loop, in vectors if they run along it.
-    fn last_loop(&mut self, (from, to): (Value, Value), s: usize, place: &Place, depth: &[usize], env: &Env, folds: Vec<Held>) -> Vec<Held> {
+    pub fn last_loop(&mut self, (from, to): (Value, Value), s: usize, place: &Place, depth: &[usize], env: &Env, folds: Vec<Held>) -> Vec<Held> {
         let shape = if self.k.lanes == Lanes::Inner { self.shape() } else { Shape::SCALAR };
         if shape.width == 1 {
             return self.inner_loop((from, to, 1), s, place, depth, env, folds, place.shape);
@@ -299,33 +279,6 @@ impl<'a, 'f> Emit<'a, 'f> {
         }
         let folds = self.gather(s, vectors, folds, shape);
         self.inner_loop((from, to, 1), s, place, depth, env, folds, Shape::SCALAR)
-    }
-
-    /// Does the innermost loop of a stage only copy neighbours? Then which access is loaded, and which stored.
-    fn copied_run(&self, s: usize, depth: &[usize]) -> Option<Copied> {
-        let (k, stage) = (self.k, &self.k.stages[s]);
-        let [store] = &stage.stores[..] else { return None };
-        let Do::Leaf(Leaf::Load { operand, at }) = stage.insts[store.value as usize].op else { return None };
-        let is_dense = |o: u16| k.operands[o as usize].strides.last() == Some(&Stride::Unit);
-        let once = |(i, d): (usize, &usize)| i == store.value as usize || *d < k.depth(s);
-        let plain = stage.folds.is_empty() && store.at.is_none() && store.guard.is_none() && k.lanes == Lanes::Inner;
-        let of_bytes = k.operands[operand as usize].dtype.bits() >= 8 && k.operands[operand as usize].dtype == k.operands[store.operand as usize].dtype;
-        let is_run = plain && of_bytes && is_dense(operand) && is_dense(store.operand) && depth.iter().enumerate().all(once);
-        is_run.then_some(Copied { load: operand as usize, at, store: store.operand as usize })
-    }
-
-    /// Where a run begins and ends.
-    fn run(&mut self, place: &Place, env: &mut Env, c: Copied, (from, to): (Value, Value)) -> Run {
-        let bytes = self.k.operands[c.load].dtype.bits() as i64 / 8;
-        let skipped = self.b.ins().imul_imm_s(from, bytes);
-        let mut begin = self.b.ins().iadd(place.addresses[c.load], skipped);
-        if let Some(at) = c.at
-            && let Held::Once(at) = self.get(env, at)
-        {
-            begin = self.b.ins().iadd(begin, at);
-        }
-        let n = self.b.ins().isub(to, from);
-        Run { from: begin, to: self.b.ins().iadd(place.addresses[c.store], skipped), bytes: self.b.ins().imul_imm_s(n, bytes) }
     }
 
     fn range(&mut self, s: usize, level: usize) -> (Value, Value) {

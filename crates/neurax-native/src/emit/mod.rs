@@ -7,6 +7,7 @@ mod lanes;
 mod library;
 mod loops;
 mod memory;
+mod runs;
 
 pub use library::{LIBRARY, Library};
 
@@ -54,7 +55,7 @@ impl Target {
         Ok(Target { isa, has_fma })
     }
 
-    /// The machine code of a kernel, as a function of operands' addresses, parameters, the scalar library, and the part of the outermost
+    /// The machine code of a kernel, as a function of operands' addresses, parameters, the library, and the part of the outermost
     /// loop that it runs.
     ///
     /// # Errors

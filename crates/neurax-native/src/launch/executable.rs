@@ -57,7 +57,8 @@ impl Executable {
         }
     }
 
-    /// Runs it some times on those arguments, and says how long each step took on average, also those of loops and branches.
+    /// Runs it some times on those arguments, and says how long each step took on average, also those of loops and branches: these over all iterations of
+    /// a round. The memory of that call is not kept: other calls take no times.
     ///
     /// # Errors
     /// As running it.

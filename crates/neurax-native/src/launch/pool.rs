@@ -3,7 +3,7 @@
 //! A part is cut by the compiler, from the shapes alone: however many threads there are, the same parts give the same bits. Threads look
 //! for work for a while after each piece, and then sleep. Whoever finds the pool in use does its parts itself.
 //!
-//! The same part goes to the same thread if it can, so that what a step leaves in a core's cache is there for the next step, and the next call.
+//! The same part goes to the same thread if that is awake, so that what a step leaves in a core's cache is there for the next step, and the next call.
 
 #![allow(unsafe_code, reason = "a borrowed closure is lent to threads that live longer; the lender waits for them")]
 
@@ -41,6 +41,8 @@ pub struct Pool {
 #[derive(Clone, Copy)]
 struct Job {
     run: &'static (dyn Fn(usize) + Sync),
+    /// How many threads have parts of their own.
+    shares: usize,
 }
 
 /// The parts of a thread that nobody has begun: the first one, and the one behind the last.
@@ -124,10 +126,11 @@ impl Pool {
         // SAFETY: the reference is gone from `job`, and all threads that have seen it are done, before this function returns or unwinds:
         // `Lent` sees to both.
         let run = unsafe { std::mem::transmute::<&(dyn Fn(usize) + Sync), &'static (dyn Fn(usize) + Sync)>(f) };
-        let job = Job { run };
-        for (i, share) in self.shares.iter().enumerate() {
-            share.set(i * parts / self.threads..(i + 1) * parts / self.threads);
-        }
+        let shares = self.threads.min(parts);
+        let job = Job { run, shares };
+        // The lender's share is never the smaller one: others may have to wake up first.
+        let first = |i: usize| (i * parts).div_ceil(shares);
+        (0..shares).for_each(|i| self.shares[i].set(first(i)..first(i + 1)));
         {
             let mut current = lock(&self.job);
             *current = Some(job);
@@ -147,9 +150,9 @@ impl Pool {
 
     /// Does the parts of a thread, then those that others have left.
     fn share(&self, job: Job, me: usize) {
-        for i in 0..self.threads {
-            let whose = (me + i) % self.threads;
-            while let Some(part) = self.shares[whose].take(i == 0) {
+        for i in 0..job.shares {
+            let whose = (me + i) % job.shares;
+            while let Some(part) = self.shares[whose].take(whose == me) {
                 (job.run)(part);
             }
         }
@@ -216,6 +219,10 @@ impl Drop for Lent<'_> {
         self.0.shares.iter().for_each(|s| s.set(0..0));
         while self.0.active.load(Acquire) > 0 {
             std::hint::spin_loop();
+        }
+        if std::thread::panicking() {
+            // One panic is enough: that of another part must not reach the next lender.
+            *lock(&self.0.panic) = None;
         }
     }
 }

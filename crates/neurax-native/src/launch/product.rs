@@ -56,8 +56,10 @@ struct Term {
     adds: bool,
 }
 
-/// With fewer columns the matrix kernel leaves most of its vectors empty, unless they run along the rows.
+/// With fewer columns the matrix kernel leaves most of its vectors empty, unless they run along the rows ..
 const NARROW: usize = 16;
+/// .. of a block of so many bytes, which is turned while it is near.
+const BLOCK: usize = 1 << 16;
 
 /// The product of all numbers.
 const WHOLE: Term = Term { step: 1, parts: [0; 3], adds: false };
@@ -224,42 +226,56 @@ impl ProductTask {
     }
 
     /// Multiplies those parts by the matrix kernel; 1 and the sign of the product are in their dtype.
-    unsafe fn multiply<T: Copy + 'static>(&self, arrays: &[Address; 3], at: [isize; 3], [rows, columns]: [usize; 2], term: Term, [one, sign]: [T; 2]) {
+    unsafe fn multiply<T: Copy + 'static>(&self, arrays: &[Address; 3], at: [isize; 3], [rows, columns]: [usize; 2], term: Term, factors: [T; 2]) {
         let ([_, n, k], Term { step, parts, adds }) = (self.sizes, term);
         let bytes = size_of::<T>() as isize;
         let address = |i: usize| arrays[i].plus((at[i] * step + parts[i]) * bytes).0.cast::<T>();
-        let mut turned = (!adds && step == 1 && self.is_narrow()).then(|| Scratch::new(rows * columns * size_of::<T>()));
-        let (to, down, across) = match &mut turned { Some(s) => (s.address().0.cast::<T>(), 1, rows as isize), None => (address(2), step * n as isize, step) };
-        // SAFETY: strides and sizes are those of the arrays, as promised by the caller.
-        unsafe {
-            gemm::gemm(
-                rows,
-                columns,
-                k,
-                to,
-                across,
-                down,
-                adds,
-                address(0),
-                step * self.left[1],
-                step * self.left[0],
-                address(1),
-                step * self.right[1],
-                step * self.right[0],
-                one,
-                sign,
-                false,
-                false,
-                false,
-                gemm::Parallelism::None,
-            );
-            if turned.is_some() {
-                for (i, j) in (0..rows).flat_map(|i| (0..columns).map(move |j| (i, j))) {
-                    *address(2).add(i * n + j) = *to.add(j * rows + i);
+        let matrix = |i: usize, steps: [isize; 2]| Matrix { at: address(i), steps: steps.map(|s| s * step) };
+        let (left, right, to) = (matrix(0, self.left), matrix(1, self.right), matrix(2, [n as isize, 1]));
+        if adds || step > 1 || !self.is_narrow() {
+            // SAFETY: strides and sizes are those of the arrays, as promised by the caller.
+            return unsafe { matrix_kernel([rows, columns, k], to, left, right, adds, factors) };
+        }
+        let block = (BLOCK / (columns * size_of::<T>())).max(NARROW).min(rows);
+        let mut scratch = Scratch::new(block * columns * size_of::<T>());
+        let turned = scratch.address().0.cast::<T>();
+        for first in (0..rows).step_by(block) {
+            let some = block.min(rows - first);
+            // SAFETY: as above; the scratch memory holds a block.
+            unsafe {
+                let columnwise = Matrix { at: turned, steps: [1, some as isize] };
+                matrix_kernel([some, columns, k], columnwise, left.below(first), right, false, factors);
+                for (i, j) in (0..some).flat_map(|i| (0..columns).map(move |j| (i, j))) {
+                    *to.below(first + i).at.add(j) = *turned.add(j * some + i);
                 }
             }
         }
     }
+}
+
+/// Where a matrix is, and the steps along its rows and columns, in elements.
+#[derive(Clone, Copy)]
+struct Matrix<T> {
+    at: *mut T,
+    steps: [isize; 2],
+}
+
+impl<T> Matrix<T> {
+    /// What lies below so many rows.
+    fn below(&self, rows: usize) -> Matrix<T> {
+        Matrix { at: self.at.wrapping_offset(rows as isize * self.steps[0]), steps: self.steps }
+    }
+}
+
+/// The product of two matrices, times the last factor, and added to what is there times the first one, if it is to be added.
+///
+/// # Safety
+/// The matrices are there, of so many rows, columns and so much depth, and nobody else uses the result.
+unsafe fn matrix_kernel<T: 'static>([m, n, k]: [usize; 3], to: Matrix<T>, l: Matrix<T>, r: Matrix<T>, adds: bool, [old, new]: [T; 2]) {
+    let ([tr, tc], [lr, lc], [rr, rc]) = (to.steps, l.steps, r.steps);
+    let alone = gemm::Parallelism::None;
+    // SAFETY: as promised by the caller.
+    unsafe { gemm::gemm(m, n, k, to.at, tc, tr, adds, l.at, lc, lr, r.at, rc, rr, old, new, false, false, false, alone) }
 }
 
 impl ProductTask {
@@ -283,12 +299,14 @@ impl ProductTask {
             step *= l.sizes[i] as isize;
         }
         let arrays = [reads[0], reads[1], write];
-        let mut task = ProductTask { dtype: op.dtype, arrays, batch, sizes: [m, n, k], left: [rows, down], right: [across, columns], turn: None, then };
+        let (left, right) = ([rows, down], [across, columns]);
+        let mut task = ProductTask { dtype: op.dtype, arrays, batch, sizes: [m, n, k], left, right, turn: None, then };
         task.turn_right();
         Ok(task)
     }
 
-    /// Has the right operand turned, if its columns lie apart, many rows use it, and parts would share it: those with more columns have their own.
+    /// Has the right operand turned, if its columns lie apart, many rows use it, and parts would share it. With more columns than depth each part has some
+    /// columns of its own, mostly.
     fn turn_right(&mut self) {
         let [m, n, k] = self.sizes;
         let is_real = matches!(self.dtype, DType::F32 | DType::F64);

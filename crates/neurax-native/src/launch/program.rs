@@ -268,7 +268,7 @@ impl Program {
     /// What was seen: for every step its time, divided by the rounds, and below loops and branches the steps in them.
     pub(super) fn times(&self, f: &Frame, rounds: u32, indent: usize, out: &mut String) {
         for ((step, task), &(time, runs)) in self.schedule.steps.iter().zip(&self.tasks).zip(&f.spent) {
-            let each = if runs > rounds { format!(" ({} times)", runs / rounds) } else { String::new() };
+            let each = if runs == rounds { String::new() } else { format!(" ({} times)", runs as f64 / rounds as f64) };
             out.push_str(&format!("{:9.1} us  {:indent$}{}{each}\n", time.as_secs_f64() * 1e6 / rounds as f64, "", step.brief()));
             if let Task::Control(c) = task {
                 c.programs().for_each(|i| self.inner[i].times(&f.inner[i], rounds, indent + 2, out));

@@ -19,7 +19,7 @@ pub struct Turn {
     pub bytes: usize,
 }
 
-/// Columns and rows that are turned at once: they fit into the registers and lines that are near.
+/// Columns and rows that are turned at once: as many elements as a line of the cache holds.
 const TILE: usize = 16;
 /// Elements in one part, at least.
 const GRAIN: usize = 1 << 15;
@@ -36,7 +36,7 @@ impl Turn {
     /// The operand is there; where it goes there is room for [`Turn::size`] bytes, which nobody else uses.
     pub unsafe fn run(&self, from: Address, to: Address, pool: &Pool) {
         let [rows, columns] = self.sizes;
-        let each = (GRAIN / rows.max(1)).next_multiple_of(TILE).min(columns).max(1);
+        let each = (GRAIN / rows.max(1)).max(1).next_multiple_of(TILE).min(columns).max(1);
         pool.run(columns.div_ceil(each), &|part| {
             let some = part * each..((part + 1) * each).min(columns);
             // SAFETY: as promised by the caller; parts write different columns.
@@ -76,7 +76,7 @@ unsafe fn tile<T: Copy>(from: *const T, across: isize, to: *mut T, down: usize, 
             let row = |r: usize| [x[0][r], x[1][r], x[2][r], x[3][r]];
             (0..4).for_each(|r| to.add((i + r) * down + j).cast::<[T; 4]>().write_unaligned(row(r)));
         }
-        let one = |i: usize, j: usize| *to.add(i * down + j) = *from.offset(j as isize * across).add(i);
+        let one = |i: usize, j: usize| *to.add(i * down + j) = from.offset(j as isize * across).add(i).read_unaligned();
         (0..whole_columns).for_each(|j| (whole_rows..rows).for_each(|i| one(i, j)));
         (whole_columns..columns).for_each(|j| (0..rows).for_each(|i| one(i, j)));
     }
@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn every_element_finds_its_place() {
         let pool = Pool::of(2);
-        for (rows, columns) in [(1, 16), (17, 33), (40, 1000), (700, 64)] {
+        for (rows, columns) in [(1, 16), (17, 33), (40, 1000), (700, 64), (40_000, 35)] {
             let turn = Turn { sizes: [rows, columns], across: rows as isize + 1, bytes: 4 };
             let from: Vec<u32> = (0..(rows + 1) * columns).map(|i| i as u32).collect();
             let mut to = vec![0u32; turn.size() / 4];

@@ -112,7 +112,8 @@ const MANY: usize = 16;
 /// Instructions that put a vector together, or take it apart.
 const APART: usize = 2 * WIDTH;
 
-/// Lanes run along the loop on which most accesses are dense.
+/// Lanes run along the loop on which most accesses are dense; between outer loops and inner ones, which differ in length and in what is left over, along
+/// the cheaper one.
 fn choose(body: &Body, walks: &[Walk], m: Merged, ordered: bool) -> Loops {
     let score = |&(n, l): &(usize, usize)| {
         let one = |w: &Walk| match w.place.steps[l] {
@@ -151,8 +152,8 @@ fn choose(body: &Body, walks: &[Walk], m: Merged, ordered: bool) -> Loops {
     Loops { sizes: all.iter().map(|x| x.0).collect(), of: all.iter().map(|x| x.1).collect(), outer, lanes, parallel: !ordered }
 }
 
-/// What an element costs in instructions, times as many as there are, if lanes run along a loop: vectors that are put together number by number cost more,
-/// and what is left behind the last vector is done one by one.
+/// What [`MANY`] elements cost, in instructions, if lanes run along a loop: vectors that are put together number by number cost more, and what is left
+/// behind the last vector is done one by one.
 fn lanes_cost(body: &Body, walks: &[Walk], (n, l): (usize, usize)) -> usize {
     let apart = walks.iter().filter(|w| !w.is_index && !matches!(w.place.steps[l], 0 | 1)).count();
     let (vector, number) = (body.nodes.len() + APART * apart, body.nodes.len());

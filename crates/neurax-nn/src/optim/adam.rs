@@ -1,7 +1,7 @@
 //! Adam: Kingma and Ba, 2014 (<https://arxiv.org/abs/1412.6980>).
 
 use super::{Optim, Rate, Rule, Slots, Step, chain, scale, take, weight_decay, zeros};
-use neurax_tensor::Tensor;
+use neurax_tensor::{DType, Tensor};
 
 /// Adam with β₁ 0.9, β₂ 0.999 and ε 1e-8.
 ///
@@ -50,8 +50,9 @@ impl Rule for Adam {
         let t = at.count + 1.0;
         let (first, second) = (debias(b1, &t), debias(b2, &t));
         let steps = m.iter().zip(&v).map(|(m, v)| {
-            let (first, second) = (first.to(m.dtype()), second.to(m.dtype()));
-            (m * first) / ((v * second).sqrt() + epsilon)
+            // f16 has no numbers for large factors, but for what they are the inverses of.
+            let part = |m: &Tensor, f: &Tensor| if m.dtype() == DType::F16 { m / (1.0 / f).to(DType::F16) } else { m * f.to(m.dtype()) };
+            part(m, &first) / (part(v, &second).sqrt() + epsilon)
         });
         let steps = steps.collect();
         slots.extend([("m".into(), m), ("v".into(), v)]);
@@ -69,6 +70,7 @@ fn debias(b: f64, t: &Tensor) -> Tensor {
 mod tests {
     use super::*;
     use crate::optim::tests::{near, run};
+    use neurax_tensor::tensor;
 
     /// The paper's algorithm, on numbers, for the gradient p.
     fn by_the_paper(rate: f64, decay: f64, steps: usize) -> Vec<f32> {
@@ -88,5 +90,16 @@ mod tests {
     fn as_in_the_papers() {
         near(&run(adam(0.1), 20), &by_the_paper(0.1, 0.0, 20));
         near(&run(adamw(0.1, 0.2), 20), &by_the_paper(0.1, 0.2, 20));
+    }
+
+    #[test]
+    fn narrow_parameters_stay_finite_with_slow_means() {
+        for dtype in [DType::F16, DType::BF16] {
+            let p = tensor([1.0, 2.0]).to(dtype);
+            let opt = adam_with(0.1, 0.9, 0.99999, 1e-3);
+            let (next, _) = opt.step(&p, &tensor([0.0, 1.0]).to(dtype), opt.init(&p));
+            assert_eq!(next.get(0).item().unwrap(), 1.0, "{dtype}");
+            assert!((next.get(1).item().unwrap() - 1.9).abs() < 0.02, "{dtype}: {next}");
+        }
     }
 }
