@@ -42,7 +42,7 @@ run_valgrind() {
 run_miri() {
   cargo +nightly miri --version >/dev/null 2>&1 || { echo "skipped: Miri is not installed (rustup +nightly component add miri rust-src)"; return; }
   # Threads of a pool live as long as the process. Machine code cannot run: what is left are the pool, the plan of addresses, and the texts.
-  MIRIFLAGS="-Zmiri-ignore-leaks -Zmiri-disable-isolation" cargo +nightly miri test -p neurax-native --lib -- launch::pool affine verify malformed
+  MIRIFLAGS="-Zmiri-ignore-leaks -Zmiri-disable-isolation" cargo +nightly miri test -p neurax-native --lib -- launch::pool launch::turn affine verify malformed
 }
 
 run_asan() {

@@ -2,7 +2,7 @@
 
 use neurax_ir::{
     Axis, Batched, Bound, Builder, DType, Error, Graph, Literal, Place, Result, Tangent, Transposed, Type, Value,
-    op::{AllReduce, Custom, CustomOp, ReduceKind, Scan, Unary},
+    op::{AllReduce, Cond, Custom, CustomOp, ReduceKind, Scan, Unary},
 };
 use neurax_native::Native;
 use neurax_runtime::{Backend, Stages};
@@ -70,21 +70,70 @@ fn what_may_be_overwritten_is_said() {
     assert!(plan.contains("b1: f32[300], in result 0\nresult 0 takes over argument 0, if nobody else holds it\n"), "{plan}");
 }
 
-#[test]
-fn loops_have_stages_of_their_own() {
+/// A loop that adds three rows.
+fn three_rows() -> Graph {
     let row = Type::new(DType::F32, [4]);
     let body = graph(&[row.clone(), row.clone()], |b, x| vec![b.add(x[0], x[1])]);
     let scan = Scan { body: Arc::new(body), length: 3, reverse: false, consts: 0, carries: 1 };
-    let g = graph(&[row, Type::new(DType::F32, [3, 4])], |b, x| b.emit_n(scan, x, 1).to_vec());
+    graph(&[row, Type::new(DType::F32, [3, 4])], |b, x| b.emit_n(scan, x, 1).to_vec())
+}
+
+#[test]
+fn loops_have_stages_of_their_own() {
+    let g = three_rows();
     assert!(stage(&g, "native/scan-0/kernels").contains("= add %0, %1"));
     assert!(stage(&g, "native/schedule").contains("step 0: scan of b0, b1 to b2"));
     let all = Native::new().unwrap().explain(&g).unwrap();
     assert!(all.contains("native/lower ") && all.contains("native/plan ") && all.contains("native/scan-0/schedule "), "{all}");
 }
 
+/// Arguments for it.
+fn zeros(g: &Graph) -> Vec<Literal> {
+    g.input_types().iter().map(|t| Literal::zeros(t.clone())).collect()
+}
+
+#[test]
+fn a_profile_has_the_steps_of_a_loop_below_it_with_how_often_they_run() {
+    let g = three_rows();
+    // No rounds are one.
+    for rounds in [0, 1, 4] {
+        let text = Native::new().unwrap().profile(&g, &zeros(&g), rounds).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        let [whole, inside] = lines[..] else { panic!("{text}") };
+        assert!(whole.contains(" us  equation 0 of b0, b1 to b2") && !whole.ends_with("times)"), "{text}");
+        assert!(inside.contains(" us    kernel of ") && inside.ends_with(" (3 times)"), "{text}");
+    }
+}
+
+#[test]
+fn a_profile_says_which_branch_took_the_time() {
+    let x = Type::new(DType::F32, [100_000]);
+    let branches = [Unary::Tanh, Unary::Sin].map(|f| Arc::new(graph(std::slice::from_ref(&x), |b, x| vec![b.emit(f, x)])));
+    let g = graph(&[Type::scalar(DType::I32), x], |b, x| vec![b.emit(Cond { branches: branches.to_vec() }, x)]);
+    for taken in [0, 1] {
+        let mut args = zeros(&g);
+        args[0] = Literal::scalar(DType::I32, taken as f64);
+        let text = Native::new().unwrap().profile(&g, &args, 3).unwrap();
+        let inside = text.lines().filter(|l| l.contains(" us    "));
+        let ran: Vec<bool> = inside.map(|l| !l.trim_start().starts_with("0.0 us")).collect();
+        assert_eq!(ran, [taken == 0, taken == 1], "{text}");
+    }
+}
+
+#[test]
+fn a_profile_of_arguments_of_other_types_is_an_error() {
+    let g = three_rows();
+    let wide: Vec<Literal> = g.input_types().iter().map(|t| Literal::zeros(t.with_dtype(DType::F64))).collect();
+    for args in [vec![], wide] {
+        let e = Native::new().unwrap().profile(&g, &args, 1).unwrap_err();
+        assert_eq!(e.op(), "profile");
+        assert!(e.to_string().contains("the arguments do not have the types of the graph's inputs"), "{e}");
+    }
+}
+
 /// What compiling or running it says.
 fn refused(g: &Graph) -> Error {
-    let args = g.input_types().iter().map(|t| Literal::zeros(t.clone()).into()).collect();
+    let args = zeros(g).into_iter().map(Into::into).collect();
     Native::new().unwrap().compile(g, 0).and_then(|f| f.run(args)).unwrap_err()
 }
 

@@ -19,10 +19,15 @@ fn graph(shapes: &[&[usize]], f: impl FnOnce(&mut Builder, &[Value]) -> Vec<Valu
     b.finish(&ys).unwrap()
 }
 
+/// The product of matrices, summed over an axis of each.
+fn product_over(b: &mut Builder, x: Value, y: Value, [l, r]: [usize; 2]) -> Value {
+    let op = DotGeneral { lhs_batch: vec![], rhs_batch: vec![], lhs_contract: vec![l], rhs_contract: vec![r], dtype: DType::F32 };
+    b.emit(op, &[x, y])
+}
+
 /// `x @ y` of matrices.
 fn product(b: &mut Builder, x: Value, y: Value) -> Value {
-    let op = DotGeneral { lhs_batch: vec![], rhs_batch: vec![], lhs_contract: vec![1], rhs_contract: vec![0], dtype: DType::F32 };
-    b.emit(op, &[x, y])
+    product_over(b, x, y, [1, 0])
 }
 
 fn tanh(b: &mut Builder, x: Value) -> Value {
@@ -77,6 +82,11 @@ fn products() {
         vec![product(b, x[0], t)]
     });
     check("a product with a transpose", &g);
+    // Columns that lie apart on the right; few columns, and rows side by side on the left.
+    for (left, right, axes) in [([256, 784], [128, 784], [1, 1]), ([4096, 784], [4096, 10], [0, 0])] {
+        let g = graph(&[&left, &right], |b, x| vec![product_over(b, x[0], x[1], axes)]);
+        check(&format!("a product of {left:?} and {right:?} over {axes:?}"), &g);
+    }
 }
 
 #[test]

@@ -65,6 +65,10 @@ fn calls_take_no_memory_and_loops_copy_nothing() -> Result<()> {
     let sorted = jit(|x: Tensor| x.sort(0) + x.sort(1)).compile(&x)?;
     assert_eq!(calls_when_warm(&sorted, &x, &mut Tensor::zeros([300, 40]))?, 0, "sorting");
 
+    let (x, rows) = (key.normal([200, 300]), Tensor::arange(64) * 3);
+    let gathered = jit(move |x: Tensor| x.take(&rows, 0)).compile(&x)?;
+    assert_eq!(calls_when_warm(&gathered, &x, &mut Tensor::zeros([64, 300]))?, 0, "rows that the system copies");
+
     let x = key.normal([16, 8]);
     let looped = jit(|x: Tensor| {
         let total = scan(Tensor::zeros([8]), x, |c, x| (&c + x.exp(), c)).1;
