@@ -17,6 +17,8 @@ pub mod custom_layer;
 pub mod digits;
 #[path = "../examples/loops.rs"]
 pub mod loops;
+#[path = "../examples/serving.rs"]
+pub mod serving;
 #[path = "../examples/tensors.rs"]
 pub mod tensors;
 #[path = "../examples/training_step.rs"]
@@ -51,6 +53,12 @@ pub const EXAMPLES: &[Example] = &[
         about: "a struct of parameters, updated in place, saved and loaded",
         run: training_step::main,
         stages: || training_step::step().stages(&(training_step::start(), Tensor::zeros([16, 2]), Tensor::zeros([16, 1])), true),
+    },
+    Example {
+        name: "serving",
+        about: "a model compiled once and called from many threads, without new memory",
+        run: serving::main,
+        stages: || serving::model().stages(&Tensor::zeros([1, 30]), true),
     },
     Example {
         name: "transforms",
