@@ -163,3 +163,35 @@ fn random_programs() {
         }
     }
 }
+
+/// Each caller has its own memory, whether it gets the threads of the pool or does its parts itself.
+#[test]
+fn many_callers_of_one_program() {
+    let g = graph(&[&[64, 96], &[96, 80]], |b, x| {
+        let y = product(b, x[0], x[1]);
+        let y = tanh(b, y);
+        vec![b.sum(y, &[0]), y]
+    });
+    let native = Native::new().unwrap().with_threads(3);
+    let f = native.compile(&g, 0).unwrap();
+    let scaled = |by: f64| {
+        numbers(&g)
+            .iter()
+            .map(|x| Literal::from_f64s(x.dtype(), x.shape().clone(), &x.to_f64s().iter().map(|v| v * by).collect::<Vec<_>>()))
+            .collect::<Vec<_>>()
+    };
+    let run = |args: &[Literal]| -> Vec<Vec<u8>> {
+        let outs = f.run(args.iter().map(|x| x.clone().into()).collect()).unwrap();
+        outs.iter().map(|y| y.to_literal().unwrap().bytes().to_vec()).collect()
+    };
+    std::thread::scope(|s| {
+        for caller in 0..6 {
+            let (scaled, run) = (&scaled, &run);
+            s.spawn(move || {
+                let args = scaled(1.0 + caller as f64);
+                let want = run(&args);
+                (0..200).for_each(|call| assert!(run(&args) == want, "call {call} of caller {caller}"));
+            });
+        }
+    });
+}

@@ -119,7 +119,8 @@ impl Device {
         implicit.hash(&mut h);
         let same = |k: &OpKey| k.implicit == implicit && k.op == *op && types.clone().eq(&k.types);
         let key = || OpKey { op: op.clone(), types: types.clone().cloned().collect(), implicit };
-        self.0.ops.get_or_compute(h.finish(), same, key, |_| self.compile(&graph()?))
+        // Kept here only: operations on many types must not displace compiled functions.
+        self.0.ops.get_or_compute(h.finish(), same, key, |_| self.build(&graph()?, &mut Stages::muted()))
     }
 
     /// Brings a value here.

@@ -131,13 +131,15 @@ impl<'a> Joiner<'a> {
     fn try_follow(&mut self, j: usize) {
         let Some(Unit { work: Work::Kernel(k), reads, .. }) = &self.units[j] else { return };
         let Some(i) = self.order.before(j).filter(|&i| self.is_product_of(i, reads)).max() else { return };
-        if self.order.between(i, j) || k.roots.iter().any(|r| r.end.is_dynamic()) {
-            return;
+        let is_dynamic = k.roots.iter().any(|r| r.end.is_dynamic());
+        if self.order.between(i, j) || is_dynamic {
+            let why = if is_dynamic { "a place that is found at run time is written" } else { "other steps come between them" };
+            return self.note(i, j, Why::Says(why.into()));
         }
         let (Some(a), Some(b)) = (&self.units[i], &self.units[j]) else { return };
         let Work::Equation(e, None) = a.work else { return };
         if !super::rows::follow(e, &k.body) {
-            return;
+            return self.note(i, j, Why::Says("the second does not go through the product row by row".into()));
         }
         let merge = |x: &[BufferId], y: &[BufferId]| {
             let mut all = [x, y].concat();
