@@ -304,4 +304,28 @@ mod tests {
         });
         assert_eq!(done.load(Relaxed), 8);
     }
+
+    #[test]
+    fn a_share_is_taken_from_both_ends() {
+        let share = Share::default();
+        assert_eq!([share.take(true), share.take(false)], [None; 2]);
+        share.set(3..7);
+        let taken = [share.take(true), share.take(false), share.take(false), share.take(true), share.take(true), share.take(false)];
+        assert_eq!(taken, [Some(3), Some(6), Some(5), Some(4), None, None]);
+    }
+
+    #[test]
+    fn a_panic_does_not_reach_the_next_lender() {
+        let pool = Pool::start(4);
+        for parts in [2, 3, 4, 9] {
+            // All parts panic: on the lender's thread and on others.
+            let caught = catch_unwind(AssertUnwindSafe(|| pool.run(parts, &|i| resume_unwind(Box::new(i)))));
+            assert!(caught.is_err());
+            let done = AtomicUsize::new(0);
+            pool.run(parts, &|_| {
+                done.fetch_add(1, Relaxed);
+            });
+            assert_eq!(done.load(Relaxed), parts);
+        }
+    }
 }
