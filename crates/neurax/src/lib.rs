@@ -21,7 +21,7 @@
 //! # Ok::<(), Error>(())
 //! ```
 //!
-//! Debug builds compute 7 to 27 times slower than `--release`, unless your `Cargo.toml` has the crates below optimised:
+//! Debug builds compute many times slower than `--release` (on the oracle 7 to 27 times), unless your `Cargo.toml` has the crates below optimised:
 //!
 //! ```toml
 //! [profile.dev.package."*"]
