@@ -61,7 +61,11 @@ impl Arguments {
     /// # Errors
     /// As [`Arguments::run`].
     pub fn measure(&self, show: &mut dyn FnMut(&Row)) -> Result<()> {
-        let what = if self.what.is_empty() { Suite::value_variants() } else { &self.what[..] };
+        let what = match &self.what[..] {
+            _ if self.cold => &[Suite::Compile],
+            [] => Suite::value_variants(),
+            some => some,
+        };
         if self.from.is_some() && what.len() != 1 {
             return Err(Error::new("bench", "a file holds the weights of one network: name that one suite"));
         }

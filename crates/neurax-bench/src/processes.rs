@@ -1,7 +1,5 @@
 //! This program, run again: with other threads, which a process chooses once, or to compile with caches that are empty.
 
-use crate::Suite;
-use clap::ValueEnum;
 use neurax::{Error, Result};
 use serde_json::Value;
 use std::{
@@ -24,13 +22,9 @@ pub fn with_threads(n: u32) -> Result<ExitCode> {
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The median of a task's row when a command with the same options measures it, and nothing else of that suite, in a process of its own.
-pub fn apart(suite: Suite, task: &str) -> Result<f64> {
-    let name = |s: &Suite| s.to_possible_value().map(|v| v.get_name().to_string()).unwrap_or_default();
-    let all: Vec<String> = Suite::value_variants().iter().map(name).collect();
-    let options = env::args_os().skip(1).filter(|a| !all.iter().any(|n| *a == **n));
-    let mut command = Command::new(env::current_exe().map_err(failed)?);
-    let out = command.args(options).arg(name(&suite)).args(["--json", "--cold", "--task", task]).stderr(Stdio::inherit()).output().map_err(failed)?;
+/// The median of a task's row when the same command measures it in a process of its own.
+pub fn apart(task: &str) -> Result<f64> {
+    let out = again()?.args(["--json", "--cold", "--task", task]).stderr(Stdio::inherit()).output().map_err(failed)?;
     let rows = String::from_utf8_lossy(&out.stdout);
     let found = rows.lines().filter_map(|row| serde_json::from_str::<Value>(row).ok()).find(|row| row["task"] == task);
     found.and_then(|row| row["median"].as_f64()).ok_or_else(|| Error::new("bench", format!("a process of its own did not measure `{task}`")))

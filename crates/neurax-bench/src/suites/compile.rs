@@ -1,7 +1,7 @@
 //! Tracing and compiling the training steps.
 
 use crate::{
-    Report, Suite, Training, Unit, clock,
+    Report, Training, Unit, clock,
     nets::{Cnn, Mlp, Net, Transformer},
     processes, training_step,
 };
@@ -35,7 +35,7 @@ fn cold<N: Net>(report: &mut Report, batch: usize) -> Result<()> {
         let seconds = compile(&training_step(), &N::start(), batch)?;
         report.seconds(&task, batch, Unit::Millis, &[seconds]);
     } else {
-        let millis = (0..PROCESSES).map(|_| processes::apart(Suite::Compile, &task)).collect::<Result<Vec<_>>>()?;
+        let millis = (0..PROCESSES).map(|_| processes::apart(&task)).collect::<Result<Vec<_>>>()?;
         report.figures(&task, batch, "ms", millis);
     }
     Ok(())
