@@ -5,7 +5,7 @@ use super::{
     loops::{Emit, trusted},
 };
 use crate::code::copy_run;
-use cranelift_codegen::ir::{AbiParam, InstBuilder, Signature, Value, types};
+use cranelift_codegen::ir::{AbiParam, Inst, InstBuilder, Signature, Type, Value, types};
 use neurax_ir::{
     DType,
     op::{Binary, Unary},
@@ -66,11 +66,7 @@ extern "C" fn binary_u64(f: u32, x: u64, y: u64) -> u64 {
 impl Emit<'_, '_> {
     /// Copies bytes.
     pub fn copy(&mut self, to: Value, from: Value, bytes: Value) {
-        let mut s = Signature::new(self.b.func.signature.call_conv);
-        s.params = vec![AbiParam::new(types::I64); 3];
-        let s = self.b.import_signature(s);
-        let callee = self.b.ins().load(types::I64, trusted(), self.library, 8 * Entry::Copy as i32);
-        self.b.ins().call_indirect(s, callee, &[to, from, bytes]);
+        self.call(Entry::Copy, &[to, from, bytes], None);
     }
 
     /// A function of one scalar.
@@ -95,17 +91,20 @@ impl Emit<'_, '_> {
     }
 
     fn library_call(&mut self, entry: Entry, number: usize, xs: &[Value], ty: DType) -> Value {
-        let t = scalar(ty);
-        let mut s = Signature::new(self.b.func.signature.call_conv);
-        s.params.push(AbiParam::new(types::I32));
-        s.params.extend(xs.iter().map(|_| AbiParam::new(t)));
-        s.returns.push(AbiParam::new(t));
-        let s = self.b.import_signature(s);
-        let callee = self.b.ins().load(types::I64, trusted(), self.library, 8 * entry as i32);
         let number = self.b.ins().iconst(types::I32, number as i64);
         let args: Vec<Value> = std::iter::once(number).chain(xs.iter().copied()).collect();
-        let call = self.b.ins().call_indirect(s, callee, &args);
+        let call = self.call(entry, &args, Some(scalar(ty)));
         self.b.inst_results(call)[0]
+    }
+
+    /// A call of a function of those arguments.
+    fn call(&mut self, entry: Entry, args: &[Value], returns: Option<Type>) -> Inst {
+        let mut s = Signature::new(self.b.func.signature.call_conv);
+        s.params.extend(args.iter().map(|&x| AbiParam::new(self.b.func.dfg.value_type(x))));
+        s.returns.extend(returns.map(AbiParam::new));
+        let s = self.b.import_signature(s);
+        let callee = self.b.ins().load(types::I64, trusted(), self.library, 8 * entry as i32);
+        self.b.ins().call_indirect(s, callee, args)
     }
 
     /// Where the mask holds, the library's function of `x`; else `y`. Vectors without such a lane skip the calls.

@@ -112,9 +112,10 @@ impl<'a, 'f> Emit<'a, 'f> {
     /// The vectors for this kernel: more of them at once where bodies are short, to hide latencies.
     fn shape(&self) -> Shape {
         let width = self.k.lane_width();
+        let length = |looped: bool| self.k.stages.iter().filter(|s| !looped || !s.inner.is_empty()).map(|s| s.insts.len()).max();
+        let around = length(false).unwrap_or(0);
         // What is done once around inner loops weighs little.
-        let loops = self.k.stages.iter().filter(|s| !s.inner.is_empty());
-        let longest = loops.map(|s| s.insts.len()).max().or_else(|| self.k.stages.iter().map(|s| s.insts.len()).max()).unwrap_or(0);
+        let longest = length(true).unwrap_or(around);
         // Columns of a product that are summed together share the loads of its rows.
         let is_product = self.k.lanes == Lanes::Outer && self.k.stages.len() <= 2 && self.k.stages[0].folds.len() == 1;
         let mut unroll = match longest {
@@ -125,7 +126,6 @@ impl<'a, 'f> Emit<'a, 'f> {
             _ => 1,
         };
         // What is around the loops is unrolled with them.
-        let around = self.k.stages.iter().map(|s| s.insts.len()).max().unwrap_or(0);
         while self.k.lanes == Lanes::Outer && unroll > 1 && unroll * around > AROUND {
             unroll /= 2;
         }

@@ -46,7 +46,6 @@ impl Emit<'_, '_> {
     }
 
     /// The loop, or a copy if the run is long.
-    #[allow(clippy::too_many_arguments, reason = "those of the loop, and the run")]
     pub fn copy_or_loop(
         &mut self,
         run: Copied,

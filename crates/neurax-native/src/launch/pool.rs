@@ -215,8 +215,10 @@ struct Lent<'a>(&'a Pool);
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
         *lock(&self.0.job) = None;
-        // Parts that nobody has begun are not begun any more, if the lender unwinds.
-        self.0.shares.iter().for_each(|s| s.set(0..0));
+        if std::thread::panicking() {
+            // Parts that nobody has begun are not begun any more. Otherwise none are left.
+            self.0.shares.iter().for_each(|s| s.set(0..0));
+        }
         while self.0.active.load(Acquire) > 0 {
             std::hint::spin_loop();
         }
