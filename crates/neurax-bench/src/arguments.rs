@@ -33,8 +33,8 @@ pub struct Arguments {
     /// Examples in an epoch of the MLP.
     #[arg(long, default_value_t = 60_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub samples: u32,
-    /// A safetensors file of weights and of batches `x` and `y`: of mlp, cnn or transformer, that suite prints the losses of training on these batches, and starts
-    /// from these weights.
+    /// A safetensors file of weights and of batches `x` and `y`: of mlp, cnn or transformer, that
+    /// suite prints the losses of training on these batches, and starts from these weights.
     #[arg(long)]
     pub from: Option<PathBuf>,
     /// Measure a compilation in this process, once.
@@ -67,7 +67,10 @@ impl Arguments {
             some => some,
         };
         if self.from.is_some() && what.len() != 1 {
-            return Err(Error::new("bench", "a file holds the weights of one network: name that one suite"));
+            return Err(Error::new(
+                "bench",
+                "a file holds the weights of one network: name that one suite",
+            ));
         }
         let mut report = Report::new(self, show);
         what.iter().try_for_each(|suite| suite.run(&mut report))
@@ -117,18 +120,33 @@ mod tests {
 
     fn tasks(line: &str) -> Vec<String> {
         let rows = rows(line).unwrap();
-        assert!(rows.iter().all(|r| r.min <= r.median && r.median <= r.max && r.max > 0.0), "{rows:?}");
+        assert!(
+            rows.iter().all(|r| r.min <= r.median && r.median <= r.max && r.max > 0.0),
+            "{rows:?}"
+        );
         rows.into_iter().map(|r| r.task).collect()
     }
 
     #[test]
     fn every_suite_gives_its_rows() {
-        assert_eq!(tasks("bench mlp --batch 8 --samples 40 --seconds 0 --task mlp-train"), ["mlp-train"]);
-        assert_eq!(tasks("bench mlp --batch 8 --samples 40 --seconds 0 --task mlp-train-steps"), ["mlp-train-steps"]);
+        assert_eq!(
+            tasks("bench mlp --batch 8 --samples 40 --seconds 0 --task mlp-train"),
+            ["mlp-train"]
+        );
+        assert_eq!(
+            tasks("bench mlp --batch 8 --samples 40 --seconds 0 --task mlp-train-steps"),
+            ["mlp-train-steps"]
+        );
         assert_eq!(tasks("bench latency --seconds 0"), ["fraud-infer", "mlp-infer"]);
         assert_eq!(tasks("bench cnn --batch 1 --seconds 0"), ["cnn-train", "cnn-infer"]);
-        assert_eq!(tasks("bench transformer --batch 1 --seconds 0 --task transformer-infer"), ["transformer-infer"]);
-        assert_eq!(tasks("bench eager --seconds 0"), ["eager-add", "eager-exp", "eager-matmul", "jit-call"]);
+        assert_eq!(
+            tasks("bench transformer --batch 1 --seconds 0 --task transformer-infer"),
+            ["transformer-infer"]
+        );
+        assert_eq!(
+            tasks("bench eager --seconds 0"),
+            ["eager-add", "eager-exp", "eager-matmul", "jit-call"]
+        );
         assert_eq!(tasks("bench matmul --seconds 0 --task gemm-64"), ["gemm-64"]);
         assert_eq!(tasks("bench compile --cold --task mlp-compile"), ["mlp-compile"]);
     }

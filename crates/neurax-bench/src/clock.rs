@@ -3,14 +3,15 @@
 use neurax::Result;
 use std::time::Instant;
 
-/// Calls are timed in blocks of at least this many seconds, so that reading the clock costs nothing.
+/// Calls are timed in blocks of at least this many seconds, so that reading the clock costs
+/// nothing.
 const BLOCK: f64 = 50e-6;
 
 /// At least so many blocks are timed.
 const BLOCKS: usize = 5;
 
-/// Seconds per call: one figure for each block of calls, for about that many seconds. What is warmed up before does not count: the first call,
-/// which may compile, and a tenth of the time.
+/// Seconds per call: one figure for each block of calls, for about that many seconds. What is
+/// warmed up before does not count: the first call, which may compile, and a tenth of the time.
 ///
 /// # Errors
 /// The first error of a call.

@@ -1,4 +1,5 @@
-//! Numbers to compute with: the same in every run, made on the host, so that nothing of making them is in what is measured.
+//! Numbers to compute with: the same in every run, made on the host, so that nothing of making them
+//! is in what is measured.
 
 use neurax::Tensor;
 

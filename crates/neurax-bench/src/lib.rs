@@ -1,7 +1,9 @@
-//! What Neurax costs: one row per task, printed as a table or as JSON. `neurax bench` runs the same.
+//! What Neurax costs: one row per task, printed as a table or as JSON. `neurax bench` runs the
+//! same.
 //!
-//! Start with [`Arguments`], what can be asked for, and [`suites`], what is measured; [`nets`] holds the networks, written on tensor functions.
-//! `bench/compare.py` runs other frameworks beside it and writes `BENCHMARKS.md`.
+//! Start with [`Arguments`], what can be asked for, and [`suites`], what is measured; [`nets`]
+//! holds the networks, written on tensor functions. `bench/compare.py` runs other frameworks beside
+//! it and writes `BENCHMARKS.md`.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 

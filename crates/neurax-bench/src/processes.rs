@@ -1,4 +1,5 @@
-//! This program, run again: with other threads, which a process chooses once, or to compile with caches that are empty.
+//! This program, run again: with other threads, which a process chooses once, or to compile with
+//! caches that are empty.
 
 use neurax::{Error, Result};
 use serde_json::Value;
@@ -24,10 +25,19 @@ pub fn with_threads(n: u32) -> Result<ExitCode> {
 
 /// The median of a task's row when the same command measures it in a process of its own.
 pub fn apart(task: &str) -> Result<f64> {
-    let out = again()?.args(["--json", "--cold", "--task", task]).stderr(Stdio::inherit()).output().map_err(failed)?;
+    let out = again()?
+        .args(["--json", "--cold", "--task", task])
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(failed)?;
     let rows = String::from_utf8_lossy(&out.stdout);
-    let found = rows.lines().filter_map(|row| serde_json::from_str::<Value>(row).ok()).find(|row| row["task"] == task);
-    found.and_then(|row| row["median"].as_f64()).ok_or_else(|| Error::new("bench", format!("a process of its own did not measure `{task}`")))
+    let found = rows
+        .lines()
+        .filter_map(|row| serde_json::from_str::<Value>(row).ok())
+        .find(|row| row["task"] == task);
+    found.and_then(|row| row["median"].as_f64()).ok_or_else(|| {
+        Error::new("bench", format!("a process of its own did not measure `{task}`"))
+    })
 }
 
 fn again() -> Result<Command> {

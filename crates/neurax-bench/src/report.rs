@@ -55,7 +55,8 @@ impl Unit {
 
 impl Row {
     /// What stands above the rows.
-    pub const HEADER: &str = "task                     batch threads       median          min          max unit";
+    pub const HEADER: &str =
+        "task                     batch threads       median          min          max unit";
 
     /// The row as one JSON object. It says the device, too.
     pub fn json(&self) -> String {
@@ -76,7 +77,8 @@ impl fmt::Display for Row {
 
 /// A number with about four digits that count.
 fn short(x: f64) -> String {
-    let places = if x >= 1000.0 { 0 } else { (3 - x.max(1e-3).log10().floor() as i32).max(0) as usize };
+    let places =
+        if x >= 1000.0 { 0 } else { (3 - x.max(1e-3).log10().floor() as i32).max(0) as usize };
     format!("{x:.places$}")
 }
 
@@ -108,7 +110,13 @@ impl<'a> Report<'a> {
     ///
     /// # Errors
     /// The first error of a call.
-    pub fn time(&mut self, task: &str, batch: usize, unit: Unit, call: impl FnMut() -> Result<()>) -> Result<()> {
+    pub fn time(
+        &mut self,
+        task: &str,
+        batch: usize,
+        unit: Unit,
+        call: impl FnMut() -> Result<()>,
+    ) -> Result<()> {
         if self.wants(task) {
             let seconds = clock::repeat(self.arguments.seconds, call)?;
             self.seconds(task, batch, unit, &seconds);
@@ -126,7 +134,15 @@ impl<'a> Report<'a> {
         all.sort_by(f64::total_cmp);
         let (Some(&min), Some(&max)) = (all.first(), all.last()) else { return };
         let median = all[all.len() / 2];
-        (self.show)(&Row { task: task.into(), batch, threads: self.threads, median, min, max, unit });
+        (self.show)(&Row {
+            task: task.into(),
+            batch,
+            threads: self.threads,
+            median,
+            min,
+            max,
+            unit,
+        });
     }
 }
 
@@ -136,15 +152,35 @@ mod tests {
 
     #[test]
     fn rows_as_text_and_as_json() {
-        let row = Row { task: "mlp-infer".into(), batch: 1, threads: 2, median: 5.25, min: 0.5, max: 12345.6, unit: "µs" };
-        assert_eq!(row.to_string(), "mlp-infer                    1       2        5.250       0.5000        12346 µs");
-        assert_eq!(row.to_string().chars().count() - "µs".chars().count(), Row::HEADER.len() - "unit".len());
+        let row = Row {
+            task: "mlp-infer".into(),
+            batch: 1,
+            threads: 2,
+            median: 5.25,
+            min: 0.5,
+            max: 12345.6,
+            unit: "µs",
+        };
+        assert_eq!(
+            row.to_string(),
+            "mlp-infer                    1       2        5.250       0.5000        12346 µs"
+        );
+        assert_eq!(
+            row.to_string().chars().count() - "µs".chars().count(),
+            Row::HEADER.len() - "unit".len()
+        );
         let json: serde_json::Value = serde_json::from_str(&row.json()).unwrap();
-        assert_eq!((&json["task"], json["median"].as_f64(), &json["unit"]), (&"mlp-infer".into(), Some(5.25), &"µs".into()));
+        assert_eq!(
+            (&json["task"], json["median"].as_f64(), &json["unit"]),
+            (&"mlp-infer".into(), Some(5.25), &"µs".into())
+        );
     }
 
     #[test]
     fn a_rate_is_largest_where_the_time_is_smallest() {
-        assert_eq!((Unit::Rate(10.0, "samples/s").of(2.0), Unit::Millis.of(2.0), Unit::Micros.of(2.0)), (5.0, 2e3, 2e6));
+        assert_eq!(
+            (Unit::Rate(10.0, "samples/s").of(2.0), Unit::Millis.of(2.0), Unit::Micros.of(2.0)),
+            (5.0, 2e3, 2e6)
+        );
     }
 }

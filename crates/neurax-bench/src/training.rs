@@ -32,7 +32,8 @@ impl<N: Net> Training<N> {
 }
 
 /// One compiled step: of a training and a batch.
-pub fn training_step<N: Net>() -> Jit<'static, (Training<N>, Tensor, Tensor), (Training<N>, Tensor)> {
+pub fn training_step<N: Net>() -> Jit<'static, (Training<N>, Tensor, Tensor), (Training<N>, Tensor)>
+{
     jit(|(t, x, y): (Training<N>, Tensor, Tensor)| t.step(&x, &y))
 }
 
@@ -46,19 +47,22 @@ impl<N: Net> Running<N> {
 
     /// The training after that function; gives what else comes of it.
     pub fn go<O>(&mut self, f: impl FnOnce(Training<N>) -> Result<(Training<N>, O)>) -> Result<O> {
-        let before = self.0.take().ok_or_else(|| Error::new("bench", "the training has failed before"))?;
+        let before =
+            self.0.take().ok_or_else(|| Error::new("bench", "the training has failed before"))?;
         let (after, out) = f(before)?;
         self.0 = Some(after);
         Ok(out)
     }
 }
 
-/// The network that a suite starts from: that of the file if there is one, after showing the loss of every step over the file's batches.
+/// The network that a suite starts from: that of the file if there is one, after showing the loss
+/// of every step over the file's batches.
 pub(crate) fn start<N: Net>(report: &mut Report) -> Result<N> {
     let Some(path) = &report.arguments.from else { return Ok(N::start()) };
     let net = safetensors::load_like(&N::start(), path)?;
     let mut held = safetensors::load(path)?;
-    let missing = |name| Error::new("bench", format!("{} holds no batches `{name}`", path.display()));
+    let missing =
+        |name| Error::new("bench", format!("{} holds no batches `{name}`", path.display()));
     let [x, y] = ["x", "y"].map(|name| held.remove(name).ok_or_else(|| missing(name)));
     let (x, y) = (x?, y?);
     let (step, mut training) = (training_step::<N>(), Running::new(&net));

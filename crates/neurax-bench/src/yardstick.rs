@@ -9,9 +9,30 @@ pub fn multiply(n: usize, a: &[f32], b: &[f32], out: &mut [f32], threads: usize)
     assert!([a.len(), b.len(), out.len()] == [n * n; 3], "matrices of side {n} were promised");
     let rows = n as isize;
     let parallelism = if threads > 1 { Parallelism::Rayon(threads) } else { Parallelism::None };
-    // SAFETY: each pointer is to n * n numbers, as was just checked, and strides 1 and n stay within them; `out` is borrowed alone.
+    // SAFETY: each pointer is to n * n numbers, as was just checked, and strides 1 and n stay
+    // within them; `out` is borrowed alone.
     unsafe {
-        gemm::gemm(n, n, n, out.as_mut_ptr(), 1, rows, false, a.as_ptr(), 1, rows, b.as_ptr(), 1, rows, 0.0, 1.0, false, false, false, parallelism);
+        gemm::gemm(
+            n,
+            n,
+            n,
+            out.as_mut_ptr(),
+            1,
+            rows,
+            false,
+            a.as_ptr(),
+            1,
+            rows,
+            b.as_ptr(),
+            1,
+            rows,
+            0.0,
+            1.0,
+            false,
+            false,
+            false,
+            parallelism,
+        );
     }
 }
 

@@ -27,7 +27,11 @@ impl Demo {
         say(model.summary())?;
         let [split, start, order] = key(self.seed).split();
         let digits = data::digits()?.split(0.8, split);
-        say(format!("{} digits to learn from, {} to test with", digits.train.len(), digits.test.len()))?;
+        say(format!(
+            "{} digits to learn from, {} to test with",
+            digits.train.len(),
+            digits.test.len()
+        ))?;
 
         let trained = Trainer::new(&model, loss::categorical_cross_entropy, optim::adam(2e-3))
             .metric(metric::accuracy())
@@ -41,10 +45,16 @@ impl Demo {
     }
 }
 
-/// What cannot be saved should be known before the training, not after it: puts a file beside that one, and removes it again.
+/// What cannot be saved should be known before the training, not after it: puts a file beside that
+/// one, and removes it again.
 fn can_be_written(out: &Path) -> Result<()> {
     let beside = out.with_file_name(format!(".neurax-{}.part", std::process::id()));
-    let tried =
-        if out.is_dir() { Err(io::Error::from(ErrorKind::IsADirectory)) } else { File::create(&beside).and_then(|_| fs::remove_file(&beside)) };
-    tried.map_err(|e| Error::new("demo", format!("the weights cannot be written to {}: {e}", out.display())))
+    let tried = if out.is_dir() {
+        Err(io::Error::from(ErrorKind::IsADirectory))
+    } else {
+        File::create(&beside).and_then(|_| fs::remove_file(&beside))
+    };
+    tried.map_err(|e| {
+        Error::new("demo", format!("the weights cannot be written to {}: {e}", out.display()))
+    })
 }

@@ -11,10 +11,12 @@ use neurax_examples::EXAMPLES;
 pub struct Inspect {
     /// The example; without one, all are listed.
     name: Option<String>,
-    /// Only what this stage left, e.g. `trace`, `cse`; the compiler for the CPU has `lower`, `schedule`, `plan` and `kernels`. May be repeated.
+    /// Only what this stage left, e.g. `trace`, `cse`; the compiler for the CPU has `lower`,
+    /// `schedule`, `plan` and `kernels`. May be repeated.
     #[arg(long, value_name = "STAGE")]
     stage: Vec<String>,
-    /// What is computed together, what is in memory, and why not less, by line: short for `--stage schedule`.
+    /// What is computed together, what is in memory, and why not less, by line: short for `--stage
+    /// schedule`.
     #[arg(long)]
     explain: bool,
 }
@@ -30,7 +32,12 @@ impl Inspect {
             return EXAMPLES.iter().try_for_each(|e| say(format!("{:<16} {}", e.name, e.about)));
         };
         let example = EXAMPLES.iter().find(|e| e.name == name).ok_or_else(|| unknown(&name))?;
-        let wanted: Vec<&str> = self.stage.iter().map(String::as_str).chain(self.explain.then_some("schedule")).collect();
+        let wanted: Vec<&str> = self
+            .stage
+            .iter()
+            .map(String::as_str)
+            .chain(self.explain.then_some("schedule"))
+            .collect();
         let stages = (example.stages)()?;
         say(if wanted.is_empty() { text(&stages) } else { chosen(&stages, &wanted)? }.trim_end())
     }
@@ -53,13 +60,19 @@ fn text(stages: &Stages) -> String {
 
 /// All that the wanted stages left.
 fn chosen(stages: &Stages, wanted: &[&str]) -> Result<String> {
-    let is_wanted = |s: &&Stage| s.name.rsplit('/').next().is_some_and(|last| wanted.contains(&last)) || wanted.contains(&s.name.as_str());
+    let is_wanted = |s: &&Stage| {
+        s.name.rsplit('/').next().is_some_and(|last| wanted.contains(&last))
+            || wanted.contains(&s.name.as_str())
+    };
     let full = |s: &Stage| format!("{s}\n{}\n\n", s.text.as_deref().unwrap_or_default().trim_end());
     let out: String = stages.list().iter().filter(is_wanted).map(full).collect();
     if out.is_empty() {
         let mut names: Vec<&str> = stages.list().iter().map(|s| s.name.as_str()).collect();
         names.dedup();
-        return Err(Error::new("inspect", format!("there is no stage {}; there are {}", wanted.join(" or "), names.join(", "))));
+        return Err(Error::new(
+            "inspect",
+            format!("there is no stage {}; there are {}", wanted.join(" or "), names.join(", ")),
+        ));
     }
     Ok(out)
 }
@@ -89,7 +102,10 @@ mod tests {
         let trace = shown(&["trace"]);
         assert!(trace.starts_with("trace ") && trace.matches(" equations").count() == 1, "{trace}");
         let both = shown(&["passes/cse", "trace"]);
-        assert!(both.contains("passes/cse ") && both.contains("trace ") && !both.contains("dce"), "{both}");
+        assert!(
+            both.contains("passes/cse ") && both.contains("trace ") && !both.contains("dce"),
+            "{both}"
+        );
         let e = shown(&["nothing"]);
         assert!(e.contains("there is no stage nothing; there are trace, passes/"), "{e}");
     }

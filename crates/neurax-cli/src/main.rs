@@ -1,5 +1,7 @@
-//! The `neurax` command: `neurax demo` trains a network on embedded data and is where to start, `neurax inspect NAME` shows every graph of an example,
-//! `neurax devices` what can run here, `neurax bench` what it costs. Arguments and printing only: the work is done by the crate `neurax`.
+//! The `neurax` command: `neurax demo` trains a network on embedded data and is where to start,
+//! `neurax inspect NAME` shows every graph of an example, `neurax devices` what can run here,
+//! `neurax bench` what it costs. Arguments and printing only: the work is done by the crate
+//! `neurax`.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
@@ -23,7 +25,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Trains a small network on built-in handwritten digits, prints its accuracy, saves its weights.
+    /// Trains a small network on built-in handwritten digits, prints its accuracy, saves its
+    /// weights.
     Demo(demo::Demo),
     /// Shows every graph between an example's function and running code, by stage.
     Inspect(inspect::Inspect),

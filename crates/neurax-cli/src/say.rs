@@ -4,7 +4,8 @@ use neurax::Result;
 use std::fmt::Display;
 use std::io::{ErrorKind, Write, stdout};
 
-/// Prints a line. That nobody reads it any more, as in `neurax demo | head -1`, is no mistake: the work goes on.
+/// Prints a line. That nobody reads it any more, as in `neurax demo | head -1`, is no mistake: the
+/// work goes on.
 ///
 /// # Errors
 /// When it cannot be written for another reason.

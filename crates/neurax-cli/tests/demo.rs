@@ -6,7 +6,11 @@ use std::process::{Command, Stdio};
 #[test]
 fn the_demo_learns_to_read_digits_and_saves_what_it_learnt() {
     let out = std::env::temp_dir().join(format!("neurax-demo-{}.safetensors", std::process::id()));
-    let run = Command::new(env!("CARGO_BIN_EXE_neurax")).args(["demo", "--out"]).arg(&out).output().unwrap();
+    let run = Command::new(env!("CARGO_BIN_EXE_neurax"))
+        .args(["demo", "--out"])
+        .arg(&out)
+        .output()
+        .unwrap();
     let text = String::from_utf8_lossy(&run.stdout);
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
     let accuracy = text.lines().find_map(|l| l.strip_prefix("test accuracy ")).unwrap();
@@ -16,16 +20,27 @@ fn the_demo_learns_to_read_digits_and_saves_what_it_learnt() {
 
 #[test]
 fn what_goes_wrong_is_one_line_and_a_failure() {
-    let run = Command::new(env!("CARGO_BIN_EXE_neurax")).args(["inspect", "nothing"]).output().unwrap();
+    let run =
+        Command::new(env!("CARGO_BIN_EXE_neurax")).args(["inspect", "nothing"]).output().unwrap();
     assert!(!run.status.success());
-    assert!(String::from_utf8_lossy(&run.stderr).starts_with("error: inspect: there is no example `nothing`"));
+    assert!(
+        String::from_utf8_lossy(&run.stderr)
+            .starts_with("error: inspect: there is no example `nothing`")
+    );
 }
 
 #[test]
 fn a_reader_that_goes_away_stops_nothing() {
-    let out = std::env::temp_dir().join(format!("neurax-demo-pipe-{}.safetensors", std::process::id()));
+    let out =
+        std::env::temp_dir().join(format!("neurax-demo-pipe-{}.safetensors", std::process::id()));
     let mut demo = Command::new(env!("CARGO_BIN_EXE_neurax"));
-    let mut run = demo.args(["demo", "--epochs", "1", "--out"]).arg(&out).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut run = demo
+        .args(["demo", "--epochs", "1", "--out"])
+        .arg(&out)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut line = String::new();
     BufReader::new(run.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert!(line.starts_with("layer"), "{line}");
@@ -38,10 +53,18 @@ fn a_reader_that_goes_away_stops_nothing() {
 fn weights_that_cannot_be_saved_are_known_before_the_training() {
     let folder = std::env::temp_dir();
     for out in [folder.join("neurax-no-such-folder").join("w.safetensors"), folder] {
-        let run = Command::new(env!("CARGO_BIN_EXE_neurax")).args(["demo", "--out"]).arg(&out).output().unwrap();
+        let run = Command::new(env!("CARGO_BIN_EXE_neurax"))
+            .args(["demo", "--out"])
+            .arg(&out)
+            .output()
+            .unwrap();
         let error = String::from_utf8_lossy(&run.stderr);
         assert!(!run.status.success() && run.stdout.is_empty(), "{error}");
-        assert!(error.starts_with("error: demo: the weights cannot be written to ") && error.contains(out.to_str().unwrap()), "{error}");
+        assert!(
+            error.starts_with("error: demo: the weights cannot be written to ")
+                && error.contains(out.to_str().unwrap()),
+            "{error}"
+        );
         assert_eq!(error.lines().count(), 1, "and nothing else was done: {error}");
     }
 }

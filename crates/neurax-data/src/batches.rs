@@ -25,7 +25,8 @@ impl<X: Tree, Y: Tree> Batch<X, Y> {
     }
 }
 
-/// Anything that gives batches, epoch after epoch: [`Batches`], a slice of [`Batch`]es, a user's own generator.
+/// Anything that gives batches, epoch after epoch: [`Batches`], a slice of [`Batch`]es, a user's
+/// own generator.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` gives no batches to train on",
     note = "a set is put into batches first: `&set.batched(32)`, or `&set.shuffled(key(0)).batched(32)` to train on"
@@ -59,7 +60,8 @@ pub struct Batches<X: Tree = Tensor, Y: Tree = Tensor> {
 }
 
 impl<X: Tree + Clone, Y: Tree + Clone> Shuffled<X, Y> {
-    /// Batches of `n` examples; the last one may be smaller. With 0 there is one batch, which carries the error.
+    /// Batches of `n` examples; the last one may be smaller. With 0 there is one batch, which
+    /// carries the error.
     #[track_caller]
     pub fn batched(&self, n: usize) -> Batches<X, Y> {
         Batches::new(self.set.clone(), Some(self.key.clone()), n)
@@ -72,7 +74,8 @@ impl<X: Tree + Clone, Y: Tree + Clone> Batches<X, Y> {
         Batches { set, key, size, drop_last: false, at: Location::caller() }
     }
 
-    /// Leaves the last batch out when it is smaller than the others: then every batch has one shape.
+    /// Leaves the last batch out when it is smaller than the others: then every batch has one
+    /// shape.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -100,7 +103,8 @@ impl<X: Tree + Clone, Y: Tree + Clone> Batches<X, Y> {
         self.len() == 0
     }
 
-    /// The batches of epoch `epoch`: the same key and number give the same batches, whatever came before.
+    /// The batches of epoch `epoch`: the same key and number give the same batches, whatever came
+    /// before.
     pub fn epoch(&self, epoch: usize) -> Epoch<'_, X, Y> {
         let order = self.rows().and_then(|rows| match &self.key {
             Some(key) => order(&key.fold_in(epoch as u32), rows),
@@ -112,7 +116,8 @@ impl<X: Tree + Clone, Y: Tree + Clone> Batches<X, Y> {
     /// Number of examples, if they can be batched.
     fn rows(&self) -> Result<usize> {
         match self.size {
-            0 => Err(Error::new("batched", "a batch holds at least one example, not 0").at(&Place::from(self.at))),
+            0 => Err(Error::new("batched", "a batch holds at least one example, not 0")
+                .at(&Place::from(self.at))),
             _ => self.set.rows(),
         }
     }
@@ -139,7 +144,8 @@ impl<X: Tree + Clone, Y: Tree + Clone> Iterator for Epoch<'_, X, Y> {
         let Batches { set, size, drop_last, .. } = self.batches;
         let order = match &self.order {
             Ok(order) => order,
-            // A set that is no set gives one batch that carries the reason to whoever computes with it.
+            // A set that is no set gives one batch that carries the reason to whoever computes with
+            // it.
             Err(e) if self.at == 0 => {
                 self.at = 1;
                 let bad = set.map_leaves(|_| Tensor::from_error(e.clone()));
@@ -235,10 +241,22 @@ mod tests {
 
     #[test]
     fn batches_of_nothing_say_so() {
-        for batches in [set(5).batched(0), set(5).batched(0).drop_last(), set(0).batched(0), set(5).shuffled(key(0)).batched(0)] {
+        for batches in [
+            set(5).batched(0),
+            set(5).batched(0).drop_last(),
+            set(0).batched(0),
+            set(5).shuffled(key(0)).batched(0),
+        ] {
             let given: Vec<Batch> = batches.epoch(0).collect();
             assert_eq!((given.len(), batches.len()), (1, 1));
-            assert!(given[0].x.error().unwrap().message().contains("a batch holds at least one example, not 0"));
+            assert!(
+                given[0]
+                    .x
+                    .error()
+                    .unwrap()
+                    .message()
+                    .contains("a batch holds at least one example, not 0")
+            );
         }
     }
 

@@ -10,8 +10,8 @@ const IRIS: &str = include_str!("../data/iris.csv");
 
 /// 1,797 handwritten digits of 8 x 8 pixels: x f32[1797, 64] in 0..1, y one-hot f32[1797, 10].
 ///
-/// E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, CC BY 4.0
-/// (<https://doi.org/10.24432/C50P49>).
+/// E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning
+/// Repository, CC BY 4.0 (<https://doi.org/10.24432/C50P49>).
 ///
 /// # Errors
 /// None that a user can cause.
@@ -29,10 +29,11 @@ pub fn digits() -> Result<Dataset> {
     labelled(text.lines(), 64, 10, 1.0 / 16.0)
 }
 
-/// Fisher's 150 irises: x f32[150, 4] (sepal length and width, petal length and width, in cm), y one-hot f32[150, 3]
-/// (setosa, versicolor, virginica).
+/// Fisher's 150 irises: x f32[150, 4] (sepal length and width, petal length and width, in cm), y
+/// one-hot f32[150, 3] (setosa, versicolor, virginica).
 ///
-/// R. A. Fisher, The use of multiple measurements in taxonomic problems, 1936 (<https://doi.org/10.24432/C56C76>).
+/// R. A. Fisher, The use of multiple measurements in taxonomic problems, 1936
+/// (<https://doi.org/10.24432/C56C76>).
 ///
 /// # Errors
 /// None that a user can cause.
@@ -49,7 +50,12 @@ pub fn iris() -> Result<Dataset> {
 }
 
 /// Rows of numbers separated by commas, the class last.
-fn labelled<'a>(lines: impl Iterator<Item = &'a str>, columns: usize, classes: usize, scale: f32) -> Result<Dataset> {
+fn labelled<'a>(
+    lines: impl Iterator<Item = &'a str>,
+    columns: usize,
+    classes: usize,
+    scale: f32,
+) -> Result<Dataset> {
     let (mut x, mut labels) = (Vec::new(), Vec::new());
     for line in lines {
         let mut row = numbers(line)?;
@@ -60,7 +66,9 @@ fn labelled<'a>(lines: impl Iterator<Item = &'a str>, columns: usize, classes: u
 }
 
 fn numbers(line: &str) -> Result<Vec<f32>> {
-    line.split(',').map(|f| f.parse().map_err(|e| Error::new("data", format!("`{f}`: {e}")))).collect()
+    line.split(',')
+        .map(|f| f.parse().map_err(|e| Error::new("data", format!("`{f}`: {e}"))))
+        .collect()
 }
 
 #[cfg(test)]
@@ -81,6 +89,9 @@ mod tests {
     #[test]
     fn irises_come_in_three_equal_classes() {
         let y = iris().unwrap().y.to_vec::<f32>().unwrap();
-        assert_eq!((0..3).map(|c| y.iter().skip(c).step_by(3).sum::<f32>()).collect::<Vec<_>>(), [50.0; 3]);
+        assert_eq!(
+            (0..3).map(|c| y.iter().skip(c).step_by(3).sum::<f32>()).collect::<Vec<_>>(),
+            [50.0; 3]
+        );
     }
 }

@@ -32,8 +32,9 @@ enum Target {
     Classes(String),
 }
 
-/// A CSV file with a header line, columns separated by commas. Options: [`Csv::header`], [`Csv::delimiter`],
-/// [`Csv::target`], [`Csv::classes`]; [`Csv::read`] gives a [`Dataset`], [`Csv::table`] one tensor.
+/// A CSV file with a header line, columns separated by commas. Options: [`Csv::header`],
+/// [`Csv::delimiter`], [`Csv::target`], [`Csv::classes`]; [`Csv::read`] gives a [`Dataset`],
+/// [`Csv::table`] one tensor.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -53,7 +54,8 @@ pub fn csv(path: impl Into<PathBuf>) -> Csv {
 }
 
 impl Csv {
-    /// Does the first line name the columns? Yes, unless told otherwise; without names, columns are called `0`, `1`, ..
+    /// Does the first line name the columns? Yes, unless told otherwise; without names, columns are
+    /// called `0`, `1`, ..
     pub fn header(self, header: bool) -> Csv {
         Csv { header, ..self }
     }
@@ -73,16 +75,19 @@ impl Csv {
         Csv { target: Target::Numbers(columns.into_iter().map(Into::into).collect()), ..self }
     }
 
-    /// The column of classes to predict, numbers or names: y one-hot f32[n, classes], in the order of the numbers or of the alphabet.
+    /// The column of classes to predict, numbers or names: y one-hot f32[n, classes], in the order
+    /// of the numbers or of the alphabet.
     pub fn classes(self, column: &str) -> Csv {
         Csv { target: Target::Classes(column.into()), ..self }
     }
 
-    /// Reads the file: the target columns are y, all others x f32[n, k]. Numbers are written as in Rust; `nan` and `inf`, in any case, are read as such.
+    /// Reads the file: the target columns are y, all others x f32[n, k]. Numbers are written as in
+    /// Rust; `nan` and `inf`, in any case, are read as such.
     ///
     /// # Errors
-    /// When no target was named, a named column is not there, a line has another number of columns than the first, or a
-    /// field is not a number or too large for f32; the message names file, line and column.
+    /// When no target was named, a named column is not there, a line has another number of columns
+    /// than the first, or a field is not a number or too large for f32; the message names file,
+    /// line and column.
     pub fn read(&self) -> Result<Dataset> {
         let (names, rows) = self.rows()?;
         let targets = match &self.target {
@@ -117,38 +122,66 @@ impl Csv {
 
     /// The names of the columns and the lines below, all of one length.
     fn rows(&self) -> Result<(Vec<String>, Vec<StringRecord>)> {
-        let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).delimiter(self.delimiter).trim(csv::Trim::All).from_path(&self.path);
+        let mut reader = ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .delimiter(self.delimiter)
+            .trim(csv::Trim::All)
+            .from_path(&self.path);
         let records = reader.as_mut().map_err(|e| self.error(e))?.records();
-        let mut rows = records.map(|r| r.map_err(|e| self.error(e))).collect::<Result<Vec<StringRecord>>>()?.into_iter();
+        let mut rows = records
+            .map(|r| r.map_err(|e| self.error(e)))
+            .collect::<Result<Vec<StringRecord>>>()?
+            .into_iter();
         let first = rows.as_slice().first().ok_or_else(|| self.error("the file is empty"))?;
         let width = first.len();
-        let names = (0..width).map(|i| if self.header { first[i].to_string() } else { i.to_string() }).collect();
+        let names = (0..width)
+            .map(|i| if self.header { first[i].to_string() } else { i.to_string() })
+            .collect();
         if self.header {
             rows.next();
         }
         match rows.as_slice().iter().find(|r| r.len() != width) {
-            Some(r) => Err(self.error(format!("line {} has {} columns, but the first line has {width}", self.line(r), r.len()))),
+            Some(r) => Err(self.error(format!(
+                "line {} has {} columns, but the first line has {width}",
+                self.line(r),
+                r.len()
+            ))),
             None => Ok((names, rows.collect())),
         }
     }
 
     fn find(&self, names: &[String], column: &str) -> Result<usize> {
         let found = names.iter().position(|n| n == column);
-        found.ok_or_else(|| self.error(format!("there is no column `{column}`; there are {}", names.join(", "))))
+        found.ok_or_else(|| {
+            self.error(format!("there is no column `{column}`; there are {}", names.join(", ")))
+        })
     }
 
-    fn numbers(&self, names: &[String], rows: &[StringRecord], columns: &[usize]) -> Result<Tensor> {
+    fn numbers(
+        &self,
+        names: &[String],
+        rows: &[StringRecord],
+        columns: &[usize],
+    ) -> Result<Tensor> {
         let mut out = Vec::new();
         for row in rows {
             for &c in columns {
-                out.push(number(&row[c]).map_err(|why| self.error(format!("line {}, column `{}`: `{}` {why}", self.line(row), names[c], &row[c])))?);
+                out.push(number(&row[c]).map_err(|why| {
+                    self.error(format!(
+                        "line {}, column `{}`: `{}` {why}",
+                        self.line(row),
+                        names[c],
+                        &row[c]
+                    ))
+                })?);
             }
         }
         Tensor::from_vec(out, [rows.len(), columns.len()]).ok()
     }
 
-    /// The line where a record starts, for messages. The reader counts empty lines before a record as part of it, so the file is
-    /// looked at again.
+    /// The line where a record starts, for messages. The reader counts empty lines before a record
+    /// as part of it, so the file is looked at again.
     fn line(&self, r: &StringRecord) -> usize {
         let text = std::fs::read(&self.path).unwrap_or_default();
         let from = r.position().map_or(0, |p| p.byte() as usize).min(text.len());
@@ -165,7 +198,9 @@ impl Csv {
 /// A field as a number. `inf` is one, but what becomes infinite is not what the file says.
 fn number(field: &str) -> Result<f32, &'static str> {
     match field.parse::<f32>() {
-        Ok(x) if x.is_infinite() && field.contains(|c: char| c.is_ascii_digit()) => Err("is too large for f32"),
+        Ok(x) if x.is_infinite() && field.contains(|c: char| c.is_ascii_digit()) => {
+            Err("is too large for f32")
+        }
         Ok(x) => Ok(x),
         Err(_) => Err("is not a number"),
     }
@@ -173,7 +208,8 @@ fn number(field: &str) -> Result<f32, &'static str> {
 
 /// More different names than this are no classes.
 const MAX_CLASSES: usize = 10_000;
-/// More numbers than this, 1 GiB of f32, are not made of one column: one-hot rows take memory that a small file only claims.
+/// More numbers than this, 1 GiB of f32, are not made of one column: one-hot rows take memory that
+/// a small file only claims.
 const MAX_CELLS: usize = 1 << 28;
 
 /// Are so many classes few enough for so many rows?
@@ -183,7 +219,8 @@ fn affordable(rows: usize, classes: usize) -> bool {
 
 /// The names of a column as one-hot rows; too many of them are the error.
 fn classes(rows: &[StringRecord], column: usize) -> Result<Tensor, usize> {
-    let mut names: Vec<&str> = rows.iter().map(|r| &r[column]).collect::<BTreeSet<&str>>().into_iter().collect();
+    let mut names: Vec<&str> =
+        rows.iter().map(|r| &r[column]).collect::<BTreeSet<&str>>().into_iter().collect();
     if !affordable(rows.len(), names.len()) {
         return Err(names.len());
     }
@@ -211,7 +248,12 @@ mod tests {
 
     #[test]
     fn options() {
-        let d = file("semi", b"1;2;30\n4;5;60\n").header(false).delimiter(b';').targets(["2", "0"]).read().unwrap();
+        let d = file("semi", b"1;2;30\n4;5;60\n")
+            .header(false)
+            .delimiter(b';')
+            .targets(["2", "0"])
+            .read()
+            .unwrap();
         assert_eq!(d.x.to_vec::<f32>().unwrap(), [2.0, 5.0]);
         assert_eq!(d.y.to_vec::<f32>().unwrap(), [30.0, 1.0, 60.0, 4.0]);
         let t = file("table", b"a, b\n1, 2\n").table().unwrap();
@@ -239,7 +281,12 @@ mod tests {
 
     #[test]
     fn not_a_number_and_infinity_are_read() {
-        let x = file("nan", b"a,b\nnan,-inf\nNaN,Infinity\n").table().unwrap().values.to_vec::<f32>().unwrap();
+        let x = file("nan", b"a,b\nnan,-inf\nNaN,Infinity\n")
+            .table()
+            .unwrap()
+            .values
+            .to_vec::<f32>()
+            .unwrap();
         assert!(x[0].is_nan() && x[2].is_nan());
         assert_eq!((x[1], x[3]), (f32::NEG_INFINITY, f32::INFINITY));
     }
@@ -252,11 +299,20 @@ mod tests {
     #[test]
     fn malformed_files_name_line_and_column() {
         assert!(error(file("empty", b"").target("a").read()).ends_with("the file is empty"));
-        assert!(error(file("ragged", b"a,b\n1,2\n3\n").target("a").read()).ends_with("line 3 has 1 columns, but the first line has 2"));
-        assert!(error(file("word", b"a,b\n1,2\n\nx,4\n").target("b").read()).ends_with("line 4, column `a`: `x` is not a number"));
+        assert!(
+            error(file("ragged", b"a,b\n1,2\n3\n").target("a").read())
+                .ends_with("line 3 has 1 columns, but the first line has 2")
+        );
+        assert!(
+            error(file("word", b"a,b\n1,2\n\nx,4\n").target("b").read())
+                .ends_with("line 4, column `a`: `x` is not a number")
+        );
         let big = error(file("big", b"a,b\n1,2\n-1e39,4\n").target("b").read());
         assert!(big.ends_with("line 3, column `a`: `-1e39` is too large for f32"), "{big}");
-        assert!(error(file("column", b"a,b\n1,2\n").target("z").read()).ends_with("there is no column `z`; there are a, b"));
+        assert!(
+            error(file("column", b"a,b\n1,2\n").target("z").read())
+                .ends_with("there is no column `z`; there are a, b")
+        );
         assert!(error(file("target", b"a,b\n1,2\n").read()).contains("name the column to predict"));
         assert!(error(file("utf8", b"a,b\n1,\xff\n").target("b").read()).contains("UTF-8"));
         assert!(error(csv("/no/such/file.csv").target("b").read()).contains("/no/such/file.csv"));

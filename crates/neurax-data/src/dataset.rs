@@ -5,10 +5,11 @@ use crate::split::{Split, split};
 use neurax_tensor::{Error, Key, Place, Result, Tensor, Tree};
 use std::panic::Location;
 
-/// Examples: row `i` of every tensor in `x` is an input, row `i` of every tensor in `y` what is to be learnt of it.
+/// Examples: row `i` of every tensor in `x` is an input, row `i` of every tensor in `y` what is to
+/// be learnt of it.
 ///
-/// Both are one tensor in most sets; a set for a model with several inputs or outputs has a tuple, a map by name or a
-/// user's own [`Tree`] there.
+/// Both are one tensor in most sets; a set for a model with several inputs or outputs has a tuple,
+/// a map by name or a user's own [`Tree`] there.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -50,25 +51,28 @@ impl<X: Tree + Clone, Y: Tree + Clone> Dataset<X, Y> {
         self.len() == 0
     }
 
-    /// Two parts, chosen at random by `key`: `fraction` of the examples (rounded) to train on, and the rest to test with.
-    /// A fraction outside 0..1 counts as the nearer end.
+    /// Two parts, chosen at random by `key`: `fraction` of the examples (rounded) to train on, and
+    /// the rest to test with. A fraction outside 0..1 counts as the nearer end.
     pub fn split(&self, fraction: f64, key: Key) -> Split<X, Y> {
         split(self, fraction, key)
     }
 
-    /// The examples in a new random order each epoch, from `key` and the number of the epoch. Shuffling comes before
-    /// batching, so that batches are mixed anew: what [`Dataset::batched`] gives cannot be shuffled.
+    /// The examples in a new random order each epoch, from `key` and the number of the epoch.
+    /// Shuffling comes before batching, so that batches are mixed anew: what [`Dataset::batched`]
+    /// gives cannot be shuffled.
     pub fn shuffled(&self, key: Key) -> Shuffled<X, Y> {
         Shuffled { set: self.clone(), key }
     }
 
-    /// Batches of `n` examples in the order of the set; the last one may be smaller. With 0 there is one batch, which carries the error.
+    /// Batches of `n` examples in the order of the set; the last one may be smaller. With 0 there
+    /// is one batch, which carries the error.
     #[track_caller]
     pub fn batched(&self, n: usize) -> Batches<X, Y> {
         Batches::new(self.clone(), None, n)
     }
 
-    /// The examples at those places, in that order. A place beyond the last example is an error in every tensor of the result.
+    /// The examples at those places, in that order. A place beyond the last example is an error in
+    /// every tensor of the result.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -80,7 +84,10 @@ impl<X: Tree + Clone, Y: Tree + Clone> Dataset<X, Y> {
     #[track_caller]
     pub fn select(&self, places: &[usize]) -> Self {
         let beyond = |n: usize| match places.iter().find(|&&i| i >= n) {
-            Some(i) => Err(Error::new("select", format!("there is no example {i}: the set has {n}, counted from 0"))),
+            Some(i) => Err(Error::new(
+                "select",
+                format!("there is no example {i}: the set has {n}, counted from 0"),
+            )),
             None => Ok(()),
         };
         if let Err(e) = self.rows().and_then(beyond) {
@@ -98,10 +105,16 @@ impl<X: Tree + Clone, Y: Tree + Clone> Dataset<X, Y> {
         for (path, leaf) in self.leaves() {
             let ty = leaf.ty()?;
             let Some(&n) = ty.shape.first() else {
-                return Err(Error::new("dataset", format!("`{path}` is {ty}, but examples go along axis 0: it needs one")));
+                return Err(Error::new(
+                    "dataset",
+                    format!("`{path}` is {ty}, but examples go along axis 0: it needs one"),
+                ));
             };
             if *rows.get_or_insert(n) != n {
-                return Err(Error::new("dataset", format!("`{path}` has {n} rows, but `x` has {}", rows.unwrap_or(0))));
+                return Err(Error::new(
+                    "dataset",
+                    format!("`{path}` has {n} rows, but `x` has {}", rows.unwrap_or(0)),
+                ));
             }
         }
         Ok(rows.unwrap_or(0))
@@ -126,7 +139,10 @@ mod tests {
         let set = Dataset::new(Tensor::arange(6), Tensor::arange(6)).unwrap();
         for place in [6, 999, 1 << 32, usize::MAX] {
             let e = set.select(&[0, place]).ok().unwrap_err().to_string();
-            assert!(e.starts_with(&format!("select: there is no example {place}: the set has 6")), "{e}");
+            assert!(
+                e.starts_with(&format!("select: there is no example {place}: the set has 6")),
+                "{e}"
+            );
         }
         assert_eq!(set.select(&[5, 0]).x.to_vec::<i32>().unwrap(), [5, 0]);
         assert_eq!(set.select(&[]).len(), 0);
@@ -134,7 +150,8 @@ mod tests {
 
     #[test]
     fn several_inputs_are_a_tree() {
-        let set = Dataset::new((Tensor::zeros([4, 2]), Tensor::ones(4)), Tensor::zeros([4, 1])).unwrap();
+        let set =
+            Dataset::new((Tensor::zeros([4, 2]), Tensor::ones(4)), Tensor::zeros([4, 1])).unwrap();
         assert_eq!(set.select(&[1, 2]).x.1.shape(), [2]);
     }
 }

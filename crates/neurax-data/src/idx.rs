@@ -1,6 +1,8 @@
-//! IDX, the format of MNIST: a header with the element type and the sizes, then the elements, big-endian.
+//! IDX, the format of MNIST: a header with the element type and the sizes, then the elements,
+//! big-endian.
 //!
-//! Every byte of a file is untrusted: sizes are multiplied with checks, and memory grows with what was really read.
+//! Every byte of a file is untrusted: sizes are multiplied with checks, and memory grows with what
+//! was really read.
 
 use crate::split::Split;
 use crate::{Dataset, one_hot};
@@ -13,8 +15,8 @@ use std::path::{Path, PathBuf};
 /// The first two bytes of gzip (RFC 1952).
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
-/// The most bytes of elements that are read: three times what the largest set in this format has (EMNIST), and what any machine can hold, as a gzip
-/// file may grow a thousandfold.
+/// The most bytes of elements that are read: three times what the largest set in this format has
+/// (EMNIST), and what any machine can hold, as a gzip file may grow a thousandfold.
 const LIMIT: u64 = 1 << 31;
 
 /// Reads an IDX file, plain or compressed with gzip, as a tensor of the file's own dtype and shape.
@@ -22,8 +24,8 @@ const LIMIT: u64 = 1 << 31;
 /// The format: <http://yann.lecun.com/exdb/mnist/>. u8, i8, i16, i32, f32 and f64 elements.
 ///
 /// # Errors
-/// When the file cannot be read, the header is not one of IDX, the elements take more than 2 GiB, or the file is shorter or longer than the header
-/// says.
+/// When the file cannot be read, the header is not one of IDX, the elements take more than 2 GiB,
+/// or the file is shorter or longer than the header says.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -40,8 +42,9 @@ pub fn idx(path: impl AsRef<Path>) -> Result<Tensor> {
     parse(open(path)?).map_err(|e| in_file(e, path))
 }
 
-/// The MNIST-format set in a folder: `train-images-idx3-ubyte`, `train-labels-idx1-ubyte` and the two `t10k-` files, each
-/// plain or with `.gz`. Fashion-MNIST, KMNIST and EMNIST come in the same form.
+/// The MNIST-format set in a folder: `train-images-idx3-ubyte`, `train-labels-idx1-ubyte` and the
+/// two `t10k-` files, each plain or with `.gz`. Fashion-MNIST, KMNIST and EMNIST come in the same
+/// form.
 ///
 /// Pictures are f32[n, rows, columns] in 0..1, labels one-hot f32[n, classes].
 ///
@@ -58,7 +61,9 @@ pub fn mnist(folder: impl AsRef<Path>) -> Result<Split> {
     let folder = folder.as_ref();
     let (train_labels, test_labels) = (labels(folder, "train")?, labels(folder, "t10k")?);
     let classes = train_labels.iter().chain(&test_labels).max().map_or(0, |&c| c as usize + 1);
-    let part = |name, labels: &[u8]| Dataset::new(pictures(folder, name)?, one_hot(labels.iter().map(|&c| c as usize), classes));
+    let part = |name, labels: &[u8]| {
+        Dataset::new(pictures(folder, name)?, one_hot(labels.iter().map(|&c| c as usize), classes))
+    };
     Ok(Split { train: part("train", &train_labels)?, test: part("t10k", &test_labels)? })
 }
 
@@ -66,9 +71,17 @@ fn pictures(folder: &Path, part: &str) -> Result<Tensor> {
     let path = find(folder, part, "images", 3)?;
     let x = idx(&path)?;
     if x.shape().len() != 3 {
-        return Err(in_file(Error::new("mnist", format!("pictures have 3 axes, but this file holds {}", x.ty()?)), &path));
+        return Err(in_file(
+            Error::new("mnist", format!("pictures have 3 axes, but this file holds {}", x.ty()?)),
+            &path,
+        ));
     }
-    let pixels: Vec<f32> = x.to_vec::<u8>().map_err(|e| in_file(e, &path))?.into_iter().map(|p| p as f32 / 255.0).collect();
+    let pixels: Vec<f32> = x
+        .to_vec::<u8>()
+        .map_err(|e| in_file(e, &path))?
+        .into_iter()
+        .map(|p| p as f32 / 255.0)
+        .collect();
     Tensor::from_vec(pixels, x.shape()).ok()
 }
 
@@ -76,7 +89,10 @@ fn labels(folder: &Path, part: &str) -> Result<Vec<u8>> {
     let path = find(folder, part, "labels", 1)?;
     let y = idx(&path)?;
     if y.shape().len() != 1 {
-        return Err(in_file(Error::new("mnist", format!("labels have 1 axis, but this file holds {}", y.ty()?)), &path));
+        return Err(in_file(
+            Error::new("mnist", format!("labels have 1 axis, but this file holds {}", y.ty()?)),
+            &path,
+        ));
     }
     y.to_vec().map_err(|e| in_file(e, &path))
 }
@@ -86,7 +102,14 @@ fn find(folder: &Path, part: &str, what: &str, axes: usize) -> Result<PathBuf> {
     let names = ["-", "."].map(|dot| format!("{part}-{what}{dot}idx{axes}-ubyte"));
     let candidates = names.iter().flat_map(|n| [folder.join(n), folder.join(format!("{n}.gz"))]);
     candidates.into_iter().find(|p| p.is_file()).ok_or_else(|| {
-        Error::new("mnist", format!("{} holds neither {} nor {1}.gz; download the four files of the set into it", folder.display(), names[0]))
+        Error::new(
+            "mnist",
+            format!(
+                "{} holds neither {} nor {1}.gz; download the four files of the set into it",
+                folder.display(),
+                names[0]
+            ),
+        )
     })
 }
 
@@ -101,9 +124,16 @@ fn open(path: &Path) -> Result<Box<dyn Read>> {
 fn parse(mut r: Box<dyn Read>) -> Result<Tensor> {
     let [zero, zero_too, code, rank] = four(&mut r)?;
     if zero != 0 || zero_too != 0 {
-        return Err(Error::new("idx", format!("not an IDX file: it starts with bytes {zero:#04x} {zero_too:#04x}, not with two zeros")));
+        return Err(Error::new(
+            "idx",
+            format!(
+                "not an IDX file: it starts with bytes {zero:#04x} {zero_too:#04x}, not with two zeros"
+            ),
+        ));
     }
-    let shape = (0..rank).map(|_| Ok(u32::from_be_bytes(four(&mut r)?) as usize)).collect::<Result<Vec<usize>>>()?;
+    let shape = (0..rank)
+        .map(|_| Ok(u32::from_be_bytes(four(&mut r)?) as usize))
+        .collect::<Result<Vec<usize>>>()?;
     match code {
         0x08 => elements(r, shape, u8::from_be_bytes),
         0x09 => elements(r, shape, i8::from_be_bytes),
@@ -111,28 +141,50 @@ fn parse(mut r: Box<dyn Read>) -> Result<Tensor> {
         0x0c => elements(r, shape, i32::from_be_bytes),
         0x0d => elements(r, shape, f32::from_be_bytes),
         0x0e => elements(r, shape, f64::from_be_bytes),
-        _ => Err(Error::new("idx", format!("element code {code:#04x} is not one of 0x08, 0x09, 0x0b, 0x0c, 0x0d, 0x0e"))),
+        _ => Err(Error::new(
+            "idx",
+            format!("element code {code:#04x} is not one of 0x08, 0x09, 0x0b, 0x0c, 0x0d, 0x0e"),
+        )),
     }
 }
 
 fn four(r: &mut dyn Read) -> Result<[u8; 4]> {
     let mut bytes = [0; 4];
-    r.read_exact(&mut bytes).map_err(|e| Error::new("idx", format!("the header is cut short ({e})")))?;
+    r.read_exact(&mut bytes)
+        .map_err(|e| Error::new("idx", format!("the header is cut short ({e})")))?;
     Ok(bytes)
 }
 
-fn elements<T: Element, const N: usize>(r: Box<dyn Read>, shape: Vec<usize>, from: fn([u8; N]) -> T) -> Result<Tensor> {
+fn elements<T: Element, const N: usize>(
+    r: Box<dyn Read>,
+    shape: Vec<usize>,
+    from: fn([u8; N]) -> T,
+) -> Result<Tensor> {
     let says = || format!("the header says {}{shape:?}", T::DTYPE);
-    let count = shape.iter().try_fold(N as u64, |n, &d| n.checked_mul(d as u64)).filter(|&n| n <= LIMIT);
+    let count =
+        shape.iter().try_fold(N as u64, |n, &d| n.checked_mul(d as u64)).filter(|&n| n <= LIMIT);
     let Some(count) = count else {
-        return Err(Error::new("idx", format!("{}, more than the {} GiB that are read", says(), LIMIT >> 30)));
+        return Err(Error::new(
+            "idx",
+            format!("{}, more than the {} GiB that are read", says(), LIMIT >> 30),
+        ));
     };
     let mut bytes = Vec::new();
-    // One byte more than needed tells whether anything follows; the vector grows with what is there.
-    r.take(count + 1).read_to_end(&mut bytes).map_err(|e| Error::new("idx", format!("{e}, after {} of {count} bytes", bytes.len())))?;
+    // One byte more than needed tells whether anything follows; the vector grows with what is
+    // there.
+    r.take(count + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|e| Error::new("idx", format!("{e}, after {} of {count} bytes", bytes.len())))?;
     if bytes.len() as u64 != count {
-        let rest = if (bytes.len() as u64) < count { format!("only {}", bytes.len()) } else { "more".into() };
-        return Err(Error::new("idx", format!("{}, which is {count} bytes of elements, but {rest} follow", says())));
+        let rest = if (bytes.len() as u64) < count {
+            format!("only {}", bytes.len())
+        } else {
+            "more".into()
+        };
+        return Err(Error::new(
+            "idx",
+            format!("{}, which is {count} bytes of elements, but {rest} follow", says()),
+        ));
     }
     Tensor::from_vec(bytes.as_chunks::<N>().0.iter().map(|&b| from(b)).collect(), shape).ok()
 }
@@ -175,7 +227,8 @@ mod tests {
     fn every_element_type_is_big_endian() {
         let x = idx(file("i16", &[header(0x0b, &[2]), vec![0xff, 0xfe, 1, 0]].concat())).unwrap();
         assert_eq!(x.to_vec::<i16>().unwrap(), [-2, 256]);
-        let x = idx(file("f64", &[header(0x0e, &[]), 0.5f64.to_be_bytes().to_vec()].concat())).unwrap();
+        let x =
+            idx(file("f64", &[header(0x0e, &[]), 0.5f64.to_be_bytes().to_vec()].concat())).unwrap();
         assert_eq!(x.to_vec::<f64>().unwrap(), [0.5]);
         let x = idx(file("none", &header(0x08, &[3, 0]))).unwrap();
         assert_eq!(x.shape(), [3, 0]);
@@ -193,16 +246,26 @@ mod tests {
         assert!(error("text", b"pixel,pixel").contains("not an IDX file"));
         assert!(error("code", &header(0x07, &[1])).contains("element code 0x07"));
         assert!(error("dims", &[0, 0, 8, 3, 0, 0, 0, 1]).contains("the header is cut short"));
-        assert!(error("short", &[header(8, &[4]), vec![1, 2, 3]].concat()).contains("but only 3 follow"));
-        assert!(error("long", &[header(8, &[2]), vec![1, 2, 3]].concat()).contains("but more follow"));
-        let whole = zip(&[header(8, &[2000]), (0..2000u32).map(|i| ((i * i) >> 3) as u8).collect()].concat());
+        assert!(
+            error("short", &[header(8, &[4]), vec![1, 2, 3]].concat())
+                .contains("but only 3 follow")
+        );
+        assert!(
+            error("long", &[header(8, &[2]), vec![1, 2, 3]].concat()).contains("but more follow")
+        );
+        let whole =
+            zip(&[header(8, &[2000]), (0..2000u32).map(|i| ((i * i) >> 3) as u8).collect()]
+                .concat());
         assert!(error("cutzip", &whole[..whole.len() / 2]).contains("of 2000 bytes"));
     }
 
     #[test]
     fn absurd_sizes_allocate_nothing() {
         assert!(error("overflow", &header(0x0e, &[u32::MAX; 4])).contains("more than the 2 GiB"));
-        assert!(error("large", &zip(&header(8, &[3 << 10, 1 << 10, 1 << 10]))).contains("more than the 2 GiB"));
+        assert!(
+            error("large", &zip(&header(8, &[3 << 10, 1 << 10, 1 << 10])))
+                .contains("more than the 2 GiB")
+        );
         assert!(error("claims", &header(8, &[60_000, 100, 100])).contains("but only 0 follow"));
         assert!(error("rank", &[header(8, &[]), vec![]].concat()).contains("but only 0 follow"));
     }
@@ -212,7 +275,10 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("neurax-mnist-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let write = |name: &str, bytes: Vec<u8>| std::fs::write(folder.join(name), bytes).unwrap();
-        write("train-images-idx3-ubyte.gz", zip(&[header(8, &[2, 1, 2]), vec![0, 255, 51, 102]].concat()));
+        write(
+            "train-images-idx3-ubyte.gz",
+            zip(&[header(8, &[2, 1, 2]), vec![0, 255, 51, 102]].concat()),
+        );
         write("train-labels-idx1-ubyte", [header(8, &[2]), vec![1, 0]].concat());
         assert!(mnist(&folder).unwrap_err().to_string().contains("t10k-labels-idx1-ubyte"));
         write("t10k-images.idx3-ubyte", [header(8, &[1, 1, 2]), vec![255, 0]].concat());

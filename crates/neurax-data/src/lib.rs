@@ -1,8 +1,10 @@
 //! Data sets, readers, batching.
 //!
-//! A [`Dataset`] is inputs and targets, example by example along axis 0. It is split, shuffled and batched, in this order,
-//! and every random choice comes from a [`Key`](neurax_tensor::Key): the same key gives the same batches on every machine.
-//! Users have this crate as `neurax::data`; start with [`digits`] or [`iris`], which are embedded, or with [`mnist`] and [`csv()`], which read files.
+//! A [`Dataset`] is inputs and targets, example by example along axis 0. It is split, shuffled and
+//! batched, in this order, and every random choice comes from a [`Key`](neurax_tensor::Key): the
+//! same key gives the same batches on every machine. Users have this crate as `neurax::data`; start
+//! with [`digits`] or [`iris`], which are embedded, or with [`mnist`] and [`csv()`], which read
+//! files.
 //!
 //! ```
 //! use neurax::prelude::*;
@@ -33,7 +35,8 @@ pub use split::Split;
 
 use neurax_tensor::{Error, Tensor};
 
-/// One-hot rows f32[n, classes] of class numbers; a number outside `0..classes` gives a row of zeros.
+/// One-hot rows f32[n, classes] of class numbers; a number outside `0..classes` gives a row of
+/// zeros.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -45,7 +48,10 @@ pub fn one_hot(labels: impl IntoIterator<Item = usize>, classes: usize) -> Tenso
     let labels: Vec<usize> = labels.into_iter().collect();
     let (mut rows, size) = (Vec::<f32>::new(), labels.len().saturating_mul(classes));
     if rows.try_reserve_exact(size).is_err() {
-        return Tensor::from_error(Error::new("one_hot", format!("there is no room for {} rows of {classes} classes", labels.len())));
+        return Tensor::from_error(Error::new(
+            "one_hot",
+            format!("there is no room for {} rows of {classes} classes", labels.len()),
+        ));
     }
     for &label in &labels {
         rows.extend((0..classes).map(|c| (c == label) as u8 as f32));

@@ -21,7 +21,8 @@ pub fn write(path: &std::path::Path) -> Result<()> {
 
 /// Runs the example.
 pub fn main() -> Result<()> {
-    let path = std::env::temp_dir().join(format!("neurax-example-houses-{}.csv", std::process::id()));
+    let path =
+        std::env::temp_dir().join(format!("neurax-example-houses-{}.csv", std::process::id()));
     write(&path)?;
 
     let houses = data::csv(&path).target("price").read()?.split(0.8, key(0)); // all other columns are inputs; `classes` for names

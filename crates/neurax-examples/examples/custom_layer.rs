@@ -25,7 +25,13 @@ pub fn center(x: Node) -> Node {
 
 /// Two custom layers between those of the library; a layer with options is a builder.
 pub fn model() -> Node {
-    nn::input("x", dims![_, 4]).dense(3).then(center).then(scale).relu().dropout(0.1).layer(Dense::new(1).bias(false).name("head"))
+    nn::input("x", dims![_, 4])
+        .dense(3)
+        .then(center)
+        .then(scale)
+        .relu()
+        .dropout(0.1)
+        .layer(Dense::new(1).bias(false).name("head"))
 }
 
 /// Runs the example.

@@ -2,7 +2,8 @@
 
 use neurax::prelude::*;
 
-/// How far a falling body gets, step by step: differentiable in the time of a step, at the cost of one more pass.
+/// How far a falling body gets, step by step: differentiable in the time of a step, at the cost of
+/// one more pass.
 pub fn fall(dt: Tensor) -> Tensor {
     let (init, steps) = ((Tensor::zeros(()), Tensor::zeros(())), Tensor::zeros(100));
     let ((height, _), _) = scan(init, steps, |(height, speed), _| {

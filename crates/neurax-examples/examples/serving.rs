@@ -1,11 +1,13 @@
-//! A model inside of one's own program: compiled once, called from many threads, without new memory.
+//! A model inside of one's own program: compiled once, called from many threads, without new
+//! memory.
 
 use neurax::prelude::*;
 use std::time::Instant;
 
 /// The probability that an order of 30 numbers is a fraud: a network with weights as from a file.
 pub fn model() -> Jit<'static, Tensor, Tensor> {
-    let layer = |i: u32, n: usize, m: usize| key(7).fold_in(i).normal([n, m]) * (2.0 / n as f64).sqrt();
+    let layer =
+        |i: u32, n: usize, m: usize| key(7).fold_in(i).normal([n, m]) * (2.0 / n as f64).sqrt();
     let weights = [layer(0, 30, 64), layer(1, 64, 32), layer(2, 32, 1)];
     jit(move |x: Tensor| {
         let [first, second, last] = &weights;
@@ -19,14 +21,24 @@ pub fn main() -> Result<()> {
     let order = key(1).normal([1, 30]);
     println!("fraud with probability {:.3}", model.run(order.clone())?.item()?);
 
-    // The model is shared; each thread has an output of its own, which keeps its memory from call to call.
+    // The model is shared; each thread has an output of its own, which keeps its memory from call
+    // to call.
     let answers = std::thread::scope(|s| {
         let worker = |i: i64| {
             let (model, mut out) = (&model, Tensor::zeros([1, 1]));
-            move || (0..100).try_for_each(|j| model.run_into(&key(i).fold_in(j).normal([1, 30]), &mut [&mut out])).map(|()| out)
+            move || {
+                (0..100)
+                    .try_for_each(|j| {
+                        model.run_into(&key(i).fold_in(j).normal([1, 30]), &mut [&mut out])
+                    })
+                    .map(|()| out)
+            }
         };
         let threads: Vec<_> = (0..4).map(|i| s.spawn(worker(i))).collect();
-        threads.into_iter().map(|t| t.join().unwrap_or_else(|_| Err(Error::new("serving", "a thread panicked")))).collect::<Result<Vec<_>>>()
+        threads
+            .into_iter()
+            .map(|t| t.join().unwrap_or_else(|_| Err(Error::new("serving", "a thread panicked"))))
+            .collect::<Result<Vec<_>>>()
     })?;
     println!("{} threads have answered", answers.len());
 

@@ -18,7 +18,8 @@ pub struct Linear {
 /// One step of gradient descent; the parameters are moved in and out, so they are updated in place.
 pub fn step() -> Jit<'static, (Linear, Tensor, Tensor), (Linear, Tensor)> {
     jit(|(params, x, y): (Linear, Tensor, Tensor)| {
-        let (loss, grads) = value_and_grad_at(&params, |p| loss::mse(&(x.matmul(&p.kernel) + p.bias), &y));
+        let (loss, grads) =
+            value_and_grad_at(&params, |p| loss::mse(&(x.matmul(&p.kernel) + p.bias), &y));
         (params.zip_map(&grads, |p, g| p - g * 0.1), loss)
     })
 }
@@ -48,7 +49,8 @@ pub fn main() -> Result<()> {
     println!("loss {loss} after 100 steps, traced {} time", step.traces());
     println!("{}: {} + {}", params.name, params.kernel, params.bias);
 
-    let path = std::env::temp_dir().join(format!("neurax-example-line-{}.safetensors", std::process::id()));
+    let path = std::env::temp_dir()
+        .join(format!("neurax-example-line-{}.safetensors", std::process::id()));
     safetensors::save(&params, &path)?; // every tensor under its path: `kernel`, `bias`
     let loaded = safetensors::load_like(&start(), &path)?; // the structure and what is no tensor come from `start`
     println!("{}: {} + {}", loaded.name, loaded.kernel, loaded.bias);

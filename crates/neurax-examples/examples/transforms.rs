@@ -1,4 +1,5 @@
-//! Derivatives, batching and their compositions: each transform gives a function, which the next may transform.
+//! Derivatives, batching and their compositions: each transform gives a function, which the next
+//! may transform.
 
 use neurax::prelude::*;
 

@@ -1,4 +1,5 @@
-//! Two named inputs, two named outputs, nodes combined with functions and operators, and a loss of both outputs.
+//! Two named inputs, two named outputs, nodes combined with functions and operators, and a loss of
+//! both outputs.
 
 use neurax::prelude::*;
 
@@ -24,7 +25,8 @@ pub fn fruit(n: usize, key: Key) -> Result<Dataset<Features, (Tensor, Tensor)>> 
 /// Both losses in one.
 pub fn objective(out: &Applied, batch: &data::Batch<Features, (Tensor, Tensor)>) -> Tensor {
     let (weight, kind) = &batch.y;
-    loss::mse(&out["weight"], weight) + loss::sparse_categorical_cross_entropy_logits(&out["kind"], kind)
+    loss::mse(&out["weight"], weight)
+        + loss::sparse_categorical_cross_entropy_logits(&out["kind"], kind)
 }
 
 /// Runs the example.
@@ -32,10 +34,11 @@ pub fn main() -> Result<()> {
     let model = model();
     println!("{}", model.summary());
     let fruit = fruit(512, key(0))?.split(0.75, key(1));
-    let trained = Trainer::objective(&model, objective, optim::chain([optim::clip(1.0), optim::adam(1e-2)]))
-        .measure("kind", |out, batch| metric::accuracy().measure(&out["kind"], &batch.y.1))
-        .validate(&fruit.test)
-        .run(&fruit.train.shuffled(key(2)).batched(64), epochs(15))?;
+    let trained =
+        Trainer::objective(&model, objective, optim::chain([optim::clip(1.0), optim::adam(1e-2)]))
+            .measure("kind", |out, batch| metric::accuracy().measure(&out["kind"], &batch.y.1))
+            .validate(&fruit.test)
+            .run(&fruit.train.shuffled(key(2)).batched(64), epochs(15))?;
     println!("{}", trained.validation);
 
     let one = [("color", tensor([[0.1, 0.9, 0.2]])), ("size", tensor([[0.5, 0.25]]))];

@@ -1,6 +1,8 @@
-//! Programs that are also the manual: each file of `examples/` is one, to be read and to be run with `cargo run --example NAME`.
+//! Programs that are also the manual: each file of `examples/` is one, to be read and to be run
+//! with `cargo run --example NAME`.
 //!
-//! [`EXAMPLES`] lists them by name, from simple to composed: start with [`tensors`]. `neurax inspect NAME` shows what becomes of their functions.
+//! [`EXAMPLES`] lists them by name, from simple to composed: start with [`tensors`]. `neurax
+//! inspect NAME` shows what becomes of their functions.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
@@ -52,7 +54,12 @@ pub const EXAMPLES: &[Example] = &[
         name: "training_step",
         about: "a struct of parameters, updated in place, saved and loaded",
         run: training_step::main,
-        stages: || training_step::step().stages(&(training_step::start(), Tensor::zeros([16, 2]), Tensor::zeros([16, 1])), true),
+        stages: || {
+            training_step::step().stages(
+                &(training_step::start(), Tensor::zeros([16, 2]), Tensor::zeros([16, 1])),
+                true,
+            )
+        },
     },
     Example {
         name: "serving",
@@ -85,7 +92,8 @@ pub const EXAMPLES: &[Example] = &[
         stages: || {
             let model = csv::model();
             let vars = model.init(key(0), &types![f32[_, 2]])?;
-            jit(move |x: Tensor| model.apply(&vars, x, &Mode::Eval)).stages(&Tensor::zeros([4, 2]), true)
+            jit(move |x: Tensor| model.apply(&vars, x, &Mode::Eval))
+                .stages(&Tensor::zeros([4, 2]), true)
         },
     },
     Example {

@@ -1,5 +1,6 @@
-//! The oracle: a slow, obvious backend around `neurax_ir::transform::eval`. It defines what is right. Users have it by the
-//! feature `interp` of `neurax`, and never name it; who tests a backend against it starts with [`Interp`].
+//! The oracle: a slow, obvious backend around `neurax_ir::transform::eval`. It defines what is
+//! right. Users have it by the feature `interp` of `neurax`, and never name it; who tests a backend
+//! against it starts with [`Interp`].
 //!
 //! ```
 //! use neurax_interp::Interp;
@@ -92,7 +93,10 @@ impl Backend for Interp {
 impl Executable for Run {
     fn run(&self, args: Vec<Buffer>) -> Result<Vec<Buffer>> {
         if !args.iter().map(Buffer::ty).eq(self.graph.input_types()) {
-            return Err(Error::new("interp", "the arguments do not have the types of the graph's inputs"));
+            return Err(Error::new(
+                "interp",
+                "the arguments do not have the types of the graph's inputs",
+            ));
         }
         let args = args.into_iter().map(Buffer::into_literal).collect::<Result<Vec<_>>>()?;
         let mut eval = Eval::default();

@@ -8,7 +8,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// One cache line; the unit that memory is taken in, so that every buffer starts at a multiple of 64.
+/// One cache line; the unit that memory is taken in, so that every buffer starts at a multiple of
+/// 64.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C, align(64))]
 struct Line([u8; 64]);
@@ -54,7 +55,8 @@ impl Drop for Lines {
     }
 }
 
-/// Memory that nobody has, by its size: fresh memory of the system costs a fault for every page, and zeroes.
+/// Memory that nobody has, by its size: fresh memory of the system costs a fault for every page,
+/// and zeroes.
 struct Kept {
     by_lines: BTreeMap<usize, Vec<Box<[Line]>>>,
     lines: usize,
@@ -99,7 +101,8 @@ impl Bytes {
         Bytes::owned(bytemuck::allocation::zeroed_slice_box(len.div_ceil(LINE)), len)
     }
 
-    /// Memory of that many bytes that will be written before it is read: if it is large, perhaps what other bytes left, with what stood there.
+    /// Memory of that many bytes that will be written before it is read: if it is large, perhaps
+    /// what other bytes left, with what stood there.
     ///
     /// ```
     /// use neurax_ir::Bytes;
@@ -127,9 +130,13 @@ impl Bytes {
         out
     }
 
-    /// A read-only window into memory that `owner` keeps alive (a mapped file, a user's vector); nothing is copied,
-    /// unless the window does not start at a multiple of `align`.
-    pub fn borrowed(owner: Arc<dyn AsRef<[u8]> + Send + Sync>, range: Range<usize>, align: usize) -> Option<Bytes> {
+    /// A read-only window into memory that `owner` keeps alive (a mapped file, a user's vector);
+    /// nothing is copied, unless the window does not start at a multiple of `align`.
+    pub fn borrowed(
+        owner: Arc<dyn AsRef<[u8]> + Send + Sync>,
+        range: Range<usize>,
+        align: usize,
+    ) -> Option<Bytes> {
         let window = (*owner).as_ref().get(range.clone())?;
         if window.as_ptr().addr() % align.max(1) != 0 {
             return Some(Bytes::copy_of(window));
@@ -140,7 +147,9 @@ impl Bytes {
     /// Writable access, if this is the only reference to owned memory.
     pub fn get_mut(&mut self) -> Option<&mut [u8]> {
         match &mut self.memory {
-            Memory::Owned(lines) => Some(&mut bytemuck::cast_slice_mut(&mut Arc::get_mut(lines)?.0)[..self.len]),
+            Memory::Owned(lines) => {
+                Some(&mut bytemuck::cast_slice_mut(&mut Arc::get_mut(lines)?.0)[..self.len])
+            }
             Memory::Borrowed { .. } => None,
         }
     }
@@ -161,7 +170,9 @@ impl std::ops::Deref for Bytes {
     fn deref(&self) -> &[u8] {
         match &self.memory {
             Memory::Owned(lines) => &bytemuck::cast_slice(&lines.0)[..self.len],
-            Memory::Borrowed { owner, start } => (**owner).as_ref().get(*start..*start + self.len).unwrap_or(&[]),
+            Memory::Borrowed { owner, start } => {
+                (**owner).as_ref().get(*start..*start + self.len).unwrap_or(&[])
+            }
         }
     }
 }

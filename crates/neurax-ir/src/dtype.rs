@@ -51,7 +51,10 @@ use DType::*;
 
 impl DType {
     /// Every dtype, in the order of the enum.
-    pub const ALL: [DType; 21] = [Bool, U2, U4, U8, U16, U32, U64, I2, I4, I8, I16, I32, I64, F8E4M3FN, F8E5M2, F16, BF16, F32, F64, C64, C128];
+    pub const ALL: [DType; 21] = [
+        Bool, U2, U4, U8, U16, U32, U64, I2, I4, I8, I16, I32, I64, F8E4M3FN, F8E5M2, F16, BF16,
+        F32, F64, C64, C128,
+    ];
 
     /// The name used in text, e.g. `f32`.
     pub fn name(self) -> &'static str {
@@ -159,7 +162,8 @@ impl DType {
     }
 }
 
-/// An unsigned meets a signed integer: the smallest signed type that holds both, beyond 64 bits the default float.
+/// An unsigned meets a signed integer: the smallest signed type that holds both, beyond 64 bits the
+/// default float.
 fn promote_mixed(unsigned: DType, signed: DType) -> DType {
     match unsigned.bits().max(signed.bits() / 2) * 2 {
         16 => I16,

@@ -1,4 +1,5 @@
-//! The Rust types behind the dtypes: what an element is in memory ([`Element`]) and what it is computed in ([`Compute`]).
+//! The Rust types behind the dtypes: what an element is in memory ([`Element`]) and what it is
+//! computed in ([`Compute`]).
 
 use crate::DType;
 use bytemuck::{Pod, Zeroable};
@@ -27,8 +28,8 @@ pub trait Element: Copy + PartialEq + Send + Sync + std::fmt::Debug + 'static {
     fn to_stored(self) -> Self::Stored;
 }
 
-/// A type that ops compute in: every dtype is read into one of these, computed, and wrapped or rounded on store.
-/// f8, f16 and bf16 compute in f32; 2- and 4-bit integers in 8 bits.
+/// A type that ops compute in: every dtype is read into one of these, computed, and wrapped or
+/// rounded on store. f8, f16 and bf16 compute in f32; 2- and 4-bit integers in 8 bits.
 pub trait Compute: Pod + PartialEq + PartialOrdered + Send + Sync + std::fmt::Debug {
     /// The dtype whose memory is exactly a slice of this type.
     const DTYPE: DType;
@@ -50,7 +51,8 @@ pub trait Compute: Pod + PartialEq + PartialOrdered + Send + Sync + std::fmt::De
     fn parts(self) -> (f64, f64);
 }
 
-/// A total order for sorting and comparing: NaN last, as NumPy sorts; complex numbers by real, then imaginary part.
+/// A total order for sorting and comparing: NaN last, as NumPy sorts; complex numbers by real, then
+/// imaginary part.
 pub trait PartialOrdered {
     /// Is `self` before `o` in sorting order?
     fn before(&self, o: &Self) -> bool;
@@ -98,7 +100,8 @@ impl F8E5M2 {
     }
 }
 
-/// Rounds to `mantissa` bits with exponent bias `bias`; beyond `largest` the answer is `overflow(sign)`.
+/// Rounds to `mantissa` bits with exponent bias `bias`; beyond `largest` the answer is
+/// `overflow(sign)`.
 fn encode(x: f32, mantissa: i32, bias: i32, overflow: fn(u8) -> u8, largest: u8) -> u8 {
     let sign = (x.is_sign_negative() as u8) << 7;
     let a = (x as f64).abs();
@@ -109,7 +112,8 @@ fn encode(x: f32, mantissa: i32, bias: i32, overflow: fn(u8) -> u8, largest: u8)
         return sign;
     }
     let exponent = (((a.to_bits() >> 52) & 0x7ff) as i32 - 1023).max(1 - bias);
-    // Steps of the last place: counting them in one integer lets a carry run into the exponent by itself.
+    // Steps of the last place: counting them in one integer lets a carry run into the exponent by
+    // itself.
     let steps = (a * f64::powi(2.0, mantissa - exponent)).round_ties_even() as u32;
     let base = ((exponent + bias - 1) as u32) << mantissa;
     let code = base + steps;
@@ -119,7 +123,11 @@ fn encode(x: f32, mantissa: i32, bias: i32, overflow: fn(u8) -> u8, largest: u8)
 fn decode(bits: u8, mantissa: i32, bias: i32) -> f32 {
     let (e, m) = (((bits & 0x7f) >> mantissa) as i32, (bits & ((1 << mantissa) - 1)) as f32);
     let unit = f32::powi(2.0, -mantissa);
-    let a = if e == 0 { m * unit * f32::powi(2.0, 1 - bias) } else { (1.0 + m * unit) * f32::powi(2.0, e - bias) };
+    let a = if e == 0 {
+        m * unit * f32::powi(2.0, 1 - bias)
+    } else {
+        (1.0 + m * unit) * f32::powi(2.0, e - bias)
+    };
     if bits > 0x7f { -a } else { a }
 }
 
@@ -136,7 +144,18 @@ macro_rules! elements {
     )*};
 }
 
-elements!(u8 = U8, u16 = U16, u32 = U32, u64 = U64, i8 = I8, i16 = I16, i32 = I32, i64 = I64, f16 = F16, bf16 = BF16);
+elements!(
+    u8 = U8,
+    u16 = U16,
+    u32 = U32,
+    u64 = U64,
+    i8 = I8,
+    i16 = I16,
+    i32 = I32,
+    i64 = I64,
+    f16 = F16,
+    bf16 = BF16
+);
 elements!(f32 = F32, f64 = F64, Complex<f32> = C64, Complex<f64> = C128, F8E4M3FN = F8E4M3FN, F8E5M2 = F8E5M2);
 
 impl Element for bool {
@@ -213,15 +232,26 @@ macro_rules! float {
     )*};
 }
 
-compute_real!(u8 = U8, u16 = U16, u32 = U32, u64 = U64, i8 = I8, i16 = I16, i32 = I32, i64 = I64, f32 = F32, f64 = F64);
+compute_real!(
+    u8 = U8,
+    u16 = U16,
+    u32 = U32,
+    u64 = U64,
+    i8 = I8,
+    i16 = I16,
+    i32 = I32,
+    i64 = I64,
+    f32 = F32,
+    f64 = F64
+);
 ordered_int!(u8, u16, u32, u64, i8, i16, i32, i64);
 float!(f32 = C64, f64 = C128);
 
-/// Binds `$C` to the type that `$dtype` is computed in (see [`Compute`]) and evaluates the body once:
-/// the one place where run-time dtypes become typed loops.
+/// Binds `$C` to the type that `$dtype` is computed in (see [`Compute`]) and evaluates the body
+/// once: the one place where run-time dtypes become typed loops.
 ///
-/// `any` covers all dtypes; `real` all but complex; `int` bool and integers; `float` real floats; `field` floats and complex.
-/// A dtype outside the class evaluates `$other`.
+/// `any` covers all dtypes; `real` all but complex; `int` bool and integers; `float` real floats;
+/// `field` floats and complex. A dtype outside the class evaluates `$other`.
 #[macro_export]
 macro_rules! with_compute {
     (any $dtype:expr, $C:ident => $body:expr) => {
@@ -285,7 +315,11 @@ mod tests {
         // Values from the OCP 8-bit floating point specification, tables 1 and 2.
         assert_eq!(F8E4M3FN::from_f32(448.0).to_f32(), 448.0);
         assert!(F8E4M3FN::from_f32(1e4).to_f32().is_nan());
-        assert_eq!(F8E4M3FN::from_f32(0.0009765625), F8E4M3FN(0), "half of the least value: the tie goes to even");
+        assert_eq!(
+            F8E4M3FN::from_f32(0.0009765625),
+            F8E4M3FN(0),
+            "half of the least value: the tie goes to even"
+        );
         assert_eq!(F8E4M3FN::from_f32(0.002).to_f32(), 0.001953125);
         assert_eq!(F8E5M2::from_f32(57344.0).to_f32(), 57344.0);
         assert_eq!(F8E5M2::from_f32(-1e6).to_f32(), f32::NEG_INFINITY);

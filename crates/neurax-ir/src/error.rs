@@ -67,9 +67,14 @@ impl Error {
         &self.0.origin
     }
 
-    /// The same error at that place, unless it has one already that a user can act on: the first place is the one closest to the cause.
+    /// The same error at that place, unless it has one already that a user can act on: the first
+    /// place is the one closest to the cause.
     pub fn at(self, place: &Place) -> Error {
-        if self.0.origin.place.shown().is_none() { self.edit(|i| i.origin.place = place.clone()) } else { self }
+        if self.0.origin.place.shown().is_none() {
+            self.edit(|i| i.origin.place = place.clone())
+        } else {
+            self
+        }
     }
 
     /// The same error at the place and layer of an equation, where it has none yet.
@@ -117,23 +122,38 @@ impl Place {
     }
 }
 
-/// A file of the standard library, or of a Neurax crate's own `src` (their tests and doctests are users).
+/// A file of the standard library, or of a Neurax crate's own `src` (their tests and doctests are
+/// users).
 fn is_foreign(file: &str) -> bool {
     let file = file.replace('\\', "/");
     let folders: Vec<&str> = file.split('/').collect();
-    // Installed sources of the standard library lie below `rustlib`; without them the compiler names them below `/rustc`.
+    // Installed sources of the standard library lie below `rustlib`; without them the compiler
+    // names them below `/rustc`.
     let std = file.starts_with("/rustc/") || folders.windows(2).any(|w| w == ["rustlib", "src"]);
     std || folders.windows(2).any(|w| is_ours(w[0]) && w[1] == "src")
 }
 
-/// The folder of one of our crates, as it lies in a repository, in a registry (`neurax-tensor-0.1.0`) or among vendored ones?
+/// The folder of one of our crates, as it lies in a repository, in a registry
+/// (`neurax-tensor-0.1.0`) or among vendored ones?
 fn is_ours(folder: &str) -> bool {
-    let version = |rest: &str| rest.is_empty() || rest.strip_prefix('-').is_some_and(|v| v.starts_with(|c: char| c.is_ascii_digit()));
+    let version = |rest: &str| {
+        rest.is_empty()
+            || rest.strip_prefix('-').is_some_and(|v| v.starts_with(|c: char| c.is_ascii_digit()))
+    };
     OURS.iter().any(|name| folder.strip_prefix(name).is_some_and(version))
 }
 
-/// Crates whose own lines say nothing to a user; examples and the command line are written as users would, and the facade has no code.
-const OURS: [&str; 7] = ["neurax-ir", "neurax-runtime", "neurax-interp", "neurax-tensor", "neurax-nn", "neurax-data", "neurax-train"];
+/// Crates whose own lines say nothing to a user; examples and the command line are written as users
+/// would, and the facade has no code.
+const OURS: [&str; 7] = [
+    "neurax-ir",
+    "neurax-runtime",
+    "neurax-interp",
+    "neurax-tensor",
+    "neurax-nn",
+    "neurax-data",
+    "neurax-train",
+];
 
 impl From<&'static Location<'static>> for Place {
     fn from(l: &'static Location<'static>) -> Place {

@@ -1,11 +1,14 @@
-//! The language of Neurax: types, literals, ops with their rules, graphs, and the transforms that walk them.
+//! The language of Neurax: types, literals, ops with their rules, graphs, and the transforms that
+//! walk them.
 //!
-//! A [`Graph`] is a list of equations over typed values. It is pure data: it prints as text and parses back, it can be
-//! compared, hashed and sent. Transforms make a different function of it (its derivative, its batched form); passes keep
-//! the function and make it cheaper. Nothing here does I/O, starts threads or knows a device.
+//! A [`Graph`] is a list of equations over typed values. It is pure data: it prints as text and
+//! parses back, it can be compared, hashed and sent. Transforms make a different function of it
+//! (its derivative, its batched form); passes keep the function and make it cheaper. Nothing here
+//! does I/O, starts threads or knows a device.
 //!
-//! Start with [`Builder`] and [`Graph`]; [`op`] is the table of contents of all ops, [`composite`] that of functions that keep their name,
-//! [`transform`] and [`passes`] are what is done to graphs. Users of tensors add the crate `neurax` instead.
+//! Start with [`Builder`] and [`Graph`]; [`op`] is the table of contents of all ops, [`composite`]
+//! that of functions that keep their name, [`transform`] and [`passes`] are what is done to graphs.
+//! Users of tensors add the crate `neurax` instead.
 //!
 //! ```
 //! use neurax_ir::{Builder, DType, Literal, Type, transform};

@@ -1,6 +1,9 @@
-//! Literals: a type and its bytes. Values are read into a [`Compute`] type and wrapped or rounded when stored.
+//! Literals: a type and its bytes. Values are read into a [`Compute`] type and wrapped or rounded
+//! when stored.
 
-use crate::{Bytes, Compute, DType, Element, Error, F8E4M3FN, F8E5M2, Result, Shape, Type, with_compute};
+use crate::{
+    Bytes, Compute, DType, Element, Error, F8E4M3FN, F8E5M2, Result, Shape, Type, with_compute,
+};
 use bytemuck::Pod;
 use half::{bf16, f16};
 use std::{borrow::Cow, sync::Arc};
@@ -30,7 +33,10 @@ impl Literal {
     pub fn new(ty: Type, bytes: Bytes) -> Result<Literal> {
         let want = ty.bytes()?;
         if bytes.len() != want {
-            return Err(Error::new("literal", format!("{ty} takes {want} bytes, not {}", bytes.len())));
+            return Err(Error::new(
+                "literal",
+                format!("{ty} takes {want} bytes, not {}", bytes.len()),
+            ));
         }
         Ok(Literal { ty, bytes })
     }
@@ -57,13 +63,17 @@ impl Literal {
     pub fn from_vec<T: Element>(shape: impl Into<Shape>, data: Vec<T>) -> Result<Literal> {
         let ty = Literal::checked_type::<T>(shape.into(), data.len())?;
         let any: Box<dyn std::any::Any> = Box::new(data);
-        // Small vectors are copied: the copy is cheaper than a borrowed buffer that can never be reused in place.
+        // Small vectors are copied: the copy is cheaper than a borrowed buffer that can never be
+        // reused in place.
         match any.downcast::<Vec<T::Stored>>() {
             Ok(stored) if ty.bytes()? >= 1 << 16 => {
                 let owner: Arc<dyn AsRef<[u8]> + Send + Sync> = Arc::new(VecOwner(*stored));
                 let len = ty.bytes()?;
                 let bytes = Bytes::borrowed(owner, 0..len, 1);
-                bytes.map_or_else(|| Err(Error::new("literal", "a vector shorter than its type")), |b| Literal::new(ty, b))
+                bytes.map_or_else(
+                    || Err(Error::new("literal", "a vector shorter than its type")),
+                    |b| Literal::new(ty, b),
+                )
             }
             Ok(stored) => Literal::new(ty, Bytes::copy_of(bytemuck::cast_slice(&stored))),
             Err(any) => match any.downcast::<Vec<T>>() {
@@ -77,7 +87,10 @@ impl Literal {
         let ty = Type::new(T::DTYPE, shape);
         ty.bytes()?;
         if ty.size() != len {
-            return Err(Error::new("literal", format!("{len} elements do not fill {}; it takes {}", ty.shape, ty.size())));
+            return Err(Error::new(
+                "literal",
+                format!("{len} elements do not fill {}; it takes {}", ty.shape, ty.size()),
+            ));
         }
         Ok(ty)
     }
@@ -87,7 +100,8 @@ impl Literal {
         Literal::from_f64s(dtype, Shape::scalar(), &[x])
     }
 
-    /// All elements zero. A type whose [`Type::bytes`] are an error, which no value of a graph has, gives no elements: shape `[0]`.
+    /// All elements zero. A type whose [`Type::bytes`] are an error, which no value of a graph has,
+    /// gives no elements: shape `[0]`.
     pub fn zeros(ty: Type) -> Literal {
         match ty.bytes() {
             Ok(n) => Literal { bytes: Bytes::zeroed(n), ty },
@@ -95,7 +109,8 @@ impl Literal {
         }
     }
 
-    /// Elements from f64, rounded or wrapped; missing ones are zero. Meant for samples and small constants.
+    /// Elements from f64, rounded or wrapped; missing ones are zero. Meant for samples and small
+    /// constants.
     pub fn from_f64s(dtype: DType, shape: impl Into<Shape>, data: &[f64]) -> Literal {
         let ty = Type::new(dtype, shape);
         with_compute!(any dtype, C => Literal::build(ty, |out: &mut [C]| {
@@ -116,11 +131,17 @@ impl Literal {
     /// When the dtype is another one.
     pub fn to_vec<T: Element>(&self) -> Result<Vec<T>> {
         if self.ty.dtype != T::DTYPE {
-            return Err(Error::new("to_vec", format!("the value is {}, not {}; convert it first", self.ty, T::DTYPE)));
+            return Err(Error::new(
+                "to_vec",
+                format!("the value is {}, not {}; convert it first", self.ty, T::DTYPE),
+            ));
         }
         match bytemuck::try_cast_slice::<u8, T::Stored>(&self.bytes) {
             Ok(stored) => Ok(stored.iter().map(|&s| T::from_stored(s)).collect()),
-            Err(_) => Ok(bytemuck::pod_collect_to_vec::<u8, T::Stored>(&self.bytes).into_iter().map(T::from_stored).collect()),
+            Err(_) => Ok(bytemuck::pod_collect_to_vec::<u8, T::Stored>(&self.bytes)
+                .into_iter()
+                .map(T::from_stored)
+                .collect()),
         }
     }
 
@@ -165,7 +186,8 @@ impl Literal {
         with_compute!(any ty.dtype, C => Literal::build(ty, |out: &mut [C]| out.copy_from_slice(&self.load::<C>()[i * n..(i + 1) * n])))
     }
 
-    /// Writes element `i` along the leading axis, which has more than `i`; in place if this is the only reference.
+    /// Writes element `i` along the leading axis, which has more than `i`; in place if this is the
+    /// only reference.
     pub(crate) fn set_row(&mut self, i: usize, row: &Literal) {
         let (n, bits) = (row.ty.size(), self.ty.dtype.bits());
         if n * bits % 8 == 0
@@ -197,7 +219,8 @@ impl Literal {
         Cow::Owned(unpack(self.ty.dtype, &self.bytes, self.ty.size()))
     }
 
-    /// A new literal whose elements `fill` writes (they start as zero), in place when memory holds exactly `C`.
+    /// A new literal whose elements `fill` writes (they start as zero), in place when memory holds
+    /// exactly `C`.
     pub fn build<C: Compute>(ty: Type, fill: impl FnOnce(&mut [C])) -> Literal {
         let mut lit = Literal::zeros(ty);
         if is_plain::<C>(lit.ty.dtype) {
@@ -215,8 +238,8 @@ impl Literal {
         lit
     }
 
-    /// Changes the elements, in place if this is the only reference; the second answer says whether it was. Narrow dtypes are
-    /// unpacked for `f` and packed into the memory that they came from.
+    /// Changes the elements, in place if this is the only reference; the second answer says whether
+    /// it was. Narrow dtypes are unpacked for `f` and packed into the memory that they came from.
     pub fn edit<C: Compute>(mut self, f: impl FnOnce(&mut [C])) -> (Literal, bool) {
         let dtype = self.ty.dtype;
         if !is_plain::<C>(dtype) {
@@ -235,8 +258,9 @@ impl Literal {
         (lit, false)
     }
 
-    /// Changes the bytes, in place if this is the only reference; the second answer says whether it was. What `f` leaves must
-    /// be a value of the dtype: a bool's byte is 0 or 1, unused bits are zero.
+    /// Changes the bytes, in place if this is the only reference; the second answer says whether it
+    /// was. What `f` leaves must be a value of the dtype: a bool's byte is 0 or 1, unused bits are
+    /// zero.
     pub(crate) fn edit_bytes(mut self, f: impl FnOnce(&mut [u8])) -> (Literal, bool) {
         let inplace = self.bytes.is_unique();
         if !inplace {
@@ -257,7 +281,8 @@ impl<T: Pod> AsRef<[u8]> for VecOwner<T> {
     }
 }
 
-/// Is memory of that dtype exactly a slice of `C`? Bool is not: a stored byte must be 0 or 1, which `pack` sees to.
+/// Is memory of that dtype exactly a slice of `C`? Bool is not: a stored byte must be 0 or 1, which
+/// `pack` sees to.
 fn is_plain<C: Compute>(dtype: DType) -> bool {
     C::DTYPE == dtype
 }
@@ -265,12 +290,18 @@ fn is_plain<C: Compute>(dtype: DType) -> bool {
 fn unpack<C: Compute>(dtype: DType, bytes: &[u8], n: usize) -> Vec<C> {
     let f = |x: f32| C::from_f64(x as f64);
     match dtype {
-        DType::F16 => bytemuck::pod_collect_to_vec::<u8, f16>(bytes).iter().map(|x| f(x.to_f32())).collect(),
-        DType::BF16 => bytemuck::pod_collect_to_vec::<u8, bf16>(bytes).iter().map(|x| f(x.to_f32())).collect(),
+        DType::F16 => {
+            bytemuck::pod_collect_to_vec::<u8, f16>(bytes).iter().map(|x| f(x.to_f32())).collect()
+        }
+        DType::BF16 => {
+            bytemuck::pod_collect_to_vec::<u8, bf16>(bytes).iter().map(|x| f(x.to_f32())).collect()
+        }
         DType::F8E4M3FN => bytes.iter().map(|&x| f(F8E4M3FN(x).to_f32())).collect(),
         DType::F8E5M2 => bytes.iter().map(|&x| f(F8E5M2(x).to_f32())).collect(),
         DType::Bool => bytes.iter().map(|&x| C::from_i128((x != 0) as i128)).collect(),
-        DType::U2 | DType::U4 | DType::I2 | DType::I4 => (0..n).map(|i| C::from_i128(narrow(dtype, bytes, i))).collect(),
+        DType::U2 | DType::U4 | DType::I2 | DType::I4 => {
+            (0..n).map(|i| C::from_i128(narrow(dtype, bytes, i))).collect()
+        }
         _ => bytemuck::pod_collect_to_vec(bytes),
     }
 }
@@ -279,7 +310,8 @@ fn unpack<C: Compute>(dtype: DType, bytes: &[u8], n: usize) -> Vec<C> {
 fn narrow(dtype: DType, bytes: &[u8], i: usize) -> i128 {
     let bits = dtype.bits();
     let per = 8 / bits;
-    let raw = (bytes.get(i / per).copied().unwrap_or(0) >> (i % per * bits)) as i128 & ((1 << bits) - 1);
+    let raw =
+        (bytes.get(i / per).copied().unwrap_or(0) >> (i % per * bits)) as i128 & ((1 << bits) - 1);
     let negative = matches!(dtype, DType::I2 | DType::I4) && raw >> (bits - 1) != 0;
     if negative { raw - (1 << bits) } else { raw }
 }
@@ -287,9 +319,17 @@ fn narrow(dtype: DType, bytes: &[u8], i: usize) -> i128 {
 fn pack<C: Compute>(dtype: DType, from: &[C], out: &mut [u8]) {
     let f = |x: &C| to_odd(x.to_f64());
     match dtype {
-        DType::F16 => bytemuck::cast_slice_mut(out).iter_mut().zip(from).for_each(|(o, x)| *o = f16::from_f32(f(x))),
-        DType::BF16 => bytemuck::cast_slice_mut(out).iter_mut().zip(from).for_each(|(o, x)| *o = bf16::from_f32(f(x))),
-        DType::F8E4M3FN => out.iter_mut().zip(from).for_each(|(o, x)| *o = F8E4M3FN::from_f32(f(x)).0),
+        DType::F16 => bytemuck::cast_slice_mut(out)
+            .iter_mut()
+            .zip(from)
+            .for_each(|(o, x)| *o = f16::from_f32(f(x))),
+        DType::BF16 => bytemuck::cast_slice_mut(out)
+            .iter_mut()
+            .zip(from)
+            .for_each(|(o, x)| *o = bf16::from_f32(f(x))),
+        DType::F8E4M3FN => {
+            out.iter_mut().zip(from).for_each(|(o, x)| *o = F8E4M3FN::from_f32(f(x)).0)
+        }
         DType::F8E5M2 => out.iter_mut().zip(from).for_each(|(o, x)| *o = F8E5M2::from_f32(f(x)).0),
         DType::Bool => out.iter_mut().zip(from).for_each(|(o, x)| *o = (*x != C::ZERO) as u8),
         DType::U2 | DType::U4 | DType::I2 | DType::I4 => {
@@ -304,8 +344,9 @@ fn pack<C: Compute>(dtype: DType, from: &[C], out: &mut [u8]) {
     }
 }
 
-/// An f64 as f32, rounded to odd: rounding that once more, to any narrower format, gives what rounding once would have
-/// (Boldo and Melquiond, "Emulation of FMA and Correctly Rounded Sums", 2008). What f32 holds stays as it is.
+/// An f64 as f32, rounded to odd: rounding that once more, to any narrower format, gives what
+/// rounding once would have (Boldo and Melquiond, "Emulation of FMA and Correctly Rounded Sums",
+/// 2008). What f32 holds stays as it is.
 fn to_odd(x: f64) -> f32 {
     let y = x as f32;
     if y as f64 == x || x.is_nan() {
@@ -337,16 +378,23 @@ mod tests {
 
     #[test]
     fn narrow_floats_are_rounded_once() {
-        // Just above the tie between 1 and the next f16 (bf16): rounded to f32 first it would be that tie, and go to 1.
+        // Just above the tie between 1 and the next f16 (bf16): rounded to f32 first it would be
+        // that tie, and go to 1.
         let ulp = |bits: i32| f64::powi(2.0, -bits);
-        for (dtype, bits) in [(DType::F16, 10), (DType::BF16, 7), (DType::F8E4M3FN, 3), (DType::F8E5M2, 2)] {
+        for (dtype, bits) in
+            [(DType::F16, 10), (DType::BF16, 7), (DType::F8E4M3FN, 3), (DType::F8E5M2, 2)]
+        {
             let above = 1.0 + ulp(bits) / 2.0 + ulp(40);
             let lit = Literal::build(Type::scalar(dtype), |out: &mut [f64]| out[0] = above);
             assert_eq!(lit.to_f64s(), [1.0 + ulp(bits)], "{dtype}");
-            let lit = Literal::build(Type::scalar(dtype), |out: &mut [f64]| out[0] = -(1.0 + ulp(bits) / 2.0 - ulp(40)));
+            let lit = Literal::build(Type::scalar(dtype), |out: &mut [f64]| {
+                out[0] = -(1.0 + ulp(bits) / 2.0 - ulp(40))
+            });
             assert_eq!(lit.to_f64s(), [-1.0], "{dtype}");
         }
-        let huge = Literal::build(Type::new(DType::BF16, [2]), |out: &mut [f64]| out.copy_from_slice(&[1e300, f64::NEG_INFINITY]));
+        let huge = Literal::build(Type::new(DType::BF16, [2]), |out: &mut [f64]| {
+            out.copy_from_slice(&[1e300, f64::NEG_INFINITY])
+        });
         assert_eq!(huge.to_f64s(), [f64::INFINITY, f64::NEG_INFINITY]);
     }
 
@@ -373,7 +421,11 @@ mod tests {
             let kept = x.clone();
             let (y, inplace) = with_compute!(any d, C => x.edit(|v: &mut [C]| v[0] = C::ZERO));
             assert!(!inplace, "{d}");
-            assert_eq!((kept.to_f64s(), y.to_f64s()), (vec![1.0, 0.0, 1.0, 1.0, 1.0], vec![0.0, 0.0, 1.0, 1.0, 1.0]), "{d}");
+            assert_eq!(
+                (kept.to_f64s(), y.to_f64s()),
+                (vec![1.0, 0.0, 1.0, 1.0, 1.0], vec![0.0, 0.0, 1.0, 1.0, 1.0]),
+                "{d}"
+            );
         }
     }
 
@@ -390,6 +442,10 @@ mod tests {
         assert!(Literal::from_slice([usize::MAX, usize::MAX], &[1.0f32]).is_err());
         assert!(Literal::new(Type::new(DType::F32, [2]), Bytes::zeroed(7)).is_err());
         let absurd = Literal::zeros(Type::new(DType::F32, [usize::MAX, 2]));
-        assert_eq!((absurd.ty().to_string(), absurd.to_f64s().len()), ("f32[0]".to_string(), 0), "a type that says what is there");
+        assert_eq!(
+            (absurd.ty().to_string(), absurd.to_f64s().len()),
+            ("f32[0]".to_string(), 0),
+            "a type that says what is there"
+        );
     }
 }

@@ -42,7 +42,8 @@ impl Shape {
         self.0.len()
     }
 
-    /// Number of elements. Saturates; [`Type::bytes`] is the checked form that every graph value has passed.
+    /// Number of elements. Saturates; [`Type::bytes`] is the checked form that every graph value
+    /// has passed.
     pub fn size(&self) -> usize {
         if self.contains(&0) { 0 } else { self.iter().fold(1, |n, &d| n.saturating_mul(d)) }
     }
@@ -109,13 +110,14 @@ impl Type {
 
     /// Bytes that a value of this type takes.
     ///
-    /// An axis of size 0 does not excuse the others: as in NumPy, the product of all others must fit, too. So in a type that passed, the product of
-    /// any of its axes does not overflow.
+    /// An axis of size 0 does not excuse the others: as in NumPy, the product of all others must
+    /// fit, too. So in a type that passed, the product of any of its axes does not overflow.
     ///
     /// # Errors
     /// When the size does not fit the address space.
     pub fn bytes(&self) -> Result<usize> {
-        let count = self.shape.iter().filter(|&&d| d != 0).try_fold(1usize, |n, &d| n.checked_mul(d));
+        let count =
+            self.shape.iter().filter(|&&d| d != 0).try_fold(1usize, |n, &d| n.checked_mul(d));
         let bits = count.and_then(|n| n.checked_mul(self.dtype.bits()));
         match bits {
             Some(_) if self.shape.contains(&0) => Ok(0),
@@ -194,7 +196,9 @@ mod tests {
         let bytes = |shape: &[usize]| Type::new(DType::F32, shape).bytes();
         assert_eq!(bytes(&[3, 0]).unwrap(), 0);
         assert_eq!(bytes(&[1 << 40, 0]).unwrap(), 0, "2^40 elements could be counted");
-        for absurd in [&[1 << 40, 1 << 40, 0][..], &[usize::MAX, 0], &[0, 1 << 62], &[1 << 40, 0, 1 << 40]] {
+        for absurd in
+            [&[1 << 40, 1 << 40, 0][..], &[usize::MAX, 0], &[0, 1 << 62], &[1 << 40, 0, 1 << 40]]
+        {
             assert!(bytes(absurd).is_err(), "{absurd:?}");
         }
     }

@@ -1,17 +1,23 @@
-//! `#[derive(Tree)]` for structs and enums: named, tuple and unit, with generics. `#[tree(static)]` marks what is not a tensor.
+//! `#[derive(Tree)]` for structs and enums: named, tuple and unit, with generics. `#[tree(static)]`
+//! marks what is not a tensor.
 //!
-//! Users have it from `neurax::prelude`, beside the trait `Tree` whose page says what a tree is good for.
+//! Users have it from `neurax::prelude`, beside the trait `Tree` whose page says what a tree is
+//! good for.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
-use syn::{Attribute, Data, DeriveInput, Fields, Ident, Member, ext::IdentExt, parse_macro_input, parse_quote, spanned::Spanned};
+use syn::{
+    Attribute, Data, DeriveInput, Fields, Ident, Member, ext::IdentExt, parse_macro_input,
+    parse_quote, spanned::Spanned,
+};
 
-/// Makes a struct or enum a tree of tensors: an argument or a result of transforms, something to differentiate with respect to and to save.
+/// Makes a struct or enum a tree of tensors: an argument or a result of transforms, something to
+/// differentiate with respect to and to save.
 ///
-/// Fields are trees themselves, or marked `#[tree(static)]`: those are part of the program and need `PartialEq + Clone + Send + Sync`. Which variant
-/// an enum has is static.
+/// Fields are trees themselves, or marked `#[tree(static)]`: those are part of the program and need
+/// `PartialEq + Clone + Send + Sync`. Which variant an enum has is static.
 #[proc_macro_derive(Tree, attributes(tree))]
 pub fn derive_tree(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
@@ -45,12 +51,21 @@ fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
                 arms.add(&quote!(Self::#id), &v.fields, Some(id.unraw().to_string()))?;
             }
         }
-        Data::Union(_) => return Err(syn::Error::new(name.span(), "Tree cannot be derived for a union: use an enum")),
+        Data::Union(_) => {
+            return Err(syn::Error::new(
+                name.span(),
+                "Tree cannot be derived for a union: use an enum",
+            ));
+        }
     }
     let Arms { visit, rebuild, into_leaves, of_error } = arms;
-    let of_error = of_error.map_or_else(|| quote!(::core::option::Option::None), |f| quote!(::core::option::Option::Some(Self { #(#f),* })));
+    let of_error = of_error.map_or_else(
+        || quote!(::core::option::Option::None),
+        |f| quote!(::core::option::Option::Some(Self { #(#f),* })),
+    );
     // An enum without variants has no value to match on by reference.
-    let (by_ref, by_value) = if visit.is_empty() { (quote!(*self), quote!(self)) } else { (quote!(self), quote!(self)) };
+    let (by_ref, by_value) =
+        if visit.is_empty() { (quote!(*self), quote!(self)) } else { (quote!(self), quote!(self)) };
     Ok(quote! {
         #[automatically_derived]
         #[allow(unused_variables, clippy::all, reason = "generated code answers to this crate, not to the user's lints")]
@@ -72,7 +87,12 @@ fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
 }
 
 impl Arms {
-    fn add(&mut self, path: &TokenStream, fields: &Fields, variant: Option<String>) -> syn::Result<()> {
+    fn add(
+        &mut self,
+        path: &TokenStream,
+        fields: &Fields,
+        variant: Option<String>,
+    ) -> syn::Result<()> {
         let (mut patterns, mut visit, mut rebuild, mut into) = (vec![], vec![], vec![], vec![]);
         let mut of_error = variant.is_none().then(Vec::new);
         for (i, f) in fields.iter().enumerate() {
@@ -84,15 +104,21 @@ impl Arms {
             let span = ty.span();
             if is_static(&f.attrs)? {
                 visit.push(quote_spanned!(span=> __v.fixed(#key, #bound);));
-                rebuild.push(quote_spanned!(span=> #member: <#ty as ::core::clone::Clone>::clone(#bound)));
+                rebuild.push(
+                    quote_spanned!(span=> #member: <#ty as ::core::clone::Clone>::clone(#bound)),
+                );
                 into.push(quote!(let _ = #bound;));
                 of_error = None;
             } else {
                 visit.push(quote_spanned!(span=> __v.child(#key, |__v| <#ty as ::neurax::Tree>::visit(#bound, __v));));
                 rebuild.push(quote_spanned!(span=> #member: <#ty as ::neurax::Tree>::rebuild(#bound, __next)));
-                into.push(quote_spanned!(span=> <#ty as ::neurax::Tree>::into_leaves(#bound, __out);));
+                into.push(
+                    quote_spanned!(span=> <#ty as ::neurax::Tree>::into_leaves(#bound, __out);),
+                );
                 if let Some(fields) = &mut of_error {
-                    fields.push(quote_spanned!(span=> #member: <#ty as ::neurax::Tree>::of_error(__e)?));
+                    fields.push(
+                        quote_spanned!(span=> #member: <#ty as ::neurax::Tree>::of_error(__e)?),
+                    );
                 }
             }
         }
@@ -112,7 +138,10 @@ fn is_static(attrs: &[Attribute]) -> syn::Result<bool> {
         // `static` is a keyword: read it as an identifier all the same.
         let word: Ident = a.parse_args_with(Ident::parse_any)?;
         if word != "static" {
-            return Err(syn::Error::new(word.span(), "expected `static`: #[tree(static)] marks a field that is not a tensor"));
+            return Err(syn::Error::new(
+                word.span(),
+                "expected `static`: #[tree(static)] marks a field that is not a tensor",
+            ));
         }
         found = true;
     }

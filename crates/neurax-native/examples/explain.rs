@@ -1,5 +1,6 @@
-//! Prints the steps that a graph, read from standard input in its text form, becomes: `explain < graph.txt`. With a number after it, the
-//! graph runs as often, and each step is printed with its time: `explain 20 < graph.txt`.
+//! Prints the steps that a graph, read from standard input in its text form, becomes: `explain <
+//! graph.txt`. With a number after it, the graph runs as often, and each step is printed with its
+//! time: `explain 20 < graph.txt`.
 use neurax_ir::{Literal, Type};
 use std::io::Read;
 

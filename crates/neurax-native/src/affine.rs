@@ -1,8 +1,8 @@
 //! Places in arrays as sums over loop counters.
 //!
-//! A group of equations is computed over one iteration space. Where an array is read through broadcasts, transposes, slices and
-//! reshapes, its place is `base + sum(step * counter)`: data movement costs nothing. A reshape that cuts through a
-//! loop asks for the loop to be split.
+//! A group of equations is computed over one iteration space. Where an array is read through
+//! broadcasts, transposes, slices and reshapes, its place is `base + sum(step * counter)`: data
+//! movement costs nothing. A reshape that cuts through a loop asks for the loop to be split.
 
 use neurax_ir::Shape;
 use smallvec::SmallVec;
@@ -41,7 +41,10 @@ impl Affine {
 
     /// `self + o`
     pub fn plus(&self, o: &Affine) -> Affine {
-        Affine { steps: self.steps.iter().zip(&o.steps).map(|(a, b)| a + b).collect(), base: self.base + o.base }
+        Affine {
+            steps: self.steps.iter().zip(&o.steps).map(|(a, b)| a + b).collect(),
+            base: self.base + o.base,
+        }
     }
 }
 
@@ -74,7 +77,11 @@ pub fn index_of(shape: &Shape, place: &Affine, sizes: &[usize]) -> Result<Index,
         if count * (sizes[d] - 1) >= shape[axis] {
             // The loop runs over the end of the axis into the one before it.
             let inner = shape[axis] / count;
-            return Err(if shape[axis].is_multiple_of(count) && sizes[d].is_multiple_of(inner) { Cut::Split(d, inner) } else { Cut::Never });
+            return Err(if shape[axis].is_multiple_of(count) && sizes[d].is_multiple_of(inner) {
+                Cut::Split(d, inner)
+            } else {
+                Cut::Never
+            });
         }
         out[axis].steps[d] += count as isize;
     }
@@ -82,7 +89,8 @@ pub fn index_of(shape: &Shape, place: &Affine, sizes: &[usize]) -> Result<Index,
     for (axis, a) in out.iter_mut().enumerate() {
         a.base = (rest / strides[axis]) as isize;
         rest %= strides[axis];
-        let furthest: isize = a.base + a.steps.iter().zip(sizes).map(|(&s, &n)| s * (n as isize - 1)).sum::<isize>();
+        let furthest: isize =
+            a.base + a.steps.iter().zip(sizes).map(|(&s, &n)| s * (n as isize - 1)).sum::<isize>();
         if furthest >= shape[axis] as isize {
             return Err(Cut::Never);
         }
@@ -90,7 +98,8 @@ pub fn index_of(shape: &Shape, place: &Affine, sizes: &[usize]) -> Result<Index,
     if rest == 0 { Ok(out) } else { Err(Cut::Never) }
 }
 
-/// The axis along which a step of that many elements moves: the outermost one whose stride is not larger.
+/// The axis along which a step of that many elements moves: the outermost one whose stride is not
+/// larger.
 fn axis_of(shape: &Shape, strides: &[usize], step: usize) -> Option<usize> {
     (0..shape.rank()).filter(|&a| shape[a] > 1).find(|&a| strides[a] <= step)
 }
@@ -100,7 +109,8 @@ mod tests {
     use super::*;
 
     fn identity(loops: usize) -> Index {
-        let counter = |d: usize| Affine { steps: (0..loops).map(|l| (l == d) as isize).collect(), base: 0 };
+        let counter =
+            |d: usize| Affine { steps: (0..loops).map(|l| (l == d) as isize).collect(), base: 0 };
         (0..loops).map(counter).collect()
     }
 
@@ -124,13 +134,21 @@ mod tests {
     fn a_reshape_that_parts_an_axis_asks_for_a_split() {
         assert_eq!(index_of(&shape(&[4, 6]), &place(&[1]), &[24]), Err(Cut::Split(0, 6)));
         assert_eq!(index_of(&shape(&[4, 6]), &place(&[6, 1]), &[4, 6]).unwrap(), identity(2));
-        assert_eq!(index_of(&shape(&[3, 4]), &place(&[6, 1]), &[2, 6]), Err(Cut::Never), "4 and 6 overlap");
+        assert_eq!(
+            index_of(&shape(&[3, 4]), &place(&[6, 1]), &[2, 6]),
+            Err(Cut::Never),
+            "4 and 6 overlap"
+        );
     }
 
     #[test]
     fn unit_axes_and_bases_find_their_place() {
         let at = index_of(&shape(&[1, 4, 1, 6]), &Affine { base: 7, ..place(&[6]) }, &[3]).unwrap();
         assert_eq!((at[1].base, at[3].base, at[1].steps[0]), (1, 1, 1));
-        assert_eq!(index_of(&shape(&[4, 6]), &Affine { base: 7, ..place(&[6]) }, &[4]), Err(Cut::Never), "it would leave the array");
+        assert_eq!(
+            index_of(&shape(&[4, 6]), &Affine { base: 7, ..place(&[6]) }, &[4]),
+            Err(Cut::Never),
+            "it would leave the array"
+        );
     }
 }

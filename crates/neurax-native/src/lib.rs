@@ -1,8 +1,9 @@
 //! The compiler of Neurax: whole graphs to machine code for the CPU that it runs on.
 //!
-//! A graph goes through these stages, each a module: `lower` (calls and composites become their bodies), `schedule` (which values are
-//! written to memory, what shares a loop nest), `kernel` (the loop nests and their own small language), `emit` (machine code, by Cranelift),
-//! `plan` (where arrays lie) and `launch` (steps over addresses). [`Native`] is the backend.
+//! A graph goes through these stages, each a module: `lower` (calls and composites become their
+//! bodies), `schedule` (which values are written to memory, what shares a loop nest), `kernel` (the
+//! loop nests and their own small language), `emit` (machine code, by Cranelift), `plan` (where
+//! arrays lie) and `launch` (steps over addresses). [`Native`] is the backend.
 //!
 //! ```
 //! use neurax_ir::{Graph, Literal};
@@ -40,7 +41,8 @@ use std::sync::Arc;
 
 /// The backend. Clones share what was compiled.
 ///
-/// While a program runs, subnormal numbers of f32, f64 and bf16 count as zeros, as in XLA on CPUs: they would slow it down many times.
+/// While a program runs, subnormal numbers of f32, f64 and bf16 count as zeros, as in XLA on CPUs:
+/// they would slow it down many times.
 #[derive(Clone, Debug)]
 pub struct Native {
     compiler: Arc<Compiler>,
@@ -49,7 +51,8 @@ pub struct Native {
 }
 
 impl Native {
-    /// A backend for this machine's CPU. Programs run on as many threads as `NEURAX_THREADS` says, or as the machine runs at once.
+    /// A backend for this machine's CPU. Programs run on as many threads as `NEURAX_THREADS` says,
+    /// or as the machine runs at once.
     ///
     /// # Errors
     /// When the CPU is not supported; `NEURAX_DEVICE=interp` works everywhere.
@@ -57,8 +60,8 @@ impl Native {
         Ok(Native { compiler: Arc::new(Compiler::new()?), threads: None })
     }
 
-    /// The same backend, sharing what it compiles, whose programs run on that many threads, the caller's own among them. The number changes no bit of a
-    /// result.
+    /// The same backend, sharing what it compiles, whose programs run on that many threads, the
+    /// caller's own among them. The number changes no bit of a result.
     ///
     /// ```
     /// use neurax_native::Native;
@@ -72,8 +75,10 @@ impl Native {
         Native { threads: Some(threads), ..self.clone() }
     }
 
-    /// What a graph becomes, stage by stage, as text: the lowered graph, the schedule (which values are in memory, the steps, and why they are not
-    /// fewer), the kernels, the memory plan. A jitted function shows the same with `stages`, an example with `neurax inspect NAME --stage schedule`.
+    /// What a graph becomes, stage by stage, as text: the lowered graph, the schedule (which values
+    /// are in memory, the steps, and why they are not fewer), the kernels, the memory plan. A
+    /// jitted function shows the same with `stages`, an example with `neurax inspect NAME --stage
+    /// schedule`.
     ///
     /// # Errors
     /// When an op cannot be compiled.
@@ -83,14 +88,18 @@ impl Native {
         Ok(stages.to_string())
     }
 
-    /// How long each step of a graph takes on those arguments, on average over some rounds, as text. Below a loop or branch stand its own steps, with the time
-    /// of all their runs in a round, and how many those are.
+    /// How long each step of a graph takes on those arguments, on average over some rounds, as
+    /// text. Below a loop or branch stand its own steps, with the time of all their runs in a
+    /// round, and how many those are.
     ///
     /// # Errors
     /// When an op cannot be compiled or run, or arguments have other types than the graph's inputs.
     pub fn profile(&self, graph: &Graph, args: &[Literal], rounds: u32) -> Result<String> {
         if !args.iter().map(Literal::ty).eq(graph.input_types()) {
-            return Err(Error::new("profile", "the arguments do not have the types of the graph's inputs"));
+            return Err(Error::new(
+                "profile",
+                "the arguments do not have the types of the graph's inputs",
+            ));
         }
         self.executable(graph, &mut Stages::muted())?.profile(args, rounds)
     }
@@ -120,7 +129,12 @@ impl Backend for Native {
         self.compile_logged(graph, device, &mut Stages::muted())
     }
 
-    fn compile_logged(&self, graph: &Graph, _: usize, stages: &mut Stages) -> Result<Arc<dyn Executable>> {
+    fn compile_logged(
+        &self,
+        graph: &Graph,
+        _: usize,
+        stages: &mut Stages,
+    ) -> Result<Arc<dyn Executable>> {
         Ok(Arc::new(self.executable(graph, stages)?))
     }
 

@@ -1,5 +1,5 @@
-//! Graphs without what only people and other backends need: calls and composites become their bodies, and ops that are
-//! made of others become those.
+//! Graphs without what only people and other backends need: calls and composites become their
+//! bodies, and ops that are made of others become those.
 
 use crate::{kernel::computed_in, schedule, split};
 use neurax_ir::{
@@ -9,7 +9,8 @@ use neurax_ir::{
 };
 use rustc_hash::FxHashMap;
 
-/// The graph in the ops that are scheduled. Loops and branches keep their graphs, which are compiled on their own.
+/// The graph in the ops that are scheduled. Loops and branches keep their graphs, which are
+/// compiled on their own.
 ///
 /// # Errors
 /// When an op has no value, such as a linear map without one.
@@ -58,7 +59,9 @@ impl Lowering {
             Op::Reduce(op) => vec![split::reduce(b, op, xs[0])],
             Op::DotGeneral(op) => vec![self.product(op.clone(), xs)],
             Op::Convolution(op) => vec![convolution(b, op, xs)],
-            Op::ReduceWindow(_) | Op::SelectAndGather(_) | Op::SelectAndScatter(_) => vec![windows(b, &e.op, xs)],
+            Op::ReduceWindow(_) | Op::SelectAndGather(_) | Op::SelectAndScatter(_) => {
+                vec![windows(b, &e.op, xs)]
+            }
             Op::Transpose(op) if once => vec![self.transposed(op, xs[0])],
             op => b.emit_n(op.clone(), xs, e.outputs.len()).to_vec(),
         })
@@ -70,12 +73,16 @@ impl Lowering {
         y
     }
 
-    /// A product whose rows and columns change places is the product of its operands in the other order.
+    /// A product whose rows and columns change places is the product of its operands in the other
+    /// order.
     fn transposed(&mut self, op: &Transpose, x: Value) -> Value {
         let swapped = self.products.get(&x).filter(|(dot, xs)| {
             let (l, r) = (self.b.ty(xs[0]).rank(), self.b.ty(xs[1]).rank());
             let (nb, nl, nr) = (dot.lhs_batch.len(), dot.lhs_free(l).len(), dot.rhs_free(r).len());
-            op.permutation.iter().copied().eq((0..nb).chain(nb + nl..nb + nl + nr).chain(nb..nb + nl))
+            op.permutation
+                .iter()
+                .copied()
+                .eq((0..nb).chain(nb + nl..nb + nl + nr).chain(nb..nb + nl))
         });
         match swapped.cloned() {
             Some((dot, xs)) => self.product(dot.swapped(), &[xs[1], xs[0]]),
@@ -106,10 +113,12 @@ fn arg_reduce(b: &mut Builder, op: &ArgReduce, x: Value) -> Value {
     b.reduce(ReduceKind::Min, found, &[op.axis])
 }
 
-/// Products of that much work, in multiplications, are left to matrix kernels; smaller ones are loops like any other.
+/// Products of that much work, in multiplications, are left to matrix kernels; smaller ones are
+/// loops like any other.
 const LARGE: usize = 16_384;
 
-/// A product as it is computed: narrow floats in f32; small ones, and those of integers, as a sum of products.
+/// A product as it is computed: narrow floats in f32; small ones, and those of integers, as a sum
+/// of products.
 fn product(b: &mut Builder, op: &DotGeneral, xs: &[Value]) -> Value {
     use DType::*;
     let from = b.dtype(xs[0]);
@@ -123,24 +132,32 @@ fn product(b: &mut Builder, op: &DotGeneral, xs: &[Value]) -> Value {
     let within = computed_in(op.dtype);
     let xs: Values = xs.iter().map(|&x| b.convert(x, within)).collect();
     let wide = DotGeneral { dtype: within, ..op.clone() };
-    let y = if float(within) && is_large(&wide, b.ty(xs[0]), b.ty(xs[1])) { canonical(b, &wide, &xs) } else { sum_of_products(b, &wide, &xs) };
+    let y = if float(within) && is_large(&wide, b.ty(xs[0]), b.ty(xs[1])) {
+        canonical(b, &wide, &xs)
+    } else {
+        sum_of_products(b, &wide, &xs)
+    };
     b.convert(y, op.dtype)
 }
 
-/// A product of complex numbers: a large one reads rows and columns through one stride each. Transposes of wide ones are copies, so that there
-/// are none if there is no need.
+/// A product of complex numbers: a large one reads rows and columns through one stride each.
+/// Transposes of wide ones are copies, so that there are none if there is no need.
 fn complex_product(b: &mut Builder, op: &DotGeneral, xs: &[Value]) -> Value {
     if !is_large(op, b.ty(xs[0]), b.ty(xs[1])) {
         return b.emit(op.clone(), xs);
     }
     let xs: Values = xs.iter().map(|&x| b.convert(x, op.dtype)).collect();
-    let walks = [0, 1].into_iter().all(|side| schedule::Walk::of(b.ty(xs[side])).is_operand(op, side));
+    let walks =
+        [0, 1].into_iter().all(|side| schedule::Walk::of(b.ty(xs[side])).is_operand(op, side));
     if walks { b.emit(op.clone(), &xs) } else { canonical(b, op, &xs) }
 }
 
 /// A convolution as it is computed: narrow floats in f32, operands in the dtype of the sums.
 fn convolution(b: &mut Builder, op: &Convolution, xs: &[Value]) -> Value {
-    if !schedule::is_native(b.dtype(xs[0])) || !schedule::is_native(op.dtype) || op.dtype == DType::Bool {
+    if !schedule::is_native(b.dtype(xs[0]))
+        || !schedule::is_native(op.dtype)
+        || op.dtype == DType::Bool
+    {
         return b.emit(op.clone(), xs);
     }
     let within = computed_in(op.dtype);
@@ -161,17 +178,24 @@ fn windows(b: &mut Builder, op: &Op, xs: &[Value]) -> Value {
 /// The sizes of a product: batch, rows, columns, depth.
 pub fn sizes(op: &DotGeneral, x: &Type, y: &Type) -> [usize; 4] {
     let over = |t: &Type, axes: &[usize]| axes.iter().map(|&a| t.shape[a]).product::<usize>();
-    [over(x, &op.lhs_batch), over(x, &op.lhs_free(x.rank())), over(y, &op.rhs_free(y.rank())), over(x, &op.lhs_contract)]
+    [
+        over(x, &op.lhs_batch),
+        over(x, &op.lhs_free(x.rank())),
+        over(y, &op.rhs_free(y.rank())),
+        over(x, &op.lhs_contract),
+    ]
 }
 
 /// Is a product worth a matrix kernel? Those of complex numbers are four, and no loops otherwise.
 pub fn is_large(op: &DotGeneral, x: &Type, y: &Type) -> bool {
     let [batch, m, n, k] = sizes(op, x, y);
     let work = m.saturating_mul(n).saturating_mul(k);
-    batch > 0 && if op.dtype.is_complex() { work >= LARGE / 4 } else { m > 2 && n > 2 && work >= LARGE }
+    batch > 0
+        && if op.dtype.is_complex() { work >= LARGE / 4 } else { m > 2 && n > 2 && work >= LARGE }
 }
 
-/// The product of operands whose axes are batch, rows (or columns), depth: what moves them there is strides later on.
+/// The product of operands whose axes are batch, rows (or columns), depth: what moves them there is
+/// strides later on.
 fn canonical(b: &mut Builder, op: &DotGeneral, xs: &[Value]) -> Value {
     let (l, r) = (b.ty(xs[0]).rank(), b.ty(xs[1]).rank());
     let (nb, nc) = (op.lhs_batch.len(), op.lhs_contract.len());
@@ -194,7 +218,8 @@ fn sum_of_products(b: &mut Builder, op: &DotGeneral, xs: &[Value]) -> Value {
     let (lf, rf) = (op.lhs_free(tx.rank()), op.rhs_free(ty.rank()));
     let (nb, nl, nr, nc) = (op.lhs_batch.len(), lf.len(), rf.len(), op.lhs_contract.len());
     let at = |t: &Type, axes: &[usize]| axes.iter().map(|&a| t.shape[a]).collect::<Vec<_>>();
-    let shape = [at(&tx, &op.lhs_batch), at(&tx, &lf), at(&ty, &rf), at(&tx, &op.lhs_contract)].concat();
+    let shape =
+        [at(&tx, &op.lhs_batch), at(&tx, &lf), at(&ty, &rf), at(&tx, &op.lhs_contract)].concat();
     let rows: Vec<usize> = (0..nb + nl).chain(nb + nl + nr..nb + nl + nr + nc).collect();
     let columns: Vec<usize> = (0..nb).chain(nb + nl..nb + nl + nr + nc).collect();
     let x = b.transpose(xs[0], &[&op.lhs_batch[..], &lf, &op.lhs_contract].concat());

@@ -1,4 +1,5 @@
-//! Where arrays are while a program runs: which ones share memory, and where the others lie in one block.
+//! Where arrays are while a program runs: which ones share memory, and where the others lie in one
+//! block.
 
 use crate::schedule::{BufferId, Schedule, Step};
 
@@ -29,7 +30,8 @@ pub enum Gives {
 pub struct Needs {
     /// Bytes while it runs.
     pub scratch: usize,
-    /// Operands whose memory results may have, if nobody needs the operands later: `(operand, result)`.
+    /// Operands whose memory results may have, if nobody needs the operands later: `(operand,
+    /// result)`.
     pub shares: Vec<(BufferId, BufferId)>,
 }
 
@@ -44,7 +46,8 @@ pub struct Plan {
     pub scratch: Vec<usize>,
     /// Bytes of the block.
     pub block: usize,
-    /// Arguments whose memory a result may take over, if nobody else holds it: `(argument, result)`.
+    /// Arguments whose memory a result may take over, if nobody else holds it: `(argument,
+    /// result)`.
     pub reuse: Vec<(usize, usize)>,
     /// For a loop's body: may it write its carried values where they are? One for each.
     pub carried: Vec<bool>,
@@ -53,7 +56,8 @@ pub struct Plan {
 /// Everything starts at a cache line.
 const LINE: usize = 64;
 
-/// Plans the memory of a schedule whose steps need that. Results of the body of a loop that are carried come from arguments behind that many.
+/// Plans the memory of a schedule whose steps need that. Results of the body of a loop that are
+/// carried come from arguments behind that many.
 pub fn plan(s: &Schedule, needs: &[Needs], carries: Option<(usize, usize)>) -> Plan {
     let mut p = Planner::new(s, needs);
     p.inherit();
@@ -95,9 +99,13 @@ impl<'a> Planner<'a> {
             tenants: [b; 2],
         };
         let memories = lives(s).into_iter().enumerate().map(memory).collect();
-        let mut p = Planner { s, needs, memories, of: (0..s.buffers.len()).collect(), gives: vec![] };
+        let mut p =
+            Planner { s, needs, memories, of: (0..s.buffers.len()).collect(), gives: vec![] };
         s.inputs.iter().enumerate().for_each(|(i, &b)| p.memories[b].home = Some(Home::Input(i)));
-        s.constants.iter().enumerate().for_each(|(i, &(b, _))| p.memories[b].home = Some(Home::Constant(i)));
+        s.constants
+            .iter()
+            .enumerate()
+            .for_each(|(i, &(b, _))| p.memories[b].home = Some(Home::Constant(i)));
         for (o, &b) in s.outputs.iter().enumerate() {
             let is_free = p.memories[b].home.is_none();
             p.gives.push(if is_free { Gives::Own } else { Gives::CopyOf(b) });
@@ -106,12 +114,17 @@ impl<'a> Planner<'a> {
         p
     }
 
-    /// An array that is first written where another one is used for the last time, place by place, takes over its memory.
+    /// An array that is first written where another one is used for the last time, place by place,
+    /// takes over its memory.
     fn inherit(&mut self) {
         for (i, step) in self.s.steps.iter().enumerate() {
             let uses: Vec<(BufferId, bool)> = step.uses().collect();
             for to in uses.iter().filter(|u| u.1).map(|u| u.0) {
-                let heir = uses.iter().filter(|u| !u.1).map(|u| u.0).find(|&from| self.may_inherit(i, from, to));
+                let heir = uses
+                    .iter()
+                    .filter(|u| !u.1)
+                    .map(|u| u.0)
+                    .find(|&from| self.may_inherit(i, from, to));
                 if let Some(from) = heir {
                     self.merge(self.of[from], self.of[to]);
                 }
@@ -121,9 +134,16 @@ impl<'a> Planner<'a> {
 
     fn may_inherit(&self, i: usize, from: BufferId, to: BufferId) -> bool {
         let (old, new) = (&self.memories[self.of[from]], &self.memories[self.of[to]]);
-        let begins = new.life.is_some_and(|l| l.0 == i) && matches!(new.home, None | Some(Home::Output(_)));
-        let ends = old.life.is_some_and(|l| l.1 == i) && old.home.is_none() && old.tenants[1] == from;
-        from != to && begins && ends && new.tenants == [to; 2] && old.bytes == new.bytes && self.in_place(i, from, to)
+        let begins =
+            new.life.is_some_and(|l| l.0 == i) && matches!(new.home, None | Some(Home::Output(_)));
+        let ends =
+            old.life.is_some_and(|l| l.1 == i) && old.home.is_none() && old.tenants[1] == from;
+        from != to
+            && begins
+            && ends
+            && new.tenants == [to; 2]
+            && old.bytes == new.bytes
+            && self.in_place(i, from, to)
     }
 
     /// Memory `old` becomes the first part of the life of `new`.
@@ -139,7 +159,10 @@ impl<'a> Planner<'a> {
     /// Places in the block for what has none, and for every step's scratch memory.
     fn place(&mut self) -> (Vec<usize>, usize) {
         let own = |(m, memory): (usize, &Memory)| {
-            memory.life.filter(|_| memory.home.is_none()).map(|life| (Ok(m), life, memory.bytes.next_multiple_of(LINE)))
+            memory
+                .life
+                .filter(|_| memory.home.is_none())
+                .map(|life| (Ok(m), life, memory.bytes.next_multiple_of(LINE)))
         };
         let scratch = |(i, n): (usize, &Needs)| (Err(i), (i, i), n.scratch.next_multiple_of(LINE));
         let mut wanted: Vec<_> = self.memories.iter().enumerate().filter_map(own).collect();
@@ -164,7 +187,9 @@ impl<'a> Planner<'a> {
     fn reuse(&self) -> Vec<(usize, usize)> {
         let mut out: Vec<(usize, usize)> = vec![];
         for (o, &r) in self.s.outputs.iter().enumerate().filter(|&(o, _)| self.is_own(o)) {
-            let fits = |&(i, &a): &(usize, &BufferId)| !out.iter().any(|p| p.0 == i) && !self.s.outputs.contains(&a) && self.may_take(a, r);
+            let fits = |&(i, &a): &(usize, &BufferId)| {
+                !out.iter().any(|p| p.0 == i) && !self.s.outputs.contains(&a) && self.may_take(a, r)
+            };
             if let Some((i, _)) = self.s.inputs.iter().enumerate().find(fits) {
                 out.push((i, o));
             }
@@ -174,20 +199,23 @@ impl<'a> Planner<'a> {
 
     /// Is the result in memory that the caller gives?
     fn is_own(&self, o: usize) -> bool {
-        self.gives[o] == Gives::Own && self.memories[self.of[self.s.outputs[o]]].home == Some(Home::Output(o))
+        self.gives[o] == Gives::Own
+            && self.memories[self.of[self.s.outputs[o]]].home == Some(Home::Output(o))
     }
 
     /// May a loop write result `o` where argument `i` is?
     fn carried(&self, i: usize, o: usize) -> bool {
-        let (Some(&from), Some(&to)) = (self.s.inputs.get(i), self.s.outputs.get(o)) else { return false };
+        let (Some(&from), Some(&to)) = (self.s.inputs.get(i), self.s.outputs.get(o)) else {
+            return false;
+        };
         match self.gives[o] {
             Gives::CopyOf(b) => b == from,
             Gives::Own => self.is_own(o) && self.may_take(from, to),
         }
     }
 
-    /// May a result be written into the memory of an argument: is that not needed any more when the result's memory is first written, or read
-    /// place by place then?
+    /// May a result be written into the memory of an argument: is that not needed any more when the
+    /// result's memory is first written, or read place by place then?
     fn may_take(&self, from: BufferId, to: BufferId) -> bool {
         let (old, new) = (&self.memories[self.of[from]], &self.memories[self.of[to]]);
         if self.s.buffers[from] != self.s.buffers[to] {
@@ -196,17 +224,23 @@ impl<'a> Planner<'a> {
         match (old.life, new.life) {
             (_, None) => false,
             (None, _) => true,
-            (Some((_, last)), Some((first, _))) => last < first || last == first && self.in_place(first, from, new.tenants[0]),
+            (Some((_, last)), Some((first, _))) => {
+                last < first || last == first && self.in_place(first, from, new.tenants[0])
+            }
         }
     }
 
-    /// Does a step use `from` only at the places where it then writes `to`, so that both may be the same memory?
+    /// Does a step use `from` only at the places where it then writes `to`, so that both may be the
+    /// same memory?
     fn in_place(&self, step: usize, from: BufferId, to: BufferId) -> bool {
         match self.s.steps.get(step) {
             Some(Step::Copy(a, b)) => (*a, *b) == (from, to),
             Some(Step::Kernel(n)) => n.in_place(from, to),
-            // What the equation itself reads is read for the last time after the first rows of what follows are written.
-            Some(Step::Equation { reads, writes, then: Some(n), .. }) => !reads.contains(&from) && !writes.contains(&to) && n.in_place(from, to),
+            // What the equation itself reads is read for the last time after the first rows of what
+            // follows are written.
+            Some(Step::Equation { reads, writes, then: Some(n), .. }) => {
+                !reads.contains(&from) && !writes.contains(&to) && n.in_place(from, to)
+            }
             Some(Step::Equation { .. }) => self.needs[step].shares.contains(&(from, to)),
             None => false,
         }
@@ -214,7 +248,11 @@ impl<'a> Planner<'a> {
 }
 
 /// The first place with room beside what lives at the same time.
-fn gap(placed: &[(usize, usize, (usize, usize))], (from, to): (usize, usize), size: usize) -> usize {
+fn gap(
+    placed: &[(usize, usize, (usize, usize))],
+    (from, to): (usize, usize),
+    size: usize,
+) -> usize {
     let clash = |p: &&(usize, usize, (usize, usize))| p.2.0 <= to && from <= p.2.1;
     let mut taken: Vec<(usize, usize)> = placed.iter().filter(clash).map(|p| (p.0, p.1)).collect();
     taken.sort_unstable();
@@ -244,10 +282,17 @@ impl Plan {
             Gives::Own => String::new(),
             Gives::CopyOf(b) => format!("result {o} is a copy of b{b}\n"),
         };
-        let over = |&(i, o): &(usize, usize)| format!("result {o} takes over argument {i}, if nobody else holds it\n");
-        let homes: String = self.homes.iter().enumerate().filter(|h| s.is_in_memory(h.0)).map(home).collect();
+        let over = |&(i, o): &(usize, usize)| {
+            format!("result {o} takes over argument {i}, if nobody else holds it\n")
+        };
+        let homes: String =
+            self.homes.iter().enumerate().filter(|h| s.is_in_memory(h.0)).map(home).collect();
         let gives: String = self.gives.iter().enumerate().map(given).collect();
-        format!("{homes}{gives}{}the block has {} bytes", self.reuse.iter().map(over).collect::<String>(), self.block)
+        format!(
+            "{homes}{gives}{}the block has {} bytes",
+            self.reuse.iter().map(over).collect::<String>(),
+            self.block
+        )
     }
 }
 
@@ -265,7 +310,8 @@ impl Step {
     /// The arrays that it touches, and whether it writes them.
     pub fn uses(&self) -> impl Iterator<Item = (BufferId, bool)> {
         let mut out: Vec<(BufferId, bool)> = vec![];
-        let mut nest = |n: &crate::schedule::Nest| out.extend(n.args.iter().map(|a| (a.buffer, a.writes)));
+        let mut nest =
+            |n: &crate::schedule::Nest| out.extend(n.args.iter().map(|a| (a.buffer, a.writes)));
         match self {
             Step::Kernel(n) => nest(n),
             Step::Copy(from, to) => out.extend([(*from, false), (*to, true)]),

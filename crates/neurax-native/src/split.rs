@@ -9,10 +9,12 @@ const MANY: usize = 1 << 17;
 const FEW: usize = 1024;
 /// .. so many of them, ..
 const PARTS: usize = 32;
-/// .. if each joins at least so many elements for each result: otherwise the parts are as large as what they are parts of.
+/// .. if each joins at least so many elements for each result: otherwise the parts are as large as
+/// what they are parts of.
 const EACH: usize = 8;
 
-/// A reduction. Its parts are cut from the shapes alone, so that sums have the same bits for any number of threads.
+/// A reduction. Its parts are cut from the shapes alone, so that sums have the same bits for any
+/// number of threads.
 pub fn reduce(b: &mut Builder, op: &Reduce, x: Value) -> Value {
     let ty = b.ty(x).clone();
     let axis = cut(&ty.shape, &op.axes).filter(|_| is_native(ty.dtype));
@@ -23,7 +25,8 @@ pub fn reduce(b: &mut Builder, op: &Reduce, x: Value) -> Value {
     b.convert(y, ty.dtype)
 }
 
-/// The axis that falls into parts: the outermost one that has as many elements, so that parts lie apart in memory.
+/// The axis that falls into parts: the outermost one that has as many elements, so that parts lie
+/// apart in memory.
 fn cut(shape: &Shape, axes: &[usize]) -> Option<usize> {
     let reduced: usize = axes.iter().map(|&a| shape[a]).product();
     let worth = reduced >= EACH * PARTS && shape.size() >= MANY && shape.size() / reduced <= FEW;

@@ -1,7 +1,9 @@
-//! How far vectorised functions are off, run as machine code. With `-- --nocapture` it prints the figures of docs/performance.md.
+//! How far vectorised functions are off, run as machine code. With `-- --nocapture` it prints the
+//! figures of docs/performance.md.
 //!
-//! References are the functions of f64 of std and libm. For f32 they are as good as exact; for f64 they are within one unit of the last place
-//! themselves, which is allowed for. Subnormal numbers count as zeros: those that a function is given, and those that it should give.
+//! References are the functions of f64 of std and libm. For f32 they are as good as exact; for f64
+//! they are within one unit of the last place themselves, which is allowed for. Subnormal numbers
+//! count as zeros: those that a function is given, and those that it should give.
 
 #[path = "accuracy/table.rs"]
 mod table;
@@ -17,7 +19,10 @@ fn run<T: Element>(name: &str, xs: &[&[T]]) -> Vec<T> {
     let ty = format!("{}[{n}]", T::DTYPE);
     let list = |s: &str| (0..xs.len()).map(|i| format!("%{i}{s}")).collect::<Vec<_>>().join(", ");
     let (inputs, args, y) = (list(&format!(": {ty}")), list(""), xs.len());
-    let graph = Graph::parse(&format!("graph({inputs}) {{\n  %{y}: {ty} = {name}({args})\n  return %{y}\n}}")).unwrap();
+    let graph = Graph::parse(&format!(
+        "graph({inputs}) {{\n  %{y}: {ty} = {name}({args})\n  return %{y}\n}}"
+    ))
+    .unwrap();
     let args = xs.iter().map(|x| Literal::from_slice([n], x).unwrap().into()).collect();
     let out = Native::new().unwrap().compile(&graph, 0).unwrap().run(args).unwrap();
     out[0].to_literal().unwrap().to_vec().unwrap()
@@ -29,14 +34,23 @@ fn worst<X: Copy>(all: impl Iterator<Item = (f64, X)>) -> (f64, Option<X>) {
 }
 
 /// Prints a row of the table; the complaint if it is out of bounds.
-fn judge<X: std::fmt::Debug>(name: &str, dtype: &str, bound: f64, allowed: f64, (off, at): (f64, Option<X>)) -> Option<String> {
+fn judge<X: std::fmt::Debug>(
+    name: &str,
+    dtype: &str,
+    bound: f64,
+    allowed: f64,
+    (off, at): (f64, Option<X>),
+) -> Option<String> {
     println!("| `{name}` | {dtype} | {bound} | {off:.2} |");
     (off > allowed).then(|| format!("{name} of {dtype}: off by {off} at {at:?}, not {bound}"))
 }
 
-/// Is it a zero, or counted as one, where one is due: a number that is too small, or so little larger that rounding may have made it so?
+/// Is it a zero, or counted as one, where one is due: a number that is too small, or so little
+/// larger that rounding may have made it so?
 fn faded(have: f64, want: f64, least: f64) -> bool {
-    have.abs() < least && want.abs() < least * (1.0 + 1e-5) && have.is_sign_negative() == want.is_sign_negative()
+    have.abs() < least
+        && want.abs() < least * (1.0 + 1e-5)
+        && have.is_sign_negative() == want.is_sign_negative()
 }
 
 /// A number, or the zero that it counts as.
@@ -66,7 +80,10 @@ fn functions_of_f32_are_within_their_bounds() {
     let xs: Vec<f32> = points(32).into_iter().map(|p| f32::from_bits(p as u32)).collect();
     no_complaints(ROWS.iter().filter_map(|row| {
         let ys = run(row.f.name(), &[&xs]);
-        let all = xs.iter().zip(&ys).map(|(&x, &y)| (distance_f32(y, (row.want)(flush_f32(x) as f64)), (x, y)));
+        let all = xs
+            .iter()
+            .zip(&ys)
+            .map(|(&x, &y)| (distance_f32(y, (row.want)(flush_f32(x) as f64)), (x, y)));
         judge(row.f.name(), "f32", row.f32, row.f32, worst(all))
     }));
 }
@@ -77,7 +94,8 @@ fn functions_of_f64_are_within_their_bounds() {
     no_complaints(ROWS.iter().filter_map(|row| {
         let bound = row.f64?;
         let ys = run(row.f.name(), &[&xs]);
-        let all = xs.iter().zip(&ys).map(|(&x, &y)| (distance_f64(y, (row.want)(flush_f64(x))), (x, y)));
+        let all =
+            xs.iter().zip(&ys).map(|(&x, &y)| (distance_f64(y, (row.want)(flush_f64(x))), (x, y)));
         judge(row.f.name(), "f64", bound, bound + REFERENCE, worst(all))
     }));
 }
@@ -89,7 +107,9 @@ fn functions_of_two_values_are_within_their_bounds() {
     let ys: Vec<f32> = all.iter().map(|p| f32::from_bits(p.1)).collect();
     no_complaints(PAIRS.iter().filter_map(|&(f, bound, want)| {
         let zs = run(f.name(), &[&xs, &ys]);
-        let all = xs.iter().zip(&ys).zip(&zs).map(|((&x, &y), &z)| (distance_f32(z, want(flush_f32(x) as f64, flush_f32(y) as f64)), (x, y, z)));
+        let all = xs.iter().zip(&ys).zip(&zs).map(|((&x, &y), &z)| {
+            (distance_f32(z, want(flush_f32(x) as f64, flush_f32(y) as f64)), (x, y, z))
+        });
         judge(f.name(), "f32", bound, bound, worst(all))
     }));
 }
@@ -105,9 +125,14 @@ fn corners_are_right() {
             let wants = [x, flush_f32(x)].map(|x| flush_f32((row.want)(x as f64) as f32) as f64);
             (x as f64, flush_f32(y) as f64, wants)
         });
-        let wide = wide.iter().zip(run(name, &[&wide])).map(|(&x, y)| (x, flush_f64(y), [x, flush_f64(x)].map(|x| flush_f64((row.want)(x)))));
+        let wide = wide
+            .iter()
+            .zip(run(name, &[&wide]))
+            .map(|(&x, y)| (x, flush_f64(y), [x, flush_f64(x)].map(|x| flush_f64((row.want)(x)))));
         let is_wrong = |y: f64, wants: [f64; 2]| !wants.iter().any(|&want| same_class(y, want));
-        let wrong = |(x, y, wants): (f64, f64, [f64; 2])| is_wrong(y, wants).then(|| format!("{name} of {x:e} is {y:e}, not {:e}", wants[0]));
+        let wrong = |(x, y, wants): (f64, f64, [f64; 2])| {
+            is_wrong(y, wants).then(|| format!("{name} of {x:e} is {y:e}, not {:e}", wants[0]))
+        };
         narrow.chain(wide).filter_map(wrong).collect::<Vec<_>>()
     }));
 }
@@ -121,10 +146,19 @@ fn every_f16_is_the_same_number_as_f32_and_back() {
     let wide = b.convert(inputs[0], DType::F32);
     let narrow = b.convert(wide, DType::F16);
     let graph = b.finish(&[wide, narrow]).unwrap();
-    let ys = Native::new().unwrap().compile(&graph, 0).unwrap().run(vec![x.clone().into()]).unwrap();
+    let ys =
+        Native::new().unwrap().compile(&graph, 0).unwrap().run(vec![x.clone().into()]).unwrap();
     let (wide, narrow) = (ys[0].to_literal().unwrap(), ys[1].to_literal().unwrap());
     let is_nan: Vec<bool> = x.to_f64s().iter().map(|x| x.is_nan()).collect();
-    let numbers = |l: &Literal| l.to_f64s().into_iter().map(f64::to_bits).zip(&is_nan).filter(|(_, nan)| !**nan).map(|p| p.0).collect::<Vec<_>>();
+    let numbers = |l: &Literal| {
+        l.to_f64s()
+            .into_iter()
+            .map(f64::to_bits)
+            .zip(&is_nan)
+            .filter(|(_, nan)| !**nan)
+            .map(|p| p.0)
+            .collect::<Vec<_>>()
+    };
     assert_eq!(numbers(&wide), numbers(&x));
     assert_eq!(numbers(&narrow), numbers(&x));
     assert!(wide.to_f64s().iter().zip(&is_nan).all(|(y, nan)| y.is_nan() == *nan));

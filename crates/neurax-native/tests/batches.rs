@@ -1,4 +1,5 @@
-//! Sizes are run-time numbers: a network that was compiled for one batch needs no machine code for another.
+//! Sizes are run-time numbers: a network that was compiled for one batch needs no machine code for
+//! another.
 
 use neurax_ir::{
     Builder, DType, Graph, Type, Value,
@@ -15,7 +16,13 @@ const WIDTH: usize = 32;
 fn product(b: &mut Builder, x: Value, y: Value, batch: usize, contract: [usize; 2]) -> Value {
     let batch: Vec<usize> = (0..batch).collect();
     let [l, r] = contract;
-    let op = DotGeneral { lhs_batch: batch.clone(), rhs_batch: batch, lhs_contract: vec![l], rhs_contract: vec![r], dtype: DType::F32 };
+    let op = DotGeneral {
+        lhs_batch: batch.clone(),
+        rhs_batch: batch,
+        lhs_contract: vec![l],
+        rhs_contract: vec![r],
+        dtype: DType::F32,
+    };
     b.emit(op, &[x, y])
 }
 
@@ -37,14 +44,18 @@ fn normalised(b: &mut Builder, x: Value, gain: Value) -> Value {
     b.mul(y, gain)
 }
 
-/// The loss and the gradients of a block of a transformer for a batch of that size: attention, then a layer for each token, and the mean
-/// of the squares of what is left to the targets.
+/// The loss and the gradients of a block of a transformer for a batch of that size: attention, then
+/// a layer for each token, and the mean of the squares of what is left to the targets.
 fn step(n: usize) -> Graph {
     let mut b = Builder::new();
     let f32s = |shape: &[usize]| Type::new(DType::F32, shape);
     let (x, y) = (b.input(f32s(&[n, TOKENS, WIDTH])), b.input(f32s(&[n, TOKENS, WIDTH])));
-    let (gain, q, wide, narrow) =
-        (b.input(f32s(&[WIDTH])), b.input(f32s(&[WIDTH, WIDTH])), b.input(f32s(&[WIDTH, 4 * WIDTH])), b.input(f32s(&[4 * WIDTH, WIDTH])));
+    let (gain, q, wide, narrow) = (
+        b.input(f32s(&[WIDTH])),
+        b.input(f32s(&[WIDTH, WIDTH])),
+        b.input(f32s(&[WIDTH, 4 * WIDTH])),
+        b.input(f32s(&[4 * WIDTH, WIDTH])),
+    );
     let h = normalised(&mut b, x, gain);
     let h = product(&mut b, h, q, 0, [2, 0]);
     let scores = product(&mut b, h, h, 1, [2, 2]);
@@ -60,7 +71,9 @@ fn step(n: usize) -> Graph {
     let sum = b.sum(square, &[0, 1, 2]);
     let size = b.full_like(sum, (n * TOKENS * WIDTH) as f64);
     let loss = b.div(sum, size);
-    let graph = transform::grad(&b.finish(&[loss]).unwrap(), &[false, false, true, true, true, true]).unwrap();
+    let graph =
+        transform::grad(&b.finish(&[loss]).unwrap(), &[false, false, true, true, true, true])
+            .unwrap();
     passes::optimise(&graph, &mut |_, _| {}).unwrap()
 }
 

@@ -1,4 +1,5 @@
-//! Law 6: the compiler computes what the oracle computes, on every sample row of every op. `NEURAX_OPS` chooses ops, with commas between them.
+//! Law 6: the compiler computes what the oracle computes, on every sample row of every op.
+//! `NEURAX_OPS` chooses ops, with commas between them.
 
 use neurax_native::Native;
 use neurax_testkit::conformance::{self, Law};

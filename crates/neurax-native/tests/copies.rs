@@ -1,5 +1,5 @@
-//! What is only copied has the oracle's bytes, by any number of threads: runs of a little less than 512 bytes, which loops copy, and of as many and a little
-//! more, which the system copies.
+//! What is only copied has the oracle's bytes, by any number of threads: runs of a little less than
+//! 512 bytes, which loops copy, and of as many and a little more, which the system copies.
 
 use neurax_ir::{
     Builder, DType, Literal, Type, Value,
@@ -9,7 +9,8 @@ use neurax_ir::{
 use neurax_native::Native;
 use neurax_runtime::Backend;
 
-const DTYPES: [DType; 7] = [DType::F32, DType::F64, DType::U8, DType::Bool, DType::F16, DType::BF16, DType::C64];
+const DTYPES: [DType; 7] =
+    [DType::F32, DType::F64, DType::U8, DType::Bool, DType::F16, DType::BF16, DType::C64];
 
 /// Enough rows for several parts.
 const ROWS: usize = 2000;
@@ -35,7 +36,12 @@ fn check(args: &[Literal], f: impl FnOnce(&mut Builder, &[Value]) -> Value) {
     let native = Native::new().unwrap();
     for threads in [1, 2, 5] {
         let have = native.with_threads(threads).compile(&graph, 0).unwrap();
-        let have = have.run(args.iter().map(|x| x.clone().into()).collect()).unwrap().remove(0).into_literal().unwrap();
+        let have = have
+            .run(args.iter().map(|x| x.clone().into()).collect())
+            .unwrap()
+            .remove(0)
+            .into_literal()
+            .unwrap();
         assert!(have == want[0], "with {threads} threads\n{graph}");
     }
 }
@@ -52,7 +58,8 @@ fn rows(f: impl Fn(DType, usize)) {
 /// Rows of the table that is gathered from.
 const TABLE: usize = 17;
 
-/// So many places: rows of the table in no order, the last one among them, and some that it does not have.
+/// So many places: rows of the table in no order, the last one among them, and some that it does
+/// not have.
 fn places(count: usize) -> Literal {
     let corners = [TABLE as f64 - 1.0, TABLE as f64, -1.0, i32::MIN as f64, i32::MAX as f64];
     let place = |i: usize| corners.get(i % 11).copied().unwrap_or((i * 7919 % TABLE) as f64);
@@ -91,7 +98,9 @@ fn windows_at_places_that_are_given_at_run_time() {
 #[test]
 fn rows_that_are_joined() {
     rows(|dtype, n| {
-        let join = |shapes: [[usize; 2]; 3], axis: usize| check(&shapes.map(|s| numbers(dtype, &s)), |b, xs| b.concat(xs, axis));
+        let join = |shapes: [[usize; 2]; 3], axis: usize| {
+            check(&shapes.map(|s| numbers(dtype, &s)), |b, xs| b.concat(xs, axis))
+        };
         join([[ROWS, n], [ROWS, 3], [ROWS, n + 1]], 1);
         join([[7, n], [0, n], [ROWS, n]], 0);
         join([[0, n], [0, 3], [0, n + 1]], 1);
@@ -103,8 +112,11 @@ fn rows_that_are_padded() {
     rows(|dtype, n| {
         for count in [ROWS, 0] {
             let args = [numbers(dtype, &[count, n]), numbers(dtype, &[])];
-            for (low, high, interior) in [([2, 3], [1, 0], [0, 0]), ([0, 0], [4, 0], [0, 0]), ([0, 1], [0, 5], [1, 0])] {
-                let op = Pad { low: low.to_vec(), high: high.to_vec(), interior: interior.to_vec() };
+            for (low, high, interior) in
+                [([2, 3], [1, 0], [0, 0]), ([0, 0], [4, 0], [0, 0]), ([0, 1], [0, 5], [1, 0])]
+            {
+                let op =
+                    Pad { low: low.to_vec(), high: high.to_vec(), interior: interior.to_vec() };
                 check(&args, |b, xs| b.emit(op, xs));
             }
         }
@@ -115,7 +127,9 @@ fn rows_that_are_padded() {
 fn rows_that_lie_in_longer_ones_or_in_another_order() {
     rows(|dtype, n| {
         let x = numbers(dtype, &[ROWS, n + 5]);
-        for (start, limit, step) in [([1, 2], [ROWS, n + 2], 1), ([0, 5], [ROWS - 3, n + 5], 2), ([4, 1], [4, n + 1], 1)] {
+        for (start, limit, step) in
+            [([1, 2], [ROWS, n + 2], 1), ([0, 5], [ROWS - 3, n + 5], 2), ([4, 1], [4, n + 1], 1)]
+        {
             let op = Slice { start: start.to_vec(), limit: limit.to_vec(), stride: vec![step, 1] };
             check(std::slice::from_ref(&x), |b, xs| b.emit(op, xs));
         }

@@ -1,7 +1,8 @@
 //! What the compiler says of its work, and of what it cannot do: by the user's lines.
 
 use neurax_ir::{
-    Axis, Batched, Bound, Builder, DType, Error, Graph, Literal, Place, Result, Tangent, Transposed, Type, Value,
+    Axis, Batched, Bound, Builder, DType, Error, Graph, Literal, Place, Result, Tangent,
+    Transposed, Type, Value,
     op::{AllReduce, Cond, Custom, CustomOp, ReduceKind, Scan, Unary},
 };
 use neurax_native::Native;
@@ -43,8 +44,17 @@ fn two_lines_that_are_not_one_kernel_are_named_with_the_reason() {
         vec![rows, columns]
     });
     let text = stage(&g, "native/schedule");
-    assert!(text.contains("step 0 and step 1 are apart: the loops [300, (40)] and [(300), 40] differ\n"), "{text}");
-    assert!(text.contains(&format!("(reduce, at {first}:")) && text.contains(&format!("(reduce, at {second}:")), "{text}");
+    assert!(
+        text.contains(
+            "step 0 and step 1 are apart: the loops [300, (40)] and [(300), 40] differ\n"
+        ),
+        "{text}"
+    );
+    assert!(
+        text.contains(&format!("(reduce, at {first}:"))
+            && text.contains(&format!("(reduce, at {second}:")),
+        "{text}"
+    );
     assert!(stage(&g, "native/kernels").matches("fold 0: sum").count() == 2);
 }
 
@@ -58,16 +68,30 @@ fn what_is_fused_is_not_in_memory_and_not_apart() {
         vec![b.sub(x[0], total)]
     });
     let text = stage(&g, "native/schedule");
-    assert!(text.contains("step 0: kernel 0 of b0 to ") && !text.contains("step 1") && !text.contains("apart"), "{text}");
+    assert!(
+        text.contains("step 0: kernel 0 of b0 to ")
+            && !text.contains("step 1")
+            && !text.contains("apart"),
+        "{text}"
+    );
     let plan = stage(&g, "native/plan");
-    assert!(plan.contains("b0: f32[300, 40], in argument 0\n") && plan.ends_with("the block has 0 bytes"), "{plan}");
+    assert!(
+        plan.contains("b0: f32[300, 40], in argument 0\n")
+            && plan.ends_with("the block has 0 bytes"),
+        "{plan}"
+    );
 }
 
 #[test]
 fn what_may_be_overwritten_is_said() {
     let g = graph(&[Type::new(DType::F32, [300])], |b, x| vec![b.emit(Unary::Sqrt, x)]);
     let plan = stage(&g, "native/plan");
-    assert!(plan.contains("b1: f32[300], in result 0\nresult 0 takes over argument 0, if nobody else holds it\n"), "{plan}");
+    assert!(
+        plan.contains(
+            "b1: f32[300], in result 0\nresult 0 takes over argument 0, if nobody else holds it\n"
+        ),
+        "{plan}"
+    );
 }
 
 /// A loop that adds three rows.
@@ -84,7 +108,12 @@ fn loops_have_stages_of_their_own() {
     assert!(stage(&g, "native/scan-0/kernels").contains("= add %0, %1"));
     assert!(stage(&g, "native/schedule").contains("step 0: scan of b0, b1 to b2"));
     let all = Native::new().unwrap().explain(&g).unwrap();
-    assert!(all.contains("native/lower ") && all.contains("native/plan ") && all.contains("native/scan-0/schedule "), "{all}");
+    assert!(
+        all.contains("native/lower ")
+            && all.contains("native/plan ")
+            && all.contains("native/scan-0/schedule "),
+        "{all}"
+    );
 }
 
 /// Arguments for it.
@@ -100,7 +129,10 @@ fn a_profile_has_the_steps_of_a_loop_below_it_with_how_often_they_run() {
         let text = Native::new().unwrap().profile(&g, &zeros(&g), rounds).unwrap();
         let lines: Vec<&str> = text.lines().collect();
         let [whole, inside] = lines[..] else { panic!("{text}") };
-        assert!(whole.contains(" us  equation 0 of b0, b1 to b2") && !whole.ends_with("times)"), "{text}");
+        assert!(
+            whole.contains(" us  equation 0 of b0, b1 to b2") && !whole.ends_with("times)"),
+            "{text}"
+        );
         assert!(inside.contains(" us    kernel of ") && inside.ends_with(" (3 times)"), "{text}");
     }
 }
@@ -108,8 +140,11 @@ fn a_profile_has_the_steps_of_a_loop_below_it_with_how_often_they_run() {
 #[test]
 fn a_profile_says_which_branch_took_the_time() {
     let x = Type::new(DType::F32, [100_000]);
-    let branches = [Unary::Tanh, Unary::Sin].map(|f| Arc::new(graph(std::slice::from_ref(&x), |b, x| vec![b.emit(f, x)])));
-    let g = graph(&[Type::scalar(DType::I32), x], |b, x| vec![b.emit(Cond { branches: branches.to_vec() }, x)]);
+    let branches = [Unary::Tanh, Unary::Sin]
+        .map(|f| Arc::new(graph(std::slice::from_ref(&x), |b, x| vec![b.emit(f, x)])));
+    let g = graph(&[Type::scalar(DType::I32), x], |b, x| {
+        vec![b.emit(Cond { branches: branches.to_vec() }, x)]
+    });
     for taken in [0, 1] {
         let mut args = zeros(&g);
         args[0] = Literal::scalar(DType::I32, taken as f64);
@@ -123,11 +158,15 @@ fn a_profile_says_which_branch_took_the_time() {
 #[test]
 fn a_profile_of_arguments_of_other_types_is_an_error() {
     let g = three_rows();
-    let wide: Vec<Literal> = g.input_types().iter().map(|t| Literal::zeros(t.with_dtype(DType::F64))).collect();
+    let wide: Vec<Literal> =
+        g.input_types().iter().map(|t| Literal::zeros(t.with_dtype(DType::F64))).collect();
     for args in [vec![], wide] {
         let e = Native::new().unwrap().profile(&g, &args, 1).unwrap_err();
         assert_eq!(e.op(), "profile");
-        assert!(e.to_string().contains("the arguments do not have the types of the graph's inputs"), "{e}");
+        assert!(
+            e.to_string().contains("the arguments do not have the types of the graph's inputs"),
+            "{e}"
+        );
     }
 }
 
@@ -145,7 +184,8 @@ fn an_op_without_a_meaning_is_an_error_with_its_name_and_line() {
         line = here(b);
         vec![b.emit(AllReduce { kind: ReduceKind::Sum, axis: "i".into() }, x)]
     });
-    let scan = Scan { body: Arc::new(body.clone()), length: 3, reverse: false, consts: 0, carries: 1 };
+    let scan =
+        Scan { body: Arc::new(body.clone()), length: 3, reverse: false, consts: 0, carries: 1 };
     let inside = graph(&[x], |b, x| b.emit_n(scan, x, 1).to_vec());
     for g in [body, inside] {
         let e = refused(&g);
@@ -183,7 +223,13 @@ impl CustomOp for Hopeless {
         Transposed::NotLinear
     }
 
-    fn batch(&self, _: &mut Builder, _: &Axis, _: &[Value], _: &[Option<usize>]) -> Result<Batched> {
+    fn batch(
+        &self,
+        _: &mut Builder,
+        _: &Axis,
+        _: &[Value],
+        _: &[Option<usize>],
+    ) -> Result<Batched> {
         Err(Error::new("hopeless", "no batches"))
     }
 }
@@ -199,8 +245,12 @@ fn a_failure_at_run_time_names_the_op_and_the_line_and_the_program_still_runs() 
     });
     let f = Native::new().unwrap().compile(&g, 0).unwrap();
     for _ in 0..2 {
-        let e = f.run(vec![Literal::zeros(g.input_types()[0].clone()).into()]).unwrap_err().to_string();
-        assert!(e.starts_with("hopeless: it has no result, at ") && e.contains(&format!("{line}:")), "{e}");
+        let e =
+            f.run(vec![Literal::zeros(g.input_types()[0].clone()).into()]).unwrap_err().to_string();
+        assert!(
+            e.starts_with("hopeless: it has no result, at ") && e.contains(&format!("{line}:")),
+            "{e}"
+        );
     }
     let e = f.run(vec![]).unwrap_err().to_string();
     assert!(e.contains("the arguments do not have the types of the graph's inputs"), "{e}");

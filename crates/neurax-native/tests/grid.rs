@@ -1,5 +1,5 @@
-//! Products of all layouts and of sizes around those at which they are cut, with and without what follows, are the oracle's, to the bit:
-//! sums of products of small integers have no rounding.
+//! Products of all layouts and of sizes around those at which they are cut, with and without what
+//! follows, are the oracle's, to the bit: sums of products of small integers have no rounding.
 
 use neurax_ir::{Builder, DType, Graph, Literal, Type, op::DotGeneral, transform};
 use neurax_native::Native;
@@ -18,7 +18,9 @@ impl Case {
     /// Both operands' shapes and the axis of each that is summed over.
     fn operands(&self) -> [(Vec<usize>, usize); 2] {
         let ([m, n, k], at) = (self.sizes, self.batch.len());
-        let of = |rows: usize, columns: usize, swapped: bool| [self.batch, &if swapped { [columns, rows] } else { [rows, columns] }].concat();
+        let of = |rows: usize, columns: usize, swapped: bool| {
+            [self.batch, &if swapped { [columns, rows] } else { [rows, columns] }].concat()
+        };
         let [left, right] = self.transposed;
         [(of(m, k, left), at + !left as usize), (of(k, n, right), at + right as usize)]
     }
@@ -29,7 +31,13 @@ impl Case {
         let mut b = Builder::new();
         let xs = b.inputs(&[l, r, vec![n]].map(|shape| Type::new(self.dtype, shape)));
         let batch: Vec<usize> = (0..self.batch.len()).collect();
-        let op = DotGeneral { lhs_batch: batch.clone(), rhs_batch: batch, lhs_contract: vec![lc], rhs_contract: vec![rc], dtype: self.dtype };
+        let op = DotGeneral {
+            lhs_batch: batch.clone(),
+            rhs_batch: batch,
+            lhs_contract: vec![lc],
+            rhs_contract: vec![rc],
+            dtype: self.dtype,
+        };
         let y = b.emit(op, &xs[..2]);
         if !follows {
             return b.finish(&[y]).unwrap();
@@ -44,7 +52,8 @@ impl Case {
 }
 
 fn numbers(ty: &Type) -> Literal {
-    let x: Vec<f64> = (0..ty.size()).map(|i| ((i * 2_654_435_761) >> 9) as f64 % 7.0 - 3.0).collect();
+    let x: Vec<f64> =
+        (0..ty.size()).map(|i| ((i * 2_654_435_761) >> 9) as f64 % 7.0 - 3.0).collect();
     Literal::from_f64s(ty.dtype, ty.shape.clone(), &x)
 }
 
@@ -53,7 +62,8 @@ fn check(native: &Native, case: Case, follows: bool) {
     let graph = case.graph(follows);
     let args: Vec<Literal> = graph.input_types().iter().map(numbers).collect();
     let want = transform::eval(&graph, args.clone()).unwrap();
-    let have = native.compile(&graph, 0).unwrap().run(args.into_iter().map(Into::into).collect()).unwrap();
+    let have =
+        native.compile(&graph, 0).unwrap().run(args.into_iter().map(Into::into).collect()).unwrap();
     assert_eq!(have.len(), want.len());
     for (have, want) in have.iter().zip(&want) {
         assert!(have.to_literal().unwrap() == *want, "{case:?}");
@@ -62,7 +72,16 @@ fn check(native: &Native, case: Case, follows: bool) {
 
 #[test]
 fn products_are_the_oracles_to_the_bit() {
-    let wide = [[16, 16, 64], [17, 33, 65], [3, 3, 2000], [128, 128, 128], [129, 31, 47], [256, 300, 100], [40, 1030, 140], [1000, 20, 30]];
+    let wide = [
+        [16, 16, 64],
+        [17, 33, 65],
+        [3, 3, 2000],
+        [128, 128, 128],
+        [129, 31, 47],
+        [256, 300, 100],
+        [40, 1030, 140],
+        [1000, 20, 30],
+    ];
     let narrow = [[40, 10, 64], [700, 15, 33], [1000, 3, 70]];
     let batches: [&'static [usize]; 4] = [&[], &[2], &[3, 2], &[0]];
     let native = Native::new().unwrap();
@@ -71,7 +90,11 @@ fn products_are_the_oracles_to_the_bit() {
         for batch in batches {
             for transposed in [[false, false], [true, false], [false, true], [true, true]] {
                 // Every size with either dtype, not with all layouts.
-                let dtype = if (i + transposed[0] as usize).is_multiple_of(2) { DType::F32 } else { DType::F64 };
+                let dtype = if (i + transposed[0] as usize).is_multiple_of(2) {
+                    DType::F32
+                } else {
+                    DType::F64
+                };
                 check(&native, Case { batch, sizes, transposed, dtype }, transposed[1]);
                 ran += 1;
             }
@@ -84,6 +107,10 @@ fn products_are_the_oracles_to_the_bit() {
 fn few_long_columns_of_the_right_operand() {
     let native = Native::new().unwrap();
     for (dtype, follows) in [(DType::F32, false), (DType::F32, true), (DType::F64, false)] {
-        check(&native, Case { batch: &[], sizes: [128, 64, 40_000], transposed: [false, true], dtype }, follows);
+        check(
+            &native,
+            Case { batch: &[], sizes: [128, 64, 40_000], transposed: [false, true], dtype },
+            follows,
+        );
     }
 }

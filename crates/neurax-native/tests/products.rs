@@ -1,5 +1,5 @@
-//! What follows a product runs when the rows that it reads are there, however they were shared among threads; products of complex numbers are
-//! the oracle's, to the bit.
+//! What follows a product runs when the rows that it reads are there, however they were shared
+//! among threads; products of complex numbers are the oracle's, to the bit.
 
 use neurax_ir::{Builder, Complex, DType, Literal, Shape, Type, Value, op::DotGeneral, transform};
 use neurax_native::Native;
@@ -10,19 +10,36 @@ use neurax_testkit::close::{Tolerance, close_within};
 fn what_follows_reads_whole_members_of_the_batch() {
     const N: usize = 256;
     let mut b = Builder::new();
-    let xs = b.inputs(&[vec![2, N, 64], vec![2, 64, N], vec![N]].map(|shape| Type::new(DType::F32, shape)));
-    let op = DotGeneral { lhs_batch: vec![0], rhs_batch: vec![0], lhs_contract: vec![2], rhs_contract: vec![1], dtype: DType::F32 };
+    let xs = b.inputs(
+        &[vec![2, N, 64], vec![2, 64, N], vec![N]].map(|shape| Type::new(DType::F32, shape)),
+    );
+    let op = DotGeneral {
+        lhs_batch: vec![0],
+        rhs_batch: vec![0],
+        lhs_contract: vec![2],
+        rhs_contract: vec![1],
+        dtype: DType::F32,
+    };
     let y = b.emit(op, &xs[..2]);
     // Another number for each row: the rows of a member are not one loop with the members.
     let rows = b.broadcast(xs[2], [2, N, N], &[1]);
     let y = b.add(y, rows);
     let run = Native::new().unwrap().compile(&b.finish(&[y]).unwrap(), 0).unwrap();
     let case = |seed: usize| {
-        let numbers = |n: usize| (0..n).map(|i| ((i + seed) * 7919 % 5) as f32).collect::<Vec<f32>>();
+        let numbers =
+            |n: usize| (0..n).map(|i| ((i + seed) * 7919 % 5) as f32).collect::<Vec<f32>>();
         let (l, r, rows) = (numbers(2 * N * 64), numbers(2 * 64 * N), numbers(N));
-        let want = |m: usize, i: usize, j: usize| rows[i] + (0..64).map(|k| l[(m * N + i) * 64 + k] * r[(m * 64 + k) * N + j]).sum::<f32>();
-        let want: Vec<f32> = (0..2 * N * N).map(|at| want(at / N / N, at / N % N, at % N)).collect();
-        let args = [Literal::from_slice([2, N, 64], &l), Literal::from_slice([2, 64, N], &r), Literal::from_slice([N], &rows)];
+        let want = |m: usize, i: usize, j: usize| {
+            rows[i]
+                + (0..64).map(|k| l[(m * N + i) * 64 + k] * r[(m * 64 + k) * N + j]).sum::<f32>()
+        };
+        let want: Vec<f32> =
+            (0..2 * N * N).map(|at| want(at / N / N, at / N % N, at % N)).collect();
+        let args = [
+            Literal::from_slice([2, N, 64], &l),
+            Literal::from_slice([2, 64, N], &r),
+            Literal::from_slice([N], &rows),
+        ];
         (args.map(|x| x.unwrap()), want)
     };
     // In turn: what a call leaves in memory is wrong for the next one.
@@ -36,41 +53,63 @@ fn what_follows_reads_whole_members_of_the_batch() {
 /// Small integers without a pattern, and one infinite part if so wished.
 fn complex(shape: &[usize], dtype: DType, infinite: bool) -> Literal {
     let number = |i: usize| ((i * 2654435761 + shape.len()) >> 7) as f64 % 5.0 - 2.0;
-    let mut v: Vec<Complex<f64>> = (0..Shape::from(shape).size()).map(|i| Complex::new(number(2 * i), number(2 * i + 1))).collect();
+    let mut v: Vec<Complex<f64>> = (0..Shape::from(shape).size())
+        .map(|i| Complex::new(number(2 * i), number(2 * i + 1)))
+        .collect();
     if infinite {
         v[7].im = f64::INFINITY;
     }
     let x = match dtype {
-        DType::C64 => Literal::from_slice(shape, &v.iter().map(|z| Complex::new(z.re as f32, z.im as f32)).collect::<Vec<_>>()),
+        DType::C64 => Literal::from_slice(
+            shape,
+            &v.iter().map(|z| Complex::new(z.re as f32, z.im as f32)).collect::<Vec<_>>(),
+        ),
         _ => Literal::from_slice(shape, &v),
     };
     x.unwrap()
 }
 
-/// Compares a function of complex arrays of those shapes with the oracle: products of integers are exact in any order.
+/// Compares a function of complex arrays of those shapes with the oracle: products of integers are
+/// exact in any order.
 fn check(shapes: &[&[usize]], f: impl Fn(&mut Builder, &[Value]) -> Value) {
     for (dtype, infinite) in [(DType::C64, false), (DType::C128, false), (DType::C64, true)] {
-        let args: Vec<Literal> = shapes.iter().enumerate().map(|(i, s)| complex(s, dtype, infinite && i == 0)).collect();
+        let args: Vec<Literal> =
+            shapes.iter().enumerate().map(|(i, s)| complex(s, dtype, infinite && i == 0)).collect();
         let mut b = Builder::new();
         let xs = b.inputs(&args.iter().map(|x| x.ty().clone()).collect::<Vec<_>>());
         let y = f(&mut b, &xs);
         let graph = b.finish(&[y]).unwrap();
         let want = transform::eval(&graph, args.clone()).unwrap();
         let have = Native::new().unwrap().compile(&graph, 0).unwrap();
-        let have = have.run(args.iter().map(|x| x.clone().into()).collect()).unwrap().remove(0).into_literal().unwrap();
-        close_within(&have, &want[0], Tolerance::both(0.0)).unwrap_or_else(|e| panic!("{e}\n{graph}"));
+        let have = have
+            .run(args.iter().map(|x| x.clone().into()).collect())
+            .unwrap()
+            .remove(0)
+            .into_literal()
+            .unwrap();
+        close_within(&have, &want[0], Tolerance::both(0.0))
+            .unwrap_or_else(|e| panic!("{e}\n{graph}"));
     }
 }
 
 fn dot(b: &mut Builder, xs: &[Value], batch: [&[usize]; 2], contract: [&[usize]; 2]) -> Value {
     let dtype = b.dtype(xs[0]);
-    let [lhs_batch, rhs_batch, lhs_contract, rhs_contract] = [batch[0], batch[1], contract[0], contract[1]].map(<[usize]>::to_vec);
+    let [lhs_batch, rhs_batch, lhs_contract, rhs_contract] =
+        [batch[0], batch[1], contract[0], contract[1]].map(<[usize]>::to_vec);
     b.emit(DotGeneral { lhs_batch, rhs_batch, lhs_contract, rhs_contract, dtype }, &xs[..2])
 }
 
 #[test]
 fn products_of_complex_numbers() {
-    for (m, k, n) in [(40, 50, 60), (1, 90, 100), (100, 90, 1), (5, 2000, 3), (70, 1, 80), (200, 130, 150), (3, 4, 5)] {
+    for (m, k, n) in [
+        (40, 50, 60),
+        (1, 90, 100),
+        (100, 90, 1),
+        (5, 2000, 3),
+        (70, 1, 80),
+        (200, 130, 150),
+        (3, 4, 5),
+    ] {
         check(&[&[m, k], &[k, n]], |b, xs| dot(b, xs, [&[], &[]], [&[1], &[0]]));
         check(&[&[k, m], &[n, k]], |b, xs| dot(b, xs, [&[], &[]], [&[0], &[1]]));
         check(&[&[m, k], &[n, k]], |b, xs| {
@@ -78,7 +117,8 @@ fn products_of_complex_numbers() {
             dot(b, &[xs[0], y], [&[], &[]], [&[1], &[0]])
         });
     }
-    // Members of a batch, in front and behind; axes that are one stride together, and that are none.
+    // Members of a batch, in front and behind; axes that are one stride together, and that are
+    // none.
     check(&[&[3, 20, 30], &[3, 30, 20]], |b, xs| dot(b, xs, [&[0], &[0]], [&[2], &[1]]));
     check(&[&[20, 30, 3], &[30, 3, 20]], |b, xs| dot(b, xs, [&[2], &[1]], [&[1], &[0]]));
     check(&[&[20, 5, 6], &[5, 6, 20]], |b, xs| dot(b, xs, [&[], &[]], [&[1, 2], &[0, 1]]));

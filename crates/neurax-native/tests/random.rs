@@ -1,5 +1,6 @@
-//! Random programs, their derivatives and their batched forms: the compiler computes what the oracle computes. `NEURAX_SEED` and `NEURAX_PROGRAMS`
-//! choose which and how many, as for the testkit's.
+//! Random programs, their derivatives and their batched forms: the compiler computes what the
+//! oracle computes. `NEURAX_SEED` and `NEURAX_PROGRAMS` choose which and how many, as for the
+//! testkit's.
 
 use neurax_ir::{Axis, Graph, Literal, Type, transform};
 use neurax_native::Native;
@@ -15,7 +16,10 @@ fn agrees(native: &Native, graph: &Graph, args: &[Literal]) -> Result<(), String
     // What has no value for the oracle has none here.
     let Ok(want) = transform::eval(graph, args.to_vec()) else { return Ok(()) };
     let inputs = args.iter().map(|x| x.clone().into()).collect();
-    let have = native.compile(graph, 0).and_then(|f| f.run(inputs)).map_err(|e| format!("{e}\n{graph}"))?;
+    let have = native
+        .compile(graph, 0)
+        .and_then(|f| f.run(inputs))
+        .map_err(|e| format!("{e}\n{graph}"))?;
     let have: Vec<Literal> = have.into_iter().map(|b| b.into_literal().unwrap()).collect();
     close::all_close(&have, &want, LOOSER).map_err(|e| format!("{e}\n{graph}"))
 }
@@ -50,9 +54,15 @@ fn one(native: &Native, seed: u64) -> Result<(), String> {
             agrees(native, &back.backward, &args).map_err(|e| format!("backward: {e}"))?;
         }
     }
-    let dims: Vec<Option<usize>> = p.args.iter().map(|x| (!x.dtype().is_complex()).then_some(0)).collect();
+    let dims: Vec<Option<usize>> =
+        p.args.iter().map(|x| (!x.dtype().is_complex()).then_some(0)).collect();
     if let Ok(batched) = transform::vmap(&p.graph, &dims, &Axis { size: 2, name: None }) {
-        let args: Vec<Literal> = p.args.iter().zip(&dims).map(|(x, d)| if d.is_some() { stacked(x) } else { x.clone() }).collect();
+        let args: Vec<Literal> = p
+            .args
+            .iter()
+            .zip(&dims)
+            .map(|(x, d)| if d.is_some() { stacked(x) } else { x.clone() })
+            .collect();
         agrees(native, &batched, &args).map_err(|e| format!("vmap: {e}"))?;
     }
     Ok(())
@@ -61,7 +71,9 @@ fn one(native: &Native, seed: u64) -> Result<(), String> {
 #[test]
 fn random_programs_agree_with_the_oracle() {
     let native = Native::new().unwrap();
-    let number = |name: &str, default| std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default);
+    let number = |name: &str, default| {
+        std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
+    };
     let first: u64 = number("NEURAX_SEED", 0);
     let failures: Vec<String> = (first..first + number("NEURAX_PROGRAMS", PROGRAMS))
         .filter_map(|seed| one(&native, seed).err().map(|e| format!("seed {seed}: {e}")))

@@ -22,9 +22,17 @@ fn numbers(dtype: DType, shape: &[usize]) -> Literal {
 
 /// Compares with the oracle, to the bit; gives the result.
 fn check(native: &Native, g: &Graph, x: Literal) -> Literal {
-    let have = native.compile(g, 0).unwrap().run(vec![x.clone().into()]).unwrap().remove(0).into_literal().unwrap();
+    let have = native
+        .compile(g, 0)
+        .unwrap()
+        .run(vec![x.clone().into()])
+        .unwrap()
+        .remove(0)
+        .into_literal()
+        .unwrap();
     let want = transform::eval(g, vec![x]).unwrap();
-    all_within(std::slice::from_ref(&have), &want, |_| Tolerance::both(0.0)).unwrap_or_else(|e| panic!("{e}\n{g}"));
+    all_within(std::slice::from_ref(&have), &want, |_| Tolerance::both(0.0))
+        .unwrap_or_else(|e| panic!("{e}\n{g}"));
     have
 }
 
@@ -64,21 +72,28 @@ fn parts_of_narrow_floats_may_be_larger_than_these() {
     for dtype in [DType::F16, DType::BF16] {
         let x: Vec<f64> = (0..2 * HALF).map(|i| if i < HALF { 100.0 } else { -100.0 }).collect();
         let x = Literal::from_f64s(dtype, [2 * HALF], &x);
-        let y = check(&Native::new().unwrap(), &graph(ReduceKind::Sum, dtype, &[2 * HALF], &[0]), x);
+        let y =
+            check(&Native::new().unwrap(), &graph(ReduceKind::Sum, dtype, &[2 * HALF], &[0]), x);
         assert_eq!(y.to_f64s(), [0.0], "{dtype}");
     }
 }
 
 #[test]
 fn one_number_of_many_is_made_of_independent_parts() {
-    let text = Native::new().unwrap().explain(&graph(ReduceKind::Sum, DType::F32, &[1 << 20], &[0])).unwrap();
+    let text = Native::new()
+        .unwrap()
+        .explain(&graph(ReduceKind::Sum, DType::F32, &[1 << 20], &[0]))
+        .unwrap();
     assert!(text.contains("32 times, in any order"), "{text}");
 }
 
 /// No array nearly as large as `x` lies between arguments and results.
 fn check_memory(g: &Graph, x: &Type) {
     let text = Native::new().unwrap().explain(g).unwrap();
-    let block = text.rsplit_once("the block has ").and_then(|(_, rest)| rest.split_once(' ')).and_then(|(n, _)| n.parse::<usize>().ok());
+    let block = text
+        .rsplit_once("the block has ")
+        .and_then(|(_, rest)| rest.split_once(' '))
+        .and_then(|(n, _)| n.parse::<usize>().ok());
     assert!(block.is_some_and(|bytes| bytes < x.bytes().unwrap() / 8), "{text}");
 }
 

@@ -1,8 +1,9 @@
-//! Ops that are left to the language read arrays of the program where they are, and nobody notices; where elements are only moved, theirs is
-//! machine code whatever they are.
+//! Ops that are left to the language read arrays of the program where they are, and nobody notices;
+//! where elements are only moved, theirs is machine code whatever they are.
 
 use neurax_ir::{
-    Axis, Batched, Bound, Builder, Bytes, Complex, DType, Literal, Result, Tangent, Transposed, Type, Value, Values,
+    Axis, Batched, Bound, Builder, Bytes, Complex, DType, Literal, Result, Tangent, Transposed,
+    Type, Value, Values,
     op::{Concatenate, Custom, CustomOp, Reverse, Slice},
     transform,
 };
@@ -31,10 +32,22 @@ impl CustomOp for Keeps {
     fn jvp(&self, _: &mut Builder, _: &Bound, dxs: &[Tangent]) -> Result<Vec<Tangent>> {
         Ok(dxs.to_vec())
     }
-    fn transpose(&self, _: &mut Builder, _: &Bound, _: &[bool], cts: &[Option<Value>]) -> Transposed {
+    fn transpose(
+        &self,
+        _: &mut Builder,
+        _: &Bound,
+        _: &[bool],
+        cts: &[Option<Value>],
+    ) -> Transposed {
         Transposed::Cotangents(cts.to_vec())
     }
-    fn batch(&self, _: &mut Builder, _: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+    fn batch(
+        &self,
+        _: &mut Builder,
+        _: &Axis,
+        xs: &[Value],
+        dims: &[Option<usize>],
+    ) -> Result<Batched> {
         Ok((Values::from_slice(xs), dims.to_vec()))
     }
 }
@@ -59,8 +72,16 @@ fn what_users_keep_stays_as_it_is() {
 #[test]
 fn arguments_and_constants_are_only_read() {
     // Memory that cannot be written, as that of a mapped file.
-    static NUMBERS: [[u8; 4]; 8] =
-        [[0, 0, 0x80, 0x3f], [0, 0, 0, 0x40], [0, 0, 0x40, 0xc0], [0, 0, 0, 0x40], [0; 4], [0, 0, 0x80, 0x3f], [0; 4], [0, 0, 0, 0xc0]];
+    static NUMBERS: [[u8; 4]; 8] = [
+        [0, 0, 0x80, 0x3f],
+        [0, 0, 0, 0x40],
+        [0, 0, 0x40, 0xc0],
+        [0, 0, 0, 0x40],
+        [0; 4],
+        [0, 0, 0x80, 0x3f],
+        [0; 4],
+        [0, 0, 0, 0xc0],
+    ];
     struct Mapped;
     impl AsRef<[u8]> for Mapped {
         fn as_ref(&self) -> &[u8] {
@@ -69,7 +90,8 @@ fn arguments_and_constants_are_only_read() {
     }
     for dtype in [DType::C64, DType::C128, DType::F8E5M2, DType::F32, DType::I4] {
         let ty = Type::new(dtype, [256 / dtype.bits()]);
-        let mapped = Literal::new(ty.clone(), Bytes::borrowed(Arc::new(Mapped), 0..32, 1).unwrap()).unwrap();
+        let mapped =
+            Literal::new(ty.clone(), Bytes::borrowed(Arc::new(Mapped), 0..32, 1).unwrap()).unwrap();
         let mut b = Builder::new();
         let x = b.input(ty.clone());
         let c = b.constant(mapped.clone());
@@ -79,7 +101,8 @@ fn arguments_and_constants_are_only_read() {
         let z = b.add(names[0], names[1]);
         let graph = b.finish(&[y, c, names[0], names[1], z]).unwrap();
         let want = transform::eval(&graph, vec![mapped.clone()]).unwrap();
-        let have = Native::new().unwrap().compile(&graph, 0).unwrap().run(vec![mapped.into()]).unwrap();
+        let have =
+            Native::new().unwrap().compile(&graph, 0).unwrap().run(vec![mapped.into()]).unwrap();
         assert_eq!(have.into_iter().map(|y| y.into_literal().unwrap()).collect::<Vec<_>>(), want);
     }
 }
@@ -87,7 +110,10 @@ fn arguments_and_constants_are_only_read() {
 #[test]
 fn operands_stay_as_they_are() {
     let z: Vec<Complex<f32>> = (0..500).map(|i| Complex::new(i as f32, 1.0 - i as f32)).collect();
-    let args = [Literal::from_slice([500], &z).unwrap(), Literal::from_slice([500], &z[..].iter().rev().copied().collect::<Vec<_>>()).unwrap()];
+    let args = [
+        Literal::from_slice([500], &z).unwrap(),
+        Literal::from_slice([500], &z[..].iter().rev().copied().collect::<Vec<_>>()).unwrap(),
+    ];
     let mut b = Builder::new();
     let xs = b.inputs(&[0, 1].map(|i: usize| args[i].ty().clone()));
     let sum = b.add(xs[0], xs[1]);
@@ -111,7 +137,8 @@ fn what_only_moves_elements_is_machine_code() {
     for dtype in [DType::C64, DType::F8E4M3FN, DType::F8E5M2] {
         // Any bits: NaN, too, goes where it goes.
         let ty = Type::new(dtype, [37, 50]);
-        let bytes: Vec<u8> = (0..ty.bytes().unwrap()).map(|i| ((i * 2654435761) >> 9) as u8).collect();
+        let bytes: Vec<u8> =
+            (0..ty.bytes().unwrap()).map(|i| ((i * 2654435761) >> 9) as u8).collect();
         let x = Literal::new(ty.clone(), Bytes::copy_of(&bytes)).unwrap();
         let mut b = Builder::new();
         let v = b.input(ty.clone());
@@ -119,7 +146,8 @@ fn what_only_moves_elements_is_machine_code() {
         let zeros = b.zeros(Type::new(dtype, [50, 3]));
         let wide = b.emit(Concatenate { axis: 1 }, &[turned, zeros, turned]);
         let back = b.emit(Reverse { axes: vec![0] }, &[wide]);
-        let part = b.emit(Slice { start: vec![3, 1], limit: vec![49, 77], stride: vec![2, 3] }, &[back]);
+        let part =
+            b.emit(Slice { start: vec![3, 1], limit: vec![49, 77], stride: vec![2, 3] }, &[back]);
         let spread = b.broadcast(part, [23, 4, 26], &[0, 2]);
         let graph = b.finish(&[wide, spread]).unwrap();
         let want = transform::eval(&graph, vec![x.clone()]).unwrap();

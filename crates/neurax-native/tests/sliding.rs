@@ -1,9 +1,13 @@
-//! Convolutions and windows of sizes that are cut into parts and blocks, through strides, and at the corners of their parameters: the compiler
-//! computes what the oracle computes. Numbers are small integers, whose sums are exact in any order.
+//! Convolutions and windows of sizes that are cut into parts and blocks, through strides, and at
+//! the corners of their parameters: the compiler computes what the oracle computes. Numbers are
+//! small integers, whose sums are exact in any order.
 
 use neurax_ir::{
     Builder, DType, Kind, Literal, Type, Value,
-    op::{ArgKind, Convolution, ReduceKind, ReduceWindow, Reverse, SelectAndGather, SelectAndScatter, Slide},
+    op::{
+        ArgKind, Convolution, ReduceKind, ReduceWindow, Reverse, SelectAndGather, SelectAndScatter,
+        Slide,
+    },
     transform,
 };
 use neurax_native::Native;
@@ -13,8 +17,12 @@ use neurax_testkit::close::{Tolerance, close_within};
 /// Small integers without a pattern.
 fn numbers(ty: Type, seed: usize) -> Literal {
     let number = |i: usize| ((i * 2654435761 + seed * 40503) >> 7) % 5;
-    let v: Vec<f64> =
-        (0..ty.size()).map(|i| number(i) as f64 - if matches!(ty.dtype.kind(), Kind::Signed | Kind::Float) { 2.0 } else { 0.0 }).collect();
+    let v: Vec<f64> = (0..ty.size())
+        .map(|i| {
+            number(i) as f64
+                - if matches!(ty.dtype.kind(), Kind::Signed | Kind::Float) { 2.0 } else { 0.0 }
+        })
+        .collect();
     Literal::from_f64s(ty.dtype, ty.shape, &v)
 }
 
@@ -29,8 +37,14 @@ fn check_on(args: Vec<Literal>, f: impl FnOnce(&mut Builder, &[Value]) -> Value)
     let have = Native::new().unwrap().compile(&graph, 0).unwrap();
     // Twice: the second call finds its memory used.
     for _ in 0..2 {
-        let have = have.run(args.iter().map(|x| x.clone().into()).collect()).unwrap().remove(0).into_literal().unwrap();
-        close_within(&have, &want[0], Tolerance::both(0.0)).unwrap_or_else(|e| panic!("{e}\n{graph}"));
+        let have = have
+            .run(args.iter().map(|x| x.clone().into()).collect())
+            .unwrap()
+            .remove(0)
+            .into_literal()
+            .unwrap();
+        close_within(&have, &want[0], Tolerance::both(0.0))
+            .unwrap_or_else(|e| panic!("{e}\n{graph}"));
     }
 }
 
@@ -58,7 +72,13 @@ fn convolutions_are_cut_into_parts_and_blocks() {
         convolve(dtype, &[SAME; 2], 1, &[1, 60, 20, 31], &[16, 60, 3, 3]);
         // One member whose windows are many.
         convolve(dtype, &[SAME; 2], 1, &[1, 3, 40, 61], &[16, 3, 3, 3]);
-        convolve(dtype, &[Slide { stride: 2, low: 3, ..PLAIN }; 2], 1, &[2, 3, 60, 61], &[16, 3, 7, 7]);
+        convolve(
+            dtype,
+            &[Slide { stride: 2, low: 3, ..PLAIN }; 2],
+            1,
+            &[2, 3, 60, 61],
+            &[16, 3, 7, 7],
+        );
         // As many products as of a gradient, with few sums.
         convolve(dtype, &[SAME; 2], 1, &[3, 24, 14, 14], &[5, 24, 14, 14]);
         convolve(dtype, &[SAME], 1, &[1, 1, 40_000], &[9, 1, 40_000]);
@@ -73,17 +93,36 @@ fn convolutions_of_groups() {
     for groups in [2, 24] {
         convolve(DType::F32, &[SAME; 2], groups, &[10, 24, 12, 12], &[48, 24 / groups, 3, 3]);
         convolve(DType::F32, &[SAME; 2], groups, &[1, 24, 60, 60], &[48, 24 / groups, 3, 3]);
-        convolve(DType::F32, &[SAME; 2], groups, &[3, groups * 40, 10, 10], &[groups * 2, 40, 10, 10]);
+        convolve(
+            DType::F32,
+            &[SAME; 2],
+            groups,
+            &[3, groups * 40, 10, 10],
+            &[groups * 2, 40, 10, 10],
+        );
     }
 }
 
 #[test]
 fn convolutions_slide_in_every_way() {
-    let (two, three) = (Slide { stride: 2, ..PLAIN }, Slide { stride: 3, low: 2, high: 1, base_dilation: 2, window_dilation: 2 });
+    let (two, three) = (
+        Slide { stride: 2, ..PLAIN },
+        Slide { stride: 3, low: 2, high: 1, base_dilation: 2, window_dilation: 2 },
+    );
     let cut = Slide { low: -2, high: -1, ..PLAIN };
     let wide = Slide { low: 7, high: 9, window_dilation: 3, ..PLAIN };
     let spread = Slide { low: 2, high: 2, base_dilation: 2, ..PLAIN };
-    for (a, b) in [(two, SAME), (SAME, two), (three, cut), (cut, three), (wide, spread), (spread, wide), (three, three), (SAME, cut), (wide, SAME)] {
+    for (a, b) in [
+        (two, SAME),
+        (SAME, two),
+        (three, cut),
+        (cut, three),
+        (wide, spread),
+        (spread, wide),
+        (three, three),
+        (SAME, cut),
+        (wide, SAME),
+    ] {
         convolve(DType::F32, &[a, b], 1, &[3, 5, 13, 12], &[7, 5, 2, 3]);
         convolve(DType::F32, &[a, b], 1, &[3, 5, 4, 5], &[7, 5, 3, 2]);
         convolve(DType::F32, &[b, PLAIN, a], 1, &[2, 3, 7, 4, 9], &[4, 3, 2, 3, 2]);
@@ -92,7 +131,13 @@ fn convolutions_slide_in_every_way() {
     convolve(DType::F32, &[spread; 4], 1, &[2, 2, 3, 2, 4, 3], &[2, 2, 2, 1, 2, 2]);
     convolve(DType::F32, &[SAME], 1, &[2, 3, 700], &[4, 3, 3]);
     // Longer windows than axes: every window lies across the elements.
-    convolve(DType::F32, &[Slide { low: 40, high: 40, ..PLAIN }; 2], 1, &[2, 2, 3, 2], &[3, 2, 30, 31]);
+    convolve(
+        DType::F32,
+        &[Slide { low: 40, high: 40, ..PLAIN }; 2],
+        1,
+        &[2, 2, 3, 2],
+        &[3, 2, 30, 31],
+    );
 }
 
 #[test]
@@ -121,7 +166,8 @@ fn what_moves_operands_is_strides() {
         let w = b.transpose(xs[1], &[1, 0, 2, 3]);
         b.emit(conv(DType::F32, &[PLAIN; 2], 1), &[xs[0], w])
     });
-    // Taps backwards, along one axis only; an operand in another shape, and one whose reshape is no stride.
+    // Taps backwards, along one axis only; an operand in another shape, and one whose reshape is no
+    // stride.
     check(DType::F32, &[&[2, 4, 60], &[5, 4, 8, 9]], |b, xs| {
         let x = b.reshape(xs[0], [2, 4, 6, 10]);
         let x = b.emit(Reverse { axes: vec![1, 3] }, &[x]);
@@ -138,7 +184,11 @@ fn what_moves_operands_is_strides() {
 
 #[test]
 fn convolutions_are_followed_by_what_is_done_with_them() {
-    for (x, w, slide) in [([20, 8, 14, 14], [24, 8, 3, 3], SAME), ([1, 8, 40, 40], [24, 8, 3, 3], SAME), ([6, 30, 20, 20], [5, 30, 20, 20], SAME)] {
+    for (x, w, slide) in [
+        ([20, 8, 14, 14], [24, 8, 3, 3], SAME),
+        ([1, 8, 40, 40], [24, 8, 3, 3], SAME),
+        ([6, 30, 20, 20], [5, 30, 20, 20], SAME),
+    ] {
         check(DType::F32, &[&x, &w, &[w[0], 1, 1]], |b, xs| {
             let y = b.emit(conv(DType::F32, &[slide; 2], 1), &xs[..2]);
             let shape = b.ty(y).shape.clone();
@@ -160,7 +210,8 @@ fn narrow_and_special_numbers() {
     // Padding is zeros, too: an infinite weight makes NaN of it.
     for (seed, special) in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY].into_iter().enumerate() {
         for (x, w) in [([2, 3, 9, 9], [8, 3, 3, 3]), ([2, 9, 14, 14], [3, 9, 13, 13])] {
-            let mut args = [numbers(Type::new(DType::F32, x), 1), numbers(Type::new(DType::F32, w), 2)];
+            let mut args =
+                [numbers(Type::new(DType::F32, x), 1), numbers(Type::new(DType::F32, w), 2)];
             for (which, at) in [(0, 40 + seed), (1, 20 * seed)] {
                 let mut v = args[which].to_f64s();
                 v[at] = special;
@@ -189,7 +240,10 @@ fn sizes_of_zero() {
 
 /// The numbers of windows along the axes.
 fn counts(b: &mut Builder, x: Value, sizes: &[usize], slides: &[Slide]) -> Vec<usize> {
-    let y = b.emit(ReduceWindow { kind: ReduceKind::Max, sizes: sizes.to_vec(), slides: slides.to_vec() }, &[x]);
+    let y = b.emit(
+        ReduceWindow { kind: ReduceKind::Max, sizes: sizes.to_vec(), slides: slides.to_vec() },
+        &[x],
+    );
     b.ty(y).shape.to_vec()
 }
 
@@ -200,7 +254,9 @@ fn windows(dtype: DType, shape: &[usize], sizes: &[usize], slides: &[Slide]) {
 
 fn windows_over(x: Literal, sizes: &[usize], slides: &[Slide]) {
     for &kind in ReduceKind::ALL.iter().filter(|k| k.admits(x.dtype())) {
-        check_on(vec![x.clone()], |b, xs| b.emit(ReduceWindow { kind, sizes: sizes.to_vec(), slides: slides.to_vec() }, xs));
+        check_on(vec![x.clone()], |b, xs| {
+            b.emit(ReduceWindow { kind, sizes: sizes.to_vec(), slides: slides.to_vec() }, xs)
+        });
     }
     for kind in [ArgKind::Max, ArgKind::Min] {
         let (sizes, slides) = (sizes.to_vec(), slides.to_vec());
@@ -208,7 +264,10 @@ fn windows_over(x: Literal, sizes: &[usize], slides: &[Slide]) {
         let input = b.input(x.ty().clone());
         let counts = counts(&mut b, input, &sizes, &slides);
         let source = |shape: &[usize]| numbers(Type::new(DType::F32, shape), 9);
-        let (gather, scatter) = (SelectAndGather { kind, sizes: sizes.clone(), slides: slides.clone() }, SelectAndScatter { kind, sizes, slides });
+        let (gather, scatter) = (
+            SelectAndGather { kind, sizes: sizes.clone(), slides: slides.clone() },
+            SelectAndScatter { kind, sizes, slides },
+        );
         check_on(vec![x.clone(), source(x.shape())], |b, xs| b.emit(gather, xs));
         check_on(vec![x.clone(), source(&counts)], |b, xs| b.emit(scatter, xs));
     }
@@ -228,10 +287,24 @@ fn windows_of_two_by_two() {
 
 #[test]
 fn windows_slide_in_every_way() {
-    let (two, three) = (Slide { stride: 2, low: 1, high: 1, ..PLAIN }, Slide { stride: 3, low: 2, high: 1, base_dilation: 2, window_dilation: 2 });
-    let (cut, thin) = (Slide { low: -1, high: -1, ..PLAIN }, Slide { base_dilation: 3, low: 1, ..PLAIN });
-    for dtype in [DType::F32, DType::F64, DType::I16, DType::U8, DType::U64, DType::Bool, DType::BF16] {
-        for (a, b) in [(two, two), (SAME, SAME), (three, two), (cut, three), (thin, SAME), (SAME, thin), (PLAIN, cut)] {
+    let (two, three) = (
+        Slide { stride: 2, low: 1, high: 1, ..PLAIN },
+        Slide { stride: 3, low: 2, high: 1, base_dilation: 2, window_dilation: 2 },
+    );
+    let (cut, thin) =
+        (Slide { low: -1, high: -1, ..PLAIN }, Slide { base_dilation: 3, low: 1, ..PLAIN });
+    for dtype in
+        [DType::F32, DType::F64, DType::I16, DType::U8, DType::U64, DType::Bool, DType::BF16]
+    {
+        for (a, b) in [
+            (two, two),
+            (SAME, SAME),
+            (three, two),
+            (cut, three),
+            (thin, SAME),
+            (SAME, thin),
+            (PLAIN, cut),
+        ] {
             windows(dtype, &[2, 9, 11], &[1, 2, 3], &[PLAIN, a, b]);
             windows(dtype, &[7, 2, 6, 2], &[3, 1, 2, 1], &[a, PLAIN, b, PLAIN]);
         }
@@ -247,7 +320,10 @@ fn windows_over_special_numbers() {
     let two = Slide { stride: 2, ..PLAIN };
     for (sizes, slide) in [([2, 2], two), ([3, 3], SAME), ([2, 2], PLAIN)] {
         let mut v = numbers(Type::new(DType::F32, [12, 22]), 1).to_f64s();
-        v.iter_mut().enumerate().filter(|(i, _)| i % 3 == 0).for_each(|(i, x)| *x = special[i / 3 % 4]);
+        v.iter_mut()
+            .enumerate()
+            .filter(|(i, _)| i % 3 == 0)
+            .for_each(|(i, x)| *x = special[i / 3 % 4]);
         windows_over(Literal::from_f64s(DType::F32, [12, 22], &v), &sizes, &[slide; 2]);
     }
     // All the same: the first one is taken, minus infinity as well.

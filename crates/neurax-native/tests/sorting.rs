@@ -1,4 +1,5 @@
-//! Sorting of sizes that are cut into parts, by keys of every dtype, and where it is read: the compiler's order is the oracle's, to the bit.
+//! Sorting of sizes that are cut into parts, by keys of every dtype, and where it is read: the
+//! compiler's order is the oracle's, to the bit.
 
 use neurax_ir::{
     Builder, Bytes, DType, Literal, Type, Value,
@@ -9,7 +10,8 @@ use neurax_native::Native;
 use neurax_runtime::Backend;
 use std::sync::Arc;
 
-/// Any bits whatever, so that there are NaN of every kind, infinities, zeros and subnormal numbers; few of them, so that there are equals.
+/// Any bits whatever, so that there are NaN of every kind, infinities, zeros and subnormal numbers;
+/// few of them, so that there are equals.
 fn any_bits(ty: Type, seed: u64) -> Literal {
     let mut state = seed + 1;
     let mut next = || {
@@ -43,13 +45,15 @@ fn check_on(args: &[Literal], f: impl FnOnce(&mut Builder, &[Value]) -> Vec<Valu
     for own in [false, false, true] {
         let copy = |x: &Literal| Literal::new(x.ty().clone(), Bytes::copy_of(x.bytes())).unwrap();
         let args = args.iter().map(|x| if own { copy(x) } else { x.clone() }.into()).collect();
-        let have: Vec<Literal> = have.run(args).unwrap().into_iter().map(|y| y.into_literal().unwrap()).collect();
+        let have: Vec<Literal> =
+            have.run(args).unwrap().into_iter().map(|y| y.into_literal().unwrap()).collect();
         assert!(have.iter().map(Literal::bytes).eq(want.iter().map(Literal::bytes)), "{graph}");
     }
 }
 
 fn check(types: &[Type], axis: usize, keys: usize) {
-    let args: Vec<Literal> = types.iter().zip(1..).map(|(t, seed)| any_bits(t.clone(), seed)).collect();
+    let args: Vec<Literal> =
+        types.iter().zip(1..).map(|(t, seed)| any_bits(t.clone(), seed)).collect();
     check_on(&args, |b, xs| b.emit_n(Sort { axis, keys }, xs, xs.len()).to_vec());
 }
 
@@ -70,7 +74,11 @@ fn keys_in_turn() {
     let t = |d: DType| Type::new(d, [25, 60]);
     for keys in 1..=4 {
         // Together, and in several passes.
-        check(&[t(DType::Bool), t(DType::F8E5M2), t(DType::F16), t(DType::I8), t(DType::C128)], 1, keys);
+        check(
+            &[t(DType::Bool), t(DType::F8E5M2), t(DType::F16), t(DType::I8), t(DType::C128)],
+            1,
+            keys,
+        );
         check(&[t(DType::Bool), t(DType::C128), t(DType::F64), t(DType::I8)], 0, keys);
         check(&[t(DType::F8E4M3FN), t(DType::U64), t(DType::I64), t(DType::BF16)], 1, keys);
     }
@@ -88,7 +96,8 @@ fn sizes_of_zero_and_one() {
 #[test]
 fn results_may_be_where_operands_are() {
     let types = [DType::F32, DType::F32, DType::I32].map(|d| Type::new(d, [70, 90]));
-    let args: Vec<Literal> = types.iter().zip(1..).map(|(t, seed)| any_bits(t.clone(), seed)).collect();
+    let args: Vec<Literal> =
+        types.iter().zip(1..).map(|(t, seed)| any_bits(t.clone(), seed)).collect();
     let sort = |axis, keys| Sort { axis, keys };
     check_on(&args, |b, xs| {
         let ys = b.emit_n(sort(1, 2), xs, 3);

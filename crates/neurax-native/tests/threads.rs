@@ -1,4 +1,5 @@
-//! The same bits, however many threads there are: what a program computes is cut from its shapes alone.
+//! The same bits, however many threads there are: what a program computes is cut from its shapes
+//! alone.
 
 use neurax_ir::{
     Builder, DType, Graph, Literal, Type, Value,
@@ -21,7 +22,13 @@ fn graph(shapes: &[&[usize]], f: impl FnOnce(&mut Builder, &[Value]) -> Vec<Valu
 
 /// The product of matrices, summed over an axis of each.
 fn product_over(b: &mut Builder, x: Value, y: Value, [l, r]: [usize; 2]) -> Value {
-    let op = DotGeneral { lhs_batch: vec![], rhs_batch: vec![], lhs_contract: vec![l], rhs_contract: vec![r], dtype: DType::F32 };
+    let op = DotGeneral {
+        lhs_batch: vec![],
+        rhs_batch: vec![],
+        lhs_contract: vec![l],
+        rhs_contract: vec![r],
+        dtype: DType::F32,
+    };
     b.emit(op, &[x, y])
 }
 
@@ -42,7 +49,13 @@ fn numbers(g: &Graph) -> Vec<Literal> {
         let x = (state >> 40) as f64 / (1u64 << 23) as f64 - 1.0;
         x * [1.0, 1e-3, 0.1][(state >> 33) as usize % 3]
     };
-    let one = |t: &Type| Literal::from_f64s(t.dtype, t.shape.clone(), &(0..t.size()).map(|_| next()).collect::<Vec<_>>());
+    let one = |t: &Type| {
+        Literal::from_f64s(
+            t.dtype,
+            t.shape.clone(),
+            &(0..t.size()).map(|_| next()).collect::<Vec<_>>(),
+        )
+    };
     g.input_types().iter().map(one).collect()
 }
 
@@ -58,7 +71,10 @@ fn same_bits(name: &str, g: &Graph, args: &[Literal]) {
     let native = Native::new().unwrap();
     let want = bits(&native.with_threads(1), g, args);
     for threads in [2, 5] {
-        assert!(bits(&native.with_threads(threads), g, args) == want, "{name} with {threads} threads has other bits than with one");
+        assert!(
+            bits(&native.with_threads(threads), g, args) == want,
+            "{name} with {threads} threads has other bits than with one"
+        );
     }
 }
 
@@ -83,7 +99,8 @@ fn products() {
     });
     check("a product with a transpose", &g);
     // Columns that lie apart on the right; few columns, and rows side by side on the left.
-    for (left, right, axes) in [([256, 784], [128, 784], [1, 1]), ([4096, 784], [4096, 10], [0, 0])] {
+    for (left, right, axes) in [([256, 784], [128, 784], [1, 1]), ([4096, 784], [4096, 10], [0, 0])]
+    {
         let g = graph(&[&left, &right], |b, x| vec![product_over(b, x[0], x[1], axes)]);
         check(&format!("a product of {left:?} and {right:?} over {axes:?}"), &g);
     }
@@ -136,7 +153,10 @@ fn a_training_step() {
         let residuals = known.into_iter().skip(1);
         let n = back.backward.input_types().len();
         let args: Vec<Literal> = residuals.take(n - 1).chain(cts.into_iter().skip(n - 1)).collect();
-        assert!(args.iter().map(Literal::ty).eq(back.backward.input_types()), "residuals, then the cotangent of the loss");
+        assert!(
+            args.iter().map(Literal::ty).eq(back.backward.input_types()),
+            "residuals, then the cotangent of the loss"
+        );
         same_bits("its gradient", &back.backward, &args);
     }
 }
@@ -164,7 +184,8 @@ fn random_programs() {
     }
 }
 
-/// Each caller has its own memory, whether it gets the threads of the pool or does its parts itself.
+/// Each caller has its own memory, whether it gets the threads of the pool or does its parts
+/// itself.
 #[test]
 fn many_callers_of_one_program() {
     let g = graph(&[&[64, 96], &[96, 80]], |b, x| {
@@ -177,7 +198,13 @@ fn many_callers_of_one_program() {
     let scaled = |by: f64| {
         numbers(&g)
             .iter()
-            .map(|x| Literal::from_f64s(x.dtype(), x.shape().clone(), &x.to_f64s().iter().map(|v| v * by).collect::<Vec<_>>()))
+            .map(|x| {
+                Literal::from_f64s(
+                    x.dtype(),
+                    x.shape().clone(),
+                    &x.to_f64s().iter().map(|v| v * by).collect::<Vec<_>>(),
+                )
+            })
             .collect::<Vec<_>>()
     };
     let run = |args: &[Literal]| -> Vec<Vec<u8>> {
@@ -190,7 +217,8 @@ fn many_callers_of_one_program() {
             s.spawn(move || {
                 let args = scaled(1.0 + caller as f64);
                 let want = run(&args);
-                (0..200).for_each(|call| assert!(run(&args) == want, "call {call} of caller {caller}"));
+                (0..200)
+                    .for_each(|call| assert!(run(&args) == want, "call {call} of caller {caller}"));
             });
         }
     });

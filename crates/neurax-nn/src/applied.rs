@@ -84,7 +84,8 @@ impl Inputs for BTreeMap<String, Tensor> {
     }
 }
 
-/// What applying a model gives: outputs by name, and the new state. A [`Tree`], so that it can come out of a jitted function.
+/// What applying a model gives: outputs by name, and the new state. A [`Tree`], so that it can come
+/// out of a jitted function.
 #[derive(Tree, Clone, Debug)]
 pub struct Applied {
     /// The outputs by name.
@@ -97,7 +98,8 @@ pub struct Applied {
     missing: Missing,
 }
 
-/// The error of the first output that was asked for and is not there: an index gives a reference, so it lives here.
+/// The error of the first output that was asked for and is not there: an index gives a reference,
+/// so it lives here.
 #[derive(Default)]
 struct Missing(OnceLock<(String, Tensor)>);
 
@@ -139,20 +141,24 @@ impl Applied {
 
     fn no_output(&self, name: &str, at: &'static Location<'static>) -> Tensor {
         let names: Vec<&str> = self.outputs.keys().map(String::as_str).collect();
-        let why = format!("there is no output `{name}`; the model's outputs are {}", names.join(", "));
+        let why =
+            format!("there is no output `{name}`; the model's outputs are {}", names.join(", "));
         Tensor::from_error(Error::new("model", why).at(&Place::from(at)))
     }
 }
 
-/// `out["left"]`; a name that is no output's gives a tensor that carries an error, for indexing cannot fail.
+/// `out["left"]`; a name that is no output's gives a tensor that carries an error, for indexing
+/// cannot fail.
 impl Index<&str> for Applied {
     type Output = Tensor;
     #[track_caller]
     fn index(&self, name: &str) -> &Tensor {
         let at = Location::caller();
-        self.outputs.get(name).unwrap_or_else(|| match self.missing.0.get_or_init(|| (name.into(), self.no_output(name, at))) {
-            (first, error) if first == name => error,
-            _ => another(),
+        self.outputs.get(name).unwrap_or_else(|| {
+            match self.missing.0.get_or_init(|| (name.into(), self.no_output(name, at))) {
+                (first, error) if first == name => error,
+                _ => another(),
+            }
         })
     }
 }

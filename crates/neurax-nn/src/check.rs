@@ -1,10 +1,13 @@
 //! One harness for all layers: the first test of each layer's file.
 //!
-//! A layer must initialise, keep its shape between learning and using, have the gradients that finite differences show, survive
-//! being saved and loaded, and give under `vmap` what single runs give.
+//! A layer must initialise, keep its shape between learning and using, have the gradients that
+//! finite differences show, survive being saved and loaded, and give under `vmap` what single runs
+//! give.
 
 use crate::{Layer, Mode, Model, Node, Vars, input};
-use neurax_tensor::{DType, Error, Key, Result, Tensor, Tree, TypeSpec, key, stack, value_and_grad_at, vmap};
+use neurax_tensor::{
+    DType, Error, Key, Result, Tensor, Tree, TypeSpec, key, stack, value_and_grad_at, vmap,
+};
 
 /// Checks a layer of one input.
 ///
@@ -24,7 +27,10 @@ pub fn layer(l: impl Layer, types: &[TypeSpec; 1]) -> Result<()> {
 ///
 /// # Errors
 /// What the function does not hold to, with the numbers.
-pub fn nodes<const N: usize>(f: impl FnOnce([Node; N]) -> Node, types: &[TypeSpec; N]) -> Result<()> {
+pub fn nodes<const N: usize>(
+    f: impl FnOnce([Node; N]) -> Node,
+    types: &[TypeSpec; N],
+) -> Result<()> {
     let mut i = 0;
     let inputs = types.each_ref().map(|t| {
         i += 1;
@@ -32,7 +38,11 @@ pub fn nodes<const N: usize>(f: impl FnOnce([Node; N]) -> Node, types: &[TypeSpe
     });
     let model = f(inputs).model();
     let vars = model.init(key(7), types)?;
-    let xs: Vec<Tensor> = types.iter().enumerate().map(|(i, t)| sample(t, key(100 + i as i64))).collect::<Result<_>>()?;
+    let xs: Vec<Tensor> = types
+        .iter()
+        .enumerate()
+        .map(|(i, t)| sample(t, key(100 + i as i64)))
+        .collect::<Result<_>>()?;
     shapes(&model, &vars, &xs)?;
     gradients(&model, &vars, &xs)?;
     saved(&model, &vars, &xs)?;
@@ -54,27 +64,36 @@ fn sample(t: &TypeSpec, k: Key) -> Result<Tensor> {
 }
 
 fn shapes(model: &Model, vars: &Vars, xs: &[Tensor]) -> Result<()> {
-    let [used, trained] = [Mode::Eval, Mode::Train(key(1))].map(|mode| model.apply(vars, xs, &mode).ok());
+    let [used, trained] =
+        [Mode::Eval, Mode::Train(key(1))].map(|mode| model.apply(vars, xs, &mode).ok());
     let (used, trained) = (used?, trained?);
     if used.y().ty()? != trained.y().ty()? {
-        return Err(broken("shape", format!("{} to learn, but {} to use", trained.y().ty()?, used.y().ty()?)));
+        return Err(broken(
+            "shape",
+            format!("{} to learn, but {} to use", trained.y().ty()?, used.y().ty()?),
+        ));
     }
     match used.state.leaves().iter().zip(trained.state.leaves()).find(|(a, b)| a.0 != b.0) {
-        Some((a, _)) => Err(broken("state", format!("learning changes what state there is: `{}`", a.0))),
+        Some((a, _)) => {
+            Err(broken("state", format!("learning changes what state there is: `{}`", a.0)))
+        }
         None => Ok(()),
     }
 }
 
-/// Along one random direction in parameters and inputs, in f64: the gradient's slope against a central difference.
+/// Along one random direction in parameters and inputs, in f64: the gradient's slope against a
+/// central difference.
 fn gradients(model: &Model, vars: &Vars, xs: &[Tensor]) -> Result<()> {
     let wide = |t: &Tensor| if t.dtype().is_float() { t.to(DType::F64) } else { t.clone() };
-    let (floats, fixed): (Vec<_>, Vec<_>) = xs.iter().map(wide).enumerate().partition(|(_, x)| x.dtype().is_float());
+    let (floats, fixed): (Vec<_>, Vec<_>) =
+        xs.iter().map(wide).enumerate().partition(|(_, x)| x.dtype().is_float());
     let (places, floats): (Vec<usize>, Vec<Tensor>) = floats.into_iter().unzip();
     let at = (vars.params.map_leaves(wide), floats);
     let state = vars.state.map_leaves(wide);
     let mode = Mode::Train(key(3));
     let loss = |(params, floats): (crate::Params, Vec<Tensor>)| {
-        let mut all: Vec<(usize, Tensor)> = places.iter().copied().zip(floats).chain(fixed.iter().cloned()).collect();
+        let mut all: Vec<(usize, Tensor)> =
+            places.iter().copied().zip(floats).chain(fixed.iter().cloned()).collect();
         all.sort_by_key(|(i, _)| *i);
         let xs: Vec<Tensor> = all.into_iter().map(|(_, x)| x).collect();
         let y = model.apply_with(&params, &state, xs, &mode).y().to(DType::F64);
@@ -95,14 +114,20 @@ fn gradients(model: &Model, vars: &Vars, xs: &[Tensor]) -> Result<()> {
         slope += (g.1 * d.1).sum(..).item()?;
     }
     if (slope - difference).abs() > 1e-6 * (1.0 + slope.abs()) {
-        return Err(broken("gradient", format!("the slope is {slope}, but differences give {difference}")));
+        return Err(broken(
+            "gradient",
+            format!("the slope is {slope}, but differences give {difference}"),
+        ));
     }
     Ok(())
 }
 
 fn saved(model: &Model, vars: &Vars, xs: &[Tensor]) -> Result<()> {
-    let unique = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_nanos());
-    let path = std::env::temp_dir().join(format!("neurax-check-{}-{unique}.safetensors", std::process::id()));
+    let unique = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |d| d.as_nanos());
+    let path = std::env::temp_dir()
+        .join(format!("neurax-check-{}-{unique}.safetensors", std::process::id()));
     let back = vars.save(&path).and_then(|()| Vars::load(&path));
     // A file that could not be removed is the system's to clean up.
     let _ = std::fs::remove_file(&path);
@@ -115,11 +140,18 @@ fn saved(model: &Model, vars: &Vars, xs: &[Tensor]) -> Result<()> {
 
 fn batched(model: &Model, vars: &Vars, xs: Vec<Tensor>) -> Result<()> {
     const N: usize = 3;
-    let rows: Vec<Vec<Tensor>> =
-        (0..N).map(|i| xs.iter().map(|x| if x.dtype().is_float() { x * (1.0 + i as f64) } else { x.clone() }).collect()).collect();
+    let rows: Vec<Vec<Tensor>> = (0..N)
+        .map(|i| {
+            xs.iter()
+                .map(|x| if x.dtype().is_float() { x * (1.0 + i as f64) } else { x.clone() })
+                .collect()
+        })
+        .collect();
     let f = |xs: Vec<Tensor>| model.apply(vars, xs, &Mode::Eval).y().clone();
     let single: Vec<Tensor> = rows.iter().map(|r| f(r.clone())).collect();
-    let together: Vec<Tensor> = (0..xs.len()).map(|i| stack(rows.iter().map(|r| r[i].clone()).collect::<Vec<_>>(), 0)).collect();
+    let together: Vec<Tensor> = (0..xs.len())
+        .map(|i| stack(rows.iter().map(|r| r[i].clone()).collect::<Vec<_>>(), 0))
+        .collect();
     let (one, other) = (vmap(f)(together).ok()?, stack(&single, 0).ok()?);
     if one.ty()? != other.ty()? {
         return Err(broken("vmap", format!("{}, but single runs give {}", one.ty()?, other.ty()?)));

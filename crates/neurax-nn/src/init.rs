@@ -1,7 +1,7 @@
 //! Initial values of parameters.
 //!
-//! An [`Init`] is a function of a key and a shape. Kernels have their outputs along the last axis and their inputs along the one
-//! before it; axes further left are the window of a convolution.
+//! An [`Init`] is a function of a key and a shape. Kernels have their outputs along the last axis
+//! and their inputs along the one before it; axes further left are the window of a convolution.
 
 use neurax_tensor::{Key, Tensor};
 use std::fmt;
@@ -23,7 +23,10 @@ impl Init {
     /// assert_eq!(diagonal.make(&key(0), &[2, 2]).to_vec::<f32>()?, [1.0, 0.0, 0.0, 1.0]);
     /// # Ok::<(), Error>(())
     /// ```
-    pub fn new(name: &'static str, make: impl Fn(&Key, &[usize]) -> Tensor + Send + Sync + 'static) -> Init {
+    pub fn new(
+        name: &'static str,
+        make: impl Fn(&Key, &[usize]) -> Tensor + Send + Sync + 'static,
+    ) -> Init {
         Init { name, make: Arc::new(make) }
     }
 
@@ -64,7 +67,8 @@ pub fn normal(deviation: f64) -> Init {
     Init::new("normal", move |k, s| k.normal(s) * deviation)
 }
 
-/// Uniform with variance 2 / (inputs + outputs): Glorot and Bengio, 2010 (<https://proceedings.mlr.press/v9/glorot10a.html>).
+/// Uniform with variance 2 / (inputs + outputs): Glorot and Bengio, 2010
+/// (<https://proceedings.mlr.press/v9/glorot10a.html>).
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -82,7 +86,8 @@ pub fn glorot_normal() -> Init {
     scaled_normal("glorot_normal", |fan| 2.0 / (fan.inputs + fan.outputs))
 }
 
-/// Uniform with variance 2 / inputs, for relu: He et al., 2015 (<https://arxiv.org/abs/1502.01852>).
+/// Uniform with variance 2 / inputs, for relu: He et al., 2015
+/// (<https://arxiv.org/abs/1502.01852>).
 pub fn he_uniform() -> Init {
     scaled_uniform("he_uniform", |fan| 2.0 / fan.inputs)
 }
@@ -115,8 +120,8 @@ impl Fan {
             [n] => (*n, *n, &[][..]),
             [window @ .., i, o] => (*i, *o, window),
         };
-        // In floats, as nobody has looked yet whether there is memory for such a shape. An empty kernel has no variance to get right; 1 keeps the
-        // number finite.
+        // In floats, as nobody has looked yet whether there is memory for such a shape. An empty
+        // kernel has no variance to get right; 1 keeps the number finite.
         let times = |n: usize| window.iter().fold(n as f64, |n, &w| n * w as f64).max(1.0);
         Fan { inputs: times(inputs), outputs: times(outputs) }
     }
@@ -159,7 +164,10 @@ mod tests {
             let name = format!("{init:?}");
             let (mean, found) = spread(init);
             assert!(mean.abs() < 4.0 * (variance / 2400.0f64).sqrt(), "{name}: mean {mean}");
-            assert!((found / variance - 1.0).abs() < 0.12, "{name}: variance {found}, not {variance}");
+            assert!(
+                (found / variance - 1.0).abs() < 0.12,
+                "{name}: variance {found}, not {variance}"
+            );
         }
     }
 

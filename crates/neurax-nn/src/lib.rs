@@ -1,8 +1,9 @@
 //! Layers, losses, metrics, optimizers, initializers and models.
 //!
-//! A model is drawn as a graph of [`Node`]s and is a pure function: it takes variables and inputs and gives outputs and
-//! new state. Losses and metrics are functions of `(&prediction, &target)`; optimizers are values that chain. Nothing here
-//! loops, prints or holds state: that is what `neurax-train` does. Users have this crate as `neurax::nn`; start with [`input`], the methods of
+//! A model is drawn as a graph of [`Node`]s and is a pure function: it takes variables and inputs
+//! and gives outputs and new state. Losses and metrics are functions of `(&prediction, &target)`;
+//! optimizers are values that chain. Nothing here loops, prints or holds state: that is what
+//! `neurax-train` does. Users have this crate as `neurax::nn`; start with [`input`], the methods of
 //! [`Node`], and [`Model`].
 //!
 //! ```

@@ -1,7 +1,8 @@
-//! Losses: functions of exactly `(&prediction, &target)` that give one number, the mean over all examples.
+//! Losses: functions of exactly `(&prediction, &target)` that give one number, the mean over all
+//! examples.
 //!
-//! Both have the same shape (integer labels: the prediction's without its last axis), so that a forgotten axis is an error and
-//! not a broadcast.
+//! Both have the same shape (integer labels: the prediction's without its last axis), so that a
+//! forgotten axis is an error and not a broadcast.
 
 use neurax_tensor::{Error, Recorder, Tensor};
 use std::panic::Location;
@@ -9,9 +10,9 @@ use std::panic::Location;
 /// The smallest probability a logarithm is taken of.
 const EPSILON: f64 = 1e-7;
 
-/// Cross-entropy of probabilities `y` and one-hot (or any) target distributions `t`, both f[.., classes]: `-Σ t · ln y` over
-/// the last axis, then the mean. Probabilities below 1e-7 count as 1e-7; from logits,
-/// [`categorical_cross_entropy_logits`] is exact.
+/// Cross-entropy of probabilities `y` and one-hot (or any) target distributions `t`, both f[..,
+/// classes]: `-Σ t · ln y` over the last axis, then the mean. Probabilities below 1e-7 count as
+/// 1e-7; from logits, [`categorical_cross_entropy_logits`] is exact.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -21,11 +22,13 @@ const EPSILON: f64 = 1e-7;
 /// ```
 #[track_caller]
 pub fn categorical_cross_entropy(y: &Tensor, t: &Tensor) -> Tensor {
-    paired("categorical_cross_entropy", y, t, |y, t| -(t * y.maximum(EPSILON).log()).sum(-1).mean(..))
+    paired("categorical_cross_entropy", y, t, |y, t| {
+        -(t * y.maximum(EPSILON).log()).sum(-1).mean(..)
+    })
 }
 
-/// Cross-entropy of logits `y` (before the softmax) and target distributions `t`, both f[.., classes]:
-/// [`Tensor::cross_entropy`], then the mean.
+/// Cross-entropy of logits `y` (before the softmax) and target distributions `t`, both f[..,
+/// classes]: [`Tensor::cross_entropy`], then the mean.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -38,8 +41,9 @@ pub fn categorical_cross_entropy_logits(y: &Tensor, t: &Tensor) -> Tensor {
     paired("categorical_cross_entropy_logits", y, t, |y, t| y.cross_entropy(t).mean(..))
 }
 
-/// Cross-entropy of probabilities `y` f[.., classes] and class numbers `t` i[..]. A class that there is not makes the loss NaN, as Optax does, and Keras on a
-/// GPU: inside a trace values are unknown. The gradient is that of the other examples.
+/// Cross-entropy of probabilities `y` f[.., classes] and class numbers `t` i[..]. A class that
+/// there is not makes the loss NaN, as Optax does, and Keras on a GPU: inside a trace values are
+/// unknown. The gradient is that of the other examples.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -53,8 +57,8 @@ pub fn sparse_categorical_cross_entropy(y: &Tensor, t: &Tensor) -> Tensor {
     labelled("sparse_categorical_cross_entropy", y, t, |y, t| categorical_cross_entropy(y, &t))
 }
 
-/// Cross-entropy of logits `y` f[.., classes] and class numbers `t` i[..]. A class that there is not makes the loss NaN, as in
-/// [`sparse_categorical_cross_entropy`].
+/// Cross-entropy of logits `y` f[.., classes] and class numbers `t` i[..]. A class that there is
+/// not makes the loss NaN, as in [`sparse_categorical_cross_entropy`].
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -64,10 +68,13 @@ pub fn sparse_categorical_cross_entropy(y: &Tensor, t: &Tensor) -> Tensor {
 /// ```
 #[track_caller]
 pub fn sparse_categorical_cross_entropy_logits(y: &Tensor, t: &Tensor) -> Tensor {
-    labelled("sparse_categorical_cross_entropy_logits", y, t, |y, t| categorical_cross_entropy_logits(y, &t))
+    labelled("sparse_categorical_cross_entropy_logits", y, t, |y, t| {
+        categorical_cross_entropy_logits(y, &t)
+    })
 }
 
-/// Cross-entropy of probabilities `y` of yes and targets `t` of 0 or 1. Probabilities closer to 0 or 1 than 1e-7 count as that.
+/// Cross-entropy of probabilities `y` of yes and targets `t` of 0 or 1. Probabilities closer to 0
+/// or 1 than 1e-7 count as that.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -78,10 +85,13 @@ pub fn sparse_categorical_cross_entropy_logits(y: &Tensor, t: &Tensor) -> Tensor
 #[track_caller]
 pub fn binary_cross_entropy(y: &Tensor, t: &Tensor) -> Tensor {
     let log = |p: Tensor| p.maximum(EPSILON).log();
-    paired("binary_cross_entropy", y, t, |y, t| -(t * log(y.clone()) + (1.0 - t) * log(1.0 - y)).mean(..))
+    paired("binary_cross_entropy", y, t, |y, t| {
+        -(t * log(y.clone()) + (1.0 - t) * log(1.0 - y)).mean(..)
+    })
 }
 
-/// Cross-entropy of logits `y` of yes and targets `t` of 0 or 1: `max(y, 0) - y·t + ln(1 + exp(-|y|))`, which never overflows.
+/// Cross-entropy of logits `y` of yes and targets `t` of 0 or 1: `max(y, 0) - y·t + ln(1 +
+/// exp(-|y|))`, which never overflows.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -130,8 +140,8 @@ pub fn huber(y: &Tensor, t: &Tensor) -> Tensor {
     huber_with(y, t, 1.0)
 }
 
-/// Half the square of a difference up to `delta`, linear beyond, so that outliers do not rule (Huber, 1964).
-/// As a loss: `|y, t| loss::huber_with(y, t, 0.5)`.
+/// Half the square of a difference up to `delta`, linear beyond, so that outliers do not rule
+/// (Huber, 1964). As a loss: `|y, t| loss::huber_with(y, t, 0.5)`.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -149,12 +159,22 @@ pub fn huber_with(y: &Tensor, t: &Tensor, delta: f64) -> Tensor {
 
 /// A loss of two tensors of one shape.
 #[track_caller]
-fn paired(name: &str, y: &Tensor, t: &Tensor, f: impl FnOnce(&Tensor, &Tensor) -> Tensor) -> Tensor {
+fn paired(
+    name: &str,
+    y: &Tensor,
+    t: &Tensor,
+    f: impl FnOnce(&Tensor, &Tensor) -> Tensor,
+) -> Tensor {
     match (y.ty(), t.ty()) {
         (Ok(a), Ok(b)) if a.shape != b.shape => {
-            let hint =
-                if name.starts_with("categorical") && b.dtype.is_int() { format!("; class numbers go with `sparse_{name}`") } else { String::new() };
-            let why = format!("the prediction is {a}, but the target {b}: they must have one shape{hint}");
+            let hint = if name.starts_with("categorical") && b.dtype.is_int() {
+                format!("; class numbers go with `sparse_{name}`")
+            } else {
+                String::new()
+            };
+            let why = format!(
+                "the prediction is {a}, but the target {b}: they must have one shape{hint}"
+            );
             Tensor::from_error(Error::new(name, why).at(&Location::caller().into()))
         }
         _ => Recorder::of([y, t]).at(Location::caller(), || f(y, t)),
@@ -163,18 +183,26 @@ fn paired(name: &str, y: &Tensor, t: &Tensor, f: impl FnOnce(&Tensor, &Tensor) -
 
 /// A loss of class numbers, by way of one-hot rows.
 #[track_caller]
-fn labelled(name: &str, y: &Tensor, t: &Tensor, f: impl FnOnce(&Tensor, Tensor) -> Tensor) -> Tensor {
+fn labelled(
+    name: &str,
+    y: &Tensor,
+    t: &Tensor,
+    f: impl FnOnce(&Tensor, Tensor) -> Tensor,
+) -> Tensor {
     let (a, b) = match (y.ty(), t.ty()) {
         (Ok(a), Ok(b)) => (a, b),
         _ => return y + t,
     };
     let expected = a.shape.len().checked_sub(1).and_then(|n| a.shape.get(..n));
     if expected != Some(&b.shape[..]) || !b.dtype.is_int() {
-        let why = format!("the prediction is {a}, but the target {b}: class numbers are integers, of the prediction's shape without its last axis");
+        let why = format!(
+            "the prediction is {a}, but the target {b}: class numbers are integers, of the prediction's shape without its last axis"
+        );
         return Tensor::from_error(Error::new(name, why).at(&Location::caller().into()));
     }
     let classes = y.dim(-1);
-    // Beside the loss, not in the rows: the value tells of the mistake, the gradient stays that of the other examples.
+    // Beside the loss, not in the rows: the value tells of the mistake, the gradient stays that of
+    // the other examples.
     let stray = (t.lt(0) | t.ge(classes)).any(..).select(f64::NAN, 0.0).to(a.dtype);
     let t = t.one_hot(classes).to(a.dtype);
     Recorder::of([y, &t]).at(Location::caller(), || f(y, t.clone()) + stray.clone())
@@ -229,7 +257,14 @@ mod tests {
     fn the_loss_of_logits_and_its_gradient_keep_their_name() {
         let graph = |f: neurax_tensor::Jit<'_, Tensor, Tensor>| {
             let stages = f.stages(&tensor([[0.3, -1.2], [1.0, 0.0]]), true).unwrap();
-            stages.list().iter().rfind(|s| s.name.starts_with("passes/")).unwrap().text.clone().unwrap()
+            stages
+                .list()
+                .iter()
+                .rfind(|s| s.name.starts_with("passes/"))
+                .unwrap()
+                .text
+                .clone()
+                .unwrap()
         };
         let (t, labels) = (tensor([[0.0, 1.0], [1.0, 0.0]]), tensor([1, 0]));
         let hot = |z: Tensor| categorical_cross_entropy_logits(&z, &t);
@@ -244,17 +279,34 @@ mod tests {
 
     #[test]
     fn shapes_must_agree() {
-        let all: [Loss; 7] =
-            [categorical_cross_entropy, categorical_cross_entropy_logits, binary_cross_entropy, binary_cross_entropy_logits, mse, mae, huber];
+        let all: [Loss; 7] = [
+            categorical_cross_entropy,
+            categorical_cross_entropy_logits,
+            binary_cross_entropy,
+            binary_cross_entropy_logits,
+            mse,
+            mae,
+            huber,
+        ];
         for f in all {
             let e = f(&Tensor::zeros([3, 1]), &Tensor::zeros(3)).item().unwrap_err();
             assert!(e.message().contains("they must have one shape"), "{e}");
         }
-        let e = categorical_cross_entropy(&Tensor::zeros([3, 2]), &tensor([0, 1, 1])).item().unwrap_err().to_string();
+        let e = categorical_cross_entropy(&Tensor::zeros([3, 2]), &tensor([0, 1, 1]))
+            .item()
+            .unwrap_err()
+            .to_string();
         assert!(e.contains("class numbers go with `sparse_categorical_cross_entropy`"), "{e}");
-        let sparse: [Loss; 2] = [sparse_categorical_cross_entropy, sparse_categorical_cross_entropy_logits];
+        let sparse: [Loss; 2] =
+            [sparse_categorical_cross_entropy, sparse_categorical_cross_entropy_logits];
         for f in sparse {
-            assert!(f(&Tensor::zeros([3, 2]), &Tensor::zeros(3)).item().unwrap_err().message().contains("class numbers are integers"));
+            assert!(
+                f(&Tensor::zeros([3, 2]), &Tensor::zeros(3))
+                    .item()
+                    .unwrap_err()
+                    .message()
+                    .contains("class numbers are integers")
+            );
             assert!(f(&Tensor::zeros([3, 2]), &tensor([0, 1])).error().is_some());
             assert!(f(&Tensor::zeros(()), &tensor(0)).error().is_some());
         }
@@ -263,14 +315,20 @@ mod tests {
     #[test]
     fn a_class_that_there_is_not_gives_nan_and_no_slope() {
         let y = tensor([[0.25, 0.5, 0.25], [0.5, 0.25, 0.25]]);
-        let sparse: [Loss; 2] = [sparse_categorical_cross_entropy, sparse_categorical_cross_entropy_logits];
+        let sparse: [Loss; 2] =
+            [sparse_categorical_cross_entropy, sparse_categorical_cross_entropy_logits];
         for f in sparse {
             for stray in [7, 3, -1] {
                 let t = tensor([1, stray]);
-                let traced = jit(move |y: Tensor| f(&y, &t)).run(y.clone()).unwrap().item().unwrap();
+                let traced =
+                    jit(move |y: Tensor| f(&y, &t)).run(y.clone()).unwrap().item().unwrap();
                 assert!(traced.is_nan(), "{stray}");
                 let t = tensor([1, stray]);
-                let g = grad(move |y: Tensor| f(&y, &t)).run(y.clone()).unwrap().to_vec::<f32>().unwrap();
+                let g = grad(move |y: Tensor| f(&y, &t))
+                    .run(y.clone())
+                    .unwrap()
+                    .to_vec::<f32>()
+                    .unwrap();
                 assert!(g[..3].iter().any(|x| *x != 0.0) && g[3..] == [0.0; 3], "{g:?}");
             }
             assert_eq!(f(&y.to(BF16), &tensor([0, 1])).dtype(), BF16);
@@ -281,7 +339,8 @@ mod tests {
     fn an_error_passes_through() {
         let bad = Tensor::zeros(2) + Tensor::zeros(3);
         let first = bad.error().unwrap().to_string();
-        for y in [mse(&bad, &tensor(0.0)), sparse_categorical_cross_entropy(&tensor([[1.0]]), &bad)] {
+        for y in [mse(&bad, &tensor(0.0)), sparse_categorical_cross_entropy(&tensor([[1.0]]), &bad)]
+        {
             assert_eq!(y.error().unwrap().to_string(), first);
         }
     }

@@ -5,7 +5,8 @@ use neurax_tensor::{Error, Tensor};
 use std::fmt;
 use std::sync::Arc;
 
-/// A named function of exactly `(&prediction, &target)` that gives the mean over the examples of a batch.
+/// A named function of exactly `(&prediction, &target)` that gives the mean over the examples of a
+/// batch.
 #[derive(Clone)]
 pub struct Metric {
     name: String,
@@ -42,8 +43,8 @@ pub fn new(name: &str, f: impl Fn(&Tensor, &Tensor) -> Tensor + Send + Sync + 's
     Metric { name: name.into(), f: Arc::new(f) }
 }
 
-/// The part of the examples whose largest prediction is at the target's class. Targets are one-hot rows like the
-/// predictions, or class numbers.
+/// The part of the examples whose largest prediction is at the target's class. Targets are one-hot
+/// rows like the predictions, or class numbers.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -61,7 +62,9 @@ pub fn accuracy() -> Metric {
         if a.rank() == b.rank() + 1 && a.shape[..b.rank()] == b.shape[..] && b.dtype.is_int() {
             return share(&y.argmax(-1).equal(t));
         }
-        let why = format!("the prediction is {a}, but the target {b}: it must be of the same shape, or class numbers without the last axis");
+        let why = format!(
+            "the prediction is {a}, but the target {b}: it must be of the same shape, or class numbers without the last axis"
+        );
         Tensor::from_error(Error::new("accuracy", why))
     })
 }
@@ -76,9 +79,10 @@ pub fn accuracy() -> Metric {
 /// ```
 pub fn binary_accuracy() -> Metric {
     new("binary_accuracy", |y, t| match (y.ty(), t.ty()) {
-        (Ok(a), Ok(b)) if a.shape != b.shape => {
-            Tensor::from_error(Error::new("binary_accuracy", format!("the prediction is {a}, but the target {b}: they must have one shape")))
-        }
+        (Ok(a), Ok(b)) if a.shape != b.shape => Tensor::from_error(Error::new(
+            "binary_accuracy",
+            format!("the prediction is {a}, but the target {b}: they must have one shape"),
+        )),
         _ => share(&y.gt(0.5).equal(t.gt(0.5))),
     })
 }
@@ -105,10 +109,16 @@ mod tests {
 
     #[test]
     fn accuracy_refuses_what_would_broadcast() {
-        let e = accuracy().measure(&Tensor::zeros([4, 3]), &Tensor::zeros([1, 3])).item().unwrap_err();
+        let e =
+            accuracy().measure(&Tensor::zeros([4, 3]), &Tensor::zeros([1, 3])).item().unwrap_err();
         assert!(e.message().contains("f32[4, 3]") && e.message().contains("f32[1, 3]"), "{e}");
-        assert!(accuracy().measure(&Tensor::zeros([4, 3]), &Tensor::zeros(4)).error().is_some(), "labels are integers");
-        assert!(binary_accuracy().measure(&Tensor::zeros([4, 1]), &Tensor::zeros(4)).error().is_some());
+        assert!(
+            accuracy().measure(&Tensor::zeros([4, 3]), &Tensor::zeros(4)).error().is_some(),
+            "labels are integers"
+        );
+        assert!(
+            binary_accuracy().measure(&Tensor::zeros([4, 1]), &Tensor::zeros(4)).error().is_some()
+        );
     }
 
     #[test]

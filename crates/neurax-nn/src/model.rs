@@ -1,4 +1,5 @@
-//! Models: named inputs and outputs over a graph of nodes, and their application as a pure function.
+//! Models: named inputs and outputs over a graph of nodes, and their application as a pure
+//! function.
 
 use crate::cx::{Cx, From as VarsFrom};
 use crate::node::Kind;
@@ -11,10 +12,11 @@ use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 
-/// A function of (variables, inputs, mode) with named inputs and outputs. It holds no variables and is cheap to clone.
+/// A function of (variables, inputs, mode) with named inputs and outputs. It holds no variables and
+/// is cheap to clone.
 ///
-/// Inputs given without names are taken in the order in which the outputs reach them, depth first; with several inputs, names
-/// say more.
+/// Inputs given without names are taken in the order in which the outputs reach them, depth first;
+/// with several inputs, names say more.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -54,27 +56,40 @@ pub(crate) struct Step {
 impl Model {
     /// The model of those outputs.
     #[track_caller]
-    pub fn new<S: Into<String>, N: Borrow<Node>>(outputs: impl IntoIterator<Item = (S, N)>) -> Model {
+    pub fn new<S: Into<String>, N: Borrow<Node>>(
+        outputs: impl IntoIterator<Item = (S, N)>,
+    ) -> Model {
         let at = here();
-        let outputs: Vec<(String, Node)> = outputs.into_iter().map(|(name, n)| (name.into(), n.borrow().clone())).collect();
+        let outputs: Vec<(String, Node)> =
+            outputs.into_iter().map(|(name, n)| (name.into(), n.borrow().clone())).collect();
         let nodes = in_order(outputs.iter().map(|(_, n)| n));
-        let place: HashMap<usize, usize> = nodes.iter().enumerate().map(|(i, n)| (n.identity(), i)).collect();
+        let place: HashMap<usize, usize> =
+            nodes.iter().enumerate().map(|(i, n)| (n.identity(), i)).collect();
         let of = |n: &Node| place.get(&n.identity()).copied().unwrap_or(0);
         let mut names = Names::default();
-        let steps: Vec<Step> =
-            nodes.into_iter().map(|node| Step { path: names.path(node.name()), inputs: node.inputs().iter().map(of).collect(), node }).collect();
-        let inputs = (0..steps.len()).filter(|&i| matches!(steps[i].node.kind(), Kind::Input(_))).collect();
+        let steps: Vec<Step> = nodes
+            .into_iter()
+            .map(|node| Step {
+                path: names.path(node.name()),
+                inputs: node.inputs().iter().map(of).collect(),
+                node,
+            })
+            .collect();
+        let inputs =
+            (0..steps.len()).filter(|&i| matches!(steps[i].node.kind(), Kind::Input(_))).collect();
         let outputs = outputs.iter().map(|(name, n)| (name.clone(), of(n))).collect();
         let mut plan = Plan { steps, inputs, outputs, error: None };
         plan.error = plan.check().map_err(|e| e.at(&at)).err();
         Model(Arc::new(plan))
     }
 
-    /// Makes the variables. A layer's values depend on the key, its path and their names, so they stay when other layers come
-    /// or go. `types` are the inputs' in the model's order; where a size is open, any will do.
+    /// Makes the variables. A layer's values depend on the key, its path and their names, so they
+    /// stay when other layers come or go. `types` are the inputs' in the model's order; where a
+    /// size is open, any will do.
     ///
     /// # Errors
-    /// When the types are not those of the inputs, or a layer cannot take what it gets; the message names its path.
+    /// When the types are not those of the inputs, or a layer cannot take what it gets; the message
+    /// names its path.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -102,7 +117,11 @@ impl Model {
         let types = self.place_inputs(types)?;
         let (mut open, mut named) = (HashMap::new(), HashMap::new());
         let inputs: Vec<Tensor> = types.iter().map(|t| stand_in(t, 1, &mut open)).collect();
-        let good = inputs.iter().zip(&types).zip(self.inputs().zip(self.input_dims())).filter(|((x, _), _)| x.error().is_none());
+        let good = inputs
+            .iter()
+            .zip(&types)
+            .zip(self.inputs().zip(self.input_dims()))
+            .filter(|((x, _), _)| x.error().is_none());
         for ((x, t), (name, dims)) in good {
             fit(name, dims, &x.shape(), show(&t.dims), &mut named)?;
         }
@@ -111,8 +130,8 @@ impl Model {
         vars.ok()
     }
 
-    /// Applies the model: a pure function of tensors, to be used inside `grad`, `jit` and `vmap` like any other. What is wrong
-    /// travels in the outputs.
+    /// Applies the model: a pure function of tensors, to be used inside `grad`, `jit` and `vmap`
+    /// like any other. What is wrong travels in the outputs.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -129,7 +148,8 @@ impl Model {
         self.apply_with(&vars.params, &vars.state, inputs, mode)
     }
 
-    /// As [`Model::apply`], with parameters and state apart: what differentiating with respect to the parameters needs.
+    /// As [`Model::apply`], with parameters and state apart: what differentiating with respect to
+    /// the parameters needs.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -141,7 +161,13 @@ impl Model {
     /// # Ok::<(), Error>(())
     /// ```
     #[track_caller]
-    pub fn apply_with(&self, params: &Params, state: &Params, inputs: impl Inputs, mode: &Mode) -> Applied {
+    pub fn apply_with(
+        &self,
+        params: &Params,
+        state: &Params,
+        inputs: impl Inputs,
+        mode: &Mode,
+    ) -> Applied {
         let mut new = Vars { params: Params::new(), state: state.clone() };
         let steps = match self.place_inputs(inputs.inputs()) {
             Ok(inputs) => self.walk(VarsFrom::Vars { params, state }, &inputs, mode, &mut new),
@@ -182,7 +208,9 @@ impl Model {
         let mut values: Vec<Tensor> = Vec::with_capacity(self.0.steps.len());
         let recorder = match from {
             VarsFrom::Key(_) => Recorder::of(inputs),
-            VarsFrom::Vars { params, .. } => Recorder::of(inputs.iter().chain(params.values().flat_map(BTreeMap::values))),
+            VarsFrom::Vars { params, .. } => {
+                Recorder::of(inputs.iter().chain(params.values().flat_map(BTreeMap::values)))
+            }
         };
         let (mut inputs, mut named) = (inputs.iter(), HashMap::new());
         for step in &self.0.steps {
@@ -192,7 +220,12 @@ impl Model {
                     let xs: Vec<Tensor> = step.inputs.iter().map(|&i| values[i].clone()).collect();
                     match xs.iter().find(|x| x.error().is_some()) {
                         Some(bad) => bad.clone(),
-                        None => placed(recorder.within(&step.path, step.node.at(), || f(&mut Cx::new(&step.path, mode, from, new), &xs)), step),
+                        None => placed(
+                            recorder.within(&step.path, step.node.at(), || {
+                                f(&mut Cx::new(&step.path, mode, from, new), &xs)
+                            }),
+                            step,
+                        ),
                     }
                 }
             };
@@ -204,7 +237,9 @@ impl Model {
     /// The value of every node in type only, and new variables.
     pub(crate) fn outline(&self, key: &Key, inputs: Vec<Tensor>) -> (Vec<Tensor>, Vars) {
         let vars = RefCell::new(Vars::default());
-        let walk = |xs: Vec<Tensor>| self.walk(VarsFrom::Key(key), &xs, &Mode::Eval, &mut vars.borrow_mut());
+        let walk = |xs: Vec<Tensor>| {
+            self.walk(VarsFrom::Key(key), &xs, &Mode::Eval, &mut vars.borrow_mut())
+        };
         let values = eval_shape(walk, &inputs);
         (values, vars.into_inner())
     }
@@ -227,7 +262,10 @@ impl Model {
         let mut places: Vec<Option<T>> = vec![None; names.len()];
         for (i, (name, x)) in given.into_iter().enumerate() {
             let at = match &name {
-                Some(n) => names.iter().position(|m| m == n).ok_or_else(|| wrong(format!("there is no input `{n}`; {}", list())))?,
+                Some(n) => names
+                    .iter()
+                    .position(|m| m == n)
+                    .ok_or_else(|| wrong(format!("there is no input `{n}`; {}", list())))?,
                 None if i < names.len() => i,
                 None => return Err(wrong(format!("too many inputs; {}", list()))),
             };
@@ -257,7 +295,9 @@ impl Plan {
         let unique = |what: &str, names: Vec<&str>| {
             let mut seen = HashSet::new();
             match names.into_iter().find(|n| !seen.insert(*n)) {
-                Some(n) => Err(wrong(format!("two {what}s are called `{n}`; give each its own name"))),
+                Some(n) => {
+                    Err(wrong(format!("two {what}s are called `{n}`; give each its own name")))
+                }
                 None => Ok(()),
             }
         };
@@ -282,12 +322,15 @@ fn wrong(why: String) -> Error {
 /// The result of a layer: an error learns in which layer it happened and where the user wrote that.
 fn placed(y: Tensor, step: &Step) -> Tensor {
     match y.error() {
-        Some(e) => Tensor::from_error(e.clone().at(&Place::from(step.node.at())).within(&step.path)),
+        Some(e) => {
+            Tensor::from_error(e.clone().at(&Place::from(step.node.at())).within(&step.path))
+        }
         None => y,
     }
 }
 
-/// Zeros of a type; open sizes count as `open`, those of one name as the first that was seen under it.
+/// Zeros of a type; open sizes count as `open`, those of one name as the first that was seen under
+/// it.
 pub(crate) fn stand_in(t: &TypeSpec, open: usize, names: &mut HashMap<String, usize>) -> Tensor {
     let size = |d: &Dim| match d {
         Dim::Any => Dim::Size(open),
@@ -298,8 +341,15 @@ pub(crate) fn stand_in(t: &TypeSpec, open: usize, names: &mut HashMap<String, us
 }
 
 /// An input, if it is what was declared.
-fn given<'d>(name: &str, dims: &'d [Dim], x: Option<&Tensor>, named: &mut HashMap<&'d str, usize>) -> Tensor {
-    let Some(x) = x else { return Tensor::from_error(wrong(format!("input `{name}` was not given"))) };
+fn given<'d>(
+    name: &str,
+    dims: &'d [Dim],
+    x: Option<&Tensor>,
+    named: &mut HashMap<&'d str, usize>,
+) -> Tensor {
+    let Some(x) = x else {
+        return Tensor::from_error(wrong(format!("input `{name}` was not given")));
+    };
     if x.error().is_some() {
         return x.clone();
     }
@@ -308,16 +358,29 @@ fn given<'d>(name: &str, dims: &'d [Dim], x: Option<&Tensor>, named: &mut HashMa
 }
 
 /// Is that shape what was declared? The message shows it as `given`.
-fn fit<'d>(name: &str, dims: &'d [Dim], shape: &[usize], given: impl fmt::Display, named: &mut HashMap<&'d str, usize>) -> Result<()> {
+fn fit<'d>(
+    name: &str,
+    dims: &'d [Dim],
+    shape: &[usize],
+    given: impl fmt::Display,
+    named: &mut HashMap<&'d str, usize>,
+) -> Result<()> {
     if fits(dims, shape, named) {
         return Ok(());
     }
     let other = |(d, n): (&Dim, &usize)| match d {
-        Dim::Named(name) => named.get(name.as_str()).filter(|size| *size != n).map(|size| format!(", where {name} is {size}")),
+        Dim::Named(name) => named
+            .get(name.as_str())
+            .filter(|size| *size != n)
+            .map(|size| format!(", where {name} is {size}")),
         _ => None,
     };
     let held: Vec<String> = dims.iter().zip(shape).filter_map(other).collect();
-    Err(wrong(format!("input `{name}` is declared as {}, but {given} was given{}", show(dims), held.concat())))
+    Err(wrong(format!(
+        "input `{name}` is declared as {}, but {given} was given{}",
+        show(dims),
+        held.concat()
+    )))
 }
 
 /// Does a shape fit, with sizes of one name being one size over all inputs?
@@ -336,7 +399,8 @@ fn show(dims: &[Dim]) -> String {
     format!("[{}]", each.join(", "))
 }
 
-/// Nodes below those outputs, each after its inputs. A loop, not a recursion: models may be deeper than the stack.
+/// Nodes below those outputs, each after its inputs. A loop, not a recursion: models may be deeper
+/// than the stack.
 fn in_order<'n>(outputs: impl Iterator<Item = &'n Node>) -> Vec<Node> {
     let (mut done, mut order) = (HashSet::new(), Vec::new());
     for output in outputs {
@@ -414,7 +478,13 @@ impl Node {
 
     /// See [`Model::apply_with`].
     #[track_caller]
-    pub fn apply_with(&self, params: &Params, state: &Params, inputs: impl Inputs, mode: &Mode) -> Applied {
+    pub fn apply_with(
+        &self,
+        params: &Params,
+        state: &Params,
+        inputs: impl Inputs,
+        mode: &Mode,
+    ) -> Applied {
         self.model().apply_with(params, state, inputs, mode)
     }
 

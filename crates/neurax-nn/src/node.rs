@@ -8,8 +8,9 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 use std::panic::Location;
 use std::sync::Arc;
 
-/// A place in a model: an input, or a layer applied to other nodes. Cheap to clone; nodes are combined with methods,
-/// operators and functions, and a [`Model`] is made of those that matter outside.
+/// A place in a model: an input, or a layer applied to other nodes. Cheap to clone; nodes are
+/// combined with methods, operators and functions, and a [`Model`] is made of those that matter
+/// outside.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -54,7 +55,8 @@ type Function = dyn Fn(&mut Cx, &[Tensor]) -> Tensor + Send + Sync;
 
 /// A declared layer: a struct of options that is a function of its `N` inputs and a [`Cx`].
 ///
-/// Layers of the library are in files of [`crate::layers`]; a function of one's own needs no struct, see [`layer()`].
+/// Layers of the library are in files of [`crate::layers`]; a function of one's own needs no
+/// struct, see [`layer()`].
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a layer",
     note = "a layer implements `Layer`; a function becomes one with nn::layer(\"name\", [inputs], |cx, [x]| ..)"
@@ -67,7 +69,8 @@ pub trait Layer<const N: usize = 1>: Send + Sync + 'static {
     fn apply(&self, cx: &mut Cx, inputs: [Tensor; N]) -> Tensor;
 }
 
-/// An input of a model: its name, and the sizes of its axes, `_` or a name where any size will do. Axes of one name have one size.
+/// An input of a model: its name, and the sizes of its axes, `_` or a name where any size will do.
+/// Axes of one name have one size.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -79,7 +82,8 @@ pub fn input(name: &str, dims: impl IntoShape) -> Node {
     Node::make(name.into(), Vec::new(), Kind::Input(dims.dims()))
 }
 
-/// A layer that is a function: it asks `cx` for parameters and state, and knows the shapes of its inputs.
+/// A layer that is a function: it asks `cx` for parameters and state, and knows the shapes of its
+/// inputs.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -95,11 +99,18 @@ pub fn input(name: &str, dims: impl IntoShape) -> Node {
 /// # Ok::<(), Error>(())
 /// ```
 #[track_caller]
-pub fn layer<const N: usize>(name: &str, inputs: [impl Borrow<Node>; N], f: impl Fn(&mut Cx, [Tensor; N]) -> Tensor + Send + Sync + 'static) -> Node {
+pub fn layer<const N: usize>(
+    name: &str,
+    inputs: [impl Borrow<Node>; N],
+    f: impl Fn(&mut Cx, [Tensor; N]) -> Tensor + Send + Sync + 'static,
+) -> Node {
     let inputs = inputs.iter().map(|n| n.borrow().clone()).collect();
     let function = move |cx: &mut Cx, xs: &[Tensor]| match xs.to_vec().try_into() {
         Ok(xs) => f(cx, xs),
-        Err(_) => Tensor::from_error(Error::new("layer", format!("{} inputs for a layer of {N}", xs.len()))),
+        Err(_) => Tensor::from_error(Error::new(
+            "layer",
+            format!("{} inputs for a layer of {N}", xs.len()),
+        )),
     };
     Node::make(name.into(), inputs, Kind::Layer(Arc::new(function)))
 }
@@ -108,7 +119,11 @@ pub fn layer<const N: usize>(name: &str, inputs: [impl Borrow<Node>; N], f: impl
 #[track_caller]
 pub fn concat<N: Borrow<Node>>(nodes: impl IntoIterator<Item = N>, axis: i64) -> Node {
     let inputs = nodes.into_iter().map(|n| n.borrow().clone()).collect();
-    Node::make("concat".into(), inputs, Kind::Layer(Arc::new(move |_, xs| layers::concat(xs, axis))))
+    Node::make(
+        "concat".into(),
+        inputs,
+        Kind::Layer(Arc::new(move |_, xs| layers::concat(xs, axis))),
+    )
 }
 
 impl Node {
@@ -129,7 +144,8 @@ impl Node {
         layer(&name, [self], move |cx, xs| l.apply(cx, xs))
     }
 
-    /// This node under another name. Parameters go by the name, so the old name has no part in the model.
+    /// This node under another name. Parameters go by the name, so the old name has no part in the
+    /// model.
     #[track_caller]
     pub fn named(&self, name: &str) -> Node {
         Node::make(name.into(), self.0.inputs.clone(), self.0.kind.clone())
@@ -176,7 +192,10 @@ impl fmt::Debug for Node {
 }
 
 /// The right operand of an operator on nodes: another node, a tensor, or a number.
-#[diagnostic::on_unimplemented(message = "`{Self}` cannot be an operand of a node", note = "operands are Node, &Node, Tensor and Rust numbers")]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be an operand of a node",
+    note = "operands are Node, &Node, Tensor and Rust numbers"
+)]
 pub trait NodeOperand {
     /// `node` and this operand in one new node.
     #[track_caller]

@@ -7,8 +7,8 @@ use neurax_tensor::{DType, Dim, Tensor, Type, TypeSpec, key};
 use std::collections::HashMap;
 
 impl Model {
-    /// A table of the layers: their paths, the types of what they give, how many parameters they have; and the totals.
-    /// A layer that cannot take what it gets shows its error.
+    /// A table of the layers: their paths, the types of what they give, how many parameters they
+    /// have; and the totals. A layer that cannot take what it gets shows its error.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -33,14 +33,17 @@ impl Model {
             .steps()
             .iter()
             .zip(small.iter().zip(&large))
-            .map(|(step, (a, b))| [step.path.clone(), output(a, b), grouped(parameters(&vars, &step.path))])
+            .map(|(step, (a, b))| {
+                [step.path.clone(), output(a, b), grouped(parameters(&vars, &step.path))]
+            })
             .collect();
         table(&rows, &grouped(vars.size()))
     }
 
     fn values_for(&self, open: usize) -> (Vec<Tensor>, Vars) {
         let mut names = HashMap::new();
-        let types = self.input_dims().map(|dims| TypeSpec { dtype: DType::F32, dims: dims.to_vec() });
+        let types =
+            self.input_dims().map(|dims| TypeSpec { dtype: DType::F32, dims: dims.to_vec() });
         self.outline(&key(0), types.map(|t| stand_in(&t, open, &mut names)).collect())
     }
 }
@@ -54,7 +57,11 @@ fn output(a: &Tensor, b: &Tensor) -> String {
 }
 
 fn opened(a: &Type, b: &Type) -> TypeSpec {
-    let dims = a.shape.iter().zip(b.shape.iter()).map(|(x, y)| if x == y { Dim::Size(*x) } else { Dim::Any });
+    let dims = a
+        .shape
+        .iter()
+        .zip(b.shape.iter())
+        .map(|(x, y)| if x == y { Dim::Size(*x) } else { Dim::Any });
     TypeSpec { dtype: a.dtype, dims: dims.collect() }
 }
 
@@ -64,7 +71,9 @@ fn parameters(vars: &Vars, path: &str) -> usize {
 
 fn table(rows: &[[String; 3]], total: &str) -> String {
     let head = ["layer", "output", "parameters"];
-    let width = |i: usize| rows.iter().map(|r| r[i].chars().count()).chain([head[i].len()]).max().unwrap_or(0);
+    let width = |i: usize| {
+        rows.iter().map(|r| r[i].chars().count()).chain([head[i].len()]).max().unwrap_or(0)
+    };
     let (a, b, c) = (width(0), width(1), width(2));
     let line = |x: &str, y: &str, z: &str| format!("{x:a$}  {y:b$}  {z:>c$}\n");
     let rule = format!("{}\n", "-".repeat(a + b + c + 4));

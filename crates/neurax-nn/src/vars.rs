@@ -4,11 +4,13 @@ use neurax_tensor::{Error, Result, Tensor, Tree, io::safetensors};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Tensors by layer path and name: `params["dense_1"]["kernel"]`, which panics when there is none, as every map's index does.
-/// [`params.leaf("dense_1.kernel")`](Tree::leaf) gives a tensor that carries the error instead, `get` an `Option`.
+/// Tensors by layer path and name: `params["dense_1"]["kernel"]`, which panics when there is none,
+/// as every map's index does. [`params.leaf("dense_1.kernel")`](Tree::leaf) gives a tensor that
+/// carries the error instead, `get` an `Option`.
 pub type Params = BTreeMap<String, BTreeMap<String, Tensor>>;
 
-/// The variables of a model: what training changes by gradients, and what the layers themselves change.
+/// The variables of a model: what training changes by gradients, and what the layers themselves
+/// change.
 ///
 /// A model never holds its variables; every function takes them and gives new ones back.
 #[derive(Tree, Clone, Debug, Default)]
@@ -20,8 +22,8 @@ pub struct Vars {
 }
 
 impl Vars {
-    /// Writes the variables to a safetensors file, each under `params.<layer>.<name>` or `state.<layer>.<name>`. An existing
-    /// file is replaced at once when the new one is complete.
+    /// Writes the variables to a safetensors file, each under `params.<layer>.<name>` or
+    /// `state.<layer>.<name>`. An existing file is replaced at once when the new one is complete.
     ///
     /// # Errors
     /// When a variable carries an error or the file cannot be written.
@@ -43,14 +45,21 @@ impl Vars {
     /// The variables in a safetensors file, mapped: no value is read before it is used.
     ///
     /// # Errors
-    /// When the file cannot be read or is malformed, or holds something else than variables; the message names file and tensor.
+    /// When the file cannot be read or is malformed, or holds something else than variables; the
+    /// message names file and tensor.
     pub fn load(path: impl AsRef<Path>) -> Result<Vars> {
         let path = path.as_ref();
         let mut vars = Vars::default();
         for (name, tensor) in safetensors::load(path)? {
             let (place, layer, variable) = vars.place(&name).ok_or_else(|| {
                 let shape = "variables are called params.<layer>.<name> or state.<layer>.<name>";
-                Error::new("load", format!("{}: holds `{name}`, which is no variable of a model: {shape}", path.display()))
+                Error::new(
+                    "load",
+                    format!(
+                        "{}: holds `{name}`, which is no variable of a model: {shape}",
+                        path.display()
+                    ),
+                )
             })?;
             place.entry(layer).or_default().insert(variable, tensor);
         }
@@ -75,7 +84,8 @@ impl Vars {
     }
 }
 
-/// Number of elements of all leaves. Saturates: sizes that only a file or a declaration claims may be large.
+/// Number of elements of all leaves. Saturates: sizes that only a file or a declaration claims may
+/// be large.
 pub(crate) fn elements(tree: &impl Tree) -> usize {
     let mut n: usize = 0;
     tree.each_leaf(|t| n = n.saturating_add(t.ty().map_or(0, |t| t.size())));
@@ -94,7 +104,10 @@ mod tests {
     #[test]
     fn layers_with_dots_and_slashes_come_back() {
         let mut vars = Vars::default();
-        vars.params.entry("encoder/v1.0".into()).or_default().insert("kernel".into(), tensor([1.0, 2.0]));
+        vars.params
+            .entry("encoder/v1.0".into())
+            .or_default()
+            .insert("kernel".into(), tensor([1.0, 2.0]));
         vars.state.entry("norm".into()).or_default().insert("mean".into(), tensor(3.0));
         vars.save(path("dots")).unwrap();
         let back = Vars::load(path("dots")).unwrap();
@@ -113,8 +126,14 @@ mod tests {
     #[test]
     fn sizes_that_are_only_claimed_are_counted() {
         let claims = |shape: &str| {
-            let header = format!(r#"{{"params.a.b":{{"dtype":"F32","shape":{shape},"data_offsets":[0,0]}}}}"#);
-            std::fs::write(path("claims"), [&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat()).unwrap();
+            let header = format!(
+                r#"{{"params.a.b":{{"dtype":"F32","shape":{shape},"data_offsets":[0,0]}}}}"#
+            );
+            std::fs::write(
+                path("claims"),
+                [&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat(),
+            )
+            .unwrap();
             Vars::load(path("claims"))
         };
         let e = claims("[1152921504606846976,1152921504606846976,0]").unwrap_err().to_string();

@@ -8,7 +8,9 @@ fn text(x: &Tensor) -> String {
 
 #[test]
 fn a_shape_mismatch_inside_a_layer_names_its_path_and_line() {
-    let model = nn::input("x", dims![_, 3]).dense(4).then(|x| nn::layer("mix", [x], |_, [x]| x.matmul(Tensor::zeros([5, 5]))));
+    let model = nn::input("x", dims![_, 3])
+        .dense(4)
+        .then(|x| nn::layer("mix", [x], |_, [x]| x.matmul(Tensor::zeros([5, 5]))));
     let e = model.init(key(0), &types![f32[_, 3]]).unwrap_err().to_string();
     assert!(e.contains("f32[1, 4]") && e.contains("f32[5, 5]"), "{e}");
     assert!(e.contains("in layer mix, at") && e.contains("tests/models.rs"), "{e}");
@@ -16,21 +18,29 @@ fn a_shape_mismatch_inside_a_layer_names_its_path_and_line() {
 
 #[test]
 fn what_fails_only_later_names_the_layer_too() {
-    let spin = |x: Node| nn::layer("spin", [x], |_, [x]| while_loop(x, |x| x.max(..).lt(10.0), |x| x * 2.0));
+    let spin = |x: Node| {
+        nn::layer("spin", [x], |_, [x]| while_loop(x, |x| x.max(..).lt(10.0), |x| x * 2.0))
+    };
     let model = nn::input("x", dims![_, 2]).dense(2).then(spin).model();
     let vars = model.init(key(0), &types![f32[_, 2]]).unwrap();
     let x = Tensor::ones([1, 2]);
-    let (_, grads) = value_and_grad_at(&vars.params, |p| model.apply_with(&p, &vars.state, &x, &Mode::Eval).y().sum(..));
+    let (_, grads) = value_and_grad_at(&vars.params, |p| {
+        model.apply_with(&p, &vars.state, &x, &Mode::Eval).y().sum(..)
+    });
     let e = text(&grads["dense"]["kernel"]);
     assert!(e.contains("scan") && e.contains("in layer spin"), "{e}");
 }
 
 #[test]
 fn parameters_of_another_model_name_layer_and_shape() {
-    let (small, large) = (nn::input("x", dims![_, 3]).dense(4), nn::input("x", dims![_, 3]).dense(5));
+    let (small, large) =
+        (nn::input("x", dims![_, 3]).dense(4), nn::input("x", dims![_, 3]).dense(5));
     let vars = small.init(key(0), &types![f32[_, 3]]).unwrap();
     let e = text(large.apply(&vars, Tensor::ones([1, 3]), &Mode::Eval).y());
-    assert!(e.contains("param: `kernel` is [3, 4], but [3, 5] is needed here, in layer dense, at"), "{e}");
+    assert!(
+        e.contains("param: `kernel` is [3, 4], but [3, 5] is needed here, in layer dense, at"),
+        "{e}"
+    );
     assert!(e.contains("tests/models.rs"), "{e}");
     let e = text(large.relu().apply(&Vars::default(), Tensor::ones([1, 3]), &Mode::Eval).y());
     assert!(e.contains("`kernel` is missing from the variables"), "{e}");
@@ -47,13 +57,27 @@ fn wrong_inputs_are_named() {
     };
     let (two, three) = (Tensor::ones([2, 2]), Tensor::ones([3, 2]));
     let vars = Vars::default();
-    assert!(run(model.apply(&vars, [("a", &two), ("c", &two)], &Mode::Eval)).contains("there is no input `c`; the model's inputs are a, b"));
-    assert!(run(model.apply(&vars, [("a", &two)], &Mode::Eval)).contains("input `b` was not given"));
-    assert!(run(model.apply(&vars, [("a", &two), ("a", &two)], &Mode::Eval)).contains("input `a` was given twice"));
+    assert!(
+        run(model.apply(&vars, [("a", &two), ("c", &two)], &Mode::Eval))
+            .contains("there is no input `c`; the model's inputs are a, b")
+    );
+    assert!(
+        run(model.apply(&vars, [("a", &two)], &Mode::Eval)).contains("input `b` was not given")
+    );
+    assert!(
+        run(model.apply(&vars, [("a", &two), ("a", &two)], &Mode::Eval))
+            .contains("input `a` was given twice")
+    );
     assert!(run(model.apply(&vars, [&two, &two, &two], &Mode::Eval)).contains("too many inputs"));
     let e = run(model.apply(&vars, [("a", &two), ("b", &three)], &Mode::Eval));
-    assert!(e.contains("input `b` is declared as [batch, 2], but [3, 2] was given, where batch is 2"), "{e}");
-    assert_eq!(model.apply(&vars, [&two, &two], &Mode::Eval).y().to_vec::<f32>().unwrap(), [2.0; 4]);
+    assert!(
+        e.contains("input `b` is declared as [batch, 2], but [3, 2] was given, where batch is 2"),
+        "{e}"
+    );
+    assert_eq!(
+        model.apply(&vars, [&two, &two], &Mode::Eval).y().to_vec::<f32>().unwrap(),
+        [2.0; 4]
+    );
     let e = model.init(key(0), &types![f32[_, 2]]).unwrap_err().to_string();
     assert!(e.contains("input `b` was not given") && e.contains("tests/models.rs:"), "{e}");
     let e = model.init(key(0), &types![f32[_, 2], f32[_, 5]]).unwrap_err().to_string();
@@ -67,14 +91,32 @@ fn wrong_outputs_are_errors_not_panics() {
     let out = model.apply(&Vars::default(), Tensor::ones([1, 2]), &Mode::Eval);
     assert!(text(&out.get("z")).contains("there is no output `z`; the model's outputs are y"));
     let e = text(&out["z"]);
-    assert!(e.contains("there is no output `z`; the model's outputs are y, at ") && e.contains("tests/models.rs:"), "{e}");
+    assert!(
+        e.contains("there is no output `z`; the model's outputs are y, at ")
+            && e.contains("tests/models.rs:"),
+        "{e}"
+    );
     assert!(text(&out["w"]).contains("another output") && text(&out["z"]) == e);
     let twice = Model::new([("y", &model), ("y", &model)]);
-    assert!(twice.init(key(0), &types![f32[_, 2]]).unwrap_err().to_string().contains("two outputs are called `y`"));
+    assert!(
+        twice
+            .init(key(0), &types![f32[_, 2]])
+            .unwrap_err()
+            .to_string()
+            .contains("two outputs are called `y`")
+    );
     let none = Model::new::<&str, Node>([]);
-    assert!(text(none.apply(&Vars::default(), Vec::new(), &Mode::Eval).y()).contains("a model needs an output"));
+    assert!(
+        text(none.apply(&Vars::default(), Vec::new(), &Mode::Eval).y())
+            .contains("a model needs an output")
+    );
     let same = nn::input("x", dims![_, 2]) + nn::input("x", dims![_, 2]);
-    assert!(same.init(key(0), &types![f32[_, 2], f32[_, 2]]).unwrap_err().to_string().contains("two inputs are called `x`"));
+    assert!(
+        same.init(key(0), &types![f32[_, 2], f32[_, 2]])
+            .unwrap_err()
+            .to_string()
+            .contains("two inputs are called `x`")
+    );
 }
 
 #[test]
@@ -83,7 +125,10 @@ fn names_are_counted_and_a_node_used_twice_is_one_layer() {
     let shared = x.dense(2);
     let model = (&shared + &shared * 2.0 + x.dense(2).named("dense_1") + x.dense(2)).model();
     let names: Vec<&str> = model.nodes().collect();
-    assert_eq!(names.iter().filter(|n| n.starts_with("dense")).collect::<Vec<_>>(), [&"dense", &"dense_1", &"dense_2"]);
+    assert_eq!(
+        names.iter().filter(|n| n.starts_with("dense")).collect::<Vec<_>>(),
+        [&"dense", &"dense_1", &"dense_2"]
+    );
     assert_eq!(model.init(key(0), &types![f32[_, 2]]).unwrap().params.len(), 3);
 }
 
@@ -138,14 +183,20 @@ fn a_model_is_a_function_for_every_transform() {
     let b = apply.run((x.clone(), Mode::Train(key(2)))).unwrap();
     assert_ne!(a.to_vec::<f32>().unwrap(), b.to_vec::<f32>().unwrap(), "the key is data");
     assert_eq!(apply.traces(), 2, "one to use, one to learn");
-    let each = vmap(|x: Tensor| model.apply(&vars, x.reshape([1, 2]), &Mode::Eval).y().clone()).run(x).unwrap();
+    let each = vmap(|x: Tensor| model.apply(&vars, x.reshape([1, 2]), &Mode::Eval).y().clone())
+        .run(x)
+        .unwrap();
     assert_eq!(each.shape(), [4, 1, 1]);
 }
 
 #[test]
 fn a_parameter_with_a_dot_is_refused() {
-    let model = nn::layer("odd", [nn::input("x", dims![1])], |cx, [x]| x * cx.param("a.b", 1, init::ones()));
-    assert!(model.init(key(0), &types![f32[1]]).unwrap_err().to_string().contains("`a.b` holds a dot"));
+    let model = nn::layer("odd", [nn::input("x", dims![1])], |cx, [x]| {
+        x * cx.param("a.b", 1, init::ones())
+    });
+    assert!(
+        model.init(key(0), &types![f32[1]]).unwrap_err().to_string().contains("`a.b` holds a dot")
+    );
 }
 
 #[test]

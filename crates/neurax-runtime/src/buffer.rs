@@ -2,7 +2,8 @@
 
 use neurax_ir::{Bytes, Literal, Result, Type};
 
-/// A value on a device: its type and its memory. Cloning shares the memory; the last reference may be reused.
+/// A value on a device: its type and its memory. Cloning shares the memory; the last reference may
+/// be reused.
 ///
 /// ```
 /// use neurax_ir::Literal;
@@ -16,7 +17,8 @@ use neurax_ir::{Bytes, Literal, Result, Type};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Buffer {
-    /// Host memory, the same as a literal's. Memory of accelerators will be a second kind, which is why reading can fail.
+    /// Host memory, the same as a literal's. Memory of accelerators will be a second kind, which is
+    /// why reading can fail.
     host: Literal,
 }
 
@@ -62,7 +64,8 @@ impl Buffer {
         Ok(self.host)
     }
 
-    /// Takes over the value of `from`: copied into this buffer's memory where that is possible, so that its address stays.
+    /// Takes over the value of `from`: copied into this buffer's memory where that is possible, so
+    /// that its address stays.
     pub fn assign(&mut self, from: Buffer) {
         let ty = self.ty().clone();
         let empty = Literal::zeros(Type::new(ty.dtype, [0]));

@@ -11,8 +11,9 @@ use std::{
     thread::{self, ThreadId},
 };
 
-/// A cache with room for a number of entries; when it is full, the entry that was not used for longest goes. However many threads ask
-/// for a missing key at once, one computes its value and the others wait for it.
+/// A cache with room for a number of entries; when it is full, the entry that was not used for
+/// longest goes. However many threads ask for a missing key at once, one computes its value and the
+/// others wait for it.
 ///
 /// Look-ups take a hash and a comparison instead of a key, so that a hit needs no owned key.
 ///
@@ -45,7 +46,12 @@ struct Entry<K, V> {
 impl<K, V: Clone> Cache<K, V> {
     /// An empty cache for that many entries.
     pub fn new(capacity: usize) -> Cache<K, V> {
-        Cache { entries: RwLock::default(), capacity: capacity.max(1), clock: AtomicU64::new(0), computed: AtomicUsize::new(0) }
+        Cache {
+            entries: RwLock::default(),
+            capacity: capacity.max(1),
+            clock: AtomicU64::new(0),
+            computed: AtomicUsize::new(0),
+        }
     }
 
     /// The value of a key, if it is there.
@@ -53,11 +59,18 @@ impl<K, V: Clone> Cache<K, V> {
         self.find(hash, same).and_then(|e| e.value.get().cloned())
     }
 
-    /// The value of a key, computed if it is missing. An error is not kept: the next one who asks tries again.
+    /// The value of a key, computed if it is missing. An error is not kept: the next one who asks
+    /// tries again.
     ///
     /// # Errors
     /// What `compute` says; or when `compute` asks this cache for the key that it is computing.
-    pub fn get_or_compute(&self, hash: u64, same: impl Fn(&K) -> bool, key: impl FnOnce() -> K, compute: impl FnOnce(&K) -> Result<V>) -> Result<V> {
+    pub fn get_or_compute(
+        &self,
+        hash: u64,
+        same: impl Fn(&K) -> bool,
+        key: impl FnOnce() -> K,
+        compute: impl FnOnce(&K) -> Result<V>,
+    ) -> Result<V> {
         let entry = match self.find(hash, &same) {
             Some(e) => e,
             None => self.insert(hash, same, key),
@@ -66,7 +79,11 @@ impl<K, V: Clone> Cache<K, V> {
             return Ok(v.clone());
         }
         let Some(_working) = Working::start(&entry)? else {
-            return entry.value.get().cloned().ok_or_else(|| Error::new("cache", "a finished entry has no value"));
+            return entry
+                .value
+                .get()
+                .cloned()
+                .ok_or_else(|| Error::new("cache", "a finished entry has no value"));
         };
         self.computed.fetch_add(1, Relaxed);
         let value = compute(&entry.key)?;
@@ -95,7 +112,12 @@ impl<K, V: Clone> Cache<K, V> {
         Some(found.clone())
     }
 
-    fn insert(&self, hash: u64, same: impl Fn(&K) -> bool, key: impl FnOnce() -> K) -> Arc<Entry<K, V>> {
+    fn insert(
+        &self,
+        hash: u64,
+        same: impl Fn(&K) -> bool,
+        key: impl FnOnce() -> K,
+    ) -> Arc<Entry<K, V>> {
         let key = key();
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         let bucket = entries.entry(hash).or_default();
@@ -103,7 +125,13 @@ impl<K, V: Clone> Cache<K, V> {
             return e.clone();
         }
         let used = AtomicU64::new(self.clock.fetch_add(1, Relaxed));
-        let entry = Arc::new(Entry { key, value: OnceLock::new(), worker: Mutex::default(), done: Condvar::new(), used });
+        let entry = Arc::new(Entry {
+            key,
+            value: OnceLock::new(),
+            worker: Mutex::default(),
+            done: Condvar::new(),
+            used,
+        });
         bucket.push(entry.clone());
         if entries.values().map(Vec::len).sum::<usize>() > self.capacity {
             evict_oldest(&mut entries);
@@ -126,7 +154,8 @@ fn evict_oldest<K, V>(entries: &mut FxHashMap<u64, Vec<Arc<Entry<K, V>>>>) {
     }
 }
 
-/// The right to compute an entry's value; given back when dropped, so that a panic does not leave others waiting.
+/// The right to compute an entry's value; given back when dropped, so that a panic does not leave
+/// others waiting.
 struct Working<'a, K, V>(&'a Entry<K, V>);
 
 impl<'a, K, V> Working<'a, K, V> {
@@ -141,7 +170,10 @@ impl<'a, K, V> Working<'a, K, V> {
             match *worker {
                 None => break,
                 Some(w) if w == me => {
-                    return Err(Error::new("jit", "the function calls itself while it is being traced; use scan, while_loop or fori to repeat"));
+                    return Err(Error::new(
+                        "jit",
+                        "the function calls itself while it is being traced; use scan, while_loop or fori to repeat",
+                    ));
                 }
                 Some(_) => worker = entry.done.wait(worker).unwrap_or_else(PoisonError::into_inner),
             }
@@ -164,7 +196,13 @@ fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl<K, V: Clone> fmt::Debug for Cache<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "Cache({} of {} entries, {} computed)", self.len(), self.capacity, self.computed())
+        write!(
+            f,
+            "Cache({} of {} entries, {} computed)",
+            self.len(),
+            self.capacity,
+            self.computed()
+        )
     }
 }
 

@@ -9,7 +9,8 @@ use std::{
     sync::Arc,
 };
 
-/// A device of a backend, and its caches: compiled graphs, and programs of single ops. Cloning shares them.
+/// A device of a backend, and its caches: compiled graphs, and programs of single ops. Cloning
+/// shares them.
 #[derive(Clone)]
 pub struct Device(Arc<Inner>);
 
@@ -30,14 +31,16 @@ pub struct Program {
     executable: Arc<dyn Executable>,
 }
 
-/// An op on operands of those types. Implicit operands are converted and broadcast to each other first.
+/// An op on operands of those types. Implicit operands are converted and broadcast to each other
+/// first.
 struct OpKey {
     op: Op,
     types: Vec<Type>,
     implicit: bool,
 }
 
-/// Programs that a device keeps. Beyond that the one unused for longest is compiled again when it is needed.
+/// Programs that a device keeps. Beyond that the one unused for longest is compiled again when it
+/// is needed.
 const PROGRAMS: usize = 1024;
 /// Single ops that a device keeps.
 const OPS: usize = 4096;
@@ -50,9 +53,20 @@ impl Device {
     pub fn from_backend(backend: Arc<dyn Backend>, ordinal: usize) -> Result<Device> {
         let count = backend.devices();
         if ordinal >= count {
-            return Err(Error::new("device", format!("{} has {count} devices, numbered from 0; there is no {ordinal}", backend.name())));
+            return Err(Error::new(
+                "device",
+                format!(
+                    "{} has {count} devices, numbered from 0; there is no {ordinal}",
+                    backend.name()
+                ),
+            ));
         }
-        Ok(Device(Arc::new(Inner { backend, ordinal, programs: Cache::new(PROGRAMS), ops: Cache::new(OPS) })))
+        Ok(Device(Arc::new(Inner {
+            backend,
+            ordinal,
+            programs: Cache::new(PROGRAMS),
+            ops: Cache::new(OPS),
+        })))
     }
 
     /// The backend.
@@ -81,7 +95,12 @@ impl Device {
     /// What the backend says.
     pub fn compile(&self, graph: &Graph) -> Result<Arc<Program>> {
         let hash = hash_of(graph);
-        self.0.programs.get_or_compute(hash, |g| g == graph, || graph.clone(), |g| self.build(g, &mut Stages::muted()))
+        self.0.programs.get_or_compute(
+            hash,
+            |g| g == graph,
+            || graph.clone(),
+            |g| self.build(g, &mut Stages::muted()),
+        )
     }
 
     /// The program of a graph, compiled anew, with every stage logged.
@@ -99,10 +118,16 @@ impl Device {
             start = stages.start();
         })?;
         let executable = self.0.backend.compile_logged(&optimised, self.0.ordinal, stages)?;
-        Ok(Arc::new(Program { inputs: graph.input_types().to_vec(), outputs: graph.output_types(), largest: largest(graph), executable }))
+        Ok(Arc::new(Program {
+            inputs: graph.input_types().to_vec(),
+            outputs: graph.output_types(),
+            largest: largest(graph),
+            executable,
+        }))
     }
 
-    /// The program of one op on operands of those types. A hit builds no graph; a miss compiles what `graph` gives.
+    /// The program of one op on operands of those types. A hit builds no graph; a miss compiles
+    /// what `graph` gives.
     ///
     /// # Errors
     /// What `graph` or the backend says.
@@ -120,7 +145,9 @@ impl Device {
         let same = |k: &OpKey| k.implicit == implicit && k.op == *op && types.clone().eq(&k.types);
         let key = || OpKey { op: op.clone(), types: types.clone().cloned().collect(), implicit };
         // Kept here only: operations on many types must not displace compiled functions.
-        self.0.ops.get_or_compute(h.finish(), same, key, |_| self.build(&graph()?, &mut Stages::muted()))
+        self.0
+            .ops
+            .get_or_compute(h.finish(), same, key, |_| self.build(&graph()?, &mut Stages::muted()))
     }
 
     /// Brings a value here.
@@ -165,7 +192,12 @@ impl Program {
     ///
     /// # Errors
     /// When the arguments or `outs` do not have its types; else what the executable says.
-    pub fn run_into(&self, args: &[&Buffer], held: &[Buffer], outs: &mut [&mut Buffer]) -> Result<()> {
+    pub fn run_into(
+        &self,
+        args: &[&Buffer],
+        held: &[Buffer],
+        outs: &mut [&mut Buffer],
+    ) -> Result<()> {
         self.check(args.iter().copied().chain(held))?;
         self.check_memory()?;
         if !outs.iter().map(|b| b.ty()).eq(&self.outputs) {
@@ -174,8 +206,8 @@ impl Program {
         self.executable.run_into(args, held, outs)
     }
 
-    /// Asks for the memory of the largest value. Running does it, too; whoever gives arguments away asks before, so that a size that cannot be had
-    /// takes nothing.
+    /// Asks for the memory of the largest value. Running does it, too; whoever gives arguments away
+    /// asks before, so that a size that cannot be had takes nothing.
     ///
     /// # Errors
     /// When there is no room for that value.
@@ -183,11 +215,20 @@ impl Program {
         let Some(ty) = &self.largest else { return Ok(()) };
         let bytes = ty.bytes()?;
         let probe = Vec::<u8>::new().try_reserve_exact(bytes);
-        probe.map_err(|_| Error::new("memory", format!("there is no room for {ty}, {bytes} bytes; take smaller shapes or batches")))
+        probe.map_err(|_| {
+            Error::new(
+                "memory",
+                format!("there is no room for {ty}, {bytes} bytes; take smaller shapes or batches"),
+            )
+        })
     }
 
     fn check<'b>(&self, args: impl Iterator<Item = &'b Buffer> + Clone) -> Result<()> {
-        if args.clone().map(Buffer::ty).eq(&self.inputs) { Ok(()) } else { Err(mismatch("takes", &self.inputs, args)) }
+        if args.clone().map(Buffer::ty).eq(&self.inputs) {
+            Ok(())
+        } else {
+            Err(mismatch("takes", &self.inputs, args))
+        }
     }
 }
 
@@ -217,7 +258,8 @@ fn hash_of(x: &impl Hash) -> u64 {
 
 impl PartialEq for Device {
     fn eq(&self, o: &Device) -> bool {
-        Arc::ptr_eq(&self.0, &o.0) || (Arc::ptr_eq(&self.0.backend, &o.0.backend) && self.0.ordinal == o.0.ordinal)
+        Arc::ptr_eq(&self.0, &o.0)
+            || (Arc::ptr_eq(&self.0.backend, &o.0.backend) && self.0.ordinal == o.0.ordinal)
     }
 }
 

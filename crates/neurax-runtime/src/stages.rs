@@ -38,8 +38,8 @@ impl fmt::Display for Stage {
     }
 }
 
-/// The log of the stages of one compilation: trace, transforms, passes, what the backend does. Printing it gives a table, and what the stages left, if that
-/// is kept.
+/// The log of the stages of one compilation: trace, transforms, passes, what the backend does.
+/// Printing it gives a table, and what the stages left, if that is kept.
 #[derive(Clone, Debug, Default)]
 pub struct Stages {
     stages: Vec<Stage>,
@@ -68,8 +68,9 @@ impl Stages {
         &self.stages
     }
 
-    /// The start of a stage: the time, or nothing if nothing is kept. Some targets (`wasm32-unknown-unknown`) have no clock, and a compilation that
-    /// nobody looks at must not ask for one.
+    /// The start of a stage: the time, or nothing if nothing is kept. Some targets
+    /// (`wasm32-unknown-unknown`) have no clock, and a compilation that nobody looks at must not
+    /// ask for one.
     pub fn start(&self) -> Option<Instant> {
         (!self.muted).then(Instant::now)
     }
@@ -79,8 +80,8 @@ impl Stages {
         self.add_other(name, start, || (graph.count_eqns(), EQUATIONS), || graph.to_string());
     }
 
-    /// Adds a stage that began at `start`, has just ended and left something else than a graph: its size, the unit of that, and a text, which are
-    /// asked for only if they are kept.
+    /// Adds a stage that began at `start`, has just ended and left something else than a graph: its
+    /// size, the unit of that, and a text, which are asked for only if they are kept.
     pub fn add_other(
         &mut self,
         name: impl Into<String>,
@@ -93,14 +94,24 @@ impl Stages {
         }
         let time = start.map_or(Duration::ZERO, |t| t.elapsed());
         let (size, unit) = size();
-        self.stages.push(Stage { name: name.into(), time, size, unit, text: self.texts.then(text) });
+        self.stages.push(Stage {
+            name: name.into(),
+            time,
+            size,
+            unit,
+            text: self.texts.then(text),
+        });
     }
 
     /// Runs a stage that makes a graph, and logs it.
     ///
     /// # Errors
     /// What the stage says.
-    pub fn run(&mut self, name: &str, stage: impl FnOnce() -> neurax_ir::Result<Graph>) -> neurax_ir::Result<Graph> {
+    pub fn run(
+        &mut self,
+        name: &str,
+        stage: impl FnOnce() -> neurax_ir::Result<Graph>,
+    ) -> neurax_ir::Result<Graph> {
         let start = self.start();
         let graph = stage()?;
         self.add(name, start, &graph);

@@ -4,10 +4,12 @@ use crate::{DType, Tensor, tensor::At};
 use neurax_ir::{Complex, Compute, Literal, with_compute};
 use std::ops::{Range, RangeFrom, RangeFull, RangeInclusive, RangeTo};
 
-/// The right operand of every operator and the second argument of binary functions: a tensor (owned or borrowed) or a Rust number.
+/// The right operand of every operator and the second argument of binary functions: a tensor (owned
+/// or borrowed) or a Rust number.
 ///
-/// A number is weakly typed, as in JAX: it takes the tensor's dtype where its kind fits there (`x * 2` and `x * 2.0` keep `bf16`); a float that
-/// meets an integer tensor gives the default float, f32.
+/// A number is weakly typed, as in JAX: it takes the tensor's dtype where its kind fits there (`x *
+/// 2` and `x * 2.0` keep `bf16`); a float that meets an integer tensor gives the default float,
+/// f32.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be an operand of a tensor",
     note = "operands are Tensor, &Tensor and Rust numbers; make other data a tensor first: `tensor([..])`, `Tensor::from_vec(data, shape)`"
@@ -136,7 +138,8 @@ macro_rules! big_numbers {
 big_numbers!(usize => |x| Scalar::Int(x as i128), isize => |x| Scalar::Int(x as i128),
     Complex<f32> => |x| Scalar::Complex(x.re.into(), x.im.into()), Complex<f64> => |x| Scalar::Complex(x.re, x.im));
 
-/// Which axes: `..` (all), `0`, `-1`, `[0, -1]`, `&axes[..]`, `1..`, `..2`, or [`keep`] of one of these.
+/// Which axes: `..` (all), `0`, `-1`, `[0, -1]`, `&axes[..]`, `1..`, `..2`, or [`keep`] of one of
+/// these.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not name axes",
     note = "axes are `..` (all), `0`, `-1`, `[0, 1]`, `1..`, `..2`, `&[i64]`, or keep(..) of one of these"
@@ -255,7 +258,8 @@ impl<I: AxisInt> IntoAxes for Range<I> {
 
 impl<I: AxisInt> IntoAxes for RangeInclusive<I> {
     fn axes(&self, rank: usize) -> Result<Vec<usize>, String> {
-        Ok((axis_of(self.start().to_i64(), rank)?..axis_of(self.end().to_i64(), rank)? + 1).collect())
+        Ok((axis_of(self.start().to_i64(), rank)?..axis_of(self.end().to_i64(), rank)? + 1)
+            .collect())
     }
 }
 
@@ -269,9 +273,16 @@ impl<A: IntoAxes> IntoAxes for Keep<A> {
 }
 
 /// Axes of a tensor, or the tensor with the error that says why not.
-pub(crate) fn axes_or_error(x: &Tensor, axes: &impl IntoAxes, op: &str, at: At) -> Result<Vec<usize>, Tensor> {
+pub(crate) fn axes_or_error(
+    x: &Tensor,
+    axes: &impl IntoAxes,
+    op: &str,
+    at: At,
+) -> Result<Vec<usize>, Tensor> {
     match x.type_ref() {
-        Ok(t) => axes.axes(t.rank()).map_err(|why| Tensor::fail(op, format!("{why}; the operand is {t}"), at)),
+        Ok(t) => axes
+            .axes(t.rank())
+            .map_err(|why| Tensor::fail(op, format!("{why}; the operand is {t}"), at)),
         Err(_) => Err(x.clone()),
     }
 }

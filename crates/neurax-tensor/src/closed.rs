@@ -11,7 +11,8 @@ use rustc_hash::FxHashMap;
 
 /// A traced function.
 pub(crate) struct Closed<O> {
-    /// Inputs are the good leaves of the argument, then the captures; outputs the good leaves of the result.
+    /// Inputs are the good leaves of the argument, then the captures; outputs the good leaves of
+    /// the result.
     pub graph: Result<Graph>,
     pub captures: Vec<Tensor>,
     /// Which leaves of the argument are inputs; the others carried errors.
@@ -44,11 +45,17 @@ pub(crate) enum Mode {
 }
 
 /// Runs `f` on tracers of the types of `like`. A leaf that carries an error stays as it is.
-pub(crate) fn trace<A: Tree, O: Tree>(f: &dyn Fn(A) -> O, like: &A, mode: Mode, at: At) -> Closed<O> {
+pub(crate) fn trace<A: Tree, O: Tree>(
+    f: &dyn Fn(A) -> O,
+    like: &A,
+    mode: Mode,
+    at: At,
+) -> Closed<O> {
     trace_with(f, like, mode, at, &mut |_, t| Ok(t.clone()))
 }
 
-/// Like [`trace`], with the types that `change` makes of those of the leaves, which it gets by number. A leaf for which it fails carries the error.
+/// Like [`trace`], with the types that `change` makes of those of the leaves, which it gets by
+/// number. A leaf for which it fails carries the error.
 pub(crate) fn trace_with<A: Tree, O: Tree>(
     f: &dyn Fn(A) -> O,
     like: &A,
@@ -90,7 +97,9 @@ impl<O: Tree> Skeleton<O> {
     pub fn fill(&self, outs: impl IntoIterator<Item = Tensor>) -> O {
         let mut outs: Vec<Option<Tensor>> = outs.into_iter().map(Some).collect();
         let mut take = |slot: &Slot| match slot {
-            Slot::Output(i) => outs.get_mut(*i).and_then(Option::take).unwrap_or_else(Tensor::hollow),
+            Slot::Output(i) => {
+                outs.get_mut(*i).and_then(Option::take).unwrap_or_else(Tensor::hollow)
+            }
             Slot::Error(e) => Tensor::from_error(e.clone()),
         };
         let mut slots = self.slots.iter();
@@ -152,7 +161,8 @@ impl<O: Tree> Closed<O> {
         Ok(Part { graph: self.graph()?, args: self.args(), captures: &self.captures })
     }
 
-    /// The first error among the leaves of the result, with the leaf's path: what the body of a loop must not have.
+    /// The first error among the leaves of the result, with the leaf's path: what the body of a
+    /// loop must not have.
     ///
     /// # Errors
     /// That error.
@@ -171,7 +181,8 @@ pub(crate) struct Part<'a> {
     pub captures: &'a [Tensor],
 }
 
-/// Captures of several traced functions, joined by identity, and each function's graph as `(all captures.., its arguments..)`.
+/// Captures of several traced functions, joined by identity, and each function's graph as `(all
+/// captures.., its arguments..)`.
 pub(crate) struct Joint {
     pub captures: Vec<Tensor>,
     pub graphs: Vec<Graph>,
@@ -191,7 +202,10 @@ pub(crate) fn join(parts: &[Part]) -> Result<Joint> {
         let mut b = Builder::new();
         let shared = b.inputs(&types);
         let own = b.inputs(&p.graph.input_types()[..p.args]);
-        let inputs: Vec<_> = own.into_iter().chain(p.captures.iter().map(|x| shared[known[&x.identity()]])).collect();
+        let inputs: Vec<_> = own
+            .into_iter()
+            .chain(p.captures.iter().map(|x| shared[known[&x.identity()]]))
+            .collect();
         let outs = b.inline(p.graph, &inputs);
         b.finish(&outs)
     });

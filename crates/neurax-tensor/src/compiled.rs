@@ -12,7 +12,8 @@ use neurax_runtime::{Buffer, Program};
 use smallvec::SmallVec;
 use std::{borrow::Cow, fmt, marker::PhantomData, panic::Location, sync::Arc};
 
-/// A function compiled for given types: see [`crate::Jit::compile`]. It traces nothing and compiles nothing any more.
+/// A function compiled for given types: see [`crate::Jit::compile`]. It traces nothing and compiles
+/// nothing any more.
 pub struct Compiled<A, O> {
     key: Key,
     entry: Arc<Entry<O>>,
@@ -22,8 +23,8 @@ pub struct Compiled<A, O> {
     takes: PhantomData<fn(A) -> O>,
 }
 
-/// What a function can be compiled for: `types![..]` with one type per tensor (for a `Tensor`, a tuple of tensors, a `Vec` of tensors), or a reference
-/// to an argument like those it will get.
+/// What a function can be compiled for: `types![..]` with one type per tensor (for a `Tensor`, a
+/// tuple of tensors, a `Vec` of tensors), or a reference to an argument like those it will get.
 pub trait Example<A> {
     /// An argument of those types; its values are never looked at.
     ///
@@ -34,7 +35,9 @@ pub trait Example<A> {
 
 impl<A: Tree> Example<A> for &A {
     fn example(self) -> Result<A> {
-        let standin = |t: &Tensor| t.ty().map_or_else(Tensor::from_error, |t| Tensor::zeros_of(t.dtype, &t.shape));
+        let standin = |t: &Tensor| {
+            t.ty().map_or_else(Tensor::from_error, |t| Tensor::zeros_of(t.dtype, &t.shape))
+        };
         Ok(self.map_leaves(standin))
     }
 }
@@ -73,8 +76,15 @@ tuples!(1: a, 2: a b, 3: a b c, 4: a b c d, 5: a b c d e, 6: a b c d e f);
 
 impl<A: Tree, O: Tree> Compiled<A, O> {
     pub(crate) fn new(key: Key, entry: Arc<Entry<O>>, leaves: &[Tensor]) -> Result<Compiled<A, O>> {
-        let Some((device, program)) = entry.program(&mut leaves.iter())? else { return Err(crate::tensor::no_value("compile")) };
-        let captures = entry.closed.captures.iter().map(|x| x.clone().into_buffer("compile", &device)).collect::<Result<Vec<_>>>()?;
+        let Some((device, program)) = entry.program(&mut leaves.iter())? else {
+            return Err(crate::tensor::no_value("compile"));
+        };
+        let captures = entry
+            .closed
+            .captures
+            .iter()
+            .map(|x| x.clone().into_buffer("compile", &device))
+            .collect::<Result<Vec<_>>>()?;
         Ok(Compiled { key, entry, device, program, captures, takes: PhantomData })
     }
 
@@ -90,12 +100,18 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
         let args = own.chain(self.captures.iter().cloned().map(Ok)).collect::<Result<Vec<_>>>()?;
         let device = self.own_device();
         let outs = self.program.run(args)?;
-        Ok(self.entry.closed.out.fill(outs.into_iter().map(|b| Tensor::concrete(b, device.clone()))))
+        Ok(self
+            .entry
+            .closed
+            .out
+            .fill(outs.into_iter().map(|b| Tensor::concrete(b, device.clone()))))
     }
 
-    /// Runs it and writes the results into `outs`, the leaves of the result in order. An output that nobody else holds and that has the result's
-    /// type keeps its memory; another is replaced by a new one in every call. Any number of threads may call at once. Calls one after the other take no memory
-    /// of the system once they are warm, but for large products and for ops without machine code.
+    /// Runs it and writes the results into `outs`, the leaves of the result in order. An output
+    /// that nobody else holds and that has the result's type keeps its memory; another is replaced
+    /// by a new one in every call. Any number of threads may call at once. Calls one after the
+    /// other take no memory of the system once they are warm, but for large products and for ops
+    /// without machine code.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -108,14 +124,17 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
     /// ```
     ///
     /// # Errors
-    /// As [`Compiled::run`]; also when the number of outputs is another one. The outputs are then what they were, unless the device failed while it
-    /// was writing.
+    /// As [`Compiled::run`]; also when the number of outputs is another one. The outputs are then
+    /// what they were, unless the device failed while it was writing.
     #[track_caller]
     pub fn run_into(&self, a: &A, outs: &mut [&mut Tensor]) -> Result<()> {
         self.check("run_into", a, Location::caller())?;
         let want = self.program.outputs();
         if outs.len() != want.len() {
-            return Err(Error::new("run_into", format!("the function gives {} tensors, not {}", want.len(), outs.len())));
+            return Err(Error::new(
+                "run_into",
+                format!("the function gives {} tensors, not {}", want.len(), outs.len()),
+            ));
         }
         let mut args: SmallVec<[Cow<'_, Buffer>; 16]> = SmallVec::new();
         let mut failed = None;
@@ -131,8 +150,13 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
         }
         let args: SmallVec<[&Buffer; 16]> = args.iter().map(|b| &**b).collect();
         self.program.check_memory()?;
-        if outs.iter_mut().zip(want).all(|(out, ty)| out.own_buffer(&self.device).is_some_and(|b| b.ty() == ty)) {
-            let mut buffers: SmallVec<[&mut Buffer; 8]> = outs.iter_mut().filter_map(|out| out.own_buffer(&self.device)).collect();
+        if outs
+            .iter_mut()
+            .zip(want)
+            .all(|(out, ty)| out.own_buffer(&self.device).is_some_and(|b| b.ty() == ty))
+        {
+            let mut buffers: SmallVec<[&mut Buffer; 8]> =
+                outs.iter_mut().filter_map(|out| out.own_buffer(&self.device)).collect();
             return self.program.run_into(&args, &self.captures, &mut buffers);
         }
         self.run_and_replace(&args, outs)
@@ -141,8 +165,10 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
     /// Runs into outputs some of which are replaced.
     fn run_and_replace(&self, args: &[&Buffer], outs: &mut [&mut Tensor]) -> Result<()> {
         // All that is new is made before anything is taken.
-        let fresh = |ty: &neurax_ir::Type| self.device.upload(neurax_ir::Literal::zeros(ty.clone()));
-        let mut fresh = self.program.outputs().iter().map(fresh).collect::<Result<Vec<Buffer>>>()?;
+        let fresh =
+            |ty: &neurax_ir::Type| self.device.upload(neurax_ir::Literal::zeros(ty.clone()));
+        let mut fresh =
+            self.program.outputs().iter().map(fresh).collect::<Result<Vec<Buffer>>>()?;
         let device = self.own_device();
         let mut buffers: Vec<&mut Buffer> = vec![];
         let mut replaced: Vec<(usize, &mut Tensor)> = vec![];

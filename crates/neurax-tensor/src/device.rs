@@ -7,7 +7,8 @@ use std::sync::{Arc, OnceLock};
 
 static DEFAULT: OnceLock<Result<Device>> = OnceLock::new();
 
-/// Every backend that is compiled in, best first. The first one is the default; `NEURAX_DEVICE=name` or `name:number` picks another.
+/// Every backend that is compiled in, best first. The first one is the default;
+/// `NEURAX_DEVICE=name` or `name:number` picks another.
 pub fn backends() -> Vec<Arc<dyn Backend>> {
     let mut all: Vec<Arc<dyn Backend>> = vec![];
     // Where the CPU is not supported, the oracle is what there is.
@@ -25,7 +26,8 @@ pub fn backends() -> Vec<Arc<dyn Backend>> {
 /// # Errors
 /// When `NEURAX_DEVICE` names none of the compiled-in backends or a number that it does not have.
 pub fn default_device() -> Result<&'static Device> {
-    let chosen = DEFAULT.get_or_init(|| choose(&backends(), std::env::var("NEURAX_DEVICE").ok().as_deref()));
+    let chosen =
+        DEFAULT.get_or_init(|| choose(&backends(), std::env::var("NEURAX_DEVICE").ok().as_deref()));
     chosen.as_ref().map_err(Clone::clone)
 }
 
@@ -42,7 +44,12 @@ pub(crate) fn or_default(device: Option<&Device>) -> Result<&Device> {
 /// # Errors
 /// When the default was chosen already.
 pub fn set_default_device(device: Device) -> Result<()> {
-    DEFAULT.set(Ok(device)).map_err(|_| Error::new("device", "the default device was chosen already; set it before the first tensor is computed"))
+    DEFAULT.set(Ok(device)).map_err(|_| {
+        Error::new(
+            "device",
+            "the default device was chosen already; set it before the first tensor is computed",
+        )
+    })
 }
 
 /// The device that a wish like `interp` or `xla:1` names.
@@ -58,7 +65,10 @@ fn choose(backends: &[Arc<dyn Backend>], wish: Option<&str>) -> Result<Device> {
         _ => {
             let names: Vec<&str> = backends.iter().map(|b| b.name()).collect();
             let why = match names.first() {
-                None => "no backend is compiled in; turn on a feature of `neurax`, for example `interp`".to_string(),
+                None => {
+                    "no backend is compiled in; turn on a feature of `neurax`, for example `interp`"
+                        .to_string()
+                }
                 Some(first) => format!(
                     "NEURAX_DEVICE is `{}`; it takes one of: {}, with an optional number as in `{first}:0`{}",
                     wish.unwrap_or_default(),
@@ -90,6 +100,11 @@ mod tests {
         assert_eq!(choose(&all, None).unwrap().to_string(), format!("{}:0", all[0].name()));
         assert_eq!(choose(&all, Some("interp:0")).unwrap().to_string(), "interp:0");
         assert!(choose(&all, Some("interp:7")).unwrap_err().to_string().contains("there is no 7"));
-        assert!(choose(&all, Some("quantum")).unwrap_err().to_string().contains("it takes one of: native, interp"));
+        assert!(
+            choose(&all, Some("quantum"))
+                .unwrap_err()
+                .to_string()
+                .contains("it takes one of: native, interp")
+        );
     }
 }

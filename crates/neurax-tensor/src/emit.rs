@@ -1,8 +1,9 @@
 //! The one road on which every operation goes.
 //!
-//! An operand that carries an error passes it on. If an operand is traced, the youngest trace records the operation. Otherwise it runs now: as a
-//! one-op program, compiled once for the op and its operand types. Operands are taken by value, so that the last reference to one may be
-//! written into.
+//! An operand that carries an error passes it on. If an operand is traced, the youngest trace
+//! records the operation. Otherwise it runs now: as a one-op program, compiled once for the op and
+//! its operand types. Operands are taken by value, so that the last reference to one may be written
+//! into.
 
 use crate::{
     Error, Result, Tensor, Type,
@@ -25,25 +26,38 @@ pub(crate) fn emit(op: impl Into<Op>, xs: impl IntoIterator<Item = Tensor>, at: 
     one(run(op.into(), xs.into_iter().collect(), false, at), at)
 }
 
-/// `op(xs)` with one result, of operands that are first promoted to one dtype and broadcast to one shape, as NumPy does.
-pub(crate) fn emit_implicit(op: impl Into<Op>, xs: impl IntoIterator<Item = Tensor>, at: At) -> Tensor {
+/// `op(xs)` with one result, of operands that are first promoted to one dtype and broadcast to one
+/// shape, as NumPy does.
+pub(crate) fn emit_implicit(
+    op: impl Into<Op>,
+    xs: impl IntoIterator<Item = Tensor>,
+    at: At,
+) -> Tensor {
     one(run(op.into(), xs.into_iter().collect(), true, at), at)
 }
 
 /// `op(xs)` with any number of results.
-pub(crate) fn emit_all(op: impl Into<Op>, xs: impl IntoIterator<Item = Tensor>, at: At) -> Result<Outs> {
+pub(crate) fn emit_all(
+    op: impl Into<Op>,
+    xs: impl IntoIterator<Item = Tensor>,
+    at: At,
+) -> Result<Outs> {
     run(op.into(), xs.into_iter().collect(), false, at)
 }
 
-/// Applies a graph: records its equations in the youngest trace among `xs`, or compiles and runs it.
+/// Applies a graph: records its equations in the youngest trace among `xs`, or compiles and runs
+/// it.
 pub(crate) fn apply(graph: &Graph, xs: Vec<Tensor>, at: At) -> Result<Outs> {
     let place = Place::Source(at);
     match road(&xs)? {
         Road::Trace(t) => t.inline(graph, &xs, at),
-        Road::Later => Ok((0..graph.outputs().len()).map(|i| later(xs.iter(), at, |b, vs| Ok(b.inline(graph, vs)[i]))).collect()),
+        Road::Later => Ok((0..graph.outputs().len())
+            .map(|i| later(xs.iter(), at, |b, vs| Ok(b.inline(graph, vs)[i])))
+            .collect()),
         Road::Now => {
             let (own, device) = device_of(&xs)?;
-            let program = device.compile(&graph.placed(&place.clone().into())).map_err(|e| e.at(&place))?;
+            let program =
+                device.compile(&graph.placed(&place.clone().into())).map_err(|e| e.at(&place))?;
             let args = buffers(xs, &device, "run")?;
             let outs = program.run(args).map_err(|e| e.at(&place))?;
             Ok(outs.into_iter().map(|b| Tensor::concrete(b, own.clone())).collect())
@@ -51,7 +65,8 @@ pub(crate) fn apply(graph: &Graph, xs: Vec<Tensor>, at: At) -> Result<Outs> {
     }
 }
 
-/// Applies a graph with one result that depends on small arguments only: a recipe, unless an argument is traced.
+/// Applies a graph with one result that depends on small arguments only: a recipe, unless an
+/// argument is traced.
 pub(crate) fn apply_lazily(graph: Graph, xs: Vec<Tensor>, at: At) -> Tensor {
     match road(&xs) {
         Err(e) => Tensor::error_at(e, at),
@@ -73,7 +88,10 @@ pub(crate) fn recipe(at: At, build: impl FnOnce(&mut Builder) -> Value) -> Tenso
 
 fn one(outs: Result<Outs>, at: At) -> Tensor {
     match outs {
-        Ok(outs) => outs.into_iter().next().unwrap_or_else(|| Tensor::fail("emit", "the op has no result", at)),
+        Ok(outs) => outs
+            .into_iter()
+            .next()
+            .unwrap_or_else(|| Tensor::fail("emit", "the op has no result", at)),
         Err(e) => Tensor::error_at(e, at),
     }
 }
@@ -91,7 +109,9 @@ fn road(xs: &[Tensor]) -> Result<Road<'_>> {
     for x in xs {
         match &x.0 {
             Repr::Error(e) => return Err(e.clone()),
-            Repr::Traced(t) if youngest.is_none_or(|y| t.trace.id > y.id) => youngest = Some(&t.trace),
+            Repr::Traced(t) if youngest.is_none_or(|y| t.trace.id > y.id) => {
+                youngest = Some(&t.trace)
+            }
             Repr::Recipe(r) => bound |= r.bound,
             _ => {}
         }
@@ -106,10 +126,14 @@ fn road(xs: &[Tensor]) -> Result<Road<'_>> {
 fn run(op: Op, xs: Xs, is_implicit: bool, at: At) -> Result<Outs> {
     match road(&xs)? {
         Road::Trace(t) => t.record(op, &xs, is_implicit, at),
-        Road::Later => Ok(smallvec::smallvec![later(xs.iter(), at, |b, vs| emit_in(b, op, vs, is_implicit).map(|ys| ys[0]))]),
-        Road::Now if matches!(op, Op::AllReduce(_) | Op::AxisIndex(_)) => {
-            Ok(smallvec::smallvec![later(xs.iter(), at, |b, vs| emit_in(b, op, vs, is_implicit).map(|ys| ys[0]))])
+        Road::Later => {
+            Ok(smallvec::smallvec![
+                later(xs.iter(), at, |b, vs| emit_in(b, op, vs, is_implicit).map(|ys| ys[0]))
+            ])
         }
+        Road::Now if matches!(op, Op::AllReduce(_) | Op::AxisIndex(_)) => Ok(smallvec::smallvec![
+            later(xs.iter(), at, |b, vs| emit_in(b, op, vs, is_implicit).map(|ys| ys[0]))
+        ]),
         Road::Now => eager(&op, xs, is_implicit, at).map_err(|e| e.at(&Place::Source(at))),
     }
 }
@@ -119,23 +143,34 @@ fn eager(op: &Op, xs: Xs, is_implicit: bool, at: At) -> Result<Outs> {
     let (own, device) = device_of(&xs)?;
     let args = buffers(xs, &device, op.name())?;
     let types = args.iter().map(|b| b.ty());
-    let program = device.op(op, types.clone(), is_implicit, || one_op_graph(op, types, is_implicit, at))?;
+    let program =
+        device.op(op, types.clone(), is_implicit, || one_op_graph(op, types, is_implicit, at))?;
     let outs = program.run(args)?;
     Ok(outs.into_iter().map(|b| Tensor::concrete(b, own.clone())).collect())
 }
 
-/// The device that operands are on: the first that is not the default one. The first answer is what their results remember.
+/// The device that operands are on: the first that is not the default one. The first answer is what
+/// their results remember.
 fn device_of(xs: &[Tensor]) -> Result<(Option<Device>, Device)> {
     let own = xs.iter().find_map(Tensor::own_device).cloned();
     let device = or_default(own.as_ref())?.clone();
     Ok((own, device))
 }
 
-fn buffers(xs: impl IntoIterator<Item = Tensor>, device: &Device, op: &str) -> Result<Vec<neurax_runtime::Buffer>> {
+fn buffers(
+    xs: impl IntoIterator<Item = Tensor>,
+    device: &Device,
+    op: &str,
+) -> Result<Vec<neurax_runtime::Buffer>> {
     xs.into_iter().map(|x| x.into_buffer(op, device)).collect()
 }
 
-fn one_op_graph<'t>(op: &Op, types: impl Iterator<Item = &'t Type>, is_implicit: bool, at: At) -> Result<Graph> {
+fn one_op_graph<'t>(
+    op: &Op,
+    types: impl Iterator<Item = &'t Type>,
+    is_implicit: bool,
+    at: At,
+) -> Result<Graph> {
     let mut b = Builder::new();
     b.set_origin(Place::Source(at).into());
     let xs: Values = types.map(|t| b.input(t.clone())).collect();
@@ -153,7 +188,11 @@ fn emit_in(b: &mut Builder, op: Op, xs: &[Value], is_implicit: bool) -> Result<V
 }
 
 /// A recipe for `build` of operands that are recipes or concrete.
-fn later<'t>(xs: impl Iterator<Item = &'t Tensor>, at: At, build: impl FnOnce(&mut Builder, &[Value]) -> Result<Value>) -> Tensor {
+fn later<'t>(
+    xs: impl Iterator<Item = &'t Tensor>,
+    at: At,
+    build: impl FnOnce(&mut Builder, &[Value]) -> Result<Value>,
+) -> Tensor {
     let mut b = Builder::new();
     b.set_origin(Place::Source(at).into());
     let (mut args, mut vs) = (vec![], Values::new());
@@ -181,13 +220,19 @@ fn later<'t>(xs: impl Iterator<Item = &'t Tensor>, at: At, build: impl FnOnce(&m
     }
 }
 
-/// Promotes operands to one dtype (JAX's lattice) and broadcasts them to one shape (NumPy's rule). The predicate of a select keeps its dtype.
+/// Promotes operands to one dtype (JAX's lattice) and broadcasts them to one shape (NumPy's rule).
+/// The predicate of a select keeps its dtype.
 pub(crate) fn implicit(b: &mut Builder, op: &Op, xs: &[Value]) -> Result<Values> {
     let types = b.types_of(xs);
     let own = matches!(op, Op::Select(_)) as usize;
     let shape = common_shape(op.name(), &types)?;
     let dtype = types[own..].iter().skip(1).try_fold(types[own].dtype, |d, t| {
-        d.promote(t.dtype).ok_or_else(|| Error::new(op.name(), format!("{} and {} have no common dtype; convert one with `to`", d, t.dtype)))
+        d.promote(t.dtype).ok_or_else(|| {
+            Error::new(
+                op.name(),
+                format!("{} and {} have no common dtype; convert one with `to`", d, t.dtype),
+            )
+        })
     })?;
     let each = |(i, &x): (usize, &Value)| {
         let x = if i < own { x } else { b.convert(x, dtype) };
@@ -204,7 +249,8 @@ pub(crate) fn common_shape(op: &str, types: &[Type]) -> Result<Shape> {
     for (i, t) in types.iter().enumerate() {
         let (a, b) = (&out, &t.shape);
         let rank = a.rank().max(b.rank());
-        let size = |s: &Shape, i: usize| if i + s.rank() < rank { 1 } else { s[i + s.rank() - rank] };
+        let size =
+            |s: &Shape, i: usize| if i + s.rank() < rank { 1 } else { s[i + s.rank() - rank] };
         let join = (0..rank).map(|i| match (size(a, i), size(b, i)) {
             (x, y) if x == y || y == 1 => Some(x),
             (1, y) => Some(y),

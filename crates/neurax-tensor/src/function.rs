@@ -3,7 +3,8 @@
 use crate::{Error, Jit, Result, Tensor, Tree, tree::checked};
 use std::{fmt, ops::Deref, sync::Arc};
 
-/// Anything that maps a tree to a tree: closures, fn items, and what `jit`, `grad` and the other transforms return.
+/// Anything that maps a tree to a tree: closures, fn items, and what `jit`, `grad` and the other
+/// transforms return.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a function of tensors",
     label = "not a function of one tree of tensors",
@@ -56,7 +57,9 @@ impl<A, O> Function<A> for &Jit<'_, A, O> {
 }
 
 /// What a differentiable function returns: the loss alone, or the loss and anything else.
-#[diagnostic::on_unimplemented(message = "a function to differentiate returns a Tensor (the loss) or (loss, anything else), not `{Self}`")]
+#[diagnostic::on_unimplemented(
+    message = "a function to differentiate returns a Tensor (the loss) or (loss, anything else), not `{Self}`"
+)]
 pub trait Loss: Tree {
     /// The loss; its leaf comes first.
     fn loss(&self) -> &Tensor;
@@ -74,9 +77,11 @@ impl<X: Tree> Loss for (Tensor, X) {
     }
 }
 
-/// What `grad`, `vmap` and the other transforms return: a value that can be named, stored and cloned.
+/// What `grad`, `vmap` and the other transforms return: a value that can be named, stored and
+/// cloned.
 ///
-/// Inside other functions it is simply called, `slope(x)`, and errors travel in the result; `slope.run(x)` is the way out to `Result`.
+/// Inside other functions it is simply called, `slope(x)`, and errors travel in the result;
+/// `slope.run(x)` is the way out to `Result`.
 pub struct Func<'f, A, O> {
     f: Arc<dyn Fn(A) -> O + Send + Sync + 'f>,
     check: fn(O) -> Result<O>,
@@ -95,7 +100,8 @@ impl<'f, A, O> Func<'f, A, O> {
     ///
     /// # Errors
     /// The first error that travels in the result.
-    // No bound on A and O here: a missing one would send method look-up on to the unstable `Fn::call`.
+    // No bound on A and O here: a missing one would send method look-up on to the unstable
+    // `Fn::call`.
     pub fn run(&self, a: A) -> Result<O> {
         (self.check)((self.f)(a))
     }
@@ -130,7 +136,12 @@ pub struct Failed<A> {
 
 impl<A> fmt::Debug for Failed<A> {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "{} (arguments {})", self.error, if self.args.is_some() { "given back" } else { "lost" })
+        write!(
+            f,
+            "{} (arguments {})",
+            self.error,
+            if self.args.is_some() { "given back" } else { "lost" }
+        )
     }
 }
 

@@ -23,17 +23,22 @@ use std::{
     },
 };
 
-/// How many traces one `Jit` keeps; beyond that the one unused for longest is traced again when it is needed.
+/// How many traces one `Jit` keeps; beyond that the one unused for longest is traced again when it
+/// is needed.
 const TRACES: usize = 256;
 
-/// A function that is traced and compiled once for each combination of argument types and static values. Any number of threads may run it.
+/// A function that is traced and compiled once for each combination of argument types and static
+/// values. Any number of threads may run it.
 ///
-/// `f.run(x)` gives a `Result`; `f(x)` lets errors travel in the result, for use inside other functions, where a call is part of the outer trace.
-/// Arguments that are moved in may be updated in place. What the function captures is an extra input of the program: it is never copied into it,
-/// and it lives as long as the `Jit`. A `jit(..)` inside a loop traces anew in every round: make it outside.
+/// `f.run(x)` gives a `Result`; `f(x)` lets errors travel in the result, for use inside other
+/// functions, where a call is part of the outer trace. Arguments that are moved in may be updated
+/// in place. What the function captures is an extra input of the program: it is never copied into
+/// it, and it lives as long as the `Jit`. A `jit(..)` inside a loop traces anew in every round:
+/// make it outside.
 ///
-/// A function that calls itself with arguments of the same types would be traced without end: that is an error. Only if it does so whatever it gets,
-/// its result has static parts, and it was called as `f(x)`, is there nothing that could carry the error: then it panics.
+/// A function that calls itself with arguments of the same types would be traced without end: that
+/// is an error. Only if it does so whatever it gets, its result has static parts, and it was called
+/// as `f(x)`, is there nothing that could carry the error: then it panics.
 pub struct Jit<'f, A, O> {
     call: Arc<dyn Fn(A) -> O + Send + Sync + 'f>,
     core: Arc<dyn Calls<A, O> + 'f>,
@@ -68,7 +73,8 @@ pub fn jit<'f, A: Tree, O: Tree, F: Function<A, Out = O> + 'f>(f: F) -> Jit<'f, 
 
 // No bounds on A and O here: a missing one would send method look-up on to the unstable `Fn::call`.
 impl<'f, A, O> Jit<'f, A, O> {
-    /// Calls it: the result, or the first error in it. After an error the arguments are gone; [`Jit::try_run`] gives them back.
+    /// Calls it: the result, or the first error in it. After an error the arguments are gone;
+    /// [`Jit::try_run`] gives them back.
     ///
     /// # Errors
     /// The first error among the arguments, of tracing, of compiling, in the result.
@@ -94,13 +100,14 @@ impl<'f, A, O> Jit<'f, A, O> {
         self.core.counts().1
     }
 
-    /// How many argument buffers somebody else still held: an update of one is a copy. A kept clone is the usual reason.
+    /// How many argument buffers somebody else still held: an update of one is a copy. A kept clone
+    /// is the usual reason.
     pub fn copied(&self) -> usize {
         self.core.counts().2
     }
 
-    /// Traces and compiles it anew for arguments like these, and logs every stage: name, time, size, and on request what it left as text: graphs, and
-    /// whatever the backend makes of them.
+    /// Traces and compiles it anew for arguments like these, and logs every stage: name, time,
+    /// size, and on request what it left as text: graphs, and whatever the backend makes of them.
     ///
     /// # Errors
     /// As [`Jit::run`].
@@ -176,7 +183,9 @@ impl Key {
     pub fn fits<A: Tree>(&self, a: &A) -> bool {
         let (mut types, mut fixed, mut statics) = (self.types.iter(), self.fixed.iter(), true);
         let mut leaves = true;
-        walk(a, &mut |t| leaves &= types.next() == t.type_ref().ok(), &mut |x| statics &= fixed.next().is_some_and(|y| (**y).same(x.any())));
+        walk(a, &mut |t| leaves &= types.next() == t.type_ref().ok(), &mut |x| {
+            statics &= fixed.next().is_some_and(|y| (**y).same(x.any()))
+        });
         leaves && statics && types.next().is_none() && fixed.next().is_none()
     }
 
@@ -192,14 +201,20 @@ impl<F, O: Tree> Core<F, O> {
         F: Function<A, Out = O>,
     {
         let make = |_: &Key| Ok(Arc::new(self.trace(a)));
-        self.cache.get_or_compute(Key::hash_of(a), |k| k.fits(a), || Key::of(a), make).map_err(|e| e.at(&place(self.at)))
+        self.cache
+            .get_or_compute(Key::hash_of(a), |k| k.fits(a), || Key::of(a), make)
+            .map_err(|e| e.at(&place(self.at)))
     }
 
     fn trace<A: Tree>(&self, a: &A) -> Entry<O>
     where
         F: Function<A, Out = O>,
     {
-        Entry { closed: trace(&|a| self.f.apply(a), a, Mode::Program, self.at), at: self.at, program: OnceLock::new() }
+        Entry {
+            closed: trace(&|a| self.f.apply(a), a, Mode::Program, self.at),
+            at: self.at,
+            program: OnceLock::new(),
+        }
     }
 
     /// The call inside other functions: errors travel.
@@ -224,7 +239,8 @@ impl<F, O: Tree> Core<F, O> {
         }
     }
 
-    /// The result of a call that the function itself makes while it is being traced: there is no trace yet to take the structure from.
+    /// The result of a call that the function itself makes while it is being traced: there is no
+    /// trace yet to take the structure from.
     fn within_itself<A: Tree>(&self, a: &A, e: &Error) -> O
     where
         F: Function<A, Out = O>,
@@ -237,14 +253,20 @@ impl<F, O: Tree> Core<F, O> {
         self.trace(&all_errors(a, e, self.at)).closed.out.fail(e, self.at)
     }
 
-    /// The function calls itself whatever its argument is, and a result with static parts cannot be made of an error alone: there is no value to
-    /// go on with. The `run` that it began with ends in the error.
-    #[expect(clippy::panic, reason = "as a plain Rust function it would overflow the stack; `run` gives an error")]
+    /// The function calls itself whatever its argument is, and a result with static parts cannot be
+    /// made of an error alone: there is no value to go on with. The `run` that it began with ends
+    /// in the error.
+    #[expect(
+        clippy::panic,
+        reason = "as a plain Rust function it would overflow the stack; `run` gives an error"
+    )]
     fn endless(&self, e: &Error) -> ! {
         if self.answering.hold_me() {
             resume_unwind(Box::new(Endless(e.clone())));
         }
-        panic!("{e} (it never ends, and a result with static parts cannot carry this error: call it by `run`)")
+        panic!(
+            "{e} (it never ends, and a result with static parts cannot carry this error: call it by `run`)"
+        )
     }
 
     /// What `f` gives, which traces the function; an error if that never ends.
@@ -278,7 +300,10 @@ impl<O: Tree> Entry<O> {
     }
 
     /// The program for the device of the leaves and captures; `None` if one of them is traced.
-    pub fn program<'t>(&'t self, leaves: &mut dyn Iterator<Item = &'t Tensor>) -> Result<Option<(Device, Arc<Program>)>> {
+    pub fn program<'t>(
+        &'t self,
+        leaves: &mut dyn Iterator<Item = &'t Tensor>,
+    ) -> Result<Option<(Device, Arc<Program>)>> {
         let mut device = None;
         for x in leaves.chain(&self.closed.captures) {
             if !x.has_value() {
@@ -289,17 +314,31 @@ impl<O: Tree> Entry<O> {
         let device = or_default(device)?;
         let compile = || Ok::<_, Error>((device.clone(), device.compile(self.closed.graph()?)?));
         if let Some((d, p)) = self.program.get() {
-            return if d == device { Ok(Some((d.clone(), p.clone()))) } else { compile().map(Some) };
+            return if d == device {
+                Ok(Some((d.clone(), p.clone())))
+            } else {
+                compile().map(Some)
+            };
         }
         let made = compile().map_err(|e| e.at(&place(self.at)))?;
         Ok(Some(self.program.get_or_init(|| made).clone()))
     }
 
-    /// Runs the program; without one, the equations become part of the trace that the operands belong to.
-    pub fn execute(&self, program: Option<(Device, Arc<Program>)>, leaves: Vec<Tensor>) -> Result<Outs> {
+    /// Runs the program; without one, the equations become part of the trace that the operands
+    /// belong to.
+    pub fn execute(
+        &self,
+        program: Option<(Device, Arc<Program>)>,
+        leaves: Vec<Tensor>,
+    ) -> Result<Outs> {
         let operands = self.closed.operands(leaves);
-        let Some((device, program)) = program else { return apply(self.closed.graph()?, operands, self.at) };
-        let args = operands.into_iter().map(|x| x.into_buffer("jit", &device)).collect::<Result<Vec<Buffer>>>()?;
+        let Some((device, program)) = program else {
+            return apply(self.closed.graph()?, operands, self.at);
+        };
+        let args = operands
+            .into_iter()
+            .map(|x| x.into_buffer("jit", &device))
+            .collect::<Result<Vec<Buffer>>>()?;
         let outs = program.run(args).map_err(|e| e.at(&place(self.at)))?;
         let own = default_device().is_ok_and(|d| *d != device).then_some(device);
         Ok(outs.into_iter().map(|b| Tensor::concrete(b, own.clone())).collect())
@@ -326,7 +365,9 @@ impl<A: Tree, O: Tree, F: Function<A, Out = O>> Calls<A, O> for Core<F, O> {
             Ok(x) => x,
             Err(error) => return Err(Failed { error, args: Some(a) }),
         };
-        let outs = entry.execute(program, self.count(into_vec(a))).map_err(|error| Failed { error, args: None })?;
+        let outs = entry
+            .execute(program, self.count(into_vec(a)))
+            .map_err(|error| Failed { error, args: None })?;
         checked(entry.closed.out.fill(outs)).map_err(|error| Failed { error, args: None })
     }
 

@@ -1,9 +1,12 @@
-//! What users hold: [`Tensor`], [`Tree`], [`jit`], [`grad`], [`vmap`], and the NumPy-like functions.
+//! What users hold: [`Tensor`], [`Tree`], [`jit`], [`grad`], [`vmap`], and the NumPy-like
+//! functions.
 //!
-//! This crate is the conductor: `jit` traces a user's function to a graph, has transforms and passes applied, and lets a backend compile it.
-//! An operation on plain tensors is a cached one-op graph on the same road. Users add the facade crate `neurax`.
+//! This crate is the conductor: `jit` traces a user's function to a graph, has transforms and
+//! passes applied, and lets a backend compile it. An operation on plain tensors is a cached one-op
+//! graph on the same road. Users add the facade crate `neurax`.
 //!
-//! Start with [`Tensor`] and its functions ([`api`]), then the transforms ([`transform`]); [`tree`] says what may be an argument, and [`device`] where it all runs.
+//! Start with [`Tensor`] and its functions ([`api`]), then the transforms ([`transform`]); [`tree`]
+//! says what may be an argument, and [`device`] where it all runs.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
@@ -36,7 +39,9 @@ pub use device::{Device, backends, default_device, set_default_device};
 pub use function::{Failed, Func, Function, Loss};
 pub use jit::{Jit, jit};
 pub use macros::{dtype_consts, dtypes};
-pub use neurax_ir::{self as ir, Complex, DType, Element, Error, Literal, Place, Result, Shape, Type, bf16, f16};
+pub use neurax_ir::{
+    self as ir, Complex, DType, Element, Error, Literal, Place, Result, Shape, Type, bf16, f16,
+};
 pub use neurax_macros::Tree;
 pub use neurax_runtime::{self as runtime, Backend, Stages};
 pub use shape::{Dim, Dims, IntoShape, TypeSpec};
@@ -51,10 +56,12 @@ pub use windows::{IntoEach, Padding, Windows};
 pub mod prelude {
     pub use crate::dtype_consts::*;
     pub use crate::{
-        Axes, Compiled, DType, Device, Dim, Ellipsis, Error, Failed, Func, Function, IntoAxes, IntoShape, Jit, Key, Loss, Mapped, NewAxis, Operand,
-        Padding, Result, Side, Static, Tensor, Tree, Type, TypeSpec, Windows, axis_index, checkpoint, concat, cond, custom_jvp, custom_vjp, dims,
-        eval_shape, fori, grad, hessian, hstack, jacobian, jacobian_forward, jacobian_reverse, jit, jvp, keep, key, linearize, matmul, pmax, pmean,
-        pmin, psum, scan, scan_reverse, stack, step, stop_gradient, switch, tensor, types, value_and_grad, value_and_grad_at, vjp, vmap, vmap_with,
-        vstack, where_, while_loop,
+        Axes, Compiled, DType, Device, Dim, Ellipsis, Error, Failed, Func, Function, IntoAxes,
+        IntoShape, Jit, Key, Loss, Mapped, NewAxis, Operand, Padding, Result, Side, Static, Tensor,
+        Tree, Type, TypeSpec, Windows, axis_index, checkpoint, concat, cond, custom_jvp,
+        custom_vjp, dims, eval_shape, fori, grad, hessian, hstack, jacobian, jacobian_forward,
+        jacobian_reverse, jit, jvp, keep, key, linearize, matmul, pmax, pmean, pmin, psum, scan,
+        scan_reverse, stack, step, stop_gradient, switch, tensor, types, value_and_grad,
+        value_and_grad_at, vjp, vmap, vmap_with, vstack, where_, while_loop,
     };
 }

@@ -1,6 +1,7 @@
 //! `dims!` and `types!`.
 
-/// A shape with open dimensions: `dims![_, 784]`, `dims!["batch", n * 2]`. `_` is any size (in `reshape`: worked out), a string names a size.
+/// A shape with open dimensions: `dims![_, 784]`, `dims!["batch", n * 2]`. `_` is any size (in
+/// `reshape`: worked out), a string names a size.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -40,8 +41,31 @@ pub mod dtypes {
     macro_rules! lower {
         ($($l:ident = $U:ident),*) => { $(pub const $l: DType = DType::$U;)* };
     }
-    lower!(bool = Bool, u2 = U2, u4 = U4, u8 = U8, u16 = U16, u32 = U32, u64 = U64, i2 = I2, i4 = I4, i8 = I8, i16 = I16, i32 = I32, i64 = I64);
-    lower!(f8e4m3fn = F8E4M3FN, f8e5m2 = F8E5M2, f16 = F16, bf16 = BF16, f32 = F32, f64 = F64, c64 = C64, c128 = C128);
+    lower!(
+        bool = Bool,
+        u2 = U2,
+        u4 = U4,
+        u8 = U8,
+        u16 = U16,
+        u32 = U32,
+        u64 = U64,
+        i2 = I2,
+        i4 = I4,
+        i8 = I8,
+        i16 = I16,
+        i32 = I32,
+        i64 = I64
+    );
+    lower!(
+        f8e4m3fn = F8E4M3FN,
+        f8e5m2 = F8E5M2,
+        f16 = F16,
+        bf16 = BF16,
+        f32 = F32,
+        f64 = F64,
+        c64 = C64,
+        c128 = C128
+    );
 }
 
 /// The dtypes as the prelude gives them: `x.to(F32)`.
@@ -51,6 +75,9 @@ pub mod dtype_consts {
     macro_rules! upper {
         ($($U:ident),*) => { $(pub const $U: DType = DType::$U;)* };
     }
-    upper!(U2, U4, U8, U16, U32, U64, I2, I4, I8, I16, I32, I64, F8E4M3FN, F8E5M2, F16, BF16, F32, F64, C64, C128);
+    upper!(
+        U2, U4, U8, U16, U32, U64, I2, I4, I8, I16, I32, I64, F8E4M3FN, F8E5M2, F16, BF16, F32,
+        F64, C64, C128
+    );
     pub const BOOL: DType = DType::Bool;
 }

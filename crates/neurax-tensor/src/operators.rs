@@ -1,7 +1,7 @@
 //! Operators on tensors, in all forms of ownership, and numbers on either side.
 //!
-//! `/` divides truly, as NumPy does: integers give f32. `%` is Rust's remainder, with the sign of the left operand. `&`, `|`, `^` and `!` are bitwise
-//! on integers and logical on bool.
+//! `/` divides truly, as NumPy does: integers give f32. `%` is Rust's remainder, with the sign of
+//! the left operand. `&`, `|`, `^` and `!` are bitwise on integers and logical on bool.
 
 use crate::{
     DType, Operand, Tensor,
@@ -13,7 +13,8 @@ use neurax_ir::op::{Binary, Convert, Unary};
 use std::{ops::*, panic::Location};
 
 impl Tensor {
-    /// Any binary op, with promotion and broadcasting. Both operands are taken, so that either may be reused.
+    /// Any binary op, with promotion and broadcasting. Both operands are taken, so that either may
+    /// be reused.
     pub(crate) fn binary(self, other: Tensor, op: Binary, at: At) -> Tensor {
         emit_implicit(op, [self, other], at)
     }
@@ -21,7 +22,11 @@ impl Tensor {
     /// True division: integers and bool become floats first.
     pub(crate) fn divide(self, other: Tensor, at: At) -> Tensor {
         let ints = |t: &Tensor| !t.dtype().is_differentiable();
-        if ints(&self) && ints(&other) { self.float(at).binary(other.float(at), Binary::Div, at) } else { self.binary(other, Binary::Div, at) }
+        if ints(&self) && ints(&other) {
+            self.float(at).binary(other.float(at), Binary::Div, at)
+        } else {
+            self.binary(other, Binary::Div, at)
+        }
     }
 
     /// Any unary op.
@@ -36,11 +41,19 @@ impl Tensor {
 
     /// Itself if it is a float or complex, else as f32.
     pub(crate) fn float(self, at: At) -> Tensor {
-        if self.error().is_some() || self.dtype().is_differentiable() { self } else { self.convert(DType::F32, at) }
+        if self.error().is_some() || self.dtype().is_differentiable() {
+            self
+        } else {
+            self.convert(DType::F32, at)
+        }
     }
 
     pub(crate) fn convert(&self, dtype: DType, at: At) -> Tensor {
-        if self.error().is_some() || self.dtype() == dtype { self.clone() } else { emit(Convert { dtype }, [self.clone()], at) }
+        if self.error().is_some() || self.dtype() == dtype {
+            self.clone()
+        } else {
+            emit(Convert { dtype }, [self.clone()], at)
+        }
     }
 }
 
@@ -75,7 +88,8 @@ macro_rules! operators {
         operators!(left f64, $Tr $f |$a, $b, $at| $e);
         operators!(left i64, $Tr $f |$a, $b, $at| $e);
     )*};
-    // Exactly one float and one integer type on the left: with two, `(2.0 * x).sin()` would not compile.
+    // Exactly one float and one integer type on the left: with two, `(2.0 * x).sin()` would not
+    // compile.
     (left $t:ty, $Tr:ident $f:ident |$a:ident, $b:ident, $at:ident| $e:expr) => {
         impl $Tr<Tensor> for $t {
             type Output = Tensor;
@@ -129,7 +143,8 @@ macro_rules! unary_operators {
 unary_operators!(Neg neg Neg, Not not Not);
 
 impl std::iter::Sum for Tensor {
-    /// The sum of all; of nothing, the f32 scalar 0. The caller is the standard library, so that errors do not name your line.
+    /// The sum of all; of nothing, the f32 scalar 0. The caller is the standard library, so that
+    /// errors do not name your line.
     fn sum<I: Iterator<Item = Tensor>>(it: I) -> Tensor {
         it.reduce(|a, b| a + b).unwrap_or_else(|| Tensor::scalar(DType::F32, 0.0))
     }

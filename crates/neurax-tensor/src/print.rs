@@ -61,7 +61,11 @@ fn elided(ty: &Type) -> bool {
 /// The indices of one axis that are shown; `None` stands for those left out.
 fn entries(ty: &Type, axis: usize) -> Vec<Option<usize>> {
     let n = ty.shape[axis];
-    if elided(ty) && n > 2 * EDGE { (0..EDGE).map(Some).chain([None]).chain((n - EDGE..n).map(Some)).collect() } else { (0..n).map(Some).collect() }
+    if elided(ty) && n > 2 * EDGE {
+        (0..EDGE).map(Some).chain([None]).chain((n - EDGE..n).map(Some)).collect()
+    } else {
+        (0..n).map(Some).collect()
+    }
 }
 
 /// The flat indices that are shown, in order.
@@ -75,7 +79,13 @@ fn shown_indices(ty: &Type) -> Vec<usize> {
     out
 }
 
-fn write_axis<'w>(f: &mut fmt::Formatter, ty: &Type, axis: usize, width: usize, words: &mut impl Iterator<Item = &'w String>) -> fmt::Result {
+fn write_axis<'w>(
+    f: &mut fmt::Formatter,
+    ty: &Type,
+    axis: usize,
+    width: usize,
+    words: &mut impl Iterator<Item = &'w String>,
+) -> fmt::Result {
     if axis == ty.rank() {
         return write!(f, "{:>width$}", words.next().map_or("", |w| w));
     }
@@ -84,7 +94,15 @@ fn write_axis<'w>(f: &mut fmt::Formatter, ty: &Type, axis: usize, width: usize, 
         if k > 0 {
             // Rows stand under each other, blocks have blank lines between them.
             let breaks = ty.rank() - 1 - axis;
-            write!(f, ",{}", if breaks == 0 { " ".into() } else { format!("{}{}", "\n".repeat(breaks), " ".repeat(axis + 1)) })?;
+            write!(
+                f,
+                ",{}",
+                if breaks == 0 {
+                    " ".into()
+                } else {
+                    format!("{}{}", "\n".repeat(breaks), " ".repeat(axis + 1))
+                }
+            )?;
         }
         match entry {
             Some(_) => write_axis(f, ty, axis + 1, width, words)?,
@@ -98,30 +116,38 @@ fn write_axis<'w>(f: &mut fmt::Formatter, ty: &Type, axis: usize, width: usize, 
 fn words(x: &Literal, at: &[usize]) -> Vec<String> {
     let dtype = x.dtype();
     match dtype.kind() {
-        Kind::Bool => with_compute!(any dtype, C => { let v = x.load::<C>(); at.iter().map(|&i| (v[i] != C::ZERO).to_string()).collect() }),
+        Kind::Bool => {
+            with_compute!(any dtype, C => { let v = x.load::<C>(); at.iter().map(|&i| (v[i] != C::ZERO).to_string()).collect() })
+        }
         Kind::Signed | Kind::Unsigned => {
             with_compute!(any dtype, C => { let v = x.load::<C>(); at.iter().map(|&i| v[i].to_i128().to_string()).collect() })
         }
-        Kind::Float => {
-            floats(&with_compute!(any dtype, C => { let v = x.load::<C>(); at.iter().map(|&i| v[i].to_f64()).collect::<Vec<_>>() }), dtype)
-        }
+        Kind::Float => floats(
+            &with_compute!(any dtype, C => { let v = x.load::<C>(); at.iter().map(|&i| v[i].to_f64()).collect::<Vec<_>>() }),
+            dtype,
+        ),
         Kind::Complex => {
             let parts: Vec<(f64, f64)> = with_compute!(any dtype, C => { let v = x.load::<C>(); at.iter().map(|&i| v[i].parts()).collect() });
             let (re, im): (Vec<f64>, Vec<f64>) = parts.into_iter().unzip();
-            let join = |(re, im): (String, String)| format!("{re}{}{im}i", if im.starts_with('-') { "" } else { "+" });
+            let join = |(re, im): (String, String)| {
+                format!("{re}{}{im}i", if im.starts_with('-') { "" } else { "+" })
+            };
             floats(&re, dtype.real()).into_iter().zip(floats(&im, dtype.real())).map(join).collect()
         }
     }
 }
 
-/// All in one notation: as many digits behind the point as the one that needs most, at most four; scientific for very large or small ones.
+/// All in one notation: as many digits behind the point as the one that needs most, at most four;
+/// scientific for very large or small ones.
 fn floats(v: &[f64], dtype: DType) -> Vec<String> {
     let finite = || v.iter().copied().filter(|x| x.is_finite() && *x != 0.0).map(f64::abs);
     let (most, least) = (finite().fold(0.0, f64::max), finite().fold(f64::INFINITY, f64::min));
     let scientific = most >= 1e8 || least < 1e-4 || most / least > 1e8;
-    let shortest = |x: f64| if dtype == DType::F64 { format!("{x}") } else { format!("{}", x as f32) };
+    let shortest =
+        |x: f64| if dtype == DType::F64 { format!("{x}") } else { format!("{}", x as f32) };
     let digits = |x: &f64| shortest(*x).split_once('.').map_or(1, |(_, d)| d.len());
-    let precision = v.iter().filter(|x| x.is_finite()).map(digits).max().unwrap_or(1).clamp(1, PRECISION);
+    let precision =
+        v.iter().filter(|x| x.is_finite()).map(digits).max().unwrap_or(1).clamp(1, PRECISION);
     let word = |x: &f64| match x {
         x if x.is_nan() => "nan".to_string(),
         x if x.is_infinite() => if *x > 0.0 { "inf" } else { "-inf" }.to_string(),

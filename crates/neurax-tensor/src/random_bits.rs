@@ -1,4 +1,5 @@
-//! How random bits become numbers, in the graph. Every rule is that of JAX 0.10 (`jax.random`, partitionable Threefry), down to the rounding.
+//! How random bits become numbers, in the graph. Every rule is that of JAX 0.10 (`jax.random`,
+//! partitionable Threefry), down to the rounding.
 
 use crate::{DType, Scalar, Shape, Type, api::random::constant};
 use neurax_ir::{Builder, Value, op::*};
@@ -77,7 +78,8 @@ fn full(b: &mut Builder, dtype: DType, shape: &Shape, x: impl Into<Scalar>) -> V
     b.broadcast(c, shape.clone(), &[])
 }
 
-/// Mantissa bits, the pattern of 1.0, the smallest normal number, and the next number after -1 towards 0.
+/// Mantissa bits, the pattern of 1.0, the smallest normal number, and the next number after -1
+/// towards 0.
 fn format(dtype: DType) -> (usize, u64, f64, f64) {
     let epsilon = |mantissa: i32| -1.0 + f64::powi(2.0, -mantissa - 1);
     match dtype {
@@ -94,7 +96,14 @@ fn rounded(x: f64, dtype: DType) -> f64 {
 }
 
 /// Uniform in `[low, high)`.
-pub(crate) fn uniform(b: &mut Builder, key: Value, shape: &Shape, dtype: DType, low: f64, high: f64) -> Value {
+pub(crate) fn uniform(
+    b: &mut Builder,
+    key: Value,
+    shape: &Shape,
+    dtype: DType,
+    low: f64,
+    high: f64,
+) -> Value {
     let (mantissa, one, ..) = format(dtype);
     // Where the mantissa is shorter than 8 bits (bf16), 8 random bits are drawn.
     let (width, word) = (if mantissa < 8 { 8 } else { dtype.bits() }, unsigned(dtype.bits()));
@@ -116,7 +125,8 @@ pub(crate) fn uniform(b: &mut Builder, key: Value, shape: &Shape, dtype: DType, 
     b.max(least, x)
 }
 
-/// `f * span + low`, rounded as XLA does on a CPU: once for f32 and f64, after each step for 16 bits.
+/// `f * span + low`, rounded as XLA does on a CPU: once for f32 and f64, after each step for 16
+/// bits.
 fn scaled(b: &mut Builder, f: Value, span: f64, low: f64, dtype: DType) -> Value {
     match dtype {
         DType::F32 => {
@@ -134,8 +144,8 @@ fn scaled(b: &mut Builder, f: Value, span: f64, low: f64, dtype: DType) -> Value
     }
 }
 
-/// `x * y + z` in f64 with one rounding (but for rare double roundings): Dekker's exact product and Knuth's exact sum.
-/// <https://doi.org/10.1007/BF01397083>
+/// `x * y + z` in f64 with one rounding (but for rare double roundings): Dekker's exact product and
+/// Knuth's exact sum. <https://doi.org/10.1007/BF01397083>
 fn fused(b: &mut Builder, x: Value, y: f64, z: f64) -> Value {
     let halves = |y: f64| {
         let c = 134_217_729.0 * y;
@@ -148,7 +158,8 @@ fn fused(b: &mut Builder, x: Value, y: f64, z: f64) -> Value {
     let xh = b.sub(c, d);
     let xl = b.sub(x, xh);
     let p = b.mul_scalar(x, y);
-    let (hh, hl, lh, ll) = (b.mul_scalar(xh, yh), b.mul_scalar(xh, yl), b.mul_scalar(xl, yh), b.mul_scalar(xl, yl));
+    let (hh, hl, lh, ll) =
+        (b.mul_scalar(xh, yh), b.mul_scalar(xh, yl), b.mul_scalar(xl, yh), b.mul_scalar(xl, yl));
     let e = b.sub(hh, p);
     let e = b.add(e, hl);
     let e = b.add(e, lh);
@@ -183,7 +194,13 @@ pub(crate) fn gumbel(b: &mut Builder, key: Value, shape: &Shape, dtype: DType) -
 }
 
 /// Integers in a range.
-pub(crate) fn integers(b: &mut Builder, key: Value, shape: &Shape, dtype: DType, range: Range<i128>) -> Value {
+pub(crate) fn integers(
+    b: &mut Builder,
+    key: Value,
+    shape: &Shape,
+    dtype: DType,
+    range: Range<i128>,
+) -> Value {
     let (least, most) = limits(dtype);
     let narrow = dtype.bits() < 32;
     // Narrow integers are drawn as i32, so that their full range needs no care.
@@ -197,7 +214,8 @@ pub(crate) fn integers(b: &mut Builder, key: Value, shape: &Shape, dtype: DType,
     let rem = |x: u64| if span == 0 { x } else { x % span };
     let half = rem(1 << (n / 2));
     // The square wraps in n bits, as in JAX.
-    let square = if n == 32 { half.wrapping_mul(half) & u32::MAX as u64 } else { half.wrapping_mul(half) };
+    let square =
+        if n == 32 { half.wrapping_mul(half) & u32::MAX as u64 } else { half.wrapping_mul(half) };
     let factor = rem(square);
     let (k1, k2) = split(b, key);
     let (hi, lo) = (bits(b, k1, shape, n), bits(b, k2, shape, n));
@@ -223,7 +241,8 @@ fn limits(dtype: DType) -> (i128, i128) {
     }
 }
 
-/// A vector in random order: sorted by random words, as often as makes equal words unlikely to show.
+/// A vector in random order: sorted by random words, as often as makes equal words unlikely to
+/// show.
 pub(crate) fn shuffled(b: &mut Builder, key: Value, x: Value) -> Value {
     let n = b.ty(x).size();
     let rounds = (3.0 * (n.max(1) as f64).ln() / (u32::MAX as f64).ln()).ceil() as usize;

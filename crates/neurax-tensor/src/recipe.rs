@@ -1,7 +1,9 @@
-//! Values that nothing traced goes into: `zeros`, `arange`, `eye`, random numbers of a concrete key.
+//! Values that nothing traced goes into: `zeros`, `arange`, `eye`, random numbers of a concrete
+//! key.
 //!
-//! A recipe is a small closed graph with small concrete arguments. It is computed when its value is needed, and recorded as equations when
-//! it meets a traced value, so that `Tensor::zeros(..)` inside a jitted function costs no captured memory.
+//! A recipe is a small closed graph with small concrete arguments. It is computed when its value is
+//! needed, and recorded as equations when it meets a traced value, so that `Tensor::zeros(..)`
+//! inside a jitted function costs no captured memory.
 
 use crate::{
     Error, Result, Tensor, Type,
@@ -28,9 +30,18 @@ impl Recipe {
     /// A tensor for the only output of `graph`.
     pub fn tensor(graph: Graph, args: Vec<Tensor>, at: At) -> Tensor {
         let bound = graph.eqns().iter().any(|e| reads_an_axis(&e.op));
-        let Some(&out) = graph.outputs().first() else { return Tensor::fail("recipe", "the graph has no output", at) };
+        let Some(&out) = graph.outputs().first() else {
+            return Tensor::fail("recipe", "the graph has no output", at);
+        };
         let ty = graph.ty(out).clone();
-        Tensor(Repr::Recipe(Arc::new(Recipe { graph, args, ty, bound, value: OnceLock::new(), at })))
+        Tensor(Repr::Recipe(Arc::new(Recipe {
+            graph,
+            args,
+            ty,
+            bound,
+            value: OnceLock::new(),
+            at,
+        })))
     }
 
     /// The value, taken out if this is the last reference.
@@ -54,8 +65,16 @@ impl Recipe {
 
     fn compute(&self, device: &Device) -> Result<Buffer> {
         let run = || {
-            let args = self.args.iter().map(|x| x.clone().into_buffer("recipe", device)).collect::<Result<Vec<_>>>()?;
-            device.compile(&self.graph)?.run(args)?.pop().ok_or_else(|| Error::new("recipe", "the program has no output"))
+            let args = self
+                .args
+                .iter()
+                .map(|x| x.clone().into_buffer("recipe", device))
+                .collect::<Result<Vec<_>>>()?;
+            device
+                .compile(&self.graph)?
+                .run(args)?
+                .pop()
+                .ok_or_else(|| Error::new("recipe", "the program has no output"))
         };
         run().map_err(|e: Error| e.at(&Place::Source(self.at)))
     }

@@ -1,4 +1,5 @@
-//! Which threads are inside a function right now, so that one that calls itself is told from one that two threads call.
+//! Which threads are inside a function right now, so that one that calls itself is told from one
+//! that two threads call.
 
 use crate::tree::Fixed;
 use std::{
@@ -20,7 +21,9 @@ impl Threads {
     pub fn enter(&self, statics: Vec<Box<dyn Fixed>>) -> Option<Running<'_>> {
         let me = thread::current().id();
         let mut entries = self.entries();
-        let same = |s: &[Box<dyn Fixed>]| s.len() == statics.len() && s.iter().zip(&statics).all(|(x, y)| (**x).same((**y).any()));
+        let same = |s: &[Box<dyn Fixed>]| {
+            s.len() == statics.len() && s.iter().zip(&statics).all(|(x, y)| (**x).same((**y).any()))
+        };
         if entries.iter().any(|(t, s)| *t == me && same(s)) {
             return None;
         }
@@ -61,7 +64,13 @@ mod tests {
         let one = threads.enter(of(1));
         assert!(one.is_some() && threads.enter(of(1)).is_none());
         let two = threads.enter(of(2));
-        assert!(two.is_some() && thread::scope(|s| s.spawn(|| threads.enter(of(1)).is_some() && !threads.hold_me()).join().unwrap()));
+        assert!(
+            two.is_some()
+                && thread::scope(|s| s
+                    .spawn(|| threads.enter(of(1)).is_some() && !threads.hold_me())
+                    .join()
+                    .unwrap())
+        );
         drop(two);
         assert!(threads.hold_me() && threads.enter(of(2)).is_some());
         drop(one);

@@ -6,7 +6,8 @@ use std::{
     ops::{Deref, Index, Range, RangeFrom, RangeFull, RangeTo},
 };
 
-/// A dimension of a shape that is asked for: a size, `_` (any, or work it out), or a name. See [`crate::dims!`].
+/// A dimension of a shape that is asked for: a size, `_` (any, or work it out), or a name. See
+/// [`crate::dims!`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Dim {
     /// Any size; where a shape is asked for, the size that makes it fit.
@@ -47,7 +48,8 @@ impl fmt::Display for Dim {
     }
 }
 
-/// What a shape can be given as: `[2, 3]`, `5`, `()`, a slice or vector of sizes, the shape of another tensor, or [`crate::dims!`].
+/// What a shape can be given as: `[2, 3]`, `5`, `()`, a slice or vector of sizes, the shape of
+/// another tensor, or [`crate::dims!`].
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a shape",
     note = "shapes are `[2, 3]`, `5`, `()`, `&[usize]`, `x.shape()`, or `dims![n, _]` where `_` is worked out; there are no negative sizes"
@@ -116,8 +118,8 @@ pub(crate) fn fixed(s: impl IntoShape) -> Result<Shape, String> {
     s.dims().into_iter().map(size).collect()
 }
 
-/// The sizes of a tensor's axes. A slice in every way, except that reading beyond the end gives 1 instead of a panic: the shape of a tensor that
-/// carries an error answers 1 everywhere.
+/// The sizes of a tensor's axes. A slice in every way, except that reading beyond the end gives 1
+/// instead of a panic: the shape of a tensor that carries an error answers 1 everywhere.
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct Dims(pub(crate) Shape);
 
@@ -189,7 +191,9 @@ impl TypeSpec {
     /// # Errors
     /// When one is; the message names it.
     pub fn fixed(&self) -> Result<Type> {
-        let shape = fixed(self.dims.clone()).map_err(|why| Error::new("types", format!("{self}: {why}; a compiled function has fixed sizes")))?;
+        let shape = fixed(self.dims.clone()).map_err(|why| {
+            Error::new("types", format!("{self}: {why}; a compiled function has fixed sizes"))
+        })?;
         let ty = Type::new(self.dtype, shape);
         ty.bytes()?;
         Ok(ty)
@@ -197,8 +201,11 @@ impl TypeSpec {
 
     /// Does a type fit?
     pub fn admits(&self, ty: &Type) -> bool {
-        let fits = |(d, n): (&Dim, &usize)| matches!(d, Dim::Any | Dim::Named(_)) || *d == Dim::Size(*n);
-        self.dtype == ty.dtype && self.dims.len() == ty.rank() && self.dims.iter().zip(ty.shape.iter()).all(fits)
+        let fits =
+            |(d, n): (&Dim, &usize)| matches!(d, Dim::Any | Dim::Named(_)) || *d == Dim::Size(*n);
+        self.dtype == ty.dtype
+            && self.dims.len() == ty.rank()
+            && self.dims.iter().zip(ty.shape.iter()).all(fits)
     }
 }
 

@@ -17,11 +17,13 @@ use std::{
 /// A line of the user's program.
 pub(crate) type At = &'static Location<'static>;
 
-/// An array of numbers, or the promise of one: a value on a device, or a value of a function that is being traced by `jit`, `grad` or `vmap`.
+/// An array of numbers, or the promise of one: a value on a device, or a value of a function that
+/// is being traced by `jit`, `grad` or `vmap`.
 ///
-/// Operations never panic and never need `?`. One that makes no sense gives a tensor that carries the error; later operations pass it
-/// on, and every way out (`to_vec`, `item`, `ok`, `run`) returns it. Cloning is cheap and shares memory; an operation that gets the last
-/// reference to an operand may write into its memory.
+/// Operations never panic and never need `?`. One that makes no sense gives a tensor that carries
+/// the error; later operations pass it on, and every way out (`to_vec`, `item`, `ok`, `run`)
+/// returns it. Cloning is cheap and shares memory; an operation that gets the last reference to an
+/// operand may write into its memory.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -79,7 +81,9 @@ impl Tensor {
     #[track_caller]
     pub fn from_vec<T: Element>(data: Vec<T>, shape: impl IntoShape) -> Tensor {
         let at = Location::caller();
-        let built = fixed(shape).map_err(|why| Error::new("from_vec", why)).and_then(|s| Literal::from_vec(s, data));
+        let built = fixed(shape)
+            .map_err(|why| Error::new("from_vec", why))
+            .and_then(|s| Literal::from_vec(s, data));
         built.map_or_else(|e| Tensor::error_at(e, at), Tensor::from)
     }
 
@@ -87,7 +91,9 @@ impl Tensor {
     #[track_caller]
     pub fn from_slice<T: Element>(data: &[T], shape: impl IntoShape) -> Tensor {
         let at = Location::caller();
-        let built = fixed(shape).map_err(|why| Error::new("from_slice", why)).and_then(|s| Literal::from_slice(s, data));
+        let built = fixed(shape)
+            .map_err(|why| Error::new("from_slice", why))
+            .and_then(|s| Literal::from_slice(s, data));
         built.map_or_else(|e| Tensor::error_at(e, at), Tensor::from)
     }
 
@@ -102,7 +108,8 @@ impl Tensor {
         x.into().literal(dtype).into()
     }
 
-    /// A tensor that carries an error; for functions that find out themselves that something is wrong.
+    /// A tensor that carries an error; for functions that find out themselves that something is
+    /// wrong.
     #[track_caller]
     pub fn from_error(e: Error) -> Tensor {
         Tensor::error_at(e, Location::caller())
@@ -180,7 +187,8 @@ impl Tensor {
     /// The elements, in row-major order.
     ///
     /// # Errors
-    /// The error that travels in it; if the dtype is another one; if it is being traced and has no value yet.
+    /// The error that travels in it; if the dtype is another one; if it is being traced and has no
+    /// value yet.
     #[track_caller]
     pub fn to_vec<T: Element>(&self) -> Result<Vec<T>> {
         let at = Location::caller();
@@ -190,14 +198,16 @@ impl Tensor {
     /// The only element, as f64 (true is 1).
     ///
     /// # Errors
-    /// The error that travels in it; if it has more or fewer elements than one; if it is being traced and has no value yet.
+    /// The error that travels in it; if it has more or fewer elements than one; if it is being
+    /// traced and has no value yet.
     #[track_caller]
     pub fn item(&self) -> Result<f64> {
         let at = Location::caller();
         let lit = self.literal_for("item", at)?;
         match lit.to_f64s()[..] {
             [x] => Ok(x),
-            _ => Err(Error::new("item", format!("{} is not one number", lit.ty())).at(&Place::Source(at))),
+            _ => Err(Error::new("item", format!("{} is not one number", lit.ty()))
+                .at(&Place::Source(at))),
         }
     }
 
@@ -222,7 +232,11 @@ impl Tensor {
             Repr::Concrete(c) => {
                 let is_there = c.is_on(device);
                 let Concrete { buffer, device: from } = Arc::unwrap_or_clone(c);
-                if is_there { Ok(buffer) } else { device.upload(or_default(from.as_ref())?.download(&buffer)?) }
+                if is_there {
+                    Ok(buffer)
+                } else {
+                    device.upload(or_default(from.as_ref())?.download(&buffer)?)
+                }
             }
             Repr::Recipe(r) => Recipe::into_value(r, device),
             Repr::Traced(_) => Err(no_value(op)),
@@ -241,7 +255,9 @@ impl Tensor {
     /// Its buffer, if it has one on that device and nobody else holds it.
     pub(crate) fn own_buffer(&mut self, device: &Device) -> Option<&mut Buffer> {
         match &mut self.0 {
-            Repr::Concrete(c) => Arc::get_mut(c).filter(|c| c.is_on(device) && c.buffer.is_unique()).map(|c| &mut c.buffer),
+            Repr::Concrete(c) => Arc::get_mut(c)
+                .filter(|c| c.is_on(device) && c.buffer.is_unique())
+                .map(|c| &mut c.buffer),
             _ => None,
         }
     }
@@ -264,7 +280,8 @@ impl Tensor {
         }
     }
 
-    /// Has it a value of its own, now or on demand? Traced values and errors have none, nor what reads a named axis.
+    /// Has it a value of its own, now or on demand? Traced values and errors have none, nor what
+    /// reads a named axis.
     pub(crate) fn has_value(&self) -> bool {
         match &self.0 {
             Repr::Concrete(_) => true,
@@ -285,7 +302,8 @@ impl Tensor {
         or_default(self.own_device())
     }
 
-    /// The same value on a device. Operations run where their operands are; operands on the default device follow.
+    /// The same value on a device. Operations run where their operands are; operands on the default
+    /// device follow.
     #[track_caller]
     pub fn on(&self, device: &Device) -> Tensor {
         let at = Location::caller();
@@ -308,7 +326,8 @@ impl Tensor {
         matches!(self.0, Repr::Traced(_))
     }
 
-    /// The address of its memory: tensors that share memory have the same one. 0 if it has no memory of its own (yet).
+    /// The address of its memory: tensors that share memory have the same one. 0 if it has no
+    /// memory of its own (yet).
     pub fn address(&self) -> usize {
         match &self.0 {
             Repr::Concrete(c) => c.buffer.address(),
@@ -317,7 +336,8 @@ impl Tensor {
         }
     }
 
-    /// Puts a layer's name in front of the layer path of the error that travels in it; called on the way out of a layer whose inputs were good.
+    /// Puts a layer's name in front of the layer path of the error that travels in it; called on
+    /// the way out of a layer whose inputs were good.
     pub fn within(self, layer: &str) -> Tensor {
         match self.0 {
             Repr::Error(e) => Tensor(Repr::Error(e.within(layer))),
@@ -325,7 +345,8 @@ impl Tensor {
         }
     }
 
-    /// Gives the error that travels in it, if it has no place yet, that place: a name where a line of source would say nothing.
+    /// Gives the error that travels in it, if it has no place yet, that place: a name where a line
+    /// of source would say nothing.
     pub fn at_place(self, place: &Place) -> Tensor {
         match self.0 {
             Repr::Error(e) => Tensor(Repr::Error(e.at(place))),

@@ -1,8 +1,9 @@
 //! Tracing: running a user's function on tensors that record what is done to them.
 //!
-//! There is no global state. A traced tensor holds its trace; traces are numbered; the youngest trace among the operands of an operation
-//! records it. Every other operand (a tracer of an outer trace, a concrete tensor) becomes an extra input of the graph, once, by
-//! identity: a *capture*. A closed graph applied to arguments and captures lands in whatever trace those belong to.
+//! There is no global state. A traced tensor holds its trace; traces are numbered; the youngest
+//! trace among the operands of an operation records it. Every other operand (a tracer of an outer
+//! trace, a concrete tensor) becomes an extra input of the graph, once, by identity: a *capture*. A
+//! closed graph applied to arguments and captures lands in whatever trace those belong to.
 
 use crate::{
     Error, Result, Tensor, Type,
@@ -26,7 +27,8 @@ pub(crate) struct Tracer {
     pub ty: Type,
 }
 
-/// The trace that records what a model does: layers put their names on its equations, for errors, profiles and reports of NaN.
+/// The trace that records what a model does: layers put their names on its equations, for errors,
+/// profiles and reports of NaN.
 #[doc(hidden)]
 pub struct Recorder(Option<Arc<Trace>>);
 
@@ -40,12 +42,14 @@ impl Recorder {
         Recorder(tensors.into_iter().filter_map(trace).max_by_key(|t| t.id).cloned())
     }
 
-    /// Runs a layer; the equations that it records carry its name, and its place where they have none of the user's.
+    /// Runs a layer; the equations that it records carry its name, and its place where they have
+    /// none of the user's.
     pub fn within<O>(&self, layer: &str, at: At, f: impl FnOnce() -> O) -> O {
         self.run(Some(layer), at, f)
     }
 
-    /// Runs a function of ours that cannot see its caller; the equations that it records get this place where they have none of the user's.
+    /// Runs a function of ours that cannot see its caller; the equations that it records get this
+    /// place where they have none of the user's.
     pub fn at<O>(&self, at: At, f: impl FnOnce() -> O) -> O {
         self.run(None, at, f)
     }
@@ -66,8 +70,9 @@ pub(crate) struct Trace {
     pub id: u64,
     closed: AtomicBool,
     body: Mutex<Body>,
-    /// Are small concrete operands written into the graph? `jit` and the bodies of loops do; transforms that run at once do not, so that a
-    /// learning rate that changes does not make another program.
+    /// Are small concrete operands written into the graph? `jit` and the bodies of loops do;
+    /// transforms that run at once do not, so that a learning rate that changes does not make
+    /// another program.
     constants: bool,
 }
 
@@ -78,7 +83,8 @@ struct Body {
     /// Keeps what `seen` knows by address alive.
     held: Vec<Tensor>,
     writer: ThreadId,
-    /// Did several threads record? Then the order of the equations says nothing and is made canonical.
+    /// Did several threads record? Then the order of the equations says nothing and is made
+    /// canonical.
     mixed: bool,
 }
 
@@ -96,7 +102,12 @@ impl Trace {
             writer: thread::current().id(),
             mixed: false,
         };
-        Arc::new(Trace { id: NEXT.fetch_add(1, Ordering::Relaxed), closed: AtomicBool::new(false), body: Mutex::new(body), constants })
+        Arc::new(Trace {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            closed: AtomicBool::new(false),
+            body: Mutex::new(body),
+            constants,
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Body> {
@@ -131,7 +142,13 @@ impl Trace {
     }
 
     /// Records one operation.
-    pub fn record(self: &Arc<Trace>, op: Op, xs: &[Tensor], is_implicit: bool, at: At) -> Result<Outs> {
+    pub fn record(
+        self: &Arc<Trace>,
+        op: Op,
+        xs: &[Tensor],
+        is_implicit: bool,
+        at: At,
+    ) -> Result<Outs> {
         let mut body = self.open(at)?;
         let mut vs = self.lift_all(&mut body, xs)?;
         if is_implicit {
@@ -187,7 +204,12 @@ impl Trace {
     }
 
     /// Ends the trace: the graph from the arguments and captures to `outs`, and the captures.
-    pub fn finish(self: &Arc<Trace>, args: usize, outs: &[Tensor], at: At) -> Result<(Graph, Vec<Tensor>)> {
+    pub fn finish(
+        self: &Arc<Trace>,
+        args: usize,
+        outs: &[Tensor],
+        at: At,
+    ) -> Result<(Graph, Vec<Tensor>)> {
         let mut body = self.lock();
         let values = self.lift_all(&mut body, outs);
         self.closed.store(true, Ordering::Release);
@@ -199,7 +221,8 @@ impl Trace {
     }
 }
 
-/// The same graph with equations and captures in the order in which a depth-first walk from the outputs first needs them.
+/// The same graph with equations and captures in the order in which a depth-first walk from the
+/// outputs first needs them.
 fn canonical(graph: &Graph, args: usize, captures: Vec<Tensor>) -> Result<(Graph, Vec<Tensor>)> {
     let inputs = graph.input_types().len();
     let mut producer = vec![usize::MAX; graph.types().len()];
@@ -230,12 +253,17 @@ fn canonical(graph: &Graph, args: usize, captures: Vec<Tensor>) -> Result<(Graph
     let lost = || Error::new("trace", "an equation is read before it is written");
     for i in eqns {
         let e = &graph.eqns()[i];
-        let xs = e.inputs.iter().map(|v| env[v.index()].ok_or_else(lost)).collect::<Result<Values>>()?;
+        let xs =
+            e.inputs.iter().map(|v| env[v.index()].ok_or_else(lost)).collect::<Result<Values>>()?;
         b.set_origin(e.at.clone());
         let ys = b.try_emit(e.op.clone(), &xs)?;
         e.outputs.iter().zip(ys).for_each(|(v, y)| env[v.index()] = Some(y));
     }
-    let outs = graph.outputs().iter().map(|v| env[v.index()].ok_or_else(lost)).collect::<Result<Values>>()?;
+    let outs = graph
+        .outputs()
+        .iter()
+        .map(|v| env[v.index()].ok_or_else(lost))
+        .collect::<Result<Values>>()?;
     let captures = order.into_iter().map(|i| captures[i].clone()).collect();
     Ok((b.finish(&outs)?, captures))
 }

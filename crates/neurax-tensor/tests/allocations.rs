@@ -1,4 +1,5 @@
-//! A compiled function that is given places for its results takes no memory once it is warm, and loops change what they carry where it is.
+//! A compiled function that is given places for its results takes no memory once it is warm, and
+//! loops change what they carry where it is.
 
 #![allow(unsafe_code, reason = "an allocator that counts")]
 
@@ -32,7 +33,8 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
-/// How often memory is asked for by twenty calls, the least of some rounds: other threads of the process may ask for theirs.
+/// How often memory is asked for by twenty calls, the least of some rounds: other threads of the
+/// process may ask for theirs.
 fn calls_when_warm<A: Tree>(f: &Compiled<A, Tensor>, a: &A, out: &mut Tensor) -> Result<usize> {
     let mut least = usize::MAX;
     for _ in 0..5 {
@@ -53,13 +55,22 @@ fn calls_take_no_memory_and_loops_copy_nothing() -> Result<()> {
     }
     let key = key(1);
     let x = key.normal([1, 30]);
-    let weights = [key.fold_in(1).normal([30, 64]), key.fold_in(2).normal([64, 32]), key.fold_in(3).normal([32, 1])];
-    let net = jit(move |x: Tensor| weights.iter().fold(x, |x, w| x.matmul(w).relu()).sigmoid()).compile(&x)?;
+    let weights = [
+        key.fold_in(1).normal([30, 64]),
+        key.fold_in(2).normal([64, 32]),
+        key.fold_in(3).normal([32, 1]),
+    ];
+    let net = jit(move |x: Tensor| weights.iter().fold(x, |x, w| x.matmul(w).relu()).sigmoid())
+        .compile(&x)?;
     assert_eq!(calls_when_warm(&net, &x, &mut Tensor::zeros([1, 1]))?, 0, "a network");
 
     let x = key.normal([200_000]);
     let wide = jit(|x: Tensor| x.tanh() * 2.0 - x.cumsum(0).sin()).compile(&x)?;
-    assert_eq!(calls_when_warm(&wide, &x, &mut Tensor::zeros([200_000]))?, 0, "work for many threads");
+    assert_eq!(
+        calls_when_warm(&wide, &x, &mut Tensor::zeros([200_000]))?,
+        0,
+        "work for many threads"
+    );
 
     let x = key.normal([300, 40]);
     let sorted = jit(|x: Tensor| x.sort(0) + x.sort(1)).compile(&x)?;
@@ -67,7 +78,11 @@ fn calls_take_no_memory_and_loops_copy_nothing() -> Result<()> {
 
     let (x, rows) = (key.normal([200, 300]), Tensor::arange(64) * 3);
     let gathered = jit(move |x: Tensor| x.take(&rows, 0)).compile(&x)?;
-    assert_eq!(calls_when_warm(&gathered, &x, &mut Tensor::zeros([64, 300]))?, 0, "rows that the system copies");
+    assert_eq!(
+        calls_when_warm(&gathered, &x, &mut Tensor::zeros([64, 300]))?,
+        0,
+        "rows that the system copies"
+    );
 
     let x = key.normal([16, 8]);
     let looped = jit(|x: Tensor| {
@@ -78,7 +93,8 @@ fn calls_take_no_memory_and_loops_copy_nothing() -> Result<()> {
     let looped = looped.compile(&x)?;
     assert_eq!(calls_when_warm(&looped, &x, &mut Tensor::zeros([16, 8]))?, 0, "control flow");
 
-    // Ten thousand rows of a table of 100 MB, one after the other: copies of it would be a million MB.
+    // Ten thousand rows of a table of 100 MB, one after the other: copies of it would be a million
+    // MB.
     let fill = |table: Tensor| {
         fori(0..10_000, table * 0.5, |i, t| {
             let row = (&i + Tensor::arange(2500)).to(F32).reshape([1, 2500]);
@@ -89,7 +105,10 @@ fn calls_take_no_memory_and_loops_copy_nothing() -> Result<()> {
     let step = jit(fill).compile(&table)?;
     let before = BYTES.load(Relaxed);
     let table = step.run(table)?;
-    assert!(BYTES.load(Relaxed) - before < 1 << 20, "not even the first call has a second place for the table");
+    assert!(
+        BYTES.load(Relaxed) - before < 1 << 20,
+        "not even the first call has a second place for the table"
+    );
     let table = step.run(table)?;
     assert!(BYTES.load(Relaxed) - before < 1 << 20, "the table is where it was");
     assert_eq!(table.get(7).get(5).item()?, 12.0);

@@ -1,5 +1,5 @@
-//! Derivatives of functions that are made of several operations: against finite differences, and at the places where a formula that is right for
-//! values gives NaN for derivatives.
+//! Derivatives of functions that are made of several operations: against finite differences, and at
+//! the places where a formula that is right for values gives NaN for derivatives.
 
 use neurax::{Side, einsum, prelude::*};
 
@@ -15,7 +15,10 @@ fn check(name: &str, x: &[f64], f: impl Fn(&Tensor) -> Tensor + Send + Sync) {
         let n = y.size();
         (y.flatten() * Tensor::arange(n).to(F64).sin().abs()).sum(..)
     };
-    let slope = grad(total).run(f64s(x)).and_then(|g| g.to_vec::<f64>()).unwrap_or_else(|e| panic!("{name}: {e}"));
+    let slope = grad(total)
+        .run(f64s(x))
+        .and_then(|g| g.to_vec::<f64>())
+        .unwrap_or_else(|e| panic!("{name}: {e}"));
     for i in 0..x.len() {
         let at = |h: f64| {
             let mut x = x.to_vec();
@@ -24,7 +27,12 @@ fn check(name: &str, x: &[f64], f: impl Fn(&Tensor) -> Tensor + Send + Sync) {
         };
         let h = 1e-5;
         let difference = (at(h) - at(-h)) / (2.0 * h);
-        assert!((difference - slope[i]).abs() <= 1e-6 * (1.0 + difference.abs()), "{name} at {}: {} is not {difference}", x[i], slope[i]);
+        assert!(
+            (difference - slope[i]).abs() <= 1e-6 * (1.0 + difference.abs()),
+            "{name} at {}: {} is not {difference}",
+            x[i],
+            slope[i]
+        );
     }
 }
 
@@ -93,7 +101,9 @@ fn gradients_are_the_limits_of_differences() {
     check("diag", &x, |x| x.diag(1).square());
     check("diagonal", &x, |x| x.reshape([2, 2]).diagonal(0, 0, 1).square());
     check("tril", &x, |x| x.reshape([2, 2]).tril(0).square());
-    check("einsum", &x, |x| einsum("ij,kj,i->k", [&x.reshape([2, 2]), &x.reshape([2, 2]).sin(), &x.slice(0, ..2)]));
+    check("einsum", &x, |x| {
+        einsum("ij,kj,i->k", [&x.reshape([2, 2]), &x.reshape([2, 2]).sin(), &x.slice(0, ..2)])
+    });
     check("einsum of a diagonal", &x, |x| einsum("ii,j->j", [&x.reshape([2, 2]), x]));
     check("kron", &x, |x| x.kron(x.slice(0, ..2)));
     check("cross", &x, |x| x.slice(0, ..3).cross(x.slice(0, 1..)));
@@ -110,13 +120,39 @@ fn slope(x: f32, f: impl Fn(Tensor) -> Tensor + Send + Sync) -> f64 {
 #[test]
 fn derivatives_at_corners_are_numbers() {
     let zeros = || tensor([0.0, 0.0]);
-    assert_eq!(grad(|x: Tensor| x.norm(..)).run(zeros()).unwrap().to_vec::<f32>().unwrap(), [0.0, 0.0]);
-    assert_eq!(grad(|x: Tensor| x.std(.., 0)).run(zeros()).unwrap().to_vec::<f32>().unwrap(), [0.0, 0.0]);
-    assert_eq!(grad(|x: Tensor| x.norm_of_order(3.0, ..)).run(zeros()).unwrap().to_vec::<f32>().unwrap(), [0.0, 0.0]);
-    assert_eq!(grad(|x: Tensor| x.cosine_similarity(tensor([1.0, 2.0]), 0)).run(zeros()).unwrap().to_vec::<f32>().unwrap(), [0.0, 0.0]);
+    assert_eq!(
+        grad(|x: Tensor| x.norm(..)).run(zeros()).unwrap().to_vec::<f32>().unwrap(),
+        [0.0, 0.0]
+    );
+    assert_eq!(
+        grad(|x: Tensor| x.std(.., 0)).run(zeros()).unwrap().to_vec::<f32>().unwrap(),
+        [0.0, 0.0]
+    );
+    assert_eq!(
+        grad(|x: Tensor| x.norm_of_order(3.0, ..)).run(zeros()).unwrap().to_vec::<f32>().unwrap(),
+        [0.0, 0.0]
+    );
+    assert_eq!(
+        grad(|x: Tensor| x.cosine_similarity(tensor([1.0, 2.0]), 0))
+            .run(zeros())
+            .unwrap()
+            .to_vec::<f32>()
+            .unwrap(),
+        [0.0, 0.0]
+    );
     // A product with one zero has a derivative there.
-    assert_eq!(grad(|x: Tensor| x.prod(..)).run(tensor([0.0, 3.0])).unwrap().to_vec::<f32>().unwrap(), [3.0, 0.0]);
-    assert_eq!(grad(|x: Tensor| x.cumprod(0).sum(..)).run(tensor([0.0, 3.0])).unwrap().to_vec::<f32>().unwrap(), [4.0, 0.0]);
+    assert_eq!(
+        grad(|x: Tensor| x.prod(..)).run(tensor([0.0, 3.0])).unwrap().to_vec::<f32>().unwrap(),
+        [3.0, 0.0]
+    );
+    assert_eq!(
+        grad(|x: Tensor| x.cumprod(0).sum(..))
+            .run(tensor([0.0, 3.0]))
+            .unwrap()
+            .to_vec::<f32>()
+            .unwrap(),
+        [4.0, 0.0]
+    );
     assert_eq!(slope(0.0, |x| x.sinc()), 0.0);
     assert_eq!(slope(0.0, |x| x.relu()), 0.0);
     assert_eq!(slope(0.0, |x| x.hypot(0.0)), 0.0);
@@ -137,7 +173,14 @@ fn derivatives_at_corners_are_numbers() {
 #[test]
 fn logaddexp_knows_infinities() {
     let infinity = f32::INFINITY;
-    let pairs = [(-infinity, 1.0), (1.0, -infinity), (-infinity, -infinity), (infinity, 1.0), (infinity, infinity), (infinity, -infinity)];
+    let pairs = [
+        (-infinity, 1.0),
+        (1.0, -infinity),
+        (-infinity, -infinity),
+        (infinity, 1.0),
+        (infinity, infinity),
+        (infinity, -infinity),
+    ];
     let values = [1.0, 1.0, -infinity, infinity, infinity, infinity];
     for ((x, y), value) in pairs.into_iter().zip(values) {
         let f = |(x, y): (Tensor, Tensor)| x.logaddexp(y);
@@ -149,7 +192,8 @@ fn logaddexp_knows_infinities() {
 
 #[test]
 fn second_derivatives_at_ties_are_right() {
-    let second = |f: fn(Tensor) -> Tensor, x: f32| grad(grad(f)).run(tensor(x)).unwrap().item().unwrap();
+    let second =
+        |f: fn(Tensor) -> Tensor, x: f32| grad(grad(f)).run(tensor(x)).unwrap().item().unwrap();
     assert_eq!(second(|x| x.softplus(), 0.0), 0.25);
     assert_eq!(second(|x| x.hypot(2.0), 0.0), 0.5);
     assert!((second(|x| x.sinc(), 0.0) + std::f64::consts::PI.powi(2) / 3.0).abs() < 1e-5);
@@ -166,13 +210,21 @@ fn functions_without_a_derivative_are_constants() {
 #[test]
 fn functions_batch() {
     let rows = Tensor::arange(6).reshape([2, 3]).to(F32);
-    let each = |f: fn(Tensor) -> Tensor| vmap(f).run(rows.clone()).and_then(|y| y.to_vec::<f32>()).unwrap();
+    let each = |f: fn(Tensor) -> Tensor| {
+        vmap(f).run(rows.clone()).and_then(|y| y.to_vec::<f32>()).unwrap()
+    };
     assert_eq!(each(|x| x.sort(0).index(step(.., -1))), [2.0, 1.0, 0.0, 5.0, 4.0, 3.0]);
     assert_eq!(each(|x| x.at(tensor([0, 0])).add(1.0)), [2.0, 1.0, 2.0, 5.0, 4.0, 5.0]);
     assert_eq!(each(|x| x.quantile(0.5, ..)), [1.0, 4.0]);
     assert_eq!(each(|x| einsum("i,i->", [&x, &x])), [5.0, 50.0]);
-    assert_eq!(each(|x| tensor([1.0, 3.5]).searchsorted(&x, Side::Left).to(F32)), [0.0, 0.0, 1.0, 1.0, 2.0, 2.0]);
-    assert_eq!(each(|x| x.roll(1, 0).pad_with([(1, 0)], neurax::PadMode::Edge)), [2.0, 2.0, 0.0, 1.0, 5.0, 5.0, 3.0, 4.0]);
+    assert_eq!(
+        each(|x| tensor([1.0, 3.5]).searchsorted(&x, Side::Left).to(F32)),
+        [0.0, 0.0, 1.0, 1.0, 2.0, 2.0]
+    );
+    assert_eq!(
+        each(|x| x.roll(1, 0).pad_with([(1, 0)], neurax::PadMode::Edge)),
+        [2.0, 2.0, 0.0, 1.0, 5.0, 5.0, 3.0, 4.0]
+    );
     assert_eq!(each(|x| x.cumsum(0)), [0.0, 1.0, 3.0, 3.0, 7.0, 12.0]);
     assert_eq!(each(|x| x.to(I32).one_hot(2).sum(0)), [1.0, 1.0, 0.0, 0.0]);
 }

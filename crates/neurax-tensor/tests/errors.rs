@@ -70,10 +70,16 @@ fn what_cannot_be_differentiated_is_named() {
     let counted = Counted { w: w.clone(), n: tensor(3) };
     says(
         grad(|c: Counted| c.w.sum(..))(counted).n,
-        &["leaf `n` of the argument is i32[]", "or hold a plain number instead, in a field marked #[tree(static)]"],
+        &[
+            "leaf `n` of the argument is i32[]",
+            "or hold a plain number instead, in a field marked #[tree(static)]",
+        ],
     );
     let whole = grad(|i: Tensor| i.to(F32)).run(tensor(3)).unwrap_err().to_string();
-    assert!(whole.contains("the argument is i32[]") && whole.contains("convert it to a float, at "), "{whole}");
+    assert!(
+        whole.contains("the argument is i32[]") && whole.contains("convert it to a float, at "),
+        "{whole}"
+    );
     // An error in the argument stays in its leaf, and the rest is differentiated.
     let (a, b) = grad(|(a, _b): (Tensor, Tensor)| a.sum(..))((w.clone(), &w + &Tensor::zeros([3])));
     assert_eq!(a.to_vec::<f32>().unwrap(), [1.0, 1.0]);
@@ -84,11 +90,16 @@ fn what_cannot_be_differentiated_is_named() {
 fn an_op_without_a_derivative_is_named_with_its_line_and_what_to_do() {
     let next = |x: Tensor| x.nextafter(9.0).sum(..);
     let order = |n: Tensor| n.polygamma(2.0).sum(..);
-    for (f, op) in [(&next as &(dyn Fn(Tensor) -> Tensor + Send + Sync), "next_after"), (&order, "polygamma")] {
+    for (f, op) in
+        [(&next as &(dyn Fn(Tensor) -> Tensor + Send + Sync), "next_after"), (&order, "polygamma")]
+    {
         let (from, to) = (format!("{op}: it has no derivative; "), "tests/errors.rs:");
         for e in [grad(f).run(tensor([1.0, 2.0])), jvp(f, tensor([1.0]), tensor([1.0])).1.ok()] {
             let e = e.unwrap_err().to_string();
-            assert!(e.starts_with(&from) && e.len() > from.len() + to.len() && e.contains(to), "{e}");
+            assert!(
+                e.starts_with(&from) && e.len() > from.len() + to.len() && e.contains(to),
+                "{e}"
+            );
         }
     }
 }
@@ -104,7 +115,10 @@ fn a_value_is_needed_inside_a_trace() {
     });
     let _ = f.run(tensor(1.0)).unwrap();
     let seen = seen.lock().unwrap();
-    assert!(seen.contains("item: the value is needed here") && seen.contains("`select` or `cond`"), "{seen}");
+    assert!(
+        seen.contains("item: the value is needed here") && seen.contains("`select` or `cond`"),
+        "{seen}"
+    );
 }
 
 #[test]
@@ -121,22 +135,42 @@ fn a_tracer_that_escaped_is_an_error_with_its_line() {
 
 #[test]
 fn loops_and_branches_name_the_leaf() {
-    let (c, _) = scan((tensor(0.0), tensor(1)), Tensor::arange(3), |(a, b), x| ((a + x.to(F32), b.to(F32)), ()));
+    let (c, _) = scan((tensor(0.0), tensor(1)), Tensor::arange(3), |(a, b), x| {
+        ((a + x.to(F32), b.to(F32)), ())
+    });
     says(c.1, &["scan: the carry, leaf `1`, is i32[] at the start, but f32[] after a step"]);
     says(scan(tensor(0.0), (), |c, ()| (c, ())).0, &["nothing to scan over", "fori"]);
-    says(cond(&tensor(1.0).gt(0.0), || tensor(1.0), || tensor([1.0])), &["cond: the tensor: one branch gives f32[1], another f32[]"]);
-    says(cond(&tensor([true, false]), || tensor(1.0), || tensor(2.0)), &["the predicate must be one bool, not bool[2]"]);
-    says(while_loop(tensor(0.0), |x| x * 1.0, |x| x), &["the condition must give one bool, not f32[]"]);
-    says(vmap(|(a, b): (Tensor, Tensor)| a + b)((Tensor::zeros([2]), Tensor::zeros([3]))), &["leaf `0` has 2 members, leaf `1`, a f32[3], has 3"]);
+    says(
+        cond(&tensor(1.0).gt(0.0), || tensor(1.0), || tensor([1.0])),
+        &["cond: the tensor: one branch gives f32[1], another f32[]"],
+    );
+    says(
+        cond(&tensor([true, false]), || tensor(1.0), || tensor(2.0)),
+        &["the predicate must be one bool, not bool[2]"],
+    );
+    says(
+        while_loop(tensor(0.0), |x| x * 1.0, |x| x),
+        &["the condition must give one bool, not f32[]"],
+    );
+    says(
+        vmap(|(a, b): (Tensor, Tensor)| a + b)((Tensor::zeros([2]), Tensor::zeros([3]))),
+        &["leaf `0` has 2 members, leaf `1`, a f32[3], has 3"],
+    );
     says(vmap(|a: Tensor| a)(tensor(1.0)), &["axis 0 is out of range for rank 0"]);
 }
 
 #[test]
 fn captured_values_of_custom_rules_have_no_derivative() {
-    let f = |w: Tensor| custom_jvp(|x: Tensor| &x * &w, |(x, dx): (Tensor, Tensor)| (&x * &w, dx * &w))(tensor(2.0));
+    let f = |w: Tensor| {
+        custom_jvp(|x: Tensor| &x * &w, |(x, dx): (Tensor, Tensor)| (&x * &w, dx * &w))(tensor(2.0))
+    };
     let e = grad(f).run(tensor(3.0)).unwrap_err().to_string();
     assert!(e.contains("captures a value that is being differentiated"), "{e}");
-    let no_forward = custom_vjp(|x: Tensor| x.sin(), |x: Tensor| (x.sin(), x), |(x, d): (Tensor, Tensor)| d * x.cos());
+    let no_forward = custom_vjp(
+        |x: Tensor| x.sin(),
+        |x: Tensor| (x.sin(), x),
+        |(x, d): (Tensor, Tensor)| d * x.cos(),
+    );
     let e = jvp(&no_forward, tensor(0.0), tensor(1.0)).1.ok().unwrap_err().to_string();
     assert!(e.contains("no forward rule"), "{e}");
     let second = grad(grad(&no_forward)).run(tensor(1.0)).unwrap().item().unwrap();
@@ -175,7 +209,9 @@ fn a_jit_that_calls_itself_says_so() {
     check(grad(by_call()).run(tensor(1.0)).unwrap_err());
     let twice = knot(|f: &Jit<Tensor, Tensor>, x| f(f(x)));
     check(twice(tensor(1.0)).ok().unwrap_err());
-    let several = knot(|f: &Jit<(Tensor, Vec<Tensor>), (Tensor, Vec<Tensor>)>, (x, y)| f((y[0].clone(), vec![x])));
+    let several = knot(|f: &Jit<(Tensor, Vec<Tensor>), (Tensor, Vec<Tensor>)>, (x, y)| {
+        f((y[0].clone(), vec![x]))
+    });
     check(several((tensor(1.0), vec![tensor(2.0)])).ok().unwrap_err());
 }
 
@@ -187,20 +223,33 @@ fn a_jit_with_static_results_that_calls_itself_says_so() {
     check(endless().run(tensor(1.0)).unwrap_err());
     check(endless().compile(types![f32[]]).unwrap_err());
     check(endless().stages(&tensor(1.0), false).unwrap_err());
-    // It calls itself once: run on an argument that carries the error, it shows what its result looks like.
+    // It calls itself once: run on an argument that carries the error, it shows what its result
+    // looks like.
     let calls = AtomicUsize::new(0);
-    let once = knot(move |f: &Jit<Tensor, Out>, x| if calls.fetch_add(1, Relaxed) == 0 { f(x) } else { (x, Static(7)) });
+    let once = knot(
+        move |f: &Jit<Tensor, Out>, x| {
+            if calls.fetch_add(1, Relaxed) == 0 { f(x) } else { (x, Static(7)) }
+        },
+    );
     let (x, n) = once(tensor(1.0));
     assert_eq!(*n, 7);
     check(x.ok().unwrap_err());
-    let down = knot(|f: &Jit<(Tensor, Static<usize>), Out>, (x, n)| if *n == 0 { (x, n) } else { f((x, Static(*n - 1))) });
+    let down = knot(
+        |f: &Jit<(Tensor, Static<usize>), Out>, (x, n)| {
+            if *n == 0 { (x, n) } else { f((x, Static(*n - 1))) }
+        },
+    );
     let (x, n) = down((Tensor::zeros([2]) + Tensor::zeros([3]), Static(3)));
     assert!(*n == 0 && x.ok().unwrap_err().to_string().contains("f32[2]"));
 }
 
 #[test]
 fn a_jit_that_calls_itself_on_something_else_may() {
-    let power = knot(|f: &Jit<(Tensor, Static<usize>), Tensor>, (x, n)| if *n == 0 { x } else { f((&x * &x, Static(*n - 1))) });
+    let power = knot(
+        |f: &Jit<(Tensor, Static<usize>), Tensor>, (x, n)| {
+            if *n == 0 { x } else { f((&x * &x, Static(*n - 1))) }
+        },
+    );
     assert_eq!(power.run((tensor(2.0), Static(3))).unwrap().item().unwrap(), 256.0);
     let failed = power((Tensor::zeros([2]) + Tensor::zeros([3]), Static(3)));
     assert!(failed.ok().unwrap_err().to_string().contains("f32[2]"));
@@ -217,9 +266,15 @@ fn sizes_that_no_machine_has_are_errors() {
 #[test]
 fn counts_that_no_loop_ends_with_are_answered() {
     let e = fori(i64::MAX - 1..i64::MAX, tensor(0.0), |i, c| c + i).ok().unwrap_err().to_string();
-    assert!(e.contains("fori: 9223372036854775806..9223372036854775807 has integers beyond i32"), "{e}");
+    assert!(
+        e.contains("fori: 9223372036854775806..9223372036854775807 has integers beyond i32"),
+        "{e}"
+    );
     assert!(fori(0..i32::MAX as i64 + 2, tensor(0.0), |i, c| c + i).ok().is_err());
-    assert_eq!(fori(i32::MAX as i64..i32::MAX as i64 + 1, tensor(0), |i, c| c + i).item().unwrap(), i32::MAX as f64);
+    assert_eq!(
+        fori(i32::MAX as i64..i32::MAX as i64 + 1, tensor(0), |i, c| c + i).item().unwrap(),
+        i32::MAX as f64
+    );
     assert_eq!(Tensor::zeros([1 << 40, 0]).diff(usize::MAX, 0).shape(), [0, 0]);
     assert!(Tensor::zeros([1 << 45]).diff(usize::MAX, 0).ok().is_err());
 }

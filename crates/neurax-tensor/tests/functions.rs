@@ -1,4 +1,5 @@
-//! `docs/functions.md` lists every public function of tensors. It is written from the source: `BLESS=1 cargo test -p neurax-tensor --test functions`.
+//! `docs/functions.md` lists every public function of tensors. It is written from the source:
+//! `BLESS=1 cargo test -p neurax-tensor --test functions`.
 
 use std::{collections::BTreeMap, fmt::Write, fs, path::Path};
 
@@ -58,7 +59,8 @@ fn families(folder: &Path) -> Vec<Family> {
     paths.push(folder.join("../operators.rs"));
     paths.sort_by_key(|p| p.file_name().map(ToOwned::to_owned));
     let sources: Vec<String> = paths.iter().map(|p| fs::read_to_string(p).unwrap()).collect();
-    let tables: BTreeMap<String, String> = sources.iter().flat_map(|s| table_signatures(s)).collect();
+    let tables: BTreeMap<String, String> =
+        sources.iter().flat_map(|s| table_signatures(s)).collect();
     let mut families: Vec<Family> = sources.iter().map(|s| family(s, &tables)).collect();
     families.retain(|f| !f.functions.is_empty());
     families
@@ -67,10 +69,18 @@ fn families(folder: &Path) -> Vec<Family> {
 /// What the functions of each table take, by the macro's name.
 fn table_signatures(source: &str) -> Vec<(String, String)> {
     let macros = source.split("macro_rules! ").skip(1).filter_map(|m| m.split_once(" {"));
-    macros.filter_map(|(name, body)| Some((name.to_string(), signature(body.split("\n}").next()?.split_once("pub fn $f")?.1)))).collect()
+    macros
+        .filter_map(|(name, body)| {
+            Some((
+                name.to_string(),
+                signature(body.split("\n}").next()?.split_once("pub fn $f")?.1),
+            ))
+        })
+        .collect()
 }
 
-/// What a function takes and gives, as readers need it: `(y: impl Operand)`, `() -> f64`. `rest` is what follows its name.
+/// What a function takes and gives, as readers need it: `(y: impl Operand)`, `() -> f64`. `rest` is
+/// what follows its name.
 fn signature(rest: &str) -> String {
     let rest = rest.split_whitespace().collect::<Vec<_>>().join(" ").replace("crate::", "");
     let (mut depth, mut angles, mut from, mut to) = (0, 0, None, rest.len());
@@ -95,18 +105,31 @@ fn signature(rest: &str) -> String {
         before = c;
     }
     let takes = rest.get(from.unwrap_or(to)..to).unwrap_or_default();
-    let takes = ["&self", "self", "mut self"].iter().find_map(|s| takes.strip_prefix(s)).unwrap_or(takes);
-    let gives = rest[to..].strip_prefix(") -> ").and_then(|r| r.split(" {").next()).unwrap_or_default();
+    let takes =
+        ["&self", "self", "mut self"].iter().find_map(|s| takes.strip_prefix(s)).unwrap_or(takes);
+    let gives =
+        rest[to..].strip_prefix(") -> ").and_then(|r| r.split(" {").next()).unwrap_or_default();
     let gives = gives.split(" where ").next().unwrap_or_default().trim();
-    let gives = if matches!(gives, "" | "Tensor" | "Self") { String::new() } else { format!(" -> {gives}") };
+    let gives = if matches!(gives, "" | "Tensor" | "Self") {
+        String::new()
+    } else {
+        format!(" -> {gives}")
+    };
     format!("({}){gives}", takes.trim_start_matches([',', ' ']).trim_end_matches([',', ' ']))
 }
 
 fn family(source: &str, tables: &BTreeMap<String, String>) -> Family {
     let source = source.split("#[cfg(test)]").next().unwrap_or_default();
-    let line = source.lines().next().unwrap_or_default().trim_start_matches("//!").trim().trim_end_matches('.');
+    let line = source
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .trim_start_matches("//!")
+        .trim()
+        .trim_end_matches('.');
     // A long first line goes on in the next: what is in front of the colon suffices.
-    let title = if line.len() < 100 { line } else { line.split(':').next().unwrap_or_default() }.to_string();
+    let title = if line.len() < 100 { line } else { line.split(':').next().unwrap_or_default() }
+        .to_string();
     let mut functions = vec![];
     // What a table's functions are methods of, by the macro's name.
     let mut homes = BTreeMap::new();
@@ -129,11 +152,19 @@ fn family(source: &str, tables: &BTreeMap<String, String>) -> Family {
         } else if let Some(rest) = word.strip_prefix("pub fn ").filter(|_| table.is_none()) {
             let name = rest.split(['(', '<']).next().unwrap_or_default();
             // It may go on in the next lines.
-            let whole = [rest].into_iter().chain(lines.clone().take_while(|_| !rest.ends_with('{'))).collect::<Vec<_>>().join("\n");
+            let whole = [rest]
+                .into_iter()
+                .chain(lines.clone().take_while(|_| !rest.ends_with('{')))
+                .collect::<Vec<_>>()
+                .join("\n");
             let whole = whole.split(" {\n").next().unwrap_or_default();
             let method = whole.split(')').next().unwrap_or_default().contains("self");
             let name = shown(line, name, &home, method) + &signature(&whole[name.len()..]);
-            functions.push(Function { name, doc: first_sentence(&doc.join("\n")), example: doc.iter().any(|l| l.starts_with("```")) });
+            functions.push(Function {
+                name,
+                doc: first_sentence(&doc.join("\n")),
+                example: doc.iter().any(|l| l.starts_with("```")),
+            });
             doc.clear();
         } else if !word.starts_with("#[") {
             doc.clear();
@@ -178,10 +209,15 @@ fn rows(block: &str, home: &str, takes: &str) -> Vec<Function> {
             '{' | '(' | '[' => depth += 1,
             '}' | ')' | ']' => depth -= 1,
             ';' if depth == 0 => {
-                let name: String = text.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                let name: String =
+                    text.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
                 if let (Some(doc), true) = (doc.take(), text.contains('=')) {
                     // The example follows an arrow.
-                    functions.push(Function { name: shown(" ", &name, home, true) + takes, doc: first_sentence(&doc), example: text.contains("=>") });
+                    functions.push(Function {
+                        name: shown(" ", &name, home, true) + takes,
+                        doc: first_sentence(&doc),
+                        example: text.contains("=>"),
+                    });
                 }
                 text.clear();
                 continue;
@@ -211,7 +247,8 @@ fn operators(table: &str, block: &[&str]) -> Vec<Function> {
     let one = |line: &&str| {
         let word = line.split_whitespace().next().unwrap_or_default();
         let row = symbols.iter().find(|s| s.0 == word);
-        let (_, name, doc) = row.unwrap_or_else(|| panic!("the operator {word} has no line in this test"));
+        let (_, name, doc) =
+            row.unwrap_or_else(|| panic!("the operator {word} has no line in this test"));
         Function { name: name.to_string(), doc: doc.to_string(), example: true }
     };
     block.iter().map(one).collect()
@@ -221,7 +258,10 @@ fn operators(table: &str, block: &[&str]) -> Vec<Function> {
 fn first_sentence(doc: &str) -> String {
     let paragraph = doc.split("\n\n").next().unwrap_or_default().replace('\n', " ");
     // The second dot of `..` ends nothing.
-    let end = paragraph.match_indices(". ").find(|(i, _)| !paragraph[..*i].ends_with('.')).map_or(paragraph.len(), |(i, _)| i + 1);
+    let end = paragraph
+        .match_indices(". ")
+        .find(|(i, _)| !paragraph[..*i].ends_with('.'))
+        .map_or(paragraph.len(), |(i, _)| i + 1);
     paragraph[..end].trim().trim_end_matches('.').to_string()
 }
 
@@ -229,7 +269,12 @@ fn first_sentence(doc: &str) -> String {
 fn signatures_are_read() {
     assert_eq!(signature("(&self, axes: impl IntoAxes) -> Tensor {"), "(axes: impl IntoAxes)");
     assert_eq!(signature("<const N: usize>(&self) -> [Key; N]"), "() -> [Key; N]");
-    assert_eq!(signature("<F: Fn(Tensor) -> Tensor>(\n  f: F,\n  n: (usize, usize),\n) -> Self\nwhere F: Send {"), "(f: F, n: (usize, usize))");
+    assert_eq!(
+        signature(
+            "<F: Fn(Tensor) -> Tensor>(\n  f: F,\n  n: (usize, usize),\n) -> Self\nwhere F: Send {"
+        ),
+        "(f: F, n: (usize, usize))"
+    );
 }
 
 #[test]

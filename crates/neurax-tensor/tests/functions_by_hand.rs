@@ -62,8 +62,14 @@ fn updates_are_numpys() {
     assert_eq!(ints(&x.at((.., step(.., 2))).set(1)), [1, 0, 1, 0, 1, 0, 1, 0]);
     assert_eq!(ints(&x.at((1, step(.., -3))).set(tensor([5, 6]))), [0, 0, 0, 0, 6, 0, 0, 5]);
     assert_eq!(ints(&x.at((.., -1)).add(tensor([1, 2]))), [0, 0, 0, 1, 0, 0, 0, 2]);
-    assert_eq!(ints(&x.at((1, tensor([0, 0, 3]))).add(tensor([1, 2, 4]))), [0, 0, 0, 0, 3, 0, 0, 4]);
-    assert_eq!(ints(&x.at((tensor([0, 1]), tensor([1, 2]))).set(tensor([5, 6]))), [0, 5, 0, 0, 0, 0, 6, 0]);
+    assert_eq!(
+        ints(&x.at((1, tensor([0, 0, 3]))).add(tensor([1, 2, 4]))),
+        [0, 0, 0, 0, 3, 0, 0, 4]
+    );
+    assert_eq!(
+        ints(&x.at((tensor([0, 1]), tensor([1, 2]))).set(tensor([5, 6]))),
+        [0, 5, 0, 0, 0, 0, 6, 0]
+    );
     assert_eq!(ints(&x.at((.., tensor([9]))).set(1)), [0; 8], "left out");
     assert_eq!(ints(&(&x + 2).at(Ellipsis).mul(3)), [6; 8]);
     assert_eq!(ints(&(&x + 2).at((0, ..2)).min(1)), [1, 1, 2, 2, 2, 2, 2, 2]);
@@ -76,15 +82,27 @@ fn updates_are_numpys() {
 fn wrong_indices_say_what_is_wrong() {
     let x = cube();
     for (y, say) in [
-        (x.index((0, 3)), "index: index 3 is out of range for axis 1, which has 3 entries; the operand is i32[2, 3, 4], at "),
+        (
+            x.index((0, 3)),
+            "index: index 3 is out of range for axis 1, which has 3 entries; the operand is i32[2, 3, 4], at ",
+        ),
         (x.index((0, 0, 0, 0)), "index: the index names 4 axes; the operand is i32[2, 3, 4]"),
         (x.index((Ellipsis, 0, Ellipsis)), "more than one Ellipsis"),
         (x.index(step(.., 0)), "the step of a range is 0"),
         (x.index(tensor([0.5])), "the places are f32[1]; take integers"),
-        (x.index(tensor([true, false])), "a mask bool[2] would give a shape that depends on values"),
+        (
+            x.index(tensor([true, false])),
+            "a mask bool[2] would give a shape that depends on values",
+        ),
         (x.at(0).set(0.5), "set: an update f32[] does not fit into i32[2, 3, 4]"),
-        (x.at(0).add(tensor([1, 2])), "add: an update i32[2] does not broadcast to the places, which are [3, 4]"),
-        (x.at(tensor([0])).add(tensor([1, 2])), "add: an update i32[2] does not broadcast to the places, which are [1, 3, 4]"),
+        (
+            x.at(0).add(tensor([1, 2])),
+            "add: an update i32[2] does not broadcast to the places, which are [3, 4]",
+        ),
+        (
+            x.at(tensor([0])).add(tensor([1, 2])),
+            "add: an update i32[2] does not broadcast to the places, which are [1, 3, 4]",
+        ),
         (x.take(0, 3), "take: axis 3 is out of range for rank 3"),
         (x.take_along_axis(&tensor([0]), 0), "places i32[1] do not go with i32[2, 3, 4]"),
         (x.dynamic_slice(tensor([0]), [1, 1]), "dynamic_slice"),
@@ -92,13 +110,19 @@ fn wrong_indices_say_what_is_wrong() {
         (x.roll(1, 5), "roll: axis 5"),
         (x.squeeze(0), "squeeze: axis 0 of i32[2, 3, 4] does not have size 1"),
         (x.glu(1), "glu: axis 1 of i32[2, 3, 4] has 3 entries"),
-        (x.split(5, 0)[4].clone(), "split: axis 0 of i32[2, 3, 4] cannot be cut into 5 equal parts"),
+        (
+            x.split(5, 0)[4].clone(),
+            "split: axis 0 of i32[2, 3, 4] cannot be cut into 5 equal parts",
+        ),
         (stack([&x, &x.get(0)], 0), "stack: i32[2, 3, 4] and i32[3, 4] differ in shape"),
         (x.tril(0) + tensor([1, 2]), "cannot broadcast"),
         (tensor([1]).tril(0), "tril: it takes matrices, not i32[1]"),
         (tensor([1.0]).one_hot(3), "one_hot: it takes integers, not f32[1]"),
         (tensor([1.0]).bincount(3), "bincount: it counts integers, not f32[1]"),
-        (tensor([1.0]).hypot(tensor([1.0, 2.0, 3.0]).reshape([3])).hypot(tensor([1.0, 2.0])), "hypot: cannot broadcast f32[3] with f32[2]"),
+        (
+            tensor([1.0]).hypot(tensor([1.0, 2.0, 3.0]).reshape([3])).hypot(tensor([1.0, 2.0])),
+            "hypot: cannot broadcast f32[3] with f32[2]",
+        ),
         (tensor([1.0]).complex(0.0).hypot(1.0), "hypot: it takes real numbers, not c64[1]"),
         (tensor([1, 2]).cross(tensor([1, 2])), "cross: it takes vectors of three"),
         (x.searchsorted(1, Side::Left), "searchsorted: it searches a vector, not i32[2, 3, 4]"),
@@ -108,7 +132,11 @@ fn wrong_indices_say_what_is_wrong() {
         (x.sort(3), "sort: axis 3"),
         (x.diagonal(0, 1, 1), "diagonal: axis 1 is named twice"),
     ] {
-        assert!(why(&y).contains(say) && why(&y).contains(file!()), "`{say}` is not in: {}", why(&y));
+        assert!(
+            why(&y).contains(say) && why(&y).contains(file!()),
+            "`{say}` is not in: {}",
+            why(&y)
+        );
     }
 }
 
@@ -181,10 +209,16 @@ fn arrangements_are_numpys() {
     assert_eq!(tensor([1, 2]).repeat(0, 0).shape(), [0]);
     assert_eq!(ints(&hstack([tensor([1, 2]), tensor([3])])), [1, 2, 3]);
     assert_eq!(vstack([tensor([[1, 2]]), tensor([3, 4]).reshape([1, 2])]).shape(), [2, 2]);
-    assert_eq!(ints(&tensor([[1, 2], [3, 4]]).pad([(0, 1), (1, 0)], 9)), [9, 1, 2, 9, 3, 4, 9, 9, 9]);
+    assert_eq!(
+        ints(&tensor([[1, 2], [3, 4]]).pad([(0, 1), (1, 0)], 9)),
+        [9, 1, 2, 9, 3, 4, 9, 9, 9]
+    );
     assert_eq!(ints(&tensor([1, 2, 3]).pad_with([(1, 1)], PadMode::Wrap)), [3, 1, 2, 3, 1]);
     let grids = meshgrid([tensor([1, 2, 3]), tensor([4, 5])], Indexing::Ij);
-    assert_eq!((grids[0].shape(), ints(&grids[1])), (tensor([[0; 2]; 3]).shape(), vec![4, 5, 4, 5, 4, 5]));
+    assert_eq!(
+        (grids[0].shape(), ints(&grids[1])),
+        (tensor([[0; 2]; 3]).shape(), vec![4, 5, 4, 5, 4, 5])
+    );
     let x = Tensor::arange(6).reshape([2, 3]);
     assert_eq!(ints(&x.diagonal(-1, 0, 1)), [3]);
     assert_eq!(ints(&x.diagonal(0, 1, 0)), [0, 4]);
@@ -196,7 +230,10 @@ fn arrangements_are_numpys() {
     assert_eq!(ints(&tensor([[1, 2], [3, 4]]).kron(tensor([[1, 1]]))), [1, 1, 2, 2, 3, 3, 4, 4]);
     assert_eq!(ints(&x.tensordot(&x, 1, 1)), [5, 14, 14, 50]);
     assert_eq!(ints(&x.dot(tensor([1, 1, 1]))), [3, 12]);
-    assert_eq!(floats(&tensor([[0.0, 2.0], [1.0, 3.0], [2.0, 4.0]]).t().cov(1)), [1.0, 1.0, 1.0, 1.0]);
+    assert_eq!(
+        floats(&tensor([[0.0, 2.0], [1.0, 3.0], [2.0, 4.0]]).t().cov(1)),
+        [1.0, 1.0, 1.0, 1.0]
+    );
 }
 
 #[test]
@@ -205,11 +242,29 @@ fn numbers_are_pythons() {
     assert_eq!(ints(&x.floor_divide(&y)), [3, -4, -4, 3]);
     assert_eq!(ints(&x.remainder(&y)), [1, 1, -1, -1]);
     assert_eq!(floats(&tensor([5.5, -5.5]).remainder(2.0)), [1.5, 0.5]);
-    assert_eq!(floats(&tensor([f32::INFINITY, 0.0]).hypot(tensor([f32::NAN, 0.0]))), [f32::INFINITY, 0.0]);
-    assert_eq!(floats(&tensor([0.0, 1.0]).interp(&tensor([0.0, 0.0, 1.0]), &tensor([1.0, 2.0, 3.0]))), [2.0, 3.0]);
+    assert_eq!(
+        floats(&tensor([f32::INFINITY, 0.0]).hypot(tensor([f32::NAN, 0.0]))),
+        [f32::INFINITY, 0.0]
+    );
+    assert_eq!(
+        floats(&tensor([0.0, 1.0]).interp(&tensor([0.0, 0.0, 1.0]), &tensor([1.0, 2.0, 3.0]))),
+        [2.0, 3.0]
+    );
     assert_eq!(floats(&tensor([9.0]).interp(&tensor([0.0]), &tensor([4.0]))), [4.0]);
-    assert_eq!(tensor([1.0, f32::NAN]).isclose(tensor([1.0, f32::NAN]), 1e-5, 1e-8).to_vec::<bool>().unwrap(), [true, false]);
-    assert_eq!(tensor([f32::INFINITY, 1.0]).allclose(tensor([f32::NEG_INFINITY, 1.0]), 1e-5, 1e-8).item().unwrap(), 0.0);
+    assert_eq!(
+        tensor([1.0, f32::NAN])
+            .isclose(tensor([1.0, f32::NAN]), 1e-5, 1e-8)
+            .to_vec::<bool>()
+            .unwrap(),
+        [true, false]
+    );
+    assert_eq!(
+        tensor([f32::INFINITY, 1.0])
+            .allclose(tensor([f32::NEG_INFINITY, 1.0]), 1e-5, 1e-8)
+            .item()
+            .unwrap(),
+        0.0
+    );
     let (values, places) = tensor([[1.0, f32::NAN, 2.0], [3.0, 3.0, 0.0]]).top_k(2);
     assert_eq!((ints(&places), floats(&values)[3]), (vec![1, 2, 0, 1], 3.0));
     assert_eq!(ints(&Tensor::from_vec(vec![128u8, 1], [2]).right_shift(7).to(I32)), [1, 0]);
@@ -217,7 +272,9 @@ fn numbers_are_pythons() {
 
 #[test]
 fn nan_to_num_mends_both_parts_of_complex_numbers() {
-    let x = tensor([f32::NAN, 1.0, f32::INFINITY]).complex(tensor([2.0, f32::NEG_INFINITY, f32::NAN])).nan_to_num();
+    let x = tensor([f32::NAN, 1.0, f32::INFINITY])
+        .complex(tensor([2.0, f32::NEG_INFINITY, f32::NAN]))
+        .nan_to_num();
     assert_eq!(x.real().to_vec::<f32>().unwrap(), [0.0, 1.0, f32::MAX]);
     assert_eq!(x.imag().to_vec::<f32>().unwrap(), [2.0, f32::MIN, 0.0]);
 }

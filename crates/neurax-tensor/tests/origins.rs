@@ -1,4 +1,5 @@
-//! Every equation that reaches a backend says from which line of the user's program it comes, whatever was done to it on the way.
+//! Every equation that reaches a backend says from which line of the user's program it comes,
+//! whatever was done to it on the way.
 
 #[allow(dead_code, reason = "the tests of costs use the rest")]
 #[path = "cost/counting.rs"]
@@ -17,8 +18,14 @@ fn compiled<A: Tree, O: Tree>(f: impl Function<A, Out = O>, a: A) -> Result<Vec<
     Ok(counting.compiled())
 }
 
-/// Collects the transforms that wrote equations of the graph, and the equations that are not at a line of this file.
-fn survey(g: &Graph, path: &str, transforms: &mut BTreeSet<&'static str>, strays: &mut Vec<String>) {
+/// Collects the transforms that wrote equations of the graph, and the equations that are not at a
+/// line of this file.
+fn survey(
+    g: &Graph,
+    path: &str,
+    transforms: &mut BTreeSet<&'static str>,
+    strays: &mut Vec<String>,
+) {
     for e in g.eqns() {
         let path = format!("{path}/{}", e.op.name());
         let here = matches!(&e.at.place, Place::Source(l) if l.file() == file!());
@@ -39,7 +46,12 @@ fn check(graphs: &[Graph]) -> BTreeSet<&'static str> {
     assert!(graphs.iter().any(|g| g.count_eqns() > 0));
     let (mut transforms, mut strays) = (BTreeSet::new(), vec![]);
     graphs.iter().for_each(|g| survey(g, "", &mut transforms, &mut strays));
-    assert!(strays.is_empty(), "{} equations have lost their place:\n{}", strays.len(), strays.join("\n"));
+    assert!(
+        strays.is_empty(),
+        "{} equations have lost their place:\n{}",
+        strays.len(),
+        strays.join("\n")
+    );
     transforms
 }
 
@@ -47,7 +59,8 @@ fn loops(x: Tensor) -> Tensor {
     let rows = tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]);
     let step = |c: Tensor, row: Tensor| {
         let long = || vmap(|t: Tensor| t.sin() * 2.0)(&c * &row);
-        let c = cond(&c.sum(..).gt(0.0), long, || c.tanh() + fori(0..3, row.clone(), |_, r| r * 0.5));
+        let c =
+            cond(&c.sum(..).gt(0.0), long, || c.tanh() + fori(0..3, row.clone(), |_, r| r * 0.5));
         (c.clone(), c.softmax(-1))
     };
     let (c, ys) = scan(x, rows, step);
@@ -56,7 +69,11 @@ fn loops(x: Tensor) -> Tensor {
 
 fn ruled(x: Tensor) -> Tensor {
     let one = custom_jvp(|x: Tensor| x.sin(), |(x, dx): (Tensor, Tensor)| (x.sin(), dx * x.cos()));
-    let other = custom_vjp(|x: Tensor| x.exp(), |x: Tensor| (x.exp(), x), |(x, dy): (Tensor, Tensor)| dy * x.exp());
+    let other = custom_vjp(
+        |x: Tensor| x.exp(),
+        |x: Tensor| (x.exp(), x),
+        |(x, dy): (Tensor, Tensor)| dy * x.exp(),
+    );
     (one(x.clone()) * other(stop_gradient(&x) + x)).sum(..)
 }
 
@@ -83,7 +100,8 @@ fn through_every_transform_inside_jit() {
 
 #[test]
 fn through_forward_mode_and_loops_without_an_end() {
-    let f = |x: Tensor| while_loop(x, |x| x.max(..).lt(10.0), |x| checkpoint(|x: Tensor| x * 3.0)(x));
+    let f =
+        |x: Tensor| while_loop(x, |x| x.max(..).lt(10.0), |x| checkpoint(|x: Tensor| x * 3.0)(x));
     placed(jit(move |x: Tensor| jvp(f, x.clone(), x).1), at());
     placed(jit(|x: Tensor| jvp(grad(checkpoint(loops)), x.clone(), x).1), at());
     placed(jit(vmap(f)), Tensor::ones([3, 2]));
@@ -100,12 +118,27 @@ fn through_transforms_that_run_at_once() {
 
 #[test]
 fn through_the_layers_of_a_model() -> Result<()> {
-    let step = |c: Tensor, s: Tensor| (checkpoint(|(c, s): (Tensor, Tensor)| (c * s).sin())((c, s)), ());
-    let spin = move |x: Node| nn::layer("spin", [x], move |_, [x]| scan(x, Tensor::ones([3]), step).0);
-    let model = nn::input("x", dims![_, 4]).dense(3).relu().layer_norm().dropout(0.5).then(spin).dense(2).softmax().model();
+    let step =
+        |c: Tensor, s: Tensor| (checkpoint(|(c, s): (Tensor, Tensor)| (c * s).sin())((c, s)), ());
+    let spin =
+        move |x: Node| nn::layer("spin", [x], move |_, [x]| scan(x, Tensor::ones([3]), step).0);
+    let model = nn::input("x", dims![_, 4])
+        .dense(3)
+        .relu()
+        .layer_norm()
+        .dropout(0.5)
+        .then(spin)
+        .dense(2)
+        .softmax()
+        .model();
     let vars = model.init(key(0), &types![f32[_, 4]])?;
     let (x, y, state) = (Tensor::ones([2, 4]), Tensor::ones([2, 2]) / 2.0, vars.state.clone());
-    let loss = move |p: Params| loss::categorical_cross_entropy(model.apply_with(&p, &state, &x, &Mode::Train(key(1))).y(), &y);
+    let loss = move |p: Params| {
+        loss::categorical_cross_entropy(
+            model.apply_with(&p, &state, &x, &Mode::Train(key(1))).y(),
+            &y,
+        )
+    };
     let opt = optim::chain([optim::clip(1.0), optim::adam(0.1)]);
     let start = opt.init(&vars.params);
     let train = jit(move |(p, state): (Params, nn::OptState)| {
@@ -117,7 +150,10 @@ fn through_the_layers_of_a_model() -> Result<()> {
     // Initial values are programs of no arguments, written by initializers.
     graphs.retain(|g| !g.input_types().is_empty());
     graphs.iter().for_each(|g| each_path(g, &mut layers));
-    assert_eq!(layers.into_iter().collect::<Vec<_>>(), ["dense", "dense_1", "dropout", "layer_norm", "relu", "softmax", "spin"]);
+    assert_eq!(
+        layers.into_iter().collect::<Vec<_>>(),
+        ["dense", "dense_1", "dropout", "layer_norm", "relu", "softmax", "spin"]
+    );
     check(&graphs);
     Ok(())
 }

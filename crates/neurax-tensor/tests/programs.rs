@@ -14,7 +14,11 @@ fn tensors() -> Result<()> {
     assert_eq!(g.to_vec::<f32>()?, slope(Tensor::eye(2)).to_vec::<f32>()?);
     let bad = &x + &Tensor::zeros([3, 5]);
     let e = bad.to_vec::<f32>().unwrap_err().to_string();
-    assert!(e.starts_with("add: cannot broadcast f32[2, 2] with f32[3, 5], at ") && e.contains("programs.rs:"), "{e}");
+    assert!(
+        e.starts_with("add: cannot broadcast f32[2, 2] with f32[3, 5], at ")
+            && e.contains("programs.rs:"),
+        "{e}"
+    );
     Ok(())
 }
 
@@ -34,10 +38,12 @@ fn mse(y: &Tensor, t: &Tensor) -> Tensor {
 fn a_training_step_updates_in_place() -> Result<()> {
     let (x, y) = (Tensor::ones([4, 2]), Tensor::ones([4, 1]));
     let step = jit(|(params, x, y): (Linear, Tensor, Tensor)| {
-        let (loss, grads) = value_and_grad_at(&params, |p| mse(&(x.matmul(&p.kernel) + p.bias), &y));
+        let (loss, grads) =
+            value_and_grad_at(&params, |p| mse(&(x.matmul(&p.kernel) + p.bias), &y));
         (params.zip_map(&grads, |p, g| p - g * 0.1), loss)
     });
-    let mut params = Linear { kernel: tensor([[1.0], [1.0]]), bias: tensor([0.0]), name: "out".into() };
+    let mut params =
+        Linear { kernel: tensor([[1.0], [1.0]]), bias: tensor([0.0]), name: "out".into() };
     let mut losses = vec![];
     for _ in 0..20 {
         let loss;
@@ -64,7 +70,10 @@ fn transforms_nest_in_any_order() -> Result<()> {
     assert_eq!(jit(grad(jit(grad(jit(cube))))).run(tensor(2.0))?.item()?, 12.0);
     let xs = tensor([1.0, 2.0, 3.0]);
     assert_eq!(vmap(grad(cube)).run(xs.clone())?.to_vec::<f32>()?, [3.0, 12.0, 27.0]);
-    assert_eq!(grad(|x: Tensor| vmap(cube)(x).sum(..)).run(xs.clone())?.to_vec::<f32>()?, [3.0, 12.0, 27.0]);
+    assert_eq!(
+        grad(|x: Tensor| vmap(cube)(x).sum(..)).run(xs.clone())?.to_vec::<f32>()?,
+        [3.0, 12.0, 27.0]
+    );
     let (_, d) = jvp(grad(cube), tensor(2.0), tensor(1.0));
     assert_eq!(d.item()?, 12.0);
     assert_eq!(at(grad(checkpoint(cube)))?, 12.0);
@@ -83,7 +92,8 @@ fn perturbations_are_not_confused() -> Result<()> {
     assert_eq!(one.run(tensor(1.0))?.item()?, 1.0);
     let f = grad(|x: Tensor| &x * grad(|y: Tensor| &x * &y * &y)(tensor(3.0)));
     assert_eq!(f.run(tensor(2.0))?.item()?, 24.0);
-    // A jit made inside a trace, capturing its tracer, called with traced and with concrete arguments: 6 * 2x + 3x^2.
+    // A jit made inside a trace, capturing its tracer, called with traced and with concrete
+    // arguments: 6 * 2x + 3x^2.
     let o = grad(|x: Tensor| {
         let inner = jit(|y: Tensor| &y * &x * &x);
         inner(tensor(1.0)) + inner(x.clone()) + inner(tensor(5.0))
@@ -104,9 +114,11 @@ fn loops_and_branches() -> Result<()> {
     assert_eq!(grad(power).run(tensor(2.0))?.item()?, 12.0);
     let branchy = |x: Tensor| cond(&x.gt(0.0), || &x * &x, || -&x);
     assert_eq!(vmap(grad(branchy)).run(tensor([3.0, -3.0]))?.to_vec::<f32>()?, [6.0, -1.0]);
-    let (y, dy) = jvp(|x: Tensor| while_loop(x, |x| x.lt(10.0), |x| x * 3.0), tensor(1.0), tensor(1.0));
+    let (y, dy) =
+        jvp(|x: Tensor| while_loop(x, |x| x.lt(10.0), |x| x * 3.0), tensor(1.0), tensor(1.0));
     assert_eq!((y.item()?, dy.item()?), (27.0, 27.0));
-    let e = grad(|x: Tensor| while_loop(x, |x| x.lt(10.0), |x| x * 3.0)).run(tensor(1.0)).unwrap_err();
+    let e =
+        grad(|x: Tensor| while_loop(x, |x| x.lt(10.0), |x| x * 3.0)).run(tensor(1.0)).unwrap_err();
     let why = "while: a loop whose number of steps is only known at run time has no reverse mode; use scan, or fori with a fixed range, at ";
     assert!(e.to_string().starts_with(why) && e.to_string().contains("tests/programs.rs:"), "{e}");
     Ok(())

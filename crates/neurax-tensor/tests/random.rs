@@ -1,4 +1,5 @@
-//! Random numbers equal JAX's: bit for bit, normals and Gumbel numbers up to the rounding of their functions.
+//! Random numbers equal JAX's: bit for bit, normals and Gumbel numbers up to the rounding of their
+//! functions.
 
 use neurax::Literal;
 use neurax::prelude::*;
@@ -27,9 +28,13 @@ fn sample(k: &Key, name: &str, logits: impl Fn(&str) -> Tensor) -> Option<Tensor
     let dtype = |i: usize| DType::parse(words[i]).unwrap();
     Some(match words[..] {
         ["key"] => k.tensor().clone(),
-        ["split", shape] if !shape.contains('x') => k.split_n(shape.parse().unwrap()).tensor().clone(),
+        ["split", shape] if !shape.contains('x') => {
+            k.split_n(shape.parse().unwrap()).tensor().clone()
+        }
         ["fold", "in", data] => k.fold_in(data.parse::<u32>().unwrap()).tensor().clone(),
-        ["fold", "in", "fold", "in", a, b] => k.fold_in(a.parse::<i64>().unwrap()).fold_in(b.parse::<i64>().unwrap()).tensor().clone(),
+        ["fold", "in", "fold", "in", a, b] => {
+            k.fold_in(a.parse::<i64>().unwrap()).fold_in(b.parse::<i64>().unwrap()).tensor().clone()
+        }
         ["uniform", _, shape] => k.uniform_of(dtype(1), shape_of(shape), 0.0, 1.0),
         ["uniform", _, shape, ..] => {
             let (a, b) = range_of(&words[3..]);
@@ -43,15 +48,21 @@ fn sample(k: &Key, name: &str, logits: impl Fn(&str) -> Tensor) -> Option<Tensor
             k.randint_of(dtype(1), shape_of(shape), a..b)
         }
         ["bernoulli", _, "0.3", n] => k.bernoulli(Tensor::scalar(dtype(1), 0.3), shape_of(n)),
-        ["bernoulli", _, "array", n] => k.bernoulli(tensor([0.0, 0.25, 0.5, 0.75, 1.0]).to(dtype(1)), shape_of(n)),
+        ["bernoulli", _, "array", n] => {
+            k.bernoulli(tensor([0.0, 0.25, 0.5, 0.75, 1.0]).to(dtype(1)), shape_of(n))
+        }
         ["categorical", _, "logits"] => return None,
-        ["categorical", d, axis] => k.categorical(&logits(d), axis.strip_prefix("axis").unwrap().parse().unwrap()),
+        ["categorical", d, axis] => {
+            k.categorical(&logits(d), axis.strip_prefix("axis").unwrap().parse().unwrap())
+        }
         ["categorical", d, _, "shape", _] => k.categorical(&logits(d).broadcast_to([6, 4, 5]), -1),
         ["permutation", "values", _] => k.shuffle(&tensor([0.0, 1.5, 3.0, 4.5, 6.0, 7.5]), 0),
         ["permutation", "rows", _] => k.shuffle(&Tensor::arange(21).reshape([7, 3]), 0),
         ["permutation", "columns", _] => k.shuffle(&Tensor::arange(12).reshape([2, 6]), 1),
         ["permutation", n] => k.permutation(n.parse().unwrap()),
-        [bits, shape] if bits.starts_with("bits") => k.bits_of(DType::parse(&bits.replace("bits", "u")).unwrap(), shape_of(shape)),
+        [bits, shape] if bits.starts_with("bits") => {
+            k.bits_of(DType::parse(&bits.replace("bits", "u")).unwrap(), shape_of(shape))
+        }
         _ => return None,
     })
 }
@@ -62,7 +73,9 @@ fn random_numbers_equal_jax() {
     let (mut checked, mut skipped) = (0, 0);
     for (path, want) in &f.values {
         let (number, name) = path.strip_prefix("key").unwrap().split_once('/').unwrap();
-        let logits = |d: &str| Tensor::from(f.values[&format!("key{number}/categorical_{d}_logits")].clone());
+        let logits = |d: &str| {
+            Tensor::from(f.values[&format!("key{number}/categorical_{d}_logits")].clone())
+        };
         let Some(have) = sample(&key(SEEDS[number.parse::<usize>().unwrap()]), name, logits) else {
             skipped += 1;
             continue;

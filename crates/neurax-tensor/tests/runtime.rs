@@ -107,7 +107,10 @@ fn any_number_of_threads_run_one_function() {
             let f = &f;
             s.spawn(move || {
                 for _ in 0..50 {
-                    assert_eq!(f.run(tensor([i as f32, 2.0])).unwrap().item().unwrap(), (i * i + 4) as f64);
+                    assert_eq!(
+                        f.run(tensor([i as f32, 2.0])).unwrap().item().unwrap(),
+                        (i * i + 4) as f64
+                    );
                 }
             });
         }
@@ -123,17 +126,28 @@ fn recipes_are_recorded_not_captured() -> Result<()> {
     assert!(graph.starts_with("graph(%0: f32[]) {") && graph.contains("threefry2x32"), "{graph}");
     let names: Vec<&str> = stages.list().iter().map(|s| s.name.as_str()).collect();
     let backend = format!("{}/", neurax::default_device()?.backend().name());
-    assert!(names[0] == "trace" && names.contains(&"passes/cse") && names.last().is_some_and(|n| n.starts_with(&backend)), "{names:?}");
+    assert!(
+        names[0] == "trace"
+            && names.contains(&"passes/cse")
+            && names.last().is_some_and(|n| n.starts_with(&backend)),
+        "{names:?}"
+    );
     Ok(())
 }
 
 #[test]
 fn compiled_functions_take_what_they_were_compiled_for() -> Result<()> {
-    let f: Compiled<(Tensor, Tensor), Tensor> = jit(|(x, y): (Tensor, Tensor)| x + y).compile(types![f32[2], f32[]])?;
+    let f: Compiled<(Tensor, Tensor), Tensor> =
+        jit(|(x, y): (Tensor, Tensor)| x + y).compile(types![f32[2], f32[]])?;
     assert_eq!(f.run((tensor([1.0, 2.0]), tensor(1.0)))?.to_vec::<f32>()?, [2.0, 3.0]);
     let e = f.run((tensor([1.0]), tensor(1.0))).unwrap_err().to_string();
-    assert!(e.contains("compiled for (f32[2], f32[]), but (f32[1], f32[]) was given, at ") && e.contains("runtime.rs:"), "{e}");
-    let power = jit(|(x, n): (Tensor, Static<usize>)| (0..*n).fold(x, |a, _| &a * 2.0)).compile(&(tensor(1.0), Static(2)))?;
+    assert!(
+        e.contains("compiled for (f32[2], f32[]), but (f32[1], f32[]) was given, at ")
+            && e.contains("runtime.rs:"),
+        "{e}"
+    );
+    let power = jit(|(x, n): (Tensor, Static<usize>)| (0..*n).fold(x, |a, _| &a * 2.0))
+        .compile(&(tensor(1.0), Static(2)))?;
     let e = power.run((tensor(1.0), Static(3))).unwrap_err().to_string();
     assert!(e.contains("compiled for other static values") && e.contains("runtime.rs:"), "{e}");
     let e = jit(|x: Tensor| x).compile(types![f32[_, 2]]).unwrap_err().to_string();
@@ -210,7 +224,9 @@ fn outputs_survive_a_run_that_fails() -> Result<()> {
     let f = jit(move |x: Tensor| (&x * &c, x)).compile(types![f32[64]])?;
     let (mut own, mut other) = (Tensor::ones(64) * 3.0, tensor([5, 6, 7]));
     let memory = own.address();
-    let e = f.run_into(&Tensor::from_vec(vec![1.0f32; 64], 64), &mut [&mut own, &mut other]).unwrap_err();
+    let e = f
+        .run_into(&Tensor::from_vec(vec![1.0f32; 64], 64), &mut [&mut own, &mut other])
+        .unwrap_err();
     assert_eq!(e.op(), "broken");
     assert_eq!((own.to_vec::<f32>()?, own.address()), (vec![3.0; 64], memory));
     assert_eq!(other.to_vec::<i32>()?, [5, 6, 7]);
@@ -225,7 +241,11 @@ fn arguments_and_outputs_survive_a_size_that_cannot_be_had() -> Result<()> {
     let args = (axis(), axis(), axis());
     let memory = [args.0.address(), args.1.address(), args.2.address()];
     let failed = cube.try_run(args).unwrap_err();
-    assert!(failed.error.to_string().contains("memory: there is no room for f32[65536, 65536, 65536]"), "{}", failed.error);
+    assert!(
+        failed.error.to_string().contains("memory: there is no room for f32[65536, 65536, 65536]"),
+        "{}",
+        failed.error
+    );
     let (x, y, z) = failed.args.unwrap();
     assert_eq!([x.address(), y.address(), z.address()], memory);
     let compiled = cube.compile(&(x.clone(), y.clone(), z.clone()))?;
@@ -239,13 +259,20 @@ fn arguments_and_outputs_survive_a_size_that_cannot_be_had() -> Result<()> {
 fn what_a_loop_computes_on_the_way_does_not_reach_its_other_results() -> Result<()> {
     let x = Tensor::arange(40).to(F32).reshape([4, 10]);
     let least = |x: &Tensor| x.sort(0).slice(0, ..3);
-    let rows = jit(|x: Tensor| scan_reverse(tensor(0.0), x, |c, x| (c, least(&(-x)))).1).run(x.clone())?;
-    let want: Vec<f32> = (0..4).flat_map(|r| (0..3).map(move |i| -(10 * r + 9 - i) as f32)).collect();
+    let rows =
+        jit(|x: Tensor| scan_reverse(tensor(0.0), x, |c, x| (c, least(&(-x)))).1).run(x.clone())?;
+    let want: Vec<f32> =
+        (0..4).flat_map(|r| (0..3).map(move |i| -(10 * r + 9 - i) as f32)).collect();
     assert_eq!(rows.to_vec::<f32>()?, want);
-    let sums = jit(|x: Tensor| scan(tensor(0.0), x, |c, x| (c, x.reshape([5, 2]).sum(1).slice(0, ..2))).1).run(x)?;
+    let sums =
+        jit(|x: Tensor| scan(tensor(0.0), x, |c, x| (c, x.reshape([5, 2]).sum(1).slice(0, ..2))).1)
+            .run(x)?;
     assert_eq!(sums.to_vec::<f32>()?, [1.0, 5.0, 21.0, 25.0, 41.0, 45.0, 61.0, 65.0]);
     let flags = Tensor::arange(8).gt(6);
-    let count = jit(|flags: Tensor| while_loop(tensor(0), |c| flags.sort(0).get(7).logical_and(c.lt(5)), |c| c + 1)).run(flags)?;
+    let count = jit(|flags: Tensor| {
+        while_loop(tensor(0), |c| flags.sort(0).get(7).logical_and(c.lt(5)), |c| c + 1)
+    })
+    .run(flags)?;
     assert_eq!(count.item()?, 5.0);
     Ok(())
 }

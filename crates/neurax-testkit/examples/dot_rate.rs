@@ -1,4 +1,5 @@
-//! How fast the oracle multiplies matrices of f32. Fails below 0.2 GFLOP/s, with which the demo would take too long.
+//! How fast the oracle multiplies matrices of f32. Fails below 0.2 GFLOP/s, with which the demo
+//! would take too long.
 
 use neurax_ir::{DType, Eval, Literal, Op, Type, op::DotGeneral};
 use std::{
@@ -9,8 +10,10 @@ use std::{
 /// What each size must reach, in GFLOP/s.
 const LEAST: f64 = 0.2;
 
-/// Sizes `[m, k, n]` of products of `m x k` with `k x n`: a square, and the layers of small networks.
-const SIZES: [[usize; 3]; 5] = [[256, 256, 256], [64, 784, 512], [128, 128, 10], [32, 64, 128], [1, 512, 512]];
+/// Sizes `[m, k, n]` of products of `m x k` with `k x n`: a square, and the layers of small
+/// networks.
+const SIZES: [[usize; 3]; 5] =
+    [[256, 256, 256], [64, 784, 512], [128, 128, 10], [32, 64, 128], [1, 512, 512]];
 
 fn main() -> ExitCode {
     let mut good = true;
@@ -18,7 +21,13 @@ fn main() -> ExitCode {
         // As stored, and with each operand stored the other way round.
         let rates = [[1, 0], [0, 0], [1, 1]].map(|contract| rate([m, k, n], contract));
         good &= rates.iter().all(|&r| r >= LEAST);
-        println!("{:<16} {:>6.2} GFLOP/s {:>6.2} left transposed {:>6.2} right transposed", format!("{m} x {k} x {n}"), rates[0], rates[1], rates[2]);
+        println!(
+            "{:<16} {:>6.2} GFLOP/s {:>6.2} left transposed {:>6.2} right transposed",
+            format!("{m} x {k} x {n}"),
+            rates[0],
+            rates[1],
+            rates[2]
+        );
     }
     if good {
         return ExitCode::SUCCESS;
@@ -32,7 +41,14 @@ fn rate([m, k, n]: [usize; 3], contract: [usize; 2]) -> f64 {
     let [i, j] = contract;
     let lhs = if i == 1 { [m, k] } else { [k, m] };
     let rhs = if j == 0 { [k, n] } else { [n, k] };
-    let op: Op = DotGeneral { lhs_batch: vec![], rhs_batch: vec![], lhs_contract: vec![i], rhs_contract: vec![j], dtype: DType::F32 }.into();
+    let op: Op = DotGeneral {
+        lhs_batch: vec![],
+        rhs_batch: vec![],
+        lhs_contract: vec![i],
+        rhs_contract: vec![j],
+        dtype: DType::F32,
+    }
+    .into();
     let operands = [lhs, rhs].map(filled);
     let (begun, mut best) = (Instant::now(), Duration::MAX);
     while begun.elapsed() < Duration::from_millis(200) {
@@ -47,6 +63,7 @@ fn rate([m, k, n]: [usize; 3], contract: [usize; 2]) -> f64 {
 
 fn filled(shape: [usize; 2]) -> Literal {
     let ty = Type::new(DType::F32, shape);
-    let numbers: Vec<f64> = (0..ty.size()).map(|i| ((i * 37 + 11) % 101) as f64 / 50.0 - 1.0).collect();
+    let numbers: Vec<f64> =
+        (0..ty.size()).map(|i| ((i * 37 + 11) % 101) as f64 / 50.0 - 1.0).collect();
     Literal::from_f64s(ty.dtype, ty.shape, &numbers)
 }

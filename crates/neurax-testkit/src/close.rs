@@ -17,8 +17,8 @@ impl Tolerance {
         Tolerance { rel: t, abs: t }
     }
 
-    /// A few units in the last place of that dtype: what two ways of computing the same thing may differ by.
-    /// Integers and bools must be equal.
+    /// A few units in the last place of that dtype: what two ways of computing the same thing may
+    /// differ by. Integers and bools must be equal.
     pub fn of(dtype: DType) -> Tolerance {
         Tolerance::both(8.0 * epsilon(dtype))
     }
@@ -71,9 +71,12 @@ pub fn close_within(have: &Literal, want: &Literal, tolerance: Tolerance) -> Res
         return exact(have, want);
     }
     let (a, b) = (parts(have), parts(want));
-    let apart = |i: usize| [distance(a[i].0, b[i].0, tolerance), distance(a[i].1, b[i].1, tolerance)];
+    let apart =
+        |i: usize| [distance(a[i].0, b[i].0, tolerance), distance(a[i].1, b[i].1, tolerance)];
     let worst_part = |i: usize| apart(i).into_iter().fold(0.0, f64::max);
-    report(have, want, (0..a.len()).map(worst_part), |i| (show(a[i], have), show(b[i], have), difference(a[i], b[i])))
+    report(have, want, (0..a.len()).map(worst_part), |i| {
+        (show(a[i], have), show(b[i], have), difference(a[i], b[i]))
+    })
 }
 
 /// Compares all, each within [`Tolerance::of`] its dtype times `factor`.
@@ -88,7 +91,11 @@ pub fn all_close(have: &[Literal], want: &[Literal], factor: f64) -> Result<(), 
 ///
 /// # Errors
 /// With the number of the first that differs.
-pub fn all_within(have: &[Literal], want: &[Literal], tolerance: impl Fn(DType) -> Tolerance) -> Result<(), String> {
+pub fn all_within(
+    have: &[Literal],
+    want: &[Literal],
+    tolerance: impl Fn(DType) -> Tolerance,
+) -> Result<(), String> {
     if have.len() != want.len() {
         return Err(format!("there are {} values, not {}", have.len(), want.len()));
     }
@@ -104,10 +111,15 @@ pub fn parts(x: &Literal) -> Vec<(f64, f64)> {
 }
 
 fn exact(have: &Literal, want: &Literal) -> Result<(), String> {
-    let whole = |x: &Literal| -> Vec<i128> { with_compute!(any x.dtype(), C => x.load::<C>().iter().map(|x| x.to_i128()).collect()) };
+    let whole = |x: &Literal| -> Vec<i128> {
+        with_compute!(any x.dtype(), C => x.load::<C>().iter().map(|x| x.to_i128()).collect())
+    };
     let (a, b) = (whole(have), whole(want));
-    let apart = (0..a.len()).map(|i| if a[i] == b[i] { 0.0 } else { 1.0 + (a[i] - b[i]).abs() as f64 });
-    report(have, want, apart, |i| (a[i].to_string(), b[i].to_string(), (a[i] - b[i]).abs().to_string()))
+    let apart =
+        (0..a.len()).map(|i| if a[i] == b[i] { 0.0 } else { 1.0 + (a[i] - b[i]).abs() as f64 });
+    report(have, want, apart, |i| {
+        (a[i].to_string(), b[i].to_string(), (a[i] - b[i]).abs().to_string())
+    })
 }
 
 /// How far beyond the tolerance: at most 1 is close.
@@ -119,12 +131,22 @@ fn distance(a: f64, b: f64, t: Tolerance) -> f64 {
     if d.is_nan() { f64::INFINITY } else { d }
 }
 
-fn report(have: &Literal, want: &Literal, apart: impl Iterator<Item = f64>, show: impl Fn(usize) -> (String, String, String)) -> Result<(), String> {
+fn report(
+    have: &Literal,
+    want: &Literal,
+    apart: impl Iterator<Item = f64>,
+    show: impl Fn(usize) -> (String, String, String),
+) -> Result<(), String> {
     let far: Vec<(usize, f64)> = apart.enumerate().filter(|(_, d)| *d > 1.0).collect();
     let Some(&(worst, _)) = far.iter().max_by(|a, b| a.1.total_cmp(&b.1)) else { return Ok(()) };
     let (a, b, by) = show(worst);
     let at = index(worst, want.shape());
-    Err(format!("{}: {} of {} elements differ, worst at {at:?}: {a} instead of {b} (by {by})", have.ty(), far.len(), have.ty().size()))
+    Err(format!(
+        "{}: {} of {} elements differ, worst at {at:?}: {a} instead of {b} (by {by})",
+        have.ty(),
+        far.len(),
+        have.ty().size()
+    ))
 }
 
 fn index(mut flat: usize, shape: &[usize]) -> Vec<usize> {
@@ -163,14 +185,23 @@ mod tests {
         let b = Literal::from_slice([2], &[u64::MAX - 1, 3]).unwrap();
         assert_eq!(
             close(&a, &b).unwrap_err(),
-            format!("u64[2]: 1 of 2 elements differ, worst at [0]: {} instead of {} (by 1)", u64::MAX, u64::MAX - 1)
+            format!(
+                "u64[2]: 1 of 2 elements differ, worst at [0]: {} instead of {} (by 1)",
+                u64::MAX,
+                u64::MAX - 1
+            )
         );
     }
 
     #[test]
     fn complex_numbers_are_compared_by_parts() {
-        let z = |re: f32, im: f32| Literal::from_slice([1, 1], &[neurax_ir::Complex::new(re, im)]).unwrap();
+        let z = |re: f32, im: f32| {
+            Literal::from_slice([1, 1], &[neurax_ir::Complex::new(re, im)]).unwrap()
+        };
         assert!(close(&z(1e6, 1e-3), &z(1e6, 1e-3)).is_ok());
-        assert_eq!(close(&z(1.0, 2.0), &z(1.0, 3.0)).unwrap_err(), "c64[1, 1]: 1 of 1 elements differ, worst at [0, 0]: 1+2i instead of 1+3i (by 1)");
+        assert_eq!(
+            close(&z(1.0, 2.0), &z(1.0, 3.0)).unwrap_err(),
+            "c64[1, 1]: 1 of 1 elements differ, worst at [0, 0]: 1+2i instead of 1+3i (by 1)"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Reads the fixtures that `fixtures/record.py` recorded from JAX. `fixtures/README.md` explains their keys.
+//! Reads the fixtures that `fixtures/record.py` recorded from JAX. `fixtures/README.md` explains
+//! their keys.
 
 use neurax_ir::{Bytes, DType, Literal, Type};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
@@ -26,8 +27,12 @@ pub fn folder() -> PathBuf {
 /// When the folder cannot be read.
 pub fn names() -> Result<Vec<String>, String> {
     let files = fs::read_dir(folder()).map_err(|e| format!("{}: {e}", folder().display()))?;
-    let stems = files.flatten().map(|f| f.path()).filter(|p| p.extension().is_some_and(|e| e == "safetensors"));
-    let mut names: Vec<String> = stems.filter_map(|p| Some(p.file_stem()?.to_str()?.to_string())).collect();
+    let stems = files
+        .flatten()
+        .map(|f| f.path())
+        .filter(|p| p.extension().is_some_and(|e| e == "safetensors"));
+    let mut names: Vec<String> =
+        stems.filter_map(|p| Some(p.file_stem()?.to_str()?.to_string())).collect();
     names.sort();
     Ok(names)
 }
@@ -49,7 +54,8 @@ pub fn read(name: &str) -> Result<Fixture, String> {
     let bytes = fs::read(&path).map_err(|e| told(&e))?;
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| told(&e))?;
     let file = SafeTensors::deserialize(&bytes).map_err(|e| told(&e))?;
-    let values = file.iter().map(|(key, view)| Ok((key.to_string(), literal(&view).map_err(|e| told(&e))?)));
+    let values =
+        file.iter().map(|(key, view)| Ok((key.to_string(), literal(&view).map_err(|e| told(&e))?)));
     let metadata = header.metadata().clone().unwrap_or_default().into_iter().collect();
     Ok(Fixture { name: name.to_string(), values: values.collect::<Result<_, String>>()?, metadata })
 }
@@ -60,7 +66,8 @@ impl Fixture {
         self.metadata.get("modes").is_some_and(|m| m.split(',').any(|x| x == mode))
     }
 
-    /// The values `prefix/key.0`, `prefix/key.1`, .. by their number; numbers may be missing (integers have no gradient).
+    /// The values `prefix/key.0`, `prefix/key.1`, .. by their number; numbers may be missing
+    /// (integers have no gradient).
     pub fn numbered(&self, prefix: &str, key: &str) -> BTreeMap<usize, Literal> {
         let start = format!("{prefix}/{key}.");
         let number = |k: &str| k.strip_prefix(&start)?.parse().ok();
@@ -90,7 +97,8 @@ fn literal(view: &TensorView) -> Result<Literal, String> {
         Dtype::F64 => DType::F64,
         d => return Err(format!("fixtures do not use {d:?}")),
     };
-    Literal::new(Type::new(dtype, view.shape()), Bytes::copy_of(view.data())).map_err(|e| e.to_string())
+    Literal::new(Type::new(dtype, view.shape()), Bytes::copy_of(view.data()))
+        .map_err(|e| e.to_string())
 }
 
 #[cfg(test)]
@@ -103,9 +111,20 @@ mod tests {
         assert!(names.len() > 60);
         for name in names.iter().filter(|n| *n != "random") {
             let f = read(name).unwrap();
-            for (mode, key) in [("value", "out"), ("jvp", "jvp"), ("grad", "grad"), ("hvp", "hvp"), ("vmap", "vout"), ("vgrad", "vgrad")] {
+            for (mode, key) in [
+                ("value", "out"),
+                ("jvp", "jvp"),
+                ("grad", "grad"),
+                ("hvp", "hvp"),
+                ("vmap", "vout"),
+                ("vgrad", "vgrad"),
+            ] {
                 for prefix in ["f32", "f64"] {
-                    assert_eq!(f.has(mode), !f.list(prefix, key).is_empty(), "{name}: {prefix}/{key}");
+                    assert_eq!(
+                        f.has(mode),
+                        !f.list(prefix, key).is_empty(),
+                        "{name}: {prefix}/{key}"
+                    );
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! A small generator of pseudo-random numbers, so that a printed seed is all that a failure needs.
 
-/// SplitMix64. Steele, Lea, Flood, Fast Splittable Pseudorandom Number Generators (<https://doi.org/10.1145/2660193.2660195>).
+/// SplitMix64. Steele, Lea, Flood, Fast Splittable Pseudorandom Number Generators
+/// (<https://doi.org/10.1145/2660193.2660195>).
 ///
 /// ```
 /// let mut a = neurax_testkit::rng::Rng::new(7);

@@ -3,7 +3,8 @@
 use neurax_ir::{DType, Op, Sample};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The table as Markdown: for every op the dtypes of its operands (of its results, if it has none) in the sample rows.
+/// The table as Markdown: for every op the dtypes of its operands (of its results, if it has none)
+/// in the sample rows.
 pub fn ops_by_dtypes() -> String {
     let mut rows: BTreeMap<&'static str, BTreeSet<DType>> = BTreeMap::new();
     for s in Op::samples() {

@@ -1,4 +1,5 @@
-//! Law 6, for the oracle itself: its backend computes what `eval` does. And backends that are wrong are refused.
+//! Law 6, for the oracle itself: its backend computes what `eval` does. And backends that are wrong
+//! are refused.
 
 use neurax_interp::Interp;
 use neurax_ir::{Graph, Literal, Op, Result, Sample};
@@ -39,7 +40,8 @@ impl Backend for Wrong {
 
 /// The rows of those ops, and what is said about the backend on them.
 fn refused(mistake: fn(&Graph) -> Result<Graph>, ops: &[&str]) -> String {
-    let rows: Vec<Sample> = Op::samples().into_iter().filter(|s| ops.contains(&s.op.name())).collect();
+    let rows: Vec<Sample> =
+        Op::samples().into_iter().filter(|s| ops.contains(&s.op.name())).collect();
     conformance::run_laws(&Wrong(mistake), conformance::ALL, &rows).unwrap_err()
 }
 
@@ -47,7 +49,10 @@ fn refused(mistake: fn(&Graph) -> Result<Graph>, ops: &[&str]) -> String {
 fn swapped_operands_are_found_where_the_order_matters() {
     let swapped = |g: &Graph| Graph::parse(&g.to_string().replace("(%0, %1)\n", "(%1, %0)\n"));
     let said = refused(swapped, &["subtract", "add"]);
-    assert!(said.contains("subtract") && said.contains("law 6 backend") && !said.contains("add"), "{said}");
+    assert!(
+        said.contains("subtract") && said.contains("law 6 backend") && !said.contains("add"),
+        "{said}"
+    );
 }
 
 #[test]

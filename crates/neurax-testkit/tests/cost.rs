@@ -1,7 +1,10 @@
-//! What derivatives and loops cost: equations executed, bytes kept for the backward pass, memory written in place.
+//! What derivatives and loops cost: equations executed, bytes kept for the backward pass, memory
+//! written in place.
 
 use neurax_ir::op::{Call, Checkpoint, Cond, DynamicUpdateSlice, Scan};
-use neurax_ir::{Axis, Builder, DType, Eval, Graph, Literal, Result, Type, Value, passes, transform};
+use neurax_ir::{
+    Axis, Builder, DType, Eval, Graph, Literal, Result, Type, Value, passes, transform,
+};
 use std::sync::Arc;
 
 const STEPS: usize = 1000;
@@ -12,7 +15,13 @@ fn f32s(shape: &[usize]) -> Type {
 }
 
 fn args(g: &Graph) -> Vec<Literal> {
-    let one = |t: &Type| Literal::from_f64s(t.dtype, &t.shape, &(0..t.size()).map(|i| 0.01 * (i % 17) as f64).collect::<Vec<_>>());
+    let one = |t: &Type| {
+        Literal::from_f64s(
+            t.dtype,
+            &t.shape,
+            &(0..t.size()).map(|i| 0.01 * (i % 17) as f64).collect::<Vec<_>>(),
+        )
+    };
     g.input_types().iter().map(one).collect()
 }
 
@@ -28,7 +37,13 @@ fn optimised(g: &Graph) -> Graph {
 
 /// `tanh(w h + x)`
 fn cell(b: &mut Builder, w: Value, h: Value, x: Value) -> Value {
-    let dot = neurax_ir::op::DotGeneral { lhs_batch: vec![], rhs_batch: vec![], lhs_contract: vec![1], rhs_contract: vec![0], dtype: DType::F32 };
+    let dot = neurax_ir::op::DotGeneral {
+        lhs_batch: vec![],
+        rhs_batch: vec![],
+        lhs_contract: vec![1],
+        rhs_contract: vec![0],
+        dtype: DType::F32,
+    };
     let wh = b.emit(dot, &[w, h]);
     let s = b.add(wh, x);
     b.tanh(s)
@@ -36,7 +51,8 @@ fn cell(b: &mut Builder, w: Value, h: Value, x: Value) -> Value {
 
 fn cell_graph() -> Arc<Graph> {
     let mut b = Builder::new();
-    let (w, h, x) = (b.input(f32s(&[WIDTH, WIDTH])), b.input(f32s(&[WIDTH])), b.input(f32s(&[WIDTH])));
+    let (w, h, x) =
+        (b.input(f32s(&[WIDTH, WIDTH])), b.input(f32s(&[WIDTH])), b.input(f32s(&[WIDTH])));
     let y = cell(&mut b, w, h, x);
     Arc::new(b.finish(&[y]).unwrap())
 }
@@ -44,12 +60,17 @@ fn cell_graph() -> Arc<Graph> {
 /// A recurrent network: `(w, h, xs) -> loss`, its cell made by `body` in a loop over `xs`.
 fn rnn(body: &dyn Fn(&mut Builder, Value, Value, Value) -> Value) -> Graph {
     let mut c = Builder::new();
-    let (w, h, x) = (c.input(f32s(&[WIDTH, WIDTH])), c.input(f32s(&[WIDTH])), c.input(f32s(&[WIDTH])));
+    let (w, h, x) =
+        (c.input(f32s(&[WIDTH, WIDTH])), c.input(f32s(&[WIDTH])), c.input(f32s(&[WIDTH])));
     let next = body(&mut c, w, h, x);
     let cell = c.finish(&[next]).unwrap();
     let mut b = Builder::new();
-    let (w, h, xs) = (b.input(f32s(&[WIDTH, WIDTH])), b.input(f32s(&[WIDTH])), b.input(f32s(&[STEPS, WIDTH])));
-    let last = b.emit(Scan { body: Arc::new(cell), length: STEPS, reverse: false, consts: 1, carries: 1 }, &[w, h, xs]);
+    let (w, h, xs) =
+        (b.input(f32s(&[WIDTH, WIDTH])), b.input(f32s(&[WIDTH])), b.input(f32s(&[STEPS, WIDTH])));
+    let last = b.emit(
+        Scan { body: Arc::new(cell), length: STEPS, reverse: false, consts: 1, carries: 1 },
+        &[w, h, xs],
+    );
     let loss = b.sum(last, &[0]);
     b.finish(&[loss]).unwrap()
 }
@@ -73,7 +94,10 @@ fn a_gradient_through_a_long_scan_costs_a_small_multiple_of_the_value() {
         let loss = rnn(&body);
         let grad = transform::grad(&loss, &[true, true, true]).unwrap();
         let (value, plain, small) = (cost(&loss), cost(&grad), cost(&optimised(&grad)));
-        assert!(value > 3 * STEPS && plain <= 6 * value, "{name}: {plain} equations for the gradient, {value} for the value");
+        assert!(
+            value > 3 * STEPS && plain <= 6 * value,
+            "{name}: {plain} equations for the gradient, {value} for the value"
+        );
         assert!(small <= plain, "{name}: the passes made {small} of {plain}");
     }
 }
@@ -105,7 +129,12 @@ fn checkpoint_keeps_only_its_operands() {
         let y = op(&mut b, x);
         b.finish(&[y]).unwrap()
     };
-    let kept = |g: &Graph| transform::vjp(g, &[true]).unwrap().primal.output_types()[1..].iter().map(|t| t.bytes().unwrap()).sum::<usize>();
+    let kept = |g: &Graph| {
+        transform::vjp(g, &[true]).unwrap().primal.output_types()[1..]
+            .iter()
+            .map(|t| t.bytes().unwrap())
+            .sum::<usize>()
+    };
     assert_eq!(kept(&graph(&|b, x| b.emit(Checkpoint { body: body.clone() }, &[x]))), 400);
     assert_eq!(kept(&graph(&chain)), 10 * 400);
 }
@@ -120,7 +149,11 @@ fn passes_do_not_undo_a_checkpoint() {
     let x = b.input(f32s(&[]));
     let y = b.emit(Checkpoint { body }, &[x]);
     let grad = optimised(&transform::grad(&b.finish(&[y]).unwrap(), &[true]).unwrap());
-    assert!(cost(&grad) >= 10 + 10 + 10, "the sines are computed again: {} equations\n{grad}", cost(&grad));
+    assert!(
+        cost(&grad) >= 10 + 10 + 10,
+        "the sines are computed again: {} equations\n{grad}",
+        cost(&grad)
+    );
 }
 
 /// A loop that writes element after element into its carry.
@@ -134,7 +167,11 @@ fn filling(length: usize) -> Result<Graph> {
     let body = c.finish(&[next, buffer])?;
     let mut b = Builder::new();
     let (i, buffer) = (b.input(Type::scalar(DType::I32)), b.input(f32s(&[length])));
-    let outs = b.emit_n(Scan { body: Arc::new(body), length, reverse: false, consts: 0, carries: 2 }, &[i, buffer], 2);
+    let outs = b.emit_n(
+        Scan { body: Arc::new(body), length, reverse: false, consts: 0, carries: 2 },
+        &[i, buffer],
+        2,
+    );
     b.finish(&[outs[1]])
 }
 
@@ -165,7 +202,8 @@ fn a_buffer_that_is_kept_is_copied_once() {
 #[test]
 fn batching_a_loop_does_not_make_it_longer() {
     let loss = rnn(&cell);
-    let many = transform::vmap(&loss, &[None, Some(0), Some(0)], &Axis { size: 4, name: None }).unwrap();
+    let many =
+        transform::vmap(&loss, &[None, Some(0), Some(0)], &Axis { size: 4, name: None }).unwrap();
     assert!(cost(&many) <= 2 * cost(&loss), "{} equations, {} for one", cost(&many), cost(&loss));
 }
 
@@ -177,7 +215,10 @@ fn a_result_that_the_backward_pass_needs_is_kept_once() {
     let body = c.finish(&[y]).unwrap();
     let mut b = Builder::new();
     let xs = b.input(f32s(&[STEPS, WIDTH]));
-    let ys = b.emit(Scan { body: Arc::new(body), length: STEPS, reverse: false, consts: 0, carries: 0 }, &[xs]);
+    let ys = b.emit(
+        Scan { body: Arc::new(body), length: STEPS, reverse: false, consts: 0, carries: 0 },
+        &[xs],
+    );
     let v = transform::vjp(&b.finish(&[ys]).unwrap(), &[true]).unwrap();
     let scans = v.primal.eqns().iter().filter(|e| e.op.name() == Scan::NAME);
     assert_eq!(scans.map(|e| e.outputs.len()).collect::<Vec<_>>(), [1], "{}", v.primal);

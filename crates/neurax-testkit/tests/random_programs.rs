@@ -1,4 +1,5 @@
-//! Random programs; `NEURAX_SEED` and `NEURAX_PROGRAMS` choose which and how many (see `scripts/random-programs.sh`).
+//! Random programs; `NEURAX_SEED` and `NEURAX_PROGRAMS` choose which and how many (see
+//! `scripts/random-programs.sh`).
 
 use neurax_ir::{Graph, Op};
 use neurax_testkit::random::{Program, Verdict, check, shrink};
@@ -8,7 +9,8 @@ use std::sync::{
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-/// So many that 1,000 are compared with differences and have a reverse mode: every fifth may hold a loop without an end.
+/// So many that 1,000 are compared with differences and have a reverse mode: every fifth may hold a
+/// loop without an end.
 const PROGRAMS: u64 = 1300;
 
 #[derive(Default)]
@@ -54,10 +56,23 @@ fn random_programs_keep_every_property() {
     });
     let _ = std::panic::take_hook();
     let t = tally.into_inner().unwrap();
-    assert!(t.failures.is_empty(), "{} failures, or more:\n\n{}", t.failures.len(), t.failures.join("\n\n"));
+    assert!(
+        t.failures.is_empty(),
+        "{} failures, or more:\n\n{}",
+        t.failures.len(),
+        t.failures.join("\n\n")
+    );
     println!("{} of {count} in reverse mode, {} too steep for differences", t.reverse, t.steep);
-    assert!(t.steep * 50 <= count, "{} of {count} programs are too steep to tell anything", t.steep);
-    assert!(t.full * PROGRAMS >= count * 1000, "only {} of {count} programs are checked in both modes", t.full);
+    assert!(
+        t.steep * 50 <= count,
+        "{} of {count} programs are too steep to tell anything",
+        t.steep
+    );
+    assert!(
+        t.full * PROGRAMS >= count * 1000,
+        "only {} of {count} programs are checked in both modes",
+        t.full
+    );
 }
 
 fn lock(t: &Mutex<Tally>) -> std::sync::MutexGuard<'_, Tally> {

@@ -9,6 +9,9 @@ fn the_page_of_ops_by_dtypes_is_what_the_samples_say() {
         std::fs::write(path, want).unwrap();
     } else {
         let have = std::fs::read_to_string(path).unwrap_or_default();
-        assert!(have == want, "docs/ops-by-dtypes.md is not up to date: run BLESS=1 cargo test -p neurax-testkit --test table");
+        assert!(
+            have == want,
+            "docs/ops-by-dtypes.md is not up to date: run BLESS=1 cargo test -p neurax-testkit --test table"
+        );
     }
 }

@@ -21,8 +21,8 @@ use std::fmt;
 pub struct TrainError {
     /// What went wrong.
     pub error: Error,
-    /// The state before the step that failed; [`crate::Trainer::resume`] goes on from it. `None` if there was none yet, or
-    /// if a device failed in the middle of a step.
+    /// The state before the step that failed; [`crate::Trainer::resume`] goes on from it. `None` if
+    /// there was none yet, or if a device failed in the middle of a step.
     pub state: Option<Box<State>>,
 }
 

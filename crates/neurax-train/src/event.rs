@@ -30,7 +30,9 @@ pub enum Flow {
 }
 
 /// What a handler may return: nothing, a [`Flow`], or a `Result` of one of these.
-#[diagnostic::on_unimplemented(message = "a handler returns nothing, a Flow, or a Result of one of these, not `{Self}`")]
+#[diagnostic::on_unimplemented(
+    message = "a handler returns nothing, a Flow, or a Result of one of these, not `{Self}`"
+)]
 pub trait IntoFlow {
     /// The flow.
     ///
@@ -64,7 +66,11 @@ pub(crate) struct Handlers(Vec<(Event, Handler)>);
 type Handler = Box<dyn FnMut(&mut State) -> Result<Flow> + Send>;
 
 impl Handlers {
-    pub(crate) fn add<R: IntoFlow>(&mut self, event: Event, mut f: impl FnMut(&mut State) -> R + Send + 'static) {
+    pub(crate) fn add<R: IntoFlow>(
+        &mut self,
+        event: Event,
+        mut f: impl FnMut(&mut State) -> R + Send + 'static,
+    ) {
         self.0.push((event, Box::new(move |state| f(state).flow())));
     }
 

@@ -1,9 +1,10 @@
 //! The training loop.
 //!
-//! A [`Trainer`] is a fold over epochs and batches: its [`State`] holds everything that a training is at one moment, the step that
-//! leads from one to the next is one jitted function, and at named [`Event`]s handlers see and may change the state. All side effects of
-//! training (printing, files, clocks) live here and in handlers; models, losses and optimizers are pure.
-//! Users have this crate as `neurax::train`; start with [`Trainer`], whose page shows a whole training.
+//! A [`Trainer`] is a fold over epochs and batches: its [`State`] holds everything that a training
+//! is at one moment, the step that leads from one to the next is one jitted function, and at named
+//! [`Event`]s handlers see and may change the state. All side effects of training (printing, files,
+//! clocks) live here and in handlers; models, losses and optimizers are pure. Users have this crate
+//! as `neurax::train`; start with [`Trainer`], whose page shows a whole training.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 

@@ -3,7 +3,9 @@
 use crate::Scores;
 use neurax_data::Batch;
 use neurax_nn::{Applied, Inputs, Mode, Model, OptState, Optim, Params, Vars};
-use neurax_tensor::{DType, Error, Jit, Key, Place, Result, Tensor, Tree, Type, jit, value_and_grad_at};
+use neurax_tensor::{
+    DType, Error, Jit, Key, Place, Result, Tensor, Tree, Type, jit, value_and_grad_at,
+};
 use std::panic::Location;
 use std::sync::Arc;
 
@@ -28,7 +30,8 @@ impl<X: Tree, Y: Tree> Clone for Measure<X, Y> {
 }
 
 impl<X: Tree, Y: Tree> Measure<X, Y> {
-    /// The value of a batch, one number; an error in it has at least the line where the measure was given.
+    /// The value of a batch, one number; an error in it has at least the line where the measure was
+    /// given.
     fn value(&self, out: &Applied, batch: &Batch<X, Y>) -> Tensor {
         let x = (self.of)(out, batch);
         let one = match x.ty() {
@@ -39,12 +42,22 @@ impl<X: Tree, Y: Tree> Measure<X, Y> {
     }
 
     fn too_many(&self, t: &Type) -> Error {
-        let what = if self.name == LOSS { "loss function".into() } else { format!("metric `{}`", self.name) };
-        Error::new("train", format!("the {what} given to Trainer gives {t}, but one number is needed for a batch: take the mean, `.mean(..)`"))
+        let what = if self.name == LOSS {
+            "loss function".into()
+        } else {
+            format!("metric `{}`", self.name)
+        };
+        Error::new(
+            "train",
+            format!(
+                "the {what} given to Trainer gives {t}, but one number is needed for a batch: take the mean, `.mean(..)`"
+            ),
+        )
     }
 }
 
-/// What goes from step to step, given away to each and returned by it, so that it is updated in place.
+/// What goes from step to step, given away to each and returned by it, so that it is updated in
+/// place.
 #[derive(Tree, Clone)]
 pub(crate) struct Carry {
     pub vars: Vars,
@@ -53,7 +66,8 @@ pub(crate) struct Carry {
     pub totals: Totals,
 }
 
-/// Sums over the examples of an epoch: the loss, then the metrics. They stay on the device until somebody looks.
+/// Sums over the examples of an epoch: the loss, then the metrics. They stay on the device until
+/// somebody looks.
 #[derive(Tree, Clone)]
 pub(crate) struct Totals(Vec<Tensor>);
 
@@ -64,12 +78,24 @@ impl Totals {
 
     /// With the means of a batch of so many examples.
     fn with(self, means: Vec<Tensor>, examples: usize) -> Totals {
-        Totals(self.0.into_iter().zip(means).map(|(sum, x)| sum + x.to(DType::F32) * examples).collect())
+        Totals(
+            self.0
+                .into_iter()
+                .zip(means)
+                .map(|(sum, x)| sum + x.to(DType::F32) * examples)
+                .collect(),
+        )
     }
 
     /// The means over so many examples.
-    pub(crate) fn means<X: Tree, Y: Tree>(&self, measures: &[Measure<X, Y>], examples: usize) -> Result<Scores> {
-        let mean = |(m, sum): (&Measure<X, Y>, &Tensor)| Ok((m.name.clone(), sum.item()? / examples as f64));
+    pub(crate) fn means<X: Tree, Y: Tree>(
+        &self,
+        measures: &[Measure<X, Y>],
+        examples: usize,
+    ) -> Result<Scores> {
+        let mean = |(m, sum): (&Measure<X, Y>, &Tensor)| {
+            Ok((m.name.clone(), sum.item()? / examples as f64))
+        };
         measures.iter().zip(&self.0).map(mean).collect()
     }
 }
@@ -81,7 +107,11 @@ pub(crate) type Step<X, Y> = Jit<'static, (Carry, Batch<X, Y>), Carry>;
 pub(crate) type Measuring<X, Y> = Jit<'static, (Vars, Totals, Batch<X, Y>), Totals>;
 
 /// The compiled step: differentiate the first measure, update, add up all measures.
-pub(crate) fn step<X: Tree + Inputs, Y: Tree>(model: Model, measures: Vec<Measure<X, Y>>, optim: Optim) -> Step<X, Y> {
+pub(crate) fn step<X: Tree + Inputs, Y: Tree>(
+    model: Model,
+    measures: Vec<Measure<X, Y>>,
+    optim: Optim,
+) -> Step<X, Y> {
     jit(move |(carry, batch): (Carry, Batch<X, Y>)| {
         let Carry { vars: Vars { params, state }, opt, key, totals } = carry;
         let [key, now] = key.split();
@@ -97,7 +127,10 @@ pub(crate) fn step<X: Tree + Inputs, Y: Tree>(model: Model, measures: Vec<Measur
 }
 
 /// The compiled measuring.
-pub(crate) fn measuring<X: Tree + Inputs, Y: Tree>(model: Model, measures: Vec<Measure<X, Y>>) -> Measuring<X, Y> {
+pub(crate) fn measuring<X: Tree + Inputs, Y: Tree>(
+    model: Model,
+    measures: Vec<Measure<X, Y>>,
+) -> Measuring<X, Y> {
     jit(move |(vars, totals, batch): (Vars, Totals, Batch<X, Y>)| {
         let out = model.apply(&vars, &batch.x, &Mode::Eval);
         totals.with(measures.iter().map(|m| m.value(&out, &batch)).collect(), batch.len())
@@ -117,8 +150,13 @@ mod tests {
         let vars = model.init(key(0), &[TypeSpec::from(&batch().x.ty().unwrap())]).unwrap();
         let optim = optim::chain([optim::clip(1.0), optim::adam(1e-3)]);
         let of: Objective<Tensor, Tensor> = Arc::new(|out, batch| loss::mse(out.y(), &batch.y));
-        let step = step(model, vec![Measure { name: LOSS.into(), of, at: Location::caller() }], optim.clone());
-        let mut carry = Carry { opt: optim.init(&vars.params), vars, key: key(1), totals: Totals::new(1) };
+        let step = step(
+            model,
+            vec![Measure { name: LOSS.into(), of, at: Location::caller() }],
+            optim.clone(),
+        );
+        let mut carry =
+            Carry { opt: optim.init(&vars.params), vars, key: key(1), totals: Totals::new(1) };
         for _ in 0..3 {
             carry = step.run((carry, batch())).unwrap();
         }

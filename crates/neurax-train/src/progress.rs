@@ -19,11 +19,14 @@ pub(crate) struct Progress {
 impl Progress {
     /// A display of so many epochs of so many batches, if that is known.
     pub(crate) fn new(quiet: bool, epochs: usize, batches: Option<usize>) -> Progress {
-        let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let target =
+            if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         let bar = ProgressBar::with_draw_target(steps(epochs, batches), target);
         let template = "{prefix} {bar:30} {pos}/{len} {msg} eta {eta}";
         // A template that indicatif refused would be a mistake here; its own style serves as well.
-        bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_style(
+            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
+        );
         Progress { bar, quiet, epochs, shown: Instant::now() }
     }
 
@@ -40,7 +43,11 @@ impl Progress {
     /// The numbers of the epoch so far.
     pub(crate) fn show(&mut self, loss: f64, metrics: &Scores, examples: usize, seconds: f64) {
         self.shown = Instant::now();
-        self.bar.set_message(format!("{}  {}", numbers("", loss, metrics), speed(examples, seconds)));
+        self.bar.set_message(format!(
+            "{}  {}",
+            numbers("", loss, metrics),
+            speed(examples, seconds)
+        ));
     }
 
     /// One more batch.
@@ -69,15 +76,27 @@ fn steps(epochs: usize, batches: Option<usize>) -> Option<u64> {
     (epochs < usize::MAX).then_some(steps as u64)
 }
 
-/// The number of an epoch, and how many there are; a training until a handler stops has no number for that.
+/// The number of an epoch, and how many there are; a training until a handler stops has no number
+/// for that.
 fn numbered(epoch: usize, epochs: usize) -> String {
     let width = epochs.to_string().len();
-    if epochs == usize::MAX { format!("epoch {}", epoch + 1) } else { format!("epoch {:>width$}/{epochs}", epoch + 1) }
+    if epochs == usize::MAX {
+        format!("epoch {}", epoch + 1)
+    } else {
+        format!("epoch {:>width$}/{epochs}", epoch + 1)
+    }
 }
 
 fn line(log: &EpochLog, epochs: usize) -> String {
-    let seen = if log.validation.is_empty() { String::new() } else { prefixed("val ", &log.validation) };
-    format!("{}  {}{seen}  {:.1} s  {}", numbered(log.epoch, epochs), log.train, log.seconds, speed(log.examples, log.seconds))
+    let seen =
+        if log.validation.is_empty() { String::new() } else { prefixed("val ", &log.validation) };
+    format!(
+        "{}  {}{seen}  {:.1} s  {}",
+        numbered(log.epoch, epochs),
+        log.train,
+        log.seconds,
+        speed(log.examples, log.seconds)
+    )
 }
 
 fn prefixed(prefix: &str, scores: &Scores) -> String {
@@ -98,15 +117,36 @@ mod tests {
 
     #[test]
     fn a_line_for_each_epoch() {
-        let scores = |x: f64| Scores::from_iter([("loss".to_string(), x), ("accuracy".to_string(), 1.0 - x)]);
-        let log = EpochLog { epoch: 2, train: scores(0.25), validation: scores(0.5), examples: 300, seconds: 1.5 };
-        assert_eq!(line(&log, 10), "epoch  3/10  loss 0.2500  accuracy 0.7500  val loss 0.5000  val accuracy 0.5000  1.5 s  200 examples/s");
+        let scores = |x: f64| {
+            Scores::from_iter([("loss".to_string(), x), ("accuracy".to_string(), 1.0 - x)])
+        };
+        let log = EpochLog {
+            epoch: 2,
+            train: scores(0.25),
+            validation: scores(0.5),
+            examples: 300,
+            seconds: 1.5,
+        };
+        assert_eq!(
+            line(&log, 10),
+            "epoch  3/10  loss 0.2500  accuracy 0.7500  val loss 0.5000  val accuracy 0.5000  1.5 s  200 examples/s"
+        );
     }
 
     #[test]
     fn epochs_without_end_have_no_number() {
         assert_eq!((steps(3, Some(5)), steps(3, None)), (Some(15), None));
-        assert_eq!((steps(usize::MAX, Some(5)), steps(usize::MAX, Some(1)), steps(usize::MAX / 2, Some(3))), (None, None, None));
-        assert_eq!((numbered(2, 10), numbered(2, usize::MAX)), ("epoch  3/10".to_string(), "epoch 3".to_string()));
+        assert_eq!(
+            (
+                steps(usize::MAX, Some(5)),
+                steps(usize::MAX, Some(1)),
+                steps(usize::MAX / 2, Some(3))
+            ),
+            (None, None, None)
+        );
+        assert_eq!(
+            (numbered(2, 10), numbered(2, usize::MAX)),
+            ("epoch  3/10".to_string(), "epoch 3".to_string())
+        );
     }
 }

@@ -4,7 +4,8 @@ use crate::Scores;
 use neurax_nn::{OptState, Vars};
 use neurax_tensor::Key;
 
-/// What a training is at one moment: what handlers see and may change, what a failure leaves, what a training can go on from.
+/// What a training is at one moment: what handlers see and may change, what a failure leaves, what
+/// a training can go on from.
 #[derive(Clone, Debug)]
 pub struct State {
     /// The epoch, from 0.
@@ -13,7 +14,8 @@ pub struct State {
     pub batch: usize,
     /// Steps done in all.
     pub step: usize,
-    /// The mean loss over the examples of this epoch so far. Up to date at `EpochEnded`, and at `BatchEnded`; NaN before the first batch.
+    /// The mean loss over the examples of this epoch so far. Up to date at `EpochEnded`, and at
+    /// `BatchEnded`; NaN before the first batch.
     pub loss: f64,
     /// The mean metrics, as the loss.
     pub metrics: Scores,
@@ -48,6 +50,17 @@ impl State {
     /// The state before the first step.
     pub fn new(vars: Vars, opt: OptState, key: Key) -> State {
         let (metrics, validation) = (Scores::default(), Scores::default());
-        State { epoch: 0, batch: 0, step: 0, loss: f64::NAN, metrics, validation, vars, opt, key, history: Vec::new() }
+        State {
+            epoch: 0,
+            batch: 0,
+            step: 0,
+            loss: f64::NAN,
+            metrics,
+            validation,
+            vars,
+            opt,
+            key,
+            history: Vec::new(),
+        }
     }
 }

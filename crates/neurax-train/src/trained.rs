@@ -8,7 +8,8 @@ use neurax_nn::{Inputs, Model, Net};
 use neurax_tensor::{Result, Tensor, Tree};
 use std::{fmt, ops::Deref};
 
-/// A model that was trained, and the state at the end; its fields are there directly: `trained.vars`, `trained.history`.
+/// A model that was trained, and the state at the end; its fields are there directly:
+/// `trained.vars`, `trained.history`.
 pub struct Trained<X: Tree = Tensor, Y: Tree = Tensor> {
     /// The model.
     pub model: Model,
@@ -45,7 +46,10 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trained<X, Y> {
 
 impl<X: Tree, Y: Tree> fmt::Debug for Trained<X, Y> {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.debug_struct("Trained").field("model", &self.model).field("state", &self.state).finish_non_exhaustive()
+        f.debug_struct("Trained")
+            .field("model", &self.model)
+            .field("state", &self.state)
+            .finish_non_exhaustive()
     }
 }
 

@@ -15,8 +15,8 @@ use std::time::Instant;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Epochs(pub(crate) usize);
 
-/// So many times through the data; `epochs(usize::MAX)` until a handler stops. 0 trains nothing: the variables are the first ones, the loss is
-/// NaN, the history empty.
+/// So many times through the data; `epochs(usize::MAX)` until a handler stops. 0 trains nothing:
+/// the variables are the first ones, the loss is NaN, the history empty.
 pub fn epochs(n: usize) -> Epochs {
     Epochs(n)
 }
@@ -50,10 +50,14 @@ pub struct Trainer<X: Tree = Tensor, Y: Tree = Tensor> {
 }
 
 impl<X: Tree + Inputs + Clone> Trainer<X, Tensor> {
-    /// A training of a model (or the node that is its output) with a loss of `(&prediction, &target)`, e.g. one of
-    /// `neurax_nn::loss` or a closure.
+    /// A training of a model (or the node that is its output) with a loss of `(&prediction,
+    /// &target)`, e.g. one of `neurax_nn::loss` or a closure.
     #[track_caller]
-    pub fn new(model: impl Into<Model>, loss: impl Fn(&Tensor, &Tensor) -> Tensor + Send + Sync + 'static, optim: Optim) -> Self {
+    pub fn new(
+        model: impl Into<Model>,
+        loss: impl Fn(&Tensor, &Tensor) -> Tensor + Send + Sync + 'static,
+        optim: Optim,
+    ) -> Self {
         Trainer::objective(model, move |out, batch| loss(out.y(), &batch.y), optim)
     }
 
@@ -66,7 +70,8 @@ impl<X: Tree + Inputs + Clone> Trainer<X, Tensor> {
 }
 
 impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trainer<X, Y> {
-    /// A training with a loss of everything that the model gives and everything that the batch holds: for several outputs.
+    /// A training with a loss of everything that the model gives and everything that the batch
+    /// holds: for several outputs.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -83,7 +88,11 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trainer<X, Y> {
     /// # Ok::<(), Error>(())
     /// ```
     #[track_caller]
-    pub fn objective(model: impl Into<Model>, loss: impl Fn(&Applied, &Batch<X, Y>) -> Tensor + Send + Sync + 'static, optim: Optim) -> Self {
+    pub fn objective(
+        model: impl Into<Model>,
+        loss: impl Fn(&Applied, &Batch<X, Y>) -> Tensor + Send + Sync + 'static,
+        optim: Optim,
+    ) -> Self {
         let trainer = Trainer {
             model: model.into(),
             optim,
@@ -97,23 +106,35 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trainer<X, Y> {
         trainer.measure(LOSS, loss)
     }
 
-    /// Measures that, too, of everything that the model gives and everything that the batch holds: the mean over the batch.
+    /// Measures that, too, of everything that the model gives and everything that the batch holds:
+    /// the mean over the batch.
     #[track_caller]
-    pub fn measure(mut self, name: &str, of: impl Fn(&Applied, &Batch<X, Y>) -> Tensor + Send + Sync + 'static) -> Self {
+    pub fn measure(
+        mut self,
+        name: &str,
+        of: impl Fn(&Applied, &Batch<X, Y>) -> Tensor + Send + Sync + 'static,
+    ) -> Self {
         let of: Objective<X, Y> = Arc::new(of);
         self.measures.push(Measure { name: name.into(), of, at: Location::caller() });
         self
     }
 
-    /// Measures loss and metrics on that set after each epoch. A set alone is taken in batches of 256.
+    /// Measures loss and metrics on that set after each epoch. A set alone is taken in batches of
+    /// 256.
     pub fn validate(self, data: impl Into<Batches<X, Y>>) -> Self {
         Trainer { validation: Some(data.into()), ..self }
     }
 
-    /// Calls `f` at each such moment, with the state, which it may change. It returns nothing, a [`Flow`], or a `Result` of one.
+    /// Calls `f` at each such moment, with the state, which it may change. It returns nothing, a
+    /// [`Flow`], or a `Result` of one.
     ///
-    /// The closure lives as long as the training: what it should leave outside goes through an `Arc` or a channel.
-    pub fn on<R: IntoFlow>(mut self, event: Event, f: impl FnMut(&mut State) -> R + Send + 'static) -> Self {
+    /// The closure lives as long as the training: what it should leave outside goes through an
+    /// `Arc` or a channel.
+    pub fn on<R: IntoFlow>(
+        mut self,
+        event: Event,
+        f: impl FnMut(&mut State) -> R + Send + 'static,
+    ) -> Self {
         self.handlers.add(event, f);
         self
     }
@@ -136,11 +157,17 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trainer<X, Y> {
     /// Trains.
     ///
     /// # Errors
-    /// When a batch does not fit the model, a handler fails, or a device does. The error holds the state before the step that failed.
+    /// When a batch does not fit the model, a handler fails, or a device does. The error holds the
+    /// state before the step that failed.
     #[track_caller]
-    pub fn run(self, data: &(impl Source<X, Y> + ?Sized), epochs: Epochs) -> Result<Trained<X, Y>, TrainError> {
+    pub fn run(
+        self,
+        data: &(impl Source<X, Y> + ?Sized),
+        epochs: Epochs,
+    ) -> Result<Trained<X, Y>, TrainError> {
         let at = Place::from(Location::caller());
-        let state = self.start(data).map_err(|error| TrainError { error: error.at(&at), state: None })?;
+        let state =
+            self.start(data).map_err(|error| TrainError { error: error.at(&at), state: None })?;
         self.resume(state, data, epochs)
     }
 
@@ -149,7 +176,12 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trainer<X, Y> {
     /// # Errors
     /// As [`Trainer::run`].
     #[track_caller]
-    pub fn resume(self, state: State, data: &(impl Source<X, Y> + ?Sized), epochs: Epochs) -> Result<Trained<X, Y>, TrainError> {
+    pub fn resume(
+        self,
+        state: State,
+        data: &(impl Source<X, Y> + ?Sized),
+        epochs: Epochs,
+    ) -> Result<Trained<X, Y>, TrainError> {
         let at = Place::from(Location::caller());
         let Trainer { model, optim, measures, validation, handlers, quiet, .. } = self;
         let last = state.history.len().saturating_add(epochs.0);
@@ -165,9 +197,13 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trainer<X, Y> {
         let outcome = run.all(data, last);
         run.progress.finish();
         match (outcome, run.state) {
-            (Ok(()), Some(state)) => Ok(Trained { model, state, measures: run.measures, measuring: run.measuring }),
+            (Ok(()), Some(state)) => {
+                Ok(Trained { model, state, measures: run.measures, measuring: run.measuring })
+            }
             (Ok(()), None) => Err(TrainError { error: lost(), state: None }),
-            (Err(error), state) => Err(TrainError { error: error.at(&at), state: state.map(Box::new) }),
+            (Err(error), state) => {
+                Err(TrainError { error: error.at(&at), state: state.map(Box::new) })
+            }
         }
     }
 
@@ -177,7 +213,10 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trainer<X, Y> {
         let vars = match &self.vars {
             Some(vars) => vars.clone(),
             None => {
-                let batch = data.epoch(0).next().ok_or_else(|| Error::new("train", "there is no batch to train on"))?;
+                let batch = data
+                    .epoch(0)
+                    .next()
+                    .ok_or_else(|| Error::new("train", "there is no batch to train on"))?;
                 self.init(init, batch)?
             }
         };
@@ -186,7 +225,8 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trainer<X, Y> {
     }
 
     fn init(&self, key: Key, batch: Batch<X, Y>) -> Result<Vars> {
-        let inputs = batch.x.inputs().into_iter().map(|(name, x)| Ok((name, TypeSpec::from(&x.ty()?))));
+        let inputs =
+            batch.x.inputs().into_iter().map(|(name, x)| Ok((name, TypeSpec::from(&x.ty()?))));
         self.model.init_named(key, inputs.collect::<Result<_>>()?)
     }
 }
@@ -227,7 +267,8 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Run<X, Y> {
         let epoch = state.epoch;
         self.progress.epoch(epoch);
         let mut flow = self.tell(Event::EpochStarted)?;
-        let mut sums = Sums { totals: Totals::new(self.measures.len()), examples: 0, since: Instant::now() };
+        let mut sums =
+            Sums { totals: Totals::new(self.measures.len()), examples: 0, since: Instant::now() };
         for batch in data.epoch(epoch) {
             if flow == Flow::Stop {
                 break;
@@ -254,7 +295,8 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Run<X, Y> {
         self.tell(Event::BatchEnded)
     }
 
-    /// One step. Everything is given to it; if it refuses, everything comes back and nothing has changed.
+    /// One step. Everything is given to it; if it refuses, everything comes back and nothing has
+    /// changed.
     fn advance(&mut self, batch: Batch<X, Y>, sums: &mut Sums) -> Result<()> {
         let mut state = self.state.take().ok_or_else(lost)?;
         let totals = std::mem::replace(&mut sums.totals, Totals::new(0));
@@ -269,7 +311,8 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Run<X, Y> {
             Err(Failed { error, args: Some((carry, _)) }) => (carry, Err(error)),
             Err(Failed { error, args: None }) => return Err(error),
         };
-        (state.vars, state.opt, state.key, sums.totals) = (carry.vars, carry.opt, carry.key, carry.totals);
+        (state.vars, state.opt, state.key, sums.totals) =
+            (carry.vars, carry.opt, carry.key, carry.totals);
         self.state = Some(state);
         outcome
     }
@@ -288,10 +331,21 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Run<X, Y> {
         let train = self.look(&sums)?;
         let seconds = sums.since.elapsed().as_secs_f64();
         let validation = match &self.validation {
-            Some(data) => measure(&self.measuring, &self.measures, &self.state.as_ref().ok_or_else(lost)?.vars, data)?,
+            Some(data) => measure(
+                &self.measuring,
+                &self.measures,
+                &self.state.as_ref().ok_or_else(lost)?.vars,
+                data,
+            )?,
             None => Scores::default(),
         };
-        let log = EpochLog { epoch, train, validation: validation.clone(), examples: sums.examples, seconds };
+        let log = EpochLog {
+            epoch,
+            train,
+            validation: validation.clone(),
+            examples: sums.examples,
+            seconds,
+        };
         self.progress.line(&log);
         let state = self.state()?;
         state.validation = validation;

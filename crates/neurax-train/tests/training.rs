@@ -38,8 +38,12 @@ fn learns_and_is_reproducible() {
 #[test]
 fn means_weigh_the_last_batch_by_its_examples() {
     let set = Dataset::new(Tensor::zeros([3, 1]), tensor([[1.0], [1.0], [4.0]])).unwrap();
-    let still = nn::layer("zero", [nn::input("x", dims![_, 1])], |cx, [x]| x * cx.param("w", (), init::zeros()));
-    let trained = Trainer::new(&still, loss::mae, optim::sgd(0.0)).metric(metric::mae()).validate(set.batched(2));
+    let still = nn::layer("zero", [nn::input("x", dims![_, 1])], |cx, [x]| {
+        x * cx.param("w", (), init::zeros())
+    });
+    let trained = Trainer::new(&still, loss::mae, optim::sgd(0.0))
+        .metric(metric::mae())
+        .validate(set.batched(2));
     let trained = trained.quiet().run(&set.batched(2), epochs(1)).unwrap();
     assert_eq!((trained.loss, trained.metrics["mae"]), (2.0, 2.0));
     assert_eq!(trained.validation["loss"], 2.0);
@@ -51,10 +55,22 @@ fn a_malformed_last_batch_keeps_what_was_learnt() {
     let good = Batch { x: Tensor::ones([4, 2]), y: Tensor::ones([4, 1]) };
     // Its size is only claimed: nothing of it is made.
     let bads = [
-        (Batch { x: Tensor::ones([1 << 50, 2]), y: Tensor::ones([1 << 50, 1]) }, "there is no room for f32[1125899906842624, 2]"),
-        (Batch { x: Tensor::ones([4, 3]), y: Tensor::ones([4, 1]) }, "`x` is declared as [_, 2], but [4, 3] was given"),
-        (Batch { x: Tensor::ones([4, 2]), y: Tensor::ones(4) }, "mse: the prediction is f32[4, 1], but the target f32[4]"),
-        (Batch { x: Tensor::ones([4, 2]) + Tensor::ones([5, 2]), y: Tensor::ones([4, 1]) }, "cannot broadcast"),
+        (
+            Batch { x: Tensor::ones([1 << 50, 2]), y: Tensor::ones([1 << 50, 1]) },
+            "there is no room for f32[1125899906842624, 2]",
+        ),
+        (
+            Batch { x: Tensor::ones([4, 3]), y: Tensor::ones([4, 1]) },
+            "`x` is declared as [_, 2], but [4, 3] was given",
+        ),
+        (
+            Batch { x: Tensor::ones([4, 2]), y: Tensor::ones(4) },
+            "mse: the prediction is f32[4, 1], but the target f32[4]",
+        ),
+        (
+            Batch { x: Tensor::ones([4, 2]) + Tensor::ones([5, 2]), y: Tensor::ones([4, 1]) },
+            "cannot broadcast",
+        ),
     ];
     for (bad, why) in bads {
         let whole = trainer().run(&[good.clone(), good.clone()][..], epochs(1)).unwrap();
@@ -81,10 +97,14 @@ fn going_on_equals_never_having_stopped() {
 #[test]
 fn without_a_last_epoch_a_handler_stops() {
     let data = line(20).batched(8);
-    let until = |n| move |s: &mut State| if s.history.len() == n { Flow::Stop } else { Flow::Continue };
+    let until =
+        |n| move |s: &mut State| if s.history.len() == n { Flow::Stop } else { Flow::Continue };
     let first = trainer().on(Event::EpochEnded, until(2)).run(&data, epochs(usize::MAX)).unwrap();
     assert_eq!(first.history.len(), 2);
-    let more = trainer().on(Event::EpochEnded, until(5)).resume(first.state, &data, epochs(usize::MAX)).unwrap();
+    let more = trainer()
+        .on(Event::EpochEnded, until(5))
+        .resume(first.state, &data, epochs(usize::MAX))
+        .unwrap();
     assert_eq!(more.history.len(), 5);
 }
 
@@ -92,21 +112,45 @@ fn without_a_last_epoch_a_handler_stops() {
 fn events_come_in_order_and_handlers_steer() {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let mut training = trainer();
-    for event in [Event::Started, Event::EpochStarted, Event::BatchStarted, Event::BatchEnded, Event::EpochEnded, Event::Completed] {
+    for event in [
+        Event::Started,
+        Event::EpochStarted,
+        Event::BatchStarted,
+        Event::BatchEnded,
+        Event::EpochEnded,
+        Event::Completed,
+    ] {
         let seen = seen.clone();
-        training = training.on(event, move |state| seen.lock().unwrap().push((event, state.epoch, state.batch)));
+        training = training
+            .on(event, move |state| seen.lock().unwrap().push((event, state.epoch, state.batch)));
     }
     training.run(&line(20).batched(16), epochs(2)).unwrap();
     use Event::*;
-    let epoch = |e| [(EpochStarted, e, 0), (BatchStarted, e, 0), (BatchEnded, e, 1), (BatchStarted, e, 1), (BatchEnded, e, 2), (EpochEnded, e, 2)];
-    let want = [vec![(Started, 0, 0)], epoch(0).to_vec(), epoch(1).to_vec(), vec![(Completed, 1, 2)]].concat();
+    let epoch = |e| {
+        [
+            (EpochStarted, e, 0),
+            (BatchStarted, e, 0),
+            (BatchEnded, e, 1),
+            (BatchStarted, e, 1),
+            (BatchEnded, e, 2),
+            (EpochEnded, e, 2),
+        ]
+    };
+    let want =
+        [vec![(Started, 0, 0)], epoch(0).to_vec(), epoch(1).to_vec(), vec![(Completed, 1, 2)]]
+            .concat();
     assert_eq!(*seen.lock().unwrap(), want);
 
-    let stopped = trainer().on(Event::EpochEnded, |s| if s.epoch == 2 { Flow::Stop } else { Flow::Continue });
+    let stopped =
+        trainer().on(Event::EpochEnded, |s| if s.epoch == 2 { Flow::Stop } else { Flow::Continue });
     assert_eq!(stopped.run(&line(20).batched(8), epochs(9)).unwrap().history.len(), 3);
-    let stopped = trainer().on(Event::BatchEnded, |s| Ok::<_, Error>(if s.step == 4 { Flow::Stop } else { Flow::Continue }));
+    let stopped = trainer().on(Event::BatchEnded, |s| {
+        Ok::<_, Error>(if s.step == 4 { Flow::Stop } else { Flow::Continue })
+    });
     assert_eq!(stopped.run(&line(24).batched(8), epochs(9)).unwrap().step, 4);
-    let failed = trainer().on(Event::BatchEnded, |s| if s.step == 4 { Err(Error::new("mine", "enough")) } else { Ok(()) });
+    let failed = trainer().on(Event::BatchEnded, |s| {
+        if s.step == 4 { Err(Error::new("mine", "enough")) } else { Ok(()) }
+    });
     let failed = failed.run(&line(24).batched(8), epochs(9)).unwrap_err();
     assert_eq!((failed.error.op(), failed.state.unwrap().step), ("mine", 4));
 }
@@ -118,13 +162,18 @@ fn handlers_see_losses_and_may_change_the_rate() {
     let trained = Trainer::new(model(), loss::mse, optim::sgd(0.1))
         .quiet()
         .on(Event::BatchEnded, move |s| sink.lock().unwrap().push(s.loss))
-        .on(Event::EpochEnded, |s| s.opt.slots[0].insert("rate".into(), vec![tensor(0.0)]).map_or((), |_| ()))
+        .on(Event::EpochEnded, |s| {
+            s.opt.slots[0].insert("rate".into(), vec![tensor(0.0)]).map_or((), |_| ())
+        })
         .run(&line(32).batched(16), epochs(2))
         .unwrap();
     let losses = losses.lock().unwrap();
     assert_eq!(losses.len(), 4);
     assert_eq!(losses[1], trained.history[0].train["loss"]);
-    let first = Trainer::new(model(), loss::mse, optim::sgd(0.1)).quiet().run(&line(32).batched(16), epochs(1)).unwrap();
+    let first = Trainer::new(model(), loss::mse, optim::sgd(0.1))
+        .quiet()
+        .run(&line(32).batched(16), epochs(1))
+        .unwrap();
     assert_eq!(kernel(&first.vars), kernel(&trained.vars), "a rate of zero moves nothing");
 }
 
@@ -145,7 +194,10 @@ fn a_set_that_is_no_set_says_so() {
 #[test]
 fn an_error_inside_a_layer_arrives_with_its_path() {
     let broken = model().then(|x| nn::layer("odd", [x], |_, [x]| x.reshape([7])));
-    let e = Trainer::new(&broken, loss::mse, optim::sgd(0.1)).quiet().run(&line(8).batched(4), epochs(1)).unwrap_err();
+    let e = Trainer::new(&broken, loss::mse, optim::sgd(0.1))
+        .quiet()
+        .run(&line(8).batched(4), epochs(1))
+        .unwrap_err();
     assert!(e.to_string().contains("in layer odd"), "{e}");
 }
 
@@ -153,7 +205,10 @@ fn an_error_inside_a_layer_arrives_with_its_path() {
 fn errors_have_a_line_of_the_user() {
     let says = |e: neurax::train::TrainError, parts: &[&str]| {
         let e = e.error.to_string();
-        assert!(parts.iter().all(|p| e.contains(p)) && e.contains("tests/training.rs:"), "{parts:?} in: {e}");
+        assert!(
+            parts.iter().all(|p| e.contains(p)) && e.contains("tests/training.rs:"),
+            "{parts:?} in: {e}"
+        );
     };
     let data = line(8).batched(4);
     let vector = |y: &Tensor, t: &Tensor| (y - t).square();
@@ -161,12 +216,24 @@ fn errors_have_a_line_of_the_user() {
         Trainer::new(model(), vector, optim::sgd(0.1)).quiet().run(&data, epochs(1)).unwrap_err(),
         &["the loss function given to Trainer gives f32[4, 1]", "`.mean(..)`"],
     );
-    says(trainer().measure("gap", |out, batch| out.y() - &batch.y).run(&data, epochs(1)).unwrap_err(), &["the metric `gap` given to Trainer"]);
+    says(
+        trainer()
+            .measure("gap", |out, batch| out.y() - &batch.y)
+            .run(&data, epochs(1))
+            .unwrap_err(),
+        &["the metric `gap` given to Trainer"],
+    );
     let one_hot = Trainer::new(model(), loss::categorical_cross_entropy, optim::sgd(0.1)).quiet();
     let flat = [Batch { x: Tensor::ones([4, 2]), y: Tensor::ones(4) }];
-    says(one_hot.run(&flat[..], epochs(1)).unwrap_err(), &["categorical_cross_entropy: the prediction is f32[4, 1]"]);
+    says(
+        one_hot.run(&flat[..], epochs(1)).unwrap_err(),
+        &["categorical_cross_entropy: the prediction is f32[4, 1]"],
+    );
     let wide = [Batch { x: Tensor::ones([4, 3]), y: Tensor::ones([4, 1]) }];
-    says(trainer().run(&wide[..], epochs(1)).unwrap_err(), &["`x` is declared as [_, 2], but [4, 3] was given"]);
+    says(
+        trainer().run(&wide[..], epochs(1)).unwrap_err(),
+        &["`x` is declared as [_, 2], but [4, 3] was given"],
+    );
     says(trainer().run(&[][..], epochs(1)).unwrap_err(), &["there is no batch to train on"]);
 }
 
@@ -176,14 +243,19 @@ fn no_epochs_and_no_validation_set_leave_nothing_measured() {
     assert!(untrained.loss.is_nan() && untrained.history.is_empty() && untrained.step == 0);
     assert_eq!(untrained.validation.to_string(), "nothing measured");
     let e = trainer().run(&line(8).batched(0), epochs(1)).unwrap_err().error.to_string();
-    assert!(e.contains("a batch holds at least one example, not 0, at ") && e.contains("tests/training.rs:"), "{e}");
+    assert!(
+        e.contains("a batch holds at least one example, not 0, at ")
+            && e.contains("tests/training.rs:"),
+        "{e}"
+    );
 }
 
 #[test]
 fn weights_survive_a_file() {
     let data = line(40).batched(8);
     let trained = trainer().run(&data, epochs(5)).unwrap();
-    let path = std::env::temp_dir().join(format!("neurax-training-{}.safetensors", std::process::id()));
+    let path =
+        std::env::temp_dir().join(format!("neurax-training-{}.safetensors", std::process::id()));
     trained.vars.save(&path).unwrap();
     let loaded = trainer().vars(Vars::load(&path).unwrap()).run(&data, epochs(1)).unwrap();
     assert!(loaded.history[0].train["loss"] <= trained.loss * 1.5);

@@ -1,7 +1,8 @@
 //! Tensors with composable transforms, a compiler, and neural networks in one pure-Rust workspace.
 //!
-//! This crate is what users add; it contains no logic. `use neurax::prelude::*;` brings everything into scope. Start with [`Tensor`], [`jit`] and
-//! [`grad`], or with a network: [`nn`], [`data`] and [`train::Trainer`].
+//! This crate is what users add; it contains no logic. `use neurax::prelude::*;` brings everything
+//! into scope. Start with [`Tensor`], [`jit`] and [`grad`], or with a network: [`nn`], [`data`] and
+//! [`train::Trainer`].
 //!
 //! ```
 //! use neurax::prelude::*;
@@ -21,7 +22,8 @@
 //! # Ok::<(), Error>(())
 //! ```
 //!
-//! Debug builds compute many times slower than `--release` (on the oracle 7 to 27 times), unless your `Cargo.toml` has the crates below optimised:
+//! Debug builds compute many times slower than `--release` (on the oracle 7 to 27 times), unless
+//! your `Cargo.toml` has the crates below optimised:
 //!
 //! ```toml
 //! [profile.dev.package."*"]
@@ -45,7 +47,8 @@
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
-// The program of a page, run as a doctest. The page lies outside of the package: nothing but a doctest reads it.
+// The program of a page, run as a doctest. The page lies outside of the package: nothing but a
+// doctest reads it.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/adding-a-layer.md")]
 mod adding_a_layer {}
@@ -59,7 +62,10 @@ pub use neurax_train as train;
 pub mod prelude {
     pub use crate::{data, nn, train};
     pub use neurax_data::{Batches, Dataset, Source};
-    pub use neurax_nn::{Applied, Cx, Dense, Dropout, Flatten, Layer, Mode, Model, Net, Node, Optim, Params, Vars, init, loss, metric, optim};
+    pub use neurax_nn::{
+        Applied, Cx, Dense, Dropout, Flatten, Layer, Mode, Model, Net, Node, Optim, Params, Vars,
+        init, loss, metric, optim,
+    };
     pub use neurax_tensor::prelude::*;
     pub use neurax_train::{Event, Flow, State, Trained, Trainer, epochs};
 }

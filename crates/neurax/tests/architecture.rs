@@ -1,4 +1,5 @@
-//! ARCHITECTURE.md says who may use whom, which features there are, and what lies where; this holds it to the code.
+//! ARCHITECTURE.md says who may use whom, which features there are, and what lies where; this holds
+//! it to the code.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,7 +19,13 @@ fn page() -> String {
 fn table() -> BTreeMap<String, Vec<String>> {
     let page = page();
     let rows = page.lines().filter(|l| l.starts_with("| neurax"));
-    let full = |name: &str| if name == "neurax" || name.starts_with("neurax-") { name.to_string() } else { format!("neurax-{name}") };
+    let full = |name: &str| {
+        if name == "neurax" || name.starts_with("neurax-") {
+            name.to_string()
+        } else {
+            format!("neurax-{name}")
+        }
+    };
     rows.map(|row| {
         let cells: Vec<&str> = row.split('|').map(str::trim).collect();
         let uses = cells[2].split(", ").filter(|u| *u != "-").map(full).collect();
@@ -30,13 +37,23 @@ fn table() -> BTreeMap<String, Vec<String>> {
 /// The cells of all rows of the table under that header.
 fn rows(header: &str) -> Vec<Vec<String>> {
     let page = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
-    let lines = page.lines().skip_while(|l| !l.starts_with(header)).skip(2).take_while(|l| l.starts_with('|'));
-    lines.map(|l| l.split('|').map(|cell| cell.trim().trim_matches('`').to_string()).collect()).collect()
+    let lines = page
+        .lines()
+        .skip_while(|l| !l.starts_with(header))
+        .skip(2)
+        .take_while(|l| l.starts_with('|'));
+    lines
+        .map(|l| l.split('|').map(|cell| cell.trim().trim_matches('`').to_string()).collect())
+        .collect()
 }
 
 /// The features of a manifest, but for `default`, and whether that holds them.
 fn features(manifest: &str) -> Vec<(String, bool)> {
-    let block = manifest.lines().skip_while(|l| *l != "[features]").skip(1).take_while(|l| !l.starts_with('['));
+    let block = manifest
+        .lines()
+        .skip_while(|l| *l != "[features]")
+        .skip(1)
+        .take_while(|l| !l.starts_with('['));
     let lines: Vec<(&str, &str)> = block.filter_map(|l| l.split_once(" = ")).collect();
     let default = lines.iter().find(|l| l.0 == "default").map_or("", |l| l.1);
     let named = lines.iter().filter(|l| l.0 != "default" && !l.0.starts_with('#'));
@@ -45,13 +62,18 @@ fn features(manifest: &str) -> Vec<(String, bool)> {
 
 #[test]
 fn every_feature_is_in_the_table() {
-    let mut table: Vec<[String; 3]> = rows("| feature |").into_iter().map(|r| [r[1].clone(), r[2].clone(), r[3].clone()]).collect();
+    let mut table: Vec<[String; 3]> = rows("| feature |")
+        .into_iter()
+        .map(|r| [r[1].clone(), r[2].clone(), r[3].clone()])
+        .collect();
     let mut found = vec![];
     for entry in fs::read_dir(root().join("crates")).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().to_string();
         let manifest = fs::read_to_string(path.join("Cargo.toml")).unwrap();
-        let row = |(feature, default): (String, bool)| [feature, name.clone(), if default { "yes" } else { "no" }.to_string()];
+        let row = |(feature, default): (String, bool)| {
+            [feature, name.clone(), if default { "yes" } else { "no" }.to_string()]
+        };
         found.extend(features(&manifest).into_iter().map(row));
     }
     table.sort();
@@ -67,12 +89,17 @@ fn every_published_crate_carries_the_license_texts() {
             continue;
         }
         for text in ["LICENSE-MIT", "LICENSE-APACHE"] {
-            assert!(fs::read(path.join(text)).unwrap() == fs::read(root().join(text)).unwrap(), "{text} of {}", path.display());
+            assert!(
+                fs::read(path.join(text)).unwrap() == fs::read(root().join(text)).unwrap(),
+                "{text} of {}",
+                path.display()
+            );
         }
     }
 }
 
-/// The entries `key = value` of the sections of a manifest that begin with that name, each as `section key = value`.
+/// The entries `key = value` of the sections of a manifest that begin with that name, each as
+/// `section key = value`.
 fn entries(manifest: &str, name: &str) -> BTreeSet<String> {
     let (mut out, mut section) = (BTreeSet::new(), None);
     for line in manifest.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')) {
@@ -87,7 +114,10 @@ fn entries(manifest: &str, name: &str) -> BTreeSet<String> {
 #[test]
 fn every_crate_has_the_lints_of_the_workspace() {
     let ours = entries(&fs::read_to_string(root().join("Cargo.toml")).unwrap(), "workspace.lints");
-    assert!(ours.contains(".rust unsafe_code = \"forbid\"") && ours.contains(".clippy todo = \"deny\""), "{ours:?}");
+    assert!(
+        ours.contains(".rust unsafe_code = \"forbid\"") && ours.contains(".clippy todo = \"deny\""),
+        "{ours:?}"
+    );
     let mut with_unsafe = vec![];
     for entry in fs::read_dir(root().join("crates")).unwrap() {
         let path = entry.unwrap().path();
@@ -97,17 +127,26 @@ fn every_crate_has_the_lints_of_the_workspace() {
             continue;
         }
         let differ: Vec<&String> = ours.symmetric_difference(&own).collect();
-        assert_eq!(differ, [".rust unsafe_code = \"deny\"", ".rust unsafe_code = \"forbid\""], "{name}");
+        assert_eq!(
+            differ,
+            [".rust unsafe_code = \"deny\"", ".rust unsafe_code = \"forbid\""],
+            "{name}"
+        );
         with_unsafe.push(name);
     }
     with_unsafe.sort();
-    assert_eq!(with_unsafe, ["neurax-bench", "neurax-native", "neurax-tensor"], "ARCHITECTURE.md names the crates that need unsafe");
+    assert_eq!(
+        with_unsafe,
+        ["neurax-bench", "neurax-native", "neurax-tensor"],
+        "ARCHITECTURE.md names the crates that need unsafe"
+    );
 }
 
 #[test]
 fn no_published_crate_may_panic_on_purpose() {
     // Not a lint of the workspace: it would hold for the helpers of tests, too.
-    let line = "#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]";
+    let line =
+        "#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]";
     for entry in fs::read_dir(root().join("crates")).unwrap() {
         let path = entry.unwrap().path();
         if fs::read_to_string(path.join("Cargo.toml")).unwrap().contains("publish = false") {
@@ -115,7 +154,11 @@ fn no_published_crate_may_panic_on_purpose() {
         }
         let roots = ["src/lib.rs", "src/main.rs"].map(|f| path.join(f));
         let roots: Vec<String> = roots.iter().filter_map(|f| fs::read_to_string(f).ok()).collect();
-        assert!(!roots.is_empty() && roots.iter().all(|text| text.lines().any(|l| l == line)), "{} lacks {line}", path.display());
+        assert!(
+            !roots.is_empty() && roots.iter().all(|text| text.lines().any(|l| l == line)),
+            "{} lacks {line}",
+            path.display()
+        );
     }
 }
 
@@ -123,7 +166,9 @@ fn no_published_crate_may_panic_on_purpose() {
 fn every_module_of_the_conductor_is_in_the_table() {
     let table: Vec<String> = rows("| module |").into_iter().map(|r| r[1].clone()).collect();
     let source = fs::read_dir(root().join("crates/neurax-tensor/src")).unwrap();
-    let mut modules: Vec<String> = source.map(|e| e.unwrap().path().file_stem().unwrap().to_string_lossy().to_string()).collect();
+    let mut modules: Vec<String> = source
+        .map(|e| e.unwrap().path().file_stem().unwrap().to_string_lossy().to_string())
+        .collect();
     modules.retain(|m| m != "lib");
     modules.sort();
     assert_eq!(table, modules);
@@ -132,8 +177,8 @@ fn every_module_of_the_conductor_is_in_the_table() {
 /// What tests may use beside what their crate may; ARCHITECTURE.md says so above its table.
 const FOR_TESTS: [&str; 2] = ["neurax", "neurax-testkit"];
 
-/// Our own crates among the dependencies of a manifest, each with the kind of section that names it: `dependencies`,
-/// `build-dependencies` or `dev-dependencies`, of whatever target.
+/// Our own crates among the dependencies of a manifest, each with the kind of section that names
+/// it: `dependencies`, `build-dependencies` or `dev-dependencies`, of whatever target.
 fn dependencies(manifest: &str) -> Vec<(String, String)> {
     let mut out = vec![];
     let mut section: Option<String> = None;
@@ -178,7 +223,12 @@ fn every_section_of_dependencies_is_read() {
     "#;
     let found = dependencies(manifest);
     let found: Vec<(&str, &str)> = found.iter().map(|(k, n)| (k.as_str(), n.as_str())).collect();
-    let want = [("dependencies", "neurax-a"), ("dependencies", "neurax-b"), ("build-dependencies", "neurax-c"), ("dev-dependencies", "neurax-d")];
+    let want = [
+        ("dependencies", "neurax-a"),
+        ("dependencies", "neurax-b"),
+        ("build-dependencies", "neurax-c"),
+        ("dev-dependencies", "neurax-d"),
+    ];
     assert_eq!(found, want);
 }
 
@@ -190,10 +240,14 @@ fn every_crate_uses_only_what_the_map_allows() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().to_string();
         let manifest = fs::read_to_string(path.join("Cargo.toml")).unwrap();
-        let allowed = table.get(&name).unwrap_or_else(|| panic!("ARCHITECTURE.md has no row for {name}"));
+        let allowed =
+            table.get(&name).unwrap_or_else(|| panic!("ARCHITECTURE.md has no row for {name}"));
         for (kind, d) in dependencies(&manifest) {
             let in_tests = kind == "dev-dependencies" && FOR_TESTS.contains(&&*d);
-            assert!(allowed.contains(&d) || in_tests, "{name} names {d} under [{kind}]; ARCHITECTURE.md allows {allowed:?}");
+            assert!(
+                allowed.contains(&d) || in_tests,
+                "{name} names {d} under [{kind}]; ARCHITECTURE.md allows {allowed:?}"
+            );
         }
         seen.push(name);
     }
@@ -205,7 +259,10 @@ fn every_crate_uses_only_what_the_map_allows() {
 /// What stands in backticks and looks like a path: it has a slash, or ends like a file.
 fn paths(page: &str) -> Vec<&str> {
     let quoted = page.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
-    let is_path = |s: &&str| !s.contains([' ', ':', '(']) && (s.contains('/') || s.ends_with(".rs") || s.ends_with(".toml") || s.ends_with(".md"));
+    let is_path = |s: &&str| {
+        !s.contains([' ', ':', '('])
+            && (s.contains('/') || s.ends_with(".rs") || s.ends_with(".toml") || s.ends_with(".md"))
+    };
     quoted.filter(is_path).collect()
 }
 
@@ -222,7 +279,8 @@ fn exists(folder: &Path, path: &str) -> bool {
 
 #[test]
 fn every_path_of_the_map_exists() {
-    // Paths are given from the root, from the folder of crates, or from the place that the text is about.
+    // Paths are given from the root, from the folder of crates, or from the place that the text is
+    // about.
     let places = [
         "",
         "crates",
@@ -237,6 +295,7 @@ fn every_path_of_the_map_exists() {
     let page = page();
     let all = paths(&page);
     assert!(all.len() >= 20, "{all:?}");
-    let lost: Vec<&str> = all.into_iter().filter(|p| !folders.iter().any(|f| exists(f, p))).collect();
+    let lost: Vec<&str> =
+        all.into_iter().filter(|p| !folders.iter().any(|f| exists(f, p))).collect();
     assert!(lost.is_empty(), "ARCHITECTURE.md names what does not exist: {lost:?}");
 }

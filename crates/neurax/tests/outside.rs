@@ -1,4 +1,5 @@
-//! A crate outside the workspace that depends on `neurax` alone: it derives `Tree`, runs every program of the README, and trains.
+//! A crate outside the workspace that depends on `neurax` alone: it derives `Tree`, runs every
+//! program of the README, and trains.
 
 use std::{fs, path::PathBuf, process::Command};
 
@@ -39,7 +40,8 @@ fn a_crate_outside_uses_neurax_alone() {
     let dir = std::env::temp_dir().join(format!("neurax-outside-{}", std::process::id()));
     fs::create_dir_all(dir.join("src")).unwrap();
     let neurax = root.join("crates/neurax");
-    // Without debug information, as nobody looks at it; in a folder of its own, so that it is built once.
+    // Without debug information, as nobody looks at it; in a folder of its own, so that it is built
+    // once.
     let text = format!(
         "[package]\nname = \"outside\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[workspace]\n\n[dependencies]\nneurax = {{ path = {neurax:?} }}\n\n[profile.dev]\ndebug = false\n"
     );
@@ -49,15 +51,28 @@ fn a_crate_outside_uses_neurax_alone() {
     fs::write(dir.join("src/derives.rs"), DERIVES).unwrap();
     let mut calls = String::from("    derives::main().unwrap();\n");
     for (i, program) in readme.iter().enumerate() {
-        fs::write(dir.join(format!("src/readme{i}.rs")), program.replace("fn main()", "pub fn main()")).unwrap();
+        fs::write(
+            dir.join(format!("src/readme{i}.rs")),
+            program.replace("fn main()", "pub fn main()"),
+        )
+        .unwrap();
         main += &format!("mod readme{i};\n");
         calls += &format!("    readme{i}::main().unwrap();\n");
     }
-    fs::write(dir.join("src/main.rs"), format!("{main}\nfn main() {{\n{calls}    println!(\"all good\");\n}}\n")).unwrap();
+    fs::write(
+        dir.join("src/main.rs"),
+        format!("{main}\nfn main() {{\n{calls}    println!(\"all good\");\n}}\n"),
+    )
+    .unwrap();
 
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    let run =
-        Command::new(env!("CARGO")).args(["run", "--quiet"]).current_dir(&dir).env("CARGO_TARGET_DIR", target.join("outside")).output().unwrap();
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    let run = Command::new(env!("CARGO"))
+        .args(["run", "--quiet"])
+        .current_dir(&dir)
+        .env("CARGO_TARGET_DIR", target.join("outside"))
+        .output()
+        .unwrap();
     let (out, err) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
     fs::remove_dir_all(&dir).unwrap();
     assert!(run.status.success() && out.contains("all good"), "{out}\n{err}");

@@ -1,4 +1,5 @@
-//! The tour: from a constant to a trained model, in order of difficulty. Read it from top to bottom.
+//! The tour: from a constant to a trained model, in order of difficulty. Read it from top to
+//! bottom.
 
 use neurax::prelude::*;
 
@@ -101,7 +102,8 @@ fn c01_a_struct_is_trained_by_hand() -> Result<()> {
     let x = Tensor::linspace(-1.0, 1.0, 20);
     let y = &x * 3.0 - 0.5;
     let step = jit(move |line: Line| {
-        let (_, slope) = value_and_grad_at(&line, |l| (&x * l.slope + l.offset - &y).square().mean(..));
+        let (_, slope) =
+            value_and_grad_at(&line, |l| (&x * l.slope + l.offset - &y).square().mean(..));
         line.zip_map(&slope, |p, g| p - g * 0.5)
     });
     let mut line = Line { slope: tensor(0.0), offset: tensor(0.0) };

@@ -27,11 +27,15 @@ pub struct Conv {
 impl Conv {
     fn start(seed: u64, n: usize, m: usize) -> Conv {
         let size = 1.0 / (9.0 * n as f32).sqrt();
-        Conv { kernel: data::around_zero(seed, [m, n, 3, 3], size), bias: data::around_zero(seed + 1, [m], size) }
+        Conv {
+            kernel: data::around_zero(seed, [m, n, 3, 3], size),
+            bias: data::around_zero(seed + 1, [m], size),
+        }
     }
 
     fn of(&self, x: &Tensor) -> Tensor {
-        x.conv(&self.kernel, Windows::new().padding(Padding::Same)) + self.bias.reshape([self.bias.size(), 1, 1])
+        x.conv(&self.kernel, Windows::new().padding(Padding::Same))
+            + self.bias.reshape([self.bias.size(), 1, 1])
     }
 }
 
@@ -39,7 +43,11 @@ impl Net for Cnn {
     const NAME: &'static str = "cnn";
 
     fn start() -> Cnn {
-        Cnn { convs: [Conv::start(10, 1, 32), Conv::start(20, 32, 64)], hidden: Affine::start(30, 64 * 7 * 7, 128), out: Affine::start(40, 128, 10) }
+        Cnn {
+            convs: [Conv::start(10, 1, 32), Conv::start(20, 32, 64)],
+            hidden: Affine::start(30, 64 * 7 * 7, 128),
+            out: Affine::start(40, 128, 10),
+        }
     }
 
     fn examples(n: usize) -> (Tensor, Tensor) {
@@ -47,7 +55,10 @@ impl Net for Cnn {
     }
 
     fn logits(&self, x: &Tensor) -> Tensor {
-        let maps = self.convs.iter().fold(x.clone(), |x, conv| conv.of(&x).relu().max_pool(2, Windows::new()));
+        let maps = self
+            .convs
+            .iter()
+            .fold(x.clone(), |x, conv| conv.of(&x).relu().max_pool(2, Windows::new()));
         let flat = maps.reshape([maps.dim(0), maps.size() / maps.dim(0)]);
         self.out.of(&self.hidden.of(&flat).relu())
     }

@@ -13,7 +13,13 @@ pub struct Fraud {
 impl Fraud {
     /// The network with weights to start from.
     pub fn start() -> Fraud {
-        Fraud { layers: [Affine::start(10, 30, 64), Affine::start(20, 64, 32), Affine::start(30, 32, 1)] }
+        Fraud {
+            layers: [
+                Affine::start(10, 30, 64),
+                Affine::start(20, 64, 32),
+                Affine::start(30, 32, 1),
+            ],
+        }
     }
 
     /// Of `[n, 30]` the probabilities `[n, 1]`.

@@ -20,8 +20,8 @@ impl Net for Mlp {
         Mlp { hidden: Affine::start(10, 784, 128), out: Affine::start(20, 128, 10) }
     }
 
-    /// Centred: with all inputs above zero nearly all hidden units die, what Adam remembers of them decays to numbers below the normal ones, and the
-    /// speed of those is all that is measured.
+    /// Centred: with all inputs above zero nearly all hidden units die, what Adam remembers of them
+    /// decays to numbers below the normal ones, and the speed of those is all that is measured.
     fn examples(n: usize) -> (Tensor, Tensor) {
         (data::around_zero(1, [n, 784], 1.0), data::classes(2, [n], 10))
     }

@@ -24,7 +24,8 @@ pub trait Net: Tree + Clone {
     /// So many examples, and the classes they belong to.
     fn examples(n: usize) -> (Tensor, Tensor);
 
-    /// The logarithms of the probabilities of the classes, up to a constant; the classes are the last axis.
+    /// The logarithms of the probabilities of the classes, up to a constant; the classes are the
+    /// last axis.
     fn logits(&self, x: &Tensor) -> Tensor;
 
     /// The mean cross-entropy.
@@ -47,7 +48,10 @@ impl Affine {
     /// Of `n` numbers `m`.
     pub fn start(seed: u64, n: usize, m: usize) -> Affine {
         let size = 1.0 / (n as f32).sqrt();
-        Affine { kernel: data::around_zero(seed, [n, m], size), bias: data::around_zero(seed + 1, [m], size) }
+        Affine {
+            kernel: data::around_zero(seed, [n, m], size),
+            bias: data::around_zero(seed + 1, [m], size),
+        }
     }
 
     /// Of `[.., n]` gives `[.., m]`.

@@ -1,5 +1,5 @@
-//! A small language model: a transformer that sees only what came before (Vaswani et al., 2017, <https://arxiv.org/abs/1706.03762>), normalised
-//! before each part.
+//! A small language model: a transformer that sees only what came before (Vaswani et al., 2017,
+//! <https://arxiv.org/abs/1706.03762>), normalised before each part.
 
 use super::{Affine, Net};
 use crate::data;
@@ -22,7 +22,8 @@ pub struct Size {
 
 impl Size {
     /// The size that is measured.
-    pub const MEASURED: Size = Size { layers: 4, width: 256, heads: 4, tokens: 128, vocabulary: 1000 };
+    pub const MEASURED: Size =
+        Size { layers: 4, width: 256, heads: 4, tokens: 128, vocabulary: 1000 };
 }
 
 /// The model.
@@ -70,7 +71,10 @@ pub struct Norm {
 
 impl Norm {
     fn start(seed: u64, width: usize) -> Norm {
-        Norm { gain: data::uniform(seed, [width]), offset: data::around_zero(seed + 1, [width], 0.1) }
+        Norm {
+            gain: data::uniform(seed, [width]),
+            offset: data::around_zero(seed + 1, [width], 0.1),
+        }
     }
 
     fn of(&self, x: &Tensor) -> Tensor {
@@ -96,7 +100,8 @@ impl Block {
     }
 }
 
-/// Of queries, keys and values `[n, tokens, 3 width]` gives `[n, tokens, width]`: each token sees itself and those before it.
+/// Of queries, keys and values `[n, tokens, 3 width]` gives `[n, tokens, width]`: each token sees
+/// itself and those before it.
 fn attention(qkv: &Tensor, heads: usize) -> Tensor {
     let [n, tokens, width] = [qkv.dim(0), qkv.dim(1), qkv.dim(2) / 3];
     let each = width / heads;
@@ -154,7 +159,10 @@ mod tests {
         let logits = |x: Tensor| net.logits(&x);
         let (a, b) = (logits(tensor([[1, 2, 3, 4, 5]])), logits(tensor([[1, 2, 3, 6, 0]])));
         assert_eq!(a.shape(), [1, 5, 7]);
-        assert_eq!(a.slice(1, ..3).to_vec::<f32>().unwrap(), b.slice(1, ..3).to_vec::<f32>().unwrap());
+        assert_eq!(
+            a.slice(1, ..3).to_vec::<f32>().unwrap(),
+            b.slice(1, ..3).to_vec::<f32>().unwrap()
+        );
         assert_ne!(a.to_vec::<f32>().unwrap(), b.to_vec::<f32>().unwrap());
     }
 

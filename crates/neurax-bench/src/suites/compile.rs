@@ -10,7 +10,8 @@ use neurax::prelude::*;
 /// In so many processes each step is compiled.
 const PROCESSES: usize = 5;
 
-/// `NAME-compile`, each time in a process of its own, whose caches are empty; `transformer-new-batch`, the same step for one more batch size.
+/// `NAME-compile`, each time in a process of its own, whose caches are empty;
+/// `transformer-new-batch`, the same step for one more batch size.
 pub fn run(report: &mut Report) -> Result<()> {
     cold::<Mlp>(report, 128)?;
     cold::<Cnn>(report, 128)?;
@@ -19,7 +20,8 @@ pub fn run(report: &mut Report) -> Result<()> {
         return Ok(());
     }
     let (net, step) = (Transformer::start(), training_step());
-    let mut seconds = (8..14).map(|batch| compile(&step, &net, batch)).collect::<Result<Vec<_>>>()?;
+    let mut seconds =
+        (8..14).map(|batch| compile(&step, &net, batch)).collect::<Result<Vec<_>>>()?;
     seconds.remove(0);
     report.seconds("transformer-new-batch", 8, Unit::Millis, &seconds);
     Ok(())
@@ -42,7 +44,11 @@ fn cold<N: Net>(report: &mut Report, batch: usize) -> Result<()> {
 }
 
 /// Seconds to trace and compile a step for that batch size.
-fn compile<N: Net>(step: &Jit<'_, (Training<N>, Tensor, Tensor), (Training<N>, Tensor)>, net: &N, batch: usize) -> Result<f64> {
+fn compile<N: Net>(
+    step: &Jit<'_, (Training<N>, Tensor, Tensor), (Training<N>, Tensor)>,
+    net: &N,
+    batch: usize,
+) -> Result<f64> {
     let (x, y) = N::examples(batch);
     let like = (Training::new(net.clone()), x, y);
     clock::once(|| step.compile(&like).map(drop))

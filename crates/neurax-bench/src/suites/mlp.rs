@@ -7,8 +7,8 @@ use crate::{
 };
 use neurax::prelude::*;
 
-/// `mlp-train`, an epoch as one compiled function; `mlp-train-steps`, one call per batch; `mlp-memory`, the most that the process needed up to the end of the
-/// first, beside the data set.
+/// `mlp-train`, an epoch as one compiled function; `mlp-train-steps`, one call per batch;
+/// `mlp-memory`, the most that the process needed up to the end of the first, beside the data set.
 pub fn run(report: &mut Report) -> Result<()> {
     let net: Mlp = training::start(report)?;
     let samples = report.arguments.samples as usize;
@@ -16,7 +16,10 @@ pub fn run(report: &mut Report) -> Result<()> {
     for batch in report.arguments.batches(&[32, 128, 1024]) {
         let steps = samples / batch;
         if steps == 0 {
-            return Err(Error::new("bench", format!("a batch of {batch} is larger than the data set of {samples}")));
+            return Err(Error::new(
+                "bench",
+                format!("a batch of {batch} is larger than the data set of {samples}"),
+            ));
         }
         let unit = Unit::Rate((steps * batch) as f64, "samples/s");
 
@@ -31,7 +34,12 @@ pub fn run(report: &mut Report) -> Result<()> {
         if report.wants("mlp-memory") {
             run()?;
             let data = ((x.size() + y.size()) * 4) as f64;
-            report.figures("mlp-memory", batch, "MB", memory::peak().map(|peak| (peak - data).max(0.0) / 1e6).into_iter().collect());
+            report.figures(
+                "mlp-memory",
+                batch,
+                "MB",
+                memory::peak().map(|peak| (peak - data).max(0.0) / 1e6).into_iter().collect(),
+            );
         }
 
         let (step, mut training) = (step(&x, &y), Running::new(&net));
@@ -61,7 +69,12 @@ fn step(x: &Tensor, y: &Tensor) -> Jit<'static, (Training<Mlp>, Tensor), (Traini
 }
 
 /// All steps of an epoch; gives the last loss.
-fn epoch(x: &Tensor, y: &Tensor, batch: usize, steps: usize) -> Jit<'static, (Training<Mlp>, Key), (Training<Mlp>, Tensor)> {
+fn epoch(
+    x: &Tensor,
+    y: &Tensor,
+    batch: usize,
+    steps: usize,
+) -> Jit<'static, (Training<Mlp>, Key), (Training<Mlp>, Tensor)> {
     let (x, y) = (x.clone(), y.clone());
     jit(move |(t, key): (Training<Mlp>, Key)| {
         let order = shuffled(&key, x.dim(0), batch, steps);

@@ -27,7 +27,13 @@ pub fn run<N: Net>(report: &mut Report, batches: &[usize]) -> Result<()> {
 }
 
 /// What it takes to run a compiled function into memory that is there already.
-pub fn infer(report: &mut Report, task: &str, x: Tensor, unit: Unit, f: impl Function<Tensor, Out = Tensor>) -> Result<()> {
+pub fn infer(
+    report: &mut Report,
+    task: &str,
+    x: Tensor,
+    unit: Unit,
+    f: impl Function<Tensor, Out = Tensor>,
+) -> Result<()> {
     let compiled = jit(f).compile(&x)?;
     let mut y = compiled.run(x.clone())?;
     report.time(task, x.dim(0), unit, || compiled.run_into(&x, &mut [&mut y]))

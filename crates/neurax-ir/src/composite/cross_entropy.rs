@@ -6,8 +6,9 @@ use crate::op::{Bound, Direction, Sample, Tangent, rules::*};
 use crate::{Builder, DType, Result, Type, Value, Values};
 
 attrs! {
-    /// Operands `(logits, targets)` of one type: `-sum(targets * log_softmax(logits))` along the last axis, which is removed. The
-    /// targets are probabilities; what has probability zero costs nothing, however unlikely the logits make it.
+    /// Operands `(logits, targets)` of one type: `-sum(targets * log_softmax(logits))` along the
+    /// last axis, which is removed. The targets are probabilities; what has probability zero costs
+    /// nothing, however unlikely the logits make it.
     pub struct CrossEntropy = "cross_entropy" {}
 }
 
@@ -22,7 +23,10 @@ impl Named for CrossEntropy {
         if xs[0] != xs[1] {
             return refuse(
                 Self::NAME,
-                format!("the logits are {}, the targets {}; give probabilities or one-hot rows of the type of the logits", xs[0], xs[1]),
+                format!(
+                    "the logits are {}, the targets {}; give probabilities or one-hot rows of the type of the logits",
+                    xs[0], xs[1]
+                ),
             );
         }
         match t.rank().checked_sub(1) {
@@ -43,10 +47,16 @@ impl Named for CrossEntropy {
     }
 
     /// `d = sum(s dx)` over the operands with a tangent, with slopes `s`; transposed, `s ct`.
-    fn derivative(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Option<Result<Vec<Tangent>>> {
+    fn derivative(
+        &self,
+        b: &mut Builder,
+        at: &Bound,
+        dxs: &[Tangent],
+    ) -> Option<Result<Vec<Tangent>>> {
         let active = [dxs[0].is_some(), dxs[1].is_some()];
         let forward: Half = &|b, xs, dxs| {
-            let parts: Vec<Value> = slopes(b, xs, active).into_iter().zip(dxs).map(|(s, &d)| b.mul(s, d)).collect();
+            let parts: Vec<Value> =
+                slopes(b, xs, active).into_iter().zip(dxs).map(|(s, &d)| b.mul(s, d)).collect();
             let all = parts.into_iter().reduce(|p, q| b.add(p, q));
             all.map(|all| b.sum(all, &[last(b, xs[0])])).into_iter().collect()
         };
@@ -57,7 +67,12 @@ impl Named for CrossEntropy {
         Some(linear(b, Self::NAME, at, at.xs, dxs, forward, backward))
     }
 
-    fn transposed(&self, _: &mut Builder, _: &Bound, _: &[Option<Value>]) -> Option<Vec<Option<Value>>> {
+    fn transposed(
+        &self,
+        _: &mut Builder,
+        _: &Bound,
+        _: &[Option<Value>],
+    ) -> Option<Vec<Option<Value>>> {
         None
     }
 
@@ -68,11 +83,16 @@ impl Named for CrossEntropy {
     fn samples() -> Vec<Sample> {
         let row = |d: DType, shape: &[usize]| Sample {
             op: CrossEntropy {}.into(),
-            inputs: vec![sample(Type::new(d, shape), -2.0, 2.0), sample(Type::new(d, shape), 0.1, 0.9)],
+            inputs: vec![
+                sample(Type::new(d, shape), -2.0, 2.0),
+                sample(Type::new(d, shape), 0.1, 0.9),
+            ],
             smooth: d == DType::F64,
         };
         let floats = DType::ALL.into_iter().filter(|d| d.is_float());
-        floats.flat_map(|d| [row(d, &[2, 3]), row(d, &[4]), row(d, &[2, 0]), row(d, &[0, 3])]).collect()
+        floats
+            .flat_map(|d| [row(d, &[2, 3]), row(d, &[4]), row(d, &[2, 0]), row(d, &[0, 3])])
+            .collect()
     }
 }
 
@@ -85,7 +105,8 @@ fn log_probabilities(b: &mut Builder, logits: Value) -> Value {
     b.emit(LogSoftmax { axis }, &[logits])
 }
 
-/// By the logits `softmax(logits) sum(targets) - targets`, by the targets `-log_softmax(logits)`: those that are asked for.
+/// By the logits `softmax(logits) sum(targets) - targets`, by the targets `-log_softmax(logits)`:
+/// those that are asked for.
 fn slopes(b: &mut Builder, xs: &[Value], active: [bool; 2]) -> Vec<Value> {
     let (logits, targets) = (xs[0], xs[1]);
     let logs = log_probabilities(b, logits);

@@ -22,9 +22,9 @@ names! {
 }
 
 attrs! {
-    /// Element `i` of the result joins elements `0..=i` of the operand along an axis, or those from `i` to the end. Joined
-    /// in a number of steps that is the logarithm of the size: Hillis and Steele, Data parallel algorithms
-    /// (<https://doi.org/10.1145/7902.7903>).
+    /// Element `i` of the result joins elements `0..=i` of the operand along an axis, or those from
+    /// `i` to the end. Joined in a number of steps that is the logarithm of the size: Hillis and
+    /// Steele, Data parallel algorithms (<https://doi.org/10.1145/7902.7903>).
     pub struct Cumulative = "cumulative" {
         /// How elements are joined.
         kind: CumulativeKind,
@@ -63,7 +63,9 @@ impl Named for Cumulative {
     fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
         arity(Self::NAME, xs, 1)?;
         match self.kind.binary() {
-            Some(op) => Op::from(op).infer(&[xs[0].clone(), xs[0].clone()]).map_err(|e| e.inside(Self::NAME))?,
+            Some(op) => Op::from(op)
+                .infer(&[xs[0].clone(), xs[0].clone()])
+                .map_err(|e| e.inside(Self::NAME))?,
             None => vec![one_float(Self::NAME, xs)?.clone()],
         };
         check_axes(Self::NAME, &[self.axis], xs[0].rank())?;
@@ -75,7 +77,8 @@ impl Named for Cumulative {
         let n = b.ty(y).shape[axis];
         let mut step = 1;
         while step < n {
-            let (early, late) = (b.slice_axis(y, axis, 0, n - step), b.slice_axis(y, axis, step, n));
+            let (early, late) =
+                (b.slice_axis(y, axis, 0, n - step), b.slice_axis(y, axis, step, n));
             let joined = self.kind.join(b, early, late);
             y = if self.reverse {
                 let done = b.slice_axis(y, axis, n - step, n);
@@ -90,7 +93,12 @@ impl Named for Cumulative {
     }
 
     /// Sums are linear: their tangent is the same of the tangent.
-    fn derivative(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Option<Result<Vec<Tangent>>> {
+    fn derivative(
+        &self,
+        b: &mut Builder,
+        at: &Bound,
+        dxs: &[Tangent],
+    ) -> Option<Result<Vec<Tangent>>> {
         Some(match (self.kind, dxs[0]) {
             (CumulativeKind::Sum, Some(dx)) => Ok(vec![Some(b.emit(self.clone(), &[dx]))]),
             _ => linear_of_body(b, self.clone(), at, dxs),
@@ -98,7 +106,12 @@ impl Named for Cumulative {
     }
 
     /// A sum over what comes before becomes one over what comes after.
-    fn transposed(&self, b: &mut Builder, _: &Bound, cts: &[Option<Value>]) -> Option<Vec<Option<Value>>> {
+    fn transposed(
+        &self,
+        b: &mut Builder,
+        _: &Bound,
+        cts: &[Option<Value>],
+    ) -> Option<Vec<Option<Value>>> {
         let back = Cumulative { reverse: !self.reverse, ..self.clone() };
         (self.kind == CumulativeKind::Sum).then(|| vec![cts[0].map(|ct| b.emit(back, &[ct]))])
     }
@@ -110,11 +123,23 @@ impl Named for Cumulative {
     fn samples() -> Vec<Sample> {
         let mut rows = vec![];
         for &kind in CumulativeKind::ALL {
-            let fits = |d: &DType| Named::infer(&Cumulative { kind, axis: 0, reverse: false }, &[Type::new(*d, [1])]).is_ok();
+            let fits = |d: &DType| {
+                Named::infer(&Cumulative { kind, axis: 0, reverse: false }, &[Type::new(*d, [1])])
+                    .is_ok()
+            };
             for d in DType::ALL.into_iter().filter(fits) {
-                for (shape, axis, reverse) in [(vec![2, 5], 1, false), (vec![3, 2], 0, true), (vec![2, 0], 1, false), (vec![1], 0, false)] {
+                for (shape, axis, reverse) in [
+                    (vec![2, 5], 1, false),
+                    (vec![3, 2], 0, true),
+                    (vec![2, 0], 1, false),
+                    (vec![1], 0, false),
+                ] {
                     let op = Cumulative { kind, axis, reverse }.into();
-                    rows.push(Sample { op, inputs: vec![sample(Type::new(d, shape), -2.0, 3.0)], smooth: d == DType::F64 });
+                    rows.push(Sample {
+                        op,
+                        inputs: vec![sample(Type::new(d, shape), -2.0, 3.0)],
+                        smooth: d == DType::F64,
+                    });
                 }
             }
         }
@@ -122,7 +147,8 @@ impl Named for Cumulative {
     }
 }
 
-/// `log(e^x + e^y)`: the larger, and what the smaller adds to it. Of two infinities of one sign it is their sum.
+/// `log(e^x + e^y)`: the larger, and what the smaller adds to it. Of two infinities of one sign it
+/// is their sum.
 fn log_add_exp(b: &mut Builder, x: Value, y: Value) -> Value {
     let d = b.sub(x, y);
     let far = b.abs(d);

@@ -7,8 +7,8 @@ use crate::{Builder, Error, Graph, Op, Result, Type, Value, Values, transform};
 use std::sync::Arc;
 
 attrs! {
-    /// Operands `(captures.., xs..)`: a function with its derivative given as a graph. There is no closure in it, so it prints,
-    /// hashes and can be sent.
+    /// Operands `(captures.., xs..)`: a function with its derivative given as a graph. There is no
+    /// closure in it, so it prints, hashes and can be sent.
     pub struct Function = "function" {
         /// The name, for readers.
         callee: Arc<str>,
@@ -16,11 +16,13 @@ attrs! {
         captures: usize,
         /// The value: `(captures.., xs..) -> ys..`
         body: Arc<Graph>,
-        /// Forward rule: `(captures.., xs.., tangents of the differentiable xs..) -> (ys.., tangents of the differentiable ys..)`
+        /// Forward rule: `(captures.., xs.., tangents of the differentiable xs..) -> (ys..,
+        /// tangents of the differentiable ys..)`
         jvp: Option<Arc<Graph>>,
         /// First half of a reverse rule: `(captures.., xs..) -> (ys.., residuals..)`
         forward: Option<Arc<Graph>>,
-        /// Second half: `(residuals.., cotangents of the differentiable ys..) -> cotangents of the differentiable xs..`
+        /// Second half: `(residuals.., cotangents of the differentiable ys..) -> cotangents of the
+        /// differentiable xs..`
         backward: Option<Arc<Graph>>,
     }
 }
@@ -45,21 +47,38 @@ impl Function {
         std::iter::once(self.body.clone()).chain(rules.into_iter().flatten().cloned()).collect()
     }
 
-    pub(super) fn map_graphs(&self, f: &mut dyn FnMut(&Graph) -> Result<Graph>) -> Result<Function> {
+    pub(super) fn map_graphs(
+        &self,
+        f: &mut dyn FnMut(&Graph) -> Result<Graph>,
+    ) -> Result<Function> {
         let mut each = |g: &Option<Arc<Graph>>| g.as_ref().map(|g| f(g).map(Arc::new)).transpose();
-        let (jvp, forward, backward) = (each(&self.jvp)?, each(&self.forward)?, each(&self.backward)?);
-        Ok(Function { body: Arc::new(f(&self.body)?), jvp, forward, backward, callee: self.callee.clone(), captures: self.captures })
+        let (jvp, forward, backward) =
+            (each(&self.jvp)?, each(&self.forward)?, each(&self.backward)?);
+        Ok(Function {
+            body: Arc::new(f(&self.body)?),
+            jvp,
+            forward,
+            backward,
+            callee: self.callee.clone(),
+            captures: self.captures,
+        })
     }
 
-    pub(super) fn jvp(&self, b: &mut Builder, xs: &[Value], dxs: &[Tangent], for_reverse: bool) -> Result<(Values, Vec<Tangent>)> {
+    pub(super) fn jvp(
+        &self,
+        b: &mut Builder,
+        xs: &[Value],
+        dxs: &[Tangent],
+        for_reverse: bool,
+    ) -> Result<(Values, Vec<Tangent>)> {
         if dxs[..self.captures].iter().any(Option::is_some) {
-            let why =
-                "it captures a value that is being differentiated; pass that value as an argument, so that the rule can say what its derivative is";
+            let why = "it captures a value that is being differentiated; pass that value as an argument, so that the rule can say what its derivative is";
             return Err(Error::new(&*self.callee, why));
         }
         let types = b.types_of(xs);
         let active: Vec<usize> = differentiable(&types).filter(|&i| i >= self.captures).collect();
-        let tangents: Vec<Value> = active.iter().map(|&i| b.tangent_or_zero(dxs[i], xs[i])).collect();
+        let tangents: Vec<Value> =
+            active.iter().map(|&i| b.tangent_or_zero(dxs[i], xs[i])).collect();
         let outs = self.body.output_types();
         if let Some(jvp) = &self.jvp {
             let dys = if for_reverse && mixes(jvp, xs.len()) {
@@ -69,9 +88,11 @@ impl Function {
             };
             // The values keep the rule, so that second derivatives use it, too.
             let ys = b.emit_n(Composite::from(self.clone()), xs, outs.len());
-            // A tangent that no tangent goes into is zero, as a linear function of none; `stop_gradient` is made of that.
+            // A tangent that no tangent goes into is zero, as a linear function of none;
+            // `stop_gradient` is made of that.
             let depends = depends_on(jvp, xs.len());
-            let dys: Vec<Tangent> = dys.iter().zip(depends).map(|(d, depends)| d.filter(|_| depends)).collect();
+            let dys: Vec<Tangent> =
+                dys.iter().zip(depends).map(|(d, depends)| d.filter(|_| depends)).collect();
             return Ok(self.spread(&outs, &ys, &dys[outs.len()..]));
         }
         let (Some(forward), Some(backward)) = (&self.forward, &self.backward) else {
@@ -100,12 +121,20 @@ impl Function {
     /// Gives every differentiable result its tangent.
     fn spread(&self, outs: &[Type], ys: &[Value], dys: &[Tangent]) -> (Values, Vec<Tangent>) {
         let mut next = dys.iter().copied();
-        let tangent = |t: &Type| if t.dtype.is_differentiable() { next.next().flatten() } else { None };
+        let tangent =
+            |t: &Type| if t.dtype.is_differentiable() { next.next().flatten() } else { None };
         (Values::from_slice(ys), outs.iter().map(tangent).collect())
     }
 
-    /// Batches all graphs with every argument and result carrying the new axis at the front, so that the rule still fits.
-    pub(super) fn batch(&self, b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+    /// Batches all graphs with every argument and result carrying the new axis at the front, so
+    /// that the rule still fits.
+    pub(super) fn batch(
+        &self,
+        b: &mut Builder,
+        axis: &Axis,
+        xs: &[Value],
+        dims: &[Option<usize>],
+    ) -> Result<Batched> {
         let moved = batch_front(b, axis, xs, dims);
         let all = |g: &Graph| transform::vmap_all(g, axis);
         let batched = self.map_graphs(&mut |g| all(g))?;
@@ -114,7 +143,8 @@ impl Function {
     }
 }
 
-/// Does an op of a forward rule that holds graphs read tangents? It may compute values and tangents in one loop.
+/// Does an op of a forward rule that holds graphs read tangents? It may compute values and tangents
+/// in one loop.
 fn mixes(rule: &Graph, primals: usize) -> bool {
     let mut depends: Vec<bool> = (0..rule.input_types().len()).map(|i| i >= primals).collect();
     rule.eqns().iter().any(|e| {
@@ -124,11 +154,12 @@ fn mixes(rule: &Graph, primals: usize) -> bool {
     })
 }
 
-/// A forward rule in a form that splits: it is linear in its tangents, so its derivative with respect to them, at zero, is
-/// itself, and that is taken for reverse.
+/// A forward rule in a form that splits: it is linear in its tangents, so its derivative with
+/// respect to them, at zero, is itself, and that is taken for reverse.
 fn parted(b: &mut Builder, rule: &Graph, xs: &[Value], tangents: &[Value]) -> Result<Vec<Tangent>> {
     let zeros: Vec<Value> = tangents.iter().map(|&t| b.full_like(t, 0.0)).collect();
-    let directions: Vec<Tangent> = xs.iter().map(|_| None).chain(tangents.iter().copied().map(Some)).collect();
+    let directions: Vec<Tangent> =
+        xs.iter().map(|_| None).chain(tangents.iter().copied().map(Some)).collect();
     Ok(transform::jvp_into(b, rule, &[xs, &zeros].concat(), &directions, true)?.1)
 }
 
@@ -155,7 +186,10 @@ impl Named for Function {
 
     fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
         if xs != self.body.input_types() {
-            return Err(Error::new(&*self.callee, format!("it takes ({}), not ({})", list(self.body.input_types()), list(xs))));
+            return Err(Error::new(
+                &*self.callee,
+                format!("it takes ({}), not ({})", list(self.body.input_types()), list(xs)),
+            ));
         }
         Ok(self.body.output_types())
     }
@@ -164,11 +198,21 @@ impl Named for Function {
         b.inline(&self.body, xs).into()
     }
 
-    fn derivative(&self, _: &mut Builder, _: &Bound, _: &[Tangent]) -> Option<Result<Vec<Tangent>>> {
+    fn derivative(
+        &self,
+        _: &mut Builder,
+        _: &Bound,
+        _: &[Tangent],
+    ) -> Option<Result<Vec<Tangent>>> {
         None
     }
 
-    fn transposed(&self, _: &mut Builder, _: &Bound, _: &[Option<Value>]) -> Option<Vec<Option<Value>>> {
+    fn transposed(
+        &self,
+        _: &mut Builder,
+        _: &Bound,
+        _: &[Option<Value>],
+    ) -> Option<Vec<Option<Value>>> {
         None
     }
 

@@ -13,8 +13,8 @@ const CUBIC: f64 = 0.044715;
 const FLAT: f64 = 20.0;
 
 attrs! {
-    /// `x` times the probability that a normal number is below `x`, element by element: exactly, by the error function, or
-    /// approximately, by `(1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2`.
+    /// `x` times the probability that a normal number is below `x`, element by element: exactly, by
+    /// the error function, or approximately, by `(1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2`.
     /// Hendrycks and Gimpel, Gaussian Error Linear Units (<https://arxiv.org/abs/1606.08415>).
     pub struct Gelu = "gelu" {
         /// The form with tanh?
@@ -37,7 +37,12 @@ impl Named for Gelu {
     }
 
     /// `dy = (p(x) + x p'(x)) dx`, which is its own transpose.
-    fn derivative(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Option<Result<Vec<Tangent>>> {
+    fn derivative(
+        &self,
+        b: &mut Builder,
+        at: &Bound,
+        dxs: &[Tangent],
+    ) -> Option<Result<Vec<Tangent>>> {
         let slope: Half = &|b, x, d| {
             let p = self.probability(b, x[0]);
             let density = self.weighted_density(b, x[0], p);
@@ -47,7 +52,12 @@ impl Named for Gelu {
         Some(linear(b, Self::NAME, at, at.xs, dxs, slope, slope))
     }
 
-    fn transposed(&self, _: &mut Builder, _: &Bound, _: &[Option<Value>]) -> Option<Vec<Option<Value>>> {
+    fn transposed(
+        &self,
+        _: &mut Builder,
+        _: &Bound,
+        _: &[Option<Value>],
+    ) -> Option<Vec<Option<Value>>> {
         None
     }
 
@@ -97,7 +107,8 @@ fn scale() -> f64 {
     FRAC_2_SQRT_PI * FRAC_1_SQRT_2
 }
 
-/// `(1 + tanh(u)) / 2` for `u = sqrt(2 / pi) (x + 0.044715 x^3)`, as the logistic function of `2 u`: the same number, without cancellation.
+/// `(1 + tanh(u)) / 2` for `u = sqrt(2 / pi) (x + 0.044715 x^3)`, as the logistic function of `2
+/// u`: the same number, without cancellation.
 fn below(b: &mut Builder, x: Value) -> Value {
     let square = b.square(x);
     let stretch = b.mul_scalar(square, 2.0 * CUBIC * scale());

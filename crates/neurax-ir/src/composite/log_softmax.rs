@@ -6,8 +6,8 @@ use crate::op::{Bound, Sample, Tangent};
 use crate::{Builder, Result, Type, Value, Values};
 
 attrs! {
-    /// `x - log(sum(e^x))` along an axis. The largest element is subtracted first, so that no power overflows and no logarithm of
-    /// zero is taken.
+    /// `x - log(sum(e^x))` along an axis. The largest element is subtracted first, so that no power
+    /// overflows and no logarithm of zero is taken.
     pub struct LogSoftmax = "log_softmax" {
         /// The axis.
         axis: usize,
@@ -32,7 +32,12 @@ impl Named for LogSoftmax {
     }
 
     /// `dy = dx - sum(p dx)` with `p = e^y`; transposed, `ct - p sum(ct)`.
-    fn derivative(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Option<Result<Vec<Tangent>>> {
+    fn derivative(
+        &self,
+        b: &mut Builder,
+        at: &Bound,
+        dxs: &[Tangent],
+    ) -> Option<Result<Vec<Tangent>>> {
         let forward: Half = &|b, y, dx| {
             let p = b.exp(y[0]);
             let weighted = b.mul(p, dx[0]);
@@ -48,7 +53,12 @@ impl Named for LogSoftmax {
         Some(linear(b, Self::NAME, at, at.ys, dxs, forward, backward))
     }
 
-    fn transposed(&self, _: &mut Builder, _: &Bound, _: &[Option<Value>]) -> Option<Vec<Option<Value>>> {
+    fn transposed(
+        &self,
+        _: &mut Builder,
+        _: &Bound,
+        _: &[Option<Value>],
+    ) -> Option<Vec<Option<Value>>> {
         None
     }
 

@@ -6,8 +6,9 @@ use crate::op::{Bound, Direction, ReduceKind, Sample, Tangent, Unary};
 use crate::{Builder, Result, Type, Value, Values};
 
 attrs! {
-    /// `log(sum(e^x))` along an axis, which is removed. The largest element is subtracted first if it is finite, so that no power
-    /// overflows; of minus infinities, or of nothing, it is minus infinity.
+    /// `log(sum(e^x))` along an axis, which is removed. The largest element is subtracted first if
+    /// it is finite, so that no power overflows; of minus infinities, or of nothing, it is minus
+    /// infinity.
     pub struct LogSumExp = "logsumexp" {
         /// The axis.
         axis: usize,
@@ -38,7 +39,12 @@ impl Named for LogSumExp {
     }
 
     /// `dy = sum(p dx)` with `p = e^(x - y)`; transposed, `p ct`.
-    fn derivative(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Option<Result<Vec<Tangent>>> {
+    fn derivative(
+        &self,
+        b: &mut Builder,
+        at: &Bound,
+        dxs: &[Tangent],
+    ) -> Option<Result<Vec<Tangent>>> {
         let forward: Half = &|b, xy, dx| {
             let p = self.share(b, xy[0], xy[1]);
             let weighted = b.mul(p, dx[0]);
@@ -52,7 +58,12 @@ impl Named for LogSumExp {
         Some(linear(b, Self::NAME, at, &[at.xs[0], at.ys[0]], dxs, forward, backward))
     }
 
-    fn transposed(&self, _: &mut Builder, _: &Bound, _: &[Option<Value>]) -> Option<Vec<Option<Value>>> {
+    fn transposed(
+        &self,
+        _: &mut Builder,
+        _: &Bound,
+        _: &[Option<Value>],
+    ) -> Option<Vec<Option<Value>>> {
         None
     }
 

@@ -1,14 +1,24 @@
-//! Named composites: functions made of other ops that keep their name, so that backends, export and derivatives recognise
-//! them. The body is an ordinary graph and is the meaning.
+//! Named composites: functions made of other ops that keep their name, so that backends, export and
+//! derivatives recognise them. The body is an ordinary graph and is the meaning.
 //!
 //! One file per composite; adding one is a file here and a row in the list below.
 
+mod cross_entropy;
+mod cumulative;
+mod function;
+mod gelu;
+mod log_softmax;
+mod logsumexp;
 mod rules;
+mod silu;
+mod softmax;
 
 pub(crate) use function::{no_forward_rule, only_in_reverse};
 
 use crate::graph::{Parser, Printer};
-use crate::op::{Axis, Batched, Bound, Primitive, Pruned, Region, Sample, Tangent, Text, Transposed, rules::*};
+use crate::op::{
+    Axis, Batched, Bound, Primitive, Pruned, Region, Sample, Tangent, Text, Transposed, rules::*,
+};
 use crate::{Builder, Eval, Graph, Literal, Op, Result, Type, Value, Values, transform};
 use std::sync::Arc;
 
@@ -26,17 +36,29 @@ pub trait Named {
     /// The meaning: emits the body on operands in the builder, which `infer` admits.
     fn body(&self, b: &mut Builder, xs: &[Value]) -> Values;
 
-    /// The tangents of the results in closed form, under the name of the composite; `None` differentiates the body.
+    /// The tangents of the results in closed form, under the name of the composite; `None`
+    /// differentiates the body.
     ///
     /// # Errors
     /// When there is no derivative.
-    fn derivative(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Option<Result<Vec<Tangent>>>;
+    fn derivative(
+        &self,
+        b: &mut Builder,
+        at: &Bound,
+        dxs: &[Tangent],
+    ) -> Option<Result<Vec<Tangent>>>;
 
-    /// The cotangents of the operands, for a composite that is linear itself; `None` transposes the body.
-    fn transposed(&self, b: &mut Builder, at: &Bound, cts: &[Option<Value>]) -> Option<Vec<Option<Value>>>;
+    /// The cotangents of the operands, for a composite that is linear itself; `None` transposes the
+    /// body.
+    fn transposed(
+        &self,
+        b: &mut Builder,
+        at: &Bound,
+        cts: &[Option<Value>],
+    ) -> Option<Vec<Option<Value>>>;
 
-    /// The composite that does the same for operands with a new axis, all at the front; `None` batches the body.
-    /// `ranks` are the operands' ranks without it.
+    /// The composite that does the same for operands with a new axis, all at the front; `None`
+    /// batches the body. `ranks` are the operands' ranks without it.
     fn batched(&self, ranks: &[usize]) -> Option<Composite>;
 
     /// Rows for the laws.
@@ -45,10 +67,10 @@ pub trait Named {
         Self: Sized;
 }
 
-/// Declares the modules and the enum, and sends every question to the composite.
+/// Exports the composites, declares the enum, and forwards every question to the composite.
 macro_rules! composites {
     ($($module:ident: $V:ident;)*) => {
-        $(mod $module; pub use $module::*;)*
+        $(pub use $module::*;)*
 
         /// A function of other ops that keeps its name.
         #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -126,7 +148,13 @@ impl Primitive for Composite {
         Ok(self.jvp_region(b, at.xs, dxs, false)?.1)
     }
 
-    fn transpose(&self, b: &mut Builder, at: &Bound, linear: &[bool], cts: &[Option<Value>]) -> Transposed {
+    fn transpose(
+        &self,
+        b: &mut Builder,
+        at: &Bound,
+        linear: &[bool],
+        cts: &[Option<Value>],
+    ) -> Transposed {
         if let Some(answers) = self.named().transposed(b, at, cts) {
             return Transposed::Cotangents(answers);
         }
@@ -139,7 +167,13 @@ impl Primitive for Composite {
         }
     }
 
-    fn batch(&self, b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+    fn batch(
+        &self,
+        b: &mut Builder,
+        axis: &Axis,
+        xs: &[Value],
+        dims: &[Option<usize>],
+    ) -> Result<Batched> {
         if let Composite::Function(f) = self {
             return f.batch(b, axis, xs, dims);
         }
@@ -179,7 +213,13 @@ impl Region for Composite {
         }
     }
 
-    fn jvp_region(&self, b: &mut Builder, xs: &[Value], dxs: &[Tangent], for_reverse: bool) -> Result<(Values, Vec<Tangent>)> {
+    fn jvp_region(
+        &self,
+        b: &mut Builder,
+        xs: &[Value],
+        dxs: &[Tangent],
+        for_reverse: bool,
+    ) -> Result<(Values, Vec<Tangent>)> {
         if let Composite::Function(f) = self {
             return f.jvp(b, xs, dxs, for_reverse);
         }

@@ -49,8 +49,8 @@ pub fn powers(b: &mut Builder, x: Value, axis: usize) -> (Value, Value) {
 /// One half of a [`Linear`]: from residuals and tangents, or cotangents, to the others.
 pub type Half<'f> = &'f dyn Fn(&mut Builder, &[Value], &[Value]) -> Vec<Value>;
 
-/// The tangent of the one result of a composite, under its name: `forward(residuals, dxs)`, whose transpose is
-/// `backward(residuals, [ct])`.
+/// The tangent of the one result of a composite, under its name: `forward(residuals, dxs)`, whose
+/// transpose is `backward(residuals, [ct])`.
 ///
 /// # Errors
 /// When an equation of the halves does not fit; then the composite is wrong.
@@ -76,20 +76,28 @@ pub fn linear(
     Ok(b.try_emit(op, &[residuals, &active].concat())?.into_iter().map(Some).collect())
 }
 
-/// The tangents of a composite whose body has as good a derivative as any: the body's, under the composite's name. Both halves
-/// start again from the operands, so that nothing else is kept between them.
+/// The tangents of a composite whose body has as good a derivative as any: the body's, under the
+/// composite's name. Both halves start again from the operands, so that nothing else is kept
+/// between them.
 ///
 /// # Errors
 /// When the body has no derivative.
-pub fn linear_of_body(b: &mut Builder, op: impl Into<Composite>, at: &Bound, dxs: &[Tangent]) -> Result<Vec<Tangent>> {
+pub fn linear_of_body(
+    b: &mut Builder,
+    op: impl Into<Composite>,
+    at: &Bound,
+    dxs: &[Tangent],
+) -> Result<Vec<Tangent>> {
     let op: Composite = op.into();
     let body = op.graph(&b.types_of(at.xs))?;
     let active: Vec<bool> = dxs.iter().map(Option::is_some).collect();
     let tangents: Vec<Value> = dxs.iter().copied().flatten().collect();
     let d = transform::jvp(&body, &active)?;
     let count = d.outputs.iter().filter(|&&marked| marked).count();
-    let wanted: Vec<bool> = (0..body.outputs().len() + count).map(|i| i >= body.outputs().len()).collect();
-    let forward = passes::dce(&d.graph.restricted(&wanted, &vec![true; d.graph.input_types().len()]))?;
+    let wanted: Vec<bool> =
+        (0..body.outputs().len() + count).map(|i| i >= body.outputs().len()).collect();
+    let forward =
+        passes::dce(&d.graph.restricted(&wanted, &vec![true; d.graph.input_types().len()]))?;
     let v = transform::vjp(&body, &active)?;
     let mut h = Builder::new();
     let (xs, cts) = (h.inputs(body.input_types()), h.inputs(&forward.output_types()));
@@ -98,15 +106,25 @@ pub fn linear_of_body(b: &mut Builder, op: impl Into<Composite>, at: &Bound, dxs
     let backward = passes::dce(&h.finish(&answers)?)?;
     let (from, to) = (b.types_of(&tangents), forward.output_types());
     let callee = Op::from(op).name().into();
-    let linear = Linear { callee, residuals: at.xs.len(), forward: Some(forward.into()), backward: Some(backward.into()), from, to };
+    let linear = Linear {
+        callee,
+        residuals: at.xs.len(),
+        forward: Some(forward.into()),
+        backward: Some(backward.into()),
+        from,
+        to,
+    };
     let mut dys = b.try_emit(linear, &[at.xs, &tangents].concat())?.into_iter();
     Ok(d.outputs.iter().map(|&marked| if marked { dys.next() } else { None }).collect())
 }
 
 /// Rows for a composite of one operand: every float dtype, and sizes of zero.
 pub fn float_rows(ops: &[(Op, &[usize])]) -> Vec<Sample> {
-    let row =
-        |d: DType, op: &Op, shape: &[usize]| Sample { op: op.clone(), inputs: vec![sample(Type::new(d, shape), -2.0, 2.0)], smooth: d == DType::F64 };
+    let row = |d: DType, op: &Op, shape: &[usize]| Sample {
+        op: op.clone(),
+        inputs: vec![sample(Type::new(d, shape), -2.0, 2.0)],
+        smooth: d == DType::F64,
+    };
     let floats = DType::ALL.into_iter().filter(|d| d.is_float());
     floats.flat_map(|d| ops.iter().map(move |(op, shape)| row(d, op, shape))).collect()
 }
@@ -114,5 +132,11 @@ pub fn float_rows(ops: &[(Op, &[usize])]) -> Vec<Sample> {
 /// Rows for a composite along an axis.
 pub fn axis_rows<T: Into<Op>>(op: impl Fn(usize) -> T) -> Vec<Sample> {
     let [first, last] = [0, 1].map(|axis| op(axis).into());
-    float_rows(&[(last.clone(), &[2, 3]), (first.clone(), &[2, 3]), (first, &[1]), (last.clone(), &[2, 0]), (last, &[0, 2])])
+    float_rows(&[
+        (last.clone(), &[2, 3]),
+        (first.clone(), &[2, 3]),
+        (first, &[1]),
+        (last.clone(), &[2, 0]),
+        (last, &[0, 2]),
+    ])
 }

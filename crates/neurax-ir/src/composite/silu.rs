@@ -25,8 +25,14 @@ impl Named for Silu {
         Values::from_slice(&[b.mul(xs[0], p)])
     }
 
-    /// With `p` the logistic function of `x`: `dy = p (1 + x (1 - p)) dx`, which is its own transpose.
-    fn derivative(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Option<Result<Vec<Tangent>>> {
+    /// With `p` the logistic function of `x`: `dy = p (1 + x (1 - p)) dx`, which is its own
+    /// transpose.
+    fn derivative(
+        &self,
+        b: &mut Builder,
+        at: &Bound,
+        dxs: &[Tangent],
+    ) -> Option<Result<Vec<Tangent>>> {
         let slope: Half = &|b, x, d| {
             let p = b.logistic(x[0]);
             let one = b.full_like(p, 1.0);
@@ -39,7 +45,12 @@ impl Named for Silu {
         Some(linear(b, Self::NAME, at, at.xs, dxs, slope, slope))
     }
 
-    fn transposed(&self, _: &mut Builder, _: &Bound, _: &[Option<Value>]) -> Option<Vec<Option<Value>>> {
+    fn transposed(
+        &self,
+        _: &mut Builder,
+        _: &Bound,
+        _: &[Option<Value>],
+    ) -> Option<Vec<Option<Value>>> {
         None
     }
 
@@ -67,7 +78,11 @@ mod tests {
         let g = b.finish(&[total]).unwrap();
         let p = 1.0 / (1.0 + (-1f64).exp());
         let x = Literal::from_slice([5], &[0.0, 1.0, -1.0, 1e300, -1e300]).unwrap();
-        let [value, slope] = &transform::eval(&transform::grad(&g, &[true]).unwrap(), vec![x]).unwrap()[..] else { panic!() };
+        let [value, slope] =
+            &transform::eval(&transform::grad(&g, &[true]).unwrap(), vec![x]).unwrap()[..]
+        else {
+            panic!()
+        };
         assert_eq!(value.to_f64s(), [1e300]);
         let want = [0.5, p * (2.0 - p), (1.0 - p) * (1.0 - p), 1.0, 0.0];
         for (have, want) in slope.to_f64s().iter().zip(want) {

@@ -6,8 +6,8 @@ use crate::op::{Bound, Sample, Tangent};
 use crate::{Builder, Result, Type, Value, Values};
 
 attrs! {
-    /// `e^x / sum(e^x)` along an axis: positive numbers that add up to 1. The largest element is subtracted first, so that no
-    /// power overflows.
+    /// `e^x / sum(e^x)` along an axis: positive numbers that add up to 1. The largest element is
+    /// subtracted first, so that no power overflows.
     pub struct Softmax = "softmax" {
         /// The axis.
         axis: usize,
@@ -30,7 +30,12 @@ impl Named for Softmax {
     }
 
     /// `dy = y (dx - sum(y dx))`, which is its own transpose.
-    fn derivative(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Option<Result<Vec<Tangent>>> {
+    fn derivative(
+        &self,
+        b: &mut Builder,
+        at: &Bound,
+        dxs: &[Tangent],
+    ) -> Option<Result<Vec<Tangent>>> {
         let slope: Half = &|b, y, d| {
             let weighted = b.mul(y[0], d[0]);
             let mean = sums(b, weighted, self.axis);
@@ -40,7 +45,12 @@ impl Named for Softmax {
         Some(linear(b, Self::NAME, at, at.ys, dxs, slope, slope))
     }
 
-    fn transposed(&self, _: &mut Builder, _: &Bound, _: &[Option<Value>]) -> Option<Vec<Option<Value>>> {
+    fn transposed(
+        &self,
+        _: &mut Builder,
+        _: &Bound,
+        _: &[Option<Value>],
+    ) -> Option<Vec<Option<Value>>> {
         None
     }
 

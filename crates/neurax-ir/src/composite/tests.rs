@@ -32,8 +32,14 @@ fn logsumexp_of_the_least_is_the_least() {
     close(&eval(LogSumExp { axis: 1 }, &[(&[1, 2], &[1e300, 1e300])]), &[1e300]);
     close(&eval(LogSumExp { axis: 1 }, &[(&[2, 0], &[])]), &[LESS; 2]);
     let g = graph(&LogSumExp { axis: 0 }.into(), &[Type::new(DType::F64, [2])]);
-    let slopes =
-        |x: &[f64]| transform::eval(&transform::grad(&g, &[true]).unwrap(), vec![Literal::from_slice([2], x).unwrap()]).unwrap()[1].to_f64s();
+    let slopes = |x: &[f64]| {
+        transform::eval(
+            &transform::grad(&g, &[true]).unwrap(),
+            vec![Literal::from_slice([2], x).unwrap()],
+        )
+        .unwrap()[1]
+            .to_f64s()
+    };
     close(&slopes(&[LESS, LESS]), &[0.0, 0.0]);
     close(&slopes(&[LESS, 3.0]), &[0.0, 1.0]);
     assert!(slopes(&[f64::NAN, 3.0])[0].is_nan());
@@ -42,11 +48,21 @@ fn logsumexp_of_the_least_is_the_least() {
 #[test]
 fn gelu_is_flat_far_from_zero() {
     // Values of the normal distribution function: phi(1) = 0.841344746068543.
-    close(&eval(Gelu { approximate: false }, &[(&[3], &[1.0, -1e300, 1e300])]), &[0.841344746068543, 0.0, 1e300]);
+    close(
+        &eval(Gelu { approximate: false }, &[(&[3], &[1.0, -1e300, 1e300])]),
+        &[0.841344746068543, 0.0, 1e300],
+    );
     close(&eval(Gelu { approximate: true }, &[(&[2], &[-1e300, 1e300])]), &[0.0, 1e300]);
     for approximate in [false, true] {
         let g = graph(&Gelu { approximate }.into(), &[Type::scalar(DType::F32)]);
-        let slope = |x: f64| transform::eval(&transform::grad(&g, &[true]).unwrap(), vec![Literal::scalar(DType::F32, x)]).unwrap()[1].to_f64s()[0];
+        let slope = |x: f64| {
+            transform::eval(
+                &transform::grad(&g, &[true]).unwrap(),
+                vec![Literal::scalar(DType::F32, x)],
+            )
+            .unwrap()[1]
+                .to_f64s()[0]
+        };
         assert_eq!((slope(1e30), slope(-1e30), slope(0.0)), (1.0, 0.0, 0.5));
     }
 }
@@ -54,15 +70,24 @@ fn gelu_is_flat_far_from_zero() {
 #[test]
 fn cross_entropy_ignores_what_cannot_be() {
     let row: &[usize] = &[1, 3];
-    close(&eval(CrossEntropy {}, &[(row, &[0.0, 0.0, LESS]), (row, &[1.0, 0.0, 0.0])]), &[2f64.ln()]);
-    close(&eval(CrossEntropy {}, &[(row, &[1000.0, 0.0, 0.0]), (row, &[0.0, 1.0, 0.0])]), &[1000.0]);
+    close(
+        &eval(CrossEntropy {}, &[(row, &[0.0, 0.0, LESS]), (row, &[1.0, 0.0, 0.0])]),
+        &[2f64.ln()],
+    );
+    close(
+        &eval(CrossEntropy {}, &[(row, &[1000.0, 0.0, 0.0]), (row, &[0.0, 1.0, 0.0])]),
+        &[1000.0],
+    );
     let x = Type::new(DType::F32, [2, 3]);
     let e = Named::infer(&CrossEntropy {}, &[x.clone(), x.with_dtype(DType::I32)]).unwrap_err();
     assert_eq!(
         e.to_string(),
         "cross_entropy: the logits are f32[2, 3], the targets i32[2, 3]; give probabilities or one-hot rows of the type of the logits"
     );
-    assert!(Named::infer(&CrossEntropy {}, &[Type::scalar(DType::F32), Type::scalar(DType::F32)]).is_err());
+    assert!(
+        Named::infer(&CrossEntropy {}, &[Type::scalar(DType::F32), Type::scalar(DType::F32)])
+            .is_err()
+    );
 }
 
 #[test]
@@ -75,10 +100,20 @@ fn cumulative_joins_from_either_end() {
     close(&run(Prod, false), &[3.0, -3.0, -12.0, -12.0, 60.0]);
     close(&run(Max, false), &[3.0, 3.0, 4.0, 4.0, 4.0]);
     close(&run(Min, true), &[-5.0; 5]);
-    let less = eval(Cumulative { kind: LogSumExp, axis: 0, reverse: false }, &[(&[3], &[LESS, LESS, 1.0])]);
+    let less = eval(
+        Cumulative { kind: LogSumExp, axis: 0, reverse: false },
+        &[(&[3], &[LESS, LESS, 1.0])],
+    );
     close(&less, &[LESS, LESS, 1.0]);
-    close(&eval(Cumulative { kind: Sum, axis: 1, reverse: false }, &[(&[2, 3], &[1.0; 6])]), &[1.0, 2.0, 3.0, 1.0, 2.0, 3.0]);
-    let e = Named::infer(&Cumulative { kind: Sum, axis: 2, reverse: false }, &[Type::new(DType::F32, [2])]).unwrap_err();
+    close(
+        &eval(Cumulative { kind: Sum, axis: 1, reverse: false }, &[(&[2, 3], &[1.0; 6])]),
+        &[1.0, 2.0, 3.0, 1.0, 2.0, 3.0],
+    );
+    let e = Named::infer(
+        &Cumulative { kind: Sum, axis: 2, reverse: false },
+        &[Type::new(DType::F32, [2])],
+    )
+    .unwrap_err();
     assert_eq!(e.to_string(), "cumulative: axis 2 is out of range for rank 1");
 }
 
@@ -94,7 +129,11 @@ fn types_are_those_of_the_body() {
     for s in Composite::samples() {
         let Op::Composite(c) = &s.op else { continue };
         let types: Vec<Type> = s.inputs.iter().map(|x| x.ty().clone()).collect();
-        assert_eq!(c.infer(&types).unwrap(), c.graph(&types).unwrap().output_types(), "{c:?} of {types:?}");
+        assert_eq!(
+            c.infer(&types).unwrap(),
+            c.graph(&types).unwrap().output_types(),
+            "{c:?} of {types:?}"
+        );
     }
 }
 
@@ -127,7 +166,11 @@ fn names_survive_the_transforms() {
             ("vmap of jvp", batched(&forward), vec![name.clone(), tangent.clone()]),
             ("vmap of vjp", batched(&backward), vec![tangent.clone()]),
             ("vmap of vmap", batched(&batched(&g)), vec![name.clone()]),
-            ("vjp of vmap", passes::dce(&transform::vjp(&batched(&g), &active).unwrap().backward).unwrap(), vec![tangent.clone()]),
+            (
+                "vjp of vmap",
+                passes::dce(&transform::vjp(&batched(&g), &active).unwrap().backward).unwrap(),
+                vec![tangent.clone()],
+            ),
         ] {
             assert_eq!(names(&graph), want, "{transforms} of {name}:\n{graph}");
         }

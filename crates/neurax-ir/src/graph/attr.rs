@@ -1,4 +1,5 @@
-//! Attributes of ops: how each kind of parameter prints and parses. Derived for every op by `attrs!`.
+//! Attributes of ops: how each kind of parameter prints and parses. Derived for every op by
+//! `attrs!`.
 
 use super::{Graph, Parser, Printer};
 use crate::{DType, Error, Literal, Result, Shape, Type};
@@ -95,7 +96,8 @@ impl Attr for Arc<str> {
     }
 }
 
-/// A few numbers as such, `f32[2] {1.0, 0.5}`, where that gives every bit back; else bytes in hexadecimal, so that NaN payloads survive.
+/// A few numbers as such, `f32[2] {1.0, 0.5}`, where that gives every bit back; else bytes in
+/// hexadecimal, so that NaN payloads survive.
 impl Attr for Literal {
     fn print(&self, p: &mut Printer) {
         self.ty().print(p);
@@ -117,19 +119,25 @@ impl Attr for Literal {
         if p.eat("0x") {
             let digits = if bytes == 0 { String::new() } else { p.word()? };
             // The length is checked before anything of that size is taken.
-            let read = if digits.is_ascii() && digits.len() == 2 * bytes { from_hex(&digits) } else { None };
+            let read = if digits.is_ascii() && digits.len() == 2 * bytes {
+                from_hex(&digits)
+            } else {
+                None
+            };
             let read = read.ok_or_else(|| p.error(format!("the bytes of a {ty} were expected")))?;
             return Literal::new(ty, crate::Bytes::copy_of(&read));
         }
         let words = if ty.rank() == 0 { vec![p.word()?] } else { p.list("{", "}", Parser::word)? };
-        from_decimal(&ty, &words).ok_or_else(|| p.error(format!("the numbers of a {ty} were expected")))
+        from_decimal(&ty, &words)
+            .ok_or_else(|| p.error(format!("the numbers of a {ty} were expected")))
     }
 }
 
 /// More numbers than these are read by nobody.
 const SHOWN: usize = 8;
 
-/// The numbers as text, if there are few and their text gives every bit back: the shortest of f32 for narrower floats, where it does.
+/// The numbers as text, if there are few and their text gives every bit back: the shortest of f32
+/// for narrower floats, where it does.
 fn decimal(l: &Literal) -> Option<Vec<String>> {
     let (dtype, size) = (l.ty().dtype, l.ty().size());
     if size == 0 || size > SHOWN || dtype.is_complex() {
@@ -148,7 +156,8 @@ fn decimal(l: &Literal) -> Option<Vec<String>> {
     }
 }
 
-/// What [`decimal`] wrote; nothing if a number is none, or none of that dtype, or if there are too many or too few.
+/// What [`decimal`] wrote; nothing if a number is none, or none of that dtype, or if there are too
+/// many or too few.
 fn from_decimal(ty: &Type, words: &[String]) -> Option<Literal> {
     let number = |w: &String| match (ty.dtype, w.as_str()) {
         (DType::Bool, "true") => Some(1.0),
@@ -156,13 +165,19 @@ fn from_decimal(ty: &Type, words: &[String]) -> Option<Literal> {
         (DType::Bool, _) => None,
         (_, w) => w.parse::<f64>().ok(),
     };
-    let xs = words.iter().map(number).collect::<Option<Vec<f64>>>().filter(|xs| xs.len() == ty.size() && !ty.dtype.is_complex())?;
+    let xs = words
+        .iter()
+        .map(number)
+        .collect::<Option<Vec<f64>>>()
+        .filter(|xs| xs.len() == ty.size() && !ty.dtype.is_complex())?;
     let l = Literal::from_f64s(ty.dtype, ty.shape.clone(), &xs);
     (ty.dtype.is_float() || l.to_f64s() == xs).then_some(l)
 }
 
 fn from_hex(digits: &str) -> Option<Vec<u8>> {
-    (0..digits.len() / 2).map(|i| u8::from_str_radix(digits.get(2 * i..2 * i + 2)?, 16).ok()).collect()
+    (0..digits.len() / 2)
+        .map(|i| u8::from_str_radix(digits.get(2 * i..2 * i + 2)?, 16).ok())
+        .collect()
 }
 
 impl Attr for Arc<Graph> {
@@ -230,12 +245,16 @@ macro_rules! names {
     };
 }
 
-/// Gives an enum from `names!` whose variants are themselves ops the text form of an op without parameters.
+/// Gives an enum from `names!` whose variants are themselves ops the text form of an op without
+/// parameters.
 macro_rules! nameless_attrs {
     ($N:ident) => {
         impl $crate::op::Text for $N {
             fn print_attrs(&self, _: &mut $crate::graph::Printer) {}
-            fn parse_attrs(name: &str, _: &mut $crate::graph::Parser) -> Option<$crate::Result<Self>> {
+            fn parse_attrs(
+                name: &str,
+                _: &mut $crate::graph::Parser,
+            ) -> Option<$crate::Result<Self>> {
                 $N::ALL.iter().copied().find(|x| x.name() == name).map(Ok)
             }
         }
@@ -255,7 +274,11 @@ mod tests {
 
     #[test]
     fn an_unknown_name_is_answered_with_those_of_the_text() {
-        let e = Graph::parse("graph(%0: f32[2]) {\n  %1: f32[] = reduce[kind=mean, axes=[0]](%0)\n  return %1\n}").unwrap_err().to_string();
+        let e = Graph::parse(
+            "graph(%0: f32[2]) {\n  %1: f32[] = reduce[kind=mean, axes=[0]](%0)\n  return %1\n}",
+        )
+        .unwrap_err()
+        .to_string();
         assert!(e.contains("line 2: `mean` is none of sum, prod, max, min"), "{e}");
     }
 
@@ -287,7 +310,10 @@ mod tests {
             assert_eq!(constant(text).unwrap().to_string().matches(text).count(), 1, "{text}");
         }
         assert_eq!(printed(&Literal::scalar(DType::F32, 1.0)), "f32[] 1.0");
-        assert!(constant("f32[] 0x0000803f").unwrap().to_string().contains("f32[] 1.0"), "hexadecimal is read, too");
+        assert!(
+            constant("f32[] 0x0000803f").unwrap().to_string().contains("f32[] 1.0"),
+            "hexadecimal is read, too"
+        );
     }
 
     #[test]
@@ -295,7 +321,13 @@ mod tests {
         let many = Literal::from_f64s(DType::U8, [9], &[0.0; 9]);
         let payload = Literal::from_slice([], &[f32::from_bits(0x7fc0_0001)]).unwrap();
         let large = Literal::from_slice([], &[u64::MAX]).unwrap();
-        for l in [many, payload, large, Literal::zeros(Type::new(DType::F32, [0])), Literal::zeros(Type::scalar(DType::C64))] {
+        for l in [
+            many,
+            payload,
+            large,
+            Literal::zeros(Type::new(DType::F32, [0])),
+            Literal::zeros(Type::scalar(DType::C64)),
+        ] {
             let text = printed(&l);
             assert!(text.contains(" 0x"), "{text}");
             assert!(constant(&text).unwrap().to_string().contains(&text), "{text}");
@@ -304,8 +336,17 @@ mod tests {
 
     #[test]
     fn wrong_numbers_are_refused() {
-        for text in ["f32[2] {1.0}", "f32[1] 1.0", "f32[] x", "u8[] 300", "u8[] 1.5", "bool[] 1", "c64[] 1.0", "f32[] 0x00", "f32[2] {1.0, 2.0, 3.0}"]
-        {
+        for text in [
+            "f32[2] {1.0}",
+            "f32[1] 1.0",
+            "f32[] x",
+            "u8[] 300",
+            "u8[] 1.5",
+            "bool[] 1",
+            "c64[] 1.0",
+            "f32[] 0x00",
+            "f32[2] {1.0, 2.0, 3.0}",
+        ] {
             assert!(constant(text).is_err(), "{text}");
         }
     }

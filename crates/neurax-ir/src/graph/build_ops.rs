@@ -23,10 +23,47 @@ macro_rules! binary_methods {
 }
 
 impl Builder {
-    unary_methods!(neg = Neg, abs = Abs, sign = Sign, exp = Exp, expm1 = Expm1, log = Log, log1p = Log1p, sin = Sin, cos = Cos);
-    unary_methods!(tan = Tan, sinh = Sinh, cosh = Cosh, tanh = Tanh, sqrt = Sqrt, rsqrt = Rsqrt, logistic = Logistic, erf = Erf);
-    unary_methods!(floor = Floor, not = Not, real = Real, imag = Imag, conj = Conj, digamma = Digamma);
-    binary_methods!(add = Add, sub = Sub, mul = Mul, div = Div, rem = Rem, pow = Pow, max = Max, min = Min, and = And, or = Or);
+    unary_methods!(
+        neg = Neg,
+        abs = Abs,
+        sign = Sign,
+        exp = Exp,
+        expm1 = Expm1,
+        log = Log,
+        log1p = Log1p,
+        sin = Sin,
+        cos = Cos
+    );
+    unary_methods!(
+        tan = Tan,
+        sinh = Sinh,
+        cosh = Cosh,
+        tanh = Tanh,
+        sqrt = Sqrt,
+        rsqrt = Rsqrt,
+        logistic = Logistic,
+        erf = Erf
+    );
+    unary_methods!(
+        floor = Floor,
+        not = Not,
+        real = Real,
+        imag = Imag,
+        conj = Conj,
+        digamma = Digamma
+    );
+    binary_methods!(
+        add = Add,
+        sub = Sub,
+        mul = Mul,
+        div = Div,
+        rem = Rem,
+        pow = Pow,
+        max = Max,
+        min = Min,
+        and = And,
+        or = Or
+    );
     binary_methods!(xor = Xor, complex = Complex, polygamma = Polygamma);
 
     /// A scalar constant.
@@ -37,7 +74,11 @@ impl Builder {
     /// All elements `x`.
     pub fn full(&mut self, ty: Type, x: f64) -> Value {
         let s = self.scalar(ty.dtype, x);
-        if ty.rank() == 0 { s } else { self.emit(Broadcast { shape: ty.shape, dims: vec![] }, &[s]) }
+        if ty.rank() == 0 {
+            s
+        } else {
+            self.emit(Broadcast { shape: ty.shape, dims: vec![] }, &[s])
+        }
     }
 
     /// All elements zero.
@@ -103,7 +144,11 @@ impl Builder {
     /// Emits [`Broadcast`]; `x` itself if nothing changes.
     pub fn broadcast(&mut self, x: Value, shape: impl Into<Shape>, dims: &[usize]) -> Value {
         let shape = shape.into();
-        if self.ty(x).shape == shape { x } else { self.emit(Broadcast { shape, dims: dims.to_vec() }, &[x]) }
+        if self.ty(x).shape == shape {
+            x
+        } else {
+            self.emit(Broadcast { shape, dims: dims.to_vec() }, &[x])
+        }
     }
 
     /// A scalar repeated to the shape of `like`.
@@ -161,7 +206,8 @@ impl Builder {
         self.reduce(ReduceKind::Sum, x, axes)
     }
 
-    /// The slices of `x` along `axis` at those places: the axes of `indices` stand where `axis` was.
+    /// The slices of `x` along `axis` at those places: the axes of `indices` stand where `axis`
+    /// was.
     pub fn take(&mut self, x: Value, indices: Value, axis: usize, mode: OutOfBounds) -> Value {
         let mut sizes = self.ty(x).shape.to_vec();
         sizes.iter_mut().skip(axis).take(1).for_each(|n| *n = 1);
@@ -179,8 +225,9 @@ impl Builder {
         self.emit(op, &[x, vectors])
     }
 
-    /// For every element of `indices` the element of `x` at that place along `axis`, other indices the same: the shapes agree
-    /// but for `axis`. Places out of bounds are moved to the nearest one.
+    /// For every element of `indices` the element of `x` at that place along `axis`, other indices
+    /// the same: the shapes agree but for `axis`. Places out of bounds are moved to the nearest
+    /// one.
     pub fn take_along_axis(&mut self, x: Value, indices: Value, axis: usize) -> Value {
         let rank = self.ty(x).rank();
         let others: Vec<usize> = (0..rank).filter(|&a| a != axis).collect();

@@ -3,8 +3,8 @@
 use super::{Eqn, Graph, Value, Values};
 use crate::{DType, Error, Literal, Op, Origin, Place, Result, Type, op::Constant};
 
-/// Builds a [`Graph`]. The first error is kept: later calls go on with placeholders, and [`Builder::finish`] reports it,
-/// so that rules read like formulas.
+/// Builds a [`Graph`]. The first error is kept: later calls go on with placeholders, and
+/// [`Builder::finish`] reports it, so that rules read like formulas.
 ///
 /// ```
 /// use neurax_ir::{Builder, DType, Type};
@@ -54,8 +54,8 @@ impl Builder {
         self.eqns.len()
     }
 
-    /// Puts a layer's name in front of the layer path of the equations from number `from` on; those that are at no line of the user's get the layer's
-    /// place. Called on the way out of a layer.
+    /// Puts a layer's name in front of the layer path of the equations from number `from` on; those
+    /// that are at no line of the user's get the layer's place. Called on the way out of a layer.
     pub fn within(&mut self, from: usize, layer: Option<&str>, at: &Place) {
         super::origins::within(self.eqns.get_mut(from..).unwrap_or_default(), layer, at);
     }
@@ -85,7 +85,8 @@ impl Builder {
         &self.eqns
     }
 
-    /// Adds `op(xs)`, and says at once if the operands do not fit. Equations of graphs that the op holds get this builder's origin if they have no place.
+    /// Adds `op(xs)`, and says at once if the operands do not fit. Equations of graphs that the op
+    /// holds get this builder's origin if they have no place.
     ///
     /// # Errors
     /// What the op's `infer` says, with this builder's origin.
@@ -97,14 +98,24 @@ impl Builder {
             t.bytes().map_err(|e| e.at_origin(&self.origin))?;
         }
         let outputs: Values = types.into_iter().map(|t| self.fresh(t)).collect();
-        self.eqns.push(Eqn { op, inputs: Values::from_slice(xs), outputs: outputs.clone(), at: self.origin.clone() });
+        self.eqns.push(Eqn {
+            op,
+            inputs: Values::from_slice(xs),
+            outputs: outputs.clone(),
+            at: self.origin.clone(),
+        });
         Ok(outputs)
     }
 
     /// The inputs and the first equations of a graph, under the same numbers.
     pub(crate) fn beginning(graph: &Graph, eqns: usize) -> Builder {
         let same = &graph.eqns[..eqns];
-        let end = same.iter().flat_map(|e| &e.outputs).map(|v| v.index() + 1).max().unwrap_or(graph.inputs);
+        let end = same
+            .iter()
+            .flat_map(|e| &e.outputs)
+            .map(|v| v.index() + 1)
+            .max()
+            .unwrap_or(graph.inputs);
         let mut b = Builder { inputs: graph.inputs().collect(), ..Builder::with_room_for(graph) };
         b.types.extend_from_slice(&graph.types[..end]);
         b.eqns.extend_from_slice(same);
@@ -113,7 +124,11 @@ impl Builder {
 
     /// An empty graph with room for what another one holds.
     pub(crate) fn with_room_for(graph: &Graph) -> Builder {
-        Builder { types: Vec::with_capacity(graph.types.len()), eqns: Vec::with_capacity(graph.eqns.len()), ..Builder::default() }
+        Builder {
+            types: Vec::with_capacity(graph.types.len()),
+            eqns: Vec::with_capacity(graph.eqns.len()),
+            ..Builder::default()
+        }
     }
 
     /// Adds `op(xs)`, which was inferred before on operands of the same types.
@@ -123,7 +138,8 @@ impl Builder {
         outputs
     }
 
-    /// Adds `op(xs)`; an error is kept for [`Builder::finish`], and placeholders stand for `count` outputs.
+    /// Adds `op(xs)`; an error is kept for [`Builder::finish`], and placeholders stand for `count`
+    /// outputs.
     pub fn emit_n(&mut self, op: impl Into<Op>, xs: &[Value], count: usize) -> Values {
         match self.try_emit(op, xs) {
             Ok(ys) => ys,
@@ -201,19 +217,27 @@ impl Builder {
         }
     }
 
-    /// No equation may read a placeholder: that would be a transpose rule that reads a linear operand.
+    /// No equation may read a placeholder: that would be a transpose rule that reads a linear
+    /// operand.
     fn check_defined(&self, outputs: &[Value]) -> Result<()> {
         let mut defined = vec![false; self.types.len()];
         self.inputs.iter().for_each(|v| defined[v.index()] = true);
         for e in &self.eqns {
             if e.inputs.iter().any(|v| !defined[v.index()]) {
-                return Err(Error::new(e.op.name(), "it reads a value that is only known to be linear: a transpose rule is wrong").at_origin(&e.at));
+                return Err(Error::new(
+                    e.op.name(),
+                    "it reads a value that is only known to be linear: a transpose rule is wrong",
+                )
+                .at_origin(&e.at));
             }
             e.outputs.iter().for_each(|v| defined[v.index()] = true);
         }
         match outputs.iter().all(|v| defined[v.index()]) {
             true => Ok(()),
-            false => Err(Error::new("graph", "a result is only known to be linear: a transpose rule is wrong")),
+            false => Err(Error::new(
+                "graph",
+                "a result is only known to be linear: a transpose rule is wrong",
+            )),
         }
     }
 
@@ -255,8 +279,14 @@ impl Graph {
         b.finish(&ys)
     }
 
-    /// A graph of those parts, whatever the numbering: values are renumbered to inputs first, then equation by equation.
-    pub(crate) fn renumbered(types: Vec<Type>, inputs: &[Value], eqns: Vec<Eqn>, outputs: &[Value]) -> Graph {
+    /// A graph of those parts, whatever the numbering: values are renumbered to inputs first, then
+    /// equation by equation.
+    pub(crate) fn renumbered(
+        types: Vec<Type>,
+        inputs: &[Value],
+        eqns: Vec<Eqn>,
+        outputs: &[Value],
+    ) -> Graph {
         let mut new = vec![Value(u32::MAX); types.len()];
         let mut order = Vec::with_capacity(types.len());
         let defined = inputs.iter().chain(eqns.iter().flat_map(|e| &e.outputs));
@@ -265,7 +295,10 @@ impl Graph {
             order.push(types[v.index()].clone());
         }
         let map = |vs: &[Value]| vs.iter().map(|v| new[v.index()]).collect::<Values>();
-        let eqns = eqns.into_iter().map(|e| Eqn { inputs: map(&e.inputs), outputs: map(&e.outputs), ..e }).collect();
+        let eqns = eqns
+            .into_iter()
+            .map(|e| Eqn { inputs: map(&e.inputs), outputs: map(&e.outputs), ..e })
+            .collect();
         Graph { types: order, inputs: inputs.len(), eqns, outputs: map(outputs).to_vec() }
     }
 }

@@ -19,7 +19,8 @@ use crate::{Op, Origin, Type};
 use smallvec::SmallVec;
 use std::hash::{Hash, Hasher};
 
-/// A value of a graph: an index into its types. Inputs come first, then the outputs of each equation in order.
+/// A value of a graph: an index into its types. Inputs come first, then the outputs of each
+/// equation in order.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Value(pub u32);
 
@@ -97,7 +98,8 @@ impl Graph {
         self.eqns.iter().map(|e| 1 + nested(e)).sum()
     }
 
-    /// For every value, the index of the last equation that reads it: `eqns.len()` for outputs, `None` if nothing does.
+    /// For every value, the index of the last equation that reads it: `eqns.len()` for outputs,
+    /// `None` if nothing does.
     pub fn last_uses(&self) -> Vec<Option<usize>> {
         let mut last = vec![None; self.types.len()];
         for (i, e) in self.eqns.iter().enumerate() {

@@ -1,12 +1,13 @@
-//! Origins of equations inside the ops that hold graphs. A rule writes a body in a builder of its own, which knows no place; the op that the body
-//! goes into does.
+//! Origins of equations inside the ops that hold graphs. A rule writes a body in a builder of its
+//! own, which knows no place; the op that the body goes into does.
 
 use super::{Eqn, Graph};
 use crate::{Op, Origin, Place};
 use std::borrow::Cow;
 
 impl Graph {
-    /// The same graph, in which every equation without a place, those of nested graphs included, has this origin.
+    /// The same graph, in which every equation without a place, those of nested graphs included,
+    /// has this origin.
     pub fn placed(&self, at: &Origin) -> Cow<'_, Graph> {
         if at.is_unknown() || self.eqns.iter().all(is_placed) {
             return Cow::Borrowed(self);
@@ -56,12 +57,17 @@ fn is_placed(e: &Eqn) -> bool {
 pub(super) fn within(eqns: &mut [Eqn], layer: Option<&str>, at: &Place) {
     for e in eqns {
         if let Some(layer) = layer {
-            e.at.path = Some(e.at.path.as_ref().map_or_else(|| layer.into(), |inner| format!("{layer}/{inner}").into()));
+            e.at.path = Some(
+                e.at.path
+                    .as_ref()
+                    .map_or_else(|| layer.into(), |inner| format!("{layer}/{inner}").into()),
+            );
         }
         if e.at.place.shown().is_none() {
             e.at.place = at.clone();
         }
-        if let Some(Ok(op)) = e.op.region().map(|r| r.map_graphs(&mut |g| Ok(g.within(layer, at)))) {
+        if let Some(Ok(op)) = e.op.region().map(|r| r.map_graphs(&mut |g| Ok(g.within(layer, at))))
+        {
             e.op = op;
         }
     }
@@ -90,22 +96,37 @@ mod tests {
     }
 
     fn places(g: &Graph) -> Vec<String> {
-        let of = |e: &super::Eqn| std::iter::once(e.at.place.to_string()).chain(e.op.graphs().iter().flat_map(|g| places(g))).collect::<Vec<_>>();
+        let of = |e: &super::Eqn| {
+            std::iter::once(e.at.place.to_string())
+                .chain(e.op.graphs().iter().flat_map(|g| places(g)))
+                .collect::<Vec<_>>()
+        };
         g.eqns().iter().flat_map(of).collect()
     }
 
     #[test]
     fn what_has_no_place_takes_that_of_the_op_around_it() {
-        let (here, there) = (Origin::from(Place::named("here")), Origin::from(Place::named("there")));
-        let deep = || once(|b, x| b.emit(Checkpoint { body: once(|b, x| b.emit(nested(&here), &[x])).into() }, &[x]));
-        assert_eq!(places(&deep()), ["an unknown place", "an unknown place", "an unknown place", "here"]);
+        let (here, there) =
+            (Origin::from(Place::named("here")), Origin::from(Place::named("there")));
+        let deep = || {
+            once(|b, x| {
+                b.emit(Checkpoint { body: once(|b, x| b.emit(nested(&here), &[x])).into() }, &[x])
+            })
+        };
+        assert_eq!(
+            places(&deep()),
+            ["an unknown place", "an unknown place", "an unknown place", "here"]
+        );
         assert_eq!(places(&deep().placed(&there)), ["there", "there", "there", "here"]);
         let emitted = once(|b, x| {
             b.set_origin(there.clone());
             b.emit(nested(&here), &[x])
         });
         assert_eq!(places(&emitted), ["there", "there", "here"]);
-        assert!(matches!(emitted.placed(&here), std::borrow::Cow::Borrowed(_)), "nothing is left to do");
+        assert!(
+            matches!(emitted.placed(&here), std::borrow::Cow::Borrowed(_)),
+            "nothing is left to do"
+        );
     }
 
     #[test]
@@ -115,8 +136,15 @@ mod tests {
         let y = b.emit(nested(&Origin { path: Some("inner".into()), ..Origin::default() }), &[x]);
         b.within(0, Some("outer"), &Place::named("here"));
         let g = b.finish(&[y]).unwrap();
-        let paths: Vec<_> = g.eqns()[0].op.graphs()[0].eqns().iter().map(|e| e.at.path.clone().unwrap().to_string()).collect();
-        assert_eq!((g.eqns()[0].at.path.as_deref(), paths), (Some("outer"), vec!["outer".to_string(), "outer/inner".into()]));
+        let paths: Vec<_> = g.eqns()[0].op.graphs()[0]
+            .eqns()
+            .iter()
+            .map(|e| e.at.path.clone().unwrap().to_string())
+            .collect();
+        assert_eq!(
+            (g.eqns()[0].at.path.as_deref(), paths),
+            (Some("outer"), vec!["outer".to_string(), "outer/inner".into()])
+        );
         assert_eq!(places(&g), ["here", "here", "here"]);
     }
 }

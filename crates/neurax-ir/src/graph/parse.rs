@@ -1,4 +1,5 @@
-//! Reads the text form back. Every equation goes through the builder, so a parsed graph is a checked graph.
+//! Reads the text form back. Every equation goes through the builder, so a parsed graph is a
+//! checked graph.
 
 use super::{Attr, Builder, Graph, Value, attr::text_error};
 use crate::{Error, Op, Result, Type, op::CustomOp};
@@ -74,7 +75,8 @@ impl<'t> Parser<'t> {
     pub fn word(&mut self) -> Result<String> {
         self.space();
         let rest = &self.text[self.at..];
-        let end = rest.find(|c: char| !(c.is_alphanumeric() || "_-+.".contains(c))).unwrap_or(rest.len());
+        let end =
+            rest.find(|c: char| !(c.is_alphanumeric() || "_-+.".contains(c))).unwrap_or(rest.len());
         if end == 0 {
             return Err(self.error("a word was expected".into()));
         }
@@ -130,7 +132,12 @@ impl<'t> Parser<'t> {
     ///
     /// # Errors
     /// When it is no such list.
-    pub fn list<T>(&mut self, open: &str, close: &str, mut each: impl FnMut(&mut Self) -> Result<T>) -> Result<Vec<T>> {
+    pub fn list<T>(
+        &mut self,
+        open: &str,
+        close: &str,
+        mut each: impl FnMut(&mut Self) -> Result<T>,
+    ) -> Result<Vec<T>> {
         self.expect(open)?;
         let mut out = vec![];
         if self.eat(close) {
@@ -192,7 +199,8 @@ impl<'t> Parser<'t> {
         }
         let name = self.word()?;
         let outer = std::mem::take(&mut self.attrs);
-        let op = Op::parse_attrs(&name, self).unwrap_or_else(|| Err(self.error(format!("there is no op `{name}`"))))?;
+        let op = Op::parse_attrs(&name, self)
+            .unwrap_or_else(|| Err(self.error(format!("there is no op `{name}`"))))?;
         if self.attrs > 0 {
             self.expect("]")?;
         }
@@ -200,7 +208,11 @@ impl<'t> Parser<'t> {
         let xs = self.list("(", ")", |p| p.used(env))?;
         let ys = b.try_emit(op, &xs).map_err(|e| self.error(e.to_string()))?;
         if ys.len() != declared.len() {
-            return Err(self.error(format!("`{name}` gives {} values, not {}", ys.len(), declared.len())));
+            return Err(self.error(format!(
+                "`{name}` gives {} values, not {}",
+                ys.len(),
+                declared.len()
+            )));
         }
         for ((v, ty), y) in declared.into_iter().zip(ys) {
             if *b.ty(y) != ty {
@@ -213,7 +225,10 @@ impl<'t> Parser<'t> {
 
     fn define(&self, env: &mut Vec<Value>, v: u32, is: Value) -> Result<()> {
         if v as usize != env.len() {
-            return Err(self.error(format!("%{v} was expected to be %{}: values are numbered in order", env.len())));
+            return Err(self.error(format!(
+                "%{v} was expected to be %{}: values are numbered in order",
+                env.len()
+            )));
         }
         env.push(is);
         Ok(())
@@ -221,7 +236,9 @@ impl<'t> Parser<'t> {
 
     fn used(&mut self, env: &[Value]) -> Result<Value> {
         let v = self.value()?;
-        env.get(v as usize).copied().ok_or_else(|| self.error(format!("%{v} is not defined before it is used")))
+        env.get(v as usize)
+            .copied()
+            .ok_or_else(|| self.error(format!("%{v} is not defined before it is used")))
     }
 
     fn value(&mut self) -> Result<u32> {

@@ -34,7 +34,13 @@ impl Printer {
     }
 
     /// Writes a list with brackets and commas.
-    pub fn list<T>(&mut self, open: &str, items: &[T], close: &str, mut each: impl FnMut(&mut Printer, &T)) {
+    pub fn list<T>(
+        &mut self,
+        open: &str,
+        items: &[T],
+        close: &str,
+        mut each: impl FnMut(&mut Printer, &T),
+    ) {
         self.word(open);
         for (i, x) in items.iter().enumerate() {
             if i > 0 {

@@ -3,15 +3,15 @@
 use super::{Builder, Graph, Value, Values};
 
 impl Graph {
-    /// The graph of the live outputs only, without the equations and inputs that only dead ones need. Answers also which
-    /// inputs it still takes. Ops that hold graphs are pruned inside.
+    /// The graph of the live outputs only, without the equations and inputs that only dead ones
+    /// need. Answers also which inputs it still takes. Ops that hold graphs are pruned inside.
     pub fn pruned(&self, live: &[bool]) -> (Graph, Vec<bool>) {
         let all = self.keep(live, &vec![false; self.inputs]);
         all.unwrap_or_else(|| (self.clone(), vec![true; self.inputs]))
     }
 
-    /// Like [`Graph::pruned`], with the inputs marked in `keep` in the signature whether they are needed or not; those that
-    /// are needed must be among them.
+    /// Like [`Graph::pruned`], with the inputs marked in `keep` in the signature whether they are
+    /// needed or not; those that are needed must be among them.
     pub fn restricted(&self, live: &[bool], keep: &[bool]) -> Graph {
         self.keep(live, keep).map_or_else(|| self.clone(), |(g, _)| g)
     }
@@ -20,7 +20,11 @@ impl Graph {
     fn keep(&self, live: &[bool], keep: &[bool]) -> Option<(Graph, Vec<bool>)> {
         let mut needed = vec![false; self.types.len()];
         self.inputs().zip(keep).filter(|(_, k)| **k).for_each(|(v, _)| needed[v.index()] = true);
-        self.outputs.iter().zip(live).filter(|(_, l)| **l).for_each(|(v, _)| needed[v.index()] = true);
+        self.outputs
+            .iter()
+            .zip(live)
+            .filter(|(_, l)| **l)
+            .for_each(|(v, _)| needed[v.index()] = true);
         let mut kept = Vec::with_capacity(self.eqns.len());
         for e in self.eqns.iter().rev() {
             let outs: Vec<bool> = e.outputs.iter().map(|v| needed[v.index()]).collect();
@@ -29,7 +33,9 @@ impl Graph {
             }
             let pruned = e.op.region().and_then(|r| r.dce(&outs));
             let reads = |i: usize| pruned.as_ref().is_none_or(|p| p.inputs[i]);
-            (0..e.inputs.len()).filter(|&i| reads(i)).for_each(|i| needed[e.inputs[i].index()] = true);
+            (0..e.inputs.len())
+                .filter(|&i| reads(i))
+                .for_each(|i| needed[e.inputs[i].index()] = true);
             kept.push((e, pruned));
         }
         let mut b = Builder::with_room_for(self);
@@ -54,7 +60,8 @@ impl Graph {
             };
             outs.iter().zip(ys).for_each(|(v, y)| env[v.index()] = Some(y));
         }
-        let outs: Vec<Value> = marked(&self.outputs, live).iter().filter_map(|v| env[v.index()]).collect();
+        let outs: Vec<Value> =
+            marked(&self.outputs, live).iter().filter_map(|v| env[v.index()]).collect();
         Some((b.finish(&outs).ok()?, inputs))
     }
 }

@@ -14,14 +14,20 @@ use crate::{Error, Result};
 pub fn verify(g: &Graph) -> Result<()> {
     let mut defined = g.input_types().len();
     for (i, e) in g.eqns().iter().enumerate() {
-        let fail = |m: String| Error::new("verify", format!("equation {i}, {}: {m}", e.op.name())).at_origin(&e.at);
+        let fail = |m: String| {
+            Error::new("verify", format!("equation {i}, {}: {m}", e.op.name())).at_origin(&e.at)
+        };
         if let Some(v) = e.inputs.iter().find(|v| v.index() >= defined) {
             return Err(fail(format!("%{} is read before it is defined", v.0)));
         }
         let ins: Vec<_> = e.inputs.iter().map(|&v| g.ty(v).clone()).collect();
         let outs = e.op.infer(&ins).map_err(|e| fail(e.to_string()))?;
         if outs.len() != e.outputs.len() {
-            return Err(fail(format!("it gives {} values, the graph has {}", outs.len(), e.outputs.len())));
+            return Err(fail(format!(
+                "it gives {} values, the graph has {}",
+                outs.len(),
+                e.outputs.len()
+            )));
         }
         for (t, v) in outs.iter().zip(&e.outputs) {
             if v.index() != defined {

@@ -1,13 +1,15 @@
 //! What the ops that apply one graph share.
 
 use super::{
-    Axis, Batched, Bound, Op, Primitive, Pruned, Region, Sample, Tangent, Transposed, accepts, front_where_batched, marked, select, spread_marked,
+    Axis, Batched, Bound, Op, Primitive, Pruned, Region, Sample, Tangent, Transposed, accepts,
+    front_where_batched, marked, select, spread_marked,
 };
 use crate::{Builder, Eval, Graph, Literal, Result, Type, Value, Values, transform};
 use std::sync::Arc;
 
-/// An op that applies one graph to its operands. It answers as the graph does, by the same op holding another graph: the tangents', the
-/// transposed, the batched, the pruned one. Such ops differ in what reverse mode keeps and computes.
+/// An op that applies one graph to its operands. It answers as the graph does, by the same op
+/// holding another graph: the tangents', the transposed, the batched, the pruned one. Such ops
+/// differ in what reverse mode keeps and computes.
 pub trait Applied: Clone + Into<Op> {
     /// The mnemonic.
     const MNEMONIC: &'static str;
@@ -18,11 +20,18 @@ pub trait Applied: Clone + Into<Op> {
     /// The same op holding another graph.
     fn with_body(&self, body: Graph) -> Self;
 
-    /// Emits what reverse mode takes: a primal equation, and a linear one from the tangents of the `active` operands.
+    /// Emits what reverse mode takes: a primal equation, and a linear one from the tangents of the
+    /// `active` operands.
     ///
     /// # Errors
     /// When the graph has no derivative.
-    fn parted(&self, b: &mut Builder, xs: &[Value], active: &[bool], tangents: &[Value]) -> Result<(Values, Vec<Tangent>)>;
+    fn parted(
+        &self,
+        b: &mut Builder,
+        xs: &[Value],
+        active: &[bool],
+        tangents: &[Value],
+    ) -> Result<(Values, Vec<Tangent>)>;
 
     /// Rows for the laws.
     fn rows() -> Vec<Sample>;
@@ -46,15 +55,29 @@ impl<T: Applied> Primitive for T {
         Ok(self.jvp_region(b, at.xs, dxs, false)?.1)
     }
 
-    fn transpose(&self, b: &mut Builder, at: &Bound, linear: &[bool], cts: &[Option<Value>]) -> Transposed {
+    fn transpose(
+        &self,
+        b: &mut Builder,
+        at: &Bound,
+        linear: &[bool],
+        cts: &[Option<Value>],
+    ) -> Transposed {
         let given: Vec<bool> = cts.iter().map(Option::is_some).collect();
         let nonlinear: Vec<bool> = linear.iter().map(|l| !l).collect();
         match transform::transpose_graph(self.body(), linear, &given, false) {
             Ok((graph, some)) => {
-                let args: Vec<Value> = select(at.xs, &nonlinear).into_iter().chain(cts.iter().flatten().copied()).collect();
+                let args: Vec<Value> = select(at.xs, &nonlinear)
+                    .into_iter()
+                    .chain(cts.iter().flatten().copied())
+                    .collect();
                 let ys = b.emit_n(self.with_body(graph), &args, marked(&some));
                 let mut answers = spread_marked(&some, &ys).into_iter();
-                Transposed::Cotangents(linear.iter().map(|&l| if l { answers.next().flatten() } else { None }).collect())
+                Transposed::Cotangents(
+                    linear
+                        .iter()
+                        .map(|&l| if l { answers.next().flatten() } else { None })
+                        .collect(),
+                )
             }
             Err(e) => {
                 b.fail(e);
@@ -63,9 +86,20 @@ impl<T: Applied> Primitive for T {
         }
     }
 
-    fn batch(&self, b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+    fn batch(
+        &self,
+        b: &mut Builder,
+        axis: &Axis,
+        xs: &[Value],
+        dims: &[Option<usize>],
+    ) -> Result<Batched> {
         let batched: Vec<bool> = dims.iter().map(Option::is_some).collect();
-        let (graph, outs) = transform::batch_graph(self.body(), axis, &batched, &vec![false; self.body().outputs().len()])?;
+        let (graph, outs) = transform::batch_graph(
+            self.body(),
+            axis,
+            &batched,
+            &vec![false; self.body().outputs().len()],
+        )?;
         let xs = front_where_batched(b, xs, dims, axis.size);
         let ys = b.emit_n(self.with_body(graph), &xs, outs.len());
         Ok((ys, outs.iter().map(|&y| y.then_some(0)).collect()))
@@ -85,7 +119,13 @@ impl<T: Applied> Region for T {
         Ok(self.with_body(f(self.body())?).into())
     }
 
-    fn jvp_region(&self, b: &mut Builder, xs: &[Value], dxs: &[Tangent], for_reverse: bool) -> Result<(Values, Vec<Tangent>)> {
+    fn jvp_region(
+        &self,
+        b: &mut Builder,
+        xs: &[Value],
+        dxs: &[Tangent],
+        for_reverse: bool,
+    ) -> Result<(Values, Vec<Tangent>)> {
         let active: Vec<bool> = dxs.iter().map(Option::is_some).collect();
         let tangents: Vec<Value> = dxs.iter().flatten().copied().collect();
         if for_reverse {
@@ -93,7 +133,8 @@ impl<T: Applied> Region for T {
         }
         let n = self.body().outputs().len();
         let d = transform::jvp(self.body(), &active)?;
-        let ys = b.emit_n(self.with_body(d.graph), &[xs, &tangents].concat(), n + marked(&d.outputs));
+        let ys =
+            b.emit_n(self.with_body(d.graph), &[xs, &tangents].concat(), n + marked(&d.outputs));
         Ok((Values::from_slice(&ys[..n]), spread_marked(&d.outputs, &ys[n..])))
     }
 

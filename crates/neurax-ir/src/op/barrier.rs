@@ -4,8 +4,8 @@ use super::{Axis, Batched, Bound, Primitive, Sample, Tangent, Transposed, rules:
 use crate::{Builder, DType, Eval, Literal, Result, Type, Value, graph::attr::attrs};
 
 attrs! {
-    /// All operands, unchanged; passes move nothing across it. Checkpoint recomputes behind one, or CSE would undo it.
-    /// <https://openxla.org/stablehlo/spec#optimization_barrier>
+    /// All operands, unchanged; passes move nothing across it. Checkpoint recomputes behind one, or
+    /// CSE would undo it. <https://openxla.org/stablehlo/spec#optimization_barrier>
     pub struct OptimizationBarrier = "optimization_barrier" {}
 }
 
@@ -26,12 +26,24 @@ impl Primitive for OptimizationBarrier {
         Ok(self.through(b, dxs))
     }
 
-    fn transpose(&self, b: &mut Builder, _: &Bound, linear: &[bool], cts: &[Option<Value>]) -> Transposed {
+    fn transpose(
+        &self,
+        b: &mut Builder,
+        _: &Bound,
+        linear: &[bool],
+        cts: &[Option<Value>],
+    ) -> Transposed {
         let cts: Vec<_> = cts.iter().zip(linear).map(|(&ct, &l)| ct.filter(|_| l)).collect();
         Transposed::Cotangents(self.through(b, &cts))
     }
 
-    fn batch(&self, b: &mut Builder, _: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+    fn batch(
+        &self,
+        b: &mut Builder,
+        _: &Axis,
+        xs: &[Value],
+        dims: &[Option<usize>],
+    ) -> Result<Batched> {
         Ok((b.emit_n(self.clone(), xs, xs.len()), dims.to_vec()))
     }
 
@@ -41,7 +53,8 @@ impl Primitive for OptimizationBarrier {
             inputs: shapes.iter().map(|&s| sample(Type::new(d, s), -3.0, 4.0)).collect(),
             smooth: d == DType::F64,
         };
-        let mut rows: Vec<Sample> = DType::ALL.into_iter().map(|d| row(d, &[&[2], &[], &[3, 0]])).collect();
+        let mut rows: Vec<Sample> =
+            DType::ALL.into_iter().map(|d| row(d, &[&[2], &[], &[3, 0]])).collect();
         rows.extend([row(DType::F64, &[&[2]]), row(DType::F32, &[&[0]])]);
         rows
     }
@@ -51,7 +64,12 @@ impl OptimizationBarrier {
     /// One barrier for all the values that are there.
     fn through(&self, b: &mut Builder, xs: &[Option<Value>]) -> Vec<Option<Value>> {
         let there: Vec<Value> = xs.iter().flatten().copied().collect();
-        let mut ys = if there.is_empty() { Default::default() } else { b.emit_n(self.clone(), &there, there.len()) }.into_iter();
+        let mut ys = if there.is_empty() {
+            Default::default()
+        } else {
+            b.emit_n(self.clone(), &there, there.len())
+        }
+        .into_iter();
         xs.iter().map(|x| x.and_then(|_| ys.next())).collect()
     }
 }
@@ -73,7 +91,9 @@ mod tests {
         let mut b = Builder::new();
         let xs = b.inputs(&[Type::scalar(DType::F32), Type::scalar(DType::I32)]);
         let dx = b.input(Type::scalar(DType::F32));
-        let dys = OptimizationBarrier {}.jvp(&mut b, &Bound { xs: &xs, ys: &xs }, &[Some(dx), None]).unwrap();
+        let dys = OptimizationBarrier {}
+            .jvp(&mut b, &Bound { xs: &xs, ys: &xs }, &[Some(dx), None])
+            .unwrap();
         assert!(dys[0].is_some() && dys[1].is_none());
         assert_eq!(b.eqns().len(), 1);
     }

@@ -5,8 +5,8 @@ use super::{Axis, Batched, Bound, Primitive, Sample, Tangent, Transposed, rules:
 use crate::{Builder, DType, Eval, Literal, Result, Shape, Type, Value, graph::attr::attrs};
 
 attrs! {
-    /// Axis `i` of the operand becomes axis `dims[i]` of the result; unit axes stretch. `dims` is strictly increasing.
-    /// <https://openxla.org/stablehlo/spec#broadcast_in_dim>
+    /// Axis `i` of the operand becomes axis `dims[i]` of the result; unit axes stretch. `dims` is
+    /// strictly increasing. <https://openxla.org/stablehlo/spec#broadcast_in_dim>
     pub struct Broadcast = "broadcast_in_dim" {
         /// The result's shape.
         shape: Shape,
@@ -24,15 +24,28 @@ impl Primitive for Broadcast {
         arity(Self::NAME, xs, 1)?;
         let x = &xs[0];
         if self.dims.len() != x.rank() {
-            return refuse(Self::NAME, format!("{x} has {} axes, but dims names {:?}; name one axis for each", x.rank(), self.dims));
+            return refuse(
+                Self::NAME,
+                format!(
+                    "{x} has {} axes, but dims names {:?}; name one axis for each",
+                    x.rank(),
+                    self.dims
+                ),
+            );
         }
         check_axes(Self::NAME, &self.dims, self.shape.rank())?;
         if !self.dims.is_sorted() {
-            return refuse(Self::NAME, format!("dims {:?} must increase; transpose {x} first", self.dims));
+            return refuse(
+                Self::NAME,
+                format!("dims {:?} must increase; transpose {x} first", self.dims),
+            );
         }
         for (&n, &d) in x.shape.iter().zip(&self.dims) {
             if n != 1 && n != self.shape[d] {
-                let why = format!("{x} does not fit into {} with axes {:?}: size {n} meets {}", self.shape, self.dims, self.shape[d]);
+                let why = format!(
+                    "{x} does not fit into {} with axes {:?}: size {n} meets {}",
+                    self.shape, self.dims, self.shape[d]
+                );
                 return refuse(Self::NAME, format!("{why}; only size 1 stretches"));
             }
         }
@@ -47,9 +60,17 @@ impl Primitive for Broadcast {
         Ok(vec![dxs[0].map(|dx| b.emit(self.clone(), &[dx]))])
     }
 
-    fn transpose(&self, b: &mut Builder, at: &Bound, _: &[bool], cts: &[Option<Value>]) -> Transposed {
+    fn transpose(
+        &self,
+        b: &mut Builder,
+        at: &Bound,
+        _: &[bool],
+        cts: &[Option<Value>],
+    ) -> Transposed {
         let from = b.ty(at.xs[0]).shape.clone();
-        let kept = |a: usize| self.dims.iter().position(|&d| d == a).is_some_and(|i| from[i] == self.shape[a]);
+        let kept = |a: usize| {
+            self.dims.iter().position(|&d| d == a).is_some_and(|i| from[i] == self.shape[a])
+        };
         let axes: Vec<usize> = (0..self.shape.rank()).filter(|&a| !kept(a)).collect();
         let back = |ct| {
             let sum = b.sum(ct, &axes);
@@ -58,9 +79,16 @@ impl Primitive for Broadcast {
         Transposed::Cotangents(vec![cts[0].map(back)])
     }
 
-    fn batch(&self, b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+    fn batch(
+        &self,
+        b: &mut Builder,
+        axis: &Axis,
+        xs: &[Value],
+        dims: &[Option<usize>],
+    ) -> Result<Batched> {
         let Some(d) = dims[0] else { return Ok((b.emit_n(self.clone(), xs, 1), vec![None])) };
-        // Behind the operand's axis in front of it, so that `dims` still increases and nothing has to move.
+        // Behind the operand's axis in front of it, so that `dims` still increases and nothing has
+        // to move.
         let to = if d == 0 { 0 } else { self.dims[d - 1] + 1 };
         let mut dims: Vec<usize> = self.dims.iter().map(|&i| i + (i >= to) as usize).collect();
         dims.insert(d, to);
@@ -74,7 +102,8 @@ impl Primitive for Broadcast {
             inputs: vec![sample(Type::new(d, from), -3.0, 4.0)],
             smooth: d == DType::F64,
         };
-        let mut rows: Vec<Sample> = DType::ALL.into_iter().map(|d| row(d, &[2, 1], &[2, 2, 3], &[0, 2])).collect();
+        let mut rows: Vec<Sample> =
+            DType::ALL.into_iter().map(|d| row(d, &[2, 1], &[2, 2, 3], &[0, 2])).collect();
         rows.extend([
             row(DType::F64, &[], &[3], &[]),
             row(DType::F64, &[], &[], &[]),
@@ -91,7 +120,10 @@ mod tests {
     use super::*;
 
     fn run(x: Literal, shape: &[usize], dims: &[usize]) -> Literal {
-        Broadcast { shape: shape.into(), dims: dims.to_vec() }.eval(&mut Eval::default(), vec![x]).unwrap().remove(0)
+        Broadcast { shape: shape.into(), dims: dims.to_vec() }
+            .eval(&mut Eval::default(), vec![x])
+            .unwrap()
+            .remove(0)
     }
 
     #[test]
@@ -105,7 +137,12 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_named() {
         let x = [Type::new(DType::F32, [2, 3])];
-        let err = |shape: &[usize], dims: &[usize]| Broadcast { shape: shape.into(), dims: dims.to_vec() }.infer(&x).unwrap_err().to_string();
+        let err = |shape: &[usize], dims: &[usize]| {
+            Broadcast { shape: shape.into(), dims: dims.to_vec() }
+                .infer(&x)
+                .unwrap_err()
+                .to_string()
+        };
         assert!(err(&[2, 4], &[0, 1]).contains("size 3 meets 4"));
         assert!(err(&[3, 2], &[1, 0]).contains("must increase"));
         assert!(err(&[2, 3], &[1]).contains("has 2 axes"));

@@ -25,15 +25,28 @@ impl Applied for Call {
         Call { callee: self.callee.clone(), body: Arc::new(body) }
     }
 
-    /// The values and what the tangents need of them; what repeats an operand is taken from outside.
-    fn parted(&self, b: &mut Builder, xs: &[Value], active: &[bool], tangents: &[Value]) -> Result<(Values, Vec<Tangent>)> {
+    /// The values and what the tangents need of them; what repeats an operand is taken from
+    /// outside.
+    fn parted(
+        &self,
+        b: &mut Builder,
+        xs: &[Value],
+        active: &[bool],
+        tangents: &[Value],
+    ) -> Result<(Values, Vec<Tangent>)> {
         let n = self.body.outputs().len();
         let l = transform::linearize(&self.body, active)?;
         let repeated = l.repeated_inputs();
-        let live: Vec<bool> = (0..n + l.residuals).map(|i| i < n || repeated[i - n].is_none()).collect();
-        let ys = b.emit_n(self.with_body(l.primal.restricted(&live, &vec![true; xs.len()])), xs, marked(&live));
+        let live: Vec<bool> =
+            (0..n + l.residuals).map(|i| i < n || repeated[i - n].is_none()).collect();
+        let ys = b.emit_n(
+            self.with_body(l.primal.restricted(&live, &vec![true; xs.len()])),
+            xs,
+            marked(&live),
+        );
         let mut computed = ys[n..].iter().copied();
-        let residuals = repeated.iter().filter_map(|r| r.map(|i| xs[i]).or_else(|| computed.next()));
+        let residuals =
+            repeated.iter().filter_map(|r| r.map(|i| xs[i]).or_else(|| computed.next()));
         let args: Vec<Value> = residuals.chain(tangents.iter().copied()).collect();
         let dys = b.emit_n(self.with_body(l.linear), &args, marked(&l.outputs));
         Ok((Values::from_slice(&ys[..n]), spread_marked(&l.outputs, &dys)))

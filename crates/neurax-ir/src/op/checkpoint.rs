@@ -6,8 +6,9 @@ use crate::{Builder, DType, Graph, Result, Type, Value, Values, graph::attr::att
 use std::sync::Arc;
 
 attrs! {
-    /// Applies a graph whose intermediate values are not kept for the backward pass, but computed again there.
-    /// Griewank and Walther, Algorithm 799 (<https://doi.org/10.1145/347837.347846>); Chen et al., <https://arxiv.org/abs/1604.06174>.
+    /// Applies a graph whose intermediate values are not kept for the backward pass, but computed
+    /// again there. Griewank and Walther, Algorithm 799 (<https://doi.org/10.1145/347837.347846>);
+    /// Chen et al., <https://arxiv.org/abs/1604.06174>.
     pub struct Checkpoint = "checkpoint" {
         /// The graph.
         body: Arc<Graph>,
@@ -19,13 +20,19 @@ fn of(body: Graph) -> Checkpoint {
 }
 
 impl Checkpoint {
-    /// `(inputs.., tangents of the active inputs..) -> tangents of the marked outputs..`: computes the body again, behind a
-    /// barrier, so that CSE does not find the first computation and keep its values after all.
+    /// `(inputs.., tangents of the active inputs..) -> tangents of the marked outputs..`: computes
+    /// the body again, behind a barrier, so that CSE does not find the first computation and keep
+    /// its values after all.
     fn tangents(&self, active: &[bool]) -> Result<(Graph, Vec<bool>)> {
         let mut b = Builder::new();
         let xs = b.inputs(self.body.input_types());
-        let dxs: Vec<Tangent> = xs.iter().zip(active).map(|(&x, &a)| a.then(|| b.input(b.ty(x).clone()))).collect();
-        let walled = if xs.is_empty() { Values::new() } else { b.emit_n(OptimizationBarrier {}, &xs, xs.len()) };
+        let dxs: Vec<Tangent> =
+            xs.iter().zip(active).map(|(&x, &a)| a.then(|| b.input(b.ty(x).clone()))).collect();
+        let walled = if xs.is_empty() {
+            Values::new()
+        } else {
+            b.emit_n(OptimizationBarrier {}, &xs, xs.len())
+        };
         let (_, dys) = transform::jvp_into(&mut b, &self.body, &walled, &dxs, true)?;
         let outs: Vec<Value> = dys.iter().flatten().copied().collect();
         let graph = b.finish(&outs)?;
@@ -36,14 +43,16 @@ impl Checkpoint {
         Ok((graph, dys.iter().map(Option::is_some).collect()))
     }
 
-    /// The value under reverse mode. Functions that only have a reverse rule are replaced by its first half, as forward mode may come behind.
+    /// The value under reverse mode. Functions that only have a reverse rule are replaced by its
+    /// first half, as forward mode may come behind.
     fn value(&self, active: &[bool]) -> Result<Checkpoint> {
         if !only_in_reverse(&self.body) {
             return Ok(self.clone());
         }
         let (types, mut b) = (self.body.input_types(), Builder::new());
         let xs = b.inputs(types);
-        let dxs: Vec<Tangent> = xs.iter().zip(active).map(|(&x, &a)| a.then(|| b.input(b.ty(x).clone()))).collect();
+        let dxs: Vec<Tangent> =
+            xs.iter().zip(active).map(|(&x, &a)| a.then(|| b.input(b.ty(x).clone()))).collect();
         let (ys, _) = transform::jvp_into(&mut b, &self.body, &xs, &dxs, true)?;
         let (pruned, kept) = b.finish(&ys)?.pruned(&vec![true; ys.len()]);
         let mut b = Builder::new();
@@ -66,7 +75,13 @@ impl Applied for Checkpoint {
     }
 
     /// The values alone; the tangents compute from the operands what they need.
-    fn parted(&self, b: &mut Builder, xs: &[Value], active: &[bool], tangents: &[Value]) -> Result<(Values, Vec<Tangent>)> {
+    fn parted(
+        &self,
+        b: &mut Builder,
+        xs: &[Value],
+        active: &[bool],
+        tangents: &[Value],
+    ) -> Result<(Values, Vec<Tangent>)> {
         let ys = b.emit_n(self.value(active)?, xs, self.body.outputs().len());
         let (graph, outs) = self.tangents(active)?;
         let dys = b.emit_n(of(graph), &[xs, tangents].concat(), marked(&outs));

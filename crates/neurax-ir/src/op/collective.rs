@@ -1,7 +1,9 @@
 //! Talking along an axis that `vmap` named.
 
 use super::reduce::shared;
-use super::{Axis, Batched, Bound, Primitive, Reduce, ReduceKind, Sample, Tangent, Transposed, rules::*};
+use super::{
+    Axis, Batched, Bound, Primitive, Reduce, ReduceKind, Sample, Tangent, Transposed, rules::*,
+};
 use crate::graph::attr::attrs;
 use crate::{Builder, DType, Eval, Literal, Result, Type, Value, Values};
 use std::sync::Arc;
@@ -9,9 +11,10 @@ use std::sync::Arc;
 attrs! {
     /// Joins the operand over all members of a named axis; every member gets the result.
     ///
-    /// A product has no derivative before the axis is bound: that takes the product of all other members, which no member knows. To divide
-    /// the whole product by the own factor is right only where no factor is zero, and counting zeros to mend that gives wrong second
-    /// derivatives there. Bound first, it is a `reduce`, and differentiated like one.
+    /// A product has no derivative before the axis is bound: that takes the product of all other
+    /// members, which no member knows. To divide the whole product by the own factor is right only
+    /// where no factor is zero, and counting zeros to mend that gives wrong second derivatives
+    /// there. Bound first, it is a `reduce`, and differentiated like one.
     /// <https://openxla.org/stablehlo/spec#all_reduce>
     pub struct AllReduce = "all_reduce" {
         /// How members are joined.
@@ -50,19 +53,36 @@ impl Primitive for AllReduce {
                 let sum = AllReduce { kind: ReduceKind::Sum, axis: self.axis.clone() };
                 Some(shared(b, at.xs[0], at.ys[0], dx, |b, v| b.emit(sum.clone(), &[v])))
             }
-            ReduceKind::Prod => return no_derivative(Self::NAME, "differentiate outside vmap, or sum logarithms instead of multiplying"),
+            ReduceKind::Prod => {
+                return no_derivative(
+                    Self::NAME,
+                    "differentiate outside vmap, or sum logarithms instead of multiplying",
+                );
+            }
             ReduceKind::And | ReduceKind::Or | ReduceKind::Xor => None,
         }])
     }
 
-    fn transpose(&self, b: &mut Builder, _: &Bound, _: &[bool], cts: &[Option<Value>]) -> Transposed {
+    fn transpose(
+        &self,
+        b: &mut Builder,
+        _: &Bound,
+        _: &[bool],
+        cts: &[Option<Value>],
+    ) -> Transposed {
         if self.kind != ReduceKind::Sum {
             return Transposed::NotLinear;
         }
         Transposed::Cotangents(vec![cts[0].map(|ct| b.emit(self.clone(), &[ct]))])
     }
 
-    fn batch(&self, b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+    fn batch(
+        &self,
+        b: &mut Builder,
+        axis: &Axis,
+        xs: &[Value],
+        dims: &[Option<usize>],
+    ) -> Result<Batched> {
         if axis.name.as_ref() != Some(&self.axis) {
             return Ok((b.emit_n(self.clone(), xs, 1), dims.to_vec()));
         }
@@ -83,8 +103,14 @@ impl Primitive for AllReduce {
             inputs: vec![sample(Type::new(d, shape), -2.0, 3.0)],
             smooth: false,
         };
-        let of = |&kind: &ReduceKind| DType::ALL.into_iter().filter(move |&d| kind.admits(d)).map(move |d| row(kind, d, &[3]));
-        ReduceKind::ALL.iter().flat_map(of).chain([row(ReduceKind::Sum, DType::F32, &[0]), row(ReduceKind::Max, DType::F32, &[])]).collect()
+        let of = |&kind: &ReduceKind| {
+            DType::ALL.into_iter().filter(move |&d| kind.admits(d)).map(move |d| row(kind, d, &[3]))
+        };
+        ReduceKind::ALL
+            .iter()
+            .flat_map(of)
+            .chain([row(ReduceKind::Sum, DType::F32, &[0]), row(ReduceKind::Max, DType::F32, &[])])
+            .collect()
     }
 }
 
@@ -133,7 +159,13 @@ impl Primitive for AxisIndex {
         Transposed::NotLinear
     }
 
-    fn batch(&self, b: &mut Builder, axis: &Axis, xs: &[Value], _: &[Option<usize>]) -> Result<Batched> {
+    fn batch(
+        &self,
+        b: &mut Builder,
+        axis: &Axis,
+        xs: &[Value],
+        _: &[Option<usize>],
+    ) -> Result<Batched> {
         if axis.name.as_ref() != Some(&self.axis) {
             return Ok((b.emit_n(self.clone(), xs, 1), vec![None]));
         }
@@ -148,7 +180,10 @@ impl Primitive for AxisIndex {
 }
 
 fn unbound<T>(op: &str, axis: &str) -> Result<T> {
-    refuse(op, format!("axis `{axis}` is not bound: {op} works only inside vmap with that axis name"))
+    refuse(
+        op,
+        format!("axis `{axis}` is not bound: {op} works only inside vmap with that axis name"),
+    )
 }
 
 #[cfg(test)]
@@ -175,7 +210,8 @@ mod tests {
     /// The op on a scalar of that dtype, over members that hold `xs`, or all hold the one.
     fn over(kind: ReduceKind, d: DType, xs: &[f64], size: usize) -> Vec<f64> {
         let many = xs.len() == size;
-        let g = vmap(&graph(all(kind), &[Type::scalar(d)]), &[many.then_some(0)], &axis("i", size)).unwrap();
+        let g = vmap(&graph(all(kind), &[Type::scalar(d)]), &[many.then_some(0)], &axis("i", size))
+            .unwrap();
         let x = if many { Literal::from_f64s(d, [size], xs) } else { Literal::scalar(d, xs[0]) };
         eval(&g, vec![x]).unwrap()[0].to_f64s()
     }
@@ -183,10 +219,17 @@ mod tests {
     #[test]
     fn members_that_hold_the_same_are_joined_as_if_they_did_not() {
         for &kind in ReduceKind::ALL {
-            for d in [DType::F32, DType::U8, DType::I4, DType::Bool].into_iter().filter(|&d| kind.admits(d)) {
+            for d in [DType::F32, DType::U8, DType::I4, DType::Bool]
+                .into_iter()
+                .filter(|&d| kind.admits(d))
+            {
                 for n in [2, 3, 4] {
                     let x = if d == DType::Bool { 1.0 } else { 3.0 };
-                    assert_eq!(over(kind, d, &[x], n), over(kind, d, &vec![x; n], n), "{kind:?} of {n} {d}");
+                    assert_eq!(
+                        over(kind, d, &[x], n),
+                        over(kind, d, &vec![x; n], n),
+                        "{kind:?} of {n} {d}"
+                    );
                 }
                 assert_eq!(over(kind, d, &[1.0], 0), over(kind, d, &[], 0), "{kind:?} of no {d}");
             }
@@ -205,8 +248,15 @@ mod tests {
         let g = vmap(&g, &[Some(0)], &axis("j", 3)).unwrap();
         assert_eq!(g.eqns()[0].op, all(ReduceKind::Sum).into());
         let g = vmap(&g, &[Some(2)], &axis("i", 2)).unwrap();
-        let x = Literal::from_f64s(DType::F32, [3, 2, 2], &std::array::from_fn::<f64, 12, _>(|i| i as f64));
-        assert_eq!(eval(&g, vec![x]).unwrap()[0].to_f64s(), [1.0, 5.0, 9.0, 13.0, 17.0, 21.0].repeat(2));
+        let x = Literal::from_f64s(
+            DType::F32,
+            [3, 2, 2],
+            &std::array::from_fn::<f64, 12, _>(|i| i as f64),
+        );
+        assert_eq!(
+            eval(&g, vec![x]).unwrap()[0].to_f64s(),
+            [1.0, 5.0, 9.0, 13.0, 17.0, 21.0].repeat(2)
+        );
     }
 
     #[test]
@@ -214,27 +264,49 @@ mod tests {
         let g = graph(AxisIndex { axis: "i".into() }, &[]);
         let other = vmap(&g, &[], &axis("j", 2)).unwrap();
         let y = eval(&vmap(&other, &[], &axis("i", 3)).unwrap(), vec![]).unwrap();
-        assert_eq!((y[0].ty().to_string(), y[0].to_f64s()), ("i32[3, 2]".into(), vec![0.0, 0.0, 1.0, 1.0, 2.0, 2.0]));
+        assert_eq!(
+            (y[0].ty().to_string(), y[0].to_f64s()),
+            ("i32[3, 2]".into(), vec![0.0, 0.0, 1.0, 1.0, 2.0, 2.0])
+        );
     }
 
     #[test]
     fn derivatives_are_taken_before_the_axis_is_bound() {
         let sum = grad(&graph(all(ReduceKind::Sum), &[Type::scalar(DType::F64)]), &[true]).unwrap();
         let g = vmap(&sum, &[Some(0)], &axis("i", 3)).unwrap();
-        assert_eq!(eval(&g, vec![Literal::from_f64s(DType::F64, [3], &[1.0, 2.0, 3.0])]).unwrap().pop().unwrap().to_f64s(), [3.0; 3]);
+        assert_eq!(
+            eval(&g, vec![Literal::from_f64s(DType::F64, [3], &[1.0, 2.0, 3.0])])
+                .unwrap()
+                .pop()
+                .unwrap()
+                .to_f64s(),
+            [3.0; 3]
+        );
         let max = jvp(&graph(all(ReduceKind::Max), &[Type::scalar(DType::F64)]), &[true]).unwrap();
         let g = vmap(&max.graph, &[Some(0), Some(0)], &axis("i", 3)).unwrap();
-        let args = [[5.0, 2.0, 5.0], [1.0, 10.0, 3.0]].map(|v| Literal::from_f64s(DType::F64, [3], &v));
-        assert_eq!(eval(&g, args.to_vec()).unwrap()[1].to_f64s(), [2.0; 3], "shared by the two that reach it");
-        let err = jvp(&graph(all(ReduceKind::Prod), &[Type::scalar(DType::F64)]), &[true]).unwrap_err();
+        let args =
+            [[5.0, 2.0, 5.0], [1.0, 10.0, 3.0]].map(|v| Literal::from_f64s(DType::F64, [3], &v));
+        assert_eq!(
+            eval(&g, args.to_vec()).unwrap()[1].to_f64s(),
+            [2.0; 3],
+            "shared by the two that reach it"
+        );
+        let err =
+            jvp(&graph(all(ReduceKind::Prod), &[Type::scalar(DType::F64)]), &[true]).unwrap_err();
         assert!(err.to_string().contains("outside vmap"), "{err}");
     }
 
     #[test]
     fn a_product_is_differentiated_once_its_axis_is_bound() {
-        let g = vmap(&graph(all(ReduceKind::Prod), &[Type::scalar(DType::F64)]), &[Some(0)], &axis("i", 3)).unwrap();
+        let g = vmap(
+            &graph(all(ReduceKind::Prod), &[Type::scalar(DType::F64)]),
+            &[Some(0)],
+            &axis("i", 3),
+        )
+        .unwrap();
         let d = jvp(&g, &[true]).unwrap().graph;
-        for (x, slope) in [([2.0, 3.0, 4.0], 12.0), ([0.0, 3.0, 4.0], 12.0), ([0.0, 0.0, 4.0], 0.0)] {
+        for (x, slope) in [([2.0, 3.0, 4.0], 12.0), ([0.0, 3.0, 4.0], 12.0), ([0.0, 0.0, 4.0], 0.0)]
+        {
             let args = [x, [1.0, 0.0, 0.0]].map(|v| Literal::from_f64s(DType::F64, [3], &v));
             assert_eq!(eval(&d, args.to_vec()).unwrap()[1].to_f64s(), [slope; 3]);
         }
@@ -242,8 +314,15 @@ mod tests {
 
     #[test]
     fn outside_its_axis_it_has_no_value() {
-        let err = eval(&graph(all(ReduceKind::Sum), &[Type::scalar(DType::F32)]), vec![Literal::scalar(DType::F32, 1.0)]).unwrap_err();
-        assert_eq!(err.to_string(), "all_reduce: axis `i` is not bound: all_reduce works only inside vmap with that axis name");
+        let err = eval(
+            &graph(all(ReduceKind::Sum), &[Type::scalar(DType::F32)]),
+            vec![Literal::scalar(DType::F32, 1.0)],
+        )
+        .unwrap_err();
+        assert_eq!(
+            err.to_string(),
+            "all_reduce: axis `i` is not bound: all_reduce works only inside vmap with that axis name"
+        );
         let err = all(ReduceKind::Max).infer(&[Type::scalar(DType::C64)]).unwrap_err();
         assert!(err.to_string().contains("take the real part"));
     }

@@ -23,8 +23,8 @@ names! {
 }
 
 attrs! {
-    /// Compares two operands of the same type, element by element; gives bool. Complex numbers only for equality.
-    /// <https://openxla.org/stablehlo/spec#compare>
+    /// Compares two operands of the same type, element by element; gives bool. Complex numbers only
+    /// for equality. <https://openxla.org/stablehlo/spec#compare>
     pub struct Compare = "compare" {
         /// What is asked.
         direction: Direction,
@@ -48,15 +48,23 @@ impl Primitive for Compare {
     fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
         arity(Self::NAME, xs, 2)?;
         same_type(Self::NAME, &xs[0], &xs[1])?;
-        check_kind(&format!("{} {}", Self::NAME, self.direction.name()), &xs[0], self.direction.kinds())?;
+        check_kind(
+            &format!("{} {}", Self::NAME, self.direction.name()),
+            &xs[0],
+            self.direction.kinds(),
+        )?;
         Ok(vec![xs[0].with_dtype(DType::Bool)])
     }
 
     fn eval(&self, _: &mut Eval, xs: Vec<Literal>) -> Result<Vec<Literal>> {
         let (x, y) = (&xs[0], &xs[1]);
         let holds = |out: &mut [u8]| match self.direction {
-            Eq => with_compute!(any x.dtype(), C => fill(out, &x.load::<C>(), &y.load::<C>(), |x, y| x == y)),
-            Ne => with_compute!(any x.dtype(), C => fill(out, &x.load::<C>(), &y.load::<C>(), |x, y| x != y)),
+            Eq => {
+                with_compute!(any x.dtype(), C => fill(out, &x.load::<C>(), &y.load::<C>(), |x, y| x == y))
+            }
+            Ne => {
+                with_compute!(any x.dtype(), C => fill(out, &x.load::<C>(), &y.load::<C>(), |x, y| x != y))
+            }
             Lt => less(out, x, y),
             Gt => less(out, y, x),
             Le => less_or_equal(out, x, y),
@@ -73,7 +81,13 @@ impl Primitive for Compare {
         Transposed::NotLinear
     }
 
-    fn batch(&self, b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+    fn batch(
+        &self,
+        b: &mut Builder,
+        axis: &Axis,
+        xs: &[Value],
+        dims: &[Option<usize>],
+    ) -> Result<Batched> {
         batch(b, self.clone(), 1, axis, xs, dims)
     }
 
@@ -105,7 +119,13 @@ mod tests {
     use crate::op::pointwise::testing::*;
 
     fn ask(x: &Literal, y: &Literal) -> String {
-        let answer = |&direction: &Direction| if eval(Compare { direction }, &[x, y]).to_f64s() == [1.0] { direction.name() } else { "" };
+        let answer = |&direction: &Direction| {
+            if eval(Compare { direction }, &[x, y]).to_f64s() == [1.0] {
+                direction.name()
+            } else {
+                ""
+            }
+        };
         Direction::ALL.iter().map(answer).filter(|s| !s.is_empty()).collect::<Vec<_>>().join(" ")
     }
 
@@ -126,6 +146,10 @@ mod tests {
         let z = vector(&[Complex::new(1.0f32, 2.0)]);
         assert_eq!(eval(Compare { direction: Eq }, &[&z, &z]).to_f64s(), [1.0]);
         let e = refusal(Compare { direction: Lt }, &[z.ty().clone(), z.ty().clone()]);
-        assert!(e.starts_with("compare LT: it takes bool") && e.ends_with("not c64[1]; convert it first"), "{e}");
+        assert!(
+            e.starts_with("compare LT: it takes bool")
+                && e.ends_with("not c64[1]; convert it first"),
+            "{e}"
+        );
     }
 }

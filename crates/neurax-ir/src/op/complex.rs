@@ -1,5 +1,6 @@
-//! Functions of complex numbers where num-complex loses accuracy or overflows. Both complex dtypes compute here, in f64.
-//! After Kahan, "Branch Cuts for Complex Elementary Functions" (The State of the Art in Numerical Analysis, 1987).
+//! Functions of complex numbers where num-complex loses accuracy or overflows. Both complex dtypes
+//! compute here, in f64. After Kahan, "Branch Cuts for Complex Elementary Functions" (The State of
+//! the Art in Numerical Analysis, 1987).
 
 use crate::Complex;
 
@@ -15,7 +16,8 @@ pub fn sign(z: C) -> C {
 pub fn div(z: C, w: C) -> C {
     if w.re.abs() >= w.im.abs() {
         let r = w.im / w.re;
-        // A zero divisor: each part by zero, which gives infinities and NaN as division of reals does.
+        // A zero divisor: each part by zero, which gives infinities and NaN as division of reals
+        // does.
         if w.re == 0.0 {
             return C::new(z.re / w.re, z.im / w.re);
         }
@@ -53,7 +55,11 @@ pub fn expm1(z: C) -> C {
 pub fn log(z: C) -> C {
     let r = z.norm();
     let near_one = (0.5..2.0).contains(&r);
-    let re = if near_one { ((z.re.abs() - 1.0) * (z.re.abs() + 1.0) + z.im * z.im).ln_1p() / 2.0 } else { r.ln() };
+    let re = if near_one {
+        ((z.re.abs() - 1.0) * (z.re.abs() + 1.0) + z.im * z.im).ln_1p() / 2.0
+    } else {
+        r.ln()
+    };
     C::new(re, z.arg())
 }
 
@@ -68,7 +74,10 @@ pub fn log1p(z: C) -> C {
 pub fn tanh(z: C) -> C {
     if z.re.abs() > 20.0 {
         let small = (-2.0 * z.re.abs()).exp();
-        return C::new(1f64.copysign(z.re), if small == 0.0 { 0f64.copysign(z.im) } else { 2.0 * (2.0 * z.im).sin() * small });
+        return C::new(
+            1f64.copysign(z.re),
+            if small == 0.0 { 0f64.copysign(z.im) } else { 2.0 * (2.0 * z.im).sin() * small },
+        );
     }
     let (t, s) = (z.im.tan(), z.re.sinh());
     let (b, r) = (1.0 + t * t, (1.0 + s * s).sqrt());
@@ -147,14 +156,18 @@ fn turn_back(z: C) -> C {
 mod tests {
     use super::*;
 
-    const AT: [(f64, f64); 6] = [(0.3, -0.7), (-2.0, 1e-10), (-30.0, 2.0), (5.0, -4.0), (1e-9, 1e-12), (1.0, 1e-9)];
+    const AT: [(f64, f64); 6] =
+        [(0.3, -0.7), (-2.0, 1e-10), (-30.0, 2.0), (5.0, -4.0), (1e-9, 1e-12), (1.0, 1e-9)];
 
     /// Holds both parts to values at those points, which mpmath gave at 40 digits.
     fn check(name: &str, f: fn(C) -> C, rows: [(f64, f64); 6]) {
         for ((re, im), want) in AT.into_iter().zip(rows) {
             let have = f(C::new(re, im));
             let close = |a: f64, b: f64| (a - b).abs() <= 1e-13 * b.abs() + 1e-30;
-            assert!(close(have.re, want.0) && close(have.im, want.1), "{name}({re}, {im}) is {have}, not {want:?}");
+            assert!(
+                close(have.re, want.0) && close(have.im, want.1),
+                "{name}({re}, {im}) is {have}, not {want:?}"
+            );
         }
     }
 

@@ -18,13 +18,25 @@ impl Primitive for Concatenate {
     }
 
     fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
-        let Some(first) = xs.first() else { return refuse(Self::NAME, "it takes at least one operand") };
+        let Some(first) = xs.first() else {
+            return refuse(Self::NAME, "it takes at least one operand");
+        };
         if self.axis >= first.rank() {
-            return refuse(Self::NAME, format!("{first} has no axis {}; reshape it to have one", self.axis));
+            return refuse(
+                Self::NAME,
+                format!("{first} has no axis {}; reshape it to have one", self.axis),
+            );
         }
-        let other = |x: &&Type| x.dtype != first.dtype || x.rank() != first.rank() || x.shape.removed(self.axis) != first.shape.removed(self.axis);
+        let other = |x: &&Type| {
+            x.dtype != first.dtype
+                || x.rank() != first.rank()
+                || x.shape.removed(self.axis) != first.shape.removed(self.axis)
+        };
         if let Some(x) = xs.iter().find(other) {
-            return refuse(Self::NAME, format!("{first} and {x} differ in more than the size of axis {}", self.axis));
+            return refuse(
+                Self::NAME,
+                format!("{first} and {x} differ in more than the size of axis {}", self.axis),
+            );
         }
         let mut shape = first.shape.clone();
         shape[self.axis] = xs.iter().fold(0, |n, x| n.saturating_add(x.shape[self.axis]));
@@ -46,11 +58,18 @@ impl Primitive for Concatenate {
     }
 
     fn jvp(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Result<Vec<Tangent>> {
-        let dxs: Vec<Value> = dxs.iter().zip(at.xs).map(|(&dx, &x)| b.tangent_or_zero(dx, x)).collect();
+        let dxs: Vec<Value> =
+            dxs.iter().zip(at.xs).map(|(&dx, &x)| b.tangent_or_zero(dx, x)).collect();
         Ok(vec![Some(b.emit(self.clone(), &dxs))])
     }
 
-    fn transpose(&self, b: &mut Builder, at: &Bound, linear: &[bool], cts: &[Option<Value>]) -> Transposed {
+    fn transpose(
+        &self,
+        b: &mut Builder,
+        at: &Bound,
+        linear: &[bool],
+        cts: &[Option<Value>],
+    ) -> Transposed {
         let mut from = 0;
         let part = |(&x, &linear): (&Value, &bool)| {
             let to = from + b.ty(x).shape[self.axis];
@@ -60,7 +79,13 @@ impl Primitive for Concatenate {
         Transposed::Cotangents(at.xs.iter().zip(linear).map(part).collect())
     }
 
-    fn batch(&self, b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+    fn batch(
+        &self,
+        b: &mut Builder,
+        axis: &Axis,
+        xs: &[Value],
+        dims: &[Option<usize>],
+    ) -> Result<Batched> {
         let xs = batch_front(b, axis, xs, dims);
         Ok(at_front(b.emit_n(Concatenate { axis: self.axis + 1 }, &xs, 1)))
     }
@@ -71,7 +96,8 @@ impl Primitive for Concatenate {
             inputs: shapes.iter().map(|&s| sample(Type::new(d, s), -3.0, 4.0)).collect(),
             smooth: d == DType::F64,
         };
-        let mut rows: Vec<Sample> = DType::ALL.into_iter().map(|d| row(d, 1, &[&[2, 3], &[2, 1], &[2, 2]])).collect();
+        let mut rows: Vec<Sample> =
+            DType::ALL.into_iter().map(|d| row(d, 1, &[&[2, 3], &[2, 1], &[2, 2]])).collect();
         rows.extend([
             row(DType::F64, 0, &[&[2], &[0], &[3]]),
             row(DType::F64, 0, &[&[1, 2], &[2, 2], &[1, 2]]),
@@ -91,7 +117,8 @@ mod tests {
         for d in [DType::F32, DType::U4, DType::C128] {
             let x = Literal::from_f64s(d, [2, 1], &[1.0, 2.0]);
             let y = Literal::from_f64s(d, [2, 2], &[3.0, 4.0, 5.0, 6.0]);
-            let z = Concatenate { axis: 1 }.eval(&mut Eval::default(), vec![x, y]).unwrap().remove(0);
+            let z =
+                Concatenate { axis: 1 }.eval(&mut Eval::default(), vec![x, y]).unwrap().remove(0);
             assert_eq!(z.to_f64s(), [1.0, 3.0, 4.0, 2.0, 5.0, 6.0], "{d}");
         }
     }

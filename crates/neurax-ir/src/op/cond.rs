@@ -1,15 +1,19 @@
 //! One of several graphs.
 
 use super::{
-    Axis, Batched, Bound, Direction, Primitive, Pruned, Region, Sample, Tangent, Transposed, accepts, either, front_where_batched, marked, rules::*,
-    select, spread_marked,
+    Axis, Batched, Bound, Direction, Primitive, Pruned, Region, Sample, Tangent, Transposed,
+    accepts, either, front_where_batched, marked, rules::*, select, spread_marked,
 };
-use crate::{Builder, DType, Eval, Graph, Literal, Op, Result, Type, Value, Values, graph::attr::attrs, transform, transform::Linearized};
+use crate::{
+    Builder, DType, Eval, Graph, Literal, Op, Result, Type, Value, Values, graph::attr::attrs,
+    transform, transform::Linearized,
+};
 use std::sync::Arc;
 
 attrs! {
-    /// Operands `(index, args..)`: applies branch `index` (an i32 scalar, clamped into range) to `args`. All branches have
-    /// the same signature. StableHLO's `case`: <https://openxla.org/stablehlo/spec#case>
+    /// Operands `(index, args..)`: applies branch `index` (an i32 scalar, clamped into range) to
+    /// `args`. All branches have the same signature. StableHLO's `case`:
+    /// <https://openxla.org/stablehlo/spec#case>
     pub struct Cond = "case" {
         /// The branches.
         branches: Vec<Arc<Graph>>,
@@ -21,9 +25,13 @@ fn of(branches: Vec<Graph>) -> Cond {
 }
 
 impl Cond {
-    /// Every branch through `f`, which answers with a graph and which outputs it has of its own accord; asked again until all
-    /// branches agree on the outputs.
-    fn agreed(&self, n: usize, f: impl Fn(&Graph, &[bool]) -> Result<(Graph, Vec<bool>)>) -> Result<(Vec<Graph>, Vec<bool>)> {
+    /// Every branch through `f`, which answers with a graph and which outputs it has of its own
+    /// accord; asked again until all branches agree on the outputs.
+    fn agreed(
+        &self,
+        n: usize,
+        f: impl Fn(&Graph, &[bool]) -> Result<(Graph, Vec<bool>)>,
+    ) -> Result<(Vec<Graph>, Vec<bool>)> {
         let mut outs = vec![false; n];
         for g in &self.branches {
             outs = either(&outs, &f(g, &outs)?.1);
@@ -36,19 +44,39 @@ impl Cond {
         self.branches.first().map_or(0, |g| g.outputs().len())
     }
 
-    /// Two equations: the branches give their residuals as well, each at places of its own types that branches share.
-    fn jvp_parted(&self, b: &mut Builder, xs: &[Value], dxs: &[Tangent]) -> Result<(Values, Vec<Tangent>)> {
+    /// Two equations: the branches give their residuals as well, each at places of its own types
+    /// that branches share.
+    fn jvp_parted(
+        &self,
+        b: &mut Builder,
+        xs: &[Value],
+        dxs: &[Tangent],
+    ) -> Result<(Values, Vec<Tangent>)> {
         let n = self.outputs();
         let active: Vec<bool> = dxs[1..].iter().map(Option::is_some).collect();
         let mut outs = vec![false; n];
         for g in &self.branches {
             outs = either(&outs, &transform::jvp_instantiated(g, &active, &outs, true)?.outputs);
         }
-        let parts = self.branches.iter().map(|g| transform::linearize_instantiated(g, &active, &outs)).collect::<Result<Vec<_>>>()?;
+        let parts = self
+            .branches
+            .iter()
+            .map(|g| transform::linearize_instantiated(g, &active, &outs))
+            .collect::<Result<Vec<_>>>()?;
         let (slots, places) = share_slots(&parts, n);
-        let read: Vec<usize> = (0..xs.len() - 1).filter(|&i| places.iter().flatten().any(|&p| p == Place::Operand(i))).collect();
-        let primals = parts.iter().zip(&places).map(|(p, at)| primal_branch(&p.primal, n, &slots, at)).collect::<Result<_>>()?;
-        let linears = parts.iter().zip(&places).map(|(p, at)| linear_branch(p, &slots, &read, at)).collect::<Result<_>>()?;
+        let read: Vec<usize> = (0..xs.len() - 1)
+            .filter(|&i| places.iter().flatten().any(|&p| p == Place::Operand(i)))
+            .collect();
+        let primals = parts
+            .iter()
+            .zip(&places)
+            .map(|(p, at)| primal_branch(&p.primal, n, &slots, at))
+            .collect::<Result<_>>()?;
+        let linears = parts
+            .iter()
+            .zip(&places)
+            .map(|(p, at)| linear_branch(p, &slots, &read, at))
+            .collect::<Result<_>>()?;
         let ys = b.emit_n(of(primals), xs, n + slots.len());
         let mut args = vec![xs[0]];
         args.extend_from_slice(&ys[n..]);
@@ -68,18 +96,23 @@ enum Place {
     Slot(usize),
 }
 
-/// Places for the residuals of all branches: two branches may use one slot, as only one of them runs.
+/// Places for the residuals of all branches: two branches may use one slot, as only one of them
+/// runs.
 fn share_slots(parts: &[Linearized], n: usize) -> (Vec<Type>, Vec<Vec<Place>>) {
     let mut slots: Vec<Type> = vec![];
     let mut places = vec![];
     for part in parts {
         let mut taken: Vec<Place> = vec![];
         for (ty, repeated) in part.primal.output_types()[n..].iter().zip(part.repeated_inputs()) {
-            let free = || (0..slots.len()).find(|&i| slots[i] == *ty && !taken.contains(&Place::Slot(i)));
-            let at = repeated.map(Place::Operand).or_else(|| free().map(Place::Slot)).unwrap_or_else(|| {
-                slots.push(ty.clone());
-                Place::Slot(slots.len() - 1)
-            });
+            let free =
+                || (0..slots.len()).find(|&i| slots[i] == *ty && !taken.contains(&Place::Slot(i)));
+            let at = repeated
+                .map(Place::Operand)
+                .or_else(|| free().map(Place::Slot))
+                .unwrap_or_else(|| {
+                    slots.push(ty.clone());
+                    Place::Slot(slots.len() - 1)
+                });
             taken.push(at);
         }
         places.push(taken);
@@ -100,7 +133,12 @@ fn primal_branch(g: &Graph, n: usize, slots: &[Type], places: &[Place]) -> Resul
 }
 
 /// `(slots.., the operands that are read.., tangents..) -> tangents..`
-fn linear_branch(part: &Linearized, slots: &[Type], read: &[usize], places: &[Place]) -> Result<Graph> {
+fn linear_branch(
+    part: &Linearized,
+    slots: &[Type],
+    read: &[usize],
+    places: &[Place],
+) -> Result<Graph> {
     let mut b = Builder::new();
     let slots = b.inputs(slots);
     let mut operands: Vec<Option<Value>> = vec![None; part.primal.input_types().len()];
@@ -132,7 +170,12 @@ impl Primitive for Cond {
             accepts(Self::NAME, &format!("branch {i}"), g, &xs[1..])?;
             if g.output_types() != outs {
                 let (a, b) = (list(&outs), list(&g.output_types()));
-                return refuse(Self::NAME, format!("all branches must give the same types; branch 0 gives ({a}), branch {i} gives ({b})"));
+                return refuse(
+                    Self::NAME,
+                    format!(
+                        "all branches must give the same types; branch 0 gives ({a}), branch {i} gives ({b})"
+                    ),
+                );
             }
         }
         Ok(outs)
@@ -148,12 +191,22 @@ impl Primitive for Cond {
         Ok(self.jvp_region(b, at.xs, dxs, false)?.1)
     }
 
-    fn transpose(&self, b: &mut Builder, at: &Bound, linear: &[bool], cts: &[Option<Value>]) -> Transposed {
+    fn transpose(
+        &self,
+        b: &mut Builder,
+        at: &Bound,
+        linear: &[bool],
+        cts: &[Option<Value>],
+    ) -> Transposed {
         if linear[0] {
             return Transposed::NotLinear;
         }
         let given: Vec<bool> = cts.iter().map(Option::is_some).collect();
-        let turned = self.branches.iter().map(|g| Ok(transform::transpose_graph(g, &linear[1..], &given, true)?.0)).collect::<Result<Vec<_>>>();
+        let turned = self
+            .branches
+            .iter()
+            .map(|g| Ok(transform::transpose_graph(g, &linear[1..], &given, true)?.0))
+            .collect::<Result<Vec<_>>>();
         let turned = match turned {
             Ok(graphs) => of(graphs),
             Err(e) => {
@@ -169,12 +222,19 @@ impl Primitive for Cond {
         Transposed::Cotangents(spread_marked(linear, &answers))
     }
 
-    fn batch(&self, b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+    fn batch(
+        &self,
+        b: &mut Builder,
+        axis: &Axis,
+        xs: &[Value],
+        dims: &[Option<usize>],
+    ) -> Result<Batched> {
         if dims[0].is_some() {
             return self.batch_all(b, axis, xs, dims);
         }
         let batched: Vec<bool> = dims[1..].iter().map(Option::is_some).collect();
-        let (graphs, outs) = self.agreed(self.outputs(), |g, force| transform::batch_graph(g, axis, &batched, force))?;
+        let (graphs, outs) = self
+            .agreed(self.outputs(), |g, force| transform::batch_graph(g, axis, &batched, force))?;
         let args = front_where_batched(b, xs, dims, axis.size);
         let ys = b.emit_n(of(graphs), &args, outs.len());
         Ok((ys, outs.iter().map(|&y| y.then_some(0)).collect()))
@@ -183,7 +243,11 @@ impl Primitive for Cond {
     fn samples() -> Vec<Sample> {
         let row = |d: DType, i: f64| {
             let ty = Type::new(d, [2]);
-            let inputs = vec![Literal::scalar(DType::I32, i), sample(ty.clone(), 0.5, 1.5), sample(ty, 1.0, 2.0)];
+            let inputs = vec![
+                Literal::scalar(DType::I32, i),
+                sample(ty.clone(), 0.5, 1.5),
+                sample(ty, 1.0, 2.0),
+            ];
             Some(Sample { op: of(branches(d)?).into(), inputs, smooth: d == DType::F64 })
         };
         let each = DType::ALL.into_iter().flat_map(|d| [(d, 0.0), (d, 1.0)]);
@@ -208,21 +272,30 @@ fn branches(d: DType) -> Option<Vec<Graph>> {
 }
 
 impl Cond {
-    /// Members disagree on the branch: all branches run for all members, and each member takes the results of its own.
-    fn batch_all(&self, b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+    /// Members disagree on the branch: all branches run for all members, and each member takes the
+    /// results of its own.
+    fn batch_all(
+        &self,
+        b: &mut Builder,
+        axis: &Axis,
+        xs: &[Value],
+        dims: &[Option<usize>],
+    ) -> Result<Batched> {
         let index = b.batched_at_front(xs[0], dims[0], axis.size);
         let last = self.branches.len() - 1;
         let mut chosen: Option<Values> = None;
         for (i, g) in self.branches.iter().enumerate() {
             let (ys, at) = transform::vmap_into(b, g, axis, &xs[1..], &dims[1..])?;
-            let ys: Values = ys.iter().zip(at).map(|(&y, d)| b.batched_at_front(y, d, axis.size)).collect();
+            let ys: Values =
+                ys.iter().zip(at).map(|(&y, d)| b.batched_at_front(y, d, axis.size)).collect();
             let Some(before) = chosen.take() else {
                 chosen = Some(ys);
                 continue;
             };
             // Indices beyond the last branch mean the last, below the first the first.
             let here = b.full_like(index, i as f64);
-            let mine = b.compare(if i == last { Direction::Ge } else { Direction::Eq }, index, here);
+            let mine =
+                b.compare(if i == last { Direction::Ge } else { Direction::Eq }, index, here);
             let pick = |b: &mut Builder, y: Value, z: Value| {
                 let shape = b.ty(y).shape.clone();
                 let mine = b.broadcast(mine, shape, &[0]);
@@ -243,7 +316,13 @@ impl Region for Cond {
         Ok(of(self.branches.iter().map(|g| f(g)).collect::<Result<_>>()?).into())
     }
 
-    fn jvp_region(&self, b: &mut Builder, xs: &[Value], dxs: &[Tangent], for_reverse: bool) -> Result<(Values, Vec<Tangent>)> {
+    fn jvp_region(
+        &self,
+        b: &mut Builder,
+        xs: &[Value],
+        dxs: &[Tangent],
+        for_reverse: bool,
+    ) -> Result<(Values, Vec<Tangent>)> {
         if for_reverse {
             return self.jvp_parted(b, xs, dxs);
         }

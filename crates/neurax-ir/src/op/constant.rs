@@ -34,12 +34,22 @@ impl Primitive for Constant {
         Transposed::NotLinear
     }
 
-    fn batch(&self, b: &mut Builder, _: &Axis, _: &[Value], _: &[Option<usize>]) -> Result<Batched> {
+    fn batch(
+        &self,
+        b: &mut Builder,
+        _: &Axis,
+        _: &[Value],
+        _: &[Option<usize>],
+    ) -> Result<Batched> {
         Ok((b.emit_n(self.clone(), &[], 1), vec![None]))
     }
 
     fn samples() -> Vec<Sample> {
-        let row = |d: DType| Sample { op: Constant { value: sample(Type::new(d, [2, 3]), 0.0, 2.0) }.into(), inputs: vec![], smooth: false };
+        let row = |d: DType| Sample {
+            op: Constant { value: sample(Type::new(d, [2, 3]), 0.0, 2.0) }.into(),
+            inputs: vec![],
+            smooth: false,
+        };
         DType::ALL.into_iter().map(row).collect()
     }
 }

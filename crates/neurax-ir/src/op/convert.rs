@@ -1,18 +1,22 @@
 //! Changing the dtype.
 
 use super::{Axis, Batched, Bound, Primitive, Sample, Tangent, Transposed, pointwise::*, rules::*};
-use crate::{Builder, Compute, DType, Eval, Kind, Literal, Result, Type, Value, graph::attr::attrs, with_compute};
+use crate::{
+    Builder, Compute, DType, Eval, Kind, Literal, Result, Type, Value, graph::attr::attrs,
+    with_compute,
+};
 
 attrs! {
-    /// The same numbers in another dtype: floats round to nearest even, to integers they truncate (saturating, NaN gives
-    /// 0), integers wrap, bool asks for non-zero, complex numbers lose the imaginary part.
-    /// <https://openxla.org/stablehlo/spec#convert>
+    /// The same numbers in another dtype: floats round to nearest even, to integers they truncate
+    /// (saturating, NaN gives 0), integers wrap, bool asks for non-zero, complex numbers lose the
+    /// imaginary part. <https://openxla.org/stablehlo/spec#convert>
     pub struct Convert = "convert" {
         /// The new dtype.
         dtype: DType,
     }
 
-    /// The same bits under another dtype of the same width. <https://openxla.org/stablehlo/spec#bitcast_convert>
+    /// The same bits under another dtype of the same width.
+    /// <https://openxla.org/stablehlo/spec#bitcast_convert>
     pub struct BitcastConvert = "bitcast_convert" {
         /// The new dtype.
         dtype: DType,
@@ -45,7 +49,13 @@ impl Primitive for Convert {
         Ok(vec![dxs[0].map(|dx| b.convert(dx, self.dtype))])
     }
 
-    fn transpose(&self, b: &mut Builder, at: &Bound, linear: &[bool], cts: &[Option<Value>]) -> Transposed {
+    fn transpose(
+        &self,
+        b: &mut Builder,
+        at: &Bound,
+        linear: &[bool],
+        cts: &[Option<Value>],
+    ) -> Transposed {
         let from = b.dtype(at.xs[0]);
         if !from.is_differentiable() || !self.dtype.is_differentiable() {
             return Transposed::NotLinear;
@@ -54,36 +64,55 @@ impl Primitive for Convert {
         Transposed::Cotangents(vec![cts[0].filter(|_| linear[0]).map(|ct| b.convert(ct, from))])
     }
 
-    fn batch(&self, b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+    fn batch(
+        &self,
+        b: &mut Builder,
+        axis: &Axis,
+        xs: &[Value],
+        dims: &[Option<usize>],
+    ) -> Result<Batched> {
         batch(b, self.clone(), 1, axis, xs, dims)
     }
 
     fn samples() -> Vec<Sample> {
-        let rows = |dtype: DType| samples(Convert { dtype }, |_| true, &[-3.0..3.0], dtype.is_differentiable());
+        let rows = |dtype: DType| {
+            samples(Convert { dtype }, |_| true, &[-3.0..3.0], dtype.is_differentiable())
+        };
         DType::ALL.into_iter().flat_map(rows).collect()
     }
 }
 
 fn from_slice<S: Compute>(xs: &[S], from: &Type, to: DType) -> Result<Literal> {
     if to == DType::Bool {
-        return bools(&from.shape, |out| out.iter_mut().zip(xs).for_each(|(o, x)| *o = (*x != S::ZERO) as u8));
+        return bools(&from.shape, |out| {
+            out.iter_mut().zip(xs).for_each(|(o, x)| *o = (*x != S::ZERO) as u8)
+        });
     }
     let ty = from.with_dtype(to);
     if to.is_float() && to.bits() < 32 && S::DTYPE != DType::F32 {
         // Stored from f64, so that it is rounded once.
-        return Ok(Literal::build(ty, |out: &mut [f64]| if S::DTYPE.is_int() { copy(xs, out, sticky) } else { copy(xs, out, S::to_f64) }));
+        return Ok(Literal::build(ty, |out: &mut [f64]| {
+            if S::DTYPE.is_int() { copy(xs, out, sticky) } else { copy(xs, out, S::to_f64) }
+        }));
     }
     if to.is_int() && to.bits() < 8 && !S::DTYPE.is_int() {
         let (low, high) = range(to);
-        return Ok(Literal::build(ty, |out: &mut [i8]| copy(xs, out, |x| x.to_f64().clamp(low, high) as i8)));
+        return Ok(Literal::build(ty, |out: &mut [i8]| {
+            copy(xs, out, |x| x.to_f64().clamp(low, high) as i8)
+        }));
     }
     Ok(with_compute!(any to, T => Literal::build(ty, |out: &mut [T]| cast(xs, out))))
 }
 
-/// The numbers that an integer of less than 8 bits can be: it is stored from 8 bits, which saturate too late.
+/// The numbers that an integer of less than 8 bits can be: it is stored from 8 bits, which saturate
+/// too late.
 fn range(dtype: DType) -> (f64, f64) {
     let count = f64::from(1u32 << dtype.bits());
-    if dtype.kind() == Kind::Signed { (-count / 2.0, count / 2.0 - 1.0) } else { (0.0, count - 1.0) }
+    if dtype.kind() == Kind::Signed {
+        (-count / 2.0, count / 2.0 - 1.0)
+    } else {
+        (0.0, count - 1.0)
+    }
 }
 
 /// Integers go through i128, which holds all of them; other numbers through f64.
@@ -104,7 +133,8 @@ fn copy<S: Copy, T>(xs: &[S], out: &mut [T], f: impl Fn(S) -> T) {
     out.iter_mut().zip(xs).for_each(|(o, &x)| *o = f(x));
 }
 
-/// An integer as f64, what does not fit kept in one sticky bit: rounding it again to fewer bits is then right.
+/// An integer as f64, what does not fit kept in one sticky bit: rounding it again to fewer bits is
+/// then right.
 fn sticky<S: Compute>(x: S) -> f64 {
     let x = x.to_i128();
     let fits = x.unsigned_abs() >> 53 == 0;
@@ -120,8 +150,20 @@ impl Primitive for BitcastConvert {
         arity(Self::NAME, xs, 1)?;
         let from = xs[0].dtype;
         if !can_cast_bits(from, self.dtype) {
-            let fit: Vec<&str> = DType::ALL.into_iter().filter(|&d| can_cast_bits(from, d)).map(|d| d.name()).collect();
-            return refuse(Self::NAME, format!("the bits of {} cannot be read as {}; they can as {}", xs[0], self.dtype, fit.join(", ")));
+            let fit: Vec<&str> = DType::ALL
+                .into_iter()
+                .filter(|&d| can_cast_bits(from, d))
+                .map(|d| d.name())
+                .collect();
+            return refuse(
+                Self::NAME,
+                format!(
+                    "the bits of {} cannot be read as {}; they can as {}",
+                    xs[0],
+                    self.dtype,
+                    fit.join(", ")
+                ),
+            );
         }
         Ok(vec![xs[0].with_dtype(self.dtype)])
     }
@@ -140,26 +182,40 @@ impl Primitive for BitcastConvert {
         if b.dtype(at.xs[0]) == self.dtype {
             return Ok(vec![dxs[0]]);
         }
-        no_derivative(Self::NAME, "bits under another dtype are another number; use convert, or stop_gradient before it")
+        no_derivative(
+            Self::NAME,
+            "bits under another dtype are another number; use convert, or stop_gradient before it",
+        )
     }
 
     fn transpose(&self, _: &mut Builder, _: &Bound, _: &[bool], _: &[Option<Value>]) -> Transposed {
         Transposed::NotLinear
     }
 
-    fn batch(&self, b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+    fn batch(
+        &self,
+        b: &mut Builder,
+        axis: &Axis,
+        xs: &[Value],
+        dims: &[Option<usize>],
+    ) -> Result<Batched> {
         batch(b, self.clone(), 1, axis, xs, dims)
     }
 
     fn samples() -> Vec<Sample> {
-        let rows = |dtype: DType| samples(BitcastConvert { dtype }, |d| can_cast_bits(d, dtype), &[-3.0..3.0], false);
+        let rows = |dtype: DType| {
+            samples(BitcastConvert { dtype }, |d| can_cast_bits(d, dtype), &[-3.0..3.0], false)
+        };
         DType::ALL.into_iter().flat_map(rows).collect()
     }
 }
 
-/// Same width; not bool, of whose bits most are no value; complex numbers only to themselves, as in StableHLO.
+/// Same width; not bool, of whose bits most are no value; complex numbers only to themselves, as in
+/// StableHLO.
 fn can_cast_bits(from: DType, to: DType) -> bool {
-    from == to || (from.bits() == to.bits() && ![from, to].iter().any(|&d| d == DType::Bool || d.is_complex()))
+    from == to
+        || (from.bits() == to.bits()
+            && ![from, to].iter().any(|&d| d == DType::Bool || d.is_complex()))
 }
 
 #[cfg(test)]
@@ -204,10 +260,16 @@ mod tests {
 
     #[test]
     fn bool_asks_for_non_zero() {
-        assert_eq!(to(DType::Bool, &vector(&[0.0, 0.5, f64::NAN, -0.0])).to_f64s(), [0.0, 1.0, 1.0, 0.0]);
+        assert_eq!(
+            to(DType::Bool, &vector(&[0.0, 0.5, f64::NAN, -0.0])).to_f64s(),
+            [0.0, 1.0, 1.0, 0.0]
+        );
         assert_eq!(to(DType::Bool, &vector(&[Complex::new(0.0f32, 1.0)])).to_f64s(), [1.0]);
         assert_eq!(to(DType::Bool, &vector(&[256i32, 0])).to_f64s(), [1.0, 0.0]);
-        assert_eq!(to(DType::C64, &vector(&[true])).to_vec::<Complex<f32>>().unwrap(), [Complex::new(1.0, 0.0)]);
+        assert_eq!(
+            to(DType::C64, &vector(&[true])).to_vec::<Complex<f32>>().unwrap(),
+            [Complex::new(1.0, 0.0)]
+        );
     }
 
     #[test]
@@ -222,18 +284,30 @@ mod tests {
     fn one_rounding_only() {
         // Between two bf16; as f32 it would be the tie.
         let above = 1.0 + 2f64.powi(-8) + 2f64.powi(-40);
-        assert_eq!(to(DType::BF16, &vector(&[above])).to_vec::<bf16>().unwrap(), [bf16::from_f32(1.0078125)]);
+        assert_eq!(
+            to(DType::BF16, &vector(&[above])).to_vec::<bf16>().unwrap(),
+            [bf16::from_f32(1.0078125)]
+        );
         let tie = 1i64 << 54;
-        assert_eq!(to(DType::BF16, &vector(&[(tie << 8) + tie + 1])).to_f64s(), [((tie << 8) + 2 * tie) as f64]);
+        assert_eq!(
+            to(DType::BF16, &vector(&[(tie << 8) + tie + 1])).to_f64s(),
+            [((tie << 8) + 2 * tie) as f64]
+        );
     }
 
     #[test]
     fn bits_stay() {
         let bits = eval(BitcastConvert { dtype: DType::U32 }, &[&vector(&[1.0f32])]);
         assert_eq!(bits.to_vec::<u32>().unwrap(), [0x3f80_0000]);
-        assert_eq!(eval(BitcastConvert { dtype: DType::I4 }, &[&of(DType::U4, &[15.0])]).to_f64s(), [-1.0]);
+        assert_eq!(
+            eval(BitcastConvert { dtype: DType::I4 }, &[&of(DType::U4, &[15.0])]).to_f64s(),
+            [-1.0]
+        );
         let e = refusal(BitcastConvert { dtype: DType::F64 }, &[Type::new(DType::F32, [2])]);
-        assert_eq!(e, "bitcast_convert: the bits of f32[2] cannot be read as f64; they can as u32, i32, f32");
+        assert_eq!(
+            e,
+            "bitcast_convert: the bits of f32[2] cannot be read as f64; they can as u32, i32, f32"
+        );
         assert!(BitcastConvert { dtype: DType::Bool }.infer(&[Type::new(DType::U8, [2])]).is_err());
     }
 }

@@ -11,8 +11,8 @@ use std::{
     sync::Arc,
 };
 
-/// An op that a user of this crate defines. It is known by its name and the text of its parameters: two ops with the same
-/// ones are the same op. Backends run it by `eval` on the host.
+/// An op that a user of this crate defines. It is known by its name and the text of its parameters:
+/// two ops with the same ones are the same op. Backends run it by `eval` on the host.
 pub trait CustomOp: Debug + Send + Sync {
     /// Its name, unique in the program.
     fn name(&self) -> &str;
@@ -34,15 +34,28 @@ pub trait CustomOp: Debug + Send + Sync {
     /// When the op has no derivative.
     fn jvp(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Result<Vec<Tangent>>;
     /// See [`super::Primitive::transpose`].
-    fn transpose(&self, b: &mut Builder, at: &Bound, linear: &[bool], cts: &[Option<Value>]) -> Transposed;
+    fn transpose(
+        &self,
+        b: &mut Builder,
+        at: &Bound,
+        linear: &[bool],
+        cts: &[Option<Value>],
+    ) -> Transposed;
     /// See [`super::Primitive::batch`].
     ///
     /// # Errors
     /// When the op cannot be batched.
-    fn batch(&self, b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched>;
+    fn batch(
+        &self,
+        b: &mut Builder,
+        axis: &Axis,
+        xs: &[Value],
+        dims: &[Option<usize>],
+    ) -> Result<Batched>;
 }
 
-/// A [`CustomOp`] in a graph. StableHLO's `custom_call`: <https://openxla.org/stablehlo/spec#custom_call>
+/// A [`CustomOp`] in a graph. StableHLO's `custom_call`:
+/// <https://openxla.org/stablehlo/spec#custom_call>
 #[derive(Clone, Debug)]
 pub struct Custom(pub Arc<dyn CustomOp>);
 
@@ -79,7 +92,8 @@ impl Text for Custom {
     }
 }
 
-/// The questions go to the op inside; what it answers is checked, because the code that reads the answers trusts ours.
+/// The questions go to the op inside; what it answers is checked, because the code that reads the
+/// answers trusts ours.
 impl Primitive for Custom {
     fn name(&self) -> &'static str {
         Self::NAME
@@ -94,7 +108,11 @@ impl Primitive for Custom {
         let want = self.0.infer(&types)?;
         let ys = self.0.eval(xs)?;
         let have: Vec<Type> = ys.iter().map(|y| y.ty().clone()).collect();
-        if have == want { Ok(ys) } else { Err(self.broken(format!("eval gives ({}), infer says ({})", list(&have), list(&want)))) }
+        if have == want {
+            Ok(ys)
+        } else {
+            Err(self.broken(format!("eval gives ({}), infer says ({})", list(&have), list(&want))))
+        }
     }
 
     fn jvp(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Result<Vec<Tangent>> {
@@ -104,7 +122,13 @@ impl Primitive for Custom {
         Ok(dys)
     }
 
-    fn transpose(&self, b: &mut Builder, at: &Bound, linear: &[bool], cts: &[Option<Value>]) -> Transposed {
+    fn transpose(
+        &self,
+        b: &mut Builder,
+        at: &Bound,
+        linear: &[bool],
+        cts: &[Option<Value>],
+    ) -> Transposed {
         let answer = self.0.transpose(b, at, linear, cts);
         if b.error().is_none()
             && let Transposed::Cotangents(given) = &answer
@@ -116,14 +140,26 @@ impl Primitive for Custom {
         answer
     }
 
-    fn batch(&self, b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+    fn batch(
+        &self,
+        b: &mut Builder,
+        axis: &Axis,
+        xs: &[Value],
+        dims: &[Option<usize>],
+    ) -> Result<Batched> {
         let (ys, places) = self.0.batch(b, axis, xs, dims)?;
         b.check()?;
-        let there = |(&y, &d): (&Value, &Option<usize>)| d.is_none_or(|d| b.ty(y).shape.get(d) == Some(&axis.size));
+        let there = |(&y, &d): (&Value, &Option<usize>)| {
+            d.is_none_or(|d| b.ty(y).shape.get(d) == Some(&axis.size))
+        };
         if ys.len() == places.len() && ys.iter().zip(&places).all(there) {
             return Ok((ys, places));
         }
-        Err(self.broken(format!("batch gives ({}) with the new axis of size {} at {places:?}", list(&b.types_of(&ys)), axis.size)))
+        Err(self.broken(format!(
+            "batch gives ({}) with the new axis of size {} at {places:?}",
+            list(&b.types_of(&ys)),
+            axis.size
+        )))
     }
 
     /// None: there are no ops from outside here.
@@ -139,13 +175,24 @@ impl Custom {
     }
 
     /// Does the answer hold one value or zero for each of `of`, of its type?
-    fn fits(&self, b: &Builder, question: &str, of: &[Value], answer: &[Option<Value>]) -> Result<()> {
+    fn fits(
+        &self,
+        b: &Builder,
+        question: &str,
+        of: &[Value],
+        answer: &[Option<Value>],
+    ) -> Result<()> {
         let same = |(&x, y): (&Value, &Option<Value>)| y.is_none_or(|y| b.ty(y) == b.ty(x));
         if answer.len() == of.len() && of.iter().zip(answer).all(same) {
             return Ok(());
         }
-        let given: Vec<String> = answer.iter().map(|y| y.map_or("none".into(), |y| b.ty(y).to_string())).collect();
-        Err(self.broken(format!("{question} gives ({}) for ({})", given.join(", "), list(&b.types_of(of)))))
+        let given: Vec<String> =
+            answer.iter().map(|y| y.map_or("none".into(), |y| b.ty(y).to_string())).collect();
+        Err(self.broken(format!(
+            "{question} gives ({}) for ({})",
+            given.join(", "),
+            list(&b.types_of(of))
+        )))
     }
 }
 
@@ -173,18 +220,36 @@ mod tests {
             Ok(xs.to_vec())
         }
         fn eval(&self, xs: Vec<Literal>) -> Result<Vec<Literal>> {
-            let twice = |x: Literal| Literal::from_f64s(x.dtype(), x.shape(), &x.to_f64s().iter().map(|v| 2.0 * v).collect::<Vec<_>>());
+            let twice = |x: Literal| {
+                Literal::from_f64s(
+                    x.dtype(),
+                    x.shape(),
+                    &x.to_f64s().iter().map(|v| 2.0 * v).collect::<Vec<_>>(),
+                )
+            };
             Ok(if self.broken { vec![] } else { xs.into_iter().map(twice).collect() })
         }
         fn jvp(&self, b: &mut Builder, _: &Bound, dxs: &[Tangent]) -> Result<Vec<Tangent>> {
             let again = |dx| b.emit(Custom(Arc::new(Twice { broken: false })), &[dx]);
             Ok(if self.broken { vec![] } else { vec![dxs[0].map(again)] })
         }
-        fn transpose(&self, b: &mut Builder, _: &Bound, _: &[bool], cts: &[Option<Value>]) -> Transposed {
+        fn transpose(
+            &self,
+            b: &mut Builder,
+            _: &Bound,
+            _: &[bool],
+            cts: &[Option<Value>],
+        ) -> Transposed {
             let again = |ct| b.emit(Custom(Arc::new(Twice { broken: false })), &[ct]);
             Transposed::Cotangents(if self.broken { vec![] } else { vec![cts[0].map(again)] })
         }
-        fn batch(&self, _: &mut Builder, _: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+        fn batch(
+            &self,
+            _: &mut Builder,
+            _: &Axis,
+            xs: &[Value],
+            dims: &[Option<usize>],
+        ) -> Result<Batched> {
             Ok((xs.into(), if self.broken { vec![] } else { dims.to_vec() }))
         }
     }
@@ -205,12 +270,25 @@ mod tests {
     fn answers_that_break_the_contract_are_errors() {
         let op = Custom(Arc::new(Twice { broken: true }));
         let e = op.eval(&mut Eval::default(), vec![Literal::scalar(DType::F32, 3.0)]).unwrap_err();
-        assert_eq!(e.to_string(), "twice: this custom op breaks its contract: eval gives (), infer says (f32[])");
+        assert_eq!(
+            e.to_string(),
+            "twice: this custom op breaks its contract: eval gives (), infer says (f32[])"
+        );
         let mut b = Builder::new();
         let x = b.input(Type::scalar(DType::F32));
         let at = Bound { xs: &[x], ys: &[x] };
-        assert!(op.jvp(&mut b, &at, &[Some(x)]).unwrap_err().to_string().contains("jvp gives () for (f32[])"));
-        assert!(op.batch(&mut b, &Axis { size: 2, name: None }, &[x], &[None]).unwrap_err().to_string().contains("batch gives"));
+        assert!(
+            op.jvp(&mut b, &at, &[Some(x)])
+                .unwrap_err()
+                .to_string()
+                .contains("jvp gives () for (f32[])")
+        );
+        assert!(
+            op.batch(&mut b, &Axis { size: 2, name: None }, &[x], &[None])
+                .unwrap_err()
+                .to_string()
+                .contains("batch gives")
+        );
         op.transpose(&mut b, &at, &[true], &[Some(x)]);
         assert!(b.finish(&[x]).unwrap_err().to_string().contains("transpose gives ()"));
     }
@@ -243,12 +321,26 @@ mod tests {
         }
         fn jvp(&self, b: &mut Builder, _: &Bound, dxs: &[Tangent]) -> Result<Vec<Tangent>> {
             let again = Custom(Arc::new(Turned { fails: self.fails }));
-            Ok(vec![dxs[0].map(|dx| if self.fails == "jvp" { self.turn("jvp", b, dx) } else { b.emit(again, &[dx]) })])
+            Ok(vec![dxs[0].map(|dx| {
+                if self.fails == "jvp" { self.turn("jvp", b, dx) } else { b.emit(again, &[dx]) }
+            })])
         }
-        fn transpose(&self, b: &mut Builder, _: &Bound, _: &[bool], cts: &[Option<Value>]) -> Transposed {
+        fn transpose(
+            &self,
+            b: &mut Builder,
+            _: &Bound,
+            _: &[bool],
+            cts: &[Option<Value>],
+        ) -> Transposed {
             Transposed::Cotangents(vec![cts[0].map(|ct| self.turn("transpose", b, ct))])
         }
-        fn batch(&self, b: &mut Builder, _: &Axis, xs: &[Value], _: &[Option<usize>]) -> Result<Batched> {
+        fn batch(
+            &self,
+            b: &mut Builder,
+            _: &Axis,
+            xs: &[Value],
+            _: &[Option<usize>],
+        ) -> Result<Batched> {
             Ok((Values::from_slice(&[self.turn("batch", b, xs[0])]), vec![Some(0)]))
         }
     }
@@ -268,7 +360,13 @@ mod tests {
         check(transform::jvp(&graph("jvp"), &[true]).unwrap_err());
         check(transform::grad(&graph("jvp"), &[true]).unwrap_err());
         check(transform::grad(&graph("transpose"), &[true]).unwrap_err());
-        check(transform::vmap(&graph("batch"), &[Some(0)], &Axis { size: 4, name: None }).unwrap_err());
-        assert!(transform::jvp(&graph(""), &[true]).is_ok() && transform::grad(&graph(""), &[true]).is_ok());
+        check(
+            transform::vmap(&graph("batch"), &[Some(0)], &Axis { size: 4, name: None })
+                .unwrap_err(),
+        );
+        assert!(
+            transform::jvp(&graph(""), &[true]).is_ok()
+                && transform::grad(&graph(""), &[true]).is_ok()
+        );
     }
 }

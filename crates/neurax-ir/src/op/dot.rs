@@ -6,9 +6,10 @@ use super::{Axis, Batched, Bound, Primitive, Sample, Tangent, Transposed, rules:
 use crate::{Builder, DType, Eval, Kind, Literal, Result, Shape, Type, Value, graph::attr::attrs};
 
 attrs! {
-    /// Multiplies and sums over the contracted axes, for every index of the batch axes. Axes of the result: batch, the rest
-    /// of the left operand, the rest of the right one. Both operands have one dtype; products are summed in f64 (integers in
-    /// the result's own width, bool is an or of ands) and stored as `dtype`. <https://openxla.org/stablehlo/spec#dot_general>
+    /// Multiplies and sums over the contracted axes, for every index of the batch axes. Axes of the
+    /// result: batch, the rest of the left operand, the rest of the right one. Both operands have
+    /// one dtype; products are summed in f64 (integers in the result's own width, bool is an or of
+    /// ands) and stored as `dtype`. <https://openxla.org/stablehlo/spec#dot_general>
     pub struct DotGeneral = "dot_general" {
         /// Batch axes of the left operand.
         lhs_batch: Vec<usize>,
@@ -18,7 +19,8 @@ attrs! {
         lhs_contract: Vec<usize>,
         /// Contracted axes of the right operand, in the same order.
         rhs_contract: Vec<usize>,
-        /// The dtype of the result: the operands' own, or a wider one of the same family (unsigned may become signed).
+        /// The dtype of the result: the operands' own, or a wider one of the same family (unsigned
+        /// may become signed).
         dtype: DType,
     }
 }
@@ -34,7 +36,8 @@ impl DotGeneral {
         rest(rank, &self.rhs_batch, &self.rhs_contract)
     }
 
-    /// The product of the operands in the other order; its result has the free axes in the other order.
+    /// The product of the operands in the other order; its result has the free axes in the other
+    /// order.
     pub fn swapped(&self) -> DotGeneral {
         DotGeneral {
             lhs_batch: self.rhs_batch.clone(),
@@ -60,16 +63,28 @@ impl DotGeneral {
 
     fn check_pairs(&self, what: &str, xs: &[Type], l: &[usize], r: &[usize]) -> Result<()> {
         if l.len() != r.len() {
-            return refuse(Self::NAME, format!("{what} axes {l:?} of the left and {r:?} of the right operand must be as many"));
+            return refuse(
+                Self::NAME,
+                format!(
+                    "{what} axes {l:?} of the left and {r:?} of the right operand must be as many"
+                ),
+            );
         }
         match l.iter().zip(r).find(|&(&i, &j)| xs[0].shape[i] != xs[1].shape[j]) {
             None => Ok(()),
-            Some((i, j)) => refuse(Self::NAME, format!("{what} axis {i} of {} and axis {j} of {} differ in size; they go together", xs[0], xs[1])),
+            Some((i, j)) => refuse(
+                Self::NAME,
+                format!(
+                    "{what} axis {i} of {} and axis {j} of {} differ in size; they go together",
+                    xs[0], xs[1]
+                ),
+            ),
         }
     }
 
-    /// The cotangent of operand `side`: the product of the result's cotangent with the other operand, over the axes that
-    /// the other one brought, with its axes put back where the operand has them.
+    /// The cotangent of operand `side`: the product of the result's cotangent with the other
+    /// operand, over the axes that the other one brought, with its axes put back where the operand
+    /// has them.
     fn transpose_side(&self, b: &mut Builder, at: &Bound, side: usize, ct: Value) -> Value {
         let (x, y) = (b.ty(at.xs[side]).clone(), at.xs[1 - side]);
         let (batch, contract, free) = self.axes(side, x.rank());
@@ -86,10 +101,13 @@ impl DotGeneral {
         };
         let y = b.convert(y, self.dtype);
         let product = b.emit(op, &[ct, y]);
-        // Its axes are: batch, free of this operand, and what this one contracted, in the order the other one has them.
-        let mut pairs: Vec<(usize, usize)> = y_contract.iter().copied().zip(contract.iter().copied()).collect();
+        // Its axes are: batch, free of this operand, and what this one contracted, in the order the
+        // other one has them.
+        let mut pairs: Vec<(usize, usize)> =
+            y_contract.iter().copied().zip(contract.iter().copied()).collect();
         pairs.sort_unstable();
-        let home: Vec<usize> = batch.iter().chain(&free).copied().chain(pairs.into_iter().map(|p| p.1)).collect();
+        let home: Vec<usize> =
+            batch.iter().chain(&free).copied().chain(pairs.into_iter().map(|p| p.1)).collect();
         let mut permutation = vec![0; home.len()];
         home.iter().enumerate().for_each(|(from, &to)| permutation[to] = from);
         let back = b.transpose(product, &permutation);
@@ -106,10 +124,22 @@ impl Primitive for DotGeneral {
         arity(Self::NAME, xs, 2)?;
         let dtype = xs[0].dtype;
         if dtype != xs[1].dtype {
-            return refuse(Self::NAME, format!("the operands {} and {} differ in dtype; convert one of them", xs[0], xs[1]));
+            return refuse(
+                Self::NAME,
+                format!(
+                    "the operands {} and {} differ in dtype; convert one of them",
+                    xs[0], xs[1]
+                ),
+            );
         }
         if !holds(dtype, self.dtype) {
-            return refuse(Self::NAME, format!("{dtype} operands cannot give {}; take {dtype} or a wider dtype of its family", self.dtype));
+            return refuse(
+                Self::NAME,
+                format!(
+                    "{dtype} operands cannot give {}; take {dtype} or a wider dtype of its family",
+                    self.dtype
+                ),
+            );
         }
         self.check_side(0, &xs[0])?;
         self.check_side(1, &xs[1])?;
@@ -137,29 +167,53 @@ impl Primitive for DotGeneral {
         Ok(bilinear(b, self.clone(), at, dxs))
     }
 
-    fn transpose(&self, b: &mut Builder, at: &Bound, linear: &[bool], cts: &[Option<Value>]) -> Transposed {
+    fn transpose(
+        &self,
+        b: &mut Builder,
+        at: &Bound,
+        linear: &[bool],
+        cts: &[Option<Value>],
+    ) -> Transposed {
         let Some(ct) = cts[0] else { return Transposed::Cotangents(vec![None; 2]) };
         match linear {
-            [true, false] => Transposed::Cotangents(vec![Some(self.transpose_side(b, at, 0, ct)), None]),
-            [false, true] => Transposed::Cotangents(vec![None, Some(self.transpose_side(b, at, 1, ct))]),
+            [true, false] => {
+                Transposed::Cotangents(vec![Some(self.transpose_side(b, at, 0, ct)), None])
+            }
+            [false, true] => {
+                Transposed::Cotangents(vec![None, Some(self.transpose_side(b, at, 1, ct))])
+            }
             _ => Transposed::NotLinear,
         }
     }
 
-    fn batch(&self, b: &mut Builder, _: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+    fn batch(
+        &self,
+        b: &mut Builder,
+        _: &Axis,
+        xs: &[Value],
+        dims: &[Option<usize>],
+    ) -> Result<Batched> {
         let mut op = self.clone();
-        for (axes, d) in [(&mut op.lhs_batch, 0), (&mut op.lhs_contract, 0), (&mut op.rhs_batch, 1), (&mut op.rhs_contract, 1)] {
+        for (axes, d) in [
+            (&mut op.lhs_batch, 0),
+            (&mut op.lhs_contract, 0),
+            (&mut op.rhs_batch, 1),
+            (&mut op.rhs_contract, 1),
+        ] {
             dims[d].inspect(|&d| bump(axes, d));
         }
         let nb = self.lhs_batch.len();
-        // An axis that only one operand has is free: it stands where that operand's free axes put it.
+        // An axis that only one operand has is free: it stands where that operand's free axes put
+        // it.
         let place = match (dims[0], dims[1]) {
             (Some(l), Some(r)) => {
                 op.lhs_batch.insert(0, l);
                 op.rhs_batch.insert(0, r);
                 Some(0)
             }
-            (Some(l), None) => op.lhs_free(b.ty(xs[0]).rank()).iter().position(|&a| a == l).map(|i| nb + i),
+            (Some(l), None) => {
+                op.lhs_free(b.ty(xs[0]).rank()).iter().position(|&a| a == l).map(|i| nb + i)
+            }
             (None, Some(r)) => {
                 let before = nb + op.lhs_free(b.ty(xs[0]).rank()).len();
                 op.rhs_free(b.ty(xs[1]).rank()).iter().position(|&a| a == r).map(|i| before + i)
@@ -170,11 +224,19 @@ impl Primitive for DotGeneral {
     }
 
     fn samples() -> Vec<Sample> {
-        let mut rows: Vec<Sample> = DType::ALL.into_iter().map(|d| row(matrix(d), d, &[2, 3], &[3, 2])).collect();
-        for (from, to) in [(DType::I8, DType::I32), (DType::U8, DType::I32), (DType::U4, DType::U32), (DType::BF16, DType::F32)] {
+        let mut rows: Vec<Sample> =
+            DType::ALL.into_iter().map(|d| row(matrix(d), d, &[2, 3], &[3, 2])).collect();
+        for (from, to) in [
+            (DType::I8, DType::I32),
+            (DType::U8, DType::I32),
+            (DType::U4, DType::U32),
+            (DType::BF16, DType::F32),
+        ] {
             rows.push(row(matrix(to), from, &[2, 3], &[3, 2]));
         }
-        for (from, to) in [(DType::F8E5M2, DType::F16), (DType::F32, DType::F64), (DType::C64, DType::C128)] {
+        for (from, to) in
+            [(DType::F8E5M2, DType::F16), (DType::F32, DType::F64), (DType::C64, DType::C128)]
+        {
             rows.push(row(matrix(to), from, &[2, 3], &[3, 1]));
         }
         let op = |lb: &[usize], rb: &[usize], lc: &[usize], rc: &[usize]| DotGeneral {
@@ -185,7 +247,10 @@ impl Primitive for DotGeneral {
             dtype: DType::F64,
         };
         for d in [DType::F64, DType::C128] {
-            let op = |lb: &[usize], rb: &[usize], lc: &[usize], rc: &[usize]| DotGeneral { dtype: d, ..op(lb, rb, lc, rc) };
+            let op = |lb: &[usize], rb: &[usize], lc: &[usize], rc: &[usize]| DotGeneral {
+                dtype: d,
+                ..op(lb, rb, lc, rc)
+            };
             rows.push(row(op(&[1], &[2], &[0, 3], &[1, 0]), d, &[2, 2, 1, 3], &[3, 2, 2]));
         }
         rows.push(row(op(&[1, 0], &[0, 2], &[], &[]), DType::F64, &[2, 3], &[3, 2, 2]));
@@ -200,7 +265,8 @@ impl Primitive for DotGeneral {
 
 /// Can sums of products of `from` be stored as `to`?
 pub(super) fn holds(from: DType, to: DType) -> bool {
-    let family = from.kind() == to.kind() || (from.kind() == Kind::Unsigned && to.kind() == Kind::Signed);
+    let family =
+        from.kind() == to.kind() || (from.kind() == Kind::Unsigned && to.kind() == Kind::Signed);
     from == to || (family && to.bits() > from.bits())
 }
 
@@ -211,12 +277,22 @@ fn rest(rank: usize, a: &[usize], b: &[usize]) -> Vec<usize> {
 
 /// The product of two matrices.
 fn matrix(dtype: DType) -> DotGeneral {
-    DotGeneral { lhs_batch: vec![], rhs_batch: vec![], lhs_contract: vec![1], rhs_contract: vec![0], dtype }
+    DotGeneral {
+        lhs_batch: vec![],
+        rhs_batch: vec![],
+        lhs_contract: vec![1],
+        rhs_contract: vec![0],
+        dtype,
+    }
 }
 
 fn row(op: DotGeneral, dtype: DType, l: &[usize], r: &[usize]) -> Sample {
     let ty = |s: &[usize]| Type::new(dtype, Shape::from(s));
-    Sample { op: op.into(), inputs: vec![sample(ty(l), -2.0, 3.0), sample(ty(r), -1.0, 2.0)], smooth: dtype == DType::F64 }
+    Sample {
+        op: op.into(),
+        inputs: vec![sample(ty(l), -2.0, 3.0), sample(ty(r), -1.0, 2.0)],
+        smooth: dtype == DType::F64,
+    }
 }
 
 #[cfg(test)]
@@ -271,15 +347,29 @@ mod tests {
     #[test]
     fn every_layout_gives_the_sums_of_products() {
         // Sizes beyond one block, and every place for the contracted axis.
-        for (m, n, k) in [(1, 1, 700), (70, 1, 70), (1, 300, 9), (2, 3, 600), (5, 300, 37), (40, 9, 3), (33, 20, 130)] {
+        for (m, n, k) in [
+            (1, 1, 700),
+            (70, 1, 70),
+            (1, 300, 9),
+            (2, 3, 600),
+            (5, 300, 37),
+            (40, 9, 3),
+            (33, 20, 130),
+        ] {
             let l = |i: usize, p: usize| ((i * 7 + p * 3) % 11) as f64 - 5.0;
             let r = |p: usize, j: usize| ((j * 5 + p * 2) % 13) as f64 - 6.0;
-            let want: Vec<f64> = (0..m * n).map(|o| (0..k).map(|p| l(o / n, p) * r(p, o % n)).sum()).collect();
+            let want: Vec<f64> =
+                (0..m * n).map(|o| (0..k).map(|p| l(o / n, p) * r(p, o % n)).sum()).collect();
             for (lc, rc) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
-                let grid = |rows: usize, cols: usize, f: &dyn Fn(usize, usize) -> f64| (0..rows * cols).map(|o| f(o / cols, o % cols)).collect();
-                let lv: Vec<f64> = if lc == 1 { grid(m, k, &l) } else { grid(k, m, &|p, i| l(i, p)) };
-                let rv: Vec<f64> = if rc == 0 { grid(k, n, &r) } else { grid(n, k, &|j, p| r(p, j)) };
-                let op = DotGeneral { lhs_contract: vec![lc], rhs_contract: vec![rc], ..matrix(F32) };
+                let grid = |rows: usize, cols: usize, f: &dyn Fn(usize, usize) -> f64| {
+                    (0..rows * cols).map(|o| f(o / cols, o % cols)).collect()
+                };
+                let lv: Vec<f64> =
+                    if lc == 1 { grid(m, k, &l) } else { grid(k, m, &|p, i| l(i, p)) };
+                let rv: Vec<f64> =
+                    if rc == 0 { grid(k, n, &r) } else { grid(n, k, &|j, p| r(p, j)) };
+                let op =
+                    DotGeneral { lhs_contract: vec![lc], rhs_contract: vec![rc], ..matrix(F32) };
                 let x = Literal::from_f64s(F32, if lc == 1 { [m, k] } else { [k, m] }, &lv);
                 let y = Literal::from_f64s(F32, if rc == 0 { [k, n] } else { [n, k] }, &rv);
                 assert_eq!(dot(&op, x, y).to_f64s(), want, "{m} {n} {k}, axes {lc} {rc}");
@@ -291,11 +381,18 @@ mod tests {
     fn errors_name_what_does_not_fit() {
         let t = |d, s: &[usize]| Type::new(d, s);
         let say = |op: &DotGeneral, xs: &[Type]| op.infer(xs).unwrap_err().to_string();
-        assert!(say(&matrix(F32), &[t(F32, &[2, 3]), t(F32, &[2, 3])]).contains("contracted axis 1 of f32[2, 3] and axis 0 of f32[2, 3]"));
+        assert!(
+            say(&matrix(F32), &[t(F32, &[2, 3]), t(F32, &[2, 3])])
+                .contains("contracted axis 1 of f32[2, 3] and axis 0 of f32[2, 3]")
+        );
         assert!(say(&matrix(F32), &[t(F32, &[2, 3]), t(F64, &[3, 2])]).contains("differ in dtype"));
         assert!(say(&matrix(F16), &[t(F32, &[2, 3]), t(F32, &[3, 2])]).contains("cannot give f16"));
-        assert!(say(&matrix(BF16), &[t(F16, &[2, 3]), t(F16, &[3, 2])]).contains("cannot give bf16"));
-        assert!(say(&matrix(F32), &[t(F32, &[2]), t(F32, &[2, 3])]).contains("axis 1 is out of range"));
+        assert!(
+            say(&matrix(BF16), &[t(F16, &[2, 3]), t(F16, &[3, 2])]).contains("cannot give bf16")
+        );
+        assert!(
+            say(&matrix(F32), &[t(F32, &[2]), t(F32, &[2, 3])]).contains("axis 1 is out of range")
+        );
         let twice = DotGeneral { lhs_batch: vec![1], rhs_batch: vec![0], ..matrix(F32) };
         assert!(say(&twice, &[t(F32, &[2, 2]), t(F32, &[2, 2])]).contains("named twice"));
         let uneven = DotGeneral { lhs_batch: vec![0], ..matrix(F32) };

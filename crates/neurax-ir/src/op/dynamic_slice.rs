@@ -1,19 +1,27 @@
 //! Windows into an array at places given at run time: reading and replacing them.
 
 use super::strided::{View, read, write};
-use super::{Axis, Batched, Bound, Gather, OutOfBounds, Primitive, Sample, Scatter, ScatterKind, Tangent, Transposed, rules::*};
-use crate::{Builder, Compute, DType, Eval, Literal, Op, Result, Shape, Type, Value, Values, graph::attr::attrs, with_compute};
+use super::{
+    Axis, Batched, Bound, Gather, OutOfBounds, Primitive, Sample, Scatter, ScatterKind, Tangent,
+    Transposed, rules::*,
+};
+use crate::{
+    Builder, Compute, DType, Eval, Literal, Op, Result, Shape, Type, Value, Values,
+    graph::attr::attrs, with_compute,
+};
 
 attrs! {
-    /// A window of those sizes at a place given at run time: operands `(x, start)`, `start` an integer vector with one entry
-    /// per axis. The place is clamped so that the window fits. <https://openxla.org/stablehlo/spec#dynamic_slice>
+    /// A window of those sizes at a place given at run time: operands `(x, start)`, `start` an
+    /// integer vector with one entry per axis. The place is clamped so that the window fits.
+    /// <https://openxla.org/stablehlo/spec#dynamic_slice>
     pub struct DynamicSlice = "dynamic_slice" {
         /// The size of the window along every axis.
         sizes: Vec<usize>,
     }
 
-    /// `x` with the window at a place given at run time replaced: operands `(x, update, start)`, `start` an integer vector.
-    /// The place is clamped so that the window fits. <https://openxla.org/stablehlo/spec#dynamic_update_slice>
+    /// `x` with the window at a place given at run time replaced: operands `(x, update, start)`,
+    /// `start` an integer vector. The place is clamped so that the window fits.
+    /// <https://openxla.org/stablehlo/spec#dynamic_update_slice>
     pub struct DynamicUpdateSlice = "dynamic_update_slice" {}
 }
 
@@ -36,7 +44,13 @@ impl Primitive for DynamicSlice {
         Ok(vec![dxs[0].map(|dx| b.emit(self.clone(), &[dx, at.xs[1]]))])
     }
 
-    fn transpose(&self, b: &mut Builder, at: &Bound, _: &[bool], cts: &[Option<Value>]) -> Transposed {
+    fn transpose(
+        &self,
+        b: &mut Builder,
+        at: &Bound,
+        _: &[bool],
+        cts: &[Option<Value>],
+    ) -> Transposed {
         let back = |ct| {
             let zeros = b.full_like(at.xs[0], 0.0);
             b.emit(DynamicUpdateSlice {}, &[zeros, ct, at.xs[1]])
@@ -44,7 +58,13 @@ impl Primitive for DynamicSlice {
         Transposed::Cotangents(vec![cts[0].map(back), None])
     }
 
-    fn batch(&self, b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+    fn batch(
+        &self,
+        b: &mut Builder,
+        axis: &Axis,
+        xs: &[Value],
+        dims: &[Option<usize>],
+    ) -> Result<Batched> {
         let rank = self.sizes.len();
         let [x, start] = [xs[0], xs[1]];
         let Some(at) = dims[1].filter(|_| rank > 0) else {
@@ -83,7 +103,13 @@ impl Primitive for DynamicUpdateSlice {
     fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
         arity(Self::NAME, xs, 3)?;
         if xs[0].dtype != xs[1].dtype {
-            return refuse(Self::NAME, format!("{} is written into {}; convert one to the dtype of the other", xs[1], xs[0]));
+            return refuse(
+                Self::NAME,
+                format!(
+                    "{} is written into {}; convert one to the dtype of the other",
+                    xs[1], xs[0]
+                ),
+            );
         }
         check_window(Self::NAME, &xs[0], &xs[1].shape, &xs[2])?;
         Ok(vec![xs[0].clone()])
@@ -103,7 +129,13 @@ impl Primitive for DynamicUpdateSlice {
         Ok(vec![Some(b.emit(self.clone(), &[dx, du, at.xs[2]]))])
     }
 
-    fn transpose(&self, b: &mut Builder, at: &Bound, linear: &[bool], cts: &[Option<Value>]) -> Transposed {
+    fn transpose(
+        &self,
+        b: &mut Builder,
+        at: &Bound,
+        linear: &[bool],
+        cts: &[Option<Value>],
+    ) -> Transposed {
         let Some(ct) = cts[0] else { return Transposed::Cotangents(vec![None; 3]) };
         let (update, start) = (at.xs[1], at.xs[2]);
         let of_x = linear[0].then(|| {
@@ -115,8 +147,17 @@ impl Primitive for DynamicUpdateSlice {
         Transposed::Cotangents(vec![of_x, of_update, None])
     }
 
-    fn batch(&self, b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
-        let (x, update) = (b.batched_at_front(xs[0], dims[0], axis.size), b.batched_at_front(xs[1], dims[1], axis.size));
+    fn batch(
+        &self,
+        b: &mut Builder,
+        axis: &Axis,
+        xs: &[Value],
+        dims: &[Option<usize>],
+    ) -> Result<Batched> {
+        let (x, update) = (
+            b.batched_at_front(xs[0], dims[0], axis.size),
+            b.batched_at_front(xs[1], dims[1], axis.size),
+        );
         let rank = b.ty(x).rank() - 1;
         let Some(at) = dims[2].filter(|_| rank > 0) else {
             let start = if dims[2].is_some() { no_place(b) } else { xs[2] };
@@ -151,7 +192,10 @@ fn rows(of: impl Fn(Literal, &[usize], Literal) -> (Op, Vec<Literal>)) -> Vec<Sa
         let (op, inputs) = of(sample(Type::new(d, shape), -3.0, 4.0), sizes, start);
         Sample { op, inputs, smooth: d == DType::F64 }
     };
-    let mut rows: Vec<Sample> = DType::ALL.into_iter().map(|d| row(d, &[3, 4], &[2, 2], place(DType::I32, &[1, 1]))).collect();
+    let mut rows: Vec<Sample> = DType::ALL
+        .into_iter()
+        .map(|d| row(d, &[3, 4], &[2, 2], place(DType::I32, &[1, 1])))
+        .collect();
     let places = DType::ALL.into_iter().filter(|d| d.is_int());
     rows.extend(places.map(|d| row(DType::F64, &[4], &[2], place(d, &[1]))));
     rows.extend([
@@ -165,13 +209,25 @@ fn rows(of: impl Fn(Literal, &[usize], Literal) -> (Op, Vec<Literal>)) -> Vec<Sa
 
 fn check_window(op: &str, x: &Type, sizes: &[usize], start: &Type) -> Result<()> {
     if sizes.len() != x.rank() {
-        return refuse(op, format!("the window {} has {} axes, {x} has {}", shape(sizes), sizes.len(), x.rank()));
+        return refuse(
+            op,
+            format!("the window {} has {} axes, {x} has {}", shape(sizes), sizes.len(), x.rank()),
+        );
     }
     if let Some(i) = (0..x.rank()).find(|&i| sizes[i] > x.shape[i]) {
-        return refuse(op, format!("the window {} is larger than {x} along axis {i}", shape(sizes)));
+        return refuse(
+            op,
+            format!("the window {} is larger than {x} along axis {i}", shape(sizes)),
+        );
     }
     if !start.dtype.is_int() || start.shape[..] != [x.rank()] {
-        return refuse(op, format!("the place is {start}; for {x} it must be an integer vector of shape [{}]", x.rank()));
+        return refuse(
+            op,
+            format!(
+                "the place is {start}; for {x} it must be an integer vector of shape [{}]",
+                x.rank()
+            ),
+        );
     }
     Ok(())
 }
@@ -218,20 +274,33 @@ mod tests {
 
     #[test]
     fn places_are_clamped() {
-        for (at, want) in [(-5, [0.0, 1.0]), (1, [1.0, 2.0]), (3, [2.0, 3.0]), (i64::MAX, [2.0, 3.0])] {
+        for (at, want) in
+            [(-5, [0.0, 1.0]), (1, [1.0, 2.0]), (3, [2.0, 3.0]), (i64::MAX, [2.0, 3.0])]
+        {
             let start = Literal::from_slice([1], &[at]).unwrap();
-            let y = DynamicSlice { sizes: vec![2] }.eval(&mut Eval::default(), vec![count(4), start]).unwrap();
+            let y = DynamicSlice { sizes: vec![2] }
+                .eval(&mut Eval::default(), vec![count(4), start])
+                .unwrap();
             assert_eq!(y[0].to_f64s(), want, "{at}");
         }
         let start = Literal::from_slice([1], &[u64::MAX]).unwrap();
-        let y = DynamicUpdateSlice {}.eval(&mut Eval::default(), vec![count(3), Literal::zeros(Type::new(DType::F32, [1])), start]).unwrap();
+        let y = DynamicUpdateSlice {}
+            .eval(
+                &mut Eval::default(),
+                vec![count(3), Literal::zeros(Type::new(DType::F32, [1])), start],
+            )
+            .unwrap();
         assert_eq!(y[0].to_f64s(), [0.0, 1.0, 0.0]);
     }
 
     #[test]
     fn a_carry_is_updated_in_place() {
         let mut b = Builder::new();
-        let types = [Type::new(DType::F32, [1000, 250]), Type::new(DType::F32, [1, 250]), Type::new(DType::I32, [2])];
+        let types = [
+            Type::new(DType::F32, [1000, 250]),
+            Type::new(DType::F32, [1, 250]),
+            Type::new(DType::I32, [2]),
+        ];
         let xs = b.inputs(&types);
         let y = b.emit(DynamicUpdateSlice {}, &xs);
         let g = b.finish(&[y]).unwrap();
@@ -253,8 +322,13 @@ mod tests {
         let x = count(3);
         let start = Literal::from_slice([1], &[1i32]).unwrap();
         let mut cx = Eval::default();
-        let y = DynamicUpdateSlice {}.eval(&mut cx, vec![x.clone(), Literal::from_slice([1], &[9.0f32]).unwrap(), start]).unwrap();
-        assert_eq!((x.to_f64s(), y[0].to_f64s(), cx.reused), (vec![0.0, 1.0, 2.0], vec![0.0, 9.0, 2.0], 0));
+        let y = DynamicUpdateSlice {}
+            .eval(&mut cx, vec![x.clone(), Literal::from_slice([1], &[9.0f32]).unwrap(), start])
+            .unwrap();
+        assert_eq!(
+            (x.to_f64s(), y[0].to_f64s(), cx.reused),
+            (vec![0.0, 1.0, 2.0], vec![0.0, 9.0, 2.0], 0)
+        );
     }
 
     #[test]
@@ -262,9 +336,14 @@ mod tests {
         let mut b = Builder::new();
         let xs = b.inputs(&[Type::new(DType::F32, [4, 3]), Type::new(DType::I32, [1])]);
         let axis = Axis { size: 3, name: None };
-        let (ys, dims) = DynamicSlice { sizes: vec![2] }.batch(&mut b, &axis, &xs, &[Some(1), None]).unwrap();
+        let (ys, dims) =
+            DynamicSlice { sizes: vec![2] }.batch(&mut b, &axis, &xs, &[Some(1), None]).unwrap();
         let g = b.finish(&ys).unwrap();
-        let x = Literal::from_f64s(DType::F32, [4, 3], &std::array::from_fn::<f64, 12, _>(|i| i as f64));
+        let x = Literal::from_f64s(
+            DType::F32,
+            [4, 3],
+            &std::array::from_fn::<f64, 12, _>(|i| i as f64),
+        );
         let y = eval(&g, vec![x, place(DType::I32, &[1])]).unwrap();
         assert_eq!((dims, y[0].to_f64s()), (vec![Some(1)], vec![3.0, 4.0, 5.0, 6.0, 7.0, 8.0]));
     }
@@ -272,12 +351,20 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_named() {
         let (x, i) = (Type::new(DType::F32, [3]), Type::new(DType::I32, [1]));
-        let err = |sizes: &[usize], start: &Type| DynamicSlice { sizes: sizes.to_vec() }.infer(&[x.clone(), start.clone()]).unwrap_err().to_string();
+        let err = |sizes: &[usize], start: &Type| {
+            DynamicSlice { sizes: sizes.to_vec() }
+                .infer(&[x.clone(), start.clone()])
+                .unwrap_err()
+                .to_string()
+        };
         assert!(err(&[4], &i).contains("larger than f32[3] along axis 0"));
         assert!(err(&[1, 1], &i).contains("has 2 axes"));
         assert!(err(&[1], &Type::scalar(DType::I32)).contains("integer vector of shape [1]"));
         assert!(err(&[1], &Type::new(DType::F32, [1])).contains("the place is f32[1]"));
-        let update = DynamicUpdateSlice {}.infer(&[x.clone(), x.with_dtype(DType::F64), i]).unwrap_err().to_string();
+        let update = DynamicUpdateSlice {}
+            .infer(&[x.clone(), x.with_dtype(DType::F64), i])
+            .unwrap_err()
+            .to_string();
         assert!(update.contains("f64[3] is written into f32[3]"));
     }
 }

@@ -1,5 +1,6 @@
-//! The exponential and its kin, fast for f32: straight code in f64 without branches and calls, so that loops of it become
-//! vector code, and with the same bits on every machine. The results are within 0.501 ulp.
+//! The exponential and its kin, fast for f32: straight code in f64 without branches and calls, so
+//! that loops of it become vector code, and with the same bits on every machine. The results are
+//! within 0.501 ulp.
 
 /// Functions that are often run over many f32.
 pub trait Exp {
@@ -58,8 +59,8 @@ fn keep_zero(y: f32, x: f32) -> f32 {
     if x == 0.0 { x } else { y }
 }
 
-/// `e^x` as `scale * (1 + p)` with `scale` a power of two and `|p| < 1/2`, for the numbers that f32 holds: where its
-/// exponential has long become 0 or infinite, `x` is cut off.
+/// `e^x` as `scale * (1 + p)` with `scale` a power of two and `|p| < 1/2`, for the numbers that f32
+/// holds: where its exponential has long become 0 or infinite, `x` is cut off.
 #[inline(always)]
 fn parts(x: f64) -> (f64, f64) {
     use std::f64::consts::{LN_2, LOG2_E};
@@ -70,7 +71,8 @@ fn parts(x: f64) -> (f64, f64) {
     let shifted = x * LOG2_E + magic;
     let r = x - (shifted - magic) * LN_2;
     let scale = f64::from_bits((shifted.to_bits() << 52).wrapping_add(1023 << 52));
-    // The Taylor series of e^r - 1: |r| is at most ln(2) / 2, where the next term is 5e-12 of the sum.
+    // The Taylor series of e^r - 1: |r| is at most ln(2) / 2, where the next term is 5e-12 of the
+    // sum.
     let q = 1.0 / 40320.0 + r * (1.0 / 362880.0);
     let q = 1.0 / 720.0 + r * (1.0 / 5040.0 + r * q);
     let q = 1.0 / 24.0 + r * (1.0 / 120.0 + r * q);
@@ -106,7 +108,10 @@ mod tests {
             ];
             for (name, have, want) in rows {
                 let overflows = want > f32::MAX as f64 && have == f32::INFINITY;
-                assert!(overflows || error(have, want) <= 0.501, "{name}({x}) is {have}, not {want}");
+                assert!(
+                    overflows || error(have, want) <= 0.501,
+                    "{name}({x}) is {have}, not {want}"
+                );
             }
         }
     }
@@ -118,8 +123,16 @@ mod tests {
         assert_eq!([inf.exponential_minus_one(), (-inf).exponential_minus_one()], [inf, -1.0]);
         assert_eq!([inf.hyperbolic_tangent(), (-inf).hyperbolic_tangent()], [1.0, -1.0]);
         assert_eq!([inf.logistic(), (-inf).logistic(), 0f32.logistic()], [1.0, 0.0, 0.5]);
-        assert!((-0f32).hyperbolic_tangent().is_sign_negative() && (-0f32).exponential_minus_one().is_sign_negative());
+        assert!(
+            (-0f32).hyperbolic_tangent().is_sign_negative()
+                && (-0f32).exponential_minus_one().is_sign_negative()
+        );
         let nan = f32::NAN;
-        assert!(nan.exponential().is_nan() && nan.hyperbolic_tangent().is_nan() && nan.logistic().is_nan() && nan.exponential_minus_one().is_nan());
+        assert!(
+            nan.exponential().is_nan()
+                && nan.hyperbolic_tangent().is_nan()
+                && nan.logistic().is_nan()
+                && nan.exponential_minus_one().is_nan()
+        );
     }
 }

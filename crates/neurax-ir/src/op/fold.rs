@@ -4,7 +4,8 @@ use super::{ArgKind, ReduceKind};
 use crate::{Complex, Compute, DType, Kind, Literal, Type, with_compute};
 use std::ops::{Add, Mul};
 
-/// Joins the elements of `x` along `axes` into a value of type `ty`; `kind` is one that the dtype admits.
+/// Joins the elements of `x` along `axes` into a value of type `ty`; `kind` is one that the dtype
+/// admits.
 pub fn reduce(kind: ReduceKind, x: &Literal, axes: &[usize], ty: Type) -> Literal {
     let kind = if x.dtype() == DType::Bool { as_bits(kind) } else { kind };
     with_compute!(any x.dtype(), C => {
@@ -14,15 +15,19 @@ pub fn reduce(kind: ReduceKind, x: &Literal, axes: &[usize], ty: Type) -> Litera
     })
 }
 
-/// A literal of joined elements. Narrow floats are rounded once, from f64; by way of f32 it would be twice.
+/// A literal of joined elements. Narrow floats are rounded once, from f64; by way of f32 it would
+/// be twice.
 pub fn store<C: Fold>(ty: Type, acc: &[C::Acc]) -> Literal {
     if ty.dtype.is_float() && ty.dtype.bits() < 32 {
         return Literal::build(ty, |out: &mut [C::Acc]| out.copy_from_slice(acc));
     }
-    Literal::build(ty, |out: &mut [C]| out.iter_mut().zip(acc).for_each(|(o, &a)| *o = C::narrow(a)))
+    Literal::build(ty, |out: &mut [C]| {
+        out.iter_mut().zip(acc).for_each(|(o, &a)| *o = C::narrow(a))
+    })
 }
 
-/// The index along `axis`, which is not empty, of the largest or smallest element; `x` is not complex.
+/// The index along `axis`, which is not empty, of the largest or smallest element; `x` is not
+/// complex.
 pub fn arg_reduce(kind: ArgKind, x: &Literal, axis: usize) -> Literal {
     let outer = x.shape()[..axis].iter().product();
     let (n, inner) = (x.shape()[axis], x.shape()[axis + 1..].iter().product());
@@ -38,7 +43,8 @@ pub trait Fold: Compute {
     fn widen(self) -> Self::Acc;
     /// From the accumulator.
     fn narrow(a: Self::Acc) -> Self;
-    /// Joins two accumulators; only called with constant kinds, so that nothing of the `match` remains.
+    /// Joins two accumulators; only called with constant kinds, so that nothing of the `match`
+    /// remains.
     fn join(kind: ReduceKind, a: Self, b: Self) -> Self;
 }
 
@@ -137,7 +143,8 @@ fn bound<A: Compute>(dtype: DType, greatest: bool) -> A {
     }
 }
 
-/// Reduces one run of neighbouring axes after the other, the last one first, without rounding in between.
+/// Reduces one run of neighbouring axes after the other, the last one first, without rounding in
+/// between.
 fn groups<C: Fold>(kind: ReduceKind, x: &Literal, axes: &[usize], start: C::Acc) -> Vec<C::Acc> {
     let mut runs: Vec<(usize, bool)> = vec![];
     for (i, &n) in x.shape().iter().enumerate().filter(|&(_, &n)| n != 1) {
@@ -161,7 +168,12 @@ fn groups<C: Fold>(kind: ReduceKind, x: &Literal, axes: &[usize], start: C::Acc)
 }
 
 /// `xs` is `[outer, n, inner]`; the middle is joined.
-fn fold<C: Fold>(kind: ReduceKind, xs: &[C], [outer, n, inner]: [usize; 3], start: C::Acc) -> Vec<C::Acc> {
+fn fold<C: Fold>(
+    kind: ReduceKind,
+    xs: &[C],
+    [outer, n, inner]: [usize; 3],
+    start: C::Acc,
+) -> Vec<C::Acc> {
     let (run, row) = loops::<C>(kind);
     let mut acc = vec![start; outer * inner];
     if inner == 1 {
@@ -216,13 +228,22 @@ pub fn better<C: Compute, const MAX: bool>(x: &C, best: &C) -> bool {
     if MAX { best.before(x) } else { !is_nan(best) && (x.before(best) || is_nan(x)) }
 }
 
-/// `xs` is `[outer, n, inner]`; the place along the middle of the element that no other is better than.
-fn search<C: Compute>(xs: &[C], [_, n, inner]: [usize; 3], out: &mut [i32], better: impl Fn(&C, &C) -> bool) {
-    for (out, block) in out.chunks_exact_mut(inner.max(1)).zip(xs.chunks_exact((n * inner).max(1))) {
+/// `xs` is `[outer, n, inner]`; the place along the middle of the element that no other is better
+/// than.
+fn search<C: Compute>(
+    xs: &[C],
+    [_, n, inner]: [usize; 3],
+    out: &mut [i32],
+    better: impl Fn(&C, &C) -> bool,
+) {
+    for (out, block) in out.chunks_exact_mut(inner.max(1)).zip(xs.chunks_exact((n * inner).max(1)))
+    {
         let (first, rest) = block.split_at(inner);
         let mut best = first.to_vec();
         for (k, row) in (1..).zip(rest.chunks_exact(inner)) {
-            for ((o, b), x) in out.iter_mut().zip(&mut best).zip(row).filter(|((_, b), x)| better(x, b)) {
+            for ((o, b), x) in
+                out.iter_mut().zip(&mut best).zip(row).filter(|((_, b), x)| better(x, b))
+            {
                 (*o, *b) = (k, *x);
             }
         }

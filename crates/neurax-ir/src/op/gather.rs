@@ -2,7 +2,9 @@
 
 pub(super) mod plan;
 
-use super::{Axis, Batched, Bound, Primitive, Sample, Scatter, ScatterKind, Tangent, Transposed, rules::*};
+use super::{
+    Axis, Batched, Bound, Primitive, Sample, Scatter, ScatterKind, Tangent, Transposed, rules::*,
+};
 use crate::graph::attr::{attrs, names};
 use crate::{Builder, DType, Eval, Literal, Result, Shape, Type, Value};
 
@@ -17,12 +19,15 @@ names! {
 }
 
 attrs! {
-    /// Operands `(x, indices)`: for every index vector (the last axis of `indices`) the window of `sizes` of `x` at that place.
+    /// Operands `(x, indices)`: for every index vector (the last axis of `indices`) the window of
+    /// `sizes` of `x` at that place.
     ///
-    /// The result has the batch axes of `indices` (all but the last) and the window axes, at `offset_dims`. Window axes that
-    /// are in `collapsed` (size 1) or `operand_batch` do not appear. Entry `i` of an index vector moves axis `index_map[i]`.
-    /// Axis `operand_batch[i]` of `x` goes along with axis `indices_batch[i]` of `indices`. Indices are of any integer dtype;
-    /// negative ones are out of bounds. <https://openxla.org/stablehlo/spec#gather>, with the index vector always last.
+    /// The result has the batch axes of `indices` (all but the last) and the window axes, at
+    /// `offset_dims`. Window axes that are in `collapsed` (size 1) or `operand_batch` do not
+    /// appear. Entry `i` of an index vector moves axis `index_map[i]`. Axis `operand_batch[i]` of
+    /// `x` goes along with axis `indices_batch[i]` of `indices`. Indices are of any integer dtype;
+    /// negative ones are out of bounds. <https://openxla.org/stablehlo/spec#gather>, with the index
+    /// vector always last.
     pub struct Gather = "gather" {
         /// Where the window axes stand in the result, increasing.
         offset_dims: Vec<usize>,
@@ -44,10 +49,13 @@ attrs! {
 impl Gather {
     /// The operand's axes that windows keep: one for each of `offset_dims`.
     pub fn kept(&self, rank: usize) -> Vec<usize> {
-        (0..rank).filter(|a| !self.collapsed.contains(a) && !self.operand_batch.contains(a)).collect()
+        (0..rank)
+            .filter(|a| !self.collapsed.contains(a) && !self.operand_batch.contains(a))
+            .collect()
     }
 
-    /// Checks all parameters against operands of those types, and gives the shape of the result. `op` is named in errors.
+    /// Checks all parameters against operands of those types, and gives the shape of the result.
+    /// `op` is named in errors.
     pub(super) fn check(&self, op: &str, x: &Type, indices: &Type) -> Result<Shape> {
         let places = self.check_indices(op, x, indices)?;
         self.check_axes(op, x, indices)?;
@@ -55,7 +63,11 @@ impl Gather {
         let kept = self.kept(x.rank());
         let rank = places + kept.len();
         if kept.len() != self.offset_dims.len() {
-            let why = format!("windows of {x} keep the axes {kept:?}, which needs {} window axes, not {:?}", kept.len(), self.offset_dims);
+            let why = format!(
+                "windows of {x} keep the axes {kept:?}, which needs {} window axes, not {:?}",
+                kept.len(),
+                self.offset_dims
+            );
             return refuse(op, why);
         }
         increasing(op, "window axes", &self.offset_dims, rank)?;
@@ -72,7 +84,10 @@ impl Gather {
         match indices.shape.split_last() {
             Some((&n, batch)) if n == self.index_map.len() => Ok(batch.len()),
             _ => {
-                let why = format!("the last axis of the indices {indices} must hold {} numbers, one for each axis", self.index_map.len());
+                let why = format!(
+                    "the last axis of the indices {indices} must hold {} numbers, one for each axis",
+                    self.index_map.len()
+                );
                 refuse(op, format!("{why} of {x} in index_map {:?}", self.index_map))
             }
         }
@@ -85,28 +100,55 @@ impl Gather {
         check_axes(op, &[&self.index_map[..], &self.operand_batch].concat(), x.rank())?;
         check_axes(op, &self.indices_batch, indices.rank() - 1)?;
         if self.operand_batch.len() != self.indices_batch.len() {
-            let why = format!("batch axes {:?} of the operand and {:?} of the indices", self.operand_batch, self.indices_batch);
+            let why = format!(
+                "batch axes {:?} of the operand and {:?} of the indices",
+                self.operand_batch, self.indices_batch
+            );
             return refuse(op, format!("{why} must be as many"));
         }
-        match self.operand_batch.iter().zip(&self.indices_batch).find(|&(&i, &j)| x.shape[i] != indices.shape[j]) {
+        match self
+            .operand_batch
+            .iter()
+            .zip(&self.indices_batch)
+            .find(|&(&i, &j)| x.shape[i] != indices.shape[j])
+        {
             None => Ok(()),
-            Some((i, j)) => refuse(op, format!("axis {i} of {x} and axis {j} of the indices {indices} differ in size; they go together")),
+            Some((i, j)) => refuse(
+                op,
+                format!(
+                    "axis {i} of {x} and axis {j} of the indices {indices} differ in size; they go together"
+                ),
+            ),
         }
     }
 
     fn check_sizes(&self, op: &str, x: &Type, indices: &Type) -> Result<()> {
         if self.sizes.len() != x.rank() {
-            return refuse(op, format!("the window {:?} needs one size for each axis of {x}", self.sizes));
+            return refuse(
+                op,
+                format!("the window {:?} needs one size for each axis of {x}", self.sizes),
+            );
         }
         for (i, (&size, &n)) in self.sizes.iter().zip(&x.shape[..]).enumerate() {
             let batch = self.operand_batch.contains(&i);
             if (batch || self.collapsed.contains(&i)) && size != 1 {
-                return refuse(op, format!("the window {:?} must have size 1 on axis {i}, which is left out", self.sizes));
+                return refuse(
+                    op,
+                    format!(
+                        "the window {:?} must have size 1 on axis {i}, which is left out",
+                        self.sizes
+                    ),
+                );
             }
-            // Where an axis is empty, no single place is in bounds: that is a meaning if there are no places, or they are dropped.
-            let nowhere = batch || (size == 1 && n == 0 && (self.mode == OutOfBounds::Drop || indices.size() == 0));
+            // Where an axis is empty, no single place is in bounds: that is a meaning if there are
+            // no places, or they are dropped.
+            let nowhere = batch
+                || (size == 1 && n == 0 && (self.mode == OutOfBounds::Drop || indices.size() == 0));
             if size > n && !nowhere {
-                return refuse(op, format!("the window {:?} does not fit into {x} on axis {i}", self.sizes));
+                return refuse(
+                    op,
+                    format!("the window {:?} does not fit into {x} on axis {i}", self.sizes),
+                );
             }
         }
         Ok(())
@@ -128,7 +170,9 @@ impl Gather {
 
     /// Makes room for axis `d` of the operand.
     fn bump_operand(&mut self, d: usize) {
-        [&mut self.collapsed, &mut self.operand_batch, &mut self.index_map].into_iter().for_each(|axes| bump(axes, d));
+        [&mut self.collapsed, &mut self.operand_batch, &mut self.index_map]
+            .into_iter()
+            .for_each(|axes| bump(axes, d));
     }
 
     /// The operand has a new axis `d`: one more window axis. Answers with its place in the result.
@@ -142,7 +186,8 @@ impl Gather {
         to
     }
 
-    /// The indices have a new axis `d`, not the last. Answers with its place in the result, which had that rank.
+    /// The indices have a new axis `d`, not the last. Answers with its place in the result, which
+    /// had that rank.
     fn batch_indices(&mut self, d: usize, rank: usize) -> usize {
         let to = (0..rank).filter(|i| !self.offset_dims.contains(i)).nth(d).unwrap_or(rank);
         bump(&mut self.indices_batch, d);
@@ -175,7 +220,13 @@ impl Primitive for Gather {
         Ok(vec![dxs[0].map(|dx| b.emit(self.clone(), &[dx, at.xs[1]]))])
     }
 
-    fn transpose(&self, b: &mut Builder, at: &Bound, linear: &[bool], cts: &[Option<Value>]) -> Transposed {
+    fn transpose(
+        &self,
+        b: &mut Builder,
+        at: &Bound,
+        linear: &[bool],
+        cts: &[Option<Value>],
+    ) -> Transposed {
         if linear[1] {
             return Transposed::NotLinear;
         }
@@ -186,7 +237,13 @@ impl Primitive for Gather {
         Transposed::Cotangents(vec![cts[0].map(add), None])
     }
 
-    fn batch(&self, b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+    fn batch(
+        &self,
+        b: &mut Builder,
+        axis: &Axis,
+        xs: &[Value],
+        dims: &[Option<usize>],
+    ) -> Result<Batched> {
         let mut op = self.clone();
         let (mut indices, mut di) = (xs[1], dims[1]);
         // The index vector stays last.
@@ -239,7 +296,12 @@ fn increasing(op: &str, what: &str, axes: &[usize], rank: usize) -> Result<()> {
 }
 
 /// Whole slices of `x` along an axis, at two places.
-fn rows_of(x: &[usize], axis: usize, mode: OutOfBounds, at: [f64; 2]) -> (Gather, Vec<usize>, Literal) {
+fn rows_of(
+    x: &[usize],
+    axis: usize,
+    mode: OutOfBounds,
+    at: [f64; 2],
+) -> (Gather, Vec<usize>, Literal) {
     let mut sizes = x.to_vec();
     sizes[axis] = 1;
     let g = Gather {
@@ -254,7 +316,8 @@ fn rows_of(x: &[usize], axis: usize, mode: OutOfBounds, at: [f64; 2]) -> (Gather
     (g, x.to_vec(), Literal::from_f64s(DType::I32, [2, 1], &at))
 }
 
-/// The corners of the parameters, each with the operand's shape and indices; no place is read twice in the first four.
+/// The corners of the parameters, each with the operand's shape and indices; no place is read twice
+/// in the first four.
 pub(super) fn geometries(mode: OutOfBounds) -> Vec<(Gather, Vec<usize>, Literal)> {
     let int = |shape: &[usize], v: &[f64]| Literal::from_f64s(DType::I32, shape, v);
     let scalars = Gather {
@@ -266,7 +329,8 @@ pub(super) fn geometries(mode: OutOfBounds) -> Vec<(Gather, Vec<usize>, Literal)
         sizes: vec![1, 1],
         mode,
     };
-    let windows = Gather { offset_dims: vec![0, 2], collapsed: vec![], sizes: vec![2, 2], ..scalars.clone() };
+    let windows =
+        Gather { offset_dims: vec![0, 2], collapsed: vec![], sizes: vec![2, 2], ..scalars.clone() };
     let along = Gather {
         offset_dims: vec![1],
         collapsed: vec![1],
@@ -276,7 +340,13 @@ pub(super) fn geometries(mode: OutOfBounds) -> Vec<(Gather, Vec<usize>, Literal)
         sizes: vec![1, 1, 1, 2],
         mode,
     };
-    let still = Gather { offset_dims: vec![1, 2], collapsed: vec![], index_map: vec![], sizes: vec![1, 2], ..scalars.clone() };
+    let still = Gather {
+        offset_dims: vec![1, 2],
+        collapsed: vec![],
+        index_map: vec![],
+        sizes: vec![1, 2],
+        ..scalars.clone()
+    };
     vec![
         rows_of(&[4, 3], 0, mode, [2.0, 1.0]),
         (scalars.clone(), vec![3, 4], int(&[2, 2], &[3.0, 1.0, 0.0, 2.0])),
@@ -310,10 +380,15 @@ mod tests {
         let (rows, _, i) = rows_of(&[3, 4], 0, OutOfBounds::Clip, [2.0, 0.0]);
         assert_eq!(run(&rows, &x, i).to_f64s(), [9.0, 10.0, 11.0, 12.0, 1.0, 2.0, 3.0, 4.0]);
         let all = geometries(OutOfBounds::Clip);
-        assert_eq!(run(&all[1].0, &x, all[1].2.clone()).to_f64s(), [8.0, 9.0], "index_map swaps the axes");
+        assert_eq!(
+            run(&all[1].0, &x, all[1].2.clone()).to_f64s(),
+            [8.0, 9.0],
+            "index_map swaps the axes"
+        );
         let y = run(&all[5].0, &x, all[5].2.clone());
         assert_eq!(y.ty().to_string(), "f32[2, 2, 2]");
-        // Windows at (1, 1) and at (0, 3), which is moved to (0, 2); the window's rows stand in front.
+        // Windows at (1, 1) and at (0, 3), which is moved to (0, 2); the window's rows stand in
+        // front.
         assert_eq!(y.to_f64s(), [6.0, 7.0, 3.0, 4.0, 10.0, 11.0, 7.0, 8.0]);
     }
 
@@ -347,7 +422,8 @@ mod tests {
     #[test]
     fn taking_along_an_axis() {
         let mut b = Builder::new();
-        let (x, i) = (b.input(Type::new(DType::F32, [2, 3])), b.input(Type::new(DType::I32, [2, 2])));
+        let (x, i) =
+            (b.input(Type::new(DType::F32, [2, 3])), b.input(Type::new(DType::I32, [2, 2])));
         let slices = b.take(x, i, 1, OutOfBounds::Drop);
         let elements = b.take_along_axis(x, i, 1);
         let g = b.finish(&[slices, elements]).unwrap();
@@ -355,7 +431,10 @@ mod tests {
         let ys = crate::transform::eval(&g, vec![count(DType::F32, &[2, 3]), i]).unwrap();
         assert_eq!(ys[0].ty().to_string(), "f32[2, 2, 2]");
         assert_eq!(ys[0].to_f64s(), [1.0, 3.0, 2.0, 0.0, 4.0, 6.0, 5.0, 0.0]);
-        assert_eq!((ys[1].ty().to_string().as_str(), ys[1].to_f64s()), ("f32[2, 2]", vec![1.0, 3.0, 5.0, 6.0]));
+        assert_eq!(
+            (ys[1].ty().to_string().as_str(), ys[1].to_f64s()),
+            ("f32[2, 2]", vec![1.0, 3.0, 5.0, 6.0])
+        );
         let mut b = Builder::new();
         let (x, i) = (b.input(Type::scalar(DType::F32)), b.input(Type::scalar(DType::I32)));
         let y = b.take(x, i, 0, OutOfBounds::Clip);
@@ -368,7 +447,12 @@ mod tests {
         let x = Literal::zeros(Type::new(DType::F32, [0, 2]));
         assert_eq!(run(&g, &x, i.clone()).to_f64s(), [0.0; 4]);
         let clip = Gather { mode: OutOfBounds::Clip, ..g };
-        assert!(clip.infer(&[x.ty().clone(), i.ty().clone()]).unwrap_err().to_string().contains("does not fit"));
+        assert!(
+            clip.infer(&[x.ty().clone(), i.ty().clone()])
+                .unwrap_err()
+                .to_string()
+                .contains("does not fit")
+        );
     }
 
     #[test]
@@ -379,16 +463,29 @@ mod tests {
         let say = |g: Gather| g.infer(&[x.clone(), i.clone()]).unwrap_err().to_string();
         assert!(say(Gather { sizes: vec![1], ..good.clone() }).contains("one size for each axis"));
         assert!(say(Gather { sizes: vec![2, 4], ..good.clone() }).contains("size 1 on axis 0"));
-        assert!(say(Gather { sizes: vec![1, 5], ..good.clone() }).contains("does not fit into f32[3, 4] on axis 1"));
-        assert!(say(Gather { offset_dims: vec![], ..good.clone() }).contains("needs 1 window axes"));
+        assert!(
+            say(Gather { sizes: vec![1, 5], ..good.clone() })
+                .contains("does not fit into f32[3, 4] on axis 1")
+        );
+        assert!(
+            say(Gather { offset_dims: vec![], ..good.clone() }).contains("needs 1 window axes")
+        );
         assert!(say(Gather { offset_dims: vec![2], ..good.clone() }).contains("out of range"));
         assert!(say(Gather { collapsed: vec![1, 0], ..good.clone() }).contains("must increase"));
         assert!(say(Gather { index_map: vec![2], ..good.clone() }).contains("out of range"));
-        assert!(say(Gather { index_map: vec![0, 1], ..good.clone() }).contains("must hold 2 numbers"));
+        assert!(
+            say(Gather { index_map: vec![0, 1], ..good.clone() }).contains("must hold 2 numbers")
+        );
         assert!(say(Gather { operand_batch: vec![0], ..good.clone() }).contains("named twice"));
         assert!(say(Gather { indices_batch: vec![0], ..good.clone() }).contains("as many"));
         assert!(say(Gather { indices_batch: vec![1], ..good.clone() }).contains("out of range"));
-        let batch = Gather { operand_batch: vec![1], indices_batch: vec![0], sizes: vec![1, 1], offset_dims: vec![], ..good.clone() };
+        let batch = Gather {
+            operand_batch: vec![1],
+            indices_batch: vec![0],
+            sizes: vec![1, 1],
+            offset_dims: vec![],
+            ..good.clone()
+        };
         assert!(say(batch).contains("differ in size"));
         let float = good.infer(&[x.clone(), x.clone()]).unwrap_err().to_string();
         assert!(float.contains("take integers"));

@@ -1,7 +1,9 @@
 //! Counting.
 
 use super::{Axis, Batched, Bound, Primitive, Sample, Tangent, Transposed, pointwise::*, rules::*};
-use crate::{Builder, Compute, DType, Eval, Literal, Result, Type, Value, graph::attr::attrs, with_compute};
+use crate::{
+    Builder, Compute, DType, Eval, Literal, Result, Type, Value, graph::attr::attrs, with_compute,
+};
 
 attrs! {
     /// Each element is its index along `axis`. <https://openxla.org/stablehlo/spec#iota>
@@ -21,7 +23,10 @@ impl Primitive for Iota {
     fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
         arity(Self::NAME, xs, 0)?;
         if !NUMBERS.contains(&self.ty.dtype.kind()) {
-            return refuse(Self::NAME, format!("it gives numbers, not {}; compare numbers to get bool", self.ty));
+            return refuse(
+                Self::NAME,
+                format!("it gives numbers, not {}; compare numbers to get bool", self.ty),
+            );
         }
         check_axes(Self::NAME, &[self.axis], self.ty.rank())?;
         self.ty.bytes()?;
@@ -31,11 +36,13 @@ impl Primitive for Iota {
     fn eval(&self, _: &mut Eval, _: Vec<Literal>) -> Result<Vec<Literal>> {
         let inner: usize = self.ty.shape[self.axis + 1..].iter().product();
         let n = self.ty.shape[self.axis];
-        Ok(vec![with_compute!(any self.ty.dtype, C => Literal::build(self.ty.clone(), |out: &mut [C]| {
-            for (i, run) in out.chunks_exact_mut(inner.max(1)).enumerate() {
-                run.fill(C::from_i128((i % n) as i128));
-            }
-        }))])
+        Ok(vec![
+            with_compute!(any self.ty.dtype, C => Literal::build(self.ty.clone(), |out: &mut [C]| {
+                for (i, run) in out.chunks_exact_mut(inner.max(1)).enumerate() {
+                    run.fill(C::from_i128((i % n) as i128));
+                }
+            })),
+        ])
     }
 
     fn jvp(&self, _: &mut Builder, at: &Bound, _: &[Tangent]) -> Result<Vec<Tangent>> {
@@ -46,12 +53,19 @@ impl Primitive for Iota {
         Transposed::NotLinear
     }
 
-    fn batch(&self, b: &mut Builder, _: &Axis, _: &[Value], _: &[Option<usize>]) -> Result<Batched> {
+    fn batch(
+        &self,
+        b: &mut Builder,
+        _: &Axis,
+        _: &[Value],
+        _: &[Option<usize>],
+    ) -> Result<Batched> {
         Ok((b.emit_n(self.clone(), &[], 1), vec![None]))
     }
 
     fn samples() -> Vec<Sample> {
-        let row = |ty: Type, axis| Sample { op: Iota { ty, axis }.into(), inputs: vec![], smooth: false };
+        let row =
+            |ty: Type, axis| Sample { op: Iota { ty, axis }.into(), inputs: vec![], smooth: false };
         let dtypes = DType::ALL.into_iter().filter(|d| NUMBERS.contains(&d.kind()));
         let mut rows: Vec<Sample> = dtypes.map(|d| row(Type::new(d, [2, 5]), 1)).collect();
         rows.extend([
@@ -86,8 +100,17 @@ mod tests {
     #[test]
     fn wrong_parameters_are_errors() {
         let refused = |ty, axis| refusal(Iota { ty, axis }, &[]);
-        assert_eq!(refused(Type::new(DType::I32, [2]), 1), "iota: axis 1 is out of range for rank 1");
-        assert_eq!(refused(Type::new(DType::Bool, [2]), 0), "iota: it gives numbers, not bool[2]; compare numbers to get bool");
-        assert!(refused(Type::new(DType::I32, [usize::MAX, 8]), 0).contains("larger than the address space"));
+        assert_eq!(
+            refused(Type::new(DType::I32, [2]), 1),
+            "iota: axis 1 is out of range for rank 1"
+        );
+        assert_eq!(
+            refused(Type::new(DType::Bool, [2]), 0),
+            "iota: it gives numbers, not bool[2]; compare numbers to get bool"
+        );
+        assert!(
+            refused(Type::new(DType::I32, [usize::MAX, 8]), 0)
+                .contains("larger than the address space")
+        );
     }
 }

@@ -1,13 +1,19 @@
 //! Every custom derivative: a linear function given with its transpose.
 
-use super::{Axis, Batched, Bound, Primitive, Pruned, Region, Sample, Tangent, Transposed, rules::*};
+use super::{
+    Axis, Batched, Bound, Primitive, Pruned, Region, Sample, Tangent, Transposed, rules::*,
+};
 use crate::composite::no_forward_rule;
-use crate::{Builder, DType, Error, Eval, Graph, Literal, Op, Result, Type, Value, Values, graph::attr::attrs, transform};
+use crate::{
+    Builder, DType, Error, Eval, Graph, Literal, Op, Result, Type, Value, Values,
+    graph::attr::attrs, transform,
+};
 use std::sync::Arc;
 
 attrs! {
-    /// Operands `(residuals.., xs..)`: a function that is linear in `xs`. `forward(residuals.., xs..)` is its value;
-    /// `backward(residuals.., cts..)`, with one cotangent per result, is its transpose and gives one cotangent per `xs`.
+    /// Operands `(residuals.., xs..)`: a function that is linear in `xs`. `forward(residuals..,
+    /// xs..)` is its value; `backward(residuals.., cts..)`, with one cotangent per result, is its
+    /// transpose and gives one cotangent per `xs`.
     pub struct Linear = "linear" {
         /// The name, e.g. `softmax`; for readers, backends and export.
         callee: Arc<str>,
@@ -25,14 +31,24 @@ attrs! {
 }
 
 impl Linear {
-    fn check(&self, g: &Option<Arc<Graph>>, residuals: &[Type], from: &[Type], to: &[Type]) -> Result<()> {
+    fn check(
+        &self,
+        g: &Option<Arc<Graph>>,
+        residuals: &[Type],
+        from: &[Type],
+        to: &[Type],
+    ) -> Result<()> {
         let Some(g) = g else { return Ok(()) };
         let takes = [residuals, from].concat();
         if g.input_types() != takes || g.output_types() != to {
             let (ins, outs) = (list(g.input_types()), list(&g.output_types()));
             return Err(Error::new(
                 &*self.callee,
-                format!("a linear graph from ({}) to ({}) was expected, not ({ins}) to ({outs})", list(&takes), list(to)),
+                format!(
+                    "a linear graph from ({}) to ({}) was expected, not ({ins}) to ({outs})",
+                    list(&takes),
+                    list(to)
+                ),
             ));
         }
         Ok(())
@@ -46,10 +62,16 @@ impl Primitive for Linear {
 
     fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
         let Some((residuals, from)) = xs.split_at_checked(self.residuals) else {
-            return refuse(&self.callee, format!("it takes {} residuals, not ({})", self.residuals, list(xs)));
+            return refuse(
+                &self.callee,
+                format!("it takes {} residuals, not ({})", self.residuals, list(xs)),
+            );
         };
         if from != self.from {
-            return refuse(&self.callee, format!("it is linear in ({}), not ({})", list(&self.from), list(from)));
+            return refuse(
+                &self.callee,
+                format!("it is linear in ({}), not ({})", list(&self.from), list(from)),
+            );
         }
         self.check(&self.forward, residuals, &self.from, &self.to)?;
         self.check(&self.backward, residuals, &self.to, &self.from)?;
@@ -67,32 +89,71 @@ impl Primitive for Linear {
         Ok(self.jvp_region(b, at.xs, dxs, false)?.1)
     }
 
-    fn transpose(&self, b: &mut Builder, at: &Bound, linear: &[bool], cts: &[Option<Value>]) -> Transposed {
+    fn transpose(
+        &self,
+        b: &mut Builder,
+        at: &Bound,
+        linear: &[bool],
+        cts: &[Option<Value>],
+    ) -> Transposed {
         if linear[..self.residuals].contains(&true) {
             return Transposed::NotLinear;
         }
         if self.backward.is_none() {
             b.fail(Error::new(&*self.callee, "it has no reverse rule; give one with custom_vjp, or differentiate in forward mode"));
         }
-        let cts: Vec<Value> = cts.iter().zip(&self.to).map(|(ct, ty)| ct.unwrap_or_else(|| b.zeros(ty.clone()))).collect();
+        let cts: Vec<Value> = cts
+            .iter()
+            .zip(&self.to)
+            .map(|(ct, ty)| ct.unwrap_or_else(|| b.zeros(ty.clone())))
+            .collect();
         if let (None, Some(backward)) = (&self.forward, &self.backward) {
-            // A user's reverse rule need not be linear (it may clip the gradient): it is differentiated as what it is.
+            // A user's reverse rule need not be linear (it may clip the gradient): it is
+            // differentiated as what it is.
             let answers = b.inline(backward, &[&at.xs[..self.residuals], &cts].concat());
-            return Transposed::Cotangents(std::iter::repeat_n(None, self.residuals).chain(answers.into_iter().map(Some)).collect());
+            return Transposed::Cotangents(
+                std::iter::repeat_n(None, self.residuals)
+                    .chain(answers.into_iter().map(Some))
+                    .collect(),
+            );
         }
-        let swapped =
-            Linear { forward: self.backward.clone(), backward: self.forward.clone(), from: self.to.clone(), to: self.from.clone(), ..self.clone() };
+        let swapped = Linear {
+            forward: self.backward.clone(),
+            backward: self.forward.clone(),
+            from: self.to.clone(),
+            to: self.from.clone(),
+            ..self.clone()
+        };
         let n = swapped.to.len();
         let answers = b.emit_n(swapped, &[&at.xs[..self.residuals], &cts].concat(), n);
-        Transposed::Cotangents(std::iter::repeat_n(None, self.residuals).chain(answers.into_iter().map(Some)).collect())
+        Transposed::Cotangents(
+            std::iter::repeat_n(None, self.residuals)
+                .chain(answers.into_iter().map(Some))
+                .collect(),
+        )
     }
 
-    fn batch(&self, b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+    fn batch(
+        &self,
+        b: &mut Builder,
+        axis: &Axis,
+        xs: &[Value],
+        dims: &[Option<usize>],
+    ) -> Result<Batched> {
         let xs = batch_front(b, axis, xs, dims);
-        let more = |ts: &[Type]| ts.iter().map(|t| t.with_shape(t.shape.inserted(0, axis.size))).collect::<Vec<_>>();
-        let all = |g: &Option<Arc<Graph>>| g.as_ref().map(|g| transform::vmap_all(g, axis).map(Arc::new)).transpose();
-        let batched =
-            Linear { forward: all(&self.forward)?, backward: all(&self.backward)?, from: more(&self.from), to: more(&self.to), ..self.clone() };
+        let more = |ts: &[Type]| {
+            ts.iter().map(|t| t.with_shape(t.shape.inserted(0, axis.size))).collect::<Vec<_>>()
+        };
+        let all = |g: &Option<Arc<Graph>>| {
+            g.as_ref().map(|g| transform::vmap_all(g, axis).map(Arc::new)).transpose()
+        };
+        let batched = Linear {
+            forward: all(&self.forward)?,
+            backward: all(&self.backward)?,
+            from: more(&self.from),
+            to: more(&self.to),
+            ..self.clone()
+        };
         let n = self.to.len();
         Ok(at_front(b.emit_n(batched, &xs, n)))
     }
@@ -108,8 +169,19 @@ impl Primitive for Linear {
         let row = |d: DType| {
             let ty = Type::new(d, [3]);
             let g = scale(&ty);
-            let op = Linear { callee: "scale".into(), residuals: 1, forward: g.clone(), backward: g, from: vec![ty.clone()], to: vec![ty.clone()] };
-            Sample { op: op.into(), inputs: vec![sample(ty.clone(), 0.5, 2.0), sample(ty, -1.0, 1.0)], smooth: d == DType::F64 }
+            let op = Linear {
+                callee: "scale".into(),
+                residuals: 1,
+                forward: g.clone(),
+                backward: g,
+                from: vec![ty.clone()],
+                to: vec![ty.clone()],
+            };
+            Sample {
+                op: op.into(),
+                inputs: vec![sample(ty.clone(), 0.5, 2.0), sample(ty, -1.0, 1.0)],
+                smooth: d == DType::F64,
+            }
         };
         DType::ALL.into_iter().map(row).collect()
     }
@@ -122,10 +194,21 @@ impl Region for Linear {
 
     fn map_graphs(&self, f: &mut dyn FnMut(&Graph) -> Result<Graph>) -> Result<Op> {
         let mut each = |g: &Option<Arc<Graph>>| g.as_ref().map(|g| f(g).map(Arc::new)).transpose();
-        Ok(Linear { forward: each(&self.forward)?, backward: each(&self.backward)?, ..self.clone() }.into())
+        Ok(Linear {
+            forward: each(&self.forward)?,
+            backward: each(&self.backward)?,
+            ..self.clone()
+        }
+        .into())
     }
 
-    fn jvp_region(&self, b: &mut Builder, xs: &[Value], dxs: &[Tangent], for_reverse: bool) -> Result<(Values, Vec<Tangent>)> {
+    fn jvp_region(
+        &self,
+        b: &mut Builder,
+        xs: &[Value],
+        dxs: &[Tangent],
+        for_reverse: bool,
+    ) -> Result<(Values, Vec<Tangent>)> {
         let n = self.to.len();
         let (residuals, from) = xs.split_at(self.residuals);
         if dxs[..self.residuals].iter().any(Option::is_some) {
@@ -134,7 +217,11 @@ impl Region for Linear {
             return transform::jvp_into(b, forward, xs, dxs, for_reverse);
         }
         let ys = b.emit_n(self.clone(), xs, n);
-        let tangents: Vec<Value> = dxs[self.residuals..].iter().zip(from).map(|(&t, &x)| b.tangent_or_zero(t, x)).collect();
+        let tangents: Vec<Value> = dxs[self.residuals..]
+            .iter()
+            .zip(from)
+            .map(|(&t, &x)| b.tangent_or_zero(t, x))
+            .collect();
         let dys = b.emit_n(self.clone(), &[residuals, &tangents].concat(), n);
         Ok((ys, dys.into_iter().map(Some).collect()))
     }

@@ -1,7 +1,8 @@
 //! The table of contents of the language: every op, and the questions that every op answers.
 //!
-//! A *leaf* op implements [`Primitive`]. An op that holds graphs implements [`Region`] as well. Adding an op is one file
-//! here and one word in the list below; the compiler then asks for every answer (see `docs/adding-an-op.md`).
+//! A *leaf* op implements [`Primitive`]. An op that holds graphs implements [`Region`] as well.
+//! Adding an op is one file here and one word in the list below; the compiler then asks for every
+//! answer (see `docs/adding-an-op.md`).
 
 use crate::graph::{Parser, Printer};
 use crate::{Builder, Error, Eval, Graph, Literal, Result, Shape, Type, Value, Values};
@@ -11,21 +12,56 @@ pub use slide::Slide;
 use std::sync::Arc;
 
 mod applied;
+mod barrier;
+mod binary;
+mod broadcast;
+mod call;
+mod checkpoint;
+mod collective;
+mod compare;
 mod complex;
+mod composite;
+mod concat;
+mod cond;
+mod constant;
+mod convert;
+mod convolution;
+mod custom;
+mod dot;
+mod dynamic_slice;
 mod exp;
 mod fold;
+mod gather;
+mod iota;
+mod linear;
+mod pad;
 mod pointwise;
+mod reduce;
+mod reduce_precision;
 mod regions;
+mod reshape;
+mod reverse;
+mod rng;
+mod scan;
+mod scatter;
+mod select;
+mod slice;
 mod slide;
+mod sort;
 mod special;
 mod strided;
+mod transpose;
+mod unary;
+mod while_loop;
+mod windows;
 
-/// Declares the modules and the enum, and sends every question to the family.
+/// Exports the families, declares the enum, and forwards every question to the op's struct.
 macro_rules! ops {
     ($($title:literal { $($module:ident: $($V:ident),+;)+ })*) => {
-        $($(mod $module; pub use $module::*;)+)*
+        $($(pub use $module::*;)+)*
 
-        /// One operation with its parameters. Operands stand in the equation ([`crate::Eqn`]), not here.
+        /// One operation with its parameters. Operands stand in the equation ([`crate::Eqn`]), not
+        /// here.
         #[derive(Clone, Debug, PartialEq, Eq, Hash)]
         #[allow(missing_docs, reason = "each variant holds the documented struct of its name")]
         pub enum Op { $($($($V($V)),+),+),* }
@@ -115,28 +151,43 @@ pub trait Primitive {
     /// When the op does not admit them; the message names the types and says what would fit.
     fn infer(&self, xs: &[Type]) -> Result<Vec<Type>>;
 
-    /// The meaning, on operands that `infer` admitted. An operand that nobody else holds may be reused for the result.
+    /// The meaning, on operands that `infer` admitted. An operand that nobody else holds may be
+    /// reused for the result.
     ///
     /// # Errors
     /// When a value has no result, e.g. a collective outside its axis.
     fn eval(&self, cx: &mut Eval, xs: Vec<Literal>) -> Result<Vec<Literal>>;
 
-    /// The tangents of the results, linear in `dxs`; at least one of them is given, and only for differentiable dtypes.
+    /// The tangents of the results, linear in `dxs`; at least one of them is given, and only for
+    /// differentiable dtypes.
     ///
     /// # Errors
     /// When the op has no derivative there.
     fn jvp(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Result<Vec<Tangent>>;
 
     /// The cotangents of the operands marked `linear`, given those of the results (`None` is zero).
-    fn transpose(&self, b: &mut Builder, at: &Bound, linear: &[bool], cts: &[Option<Value>]) -> Transposed;
+    fn transpose(
+        &self,
+        b: &mut Builder,
+        at: &Bound,
+        linear: &[bool],
+        cts: &[Option<Value>],
+    ) -> Transposed;
 
     /// The op over a new axis: operand `i` has it at `dims[i]`, or does not have it.
     ///
     /// # Errors
     /// When the op cannot be batched.
-    fn batch(&self, b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched>;
+    fn batch(
+        &self,
+        b: &mut Builder,
+        axis: &Axis,
+        xs: &[Value],
+        dims: &[Option<usize>],
+    ) -> Result<Batched>;
 
-    /// Rows for the laws: every dtype that the op admits, zero-sized dimensions, the corners of its attributes.
+    /// Rows for the laws: every dtype that the op admits, zero-sized dimensions, the corners of its
+    /// attributes.
     fn samples() -> Vec<Sample>
     where
         Self: Sized;
@@ -153,17 +204,24 @@ pub trait Region {
     /// What `f` says.
     fn map_graphs(&self, f: &mut dyn FnMut(&Graph) -> Result<Graph>) -> Result<Op>;
 
-    /// Emits the op and its tangents: in one equation, or, `for_reverse`, in a primal equation (with residuals)
-    /// and a linear one.
+    /// Emits the op and its tangents: in one equation, or, `for_reverse`, in a primal equation
+    /// (with residuals) and a linear one.
     ///
     /// # Errors
     /// When the op has no derivative.
-    fn jvp_region(&self, b: &mut Builder, xs: &[Value], dxs: &[Tangent], for_reverse: bool) -> Result<(Values, Vec<Tangent>)>;
+    fn jvp_region(
+        &self,
+        b: &mut Builder,
+        xs: &[Value],
+        dxs: &[Tangent],
+        for_reverse: bool,
+    ) -> Result<(Values, Vec<Tangent>)>;
 
     /// The op without the work that only dead results need; `None` if nothing can go.
     fn dce(&self, live: &[bool]) -> Option<Pruned>;
 
-    /// Moves work that is the same in every iteration in front of the loop; `None` if there is none.
+    /// Moves work that is the same in every iteration in front of the loop; `None` if there is
+    /// none.
     fn hoist(&self, b: &mut Builder, xs: &[Value]) -> Option<Values>;
 }
 
@@ -252,12 +310,24 @@ impl Op {
     }
 
     /// See [`Primitive::transpose`].
-    pub fn transpose(&self, b: &mut Builder, at: &Bound, linear: &[bool], cts: &[Option<Value>]) -> Transposed {
+    pub fn transpose(
+        &self,
+        b: &mut Builder,
+        at: &Bound,
+        linear: &[bool],
+        cts: &[Option<Value>],
+    ) -> Transposed {
         self.primitive().transpose(b, at, linear, cts)
     }
 
     /// See [`Primitive::batch`].
-    pub fn batch(&self, b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+    pub fn batch(
+        &self,
+        b: &mut Builder,
+        axis: &Axis,
+        xs: &[Value],
+        dims: &[Option<usize>],
+    ) -> Result<Batched> {
         self.primitive().batch(b, axis, xs, dims)
     }
 
@@ -309,7 +379,11 @@ pub(crate) mod rules {
     /// # Errors
     /// When it is another one.
     pub fn arity(op: &str, xs: &[Type], n: usize) -> Result<()> {
-        if xs.len() == n { Ok(()) } else { refuse(op, format!("it takes {n} operands, not {} ({})", xs.len(), list(xs))) }
+        if xs.len() == n {
+            Ok(())
+        } else {
+            refuse(op, format!("it takes {n} operands, not {} ({})", xs.len(), list(xs)))
+        }
     }
 
     /// Checks that axes are in range and named once.
@@ -328,7 +402,8 @@ pub(crate) mod rules {
         Ok(())
     }
 
-    /// Where the elements along those axes are in a dense array, in row-major order of the axes as they are listed.
+    /// Where the elements along those axes are in a dense array, in row-major order of the axes as
+    /// they are listed.
     pub fn offsets(shape: &Shape, axes: &[usize]) -> Vec<usize> {
         let strides = shape.strides();
         grid(axes.iter().map(|&a| (shape[a], strides[a])))
@@ -336,7 +411,9 @@ pub(crate) mod rules {
 
     /// The offsets of all indices of axes of those sizes and strides, in row-major order.
     pub fn grid(axes: impl IntoIterator<Item = (usize, usize)>) -> Vec<usize> {
-        let step = |at: Vec<usize>, (n, stride): (usize, usize)| at.iter().flat_map(|&o| (0..n).map(move |i| o + i * stride)).collect();
+        let step = |at: Vec<usize>, (n, stride): (usize, usize)| {
+            at.iter().flat_map(|&o| (0..n).map(move |i| o + i * stride)).collect()
+        };
         axes.into_iter().fold(vec![0], step)
     }
 
@@ -345,13 +422,19 @@ pub(crate) mod rules {
         axes.iter_mut().filter(|a| **a >= new).for_each(|a| *a += 1);
     }
 
-    /// No derivative: the op is constant in its operands (integers, comparisons), or its tangents are zero.
+    /// No derivative: the op is constant in its operands (integers, comparisons), or its tangents
+    /// are zero.
     pub fn no_tangents(at: &Bound) -> Vec<Tangent> {
         vec![None; at.ys.len()]
     }
 
     /// The tangent of an op that is linear in each of its two operands.
-    pub fn bilinear(b: &mut Builder, op: impl Into<Op> + Clone, at: &Bound, dxs: &[Tangent]) -> Vec<Tangent> {
+    pub fn bilinear(
+        b: &mut Builder,
+        op: impl Into<Op> + Clone,
+        at: &Bound,
+        dxs: &[Tangent],
+    ) -> Vec<Tangent> {
         let left = dxs[0].map(|d| b.emit(op.clone(), &[d, at.xs[1]]));
         let right = dxs[1].map(|d| b.emit(op, &[at.xs[0], d]));
         vec![b.add_tangents(left, right)]
@@ -365,9 +448,15 @@ pub(crate) mod rules {
         refuse(op, format!("it has no derivative; {instead}"))
     }
 
-    /// Brings the new axis of every batched operand to the front and gives it to the others, for ops that work element by
-    /// element or index by index: afterwards all operands have axis 0 in common.
-    pub fn batch_front(b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Values {
+    /// Brings the new axis of every batched operand to the front and gives it to the others, for
+    /// ops that work element by element or index by index: afterwards all operands have axis 0 in
+    /// common.
+    pub fn batch_front(
+        b: &mut Builder,
+        axis: &Axis,
+        xs: &[Value],
+        dims: &[Option<usize>],
+    ) -> Values {
         xs.iter().zip(dims).map(|(&x, &d)| b.batched_at_front(x, d, axis.size)).collect()
     }
 
@@ -380,7 +469,9 @@ pub(crate) mod rules {
     /// Deterministic values for samples: `n` distinct numbers spread over `lo..hi`, in mixed order.
     pub fn spread(n: usize, lo: f64, hi: f64) -> Vec<f64> {
         // A multiplicative step by the golden ratio visits the range evenly and never twice.
-        (0..n).map(|i| lo + (hi - lo) * ((i as f64 + 0.5) * 0.618_033_988_749_894_9).fract()).collect()
+        (0..n)
+            .map(|i| lo + (hi - lo) * ((i as f64 + 0.5) * 0.618_033_988_749_894_9).fract())
+            .collect()
     }
 
     /// A literal of spread values; integers are rounded.

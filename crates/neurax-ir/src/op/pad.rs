@@ -5,8 +5,8 @@ use super::{Axis, Batched, Bound, Primitive, Sample, Slice, Tangent, Transposed,
 use crate::{Builder, DType, Eval, Literal, Result, Type, Value, graph::attr::attrs};
 
 attrs! {
-    /// Operands `(x, value)`: `value` is put before, after and between the elements of every axis; negative edges cut.
-    /// <https://openxla.org/stablehlo/spec#pad>
+    /// Operands `(x, value)`: `value` is put before, after and between the elements of every axis;
+    /// negative edges cut. <https://openxla.org/stablehlo/spec#pad>
     pub struct Pad = "pad" {
         /// How many before each axis; negative cuts.
         low: Vec<i64>,
@@ -26,13 +26,27 @@ impl Primitive for Pad {
         arity(Self::NAME, xs, 2)?;
         let (x, value) = (&xs[0], &xs[1]);
         if *value != Type::scalar(x.dtype) {
-            return refuse(Self::NAME, format!("{x} is padded with a value of type {}[], not {value}", x.dtype));
+            return refuse(
+                Self::NAME,
+                format!("{x} is padded with a value of type {}[], not {value}", x.dtype),
+            );
         }
         if [self.low.len(), self.high.len(), self.interior.len()] != [x.rank(); 3] {
-            let why = format!("{x} has {} axes; low {:?}, high {:?} and interior {:?}", x.rank(), self.low, self.high, self.interior);
+            let why = format!(
+                "{x} has {} axes; low {:?}, high {:?} and interior {:?}",
+                x.rank(),
+                self.low,
+                self.high,
+                self.interior
+            );
             return refuse(Self::NAME, format!("{why} need one entry for each"));
         }
-        let sizes = x.shape.iter().enumerate().map(|(i, &n)| self.size(i, n, x)).collect::<Result<Vec<_>>>()?;
+        let sizes = x
+            .shape
+            .iter()
+            .enumerate()
+            .map(|(i, &n)| self.size(i, n, x))
+            .collect::<Result<Vec<_>>>()?;
         Ok(vec![x.with_shape(sizes)])
     }
 
@@ -40,7 +54,8 @@ impl Primitive for Pad {
         let (x, value) = (&xs[0], &xs[1]);
         let ty = self.infer(&[x.ty().clone(), value.ty().clone()])?.swap_remove(0);
         let out = read(value, &View::dense(value.shape()).broadcast(&ty.shape, &[]));
-        let places: Vec<Kept> = (0..ty.rank()).map(|i| self.kept(i, x.shape()[i], ty.shape[i])).collect();
+        let places: Vec<Kept> =
+            (0..ty.rank()).map(|i| self.kept(i, x.shape()[i], ty.shape[i])).collect();
         let all = |f: fn(&Kept) -> usize| places.iter().map(f).collect::<Vec<_>>();
         let (sizes, ones) = (all(|k| k.count), all(|_| 1));
         let from = View::dense(x.shape()).window(&all(|k| k.first), &sizes, &ones);
@@ -53,7 +68,13 @@ impl Primitive for Pad {
         Ok(vec![Some(b.emit(self.clone(), &[dx, dv]))])
     }
 
-    fn transpose(&self, b: &mut Builder, at: &Bound, linear: &[bool], cts: &[Option<Value>]) -> Transposed {
+    fn transpose(
+        &self,
+        b: &mut Builder,
+        at: &Bound,
+        linear: &[bool],
+        cts: &[Option<Value>],
+    ) -> Transposed {
         let Some(ct) = cts[0] else { return Transposed::Cotangents(vec![None; 2]) };
         let of_x = linear[0].then(|| self.unpad(b, ct));
         let of_value = linear[1].then(|| {
@@ -65,7 +86,13 @@ impl Primitive for Pad {
         Transposed::Cotangents(vec![of_x, of_value])
     }
 
-    fn batch(&self, b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+    fn batch(
+        &self,
+        b: &mut Builder,
+        axis: &Axis,
+        xs: &[Value],
+        dims: &[Option<usize>],
+    ) -> Result<Batched> {
         if dims[1].is_none() {
             let op = dims[0].map_or(self.clone(), |d| self.with_axis(d));
             return Ok((b.emit_n(op, xs, 1), vec![dims[0]]));
@@ -80,12 +107,18 @@ impl Primitive for Pad {
     }
 
     fn samples() -> Vec<Sample> {
-        let row = |d: DType, shape: &[usize], low: &[i64], high: &[i64], interior: &[usize]| Sample {
-            op: Pad { low: low.to_vec(), high: high.to_vec(), interior: interior.to_vec() }.into(),
-            inputs: vec![sample(Type::new(d, shape), -3.0, 4.0), sample(Type::scalar(d), 0.0, 2.0)],
-            smooth: d == DType::F64,
-        };
-        let mut rows: Vec<Sample> = DType::ALL.into_iter().map(|d| row(d, &[2, 2], &[1, 0], &[0, 1], &[0, 1])).collect();
+        let row =
+            |d: DType, shape: &[usize], low: &[i64], high: &[i64], interior: &[usize]| Sample {
+                op: Pad { low: low.to_vec(), high: high.to_vec(), interior: interior.to_vec() }
+                    .into(),
+                inputs: vec![
+                    sample(Type::new(d, shape), -3.0, 4.0),
+                    sample(Type::scalar(d), 0.0, 2.0),
+                ],
+                smooth: d == DType::F64,
+            };
+        let mut rows: Vec<Sample> =
+            DType::ALL.into_iter().map(|d| row(d, &[2, 2], &[1, 0], &[0, 1], &[0, 1])).collect();
         rows.extend([
             row(DType::F64, &[4], &[-1], &[2], &[0]),
             row(DType::F64, &[4], &[-2], &[-1], &[2]),
@@ -116,7 +149,10 @@ impl Pad {
         match size.and_then(|s| usize::try_from(s).ok()) {
             Some(size) => Ok(size),
             None => {
-                let why = format!("axis {i} of {x} with {} before, {} after and {} between", self.low[i], self.high[i], self.interior[i]);
+                let why = format!(
+                    "axis {i} of {x} with {} before, {} after and {} between",
+                    self.low[i], self.high[i], self.interior[i]
+                );
                 refuse(Self::NAME, format!("{why} has no size: it is negative or too large"))
             }
         }
@@ -126,22 +162,32 @@ impl Pad {
         self.interior.iter().map(|n| n.saturating_add(1)).collect()
     }
 
-    /// What remains of axis `i`, `n` long before and `size` after: element `k` goes to `low + k * step` if that exists.
+    /// What remains of axis `i`, `n` long before and `size` after: element `k` goes to `low + k *
+    /// step` if that exists.
     fn kept(&self, i: usize, n: usize, size: usize) -> Kept {
         let (low, step) = (self.low[i] as i128, self.interior[i] as i128 + 1);
         let first = if low < 0 { (-low + step - 1) / step } else { 0 };
-        let end = (size as i128 - low + step - 1).div_euclid(step).clamp(first, first.max(n as i128));
+        let end =
+            (size as i128 - low + step - 1).div_euclid(step).clamp(first, first.max(n as i128));
         let count = (end - first) as usize;
         // Without elements the place says nothing, and might lie outside.
-        if count == 0 { Kept { first: 0, count, place: 0 } } else { Kept { first: first as usize, count, place: (low + first * step) as usize } }
+        if count == 0 {
+            Kept { first: 0, count, place: 0 }
+        } else {
+            Kept { first: first as usize, count, place: (low + first * step) as usize }
+        }
     }
 
-    /// The transpose in `x`: the cut edges come back as zeros, then every `step`-th element is read.
+    /// The transpose in `x`: the cut edges come back as zeros, then every `step`-th element is
+    /// read.
     fn unpad(&self, b: &mut Builder, ct: Value) -> Value {
         let rank = self.low.len();
         let back = |edge: &[i64]| edge.iter().map(|&e| e.saturating_neg()).collect::<Vec<_>>();
         let zero = b.scalar(b.dtype(ct), 0.0);
-        let whole = b.emit(Pad { low: back(&self.low), high: back(&self.high), interior: vec![0; rank] }, &[ct, zero]);
+        let whole = b.emit(
+            Pad { low: back(&self.low), high: back(&self.high), interior: vec![0; rank] },
+            &[ct, zero],
+        );
         let limit = b.ty(whole).shape.to_vec();
         b.emit(Slice { start: vec![0; rank], limit, stride: self.steps() }, &[whole])
     }
@@ -170,7 +216,8 @@ mod tests {
     fn run(n: usize, low: i64, high: i64, interior: usize) -> Vec<f64> {
         let x = Literal::from_f64s(DType::F32, [n], &(1..=n).map(|i| i as f64).collect::<Vec<_>>());
         let op = Pad { low: vec![low], high: vec![high], interior: vec![interior] };
-        op.eval(&mut Eval::default(), vec![x, Literal::scalar(DType::F32, 9.0)]).unwrap()[0].to_f64s()
+        op.eval(&mut Eval::default(), vec![x, Literal::scalar(DType::F32, 9.0)]).unwrap()[0]
+            .to_f64s()
     }
 
     #[test]
@@ -202,13 +249,30 @@ mod tests {
     #[test]
     fn what_has_no_size_is_refused() {
         let x = Type::new(DType::F32, [3]);
-        let of = |low, high, interior, v: Type| Pad { low: vec![low], high: vec![high], interior: vec![interior] }.infer(&[x.clone(), v]);
+        let of = |low, high, interior, v: Type| {
+            Pad { low: vec![low], high: vec![high], interior: vec![interior] }
+                .infer(&[x.clone(), v])
+        };
         let scalar = Type::scalar(DType::F32);
-        assert!(of(-2, -2, 0, scalar.clone()).unwrap_err().to_string().contains("negative or too large"));
-        assert!(of(i64::MAX, i64::MAX, usize::MAX, scalar.clone()).is_err());
-        assert!(of(0, 0, 0, scalar.with_dtype(DType::F64)).unwrap_err().to_string().contains("a value of type f32[], not f64[]"));
         assert!(
-            Pad { low: vec![], high: vec![0], interior: vec![0] }.infer(&[x.clone(), scalar]).unwrap_err().to_string().contains("one entry for each")
+            of(-2, -2, 0, scalar.clone())
+                .unwrap_err()
+                .to_string()
+                .contains("negative or too large")
+        );
+        assert!(of(i64::MAX, i64::MAX, usize::MAX, scalar.clone()).is_err());
+        assert!(
+            of(0, 0, 0, scalar.with_dtype(DType::F64))
+                .unwrap_err()
+                .to_string()
+                .contains("a value of type f32[], not f64[]")
+        );
+        assert!(
+            Pad { low: vec![], high: vec![0], interior: vec![0] }
+                .infer(&[x.clone(), scalar])
+                .unwrap_err()
+                .to_string()
+                .contains("one entry for each")
         );
     }
 }

@@ -49,17 +49,30 @@ fn kind_name(kind: Kind) -> &'static str {
 /// With what differs.
 pub fn same_type(op: &str, x: &Type, y: &Type) -> Result<()> {
     if x.shape != y.shape {
-        return refuse(op, format!("the operands {x} and {y} differ in shape; broadcast them first"));
+        return refuse(
+            op,
+            format!("the operands {x} and {y} differ in shape; broadcast them first"),
+        );
     }
     if x.dtype != y.dtype {
-        return refuse(op, format!("the operands {x} and {y} differ in dtype; convert one of them first"));
+        return refuse(
+            op,
+            format!("the operands {x} and {y} differ in dtype; convert one of them first"),
+        );
     }
     Ok(())
 }
 
-/// Batches an op of `results` results: where all operands have the new axis at one place it stays there, otherwise all get
-/// it at the front.
-pub fn batch(b: &mut Builder, op: impl Into<Op>, results: usize, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+/// Batches an op of `results` results: where all operands have the new axis at one place it stays
+/// there, otherwise all get it at the front.
+pub fn batch(
+    b: &mut Builder,
+    op: impl Into<Op>,
+    results: usize,
+    axis: &Axis,
+    xs: &[Value],
+    dims: &[Option<usize>],
+) -> Result<Batched> {
     if let Some(&Some(d)) = dims.first()
         && dims.iter().all(|&e| e == Some(d))
     {
@@ -104,15 +117,28 @@ pub fn bools(shape: &Shape, fill: impl FnOnce(&mut [u8])) -> Result<Literal> {
 
 /// Sample rows of an op: every admitted dtype, then a scalar and an empty row of the first of them.
 /// `ranges` has one range per operand.
-pub fn samples(op: impl Into<Op>, admits: impl Fn(DType) -> bool, ranges: &[Range<f64>], smooth: bool) -> Vec<Sample> {
+pub fn samples(
+    op: impl Into<Op>,
+    admits: impl Fn(DType) -> bool,
+    ranges: &[Range<f64>],
+    smooth: bool,
+) -> Vec<Sample> {
     let op = op.into();
     let row = |ty: Type, smooth: bool| {
-        let input =
-            |r: &Range<f64>| if ty.dtype == DType::Bool { sample(ty.clone(), 0.0, 2.0 + r.end / 8.0) } else { sample(ty.clone(), r.start, r.end) };
+        let input = |r: &Range<f64>| {
+            if ty.dtype == DType::Bool {
+                sample(ty.clone(), 0.0, 2.0 + r.end / 8.0)
+            } else {
+                sample(ty.clone(), r.start, r.end)
+            }
+        };
         Sample { op: op.clone(), inputs: ranges.iter().map(input).collect(), smooth }
     };
     let dtypes: Vec<DType> = DType::ALL.into_iter().filter(|&d| admits(d)).collect();
-    let mut rows: Vec<Sample> = dtypes.iter().map(|&d| row(Type::new(d, [2, 3]), smooth && d.is_differentiable())).collect();
+    let mut rows: Vec<Sample> = dtypes
+        .iter()
+        .map(|&d| row(Type::new(d, [2, 3]), smooth && d.is_differentiable()))
+        .collect();
     if let Some(&d) = dtypes.last() {
         rows.push(row(Type::scalar(d), smooth && d.is_differentiable()));
         rows.push(row(Type::new(d, [2, 0]), false));
@@ -131,7 +157,10 @@ pub mod testing {
         let op = op.into();
         let types: Vec<Type> = xs.iter().map(|x| x.ty().clone()).collect();
         let want = op.infer(&types).unwrap();
-        let out = op.eval(&mut Eval::default(), xs.iter().map(|&x| x.clone()).collect()).unwrap().swap_remove(0);
+        let out = op
+            .eval(&mut Eval::default(), xs.iter().map(|&x| x.clone()).collect())
+            .unwrap()
+            .swap_remove(0);
         assert_eq!(out.ty(), &want[0]);
         out
     }

@@ -1,6 +1,8 @@
 //! Reducing axes.
 
-use super::{Axis, Batched, Binary, Bound, Direction, Primitive, Sample, Tangent, Transposed, fold, rules::*};
+use super::{
+    Axis, Batched, Binary, Bound, Direction, Primitive, Sample, Tangent, Transposed, fold, rules::*,
+};
 use crate::graph::attr::{attrs, names};
 use crate::{Builder, DType, Eval, Literal, Result, Type, Value};
 
@@ -35,7 +37,8 @@ names! {
 }
 
 attrs! {
-    /// Joins all elements along the axes, which are removed. <https://openxla.org/stablehlo/spec#reduce>
+    /// Joins all elements along the axes, which are removed.
+    /// <https://openxla.org/stablehlo/spec#reduce>
     pub struct Reduce = "reduce" {
         /// How elements are joined.
         kind: ReduceKind,
@@ -43,8 +46,8 @@ attrs! {
         axes: Vec<usize>,
     }
 
-    /// The index of the largest or smallest element along an axis, which is removed; the first of equals, NaN wins.
-    /// Gives i32. An axis of size zero is an error.
+    /// The index of the largest or smallest element along an axis, which is removed; the first of
+    /// equals, NaN wins. Gives i32. An axis of size zero is an error.
     pub struct ArgReduce = "arg_reduce" {
         /// Which end.
         kind: ArgKind,
@@ -86,7 +89,11 @@ impl ReduceKind {
         if self.admits(x.dtype) {
             return Ok(());
         }
-        let instead = if x.dtype.is_complex() { "take the real part or the modulus first" } else { "convert it to an integer or bool first" };
+        let instead = if x.dtype.is_complex() {
+            "take the real part or the modulus first"
+        } else {
+            "convert it to an integer or bool first"
+        };
         refuse(op, format!("{} is not defined for {x}; {instead}", self.name()))
     }
 }
@@ -124,7 +131,13 @@ impl Primitive for Reduce {
         }])
     }
 
-    fn transpose(&self, b: &mut Builder, at: &Bound, _: &[bool], cts: &[Option<Value>]) -> Transposed {
+    fn transpose(
+        &self,
+        b: &mut Builder,
+        at: &Bound,
+        _: &[bool],
+        cts: &[Option<Value>],
+    ) -> Transposed {
         if self.kind != ReduceKind::Sum {
             return Transposed::NotLinear;
         }
@@ -132,7 +145,13 @@ impl Primitive for Reduce {
         Transposed::Cotangents(vec![cts[0].map(|ct| b.unreduce(ct, shape, &self.axes))])
     }
 
-    fn batch(&self, b: &mut Builder, _: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+    fn batch(
+        &self,
+        b: &mut Builder,
+        _: &Axis,
+        xs: &[Value],
+        dims: &[Option<usize>],
+    ) -> Result<Batched> {
         let Some(d) = dims[0] else { return Ok((b.emit_n(self.clone(), xs, 1), vec![None])) };
         let axes: Vec<usize> = self.axes.iter().map(|&a| a + (a >= d) as usize).collect();
         let to = d - axes.iter().filter(|&&a| a < d).count();
@@ -144,11 +163,18 @@ impl Primitive for Reduce {
             op: Reduce { kind, axes: axes.to_vec() }.into(),
             inputs: vec![sample(Type::new(d, shape), -2.0, 3.0)],
             // The extremum of nothing is infinite: it has no differences.
-            smooth: d == DType::F64 && (matches!(kind, ReduceKind::Sum | ReduceKind::Prod) || axes.iter().all(|&a| shape[a] > 0)),
+            smooth: d == DType::F64
+                && (matches!(kind, ReduceKind::Sum | ReduceKind::Prod)
+                    || axes.iter().all(|&a| shape[a] > 0)),
         };
         let mut rows = vec![];
         for &kind in ReduceKind::ALL {
-            rows.extend(DType::ALL.into_iter().filter(|&d| kind.admits(d)).map(|d| row(kind, d, &[2, 3], &[1])));
+            rows.extend(
+                DType::ALL
+                    .into_iter()
+                    .filter(|&d| kind.admits(d))
+                    .map(|d| row(kind, d, &[2, 3], &[1])),
+            );
             let d = if kind.admits(DType::F64) { DType::F64 } else { DType::U16 };
             rows.extend([
                 row(kind, d, &[3, 2], &[0]),
@@ -165,8 +191,9 @@ impl Primitive for Reduce {
 }
 
 impl Reduce {
-    /// The tangent of a product: the axes are folded in half again and again, each time by the product rule. No division, so
-    /// zeros are no matter, and the steps can be differentiated again.
+    /// The tangent of a product: the axes are folded in half again and again, each time by the
+    /// product rule. No division, so zeros are no matter, and the steps can be differentiated
+    /// again.
     fn product_tangent(&self, b: &mut Builder, x: Value, dx: Value) -> Value {
         let rank = b.ty(x).rank();
         let kept: Vec<usize> = (0..rank).filter(|i| !self.axes.contains(i)).collect();
@@ -186,7 +213,8 @@ impl Reduce {
     }
 }
 
-/// The products of the first half of axis 0 with the second half, and their tangents; an odd one out stays.
+/// The products of the first half of axis 0 with the second half, and their tangents; an odd one
+/// out stays.
 fn halve(b: &mut Builder, x: Value, dx: Value, n: usize) -> (Value, Value) {
     let k = n / 2;
     let mut part = |v, i: usize, to: usize| b.slice_axis(v, 0, i, to);
@@ -200,8 +228,15 @@ fn halve(b: &mut Builder, x: Value, dx: Value, n: usize) -> (Value, Value) {
     (b.concat(&[y, rest], 0), b.concat(&[dy, drest], 0))
 }
 
-/// The tangent of an extremum `y` of `x`: shared equally by all that reach it. `sum` joins as the extremum did.
-pub(super) fn shared(b: &mut Builder, x: Value, y: Value, dx: Value, sum: impl Fn(&mut Builder, Value) -> Value) -> Value {
+/// The tangent of an extremum `y` of `x`: shared equally by all that reach it. `sum` joins as the
+/// extremum did.
+pub(super) fn shared(
+    b: &mut Builder,
+    x: Value,
+    y: Value,
+    dx: Value,
+    sum: impl Fn(&mut Builder, Value) -> Value,
+) -> Value {
     let reached = b.compare(Direction::Eq, x, y);
     let weight = b.convert(reached, b.dtype(x));
     let (count, moved) = (sum(b, weight), b.mul(weight, dx));
@@ -219,11 +254,22 @@ impl Primitive for ArgReduce {
         let x = &xs[0];
         check_axes(Self::NAME, &[self.axis], x.rank())?;
         if x.dtype.is_complex() {
-            return refuse(Self::NAME, format!("complex numbers ({x}) have no order; take the real part or the modulus first"));
+            return refuse(
+                Self::NAME,
+                format!(
+                    "complex numbers ({x}) have no order; take the real part or the modulus first"
+                ),
+            );
         }
         match x.shape[self.axis] {
-            0 => refuse(Self::NAME, format!("axis {} of {x} is empty: it has no {}", self.axis, self.kind.name())),
-            n if n > i32::MAX as usize => refuse(Self::NAME, format!("axis {} of {x} is too long for an i32 index", self.axis)),
+            0 => refuse(
+                Self::NAME,
+                format!("axis {} of {x} is empty: it has no {}", self.axis, self.kind.name()),
+            ),
+            n if n > i32::MAX as usize => refuse(
+                Self::NAME,
+                format!("axis {} of {x} is too long for an i32 index", self.axis),
+            ),
             _ => Ok(vec![Type::new(DType::I32, x.shape.removed(self.axis))]),
         }
     }
@@ -240,7 +286,13 @@ impl Primitive for ArgReduce {
         Transposed::NotLinear
     }
 
-    fn batch(&self, b: &mut Builder, _: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+    fn batch(
+        &self,
+        b: &mut Builder,
+        _: &Axis,
+        xs: &[Value],
+        dims: &[Option<usize>],
+    ) -> Result<Batched> {
         let Some(d) = dims[0] else { return Ok((b.emit_n(self.clone(), xs, 1), vec![None])) };
         let axis = self.axis + (self.axis >= d) as usize;
         let to = d - (axis < d) as usize;
@@ -255,8 +307,17 @@ impl Primitive for ArgReduce {
         };
         let mut rows = vec![];
         for &kind in ArgKind::ALL {
-            rows.extend(DType::ALL.into_iter().filter(|d| !d.is_complex()).map(|d| row(kind, d, &[2, 3], 1)));
-            rows.extend([row(kind, DType::F32, &[3, 2], 0), row(kind, DType::I8, &[2, 3, 2], 1), row(kind, DType::F32, &[0, 2], 1)]);
+            rows.extend(
+                DType::ALL
+                    .into_iter()
+                    .filter(|d| !d.is_complex())
+                    .map(|d| row(kind, d, &[2, 3], 1)),
+            );
+            rows.extend([
+                row(kind, DType::F32, &[3, 2], 0),
+                row(kind, DType::I8, &[2, 3, 2], 1),
+                row(kind, DType::F32, &[0, 2], 1),
+            ]);
         }
         rows
     }
@@ -275,12 +336,15 @@ mod tests {
     }
 
     fn arg(kind: ArgKind, x: &Literal, axis: usize) -> Vec<i32> {
-        ArgReduce { kind, axis }.eval(&mut Eval::default(), vec![x.clone()]).unwrap()[0].to_vec().unwrap()
+        ArgReduce { kind, axis }.eval(&mut Eval::default(), vec![x.clone()]).unwrap()[0]
+            .to_vec()
+            .unwrap()
     }
 
     #[test]
     fn axes_in_every_place() {
-        let x = Literal::from_slice([2, 3, 2], &std::array::from_fn::<f32, 12, _>(|i| i as f32)).unwrap();
+        let x = Literal::from_slice([2, 3, 2], &std::array::from_fn::<f32, 12, _>(|i| i as f32))
+            .unwrap();
         for (axes, want) in [
             (&[0][..], &[6.0, 8.0, 10.0, 12.0, 14.0, 16.0][..]),
             (&[1], &[6.0, 9.0, 24.0, 27.0]),
@@ -300,7 +364,10 @@ mod tests {
             let v: Vec<i64> = (1..=n).collect();
             let x = Literal::from_slice([n as usize], &v).unwrap();
             assert_eq!(run(ReduceKind::Sum, &x, &[0]).to_vec::<i64>().unwrap(), [n * (n + 1) / 2]);
-            assert_eq!(run(ReduceKind::Xor, &x, &[0]).to_vec::<i64>().unwrap(), [v.iter().fold(0, |a, b| a ^ b)]);
+            assert_eq!(
+                run(ReduceKind::Xor, &x, &[0]).to_vec::<i64>().unwrap(),
+                [v.iter().fold(0, |a, b| a ^ b)]
+            );
             assert_eq!(run(ReduceKind::Max, &x, &[0]).to_vec::<i64>().unwrap(), [n]);
         }
     }
@@ -310,10 +377,19 @@ mod tests {
         let x = Literal::from_slice([3], &[1e8f32, 1.0, -1e8]).unwrap();
         assert_eq!(run(ReduceKind::Sum, &x, &[0]).to_f64s(), [1.0]);
         let rows = Literal::from_slice([2, 1, 2], &[1e8f32, 1.0, 1.0, -1e8]).unwrap();
-        assert_eq!(run(ReduceKind::Sum, &rows, &[0, 2]).to_f64s(), [2.0], "no rounding between the axes");
+        assert_eq!(
+            run(ReduceKind::Sum, &rows, &[0, 2]).to_f64s(),
+            [2.0],
+            "no rounding between the axes"
+        );
         // Just above the tie between 1 and the next bf16; as f32 it would be that tie.
-        let x = Literal::from_f64s(DType::BF16, [3], &[1.0, f64::powi(2.0, -8), f64::powi(2.0, -40)]);
-        assert_eq!(run(ReduceKind::Sum, &x, &[0]).to_f64s(), [1.0 + f64::powi(2.0, -7)], "rounded once");
+        let x =
+            Literal::from_f64s(DType::BF16, [3], &[1.0, f64::powi(2.0, -8), f64::powi(2.0, -40)]);
+        assert_eq!(
+            run(ReduceKind::Sum, &x, &[0]).to_f64s(),
+            [1.0 + f64::powi(2.0, -7)],
+            "rounded once"
+        );
         let x = Literal::from_slice([2], &[200u8, 100]).unwrap();
         assert_eq!(run(ReduceKind::Sum, &x, &[0]).to_f64s(), [44.0]);
         let x = Literal::from_f64s(DType::I4, [2], &[7.0, 2.0]);
@@ -360,18 +436,27 @@ mod tests {
         assert_eq!(of(ReduceKind::And, DType::Bool), [1.0; 2]);
         assert_eq!(of(ReduceKind::Or, DType::Bool), [0.0; 2]);
         assert_eq!(of(ReduceKind::Min, DType::Bool), [1.0; 2]);
-        assert_eq!(run(ReduceKind::Max, &Literal::zeros(Type::new(DType::F32, [2, 0])), &[0]).ty().to_string(), "f32[0]");
+        assert_eq!(
+            run(ReduceKind::Max, &Literal::zeros(Type::new(DType::F32, [2, 0])), &[0])
+                .ty()
+                .to_string(),
+            "f32[0]"
+        );
     }
 
     #[test]
     fn the_first_of_equals_and_nan() {
-        let x = Literal::from_slice([2, 4], &[1.0f32, 3.0, 3.0, 1.0, 2.0, f32::NAN, 5.0, f32::NAN]).unwrap();
+        let x = Literal::from_slice([2, 4], &[1.0f32, 3.0, 3.0, 1.0, 2.0, f32::NAN, 5.0, f32::NAN])
+            .unwrap();
         assert_eq!(arg(ArgKind::Max, &x, 1), [1, 1]);
         assert_eq!(arg(ArgKind::Min, &x, 1), [0, 1]);
         assert_eq!(arg(ArgKind::Max, &x, 0), [1, 1, 1, 1]);
         let empty = Literal::zeros(Type::new(DType::F32, [0, 3]));
         assert!(arg(ArgKind::Max, &empty, 1).is_empty());
-        assert_eq!(arg(ArgKind::Min, &Literal::from_f64s(DType::I4, [3], &[1.0, -8.0, 7.0]), 0), [1]);
+        assert_eq!(
+            arg(ArgKind::Min, &Literal::from_f64s(DType::I4, [3], &[1.0, -8.0, 7.0]), 0),
+            [1]
+        );
     }
 
     #[test]
@@ -381,7 +466,8 @@ mod tests {
         let y = b.reduce(ReduceKind::Prod, x, &[0]);
         let first = grad(&b.finish(&[y]).unwrap(), &[true]).unwrap();
         let second = jvp(&first, &[true]).unwrap();
-        let args = [[2.0, 0.0, 3.0], [1.0, 0.0, 0.0]].map(|v| Literal::from_f64s(DType::F64, [3], &v));
+        let args =
+            [[2.0, 0.0, 3.0], [1.0, 0.0, 0.0]].map(|v| Literal::from_f64s(DType::F64, [3], &v));
         let ys = eval(&second.graph, args.to_vec()).unwrap();
         assert_eq!(ys[1].to_f64s(), [0.0, 6.0, 0.0], "the other two multiplied");
         assert_eq!(ys.last().unwrap().to_f64s(), [0.0, 3.0, 0.0], "of those, by the first");
@@ -393,7 +479,8 @@ mod tests {
         let x = b.input(Type::new(DType::F32, [4]));
         let y = b.reduce(ReduceKind::Max, x, &[0]);
         let g = grad(&b.finish(&[y]).unwrap(), &[true]).unwrap();
-        let ys = eval(&g, vec![Literal::from_f64s(DType::F32, [4], &[1.0, 5.0, 5.0, 2.0])]).unwrap();
+        let ys =
+            eval(&g, vec![Literal::from_f64s(DType::F32, [4], &[1.0, 5.0, 5.0, 2.0])]).unwrap();
         assert_eq!(ys[1].to_f64s(), [0.0, 0.5, 0.5, 0.0]);
     }
 
@@ -402,11 +489,20 @@ mod tests {
         let of = |op: Reduce, d| op.infer(&[Type::new(d, [2])]).map_err(|e| e.to_string());
         let max = |axes: &[usize]| Reduce { kind: ReduceKind::Max, axes: axes.to_vec() };
         assert!(of(max(&[0]), DType::C64).unwrap_err().contains("max is not defined for c64[2]"));
-        assert!(of(Reduce { kind: ReduceKind::Or, axes: vec![0] }, DType::F32).unwrap_err().contains("convert it"));
+        assert!(
+            of(Reduce { kind: ReduceKind::Or, axes: vec![0] }, DType::F32)
+                .unwrap_err()
+                .contains("convert it")
+        );
         assert!(of(max(&[1]), DType::F32).unwrap_err().contains("out of range"));
         assert!(of(max(&[0, 0]), DType::F32).unwrap_err().contains("named twice"));
         let arg = ArgReduce { kind: ArgKind::Max, axis: 0 };
-        assert!(arg.infer(&[Type::new(DType::F32, [0])]).unwrap_err().to_string().contains("is empty: it has no max"));
+        assert!(
+            arg.infer(&[Type::new(DType::F32, [0])])
+                .unwrap_err()
+                .to_string()
+                .contains("is empty: it has no max")
+        );
         assert!(arg.infer(&[Type::scalar(DType::F32)]).is_err());
     }
 }

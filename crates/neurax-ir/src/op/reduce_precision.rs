@@ -1,11 +1,14 @@
 //! Rounding to a narrower float format.
 
 use super::{Axis, Batched, Bound, Primitive, Sample, Tangent, Transposed, pointwise::*, rules::*};
-use crate::{Builder, Compute, DType, Eval, Literal, Result, Type, Value, graph::attr::attrs, with_compute};
+use crate::{
+    Builder, Compute, DType, Eval, Literal, Result, Type, Value, graph::attr::attrs, with_compute,
+};
 
 attrs! {
-    /// The nearest numbers that a float format with fewer bits has, ties to even, in the dtype that they had: what is too large
-    /// becomes infinite, what is too small zero, NaN stays. Formats that have more bits than the dtype change nothing.
+    /// The nearest numbers that a float format with fewer bits has, ties to even, in the dtype that
+    /// they had: what is too large becomes infinite, what is too small zero, NaN stays. Formats
+    /// that have more bits than the dtype change nothing.
     /// <https://openxla.org/stablehlo/spec#reduce_precision>
     pub struct ReducePrecision = "reduce_precision" {
         /// Bits of the exponent, at least one.
@@ -31,23 +34,41 @@ impl Primitive for ReducePrecision {
 
     fn eval(&self, cx: &mut Eval, mut xs: Vec<Literal>) -> Result<Vec<Literal>> {
         let x = xs.swap_remove(0);
-        let (from, to) = (Format::of(x.dtype()), Format { exponent: self.exponent_bits, mantissa: self.mantissa_bits });
+        let (from, to) = (
+            Format::of(x.dtype()),
+            Format { exponent: self.exponent_bits, mantissa: self.mantissa_bits },
+        );
         let round = |x| from.rounded(x, to);
         let (y, inplace) = with_compute!(float x.dtype(), C => x.edit(|v: &mut [C]| each(v, |x| C::from_f64(round(x.to_f64())))), else (x, true));
         cx.count_reuse(inplace);
         Ok(vec![y])
     }
 
-    /// Derivatives are rounded, too, as in JAX: rounding is taken for linear, as [`super::Convert`] is.
+    /// Derivatives are rounded, too, as in JAX: rounding is taken for linear, as [`super::Convert`]
+    /// is.
     fn jvp(&self, b: &mut Builder, _: &Bound, dxs: &[Tangent]) -> Result<Vec<Tangent>> {
         Ok(vec![dxs[0].map(|dx| b.emit(self.clone(), &[dx]))])
     }
 
-    fn transpose(&self, b: &mut Builder, _: &Bound, linear: &[bool], cts: &[Option<Value>]) -> Transposed {
-        Transposed::Cotangents(vec![cts[0].filter(|_| linear[0]).map(|ct| b.emit(self.clone(), &[ct]))])
+    fn transpose(
+        &self,
+        b: &mut Builder,
+        _: &Bound,
+        linear: &[bool],
+        cts: &[Option<Value>],
+    ) -> Transposed {
+        Transposed::Cotangents(vec![
+            cts[0].filter(|_| linear[0]).map(|ct| b.emit(self.clone(), &[ct])),
+        ])
     }
 
-    fn batch(&self, b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+    fn batch(
+        &self,
+        b: &mut Builder,
+        axis: &Axis,
+        xs: &[Value],
+        dims: &[Option<usize>],
+    ) -> Result<Batched> {
         batch(b, self.clone(), 1, axis, xs, dims)
     }
 
@@ -55,9 +76,18 @@ impl Primitive for ReducePrecision {
     fn samples() -> Vec<Sample> {
         let rows = |d: DType| {
             let f = Format::of(d);
-            let formats = [(f.exponent, f.mantissa - 1), (f.exponent + 1, f.mantissa + 1), (u32::MAX, u32::MAX)];
+            let formats = [
+                (f.exponent, f.mantissa - 1),
+                (f.exponent + 1, f.mantissa + 1),
+                (u32::MAX, u32::MAX),
+            ];
             formats.into_iter().flat_map(move |(exponent_bits, mantissa_bits)| {
-                samples(ReducePrecision { exponent_bits, mantissa_bits }, |e| e == d, &[-3.0..3.0], true)
+                samples(
+                    ReducePrecision { exponent_bits, mantissa_bits },
+                    |e| e == d,
+                    &[-3.0..3.0],
+                    true,
+                )
             })
         };
         DType::ALL.into_iter().filter(|d| d.is_float()).flat_map(rows).collect()
@@ -124,14 +154,19 @@ mod tests {
 
     #[test]
     fn the_bits_of_bf16_give_what_bf16_does() {
-        let x: Vec<f32> = (0..2000).map(|i| f32::from_bits(i * 2_147_483 + 77)).filter(|x| !x.is_nan()).collect();
+        let x: Vec<f32> =
+            (0..2000).map(|i| f32::from_bits(i * 2_147_483 + 77)).filter(|x| !x.is_nan()).collect();
         let want: Vec<f64> = x.iter().map(|&x| bf16::from_f32(x).to_f64()).collect();
         assert_eq!(reduced(8, 7, &vector(&x)), want, "subnormal numbers included");
     }
 
     #[test]
     fn the_bits_of_f16_give_what_f16_does_but_for_what_is_subnormal_there() {
-        let x: Vec<f32> = spread(500, -7e4, 7e4).into_iter().chain(spread(500, -1e-3, 1e-3)).map(|x| x as f32).collect();
+        let x: Vec<f32> = spread(500, -7e4, 7e4)
+            .into_iter()
+            .chain(spread(500, -1e-3, 1e-3))
+            .map(|x| x as f32)
+            .collect();
         let half = |x: f32| {
             let y = f16::from_f32(x).to_f64();
             if y.abs() < f16::MIN_POSITIVE.to_f64() { 0.0 } else { y }
@@ -154,7 +189,13 @@ mod tests {
     #[test]
     fn what_has_no_such_bits_is_refused() {
         let op = |exponent_bits| ReducePrecision { exponent_bits, mantissa_bits: 3 };
-        assert_eq!(refusal(op(0), &[Type::scalar(DType::F32)]), "reduce_precision: a float has at least one bit of exponent, not 0");
-        assert!(refusal(op(3), &[Type::scalar(DType::I32)]).starts_with("reduce_precision: it takes float operands, not i32[]"));
+        assert_eq!(
+            refusal(op(0), &[Type::scalar(DType::F32)]),
+            "reduce_precision: a float has at least one bit of exponent, not 0"
+        );
+        assert!(
+            refusal(op(3), &[Type::scalar(DType::I32)])
+                .starts_with("reduce_precision: it takes float operands, not i32[]")
+        );
     }
 }

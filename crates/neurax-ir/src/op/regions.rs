@@ -10,7 +10,10 @@ use crate::{Builder, Error, Graph, Result, Type, Value, Values};
 pub(crate) fn accepts(op: &str, what: &str, g: &Graph, xs: &[Type]) -> Result<()> {
     match g.input_types() == xs {
         true => Ok(()),
-        false => Err(Error::new(op, format!("{what} takes ({}), not ({})", list(g.input_types()), list(xs)))),
+        false => Err(Error::new(
+            op,
+            format!("{what} takes ({}), not ({})", list(g.input_types()), list(xs)),
+        )),
     }
 }
 
@@ -36,18 +39,35 @@ pub(crate) fn spread_marked(flags: &[bool], values: &[Value]) -> Vec<Tangent> {
 }
 
 /// Batched operands with the axis at the front, the others as they are.
-pub(crate) fn front_where_batched(b: &mut Builder, xs: &[Value], dims: &[Option<usize>], size: usize) -> Vec<Value> {
-    xs.iter().zip(dims).map(|(&x, &d)| if d.is_some() { b.batched_at_front(x, d, size) } else { x }).collect()
+pub(crate) fn front_where_batched(
+    b: &mut Builder,
+    xs: &[Value],
+    dims: &[Option<usize>],
+    size: usize,
+) -> Vec<Value> {
+    xs.iter()
+        .zip(dims)
+        .map(|(&x, &d)| if d.is_some() { b.batched_at_front(x, d, size) } else { x })
+        .collect()
 }
 
 /// Operands of a loop with those that `force` marks batched, at the front; the others as they are.
-pub(crate) fn front_where(b: &mut Builder, xs: &[Value], dims: &[Option<usize>], force: &[bool], size: usize) -> Vec<Value> {
-    let each = |((&x, &d), &f): ((&Value, &Option<usize>), &bool)| if f { b.batched_at_front(x, d, size) } else { x };
+pub(crate) fn front_where(
+    b: &mut Builder,
+    xs: &[Value],
+    dims: &[Option<usize>],
+    force: &[bool],
+    size: usize,
+) -> Vec<Value> {
+    let each = |((&x, &d), &f): ((&Value, &Option<usize>), &bool)| {
+        if f { b.batched_at_front(x, d, size) } else { x }
+    };
     xs.iter().zip(dims).zip(force).map(each).collect()
 }
 
-/// Part of a loop body: the equations that depend on the first `consts` inputs only and are worth moving out of the loop.
-/// Gives a graph `consts -> invariants..` and a body that takes the invariants behind the constants.
+/// Part of a loop body: the equations that depend on the first `consts` inputs only and are worth
+/// moving out of the loop. Gives a graph `consts -> invariants..` and a body that takes the
+/// invariants behind the constants.
 pub(crate) fn loop_invariants(body: &Graph, consts: usize) -> Option<(Graph, Graph)> {
     let moves = invariant_eqns(body, consts);
     let used = |i: usize| body.eqns()[i].outputs.clone();
@@ -57,7 +77,9 @@ pub(crate) fn loop_invariants(body: &Graph, consts: usize) -> Option<(Graph, Gra
     }
     let mut outside = Builder::new();
     let mut env: Vec<Option<Value>> = vec![None; body.types().len()];
-    body.inputs().take(consts).for_each(|v| env[v.index()] = Some(outside.input(body.ty(v).clone())));
+    body.inputs()
+        .take(consts)
+        .for_each(|v| env[v.index()] = Some(outside.input(body.ty(v).clone())));
     for (i, _) in moves.iter().enumerate().filter(|(_, m)| **m) {
         let e = &body.eqns()[i];
         let xs: Values = e.inputs.iter().filter_map(|v| env[v.index()]).collect();
@@ -70,7 +92,8 @@ pub(crate) fn loop_invariants(body: &Graph, consts: usize) -> Option<(Graph, Gra
     Some((outside, body_without(body, consts, &moves, &read_inside)?))
 }
 
-/// Marks the equations that can leave the loop: they depend on constants only. Repetitions stay, they would only take memory.
+/// Marks the equations that can leave the loop: they depend on constants only. Repetitions stay,
+/// they would only take memory.
 fn invariant_eqns(body: &Graph, consts: usize) -> Vec<bool> {
     #[derive(Clone, Copy, PartialEq, PartialOrd)]
     enum Depends {
@@ -78,12 +101,20 @@ fn invariant_eqns(body: &Graph, consts: usize) -> Vec<bool> {
         Consts,
         Loop,
     }
-    let mut on: Vec<Depends> = (0..body.input_types().len()).map(|i| if i < consts { Depends::Consts } else { Depends::Loop }).collect();
+    let mut on: Vec<Depends> = (0..body.input_types().len())
+        .map(|i| if i < consts { Depends::Consts } else { Depends::Loop })
+        .collect();
     let mut moves = vec![];
     for e in body.eqns() {
-        let stays = matches!(e.op, Op::Broadcast(_) | Op::AxisIndex(_) | Op::OptimizationBarrier(_));
-        let mut d = e.inputs.iter().map(|v| on[v.index()]).fold(Depends::Nothing, |a, b| if b > a { b } else { a });
-        // What depends on nothing goes along only where something that moves reads it; it is cheap to leave.
+        let stays =
+            matches!(e.op, Op::Broadcast(_) | Op::AxisIndex(_) | Op::OptimizationBarrier(_));
+        let mut d = e
+            .inputs
+            .iter()
+            .map(|v| on[v.index()])
+            .fold(Depends::Nothing, |a, b| if b > a { b } else { a });
+        // What depends on nothing goes along only where something that moves reads it; it is cheap
+        // to leave.
         if stays && d == Depends::Consts {
             d = Depends::Loop;
         }
@@ -100,7 +131,8 @@ fn invariant_outputs(body: &Graph, moves: &[bool]) -> Vec<Value> {
         e.outputs.iter().for_each(|v| from[v.index()] = Some(i));
     }
     let nullary = nullary_values(body);
-    let stays = body.eqns().iter().zip(moves).filter(|(_, m)| !**m).flat_map(|(e, _)| e.inputs.iter());
+    let stays =
+        body.eqns().iter().zip(moves).filter(|(_, m)| !**m).flat_map(|(e, _)| e.inputs.iter());
     let mut out: Vec<Value> = vec![];
     for &v in stays.chain(body.outputs()) {
         let moved = from[v.index()].is_some_and(|i| moves[i]) && !nullary[v.index()];
@@ -121,11 +153,21 @@ fn nullary_values(g: &Graph) -> Vec<bool> {
     nullary
 }
 
-fn body_without(body: &Graph, consts: usize, moves: &[bool], invariants: &[Value]) -> Option<Graph> {
+fn body_without(
+    body: &Graph,
+    consts: usize,
+    moves: &[bool],
+    invariants: &[Value],
+) -> Option<Graph> {
     let nullary = nullary_values(body);
     let mut b = Builder::new();
     let mut env: Vec<Option<Value>> = vec![None; body.types().len()];
-    for v in body.inputs().take(consts).chain(invariants.iter().copied()).chain(body.inputs().skip(consts)) {
+    for v in body
+        .inputs()
+        .take(consts)
+        .chain(invariants.iter().copied())
+        .chain(body.inputs().skip(consts))
+    {
         env[v.index()] = Some(b.input(body.ty(v).clone()));
     }
     for (e, m) in body.eqns().iter().zip(moves) {

@@ -4,7 +4,8 @@ use super::{Axis, Batched, Bound, Primitive, Sample, Tangent, Transposed, rules:
 use crate::{Builder, DType, Eval, Literal, Result, Shape, Type, Value, graph::attr::attrs};
 
 attrs! {
-    /// The same elements, in row-major order, in another shape. <https://openxla.org/stablehlo/spec#reshape>
+    /// The same elements, in row-major order, in another shape.
+    /// <https://openxla.org/stablehlo/spec#reshape>
     pub struct Reshape = "reshape" {
         /// The new shape.
         shape: Shape,
@@ -20,7 +21,10 @@ impl Primitive for Reshape {
         arity(Self::NAME, xs, 1)?;
         let (from, to) = (xs[0].size(), self.shape.size());
         if from != to {
-            return refuse(Self::NAME, format!("{} has {from} elements, {} takes {to}", xs[0], self.shape));
+            return refuse(
+                Self::NAME,
+                format!("{} has {from} elements, {} takes {to}", xs[0], self.shape),
+            );
         }
         Ok(vec![xs[0].with_shape(&self.shape)])
     }
@@ -35,12 +39,24 @@ impl Primitive for Reshape {
         Ok(vec![dxs[0].map(|dx| b.emit(self.clone(), &[dx]))])
     }
 
-    fn transpose(&self, b: &mut Builder, at: &Bound, _: &[bool], cts: &[Option<Value>]) -> Transposed {
+    fn transpose(
+        &self,
+        b: &mut Builder,
+        at: &Bound,
+        _: &[bool],
+        cts: &[Option<Value>],
+    ) -> Transposed {
         let from = b.ty(at.xs[0]).shape.clone();
         Transposed::Cotangents(vec![cts[0].map(|ct| b.reshape(ct, from))])
     }
 
-    fn batch(&self, b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+    fn batch(
+        &self,
+        b: &mut Builder,
+        axis: &Axis,
+        xs: &[Value],
+        dims: &[Option<usize>],
+    ) -> Result<Batched> {
         let x = batch_front(b, axis, xs, dims)[0];
         let op = Reshape { shape: self.shape.inserted(0, axis.size) };
         Ok(at_front(b.emit_n(op, &[x], 1)))
@@ -52,8 +68,14 @@ impl Primitive for Reshape {
             inputs: vec![sample(Type::new(d, from), -3.0, 4.0)],
             smooth: d == DType::F64,
         };
-        let mut rows: Vec<Sample> = DType::ALL.into_iter().map(|d| row(d, &[2, 3], &[3, 2])).collect();
-        rows.extend([row(DType::F64, &[1, 1], &[]), row(DType::F64, &[], &[1]), row(DType::F64, &[2, 0], &[0, 5]), row(DType::F64, &[4], &[4])]);
+        let mut rows: Vec<Sample> =
+            DType::ALL.into_iter().map(|d| row(d, &[2, 3], &[3, 2])).collect();
+        rows.extend([
+            row(DType::F64, &[1, 1], &[]),
+            row(DType::F64, &[], &[1]),
+            row(DType::F64, &[2, 0], &[0, 5]),
+            row(DType::F64, &[4], &[4]),
+        ]);
         rows
     }
 }
@@ -66,14 +88,19 @@ mod tests {
     fn the_bytes_stay_where_they_are() {
         let x = Literal::from_f64s(DType::U4, [3, 1], &[1.0, 2.0, 3.0]);
         let at = x.bytes().address();
-        let y = Reshape { shape: [3].into() }.eval(&mut Eval::default(), vec![x]).unwrap().remove(0);
+        let y =
+            Reshape { shape: [3].into() }.eval(&mut Eval::default(), vec![x]).unwrap().remove(0);
         assert_eq!((y.bytes().address(), y.to_f64s()), (at, vec![1.0, 2.0, 3.0]));
     }
 
     #[test]
     fn sizes_must_agree() {
-        let reshape = |to: &[usize]| Reshape { shape: to.into() }.infer(&[Type::new(DType::F32, [2, 3])]);
-        assert_eq!(reshape(&[4]).unwrap_err().to_string(), "reshape: f32[2, 3] has 6 elements, [4] takes 4");
+        let reshape =
+            |to: &[usize]| Reshape { shape: to.into() }.infer(&[Type::new(DType::F32, [2, 3])]);
+        assert_eq!(
+            reshape(&[4]).unwrap_err().to_string(),
+            "reshape: f32[2, 3] has 6 elements, [4] takes 4"
+        );
         assert!(reshape(&[usize::MAX, usize::MAX]).is_err());
     }
 }

@@ -5,7 +5,8 @@ use super::{Axis, Batched, Bound, Primitive, Sample, Tangent, Transposed, rules:
 use crate::{Builder, DType, Eval, Literal, Result, Type, Value, graph::attr::attrs};
 
 attrs! {
-    /// Reverses the order of the elements along the axes. <https://openxla.org/stablehlo/spec#reverse>
+    /// Reverses the order of the elements along the axes.
+    /// <https://openxla.org/stablehlo/spec#reverse>
     pub struct Reverse = "reverse" {
         /// The reversed axes.
         axes: Vec<usize>,
@@ -31,11 +32,23 @@ impl Primitive for Reverse {
         Ok(vec![dxs[0].map(|dx| b.emit(self.clone(), &[dx]))])
     }
 
-    fn transpose(&self, b: &mut Builder, _: &Bound, _: &[bool], cts: &[Option<Value>]) -> Transposed {
+    fn transpose(
+        &self,
+        b: &mut Builder,
+        _: &Bound,
+        _: &[bool],
+        cts: &[Option<Value>],
+    ) -> Transposed {
         Transposed::Cotangents(vec![cts[0].map(|ct| b.emit(self.clone(), &[ct]))])
     }
 
-    fn batch(&self, b: &mut Builder, _: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+    fn batch(
+        &self,
+        b: &mut Builder,
+        _: &Axis,
+        xs: &[Value],
+        dims: &[Option<usize>],
+    ) -> Result<Batched> {
         let shift = |&a: &usize| a + dims[0].is_some_and(|d| a >= d) as usize;
         let op = Reverse { axes: self.axes.iter().map(shift).collect() };
         Ok((b.emit_n(op, xs, 1), dims.to_vec()))
@@ -66,7 +79,10 @@ mod tests {
     #[test]
     fn the_named_axes_run_backwards() {
         let x = Literal::from_slice([2, 3], &[1u8, 2, 3, 4, 5, 6]).unwrap();
-        let run = |axes: &[usize]| Reverse { axes: axes.to_vec() }.eval(&mut Eval::default(), vec![x.clone()]).unwrap()[0].to_f64s();
+        let run = |axes: &[usize]| {
+            Reverse { axes: axes.to_vec() }.eval(&mut Eval::default(), vec![x.clone()]).unwrap()[0]
+                .to_f64s()
+        };
         assert_eq!(run(&[1]), [3.0, 2.0, 1.0, 6.0, 5.0, 4.0]);
         assert_eq!(run(&[0]), [4.0, 5.0, 6.0, 1.0, 2.0, 3.0]);
         assert_eq!(run(&[0, 1]), [6.0, 5.0, 4.0, 3.0, 2.0, 1.0]);
@@ -74,7 +90,8 @@ mod tests {
 
     #[test]
     fn axes_are_checked() {
-        let of = |axes: &[usize]| Reverse { axes: axes.to_vec() }.infer(&[Type::new(DType::F32, [2])]);
+        let of =
+            |axes: &[usize]| Reverse { axes: axes.to_vec() }.infer(&[Type::new(DType::F32, [2])]);
         assert!(of(&[1]).is_err() && of(&[0, 0]).is_err());
     }
 }

@@ -1,12 +1,15 @@
 //! Random bits.
 
-use super::{Axis, Batched, Binary, Bound, Primitive, Sample, Tangent, Transposed, pointwise::*, rules::*};
+use super::{
+    Axis, Batched, Binary, Bound, Primitive, Sample, Tangent, Transposed, pointwise::*, rules::*,
+};
 use crate::{Builder, DType, Eval, Literal, Result, Type, Value, graph::attr::attrs};
 
 attrs! {
-    /// The Threefry-2x32 block function, 20 rounds, element by element: operands `(key0, key1, counter0, counter1)`, all
-    /// u32 of one shape, give two u32 results of that shape.
-    /// Salmon et al., Parallel Random Numbers: As Easy as 1, 2, 3 (<https://doi.org/10.1145/2063384.2063405>).
+    /// The Threefry-2x32 block function, 20 rounds, element by element: operands `(key0, key1,
+    /// counter0, counter1)`, all u32 of one shape, give two u32 results of that shape. Salmon et
+    /// al., Parallel Random Numbers: As Easy as 1, 2, 3
+    /// (<https://doi.org/10.1145/2063384.2063405>).
     pub struct Threefry = "threefry2x32" {}
 }
 
@@ -46,7 +49,13 @@ impl Primitive for Threefry {
         Transposed::NotLinear
     }
 
-    fn batch(&self, b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+    fn batch(
+        &self,
+        b: &mut Builder,
+        axis: &Axis,
+        xs: &[Value],
+        dims: &[Option<usize>],
+    ) -> Result<Batched> {
         batch(b, self.clone(), 2, axis, xs, dims)
     }
 
@@ -95,7 +104,10 @@ impl Word for Value {
     }
     fn rotated(&self, by: u32, b: &mut Builder) -> Value {
         let (left, right) = (b.full_like(*self, by as f64), b.full_like(*self, (32 - by) as f64));
-        let (high, low) = (b.emit(Binary::ShiftLeft, &[*self, left]), b.emit(Binary::ShiftRightLogical, &[*self, right]));
+        let (high, low) = (
+            b.emit(Binary::ShiftLeft, &[*self, left]),
+            b.emit(Binary::ShiftRightLogical, &[*self, right]),
+        );
         b.emit(Binary::Or, &[high, low])
     }
     fn number(&self, x: u32, b: &mut Builder) -> Value {
@@ -104,7 +116,8 @@ impl Word for Value {
 }
 
 impl Threefry {
-    /// The function in additions, rotations and exclusive ors, for backends that fuse those: results for operands in a builder.
+    /// The function in additions, rotations and exclusive ors, for backends that fuse those:
+    /// results for operands in a builder.
     pub fn expanded(b: &mut Builder, xs: &[Value]) -> [Value; 2] {
         threefry2x32([xs[0], xs[1]], [xs[2], xs[3]], b)
     }
@@ -138,7 +151,8 @@ mod tests {
     #[test]
     fn known_answers() {
         // `kat_vectors` of Random123, threefry2x32 with 20 rounds.
-        let words = [[0, 0, 0, 0], [u32::MAX; 4], [0x1319_8a2e, 0x0370_7344, 0x243f_6a88, 0x85a3_08d3]];
+        let words =
+            [[0, 0, 0, 0], [u32::MAX; 4], [0x1319_8a2e, 0x0370_7344, 0x243f_6a88, 0x85a3_08d3]];
         let operand = |i: usize| vector(&words.map(|w: [u32; 4]| w[i]));
         let out = Threefry {}.eval(&mut Eval::default(), (0..4).map(operand).collect()).unwrap();
         assert_eq!(out[0].to_vec::<u32>().unwrap(), [0x6b20_0159, 0x1cb9_96fc, 0xc492_3a9c]);
@@ -151,7 +165,8 @@ mod tests {
         let xs = b.inputs(&vec![Type::new(DType::U32, [2]); 4]);
         let ys = Threefry::expanded(&mut b, &xs);
         let graph = b.finish(&ys).unwrap();
-        let args: Vec<Literal> = [[1u32, 7], [2, 8], [3, u32::MAX], [4, 0]].iter().map(|w| vector(w)).collect();
+        let args: Vec<Literal> =
+            [[1u32, 7], [2, 8], [3, u32::MAX], [4, 0]].iter().map(|w| vector(w)).collect();
         let want = Threefry {}.eval(&mut Eval::default(), args.clone()).unwrap();
         assert_eq!(crate::transform::eval(&graph, args).unwrap(), want);
     }
@@ -159,7 +174,10 @@ mod tests {
     #[test]
     fn wrong_operands_are_errors() {
         let (u, i) = (Type::new(DType::U32, [2]), Type::new(DType::I32, [2]));
-        assert_eq!(refusal(Threefry {}, &[u.clone(), u.clone()]), "threefry2x32: it takes 4 operands, not 2 (u32[2], u32[2])");
+        assert_eq!(
+            refusal(Threefry {}, &[u.clone(), u.clone()]),
+            "threefry2x32: it takes 4 operands, not 2 (u32[2], u32[2])"
+        );
         assert!(refusal(Threefry {}, &vec![i; 4]).contains("it takes u32 operands, not i32[2]"));
     }
 }

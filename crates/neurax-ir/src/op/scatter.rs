@@ -2,7 +2,10 @@
 
 use super::fold::{Fold, as_bits};
 use super::gather::{geometries, plan::Plan};
-use super::{Axis, Batched, Binary, Bound, Direction, Gather, OutOfBounds, Primitive, ReduceKind, Sample, Tangent, Transposed, rules::*};
+use super::{
+    Axis, Batched, Binary, Bound, Direction, Gather, OutOfBounds, Primitive, ReduceKind, Sample,
+    Tangent, Transposed, rules::*,
+};
 use crate::graph::attr::{attrs, names};
 use crate::{Builder, DType, Eval, Literal, Result, Type, Value, with_compute};
 
@@ -23,9 +26,10 @@ names! {
 }
 
 attrs! {
-    /// Operands `(x, indices, updates)`: `x` with the windows of `updates` written at the places of `indices`, one after the
-    /// other in row-major order of the indices. The mirror image of [`super::Gather`]: `updates` has the shape that gathering
-    /// with the same numbers would give. <https://openxla.org/stablehlo/spec#scatter>, with the index vector always last.
+    /// Operands `(x, indices, updates)`: `x` with the windows of `updates` written at the places of
+    /// `indices`, one after the other in row-major order of the indices. The mirror image of
+    /// [`super::Gather`]: `updates` has the shape that gathering with the same numbers would give.
+    /// <https://openxla.org/stablehlo/spec#scatter>, with the index vector always last.
     pub struct Scatter = "scatter" {
         /// How an update meets what is there.
         kind: ScatterKind,
@@ -67,7 +71,8 @@ impl ScatterKind {
 }
 
 impl Scatter {
-    /// The gather that reads where this writes, for an operand of that rank and updates of that type.
+    /// The gather that reads where this writes, for an operand of that rank and updates of that
+    /// type.
     pub fn mirror(&self, rank: usize, updates: &Type) -> Gather {
         let mut g = Gather {
             offset_dims: self.window_dims.clone(),
@@ -89,13 +94,15 @@ impl Scatter {
         Scatter { kind, ..self.clone() }
     }
 
-    /// What `from`, of the operand's shape, holds where the updates go; zero where they are dropped.
+    /// What `from`, of the operand's shape, holds where the updates go; zero where they are
+    /// dropped.
     fn read(&self, b: &mut Builder, at: &Bound, from: Value) -> Value {
         let g = self.mirror(b.ty(from).rank(), b.ty(at.xs[2]));
         b.emit(g, &[from, at.xs[1]])
     }
 
-    /// Which elements of the updates are in the result: each writes its number, and looks whether it is still there.
+    /// Which elements of the updates are in the result: each writes its number, and looks whether
+    /// it is still there.
     fn winners(&self, b: &mut Builder, at: &Bound) -> Value {
         let updates = b.ty(at.xs[2]).clone();
         let dtype = if updates.size() < i32::MAX as usize { DType::I32 } else { DType::I64 };
@@ -114,7 +121,10 @@ impl Scatter {
         let of_x = dxs[0].map(|dx| b.emit(self.clone(), &[dx, at.xs[1], at.xs[2]]));
         let Some(du) = dxs[2] else { return Ok(of_x) };
         if !self.unique {
-            return no_derivative(Self::NAME, "with respect to factors that may meet in one place: promise unique indices if they do not");
+            return no_derivative(
+                Self::NAME,
+                "with respect to factors that may meet in one place: promise unique indices if they do not",
+            );
         }
         let x = self.read(b, at, at.xs[0]);
         let du = b.mul(du, x);
@@ -153,14 +163,25 @@ impl Primitive for Scatter {
         arity(Self::NAME, xs, 3)?;
         let (x, indices, updates) = (&xs[0], &xs[1], &xs[2]);
         if x.dtype != updates.dtype {
-            return refuse(Self::NAME, format!("{x} and the updates {updates} differ in dtype; convert one of them"));
+            return refuse(
+                Self::NAME,
+                format!("{x} and the updates {updates} differ in dtype; convert one of them"),
+            );
         }
         if !self.kind.admits(x.dtype) {
-            return refuse(Self::NAME, format!("{x} has no order; take real numbers for {}", self.kind.name()));
+            return refuse(
+                Self::NAME,
+                format!("{x} has no order; take real numbers for {}", self.kind.name()),
+            );
         }
         let windows = self.mirror(x.rank(), updates).check(Self::NAME, x, indices)?;
         if windows != updates.shape {
-            return refuse(Self::NAME, format!("for {x} and indices {indices} the updates must have shape {windows}; they are {updates}"));
+            return refuse(
+                Self::NAME,
+                format!(
+                    "for {x} and indices {indices} the updates must have shape {windows}; they are {updates}"
+                ),
+            );
         }
         Ok(vec![x.clone()])
     }
@@ -171,7 +192,12 @@ impl Primitive for Scatter {
         if updates.ty().size() == 0 {
             return Ok(vec![x]);
         }
-        let plan = Plan::new(&self.mirror(x.shape().rank(), updates.ty()), x.shape(), indices, updates.shape());
+        let plan = Plan::new(
+            &self.mirror(x.shape().rank(), updates.ty()),
+            x.shape(),
+            indices,
+            updates.shape(),
+        );
         let (y, inplace) = match met_as(self.kind, x.dtype()) {
             None => plan.write(x, updates),
             Some(kind) => with_compute!(any x.dtype(), C => {
@@ -197,7 +223,13 @@ impl Primitive for Scatter {
         Ok(vec![dy])
     }
 
-    fn transpose(&self, b: &mut Builder, at: &Bound, linear: &[bool], cts: &[Option<Value>]) -> Transposed {
+    fn transpose(
+        &self,
+        b: &mut Builder,
+        at: &Bound,
+        linear: &[bool],
+        cts: &[Option<Value>],
+    ) -> Transposed {
         let Some(ct) = cts[0] else { return Transposed::Cotangents(vec![None; 3]) };
         let indices = at.xs[1];
         let (x, u) = match (self.kind, linear) {
@@ -217,15 +249,25 @@ impl Primitive for Scatter {
                 });
                 (x, u)
             }
-            (ScatterKind::Mul, [true, false, false]) => (Some(b.emit(self.clone(), &[ct, indices, at.xs[2]])), None),
+            (ScatterKind::Mul, [true, false, false]) => {
+                (Some(b.emit(self.clone(), &[ct, indices, at.xs[2]])), None)
+            }
             _ => return Transposed::NotLinear,
         };
         Transposed::Cotangents(vec![x, None, u])
     }
 
-    fn batch(&self, b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+    fn batch(
+        &self,
+        b: &mut Builder,
+        axis: &Axis,
+        xs: &[Value],
+        dims: &[Option<usize>],
+    ) -> Result<Batched> {
         let mut op = self.clone();
-        for axes in [&mut op.window_dims, &mut op.inserted, &mut op.operand_batch, &mut op.index_map] {
+        for axes in
+            [&mut op.window_dims, &mut op.inserted, &mut op.operand_batch, &mut op.index_map]
+        {
             bump(axes, 0);
         }
         let x = b.batched_at_front(xs[0], dims[0], axis.size);
@@ -252,17 +294,43 @@ impl Primitive for Scatter {
             for mode in [OutOfBounds::Clip, OutOfBounds::Drop] {
                 rows.extend(geometries(mode).iter().map(|g| row(kind, g, false, DType::F64)));
             }
-            rows.extend(geometries(OutOfBounds::Clip).iter().take(4).map(|g| row(kind, g, true, DType::F64)));
+            rows.extend(
+                geometries(OutOfBounds::Clip)
+                    .iter()
+                    .take(4)
+                    .map(|g| row(kind, g, true, DType::F64)),
+            );
             let first = &geometries(OutOfBounds::Clip)[0];
-            rows.extend(DType::ALL.into_iter().filter(|&d| kind.admits(d)).map(|d| row(kind, first, false, d)));
-            let by = |d: DType| (first.0.clone(), first.1.clone(), Literal::from_f64s(d, first.2.shape(), &first.2.to_f64s()));
-            rows.extend(DType::ALL.into_iter().filter(|d| d.is_int()).map(|d| row(kind, &by(d), false, DType::F32)));
+            rows.extend(
+                DType::ALL
+                    .into_iter()
+                    .filter(|&d| kind.admits(d))
+                    .map(|d| row(kind, first, false, d)),
+            );
+            let by = |d: DType| {
+                (
+                    first.0.clone(),
+                    first.1.clone(),
+                    Literal::from_f64s(d, first.2.shape(), &first.2.to_f64s()),
+                )
+            };
+            rows.extend(
+                DType::ALL
+                    .into_iter()
+                    .filter(|d| d.is_int())
+                    .map(|d| row(kind, &by(d), false, DType::F32)),
+            );
         }
         rows
     }
 }
 
-fn row(kind: ScatterKind, (g, x, indices): &(Gather, Vec<usize>, Literal), unique: bool, d: DType) -> Sample {
+fn row(
+    kind: ScatterKind,
+    (g, x, indices): &(Gather, Vec<usize>, Literal),
+    unique: bool,
+    d: DType,
+) -> Sample {
     let op = Scatter {
         kind,
         window_dims: g.offset_dims.clone(),
@@ -276,7 +344,11 @@ fn row(kind: ScatterKind, (g, x, indices): &(Gather, Vec<usize>, Literal), uniqu
     let x = Type::new(d, &x[..]);
     let updates = g.check(Scatter::NAME, &x, indices.ty()).map_or(x.clone(), |s| x.with_shape(s));
     let inputs = vec![sample(x, -3.0, 4.0), indices.clone(), sample(updates, -2.5, 3.5)];
-    Sample { op: op.into(), inputs, smooth: d == DType::F64 && (unique || kind != ScatterKind::Mul) }
+    Sample {
+        op: op.into(),
+        inputs,
+        smooth: d == DType::F64 && (unique || kind != ScatterKind::Mul),
+    }
 }
 
 /// The reduction of two that a kind is; `None` is replacement.
@@ -293,7 +365,9 @@ fn met_as(kind: ScatterKind, dtype: DType) -> Option<ReduceKind> {
 
 fn meet<C: Fold>(kind: ReduceKind, to: &mut [C], u: &[C]) {
     match kind {
-        ReduceKind::Sum => to.iter_mut().zip(u).for_each(|(x, &u)| *x = C::join(ReduceKind::Sum, *x, u)),
+        ReduceKind::Sum => {
+            to.iter_mut().zip(u).for_each(|(x, &u)| *x = C::join(ReduceKind::Sum, *x, u))
+        }
         kind => to.iter_mut().zip(u).for_each(|(x, &u)| *x = C::join(kind, *x, u)),
     }
 }
@@ -326,8 +400,14 @@ mod tests {
     fn every_kind_and_mode_on_every_dtype() {
         for d in DType::ALL.into_iter().filter(|&d| d != DType::Bool && d.bits() > 2) {
             let x = || Literal::from_f64s(d, [3], &[1.0, 2.0, 3.0]);
-            let go = |kind, mode| run(&elements(kind, mode), x(), &[2, -1, 2], &[2.0, 5.0, 1.0]).to_f64s();
-            assert_eq!(go(ScatterKind::Set, OutOfBounds::Drop), [1.0, 2.0, 1.0], "{d}: the last wins");
+            let go = |kind, mode| {
+                run(&elements(kind, mode), x(), &[2, -1, 2], &[2.0, 5.0, 1.0]).to_f64s()
+            };
+            assert_eq!(
+                go(ScatterKind::Set, OutOfBounds::Drop),
+                [1.0, 2.0, 1.0],
+                "{d}: the last wins"
+            );
             assert_eq!(go(ScatterKind::Set, OutOfBounds::Clip), [5.0, 2.0, 1.0], "{d}");
             assert_eq!(go(ScatterKind::Add, OutOfBounds::Drop), [1.0, 2.0, 6.0], "{d}");
             assert_eq!(go(ScatterKind::Mul, OutOfBounds::Clip), [5.0, 2.0, 6.0], "{d}");
@@ -341,7 +421,8 @@ mod tests {
     #[test]
     fn bools_are_bits_and_nan_wins() {
         let x = || Literal::from_slice([2], &[true, false]).unwrap();
-        let go = |kind| run(&elements(kind, OutOfBounds::Drop), x(), &[0, 1], &[0.0, 1.0]).to_f64s();
+        let go =
+            |kind| run(&elements(kind, OutOfBounds::Drop), x(), &[0, 1], &[0.0, 1.0]).to_f64s();
         assert_eq!(go(ScatterKind::Add), [1.0, 1.0]);
         assert_eq!(go(ScatterKind::Mul), [0.0, 0.0]);
         let many = run(&elements(ScatterKind::Add, OutOfBounds::Drop), x(), &[1; 256], &[1.0; 256]);
@@ -355,7 +436,9 @@ mod tests {
 
     #[test]
     fn an_operand_that_nobody_holds_is_written_in_place() {
-        let on = |&kind: &ScatterKind| DType::ALL.into_iter().filter(move |&d| kind.admits(d)).map(move |d| (kind, d));
+        let on = |&kind: &ScatterKind| {
+            DType::ALL.into_iter().filter(move |&d| kind.admits(d)).map(move |d| (kind, d))
+        };
         for (kind, d) in ScatterKind::ALL.iter().flat_map(on) {
             let i = Literal::from_slice([1, 1], &[1u8]).unwrap();
             let u = Literal::from_f64s(d, [1], &[0.0]);
@@ -364,7 +447,11 @@ mod tests {
             let mut cx = Eval::default();
             let op = elements(kind, OutOfBounds::Drop);
             let new = op.eval(&mut cx, vec![x, i.clone(), u.clone()]).unwrap().remove(0);
-            assert_eq!((kept.to_f64s(), cx.reused), (vec![1.0; 3], 0), "{kind:?} {d}: somebody holds it");
+            assert_eq!(
+                (kept.to_f64s(), cx.reused),
+                (vec![1.0; 3], 0),
+                "{kind:?} {d}: somebody holds it"
+            );
             let y = op.eval(&mut cx, vec![kept, i, u]).unwrap().remove(0);
             assert_eq!((y.bytes().address(), cx.reused), (at, 1), "{kind:?} {d}");
             assert_eq!(y, new, "{kind:?} {d}");
@@ -390,19 +477,35 @@ mod tests {
         let say = |op: Scatter, xs: &[Type]| op.infer(xs).unwrap_err().to_string();
         let op = |kind| elements(kind, OutOfBounds::Drop);
         let (x, i) = (t(DType::F32, &[3]), t(DType::I32, &[2, 1]));
-        assert!(say(op(ScatterKind::Add), &[x.clone(), i.clone(), t(DType::F64, &[2])]).contains("differ in dtype"));
-        assert!(say(op(ScatterKind::Add), &[x.clone(), i.clone(), t(DType::F32, &[3])]).contains("must have shape [2]; they are f32[3]"));
-        assert!(say(op(ScatterKind::Add), &[x.clone(), i.clone(), t(DType::F32, &[])]).contains("must have shape [2]"));
+        assert!(
+            say(op(ScatterKind::Add), &[x.clone(), i.clone(), t(DType::F64, &[2])])
+                .contains("differ in dtype")
+        );
+        assert!(
+            say(op(ScatterKind::Add), &[x.clone(), i.clone(), t(DType::F32, &[3])])
+                .contains("must have shape [2]; they are f32[3]")
+        );
+        assert!(
+            say(op(ScatterKind::Add), &[x.clone(), i.clone(), t(DType::F32, &[])])
+                .contains("must have shape [2]")
+        );
         let z = |s: &[usize]| t(DType::C64, s);
         assert!(say(op(ScatterKind::Max), &[z(&[3]), i.clone(), z(&[2])]).contains("no order"));
         let window = Scatter { window_dims: vec![1], inserted: vec![], ..op(ScatterKind::Set) };
-        assert!(say(window, &[x, i, t(DType::F32, &[2, 4])]).contains("does not fit into f32[3] on axis 0"));
+        assert!(
+            say(window, &[x, i, t(DType::F32, &[2, 4])])
+                .contains("does not fit into f32[3] on axis 0")
+        );
     }
 
     #[test]
     fn factors_that_may_meet_have_no_derivative() {
         let mut b = Builder::new();
-        let xs = b.inputs(&[Type::new(DType::F32, [3]), Type::new(DType::I32, [2, 1]), Type::new(DType::F32, [2])]);
+        let xs = b.inputs(&[
+            Type::new(DType::F32, [3]),
+            Type::new(DType::I32, [2, 1]),
+            Type::new(DType::F32, [2]),
+        ]);
         let at = Bound { xs: &xs, ys: &xs[..1] };
         let op = elements(ScatterKind::Mul, OutOfBounds::Drop);
         let e = op.jvp(&mut b, &at, &[None, None, Some(xs[2])]).unwrap_err();

@@ -1,13 +1,20 @@
 //! Choosing elements.
 
-use super::{Axis, Batched, Binary, Bound, Direction, Primitive, Sample, Tangent, Transposed, binary::combine, pointwise::*, rules::*};
-use crate::{Builder, Compute, DType, Eval, Literal, Result, Type, Value, graph::attr::attrs, with_compute};
+use super::{
+    Axis, Batched, Binary, Bound, Direction, Primitive, Sample, Tangent, Transposed,
+    binary::combine, pointwise::*, rules::*,
+};
+use crate::{
+    Builder, Compute, DType, Eval, Literal, Result, Type, Value, graph::attr::attrs, with_compute,
+};
 
 attrs! {
-    /// `pred ? x : y`, element by element; `pred` is bool of the same shape. <https://openxla.org/stablehlo/spec#select>
+    /// `pred ? x : y`, element by element; `pred` is bool of the same shape.
+    /// <https://openxla.org/stablehlo/spec#select>
     pub struct Select = "select" {}
 
-    /// `min(max(x, low), high)` of operands `(low, x, high)`, all of one type. <https://openxla.org/stablehlo/spec#clamp>
+    /// `min(max(x, low), high)` of operands `(low, x, high)`, all of one type.
+    /// <https://openxla.org/stablehlo/spec#clamp>
     pub struct Clamp = "clamp" {}
 }
 
@@ -20,7 +27,13 @@ impl Primitive for Select {
         arity(Self::NAME, xs, 3)?;
         same_type(Self::NAME, &xs[1], &xs[2])?;
         if xs[0].dtype != DType::Bool || xs[0].shape != xs[1].shape {
-            return refuse(Self::NAME, format!("the condition for {} is bool{}, not {}; compare or broadcast it first", xs[1], xs[1].shape, xs[0]));
+            return refuse(
+                Self::NAME,
+                format!(
+                    "the condition for {} is bool{}, not {}; compare or broadcast it first",
+                    xs[1], xs[1].shape, xs[0]
+                ),
+            );
         }
         Ok(vec![xs[1].clone()])
     }
@@ -43,7 +56,13 @@ impl Primitive for Select {
         Ok(vec![Some(b.select(at.xs[0], dx, dy))])
     }
 
-    fn transpose(&self, b: &mut Builder, at: &Bound, linear: &[bool], cts: &[Option<Value>]) -> Transposed {
+    fn transpose(
+        &self,
+        b: &mut Builder,
+        at: &Bound,
+        linear: &[bool],
+        cts: &[Option<Value>],
+    ) -> Transposed {
         if linear[0] {
             return Transposed::NotLinear;
         }
@@ -56,7 +75,13 @@ impl Primitive for Select {
         Transposed::Cotangents(vec![None, cx, cy])
     }
 
-    fn batch(&self, b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+    fn batch(
+        &self,
+        b: &mut Builder,
+        axis: &Axis,
+        xs: &[Value],
+        dims: &[Option<usize>],
+    ) -> Result<Batched> {
         batch(b, self.clone(), 1, axis, xs, dims)
     }
 
@@ -69,7 +94,8 @@ impl Primitive for Select {
     }
 }
 
-/// The dtype whose elements have the same bits: choosing needs no arithmetic, so a few widths stand for all dtypes.
+/// The dtype whose elements have the same bits: choosing needs no arithmetic, so a few widths stand
+/// for all dtypes.
 fn raw(dtype: DType) -> DType {
     match dtype.bits() {
         2 => DType::U2,
@@ -84,7 +110,9 @@ fn raw(dtype: DType) -> DType {
 
 fn choose<C: Compute>(pred: &[u8], x: Literal, y: Literal) -> (Literal, bool) {
     let overwrite = |out: &mut [C], other: &[C], keep: bool| {
-        out.iter_mut().zip(pred.iter().zip(other)).for_each(|(o, (&p, &x))| *o = if (p != 0) == keep { *o } else { x });
+        out.iter_mut()
+            .zip(pred.iter().zip(other))
+            .for_each(|(o, (&p, &x))| *o = if (p != 0) == keep { *o } else { x });
     };
     if !x.bytes().is_unique() && y.bytes().is_unique() {
         y.edit(|out: &mut [C]| overwrite(out, &x.load(), false))
@@ -112,7 +140,8 @@ impl Primitive for Clamp {
         Ok(vec![combine(Binary::Min, cx, above, high)?])
     }
 
-    /// Of `x` strictly inside; of a bound where it is the result. At a bound everything is zero, as in JAX.
+    /// Of `x` strictly inside; of a bound where it is the result. At a bound everything is zero, as
+    /// in JAX.
     fn jvp(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Result<Vec<Tangent>> {
         if !b.dtype(at.ys[0]).is_differentiable() {
             return Ok(no_tangents(at));
@@ -133,7 +162,13 @@ impl Primitive for Clamp {
         Transposed::NotLinear
     }
 
-    fn batch(&self, b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+    fn batch(
+        &self,
+        b: &mut Builder,
+        axis: &Axis,
+        xs: &[Value],
+        dims: &[Option<usize>],
+    ) -> Result<Batched> {
         batch(b, self.clone(), 1, axis, xs, dims)
     }
 
@@ -167,7 +202,8 @@ mod tests {
 
     #[test]
     fn the_payload_of_nan_survives() {
-        let x = Literal::new(Type::new(DType::F16, [1]), crate::Bytes::copy_of(&[0x01, 0x7c])).unwrap();
+        let x =
+            Literal::new(Type::new(DType::F16, [1]), crate::Bytes::copy_of(&[0x01, 0x7c])).unwrap();
         let out = eval(Select {}, &[&vector(&[true]), &x, &of(DType::F16, &[0.0])]);
         assert_eq!(&out.bytes()[..], &[0x01, 0x7c]);
     }
@@ -177,26 +213,50 @@ mod tests {
         let (pred, x, y) = (vector(&[true, false]), vector(&[1.0f32, 2.0]), vector(&[5.0f32, 7.0]));
         let (places, kept) = ([x.bytes().address(), y.bytes().address()], x.clone());
         let mut cx = Eval::default();
-        let out = Op::from(Select {}).eval(&mut cx, vec![pred.clone(), x, y]).unwrap().swap_remove(0);
+        let out =
+            Op::from(Select {}).eval(&mut cx, vec![pred.clone(), x, y]).unwrap().swap_remove(0);
         assert_eq!((out.bytes().address(), out.to_f64s()), (places[1], vec![1.0, 7.0]));
         let out = Op::from(Select {}).eval(&mut cx, vec![pred, kept, out]).unwrap().swap_remove(0);
-        assert_eq!((out.bytes().address(), out.to_f64s(), cx.reused), (places[0], vec![1.0, 7.0], 2));
+        assert_eq!(
+            (out.bytes().address(), out.to_f64s(), cx.reused),
+            (places[0], vec![1.0, 7.0], 2)
+        );
     }
 
     #[test]
     fn clamp_lets_nan_through_and_high_win() {
-        let out = eval(Clamp {}, &[&vector(&[0.0, 0.0, 0.0, 3.0]), &vector(&[-1.0, f64::NAN, 0.5, 0.0]), &vector(&[1.0, 1.0, 1.0, 2.0])]).to_f64s();
+        let out = eval(
+            Clamp {},
+            &[
+                &vector(&[0.0, 0.0, 0.0, 3.0]),
+                &vector(&[-1.0, f64::NAN, 0.5, 0.0]),
+                &vector(&[1.0, 1.0, 1.0, 2.0]),
+            ],
+        )
+        .to_f64s();
         assert!(out[0] == 0.0 && out[1].is_nan() && out[2] == 0.5 && out[3] == 2.0, "{out:?}");
-        assert_eq!(eval(Clamp {}, &[&vector(&[2u8]), &vector(&[250u8]), &vector(&[9u8])]).to_f64s(), [9.0]);
+        assert_eq!(
+            eval(Clamp {}, &[&vector(&[2u8]), &vector(&[250u8]), &vector(&[9u8])]).to_f64s(),
+            [9.0]
+        );
     }
 
     #[test]
     fn wrong_operands_are_errors() {
         let ty = |d| Type::new(d, [2]);
         let e = refusal(Select {}, &[ty(DType::U8), ty(DType::F32), ty(DType::F32)]);
-        assert_eq!(e, "select: the condition for f32[2] is bool[2], not u8[2]; compare or broadcast it first");
+        assert_eq!(
+            e,
+            "select: the condition for f32[2] is bool[2], not u8[2]; compare or broadcast it first"
+        );
         let e = refusal(Select {}, &[Type::scalar(DType::Bool), ty(DType::F32), ty(DType::F32)]);
-        assert_eq!(e, "select: the condition for f32[2] is bool[2], not bool[]; compare or broadcast it first");
-        assert!(refusal(Clamp {}, &[ty(DType::F32), ty(DType::F32), ty(DType::F64)]).contains("differ in dtype"));
+        assert_eq!(
+            e,
+            "select: the condition for f32[2] is bool[2], not bool[]; compare or broadcast it first"
+        );
+        assert!(
+            refusal(Clamp {}, &[ty(DType::F32), ty(DType::F32), ty(DType::F64)])
+                .contains("differ in dtype")
+        );
     }
 }

@@ -5,7 +5,8 @@ use super::{Axis, Batched, Bound, Pad, Primitive, Sample, Tangent, Transposed, r
 use crate::{Builder, DType, Eval, Literal, Result, Shape, Type, Value, graph::attr::attrs};
 
 attrs! {
-    /// Elements `start, start + stride, ..` below `limit` of every axis. <https://openxla.org/stablehlo/spec#slice>
+    /// Elements `start, start + stride, ..` below `limit` of every axis.
+    /// <https://openxla.org/stablehlo/spec#slice>
     pub struct Slice = "slice" {
         /// First index of every axis.
         start: Vec<usize>,
@@ -33,31 +34,51 @@ impl Primitive for Slice {
         arity(Self::NAME, xs, 1)?;
         let x = &xs[0];
         if [&self.start, &self.limit, &self.stride].iter().any(|v| v.len() != x.rank()) {
-            let why = format!("{x} has {} axes; start {:?}, limit {:?} and stride {:?}", x.rank(), self.start, self.limit, self.stride);
+            let why = format!(
+                "{x} has {} axes; start {:?}, limit {:?} and stride {:?}",
+                x.rank(),
+                self.start,
+                self.limit,
+                self.stride
+            );
             return refuse(Self::NAME, format!("{why} need one entry for each"));
         }
         for (i, &n) in x.shape.iter().enumerate() {
             let (from, to, step) = (self.start[i], self.limit[i], self.stride[i]);
             if from > to || to > n || step == 0 {
                 let why = format!("{from}..{to} in steps of {step} does not fit axis {i} of {x}");
-                return refuse(Self::NAME, format!("{why}; start <= limit <= {n} and a step of 1 or more do"));
+                return refuse(
+                    Self::NAME,
+                    format!("{why}; start <= limit <= {n} and a step of 1 or more do"),
+                );
             }
         }
         Ok(vec![x.with_shape(self.sizes())])
     }
 
     fn eval(&self, _: &mut Eval, xs: Vec<Literal>) -> Result<Vec<Literal>> {
-        Ok(vec![read(&xs[0], &View::dense(xs[0].shape()).window(&self.start, &self.sizes(), &self.stride))])
+        Ok(vec![read(
+            &xs[0],
+            &View::dense(xs[0].shape()).window(&self.start, &self.sizes(), &self.stride),
+        )])
     }
 
     fn jvp(&self, b: &mut Builder, _: &Bound, dxs: &[Tangent]) -> Result<Vec<Tangent>> {
         Ok(vec![dxs[0].map(|dx| b.emit(self.clone(), &[dx]))])
     }
 
-    fn transpose(&self, b: &mut Builder, at: &Bound, _: &[bool], cts: &[Option<Value>]) -> Transposed {
+    fn transpose(
+        &self,
+        b: &mut Builder,
+        at: &Bound,
+        _: &[bool],
+        cts: &[Option<Value>],
+    ) -> Transposed {
         let Some(ct) = cts[0] else { return Transposed::Cotangents(vec![None]) };
         let interior: Vec<usize> = self.stride.iter().map(|s| s - 1).collect();
-        let end = |(i, &n): (usize, &usize)| self.start[i] + if n == 0 { 0 } else { 1 + (n - 1) * self.stride[i] };
+        let end = |(i, &n): (usize, &usize)| {
+            self.start[i] + if n == 0 { 0 } else { 1 + (n - 1) * self.stride[i] }
+        };
         let ends: Vec<usize> = self.sizes().iter().enumerate().map(end).collect();
         let whole = &b.ty(at.xs[0]).shape;
         let high = whole.iter().zip(ends).map(|(&n, end)| (n - end) as i64).collect();
@@ -66,7 +87,13 @@ impl Primitive for Slice {
         Transposed::Cotangents(vec![Some(b.emit(Pad { low, high, interior }, &[ct, zero]))])
     }
 
-    fn batch(&self, b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+    fn batch(
+        &self,
+        b: &mut Builder,
+        axis: &Axis,
+        xs: &[Value],
+        dims: &[Option<usize>],
+    ) -> Result<Batched> {
         let mut op = self.clone();
         if let Some(d) = dims[0] {
             op.start.insert(d, 0);
@@ -77,12 +104,18 @@ impl Primitive for Slice {
     }
 
     fn samples() -> Vec<Sample> {
-        let row = |d: DType, shape: &[usize], start: &[usize], limit: &[usize], stride: &[usize]| Sample {
-            op: Slice { start: start.to_vec(), limit: limit.to_vec(), stride: stride.to_vec() }.into(),
+        let row = |d: DType,
+                   shape: &[usize],
+                   start: &[usize],
+                   limit: &[usize],
+                   stride: &[usize]| Sample {
+            op: Slice { start: start.to_vec(), limit: limit.to_vec(), stride: stride.to_vec() }
+                .into(),
             inputs: vec![sample(Type::new(d, shape), -3.0, 4.0)],
             smooth: d == DType::F64,
         };
-        let mut rows: Vec<Sample> = DType::ALL.into_iter().map(|d| row(d, &[3, 4], &[1, 0], &[3, 4], &[1, 2])).collect();
+        let mut rows: Vec<Sample> =
+            DType::ALL.into_iter().map(|d| row(d, &[3, 4], &[1, 0], &[3, 4], &[1, 2])).collect();
         rows.extend([
             row(DType::F64, &[7], &[1], &[6], &[3]),
             row(DType::F64, &[3, 2], &[2, 1], &[2, 2], &[1, 1]),
@@ -105,15 +138,23 @@ mod tests {
 
     #[test]
     fn windows_with_steps() {
-        let x = Literal::from_f64s(DType::I8, [3, 4], &std::array::from_fn::<f64, 12, _>(|i| i as f64));
-        let y = slice(&[0, 1], &[3, 4], &[2, 2]).eval(&mut Eval::default(), vec![x]).unwrap().remove(0);
-        assert_eq!((y.ty().to_string(), y.to_f64s()), ("i8[2, 2]".into(), vec![1.0, 3.0, 9.0, 11.0]));
+        let x =
+            Literal::from_f64s(DType::I8, [3, 4], &std::array::from_fn::<f64, 12, _>(|i| i as f64));
+        let y =
+            slice(&[0, 1], &[3, 4], &[2, 2]).eval(&mut Eval::default(), vec![x]).unwrap().remove(0);
+        assert_eq!(
+            (y.ty().to_string(), y.to_f64s()),
+            ("i8[2, 2]".into(), vec![1.0, 3.0, 9.0, 11.0])
+        );
     }
 
     #[test]
     fn windows_that_do_not_fit_are_named() {
         let err = |op: Slice| op.infer(&[Type::new(DType::F32, [3])]).unwrap_err().to_string();
-        assert!(err(slice(&[1], &[4], &[1])).contains("1..4 in steps of 1 does not fit axis 0 of f32[3]"));
+        assert!(
+            err(slice(&[1], &[4], &[1]))
+                .contains("1..4 in steps of 1 does not fit axis 0 of f32[3]")
+        );
         assert!(err(slice(&[2], &[1], &[1])).contains("2..1"));
         assert!(err(slice(&[0], &[3], &[0])).contains("a step of 1 or more"));
         assert!(err(slice(&[], &[], &[])).contains("one entry for each"));

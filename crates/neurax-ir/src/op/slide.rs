@@ -3,8 +3,9 @@
 use crate::Result;
 use crate::graph::{Attr, Parser, Printer};
 
-/// How windows slide along one axis: window `p` has its tap `k` on place `p * stride + k * window_dilation - low` of the axis
-/// whose elements are `base_dilation` apart, with `low` and `high` more places at its ends.
+/// How windows slide along one axis: window `p` has its tap `k` on place `p * stride + k *
+/// window_dilation - low` of the axis whose elements are `base_dilation` apart, with `low` and
+/// `high` more places at its ends.
 ///
 /// In text, what is not the default stands in braces: `{stride=2 low=1}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,13 +39,20 @@ impl Slide {
     /// When one of the numbers makes no sense: a message about "axis".
     pub(crate) fn count(&self, n: usize, size: usize) -> std::result::Result<usize, String> {
         if size == 0 || self.stride == 0 || self.base_dilation == 0 || self.window_dilation == 0 {
-            let why = format!("windows of {size}, stride {}, dilations {} and {}", self.stride, self.base_dilation, self.window_dilation);
+            let why = format!(
+                "windows of {size}, stride {}, dilations {} and {}",
+                self.stride, self.base_dilation, self.window_dilation
+            );
             return Err(format!("{why} must be at least 1"));
         }
         let far = || format!("{n} elements and windows of {size} with {self:?} reach too far");
-        let (base, window) = (reach(n, self.base_dilation).ok_or_else(far)?, reach(size, self.window_dilation).ok_or_else(far)?);
+        let (base, window) = (
+            reach(n, self.base_dilation).ok_or_else(far)?,
+            reach(size, self.window_dilation).ok_or_else(far)?,
+        );
         let padded = base + self.low as i128 + self.high as i128;
-        let numbers = [base, window, padded, self.stride as i128, self.low as i128, self.high as i128];
+        let numbers =
+            [base, window, padded, self.stride as i128, self.low as i128, self.high as i128];
         if numbers.into_iter().any(|x| x.abs() > FAR) {
             return Err(far());
         }
@@ -59,25 +67,31 @@ impl Slide {
     /// The element on that place, if it is none of those added.
     pub(crate) fn element(&self, place: usize, n: usize) -> Option<usize> {
         let at = usize::try_from(place as i64 - self.low).ok()?;
-        (at.is_multiple_of(self.base_dilation) && at / self.base_dilation < n).then_some(at / self.base_dilation)
+        (at.is_multiple_of(self.base_dilation) && at / self.base_dilation < n)
+            .then_some(at / self.base_dilation)
     }
 
     /// The elements under window `p`, in order.
     pub(crate) fn under(&self, p: usize, n: usize, size: usize) -> Vec<usize> {
         let first = p * self.stride;
         if size <= n {
-            return (0..size).filter_map(|k| self.element(first + k * self.window_dilation, n)).collect();
+            return (0..size)
+                .filter_map(|k| self.element(first + k * self.window_dilation, n))
+                .collect();
         }
         // Long windows on a short axis: the elements are fewer than the taps.
         let tap = |i: &usize| {
-            let from_first = usize::try_from((i * self.base_dilation) as i64 + self.low - first as i64);
-            from_first.is_ok_and(|at| at.is_multiple_of(self.window_dilation) && at / self.window_dilation < size)
+            let from_first =
+                usize::try_from((i * self.base_dilation) as i64 + self.low - first as i64);
+            from_first.is_ok_and(|at| {
+                at.is_multiple_of(self.window_dilation) && at / self.window_dilation < size
+            })
         };
         (0..n).filter(tap).collect()
     }
 
-    /// The windows of the transposed sum, over `count` sums instead of `n` elements, neither zero: one window for each
-    /// element, with the taps in reverse order.
+    /// The windows of the transposed sum, over `count` sums instead of `n` elements, neither zero:
+    /// one window for each element, with the taps in reverse order.
     pub(crate) fn transposed(&self, n: usize, size: usize, count: usize) -> Slide {
         let (window, sums) = (extent(size, self.window_dilation), extent(count, self.stride));
         let low = window - 1 - self.low;
@@ -85,7 +99,8 @@ impl Slide {
         Slide { stride: self.base_dilation, base_dilation: self.stride, low, high, ..*self }
     }
 
-    /// The windows that have one tap for each of `count` windows of these, neither number zero: one for each tap of these.
+    /// The windows that have one tap for each of `count` windows of these, neither number zero: one
+    /// for each tap of these.
     pub(crate) fn of_taps(&self, n: usize, size: usize, count: usize) -> Slide {
         let places = extent(size, self.window_dilation) + extent(count, self.stride) - 1;
         let high = places - self.low - extent(n, self.base_dilation);
@@ -121,10 +136,12 @@ impl Attr for Slide {
             }
         }
         p.expect("}")?;
-        let length = |x: i128| usize::try_from(x).map_err(|_| p.error(format!("{x} is not a distance")));
+        let length =
+            |x: i128| usize::try_from(x).map_err(|_| p.error(format!("{x} is not a distance")));
         let edge = |x: i128| i64::try_from(x).map_err(|_| p.error(format!("{x} is too large")));
         let [stride, low, high, base, window] = numbers;
-        let (stride, base_dilation, window_dilation) = (length(stride)?, length(base)?, length(window)?);
+        let (stride, base_dilation, window_dilation) =
+            (length(stride)?, length(base)?, length(window)?);
         Ok(Slide { stride, low: edge(low)?, high: edge(high)?, base_dilation, window_dilation })
     }
 }
@@ -134,7 +151,13 @@ const KEYS: [&str; 5] = ["stride=", "low=", "high=", "base_dilation=", "window_d
 impl Slide {
     /// In the order of [`KEYS`].
     fn numbers(&self) -> [i128; 5] {
-        [self.stride as i128, self.low.into(), self.high.into(), self.base_dilation as i128, self.window_dilation as i128]
+        [
+            self.stride as i128,
+            self.low.into(),
+            self.high.into(),
+            self.base_dilation as i128,
+            self.window_dilation as i128,
+        ]
     }
 }
 
@@ -160,7 +183,9 @@ mod tests {
 
     #[test]
     fn transposing_exchanges_elements_and_windows() {
-        for (stride, low, high, base_dilation, window_dilation) in [(1, 0, 0, 1, 1), (2, 1, 2, 1, 2), (3, -1, 1, 2, 1), (2, 4, -2, 3, 2)] {
+        for (stride, low, high, base_dilation, window_dilation) in
+            [(1, 0, 0, 1, 1), (2, 1, 2, 1, 2), (3, -1, 1, 2, 1), (2, 4, -2, 3, 2)]
+        {
             let s = Slide { stride, low, high, base_dilation, window_dilation };
             let (n, size) = (6, 3);
             let there = all(s, n, size);
@@ -168,7 +193,8 @@ mod tests {
             let again = all(back, there.len(), size);
             assert_eq!(again.len(), n, "{s:?}");
             for (i, windows) in again.iter().enumerate() {
-                let want: Vec<usize> = (0..there.len()).filter(|&p| there[p].contains(&i)).collect();
+                let want: Vec<usize> =
+                    (0..there.len()).filter(|&p| there[p].contains(&i)).collect();
                 assert_eq!(windows, &want, "{s:?}");
             }
             assert_eq!(s.of_taps(n, size, there.len()).count(n, there.len()), Ok(size), "{s:?}");
@@ -180,8 +206,17 @@ mod tests {
         let plain = Slide::default();
         assert!(plain.count(3, 0).unwrap_err().contains("at least 1"));
         assert!(Slide { stride: 0, ..plain }.count(3, 1).is_err());
-        assert!(Slide { low: i64::MAX, high: i64::MAX, ..plain }.count(3, 1).unwrap_err().contains("too far"));
+        assert!(
+            Slide { low: i64::MAX, high: i64::MAX, ..plain }
+                .count(3, 1)
+                .unwrap_err()
+                .contains("too far")
+        );
         assert!(Slide { window_dilation: usize::MAX, ..plain }.count(3, usize::MAX).is_err());
-        assert_eq!(Slide { window_dilation: usize::MAX, ..plain }.count(3, 1), Ok(3), "one tap is not dilated");
+        assert_eq!(
+            Slide { window_dilation: usize::MAX, ..plain }.count(3, 1),
+            Ok(3),
+            "one tap is not dilated"
+        );
     }
 }

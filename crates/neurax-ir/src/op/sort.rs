@@ -2,12 +2,15 @@
 
 use super::strided::by_width;
 use super::{Axis, Batched, Bound, Primitive, Sample, Tangent, Transposed, rules::*};
-use crate::{Builder, Compute, DType, Eval, Kind, Literal, Result, Shape, Type, Value, graph::attr::attrs, with_compute};
+use crate::{
+    Builder, Compute, DType, Eval, Kind, Literal, Result, Shape, Type, Value, graph::attr::attrs,
+    with_compute,
+};
 
 attrs! {
-    /// Sorts any number of operands of one shape together along an axis: ascending by the first `keys` operands in turn, NaN
-    /// last, -0 equal to 0, complex numbers by real, then imaginary part, equals in their order (stable).
-    /// <https://openxla.org/stablehlo/spec#sort>
+    /// Sorts any number of operands of one shape together along an axis: ascending by the first
+    /// `keys` operands in turn, NaN last, -0 equal to 0, complex numbers by real, then imaginary
+    /// part, equals in their order (stable). <https://openxla.org/stablehlo/spec#sort>
     pub struct Sort = "sort" {
         /// The axis.
         axis: usize,
@@ -23,10 +26,20 @@ impl Primitive for Sort {
 
     fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
         if self.keys == 0 || self.keys > xs.len() {
-            return refuse(Self::NAME, format!("{} of {} operands cannot be keys; take at least one of them", self.keys, xs.len()));
+            return refuse(
+                Self::NAME,
+                format!(
+                    "{} of {} operands cannot be keys; take at least one of them",
+                    self.keys,
+                    xs.len()
+                ),
+            );
         }
         if let Some(x) = xs.iter().find(|x| x.shape != xs[0].shape) {
-            return refuse(Self::NAME, format!("the operands {} and {x} differ in shape; they are sorted together", xs[0]));
+            return refuse(
+                Self::NAME,
+                format!("the operands {} and {x} differ in shape; they are sorted together", xs[0]),
+            );
         }
         check_axes(Self::NAME, &[self.axis], xs[0].rank())?;
         Ok(xs.to_vec())
@@ -53,7 +66,13 @@ impl Primitive for Sort {
         Transposed::NotLinear
     }
 
-    fn batch(&self, b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+    fn batch(
+        &self,
+        b: &mut Builder,
+        axis: &Axis,
+        xs: &[Value],
+        dims: &[Option<usize>],
+    ) -> Result<Batched> {
         if let Some(d) = dims[0]
             && dims.iter().all(|&e| e == Some(d))
         {
@@ -68,16 +87,25 @@ impl Primitive for Sort {
         let row = |axis, keys, types: &[Type]| Sample {
             op: Sort { axis, keys }.into(),
             // Each operand in another order.
-            inputs: types.iter().enumerate().map(|(i, t)| sample(t.clone(), -3.0 - i as f64 / 3.0, 4.0)).collect(),
+            inputs: types
+                .iter()
+                .enumerate()
+                .map(|(i, t)| sample(t.clone(), -3.0 - i as f64 / 3.0, 4.0))
+                .collect(),
             smooth: types.iter().all(|t| t.dtype == DType::F64),
         };
         let t = |d: DType, s: &[usize]| Type::new(d, s);
-        let mut rows: Vec<Sample> = DType::ALL.into_iter().map(|d| row(1, 1, &[t(d, &[2, 3])])).collect();
+        let mut rows: Vec<Sample> =
+            DType::ALL.into_iter().map(|d| row(1, 1, &[t(d, &[2, 3])])).collect();
         rows.extend(DType::ALL.map(|d| row(0, 2, &[t(d, &[4]), t(d, &[4]), t(d, &[4])])));
         rows.extend([
             row(0, 1, &[t(DType::F64, &[5])]),
             row(0, 1, &[t(DType::F64, &[3, 2]), t(DType::F64, &[3, 2])]),
-            row(1, 2, &[t(DType::F64, &[2, 3, 2]), t(DType::F64, &[2, 3, 2]), t(DType::F64, &[2, 3, 2])]),
+            row(
+                1,
+                2,
+                &[t(DType::F64, &[2, 3, 2]), t(DType::F64, &[2, 3, 2]), t(DType::F64, &[2, 3, 2])],
+            ),
             row(0, 2, &[t(DType::U2, &[6]), t(DType::F32, &[6]), t(DType::U4, &[6])]),
             row(0, 1, &[t(DType::C128, &[4]), t(DType::Bool, &[4])]),
             row(1, 1, &[t(DType::F64, &[2, 0])]),
@@ -128,7 +156,10 @@ fn order(shape: &Shape, axis: usize, columns: &[Vec<u64>]) -> Vec<usize> {
         // Equals stay in order because places are compared last.
         match columns {
             [_] => line.sort_unstable(),
-            [_, more @ ..] => line.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| more.iter().map(|c| c[a.1]).cmp(more.iter().map(|c| c[b.1])))),
+            [_, more @ ..] => line.sort_by(|a, b| {
+                a.0.cmp(&b.0)
+                    .then_with(|| more.iter().map(|c| c[a.1]).cmp(more.iter().map(|c| c[b.1])))
+            }),
             [] => {}
         }
         line.iter().enumerate().for_each(|(i, l)| order[first + i * inner] = l.1);
@@ -141,7 +172,9 @@ fn reordered(x: &Literal, order: &[usize]) -> Literal {
     let bits = x.dtype().bits();
     if bits < 8 {
         let from = x.load::<u8>();
-        return Literal::build(x.ty().clone(), |to: &mut [u8]| to.iter_mut().zip(order).for_each(|(o, &i)| *o = from[i]));
+        return Literal::build(x.ty().clone(), |to: &mut [u8]| {
+            to.iter_mut().zip(order).for_each(|(o, &i)| *o = from[i])
+        });
     }
     let copy = |to: &mut [u8]| {
         by_width!(bits, N => {
@@ -162,7 +195,9 @@ mod tests {
 
     #[test]
     fn nan_is_last_and_zeros_are_equal() {
-        let x = Literal::from_slice([6], &[f32::NAN, 1.0, 0.0, f32::NEG_INFINITY, -0.0, f32::INFINITY]).unwrap();
+        let x =
+            Literal::from_slice([6], &[f32::NAN, 1.0, 0.0, f32::NEG_INFINITY, -0.0, f32::INFINITY])
+                .unwrap();
         let i = Literal::from_slice([6], &[0i32, 1, 2, 3, 4, 5]).unwrap();
         let ys = sort(0, 1, vec![x, i]);
         assert_eq!(ys[1].to_f64s(), [3.0, 2.0, 4.0, 1.0, 5.0, 0.0]);
@@ -182,7 +217,8 @@ mod tests {
     #[test]
     fn keys_in_turn_then_the_old_order() {
         let a = Literal::from_slice([5], &[true, false, true, false, false]).unwrap();
-        let z = [(2.0, 1.0), (0.0, 5.0), (1.0, 9.0), (0.0, -5.0), (0.0, 5.0)].map(|(re, im)| crate::Complex::new(re, im));
+        let z = [(2.0, 1.0), (0.0, 5.0), (1.0, 9.0), (0.0, -5.0), (0.0, 5.0)]
+            .map(|(re, im)| crate::Complex::new(re, im));
         let z = Literal::from_slice([5], &z).unwrap();
         let i = Literal::from_slice([5], &[0u8, 1, 2, 3, 4]).unwrap();
         let ys = sort(0, 2, vec![a, z, i]);

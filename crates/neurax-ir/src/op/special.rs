@@ -2,13 +2,18 @@
 
 use std::f64::consts::PI;
 
-/// The logarithmic derivative of the gamma function: recurrence up to 12, then the asymptotic series
-/// (<https://dlmf.nist.gov/5.11.E2>); below zero reflection (<https://dlmf.nist.gov/5.5.E4>). About 1e-15 of the larger
-/// of 1 and the result. NaN at the poles 0, -1, -2, ..
+/// The logarithmic derivative of the gamma function: recurrence up to 12, then the asymptotic
+/// series (<https://dlmf.nist.gov/5.11.E2>); below zero reflection
+/// (<https://dlmf.nist.gov/5.5.E4>). About 1e-15 of the larger of 1 and the result. NaN at the
+/// poles 0, -1, -2, ..
 pub fn digamma(x: f64) -> f64 {
     if x <= 0.0 {
         let part = x - x.floor();
-        return if part == 0.0 || x.is_infinite() { f64::NAN } else { digamma(1.0 - x) - PI / (PI * part).tan() };
+        return if part == 0.0 || x.is_infinite() {
+            f64::NAN
+        } else {
+            digamma(1.0 - x) - PI / (PI * part).tan()
+        };
     }
     let (mut x, mut sum) = (x, 0.0);
     while x < 12.0 {
@@ -16,12 +21,21 @@ pub fn digamma(x: f64) -> f64 {
         x += 1.0;
     }
     // B(2k) / 2k, k = 1, 2, ..
-    let series = [1.0 / 12.0, -1.0 / 120.0, 1.0 / 252.0, -1.0 / 240.0, 1.0 / 132.0, -691.0 / 32760.0, 1.0 / 12.0];
+    let series = [
+        1.0 / 12.0,
+        -1.0 / 120.0,
+        1.0 / 252.0,
+        -1.0 / 240.0,
+        1.0 / 132.0,
+        -691.0 / 32760.0,
+        1.0 / 12.0,
+    ];
     sum + x.ln() - 0.5 / x - horner(&series, 1.0 / (x * x)) / (x * x)
 }
 
-/// The derivative number `n`, a whole number, of [`digamma`]: `(-1)^(n+1) n! zeta(n+1, x)` (<https://dlmf.nist.gov/25.11.E12>).
-/// Infinite at the poles 0, -1, -2, ..; NaN for other numbers `n`.
+/// The derivative number `n`, a whole number, of [`digamma`]: `(-1)^(n+1) n! zeta(n+1, x)`
+/// (<https://dlmf.nist.gov/25.11.E12>). Infinite at the poles 0, -1, -2, ..; NaN for other numbers
+/// `n`.
 pub fn polygamma(n: f64, x: f64) -> f64 {
     if n == 0.0 {
         return digamma(x);
@@ -33,8 +47,8 @@ pub fn polygamma(n: f64, x: f64) -> f64 {
     if n % 2.0 == 0.0 { -size } else { size }
 }
 
-/// `gamma(s) zeta(s, x)` for `x <= 0`: `zeta(s, f)` from the terms above zero, where `f` is the part behind the point, and those below,
-/// which are the first terms of `zeta(s, 1 - f)`.
+/// `gamma(s) zeta(s, x)` for `x <= 0`: `zeta(s, f)` from the terms above zero, where `f` is the
+/// part behind the point, and those below, which are the first terms of `zeta(s, 1 - f)`.
 fn gamma_zeta_below(s: f64, x: f64) -> f64 {
     let floor = x.floor();
     let f = x - floor;
@@ -45,21 +59,31 @@ fn gamma_zeta_below(s: f64, x: f64) -> f64 {
     gamma_zeta(s, f) + if s % 2.0 == 0.0 { below } else { -below }
 }
 
-/// `gamma(s) zeta(s, x)` for `s >= 2` and `x > 0`: terms of the sum as they are, then Euler and Maclaurin's formula for the rest
-/// (<https://dlmf.nist.gov/25.11.E7>). Everything is in units of the first term, which alone may be beyond the range of f64.
+/// `gamma(s) zeta(s, x)` for `s >= 2` and `x > 0`: terms of the sum as they are, then Euler and
+/// Maclaurin's formula for the rest (<https://dlmf.nist.gov/25.11.E7>). Everything is in units of
+/// the first term, which alone may be beyond the range of f64.
 fn gamma_zeta(s: f64, x: f64) -> f64 {
     if x.is_infinite() {
         return 0.0;
     }
     let (mut sum, mut at, mut term) = (0.0, x, 1.0);
-    // Where the sum is long its terms fall fast; where they do not, or counting by one has no effect, the formula is exact at once.
+    // Where the sum is long its terms fall fast; where they do not, or counting by one has no
+    // effect, the formula is exact at once.
     while at < (12.0 + 2.0 * s).min(1e15) && term > f64::EPSILON * f64::EPSILON {
         sum += term;
         at += 1.0;
         term = (x / at).powf(s);
     }
     // B(2k) / (2k)!, k = 1, 2, ..
-    let series = [1.0 / 12.0, -1.0 / 720.0, 1.0 / 30240.0, -1.0 / 1209600.0, 1.0 / 47900160.0, -691.0 / 1307674368000.0, 1.0 / 74724249600.0];
+    let series = [
+        1.0 / 12.0,
+        -1.0 / 720.0,
+        1.0 / 30240.0,
+        -1.0 / 1209600.0,
+        1.0 / 47900160.0,
+        -691.0 / 1307674368000.0,
+        1.0 / 74724249600.0,
+    ];
     let mut rest = at / (s - 1.0) + 0.5;
     let mut rising = s / at;
     for (k, c) in series.into_iter().enumerate() {
@@ -72,9 +96,10 @@ fn gamma_zeta(s: f64, x: f64) -> f64 {
     first * (sum + term * rest)
 }
 
-/// The inverse of the error function. Starts with Giles, "Approximating the erfinv function" (GPU Computing Gems, 2011),
-/// single precision, and refines by Newton's method: on erf in the middle, on log erfc in the tails, where `1 - |x|` is
-/// exact and erf would have lost it. NaN outside -1..1.
+/// The inverse of the error function. Starts with Giles, "Approximating the erfinv function" (GPU
+/// Computing Gems, 2011), single precision, and refines by Newton's method: on erf in the middle,
+/// on log erfc in the tails, where `1 - |x|` is exact and erf would have lost it. NaN outside
+/// -1..1.
 pub fn erf_inv(x: f64) -> f64 {
     let a = x.abs();
     if a == 1.0 {
@@ -101,9 +126,28 @@ pub fn erf_inv(x: f64) -> f64 {
 /// Giles' single precision polynomials, for `0 <= a < 1`.
 fn giles(a: f64) -> f64 {
     let w = -((1.0 - a) * (1.0 + a)).ln();
-    let middle =
-        [1.50140941, 0.246640727, -0.00417768164, -0.00125372503, 0.00021858087, -4.39150654e-06, -3.5233877e-06, 3.43273939e-07, 2.81022636e-08];
-    let tail = [2.83297682, 1.00167406, 0.00943887047, -0.0076224613, 0.00573950773, -0.00367342844, 0.00134934322, 0.000100950558, -0.000200214257];
+    let middle = [
+        1.50140941,
+        0.246640727,
+        -0.00417768164,
+        -0.00125372503,
+        0.00021858087,
+        -4.39150654e-06,
+        -3.5233877e-06,
+        3.43273939e-07,
+        2.81022636e-08,
+    ];
+    let tail = [
+        2.83297682,
+        1.00167406,
+        0.00943887047,
+        -0.0076224613,
+        0.00573950773,
+        -0.00367342844,
+        0.00134934322,
+        0.000100950558,
+        -0.000200214257,
+    ];
     a * if w < 5.0 { horner(&middle, w - 2.5) } else { horner(&tail, w.sqrt() - 3.0) }
 }
 
@@ -118,10 +162,13 @@ pub fn bessel_i1e(x: f64) -> f64 {
 }
 
 /// `e^-x I(x)` of order 0 or 1, for `x >= 0`: the power series, whose terms are all positive
-/// (<https://dlmf.nist.gov/10.25.E2>), up to 30, then the asymptotic series (<https://dlmf.nist.gov/10.40.E1>).
+/// (<https://dlmf.nist.gov/10.25.E2>), up to 30, then the asymptotic series
+/// (<https://dlmf.nist.gov/10.40.E1>).
 fn bessel_ie(order: f64, x: f64) -> f64 {
     if x > 30.0 {
-        let next = |term: f64, k: f64| term * ((2.0 * k - 1.0).powi(2) - 4.0 * order * order) / (8.0 * k * x);
+        let next = |term: f64, k: f64| {
+            term * ((2.0 * k - 1.0).powi(2) - 4.0 * order * order) / (8.0 * k * x)
+        };
         return series(1.0, next, 20) / (2.0 * PI * x).sqrt();
     }
     let next = |term: f64, k: f64| term * (x / 2.0) * (x / 2.0) / (k * (k + order));
@@ -152,7 +199,10 @@ mod tests {
     fn check(name: &str, f: fn(f64) -> f64, rows: &[(f64, f64)]) {
         for &(x, want) in rows {
             let have = f(x);
-            assert!((have - want).abs() <= 2e-14 * want.abs().max(want.abs().min(1.0)), "{name}({x}) is {have}, not {want}");
+            assert!(
+                (have - want).abs() <= 2e-14 * want.abs().max(want.abs().min(1.0)),
+                "{name}({x}) is {have}, not {want}"
+            );
         }
     }
 
@@ -208,7 +258,12 @@ mod tests {
         check(
             "polygamma 40",
             |x| polygamma(40.0, x),
-            &[(0.5, -1.794216682422424e60), (3.7, -4.1247560670090188e24), (11.999, -4825.119628812239), (250.0, -2.668618463334942e-50)],
+            &[
+                (0.5, -1.794216682422424e60),
+                (3.7, -4.1247560670090188e24),
+                (11.999, -4825.119628812239),
+                (250.0, -2.668618463334942e-50),
+            ],
         );
         check(
             "erf_inv",
@@ -262,15 +317,38 @@ mod tests {
 
     #[test]
     fn ends_and_poles() {
-        assert!(digamma(0.0).is_nan() && digamma(-3.0).is_nan() && digamma(f64::NAN).is_nan() && digamma(f64::NEG_INFINITY).is_nan());
+        assert!(
+            digamma(0.0).is_nan()
+                && digamma(-3.0).is_nan()
+                && digamma(f64::NAN).is_nan()
+                && digamma(f64::NEG_INFINITY).is_nan()
+        );
         assert_eq!((digamma(f64::INFINITY), polygamma(1.0, f64::INFINITY)), (f64::INFINITY, 0.0));
-        assert_eq!((polygamma(1.0, 0.0), polygamma(1.0, -2.0), polygamma(2.0, -2.0)), (f64::INFINITY, f64::INFINITY, f64::NEG_INFINITY));
-        assert!(polygamma(1.0, f64::NAN).is_nan() && polygamma(1.0, f64::NEG_INFINITY).is_nan() && polygamma(f64::NAN, 1.0).is_nan());
+        assert_eq!(
+            (polygamma(1.0, 0.0), polygamma(1.0, -2.0), polygamma(2.0, -2.0)),
+            (f64::INFINITY, f64::INFINITY, f64::NEG_INFINITY)
+        );
+        assert!(
+            polygamma(1.0, f64::NAN).is_nan()
+                && polygamma(1.0, f64::NEG_INFINITY).is_nan()
+                && polygamma(f64::NAN, 1.0).is_nan()
+        );
         assert!(polygamma(1e18, 1.5).is_infinite() && polygamma(3.0, 1e300) == 0.0, "and at once");
         assert!(polygamma(3.0, -1e15 - 0.5).is_finite(), "and at once");
-        assert_eq!((erf_inv(1.0), erf_inv(-1.0), erf_inv(0.0)), (f64::INFINITY, f64::NEG_INFINITY, 0.0));
+        assert_eq!(
+            (erf_inv(1.0), erf_inv(-1.0), erf_inv(0.0)),
+            (f64::INFINITY, f64::NEG_INFINITY, 0.0)
+        );
         assert!(erf_inv(1.5).is_nan() && erf_inv(f64::NAN).is_nan());
-        assert_eq!((bessel_i0e(0.0), bessel_i1e(0.0), bessel_i0e(f64::INFINITY), bessel_i1e(f64::NEG_INFINITY)), (1.0, 0.0, 0.0, 0.0));
+        assert_eq!(
+            (
+                bessel_i0e(0.0),
+                bessel_i1e(0.0),
+                bessel_i0e(f64::INFINITY),
+                bessel_i1e(f64::NEG_INFINITY)
+            ),
+            (1.0, 0.0, 0.0, 0.0)
+        );
         assert!(bessel_i0e(f64::NAN).is_nan() && bessel_i1e(f64::NAN).is_nan());
     }
 }

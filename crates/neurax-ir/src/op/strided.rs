@@ -1,10 +1,11 @@
-//! Strided views: the one loop behind every op that moves elements. Elements are moved by their width, not by their dtype.
+//! Strided views: the one loop behind every op that moves elements. Elements are moved by their
+//! width, not by their dtype.
 
 use crate::{Literal, Shape};
 use smallvec::SmallVec;
 
-/// Binds `$N` to the bytes of an element of that many bits, at least 8, and evaluates the body: elements that are only moved
-/// need no type.
+/// Binds `$N` to the bytes of an element of that many bits, at least 8, and evaluates the body:
+/// elements that are only moved need no type.
 macro_rules! by_width {
     ($bits:expr, $N:ident => $body:expr) => {
         match $bits {
@@ -34,7 +35,8 @@ macro_rules! by_width {
 
 pub(super) use by_width;
 
-/// A window into a dense array: index `i` of the view is the element at `offset + i[0] * strides[0] + ..`.
+/// A window into a dense array: index `i` of the view is the element at `offset + i[0] *
+/// strides[0] + ..`.
 #[derive(Clone, Debug)]
 pub struct View {
     offset: isize,
@@ -45,7 +47,11 @@ pub struct View {
 impl View {
     /// The whole of a row-major array.
     pub fn dense(shape: &Shape) -> View {
-        View { offset: 0, shape: shape.clone(), strides: shape.strides().iter().map(|&s| s as isize).collect() }
+        View {
+            offset: 0,
+            shape: shape.clone(),
+            strides: shape.strides().iter().map(|&s| s as isize).collect(),
+        }
     }
 
     /// The view repeated into `shape`: its axis `i` becomes axis `dims[i]`, unit axes stretch.
@@ -60,13 +66,18 @@ impl View {
     /// The view with axis `permutation[i]` as axis `i`.
     pub fn transpose(self, permutation: &[usize]) -> View {
         let shape = permutation.iter().map(|&p| self.shape[p]).collect();
-        View { offset: self.offset, shape, strides: permutation.iter().map(|&p| self.strides[p]).collect() }
+        View {
+            offset: self.offset,
+            shape,
+            strides: permutation.iter().map(|&p| self.strides[p]).collect(),
+        }
     }
 
     /// `sizes` elements of every axis, from `start` on, `step` apart.
     pub fn window(mut self, start: &[usize], sizes: &[usize], step: &[usize]) -> View {
         for (i, s) in self.strides.iter_mut().enumerate() {
-            // An axis without elements may start anywhere; its place is never computed, so that it cannot overflow.
+            // An axis without elements may start anywhere; its place is never computed, so that it
+            // cannot overflow.
             self.offset += if sizes.contains(&0) { 0 } else { *s * start[i] as isize };
             *s = if sizes[i] > 1 { *s * step[i] as isize } else { 0 };
         }
@@ -89,8 +100,9 @@ pub fn read(x: &Literal, from: &View) -> Literal {
     write(Literal::zeros(ty), &View::dense(&from.shape), x, from).0
 }
 
-/// `to` with the elements of view `at` replaced by those of view `from` of `x`, which has the same shape and dtype. In place
-/// if `to` is the only reference to its memory; the second answer says whether it was.
+/// `to` with the elements of view `at` replaced by those of view `from` of `x`, which has the same
+/// shape and dtype. In place if `to` is the only reference to its memory; the second answer says
+/// whether it was.
 pub fn write(to: Literal, at: &View, x: &Literal, from: &View) -> (Literal, bool) {
     let bits = x.dtype().bits();
     to.edit_bytes(|out| {
@@ -108,14 +120,16 @@ struct Loop {
     from: isize,
 }
 
-/// The loops of a copy, outermost first: as few and as long as the two views allow. Their order is free.
+/// The loops of a copy, outermost first: as few and as long as the two views allow. Their order is
+/// free.
 #[derive(Debug)]
 struct Plan {
     loops: SmallVec<[Loop; 6]>,
     at: [isize; 2],
 }
 
-/// The side of the square that a transposition works on at a time, so that both sides stay in cache.
+/// The side of the square that a transposition works on at a time, so that both sides stay in
+/// cache.
 const TILE: usize = 32;
 
 impl Plan {
@@ -124,7 +138,9 @@ impl Plan {
         for (i, &n) in at.shape.iter().enumerate().filter(|&(_, &n)| n != 1) {
             let l = Loop { n, to: at.strides[i], from: from.strides[i] };
             match loops.last_mut() {
-                Some(o) if o.to == l.to * n as isize && o.from == l.from * n as isize => *o = Loop { n: o.n * n, ..l },
+                Some(o) if o.to == l.to * n as isize && o.from == l.from * n as isize => {
+                    *o = Loop { n: o.n * n, ..l }
+                }
                 _ => loops.push(l),
             }
         }
@@ -171,7 +187,8 @@ impl Plan {
         });
     }
 
-    /// If the copy is a transposition of two long loops (one side runs along the one, the other along the other), these.
+    /// If the copy is a transposition of two long loops (one side runs along the one, the other
+    /// along the other), these.
     fn tiled(&mut self) -> Option<[Loop; 2]> {
         let last = self.loops.len() - 1;
         let inner = self.loops[last];
@@ -210,12 +227,17 @@ fn row<T: Copy>(to: &mut [T], from: &[T], l: Loop, t: isize, f: isize) {
     match (l.to, l.from) {
         (1, 1) => to[t0..t0 + l.n].copy_from_slice(&from[f0..f0 + l.n]),
         (1, 0) => to[t0..t0 + l.n].fill(from[f0]),
-        (1, step) => to[t0..t0 + l.n].iter_mut().zip(0..).for_each(|(o, i)| *o = from[(f + i * step) as usize]),
-        _ => (0..l.n as isize).for_each(|i| to[(t + i * l.to) as usize] = from[(f + i * l.from) as usize]),
+        (1, step) => to[t0..t0 + l.n]
+            .iter_mut()
+            .zip(0..)
+            .for_each(|(o, i)| *o = from[(f + i * step) as usize]),
+        _ => (0..l.n as isize)
+            .for_each(|i| to[(t + i * l.to) as usize] = from[(f + i * l.from) as usize]),
     }
 }
 
-/// A transposition, square by square: `a` runs along neighbours of `from`, `b` along neighbours of `to`.
+/// A transposition, square by square: `a` runs along neighbours of `from`, `b` along neighbours of
+/// `to`.
 fn tiles<T: Copy>(to: &mut [T], from: &[T], a: Loop, b: Loop, t: isize, f: isize) {
     for i in (0..a.n).step_by(TILE) {
         for j in (0..b.n).step_by(TILE) {
@@ -267,7 +289,8 @@ mod tests {
             let x = count(DType::F32, [m, k, n]);
             let y = read(&x, &View::dense(x.shape()).transpose(&[0, 2, 1])).to_f64s();
             let at = |i: usize, j: usize, l: usize| ((i * k + l) * n + j) as f64;
-            let want: Vec<f64> = (0..m * n * k).map(|f| at(f / (n * k), f / k % n, f % k)).collect();
+            let want: Vec<f64> =
+                (0..m * n * k).map(|f| at(f / (n * k), f / k % n, f % k)).collect();
             assert_eq!(y, want, "{m} {k} {n}");
         }
     }
@@ -275,7 +298,10 @@ mod tests {
     #[test]
     fn views_compose() {
         let x = count(DType::I16, [4, 5]);
-        let v = View::dense(x.shape()).window(&[1, 0], &[2, 3], &[2, 2]).reverse(&[1]).transpose(&[1, 0]);
+        let v = View::dense(x.shape())
+            .window(&[1, 0], &[2, 3], &[2, 2])
+            .reverse(&[1])
+            .transpose(&[1, 0]);
         assert_eq!(read(&x, &v).to_f64s(), [9.0, 19.0, 7.0, 17.0, 5.0, 15.0]);
         let row = count(DType::U4, [1, 3]);
         let v = View::dense(row.shape()).broadcast(&Shape::from([2, 2, 3]), &[1, 2]);
@@ -287,11 +313,17 @@ mod tests {
         for d in [DType::U4, DType::F64] {
             let x = count(d, [3, 3]);
             let at = View::dense(x.shape()).window(&[1, 1], &[2, 2], &[1, 1]);
-            let (y, inplace) = write(x.clone(), &at, &count(d, [2, 2]), &View::dense(&[2, 2].into()));
+            let (y, inplace) =
+                write(x.clone(), &at, &count(d, [2, 2]), &View::dense(&[2, 2].into()));
             assert!(!inplace);
             assert_eq!(y.to_f64s(), [0.0, 1.0, 2.0, 3.0, 0.0, 1.0, 6.0, 2.0, 3.0]);
             let address = y.bytes().address();
-            let (y, inplace) = write(y, &at, &count(d, []), &View::dense(&[].into()).broadcast(&[2, 2].into(), &[]));
+            let (y, inplace) = write(
+                y,
+                &at,
+                &count(d, []),
+                &View::dense(&[].into()).broadcast(&[2, 2].into(), &[]),
+            );
             assert!(inplace && y.bytes().address() == address);
             assert_eq!(y.to_f64s(), [0.0, 1.0, 2.0, 3.0, 0.0, 0.0, 6.0, 0.0, 0.0]);
         }
@@ -300,6 +332,9 @@ mod tests {
     #[test]
     fn nothing_to_move() {
         let x = count(DType::F32, [0, 3]);
-        assert_eq!(read(&x, &View::dense(x.shape()).reverse(&[0]).transpose(&[1, 0])).ty().to_string(), "f32[3, 0]");
+        assert_eq!(
+            read(&x, &View::dense(x.shape()).reverse(&[0]).transpose(&[1, 0])).ty().to_string(),
+            "f32[3, 0]"
+        );
     }
 }

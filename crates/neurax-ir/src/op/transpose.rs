@@ -5,7 +5,8 @@ use super::{Axis, Batched, Bound, Primitive, Sample, Tangent, Transposed, rules:
 use crate::{Builder, DType, Eval, Literal, Result, Type, Value, graph::attr::attrs};
 
 attrs! {
-    /// Axis `i` of the result is axis `permutation[i]` of the operand. <https://openxla.org/stablehlo/spec#transpose>
+    /// Axis `i` of the result is axis `permutation[i]` of the operand.
+    /// <https://openxla.org/stablehlo/spec#transpose>
     pub struct Transpose = "transpose" {
         /// Which axis comes from where.
         permutation: Vec<usize>,
@@ -30,7 +31,14 @@ impl Primitive for Transpose {
         arity(Self::NAME, xs, 1)?;
         let x = &xs[0];
         if self.permutation.len() != x.rank() {
-            return refuse(Self::NAME, format!("{x} has {} axes, not those of {:?}; name every axis once", x.rank(), self.permutation));
+            return refuse(
+                Self::NAME,
+                format!(
+                    "{x} has {} axes, not those of {:?}; name every axis once",
+                    x.rank(),
+                    self.permutation
+                ),
+            );
         }
         check_axes(Self::NAME, &self.permutation, x.rank())?;
         Ok(vec![x.with_shape(self.permutation.iter().map(|&p| x.shape[p]).collect::<Vec<_>>())])
@@ -44,11 +52,23 @@ impl Primitive for Transpose {
         Ok(vec![dxs[0].map(|dx| b.emit(self.clone(), &[dx]))])
     }
 
-    fn transpose(&self, b: &mut Builder, _: &Bound, _: &[bool], cts: &[Option<Value>]) -> Transposed {
+    fn transpose(
+        &self,
+        b: &mut Builder,
+        _: &Bound,
+        _: &[bool],
+        cts: &[Option<Value>],
+    ) -> Transposed {
         Transposed::Cotangents(vec![cts[0].map(|ct| b.transpose(ct, &self.inverse()))])
     }
 
-    fn batch(&self, b: &mut Builder, _: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+    fn batch(
+        &self,
+        b: &mut Builder,
+        _: &Axis,
+        xs: &[Value],
+        dims: &[Option<usize>],
+    ) -> Result<Batched> {
         let Some(d) = dims[0] else { return Ok((b.emit_n(self.clone(), xs, 1), vec![None])) };
         let mut permutation = vec![d];
         permutation.extend(self.permutation.iter().map(|&p| p + (p >= d) as usize));
@@ -62,7 +82,8 @@ impl Primitive for Transpose {
             inputs: vec![sample(Type::new(d, from), -3.0, 4.0)],
             smooth: d == DType::F64,
         };
-        let mut rows: Vec<Sample> = DType::ALL.into_iter().map(|d| row(d, &[2, 3], &[1, 0])).collect();
+        let mut rows: Vec<Sample> =
+            DType::ALL.into_iter().map(|d| row(d, &[2, 3], &[1, 0])).collect();
         rows.extend([
             row(DType::F64, &[2, 1, 3], &[1, 2, 0]),
             row(DType::F64, &[2, 2, 3], &[2, 0, 1]),
@@ -90,7 +111,12 @@ mod tests {
 
     #[test]
     fn a_permutation_names_every_axis_once() {
-        let err = |p: &[usize]| Transpose { permutation: p.to_vec() }.infer(&[Type::new(DType::F32, [2, 3])]).unwrap_err().to_string();
+        let err = |p: &[usize]| {
+            Transpose { permutation: p.to_vec() }
+                .infer(&[Type::new(DType::F32, [2, 3])])
+                .unwrap_err()
+                .to_string()
+        };
         assert!(err(&[0]).contains("name every axis once"));
         assert!(err(&[0, 0]).contains("named twice"));
         assert!(err(&[0, 2]).contains("out of range"));

@@ -1,15 +1,20 @@
 //! A loop that ends when a condition does.
 
 use super::{
-    Axis, Batched, Bound, Direction, Primitive, Pruned, ReduceKind, Region, Sample, Tangent, Transposed, accepts, either, front_where,
-    loop_invariants, marked, rules::*, select, spread_marked,
+    Axis, Batched, Bound, Direction, Primitive, Pruned, ReduceKind, Region, Sample, Tangent,
+    Transposed, accepts, either, front_where, loop_invariants, marked, rules::*, select,
+    spread_marked,
 };
-use crate::{Builder, DType, Eval, Graph, Literal, Op, Result, Type, Value, Values, graph::attr::attrs, transform};
+use crate::{
+    Builder, DType, Eval, Graph, Literal, Op, Result, Type, Value, Values, graph::attr::attrs,
+    transform,
+};
 use std::sync::Arc;
 
 attrs! {
-    /// Operands `(cond constants.., body constants.., carries..)`: while `cond(cond constants.., carries..)` holds, the
-    /// carries become `body(body constants.., carries..)`. Gives the last carries. <https://openxla.org/stablehlo/spec#while>
+    /// Operands `(cond constants.., body constants.., carries..)`: while `cond(cond constants..,
+    /// carries..)` holds, the carries become `body(body constants.., carries..)`. Gives the last
+    /// carries. <https://openxla.org/stablehlo/spec#while>
     pub struct While = "while" {
         /// Gives one bool scalar.
         cond: Arc<Graph>,
@@ -23,19 +28,28 @@ attrs! {
 }
 
 impl While {
-    /// Parts anything that goes along with the operands: `(cond constants, body constants, carries)`.
+    /// Parts anything that goes along with the operands: `(cond constants, body constants,
+    /// carries)`.
     fn parts<'a, T>(&self, xs: &'a [T]) -> (&'a [T], &'a [T], &'a [T]) {
         let (c, rest) = xs.split_at(self.cond_consts);
         let (b, carries) = rest.split_at(self.body_consts);
         (c, b, carries)
     }
 
-    /// Members disagree on when to stop: the loop runs until the last one does, and those that are done keep their values.
-    fn batch_pred(&self, axis: &Axis, cond_batched: &[bool], body_batched: &[bool]) -> Result<While> {
+    /// Members disagree on when to stop: the loop runs until the last one does, and those that are
+    /// done keep their values.
+    fn batch_pred(
+        &self,
+        axis: &Axis,
+        cond_batched: &[bool],
+        body_batched: &[bool],
+    ) -> Result<While> {
         let n = self.body.outputs().len();
         let all = vec![true; n];
-        let (cond, _) = transform::batch_graph(&self.cond, axis, &[cond_batched, &all].concat(), &[true])?;
-        let (body, _) = transform::batch_graph(&self.body, axis, &[body_batched, &all].concat(), &all)?;
+        let (cond, _) =
+            transform::batch_graph(&self.cond, axis, &[cond_batched, &all].concat(), &[true])?;
+        let (body, _) =
+            transform::batch_graph(&self.body, axis, &[body_batched, &all].concat(), &all)?;
         let mut any = Builder::new();
         let xs = any.inputs(cond.input_types());
         let pred = any.inline(&cond, &xs)[0];
@@ -53,7 +67,12 @@ impl While {
             outs.push(step.select(goes_on, y, x));
         }
         let body_consts = self.cond_consts + self.body_consts;
-        Ok(While { cond: Arc::new(any.finish(&[some])?), body: Arc::new(step.finish(&outs)?), cond_consts: self.cond_consts, body_consts })
+        Ok(While {
+            cond: Arc::new(any.finish(&[some])?),
+            body: Arc::new(step.finish(&outs)?),
+            cond_consts: self.cond_consts,
+            body_consts,
+        })
     }
 }
 
@@ -64,16 +83,37 @@ impl Primitive for While {
 
     fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
         if self.cond_consts.checked_add(self.body_consts).is_none_or(|n| xs.len() < n) {
-            return refuse(Self::NAME, format!("it takes {} and {} constants, not ({})", self.cond_consts, self.body_consts, list(xs)));
+            return refuse(
+                Self::NAME,
+                format!(
+                    "it takes {} and {} constants, not ({})",
+                    self.cond_consts,
+                    self.body_consts,
+                    list(xs)
+                ),
+            );
         }
         let (c, b, carries) = self.parts(xs);
         accepts(Self::NAME, "the condition", &self.cond, &[c, carries].concat())?;
         accepts(Self::NAME, "the body", &self.body, &[b, carries].concat())?;
         if self.cond.output_types() != [Type::scalar(DType::Bool)] {
-            return refuse(Self::NAME, format!("the condition gives one bool[], not ({})", list(&self.cond.output_types())));
+            return refuse(
+                Self::NAME,
+                format!(
+                    "the condition gives one bool[], not ({})",
+                    list(&self.cond.output_types())
+                ),
+            );
         }
         if self.body.output_types() != carries {
-            return refuse(Self::NAME, format!("the body must give what it takes: ({}), not ({})", list(carries), list(&self.body.output_types())));
+            return refuse(
+                Self::NAME,
+                format!(
+                    "the body must give what it takes: ({}), not ({})",
+                    list(carries),
+                    list(&self.body.output_types())
+                ),
+            );
         }
         Ok(carries.to_vec())
     }
@@ -100,12 +140,21 @@ impl Primitive for While {
         Transposed::NotLinear
     }
 
-    fn batch(&self, b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+    fn batch(
+        &self,
+        b: &mut Builder,
+        axis: &Axis,
+        xs: &[Value],
+        dims: &[Option<usize>],
+    ) -> Result<Batched> {
         let flags: Vec<bool> = dims.iter().map(Option::is_some).collect();
         let (cb, bb, init) = self.parts(&flags);
         let none = vec![false; init.len()];
-        let carry = transform::fixed_point(init.to_vec(), |c| Ok(transform::batch_graph(&self.body, axis, &[bb, c].concat(), &none)?.1))?;
-        let (cond, pred) = transform::batch_graph(&self.cond, axis, &[cb, &carry].concat(), &[false])?;
+        let carry = transform::fixed_point(init.to_vec(), |c| {
+            Ok(transform::batch_graph(&self.body, axis, &[bb, c].concat(), &none)?.1)
+        })?;
+        let (cond, pred) =
+            transform::batch_graph(&self.cond, axis, &[cb, &carry].concat(), &[false])?;
         if pred[0] {
             let all = vec![true; carry.len()];
             let op = self.batch_pred(axis, cb, bb)?;
@@ -122,12 +171,21 @@ impl Primitive for While {
 
     fn samples() -> Vec<Sample> {
         let row = |(counter, d, n): (DType, DType, f64)| {
-            let numbers = [Literal::scalar(counter, n), Literal::scalar(d, 1.25), Literal::scalar(counter, 0.0)];
+            let numbers = [
+                Literal::scalar(counter, n),
+                Literal::scalar(d, 1.25),
+                Literal::scalar(counter, 0.0),
+            ];
             let inputs = numbers.into_iter().chain([sample(Type::new(d, [2]), 0.5, 1.5)]).collect();
-            Some(Sample { op: sines(counter, d)?.into(), inputs, smooth: d == DType::F64 && counter.is_int() })
+            Some(Sample {
+                op: sines(counter, d)?.into(),
+                inputs,
+                smooth: d == DType::F64 && counter.is_int(),
+            })
         };
         let ordered = DType::ALL.into_iter().filter(|c| !c.is_complex());
-        // Rows that count in floats are not smooth: by another bound they run another number of times.
+        // Rows that count in floats are not smooth: by another bound they run another number of
+        // times.
         let counters = ordered.map(|c| (c, DType::F64, 1.0));
         let values = DType::ALL.into_iter().map(|d| (DType::I32, d, 2.0));
         let often = [0.0, 3.0].map(|n| (DType::I32, DType::F64, n));
@@ -147,7 +205,12 @@ fn sines(counter: DType, d: DType) -> Option<While> {
     let s = if d.is_differentiable() { body.sin(x) } else { x };
     let c = body.broadcast_like(c, s);
     let y = body.mul(s, c);
-    Some(While { cond: Arc::new(cond.finish(&[goes_on]).ok()?), body: Arc::new(body.finish(&[next, y]).ok()?), cond_consts: 1, body_consts: 1 })
+    Some(While {
+        cond: Arc::new(cond.finish(&[goes_on]).ok()?),
+        body: Arc::new(body.finish(&[next, y]).ok()?),
+        cond_consts: 1,
+        body_consts: 1,
+    })
 }
 
 impl Region for While {
@@ -156,16 +219,26 @@ impl Region for While {
     }
 
     fn map_graphs(&self, f: &mut dyn FnMut(&Graph) -> Result<Graph>) -> Result<Op> {
-        Ok(While { cond: Arc::new(f(&self.cond)?), body: Arc::new(f(&self.body)?), ..self.clone() }.into())
+        Ok(While { cond: Arc::new(f(&self.cond)?), body: Arc::new(f(&self.body)?), ..self.clone() }
+            .into())
     }
 
-    /// One equation in both modes: a loop that is not linear cannot be parted, and splitting says so.
-    fn jvp_region(&self, b: &mut Builder, xs: &[Value], dxs: &[Tangent], _: bool) -> Result<(Values, Vec<Tangent>)> {
+    /// One equation in both modes: a loop that is not linear cannot be parted, and splitting says
+    /// so.
+    fn jvp_region(
+        &self,
+        b: &mut Builder,
+        xs: &[Value],
+        dxs: &[Tangent],
+        _: bool,
+    ) -> Result<(Values, Vec<Tangent>)> {
         let flags: Vec<bool> = dxs.iter().map(Option::is_some).collect();
         let (_, active, init) = self.parts(&flags);
         let n = init.len();
         let none = vec![false; n];
-        let jvp = |c: &[bool], force: &[bool]| transform::jvp_instantiated(&self.body, &[active, c].concat(), force, false);
+        let jvp = |c: &[bool], force: &[bool]| {
+            transform::jvp_instantiated(&self.body, &[active, c].concat(), force, false)
+        };
         let carry = transform::fixed_point(init.to_vec(), |c| Ok(jvp(c, &none)?.outputs))?;
         if !carry.contains(&true) {
             // Only constants have tangents, and no carry reads them in a differentiable way.
@@ -173,13 +246,21 @@ impl Region for While {
         }
         let d = jvp(&carry, &carry)?;
         let (consts, tangents) = (self.body_consts, marked(active));
-        // From (constants, carries, tangents of each) to (constants and their tangents, carries and theirs).
-        let order =
-            (0..consts).chain(consts + n..consts + n + tangents).chain(consts..consts + n).chain(consts + n + tangents..d.graph.input_types().len());
+        // From (constants, carries, tangents of each) to (constants and their tangents, carries and
+        // theirs).
+        let order = (0..consts)
+            .chain(consts + n..consts + n + tangents)
+            .chain(consts..consts + n)
+            .chain(consts + n + tangents..d.graph.input_types().len());
         let body = d.graph.with_input_order(&order.collect::<Vec<_>>());
         let extra: Vec<Type> = select(&self.body.output_types(), &carry);
         let cond = self.cond.with_more_inputs(&extra)?;
-        let op = While { cond: Arc::new(cond), body: Arc::new(body), cond_consts: self.cond_consts, body_consts: consts + tangents };
+        let op = While {
+            cond: Arc::new(cond),
+            body: Arc::new(body),
+            cond_consts: self.cond_consts,
+            body_consts: consts + tangents,
+        };
         let (c, bc, carries) = self.parts(xs);
         let (_, dbc, dcarries) = self.parts(dxs);
         let mut args = [c, bc].concat();
@@ -221,7 +302,11 @@ impl Region for While {
         let (outside, body) = loop_invariants(&self.body, self.body_consts)?;
         let (c, bc, carries) = self.parts(xs);
         let more = b.inline(&outside, bc);
-        let op = While { body: Arc::new(body), body_consts: self.body_consts + more.len(), ..self.clone() };
+        let op = While {
+            body: Arc::new(body),
+            body_consts: self.body_consts + more.len(),
+            ..self.clone()
+        };
         Some(b.emit_n(op, &[c, bc, &more, carries].concat(), carries.len()))
     }
 }

@@ -5,9 +5,9 @@ use crate::{Eqn, Graph, Op, Result, Value, Values};
 use rustc_hash::FxHashMap;
 use std::{borrow::Cow, collections::hash_map::Entry};
 
-/// The same op on the same values gives the same values, so the second equation goes; constants are compared by their bytes.
-/// Nothing is joined across an optimization barrier, whose results are values of their own. Nested graphs are done by
-/// themselves.
+/// The same op on the same values gives the same values, so the second equation goes; constants are
+/// compared by their bytes. Nothing is joined across an optimization barrier, whose results are
+/// values of their own. Nested graphs are done by themselves.
 ///
 /// # Errors
 /// When an op cannot be rebuilt with its nested graphs changed; a graph that verifies has none.
@@ -45,7 +45,12 @@ pub(super) fn pass(graph: &Graph) -> Result<Option<Graph>> {
     let eqn = |i: usize| {
         let e = &graph.eqns()[i];
         let inputs = e.inputs.iter().map(|v| is[v.index()]).collect();
-        Eqn { op: ops[i].clone().into_owned(), inputs, outputs: e.outputs.clone(), at: e.at.clone() }
+        Eqn {
+            op: ops[i].clone().into_owned(),
+            inputs,
+            outputs: e.outputs.clone(),
+            at: e.at.clone(),
+        }
     };
     let eqns = kept.into_iter().map(eqn).collect();
     let outputs: Vec<Value> = graph.outputs().iter().map(|v| is[v.index()]).collect();
@@ -61,7 +66,9 @@ mod tests {
     #[test]
     fn constants_are_joined_by_their_bytes() {
         let mut b = Builder::new();
-        let xs: Vec<Value> = [0.0f32, -0.0, 0.0, f32::NAN, f32::NAN].map(|x| b.constant(Literal::from_slice([], &[x]).unwrap())).into();
+        let xs: Vec<Value> = [0.0f32, -0.0, 0.0, f32::NAN, f32::NAN]
+            .map(|x| b.constant(Literal::from_slice([], &[x]).unwrap()))
+            .into();
         let g = cse(&b.finish(&xs).unwrap()).unwrap();
         assert_eq!(g.eqns().len(), 3);
         assert_eq!(g.outputs(), [0, 1, 0, 2, 2].map(Value));

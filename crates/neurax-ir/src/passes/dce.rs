@@ -1,10 +1,12 @@
-//! Dead code: equations that no result needs are dropped, and the others get an order that depends on nothing but the graph.
+//! Dead code: equations that no result needs are dropped, and the others get an order that depends
+//! on nothing but the graph.
 
 use super::rewriter::inside;
 use crate::{Eqn, Graph, Result, Value};
 
-/// Drops what no result needs, through ops that hold graphs, and orders the equations depth-first from the results. Two
-/// graphs that differ only in the order in which they were filled come out equal. The signature stays as it is.
+/// Drops what no result needs, through ops that hold graphs, and orders the equations depth-first
+/// from the results. Two graphs that differ only in the order in which they were filled come out
+/// equal. The signature stays as it is.
 ///
 /// ```
 /// use neurax_ir::{Graph, passes};
@@ -51,7 +53,8 @@ fn is_swept_inside(graph: &Graph) -> Result<bool> {
 
 /// The graph without what no result needs, in its own order.
 fn swept(graph: &Graph) -> Result<Graph> {
-    let kept = graph.restricted(&vec![true; graph.outputs().len()], &vec![true; graph.input_types().len()]);
+    let kept = graph
+        .restricted(&vec![true; graph.outputs().len()], &vec![true; graph.input_types().len()]);
     let order = ordered(kept.eqns(), kept.types().len(), kept.outputs());
     let mut eqns: Vec<Eqn> = order.into_iter().map(|i| kept.eqns()[i].clone()).collect();
     for e in &mut eqns {
@@ -63,8 +66,8 @@ fn swept(graph: &Graph) -> Result<Graph> {
     Ok(Graph::renumbered(kept.types().to_vec(), &inputs, eqns, kept.outputs()))
 }
 
-/// The equations depth-first from `roots`, operands from left to right: each after those it depends on.
-/// With a stack of its own, as graphs may be deeper than the thread's stack.
+/// The equations depth-first from `roots`, operands from left to right: each after those it depends
+/// on. With a stack of its own, as graphs may be deeper than the thread's stack.
 fn ordered(eqns: &[Eqn], values: usize, roots: &[Value]) -> Vec<usize> {
     let mut maker = vec![None; values];
     for (i, e) in eqns.iter().enumerate() {
@@ -74,7 +77,9 @@ fn ordered(eqns: &[Eqn], values: usize, roots: &[Value]) -> Vec<usize> {
     let mut order = Vec::with_capacity(eqns.len());
     for root in roots {
         let mut stack: Vec<(usize, usize)> = vec![];
-        let enter = |v: Value, seen: &mut Vec<bool>| maker[v.index()].filter(|&i| !std::mem::replace(&mut seen[i], true));
+        let enter = |v: Value, seen: &mut Vec<bool>| {
+            maker[v.index()].filter(|&i| !std::mem::replace(&mut seen[i], true))
+        };
         stack.extend(enter(*root, &mut seen).map(|i| (i, 0)));
         while let Some((i, next)) = stack.pop() {
             match eqns[i].inputs.get(next) {
@@ -108,7 +113,11 @@ mod tests {
         let (one, two) = (fill(1.0), fill(2.0));
         assert_ne!(one, two);
         assert_eq!(dce(&one).unwrap(), dce(&two).unwrap());
-        assert_eq!(dce(&one).unwrap(), one, "the order of the results is the order of the equations");
+        assert_eq!(
+            dce(&one).unwrap(),
+            one,
+            "the order of the results is the order of the equations"
+        );
     }
 
     #[test]

@@ -3,11 +3,13 @@
 use super::rewriter::{Rewriter, inside};
 use crate::{Eqn, Eval, Graph, Literal, Op, Result, Type, Value, Values};
 
-/// The most elements that a folded value has: larger ones would make the program larger than what they save.
+/// The most elements that a folded value has: larger ones would make the program larger than what
+/// they save.
 const MOST: usize = 64;
 
-/// Replaces equations on constants by their values. Values of equal elements are one scalar that is broadcast, whatever
-/// their size. Ops that hold graphs stay, as they may loop; so do recipes that take no more room than their value.
+/// Replaces equations on constants by their values. Values of equal elements are one scalar that is
+/// broadcast, whatever their size. Ops that hold graphs stay, as they may loop; so do recipes that
+/// take no more room than their value.
 ///
 /// # Errors
 /// When an op cannot be rebuilt with its nested graphs changed; a graph that verifies has none.
@@ -31,7 +33,11 @@ fn each(w: &mut Rewriter, e: &Eqn) -> Result<Option<Values>> {
 
 /// Recipes, walls, and what has no value of its own.
 fn stays(op: &Op) -> bool {
-    is_recipe(op) || matches!(op, Op::OptimizationBarrier(_) | Op::AllReduce(_) | Op::AxisIndex(_) | Op::Custom(_))
+    is_recipe(op)
+        || matches!(
+            op,
+            Op::OptimizationBarrier(_) | Op::AllReduce(_) | Op::AxisIndex(_) | Op::Custom(_)
+        )
 }
 
 /// What takes no more room than its value, and has no operands that are not known.
@@ -43,7 +49,14 @@ fn is_recipe(op: &Op) -> bool {
 fn equal_elements(w: &mut Rewriter, e: &Eqn) -> Option<Values> {
     let by_element = matches!(
         e.op,
-        Op::Unary(_) | Op::Binary(_) | Op::Compare(_) | Op::Select(_) | Op::Clamp(_) | Op::Convert(_) | Op::BitcastConvert(_) | Op::Threefry(_)
+        Op::Unary(_)
+            | Op::Binary(_)
+            | Op::Compare(_)
+            | Op::Select(_)
+            | Op::Clamp(_)
+            | Op::Convert(_)
+            | Op::BitcastConvert(_)
+            | Op::Threefry(_)
     );
     if !by_element {
         return None;
@@ -113,7 +126,10 @@ mod tests {
             let i = b.emit(crate::op::Iota { ty: Type::new(DType::I32, [3]), axis: 0 }, &[]);
             b.square(i)
         });
-        assert_eq!(g.to_string(), "graph() {\n  %0: i32[3] = constant[value=i32[3] {0, 1, 4}]()\n  return %0\n}");
+        assert_eq!(
+            g.to_string(),
+            "graph() {\n  %0: i32[3] = constant[value=i32[3] {0, 1, 4}]()\n  return %0\n}"
+        );
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use super::rewriter::{Rewriter, inside};
 use crate::{Eqn, Graph, Op, Result, Values};
 
-/// Asks every op that holds graphs, the innermost first, to move what does not change between iterations in front of itself
-/// ([`crate::Region::hoist`]).
+/// Asks every op that holds graphs, the innermost first, to move what does not change between
+/// iterations in front of itself ([`crate::Region::hoist`]).
 ///
 /// # Errors
 /// When an op cannot be rebuilt with its nested graphs changed; a graph that verifies has none.

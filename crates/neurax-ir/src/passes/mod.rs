@@ -1,4 +1,5 @@
-//! Passes: they keep the function and make it cheaper. Each is `Graph -> Graph`; [`PIPELINE`] names their order.
+//! Passes: they keep the function and make it cheaper. Each is `Graph -> Graph`; [`PIPELINE`] names
+//! their order.
 
 mod cse;
 mod dce;
@@ -19,7 +20,8 @@ pub use simplify::simplify;
 mod tests {
     use crate::{Graph, Literal, Type, transform, verify, with_compute};
 
-    /// Both graphs verify, and give the same for those arguments: the same bits, but that every NaN is alike.
+    /// Both graphs verify, and give the same for those arguments: the same bits, but that every NaN
+    /// is alike.
     pub fn same_value(a: &Graph, b: &Graph, args: Vec<Literal>) {
         verify(a).unwrap();
         verify(b).unwrap();

@@ -12,7 +12,8 @@ pub struct Step {
     pub run: fn(&Graph) -> Result<Option<Graph>>,
 }
 
-/// The steps of one round, read top to bottom. Rounds are repeated until each step has changed nothing since the last that did.
+/// The steps of one round, read top to bottom. Rounds are repeated until each step has changed
+/// nothing since the last that did.
 pub const PIPELINE: &[Step] = &[
     Step { name: "simplify", run: simplify::pass },
     Step { name: "fold", run: fold::pass },
@@ -24,8 +25,8 @@ pub const PIPELINE: &[Step] = &[
 /// Rounds after which no more is tried: what one round opens to the next is found in the first few.
 const ROUNDS: usize = 4;
 
-/// Runs the steps of [`PIPELINE`]. `log` hears the name of each step and the graph it gave, as soon as it is there: a clock
-/// read there times the steps. Debug builds verify the graph after that.
+/// Runs the steps of [`PIPELINE`]. `log` hears the name of each step and the graph it gave, as soon
+/// as it is there: a clock read there times the steps. Debug builds verify the graph after that.
 ///
 /// ```
 /// use neurax_ir::{Graph, passes};
@@ -64,8 +65,13 @@ pub fn optimise(graph: &Graph, log: &mut dyn FnMut(&'static str, &Graph)) -> Res
 /// The graph, if it verifies and has the signature that it had.
 fn checked(step: &Step, before: &Graph, after: Graph) -> Result<Graph> {
     verify(&after).map_err(|e| e.inside(step.name))?;
-    let same = before.input_types() == after.input_types() && before.output_types() == after.output_types();
-    if same { Ok(after) } else { Err(Error::new(step.name, "the pass changed the types of the arguments or results")) }
+    let same = before.input_types() == after.input_types()
+        && before.output_types() == after.output_types();
+    if same {
+        Ok(after)
+    } else {
+        Err(Error::new(step.name, "the pass changed the types of the arguments or results"))
+    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
-//! The walk that passes share: a graph written anew, equation by equation, while looking back at what is written already.
+//! The walk that passes share: a graph written anew, equation by equation, while looking back at
+//! what is written already.
 
 use crate::op::{Broadcast, Constant};
 use crate::{Builder, DType, Eqn, Graph, Literal, Op, Result, Type, Value, Values};
 
-/// A graph being written. It knows which equation made each value. As long as all equations stay, it is the source itself.
+/// A graph being written. It knows which equation made each value. As long as all equations stay,
+/// it is the source itself.
 pub(super) struct Rewriter<'g> {
     source: &'g Graph,
     /// How many equations of the source stayed before anything was changed.
@@ -14,7 +16,8 @@ pub(super) struct Rewriter<'g> {
     seen: usize,
 }
 
-/// What becomes of one equation, whose operands are values of the new graph: the values that stand for its results; `None` if it stays.
+/// What becomes of one equation, whose operands are values of the new graph: the values that stand
+/// for its results; `None` if it stays.
 pub(super) type Each = fn(&mut Rewriter, &Eqn) -> Result<Option<Values>>;
 
 /// A pass: the new graph, or `None` if nothing changes.
@@ -23,7 +26,8 @@ pub(super) type Pass = fn(&Graph) -> Result<Option<Graph>>;
 /// An op with its graphs changed by a pass; `None` if they stay.
 pub(super) fn inside(op: &Op, pass: Pass) -> Result<Option<Op>> {
     let Some(region) = op.region() else { return Ok(None) };
-    let changes = region.graphs().iter().map(|g| Ok(pass(g)?.is_some())).collect::<Result<Vec<bool>>>()?;
+    let changes =
+        region.graphs().iter().map(|g| Ok(pass(g)?.is_some())).collect::<Result<Vec<bool>>>()?;
     if !changes.contains(&true) {
         return Ok(None);
     }
@@ -123,7 +127,11 @@ impl<'g> Rewriter<'g> {
     /// Adds a scalar, repeated.
     pub fn splat_of(&mut self, scalar: Literal, ty: Type) -> Value {
         let s = self.builder().constant(scalar);
-        if ty.rank() == 0 { s } else { self.builder().emit(Broadcast { shape: ty.shape, dims: vec![] }, &[s]) }
+        if ty.rank() == 0 {
+            s
+        } else {
+            self.builder().emit(Broadcast { shape: ty.shape, dims: vec![] }, &[s])
+        }
     }
 
     /// The type of a value.

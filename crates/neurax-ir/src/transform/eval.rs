@@ -1,4 +1,5 @@
-//! The meaning of a graph: each equation in turn, every value given up at its last use so that ops may reuse it.
+//! The meaning of a graph: each equation in turn, every value given up at its last use so that ops
+//! may reuse it.
 
 use crate::{Error, Graph, Literal, Result};
 
@@ -26,14 +27,16 @@ pub fn eval(graph: &Graph, args: Vec<Literal>) -> Result<Vec<Literal>> {
 }
 
 impl Eval {
-    /// Evaluates a graph on arguments of its types. A value is moved into the equation that reads it last.
+    /// Evaluates a graph on arguments of its types. A value is moved into the equation that reads
+    /// it last.
     ///
     /// # Errors
     /// When an op has no result, with the op's place.
     pub fn run(&mut self, graph: &Graph, args: Vec<Literal>) -> Result<Vec<Literal>> {
         let last = graph.last_uses();
         let mut env: Vec<Option<Literal>> = args.into_iter().map(Some).collect();
-        // An argument that nothing reads is dropped now, so that its memory is free while the graph runs.
+        // An argument that nothing reads is dropped now, so that its memory is free while the graph
+        // runs.
         env.iter_mut().zip(&last).filter(|(_, l)| l.is_none()).for_each(|(x, _)| *x = None);
         for (i, e) in graph.eqns().iter().enumerate() {
             self.eqns += 1;
@@ -41,7 +44,10 @@ impl Eval {
             for (k, v) in e.inputs.iter().enumerate() {
                 let dies = last[v.index()] == Some(i) && !e.inputs[k + 1..].contains(v);
                 let slot = &mut env[v.index()];
-                xs.push(if dies { slot.take() } else { slot.clone() }.ok_or_else(|| lost(v.0).at_origin(&e.at))?);
+                xs.push(
+                    if dies { slot.take() } else { slot.clone() }
+                        .ok_or_else(|| lost(v.0).at_origin(&e.at))?,
+                );
             }
             let ys = e.op.eval(self, xs).map_err(|err| err.at_origin(&e.at))?;
             for (y, v) in ys.into_iter().zip(&e.outputs) {

@@ -8,7 +8,8 @@ use crate::{Builder, Error, Graph, Result, Value};
 pub struct Vjp {
     /// `inputs.. -> (outputs.., residuals..)`
     pub primal: Graph,
-    /// `(residuals.., cotangents of the outputs marked below..) -> cotangents of the active inputs..`
+    /// `(residuals.., cotangents of the outputs marked below..) -> cotangents of the active
+    /// inputs..`
     pub backward: Graph,
     /// Which outputs depend on the active inputs in a differentiable way.
     pub outputs: Vec<bool>,
@@ -27,8 +28,8 @@ pub fn vjp(g: &Graph, active: &[bool]) -> Result<Vjp> {
     Ok(Vjp { primal: l.primal, backward, outputs: l.outputs, residuals: l.residuals })
 }
 
-/// The gradient of a graph's first output, a real floating-point scalar, with respect to the active inputs:
-/// `inputs.. -> (outputs.., gradients of the active inputs..)`.
+/// The gradient of a graph's first output, a real floating-point scalar, with respect to the active
+/// inputs: `inputs.. -> (outputs.., gradients of the active inputs..)`.
 ///
 /// ```
 /// use neurax_ir::{Builder, DType, Literal, Type, transform};
@@ -47,7 +48,14 @@ pub fn grad(g: &Graph, active: &[bool]) -> Result<Graph> {
     let loss = g.outputs().first().map(|&v| g.ty(v));
     match loss {
         Some(t) if t.rank() == 0 && t.dtype.is_float() => {}
-        Some(t) => return Err(Error::new("grad", format!("the loss must be one floating-point number, not {t}; reduce it with sum or mean"))),
+        Some(t) => {
+            return Err(Error::new(
+                "grad",
+                format!(
+                    "the loss must be one floating-point number, not {t}; reduce it with sum or mean"
+                ),
+            ));
+        }
         None => return Err(Error::new("grad", "the function gives nothing; it must give a loss")),
     }
     let v = vjp(g, active)?;
@@ -56,8 +64,13 @@ pub fn grad(g: &Graph, active: &[bool]) -> Result<Graph> {
     let ys = b.inline(&v.primal, &xs);
     let (outs, residuals) = ys.split_at(g.outputs().len());
     let mut args = residuals.to_vec();
-    let differentiable = outs.iter().zip(&v.outputs).enumerate().filter(|(_, (_, marked))| **marked);
-    args.extend(differentiable.map(|(i, (&y, _))| b.full_like(y, if i == 0 { 1.0 } else { 0.0 })).collect::<Vec<Value>>());
+    let differentiable =
+        outs.iter().zip(&v.outputs).enumerate().filter(|(_, (_, marked))| **marked);
+    args.extend(
+        differentiable
+            .map(|(i, (&y, _))| b.full_like(y, if i == 0 { 1.0 } else { 0.0 }))
+            .collect::<Vec<Value>>(),
+    );
     let grads = b.inline(&v.backward, &args);
     b.finish(&[outs, &grads].concat())
 }

@@ -6,7 +6,8 @@ use crate::{Builder, Error, Graph, Result, Value, Values};
 /// The answer of [`jvp`].
 #[derive(Clone, Debug)]
 pub struct Jvp {
-    /// `(inputs.., tangents of the active inputs..) -> (outputs.., tangents of the outputs marked below..)`
+    /// `(inputs.., tangents of the active inputs..) -> (outputs.., tangents of the outputs marked
+    /// below..)`
     pub graph: Graph,
     /// Which outputs have a tangent; the others' is zero.
     pub outputs: Vec<bool>,
@@ -31,21 +32,30 @@ pub struct Jvp {
 /// ```
 ///
 /// # Errors
-/// When an active input is not of a differentiable dtype, or an op has no derivative: the error names the op and its place.
+/// When an active input is not of a differentiable dtype, or an op has no derivative: the error
+/// names the op and its place.
 pub fn jvp(g: &Graph, active: &[bool]) -> Result<Jvp> {
     jvp_instantiated(g, active, &vec![false; g.outputs().len()], false)
 }
 
-/// Like [`jvp`], but outputs in `force` get a tangent even if it is zero; `for_reverse` asks ops that hold graphs for a
-/// primal and a linear equation instead of one.
-pub(crate) fn jvp_instantiated(g: &Graph, active: &[bool], force: &[bool], for_reverse: bool) -> Result<Jvp> {
+/// Like [`jvp`], but outputs in `force` get a tangent even if it is zero; `for_reverse` asks ops
+/// that hold graphs for a primal and a linear equation instead of one.
+pub(crate) fn jvp_instantiated(
+    g: &Graph,
+    active: &[bool],
+    force: &[bool],
+    for_reverse: bool,
+) -> Result<Jvp> {
     let mut b = Builder::new();
     let xs = b.inputs(g.input_types());
     let mut dxs = Vec::with_capacity(xs.len());
     for (i, &x) in xs.iter().enumerate() {
         let ty = b.ty(x).clone();
         if active[i] && !ty.dtype.is_differentiable() {
-            return Err(Error::new("jvp", format!("input {i} is {ty}: only floats and complex numbers can be differentiated")));
+            return Err(Error::new(
+                "jvp",
+                format!("input {i} is {ty}: only floats and complex numbers can be differentiated"),
+            ));
         }
         dxs.push(active[i].then(|| b.input(ty)));
     }
@@ -64,7 +74,13 @@ pub(crate) fn jvp_instantiated(g: &Graph, active: &[bool], force: &[bool], for_r
 ///
 /// # Errors
 /// When an op has no derivative.
-pub fn jvp_into(b: &mut Builder, g: &Graph, xs: &[Value], dxs: &[Tangent], for_reverse: bool) -> Result<(Values, Vec<Tangent>)> {
+pub fn jvp_into(
+    b: &mut Builder,
+    g: &Graph,
+    xs: &[Value],
+    dxs: &[Tangent],
+    for_reverse: bool,
+) -> Result<(Values, Vec<Tangent>)> {
     let mut env: Vec<Value> = xs.to_vec();
     let mut tan: Vec<Tangent> = dxs.to_vec();
     let outer = b.origin().clone();
@@ -81,7 +97,9 @@ pub fn jvp_into(b: &mut Builder, g: &Graph, xs: &[Value], dxs: &[Tangent], for_r
         } else {
             let ys = b.emit_n(e.op.clone(), &xs, e.outputs.len());
             b.check()?;
-            let dys = e.op.jvp(b, &Bound { xs: &xs, ys: &ys }, &dxs).map_err(|err| err.at_origin(&e.at))?;
+            let dys =
+                e.op.jvp(b, &Bound { xs: &xs, ys: &ys }, &dxs)
+                    .map_err(|err| err.at_origin(&e.at))?;
             (ys, dys)
         };
         b.check()?;
@@ -90,14 +108,20 @@ pub fn jvp_into(b: &mut Builder, g: &Graph, xs: &[Value], dxs: &[Tangent], for_r
     }
     b.set_origin(outer);
     let outs = g.outputs();
-    Ok((outs.iter().map(|v| env[v.index()]).collect(), outs.iter().map(|v| tan[v.index()]).collect()))
+    Ok((
+        outs.iter().map(|v| env[v.index()]).collect(),
+        outs.iter().map(|v| tan[v.index()]).collect(),
+    ))
 }
 
 /// Grows `flags` until `step` adds nothing: which carries of a loop are active, or batched.
 ///
 /// # Errors
 /// What `step` says.
-pub(crate) fn fixed_point(mut flags: Vec<bool>, mut step: impl FnMut(&[bool]) -> Result<Vec<bool>>) -> Result<Vec<bool>> {
+pub(crate) fn fixed_point(
+    mut flags: Vec<bool>,
+    mut step: impl FnMut(&[bool]) -> Result<Vec<bool>>,
+) -> Result<Vec<bool>> {
     loop {
         let next = step(&flags)?;
         let grown: Vec<bool> = flags.iter().zip(&next).map(|(a, b)| a | b).collect();

@@ -1,7 +1,8 @@
 //! Transforms: `Graph -> Graph`, one walker per file. Drivers are here; the rules are with the ops.
 //!
-//! Reverse mode is forward mode, split, transposed: [`jvp`] emits equations that are free of tangents or linear in them,
-//! [`linearize`] parts the two, [`vjp`] transposes the linear half, [`grad`] puts both together again.
+//! Reverse mode is forward mode, split, transposed: [`jvp`] emits equations that are free of
+//! tangents or linear in them, [`linearize`] parts the two, [`vjp`] transposes the linear half,
+//! [`grad`] puts both together again.
 
 mod eval;
 mod grad;

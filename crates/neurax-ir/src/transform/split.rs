@@ -17,8 +17,8 @@ pub struct Linearized {
 }
 
 impl Linearized {
-    /// For each residual, the input of the graph that it merely repeats, if it does: who calls the primal half has that value
-    /// already, and a loop around the call sees that it does not change.
+    /// For each residual, the input of the graph that it merely repeats, if it does: who calls the
+    /// primal half has that value already, and a loop around the call sees that it does not change.
     pub(crate) fn repeated_inputs(&self) -> Vec<Option<usize>> {
         let outs = self.primal.outputs();
         let input = |v: &Value| (v.index() < self.primal.input_types().len()).then_some(v.index());
@@ -26,8 +26,8 @@ impl Linearized {
     }
 }
 
-/// A graph and its derivative at the point where it is evaluated: the derivative is a graph that is linear in its tangents
-/// and reads residuals from the evaluation.
+/// A graph and its derivative at the point where it is evaluated: the derivative is a graph that is
+/// linear in its tangents and reads residuals from the evaluation.
 ///
 /// # Errors
 /// When an op has no derivative, or one that cannot be parted (`while`).
@@ -36,10 +36,16 @@ pub fn linearize(g: &Graph, active: &[bool]) -> Result<Linearized> {
 }
 
 /// Like [`linearize`], but outputs in `force` get a tangent even if it is zero.
-pub(crate) fn linearize_instantiated(g: &Graph, active: &[bool], force: &[bool]) -> Result<Linearized> {
+pub(crate) fn linearize_instantiated(
+    g: &Graph,
+    active: &[bool],
+    force: &[bool],
+) -> Result<Linearized> {
     let d = jvp_instantiated(g, active, force, true)?;
     // What no result reads must not cost residuals, nor be refused.
-    let live = d.graph.restricted(&vec![true; d.graph.outputs().len()], &vec![true; d.graph.input_types().len()]);
+    let live = d
+        .graph
+        .restricted(&vec![true; d.graph.outputs().len()], &vec![true; d.graph.input_types().len()]);
     split(&live, g.input_types().len(), g.outputs().len(), d.outputs)
 }
 
@@ -54,7 +60,12 @@ enum Class {
     Linear,
 }
 
-fn split(g: &Graph, primal_inputs: usize, primal_outputs: usize, outputs: Vec<bool>) -> Result<Linearized> {
+fn split(
+    g: &Graph,
+    primal_inputs: usize,
+    primal_outputs: usize,
+    outputs: Vec<bool>,
+) -> Result<Linearized> {
     let class = classify(g, primal_inputs)?;
     let (primal_outs, tangent_outs) = g.outputs().split_at(primal_outputs);
     if primal_outs.iter().any(|v| class[v.index()] == Class::Linear) {
@@ -74,7 +85,10 @@ fn split(g: &Graph, primal_inputs: usize, primal_outputs: usize, outputs: Vec<bo
     tangent_outs.iter().for_each(|&v| linear.fetch(v, &class, &mut residuals));
     // Residuals come first in the signature; the builder numbers inputs as they were asked for.
     let outs: Vec<Value> = tangent_outs.iter().filter_map(|v| linear.env[v.index()]).collect();
-    let (tangents, all) = (g.input_types().len() - primal_inputs, g.input_types().len() - primal_inputs + residuals.len());
+    let (tangents, all) = (
+        g.input_types().len() - primal_inputs,
+        g.input_types().len() - primal_inputs + residuals.len(),
+    );
     let order: Vec<usize> = (tangents..all).chain(0..tangents).collect();
     let linear = linear.b.finish(&outs)?.with_input_order(&order);
 
@@ -83,7 +97,8 @@ fn split(g: &Graph, primal_inputs: usize, primal_outputs: usize, outputs: Vec<bo
         primal.env[i] = Some(primal.b.input(g.ty(v).clone()));
     }
     g.eqns().iter().filter(|e| !is_linear(e, &class)).for_each(|e| primal.emit(e));
-    let outs: Vec<Value> = primal_outs.iter().chain(&residuals).filter_map(|v| primal.env[v.index()]).collect();
+    let outs: Vec<Value> =
+        primal_outs.iter().chain(&residuals).filter_map(|v| primal.env[v.index()]).collect();
     Ok(Linearized { primal: primal.b.finish(&outs)?, linear, outputs, residuals: residuals.len() })
 }
 
@@ -92,7 +107,9 @@ fn is_linear(e: &Eqn, class: &[Class]) -> bool {
 }
 
 fn classify(g: &Graph, primal_inputs: usize) -> Result<Vec<Class>> {
-    let mut class: Vec<Class> = (0..g.input_types().len()).map(|i| if i < primal_inputs { Class::Primal } else { Class::Linear }).collect();
+    let mut class: Vec<Class> = (0..g.input_types().len())
+        .map(|i| if i < primal_inputs { Class::Primal } else { Class::Linear })
+        .collect();
     for e in g.eqns() {
         let c = e.inputs.iter().map(|v| class[v.index()]).max().unwrap_or(Class::Free);
         if c == Class::Linear && matches!(e.op, Op::While(_)) {
@@ -135,7 +152,8 @@ impl<'g> Half<'g> {
         }
     }
 
-    /// Makes a value available in the linear half: what is free or a mere repetition is computed again, the rest is a residual.
+    /// Makes a value available in the linear half: what is free or a mere repetition is computed
+    /// again, the rest is a residual.
     fn fetch(&mut self, v: Value, class: &[Class], residuals: &mut Vec<Value>) {
         if self.env[v.index()].is_some() || class[v.index()] == Class::Linear {
             return;

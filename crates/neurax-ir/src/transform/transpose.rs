@@ -12,12 +12,19 @@ pub fn transpose(g: &Graph, linear: &[bool]) -> Result<Graph> {
     Ok(transpose_graph(g, linear, &vec![true; g.outputs().len()], true)?.0)
 }
 
-/// The transpose given only some cotangents (the others are zero). Answers also which linear inputs get a cotangent:
-/// all if `instantiate`, else those whose is not always zero.
-pub(crate) fn transpose_graph(g: &Graph, linear: &[bool], given: &[bool], instantiate: bool) -> Result<(Graph, Vec<bool>)> {
+/// The transpose given only some cotangents (the others are zero). Answers also which linear inputs
+/// get a cotangent: all if `instantiate`, else those whose is not always zero.
+pub(crate) fn transpose_graph(
+    g: &Graph,
+    linear: &[bool],
+    given: &[bool],
+    instantiate: bool,
+) -> Result<(Graph, Vec<bool>)> {
     let mut b = Builder::new();
-    let xs: Vec<Value> = g.inputs().zip(linear).map(|(v, &l)| b.input_or_placeholder(g.ty(v).clone(), !l)).collect();
-    let cts: Vec<Option<Value>> = g.outputs().iter().zip(given).map(|(&v, &y)| y.then(|| b.input(g.ty(v).clone()))).collect();
+    let xs: Vec<Value> =
+        g.inputs().zip(linear).map(|(v, &l)| b.input_or_placeholder(g.ty(v).clone(), !l)).collect();
+    let cts: Vec<Option<Value>> =
+        g.outputs().iter().zip(given).map(|(&v, &y)| y.then(|| b.input(g.ty(v).clone()))).collect();
     let answers = transpose_walk(&mut b, g, &xs, linear, &cts)?;
     let (mut outs, mut marked) = (vec![], vec![]);
     for ((ct, &x), _) in answers.into_iter().zip(&xs).zip(linear).filter(|(_, l)| **l) {
@@ -28,8 +35,15 @@ pub(crate) fn transpose_graph(g: &Graph, linear: &[bool], given: &[bool], instan
     Ok((b.finish(&outs)?, marked))
 }
 
-/// Emits the transpose into a builder, as the rule of an op that holds `g`; an op that is not linear becomes the builder's error.
-pub fn transpose_into(b: &mut Builder, g: &Graph, xs: &[Value], linear: &[bool], cts: &[Option<Value>]) -> Transposed {
+/// Emits the transpose into a builder, as the rule of an op that holds `g`; an op that is not
+/// linear becomes the builder's error.
+pub fn transpose_into(
+    b: &mut Builder,
+    g: &Graph,
+    xs: &[Value],
+    linear: &[bool],
+    cts: &[Option<Value>],
+) -> Transposed {
     match transpose_walk(b, g, xs, linear, cts) {
         Ok(answers) => Transposed::Cotangents(answers),
         Err(e) => {
@@ -43,7 +57,13 @@ pub fn transpose_into(b: &mut Builder, g: &Graph, xs: &[Value], linear: &[bool],
 ///
 /// # Errors
 /// When an op is not linear.
-pub(crate) fn transpose_walk(b: &mut Builder, g: &Graph, xs: &[Value], linear: &[bool], cts: &[Option<Value>]) -> Result<Vec<Option<Value>>> {
+pub(crate) fn transpose_walk(
+    b: &mut Builder,
+    g: &Graph,
+    xs: &[Value],
+    linear: &[bool],
+    cts: &[Option<Value>],
+) -> Result<Vec<Option<Value>>> {
     let outer = b.origin().clone();
     let (env, dependent) = forwards(b, g, xs, linear);
     b.check()?;
@@ -58,7 +78,8 @@ pub(crate) fn transpose_walk(b: &mut Builder, g: &Graph, xs: &[Value], linear: &
     Ok(g.inputs().zip(linear).map(|(v, &l)| if l { ct[v.index()] } else { None }).collect())
 }
 
-/// Evaluates what does not depend on linear inputs; the rest are placeholders that only have a type.
+/// Evaluates what does not depend on linear inputs; the rest are placeholders that only have a
+/// type.
 fn forwards(b: &mut Builder, g: &Graph, xs: &[Value], linear: &[bool]) -> (Vec<Value>, Vec<bool>) {
     let (mut env, mut dependent) = (xs.to_vec(), linear.to_vec());
     for e in g.eqns() {
@@ -75,7 +96,13 @@ fn forwards(b: &mut Builder, g: &Graph, xs: &[Value], linear: &[bool]) -> (Vec<V
     (env, dependent)
 }
 
-fn backwards(b: &mut Builder, e: &Eqn, env: &[Value], dependent: &[bool], ct: &mut [Option<Value>]) -> Result<()> {
+fn backwards(
+    b: &mut Builder,
+    e: &Eqn,
+    env: &[Value],
+    dependent: &[bool],
+    ct: &mut [Option<Value>],
+) -> Result<()> {
     let cts: Vec<Option<Value>> = e.outputs.iter().map(|v| ct[v.index()]).collect();
     if cts.iter().all(Option::is_none) {
         return Ok(());
@@ -87,7 +114,9 @@ fn backwards(b: &mut Builder, e: &Eqn, env: &[Value], dependent: &[bool], ct: &m
     let answer = e.op.transpose(b, &Bound { xs: &xs, ys: &ys }, &linear, &cts);
     b.check()?;
     match answer {
-        Transposed::NotLinear if matches!(e.op, Op::While(_)) => Err(super::split::no_reverse_loop(e)),
+        Transposed::NotLinear if matches!(e.op, Op::While(_)) => {
+            Err(super::split::no_reverse_loop(e))
+        }
         Transposed::NotLinear => Err(not_linear(e, &linear)),
         Transposed::Cotangents(answers) => {
             for ((v, answer), _) in e.inputs.iter().zip(answers).zip(linear).filter(|(_, l)| *l) {
@@ -99,7 +128,11 @@ fn backwards(b: &mut Builder, e: &Eqn, env: &[Value], dependent: &[bool], ct: &m
 }
 
 fn not_linear(e: &Eqn, linear: &[bool]) -> Error {
-    let which: Vec<String> = (0..linear.len()).filter(|&i| linear[i]).map(|i| i.to_string()).collect();
-    let why = format!("it is not linear in operand {}, so its cotangent does not exist; differentiate with jvp or grad first", which.join(", "));
+    let which: Vec<String> =
+        (0..linear.len()).filter(|&i| linear[i]).map(|i| i.to_string()).collect();
+    let why = format!(
+        "it is not linear in operand {}, so its cotangent does not exist; differentiate with jvp or grad first",
+        which.join(", ")
+    );
     Error::new(e.op.name(), why).at_origin(&e.at)
 }

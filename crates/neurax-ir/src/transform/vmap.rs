@@ -3,7 +3,8 @@
 use crate::op::{Axis, Batched};
 use crate::{Builder, Error, Graph, Result, Type, Value, Values};
 
-/// The graph over a new axis: input `i` has it at `dims[i]`, or not at all; every output has it at the front.
+/// The graph over a new axis: input `i` has it at `dims[i]`, or not at all; every output has it at
+/// the front.
 ///
 /// ```
 /// use neurax_ir::{Axis, Builder, DType, Type, transform};
@@ -24,7 +25,8 @@ pub fn vmap(g: &Graph, dims: &[Option<usize>], axis: &Axis) -> Result<Graph> {
         xs.push(b.input(batched_type(ty, d, axis.size)?));
     }
     let (ys, dims) = vmap_into(&mut b, g, axis, &xs, dims)?;
-    let outs: Vec<Value> = ys.iter().zip(dims).map(|(&y, d)| b.batched_at_front(y, d, axis.size)).collect();
+    let outs: Vec<Value> =
+        ys.iter().zip(dims).map(|(&y, d)| b.batched_at_front(y, d, axis.size)).collect();
     b.finish(&outs)
 }
 
@@ -40,7 +42,13 @@ pub fn vmap_all(g: &Graph, axis: &Axis) -> Result<Graph> {
 ///
 /// # Errors
 /// When an op cannot be batched.
-pub fn vmap_into(b: &mut Builder, g: &Graph, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+pub fn vmap_into(
+    b: &mut Builder,
+    g: &Graph,
+    axis: &Axis,
+    xs: &[Value],
+    dims: &[Option<usize>],
+) -> Result<Batched> {
     let mut env: Vec<Value> = xs.to_vec();
     let mut at: Vec<Option<usize>> = dims.to_vec();
     let outer = b.origin().clone();
@@ -61,12 +69,20 @@ pub fn vmap_into(b: &mut Builder, g: &Graph, axis: &Axis, xs: &[Value], dims: &[
     }
     b.set_origin(outer);
     let outs = g.outputs();
-    Ok((outs.iter().map(|v| env[v.index()]).collect(), outs.iter().map(|v| at[v.index()]).collect()))
+    Ok((
+        outs.iter().map(|v| env[v.index()]).collect(),
+        outs.iter().map(|v| at[v.index()]).collect(),
+    ))
 }
 
-/// A batched graph for ops that hold one: batched inputs and outputs have the axis at the front, outputs in `force` have it
-/// in any case. Answers also which outputs have it.
-pub(crate) fn batch_graph(g: &Graph, axis: &Axis, batched: &[bool], force: &[bool]) -> Result<(Graph, Vec<bool>)> {
+/// A batched graph for ops that hold one: batched inputs and outputs have the axis at the front,
+/// outputs in `force` have it in any case. Answers also which outputs have it.
+pub(crate) fn batch_graph(
+    g: &Graph,
+    axis: &Axis,
+    batched: &[bool],
+    force: &[bool],
+) -> Result<(Graph, Vec<bool>)> {
     let mut b = Builder::new();
     let dims: Vec<Option<usize>> = batched.iter().map(|&y| y.then_some(0)).collect();
     let mut xs = vec![];

@@ -58,15 +58,21 @@ impl Emit<'_, '_> {
             }
             Do::Leaf(Leaf::Index { strides, base }) => self.counter(strides, *base, place, s, ty),
             Do::Leaf(Leaf::Number(p)) => Held::Once(self.number(*p, scalar(ty))),
-            Do::Leaf(Leaf::Fold { stage, fold }) => self.folds[*stage as usize][*fold as usize].clone(),
+            Do::Leaf(Leaf::Fold { stage, fold }) => {
+                self.folds[*stage as usize][*fold as usize].clone()
+            }
             Do::Const(bits) => Held::Once(self.constant(ty, *bits)),
             Do::Convert(x) => {
                 let (d, h) = (from(*x, self), self.get(env, *x));
-                self.map1(h, |e, v, is_vector| e.convert(v, d, ty, if is_vector { shape } else { Shape::SCALAR }))
+                self.map1(h, |e, v, is_vector| {
+                    e.convert(v, d, ty, if is_vector { shape } else { Shape::SCALAR })
+                })
             }
             Do::Bitcast(x) => {
                 let h = self.get(env, *x);
-                self.map1(h, |e, v, is_vector| e.bitcast(v, if is_vector { shape.vector(ty) } else { scalar(ty) }))
+                self.map1(h, |e, v, is_vector| {
+                    e.bitcast(v, if is_vector { shape.vector(ty) } else { scalar(ty) })
+                })
             }
             Do::Round(to, x) => {
                 let h = self.get(env, *x);
@@ -86,13 +92,17 @@ impl Emit<'_, '_> {
                 let hs = [self.get(env, *x), self.get(env, *y)];
                 let f = *f;
                 if !self.has_vector_form(f, ty, &hs[1]) {
-                    return self.by_lane(&hs, [ty, ty], ty, shape, |e, v| e.binary(f, v[0], v[1], ty, false));
+                    return self.by_lane(&hs, [ty, ty], ty, shape, |e, v| {
+                        e.binary(f, v[0], v[1], ty, false)
+                    });
                 }
                 if let (true, Held::Once(by)) = (is_shift(f), &hs[1]) {
                     let by = *by;
                     return self.map1(hs[0].clone(), |e, v, _| e.shift(f, v, by));
                 }
-                self.map(&hs, [ty, ty], shape, |e, v, is_vector| e.binary(f, v[0], v[1], ty, is_vector))
+                self.map(&hs, [ty, ty], shape, |e, v, is_vector| {
+                    e.binary(f, v[0], v[1], ty, is_vector)
+                })
             }
             Do::Compare(d, x, y) => {
                 let (t, hs) = (from(*x, self), [self.get(env, *x), self.get(env, *y)]);
@@ -101,12 +111,20 @@ impl Emit<'_, '_> {
             }
             Do::Select(p, x, y) => {
                 let hs = [self.get(env, *p), self.get(env, *x), self.get(env, *y)];
-                if let [Held::Once(p), x @ Held::Lanes(_), y] | [Held::Once(p), x, y @ Held::Lanes(_)] = &hs {
+                if let [Held::Once(p), x @ Held::Lanes(_), y]
+                | [Held::Once(p), x, y @ Held::Lanes(_)] = &hs
+                {
                     let p = *p;
-                    return self.map(&[x.clone(), y.clone()], [ty, ty], shape, |e, v, _| e.b.ins().select(p, v[0], v[1]));
+                    return self.map(&[x.clone(), y.clone()], [ty, ty], shape, |e, v, _| {
+                        e.b.ins().select(p, v[0], v[1])
+                    });
                 }
                 self.map(&hs, [DType::Bool, ty, ty], shape, |e, v, is_vector| {
-                    if is_vector { e.blend(v[0], v[1], v[2], ty, shape) } else { e.b.ins().select(v[0], v[1], v[2]) }
+                    if is_vector {
+                        e.blend(v[0], v[1], v[2], ty, shape)
+                    } else {
+                        e.b.ins().select(v[0], v[1], v[2])
+                    }
                 })
             }
             Do::Fma(x, y, z) => {
@@ -140,7 +158,14 @@ impl Emit<'_, '_> {
         }
     }
 
-    fn counter(&mut self, strides: &[Stride], base: Option<u16>, place: &Place, s: usize, ty: DType) -> Held {
+    fn counter(
+        &mut self,
+        strides: &[Stride],
+        base: Option<u16>,
+        place: &Place,
+        s: usize,
+        ty: DType,
+    ) -> Held {
         let mut sum = match base {
             Some(p) => self.param(p),
             None => self.b.ins().iconst(I64, 0),
@@ -175,13 +200,22 @@ impl Emit<'_, '_> {
     }
 
     /// Applies `f` to the registers of several values: once if all are the same for all lanes.
-    pub fn map<const N: usize>(&mut self, xs: &[Held; N], types: [DType; N], shape: Shape, f: impl Fn(&mut Self, [Value; N], bool) -> Value) -> Held {
+    pub fn map<const N: usize>(
+        &mut self,
+        xs: &[Held; N],
+        types: [DType; N],
+        shape: Shape,
+        f: impl Fn(&mut Self, [Value; N], bool) -> Value,
+    ) -> Held {
         if xs.iter().all(|x| matches!(x, Held::Once(_))) {
             let v = std::array::from_fn(|i| xs[i].values()[0]);
             return Held::Once(f(self, v, false));
         }
-        let all: Vec<SmallVec<[Value; 4]>> = xs.iter().zip(types).map(|(x, t)| self.spread_out(x, t, shape)).collect();
-        Held::Lanes((0..shape.unroll).map(|u| f(self, std::array::from_fn(|i| all[i][u]), true)).collect())
+        let all: Vec<SmallVec<[Value; 4]>> =
+            xs.iter().zip(types).map(|(x, t)| self.spread_out(x, t, shape)).collect();
+        Held::Lanes(
+            (0..shape.unroll).map(|u| f(self, std::array::from_fn(|i| all[i][u]), true)).collect(),
+        )
     }
 
     /// Applies a function of scalars to every lane.

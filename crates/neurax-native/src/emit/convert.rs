@@ -163,7 +163,12 @@ impl Emit<'_, '_> {
         let (t, f) = (self.int_type(v), self.float_type(v));
         let bits = self.bitcast(v, t);
         let high = self.b.ins().ushr_imm_u(bits, 16);
-        let (one, half, mask, quiet) = (self.int_like(t, 1), self.int_like(t, 0x7fff), self.int_like(t, 0xffff_0000), self.int_like(t, 0x0040_0000));
+        let (one, half, mask, quiet) = (
+            self.int_like(t, 1),
+            self.int_like(t, 0x7fff),
+            self.int_like(t, 0xffff_0000),
+            self.int_like(t, 0x0040_0000),
+        );
         let odd = self.b.ins().band(high, one);
         let up = self.b.ins().iadd(odd, half);
         let sum = self.b.ins().iadd(bits, up);
@@ -175,7 +180,8 @@ impl Emit<'_, '_> {
         self.bitcast(out, f)
     }
 
-    /// The f32 of the bits of an f16 (in the low half of 32 bits). Subnormal numbers are counts of the least one; as f32 nothing is subnormal.
+    /// The f32 of the bits of an f16 (in the low half of 32 bits). Subnormal numbers are counts of
+    /// the least one; as f32 nothing is subnormal.
     fn widen_half(&mut self, h: Value) -> Value {
         let t = self.b.func.dfg.value_type(h);
         let f = if t.is_vector() { types::F32X4 } else { types::F32 };
@@ -202,8 +208,8 @@ impl Emit<'_, '_> {
         self.bitcast(y, f)
     }
 
-    /// The bits of an f32 as f16, rounded to nearest even. Normal numbers round in the integers; subnormal ones by adding a number whose last
-    /// place is theirs.
+    /// The bits of an f32 as f16, rounded to nearest even. Normal numbers round in the integers;
+    /// subnormal ones by adding a number whose last place is theirs.
     fn narrow_half(&mut self, v: Value) -> Value {
         let (t, f) = (self.int_type(v), self.float_type(v));
         let all = self.bitcast(v, t);
@@ -213,7 +219,8 @@ impl Emit<'_, '_> {
         let top = self.int_like(t, 0x8000);
         let sign = self.b.ins().band(sign, top);
         let high = self.b.ins().ushr_imm_u(size, 13);
-        let (one, half, bias) = (self.int_like(t, 1), self.int_like(t, 0xfff), self.int_like(t, 112 << 23));
+        let (one, half, bias) =
+            (self.int_like(t, 1), self.int_like(t, 0xfff), self.int_like(t, 112 << 23));
         let odd = self.b.ins().band(high, one);
         let up = self.b.ins().iadd(odd, half);
         let sum = self.b.ins().iadd(size, up);
@@ -225,7 +232,8 @@ impl Emit<'_, '_> {
         let shifted = self.b.ins().fadd(s, m);
         let shifted = self.bitcast(shifted, t);
         let small = self.b.ins().isub(shifted, magic);
-        let (least, most, inf) = (self.int_like(t, 113 << 23), self.int_like(t, 0x477f_f000), self.int_like(t, 0x7c00));
+        let (least, most, inf) =
+            (self.int_like(t, 113 << 23), self.int_like(t, 0x477f_f000), self.int_like(t, 0x7c00));
         let is_small = self.b.ins().icmp(IntCC::UnsignedLessThan, size, least);
         let y = self.pick(is_small, small, normal);
         let is_large = self.b.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, size, most);

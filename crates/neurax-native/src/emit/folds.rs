@@ -19,7 +19,11 @@ impl Emit<'_, '_> {
         let mut one = |f: &Fold| {
             let ty = k.stages[s].insts[f.value as usize].ty;
             let start = self.constant(ty, first_bits(&f.kind.neutral(ty)).unwrap_or(0));
-            if place.shape.width == 1 { Held::Once(start) } else { Held::Lanes(self.splat(start, ty, place.shape)) }
+            if place.shape.width == 1 {
+                Held::Once(start)
+            } else {
+                Held::Lanes(self.splat(start, ty, place.shape))
+            }
         };
         k.stages[s].folds.iter().map(&mut one).collect()
     }
@@ -39,7 +43,9 @@ impl Emit<'_, '_> {
             let mut parts = vector.values();
             while parts.len() > shape.unroll {
                 let half = parts.len() / 2;
-                parts = (0..half).map(|i| self.join(f.kind, parts[i], parts[i + half], ty, Some(shape))).collect();
+                parts = (0..half)
+                    .map(|i| self.join(f.kind, parts[i], parts[i + half], ty, Some(shape)))
+                    .collect();
             }
             out.push(Held::Lanes(parts));
         }
@@ -47,7 +53,13 @@ impl Emit<'_, '_> {
     }
 
     /// The accumulators of one vector joined with those of scalars.
-    pub fn gather(&mut self, s: usize, vectors: Vec<Held>, folds: Vec<Held>, shape: Shape) -> Vec<Held> {
+    pub fn gather(
+        &mut self,
+        s: usize,
+        vectors: Vec<Held>,
+        folds: Vec<Held>,
+        shape: Shape,
+    ) -> Vec<Held> {
         let k = self.k;
         let all = vectors.into_iter().zip(folds).zip(&k.stages[s].folds);
         let mut out = vec![];
@@ -65,7 +77,13 @@ impl Emit<'_, '_> {
     }
 
     /// Stores and accumulators, in the innermost place.
-    pub fn effects(&mut self, s: usize, place: &Place, env: &mut Env, folds: Vec<Held>) -> Vec<Held> {
+    pub fn effects(
+        &mut self,
+        s: usize,
+        place: &Place,
+        env: &mut Env,
+        folds: Vec<Held>,
+    ) -> Vec<Held> {
         let k = self.k;
         for st in &k.stages[s].stores {
             let (x, at) = (self.get(env, st.value), st.at.map(|a| self.get(env, a)));
@@ -88,12 +106,16 @@ impl Emit<'_, '_> {
             let shape = place.shape;
             if let Some(xs) = self.summed_product(s, *f) {
                 let [x, y] = xs.map(|x| self.get(env, x));
-                out.push(self.map(&[x, y, total], [ty; 3], shape, |e, v, _| e.b.ins().fma(v[0], v[1], v[2])));
+                out.push(self.map(&[x, y, total], [ty; 3], shape, |e, v, _| {
+                    e.b.ins().fma(v[0], v[1], v[2])
+                }));
                 continue;
             }
             let x = self.get(env, f.value);
             let kind = f.kind;
-            out.push(self.map(&[total, x], [ty, ty], shape, |e, v, is_vector| e.join(kind, v[0], v[1], ty, is_vector.then_some(shape))));
+            out.push(self.map(&[total, x], [ty, ty], shape, |e, v, is_vector| {
+                e.join(kind, v[0], v[1], ty, is_vector.then_some(shape))
+            }));
         }
         out
     }
@@ -101,15 +123,31 @@ impl Emit<'_, '_> {
     /// The factors of a product that is summed: it is added without being rounded.
     fn summed_product(&self, s: usize, f: Fold) -> Option<[Id; 2]> {
         match self.k.stages[s].insts[f.value as usize] {
-            Inst { op: Do::Binary(Binary::Mul, x, y), ty: DType::F32 | DType::F64 } if self.has_fma && f.kind == ReduceKind::Sum => Some([x, y]),
+            Inst { op: Do::Binary(Binary::Mul, x, y), ty: DType::F32 | DType::F64 }
+                if self.has_fma && f.kind == ReduceKind::Sum =>
+            {
+                Some([x, y])
+            }
             _ => None,
         }
     }
 
-    pub fn join(&mut self, kind: ReduceKind, x: Value, y: Value, ty: DType, shape: Option<Shape>) -> Value {
+    pub fn join(
+        &mut self,
+        kind: ReduceKind,
+        x: Value,
+        y: Value,
+        ty: DType,
+        shape: Option<Shape>,
+    ) -> Value {
         let f = if ty == DType::Bool { of_bools(kind.binary()) } else { kind.binary() };
         if matches!(f, Binary::Max | Binary::Min) && ty.kind() != Kind::Float {
-            let first = self.compare(if f == Binary::Max { Direction::Gt } else { Direction::Lt }, x, y, ty);
+            let first = self.compare(
+                if f == Binary::Max { Direction::Gt } else { Direction::Lt },
+                x,
+                y,
+                ty,
+            );
             return match shape {
                 Some(shape) => self.blend(first, x, y, ty, shape),
                 None => self.b.ins().select(first, x, y),

@@ -26,9 +26,11 @@ impl Shape {
     /// One element at a time.
     pub const SCALAR: Shape = Shape { width: 1, unroll: 1 };
 
-    /// The shapes of the loops that share an iteration range: as it is, one vector at a time, one element at a time.
+    /// The shapes of the loops that share an iteration range: as it is, one vector at a time, one
+    /// element at a time.
     pub fn down(self) -> SmallVec<[Shape; 3]> {
-        let mut out: SmallVec<[Shape; 3]> = smallvec::smallvec![self, Shape { unroll: 1, ..self }, Shape::SCALAR];
+        let mut out: SmallVec<[Shape; 3]> =
+            smallvec::smallvec![self, Shape { unroll: 1, ..self }, Shape::SCALAR];
         out.dedup();
         out
     }
@@ -38,7 +40,8 @@ impl Shape {
         self.width * self.unroll
     }
 
-    /// The vector that holds values of a dtype; bools are masks, narrow integers are held in 4 bytes.
+    /// The vector that holds values of a dtype; bools are masks, narrow integers are held in 4
+    /// bytes.
     pub fn vector(self, d: DType) -> Type {
         match (self.width, d) {
             (2, DType::F64) => types::F64X2,

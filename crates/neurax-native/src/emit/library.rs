@@ -1,4 +1,5 @@
-//! Calls of the library: functions that machine code does not spell out, each one by the language's own definition, and copies of runs of bytes.
+//! Calls of the library: functions that machine code does not spell out, each one by the language's
+//! own definition, and copies of runs of bytes.
 
 use super::{
     lanes::{Shape, scalar},
@@ -37,7 +38,15 @@ enum Entry {
 }
 
 /// The library of this process.
-pub static LIBRARY: Library = Library { unary_f32, unary_f64, binary_f32, binary_f64, binary_i64, binary_u64, copy: copy_run };
+pub static LIBRARY: Library = Library {
+    unary_f32,
+    unary_f64,
+    binary_f32,
+    binary_f64,
+    binary_i64,
+    binary_u64,
+    copy: copy_run,
+};
 
 extern "C" fn unary_f32(f: u32, x: f32) -> f32 {
     Unary::ALL.get(f as usize).map_or(x, |f| f.of_f32(x))
@@ -85,7 +94,8 @@ impl Emit<'_, '_> {
             d if d.kind() == neurax_ir::Kind::Signed => (Entry::BinaryI64, DType::I64),
             _ => (Entry::BinaryU64, DType::U64),
         };
-        let (x, y) = (self.convert(x, ty, wide, Shape::SCALAR), self.convert(y, ty, wide, Shape::SCALAR));
+        let (x, y) =
+            (self.convert(x, ty, wide, Shape::SCALAR), self.convert(y, ty, wide, Shape::SCALAR));
         let z = self.library_call(entry, number, &[x, y], wide);
         self.convert(z, wide, ty, Shape::SCALAR)
     }
@@ -107,8 +117,17 @@ impl Emit<'_, '_> {
         self.b.ins().call_indirect(s, callee, args)
     }
 
-    /// Where the mask holds, the library's function of `x`; else `y`. Vectors without such a lane skip the calls.
-    pub fn patch(&mut self, f: Unary, mask: Value, x: Value, y: Value, ty: DType, shape: Shape) -> Value {
+    /// Where the mask holds, the library's function of `x`; else `y`. Vectors without such a lane
+    /// skip the calls.
+    pub fn patch(
+        &mut self,
+        f: Unary,
+        mask: Value,
+        x: Value,
+        y: Value,
+        ty: DType,
+        shape: Shape,
+    ) -> Value {
         let (slow, after) = (self.b.create_block(), self.b.create_block());
         let t = self.b.func.dfg.value_type(y);
         let out = self.b.append_block_param(after, t);
@@ -118,7 +137,11 @@ impl Emit<'_, '_> {
         let mut z = y;
         if shape.width > 1 {
             for l in 0..shape.width {
-                let (p, v, w) = (self.extract(mask, l, DType::Bool, shape), self.extract(x, l, ty, shape), self.extract(z, l, ty, shape));
+                let (p, v, w) = (
+                    self.extract(mask, l, DType::Bool, shape),
+                    self.extract(x, l, ty, shape),
+                    self.extract(z, l, ty, shape),
+                );
                 let called = self.call1(f, v, ty);
                 let one = self.b.ins().select(p, called, w);
                 z = self.insert(z, one, l, ty, shape);

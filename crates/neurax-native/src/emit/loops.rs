@@ -5,7 +5,9 @@ use super::{
     lanes::{Held, Shape},
 };
 use crate::kernel::{Do, Kernel, Lanes, Leaf, Size, Stride};
-use cranelift_codegen::ir::{Block, InstBuilder, MemFlagsData, Type, Value, condcodes::IntCC, types::I64};
+use cranelift_codegen::ir::{
+    Block, InstBuilder, MemFlagsData, Type, Value, condcodes::IntCC, types::I64,
+};
 use cranelift_codegen::isa::TargetFrontendConfig;
 use cranelift_frontend::FunctionBuilder;
 use smallvec::SmallVec;
@@ -35,7 +37,8 @@ pub struct Place {
     pub shape: Shape,
 }
 
-/// Instructions around inner loops, at most, after they were unrolled: more do not fit into registers.
+/// Instructions around inner loops, at most, after they were unrolled: more do not fit into
+/// registers.
 const AROUND: usize = 120;
 
 impl<'a, 'f> Emit<'a, 'f> {
@@ -52,7 +55,8 @@ impl<'a, 'f> Emit<'a, 'f> {
     /// Writes the whole function.
     pub fn function(mut self, config: TargetFrontendConfig) {
         let operands = self.b.block_params(self.b.current_block().unwrap_or(Block::from_u32(0)))[0];
-        let address = |i: usize, e: &mut Self| e.b.ins().load(I64, trusted(), operands, 8 * i as i32);
+        let address =
+            |i: usize, e: &mut Self| e.b.ins().load(I64, trusted(), operands, 8 * i as i32);
         let addresses = (0..self.k.operands.len()).map(|i| address(i, &mut self)).collect();
         let place = Place { addresses, counters: vec![], shape: Shape::SCALAR };
         self.outer(&place);
@@ -66,7 +70,8 @@ impl<'a, 'f> Emit<'a, 'f> {
         self.number(p, I64)
     }
 
-    /// A parameter that holds the bits of a number, in its first bytes: all CPUs that this is for are little-endian.
+    /// A parameter that holds the bits of a number, in its first bytes: all CPUs that this is for
+    /// are little-endian.
     pub fn number(&mut self, p: u16, ty: Type) -> Value {
         // Parameters never change: loads of them may move and join.
         let flags = trusted().with_readonly().with_can_move();
@@ -86,7 +91,11 @@ impl<'a, 'f> Emit<'a, 'f> {
         if level == self.k.outer.len() {
             return self.stages(place);
         }
-        let (from, to) = if level == 0 { (self.begin, self.end) } else { (self.zero(), self.size(self.k.outer[level])) };
+        let (from, to) = if level == 0 {
+            (self.begin, self.end)
+        } else {
+            (self.zero(), self.size(self.k.outer[level]))
+        };
         let lanes = self.k.lanes == Lanes::Outer && level + 1 == self.k.outer.len();
         let shape = if lanes { self.shape() } else { Shape::SCALAR };
         if shape.width == 1 {
@@ -112,12 +121,21 @@ impl<'a, 'f> Emit<'a, 'f> {
     /// The vectors for this kernel: more of them at once where bodies are short, to hide latencies.
     fn shape(&self) -> Shape {
         let width = self.k.lane_width();
-        let length = |looped: bool| self.k.stages.iter().filter(|s| !looped || !s.inner.is_empty()).map(|s| s.insts.len()).max();
+        let length = |looped: bool| {
+            self.k
+                .stages
+                .iter()
+                .filter(|s| !looped || !s.inner.is_empty())
+                .map(|s| s.insts.len())
+                .max()
+        };
         let around = length(false).unwrap_or(0);
         // What is done once around inner loops weighs little.
         let longest = length(true).unwrap_or(around);
         // Columns of a product that are summed together share the loads of its rows.
-        let is_product = self.k.lanes == Lanes::Outer && self.k.stages.len() <= 2 && self.k.stages[0].folds.len() == 1;
+        let is_product = self.k.lanes == Lanes::Outer
+            && self.k.stages.len() <= 2
+            && self.k.stages[0].folds.len() == 1;
         let mut unroll = match longest {
             _ if width == 1 => 1,
             0..=8 if is_product => 8,
@@ -168,7 +186,8 @@ impl<'a, 'f> Emit<'a, 'f> {
         inside
     }
 
-    /// `for i in from..to step by` with values carried along; gives the carried values after the last iteration.
+    /// `for i in from..to step by` with values carried along; gives the carried values after the
+    /// last iteration.
     pub fn count(
         &mut self,
         from: Value,
@@ -177,7 +196,8 @@ impl<'a, 'f> Emit<'a, 'f> {
         carried: &[Value],
         body: impl FnOnce(&mut Self, Value, &[Value]) -> Vec<Value>,
     ) -> Vec<Value> {
-        let (head, inside, after) = (self.b.create_block(), self.b.create_block(), self.b.create_block());
+        let (head, inside, after) =
+            (self.b.create_block(), self.b.create_block(), self.b.create_block());
         let i = self.b.append_block_param(head, I64);
         let carry: Vec<Value> = carried
             .iter()
@@ -186,7 +206,8 @@ impl<'a, 'f> Emit<'a, 'f> {
                 self.b.append_block_param(head, t)
             })
             .collect();
-        let start: Vec<_> = std::iter::once(from).chain(carried.iter().copied()).map(Into::into).collect();
+        let start: Vec<_> =
+            std::iter::once(from).chain(carried.iter().copied()).map(Into::into).collect();
         self.b.ins().jump(head, &start);
         self.b.switch_to_block(head);
         let more = self.b.ins().icmp(IntCC::SignedLessThan, i, to);
@@ -214,37 +235,56 @@ impl<'a, 'f> Emit<'a, 'f> {
         }
     }
 
-    /// For every value of a stage the number of loops that it depends on: it is computed just inside them.
+    /// For every value of a stage the number of loops that it depends on: it is computed just
+    /// inside them.
     fn invariant_depths(&self, s: usize) -> Vec<usize> {
         let outer = self.k.outer.len();
         let mut depth: Vec<usize> = vec![];
         for inst in &self.k.stages[s].insts {
             let strides = match &inst.op {
-                Do::Leaf(Leaf::Load { operand, .. }) => &self.k.operands[*operand as usize].strides[..],
+                Do::Leaf(Leaf::Load { operand, .. }) => {
+                    &self.k.operands[*operand as usize].strides[..]
+                }
                 Do::Leaf(Leaf::Index { strides, .. }) => &strides[..],
                 _ => &[],
             };
-            let own = strides.iter().rposition(|s| *s != Stride::Zero).map_or(outer, |d| (d + 1).max(outer));
+            let own = strides
+                .iter()
+                .rposition(|s| *s != Stride::Zero)
+                .map_or(outer, |d| (d + 1).max(outer));
             depth.push(inst.all_reads().map(|x| depth[x as usize]).fold(own, usize::max));
         }
-        // What a stage writes is read again only by later ones, but an update reads what it has just written.
+        // What a stage writes is read again only by later ones, but an update reads what it has
+        // just written.
         if self.k.stages[s].stores.iter().any(|st| st.at.is_some()) {
             let all = self.k.depth(s);
-            let loads = |i: &usize| matches!(self.k.stages[s].insts[*i].op, Do::Leaf(Leaf::Load { .. }));
+            let loads =
+                |i: &usize| matches!(self.k.stages[s].insts[*i].op, Do::Leaf(Leaf::Load { .. }));
             for i in (0..depth.len()).filter(loads) {
                 depth[i] = all;
             }
             for i in 0..depth.len() {
-                depth[i] = self.k.stages[s].insts[i].all_reads().map(|x| depth[x as usize]).fold(depth[i], usize::max);
+                depth[i] = self.k.stages[s].insts[i]
+                    .all_reads()
+                    .map(|x| depth[x as usize])
+                    .fold(depth[i], usize::max);
             }
         }
         depth
     }
 
     /// The inner loops that are left, then the body; gives the accumulators.
-    fn inner(&mut self, s: usize, place: &Place, depth: &[usize], env: &mut Env, folds: Vec<Held>) -> Vec<Held> {
+    fn inner(
+        &mut self,
+        s: usize,
+        place: &Place,
+        depth: &[usize],
+        env: &mut Env,
+        folds: Vec<Held>,
+    ) -> Vec<Held> {
         let level = place.counters.len();
-        // In front of loops that never run nothing is computed: what it would load may not be there.
+        // In front of loops that never run nothing is computed: what it would load may not be
+        // there.
         if self.k.stages[s].inner[level - self.k.outer.len()..].contains(&Size::Fixed(0)) {
             return folds;
         }
@@ -264,7 +304,15 @@ impl<'a, 'f> Emit<'a, 'f> {
     }
 
     /// The innermost loop, in vectors if they run along it.
-    pub fn last_loop(&mut self, (from, to): (Value, Value), s: usize, place: &Place, depth: &[usize], env: &Env, folds: Vec<Held>) -> Vec<Held> {
+    pub fn last_loop(
+        &mut self,
+        (from, to): (Value, Value),
+        s: usize,
+        place: &Place,
+        depth: &[usize],
+        env: &Env,
+        folds: Vec<Held>,
+    ) -> Vec<Held> {
         let shape = if self.k.lanes == Lanes::Inner { self.shape() } else { Shape::SCALAR };
         if shape.width == 1 {
             return self.inner_loop((from, to, 1), s, place, depth, env, folds, place.shape);
@@ -274,7 +322,8 @@ impl<'a, 'f> Emit<'a, 'f> {
         for shape in shape.down().into_iter().filter(|s| s.width > 1) {
             let end = self.vector_end(from, to, shape.step());
             vectors = self.narrow(s, vectors, shape);
-            vectors = self.inner_loop((from, end, shape.step()), s, place, depth, env, vectors, shape);
+            vectors =
+                self.inner_loop((from, end, shape.step()), s, place, depth, env, vectors, shape);
             from = end;
         }
         let folds = self.gather(s, vectors, folds, shape);
@@ -283,7 +332,11 @@ impl<'a, 'f> Emit<'a, 'f> {
 
     fn range(&mut self, s: usize, level: usize) -> (Value, Value) {
         // Without outer loops the first inner one is cut into parts.
-        if level == 0 && self.k.outer.is_empty() && self.k.stages[s].folds.is_empty() && self.k.stages[s].inner.len() == 1 && self.k.stages.len() == 1
+        if level == 0
+            && self.k.outer.is_empty()
+            && self.k.stages[s].folds.is_empty()
+            && self.k.stages[s].inner.len() == 1
+            && self.k.stages.len() == 1
         {
             return (self.begin, self.end);
         }
@@ -305,7 +358,8 @@ impl<'a, 'f> Emit<'a, 'f> {
         let carried: Vec<Value> = folds.iter().flat_map(Held::values).collect();
         let out = self.count(from, to, by, &carried, |e, i, carried| {
             let inside = e.enter(place, level, i, shape);
-            // Values in front of the loop are used in it; what it computes itself is not known after it.
+            // Values in front of the loop are used in it; what it computes itself is not known
+            // after it.
             let mut env = env.clone();
             let folds = Held::like(&folds, carried);
             let folds = e.inner(s, &inside, depth, &mut env, folds);

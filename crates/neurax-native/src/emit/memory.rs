@@ -18,7 +18,8 @@ impl Emit<'_, '_> {
         let o = &self.k.operands[operand];
         let (ty, stage) = (o.dtype, o.stage as usize);
         let address = place.addresses[operand];
-        let lane = self.k.lane_loop(stage).filter(|&l| place.shape.width > 1 && l < place.counters.len());
+        let lane =
+            self.k.lane_loop(stage).filter(|&l| place.shape.width > 1 && l < place.counters.len());
         let stride = lane.map_or(Stride::Zero, |l| o.strides[l]);
         match (stride, at) {
             (Stride::Zero, None) => Held::Once(self.scalar_load(ty, address, 0)),
@@ -26,13 +27,19 @@ impl Emit<'_, '_> {
                 let address = self.b.ins().iadd(address, at);
                 Held::Once(self.scalar_load(ty, address, 0))
             }
-            (_, Some(Held::Lanes(at))) => self.load_scattered(ty, address, stride, &at, place.shape),
+            (_, Some(Held::Lanes(at))) => {
+                self.load_scattered(ty, address, stride, &at, place.shape)
+            }
             (stride, at) => {
                 let address = match at {
                     Some(Held::Once(at)) => self.b.ins().iadd(address, at),
                     _ => address,
                 };
-                Held::Lanes((0..place.shape.unroll).map(|u| self.load_vector(ty, address, stride, u, place.shape)).collect())
+                Held::Lanes(
+                    (0..place.shape.unroll)
+                        .map(|u| self.load_vector(ty, address, stride, u, place.shape))
+                        .collect(),
+                )
             }
         }
     }
@@ -41,7 +48,14 @@ impl Emit<'_, '_> {
         self.b.ins().load(scalar(ty), trusted(), address, offset)
     }
 
-    fn load_vector(&mut self, ty: DType, address: Value, stride: Stride, part: usize, shape: Shape) -> Value {
+    fn load_vector(
+        &mut self,
+        ty: DType,
+        address: Value,
+        stride: Stride,
+        part: usize,
+        shape: Shape,
+    ) -> Value {
         let bytes = ty.bits() / 8;
         match stride {
             Stride::Param(p) => {
@@ -68,11 +82,20 @@ impl Emit<'_, '_> {
         if bits == 8 * 16 / shape.width && ty != DType::Bool {
             return self.b.ins().load(shape.vector(ty), trusted(), address, offset);
         }
-        let lanes: Vec<Value> = (0..shape.width).map(|l| self.scalar_load(ty, address, offset + (l * bits / 8) as i32)).collect();
+        let lanes: Vec<Value> = (0..shape.width)
+            .map(|l| self.scalar_load(ty, address, offset + (l * bits / 8) as i32))
+            .collect();
         self.assemble(&lanes, ty, shape)
     }
 
-    fn load_scattered(&mut self, ty: DType, address: Value, stride: Stride, at: &[Value], shape: Shape) -> Held {
+    fn load_scattered(
+        &mut self,
+        ty: DType,
+        address: Value,
+        stride: Stride,
+        at: &[Value],
+        shape: Shape,
+    ) -> Held {
         let mut out: SmallVec<[Value; 4]> = SmallVec::new();
         for (part, &at) in at.iter().enumerate() {
             let mut lanes = vec![];
@@ -110,7 +133,8 @@ impl Emit<'_, '_> {
         let o = &self.k.operands[operand];
         let stage = o.stage as usize;
         let mut address = place.addresses[operand];
-        let lane = self.k.lane_loop(stage).filter(|&l| place.shape.width > 1 && l < place.counters.len());
+        let lane =
+            self.k.lane_loop(stage).filter(|&l| place.shape.width > 1 && l < place.counters.len());
         let stride = lane.map_or(Stride::Zero, |l| o.strides[l]);
         if let Some(Held::Once(at)) = at {
             address = self.b.ins().iadd(address, at);
@@ -136,7 +160,15 @@ impl Emit<'_, '_> {
         }
     }
 
-    fn store_lanes(&mut self, v: Value, ty: DType, address: Value, stride: Stride, part: usize, shape: Shape) {
+    fn store_lanes(
+        &mut self,
+        v: Value,
+        ty: DType,
+        address: Value,
+        stride: Stride,
+        part: usize,
+        shape: Shape,
+    ) {
         for l in 0..shape.width {
             let x = self.extract(v, l, ty, shape);
             let far = part * shape.width + l;
@@ -186,7 +218,14 @@ impl Emit<'_, '_> {
     }
 
     /// A vector with one lane replaced.
-    pub fn insert(&mut self, vector: Value, v: Value, lane: usize, ty: DType, shape: Shape) -> Value {
+    pub fn insert(
+        &mut self,
+        vector: Value,
+        v: Value,
+        lane: usize,
+        ty: DType,
+        shape: Shape,
+    ) -> Value {
         let x = self.lane_of(v, ty, shape);
         self.b.ins().insertlane(vector, x, lane as u8)
     }
@@ -212,7 +251,11 @@ impl Emit<'_, '_> {
                     self.b.ins().iadd(first, far)
                 })
                 .collect();
-            let lanes: Vec<Value> = if shape.width == 4 { lanes.into_iter().map(|x| self.b.ins().ireduce(types::I32, x)).collect() } else { lanes };
+            let lanes: Vec<Value> = if shape.width == 4 {
+                lanes.into_iter().map(|x| self.b.ins().ireduce(types::I32, x)).collect()
+            } else {
+                lanes
+            };
             let ty = if shape.width == 4 { DType::I32 } else { DType::I64 };
             out.push(self.assemble(&lanes, ty, shape));
         }

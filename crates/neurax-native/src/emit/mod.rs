@@ -42,12 +42,16 @@ impl Target {
         set("enable_verifier", if cfg!(debug_assertions) { "true" } else { "false" })?;
         set("is_pic", "true")?;
         let builder = cranelift_native::builder().map_err(unsupported)?;
-        let isa = builder.finish(settings::Flags::new(flags)).map_err(|e| unsupported(&e.to_string()))?;
-        let has = |name: &str| isa.isa_flags().iter().any(|f| f.name == name && f.as_bool() == Some(true));
+        let isa =
+            builder.finish(settings::Flags::new(flags)).map_err(|e| unsupported(&e.to_string()))?;
+        let has = |name: &str| {
+            isa.isa_flags().iter().any(|f| f.name == name && f.as_bool() == Some(true))
+        };
         if !cfg!(all(target_endian = "little", target_pointer_width = "64")) {
             return Err(unsupported("it is not a little-endian one of 64 bits"));
         }
-        // Without it rounding is a call of a library, which code that may lie anywhere does not reach.
+        // Without it rounding is a call of a library, which code that may lie anywhere does not
+        // reach.
         if cfg!(target_arch = "x86_64") && !has("has_sse41") {
             return Err(unsupported("it lacks SSE4.1"));
         }
@@ -55,17 +59,22 @@ impl Target {
         Ok(Target { isa, has_fma })
     }
 
-    /// The machine code of a kernel, as a function of operands' addresses, parameters, the library, and the part of the outermost
-    /// loop that it runs.
+    /// The machine code of a kernel, as a function of operands' addresses, parameters, the library,
+    /// and the part of the outermost loop that it runs.
     ///
     /// # Errors
     /// When Cranelift refuses it, which is an error of this crate.
     pub fn compile(&self, kernel: &Kernel) -> Result<Code> {
-        let mut context = Context::for_function(Function::with_name_signature(Default::default(), signature(self.isa.default_call_conv())));
+        let mut context = Context::for_function(Function::with_name_signature(
+            Default::default(),
+            signature(self.isa.default_call_conv()),
+        ));
         let mut frontend = FunctionBuilderContext::new();
         let builder = FunctionBuilder::new(&mut context.func, &mut frontend);
         loops::Emit::new(builder, kernel, self.has_fma).function(self.isa.frontend_config());
-        let compiled = context.compile(&*self.isa, &mut ControlPlane::default()).map_err(|e| failed(&format!("{:?}", e.inner), kernel))?;
+        let compiled = context
+            .compile(&*self.isa, &mut ControlPlane::default())
+            .map_err(|e| failed(&format!("{:?}", e.inner), kernel))?;
         if !compiled.buffer.relocs().is_empty() {
             return Err(failed("the code is not position-independent", kernel));
         }

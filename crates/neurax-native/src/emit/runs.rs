@@ -23,17 +23,26 @@ pub struct Copied {
 const LONG: i64 = 512;
 
 impl Emit<'_, '_> {
-    /// Does the innermost loop of a stage only copy neighbours, and may there be many? All else is computed in front of it, and known.
+    /// Does the innermost loop of a stage only copy neighbours, and may there be many? All else is
+    /// computed in front of it, and known.
     pub fn copied_run(&mut self, s: usize, depth: &[usize], env: &mut Env) -> Option<Copied> {
         let (k, stage) = (self.k, &self.k.stages[s]);
         let [store] = &stage.stores[..] else { return None };
-        let Do::Leaf(Leaf::Load { operand, at }) = stage.insts[store.value as usize].op else { return None };
+        let Do::Leaf(Leaf::Load { operand, at }) = stage.insts[store.value as usize].op else {
+            return None;
+        };
         let [from, to] = [operand, store.operand].map(|o| &k.operands[o as usize]);
         let bytes = from.dtype.bits() as i64 / 8;
-        let is_plain = stage.folds.is_empty() && store.at.is_none() && store.guard.is_none() && k.lanes == Lanes::Inner;
-        let is_dense = from.strides.last() == Some(&Stride::Unit) && to.strides.last() == Some(&Stride::Unit);
-        let is_short = matches!(stage.inner.last(), Some(Size::Fixed(n)) if *n as i64 * bytes < LONG);
-        let is_alone = depth.iter().enumerate().all(|(i, d)| i == store.value as usize || *d < k.depth(s));
+        let is_plain = stage.folds.is_empty()
+            && store.at.is_none()
+            && store.guard.is_none()
+            && k.lanes == Lanes::Inner;
+        let is_dense =
+            from.strides.last() == Some(&Stride::Unit) && to.strides.last() == Some(&Stride::Unit);
+        let is_short =
+            matches!(stage.inner.last(), Some(Size::Fixed(n)) if *n as i64 * bytes < LONG);
+        let is_alone =
+            depth.iter().enumerate().all(|(i, d)| i == store.value as usize || *d < k.depth(s));
         if !is_plain || !is_dense || is_short || !is_alone || bytes == 0 || from.dtype != to.dtype {
             return None;
         }
@@ -56,7 +65,8 @@ impl Emit<'_, '_> {
         env: &Env,
         folds: Vec<Held>,
     ) -> Vec<Held> {
-        let (long, short, after) = (self.b.create_block(), self.b.create_block(), self.b.create_block());
+        let (long, short, after) =
+            (self.b.create_block(), self.b.create_block(), self.b.create_block());
         let n = self.b.ins().isub(to, from);
         let bytes = self.b.ins().imul_imm_s(n, run.bytes);
         let is_long = self.b.ins().icmp_imm_s(IntCC::SignedGreaterThanOrEqual, bytes, LONG);

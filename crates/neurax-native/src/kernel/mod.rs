@@ -1,9 +1,10 @@
 //! The language of kernels: one loop nest over fused elementwise work, with accumulators.
 //!
-//! A kernel has *outer* loops, whose iterations are independent of each other, and *stages* that run one after the other in
-//! each of them. A stage has loops of its own (*inner*), a straight-line body, accumulators (folds) that later stages read,
-//! and stores. Sizes and strides are run-time parameters unless they are small, so that one piece of machine code serves all
-//! sizes; what is fixed is part of the structure, by which kernels are cached.
+//! A kernel has *outer* loops, whose iterations are independent of each other, and *stages* that
+//! run one after the other in each of them. A stage has loops of its own (*inner*), a straight-line
+//! body, accumulators (folds) that later stages read, and stores. Sizes and strides are run-time
+//! parameters unless they are small, so that one piece of machine code serves all sizes; what is
+//! fixed is part of the structure, by which kernels are cached.
 
 pub mod expand;
 mod make;
@@ -184,9 +185,17 @@ impl<L> Do<L> {
     pub fn reads(&self) -> impl Iterator<Item = Id> {
         let (a, b, c) = match *self {
             Do::Leaf(_) | Do::Const(_) => (None, None, None),
-            Do::Unary(_, x) | Do::Convert(x) | Do::Bitcast(x) | Do::Round(_, x) | Do::Call1(_, x) => (Some(x), None, None),
-            Do::Binary(_, x, y) | Do::Compare(_, x, y) | Do::Call2(_, x, y) => (Some(x), Some(y), None),
-            Do::Select(x, y, z) | Do::Fma(x, y, z) | Do::Patch(_, x, y, z) => (Some(x), Some(y), Some(z)),
+            Do::Unary(_, x)
+            | Do::Convert(x)
+            | Do::Bitcast(x)
+            | Do::Round(_, x)
+            | Do::Call1(_, x) => (Some(x), None, None),
+            Do::Binary(_, x, y) | Do::Compare(_, x, y) | Do::Call2(_, x, y) => {
+                (Some(x), Some(y), None)
+            }
+            Do::Select(x, y, z) | Do::Fma(x, y, z) | Do::Patch(_, x, y, z) => {
+                (Some(x), Some(y), Some(z))
+            }
         };
         [a, b, c].into_iter().flatten()
     }
@@ -250,11 +259,15 @@ impl Kernel {
 
     /// Which values of a stage differ between the lanes of a vector.
     pub fn varying(&self, stage: usize) -> Vec<bool> {
-        let Some(lane) = self.lane_loop(stage) else { return vec![false; self.stages[stage].insts.len()] };
+        let Some(lane) = self.lane_loop(stage) else {
+            return vec![false; self.stages[stage].insts.len()];
+        };
         let mut out: Vec<bool> = vec![];
         for inst in &self.stages[stage].insts {
             let own = match &inst.op {
-                Do::Leaf(Leaf::Load { operand, .. }) => self.operands[*operand as usize].strides[lane] != Stride::Zero,
+                Do::Leaf(Leaf::Load { operand, .. }) => {
+                    self.operands[*operand as usize].strides[lane] != Stride::Zero
+                }
                 Do::Leaf(Leaf::Index { strides, .. }) => strides[lane] != Stride::Zero,
                 Do::Leaf(Leaf::Fold { .. }) => self.lanes == Lanes::Outer,
                 _ => false,
@@ -264,8 +277,8 @@ impl Kernel {
         out
     }
 
-    /// How many elements a vector of 16 bytes holds in this kernel: 4 if all that differs between lanes is 4 bytes wide or bool, 2
-    /// for 8 bytes, else 1.
+    /// How many elements a vector of 16 bytes holds in this kernel: 4 if all that differs between
+    /// lanes is 4 bytes wide or bool, 2 for 8 bytes, else 1.
     pub fn lane_width(&self) -> usize {
         let mut widths = [false; 3];
         for (s, stage) in self.stages.iter().enumerate() {
@@ -275,8 +288,11 @@ impl Kernel {
                 return 1;
             }
             // What is stored or joined stands in lanes, even if it is the same in all of them.
-            let lanes =
-                |i: usize| varying[i] || stage.stores.iter().any(|st| st.value as usize == i) || stage.folds.iter().any(|f| f.value as usize == i);
+            let lanes = |i: usize| {
+                varying[i]
+                    || stage.stores.iter().any(|st| st.value as usize == i)
+                    || stage.folds.iter().any(|f| f.value as usize == i)
+            };
             for (i, inst) in stage.insts.iter().enumerate().filter(|&(i, _)| lanes(i)) {
                 let narrow = |d: DType| d != DType::Bool && d.bits() < 32;
                 match inst.ty {
@@ -303,6 +319,8 @@ impl Kernel {
         };
         let uses = |i: &Inst<Leaf>| i.all_reads().any(|y| y == x);
         let widens = |i: &Inst<Leaf>| matches!(i.op, Do::Convert(_)) && i.ty.bits() == 32;
-        makes && stage.insts.iter().filter(|i| uses(i)).all(widens) && !stage.folds.iter().any(|f| f.value == x)
+        makes
+            && stage.insts.iter().filter(|i| uses(i)).all(widens)
+            && !stage.folds.iter().any(|f| f.value == x)
     }
 }

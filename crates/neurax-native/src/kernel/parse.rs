@@ -18,7 +18,11 @@ impl FromStr for Kernel {
         let mut p = Parser { text, at: 0 };
         let k = p.kernel()?;
         p.space();
-        if p.at < text.len() { Err(p.error("a store, a stage or the end was expected")) } else { Ok(k) }
+        if p.at < text.len() {
+            Err(p.error("a store, a stage or the end was expected"))
+        } else {
+            Ok(k)
+        }
     }
 }
 
@@ -34,7 +38,10 @@ impl Parser<'_> {
         self.expect("lanes")?;
         let lanes = match self.eat("inner") {
             true => Lanes::Inner,
-            false => self.expect("outer").map(|()| Lanes::Outer).map_err(|_| self.error("`inner` or `outer` was expected"))?,
+            false => self
+                .expect("outer")
+                .map(|()| Lanes::Outer)
+                .map_err(|_| self.error("`inner` or `outer` was expected"))?,
         };
         let (mut operands, mut stages) = (vec![], vec![]);
         while self.sees("@") {
@@ -63,11 +70,19 @@ impl Parser<'_> {
         }
         while self.eat("fold") {
             self.numbered("", s.folds.len())?;
-            s.folds.push(Fold { kind: self.one_of(ReduceKind::ALL, |k| k.name())?, value: self.id()? });
+            s.folds.push(Fold {
+                kind: self.one_of(ReduceKind::ALL, |k| k.name())?,
+                value: self.id()?,
+            });
         }
         while self.eat("store") {
             let (operand, value) = (self.after("@")?, self.id()?);
-            s.stores.push(Store { operand, value, at: self.clause("at")?, guard: self.clause("if")? });
+            s.stores.push(Store {
+                operand,
+                value,
+                at: self.clause("at")?,
+                guard: self.clause("if")?,
+            });
         }
         Ok(s)
     }
@@ -75,7 +90,8 @@ impl Parser<'_> {
     fn op(&mut self) -> Result<Do<Leaf>> {
         if let Some(hex) = self.rest().strip_prefix("0x") {
             let end = hex.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(hex.len());
-            let bits = u64::from_str_radix(&hex[..end], 16).map_err(|_| self.error("a number of 64 bits was expected"))?;
+            let bits = u64::from_str_radix(&hex[..end], 16)
+                .map_err(|_| self.error("a number of 64 bits was expected"))?;
             self.at += 2 + end;
             return Ok(Do::Const(bits));
         }
@@ -84,7 +100,10 @@ impl Parser<'_> {
             "load" => Do::Leaf(Leaf::Load { operand: self.after("@")?, at: self.clause("at")? }),
             "index" => {
                 let strides = self.list(Parser::stride)?;
-                Do::Leaf(Leaf::Index { strides, base: if self.eat("+") { Some(self.after("#")?) } else { None } })
+                Do::Leaf(Leaf::Index {
+                    strides,
+                    base: if self.eat("+") { Some(self.after("#")?) } else { None },
+                })
             }
             "number" => Do::Leaf(Leaf::Number(self.after("#")?)),
             "fold" => {
@@ -92,13 +111,20 @@ impl Parser<'_> {
                 self.expect(".")?;
                 Do::Leaf(Leaf::Fold { stage, fold: self.number()? })
             }
-            "compare" => Do::Compare(self.one_of(Direction::ALL, |d| d.name())?, self.id()?, self.next_id()?),
+            "compare" => {
+                Do::Compare(self.one_of(Direction::ALL, |d| d.name())?, self.id()?, self.next_id()?)
+            }
             "select" => Do::Select(self.id()?, self.next_id()?, self.next_id()?),
             "fma" => Do::Fma(self.id()?, self.next_id()?, self.next_id()?),
             "convert" => Do::Convert(self.id()?),
             "bitcast" => Do::Bitcast(self.id()?),
             "round" => Do::Round(self.dtype()?, self.id()?),
-            "patch" => Do::Patch(self.one_of(Unary::ALL, |f| f.name())?, self.id()?, self.next_id()?, self.next_id()?),
+            "patch" => Do::Patch(
+                self.one_of(Unary::ALL, |f| f.name())?,
+                self.id()?,
+                self.next_id()?,
+                self.next_id()?,
+            ),
             "call" => self.function(Do::Call1, Do::Call2)?,
             _ => {
                 self.at = start;
@@ -108,13 +134,19 @@ impl Parser<'_> {
     }
 
     /// A function of one value or of two.
-    fn function(&mut self, one: fn(Unary, Id) -> Do<Leaf>, two: fn(Binary, Id, Id) -> Do<Leaf>) -> Result<Do<Leaf>> {
+    fn function(
+        &mut self,
+        one: fn(Unary, Id) -> Do<Leaf>,
+        two: fn(Binary, Id, Id) -> Do<Leaf>,
+    ) -> Result<Do<Leaf>> {
         let start = self.at;
         if let Ok(f) = self.one_of(Unary::ALL, |f| f.name()) {
             return Ok(one(f, self.id()?));
         }
         self.at = start;
-        let f = self.one_of(Binary::ALL, |f| f.name()).map_err(|_| self.error("an instruction was expected"))?;
+        let f = self
+            .one_of(Binary::ALL, |f| f.name())
+            .map_err(|_| self.error("an instruction was expected"))?;
         Ok(two(f, self.id()?, self.next_id()?))
     }
 
@@ -177,7 +209,10 @@ impl Parser<'_> {
         let found = all.iter().copied().find(|&x| name(x) == word);
         found.ok_or_else(|| {
             self.at = start;
-            self.error(&format!("one of {} was expected", all.iter().map(|&x| name(x)).collect::<Vec<_>>().join(", ")))
+            self.error(&format!(
+                "one of {} was expected",
+                all.iter().map(|&x| name(x)).collect::<Vec<_>>().join(", ")
+            ))
         })
     }
 
@@ -209,7 +244,10 @@ impl Parser<'_> {
     /// Skips `s` if it comes next, as a whole word if it is one.
     fn eat(&mut self, s: &str) -> bool {
         let is_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
-        let hit = self.rest().strip_prefix(s).is_some_and(|rest| !(is_word(s.chars().last()) && is_word(rest.chars().next())));
+        let hit = self
+            .rest()
+            .strip_prefix(s)
+            .is_some_and(|rest| !(is_word(s.chars().last()) && is_word(rest.chars().next())));
         self.at += if hit { s.len() } else { 0 };
         hit
     }
@@ -232,7 +270,8 @@ impl Parser<'_> {
     fn error(&mut self, message: &str) -> Error {
         self.space();
         let line = 1 + self.text[..self.at].matches('\n').count();
-        let found = self.text[self.at..].lines().next().map_or("the end".into(), |l| format!("`{l}`"));
+        let found =
+            self.text[self.at..].lines().next().map_or("the end".into(), |l| format!("`{l}`"));
         Error::new("kernel", format!("line {line}: {message}, not {found}"))
     }
 }
@@ -259,7 +298,10 @@ mod tests {
             let Ok(lowered) = lower(&graph(&s)) else { continue };
             for nest in schedule(&lowered, seen % 2 == 0).unwrap().nests() {
                 let text = nest.kernel.to_string();
-                assert_eq!(text.parse::<Kernel>().unwrap_or_else(|e| panic!("{e}\n{text}")), nest.kernel);
+                assert_eq!(
+                    text.parse::<Kernel>().unwrap_or_else(|e| panic!("{e}\n{text}")),
+                    nest.kernel
+                );
                 seen += 1;
             }
         }
@@ -273,7 +315,12 @@ mod tests {
         whole.parse::<Kernel>().unwrap();
         for (from, to, line, want) in [
             ("kernel", "colonel", 1, "`kernel` was expected, not `colonel [#0]"),
-            ("lanes inner", "lanes innermost", 1, "`inner` or `outer` was expected, not `innermost`"),
+            (
+                "lanes inner",
+                "lanes innermost",
+                1,
+                "`inner` or `outer` was expected, not `innermost`",
+            ),
             ("[#0]", "[#x]", 1, "a number was expected, not `x]"),
             ("@0: f32", "@1: f32", 2, "`@0` was expected"),
             ("@0: f32", "@0: f31", 2, "one of bool, "),
@@ -289,7 +336,10 @@ mod tests {
             ("@0 %1", "@70000 %1", 7, "a number was expected, not `70000 %1"),
         ] {
             let e = whole.replacen(from, to, 1).parse::<Kernel>().unwrap_err().to_string();
-            assert!(e.starts_with(&format!("kernel: line {line}: ")) && e.contains(want), "{to}: {e}");
+            assert!(
+                e.starts_with(&format!("kernel: line {line}: ")) && e.contains(want),
+                "{to}: {e}"
+            );
         }
         let e = "kernel [] lanes".parse::<Kernel>().unwrap_err().to_string();
         assert!(e.contains("not the end"), "{e}");

@@ -33,7 +33,9 @@ impl Display for Leaf {
             Leaf::Load { operand, at: None } => write!(f, "load @{operand}"),
             Leaf::Load { operand, at: Some(at) } => write!(f, "load @{operand} at %{at}"),
             Leaf::Index { strides, base: None } => write!(f, "index [{}]", list(strides)),
-            Leaf::Index { strides, base: Some(base) } => write!(f, "index [{}] + #{base}", list(strides)),
+            Leaf::Index { strides, base: Some(base) } => {
+                write!(f, "index [{}] + #{base}", list(strides))
+            }
             Leaf::Number(p) => write!(f, "number #{p}"),
             Leaf::Fold { stage, fold } => write!(f, "fold {stage}.{fold}"),
         }
@@ -80,7 +82,8 @@ impl Stage {
     }
 }
 
-/// A kernel reads like this: `#n` is a parameter, `@n` an operand with its strides along the outer and inner loops, `%n` a value.
+/// A kernel reads like this: `#n` is a parameter, `@n` an operand with its strides along the outer
+/// and inner loops, `%n` a value.
 ///
 /// ```text
 /// kernel [#0] lanes inner

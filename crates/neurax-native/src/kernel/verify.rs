@@ -1,4 +1,5 @@
-//! What must hold for every kernel. A broken one is an error of this crate: it is refused before it becomes machine code.
+//! What must hold for every kernel. A broken one is an error of this crate: it is refused before it
+//! becomes machine code.
 
 use super::{Do, Id, Inst, Kernel, Leaf, Size, Stride};
 use neurax_ir::{
@@ -16,7 +17,9 @@ pub fn verify(k: &Kernel, params: usize) -> Result<()> {
     k.outer.iter().chain(inner).try_for_each(|s| v.size(s))?;
     for (i, o) in k.operands.iter().enumerate() {
         let stage = o.stage as usize;
-        v.must(stage < k.stages.len(), || format!("operand @{i} is of stage {stage}, which does not exist"))?;
+        v.must(stage < k.stages.len(), || {
+            format!("operand @{i} is of stage {stage}, which does not exist")
+        })?;
         v.strides(&o.strides, stage)?;
     }
     (0..k.stages.len()).try_for_each(|s| v.stage(s))
@@ -42,8 +45,12 @@ impl Verifier<'_> {
 
     fn strides(&self, strides: &[Stride], stage: usize) -> Result<()> {
         let depth = self.k.depth(stage);
-        self.must(strides.len() == depth, || format!("{} strides for {depth} loops of stage {stage}", strides.len()))?;
-        strides.iter().try_for_each(|s| if let Stride::Param(p) = s { self.param(*p) } else { Ok(()) })
+        self.must(strides.len() == depth, || {
+            format!("{} strides for {depth} loops of stage {stage}", strides.len())
+        })?;
+        strides
+            .iter()
+            .try_for_each(|s| if let Stride::Param(p) = s { self.param(*p) } else { Ok(()) })
     }
 
     fn stage(&self, s: usize) -> Result<()> {
@@ -52,13 +59,19 @@ impl Verifier<'_> {
             let late = inst.all_reads().find(|&x| x as usize >= i);
             self.must(late.is_none(), || format!("%{i} of stage {s} reads a later value"))?;
             self.leaf(s, inst)?;
-            self.must(self.types(s, inst), || format!("%{i} of stage {s} has operands of wrong types, or no machine code"))?;
+            self.must(self.types(s, inst), || {
+                format!("%{i} of stage {s} has operands of wrong types, or no machine code")
+            })?;
         }
         let known = |x: Id| (x as usize) < stage.insts.len();
-        self.must(stage.folds.iter().all(|f| known(f.value)), || format!("a fold of stage {s} reads what is not there"))?;
+        self.must(stage.folds.iter().all(|f| known(f.value)), || {
+            format!("a fold of stage {s} reads what is not there")
+        })?;
         for st in &stage.stores {
             let ids = [Some(st.value), st.at, st.guard];
-            self.must(ids.into_iter().flatten().all(known), || format!("a store of stage {s} reads what is not there"))?;
+            self.must(ids.into_iter().flatten().all(known), || {
+                format!("a store of stage {s} reads what is not there")
+            })?;
             self.operand(s, st.operand, stage.insts[st.value as usize].ty)?;
             self.is(s, st.at, DType::I64, "the place of a store")?;
             self.is(s, st.guard, DType::Bool, "the guard of a store")?;
@@ -73,7 +86,9 @@ impl Verifier<'_> {
 
     fn operand(&self, s: usize, operand: u16, ty: DType) -> Result<()> {
         let o = self.k.operands.get(operand as usize);
-        self.must(o.is_some_and(|o| o.stage as usize == s && o.dtype == ty), || format!("@{operand} is not {ty} of stage {s}"))
+        self.must(o.is_some_and(|o| o.stage as usize == s && o.dtype == ty), || {
+            format!("@{operand} is not {ty} of stage {s}")
+        })
     }
 
     fn leaf(&self, s: usize, inst: &Inst<Leaf>) -> Result<()> {
@@ -83,15 +98,22 @@ impl Verifier<'_> {
                 self.operand(s, *operand, inst.ty)
             }
             Do::Leaf(Leaf::Index { strides, base }) => {
-                self.must(matches!(inst.ty, DType::I32 | DType::I64), || format!("a counter is i32 or i64, not {}", inst.ty))?;
+                self.must(matches!(inst.ty, DType::I32 | DType::I64), || {
+                    format!("a counter is i32 or i64, not {}", inst.ty)
+                })?;
                 base.map_or(Ok(()), |p| self.param(p))?;
                 self.strides(strides, s)
             }
             Do::Leaf(Leaf::Number(p)) => self.param(*p),
             Do::Leaf(Leaf::Fold { stage, fold }) => {
-                let from = self.k.stages[..s].get(*stage as usize).and_then(|from| Some((from, from.folds.get(*fold as usize)?.value)));
-                self.must(from.is_some(), || format!("stage {s} reads accumulator {stage}.{fold}, which is not finished"))?;
-                let same = from.is_some_and(|(from, value)| from.insts[value as usize].ty == inst.ty);
+                let from = self.k.stages[..s]
+                    .get(*stage as usize)
+                    .and_then(|from| Some((from, from.folds.get(*fold as usize)?.value)));
+                self.must(from.is_some(), || {
+                    format!("stage {s} reads accumulator {stage}.{fold}, which is not finished")
+                })?;
+                let same =
+                    from.is_some_and(|(from, value)| from.insts[value as usize].ty == inst.ty);
                 self.must(same, || format!("accumulator {stage}.{fold} is not {}", inst.ty))
             }
             _ => Ok(()),
@@ -117,7 +139,8 @@ impl Verifier<'_> {
     }
 }
 
-/// Is there machine code for the function of one value? Others are expanded, or calls of the scalar library.
+/// Is there machine code for the function of one value? Others are expanded, or calls of the scalar
+/// library.
 fn has_code(f: Unary, ty: DType) -> bool {
     match f {
         Unary::Neg => true,
@@ -133,7 +156,9 @@ fn has_code2(f: Binary, ty: DType) -> bool {
     match f {
         Add | Sub | Mul | Div => true,
         Max | Min => ty.is_float(),
-        Rem | And | Or | Xor | ShiftLeft | ShiftRightArithmetic | ShiftRightLogical => !ty.is_float(),
+        Rem | And | Or | Xor | ShiftLeft | ShiftRightArithmetic | ShiftRightLogical => {
+            !ty.is_float()
+        }
         _ => false,
     }
 }
@@ -146,14 +171,33 @@ mod tests {
 
     /// The sums of the rows of an array.
     fn rows() -> Kernel {
-        let load = |operand| Inst { op: Do::Leaf(Leaf::Load { operand, at: None }), ty: DType::F32 };
-        let first =
-            Stage { inner: vec![Size::Param(1)], insts: vec![load(0)], folds: vec![Fold { kind: ReduceKind::Sum, value: 0 }], stores: vec![] };
+        let load =
+            |operand| Inst { op: Do::Leaf(Leaf::Load { operand, at: None }), ty: DType::F32 };
+        let first = Stage {
+            inner: vec![Size::Param(1)],
+            insts: vec![load(0)],
+            folds: vec![Fold { kind: ReduceKind::Sum, value: 0 }],
+            stores: vec![],
+        };
         let total = Inst { op: Do::Leaf(Leaf::Fold { stage: 0, fold: 0 }), ty: DType::F32 };
-        let second = Stage { insts: vec![total], stores: vec![Store { operand: 1, value: 0, at: None, guard: None }], ..Stage::default() };
-        let operand = |stage, strides: &[Stride]| Operand { dtype: DType::F32, stage, strides: strides.to_vec() };
-        let operands = vec![operand(0, &[Stride::Param(2), Stride::Unit]), operand(1, &[Stride::Param(3)])];
-        Kernel { outer: vec![Size::Param(0)], lanes: Lanes::Inner, operands, stages: vec![first, second] }
+        let second = Stage {
+            insts: vec![total],
+            stores: vec![Store { operand: 1, value: 0, at: None, guard: None }],
+            ..Stage::default()
+        };
+        let operand = |stage, strides: &[Stride]| Operand {
+            dtype: DType::F32,
+            stage,
+            strides: strides.to_vec(),
+        };
+        let operands =
+            vec![operand(0, &[Stride::Param(2), Stride::Unit]), operand(1, &[Stride::Param(3)])];
+        Kernel {
+            outer: vec![Size::Param(0)],
+            lanes: Lanes::Inner,
+            operands,
+            stages: vec![first, second],
+        }
     }
 
     #[test]
@@ -164,7 +208,8 @@ mod tests {
         assert_eq!(rows().to_string(), text);
     }
 
-    /// Sums of rows divided by their length, once written in order and once where an index says and a comparison allows.
+    /// Sums of rows divided by their length, once written in order and once where an index says and
+    /// a comparison allows.
     const WHOLE: &str = "kernel [#0] lanes inner
   @0: f32 stage 0 [#2, 1]
   @1: f32 stage 1 [#3]
@@ -202,7 +247,11 @@ mod tests {
             ("load @0", "load @1", "@1 is not f32 of stage 0"),
             ("load @0", "load @2", "@2 is not f32 of stage 0"),
             ("%0: f32 = load", "%0: f64 = load", "@0 is not f64 of stage 0"),
-            ("%1: f32 = sqrt %0", "%1: f32 = load @0 at %0", "the place of a load in stage 0 is not i64"),
+            (
+                "%1: f32 = sqrt %0",
+                "%1: f32 = load @0 at %0",
+                "the place of a load in stage 0 is not i64",
+            ),
             ("sum %2", "sum %3", "a fold of stage 0 reads what is not there"),
             ("fold 0.0", "fold 1.0", "accumulator 1.0, which is not finished"),
             ("fold 0.0", "fold 0.1", "accumulator 0.1, which is not finished"),

@@ -1,5 +1,5 @@
-//! Loops and branches inside a program. A carried value that the body may change where it is stays there; others live in two places
-//! and change sides after every iteration, so that none is copied.
+//! Loops and branches inside a program. A carried value that the body may change where it is stays
+//! there; others live in two places and change sides after every iteration, so that none is copied.
 
 #![allow(unsafe_code, reason = "arrays are handed to inner programs by address")]
 
@@ -56,7 +56,8 @@ pub fn carried(op: &Op) -> Option<(usize, usize)> {
 }
 
 impl ControlTask {
-    /// The task of an equation whose graphs became those programs, the first of them having that number.
+    /// The task of an equation whose graphs became those programs, the first of them having that
+    /// number.
     ///
     /// # Errors
     /// For ops that are neither.
@@ -69,10 +70,16 @@ impl ControlTask {
         programs: &[std::sync::Arc<Program>],
     ) -> Result<ControlTask> {
         let (kind, body) = match &e.op {
-            Op::Scan(Scan { length, reverse, consts, .. }) => (Kind::Scan { length: *length, reverse: *reverse, consts: *consts }, 0),
-            Op::While(While { cond_consts, body_consts, .. }) => (Kind::While { cond_consts: *cond_consts, body_consts: *body_consts }, 1),
+            Op::Scan(Scan { length, reverse, consts, .. }) => {
+                (Kind::Scan { length: *length, reverse: *reverse, consts: *consts }, 0)
+            }
+            Op::While(While { cond_consts, body_consts, .. }) => {
+                (Kind::While { cond_consts: *cond_consts, body_consts: *body_consts }, 1)
+            }
             Op::Cond(c) => (Kind::Cond { branches: c.branches.len() }, 0),
-            op => return Err(Error::new("native", format!("{} is not a loop or branch", op.name()))),
+            op => {
+                return Err(Error::new("native", format!("{} is not a loop or branch", op.name())));
+            }
         };
         let row = |t: &Type| t.with_shape(t.shape.removed(0)).bytes();
         let count = carried(&e.op).map_or(0, |c| c.1);
@@ -86,11 +93,26 @@ impl ControlTask {
             at += if second.is_some() { bytes.next_multiple_of(64) } else { 0 };
         }
         let is_scan = matches!(kind, Kind::Scan { .. });
-        let all = |values: &[neurax_ir::Value]| values.iter().map(|&v| row(graph.ty(v))).collect::<Result<Box<[usize]>>>();
+        let all = |values: &[neurax_ir::Value]| {
+            values.iter().map(|&v| row(graph.ty(v))).collect::<Result<Box<[usize]>>>()
+        };
         let behind = first_carry(&kind) + count;
-        let (rows, stacked) = if is_scan { (all(&e.inputs[behind..])?, all(&e.outputs[count..])?) } else { Default::default() };
+        let (rows, stacked) = if is_scan {
+            (all(&e.inputs[behind..])?, all(&e.outputs[count..])?)
+        } else {
+            Default::default()
+        };
         let block = programs.iter().map(|p| p.plan.block).max().unwrap_or(0);
-        Ok(ControlTask { kind, reads: reads.into(), writes: writes.into(), first, carries: carries.into(), rows, stacked, block })
+        Ok(ControlTask {
+            kind,
+            reads: reads.into(),
+            writes: writes.into(),
+            first,
+            carries: carries.into(),
+            rows,
+            stacked,
+            block,
+        })
     }
 
     /// What it asks of the plan.
@@ -98,12 +120,19 @@ impl ControlTask {
         let own = |i: usize| (self.reads[first_carry(&self.kind) + i], self.writes[i]);
         let once = |b: BufferId| self.reads.iter().filter(|r| **r == b).count() == 1;
         let stay = (0..self.carries.len()).filter(|&i| self.carries[i].second.is_none());
-        Needs { scratch: self.inner_block() + self.block, shares: stay.map(own).filter(|s| once(s.0)).collect() }
+        Needs {
+            scratch: self.inner_block() + self.block,
+            shares: stay.map(own).filter(|s| once(s.0)).collect(),
+        }
     }
 
     /// Where the block of its programs begins in the scratch memory.
     pub fn inner_block(&self) -> usize {
-        self.carries.iter().filter(|c| c.second.is_some()).map(|c| c.bytes.next_multiple_of(64)).sum()
+        self.carries
+            .iter()
+            .filter(|c| c.second.is_some())
+            .map(|c| c.bytes.next_multiple_of(64))
+            .sum()
     }
 
     /// The numbers of its programs.
@@ -142,7 +171,13 @@ struct Running<'a> {
 ///
 /// # Safety
 /// As [`Program::run`], for a task of that program.
-pub unsafe fn run(t: &ControlTask, p: &Program, f: &mut Frame, pool: &Pool, scratch: Address) -> Result<()> {
+pub unsafe fn run(
+    t: &ControlTask,
+    p: &Program,
+    f: &mut Frame,
+    pool: &Pool,
+    scratch: Address,
+) -> Result<()> {
     let mut r = Running { t, p, f, pool, scratch };
     // SAFETY: as promised by the caller.
     unsafe {
@@ -174,7 +209,8 @@ impl Running<'_> {
     }
 
     unsafe fn call(&mut self, which: usize) -> Result<()> {
-        // SAFETY: the frame is the inner program's, and its slots are addresses of arrays of its types.
+        // SAFETY: the frame is the inner program's, and its slots are addresses of arrays of its
+        // types.
         unsafe { self.p.inner[which].run(&mut self.f.inner[which], self.pool) }
     }
 
@@ -184,7 +220,8 @@ impl Running<'_> {
         unsafe { self.p.inner[which].give(&self.f.inner[which], o, to) }
     }
 
-    /// The place of a carried value that the iteration before `left` others writes: the last one writes into the result.
+    /// The place of a carried value that the iteration before `left` others writes: the last one
+    /// writes into the result.
     fn place(&self, i: usize, left: usize) -> Address {
         match self.t.carries[i].second {
             Some(at) if left % 2 == 1 => self.scratch.plus(at as isize),
@@ -192,7 +229,8 @@ impl Running<'_> {
         }
     }
 
-    /// Where the first iteration, with `left` others after it, finds carried value `i`: where the operand is, unless the iteration writes there.
+    /// Where the first iteration, with `left` others after it, finds carried value `i`: where the
+    /// operand is, unless the iteration writes there.
     unsafe fn begin(&self, i: usize, left: usize) -> Address {
         let (from, to) = (self.read(first_carry(&self.t.kind) + i), self.place(i, left));
         let c = self.t.carries[i];
@@ -214,7 +252,8 @@ impl Running<'_> {
             let row = if reverse { left } else { k };
             for i in 0..carries {
                 // SAFETY: as promised by the caller.
-                let now = if k == 0 { unsafe { self.begin(i, left) } } else { self.place(i, left + 1) };
+                let now =
+                    if k == 0 { unsafe { self.begin(i, left) } } else { self.place(i, left + 1) };
                 self.give(body, consts + i, now);
                 self.take(body, i, self.place(i, left));
             }
@@ -222,7 +261,8 @@ impl Running<'_> {
                 let i = consts + carries + j;
                 self.give(body, i, self.read(i).plus((row * bytes) as isize));
             }
-            let stacked = |j: usize, r: &Self| r.write(carries + j).plus((row * r.t.stacked[j]) as isize);
+            let stacked =
+                |j: usize, r: &Self| r.write(carries + j).plus((row * r.t.stacked[j]) as isize);
             for j in 0..self.t.stacked.len() {
                 self.take(body, carries + j, stacked(j, self));
             }
@@ -230,12 +270,15 @@ impl Running<'_> {
             unsafe {
                 self.call(body)?;
                 (0..carries).for_each(|i| self.fetch(body, i, self.place(i, left)));
-                (0..self.t.stacked.len()).for_each(|j| self.fetch(body, carries + j, stacked(j, self)));
+                (0..self.t.stacked.len())
+                    .for_each(|j| self.fetch(body, carries + j, stacked(j, self)));
             }
         }
         if length == 0 {
             // SAFETY: operand and result have the type of the carried value.
-            (0..carries).for_each(|i| unsafe { self.write(i).copy_from(self.read(consts + i), self.t.carries[i].bytes) });
+            (0..carries).for_each(|i| unsafe {
+                self.write(i).copy_from(self.read(consts + i), self.t.carries[i].bytes)
+            });
         }
         Ok(())
     }
@@ -244,7 +287,8 @@ impl Running<'_> {
         let (cond, body, carries) = (self.t.first, self.t.first + 1, self.t.carries.len());
         (0..cond_consts).for_each(|i| self.give(cond, i, self.read(i)));
         (0..body_consts).for_each(|i| self.give(body, i, self.read(cond_consts + i)));
-        // How many iterations are left is not known: an odd number of them ends in the second places.
+        // How many iterations are left is not known: an odd number of them ends in the second
+        // places.
         for i in 0..carries {
             // SAFETY: as promised by the caller.
             let now = unsafe { self.begin(i, 0) };
@@ -276,7 +320,11 @@ impl Running<'_> {
             done += 1;
         }
         for i in 0..carries {
-            let from = if done == 0 { self.read(cond_consts + body_consts + i) } else { self.place(i, done - 1) };
+            let from = if done == 0 {
+                self.read(cond_consts + body_consts + i)
+            } else {
+                self.place(i, done - 1)
+            };
             // SAFETY: both have the type of the carried value.
             unsafe { self.write(i).copy_from(from, self.t.carries[i].bytes) }
         }

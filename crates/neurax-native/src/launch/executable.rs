@@ -1,4 +1,5 @@
-//! Programs that can be called: with memory for their calls, and the memory of arguments that are moved in taken over.
+//! Programs that can be called: with memory for their calls, and the memory of arguments that are
+//! moved in taken over.
 
 #![allow(unsafe_code, reason = "arguments and results are handed over by address")]
 
@@ -57,14 +58,21 @@ impl Executable {
         }
     }
 
-    /// Runs it some times on those arguments, and says how long each step took on average, also those of loops and branches: these over all iterations of
-    /// a round. The memory of that call is not kept: other calls take no times.
+    /// Runs it some times on those arguments, and says how long each step took on average, also
+    /// those of loops and branches: these over all iterations of a round. The memory of that call
+    /// is not kept: other calls take no times.
     ///
     /// # Errors
     /// As running it.
     pub fn profile(&self, args: &[Literal], rounds: u32) -> Result<String> {
-        let mut results = self.program.outputs.iter().map(|ty| Ok(Bytes::recycled(ty.bytes()?))).collect::<Result<Vec<_>>>()?;
-        let outputs: Vec<Address> = results.iter_mut().filter_map(|r| r.get_mut().map(own_address)).collect();
+        let mut results = self
+            .program
+            .outputs
+            .iter()
+            .map(|ty| Ok(Bytes::recycled(ty.bytes()?)))
+            .collect::<Result<Vec<_>>>()?;
+        let outputs: Vec<Address> =
+            results.iter_mut().filter_map(|r| r.get_mut().map(own_address)).collect();
         let inputs = args.iter().map(|a| address(a.bytes()));
         let (mut call, rounds) = (self.take(), rounds.max(1));
         for round in 0..=rounds {
@@ -79,8 +87,14 @@ impl Executable {
         Ok(text)
     }
 
-    /// Runs it in the memory of a call, on live arguments in memory, into results of the caller's own, all of the right types.
-    fn run_in(&self, call: &mut Call, inputs: impl Iterator<Item = Address>, outputs: impl Iterator<Item = Address>) -> Result<()> {
+    /// Runs it in the memory of a call, on live arguments in memory, into results of the caller's
+    /// own, all of the right types.
+    fn run_in(
+        &self,
+        call: &mut Call,
+        inputs: impl Iterator<Item = Address>,
+        outputs: impl Iterator<Item = Address>,
+    ) -> Result<()> {
         let (p, f) = (&self.program, &mut call.frame);
         p.set_inputs(f, inputs);
         p.set_outputs(f, outputs);
@@ -95,7 +109,11 @@ impl Executable {
     }
 
     /// Runs it on arguments into results that nobody else holds, all of the right types.
-    fn compute(&self, args: impl Iterator<Item = Address>, results: impl Iterator<Item = Address>) -> Result<()> {
+    fn compute(
+        &self,
+        args: impl Iterator<Item = Address>,
+        results: impl Iterator<Item = Address>,
+    ) -> Result<()> {
         let mut call = self.take();
         let done = self.run_in(&mut call, args, results);
         self.put(call);
@@ -117,31 +135,45 @@ impl neurax_runtime::Executable for Executable {
     fn run(&self, args: Vec<Buffer>) -> Result<Vec<Buffer>> {
         let mut args = args.into_iter().map(Buffer::into_literal).collect::<Result<Vec<_>>>()?;
         if !args.iter().map(Literal::ty).eq(&self.types) {
-            return Err(Error::new("native", "the arguments do not have the types of the graph's inputs"));
+            return Err(Error::new(
+                "native",
+                "the arguments do not have the types of the graph's inputs",
+            ));
         }
         let mut results: Vec<Literal> = Vec::with_capacity(self.program.outputs.len());
         // The result that has taken an argument's memory over.
         let mut taken: SmallVec<[Option<usize>; 8]> = smallvec::smallvec![None; args.len()];
         for (o, ty) in self.program.outputs.iter().enumerate() {
-            let reused = self.program.plan.reuse.iter().find(|r| r.1 == o && args[r.0].bytes().is_unique());
+            let reused =
+                self.program.plan.reuse.iter().find(|r| r.1 == o && args[r.0].bytes().is_unique());
             results.push(match reused {
                 Some(&(i, _)) => {
                     taken[i] = Some(o);
-                    std::mem::replace(&mut args[i], Literal::zeros(Type::new(ty.dtype, [0]))).with_type(ty.clone())?
+                    std::mem::replace(&mut args[i], Literal::zeros(Type::new(ty.dtype, [0])))
+                        .with_type(ty.clone())?
                 }
                 None => Literal::new(ty.clone(), Bytes::recycled(ty.bytes()?))?,
             });
         }
-        let outputs: SmallVec<[Address; 8]> = results.iter_mut().filter_map(|r| r.bytes_mut().map(own_address)).collect();
-        let inputs = args.iter().zip(taken).map(|(a, taken)| taken.map_or_else(|| address(a.bytes()), |o| outputs[o]));
+        let outputs: SmallVec<[Address; 8]> =
+            results.iter_mut().filter_map(|r| r.bytes_mut().map(own_address)).collect();
+        let inputs = args
+            .iter()
+            .zip(taken)
+            .map(|(a, taken)| taken.map_or_else(|| address(a.bytes()), |o| outputs[o]));
         self.compute(inputs, outputs.iter().copied())?;
         Ok(results.into_iter().map(Buffer::from).collect())
     }
 
     fn run_into(&self, args: &[&Buffer], held: &[Buffer], outs: &mut [&mut Buffer]) -> Result<()> {
         let all = || args.iter().copied().chain(held);
-        if !all().map(Buffer::ty).eq(&self.types) || !outs.iter().map(|b| b.ty()).eq(&self.program.outputs) {
-            return Err(Error::new("native", "the arguments or the outputs do not have the types of the graph"));
+        if !all().map(Buffer::ty).eq(&self.types)
+            || !outs.iter().map(|b| b.ty()).eq(&self.program.outputs)
+        {
+            return Err(Error::new(
+                "native",
+                "the arguments or the outputs do not have the types of the graph",
+            ));
         }
         // Memory that somebody else holds is not written.
         for out in outs.iter_mut().filter(|o| !o.is_unique()) {
@@ -149,6 +181,9 @@ impl neurax_runtime::Executable for Executable {
             let bytes = Bytes::recycled(ty.bytes()?);
             **out = Literal::new(ty, bytes)?.into();
         }
-        self.compute(all().filter_map(Buffer::host).map(address), outs.iter_mut().filter_map(|o| o.host_mut()).map(own_address))
+        self.compute(
+            all().filter_map(Buffer::host).map(address),
+            outs.iter_mut().filter_map(|o| o.host_mut()).map(own_address),
+        )
     }
 }

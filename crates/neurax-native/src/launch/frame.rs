@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-/// The address of an array, as machine code takes it. Steps of one call share it between threads; the plan keeps those that write apart.
+/// The address of an array, as machine code takes it. Steps of one call share it between threads;
+/// the plan keeps those that write apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(transparent)]
 pub struct Address(pub *mut u8);
@@ -32,7 +33,8 @@ impl Address {
     /// Copies bytes, which may overlap.
     ///
     /// # Safety
-    /// That many bytes are live in both places, and nobody else uses those here or writes those there.
+    /// That many bytes are live in both places, and nobody else uses those here or writes those
+    /// there.
     pub unsafe fn copy_from(self, from: Address, len: usize) {
         if self.0 != from.0 {
             // SAFETY: as promised by the caller.

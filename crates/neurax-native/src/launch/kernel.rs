@@ -37,12 +37,25 @@ const PARTS: usize = 32;
 impl KernelTask {
     /// A kernel and its machine code.
     pub fn new(n: &Nest, code: Arc<Code>) -> KernelTask {
-        let is_cut_in_lanes = n.kernel.outer.is_empty() || (n.kernel.outer.len() == 1 && n.kernel.lanes == Lanes::Outer);
+        let is_cut_in_lanes = n.kernel.outer.is_empty()
+            || (n.kernel.outer.len() == 1 && n.kernel.lanes == Lanes::Outer);
         let unit = if is_cut_in_lanes { 64 } else { 1 };
         let work = n.count.saturating_mul(n.weight);
-        let parts = if n.parallel { (work / GRAIN).clamp(1, PARTS).min(n.count.div_ceil(unit).max(1)) } else { 1 };
+        let parts = if n.parallel {
+            (work / GRAIN).clamp(1, PARTS).min(n.count.div_ceil(unit).max(1))
+        } else {
+            1
+        };
         let args = n.args.iter().map(|a| (a.buffer, a.offset)).collect();
-        KernelTask { code, args, params: n.params.clone().into(), count: n.count, work, parts, unit }
+        KernelTask {
+            code,
+            args,
+            params: n.params.clone().into(),
+            count: n.count,
+            work,
+            parts,
+            unit,
+        }
     }
 
     /// Where its operands are.
@@ -54,7 +67,8 @@ impl KernelTask {
     /// Runs all of it.
     ///
     /// # Safety
-    /// The slots of the frame hold the addresses of the arrays of the schedule that the kernel was made for, and nobody else uses what it writes.
+    /// The slots of the frame hold the addresses of the arrays of the schedule that the kernel was
+    /// made for, and nobody else uses what it writes.
     pub unsafe fn run(&self, f: &mut Frame, pool: &Pool) {
         self.operands(&f.slots, &mut f.operands);
         let operands = &f.operands[..];
@@ -63,8 +77,11 @@ impl KernelTask {
             return unsafe { self.range(operands, 0, self.count) };
         }
         let each = self.count.div_ceil(self.parts).next_multiple_of(self.unit);
-        // SAFETY: as promised by the caller; iterations of the outermost loop write different places.
-        pool.run(self.parts, &|p| unsafe { self.range(operands, (p * each).min(self.count), ((p + 1) * each).min(self.count)) });
+        // SAFETY: as promised by the caller; iterations of the outermost loop write different
+        // places.
+        pool.run(self.parts, &|p| unsafe {
+            self.range(operands, (p * each).min(self.count), ((p + 1) * each).min(self.count))
+        });
     }
 
     /// Runs a range of the outermost loop.
@@ -72,11 +89,13 @@ impl KernelTask {
     /// # Safety
     /// As [`KernelTask::run`], for operands that [`KernelTask::operands`] found.
     pub unsafe fn range(&self, operands: &[Address], begin: usize, end: usize) {
-        // Code loads what is the same in all iterations in front of the loop: without iterations it may not be there.
+        // Code loads what is the same in all iterations in front of the loop: without iterations it
+        // may not be there.
         if begin >= end {
             return;
         }
-        // SAFETY: the schedule made offsets, strides and sizes for arrays of these types, and the caller gives their addresses.
+        // SAFETY: the schedule made offsets, strides and sizes for arrays of these types, and the
+        // caller gives their addresses.
         unsafe { self.code.call(operands, &self.params, begin, end) }
     }
 }

@@ -1,11 +1,16 @@
 //! The threads of this process that run parts of kernels.
 //!
-//! A part is cut by the compiler, from the shapes alone: however many threads there are, the same parts give the same bits. Threads look
-//! for work for a while after each piece, and then sleep. Whoever finds the pool in use does its parts itself.
+//! A part is cut by the compiler, from the shapes alone: however many threads there are, the same
+//! parts give the same bits. Threads look for work for a while after each piece, and then sleep.
+//! Whoever finds the pool in use does its parts itself.
 //!
-//! The same part goes to the same thread if that is awake, so that what a step leaves in a core's cache is there for the next step, and the next call.
+//! The same part goes to the same thread if that is awake, so that what a step leaves in a core's
+//! cache is there for the next step, and the next call.
 
-#![allow(unsafe_code, reason = "a borrowed closure is lent to threads that live longer; the lender waits for them")]
+#![allow(
+    unsafe_code,
+    reason = "a borrowed closure is lent to threads that live longer; the lender waits for them"
+)]
 
 use super::subnormal::flushed;
 use std::{
@@ -73,12 +78,19 @@ const MOST: usize = 1024;
 const PATIENCE: Duration = Duration::from_micros(100);
 
 impl Pool {
-    /// The pool of this process: as many threads as `NEURAX_THREADS` says, or as the machine runs at once.
+    /// The pool of this process: as many threads as `NEURAX_THREADS` says, or as the machine runs
+    /// at once.
     pub fn global() -> &'static Pool {
         static POOL: OnceLock<&'static Pool> = OnceLock::new();
         POOL.get_or_init(|| {
-            let wish = std::env::var("NEURAX_THREADS").ok().and_then(|n| n.parse().ok()).filter(|&n| n > 0).map(|n: usize| n.min(MOST));
-            Pool::of(wish.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get())))
+            let wish = std::env::var("NEURAX_THREADS")
+                .ok()
+                .and_then(|n| n.parse().ok())
+                .filter(|&n| n > 0)
+                .map(|n: usize| n.min(MOST));
+            Pool::of(
+                wish.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get())),
+            )
         })
     }
 
@@ -109,23 +121,32 @@ impl Pool {
         }));
         for i in 1..threads {
             // Without a thread its share is done by the others.
-            let _ = std::thread::Builder::new().name(format!("neurax-{i}")).spawn(move || flushed(&mut || pool.work(i)));
+            let _ = std::thread::Builder::new()
+                .name(format!("neurax-{i}"))
+                .spawn(move || flushed(&mut || pool.work(i)));
         }
         pool
     }
 
-    /// Runs all parts, `f(0)` to `f(parts - 1)`, in any order and at once, and returns when all are done.
+    /// Runs all parts, `f(0)` to `f(parts - 1)`, in any order and at once, and returns when all are
+    /// done.
     ///
     /// # Panics
     /// When a part does, on whatever thread.
     pub fn run(&self, parts: usize, f: &(dyn Fn(usize) + Sync)) {
-        let turn = if parts > 1 && self.threads > 1 && u32::try_from(parts).is_ok() { free(&self.turn) } else { None };
+        let turn = if parts > 1 && self.threads > 1 && u32::try_from(parts).is_ok() {
+            free(&self.turn)
+        } else {
+            None
+        };
         if turn.is_none() {
             return (0..parts).for_each(f);
         }
-        // SAFETY: the reference is gone from `job`, and all threads that have seen it are done, before this function returns or unwinds:
-        // `Lent` sees to both.
-        let run = unsafe { std::mem::transmute::<&(dyn Fn(usize) + Sync), &'static (dyn Fn(usize) + Sync)>(f) };
+        // SAFETY: the reference is gone from `job`, and all threads that have seen it are done,
+        // before this function returns or unwinds: `Lent` sees to both.
+        let run = unsafe {
+            std::mem::transmute::<&(dyn Fn(usize) + Sync), &'static (dyn Fn(usize) + Sync)>(f)
+        };
         let shares = self.threads.min(parts);
         let job = Job { run, shares };
         // The lender's share is never the smaller one: others may have to wake up first.
@@ -253,7 +274,8 @@ mod tests {
             for _ in 0..4 {
                 s.spawn(|| {
                     for round in 0..200 {
-                        let counts: Vec<AtomicUsize> = (0..round % 7 + 1).map(|_| AtomicUsize::new(0)).collect();
+                        let counts: Vec<AtomicUsize> =
+                            (0..round % 7 + 1).map(|_| AtomicUsize::new(0)).collect();
                         pool.run(counts.len(), &|i| {
                             counts[i].fetch_add(1, Relaxed);
                         });
@@ -312,7 +334,14 @@ mod tests {
         let share = Share::default();
         assert_eq!([share.take(true), share.take(false)], [None; 2]);
         share.set(3..7);
-        let taken = [share.take(true), share.take(false), share.take(false), share.take(true), share.take(true), share.take(false)];
+        let taken = [
+            share.take(true),
+            share.take(false),
+            share.take(false),
+            share.take(true),
+            share.take(true),
+            share.take(false),
+        ];
         assert_eq!(taken, [Some(3), Some(6), Some(5), Some(4), None, None]);
     }
 
@@ -321,7 +350,8 @@ mod tests {
         let pool = Pool::start(4);
         for parts in [2, 3, 4, 9] {
             // All parts panic: on the lender's thread and on others.
-            let caught = catch_unwind(AssertUnwindSafe(|| pool.run(parts, &|i| resume_unwind(Box::new(i)))));
+            let caught =
+                catch_unwind(AssertUnwindSafe(|| pool.run(parts, &|i| resume_unwind(Box::new(i)))));
             assert!(caught.is_err());
             let done = AtomicUsize::new(0);
             pool.run(parts, &|_| {

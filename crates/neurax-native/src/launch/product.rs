@@ -1,4 +1,5 @@
-//! Products of arrays by the `gemm` crate, cut into blocks of rows by us: each block is followed by what is done with its rows.
+//! Products of arrays by the `gemm` crate, cut into blocks of rows by us: each block is followed by
+//! what is done with its rows.
 
 #![allow(unsafe_code, reason = "the matrix kernel takes addresses and strides")]
 
@@ -40,7 +41,8 @@ const GRAIN: usize = 1 << 18;
 const PARTS: usize = 16;
 /// Bytes of the result in one part, at most, where something is done with them.
 const CACHED: usize = 1 << 19;
-/// A right operand of more bytes than this is packed by the matrix kernel for each part: parts should then have as many rows as ..
+/// A right operand of more bytes than this is packed by the matrix kernel for each part: parts
+/// should then have as many rows as ..
 const LARGE: usize = 1 << 19;
 /// .. these.
 const MANY: usize = 128;
@@ -56,7 +58,8 @@ struct Term {
     adds: bool,
 }
 
-/// With fewer columns the matrix kernel leaves most of its vectors empty, unless they run along the rows ..
+/// With fewer columns the matrix kernel leaves most of its vectors empty, unless they run along the
+/// rows ..
 const NARROW: usize = 16;
 /// .. of a block of so many bytes, which is turned while it is near.
 const BLOCK: usize = 1 << 16;
@@ -127,10 +130,14 @@ impl ProductTask {
     /// For dtypes that have no matrix kernel.
     ///
     /// # Safety
-    /// The slots of the frame hold addresses of arrays of the schedule that this was made for, and nobody else uses the results.
+    /// The slots of the frame hold addresses of arrays of the schedule that this was made for, and
+    /// nobody else uses the results.
     pub unsafe fn run(&self, f: &mut Frame, pool: &Pool, scratch: Address) -> Result<()> {
         if !matches!(self.dtype, DType::F32 | DType::F64 | DType::C64 | DType::C128) {
-            return Err(Error::new("dot_general", format!("there is no matrix kernel for {}", self.dtype)));
+            return Err(Error::new(
+                "dot_general",
+                format!("there is no matrix kernel for {}", self.dtype),
+            ));
         }
         self.then.iter().for_each(|then| then.operands(&f.slots, &mut f.operands));
         let operands = &f.operands[..];
@@ -158,10 +165,16 @@ impl ProductTask {
         Ok(())
     }
 
-    /// Is a part, of which there are so many below and beside each other for each member of the batch, made of whole iterations of what
-    /// follows? Otherwise another thread may be at work on what an iteration reads.
+    /// Is a part, of which there are so many below and beside each other for each member of the
+    /// batch, made of whole iterations of what follows? Otherwise another thread may be at work on
+    /// what an iteration reads.
     fn follows(&self, down: usize, across: usize) -> bool {
-        across == 1 && self.follows_in(if down == 1 { self.batches() } else { self.batches() * self.sizes[0] })
+        across == 1
+            && self.follows_in(if down == 1 {
+                self.batches()
+            } else {
+                self.batches() * self.sizes[0]
+            })
     }
 
     /// Is something done with the result that falls into so many parts?
@@ -169,7 +182,15 @@ impl ProductTask {
         self.then.as_ref().is_some_and(|t| t.count.is_multiple_of(parts))
     }
 
-    unsafe fn part(&self, arrays: &[Address; 3], operands: &[Address], batch: usize, [row, column]: [usize; 2], size: [usize; 2], follows: bool) {
+    unsafe fn part(
+        &self,
+        arrays: &[Address; 3],
+        operands: &[Address],
+        batch: usize,
+        [row, column]: [usize; 2],
+        size: [usize; 2],
+        follows: bool,
+    ) {
         let mut at = [0isize; 3];
         let mut rest = batch;
         for (steps, size) in self.batch.iter().rev() {
@@ -191,7 +212,8 @@ impl ProductTask {
             }
         }
         if let (Some(then), true) = (&self.then, follows) {
-            // Rows of all batches, one after the other, are the kernel's iterations, or parts of them.
+            // Rows of all batches, one after the other, are the kernel's iterations, or parts of
+            // them.
             let total = self.batches() * self.sizes[0];
             let first = batch * self.sizes[0] + row;
             let scale = |r: usize| r * then.count / total;
@@ -200,22 +222,30 @@ impl ProductTask {
         }
     }
 
-    /// Multiplies complex numbers with such parts. The kernel multiplies sums by a complex 1, which makes NaN of infinity beside a number: where
-    /// there is NaN, the parts are multiplied one by one.
+    /// Multiplies complex numbers with such parts. The kernel multiplies sums by a complex 1, which
+    /// makes NaN of infinity beside a number: where there is NaN, the parts are multiplied one by
+    /// one.
     unsafe fn complex<T: Compute>(&self, arrays: &[Address; 3], at: [isize; 3], size: [usize; 2]) {
         let one = Complex { re: T::ONE, im: T::ZERO };
         // SAFETY: as promised by the caller; a complex number is its two parts.
         unsafe {
             self.multiply(arrays, at, size, WHOLE, [one; 2]);
             if self.has_nan::<T>(arrays, at[2], size) {
-                TERMS.iter().for_each(|&(term, sign)| self.multiply(arrays, at, size, term, [T::ONE, T::from_f64(sign)]));
+                TERMS.iter().for_each(|&(term, sign)| {
+                    self.multiply(arrays, at, size, term, [T::ONE, T::from_f64(sign)])
+                });
             }
         }
     }
 
     /// Is there NaN among the numbers, of such parts, in a part of the result?
     #[allow(clippy::eq_op, reason = "only NaN differs from itself")]
-    unsafe fn has_nan<T: Compute>(&self, arrays: &[Address; 3], at: isize, [rows, columns]: [usize; 2]) -> bool {
+    unsafe fn has_nan<T: Compute>(
+        &self,
+        arrays: &[Address; 3],
+        at: isize,
+        [rows, columns]: [usize; 2],
+    ) -> bool {
         let number = size_of::<Complex<T>>() as isize;
         (0..rows as isize).any(|row| {
             let first = arrays[2].plus((at + row * self.sizes[1] as isize) * number).0.cast::<T>();
@@ -225,13 +255,23 @@ impl ProductTask {
         })
     }
 
-    /// Multiplies those parts by the matrix kernel; 1 and the sign of the product are in their dtype.
-    unsafe fn multiply<T: Copy + 'static>(&self, arrays: &[Address; 3], at: [isize; 3], [rows, columns]: [usize; 2], term: Term, factors: [T; 2]) {
+    /// Multiplies those parts by the matrix kernel; 1 and the sign of the product are in their
+    /// dtype.
+    unsafe fn multiply<T: Copy + 'static>(
+        &self,
+        arrays: &[Address; 3],
+        at: [isize; 3],
+        [rows, columns]: [usize; 2],
+        term: Term,
+        factors: [T; 2],
+    ) {
         let ([_, n, k], Term { step, parts, adds }) = (self.sizes, term);
         let bytes = size_of::<T>() as isize;
         let address = |i: usize| arrays[i].plus((at[i] * step + parts[i]) * bytes).0.cast::<T>();
-        let matrix = |i: usize, steps: [isize; 2]| Matrix { at: address(i), steps: steps.map(|s| s * step) };
-        let (left, right, to) = (matrix(0, self.left), matrix(1, self.right), matrix(2, [n as isize, 1]));
+        let matrix =
+            |i: usize, steps: [isize; 2]| Matrix { at: address(i), steps: steps.map(|s| s * step) };
+        let (left, right, to) =
+            (matrix(0, self.left), matrix(1, self.right), matrix(2, [n as isize, 1]));
         if adds || step > 1 || !self.is_narrow() {
             // SAFETY: strides and sizes are those of the arrays, as promised by the caller.
             return unsafe { matrix_kernel([rows, columns, k], to, left, right, adds, factors) };
@@ -244,7 +284,14 @@ impl ProductTask {
             // SAFETY: as above; the scratch memory holds a block.
             unsafe {
                 let columnwise = Matrix { at: turned, steps: [1, some as isize] };
-                matrix_kernel([some, columns, k], columnwise, left.below(first), right, false, factors);
+                matrix_kernel(
+                    [some, columns, k],
+                    columnwise,
+                    left.below(first),
+                    right,
+                    false,
+                    factors,
+                );
                 for (i, j) in (0..some).flat_map(|i| (0..columns).map(move |j| (i, j))) {
                     *to.below(first + i).at.add(j) = *turned.add(j * some + i);
                 }
@@ -267,27 +314,52 @@ impl<T> Matrix<T> {
     }
 }
 
-/// The product of two matrices, times the last factor, and added to what is there times the first one, if it is to be added.
+/// The product of two matrices, times the last factor, and added to what is there times the first
+/// one, if it is to be added.
 ///
 /// # Safety
-/// The matrices are there, of so many rows, columns and so much depth, and nobody else uses the result.
-unsafe fn matrix_kernel<T: 'static>([m, n, k]: [usize; 3], to: Matrix<T>, l: Matrix<T>, r: Matrix<T>, adds: bool, [old, new]: [T; 2]) {
+/// The matrices are there, of so many rows, columns and so much depth, and nobody else uses the
+/// result.
+unsafe fn matrix_kernel<T: 'static>(
+    [m, n, k]: [usize; 3],
+    to: Matrix<T>,
+    l: Matrix<T>,
+    r: Matrix<T>,
+    adds: bool,
+    [old, new]: [T; 2],
+) {
     let ([tr, tc], [lr, lc], [rr, rc]) = (to.steps, l.steps, r.steps);
     let alone = gemm::Parallelism::None;
     // SAFETY: as promised by the caller.
-    unsafe { gemm::gemm(m, n, k, to.at, tc, tr, adds, l.at, lc, lr, r.at, rc, rr, old, new, false, false, false, alone) }
+    unsafe {
+        gemm::gemm(
+            m, n, k, to.at, tc, tr, adds, l.at, lc, lr, r.at, rc, rr, old, new, false, false,
+            false, alone,
+        )
+    }
 }
 
 impl ProductTask {
     /// The task of an equation: transposes in front of it are strides.
     ///
     /// # Errors
-    /// When an operand's axes cannot be walked with one stride each, which the schedule has made sure of.
-    pub fn new(graph: &Graph, e: &Eqn, op: &DotGeneral, reads: &[BufferId], write: BufferId, then: Option<KernelTask>) -> Result<ProductTask> {
-        let side = |i| Walk::operand(graph, e, i).map_or_else(|| Walk::dense(graph, e.inputs[i]), |w| w.0);
+    /// When an operand's axes cannot be walked with one stride each, which the schedule has made
+    /// sure of.
+    pub fn new(
+        graph: &Graph,
+        e: &Eqn,
+        op: &DotGeneral,
+        reads: &[BufferId],
+        write: BufferId,
+        then: Option<KernelTask>,
+    ) -> Result<ProductTask> {
+        let side =
+            |i| Walk::operand(graph, e, i).map_or_else(|| Walk::dense(graph, e.inputs[i]), |w| w.0);
         let (l, r) = (side(0), side(1));
         let (lf, rf) = (op.lhs_free(l.sizes.len()), op.rhs_free(r.sizes.len()));
-        let lost = || Error::new("dot_general", "the operand's axes have no common stride").at_origin(&e.at);
+        let lost = || {
+            Error::new("dot_general", "the operand's axes have no common stride").at_origin(&e.at)
+        };
         let (m, rows) = l.joined(&lf).ok_or_else(lost)?;
         let (n, columns) = r.joined(&rf).ok_or_else(lost)?;
         let (k, down) = l.joined(&op.lhs_contract).ok_or_else(lost)?;
@@ -300,13 +372,22 @@ impl ProductTask {
         }
         let arrays = [reads[0], reads[1], write];
         let (left, right) = ([rows, down], [across, columns]);
-        let mut task = ProductTask { dtype: op.dtype, arrays, batch, sizes: [m, n, k], left, right, turn: None, then };
+        let mut task = ProductTask {
+            dtype: op.dtype,
+            arrays,
+            batch,
+            sizes: [m, n, k],
+            left,
+            right,
+            turn: None,
+            then,
+        };
         task.turn_right();
         Ok(task)
     }
 
-    /// Has the right operand turned, if its columns lie apart, many rows use it, and parts would share it. With more columns than depth each part has some
-    /// columns of its own, mostly.
+    /// Has the right operand turned, if its columns lie apart, many rows use it, and parts would
+    /// share it. With more columns than depth each part has some columns of its own, mostly.
     fn turn_right(&mut self) {
         let [m, n, k] = self.sizes;
         let is_real = matches!(self.dtype, DType::F32 | DType::F64);

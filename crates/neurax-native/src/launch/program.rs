@@ -38,7 +38,8 @@ pub struct Compiler {
     kernels: Cache<Kernel, Arc<Code>>,
 }
 
-/// Kernels that are kept. Beyond that the one unused for longest is compiled again when it is needed.
+/// Kernels that are kept. Beyond that the one unused for longest is compiled again when it is
+/// needed.
 const KERNELS: usize = 4096;
 
 impl Compiler {
@@ -63,36 +64,72 @@ impl Compiler {
         self.program_of("native", graph, None, log)
     }
 
-    /// The program of a graph that goes by that name, and may be the body of a loop, which carries that many values, the first of them argument
-    /// number so-and-so.
-    fn program_of(&self, name: &str, graph: &Graph, carried: Option<(usize, usize)>, log: &mut Stages) -> Result<Program> {
+    /// The program of a graph that goes by that name, and may be the body of a loop, which carries
+    /// that many values, the first of them argument number so-and-so.
+    fn program_of(
+        &self,
+        name: &str,
+        graph: &Graph,
+        carried: Option<(usize, usize)>,
+        log: &mut Stages,
+    ) -> Result<Program> {
         let graph = log.run(&format!("{name}/lower"), || lower::lower(graph))?;
         let start = log.start();
         let schedule = schedule::schedule(&graph, self.target.has_fma)?;
-        log.add_other(format!("{name}/schedule"), start, || (schedule.steps.len(), "steps"), || schedule.text(&graph));
+        log.add_other(
+            format!("{name}/schedule"),
+            start,
+            || (schedule.steps.len(), "steps"),
+            || schedule.text(&graph),
+        );
         let constant = |v: Value| match schedule::maker(&graph, v).map(|e| &e.op) {
             Some(Op::Constant(c)) => Ok(c.value.clone()),
             _ => Err(Error::new("native", format!("%{} is not a constant", v.0))),
         };
-        let constants = schedule.constants.iter().map(|&(_, v)| constant(v)).collect::<Result<_>>()?;
+        let constants =
+            schedule.constants.iter().map(|&(_, v)| constant(v)).collect::<Result<_>>()?;
         let start = log.start();
         let mut inner = vec![];
         let mut tasks = vec![];
         for step in &schedule.steps {
             tasks.push(self.task(name, &graph, &schedule, step, &mut inner, log)?);
         }
-        log.add_other(format!("{name}/kernels"), start, || (schedule.nests().count(), "kernels"), || schedule.kernels());
+        log.add_other(
+            format!("{name}/kernels"),
+            start,
+            || (schedule.nests().count(), "kernels"),
+            || schedule.kernels(),
+        );
         let start = log.start();
         let needs: Vec<Needs> = tasks.iter().map(Task::needs).collect();
         let plan = plan(&schedule, &needs, carried);
-        log.add_other(format!("{name}/plan"), start, || (plan.block, "bytes"), || plan.text(&schedule));
-        let in_memory_of = |o| (0..schedule.buffers.len()).filter(|&b| plan.homes[b] == Home::Output(o)).collect();
+        log.add_other(
+            format!("{name}/plan"),
+            start,
+            || (plan.block, "bytes"),
+            || plan.text(&schedule),
+        );
+        let in_memory_of =
+            |o| (0..schedule.buffers.len()).filter(|&b| plan.homes[b] == Home::Output(o)).collect();
         let tenants = (0..schedule.outputs.len()).map(in_memory_of).collect();
-        Ok(Program { outputs: graph.output_types(), schedule, plan, constants, tasks, tenants, inner })
+        Ok(Program {
+            outputs: graph.output_types(),
+            schedule,
+            plan,
+            constants,
+            tasks,
+            tenants,
+            inner,
+        })
     }
 
     fn code(&self, kernel: &Kernel) -> Result<Arc<Code>> {
-        self.kernels.get_or_compute(hash_of(kernel), |k| k == kernel, || kernel.clone(), |k| Ok(Arc::new(self.target.compile(k)?)))
+        self.kernels.get_or_compute(
+            hash_of(kernel),
+            |k| k == kernel,
+            || kernel.clone(),
+            |k| Ok(Arc::new(self.target.compile(k)?)),
+        )
     }
 
     fn kernel(&self, n: &Nest) -> Result<KernelTask> {
@@ -100,31 +137,63 @@ impl Compiler {
         Ok(KernelTask::new(n, self.code(&n.kernel)?))
     }
 
-    fn task(&self, name: &str, graph: &Graph, s: &Schedule, step: &Step, inner: &mut Vec<Arc<Program>>, log: &mut Stages) -> Result<Task> {
+    fn task(
+        &self,
+        name: &str,
+        graph: &Graph,
+        s: &Schedule,
+        step: &Step,
+        inner: &mut Vec<Arc<Program>>,
+        log: &mut Stages,
+    ) -> Result<Task> {
         Ok(match step {
             Step::Kernel(n) => Task::Kernel(self.kernel(n)?),
-            Step::Copy(from, to) => Task::Copy { from: *from, to: *to, bytes: s.buffers[*to].bytes()? },
+            Step::Copy(from, to) => {
+                Task::Copy { from: *from, to: *to, bytes: s.buffers[*to].bytes()? }
+            }
             Step::Equation { eqn, reads, writes, then } => {
                 let e = &graph.eqns()[*eqn];
                 let then = then.as_ref().map(|n| self.kernel(n)).transpose()?;
                 match (&e.op, classify(graph, e)) {
-                    (Op::DotGeneral(op), Class::Product) => Task::Product(ProductTask::new(graph, e, op, reads, writes[0], then)?),
-                    (Op::Convolution(op), Class::Convolution) => Task::Convolution(ConvolutionTask::new(graph, e, op, reads, writes[0], then)?),
-                    (op, Class::Windows) => Task::Windows(WindowsTask::new(graph, e, op, reads, writes[0])?),
-                    (Op::Sort(op), Class::Sort) => Task::Sort(SortTask::new(graph, e, op, reads, writes)),
+                    (Op::DotGeneral(op), Class::Product) => {
+                        Task::Product(ProductTask::new(graph, e, op, reads, writes[0], then)?)
+                    }
+                    (Op::Convolution(op), Class::Convolution) => Task::Convolution(
+                        ConvolutionTask::new(graph, e, op, reads, writes[0], then)?,
+                    ),
+                    (op, Class::Windows) => {
+                        Task::Windows(WindowsTask::new(graph, e, op, reads, writes[0])?)
+                    }
+                    (Op::Sort(op), Class::Sort) => {
+                        Task::Sort(SortTask::new(graph, e, op, reads, writes))
+                    }
                     (Op::Scan(_) | Op::While(_) | Op::Cond(_), Class::Control) => {
                         let first = inner.len();
                         for g in e.op.graphs() {
                             let name = format!("{name}/{}-{}", e.op.name(), inner.len());
-                            let inside = self.program_of(&name, &g, control::carried(&e.op), log).map_err(|x| x.at_origin(&e.at))?;
+                            let inside = self
+                                .program_of(&name, &g, control::carried(&e.op), log)
+                                .map_err(|x| x.at_origin(&e.at))?;
                             inner.push(Arc::new(inside));
                         }
-                        Task::Control(ControlTask::new(graph, e, reads, writes, first, &inner[first..])?)
+                        Task::Control(ControlTask::new(
+                            graph,
+                            e,
+                            reads,
+                            writes,
+                            first,
+                            &inner[first..],
+                        )?)
                     }
                     (op, _) => {
                         let types = e.inputs.iter().map(|&v| graph.ty(v).clone());
                         let reads = reads.iter().copied().zip(types).collect();
-                        Task::Reference(ReferenceTask::new(op, e.at.clone(), reads, writes.clone().into()))
+                        Task::Reference(ReferenceTask::new(
+                            op,
+                            e.at.clone(),
+                            reads,
+                            writes.clone().into(),
+                        ))
                     }
                 }
             }
@@ -147,7 +216,8 @@ pub struct Program {
     pub(super) plan: Plan,
     constants: Vec<Literal>,
     tasks: Vec<Task>,
-    /// The arrays that are, one after the other, in the memory of each result that is written there.
+    /// The arrays that are, one after the other, in the memory of each result that is written
+    /// there.
     tenants: Vec<Vec<BufferId>>,
     /// The programs of loops and branches.
     pub(super) inner: Vec<Arc<Program>>,
@@ -193,7 +263,14 @@ impl Program {
             Home::Constant(i) => Address(self.constants[i].bytes().as_ptr().cast_mut()),
             Home::Input(_) | Home::Output(_) => base,
         };
-        Frame { base, slots: self.plan.homes.iter().map(address).collect(), inner, operands: vec![], results: vec![], spent: vec![] }
+        Frame {
+            base,
+            slots: self.plan.homes.iter().map(address).collect(),
+            inner,
+            operands: vec![],
+            results: vec![],
+            spent: vec![],
+        }
     }
 
     /// Sets the places of the arguments.
@@ -226,12 +303,13 @@ impl Program {
     /// What an op that is left to the language says.
     ///
     /// # Safety
-    /// The frame is one of this program, and its slots hold the addresses of arguments and results, which nobody else writes, nor reads if they
-    /// are written.
+    /// The frame is one of this program, and its slots hold the addresses of arguments and results,
+    /// which nobody else writes, nor reads if they are written.
     pub unsafe fn run(&self, f: &mut Frame, pool: &Pool) -> Result<()> {
         for i in 0..self.tasks.len() {
             let start = (!f.spent.is_empty()).then(Instant::now);
-            // SAFETY: as promised by the caller; everything else in the slots is the frame's own, or a constant.
+            // SAFETY: as promised by the caller; everything else in the slots is the frame's own,
+            // or a constant.
             unsafe { self.step(i, f, pool)? }
             if let Some(start) = start {
                 f.spent[i].0 += start.elapsed();
@@ -265,13 +343,26 @@ impl Program {
         self.inner.iter().zip(&mut f.inner).for_each(|(p, f)| p.watch(f));
     }
 
-    /// What was seen: for every step its time, divided by the rounds, and below loops and branches the steps in them.
+    /// What was seen: for every step its time, divided by the rounds, and below loops and branches
+    /// the steps in them.
     pub(super) fn times(&self, f: &Frame, rounds: u32, indent: usize, out: &mut String) {
-        for ((step, task), &(time, runs)) in self.schedule.steps.iter().zip(&self.tasks).zip(&f.spent) {
-            let each = if runs == rounds { String::new() } else { format!(" ({} times)", runs as f64 / rounds as f64) };
-            out.push_str(&format!("{:9.1} us  {:indent$}{}{each}\n", time.as_secs_f64() * 1e6 / rounds as f64, "", step.brief()));
+        for ((step, task), &(time, runs)) in
+            self.schedule.steps.iter().zip(&self.tasks).zip(&f.spent)
+        {
+            let each = if runs == rounds {
+                String::new()
+            } else {
+                format!(" ({} times)", runs as f64 / rounds as f64)
+            };
+            out.push_str(&format!(
+                "{:9.1} us  {:indent$}{}{each}\n",
+                time.as_secs_f64() * 1e6 / rounds as f64,
+                "",
+                step.brief()
+            ));
             if let Task::Control(c) = task {
-                c.programs().for_each(|i| self.inner[i].times(&f.inner[i], rounds, indent + 2, out));
+                c.programs()
+                    .for_each(|i| self.inner[i].times(&f.inner[i], rounds, indent + 2, out));
             }
         }
     }

@@ -1,4 +1,5 @@
-//! An op that is left to its own meaning in the language: its operands are lent to it, its results copied in.
+//! An op that is left to its own meaning in the language: its operands are lent to it, its results
+//! copied in.
 
 #![allow(unsafe_code, reason = "arrays are read and written by address")]
 
@@ -14,13 +15,19 @@ pub struct ReferenceTask {
     at: Origin,
     reads: Box<[(BufferId, Type)]>,
     writes: Box<[BufferId]>,
-    /// Does the op drop its operands before it is done? Ops that run what users wrote may keep them.
+    /// Does the op drop its operands before it is done? Ops that run what users wrote may keep
+    /// them.
     drops: bool,
 }
 
 impl ReferenceTask {
     /// An op that stands there, with the arrays of its operands and results.
-    pub fn new(op: &Op, at: Origin, reads: Box<[(BufferId, Type)]>, writes: Box<[BufferId]>) -> ReferenceTask {
+    pub fn new(
+        op: &Op,
+        at: Origin,
+        reads: Box<[(BufferId, Type)]>,
+        writes: Box<[BufferId]>,
+    ) -> ReferenceTask {
         let drops = op.region().is_none() && !matches!(op, Op::Custom(_));
         ReferenceTask { op: op.clone(), at, reads, writes, drops }
     }
@@ -34,9 +41,13 @@ impl ReferenceTask {
     /// The slots hold addresses of arrays of those types, and nobody else uses the results.
     pub unsafe fn run(&self, slots: &[Address]) -> Result<()> {
         let operand = |(b, ty): &(BufferId, Type)| {
-            // SAFETY: as promised by the caller; where the op may keep it, it gets a copy, and else it is gone when the results are.
+            // SAFETY: as promised by the caller; where the op may keep it, it gets a copy, and else
+            // it is gone when the results are.
             let array = unsafe { Lent::new(slots[*b], ty.bytes()?) };
-            Literal::new(ty.clone(), if self.drops { array.shared() } else { Bytes::copy_of(array.as_ref()) })
+            Literal::new(
+                ty.clone(),
+                if self.drops { array.shared() } else { Bytes::copy_of(array.as_ref()) },
+            )
         };
         let xs = self.reads.iter().map(operand).collect::<Result<Vec<_>>>()?;
         let ys = self.op.eval(&mut Eval::default(), xs).map_err(|e| e.at_origin(&self.at))?;
@@ -54,7 +65,8 @@ struct Lent {
     len: usize,
 }
 
-/// What elements are read by: every array begins at a multiple of it, but for some arguments, which are copied.
+/// What elements are read by: every array begins at a multiple of it, but for some arguments, which
+/// are copied.
 const ALIGN: usize = 16;
 
 impl Lent {
@@ -69,7 +81,8 @@ impl Lent {
     /// Memory that is read where it is.
     fn shared(self) -> Bytes {
         let (len, owner) = (self.len, Arc::new(self));
-        Bytes::borrowed(owner.clone(), 0..len, ALIGN).unwrap_or_else(|| Bytes::copy_of((*owner).as_ref()))
+        Bytes::borrowed(owner.clone(), 0..len, ALIGN)
+            .unwrap_or_else(|| Bytes::copy_of((*owner).as_ref()))
     }
 }
 

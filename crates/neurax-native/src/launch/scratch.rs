@@ -1,4 +1,5 @@
-//! Memory for a step's own use: kept by every thread, so that a call that is not the first one allocates nothing.
+//! Memory for a step's own use: kept by every thread, so that a call that is not the first one
+//! allocates nothing.
 
 #![allow(unsafe_code, reason = "the memory is not initialised: it is handed out as an address")]
 
@@ -9,7 +10,8 @@ use std::{cell::RefCell, mem::MaybeUninit};
 pub struct Scratch(Box<[MaybeUninit<Line>]>);
 
 thread_local! {
-    /// What is not in use, the last one given back at the end: each depth of nesting finds its own again.
+    /// What is not in use, the last one given back at the end: each depth of nesting finds its own
+    /// again.
     static FREE: RefCell<Vec<Box<[MaybeUninit<Line>]>>> = const { RefCell::new(vec![]) };
 }
 

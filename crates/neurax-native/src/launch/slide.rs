@@ -1,9 +1,10 @@
-//! Where the taps of sliding windows find elements: at regular distances, so that rows are copied or joined without a look at each place.
+//! Where the taps of sliding windows find elements: at regular distances, so that rows are copied
+//! or joined without a look at each place.
 
 use neurax_ir::op::Slide;
 
-/// For one tap (or one window): the windows (or taps) that have an element there. These are `first`, `first + step`, .., `count` of
-/// them, on the elements `element`, `element + by`, ..
+/// For one tap (or one window): the windows (or taps) that have an element there. These are
+/// `first`, `first + step`, .., `count` of them, on the elements `element`, `element + by`, ..
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Run {
     /// The first one.
@@ -28,23 +29,35 @@ impl Run {
     /// For every window the taps.
     pub fn of_windows(s: &Slide, n: usize, taps: usize, windows: usize) -> Box<[Run]> {
         let start = |window: usize| window as i128 * s.stride as i128 - s.low as i128;
-        (0..windows).map(|window| Run::along(start(window), s.window_dilation, taps, s.base_dilation, n)).collect()
+        (0..windows)
+            .map(|window| Run::along(start(window), s.window_dilation, taps, s.base_dilation, n))
+            .collect()
     }
 
-    /// The places `start`, `start + step`, .., `count` of them, on an axis of `n` elements that are `base` apart.
+    /// The places `start`, `start + step`, .., `count` of them, on an axis of `n` elements that are
+    /// `base` apart.
     fn along(start: i128, step: usize, count: usize, base: usize, n: usize) -> Run {
         let (stride, dilation) = (step as i128, base as i128);
         let inside = if start < 0 { -start.div_euclid(stride) } else { 0 };
         // Every so many places one is an element.
         let period = dilation / gcd(stride, dilation);
         let last = (count as i128).min(inside + period);
-        let Some(first) = (inside..last).find(|i| (start + i * stride) % dilation == 0) else { return Run::NONE };
+        let Some(first) = (inside..last).find(|i| (start + i * stride) % dilation == 0) else {
+            return Run::NONE;
+        };
         let (element, by) = ((start + first * stride) / dilation, period * stride / dilation);
-        let found = (count as i128 - first).div_ceil_of(period).min((n as i128 - element).div_ceil_of(by));
+        let found =
+            (count as i128 - first).div_ceil_of(period).min((n as i128 - element).div_ceil_of(by));
         if found <= 0 {
             return Run::NONE;
         }
-        Run { first: first as usize, step: period as usize, count: found as usize, element: element as usize, by: by as usize }
+        Run {
+            first: first as usize,
+            step: period as usize,
+            count: found as usize,
+            element: element as usize,
+            by: by as usize,
+        }
     }
 
     /// Nowhere.
@@ -53,7 +66,11 @@ impl Run {
     /// The element of the window (or tap) `i`.
     pub fn at(&self, i: usize) -> Option<usize> {
         let past = i.checked_sub(self.first)?;
-        let k = if self.step == 1 { past } else { past.is_multiple_of(self.step).then(|| past / self.step)? };
+        let k = if self.step == 1 {
+            past
+        } else {
+            past.is_multiple_of(self.step).then(|| past / self.step)?
+        };
         (k < self.count).then(|| self.element + k * self.by)
     }
 
@@ -61,7 +78,12 @@ impl Run {
     pub fn within(&self, from: usize, to: usize) -> Run {
         let before = |i: usize| i.saturating_sub(self.first).div_ceil(self.step).min(self.count);
         let (a, b) = (before(from), before(to));
-        Run { first: self.first + a * self.step, count: b.saturating_sub(a), element: self.element + a * self.by, ..*self }
+        Run {
+            first: self.first + a * self.step,
+            count: b.saturating_sub(a),
+            element: self.element + a * self.by,
+            ..*self
+        }
     }
 
     /// The first one behind those that lie side by side.
@@ -92,7 +114,8 @@ mod tests {
     fn element(s: &Slide, window: usize, tap: usize, n: usize) -> Option<usize> {
         let place = (window * s.stride + tap * s.window_dilation) as i64 - s.low;
         let at = usize::try_from(place).ok()?;
-        (at.is_multiple_of(s.base_dilation) && at / s.base_dilation < n).then_some(at / s.base_dilation)
+        (at.is_multiple_of(s.base_dilation) && at / s.base_dilation < n)
+            .then_some(at / s.base_dilation)
     }
 
     #[test]
@@ -100,13 +123,28 @@ mod tests {
         for case in 0..500usize {
             let pick = |of: usize, k: usize| 1 + case / of % k;
             let low = (case % 7) as i64 - 2;
-            let s = Slide { stride: pick(3, 4), low, high: 0, base_dilation: pick(5, 3), window_dilation: pick(11, 3) };
+            let s = Slide {
+                stride: pick(3, 4),
+                low,
+                high: 0,
+                base_dilation: pick(5, 3),
+                window_dilation: pick(11, 3),
+            };
             let (n, taps, windows) = (case % 5, pick(2, 4), pick(13, 6));
-            let (of_taps, of_windows) = (Run::of_taps(&s, n, taps, windows), Run::of_windows(&s, n, taps, windows));
+            let (of_taps, of_windows) =
+                (Run::of_taps(&s, n, taps, windows), Run::of_windows(&s, n, taps, windows));
             for (tap, window) in (0..taps).flat_map(|t| (0..windows).map(move |w| (t, w))) {
                 let want = element(&s, window, tap, n);
-                assert_eq!(of_taps[tap].at(window), want, "{s:?}, {n} elements, tap {tap}, window {window}");
-                assert_eq!(of_windows[window].at(tap), want, "{s:?}, {n} elements, tap {tap}, window {window}");
+                assert_eq!(
+                    of_taps[tap].at(window),
+                    want,
+                    "{s:?}, {n} elements, tap {tap}, window {window}"
+                );
+                assert_eq!(
+                    of_windows[window].at(tap),
+                    want,
+                    "{s:?}, {n} elements, tap {tap}, window {window}"
+                );
                 let part = of_taps[tap].within(1, 3);
                 assert_eq!(part.at(window), want.filter(|_| (1..3).contains(&window)), "{s:?}");
             }
@@ -116,7 +154,10 @@ mod tests {
     #[test]
     fn far_places_are_found_at_once() {
         let far = Slide { stride: 1 << 40, low: 1 << 40, high: 1 << 40, ..Slide::default() };
-        assert_eq!(Run::of_taps(&far, 4, 1, 3)[0], Run { first: 1, step: 1, count: 1, element: 0, by: 1 << 40 });
+        assert_eq!(
+            Run::of_taps(&far, 4, 1, 3)[0],
+            Run { first: 1, step: 1, count: 1, element: 0, by: 1 << 40 }
+        );
         let thin = Slide { base_dilation: 1 << 50, ..Slide::default() };
         assert_eq!(Run::of_taps(&thin, 1, 1, 1)[0].count, 1);
     }

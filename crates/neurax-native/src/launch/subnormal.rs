@@ -1,20 +1,23 @@
-//! Subnormal numbers count as zeros while a program runs, as in XLA on CPUs: x86-64 takes 10 to 25 times as long for each, and they come
-//! in masses where the moments of a training step fade.
+//! Subnormal numbers count as zeros while a program runs, as in XLA on CPUs: x86-64 takes 10 to 25
+//! times as long for each, and they come in masses where the moments of a training step fade.
 
 #![allow(unsafe_code, reason = "the CPU's mode of arithmetic is set around a call, and set back")]
 
 use neurax_ir::{Error, Result};
 use std::{any::Any, panic::AssertUnwindSafe};
 
-/// Runs a closure in that mode, on this thread. Other CPUs than x86-64 and AArch64 have subnormal numbers.
+/// Runs a closure in that mode, on this thread. Other CPUs than x86-64 and AArch64 have subnormal
+/// numbers.
 ///
-/// Rust takes the usual mode for granted: what it compiles may have folded constants by it, and computes what depends on the mode, which is
-/// what is wanted here, as the work is that of machine code and matrix kernels, whose instructions are all executed.
+/// Rust takes the usual mode for granted: what it compiles may have folded constants by it, and
+/// computes what depends on the mode, which is what is wanted here, as the work is that of machine
+/// code and matrix kernels, whose instructions are all executed.
 pub fn flushed(f: &mut dyn FnMut()) {
     run(f, true);
 }
 
-/// Runs a closure inside of [`flushed`] in the usual mode: the language's own ops know subnormal numbers.
+/// Runs a closure inside of [`flushed`] in the usual mode: the language's own ops know subnormal
+/// numbers.
 pub fn kept<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
     let (mut f, mut out) = (Some(f), None);
     run(&mut || out = f.take().map(|f| f()), false);
@@ -48,8 +51,9 @@ unsafe extern "C" fn start(task: *mut u8) {
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 unsafe fn call(f: Start, data: *mut u8, flush: bool) {
     let (mut old, mut new) = (0u32, if flush { 0x8040u32 } else { 0 });
-    // SAFETY: the block calls a function as its convention says (the stack is aligned, all that it may change is named), and sets the mode
-    // back before it ends. Registers 12 to 14 survive the call. The argument is in rdi, on Windows in rcx above 32 spare bytes of stack.
+    // SAFETY: the block calls a function as its convention says (the stack is aligned, all that it
+    // may change is named), and sets the mode back before it ends. Registers 12 to 14 survive the
+    // call. The argument is in rdi, on Windows in rcx above 32 spare bytes of stack.
     unsafe {
         std::arch::asm!(
             "stmxcsr [r12]",
@@ -61,7 +65,8 @@ unsafe fn call(f: Start, data: *mut u8, flush: bool) {
             "call r14",
             "add rsp, {spare}",
             "ldmxcsr [r12]",
-            // Elsewhere the stack stays as it is: who walks it, for the message of a panic, does not see this change.
+            // Elsewhere the stack stays as it is: who walks it, for the message of a panic, does
+            // not see this change.
             spare = const if cfg!(windows) { 32 } else { 0 },
             in("r12") &raw mut old,
             in("r13") &raw mut new,

@@ -1,5 +1,6 @@
-//! Right operands whose columns lie apart, as those of products with transposed weights: turned once into columns side by side. The matrix kernel
-//! would do it for every part of the product anew.
+//! Right operands whose columns lie apart, as those of products with transposed weights: turned
+//! once into columns side by side. The matrix kernel would do it for every part of the product
+//! anew.
 
 #![allow(unsafe_code, reason = "arrays are addresses")]
 
@@ -33,7 +34,8 @@ impl Turn {
     /// Turns the operand at an address.
     ///
     /// # Safety
-    /// The operand is there; where it goes there is room for [`Turn::size`] bytes, which nobody else uses.
+    /// The operand is there; where it goes there is room for [`Turn::size`] bytes, which nobody
+    /// else uses.
     pub unsafe fn run(&self, from: Address, to: Address, pool: &Pool) {
         let [rows, columns] = self.sizes;
         let each = (GRAIN / rows.max(1)).max(1).next_multiple_of(TILE).min(columns).max(1);
@@ -66,17 +68,31 @@ impl Turn {
 }
 
 /// Turns one tile of so many rows and columns.
-unsafe fn tile<T: Copy>(from: *const T, across: isize, to: *mut T, down: usize, [rows, columns]: [usize; 2]) {
+unsafe fn tile<T: Copy>(
+    from: *const T,
+    across: isize,
+    to: *mut T,
+    down: usize,
+    [rows, columns]: [usize; 2],
+) {
     let (whole_rows, whole_columns) = (rows / 4 * 4, columns / 4 * 4);
     // SAFETY: the caller gives a tile that is inside of both arrays.
     unsafe {
-        for (j, i) in (0..whole_columns).step_by(4).flat_map(|j| (0..whole_rows).step_by(4).map(move |i| (j, i))) {
-            let column = |c: usize| from.offset((j + c) as isize * across).add(i).cast::<[T; 4]>().read_unaligned();
+        for (j, i) in (0..whole_columns)
+            .step_by(4)
+            .flat_map(|j| (0..whole_rows).step_by(4).map(move |i| (j, i)))
+        {
+            let column = |c: usize| {
+                from.offset((j + c) as isize * across).add(i).cast::<[T; 4]>().read_unaligned()
+            };
             let x = [column(0), column(1), column(2), column(3)];
             let row = |r: usize| [x[0][r], x[1][r], x[2][r], x[3][r]];
-            (0..4).for_each(|r| to.add((i + r) * down + j).cast::<[T; 4]>().write_unaligned(row(r)));
+            (0..4)
+                .for_each(|r| to.add((i + r) * down + j).cast::<[T; 4]>().write_unaligned(row(r)));
         }
-        let one = |i: usize, j: usize| *to.add(i * down + j) = from.offset(j as isize * across).add(i).read_unaligned();
+        let one = |i: usize, j: usize| {
+            *to.add(i * down + j) = from.offset(j as isize * across).add(i).read_unaligned()
+        };
         (0..whole_columns).for_each(|j| (whole_rows..rows).for_each(|i| one(i, j)));
         (whole_columns..columns).for_each(|j| (0..rows).for_each(|i| one(i, j)));
     }
@@ -94,7 +110,13 @@ mod tests {
             let from: Vec<u32> = (0..(rows + 1) * columns).map(|i| i as u32).collect();
             let mut to = vec![0u32; turn.size() / 4];
             // SAFETY: both are as large as the sizes say.
-            unsafe { turn.run(Address(from.as_ptr().cast_mut().cast()), Address(to.as_mut_ptr().cast()), pool) };
+            unsafe {
+                turn.run(
+                    Address(from.as_ptr().cast_mut().cast()),
+                    Address(to.as_mut_ptr().cast()),
+                    pool,
+                )
+            };
             for (i, j) in (0..rows).flat_map(|i| (0..columns).map(move |j| (i, j))) {
                 assert_eq!(to[i * columns + j], (j * (rows + 1) + i) as u32, "{rows} {columns}");
             }

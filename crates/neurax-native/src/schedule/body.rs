@@ -36,8 +36,8 @@ const USUAL: usize = 28;
 /// Integers up to this are part of a kernel's structure: by how much bits are shifted, say.
 const STRUCTURAL: u64 = 32;
 
-/// Is a number of the program part of a kernel's structure? Others are given at run time, so that another size of a batch, whose mean divides by it,
-/// or another rate of learning needs no code.
+/// Is a number of the program part of a kernel's structure? Others are given at run time, so that
+/// another size of a batch, whose mean divides by it, or another rate of learning needs no code.
 fn is_structural(dtype: DType, bits: u64) -> bool {
     let is_plain = |x: f64| !x.is_finite() || x == 0.0 || x.abs() == 1.0;
     match dtype {
@@ -129,7 +129,9 @@ impl<'a> Body<'a> {
 
     /// The counters of the axes that are not reduced.
     fn outer_counters(&self) -> Index {
-        let kept = |(_, loops): &(Affine, &Vec<usize>)| loops.first().is_none_or(|&l| !self.space.reduced[l]);
+        let kept = |(_, loops): &(Affine, &Vec<usize>)| {
+            loops.first().is_none_or(|&l| !self.space.reduced[l])
+        };
         self.counters().into_iter().zip(&self.axes).filter(kept).map(|(a, _)| a).collect()
     }
 
@@ -144,7 +146,8 @@ impl<'a> Body<'a> {
         let is_fill = matches!(r.end, End::Fill(_));
         let index = if is_fill { Index::new() } else { self.own_index(r.value, is_fold) };
         let home = self.at_index(r.value, index.clone());
-        // A value that is stored already (a graph's input that is concatenated) is read, others are computed.
+        // A value that is stored already (a graph's input that is concatenated) is read, others are
+        // computed.
         let node = match (&r.end, self.facts.storage(r.value)) {
             (End::Store(_), _) => self.compute(r.value, &home)?,
             _ => self.value(r.value, &home)?,
@@ -152,15 +155,26 @@ impl<'a> Body<'a> {
         let made = Made { root: r.clone(), node, place: home.place, at: None, guard: None };
         let made = match &r.end {
             End::Store(_) => made,
-            End::Fold { result, .. } => Made { place: flat(self.facts.shape(*result), &self.outer_counters(), self.loops()), ..made },
-            End::Fill(_) => Made { place: flat(&Shape::from(&self.unsplit()[..]), &self.counters(), self.loops()), ..made },
+            End::Fold { result, .. } => Made {
+                place: flat(self.facts.shape(*result), &self.outer_counters(), self.loops()),
+                ..made
+            },
+            End::Fill(_) => Made {
+                place: flat(&Shape::from(&self.unsplit()[..]), &self.counters(), self.loops()),
+                ..made
+            },
             End::Part { shape, scale, offset, .. } => {
-                let part = |(i, a): (usize, Affine)| Affine { base: offset[i] as isize, ..a.times(scale[i] as isize) };
+                let part = |(i, a): (usize, Affine)| Affine {
+                    base: offset[i] as isize,
+                    ..a.times(scale[i] as isize)
+                };
                 let index: Index = index.into_iter().enumerate().map(part).collect();
                 Made { place: flat(shape, &index, self.loops()), ..made }
             }
             End::Window { shape, start, .. } => self.window(made.clone(), shape, *start, &index)?,
-            End::Scatter { shape, indices, op, .. } => self.scatter(made.clone(), shape, *indices, op, &index)?,
+            End::Scatter { shape, indices, op, .. } => {
+                self.scatter(made.clone(), shape, *indices, op, &index)?
+            }
         };
         self.roots.push(made);
         Ok(())
@@ -184,10 +198,13 @@ impl<'a> Body<'a> {
     fn index(&self, v: Value, at: &At) -> Built<Index> {
         match &at.index {
             Some(i) => Ok(i.clone()),
-            None => index_of(self.facts.shape(v), &at.place, &self.space.sizes).map_err(|cut| match cut {
-                Cut::Split(l, n) => Stop::Split(l, n),
-                Cut::Never => Stop::Why(Why::Materialise(v)),
-            }),
+            None => {
+                index_of(self.facts.shape(v), &at.place, &self.space.sizes).map_err(|cut| match cut
+                {
+                    Cut::Split(l, n) => Stop::Split(l, n),
+                    Cut::Never => Stop::Why(Why::Materialise(v)),
+                })
+            }
         }
     }
 
@@ -243,15 +260,21 @@ impl<'a> Body<'a> {
 
     fn equation(&mut self, v: Value, at: &At) -> Built<Id> {
         let facts = self.facts;
-        let Some((e, out)) = facts.equation(v) else { return Err(Why::Says(format!("%{} is not computed here", v.0).into()).into()) };
+        let Some((e, out)) = facts.equation(v) else {
+            return Err(Why::Says(format!("%{} is not computed here", v.0).into()).into());
+        };
         let xs = &e.inputs;
         match &e.op {
             Op::Constant(c) => self.constant(v, &c.value, at),
             Op::Iota(i) => {
                 let index = self.index(v, at)?;
                 // Counters of 4 bytes share vectors with other numbers of 4 bytes.
-                let is_narrow = i.ty.dtype.bits() <= 32 && i32::try_from(i.ty.shape[i.axis]).is_ok();
-                let n = self.put(Do::Leaf(Source::Index(index[i.axis].clone())), if is_narrow { DType::I32 } else { DType::I64 });
+                let is_narrow =
+                    i.ty.dtype.bits() <= 32 && i32::try_from(i.ty.shape[i.axis]).is_ok();
+                let n = self.put(
+                    Do::Leaf(Source::Index(index[i.axis].clone())),
+                    if is_narrow { DType::I32 } else { DType::I64 },
+                );
                 Ok(expand::convert(self, n, i.ty.dtype))
             }
             Op::Reshape(_) => self.value(xs[0], &At { place: at.place.clone(), index: None }),
@@ -282,7 +305,9 @@ impl<'a> Body<'a> {
         let shape = self.facts.shape(x);
         let zero = Affine::constant(self.loops(), 0);
         match op {
-            Op::Broadcast(op) => (0..shape.rank()).map(|i| if shape[i] == 1 { zero.clone() } else { index[op.dims[i]].clone() }).collect(),
+            Op::Broadcast(op) => (0..shape.rank())
+                .map(|i| if shape[i] == 1 { zero.clone() } else { index[op.dims[i]].clone() })
+                .collect(),
             Op::Transpose(op) => {
                 let mut out: Index = index.iter().map(|_| zero.clone()).collect();
                 op.permutation.iter().zip(index).for_each(|(&p, a)| out[p] = a);
@@ -313,7 +338,11 @@ impl<'a> Body<'a> {
         let same = value.bytes().chunks_exact(width).all(|c| Some(c) == value.bytes().get(..width));
         match first_bits(value) {
             Some(bits) if same => {
-                let narrow = if is_structural(dtype, bits) { Do::Const(bits) } else { Do::Leaf(Source::Number(bits)) };
+                let narrow = if is_structural(dtype, bits) {
+                    Do::Const(bits)
+                } else {
+                    Do::Leaf(Source::Number(bits))
+                };
                 let narrow = self.put(narrow, dtype);
                 Ok(self.convert(narrow, computed_in(dtype)))
             }
@@ -346,7 +375,11 @@ impl<'a> Body<'a> {
             Op::BitcastConvert(c) => return self.bitcast(xs[0], c.dtype),
             _ => xs[0],
         };
-        if dtype == DType::Bool || dtype == computed_in(dtype) || matches!(op, Op::Select(_)) { y } else { self.put(Do::Round(dtype, y), DType::F32) }
+        if dtype == DType::Bool || dtype == computed_in(dtype) || matches!(op, Op::Select(_)) {
+            y
+        } else {
+            self.put(Do::Round(dtype, y), DType::F32)
+        }
     }
 }
 

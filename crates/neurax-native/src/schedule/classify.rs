@@ -56,22 +56,51 @@ pub fn classify(graph: &Graph, e: &Eqn) -> Class {
     let native = e.inputs.iter().chain(&e.outputs).all(|&v| is_native(graph.ty(v).dtype));
     match &e.op {
         // Elements of less than a byte have no address.
-        Scan(op) if op.body.types().iter().any(|t| t.size() * t.dtype.bits() % 8 != 0) => Class::Reference,
+        Scan(op) if op.body.types().iter().any(|t| t.size() * t.dtype.bits() % 8 != 0) => {
+            Class::Reference
+        }
         Cond(_) | While(_) | Scan(_) => Class::Control,
         // Of any dtype: they are there, and nobody writes them.
         Constant(_) => Class::Map,
-        DotGeneral(op) if native && matches!(op.dtype, DType::F32 | DType::F64) && graph.ty(e.inputs[0]).dtype == op.dtype => Class::Product,
-        DotGeneral(op) if op.dtype.is_complex() && is_complex_product(graph, e, op) => Class::Product,
-        Convolution(op) if native && !narrow(op.dtype) && graph.ty(e.inputs[0]).dtype == op.dtype => Class::Convolution,
-        ReduceWindow(_) | SelectAndGather(_) | SelectAndScatter(_) if native && !e.inputs.iter().any(|&v| half(graph.ty(v).dtype)) => Class::Windows,
+        DotGeneral(op)
+            if native
+                && matches!(op.dtype, DType::F32 | DType::F64)
+                && graph.ty(e.inputs[0]).dtype == op.dtype =>
+        {
+            Class::Product
+        }
+        DotGeneral(op) if op.dtype.is_complex() && is_complex_product(graph, e, op) => {
+            Class::Product
+        }
+        Convolution(op)
+            if native && !narrow(op.dtype) && graph.ty(e.inputs[0]).dtype == op.dtype =>
+        {
+            Class::Convolution
+        }
+        ReduceWindow(_) | SelectAndGather(_) | SelectAndScatter(_)
+            if native && !e.inputs.iter().any(|&v| half(graph.ty(v).dtype)) =>
+        {
+            Class::Windows
+        }
         Sort(op) if is_sortable(graph, e, op.axis) => Class::Sort,
-        op if !native && e.inputs.iter().chain(&e.outputs).all(|&v| moved_as(graph.ty(v).dtype).is_some()) => movement(op),
+        op if !native
+            && e.inputs
+                .iter()
+                .chain(&e.outputs)
+                .all(|&v| moved_as(graph.ty(v).dtype).is_some()) =>
+        {
+            movement(op)
+        }
         _ if !native => Class::Reference,
         Unary(f) if is_map(*f) => Class::Map,
         Binary(f) if !matches!(f, self::Binary::Complex | self::Binary::NextAfter) => Class::Map,
         Convert(c) if rounds_twice(graph.ty(e.inputs[0]).dtype, c.dtype) => Class::Reference,
         Compare(_) | Clamp(_) | Convert(_) | Iota(_) => Class::Map,
-        BitcastConvert(_) if !half(graph.ty(e.inputs[0]).dtype) && !half(graph.ty(e.outputs[0]).dtype) => Class::Map,
+        BitcastConvert(_)
+            if !half(graph.ty(e.inputs[0]).dtype) && !half(graph.ty(e.outputs[0]).dtype) =>
+        {
+            Class::Map
+        }
         Reduce(_) => Class::Reduce,
         Scatter(_) => Class::Write,
         op => movement(op),
@@ -83,7 +112,12 @@ fn movement(op: &Op) -> Class {
     use Op::*;
     match op {
         Select(_) => Class::Map,
-        Broadcast(_) | Reshape(_) | Transpose(_) | Slice(_) | Reverse(_) | OptimizationBarrier(_) => Class::Move,
+        Broadcast(_)
+        | Reshape(_)
+        | Transpose(_)
+        | Slice(_)
+        | Reverse(_)
+        | OptimizationBarrier(_) => Class::Move,
         DynamicSlice(_) | Gather(_) => Class::Fetch,
         Pad(p) if p.low.iter().chain(&p.high).any(|&n| n < 0) => Class::Reference,
         Pad(_) | Concatenate(_) | DynamicUpdateSlice(_) => Class::Write,
@@ -95,12 +129,17 @@ fn movement(op: &Op) -> Class {
 /// Is a product of complex numbers one for the matrix kernel, as [`crate::lower`] makes them?
 fn is_complex_product(graph: &Graph, e: &Eqn, op: &DotGeneral) -> bool {
     let [x, y] = [0, 1].map(|i| graph.ty(e.inputs[i]));
-    x.dtype == op.dtype && is_large(op, x, y) && [0, 1].into_iter().all(|side| Walk::operand(graph, e, side).is_some())
+    x.dtype == op.dtype
+        && is_large(op, x, y)
+        && [0, 1].into_iter().all(|side| Walk::operand(graph, e, side).is_some())
 }
 
 /// Have the elements addresses, and their places 32 bits?
 fn is_sortable(graph: &Graph, e: &Eqn, axis: usize) -> bool {
-    e.inputs.iter().map(|&v| graph.ty(v)).all(|t| t.dtype.bits() >= 8 && t.shape[axis] <= u32::MAX as usize)
+    e.inputs
+        .iter()
+        .map(|&v| graph.ty(v))
+        .all(|t| t.dtype.bits() >= 8 && t.shape[axis] <= u32::MAX as usize)
 }
 
 /// The narrow floats that machine code computes in f32.
@@ -133,7 +172,15 @@ pub fn cost(e: &Eqn, dtype: DType) -> usize {
     use self::{Binary as B, Unary as U};
     match &e.op {
         Op::Unary(f) => match f {
-            U::Neg | U::Abs | U::Not | U::Sign | U::Floor | U::Ceil | U::RoundEven | U::RoundAway | U::IsFinite => 1,
+            U::Neg
+            | U::Abs
+            | U::Not
+            | U::Sign
+            | U::Floor
+            | U::Ceil
+            | U::RoundEven
+            | U::RoundAway
+            | U::IsFinite => 1,
             U::Sqrt | U::Rsqrt => 4,
             U::Exp | U::Tanh | U::Logistic | U::Log => 12,
             _ => 30,

@@ -1,4 +1,5 @@
-//! What the schedule knows about a graph: where values come from, which of them are written to memory.
+//! What the schedule knows about a graph: where values come from, which of them are written to
+//! memory.
 
 use super::{
     classify::{Class, classify, cost, moved_as},
@@ -177,7 +178,8 @@ impl<'g> Facts<'g> {
         }
     }
 
-    /// The array that a product or convolution reads for an operand: the one behind its transposes, if its axes are strides there.
+    /// The array that a product or convolution reads for an operand: the one behind its transposes,
+    /// if its axes are strides there.
     pub fn base(&self, e: &Eqn, side: usize) -> Value {
         match Walk::operand(self.graph, e, side) {
             Some((_, root)) => root,
@@ -197,7 +199,8 @@ impl<'g> Facts<'g> {
                 stored[e.inputs[0].index()] = true;
             }
             let seen = |v: &Value| if stored[v.index()] { 1 } else { work[v.index()] };
-            let total = e.inputs.iter().map(seen).sum::<usize>() + e.inputs.first().map_or(0, |&x| cost(e, graph.ty(x).dtype));
+            let total = e.inputs.iter().map(seen).sum::<usize>()
+                + e.inputs.first().map_or(0, |&x| cost(e, graph.ty(x).dtype));
             for v in &e.outputs {
                 work[v.index()] = total;
                 let is_inline = matches!(self.class[i], Class::Map | Class::Move | Class::Fetch);

@@ -16,9 +16,16 @@ use neurax_ir::{
 
 impl Body<'_> {
     /// An element of a dynamic slice of `x`.
-    pub(super) fn dynamic_slice(&mut self, op: &DynamicSlice, x: Value, start: Value, index: Index) -> Built<Id> {
+    pub(super) fn dynamic_slice(
+        &mut self,
+        op: &DynamicSlice,
+        x: Value,
+        start: Value,
+        index: Index,
+    ) -> Built<Id> {
         let shape = self.facts.shape(x).clone();
-        let room: Vec<(usize, usize)> = (0..shape.rank()).map(|a| (a, shape[a] - op.sizes[a])).collect();
+        let room: Vec<(usize, usize)> =
+            (0..shape.rank()).map(|a| (a, shape[a] - op.sizes[a])).collect();
         let zero = Affine::constant(self.loops(), 0);
         let mut at = None;
         for (entry, &(axis, most)) in room.iter().enumerate() {
@@ -31,7 +38,13 @@ impl Body<'_> {
     }
 
     /// An element of a gather.
-    pub(super) fn gather(&mut self, op: &Gather, x: Value, indices: Value, index: Index) -> Built<Id> {
+    pub(super) fn gather(
+        &mut self,
+        op: &Gather,
+        x: Value,
+        indices: Value,
+        index: Index,
+    ) -> Built<Id> {
         let shape = self.facts.shape(x).clone();
         let (batch, place) = self.parts(op, shape.rank(), &index);
         // An axis without room for a single place: nothing fits, and nothing is read.
@@ -46,16 +59,28 @@ impl Body<'_> {
 
     /// The index of the index vector, and the place inside the operand without its entries.
     fn parts(&self, op: &Gather, rank: usize, index: &Index) -> (Index, Index) {
-        let batch: Index = (0..index.len()).filter(|i| !op.offset_dims.contains(i)).map(|i| index[i].clone()).collect();
+        let batch: Index = (0..index.len())
+            .filter(|i| !op.offset_dims.contains(i))
+            .map(|i| index[i].clone())
+            .collect();
         let mut place: Index = (0..rank).map(|_| Affine::constant(self.loops(), 0)).collect();
         let kept = (0..rank).filter(|a| !op.collapsed.contains(a) && !op.operand_batch.contains(a));
         kept.zip(&op.offset_dims).for_each(|(a, &o)| place[a] = index[o].clone());
-        op.operand_batch.iter().zip(&op.indices_batch).for_each(|(&a, &i)| place[a] = batch[i].clone());
+        op.operand_batch
+            .iter()
+            .zip(&op.indices_batch)
+            .for_each(|(&a, &i)| place[a] = batch[i].clone());
         (batch, place)
     }
 
     /// The place of an element of an update inside the array.
-    pub(super) fn window(&mut self, made: Made, shape: &Shape, start: Value, index: &Index) -> Built<Made> {
+    pub(super) fn window(
+        &mut self,
+        made: Made,
+        shape: &Shape,
+        start: Value,
+        index: &Index,
+    ) -> Built<Made> {
         let sizes = self.facts.shape(made.root.value).clone();
         let mut at = None;
         for axis in 0..shape.rank() {
@@ -68,29 +93,58 @@ impl Body<'_> {
     }
 
     /// The place of an element of an update, and what it becomes together with what is there.
-    pub(super) fn scatter(&mut self, made: Made, shape: &Shape, indices: Value, op: &Scatter, index: &Index) -> Built<Made> {
+    pub(super) fn scatter(
+        &mut self,
+        made: Made,
+        shape: &Shape,
+        indices: Value,
+        op: &Scatter,
+        index: &Index,
+    ) -> Built<Made> {
         let reads = op.mirror(shape.rank(), self.facts.graph.ty(made.root.value));
         let (batch, place) = self.parts(&reads, shape.rank(), index);
         let Some((at, fits)) = self.starts(&reads, shape, indices, &batch)? else {
             let never = self.number(DType::Bool, 0.0);
-            return Ok(Made { place: Affine::constant(self.loops(), 0), guard: Some(never), ..made });
+            return Ok(Made {
+                place: Affine::constant(self.loops(), 0),
+                guard: Some(never),
+                ..made
+            });
         };
         let place = flat(shape, &place, self.loops());
         let dtype = self.facts.dtype(made.root.value);
         let node = match op.kind.binary() {
             None => made.node,
             Some(f) => {
-                let old = self.put(Do::Leaf(Source::Load { buffer: made.root.end.buffer(), place: place.clone(), at }), dtype);
+                let old = self.put(
+                    Do::Leaf(Source::Load {
+                        buffer: made.root.end.buffer(),
+                        place: place.clone(),
+                        at,
+                    }),
+                    dtype,
+                );
                 let old = self.convert(old, computed_in(dtype));
                 let y = expand::binary(self, f, old, made.node);
-                if dtype == computed_in(dtype) { y } else { self.put(Do::Round(dtype, y), DType::F32) }
+                if dtype == computed_in(dtype) {
+                    y
+                } else {
+                    self.put(Do::Round(dtype, y), DType::F32)
+                }
             }
         };
         Ok(Made { node, place, at, guard: fits, ..made })
     }
 
-    /// Elements that index vectors move a window by, and whether it fits; `None` if there is no room for any.
-    fn starts(&mut self, op: &Gather, shape: &Shape, indices: Value, batch: &Index) -> Built<Option<(Option<Id>, Option<Id>)>> {
+    /// Elements that index vectors move a window by, and whether it fits; `None` if there is no
+    /// room for any.
+    fn starts(
+        &mut self,
+        op: &Gather,
+        shape: &Shape,
+        indices: Value,
+        batch: &Index,
+    ) -> Built<Option<(Option<Id>, Option<Id>)>> {
         let (mut at, mut fits) = (None, None);
         for (entry, &axis) in op.index_map.iter().enumerate() {
             let mut home = batch.clone();

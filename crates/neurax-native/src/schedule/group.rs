@@ -48,8 +48,13 @@ pub struct Space {
 impl std::fmt::Display for Space {
     /// `[32, (784)]`: a loop that is reduced is in brackets.
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        let one = |(n, reduced): (&usize, &bool)| if *reduced { format!("({n})") } else { n.to_string() };
-        write!(f, "[{}]", self.sizes.iter().zip(&self.reduced).map(one).collect::<Vec<_>>().join(", "))
+        let one =
+            |(n, reduced): (&usize, &bool)| if *reduced { format!("({n})") } else { n.to_string() };
+        write!(
+            f,
+            "[{}]",
+            self.sizes.iter().zip(&self.reduced).map(one).collect::<Vec<_>>().join(", ")
+        )
     }
 }
 
@@ -67,7 +72,8 @@ pub struct Root {
 pub enum End {
     /// It is written, at the same place.
     Store(BufferId),
-    /// It is written into a part of an array: the axes of the value are those of the array, `scale * index + offset`.
+    /// It is written into a part of an array: the axes of the value are those of the array,
+    /// `scale * index + offset`.
     Part {
         /// The array.
         buffer: BufferId,
@@ -116,7 +122,10 @@ impl End {
     pub fn buffer(&self) -> BufferId {
         match self {
             End::Store(b) | End::Fill(b) => *b,
-            End::Part { buffer, .. } | End::Window { buffer, .. } | End::Scatter { buffer, .. } | End::Fold { buffer, .. } => *buffer,
+            End::Part { buffer, .. }
+            | End::Window { buffer, .. }
+            | End::Scatter { buffer, .. }
+            | End::Fold { buffer, .. } => *buffer,
         }
     }
 

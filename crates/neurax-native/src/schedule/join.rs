@@ -1,5 +1,5 @@
-//! Joining units into kernels: work over one iteration space shares its loops, reductions take what they are made of, and products are
-//! followed by what is done with their result.
+//! Joining units into kernels: work over one iteration space shares its loops, reductions take what
+//! they are made of, and products are followed by what is done with their result.
 
 use super::{
     Facts, Note,
@@ -17,7 +17,8 @@ use std::collections::BTreeSet;
 const ROOTS: usize = 16;
 /// Instructions in one kernel, at most.
 const NODES: usize = 600;
-/// Arrays larger than this are not written along the columns of a reduction, which would touch a cache line for every few elements.
+/// Arrays larger than this are not written along the columns of a reduction, which would touch a
+/// cache line for every few elements.
 const COLUMNS: usize = 1 << 20;
 
 /// The units as a graph of what must come before what.
@@ -68,13 +69,15 @@ impl<'a> Joiner<'a> {
     }
 
     fn try_join(&mut self, i: usize, j: usize) {
-        // Joining moves work: the one that comes first in the list need not be the one that must come first.
+        // Joining moves work: the one that comes first in the list need not be the one that must
+        // come first.
         if self.order.between(i, j) {
             return;
         }
         let (Some(a), Some(b)) = (&self.units[i], &self.units[j]) else { return };
         let (Work::Kernel(a), Work::Kernel(b)) = (&a.work, &b.work) else { return };
-        let joined = common_space(&a.whole, &b.whole).and_then(|space| self.joined(&space, [&a.roots[..], &b.roots].concat()));
+        let joined = common_space(&a.whole, &b.whole)
+            .and_then(|space| self.joined(&space, [&a.roots[..], &b.roots].concat()));
         match joined {
             Ok(unit) => self.replace(i, j, unit),
             Err(why) => self.note(i, j, why),
@@ -90,14 +93,22 @@ impl<'a> Joiner<'a> {
             return says("a place that is found at run time is written");
         }
         let bytes = |v| self.facts.graph.ty(v).bytes().unwrap_or(usize::MAX);
-        let is_column = space.reduced.first() == Some(&true) && space.reduced.last() == Some(&false);
-        if is_column && roots.iter().any(|r| matches!(r.end, End::Store(_)) && bytes(r.value) > COLUMNS) {
+        let is_column =
+            space.reduced.first() == Some(&true) && space.reduced.last() == Some(&false);
+        if is_column
+            && roots.iter().any(|r| matches!(r.end, End::Store(_)) && bytes(r.value) > COLUMNS)
+        {
             return says("a large array would be written along the columns of a reduction");
         }
         let body = Body::build(self.facts, space, &roots)?;
-        // What the group knows by value is not loaded: a load of what it writes reads other places, or by another name.
+        // What the group knows by value is not loaded: a load of what it writes reads other places,
+        // or by another name.
         let own: Vec<BufferId> = roots.iter().map(|r| r.end.buffer()).collect();
-        if body.nodes.iter().any(|n| matches!(&n.op, Do::Leaf(Source::Load { buffer, .. }) if own.contains(buffer))) {
+        if body
+            .nodes
+            .iter()
+            .any(|n| matches!(&n.op, Do::Leaf(Source::Load { buffer, .. }) if own.contains(buffer)))
+        {
             return says("it would read parts of an array before they are written");
         }
         if body.nodes.len() > NODES {
@@ -130,16 +141,26 @@ impl<'a> Joiner<'a> {
     /// Attaches a kernel to the product that it follows.
     fn try_follow(&mut self, j: usize) {
         let Some(Unit { work: Work::Kernel(k), reads, .. }) = &self.units[j] else { return };
-        let Some(i) = self.order.before(j).filter(|&i| self.is_product_of(i, reads)).max() else { return };
+        let Some(i) = self.order.before(j).filter(|&i| self.is_product_of(i, reads)).max() else {
+            return;
+        };
         let is_dynamic = k.roots.iter().any(|r| r.end.is_dynamic());
         if self.order.between(i, j) || is_dynamic {
-            let why = if is_dynamic { "a place that is found at run time is written" } else { "other steps come between them" };
+            let why = if is_dynamic {
+                "a place that is found at run time is written"
+            } else {
+                "other steps come between them"
+            };
             return self.note(i, j, Why::Says(why.into()));
         }
         let (Some(a), Some(b)) = (&self.units[i], &self.units[j]) else { return };
         let Work::Equation(e, None) = a.work else { return };
         if !super::rows::follow(e, &k.body) {
-            return self.note(i, j, Why::Says("the second does not go through the product row by row".into()));
+            return self.note(
+                i,
+                j,
+                Why::Says("the second does not go through the product row by row".into()),
+            );
         }
         let merge = |x: &[BufferId], y: &[BufferId]| {
             let mut all = [x, y].concat();
@@ -147,7 +168,11 @@ impl<'a> Joiner<'a> {
             all.dedup();
             all
         };
-        let unit = Unit { work: Work::Equation(e, Some(k.clone())), reads: merge(&a.reads, &b.reads), writes: merge(&a.writes, &b.writes) };
+        let unit = Unit {
+            work: Work::Equation(e, Some(k.clone())),
+            reads: merge(&a.reads, &b.reads),
+            writes: merge(&a.writes, &b.writes),
+        };
         self.replace(i, j, unit);
     }
 
@@ -157,7 +182,8 @@ impl<'a> Joiner<'a> {
         product && u.writes.iter().all(|w| reads.contains(w))
     }
 
-    /// The units, each after those that must come before it, as near to the given order as that allows.
+    /// The units, each after those that must come before it, as near to the given order as that
+    /// allows.
     fn sorted(&mut self) -> Result<Vec<Unit<'a>>> {
         let n = self.units.len();
         let (mut missing, mut after) = (vec![0; n], vec![vec![]; n]);
@@ -167,7 +193,8 @@ impl<'a> Joiner<'a> {
                 after[i].push(j);
             }
         }
-        let mut ready: BTreeSet<usize> = (0..n).filter(|&j| missing[j] == 0 && self.units[j].is_some()).collect();
+        let mut ready: BTreeSet<usize> =
+            (0..n).filter(|&j| missing[j] == 0 && self.units[j].is_some()).collect();
         let all = self.units.iter().flatten().count();
         let mut out = Vec::with_capacity(all);
         while let Some(i) = ready.pop_first() {
@@ -179,16 +206,25 @@ impl<'a> Joiner<'a> {
                 }
             }
         }
-        if out.len() == all { Ok(out) } else { Err(Error::new("schedule", format!("{} of {all} steps wait for each other", all - out.len()))) }
+        if out.len() == all {
+            Ok(out)
+        } else {
+            Err(Error::new(
+                "schedule",
+                format!("{} of {all} steps wait for each other", all - out.len()),
+            ))
+        }
     }
 }
 
-/// For every unit those before it that must stay there: one of the two writes what the other reads or writes.
+/// For every unit those before it that must stay there: one of the two writes what the other reads
+/// or writes.
 fn conflicts(units: &[Unit], buffers: usize) -> Vec<Vec<usize>> {
     let (mut readers, mut writers) = (vec![vec![]; buffers], vec![vec![]; buffers]);
     let mut out = vec![];
     for (j, u) in units.iter().enumerate() {
-        let seen = u.buffers().flat_map(|b| &writers[b]).chain(u.writes.iter().flat_map(|&b| &readers[b]));
+        let seen =
+            u.buffers().flat_map(|b| &writers[b]).chain(u.writes.iter().flat_map(|&b| &readers[b]));
         let mut before: Vec<usize> = seen.copied().collect();
         before.sort_unstable();
         before.dedup();
@@ -202,7 +238,9 @@ fn conflicts(units: &[Unit], buffers: usize) -> Vec<Vec<usize>> {
 /// The iteration space of both, if they have one.
 fn common_space(s: &Space, t: &Space) -> std::result::Result<Space, Why> {
     let plain = |x: &Space| !x.reduced.contains(&true);
-    let kept = |x: &Space| x.sizes.iter().zip(&x.reduced).filter(|(_, r)| !**r).map(|(&n, _)| n).collect::<Vec<_>>();
+    let kept = |x: &Space| {
+        x.sizes.iter().zip(&x.reduced).filter(|(_, r)| !**r).map(|(&n, _)| n).collect::<Vec<_>>()
+    };
     if s.sizes == t.sizes && (s.reduced == t.reduced || plain(t)) {
         return Ok(s.clone());
     }

@@ -1,4 +1,5 @@
-//! Which loops a kernel has: loops that all arrays walk alike become one, and the best one is cut into vectors.
+//! Which loops a kernel has: loops that all arrays walk alike become one, and the best one is cut
+//! into vectors.
 
 use super::{
     body::Body,
@@ -76,7 +77,9 @@ fn first_of(body: &Body) -> Order {
 
 fn walks<'a>(body: &'a Body) -> Vec<Walk<'a>> {
     let load = |n: &'a super::group::Node| match &n.op {
-        Do::Leaf(Source::Load { place, .. }) => Some(Walk { place, writes: false, is_index: false }),
+        Do::Leaf(Source::Load { place, .. }) => {
+            Some(Walk { place, writes: false, is_index: false })
+        }
         Do::Leaf(Source::Index(place)) => Some(Walk { place, writes: false, is_index: true }),
         _ => None,
     };
@@ -84,7 +87,8 @@ fn walks<'a>(body: &'a Body) -> Vec<Walk<'a>> {
     body.nodes.iter().filter_map(load).chain(body.roots.iter().map(store)).collect()
 }
 
-/// Classes of loops with neighbours joined where all accesses walk them as one: `(size, innermost loop)`.
+/// Classes of loops with neighbours joined where all accesses walk them as one: `(size, innermost
+/// loop)`.
 struct Merged {
     front: Vec<(usize, usize)>,
     back: Vec<(usize, usize)>,
@@ -96,7 +100,13 @@ fn collapse(body: &Body, walks: &[Walk], front: Vec<usize>, back: Vec<usize>) ->
         for l in class {
             let n = body.space.sizes[l];
             match out.last_mut() {
-                Some(last) if walks.iter().all(|w| w.place.steps[last.1] == w.place.steps[l] * n as isize) => *last = (last.0 * n, l),
+                Some(last)
+                    if walks
+                        .iter()
+                        .all(|w| w.place.steps[last.1] == w.place.steps[l] * n as isize) =>
+                {
+                    *last = (last.0 * n, l)
+                }
                 _ => out.push((n, l)),
             }
         }
@@ -112,8 +122,8 @@ const MANY: usize = 16;
 /// Instructions that put a vector together, or take it apart.
 const APART: usize = 2 * WIDTH;
 
-/// Lanes run along the loop on which most accesses are dense; between outer loops and inner ones, which differ in length and in what is left over, along
-/// the cheaper one.
+/// Lanes run along the loop on which most accesses are dense; between outer loops and inner ones,
+/// which differ in length and in what is left over, along the cheaper one.
 fn choose(body: &Body, walks: &[Walk], m: Merged, ordered: bool) -> Loops {
     let score = |&(n, l): &(usize, usize)| {
         let one = |w: &Walk| match w.place.steps[l] {
@@ -125,7 +135,8 @@ fn choose(body: &Body, walks: &[Walk], m: Merged, ordered: bool) -> Loops {
         walks.iter().map(one).sum::<isize>() - if n < 4 { 6 } else { 0 }
     };
     let cost = |l: &(usize, usize)| lanes_cost(body, walks, *l);
-    let best = |class: &[(usize, usize)]| (0..class.len()).rev().max_by_key(|&i| (score(&class[i]), i));
+    let best =
+        |class: &[(usize, usize)]| (0..class.len()).rev().max_by_key(|&i| (score(&class[i]), i));
     let Merged { mut front, mut back } = m;
     let is_plain = !body.space.reduced.contains(&true) && !ordered;
     if is_plain && let Some(i) = best(&front) {
@@ -149,11 +160,17 @@ fn choose(body: &Body, walks: &[Walk], m: Merged, ordered: bool) -> Loops {
     };
     let outer = front.len();
     let all = [front, back].concat();
-    Loops { sizes: all.iter().map(|x| x.0).collect(), of: all.iter().map(|x| x.1).collect(), outer, lanes, parallel: !ordered }
+    Loops {
+        sizes: all.iter().map(|x| x.0).collect(),
+        of: all.iter().map(|x| x.1).collect(),
+        outer,
+        lanes,
+        parallel: !ordered,
+    }
 }
 
-/// What [`MANY`] elements cost, in instructions, if lanes run along a loop: vectors that are put together number by number cost more, and what is left
-/// behind the last vector is done one by one.
+/// What [`MANY`] elements cost, in instructions, if lanes run along a loop: vectors that are put
+/// together number by number cost more, and what is left behind the last vector is done one by one.
 fn lanes_cost(body: &Body, walks: &[Walk], (n, l): (usize, usize)) -> usize {
     let apart = walks.iter().filter(|w| !w.is_index && !matches!(w.place.steps[l], 0 | 1)).count();
     let (vector, number) = (body.nodes.len() + APART * apart, body.nodes.len());

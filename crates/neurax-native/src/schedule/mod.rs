@@ -1,4 +1,5 @@
-//! From equations to kernels: which values are written to memory, and what is computed in one loop nest.
+//! From equations to kernels: which values are written to memory, and what is computed in one loop
+//! nest.
 
 mod body;
 mod classify;
@@ -48,7 +49,8 @@ pub struct Schedule {
 pub enum Step {
     /// A loop nest.
     Kernel(Nest),
-    /// An equation whose operands and results are arrays; and a loop nest over the rows of the first result.
+    /// An equation whose operands and results are arrays; and a loop nest over the rows of the
+    /// first result.
     Equation {
         /// Which equation of the graph.
         eqn: usize,
@@ -96,11 +98,17 @@ pub fn schedule(graph: &Graph, has_fma: bool) -> Result<Schedule> {
 
 fn finish(facts: &Facts, units: &[Unit], notes: Vec<Note>) -> Result<Schedule> {
     let graph = facts.graph;
-    let buffer = |v: &Value| facts.buffer(*v).ok_or_else(|| Error::new("schedule", format!("%{} is nowhere", v.0)));
+    let buffer = |v: &Value| {
+        facts.buffer(*v).ok_or_else(|| Error::new("schedule", format!("%{} is nowhere", v.0)))
+    };
     let inputs = graph.inputs().map(|v| buffer(&v)).collect::<Result<_>>()?;
     let outputs: Vec<BufferId> = graph.outputs().iter().map(buffer).collect::<Result<_>>()?;
     let mut readers = vec![0; facts.buffers.len()];
-    units.iter().flat_map(Unit::distinct_reads).chain(outputs.iter().copied()).for_each(|b| readers[b] += 1);
+    units
+        .iter()
+        .flat_map(Unit::distinct_reads)
+        .chain(outputs.iter().copied())
+        .for_each(|b| readers[b] += 1);
     let mut steps = vec![];
     for u in units {
         u.distinct_reads().for_each(|b| readers[b] -= 1);
@@ -111,7 +119,9 @@ fn finish(facts: &Facts, units: &[Unit], notes: Vec<Note>) -> Result<Schedule> {
             Work::Equation(eqn, then) => {
                 let e = &graph.eqns()[*eqn];
                 let strided = classify::is_strided(facts.class[*eqn]);
-                let reads = (0..e.inputs.len()).map(|i| buffer(&if strided { facts.base(e, i) } else { e.inputs[i] })).collect::<Result<_>>()?;
+                let reads = (0..e.inputs.len())
+                    .map(|i| buffer(&if strided { facts.base(e, i) } else { e.inputs[i] }))
+                    .collect::<Result<_>>()?;
                 let writes = e.outputs.iter().map(buffer).collect::<Result<_>>()?;
                 let then = then.as_deref().map(nest);
                 Step::Equation { eqn: *eqn, reads, writes, then }
@@ -124,5 +134,13 @@ fn finish(facts: &Facts, units: &[Unit], notes: Vec<Note>) -> Result<Schedule> {
     for v in (0..graph.types().len() as u32).rev().map(Value) {
         facts.buffer(v).into_iter().for_each(|b| values[b] = Some(v));
     }
-    Ok(Schedule { buffers: facts.buffers.clone(), values, inputs, outputs, constants: facts.constants.clone(), steps, notes })
+    Ok(Schedule {
+        buffers: facts.buffers.clone(),
+        values,
+        inputs,
+        outputs,
+        constants: facts.constants.clone(),
+        steps,
+        notes,
+    })
 }

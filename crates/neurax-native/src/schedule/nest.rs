@@ -8,7 +8,9 @@ use super::{
 };
 use crate::{
     affine::Affine,
-    kernel::{Do, Fold, Id, Inst, Kernel, Lanes, Leaf, Operand, Size, Stage, Store, Stride, computed_in},
+    kernel::{
+        Do, Fold, Id, Inst, Kernel, Lanes, Leaf, Operand, Size, Stage, Store, Stride, computed_in,
+    },
 };
 use neurax_ir::DType;
 use rustc_hash::FxHashMap;
@@ -43,7 +45,8 @@ pub struct Arg {
     pub step: isize,
 }
 
-/// Sizes up to this are part of a kernel's structure: windows of images, say. Those that batches change are larger, and run-time numbers.
+/// Sizes up to this are part of a kernel's structure: windows of images, say. Those that batches
+/// change are larger, and run-time numbers.
 const SMALL: usize = 4;
 
 /// The kernel of expressions. Arrays that nobody else needs are not written.
@@ -88,7 +91,8 @@ struct Params {
     known: FxHashMap<(Purpose, i64), u16>,
 }
 
-/// What a run-time number is for. Numbers that happen to be equal stay apart: they would not be for another size of a batch.
+/// What a run-time number is for. Numbers that happen to be equal stay apart: they would not be for
+/// another size of a batch.
 #[derive(PartialEq, Eq, Hash)]
 enum Purpose {
     /// The iterations of a loop.
@@ -115,8 +119,13 @@ impl Params {
 impl Nester<'_> {
     fn size(&mut self, l: usize) -> Size {
         let n = self.loops.sizes[l];
-        // The outermost loop is the one that is cut and that batches change. That a loop never runs must be known: nothing may be loaded for it.
-        if n == 0 || (n <= SMALL && l > 0) { Size::Fixed(n as u32) } else { Size::Param(self.params.get(Purpose::Size(l), n as i64)) }
+        // The outermost loop is the one that is cut and that batches change. That a loop never runs
+        // must be known: nothing may be loaded for it.
+        if n == 0 || (n <= SMALL && l > 0) {
+            Size::Fixed(n as u32)
+        } else {
+            Size::Param(self.params.get(Purpose::Size(l), n as i64))
+        }
     }
 
     fn all_stages(&mut self) {
@@ -129,7 +138,12 @@ impl Nester<'_> {
     }
 
     fn level(&self, m: &Made) -> usize {
-        [Some(m.node), m.at, m.guard].into_iter().flatten().map(|x| self.body.levels[x as usize]).max().unwrap_or(0)
+        [Some(m.node), m.at, m.guard]
+            .into_iter()
+            .flatten()
+            .map(|x| self.body.levels[x as usize])
+            .max()
+            .unwrap_or(0)
     }
 
     /// The stages that a root needs: where its value is made, and where its accumulator is written.
@@ -137,7 +151,9 @@ impl Nester<'_> {
         let m = &self.body.roots[r];
         let level = self.level(m);
         match &m.root.end {
-            End::Fold { buffer, .. } if (self.needed)(*buffer) => vec![(level, true), (level + 1, false)],
+            End::Fold { buffer, .. } if (self.needed)(*buffer) => {
+                vec![(level, true), (level + 1, false)]
+            }
             End::Fold { .. } => vec![(level, true)],
             _ if !self.is_stored(r) => vec![],
             _ => vec![(level, !self.body.is_outer_only(m.root.value))],
@@ -160,17 +176,25 @@ impl Nester<'_> {
         let whole = matches!(m.root.end, End::Store(_)) && !self.body.is_outer_only(m.root.value);
         let is_trivial = matches!(self.body.nodes[m.node as usize].op, Do::Leaf(_) | Do::Const(_));
         // Only nodes of this group read nodes of a lower level.
-        let reads = |(i, n): (usize, &super::group::Node)| self.body.levels[i] > own && n.op.reads().any(|x| x == m.node);
+        let reads = |(i, n): (usize, &super::group::Node)| {
+            self.body.levels[i] > own && n.op.reads().any(|x| x == m.node)
+        };
         whole
             && !is_trivial
-            && (self.body.nodes.iter().enumerate().any(reads) || self.body.roots.iter().any(|o| o.node == m.node && self.level(o) > own))
+            && (self.body.nodes.iter().enumerate().any(reads)
+                || self.body.roots.iter().any(|o| o.node == m.node && self.level(o) > own))
     }
 
     fn stage(&mut self, key: Key) {
         let index = self.stages.len();
-        let inner: Vec<Size> = if key.1 { (self.loops.outer..self.loops.sizes.len()).map(|l| self.size(l)).collect() } else { vec![] };
+        let inner: Vec<Size> = if key.1 {
+            (self.loops.outer..self.loops.sizes.len()).map(|l| self.size(l)).collect()
+        } else {
+            vec![]
+        };
         self.stages.push(Stage { inner, ..Stage::default() });
-        let mut w = Writer { n: self, key, index, seen: FxHashMap::default(), done: FxHashMap::default() };
+        let mut w =
+            Writer { n: self, key, index, seen: FxHashMap::default(), done: FxHashMap::default() };
         for r in 0..w.n.body.roots.len() {
             w.root(r);
         }
@@ -178,18 +202,35 @@ impl Nester<'_> {
 
     fn finish(self, outer: Vec<Size>) -> Nest {
         let Nester { loops, params, args, operands, stages, .. } = self;
-        let whole: usize =
-            stages.iter().map(|s| s.insts.len() * if s.inner.is_empty() { 1 } else { loops.sizes[loops.outer..].iter().product() }).sum();
+        let whole: usize = stages
+            .iter()
+            .map(|s| {
+                s.insts.len()
+                    * if s.inner.is_empty() {
+                        1
+                    } else {
+                        loops.sizes[loops.outer..].iter().product()
+                    }
+            })
+            .sum();
         let rest: usize = loops.sizes[..loops.outer].iter().skip(1).product();
         // Without outer loops the only loop is cut itself, if nothing is joined in it.
-        let is_flat = loops.outer == 0 && loops.sizes.len() == 1 && stages.iter().all(|s| s.folds.is_empty());
+        let is_flat =
+            loops.outer == 0 && loops.sizes.len() == 1 && stages.iter().all(|s| s.folds.is_empty());
         let (count, weight) = match (loops.outer, is_flat) {
             (0, true) => (loops.sizes[0], stages.iter().map(|s| s.insts.len()).sum()),
             (0, false) => (1, whole),
             _ => (loops.sizes[0], whole * rest),
         };
         let parallel = loops.parallel && (loops.outer > 0 || is_flat);
-        Nest { kernel: Kernel { outer, lanes: loops.lanes, operands, stages }, args, params: params.values, count, weight: weight.max(1), parallel }
+        Nest {
+            kernel: Kernel { outer, lanes: loops.lanes, operands, stages },
+            args,
+            params: params.values,
+            count,
+            weight: weight.max(1),
+            parallel,
+        }
     }
 }
 
@@ -214,7 +255,9 @@ impl Writer<'_, '_> {
                 let fold = stage.folds.len() as u16 - 1;
                 self.n.folds.insert(r, (self.index as u16, fold));
             }
-            End::Fold { result, buffer, .. } if self.key == (level + 1, false) && (self.n.needed)(*buffer) => {
+            End::Fold { result, buffer, .. }
+                if self.key == (level + 1, false) && (self.n.needed)(*buffer) =>
+            {
                 let ty = self.n.body.nodes[m.node as usize].ty;
                 let x = self.fold(r, ty);
                 let dtype = self.n.facts.dtype(*result);
@@ -222,7 +265,9 @@ impl Writer<'_, '_> {
                 self.store(&m, x, dtype);
             }
             End::Fold { .. } => {}
-            _ if self.n.is_stored(r) && self.key == (level, !self.n.body.is_outer_only(m.root.value)) => {
+            _ if self.n.is_stored(r)
+                && self.key == (level, !self.n.body.is_outer_only(m.root.value)) =>
+            {
                 let x = self.node(m.node);
                 let dtype = self.n.facts.dtype(m.root.value);
                 self.store(&m, x, dtype);
@@ -278,7 +323,9 @@ impl Writer<'_, '_> {
     /// The root that holds a node's value in memory since an earlier stage.
     fn earlier(&self, x: Id) -> Option<usize> {
         let roots = &self.n.body.roots;
-        (0..roots.len()).find(|&r| roots[r].node == x && self.n.level(&roots[r]) < self.key.0 && self.n.is_reloaded(r))
+        (0..roots.len()).find(|&r| {
+            roots[r].node == x && self.n.level(&roots[r]) < self.key.0 && self.n.is_reloaded(r)
+        })
     }
 
     fn reload(&mut self, r: usize) -> Id {
@@ -298,7 +345,9 @@ impl Writer<'_, '_> {
                 Leaf::Load { operand, at }
             }
             Do::Leaf(Source::Index(place)) => self.counter(place),
-            Do::Leaf(Source::Number(bits)) => Leaf::Number(self.n.params.get(Purpose::Number, *bits as i64)),
+            Do::Leaf(Source::Number(bits)) => {
+                Leaf::Number(self.n.params.get(Purpose::Number, *bits as i64))
+            }
             Do::Leaf(Source::Fold(r)) => return self.fold(*r, node.ty),
             op => {
                 let reads: Vec<Id> = op.reads().map(|y| self.node(y)).collect();
@@ -320,7 +369,8 @@ impl Writer<'_, '_> {
         let bytes = dtype.bits() as isize / 8;
         let strides = self.strides(place, Purpose::Stride, bytes);
         let operand = Operand { dtype, stage: self.index as u16, strides };
-        let step = if self.n.loops.sizes.is_empty() { 0 } else { place.steps[self.n.loops.of[0]] * bytes };
+        let step =
+            if self.n.loops.sizes.is_empty() { 0 } else { place.steps[self.n.loops.of[0]] * bytes };
         let arg = Arg { buffer, offset: place.base * bytes, writes, step };
         let same = |i: &usize| self.n.operands[*i] == operand && self.n.args[*i] == arg;
         let found = (0..self.n.operands.len()).find(same);
@@ -332,7 +382,12 @@ impl Writer<'_, '_> {
     }
 
     /// The strides of an access along the loops of this stage, times that unit.
-    fn strides(&mut self, place: &Affine, purpose: fn(usize) -> Purpose, unit: isize) -> Vec<Stride> {
+    fn strides(
+        &mut self,
+        place: &Affine,
+        purpose: fn(usize) -> Purpose,
+        unit: isize,
+    ) -> Vec<Stride> {
         let depth = if self.key.1 { self.n.loops.sizes.len() } else { self.n.loops.outer };
         let lane = match self.n.loops.lanes {
             Lanes::Inner => self.n.loops.sizes.len(),
@@ -348,26 +403,31 @@ impl Writer<'_, '_> {
 }
 
 impl Nest {
-    /// May `to` be written into the memory of `from`: is every element of `from` written and read for the last time just where, and not after,
-    /// the same element of `to` is written?
+    /// May `to` be written into the memory of `from`: is every element of `from` written and read
+    /// for the last time just where, and not after, the same element of `to` is written?
     pub fn in_place(&self, from: BufferId, to: BufferId) -> bool {
         let all = || self.kernel.operands.iter().zip(&self.args);
         let mut writes = all().filter(|(_, a)| a.buffer == to && a.writes);
         let (Some((written, at)), None) = (writes.next(), writes.next()) else { return false };
         let before = |(o, a): (&Operand, &Arg)| {
-            let place = o.strides == written.strides && a.offset == at.offset && o.dtype == written.dtype;
+            let place =
+                o.strides == written.strides && a.offset == at.offset && o.dtype == written.dtype;
             place && (o.stage < written.stage || o.stage == written.stage && !a.writes)
         };
         let after = |(o, a): (&Operand, &Arg)| a.writes || o.stage > written.stage;
         let own = |b| move |(_, a): &(&Operand, &Arg)| a.buffer == b;
         let distinct = written.strides.iter().all(|s| *s != Stride::Zero);
-        distinct && !self.is_dynamic(from) && all().filter(own(from)).all(before) && all().filter(own(to)).all(after)
+        distinct
+            && !self.is_dynamic(from)
+            && all().filter(own(from)).all(before)
+            && all().filter(own(to)).all(after)
     }
 
     /// Is something written, or read from that array, at places that are found at run time?
     fn is_dynamic(&self, from: BufferId) -> bool {
         let reads = |leaf: &Leaf| matches!(leaf, Leaf::Load { operand, at: Some(_) } if self.args[*operand as usize].buffer == from);
-        let loads = |s: &Stage| s.insts.iter().any(|i| matches!(&i.op, Do::Leaf(leaf) if reads(leaf)));
+        let loads =
+            |s: &Stage| s.insts.iter().any(|i| matches!(&i.op, Do::Leaf(leaf) if reads(leaf)));
         self.kernel.stages.iter().any(|s| loads(s) || s.stores.iter().any(|st| st.at.is_some()))
     }
 }

@@ -1,7 +1,8 @@
 //! What must come before what, while pieces of work are joined.
 
-/// The pieces of work that must come before each other, and an order of them that works at any time (after Pearce and Kelly, "A dynamic
-/// topological sort algorithm for directed acyclic graphs", 2006), so that only what lies between two of them is searched for a way.
+/// The pieces of work that must come before each other, and an order of them that works at any time
+/// (after Pearce and Kelly, "A dynamic topological sort algorithm for directed acyclic graphs",
+/// 2006), so that only what lies between two of them is searched for a way.
 pub struct Order {
     /// For every piece those that must come before it, by their first numbers.
     before: Vec<Vec<usize>>,
@@ -20,7 +21,14 @@ impl Order {
     /// Pieces in an order that works; for each those that must come before it.
     pub fn new(before: Vec<Vec<usize>>) -> Order {
         let n = before.len();
-        Order { before, now: (0..n).collect(), place: (0..n).collect(), at: (0..n).collect(), seen: vec![0; n], searches: 0 }
+        Order {
+            before,
+            now: (0..n).collect(),
+            place: (0..n).collect(),
+            at: (0..n).collect(),
+            seen: vec![0; n],
+            searches: 0,
+        }
     }
 
     /// Those that must come directly before a piece.
@@ -41,8 +49,10 @@ impl Order {
         let (from, to) = (self.place[first], self.place[last]);
         // What the later one needs moves in front of both, everything else behind.
         self.needed(first, last);
-        let (needed, rest): (Vec<usize>, Vec<usize>) =
-            self.at[from..=to].iter().filter(|&&k| k != i && k != j).partition(|&&k| self.seen[k] == self.searches);
+        let (needed, rest): (Vec<usize>, Vec<usize>) = self.at[from..=to]
+            .iter()
+            .filter(|&&k| k != i && k != j)
+            .partition(|&&k| self.seen[k] == self.searches);
         for (p, k) in needed.into_iter().chain([i, j]).chain(rest).enumerate() {
             self.at[from + p] = k;
             self.place[k] = from + p;
@@ -52,7 +62,8 @@ impl Order {
         self.now[i] = j;
     }
 
-    /// Marks what must come before `last`, behind `first` in the order; and `first`, if one of those needs it.
+    /// Marks what must come before `last`, behind `first` in the order; and `first`, if one of
+    /// those needs it.
     fn needed(&mut self, first: usize, last: usize) {
         self.searches += 1;
         let mut todo: Vec<usize> = self.before(last).filter(|&k| k != first).collect();

@@ -34,14 +34,17 @@ impl Names<'_> {
     fn why(&self, why: &Why) -> String {
         match why {
             Why::Materialise(v) => format!("{} would have to be in memory", self.value(*v)),
-            Why::Elsewhere(v) => format!("{} is read at other places than it is made", self.value(*v)),
+            Why::Elsewhere(v) => {
+                format!("{} is read at other places than it is made", self.value(*v))
+            }
             Why::Spaces(s, t) => format!("the loops {s} and {t} differ"),
             Why::Says(s) => s.to_string(),
         }
     }
 }
 
-/// `add, in layer dense_1, at src/main.rs:3:5`: an equation's op, layer and line, as far as they are known.
+/// `add, in layer dense_1, at src/main.rs:3:5`: an equation's op, layer and line, as far as they
+/// are known.
 fn step(graph: &Graph, eqn: usize) -> String {
     let e = &graph.eqns()[eqn];
     // An error says the same of an equation, except for the message.
@@ -51,7 +54,15 @@ fn step(graph: &Graph, eqn: usize) -> String {
 
 /// The error of a value that no place is found for, at the line of its equation.
 pub fn lost(facts: &Facts, why: &Why) -> Error {
-    let error = |op: &str| Error::new(op, format!("{}, and no schedule is found that does without", Names::new(facts.graph).why(why)));
+    let error = |op: &str| {
+        Error::new(
+            op,
+            format!(
+                "{}, and no schedule is found that does without",
+                Names::new(facts.graph).why(why)
+            ),
+        )
+    };
     match why {
         Why::Materialise(v) | Why::Elsewhere(v) => match facts.equation(*v) {
             Some((e, _)) => error(e.op.name()).at_origin(&e.at),
@@ -75,10 +86,20 @@ impl Schedule {
         for (i, s) in self.steps.iter().enumerate() {
             let (head, nest) = match s {
                 Step::Kernel(n) => (String::new(), Some(n)),
-                Step::Copy(from, to) => (format!("copy b{from} to b{to}, unless they share memory"), None),
+                Step::Copy(from, to) => {
+                    (format!("copy b{from} to b{to}, unless they share memory"), None)
+                }
                 Step::Equation { eqn, reads, writes, then } => {
                     let after = if then.is_some() { ", its rows followed by " } else { "" };
-                    (format!("{} of {} to {}{after}", step(graph, *eqn), list(reads), list(writes)), then.as_ref())
+                    (
+                        format!(
+                            "{} of {} to {}{after}",
+                            step(graph, *eqn),
+                            list(reads),
+                            list(writes)
+                        ),
+                        then.as_ref(),
+                    )
                 }
             };
             let nest = nest.map_or(String::new(), |n| {
@@ -87,14 +108,26 @@ impl Schedule {
             });
             out += &format!("step {i}: {head}{nest}\n");
         }
-        let values = |all: &[BufferId]| all.iter().filter_map(|&b| self.values[b]).map(|v| names.value(v)).collect::<Vec<_>>().join(", ");
+        let values = |all: &[BufferId]| {
+            all.iter()
+                .filter_map(|&b| self.values[b])
+                .map(|v| names.value(v))
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
         for ((i, j), n) in self.apart() {
-            out += &format!("step {i} and step {j} are apart: {}\n  one: {}\n  two: {}\n", names.why(&n.why), values(&n.first), values(&n.second));
+            out += &format!(
+                "step {i} and step {j} are apart: {}\n  one: {}\n  two: {}\n",
+                names.why(&n.why),
+                values(&n.first),
+                values(&n.second)
+            );
         }
         out
     }
 
-    /// For pairs of steps why they are not one: what was said last, when all that could be joined was.
+    /// For pairs of steps why they are not one: what was said last, when all that could be joined
+    /// was.
     fn apart(&self) -> BTreeMap<(usize, usize), &Note> {
         let mut writer = vec![None; self.buffers.len()];
         for (i, s) in self.steps.iter().enumerate() {
@@ -102,13 +135,16 @@ impl Schedule {
         }
         // What is written for nobody else is in no step; the rest of its group is.
         let step = |all: &[BufferId]| all.iter().find_map(|&b| writer[b]);
-        let pair = |n: &Note| step(&n.first).zip(step(&n.second)).map(|(i, j)| (i.min(j), i.max(j)));
+        let pair =
+            |n: &Note| step(&n.first).zip(step(&n.second)).map(|(i, j)| (i.min(j), i.max(j)));
         self.notes.iter().filter_map(|n| pair(n).filter(|(i, j)| i != j).map(|p| (p, n))).collect()
     }
 
     /// Is the array written or read by any step? Other values are in registers only.
     pub fn is_in_memory(&self, b: BufferId) -> bool {
-        self.inputs.contains(&b) || self.outputs.contains(&b) || self.steps.iter().any(|s| s.uses().any(|u| u.0 == b))
+        self.inputs.contains(&b)
+            || self.outputs.contains(&b)
+            || self.steps.iter().any(|s| s.uses().any(|u| u.0 == b))
     }
 
     /// The loop nests, in the order of the steps.
@@ -138,7 +174,8 @@ impl Nest {
     /// What it reads and writes, and how often it runs.
     fn head(&self) -> String {
         let of = |writes| {
-            let mut all: Vec<BufferId> = self.args.iter().filter(|a| a.writes == writes).map(|a| a.buffer).collect();
+            let mut all: Vec<BufferId> =
+                self.args.iter().filter(|a| a.writes == writes).map(|a| a.buffer).collect();
             all.dedup();
             list(&all)
         };
@@ -150,7 +187,8 @@ impl Nest {
 impl Display for Nest {
     fn fmt(&self, f: &mut Formatter) -> Result {
         let offset = |bytes: isize| if bytes == 0 { String::new() } else { format!("{bytes:+}") };
-        let args: Vec<String> = self.args.iter().map(|a| format!("b{}{}", a.buffer, offset(a.offset))).collect();
+        let args: Vec<String> =
+            self.args.iter().map(|a| format!("b{}{}", a.buffer, offset(a.offset))).collect();
         writeln!(f, "{}\noperands {}; parameters {:?}", self.head(), args.join(", "), self.params)?;
         write!(f, "{}", self.kernel)
     }
@@ -159,12 +197,19 @@ impl Display for Nest {
 impl Step {
     /// The step on one line.
     pub fn brief(&self) -> String {
-        let kernel = |n: &Nest| format!("kernel {}, {} instructions", n.head(), n.kernel.stages.iter().map(|s| s.insts.len()).sum::<usize>());
+        let kernel = |n: &Nest| {
+            format!(
+                "kernel {}, {} instructions",
+                n.head(),
+                n.kernel.stages.iter().map(|s| s.insts.len()).sum::<usize>()
+            )
+        };
         match self {
             Step::Kernel(n) => kernel(n),
             Step::Copy(from, to) => format!("copy of b{from} to b{to}"),
             Step::Equation { eqn, reads, writes, then } => {
-                let after = then.as_ref().map_or(String::new(), |n| format!(", then {}", kernel(n)));
+                let after =
+                    then.as_ref().map_or(String::new(), |n| format!(", then {}", kernel(n)));
                 format!("equation {eqn} of {} to {}{after}", list(reads), list(writes))
             }
         }

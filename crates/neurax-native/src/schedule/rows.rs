@@ -6,17 +6,23 @@ use super::{
 };
 use crate::kernel::{Operand, Size, Stride};
 
-/// Does the kernel of those expressions read the result of product `eqn` in rows, each needing one part of its outermost loop?
+/// Does the kernel of those expressions read the result of product `eqn` in rows, each needing one
+/// part of its outermost loop?
 pub fn follow(eqn: usize, body: &Body) -> bool {
     let facts = body.facts;
     let e = &facts.graph.eqns()[eqn];
-    let (ty, Some(buffer)) = (facts.graph.ty(e.outputs[0]), facts.buffer(e.outputs[0])) else { return false };
+    let (ty, Some(buffer)) = (facts.graph.ty(e.outputs[0]), facts.buffer(e.outputs[0])) else {
+        return false;
+    };
     let n = nest(body, &|_| true);
     let total = ty.bytes().unwrap_or(0) as isize;
     let step = total / n.count.max(1) as isize;
     let own = || n.args.iter().filter(|a| a.buffer == buffer);
-    // One iteration reads its own part and nothing else: the place moves by that part, and starts at the beginning.
-    let by_rows = own().all(|a| !a.writes && a.offset == 0 && a.step == step && step > 0 && step * n.count as isize == total);
+    // One iteration reads its own part and nothing else: the place moves by that part, and starts
+    // at the beginning.
+    let by_rows = own().all(|a| {
+        !a.writes && a.offset == 0 && a.step == step && step > 0 && step * n.count as isize == total
+    });
     n.parallel && total > 0 && by_rows && stays_inside(&n, buffer, step)
 }
 
@@ -35,5 +41,10 @@ fn stays_inside(n: &Nest, buffer: usize, step: isize) -> bool {
         };
         o.strides.iter().zip(sizes).skip(1).map(far).sum()
     };
-    n.kernel.operands.iter().zip(&n.args).filter(|(_, a)| a.buffer == buffer).all(|(o, _)| reach(o) < step as i64)
+    n.kernel
+        .operands
+        .iter()
+        .zip(&n.args)
+        .filter(|(_, a)| a.buffer == buffer)
+        .all(|(o, _)| reach(o) < step as i64)
 }

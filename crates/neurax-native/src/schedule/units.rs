@@ -1,4 +1,5 @@
-//! The work of a graph in units, one for each value that is written to memory, before they are joined.
+//! The work of a graph in units, one for each value that is written to memory, before they are
+//! joined.
 
 use super::{
     Facts, Storage,
@@ -26,8 +27,8 @@ pub struct Unit<'a> {
 pub enum Work<'a> {
     /// A kernel over an iteration space.
     Kernel(Rc<Loop<'a>>),
-    /// An equation: a product or convolution (and a kernel over its result, while that is in cache), windows, control flow, or an op left to
-    /// the language.
+    /// An equation: a product or convolution (and a kernel over its result, while that is in
+    /// cache), windows, control flow, or an op left to the language.
     Equation(usize, Option<Rc<Loop<'a>>>),
     /// An array is copied into another one, unless they are the same.
     Copy(BufferId, BufferId),
@@ -47,8 +48,13 @@ pub struct Loop<'a> {
 impl<'a> Unit<'a> {
     /// A kernel, with what it reads and writes.
     pub fn of(body: Body<'a>, whole: Space, roots: Vec<Root>) -> Unit<'a> {
-        let mut reads: Vec<BufferId> =
-            body.nodes.iter().filter_map(|n| if let Do::Leaf(Source::Load { buffer, .. }) = &n.op { Some(*buffer) } else { None }).collect();
+        let mut reads: Vec<BufferId> = body
+            .nodes
+            .iter()
+            .filter_map(|n| {
+                if let Do::Leaf(Source::Load { buffer, .. }) = &n.op { Some(*buffer) } else { None }
+            })
+            .collect();
         let mut writes: Vec<BufferId> = roots.iter().map(|r| r.end.buffer()).collect();
         for list in [&mut reads, &mut writes] {
             list.sort_unstable();
@@ -64,7 +70,11 @@ impl<'a> Unit<'a> {
 
     /// The arrays that it reads, each once.
     pub fn distinct_reads(&self) -> impl Iterator<Item = BufferId> {
-        self.reads.iter().enumerate().filter(|(i, b)| !self.reads[..*i].contains(b)).map(|(_, &b)| b)
+        self.reads
+            .iter()
+            .enumerate()
+            .filter(|(i, b)| !self.reads[..*i].contains(b))
+            .map(|(_, &b)| b)
     }
 }
 
@@ -81,7 +91,12 @@ pub fn units<'a>(facts: &'a Facts<'a>) -> Result<Vec<Unit<'a>>, Why> {
             Class::Reference if matches!(e.op, Op::Reshape(_) | Op::OptimizationBarrier(_)) => {}
             Class::Reduce => reduce(facts, e, &mut out)?,
             Class::Write => write(facts, e, &mut out)?,
-            Class::Product | Class::Convolution | Class::Windows | Class::Sort | Class::Control | Class::Reference => out.push(equation(facts, i, e)),
+            Class::Product
+            | Class::Convolution
+            | Class::Windows
+            | Class::Sort
+            | Class::Control
+            | Class::Reference => out.push(equation(facts, i, e)),
         }
     }
     Ok(out)
@@ -99,9 +114,14 @@ fn maps<'a>(facts: &'a Facts<'a>, e: &Eqn, out: &mut Vec<Unit<'a>>) -> Result<()
     for &v in &e.outputs {
         let Storage::Buffer(b) = facts.storage(v) else { continue };
         let is_constant = matches!(e.op, Op::Constant(_));
-        let is_renamed = matches!(e.op, Op::Reshape(_) | Op::OptimizationBarrier(_)) && e.inputs.iter().any(|&x| facts.buffer(x) == Some(b));
+        let is_renamed = matches!(e.op, Op::Reshape(_) | Op::OptimizationBarrier(_))
+            && e.inputs.iter().any(|&x| facts.buffer(x) == Some(b));
         if !is_constant && !is_renamed {
-            out.push(kernel(facts, whole(facts.shape(v)), vec![Root { value: v, end: End::Store(b) }])?);
+            out.push(kernel(
+                facts,
+                whole(facts.shape(v)),
+                vec![Root { value: v, end: End::Store(b) }],
+            )?);
         }
     }
     Ok(())
@@ -136,16 +156,26 @@ fn write<'a>(facts: &'a Facts<'a>, e: &Eqn, out: &mut Vec<Unit<'a>>) -> Result<(
             let fill = End::Fill(buffer);
             let scale = op.interior.iter().map(|i| i + 1).collect();
             let offset = op.low.iter().map(|&l| l as usize).collect();
-            let filled = kernel(facts, whole(&shape), vec![Root { value: e.inputs[1], end: fill }])?;
+            let filled =
+                kernel(facts, whole(&shape), vec![Root { value: e.inputs[1], end: fill }])?;
             part(e.inputs[0], scale, offset)?;
             let at = out.len() - 1;
             out.insert(at, filled);
         }
         Op::DynamicUpdateSlice(_) | Op::Scatter(_) => {
-            let Some(from) = facts.buffer(e.inputs[0]) else { return Err(Why::Materialise(e.inputs[0])) };
-            out.push(Unit { work: Work::Copy(from, buffer), reads: vec![from], writes: vec![buffer] });
+            let Some(from) = facts.buffer(e.inputs[0]) else {
+                return Err(Why::Materialise(e.inputs[0]));
+            };
+            out.push(Unit {
+                work: Work::Copy(from, buffer),
+                reads: vec![from],
+                writes: vec![buffer],
+            });
             let (value, end) = match &e.op {
-                Op::Scatter(op) => (e.inputs[2], End::Scatter { buffer, shape, indices: e.inputs[1], op: op.clone() }),
+                Op::Scatter(op) => (
+                    e.inputs[2],
+                    End::Scatter { buffer, shape, indices: e.inputs[1], op: op.clone() },
+                ),
                 _ => (e.inputs[1], End::Window { buffer, shape, start: e.inputs[2] }),
             };
             let mut unit = kernel(facts, whole(facts.shape(value)), vec![Root { value, end }])?;

@@ -3,9 +3,11 @@
 use super::classify::moved_as;
 use neurax_ir::{Eqn, Graph, Op, Type, Value, op::DotGeneral};
 
-/// The equation that makes a value, if it is not an input: values are numbered equation by equation.
+/// The equation that makes a value, if it is not an input: values are numbered equation by
+/// equation.
 pub fn maker(graph: &Graph, v: Value) -> Option<&Eqn> {
-    let after = graph.eqns().partition_point(|e| e.outputs.first().is_some_and(|&first| first <= v));
+    let after =
+        graph.eqns().partition_point(|e| e.outputs.first().is_some_and(|&first| first <= v));
     graph.eqns()[..after].last().filter(|e| e.outputs.contains(&v))
 }
 
@@ -28,13 +30,20 @@ impl Walk {
     /// A dense array of that type.
     pub fn of(ty: &Type) -> Walk {
         let shape = &ty.shape;
-        Walk { offset: 0, sizes: shape.to_vec(), strides: shape.strides().iter().map(|&s| s as isize).collect() }
+        Walk {
+            offset: 0,
+            sizes: shape.to_vec(),
+            strides: shape.strides().iter().map(|&s| s as isize).collect(),
+        }
     }
 
-    /// Through the transposes in front of it, and the array behind them; a transpose that machine code cannot do is an array of its own.
+    /// Through the transposes in front of it, and the array behind them; a transpose that machine
+    /// code cannot do is an array of its own.
     fn deep(graph: &Graph, v: Value) -> (Walk, Value) {
         match maker(graph, v) {
-            Some(Eqn { op: Op::Transpose(op), inputs, .. }) if moved_as(graph.ty(v).dtype).is_some() => {
+            Some(Eqn { op: Op::Transpose(op), inputs, .. })
+                if moved_as(graph.ty(v).dtype).is_some() =>
+            {
                 let (inner, root) = Walk::deep(graph, inputs[0]);
                 (inner.transposed(&op.permutation), root)
             }
@@ -42,7 +51,8 @@ impl Walk {
         }
     }
 
-    /// Through transposes, reshapes and reversals as far as they are strides, and the array behind them.
+    /// Through transposes, reshapes and reversals as far as they are strides, and the array behind
+    /// them.
     fn deepest(graph: &Graph, v: Value) -> (Walk, Value) {
         let inner = |e: &Eqn| Walk::deepest(graph, e.inputs[0]);
         let found = match maker(graph, v) {
@@ -63,8 +73,9 @@ impl Walk {
         found.unwrap_or_else(|| (Walk::dense(graph, v), v))
     }
 
-    /// An operand of a product through its transposes, if its rows and its depth have one stride each there; or one of a convolution: of a
-    /// kernel the taps must have one stride, and if they are few the features together with them.
+    /// An operand of a product through its transposes, if its rows and its depth have one stride
+    /// each there; or one of a convolution: of a kernel the taps must have one stride, and if they
+    /// are few the features together with them.
     pub fn operand(graph: &Graph, e: &Eqn, side: usize) -> Option<(Walk, Value)> {
         match &e.op {
             Op::DotGeneral(op) => {
@@ -74,7 +85,8 @@ impl Walk {
             Op::Convolution(_) => {
                 let (walk, root) = Walk::deepest(graph, e.inputs[side]);
                 let axes: Vec<usize> = (1..walk.sizes.len()).collect();
-                let many = walk.sizes[2..].iter().product::<usize>() >= MANY && walk.joined(&axes[1..]).is_some();
+                let many = walk.sizes[2..].iter().product::<usize>() >= MANY
+                    && walk.joined(&axes[1..]).is_some();
                 (side == 0 || many || walk.joined(&axes).is_some()).then_some((walk, root))
             }
             _ => None,
@@ -84,12 +96,17 @@ impl Walk {
     /// Have its rows (or columns) and its depth one stride each as an operand of a product?
     pub fn is_operand(&self, op: &DotGeneral, side: usize) -> bool {
         let rank = self.sizes.len();
-        let (free, contract) = if side == 0 { (op.lhs_free(rank), &op.lhs_contract) } else { (op.rhs_free(rank), &op.rhs_contract) };
+        let (free, contract) = if side == 0 {
+            (op.lhs_free(rank), &op.lhs_contract)
+        } else {
+            (op.rhs_free(rank), &op.rhs_contract)
+        };
         self.joined(&free).is_some() && self.joined(contract).is_some()
     }
 
     fn transposed(self, permutation: &[usize]) -> Walk {
-        let (sizes, strides) = permutation.iter().map(|&p| (self.sizes[p], self.strides[p])).unzip();
+        let (sizes, strides) =
+            permutation.iter().map(|&p| (self.sizes[p], self.strides[p])).unzip();
         Walk { sizes, strides, ..self }
     }
 
@@ -108,7 +125,8 @@ impl Walk {
         }
         let mut strides = vec![1; shape.len()];
         let (mut from, mut to) = (self.sizes.len(), shape.len());
-        // From the last axes on: as few as possible of the old and the new ones that have as many elements.
+        // From the last axes on: as few as possible of the old and the new ones that have as many
+        // elements.
         while to > 0 {
             let (old_end, new_end) = (from, to);
             let (mut old, mut new) = (1, 1);

@@ -1,5 +1,6 @@
-//! The functions that are vectorised, how far off they may be, what they should give, and where they are tried. Shared by the tests of the
-//! machine code and of its expansions for CPUs without fused multiply-add.
+//! The functions that are vectorised, how far off they may be, what they should give, and where
+//! they are tried. Shared by the tests of the machine code and of its expansions for CPUs without
+//! fused multiply-add.
 
 use neurax_ir::op::{Binary, Unary};
 
@@ -44,7 +45,8 @@ pub const ROWS: [Row; 21] = [
 ];
 
 /// Functions of two values, in f32.
-pub const PAIRS: [(Binary, f64, fn(f64, f64) -> f64); 2] = [(Binary::Pow, 4.0, f64::powf), (Binary::Atan2, 4.0, f64::atan2)];
+pub const PAIRS: [(Binary, f64, fn(f64, f64) -> f64); 2] =
+    [(Binary::Pow, 4.0, f64::powf), (Binary::Atan2, 4.0, f64::atan2)];
 
 /// How far off the references themselves may be in f64.
 pub const REFERENCE: f64 = 1.0;
@@ -115,15 +117,25 @@ const SPECIAL: [f64; 50] = [
     7.450580596923828e-9,
 ];
 
-/// Bit patterns of floats of that many bits that a function is tried at: a prime stride over all of them, the neighbourhood of special numbers
-/// and of multiples of pi/2, and evenly spread moderate numbers.
+/// Bit patterns of floats of that many bits that a function is tried at: a prime stride over all of
+/// them, the neighbourhood of special numbers and of multiples of pi/2, and evenly spread moderate
+/// numbers.
 pub fn points(bits: u32) -> Vec<u64> {
     let stride = if bits == 32 { 42_767 } else { 184_467_440_737_133 };
-    let mut out: Vec<u64> = (0u64..).map_while(|i| i.checked_mul(stride)).take_while(|&p| bits == 64 || p >> 32 == 0).collect();
+    let mut out: Vec<u64> = (0u64..)
+        .map_while(|i| i.checked_mul(stride))
+        .take_while(|&p| bits == 64 || p >> 32 == 0)
+        .collect();
     let pattern = |x: f64| if bits == 32 { (x as f32).to_bits() as u64 } else { x.to_bits() };
     let top = 1u64 << (bits - 1);
     let mut both = |p: u64| out.extend([p, p ^ top]);
-    let ends = [pattern(f64::INFINITY), pattern(f64::NAN), pattern(f64::MIN_POSITIVE), top >> 1, if bits == 32 { 0x0080_0000 } else { 1 << 52 }];
+    let ends = [
+        pattern(f64::INFINITY),
+        pattern(f64::NAN),
+        pattern(f64::MIN_POSITIVE),
+        top >> 1,
+        if bits == 32 { 0x0080_0000 } else { 1 << 52 },
+    ];
     for p in SPECIAL.map(pattern).into_iter().chain(ends) {
         (p.saturating_sub(64)..p + 64).filter(|q| *q < top).for_each(&mut both);
     }
@@ -140,7 +152,8 @@ pub fn points(bits: u32) -> Vec<u64> {
     out
 }
 
-/// Ends of the range and of functions' domains, where results must be of the same class as they should be: NaN, infinite, zero, or neither.
+/// Ends of the range and of functions' domains, where results must be of the same class as they
+/// should be: NaN, infinite, zero, or neither.
 pub fn corners(bits: u32) -> Vec<u64> {
     let (most, least) = if bits == 32 { (f32::MAX as f64, 1e-45) } else { (f64::MAX, 5e-324) };
     let pattern = |x: f64| if bits == 32 { (x as f32).to_bits() as u64 } else { x.to_bits() };
@@ -159,17 +172,36 @@ pub fn same_class(x: f64, y: f64) -> bool {
     class(x) == class(y)
 }
 
-/// Pairs of bit patterns of f32: all exponents against each other, and, for powers, results all over the range.
+/// Pairs of bit patterns of f32: all exponents against each other, and, for powers, results all
+/// over the range.
 pub fn pairs() -> Vec<(u32, u32)> {
-    let mut out: Vec<(u32, u32)> = (0..200_000u32).map(|i| (i.wrapping_mul(2_654_435_761), i.wrapping_mul(2_246_822_519).rotate_left(7))).collect();
+    let mut out: Vec<(u32, u32)> = (0..200_000u32)
+        .map(|i| (i.wrapping_mul(2_654_435_761), i.wrapping_mul(2_246_822_519).rotate_left(7)))
+        .collect();
     for i in 0..200_000u32 {
-        let x = f32::from_bits(0x3f80_0000 - (40 << 23) + i.wrapping_mul(2_654_435_761) % (80 << 23));
+        let x =
+            f32::from_bits(0x3f80_0000 - (40 << 23) + i.wrapping_mul(2_654_435_761) % (80 << 23));
         let size = (i.wrapping_mul(40_503) % 65_536) as f32 / 65_536.0 * 300.0 - 155.0;
         out.push((x.to_bits(), (size / x.log2()).to_bits()));
         let near = 1.0 + (i as f32 - 100_000.0) / 1e6;
         out.push((near.to_bits(), (size / near.log2()).to_bits()));
     }
-    let ends = [0.0, f32::MIN_POSITIVE, 1e-45, 0.5, 1.0, 1.5, 2.0, 3.0, 16_777_215.0, 16_777_216.0, 1e10, f32::MAX, f32::INFINITY, f32::NAN];
+    let ends = [
+        0.0,
+        f32::MIN_POSITIVE,
+        1e-45,
+        0.5,
+        1.0,
+        1.5,
+        2.0,
+        3.0,
+        16_777_215.0,
+        16_777_216.0,
+        1e10,
+        f32::MAX,
+        f32::INFINITY,
+        f32::NAN,
+    ];
     let all = || ends.into_iter().flat_map(|x| [x, -x]);
     out.extend(all().flat_map(|x| all().map(move |y| (x.to_bits(), y.to_bits()))));
     out
@@ -182,14 +214,19 @@ pub fn off_f32(have: f32, want: f64) -> f64 {
         return if same_class(have as f64, rounded as f64) { 0.0 } else { f64::INFINITY };
     }
     // Infinity is where the next number would be: what overflows or nearly does is off by little.
-    let number = |x: f32| if x.is_infinite() { 2f64.powi(128).copysign(x as f64) } else { x as f64 };
+    let number =
+        |x: f32| if x.is_infinite() { 2f64.powi(128).copysign(x as f64) } else { x as f64 };
     let want = if want.abs() > 2f64.powi(128) { number(rounded) } else { want };
     (number(have) - want).abs() / place(want.abs(), -126, 23)
 }
 
 /// The same for f64: steps from one number to the next.
 pub fn off_f64(have: f64, want: f64) -> f64 {
-    let number = have != 0.0 && want != 0.0 && !have.is_nan() && !want.is_nan() && have.is_sign_negative() == want.is_sign_negative();
+    let number = have != 0.0
+        && want != 0.0
+        && !have.is_nan()
+        && !want.is_nan()
+        && have.is_sign_negative() == want.is_sign_negative();
     match number {
         true => have.to_bits().abs_diff(want.to_bits()) as f64,
         false if same_class(have, want) => 0.0,

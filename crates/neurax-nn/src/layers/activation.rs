@@ -61,11 +61,14 @@ activations! {
     softmax => |x| x.softmax(-1);
     /// The logarithm of the softmax over the last axis, without overflow.
     log_softmax => |x| x.log_softmax(-1);
-    /// `x` times the normal distribution function of `x`: Hendrycks and Gimpel, 2016 (<https://arxiv.org/abs/1606.08415>).
+    /// `x` times the normal distribution function of `x`: Hendrycks and Gimpel, 2016
+    /// (<https://arxiv.org/abs/1606.08415>).
     gelu => |x| x.gelu(false);
-    /// `x · sigmoid(x)`, also called swish: Elfwing et al., 2017 (<https://arxiv.org/abs/1702.03118>).
+    /// `x · sigmoid(x)`, also called swish: Elfwing et al., 2017
+    /// (<https://arxiv.org/abs/1702.03118>).
     silu => |x| x.silu();
-    /// `x` where positive, else `exp(x) - 1`: Clevert et al., 2015 (<https://arxiv.org/abs/1511.07289>).
+    /// `x` where positive, else `exp(x) - 1`: Clevert et al., 2015
+    /// (<https://arxiv.org/abs/1511.07289>).
     elu => |x| x.elu(1.0);
     /// `x` where positive, else `x / 100`.
     leaky_relu => |x| x.leaky_relu(0.01);

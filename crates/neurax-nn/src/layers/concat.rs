@@ -2,7 +2,8 @@
 
 use neurax_tensor::{Tensor, concat as join};
 
-/// The tensors one after the other along `axis`; their other axes agree. [`crate::concat`] is the layer.
+/// The tensors one after the other along `axis`; their other axes agree. [`crate::concat`] is the
+/// layer.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -27,7 +28,9 @@ mod tests {
 
     #[test]
     fn sizes_must_agree() {
-        let e = check::nodes(|[a, b]| concat([a, b], 1), &types![f32[2, 3], f32[4, 3]]).unwrap_err().to_string();
+        let e = check::nodes(|[a, b]| concat([a, b], 1), &types![f32[2, 3], f32[4, 3]])
+            .unwrap_err()
+            .to_string();
         assert!(e.contains("in layer concat"), "{e}");
     }
 }

@@ -4,7 +4,8 @@ use crate::init::{self, Init};
 use crate::{Cx, Layer, Node};
 use neurax_tensor::Tensor;
 
-/// `x · kernel + bias` over the last axis: x `[.., n]`, kernel `[n, units]`, bias `[units]`, result `[.., units]`.
+/// `x · kernel + bias` over the last axis: x `[.., n]`, kernel `[n, units]`, bias `[units]`, result
+/// `[.., units]`.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -39,7 +40,8 @@ pub struct Dense {
 }
 
 impl Dense {
-    /// A layer of so many outputs, with a bias that starts at zero and a [`init::glorot_uniform`] kernel.
+    /// A layer of so many outputs, with a bias that starts at zero and a [`init::glorot_uniform`]
+    /// kernel.
     pub fn new(units: usize) -> Dense {
         Dense { units, bias: true, kernel: init::glorot_uniform(), name: "dense".into() }
     }

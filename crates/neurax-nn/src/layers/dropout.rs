@@ -3,7 +3,8 @@
 use crate::{Cx, Layer, Node};
 use neurax_tensor::{Error, Key, Tensor};
 
-/// Each element is zeroed with probability `rate`, the others grow by `1 / (1 - rate)`, so that the mean stays.
+/// Each element is zeroed with probability `rate`, the others grow by `1 / (1 - rate)`, so that the
+/// mean stays.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -14,7 +15,10 @@ use neurax_tensor::{Error, Key, Tensor};
 #[track_caller]
 pub fn dropout(x: &Tensor, rate: f64, key: &Key) -> Tensor {
     if !(0.0..1.0).contains(&rate) {
-        return Tensor::from_error(Error::new("dropout", format!("the rate {rate} is not in 0..1: it is the part that is dropped")));
+        return Tensor::from_error(Error::new(
+            "dropout",
+            format!("the rate {rate} is not in 0..1: it is the part that is dropped"),
+        ));
     }
     let kept = key.bernoulli(1.0 - rate, x.shape());
     (x / (1.0 - rate)) * kept.to(x.dtype())

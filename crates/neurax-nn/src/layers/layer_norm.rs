@@ -3,8 +3,9 @@
 use crate::{Cx, Layer, Node, init};
 use neurax_tensor::{Tensor, keep};
 
-/// `(x - mean) / sqrt(var + epsilon) · gain + offset`, mean and variance over the last axis: x `[.., n]`, gain and offset `[n]`.
-/// Ba, Kiros and Hinton, Layer Normalization (<https://arxiv.org/abs/1607.06450>).
+/// `(x - mean) / sqrt(var + epsilon) · gain + offset`, mean and variance over the last axis: x
+/// `[.., n]`, gain and offset `[n]`. Ba, Kiros and Hinton, Layer Normalization
+/// (<https://arxiv.org/abs/1607.06450>).
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -19,7 +20,8 @@ pub fn layer_norm(x: &Tensor, gain: &Tensor, offset: &Tensor, epsilon: f64) -> T
     centred / (variance + epsilon).sqrt() * gain + offset
 }
 
-/// The layer of [`layer_norm`], with parameters `gain`, which starts at one, and `offset`, which starts at zero.
+/// The layer of [`layer_norm`], with parameters `gain`, which starts at one, and `offset`, which
+/// starts at zero.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -89,7 +91,12 @@ mod tests {
 
     #[test]
     fn a_constant_row_becomes_the_offset() {
-        let y = layer_norm(&Tensor::full([1, 3], 5.0), &Tensor::ones(3), &tensor([1.0, 2.0, 3.0]), 1e-5);
+        let y = layer_norm(
+            &Tensor::full([1, 3], 5.0),
+            &Tensor::ones(3),
+            &tensor([1.0, 2.0, 3.0]),
+            1e-5,
+        );
         assert_eq!(y.to_vec::<f32>().unwrap(), [1.0, 2.0, 3.0]);
     }
 }

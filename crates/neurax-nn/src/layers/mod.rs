@@ -1,7 +1,8 @@
 //! The layers: one file each, with the pure function of tensors, the declared layer, and its tests.
 //!
-//! To add one: a file here, with the short form as a method on [`crate::Node`] if it deserves one, and its lines in this list. Everything named here is a name
-//! of the crate, too; of two things called `concat`, that is the one of nodes.
+//! To add one: a file here, with the short form as a method on [`crate::Node`] if it deserves one,
+//! and its lines in this list. Everything named here is a name of the crate, too; of two things
+//! called `concat`, that is the one of nodes.
 
 mod activation;
 mod concat;

@@ -3,7 +3,8 @@
 use crate::{Cx, Layer, Node};
 use neurax_tensor::{Dim, IntoShape, Tensor};
 
-/// x [n, ..] as [n, dims..]: the first axis stays, the others become `dims`, of which one may be `_`.
+/// x [n, ..] as [n, dims..]: the first axis stays, the others become `dims`, of which one may be
+/// `_`.
 ///
 /// ```
 /// use neurax::prelude::*;

@@ -3,8 +3,9 @@
 use crate::{Cx, Layer, Node, init};
 use neurax_tensor::{Tensor, keep};
 
-/// `x / sqrt(mean(x²) + epsilon) · gain`, the mean over the last axis: x `[.., n]`, gain `[n]`. Layer normalization without the mean and the offset.
-/// Zhang and Sennrich, Root Mean Square Layer Normalization (<https://arxiv.org/abs/1910.07467>).
+/// `x / sqrt(mean(x²) + epsilon) · gain`, the mean over the last axis: x `[.., n]`, gain `[n]`.
+/// Layer normalization without the mean and the offset. Zhang and Sennrich, Root Mean Square Layer
+/// Normalization (<https://arxiv.org/abs/1910.07467>).
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -87,9 +88,13 @@ mod tests {
 
     #[test]
     fn a_row_of_zeros_stays_and_a_factor_changes_nothing() {
-        assert_eq!(rms_norm(&Tensor::zeros([1, 3]), &Tensor::ones(3), 1e-5).to_vec::<f32>().unwrap(), [0.0; 3]);
+        assert_eq!(
+            rms_norm(&Tensor::zeros([1, 3]), &Tensor::ones(3), 1e-5).to_vec::<f32>().unwrap(),
+            [0.0; 3]
+        );
         let x = tensor([[0.5, -1.0, 2.0]]);
-        let (one, four) = (rms_norm(&x, &Tensor::ones(3), 0.0), rms_norm(&(&x * 4.0), &Tensor::ones(3), 0.0));
+        let (one, four) =
+            (rms_norm(&x, &Tensor::ones(3), 0.0), rms_norm(&(&x * 4.0), &Tensor::ones(3), 0.0));
         assert_eq!(one.to_vec::<f32>().unwrap(), four.to_vec::<f32>().unwrap());
     }
 }

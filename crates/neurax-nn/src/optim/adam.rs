@@ -16,13 +16,14 @@ pub fn adam(rate: impl Rate) -> Optim {
     adam_with(rate, 0.9, 0.999, 1e-8)
 }
 
-/// Adam: means of the gradients (β₁) and of their squares (β₂), freed of their start at zero; the step is
-/// `rate · m / (√v + ε)`.
+/// Adam: means of the gradients (β₁) and of their squares (β₂), freed of their start at zero; the
+/// step is `rate · m / (√v + ε)`.
 pub fn adam_with(rate: impl Rate, b1: f64, b2: f64, epsilon: f64) -> Optim {
     chain([scale_by_adam(b1, b2, epsilon), scale(rate)])
 }
 
-/// Adam with decoupled weight decay: Loshchilov and Hutter, 2017 (<https://arxiv.org/abs/1711.05101>).
+/// Adam with decoupled weight decay: Loshchilov and Hutter, 2017
+/// (<https://arxiv.org/abs/1711.05101>).
 pub fn adamw(rate: impl Rate, decay: f64) -> Optim {
     chain([scale_by_adam(0.9, 0.999, 1e-8), weight_decay(decay), scale(rate)])
 }
@@ -46,12 +47,21 @@ impl Rule for Adam {
     fn update(&self, grads: Vec<Tensor>, slots: &mut Slots, at: &Step) -> Vec<Tensor> {
         let Adam { b1, b2, epsilon } = *self;
         let old = take(slots, "m", at.params).into_iter().zip(take(slots, "v", at.params));
-        let (m, v): (Vec<Tensor>, Vec<Tensor>) = old.zip(&grads).map(|((m, v), g)| (m * b1 + g * (1.0 - b1), v * b2 + g * g * (1.0 - b2))).unzip();
+        let (m, v): (Vec<Tensor>, Vec<Tensor>) = old
+            .zip(&grads)
+            .map(|((m, v), g)| (m * b1 + g * (1.0 - b1), v * b2 + g * g * (1.0 - b2)))
+            .unzip();
         let t = at.count + 1.0;
         let (first, second) = (debias(b1, &t), debias(b2, &t));
         let steps = m.iter().zip(&v).map(|(m, v)| {
             // f16 has no numbers for large factors, but for what they are the inverses of.
-            let part = |m: &Tensor, f: &Tensor| if m.dtype() == DType::F16 { m / (1.0 / f).to(DType::F16) } else { m * f.to(m.dtype()) };
+            let part = |m: &Tensor, f: &Tensor| {
+                if m.dtype() == DType::F16 {
+                    m / (1.0 / f).to(DType::F16)
+                } else {
+                    m * f.to(m.dtype())
+                }
+            };
             part(m, &first) / (part(v, &second).sqrt() + epsilon)
         });
         let steps = steps.collect();
@@ -60,8 +70,8 @@ impl Rule for Adam {
     }
 }
 
-/// `1 / (1 - bᵗ)`: what frees a mean of its start at zero after t steps. A factor: it is one number for all elements, and a division costs each of
-/// them as much as the rest of the mean.
+/// `1 / (1 - bᵗ)`: what frees a mean of its start at zero after t steps. A factor: it is one number
+/// for all elements, and a division costs each of them as much as the rest of the mean.
 fn debias(b: f64, t: &Tensor) -> Tensor {
     -1.0 / (t * b.ln()).expm1()
 }

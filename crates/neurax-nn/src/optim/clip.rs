@@ -3,8 +3,8 @@
 use super::{Optim, Rule, Slots, Step};
 use neurax_tensor::{DType, Tensor};
 
-/// Scales all gradients together so that their global norm, the root of the sum of all squares, is at most `norm`
-/// (Pascanu et al., 2012, <https://arxiv.org/abs/1211.5063>).
+/// Scales all gradients together so that their global norm, the root of the sum of all squares, is
+/// at most `norm` (Pascanu et al., 2012, <https://arxiv.org/abs/1211.5063>).
 pub fn clip(norm: f64) -> Optim {
     Optim::new(GlobalNorm(norm))
 }

@@ -3,8 +3,8 @@
 use super::{Optim, Rule, Slots, Step};
 use neurax_tensor::Tensor;
 
-/// Adds `decay · p` to the updates. Before the optimizer it is the gradient of an L2 penalty; between direction and rate, as in
-/// [`super::adamw`], it is decoupled.
+/// Adds `decay · p` to the updates. Before the optimizer it is the gradient of an L2 penalty;
+/// between direction and rate, as in [`super::adamw`], it is decoupled.
 ///
 /// ```
 /// use neurax::prelude::*;

@@ -1,10 +1,12 @@
 //! Optimizers: values that turn gradients into updates, and chain.
 //!
-//! An [`Optim`] is a list of rules, each of which changes the updates that the one before it gives; the first gets the
-//! gradients. [`chain`] puts lists together: `chain([clip(1.0), adam(1e-3)])`. What rules remember is in an [`OptState`], a tree, so a
-//! whole training step can be jitted. A step does not depend on the number of steps or on the rate except as data.
+//! An [`Optim`] is a list of rules, each of which changes the updates that the one before it gives;
+//! the first gets the gradients. [`chain`] puts lists together: `chain([clip(1.0), adam(1e-3)])`.
+//! What rules remember is in an [`OptState`], a tree, so a whole training step can be jitted. A
+//! step does not depend on the number of steps or on the rate except as data.
 //!
-//! To add one: a file here with a struct that implements [`Rule`], and a function that makes an [`Optim`] of it.
+//! To add one: a file here with a struct that implements [`Rule`], and a function that makes an
+//! [`Optim`] of it.
 
 mod adam;
 mod clip;
@@ -24,7 +26,8 @@ use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 
-/// Tensors that a rule remembers, by name: most have one per parameter, in the order of the parameters' leaves.
+/// Tensors that a rule remembers, by name: most have one per parameter, in the order of the
+/// parameters' leaves.
 pub type Slots = BTreeMap<String, Vec<Tensor>>;
 
 /// A link of a chain: gradients (or the updates of the link before) in, updates out.
@@ -50,7 +53,8 @@ pub struct Step<'a> {
 pub struct OptState {
     /// How many steps there were, i32[].
     pub step: Tensor,
-    /// What each rule remembers. `rate` is the learning rate where it is a plain number: change it to change the rate.
+    /// What each rule remembers. `rate` is the learning rate where it is a plain number: change it
+    /// to change the rate.
     pub slots: Vec<Slots>,
 }
 
@@ -93,11 +97,13 @@ impl Optim {
         OptState { step: tensor(0), slots: self.0.iter().map(|rule| rule.init(&leaves)).collect() }
     }
 
-    /// The updates, to be added to the parameters, and what to remember. Leaves that are not floats get none, i.e. zeros.
+    /// The updates, to be added to the parameters, and what to remember. Leaves that are not floats
+    /// get none, i.e. zeros.
     #[must_use]
     #[track_caller]
     pub fn update<P: Tree>(&self, params: &P, grads: &P, state: OptState) -> (P, OptState) {
-        recorder(params, grads, &state).at(Location::caller(), || self.updates(params, grads, state))
+        recorder(params, grads, &state)
+            .at(Location::caller(), || self.updates(params, grads, state))
     }
 
     fn updates<P: Tree>(&self, params: &P, grads: &P, state: OptState) -> (P, OptState) {
@@ -146,7 +152,11 @@ fn matched<P: Tree>(params: &P, grads: &P) -> P {
 
 /// The leaves that are learnt.
 fn floats(tree: &impl Tree) -> Vec<Tensor> {
-    tree.leaves().into_iter().filter(|(_, t)| t.dtype().is_float()).map(|(_, t)| t.clone()).collect()
+    tree.leaves()
+        .into_iter()
+        .filter(|(_, t)| t.dtype().is_float())
+        .map(|(_, t)| t.clone())
+        .collect()
 }
 
 /// `f` for leaves that are learnt, zeros for others.
@@ -168,7 +178,12 @@ fn take(slots: &mut Slots, name: &str, params: &[Tensor]) -> Vec<Tensor> {
 }
 
 fn missing(name: &str) -> neurax_tensor::Error {
-    neurax_tensor::Error::new("optim", format!("the state has no slot `{name}` for these parameters: make it with `init` of this optimizer"))
+    neurax_tensor::Error::new(
+        "optim",
+        format!(
+            "the state has no slot `{name}` for these parameters: make it with `init` of this optimizer"
+        ),
+    )
 }
 
 #[cfg(test)]
@@ -191,7 +206,10 @@ pub(crate) mod tests {
 
     pub(crate) fn near(found: &[f32], want: &[f32]) {
         assert_eq!(found.len(), want.len());
-        assert!(found.iter().zip(want).all(|(a, b)| (a - b).abs() < 1e-5), "{found:?}, not {want:?}");
+        assert!(
+            found.iter().zip(want).all(|(a, b)| (a - b).abs() < 1e-5),
+            "{found:?}, not {want:?}"
+        );
     }
 
     #[test]
@@ -218,7 +236,12 @@ pub(crate) mod tests {
     #[test]
     fn half_floats_stay_half_floats() {
         let p = vec![tensor([1.0]).to(DType::BF16)];
-        for opt in [sgd(0.1), momentum(0.1, 0.9), adamw(0.1, 0.01), chain([clip(1.0), sgd(cosine(0.1, 10))])] {
+        for opt in [
+            sgd(0.1),
+            momentum(0.1, 0.9),
+            adamw(0.1, 0.01),
+            chain([clip(1.0), sgd(cosine(0.1, 10))]),
+        ] {
             let state = opt.init(&p);
             let (q, state) = opt.step(&p, &p, state);
             assert_eq!(q[0].dtype(), DType::BF16);

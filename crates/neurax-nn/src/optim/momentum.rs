@@ -39,7 +39,8 @@ impl Rule for Momentum {
 
     fn update(&self, grads: Vec<Tensor>, slots: &mut Slots, at: &Step) -> Vec<Tensor> {
         let old = take(slots, "momentum", at.params);
-        let new: Vec<Tensor> = old.into_iter().zip(&grads).map(|(m, g)| m * self.decay + g).collect();
+        let new: Vec<Tensor> =
+            old.into_iter().zip(&grads).map(|(m, g)| m * self.decay + g).collect();
         slots.insert("momentum".into(), new.clone());
         if !self.nesterov {
             return new;

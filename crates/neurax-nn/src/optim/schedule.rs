@@ -5,7 +5,8 @@ use neurax_tensor::{DType, Tensor};
 use std::fmt;
 use std::sync::Arc;
 
-/// A learning rate that changes with the step. It is traced into the training step and computed there from the step count.
+/// A learning rate that changes with the step. It is traced into the training step and computed
+/// there from the step count.
 #[derive(Clone)]
 pub struct Schedule(Arc<dyn Fn(&Tensor) -> Tensor + Send + Sync>);
 
@@ -35,7 +36,10 @@ impl fmt::Debug for Schedule {
 }
 
 /// What a learning rate can be given as: a number or a [`Schedule`].
-#[diagnostic::on_unimplemented(message = "`{Self}` is not a learning rate", note = "rates are f64 numbers, e.g. `1e-3`, or a `Schedule`")]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a learning rate",
+    note = "rates are f64 numbers, e.g. `1e-3`, or a `Schedule`"
+)]
 pub trait Rate {
     /// The number, or the schedule.
     fn rate(self) -> Result<f64, Schedule>;
@@ -70,7 +74,8 @@ pub fn exponential(start: f64, factor: f64, steps: usize) -> Schedule {
     Schedule::new(move |count| (count * decay).exp() * start)
 }
 
-/// From `start` down to 0 over `steps` steps along half a cosine (<https://arxiv.org/abs/1608.03983>), and 0 after.
+/// From `start` down to 0 over `steps` steps along half a cosine
+/// (<https://arxiv.org/abs/1608.03983>), and 0 after.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -105,7 +110,8 @@ pub fn warmup(steps: usize, after: Schedule) -> Schedule {
     })
 }
 
-/// Multiplies updates by `-rate`: the last link of a chain, which makes of a direction a step downhill.
+/// Multiplies updates by `-rate`: the last link of a chain, which makes of a direction a step
+/// downhill.
 pub fn scale(rate: impl Rate) -> Optim {
     match rate.rate() {
         Ok(number) => Optim::new(Fixed(number)),
@@ -113,7 +119,8 @@ pub fn scale(rate: impl Rate) -> Optim {
     }
 }
 
-/// A plain rate is remembered in the state: it is data there, can be changed, and no graph depends on it.
+/// A plain rate is remembered in the state: it is data there, can be changed, and no graph depends
+/// on it.
 struct Fixed(f64);
 
 impl Rule for Fixed {
@@ -162,7 +169,8 @@ mod tests {
     #[test]
     fn warm_up_then_cosine() {
         let rate = warmup(2, cosine(1.0, 4));
-        let found: Vec<f32> = (0..7).map(|i| rate.at(&tensor(i as f32)).to_vec::<f32>().unwrap()[0]).collect();
+        let found: Vec<f32> =
+            (0..7).map(|i| rate.at(&tensor(i as f32)).to_vec::<f32>().unwrap()[0]).collect();
         near(&found, &[0.5, 1.0, 1.0, 0.853_553, 0.5, 0.146_447, 0.0]);
     }
 

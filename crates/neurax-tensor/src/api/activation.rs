@@ -1,7 +1,9 @@
 //! Activations and other functions that networks are made of.
 
 use super::common::{example, formulas, of_one_dtype, settle};
-use crate::{AxisInt, DType, IntoAxes, Operand, Tensor, Type, args::axes_or_error, emit::emit, tensor::At};
+use crate::{
+    AxisInt, DType, IntoAxes, Operand, Tensor, Type, args::axes_or_error, emit::emit, tensor::At,
+};
 use neurax_ir::composite::{CrossEntropy, Gelu, LogSoftmax, LogSumExp, Silu, Softmax};
 use neurax_ir::{Op, op::Iota};
 use std::panic::Location;
@@ -49,8 +51,9 @@ formulas! {
 }
 
 impl Tensor {
-    /// `x Phi(x)`, element by element, with the normal distribution's `Phi`: exactly, by the error function, or approximately, by tanh.
-    /// Integers and bool give f32. Hendrycks and Gimpel, Gaussian Error Linear Units (<https://arxiv.org/abs/1606.08415>).
+    /// `x Phi(x)`, element by element, with the normal distribution's `Phi`: exactly, by the error
+    /// function, or approximately, by tanh. Integers and bool give f32. Hendrycks and Gimpel,
+    /// Gaussian Error Linear Units (<https://arxiv.org/abs/1606.08415>).
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -75,12 +78,14 @@ impl Tensor {
     #[track_caller]
     pub fn elu(&self, alpha: f64) -> Tensor {
         let x = self.clone().float(Location::caller());
-        // Where the other branch is taken, the power is of 0: it cannot overflow, nor can its derivative.
+        // Where the other branch is taken, the power is of 0: it cannot overflow, nor can its
+        // derivative.
         let below = x.gt(0).select(0, &x).expm1() * alpha;
         x.gt(0).select(&x, below)
     }
 
-    /// `max(x, 0) + min(0, alpha (e^(x / alpha) - 1))`, element by element: [`Tensor::elu`] with slope 1 at 0 for every alpha.
+    /// `max(x, 0) + min(0, alpha (e^(x / alpha) - 1))`, element by element: [`Tensor::elu`] with
+    /// slope 1 at 0 for every alpha.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -131,7 +136,8 @@ impl Tensor {
         self - self.clip(-bound, bound)
     }
 
-    /// The first half of an axis times the sigmoid of the second half: the gated linear unit. The axis must have an even size.
+    /// The first half of an axis times the sigmoid of the second half: the gated linear unit. The
+    /// axis must have an even size.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -147,7 +153,15 @@ impl Tensor {
         };
         let n = self.shape()[axis];
         if n % 2 == 1 {
-            return Tensor::fail("glu", format!("axis {axis} of {}{} has {n} entries; it takes two halves", self.dtype(), self.shape()), at);
+            return Tensor::fail(
+                "glu",
+                format!(
+                    "axis {axis} of {}{} has {n} entries; it takes two halves",
+                    self.dtype(),
+                    self.shape()
+                ),
+                at,
+            );
         }
         let half = (n / 2) as i64;
         self.slice(axis, ..half) * self.slice(axis, half..).sigmoid()
@@ -166,7 +180,8 @@ impl Tensor {
         settle(self.over_one_axis("softmax", &axes, |axis| Softmax { axis }.into(), at))
     }
 
-    /// `log(softmax(x))` over the axes, together, computed so that nothing over- or underflows. Integers and bool give f32.
+    /// `log(softmax(x))` over the axes, together, computed so that nothing over- or underflows.
+    /// Integers and bool give f32.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -179,7 +194,8 @@ impl Tensor {
         settle(self.over_one_axis("log_softmax", &axes, |axis| LogSoftmax { axis }.into(), at))
     }
 
-    /// `log(sum(e^x))` over the axes, computed so that nothing overflows. Integers and bool give f32.
+    /// `log(sum(e^x))` over the axes, computed so that nothing overflows. Integers and bool give
+    /// f32.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -201,8 +217,9 @@ impl Tensor {
         settle(sum())
     }
 
-    /// The cross-entropy of these logits (before the softmax) and `targets`, probabilities of the same shape: `-sum(targets log_softmax(x))`
-    /// over the last axis, which is removed. What has probability zero costs nothing, however unlikely the logits make it. Both are promoted to
+    /// The cross-entropy of these logits (before the softmax) and `targets`, probabilities of the
+    /// same shape: `-sum(targets log_softmax(x))` over the last axis, which is removed. What has
+    /// probability zero costs nothing, however unlikely the logits make it. Both are promoted to
     /// one dtype; integers and bool give f32. [`Tensor::one_hot`] makes targets of class numbers.
     ///
     /// ```
@@ -225,8 +242,15 @@ impl Tensor {
         settle(cost())
     }
 
-    /// An op that normalises along one axis, over several axes together: they are merged to one for it.
-    fn over_one_axis(&self, name: &str, axes: &impl IntoAxes, op: impl Fn(usize) -> Op, at: At) -> Result<Tensor, Tensor> {
+    /// An op that normalises along one axis, over several axes together: they are merged to one for
+    /// it.
+    fn over_one_axis(
+        &self,
+        name: &str,
+        axes: &impl IntoAxes,
+        op: impl Fn(usize) -> Op,
+        at: At,
+    ) -> Result<Tensor, Tensor> {
         let x = self.real_float(name, at)?;
         let list = axes_or_error(&x, axes, name, at)?;
         if let [axis] = list[..] {
@@ -244,19 +268,21 @@ impl Tensor {
     /// The axes moved to the end and merged to one; the others keep their order.
     pub(crate) fn merged_last(&self, axes: &[usize], at: At) -> Tensor {
         let order = last_order(self.rank(), axes);
-        let mut shape: Vec<usize> = order[..order.len() - axes.len()].iter().map(|&a| self.shape()[a]).collect();
+        let mut shape: Vec<usize> =
+            order[..order.len() - axes.len()].iter().map(|&a| self.shape()[a]).collect();
         shape.push(axes.iter().map(|&a| self.shape()[a]).product());
         self.permute_at(order, at).reshaped(shape, at)
     }
 
     /// Its shape without those axes, or with size 1 there.
     pub(crate) fn without(&self, axes: &[usize], keep: bool) -> Vec<usize> {
-        let size = |(i, &n): (usize, &usize)| if axes.contains(&i) { keep.then_some(1) } else { Some(n) };
+        let size =
+            |(i, &n): (usize, &usize)| if axes.contains(&i) { keep.then_some(1) } else { Some(n) };
         self.shape().iter().enumerate().filter_map(size).collect()
     }
 
-    /// For every integer a row of `classes` numbers, f32: 1 at that place and 0 elsewhere; all 0 for integers out of range. The new axis is
-    /// the last one.
+    /// For every integer a row of `classes` numbers, f32: 1 at that place and 0 elsewhere; all 0
+    /// for integers out of range. The new axis is the last one.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -269,7 +295,11 @@ impl Tensor {
         let hot = || {
             let ty = self.known()?;
             if !ty.dtype.is_int() {
-                return Err(Tensor::fail("one_hot", format!("it takes integers, not {ty}; convert them with `to(I32)`"), at));
+                return Err(Tensor::fail(
+                    "one_hot",
+                    format!("it takes integers, not {ty}; convert them with `to(I32)`"),
+                    at,
+                ));
             }
             let rank = ty.rank();
             let wide = self.wide_index(at);

@@ -1,4 +1,5 @@
-//! What several families share: operands of one type, axes with errors, and the way from `Result` back to a tensor.
+//! What several families share: operands of one type, axes with errors, and the way from `Result`
+//! back to a tensor.
 
 use crate::{
     DType, Scalar, Tensor, Type,
@@ -21,8 +22,9 @@ macro_rules! example {
     };
 }
 
-/// A table of functions of one tensor. First what its rows have in common, in words and in code: the enum of their ops, a sentence for
-/// readers, and what is done with the tensor, the op and the caller's place. Then `name = Op, "what it computes", "code" => "value";`.
+/// A table of functions of one tensor. First what its rows have in common, in words and in code:
+/// the enum of their ops, a sentence for readers, and what is done with the tensor, the op and the
+/// caller's place. Then `name = Op, "what it computes", "code" => "value";`.
 macro_rules! functions {
     ($Ops:ident, $all:literal, |$x:ident, $op:ident, $at:ident| $e:expr; $($f:ident = $Op:ident, $doc:literal, $code:literal => $value:literal;)*) => {
         impl Tensor {$(
@@ -55,7 +57,8 @@ macro_rules! functions_of_two {
     };
 }
 
-/// Functions of one tensor by a formula: `name(x) = formula, "what it computes", "code" => "value";`.
+/// Functions of one tensor by a formula: `name(x) = formula, "what it computes", "code" =>
+/// "value";`.
 macro_rules! formulas {
     ($($f:ident($x:ident) = $e:expr, $doc:literal, $code:literal => $value:literal;)*) => {
         impl Tensor {$(
@@ -88,14 +91,21 @@ impl Tensor {
     /// One of its axes, counted from the front.
     pub(crate) fn axis_at(&self, axis: impl AxisInt, op: &str, at: At) -> Result<usize, Tensor> {
         let ty = self.known()?;
-        axis_of(axis.to_i64(), ty.rank()).map_err(|why| Tensor::fail(op, format!("{why}; the operand is {ty}"), at))
+        axis_of(axis.to_i64(), ty.rank())
+            .map_err(|why| Tensor::fail(op, format!("{why}; the operand is {ty}"), at))
     }
 
     /// Itself as real floats: integers and bool as f32; complex numbers are refused.
     pub(crate) fn real_float(&self, op: &str, at: At) -> Result<Tensor, Tensor> {
         let ty = self.known()?;
         if ty.dtype.is_complex() {
-            return Err(Tensor::fail(op, format!("it takes real numbers, not {ty}; take `real()`, `imag()` or `abs()` first"), at));
+            return Err(Tensor::fail(
+                op,
+                format!(
+                    "it takes real numbers, not {ty}; take `real()`, `imag()` or `abs()` first"
+                ),
+                at,
+            ));
         }
         Ok(self.clone().float(at))
     }
@@ -114,7 +124,8 @@ impl Tensor {
         }
     }
 
-    /// Narrow floats as f32, so that what is accumulated does not overflow; and the dtype to go back to.
+    /// Narrow floats as f32, so that what is accumulated does not overflow; and the dtype to go
+    /// back to.
     pub(crate) fn wide(&self, at: At) -> (Tensor, DType) {
         let dtype = self.dtype();
         let narrow = dtype.is_float() && dtype.bits() < 32;
@@ -128,9 +139,13 @@ pub(crate) fn of_one_dtype(op: &str, xs: &[Tensor], at: At) -> Result<Vec<Tensor
     let Some(first) = types.first() else { return Ok(vec![]) };
     let mut dtype = first.dtype;
     for t in &types[1..] {
-        dtype = dtype
-            .promote(t.dtype)
-            .ok_or_else(|| Tensor::fail(op, format!("{} have no common dtype; convert them to one with `to`", list(&types)), at))?;
+        dtype = dtype.promote(t.dtype).ok_or_else(|| {
+            Tensor::fail(
+                op,
+                format!("{} have no common dtype; convert them to one with `to`", list(&types)),
+                at,
+            )
+        })?;
     }
     Ok(xs.iter().map(|x| x.convert(dtype, at)).collect())
 }

@@ -42,7 +42,14 @@ impl Tensor {
             }
         };
         if self.error().is_none() && self.dtype() != DType::Bool {
-            return Tensor::fail("select", format!("the predicate must be bool, not {}; compare first: `x.gt(0.0)`", self.dtype()), at);
+            return Tensor::fail(
+                "select",
+                format!(
+                    "the predicate must be bool, not {}; compare first: `x.gt(0.0)`",
+                    self.dtype()
+                ),
+                at,
+            );
         }
         emit_implicit(Select {}, [self.clone(), x, y], at)
     }
@@ -80,8 +87,9 @@ impl Tensor {
         self.truth(at).reduce_at(ReduceKind::Or, "any", &axes, at)
     }
 
-    /// `|x - y| <= absolute + relative |y|`, element by element, with promotion and broadcasting; equal infinities are close, NaN is close to
-    /// nothing. NumPy takes 1e-5 relative and 1e-8 absolute. Gives bool.
+    /// `|x - y| <= absolute + relative |y|`, element by element, with promotion and broadcasting;
+    /// equal infinities are close, NaN is close to nothing. NumPy takes 1e-5 relative and 1e-8
+    /// absolute. Gives bool.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -115,7 +123,8 @@ impl Tensor {
         self.isclose(other, relative, absolute).all(..)
     }
 
-    /// Have both the same shape and the same elements? Gives one bool; tensors of different shapes are not equal, which is no error.
+    /// Have both the same shape and the same elements? Gives one bool; tensors of different shapes
+    /// are not equal, which is no error.
     ///
     /// ```
     /// use neurax::prelude::*;

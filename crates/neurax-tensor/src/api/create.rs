@@ -1,12 +1,14 @@
 //! Tensors out of literals, and out of nothing.
 
-use crate::{DType, Element, IntoShape, Scalar, Tensor, Type, emit::recipe, shape::fixed, tensor::At};
+use crate::{
+    DType, Element, IntoShape, Scalar, Tensor, Type, emit::recipe, shape::fixed, tensor::At,
+};
 use neurax_ir::Literal;
 use neurax_ir::op::{Compare, Convert, Direction};
 use std::panic::Location;
 
-/// A tensor of bare literals: numbers, arrays of numbers, arrays of arrays. Float literals are f32, integer literals i32; f64 is left out
-/// on purpose, so that `1.0` means f32 without a suffix.
+/// A tensor of bare literals: numbers, arrays of numbers, arrays of arrays. Float literals are f32,
+/// integer literals i32; f64 is left out on purpose, so that `1.0` means f32 without a suffix.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -20,7 +22,8 @@ pub fn tensor<D: IntoTensor>(data: D) -> Tensor {
     let at = Location::caller();
     let (mut shape, mut elements) = (vec![], vec![]);
     match data.collect(0, &mut shape, &mut elements) {
-        Ok(()) => Literal::from_vec(shape, elements).map_or_else(|e| Tensor::error_at(e, at), Tensor::from),
+        Ok(()) => Literal::from_vec(shape, elements)
+            .map_or_else(|e| Tensor::error_at(e, at), Tensor::from),
         Err(why) => Tensor::fail("tensor", why, at),
     }
 }
@@ -33,11 +36,17 @@ pub fn tensor<D: IntoTensor>(data: D) -> Tensor {
 pub trait IntoTensor {
     /// The type of the elements.
     type Of: Element;
-    /// Adds the elements; `depth` arrays are around it, and `shape` is what the first element of each of them had.
+    /// Adds the elements; `depth` arrays are around it, and `shape` is what the first element of
+    /// each of them had.
     ///
     /// # Errors
     /// When arrays on one level differ in length.
-    fn collect(&self, depth: usize, shape: &mut Vec<usize>, out: &mut Vec<Self::Of>) -> Result<(), String>;
+    fn collect(
+        &self,
+        depth: usize,
+        shape: &mut Vec<usize>,
+        out: &mut Vec<Self::Of>,
+    ) -> Result<(), String>;
 }
 
 macro_rules! literals {
@@ -54,7 +63,12 @@ macro_rules! literals {
 
 literals!(f32, i32, i64, u8, u32, bool);
 
-fn collect_all<T: IntoTensor>(items: &[T], depth: usize, shape: &mut Vec<usize>, out: &mut Vec<T::Of>) -> Result<(), String> {
+fn collect_all<T: IntoTensor>(
+    items: &[T],
+    depth: usize,
+    shape: &mut Vec<usize>,
+    out: &mut Vec<T::Of>,
+) -> Result<(), String> {
     match shape.get(depth) {
         None => shape.push(items.len()),
         Some(&n) if n == items.len() => {}
@@ -65,14 +79,24 @@ fn collect_all<T: IntoTensor>(items: &[T], depth: usize, shape: &mut Vec<usize>,
 
 impl<T: IntoTensor, const N: usize> IntoTensor for [T; N] {
     type Of = T::Of;
-    fn collect(&self, depth: usize, shape: &mut Vec<usize>, out: &mut Vec<T::Of>) -> Result<(), String> {
+    fn collect(
+        &self,
+        depth: usize,
+        shape: &mut Vec<usize>,
+        out: &mut Vec<T::Of>,
+    ) -> Result<(), String> {
         collect_all(self, depth, shape, out)
     }
 }
 
 impl<T: IntoTensor> IntoTensor for Vec<T> {
     type Of = T::Of;
-    fn collect(&self, depth: usize, shape: &mut Vec<usize>, out: &mut Vec<T::Of>) -> Result<(), String> {
+    fn collect(
+        &self,
+        depth: usize,
+        shape: &mut Vec<usize>,
+        out: &mut Vec<T::Of>,
+    ) -> Result<(), String> {
         collect_all(self, depth, shape, out)
     }
 }
@@ -164,7 +188,10 @@ impl Tensor {
     }
 
     pub(crate) fn zeros_at(&self, at: At) -> Tensor {
-        self.type_ref().map_or_else(|_| self.clone(), |t| filled("zeros_like", t.dtype, &t.shape, Scalar::Int(0), at))
+        self.type_ref().map_or_else(
+            |_| self.clone(),
+            |t| filled("zeros_like", t.dtype, &t.shape, Scalar::Int(0), at),
+        )
     }
 
     /// Ones of the type of this tensor.
@@ -177,7 +204,10 @@ impl Tensor {
     #[track_caller]
     pub fn ones_like(&self) -> Tensor {
         let at = Location::caller();
-        self.type_ref().map_or_else(|_| self.clone(), |t| filled("ones_like", t.dtype, &t.shape, Scalar::Int(1), at))
+        self.type_ref().map_or_else(
+            |_| self.clone(),
+            |t| filled("ones_like", t.dtype, &t.shape, Scalar::Int(1), at),
+        )
     }
 
     /// The identity matrix, f32; also NumPy's `identity`.

@@ -39,12 +39,19 @@ impl Tensor {
         self.clone().float(at)
     }
 
-    fn running(&self, op: &str, kind: CumulativeKind, axis: impl AxisInt, at: At) -> Result<Tensor, Tensor> {
+    fn running(
+        &self,
+        op: &str,
+        kind: CumulativeKind,
+        axis: impl AxisInt,
+        at: At,
+    ) -> Result<Tensor, Tensor> {
         let axis = self.axis_at(axis, op, at)?;
         Ok(emit(Cumulative { kind, axis, reverse: false }, [self.clone()], at))
     }
 
-    /// The difference of neighbours along an axis, `n` times; each time the axis loses an entry. Of bool, whether they differ.
+    /// The difference of neighbours along an axis, `n` times; each time the axis loses an entry. Of
+    /// bool, whether they differ.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -74,7 +81,8 @@ impl Tensor {
         x
     }
 
-    /// The integral along an axis of values at distance `dx`, by the trapezoidal rule. Integers and bool give f32.
+    /// The integral along an axis of values at distance `dx`, by the trapezoidal rule. Integers and
+    /// bool give f32.
     ///
     /// ```
     /// use neurax::prelude::*;

@@ -8,8 +8,9 @@ use crate::{Tensor, tensor::At};
 use neurax_ir::op::ReduceKind;
 use std::{borrow::Borrow, collections::BTreeMap, panic::Location};
 
-/// Sums of products of tensors, by letters for their axes: `"ij,jk->ik"` is the matrix product. Letters that the result does not have are summed
-/// over; without `->` the result has, in alphabetical order, those that occur once. A letter twice in one operand takes its diagonal.
+/// Sums of products of tensors, by letters for their axes: `"ij,jk->ik"` is the matrix product.
+/// Letters that the result does not have are summed over; without `->` the result has, in
+/// alphabetical order, those that occur once. A letter twice in one operand takes its diagonal.
 /// `...` stands for leading axes, which broadcast. Dtypes are promoted.
 ///
 /// Two operands at a time are multiplied, those first that leave the smallest result.
@@ -28,7 +29,8 @@ pub fn einsum<T: Borrow<Tensor>>(formula: &str, xs: impl IntoIterator<Item = T>)
     settle(evaluate(formula, &xs))
 }
 
-/// The name of an axis. Those of an ellipsis are counted from its end, so that they meet as in broadcasting.
+/// The name of an axis. Those of an ellipsis are counted from its end, so that they meet as in
+/// broadcasting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Name {
     Hidden(std::cmp::Reverse<usize>),
@@ -83,9 +85,17 @@ fn parse(formula: &str, ranks: &[usize]) -> Result<(Vec<Vec<Name>>, Vec<Name>), 
     };
     let parts: Vec<&str> = left.split(',').collect();
     if parts.len() != ranks.len() {
-        return Err(format!("the formula has {} operands, {} were given", parts.len(), ranks.len()));
+        return Err(format!(
+            "the formula has {} operands, {} were given",
+            parts.len(),
+            ranks.len()
+        ));
     }
-    let operands = parts.iter().zip(ranks).map(|(part, &rank)| names(part, Some(rank))).collect::<Result<Vec<_>, _>>()?;
+    let operands = parts
+        .iter()
+        .zip(ranks)
+        .map(|(part, &rank)| names(part, Some(rank)))
+        .collect::<Result<Vec<_>, _>>()?;
     let hidden = operands.iter().flatten().filter(|n| matches!(n, Name::Hidden(_))).copied().min();
     let hidden = match hidden {
         Some(Name::Hidden(first)) => first.0 + 1,
@@ -111,7 +121,11 @@ fn parse(formula: &str, ranks: &[usize]) -> Result<(Vec<Vec<Name>>, Vec<Name>), 
 /// The axes of an ellipsis, then the letters that occur once, in alphabetical order.
 fn implicit(operands: &[Vec<Name>], hidden: usize) -> Vec<Name> {
     let mut count = BTreeMap::<Name, usize>::new();
-    operands.iter().flatten().filter(|n| matches!(n, Name::Letter(_))).for_each(|&n| *count.entry(n).or_default() += 1);
+    operands
+        .iter()
+        .flatten()
+        .filter(|n| matches!(n, Name::Letter(_)))
+        .for_each(|&n| *count.entry(n).or_default() += 1);
     let hidden = (0..hidden).rev().map(|i| Name::Hidden(std::cmp::Reverse(i)));
     hidden.chain(count.into_iter().filter(|c| c.1 == 1).map(|c| c.0)).collect()
 }
@@ -119,7 +133,13 @@ fn implicit(operands: &[Vec<Name>], hidden: usize) -> Vec<Name> {
 /// The names of one operand's axes.
 fn names(part: &str, rank: Option<usize>) -> Result<Vec<Name>, String> {
     let (front, back) = part.split_once("...").map_or((part, None), |(f, b)| (f, Some(b)));
-    let letter = |c: char| if c.is_ascii_alphabetic() { Ok(Name::Letter(c)) } else { Err(format!("`{c}` names no axis")) };
+    let letter = |c: char| {
+        if c.is_ascii_alphabetic() {
+            Ok(Name::Letter(c))
+        } else {
+            Err(format!("`{c}` names no axis"))
+        }
+    };
     let mut out = front.chars().map(letter).collect::<Result<Vec<_>, _>>()?;
     let tail = back.unwrap_or("").chars().map(letter).collect::<Result<Vec<_>, _>>()?;
     let named = out.len() + tail.len();
@@ -169,12 +189,15 @@ impl Term {
 
     /// Two axes of one name.
     fn pair(&self) -> Option<(usize, usize)> {
-        (0..self.names.len()).find_map(|j| Some((self.names[..j].iter().position(|n| *n == self.names[j])?, j)))
+        (0..self.names.len())
+            .find_map(|j| Some((self.names[..j].iter().position(|n| *n == self.names[j])?, j)))
     }
 
     /// Leaves out axes of size 1 that are stretched: the product stretches them by itself.
     fn stretched(mut self, sizes: &BTreeMap<Name, usize>, at: At) -> Term {
-        let axes: Vec<usize> = (0..self.names.len()).filter(|&a| self.x.shape()[a] == 1 && sizes.get(&self.names[a]) != Some(&1)).collect();
+        let axes: Vec<usize> = (0..self.names.len())
+            .filter(|&a| self.x.shape()[a] == 1 && sizes.get(&self.names[a]) != Some(&1))
+            .collect();
         self.x = self.x.reshaped(self.x.without(&axes, false), at);
         let mut axis = 0..;
         self.names.retain(|_| axis.next().is_none_or(|a| !axes.contains(&a)));
@@ -192,7 +215,12 @@ impl Term {
     /// The product of all terms, summed over what the result does not have.
     fn product(mut terms: Vec<Term>, result: &[Name], at: At) -> Result<Term, Tensor> {
         for i in 0..terms.len() {
-            let others: Vec<Name> = terms.iter().enumerate().filter(|(j, _)| *j != i).flat_map(|(_, t)| t.names.clone()).collect();
+            let others: Vec<Name> = terms
+                .iter()
+                .enumerate()
+                .filter(|(j, _)| *j != i)
+                .flat_map(|(_, t)| t.names.clone())
+                .collect();
             terms[i] = terms[i].clone().summed(|n| result.contains(n) || others.contains(n), at);
         }
         while let Some((i, j)) = cheapest(&terms, result) {
@@ -205,12 +233,20 @@ impl Term {
 
     /// The product of two, summed over shared axes that nobody needs.
     fn times(&self, other: &Term, needed: &[Name], at: At) -> Result<Term, Tensor> {
-        let place = |t: &Term, names: &[Name]| names.iter().filter_map(|n| t.names.iter().position(|m| m == n)).collect::<Vec<_>>();
+        let place = |t: &Term, names: &[Name]| {
+            names.iter().filter_map(|n| t.names.iter().position(|m| m == n)).collect::<Vec<_>>()
+        };
         let shared = self.names.iter().copied().filter(|n| other.names.contains(n));
         let (batch, over): (Vec<Name>, Vec<Name>) = shared.partition(|n| needed.contains(n));
         let pair = |names: &[Name]| [place(self, names), place(other, names)];
         let x = contract("einsum", &self.x, &other.x, pair(&batch), pair(&over), at)?;
-        let rest = |t: &Term| t.names.iter().copied().filter(|n| !batch.contains(n) && !over.contains(n)).collect::<Vec<_>>();
+        let rest = |t: &Term| {
+            t.names
+                .iter()
+                .copied()
+                .filter(|n| !batch.contains(n) && !over.contains(n))
+                .collect::<Vec<_>>()
+        };
         let names = [&batch[..], &rest(self), &rest(other)].concat();
         Ok(Term { x, names })
     }
@@ -229,11 +265,19 @@ fn cheapest(terms: &[Term], result: &[Name]) -> Option<(usize, usize)> {
 
 /// The number of elements of the product of two terms.
 fn size(terms: &[Term], (i, j): (usize, usize), result: &[Name]) -> f64 {
-    let others = terms.iter().enumerate().filter(|(k, _)| *k != i && *k != j).flat_map(|(_, t)| t.names.iter());
+    let others = terms
+        .iter()
+        .enumerate()
+        .filter(|(k, _)| *k != i && *k != j)
+        .flat_map(|(_, t)| t.names.iter());
     let needed: Vec<&Name> = others.chain(result).collect();
     let of = |t: &Term, skip: &[Name]| {
         let shape = t.x.shape();
-        let kept = t.names.iter().zip(shape.iter()).filter(|(n, _)| !skip.contains(n) && needed.contains(n));
+        let kept = t
+            .names
+            .iter()
+            .zip(shape.iter())
+            .filter(|(n, _)| !skip.contains(n) && needed.contains(n));
         kept.map(|(_, &n)| n as f64).product::<f64>()
     };
     of(&terms[i], &[]) * of(&terms[j], &terms[i].names)
@@ -265,7 +309,10 @@ mod tests {
         assert_eq!(ints("iij->j", &[Tensor::arange(8).reshape([2, 2, 2])]), [6, 8]);
         assert_eq!(ints("iii", &[Tensor::arange(8).reshape([2, 2, 2])]), [7]);
         // a [2, 3], b [3, 4], ones [4]: the rows of a b summed.
-        assert_eq!(ints("ij,jk,k->i", &[a.clone(), b.clone(), Tensor::ones_of(I32, [4])]), [98, 296]);
+        assert_eq!(
+            ints("ij,jk,k->i", &[a.clone(), b.clone(), Tensor::ones_of(I32, [4])]),
+            [98, 296]
+        );
         assert_eq!(ints(" i j , k -> i ", &[a.clone(), tensor([1, 1])]), [6, 24]);
     }
 
@@ -274,16 +321,24 @@ mod tests {
         let x = Tensor::arange(8).reshape([2, 2, 2]);
         assert_eq!(ints("...ij->...ji", std::slice::from_ref(&x)), [0, 2, 1, 3, 4, 6, 5, 7]);
         assert_eq!(ints("...i,...i", &[x.clone(), tensor([1, 10])]), [10, 32, 54, 76]);
-        assert_eq!(ints("...i,...i->...", &[x.clone(), tensor([[[1, 10]], [[0, 1]]])]), [10, 32, 5, 7]);
+        assert_eq!(
+            ints("...i,...i->...", &[x.clone(), tensor([[[1, 10]], [[0, 1]]])]),
+            [10, 32, 5, 7]
+        );
         assert_eq!(ints("i...->...", std::slice::from_ref(&x)), [4, 6, 8, 10]);
         assert_eq!(ints("...,...", &[tensor(3), tensor(4)]), [12]);
-        assert_eq!(einsum("...i,...j", [&Tensor::ones([1, 2]), &Tensor::ones([1, 3])]).shape(), [1, 2, 3]);
+        assert_eq!(
+            einsum("...i,...j", [&Tensor::ones([1, 2]), &Tensor::ones([1, 3])]).shape(),
+            [1, 2, 3]
+        );
     }
 
     #[test]
     fn wrong_formulas_say_what_is_wrong() {
         let x = Tensor::ones([2, 3]);
-        let why = |formula: &str, n: usize| einsum(formula, vec![&x; n]).ok().err().map(|e| e.to_string()).unwrap_or_default();
+        let why = |formula: &str, n: usize| {
+            einsum(formula, vec![&x; n]).ok().err().map(|e| e.to_string()).unwrap_or_default()
+        };
         for (formula, n, say) in [
             ("ij,jk", 2, "j is 3 and 2"),
             ("ij->k", 1, "the result has k, no operand has"),

@@ -8,7 +8,9 @@ use super::{
 use crate::{AxisInt, Operand, Tensor, args::axis_of, tensor::At};
 use neurax_ir::op::ScatterKind;
 use std::{
-    ops::{Bound, Range, RangeBounds, RangeFrom, RangeFull, RangeInclusive, RangeTo, RangeToInclusive},
+    ops::{
+        Bound, Range, RangeBounds, RangeFrom, RangeFull, RangeInclusive, RangeTo, RangeToInclusive,
+    },
     panic::Location,
 };
 
@@ -35,7 +37,8 @@ pub struct Ellipsis;
 #[derive(Clone, Copy, Debug)]
 pub struct NewAxis;
 
-/// In an index: a range with a step, which goes backwards if it is negative. As in Python, a backward range starts at the end.
+/// In an index: a range with a step, which goes backwards if it is negative. As in Python, a
+/// backward range starts at the end.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -50,7 +53,8 @@ pub fn step(range: impl IndexEntry, by: i64) -> Index {
     }
 }
 
-/// What can stand in an index: an integer, a range, [`step`], an integer tensor, [`Ellipsis`], [`NewAxis`].
+/// What can stand in an index: an integer, a range, [`step`], an integer tensor, [`Ellipsis`],
+/// [`NewAxis`].
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot stand in an index",
     note = "entries are integers, ranges, `..` (all of one axis), step(range, by), integer tensors, Ellipsis and NewAxis"
@@ -60,7 +64,8 @@ pub trait IndexEntry {
     fn entry(self) -> Index;
 }
 
-/// What [`Tensor::index`] takes: one entry, or a tuple (or vector) of entries, one for each axis; axes at the end may be left out.
+/// What [`Tensor::index`] takes: one entry, or a tuple (or vector) of entries, one for each axis;
+/// axes at the end may be left out.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an index",
     note = "an index is one entry or a tuple of up to six: `(0, .., 1..3)`; entries are integers, ranges, step(range, by), integer tensors, Ellipsis and NewAxis"
@@ -139,14 +144,21 @@ impl Tensor {
 
     pub(crate) fn get_at(&self, i: impl AxisInt, at: At) -> Tensor {
         let Ok(ty) = self.type_ref() else { return self.clone() };
-        let Some(&n) = ty.shape.first() else { return Tensor::fail("get", format!("{ty} has no axis to index"), at) };
+        let Some(&n) = ty.shape.first() else {
+            return Tensor::fail("get", format!("{ty} has no axis to index"), at);
+        };
         match axis_of(i.to_i64(), n) {
             Ok(_) => settle(self.at(i.to_i64()).read(at)),
-            Err(_) => Tensor::fail("get", format!("index {} is out of range for axis 0 of {ty}", i.to_i64()), at),
+            Err(_) => Tensor::fail(
+                "get",
+                format!("index {} is out of range for axis 0 of {ty}", i.to_i64()),
+                at,
+            ),
         }
     }
 
-    /// A range of one axis. As in Python, negative bounds count from the back and bounds out of range are moved to the end.
+    /// A range of one axis. As in Python, negative bounds count from the back and bounds out of
+    /// range are moved to the end.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -161,16 +173,22 @@ impl Tensor {
             Err(e) => return e,
         };
         let mut region = Region::all(self.shape().0);
-        region.narrow(axis, run(self.shape()[axis], range.start_bound().cloned(), range.end_bound().cloned(), 1));
+        region.narrow(
+            axis,
+            run(self.shape()[axis], range.start_bound().cloned(), range.end_bound().cloned(), 1),
+        );
         region.read(self, at)
     }
 
-    /// The elements at an index: one entry for each axis (an integer, which removes the axis; a range, with [`step`] if wanted; an integer
-    /// tensor), [`Ellipsis`] for all axes that are left over, [`NewAxis`] for a new one.
+    /// The elements at an index: one entry for each axis (an integer, which removes the axis; a
+    /// range, with [`step`] if wanted; an integer tensor), [`Ellipsis`] for all axes that are left
+    /// over, [`NewAxis`] for a new one.
     ///
-    /// Ranges are cut at the end as in Python, while an integer that is out of range is an error. Integers in tensors count from the back if they
-    /// are negative, and are moved to the nearest place if they are out of range. Several integer tensors broadcast and go together; their axes
-    /// stand where the first of them was if they are neighbours, else in front. (Unlike in NumPy, plain integers do not go along with them.)
+    /// Ranges are cut at the end as in Python, while an integer that is out of range is an error.
+    /// Integers in tensors count from the back if they are negative, and are moved to the nearest
+    /// place if they are out of range. Several integer tensors broadcast and go together; their
+    /// axes stand where the first of them was if they are neighbours, else in front. (Unlike in
+    /// NumPy, plain integers do not go along with them.)
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -186,8 +204,8 @@ impl Tensor {
         self.at(index).get()
     }
 
-    /// The places of an index, to be read or to be updated: `x.at((0, 1..3)).set(y)` gives `x` with other elements there. See [`Tensor::index`] for
-    /// what an index is.
+    /// The places of an index, to be read or to be updated: `x.at((0, 1..3)).set(y)` gives `x` with
+    /// other elements there. See [`Tensor::index`] for what an index is.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -214,7 +232,8 @@ macro_rules! updates {
         impl Places<'_> {$(
             #[doc = $doc]
             ///
-            /// The update broadcasts to the shape of what is there. Places in integer tensors that are out of range are left out.
+            /// The update broadcasts to the shape of what is there. Places in integer tensors that
+            /// are out of range are left out.
             #[doc = super::common::example!($code => $value)]
             #[track_caller]
             pub fn $f(&self, update: impl Operand) -> Tensor {
@@ -236,7 +255,8 @@ updates! {
 }
 
 impl Places<'_> {
-    /// A promise that no place is named twice. Only with it, factors at places in integer tensors have a derivative.
+    /// A promise that no place is named twice. Only with it, factors at places in integer tensors
+    /// have a derivative.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -269,15 +289,28 @@ impl Places<'_> {
 
     fn resolved(&self, op: &str, at: At) -> Result<(Region, Vec<(usize, Tensor)>), Tensor> {
         let ty = self.x.known()?;
-        Region::resolve(&ty.shape, &self.index).map_err(|why| Tensor::fail(op, format!("{why}; the operand is {ty}"), at))
+        Region::resolve(&ty.shape, &self.index)
+            .map_err(|why| Tensor::fail(op, format!("{why}; the operand is {ty}"), at))
     }
 
     #[track_caller]
-    fn updated(&self, op: &str, kind: ScatterKind, update: Tensor, at: At) -> Result<Tensor, Tensor> {
+    fn updated(
+        &self,
+        op: &str,
+        kind: ScatterKind,
+        update: Tensor,
+        at: At,
+    ) -> Result<Tensor, Tensor> {
         let (region, places) = self.resolved(op, at)?;
         let (ty, of) = (self.x.known()?, update.known()?);
         if ty.dtype.promote(of.dtype) != Some(ty.dtype) {
-            return Err(Tensor::fail(op, format!("an update {of} does not fit into {ty}; convert it with `to`, or the operand"), at));
+            return Err(Tensor::fail(
+                op,
+                format!(
+                    "an update {of} does not fit into {ty}; convert it with `to`, or the operand"
+                ),
+                at,
+            ));
         }
         let update = update.convert(ty.dtype, at);
         if places.is_empty() && kind == ScatterKind::Set {
@@ -285,7 +318,9 @@ impl Places<'_> {
         }
         let part = region.read(self.x, at);
         let part = match kind.binary() {
-            _ if !places.is_empty() => write_places(op, kind, self.unique, &part, &places, &update, at)?,
+            _ if !places.is_empty() => {
+                write_places(op, kind, self.unique, &part, &places, &update, at)?
+            }
             Some(join) => {
                 let shape = part.known()?.shape.clone();
                 part.binary(fitted(op, &update, &shape, at)?, join, at)

@@ -29,16 +29,31 @@ pub fn concat<T: Borrow<Tensor>>(xs: impl IntoIterator<Item = T>, axis: impl Axi
 pub fn stack<T: Borrow<Tensor>>(xs: impl IntoIterator<Item = T>, axis: impl AxisInt) -> Tensor {
     let at = Location::caller();
     let xs = owned(xs);
-    let Some(first) = xs.first() else { return Tensor::fail("stack", "there is nothing to join", at) };
+    let Some(first) = xs.first() else {
+        return Tensor::fail("stack", "there is nothing to join", at);
+    };
     if let Some(e) = xs.iter().find(|x| x.error().is_some()) {
         return e.clone();
     }
     let axis = match axis_of(axis.to_i64(), first.rank() + 1) {
         Ok(a) => a,
-        Err(why) => return Tensor::fail("stack", format!("{why}, that of the result; the first operand is {}", first.dtype_and_shape()), at),
+        Err(why) => {
+            return Tensor::fail(
+                "stack",
+                format!(
+                    "{why}, that of the result; the first operand is {}",
+                    first.dtype_and_shape()
+                ),
+                at,
+            );
+        }
     };
     if let Some(x) = xs.iter().find(|x| x.shape() != first.shape()) {
-        let why = format!("{} and {} differ in shape; `concat` joins along an axis that they have", first.dtype_and_shape(), x.dtype_and_shape());
+        let why = format!(
+            "{} and {} differ in shape; `concat` joins along an axis that they have",
+            first.dtype_and_shape(),
+            x.dtype_and_shape()
+        );
         return Tensor::fail("stack", why, at);
     }
     let mut rows = vec![];
@@ -86,15 +101,25 @@ fn concat_at(xs: Vec<Tensor>, axis: i64, name: &str, at: At) -> Tensor {
         Ok(a) => a,
         Err(_) if first.error().is_some() => return first.clone(),
         Err(why) => {
-            return Tensor::fail(name, format!("{why}; the first operand is {}", first.ty().map_or_else(|e| e.to_string(), |t| t.to_string())), at);
+            return Tensor::fail(
+                name,
+                format!(
+                    "{why}; the first operand is {}",
+                    first.ty().map_or_else(|e| e.to_string(), |t| t.to_string())
+                ),
+                at,
+            );
         }
     };
     let dtype = xs.iter().skip(1).try_fold(first.dtype(), |d, x| d.promote(x.dtype()));
-    let Some(dtype) = dtype else { return Tensor::fail(name, "the operands have no common dtype; convert one with `to`", at) };
+    let Some(dtype) = dtype else {
+        return Tensor::fail(name, "the operands have no common dtype; convert one with `to`", at);
+    };
     emit(Concatenate { axis }, xs.iter().map(|x| x.convert(dtype, at)), at)
 }
 
-/// More parts than this are refused: each is a tensor of its own, and there may be far more of them than elements.
+/// More parts than this are refused: each is a tensor of its own, and there may be far more of them
+/// than elements.
 const MAX_PARTS: usize = 1 << 20;
 
 /// The same error for each of `n` parts, or once for what is no part or too many.
@@ -109,8 +134,9 @@ impl Tensor {
         self.reshaped(ones.chain(self.shape().iter().copied()).collect::<crate::Shape>(), at)
     }
 
-    /// `n` equal parts along an axis. If they cannot be equal, that is an error in each of them; [`Tensor::array_split`] admits unequal parts.
-    /// More than a million parts (2^20) are one error.
+    /// `n` equal parts along an axis. If they cannot be equal, that is an error in each of them;
+    /// [`Tensor::array_split`] admits unequal parts. More than a million parts (2^20) are one
+    /// error.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -122,9 +148,14 @@ impl Tensor {
     pub fn split(&self, n: usize, axis: impl AxisInt) -> Vec<Tensor> {
         let at = Location::caller();
         match self.axis_for("split", axis, n, at) {
-            Ok(axis) if n > 0 && self.shape()[axis].is_multiple_of(n) => self.parts(&vec![self.shape()[axis] / n; n], axis),
+            Ok(axis) if n > 0 && self.shape()[axis].is_multiple_of(n) => {
+                self.parts(&vec![self.shape()[axis] / n; n], axis)
+            }
             Ok(axis) => {
-                let why = format!("axis {axis} of {} cannot be cut into {n} equal parts; array_split takes unequal ones", self.dtype_and_shape());
+                let why = format!(
+                    "axis {axis} of {} cannot be cut into {n} equal parts; array_split takes unequal ones",
+                    self.dtype_and_shape()
+                );
                 failed(Tensor::fail("split", why, at), n)
             }
             Err(e) => failed(e, n),
@@ -170,7 +201,8 @@ impl Tensor {
                 if let Err(e) = self.countable("chunk", n.div_ceil(size), at) {
                     return vec![e];
                 }
-                let sizes: Vec<usize> = (0..n.div_ceil(size)).map(|i| size.min(n - i * size)).collect();
+                let sizes: Vec<usize> =
+                    (0..n.div_ceil(size)).map(|i| size.min(n - i * size)).collect();
                 self.parts(&sizes, axis)
             }
             Err(e) => vec![e],
@@ -211,7 +243,14 @@ impl Tensor {
         if n <= MAX_PARTS {
             return Ok(());
         }
-        Err(Tensor::fail(op, format!("{n} parts of {} are more than the {MAX_PARTS} that can be made; take larger ones", self.dtype_and_shape()), at))
+        Err(Tensor::fail(
+            op,
+            format!(
+                "{n} parts of {} are more than the {MAX_PARTS} that can be made; take larger ones",
+                self.dtype_and_shape()
+            ),
+            at,
+        ))
     }
 
     /// Parts of those sizes along an axis.
@@ -233,7 +272,13 @@ mod tests {
     #[test]
     fn more_parts_than_can_be_made_are_one_error() {
         let (x, wide) = (Tensor::zeros([0]), Tensor::zeros([1 << 40, 0]));
-        let all = [x.split(usize::MAX, 0), x.array_split(usize::MAX, 0), x.split(usize::MAX, 7), wide.chunk(1, 0), wide.unstack(0)];
+        let all = [
+            x.split(usize::MAX, 0),
+            x.array_split(usize::MAX, 0),
+            x.split(usize::MAX, 7),
+            wide.chunk(1, 0),
+            wide.unstack(0),
+        ];
         for parts in all {
             assert_eq!(parts.len(), 1);
             assert!(parts[0].error().is_some());

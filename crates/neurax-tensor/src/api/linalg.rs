@@ -9,8 +9,9 @@ use neurax_ir::op::{DotGeneral, Reshape};
 use std::panic::Location;
 
 impl Tensor {
-    /// The matrix product, as NumPy's `@`: over the last axis of `self` and the last but one of `other` (the only one of a vector); the axes in front are
-    /// batches and broadcast. Dtypes are promoted.
+    /// The matrix product, as NumPy's `@`: over the last axis of `self` and the last but one of
+    /// `other` (the only one of a vector); the axes in front are batches and broadcast. Dtypes are
+    /// promoted.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -57,11 +58,23 @@ fn product(x: &Tensor, y: &Tensor, a: &Type, b: &Type, at: At) -> Tensor {
             b.shape[inner]
         ));
     }
-    let Some(dtype) = a.dtype.promote(b.dtype) else { return refuse("they have no common dtype; convert one with `to`") };
+    let Some(dtype) = a.dtype.promote(b.dtype) else {
+        return refuse("they have no common dtype; convert one with `to`");
+    };
     let (x, y) = (x.convert(dtype, at), y.convert(dtype, at));
     let dot = |lhs_batch: Vec<usize>, rhs_batch: Vec<usize>, x: Tensor, y: Tensor| {
         let (l, r) = (x.rank() - 1, y.rank().saturating_sub(2));
-        emit(DotGeneral { lhs_batch, rhs_batch, lhs_contract: vec![l], rhs_contract: vec![r], dtype }, [x, y], at)
+        emit(
+            DotGeneral {
+                lhs_batch,
+                rhs_batch,
+                lhs_contract: vec![l],
+                rhs_contract: vec![r],
+                dtype,
+            },
+            [x, y],
+            at,
+        )
     };
     if b.rank() <= 2 {
         return dot(vec![], vec![], x, y);

@@ -122,10 +122,15 @@ impl Tensor {
     #[track_caller]
     pub fn is_finite(&self) -> Tensor {
         let at = Location::caller();
-        if self.dtype().is_differentiable() { self.clone().unary(Unary::IsFinite, at) } else { self.equal(self) }
+        if self.dtype().is_differentiable() {
+            self.clone().unary(Unary::IsFinite, at)
+        } else {
+            self.equal(self)
+        }
     }
 
-    /// The same numbers in another dtype: floats round to nearest even, to integers they truncate, integers wrap, bool asks for non-zero.
+    /// The same numbers in another dtype: floats round to nearest even, to integers they truncate,
+    /// integers wrap, bool asks for non-zero.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -137,8 +142,9 @@ impl Tensor {
         self.convert(dtype, Location::caller())
     }
 
-    /// The nearest numbers of a float format with so many bits, in the dtype that they have: ties to even, what is too large becomes infinite, what is
-    /// too small zero. Derivatives are rounded, too. Floats only.
+    /// The nearest numbers of a float format with so many bits, in the dtype that they have: ties
+    /// to even, what is too large becomes infinite, what is too small zero. Derivatives are
+    /// rounded, too. Floats only.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -149,10 +155,15 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn reduce_precision(&self, exponent_bits: u32, mantissa_bits: u32) -> Tensor {
-        crate::emit::emit(ReducePrecision { exponent_bits, mantissa_bits }, [self.clone()], Location::caller())
+        crate::emit::emit(
+            ReducePrecision { exponent_bits, mantissa_bits },
+            [self.clone()],
+            Location::caller(),
+        )
     }
 
-    /// `min(max(x, low), high)`, element by element; the bounds broadcast. NaN stays, the derivative is 0 outside.
+    /// `min(max(x, low), high)`, element by element; the bounds broadcast. NaN stays, the
+    /// derivative is 0 outside.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -166,8 +177,8 @@ impl Tensor {
         crate::emit::emit_implicit(Clamp {}, [low, self.clone(), high], at)
     }
 
-    /// A complex number of real and imaginary part, element by element: f32 gives c64, f64 gives c128; integers, bool and narrow floats are taken
-    /// as f32.
+    /// A complex number of real and imaginary part, element by element: f32 gives c64, f64 gives
+    /// c128; integers, bool and narrow floats are taken as f32.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -182,7 +193,8 @@ impl Tensor {
         x.binary(y, Binary::Complex, at)
     }
 
-    /// `x` shifted right by `y` bits, filling with the sign of signed integers; element by element. Integers only.
+    /// `x` shifted right by `y` bits, filling with the sign of signed integers; element by element.
+    /// Integers only.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -194,7 +206,11 @@ impl Tensor {
         let at = Location::caller();
         let bits = bits.operand(self);
         let dtype = self.dtype().promote(bits.dtype()).unwrap_or(self.dtype());
-        let op = if dtype.kind() == neurax_ir::Kind::Unsigned { Binary::ShiftRightLogical } else { Binary::ShiftRightArithmetic };
+        let op = if dtype.kind() == neurax_ir::Kind::Unsigned {
+            Binary::ShiftRightLogical
+        } else {
+            Binary::ShiftRightArithmetic
+        };
         self.clone().binary(bits, op, at)
     }
 }

@@ -4,7 +4,9 @@ use super::{
     common::settle,
     places::{read_places, write_places},
 };
-use crate::{AxisInt, DType, IntoShape, Scalar, Tensor, Type, emit::recipe, shape::fixed, stack, tensor::At};
+use crate::{
+    AxisInt, DType, IntoShape, Scalar, Tensor, Type, emit::recipe, shape::fixed, stack, tensor::At,
+};
 use neurax_ir::op::{Direction, ScatterKind};
 use std::{borrow::Borrow, panic::Location};
 
@@ -28,7 +30,10 @@ pub enum Indexing {
 /// # Ok::<(), Error>(())
 /// ```
 #[track_caller]
-pub fn meshgrid<T: Borrow<Tensor>>(xs: impl IntoIterator<Item = T>, indexing: Indexing) -> Vec<Tensor> {
+pub fn meshgrid<T: Borrow<Tensor>>(
+    xs: impl IntoIterator<Item = T>,
+    indexing: Indexing,
+) -> Vec<Tensor> {
     let at = Location::caller();
     let xs: Vec<Tensor> = xs.into_iter().map(|x| x.borrow().clone()).collect();
     let mut axes: Vec<usize> = (0..xs.len()).collect();
@@ -40,7 +45,11 @@ pub fn meshgrid<T: Borrow<Tensor>>(xs: impl IntoIterator<Item = T>, indexing: In
     let mut out = vec![];
     for (&axis, x) in axes.iter().zip(&xs) {
         if x.error().is_none() && x.rank() != 1 {
-            out.push(Tensor::fail("meshgrid", format!("it takes vectors, not {}", x.dtype_and_shape()), at));
+            out.push(Tensor::fail(
+                "meshgrid",
+                format!("it takes vectors, not {}", x.dtype_and_shape()),
+                at,
+            ));
             continue;
         }
         let mut own = vec![1; shape.len()];
@@ -66,7 +75,8 @@ impl Tensor {
         }
     }
 
-    /// `start, start + step, ..` below `stop` (above it, if the step is negative), f32; [`Tensor::arange`] gives integers.
+    /// `start, start + step, ..` below `stop` (above it, if the step is negative), f32;
+    /// [`Tensor::arange`] gives integers.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -80,7 +90,11 @@ impl Tensor {
         let count = ((stop - start) / step).ceil().max(0.0);
         // A vector of more elements than this does not fit into memory; NaN is no count either.
         if count.is_nan() || count > (1u64 << 48) as f64 || step == 0.0 {
-            return Tensor::fail("range", format!("from {start} to {stop} there are no countable steps of {step}"), at);
+            return Tensor::fail(
+                "range",
+                format!("from {start} to {stop} there are no countable steps of {step}"),
+                at,
+            );
         }
         recipe(at, |b| {
             let i = b.iota(Type::new(DType::F64, [count as usize]), 0);
@@ -109,7 +123,8 @@ impl Tensor {
         })
     }
 
-    /// The index of every entry of a tensor of that shape along each axis: i32 of the shape `[rank, ..shape]`.
+    /// The index of every entry of a tensor of that shape along each axis: i32 of the shape `[rank,
+    /// ..shape]`.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -129,7 +144,8 @@ impl Tensor {
         }
     }
 
-    /// A matrix of `rows` by `columns`, f32: 1 on and below diagonal `k` (0 is the main one, positive ones are above it), else 0.
+    /// A matrix of `rows` by `columns`, f32: 1 on and below diagonal `k` (0 is the main one,
+    /// positive ones are above it), else 0.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -178,11 +194,16 @@ impl Tensor {
     pub(crate) fn matrix(&self, op: &str, at: At) -> Result<(usize, usize), Tensor> {
         match self.known()?.shape[..] {
             [.., n, m] => Ok((n, m)),
-            _ => Err(Tensor::fail(op, format!("it takes matrices, not {}", self.dtype_and_shape()), at)),
+            _ => Err(Tensor::fail(
+                op,
+                format!("it takes matrices, not {}", self.dtype_and_shape()),
+                at,
+            )),
         }
     }
 
-    /// Of a vector, the square matrix that has it on diagonal `k` and 0 elsewhere; of a matrix, its diagonal `k`.
+    /// Of a vector, the square matrix that has it on diagonal `k` and 0 elsewhere; of a matrix, its
+    /// diagonal `k`.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -197,19 +218,41 @@ impl Tensor {
         match self.known().map(|t| t.shape.to_vec()).as_deref() {
             Ok([_, _]) => self.diagonal(k, 0, 1),
             Ok(&[n]) => {
-                let Some(size) = usize::try_from(k.unsigned_abs()).ok().and_then(|k| k.checked_add(n)) else {
-                    return Tensor::fail("diag", format!("diagonal {k} of {} is too far out", self.dtype_and_shape()), at);
+                let Some(size) =
+                    usize::try_from(k.unsigned_abs()).ok().and_then(|k| k.checked_add(n))
+                else {
+                    return Tensor::fail(
+                        "diag",
+                        format!("diagonal {k} of {} is too far out", self.dtype_and_shape()),
+                        at,
+                    );
                 };
                 let [i, j] = diagonal_places(n, k);
                 let zeros = Tensor::zeros_of(self.dtype(), [size, size]);
-                settle(write_places("diag", ScatterKind::Set, true, &zeros, &[(0, i), (1, j)], self, at))
+                settle(write_places(
+                    "diag",
+                    ScatterKind::Set,
+                    true,
+                    &zeros,
+                    &[(0, i), (1, j)],
+                    self,
+                    at,
+                ))
             }
-            Ok(_) => Tensor::fail("diag", format!("it takes a vector or a matrix, not {}; `diagonal` takes more axes", self.dtype_and_shape()), at),
+            Ok(_) => Tensor::fail(
+                "diag",
+                format!(
+                    "it takes a vector or a matrix, not {}; `diagonal` takes more axes",
+                    self.dtype_and_shape()
+                ),
+                at,
+            ),
             Err(e) => e.clone(),
         }
     }
 
-    /// The elements whose indices on axes `a` and `b` differ by `offset` (`b` less `a`); their axis is the last one.
+    /// The elements whose indices on axes `a` and `b` differ by `offset` (`b` less `a`); their axis
+    /// is the last one.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -220,15 +263,23 @@ impl Tensor {
     #[track_caller]
     pub fn diagonal(&self, offset: i64, a: impl AxisInt, b: impl AxisInt) -> Tensor {
         let at = Location::caller();
-        let (a, b) = match self.axis_at(a, "diagonal", at).and_then(|a| Ok((a, self.axis_at(b, "diagonal", at)?))) {
+        let (a, b) = match self
+            .axis_at(a, "diagonal", at)
+            .and_then(|a| Ok((a, self.axis_at(b, "diagonal", at)?)))
+        {
             Ok((a, b)) if a != b => (a, b),
             Ok((a, _)) => return Tensor::fail("diagonal", format!("axis {a} is named twice"), at),
             Err(e) => return e,
         };
-        let order: Vec<usize> = (0..self.rank()).filter(|i| *i != a && *i != b).chain([a, b]).collect();
+        let order: Vec<usize> =
+            (0..self.rank()).filter(|i| *i != a && *i != b).chain([a, b]).collect();
         let (n, m) = (self.shape()[a] as i64, self.shape()[b] as i64);
         // Places before the first row or column do not count.
-        let length = if offset < 0 { n.saturating_add(offset).min(m) } else { m.saturating_sub(offset).min(n) };
+        let length = if offset < 0 {
+            n.saturating_add(offset).min(m)
+        } else {
+            m.saturating_sub(offset).min(n)
+        };
         let x = self.permute_at(order, at);
         if length <= 0 {
             return x.slice(-1, ..0).reshaped([&x.shape()[..x.rank() - 2], &[0]].concat(), at);

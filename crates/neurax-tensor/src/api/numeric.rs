@@ -74,7 +74,8 @@ pair_formulas! {
         "tensor([-2.0, 0.0, 2.0]).heaviside(0.5)" => "[0.0, 0.5, 1.0]";
 }
 
-// Both choose a branch by comparing instead of taking the maximum: each branch is right on both sides of a tie, and so are all its derivatives.
+// Both choose a branch by comparing instead of taking the maximum: each branch is right on both
+// sides of a tie, and so are all its derivatives.
 
 #[track_caller]
 fn hypot(x: Tensor, y: Tensor) -> Tensor {
@@ -111,7 +112,8 @@ formulas! {
 
 #[track_caller]
 fn sinc(x: &Tensor) -> Tensor {
-    // Near 0 the series, so that higher derivatives are right, too; its next term is below the precision of f64.
+    // Near 0 the series, so that higher derivatives are right, too; its next term is below the
+    // precision of f64.
     let near = x.abs().lt(0.1);
     let xx = near.select(x, 0).square();
     let mut series = xx.ones_like();
@@ -123,7 +125,8 @@ fn sinc(x: &Tensor) -> Tensor {
 }
 
 impl Tensor {
-    /// The quotient rounded down, element by element, with promotion and broadcasting. Integers give integers (by 0: -1, all bits set).
+    /// The quotient rounded down, element by element, with promotion and broadcasting. Integers
+    /// give integers (by 0: -1, all bits set).
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -148,7 +151,8 @@ impl Tensor {
         }
     }
 
-    /// The remainder with the sign of `other`, as Python's `%`: `x - y floor(x / y)`, element by element, with promotion and broadcasting.
+    /// The remainder with the sign of `other`, as Python's `%`: `x - y floor(x / y)`, element by
+    /// element, with promotion and broadcasting.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -170,7 +174,8 @@ impl Tensor {
         }
     }
 
-    /// NaN replaced by 0 and infinities by the largest finite numbers of the dtype, element by element; of complex numbers, both parts.
+    /// NaN replaced by 0 and infinities by the largest finite numbers of the dtype, element by
+    /// element; of complex numbers, both parts.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -207,7 +212,8 @@ impl Tensor {
         self + weight * (other - self)
     }
 
-    /// The value at `self` of the polynomial with those coefficients (a vector), the highest power first.
+    /// The value at `self` of the polynomial with those coefficients (a vector), the highest power
+    /// first.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -219,7 +225,16 @@ impl Tensor {
         let at = Location::caller();
         let n = match coefficients.known().map(|t| (t.rank(), t.size())) {
             Ok((1, n)) => n,
-            Ok(_) => return Tensor::fail("polyval", format!("the coefficients are {}; take a vector", coefficients.dtype_and_shape()), at),
+            Ok(_) => {
+                return Tensor::fail(
+                    "polyval",
+                    format!(
+                        "the coefficients are {}; take a vector",
+                        coefficients.dtype_and_shape()
+                    ),
+                    at,
+                );
+            }
             Err(e) => return e,
         };
         let mut y = self.zeros_like();
@@ -234,8 +249,8 @@ impl Tensor {
         self.type_ref().map_or_else(|e| e.to_string(), |t| t.to_string())
     }
 
-    /// The values at `self` of the function that goes in straight lines through the points `(xs, ys)`, constant beyond them. `xs` is an ascending
-    /// vector, `ys` a vector of as many values.
+    /// The values at `self` of the function that goes in straight lines through the points `(xs,
+    /// ys)`, constant beyond them. `xs` is an ascending vector, `ys` a vector of as many values.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -253,10 +268,15 @@ impl Tensor {
         let at = Location::caller();
         let (a, b) = (xs.known()?, ys.known()?);
         if a.rank() != 1 || a.shape != b.shape || a.size() == 0 {
-            return Err(Tensor::fail("interp", format!("the points are {a} and {b}; take two vectors of one length, at least 1"), at));
+            return Err(Tensor::fail(
+                "interp",
+                format!("the points are {a} and {b}; take two vectors of one length, at least 1"),
+                at,
+            ));
         }
         let last = a.size() as i64 - 1;
-        let (x, xs, ys) = (self.real_float("interp", at)?, xs.real_float("interp", at)?, ys.clone().float(at));
+        let (x, xs, ys) =
+            (self.real_float("interp", at)?, xs.real_float("interp", at)?, ys.clone().float(at));
         let right = xs.searchsorted(&x, Side::Right).clip(last.min(1), last);
         let left = (&right - last.min(1)).clip(0, last);
         let (x0, x1) = (xs.take(&left, 0), xs.take(&right, 0));

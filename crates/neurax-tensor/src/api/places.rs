@@ -4,7 +4,9 @@ use super::{
     common::{of_one_type, settle},
     region::fitted,
 };
-use crate::{AxisInt, DType, IntoShape, Operand, Shape, Tensor, concat, emit::emit, shape::fixed, tensor::At};
+use crate::{
+    AxisInt, DType, IntoShape, Operand, Shape, Tensor, concat, emit::emit, shape::fixed, tensor::At,
+};
 use neurax_ir::op::{DynamicSlice, DynamicUpdateSlice, Gather, OutOfBounds, Scatter, ScatterKind};
 use std::panic::Location;
 
@@ -34,22 +36,41 @@ impl Plan {
         let front = if neighbours { axes.first().copied().unwrap_or(0) } else { 0 };
         let kept: Vec<usize> = (0..shape.rank()).filter(|a| !axes.contains(a)).collect();
         let rank = batch.len();
-        let out = kept[..front].iter().map(|&a| shape[a]).chain(batch.iter().copied()).chain(kept[front..].iter().map(|&a| shape[a]));
+        let out = kept[..front]
+            .iter()
+            .map(|&a| shape[a])
+            .chain(batch.iter().copied())
+            .chain(kept[front..].iter().map(|&a| shape[a]));
         let out = out.collect();
         let last = rank as i64;
         let mut columns = vec![];
         for p in &wrapped {
             columns.push(p.expand_dims(last));
         }
-        Ok(Plan { vectors: concat(columns, last), offset_dims: (0..front).chain(front + rank..rank + kept.len()).collect(), axes, shape: out })
+        Ok(Plan {
+            vectors: concat(columns, last),
+            offset_dims: (0..front).chain(front + rank..rank + kept.len()).collect(),
+            axes,
+            shape: out,
+        })
     }
 }
 
 /// The elements at the places that tensors name on some axes, which are in ascending order.
 #[track_caller]
-pub(crate) fn read_places(op: &str, x: &Tensor, places: &[(usize, Tensor)], at: At) -> Result<Tensor, Tensor> {
+pub(crate) fn read_places(
+    op: &str,
+    x: &Tensor,
+    places: &[(usize, Tensor)],
+    at: At,
+) -> Result<Tensor, Tensor> {
     let p = Plan::new(op, x, places, at)?;
-    let sizes = x.shape().iter().enumerate().map(|(a, &n)| if p.axes.contains(&a) { 1 } else { n }).collect();
+    let sizes = x
+        .shape()
+        .iter()
+        .enumerate()
+        .map(|(a, &n)| if p.axes.contains(&a) { 1 } else { n })
+        .collect();
     let op = Gather {
         offset_dims: p.offset_dims,
         collapsed: p.axes.clone(),
@@ -103,10 +124,14 @@ impl Tensor {
         let ty = self.known()?;
         match ty.dtype {
             DType::Bool => {
-                let why = format!("a mask {ty} would give a shape that depends on values; choose with `select`, or pass integers");
+                let why = format!(
+                    "a mask {ty} would give a shape that depends on values; choose with `select`, or pass integers"
+                );
                 Err(Tensor::fail(op, why, at))
             }
-            d if !d.is_int() => Err(Tensor::fail(op, format!("the places are {ty}; take integers"), at)),
+            d if !d.is_int() => {
+                Err(Tensor::fail(op, format!("the places are {ty}; take integers"), at))
+            }
             _ => {
                 let x = self.wide_index(at);
                 let signed = x.dtype().kind() == neurax_ir::Kind::Signed;
@@ -115,8 +140,9 @@ impl Tensor {
         }
     }
 
-    /// The slices along an axis at those places, integers of any shape: their axes stand where the axis was. Negative places count from the
-    /// back; those out of range are moved to the nearest one.
+    /// The slices along an axis at those places, integers of any shape: their axes stand where the
+    /// axis was. Negative places count from the back; those out of range are moved to the nearest
+    /// one.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -135,8 +161,9 @@ impl Tensor {
         }
     }
 
-    /// For each of the places, an element along an axis, at the same indices of the other axes, which broadcast. Negative places count from the
-    /// back; those out of range are moved to the nearest one.
+    /// For each of the places, an element along an axis, at the same indices of the other axes,
+    /// which broadcast. Negative places count from the back; those out of range are moved to the
+    /// nearest one.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -154,7 +181,13 @@ impl Tensor {
         let (op, at) = ("take_along_axis", Location::caller());
         let axis = self.axis_at(axis, op, at)?;
         let (x, p) = (self.known()?, places.known()?);
-        let misfit = || Tensor::fail(op, format!("places {p} do not go with {x}: all axes but {axis} must broadcast"), at);
+        let misfit = || {
+            Tensor::fail(
+                op,
+                format!("places {p} do not go with {x}: all axes but {axis} must broadcast"),
+                at,
+            )
+        };
         if x.rank() != p.rank() {
             return Err(misfit());
         }
@@ -177,12 +210,13 @@ impl Tensor {
             sizes: vec![1; x.rank()],
             mode: OutOfBounds::Clip,
         };
-        let vectors = places.as_places(op, x.shape[axis], at)?.broadcast_to(p_shape).expand_dims(x.rank());
+        let vectors =
+            places.as_places(op, x.shape[axis], at)?.broadcast_to(p_shape).expand_dims(x.rank());
         Ok(emit(gather, [self.broadcast_to(x_shape), vectors], at))
     }
 
-    /// A window of those sizes at a place given at run time: `start` is an integer vector with one entry for each axis. The place is moved so
-    /// that the window fits.
+    /// A window of those sizes at a place given at run time: `start` is an integer vector with one
+    /// entry for each axis. The place is moved so that the window fits.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -200,8 +234,8 @@ impl Tensor {
         }
     }
 
-    /// The tensor with the window at a place given at run time replaced: `start` is an integer vector with one entry for each axis. The place is
-    /// moved so that the window fits.
+    /// The tensor with the window at a place given at run time replaced: `start` is an integer
+    /// vector with one entry for each axis. The place is moved so that the window fits.
     ///
     /// ```
     /// use neurax::prelude::*;

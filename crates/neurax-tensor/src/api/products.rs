@@ -6,7 +6,14 @@ use neurax_ir::op::DotGeneral;
 use std::panic::Location;
 
 /// Sums of products over those axes of two tensors of any dtypes.
-pub(crate) fn contract(op: &str, x: &Tensor, y: &Tensor, batch: [Vec<usize>; 2], over: [Vec<usize>; 2], at: At) -> Result<Tensor, Tensor> {
+pub(crate) fn contract(
+    op: &str,
+    x: &Tensor,
+    y: &Tensor,
+    batch: [Vec<usize>; 2],
+    over: [Vec<usize>; 2],
+    at: At,
+) -> Result<Tensor, Tensor> {
     let xs = of_one_dtype(op, &[x.clone(), y.clone()], at)?;
     let dtype = xs[0].dtype();
     let ([lhs_batch, rhs_batch], [lhs_contract, rhs_contract]) = (batch, over);
@@ -14,15 +21,22 @@ pub(crate) fn contract(op: &str, x: &Tensor, y: &Tensor, batch: [Vec<usize>; 2],
         let (n, m) = (x.shape()[a], y.shape()[b]);
         if n != m {
             let (x, y) = (x.dtype_and_shape(), y.dtype_and_shape());
-            return Err(Tensor::fail(op, format!("{x} and {y}: axis {a} of the first has {n} entries, axis {b} of the second {m}"), at));
+            return Err(Tensor::fail(
+                op,
+                format!(
+                    "{x} and {y}: axis {a} of the first has {n} entries, axis {b} of the second {m}"
+                ),
+                at,
+            ));
         }
     }
     Ok(emit(DotGeneral { lhs_batch, rhs_batch, lhs_contract, rhs_contract, dtype }, xs, at))
 }
 
 impl Tensor {
-    /// NumPy's `dot`: of vectors the sum of products, of matrices their product, else the sum over the last axis of `self` and the last but one of
-    /// `other`; with a scalar, the plain product. [`Tensor::matmul`] treats leading axes as batches.
+    /// NumPy's `dot`: of vectors the sum of products, of matrices their product, else the sum over
+    /// the last axis of `self` and the last but one of `other`; with a scalar, the plain product.
+    /// [`Tensor::matmul`] treats leading axes as batches.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -35,7 +49,14 @@ impl Tensor {
         let other = other.operand(self);
         match (self.rank(), other.rank()) {
             (0, _) | (_, 0) => self * other,
-            (n, m) => settle(contract("dot", self, &other, [vec![], vec![]], [vec![n - 1], vec![m.saturating_sub(2)]], at)),
+            (n, m) => settle(contract(
+                "dot",
+                self,
+                &other,
+                [vec![], vec![]],
+                [vec![n - 1], vec![m.saturating_sub(2)]],
+                at,
+            )),
         }
     }
 
@@ -68,7 +89,14 @@ impl Tensor {
         let other = other.operand(self);
         match (self.rank(), other.rank()) {
             (0, _) | (_, 0) => self * other,
-            (n, m) => settle(contract("inner", self, &other, [vec![], vec![]], [vec![n - 1], vec![m - 1]], at)),
+            (n, m) => settle(contract(
+                "inner",
+                self,
+                &other,
+                [vec![], vec![]],
+                [vec![n - 1], vec![m - 1]],
+                at,
+            )),
         }
     }
 
@@ -86,7 +114,8 @@ impl Tensor {
         self.reshaped([self.size(), 1], at) * other.reshaped([1, other.size()], at)
     }
 
-    /// The sum of products over axes of both, as many and of the same sizes: the rest of the axes of `self`, then those of `other`.
+    /// The sum of products over axes of both, as many and of the same sizes: the rest of the axes
+    /// of `self`, then those of `other`.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -95,13 +124,29 @@ impl Tensor {
     /// # Ok::<(), Error>(())
     /// ```
     #[track_caller]
-    pub fn tensordot(&self, other: impl Operand, axes: impl IntoAxes, other_axes: impl IntoAxes) -> Tensor {
+    pub fn tensordot(
+        &self,
+        other: impl Operand,
+        axes: impl IntoAxes,
+        other_axes: impl IntoAxes,
+    ) -> Tensor {
         let at = Location::caller();
         let other = other.operand(self);
         let dot = || {
-            let (a, b) = (axes_or_error(self, &axes, "tensordot", at)?, axes_or_error(&other, &other_axes, "tensordot", at)?);
+            let (a, b) = (
+                axes_or_error(self, &axes, "tensordot", at)?,
+                axes_or_error(&other, &other_axes, "tensordot", at)?,
+            );
             if a.len() != b.len() {
-                return Err(Tensor::fail("tensordot", format!("{} axes of the first and {} of the second; name as many", a.len(), b.len()), at));
+                return Err(Tensor::fail(
+                    "tensordot",
+                    format!(
+                        "{} axes of the first and {} of the second; name as many",
+                        a.len(),
+                        b.len()
+                    ),
+                    at,
+                ));
             }
             contract("tensordot", self, &other, [vec![], vec![]], [a, b], at)
         };
@@ -138,14 +183,20 @@ impl Tensor {
             return self * other;
         }
         let rank = self.rank().max(other.rank());
-        let sizes = |x: &Tensor| -> Vec<usize> { std::iter::repeat_n(1, rank - x.rank()).chain(x.shape().iter().copied()).collect() };
+        let sizes = |x: &Tensor| -> Vec<usize> {
+            std::iter::repeat_n(1, rank - x.rank()).chain(x.shape().iter().copied()).collect()
+        };
         let (a, b) = (sizes(self), sizes(&other));
         let own: Vec<usize> = a.iter().flat_map(|&n| [n, 1]).collect();
         let each: Vec<usize> = b.iter().flat_map(|&n| [1, n]).collect();
         let merged: Option<Vec<usize>> = a.iter().zip(&b).map(|(n, m)| n.checked_mul(*m)).collect();
         match merged {
             Some(shape) => (self.reshaped(own, at) * other.reshaped(each, at)).reshaped(shape, at),
-            None => Tensor::fail("kron", format!("{} and {} are too large", self.dtype_and_shape(), other.dtype_and_shape()), at),
+            None => Tensor::fail(
+                "kron",
+                format!("{} and {} are too large", self.dtype_and_shape(), other.dtype_and_shape()),
+                at,
+            ),
         }
     }
 
@@ -162,7 +213,14 @@ impl Tensor {
         let other = other.operand(self);
         for x in [self, &other] {
             if x.error().is_none() && x.shape().last() != Some(&3) {
-                return Tensor::fail("cross", format!("it takes vectors of three along the last axis, not {}", x.dtype_and_shape()), at);
+                return Tensor::fail(
+                    "cross",
+                    format!(
+                        "it takes vectors of three along the last axis, not {}",
+                        x.dtype_and_shape()
+                    ),
+                    at,
+                );
             }
         }
         self.roll(-1, -1) * other.roll(-2, -1) - self.roll(-2, -1) * other.roll(-1, -1)
@@ -180,7 +238,13 @@ impl Tensor {
         let at = Location::caller();
         let size = match self.matrix("matrix_power", at) {
             Ok((n, m)) if n == m => n,
-            Ok(_) => return Tensor::fail("matrix_power", format!("it takes square matrices, not {}", self.dtype_and_shape()), at),
+            Ok(_) => {
+                return Tensor::fail(
+                    "matrix_power",
+                    format!("it takes square matrices, not {}", self.dtype_and_shape()),
+                    at,
+                );
+            }
             Err(e) => return e,
         };
         if n == 0 {
@@ -202,7 +266,8 @@ impl Tensor {
         }
     }
 
-    /// The cosine of the angle between vectors along an axis: their product over their lengths, 0 where one has none. Other axes broadcast.
+    /// The cosine of the angle between vectors along an axis: their product over their lengths, 0
+    /// where one has none. Other axes broadcast.
     ///
     /// ```
     /// use neurax::prelude::*;

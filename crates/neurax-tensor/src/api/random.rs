@@ -1,7 +1,8 @@
-//! Random numbers: counter-based (Threefry-2x32), a pure function of a key, laid out as JAX does it (its partitionable form), so that the bits
-//! are the same on every backend and in JAX.
+//! Random numbers: counter-based (Threefry-2x32), a pure function of a key, laid out as JAX does it
+//! (its partitionable form), so that the bits are the same on every backend and in JAX.
 //!
-//! What is made of a concrete key is computed when it is needed, and recorded as equations inside a traced function.
+//! What is made of a concrete key is computed when it is needed, and recorded as equations inside a
+//! traced function.
 
 use crate::{
     DType, Error, IntoShape, Operand, Result, Scalar, Shape, Tensor, Tree, Type,
@@ -15,7 +16,8 @@ use crate::{
 use neurax_ir::{Builder, Graph, Kind, Literal, Place, Value, op};
 use std::{ops::Range, panic::Location};
 
-/// A key of random numbers: two 32-bit words. The same key always gives the same numbers: make new ones with [`Key::split`] or [`Key::fold_in`].
+/// A key of random numbers: two 32-bit words. The same key always gives the same numbers: make new
+/// ones with [`Key::split`] or [`Key::fold_in`].
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -61,7 +63,12 @@ impl Key {
     }
 
     /// What `build` makes of the key in a graph.
-    fn sample(&self, name: &str, at: At, build: impl FnOnce(&mut Builder, Value) -> Value) -> Tensor {
+    fn sample(
+        &self,
+        name: &str,
+        at: At,
+        build: impl FnOnce(&mut Builder, Value) -> Value,
+    ) -> Tensor {
         let graph = self.0.ty().and_then(|ty| {
             if ty != Type::new(DType::U32, [2]) {
                 return Err(Error::new(name, format!("a key is u32[2], not {ty}")));
@@ -74,7 +81,13 @@ impl Key {
         }
     }
 
-    fn shaped(&self, name: &str, shape: impl IntoShape, at: At, build: impl FnOnce(&mut Builder, Value, &Shape) -> Value) -> Tensor {
+    fn shaped(
+        &self,
+        name: &str,
+        shape: impl IntoShape,
+        at: At,
+        build: impl FnOnce(&mut Builder, Value, &Shape) -> Value,
+    ) -> Tensor {
         match fixed(shape) {
             Ok(s) => self.sample(name, at, |b, k| build(b, k, &s)),
             Err(why) => Tensor::fail(name, why, at),
@@ -96,8 +109,8 @@ impl Key {
         std::array::from_fn(|i| Key(self.sample("split", at, |b, k| number(b, k, N, i))))
     }
 
-    /// `n` new keys, stacked to `u32[n, 2]`: an argument for `vmap` of a function of a key. `jax.random.split(key, n)`; they are those of
-    /// [`Key::split`].
+    /// `n` new keys, stacked to `u32[n, 2]`: an argument for `vmap` of a function of a key.
+    /// `jax.random.split(key, n)`; they are those of [`Key::split`].
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -124,7 +137,13 @@ impl Key {
         let types = [self.0.ty(), data.ty()].into_iter().collect::<Result<Vec<_>>>();
         let graph = types.and_then(|types| {
             if types[0] != Type::new(DType::U32, [2]) || types[1].rank() != 0 {
-                return Err(Error::new("fold_in", format!("it takes a key, u32[2], and one integer, not {} and {}", types[0], types[1])));
+                return Err(Error::new(
+                    "fold_in",
+                    format!(
+                        "it takes a key, u32[2], and one integer, not {} and {}",
+                        types[0], types[1]
+                    ),
+                ));
             }
             graph_of(&types, at, |b, xs| {
                 let zero = b.scalar(DType::U32, 0.0);
@@ -144,7 +163,11 @@ impl Key {
     pub fn bits_of(&self, dtype: DType, shape: impl IntoShape) -> Tensor {
         let at = Location::caller();
         if dtype.kind() != Kind::Unsigned || dtype.bits() < 8 {
-            return Tensor::fail("bits", format!("it gives unsigned integers of 8 to 64 bits, not {dtype}"), at);
+            return Tensor::fail(
+                "bits",
+                format!("it gives unsigned integers of 8 to 64 bits, not {dtype}"),
+                at,
+            );
         }
         self.shaped("bits", shape, at, |b, k, s| bits(b, k, s, dtype.bits()))
     }
@@ -165,7 +188,9 @@ impl Key {
     #[track_caller]
     pub fn uniform_of(&self, dtype: DType, shape: impl IntoShape, low: f64, high: f64) -> Tensor {
         let at = Location::caller();
-        float_only("uniform", dtype, at).unwrap_or_else(|| self.shaped("uniform", shape, at, |b, k, s| uniform(b, k, s, dtype, low, high)))
+        float_only("uniform", dtype, at).unwrap_or_else(|| {
+            self.shaped("uniform", shape, at, |b, k, s| uniform(b, k, s, dtype, low, high))
+        })
     }
 
     /// Normal numbers of mean 0 and variance 1, f32.
@@ -178,14 +203,16 @@ impl Key {
     #[track_caller]
     pub fn normal_of(&self, dtype: DType, shape: impl IntoShape) -> Tensor {
         let at = Location::caller();
-        float_only("normal", dtype, at).unwrap_or_else(|| self.shaped("normal", shape, at, |b, k, s| normal(b, k, s, dtype)))
+        float_only("normal", dtype, at)
+            .unwrap_or_else(|| self.shaped("normal", shape, at, |b, k, s| normal(b, k, s, dtype)))
     }
 
     /// Gumbel-distributed numbers, of a dtype: f16, bf16, f32 or f64.
     #[track_caller]
     pub fn gumbel_of(&self, dtype: DType, shape: impl IntoShape) -> Tensor {
         let at = Location::caller();
-        float_only("gumbel", dtype, at).unwrap_or_else(|| self.shaped("gumbel", shape, at, |b, k, s| gumbel(b, k, s, dtype)))
+        float_only("gumbel", dtype, at)
+            .unwrap_or_else(|| self.shaped("gumbel", shape, at, |b, k, s| gumbel(b, k, s, dtype)))
     }
 
     /// Integers in a range, i32. An empty range gives its start.
@@ -206,7 +233,11 @@ impl Key {
     pub fn randint_of(&self, dtype: DType, shape: impl IntoShape, range: Range<i128>) -> Tensor {
         let at = Location::caller();
         if !dtype.is_int() || dtype.bits() < 8 {
-            return Tensor::fail("randint", format!("it gives integers of 8 to 64 bits, not {dtype}"), at);
+            return Tensor::fail(
+                "randint",
+                format!("it gives integers of 8 to 64 bits, not {dtype}"),
+                at,
+            );
         }
         self.shaped("randint", shape, at, |b, k, s| integers(b, k, s, dtype, range))
     }
@@ -228,7 +259,8 @@ impl Key {
         self.uniform_of(p.dtype(), shape, 0.0, 1.0).lt(p)
     }
 
-    /// Indices along an axis of `logits`, as i32: each drawn with the probability that softmax gives it.
+    /// Indices along an axis of `logits`, as i32: each drawn with the probability that softmax
+    /// gives it.
     #[track_caller]
     pub fn categorical(&self, logits: &Tensor, axis: i64) -> Tensor {
         match logits.type_ref() {
@@ -271,9 +303,15 @@ impl Key {
             Err(why) => return Tensor::fail("shuffle", format!("{why}; the operand is {ty}"), at),
         };
         if ty.rank() == 1 {
-            let graph = self.0.ty().and_then(|k| graph_of(&[k, ty.clone()], at, |b, xs| shuffled(b, xs[0], xs[1])));
+            let graph = self
+                .0
+                .ty()
+                .and_then(|k| graph_of(&[k, ty.clone()], at, |b, xs| shuffled(b, xs[0], xs[1])));
             let done = graph.and_then(|g| apply(&g, vec![self.0.clone(), x.clone()], at));
-            return done.map_or_else(|e| Tensor::error_at(e, at), |outs| outs.into_iter().next().unwrap_or_else(Tensor::hollow));
+            return done.map_or_else(
+                |e| Tensor::error_at(e, at),
+                |outs| outs.into_iter().next().unwrap_or_else(Tensor::hollow),
+            );
         }
         let order = self.permutation(ty.shape[axis]);
         let rows = x.move_axis(axis, 0);
@@ -299,7 +337,11 @@ fn number(b: &mut Builder, key: Value, n: usize, i: usize) -> Value {
     b.reshape(row, [2])
 }
 
-fn graph_of(types: &[Type], at: At, build: impl FnOnce(&mut Builder, &[Value]) -> Value) -> Result<Graph> {
+fn graph_of(
+    types: &[Type],
+    at: At,
+    build: impl FnOnce(&mut Builder, &[Value]) -> Value,
+) -> Result<Graph> {
     let mut b = Builder::new();
     b.set_origin(Place::Source(at).into());
     let xs = b.inputs(types);

@@ -1,11 +1,14 @@
 //! Elements moved, repeated and surrounded.
 
 use super::common::settle;
-use crate::{AxisInt, IntoAxes, Operand, Shape, Tensor, args::axes_or_error, emit::emit, tensor::At};
+use crate::{
+    AxisInt, IntoAxes, Operand, Shape, Tensor, args::axes_or_error, emit::emit, tensor::At,
+};
 use neurax_ir::op::{Broadcast, Concatenate, Pad, Reverse};
 use std::panic::Location;
 
-/// What [`Tensor::pad_with`] puts around a tensor. Examples are of `[1, 2, 3]` with three on either side.
+/// What [`Tensor::pad_with`] puts around a tensor. Examples are of `[1, 2, 3]` with three on either
+/// side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PadMode {
     /// The outermost entries: `1 1 1 1 2 3 3 3 3`.
@@ -18,7 +21,8 @@ pub enum PadMode {
     Wrap,
 }
 
-/// `count` entries from a place on, forwards (1), backwards (-1), or one of them again and again (0).
+/// `count` entries from a place on, forwards (1), backwards (-1), or one of them again and again
+/// (0).
 #[derive(Clone, Copy)]
 struct Run {
     first: i64,
@@ -31,7 +35,8 @@ fn run(first: i64, step: i64, count: i64) -> Run {
 }
 
 impl PadMode {
-    /// What stands before and behind an axis of `n` entries; neither is wider than what there is to mirror or to repeat.
+    /// What stands before and behind an axis of `n` entries; neither is wider than what there is to
+    /// mirror or to repeat.
     fn around(self, n: i64, low: i64, high: i64) -> [Run; 2] {
         match self {
             PadMode::Edge => [run(0, 0, low), run(n - 1, 0, high)],
@@ -70,7 +75,8 @@ impl Tensor {
         }
     }
 
-    /// The entries along an axis moved by `shift` places; those that leave at one end come in at the other.
+    /// The entries along an axis moved by `shift` places; those that leave at one end come in at
+    /// the other.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -128,7 +134,8 @@ impl Tensor {
             let axis = self.axis_at(axis, "repeat", at)?;
             let shape = &self.known()?.shape;
             let dims = (0..=shape.rank()).filter(|&a| a != axis + 1).collect();
-            let wide = emit(Broadcast { shape: shape.inserted(axis + 1, n), dims }, [self.clone()], at);
+            let wide =
+                emit(Broadcast { shape: shape.inserted(axis + 1, n), dims }, [self.clone()], at);
             let mut merged = shape.clone();
             merged[axis] = product("repeat", shape[axis], n, at)?;
             Ok(wide.reshaped(merged, at))
@@ -136,7 +143,8 @@ impl Tensor {
         settle(repeat())
     }
 
-    /// The whole tensor so many times along each axis, one after the other; missing axes are put in front on either side.
+    /// The whole tensor so many times along each axis, one after the other; missing axes are put in
+    /// front on either side.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -152,14 +160,16 @@ impl Tensor {
             let rank = shape.rank().max(times.as_ref().len());
             let ones = |n: usize| std::iter::repeat_n(1, rank - n);
             let own: Vec<usize> = ones(shape.rank()).chain(shape.iter().copied()).collect();
-            let times: Vec<usize> = ones(times.as_ref().len()).chain(times.as_ref().iter().copied()).collect();
+            let times: Vec<usize> =
+                ones(times.as_ref().len()).chain(times.as_ref().iter().copied()).collect();
             let mut merged = vec![];
             for (n, t) in own.iter().zip(&times) {
                 merged.push(product("tile", *n, *t, at)?);
             }
             let wide: Shape = times.iter().zip(&own).flat_map(|(&t, &n)| [t, n]).collect();
             let dims = (0..rank).map(|a| 2 * a + 1).collect();
-            Ok(emit(Broadcast { shape: wide, dims }, [self.reshaped(own, at)], at).reshaped(merged, at))
+            Ok(emit(Broadcast { shape: wide, dims }, [self.reshaped(own, at)], at)
+                .reshaped(merged, at))
         };
         settle(tile())
     }
@@ -178,7 +188,11 @@ impl Tensor {
         let pad = || {
             let widths = self.widths(widths.as_ref(), "pad", at)?;
             if value.dtype() != self.dtype() {
-                let why = format!("the value is {}, the operand {}; convert one with `to`", value.dtype_and_shape(), self.dtype_and_shape());
+                let why = format!(
+                    "the value is {}, the operand {}; convert one with `to`",
+                    value.dtype_and_shape(),
+                    self.dtype_and_shape()
+                );
                 return Err(Tensor::fail("pad", why, at));
             }
             let (low, high): (Vec<i64>, Vec<i64>) = widths.into_iter().unzip();
@@ -202,13 +216,22 @@ impl Tensor {
         let at = Location::caller();
         let pad = || {
             let mut x = self.clone();
-            for (axis, (low, high)) in self.widths(widths.as_ref(), "pad_with", at)?.into_iter().enumerate() {
+            for (axis, (low, high)) in
+                self.widths(widths.as_ref(), "pad_with", at)?.into_iter().enumerate()
+            {
                 let n = self.shape()[axis] as i64;
                 if low + high == 0 {
                     continue;
                 }
                 if n == 0 {
-                    return Err(Tensor::fail("pad_with", format!("axis {axis} of {} has no entries to repeat", self.dtype_and_shape()), at));
+                    return Err(Tensor::fail(
+                        "pad_with",
+                        format!(
+                            "axis {axis} of {} has no entries to repeat",
+                            self.dtype_and_shape()
+                        ),
+                        at,
+                    ));
                 }
                 x = x.padded(axis, (low, high), mode, at)?;
             }
@@ -218,24 +241,50 @@ impl Tensor {
     }
 
     /// The widths of a padding, checked: a pair for each axis, with sizes that can be counted.
-    fn widths(&self, widths: &[(usize, usize)], op: &str, at: At) -> Result<Vec<(i64, i64)>, Tensor> {
+    fn widths(
+        &self,
+        widths: &[(usize, usize)],
+        op: &str,
+        at: At,
+    ) -> Result<Vec<(i64, i64)>, Tensor> {
         let ty = self.known()?;
         if widths.len() != ty.rank() {
-            return Err(Tensor::fail(op, format!("{} widths were given for {ty}; give a pair (before, after) for every axis", widths.len()), at));
+            return Err(Tensor::fail(
+                op,
+                format!(
+                    "{} widths were given for {ty}; give a pair (before, after) for every axis",
+                    widths.len()
+                ),
+                at,
+            ));
         }
         let mut out = vec![];
         for (&(low, high), &n) in widths.iter().zip(&ty.shape[..]) {
-            let total = low.checked_add(high).and_then(|w| w.checked_add(n)).filter(|&t| i64::try_from(t).is_ok());
+            let total = low
+                .checked_add(high)
+                .and_then(|w| w.checked_add(n))
+                .filter(|&t| i64::try_from(t).is_ok());
             if total.is_none() {
-                return Err(Tensor::fail(op, format!("the widths {low} and {high} around {n} entries of {ty} are too large"), at));
+                return Err(Tensor::fail(
+                    op,
+                    format!("the widths {low} and {high} around {n} entries of {ty} are too large"),
+                    at,
+                ));
             }
             out.push((low as i64, high as i64));
         }
         Ok(out)
     }
 
-    /// An axis, which is not empty, with so many entries around it. Nothing is counted out, however wide they are.
-    fn padded(&self, axis: usize, (low, high): (i64, i64), mode: PadMode, at: At) -> Result<Tensor, Tensor> {
+    /// An axis, which is not empty, with so many entries around it. Nothing is counted out, however
+    /// wide they are.
+    fn padded(
+        &self,
+        axis: usize,
+        (low, high): (i64, i64),
+        mode: PadMode,
+        at: At,
+    ) -> Result<Tensor, Tensor> {
         let n = self.shape()[axis] as i64;
         let mode = if n == 1 { PadMode::Edge } else { mode };
         if mode == PadMode::Edge || low.max(high) < n {
@@ -256,7 +305,8 @@ impl Tensor {
 
     /// Runs of entries along an axis, one behind the other; places are in range.
     fn rearranged(&self, axis: usize, runs: &[Run], at: At) -> Tensor {
-        let mut parts: Vec<Tensor> = runs.iter().filter(|r| r.count > 0).map(|r| self.run_of(axis, *r, at)).collect();
+        let mut parts: Vec<Tensor> =
+            runs.iter().filter(|r| r.count > 0).map(|r| self.run_of(axis, *r, at)).collect();
         match parts.len() {
             0 => self.clone(),
             1 => parts.remove(0),
@@ -281,7 +331,11 @@ impl Tensor {
             0 => {
                 let mut shape = self.shape().0;
                 shape[axis] = count as usize;
-                if count == 1 { x } else { emit(Broadcast { shape, dims: (0..self.rank()).collect() }, [x], at) }
+                if count == 1 {
+                    x
+                } else {
+                    emit(Broadcast { shape, dims: (0..self.rank()).collect() }, [x], at)
+                }
             }
             -1 => emit(Reverse { axes: vec![axis] }, [x], at),
             _ => x,
@@ -291,7 +345,9 @@ impl Tensor {
 
 /// The size of an axis repeated.
 fn product(op: &str, n: usize, times: usize, at: At) -> Result<usize, Tensor> {
-    n.checked_mul(times).ok_or_else(|| Tensor::fail(op, format!("an axis of {n} entries cannot be repeated {times} times"), at))
+    n.checked_mul(times).ok_or_else(|| {
+        Tensor::fail(op, format!("an axis of {n} entries cannot be repeated {times} times"), at)
+    })
 }
 
 #[cfg(test)]
@@ -315,7 +371,10 @@ mod tests {
         assert_eq!(around(PadMode::Reflect, 9, 2), [2, 1, 2, 3, 2, 1, 2, 3, 2, 1, 2, 3, 2, 1]);
         assert_eq!(around(PadMode::Symmetric, 1, 8), [1, 1, 2, 3, 3, 2, 1, 1, 2, 3, 3, 2]);
         assert_eq!(around(PadMode::Wrap, 7, 0), [3, 1, 2, 3, 1, 2, 3, 1, 2, 3]);
-        assert_eq!(tensor([1, 2]).pad_with([(3, 4)], PadMode::Reflect).to_vec::<i32>().unwrap(), [2, 1, 2, 1, 2, 1, 2, 1, 2]);
+        assert_eq!(
+            tensor([1, 2]).pad_with([(3, 4)], PadMode::Reflect).to_vec::<i32>().unwrap(),
+            [2, 1, 2, 1, 2, 1, 2, 1, 2]
+        );
         assert!(x.pad([(1, usize::MAX)], 0).ok().is_err());
         assert!(x.pad([(1, 1), (1, 1)], 0).ok().is_err());
     }
@@ -325,12 +384,18 @@ mod tests {
         for mode in [PadMode::Edge, PadMode::Reflect, PadMode::Symmetric, PadMode::Wrap] {
             for width in [(0, 1 << 60), (1 << 50, 1 << 50), (i64::MAX as usize - 3, 0)] {
                 let e = tensor([1, 2, 3]).pad_with([width], mode).ok().unwrap_err();
-                assert!(["memory", "type", "pad_with", "broadcast_in_dim"].contains(&e.op()), "{mode:?} {width:?}: {e}");
+                assert!(
+                    ["memory", "type", "pad_with", "broadcast_in_dim"].contains(&e.op()),
+                    "{mode:?} {width:?}: {e}"
+                );
             }
         }
         let wide = Tensor::zeros([1 << 40, 0]);
         assert_eq!(wide.roll(3, 0).shape(), [1 << 40, 0]);
-        assert_eq!(wide.pad_with([(1 << 40, 5), (0, 0)], PadMode::Symmetric).shape(), [(1 << 41) + 5, 0]);
+        assert_eq!(
+            wide.pad_with([(1 << 40, 5), (0, 0)], PadMode::Symmetric).shape(),
+            [(1 << 41) + 5, 0]
+        );
         assert_eq!(wide.slice(0, 1..).shape(), [(1 << 40) - 1, 0]);
         assert!(Tensor::zeros([usize::MAX, 0]).slice(0, 1..).ok().is_err());
     }

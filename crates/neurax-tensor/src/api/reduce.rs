@@ -1,13 +1,21 @@
 //! Many elements into few.
 
 use super::common::settle;
-use crate::{AxisInt, DType, IntoAxes, Operand, Tensor, args::axes_or_error, emit::emit, tensor::At};
+use crate::{
+    AxisInt, DType, IntoAxes, Operand, Tensor, args::axes_or_error, emit::emit, tensor::At,
+};
 use neurax_ir::op::{ArgKind, ArgReduce, Reduce, ReduceKind};
 use std::panic::Location;
 
 impl Tensor {
     /// Any reduction over axes.
-    pub(crate) fn reduce_at(&self, kind: ReduceKind, name: &str, axes: &impl IntoAxes, at: At) -> Tensor {
+    pub(crate) fn reduce_at(
+        &self,
+        kind: ReduceKind,
+        name: &str,
+        axes: &impl IntoAxes,
+        at: At,
+    ) -> Tensor {
         match axes_or_error(self, axes, name, at) {
             Ok(list) => self.reduce_list(kind, &list, axes.keep(), at),
             Err(e) => e,
@@ -15,21 +23,35 @@ impl Tensor {
     }
 
     /// Any reduction over axes counted from the front.
-    pub(crate) fn reduce_list(&self, kind: ReduceKind, axes: &[usize], keep: bool, at: At) -> Tensor {
-        let y = if axes.is_empty() { self.clone() } else { emit(Reduce { kind, axes: axes.to_vec() }, [self.clone()], at) };
+    pub(crate) fn reduce_list(
+        &self,
+        kind: ReduceKind,
+        axes: &[usize],
+        keep: bool,
+        at: At,
+    ) -> Tensor {
+        let y = if axes.is_empty() {
+            self.clone()
+        } else {
+            emit(Reduce { kind, axes: axes.to_vec() }, [self.clone()], at)
+        };
         if keep { y.reshaped(self.without(axes, true), at) } else { y }
     }
 
-    /// For sums and products: bool and narrow integers become 32 bits wide, as in NumPy, so that they do not wrap at once.
+    /// For sums and products: bool and narrow integers become 32 bits wide, as in NumPy, so that
+    /// they do not wrap at once.
     pub(crate) fn widened(&self, at: At) -> Tensor {
         match self.dtype() {
-            DType::Bool | DType::I2 | DType::I4 | DType::I8 | DType::I16 => self.convert(DType::I32, at),
+            DType::Bool | DType::I2 | DType::I4 | DType::I8 | DType::I16 => {
+                self.convert(DType::I32, at)
+            }
             DType::U2 | DType::U4 | DType::U8 | DType::U16 => self.convert(DType::U32, at),
             _ => self.clone(),
         }
     }
 
-    /// The sum over axes: `sum(..)`, `sum(0)`, `sum([0, -1])`, `sum(keep(-1))`. Bool and integers below 32 bits give 32 bits.
+    /// The sum over axes: `sum(..)`, `sum(0)`, `sum([0, -1])`, `sum(keep(-1))`. Bool and integers
+    /// below 32 bits give 32 bits.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -58,7 +80,8 @@ impl Tensor {
         self.widened(at).reduce_at(ReduceKind::Prod, "prod", &axes, at)
     }
 
-    /// The mean over axes. Integers and bool give f32; floats below 32 bits are summed in f32 and rounded once. Of nothing, NaN.
+    /// The mean over axes. Integers and bool give f32; floats below 32 bits are summed in f32 and
+    /// rounded once. Of nothing, NaN.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -80,7 +103,8 @@ impl Tensor {
     pub(crate) fn mean_list(&self, axes: &[usize], keep: bool, ddof: usize, at: At) -> Tensor {
         let count: usize = axes.iter().map(|&a| self.shape()[a]).product();
         let sum = self.reduce_list(ReduceKind::Sum, axes, keep, at);
-        // More degrees of freedom than elements: nothing is known, which NumPy shows as NaN or infinity.
+        // More degrees of freedom than elements: nothing is known, which NumPy shows as NaN or
+        // infinity.
         let count = sum.number(count.saturating_sub(ddof) as f64);
         sum.divide(count, at)
     }
@@ -116,7 +140,8 @@ impl Tensor {
         }
     }
 
-    /// The index of the largest along an axis, as i32; the first of equals, NaN wins. An axis of size 0 is an error.
+    /// The index of the largest along an axis, as i32; the first of equals, NaN wins. An axis of
+    /// size 0 is an error.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -128,7 +153,8 @@ impl Tensor {
         self.arg_reduce(ArgKind::Max, "argmax", axis, Location::caller())
     }
 
-    /// The index of the smallest along an axis, as i32; the first of equals, NaN wins. An axis of size 0 is an error.
+    /// The index of the smallest along an axis, as i32; the first of equals, NaN wins. An axis of
+    /// size 0 is an error.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -150,7 +176,12 @@ impl Tensor {
     #[track_caller]
     pub fn count_nonzero(&self, axes: impl IntoAxes) -> Tensor {
         let at = Location::caller();
-        self.truth(at).convert(DType::I32, at).reduce_at(ReduceKind::Sum, "count_nonzero", &axes, at)
+        self.truth(at).convert(DType::I32, at).reduce_at(
+            ReduceKind::Sum,
+            "count_nonzero",
+            &axes,
+            at,
+        )
     }
 
     /// The largest less the smallest over axes.
@@ -203,7 +234,12 @@ impl Tensor {
         let at = Location::caller();
         let nan = self.is_nan();
         let (x, dtype) = nan.select(0, self).float(at).wide(at);
-        let count = nan.logical_not().convert(x.dtype(), at).reduce_at(ReduceKind::Sum, "nanmean", &axes, at);
+        let count = nan.logical_not().convert(x.dtype(), at).reduce_at(
+            ReduceKind::Sum,
+            "nanmean",
+            &axes,
+            at,
+        );
         let sum = x.reduce_at(ReduceKind::Sum, "nanmean", &axes, at);
         sum.divide(count, at).convert(dtype, at)
     }
@@ -233,7 +269,13 @@ impl Tensor {
     }
 
     #[track_caller]
-    fn nan_extreme(&self, kind: ReduceKind, least: f64, name: &str, axes: &impl IntoAxes) -> Tensor {
+    fn nan_extreme(
+        &self,
+        kind: ReduceKind,
+        least: f64,
+        name: &str,
+        axes: &impl IntoAxes,
+    ) -> Tensor {
         let at = Location::caller();
         if !self.dtype().is_float() {
             return self.reduce_at(kind, name, axes, at);
@@ -243,7 +285,8 @@ impl Tensor {
         nan.reduce_at(ReduceKind::And, name, axes, at).select(f64::NAN, best)
     }
 
-    /// The mean over axes with weights, which broadcast against the tensor: `sum(w x) / sum(w)`. Integers and bool give f32.
+    /// The mean over axes with weights, which broadcast against the tensor: `sum(w x) / sum(w)`.
+    /// Integers and bool give f32.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -259,11 +302,13 @@ impl Tensor {
             Ok(t) => weights.broadcast_to(&t.shape),
             Err(_) => return self.clone(),
         };
-        (x * weights).reduce_at(ReduceKind::Sum, "average", &axes, at) / total.reduce_at(ReduceKind::Sum, "average", &axes, at)
+        (x * weights).reduce_at(ReduceKind::Sum, "average", &axes, at)
+            / total.reduce_at(ReduceKind::Sum, "average", &axes, at)
     }
 
-    /// The variance over axes: the mean of the squared distance from the mean, with `ddof` taken from the number of elements (0 for the
-    /// variance of these, 1 to estimate that of where they come from). Integers and bool give f32; of complex numbers the absolute values are squared.
+    /// The variance over axes: the mean of the squared distance from the mean, with `ddof` taken
+    /// from the number of elements (0 for the variance of these, 1 to estimate that of where they
+    /// come from). Integers and bool give f32; of complex numbers the absolute values are squared.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -277,7 +322,8 @@ impl Tensor {
         settle(self.variance("var", &axes, ddof).map(|(v, dtype)| v.convert(dtype, at)))
     }
 
-    /// The standard deviation over axes: the square root of [`Tensor::var`]. Its derivative is taken as 0 where it is 0.
+    /// The standard deviation over axes: the square root of [`Tensor::var`]. Its derivative is
+    /// taken as 0 where it is 0.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -295,7 +341,12 @@ impl Tensor {
 
     /// The variance, and the dtype that it is to have.
     #[track_caller]
-    fn variance(&self, name: &str, axes: &impl IntoAxes, ddof: usize) -> Result<(Tensor, DType), Tensor> {
+    fn variance(
+        &self,
+        name: &str,
+        axes: &impl IntoAxes,
+        ddof: usize,
+    ) -> Result<(Tensor, DType), Tensor> {
         let at = Location::caller();
         let list = axes_or_error(self, axes, name, at)?;
         let (x, dtype) = self.clone().float(at).wide(at);
@@ -303,14 +354,16 @@ impl Tensor {
         Ok((far.square().mean_list(&list, axes.keep(), ddof, at), dtype.real()))
     }
 
-    /// The square root, with derivative 0 at 0 instead of infinity: infinity times the zero that comes before it would be NaN.
+    /// The square root, with derivative 0 at 0 instead of infinity: infinity times the zero that
+    /// comes before it would be NaN.
     #[track_caller]
     pub(crate) fn sqrt_flat_at_zero(&self) -> Tensor {
         let zero = self.equal(0);
         zero.select(0, zero.select(1, self).sqrt())
     }
 
-    /// The length of vectors, over axes: `sqrt(sum(|x|^2))`. Its derivative at the zero vector is taken as 0. Integers and bool give f32.
+    /// The length of vectors, over axes: `sqrt(sum(|x|^2))`. Its derivative at the zero vector is
+    /// taken as 0. Integers and bool give f32.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -322,11 +375,15 @@ impl Tensor {
     pub fn norm(&self, axes: impl IntoAxes) -> Tensor {
         let at = Location::caller();
         let (x, dtype) = self.clone().float(at).abs().wide(at);
-        x.square().reduce_at(ReduceKind::Sum, "norm", &axes, at).sqrt_flat_at_zero().convert(dtype, at)
+        x.square()
+            .reduce_at(ReduceKind::Sum, "norm", &axes, at)
+            .sqrt_flat_at_zero()
+            .convert(dtype, at)
     }
 
-    /// The norm of vectors of an order, over axes: `sum(|x|^p)^(1/p)`; infinity gives the largest absolute value, minus infinity the
-    /// smallest, 0 the number of elements that are not 0. Integers and bool give f32.
+    /// The norm of vectors of an order, over axes: `sum(|x|^p)^(1/p)`; infinity gives the largest
+    /// absolute value, minus infinity the smallest, 0 the number of elements that are not 0.
+    /// Integers and bool give f32.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -343,7 +400,9 @@ impl Tensor {
         match order {
             f64::INFINITY => x.reduce_at(ReduceKind::Max, name, &axes, at),
             f64::NEG_INFINITY => x.reduce_at(ReduceKind::Min, name, &axes, at),
-            0.0 => x.not_equal(0).convert(x.dtype(), at).reduce_at(ReduceKind::Sum, name, &axes, at),
+            0.0 => {
+                x.not_equal(0).convert(x.dtype(), at).reduce_at(ReduceKind::Sum, name, &axes, at)
+            }
             1.0 => x.reduce_at(ReduceKind::Sum, name, &axes, at),
             2.0 => self.norm(axes),
             p => {

@@ -1,4 +1,5 @@
-//! A part of a tensor that an index without tensors names: a box with steps, some axes backwards, in a shape of its own.
+//! A part of a tensor that an index without tensors names: a box with steps, some axes backwards,
+//! in a shape of its own.
 
 use super::index::Index;
 use crate::{DType, Literal, Scalar, Shape, Tensor, args::axis_of, emit::emit, tensor::At};
@@ -64,7 +65,14 @@ impl Region {
     /// Everything.
     pub(crate) fn all(whole: Shape) -> Region {
         let rank = whole.rank();
-        Region { start: vec![0; rank], count: whole.to_vec(), stride: vec![1; rank], reversed: vec![], shape: whole.clone(), whole }
+        Region {
+            start: vec![0; rank],
+            count: whole.to_vec(),
+            stride: vec![1; rank],
+            reversed: vec![],
+            shape: whole.clone(),
+            whole,
+        }
     }
 
     /// Is it everything, in its own shape?
@@ -90,14 +98,20 @@ impl Region {
         }
     }
 
-    /// The region of an index, and the integer tensors in it with the axes of the region's shape that they read.
-    pub(crate) fn resolve(whole: &Shape, index: &[Index]) -> Result<(Region, Vec<(usize, Tensor)>), String> {
+    /// The region of an index, and the integer tensors in it with the axes of the region's shape
+    /// that they read.
+    pub(crate) fn resolve(
+        whole: &Shape,
+        index: &[Index],
+    ) -> Result<(Region, Vec<(usize, Tensor)>), String> {
         let rank = whole.rank();
         let named = index.iter().filter(|e| !matches!(e, Index::Ellipsis | Index::NewAxis)).count();
         if index.iter().filter(|e| matches!(e, Index::Ellipsis)).count() > 1 {
             return Err("the index has more than one Ellipsis".into());
         }
-        let Some(rest) = rank.checked_sub(named) else { return Err(format!("the index names {named} axes")) };
+        let Some(rest) = rank.checked_sub(named) else {
+            return Err(format!("the index names {named} axes"));
+        };
         let mut region = Region::all(whole.clone());
         let (mut axis, mut shape, mut places) = (0, vec![], vec![]);
         for entry in index {
@@ -113,7 +127,9 @@ impl Region {
                 }
                 Index::At(i) => {
                     let n = whole[axis];
-                    let first = axis_of(*i, n).map_err(|_| format!("index {i} is out of range for axis {axis}, which has {n} entries"))?;
+                    let first = axis_of(*i, n).map_err(|_| {
+                        format!("index {i} is out of range for axis {axis}, which has {n} entries")
+                    })?;
                     region.narrow_box(axis, Run { first, count: 1, step: 1 });
                 }
                 Index::Range(_, _, 0) => return Err("the step of a range is 0".into()),
@@ -138,20 +154,40 @@ impl Region {
     pub(crate) fn read(&self, x: &Tensor, at: At) -> Tensor {
         let mut y = x.clone();
         if self.count[..] != self.whole[..] {
-            let limit = |a: usize| if self.count[a] == 0 { self.start[a] } else { self.start[a] + (self.count[a] - 1) * self.stride[a] + 1 };
+            let limit = |a: usize| {
+                if self.count[a] == 0 {
+                    self.start[a]
+                } else {
+                    self.start[a] + (self.count[a] - 1) * self.stride[a] + 1
+                }
+            };
             let limit = (0..self.start.len()).map(limit).collect();
-            y = emit(Slice { start: self.start.clone(), limit, stride: self.stride.clone() }, [y], at);
+            y = emit(
+                Slice { start: self.start.clone(), limit, stride: self.stride.clone() },
+                [y],
+                at,
+            );
         }
         self.turned(y, at).reshaped(self.shape.clone(), at)
     }
 
     fn turned(&self, x: Tensor, at: At) -> Tensor {
-        if self.reversed.is_empty() { x } else { emit(Reverse { axes: self.reversed.clone() }, [x], at) }
+        if self.reversed.is_empty() {
+            x
+        } else {
+            emit(Reverse { axes: self.reversed.clone() }, [x], at)
+        }
     }
 
     /// `x` with `update` there; it broadcasts to the shape of the region.
     #[track_caller]
-    pub(crate) fn write(&self, op: &str, x: &Tensor, update: &Tensor, at: At) -> Result<Tensor, Tensor> {
+    pub(crate) fn write(
+        &self,
+        op: &str,
+        x: &Tensor,
+        update: &Tensor,
+        at: At,
+    ) -> Result<Tensor, Tensor> {
         let update = fitted(op, update, &self.shape, at)?.reshaped(&self.count[..], at);
         let update = self.turned(update, at);
         if self.count.contains(&0) {
@@ -159,7 +195,8 @@ impl Region {
         }
         if self.stride.iter().all(|&s| s == 1) {
             let start: Vec<i64> = self.start.iter().map(|&i| i as i64).collect();
-            let start = Literal::from_vec([start.len()], start).map_err(|e| Tensor::error_at(e, at))?;
+            let start =
+                Literal::from_vec([start.len()], start).map_err(|e| Tensor::error_at(e, at))?;
             return Ok(emit(DynamicUpdateSlice {}, [x.clone(), update, start.into()], at));
         }
         let inside = self.spread(Tensor::full_of(DType::Bool, &self.count, true), at);
@@ -169,7 +206,9 @@ impl Region {
     /// The elements of the region at their places in the whole, with zeros around.
     fn spread(&self, x: Tensor, at: At) -> Tensor {
         let low = self.start.iter().map(|&i| i as i64).collect();
-        let high = |a: usize| (self.whole[a] - self.start[a] - (self.count[a] - 1) * self.stride[a] - 1) as i64;
+        let high = |a: usize| {
+            (self.whole[a] - self.start[a] - (self.count[a] - 1) * self.stride[a] - 1) as i64
+        };
         let high = (0..self.start.len()).map(high).collect();
         let interior = self.stride.iter().map(|s| s - 1).collect();
         let zero = Tensor::from(Scalar::Int(0).literal(x.dtype()));
@@ -183,7 +222,11 @@ pub(crate) fn fitted(op: &str, update: &Tensor, shape: &Shape, at: At) -> Result
     let of = update.known()?;
     let y = update.broadcast_to(shape);
     if y.error().is_some() {
-        return Err(Tensor::fail(op, format!("an update {of} does not broadcast to the places, which are {shape}"), at));
+        return Err(Tensor::fail(
+            op,
+            format!("an update {of} does not broadcast to the places, which are {shape}"),
+            at,
+        ));
     }
     Ok(y)
 }

@@ -11,7 +11,8 @@ use neurax_ir::op::{Broadcast, Reshape, Transpose};
 use std::panic::Location;
 
 impl Tensor {
-    /// The same elements, in row-major order, in another shape; `_` in [`crate::dims!`] is worked out.
+    /// The same elements, in row-major order, in another shape; `_` in [`crate::dims!`] is worked
+    /// out.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -41,7 +42,11 @@ impl Tensor {
         let at = Location::caller();
         match axes_or_error(self, &axes, "permute", at) {
             Ok(list) if list.len() == self.rank() => self.permute_at(list, at),
-            Ok(list) => Tensor::fail("permute", format!("{} axes were named, the tensor has {}", list.len(), self.rank()), at),
+            Ok(list) => Tensor::fail(
+                "permute",
+                format!("{} axes were named, the tensor has {}", list.len(), self.rank()),
+                at,
+            ),
             Err(e) => e,
         }
     }
@@ -102,7 +107,9 @@ impl Tensor {
                 axes.insert(to, from);
                 self.permute_at(axes, at)
             }
-            (Err(why), _) | (_, Err(why)) => Tensor::fail("move_axis", format!("{why}; the operand is {ty}"), at),
+            (Err(why), _) | (_, Err(why)) => {
+                Tensor::fail("move_axis", format!("{why}; the operand is {ty}"), at)
+            }
         }
     }
 
@@ -125,11 +132,22 @@ impl Tensor {
             Err(why) => return Tensor::fail("broadcast_to", why, at),
         };
         let offset = shape.rank().wrapping_sub(ty.rank());
-        let fits = ty.rank() <= shape.rank() && ty.shape.iter().zip(&shape[offset.min(shape.rank())..]).all(|(a, b)| a == b || *a == 1);
+        let fits = ty.rank() <= shape.rank()
+            && ty
+                .shape
+                .iter()
+                .zip(&shape[offset.min(shape.rank())..])
+                .all(|(a, b)| a == b || *a == 1);
         match fits {
             true if shape == ty.shape => self.clone(),
-            true => emit(Broadcast { dims: (offset..shape.rank()).collect(), shape }, [self.clone()], at),
-            false => Tensor::fail("broadcast_to", format!("{ty} does not broadcast to {shape}"), at),
+            true => emit(
+                Broadcast { dims: (offset..shape.rank()).collect(), shape },
+                [self.clone()],
+                at,
+            ),
+            false => {
+                Tensor::fail("broadcast_to", format!("{ty} does not broadcast to {shape}"), at)
+            }
         }
     }
 
@@ -146,7 +164,11 @@ impl Tensor {
         let Ok(ty) = self.type_ref() else { return self.clone() };
         match axis_of(axis.to_i64(), ty.rank() + 1) {
             Ok(a) => emit(Reshape { shape: ty.shape.inserted(a, 1) }, [self.clone()], at),
-            Err(why) => Tensor::fail("expand_dims", format!("{why}, that of the result; the operand is {ty}"), at),
+            Err(why) => Tensor::fail(
+                "expand_dims",
+                format!("{why}, that of the result; the operand is {ty}"),
+                at,
+            ),
         }
     }
 
@@ -160,7 +182,10 @@ impl Tensor {
     #[track_caller]
     pub fn swap_axes(&self, a: impl AxisInt, b: impl AxisInt) -> Tensor {
         let at = Location::caller();
-        match self.axis_at(a, "swap_axes", at).and_then(|a| Ok((a, self.axis_at(b, "swap_axes", at)?))) {
+        match self
+            .axis_at(a, "swap_axes", at)
+            .and_then(|a| Ok((a, self.axis_at(b, "swap_axes", at)?)))
+        {
             Ok((a, b)) => {
                 let mut axes: Vec<usize> = (0..self.rank()).collect();
                 axes.swap(a, b);
@@ -182,7 +207,8 @@ impl Tensor {
         self.reshaped([self.size()], Location::caller())
     }
 
-    /// Axes of size 1 removed: `squeeze(0)`, or `squeeze(..)` for all that have size 1. A named axis of another size is an error.
+    /// Axes of size 1 removed: `squeeze(0)`, or `squeeze(..)` for all that have size 1. A named
+    /// axis of another size is an error.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -197,12 +223,18 @@ impl Tensor {
             Ok(list) => list,
             Err(e) => return e,
         };
-        let (ones, others): (Vec<usize>, Vec<usize>) = list.iter().partition(|&&a| self.shape()[a] == 1);
+        let (ones, others): (Vec<usize>, Vec<usize>) =
+            list.iter().partition(|&&a| self.shape()[a] == 1);
         match others.first() {
             // `..` means those that have size 1.
-            Some(a) if list.len() < self.rank() => {
-                Tensor::fail("squeeze", format!("axis {a} of {} does not have size 1; `..` takes all that have", self.dtype_and_shape()), at)
-            }
+            Some(a) if list.len() < self.rank() => Tensor::fail(
+                "squeeze",
+                format!(
+                    "axis {a} of {} does not have size 1; `..` takes all that have",
+                    self.dtype_and_shape()
+                ),
+                at,
+            ),
             _ => self.reshaped(self.without(&ones, false), at),
         }
     }

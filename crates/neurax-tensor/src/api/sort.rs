@@ -20,7 +20,8 @@ pub enum Side {
 }
 
 impl Tensor {
-    /// The elements in ascending order along an axis; NaN last, complex numbers by real, then imaginary part.
+    /// The elements in ascending order along an axis; NaN last, complex numbers by real, then
+    /// imaginary part.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -50,7 +51,8 @@ impl Tensor {
         settle(sort())
     }
 
-    /// The elements in the order that sorts the keys along an axis; equal keys keep their order. The keys have the shape of the tensor.
+    /// The elements in the order that sorts the keys along an axis; equal keys keep their order.
+    /// The keys have the shape of the tensor.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -60,10 +62,14 @@ impl Tensor {
     #[track_caller]
     pub fn sort_by_key(&self, keys: &Tensor, axis: impl AxisInt) -> Tensor {
         let at = Location::caller();
-        settle(keys.sorted("sort_by_key", std::slice::from_ref(self), axis, at).map(|mut ys| ys.remove(1)))
+        settle(
+            keys.sorted("sort_by_key", std::slice::from_ref(self), axis, at)
+                .map(|mut ys| ys.remove(1)),
+        )
     }
 
-    /// The `k` largest along the last axis, in descending order, and their indices as i32; the first of equals comes first, NaN is largest.
+    /// The `k` largest along the last axis, in descending order, and their indices as i32; the
+    /// first of equals comes first, NaN is largest.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -84,19 +90,32 @@ impl Tensor {
         let at = Location::caller();
         let axis = self.axis_at(-1, "top_k", at)?;
         if k > self.shape()[axis] {
-            return Err(Tensor::fail("top_k", format!("the last axis of {} has fewer than {k} entries", self.dtype_and_shape()), at));
+            return Err(Tensor::fail(
+                "top_k",
+                format!("the last axis of {} has fewer than {k} entries", self.dtype_and_shape()),
+                at,
+            ));
         }
         // Sorted from the back, and read from the back: so equals stay in order.
         let places = self.counted(axis, at)?.flip(axis);
         let ys = self.flip(axis).sorted("top_k", &[places], axis, at)?;
         match &ys[..] {
-            [values, places] => Ok((values.flip(axis).slice(axis, ..k as i64), places.flip(axis).slice(axis, ..k as i64))),
+            [values, places] => Ok((
+                values.flip(axis).slice(axis, ..k as i64),
+                places.flip(axis).slice(axis, ..k as i64),
+            )),
             _ => Err(self.clone()),
         }
     }
 
     /// This tensor and others sorted together, by this one.
-    fn sorted(&self, op: &str, others: &[Tensor], axis: impl AxisInt, at: At) -> Result<Vec<Tensor>, Tensor> {
+    fn sorted(
+        &self,
+        op: &str,
+        others: &[Tensor],
+        axis: impl AxisInt,
+        at: At,
+    ) -> Result<Vec<Tensor>, Tensor> {
         let axis = self.axis_at(axis, op, at)?;
         let xs = std::iter::once(self).chain(others).cloned();
         let ys = emit_all(Sort { axis, keys: 1 }, xs, at).map_err(|e| Tensor::error_at(e, at))?;
@@ -109,7 +128,8 @@ impl Tensor {
         Ok(recipe(at, |b| b.iota(ty, axis)))
     }
 
-    /// For each value, where it would have to be put into this ascending vector to keep it ascending, as i32: in front of its equals or behind them.
+    /// For each value, where it would have to be put into this ascending vector to keep it
+    /// ascending, as i32: in front of its equals or behind them.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -129,10 +149,18 @@ impl Tensor {
         let at = Location::caller();
         let ty = self.known()?;
         if ty.rank() != 1 {
-            return Err(Tensor::fail("searchsorted", format!("it searches a vector, not {ty}"), at));
+            return Err(Tensor::fail(
+                "searchsorted",
+                format!("it searches a vector, not {ty}"),
+                at,
+            ));
         }
         if ty.dtype.is_complex() || values.dtype().is_complex() {
-            return Err(Tensor::fail("searchsorted", format!("it searches real numbers, not {ty} for {}", values.dtype_and_shape()), at));
+            return Err(Tensor::fail(
+                "searchsorted",
+                format!("it searches real numbers, not {ty} for {}", values.dtype_and_shape()),
+                at,
+            ));
         }
         let n = ty.size();
         let both = of_one_dtype("searchsorted", &[self.clone(), values.clone()], at)?;
@@ -160,7 +188,8 @@ impl Tensor {
         Ok(low)
     }
 
-    /// For each element the number of the bin that it is in: `i` where `bins[i - 1] <= x < bins[i]`, as i32. The bins are an ascending vector.
+    /// For each element the number of the bin that it is in: `i` where `bins[i - 1] <= x <
+    /// bins[i]`, as i32. The bins are an ascending vector.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -172,7 +201,8 @@ impl Tensor {
         bins.searchsorted(self, Side::Right)
     }
 
-    /// How often each of the integers `0..length` is in the tensor, as i32; other integers are not counted.
+    /// How often each of the integers `0..length` is in the tensor, as i32; other integers are not
+    /// counted.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -185,21 +215,29 @@ impl Tensor {
         let count = || {
             let ty = self.known()?;
             if !ty.dtype.is_int() {
-                return Err(Tensor::fail("bincount", format!("it counts integers, not {ty}; convert them with `to(I32)`"), at));
+                return Err(Tensor::fail(
+                    "bincount",
+                    format!("it counts integers, not {ty}; convert them with `to(I32)`"),
+                    at,
+                ));
             }
             let x = self.wide_index(at);
             let none = x.number(length);
-            // Negative integers would count from the back: they go behind the end, where they are dropped.
+            // Negative integers would count from the back: they go behind the end, where they are
+            // dropped.
             Ok((x, none))
         };
         match count() {
-            Ok((x, none)) => Tensor::zeros_of(DType::I32, length).at(x.lt(0).select(none, &x)).add(1),
+            Ok((x, none)) => {
+                Tensor::zeros_of(DType::I32, length).at(x.lt(0).select(none, &x)).add(1)
+            }
             Err(e) => e,
         }
     }
 
-    /// How many elements are in each of `bins` bins of equal width from `low` to `high`, as i32, and the `bins + 1` edges. The last bin has both
-    /// its edges; elements outside are not counted. Integers and bool are taken as f32.
+    /// How many elements are in each of `bins` bins of equal width from `low` to `high`, as i32,
+    /// and the `bins + 1` edges. The last bin has both its edges; elements outside are not counted.
+    /// Integers and bool are taken as f32.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -215,7 +253,11 @@ impl Tensor {
             Err(e) => return (e.clone(), e),
         };
         if bins >= i32::MAX as usize {
-            let e = Tensor::fail("histogram", format!("{bins} bins are more than i32, which numbers them, can count"), at);
+            let e = Tensor::fail(
+                "histogram",
+                format!("{bins} bins are more than i32, which numbers them, can count"),
+                at,
+            );
             return (e.clone(), e);
         }
         let edges = Tensor::linspace(low, high, bins + 1).convert(x.dtype(), at);
@@ -241,17 +283,25 @@ mod tests {
         assert_eq!(Tensor::zeros([0]).searchsorted(1.0, Side::Left).item().unwrap(), 0.0);
         for n in 1..20 {
             let x = Tensor::arange(n);
-            assert_eq!(x.searchsorted(&x, Side::Left).to_vec::<i32>().unwrap(), x.to_vec::<i32>().unwrap(), "{n}");
+            assert_eq!(
+                x.searchsorted(&x, Side::Left).to_vec::<i32>().unwrap(),
+                x.to_vec::<i32>().unwrap(),
+                "{n}"
+            );
         }
     }
 
     #[test]
     fn histogram_is_numpys() {
-        let (counts, _) = tensor([-1.0, 0.0, 0.2, 0.4, 0.6, 1.0, 1.5, f32::NAN]).histogram(5, 0.0, 1.0);
+        let (counts, _) =
+            tensor([-1.0, 0.0, 0.2, 0.4, 0.6, 1.0, 1.5, f32::NAN]).histogram(5, 0.0, 1.0);
         assert_eq!(counts.to_vec::<i32>().unwrap(), [1, 1, 1, 1, 1]);
         for bins in [usize::MAX, i32::MAX as usize] {
             let (counts, edges) = tensor([1.0]).histogram(bins, 0.0, 1.0);
-            assert_eq!((counts.ok().unwrap_err().op(), edges.ok().unwrap_err().op()), ("histogram", "histogram"));
+            assert_eq!(
+                (counts.ok().unwrap_err().op(), edges.ok().unwrap_err().op()),
+                ("histogram", "histogram")
+            );
         }
     }
 }

@@ -5,7 +5,8 @@ use crate::{DType, IntoAxes, Operand, Tensor, args::axes_or_error};
 use std::panic::Location;
 
 impl Tensor {
-    /// The median over axes: the middle one in order, or the mean of the two in the middle. NaN if one is there. Integers and bool give f32.
+    /// The median over axes: the middle one in order, or the mean of the two in the middle. NaN if
+    /// one is there. Integers and bool give f32.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -18,8 +19,9 @@ impl Tensor {
         settle(self.quantiles("median", &Tensor::scalar(DType::F32, 0.5), &axes))
     }
 
-    /// The number below which the part `q` (from 0 to 1) of the elements over axes is, in straight lines between neighbours in order. For a
-    /// vector `q`, its axis is the first one of the result. NaN if one is there. Integers and bool give f32.
+    /// The number below which the part `q` (from 0 to 1) of the elements over axes is, in straight
+    /// lines between neighbours in order. For a vector `q`, its axis is the first one of the
+    /// result. NaN if one is there. Integers and bool give f32.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -59,7 +61,11 @@ impl Tensor {
         let last = merged.rank() - 1;
         let n = merged.shape()[last];
         if n == 0 || q.rank() > 1 {
-            let why = format!("{} and q {}: there must be elements, and q is one number or a vector", self.dtype_and_shape(), q.dtype_and_shape());
+            let why = format!(
+                "{} and q {}: there must be elements, and q is one number or a vector",
+                self.dtype_and_shape(),
+                q.dtype_and_shape()
+            );
             return Err(Tensor::fail(op, why, at));
         }
         let place = (q * (n - 1) as f64).clip(0, (n - 1) as f64);
@@ -79,8 +85,9 @@ impl Tensor {
         Ok(y.reshaped(shape, at).convert(dtype, at))
     }
 
-    /// The covariances of variables, one in each row, of which each column is an observation; `ddof` is taken from the number of observations.
-    /// A vector is one variable. Integers and bool give f32.
+    /// The covariances of variables, one in each row, of which each column is an observation;
+    /// `ddof` is taken from the number of observations. A vector is one variable. Integers and bool
+    /// give f32.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -92,7 +99,11 @@ impl Tensor {
     pub fn cov(&self, ddof: usize) -> Tensor {
         let at = Location::caller();
         if self.error().is_none() && !matches!(self.rank(), 1 | 2) {
-            return Tensor::fail("cov", format!("it takes a vector or a matrix, not {}", self.dtype_and_shape()), at);
+            return Tensor::fail(
+                "cov",
+                format!("it takes a vector or a matrix, not {}", self.dtype_and_shape()),
+                at,
+            );
         }
         let x = self.clone().float(at);
         let far = &x - x.mean(crate::keep(-1));
@@ -101,7 +112,8 @@ impl Tensor {
         far.matmul(other.t()) / observations
     }
 
-    /// The correlation coefficients of variables, one in each row: [`Tensor::cov`] over the standard deviations.
+    /// The correlation coefficients of variables, one in each row: [`Tensor::cov`] over the
+    /// standard deviations.
     ///
     /// ```
     /// use neurax::prelude::*;

@@ -11,10 +11,11 @@ use neurax_ir::op::{Binary, Convolution, ReduceKind, ReduceWindow, Reverse, Slid
 use std::panic::Location;
 
 impl Tensor {
-    /// The convolution with a kernel (not turned around: cross-correlation, as in all frameworks) over any number of space axes: of
-    /// `[batch, channels, space ..]` with `[channels of the result, channels of a group, taps ..]` gives `[batch, channels of the result, space ..]`.
-    /// Dtypes are promoted; narrow floats are summed in a wider type. The options say strides, padding, dilation, groups and
-    /// [`Windows::channels_last`].
+    /// The convolution with a kernel (not turned around: cross-correlation, as in all frameworks)
+    /// over any number of space axes: of `[batch, channels, space ..]` with `[channels of the
+    /// result, channels of a group, taps ..]` gives `[batch, channels of the result, space ..]`.
+    /// Dtypes are promoted; narrow floats are summed in a wider type. The options say strides,
+    /// padding, dilation, groups and [`Windows::channels_last`].
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -30,7 +31,8 @@ impl Tensor {
         let conv = || {
             let (x, kernel) = channels_first("conv", self, kernel, &options, at)?;
             let (space, taps) = (&x.shape()[2..], &kernel.shape()[2..]);
-            let slides = options.slides(space, taps, &[1]).map_err(|why| fail("conv", why, self, at))?;
+            let slides =
+                options.slides(space, taps, &[1]).map_err(|why| fail("conv", why, self, at))?;
             let dtype = x.dtype();
             let y = emit(Convolution { slides, groups: options.groups, dtype }, [x, kernel], at);
             Ok(channels_back(y, &options, at))
@@ -38,10 +40,12 @@ impl Tensor {
         settle(conv())
     }
 
-    /// The transposed convolution: what [`Tensor::conv`] with the same kernel and options does to gradients; it makes strides' worth of entries
-    /// out of each. Of `[batch, channels, space ..]` with `[channels, channels of the result's group, taps ..]`
-    /// (with [`Windows::channels_last`], `[taps .., channels of the result's group, channels]`). Each space axis of `n` entries becomes
-    /// `(n - 1) stride + (taps - 1) dilation + 1` less the padding, with [`crate::Padding::Same`] `n stride`.
+    /// The transposed convolution: what [`Tensor::conv`] with the same kernel and options does to
+    /// gradients; it makes strides' worth of entries out of each. Of `[batch, channels, space ..]`
+    /// with `[channels, channels of the result's group, taps ..]` (with [`Windows::channels_last`],
+    /// `[taps .., channels of the result's group, channels]`). Each space axis of `n` entries
+    /// becomes `(n - 1) stride + (taps - 1) dilation + 1` less the padding, with
+    /// [`crate::Padding::Same`] `n stride`.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -56,8 +60,11 @@ impl Tensor {
         let at = Location::caller();
         let conv = || {
             let (x, kernel) = channels_first("conv_transpose", self, kernel, &options, at)?;
-            let slides = options.transposed(&x.shape()[2..], &kernel.shape()[2..]).map_err(|why| fail("conv_transpose", why, self, at))?;
-            let kernel = turned_around(&kernel, x.shape()[1], options.groups, at).map_err(|why| fail("conv_transpose", why, self, at))?;
+            let slides = options
+                .transposed(&x.shape()[2..], &kernel.shape()[2..])
+                .map_err(|why| fail("conv_transpose", why, self, at))?;
+            let kernel = turned_around(&kernel, x.shape()[1], options.groups, at)
+                .map_err(|why| fail("conv_transpose", why, self, at))?;
             let dtype = x.dtype();
             let y = emit(Convolution { slides, groups: options.groups, dtype }, [x, kernel], at);
             Ok(channels_back(y, &options, at))
@@ -65,8 +72,9 @@ impl Tensor {
         settle(conv())
     }
 
-    /// The largest entry under each window of those sizes over the space axes of `[batch, channels, space ..]`; the strides are the sizes unless
-    /// the options say others. Padding counts for nothing, NaN wins; the gradient goes to the first of equals.
+    /// The largest entry under each window of those sizes over the space axes of `[batch, channels,
+    /// space ..]`; the strides are the sizes unless the options say others. Padding counts for
+    /// nothing, NaN wins; the gradient goes to the first of equals.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -85,8 +93,9 @@ impl Tensor {
         settle(pool())
     }
 
-    /// The mean of the entries under each window of those sizes over the space axes of `[batch, channels, space ..]`; the strides are the sizes
-    /// unless the options say others. Padding is not counted. Integers give f32.
+    /// The mean of the entries under each window of those sizes over the space axes of `[batch,
+    /// channels, space ..]`; the strides are the sizes unless the options say others. Padding is
+    /// not counted. Integers give f32.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -114,17 +123,29 @@ fn fail(op: &str, why: String, x: &Tensor, at: At) -> Tensor {
 }
 
 /// Operand and kernel with one dtype, the channels in front of space and taps.
-fn channels_first(op: &str, x: &Tensor, kernel: &Tensor, options: &Windows, at: At) -> Result<(Tensor, Tensor), Tensor> {
+fn channels_first(
+    op: &str,
+    x: &Tensor,
+    kernel: &Tensor,
+    options: &Windows,
+    at: At,
+) -> Result<(Tensor, Tensor), Tensor> {
     let rank = x.known()?.rank();
     if kernel.known()?.rank() != rank || rank < 2 {
-        let why = format!("the kernel {} needs as many axes: two for batch and channels, and one for each space axis", kernel.dtype_and_shape());
+        let why = format!(
+            "the kernel {} needs as many axes: two for batch and channels, and one for each space axis",
+            kernel.dtype_and_shape()
+        );
         return Err(fail(op, why, x, at));
     }
     let xs = of_one_dtype(op, &[x.clone(), kernel.clone()], at)?;
     if !options.channels_last {
         return Ok((xs[0].clone(), xs[1].clone()));
     }
-    let (images, kernels) = ([0, rank - 1].into_iter().chain(1..rank - 1), [rank - 1, rank - 2].into_iter().chain(0..rank - 2));
+    let (images, kernels) = (
+        [0, rank - 1].into_iter().chain(1..rank - 1),
+        [rank - 1, rank - 2].into_iter().chain(0..rank - 2),
+    );
     Ok((xs[0].permute_at(images.collect(), at), xs[1].permute_at(kernels.collect(), at)))
 }
 
@@ -137,23 +158,51 @@ fn channels_back(y: Tensor, options: &Windows, at: At) -> Tensor {
     y.permute_at([0].into_iter().chain(2..rank).chain([1]).collect(), at)
 }
 
-/// The kernel of the transposed convolution: taps in reverse order, channels of operand and result exchanged within each group.
-fn turned_around(kernel: &Tensor, channels: usize, groups: usize, at: At) -> Result<Tensor, String> {
+/// The kernel of the transposed convolution: taps in reverse order, channels of operand and result
+/// exchanged within each group.
+fn turned_around(
+    kernel: &Tensor,
+    channels: usize,
+    groups: usize,
+    at: At,
+) -> Result<Tensor, String> {
     let shape = kernel.shape().to_vec();
     if shape[0] != channels {
-        return Err(format!("the kernel {} takes {} channels (axis 0, with channels last the last axis)", kernel.dtype_and_shape(), shape[0]));
+        return Err(format!(
+            "the kernel {} takes {} channels (axis 0, with channels last the last axis)",
+            kernel.dtype_and_shape(),
+            shape[0]
+        ));
     }
-    let split = channels.checked_div(groups).filter(|n| n * groups == channels).zip(groups.checked_mul(shape[1]));
-    let Some((of_group, results)) = split else { return Err(format!("{channels} channels do not fall into {groups} groups")) };
+    let split = channels
+        .checked_div(groups)
+        .filter(|n| n * groups == channels)
+        .zip(groups.checked_mul(shape[1]));
+    let Some((of_group, results)) = split else {
+        return Err(format!("{channels} channels do not fall into {groups} groups"));
+    };
     let parts = [&[groups, of_group], &shape[1..]].concat();
     let order: Vec<usize> = [0, 2, 1].into_iter().chain(3..parts.len()).collect();
     let merged = [&[results, of_group], &shape[2..]].concat();
-    let kernel = kernel.reshaped(Shape::from(parts), at).permute_at(order, at).reshaped(Shape::from(merged), at);
-    Ok(if shape.len() == 2 { kernel } else { emit(Reverse { axes: (2..shape.len()).collect() }, [kernel], at) })
+    let kernel = kernel
+        .reshaped(Shape::from(parts), at)
+        .permute_at(order, at)
+        .reshaped(Shape::from(merged), at);
+    Ok(if shape.len() == 2 {
+        kernel
+    } else {
+        emit(Reverse { axes: (2..shape.len()).collect() }, [kernel], at)
+    })
 }
 
 /// Windows over the space axes as windows over all axes.
-fn pooled(op: &str, x: &Tensor, sizes: Vec<usize>, options: &Windows, at: At) -> Result<(Vec<usize>, Vec<Slide>), Tensor> {
+fn pooled(
+    op: &str,
+    x: &Tensor,
+    sizes: Vec<usize>,
+    options: &Windows,
+    at: At,
+) -> Result<(Vec<usize>, Vec<Slide>), Tensor> {
     let shape = &x.known()?.shape;
     if shape.rank() < 2 {
         return Err(fail(op, "it takes axes for batch, channels and space".into(), x, at));
@@ -174,7 +223,8 @@ fn between<T: Copy>(front: usize, all: Vec<T>, one: T, back: usize) -> Vec<T> {
     std::iter::repeat_n(one, front).chain(all).chain(std::iter::repeat_n(one, back)).collect()
 }
 
-/// How many entries are under each window, at least 1: the same for all members of the batch and all channels.
+/// How many entries are under each window, at least 1: the same for all members of the batch and
+/// all channels.
 fn counts(x: &Tensor, sizes: &[usize], slides: &[Slide], at: At) -> Tensor {
     let whole = |s: &Slide| s.low <= 0 && s.high <= 0;
     if slides.iter().all(whole) {
@@ -185,7 +235,10 @@ fn counts(x: &Tensor, sizes: &[usize], slides: &[Slide], at: At) -> Tensor {
     let ty = Type::new(x.dtype(), shape);
     recipe(at, |b| {
         let ones = b.full(ty, 1.0);
-        let count = b.emit(ReduceWindow { kind: ReduceKind::Sum, sizes: sizes.to_vec(), slides: slides.to_vec() }, &[ones]);
+        let count = b.emit(
+            ReduceWindow { kind: ReduceKind::Sum, sizes: sizes.to_vec(), slides: slides.to_vec() },
+            &[ones],
+        );
         let one = b.full_like(count, 1.0);
         if b.dtype(count).is_complex() { count } else { b.max(count, one) }
     })

@@ -1,5 +1,6 @@
-//! Trees of tensors in safetensors files (<https://huggingface.co/docs/safetensors>): a header of names, types and offsets in
-//! JSON, then the bytes. Reading maps the file: no byte is copied until it is used.
+//! Trees of tensors in safetensors files (<https://huggingface.co/docs/safetensors>): a header of
+//! names, types and offsets in JSON, then the bytes. Reading maps the file: no byte is copied until
+//! it is used.
 
 use super::map::{Mapped, map};
 use crate::{Tensor, Tree};
@@ -40,11 +41,13 @@ const DTYPES: [(DType, Dtype); 16] = [
     (DType::C64, Dtype::C64),
 ];
 
-/// Writes every leaf of a tree under its path. An existing file is replaced at once when the new one is complete, so a
-/// failure leaves the old one as it was, and tensors mapped from it stay valid.
+/// Writes every leaf of a tree under its path. An existing file is replaced at once when the new
+/// one is complete, so a failure leaves the old one as it was, and tensors mapped from it stay
+/// valid.
 ///
 /// # Errors
-/// When a leaf carries an error or has a dtype that the format does not know (u2, u4, i2, i4, c128), or the file cannot be written.
+/// When a leaf carries an error or has a dtype that the format does not know (u2, u4, i2, i4,
+/// c128), or the file cannot be written.
 ///
 /// ```
 /// use neurax::io::safetensors;
@@ -57,8 +60,10 @@ const DTYPES: [(DType, Dtype); 16] = [
 /// ```
 pub fn save(tree: &impl Tree, path: impl AsRef<Path>) -> Result<()> {
     let path = path.as_ref();
-    let mut leaves = tree.leaves().into_iter().map(|(name, t)| stored(name, t)).collect::<Result<Vec<_>>>()?;
-    // The widest elements first: then each tensor starts at a multiple of its element's size, and reading maps it as it is.
+    let mut leaves =
+        tree.leaves().into_iter().map(|(name, t)| stored(name, t)).collect::<Result<Vec<_>>>()?;
+    // The widest elements first: then each tensor starts at a multiple of its element's size, and
+    // reading maps it as it is.
     leaves.sort_by(|a, b| b.dtype.cmp(&a.dtype).then_with(|| a.name.cmp(&b.name)));
     let header = header_of(&leaves)?;
     let beside = beside(path);
@@ -70,10 +75,12 @@ pub fn save(tree: &impl Tree, path: impl AsRef<Path>) -> Result<()> {
     })
 }
 
-/// The tensors of a file by name, mapped: each holds on to the file, and none is read before it is used.
+/// The tensors of a file by name, mapped: each holds on to the file, and none is read before it is
+/// used.
 ///
 /// # Errors
-/// When the file cannot be read, or its header promises what the file does not hold; the message names the tensor.
+/// When the file cannot be read, or its header promises what the file does not hold; the message
+/// names the tensor.
 ///
 /// ```
 /// use neurax::io::safetensors;
@@ -114,7 +121,8 @@ pub fn load_like<T: Tree>(like: &T, path: impl AsRef<Path>) -> Result<T> {
     let mut leaves = Vec::new();
     for (name, leaf) in like.leaves() {
         let (want, found) = (leaf.ty()?, held.remove(&name));
-        let found = found.ok_or_else(|| in_file("load", path, format!("holds no tensor `{name}` ({want})")))?;
+        let found = found
+            .ok_or_else(|| in_file("load", path, format!("holds no tensor `{name}` ({want})")))?;
         let ty = found.ty()?;
         if ty != want {
             return Err(in_file("load", path, format!("`{name}` is {ty}, but {want} is needed")));
@@ -122,7 +130,11 @@ pub fn load_like<T: Tree>(like: &T, path: impl AsRef<Path>) -> Result<T> {
         leaves.push(found);
     }
     let mut leaves = leaves.into_iter();
-    Ok(like.rebuild(&mut || leaves.next().unwrap_or_else(|| Tensor::from_error(Error::new("load", "a tree with more leaves than it named")))))
+    Ok(like.rebuild(&mut || {
+        leaves.next().unwrap_or_else(|| {
+            Tensor::from_error(Error::new("load", "a tree with more leaves than it named"))
+        })
+    }))
 }
 
 fn in_file(op: &str, path: &Path, why: impl std::fmt::Display) -> Error {
@@ -153,9 +165,13 @@ fn header_of(leaves: &[Stored]) -> Result<Vec<u8>> {
     let failed = |e: serde_json::Error| Error::new("save", e.to_string());
     for Stored { name, dtype, literal } in leaves {
         let end = at + literal.bytes().len();
-        let info = TensorInfo { dtype: *dtype, shape: literal.shape().to_vec(), data_offsets: (at, end) };
+        let info =
+            TensorInfo { dtype: *dtype, shape: literal.shape().to_vec(), data_offsets: (at, end) };
         if header.insert(name.clone(), serde_json::to_value(info).map_err(failed)?).is_some() {
-            return Err(Error::new("save", format!("two leaves are called `{name}`; in a file each needs its own name")));
+            return Err(Error::new(
+                "save",
+                format!("two leaves are called `{name}`; in a file each needs its own name"),
+            ));
         }
         at = end;
     }
@@ -187,11 +203,15 @@ fn read(file: &Mapped) -> Result<BTreeMap<String, Tensor>> {
     let (header, start) = header(bytes)?;
     let mut entries = Vec::new();
     for (name, value) in header.into_iter().filter(|(name, _)| name != "__metadata__") {
-        let info: TensorInfo = serde_json::from_value(value).map_err(|e| malformed(format!("`{name}`: {e}")))?;
+        let info: TensorInfo =
+            serde_json::from_value(value).map_err(|e| malformed(format!("`{name}`: {e}")))?;
         entries.push((name, info));
     }
     check_cover(&mut entries, bytes.len() - start)?;
-    entries.into_iter().map(|(name, info)| tensor(file, start, &name, info).map(|t| (name, t))).collect()
+    entries
+        .into_iter()
+        .map(|(name, info)| tensor(file, start, &name, info).map(|t| (name, t)))
+        .collect()
 }
 
 fn malformed(why: impl Into<String>) -> Error {
@@ -201,16 +221,24 @@ fn malformed(why: impl Into<String>) -> Error {
 /// The header, and where the elements start.
 fn header(bytes: &[u8]) -> Result<(Map<String, Value>, usize)> {
     let Some((length, rest)) = bytes.split_first_chunk::<8>() else {
-        return Err(malformed("is shorter than the 8 bytes that every safetensors file starts with"));
+        return Err(malformed(
+            "is shorter than the 8 bytes that every safetensors file starts with",
+        ));
     };
     let length = u64::from_le_bytes(*length);
     if length > HEADER_LIMIT {
-        return Err(malformed(format!("says its header is {length} bytes long; at most {HEADER_LIMIT} are read: is it a safetensors file?")));
+        return Err(malformed(format!(
+            "says its header is {length} bytes long; at most {HEADER_LIMIT} are read: is it a safetensors file?"
+        )));
     }
     let Some(text) = rest.get(..length as usize) else {
-        return Err(malformed(format!("says its header is {length} bytes long, but only {} follow: it is cut short", rest.len())));
+        return Err(malformed(format!(
+            "says its header is {length} bytes long, but only {} follow: it is cut short",
+            rest.len()
+        )));
     };
-    let header = serde_json::from_slice(text).map_err(|e| malformed(format!("its header is not JSON: {e}")))?;
+    let header = serde_json::from_slice(text)
+        .map_err(|e| malformed(format!("its header is not JSON: {e}")))?;
     Ok((header, 8 + length as usize))
 }
 
@@ -220,15 +248,21 @@ fn check_cover(entries: &mut [(String, TensorInfo)], size: usize) -> Result<()> 
     let mut at = 0;
     for (name, TensorInfo { data_offsets: (from, to), .. }) in entries.iter() {
         if *to > size {
-            return Err(malformed(format!("`{name}` ends at byte {to}, but the file holds only {size} bytes of elements: it is cut short")));
+            return Err(malformed(format!(
+                "`{name}` ends at byte {to}, but the file holds only {size} bytes of elements: it is cut short"
+            )));
         }
         if *from != at || to < from {
-            return Err(malformed(format!("`{name}` takes bytes {from}..{to}, but the tensor before it ends at {at}")));
+            return Err(malformed(format!(
+                "`{name}` takes bytes {from}..{to}, but the tensor before it ends at {at}"
+            )));
         }
         at = *to;
     }
     if at != size {
-        return Err(malformed(format!("holds {size} bytes of elements, but its tensors take {at}")));
+        return Err(malformed(format!(
+            "holds {size} bytes of elements, but its tensors take {at}"
+        )));
     }
     Ok(())
 }
@@ -236,7 +270,12 @@ fn check_cover(entries: &mut [(String, TensorInfo)], size: usize) -> Result<()> 
 fn tensor(file: &Mapped, start: usize, name: &str, info: TensorInfo) -> Result<Tensor> {
     let (from, to) = info.data_offsets;
     let known = DTYPES.iter().find(|(_, theirs)| *theirs == info.dtype);
-    let &(dtype, _) = known.ok_or_else(|| malformed(format!("`{name}` has elements of type {}, which Neurax does not know", info.dtype)))?;
+    let &(dtype, _) = known.ok_or_else(|| {
+        malformed(format!(
+            "`{name}` has elements of type {}, which Neurax does not know",
+            info.dtype
+        ))
+    })?;
     let ty = Type::new(dtype, info.shape);
     if ty.bytes().map_err(|e| malformed(format!("`{name}`: {}", e.message())))? != to - from {
         return Err(malformed(format!("`{name}` is {ty}, but takes {} bytes", to - from)));
@@ -258,9 +297,14 @@ fn window(file: &Mapped, range: Range<usize>, dtype: DType, name: &str) -> Resul
     Ok(bytes)
 }
 
-/// Files are little-endian: the bytes of elements turned from the order of this machine to theirs, or back.
+/// Files are little-endian: the bytes of elements turned from the order of this machine to theirs,
+/// or back.
 fn little_endian(bytes: &[u8], dtype: DType) -> Cow<'_, [u8]> {
-    if cfg!(target_endian = "little") { Cow::Borrowed(bytes) } else { Cow::Owned(turned(bytes, dtype)) }
+    if cfg!(target_endian = "little") {
+        Cow::Borrowed(bytes)
+    } else {
+        Cow::Owned(turned(bytes, dtype))
+    }
 }
 
 /// The bytes of every number in reverse order.

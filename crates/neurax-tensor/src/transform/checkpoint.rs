@@ -9,7 +9,8 @@ use crate::{
 use neurax_ir::op;
 use std::{panic::Location, sync::Arc};
 
-/// The same function, whose intermediate values are not kept for the backward pass but computed again there: memory for time.
+/// The same function, whose intermediate values are not kept for the backward pass but computed
+/// again there: memory for time.
 ///
 /// Griewank and Walther, Algorithm 799 (<https://doi.org/10.1145/347837.347846>).
 ///
@@ -25,9 +26,16 @@ pub fn checkpoint<'f, A: Tree, O: Tree, F: Function<A, Out = O> + 'f>(f: F) -> F
     Func::new(move |a: A| {
         let closed = trace(&|a| f.apply(a), &a, Mode::Program, at);
         let outs = closed.part().and_then(|p| join(&[p])).and_then(|joint| {
-            let [body] = joint.graphs.try_into().map_err(|_| crate::Error::new("checkpoint", "one graph was expected"))?;
+            let [body] = joint
+                .graphs
+                .try_into()
+                .map_err(|_| crate::Error::new("checkpoint", "one graph was expected"))?;
             let leaves = closed.operands(into_vec(a)).into_iter().take(closed.args());
-            emit_all(op::Checkpoint { body: Arc::new(body) }, joint.captures.into_iter().chain(leaves), at)
+            emit_all(
+                op::Checkpoint { body: Arc::new(body) },
+                joint.captures.into_iter().chain(leaves),
+                at,
+            )
         });
         closed.out.fill_or_fail(outs, at)
     })
@@ -43,5 +51,7 @@ pub fn checkpoint<'f, A: Tree, O: Tree, F: Function<A, Out = O> + 'f>(f: F) -> F
 #[track_caller]
 pub fn stop_gradient<T: Tree>(x: &T) -> T {
     let at = Location::caller();
-    x.map_leaves(|t| if t.is_traced() { super::custom::without_derivative(t, at) } else { t.clone() })
+    x.map_leaves(
+        |t| if t.is_traced() { super::custom::without_derivative(t, at) } else { t.clone() },
+    )
 }

@@ -11,10 +11,11 @@ use crate::{
 use neurax_ir::{Graph, op};
 use std::{ops::Range, panic::Location, sync::Arc};
 
-/// A loop over axis 0 of every leaf of `xs`: `(carry, y) = body(carry, x)`. Gives the last carry and the stacked `y`s.
+/// A loop over axis 0 of every leaf of `xs`: `(carry, y) = body(carry, x)`. Gives the last carry
+/// and the stacked `y`s.
 ///
-/// It can be differentiated in both modes; reverse mode keeps what each step needs. The body is traced once; tensors that it captures
-/// are constants of the loop.
+/// It can be differentiated in both modes; reverse mode keeps what each step needs. The body is
+/// traced once; tensors that it captures are constants of the loop.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -29,12 +30,16 @@ pub fn scan<C: Tree, X: Tree, Y: Tree>(init: C, xs: X, body: impl Fn(C, X) -> (C
 
 /// Like [`scan`], from the last index to the first; `y`s stand at the index of their `x`.
 #[track_caller]
-pub fn scan_reverse<C: Tree, X: Tree, Y: Tree>(init: C, xs: X, body: impl Fn(C, X) -> (C, Y)) -> (C, Y) {
+pub fn scan_reverse<C: Tree, X: Tree, Y: Tree>(
+    init: C,
+    xs: X,
+    body: impl Fn(C, X) -> (C, Y),
+) -> (C, Y) {
     run_scan(init, xs, &body, true, Location::caller())
 }
 
-/// A loop over a range of integers: `carry = body(i, carry)`, with `i` an i32 scalar. It can be differentiated, as it is a [`scan`]. A range with
-/// integers beyond i32 is an error.
+/// A loop over a range of integers: `carry = body(i, carry)`, with `i` an i32 scalar. It can be
+/// differentiated, as it is a [`scan`]. A range with integers beyond i32 is an error.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -50,15 +55,22 @@ pub fn fori<C: Tree>(range: Range<impl AxisInt>, init: C, body: impl Fn(Tensor, 
     if count > 0 && !(i32s.contains(&start) && i32s.contains(&(end - 1))) {
         return all_errors(
             &init,
-            &Error::new("fori", format!("{start}..{end} has integers beyond i32; count from 0 and add what they start with")),
+            &Error::new(
+                "fori",
+                format!(
+                    "{start}..{end} has integers beyond i32; count from 0 and add what they start with"
+                ),
+            ),
             at,
         );
     }
-    let indices = Tensor::arange(count).binary(Tensor::scalar(DType::I32, start), op::Binary::Add, at);
+    let indices =
+        Tensor::arange(count).binary(Tensor::scalar(DType::I32, start), op::Binary::Add, at);
     run_scan(init, indices, &|c, i| (body(i, c), ()), false, at).0
 }
 
-/// A loop that ends when `cond(&carry)`, one bool, is false: `carry = body(carry)`. Forward mode only; `scan` and `fori` have both modes.
+/// A loop that ends when `cond(&carry)`, one bool, is false: `carry = body(carry)`. Forward mode
+/// only; `scan` and `fori` have both modes.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -78,17 +90,28 @@ pub fn while_loop<C: Tree>(init: C, cond: impl Fn(&C) -> Tensor, body: impl Fn(C
         let (cond, cond_captures) = alone(&test)?;
         match &cond.output_types()[..] {
             [t] if t.dtype == DType::Bool && t.rank() == 0 => {}
-            other => return Err(Error::new("while_loop", format!("the condition must give one bool, not {}", list(other)))),
+            other => {
+                return Err(Error::new(
+                    "while_loop",
+                    format!("the condition must give one bool, not {}", list(other)),
+                ));
+            }
         }
         let (body, body_captures) = alone(&step)?;
         check_carries("while_loop", &step.out.paths(), &types(&init)?, &body.output_types())?;
-        let op = op::While { cond_consts: cond_captures.len(), body_consts: body_captures.len(), cond: Arc::new(cond), body: Arc::new(body) };
+        let op = op::While {
+            cond_consts: cond_captures.len(),
+            body_consts: body_captures.len(),
+            cond: Arc::new(cond),
+            body: Arc::new(body),
+        };
         emit_all(op, cond_captures.into_iter().chain(body_captures).chain(to_vec(&init)), at)
     };
     step.out.fill_or_fail(run(), at)
 }
 
-/// One of two results, chosen by a bool: both closures are traced, one of them runs. What they need they capture.
+/// One of two results, chosen by a bool: both closures are traced, one of them runs. What they need
+/// they capture.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -102,13 +125,18 @@ pub fn cond<O: Tree>(pred: &Tensor, then: impl Fn() -> O, otherwise: impl Fn() -
     let at = Location::caller();
     let index = match pred.type_ref() {
         Ok(t) if t.dtype == DType::Bool && t.rank() == 0 => pred.convert(DType::I32, at),
-        Ok(t) => Tensor::fail("cond", format!("the predicate must be one bool, not {t}; `select` chooses element by element"), at),
+        Ok(t) => Tensor::fail(
+            "cond",
+            format!("the predicate must be one bool, not {t}; `select` chooses element by element"),
+            at,
+        ),
         Err(_) => pred.clone(),
     };
     branch("cond", index, &[&otherwise, &then], at)
 }
 
-/// One of several results, chosen by an integer, which is clamped into range: all closures are traced, one of them runs.
+/// One of several results, chosen by an integer, which is clamped into range: all closures are
+/// traced, one of them runs.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -131,7 +159,8 @@ pub fn switch<O: Tree, const N: usize>(index: &Tensor, branches: &[&dyn Fn() -> 
 
 /// There is at least one branch.
 fn branch<O: Tree>(op: &str, index: Tensor, branches: &[&dyn Fn() -> O], at: At) -> O {
-    let closed: Vec<Closed<O>> = branches.iter().map(|f| trace(&|()| f(), &(), Mode::Program, at)).collect();
+    let closed: Vec<Closed<O>> =
+        branches.iter().map(|f| trace(&|()| f(), &(), Mode::Program, at)).collect();
     let run = || -> Result<Outs> {
         let index = index.ok()?;
         closed.iter().try_for_each(Closed::check)?;
@@ -139,11 +168,24 @@ fn branch<O: Tree>(op: &str, index: Tensor, branches: &[&dyn Fn() -> O], at: At)
         let first = &parts[0].graph.output_types();
         for (i, (part, c)) in parts.iter().zip(&closed).enumerate().skip(1) {
             if c.out.paths() != closed[0].out.paths() {
-                return Err(Error::new(op, format!("branch {i} gives a tree of another structure than branch 0")));
+                return Err(Error::new(
+                    op,
+                    format!("branch {i} gives a tree of another structure than branch 0"),
+                ));
             }
-            let differ = first.iter().zip(part.graph.output_types()).zip(c.out.paths()).find(|((a, b), _)| *a != b);
+            let differ = first
+                .iter()
+                .zip(part.graph.output_types())
+                .zip(c.out.paths())
+                .find(|((a, b), _)| *a != b);
             if let Some(((a, b), path)) = differ {
-                return Err(Error::new(op, format!("{}: one branch gives {a}, another {b}; convert or broadcast one of them", leaf(&path))));
+                return Err(Error::new(
+                    op,
+                    format!(
+                        "{}: one branch gives {a}, another {b}; convert or broadcast one of them",
+                        leaf(&path)
+                    ),
+                ));
             }
         }
         let joint = join(&parts)?;
@@ -153,16 +195,25 @@ fn branch<O: Tree>(op: &str, index: Tensor, branches: &[&dyn Fn() -> O], at: At)
     closed[0].out.fill_or_fail(run(), at)
 }
 
-fn run_scan<C: Tree, X: Tree, Y: Tree>(init: C, xs: X, body: &dyn Fn(C, X) -> (C, Y), reverse: bool, at: At) -> (C, Y) {
+fn run_scan<C: Tree, X: Tree, Y: Tree>(
+    init: C,
+    xs: X,
+    body: &dyn Fn(C, X) -> (C, Y),
+    reverse: bool,
+    at: At,
+) -> (C, Y) {
     let args = (init, xs);
     let mut carries = 0;
     args.0.each_leaf(|_| carries += 1);
     let member = |i: usize, t: &Type| match t.rank() {
         _ if i < carries => Ok(t.clone()),
-        0 => Err(Error::new("scan", "what is scanned over needs a leading axis, a scalar has none")),
+        0 => {
+            Err(Error::new("scan", "what is scanned over needs a leading axis, a scalar has none"))
+        }
         _ => Ok(t.with_shape(t.shape.removed(0))),
     };
-    let closed = trace_with(&|(c, x): (C, X)| body(c, x), &args, Mode::Program, at, &mut { member });
+    let closed =
+        trace_with(&|(c, x): (C, X)| body(c, x), &args, Mode::Program, at, &mut { member });
     let run = |args: (C, X)| -> Result<Outs> {
         if let Some(e) = first_error(&args) {
             return Err(e);
@@ -171,7 +222,8 @@ fn run_scan<C: Tree, X: Tree, Y: Tree>(init: C, xs: X, body: &dyn Fn(C, X) -> (C
         let (body, captures) = alone(&closed)?;
         let paths = args.0.leaves().into_iter().map(|(p, _)| p).collect::<Vec<_>>();
         check_carries("scan", &paths, &types(&args.0)?, &body.output_types())?;
-        let op = op::Scan { body: Arc::new(body), length, reverse, consts: captures.len(), carries };
+        let op =
+            op::Scan { body: Arc::new(body), length, reverse, consts: captures.len(), carries };
         emit_all(op, captures.into_iter().chain(into_vec(args)), at)
     };
     let outs = run(args);
@@ -182,7 +234,11 @@ fn run_scan<C: Tree, X: Tree, Y: Tree>(init: C, xs: X, body: &dyn Fn(C, X) -> (C
 fn alone<O: Tree>(closed: &Closed<O>) -> Result<(Graph, Vec<Tensor>)> {
     closed.check()?;
     let mut joint = join(&[closed.part()?])?;
-    joint.graphs.pop().map(|g| (g, joint.captures)).ok_or_else(|| Error::new("trace", "one graph was expected"))
+    joint
+        .graphs
+        .pop()
+        .map(|g| (g, joint.captures))
+        .ok_or_else(|| Error::new("trace", "one graph was expected"))
 }
 
 /// The common size of the leading axes.
@@ -192,23 +248,46 @@ fn length_of<X: Tree>(xs: &X) -> Result<usize> {
         let n = x.dim(0);
         match &length {
             Some((m, other)) if *m != n => {
-                return Err(Error::new("scan", format!("the leading axes differ: {other} has {m} steps, {} has {n}", leaf(&path))));
+                return Err(Error::new(
+                    "scan",
+                    format!(
+                        "the leading axes differ: {other} has {m} steps, {} has {n}",
+                        leaf(&path)
+                    ),
+                ));
             }
             _ => length = Some((n, leaf(&path))),
         }
     }
-    let none = || Error::new("scan", "there is nothing to scan over, so the number of steps is unknown; use fori to repeat");
+    let none = || {
+        Error::new(
+            "scan",
+            "there is nothing to scan over, so the number of steps is unknown; use fori to repeat",
+        )
+    };
     length.map(|(n, _)| n).ok_or_else(none)
 }
 
 fn check_carries(op: &str, paths: &[String], before: &[Type], after: &[Type]) -> Result<()> {
     if after.len() < before.len() {
-        return Err(Error::new(op, format!("the carry has {} leaves at the start, but only {} after a step", before.len(), after.len())));
+        return Err(Error::new(
+            op,
+            format!(
+                "the carry has {} leaves at the start, but only {} after a step",
+                before.len(),
+                after.len()
+            ),
+        ));
     }
     match paths.iter().zip(before.iter().zip(after)).find(|(_, (a, b))| a != b) {
         Some((path, (a, b))) => {
             let name = if path.is_empty() { String::new() } else { format!(", leaf `{path}`,") };
-            Err(Error::new(op, format!("the carry{name} is {a} at the start, but {b} after a step; it must keep its type: convert or broadcast it")))
+            Err(Error::new(
+                op,
+                format!(
+                    "the carry{name} is {a} at the start, but {b} after a step; it must keep its type: convert or broadcast it"
+                ),
+            ))
         }
         None => Ok(()),
     }

@@ -10,9 +10,11 @@ use crate::{
 use neurax_ir::{Builder, Graph, composite};
 use std::{panic::Location, sync::Arc};
 
-/// A function with its own forward derivative: `rule((x, dx))` gives `(y, dy)`, and must be linear in `dx`. Reverse mode transposes the rule.
+/// A function with its own forward derivative: `rule((x, dx))` gives `(y, dy)`, and must be linear
+/// in `dx`. Reverse mode transposes the rule.
 ///
-/// What the function or the rule captures has no derivative: differentiating with respect to a captured value is an error.
+/// What the function or the rule captures has no derivative: differentiating with respect to a
+/// captured value is an error.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -21,7 +23,10 @@ use std::{panic::Location, sync::Arc};
 /// # Ok::<(), Error>(())
 /// ```
 #[track_caller]
-pub fn custom_jvp<'f, A: Tree, O: Tree>(f: impl Function<A, Out = O> + 'f, rule: impl Function<(A, A), Out = (O, O)> + 'f) -> Func<'f, A, O> {
+pub fn custom_jvp<'f, A: Tree, O: Tree>(
+    f: impl Function<A, Out = O> + 'f,
+    rule: impl Function<(A, A), Out = (O, O)> + 'f,
+) -> Func<'f, A, O> {
     let at = Location::caller();
     Func::new(move |a: A| {
         let body = trace(&|a| f.apply(a), &a, Mode::Program, at);
@@ -31,16 +36,23 @@ pub fn custom_jvp<'f, A: Tree, O: Tree>(f: impl Function<A, Out = O> + 'f, rule:
         let outs = jvp_graph(&rule, &a, &body, at).and_then(|r| {
             let joint = join(&[body.part()?, r.part()?])?;
             let [f, jvp] = two(joint.graphs)?;
-            record(Rules { body: f, jvp: Some(jvp), reverse: None }, joint.captures, into_vec(a), at)
+            record(
+                Rules { body: f, jvp: Some(jvp), reverse: None },
+                joint.captures,
+                into_vec(a),
+                at,
+            )
         });
         body.out.fill_or_fail(outs, at)
     })
 }
 
-/// A function with its own backward derivative: `forward(x)` gives `(y, residuals)`, and `backward((residuals, dy))` the derivative by `x` of the
-/// sum of the results weighted by `dy`. Forward mode over it is an error.
+/// A function with its own backward derivative: `forward(x)` gives `(y, residuals)`, and
+/// `backward((residuals, dy))` the derivative by `x` of the sum of the results weighted by `dy`.
+/// Forward mode over it is an error.
 ///
-/// What they capture has no derivative: differentiating with respect to a captured value is an error.
+/// What they capture has no derivative: differentiating with respect to a captured value is an
+/// error.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -67,8 +79,14 @@ pub fn custom_vjp<'f, A: Tree, O: Tree, R: Tree>(
                 let [f, fwd, bwd] = three(joint.graphs)?;
                 let ys = f.outputs().len();
                 let residuals = fwd.outputs().len() - ys;
-                let reverse = (with_captures_out(&fwd, count)?, residuals_first(&bwd, count, residuals)?);
-                record(Rules { body: f, jvp: None, reverse: Some(reverse) }, joint.captures, into_vec(a), at)
+                let reverse =
+                    (with_captures_out(&fwd, count)?, residuals_first(&bwd, count, residuals)?);
+                record(
+                    Rules { body: f, jvp: None, reverse: Some(reverse) },
+                    joint.captures,
+                    into_vec(a),
+                    at,
+                )
             })
             .map_err(|e| e.inside("custom_vjp"));
         body.out.fill_or_fail(outs, at)
@@ -83,7 +101,8 @@ struct Rules {
 
 fn record(rules: Rules, captures: Vec<Tensor>, leaves: Vec<Tensor>, at: At) -> Result<Outs> {
     let callee = if rules.jvp.is_some() { "custom_jvp" } else { "custom_vjp" };
-    let (forward, backward) = rules.reverse.map_or((None, None), |(f, b)| (Some(Arc::new(f)), Some(Arc::new(b))));
+    let (forward, backward) =
+        rules.reverse.map_or((None, None), |(f, b)| (Some(Arc::new(f)), Some(Arc::new(b))));
     let op = composite::Function {
         callee: callee.into(),
         captures: captures.len(),
@@ -95,8 +114,14 @@ fn record(rules: Rules, captures: Vec<Tensor>, leaves: Vec<Tensor>, at: At) -> R
     emit_all(op, captures.into_iter().chain(leaves), at)
 }
 
-/// The rule as `(xs.., directions of the differentiable xs..) -> (ys.., directions of the differentiable ys..)`.
-fn jvp_graph<A: Tree, O: Tree>(rule: &impl Function<(A, A), Out = (O, O)>, a: &A, body: &Closed<O>, at: At) -> Result<Closed<(O, Vec<Tensor>)>> {
+/// The rule as `(xs.., directions of the differentiable xs..) -> (ys.., directions of the
+/// differentiable ys..)`.
+fn jvp_graph<A: Tree, O: Tree>(
+    rule: &impl Function<(A, A), Out = (O, O)>,
+    a: &A,
+    body: &Closed<O>,
+    at: At,
+) -> Result<Closed<(O, Vec<Tensor>)>> {
     let flat = |(p, ds): (A, Vec<Tensor>)| {
         let t = fill_in(&p, ds, at);
         let (y, dy) = rule.apply((p, t));
@@ -107,11 +132,16 @@ fn jvp_graph<A: Tree, O: Tree>(rule: &impl Function<(A, A), Out = (O, O)>, a: &A
     traced.check()?;
     let ys = body.graph()?.output_types();
     let dys = ys.iter().filter(|t| t.dtype.is_differentiable()).cloned();
-    same_types("custom_jvp: the rule", &traced.graph()?.output_types(), &ys.iter().cloned().chain(dys).collect::<Vec<_>>())?;
+    same_types(
+        "custom_jvp: the rule",
+        &traced.graph()?.output_types(),
+        &ys.iter().cloned().chain(dys).collect::<Vec<_>>(),
+    )?;
     Ok(traced)
 }
 
-/// The two rules: `xs.. -> (ys.., residuals..)` and `(residuals.., weights of the differentiable ys..) -> derivatives of the differentiable xs..`.
+/// The two rules: `xs.. -> (ys.., residuals..)` and `(residuals.., weights of the differentiable
+/// ys..) -> derivatives of the differentiable xs..`.
 fn vjp_graphs<A: Tree, O: Tree, R: Tree>(
     forward: &impl Function<A, Out = (O, R)>,
     backward: &impl Function<(R, O), Out = A>,
@@ -126,7 +156,9 @@ fn vjp_graphs<A: Tree, O: Tree, R: Tree>(
     let standins = types.iter().map(|t| Tensor::zeros_of(t.dtype, &t.shape));
     let (y, r) = fwd.out.fill(standins);
     let hollow = y.map_leaves(Tensor::clone);
-    let flat = |(r, weights): (R, Vec<Tensor>)| differentiable_leaves(&backward.apply((r, fill_in(&hollow, weights, at))));
+    let flat = |(r, weights): (R, Vec<Tensor>)| {
+        differentiable_leaves(&backward.apply((r, fill_in(&hollow, weights, at))))
+    };
     let bwd = trace(&flat, &(r, differentiable_leaves(&y)), Mode::Program, at);
     bwd.check()?;
     let want: Vec<Type> = differentiable_leaves(a).iter().map(Tensor::ty).collect::<Result<_>>()?;
@@ -136,14 +168,22 @@ fn vjp_graphs<A: Tree, O: Tree, R: Tree>(
 
 fn differentiable_leaves<T: Tree>(t: &T) -> Vec<Tensor> {
     let mut v = vec![];
-    t.each_leaf(|x| v.extend((x.error().is_some() || x.dtype().is_differentiable()).then(|| x.clone())));
+    t.each_leaf(|x| {
+        v.extend((x.error().is_some() || x.dtype().is_differentiable()).then(|| x.clone()))
+    });
     v
 }
 
 /// A tree like `like` with the next of `ds` in each differentiable leaf, and zeros in the others.
 fn fill_in<T: Tree>(like: &T, ds: Vec<Tensor>, at: At) -> T {
     let mut ds = ds.into_iter();
-    like.map_leaves(|x| if x.dtype().is_differentiable() { ds.next().unwrap_or_else(Tensor::hollow) } else { x.zeros_at(at) })
+    like.map_leaves(|x| {
+        if x.dtype().is_differentiable() {
+            ds.next().unwrap_or_else(Tensor::hollow)
+        } else {
+            x.zeros_at(at)
+        }
+    })
 }
 
 fn same_types(what: &str, have: &[Type], want: &[Type]) -> Result<()> {
@@ -151,7 +191,10 @@ fn same_types(what: &str, have: &[Type], want: &[Type]) -> Result<()> {
         return Ok(());
     }
     let list = |t: &[Type]| t.iter().map(Type::to_string).collect::<Vec<_>>().join(", ");
-    Err(Error::new("custom rule", format!("{what} gives ({}), but ({}) is needed", list(have), list(want))))
+    Err(Error::new(
+        "custom rule",
+        format!("{what} gives ({}), but ({}) is needed", list(have), list(want)),
+    ))
 }
 
 /// `(captures.., xs..) -> outs..` gives its captures, too, behind the results, as residuals.

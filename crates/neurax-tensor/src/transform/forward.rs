@@ -13,7 +13,8 @@ use std::{panic::Location, sync::Arc};
 
 /// The value of `f` at `p` and its derivative in the direction `t`: forward mode, one pass.
 ///
-/// Leaves that are not floats have no derivative: their direction is ignored, and in the result it is zero.
+/// Leaves that are not floats have no derivative: their direction is ignored, and in the result it
+/// is zero.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -40,7 +41,8 @@ pub fn jvp<P: Tree, O: Tree>(f: impl Function<P, Out = O>, p: P, t: P) -> (O, O)
     }
 }
 
-/// The value of `f` at `p`, and its derivative there as a linear function of directions, which may be called many times.
+/// The value of `f` at `p`, and its derivative there as a linear function of directions, which may
+/// be called many times.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -54,7 +56,11 @@ pub fn linearize<P: Tree, O: Tree>(f: impl Function<P, Out = O>, p: P) -> (O, Fu
     linearize_at(f, p, Location::caller())
 }
 
-pub(super) fn linearize_at<P: Tree, O: Tree>(f: impl Function<P, Out = O>, p: P, at: At) -> (O, Func<'static, P, O>) {
+pub(super) fn linearize_at<P: Tree, O: Tree>(
+    f: impl Function<P, Out = O>,
+    p: P,
+    at: At,
+) -> (O, Func<'static, P, O>) {
     let closed = Arc::new(trace(&|p| f.apply(p), &p, Mode::Transform, at));
     let active = closed.active(&refused_leaves("linearize", &p, at));
     let like = p.map_leaves(Tensor::zeros_like);
@@ -70,14 +76,16 @@ pub(super) fn linearize_at<P: Tree, O: Tree>(f: impl Function<P, Out = O>, p: P,
     let (ys, residuals) = (ys.to_vec(), residuals.to_vec());
     let y = closed.out.fill(ys.clone());
     let derivative = move |t: P| {
-        let outs = directions("linearize", &like, &t).and_then(|ts| apply(&l.linear, residuals.iter().cloned().chain(ts).collect(), at));
+        let outs = directions("linearize", &like, &t)
+            .and_then(|ts| apply(&l.linear, residuals.iter().cloned().chain(ts).collect(), at));
         let outs: Result<Outs> = outs.map(|dys| spread(&ys, &dys, &l.outputs, at).into());
         closed.out.fill_or_fail(outs, at)
     };
     (y, Func::new(derivative))
 }
 
-/// The value of `f` at `p`, and the function from a weight for each result to the derivative of the weighted sum: reverse mode.
+/// The value of `f` at `p`, and the function from a weight for each result to the derivative of the
+/// weighted sum: reverse mode.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -91,14 +99,19 @@ pub fn vjp<P: Tree, O: Tree>(f: impl Function<P, Out = O>, p: P) -> (O, Func<'st
     vjp_at(f, p, Location::caller())
 }
 
-pub(super) fn vjp_at<P: Tree, O: Tree>(f: impl Function<P, Out = O>, p: P, at: At) -> (O, Func<'static, O, P>) {
+pub(super) fn vjp_at<P: Tree, O: Tree>(
+    f: impl Function<P, Out = O>,
+    p: P,
+    at: At,
+) -> (O, Func<'static, O, P>) {
     let closed = trace(&|p| f.apply(p), &p, Mode::Transform, at);
     let refused = refused_leaves("vjp", &p, at);
     let like = p.map_leaves(|_| Tensor::hollow());
-    let done = closed.graph().and_then(|g| transform::vjp(g, &closed.active(&refused))).and_then(|v| {
-        let outs = apply(&v.primal, closed.operands(into_vec(p)), at)?;
-        Ok((outs, v))
-    });
+    let done =
+        closed.graph().and_then(|g| transform::vjp(g, &closed.active(&refused))).and_then(|v| {
+            let outs = apply(&v.primal, closed.operands(into_vec(p)), at)?;
+            Ok((outs, v))
+        });
     let (outs, v) = match done {
         Ok(x) => x,
         Err(e) => return (closed.out.fail(&e, at), Func::new(move |_| all_errors(&like, &e, at))),
@@ -108,7 +121,9 @@ pub(super) fn vjp_at<P: Tree, O: Tree>(f: impl Function<P, Out = O>, p: P, at: A
     let y = closed.out.fill(ys.clone());
     let pull = move |ct: O| {
         let cts = weights(&closed, &ys, &v.outputs, &ct);
-        match cts.and_then(|cts| apply(&v.backward, residuals.iter().cloned().chain(cts).collect(), at)) {
+        match cts
+            .and_then(|cts| apply(&v.backward, residuals.iter().cloned().chain(cts).collect(), at))
+        {
             Ok(outs) => derivatives(&like, &refused, outs.into_iter()),
             Err(e) => all_errors(&like, &e, at),
         }
@@ -120,9 +135,15 @@ pub(super) fn vjp_at<P: Tree, O: Tree>(f: impl Function<P, Out = O>, p: P, at: A
 fn directions<P: Tree>(op: &str, p: &P, t: &P) -> Result<Vec<Tensor>> {
     let (points, ts) = (p.leaves(), t.leaves());
     if !points.iter().map(|x| &x.0).eq(ts.iter().map(|x| &x.0)) {
-        return Err(Error::new(op, "the directions are a tree of another structure than the point"));
+        return Err(Error::new(
+            op,
+            "the directions are a tree of another structure than the point",
+        ));
     }
-    let active = points.into_iter().zip(ts).filter(|((_, x), _)| x.type_ref().is_ok_and(|x| x.dtype.is_differentiable()));
+    let active = points
+        .into_iter()
+        .zip(ts)
+        .filter(|((_, x), _)| x.type_ref().is_ok_and(|x| x.dtype.is_differentiable()));
     active.map(|((path, x), (_, t))| fitting(op, &path, x, t)).collect()
 }
 
@@ -136,10 +157,18 @@ fn fitting(op: &str, path: &str, x: &Tensor, t: &Tensor) -> Result<Tensor> {
 }
 
 /// The weights of those results that have a derivative.
-fn weights<O: Tree>(closed: &Closed<O>, ys: &[Tensor], marked: &[bool], ct: &O) -> Result<Vec<Tensor>> {
+fn weights<O: Tree>(
+    closed: &Closed<O>,
+    ys: &[Tensor],
+    marked: &[bool],
+    ct: &O,
+) -> Result<Vec<Tensor>> {
     let cts = ct.leaves();
     if cts.len() != closed.out.slots.len() {
-        return Err(Error::new("vjp", "the weights are a tree of another structure than the result"));
+        return Err(Error::new(
+            "vjp",
+            "the weights are a tree of another structure than the result",
+        ));
     }
     let wanted = closed.out.slots.iter().zip(cts).filter_map(|(slot, (path, ct))| match slot {
         Slot::Output(i) if marked[*i] => Some(fitting("vjp", &path, &ys[*i], ct)),
@@ -151,5 +180,8 @@ fn weights<O: Tree>(closed: &Closed<O>, ys: &[Tensor], marked: &[bool], ct: &O) 
 /// A derivative for every result: zero where there is none.
 fn spread(ys: &[Tensor], dys: &[Tensor], marked: &[bool], at: At) -> Vec<Tensor> {
     let mut dys = dys.iter().cloned();
-    ys.iter().zip(marked).map(|(y, m)| if *m { dys.next().unwrap_or_else(Tensor::hollow) } else { y.zeros_at(at) }).collect()
+    ys.iter()
+        .zip(marked)
+        .map(|(y, m)| if *m { dys.next().unwrap_or_else(Tensor::hollow) } else { y.zeros_at(at) })
+        .collect()
 }

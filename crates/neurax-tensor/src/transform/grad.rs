@@ -10,10 +10,12 @@ use crate::{
 use neurax_ir::transform;
 use std::panic::Location;
 
-/// The gradient of a function whose result is one number, with respect to its whole argument: a tree like the argument.
+/// The gradient of a function whose result is one number, with respect to its whole argument: a
+/// tree like the argument.
 ///
-/// What should stay constant is captured instead of passed. An integer leaf gives an error in that leaf. The function is traced, so values
-/// cannot be looked at inside (`item`, `if`): use `select` or `cond`. Outside `jit` it is traced in every call.
+/// What should stay constant is captured instead of passed. An integer leaf gives an error in that
+/// leaf. The function is traced, so values cannot be looked at inside (`item`, `if`): use `select`
+/// or `cond`. Outside `jit` it is traced in every call.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -31,7 +33,8 @@ pub fn grad<'f, P: Tree, F: Function<P, Out = Tensor> + 'f>(f: F) -> Func<'f, P,
     Func::new(move |p: P| differentiate(&|p| f.apply(p), p, at).1)
 }
 
-/// The value and the gradient: `(loss, gradient)`, or `((loss, anything), gradient)` of a function that returns `(loss, anything)`.
+/// The value and the gradient: `(loss, gradient)`, or `((loss, anything), gradient)` of a function
+/// that returns `(loss, anything)`.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -41,7 +44,9 @@ pub fn grad<'f, P: Tree, F: Function<P, Out = Tensor> + 'f>(f: F) -> Func<'f, P,
 /// # Ok::<(), Error>(())
 /// ```
 #[track_caller]
-pub fn value_and_grad<'f, P: Tree, L: Loss, F: Function<P, Out = L> + 'f>(f: F) -> Func<'f, P, (L, P)> {
+pub fn value_and_grad<'f, P: Tree, L: Loss, F: Function<P, Out = L> + 'f>(
+    f: F,
+) -> Func<'f, P, (L, P)> {
     let at = Location::caller();
     Func::new(move |p: P| differentiate(&|p| f.apply(p), p, at))
 }
@@ -66,7 +71,8 @@ fn differentiate<P: Tree, L: Loss>(f: &dyn Fn(P) -> L, p: P, at: At) -> (L, P) {
     let refused = refused_leaves("grad", &p, at);
     let like = p.map_leaves(|_| Tensor::hollow());
     let leaves = into_vec(p);
-    let graph = loss_is_good(&closed, &refused).and_then(|()| transform::grad(closed.graph()?, &closed.active(&refused)));
+    let graph = loss_is_good(&closed, &refused)
+        .and_then(|()| transform::grad(closed.graph()?, &closed.active(&refused)));
     let graph = match graph {
         Ok(g) => g,
         Err(e) => return (closed.call(leaves, at), all_errors(&like, &e, at)),
@@ -99,17 +105,24 @@ pub(super) fn refused_leaves<P: Tree>(op: &str, p: &P, at: At) -> Vec<Option<Err
     refused
 }
 
-/// How a leaf of that path can be a plain number instead: the whole argument cannot, a number in a tuple stands in `Static`.
+/// How a leaf of that path can be a plain number instead: the whole argument cannot, a number in a
+/// tuple stands in `Static`.
 fn as_number(path: &str) -> &'static str {
     match path.rsplit('.').next() {
         None | Some("") => "",
-        Some(key) if key.bytes().all(|b| b.is_ascii_digit()) => ", or pass a plain number as `Static(n)`",
+        Some(key) if key.bytes().all(|b| b.is_ascii_digit()) => {
+            ", or pass a plain number as `Static(n)`"
+        }
         Some(_) => ", or hold a plain number instead, in a field marked #[tree(static)]",
     }
 }
 
 /// The derivatives as a tree like the argument: the next one for every leaf that is not refused.
-pub(super) fn derivatives<P: Tree>(like: &P, refused: &[Option<Error>], mut next: impl Iterator<Item = Tensor>) -> P {
+pub(super) fn derivatives<P: Tree>(
+    like: &P,
+    refused: &[Option<Error>],
+    mut next: impl Iterator<Item = Tensor>,
+) -> P {
     let leaf = |r: &Option<Error>| match r {
         Some(e) => Tensor::from_error(e.clone()),
         None => next.next().unwrap_or_else(Tensor::hollow),
@@ -120,7 +133,8 @@ pub(super) fn derivatives<P: Tree>(like: &P, refused: &[Option<Error>], mut next
 impl<O: Tree> Closed<O> {
     /// Which inputs of the graph are differentiated: the good leaves that are not refused.
     pub(super) fn active(&self, refused: &[Option<Error>]) -> Vec<bool> {
-        let leaves = refused.iter().zip(&self.good).filter(|(_, good)| **good).map(|(r, _)| r.is_none());
+        let leaves =
+            refused.iter().zip(&self.good).filter(|(_, good)| **good).map(|(r, _)| r.is_none());
         leaves.chain(self.captures.iter().map(|_| false)).collect()
     }
 }

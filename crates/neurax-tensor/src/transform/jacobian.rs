@@ -8,7 +8,8 @@ use super::{
 use crate::{Func, Function, Tensor, Tree, tensor::At};
 use std::panic::Location;
 
-/// All derivatives of a function of one tensor: shape `[result.., argument..]`. Takes forward or reverse mode, whichever needs fewer passes.
+/// All derivatives of a function of one tensor: shape `[result.., argument..]`. Takes forward or
+/// reverse mode, whichever needs fewer passes.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -21,11 +22,16 @@ pub fn jacobian<'f, F: Function<Tensor, Out = Tensor> + 'f>(f: F) -> Func<'f, Te
     let at = Location::caller();
     Func::new(move |x: Tensor| {
         let (y, slope) = linearize_at(|x: Tensor| f.apply(x), x.clone(), at);
-        if y.size() >= x.size() { forward(&y, &x, &slope, at) } else { reverse(&vjp_at(|x: Tensor| f.apply(x), x, at), at) }
+        if y.size() >= x.size() {
+            forward(&y, &x, &slope, at)
+        } else {
+            reverse(&vjp_at(|x: Tensor| f.apply(x), x, at), at)
+        }
     })
 }
 
-/// All derivatives in forward mode, one pass per element of the argument: in every leaf shape `[result.., argument..]`.
+/// All derivatives in forward mode, one pass per element of the argument: in every leaf shape
+/// `[result.., argument..]`.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -35,7 +41,9 @@ pub fn jacobian<'f, F: Function<Tensor, Out = Tensor> + 'f>(f: F) -> Func<'f, Te
 /// # Ok::<(), Error>(())
 /// ```
 #[track_caller]
-pub fn jacobian_forward<'f, O: Tree, F: Function<Tensor, Out = O> + 'f>(f: F) -> Func<'f, Tensor, O> {
+pub fn jacobian_forward<'f, O: Tree, F: Function<Tensor, Out = O> + 'f>(
+    f: F,
+) -> Func<'f, Tensor, O> {
     let at = Location::caller();
     Func::new(move |x: Tensor| {
         let (y, slope) = linearize_at(|x: Tensor| f.apply(x), x.clone(), at);
@@ -43,7 +51,8 @@ pub fn jacobian_forward<'f, O: Tree, F: Function<Tensor, Out = O> + 'f>(f: F) ->
     })
 }
 
-/// All derivatives in reverse mode, one pass per element of the result: in every leaf shape `[result.., argument..]`.
+/// All derivatives in reverse mode, one pass per element of the result: in every leaf shape
+/// `[result.., argument..]`.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -58,7 +67,8 @@ pub fn jacobian_reverse<'f, P: Tree, F: Function<P, Out = Tensor> + 'f>(f: F) ->
     Func::new(move |p: P| reverse(&vjp_at(|p: P| f.apply(p), p, at), at))
 }
 
-/// Second derivatives of a function whose result is one number: shape `[argument.., argument..]`. Forward mode over reverse mode.
+/// Second derivatives of a function whose result is one number: shape `[argument.., argument..]`.
+/// Forward mode over reverse mode.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -73,8 +83,11 @@ pub fn hessian<'f, F: Function<Tensor, Out = Tensor> + 'f>(f: F) -> Func<'f, Ten
 
 fn forward<O: Tree>(y: &O, x: &Tensor, slope: &Func<'static, Tensor, O>, at: At) -> O {
     let columns = map(&|d| slope.apply(d), basis(x, at), &Axes::default(), at);
-    // Column i is the derivative by element i: the new axis goes to the back and takes the argument's shape.
-    y.zip_map(&columns, |y, c| c.move_axis_at(0, -1, at).reshaped([&y.shape()[..], &x.shape()[..]].concat(), at))
+    // Column i is the derivative by element i: the new axis goes to the back and takes the
+    // argument's shape.
+    y.zip_map(&columns, |y, c| {
+        c.move_axis_at(0, -1, at).reshaped([&y.shape()[..], &x.shape()[..]].concat(), at)
+    })
 }
 
 fn reverse<P: Tree>((y, pull): &(Tensor, Func<'static, Tensor, P>), at: At) -> P {

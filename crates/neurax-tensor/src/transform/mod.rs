@@ -1,7 +1,8 @@
 //! Transforms: functions in, functions out.
 //!
-//! Each traces the user's function to a graph, asks `neurax_ir::transform` for the other graph, and applies that to the arguments and captures: as a
-//! compiled program, or, if one of them is traced, as equations of that trace. So they nest in any order and depth.
+//! Each traces the user's function to a graph, asks `neurax_ir::transform` for the other graph, and
+//! applies that to the arguments and captures: as a compiled program, or, if one of them is traced,
+//! as equations of that trace. So they nest in any order and depth.
 
 mod checkpoint;
 mod collective;

@@ -6,8 +6,9 @@ use crate::{
 };
 use std::panic::Location;
 
-/// What `f` gives for an argument like that, in types only: `f` is traced, nothing is computed, and the leaves of the result are zeros of the
-/// right types (which take memory only when somebody looks at them).
+/// What `f` gives for an argument like that, in types only: `f` is traced, nothing is computed, and
+/// the leaves of the result are zeros of the right types (which take memory only when somebody
+/// looks at them).
 ///
 /// ```
 /// use neurax::prelude::*;

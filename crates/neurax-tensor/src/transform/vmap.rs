@@ -11,12 +11,14 @@ use crate::{
 use neurax_ir::{Axis, transform};
 use std::panic::Location;
 
-/// How [`vmap_with`] maps: which axes of the argument, where the new axis goes in the result, and the axis' name for collectives.
+/// How [`vmap_with`] maps: which axes of the argument, where the new axis goes in the result, and
+/// the axis' name for collectives.
 #[derive(Clone, Debug, Default)]
 pub struct Axes {
     /// Which axis of each part of the argument is mapped; axis 0 of everything by default.
     pub inputs: Mapped,
-    /// Where the new axis stands in each part of the result; in front by default. `None` means that all members give the same.
+    /// Where the new axis stands in each part of the result; in front by default. `None` means that
+    /// all members give the same.
     pub outputs: Mapped,
     /// The name of the axis, for `psum`, `pmean`, `pmax`, `pmin` and `axis_index`.
     pub name: Option<&'static str>,
@@ -27,7 +29,8 @@ pub struct Axes {
 pub enum Mapped {
     /// The same axis of every tensor.
     All(i64),
-    /// One entry for each part of a tuple (or field of a struct, element of a vector); `None` is not mapped.
+    /// One entry for each part of a tuple (or field of a struct, element of a vector); `None` is
+    /// not mapped.
     Each(Vec<Option<i64>>),
 }
 
@@ -49,7 +52,8 @@ impl<const N: usize> From<[Option<i64>; N]> for Mapped {
     }
 }
 
-/// The function over axis 0 of every leaf at once, with the results stacked. What it captures is shared by all members.
+/// The function over axis 0 of every leaf at once, with the results stacked. What it captures is
+/// shared by all members.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -74,7 +78,10 @@ pub fn vmap<'f, A: Tree, O: Tree, F: Function<A, Out = O> + 'f>(f: F) -> Func<'f
 /// # Ok::<(), Error>(())
 /// ```
 #[track_caller]
-pub fn vmap_with<'f, A: Tree, O: Tree, F: Function<A, Out = O> + 'f>(f: F, axes: Axes) -> Func<'f, A, O> {
+pub fn vmap_with<'f, A: Tree, O: Tree, F: Function<A, Out = O> + 'f>(
+    f: F,
+    axes: Axes,
+) -> Func<'f, A, O> {
     let at = Location::caller();
     Func::new(move |a: A| map(&|a| f.apply(a), a, &axes, at))
 }
@@ -84,13 +91,23 @@ pub(super) fn map<A: Tree, O: Tree>(f: &dyn Fn(A) -> O, a: A, axes: &Axes, at: A
     let bad = first_error(&a).map_or(Ok(()), Err);
     let (size, dims) = match bad.and(mapped) {
         Ok(x) => x,
-        Err(e) => return trace_with(f, &a, Mode::Transform, at, &mut |_, _| Err(e.clone())).out.fail(&e, at),
+        Err(e) => {
+            return trace_with(f, &a, Mode::Transform, at, &mut |_, _| Err(e.clone()))
+                .out
+                .fail(&e, at);
+        }
     };
-    let member = |i: usize, t: &Type| Ok(dims[i].map_or_else(|| t.clone(), |d| t.with_shape(t.shape.removed(d))));
+    let member = |i: usize, t: &Type| {
+        Ok(dims[i].map_or_else(|| t.clone(), |d| t.with_shape(t.shape.removed(d))))
+    };
     let closed = trace_with(f, &a, Mode::Transform, at, &mut { member });
-    let all: Vec<Option<usize>> = dims.iter().copied().chain(closed.captures.iter().map(|_| None)).collect();
+    let all: Vec<Option<usize>> =
+        dims.iter().copied().chain(closed.captures.iter().map(|_| None)).collect();
     let axis = Axis { size, name: axes.name.map(Into::into) };
-    let outs = closed.graph().and_then(|g| transform::vmap(g, &all, &axis)).and_then(|g| apply(&g, closed.operands(into_vec(a)), at));
+    let outs = closed
+        .graph()
+        .and_then(|g| transform::vmap(g, &all, &axis))
+        .and_then(|g| apply(&g, closed.operands(into_vec(a)), at));
     let out = closed.out.fill_or_fail(outs, at);
     if axes.outputs == Mapped::All(0) { out } else { placed(&out, &axes.outputs, at) }
 }
@@ -105,10 +122,17 @@ fn mapped_axes<A: Tree>(a: &A, mapped: &Mapped) -> Result<(usize, Vec<Option<usi
             continue;
         };
         let (ty, leaf) = (x.ty()?, named(&path));
-        let d = axis_of(axis, ty.rank()).map_err(|why| Error::new("vmap", format!("{leaf} is {ty}: {why}")))?;
+        let d = axis_of(axis, ty.rank())
+            .map_err(|why| Error::new("vmap", format!("{leaf} is {ty}: {why}")))?;
         match &size {
             Some((n, other)) if *n != ty.shape[d] => {
-                return Err(Error::new("vmap", format!("{other} has {n} members, {leaf}, a {ty}, has {} along axis {d}", ty.shape[d])));
+                return Err(Error::new(
+                    "vmap",
+                    format!(
+                        "{other} has {n} members, {leaf}, a {ty}, has {} along axis {d}",
+                        ty.shape[d]
+                    ),
+                ));
             }
             _ => size = Some((ty.shape[d], leaf)),
         }
@@ -116,7 +140,10 @@ fn mapped_axes<A: Tree>(a: &A, mapped: &Mapped) -> Result<(usize, Vec<Option<usi
     }
     match size {
         Some((n, _)) => Ok((n, dims)),
-        None => Err(Error::new("vmap", "no leaf of the argument has a mapped axis, so the number of members is unknown")),
+        None => Err(Error::new(
+            "vmap",
+            "no leaf of the argument has a mapped axis, so the number of members is unknown",
+        )),
     }
 }
 
@@ -142,7 +169,12 @@ fn axis_of_leaves<A: Tree>(a: &A, mapped: &Mapped) -> Result<Vec<Option<i64>>> {
             }
         })
     });
-    let missing = |i: usize| Error::new("vmap", format!("there are axes for {} parts, but there is a part number {i}", each.len()));
+    let missing = |i: usize| {
+        Error::new(
+            "vmap",
+            format!("there are axes for {} parts, but there is a part number {i}", each.len()),
+        )
+    };
     index.map(|i| each.get(i).copied().ok_or_else(|| missing(i))).collect()
 }
 

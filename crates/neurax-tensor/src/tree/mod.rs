@@ -8,10 +8,12 @@ use neurax_ir::Place;
 use rustc_hash::FxHashMap;
 use std::{any::Any, panic::Location};
 
-/// A container of tensors: an argument or result of transforms, something to differentiate with respect to and to save. Derive it.
+/// A container of tensors: an argument or result of transforms, something to differentiate with
+/// respect to and to save. Derive it.
 ///
-/// Tensors, tuples, `Vec`, arrays, `Option`, `Box` and string-keyed maps (in key order) of trees are trees. What is not a tensor is *static*: marked
-/// `#[tree(static)]` in a struct, [`Static`] in a tuple; it is part of the program, and another value means another trace.
+/// Tensors, tuples, `Vec`, arrays, `Option`, `Box` and string-keyed maps (in key order) of trees
+/// are trees. What is not a tensor is *static*: marked `#[tree(static)]` in a struct, [`Static`] in
+/// a tuple; it is part of the program, and another value means another trace.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -42,20 +44,31 @@ pub trait Tree: Sized + Send + Sync + 'static {
     /// Gives the leaves away, in the order of `visit`: how ownership becomes donation.
     fn into_leaves(self, out: &mut Vec<Tensor>);
 
-    /// A value whose leaves all carry that error, made without another to take the structure from: what a function gives that calls itself
-    /// while it is being traced. `None` if there are static parts, or the structure is not known from the type.
+    /// A value whose leaves all carry that error, made without another to take the structure from:
+    /// what a function gives that calls itself while it is being traced. `None` if there are static
+    /// parts, or the structure is not known from the type.
     fn of_error(_e: &Error) -> Option<Self> {
         None
     }
 
     /// Calls `f` with the path and the tensor of every leaf.
     fn each<'t>(&'t self, mut f: impl FnMut(&str, &'t Tensor)) {
-        self.visit(&mut Visitor { named: true, path: String::new(), leaf: &mut |p, t| f(p, t), fixed: &mut |_| {} });
+        self.visit(&mut Visitor {
+            named: true,
+            path: String::new(),
+            leaf: &mut |p, t| f(p, t),
+            fixed: &mut |_| {},
+        });
     }
 
     /// Calls `f` with every leaf; no paths are built.
     fn each_leaf<'t>(&'t self, mut f: impl FnMut(&'t Tensor)) {
-        self.visit(&mut Visitor { named: false, path: String::new(), leaf: &mut |_, t| f(t), fixed: &mut |_| {} });
+        self.visit(&mut Visitor {
+            named: false,
+            path: String::new(),
+            leaf: &mut |_, t| f(t),
+            fixed: &mut |_| {},
+        });
     }
 
     /// The leaves with their paths, e.g. `layers.0.kernel`.
@@ -65,8 +78,8 @@ pub trait Tree: Sized + Send + Sync + 'static {
         v
     }
 
-    /// The leaf of that path, or a tensor that carries the error that there is none: for names that are data. (Indexing a map with a name that it does not
-    /// have panics, as everywhere in Rust.)
+    /// The leaf of that path, or a tensor that carries the error that there is none: for names that
+    /// are data. (Indexing a map with a name that it does not have panics, as everywhere in Rust.)
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -81,11 +94,16 @@ pub trait Tree: Sized + Send + Sync + 'static {
         let leaves = self.leaves();
         match leaves.iter().find(|(p, _)| p == path) {
             Some((_, t)) => (*t).clone(),
-            None => Tensor::fail("leaf", format!("there is no leaf `{path}`; {}", there_are(&leaves)), Location::caller()),
+            None => Tensor::fail(
+                "leaf",
+                format!("there is no leaf `{path}`; {}", there_are(&leaves)),
+                Location::caller(),
+            ),
         }
     }
 
-    /// The same structure with `f` of every leaf. (Not called `map`: `Option` and arrays have their own.)
+    /// The same structure with `f` of every leaf. (Not called `map`: `Option` and arrays have their
+    /// own.)
     fn map_leaves(&self, mut f: impl FnMut(&Tensor) -> Tensor) -> Self {
         let mut v = vec![];
         self.each_leaf(|t| v.push(f(t)));
@@ -98,12 +116,13 @@ pub trait Tree: Sized + Send + Sync + 'static {
         self.rebuild(&mut || it.next().unwrap_or_else(Tensor::hollow))
     }
 
-    /// Joins two trees leaf by leaf, by path. A leaf that the other tree does not have becomes an error in that leaf; one that only the other tree has, an
-    /// error in every leaf.
+    /// Joins two trees leaf by leaf, by path. A leaf that the other tree does not have becomes an
+    /// error in that leaf; one that only the other tree has, an error in every leaf.
     #[track_caller]
     fn zip_map(&self, other: &Self, mut f: impl FnMut(&Tensor, &Tensor) -> Tensor) -> Self {
         let at = Location::caller();
-        let mut others: FxHashMap<String, (&Tensor, bool)> = other.leaves().into_iter().map(|(p, t)| (p, (t, false))).collect();
+        let mut others: FxHashMap<String, (&Tensor, bool)> =
+            other.leaves().into_iter().map(|(p, t)| (p, (t, false))).collect();
         let mut v = vec![];
         self.each(|p, t| {
             v.push(match others.get_mut(p) {
@@ -115,12 +134,19 @@ pub trait Tree: Sized + Send + Sync + 'static {
             });
         });
         match others.iter().filter(|(_, (_, met))| !met).map(|(p, _)| p).min() {
-            Some(p) => self.map_leaves(|_| Tensor::fail("zip_map", format!("the first tree has no leaf `{p}`, which the second one has"), at)),
+            Some(p) => self.map_leaves(|_| {
+                Tensor::fail(
+                    "zip_map",
+                    format!("the first tree has no leaf `{p}`, which the second one has"),
+                    at,
+                )
+            }),
             None => self.with_leaves(v),
         }
     }
 
-    /// The way out: the tree, or the first error that travels in any leaf. The memory of the tensors is shared with this one, not copied.
+    /// The way out: the tree, or the first error that travels in any leaf. The memory of the
+    /// tensors is shared with this one, not copied.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -138,7 +164,8 @@ pub trait Tree: Sized + Send + Sync + 'static {
     }
 }
 
-/// Walks a tree. Implementations of [`Tree::visit`] call [`Visitor::child`] for what is a tree and [`Visitor::fixed`] for what is static.
+/// Walks a tree. Implementations of [`Tree::visit`] call [`Visitor::child`] for what is a tree and
+/// [`Visitor::fixed`] for what is static.
 pub struct Visitor<'v, 't> {
     named: bool,
     path: String,
@@ -200,7 +227,11 @@ impl<T: PartialEq + Clone + Send + Sync + 'static> Fixed for T {
 }
 
 /// Shows leaves and statics in the order of the structure, without paths.
-pub(crate) fn walk<'t, A: Tree>(a: &'t A, leaf: &mut dyn FnMut(&'t Tensor), fixed: &mut dyn FnMut(&dyn Fixed)) {
+pub(crate) fn walk<'t, A: Tree>(
+    a: &'t A,
+    leaf: &mut dyn FnMut(&'t Tensor),
+    fixed: &mut dyn FnMut(&dyn Fixed),
+) {
     a.visit(&mut Visitor { named: false, path: String::new(), leaf: &mut |_, t| leaf(t), fixed });
 }
 
@@ -227,7 +258,9 @@ fn there_are(leaves: &[(String, &Tensor)]) -> String {
     match leaves {
         [] => "there are none".into(),
         [(path, _)] if path.is_empty() => "it is one tensor, whose path is empty".into(),
-        _ if leaves.len() > SHOWN => format!("there are {} and {} more", paths.join(", "), leaves.len() - SHOWN),
+        _ if leaves.len() > SHOWN => {
+            format!("there are {} and {} more", paths.join(", "), leaves.len() - SHOWN)
+        }
         _ => format!("there are {}", paths.join(", ")),
     }
 }

@@ -67,12 +67,26 @@ fn a_hundred_megabytes_are_captured_without_a_look_at_them() -> Result<()> {
         jit(|x: Tensor| vmap(loss)(stack([&x, &x], 0)).sum(..)).compile(types![f32[]])?,
     ];
     let graph = value.stages(&x, true)?.list()[0].text.clone();
-    assert!(graph.is_some_and(|g| g.contains(&ty.to_string()) && g.len() < 1000), "it is an input of the graph");
-    assert_eq!(memory.looks(), 0, "to trace, transform, optimise, look up and compile is not to look at it");
+    assert!(
+        graph.is_some_and(|g| g.contains(&ty.to_string()) && g.len() < 1000),
+        "it is an input of the graph"
+    );
+    assert_eq!(
+        memory.looks(),
+        0,
+        "to trace, transform, optimise, look up and compile is not to look at it"
+    );
     assert_eq!(backend.moved(), moved, "nothing goes to the device or comes back");
-    assert_eq!(Arc::strong_count(&memory), references + compiled.len(), "each program refers to it once");
+    assert_eq!(
+        Arc::strong_count(&memory),
+        references + compiled.len(),
+        "each program refers to it once"
+    );
     let graphs = backend.compiled();
-    assert!(graphs.len() >= compiled.len() && graphs.iter().all(|g| constants(g) <= 64), "what is compiled and hashed holds none of it");
+    assert!(
+        graphs.len() >= compiled.len() && graphs.iter().all(|g| constants(g) <= 64),
+        "what is compiled and hashed holds none of it"
+    );
 
     assert_eq!(compiled[0].run(x.clone())?.item()?, 0.0);
     assert!(backend.addresses().contains(&address), "the executable gets the memory itself");
@@ -81,7 +95,11 @@ fn a_hundred_megabytes_are_captured_without_a_look_at_them() -> Result<()> {
     let unchanged = jit(|_: Tensor| weights.clone());
     memory.looks();
     let unchanged = unchanged.run(x)?;
-    assert_eq!(memory.looks(), 1, "what hands it through looks once: this test's backend, which takes the address");
+    assert_eq!(
+        memory.looks(),
+        1,
+        "what hands it through looks once: this test's backend, which takes the address"
+    );
     assert_eq!(unchanged.address(), address);
     Ok(())
 }

@@ -68,7 +68,10 @@ impl Backend for Counting {
 
     fn compile(&self, graph: &ir::Graph, device: usize) -> Result<Arc<dyn runtime::Executable>> {
         self.account.graphs.lock().unwrap().push(graph.clone());
-        Ok(Arc::new(Run { inner: self.oracle.compile(graph, device)?, account: self.account.clone() }))
+        Ok(Arc::new(Run {
+            inner: self.oracle.compile(graph, device)?,
+            account: self.account.clone(),
+        }))
     }
 
     fn upload(&self, value: Literal, device: usize) -> Result<runtime::Buffer> {
@@ -84,7 +87,8 @@ impl Backend for Counting {
 
 impl runtime::Executable for Run {
     fn run(&self, args: Vec<runtime::Buffer>) -> Result<Vec<runtime::Buffer>> {
-        *self.account.addresses.lock().unwrap() = args.iter().map(runtime::Buffer::address).collect();
+        *self.account.addresses.lock().unwrap() =
+            args.iter().map(runtime::Buffer::address).collect();
         self.inner.run(args)
     }
 }

@@ -11,7 +11,8 @@ const VECTORS: usize = 4 * STEPS * WIDTH;
 
 type Inputs = (Tensor, Tensor, Tensor);
 
-/// The loss of a recurrent network of 1,000 steps: `h = tanh(w h + x)`, its weights captured by the body of the loop.
+/// The loss of a recurrent network of 1,000 steps: `h = tanh(w h + x)`, its weights captured by the
+/// body of the loop.
 fn rnn((w, h, xs): Inputs) -> Tensor {
     scan(h, xs, |h, x| ((w.matmul(h) + x).tanh(), ())).0.square().sum(..)
 }
@@ -32,7 +33,8 @@ fn a_gradient_through_a_thousand_steps_executes_a_small_multiple_of_the_value() 
     let backend = Counting::default();
     let device = backend.device()?;
     let at = || inputs(&device);
-    for (name, loss) in [("plain", rnn as fn(Inputs) -> Tensor), ("checkpoint", rnn_of_checkpoints)] {
+    for (name, loss) in [("plain", rnn as fn(Inputs) -> Tensor), ("checkpoint", rnn_of_checkpoints)]
+    {
         let value = backend.eqns(|| jit(loss).run(at()))?;
         assert!(value > 3 * STEPS as u64, "{name}: {value} equations");
         let costs = [
@@ -40,16 +42,24 @@ fn a_gradient_through_a_thousand_steps_executes_a_small_multiple_of_the_value() 
             ("jit grad", 5, backend.eqns(|| jit(grad(loss)).run(at()))?),
             ("jit grad jit", 5, backend.eqns(|| jit(grad(jit(loss))).run(at()))?),
             ("grad", 5, backend.eqns(|| grad(loss).run(at()))?),
-            ("jit grad grad", 16, backend.eqns(|| jit(grad(|x| grad(loss)(x).1.sum(..))).run(at()))?),
+            (
+                "jit grad grad",
+                16,
+                backend.eqns(|| jit(grad(|x| grad(loss)(x).1.sum(..))).run(at()))?,
+            ),
         ];
         for (transforms, times, cost) in costs {
-            assert!(cost <= times * value, "{transforms} of {name}: {cost} equations, {value} for the value");
+            assert!(
+                cost <= times * value,
+                "{transforms} of {name}: {cost} equations, {value} for the value"
+            );
         }
     }
     Ok(())
 }
 
-/// Bytes of everything that the loops of a graph hand on: last carries, and what was stacked, step upon step.
+/// Bytes of everything that the loops of a graph hand on: last carries, and what was stacked, step
+/// upon step.
 fn handed_on(g: &ir::Graph) -> usize {
     let loops = g.eqns().iter().filter(|e| matches!(e.op, ir::Op::Scan(_)));
     loops.flat_map(|e| &e.outputs).map(|v| g.ty(*v).bytes().unwrap()).sum()
@@ -59,12 +69,16 @@ fn handed_on(g: &ir::Graph) -> usize {
 fn the_weights_are_not_kept_for_every_step() -> Result<()> {
     let backend = Counting::default();
     let at = inputs(&backend.device()?);
-    for (name, loss) in [("plain", rnn as fn(Inputs) -> Tensor), ("checkpoint", rnn_of_checkpoints)] {
+    for (name, loss) in [("plain", rnn as fn(Inputs) -> Tensor), ("checkpoint", rnn_of_checkpoints)]
+    {
         let _ = jit(grad(loss)).run(at.clone())?;
         let graph = backend.compiled().pop().unwrap();
         let kept = handed_on(&graph);
         // The weights 1,000 times would be 32 vectors a step; the gradient of `xs` is one.
-        assert!((VECTORS..=4 * VECTORS).contains(&kept), "{name}: {kept} bytes; one vector a step is {VECTORS}\n{graph}");
+        assert!(
+            (VECTORS..=4 * VECTORS).contains(&kept),
+            "{name}: {kept} bytes; one vector a step is {VECTORS}\n{graph}"
+        );
     }
     Ok(())
 }
@@ -80,7 +94,11 @@ fn a_hundred_megabytes_are_written_into_ten_thousand_times_where_they_are() -> R
     let address = big.address();
     let before = backend.oracle.counters().reused();
     let big = fill.run(big)?;
-    assert_eq!(backend.oracle.counters().reused() - before, TIMES as u64, "each step writes in place");
+    assert_eq!(
+        backend.oracle.counters().reused() - before,
+        TIMES as u64,
+        "each step writes in place"
+    );
     assert_eq!((fill.donated(), fill.copied()), (1, 0));
     assert_eq!((backend.addresses()[0], big.address()), (address, address));
     assert_eq!(big.slice(0, TIMES - 1..=TIMES).to_vec::<f32>()?, [1.0, 0.0]);

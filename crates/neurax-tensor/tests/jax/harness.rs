@@ -18,7 +18,8 @@ pub type Mirror = fn(&[Tensor]) -> Vec<Tensor>;
 /// The mirrors of a family, by the names of their fixtures.
 pub type Mirrors = &'static [(&'static str, Mirror)];
 
-/// Defines `MIRRORS`. An entry is `name(inputs..) => result`, where inputs are `&Tensor` and the result is any tree.
+/// Defines `MIRRORS`. An entry is `name(inputs..) => result`, where inputs are `&Tensor` and the
+/// result is any tree.
 macro_rules! mirrors {
     ($($name:ident($($x:ident),*) => $body:expr;)*) => {
         pub const MIRRORS: crate::harness::Mirrors = &[$((stringify!($name), |xs| {
@@ -35,8 +36,9 @@ pub fn leaves(t: impl Tree) -> Vec<Tensor> {
     v
 }
 
-/// Functions whose derivative is not one, on purpose: forward and reverse mode of them need not agree, nor is their second derivative symmetric.
-/// (Through 16 bits it is one, but every pass rounds elsewhere.)
+/// Functions whose derivative is not one, on purpose: forward and reverse mode of them need not
+/// agree, nor is their second derivative symmetric. (Through 16 bits it is one, but every pass
+/// rounds elsewhere.)
 const NO_SYMMETRY: [&str; 3] = ["custom_jvp_is_used", "through_bfloat16", "to_float16"];
 
 /// Checks all mirrors of a family and reports everything that differs.
@@ -71,7 +73,8 @@ fn depth_of(g: &Graph) -> usize {
     g.eqns().iter().map(deep).max().unwrap_or(0)
 }
 
-/// Runs the mirrors, their batches and their gradients under jit, and gives what reaches the backend without a line of the user's program.
+/// Runs the mirrors, their batches and their gradients under jit, and gives what reaches the
+/// backend without a line of the user's program.
 pub fn strays(mirrors: Mirrors) -> BTreeSet<String> {
     let mut strays = BTreeSet::new();
     for &(name, f) in mirrors {
@@ -84,7 +87,9 @@ pub fn strays(mirrors: Mirrors) -> BTreeSet<String> {
         jit(case.of_all()).run(case.inputs.clone()).unwrap();
         jit(vmap(case.of_all())).run(on(case.recorded("vin"))).unwrap();
         if fixture.has("grad") {
-            jit(grad(checkpoint(case.scalar(&case.inputs)))).run(case.chosen(&case.inputs)).unwrap();
+            jit(grad(checkpoint(case.scalar(&case.inputs))))
+                .run(case.chosen(&case.inputs))
+                .unwrap();
         }
         counting.compiled().iter().for_each(|g| unplaced(g, name, &mut strays));
     }
@@ -94,7 +99,9 @@ pub fn strays(mirrors: Mirrors) -> BTreeSet<String> {
 fn unplaced(g: &Graph, path: &str, strays: &mut BTreeSet<String>) {
     for e in g.eqns() {
         let path = format!("{path}/{}", e.op.name());
-        strays.extend((e.at.place.to_string() == "an unknown place").then(|| format!("{path}: {:?}", e.at)));
+        strays.extend(
+            (e.at.place.to_string() == "an unknown place").then(|| format!("{path}: {:?}", e.at)),
+        );
         e.op.graphs().iter().for_each(|g| unplaced(g, &path, strays));
     }
 }
@@ -131,7 +138,9 @@ impl<'a> Case<'a> {
             self.reverse();
             self.mapped();
         }
-        let symmetric = self.fixture.has("jvp") && self.fixture.has("grad") && !NO_SYMMETRY.contains(&&*self.fixture.name);
+        let symmetric = self.fixture.has("jvp")
+            && self.fixture.has("grad")
+            && !NO_SYMMETRY.contains(&&*self.fixture.name);
         if symmetric {
             self.by_columns();
         }
@@ -145,9 +154,12 @@ impl<'a> Case<'a> {
     }
 
     fn forward(&self) {
-        let tangent = |(p, t): (Vec<Tensor>, Vec<Tensor>)| jvp(self.of_floats(&self.inputs), p, t).1;
+        let tangent =
+            |(p, t): (Vec<Tensor>, Vec<Tensor>)| jvp(self.of_floats(&self.inputs), p, t).1;
         let at = || (self.chosen(&self.inputs), self.recorded("tan"));
-        let floats = |ys: Vec<Tensor>| -> Vec<Tensor> { ys.into_iter().filter(|y| y.error().is_some() || y.dtype().is_float()).collect() };
+        let floats = |ys: Vec<Tensor>| -> Vec<Tensor> {
+            ys.into_iter().filter(|y| y.error().is_some() || y.dtype().is_float()).collect()
+        };
         self.expect("jvp", "jvp", floats(tangent(at())));
         self.expect("jit jvp", "jvp", jit(tangent).run(at()).map(floats));
     }
@@ -181,10 +193,17 @@ impl<'a> Case<'a> {
         self.expect("vmap grad checkpoint", "vgrad", vmap(each).run(vxs.clone()));
         self.expect("jit vmap grad checkpoint", "vgrad", jit(vmap(each)).run(vxs.clone()));
         // The gradient of the sum over the axis is the gradient of each.
-        let all = |fs: Vec<Tensor>| vmap(|xs: Vec<Tensor>| self.scalar(&xs)(self.chosen(&xs)))(self.with(&vxs, fs)).sum(..);
+        let all = |fs: Vec<Tensor>| {
+            vmap(|xs: Vec<Tensor>| self.scalar(&xs)(self.chosen(&xs)))(self.with(&vxs, fs)).sum(..)
+        };
         self.expect("grad vmap", "vgrad", grad(all).run(self.chosen(&vxs)));
         self.expect("jit grad vmap", "vgrad", jit(grad(all)).run(self.chosen(&vxs)));
-        let all = |fs: Vec<Tensor>| vmap(|xs: Vec<Tensor>| checkpoint(self.scalar(&xs))(self.chosen(&xs)))(self.with(&vxs, fs)).sum(..);
+        let all = |fs: Vec<Tensor>| {
+            vmap(|xs: Vec<Tensor>| checkpoint(self.scalar(&xs))(self.chosen(&xs)))(
+                self.with(&vxs, fs),
+            )
+            .sum(..)
+        };
         self.expect("grad vmap checkpoint", "vgrad", grad(all).run(self.chosen(&vxs)));
         self.expect("jit grad vmap checkpoint", "vgrad", jit(grad(all)).run(self.chosen(&vxs)));
     }
@@ -194,7 +213,12 @@ impl<'a> Case<'a> {
         let (at, s) = (self.chosen(&self.inputs), self.scalar(&self.inputs));
         let column = |i: usize| {
             let (s, at) = (&s, &at);
-            let of_one = move |x: Tensor| s(at.iter().enumerate().map(|(k, y)| if k == i { x.clone() } else { y.clone() }).collect());
+            let of_one = move |x: Tensor| {
+                s(at.iter()
+                    .enumerate()
+                    .map(|(k, y)| if k == i { x.clone() } else { y.clone() })
+                    .collect())
+            };
             jacobian_forward(of_one)(at[i].clone())
         };
         self.expect("jacobian_forward", "grad", (0..at.len()).map(column).collect::<Vec<_>>());
@@ -202,11 +226,16 @@ impl<'a> Case<'a> {
 
     /// The second derivative by reverse mode over reverse mode.
     fn reverse_over_reverse(&self) {
-        let (at, s, tan) = (self.chosen(&self.inputs), self.scalar(&self.inputs), self.recorded("tan"));
-        let slope = |fs: Vec<Tensor>| grad(&s)(fs).iter().zip(&tan).map(|(g, t)| (g * t).sum(..)).sum::<Tensor>();
+        let (at, s, tan) =
+            (self.chosen(&self.inputs), self.scalar(&self.inputs), self.recorded("tan"));
+        let slope = |fs: Vec<Tensor>| {
+            grad(&s)(fs).iter().zip(&tan).map(|(g, t)| (g * t).sum(..)).sum::<Tensor>()
+        };
         self.expect("grad grad", "hvp", grad(slope).run(at.clone()));
         self.expect("jit grad grad", "hvp", jit(grad(slope)).run(at.clone()));
-        let slope = |fs: Vec<Tensor>| grad(checkpoint(&s))(fs).iter().zip(&tan).map(|(g, t)| (g * t).sum(..)).sum::<Tensor>();
+        let slope = |fs: Vec<Tensor>| {
+            grad(checkpoint(&s))(fs).iter().zip(&tan).map(|(g, t)| (g * t).sum(..)).sum::<Tensor>()
+        };
         self.expect("jit grad grad checkpoint", "hvp", jit(grad(slope)).run(at.clone()));
     }
 
@@ -242,14 +271,22 @@ impl<'a> Case<'a> {
 
     fn expect(&self, mode: &str, key: &str, have: impl Outcome) {
         let want = self.fixture.list(self.prefix, key);
-        let same =
-            |(i, (have, want)): (usize, (&Literal, &Literal))| close_within(have, want, tolerance(want)).map_err(|e| format!("{key}.{i}: {e}"));
+        let same = |(i, (have, want)): (usize, (&Literal, &Literal))| {
+            close_within(have, want, tolerance(want)).map_err(|e| format!("{key}.{i}: {e}"))
+        };
         let result = have.literals().map_err(|e| e.to_string()).and_then(|have| {
-            let counted = if have.len() == want.len() { Ok(()) } else { Err(format!("{} values, not {}", have.len(), want.len())) };
+            let counted = if have.len() == want.len() {
+                Ok(())
+            } else {
+                Err(format!("{} values, not {}", have.len(), want.len()))
+            };
             counted.and_then(|()| have.iter().zip(&want).enumerate().try_for_each(same))
         });
         if let Err(e) = result {
-            self.report.lock().unwrap().push(format!("{} {} {mode}: {e}", self.fixture.name, self.prefix));
+            self.report
+                .lock()
+                .unwrap()
+                .push(format!("{} {} {mode}: {e}", self.fixture.name, self.prefix));
         }
     }
 }
@@ -275,14 +312,19 @@ fn tensors(xs: Vec<Literal>) -> Vec<Tensor> {
     xs.into_iter().map(Tensor::from).collect()
 }
 
-/// Relative to the largest magnitude of the array, as sums of elements may cancel. The widest gaps seen, in all modes of all functions: 7.6e-15 in f64
-/// (second derivatives of a recurrent network), 3.5e-6 in f32 (those of attention with several heads).
+/// Relative to the largest magnitude of the array, as sums of elements may cancel. The widest gaps
+/// seen, in all modes of all functions: 7.6e-15 in f64 (second derivatives of a recurrent network),
+/// 3.5e-6 in f32 (those of attention with several heads).
 fn tolerance(want: &Literal) -> Tolerance {
     let rel = match want.dtype() {
         DType::F64 => 1e-13,
         DType::F32 => 1e-5,
         d => 2.0 * epsilon(d),
     };
-    let largest = if want.dtype().is_float() { parts(want).iter().fold(1e-2, |m: f64, x| m.max(x.0.abs())) } else { 0.0 };
+    let largest = if want.dtype().is_float() {
+        parts(want).iter().fold(1e-2, |m: f64, x| m.max(x.0.abs()))
+    } else {
+        0.0
+    };
     Tolerance { rel, abs: rel * largest }
 }

@@ -1,4 +1,5 @@
-//! Law 9: the functions recorded from JAX (see `fixtures/README.md` of the testkit), written in Rust, give the same values, derivatives and batches.
+//! Law 9: the functions recorded from JAX (see `fixtures/README.md` of the testkit), written in
+//! Rust, give the same values, derivatives and batches.
 
 #[allow(dead_code, reason = "the tests of costs use the rest")]
 #[path = "../cost/counting.rs"]
@@ -36,21 +37,27 @@ fn every_recorded_function_has_a_mirror() {
     let mut mirrored: Vec<&str> = FAMILIES.iter().copied().flatten().map(|m| m.0).collect();
     assert!(mirrored.len() >= 190, "{}", mirrored.len());
     mirrored.sort();
-    let recorded: Vec<String> = neurax_testkit::fixtures::names().unwrap().into_iter().filter(|n| n != "random").collect();
+    let recorded: Vec<String> =
+        neurax_testkit::fixtures::names().unwrap().into_iter().filter(|n| n != "random").collect();
     assert_eq!(mirrored, recorded);
 }
 
 /// Functions that give no float first.
 const NO_FLOAT: [&str; 3] = ["all_any", "argmax_argmin", "argsort"];
 /// Functions with a reverse rule of their own, which have no forward mode.
-const REVERSE_ONLY: [&str; 3] = ["custom_vjp_clip_gradient", "custom_vjp_in_scan", "custom_vjp_straight_through"];
+const REVERSE_ONLY: [&str; 3] =
+    ["custom_vjp_clip_gradient", "custom_vjp_in_scan", "custom_vjp_straight_through"];
 /// Functions with a loop whose end is found as it runs, which have no reverse mode.
 const FORWARD_ONLY: [&str; 4] = ["fori_dynamic", "while_counter", "while_data", "while_in_scan"];
 
 #[test]
 fn every_function_was_recorded_in_every_mode_that_it_has() {
     let names = || FAMILIES.iter().copied().flatten().map(|m| m.0);
-    let without = |mode: &str| names().filter(|n| !neurax_testkit::fixtures::read(n).unwrap().has(mode)).collect::<BTreeSet<_>>();
+    let without = |mode: &str| {
+        names()
+            .filter(|n| !neurax_testkit::fixtures::read(n).unwrap().has(mode))
+            .collect::<BTreeSet<_>>()
+    };
     let set = |lists: [&[&'static str]; 2]| lists.concat().into_iter().collect::<BTreeSet<_>>();
     assert_eq!((without("value"), without("vmap")), Default::default());
     assert_eq!(without("jvp"), set([&NO_FLOAT, &REVERSE_ONLY]));
@@ -59,17 +66,32 @@ fn every_function_was_recorded_in_every_mode_that_it_has() {
     }
 }
 
-/// Half of the modes put a checkpoint around the function, so that one loop in it is nested already.
+/// Half of the modes put a checkpoint around the function, so that one loop in it is nested
+/// already.
 #[test]
 fn loops_branches_rules_and_checkpoints_are_nested_in_many() {
-    let differentiated = FAMILIES.iter().copied().flatten().filter(|m| neurax_testkit::fixtures::read(m.0).unwrap().has("grad"));
+    let differentiated = FAMILIES
+        .iter()
+        .copied()
+        .flatten()
+        .filter(|m| neurax_testkit::fixtures::read(m.0).unwrap().has("grad"));
     let depths: Vec<usize> = differentiated.map(|&(name, f)| harness::depth(name, f)).collect();
     let at_least = |n: usize| depths.iter().filter(|&&d| d >= n).count();
-    assert!(at_least(1) >= 30 && at_least(2) >= 9, "{} hold a loop, branch, rule or checkpoint, {} one in another", at_least(1), at_least(2));
+    assert!(
+        at_least(1) >= 30 && at_least(2) >= 9,
+        "{} hold a loop, branch, rule or checkpoint, {} one in another",
+        at_least(1),
+        at_least(2)
+    );
 }
 
 #[test]
 fn every_equation_has_a_line_of_the_users_program() {
     let strays: Vec<String> = FAMILIES.iter().flat_map(|f| harness::strays(f)).collect();
-    assert!(strays.is_empty(), "{} equations have lost their place:\n{}", strays.len(), strays.join("\n"));
+    assert!(
+        strays.is_empty(),
+        "{} equations have lost their place:\n{}",
+        strays.len(),
+        strays.join("\n")
+    );
 }

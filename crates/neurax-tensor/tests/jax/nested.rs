@@ -1,4 +1,5 @@
-//! Single compositions, each by its name, on one recorded function: those of the fixtures go through all of them, too.
+//! Single compositions, each by its name, on one recorded function: those of the fixtures go
+//! through all of them, too.
 
 use crate::harness::leaves;
 use neurax::prelude::*;

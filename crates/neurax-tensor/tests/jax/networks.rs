@@ -5,7 +5,11 @@ use neurax::{einsum, prelude::*};
 
 /// Windows of an axis, by their taps on a new axis in front: `count` windows of `size` taps.
 fn taps(x: &Tensor, axis: i64, size: i64, dilation: i64, stride: i64, count: i64) -> Tensor {
-    let tap = |k: i64| x.move_axis(axis, 0).index(step(k * dilation..k * dilation + (count - 1) * stride + 1, stride)).move_axis(0, axis);
+    let tap = |k: i64| {
+        x.move_axis(axis, 0)
+            .index(step(k * dilation..k * dilation + (count - 1) * stride + 1, stride))
+            .move_axis(0, axis)
+    };
     stack((0..size).map(tap).collect::<Vec<_>>(), 0)
 }
 

@@ -14,7 +14,9 @@ fn log1pexp() -> Func<'static, Tensor, Tensor> {
 /// Deliberately not the derivative, so that one sees that the rule was used.
 fn wrong_sine() -> Func<'static, Two, Tensor> {
     let f = |(x, y): Two| x.sin() * y;
-    let rule = move |((x, y), (dx, dy)): (Two, Two)| (f((x.clone(), y.clone())), x.cos() * y * dx * 3.0 + x * dy * 2.0);
+    let rule = move |((x, y), (dx, dy)): (Two, Two)| {
+        (f((x.clone(), y.clone())), x.cos() * y * dx * 3.0 + x * dy * 2.0)
+    };
     custom_jvp(f, rule)
 }
 
@@ -29,7 +31,11 @@ fn round_straight_through() -> Func<'static, Tensor, Tensor> {
 /// Again not the derivative; saves residuals.
 fn scaled_product() -> Func<'static, Two, Tensor> {
     let forward = |(x, y): Two| (&x * &y, (x, y));
-    custom_vjp(|(x, y): Two| x * y, forward, |((x, y), g): (Two, Tensor)| (&g * y * 2.0, g * x.sin() * 3.0))
+    custom_vjp(
+        |(x, y): Two| x * y,
+        forward,
+        |((x, y), g): (Two, Tensor)| (&g * y * 2.0, g * x.sin() * 3.0),
+    )
 }
 
 mirrors! {

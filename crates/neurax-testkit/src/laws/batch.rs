@@ -4,8 +4,8 @@ use super::*;
 use crate::close::close;
 use neurax_ir::{Axis, DType, Value};
 
-/// Law 4: batching is running one by one and stacking, for subsets of batched operands, with the new axis at the front, at
-/// the back and in between, and also when it has size 0.
+/// Law 4: batching is running one by one and stacking, for subsets of batched operands, with the
+/// new axis at the front, at the back and in between, and also when it has size 0.
 ///
 /// # Errors
 /// When it does not hold.
@@ -19,15 +19,17 @@ pub fn batching_is_stacking(s: &Sample) -> Result<(), String> {
     Ok(())
 }
 
-/// The op with all operands batched along an axis of that size at the front (0), the back (1) or in between (2), as a graph, and its operands: for
-/// other ways to compute it.
+/// The op with all operands batched along an axis of that size at the front (0), the back (1) or in
+/// between (2), as a graph, and its operands: for other ways to compute it.
 ///
 /// # Errors
 /// When the op cannot be batched.
 pub fn batched(s: &Sample, place: usize, size: usize) -> Result<(Graph, Vec<Literal>), String> {
-    let dims: Vec<Option<usize>> = s.inputs.iter().map(|x| Some(position(x.ty().rank(), place))).collect();
+    let dims: Vec<Option<usize>> =
+        s.inputs.iter().map(|x| Some(position(x.ty().rank(), place))).collect();
     let members: Vec<Vec<Literal>> = (0..size.max(1)).map(|k| member(s, &dims, k)).collect();
-    let stacked: Vec<Literal> = (0..dims.len()).map(|i| joined(&members, i, dims[i], size)).collect();
+    let stacked: Vec<Literal> =
+        (0..dims.len()).map(|i| joined(&members, i, dims[i], size)).collect();
     Ok((batched_graph(s, &stacked, &dims, size)?.0, stacked))
 }
 
@@ -37,7 +39,10 @@ fn axes(s: &Sample) -> Vec<(Vec<Option<usize>>, usize)> {
     let mut out = vec![];
     for set in subsets(&all) {
         for place in 0..3 {
-            let dims: Vec<Option<usize>> = all.iter().map(|i| set.contains(i).then(|| position(s.inputs[*i].ty().rank(), place + i))).collect();
+            let dims: Vec<Option<usize>> = all
+                .iter()
+                .map(|i| set.contains(i).then(|| position(s.inputs[*i].ty().rank(), place + i)))
+                .collect();
             let sizes = if place == 0 { &[3, 0][..] } else { &[2] };
             out.extend(sizes.iter().map(|&size| (dims.clone(), size)));
         }
@@ -56,17 +61,26 @@ fn position(rank: usize, turn: usize) -> usize {
 
 fn one(s: &Sample, dims: &[Option<usize>], size: usize) -> Result<(), String> {
     let members: Vec<Vec<Literal>> = (0..size.max(1)).map(|k| member(s, dims, k)).collect();
-    let stacked: Vec<Literal> = (0..dims.len()).map(|i| joined(&members, i, dims[i], size)).collect();
+    let stacked: Vec<Literal> =
+        (0..dims.len()).map(|i| joined(&members, i, dims[i], size)).collect();
     let (graph, out_dims) = batched_graph(s, &stacked, dims, size)?;
     let ys = run(&graph, &stacked)?;
     let outs = s.op.infer(&types_of(&s.inputs)).map_err(told)?;
     if ys.len() != outs.len() || out_dims.len() != outs.len() {
-        return Err(format!("{} results and {} places for {} results of the op", ys.len(), out_dims.len(), outs.len()));
+        return Err(format!(
+            "{} results and {} places for {} results of the op",
+            ys.len(),
+            out_dims.len(),
+            outs.len()
+        ));
     }
     for (i, (t, (y, d))) in outs.iter().zip(ys.iter().zip(&out_dims)).enumerate() {
         let want = d.map_or(t.shape.clone(), |d| t.shape.inserted(d, size));
         if y.ty() != &t.with_shape(want) {
-            return Err(format!("result {i} is {}, the op alone gives {t}, the axis is at {d:?}", y.ty()));
+            return Err(format!(
+                "result {i} is {}, the op alone gives {t}, the axis is at {d:?}",
+                y.ty()
+            ));
         }
     }
     for (k, xs) in members.iter().enumerate().take(size) {
@@ -78,7 +92,12 @@ fn one(s: &Sample, dims: &[Option<usize>], size: usize) -> Result<(), String> {
     Ok(())
 }
 
-fn batched_graph(s: &Sample, stacked: &[Literal], dims: &[Option<usize>], size: usize) -> Result<(Graph, Vec<Option<usize>>), String> {
+fn batched_graph(
+    s: &Sample,
+    stacked: &[Literal],
+    dims: &[Option<usize>],
+    size: usize,
+) -> Result<(Graph, Vec<Option<usize>>), String> {
     let mut b = Builder::new();
     let xs: Vec<Value> = b.inputs(&types_of(stacked));
     let axis = Axis { size, name: None };
@@ -86,9 +105,14 @@ fn batched_graph(s: &Sample, stacked: &[Literal], dims: &[Option<usize>], size: 
     Ok((b.finish(&ys).map_err(told)?, out))
 }
 
-/// Operands of member `k`: the row's own, and for the others different ones that stay in the row's domain.
+/// Operands of member `k`: the row's own, and for the others different ones that stay in the row's
+/// domain.
 fn member(s: &Sample, dims: &[Option<usize>], k: usize) -> Vec<Literal> {
-    s.inputs.iter().zip(dims).map(|(x, d)| if d.is_some() { varied(x, k) } else { x.clone() }).collect()
+    s.inputs
+        .iter()
+        .zip(dims)
+        .map(|(x, d)| if d.is_some() { varied(x, k) } else { x.clone() })
+        .collect()
 }
 
 /// The elements rolled `k` places; scalar integers count up, scalar bools alternate.

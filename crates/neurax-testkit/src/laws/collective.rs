@@ -8,8 +8,9 @@ use neurax_ir::{Axis, DType, passes, transform};
 
 const SIZE: usize = 3;
 
-/// Bound by `vmap`, every member has the value of the reduction over all members (or its own index); batching over another
-/// axis first changes nothing; derivatives may be taken before or after, and forward and reverse mode agree.
+/// Bound by `vmap`, every member has the value of the reduction over all members (or its own
+/// index); batching over another axis first changes nothing; derivatives may be taken before or
+/// after, and forward and reverse mode agree.
 ///
 /// # Errors
 /// When it does not hold.
@@ -26,7 +27,9 @@ pub fn named_axes_are_bound(s: &Sample) -> Result<(), String> {
     let bound = bound(&graph, &axis)?;
     let have = run(&bound, &args)?.remove(0);
     close(&have, &want)?;
-    passes::optimise(&bound, &mut |_, _| {}).map_err(told).and_then(|g| close(&run(&g, &args)?[0], &want))?;
+    passes::optimise(&bound, &mut |_, _| {})
+        .map_err(told)
+        .and_then(|g| close(&run(&g, &args)?[0], &want))?;
     batched_first(&graph, &axis, &args, &want)?;
     either_order(s, &bound, &axis, &args)
 }
@@ -41,20 +44,33 @@ fn bound(g: &Graph, axis: &Axis) -> Result<Graph, String> {
 }
 
 fn expected(s: &Sample, args: &[Literal]) -> Result<Literal, String> {
-    let Op::AllReduce(op) = &s.op else { return Ok(Literal::from_f64s(DType::I32, [SIZE], &[0.0, 1.0, 2.0])) };
+    let Op::AllReduce(op) = &s.op else {
+        return Ok(Literal::from_f64s(DType::I32, [SIZE], &[0.0, 1.0, 2.0]));
+    };
     let one = eval_op(&Reduce { kind: op.kind, axes: vec![0] }.into(), args)?.remove(0);
     Ok(stack(one.ty(), &[&one, &one, &one], 0))
 }
 
 /// Over an axis without a name, of two members that are the same, then over the named one.
-fn batched_first(graph: &Graph, axis: &Axis, args: &[Literal], want: &Literal) -> Result<(), String> {
+fn batched_first(
+    graph: &Graph,
+    axis: &Axis,
+    args: &[Literal],
+    want: &Literal,
+) -> Result<(), String> {
     let inner = bound(graph, &Axis { size: 2, name: None })?;
     let args: Vec<Literal> = args.iter().map(|x| stack(x.ty(), &[x, x], 1)).collect();
     let have = run(&bound(&inner, axis)?, &args)?.remove(0);
-    close(&have, &stack(want.ty(), &[want, want], 1)).map_err(|e| format!("batched over another axis first: {e}"))
+    close(&have, &stack(want.ty(), &[want, want], 1))
+        .map_err(|e| format!("batched over another axis first: {e}"))
 }
 
-fn either_order(s: &Sample, bound_graph: &Graph, axis: &Axis, args: &[Literal]) -> Result<(), String> {
+fn either_order(
+    s: &Sample,
+    bound_graph: &Graph,
+    axis: &Axis,
+    args: &[Literal],
+) -> Result<(), String> {
     let (graph, rng) = (&graph_of(s)?, &mut rng_for(s));
     let active: Vec<bool> = args.iter().map(|x| x.dtype().is_differentiable()).collect();
     let first = transform::jvp(graph, &active);
@@ -69,11 +85,13 @@ fn either_order(s: &Sample, bound_graph: &Graph, axis: &Axis, args: &[Literal]) 
     let both = [args, &v].concat();
     let before = run(&bound(&first.graph, axis)?, &both)?;
     let after = transform::jvp(bound_graph, &active).map_err(|e| format!("jvp: {e}"))?;
-    crate::close::all_close(&before, &run(&after.graph, &both)?, 4.0).map_err(|e| format!("jvp before and after vmap: {e}"))?;
+    crate::close::all_close(&before, &run(&after.graph, &both)?, 4.0)
+        .map_err(|e| format!("jvp before and after vmap: {e}"))?;
     let back = transform::vjp(graph, &active).map_err(|e| format!("vjp: {e}"))?;
     let known = run(&bound(&back.primal, axis)?, args)?;
     let w = direction(rng, before[1].ty());
-    let cts = run(&bound(&back.backward, axis)?, &[&known[1..], std::slice::from_ref(&w)].concat())?;
+    let cts =
+        run(&bound(&back.backward, axis)?, &[&known[1..], std::slice::from_ref(&w)].concat())?;
     same_product(&before[1..], &[w], &v, &cts)
 }
 
@@ -81,10 +99,16 @@ fn is_product(op: &Op) -> bool {
     matches!(op, Op::AllReduce(x) if x.kind == ReduceKind::Prod)
 }
 
-/// A product over members has no derivative before the axis is bound, and the error says what to do.
+/// A product over members has no derivative before the axis is bound, and the error says what to
+/// do.
 fn refused_before_bound(first: neurax_ir::Result<transform::Jvp>) -> Result<(), String> {
     match first {
-        Err(e) if e.to_string().starts_with("all_reduce: it has no derivative; differentiate outside vmap") => Ok(()),
+        Err(e)
+            if e.to_string()
+                .starts_with("all_reduce: it has no derivative; differentiate outside vmap") =>
+        {
+            Ok(())
+        }
         Err(e) => Err(format!("jvp of a product before vmap: {e}")),
         Ok(_) => Err("a product over members was differentiated before its axis was bound".into()),
     }

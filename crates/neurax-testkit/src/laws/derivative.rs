@@ -4,13 +4,14 @@ use super::*;
 use crate::close::{Tolerance, parts};
 use neurax_ir::{Bound, DType, Tangent};
 
-/// Law 2: on smooth rows in double precision, the tangents of `jvp` are what central differences say, for every operand
-/// alone and all together.
+/// Law 2: on smooth rows in double precision, the tangents of `jvp` are what central differences
+/// say, for every operand alone and all together.
 ///
 /// # Errors
 /// When it does not hold.
 pub fn jvp_is_the_difference(s: &Sample) -> Result<(), String> {
-    let active: Vec<usize> = (0..s.inputs.len()).filter(|&i| is_double(s.inputs[i].dtype())).collect();
+    let active: Vec<usize> =
+        (0..s.inputs.len()).filter(|&i| is_double(s.inputs[i].dtype())).collect();
     let mixed = s.inputs.iter().any(|x| x.dtype().is_differentiable() && !is_double(x.dtype()));
     if !s.smooth || mixed || active.is_empty() || needs_axis(&s.op) {
         return Ok(());
@@ -20,7 +21,9 @@ pub fn jvp_is_the_difference(s: &Sample) -> Result<(), String> {
         sets.push(active);
     }
     let mut rng = rng_for(s);
-    sets.iter().try_for_each(|set| one_direction(s, set, &mut rng).map_err(|e| format!("operands {set:?}: {e}")))
+    sets.iter().try_for_each(|set| {
+        one_direction(s, set, &mut rng).map_err(|e| format!("operands {set:?}: {e}"))
+    })
 }
 
 fn one_direction(s: &Sample, active: &[usize], rng: &mut Rng) -> Result<(), String> {
@@ -32,9 +35,14 @@ fn one_direction(s: &Sample, active: &[usize], rng: &mut Rng) -> Result<(), Stri
     let f = |xs: &[Literal]| eval_op(&s.op, xs);
     let want = difference(&f, &s.inputs, active, &v)?;
     for (i, (y, d)) in outs.iter().zip(&want).enumerate() {
-        let have = if known[i] { next.next().ok_or("a tangent is missing")? } else { Literal::zeros(y.ty().clone()) };
+        let have = if known[i] {
+            next.next().ok_or("a tangent is missing")?
+        } else {
+            Literal::zeros(y.ty().clone())
+        };
         let Some(d) = d else { continue };
-        crate::close::close_within(&have, d, Tolerance::both(1e-6)).map_err(|e| format!("tangent of result {i} against differences: {e}"))?;
+        crate::close::close_within(&have, d, Tolerance::both(1e-6))
+            .map_err(|e| format!("tangent of result {i} against differences: {e}"))?;
     }
     Ok(())
 }
@@ -59,8 +67,9 @@ fn tangent_graph(s: &Sample, active: &[usize]) -> Result<(Graph, Vec<bool>), Str
     Ok((graph, known))
 }
 
-/// Central differences of `f` at `xs` along `v` (for the operands `active`), for results in double precision: two step
-/// sizes, extrapolated, so that the error falls with the fourth power of the step.
+/// Central differences of `f` at `xs` along `v` (for the operands `active`), for results in double
+/// precision: two step sizes, extrapolated, so that the error falls with the fourth power of the
+/// step.
 ///
 /// # Errors
 /// When `f` fails.
@@ -71,7 +80,11 @@ pub fn difference(
     v: &[Literal],
 ) -> Result<Vec<Option<Literal>>, String> {
     let (coarse, fine) = (central(f, xs, active, v, STEP)?, central(f, xs, active, v, STEP / 2.0)?);
-    Ok(coarse.iter().zip(&fine).map(|(a, b)| Some(combine(a.as_ref()?, b.as_ref()?, |a, b| (4.0 * b - a) / 3.0))).collect())
+    Ok(coarse
+        .iter()
+        .zip(&fine)
+        .map(|(a, b)| Some(combine(a.as_ref()?, b.as_ref()?, |a, b| (4.0 * b - a) / 3.0)))
+        .collect())
 }
 
 const STEP: f64 = 1e-3;
@@ -95,13 +108,17 @@ pub fn central(
         f(&xs)
     };
     let (up, down) = (moved(h)?, moved(-h)?);
-    let slope = |(a, b): (&Literal, &Literal)| is_double(a.dtype()).then(|| combine(a, b, |a, b| if a == b { 0.0 } else { (a - b) / (2.0 * h) }));
+    let slope = |(a, b): (&Literal, &Literal)| {
+        is_double(a.dtype())
+            .then(|| combine(a, b, |a, b| if a == b { 0.0 } else { (a - b) / (2.0 * h) }))
+    };
     Ok(up.iter().zip(&down).map(slope).collect())
 }
 
 /// Joins two literals of one type, part by part.
 fn combine(a: &Literal, b: &Literal, f: impl Fn(f64, f64) -> f64) -> Literal {
-    let joined: Vec<(f64, f64)> = parts(a).iter().zip(parts(b)).map(|(x, y)| (f(x.0, y.0), f(x.1, y.1))).collect();
+    let joined: Vec<(f64, f64)> =
+        parts(a).iter().zip(parts(b)).map(|(x, y)| (f(x.0, y.0), f(x.1, y.1))).collect();
     complex(a.ty(), &joined)
 }
 

@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A kind of op, and dtypes that it admits, with where: `operand 0` or `result 0`.
 type Seen = BTreeSet<(String, String, DType)>;
 
-/// Every dtype that an op admits at an operand or a result has a row: in each row every dtype is replaced by every other,
-/// wherever it stands in the row's types, attributes and graphs; if the op admits that, there must be a row that has those.
-/// Ops of one name with different kinds (`reduce` by sum, by maximum) are different ops.
+/// Every dtype that an op admits at an operand or a result has a row: in each row every dtype is
+/// replaced by every other, wherever it stands in the row's types, attributes and graphs; if the op
+/// admits that, there must be a row that has those. Ops of one name with different kinds (`reduce`
+/// by sum, by maximum) are different ops.
 ///
 /// # Errors
 /// With the dtypes that have no row, by op.
@@ -30,8 +31,15 @@ pub fn every_admitted_dtype_has_a_row(rows: &[Sample]) -> Result<(), String> {
     for (op, place, dtype) in admitted.difference(&sampled) {
         lost.entry((op, place)).or_default().push(dtype.name());
     }
-    let lines: Vec<String> = lost.iter().map(|((op, place), dtypes)| format!("  {op}, {place}: {}", dtypes.join(", "))).collect();
-    if lines.is_empty() { Ok(()) } else { Err(format!("dtypes that `infer` admits and no sample row has:\n{}", lines.join("\n"))) }
+    let lines: Vec<String> = lost
+        .iter()
+        .map(|((op, place), dtypes)| format!("  {op}, {place}: {}", dtypes.join(", ")))
+        .collect();
+    if lines.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("dtypes that `infer` admits and no sample row has:\n{}", lines.join("\n")))
+    }
 }
 
 /// Adds the dtypes of the one equation of a graph.
@@ -53,7 +61,10 @@ fn kind_of(op: &Op) -> String {
     let mut p = Printer::default();
     p.op(op);
     let text = p.finish();
-    let kind = ["kind=", "direction="].iter().find_map(|key| text.split_once(key)).map(|(_, k)| k.split([',', ']']).next().unwrap_or(k));
+    let kind = ["kind=", "direction="]
+        .iter()
+        .find_map(|key| text.split_once(key))
+        .map(|(_, k)| k.split([',', ']']).next().unwrap_or(k));
     [Some(op.name()), kind].into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 

@@ -3,8 +3,8 @@
 use super::*;
 use neurax_ir::{DType, Shape};
 
-/// Whatever the operand types and the attributes: `infer` answers or refuses, without a panic; and what it admits, `eval`
-/// computes, with the types that `infer` said.
+/// Whatever the operand types and the attributes: `infer` answers or refuses, without a panic; and
+/// what it admits, `eval` computes, with the types that `infer` said.
 ///
 /// # Errors
 /// When it does not hold.
@@ -57,8 +57,10 @@ fn any_type(rng: &mut Rng) -> Type {
 }
 
 fn any_shape(rng: &mut Rng) -> Shape {
-    /// No elements, and yet more places along an axis, or along two, than anything may be done for or memory taken for.
-    const EMPTY: [[usize; 3]; 4] = [[1 << 40, 0, 3], [0, 1 << 40, 2], [1 << 31, 1 << 20, 0], [3, 0, 1 << 40]];
+    /// No elements, and yet more places along an axis, or along two, than anything may be done for
+    /// or memory taken for.
+    const EMPTY: [[usize; 3]; 4] =
+        [[1 << 40, 0, 3], [0, 1 << 40, 2], [1 << 31, 1 << 20, 0], [3, 0, 1 << 40]];
     if rng.one_in(8) {
         return rng.pick(&EMPTY).into();
     }
@@ -110,7 +112,12 @@ fn numbers_in(text: &str) -> Vec<(usize, usize)> {
         while i < bytes.len() && (bytes[i].is_ascii_alphanumeric() || b"-_%.".contains(&bytes[i])) {
             i += 1;
         }
-        if i > from && text[from..i].bytes().enumerate().all(|(k, b)| b.is_ascii_digit() || (k == 0 && b == b'-')) {
+        if i > from
+            && text[from..i]
+                .bytes()
+                .enumerate()
+                .all(|(k, b)| b.is_ascii_digit() || (k == 0 && b == b'-'))
+        {
             out.push((from, i));
         }
         i += (i == from) as usize;
@@ -128,19 +135,27 @@ fn parsed(text: &str, rng: &mut Rng) -> Result<(), String> {
 
 /// Infer does not panic; and when it admits, eval does as it says.
 fn consistent(op: &Op, xs: &[Type], rng: &mut Rng) -> Result<(), String> {
-    let Ok(want) = caught(|| Ok(op.infer(xs))).map_err(|e| format!("infer: {e}"))? else { return Ok(()) };
+    let Ok(want) = caught(|| Ok(op.infer(xs))).map_err(|e| format!("infer: {e}"))? else {
+        return Ok(());
+    };
     if needs_axis(op) || !is_small(op, xs, &want) {
         return Ok(());
     }
     let args: Vec<Literal> = xs.iter().map(|t| any_value(rng, t)).collect();
     let ys = caught(|| eval_op(op, &args)).map_err(|e| format!("infer admits it, but {e}"))?;
-    if types_of(&ys) == want { Ok(()) } else { Err(format!("infer says {want:?}, eval gives {:?}", types_of(&ys))) }
+    if types_of(&ys) == want {
+        Ok(())
+    } else {
+        Err(format!("infer says {want:?}, eval gives {:?}", types_of(&ys)))
+    }
 }
 
 /// Is it quick to evaluate? A loop that may go on for ever is not.
 fn is_small(op: &Op, xs: &[Type], ys: &[Type]) -> bool {
     let small = |t: &Type| t.bytes().is_ok_and(|n| n < 1 << 16);
-    let inner = |g: &Graph| g.types().iter().all(small) && g.eqns().iter().all(|e| is_small(&e.op, &[], &[]));
+    let inner = |g: &Graph| {
+        g.types().iter().all(small) && g.eqns().iter().all(|e| is_small(&e.op, &[], &[]))
+    };
     let ends = match op {
         Op::While(_) => false,
         Op::Scan(s) => s.length <= 100,
@@ -153,6 +168,8 @@ fn any_value(rng: &mut Rng, ty: &Type) -> Literal {
     if ty.dtype.is_differentiable() {
         return direction(rng, ty);
     }
-    let v: Vec<f64> = (0..ty.size()).map(|_| if rng.one_in(4) { rng.range(-1e20, 1e20) } else { rng.below(5) as f64 - 1.0 }).collect();
+    let v: Vec<f64> = (0..ty.size())
+        .map(|_| if rng.one_in(4) { rng.range(-1e20, 1e20) } else { rng.below(5) as f64 - 1.0 })
+        .collect();
     Literal::from_f64s(ty.dtype, &ty.shape, &v)
 }

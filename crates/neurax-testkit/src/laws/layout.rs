@@ -27,7 +27,10 @@ impl Layout {
             Layout::Spread => {
                 let rank = b.ty(x).rank();
                 let junk = b.scalar(b.dtype(x), 1.0);
-                b.emit(Pad { low: vec![1; rank], high: vec![2; rank], interior: vec![1; rank] }, &[x, junk])
+                b.emit(
+                    Pad { low: vec![1; rank], high: vec![2; rank], interior: vec![1; rank] },
+                    &[x, junk],
+                )
             }
             _ => self.turn(b, x),
         }
@@ -64,7 +67,8 @@ pub fn laid_out(s: &Sample, layout: Layout) -> Result<(Graph, Vec<Literal>), Str
     let args = s.inputs.iter().map(|x| laid(x, layout)).collect::<Result<Vec<_>, _>>()?;
     let mut b = Builder::new();
     let xs = b.inputs(&types_of(&args));
-    let xs: Vec<Value> = xs.iter().zip(&s.inputs).map(|(&x, like)| layout.take(&mut b, x, like.ty())).collect();
+    let xs: Vec<Value> =
+        xs.iter().zip(&s.inputs).map(|(&x, like)| layout.take(&mut b, x, like.ty())).collect();
     let ys = b.try_emit(s.op.clone(), &xs).map_err(told)?;
     let ys: Vec<Value> = ys.iter().map(|&y| layout.turn(&mut b, y)).collect();
     Ok((b.finish(&ys).map_err(told)?, args))
@@ -86,14 +90,19 @@ mod tests {
     #[test]
     fn a_layout_is_undone() {
         let x = Literal::from_f64s(DType::I8, [2, 1, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
-        let all = [x, Literal::from_f64s(DType::F32, [0, 2], &[]), Literal::scalar(DType::F32, 2.0)];
+        let all =
+            [x, Literal::from_f64s(DType::F32, [0, 2], &[]), Literal::scalar(DType::F32, 2.0)];
         for (x, layout) in all.iter().flat_map(|x| Layout::ALL.map(|l| (x, l))) {
             let y = laid(x, layout).unwrap();
             assert!(x.ty().size() < 2 || y != *x, "{layout:?}");
             let mut b = Builder::new();
             let v = b.inputs(std::slice::from_ref(y.ty()))[0];
             let z = layout.take(&mut b, v, x.ty());
-            assert_eq!(run(&b.finish(&[z]).unwrap(), &[y]).unwrap(), std::slice::from_ref(x), "{layout:?}");
+            assert_eq!(
+                run(&b.finish(&[z]).unwrap(), &[y]).unwrap(),
+                std::slice::from_ref(x),
+                "{layout:?}"
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The laws of the language. Each is a function of one sample row, so that a new op is held to all of them by its rows.
+//! The laws of the language. Each is a function of one sample row, so that a new op is held to all
+//! of them by its rows.
 
 mod batch;
 mod collective;
@@ -48,7 +49,8 @@ pub const ALL: &[(&str, Law)] = &[
 /// # Errors
 /// With all failures, readable.
 pub fn check(laws: &[(&str, Law)], rows: &[Sample]) -> Result<(), String> {
-    let laws: Vec<(&str, &dyn Fn(&Sample) -> Result<(), String>)> = laws.iter().map(|(n, f)| (*n, f as _)).collect();
+    let laws: Vec<(&str, &dyn Fn(&Sample) -> Result<(), String>)> =
+        laws.iter().map(|(n, f)| (*n, f as _)).collect();
     check_with(&laws, rows)
 }
 
@@ -56,12 +58,18 @@ pub fn check(laws: &[(&str, Law)], rows: &[Sample]) -> Result<(), String> {
 ///
 /// # Errors
 /// With all failures, readable.
-pub fn check_with(laws: &[(&str, &dyn Fn(&Sample) -> Result<(), String>)], rows: &[Sample]) -> Result<(), String> {
+pub fn check_with(
+    laws: &[(&str, &dyn Fn(&Sample) -> Result<(), String>)],
+    rows: &[Sample],
+) -> Result<(), String> {
     let mut failures: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for row in rows {
         for (name, law) in laws {
             if let Err(why) = caught(|| law(row)) {
-                failures.entry(row.op.name()).or_default().push(format!("law {name}: {}\n      {why}", label(row)));
+                failures
+                    .entry(row.op.name())
+                    .or_default()
+                    .push(format!("law {name}: {}\n      {why}", label(row)));
             }
         }
     }
@@ -74,7 +82,10 @@ pub fn check_with(laws: &[(&str, &dyn Fn(&Sample) -> Result<(), String>)], rows:
 /// What `f` says, or the panic.
 pub fn caught<T>(f: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     panic::catch_unwind(panic::AssertUnwindSafe(f)).unwrap_or_else(|p| {
-        let text = p.downcast_ref::<String>().cloned().or_else(|| p.downcast_ref::<&str>().map(|s| s.to_string()));
+        let text = p
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| p.downcast_ref::<&str>().map(|s| s.to_string()));
         Err(format!("it panics: {}", text.unwrap_or_default()))
     })
 }
@@ -84,7 +95,8 @@ pub fn label(s: &Sample) -> String {
     let mut p = Printer::default();
     p.op(&s.op);
     let operands: Vec<String> = s.inputs.iter().map(|x| x.ty().to_string()).collect();
-    let op: String = p.finish().split_whitespace().collect::<Vec<_>>().join(" ").chars().take(400).collect();
+    let op: String =
+        p.finish().split_whitespace().collect::<Vec<_>>().join(" ").chars().take(400).collect();
     format!("{op}({}){}", operands.join(", "), if s.smooth { " smooth" } else { "" })
 }
 
@@ -104,9 +116,11 @@ fn listing(failures: &BTreeMap<&str, Vec<String>>, rows: usize) -> String {
 /// How many failures of one op are written out.
 const SHOWN: usize = 5;
 
-/// Does evaluation of the op alone have no meaning, because it talks along an axis that only `vmap` can name?
+/// Does evaluation of the op alone have no meaning, because it talks along an axis that only `vmap`
+/// can name?
 pub(crate) fn needs_axis(op: &Op) -> bool {
-    matches!(op, Op::AllReduce(_) | Op::AxisIndex(_)) || op.graphs().iter().any(|g| g.eqns().iter().any(|e| needs_axis(&e.op)))
+    matches!(op, Op::AllReduce(_) | Op::AxisIndex(_))
+        || op.graphs().iter().any(|g| g.eqns().iter().any(|e| needs_axis(&e.op)))
 }
 
 fn types_of(xs: &[Literal]) -> Vec<Type> {
@@ -138,7 +152,8 @@ fn unshared(x: &Literal) -> Literal {
     Literal::new(x.ty().clone(), Bytes::copy_of(x.bytes())).unwrap_or_else(|_| x.clone())
 }
 
-/// Random numbers that every dtype represents exactly: tangents, cotangents. Small ones for 8 bits, whose range ends early.
+/// Random numbers that every dtype represents exactly: tangents, cotangents. Small ones for 8 bits,
+/// whose range ends early.
 pub(crate) fn direction(rng: &mut Rng, ty: &Type) -> Literal {
     let n = ty.size();
     let unit = if ty.dtype.bits() == 8 { 0.125 } else { 0.5 };
@@ -159,14 +174,22 @@ pub(crate) fn complex(ty: &Type, parts: &[(f64, f64)]) -> Literal {
 
 /// A generator that depends on the row alone, so that a failing row fails alone as well.
 fn rng_for(s: &Sample) -> Rng {
-    let seed = s.inputs.iter().flat_map(|x| x.shape().iter().copied()).fold(s.inputs.len() as u64, |h, d| h.wrapping_mul(31).wrapping_add(d as u64));
+    let seed = s
+        .inputs
+        .iter()
+        .flat_map(|x| x.shape().iter().copied())
+        .fold(s.inputs.len() as u64, |h, d| h.wrapping_mul(31).wrapping_add(d as u64));
     Rng::new(seed)
 }
 
 /// Subsets of `items` to try: all of them up to four items, else each alone and all together.
 fn subsets(items: &[usize]) -> Vec<Vec<usize>> {
     if items.len() <= 4 {
-        return (1..1usize << items.len()).map(|m| items.iter().enumerate().filter(|(i, _)| m >> i & 1 == 1).map(|(_, &x)| x).collect()).collect();
+        return (1..1usize << items.len())
+            .map(|m| {
+                items.iter().enumerate().filter(|(i, _)| m >> i & 1 == 1).map(|(_, &x)| x).collect()
+            })
+            .collect();
     }
     items.iter().map(|&i| vec![i]).chain([items.to_vec()]).collect()
 }

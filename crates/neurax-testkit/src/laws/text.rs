@@ -19,8 +19,13 @@ pub fn text_parses_back(s: &Sample) -> Result<(), String> {
 pub fn graph_parses_back(graph: &Graph) -> Result<(), String> {
     neurax_ir::verify(graph).map_err(|e| format!("verify: {e}\n{graph}"))?;
     let text = graph.to_string();
-    let back = Graph::parse_with(&text, &customs(graph)).map_err(|e| format!("parse: {e}\n{text}"))?;
-    if back == *graph { Ok(()) } else { Err(format!("parsing gives another graph:\n{back}\ninstead of\n{text}")) }
+    let back =
+        Graph::parse_with(&text, &customs(graph)).map_err(|e| format!("parse: {e}\n{text}"))?;
+    if back == *graph {
+        Ok(())
+    } else {
+        Err(format!("parsing gives another graph:\n{back}\ninstead of\n{text}"))
+    }
 }
 
 /// The ops from outside that a graph uses: the parser asks for them.

@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// Law 1: `infer` gives the types of what `eval` gives; and `eval` gives the same value whether or not it may reuse its
-/// operands' memory, and leaves operands alone that somebody else holds.
+/// Law 1: `infer` gives the types of what `eval` gives; and `eval` gives the same value whether or
+/// not it may reuse its operands' memory, and leaves operands alone that somebody else holds.
 ///
 /// # Errors
 /// When it does not hold.
@@ -22,5 +22,9 @@ pub fn types_are_inferred(s: &Sample) -> Result<(), String> {
     }
     let own: Vec<Literal> = kept.iter().map(unshared).collect();
     let reusing = s.op.eval(&mut Eval::default(), own).map_err(|e| format!("eval: {e}"))?;
-    if reusing == shared { Ok(()) } else { Err("eval gives another value when it may reuse its operands".into()) }
+    if reusing == shared {
+        Ok(())
+    } else {
+        Err("eval gives another value when it may reuse its operands".into())
+    }
 }

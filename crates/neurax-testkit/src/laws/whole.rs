@@ -1,11 +1,13 @@
-//! Laws of an op as a whole graph: reverse mode (law 3, through every transform) and passes (law 7).
+//! Laws of an op as a whole graph: reverse mode (law 3, through every transform) and passes (law
+//! 7).
 
 use super::transposition::same_product;
 use super::*;
 use neurax_ir::{passes, transform};
 
-/// Law 3 as a user meets it: `vjp` is the transpose of `jvp`, `linearize` gives the tangents of `jvp`, and all the
-/// graphs verify. An op whose jvp is an error needs no vjp, but then it must not be `smooth`.
+/// Law 3 as a user meets it: `vjp` is the transpose of `jvp`, `linearize` gives the tangents of
+/// `jvp`, and all the graphs verify. An op whose jvp is an error needs no vjp, but then it must not
+/// be `smooth`.
 ///
 /// # Errors
 /// When it does not hold.
@@ -22,8 +24,15 @@ pub fn vjp_is_transposed_jvp(s: &Sample) -> Result<(), String> {
     }
 }
 
-fn duality(graph: &Graph, d: &transform::Jvp, active: &[bool], xs: &[Literal], rng: &mut Rng) -> Result<(), String> {
-    let v: Vec<Literal> = xs.iter().zip(active).filter(|(_, a)| **a).map(|(x, _)| direction(rng, x.ty())).collect();
+fn duality(
+    graph: &Graph,
+    d: &transform::Jvp,
+    active: &[bool],
+    xs: &[Literal],
+    rng: &mut Rng,
+) -> Result<(), String> {
+    let v: Vec<Literal> =
+        xs.iter().zip(active).filter(|(_, a)| **a).map(|(x, _)| direction(rng, x.ty())).collect();
     let outs = graph.output_types();
     neurax_ir::verify(&d.graph).map_err(|e| format!("jvp: {e}\n{}", d.graph))?;
     let jv = run(&d.graph, &[xs, &v].concat())?;
@@ -35,12 +44,15 @@ fn duality(graph: &Graph, d: &transform::Jvp, active: &[bool], xs: &[Literal], r
         Err(e) => return Err(format!("vjp: {e}")),
     };
     neurax_ir::verify(&back.primal).map_err(|e| format!("vjp's primal: {e}\n{}", back.primal))?;
-    neurax_ir::verify(&back.backward).map_err(|e| format!("vjp's backward: {e}\n{}", back.backward))?;
+    neurax_ir::verify(&back.backward)
+        .map_err(|e| format!("vjp's backward: {e}\n{}", back.backward))?;
     let known = run(&back.primal, xs)?;
     let (again, residuals) = known.split_at(outs.len());
     crate::close::all_close(again, ys, 1.0).map_err(|e| format!("vjp changes the value: {e}"))?;
     let w: Vec<Literal> = outs.iter().map(|t| direction(rng, t)).collect();
-    let of = |marks: &[bool]| w.iter().zip(marks).filter(|(_, m)| **m).map(|(w, _)| w.clone()).collect::<Vec<_>>();
+    let of = |marks: &[bool]| {
+        w.iter().zip(marks).filter(|(_, m)| **m).map(|(w, _)| w.clone()).collect::<Vec<_>>()
+    };
     let cts = run(&back.backward, &[residuals, &of(&back.outputs)].concat())?;
     same_product(jv, &of(&d.outputs), &v, &cts)
 }
@@ -51,7 +63,10 @@ fn is_forward_only(graph: &Graph, e: &Error) -> bool {
 }
 
 fn holds_while(graph: &Graph) -> bool {
-    graph.eqns().iter().any(|e| matches!(e.op, Op::While(_)) || e.op.graphs().iter().any(|g| holds_while(g)))
+    graph
+        .eqns()
+        .iter()
+        .any(|e| matches!(e.op, Op::While(_)) || e.op.graphs().iter().any(|g| holds_while(g)))
 }
 
 /// Law 7: every pass alone, and all of them together, keep the value; what they give verifies.
@@ -61,7 +76,9 @@ fn holds_while(graph: &Graph) -> bool {
 pub fn passes_keep_the_value(s: &Sample) -> Result<(), String> {
     let graph = graph_of(s)?;
     for step in passes::PIPELINE {
-        let small = (step.run)(&graph).map_err(|e| format!("{}: {e}", step.name))?.unwrap_or_else(|| graph.clone());
+        let small = (step.run)(&graph)
+            .map_err(|e| format!("{}: {e}", step.name))?
+            .unwrap_or_else(|| graph.clone());
         neurax_ir::verify(&small).map_err(|e| format!("after {}: {e}", step.name))?;
     }
     let small = passes::optimise(&graph, &mut |_, _| {}).map_err(told)?;
@@ -77,9 +94,25 @@ mod tests {
 
     #[test]
     fn only_a_while_loop_excuses_from_reverse_mode() {
-        let graphs = |name: &str| Op::samples().into_iter().filter(|s| s.op.name() == name).map(|s| graph_of(&s).unwrap()).collect::<Vec<_>>();
-        let (use_scan, other) = (Error::new("while", "it has no reverse mode; use scan"), Error::new("scan", "its body is broken"));
-        assert!(graphs("while").iter().all(|g| is_forward_only(g, &use_scan) && !is_forward_only(g, &other)));
-        assert!(!graphs("scan").iter().any(|g| !holds_while(g) && (is_forward_only(g, &use_scan) || is_forward_only(g, &other))));
+        let graphs = |name: &str| {
+            Op::samples()
+                .into_iter()
+                .filter(|s| s.op.name() == name)
+                .map(|s| graph_of(&s).unwrap())
+                .collect::<Vec<_>>()
+        };
+        let (use_scan, other) = (
+            Error::new("while", "it has no reverse mode; use scan"),
+            Error::new("scan", "its body is broken"),
+        );
+        assert!(
+            graphs("while")
+                .iter()
+                .all(|g| is_forward_only(g, &use_scan) && !is_forward_only(g, &other))
+        );
+        assert!(
+            !graphs("scan").iter().any(|g| !holds_while(g)
+                && (is_forward_only(g, &use_scan) || is_forward_only(g, &other)))
+        );
     }
 }

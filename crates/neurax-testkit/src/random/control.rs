@@ -5,7 +5,8 @@ use neurax_ir::op::*;
 use neurax_ir::{Builder, DType, Graph, Result, Shape, Type, Value, transform};
 use std::sync::Arc;
 
-pub(super) const RULES: &[Rule] = &[call, checkpoint, cond, cond, scan, scan, scan, while_loop, linear, function];
+pub(super) const RULES: &[Rule] =
+    &[call, checkpoint, cond, cond, scan, scan, scan, while_loop, linear, function];
 
 /// One to three values of the pool, with their types.
 fn operands(g: &mut Gen, least: usize) -> (Vec<Value>, Vec<(Type, f64)>) {
@@ -22,7 +23,15 @@ fn operands(g: &mut Gen, least: usize) -> (Vec<Value>, Vec<(Type, f64)>) {
 
 /// Types for results: those of values that are there, so that they can be made.
 fn results(g: &mut Gen, inputs: &[(Type, f64)], count: usize) -> Vec<Type> {
-    (0..count).map(|_| if inputs.is_empty() || g.rng.one_in(3) { Type::new(DType::F64, [2]) } else { g.rng.pick(inputs).0 }).collect()
+    (0..count)
+        .map(|_| {
+            if inputs.is_empty() || g.rng.one_in(3) {
+                Type::new(DType::F64, [2])
+            } else {
+                g.rng.pick(inputs).0
+            }
+        })
+        .collect()
 }
 
 /// Adds the results to the pool.
@@ -63,7 +72,8 @@ fn cond(g: &mut Gen) -> Option<()> {
     let outs = results(g, &types, count);
     let index = g.shaped(DType::I32, &Shape::scalar()).v;
     let count = g.rng.between(1, 3);
-    let branches = (0..count).map(|_| g.body(&types, &outs).map(Arc::new)).collect::<Option<Vec<_>>>()?;
+    let branches =
+        (0..count).map(|_| g.body(&types, &outs).map(Arc::new)).collect::<Option<Vec<_>>>()?;
     emitted(g, Cond { branches }, &[&[index], &xs[..]].concat(), outs.len())
 }
 
@@ -85,7 +95,8 @@ fn scan(g: &mut Gen) -> Option<()> {
         types.push((g.ty(s), limit(d)));
     }
     for _ in 0..g.rng.below(3) {
-        let (d, shape) = (g.dtype(), g.rng.pick(&[Shape::scalar(), Shape::from([2]), Shape::from([2, 1])]));
+        let (d, shape) =
+            (g.dtype(), g.rng.pick(&[Shape::scalar(), Shape::from([2]), Shape::from([2, 1])]));
         let s = g.shaped(d, &shape.inserted(0, length));
         xs.push(s.v);
         types.push((Type::new(d, shape), s.bound));
@@ -110,7 +121,11 @@ fn while_loop(g: &mut Gen) -> Option<()> {
     let mut carries = vec![start];
     let mut types = vec![(Type::scalar(DType::I32), 4.0)];
     for _ in 0..g.rng.between(1, 2) {
-        let d = if g.smooth_while { g.dtype() } else { g.rng.pick(&[DType::I32, DType::F32, DType::Bool]) };
+        let d = if g.smooth_while {
+            g.dtype()
+        } else {
+            g.rng.pick(&[DType::I32, DType::F32, DType::Bool])
+        };
         let s = g.any(d);
         carries.push(s.v);
         types.push((g.ty(s), limit(d)));
@@ -122,7 +137,12 @@ fn while_loop(g: &mut Gen) -> Option<()> {
     emitted(g, op, &args, types.len())
 }
 
-fn loop_of(inner: &Graph, body_consts: usize, carries: &[(Type, f64)], known: bool) -> Result<While> {
+fn loop_of(
+    inner: &Graph,
+    body_consts: usize,
+    carries: &[(Type, f64)],
+    known: bool,
+) -> Result<While> {
     let mut c = Builder::new();
     let end = if known { c.scalar(DType::I32, 3.0) } else { c.input(Type::scalar(DType::I32)) };
     let state: Vec<Value> = carries.iter().map(|t| c.input(t.0.clone())).collect();
@@ -148,7 +168,14 @@ fn linear(g: &mut Gen) -> Option<()> {
         b.finish(&[y]).map(Arc::new)
     };
     let (forward, backward) = (scaled().ok()?, scaled().ok()?);
-    let op = Linear { callee: "scale".into(), residuals: 1, forward: Some(forward), backward: Some(backward), from: vec![ty.clone()], to: vec![ty] };
+    let op = Linear {
+        callee: "scale".into(),
+        residuals: 1,
+        forward: Some(forward),
+        backward: Some(backward),
+        from: vec![ty.clone()],
+        to: vec![ty],
+    };
     let y = g.emit(op, &[r.v, x.v]);
     g.keep(y, r.bound * x.bound)
 }
@@ -181,8 +208,12 @@ fn rule_of(body: &Graph) -> Result<Graph> {
     let mut b = Builder::new();
     let xs = b.inputs(d.graph.input_types());
     let all = b.inline(&d.graph, &xs);
-    let (ys, mut known) = (&all[..body.outputs().len()], all[body.outputs().len()..].iter().copied());
-    let tangents: Vec<Value> =
-        ys.iter().zip(&d.outputs).map(|(&y, &m)| if m { known.next() } else { None }.unwrap_or_else(|| b.full_like(y, 0.0))).collect();
+    let (ys, mut known) =
+        (&all[..body.outputs().len()], all[body.outputs().len()..].iter().copied());
+    let tangents: Vec<Value> = ys
+        .iter()
+        .zip(&d.outputs)
+        .map(|(&y, &m)| if m { known.next() } else { None }.unwrap_or_else(|| b.full_like(y, 0.0)))
+        .collect();
     b.finish(&[ys, &tangents].concat())
 }

@@ -1,7 +1,9 @@
 //! An op from outside, for programs.
 
 use neurax_ir::op::{Custom, CustomOp};
-use neurax_ir::{Axis, Batched, Bound, Builder, DType, Error, Literal, Result, Tangent, Transposed, Type, Value};
+use neurax_ir::{
+    Axis, Batched, Bound, Builder, DType, Error, Literal, Result, Tangent, Transposed, Type, Value,
+};
 use std::sync::Arc;
 
 /// `x * sin(x)` in double precision.
@@ -41,7 +43,13 @@ impl CustomOp for Twist {
         Transposed::NotLinear
     }
 
-    fn batch(&self, b: &mut Builder, _: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+    fn batch(
+        &self,
+        b: &mut Builder,
+        _: &Axis,
+        xs: &[Value],
+        dims: &[Option<usize>],
+    ) -> Result<Batched> {
         Ok((b.emit_n(Custom(Arc::new(Twist)), xs, 1), dims.to_vec()))
     }
 }

@@ -5,7 +5,8 @@ use crate::rng::Rng;
 use neurax_ir::op::{Binary, Compare, Direction, ReduceKind};
 use neurax_ir::{Axis, Builder, DType, Graph, Literal, Op, Shape, Type, Value, transform};
 
-/// A value of the program, and how large its elements can be (real and imaginary part together, for complex ones).
+/// A value of the program, and how large its elements can be (real and imaginary part together, for
+/// complex ones).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slot {
     pub v: Value,
@@ -45,16 +46,35 @@ pub(super) fn program(seed: u64) -> Result<Program, String> {
     // Every fifth may have no reverse mode.
     let (smooth_while, named_axis) = (seed % 5 == 4, rng.one_in(6));
     loop {
-        let p = drawn(seed, &mut rng, smooth_while, named_axis).map_err(|e| format!("seed {seed}: {e}"))?;
-        if EQNS.contains(&p.graph.eqns().len()) && p.graph.eqns().iter().any(|e| !e.op.graphs().is_empty()) {
-            return if named_axis { bound(p, &mut rng).map_err(|e| format!("seed {seed}: {e}")) } else { Ok(p) };
+        let p = drawn(seed, &mut rng, smooth_while, named_axis)
+            .map_err(|e| format!("seed {seed}: {e}"))?;
+        if EQNS.contains(&p.graph.eqns().len())
+            && p.graph.eqns().iter().any(|e| !e.op.graphs().is_empty())
+        {
+            return if named_axis {
+                bound(p, &mut rng).map_err(|e| format!("seed {seed}: {e}"))
+            } else {
+                Ok(p)
+            };
         }
     }
 }
 
-fn drawn(seed: u64, rng: &mut Rng, smooth_while: bool, named_axis: bool) -> neurax_ir::Result<Program> {
+fn drawn(
+    seed: u64,
+    rng: &mut Rng,
+    smooth_while: bool,
+    named_axis: bool,
+) -> neurax_ir::Result<Program> {
     let types = input_types(rng);
-    let mut g = Gen { rng: rng.clone(), b: Builder::new(), pool: vec![], depth: 3, smooth_while, named_axis };
+    let mut g = Gen {
+        rng: rng.clone(),
+        b: Builder::new(),
+        pool: vec![],
+        depth: 3,
+        smooth_while,
+        named_axis,
+    };
     for t in &types {
         let v = g.b.input(t.clone());
         g.pool.push(Slot { v, bound: BOUND });
@@ -64,7 +84,8 @@ fn drawn(seed: u64, rng: &mut Rng, smooth_while: bool, named_axis: bool) -> neur
     let outputs = g.outputs();
     *rng = g.rng;
     let args: Vec<Literal> = types.iter().map(|t| argument(rng, t)).collect();
-    let mut active: Vec<bool> = types.iter().map(|t| t.dtype == DType::F64 && !rng.one_in(3)).collect();
+    let mut active: Vec<bool> =
+        types.iter().map(|t| t.dtype == DType::F64 && !rng.one_in(3)).collect();
     active[0] = true;
     Ok(Program { seed, graph: g.b.finish(&outputs)?, args, active, member: None })
 }
@@ -72,7 +93,12 @@ fn drawn(seed: u64, rng: &mut Rng, smooth_while: bool, named_axis: bool) -> neur
 /// The program batched over the axis that it talks along.
 fn bound(p: Program, rng: &mut Rng) -> neurax_ir::Result<Program> {
     let axis = Axis { size: rng.between(1, 3), name: Some(AXIS.into()) };
-    let dims: Vec<Option<usize>> = p.graph.input_types().iter().map(|t| (!rng.one_in(3)).then(|| rng.between(0, t.rank()))).collect();
+    let dims: Vec<Option<usize>> = p
+        .graph
+        .input_types()
+        .iter()
+        .map(|t| (!rng.one_in(3)).then(|| rng.between(0, t.rank())))
+        .collect();
     let graph = transform::vmap(&p.graph, &dims, &axis)?;
     let args = graph.input_types().iter().map(|t| argument(rng, t)).collect();
     Ok(Program { graph, args, member: Some(Member { graph: p.graph, dims, axis }), ..p })
@@ -95,7 +121,9 @@ pub(super) fn any_shape(rng: &mut Rng) -> Shape {
 
 /// A value for an input: floats in -1.5..1.5, integers 0..4.
 fn argument(rng: &mut Rng, ty: &Type) -> Literal {
-    let v: Vec<f64> = (0..ty.size()).map(|_| if ty.dtype.is_float() { rng.range(-1.5, 1.5) } else { rng.below(5) as f64 }).collect();
+    let v: Vec<f64> = (0..ty.size())
+        .map(|_| if ty.dtype.is_float() { rng.range(-1.5, 1.5) } else { rng.below(5) as f64 })
+        .collect();
     let v: Vec<f64> = if ty.dtype == DType::Bool { v.iter().map(|x| x % 2.0).collect() } else { v };
     Literal::from_f64s(ty.dtype, &ty.shape, &v)
 }
@@ -128,7 +156,8 @@ impl Gen {
     /// A few values nobody reads yet, the youngest first, and one in double precision.
     fn outputs(&mut self) -> Vec<Value> {
         let read: Vec<Value> = self.b.eqns().iter().flat_map(|e| e.inputs.clone()).collect();
-        let unread: Vec<Value> = self.pool.iter().rev().map(|s| s.v).filter(|v| !read.contains(v)).take(4).collect();
+        let unread: Vec<Value> =
+            self.pool.iter().rev().map(|s| s.v).filter(|v| !read.contains(v)).take(4).collect();
         let mut out = unread;
         if !out.iter().any(|&v| self.b.dtype(v) == DType::F64) {
             out.push(self.any(DType::F64).v);
@@ -157,7 +186,9 @@ impl Gen {
             }
             DType::I32 => Slot { v, bound },
             _ if bound <= BOUND => Slot { v, bound },
-            DType::F64 if bound <= 8.0 && self.rng.one_in(2) => Slot { v: self.b.tanh(v), bound: 1.0 },
+            DType::F64 if bound <= 8.0 && self.rng.one_in(2) => {
+                Slot { v: self.b.tanh(v), bound: 1.0 }
+            }
             _ => Slot { v: self.b.mul_scalar(v, BOUND / bound), bound: BOUND },
         }
     }
@@ -169,7 +200,8 @@ impl Gen {
 
     /// A value of that dtype, made if there is none; mostly a young one.
     pub fn any(&mut self, dtype: DType) -> Slot {
-        let all: Vec<Slot> = self.pool.iter().copied().filter(|s| self.b.dtype(s.v) == dtype).collect();
+        let all: Vec<Slot> =
+            self.pool.iter().copied().filter(|s| self.b.dtype(s.v) == dtype).collect();
         match all.len() {
             0 => self.made(dtype),
             n if n > 4 && self.rng.one_in(2) => all[n - 1 - self.rng.below(4)],
@@ -199,7 +231,12 @@ impl Gen {
 
     /// A value of that type: one of the pool, or one that is made to fit.
     pub fn shaped(&mut self, dtype: DType, shape: &Shape) -> Slot {
-        let fits: Vec<Slot> = self.pool.iter().copied().filter(|s| self.b.dtype(s.v) == dtype && self.b.ty(s.v).shape == *shape).collect();
+        let fits: Vec<Slot> = self
+            .pool
+            .iter()
+            .copied()
+            .filter(|s| self.b.dtype(s.v) == dtype && self.b.ty(s.v).shape == *shape)
+            .collect();
         if !fits.is_empty() && !self.rng.one_in(5) {
             return self.rng.pick(&fits);
         }
@@ -216,7 +253,11 @@ impl Gen {
             return Slot { v: full, bound: 1.0 };
         }
         // Different elements, so that no place is like another.
-        let step = Literal::from_f64s(dtype, shape, &(0..shape.size()).map(|i| 0.5 * (i % 5) as f64).collect::<Vec<_>>());
+        let step = Literal::from_f64s(
+            dtype,
+            shape,
+            &(0..shape.size()).map(|i| 0.5 * (i % 5) as f64).collect::<Vec<_>>(),
+        );
         let step = self.b.constant(step);
         let v = self.b.add(full, step);
         self.limited(v, mean.bound + 2.0)
@@ -226,7 +267,11 @@ impl Gen {
     fn mean(&mut self, s: Slot) -> Slot {
         let ty = self.ty(s);
         let axes: Vec<usize> = (0..ty.rank()).collect();
-        let v = self.b.reduce(if ty.dtype == DType::Bool { ReduceKind::Or } else { ReduceKind::Sum }, s.v, &axes);
+        let v = self.b.reduce(
+            if ty.dtype == DType::Bool { ReduceKind::Or } else { ReduceKind::Sum },
+            s.v,
+            &axes,
+        );
         match ty.dtype {
             DType::Bool => Slot { v, bound: 1.0 },
             DType::I32 => self.limited(v, s.bound * ty.size() as f64),
@@ -242,10 +287,15 @@ impl Gen {
         self.emit(neurax_ir::op::Unary::Abs, &[r])
     }
 
-    /// A constant of distinct numbers in random order, `gap` apart: added to bounded values it keeps them apart.
+    /// A constant of distinct numbers in random order, `gap` apart: added to bounded values it
+    /// keeps them apart.
     pub fn apart(&mut self, shape: &Shape, gap: f64) -> Value {
         let order = self.rng.permutation(shape.size());
-        let value = Literal::from_f64s(DType::F64, shape, &order.iter().map(|&i| gap * i as f64).collect::<Vec<_>>());
+        let value = Literal::from_f64s(
+            DType::F64,
+            shape,
+            &order.iter().map(|&i| gap * i as f64).collect::<Vec<_>>(),
+        );
         self.b.constant(value)
     }
 
@@ -255,20 +305,37 @@ impl Gen {
 
     /// One of the dtypes that programs are made of, mostly double precision.
     pub fn dtype(&mut self) -> DType {
-        self.rng.pick(&[DType::F64, DType::F64, DType::F64, DType::F64, DType::I32, DType::F32, DType::Bool, DType::C128])
+        self.rng.pick(&[
+            DType::F64,
+            DType::F64,
+            DType::F64,
+            DType::F64,
+            DType::I32,
+            DType::F32,
+            DType::Bool,
+            DType::C128,
+        ])
     }
 
     /// A graph of its own with those inputs and outputs, one level down.
     pub fn body(&mut self, inputs: &[(Type, f64)], outputs: &[Type]) -> Option<Graph> {
         let (rng, depth) = (self.rng.clone(), self.depth - 1);
-        let mut g = Gen { rng, b: Builder::new(), pool: vec![], depth, smooth_while: self.smooth_while, named_axis: self.named_axis };
+        let mut g = Gen {
+            rng,
+            b: Builder::new(),
+            pool: vec![],
+            depth,
+            smooth_while: self.smooth_while,
+            named_axis: self.named_axis,
+        };
         for (t, bound) in inputs {
             let v = g.b.input(t.clone());
             g.pool.push(Slot { v, bound: *bound });
         }
         let target = g.rng.between(1, 6);
         g.grow(target);
-        let outs: Vec<Value> = outputs.iter().map(|t| g.shaped(t.dtype, &t.shape)).map(|s| s.v).collect();
+        let outs: Vec<Value> =
+            outputs.iter().map(|t| g.shaped(t.dtype, &t.shape)).map(|s| s.v).collect();
         self.rng = g.rng;
         match g.b.finish(&outs) {
             Ok(graph) => Some(graph),

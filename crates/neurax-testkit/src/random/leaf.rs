@@ -38,7 +38,9 @@ pub(super) const RULES: &[Rule] = &[
 fn smooth_unary(g: &mut Gen) -> Option<()> {
     use Unary::*;
     let x = g.any(DType::F64);
-    let op = g.rng.pick(&[Neg, Sin, Cos, Tanh, Logistic, Atan, Asinh, Erf, Erfc, Exp, Expm1, Sinh, Cosh]);
+    let op = g
+        .rng
+        .pick(&[Neg, Sin, Cos, Tanh, Logistic, Atan, Asinh, Erf, Erfc, Exp, Expm1, Sinh, Cosh]);
     let y = g.emit(op, &[x.v]);
     let bound = match op {
         Neg => x.bound,
@@ -53,7 +55,8 @@ fn positive_unary(g: &mut Gen) -> Option<()> {
     use Unary::*;
     let x = g.any(DType::F64);
     let p = g.positive(x.v);
-    let op = g.rng.pick(&[Log, Log1p, Sqrt, Rsqrt, Cbrt, Lgamma, Digamma, Acosh, BesselI0e, BesselI1e]);
+    let op =
+        g.rng.pick(&[Log, Log1p, Sqrt, Rsqrt, Cbrt, Lgamma, Digamma, Acosh, BesselI0e, BesselI1e]);
     let p = if matches!(op, Digamma | Acosh) { g.above_one(p) } else { p };
     let y = g.emit(op, &[p]);
     g.keep(y, 3.0)
@@ -147,7 +150,21 @@ fn complex_op(g: &mut Gen) -> Option<()> {
 fn integer_op(g: &mut Gen) -> Option<()> {
     use Binary::*;
     let x = g.any(DType::I32);
-    let op = g.rng.pick(&[Add, Sub, Mul, Div, Rem, Max, Min, And, Or, Xor, ShiftLeft, ShiftRightArithmetic, ShiftRightLogical]);
+    let op = g.rng.pick(&[
+        Add,
+        Sub,
+        Mul,
+        Div,
+        Rem,
+        Max,
+        Min,
+        And,
+        Or,
+        Xor,
+        ShiftLeft,
+        ShiftRightArithmetic,
+        ShiftRightLogical,
+    ]);
     let (z, y) = g.binary(op, x);
     let bound = match op {
         Add | Sub => x.bound + y.bound,
@@ -237,7 +254,17 @@ fn clamp(g: &mut Gen) -> Option<()> {
 
 fn convert(g: &mut Gen) -> Option<()> {
     use DType::*;
-    let (from, to) = g.rng.pick(&[(I32, F64), (F32, F64), (Bool, F64), (F64, C128), (I32, F32), (F32, I32), (I32, Bool), (Bool, I32), (Bool, F32)]);
+    let (from, to) = g.rng.pick(&[
+        (I32, F64),
+        (F32, F64),
+        (Bool, F64),
+        (F64, C128),
+        (I32, F32),
+        (F32, I32),
+        (I32, Bool),
+        (Bool, I32),
+        (Bool, F32),
+    ]);
     let x = g.any(from);
     let y = g.b.convert(x.v, to);
     g.keep(y, x.bound)
@@ -248,7 +275,8 @@ fn iota(g: &mut Gen) -> Option<()> {
     if shape.rank() == 0 {
         return None;
     }
-    let (axis, dtype) = (g.rng.below(shape.rank()), g.rng.pick(&[DType::I32, DType::F32, DType::F64, DType::C128]));
+    let (axis, dtype) =
+        (g.rng.below(shape.rank()), g.rng.pick(&[DType::I32, DType::F32, DType::F64, DType::C128]));
     let y = g.emit(Iota { ty: Type::new(dtype, shape), axis }, &[]);
     g.keep(y, 4.0)
 }
@@ -280,8 +308,12 @@ fn custom(g: &mut Gen) -> Option<()> {
 }
 
 fn all_reduce(g: &mut Gen) -> Option<()> {
-    let (kind, dtype) =
-        g.rng.pick(&[(ReduceKind::Sum, DType::F64), (ReduceKind::Sum, DType::C128), (ReduceKind::Max, DType::I32), (ReduceKind::Or, DType::Bool)]);
+    let (kind, dtype) = g.rng.pick(&[
+        (ReduceKind::Sum, DType::F64),
+        (ReduceKind::Sum, DType::C128),
+        (ReduceKind::Max, DType::I32),
+        (ReduceKind::Or, DType::Bool),
+    ]);
     if !g.named_axis {
         return None;
     }

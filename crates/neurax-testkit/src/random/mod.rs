@@ -1,8 +1,10 @@
-//! Random programs: valid graphs with nested control flow, and what must hold for every one of them.
+//! Random programs: valid graphs with nested control flow, and what must hold for every one of
+//! them.
 //!
-//! Derivatives are compared with differences, so the programs are smooth where it matters: values in double precision
-//! (`f64`, `c128`) may depend on differentiated inputs and meet smooth ops only, inside their domains; all other values
-//! (`f32`, `i32`, `bool`) never depend on them, and meet everything: comparisons, rounding, indices, branches.
+//! Derivatives are compared with differences, so the programs are smooth where it matters: values
+//! in double precision (`f64`, `c128`) may depend on differentiated inputs and meet smooth ops
+//! only, inside their domains; all other values (`f32`, `i32`, `bool`) never depend on them, and
+//! meet everything: comparisons, rounding, indices, branches.
 
 mod control;
 mod custom;
@@ -31,7 +33,8 @@ pub struct Program {
     pub args: Vec<Literal>,
     /// Which inputs are differentiated.
     pub active: Vec<bool>,
-    /// The graph of one member, where `graph` is `vmap` of it over an axis with a name that it talks along.
+    /// The graph of one member, where `graph` is `vmap` of it over an axis with a name that it
+    /// talks along.
     pub member: Option<Member>,
 }
 
@@ -50,7 +53,8 @@ impl Program {
     /// The program of that seed.
     ///
     /// # Errors
-    /// When the generator has made an invalid one, which is an error in the generator or in an op's `infer`.
+    /// When the generator has made an invalid one, which is an error in the generator or in an op's
+    /// `infer`.
     pub fn new(seed: u64) -> Result<Program, String> {
         generate::program(seed)
     }
@@ -58,11 +62,14 @@ impl Program {
     /// The graph and its arguments, to be read and to be pasted into a test.
     pub fn listing(&self) -> String {
         let args = self.args.iter().zip(&self.active).enumerate();
-        let line = |(i, (x, a)): (usize, (&Literal, &bool))| format!("  %{i}{} = {:?}\n", if *a { " (active)" } else { "" }, x.to_f64s());
+        let line = |(i, (x, a)): (usize, (&Literal, &bool))| {
+            format!("  %{i}{} = {:?}\n", if *a { " (active)" } else { "" }, x.to_f64s())
+        };
         format!("{}\nat\n{}", self.graph, args.map(line).collect::<String>())
     }
 
-    /// Does it hold a `while` loop that carries values in double precision? Such a loop has no reverse mode.
+    /// Does it hold a `while` loop that carries values in double precision? Such a loop has no
+    /// reverse mode.
     pub fn has_smooth_while(&self) -> bool {
         smooth_while(&self.graph)
     }
@@ -71,7 +78,8 @@ impl Program {
 fn smooth_while(g: &Graph) -> bool {
     let double = |d: DType| matches!(d, DType::F64 | DType::C128);
     g.eqns().iter().any(|e| {
-        let carries = matches!(e.op, Op::While(_)) && e.outputs.iter().any(|&v| double(g.ty(v).dtype));
+        let carries =
+            matches!(e.op, Op::While(_)) && e.outputs.iter().any(|&v| double(g.ty(v).dtype));
         carries || e.op.graphs().iter().any(|g| smooth_while(g))
     })
 }

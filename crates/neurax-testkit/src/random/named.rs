@@ -12,14 +12,19 @@ const SMOOTH: [&str; 5] = ["softmax", "log_softmax", "logsumexp", "gelu", "silu"
 /// A named composite of one operand, as it stands in the sample rows.
 fn composite(g: &mut Gen) -> Option<()> {
     let fits = |s: &Sample| {
-        SMOOTH.contains(&s.op.name()) && s.smooth && s.inputs.len() == 1 && s.inputs[0].dtype() == DType::F64 && s.inputs[0].ty().size() > 0
+        SMOOTH.contains(&s.op.name())
+            && s.smooth
+            && s.inputs.len() == 1
+            && s.inputs[0].dtype() == DType::F64
+            && s.inputs[0].ty().size() > 0
     };
     let rows: Vec<Sample> = ROWS.with(|r| r.iter().filter(|s| fits(s)).cloned().collect());
     if rows.is_empty() {
         return None;
     }
     let row = g.rng.pick(&rows);
-    let shape = if row.op.name() == "gelu" { any_shape(&mut g.rng) } else { row.inputs[0].shape().clone() };
+    let shape =
+        if row.op.name() == "gelu" { any_shape(&mut g.rng) } else { row.inputs[0].shape().clone() };
     let Slot { v, bound } = g.shaped(DType::F64, &shape);
     let y = g.emit(row.op, &[v]);
     g.keep(y, 2.0 * bound * shape.size() as f64 + 4.0)
@@ -36,7 +41,10 @@ fn cumulative(g: &mut Gen) -> Option<()> {
     let (axis, reverse) = (g.rng.below(shape.rank()), g.rng.one_in(2));
     let y = g.emit(Composite::from(Cumulative { kind, axis, reverse }), &[x.v]);
     let n = shape[axis] as f64;
-    g.keep(y, if kind == CumulativeKind::Prod { x.bound.max(1.0).powf(n) } else { (x.bound + 2.0) * n })
+    g.keep(
+        y,
+        if kind == CumulativeKind::Prod { x.bound.max(1.0).powf(n) } else { (x.bound + 2.0) * n },
+    )
 }
 
 fn cross_entropy(g: &mut Gen) -> Option<()> {

@@ -4,7 +4,8 @@ use super::generate::{Gen, Rule};
 use neurax_ir::op::*;
 use neurax_ir::{DType, Literal, Shape, Value};
 
-pub(super) const RULES: &[Rule] = &[gather, scatter_add, scatter_unique, scatter_integers, dynamic_slice, dynamic_update_slice];
+pub(super) const RULES: &[Rule] =
+    &[gather, scatter_add, scatter_unique, scatter_integers, dynamic_slice, dynamic_update_slice];
 
 /// Numbers for a gather from `shape`, and the shapes of its indices and its result.
 struct Windows {
@@ -33,15 +34,22 @@ fn windows(g: &mut Gen, shape: &Shape) -> Option<Windows> {
     let mut indices: Vec<usize> = (0..g.rng.below(2)).map(|_| g.rng.between(1, 3)).collect();
     let indices_batch: Vec<usize> = operand_batch.iter().map(|_| indices.len()).collect();
     indices.extend(operand_batch.iter().map(|&a| shape[a]));
-    let window: Vec<usize> = (0..rank).filter(|a| !collapsed.contains(a) && !operand_batch.contains(a)).map(|a| sizes[a]).collect();
+    let window: Vec<usize> = (0..rank)
+        .filter(|a| !collapsed.contains(a) && !operand_batch.contains(a))
+        .map(|a| sizes[a])
+        .collect();
     let total = indices.len() + window.len();
     let mut offset_dims = g.rng.permutation(total)[..window.len()].to_vec();
     offset_dims.sort();
     let (mut w, mut i) = (window.iter(), indices.iter());
-    let out: Shape = (0..total).filter_map(|k| if offset_dims.contains(&k) { w.next() } else { i.next() }).copied().collect();
+    let out: Shape = (0..total)
+        .filter_map(|k| if offset_dims.contains(&k) { w.next() } else { i.next() })
+        .copied()
+        .collect();
     indices.push(index_map.len());
     let mode = g.rng.pick(OutOfBounds::ALL);
-    let op = Gather { offset_dims, collapsed, operand_batch, indices_batch, index_map, sizes, mode };
+    let op =
+        Gather { offset_dims, collapsed, operand_batch, indices_batch, index_map, sizes, mode };
     (!g.is_big(&out)).then(|| Windows { op, indices: indices.into(), out })
 }
 
@@ -86,11 +94,15 @@ fn scatter_unique(g: &mut Gen) -> Option<()> {
     }
     let axis = g.rng.below(shape.rank());
     let count = g.rng.between(1, shape[axis]);
-    let rows: Vec<f64> = g.rng.permutation(shape[axis])[..count].iter().map(|&i| i as f64).collect();
+    let rows: Vec<f64> =
+        g.rng.permutation(shape[axis])[..count].iter().map(|&i| i as f64).collect();
     let at = g.b.constant(Literal::from_f64s(DType::I32, [count, 1], &rows));
     let rest = shape.removed(axis);
     let updates = g.shaped(DType::F64, &rest.inserted(0, count));
-    let (kind, mode) = (g.rng.pick(&[ScatterKind::Set, ScatterKind::Mul, ScatterKind::Add]), g.rng.pick(OutOfBounds::ALL));
+    let (kind, mode) = (
+        g.rng.pick(&[ScatterKind::Set, ScatterKind::Mul, ScatterKind::Add]),
+        g.rng.pick(OutOfBounds::ALL),
+    );
     let op = Scatter {
         kind,
         window_dims: (1..=rest.rank()).collect(),

@@ -38,14 +38,26 @@ pub fn check(p: &Program) -> Held<Verdict> {
     let mut rng = Rng::new(p.seed ^ 0x5eed);
     property("verify, print and parse", || graph_parses_back(&p.graph))?;
     let ys = property("eval", || run(&p.graph, &p.args))?;
-    if ys.iter().filter(|y| y.dtype().is_differentiable()).flat_map(parts).any(|(a, b)| !(a.is_finite() && b.is_finite())) {
+    if ys
+        .iter()
+        .filter(|y| y.dtype().is_differentiable())
+        .flat_map(parts)
+        .any(|(a, b)| !(a.is_finite() && b.is_finite()))
+    {
         return Err(Failure { property: "eval", why: "a result is not finite".into() });
     }
     property("passes keep the value", || same_after_passes(&p.graph, &p.args))?;
     property("vmap is the stack of runs", || batched(&p.graph, &p.args, &mut rng))?;
     let mut verdict = Verdict::default();
-    let v: Vec<Literal> = p.args.iter().zip(&p.active).filter(|(_, a)| **a).map(|(x, _)| direction(&mut rng, x.ty())).collect();
-    let forward = property("jvp", || transform::jvp(&p.graph, &p.active).map_err(|e| e.to_string()))?;
+    let v: Vec<Literal> = p
+        .args
+        .iter()
+        .zip(&p.active)
+        .filter(|(_, a)| **a)
+        .map(|(x, _)| direction(&mut rng, x.ty()))
+        .collect();
+    let forward =
+        property("jvp", || transform::jvp(&p.graph, &p.active).map_err(|e| e.to_string()))?;
     let both = [&p.args[..], &v].concat();
     property("jvp verifies, prints and parses", || graph_parses_back(&forward.graph))?;
     let jv = property("jvp evaluates", || run(&forward.graph, &both))?;
@@ -75,26 +87,40 @@ fn same(d: DType) -> Tolerance {
 fn same_after_passes(g: &Graph, args: &[Literal]) -> Result<(), String> {
     let small = passes::optimise(g, &mut |_, _| {}).map_err(|e| e.to_string())?;
     graph_parses_back(&small)?;
-    all_within(&run(&small, args)?, &run(g, args)?, same).map_err(|e| format!("{e}\nafter the passes:\n{small}"))
+    all_within(&run(&small, args)?, &run(g, args)?, same)
+        .map_err(|e| format!("{e}\nafter the passes:\n{small}"))
 }
 
 /// Some inputs batched, at random axes; the others the same for all.
 fn batched(g: &Graph, args: &[Literal], rng: &mut Rng) -> Result<(), String> {
     const SIZE: usize = 3;
-    let mut dims: Vec<Option<usize>> = args.iter().map(|x| (!rng.one_in(3)).then(|| rng.between(0, x.ty().rank()))).collect();
+    let mut dims: Vec<Option<usize>> =
+        args.iter().map(|x| (!rng.one_in(3)).then(|| rng.between(0, x.ty().rank()))).collect();
     if dims.iter().all(Option::is_none) {
         dims[0] = Some(0);
     }
-    let members: Vec<Vec<Literal>> =
-        (0..SIZE).map(|k| args.iter().zip(&dims).map(|(x, d)| if d.is_some() { member(x, k) } else { x.clone() }).collect()).collect();
+    let members: Vec<Vec<Literal>> = (0..SIZE)
+        .map(|k| {
+            args.iter()
+                .zip(&dims)
+                .map(|(x, d)| if d.is_some() { member(x, k) } else { x.clone() })
+                .collect()
+        })
+        .collect();
     let column = |i: usize| members.iter().map(|m: &Vec<Literal>| &m[i]).collect::<Vec<_>>();
-    let stacked: Vec<Literal> = dims.iter().enumerate().map(|(i, d)| d.map_or(args[i].clone(), |d| stack(args[i].ty(), &column(i), d))).collect();
-    let many = transform::vmap(g, &dims, &Axis { size: SIZE, name: None }).map_err(|e| format!("vmap: {e}"))?;
+    let stacked: Vec<Literal> = dims
+        .iter()
+        .enumerate()
+        .map(|(i, d)| d.map_or(args[i].clone(), |d| stack(args[i].ty(), &column(i), d)))
+        .collect();
+    let many = transform::vmap(g, &dims, &Axis { size: SIZE, name: None })
+        .map_err(|e| format!("vmap: {e}"))?;
     graph_parses_back(&many)?;
     let ys = run(&many, &stacked)?;
     for (k, xs) in members.iter().enumerate() {
         let have: Vec<Literal> = ys.iter().map(|y| take(y, 0, k)).collect();
-        all_within(&have, &run(g, xs)?, same).map_err(|e| format!("axes {dims:?}, member {k}: {e}"))?;
+        all_within(&have, &run(g, xs)?, same)
+            .map_err(|e| format!("axes {dims:?}, member {k}: {e}"))?;
     }
     Ok(())
 }
@@ -105,7 +131,10 @@ fn member(x: &Literal, k: usize) -> Literal {
     if !x.dtype().is_differentiable() {
         return rolled;
     }
-    let shrunk: Vec<(f64, f64)> = parts(&rolled).iter().map(|(a, b)| (a * (1.0 - 0.1 * k as f64), b * (1.0 - 0.1 * k as f64))).collect();
+    let shrunk: Vec<(f64, f64)> = parts(&rolled)
+        .iter()
+        .map(|(a, b)| (a * (1.0 - 0.1 * k as f64), b * (1.0 - 0.1 * k as f64)))
+        .collect();
     crate::laws::complex(x.ty(), &shrunk)
 }
 
@@ -124,11 +153,15 @@ fn named_axis(p: &Program, both: &[Literal], ys: &[Literal], jv: &[Literal]) -> 
 /// Tangents of all results: zero for those that are not marked.
 fn filled(g: &Graph, marked: &[bool], tangents: &[Literal]) -> Vec<Literal> {
     let mut known = tangents.iter().cloned();
-    g.output_types().into_iter().zip(marked).map(|(t, &m)| if m { known.next() } else { None }.unwrap_or_else(|| Literal::zeros(t))).collect()
+    g.output_types()
+        .into_iter()
+        .zip(marked)
+        .map(|(t, &m)| if m { known.next() } else { None }.unwrap_or_else(|| Literal::zeros(t)))
+        .collect()
 }
 
-/// Compares tangents with central differences. Where those do not agree among themselves they say nothing: the program is
-/// steep there.
+/// Compares tangents with central differences. Where those do not agree among themselves they say
+/// nothing: the program is steep there.
 fn differences(p: &Program, g: &Graph, v: &[Literal], jv: &[Literal]) -> Result<bool, String> {
     let at: Vec<usize> = (0..p.active.len()).filter(|&i| p.active[i]).collect();
     let f = |xs: &[Literal]| run(g, xs);
@@ -136,13 +169,16 @@ fn differences(p: &Program, g: &Graph, v: &[Literal], jv: &[Literal]) -> Result<
     let steps: Vec<_> = steps.into_iter().collect::<Result<_, _>>()?;
     let mut steep = false;
     for (i, tangent) in jv.iter().enumerate() {
-        let Some(d) = steps.iter().map(|s| s[i].clone()).collect::<Option<Vec<Literal>>>() else { continue };
+        let Some(d) = steps.iter().map(|s| s[i].clone()).collect::<Option<Vec<Literal>>>() else {
+            continue;
+        };
         steep |= agree(tangent, &d).map_err(|e| format!("result {i}: {e}"))?;
     }
     Ok(steep)
 }
 
-/// Are the tangents what the differences, at falling step sizes, tend to? Or do those not tend to anything?
+/// Are the tangents what the differences, at falling step sizes, tend to? Or do those not tend to
+/// anything?
 fn agree(tangent: &Literal, d: &[Literal]) -> Result<bool, String> {
     let d: Vec<Vec<f64>> = d.iter().map(flat).collect();
     let extrapolated = |k: usize, i: usize| (4.0 * d[k + 1][i] - d[k][i]) / 3.0;
@@ -150,7 +186,8 @@ fn agree(tangent: &Literal, d: &[Literal]) -> Result<bool, String> {
     for (i, &have) in flat(tangent).iter().enumerate() {
         let want: Vec<f64> = (0..3).map(|k| extrapolated(k, i)).collect();
         let gap = want.iter().map(|w| (have - w).abs()).fold(f64::INFINITY, f64::min);
-        let spread = want.iter().fold(f64::NEG_INFINITY, |a, &b| a.max(b)) - want.iter().fold(f64::INFINITY, |a, &b| a.min(b));
+        let spread = want.iter().fold(f64::NEG_INFINITY, |a, &b| a.max(b))
+            - want.iter().fold(f64::INFINITY, |a, &b| a.min(b));
         if gap <= 1e-6 * (1.0 + have.abs()) {
             continue;
         }
@@ -167,20 +204,39 @@ fn flat(x: &Literal) -> Vec<f64> {
 }
 
 /// Reverse mode against forward mode. Answers false for programs that have none, and tell so.
-fn reverse(p: &Program, ys: &[Literal], v: &[Literal], jv: &[Literal], rng: &mut Rng) -> Held<bool> {
-    let Some(halves) = unless_loop(p, "linearize", || transform::linearize(&p.graph, &p.active))? else { return Ok(false) };
-    property("linearize verifies, prints and parses", || graph_parses_back(&halves.primal).and_then(|()| graph_parses_back(&halves.linear)))?;
+fn reverse(
+    p: &Program,
+    ys: &[Literal],
+    v: &[Literal],
+    jv: &[Literal],
+    rng: &mut Rng,
+) -> Held<bool> {
+    let Some(halves) = unless_loop(p, "linearize", || transform::linearize(&p.graph, &p.active))?
+    else {
+        return Ok(false);
+    };
+    property("linearize verifies, prints and parses", || {
+        graph_parses_back(&halves.primal).and_then(|()| graph_parses_back(&halves.linear))
+    })?;
     let known = property("the primal half evaluates", || run(&halves.primal, &p.args))?;
     let (again, residuals) = known.split_at(ys.len());
     property("the primal half keeps the value", || all_within(again, ys, same))?;
-    let tangents = property("the linear half evaluates", || run(&halves.linear, &[residuals, v].concat()))?;
-    property("the linear half gives the jvp", || all_within(&filled(&p.graph, &halves.outputs, &tangents), jv, same))?;
+    let tangents =
+        property("the linear half evaluates", || run(&halves.linear, &[residuals, v].concat()))?;
+    property("the linear half gives the jvp", || {
+        all_within(&filled(&p.graph, &halves.outputs, &tangents), jv, same)
+    })?;
 
     // A loop inside a checkpoint is found here only: the linear half computes it again.
-    let Some(back) = unless_loop(p, "vjp", || transform::vjp(&p.graph, &p.active))? else { return Ok(false) };
-    property("vjp verifies, prints and parses", || graph_parses_back(&back.primal).and_then(|()| graph_parses_back(&back.backward)))?;
+    let Some(back) = unless_loop(p, "vjp", || transform::vjp(&p.graph, &p.active))? else {
+        return Ok(false);
+    };
+    property("vjp verifies, prints and parses", || {
+        graph_parses_back(&back.primal).and_then(|()| graph_parses_back(&back.backward))
+    })?;
     let w: Vec<Literal> = jv.iter().map(|t| direction(rng, t.ty())).collect();
-    let marked: Vec<Literal> = w.iter().zip(&back.outputs).filter(|(_, m)| **m).map(|(w, _)| w.clone()).collect();
+    let marked: Vec<Literal> =
+        w.iter().zip(&back.outputs).filter(|(_, m)| **m).map(|(w, _)| w.clone()).collect();
     let known = property("vjp's primal evaluates", || run(&back.primal, &p.args))?;
     let args = [&known[ys.len()..], &marked].concat();
     let cts = property("vjp evaluates", || run(&back.backward, &args))?;
@@ -189,8 +245,13 @@ fn reverse(p: &Program, ys: &[Literal], v: &[Literal], jv: &[Literal], rng: &mut
     Ok(true)
 }
 
-/// `None` where a `while` loop is the reason that there is no reverse mode, and the error says what to do.
-fn unless_loop<T>(p: &Program, name: &'static str, f: impl FnOnce() -> neurax_ir::Result<T>) -> Held<Option<T>> {
+/// `None` where a `while` loop is the reason that there is no reverse mode, and the error says what
+/// to do.
+fn unless_loop<T>(
+    p: &Program,
+    name: &'static str,
+    f: impl FnOnce() -> neurax_ir::Result<T>,
+) -> Held<Option<T>> {
     match property(name, || Ok(f()))? {
         Err(e) if p.has_smooth_while() && e.to_string().contains("use scan") => Ok(None),
         answer => property(name, || answer.map(Some).map_err(|e| e.to_string())),
@@ -200,7 +261,8 @@ fn unless_loop<T>(p: &Program, name: &'static str, f: impl FnOnce() -> neurax_ir
 /// The gradient of the sum of all results, differentiated and batched once more.
 fn second_order(p: &Program, v: &[Literal], rng: &mut Rng) -> Held<bool> {
     let loss = property("a loss", || summed(&p.graph))?;
-    let gradient = property("grad", || transform::grad(&loss, &p.active).map_err(|e| e.to_string()))?;
+    let gradient =
+        property("grad", || transform::grad(&loss, &p.active).map_err(|e| e.to_string()))?;
     property("grad verifies, prints and parses", || graph_parses_back(&gradient))?;
     property("vmap of grad is the stack of runs", || batched(&gradient, &p.args, rng))?;
     let twice = match property("jvp of grad", || Ok(transform::jvp(&gradient, &p.active)))? {
@@ -209,15 +271,32 @@ fn second_order(p: &Program, v: &[Literal], rng: &mut Rng) -> Held<bool> {
     };
     let all = property("jvp of grad evaluates", || run(&twice.graph, &[&p.args[..], v].concat()))?;
     let tangents = filled(&gradient, &twice.outputs, &all[gradient.outputs().len()..]);
-    let steep = property("jvp of grad is the difference", || differences(p, &gradient, v, &tangents))?;
-    let loss_jvp = property("jvp of the loss", || transform::jvp(&loss, &p.active).map_err(|e| e.to_string()))?;
+    let steep =
+        property("jvp of grad is the difference", || differences(p, &gradient, v, &tangents))?;
+    let loss_jvp = property("jvp of the loss", || {
+        transform::jvp(&loss, &p.active).map_err(|e| e.to_string())
+    })?;
     property("grad is the slope", || {
         let slope = run(&loss_jvp.graph, &[&p.args[..], v].concat())?;
         let grads = run(&gradient, &p.args)?;
-        let sum: f64 = grads[1..].iter().zip(v).flat_map(|(a, b)| parts(a).into_iter().zip(parts(b))).map(|(a, b)| a.0 * b.0).sum();
-        let size: f64 = grads[1..].iter().zip(v).flat_map(|(a, b)| parts(a).into_iter().zip(parts(b))).map(|(a, b)| (a.0 * b.0).abs()).sum();
+        let sum: f64 = grads[1..]
+            .iter()
+            .zip(v)
+            .flat_map(|(a, b)| parts(a).into_iter().zip(parts(b)))
+            .map(|(a, b)| a.0 * b.0)
+            .sum();
+        let size: f64 = grads[1..]
+            .iter()
+            .zip(v)
+            .flat_map(|(a, b)| parts(a).into_iter().zip(parts(b)))
+            .map(|(a, b)| (a.0 * b.0).abs())
+            .sum();
         let want = slope.get(1).map_or(0.0, |s| s.to_f64s()[0]);
-        close_within(&Literal::scalar(DType::F64, sum), &Literal::scalar(DType::F64, want), Tolerance::both(1e-9 * (1.0 + size)))
+        close_within(
+            &Literal::scalar(DType::F64, sum),
+            &Literal::scalar(DType::F64, want),
+            Tolerance::both(1e-9 * (1.0 + size)),
+        )
     })?;
     Ok(steep)
 }

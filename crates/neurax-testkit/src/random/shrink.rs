@@ -3,11 +3,13 @@
 use super::{Failure, Program, check};
 use neurax_ir::{Builder, DType, Eval, Graph, Literal, Value};
 
-/// A smaller program that fails the same property, and how: fewer results first, then values that were computed become
-/// inputs, as long as it still fails.
+/// A smaller program that fails the same property, and how: fewer results first, then values that
+/// were computed become inputs, as long as it still fails.
 pub fn shrink(p: &Program, f: Failure) -> (Program, Failure) {
     let mut best = (p.clone(), f);
-    while let Some(smaller) = candidates(&best.0).into_iter().find_map(|c| fails_alike(c, best.1.property)) {
+    while let Some(smaller) =
+        candidates(&best.0).into_iter().find_map(|c| fails_alike(c, best.1.property))
+    {
         best = smaller;
     }
     best
@@ -22,13 +24,19 @@ fn fails_alike(p: Program, property: &str) -> Option<(Program, Failure)> {
 fn candidates(p: &Program) -> Vec<Program> {
     let Some(env) = values(p) else { return vec![] };
     let g = &p.graph;
-    let single = g.types().iter().enumerate().map(|(i, _)| vec![Value(i as u32)]).filter(|o| g.outputs() != &o[..]);
+    let single = g
+        .types()
+        .iter()
+        .enumerate()
+        .map(|(i, _)| vec![Value(i as u32)])
+        .filter(|o| g.outputs() != &o[..]);
     let fewer = (0..g.outputs().len()).filter(|_| g.outputs().len() > 1).map(|k| {
         let mut outs = g.outputs().to_vec();
         outs.remove(k);
         outs
     });
-    let mut out: Vec<Program> = single.chain(fewer).filter_map(|outs| rebuilt(p, &env, &outs, None)).collect();
+    let mut out: Vec<Program> =
+        single.chain(fewer).filter_map(|outs| rebuilt(p, &env, &outs, None)).collect();
     out.extend((0..g.eqns().len()).filter_map(|k| rebuilt(p, &env, g.outputs(), Some(k))));
     out.retain(|q| size(q) < size(p));
     out.sort_by_key(size);
@@ -49,7 +57,8 @@ fn values(p: &Program) -> Option<Vec<Literal>> {
     Some(env)
 }
 
-/// The program with those results, without what they do not need; the results of equation `cut` become inputs.
+/// The program with those results, without what they do not need; the results of equation `cut`
+/// become inputs.
 fn rebuilt(p: &Program, env: &[Literal], outputs: &[Value], cut: Option<usize>) -> Option<Program> {
     let g = &p.graph;
     let needed = needed(g, outputs, cut);
@@ -67,7 +76,8 @@ fn rebuilt(p: &Program, env: &[Literal], outputs: &[Value], cut: Option<usize>) 
     for (k, e) in g.eqns().iter().enumerate() {
         if cut == Some(k) {
             for &v in e.outputs.iter().filter(|v| needed[v.index()]) {
-                new[v.index()] = input(&mut b, v, matches!(g.ty(v).dtype, DType::F64 | DType::C128));
+                new[v.index()] =
+                    input(&mut b, v, matches!(g.ty(v).dtype, DType::F64 | DType::C128));
             }
         } else if e.outputs.iter().any(|v| needed[v.index()]) {
             let xs = e.inputs.iter().map(|v| new[v.index()]).collect::<Option<Vec<_>>>()?;

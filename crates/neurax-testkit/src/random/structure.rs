@@ -4,8 +4,23 @@ use super::generate::{Gen, Rule};
 use neurax_ir::op::*;
 use neurax_ir::{DType, Shape};
 
-pub(super) const RULES: &[Rule] =
-    &[broadcast, reshape, transpose, slice, pad, concat, reverse, sum, product, largest, arg_reduce, sort_by_floats, sort_by_integers, dot, dot];
+pub(super) const RULES: &[Rule] = &[
+    broadcast,
+    reshape,
+    transpose,
+    slice,
+    pad,
+    concat,
+    reverse,
+    sum,
+    product,
+    largest,
+    arg_reduce,
+    sort_by_floats,
+    sort_by_integers,
+    dot,
+    dot,
+];
 
 fn broadcast(g: &mut Gen) -> Option<()> {
     let dtype = g.dtype();
@@ -67,7 +82,11 @@ fn slice(g: &mut Gen) -> Option<()> {
     for &d in g.ty(x).shape.iter() {
         let from = g.rng.below(d);
         start.push(from);
-        limit.push(if g.rng.one_in(8) { from } else { g.rng.between(from.min(d), d).max((from + 1).min(d)) });
+        limit.push(if g.rng.one_in(8) {
+            from
+        } else {
+            g.rng.between(from.min(d), d).max((from + 1).min(d))
+        });
         stride.push(g.rng.between(1, 3));
     }
     let y = g.emit(Slice { start, limit, stride }, &[x.v]);
@@ -89,7 +108,13 @@ fn pad(g: &mut Gen) -> Option<()> {
         interior.push(between);
         shape.push((wide + before + after).max(0) as usize);
     }
-    if g.is_big(&shape) || low.iter().zip(&high).zip(&g.ty(x).shape[..]).any(|((l, h), &d)| d as i64 + l < 0 || d as i64 + h < 0) {
+    if g.is_big(&shape)
+        || low
+            .iter()
+            .zip(&high)
+            .zip(&g.ty(x).shape[..])
+            .any(|((l, h), &d)| d as i64 + l < 0 || d as i64 + h < 0)
+    {
         return None;
     }
     let y = g.emit(Pad { low, high, interior }, &[x.v, fill.v]);
@@ -216,14 +241,17 @@ fn sort_by_integers(g: &mut Gen) -> Option<()> {
 }
 
 fn dot(g: &mut Gen) -> Option<()> {
-    let dtype = g.rng.pick(&[DType::F64, DType::F64, DType::F64, DType::F32, DType::I32, DType::C128]);
+    let dtype =
+        g.rng.pick(&[DType::F64, DType::F64, DType::F64, DType::F32, DType::I32, DType::C128]);
     let x = g.any(dtype);
     let shape = g.ty(x).shape;
     let order = g.rng.permutation(shape.rank());
     let batch = g.rng.below(2).min(order.len());
     let contract = g.rng.between(0, 2).min(order.len() - batch);
-    let (lhs_batch, lhs_contract) = (order[..batch].to_vec(), order[batch..batch + contract].to_vec());
-    // The right operand's axes: those that meet an axis of the left one, and free ones, in random order.
+    let (lhs_batch, lhs_contract) =
+        (order[..batch].to_vec(), order[batch..batch + contract].to_vec());
+    // The right operand's axes: those that meet an axis of the left one, and free ones, in random
+    // order.
     let mut sizes: Vec<usize> = order[..batch + contract].iter().map(|&a| shape[a]).collect();
     sizes.extend((0..g.rng.below(2)).map(|_| g.rng.between(1, 3)).collect::<Vec<_>>());
     let places = g.rng.permutation(sizes.len());
@@ -231,13 +259,23 @@ fn dot(g: &mut Gen) -> Option<()> {
     sizes.iter().zip(&places).for_each(|(&d, &p)| rhs[p] = d);
     let y = g.shaped(dtype, &rhs);
     let free = order[batch + contract..].iter().map(|&a| shape[a]);
-    let out: Vec<usize> = lhs_batch.iter().map(|&a| shape[a]).chain(free).chain(sizes[batch + contract..].iter().copied()).collect();
+    let out: Vec<usize> = lhs_batch
+        .iter()
+        .map(|&a| shape[a])
+        .chain(free)
+        .chain(sizes[batch + contract..].iter().copied())
+        .collect();
     if g.is_big(&out) {
         return None;
     }
     let n: usize = lhs_contract.iter().map(|&a| shape[a]).product();
-    let op =
-        DotGeneral { lhs_batch, rhs_batch: places[..batch].to_vec(), lhs_contract, rhs_contract: places[batch..batch + contract].to_vec(), dtype };
+    let op = DotGeneral {
+        lhs_batch,
+        rhs_batch: places[..batch].to_vec(),
+        lhs_contract,
+        rhs_contract: places[batch..batch + contract].to_vec(),
+        dtype,
+    };
     let z = g.emit(op, &[x.v, y.v]);
     g.keep(z, 2.0 * x.bound * y.bound * n as f64)
 }

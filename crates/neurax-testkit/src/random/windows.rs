@@ -4,7 +4,8 @@ use super::generate::{Gen, Rule, Slot};
 use neurax_ir::op::*;
 use neurax_ir::{DType, Op, Shape};
 
-pub(super) const RULES: &[Rule] = &[convolution, convolution, window_sum, window_extremum, select_and_gather, select_and_scatter];
+pub(super) const RULES: &[Rule] =
+    &[convolution, convolution, window_sum, window_extremum, select_and_gather, select_and_scatter];
 
 /// A slide that leaves no window of `size` taps empty if `full`.
 fn slide(g: &mut Gen, size: usize, full: bool) -> Slide {
@@ -15,7 +16,13 @@ fn slide(g: &mut Gen, size: usize, full: bool) -> Slide {
     }
     let mut edge = || g.rng.below(4) as i64 - 1;
     let (low, high) = (edge(), edge());
-    Slide { stride, low, high, base_dilation: g.rng.between(1, 2), window_dilation: g.rng.between(1, 2) }
+    Slide {
+        stride,
+        low,
+        high,
+        base_dilation: g.rng.between(1, 2),
+        window_dilation: g.rng.between(1, 2),
+    }
 }
 
 /// The shape of the result, if the op takes those shapes and gives neither nothing nor too much.
@@ -26,9 +33,13 @@ fn result(g: &Gen, op: impl Into<Op>, dtype: DType, shapes: &[&Shape]) -> Option
 }
 
 fn convolution(g: &mut Gen) -> Option<()> {
-    let dtype = g.rng.pick(&[DType::F64, DType::F64, DType::F64, DType::F32, DType::I32, DType::C128]);
+    let dtype =
+        g.rng.pick(&[DType::F64, DType::F64, DType::F64, DType::F32, DType::I32, DType::C128]);
     let (space, groups, features) = (g.rng.below(3), g.rng.between(1, 2), g.rng.between(1, 2));
-    let (mut x, mut w) = (vec![g.rng.between(1, 2), groups * features], vec![groups * g.rng.between(1, 2), features]);
+    let (mut x, mut w) = (
+        vec![g.rng.between(1, 2), groups * features],
+        vec![groups * g.rng.between(1, 2), features],
+    );
     let mut slides = vec![];
     for _ in 0..space {
         x.push(g.rng.between(1, 4));

@@ -62,7 +62,8 @@ fn next_after(x: &Literal, y: &Literal) -> Result<Literal> {
     Literal::new(x.ty().clone(), out)
 }
 
-/// Moves the stored number `x` one step towards `y`: sign and magnitude, so that magnitudes count up like integers.
+/// Moves the stored number `x` one step towards `y`: sign and magnitude, so that magnitudes count
+/// up like integers.
 fn step(stored: &mut [u8], x: f64, y: f64) {
     let mut wide = [0; 8];
     wide[..stored.len()].copy_from_slice(stored);
@@ -77,7 +78,8 @@ fn step(stored: &mut [u8], x: f64, y: f64) {
     stored.copy_from_slice(&bits.to_le_bytes()[..stored.len()]);
 }
 
-/// A type that binary functions are computed in. Functions that `infer` keeps away from it leave the elements alone.
+/// A type that binary functions are computed in. Functions that `infer` keeps away from it leave
+/// the elements alone.
 pub trait Rows: Compute {
     fn binary(f: Binary, dtype: DType, s: Sides<Self>);
 }
@@ -134,7 +136,8 @@ macro_rules! int_rows {
     ($($t:ident as $u:ident, $s:ident);*) => {$(
         impl Rows for $t {
             fn binary(f: Binary, dtype: DType, s: Sides<$t>) {
-                // An element of 2 or 4 bits is computed in 8: right shifts must see its own sign and its own bits.
+                // An element of 2 or 4 bits is computed in 8: right shifts must see its own sign
+                // and its own bits.
                 let extra = $t::BITS - dtype.bits() as u32;
                 match f {
                     Add => zip(s, |x, y| x.wrapping_add(y)),
@@ -183,7 +186,8 @@ fn power<C: Compute>(x: C, y: C) -> C {
     C::from_i128(out)
 }
 
-/// The low 64 bits: what wraps in 64 bits wraps in all narrower widths, and squares of 64 bits fit 128.
+/// The low 64 bits: what wraps in 64 bits wraps in all narrower widths, and squares of 64 bits fit
+/// 128.
 fn narrow(x: i128) -> i128 {
     x as i64 as i128
 }

@@ -11,7 +11,8 @@ use std::ops::Range;
 pub(super) use eval::combine;
 
 names! {
-    /// An elementwise function of two operands of the same type. <https://openxla.org/stablehlo/spec#ops>
+    /// An elementwise function of two operands of the same type.
+    /// <https://openxla.org/stablehlo/spec#ops>
     pub enum Binary {
         /// `x + y`; integers wrap, bool is or.
         Add = "add",
@@ -25,7 +26,8 @@ names! {
         Rem = "remainder",
         /// `x^y`
         Pow = "power",
-        /// The angle of the point `(y, x)`: `atan2(x, y)` of operands `(x, y)` in this order, as C's.
+        /// The angle of the point `(y, x)`: `atan2(x, y)` of operands `(x, y)` in this order, as
+        /// C's.
         Atan2 = "atan2",
         /// The larger; NaN wins.
         Max = "maximum",
@@ -47,7 +49,8 @@ names! {
         Complex = "complex",
         /// The next representable number after `x` towards `y`.
         NextAfter = "next_after",
-        /// The derivative number `x`, a whole number, of [`super::Unary::Digamma`] at `y`; NaN for other numbers `x`. It has no derivative by `x`.
+        /// The derivative number `x`, a whole number, of [`super::Unary::Digamma`] at `y`; NaN for
+        /// other numbers `x`. It has no derivative by `x`.
         Polygamma = "polygamma",
     }
 }
@@ -85,7 +88,8 @@ impl Binary {
         }
     }
 
-    /// Its value for two numbers, where it takes floats. Compilers call this where they have no code of their own.
+    /// Its value for two numbers, where it takes floats. Compilers call this where they have no
+    /// code of their own.
     ///
     /// ```
     /// use neurax_ir::op::Binary;
@@ -135,7 +139,10 @@ impl Primitive for Binary {
         check_kind(name, &xs[0], self.kinds())?;
         match self.result(xs[0].dtype) {
             Some(dtype) => Ok(vec![xs[0].with_dtype(dtype)]),
-            None => refuse(name, format!("it takes f32 or f64 operands, not {}; convert them first", xs[0])),
+            None => refuse(
+                name,
+                format!("it takes f32 or f64 operands, not {}; convert them first", xs[0]),
+            ),
         }
     }
 
@@ -151,17 +158,32 @@ impl Primitive for Binary {
         Ok(vec![rules::tangent(*self, b, at, dxs[0], dxs[1])?])
     }
 
-    fn transpose(&self, b: &mut Builder, at: &Bound, linear: &[bool], cts: &[Option<Value>]) -> Transposed {
+    fn transpose(
+        &self,
+        b: &mut Builder,
+        at: &Bound,
+        linear: &[bool],
+        cts: &[Option<Value>],
+    ) -> Transposed {
         rules::transpose(*self, b, at, [linear[0], linear[1]], cts[0])
     }
 
-    fn batch(&self, b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+    fn batch(
+        &self,
+        b: &mut Builder,
+        axis: &Axis,
+        xs: &[Value],
+        dims: &[Option<usize>],
+    ) -> Result<Batched> {
         batch(b, *self, 1, axis, xs, dims)
     }
 
     fn samples() -> Vec<Sample> {
-        // NextAfter has no derivative, Polygamma none by its order; everything else that takes floats has one.
-        let rows = |&f: &Binary| samples(f, |d| f.admits(d), &f.domain(), !matches!(f, NextAfter | Polygamma));
+        // NextAfter has no derivative, Polygamma none by its order; everything else that takes
+        // floats has one.
+        let rows = |&f: &Binary| {
+            samples(f, |d| f.admits(d), &f.domain(), !matches!(f, NextAfter | Polygamma))
+        };
         let mut rows: Vec<Sample> = Binary::ALL.iter().flat_map(rows).collect();
         for s in rows.iter_mut().filter(|s| s.op == Polygamma.into()) {
             let x = &s.inputs[0];
@@ -184,15 +206,38 @@ mod tests {
 
     #[test]
     fn integers_wrap_and_never_trap() {
-        assert_eq!(eval(Add, &[&vector(&[i32::MAX]), &vector(&[1])]).to_vec::<i32>().unwrap(), [i32::MIN]);
-        assert_eq!(ints(Div, DType::I8, &[7.0, -7.0, -128.0, 5.0], &[2.0, 2.0, -1.0, 0.0]), [3.0, -3.0, -128.0, -1.0]);
+        assert_eq!(
+            eval(Add, &[&vector(&[i32::MAX]), &vector(&[1])]).to_vec::<i32>().unwrap(),
+            [i32::MIN]
+        );
+        assert_eq!(
+            ints(Div, DType::I8, &[7.0, -7.0, -128.0, 5.0], &[2.0, 2.0, -1.0, 0.0]),
+            [3.0, -3.0, -128.0, -1.0]
+        );
         assert_eq!(ints(Div, DType::U4, &[9.0, 5.0], &[2.0, 0.0]), [4.0, 15.0]);
         assert_eq!(ints(Div, DType::I2, &[-2.0], &[-1.0]), [-2.0]);
-        assert_eq!(ints(Rem, DType::I8, &[7.0, -7.0, -128.0, 5.0], &[4.0, 4.0, -1.0, 0.0]), [3.0, -3.0, 0.0, 5.0]);
+        assert_eq!(
+            ints(Rem, DType::I8, &[7.0, -7.0, -128.0, 5.0], &[4.0, 4.0, -1.0, 0.0]),
+            [3.0, -3.0, 0.0, 5.0]
+        );
         assert_eq!(ints(Mul, DType::U4, &[5.0], &[7.0]), [3.0]);
-        assert_eq!(ints(Pow, DType::I32, &[3.0, -1.0, 2.0, 0.0, 2.0, 1.0], &[4.0, -3.0, -1.0, 0.0, 32.0, -5.0]), [81.0, -1.0, 0.0, 1.0, 0.0, 1.0]);
-        assert_eq!(eval(Pow, &[&vector(&[3u64]), &vector(&[41u64])]).to_vec::<u64>().unwrap(), [3u64.wrapping_pow(41)]);
-        assert_eq!(eval(Pow, &[&vector(&[u64::MAX]), &vector(&[u64::MAX])]).to_vec::<u64>().unwrap(), [u64::MAX]);
+        assert_eq!(
+            ints(
+                Pow,
+                DType::I32,
+                &[3.0, -1.0, 2.0, 0.0, 2.0, 1.0],
+                &[4.0, -3.0, -1.0, 0.0, 32.0, -5.0]
+            ),
+            [81.0, -1.0, 0.0, 1.0, 0.0, 1.0]
+        );
+        assert_eq!(
+            eval(Pow, &[&vector(&[3u64]), &vector(&[41u64])]).to_vec::<u64>().unwrap(),
+            [3u64.wrapping_pow(41)]
+        );
+        assert_eq!(
+            eval(Pow, &[&vector(&[u64::MAX]), &vector(&[u64::MAX])]).to_vec::<u64>().unwrap(),
+            [u64::MAX]
+        );
     }
 
     #[test]
@@ -201,8 +246,15 @@ mod tests {
         assert_eq!(ints(ShiftRightArithmetic, DType::I4, &x, &y), [-4.0, -1.0, -1.0, 2.0]);
         assert_eq!(ints(ShiftRightLogical, DType::I4, &x, &y), [4.0, 0.0, 0.0, 2.0]);
         assert_eq!(ints(ShiftLeft, DType::I4, &x, &y), [0.0, 0.0, 0.0, -6.0]);
-        assert_eq!(ints(ShiftRightArithmetic, DType::U8, &[128.0], &[1.0]), [192.0], "the top bit is the sign");
-        assert_eq!(ints(ShiftLeft, DType::I32, &[1.0, 1.0, 1.0], &[31.0, 32.0, 300.0]), [i32::MIN as f64, 0.0, 0.0]);
+        assert_eq!(
+            ints(ShiftRightArithmetic, DType::U8, &[128.0], &[1.0]),
+            [192.0],
+            "the top bit is the sign"
+        );
+        assert_eq!(
+            ints(ShiftLeft, DType::I32, &[1.0, 1.0, 1.0], &[31.0, 32.0, 300.0]),
+            [i32::MIN as f64, 0.0, 0.0]
+        );
         assert_eq!(ints(ShiftRightLogical, DType::I64, &[-1.0, -1.0], &[63.0, 64.0]), [1.0, 0.0]);
         assert_eq!(ints(ShiftRightArithmetic, DType::I64, &[-2.0], &[64.0]), [-1.0]);
     }
@@ -210,7 +262,13 @@ mod tests {
     #[test]
     fn bools_are_logic() {
         let (x, y) = (vector(&[false, false, true, true]), vector(&[false, true, false, true]));
-        for (f, want) in [(Add, [0, 1, 1, 1]), (Mul, [0, 0, 0, 1]), (Max, [0, 1, 1, 1]), (Min, [0, 0, 0, 1]), (Xor, [0, 1, 1, 0])] {
+        for (f, want) in [
+            (Add, [0, 1, 1, 1]),
+            (Mul, [0, 0, 0, 1]),
+            (Max, [0, 1, 1, 1]),
+            (Min, [0, 0, 0, 1]),
+            (Xor, [0, 1, 1, 0]),
+        ] {
             assert_eq!(&eval(f, &[&x, &y]).bytes()[..], want, "{f:?}");
         }
     }
@@ -222,23 +280,47 @@ mod tests {
             let out = eval(f, &[&x, &y]).to_f64s();
             assert!(out[0].is_nan() && out[1].is_nan() && out[2] == last, "{out:?}");
         }
-        let pow = eval(Pow, &[&vector(&[0.0, -8.0, -2.0, 0.0]), &vector(&[0.0, 1.0 / 3.0, 3.0, -1.0])]).to_f64s();
+        let pow =
+            eval(Pow, &[&vector(&[0.0, -8.0, -2.0, 0.0]), &vector(&[0.0, 1.0 / 3.0, 3.0, -1.0])])
+                .to_f64s();
         assert!(pow[0] == 1.0 && pow[1].is_nan() && pow[2] == -8.0 && pow[3] == f64::INFINITY);
         assert_eq!(eval(Rem, &[&vector(&[-5.5]), &vector(&[2.0])]).to_f64s(), [-1.5]);
-        assert_eq!(eval(Atan2, &[&vector(&[1.0]), &vector(&[-1.0])]).to_f64s(), [0.75 * std::f64::consts::PI]);
+        assert_eq!(
+            eval(Atan2, &[&vector(&[1.0]), &vector(&[-1.0])]).to_f64s(),
+            [0.75 * std::f64::consts::PI]
+        );
     }
 
     #[test]
     fn neighbours_are_those_of_the_format() {
         assert_eq!(
-            eval(NextAfter, &[&of(DType::F16, &[1.0, 1.0]), &of(DType::F16, &[2.0, 0.0])]).to_f64s(),
+            eval(NextAfter, &[&of(DType::F16, &[1.0, 1.0]), &of(DType::F16, &[2.0, 0.0])])
+                .to_f64s(),
             [1.0 + 1.0 / 1024.0, 1.0 - 1.0 / 2048.0]
         );
-        let out = eval(NextAfter, &[&vector(&[0.0f32, -0.0, 1.0, f32::MAX, -1.0]), &vector(&[-1.0, 1.0, 1.0, f32::INFINITY, 0.0])]);
+        let out = eval(
+            NextAfter,
+            &[
+                &vector(&[0.0f32, -0.0, 1.0, f32::MAX, -1.0]),
+                &vector(&[-1.0, 1.0, 1.0, f32::INFINITY, 0.0]),
+            ],
+        );
         let least = f32::from_bits(1);
-        assert_eq!(out.to_vec::<f32>().unwrap(), [-least, least, 1.0, f32::INFINITY, -1.0 + f32::EPSILON / 2.0]);
-        assert!(eval(NextAfter, &[&vector(&[1.0, f64::NAN]), &vector(&[f64::NAN, 1.0])]).to_f64s().iter().all(|x| x.is_nan()));
-        assert_eq!(eval(NextAfter, &[&of(DType::F8E4M3FN, &[8.0]), &of(DType::F8E4M3FN, &[9.0])]).to_f64s(), [9.0]);
+        assert_eq!(
+            out.to_vec::<f32>().unwrap(),
+            [-least, least, 1.0, f32::INFINITY, -1.0 + f32::EPSILON / 2.0]
+        );
+        assert!(
+            eval(NextAfter, &[&vector(&[1.0, f64::NAN]), &vector(&[f64::NAN, 1.0])])
+                .to_f64s()
+                .iter()
+                .all(|x| x.is_nan())
+        );
+        assert_eq!(
+            eval(NextAfter, &[&of(DType::F8E4M3FN, &[8.0]), &of(DType::F8E4M3FN, &[9.0])])
+                .to_f64s(),
+            [9.0]
+        );
     }
 
     #[test]
@@ -246,7 +328,10 @@ mod tests {
         let (x, y) = (vector(&[Cx::new(1.0f32, 2.0)]), vector(&[Cx::new(3.0f32, -1.0)]));
         assert_eq!(eval(Mul, &[&x, &y]).to_vec::<Cx<f32>>().unwrap(), [Cx::new(5.0, 5.0)]);
         assert_eq!(eval(Div, &[&x, &y]).to_vec::<Cx<f32>>().unwrap(), [Cx::new(0.1, 0.7)]);
-        assert_eq!(eval(Complex, &[&vector(&[1.0]), &vector(&[2.0])]).to_vec::<Cx<f64>>().unwrap(), [Cx::new(1.0, 2.0)]);
+        assert_eq!(
+            eval(Complex, &[&vector(&[1.0]), &vector(&[2.0])]).to_vec::<Cx<f64>>().unwrap(),
+            [Cx::new(1.0, 2.0)]
+        );
     }
 
     #[test]
@@ -256,9 +341,17 @@ mod tests {
         let mut cx = Eval::default();
         let kept = x.clone();
         let out = Op::from(Sub).eval(&mut cx, vec![x, y]).unwrap().swap_remove(0);
-        assert_eq!((out.bytes().address(), out.to_f64s()), (places[1], vec![-4.0, -5.0]), "the right one");
+        assert_eq!(
+            (out.bytes().address(), out.to_f64s()),
+            (places[1], vec![-4.0, -5.0]),
+            "the right one"
+        );
         let out = Op::from(Sub).eval(&mut cx, vec![kept, out.clone()]).unwrap().swap_remove(0);
-        assert_eq!((out.bytes().address(), out.to_f64s()), (places[0], vec![5.0, 7.0]), "the left one");
+        assert_eq!(
+            (out.bytes().address(), out.to_f64s()),
+            (places[0], vec![5.0, 7.0]),
+            "the left one"
+        );
         assert_eq!(cx.reused, 2);
     }
 
@@ -269,7 +362,10 @@ mod tests {
             refusal(Mul, &[ty(DType::F32), ty(DType::I32)]),
             "multiply: the operands f32[2] and i32[2] differ in dtype; convert one of them first"
         );
-        assert_eq!(refusal(Complex, &[ty(DType::F16), ty(DType::F16)]), "complex: it takes f32 or f64 operands, not f16[2]; convert them first");
+        assert_eq!(
+            refusal(Complex, &[ty(DType::F16), ty(DType::F16)]),
+            "complex: it takes f32 or f64 operands, not f16[2]; convert them first"
+        );
         assert!(refusal(Max, &[ty(DType::C64), ty(DType::C64)]).contains("not c64[2]"));
         assert!(refusal(Sub, &[ty(DType::Bool), ty(DType::Bool)]).contains("not bool[2]"));
     }
@@ -283,13 +379,21 @@ mod tests {
         dxs[operand] = Some(one);
         let d = Op::from(f).jvp(&mut b, &Bound { xs: &xs, ys: &ys }, &dxs).unwrap()[0].unwrap();
         let graph = b.finish(&[d]).unwrap();
-        crate::transform::eval(&graph, vec![Literal::scalar(DType::F64, x), Literal::scalar(DType::F64, y)]).unwrap()[0].to_f64s()[0]
+        crate::transform::eval(
+            &graph,
+            vec![Literal::scalar(DType::F64, x), Literal::scalar(DType::F64, y)],
+        )
+        .unwrap()[0]
+            .to_f64s()[0]
     }
 
     #[test]
     fn polygamma_of_every_order() {
         let of = |n: f64, x: f64| eval(Polygamma, &[&vector(&[n]), &vector(&[x])]).to_f64s()[0];
-        assert_eq!((of(0.0, 2.5), of(2.0, 0.0)), (eval(crate::op::Unary::Digamma, &[&vector(&[2.5])]).to_f64s()[0], f64::NEG_INFINITY));
+        assert_eq!(
+            (of(0.0, 2.5), of(2.0, 0.0)),
+            (eval(crate::op::Unary::Digamma, &[&vector(&[2.5])]).to_f64s()[0], f64::NEG_INFINITY)
+        );
         assert!(of(1.5, 2.0).is_nan() && of(-1.0, 2.0).is_nan() && of(f64::INFINITY, 2.0).is_nan());
         for n in [0.0, 1.0, 2.0, 5.0] {
             let (h, have) = (1e-5, slope(Polygamma, n, 1.3, 1));
@@ -298,15 +402,36 @@ mod tests {
         }
         let mut b = Builder::new();
         let xs = b.inputs(&[Type::scalar(DType::F64), Type::scalar(DType::F64)]);
-        let e = Op::from(Polygamma).jvp(&mut b, &Bound { xs: &xs, ys: &xs[..1] }, &[Some(xs[0]), None]).unwrap_err();
+        let e = Op::from(Polygamma)
+            .jvp(&mut b, &Bound { xs: &xs, ys: &xs[..1] }, &[Some(xs[0]), None])
+            .unwrap_err();
         assert!(e.to_string().starts_with("polygamma: it has no derivative; "), "{e}");
     }
 
     #[test]
     fn slopes_at_ties_and_zeros_are_those_of_jax() {
-        assert_eq!((slope(Max, 2.0, 2.0, 0), slope(Max, 2.0, 2.0, 1), slope(Min, 1.0, 2.0, 0), slope(Min, 1.0, 2.0, 1)), (0.5, 0.5, 1.0, 0.0));
-        assert_eq!((slope(Pow, 0.0, 2.0, 0), slope(Pow, 0.0, 1.0, 0), slope(Pow, 0.0, 0.0, 0), slope(Pow, 0.0, 2.0, 1)), (0.0, 1.0, 0.0, 0.0));
+        assert_eq!(
+            (
+                slope(Max, 2.0, 2.0, 0),
+                slope(Max, 2.0, 2.0, 1),
+                slope(Min, 1.0, 2.0, 0),
+                slope(Min, 1.0, 2.0, 1)
+            ),
+            (0.5, 0.5, 1.0, 0.0)
+        );
+        assert_eq!(
+            (
+                slope(Pow, 0.0, 2.0, 0),
+                slope(Pow, 0.0, 1.0, 0),
+                slope(Pow, 0.0, 0.0, 0),
+                slope(Pow, 0.0, 2.0, 1)
+            ),
+            (0.0, 1.0, 0.0, 0.0)
+        );
         assert_eq!(slope(Pow, -3.0, 2.0, 0), -6.0);
-        assert_eq!((slope(Rem, 5.0, 3.0, 0), slope(Rem, 5.0, 3.0, 1), slope(Rem, -7.0, 3.0, 1)), (1.0, -1.0, 2.0));
+        assert_eq!(
+            (slope(Rem, 5.0, 3.0, 0), slope(Rem, 5.0, 3.0, 1), slope(Rem, -7.0, 3.0, 1)),
+            (1.0, -1.0, 2.0)
+        );
     }
 }

@@ -5,7 +5,13 @@ use crate::op::{Bound, Direction, Tangent, Transposed, rules::no_derivative};
 use crate::{Builder, Result, Value};
 
 /// The tangent of the result, linear in `dx` and `dy`.
-pub fn tangent(f: Binary, b: &mut Builder, at: &Bound, dx: Tangent, dy: Tangent) -> Result<Tangent> {
+pub fn tangent(
+    f: Binary,
+    b: &mut Builder,
+    at: &Bound,
+    dx: Tangent,
+    dy: Tangent,
+) -> Result<Tangent> {
     let (x, y, out) = (at.xs[0], at.xs[1], at.ys[0]);
     let (tx, ty) = match f {
         Add => (dx, dy),
@@ -20,7 +26,10 @@ pub fn tangent(f: Binary, b: &mut Builder, at: &Bound, dx: Tangent, dy: Tangent)
         }
         Mul => (scaled(b, dx, |_| y), scaled(b, dy, |_| x)),
         Rem => (dx, scaled(b, dy, |b| rem_slope(b, x, y, out))),
-        Pow => (scaled(b, dx, |b| pow_slope_base(b, x, y)), scaled(b, dy, |b| pow_slope_exponent(b, x, out))),
+        Pow => (
+            scaled(b, dx, |b| pow_slope_base(b, x, y)),
+            scaled(b, dy, |b| pow_slope_exponent(b, x, out)),
+        ),
         Atan2 => (
             scaled(b, dx, |b| over_square(b, y, x, y)),
             scaled(b, dy, |b| {
@@ -28,10 +37,26 @@ pub fn tangent(f: Binary, b: &mut Builder, at: &Bound, dx: Tangent, dy: Tangent)
                 over_square(b, minus, x, y)
             }),
         ),
-        Max => (scaled(b, dx, |b| wins(b, Direction::Gt, x, y)), scaled(b, dy, |b| wins(b, Direction::Gt, y, x))),
-        Min => (scaled(b, dx, |b| wins(b, Direction::Lt, x, y)), scaled(b, dy, |b| wins(b, Direction::Lt, y, x))),
-        NextAfter => return no_derivative(f.name(), "it steps between representable numbers; use stop_gradient around it"),
-        Polygamma if dx.is_some() => return no_derivative(f.name(), "its order is a whole number; use stop_gradient around the order"),
+        Max => (
+            scaled(b, dx, |b| wins(b, Direction::Gt, x, y)),
+            scaled(b, dy, |b| wins(b, Direction::Gt, y, x)),
+        ),
+        Min => (
+            scaled(b, dx, |b| wins(b, Direction::Lt, x, y)),
+            scaled(b, dy, |b| wins(b, Direction::Lt, y, x)),
+        ),
+        NextAfter => {
+            return no_derivative(
+                f.name(),
+                "it steps between representable numbers; use stop_gradient around it",
+            );
+        }
+        Polygamma if dx.is_some() => {
+            return no_derivative(
+                f.name(),
+                "its order is a whole number; use stop_gradient around the order",
+            );
+        }
         Polygamma => (
             None,
             scaled(b, dy, |b| {
@@ -45,7 +70,13 @@ pub fn tangent(f: Binary, b: &mut Builder, at: &Bound, dx: Tangent, dy: Tangent)
 }
 
 /// The cotangents of the linear operands.
-pub fn transpose(f: Binary, b: &mut Builder, at: &Bound, linear: [bool; 2], ct: Option<Value>) -> Transposed {
+pub fn transpose(
+    f: Binary,
+    b: &mut Builder,
+    at: &Bound,
+    linear: [bool; 2],
+    ct: Option<Value>,
+) -> Transposed {
     let (x, y) = (at.xs[0], at.xs[1]);
     let [cx, cy] = linear.map(|l| ct.filter(|_| l));
     Transposed::Cotangents(match (f, linear) {
@@ -79,7 +110,8 @@ fn div_slope(b: &mut Builder, y: Value, out: Value) -> Value {
     b.neg(s)
 }
 
-/// d(x rem y)/dy = -trunc(x / y), from the result: `(x - out) / y` is that integer but for rounding.
+/// d(x rem y)/dy = -trunc(x / y), from the result: `(x - out) / y` is that integer but for
+/// rounding.
 fn rem_slope(b: &mut Builder, x: Value, y: Value, out: Value) -> Value {
     let whole = b.sub(x, out);
     let q = b.div(whole, y);

@@ -9,21 +9,24 @@ use super::{Axis, Batched, Bound, Primitive, Sample, Slide, Tangent, Transposed,
 use crate::{Builder, DType, Eval, Literal, Result, Type, Value, graph::attr::attrs};
 
 attrs! {
-    /// Operands `(x, kernel)` of axes (batch, features, space ..) and (results' features, features of a group, taps ..), giving
-    /// (batch, results' features, space ..): the products of a kernel with each window, summed over taps and features. The
-    /// kernel is not turned around. Other layouts are transpositions of these.
+    /// Operands `(x, kernel)` of axes (batch, features, space ..) and (results' features, features
+    /// of a group, taps ..), giving (batch, results' features, space ..): the products of a kernel
+    /// with each window, summed over taps and features. The kernel is not turned around. Other
+    /// layouts are transpositions of these.
     ///
-    /// Any number of space axes. With `groups`, the features of operand and result fall into as many parts, the first of the
-    /// result made of the first of the operand, and so on. What is added to the operand's ends and between its elements counts
-    /// as zeros; negative ends cut. Both operands have one dtype; products are summed and stored as in
-    /// [`super::DotGeneral`]. <https://openxla.org/stablehlo/spec#convolution>, whose `batch_group_count` is `groups` after a
-    /// reshape of the operand.
+    /// Any number of space axes. With `groups`, the features of operand and result fall into as
+    /// many parts, the first of the result made of the first of the operand, and so on. What is
+    /// added to the operand's ends and between its elements counts as zeros; negative ends cut.
+    /// Both operands have one dtype; products are summed and stored as in [`super::DotGeneral`].
+    /// <https://openxla.org/stablehlo/spec#convolution>, whose `batch_group_count` is `groups`
+    /// after a reshape of the operand.
     pub struct Convolution = "convolution" {
         /// How the kernel slides along each space axis.
         slides: Vec<Slide>,
         /// How many parts the features fall into.
         groups: usize,
-        /// The dtype of the result: the operands' own, or a wider one of the same family (unsigned may become signed).
+        /// The dtype of the result: the operands' own, or a wider one of the same family (unsigned
+        /// may become signed).
         dtype: DType,
     }
 }
@@ -37,20 +40,36 @@ impl Primitive for Convolution {
         arity(Self::NAME, xs, 2)?;
         let (x, w) = (&xs[0], &xs[1]);
         if x.dtype != w.dtype {
-            return refuse(Self::NAME, format!("the operands {x} and {w} differ in dtype; convert one of them"));
+            return refuse(
+                Self::NAME,
+                format!("the operands {x} and {w} differ in dtype; convert one of them"),
+            );
         }
         if !holds(x.dtype, self.dtype) {
-            return refuse(Self::NAME, format!("{} operands cannot give {}; take {} or a wider dtype of its family", x.dtype, self.dtype, x.dtype));
+            return refuse(
+                Self::NAME,
+                format!(
+                    "{} operands cannot give {}; take {} or a wider dtype of its family",
+                    x.dtype, self.dtype, x.dtype
+                ),
+            );
         }
         let rank = self.slides.len() + 2;
         if [x.rank(), w.rank()] != [rank; 2] {
-            let why = format!("{} space axes need operands of {rank} axes, not {x} and {w}", self.slides.len());
+            let why = format!(
+                "{} space axes need operands of {rank} axes, not {x} and {w}",
+                self.slides.len()
+            );
             return refuse(Self::NAME, why);
         }
         self.check_features(x, w)?;
         let space = |i: usize| self.slides[i].count(x.shape[i + 2], w.shape[i + 2]);
-        let space = |i: usize| space(i).or_else(|why| refuse(Self::NAME, format!("axis {} of {x} and {w}: {why}", i + 2)));
-        let sizes = [Ok(x.shape[0]), Ok(w.shape[0])].into_iter().chain((0..self.slides.len()).map(space));
+        let space = |i: usize| {
+            space(i)
+                .or_else(|why| refuse(Self::NAME, format!("axis {} of {x} and {w}: {why}", i + 2)))
+        };
+        let sizes =
+            [Ok(x.shape[0]), Ok(w.shape[0])].into_iter().chain((0..self.slides.len()).map(space));
         Ok(vec![Type::new(self.dtype, sizes.collect::<Result<Vec<_>>>()?)])
     }
 
@@ -63,7 +82,13 @@ impl Primitive for Convolution {
         Ok(bilinear(b, self.clone(), at, dxs))
     }
 
-    fn transpose(&self, b: &mut Builder, at: &Bound, linear: &[bool], cts: &[Option<Value>]) -> Transposed {
+    fn transpose(
+        &self,
+        b: &mut Builder,
+        at: &Bound,
+        linear: &[bool],
+        cts: &[Option<Value>],
+    ) -> Transposed {
         let Some(ct) = cts[0] else { return Transposed::Cotangents(vec![None; 2]) };
         match linear {
             [true, false] => Transposed::Cotangents(vec![Some(self.of_operand(b, at, ct)), None]),
@@ -72,7 +97,13 @@ impl Primitive for Convolution {
         }
     }
 
-    fn batch(&self, b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+    fn batch(
+        &self,
+        b: &mut Builder,
+        axis: &Axis,
+        xs: &[Value],
+        dims: &[Option<usize>],
+    ) -> Result<Batched> {
         Ok(match (dims[0], dims[1]) {
             (Some(d), None) => self.batch_operand(b, xs, d),
             (None, Some(d)) => self.batch_kernel(b, xs, d),
@@ -90,10 +121,17 @@ impl Convolution {
     fn check_features(&self, x: &Type, w: &Type) -> Result<()> {
         let (groups, all, of_group, results) = (self.groups, x.shape[1], w.shape[1], w.shape[0]);
         if groups == 0 || results % groups != 0 {
-            return refuse(Self::NAME, format!("the {results} features of the result (axis 0 of {w}) do not fall into {groups} groups"));
+            return refuse(
+                Self::NAME,
+                format!(
+                    "the {results} features of the result (axis 0 of {w}) do not fall into {groups} groups"
+                ),
+            );
         }
         if of_group.checked_mul(groups) != Some(all) {
-            let why = format!("{groups} groups of {of_group} features (axis 1 of the kernel {w}) are not the {all} features (axis 1) of {x}");
+            let why = format!(
+                "{groups} groups of {of_group} features (axis 1 of the kernel {w}) are not the {all} features (axis 1) of {x}"
+            );
             return refuse(Self::NAME, why);
         }
         Ok(())
@@ -135,13 +173,29 @@ mod tests {
 
     #[test]
     fn a_picture_by_hand() {
-        let x = lit(DType::I32, &[1, 2, 2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0]);
+        let x = lit(
+            DType::I32,
+            &[1, 2, 2, 3],
+            &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0],
+        );
         let w = lit(DType::I32, &[1, 2, 2, 2], &[1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 1.0]);
-        assert_eq!(conv(vec![Slide::default(); 2], 1, &x, &w).to_f64s(), [12.0 + 60.0, 16.0 + 80.0]);
+        assert_eq!(
+            conv(vec![Slide::default(); 2], 1, &x, &w).to_f64s(),
+            [12.0 + 60.0, 16.0 + 80.0]
+        );
         let each = lit(DType::I32, &[4, 1, 1, 1], &[1.0, 2.0, 3.0, 4.0]);
-        let y = conv(vec![Slide { low: -1, ..Slide::default() }, Slide { stride: 2, ..Slide::default() }], 2, &x, &each);
+        let y = conv(
+            vec![Slide { low: -1, ..Slide::default() }, Slide { stride: 2, ..Slide::default() }],
+            2,
+            &x,
+            &each,
+        );
         assert_eq!(y.ty().to_string(), "i32[1, 4, 1, 2]");
-        assert_eq!(y.to_f64s(), [4.0, 6.0, 8.0, 12.0, 120.0, 180.0, 160.0, 240.0], "two results of each feature");
+        assert_eq!(
+            y.to_f64s(),
+            [4.0, 6.0, 8.0, 12.0, 120.0, 180.0, 160.0, 240.0],
+            "two results of each feature"
+        );
     }
 
     #[test]
@@ -154,19 +208,36 @@ mod tests {
     #[test]
     fn dtypes_sum_as_products_do() {
         let ones = |d, n: usize| lit(d, &[1, 1, n], &vec![1.0; n]);
-        assert_eq!(conv(vec![Slide::default()], 1, &ones(DType::Bool, 256), &ones(DType::Bool, 256)).to_f64s(), [1.0]);
-        assert_eq!(conv(vec![Slide::default()], 1, &ones(DType::U8, 256), &ones(DType::U8, 256)).to_f64s(), [0.0], "it wraps");
+        assert_eq!(
+            conv(vec![Slide::default()], 1, &ones(DType::Bool, 256), &ones(DType::Bool, 256))
+                .to_f64s(),
+            [1.0]
+        );
+        assert_eq!(
+            conv(vec![Slide::default()], 1, &ones(DType::U8, 256), &ones(DType::U8, 256)).to_f64s(),
+            [0.0],
+            "it wraps"
+        );
         let x = lit(DType::F32, &[1, 1, 3], &[1e8, 1.0, -1e8]);
-        assert_eq!(conv(vec![Slide::default()], 1, &x, &ones(DType::F32, 3)).to_f64s(), [1.0], "summed in f64");
+        assert_eq!(
+            conv(vec![Slide::default()], 1, &x, &ones(DType::F32, 3)).to_f64s(),
+            [1.0],
+            "summed in f64"
+        );
         let op = Convolution { slides: vec![Slide::default()], groups: 1, dtype: DType::I32 };
         let x = lit(DType::I8, &[1, 1, 2], &[100.0, 100.0]);
-        assert_eq!(op.eval(&mut Eval::default(), vec![x.clone(), x]).unwrap()[0].to_f64s(), [20000.0]);
+        assert_eq!(
+            op.eval(&mut Eval::default(), vec![x.clone(), x]).unwrap()[0].to_f64s(),
+            [20000.0]
+        );
     }
 
     #[test]
     fn empty_shapes_are_legal() {
         let z = |s: &[usize]| Literal::zeros(Type::new(DType::F32, s));
-        let of = |x: &[usize], w: &[usize]| conv(vec![Slide::default()], 1, &z(x), &z(w)).ty().to_string();
+        let of = |x: &[usize], w: &[usize]| {
+            conv(vec![Slide::default()], 1, &z(x), &z(w)).ty().to_string()
+        };
         assert_eq!(of(&[0, 1, 3], &[2, 1, 2]), "f32[0, 2, 2]");
         assert_eq!(of(&[1, 0, 3], &[2, 0, 2]), "f32[1, 2, 2]");
         assert_eq!(of(&[1, 1, 0], &[2, 1, 2]), "f32[1, 2, 0]");
@@ -179,11 +250,25 @@ mod tests {
             let op = Convolution { slides: vec![Slide::default()], groups, dtype: x.dtype };
             op.infer(&[x, w]).unwrap_err().to_string()
         };
-        assert!(say(1, t(DType::F32, &[1, 2, 3]), t(DType::F32, &[1, 3, 3])).contains("are not the 2 features (axis 1) of f32[1, 2, 3]"));
-        assert!(say(2, t(DType::F32, &[1, 2, 3]), t(DType::F32, &[3, 1, 3])).contains("do not fall into 2 groups"));
+        assert!(
+            say(1, t(DType::F32, &[1, 2, 3]), t(DType::F32, &[1, 3, 3]))
+                .contains("are not the 2 features (axis 1) of f32[1, 2, 3]")
+        );
+        assert!(
+            say(2, t(DType::F32, &[1, 2, 3]), t(DType::F32, &[3, 1, 3]))
+                .contains("do not fall into 2 groups")
+        );
         assert!(say(0, t(DType::F32, &[1, 2, 3]), t(DType::F32, &[3, 1, 3])).contains("0 groups"));
-        assert!(say(1, t(DType::F32, &[1, 2, 3]), t(DType::F64, &[3, 2, 3])).contains("differ in dtype"));
-        assert!(say(1, t(DType::F32, &[1, 2]), t(DType::F32, &[3, 2, 3])).contains("operands of 3 axes"));
-        assert!(say(1, t(DType::F32, &[1, 2, 3]), t(DType::F32, &[3, 2, 0])).contains("windows of 0"));
+        assert!(
+            say(1, t(DType::F32, &[1, 2, 3]), t(DType::F64, &[3, 2, 3]))
+                .contains("differ in dtype")
+        );
+        assert!(
+            say(1, t(DType::F32, &[1, 2]), t(DType::F32, &[3, 2, 3]))
+                .contains("operands of 3 axes")
+        );
+        assert!(
+            say(1, t(DType::F32, &[1, 2, 3]), t(DType::F32, &[3, 2, 0])).contains("windows of 0")
+        );
     }
 }

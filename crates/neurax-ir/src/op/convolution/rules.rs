@@ -13,10 +13,15 @@ struct Features {
 
 impl Convolution {
     fn features(&self, w: &Type) -> Features {
-        Features { groups: self.groups, features: w.shape[1], results: w.shape[0] / self.groups.max(1) }
+        Features {
+            groups: self.groups,
+            features: w.shape[1],
+            results: w.shape[0] / self.groups.max(1),
+        }
     }
 
-    /// The cotangent of the operand: that of the result, convolved with the kernel turned around and its features exchanged.
+    /// The cotangent of the operand: that of the result, convolved with the kernel turned around
+    /// and its features exchanged.
     pub fn of_operand(&self, b: &mut Builder, at: &Bound, ct: Value) -> Value {
         let (x, w) = (b.ty(at.xs[0]).clone(), b.ty(at.xs[1]).clone());
         if [&x, &w, b.ty(ct)].iter().any(|t| t.size() == 0) {
@@ -28,16 +33,21 @@ impl Convolution {
         let kernel = b.move_axis(kernel, 2, 1);
         let kernel = merge(b, kernel, 0);
         let taps: Vec<usize> = (2..w.rank()).filter(|&i| w.shape[i] > 1).collect();
-        let kernel = if taps.is_empty() { kernel } else { b.emit(Reverse { axes: taps }, &[kernel]) };
+        let kernel =
+            if taps.is_empty() { kernel } else { b.emit(Reverse { axes: taps }, &[kernel]) };
         let counts = b.ty(ct).shape.clone();
-        let slide = |(i, s): (usize, &Slide)| s.transposed(x.shape[i + 2], w.shape[i + 2], counts[i + 2]);
-        let op = Convolution { slides: self.slides.iter().enumerate().map(slide).collect(), ..self.clone() };
+        let slide =
+            |(i, s): (usize, &Slide)| s.transposed(x.shape[i + 2], w.shape[i + 2], counts[i + 2]);
+        let op = Convolution {
+            slides: self.slides.iter().enumerate().map(slide).collect(),
+            ..self.clone()
+        };
         let y = b.emit(op, &[ct, kernel]);
         b.convert(y, x.dtype)
     }
 
-    /// The cotangent of the kernel: the operand convolved with the cotangent of the result, the batch in the place of the
-    /// features.
+    /// The cotangent of the kernel: the operand convolved with the cotangent of the result, the
+    /// batch in the place of the features.
     pub fn of_kernel(&self, b: &mut Builder, at: &Bound, ct: Value) -> Value {
         let (x, w) = (b.ty(at.xs[0]).clone(), b.ty(at.xs[1]).clone());
         if [&x, &w, b.ty(ct)].iter().any(|t| t.size() == 0) {
@@ -51,8 +61,12 @@ impl Convolution {
         let operand = b.transpose(operand, &order);
         let operand = merge(b, operand, 1);
         let counts = b.ty(ct).shape.clone();
-        let slide = |(i, s): (usize, &Slide)| s.of_taps(x.shape[i + 2], w.shape[i + 2], counts[i + 2]);
-        let op = Convolution { slides: self.slides.iter().enumerate().map(slide).collect(), ..self.clone() };
+        let slide =
+            |(i, s): (usize, &Slide)| s.of_taps(x.shape[i + 2], w.shape[i + 2], counts[i + 2]);
+        let op = Convolution {
+            slides: self.slides.iter().enumerate().map(slide).collect(),
+            ..self.clone()
+        };
         let ct = b.move_axis(ct, 0, 1);
         let y = b.emit(op, &[operand, ct]);
         let y = b.move_axis(y, 0, 1);
@@ -83,7 +97,14 @@ impl Convolution {
     }
 
     /// Each operand with its kernel: more groups.
-    pub fn batch_both(&self, b: &mut Builder, axis: &Axis, xs: &[Value], x_dim: usize, w_dim: usize) -> Batched {
+    pub fn batch_both(
+        &self,
+        b: &mut Builder,
+        axis: &Axis,
+        xs: &[Value],
+        x_dim: usize,
+        w_dim: usize,
+    ) -> Batched {
         let (x, w) = (b.move_axis(xs[0], x_dim, 1), b.move_axis(xs[1], w_dim, 0));
         if axis.size == 0 {
             return self.batch_of_none(b, x, w);

@@ -3,11 +3,16 @@
 use super::*;
 
 pub fn rows() -> Vec<Sample> {
-    let line = |d: DType, to: DType| row(vec![slide(2, 1, 0, 1, 1)], 1, d, to, &[2, 2, 4], &[3, 2, 2]);
+    let line =
+        |d: DType, to: DType| row(vec![slide(2, 1, 0, 1, 1)], 1, d, to, &[2, 2, 4], &[3, 2, 2]);
     let mut rows: Vec<Sample> = DType::ALL.into_iter().map(|d| line(d, d)).collect();
-    for (from, to) in
-        [(DType::I8, DType::I32), (DType::U4, DType::I16), (DType::BF16, DType::F32), (DType::F8E5M2, DType::F16), (DType::F32, DType::F64)]
-    {
+    for (from, to) in [
+        (DType::I8, DType::I32),
+        (DType::U4, DType::I16),
+        (DType::BF16, DType::F32),
+        (DType::F8E5M2, DType::F16),
+        (DType::F32, DType::F64),
+    ] {
         rows.push(line(from, to));
     }
     let plain = Slide::default();
@@ -33,18 +38,41 @@ pub fn rows() -> Vec<Sample> {
     ] {
         rows.push(row(slides, groups, DType::F64, DType::F64, x, w));
     }
-    rows.push(row(vec![slide(2, 1, 1, 1, 1), plain], 2, DType::C128, DType::C128, &[1, 2, 3, 2], &[2, 1, 2, 2]));
+    rows.push(row(
+        vec![slide(2, 1, 1, 1, 1), plain],
+        2,
+        DType::C128,
+        DType::C128,
+        &[1, 2, 3, 2],
+        &[2, 1, 2, 2],
+    ));
     rows
 }
 
-fn slide(stride: usize, low: i64, high: i64, base_dilation: usize, window_dilation: usize) -> Slide {
+fn slide(
+    stride: usize,
+    low: i64,
+    high: i64,
+    base_dilation: usize,
+    window_dilation: usize,
+) -> Slide {
     Slide { stride, low, high, base_dilation, window_dilation }
 }
 
-fn row(slides: Vec<Slide>, groups: usize, dtype: DType, to: DType, x: &[usize], w: &[usize]) -> Sample {
+fn row(
+    slides: Vec<Slide>,
+    groups: usize,
+    dtype: DType,
+    to: DType,
+    x: &[usize],
+    w: &[usize],
+) -> Sample {
     Sample {
         op: Convolution { slides, groups, dtype: to }.into(),
-        inputs: vec![sample(Type::new(dtype, x), -2.0, 3.0), sample(Type::new(dtype, w), -1.0, 2.0)],
+        inputs: vec![
+            sample(Type::new(dtype, x), -2.0, 3.0),
+            sample(Type::new(dtype, w), -1.0, 2.0),
+        ],
         smooth: dtype == DType::F64,
     }
 }

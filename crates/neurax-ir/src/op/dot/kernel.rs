@@ -1,8 +1,10 @@
-//! The product itself: packed blocks, so that any layout of the operands runs at the speed of the dense one.
+//! The product itself: packed blocks, so that any layout of the operands runs at the speed of the
+//! dense one.
 
 use crate::{Complex, Compute, DType, Literal, Shape, Type, op::rules::offsets, with_compute};
 
-/// Where the elements of an operand are: element `(batch, free, contracted)` is at the sum of the three offsets.
+/// Where the elements of an operand are: element `(batch, free, contracted)` is at the sum of the
+/// three offsets.
 pub struct Side {
     batch: Vec<usize>,
     free: Table,
@@ -16,8 +18,9 @@ struct Table {
     dense: bool,
 }
 
-/// What products are summed in. Its functions are single instructions of the inner loops: marked `inline`, as a build without LTO in the
-/// crate calls them otherwise, which is eight times as slow.
+/// What products are summed in. Its functions are single instructions of the inner loops: marked
+/// `inline`, as a build without LTO in the crate calls them otherwise, which is eight times as
+/// slow.
 trait Sum: Copy {
     const ZERO: Self;
     fn of<C: Compute>(x: C) -> Self;
@@ -52,22 +55,38 @@ impl Table {
 
 /// The result, of type `ty`, of two operands of one dtype.
 pub fn product(ty: Type, l: &Literal, ls: &Side, r: &Literal, rs: &Side) -> Literal {
-    // Complex and integer sums have their own type. An integer sum wraps in 64 bits: stored, it has wrapped in any fewer.
+    // Complex and integer sums have their own type. An integer sum wraps in 64 bits: stored, it has
+    // wrapped in any fewer.
     match l.dtype() {
-        d @ (DType::C64 | DType::C128) => with_compute!(field d, C => batches::<C, Complex<f64>>(ty, l, ls, r, rs), else Literal::zeros(ty)),
-        d if d.is_float() => with_compute!(float d, C => batches::<C, f64>(ty, l, ls, r, rs), else Literal::zeros(ty)),
-        d => with_compute!(int d, C => batches::<C, i64>(ty, l, ls, r, rs), else Literal::zeros(ty)),
+        d @ (DType::C64 | DType::C128) => {
+            with_compute!(field d, C => batches::<C, Complex<f64>>(ty, l, ls, r, rs), else Literal::zeros(ty))
+        }
+        d if d.is_float() => {
+            with_compute!(float d, C => batches::<C, f64>(ty, l, ls, r, rs), else Literal::zeros(ty))
+        }
+        d => {
+            with_compute!(int d, C => batches::<C, i64>(ty, l, ls, r, rs), else Literal::zeros(ty))
+        }
     }
 }
 
-fn batches<C: Compute, S: Sum>(ty: Type, l: &Literal, ls: &Side, r: &Literal, rs: &Side) -> Literal {
+fn batches<C: Compute, S: Sum>(
+    ty: Type,
+    l: &Literal,
+    ls: &Side,
+    r: &Literal,
+    rs: &Side,
+) -> Literal {
     let (lx, rx) = (l.load::<C>(), r.load::<C>());
     let (m, n) = (ls.free.len(), rs.free.len());
     let mut sums = vec![S::ZERO; m * n];
     let way = Way::choose(ls, rs);
     let mut one = |batch: usize, store: &mut dyn FnMut(&[S])| {
         sums.fill(S::ZERO);
-        let (x, y) = (Matrix { x: &lx, base: ls.batch[batch], side: ls }, Matrix { x: &rx, base: rs.batch[batch], side: rs });
+        let (x, y) = (
+            Matrix { x: &lx, base: ls.batch[batch], side: ls },
+            Matrix { x: &rx, base: rs.batch[batch], side: rs },
+        );
         match way {
             Way::Rows { swapped: false } => rows(&x, &y, &mut sums),
             Way::Rows { swapped: true } => rows(&y, &x, &mut sums),
@@ -80,18 +99,31 @@ fn batches<C: Compute, S: Sum>(ty: Type, l: &Literal, ls: &Side, r: &Literal, rs
     let count = ls.batch.len();
     match ty.dtype {
         // A bool keeps the whole count: in 8 bits it could wrap to zero.
-        DType::Bool => Literal::build(ty, |out: &mut [i64]| fill(out, m, n, swapped, count, &mut one)),
-        d => with_compute!(any d, D => Literal::build(ty, |out: &mut [D]| fill(out, m, n, swapped, count, &mut one))),
+        DType::Bool => {
+            Literal::build(ty, |out: &mut [i64]| fill(out, m, n, swapped, count, &mut one))
+        }
+        d => {
+            with_compute!(any d, D => Literal::build(ty, |out: &mut [D]| fill(out, m, n, swapped, count, &mut one)))
+        }
     }
 }
 
 /// Stores the sums of each batch; swapped ones are `[n, m]`.
-fn fill<D: Compute, S: Sum>(out: &mut [D], m: usize, n: usize, swapped: bool, count: usize, one: &mut dyn FnMut(usize, &mut dyn FnMut(&[S]))) {
+fn fill<D: Compute, S: Sum>(
+    out: &mut [D],
+    m: usize,
+    n: usize,
+    swapped: bool,
+    count: usize,
+    one: &mut dyn FnMut(usize, &mut dyn FnMut(&[S])),
+) {
     for batch in 0..count {
         let out = &mut out[batch * m * n..][..m * n];
         one(batch, &mut |sums| {
             if swapped {
-                out.chunks_exact_mut(n).enumerate().for_each(|(i, row)| row.iter_mut().enumerate().for_each(|(j, o)| *o = sums[j * m + i].to()));
+                out.chunks_exact_mut(n).enumerate().for_each(|(i, row)| {
+                    row.iter_mut().enumerate().for_each(|(j, o)| *o = sums[j * m + i].to())
+                });
             } else {
                 out.iter_mut().zip(sums).for_each(|(o, s)| *o = s.to());
             }
@@ -109,7 +141,8 @@ enum Way {
 }
 
 impl Way {
-    /// Rows need length to be fast. Where one operand is nearly a vector, scalar products read the other one in order.
+    /// Rows need length to be fast. Where one operand is nearly a vector, scalar products read the
+    /// other one in order.
     fn choose(l: &Side, r: &Side) -> Way {
         let (m, n) = (l.free.len(), r.free.len());
         let wide = if m > n { l } else { r };
@@ -131,7 +164,8 @@ const K_BLOCK: usize = 64;
 const J_BLOCK: usize = 128;
 const DOT_BLOCK: usize = 512;
 
-/// `sums[i, j] = sum of x[i, k] * y[j, k]`, a block of `y` at a time, which stays in the first-level cache.
+/// `sums[i, j] = sum of x[i, k] * y[j, k]`, a block of `y` at a time, which stays in the
+/// first-level cache.
 fn rows<C: Compute, S: Sum>(x: &Matrix<C>, y: &Matrix<C>, sums: &mut [S]) {
     let (n, k) = (y.side.free.len(), y.side.contract.len());
     let mut panel = vec![S::ZERO; K_BLOCK.min(k) * J_BLOCK.min(n)];
@@ -150,7 +184,8 @@ fn rows<C: Compute, S: Sum>(x: &Matrix<C>, y: &Matrix<C>, sums: &mut [S]) {
     }
 }
 
-/// `row += factors x panel`, in the order of the factors; four at a time, so that the row is read and written less often.
+/// `row += factors x panel`, in the order of the factors; four at a time, so that the row is read
+/// and written less often.
 fn add_rows<S: Sum>(row: &mut [S], factors: &[S], panel: &[S]) {
     let n = row.len();
     let (fours, ones) = factors.as_chunks::<4>();
@@ -200,9 +235,17 @@ fn add_dot<S: Sum>(s: S, x: &[S], y: &[S]) -> S {
     lanes[0].and(lanes[1]).and(lanes[2].and(lanes[3]))
 }
 
-/// Copies a block into `out`, row after row: rows from index `r` of one table (as many as fill it), `columns` from index `c`
-/// of the other.
-fn pack<C: Compute, S: Sum>(m: &Matrix<C>, rows: &Table, r: usize, cols: &Table, c: usize, columns: usize, out: &mut [S]) {
+/// Copies a block into `out`, row after row: rows from index `r` of one table (as many as fill it),
+/// `columns` from index `c` of the other.
+fn pack<C: Compute, S: Sum>(
+    m: &Matrix<C>,
+    rows: &Table,
+    r: usize,
+    cols: &Table,
+    c: usize,
+    columns: usize,
+    out: &mut [S],
+) {
     let count = out.len() / columns.max(1);
     if rows.dense && !cols.dense && count > 1 {
         // The transposed block: read in memory's order.

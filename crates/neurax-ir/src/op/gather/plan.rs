@@ -3,25 +3,29 @@
 use super::{Gather, OutOfBounds};
 use crate::{Literal, Shape, op::rules::grid, op::strided::by_width, with_compute};
 
-/// The places of all windows, in the operand and in the dense array of windows. Windows are runs of neighbouring elements.
+/// The places of all windows, in the operand and in the dense array of windows. Windows are runs of
+/// neighbouring elements.
 pub struct Plan {
-    /// For every index vector: where its window starts in the operand (nowhere if it is dropped) and in the array of windows.
+    /// For every index vector: where its window starts in the operand (nowhere if it is dropped)
+    /// and in the array of windows.
     windows: Vec<(Option<usize>, usize)>,
-    /// Where each run of a window is, from its start on, in the operand and in the array of windows.
+    /// Where each run of a window is, from its start on, in the operand and in the array of
+    /// windows.
     runs: Vec<(usize, usize)>,
     /// The length of the runs.
     len: usize,
 }
 
 impl Plan {
-    /// The places of a gather (or the mirror of a scatter) that `check` has admitted; `out`, the shape of the array of windows,
-    /// is not empty.
+    /// The places of a gather (or the mirror of a scatter) that `check` has admitted; `out`, the
+    /// shape of the array of windows, is not empty.
     pub fn new(g: &Gather, x: &Shape, indices: &Literal, out: &Shape) -> Plan {
         let (runs, len) = runs(g, x, out);
         Plan { windows: windows(g, x, indices, out), runs, len }
     }
 
-    /// Calls `f` with the place of each run in the operand and in the array of windows, in order; and with its length.
+    /// Calls `f` with the place of each run in the operand and in the array of windows, in order;
+    /// and with its length.
     pub fn each(&self, mut f: impl FnMut(usize, usize, usize)) {
         for &(at, out) in &self.windows {
             let Some(at) = at else { continue };
@@ -34,7 +38,9 @@ impl Plan {
         let bits = x.dtype().bits();
         if bits < 8 {
             let from = x.load::<u8>();
-            return Literal::build(out.ty().clone(), |to: &mut [u8]| self.each(|x, o, n| to[o..o + n].copy_from_slice(&from[x..x + n])));
+            return Literal::build(out.ty().clone(), |to: &mut [u8]| {
+                self.each(|x, o, n| to[o..o + n].copy_from_slice(&from[x..x + n]))
+            });
         }
         out.edit_bytes(|to| by_width!(bits, N => self.cells::<N>(to, x.bytes(), false))).0
     }
@@ -44,7 +50,9 @@ impl Plan {
         let bits = x.dtype().bits();
         if bits < 8 {
             let from = windows.load::<u8>();
-            return x.edit(|to: &mut [u8]| self.each(|x, o, n| to[x..x + n].copy_from_slice(&from[o..o + n])));
+            return x.edit(|to: &mut [u8]| {
+                self.each(|x, o, n| to[x..x + n].copy_from_slice(&from[o..o + n]))
+            });
         }
         x.edit_bytes(|to| by_width!(bits, N => self.cells::<N>(to, windows.bytes(), true)))
     }
@@ -62,19 +70,25 @@ impl Plan {
     }
 }
 
-/// The start of every window. A batch axis of the indices moves the window along the operand's axis that goes with it.
+/// The start of every window. A batch axis of the indices moves the window along the operand's axis
+/// that goes with it.
 fn windows(g: &Gather, x: &Shape, indices: &Literal, out: &Shape) -> Vec<(Option<usize>, usize)> {
     let (strides, out_strides) = (x.strides(), out.strides());
     let batch = &indices.shape()[..indices.shape().rank() - 1];
-    let paired = |i: usize| g.indices_batch.iter().position(|&j| j == i).map_or(0, |k| strides[g.operand_batch[k]]);
+    let paired = |i: usize| {
+        g.indices_batch.iter().position(|&j| j == i).map_or(0, |k| strides[g.operand_batch[k]])
+    };
     let along = grid(batch.iter().enumerate().map(|(i, &n)| (n, paired(i))));
     let free = (0..out.rank()).filter(|i| !g.offset_dims.contains(i));
     let outs = grid(free.map(|i| (out[i], out_strides[i])));
-    let room: Vec<(i64, usize)> = g.index_map.iter().map(|&a| (x[a] as i64 - g.sizes[a] as i64, strides[a])).collect();
+    let room: Vec<(i64, usize)> =
+        g.index_map.iter().map(|&a| (x[a] as i64 - g.sizes[a] as i64, strides[a])).collect();
     let numbers = integers(indices);
     let start = |w: usize| {
         let vector = &numbers[w * room.len()..][..room.len()];
-        vector.iter().zip(&room).try_fold(along[w], |at, (&i, &(most, stride))| Some(at + place(i, most, g.mode)? * stride))
+        vector.iter().zip(&room).try_fold(along[w], |at, (&i, &(most, stride))| {
+            Some(at + place(i, most, g.mode)? * stride)
+        })
     };
     (0..along.len()).map(|w| (start(w), outs[w])).collect()
 }
@@ -98,8 +112,13 @@ fn integers(x: &Literal) -> Vec<i64> {
 /// The runs of one window: inner axes that are whole in both arrays make one run.
 fn runs(g: &Gather, x: &Shape, out: &Shape) -> (Vec<(usize, usize)>, usize) {
     let (strides, out_strides) = (x.strides(), out.strides());
-    let mut axes: Vec<(usize, usize, usize)> =
-        g.kept(x.rank()).iter().zip(&g.offset_dims).map(|(&a, &o)| (g.sizes[a], strides[a], out_strides[o])).filter(|a| a.0 != 1).collect();
+    let mut axes: Vec<(usize, usize, usize)> = g
+        .kept(x.rank())
+        .iter()
+        .zip(&g.offset_dims)
+        .map(|(&a, &o)| (g.sizes[a], strides[a], out_strides[o]))
+        .filter(|a| a.0 != 1)
+        .collect();
     let mut len = 1;
     while let Some((n, _, _)) = axes.pop_if(|a| a.1 == len && a.2 == len) {
         len *= n;

@@ -1,9 +1,11 @@
-//! Derivatives of a scan: in one loop for forward mode; in two for reverse mode, whose second, linear one is transposed into
-//! a loop that runs the other way.
+//! Derivatives of a scan: in one loop for forward mode; in two for reverse mode, whose second,
+//! linear one is transposed into a loop that runs the other way.
 
 use super::Scan;
 use crate::op::{Bound, Tangent, Transposed, marked, select, spread_marked};
-use crate::transform::{Linearized, fixed_point, jvp_instantiated, linearize_instantiated, transpose_walk};
+use crate::transform::{
+    Linearized, fixed_point, jvp_instantiated, linearize_instantiated, transpose_walk,
+};
 use crate::{Builder, Graph, Result, Type, Value, Values};
 
 /// What happens to a residual of one iteration.
@@ -28,19 +30,36 @@ impl Scan {
         let none = vec![false; self.body.outputs().len()];
         fixed_point(init.to_vec(), |c| {
             let active = [consts, c, stacked].concat();
-            Ok(jvp_instantiated(&self.body, &active, &none, for_reverse)?.outputs[..self.carries].to_vec())
+            Ok(jvp_instantiated(&self.body, &active, &none, for_reverse)?.outputs[..self.carries]
+                .to_vec())
         })
     }
 
-    /// The tangents that go in: of constants, of active carries (zero where there is none), of stacked operands.
-    fn tangents(&self, b: &mut Builder, xs: &[Value], dxs: &[Tangent], carry: &[bool]) -> (Vec<Value>, Vec<Value>, Vec<Value>) {
+    /// The tangents that go in: of constants, of active carries (zero where there is none), of
+    /// stacked operands.
+    fn tangents(
+        &self,
+        b: &mut Builder,
+        xs: &[Value],
+        dxs: &[Tangent],
+        carry: &[bool],
+    ) -> (Vec<Value>, Vec<Value>, Vec<Value>) {
         let (dconsts, dcarries, dstacked) = self.parts(dxs);
         let carries = self.parts(xs).1.iter().zip(dcarries).zip(carry).filter(|(_, a)| **a);
         let carries = carries.map(|((&x, &dx), _)| b.tangent_or_zero(dx, x)).collect();
-        (dconsts.iter().flatten().copied().collect(), carries, dstacked.iter().flatten().copied().collect())
+        (
+            dconsts.iter().flatten().copied().collect(),
+            carries,
+            dstacked.iter().flatten().copied().collect(),
+        )
     }
 
-    pub(super) fn jvp_fused(&self, b: &mut Builder, xs: &[Value], dxs: &[Tangent]) -> Result<(Values, Vec<Tangent>)> {
+    pub(super) fn jvp_fused(
+        &self,
+        b: &mut Builder,
+        xs: &[Value],
+        dxs: &[Tangent],
+    ) -> Result<(Values, Vec<Tangent>)> {
         let flags: Vec<bool> = dxs.iter().map(Option::is_some).collect();
         let carry = self.active_carries(&flags, false)?;
         let (consts, _, stacked) = self.parts(&flags);
@@ -50,21 +69,44 @@ impl Scan {
         let (nc, nk) = (marked(consts), marked(&carry));
         let (c, k, all) = (self.consts, self.consts + self.carries, xs.len());
         // Each group of operands is followed by its tangents.
-        let ins =
-            (0..c).chain(all..all + nc).chain(c..k).chain(all + nc..all + nc + nk).chain(k..all).chain(all + nc + nk..d.graph.input_types().len());
-        let outs = (0..self.carries).chain(n..n + nk).chain(self.carries..n).chain(n + nk..d.graph.outputs().len());
-        let body = d.graph.with_input_order(&ins.collect::<Vec<_>>()).with_outputs(&outs.collect::<Vec<_>>());
+        let ins = (0..c)
+            .chain(all..all + nc)
+            .chain(c..k)
+            .chain(all + nc..all + nc + nk)
+            .chain(k..all)
+            .chain(all + nc + nk..d.graph.input_types().len());
+        let outs = (0..self.carries)
+            .chain(n..n + nk)
+            .chain(self.carries..n)
+            .chain(n + nk..d.graph.outputs().len());
+        let body = d
+            .graph
+            .with_input_order(&ins.collect::<Vec<_>>())
+            .with_outputs(&outs.collect::<Vec<_>>());
         let (vc, vk, vx) = self.parts(xs);
         let (tc, tk, tx) = self.tangents(b, xs, dxs, &carry);
         let count = body.outputs().len();
-        let ys = b.emit_n(self.with(body, c + nc, self.carries + nk), &[vc, &tc, vk, &tk, vx, &tx].concat(), count);
+        let ys = b.emit_n(
+            self.with(body, c + nc, self.carries + nk),
+            &[vc, &tc, vk, &tk, vx, &tx].concat(),
+            count,
+        );
         let split = self.carries + nk;
-        let primal: Values = ys[..self.carries].iter().chain(&ys[split..split + n - self.carries]).copied().collect();
+        let primal: Values = ys[..self.carries]
+            .iter()
+            .chain(&ys[split..split + n - self.carries])
+            .copied()
+            .collect();
         let tangents = [&ys[self.carries..split], &ys[split + n - self.carries..]].concat();
         Ok((primal, spread_marked(&d.outputs, &tangents)))
     }
 
-    pub(super) fn jvp_parted(&self, b: &mut Builder, xs: &[Value], dxs: &[Tangent]) -> Result<(Values, Vec<Tangent>)> {
+    pub(super) fn jvp_parted(
+        &self,
+        b: &mut Builder,
+        xs: &[Value],
+        dxs: &[Tangent],
+    ) -> Result<(Values, Vec<Tangent>)> {
         let flags: Vec<bool> = dxs.iter().map(Option::is_some).collect();
         let carry = self.active_carries(&flags, true)?;
         let (consts, _, stacked) = self.parts(&flags);
@@ -74,7 +116,8 @@ impl Scan {
         let kinds = self.classify(&l.primal, n);
 
         let (invariant, values) = self.passed(b, &l, &kinds, xs, n);
-        let live: Vec<bool> = (0..n + kinds.len()).map(|i| i < n || kinds[i - n] == Residual::Stacked).collect();
+        let live: Vec<bool> =
+            (0..n + kinds.len()).map(|i| i < n || kinds[i - n] == Residual::Stacked).collect();
         let primal = l.primal.restricted(&live, &vec![true; xs.len()]);
         let count = primal.outputs().len();
         let ys = b.emit_n(self.with(primal, self.consts, self.carries), xs, count);
@@ -111,9 +154,18 @@ impl Scan {
         primal.outputs()[n..].iter().map(kind).collect()
     }
 
-    /// The residuals that are passed: which they are, and their values, computed once outside the loop.
-    fn passed(&self, b: &mut Builder, l: &Linearized, kinds: &[Residual], xs: &[Value], n: usize) -> (Vec<bool>, Vec<Value>) {
-        let live: Vec<bool> = (0..n + kinds.len()).map(|i| i >= n && kinds[i - n] == Residual::Invariant).collect();
+    /// The residuals that are passed: which they are, and their values, computed once outside the
+    /// loop.
+    fn passed(
+        &self,
+        b: &mut Builder,
+        l: &Linearized,
+        kinds: &[Residual],
+        xs: &[Value],
+        n: usize,
+    ) -> (Vec<bool>, Vec<Value>) {
+        let live: Vec<bool> =
+            (0..n + kinds.len()).map(|i| i >= n && kinds[i - n] == Residual::Invariant).collect();
         let (outside, reads) = l.primal.pruned(&live);
         let mut once = b.inline(&outside, &select(xs, &reads)).into_iter();
         let value = |k: &Residual| match k {
@@ -125,9 +177,15 @@ impl Scan {
         (values.iter().map(Option::is_some).collect(), values.into_iter().flatten().collect())
     }
 
-    /// Cotangents of constants accumulate in a carry; what each iteration reads of the linear loop's constants and elements
-    /// it reads again.
-    pub(super) fn transposed(&self, b: &mut Builder, at: &Bound, linear: &[bool], cts: &[Option<Value>]) -> Transposed {
+    /// Cotangents of constants accumulate in a carry; what each iteration reads of the linear
+    /// loop's constants and elements it reads again.
+    pub(super) fn transposed(
+        &self,
+        b: &mut Builder,
+        at: &Bound,
+        linear: &[bool],
+        cts: &[Option<Value>],
+    ) -> Transposed {
         let (lc, _, lx) = self.parts(linear);
         let (vc, vk, vx) = self.parts(at.xs);
         if vk.iter().any(|&k| !b.dtype(k).is_differentiable()) {
@@ -153,7 +211,10 @@ impl Scan {
         args.extend(select(vx, &not(lx)));
         args.extend(ct_ys.iter().flatten());
         let count = body.outputs().len();
-        let op = Scan { reverse: !self.reverse, ..self.with(body, self.consts - marked(lc), self.carries + marked(lc)) };
+        let op = Scan {
+            reverse: !self.reverse,
+            ..self.with(body, self.consts - marked(lc), self.carries + marked(lc))
+        };
         let outs = b.emit_n(op, &args, count);
         let (carries, rest) = outs.split_at(self.carries);
         let (consts, rows) = rest.split_at(marked(lc));
@@ -164,23 +225,38 @@ impl Scan {
         Transposed::Cotangents(answers)
     }
 
-    /// `(other constants, cotangents of carries, cotangents of constants so far, other elements, cotangents of ys)
-    /// -> (cotangents of carries, of constants so far, of elements)`; also which linear elements have a cotangent.
-    fn transposed_body(&self, lc: &[bool], lx: &[bool], given: &[bool]) -> Result<(Graph, Vec<bool>)> {
+    /// `(other constants, cotangents of carries, cotangents of constants so far, other elements,
+    /// cotangents of ys) -> (cotangents of carries, of constants so far, of elements)`; also which
+    /// linear elements have a cotangent.
+    fn transposed_body(
+        &self,
+        lc: &[bool],
+        lx: &[bool],
+        given: &[bool],
+    ) -> Result<(Graph, Vec<bool>)> {
         let (tc, tk, tx) = self.parts(self.body.input_types());
         let outs = self.body.output_types();
         let mut b = Builder::new();
         let all = vec![true; self.carries];
-        let mut xs: Vec<Value> = tc.iter().zip(lc).map(|(t, l)| b.input_or_placeholder(t.clone(), !l)).collect();
+        let mut xs: Vec<Value> =
+            tc.iter().zip(lc).map(|(t, l)| b.input_or_placeholder(t.clone(), !l)).collect();
         xs.extend(tk.iter().map(|t| b.placeholder(t.clone())));
         let mut cts: Vec<Option<Value>> = tk.iter().map(|t| Some(b.input(t.clone()))).collect();
         let sums: Vec<Value> = select(tc, lc).into_iter().map(|t| b.input(t)).collect();
-        xs.extend(tx.iter().zip(lx).map(|(t, l)| b.input_or_placeholder(t.clone(), !l)).collect::<Vec<_>>());
+        xs.extend(
+            tx.iter()
+                .zip(lx)
+                .map(|(t, l)| b.input_or_placeholder(t.clone(), !l))
+                .collect::<Vec<_>>(),
+        );
         let ys: &[Type] = &outs[self.carries..];
-        cts.extend(ys.iter().zip(given).map(|(t, &g)| g.then(|| b.input(t.clone()))).collect::<Vec<_>>());
+        cts.extend(
+            ys.iter().zip(given).map(|(t, &g)| g.then(|| b.input(t.clone()))).collect::<Vec<_>>(),
+        );
         let answers = transpose_walk(&mut b, &self.body, &xs, &[lc, &all, lx].concat(), &cts)?;
         let (ac, ak, ax) = self.parts(&answers);
-        let mut results: Vec<Value> = ak.iter().zip(self.parts(&xs).1).map(|(&a, &k)| b.tangent_or_zero(a, k)).collect();
+        let mut results: Vec<Value> =
+            ak.iter().zip(self.parts(&xs).1).map(|(&a, &k)| b.tangent_or_zero(a, k)).collect();
         for (sum, answer) in sums.into_iter().zip(select(ac, lc)) {
             results.push(answer.map_or(sum, |a| b.add(sum, a)));
         }
@@ -190,11 +266,14 @@ impl Scan {
     }
 }
 
-/// The linear body with its inputs in the order of a loop: passed residuals, tangents of constants, of carries, stacked
-/// residuals, tangents of elements.
+/// The linear body with its inputs in the order of a loop: passed residuals, tangents of constants,
+/// of carries, stacked residuals, tangents of elements.
 fn reorder_linear(l: &Linearized, passed: &[bool], consts: usize, carries: usize) -> Graph {
     let of = |want: bool| (0..l.residuals).filter(move |&i| passed[i] == want);
     let r = l.residuals;
-    let order = of(true).chain(r..r + consts + carries).chain(of(false)).chain(r + consts + carries..l.linear.input_types().len());
+    let order = of(true)
+        .chain(r..r + consts + carries)
+        .chain(of(false))
+        .chain(r + consts + carries..l.linear.input_types().len());
     l.linear.clone().with_input_order(&order.collect::<Vec<_>>())
 }

@@ -3,14 +3,19 @@
 mod derivative;
 
 use super::{
-    Axis, Batched, Bound, Primitive, Pruned, Region, Sample, Tangent, Transposed, accepts, either, front_where, loop_invariants, marked, rules::*,
+    Axis, Batched, Bound, Primitive, Pruned, Region, Sample, Tangent, Transposed, accepts, either,
+    front_where, loop_invariants, marked, rules::*,
 };
-use crate::{Builder, DType, Eval, Graph, Literal, Op, Result, Shape, Type, Value, Values, graph::attr::attrs, transform};
+use crate::{
+    Builder, DType, Eval, Graph, Literal, Op, Result, Shape, Type, Value, Values,
+    graph::attr::attrs, transform,
+};
 use std::sync::Arc;
 
 attrs! {
     /// Operands `(constants.., carries.., xs..)`: for each index `i` of the leading axis of `xs`,
-    /// `(carries, ys[i]) = body(constants.., carries.., xs[i]..)`. Gives the last carries and the stacked `ys`.
+    /// `(carries, ys[i]) = body(constants.., carries.., xs[i]..)`. Gives the last carries and the
+    /// stacked `ys`.
     pub struct Scan = "scan" {
         /// `(constants.., carries.., x..) -> (carries.., y..)`
         body: Arc<Graph>,
@@ -42,7 +47,13 @@ impl Scan {
         let mut out = vec![];
         for t in xs {
             if t.shape.first() != Some(&self.length) {
-                return refuse(Self::NAME, format!("it runs {} times; {t} does not have that size along axis 0", self.length));
+                return refuse(
+                    Self::NAME,
+                    format!(
+                        "it runs {} times; {t} does not have that size along axis 0",
+                        self.length
+                    ),
+                );
             }
             out.push(t.with_shape(t.shape.removed(0)));
         }
@@ -57,7 +68,15 @@ impl Primitive for Scan {
 
     fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
         if self.consts.checked_add(self.carries).is_none_or(|n| xs.len() < n) {
-            return refuse(Self::NAME, format!("it takes {} constants and {} carries, not ({})", self.consts, self.carries, list(xs)));
+            return refuse(
+                Self::NAME,
+                format!(
+                    "it takes {} constants and {} carries, not ({})",
+                    self.consts,
+                    self.carries,
+                    list(xs)
+                ),
+            );
         }
         let (consts, carries, stacked) = self.parts(xs);
         let elements = self.element_types(stacked)?;
@@ -65,7 +84,14 @@ impl Primitive for Scan {
         let outs = self.body.output_types();
         if outs.len() < self.carries || outs[..self.carries] != *carries {
             let first = outs.len().min(self.carries);
-            return refuse(Self::NAME, format!("the body must give back the carries it takes: ({}), not ({})", list(carries), list(&outs[..first])));
+            return refuse(
+                Self::NAME,
+                format!(
+                    "the body must give back the carries it takes: ({}), not ({})",
+                    list(carries),
+                    list(&outs[..first])
+                ),
+            );
         }
         let (next, ys) = outs.split_at(self.carries);
         let stack = |t: &Type| t.with_shape(t.shape.inserted(0, self.length));
@@ -76,11 +102,15 @@ impl Primitive for Scan {
         let stacked = xs.split_off(self.consts + self.carries);
         let mut carries = xs.split_off(self.consts);
         let ys = self.body.output_types().split_off(self.carries);
-        let mut ys: Vec<Literal> = ys.iter().map(|t| Literal::zeros(t.with_shape(t.shape.inserted(0, self.length)))).collect();
+        let mut ys: Vec<Literal> = ys
+            .iter()
+            .map(|t| Literal::zeros(t.with_shape(t.shape.inserted(0, self.length))))
+            .collect();
         for k in 0..self.length {
             let i = if self.reverse { self.length - 1 - k } else { k };
             // The carries move in, so that the body may write into their memory.
-            let args = xs.iter().cloned().chain(carries).chain(stacked.iter().map(|x| x.row(i))).collect();
+            let args =
+                xs.iter().cloned().chain(carries).chain(stacked.iter().map(|x| x.row(i))).collect();
             let mut outs = cx.run(&self.body, args)?;
             for (y, row) in ys.iter_mut().zip(outs.split_off(self.carries)) {
                 y.set_row(i, &row);
@@ -94,20 +124,38 @@ impl Primitive for Scan {
         Ok(self.jvp_region(b, at.xs, dxs, false)?.1)
     }
 
-    fn transpose(&self, b: &mut Builder, at: &Bound, linear: &[bool], cts: &[Option<Value>]) -> Transposed {
+    fn transpose(
+        &self,
+        b: &mut Builder,
+        at: &Bound,
+        linear: &[bool],
+        cts: &[Option<Value>],
+    ) -> Transposed {
         self.transposed(b, at, linear, cts)
     }
 
-    fn batch(&self, b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+    fn batch(
+        &self,
+        b: &mut Builder,
+        axis: &Axis,
+        xs: &[Value],
+        dims: &[Option<usize>],
+    ) -> Result<Batched> {
         let flags: Vec<bool> = dims.iter().map(Option::is_some).collect();
         let (consts, init, stacked) = self.parts(&flags);
         let ys = self.body.outputs().len() - self.carries;
-        let batch = |c: &[bool], force: &[bool]| transform::batch_graph(&self.body, axis, &[consts, c, stacked].concat(), force);
+        let batch = |c: &[bool], force: &[bool]| {
+            transform::batch_graph(&self.body, axis, &[consts, c, stacked].concat(), force)
+        };
         let none = vec![false; self.carries + ys];
-        let carry = transform::fixed_point(init.to_vec(), |c| Ok(batch(c, &none)?.1[..self.carries].to_vec()))?;
+        let carry = transform::fixed_point(init.to_vec(), |c| {
+            Ok(batch(c, &none)?.1[..self.carries].to_vec())
+        })?;
         let (body, outs) = batch(&carry, &[&carry[..], &none[self.carries..]].concat())?;
         let mut args = front_where(b, xs, dims, &[consts, &carry, stacked].concat(), axis.size);
-        for (x, _) in args.iter_mut().zip(dims).skip(self.consts + self.carries).filter(|(_, d)| d.is_some()) {
+        for (x, _) in
+            args.iter_mut().zip(dims).skip(self.consts + self.carries).filter(|(_, d)| d.is_some())
+        {
             // The loop's axis leads; the new one comes next, so that it leads in each element.
             *x = b.move_axis(*x, 0, 1);
         }
@@ -126,7 +174,8 @@ impl Primitive for Scan {
     }
 }
 
-/// `h = tanh(w h + x)`, of integers `h = w h + x`, giving each `h * h`: constants, carries, xs and ys all take part.
+/// `h = tanh(w h + x)`, of integers `h = w h + x`, giving each `h * h`: constants, carries, xs and
+/// ys all take part.
 fn recurrence(d: DType, length: usize, reverse: bool) -> Option<Sample> {
     let ty = Type::new(d, [2]);
     let mut b = Builder::new();
@@ -135,9 +184,11 @@ fn recurrence(d: DType, length: usize, reverse: bool) -> Option<Sample> {
     let sum = b.add(wh, x);
     let next = if d.is_differentiable() { b.tanh(sum) } else { sum };
     let y = b.square(next);
-    let op = Scan { body: Arc::new(b.finish(&[next, y]).ok()?), length, reverse, consts: 1, carries: 1 };
+    let op =
+        Scan { body: Arc::new(b.finish(&[next, y]).ok()?), length, reverse, consts: 1, carries: 1 };
     let stacked = Type::new(d, [length, 2]);
-    let inputs = vec![sample(ty.clone(), 0.5, 1.5), sample(ty, -1.0, 1.0), sample(stacked, -1.0, 1.0)];
+    let inputs =
+        vec![sample(ty.clone(), 0.5, 1.5), sample(ty, -1.0, 1.0), sample(stacked, -1.0, 1.0)];
     Some(Sample { op: op.into(), inputs, smooth: d == DType::F64 })
 }
 
@@ -147,8 +198,17 @@ fn nibbles(length: usize, reverse: bool) -> Option<Sample> {
     let mut b = Builder::new();
     let (sum, x) = (b.input(ty.clone()), b.input(ty.clone()));
     let next = b.add(sum, x);
-    let op = Scan { body: Arc::new(b.finish(&[next, next]).ok()?), length, reverse, consts: 0, carries: 1 };
-    let inputs = vec![sample(ty, 0.0, 9.0), sample(Type { dtype: DType::U4, shape: Shape::from([length, 3]) }, 0.0, 9.0)];
+    let op = Scan {
+        body: Arc::new(b.finish(&[next, next]).ok()?),
+        length,
+        reverse,
+        consts: 0,
+        carries: 1,
+    };
+    let inputs = vec![
+        sample(ty, 0.0, 9.0),
+        sample(Type { dtype: DType::U4, shape: Shape::from([length, 3]) }, 0.0, 9.0),
+    ];
     Some(Sample { op: op.into(), inputs, smooth: false })
 }
 
@@ -161,7 +221,13 @@ impl Region for Scan {
         Ok(self.with(f(&self.body)?, self.consts, self.carries).into())
     }
 
-    fn jvp_region(&self, b: &mut Builder, xs: &[Value], dxs: &[Tangent], for_reverse: bool) -> Result<(Values, Vec<Tangent>)> {
+    fn jvp_region(
+        &self,
+        b: &mut Builder,
+        xs: &[Value],
+        dxs: &[Tangent],
+        for_reverse: bool,
+    ) -> Result<(Values, Vec<Tangent>)> {
         if for_reverse { self.jvp_parted(b, xs, dxs) } else { self.jvp_fused(b, xs, dxs) }
     }
 
@@ -182,7 +248,11 @@ impl Region for Scan {
             return None;
         }
         let body = self.body.restricted(&outputs, &inputs);
-        Some(Pruned { op: self.with(body, marked(consts), marked(&needed)).into(), inputs, outputs })
+        Some(Pruned {
+            op: self.with(body, marked(consts), marked(&needed)).into(),
+            inputs,
+            outputs,
+        })
     }
 
     fn hoist(&self, b: &mut Builder, xs: &[Value]) -> Option<Values> {

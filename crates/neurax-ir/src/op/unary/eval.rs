@@ -44,7 +44,8 @@ fn to_real(f: Unary, x: &Literal) -> Literal {
     })
 }
 
-/// A type that unary functions are computed in. Functions that `infer` keeps away from it leave the elements alone.
+/// A type that unary functions are computed in. Functions that `infer` keeps away from it leave the
+/// elements alone.
 pub trait Rows: Compute {
     fn unary(f: Unary, dtype: DType, v: &mut [Self]);
 }
@@ -79,7 +80,8 @@ macro_rules! float_rows {
                     RoundEven => each(v, |x| x.round_ties_even()),
                     RoundAway => each(v, |x| x.round()),
                     Imag => each(v, |_| 0.0),
-                    // libm's inverse hyperbolic functions keep their accuracy near 0 and 1, which std's do not.
+                    // libm's inverse hyperbolic functions keep their accuracy near 0 and 1, which
+                    // std's do not.
                     Asinh => wide(v, libm::asinh),
                     // Far below 1 libm gives numbers where there is none.
                     Acosh => wide(v, |x| if x < 1.0 { f64::NAN } else { libm::acosh(x) }),
@@ -151,7 +153,8 @@ macro_rules! int_rows {
     ($($t:ident),*) => {$(
         impl Rows for $t {
             fn unary(f: Unary, dtype: DType, v: &mut [$t]) {
-                // An element of 2 or 4 bits is computed in 8: what counts bits must not see the others.
+                // An element of 2 or 4 bits is computed in 8: what counts bits must not see the
+                // others.
                 let mask = (!0u64 >> (64 - dtype.bits())) as $t;
                 let extra = $t::BITS - dtype.bits() as u32;
                 match f {

@@ -9,7 +9,8 @@ use crate::{Builder, DType, Eval, Kind, Literal, Result, Type, Value};
 use std::ops::Range;
 
 names! {
-    /// An elementwise function of one operand. Names are StableHLO's (<https://openxla.org/stablehlo/spec#ops>) and CHLO's.
+    /// An elementwise function of one operand. Names are StableHLO's
+    /// (<https://openxla.org/stablehlo/spec#ops>) and CHLO's.
     pub enum Unary {
         /// `-x`; integers wrap.
         Neg = "negate",
@@ -106,7 +107,8 @@ impl Unary {
     pub fn kinds(self) -> &'static [Kind] {
         match self {
             Neg | Abs | Sign => NUMBERS,
-            Exp | Expm1 | Log | Log1p | Sin | Cos | Tan | Asin | Acos | Atan | Sinh | Cosh | Tanh | Asinh | Acosh | Atanh => FIELDS,
+            Exp | Expm1 | Log | Log1p | Sin | Cos | Tan | Asin | Acos | Atan | Sinh | Cosh
+            | Tanh | Asinh | Acosh | Atanh => FIELDS,
             Sqrt | Rsqrt | Logistic | IsFinite | Real | Imag | Conj => FIELDS,
             Cbrt | Erf | Erfc | ErfInv | Lgamma | Digamma => FLOATS,
             BesselI0e | BesselI1e | Floor | Ceil | RoundEven | RoundAway => FLOATS,
@@ -129,7 +131,8 @@ impl Unary {
         }
     }
 
-    /// Its value for one number, where it takes floats. Compilers call this where they have no code of their own.
+    /// Its value for one number, where it takes floats. Compilers call this where they have no code
+    /// of their own.
     ///
     /// ```
     /// use neurax_ir::op::Unary;
@@ -176,13 +179,21 @@ impl Primitive for Unary {
 
     fn jvp(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Result<Vec<Tangent>> {
         let tangent = match dxs[0] {
-            Some(dx) if b.dtype(at.ys[0]).is_differentiable() => slope::tangent(*self, b, at.xs[0], at.ys[0], dx)?,
+            Some(dx) if b.dtype(at.ys[0]).is_differentiable() => {
+                slope::tangent(*self, b, at.xs[0], at.ys[0], dx)?
+            }
             _ => None,
         };
         Ok(vec![tangent])
     }
 
-    fn transpose(&self, b: &mut Builder, at: &Bound, linear: &[bool], cts: &[Option<Value>]) -> Transposed {
+    fn transpose(
+        &self,
+        b: &mut Builder,
+        at: &Bound,
+        linear: &[bool],
+        cts: &[Option<Value>],
+    ) -> Transposed {
         let x = at.xs[0];
         let ct = cts[0].filter(|_| linear[0]);
         let ct = match self {
@@ -199,7 +210,13 @@ impl Primitive for Unary {
         Transposed::Cotangents(vec![ct])
     }
 
-    fn batch(&self, b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+    fn batch(
+        &self,
+        b: &mut Builder,
+        axis: &Axis,
+        xs: &[Value],
+        dims: &[Option<usize>],
+    ) -> Result<Batched> {
         batch(b, *self, 1, axis, xs, dims)
     }
 
@@ -226,12 +243,24 @@ mod tests {
         assert!(real(Sign, f64::NAN).is_nan() && real(Sign, -0.0).is_sign_negative());
         assert_eq!(eval(RoundEven, &[&vector(&[0.5, 1.5, -2.5])]).to_f64s(), [0.0, 2.0, -2.0]);
         assert_eq!(eval(RoundAway, &[&vector(&[0.5, 1.5, -2.5])]).to_f64s(), [1.0, 2.0, -3.0]);
-        assert_eq!((real(Logistic, -1000.0), real(Logistic, 1000.0), real(Logistic, 0.0)), (0.0, 1.0, 0.5));
-        assert_eq!((real(Cbrt, -8.0), real(Rsqrt, 4.0), real(Rsqrt, 0.0)), (-2.0, 0.5, f64::INFINITY));
+        assert_eq!(
+            (real(Logistic, -1000.0), real(Logistic, 1000.0), real(Logistic, 0.0)),
+            (0.0, 1.0, 0.5)
+        );
+        assert_eq!(
+            (real(Cbrt, -8.0), real(Rsqrt, 4.0), real(Rsqrt, 0.0)),
+            (-2.0, 0.5, f64::INFINITY)
+        );
         assert!(real(Log, -1.0).is_nan() && real(Log, 0.0) == f64::NEG_INFINITY);
-        assert!([0.5, -1.0, -7500.0, f64::NEG_INFINITY].iter().all(|&x| real(Acosh, x).is_nan()) && real(Acosh, 1.0) == 0.0);
+        assert!(
+            [0.5, -1.0, -7500.0, f64::NEG_INFINITY].iter().all(|&x| real(Acosh, x).is_nan())
+                && real(Acosh, 1.0) == 0.0
+        );
         assert_eq!((real(Lgamma, 0.0), real(Erfc, f64::INFINITY)), (f64::INFINITY, 0.0));
-        assert_eq!(eval(IsFinite, &[&vector(&[1.0, f64::NAN, f64::INFINITY])]).to_vec::<bool>().unwrap(), [true, false, false]);
+        assert_eq!(
+            eval(IsFinite, &[&vector(&[1.0, f64::NAN, f64::INFINITY])]).to_vec::<bool>().unwrap(),
+            [true, false, false]
+        );
         assert_eq!(real(Expm1, 1e-20), 1e-20);
         assert!((real(Asinh, 1e-10) - 1e-10).abs() < 1e-25 && real(Acosh, 1e300) > 600.0);
     }
@@ -247,7 +276,10 @@ mod tests {
         assert_eq!(eval(Not, &[&of(DType::I2, &[1.0])]).to_f64s(), [-2.0]);
         assert_eq!(eval(PopulationCount, &[&of(DType::I4, &[-1.0, 3.0])]).to_f64s(), [4.0, 2.0]);
         assert_eq!(eval(PopulationCount, &[&vector(&[-1i64])]).to_f64s(), [64.0]);
-        assert_eq!(eval(CountLeadingZeros, &[&of(DType::U4, &[0.0, 1.0, 8.0])]).to_f64s(), [4.0, 3.0, 0.0]);
+        assert_eq!(
+            eval(CountLeadingZeros, &[&of(DType::U4, &[0.0, 1.0, 8.0])]).to_f64s(),
+            [4.0, 3.0, 0.0]
+        );
         assert_eq!(eval(CountLeadingZeros, &[&of(DType::I4, &[-1.0, 1.0])]).to_f64s(), [0.0, 3.0]);
         // Two bits hold the count 2 only without a sign.
         assert_eq!(eval(CountLeadingZeros, &[&of(DType::U2, &[0.0])]).to_f64s(), [2.0]);
@@ -261,7 +293,10 @@ mod tests {
         assert_eq!(eval(Real, &[&z]).to_vec::<f32>().unwrap(), [3.0, 0.0]);
         assert_eq!(eval(Imag, &[&z]).to_vec::<f32>().unwrap(), [-4.0, 0.0]);
         assert_eq!(eval(Conj, &[&z]).to_vec::<Complex<f32>>().unwrap()[0], Complex::new(3.0, 4.0));
-        assert_eq!(eval(Sign, &[&z]).to_vec::<Complex<f32>>().unwrap(), [Complex::new(0.6, -0.8), Complex::new(0.0, 0.0)]);
+        assert_eq!(
+            eval(Sign, &[&z]).to_vec::<Complex<f32>>().unwrap(),
+            [Complex::new(0.6, -0.8), Complex::new(0.0, 0.0)]
+        );
         assert_eq!(eval(Sqrt, &[&z]).to_vec::<Complex<f32>>().unwrap()[0], Complex::new(2.0, -1.0));
         let w = vector(&[Complex::new(f64::NAN, 0.0), Complex::new(0.0, f64::INFINITY)]);
         assert_eq!(eval(IsFinite, &[&w]).to_f64s(), [0.0, 0.0]);
@@ -289,11 +324,17 @@ mod tests {
     #[test]
     fn wrong_operands_are_errors() {
         let f32s = Type::new(DType::F32, [2]);
-        assert_eq!(refusal(Sin, &[Type::new(DType::I32, [2])]), "sine: it takes float or complex operands, not i32[2]; convert it first");
+        assert_eq!(
+            refusal(Sin, &[Type::new(DType::I32, [2])]),
+            "sine: it takes float or complex operands, not i32[2]; convert it first"
+        );
         assert_eq!(
             refusal(Not, std::slice::from_ref(&f32s)),
             "not: it takes bool or unsigned integer or signed integer operands, not f32[2]; convert it first"
         );
-        assert_eq!(refusal(Exp, &[f32s.clone(), f32s]), "exponential: it takes 1 operands, not 2 (f32[2], f32[2])");
+        assert_eq!(
+            refusal(Exp, &[f32s.clone(), f32s]),
+            "exponential: it takes 1 operands, not 2 (f32[2], f32[2])"
+        );
     }
 }

@@ -59,7 +59,8 @@ fn slope(f: Unary, b: &mut Builder, x: Value, y: Value) -> Value {
             let s = one_plus_square(b, x);
             b.rsqrt(s)
         }
-        // Two roots: the root of the product is on the wrong branch for complex numbers left of the imaginary axis.
+        // Two roots: the root of the product is on the wrong branch for complex numbers left of the
+        // imaginary axis.
         Acosh => {
             let (below, above) = (b.add_scalar(x, -1.0), b.add_scalar(x, 1.0));
             let (p, q) = (b.rsqrt(below), b.rsqrt(above));
@@ -104,7 +105,9 @@ fn slope(f: Unary, b: &mut Builder, x: Value, y: Value) -> Value {
             b.sub(s, decay)
         }
         // `tangent` answers for these; they are constant or not functions of numbers.
-        Neg | Sign | Real | Imag | Conj | Floor | Ceil | RoundEven | RoundAway => b.full_like(x, 0.0),
+        Neg | Sign | Real | Imag | Conj | Floor | Ceil | RoundEven | RoundAway => {
+            b.full_like(x, 0.0)
+        }
         Not | PopulationCount | CountLeadingZeros | IsFinite => b.full_like(x, 0.0),
     }
 }
@@ -159,7 +162,8 @@ fn abs_complex(b: &mut Builder, x: Value, y: Value, dx: Value) -> Value {
     b.real(t)
 }
 
-/// `(dx - y^2 conj(dx)) / 2|x|`, zero at zero: only the part of `dx` across the ray through `x` turns `x / |x|`.
+/// `(dx - y^2 conj(dx)) / 2|x|`, zero at zero: only the part of `dx` across the ray through `x`
+/// turns `x / |x|`.
 fn sign_complex(b: &mut Builder, x: Value, y: Value, dx: Value) -> Value {
     let r = b.abs(x);
     let r = nonzero(b, r);

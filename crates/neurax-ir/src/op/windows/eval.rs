@@ -8,8 +8,9 @@ use crate::{Compute, DType, Literal, Shape, Type, with_compute};
 pub struct Windows {
     shape: Shape,
     counts: Shape,
-    /// The axes along which windows are more than the elements one by one, and what each window holds. Those that leave the
-    /// least come first, so that nothing in between is larger than operand and result.
+    /// The axes along which windows are more than the elements one by one, and what each window
+    /// holds. Those that leave the least come first, so that nothing in between is larger than
+    /// operand and result.
     axes: Vec<(usize, Vec<Vec<usize>>)>,
 }
 
@@ -23,9 +24,12 @@ impl Windows {
         if shape.size() == 0 || counts.size() == 0 {
             return Windows { shape, counts, axes: vec![] };
         }
-        let under = |i: usize| (0..counts[i]).map(|p| slides[i].under(p, shape[i], sizes[i])).collect::<Vec<_>>();
+        let under = |i: usize| {
+            (0..counts[i]).map(|p| slides[i].under(p, shape[i], sizes[i])).collect::<Vec<_>>()
+        };
         let trivial = |i: usize| sizes[i] == 1 && slides[i] == Slide::default();
-        let mut axes: Vec<(usize, Vec<Vec<usize>>)> = (0..shape.rank()).filter(|&i| !trivial(i)).map(|i| (i, under(i))).collect();
+        let mut axes: Vec<(usize, Vec<Vec<usize>>)> =
+            (0..shape.rank()).filter(|&i| !trivial(i)).map(|i| (i, under(i))).collect();
         axes.sort_by(|(i, _), (j, _)| (counts[*i] * shape[*j]).cmp(&(counts[*j] * shape[*i])));
         Windows { shape, counts, axes }
     }
@@ -40,7 +44,8 @@ impl Windows {
         })
     }
 
-    /// The place in `x`, which is not complex, of the largest or smallest element under each window.
+    /// The place in `x`, which is not complex, of the largest or smallest element under each
+    /// window.
     pub fn places(&self, kind: ArgKind, x: &Literal) -> Vec<usize> {
         with_compute!(real x.dtype(), C => match kind {
             ArgKind::Max => self.best(&x.load::<C>(), fold::better::<C, true>),
@@ -50,7 +55,9 @@ impl Windows {
 
     fn best<C: Compute>(&self, x: &[C], better: fn(&C, &C) -> bool) -> Vec<usize> {
         // Of equals the first in the array, in whatever order the axes are joined.
-        let wins = |new: usize, old: usize| better(&x[new], &x[old]) || (new < old && !better(&x[old], &x[new]));
+        let wins = |new: usize, old: usize| {
+            better(&x[new], &x[old]) || (new < old && !better(&x[old], &x[new]))
+        };
         let row = |best: &mut [usize], new: &[usize]| {
             for (b, &n) in best.iter_mut().zip(new) {
                 if n != NOWHERE && (*b == NOWHERE || wins(n, *b)) {
@@ -71,7 +78,10 @@ impl Windows {
             let inner: usize = dims[axis + 1..].iter().product();
             let outer = xs.len() / (dims[*axis] * inner);
             let mut out = vec![start; outer * windows.len() * inner];
-            for (out, block) in out.chunks_exact_mut(windows.len() * inner).zip(xs.chunks_exact(dims[*axis] * inner)) {
+            for (out, block) in out
+                .chunks_exact_mut(windows.len() * inner)
+                .zip(xs.chunks_exact(dims[*axis] * inner))
+            {
                 for (out, under) in out.chunks_exact_mut(inner).zip(windows) {
                     under.iter().for_each(|&i| row(out, &block[i * inner..][..inner]));
                 }

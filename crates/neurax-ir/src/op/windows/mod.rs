@@ -3,13 +3,17 @@
 mod eval;
 mod samples;
 
-use super::{ArgKind, Axis, Batched, Bound, Primitive, ReduceKind, Sample, Slide, Tangent, Transposed, rules::*};
+use super::{
+    ArgKind, Axis, Batched, Bound, Primitive, ReduceKind, Sample, Slide, Tangent, Transposed,
+    rules::*,
+};
 use crate::{Builder, Eval, Literal, Result, Shape, Type, Value, graph::attr::attrs};
 
 attrs! {
-    /// Joins the elements under each window. What is added to the operand's ends and between its elements never changes the
-    /// result; a window over nothing else gives what [`super::Reduce`] gives of nothing. Sums, maxima and minima have a
-    /// derivative. <https://openxla.org/stablehlo/spec#reduce_window>
+    /// Joins the elements under each window. What is added to the operand's ends and between its
+    /// elements never changes the result; a window over nothing else gives what [`super::Reduce`]
+    /// gives of nothing. Sums, maxima and minima have a derivative.
+    /// <https://openxla.org/stablehlo/spec#reduce_window>
     pub struct ReduceWindow = "reduce_window" {
         /// How elements are joined.
         kind: ReduceKind,
@@ -19,9 +23,10 @@ attrs! {
         slides: Vec<Slide>,
     }
 
-    /// Operands `(x, source)` of one shape: for each window the element of `source` that stands where the largest or smallest
-    /// element of `x` under the window is; the first of equals, NaN wins. Zero for a window over no elements. It is the
-    /// derivative of an extremum of windows, and linear in `source`, which may have any dtype.
+    /// Operands `(x, source)` of one shape: for each window the element of `source` that stands
+    /// where the largest or smallest element of `x` under the window is; the first of equals, NaN
+    /// wins. Zero for a window over no elements. It is the derivative of an extremum of windows,
+    /// and linear in `source`, which may have any dtype.
     pub struct SelectAndGather = "select_and_gather" {
         /// Which end is selected.
         kind: ArgKind,
@@ -31,9 +36,10 @@ attrs! {
         slides: Vec<Slide>,
     }
 
-    /// Operands `(x, source)`, `source` with one element for each window over `x`: zeros of the shape of `x`, to which each
-    /// element of `source` is added where the largest or smallest element of `x` under its window is; the first of equals, NaN
-    /// wins. Elements of windows over no elements are dropped. The transpose of [`SelectAndGather`].
+    /// Operands `(x, source)`, `source` with one element for each window over `x`: zeros of the
+    /// shape of `x`, to which each element of `source` is added where the largest or smallest
+    /// element of `x` under its window is; the first of equals, NaN wins. Elements of windows over
+    /// no elements are dropped. The transpose of [`SelectAndGather`].
     /// <https://openxla.org/stablehlo/spec#select_and_scatter>
     pub struct SelectAndScatter = "select_and_scatter" {
         /// Which end is selected.
@@ -48,9 +54,21 @@ attrs! {
 /// The number of windows along every axis of `x`.
 fn counts(op: &str, x: &Type, sizes: &[usize], slides: &[Slide]) -> Result<Shape> {
     if [sizes.len(), slides.len()] != [x.rank(); 2] {
-        return refuse(op, format!("{x} has {} axes; {} sizes and {} slides need one for each", x.rank(), sizes.len(), slides.len()));
+        return refuse(
+            op,
+            format!(
+                "{x} has {} axes; {} sizes and {} slides need one for each",
+                x.rank(),
+                sizes.len(),
+                slides.len()
+            ),
+        );
     }
-    let one = |i: usize| slides[i].count(x.shape[i], sizes[i]).or_else(|why| refuse(op, format!("axis {i} of {x}: {why}")));
+    let one = |i: usize| {
+        slides[i]
+            .count(x.shape[i], sizes[i])
+            .or_else(|why| refuse(op, format!("axis {i} of {x}: {why}")))
+    };
     (0..x.rank()).map(one).collect::<Result<Vec<_>>>().map(Shape::from)
 }
 
@@ -102,12 +120,23 @@ impl Primitive for ReduceWindow {
             ReduceKind::Sum => Some(b.emit(self.clone(), &[dx])),
             ReduceKind::Max => Some(b.emit(self.select_and_gather(ArgKind::Max), &[x, dx])),
             ReduceKind::Min => Some(b.emit(self.select_and_gather(ArgKind::Min), &[x, dx])),
-            ReduceKind::Prod => return no_derivative(Self::NAME, "multiply slices of the operand, one for each tap of the window"),
+            ReduceKind::Prod => {
+                return no_derivative(
+                    Self::NAME,
+                    "multiply slices of the operand, one for each tap of the window",
+                );
+            }
             ReduceKind::And | ReduceKind::Or | ReduceKind::Xor => None,
         }])
     }
 
-    fn transpose(&self, b: &mut Builder, at: &Bound, _: &[bool], cts: &[Option<Value>]) -> Transposed {
+    fn transpose(
+        &self,
+        b: &mut Builder,
+        at: &Bound,
+        _: &[bool],
+        cts: &[Option<Value>],
+    ) -> Transposed {
         if self.kind != ReduceKind::Sum {
             return Transposed::NotLinear;
         }
@@ -115,7 +144,13 @@ impl Primitive for ReduceWindow {
         Transposed::Cotangents(vec![cts[0].map(|ct| self.spread(b, &x, ct))])
     }
 
-    fn batch(&self, b: &mut Builder, _: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+    fn batch(
+        &self,
+        b: &mut Builder,
+        _: &Axis,
+        xs: &[Value],
+        dims: &[Option<usize>],
+    ) -> Result<Batched> {
         let mut op = self.clone();
         if let Some(d) = dims[0] {
             (op.sizes, op.slides) = with_axis(d, &self.sizes, &self.slides);
@@ -136,7 +171,13 @@ impl Primitive for SelectAndGather {
     fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
         let shape = check_select(Self::NAME, xs, &self.sizes, &self.slides)?;
         if xs[0].shape != xs[1].shape {
-            return refuse(Self::NAME, format!("{} and {} differ in shape; elements of the second are taken by places in the first", xs[0], xs[1]));
+            return refuse(
+                Self::NAME,
+                format!(
+                    "{} and {} differ in shape; elements of the second are taken by places in the first",
+                    xs[0], xs[1]
+                ),
+            );
         }
         Ok(vec![xs[1].with_shape(shape)])
     }
@@ -152,15 +193,31 @@ impl Primitive for SelectAndGather {
         Ok(vec![dxs[1].map(|d| b.emit(self.clone(), &[at.xs[0], d]))])
     }
 
-    fn transpose(&self, b: &mut Builder, at: &Bound, linear: &[bool], cts: &[Option<Value>]) -> Transposed {
+    fn transpose(
+        &self,
+        b: &mut Builder,
+        at: &Bound,
+        linear: &[bool],
+        cts: &[Option<Value>],
+    ) -> Transposed {
         if linear[0] {
             return Transposed::NotLinear;
         }
-        let op = SelectAndScatter { kind: self.kind, sizes: self.sizes.clone(), slides: self.slides.clone() };
+        let op = SelectAndScatter {
+            kind: self.kind,
+            sizes: self.sizes.clone(),
+            slides: self.slides.clone(),
+        };
         Transposed::Cotangents(vec![None, cts[0].map(|ct| b.emit(op, &[at.xs[0], ct]))])
     }
 
-    fn batch(&self, b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+    fn batch(
+        &self,
+        b: &mut Builder,
+        axis: &Axis,
+        xs: &[Value],
+        dims: &[Option<usize>],
+    ) -> Result<Batched> {
         let (sizes, slides) = with_axis(0, &self.sizes, &self.slides);
         let xs = batch_front(b, axis, xs, dims);
         Ok(at_front(b.emit_n(SelectAndGather { kind: self.kind, sizes, slides }, &xs, 1)))
@@ -179,7 +236,13 @@ impl Primitive for SelectAndScatter {
     fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
         let shape = check_select(Self::NAME, xs, &self.sizes, &self.slides)?;
         if shape != xs[1].shape {
-            return refuse(Self::NAME, format!("there are {shape} windows over {}, and {} elements to add: they must be as many", xs[0], xs[1]));
+            return refuse(
+                Self::NAME,
+                format!(
+                    "there are {shape} windows over {}, and {} elements to add: they must be as many",
+                    xs[0], xs[1]
+                ),
+            );
         }
         Ok(vec![xs[1].with_shape(&xs[0].shape)])
     }
@@ -194,15 +257,31 @@ impl Primitive for SelectAndScatter {
         Ok(vec![dxs[1].map(|d| b.emit(self.clone(), &[at.xs[0], d]))])
     }
 
-    fn transpose(&self, b: &mut Builder, at: &Bound, linear: &[bool], cts: &[Option<Value>]) -> Transposed {
+    fn transpose(
+        &self,
+        b: &mut Builder,
+        at: &Bound,
+        linear: &[bool],
+        cts: &[Option<Value>],
+    ) -> Transposed {
         if linear[0] {
             return Transposed::NotLinear;
         }
-        let op = SelectAndGather { kind: self.kind, sizes: self.sizes.clone(), slides: self.slides.clone() };
+        let op = SelectAndGather {
+            kind: self.kind,
+            sizes: self.sizes.clone(),
+            slides: self.slides.clone(),
+        };
         Transposed::Cotangents(vec![None, cts[0].map(|ct| b.emit(op, &[at.xs[0], ct]))])
     }
 
-    fn batch(&self, b: &mut Builder, axis: &Axis, xs: &[Value], dims: &[Option<usize>]) -> Result<Batched> {
+    fn batch(
+        &self,
+        b: &mut Builder,
+        axis: &Axis,
+        xs: &[Value],
+        dims: &[Option<usize>],
+    ) -> Result<Batched> {
         let (sizes, slides) = with_axis(0, &self.sizes, &self.slides);
         let xs = batch_front(b, axis, xs, dims);
         Ok(at_front(b.emit_n(SelectAndScatter { kind: self.kind, sizes, slides }, &xs, 1)))
@@ -217,7 +296,13 @@ impl Primitive for SelectAndScatter {
 fn check_select(op: &str, xs: &[Type], sizes: &[usize], slides: &[Slide]) -> Result<Shape> {
     arity(op, xs, 2)?;
     if xs[0].dtype.is_complex() {
-        return refuse(op, format!("complex numbers ({}) have no order; take the real part or the modulus first", xs[0]));
+        return refuse(
+            op,
+            format!(
+                "complex numbers ({}) have no order; take the real part or the modulus first",
+                xs[0]
+            ),
+        );
     }
     counts(op, &xs[0], sizes, slides)
 }
@@ -246,7 +331,11 @@ mod tests {
     fn windows_are_joined() {
         let (sizes, slides) = square();
         let x = ints(&[3, 4], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0]);
-        let of = |kind| ReduceWindow { kind, sizes: sizes.clone(), slides: slides.clone() }.eval(&mut Eval::default(), vec![x.clone()]).unwrap();
+        let of = |kind| {
+            ReduceWindow { kind, sizes: sizes.clone(), slides: slides.clone() }
+                .eval(&mut Eval::default(), vec![x.clone()])
+                .unwrap()
+        };
         assert_eq!(of(ReduceKind::Sum)[0].to_f64s(), [14.0, 22.0, 30.0, 38.0]);
         assert_eq!(of(ReduceKind::Max)[0].to_f64s(), [6.0, 8.0, 10.0, 12.0]);
         assert_eq!(of(ReduceKind::Prod)[0].to_f64s(), [60.0, 672.0, 2700.0, 7392.0]);
@@ -256,18 +345,33 @@ mod tests {
     fn what_is_added_changes_nothing() {
         let x = Literal::from_f64s(DType::F32, [2], &[-3.0, -2.0]);
         let around = Slide { low: 2, high: 1, base_dilation: 2, ..Slide::default() };
-        assert_eq!(reduce(ReduceKind::Max, &x, 2, around), [f64::NEG_INFINITY, -3.0, -3.0, -2.0, -2.0]);
+        assert_eq!(
+            reduce(ReduceKind::Max, &x, 2, around),
+            [f64::NEG_INFINITY, -3.0, -3.0, -2.0, -2.0]
+        );
         assert_eq!(reduce(ReduceKind::Sum, &x, 2, around), [0.0, -3.0, -3.0, -2.0, -2.0]);
         let x = Literal::from_f64s(DType::F32, [4], &[1.0, f64::NAN, 2.0, 3.0]);
         let y = reduce(ReduceKind::Max, &x, 2, Slide { stride: 2, ..Slide::default() });
         assert!(y[0].is_nan() && y[1] == 3.0, "NaN wins");
-        assert_eq!(reduce(ReduceKind::Min, &Literal::zeros(Type::new(DType::U4, [0])), 2, Slide { low: 2, ..Slide::default() }), [15.0]);
+        assert_eq!(
+            reduce(
+                ReduceKind::Min,
+                &Literal::zeros(Type::new(DType::U4, [0])),
+                2,
+                Slide { low: 2, ..Slide::default() }
+            ),
+            [15.0]
+        );
     }
 
     #[test]
     fn sums_are_rounded_once_and_bool_is_an_or() {
         let x = Literal::from_f64s(DType::F32, [2, 2], &[1e8, 1.0, 1.0, -1e8]);
-        let op = ReduceWindow { kind: ReduceKind::Sum, sizes: vec![2, 2], slides: vec![Slide::default(); 2] };
+        let op = ReduceWindow {
+            kind: ReduceKind::Sum,
+            sizes: vec![2, 2],
+            slides: vec![Slide::default(); 2],
+        };
         assert_eq!(op.eval(&mut Eval::default(), vec![x]).unwrap()[0].to_f64s(), [2.0]);
         let x = Literal::from_slice([3], &[true, true, false]).unwrap();
         assert_eq!(reduce(ReduceKind::Sum, &x, 2, Slide::default()), [1.0, 1.0]);
@@ -279,21 +383,32 @@ mod tests {
         let (sizes, slides) = square();
         let x = ints(&[3, 4], &[1.0, 7.0, 3.0, 3.0, 7.0, 0.0, 3.0, 3.0, 9.0, 9.0, 2.0, 3.0]);
         let places = ints(&[3, 4], &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0]);
-        let gather = SelectAndGather { kind: ArgKind::Max, sizes: sizes.clone(), slides: slides.clone() };
+        let gather =
+            SelectAndGather { kind: ArgKind::Max, sizes: sizes.clone(), slides: slides.clone() };
         let y = gather.eval(&mut Eval::default(), vec![x.clone(), places]).unwrap().remove(0);
         assert_eq!(y.to_f64s(), [1.0, 2.0, 8.0, 6.0]);
         let scatter = SelectAndScatter { kind: ArgKind::Max, sizes, slides };
-        let y = scatter.eval(&mut Eval::default(), vec![x, ints(&[2, 2], &[1.0, 10.0, 100.0, 1000.0])]).unwrap().remove(0);
+        let y = scatter
+            .eval(&mut Eval::default(), vec![x, ints(&[2, 2], &[1.0, 10.0, 100.0, 1000.0])])
+            .unwrap()
+            .remove(0);
         assert_eq!(y.to_f64s(), [0.0, 1.0, 10.0, 0.0, 0.0, 0.0, 1000.0, 0.0, 100.0, 0.0, 0.0, 0.0]);
     }
 
     #[test]
     fn nan_is_selected_and_nothing_gives_zero() {
-        let op = |kind| SelectAndGather { kind, sizes: vec![2], slides: vec![Slide { low: 2, ..Slide::default() }] };
+        let op = |kind| SelectAndGather {
+            kind,
+            sizes: vec![2],
+            slides: vec![Slide { low: 2, ..Slide::default() }],
+        };
         let x = Literal::from_f64s(DType::F32, [3], &[1.0, f64::NAN, -2.0]);
         let source = Literal::from_f64s(DType::F32, [3], &[5.0, 6.0, 7.0]);
         for kind in [ArgKind::Max, ArgKind::Min] {
-            let y = op(kind).eval(&mut Eval::default(), vec![x.clone(), source.clone()]).unwrap().remove(0);
+            let y = op(kind)
+                .eval(&mut Eval::default(), vec![x.clone(), source.clone()])
+                .unwrap()
+                .remove(0);
             assert_eq!(y.to_f64s(), [0.0, 5.0, 6.0, 6.0], "{kind:?}");
         }
     }
@@ -302,10 +417,18 @@ mod tests {
     fn the_gradient_of_a_maximum_goes_to_one_element() {
         let mut b = Builder::new();
         let x = b.input(Type::new(DType::F32, [5]));
-        let y = b.emit(ReduceWindow { kind: ReduceKind::Max, sizes: vec![3], slides: vec![Slide { stride: 2, ..Slide::default() }] }, &[x]);
+        let y = b.emit(
+            ReduceWindow {
+                kind: ReduceKind::Max,
+                sizes: vec![3],
+                slides: vec![Slide { stride: 2, ..Slide::default() }],
+            },
+            &[x],
+        );
         let y = b.sum(y, &[0]);
         let g = grad(&b.finish(&[y]).unwrap(), &[true]).unwrap();
-        let ys = eval(&g, vec![Literal::from_f64s(DType::F32, [5], &[1.0, 2.0, 4.0, 4.0, 0.0])]).unwrap();
+        let ys = eval(&g, vec![Literal::from_f64s(DType::F32, [5], &[1.0, 2.0, 4.0, 4.0, 0.0])])
+            .unwrap();
         assert_eq!(ys[1].to_f64s(), [0.0, 0.0, 2.0, 0.0, 0.0]);
     }
 
@@ -313,17 +436,36 @@ mod tests {
     fn what_does_not_fit_is_refused() {
         let t = |d, s: &[usize]| Type::new(d, s);
         let say = |kind, sizes: &[usize], slides: usize, x: Type| {
-            ReduceWindow { kind, sizes: sizes.to_vec(), slides: vec![Slide::default(); slides] }.infer(&[x]).unwrap_err().to_string()
+            ReduceWindow { kind, sizes: sizes.to_vec(), slides: vec![Slide::default(); slides] }
+                .infer(&[x])
+                .unwrap_err()
+                .to_string()
         };
         assert!(say(ReduceKind::Sum, &[2], 2, t(DType::F32, &[3])).contains("need one for each"));
-        assert!(say(ReduceKind::Sum, &[0], 1, t(DType::F32, &[3])).contains("axis 0 of f32[3]: windows of 0"));
+        assert!(
+            say(ReduceKind::Sum, &[0], 1, t(DType::F32, &[3]))
+                .contains("axis 0 of f32[3]: windows of 0")
+        );
         assert!(say(ReduceKind::Max, &[1], 1, t(DType::C64, &[3])).contains("max is not defined"));
         let (sizes, slides) = (vec![2], vec![Slide::default()]);
-        let scatter = SelectAndScatter { kind: ArgKind::Max, sizes: sizes.clone(), slides: slides.clone() };
+        let scatter =
+            SelectAndScatter { kind: ArgKind::Max, sizes: sizes.clone(), slides: slides.clone() };
         let e = scatter.infer(&[t(DType::F32, &[3]), t(DType::F32, &[3])]).unwrap_err().to_string();
         assert!(e.contains("there are [2] windows over f32[3], and f32[3] elements"), "{e}");
         let gather = SelectAndGather { kind: ArgKind::Max, sizes, slides };
-        assert!(gather.infer(&[t(DType::C64, &[3]), t(DType::C64, &[3])]).unwrap_err().to_string().contains("no order"));
-        assert!(gather.infer(&[t(DType::F32, &[3]), t(DType::F32, &[2])]).unwrap_err().to_string().contains("differ in shape"));
+        assert!(
+            gather
+                .infer(&[t(DType::C64, &[3]), t(DType::C64, &[3])])
+                .unwrap_err()
+                .to_string()
+                .contains("no order")
+        );
+        assert!(
+            gather
+                .infer(&[t(DType::F32, &[3]), t(DType::F32, &[2])])
+                .unwrap_err()
+                .to_string()
+                .contains("differ in shape")
+        );
     }
 }

@@ -6,7 +6,13 @@ use crate::DType;
 /// Sizes of the operand, windows over it.
 type Corner = (Vec<usize>, Vec<usize>, Vec<Slide>);
 
-fn slide(stride: usize, low: i64, high: i64, base_dilation: usize, window_dilation: usize) -> Slide {
+fn slide(
+    stride: usize,
+    low: i64,
+    high: i64,
+    base_dilation: usize,
+    window_dilation: usize,
+) -> Slide {
     Slide { stride, low, high, base_dilation, window_dilation }
 }
 
@@ -31,9 +37,16 @@ fn corners() -> Vec<Corner> {
 const FULL: usize = 7;
 
 /// All dtypes on the first corner, the others in double precision.
-fn rows(admits: impl Fn(DType) -> bool, one: impl Fn(Corner, DType, bool) -> Sample) -> Vec<Sample> {
+fn rows(
+    admits: impl Fn(DType) -> bool,
+    one: impl Fn(Corner, DType, bool) -> Sample,
+) -> Vec<Sample> {
     let first = || corners().remove(0);
-    let mut rows: Vec<Sample> = DType::ALL.into_iter().filter(|&d| admits(d)).map(|d| one(first(), d, d == DType::F64)).collect();
+    let mut rows: Vec<Sample> = DType::ALL
+        .into_iter()
+        .filter(|&d| admits(d))
+        .map(|d| one(first(), d, d == DType::F64))
+        .collect();
     let other = if admits(DType::F64) { DType::F64 } else { DType::U16 };
     rows.extend(corners().into_iter().enumerate().skip(1).map(|(i, c)| one(c, other, i < FULL)));
     rows
@@ -59,8 +72,9 @@ pub fn gather() -> Vec<Sample> {
         op: op.into(),
         smooth: x.dtype == DType::F64 && d == DType::F64,
     };
-    let with =
-        |kind: ArgKind, (shape, sizes, slides): Corner, x: DType, d: DType| pair(SelectAndGather { kind, sizes, slides }, Type::new(x, shape), d);
+    let with = |kind: ArgKind, (shape, sizes, slides): Corner, x: DType, d: DType| {
+        pair(SelectAndGather { kind, sizes, slides }, Type::new(x, shape), d)
+    };
     selections(with)
 }
 
@@ -70,7 +84,11 @@ pub fn scatter() -> Vec<Sample> {
         let x = Type::new(x, shape);
         let source = counts(SelectAndScatter::NAME, &x, &op.sizes, &op.slides).unwrap_or_default();
         let smooth = x.dtype == DType::F64 && d == DType::F64;
-        Sample { inputs: vec![sample(x, -2.0, 3.0), sample(Type::new(d, source), 4.0, -1.0)], op: op.into(), smooth }
+        Sample {
+            inputs: vec![sample(x, -2.0, 3.0), sample(Type::new(d, source), 4.0, -1.0)],
+            op: op.into(),
+            smooth,
+        }
     };
     selections(with)
 }
@@ -81,6 +99,8 @@ fn selections(with: impl Fn(ArgKind, Corner, DType, DType) -> Sample) -> Vec<Sam
     for &kind in ArgKind::ALL {
         all.extend(rows(|d| !d.is_complex(), |c, d, _| with(kind, c, d, d)));
     }
-    all.extend(DType::ALL.into_iter().map(|d| with(ArgKind::Max, corners().swap_remove(2), DType::F64, d)));
+    all.extend(
+        DType::ALL.into_iter().map(|d| with(ArgKind::Max, corners().swap_remove(2), DType::F64, d)),
+    );
     all
 }

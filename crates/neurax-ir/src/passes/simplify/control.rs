@@ -3,13 +3,16 @@
 use super::{Rewrite, Rewriter};
 use crate::{Eqn, Op, Values};
 
-/// The largest graph whose calls are written out: beyond it one copy that is called is cheaper to compile.
+/// The largest graph whose calls are written out: beyond it one copy that is called is cheaper to
+/// compile.
 const SMALL: usize = 64;
 
 /// A call is its graph on the operands.
 pub(super) fn small_call(_: &Rewriter, e: &Eqn) -> Option<Rewrite> {
     match &e.op {
-        Op::Call(c) if c.body.count_eqns() <= SMALL => Some(Rewrite::Inline(c.body.clone(), e.inputs.clone())),
+        Op::Call(c) if c.body.count_eqns() <= SMALL => {
+            Some(Rewrite::Inline(c.body.clone(), e.inputs.clone()))
+        }
         _ => None,
     }
 }

@@ -97,7 +97,10 @@ fn rule(w: &Rewriter, e: &Eqn) -> Option<(&'static str, Rewrite)> {
 }
 
 fn changed(rule: &str, want: &[Type]) -> Error {
-    Error::new("simplify", format!("the rule `{rule}` does not keep the type {}", crate::op::rules::list(want)))
+    Error::new(
+        "simplify",
+        format!("the rule `{rule}` does not keep the type {}", crate::op::rules::list(want)),
+    )
 }
 
 /// The equation is its operand `i`.

@@ -2,7 +2,9 @@
 
 use super::super::{dce, tests::same_value};
 use super::*;
-use crate::op::{Binary, BitcastConvert, Call, Cond, Pad, Reduce, ReduceKind, Reverse, Select, Unary};
+use crate::op::{
+    Binary, BitcastConvert, Call, Cond, Pad, Reduce, ReduceKind, Reverse, Select, Unary,
+};
 use crate::{Builder, DType, Literal};
 
 /// Arguments that tell rules apart: NaN, both zeros, infinities.
@@ -53,7 +55,13 @@ fn neutral_elements() {
             assert_eq!(text == "return %0", goes, "{op:?} {c} {d}: {text}");
         }
     }
-    for (c, op) in [(0.0, Binary::Add), (1.0, Binary::Mul), (0.0, Binary::Or), (0.0, Binary::Xor), (-1.0, Binary::And)] {
+    for (c, op) in [
+        (0.0, Binary::Add),
+        (1.0, Binary::Mul),
+        (0.0, Binary::Or),
+        (0.0, Binary::Xor),
+        (-1.0, Binary::And),
+    ] {
         for d in [DType::I4, DType::U8, DType::I64] {
             let left = simplified(Type::new(d, [8]), |b, x| {
                 let c = b.full_like(x, c);
@@ -94,7 +102,10 @@ fn sums_with_negations() {
         let (y, z) = (b.neg(x), b.sin(x));
         b.add(y, z)
     };
-    assert_eq!(simplified(floats(), plus), "%1: f32[2, 4] = sine(%0); %2: f32[2, 4] = subtract(%1, %0); return %2");
+    assert_eq!(
+        simplified(floats(), plus),
+        "%1: f32[2, 4] = sine(%0); %2: f32[2, 4] = subtract(%1, %0); return %2"
+    );
     let minus = |b: &mut Builder, x| {
         let y = b.neg(x);
         b.sub(x, y)
@@ -176,19 +187,28 @@ fn moving_twice() {
         let y = b.reshape(x, [8]);
         b.reshape(y, [4, 2])
     };
-    assert_eq!(simplified(floats(), reshaped), "%1: f32[4, 2] = reshape[shape=[4, 2]](%0); return %1");
+    assert_eq!(
+        simplified(floats(), reshaped),
+        "%1: f32[4, 2] = reshape[shape=[4, 2]](%0); return %1"
+    );
     let transposed = |b: &mut Builder, x| {
         let y = b.transpose(x, &[2, 0, 1]);
         b.transpose(y, &[0, 2, 1])
     };
     let cube = Type::new(DType::F32, [2, 3, 4]);
-    assert_eq!(simplified(cube, transposed), "%1: f32[4, 3, 2] = transpose[permutation=[2, 1, 0]](%0); return %1");
+    assert_eq!(
+        simplified(cube, transposed),
+        "%1: f32[4, 3, 2] = transpose[permutation=[2, 1, 0]](%0); return %1"
+    );
     let broadcast = |b: &mut Builder, x| {
         let y = b.broadcast(x, [3, 1], &[0]);
         b.broadcast(y, [2, 3, 5], &[1, 2])
     };
     let row = Type::new(DType::F32, [3]);
-    assert_eq!(simplified(row, broadcast), "%1: f32[2, 3, 5] = broadcast_in_dim[shape=[2, 3, 5], dims=[1]](%0); return %1");
+    assert_eq!(
+        simplified(row, broadcast),
+        "%1: f32[2, 3, 5] = broadcast_in_dim[shape=[2, 3, 5], dims=[1]](%0); return %1"
+    );
     let reversed = |b: &mut Builder, x| {
         let y = b.emit(Reverse { axes: vec![0, 1] }, &[x]);
         b.emit(Reverse { axes: vec![1] }, &[y])

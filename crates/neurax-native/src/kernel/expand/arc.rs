@@ -1,4 +1,5 @@
-//! Inverse trigonometric functions of f32: polynomials (`coefficients`) near zero, and identities that lead there.
+//! Inverse trigonometric functions of f32: polynomials (`coefficients`) near zero, and identities
+//! that lead there.
 
 use super::{coefficients as c, copy_sign, parts::*};
 use crate::kernel::{Id, Make};
@@ -30,7 +31,8 @@ fn taken_where<M: Make>(m: &mut M, pred: Id, c: (f64, f64), y: Id) -> Id {
 
 /// The angle of the point `(x, y)`.
 pub fn atan2<M: Make>(m: &mut M, y: Id, x: Id) -> Id {
-    let (a, b, zero, one) = (m.un(Unary::Abs, y), m.un(Unary::Abs, x), m.like(x, 0.0), m.like(x, 1.0));
+    let (a, b, zero, one) =
+        (m.un(Unary::Abs, y), m.un(Unary::Abs, x), m.like(x, 0.0), m.like(x, 1.0));
     let is_steep = m.compare(Direction::Gt, a, b);
     let (above, below) = (m.select(is_steep, b, a), m.select(is_steep, a, b));
     let t = m.bin(Binary::Div, above, below);

@@ -3,8 +3,9 @@
 use crate::kernel::{Do, Id, Make, make::computed_in};
 use neurax_ir::{DType, Kind, op::Direction};
 
-/// `x`, computed in its own dtype, as a value of `to`: floats round, to integers they truncate and saturate (NaN gives 0), integers wrap, bool
-/// asks for non-zero. Narrow floats stay in f32, rounded.
+/// `x`, computed in its own dtype, as a value of `to`: floats round, to integers they truncate and
+/// saturate (NaN gives 0), integers wrap, bool asks for non-zero. Narrow floats stay in f32,
+/// rounded.
 pub fn convert<M: Make>(m: &mut M, x: Id, to: DType) -> Id {
     let from = m.ty(x);
     let ty = computed_in(to);
@@ -15,7 +16,8 @@ pub fn convert<M: Make>(m: &mut M, x: Id, to: DType) -> Id {
         let zero = m.like(x, 0.0);
         return m.compare(Direction::Ne, x, zero);
     }
-    // From f64 through f32 to a narrower float would round twice; to integers of 1 and 2 bytes machines saturate in 4.
+    // From f64 through f32 to a narrower float would round twice; to integers of 1 and 2 bytes
+    // machines saturate in 4.
     let y = match (from.kind(), ty.kind()) {
         (Kind::Float, Kind::Signed | Kind::Unsigned) if ty.bits() < 32 => narrowed(m, x, ty),
         _ => m.convert(x, ty),

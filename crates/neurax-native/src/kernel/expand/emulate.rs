@@ -1,4 +1,5 @@
-//! Expansions run instruction by instruction over many values, as a CPU without fused multiply-add computes them.
+//! Expansions run instruction by instruction over many values, as a CPU without fused multiply-add
+//! computes them.
 
 #[path = "../../../tests/accuracy/table.rs"]
 mod table;
@@ -28,9 +29,12 @@ impl Emulator {
 
     /// A function of floats.
     fn floats<const N: usize>(&self, xs: [Id; N], f: impl Fn([f64; N]) -> f64) -> Vec<u64> {
-        // Sums, products, quotients and roots of f32 are those of f64, rounded: f64 has more than twice the digits.
+        // Sums, products, quotients and roots of f32 are those of f64, rounded: f64 has more than
+        // twice the digits.
         match self.ty(xs[0]) {
-            DType::F32 => self.map(xs, |v| (f(v.map(|x| f32::from_bits(x as u32) as f64)) as f32).to_bits() as u64),
+            DType::F32 => self.map(xs, |v| {
+                (f(v.map(|x| f32::from_bits(x as u32) as f64)) as f32).to_bits() as u64
+            }),
             _ => self.map(xs, |v| f(v.map(f64::from_bits)).to_bits()),
         }
     }
@@ -66,7 +70,8 @@ impl Emulator {
             Direction::Ge => x >= y,
         };
         let wide = self.ty(x) == DType::F64;
-        let number = move |v: u64| if wide { f64::from_bits(v) } else { f32::from_bits(v as u32) as f64 };
+        let number =
+            move |v: u64| if wide { f64::from_bits(v) } else { f32::from_bits(v as u32) as f64 };
         self.map([x, y], |[x, y]| is(number(x), number(y)) as u64)
     }
 
@@ -178,14 +183,22 @@ fn without_fused_operations_functions_of_two_values_are_within_their_bounds() {
 fn without_fused_operations_corners_are_right() {
     for row in &ROWS {
         let (xs, wide) = (corners(32), corners(64));
-        for (&x, y) in xs.iter().zip(run(std::slice::from_ref(&xs), DType::F32, |m| unary(m, row.f, 0))) {
+        for (&x, y) in
+            xs.iter().zip(run(std::slice::from_ref(&xs), DType::F32, |m| unary(m, row.f, 0)))
+        {
             let (x, y) = (f32::from_bits(x as u32) as f64, f32::from_bits(y as u32) as f64);
-            assert!(same_class(y, (row.want)(x) as f32 as f64), "{:?} of {x:e} in f32 is {y:e}", row.f);
+            assert!(
+                same_class(y, (row.want)(x) as f32 as f64),
+                "{:?} of {x:e} in f32 is {y:e}",
+                row.f
+            );
         }
         if row.f64.is_none() {
             continue;
         }
-        for (&x, y) in wide.iter().zip(run(std::slice::from_ref(&wide), DType::F64, |m| unary(m, row.f, 0))) {
+        for (&x, y) in
+            wide.iter().zip(run(std::slice::from_ref(&wide), DType::F64, |m| unary(m, row.f, 0)))
+        {
             let (x, y) = (f64::from_bits(x), f64::from_bits(y));
             assert!(same_class(y, (row.want)(x)), "{:?} of {x:e} in f64 is {y:e}", row.f);
         }

@@ -30,11 +30,13 @@ pub fn erf<M: Make>(m: &mut M, x: Id) -> Id {
     copy_sign(m, y, x)
 }
 
-/// Its complement: from one near zero, `e^(-x^2) p / (1 + 2x)` beyond, with the square in two parts.
+/// Its complement: from one near zero, `e^(-x^2) p / (1 + 2x)` beyond, with the square in two
+/// parts.
 pub fn erfc<M: Make>(m: &mut M, x: Id) -> Id {
     let size = m.un(Unary::Abs, x);
     let size = at_most(m, size, 10.5);
-    let (four, one, two, half, zero) = (m.like(x, 4.0), m.like(x, 1.0), m.like(x, 2.0), m.like(x, 0.5), m.like(x, 0.0));
+    let (four, one, two, half, zero) =
+        (m.like(x, 4.0), m.like(x, 1.0), m.like(x, 2.0), m.like(x, 0.5), m.like(x, 0.0));
     let (above, below) = (m.sub(size, four), m.add(size, four));
     let t = m.bin(Binary::Div, above, below);
     let p = m.polynomial(t, &c::ERFC_F32);

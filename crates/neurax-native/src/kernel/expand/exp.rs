@@ -1,4 +1,5 @@
-//! The exponential and its kin: `x = n ln 2 + r`, a polynomial of `r` (`coefficients`), and `2^n` made of bits.
+//! The exponential and its kin: `x = n ln 2 + r`, a polynomial of `r` (`coefficients`), and `2^n`
+//! made of bits.
 
 use super::{coefficients as c, copy_sign, parts::*};
 use crate::kernel::{Id, Make};
@@ -50,7 +51,8 @@ fn plus_one<M: Make>(m: &mut M, r: Id) -> Id {
     m.add(p, one)
 }
 
-/// `e^-(x + more) y` for x from 0 on, of so few digits that no digit of it is lost when the multiple of ln 2 is taken away.
+/// `e^-(x + more) y` for x from 0 on, of so few digits that no digit of it is lost when the
+/// multiple of ln 2 is taken away.
 pub fn exp_of_parts<M: Make>(m: &mut M, x: Id, more: Id, y: Id) -> Id {
     let minus = m.un(Unary::Neg, x);
     let n = whole(m, minus, LOG2_E);
@@ -93,8 +95,8 @@ pub fn expm1<M: Make>(m: &mut M, x0: Id) -> Id {
     small_is_itself(m, y, x0, Format::of(ty).tiny.powi(2))
 }
 
-/// Hyperbolic tangent: a polynomial where it is below a half, `1 - 2 / (e^2x + 1)` beyond, so that what rounding takes from the quotient is
-/// small beside the result.
+/// Hyperbolic tangent: a polynomial where it is below a half, `1 - 2 / (e^2x + 1)` beyond, so that
+/// what rounding takes from the quotient is small beside the result.
 pub fn tanh<M: Make>(m: &mut M, x: Id) -> Id {
     let ty = m.ty(x);
     let (size, z) = (m.un(Unary::Abs, x), m.mul(x, x));
@@ -113,7 +115,8 @@ pub fn tanh<M: Make>(m: &mut M, x: Id) -> Id {
     copy_sign(m, y, x)
 }
 
-/// `1 / (1 + e^-x)`: with `e = e^-|x|` and `q = e / (1 + e)` it is `1 - q` above zero and `e - e q` below, where rounding takes little.
+/// `1 / (1 + e^-x)`: with `e = e^-|x|` and `q = e / (1 + e)` it is `1 - q` above zero and `e - e q`
+/// below, where rounding takes little.
 pub fn logistic<M: Make>(m: &mut M, x: Id) -> Id {
     let (size, zero, one) = (m.un(Unary::Abs, x), m.like(x, 0.0), m.like(x, 1.0));
     let size = at_most(m, size, -ends(m.ty(x)).0);

@@ -48,17 +48,20 @@ pub fn binary<M: Make>(m: &mut M, f: Binary, x: Id, y: Id) -> Id {
         f if ty == DType::Bool => m.bin(of_bools(f), x, y),
         Binary::Div | Binary::Rem => divide(m, f, x, y),
         Binary::Pow => m.put(Do::Call2(f, x, y), ty),
-        Binary::ShiftLeft | Binary::ShiftRightLogical | Binary::ShiftRightArithmetic => shift(m, f, x, y),
+        Binary::ShiftLeft | Binary::ShiftRightLogical | Binary::ShiftRightArithmetic => {
+            shift(m, f, x, y)
+        }
         Binary::Max | Binary::Min => {
-            let first = m.compare(if f == Binary::Max { Direction::Gt } else { Direction::Lt }, x, y);
+            let first =
+                m.compare(if f == Binary::Max { Direction::Gt } else { Direction::Lt }, x, y);
             m.select(first, x, y)
         }
         _ => m.bin(f, x, y),
     }
 }
 
-/// Quotient and remainder where the machine would trap: by zero the quotient is -1 (all bits set) and the remainder `x`; the
-/// least number by -1 wraps.
+/// Quotient and remainder where the machine would trap: by zero the quotient is -1 (all bits set)
+/// and the remainder `x`; the least number by -1 wraps.
 fn divide<M: Make>(m: &mut M, f: Binary, x: Id, y: Id) -> Id {
     let (zero, one) = (m.like(x, 0.0), m.like(x, 1.0));
     let by_zero = m.compare(Direction::Eq, y, zero);

@@ -1,5 +1,5 @@
-//! The logarithm and its kin: `x = 2^n m` with m from sqrt(1/2) to sqrt(2), and `log m = 2 artanh(s)` with `s = (m - 1) / (m + 1)`, a
-//! polynomial of `s` (`coefficients`).
+//! The logarithm and its kin: `x = 2^n m` with m from sqrt(1/2) to sqrt(2), and `log m = 2
+//! artanh(s)` with `s = (m - 1) / (m + 1)`, a polynomial of `s` (`coefficients`).
 
 use super::{coefficients as c, copy_sign, parts::*};
 use crate::kernel::{Id, Make};
@@ -8,7 +8,8 @@ use neurax_ir::{
     op::{Binary, Direction, Unary},
 };
 
-/// `log x + n ln 2 + low`, for normal numbers x above zero and `low` below the last place of the result.
+/// `log x + n ln 2 + low`, for normal numbers x above zero and `low` below the last place of the
+/// result.
 fn log_of<M: Make>(m: &mut M, x: Id, n: Option<Id>, low: Option<Id>) -> Id {
     let ty = m.ty(x);
     let (mut e, fraction) = take_apart(m, x);
@@ -83,7 +84,8 @@ fn log1p_or_twice<M: Make>(m: &mut M, w: Id, x: Id) -> Id {
     let (from, zero, one) = (m.like(x, large(m.ty(x))), m.like(x, 0.0), m.like(x, 1.0));
     let is_large = m.compare(Direction::Gt, x, from);
     let (sum, low) = one_plus(m, w);
-    let (sum, low, n) = (m.select(is_large, x, sum), m.select(is_large, zero, low), m.select(is_large, one, zero));
+    let (sum, low, n) =
+        (m.select(is_large, x, sum), m.select(is_large, zero, low), m.select(is_large, one, zero));
     let y = log_of(m, sum, Some(n), Some(low));
     ends(m, sum, y)
 }
@@ -104,7 +106,8 @@ pub fn asinh<M: Make>(m: &mut M, x: Id) -> Id {
 
 /// Inverse hyperbolic cosine, as `log(1 + t + sqrt(t (t + 2)))` with `t = x - 1`.
 pub fn acosh<M: Make>(m: &mut M, x: Id) -> Id {
-    let (one, two, zero, nan) = (m.like(x, 1.0), m.like(x, 2.0), m.like(x, 0.0), m.like(x, f64::NAN));
+    let (one, two, zero, nan) =
+        (m.like(x, 1.0), m.like(x, 2.0), m.like(x, 0.0), m.like(x, f64::NAN));
     let t = m.sub(x, one);
     let a = at_most(m, t, large(m.ty(x)));
     let square = m.add(a, two);

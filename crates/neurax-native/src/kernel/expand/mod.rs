@@ -1,8 +1,9 @@
 //! What functions are made of, in instructions that machine code has.
 //!
-//! Functions of floats take their argument apart so that a polynomial on a small interval is left, and put the result together again. What
-//! rounding costs is stated in docs/performance.md and asserted by `tests/accuracy.rs`, and for CPUs without fused multiply-add by
-//! `emulate`. What is not spelt out is called in the scalar library.
+//! Functions of floats take their argument apart so that a polynomial on a small interval is left,
+//! and put the result together again. What rounding costs is stated in docs/performance.md and
+//! asserted by `tests/accuracy.rs`, and for CPUs without fused multiply-add by `emulate`. What is
+//! not spelt out is called in the scalar library.
 
 mod arc;
 mod coefficients;
@@ -39,7 +40,9 @@ pub fn unary<M: Make>(m: &mut M, f: Unary, x: Id) -> Id {
 pub fn binary<M: Make>(m: &mut M, f: Binary, x: Id, y: Id) -> Id {
     match m.ty(x).kind() {
         Kind::Float => match f {
-            Binary::Add | Binary::Sub | Binary::Mul | Binary::Div | Binary::Max | Binary::Min => m.bin(f, x, y),
+            Binary::Add | Binary::Sub | Binary::Mul | Binary::Div | Binary::Max | Binary::Min => {
+                m.bin(f, x, y)
+            }
             Binary::Pow if m.ty(x) == DType::F32 => power::pow(m, x, y),
             Binary::Atan2 if m.ty(x) == DType::F32 => arc::atan2(m, x, y),
             _ => {
@@ -54,7 +57,9 @@ pub fn binary<M: Make>(m: &mut M, f: Binary, x: Id, y: Id) -> Id {
 fn float<M: Make>(m: &mut M, f: Unary, x: Id) -> Id {
     let ty = m.ty(x);
     match f {
-        Unary::Neg | Unary::Abs | Unary::Sqrt | Unary::Floor | Unary::Ceil | Unary::RoundEven => m.un(f, x),
+        Unary::Neg | Unary::Abs | Unary::Sqrt | Unary::Floor | Unary::Ceil | Unary::RoundEven => {
+            m.un(f, x)
+        }
         Unary::Rsqrt => {
             let (one, root) = (m.like(x, 1.0), m.un(Unary::Sqrt, x));
             m.bin(Binary::Div, one, root)
@@ -97,7 +102,8 @@ fn sign<M: Make>(m: &mut M, x: Id) -> Id {
     m.select(below, minus, y)
 }
 
-/// Truncates, and goes one step on if a half or more was cut off: exact, unlike adding a half first.
+/// Truncates, and goes one step on if a half or more was cut off: exact, unlike adding a half
+/// first.
 fn round_away<M: Make>(m: &mut M, x: Id) -> Id {
     let size = m.un(Unary::Abs, x);
     let down = m.un(Unary::Floor, size);

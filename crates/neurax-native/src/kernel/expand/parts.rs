@@ -1,7 +1,9 @@
-//! What functions of floats share: numbers taken apart into exponent and fraction, and put together again.
+//! What functions of floats share: numbers taken apart into exponent and fraction, and put together
+//! again.
 //!
-//! Everything works for f32 and f64 alike. Whole numbers stay floats; where their bits are needed, a large number is added, so that they
-//! stand in the lowest bits of the sum: machine code has no conversion for vectors of 8 bytes.
+//! Everything works for f32 and f64 alike. Whole numbers stay floats; where their bits are needed,
+//! a large number is added, so that they stand in the lowest bits of the sum: machine code has no
+//! conversion for vectors of 8 bytes.
 
 use super::coefficients as c;
 use crate::kernel::{Id, Make};
@@ -29,8 +31,20 @@ impl Format {
     /// That of a dtype: f32 or f64.
     pub fn of(ty: DType) -> Format {
         match ty {
-            DType::F32 => Format { int: DType::I32, digits: 23, bias: 127, magic: 12_582_912.0, tiny: 2f64.powi(-12) },
-            _ => Format { int: DType::I64, digits: 52, bias: 1023, magic: 6_755_399_441_055_744.0, tiny: 2f64.powi(-27) },
+            DType::F32 => Format {
+                int: DType::I32,
+                digits: 23,
+                bias: 127,
+                magic: 12_582_912.0,
+                tiny: 2f64.powi(-12),
+            },
+            _ => Format {
+                int: DType::I64,
+                digits: 52,
+                bias: 1023,
+                magic: 6_755_399_441_055_744.0,
+                tiny: 2f64.powi(-27),
+            },
         }
     }
 }
@@ -60,13 +74,15 @@ pub fn whole<M: Make>(m: &mut M, x: Id, scale: f64) -> Whole {
 /// `2^(n + offset)` of the lowest bits of an integer, where that is a normal number of dtype `ty`.
 pub fn power_of_two<M: Make>(m: &mut M, bits: Id, offset: i64, ty: DType) -> Id {
     let f = Format::of(ty);
-    let (bias, shift) = (m.bits(f.int, ((f.bias + offset) as u64) & mask(ty)), m.bits(f.int, f.digits as u64));
+    let (bias, shift) =
+        (m.bits(f.int, ((f.bias + offset) as u64) & mask(ty)), m.bits(f.int, f.digits as u64));
     let e = m.add(bits, bias);
     let e = m.bin(Binary::ShiftLeft, e, shift);
     m.bitcast(e, ty)
 }
 
-/// `y * 2^n` in two steps, so that the ends of the range (subnormal, overflowing) come out of the last multiplication.
+/// `y * 2^n` in two steps, so that the ends of the range (subnormal, overflowing) come out of the
+/// last multiplication.
 pub fn scale_by_power<M: Make>(m: &mut M, y: Id, n: Whole) -> Id {
     let ty = m.ty(y);
     let first = whole(m, n.n, 0.5);
@@ -76,21 +92,32 @@ pub fn scale_by_power<M: Make>(m: &mut M, y: Id, n: Whole) -> Id {
     m.mul(y, b)
 }
 
-/// `x = 2^exponent * fraction` with the fraction from sqrt(1/2) to sqrt(2), for normal numbers above zero.
+/// `x = 2^exponent * fraction` with the fraction from sqrt(1/2) to sqrt(2), for normal numbers
+/// above zero.
 pub fn take_apart<M: Make>(m: &mut M, x: Id) -> (Id, Id) {
     let ty = m.ty(x);
     let f = Format::of(ty);
     let digits = 1u64 << f.digits;
-    let root = if ty == DType::F32 { std::f32::consts::FRAC_1_SQRT_2.to_bits() as u64 } else { std::f64::consts::FRAC_1_SQRT_2.to_bits() };
-    // Counted from the bits of the root, the upper bits are the exponent, the lower ones those of the fraction.
+    let root = if ty == DType::F32 {
+        std::f32::consts::FRAC_1_SQRT_2.to_bits() as u64
+    } else {
+        std::f64::consts::FRAC_1_SQRT_2.to_bits()
+    };
+    // Counted from the bits of the root, the upper bits are the exponent, the lower ones those of
+    // the fraction.
     let bits = m.bitcast(x, f.int);
-    let (offset, low, from) = (m.bits(f.int, (f.bias as u64 * digits).wrapping_sub(root) & mask(ty)), m.bits(f.int, digits - 1), m.bits(f.int, root));
+    let (offset, low, from) = (
+        m.bits(f.int, (f.bias as u64 * digits).wrapping_sub(root) & mask(ty)),
+        m.bits(f.int, digits - 1),
+        m.bits(f.int, root),
+    );
     let bits = m.add(bits, offset);
     let fraction = m.bin(Binary::And, bits, low);
     let fraction = m.add(fraction, from);
     let fraction = m.bitcast(fraction, ty);
     // The exponent in the lowest bits of 2^digits.
-    let (shift, large) = (m.bits(f.int, f.digits as u64), m.bits(f.int, (f.bias as u64 + f.digits as u64) * digits));
+    let (shift, large) =
+        (m.bits(f.int, f.digits as u64), m.bits(f.int, (f.bias as u64 + f.digits as u64) * digits));
     let e = m.bin(Binary::ShiftRightLogical, bits, shift);
     let e = m.bin(Binary::Or, e, large);
     let (e, offset) = (m.bitcast(e, ty), m.number(ty, digits as f64 + f.bias as f64));

@@ -32,8 +32,8 @@ fn sum<M: Make>(m: &mut M, x: Id, y: Id) -> Sum {
     (high, m.sub(y, had))
 }
 
-/// The logarithm to base 2 of a normal number above zero, to about 32 digits: `2 s / ln 2 + s^3 p(s^2)` with `s = (m - 1) / (m + 1)` and its
-/// product with `2 / ln 2` in two parts.
+/// The logarithm to base 2 of a normal number above zero, to about 32 digits: `2 s / ln 2 + s^3
+/// p(s^2)` with `s = (m - 1) / (m + 1)` and its product with `2 / ln 2` in two parts.
 fn log2<M: Make>(m: &mut M, x: Id, n: Id) -> Sum {
     let (e, fraction) = take_apart(m, x);
     let e = m.add(e, n);
@@ -77,7 +77,8 @@ fn exp2<M: Make>(m: &mut M, (high, low): Sum) -> Id {
     scale_by_power(m, p, n)
 }
 
-/// `x^y`, as `2^(y log2 |x|)` with the logarithm and the product in two parts; then signs and ends as IEEE 754 asks of `pow`.
+/// `x^y`, as `2^(y log2 |x|)` with the logarithm and the product in two parts; then signs and ends
+/// as IEEE 754 asks of `pow`.
 pub fn pow<M: Make>(m: &mut M, x: Id, y: Id) -> Id {
     let (size, zero, none) = (m.un(Unary::Abs, x), m.like(x, 0.0), m.like(x, -24.0));
     let (normal, is_small) = without_subnormals(m, size, 24);
@@ -86,7 +87,8 @@ pub fn pow<M: Make>(m: &mut M, x: Id, y: Id) -> Id {
     let high = log2_ends(m, size, high);
     let (first, rest) = product(m, y, high);
     let rest = m.fma(y, low, rest);
-    // The exponent of 1 is zero, even if y is infinite or NaN; past the ends of the range the second part has no meaning.
+    // The exponent of 1 is zero, even if y is infinite or NaN; past the ends of the range the
+    // second part has no meaning.
     let (is_one, end) = (m.compare(Direction::Eq, high, zero), m.like(x, 200.0));
     let first = m.select(is_one, zero, first);
     let far = m.un(Unary::Abs, first);
@@ -99,16 +101,19 @@ pub fn pow<M: Make>(m: &mut M, x: Id, y: Id) -> Id {
 
 /// The logarithm of zero, infinity and NaN.
 fn log2_ends<M: Make>(m: &mut M, size: Id, log: Id) -> Id {
-    let (zero, inf, minus) = (m.like(size, 0.0), m.like(size, f64::INFINITY), m.like(size, f64::NEG_INFINITY));
+    let (zero, inf, minus) =
+        (m.like(size, 0.0), m.like(size, f64::INFINITY), m.like(size, f64::NEG_INFINITY));
     let is_finite = m.compare(Direction::Lt, size, inf);
     let log = m.select(is_finite, log, size);
     let is_zero = m.compare(Direction::Eq, size, zero);
     m.select(is_zero, minus, log)
 }
 
-/// `z = |x|^y` made `x^y`: odd powers keep the sign of x, fractional ones of negative numbers do not exist, and `x^0` and `1^y` are 1.
+/// `z = |x|^y` made `x^y`: odd powers keep the sign of x, fractional ones of negative numbers do
+/// not exist, and `x^0` and `1^y` are 1.
 fn signs<M: Make>(m: &mut M, z: Id, x: Id, y: Id) -> Id {
-    let (zero, one, half, nan) = (m.like(x, 0.0), m.like(x, 1.0), m.like(x, 0.5), m.like(x, f64::NAN));
+    let (zero, one, half, nan) =
+        (m.like(x, 0.0), m.like(x, 1.0), m.like(x, 0.5), m.like(x, f64::NAN));
     let inf = m.like(x, f64::INFINITY);
     let down = m.un(Unary::Floor, y);
     let is_whole = m.compare(Direction::Eq, down, y);
@@ -119,7 +124,8 @@ fn signs<M: Make>(m: &mut M, z: Id, x: Id, y: Id) -> Id {
     let odd = m.select(is_odd, turned, z);
     // Neither a fraction of a finite negative number (that of minus infinity is a positive end).
     let minus_inf = m.un(Unary::Neg, inf);
-    let (below, above) = (m.compare(Direction::Lt, x, zero), m.compare(Direction::Gt, x, minus_inf));
+    let (below, above) =
+        (m.compare(Direction::Lt, x, zero), m.compare(Direction::Gt, x, minus_inf));
     let broken = m.select(above, nan, z);
     let broken = m.select(below, broken, z);
     let out = m.select(is_whole, odd, broken);

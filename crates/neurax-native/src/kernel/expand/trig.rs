@@ -1,6 +1,7 @@
-//! Sine, cosine and tangent: `|x| = n pi/2 + r`, with pi/2 in parts whose products with n are exact (W. J. Cody and W. Waite, "Software manual
-//! for the elementary functions", 1980), and polynomials of `r` (`coefficients`). Arguments for which the parts do not suffice go
-//! through the scalar library.
+//! Sine, cosine and tangent: `|x| = n pi/2 + r`, with pi/2 in parts whose products with n are exact
+//! (W. J. Cody and W. Waite, "Software manual for the elementary functions", 1980), and polynomials
+//! of `r` (`coefficients`). Arguments for which the parts do not suffice go through the scalar
+//! library.
 
 use super::{coefficients as c, parts::*};
 use crate::kernel::{Do, Id, Make};
@@ -22,7 +23,8 @@ fn limit(ty: DType, has_fma: bool) -> f64 {
 /// `|x| = n pi/2 + r`, with |r| at most pi/4.
 fn reduce<M: Make>(m: &mut M, size: Id) -> (Whole, Id) {
     let n = whole(m, size, FRAC_2_PI);
-    // A fused product is exact however long its factors are: three parts of full length. Else parts leave room for the bits of n.
+    // A fused product is exact however long its factors are: three parts of full length. Else parts
+    // leave room for the bits of n.
     let parts: &[f64] = match (m.ty(size), m.has_fma()) {
         (DType::F32, true) => &c::FRAC_PI_2_F32,
         (DType::F32, false) => &c::FRAC_PI_2_F32_SHORT,

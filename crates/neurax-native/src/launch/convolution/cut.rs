@@ -1,4 +1,5 @@
-//! How a convolution is cut into parts, and these into blocks: from its sizes alone, so that any number of threads gives the same bits.
+//! How a convolution is cut into parts, and these into blocks: from its sizes alone, so that any
+//! number of threads gives the same bits.
 
 use std::ops::Range;
 
@@ -90,18 +91,26 @@ impl Cut {
         let elements = BLOCK / bytes.max(1);
         if shared && s.results * columns <= SUMS && depth >= 4 * columns.max(PARTS) {
             let deep = (elements / columns.max(1)).clamp(16, DEPTH).min(depth);
-            return Cut { columns, depth: deep, whole: false, sums: wanted.div_ceil(s.groups).min(depth), shared };
+            return Cut {
+                columns,
+                depth: deep,
+                whole: false,
+                sums: wanted.div_ceil(s.groups).min(depth),
+                shared,
+            };
         }
         // Blocks of whole members are worth a smaller depth.
         let deep = (elements / s.windows.max(1)).clamp(DEPTH / 2, DEPTH).min(depth).max(1);
         let fit = (elements / deep).max(16);
-        // The sums of one member are made where they belong; those of several, which are worth it if they are few, are copied there.
+        // The sums of one member are made where they belong; those of several, which are worth it
+        // if they are few, are copied there.
         let most = if s.windows < FEW { s.batch.div_ceil(wanted) } else { 1 };
         let members = (fit / s.windows.max(1)).min(most);
         if members > 0 && (s.batch >= wanted || !shared) {
             return Cut { columns: members * s.windows, depth: deep, whole: true, sums: 1, shared };
         }
-        let per_member = wanted.div_ceil(s.batch.max(1) * s.groups.max(1)).max(s.windows.div_ceil(fit));
+        let per_member =
+            wanted.div_ceil(s.batch.max(1) * s.groups.max(1)).max(s.windows.div_ceil(fit));
         let columns = s.windows.div_ceil(per_member.max(1)).next_multiple_of(8);
         Cut { columns, depth: deep, whole: false, sums: 1, shared }
     }
@@ -121,22 +130,37 @@ impl Cut {
         let (all, depth) = (s.columns(), 0..s.depth());
         if self.sums > 1 {
             let (group, sum) = (index / self.sums, index % self.sums);
-            return Part { index, groups: group..group + 1, columns: 0..all, depth: self.sum(s, sum)..self.sum(s, sum + 1) };
+            return Part {
+                index,
+                groups: group..group + 1,
+                columns: 0..all,
+                depth: self.sum(s, sum)..self.sum(s, sum + 1),
+            };
         }
         if self.whole {
             let from = index * self.columns;
-            return Part { index, groups: 0..s.groups, columns: from..(from + self.columns).min(all), depth };
+            return Part {
+                index,
+                groups: 0..s.groups,
+                columns: from..(from + self.columns).min(all),
+                depth,
+            };
         }
         let per = s.windows.div_ceil(self.columns);
         let (chunk, group, member) = (index % per, index / per % s.groups, index / per / s.groups);
         let from = chunk * self.columns;
-        let columns = member * s.windows + from..member * s.windows + (from + self.columns).min(s.windows);
+        let columns =
+            member * s.windows + from..member * s.windows + (from + self.columns).min(s.windows);
         Part { index, groups: group..group + 1, columns, depth }
     }
 
     /// Where a part of the depth begins: at a feature, if there are enough.
     fn sum(&self, s: &Sizes, i: usize) -> usize {
-        if s.features >= self.sums { i * s.features / self.sums * s.taps } else { i * s.depth() / self.sums }
+        if s.features >= self.sums {
+            i * s.features / self.sums * s.taps
+        } else {
+            i * s.depth() / self.sums
+        }
     }
 
     /// Where the block that begins there ends.
@@ -170,15 +194,28 @@ mod tests {
             seen[if cut.sums > 1 { 0 } else { 1 + cut.whole as usize }] = true;
             let parts: Vec<Part> = (0..cut.parts(&s)).map(|i| cut.part(&s, i)).collect();
             let size = |p: &Part| p.groups.len() * p.columns.len() * p.depth.len();
-            assert_eq!(parts.iter().map(size).sum::<usize>(), s.groups * s.columns() * s.depth(), "{s:?} {cut:?}");
+            assert_eq!(
+                parts.iter().map(size).sum::<usize>(),
+                s.groups * s.columns() * s.depth(),
+                "{s:?} {cut:?}"
+            );
             for (i, p) in parts.iter().enumerate() {
                 let meets = |a: &Range<usize>, b: &Range<usize>| a.start < b.end && b.start < a.end;
-                let clash = |q: &Part| meets(&p.groups, &q.groups) && meets(&p.columns, &q.columns) && meets(&p.depth, &q.depth);
+                let clash = |q: &Part| {
+                    meets(&p.groups, &q.groups)
+                        && meets(&p.columns, &q.columns)
+                        && meets(&p.depth, &q.depth)
+                };
                 assert!(parts[i + 1..].iter().take(50).all(|q| !clash(q)), "{s:?} {cut:?}");
                 let (mut from, mut blocks) = (p.depth.start, 0);
                 while from < p.depth.end {
                     let next = cut.next(&s, from, p.depth.end);
-                    assert!(next > from && next - from <= cut.depth && (!s.by_features || (next - 1) / s.taps == from / s.taps), "{s:?} {cut:?}");
+                    assert!(
+                        next > from
+                            && next - from <= cut.depth
+                            && (!s.by_features || (next - 1) / s.taps == from / s.taps),
+                        "{s:?} {cut:?}"
+                    );
                     (from, blocks) = (next, blocks + 1);
                 }
                 assert!(blocks > 0);

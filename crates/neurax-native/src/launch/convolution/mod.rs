@@ -1,5 +1,5 @@
-//! Convolutions: blocks of patches are packed from the operand into memory that stays in the cache, and multiplied by the kernel. The
-//! whole matrix of patches never exists.
+//! Convolutions: blocks of patches are packed from the operand into memory that stays in the cache,
+//! and multiplied by the kernel. The whole matrix of patches never exists.
 
 #![allow(unsafe_code, reason = "arrays are read and written by address")]
 
@@ -51,8 +51,16 @@ impl Weights {
         let (offset, row) = (w.offset, w.strides[0]);
         let taps = w.sizes[2..].iter().product::<usize>() as isize;
         match w.joined(&axes) {
-            Some((_, tap)) => Some(Weights { offset, row, feature: tap * taps, tap, by_features: false }),
-            None => w.joined(&axes[1..]).map(|(_, tap)| Weights { offset, row, feature: w.strides[1], tap, by_features: true }),
+            Some((_, tap)) => {
+                Some(Weights { offset, row, feature: tap * taps, tap, by_features: false })
+            }
+            None => w.joined(&axes[1..]).map(|(_, tap)| Weights {
+                offset,
+                row,
+                feature: w.strides[1],
+                tap,
+                by_features: true,
+            }),
         }
     }
 }
@@ -61,11 +69,23 @@ impl ConvolutionTask {
     /// The task of an equation: what moves elements in front of it is strides.
     ///
     /// # Errors
-    /// When the kernel's taps cannot be walked with one stride, which the schedule has made sure of.
-    pub fn new(graph: &Graph, e: &Eqn, op: &Convolution, reads: &[BufferId], write: BufferId, then: Option<KernelTask>) -> Result<ConvolutionTask> {
-        let side = |i| Walk::operand(graph, e, i).map_or_else(|| Walk::dense(graph, e.inputs[i]), |w| w.0);
+    /// When the kernel's taps cannot be walked with one stride, which the schedule has made sure
+    /// of.
+    pub fn new(
+        graph: &Graph,
+        e: &Eqn,
+        op: &Convolution,
+        reads: &[BufferId],
+        write: BufferId,
+        then: Option<KernelTask>,
+    ) -> Result<ConvolutionTask> {
+        let side =
+            |i| Walk::operand(graph, e, i).map_or_else(|| Walk::dense(graph, e.inputs[i]), |w| w.0);
         let (x, w) = (side(0), side(1));
-        let lost = || Error::new("convolution", "the taps of the kernel have no common stride").at_origin(&e.at);
+        let lost = || {
+            Error::new("convolution", "the taps of the kernel have no common stride")
+                .at_origin(&e.at)
+        };
         let windows = &graph.ty(e.outputs[0]).shape[2..];
         let patches = Patches::new(&x, &op.slides, &w.sizes[2..], windows);
         let kernel = Weights::new(&w).ok_or_else(lost)?;
@@ -80,7 +100,16 @@ impl ConvolutionTask {
         };
         let cut = Cut::new(&sizes, op.dtype.bits() / 8);
         let operand = [x.offset, x.strides[1] * w.sizes[1] as isize];
-        Ok(ConvolutionTask { dtype: op.dtype, arrays: [reads[0], reads[1], write], patches, operand, kernel, sizes, cut, then })
+        Ok(ConvolutionTask {
+            dtype: op.dtype,
+            arrays: [reads[0], reads[1], write],
+            patches,
+            operand,
+            kernel,
+            sizes,
+            cut,
+            then,
+        })
     }
 
     /// Runs it.
@@ -89,7 +118,8 @@ impl ConvolutionTask {
     /// For dtypes that have no product.
     ///
     /// # Safety
-    /// The slots of the frame hold addresses of arrays of the schedule that this was made for, and nobody else uses the results.
+    /// The slots of the frame hold addresses of arrays of the schedule that this was made for, and
+    /// nobody else uses the results.
     pub unsafe fn run(&self, f: &mut Frame, pool: &Pool) -> Result<()> {
         // SAFETY: as promised by the caller.
         unsafe {
@@ -131,7 +161,8 @@ impl ConvolutionTask {
                     job.part(&part);
                     if let Some(then) = follow {
                         // Its iterations read only the members that were just written.
-                        let members = part.columns.start / self.sizes.windows..part.columns.end / self.sizes.windows;
+                        let members = part.columns.start / self.sizes.windows
+                            ..part.columns.end / self.sizes.windows;
                         then.range(operands, members.start * per, members.end * per);
                     }
                 });
@@ -145,9 +176,12 @@ impl ConvolutionTask {
         }
     }
 
-    /// Do the parts write whole members of the batch, each of which is so many iterations of what follows?
+    /// Do the parts write whole members of the batch, each of which is so many iterations of what
+    /// follows?
     fn follows(&self) -> bool {
-        self.cut.whole && self.sizes.windows > 0 && self.then.as_ref().is_some_and(|t| t.count.is_multiple_of(self.sizes.batch.max(1)))
+        self.cut.whole
+            && self.sizes.windows > 0
+            && self.then.as_ref().is_some_and(|t| t.count.is_multiple_of(self.sizes.batch.max(1)))
     }
 
     /// Runs every part, on other threads if there is enough work.
@@ -193,7 +227,12 @@ impl<T: Number> Job<'_, T> {
             unsafe {
                 if is_single {
                     let at = self.to.add(s.place(first, group));
-                    self.sum(group, part.columns.clone(), part.depth.clone(), Sums { at, row: s.windows as isize, column: 1 });
+                    self.sum(
+                        group,
+                        part.columns.clone(),
+                        part.depth.clone(),
+                        Sums { at, row: s.windows as isize, column: 1 },
+                    );
                 } else {
                     let sums = Sums { at: own.address().0.cast(), row: count as isize, column: 1 };
                     self.sum(group, part.columns.clone(), part.depth.clone(), sums);
@@ -211,11 +250,18 @@ impl<T: Number> Job<'_, T> {
         let mut all = Scratch::new(self.task.cut.parts(s) * size * size_of::<T>());
         let all = all.address();
         // Vectors run along the longer side.
-        let (row, column) = if columns < s.results { (1, s.results as isize) } else { (columns as isize, 1) };
-        let sums = |part: usize| Sums { at: all.plus((part * size * size_of::<T>()) as isize).0.cast::<T>(), row, column };
+        let (row, column) =
+            if columns < s.results { (1, s.results as isize) } else { (columns as isize, 1) };
+        let sums = |part: usize| Sums {
+            at: all.plus((part * size * size_of::<T>()) as isize).0.cast::<T>(),
+            row,
+            column,
+        };
         // SAFETY: as promised by the caller; every part has its own place.
         unsafe {
-            self.task.share(pool, |part| self.sum(part.groups.start, part.columns, part.depth, sums(part.index)));
+            self.task.share(pool, |part| {
+                self.sum(part.groups.start, part.columns, part.depth, sums(part.index))
+            });
             for group in 0..s.groups {
                 let first = group * self.task.cut.sums;
                 let total = std::slice::from_raw_parts_mut(sums(first).at, size);
@@ -241,7 +287,9 @@ impl<T: Number> Job<'_, T> {
             let end = t.cut.next(s, from, depth.end);
             let (feature, tap) = (from / s.taps.max(1), from % s.taps.max(1));
             let k = t.kernel;
-            let first = (group * s.results) as isize * k.row + feature as isize * k.feature + tap as isize * k.tap;
+            let first = (group * s.results) as isize * k.row
+                + feature as isize * k.feature
+                + tap as isize * k.tap;
             let row = if wide { count } else { end - from };
             let right = if wide { (row as isize, 1) } else { (1, row as isize) };
             // SAFETY: as promised by the caller; the block has room for these patches.
@@ -249,7 +297,11 @@ impl<T: Number> Job<'_, T> {
                 t.patches.pack(x, from..end, columns.clone(), wide, Block { at: block, row });
                 T::multiply(Blocks {
                     sizes: [s.results, count, end - from],
-                    left: Matrix { at: self.kernel.wrapping_offset(first), row: k.row, column: k.tap },
+                    left: Matrix {
+                        at: self.kernel.wrapping_offset(first),
+                        row: k.row,
+                        column: k.tap,
+                    },
                     right: Matrix { at: block.cast_const(), row: right.0, column: right.1 },
                     to: Matrix { at: to.at, row: to.row, column: to.column },
                     adds: from > depth.start,
@@ -266,7 +318,9 @@ impl<T: Number> Job<'_, T> {
         while from < columns.end {
             let len = (s.windows - from % s.windows).min(columns.end - from);
             for feature in 0..s.results {
-                let at = sums.at.wrapping_offset(feature as isize * sums.row + (from - columns.start) as isize * sums.column);
+                let at = sums.at.wrapping_offset(
+                    feature as isize * sums.row + (from - columns.start) as isize * sums.column,
+                );
                 // SAFETY: as promised by the caller.
                 unsafe {
                     let to = self.to.add(s.place(from, group) + feature * s.windows);

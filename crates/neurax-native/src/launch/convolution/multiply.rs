@@ -1,4 +1,5 @@
-//! Products of blocks: by the matrix kernel for floats, by plain loops for integers and for thin blocks.
+//! Products of blocks: by the matrix kernel for floats, by plain loops for integers and for thin
+//! blocks.
 
 #![allow(unsafe_code, reason = "blocks are addresses and strides")]
 
@@ -107,10 +108,16 @@ unsafe fn plain<T: Number>(b: Blocks<T>) {
             for p in 0..k as isize {
                 let (a, right) = (*left.offset(p * l.column), r.at.wrapping_offset(p * r.row));
                 if r.column == 1 && y.column == 1 {
-                    let (to, right) = (std::slice::from_raw_parts_mut(to, n), std::slice::from_raw_parts(right, n));
+                    let (to, right) = (
+                        std::slice::from_raw_parts_mut(to, n),
+                        std::slice::from_raw_parts(right, n),
+                    );
                     to.iter_mut().zip(right).for_each(|(y, &x)| *y = y.plus(a, x));
                 } else {
-                    (0..n as isize).for_each(|j| *to.offset(j * y.column) = (*to.offset(j * y.column)).plus(a, *right.offset(j * r.column)));
+                    (0..n as isize).for_each(|j| {
+                        *to.offset(j * y.column) =
+                            (*to.offset(j * y.column)).plus(a, *right.offset(j * r.column))
+                    });
                 }
             }
         }
@@ -121,13 +128,23 @@ unsafe fn plain<T: Number>(b: Blocks<T>) {
 mod tests {
     use super::*;
 
-    fn product<T: Number + PartialEq + std::fmt::Debug>(number: fn(usize) -> T, [m, n, k]: [usize; 3], dense: bool) {
-        let (left, right): (Vec<T>, Vec<T>) = ((0..m * k).map(number).collect(), (0..k * n).map(number).collect());
+    fn product<T: Number + PartialEq + std::fmt::Debug>(
+        number: fn(usize) -> T,
+        [m, n, k]: [usize; 3],
+        dense: bool,
+    ) {
+        let (left, right): (Vec<T>, Vec<T>) =
+            ((0..m * k).map(number).collect(), (0..k * n).map(number).collect());
         let mut to: Vec<T> = (0..m * n).map(number).collect();
         let (row, column) = if dense { (n, 1) } else { (1, m) };
         let at = |i: usize, j: usize| i * row + j * column;
-        let sum = |i: usize, j: usize| (0..k).fold(number(at(i, j)), |s, p| s.plus(left[i * k + p], right[p * n + j]));
-        let want: Vec<(usize, T)> = (0..m).flat_map(|i| (0..n).map(move |j| (i, j))).map(|(i, j)| (at(i, j), sum(i, j))).collect();
+        let sum = |i: usize, j: usize| {
+            (0..k).fold(number(at(i, j)), |s, p| s.plus(left[i * k + p], right[p * n + j]))
+        };
+        let want: Vec<(usize, T)> = (0..m)
+            .flat_map(|i| (0..n).map(move |j| (i, j)))
+            .map(|(i, j)| (at(i, j), sum(i, j)))
+            .collect();
         let blocks = Blocks {
             sizes: [m, n, k],
             left: Matrix { at: left.as_ptr(), row: k as isize, column: 1 },

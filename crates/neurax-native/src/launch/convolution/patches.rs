@@ -1,4 +1,5 @@
-//! Patches of an operand: for a range of taps and a range of windows the elements there, as a matrix.
+//! Patches of an operand: for a range of taps and a range of windows the elements there, as a
+//! matrix.
 
 #![allow(unsafe_code, reason = "arrays are read and scratch memory is written by address")]
 
@@ -8,7 +9,8 @@ use neurax_ir::op::Slide;
 use smallvec::SmallVec;
 use std::ops::Range;
 
-/// An operand as a matrix: its rows the features under each tap, its columns the windows of each member of the batch.
+/// An operand as a matrix: its rows the features under each tap, its columns the windows of each
+/// member of the batch.
 #[derive(Debug)]
 pub struct Patches {
     /// Features and taps.
@@ -37,7 +39,8 @@ type Axes<T> = SmallVec<[T; 3]>;
 pub struct Block<T> {
     /// Its first element.
     pub at: *mut T,
-    /// From one of the outer side to the next, in elements; those of the inner side follow one another.
+    /// From one of the outer side to the next, in elements; those of the inner side follow one
+    /// another.
     pub row: usize,
 }
 
@@ -50,7 +53,8 @@ impl Side {
     /// The feature or member, and the numbers along the axes of space.
     fn coordinates(&self, index: usize) -> (usize, Axes<usize>) {
         let mut rest = index;
-        let mut at: Axes<usize> = self.sizes.iter().rev().map(|n| (rest % n, rest /= n).0).collect();
+        let mut at: Axes<usize> =
+            self.sizes.iter().rev().map(|n| (rest % n, rest /= n).0).collect();
         at.reverse();
         (rest, at)
     }
@@ -69,17 +73,24 @@ impl Side {
 }
 
 impl Patches {
-    /// Patches of an operand under windows of those taps, of which there are so many along each axis.
+    /// Patches of an operand under windows of those taps, of which there are so many along each
+    /// axis.
     pub fn new(x: &Walk, slides: &[Slide], taps: &[usize], windows: &[usize]) -> Patches {
         let mut strides: Axes<isize> = x.strides[2..].into();
-        // Only the runs of rows that are packed are wanted: the others may be as many as the operand has elements.
+        // Only the runs of rows that are packed are wanted: the others may be as many as the
+        // operand has elements.
         let wide = windows.last() >= taps.last();
-        let of = |f: fn(&Slide, usize, usize, usize) -> Box<[Run]>, wanted: bool| -> Axes<Box<[Run]>> {
-            let runs = |(i, s): (usize, &Slide)| if wanted { f(s, x.sizes[i + 2], taps[i], windows[i]) } else { Box::default() };
-            slides.iter().enumerate().map(runs).collect()
-        };
-        let mut depth = Side { step: x.strides[1], sizes: taps.into(), runs: of(Run::of_windows, !wide) };
-        let mut columns = Side { step: x.strides[0], sizes: windows.into(), runs: of(Run::of_taps, wide) };
+        let of =
+            |f: fn(&Slide, usize, usize, usize) -> Box<[Run]>, wanted: bool| -> Axes<Box<[Run]>> {
+                let runs = |(i, s): (usize, &Slide)| {
+                    if wanted { f(s, x.sizes[i + 2], taps[i], windows[i]) } else { Box::default() }
+                };
+                slides.iter().enumerate().map(runs).collect()
+            };
+        let mut depth =
+            Side { step: x.strides[1], sizes: taps.into(), runs: of(Run::of_windows, !wide) };
+        let mut columns =
+            Side { step: x.strides[0], sizes: windows.into(), runs: of(Run::of_taps, wide) };
         // Loops go over planes: there are at least two axes.
         for _ in slides.len()..2 {
             strides.insert(0, 0);
@@ -97,29 +108,57 @@ impl Patches {
         last(&self.columns) >= last(&self.depth)
     }
 
-    /// Writes patches: if they are wide a row for each of those taps, otherwise one for each of those windows.
+    /// Writes patches: if they are wide a row for each of those taps, otherwise one for each of
+    /// those windows.
     ///
     /// # Safety
-    /// `x` is the operand's first element of the group, and the block has room for a row of the other range for each one.
-    pub unsafe fn pack<T: Number>(&self, x: *const T, depth: Range<usize>, columns: Range<usize>, wide: bool, to: Block<T>) {
-        let (outer, inner) = if wide { (&self.depth, &self.columns) } else { (&self.columns, &self.depth) };
+    /// `x` is the operand's first element of the group, and the block has room for a row of the
+    /// other range for each one.
+    pub unsafe fn pack<T: Number>(
+        &self,
+        x: *const T,
+        depth: Range<usize>,
+        columns: Range<usize>,
+        wide: bool,
+        to: Block<T>,
+    ) {
+        let (outer, inner) =
+            if wide { (&self.depth, &self.columns) } else { (&self.columns, &self.depth) };
         let (of_outer, of_inner) = if wide { (depth, columns) } else { (columns, depth) };
         let (mut lead, mut at) = outer.coordinates(of_outer.start);
         let mut runs: Axes<&Run> = inner.runs.iter().zip(&at).map(|(runs, &i)| &runs[i]).collect();
         for row in 0..of_outer.len() {
             // SAFETY: as promised by the caller; every run leads to elements of the operand.
-            unsafe { self.row(x.wrapping_offset(lead as isize * outer.step), inner, &runs, of_inner.clone(), to.at.add(row * to.row)) }
+            unsafe {
+                self.row(
+                    x.wrapping_offset(lead as isize * outer.step),
+                    inner,
+                    &runs,
+                    of_inner.clone(),
+                    to.at.add(row * to.row),
+                )
+            }
             lead += outer.advance(&mut at) as usize;
             runs.iter_mut().zip(&inner.runs).zip(&at).for_each(|((run, runs), &i)| *run = &runs[i]);
         }
     }
 
     /// One row: the indices of that range, plane after plane.
-    unsafe fn row<T: Number>(&self, x: *const T, inner: &Side, runs: &[&Run], range: Range<usize>, mut to: *mut T) {
+    unsafe fn row<T: Number>(
+        &self,
+        x: *const T,
+        inner: &Side,
+        runs: &[&Run],
+        range: Range<usize>,
+        mut to: *mut T,
+    ) {
         let axes = runs.len();
         let size = inner.sizes[axes - 2] * inner.sizes[axes - 1];
-        let plane =
-            Plane { size: inner.sizes[axes - 1], runs: [runs[axes - 2], runs[axes - 1]], strides: [self.strides[axes - 2], self.strides[axes - 1]] };
+        let plane = Plane {
+            size: inner.sizes[axes - 1],
+            runs: [runs[axes - 2], runs[axes - 1]],
+            strides: [self.strides[axes - 2], self.strides[axes - 1]],
+        };
         let mut at = range.start;
         while at < range.end {
             let (which, from) = (at / size, at % size);
@@ -159,14 +198,18 @@ impl Plane<'_> {
     /// Copies a range of it.
     unsafe fn copy<T: Number>(&self, x: *const T, range: Range<usize>, to: *mut T) {
         // SAFETY: as promised by the caller.
-        unsafe { if self.is_shifted() { self.shifted(x, range, to) } else { self.rows(x, range, to) } }
+        unsafe {
+            if self.is_shifted() { self.shifted(x, range, to) } else { self.rows(x, range, to) }
+        }
     }
 
     /// Is it the array itself but for the ends of rows, so that it can be copied as one?
     fn is_shifted(&self) -> bool {
         let [rows, line] = self.runs;
         let moves = [rows.by as isize * self.strides[0], line.by as isize * self.strides[1]];
-        (line.step, rows.step, moves) == (1, 1, [self.size as isize, 1]) && rows.count > 0 && line.count > 0
+        (line.step, rows.step, moves) == (1, 1, [self.size as isize, 1])
+            && rows.count > 0
+            && line.count > 0
     }
 
     unsafe fn shifted<T: Number>(&self, x: *const T, range: Range<usize>, to: *mut T) {
@@ -174,18 +217,21 @@ impl Plane<'_> {
         let first = rows.first * n + line.first;
         let from = range.start.max(first);
         let end = range.end.min((rows.end() - 1) * n + line.end());
-        // SAFETY: from the first to the last element all addresses lie in the array; the row has room for the range.
+        // SAFETY: from the first to the last element all addresses lie in the array; the row has
+        // room for the range.
         unsafe {
             if from >= end {
                 return to.write_bytes(0, range.len());
             }
-            let place = rows.element as isize * self.strides[0] + line.element as isize * self.strides[1] + (from - first) as isize;
+            let place = rows.element as isize * self.strides[0]
+                + line.element as isize * self.strides[1]
+                + (from - first) as isize;
             let start = from - range.start;
             to.write_bytes(0, start);
             to.add(start).copy_from_nonoverlapping(x.wrapping_offset(place), end - from);
             to.add(end - range.start).write_bytes(0, range.end - end);
-            // What stands between the end of a line and the beginning of the next one is not under the window. Column by column: these are
-            // one or two.
+            // What stands between the end of a line and the beginning of the next one is not under
+            // the window. Column by column: these are one or two.
             let gaps = (from / n).saturating_sub(1) * n..end;
             for column in line.end()..line.first + n {
                 for i in (gaps.start + column..gaps.end).step_by(n).filter(|i| *i >= from) {
@@ -203,7 +249,11 @@ impl Plane<'_> {
             // SAFETY: as promised by the caller.
             unsafe {
                 match self.runs[0].at(row) {
-                    Some(e) => self.line(x.wrapping_offset(e as isize * self.strides[0]), from..from + len, to),
+                    Some(e) => self.line(
+                        x.wrapping_offset(e as isize * self.strides[0]),
+                        from..from + len,
+                        to,
+                    ),
                     None => to.write_bytes(0, len),
                 }
                 to = to.add(len);
@@ -214,13 +264,17 @@ impl Plane<'_> {
 
     unsafe fn line<T: Number>(&self, x: *const T, range: Range<usize>, to: *mut T) {
         let run = self.runs[1].within(range.start, range.end);
-        let (x, by) = (x.wrapping_offset(run.element as isize * self.strides[1]), run.by as isize * self.strides[1]);
+        let (x, by) = (
+            x.wrapping_offset(run.element as isize * self.strides[1]),
+            run.by as isize * self.strides[1],
+        );
         let start = run.first.wrapping_sub(range.start);
         // SAFETY: as promised by the caller.
         unsafe {
             if run.count == 0 || run.step != 1 {
                 to.write_bytes(0, range.len());
-                (0..run.count).for_each(|i| *to.add(start + i * run.step) = *x.offset(i as isize * by));
+                (0..run.count)
+                    .for_each(|i| *to.add(start + i * run.step) = *x.offset(i as isize * by));
                 return;
             }
             to.write_bytes(0, start);

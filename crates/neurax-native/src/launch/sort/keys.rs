@@ -105,7 +105,13 @@ impl Column {
     ///
     /// # Safety
     /// The row begins there and has those places, so many elements apart.
-    pub unsafe fn append<R: Record>(&self, row: Address, stride: usize, places: &[u32], records: &mut [R]) {
+    pub unsafe fn append<R: Record>(
+        &self,
+        row: Address,
+        stride: usize,
+        places: &[u32],
+        records: &mut [R],
+    ) {
         // SAFETY: as promised by the caller.
         unsafe {
             match self.bytes {
@@ -117,8 +123,15 @@ impl Column {
         }
     }
 
-    unsafe fn append_as<U: Copy + Into<u64>, R: Record>(&self, row: Address, stride: usize, places: &[u32], records: &mut [R]) {
-        let (row, step, bits) = (row.0.cast::<U>().wrapping_add(self.part), stride * self.step, 8 * size_of::<U>());
+    unsafe fn append_as<U: Copy + Into<u64>, R: Record>(
+        &self,
+        row: Address,
+        stride: usize,
+        places: &[u32],
+        records: &mut [R],
+    ) {
+        let (row, step, bits) =
+            (row.0.cast::<U>().wrapping_add(self.part), stride * self.step, 8 * size_of::<U>());
         for (r, &p) in records.iter_mut().zip(places) {
             // SAFETY: as promised by the caller.
             let x: u64 = unsafe { *row.add(p as usize * step) }.into();
@@ -152,7 +165,8 @@ mod tests {
 
     #[test]
     fn floats_are_in_order() {
-        let rising = [f32::NEG_INFINITY, -2.0, -1.0, -1e-45, 0.0, 1e-45, 1.0, 2.0, f32::INFINITY, f32::NAN];
+        let rising =
+            [f32::NEG_INFINITY, -2.0, -1.0, -1e-45, 0.0, 1e-45, 1.0, 2.0, f32::INFINITY, f32::NAN];
         let key = |x: f32| Order::Float(largest(DType::F32)).ordered(x.to_bits() as u64, 1 << 31);
         assert!(rising.windows(2).all(|w| key(w[0]) < key(w[1])));
         assert_eq!((key(-0.0), key(-f32::NAN)), (key(0.0), key(f32::NAN)));
@@ -162,7 +176,8 @@ mod tests {
 
     #[test]
     fn keys_share_passes_as_far_as_they_fit() {
-        let sizes = |d: &[DType]| passes(d.iter().copied()).iter().map(|p| bits(p)).collect::<Vec<_>>();
+        let sizes =
+            |d: &[DType]| passes(d.iter().copied()).iter().map(|p| bits(p)).collect::<Vec<_>>();
         assert_eq!(sizes(&[DType::F32]), [32]);
         assert_eq!(sizes(&[DType::C64, DType::F16]), [80]);
         assert_eq!(sizes(&[DType::Bool, DType::C128, DType::I32]), [96, 72]);

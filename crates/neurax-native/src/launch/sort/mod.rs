@@ -45,12 +45,23 @@ const PLACE: usize = size_of::<u32>();
 
 impl SortTask {
     /// The task of an equation.
-    pub fn new(graph: &Graph, e: &Eqn, op: &Sort, reads: &[BufferId], writes: &[BufferId]) -> SortTask {
+    pub fn new(
+        graph: &Graph,
+        e: &Eqn,
+        op: &Sort,
+        reads: &[BufferId],
+        writes: &[BufferId],
+    ) -> SortTask {
         let shape = &graph.ty(e.inputs[0]).shape;
         let dtypes = || e.inputs.iter().map(|&v| graph.ty(v).dtype);
         let (n, stride) = (shape[op.axis], shape[op.axis + 1..].iter().product());
         let rows = shape.size() / n.max(1);
-        let arrays = reads.iter().zip(writes).zip(dtypes()).map(|((&from, &to), d)| Array { from, to, bytes: d.bits() / 8 }).collect();
+        let arrays = reads
+            .iter()
+            .zip(writes)
+            .zip(dtypes())
+            .map(|((&from, &to), d)| Array { from, to, bytes: d.bits() / 8 })
+            .collect();
         let parts = (shape.size() / GRAIN).clamp(1, PARTS).min(rows.max(1));
         SortTask { arrays, passes: passes(dtypes().take(op.keys)), n, stride, rows, parts }
     }
@@ -64,7 +75,8 @@ impl SortTask {
     /// Runs it.
     ///
     /// # Safety
-    /// The slots hold addresses of arrays of the schedule that this was made for, and nobody else uses the results.
+    /// The slots hold addresses of arrays of the schedule that this was made for, and nobody else
+    /// uses the results.
     pub unsafe fn run(&self, slots: &[Address], pool: &Pool) {
         let each = self.rows.div_ceil(self.parts);
         let run = |part: usize| {
@@ -108,7 +120,14 @@ impl SortTask {
     }
 
     /// Sorts places by those keys; equals stay in their order.
-    unsafe fn pass<R: Record>(&self, pass: &[Column], slots: &[Address], first: usize, records: *mut R, places: &mut [u32]) {
+    unsafe fn pass<R: Record>(
+        &self,
+        pass: &[Column],
+        slots: &[Address],
+        first: usize,
+        records: *mut R,
+        places: &mut [u32],
+    ) {
         // SAFETY: as promised by the caller.
         let records = unsafe {
             (0..self.n).for_each(|i| records.add(i).write(R::EMPTY));
@@ -122,12 +141,21 @@ impl SortTask {
         records.iter_mut().enumerate().for_each(|(i, r)| *r = r.push(u32::BITS as usize, i as u64));
         records.sort_unstable();
         // The places that these are places in.
-        records.iter_mut().for_each(|r| *r = R::EMPTY.push(u32::BITS as usize, places[r.place()] as u64));
+        records
+            .iter_mut()
+            .for_each(|r| *r = R::EMPTY.push(u32::BITS as usize, places[r.place()] as u64));
         places.iter_mut().zip(records).for_each(|(p, r)| *p = r.place() as u32);
     }
 
     /// Writes a row of an array in that order; through `kept`, if it is written where it is read.
-    unsafe fn reorder(&self, a: &Array, slots: &[Address], first: usize, kept: Address, places: &[u32]) {
+    unsafe fn reorder(
+        &self,
+        a: &Array,
+        slots: &[Address],
+        first: usize,
+        kept: Address,
+        places: &[u32],
+    ) {
         let row = |b: BufferId| slots[b].plus((first * a.bytes) as isize);
         let (from, to) = (row(a.from), row(a.to));
         // SAFETY: as promised by the caller.
@@ -143,14 +171,18 @@ impl SortTask {
     }
 
     unsafe fn moved<T: Copy>(&self, from: Address, to: Address, kept: Address, places: &[u32]) {
-        let (mut source, mut step, to, kept) = (from.0.cast::<T>().cast_const(), self.stride, to.0.cast::<T>(), kept.0.cast::<T>());
+        let (mut source, mut step, to, kept) =
+            (from.0.cast::<T>().cast_const(), self.stride, to.0.cast::<T>(), kept.0.cast::<T>());
         // SAFETY: places are those of a row, which lies in both arrays; as promised by the caller.
         unsafe {
             if source == to {
                 (0..self.n).for_each(|i| *kept.add(i) = *source.add(i * step));
                 (source, step) = (kept, 1);
             }
-            places.iter().enumerate().for_each(|(i, &p)| *to.add(i * self.stride) = *source.add(p as usize * step));
+            places
+                .iter()
+                .enumerate()
+                .for_each(|(i, &p)| *to.add(i * self.stride) = *source.add(p as usize * step));
         }
     }
 }

@@ -129,7 +129,8 @@ pub fn kind_of(kind: ReduceKind, dtype: DType) -> ReduceKind {
     }
 }
 
-/// Calls `f(index along the windows, index along the elements)` for a run, with loops of their own for the usual distances.
+/// Calls `f(index along the windows, index along the elements)` for a run, with loops of their own
+/// for the usual distances.
 #[inline(always)]
 fn along(run: &Run, mut f: impl FnMut(usize, usize)) {
     match (run.step, run.by) {
@@ -164,13 +165,21 @@ unsafe fn join_as<T: Cell, const KIND: usize>(run: &Run, x: *const T, to: *mut T
     });
 }
 
-/// Notes the elements of a run that are better than the best ones of their windows so far, and their places, which count from `base`.
+/// Notes the elements of a run that are better than the best ones of their windows so far, and
+/// their places, which count from `base`.
 ///
 /// # Safety
 /// As [`Join`].
-pub unsafe fn select<T: Cell, const MAX: bool>(run: &Run, x: *const T, base: usize, best: *mut T, places: *mut u32) {
+pub unsafe fn select<T: Cell, const MAX: bool>(
+    run: &Run,
+    x: *const T,
+    base: usize,
+    best: *mut T,
+    places: *mut u32,
+) {
     // SAFETY: as promised by the caller.
-    let (x, best, places) = unsafe { (x.add(base + run.element), best.add(run.first), places.add(run.first)) };
+    let (x, best, places) =
+        unsafe { (x.add(base + run.element), best.add(run.first), places.add(run.first)) };
     let base = (base + run.element) as u32;
     along(run, |i, j| {
         // SAFETY: as promised by the caller.

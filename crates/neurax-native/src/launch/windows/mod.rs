@@ -1,4 +1,5 @@
-//! Windows that slide over an array: their elements are joined, or the largest or smallest one is found, a row of windows at a time.
+//! Windows that slide over an array: their elements are joined, or the largest or smallest one is
+//! found, a row of windows at a time.
 
 #![allow(unsafe_code, reason = "arrays are read and written by address")]
 
@@ -58,10 +59,13 @@ struct Axis {
 }
 
 impl Axis {
-    /// The first element, if windows are two elements each, beside one another, and none hangs over.
+    /// The first element, if windows are two elements each, beside one another, and none hangs
+    /// over.
     fn pairs(&self) -> Option<usize> {
         let [a, b] = &self.taps[..] else { return None };
-        let whole = |run: &Run| *run == Run { first: 0, step: 1, count: self.windows, by: 2, element: run.element };
+        let whole = |run: &Run| {
+            *run == Run { first: 0, step: 1, count: self.windows, by: 2, element: run.element }
+        };
         (whole(a) && whole(b) && b.element == a.element + 1).then_some(a.element)
     }
 }
@@ -76,12 +80,24 @@ impl WindowsTask {
     ///
     /// # Errors
     /// For ops without windows, and where places do not fit into 32 bits.
-    pub fn new(graph: &Graph, e: &Eqn, op: &Op, reads: &[BufferId], to: BufferId) -> Result<WindowsTask> {
+    pub fn new(
+        graph: &Graph,
+        e: &Eqn,
+        op: &Op,
+        reads: &[BufferId],
+        to: BufferId,
+    ) -> Result<WindowsTask> {
         let fail = |why: &str| Error::new(op.name(), why.to_string()).at_origin(&e.at);
         let (does, sizes, slides) = match op {
-            Op::ReduceWindow(ReduceWindow { kind, sizes, slides }) => (Does::Reduce(*kind), sizes, slides),
-            Op::SelectAndGather(SelectAndGather { kind, sizes, slides }) => (Does::Gather(*kind), sizes, slides),
-            Op::SelectAndScatter(SelectAndScatter { kind, sizes, slides }) => (Does::Scatter(*kind), sizes, slides),
+            Op::ReduceWindow(ReduceWindow { kind, sizes, slides }) => {
+                (Does::Reduce(*kind), sizes, slides)
+            }
+            Op::SelectAndGather(SelectAndGather { kind, sizes, slides }) => {
+                (Does::Gather(*kind), sizes, slides)
+            }
+            Op::SelectAndScatter(SelectAndScatter { kind, sizes, slides }) => {
+                (Does::Scatter(*kind), sizes, slides)
+            }
             _ => return Err(fail("it has no windows")),
         };
         let (x, y) = (graph.ty(e.inputs[0]), graph.ty(e.outputs[0]));
@@ -90,23 +106,37 @@ impl WindowsTask {
         let of = |f: fn(&Axis) -> usize| axes.iter().map(f).product::<usize>();
         let totals = [of(|a| a.elements), of(|a| a.windows)];
         if totals[0] >= NOWHERE as usize && !matches!(does, Does::Reduce(_)) {
-            return Err(fail("an array of that many elements under overlapping windows is too large"));
+            return Err(fail(
+                "an array of that many elements under overlapping windows is too large",
+            ));
         }
         let work = blocks.saturating_mul(totals[1]).saturating_mul(of(|a| a.taps.len()));
         let source = e.inputs.len() - 1;
         let source = (reads[source], graph.ty(e.inputs[source]).dtype);
         let pairs = axes.last().and_then(Axis::pairs);
-        Ok(WindowsTask { does, x: (reads[0], x.dtype), source, to, blocks, axes, sizes: totals, pairs, parts: (work / GRAIN).clamp(1, PARTS) })
+        Ok(WindowsTask {
+            does,
+            x: (reads[0], x.dtype),
+            source,
+            to,
+            blocks,
+            axes,
+            sizes: totals,
+            pairs,
+            parts: (work / GRAIN).clamp(1, PARTS),
+        })
     }
 
     /// Runs it.
     ///
     /// # Safety
-    /// The slots hold addresses of arrays of the schedule that this was made for, and nobody else uses the results.
+    /// The slots hold addresses of arrays of the schedule that this was made for, and nobody else
+    /// uses the results.
     pub unsafe fn run(&self, slots: &[Address], pool: &Pool) {
         let (x, source, to) = (slots[self.x.0], slots[self.source.0], slots[self.to]);
         // Windows of one block may add to the same place.
-        let total = if let Does::Scatter(_) = self.does { self.blocks } else { self.blocks * self.rows() };
+        let total =
+            if let Does::Scatter(_) = self.does { self.blocks } else { self.blocks * self.rows() };
         let parts = self.parts.min(total).max(1);
         let each = total.div_ceil(parts);
         let run = |part: usize| {
@@ -114,7 +144,9 @@ impl WindowsTask {
             // SAFETY: as promised by the caller; parts write different places.
             unsafe {
                 match self.does {
-                    Does::Reduce(kind) => typed!(self.x.1, T => self.reduce::<T>(kind, x, to, range)),
+                    Does::Reduce(kind) => {
+                        typed!(self.x.1, T => self.reduce::<T>(kind, x, to, range))
+                    }
                     Does::Gather(kind) => self.gather(kind, x, source, to, range),
                     Does::Scatter(kind) => self.scatter(kind, x, source, to, range),
                 }
@@ -133,7 +165,8 @@ impl WindowsTask {
         self.axes[..self.axes.len() - 1].iter().map(|a| a.windows).product()
     }
 
-    /// Calls `f` with every one of those rows of windows, its block, and the places there of the rows of elements under it, in order.
+    /// Calls `f` with every one of those rows of windows, its block, and the places there of the
+    /// rows of elements under it, in order.
     #[inline(always)]
     fn each(&self, range: Range<usize>, mut f: impl FnMut(usize, usize, &[usize])) {
         let rows = self.rows();
@@ -171,10 +204,17 @@ impl WindowsTask {
     }
 
     /// Joins the elements under the windows of those rows, of all blocks.
-    unsafe fn reduce<T: Cell>(&self, kind: ReduceKind, x: Address, to: Address, range: Range<usize>) {
+    unsafe fn reduce<T: Cell>(
+        &self,
+        kind: ReduceKind,
+        x: Address,
+        to: Address,
+        range: Range<usize>,
+    ) {
         let (x, to) = (x.0.cast::<T>().cast_const(), to.0.cast::<T>());
         let kind = kind_of(kind, self.x.1);
-        let (start, (join, join_pairs), n) = (T::identity(kind, self.x.1), join::<T>(kind), self.last().windows);
+        let (start, (join, join_pairs), n) =
+            (T::identity(kind, self.x.1), join::<T>(kind), self.last().windows);
         self.each(range, |row, block, under| {
             // SAFETY: as promised by the caller; runs lead to elements of the block.
             unsafe {
@@ -183,13 +223,22 @@ impl WindowsTask {
                     return join_pairs(pair.map(|place| x.add(place)), to, n);
                 }
                 (0..n).for_each(|i| *to.add(i) = start);
-                under.iter().for_each(|&place| self.last().taps.iter().for_each(|run| join(run, x.add(place), to)));
+                under.iter().for_each(|&place| {
+                    self.last().taps.iter().for_each(|run| join(run, x.add(place), to))
+                });
             }
         });
     }
 
-    /// Finds the places in the block of the best elements under a row of windows, which has those rows under it.
-    unsafe fn places<T: Cell, const MAX: bool>(&self, x: Address, under: &[usize], best: Address, places: *mut u32) {
+    /// Finds the places in the block of the best elements under a row of windows, which has those
+    /// rows under it.
+    unsafe fn places<T: Cell, const MAX: bool>(
+        &self,
+        x: Address,
+        under: &[usize],
+        best: Address,
+        places: *mut u32,
+    ) {
         let (x, best, n) = (x.0.cast::<T>().cast_const(), best.0.cast::<T>(), self.last().windows);
         // SAFETY: as promised by the caller.
         unsafe {
@@ -197,12 +246,24 @@ impl WindowsTask {
                 return select_pairs::<T, MAX>(x, pair, places, n);
             }
             (0..n).for_each(|i| (*best.add(i), *places.add(i)) = (T::ZERO, NOWHERE));
-            under.iter().for_each(|&place| self.last().taps.iter().for_each(|run| select::<T, MAX>(run, x, place, best, places)));
+            under.iter().for_each(|&place| {
+                self.last()
+                    .taps
+                    .iter()
+                    .for_each(|run| select::<T, MAX>(run, x, place, best, places))
+            });
         }
     }
 
-    /// Calls `f` with every one of those rows of windows, its block, and the places of the best elements there.
-    unsafe fn each_best(&self, kind: ArgKind, x: Address, range: Range<usize>, f: &mut dyn FnMut(usize, usize, &[u32])) {
+    /// Calls `f` with every one of those rows of windows, its block, and the places of the best
+    /// elements there.
+    unsafe fn each_best(
+        &self,
+        kind: ArgKind,
+        x: Address,
+        range: Range<usize>,
+        f: &mut dyn FnMut(usize, usize, &[u32]),
+    ) {
         let n = self.last().windows;
         let bytes = (self.sizes[0] * self.x.1.bits() / 8) as isize;
         // Elements of 8 bytes at most, then places.
@@ -220,7 +281,14 @@ impl WindowsTask {
     }
 
     /// Takes elements from the places under the windows of those rows, of all blocks.
-    unsafe fn gather(&self, kind: ArgKind, x: Address, source: Address, to: Address, range: Range<usize>) {
+    unsafe fn gather(
+        &self,
+        kind: ArgKind,
+        x: Address,
+        source: Address,
+        to: Address,
+        range: Range<usize>,
+    ) {
         // SAFETY: as promised by the caller; places lie in the block.
         unsafe {
             typed!(self.source.1, S => self.each_best(kind, x, range, &mut |row, block, places| {
@@ -234,7 +302,14 @@ impl WindowsTask {
     }
 
     /// Adds elements on the places under the windows of those blocks.
-    unsafe fn scatter(&self, kind: ArgKind, x: Address, source: Address, to: Address, blocks: Range<usize>) {
+    unsafe fn scatter(
+        &self,
+        kind: ArgKind,
+        x: Address,
+        source: Address,
+        to: Address,
+        blocks: Range<usize>,
+    ) {
         let rows = blocks.start * self.rows()..blocks.end * self.rows();
         let sum = kind_of(ReduceKind::Sum, self.source.1);
         // SAFETY: as promised by the caller; places lie in the block.
@@ -260,21 +335,40 @@ impl WindowsTask {
     }
 }
 
-/// The axes that windows slide along, and how many blocks there are along those in front; neighbours along which windows are the elements
-/// one by one become one axis.
-fn axes(shape: &[usize], counts: &[usize], sizes: &[usize], slides: &[Slide]) -> (usize, SmallVec<[Axis; 4]>) {
+/// The axes that windows slide along, and how many blocks there are along those in front;
+/// neighbours along which windows are the elements one by one become one axis.
+fn axes(
+    shape: &[usize],
+    counts: &[usize],
+    sizes: &[usize],
+    slides: &[Slide],
+) -> (usize, SmallVec<[Axis; 4]>) {
     let trivial = |i: usize| sizes[i] == 1 && slides[i] == Slide::default();
     let front = (0..shape.len()).take_while(|&i| trivial(i)).count();
     let mut out: SmallVec<[Axis; 4]> = SmallVec::new();
     let mut i = front;
     while i < shape.len() {
-        let end = if trivial(i) { (i..shape.len()).find(|&j| !trivial(j)).unwrap_or(shape.len()) } else { i + 1 };
+        let end = if trivial(i) {
+            (i..shape.len()).find(|&j| !trivial(j)).unwrap_or(shape.len())
+        } else {
+            i + 1
+        };
         let (elements, windows) = (shape[i..end].iter().product(), counts[i..end].iter().product());
-        out.push(Axis { elements, windows, taps: Run::of_taps(&slides[i], elements, sizes[i], windows), stride: shape[end..].iter().product() });
+        out.push(Axis {
+            elements,
+            windows,
+            taps: Run::of_taps(&slides[i], elements, sizes[i], windows),
+            stride: shape[end..].iter().product(),
+        });
         i = end;
     }
     if out.is_empty() {
-        out.push(Axis { elements: 1, windows: 1, taps: Run::of_taps(&Slide::default(), 1, 1, 1), stride: 1 });
+        out.push(Axis {
+            elements: 1,
+            windows: 1,
+            taps: Run::of_taps(&Slide::default(), 1, 1, 1),
+            stride: 1,
+        });
     }
     (shape[..front].iter().product(), out)
 }

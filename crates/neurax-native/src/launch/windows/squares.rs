@@ -1,5 +1,5 @@
-//! Windows of two by two without overlap, the usual ones: a row of results from two rows of elements at once, in chunks of a constant size,
-//! so that they become vectors.
+//! Windows of two by two without overlap, the usual ones: a row of results from two rows of
+//! elements at once, in chunks of a constant size, so that they become vectors.
 
 #![allow(unsafe_code, reason = "elements are read and written by address")]
 
@@ -21,11 +21,17 @@ pub unsafe fn join_pairs<T: Cell, const KIND: usize>(rows: [*const T; 2], to: *m
     unsafe { in_chunks(&Joined::<T, KIND> { rows, to }, n) }
 }
 
-/// The places of the best of the elements of two rows, which begin at those places, by twos: `n` of them.
+/// The places of the best of the elements of two rows, which begin at those places, by twos: `n` of
+/// them.
 ///
 /// # Safety
 /// As [`JoinPairs`].
-pub unsafe fn select_pairs<T: Cell, const MAX: bool>(x: *const T, from: [usize; 2], places: *mut u32, n: usize) {
+pub unsafe fn select_pairs<T: Cell, const MAX: bool>(
+    x: *const T,
+    from: [usize; 2],
+    places: *mut u32,
+    n: usize,
+) {
     // SAFETY: as promised by the caller.
     unsafe { in_chunks(&Selected::<T, MAX> { x, from, places }, n) }
 }

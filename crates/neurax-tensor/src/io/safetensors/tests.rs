@@ -7,7 +7,8 @@ fn path(name: &str) -> PathBuf {
 
 /// A file with that header and so many bytes of elements.
 fn file(name: &str, header: &str, elements: usize) -> PathBuf {
-    let bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &vec![1; elements]].concat();
+    let bytes =
+        [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &vec![1; elements]].concat();
     std::fs::write(path(name), bytes).unwrap();
     path(name)
 }
@@ -30,7 +31,10 @@ fn every_dtype_comes_back() {
 
 #[test]
 fn files_are_little_endian() {
-    let x = vec![Tensor::from(Literal::from_slice([2], &[0x0102u16, 3]).unwrap()), Tensor::from(Literal::scalar(DType::F64, 1.0))];
+    let x = vec![
+        Tensor::from(Literal::from_slice([2], &[0x0102u16, 3]).unwrap()),
+        Tensor::from(Literal::scalar(DType::F64, 1.0)),
+    ];
     save(&x, path("endian")).unwrap();
     let bytes = fs::read(path("endian")).unwrap();
     assert!(bytes.ends_with(&[0, 0, 0, 0, 0, 0, 0xf0, 0x3f, 2, 1, 3, 0]), "{bytes:?}");
@@ -44,7 +48,11 @@ fn numbers_are_turned_one_by_one() {
     assert_eq!(turned(&bytes, DType::U8), bytes);
     assert_eq!(turned(&bytes, DType::BF16), [2, 1, 4, 3, 6, 5, 8, 7]);
     assert_eq!(turned(&bytes, DType::F64), [8, 7, 6, 5, 4, 3, 2, 1]);
-    assert_eq!(turned(&bytes, DType::C64), [4, 3, 2, 1, 8, 7, 6, 5], "the two parts of a complex number");
+    assert_eq!(
+        turned(&bytes, DType::C64),
+        [4, 3, 2, 1, 8, 7, 6, 5],
+        "the two parts of a complex number"
+    );
 }
 
 #[test]
@@ -66,9 +74,16 @@ fn a_file_that_cannot_be_written_leaves_nothing_behind() {
 
 #[test]
 fn two_leaves_of_one_name_are_refused() {
-    let of = |key: &str, inner: &str| (key.to_string(), BTreeMap::from([(inner.to_string(), Tensor::zeros(1))]));
+    let of = |key: &str, inner: &str| {
+        (key.to_string(), BTreeMap::from([(inner.to_string(), Tensor::zeros(1))]))
+    };
     let same = BTreeMap::from([of("a", "b.c"), of("a.b", "c")]);
-    assert!(save(&same, path("same")).unwrap_err().to_string().contains("two leaves are called `a.b.c`"));
+    assert!(
+        save(&same, path("same"))
+            .unwrap_err()
+            .to_string()
+            .contains("two leaves are called `a.b.c`")
+    );
 }
 
 #[test]
@@ -94,19 +109,34 @@ fn truncated_files() {
     }
     std::fs::write(path("cut"), &bytes[..bytes.len() - 1]).unwrap();
     let e = load(path("cut")).unwrap_err().to_string();
-    assert!(e.ends_with("`a` ends at byte 8, but the file holds only 7 bytes of elements: it is cut short"), "{e}");
+    assert!(
+        e.ends_with(
+            "`a` ends at byte 8, but the file holds only 7 bytes of elements: it is cut short"
+        ),
+        "{e}"
+    );
     assert!(load(path("none-such")).unwrap_err().to_string().contains("none-such"));
 }
 
 #[test]
 fn lying_headers() {
-    let entry = |dtype: &str, shape: &str, offsets: &str| format!(r#"{{"w":{{"dtype":"{dtype}","shape":{shape},"data_offsets":{offsets}}}}}"#);
-    assert!(error("size", &entry("F32", "[3]", "[0,8]"), 8).ends_with("`w` is f32[3], but takes 8 bytes"));
-    assert!(error("dtype", &entry("F6_E2M3", "[4]", "[0,3]"), 3).contains("`w` has elements of type"));
+    let entry = |dtype: &str, shape: &str, offsets: &str| {
+        format!(r#"{{"w":{{"dtype":"{dtype}","shape":{shape},"data_offsets":{offsets}}}}}"#)
+    };
+    assert!(
+        error("size", &entry("F32", "[3]", "[0,8]"), 8)
+            .ends_with("`w` is f32[3], but takes 8 bytes")
+    );
+    assert!(
+        error("dtype", &entry("F6_E2M3", "[4]", "[0,3]"), 3).contains("`w` has elements of type")
+    );
     assert!(error("noname", &entry("Q7", "[4]", "[0,3]"), 3).contains("`w`: unknown variant `Q7`"));
     assert!(error("hole", &entry("F32", "[1]", "[4,8]"), 8).contains("`w` takes bytes 4..8"));
     assert!(error("back", &entry("F32", "[1]", "[8,4]"), 8).contains("`w` takes bytes 8..4"));
-    assert!(error("rest", &entry("F32", "[1]", "[0,4]"), 8).contains("holds 8 bytes of elements, but its tensors take 4"));
+    assert!(
+        error("rest", &entry("F32", "[1]", "[0,4]"), 8)
+            .contains("holds 8 bytes of elements, but its tensors take 4")
+    );
     assert!(error("negative", &entry("F32", "[-1]", "[0,4]"), 4).contains("`w`: invalid value"));
     assert!(error("json", "{\"w\":", 0).contains("its header is not JSON"));
     assert!(error("list", "[1, 2]", 0).contains("its header is not JSON"));
@@ -116,11 +146,19 @@ fn lying_headers() {
 #[test]
 fn absurd_sizes_allocate_nothing() {
     let huge = r#"{"w":{"dtype":"F64","shape":[4294967296,4294967296],"data_offsets":[0,8]}}"#;
-    assert!(error("huge", huge, 8).contains("`w`: f64[4294967296, 4294967296] is larger than the address space"));
+    assert!(
+        error("huge", huge, 8)
+            .contains("`w`: f64[4294967296, 4294967296] is larger than the address space")
+    );
     let far = r#"{"w":{"dtype":"U8","shape":[1000000000000],"data_offsets":[0,1000000000000]}}"#;
     assert!(error("far", far, 8).contains("`w` ends at byte 1000000000000"));
     std::fs::write(path("long"), u64::MAX.to_le_bytes()).unwrap();
-    assert!(load(path("long")).unwrap_err().to_string().contains("says its header is 18446744073709551615 bytes long"));
+    assert!(
+        load(path("long"))
+            .unwrap_err()
+            .to_string()
+            .contains("says its header is 18446744073709551615 bytes long")
+    );
     std::fs::write(path("long"), 90_000_000u64.to_le_bytes()).unwrap();
     assert!(load(path("long")).unwrap_err().to_string().contains("but only 0 follow"));
 }
@@ -132,5 +170,7 @@ fn bools_must_be_bools() {
     assert!(load(path("bools")).is_ok());
     *bytes.last_mut().unwrap() = 7;
     std::fs::write(path("bools"), bytes).unwrap();
-    assert!(load(path("bools")).unwrap_err().to_string().contains("`w` is bool, but holds other bytes"));
+    assert!(
+        load(path("bools")).unwrap_err().to_string().contains("`w` is bool, but holds other bytes")
+    );
 }
