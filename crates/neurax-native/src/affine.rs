@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 
 /// `base + sum(steps[d] * counter[d])` over the loops of an iteration space.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
-pub struct Affine {
+pub struct AffineOffset {
     /// How far one step of each loop moves.
     pub steps: SmallVec<[isize; 4]>,
     /// Where it starts.
@@ -17,31 +17,31 @@ pub struct Affine {
 }
 
 /// An index: one sum for every axis of an array.
-pub type Index = SmallVec<[Affine; 4]>;
+pub type AffineIndex = SmallVec<[AffineOffset; 4]>;
 
 /// Why a place is not such a sum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cut {
+pub enum ReshapeError {
     /// The loop must be split first, the inner part having that many iterations.
     Split(usize, usize),
     /// It cannot be had.
     Never,
 }
 
-impl Affine {
+impl AffineOffset {
     /// The same place for all counters.
-    pub fn constant(loops: usize, base: isize) -> Affine {
-        Affine { steps: smallvec::smallvec![0; loops], base }
+    pub fn constant(loops: usize, base: isize) -> AffineOffset {
+        AffineOffset { steps: smallvec::smallvec![0; loops], base }
     }
 
     /// `self * k`
-    pub fn times(&self, k: isize) -> Affine {
-        Affine { steps: self.steps.iter().map(|s| s * k).collect(), base: self.base * k }
+    pub fn times(&self, k: isize) -> AffineOffset {
+        AffineOffset { steps: self.steps.iter().map(|s| s * k).collect(), base: self.base * k }
     }
 
     /// `self + o`
-    pub fn plus(&self, o: &Affine) -> Affine {
-        Affine {
+    pub fn plus(&self, o: &AffineOffset) -> AffineOffset {
+        AffineOffset {
             steps: self.steps.iter().zip(&o.steps).map(|(a, b)| a + b).collect(),
             base: self.base + o.base,
         }
@@ -49,53 +49,58 @@ impl Affine {
 }
 
 /// The place of an element of a dense array.
-pub fn flat(shape: &Shape, index: &[Affine], loops: usize) -> Affine {
+pub fn flat(shape: &Shape, index: &[AffineOffset], loops: usize) -> AffineOffset {
     let strides = shape.strides();
     let terms = index.iter().zip(&strides).map(|(a, &s)| a.times(s as isize));
-    terms.fold(Affine::constant(loops, 0), |sum, t| sum.plus(&t))
+    terms.fold(AffineOffset::constant(loops, 0), |sum, t| sum.plus(&t))
 }
 
 /// The index at which an array of that shape has the element at a place.
 ///
 /// # Errors
 /// With what would have to be done first.
-pub fn index_of(shape: &Shape, place: &Affine, sizes: &[usize]) -> Result<Index, Cut> {
+pub fn index_of(
+    shape: &Shape,
+    place: &AffineOffset,
+    sizes: &[usize],
+) -> Result<AffineIndex, ReshapeError> {
     let (loops, strides) = (sizes.len(), shape.strides());
-    let mut out: Index = (0..shape.rank()).map(|_| Affine::constant(loops, 0)).collect();
+    let mut out: AffineIndex =
+        (0..shape.rank()).map(|_| AffineOffset::constant(loops, 0)).collect();
     if shape.size() == 0 {
         return Ok(out);
     }
     for (d, &step) in place.steps.iter().enumerate().filter(|&(d, &s)| s != 0 && sizes[d] > 1) {
         if step < 0 {
-            return Err(Cut::Never);
+            return Err(ReshapeError::Never);
         }
-        let axis = axis_of(shape, &strides, step as usize).ok_or(Cut::Never)?;
+        let axis = axis_of(shape, &strides, step as usize).ok_or(ReshapeError::Never)?;
         let count = step as usize / strides[axis];
         if !(step as usize).is_multiple_of(strides[axis]) {
-            return Err(Cut::Never);
+            return Err(ReshapeError::Never);
         }
         if count * (sizes[d] - 1) >= shape[axis] {
             // The loop runs over the end of the axis into the one before it.
             let inner = shape[axis] / count;
             return Err(if shape[axis].is_multiple_of(count) && sizes[d].is_multiple_of(inner) {
-                Cut::Split(d, inner)
+                ReshapeError::Split(d, inner)
             } else {
-                Cut::Never
+                ReshapeError::Never
             });
         }
         out[axis].steps[d] += count as isize;
     }
-    let mut rest = usize::try_from(place.base).map_err(|_| Cut::Never)?;
+    let mut rest = usize::try_from(place.base).map_err(|_| ReshapeError::Never)?;
     for (axis, a) in out.iter_mut().enumerate() {
         a.base = (rest / strides[axis]) as isize;
         rest %= strides[axis];
         let furthest: isize =
             a.base + a.steps.iter().zip(sizes).map(|(&s, &n)| s * (n as isize - 1)).sum::<isize>();
         if furthest >= shape[axis] as isize {
-            return Err(Cut::Never);
+            return Err(ReshapeError::Never);
         }
     }
-    if rest == 0 { Ok(out) } else { Err(Cut::Never) }
+    if rest == 0 { Ok(out) } else { Err(ReshapeError::Never) }
 }
 
 /// The axis along which a step of that many elements moves: the outermost one whose stride is not
@@ -108,9 +113,11 @@ fn axis_of(shape: &Shape, strides: &[usize], step: usize) -> Option<usize> {
 mod tests {
     use super::*;
 
-    fn identity(loops: usize) -> Index {
-        let counter =
-            |d: usize| Affine { steps: (0..loops).map(|l| (l == d) as isize).collect(), base: 0 };
+    fn identity(loops: usize) -> AffineIndex {
+        let counter = |d: usize| AffineOffset {
+            steps: (0..loops).map(|l| (l == d) as isize).collect(),
+            base: 0,
+        };
         (0..loops).map(counter).collect()
     }
 
@@ -118,8 +125,8 @@ mod tests {
         Shape::from(s)
     }
 
-    fn place(steps: &[isize]) -> Affine {
-        Affine { steps: steps.iter().copied().collect(), base: 0 }
+    fn place(steps: &[isize]) -> AffineOffset {
+        AffineOffset { steps: steps.iter().copied().collect(), base: 0 }
     }
 
     #[test]
@@ -132,22 +139,23 @@ mod tests {
 
     #[test]
     fn a_reshape_that_parts_an_axis_asks_for_a_split() {
-        assert_eq!(index_of(&shape(&[4, 6]), &place(&[1]), &[24]), Err(Cut::Split(0, 6)));
+        assert_eq!(index_of(&shape(&[4, 6]), &place(&[1]), &[24]), Err(ReshapeError::Split(0, 6)));
         assert_eq!(index_of(&shape(&[4, 6]), &place(&[6, 1]), &[4, 6]).unwrap(), identity(2));
         assert_eq!(
             index_of(&shape(&[3, 4]), &place(&[6, 1]), &[2, 6]),
-            Err(Cut::Never),
+            Err(ReshapeError::Never),
             "4 and 6 overlap"
         );
     }
 
     #[test]
     fn unit_axes_and_bases_find_their_place() {
-        let at = index_of(&shape(&[1, 4, 1, 6]), &Affine { base: 7, ..place(&[6]) }, &[3]).unwrap();
+        let at = index_of(&shape(&[1, 4, 1, 6]), &AffineOffset { base: 7, ..place(&[6]) }, &[3])
+            .unwrap();
         assert_eq!((at[1].base, at[3].base, at[1].steps[0]), (1, 1, 1));
         assert_eq!(
-            index_of(&shape(&[4, 6]), &Affine { base: 7, ..place(&[6]) }, &[4]),
-            Err(Cut::Never),
+            index_of(&shape(&[4, 6]), &AffineOffset { base: 7, ..place(&[6]) }, &[4]),
+            Err(ReshapeError::Never),
             "it would leave the array"
         );
     }

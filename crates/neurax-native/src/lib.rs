@@ -109,10 +109,10 @@ impl Native {
         self.compiler.generated()
     }
 
-    fn executable(&self, graph: &Graph, stages: &mut Stages) -> Result<launch::Executable> {
+    fn executable(&self, graph: &Graph, stages: &mut Stages) -> Result<launch::NativeExecutable> {
         let program = self.compiler.program(graph, stages)?;
         let pool = self.threads.map_or_else(Pool::global, Pool::of);
-        Ok(launch::Executable::new(program, graph.input_types().to_vec(), pool))
+        Ok(launch::NativeExecutable::new(program, graph.input_types().to_vec(), pool))
     }
 }
 

@@ -147,8 +147,9 @@ fn complex_product(b: &mut Builder, op: &DotGeneral, xs: &[Value]) -> Value {
         return b.emit(op.clone(), xs);
     }
     let xs: Values = xs.iter().map(|&x| b.convert(x, op.dtype)).collect();
-    let walks =
-        [0, 1].into_iter().all(|side| schedule::Walk::of(b.ty(xs[side])).is_operand(op, side));
+    let walks = [0, 1]
+        .into_iter()
+        .all(|side| schedule::StridedView::of(b.ty(xs[side])).is_operand(op, side));
     if walks { b.emit(op.clone(), &xs) } else { canonical(b, op, &xs) }
 }
 

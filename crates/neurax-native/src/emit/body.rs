@@ -1,10 +1,10 @@
 //! The straight-line body of a stage.
 
 use super::{
-    lanes::{Held, Shape, scalar},
-    loops::{Emit, Place},
+    lane_value::{LaneValue, VectorShape, scalar},
+    loops::{KernelEmitter, LoopPosition},
 };
-use crate::kernel::{Do, Id, Inst, Leaf, Stride};
+use crate::kernel::{Id, Inst, InstKind, Source, Stride};
 use cranelift_codegen::ir::{
     InstBuilder, Value,
     condcodes::{FloatCC, IntCC},
@@ -18,7 +18,7 @@ use smallvec::SmallVec;
 
 /// The values that are in registers.
 #[derive(Clone)]
-pub struct Env(Vec<Option<Held>>);
+pub struct Env(Vec<Option<LaneValue>>);
 
 impl Env {
     /// None of that many.
@@ -27,9 +27,9 @@ impl Env {
     }
 }
 
-impl Emit<'_, '_> {
+impl KernelEmitter<'_, '_> {
     /// Computes what depends on the loops so far and on no others.
-    pub fn invariants(&mut self, s: usize, place: &Place, depth: &[usize], env: &mut Env) {
+    pub fn invariants(&mut self, s: usize, place: &LoopPosition, depth: &[usize], env: &mut Env) {
         let k = self.k;
         for (i, inst) in k.stages[s].insts.iter().enumerate() {
             if depth[i] == place.counters.len() && env.0[i].is_none() {
@@ -39,47 +39,55 @@ impl Emit<'_, '_> {
     }
 
     /// A value that is known.
-    pub fn get(&mut self, env: &Env, x: Id) -> Held {
+    pub fn get(&mut self, env: &Env, x: Id) -> LaneValue {
         // Operands come before users, and depend on no more loops than they do.
         match &env.0[x as usize] {
             Some(h) => h.clone(),
-            None => Held::Once(self.b.ins().iconst(I64, 0)),
+            None => LaneValue::Uniform(self.b.ins().iconst(I64, 0)),
         }
     }
 
-    fn inst(&mut self, s: usize, inst: &Inst<Leaf>, place: &Place, env: &Env) -> Held {
+    fn inst(
+        &mut self,
+        s: usize,
+        inst: &Inst<Source>,
+        place: &LoopPosition,
+        env: &Env,
+    ) -> LaneValue {
         let ty = inst.ty;
         let shape = place.shape;
         let from = |x: Id, e: &Self| e.k.stages[s].insts[x as usize].ty;
         match &inst.op {
-            Do::Leaf(Leaf::Load { operand, at }) => {
+            InstKind::Source(Source::Load { operand, at }) => {
                 let at = at.map(|a| self.get(env, a));
                 self.load(*operand as usize, at, place)
             }
-            Do::Leaf(Leaf::Index { strides, base }) => self.counter(strides, *base, place, s, ty),
-            Do::Leaf(Leaf::Number(p)) => Held::Once(self.number(*p, scalar(ty))),
-            Do::Leaf(Leaf::Fold { stage, fold }) => {
-                self.folds[*stage as usize][*fold as usize].clone()
+            InstKind::Source(Source::Index { strides, base }) => {
+                self.counter(strides, *base, place, s, ty)
             }
-            Do::Const(bits) => Held::Once(self.constant(ty, *bits)),
-            Do::Convert(x) => {
+            InstKind::Source(Source::Param(p)) => LaneValue::Uniform(self.number(*p, scalar(ty))),
+            InstKind::Source(Source::Accumulator { stage, fold }) => {
+                self.accumulators[*stage as usize][*fold as usize].clone()
+            }
+            InstKind::Const(bits) => LaneValue::Uniform(self.constant(ty, *bits)),
+            InstKind::Convert(x) => {
                 let (d, h) = (from(*x, self), self.get(env, *x));
                 self.map1(h, |e, v, is_vector| {
-                    e.convert(v, d, ty, if is_vector { shape } else { Shape::SCALAR })
+                    e.convert(v, d, ty, if is_vector { shape } else { VectorShape::SCALAR })
                 })
             }
-            Do::Bitcast(x) => {
+            InstKind::Bitcast(x) => {
                 let h = self.get(env, *x);
                 self.map1(h, |e, v, is_vector| {
                     e.bitcast(v, if is_vector { shape.vector(ty) } else { scalar(ty) })
                 })
             }
-            Do::Round(to, x) => {
+            InstKind::Round(to, x) => {
                 let h = self.get(env, *x);
                 let to = *to;
                 self.map1(h, |e, v, _| e.round(v, to))
             }
-            Do::Unary(f, x) => {
+            InstKind::Unary(f, x) => {
                 let h = self.get(env, *x);
                 let f = *f;
                 // Bits are counted in one register at a time.
@@ -88,7 +96,7 @@ impl Emit<'_, '_> {
                 }
                 self.map1(h, |e, v, _| e.unary(f, v, ty))
             }
-            Do::Binary(f, x, y) => {
+            InstKind::Binary(f, x, y) => {
                 let hs = [self.get(env, *x), self.get(env, *y)];
                 let f = *f;
                 if !self.has_vector_form(f, ty, &hs[1]) {
@@ -96,7 +104,7 @@ impl Emit<'_, '_> {
                         e.binary(f, v[0], v[1], ty, false)
                     });
                 }
-                if let (true, Held::Once(by)) = (is_shift(f), &hs[1]) {
+                if let (true, LaneValue::Uniform(by)) = (is_shift(f), &hs[1]) {
                     let by = *by;
                     return self.map1(hs[0].clone(), |e, v, _| e.shift(f, v, by));
                 }
@@ -104,15 +112,15 @@ impl Emit<'_, '_> {
                     e.binary(f, v[0], v[1], ty, is_vector)
                 })
             }
-            Do::Compare(d, x, y) => {
+            InstKind::Compare(d, x, y) => {
                 let (t, hs) = (from(*x, self), [self.get(env, *x), self.get(env, *y)]);
                 let d = *d;
                 self.map(&hs, [t, t], shape, |e, v, _| e.compare(d, v[0], v[1], t))
             }
-            Do::Select(p, x, y) => {
+            InstKind::Select(p, x, y) => {
                 let hs = [self.get(env, *p), self.get(env, *x), self.get(env, *y)];
-                if let [Held::Once(p), x @ Held::Lanes(_), y]
-                | [Held::Once(p), x, y @ Held::Lanes(_)] = &hs
+                if let [LaneValue::Uniform(p), x @ LaneValue::Varying(_), y]
+                | [LaneValue::Uniform(p), x, y @ LaneValue::Varying(_)] = &hs
                 {
                     let p = *p;
                     return self.map(&[x.clone(), y.clone()], [ty, ty], shape, |e, v, _| {
@@ -127,23 +135,30 @@ impl Emit<'_, '_> {
                     }
                 })
             }
-            Do::Fma(x, y, z) => {
+            InstKind::Fma(x, y, z) => {
                 let hs = [self.get(env, *x), self.get(env, *y), self.get(env, *z)];
                 self.map(&hs, [ty; 3], shape, |e, v, _| e.b.ins().fma(v[0], v[1], v[2]))
             }
-            Do::Call1(f, x) => {
+            InstKind::Call1(f, x) => {
                 let (h, f) = (self.get(env, *x), *f);
                 self.by_lane(&[h], [ty], ty, shape, |e, v| e.call1(f, v[0], ty))
             }
-            Do::Call2(f, x, y) => {
+            InstKind::Call2(f, x, y) => {
                 let (hs, f) = ([self.get(env, *x), self.get(env, *y)], *f);
                 self.by_lane(&hs, [ty, ty], ty, shape, |e, v| e.call2(f, v[0], v[1], ty))
             }
-            Do::Patch(f, p, x, y) => {
+            InstKind::Patch(f, p, x, y) => {
                 let hs = [self.get(env, *p), self.get(env, *x), self.get(env, *y)];
                 let f = *f;
                 self.map(&hs, [DType::Bool, ty, ty], shape, |e, v, is_vector| {
-                    e.patch(f, v[0], v[1], v[2], ty, if is_vector { shape } else { Shape::SCALAR })
+                    e.patch(
+                        f,
+                        v[0],
+                        v[1],
+                        v[2],
+                        ty,
+                        if is_vector { shape } else { VectorShape::SCALAR },
+                    )
                 })
             }
         }
@@ -162,10 +177,10 @@ impl Emit<'_, '_> {
         &mut self,
         strides: &[Stride],
         base: Option<u16>,
-        place: &Place,
+        place: &LoopPosition,
         s: usize,
         ty: DType,
-    ) -> Held {
+    ) -> LaneValue {
         let mut sum = match base {
             Some(p) => self.param(p),
             None => self.b.ins().iconst(I64, 0),
@@ -186,34 +201,36 @@ impl Emit<'_, '_> {
         }
         match step {
             Some(step) => self.ramp(sum, step, place.shape),
-            None if ty == DType::I32 => Held::Once(self.b.ins().ireduce(types::I32, sum)),
-            None => Held::Once(sum),
+            None if ty == DType::I32 => LaneValue::Uniform(self.b.ins().ireduce(types::I32, sum)),
+            None => LaneValue::Uniform(sum),
         }
     }
 
     /// Applies `f` to every register.
-    pub fn map1(&mut self, x: Held, f: impl Fn(&mut Self, Value, bool) -> Value) -> Held {
+    pub fn map1(&mut self, x: LaneValue, f: impl Fn(&mut Self, Value, bool) -> Value) -> LaneValue {
         match x {
-            Held::Once(v) => Held::Once(f(self, v, false)),
-            Held::Lanes(vs) => Held::Lanes(vs.into_iter().map(|v| f(self, v, true)).collect()),
+            LaneValue::Uniform(v) => LaneValue::Uniform(f(self, v, false)),
+            LaneValue::Varying(vs) => {
+                LaneValue::Varying(vs.into_iter().map(|v| f(self, v, true)).collect())
+            }
         }
     }
 
     /// Applies `f` to the registers of several values: once if all are the same for all lanes.
     pub fn map<const N: usize>(
         &mut self,
-        xs: &[Held; N],
+        xs: &[LaneValue; N],
         types: [DType; N],
-        shape: Shape,
+        shape: VectorShape,
         f: impl Fn(&mut Self, [Value; N], bool) -> Value,
-    ) -> Held {
-        if xs.iter().all(|x| matches!(x, Held::Once(_))) {
+    ) -> LaneValue {
+        if xs.iter().all(|x| matches!(x, LaneValue::Uniform(_))) {
             let v = std::array::from_fn(|i| xs[i].values()[0]);
-            return Held::Once(f(self, v, false));
+            return LaneValue::Uniform(f(self, v, false));
         }
         let all: Vec<SmallVec<[Value; 4]>> =
             xs.iter().zip(types).map(|(x, t)| self.spread_out(x, t, shape)).collect();
-        Held::Lanes(
+        LaneValue::Varying(
             (0..shape.unroll).map(|u| f(self, std::array::from_fn(|i| all[i][u]), true)).collect(),
         )
     }
@@ -221,12 +238,12 @@ impl Emit<'_, '_> {
     /// Applies a function of scalars to every lane.
     fn by_lane<const N: usize>(
         &mut self,
-        xs: &[Held; N],
+        xs: &[LaneValue; N],
         types: [DType; N],
         ty: DType,
-        shape: Shape,
+        shape: VectorShape,
         f: impl Fn(&mut Self, [Value; N]) -> Value,
-    ) -> Held {
+    ) -> LaneValue {
         self.map(xs, types, shape, |e, v, is_vector| {
             if !is_vector {
                 return f(e, v);
@@ -244,10 +261,15 @@ impl Emit<'_, '_> {
     }
 
     /// A value as vectors.
-    pub fn spread_out(&mut self, x: &Held, ty: DType, shape: Shape) -> SmallVec<[Value; 4]> {
+    pub fn spread_out(
+        &mut self,
+        x: &LaneValue,
+        ty: DType,
+        shape: VectorShape,
+    ) -> SmallVec<[Value; 4]> {
         match x {
-            Held::Lanes(vs) => vs.clone(),
-            Held::Once(v) => self.splat(*v, ty, shape),
+            LaneValue::Varying(vs) => vs.clone(),
+            LaneValue::Uniform(v) => self.splat(*v, ty, shape),
         }
     }
 
@@ -287,10 +309,10 @@ impl Emit<'_, '_> {
         self.b.ins().icmp(cc, x, y)
     }
 
-    fn has_vector_form(&self, f: Binary, ty: DType, y: &Held) -> bool {
+    fn has_vector_form(&self, f: Binary, ty: DType, y: &LaneValue) -> bool {
         match f {
             Binary::Div | Binary::Rem => ty.is_float(),
-            f if is_shift(f) => matches!(y, Held::Once(_)),
+            f if is_shift(f) => matches!(y, LaneValue::Uniform(_)),
             _ => true,
         }
     }
@@ -363,11 +385,23 @@ impl Emit<'_, '_> {
 
 /// Registers, lane by lane.
 trait MapLanes<const N: usize> {
-    fn map_lanes(self, e: &mut Emit, types: [DType; N], lane: usize, shape: Shape) -> [Value; N];
+    fn map_lanes(
+        self,
+        e: &mut KernelEmitter,
+        types: [DType; N],
+        lane: usize,
+        shape: VectorShape,
+    ) -> [Value; N];
 }
 
 impl<const N: usize> MapLanes<N> for [Value; N] {
-    fn map_lanes(self, e: &mut Emit, types: [DType; N], lane: usize, shape: Shape) -> [Value; N] {
+    fn map_lanes(
+        self,
+        e: &mut KernelEmitter,
+        types: [DType; N],
+        lane: usize,
+        shape: VectorShape,
+    ) -> [Value; N] {
         let mut i = 0;
         self.map(|v| {
             let t = types[i];

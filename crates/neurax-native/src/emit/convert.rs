@@ -1,15 +1,15 @@
 //! The same number in another form: dtypes, and the narrow floats that are computed in f32.
 
 use super::{
-    lanes::{Shape, scalar},
-    loops::Emit,
+    lane_value::{VectorShape, scalar},
+    loops::KernelEmitter,
 };
 use cranelift_codegen::ir::{InstBuilder, Type, Value, condcodes::IntCC, types};
 use neurax_ir::{DType, Kind};
 
-impl Emit<'_, '_> {
+impl KernelEmitter<'_, '_> {
     /// The same number in another dtype.
-    pub fn convert(&mut self, v: Value, from: DType, to: DType, shape: Shape) -> Value {
+    pub fn convert(&mut self, v: Value, from: DType, to: DType, shape: VectorShape) -> Value {
         use Kind::*;
         if from == to {
             return v;
@@ -69,7 +69,7 @@ impl Emit<'_, '_> {
     }
 
     /// Lanes hold narrow integers in 4 bytes, bools as masks.
-    fn convert_vector(&mut self, v: Value, from: DType, to: DType, shape: Shape) -> Value {
+    fn convert_vector(&mut self, v: Value, from: DType, to: DType, shape: VectorShape) -> Value {
         use Kind::*;
         let t = shape.vector(to);
         match (from, to) {
@@ -99,7 +99,7 @@ impl Emit<'_, '_> {
                 let lanes: Vec<Value> = (0..shape.width)
                     .map(|l| {
                         let x = self.extract(v, l, from, shape);
-                        self.convert(x, from, to, Shape::SCALAR)
+                        self.convert(x, from, to, VectorShape::SCALAR)
                     })
                     .collect();
                 self.assemble(&lanes, to, shape)
@@ -109,7 +109,7 @@ impl Emit<'_, '_> {
         }
     }
 
-    fn signed_to_float(&mut self, v: Value, t: Type, shape: Shape) -> Value {
+    fn signed_to_float(&mut self, v: Value, t: Type, shape: VectorShape) -> Value {
         if shape.width == 4 {
             return self.b.ins().fcvt_from_sint(t, v);
         }

@@ -2,8 +2,8 @@
 //! own definition, and copies of runs of bytes.
 
 use super::{
-    lanes::{Shape, scalar},
-    loops::{Emit, trusted},
+    lane_value::{VectorShape, scalar},
+    loops::{KernelEmitter, trusted},
 };
 use crate::code::copy_run;
 use cranelift_codegen::ir::{AbiParam, Inst, InstBuilder, Signature, Type, Value, types};
@@ -12,7 +12,7 @@ use neurax_ir::{
     op::{Binary, Unary},
 };
 
-/// The functions that machine code may call, in the order of [`Entry`].
+/// The functions that machine code may call, in the order of [`LibraryFn`].
 #[repr(C)]
 #[derive(Debug)]
 pub struct Library {
@@ -27,7 +27,7 @@ pub struct Library {
 
 /// The place of a function in the library.
 #[derive(Clone, Copy)]
-enum Entry {
+enum LibraryFn {
     UnaryF32,
     UnaryF64,
     BinaryF32,
@@ -72,16 +72,16 @@ extern "C" fn binary_u64(f: u32, x: u64, y: u64) -> u64 {
     Binary::ALL.get(f as usize).map_or(x, |f| f.of_u64(x, y))
 }
 
-impl Emit<'_, '_> {
+impl KernelEmitter<'_, '_> {
     /// Copies bytes.
     pub fn copy(&mut self, to: Value, from: Value, bytes: Value) {
-        self.call(Entry::Copy, &[to, from, bytes], None);
+        self.call(LibraryFn::Copy, &[to, from, bytes], None);
     }
 
     /// A function of one scalar.
     pub fn call1(&mut self, f: Unary, x: Value, ty: DType) -> Value {
         let number = Unary::ALL.iter().position(|&g| g == f).unwrap_or(usize::MAX);
-        let entry = if ty == DType::F32 { Entry::UnaryF32 } else { Entry::UnaryF64 };
+        let entry = if ty == DType::F32 { LibraryFn::UnaryF32 } else { LibraryFn::UnaryF64 };
         self.library_call(entry, number, &[x], ty)
     }
 
@@ -89,18 +89,20 @@ impl Emit<'_, '_> {
     pub fn call2(&mut self, f: Binary, x: Value, y: Value, ty: DType) -> Value {
         let number = Binary::ALL.iter().position(|&g| g == f).unwrap_or(usize::MAX);
         let (entry, wide) = match ty {
-            DType::F32 => (Entry::BinaryF32, ty),
-            DType::F64 => (Entry::BinaryF64, ty),
-            d if d.kind() == neurax_ir::Kind::Signed => (Entry::BinaryI64, DType::I64),
-            _ => (Entry::BinaryU64, DType::U64),
+            DType::F32 => (LibraryFn::BinaryF32, ty),
+            DType::F64 => (LibraryFn::BinaryF64, ty),
+            d if d.kind() == neurax_ir::Kind::Signed => (LibraryFn::BinaryI64, DType::I64),
+            _ => (LibraryFn::BinaryU64, DType::U64),
         };
-        let (x, y) =
-            (self.convert(x, ty, wide, Shape::SCALAR), self.convert(y, ty, wide, Shape::SCALAR));
+        let (x, y) = (
+            self.convert(x, ty, wide, VectorShape::SCALAR),
+            self.convert(y, ty, wide, VectorShape::SCALAR),
+        );
         let z = self.library_call(entry, number, &[x, y], wide);
-        self.convert(z, wide, ty, Shape::SCALAR)
+        self.convert(z, wide, ty, VectorShape::SCALAR)
     }
 
-    fn library_call(&mut self, entry: Entry, number: usize, xs: &[Value], ty: DType) -> Value {
+    fn library_call(&mut self, entry: LibraryFn, number: usize, xs: &[Value], ty: DType) -> Value {
         let number = self.b.ins().iconst(types::I32, number as i64);
         let args: Vec<Value> = std::iter::once(number).chain(xs.iter().copied()).collect();
         let call = self.call(entry, &args, Some(scalar(ty)));
@@ -108,7 +110,7 @@ impl Emit<'_, '_> {
     }
 
     /// A call of a function of those arguments.
-    fn call(&mut self, entry: Entry, args: &[Value], returns: Option<Type>) -> Inst {
+    fn call(&mut self, entry: LibraryFn, args: &[Value], returns: Option<Type>) -> Inst {
         let mut s = Signature::new(self.b.func.signature.call_conv);
         s.params.extend(args.iter().map(|&x| AbiParam::new(self.b.func.dfg.value_type(x))));
         s.returns.extend(returns.map(AbiParam::new));
@@ -126,7 +128,7 @@ impl Emit<'_, '_> {
         x: Value,
         y: Value,
         ty: DType,
-        shape: Shape,
+        shape: VectorShape,
     ) -> Value {
         let (slow, after) = (self.b.create_block(), self.b.create_block());
         let t = self.b.func.dfg.value_type(y);

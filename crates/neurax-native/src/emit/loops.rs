@@ -2,9 +2,9 @@
 
 use super::{
     body::Env,
-    lanes::{Held, Shape},
+    lane_value::{LaneValue, VectorShape},
 };
-use crate::kernel::{Do, Kernel, Lanes, Leaf, Size, Stride};
+use crate::kernel::{InstKind, Kernel, Size, Source, Stride, VectorAxis};
 use cranelift_codegen::ir::{
     Block, InstBuilder, MemFlagsData, Type, Value, condcodes::IntCC, types::I64,
 };
@@ -13,13 +13,13 @@ use cranelift_frontend::FunctionBuilder;
 use smallvec::SmallVec;
 
 /// Writes one function.
-pub struct Emit<'a, 'f> {
+pub struct KernelEmitter<'a, 'f> {
     pub b: FunctionBuilder<'f>,
     pub k: &'a Kernel,
     pub library: Value,
     params: Value,
     /// The accumulators of finished stages.
-    pub folds: Vec<Vec<Held>>,
+    pub accumulators: Vec<Vec<LaneValue>>,
     begin: Value,
     end: Value,
     /// Has the CPU fused multiply-add?
@@ -28,28 +28,37 @@ pub struct Emit<'a, 'f> {
 
 /// Where the loops around a body stand.
 #[derive(Clone)]
-pub struct Place {
+pub struct LoopPosition {
     /// The address of every operand.
     pub addresses: Vec<Value>,
     /// The counter of every loop so far.
     pub counters: Vec<Value>,
     /// The vectors of values that differ between lanes.
-    pub shape: Shape,
+    pub shape: VectorShape,
 }
 
 /// Instructions around inner loops, at most, after they were unrolled: more do not fit into
 /// registers.
 const AROUND: usize = 120;
 
-impl<'a, 'f> Emit<'a, 'f> {
+impl<'a, 'f> KernelEmitter<'a, 'f> {
     /// A function without a body.
     pub fn new(mut b: FunctionBuilder<'f>, k: &'a Kernel, has_fma: bool) -> Self {
         let entry = b.create_block();
         b.append_block_params_for_function_params(entry);
         b.switch_to_block(entry);
         let p = b.block_params(entry).to_vec();
-        let folds = vec![vec![]; k.stages.len()];
-        Emit { b, k, params: p[1], library: p[2], begin: p[3], end: p[4], folds, has_fma }
+        let accumulators = vec![vec![]; k.stages.len()];
+        KernelEmitter {
+            b,
+            k,
+            params: p[1],
+            library: p[2],
+            begin: p[3],
+            end: p[4],
+            accumulators,
+            has_fma,
+        }
     }
 
     /// Writes the whole function.
@@ -58,7 +67,7 @@ impl<'a, 'f> Emit<'a, 'f> {
         let address =
             |i: usize, e: &mut Self| e.b.ins().load(I64, trusted(), operands, 8 * i as i32);
         let addresses = (0..self.k.operands.len()).map(|i| address(i, &mut self)).collect();
-        let place = Place { addresses, counters: vec![], shape: Shape::SCALAR };
+        let place = LoopPosition { addresses, counters: vec![], shape: VectorShape::SCALAR };
         self.outer(&place);
         self.b.ins().return_(&[]);
         self.b.seal_all_blocks();
@@ -86,7 +95,7 @@ impl<'a, 'f> Emit<'a, 'f> {
     }
 
     /// The outer loops that are left, then the stages.
-    fn outer(&mut self, place: &Place) {
+    fn outer(&mut self, place: &LoopPosition) {
         let level = place.counters.len();
         if level == self.k.outer.len() {
             return self.stages(place);
@@ -96,11 +105,11 @@ impl<'a, 'f> Emit<'a, 'f> {
         } else {
             (self.zero(), self.size(self.k.outer[level]))
         };
-        let lanes = self.k.lanes == Lanes::Outer && level + 1 == self.k.outer.len();
-        let shape = if lanes { self.shape() } else { Shape::SCALAR };
+        let lanes = self.k.vector_axis == VectorAxis::Outer && level + 1 == self.k.outer.len();
+        let shape = if lanes { self.shape() } else { VectorShape::SCALAR };
         if shape.width == 1 {
             self.count(from, to, 1, &[], |e, i, _| {
-                let inside = e.enter(place, level, i, Shape::SCALAR);
+                let inside = e.enter(place, level, i, VectorShape::SCALAR);
                 e.outer(&inside);
                 vec![]
             });
@@ -119,7 +128,7 @@ impl<'a, 'f> Emit<'a, 'f> {
     }
 
     /// The vectors for this kernel: more of them at once where bodies are short, to hide latencies.
-    fn shape(&self) -> Shape {
+    fn shape(&self) -> VectorShape {
         let width = self.k.lane_width();
         let length = |looped: bool| {
             self.k
@@ -133,9 +142,9 @@ impl<'a, 'f> Emit<'a, 'f> {
         // What is done once around inner loops weighs little.
         let longest = length(true).unwrap_or(around);
         // Columns of a product that are summed together share the loads of its rows.
-        let is_product = self.k.lanes == Lanes::Outer
+        let is_product = self.k.vector_axis == VectorAxis::Outer
             && self.k.stages.len() <= 2
-            && self.k.stages[0].folds.len() == 1;
+            && self.k.stages[0].accumulators.len() == 1;
         let mut unroll = match longest {
             _ if width == 1 => 1,
             0..=8 if is_product => 8,
@@ -144,10 +153,10 @@ impl<'a, 'f> Emit<'a, 'f> {
             _ => 1,
         };
         // What is around the loops is unrolled with them.
-        while self.k.lanes == Lanes::Outer && unroll > 1 && unroll * around > AROUND {
+        while self.k.vector_axis == VectorAxis::Outer && unroll > 1 && unroll * around > AROUND {
             unroll /= 2;
         }
-        Shape { width, unroll }
+        VectorShape { width, unroll }
     }
 
     fn zero(&mut self) -> Value {
@@ -162,7 +171,13 @@ impl<'a, 'f> Emit<'a, 'f> {
     }
 
     /// Inside iteration `i` of the next loop.
-    fn enter(&mut self, place: &Place, level: usize, i: Value, shape: Shape) -> Place {
+    fn enter(
+        &mut self,
+        place: &LoopPosition,
+        level: usize,
+        i: Value,
+        shape: VectorShape,
+    ) -> LoopPosition {
         let mut inside = place.clone();
         inside.counters.push(i);
         inside.shape = shape;
@@ -222,16 +237,16 @@ impl<'a, 'f> Emit<'a, 'f> {
     }
 
     /// All stages, one after the other.
-    fn stages(&mut self, place: &Place) {
+    fn stages(&mut self, place: &LoopPosition) {
         for s in 0..self.k.stages.len() {
             let mut place = place.clone();
-            if self.k.stages[s].inner.is_empty() && self.k.lanes == Lanes::Inner {
-                place.shape = Shape::SCALAR;
+            if self.k.stages[s].inner.is_empty() && self.k.vector_axis == VectorAxis::Inner {
+                place.shape = VectorShape::SCALAR;
             }
             let depth = self.invariant_depths(s);
             let mut env = Env::new(self.k.stages[s].insts.len());
             let zero = self.initial(s, &place);
-            self.folds[s] = self.inner(s, &place, &depth, &mut env, zero);
+            self.accumulators[s] = self.inner(s, &place, &depth, &mut env, zero);
         }
     }
 
@@ -242,10 +257,10 @@ impl<'a, 'f> Emit<'a, 'f> {
         let mut depth: Vec<usize> = vec![];
         for inst in &self.k.stages[s].insts {
             let strides = match &inst.op {
-                Do::Leaf(Leaf::Load { operand, .. }) => {
+                InstKind::Source(Source::Load { operand, .. }) => {
                     &self.k.operands[*operand as usize].strides[..]
                 }
-                Do::Leaf(Leaf::Index { strides, .. }) => &strides[..],
+                InstKind::Source(Source::Index { strides, .. }) => &strides[..],
                 _ => &[],
             };
             let own = strides
@@ -258,8 +273,9 @@ impl<'a, 'f> Emit<'a, 'f> {
         // just written.
         if self.k.stages[s].stores.iter().any(|st| st.at.is_some()) {
             let all = self.k.depth(s);
-            let loads =
-                |i: &usize| matches!(self.k.stages[s].insts[*i].op, Do::Leaf(Leaf::Load { .. }));
+            let loads = |i: &usize| {
+                matches!(self.k.stages[s].insts[*i].op, InstKind::Source(Source::Load { .. }))
+            };
             for i in (0..depth.len()).filter(loads) {
                 depth[i] = all;
             }
@@ -277,30 +293,30 @@ impl<'a, 'f> Emit<'a, 'f> {
     fn inner(
         &mut self,
         s: usize,
-        place: &Place,
+        place: &LoopPosition,
         depth: &[usize],
         env: &mut Env,
-        folds: Vec<Held>,
-    ) -> Vec<Held> {
+        accumulators: Vec<LaneValue>,
+    ) -> Vec<LaneValue> {
         let level = place.counters.len();
         // In front of loops that never run nothing is computed: what it would load may not be
         // there.
         if self.k.stages[s].inner[level - self.k.outer.len()..].contains(&Size::Fixed(0)) {
-            return folds;
+            return accumulators;
         }
         self.invariants(s, place, depth, env);
         if level == self.k.depth(s) {
-            return self.effects(s, place, env, folds);
+            return self.effects(s, place, env, accumulators);
         }
         let (from, to) = self.range(s, level);
         let is_last = level + 1 == self.k.depth(s);
         if is_last && let Some(run) = self.copied_run(s, depth, env) {
-            return self.copy_or_loop(run, (from, to), s, place, depth, env, folds);
+            return self.copy_or_loop(run, (from, to), s, place, depth, env, accumulators);
         }
         if is_last {
-            return self.last_loop((from, to), s, place, depth, env, folds);
+            return self.last_loop((from, to), s, place, depth, env, accumulators);
         }
-        self.inner_loop((from, to, 1), s, place, depth, env, folds, place.shape)
+        self.inner_loop((from, to, 1), s, place, depth, env, accumulators, place.shape)
     }
 
     /// The innermost loop, in vectors if they run along it.
@@ -308,16 +324,20 @@ impl<'a, 'f> Emit<'a, 'f> {
         &mut self,
         (from, to): (Value, Value),
         s: usize,
-        place: &Place,
+        place: &LoopPosition,
         depth: &[usize],
         env: &Env,
-        folds: Vec<Held>,
-    ) -> Vec<Held> {
-        let shape = if self.k.lanes == Lanes::Inner { self.shape() } else { Shape::SCALAR };
+        accumulators: Vec<LaneValue>,
+    ) -> Vec<LaneValue> {
+        let shape = if self.k.vector_axis == VectorAxis::Inner {
+            self.shape()
+        } else {
+            VectorShape::SCALAR
+        };
         if shape.width == 1 {
-            return self.inner_loop((from, to, 1), s, place, depth, env, folds, place.shape);
+            return self.inner_loop((from, to, 1), s, place, depth, env, accumulators, place.shape);
         }
-        let mut vectors = self.spread(s, &folds, shape);
+        let mut vectors = self.spread(s, &accumulators, shape);
         let mut from = from;
         for shape in shape.down().into_iter().filter(|s| s.width > 1) {
             let end = self.vector_end(from, to, shape.step());
@@ -326,15 +346,15 @@ impl<'a, 'f> Emit<'a, 'f> {
                 self.inner_loop((from, end, shape.step()), s, place, depth, env, vectors, shape);
             from = end;
         }
-        let folds = self.gather(s, vectors, folds, shape);
-        self.inner_loop((from, to, 1), s, place, depth, env, folds, Shape::SCALAR)
+        let accumulators = self.gather(s, vectors, accumulators, shape);
+        self.inner_loop((from, to, 1), s, place, depth, env, accumulators, VectorShape::SCALAR)
     }
 
     fn range(&mut self, s: usize, level: usize) -> (Value, Value) {
         // Without outer loops the first inner one is cut into parts.
         if level == 0
             && self.k.outer.is_empty()
-            && self.k.stages[s].folds.is_empty()
+            && self.k.stages[s].accumulators.is_empty()
             && self.k.stages[s].inner.len() == 1
             && self.k.stages.len() == 1
         {
@@ -348,42 +368,44 @@ impl<'a, 'f> Emit<'a, 'f> {
         &mut self,
         (from, to, by): (Value, Value, usize),
         s: usize,
-        place: &Place,
+        place: &LoopPosition,
         depth: &[usize],
         env: &Env,
-        folds: Vec<Held>,
-        shape: Shape,
-    ) -> Vec<Held> {
+        accumulators: Vec<LaneValue>,
+        shape: VectorShape,
+    ) -> Vec<LaneValue> {
         let level = place.counters.len();
-        let carried: Vec<Value> = folds.iter().flat_map(Held::values).collect();
+        let carried: Vec<Value> = accumulators.iter().flat_map(LaneValue::values).collect();
         let out = self.count(from, to, by, &carried, |e, i, carried| {
             let inside = e.enter(place, level, i, shape);
             // Values in front of the loop are used in it; what it computes itself is not known
             // after it.
             let mut env = env.clone();
-            let folds = Held::like(&folds, carried);
-            let folds = e.inner(s, &inside, depth, &mut env, folds);
-            folds.iter().flat_map(Held::values).collect()
+            let accumulators = LaneValue::like(&accumulators, carried);
+            let accumulators = e.inner(s, &inside, depth, &mut env, accumulators);
+            accumulators.iter().flat_map(LaneValue::values).collect()
         });
-        Held::like(&folds, &out)
+        LaneValue::like(&accumulators, &out)
     }
 }
 
-impl Held {
+impl LaneValue {
     /// The registers.
     pub fn values(&self) -> SmallVec<[Value; 4]> {
         match self {
-            Held::Once(v) => smallvec::smallvec![*v],
-            Held::Lanes(vs) => vs.clone(),
+            LaneValue::Uniform(v) => smallvec::smallvec![*v],
+            LaneValue::Varying(vs) => vs.clone(),
         }
     }
 
     /// Other registers in the same forms.
-    pub fn like(forms: &[Held], values: &[Value]) -> Vec<Held> {
+    pub fn like(forms: &[LaneValue], values: &[Value]) -> Vec<LaneValue> {
         let mut rest = values.iter().copied();
-        let mut one = |h: &Held| match h {
-            Held::Once(v) => Held::Once(rest.next().unwrap_or(*v)),
-            Held::Lanes(vs) => Held::Lanes(vs.iter().map(|&v| rest.next().unwrap_or(v)).collect()),
+        let mut one = |h: &LaneValue| match h {
+            LaneValue::Uniform(v) => LaneValue::Uniform(rest.next().unwrap_or(*v)),
+            LaneValue::Varying(vs) => {
+                LaneValue::Varying(vs.iter().map(|&v| rest.next().unwrap_or(v)).collect())
+            }
         };
         forms.iter().map(&mut one).collect()
     }

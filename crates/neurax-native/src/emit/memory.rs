@@ -1,8 +1,8 @@
 //! Between memory and registers, and between forms of registers.
 
 use super::{
-    lanes::{Held, Shape, scalar},
-    loops::{Emit, Place, trusted},
+    lane_value::{LaneValue, VectorShape, scalar},
+    loops::{KernelEmitter, LoopPosition, trusted},
 };
 use crate::kernel::Stride;
 use cranelift_codegen::ir::{
@@ -12,9 +12,14 @@ use cranelift_codegen::ir::{
 use neurax_ir::{DType, Kind};
 use smallvec::SmallVec;
 
-impl Emit<'_, '_> {
+impl KernelEmitter<'_, '_> {
     /// An element of an operand for every lane.
-    pub fn load(&mut self, operand: usize, at: Option<Held>, place: &Place) -> Held {
+    pub fn load(
+        &mut self,
+        operand: usize,
+        at: Option<LaneValue>,
+        place: &LoopPosition,
+    ) -> LaneValue {
         let o = &self.k.operands[operand];
         let (ty, stage) = (o.dtype, o.stage as usize);
         let address = place.addresses[operand];
@@ -22,20 +27,20 @@ impl Emit<'_, '_> {
             self.k.lane_loop(stage).filter(|&l| place.shape.width > 1 && l < place.counters.len());
         let stride = lane.map_or(Stride::Zero, |l| o.strides[l]);
         match (stride, at) {
-            (Stride::Zero, None) => Held::Once(self.scalar_load(ty, address, 0)),
-            (Stride::Zero, Some(Held::Once(at))) => {
+            (Stride::Zero, None) => LaneValue::Uniform(self.scalar_load(ty, address, 0)),
+            (Stride::Zero, Some(LaneValue::Uniform(at))) => {
                 let address = self.b.ins().iadd(address, at);
-                Held::Once(self.scalar_load(ty, address, 0))
+                LaneValue::Uniform(self.scalar_load(ty, address, 0))
             }
-            (_, Some(Held::Lanes(at))) => {
+            (_, Some(LaneValue::Varying(at))) => {
                 self.load_scattered(ty, address, stride, &at, place.shape)
             }
             (stride, at) => {
                 let address = match at {
-                    Some(Held::Once(at)) => self.b.ins().iadd(address, at),
+                    Some(LaneValue::Uniform(at)) => self.b.ins().iadd(address, at),
                     _ => address,
                 };
-                Held::Lanes(
+                LaneValue::Varying(
                     (0..place.shape.unroll)
                         .map(|u| self.load_vector(ty, address, stride, u, place.shape))
                         .collect(),
@@ -54,7 +59,7 @@ impl Emit<'_, '_> {
         address: Value,
         stride: Stride,
         part: usize,
-        shape: Shape,
+        shape: VectorShape,
     ) -> Value {
         let bytes = ty.bits() / 8;
         match stride {
@@ -77,7 +82,7 @@ impl Emit<'_, '_> {
     }
 
     /// Neighbouring elements.
-    fn dense_load(&mut self, ty: DType, address: Value, offset: i32, shape: Shape) -> Value {
+    fn dense_load(&mut self, ty: DType, address: Value, offset: i32, shape: VectorShape) -> Value {
         let bits = ty.bits();
         if bits == 8 * 16 / shape.width && ty != DType::Bool {
             return self.b.ins().load(shape.vector(ty), trusted(), address, offset);
@@ -94,8 +99,8 @@ impl Emit<'_, '_> {
         address: Value,
         stride: Stride,
         at: &[Value],
-        shape: Shape,
-    ) -> Held {
+        shape: VectorShape,
+    ) -> LaneValue {
         let mut out: SmallVec<[Value; 4]> = SmallVec::new();
         for (part, &at) in at.iter().enumerate() {
             let mut lanes = vec![];
@@ -116,11 +121,11 @@ impl Emit<'_, '_> {
             }
             out.push(self.assemble(&lanes, ty, shape));
         }
-        Held::Lanes(out)
+        LaneValue::Varying(out)
     }
 
     /// Scalars as a vector.
-    pub fn assemble(&mut self, lanes: &[Value], ty: DType, shape: Shape) -> Value {
+    pub fn assemble(&mut self, lanes: &[Value], ty: DType, shape: VectorShape) -> Value {
         let mut v = self.first_lane(lanes[0], ty, shape);
         for (l, &x) in lanes.iter().enumerate().skip(1) {
             v = self.insert(v, x, l, ty, shape);
@@ -129,24 +134,31 @@ impl Emit<'_, '_> {
     }
 
     /// Writes a value for every lane.
-    pub fn store(&mut self, operand: usize, x: Held, at: Option<Held>, ty: DType, place: &Place) {
+    pub fn store(
+        &mut self,
+        operand: usize,
+        x: LaneValue,
+        at: Option<LaneValue>,
+        ty: DType,
+        place: &LoopPosition,
+    ) {
         let o = &self.k.operands[operand];
         let stage = o.stage as usize;
         let mut address = place.addresses[operand];
         let lane =
             self.k.lane_loop(stage).filter(|&l| place.shape.width > 1 && l < place.counters.len());
         let stride = lane.map_or(Stride::Zero, |l| o.strides[l]);
-        if let Some(Held::Once(at)) = at {
+        if let Some(LaneValue::Uniform(at)) = at {
             address = self.b.ins().iadd(address, at);
         }
         let shape = place.shape;
         let x = match (x, lane) {
-            (Held::Once(v), None) => {
+            (LaneValue::Uniform(v), None) => {
                 self.b.ins().store(trusted(), v, address, 0);
                 return;
             }
-            (Held::Once(v), Some(_)) => self.splat(v, ty, shape),
-            (Held::Lanes(vs), _) => vs,
+            (LaneValue::Uniform(v), Some(_)) => self.splat(v, ty, shape),
+            (LaneValue::Varying(vs), _) => vs,
         };
         let bytes = ty.bits() / 8;
         for (part, &v) in x.iter().enumerate() {
@@ -167,7 +179,7 @@ impl Emit<'_, '_> {
         address: Value,
         stride: Stride,
         part: usize,
-        shape: Shape,
+        shape: VectorShape,
     ) {
         for l in 0..shape.width {
             let x = self.extract(v, l, ty, shape);
@@ -190,14 +202,14 @@ impl Emit<'_, '_> {
     }
 
     /// A scalar in every lane; bools become masks, narrow integers are widened.
-    pub fn splat(&mut self, v: Value, ty: DType, shape: Shape) -> SmallVec<[Value; 4]> {
+    pub fn splat(&mut self, v: Value, ty: DType, shape: VectorShape) -> SmallVec<[Value; 4]> {
         let x = self.lane_of(v, ty, shape);
         let v = self.b.ins().splat(shape.vector(ty), x);
         smallvec::smallvec![v; shape.unroll]
     }
 
     /// A scalar as it stands in a lane.
-    fn lane_of(&mut self, v: Value, ty: DType, shape: Shape) -> Value {
+    fn lane_of(&mut self, v: Value, ty: DType, shape: VectorShape) -> Value {
         let lane = shape.vector(ty).lane_type();
         let from = self.b.func.dfg.value_type(v);
         if ty == DType::Bool {
@@ -212,7 +224,7 @@ impl Emit<'_, '_> {
     }
 
     /// A vector whose first lane is the scalar.
-    pub fn first_lane(&mut self, v: Value, ty: DType, shape: Shape) -> Value {
+    pub fn first_lane(&mut self, v: Value, ty: DType, shape: VectorShape) -> Value {
         let x = self.lane_of(v, ty, shape);
         self.b.ins().splat(shape.vector(ty), x)
     }
@@ -224,14 +236,14 @@ impl Emit<'_, '_> {
         v: Value,
         lane: usize,
         ty: DType,
-        shape: Shape,
+        shape: VectorShape,
     ) -> Value {
         let x = self.lane_of(v, ty, shape);
         self.b.ins().insertlane(vector, x, lane as u8)
     }
 
     /// A lane as a scalar of the dtype.
-    pub fn extract(&mut self, vector: Value, lane: usize, ty: DType, shape: Shape) -> Value {
+    pub fn extract(&mut self, vector: Value, lane: usize, ty: DType, shape: VectorShape) -> Value {
         let x = self.b.ins().extractlane(vector, lane as u8);
         let (from, to) = (shape.vector(ty).lane_type(), scalar(ty));
         if ty == DType::Bool {
@@ -242,7 +254,7 @@ impl Emit<'_, '_> {
     }
 
     /// Counters of neighbouring lanes: `first + lane * step`, as i64.
-    pub fn ramp(&mut self, first: Value, step: Value, shape: Shape) -> Held {
+    pub fn ramp(&mut self, first: Value, step: Value, shape: VectorShape) -> LaneValue {
         let mut out: SmallVec<[Value; 4]> = SmallVec::new();
         for part in 0..shape.unroll {
             let lanes: Vec<Value> = (0..shape.width)
@@ -259,11 +271,18 @@ impl Emit<'_, '_> {
             let ty = if shape.width == 4 { DType::I32 } else { DType::I64 };
             out.push(self.assemble(&lanes, ty, shape));
         }
-        Held::Lanes(out)
+        LaneValue::Varying(out)
     }
 
     /// `mask ? x : y`
-    pub fn blend(&mut self, mask: Value, x: Value, y: Value, ty: DType, shape: Shape) -> Value {
+    pub fn blend(
+        &mut self,
+        mask: Value,
+        x: Value,
+        y: Value,
+        ty: DType,
+        shape: VectorShape,
+    ) -> Value {
         let mask = self.bitcast(mask, shape.vector(ty));
         self.b.ins().bitselect(mask, x, y)
     }

@@ -1,9 +1,9 @@
 //! From kernels to machine code, by Cranelift: 128-bit vectors on every CPU that it knows.
 
+mod accumulators;
 mod body;
 mod convert;
-mod folds;
-mod lanes;
+mod lane_value;
 mod library;
 mod loops;
 mod memory;
@@ -71,7 +71,8 @@ impl Target {
         ));
         let mut frontend = FunctionBuilderContext::new();
         let builder = FunctionBuilder::new(&mut context.func, &mut frontend);
-        loops::Emit::new(builder, kernel, self.has_fma).function(self.isa.frontend_config());
+        loops::KernelEmitter::new(builder, kernel, self.has_fma)
+            .function(self.isa.frontend_config());
         let compiled = context
             .compile(&*self.isa, &mut ControlPlane::default())
             .map_err(|e| failed(&format!("{:?}", e.inner), kernel))?;

@@ -2,14 +2,14 @@
 
 use super::{
     body::Env,
-    lanes::Held,
-    loops::{Emit, Place},
+    lane_value::LaneValue,
+    loops::{KernelEmitter, LoopPosition},
 };
-use crate::kernel::{Do, Lanes, Leaf, Size, Stride};
+use crate::kernel::{InstKind, Size, Source, Stride, VectorAxis};
 use cranelift_codegen::ir::{InstBuilder, Value, condcodes::IntCC};
 
 /// A loop that only copies.
-pub struct Copied {
+pub struct CopiedRun {
     /// The access that is loaded, and bytes that it is further on.
     load: usize,
     at: Option<Value>,
@@ -22,21 +22,22 @@ pub struct Copied {
 /// Runs of fewer bytes are copied by the loop itself.
 const LONG: i64 = 512;
 
-impl Emit<'_, '_> {
+impl KernelEmitter<'_, '_> {
     /// Does the innermost loop of a stage only copy neighbours, and may there be many? All else is
     /// computed in front of it, and known.
-    pub fn copied_run(&mut self, s: usize, depth: &[usize], env: &mut Env) -> Option<Copied> {
+    pub fn copied_run(&mut self, s: usize, depth: &[usize], env: &mut Env) -> Option<CopiedRun> {
         let (k, stage) = (self.k, &self.k.stages[s]);
         let [store] = &stage.stores[..] else { return None };
-        let Do::Leaf(Leaf::Load { operand, at }) = stage.insts[store.value as usize].op else {
+        let InstKind::Source(Source::Load { operand, at }) = stage.insts[store.value as usize].op
+        else {
             return None;
         };
         let [from, to] = [operand, store.operand].map(|o| &k.operands[o as usize]);
         let bytes = from.dtype.bits() as i64 / 8;
-        let is_plain = stage.folds.is_empty()
+        let is_plain = stage.accumulators.is_empty()
             && store.at.is_none()
             && store.guard.is_none()
-            && k.lanes == Lanes::Inner;
+            && k.vector_axis == VectorAxis::Inner;
         let is_dense =
             from.strides.last() == Some(&Stride::Unit) && to.strides.last() == Some(&Stride::Unit);
         let is_short =
@@ -48,23 +49,23 @@ impl Emit<'_, '_> {
         }
         let at = match at.map(|at| self.get(env, at)) {
             None => None,
-            Some(Held::Once(at)) => Some(at),
-            Some(Held::Lanes(_)) => return None,
+            Some(LaneValue::Uniform(at)) => Some(at),
+            Some(LaneValue::Varying(_)) => return None,
         };
-        Some(Copied { load: operand as usize, at, store: store.operand as usize, bytes })
+        Some(CopiedRun { load: operand as usize, at, store: store.operand as usize, bytes })
     }
 
     /// The loop, or a copy if the run is long.
     pub fn copy_or_loop(
         &mut self,
-        run: Copied,
+        run: CopiedRun,
         (from, to): (Value, Value),
         s: usize,
-        place: &Place,
+        place: &LoopPosition,
         depth: &[usize],
         env: &Env,
-        folds: Vec<Held>,
-    ) -> Vec<Held> {
+        accumulators: Vec<LaneValue>,
+    ) -> Vec<LaneValue> {
         let (long, short, after) =
             (self.b.create_block(), self.b.create_block(), self.b.create_block());
         let n = self.b.ins().isub(to, from);
@@ -81,9 +82,9 @@ impl Emit<'_, '_> {
         self.copy(target, source, bytes);
         self.b.ins().jump(after, &[]);
         self.b.switch_to_block(short);
-        let folds = self.last_loop((from, to), s, place, depth, env, folds);
+        let accumulators = self.last_loop((from, to), s, place, depth, env, accumulators);
         self.b.ins().jump(after, &[]);
         self.b.switch_to_block(after);
-        folds
+        accumulators
     }
 }

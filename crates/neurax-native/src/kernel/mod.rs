@@ -6,14 +6,14 @@
 //! parameters unless they are small, so that one piece of machine code serves all sizes; what is
 //! fixed is part of the structure, by which kernels are cached.
 
+mod builder;
 pub mod expand;
-mod make;
 #[cfg(test)]
 mod parse;
 mod print;
 mod verify;
 
-pub use make::{Make, computed_in, first_bits};
+pub use builder::{ExprBuilder, computed_in, first_bits};
 pub use verify::verify;
 
 use neurax_ir::{
@@ -30,7 +30,7 @@ pub struct Kernel {
     /// Sizes of the outer loops, outermost first.
     pub outer: Vec<Size>,
     /// Which loop is cut into vectors.
-    pub lanes: Lanes,
+    pub vector_axis: VectorAxis,
     /// The arrays that it reads and writes.
     pub operands: Vec<Operand>,
     /// What runs in each iteration of the outer loops.
@@ -39,7 +39,7 @@ pub struct Kernel {
 
 /// Which loop is cut into vectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Lanes {
+pub enum VectorAxis {
     /// The innermost loop of every stage.
     Inner,
     /// The last outer loop: every accumulator is a vector.
@@ -83,16 +83,16 @@ pub struct Stage {
     /// Sizes of its loops, outermost first; may be empty.
     pub inner: Vec<Size>,
     /// The body; operands come before users.
-    pub insts: Vec<Inst<Leaf>>,
+    pub insts: Vec<Inst<Source>>,
     /// Accumulators over the inner loops.
-    pub folds: Vec<Fold>,
+    pub accumulators: Vec<Accumulator>,
     /// What is written.
     pub stores: Vec<Store>,
 }
 
 /// An accumulator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Fold {
+pub struct Accumulator {
     /// How elements are joined.
     pub kind: ReduceKind,
     /// What is joined.
@@ -116,16 +116,16 @@ pub struct Store {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Inst<L> {
     /// What it does.
-    pub op: Do<L>,
+    pub op: InstKind<L>,
     /// What it gives.
     pub ty: DType,
 }
 
 /// What an instruction does; `L` is where values come from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Do<L> {
+pub enum InstKind<L> {
     /// From outside the body.
-    Leaf(L),
+    Source(L),
     /// A number, as the bits of its dtype.
     Const(u64),
     /// A function of one value.
@@ -154,7 +154,7 @@ pub enum Do<L> {
 
 /// Where values of a stage come from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Leaf {
+pub enum Source {
     /// An element of an operand, `at` bytes further on.
     Load {
         /// Which operand.
@@ -170,9 +170,9 @@ pub enum Leaf {
         base: Option<u16>,
     },
     /// A parameter, as the bits of this dtype.
-    Number(u16),
+    Param(u16),
     /// An accumulator of an earlier stage.
-    Fold {
+    Accumulator {
         /// The stage.
         stage: u16,
         /// Its number there.
@@ -180,20 +180,20 @@ pub enum Leaf {
     },
 }
 
-impl<L> Do<L> {
+impl<L> InstKind<L> {
     /// The values that it reads.
     pub fn reads(&self) -> impl Iterator<Item = Id> {
         let (a, b, c) = match *self {
-            Do::Leaf(_) | Do::Const(_) => (None, None, None),
-            Do::Unary(_, x)
-            | Do::Convert(x)
-            | Do::Bitcast(x)
-            | Do::Round(_, x)
-            | Do::Call1(_, x) => (Some(x), None, None),
-            Do::Binary(_, x, y) | Do::Compare(_, x, y) | Do::Call2(_, x, y) => {
+            InstKind::Source(_) | InstKind::Const(_) => (None, None, None),
+            InstKind::Unary(_, x)
+            | InstKind::Convert(x)
+            | InstKind::Bitcast(x)
+            | InstKind::Round(_, x)
+            | InstKind::Call1(_, x) => (Some(x), None, None),
+            InstKind::Binary(_, x, y) | InstKind::Compare(_, x, y) | InstKind::Call2(_, x, y) => {
                 (Some(x), Some(y), None)
             }
-            Do::Select(x, y, z) | Do::Fma(x, y, z) | Do::Patch(_, x, y, z) => {
+            InstKind::Select(x, y, z) | InstKind::Fma(x, y, z) | InstKind::Patch(_, x, y, z) => {
                 (Some(x), Some(y), Some(z))
             }
         };
@@ -201,40 +201,40 @@ impl<L> Do<L> {
     }
 
     /// The same instruction on other values and leaves.
-    pub fn map<M>(&self, mut id: impl FnMut(Id) -> Id, leaf: impl FnOnce(&L) -> M) -> Do<M> {
+    pub fn map<M>(&self, mut id: impl FnMut(Id) -> Id, leaf: impl FnOnce(&L) -> M) -> InstKind<M> {
         match *self {
-            Do::Leaf(ref l) => Do::Leaf(leaf(l)),
-            Do::Const(c) => Do::Const(c),
-            Do::Unary(f, x) => Do::Unary(f, id(x)),
-            Do::Binary(f, x, y) => Do::Binary(f, id(x), id(y)),
-            Do::Compare(f, x, y) => Do::Compare(f, id(x), id(y)),
-            Do::Select(x, y, z) => Do::Select(id(x), id(y), id(z)),
-            Do::Fma(x, y, z) => Do::Fma(id(x), id(y), id(z)),
-            Do::Convert(x) => Do::Convert(id(x)),
-            Do::Bitcast(x) => Do::Bitcast(id(x)),
-            Do::Round(d, x) => Do::Round(d, id(x)),
-            Do::Call1(f, x) => Do::Call1(f, id(x)),
-            Do::Call2(f, x, y) => Do::Call2(f, id(x), id(y)),
-            Do::Patch(f, x, y, z) => Do::Patch(f, id(x), id(y), id(z)),
+            InstKind::Source(ref l) => InstKind::Source(leaf(l)),
+            InstKind::Const(c) => InstKind::Const(c),
+            InstKind::Unary(f, x) => InstKind::Unary(f, id(x)),
+            InstKind::Binary(f, x, y) => InstKind::Binary(f, id(x), id(y)),
+            InstKind::Compare(f, x, y) => InstKind::Compare(f, id(x), id(y)),
+            InstKind::Select(x, y, z) => InstKind::Select(id(x), id(y), id(z)),
+            InstKind::Fma(x, y, z) => InstKind::Fma(id(x), id(y), id(z)),
+            InstKind::Convert(x) => InstKind::Convert(id(x)),
+            InstKind::Bitcast(x) => InstKind::Bitcast(id(x)),
+            InstKind::Round(d, x) => InstKind::Round(d, id(x)),
+            InstKind::Call1(f, x) => InstKind::Call1(f, id(x)),
+            InstKind::Call2(f, x, y) => InstKind::Call2(f, id(x), id(y)),
+            InstKind::Patch(f, x, y, z) => InstKind::Patch(f, id(x), id(y), id(z)),
         }
     }
 }
 
-impl Leaf {
+impl Source {
     /// The run-time offset of a load.
     pub fn at(&self) -> Option<Id> {
         match self {
-            Leaf::Load { at, .. } => *at,
+            Source::Load { at, .. } => *at,
             _ => None,
         }
     }
 }
 
-impl Inst<Leaf> {
+impl Inst<Source> {
     /// All values that it reads, run-time offsets included.
     pub fn all_reads(&self) -> impl Iterator<Item = Id> {
         let at = match &self.op {
-            Do::Leaf(l) => l.at(),
+            InstKind::Source(l) => l.at(),
             _ => None,
         };
         self.op.reads().chain(at)
@@ -249,11 +249,11 @@ impl Kernel {
 
     /// Which loop of a stage is cut into vectors, if any.
     pub fn lane_loop(&self, stage: usize) -> Option<usize> {
-        let depth = match self.lanes {
-            Lanes::Inner => self.depth(stage),
-            Lanes::Outer => self.outer.len(),
+        let depth = match self.vector_axis {
+            VectorAxis::Inner => self.depth(stage),
+            VectorAxis::Outer => self.outer.len(),
         };
-        let inner = self.stages[stage].inner.is_empty() && self.lanes == Lanes::Inner;
+        let inner = self.stages[stage].inner.is_empty() && self.vector_axis == VectorAxis::Inner;
         depth.checked_sub(1).filter(|_| !inner)
     }
 
@@ -265,11 +265,13 @@ impl Kernel {
         let mut out: Vec<bool> = vec![];
         for inst in &self.stages[stage].insts {
             let own = match &inst.op {
-                Do::Leaf(Leaf::Load { operand, .. }) => {
+                InstKind::Source(Source::Load { operand, .. }) => {
                     self.operands[*operand as usize].strides[lane] != Stride::Zero
                 }
-                Do::Leaf(Leaf::Index { strides, .. }) => strides[lane] != Stride::Zero,
-                Do::Leaf(Leaf::Fold { .. }) => self.lanes == Lanes::Outer,
+                InstKind::Source(Source::Index { strides, .. }) => strides[lane] != Stride::Zero,
+                InstKind::Source(Source::Accumulator { .. }) => {
+                    self.vector_axis == VectorAxis::Outer
+                }
                 _ => false,
             };
             out.push(own || inst.all_reads().any(|x| out[x as usize]));
@@ -291,7 +293,7 @@ impl Kernel {
             let lanes = |i: usize| {
                 varying[i]
                     || stage.stores.iter().any(|st| st.value as usize == i)
-                    || stage.folds.iter().any(|f| f.value as usize == i)
+                    || stage.accumulators.iter().any(|f| f.value as usize == i)
             };
             for (i, inst) in stage.insts.iter().enumerate().filter(|&(i, _)| lanes(i)) {
                 let narrow = |d: DType| d != DType::Bool && d.bits() < 32;
@@ -313,14 +315,14 @@ impl Kernel {
     /// Is a narrow integer only loaded and turned into 4 bytes, or made of them and stored?
     fn only_widened(&self, stage: &Stage, x: Id) -> bool {
         let makes = match &stage.insts[x as usize].op {
-            Do::Leaf(Leaf::Load { .. }) => true,
-            Do::Convert(y) => stage.insts[*y as usize].ty.bits() == 32,
+            InstKind::Source(Source::Load { .. }) => true,
+            InstKind::Convert(y) => stage.insts[*y as usize].ty.bits() == 32,
             _ => false,
         };
-        let uses = |i: &Inst<Leaf>| i.all_reads().any(|y| y == x);
-        let widens = |i: &Inst<Leaf>| matches!(i.op, Do::Convert(_)) && i.ty.bits() == 32;
+        let uses = |i: &Inst<Source>| i.all_reads().any(|y| y == x);
+        let widens = |i: &Inst<Source>| matches!(i.op, InstKind::Convert(_)) && i.ty.bits() == 32;
         makes
             && stage.insts.iter().filter(|i| uses(i)).all(widens)
-            && !stage.folds.iter().any(|f| f.value == x)
+            && !stage.accumulators.iter().any(|f| f.value == x)
     }
 }

@@ -1,6 +1,9 @@
 //! Reads the text form of kernels back, so that tests can say which kernel they mean.
 
-use super::{Do, Fold, Id, Inst, Kernel, Lanes, Leaf, Operand, Size, Stage, Store, Stride};
+use super::{
+    Accumulator, Id, Inst, InstKind, Kernel, Operand, Size, Source, Stage, Store, Stride,
+    VectorAxis,
+};
 use neurax_ir::{
     DType, Error, Result,
     op::{Binary, Direction, ReduceKind, Unary},
@@ -36,11 +39,11 @@ impl Parser<'_> {
         self.expect("kernel")?;
         let outer = self.list(Parser::size)?;
         self.expect("lanes")?;
-        let lanes = match self.eat("inner") {
-            true => Lanes::Inner,
+        let vector_axis = match self.eat("inner") {
+            true => VectorAxis::Inner,
             false => self
                 .expect("outer")
-                .map(|()| Lanes::Outer)
+                .map(|()| VectorAxis::Outer)
                 .map_err(|_| self.error("`inner` or `outer` was expected"))?,
         };
         let (mut operands, mut stages) = (vec![], vec![]);
@@ -51,7 +54,7 @@ impl Parser<'_> {
         while self.eat("stage") {
             stages.push(self.stage()?);
         }
-        Ok(Kernel { outer, lanes, operands, stages })
+        Ok(Kernel { outer, vector_axis, operands, stages })
     }
 
     fn operand(&mut self) -> Result<Operand> {
@@ -69,8 +72,8 @@ impl Parser<'_> {
             s.insts.push(Inst { op: self.op()?, ty });
         }
         while self.eat("fold") {
-            self.numbered("", s.folds.len())?;
-            s.folds.push(Fold {
+            self.numbered("", s.accumulators.len())?;
+            s.accumulators.push(Accumulator {
                 kind: self.one_of(ReduceKind::ALL, |k| k.name())?,
                 value: self.id()?,
             });
@@ -87,48 +90,52 @@ impl Parser<'_> {
         Ok(s)
     }
 
-    fn op(&mut self) -> Result<Do<Leaf>> {
+    fn op(&mut self) -> Result<InstKind<Source>> {
         if let Some(hex) = self.rest().strip_prefix("0x") {
             let end = hex.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(hex.len());
             let bits = u64::from_str_radix(&hex[..end], 16)
                 .map_err(|_| self.error("a number of 64 bits was expected"))?;
             self.at += 2 + end;
-            return Ok(Do::Const(bits));
+            return Ok(InstKind::Const(bits));
         }
         let start = self.at;
         Ok(match self.word() {
-            "load" => Do::Leaf(Leaf::Load { operand: self.after("@")?, at: self.clause("at")? }),
+            "load" => {
+                InstKind::Source(Source::Load { operand: self.after("@")?, at: self.clause("at")? })
+            }
             "index" => {
                 let strides = self.list(Parser::stride)?;
-                Do::Leaf(Leaf::Index {
+                InstKind::Source(Source::Index {
                     strides,
                     base: if self.eat("+") { Some(self.after("#")?) } else { None },
                 })
             }
-            "number" => Do::Leaf(Leaf::Number(self.after("#")?)),
+            "number" => InstKind::Source(Source::Param(self.after("#")?)),
             "fold" => {
                 let stage = self.number()?;
                 self.expect(".")?;
-                Do::Leaf(Leaf::Fold { stage, fold: self.number()? })
+                InstKind::Source(Source::Accumulator { stage, fold: self.number()? })
             }
-            "compare" => {
-                Do::Compare(self.one_of(Direction::ALL, |d| d.name())?, self.id()?, self.next_id()?)
-            }
-            "select" => Do::Select(self.id()?, self.next_id()?, self.next_id()?),
-            "fma" => Do::Fma(self.id()?, self.next_id()?, self.next_id()?),
-            "convert" => Do::Convert(self.id()?),
-            "bitcast" => Do::Bitcast(self.id()?),
-            "round" => Do::Round(self.dtype()?, self.id()?),
-            "patch" => Do::Patch(
+            "compare" => InstKind::Compare(
+                self.one_of(Direction::ALL, |d| d.name())?,
+                self.id()?,
+                self.next_id()?,
+            ),
+            "select" => InstKind::Select(self.id()?, self.next_id()?, self.next_id()?),
+            "fma" => InstKind::Fma(self.id()?, self.next_id()?, self.next_id()?),
+            "convert" => InstKind::Convert(self.id()?),
+            "bitcast" => InstKind::Bitcast(self.id()?),
+            "round" => InstKind::Round(self.dtype()?, self.id()?),
+            "patch" => InstKind::Patch(
                 self.one_of(Unary::ALL, |f| f.name())?,
                 self.id()?,
                 self.next_id()?,
                 self.next_id()?,
             ),
-            "call" => self.function(Do::Call1, Do::Call2)?,
+            "call" => self.function(InstKind::Call1, InstKind::Call2)?,
             _ => {
                 self.at = start;
-                self.function(Do::Unary, Do::Binary)?
+                self.function(InstKind::Unary, InstKind::Binary)?
             }
         })
     }
@@ -136,9 +143,9 @@ impl Parser<'_> {
     /// A function of one value or of two.
     fn function(
         &mut self,
-        one: fn(Unary, Id) -> Do<Leaf>,
-        two: fn(Binary, Id, Id) -> Do<Leaf>,
-    ) -> Result<Do<Leaf>> {
+        one: fn(Unary, Id) -> InstKind<Source>,
+        two: fn(Binary, Id, Id) -> InstKind<Source>,
+    ) -> Result<InstKind<Source>> {
         let start = self.at;
         if let Ok(f) = self.one_of(Unary::ALL, |f| f.name()) {
             return Ok(one(f, self.id()?));

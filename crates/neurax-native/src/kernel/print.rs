@@ -1,6 +1,6 @@
 //! Kernels as text.
 
-use super::{Do, Inst, Kernel, Lanes, Leaf, Size, Stage, Stride};
+use super::{Inst, InstKind, Kernel, Size, Source, Stage, Stride, VectorAxis};
 use std::fmt::{Display, Formatter, Result};
 
 impl Display for Size {
@@ -27,38 +27,38 @@ fn list<T: Display>(xs: &[T]) -> String {
     xs.iter().map(T::to_string).collect::<Vec<_>>().join(", ")
 }
 
-impl Display for Leaf {
+impl Display for Source {
     fn fmt(&self, f: &mut Formatter) -> Result {
         match self {
-            Leaf::Load { operand, at: None } => write!(f, "load @{operand}"),
-            Leaf::Load { operand, at: Some(at) } => write!(f, "load @{operand} at %{at}"),
-            Leaf::Index { strides, base: None } => write!(f, "index [{}]", list(strides)),
-            Leaf::Index { strides, base: Some(base) } => {
+            Source::Load { operand, at: None } => write!(f, "load @{operand}"),
+            Source::Load { operand, at: Some(at) } => write!(f, "load @{operand} at %{at}"),
+            Source::Index { strides, base: None } => write!(f, "index [{}]", list(strides)),
+            Source::Index { strides, base: Some(base) } => {
                 write!(f, "index [{}] + #{base}", list(strides))
             }
-            Leaf::Number(p) => write!(f, "number #{p}"),
-            Leaf::Fold { stage, fold } => write!(f, "fold {stage}.{fold}"),
+            Source::Param(p) => write!(f, "number #{p}"),
+            Source::Accumulator { stage, fold } => write!(f, "fold {stage}.{fold}"),
         }
     }
 }
 
-impl Display for Inst<Leaf> {
+impl Display for Inst<Source> {
     fn fmt(&self, f: &mut Formatter) -> Result {
         write!(f, "{} = ", self.ty)?;
         match &self.op {
-            Do::Leaf(l) => write!(f, "{l}"),
-            Do::Const(bits) => write!(f, "{bits:#x}"),
-            Do::Unary(g, x) => write!(f, "{} %{x}", g.name()),
-            Do::Binary(g, x, y) => write!(f, "{} %{x}, %{y}", g.name()),
-            Do::Compare(d, x, y) => write!(f, "compare {} %{x}, %{y}", d.name()),
-            Do::Select(p, x, y) => write!(f, "select %{p}, %{x}, %{y}"),
-            Do::Fma(x, y, z) => write!(f, "fma %{x}, %{y}, %{z}"),
-            Do::Convert(x) => write!(f, "convert %{x}"),
-            Do::Bitcast(x) => write!(f, "bitcast %{x}"),
-            Do::Round(d, x) => write!(f, "round {d} %{x}"),
-            Do::Call1(g, x) => write!(f, "call {} %{x}", g.name()),
-            Do::Call2(g, x, y) => write!(f, "call {} %{x}, %{y}", g.name()),
-            Do::Patch(g, p, x, y) => write!(f, "patch {} %{p}, %{x}, %{y}", g.name()),
+            InstKind::Source(l) => write!(f, "{l}"),
+            InstKind::Const(bits) => write!(f, "{bits:#x}"),
+            InstKind::Unary(g, x) => write!(f, "{} %{x}", g.name()),
+            InstKind::Binary(g, x, y) => write!(f, "{} %{x}, %{y}", g.name()),
+            InstKind::Compare(d, x, y) => write!(f, "compare {} %{x}, %{y}", d.name()),
+            InstKind::Select(p, x, y) => write!(f, "select %{p}, %{x}, %{y}"),
+            InstKind::Fma(x, y, z) => write!(f, "fma %{x}, %{y}, %{z}"),
+            InstKind::Convert(x) => write!(f, "convert %{x}"),
+            InstKind::Bitcast(x) => write!(f, "bitcast %{x}"),
+            InstKind::Round(d, x) => write!(f, "round {d} %{x}"),
+            InstKind::Call1(g, x) => write!(f, "call {} %{x}", g.name()),
+            InstKind::Call2(g, x, y) => write!(f, "call {} %{x}, %{y}", g.name()),
+            InstKind::Patch(g, p, x, y) => write!(f, "patch {} %{p}, %{x}, %{y}", g.name()),
         }
     }
 }
@@ -69,7 +69,7 @@ impl Stage {
         for (i, inst) in self.insts.iter().enumerate() {
             writeln!(f, "    %{i}: {inst}")?;
         }
-        for (i, fold) in self.folds.iter().enumerate() {
+        for (i, fold) in self.accumulators.iter().enumerate() {
             writeln!(f, "    fold {i}: {} %{}", fold.kind.name(), fold.value)?;
         }
         for s in &self.stores {
@@ -94,7 +94,7 @@ impl Stage {
 /// ```
 impl Display for Kernel {
     fn fmt(&self, f: &mut Formatter) -> Result {
-        let lanes = if self.lanes == Lanes::Inner { "inner" } else { "outer" };
+        let lanes = if self.vector_axis == VectorAxis::Inner { "inner" } else { "outer" };
         writeln!(f, "kernel [{}] lanes {lanes}", list(&self.outer))?;
         for (i, o) in self.operands.iter().enumerate() {
             writeln!(f, "  @{i}: {} stage {} [{}]", o.dtype, o.stage, list(&o.strides))?;

@@ -1,7 +1,7 @@
 //! What must hold for every kernel. A broken one is an error of this crate: it is refused before it
 //! becomes machine code.
 
-use super::{Do, Id, Inst, Kernel, Leaf, Size, Stride};
+use super::{Id, Inst, InstKind, Kernel, Size, Source, Stride};
 use neurax_ir::{
     DType, Error, Result,
     op::{Binary, Unary},
@@ -64,7 +64,7 @@ impl Verifier<'_> {
             })?;
         }
         let known = |x: Id| (x as usize) < stage.insts.len();
-        self.must(stage.folds.iter().all(|f| known(f.value)), || {
+        self.must(stage.accumulators.iter().all(|f| known(f.value)), || {
             format!("a fold of stage {s} reads what is not there")
         })?;
         for st in &stage.stores {
@@ -91,24 +91,24 @@ impl Verifier<'_> {
         })
     }
 
-    fn leaf(&self, s: usize, inst: &Inst<Leaf>) -> Result<()> {
+    fn leaf(&self, s: usize, inst: &Inst<Source>) -> Result<()> {
         match &inst.op {
-            Do::Leaf(Leaf::Load { operand, at }) => {
+            InstKind::Source(Source::Load { operand, at }) => {
                 self.is(s, *at, DType::I64, "the place of a load")?;
                 self.operand(s, *operand, inst.ty)
             }
-            Do::Leaf(Leaf::Index { strides, base }) => {
+            InstKind::Source(Source::Index { strides, base }) => {
                 self.must(matches!(inst.ty, DType::I32 | DType::I64), || {
                     format!("a counter is i32 or i64, not {}", inst.ty)
                 })?;
                 base.map_or(Ok(()), |p| self.param(p))?;
                 self.strides(strides, s)
             }
-            Do::Leaf(Leaf::Number(p)) => self.param(*p),
-            Do::Leaf(Leaf::Fold { stage, fold }) => {
+            InstKind::Source(Source::Param(p)) => self.param(*p),
+            InstKind::Source(Source::Accumulator { stage, fold }) => {
                 let from = self.k.stages[..s]
                     .get(*stage as usize)
-                    .and_then(|from| Some((from, from.folds.get(*fold as usize)?.value)));
+                    .and_then(|from| Some((from, from.accumulators.get(*fold as usize)?.value)));
                 self.must(from.is_some(), || {
                     format!("stage {s} reads accumulator {stage}.{fold}, which is not finished")
                 })?;
@@ -121,20 +121,24 @@ impl Verifier<'_> {
     }
 
     /// Do operands have the types that the instruction takes?
-    fn types(&self, s: usize, inst: &Inst<Leaf>) -> bool {
+    fn types(&self, s: usize, inst: &Inst<Source>) -> bool {
         let of = |x: Id| self.k.stages[s].insts[x as usize].ty;
         let same = |xs: &[Id]| xs.iter().all(|&x| of(x) == inst.ty);
         match &inst.op {
-            Do::Leaf(_) | Do::Const(_) | Do::Convert(_) => true,
-            Do::Unary(f, x) => same(&[*x]) && has_code(*f, inst.ty),
-            Do::Binary(f, x, y) => same(&[*x, *y]) && has_code2(*f, inst.ty),
-            Do::Call1(_, x) => same(&[*x]),
-            Do::Call2(_, x, y) => same(&[*x, *y]),
-            Do::Compare(_, x, y) => of(*x) == of(*y) && inst.ty == DType::Bool,
-            Do::Select(p, x, y) | Do::Patch(_, p, x, y) => of(*p) == DType::Bool && same(&[*x, *y]),
-            Do::Fma(x, y, z) => inst.ty.is_float() && same(&[*x, *y, *z]),
-            Do::Bitcast(x) => of(*x).bits() == inst.ty.bits(),
-            Do::Round(to, x) => inst.ty == DType::F32 && of(*x) == DType::F32 && to.bits() == 16,
+            InstKind::Source(_) | InstKind::Const(_) | InstKind::Convert(_) => true,
+            InstKind::Unary(f, x) => same(&[*x]) && has_code(*f, inst.ty),
+            InstKind::Binary(f, x, y) => same(&[*x, *y]) && has_code2(*f, inst.ty),
+            InstKind::Call1(_, x) => same(&[*x]),
+            InstKind::Call2(_, x, y) => same(&[*x, *y]),
+            InstKind::Compare(_, x, y) => of(*x) == of(*y) && inst.ty == DType::Bool,
+            InstKind::Select(p, x, y) | InstKind::Patch(_, p, x, y) => {
+                of(*p) == DType::Bool && same(&[*x, *y])
+            }
+            InstKind::Fma(x, y, z) => inst.ty.is_float() && same(&[*x, *y, *z]),
+            InstKind::Bitcast(x) => of(*x).bits() == inst.ty.bits(),
+            InstKind::Round(to, x) => {
+                inst.ty == DType::F32 && of(*x) == DType::F32 && to.bits() == 16
+            }
         }
     }
 }
@@ -166,20 +170,25 @@ fn has_code2(f: Binary, ty: DType) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::{Fold, Lanes, Operand, Stage, Store};
+    use crate::kernel::{Accumulator, Operand, Stage, Store, VectorAxis};
     use neurax_ir::op::ReduceKind;
 
     /// The sums of the rows of an array.
     fn rows() -> Kernel {
-        let load =
-            |operand| Inst { op: Do::Leaf(Leaf::Load { operand, at: None }), ty: DType::F32 };
+        let load = |operand| Inst {
+            op: InstKind::Source(Source::Load { operand, at: None }),
+            ty: DType::F32,
+        };
         let first = Stage {
             inner: vec![Size::Param(1)],
             insts: vec![load(0)],
-            folds: vec![Fold { kind: ReduceKind::Sum, value: 0 }],
+            accumulators: vec![Accumulator { kind: ReduceKind::Sum, value: 0 }],
             stores: vec![],
         };
-        let total = Inst { op: Do::Leaf(Leaf::Fold { stage: 0, fold: 0 }), ty: DType::F32 };
+        let total = Inst {
+            op: InstKind::Source(Source::Accumulator { stage: 0, fold: 0 }),
+            ty: DType::F32,
+        };
         let second = Stage {
             insts: vec![total],
             stores: vec![Store { operand: 1, value: 0, at: None, guard: None }],
@@ -194,7 +203,7 @@ mod tests {
             vec![operand(0, &[Stride::Param(2), Stride::Unit]), operand(1, &[Stride::Param(3)])];
         Kernel {
             outer: vec![Size::Param(0)],
-            lanes: Lanes::Inner,
+            vector_axis: VectorAxis::Inner,
             operands,
             stages: vec![first, second],
         }

@@ -8,7 +8,7 @@ use super::{
     pool::Pool,
     program::Program,
 };
-use crate::{plan::Needs, schedule::BufferId};
+use crate::{plan::StepMemory, schedule::BufferId};
 use neurax_ir::{
     Eqn, Error, Graph, Op, Result, Type,
     op::{Scan, While},
@@ -116,11 +116,11 @@ impl ControlTask {
     }
 
     /// What it asks of the plan.
-    pub fn needs(&self) -> Needs {
+    pub fn needs(&self) -> StepMemory {
         let own = |i: usize| (self.reads[first_carry(&self.kind) + i], self.writes[i]);
         let once = |b: BufferId| self.reads.iter().filter(|r| **r == b).count() == 1;
         let stay = (0..self.carries.len()).filter(|&i| self.carries[i].second.is_none());
-        Needs {
+        StepMemory {
             scratch: self.inner_block() + self.block,
             shares: stay.map(own).filter(|s| once(s.0)).collect(),
         }

@@ -7,7 +7,7 @@ use super::{
     frame::{Address, Block, Frame},
     pool::Pool,
     program::Program,
-    subnormal::flushed,
+    subnormal::with_flush_to_zero,
 };
 use neurax_ir::{Bytes, Error, Literal, Result, Type};
 use neurax_runtime::Buffer;
@@ -16,7 +16,7 @@ use std::sync::{Mutex, PoisonError};
 
 /// A program with memory for its calls.
 #[derive(Debug)]
-pub struct Executable {
+pub struct NativeExecutable {
     program: Program,
     types: Vec<Type>,
     pool: &'static Pool,
@@ -37,15 +37,15 @@ const CALLS: usize = 4;
 /// .. or one, where it is more than so many bytes.
 const LARGE: usize = 1 << 20;
 
-impl Executable {
+impl NativeExecutable {
     /// A program that can be called, with the threads that run it.
-    pub fn new(program: Program, types: Vec<Type>, pool: &'static Pool) -> Executable {
-        Executable { program, types, pool, calls: Mutex::new(Vec::with_capacity(CALLS)) }
+    pub fn new(program: Program, types: Vec<Type>, pool: &'static Pool) -> NativeExecutable {
+        NativeExecutable { program, types, pool, calls: Mutex::new(Vec::with_capacity(CALLS)) }
     }
 
     fn take(&self) -> Call {
-        let kept = self.calls.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        kept.unwrap_or_else(|| {
+        let with_subnormals = self.calls.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        with_subnormals.unwrap_or_else(|| {
             let mut block = Block::new(self.program.plan.block);
             Call { frame: self.program.frame(block.address()), _block: block }
         })
@@ -78,7 +78,7 @@ impl Executable {
         for round in 0..=rounds {
             if round <= 1 {
                 // The first round warms up.
-                self.program.watch(&mut call.frame);
+                self.program.start_profiling(&mut call.frame);
             }
             self.run_in(&mut call, inputs.clone(), outputs.iter().copied())?;
         }
@@ -100,7 +100,7 @@ impl Executable {
         p.set_outputs(f, outputs);
         let mut done = Ok(());
         // SAFETY: the frame is this program's; arguments and results are as the caller promises.
-        flushed(&mut || done = unsafe { p.run(f, self.pool) });
+        with_flush_to_zero(&mut || done = unsafe { p.run(f, self.pool) });
         if done.is_ok() {
             // SAFETY: as above.
             f.results.iter().enumerate().for_each(|(o, &a)| unsafe { p.give(f, o, a) });
@@ -131,7 +131,7 @@ fn own_address(b: &mut [u8]) -> Address {
     Address(b.as_mut_ptr())
 }
 
-impl neurax_runtime::Executable for Executable {
+impl neurax_runtime::Executable for NativeExecutable {
     fn run(&self, args: Vec<Buffer>) -> Result<Vec<Buffer>> {
         let mut args = args.into_iter().map(Buffer::into_literal).collect::<Result<Vec<_>>>()?;
         if !args.iter().map(Literal::ty).eq(&self.types) {

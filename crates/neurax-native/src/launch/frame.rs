@@ -92,5 +92,5 @@ pub struct Frame {
     /// Where the caller wants the results.
     pub results: Vec<Address>,
     /// How long each step has taken so far, and how often it ran, if somebody wants to know.
-    pub spent: Vec<(Duration, u32)>,
+    pub step_times: Vec<(Duration, u32)>,
 }

@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{
     code::Code,
-    kernel::Lanes,
-    schedule::{BufferId, Nest},
+    kernel::VectorAxis,
+    schedule::{BufferId, KernelCall},
 };
 use std::sync::Arc;
 
@@ -36,9 +36,9 @@ const PARTS: usize = 32;
 
 impl KernelTask {
     /// A kernel and its machine code.
-    pub fn new(n: &Nest, code: Arc<Code>) -> KernelTask {
+    pub fn new(n: &KernelCall, code: Arc<Code>) -> KernelTask {
         let is_cut_in_lanes = n.kernel.outer.is_empty()
-            || (n.kernel.outer.len() == 1 && n.kernel.lanes == Lanes::Outer);
+            || (n.kernel.outer.len() == 1 && n.kernel.vector_axis == VectorAxis::Outer);
         let unit = if is_cut_in_lanes { 64 } else { 1 };
         let work = n.count.saturating_mul(n.weight);
         let parts = if n.parallel {

@@ -3,20 +3,20 @@
 mod control;
 mod convolution;
 mod executable;
+mod fallback;
 mod frame;
 mod kernel;
+mod pack_rhs;
 mod pool;
 mod product;
 mod program;
-mod reference;
 mod scratch;
-mod slide;
 mod sort;
 mod subnormal;
-mod turn;
+mod tap_range;
 mod windows;
 
-pub use executable::Executable;
+pub use executable::NativeExecutable;
 pub use frame::Address;
 pub use pool::Pool;
 pub use program::Compiler;

@@ -12,7 +12,7 @@
     reason = "a borrowed closure is lent to threads that live longer; the lender waits for them"
 )]
 
-use super::subnormal::flushed;
+use super::subnormal::with_flush_to_zero;
 use std::{
     any::Any,
     ops::Range,
@@ -123,7 +123,7 @@ impl Pool {
             // Without a thread its share is done by the others.
             let _ = std::thread::Builder::new()
                 .name(format!("neurax-{i}"))
-                .spawn(move || flushed(&mut || pool.work(i)));
+                .spawn(move || with_flush_to_zero(&mut || pool.work(i)));
         }
         pool
     }

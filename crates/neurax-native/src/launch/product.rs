@@ -6,11 +6,11 @@
 use super::{
     frame::{Address, Frame},
     kernel::{self, KernelTask},
+    pack_rhs::PackRhs,
     pool::Pool,
     scratch::Scratch,
-    turn::Turn,
 };
-use crate::schedule::{BufferId, Walk};
+use crate::schedule::{BufferId, StridedView};
 use neurax_ir::{Complex, Compute, DType, Eqn, Error, Graph, Result, op::DotGeneral};
 use smallvec::SmallVec;
 
@@ -30,9 +30,9 @@ pub struct ProductTask {
     /// The steps of the right operand along depth and columns.
     pub right: [isize; 2],
     /// How the right operand is turned before; its steps above are then those of what is made.
-    pub turn: Option<Turn>,
+    pub turn: Option<PackRhs>,
     /// What is done with the rows of the result.
-    pub then: Option<KernelTask>,
+    pub epilogue: Option<KernelTask>,
 }
 
 /// Multiplications in one part, at least.
@@ -84,7 +84,7 @@ impl ProductTask {
         let [m, n, k] = self.sizes;
         let batches = self.batches();
         let own = batches.saturating_mul(m).saturating_mul(n).saturating_mul(k) / GRAIN;
-        let after = self.then.as_ref().map_or(0, |t| t.work / kernel::GRAIN);
+        let after = self.epilogue.as_ref().map_or(0, |t| t.work / kernel::GRAIN);
         let wanted = own.saturating_add(after).clamp(1, PARTS).div_ceil(batches).max(1);
         let least = if self.is_narrow() {
             4 * NARROW
@@ -121,7 +121,7 @@ impl ProductTask {
 
     /// Bytes of scratch memory that it wants.
     pub fn scratch(&self) -> usize {
-        self.turn.as_ref().map_or(0, Turn::size)
+        self.turn.as_ref().map_or(0, PackRhs::size)
     }
 
     /// Runs it, with scratch memory as it wants.
@@ -139,7 +139,7 @@ impl ProductTask {
                 format!("there is no matrix kernel for {}", self.dtype),
             ));
         }
-        self.then.iter().for_each(|then| then.operands(&f.slots, &mut f.operands));
+        self.epilogue.iter().for_each(|epilogue| epilogue.operands(&f.slots, &mut f.operands));
         let operands = &f.operands[..];
         let mut arrays = self.arrays.map(|b| f.slots[b]);
         if let Some(turn) = &self.turn {
@@ -158,9 +158,9 @@ impl ProductTask {
             unsafe { self.part(&arrays, operands, b, [row, column], size, follows) }
         };
         pool.run(self.batches() * down * across, &run);
-        if let (Some(then), false) = (&self.then, follows) {
+        if let (Some(epilogue), false) = (&self.epilogue, follows) {
             // SAFETY: as promised by the caller; all rows are there.
-            unsafe { then.run(f, pool) }
+            unsafe { epilogue.run(f, pool) }
         }
         Ok(())
     }
@@ -179,7 +179,7 @@ impl ProductTask {
 
     /// Is something done with the result that falls into so many parts?
     fn follows_in(&self, parts: usize) -> bool {
-        self.then.as_ref().is_some_and(|t| t.count.is_multiple_of(parts))
+        self.epilogue.as_ref().is_some_and(|t| t.count.is_multiple_of(parts))
     }
 
     unsafe fn part(
@@ -211,14 +211,14 @@ impl ProductTask {
                 _ => self.complex::<f64>(arrays, at, size),
             }
         }
-        if let (Some(then), true) = (&self.then, follows) {
+        if let (Some(epilogue), true) = (&self.epilogue, follows) {
             // Rows of all batches, one after the other, are the kernel's iterations, or parts of
             // them.
             let total = self.batches() * self.sizes[0];
             let first = batch * self.sizes[0] + row;
-            let scale = |r: usize| r * then.count / total;
+            let scale = |r: usize| r * epilogue.count / total;
             // SAFETY: these iterations read only the rows that were just written.
-            unsafe { then.range(operands, scale(first), scale(first + size[0])) }
+            unsafe { epilogue.range(operands, scale(first), scale(first + size[0])) }
         }
     }
 
@@ -351,10 +351,12 @@ impl ProductTask {
         op: &DotGeneral,
         reads: &[BufferId],
         write: BufferId,
-        then: Option<KernelTask>,
+        epilogue: Option<KernelTask>,
     ) -> Result<ProductTask> {
-        let side =
-            |i| Walk::operand(graph, e, i).map_or_else(|| Walk::dense(graph, e.inputs[i]), |w| w.0);
+        let side = |i| {
+            StridedView::operand(graph, e, i)
+                .map_or_else(|| StridedView::dense(graph, e.inputs[i]), |w| w.0)
+        };
         let (l, r) = (side(0), side(1));
         let (lf, rf) = (op.lhs_free(l.sizes.len()), op.rhs_free(r.sizes.len()));
         let lost = || {
@@ -380,7 +382,7 @@ impl ProductTask {
             left,
             right,
             turn: None,
-            then,
+            epilogue,
         };
         task.turn_right();
         Ok(task)
@@ -393,7 +395,7 @@ impl ProductTask {
         let is_real = matches!(self.dtype, DType::F32 | DType::F64);
         let lies_apart = self.right[0] == 1 && self.right[1] != 1;
         if is_real && lies_apart && self.batch.is_empty() && m >= MANY && n >= NARROW && k >= n {
-            self.turn = Some(Turn { sizes: [k, n], across: self.right[1], bytes: self.bytes() });
+            self.turn = Some(PackRhs { sizes: [k, n], across: self.right[1], bytes: self.bytes() });
             self.right = [n as isize, 1];
         }
     }

@@ -5,13 +5,13 @@
 use super::{
     control::{self, ControlTask},
     convolution::ConvolutionTask,
+    fallback::FallbackTask,
     frame::{Address, Frame},
     kernel::KernelTask,
     pool::Pool,
     product::ProductTask,
-    reference::ReferenceTask,
     sort::SortTask,
-    subnormal::kept,
+    subnormal::with_subnormals,
     windows::WindowsTask,
 };
 use crate::{
@@ -19,8 +19,8 @@ use crate::{
     emit::Target,
     kernel::{Kernel, verify},
     lower,
-    plan::{Gives, Home, Needs, Plan, plan},
-    schedule::{self, BufferId, Class, Nest, Schedule, Step, classify},
+    plan::{Location, MemoryPlan, OutputSource, StepMemory, plan},
+    schedule::{self, BufferId, EqnClass, KernelCall, Schedule, Step, classify},
 };
 use neurax_ir::{Error, Graph, Literal, Op, Result, Type, Value};
 use neurax_runtime::{Cache, Stages};
@@ -82,7 +82,7 @@ impl Compiler {
             || (schedule.steps.len(), "steps"),
             || schedule.text(&graph),
         );
-        let constant = |v: Value| match schedule::maker(&graph, v).map(|e| &e.op) {
+        let constant = |v: Value| match schedule::producer(&graph, v).map(|e| &e.op) {
             Some(Op::Constant(c)) => Ok(c.value.clone()),
             _ => Err(Error::new("native", format!("%{} is not a constant", v.0))),
         };
@@ -101,7 +101,7 @@ impl Compiler {
             || schedule.kernels(),
         );
         let start = log.start();
-        let needs: Vec<Needs> = tasks.iter().map(Task::needs).collect();
+        let needs: Vec<StepMemory> = tasks.iter().map(Task::needs).collect();
         let plan = plan(&schedule, &needs, carried);
         log.add_other(
             format!("{name}/plan"),
@@ -109,8 +109,9 @@ impl Compiler {
             || (plan.block, "bytes"),
             || plan.text(&schedule),
         );
-        let in_memory_of =
-            |o| (0..schedule.buffers.len()).filter(|&b| plan.homes[b] == Home::Output(o)).collect();
+        let in_memory_of = |o| {
+            (0..schedule.buffers.len()).filter(|&b| plan.homes[b] == Location::Output(o)).collect()
+        };
         let tenants = (0..schedule.outputs.len()).map(in_memory_of).collect();
         Ok(Program {
             outputs: graph.output_types(),
@@ -132,7 +133,7 @@ impl Compiler {
         )
     }
 
-    fn kernel(&self, n: &Nest) -> Result<KernelTask> {
+    fn kernel(&self, n: &KernelCall) -> Result<KernelTask> {
         verify(&n.kernel, n.params.len())?;
         Ok(KernelTask::new(n, self.code(&n.kernel)?))
     }
@@ -151,23 +152,23 @@ impl Compiler {
             Step::Copy(from, to) => {
                 Task::Copy { from: *from, to: *to, bytes: s.buffers[*to].bytes()? }
             }
-            Step::Equation { eqn, reads, writes, then } => {
+            Step::Equation { eqn, reads, writes, epilogue } => {
                 let e = &graph.eqns()[*eqn];
-                let then = then.as_ref().map(|n| self.kernel(n)).transpose()?;
+                let epilogue = epilogue.as_ref().map(|n| self.kernel(n)).transpose()?;
                 match (&e.op, classify(graph, e)) {
-                    (Op::DotGeneral(op), Class::Product) => {
-                        Task::Product(ProductTask::new(graph, e, op, reads, writes[0], then)?)
+                    (Op::DotGeneral(op), EqnClass::Product) => {
+                        Task::Product(ProductTask::new(graph, e, op, reads, writes[0], epilogue)?)
                     }
-                    (Op::Convolution(op), Class::Convolution) => Task::Convolution(
-                        ConvolutionTask::new(graph, e, op, reads, writes[0], then)?,
+                    (Op::Convolution(op), EqnClass::Convolution) => Task::Convolution(
+                        ConvolutionTask::new(graph, e, op, reads, writes[0], epilogue)?,
                     ),
-                    (op, Class::Windows) => {
+                    (op, EqnClass::Windows) => {
                         Task::Windows(WindowsTask::new(graph, e, op, reads, writes[0])?)
                     }
-                    (Op::Sort(op), Class::Sort) => {
+                    (Op::Sort(op), EqnClass::Sort) => {
                         Task::Sort(SortTask::new(graph, e, op, reads, writes))
                     }
-                    (Op::Scan(_) | Op::While(_) | Op::Cond(_), Class::Control) => {
+                    (Op::Scan(_) | Op::While(_) | Op::Cond(_), EqnClass::Control) => {
                         let first = inner.len();
                         for g in e.op.graphs() {
                             let name = format!("{name}/{}-{}", e.op.name(), inner.len());
@@ -188,7 +189,7 @@ impl Compiler {
                     (op, _) => {
                         let types = e.inputs.iter().map(|&v| graph.ty(v).clone());
                         let reads = reads.iter().copied().zip(types).collect();
-                        Task::Reference(ReferenceTask::new(
+                        Task::Fallback(FallbackTask::new(
                             op,
                             e.at.clone(),
                             reads,
@@ -213,7 +214,7 @@ pub struct Program {
     /// The types of the results.
     pub(super) outputs: Vec<Type>,
     pub(super) schedule: Schedule,
-    pub(super) plan: Plan,
+    pub(super) plan: MemoryPlan,
     constants: Vec<Literal>,
     tasks: Vec<Task>,
     /// The arrays that are, one after the other, in the memory of each result that is written
@@ -232,18 +233,18 @@ enum Task {
     Windows(WindowsTask),
     Sort(SortTask),
     Control(ControlTask),
-    Reference(ReferenceTask),
+    Fallback(FallbackTask),
     Copy { from: BufferId, to: BufferId, bytes: usize },
 }
 
 impl Task {
     /// What it asks of the plan.
-    fn needs(&self) -> Needs {
+    fn needs(&self) -> StepMemory {
         match self {
             Task::Control(c) => c.needs(),
-            Task::Product(p) => Needs { scratch: p.scratch(), ..Needs::default() },
-            Task::Sort(s) => Needs { shares: s.shares(), ..Needs::default() },
-            _ => Needs::default(),
+            Task::Product(p) => StepMemory { scratch: p.scratch(), ..StepMemory::default() },
+            Task::Sort(s) => StepMemory { shares: s.shares(), ..StepMemory::default() },
+            _ => StepMemory::default(),
         }
     }
 }
@@ -258,10 +259,10 @@ impl Program {
                 inner.extend(self.inner[c.programs()].iter().map(|p| p.frame(block)));
             }
         }
-        let address = |home: &Home| match *home {
-            Home::Block(at) => base.plus(at as isize),
-            Home::Constant(i) => Address(self.constants[i].bytes().as_ptr().cast_mut()),
-            Home::Input(_) | Home::Output(_) => base,
+        let address = |home: &Location| match *home {
+            Location::Block(at) => base.plus(at as isize),
+            Location::Constant(i) => Address(self.constants[i].bytes().as_ptr().cast_mut()),
+            Location::Input(_) | Location::Output(_) => base,
         };
         Frame {
             base,
@@ -269,7 +270,7 @@ impl Program {
             inner,
             operands: vec![],
             results: vec![],
-            spent: vec![],
+            step_times: vec![],
         }
     }
 
@@ -307,13 +308,13 @@ impl Program {
     /// which nobody else writes, nor reads if they are written.
     pub unsafe fn run(&self, f: &mut Frame, pool: &Pool) -> Result<()> {
         for i in 0..self.tasks.len() {
-            let start = (!f.spent.is_empty()).then(Instant::now);
+            let start = (!f.step_times.is_empty()).then(Instant::now);
             // SAFETY: as promised by the caller; everything else in the slots is the frame's own,
             // or a constant.
             unsafe { self.step(i, f, pool)? }
             if let Some(start) = start {
-                f.spent[i].0 += start.elapsed();
-                f.spent[i].1 += 1;
+                f.step_times[i].0 += start.elapsed();
+                f.step_times[i].1 += 1;
             }
         }
         Ok(())
@@ -330,7 +331,7 @@ impl Program {
                 Task::Windows(w) => w.run(&f.slots, pool),
                 Task::Sort(s) => s.run(&f.slots, pool),
                 Task::Control(c) => control::run(c, self, f, pool, scratch)?,
-                Task::Reference(r) => kept(|| r.run(&f.slots))?,
+                Task::Fallback(r) => with_subnormals(|| r.run(&f.slots))?,
                 Task::Copy { from, to, bytes } => f.slots[*to].copy_from(f.slots[*from], *bytes),
             }
         }
@@ -338,16 +339,16 @@ impl Program {
     }
 
     /// From now on the time is taken of every step that runs in that frame.
-    pub(super) fn watch(&self, f: &mut Frame) {
-        f.spent = vec![Default::default(); self.tasks.len()];
-        self.inner.iter().zip(&mut f.inner).for_each(|(p, f)| p.watch(f));
+    pub(super) fn start_profiling(&self, f: &mut Frame) {
+        f.step_times = vec![Default::default(); self.tasks.len()];
+        self.inner.iter().zip(&mut f.inner).for_each(|(p, f)| p.start_profiling(f));
     }
 
     /// What was seen: for every step its time, divided by the rounds, and below loops and branches
     /// the steps in them.
     pub(super) fn times(&self, f: &Frame, rounds: u32, indent: usize, out: &mut String) {
         for ((step, task), &(time, runs)) in
-            self.schedule.steps.iter().zip(&self.tasks).zip(&f.spent)
+            self.schedule.steps.iter().zip(&self.tasks).zip(&f.step_times)
         {
             let each = if runs == rounds {
                 String::new()
@@ -372,7 +373,7 @@ impl Program {
     /// # Safety
     /// As [`Program::run`], and `to` has room for the result.
     pub(super) unsafe fn give(&self, f: &Frame, o: usize, to: Address) {
-        if let Gives::CopyOf(b) = self.plan.gives[o] {
+        if let OutputSource::CopyOf(b) = self.plan.gives[o] {
             let bytes = self.schedule.buffers[b].bytes().unwrap_or(0);
             // SAFETY: as promised by the caller.
             unsafe { to.copy_from(f.slots[b], bytes) }

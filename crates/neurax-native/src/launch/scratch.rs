@@ -19,8 +19,9 @@ impl Scratch {
     /// At least that many bytes, beginning at a cache line, with anything in them.
     pub fn new(bytes: usize) -> Scratch {
         let lines = bytes.div_ceil(size_of::<Line>());
-        let kept = FREE.with_borrow_mut(Vec::pop).filter(|kept| kept.len() >= lines);
-        Scratch(kept.unwrap_or_else(|| Box::new_uninit_slice(lines)))
+        let with_subnormals =
+            FREE.with_borrow_mut(Vec::pop).filter(|with_subnormals| with_subnormals.len() >= lines);
+        Scratch(with_subnormals.unwrap_or_else(|| Box::new_uninit_slice(lines)))
     }
 
     /// Where it is.

@@ -12,13 +12,13 @@ use std::{any::Any, panic::AssertUnwindSafe};
 /// Rust takes the usual mode for granted: what it compiles may have folded constants by it, and
 /// computes what depends on the mode, which is what is wanted here, as the work is that of machine
 /// code and matrix kernels, whose instructions are all executed.
-pub fn flushed(f: &mut dyn FnMut()) {
+pub fn with_flush_to_zero(f: &mut dyn FnMut()) {
     run(f, true);
 }
 
-/// Runs a closure inside of [`flushed`] in the usual mode: the language's own ops know subnormal
+/// Runs a closure inside of [`with_flush_to_zero`] in the usual mode: the language's own ops know subnormal
 /// numbers.
-pub fn kept<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
+pub fn with_subnormals<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
     let (mut f, mut out) = (Some(f), None);
     run(&mut || out = f.take().map(|f| f()), false);
     out.unwrap_or_else(|| Err(Error::new("native", "a step did not run")))
@@ -42,7 +42,7 @@ type Start = unsafe extern "C" fn(*mut u8);
 
 /// Runs a task. A panic is kept: it cannot pass through assembly.
 unsafe extern "C" fn start(task: *mut u8) {
-    // SAFETY: `flushed` gives a task, and does not use it meanwhile.
+    // SAFETY: `with_flush_to_zero` gives a task, and does not use it meanwhile.
     let task = unsafe { &mut *task.cast::<Task>() };
     task.panic = std::panic::catch_unwind(AssertUnwindSafe(|| (task.f)())).err();
 }
@@ -107,7 +107,7 @@ unsafe fn call(f: Start, data: *mut u8, _: bool) {
 
 #[cfg(all(test, any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)))]
 mod tests {
-    use super::{flushed, kept};
+    use super::{with_flush_to_zero, with_subnormals};
     use std::hint::black_box;
 
     #[test]
@@ -115,8 +115,8 @@ mod tests {
         let half = || black_box(f32::MIN_POSITIVE) * black_box(0.5);
         let mut inside = 1.0;
         let mut usual = 0.0;
-        flushed(&mut || {
-            usual = kept(|| Ok(half())).unwrap();
+        with_flush_to_zero(&mut || {
+            usual = with_subnormals(|| Ok(half())).unwrap();
             inside = half();
         });
         assert_eq!(inside, 0.0);
@@ -126,7 +126,8 @@ mod tests {
 
     #[test]
     fn a_panic_passes_through_and_the_mode_is_set_back() {
-        let caught = std::panic::catch_unwind(|| flushed(&mut || std::panic::panic_any(7)));
+        let caught =
+            std::panic::catch_unwind(|| with_flush_to_zero(&mut || std::panic::panic_any(7)));
         assert_eq!(caught.unwrap_err().downcast_ref(), Some(&7));
         assert!(black_box(f32::MIN_POSITIVE) * black_box(0.5) > 0.0);
     }

@@ -1,6 +1,6 @@
 //! What kind of work an equation is.
 
-use super::Walk;
+use super::StridedView;
 use crate::lower::is_large;
 use neurax_ir::{
     DType, Eqn, Graph, Kind, Op,
@@ -9,7 +9,7 @@ use neurax_ir::{
 
 /// What kind of work an equation is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
+pub enum EqnClass {
     /// Element by element: computed where it is needed.
     Map,
     /// Other places of the same elements: read where it is needed.
@@ -31,7 +31,7 @@ pub enum Class {
     /// Runs graphs.
     Control,
     /// Left to the op's own meaning in the language.
-    Reference,
+    Fallback,
 }
 
 /// Does machine code handle that dtype?
@@ -51,38 +51,38 @@ pub fn moved_as(d: DType) -> Option<DType> {
 }
 
 /// What kind of work the equation is.
-pub fn classify(graph: &Graph, e: &Eqn) -> Class {
+pub fn classify(graph: &Graph, e: &Eqn) -> EqnClass {
     use Op::*;
     let native = e.inputs.iter().chain(&e.outputs).all(|&v| is_native(graph.ty(v).dtype));
     match &e.op {
         // Elements of less than a byte have no address.
         Scan(op) if op.body.types().iter().any(|t| t.size() * t.dtype.bits() % 8 != 0) => {
-            Class::Reference
+            EqnClass::Fallback
         }
-        Cond(_) | While(_) | Scan(_) => Class::Control,
+        Cond(_) | While(_) | Scan(_) => EqnClass::Control,
         // Of any dtype: they are there, and nobody writes them.
-        Constant(_) => Class::Map,
+        Constant(_) => EqnClass::Map,
         DotGeneral(op)
             if native
                 && matches!(op.dtype, DType::F32 | DType::F64)
                 && graph.ty(e.inputs[0]).dtype == op.dtype =>
         {
-            Class::Product
+            EqnClass::Product
         }
         DotGeneral(op) if op.dtype.is_complex() && is_complex_product(graph, e, op) => {
-            Class::Product
+            EqnClass::Product
         }
         Convolution(op)
             if native && !narrow(op.dtype) && graph.ty(e.inputs[0]).dtype == op.dtype =>
         {
-            Class::Convolution
+            EqnClass::Convolution
         }
         ReduceWindow(_) | SelectAndGather(_) | SelectAndScatter(_)
             if native && !e.inputs.iter().any(|&v| half(graph.ty(v).dtype)) =>
         {
-            Class::Windows
+            EqnClass::Windows
         }
-        Sort(op) if is_sortable(graph, e, op.axis) => Class::Sort,
+        Sort(op) if is_sortable(graph, e, op.axis) => EqnClass::Sort,
         op if !native
             && e.inputs
                 .iter()
@@ -91,38 +91,38 @@ pub fn classify(graph: &Graph, e: &Eqn) -> Class {
         {
             movement(op)
         }
-        _ if !native => Class::Reference,
-        Unary(f) if is_map(*f) => Class::Map,
-        Binary(f) if !matches!(f, self::Binary::Complex | self::Binary::NextAfter) => Class::Map,
-        Convert(c) if rounds_twice(graph.ty(e.inputs[0]).dtype, c.dtype) => Class::Reference,
-        Compare(_) | Clamp(_) | Convert(_) | Iota(_) => Class::Map,
+        _ if !native => EqnClass::Fallback,
+        Unary(f) if is_map(*f) => EqnClass::Map,
+        Binary(f) if !matches!(f, self::Binary::Complex | self::Binary::NextAfter) => EqnClass::Map,
+        Convert(c) if rounds_twice(graph.ty(e.inputs[0]).dtype, c.dtype) => EqnClass::Fallback,
+        Compare(_) | Clamp(_) | Convert(_) | Iota(_) => EqnClass::Map,
         BitcastConvert(_)
             if !half(graph.ty(e.inputs[0]).dtype) && !half(graph.ty(e.outputs[0]).dtype) =>
         {
-            Class::Map
+            EqnClass::Map
         }
-        Reduce(_) => Class::Reduce,
-        Scatter(_) => Class::Write,
+        Reduce(_) => EqnClass::Reduce,
+        Scatter(_) => EqnClass::Write,
         op => movement(op),
     }
 }
 
 /// What kind of work an equation is that only moves elements.
-fn movement(op: &Op) -> Class {
+fn movement(op: &Op) -> EqnClass {
     use Op::*;
     match op {
-        Select(_) => Class::Map,
+        Select(_) => EqnClass::Map,
         Broadcast(_)
         | Reshape(_)
         | Transpose(_)
         | Slice(_)
         | Reverse(_)
-        | OptimizationBarrier(_) => Class::Move,
-        DynamicSlice(_) | Gather(_) => Class::Fetch,
-        Pad(p) if p.low.iter().chain(&p.high).any(|&n| n < 0) => Class::Reference,
-        Pad(_) | Concatenate(_) | DynamicUpdateSlice(_) => Class::Write,
-        Scatter(op) if op.kind.binary().is_none() => Class::Write,
-        _ => Class::Reference,
+        | OptimizationBarrier(_) => EqnClass::Move,
+        DynamicSlice(_) | Gather(_) => EqnClass::Fetch,
+        Pad(p) if p.low.iter().chain(&p.high).any(|&n| n < 0) => EqnClass::Fallback,
+        Pad(_) | Concatenate(_) | DynamicUpdateSlice(_) => EqnClass::Write,
+        Scatter(op) if op.kind.binary().is_none() => EqnClass::Write,
+        _ => EqnClass::Fallback,
     }
 }
 
@@ -131,7 +131,7 @@ fn is_complex_product(graph: &Graph, e: &Eqn, op: &DotGeneral) -> bool {
     let [x, y] = [0, 1].map(|i| graph.ty(e.inputs[i]));
     x.dtype == op.dtype
         && is_large(op, x, y)
-        && [0, 1].into_iter().all(|side| Walk::operand(graph, e, side).is_some())
+        && [0, 1].into_iter().all(|side| StridedView::operand(graph, e, side).is_some())
 }
 
 /// Have the elements addresses, and their places 32 bits?
@@ -163,8 +163,8 @@ fn is_map(f: Unary) -> bool {
 }
 
 /// Does the equation read its operands through strides?
-pub fn is_strided(class: Class) -> bool {
-    matches!(class, Class::Product | Class::Convolution)
+pub fn is_strided(class: EqnClass) -> bool {
+    matches!(class, EqnClass::Product | EqnClass::Convolution)
 }
 
 /// How much work an equation is per element, in cheap instructions.

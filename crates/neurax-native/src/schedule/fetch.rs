@@ -2,34 +2,34 @@
 
 use super::Storage;
 use super::{
-    body::{Body, Built},
-    group::{Made, Source, Why},
+    expr_graph::{BuildResult, ExprGraph},
+    outputs::{ExprSource, LoweredOutput, NotFused},
 };
 use crate::{
-    affine::{Affine, Index, flat},
-    kernel::{Do, Id, Make, computed_in, expand},
+    affine::{AffineIndex, AffineOffset, flat},
+    kernel::{ExprBuilder, Id, InstKind, computed_in, expand},
 };
 use neurax_ir::{
     DType, Kind, Shape, Value,
     op::{Binary, Direction, DynamicSlice, Gather, OutOfBounds, Scatter},
 };
 
-impl Body<'_> {
+impl ExprGraph<'_> {
     /// An element of a dynamic slice of `x`.
     pub(super) fn dynamic_slice(
         &mut self,
         op: &DynamicSlice,
         x: Value,
         start: Value,
-        index: Index,
-    ) -> Built<Id> {
-        let shape = self.facts.shape(x).clone();
+        index: AffineIndex,
+    ) -> BuildResult<Id> {
+        let shape = self.analysis.shape(x).clone();
         let room: Vec<(usize, usize)> =
             (0..shape.rank()).map(|a| (a, shape[a] - op.sizes[a])).collect();
-        let zero = Affine::constant(self.loops(), 0);
+        let zero = AffineOffset::constant(self.loops(), 0);
         let mut at = None;
         for (entry, &(axis, most)) in room.iter().enumerate() {
-            let place = smallvec::smallvec![Affine { base: entry as isize, ..zero.clone() }];
+            let place = smallvec::smallvec![AffineOffset { base: entry as isize, ..zero.clone() }];
             let s = self.value_at(start, place)?;
             let s = self.clamped(s, most);
             at = Some(self.moved_by(at, s, shape.strides()[axis]));
@@ -43,13 +43,13 @@ impl Body<'_> {
         op: &Gather,
         x: Value,
         indices: Value,
-        index: Index,
-    ) -> Built<Id> {
-        let shape = self.facts.shape(x).clone();
+        index: AffineIndex,
+    ) -> BuildResult<Id> {
+        let shape = self.analysis.shape(x).clone();
         let (batch, place) = self.parts(op, shape.rank(), &index);
         // An axis without room for a single place: nothing fits, and nothing is read.
         let Some((at, fits)) = self.starts(op, &shape, indices, &batch)? else {
-            return Ok(self.number(computed_in(self.facts.dtype(x)), 0.0));
+            return Ok(self.number(computed_in(self.analysis.dtype(x)), 0.0));
         };
         let y = self.fetch(x, flat(&shape, &place, self.loops()), at)?;
         let Some(fits) = fits else { return Ok(y) };
@@ -58,12 +58,13 @@ impl Body<'_> {
     }
 
     /// The index of the index vector, and the place inside the operand without its entries.
-    fn parts(&self, op: &Gather, rank: usize, index: &Index) -> (Index, Index) {
-        let batch: Index = (0..index.len())
+    fn parts(&self, op: &Gather, rank: usize, index: &AffineIndex) -> (AffineIndex, AffineIndex) {
+        let batch: AffineIndex = (0..index.len())
             .filter(|i| !op.offset_dims.contains(i))
             .map(|i| index[i].clone())
             .collect();
-        let mut place: Index = (0..rank).map(|_| Affine::constant(self.loops(), 0)).collect();
+        let mut place: AffineIndex =
+            (0..rank).map(|_| AffineOffset::constant(self.loops(), 0)).collect();
         let kept = (0..rank).filter(|a| !op.collapsed.contains(a) && !op.operand_batch.contains(a));
         kept.zip(&op.offset_dims).for_each(|(a, &o)| place[a] = index[o].clone());
         op.operand_batch
@@ -76,49 +77,50 @@ impl Body<'_> {
     /// The place of an element of an update inside the array.
     pub(super) fn window(
         &mut self,
-        made: Made,
+        made: LoweredOutput,
         shape: &Shape,
         start: Value,
-        index: &Index,
-    ) -> Built<Made> {
-        let sizes = self.facts.shape(made.root.value).clone();
+        index: &AffineIndex,
+    ) -> BuildResult<LoweredOutput> {
+        let sizes = self.analysis.shape(made.root.value).clone();
         let mut at = None;
         for axis in 0..shape.rank() {
-            let entry: Index = smallvec::smallvec![Affine::constant(self.loops(), axis as isize)];
+            let entry: AffineIndex =
+                smallvec::smallvec![AffineOffset::constant(self.loops(), axis as isize)];
             let s = self.value_at(start, entry)?;
             let s = self.clamped(s, shape[axis] - sizes[axis]);
             at = Some(self.moved_by(at, s, shape.strides()[axis]));
         }
-        Ok(Made { place: flat(shape, index, self.loops()), at, ..made })
+        Ok(LoweredOutput { place: flat(shape, index, self.loops()), at, ..made })
     }
 
     /// The place of an element of an update, and what it becomes together with what is there.
     pub(super) fn scatter(
         &mut self,
-        made: Made,
+        made: LoweredOutput,
         shape: &Shape,
         indices: Value,
         op: &Scatter,
-        index: &Index,
-    ) -> Built<Made> {
-        let reads = op.mirror(shape.rank(), self.facts.graph.ty(made.root.value));
+        index: &AffineIndex,
+    ) -> BuildResult<LoweredOutput> {
+        let reads = op.mirror(shape.rank(), self.analysis.graph.ty(made.root.value));
         let (batch, place) = self.parts(&reads, shape.rank(), index);
         let Some((at, fits)) = self.starts(&reads, shape, indices, &batch)? else {
             let never = self.number(DType::Bool, 0.0);
-            return Ok(Made {
-                place: Affine::constant(self.loops(), 0),
+            return Ok(LoweredOutput {
+                place: AffineOffset::constant(self.loops(), 0),
                 guard: Some(never),
                 ..made
             });
         };
         let place = flat(shape, &place, self.loops());
-        let dtype = self.facts.dtype(made.root.value);
+        let dtype = self.analysis.dtype(made.root.value);
         let node = match op.kind.binary() {
             None => made.node,
             Some(f) => {
                 let old = self.put(
-                    Do::Leaf(Source::Load {
-                        buffer: made.root.end.buffer(),
+                    InstKind::Source(ExprSource::Load {
+                        buffer: made.root.sink.buffer(),
                         place: place.clone(),
                         at,
                     }),
@@ -129,11 +131,11 @@ impl Body<'_> {
                 if dtype == computed_in(dtype) {
                     y
                 } else {
-                    self.put(Do::Round(dtype, y), DType::F32)
+                    self.put(InstKind::Round(dtype, y), DType::F32)
                 }
             }
         };
-        Ok(Made { node, place, at, guard: fits, ..made })
+        Ok(LoweredOutput { node, place, at, guard: fits, ..made })
     }
 
     /// Elements that index vectors move a window by, and whether it fits; `None` if there is no
@@ -143,12 +145,12 @@ impl Body<'_> {
         op: &Gather,
         shape: &Shape,
         indices: Value,
-        batch: &Index,
-    ) -> Built<Option<(Option<Id>, Option<Id>)>> {
+        batch: &AffineIndex,
+    ) -> BuildResult<Option<(Option<Id>, Option<Id>)>> {
         let (mut at, mut fits) = (None, None);
         for (entry, &axis) in op.index_map.iter().enumerate() {
             let mut home = batch.clone();
-            home.push(Affine::constant(self.loops(), entry as isize));
+            home.push(AffineOffset::constant(self.loops(), entry as isize));
             let i = self.value_at(indices, home)?;
             let Some(most) = shape[axis].checked_sub(op.sizes[axis]) else { return Ok(None) };
             let s = self.clamped(i, most);
@@ -162,10 +164,10 @@ impl Body<'_> {
     }
 
     /// An element of an array in memory, `at` elements further on.
-    fn fetch(&mut self, x: Value, place: Affine, at: Option<Id>) -> Built<Id> {
-        match self.facts.storage(x) {
+    fn fetch(&mut self, x: Value, place: AffineOffset, at: Option<Id>) -> BuildResult<Id> {
+        match self.analysis.storage(x) {
             Storage::Buffer(b) => Ok(self.load(x, b, place, at)),
-            Storage::Inline => Err(Why::Materialise(x).into()),
+            Storage::Inline => Err(NotFused::Materialise(x).into()),
         }
     }
 
@@ -174,14 +176,14 @@ impl Body<'_> {
         let ty = self.ty(i);
         let i = if ty == DType::U64 {
             // Beyond the range of i64: the end, not the beginning.
-            let last = self.given(ty, most);
+            let last = self.runtime_constant(ty, most);
             let over = self.compare(Direction::Gt, i, last);
             self.select(over, last, i)
         } else {
             i
         };
         let wide = self.convert(i, DType::I64);
-        let (low, high) = (self.number(DType::I64, 0.0), self.given(DType::I64, most));
+        let (low, high) = (self.number(DType::I64, 0.0), self.runtime_constant(DType::I64, most));
         let over = self.compare(Direction::Gt, wide, high);
         let y = self.select(over, high, wide);
         if ty.kind() == Kind::Unsigned {
@@ -206,7 +208,7 @@ impl Body<'_> {
         let s = match stride {
             1 => s,
             _ => {
-                let by = self.given(DType::I64, stride);
+                let by = self.runtime_constant(DType::I64, stride);
                 self.mul(s, by)
             }
         };

@@ -2,12 +2,12 @@
 //! into vectors.
 
 use super::{
-    body::Body,
-    group::{End, Source},
+    expr_graph::ExprGraph,
+    outputs::{ExprSource, Sink},
 };
 use crate::{
-    affine::Affine,
-    kernel::{Do, Lanes},
+    affine::AffineOffset,
+    kernel::{InstKind, VectorAxis},
 };
 use neurax_ir::Value;
 
@@ -21,44 +21,44 @@ pub struct Loops {
     /// How many are outer.
     pub outer: usize,
     /// Which one is cut into vectors.
-    pub lanes: Lanes,
+    pub vector_axis: VectorAxis,
     /// May iterations of the outer loops run in any order?
     pub parallel: bool,
 }
 
 /// An access for the choice of lanes: how it walks, and whether it writes.
-struct Walk<'a> {
-    place: &'a Affine,
+struct Access<'a> {
+    place: &'a AffineOffset,
     writes: bool,
     is_index: bool,
 }
 
 /// The loops of a group.
-pub fn loops(body: &Body) -> Loops {
-    let walks = walks(body);
-    let order = first_of(body);
-    let merged = collapse(body, &walks, order.batch, order.rest);
-    choose(body, &walks, merged, order.ordered)
+pub fn loops(body: &ExprGraph) -> Loops {
+    let accesses = accesses(body);
+    let order = classify_loops(body);
+    let merged = collapse(body, &accesses, order.batch, order.rest);
+    pick_vector_axis(body, &accesses, merged, order.ordered)
 }
 
 /// The loops in classes: those that stay in order in front, the others.
-struct Order {
+struct LoopClasses {
     batch: Vec<usize>,
     rest: Vec<usize>,
     ordered: bool,
 }
 
-fn first_of(body: &Body) -> Order {
+fn classify_loops(body: &ExprGraph) -> LoopClasses {
     let wide = |l: &usize| body.space.sizes[*l] != 1;
-    let scattered = body.roots.iter().find_map(|m| match &m.root.end {
-        End::Scatter { op, .. } => Some(op),
+    let scattered = body.outputs.iter().find_map(|m| match &m.root.sink {
+        Sink::Scatter { op, .. } => Some(op),
         _ => None,
     });
     let all = 0..body.space.sizes.len();
     match scattered {
         Some(op) => {
             let is_window = |l: &usize| op.window_dims.contains(&body.axis_of(*l));
-            Order {
+            LoopClasses {
                 batch: all.clone().filter(wide).filter(|l| !is_window(l)).collect(),
                 rest: all.filter(wide).filter(is_window).collect(),
                 ordered: true,
@@ -66,7 +66,7 @@ fn first_of(body: &Body) -> Order {
         }
         None => {
             let is_outer = |l: &usize| !body.space.reduced[*l];
-            Order {
+            LoopClasses {
                 batch: all.clone().filter(wide).filter(is_outer).collect(),
                 rest: all.filter(wide).filter(|l| !is_outer(l)).collect(),
                 ordered: false,
@@ -75,33 +75,44 @@ fn first_of(body: &Body) -> Order {
     }
 }
 
-fn walks<'a>(body: &'a Body) -> Vec<Walk<'a>> {
-    let load = |n: &'a super::group::Node| match &n.op {
-        Do::Leaf(Source::Load { place, .. }) => {
-            Some(Walk { place, writes: false, is_index: false })
+fn accesses<'a>(body: &'a ExprGraph) -> Vec<Access<'a>> {
+    let load = |n: &'a super::outputs::Node| match &n.op {
+        InstKind::Source(ExprSource::Load { place, .. }) => {
+            Some(Access { place, writes: false, is_index: false })
         }
-        Do::Leaf(Source::Index(place)) => Some(Walk { place, writes: false, is_index: true }),
+        InstKind::Source(ExprSource::AffineIndex(place)) => {
+            Some(Access { place, writes: false, is_index: true })
+        }
         _ => None,
     };
-    let store = |m: &'a super::group::Made| Walk { place: &m.place, writes: true, is_index: false };
-    body.nodes.iter().filter_map(load).chain(body.roots.iter().map(store)).collect()
+    let store = |m: &'a super::outputs::LoweredOutput| Access {
+        place: &m.place,
+        writes: true,
+        is_index: false,
+    };
+    body.nodes.iter().filter_map(load).chain(body.outputs.iter().map(store)).collect()
 }
 
 /// Classes of loops with neighbours joined where all accesses walk them as one: `(size, innermost
 /// loop)`.
-struct Merged {
+struct MergedLoops {
     front: Vec<(usize, usize)>,
     back: Vec<(usize, usize)>,
 }
 
-fn collapse(body: &Body, walks: &[Walk], front: Vec<usize>, back: Vec<usize>) -> Merged {
+fn collapse(
+    body: &ExprGraph,
+    accesses: &[Access],
+    front: Vec<usize>,
+    back: Vec<usize>,
+) -> MergedLoops {
     let join = |class: Vec<usize>| {
         let mut out: Vec<(usize, usize)> = vec![];
         for l in class {
             let n = body.space.sizes[l];
             match out.last_mut() {
                 Some(last)
-                    if walks
+                    if accesses
                         .iter()
                         .all(|w| w.place.steps[last.1] == w.place.steps[l] * n as isize) =>
                 {
@@ -112,7 +123,7 @@ fn collapse(body: &Body, walks: &[Walk], front: Vec<usize>, back: Vec<usize>) ->
         }
         out
     };
-    Merged { front: join(front), back: join(back) }
+    MergedLoops { front: join(front), back: join(back) }
 }
 
 /// Numbers in a vector: of four bytes, as most are.
@@ -124,38 +135,38 @@ const APART: usize = 2 * WIDTH;
 
 /// Lanes run along the loop on which most accesses are dense; between outer loops and inner ones,
 /// which differ in length and in what is left over, along the cheaper one.
-fn choose(body: &Body, walks: &[Walk], m: Merged, ordered: bool) -> Loops {
+fn pick_vector_axis(body: &ExprGraph, accesses: &[Access], m: MergedLoops, ordered: bool) -> Loops {
     let score = |&(n, l): &(usize, usize)| {
-        let one = |w: &Walk| match w.place.steps[l] {
+        let one = |w: &Access| match w.place.steps[l] {
             1 => 2 + 2 * w.writes as isize,
             0 => 1,
             _ if w.is_index => 1,
             _ => -3 - 2 * w.writes as isize,
         };
-        walks.iter().map(one).sum::<isize>() - if n < 4 { 6 } else { 0 }
+        accesses.iter().map(one).sum::<isize>() - if n < 4 { 6 } else { 0 }
     };
-    let cost = |l: &(usize, usize)| lanes_cost(body, walks, *l);
+    let cost = |l: &(usize, usize)| lanes_cost(body, accesses, *l);
     let best =
         |class: &[(usize, usize)]| (0..class.len()).rev().max_by_key(|&i| (score(&class[i]), i));
-    let Merged { mut front, mut back } = m;
+    let MergedLoops { mut front, mut back } = m;
     let is_plain = !body.space.reduced.contains(&true) && !ordered;
     if is_plain && let Some(i) = best(&front) {
         back = vec![front.remove(i)];
     }
     let (f, b) = (best(&front), best(&back));
     let beats = |i: usize| b.is_none_or(|j| cost(&front[i]) < cost(&back[j]));
-    let lanes = match f {
+    let vector_axis = match f {
         Some(i) if !is_plain && !ordered && beats(i) => {
             let x = front.remove(i);
             front.push(x);
-            Lanes::Outer
+            VectorAxis::Outer
         }
         _ => {
             if let Some(j) = b {
                 let x = back.remove(j);
                 back.push(x);
             }
-            Lanes::Inner
+            VectorAxis::Inner
         }
     };
     let outer = front.len();
@@ -164,15 +175,16 @@ fn choose(body: &Body, walks: &[Walk], m: Merged, ordered: bool) -> Loops {
         sizes: all.iter().map(|x| x.0).collect(),
         of: all.iter().map(|x| x.1).collect(),
         outer,
-        lanes,
+        vector_axis,
         parallel: !ordered,
     }
 }
 
 /// What [`MANY`] elements cost, in instructions, if lanes run along a loop: vectors that are put
 /// together number by number cost more, and what is left behind the last vector is done one by one.
-fn lanes_cost(body: &Body, walks: &[Walk], (n, l): (usize, usize)) -> usize {
-    let apart = walks.iter().filter(|w| !w.is_index && !matches!(w.place.steps[l], 0 | 1)).count();
+fn lanes_cost(body: &ExprGraph, accesses: &[Access], (n, l): (usize, usize)) -> usize {
+    let apart =
+        accesses.iter().filter(|w| !w.is_index && !matches!(w.place.steps[l], 0 | 1)).count();
     let (vector, number) = (body.nodes.len() + APART * apart, body.nodes.len());
     match n {
         0..MANY => (n / WIDTH * vector + n % WIDTH * number) * MANY / n.max(1),
@@ -180,7 +192,7 @@ fn lanes_cost(body: &Body, walks: &[Walk], (n, l): (usize, usize)) -> usize {
     }
 }
 
-impl Body<'_> {
+impl ExprGraph<'_> {
     /// The axis of the iteration space that a loop belongs to.
     pub fn axis_of(&self, l: usize) -> usize {
         self.axes.iter().position(|loops| loops.contains(&l)).unwrap_or(0)
@@ -188,6 +200,6 @@ impl Body<'_> {
 
     /// Does a value have only the axes that are not reduced?
     pub fn is_outer_only(&self, v: Value) -> bool {
-        self.space.reduced.contains(&true) && self.facts.shape(v).rank() != self.axes.len()
+        self.space.reduced.contains(&true) && self.analysis.shape(v).rank() != self.axes.len()
     }
 }

@@ -1,29 +1,29 @@
 //! From equations to kernels: which values are written to memory, and what is computed in one loop
 //! nest.
 
-mod body;
+mod analysis;
 mod classify;
-mod facts;
+mod dependence;
+mod epilogue;
+mod expr_graph;
 mod fetch;
-mod group;
-mod join;
+mod fuse;
+mod groups;
+mod kernel_builder;
 mod loops;
-mod nest;
-mod order;
+mod outputs;
 mod print;
-mod rows;
-mod units;
-mod walk;
+mod strided_view;
 
-pub use classify::{Class, classify, is_native};
-pub use facts::{Facts, Storage};
-pub use group::BufferId;
-pub use nest::Nest;
-pub use walk::{Walk, maker};
+pub use analysis::{Analysis, Storage};
+pub use classify::{EqnClass, classify, is_native};
+pub use kernel_builder::KernelCall;
+pub use outputs::BufferId;
+pub use strided_view::{StridedView, producer};
 
-use group::Why;
+use groups::{FusedLoop, Group, GroupKind};
 use neurax_ir::{Error, Graph, Result, Type, Value};
-use units::{Loop, Unit, Work};
+use outputs::NotFused;
 
 /// A graph as steps over arrays.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ pub struct Schedule {
 #[derive(Debug)]
 pub enum Step {
     /// A loop nest.
-    Kernel(Nest),
+    Kernel(KernelCall),
     /// An equation whose operands and results are arrays; and a loop nest over the rows of the
     /// first result.
     Equation {
@@ -59,7 +59,7 @@ pub enum Step {
         /// The arrays of the results.
         writes: Vec<BufferId>,
         /// What is done with each row of the result.
-        then: Option<Nest>,
+        epilogue: Option<KernelCall>,
     },
     /// A copy of an array, unless both are in the same memory.
     Copy(BufferId, BufferId),
@@ -73,7 +73,7 @@ pub struct Note {
     /// What the second one writes.
     pub second: Vec<BufferId>,
     /// Why.
-    why: Why,
+    why: NotFused,
 }
 
 /// The steps of a graph without calls and composites.
@@ -84,62 +84,62 @@ pub fn schedule(graph: &Graph, has_fma: bool) -> Result<Schedule> {
     let mut forced = vec![];
     // Every round writes one more value to memory.
     loop {
-        let facts = Facts::new(graph, &forced, has_fma);
-        match units::units(&facts) {
-            Ok(units) => {
-                let (units, notes) = join::Joiner::new(&facts, units).join()?;
-                return finish(&facts, &units, notes);
+        let analysis = Analysis::new(graph, &forced, has_fma);
+        match groups::groups(&analysis) {
+            Ok(groups) => {
+                let (groups, notes) = fuse::Fuser::new(&analysis, groups).join()?;
+                return finish(&analysis, &groups, notes);
             }
-            Err(Why::Materialise(v)) if !forced.contains(&v) => forced.push(v),
-            Err(why) => return Err(print::lost(&facts, &why)),
+            Err(NotFused::Materialise(v)) if !forced.contains(&v) => forced.push(v),
+            Err(why) => return Err(print::lost(&analysis, &why)),
         }
     }
 }
 
-fn finish(facts: &Facts, units: &[Unit], notes: Vec<Note>) -> Result<Schedule> {
-    let graph = facts.graph;
+fn finish(analysis: &Analysis, groups: &[Group], notes: Vec<Note>) -> Result<Schedule> {
+    let graph = analysis.graph;
     let buffer = |v: &Value| {
-        facts.buffer(*v).ok_or_else(|| Error::new("schedule", format!("%{} is nowhere", v.0)))
+        analysis.buffer(*v).ok_or_else(|| Error::new("schedule", format!("%{} is nowhere", v.0)))
     };
     let inputs = graph.inputs().map(|v| buffer(&v)).collect::<Result<_>>()?;
     let outputs: Vec<BufferId> = graph.outputs().iter().map(buffer).collect::<Result<_>>()?;
-    let mut readers = vec![0; facts.buffers.len()];
-    units
+    let mut readers = vec![0; analysis.buffers.len()];
+    groups
         .iter()
-        .flat_map(Unit::distinct_reads)
+        .flat_map(Group::distinct_reads)
         .chain(outputs.iter().copied())
         .for_each(|b| readers[b] += 1);
     let mut steps = vec![];
-    for u in units {
+    for u in groups {
         u.distinct_reads().for_each(|b| readers[b] -= 1);
-        let nest = |k: &Loop| nest::nest(&k.body, &|b| readers[b] > 0);
-        steps.push(match &u.work {
-            Work::Kernel(k) => Step::Kernel(nest(k)),
-            Work::Copy(from, to) => Step::Copy(*from, *to),
-            Work::Equation(eqn, then) => {
+        let nest = |k: &FusedLoop| kernel_builder::nest(&k.body, &|b| readers[b] > 0);
+        steps.push(match &u.kind {
+            GroupKind::Kernel(k) => Step::Kernel(nest(k)),
+            GroupKind::Copy(from, to) => Step::Copy(*from, *to),
+            GroupKind::Equation(eqn, epilogue) => {
                 let e = &graph.eqns()[*eqn];
-                let strided = classify::is_strided(facts.class[*eqn]);
+                let strided = classify::is_strided(analysis.class[*eqn]);
                 let reads = (0..e.inputs.len())
-                    .map(|i| buffer(&if strided { facts.base(e, i) } else { e.inputs[i] }))
+                    .map(|i| buffer(&if strided { analysis.base(e, i) } else { e.inputs[i] }))
                     .collect::<Result<_>>()?;
                 let writes = e.outputs.iter().map(buffer).collect::<Result<_>>()?;
-                let then = then.as_deref().map(nest);
-                Step::Equation { eqn: *eqn, reads, writes, then }
+                let epilogue = epilogue.as_deref().map(nest);
+                Step::Equation { eqn: *eqn, reads, writes, epilogue }
             }
         });
         u.distinct_reads().for_each(|b| readers[b] += 1);
     }
-    let mut values = vec![None; facts.buffers.len()];
-    facts.constants.iter().for_each(|&(b, v)| values[b] = Some(v));
+    let mut values = vec![None; analysis.buffers.len()];
+    analysis.constants.iter().for_each(|&(b, v)| values[b] = Some(v));
     for v in (0..graph.types().len() as u32).rev().map(Value) {
-        facts.buffer(v).into_iter().for_each(|b| values[b] = Some(v));
+        analysis.buffer(v).into_iter().for_each(|b| values[b] = Some(v));
     }
     Ok(Schedule {
-        buffers: facts.buffers.clone(),
+        buffers: analysis.buffers.clone(),
         values,
         inputs,
         outputs,
-        constants: facts.constants.clone(),
+        constants: analysis.constants.clone(),
         steps,
         notes,
     })

@@ -1,6 +1,6 @@
 //! Schedules as text: which values are in memory, what is computed together, and why not more.
 
-use super::{BufferId, Facts, Nest, Note, Schedule, Step, group::Why};
+use super::{Analysis, BufferId, KernelCall, Note, Schedule, Step, outputs::NotFused};
 use neurax_ir::{Error, Graph, Value};
 use std::{
     collections::BTreeMap,
@@ -8,19 +8,19 @@ use std::{
 };
 
 /// Who made the values of a graph, as text.
-struct Names<'g> {
+struct ValueNames<'g> {
     graph: &'g Graph,
     /// The equation of every value.
     made: Vec<Option<usize>>,
 }
 
-impl Names<'_> {
-    fn new(graph: &Graph) -> Names<'_> {
+impl ValueNames<'_> {
+    fn new(graph: &Graph) -> ValueNames<'_> {
         let mut made = vec![None; graph.types().len()];
         for (i, e) in graph.eqns().iter().enumerate() {
             e.outputs.iter().for_each(|v| made[v.index()] = Some(i));
         }
-        Names { graph, made }
+        ValueNames { graph, made }
     }
 
     /// `%7 (add, at src/main.rs:3:5)`
@@ -31,14 +31,14 @@ impl Names<'_> {
         }
     }
 
-    fn why(&self, why: &Why) -> String {
+    fn why(&self, why: &NotFused) -> String {
         match why {
-            Why::Materialise(v) => format!("{} would have to be in memory", self.value(*v)),
-            Why::Elsewhere(v) => {
+            NotFused::Materialise(v) => format!("{} would have to be in memory", self.value(*v)),
+            NotFused::Elsewhere(v) => {
                 format!("{} is read at other places than it is made", self.value(*v))
             }
-            Why::Spaces(s, t) => format!("the loops {s} and {t} differ"),
-            Why::Says(s) => s.to_string(),
+            NotFused::Spaces(s, t) => format!("the loops {s} and {t} differ"),
+            NotFused::Says(s) => s.to_string(),
         }
     }
 }
@@ -53,29 +53,29 @@ fn step(graph: &Graph, eqn: usize) -> String {
 }
 
 /// The error of a value that no place is found for, at the line of its equation.
-pub fn lost(facts: &Facts, why: &Why) -> Error {
+pub fn lost(analysis: &Analysis, why: &NotFused) -> Error {
     let error = |op: &str| {
         Error::new(
             op,
             format!(
                 "{}, and no schedule is found that does without",
-                Names::new(facts.graph).why(why)
+                ValueNames::new(analysis.graph).why(why)
             ),
         )
     };
     match why {
-        Why::Materialise(v) | Why::Elsewhere(v) => match facts.equation(*v) {
+        NotFused::Materialise(v) | NotFused::Elsewhere(v) => match analysis.equation(*v) {
             Some((e, _)) => error(e.op.name()).at_origin(&e.at),
             None => error("schedule"),
         },
-        Why::Spaces(..) | Why::Says(_) => error("schedule"),
+        NotFused::Spaces(..) | NotFused::Says(_) => error("schedule"),
     }
 }
 
 impl Schedule {
     /// The arrays and their values, the steps, and why they are not fewer.
     pub fn text(&self, graph: &Graph) -> String {
-        let names = Names::new(graph);
+        let names = ValueNames::new(graph);
         let mut out = String::new();
         for (i, ty) in self.buffers.iter().enumerate().filter(|&(b, _)| self.is_in_memory(b)) {
             let holds = self.values[i].map_or(String::new(), |v| format!(" = {}", names.value(v)));
@@ -89,8 +89,8 @@ impl Schedule {
                 Step::Copy(from, to) => {
                     (format!("copy b{from} to b{to}, unless they share memory"), None)
                 }
-                Step::Equation { eqn, reads, writes, then } => {
-                    let after = if then.is_some() { ", its rows followed by " } else { "" };
+                Step::Equation { eqn, reads, writes, epilogue } => {
+                    let after = if epilogue.is_some() { ", its rows followed by " } else { "" };
                     (
                         format!(
                             "{} of {} to {}{after}",
@@ -98,7 +98,7 @@ impl Schedule {
                             list(reads),
                             list(writes)
                         ),
-                        then.as_ref(),
+                        epilogue.as_ref(),
                     )
                 }
             };
@@ -148,10 +148,10 @@ impl Schedule {
     }
 
     /// The loop nests, in the order of the steps.
-    pub fn nests(&self) -> impl Iterator<Item = &Nest> {
+    pub fn nests(&self) -> impl Iterator<Item = &KernelCall> {
         self.steps.iter().filter_map(|s| match s {
             Step::Kernel(n) => Some(n),
-            Step::Equation { then, .. } => then.as_ref(),
+            Step::Equation { epilogue, .. } => epilogue.as_ref(),
             Step::Copy(..) => None,
         })
     }
@@ -170,7 +170,7 @@ fn list(arrays: &[BufferId]) -> String {
     arrays.iter().map(|b| format!("b{b}")).collect::<Vec<_>>().join(", ")
 }
 
-impl Nest {
+impl KernelCall {
     /// What it reads and writes, and how often it runs.
     fn head(&self) -> String {
         let of = |writes| {
@@ -184,7 +184,7 @@ impl Nest {
     }
 }
 
-impl Display for Nest {
+impl Display for KernelCall {
     fn fmt(&self, f: &mut Formatter) -> Result {
         let offset = |bytes: isize| if bytes == 0 { String::new() } else { format!("{bytes:+}") };
         let args: Vec<String> =
@@ -197,7 +197,7 @@ impl Display for Nest {
 impl Step {
     /// The step on one line.
     pub fn brief(&self) -> String {
-        let kernel = |n: &Nest| {
+        let kernel = |n: &KernelCall| {
             format!(
                 "kernel {}, {} instructions",
                 n.head(),
@@ -207,9 +207,9 @@ impl Step {
         match self {
             Step::Kernel(n) => kernel(n),
             Step::Copy(from, to) => format!("copy of b{from} to b{to}"),
-            Step::Equation { eqn, reads, writes, then } => {
+            Step::Equation { eqn, reads, writes, epilogue } => {
                 let after =
-                    then.as_ref().map_or(String::new(), |n| format!(", then {}", kernel(n)));
+                    epilogue.as_ref().map_or(String::new(), |n| format!(", then {}", kernel(n)));
                 format!("equation {eqn} of {} to {}{after}", list(reads), list(writes))
             }
         }

@@ -2,18 +2,18 @@
 //! that lead there.
 
 use super::{coefficients as c, copy_sign, parts::*};
-use crate::kernel::{Id, Make};
+use crate::kernel::{ExprBuilder, Id};
 use neurax_ir::op::{Binary, Direction, Unary};
 
 /// The arc tangent from 0 to 1.
-fn atan_of_ratio<M: Make>(m: &mut M, t: Id) -> Id {
+fn atan_of_ratio<M: ExprBuilder>(m: &mut M, t: Id) -> Id {
     let z = m.mul(t, t);
     let (p, cube) = (m.polynomial(z, &c::ATAN_F32), m.mul(z, t));
     m.fma(p, cube, t)
 }
 
 /// Inverse tangent: beyond 1 that of the inverse, from a quarter turn.
-pub fn atan<M: Make>(m: &mut M, x: Id) -> Id {
+pub fn atan<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
     let (size, one) = (m.un(Unary::Abs, x), m.like(x, 1.0));
     let is_large = m.compare(Direction::Gt, size, one);
     let (above, below) = (m.select(is_large, one, size), m.select(is_large, size, one));
@@ -24,13 +24,13 @@ pub fn atan<M: Make>(m: &mut M, x: Id) -> Id {
 }
 
 /// `c - y` where the predicate holds, else `y`.
-fn taken_where<M: Make>(m: &mut M, pred: Id, c: (f64, f64), y: Id) -> Id {
+fn taken_where<M: ExprBuilder>(m: &mut M, pred: Id, c: (f64, f64), y: Id) -> Id {
     let other = taken_from(m, c, y);
     m.select(pred, other, y)
 }
 
 /// The angle of the point `(x, y)`.
-pub fn atan2<M: Make>(m: &mut M, y: Id, x: Id) -> Id {
+pub fn atan2<M: ExprBuilder>(m: &mut M, y: Id, x: Id) -> Id {
     let (a, b, zero, one) =
         (m.un(Unary::Abs, y), m.un(Unary::Abs, x), m.like(x, 0.0), m.like(x, 1.0));
     let is_steep = m.compare(Direction::Gt, a, b);
@@ -56,7 +56,7 @@ fn twice((high, low): (f64, f64)) -> (f64, f64) {
 }
 
 /// The arc sine of |x| up to 1/2, else half of the arc cosine of |x|; and where it is that.
-fn asin_or_half_acos<M: Make>(m: &mut M, size: Id) -> (Id, Id) {
+fn asin_or_half_acos<M: ExprBuilder>(m: &mut M, size: Id) -> (Id, Id) {
     let (one, half) = (m.like(size, 1.0), m.like(size, 0.5));
     let is_large = m.compare(Direction::Gt, size, half);
     let (rest, square) = (m.sub(one, size), m.mul(size, size));
@@ -69,7 +69,7 @@ fn asin_or_half_acos<M: Make>(m: &mut M, size: Id) -> (Id, Id) {
 }
 
 /// Inverse sine.
-pub fn asin<M: Make>(m: &mut M, x: Id) -> Id {
+pub fn asin<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
     let size = m.un(Unary::Abs, x);
     let (p, is_large) = asin_or_half_acos(m, size);
     let double = m.add(p, p);
@@ -79,7 +79,7 @@ pub fn asin<M: Make>(m: &mut M, x: Id) -> Id {
 }
 
 /// Inverse cosine.
-pub fn acos<M: Make>(m: &mut M, x: Id) -> Id {
+pub fn acos<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
     let (size, zero) = (m.un(Unary::Abs, x), m.like(x, 0.0));
     let (p, is_large) = asin_or_half_acos(m, size);
     let is_below = m.compare(Direction::Lt, x, zero);

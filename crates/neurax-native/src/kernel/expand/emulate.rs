@@ -5,7 +5,7 @@
 mod table;
 
 use super::{binary, unary};
-use crate::kernel::{Do, Id, Make};
+use crate::kernel::{ExprBuilder, Id, InstKind};
 use neurax_ir::{
     DType,
     op::{Binary, Direction, Unary},
@@ -84,31 +84,33 @@ impl Emulator {
     }
 }
 
-impl Make for Emulator {
-    type Leaf = ();
+impl ExprBuilder for Emulator {
+    type Source = ();
 
-    fn put(&mut self, op: Do<()>, ty: DType) -> Id {
+    fn put(&mut self, op: InstKind<()>, ty: DType) -> Id {
         let value = match op {
-            Do::Const(bits) => vec![bits; self.places],
-            Do::Bitcast(x) => self.map([x], |[x]| x),
-            Do::Unary(f, x) => self.floats([x], |[x]| match f {
+            InstKind::Const(bits) => vec![bits; self.places],
+            InstKind::Bitcast(x) => self.map([x], |[x]| x),
+            InstKind::Unary(f, x) => self.floats([x], |[x]| match f {
                 Unary::Neg => -x,
                 Unary::Abs => x.abs(),
                 Unary::Sqrt => x.sqrt(),
                 Unary::Floor => x.floor(),
                 _ => panic!("{f:?}"),
             }),
-            Do::Binary(f, x, y) if !ty.is_float() => self.integers(f, x, y),
-            Do::Binary(f, x, y) => self.floats([x, y], |[x, y]| match f {
+            InstKind::Binary(f, x, y) if !ty.is_float() => self.integers(f, x, y),
+            InstKind::Binary(f, x, y) => self.floats([x, y], |[x, y]| match f {
                 Binary::Add => x + y,
                 Binary::Sub => x - y,
                 Binary::Mul => x * y,
                 Binary::Div => x / y,
                 _ => panic!("{f:?}"),
             }),
-            Do::Compare(d, x, y) => self.compared(d, x, y),
-            Do::Select(p, x, y) => self.map([p, x, y], |[p, x, y]| if p != 0 { x } else { y }),
-            Do::Patch(f, p, x, y) => self.library(f, p, x, y, ty),
+            InstKind::Compare(d, x, y) => self.compared(d, x, y),
+            InstKind::Select(p, x, y) => {
+                self.map([p, x, y], |[p, x, y]| if p != 0 { x } else { y })
+            }
+            InstKind::Patch(f, p, x, y) => self.library(f, p, x, y, ty),
             other => panic!("{other:?} in an expansion for floats"),
         };
         self.values.push((value, ty));

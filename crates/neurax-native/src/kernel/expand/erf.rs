@@ -5,21 +5,21 @@ use super::{
     exp::{exp_of_parts, one_minus_exp},
     parts::*,
 };
-use crate::kernel::{Id, Make};
+use crate::kernel::{ExprBuilder, Id};
 use neurax_ir::op::{Binary, Direction, Unary};
 
 /// Where the tail of the error function begins, and where the function is 1.
 const TAIL: (f64, f64) = (59.0 / 64.0, 4.0);
 
 /// The error function near zero.
-fn near_zero<M: Make>(m: &mut M, x: Id) -> Id {
+fn near_zero<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
     let z = m.mul(x, x);
     let p = m.polynomial(z, &c::ERF_F32);
     m.fma(p, x, x)
 }
 
 /// Error function: a polynomial near zero, `1 - e^-p(x)` beyond.
-pub fn erf<M: Make>(m: &mut M, x: Id) -> Id {
+pub fn erf<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
     let (size, from) = (m.un(Unary::Abs, x), m.like(x, TAIL.0));
     let near = near_zero(m, size);
     let end = at_most(m, size, TAIL.1);
@@ -32,7 +32,7 @@ pub fn erf<M: Make>(m: &mut M, x: Id) -> Id {
 
 /// Its complement: from one near zero, `e^(-x^2) p / (1 + 2x)` beyond, with the square in two
 /// parts.
-pub fn erfc<M: Make>(m: &mut M, x: Id) -> Id {
+pub fn erfc<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
     let size = m.un(Unary::Abs, x);
     let size = at_most(m, size, 10.5);
     let (four, one, two, half, zero) =
@@ -56,7 +56,7 @@ pub fn erfc<M: Make>(m: &mut M, x: Id) -> Id {
 }
 
 /// The number without the lower half of its digits: its square is exact.
-pub fn upper_half<M: Make>(m: &mut M, x: Id) -> Id {
+pub fn upper_half<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
     let ty = m.ty(x);
     let int = Format::of(ty).int;
     let (bits, upper) = (m.bitcast(x, int), m.bits(int, 0xffff_f000));

@@ -2,7 +2,7 @@
 //! made of bits.
 
 use super::{coefficients as c, copy_sign, parts::*};
-use crate::kernel::{Id, Make};
+use crate::kernel::{ExprBuilder, Id};
 use neurax_ir::{
     DType,
     op::{Binary, Direction, Unary},
@@ -10,14 +10,14 @@ use neurax_ir::{
 use std::f64::consts::LOG2_E;
 
 /// `x = n ln 2 + r`
-fn reduce<M: Make>(m: &mut M, x: Id) -> (Whole, Id) {
+fn reduce<M: ExprBuilder>(m: &mut M, x: Id) -> (Whole, Id) {
     let n = whole(m, x, LOG2_E);
     let r = without_ln2(m, n.n, x);
     (n, r)
 }
 
 /// `x - n ln 2`
-fn without_ln2<M: Make>(m: &mut M, n: Id, x: Id) -> Id {
+fn without_ln2<M: ExprBuilder>(m: &mut M, n: Id, x: Id) -> Id {
     let ln2 = table(m.ty(x), &c::LN2_F32, &c::LN2_F64);
     let (high, low) = (m.like(x, -ln2[0]), m.like(x, -ln2[1]));
     let r = m.fma(n, high, x);
@@ -25,7 +25,7 @@ fn without_ln2<M: Make>(m: &mut M, n: Id, x: Id) -> Id {
 }
 
 /// `e^r - 1` of a reduced argument.
-pub fn small<M: Make>(m: &mut M, r: Id) -> Id {
+pub fn small<M: ExprBuilder>(m: &mut M, r: Id) -> Id {
     let p = m.polynomial(r, table(m.ty(r), &c::EXP_F32, &c::EXP_F64));
     let square = m.mul(r, r);
     m.fma(p, square, r)
@@ -37,7 +37,7 @@ fn ends(ty: DType) -> (f64, f64) {
 }
 
 /// `e^x`
-pub fn exp<M: Make>(m: &mut M, x: Id) -> Id {
+pub fn exp<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
     let (low, high) = ends(m.ty(x));
     let x = clamp(m, x, low, high);
     let (n, r) = reduce(m, x);
@@ -46,14 +46,14 @@ pub fn exp<M: Make>(m: &mut M, x: Id) -> Id {
 }
 
 /// `e^r` of a reduced argument.
-fn plus_one<M: Make>(m: &mut M, r: Id) -> Id {
+fn plus_one<M: ExprBuilder>(m: &mut M, r: Id) -> Id {
     let (p, one) = (small(m, r), m.like(r, 1.0));
     m.add(p, one)
 }
 
 /// `e^-(x + more) y` for x from 0 on, of so few digits that no digit of it is lost when the
 /// multiple of ln 2 is taken away.
-pub fn exp_of_parts<M: Make>(m: &mut M, x: Id, more: Id, y: Id) -> Id {
+pub fn exp_of_parts<M: ExprBuilder>(m: &mut M, x: Id, more: Id, y: Id) -> Id {
     let minus = m.un(Unary::Neg, x);
     let n = whole(m, minus, LOG2_E);
     let ln2 = table(m.ty(x), &c::LN2_F32, &c::LN2_F64);
@@ -68,7 +68,7 @@ pub fn exp_of_parts<M: Make>(m: &mut M, x: Id, more: Id, y: Id) -> Id {
 }
 
 /// `1 - e^-x` for x from 1 to where that is 1.
-pub fn one_minus_exp<M: Make>(m: &mut M, x: Id) -> Id {
+pub fn one_minus_exp<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
     let minus = m.un(Unary::Neg, x);
     let (n, r) = reduce(m, minus);
     let (p, s, one) = (plus_one(m, r), power_of_two(m, n.bits, 0, m.ty(x)), m.like(x, 1.0));
@@ -77,7 +77,7 @@ pub fn one_minus_exp<M: Make>(m: &mut M, x: Id) -> Id {
 }
 
 /// `(e^x - 1) 2^offset` of a clamped argument, where `2^(n + offset)` is a normal number.
-fn scaled_expm1<M: Make>(m: &mut M, x: Id, offset: i64) -> Id {
+fn scaled_expm1<M: ExprBuilder>(m: &mut M, x: Id, offset: i64) -> Id {
     let (n, r) = reduce(m, x);
     let (p, one) = (small(m, r), m.like(x, 2f64.powi(offset as i32)));
     let s = power_of_two(m, n.bits, offset, m.ty(x));
@@ -86,7 +86,7 @@ fn scaled_expm1<M: Make>(m: &mut M, x: Id, offset: i64) -> Id {
 }
 
 /// `e^x - 1`
-pub fn expm1<M: Make>(m: &mut M, x0: Id) -> Id {
+pub fn expm1<M: ExprBuilder>(m: &mut M, x0: Id) -> Id {
     let ty = m.ty(x0);
     let x = clamp(m, x0, if ty == DType::F32 { -20.0 } else { -40.0 }, ends(ty).1);
     // Twice its half, since 2^128 does not exist.
@@ -97,7 +97,7 @@ pub fn expm1<M: Make>(m: &mut M, x0: Id) -> Id {
 
 /// Hyperbolic tangent: a polynomial where it is below a half, `1 - 2 / (e^2x + 1)` beyond, so that
 /// what rounding takes from the quotient is small beside the result.
-pub fn tanh<M: Make>(m: &mut M, x: Id) -> Id {
+pub fn tanh<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
     let ty = m.ty(x);
     let (size, z) = (m.un(Unary::Abs, x), m.mul(x, x));
     let (near, cube) = (m.polynomial(z, table(ty, &c::TANH_F32, &c::TANH_F64)), m.mul(z, size));
@@ -117,7 +117,7 @@ pub fn tanh<M: Make>(m: &mut M, x: Id) -> Id {
 
 /// `1 / (1 + e^-x)`: with `e = e^-|x|` and `q = e / (1 + e)` it is `1 - q` above zero and `e - e q`
 /// below, where rounding takes little.
-pub fn logistic<M: Make>(m: &mut M, x: Id) -> Id {
+pub fn logistic<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
     let (size, zero, one) = (m.un(Unary::Abs, x), m.like(x, 0.0), m.like(x, 1.0));
     let size = at_most(m, size, -ends(m.ty(x)).0);
     let minus = m.un(Unary::Neg, size);
@@ -138,7 +138,7 @@ fn end_of_hyperbolic(ty: DType) -> f64 {
 }
 
 /// Hyperbolic sine, as `2 t + t / (2 t + 1/2)` with `t = (e^|x| - 1) / 4`.
-pub fn sinh<M: Make>(m: &mut M, x: Id) -> Id {
+pub fn sinh<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
     let (size, half) = (m.un(Unary::Abs, x), m.like(x, 0.5));
     let size = at_most(m, size, end_of_hyperbolic(m.ty(x)));
     let t = scaled_expm1(m, size, -2);
@@ -151,7 +151,7 @@ pub fn sinh<M: Make>(m: &mut M, x: Id) -> Id {
 }
 
 /// Hyperbolic cosine, as `t + 1 / (4 t)` with `t = e^|x| / 2`.
-pub fn cosh<M: Make>(m: &mut M, x: Id) -> Id {
+pub fn cosh<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
     let (size, quarter) = (m.un(Unary::Abs, x), m.like(x, 0.25));
     let size = at_most(m, size, end_of_hyperbolic(m.ty(x)));
     let (n, r) = reduce(m, size);

@@ -1,13 +1,13 @@
 //! Functions of integers and bools: nothing traps, everything wraps.
 
-use crate::kernel::{Do, Id, Make};
+use crate::kernel::{ExprBuilder, Id, InstKind};
 use neurax_ir::{
     DType, Kind,
     op::{Binary, Direction, Unary},
 };
 
 /// A function of one integer or bool.
-pub fn unary<M: Make>(m: &mut M, f: Unary, x: Id) -> Id {
+pub fn unary<M: ExprBuilder>(m: &mut M, f: Unary, x: Id) -> Id {
     let ty = m.ty(x);
     let zero = m.like(x, 0.0);
     match f {
@@ -22,7 +22,7 @@ pub fn unary<M: Make>(m: &mut M, f: Unary, x: Id) -> Id {
     }
 }
 
-fn sign<M: Make>(m: &mut M, x: Id, zero: Id) -> Id {
+fn sign<M: ExprBuilder>(m: &mut M, x: Id, zero: Id) -> Id {
     let (one, above) = (m.like(x, 1.0), m.compare(Direction::Ne, x, zero));
     let y = m.select(above, one, zero);
     if m.ty(x).kind() != Kind::Signed {
@@ -42,12 +42,12 @@ pub fn of_bools(f: Binary) -> Binary {
 }
 
 /// A function of two integers or bools.
-pub fn binary<M: Make>(m: &mut M, f: Binary, x: Id, y: Id) -> Id {
+pub fn binary<M: ExprBuilder>(m: &mut M, f: Binary, x: Id, y: Id) -> Id {
     let ty = m.ty(x);
     match f {
         f if ty == DType::Bool => m.bin(of_bools(f), x, y),
         Binary::Div | Binary::Rem => divide(m, f, x, y),
-        Binary::Pow => m.put(Do::Call2(f, x, y), ty),
+        Binary::Pow => m.put(InstKind::Call2(f, x, y), ty),
         Binary::ShiftLeft | Binary::ShiftRightLogical | Binary::ShiftRightArithmetic => {
             shift(m, f, x, y)
         }
@@ -62,7 +62,7 @@ pub fn binary<M: Make>(m: &mut M, f: Binary, x: Id, y: Id) -> Id {
 
 /// Quotient and remainder where the machine would trap: by zero the quotient is -1 (all bits set)
 /// and the remainder `x`; the least number by -1 wraps.
-fn divide<M: Make>(m: &mut M, f: Binary, x: Id, y: Id) -> Id {
+fn divide<M: ExprBuilder>(m: &mut M, f: Binary, x: Id, y: Id) -> Id {
     let (zero, one) = (m.like(x, 0.0), m.like(x, 1.0));
     let by_zero = m.compare(Direction::Eq, y, zero);
     let mut safe = m.select(by_zero, one, y);
@@ -88,7 +88,7 @@ fn divide<M: Make>(m: &mut M, f: Binary, x: Id, y: Id) -> Id {
 }
 
 /// Shifts by the width or more, or by less than nothing, leave zeros (or the sign).
-fn shift<M: Make>(m: &mut M, f: Binary, x: Id, y: Id) -> Id {
+fn shift<M: ExprBuilder>(m: &mut M, f: Binary, x: Id, y: Id) -> Id {
     let ty = m.ty(x);
     let (width, most) = (m.like(x, ty.bits() as f64), m.like(x, ty.bits() as f64 - 1.0));
     let unsigned = unsigned(ty);

@@ -2,7 +2,7 @@
 //! artanh(s)` with `s = (m - 1) / (m + 1)`, a polynomial of `s` (`coefficients`).
 
 use super::{coefficients as c, copy_sign, parts::*};
-use crate::kernel::{Id, Make};
+use crate::kernel::{ExprBuilder, Id};
 use neurax_ir::{
     DType,
     op::{Binary, Direction, Unary},
@@ -10,7 +10,7 @@ use neurax_ir::{
 
 /// `log x + n ln 2 + low`, for normal numbers x above zero and `low` below the last place of the
 /// result.
-fn log_of<M: Make>(m: &mut M, x: Id, n: Option<Id>, low: Option<Id>) -> Id {
+fn log_of<M: ExprBuilder>(m: &mut M, x: Id, n: Option<Id>, low: Option<Id>) -> Id {
     let ty = m.ty(x);
     let (mut e, fraction) = take_apart(m, x);
     if let Some(n) = n {
@@ -37,7 +37,7 @@ fn log_of<M: Make>(m: &mut M, x: Id, n: Option<Id>, low: Option<Id>) -> Id {
 }
 
 /// The logarithm of zero, of infinity, of NaN and of negative numbers.
-fn ends<M: Make>(m: &mut M, x: Id, y: Id) -> Id {
+fn ends<M: ExprBuilder>(m: &mut M, x: Id, y: Id) -> Id {
     let (zero, inf) = (m.like(x, 0.0), m.like(x, f64::INFINITY));
     let (minus, nan) = (m.like(x, f64::NEG_INFINITY), m.like(x, f64::NAN));
     let is_finite = m.compare(Direction::Lt, x, inf);
@@ -48,7 +48,7 @@ fn ends<M: Make>(m: &mut M, x: Id, y: Id) -> Id {
 }
 
 /// Natural logarithm.
-pub fn log<M: Make>(m: &mut M, x: Id) -> Id {
+pub fn log<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
     let power = Format::of(m.ty(x)).digits as i32;
     let (y, is_small) = without_subnormals(m, x, power);
     let (more, none) = (m.like(x, -power as f64), m.like(x, 0.0));
@@ -58,7 +58,7 @@ pub fn log<M: Make>(m: &mut M, x: Id) -> Id {
 }
 
 /// What `1 + x` rounds to, and by how much of it that is less.
-fn one_plus<M: Make>(m: &mut M, x: Id) -> (Id, Id) {
+fn one_plus<M: ExprBuilder>(m: &mut M, x: Id) -> (Id, Id) {
     let one = m.like(x, 1.0);
     let sum = m.add(x, one);
     let had = m.sub(sum, one);
@@ -67,7 +67,7 @@ fn one_plus<M: Make>(m: &mut M, x: Id) -> (Id, Id) {
 }
 
 /// `log(1 + x)`: the logarithm of the rounded sum, and what was rounded off.
-pub fn log1p<M: Make>(m: &mut M, x: Id) -> Id {
+pub fn log1p<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
     let (sum, low) = one_plus(m, x);
     let y = log_of(m, sum, None, Some(low));
     let y = ends(m, sum, y);
@@ -80,7 +80,7 @@ fn large(ty: DType) -> f64 {
 }
 
 /// `log(1 + w)`, or `log(2 x)` for large x.
-fn log1p_or_twice<M: Make>(m: &mut M, w: Id, x: Id) -> Id {
+fn log1p_or_twice<M: ExprBuilder>(m: &mut M, w: Id, x: Id) -> Id {
     let (from, zero, one) = (m.like(x, large(m.ty(x))), m.like(x, 0.0), m.like(x, 1.0));
     let is_large = m.compare(Direction::Gt, x, from);
     let (sum, low) = one_plus(m, w);
@@ -91,7 +91,7 @@ fn log1p_or_twice<M: Make>(m: &mut M, w: Id, x: Id) -> Id {
 }
 
 /// Inverse hyperbolic sine, as `log(1 + x + x^2 / (1 + sqrt(1 + x^2)))`.
-pub fn asinh<M: Make>(m: &mut M, x: Id) -> Id {
+pub fn asinh<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
     let (size, one) = (m.un(Unary::Abs, x), m.like(x, 1.0));
     let a = at_most(m, size, large(m.ty(x)));
     let square = m.mul(a, a);
@@ -105,7 +105,7 @@ pub fn asinh<M: Make>(m: &mut M, x: Id) -> Id {
 }
 
 /// Inverse hyperbolic cosine, as `log(1 + t + sqrt(t (t + 2)))` with `t = x - 1`.
-pub fn acosh<M: Make>(m: &mut M, x: Id) -> Id {
+pub fn acosh<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
     let (one, two, zero, nan) =
         (m.like(x, 1.0), m.like(x, 2.0), m.like(x, 0.0), m.like(x, f64::NAN));
     let t = m.sub(x, one);
@@ -120,7 +120,7 @@ pub fn acosh<M: Make>(m: &mut M, x: Id) -> Id {
 }
 
 /// Inverse hyperbolic tangent, as half of `log(1 + 2x / (1 - x))`.
-pub fn atanh<M: Make>(m: &mut M, x: Id) -> Id {
+pub fn atanh<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
     let (size, one, half) = (m.un(Unary::Abs, x), m.like(x, 1.0), m.like(x, 0.5));
     let (double, below) = (m.add(size, size), m.sub(one, size));
     let w = m.bin(Binary::Div, double, below);

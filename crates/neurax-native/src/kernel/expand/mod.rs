@@ -18,7 +18,7 @@ mod parts;
 mod power;
 mod trig;
 
-use super::{Do, Id, Make};
+use super::{ExprBuilder, Id, InstKind};
 use neurax_ir::{
     DType, Kind,
     op::{Binary, Direction, Unary},
@@ -28,7 +28,7 @@ pub use convert::convert;
 pub use integer::of_bools;
 
 /// A function of one value.
-pub fn unary<M: Make>(m: &mut M, f: Unary, x: Id) -> Id {
+pub fn unary<M: ExprBuilder>(m: &mut M, f: Unary, x: Id) -> Id {
     let ty = m.ty(x);
     match ty.kind() {
         Kind::Float => float(m, f, x),
@@ -37,7 +37,7 @@ pub fn unary<M: Make>(m: &mut M, f: Unary, x: Id) -> Id {
 }
 
 /// A function of two values of one dtype.
-pub fn binary<M: Make>(m: &mut M, f: Binary, x: Id, y: Id) -> Id {
+pub fn binary<M: ExprBuilder>(m: &mut M, f: Binary, x: Id, y: Id) -> Id {
     match m.ty(x).kind() {
         Kind::Float => match f {
             Binary::Add | Binary::Sub | Binary::Mul | Binary::Div | Binary::Max | Binary::Min => {
@@ -47,14 +47,14 @@ pub fn binary<M: Make>(m: &mut M, f: Binary, x: Id, y: Id) -> Id {
             Binary::Atan2 if m.ty(x) == DType::F32 => arc::atan2(m, x, y),
             _ => {
                 let ty = m.ty(x);
-                m.put(Do::Call2(f, x, y), ty)
+                m.put(InstKind::Call2(f, x, y), ty)
             }
         },
         _ => integer::binary(m, f, x, y),
     }
 }
 
-fn float<M: Make>(m: &mut M, f: Unary, x: Id) -> Id {
+fn float<M: ExprBuilder>(m: &mut M, f: Unary, x: Id) -> Id {
     let ty = m.ty(x);
     match f {
         Unary::Neg | Unary::Abs | Unary::Sqrt | Unary::Floor | Unary::Ceil | Unary::RoundEven => {
@@ -90,12 +90,12 @@ fn float<M: Make>(m: &mut M, f: Unary, x: Id) -> Id {
         Unary::Erf if ty == DType::F32 => erf::erf(m, x),
         Unary::Erfc if ty == DType::F32 => erf::erfc(m, x),
         Unary::Cbrt if ty == DType::F32 => power::cbrt(m, x),
-        _ => m.put(Do::Call1(f, x), ty),
+        _ => m.put(InstKind::Call1(f, x), ty),
     }
 }
 
 /// -1, 0 or 1 with the sign of `x`; zeros and NaN stay.
-fn sign<M: Make>(m: &mut M, x: Id) -> Id {
+fn sign<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
     let (zero, one, minus) = (m.like(x, 0.0), m.like(x, 1.0), m.like(x, -1.0));
     let (above, below) = (m.compare(Direction::Gt, x, zero), m.compare(Direction::Lt, x, zero));
     let y = m.select(above, one, x);
@@ -104,7 +104,7 @@ fn sign<M: Make>(m: &mut M, x: Id) -> Id {
 
 /// Truncates, and goes one step on if a half or more was cut off: exact, unlike adding a half
 /// first.
-fn round_away<M: Make>(m: &mut M, x: Id) -> Id {
+fn round_away<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
     let size = m.un(Unary::Abs, x);
     let down = m.un(Unary::Floor, size);
     let (half, one) = (m.like(x, 0.5), m.like(x, 1.0));
@@ -115,7 +115,7 @@ fn round_away<M: Make>(m: &mut M, x: Id) -> Id {
 }
 
 /// The size of `y` with the sign of `x`.
-pub(crate) fn copy_sign<M: Make>(m: &mut M, y: Id, x: Id) -> Id {
+pub(crate) fn copy_sign<M: ExprBuilder>(m: &mut M, y: Id, x: Id) -> Id {
     let ty = m.ty(x);
     let int = if ty == DType::F32 { DType::I32 } else { DType::I64 };
     let top = 1u64 << (ty.bits() - 1);

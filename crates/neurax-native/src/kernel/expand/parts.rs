@@ -6,7 +6,7 @@
 //! conversion for vectors of 8 bytes.
 
 use super::coefficients as c;
-use crate::kernel::{Id, Make};
+use crate::kernel::{ExprBuilder, Id};
 use neurax_ir::{
     DType,
     op::{Binary, Direction, Unary},
@@ -64,7 +64,7 @@ pub struct Whole {
 }
 
 /// `x * scale` rounded to a whole number.
-pub fn whole<M: Make>(m: &mut M, x: Id, scale: f64) -> Whole {
+pub fn whole<M: ExprBuilder>(m: &mut M, x: Id, scale: f64) -> Whole {
     let f = Format::of(m.ty(x));
     let (scale, magic) = (m.like(x, scale), m.like(x, f.magic));
     let t = m.fma(x, scale, magic);
@@ -72,7 +72,7 @@ pub fn whole<M: Make>(m: &mut M, x: Id, scale: f64) -> Whole {
 }
 
 /// `2^(n + offset)` of the lowest bits of an integer, where that is a normal number of dtype `ty`.
-pub fn power_of_two<M: Make>(m: &mut M, bits: Id, offset: i64, ty: DType) -> Id {
+pub fn power_of_two<M: ExprBuilder>(m: &mut M, bits: Id, offset: i64, ty: DType) -> Id {
     let f = Format::of(ty);
     let (bias, shift) =
         (m.bits(f.int, ((f.bias + offset) as u64) & mask(ty)), m.bits(f.int, f.digits as u64));
@@ -83,7 +83,7 @@ pub fn power_of_two<M: Make>(m: &mut M, bits: Id, offset: i64, ty: DType) -> Id 
 
 /// `y * 2^n` in two steps, so that the ends of the range (subnormal, overflowing) come out of the
 /// last multiplication.
-pub fn scale_by_power<M: Make>(m: &mut M, y: Id, n: Whole) -> Id {
+pub fn scale_by_power<M: ExprBuilder>(m: &mut M, y: Id, n: Whole) -> Id {
     let ty = m.ty(y);
     let first = whole(m, n.n, 0.5);
     let second = m.sub(n.bits, first.bits);
@@ -94,7 +94,7 @@ pub fn scale_by_power<M: Make>(m: &mut M, y: Id, n: Whole) -> Id {
 
 /// `x = 2^exponent * fraction` with the fraction from sqrt(1/2) to sqrt(2), for normal numbers
 /// above zero.
-pub fn take_apart<M: Make>(m: &mut M, x: Id) -> (Id, Id) {
+pub fn take_apart<M: ExprBuilder>(m: &mut M, x: Id) -> (Id, Id) {
     let ty = m.ty(x);
     let f = Format::of(ty);
     let digits = 1u64 << f.digits;
@@ -125,7 +125,7 @@ pub fn take_apart<M: Make>(m: &mut M, x: Id) -> (Id, Id) {
 }
 
 /// Subnormal numbers multiplied to normal ones; which they were, and by which power of two.
-pub fn without_subnormals<M: Make>(m: &mut M, x: Id, power: i32) -> (Id, Id) {
+pub fn without_subnormals<M: ExprBuilder>(m: &mut M, x: Id, power: i32) -> (Id, Id) {
     let ty = m.ty(x);
     let least = m.bits(ty, 1 << Format::of(ty).digits);
     let (up, is_small) = (m.number(ty, 2f64.powi(power)), m.compare(Direction::Lt, x, least));
@@ -134,7 +134,7 @@ pub fn without_subnormals<M: Make>(m: &mut M, x: Id, power: i32) -> (Id, Id) {
 }
 
 /// `x` where that is between the ends, else the nearer one; NaN stays.
-pub fn clamp<M: Make>(m: &mut M, x: Id, low: f64, high: f64) -> Id {
+pub fn clamp<M: ExprBuilder>(m: &mut M, x: Id, low: f64, high: f64) -> Id {
     let low = m.like(x, low);
     let below = m.compare(Direction::Lt, x, low);
     let x = m.select(below, low, x);
@@ -142,28 +142,28 @@ pub fn clamp<M: Make>(m: &mut M, x: Id, low: f64, high: f64) -> Id {
 }
 
 /// The smaller of both; NaN stays.
-pub fn at_most<M: Make>(m: &mut M, x: Id, high: f64) -> Id {
+pub fn at_most<M: ExprBuilder>(m: &mut M, x: Id, high: f64) -> Id {
     let high = m.like(x, high);
     let above = m.compare(Direction::Gt, x, high);
     m.select(above, high, x)
 }
 
 /// `x` where it is so small, zero included; else `y`.
-pub fn small_is_itself<M: Make>(m: &mut M, y: Id, x: Id, bound: f64) -> Id {
+pub fn small_is_itself<M: ExprBuilder>(m: &mut M, y: Id, x: Id, bound: f64) -> Id {
     let (size, bound) = (m.un(Unary::Abs, x), m.like(x, bound));
     let is_small = m.compare(Direction::Lt, size, bound);
     m.select(is_small, x, y)
 }
 
 /// `x` where it is zero, for its sign; else `y`.
-pub fn keep_zero<M: Make>(m: &mut M, y: Id, x: Id) -> Id {
+pub fn keep_zero<M: ExprBuilder>(m: &mut M, y: Id, x: Id) -> Id {
     let zero = m.like(x, 0.0);
     let is_zero = m.compare(Direction::Eq, x, zero);
     m.select(is_zero, x, y)
 }
 
 /// The top bit alone, as an integer.
-pub fn sign_bit<M: Make>(m: &mut M, x: Id) -> Id {
+pub fn sign_bit<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
     let ty = m.ty(x);
     let int = Format::of(ty).int;
     let (bits, top) = (m.bitcast(x, int), m.bits(int, 1 << (ty.bits() - 1)));
@@ -171,7 +171,7 @@ pub fn sign_bit<M: Make>(m: &mut M, x: Id) -> Id {
 }
 
 /// `y` with its sign turned where that bit is set.
-pub fn turn_sign<M: Make>(m: &mut M, y: Id, bit: Id) -> Id {
+pub fn turn_sign<M: ExprBuilder>(m: &mut M, y: Id, bit: Id) -> Id {
     let (ty, int) = (m.ty(y), m.ty(bit));
     let bits = m.bitcast(y, int);
     let bits = m.bin(Binary::Xor, bits, bit);
@@ -179,7 +179,7 @@ pub fn turn_sign<M: Make>(m: &mut M, y: Id, bit: Id) -> Id {
 }
 
 /// `c - y` for a number in two parts, the larger first.
-pub fn taken_from<M: Make>(m: &mut M, (high, low): (f64, f64), y: Id) -> Id {
+pub fn taken_from<M: ExprBuilder>(m: &mut M, (high, low): (f64, f64), y: Id) -> Id {
     let (high, low) = (m.like(y, high), m.like(y, low));
     let rest = m.sub(low, y);
     m.add(high, rest)

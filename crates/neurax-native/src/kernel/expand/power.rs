@@ -1,7 +1,7 @@
 //! Powers and cube roots of f32.
 
 use super::{coefficients as c, copy_sign, erf::upper_half, exp::small, parts::*};
-use crate::kernel::{Id, Make};
+use crate::kernel::{ExprBuilder, Id};
 use neurax_ir::op::{Binary, Direction, Unary};
 use std::f64::consts::LN_2;
 
@@ -9,7 +9,7 @@ use std::f64::consts::LN_2;
 type Sum = (Id, Id);
 
 /// `x y`, without rounding.
-fn product<M: Make>(m: &mut M, x: Id, y: Id) -> Sum {
+fn product<M: ExprBuilder>(m: &mut M, x: Id, y: Id) -> Sum {
     let high = m.mul(x, y);
     let minus = m.un(Unary::Neg, high);
     if m.has_fma() {
@@ -26,7 +26,7 @@ fn product<M: Make>(m: &mut M, x: Id, y: Id) -> Sum {
 }
 
 /// `x + y`, without rounding, where x is the larger or zero.
-fn sum<M: Make>(m: &mut M, x: Id, y: Id) -> Sum {
+fn sum<M: ExprBuilder>(m: &mut M, x: Id, y: Id) -> Sum {
     let high = m.add(x, y);
     let had = m.sub(high, x);
     (high, m.sub(y, had))
@@ -34,7 +34,7 @@ fn sum<M: Make>(m: &mut M, x: Id, y: Id) -> Sum {
 
 /// The logarithm to base 2 of a normal number above zero, to about 32 digits: `2 s / ln 2 + s^3
 /// p(s^2)` with `s = (m - 1) / (m + 1)` and its product with `2 / ln 2` in two parts.
-fn log2<M: Make>(m: &mut M, x: Id, n: Id) -> Sum {
+fn log2<M: ExprBuilder>(m: &mut M, x: Id, n: Id) -> Sum {
     let (e, fraction) = take_apart(m, x);
     let e = m.add(e, n);
     let one = m.like(x, 1.0);
@@ -65,7 +65,7 @@ fn log2<M: Make>(m: &mut M, x: Id, n: Id) -> Sum {
 }
 
 /// `2^(high + low)`, zero and infinity included.
-fn exp2<M: Make>(m: &mut M, (high, low): Sum) -> Id {
+fn exp2<M: ExprBuilder>(m: &mut M, (high, low): Sum) -> Id {
     let high = clamp(m, high, -160.0, 130.0);
     let n = whole(m, high, 1.0);
     let r = m.sub(high, n.n);
@@ -79,7 +79,7 @@ fn exp2<M: Make>(m: &mut M, (high, low): Sum) -> Id {
 
 /// `x^y`, as `2^(y log2 |x|)` with the logarithm and the product in two parts; then signs and ends
 /// as IEEE 754 asks of `pow`.
-pub fn pow<M: Make>(m: &mut M, x: Id, y: Id) -> Id {
+pub fn pow<M: ExprBuilder>(m: &mut M, x: Id, y: Id) -> Id {
     let (size, zero, none) = (m.un(Unary::Abs, x), m.like(x, 0.0), m.like(x, -24.0));
     let (normal, is_small) = without_subnormals(m, size, 24);
     let n = m.select(is_small, none, zero);
@@ -100,7 +100,7 @@ pub fn pow<M: Make>(m: &mut M, x: Id, y: Id) -> Id {
 }
 
 /// The logarithm of zero, infinity and NaN.
-fn log2_ends<M: Make>(m: &mut M, size: Id, log: Id) -> Id {
+fn log2_ends<M: ExprBuilder>(m: &mut M, size: Id, log: Id) -> Id {
     let (zero, inf, minus) =
         (m.like(size, 0.0), m.like(size, f64::INFINITY), m.like(size, f64::NEG_INFINITY));
     let is_finite = m.compare(Direction::Lt, size, inf);
@@ -111,7 +111,7 @@ fn log2_ends<M: Make>(m: &mut M, size: Id, log: Id) -> Id {
 
 /// `z = |x|^y` made `x^y`: odd powers keep the sign of x, fractional ones of negative numbers do
 /// not exist, and `x^0` and `1^y` are 1.
-fn signs<M: Make>(m: &mut M, z: Id, x: Id, y: Id) -> Id {
+fn signs<M: ExprBuilder>(m: &mut M, z: Id, x: Id, y: Id) -> Id {
     let (zero, one, half, nan) =
         (m.like(x, 0.0), m.like(x, 1.0), m.like(x, 0.5), m.like(x, f64::NAN));
     let inf = m.like(x, f64::INFINITY);
@@ -135,7 +135,7 @@ fn signs<M: Make>(m: &mut M, z: Id, x: Id, y: Id) -> Id {
 }
 
 /// Cube root: `x = 2^(3q + k) m`, a polynomial's guess for m and one step of Halley's method.
-pub fn cbrt<M: Make>(m: &mut M, x: Id) -> Id {
+pub fn cbrt<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
     let (size, zero, inf) = (m.un(Unary::Abs, x), m.like(x, 0.0), m.like(x, f64::INFINITY));
     let (normal, is_small) = without_subnormals(m, size, 24);
     let (e, fraction) = take_apart(m, normal);

@@ -4,7 +4,7 @@
 //! library.
 
 use super::{coefficients as c, parts::*};
-use crate::kernel::{Do, Id, Make};
+use crate::kernel::{ExprBuilder, Id, InstKind};
 use neurax_ir::{
     DType,
     op::{Binary, Direction, Unary},
@@ -21,7 +21,7 @@ fn limit(ty: DType, has_fma: bool) -> f64 {
 }
 
 /// `|x| = n pi/2 + r`, with |r| at most pi/4.
-fn reduce<M: Make>(m: &mut M, size: Id) -> (Whole, Id) {
+fn reduce<M: ExprBuilder>(m: &mut M, size: Id) -> (Whole, Id) {
     let n = whole(m, size, FRAC_2_PI);
     // A fused product is exact however long its factors are: three parts of full length. Else parts
     // leave room for the bits of n.
@@ -40,7 +40,7 @@ fn reduce<M: Make>(m: &mut M, size: Id) -> (Whole, Id) {
 }
 
 /// Sine and cosine of a reduced argument.
-fn both<M: Make>(m: &mut M, r: Id) -> (Id, Id) {
+fn both<M: ExprBuilder>(m: &mut M, r: Id) -> (Id, Id) {
     let ty = m.ty(r);
     let z = m.mul(r, r);
     let (s, cube) = (m.polynomial(z, table(ty, &c::SIN_F32, &c::SIN_F64)), m.mul(z, r));
@@ -52,7 +52,7 @@ fn both<M: Make>(m: &mut M, r: Id) -> (Id, Id) {
 }
 
 /// Is the whole number odd?
-fn is_odd<M: Make>(m: &mut M, n: Whole) -> Id {
+fn is_odd<M: ExprBuilder>(m: &mut M, n: Whole) -> Id {
     let int = m.ty(n.bits);
     let (one, zero) = (m.bits(int, 1), m.bits(int, 0));
     let bit = m.bin(Binary::And, n.bits, one);
@@ -60,7 +60,7 @@ fn is_odd<M: Make>(m: &mut M, n: Whole) -> Id {
 }
 
 /// A bit of an integer, at the place of the sign.
-fn as_sign<M: Make>(m: &mut M, bits: Id, bit: u64) -> Id {
+fn as_sign<M: ExprBuilder>(m: &mut M, bits: Id, bit: u64) -> Id {
     let int = m.ty(bits);
     let (bit_alone, shift) = (m.bits(int, 1 << bit), m.bits(int, int.bits() as u64 - 1 - bit));
     let x = m.bin(Binary::And, bits, bit_alone);
@@ -68,15 +68,15 @@ fn as_sign<M: Make>(m: &mut M, bits: Id, bit: u64) -> Id {
 }
 
 /// The library's function beyond the limit.
-fn patch<M: Make>(m: &mut M, f: Unary, x: Id, size: Id, y: Id) -> Id {
+fn patch<M: ExprBuilder>(m: &mut M, f: Unary, x: Id, size: Id, y: Id) -> Id {
     let ty = m.ty(x);
     let limit = m.number(ty, limit(ty, m.has_fma()));
     let is_far = m.compare(Direction::Gt, size, limit);
-    m.put(Do::Patch(f, is_far, x, y), ty)
+    m.put(InstKind::Patch(f, is_far, x, y), ty)
 }
 
 /// Sine.
-pub fn sin<M: Make>(m: &mut M, x: Id) -> Id {
+pub fn sin<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
     let size = m.un(Unary::Abs, x);
     let (n, r) = reduce(m, size);
     let ((s, c), odd) = (both(m, r), is_odd(m, n));
@@ -89,7 +89,7 @@ pub fn sin<M: Make>(m: &mut M, x: Id) -> Id {
 }
 
 /// Cosine: the sine one quadrant further on.
-pub fn cos<M: Make>(m: &mut M, x: Id) -> Id {
+pub fn cos<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
     let size = m.un(Unary::Abs, x);
     let (n, r) = reduce(m, size);
     let ((s, c), odd) = (both(m, r), is_odd(m, n));
@@ -101,7 +101,7 @@ pub fn cos<M: Make>(m: &mut M, x: Id) -> Id {
 }
 
 /// Tangent: the quotient of both, or its negative inverse.
-pub fn tan<M: Make>(m: &mut M, x: Id) -> Id {
+pub fn tan<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
     let size = m.un(Unary::Abs, x);
     let (n, r) = reduce(m, size);
     let ((s, c), odd) = (both(m, r), is_odd(m, n));

@@ -3,17 +3,17 @@
 
 #![allow(unsafe_code, reason = "arrays are read and written by address")]
 
-mod cut;
+mod im2col;
 mod multiply;
-mod patches;
+mod tiling;
 
 use super::{frame::Frame, kernel::KernelTask, pool::Pool, scratch::Scratch};
-use crate::schedule::{BufferId, Walk};
-use cut::{Cut, Part, Sizes};
+use crate::schedule::{BufferId, StridedView};
+use im2col::{Block, Im2col};
 use multiply::{Blocks, Matrix, Number};
 use neurax_ir::{DType, Eqn, Error, Graph, Result, op::Convolution};
-use patches::{Block, Patches};
 use std::ops::Range;
+use tiling::{Part, Sizes, Tiling};
 
 /// A convolution of a program.
 #[derive(Debug)]
@@ -21,13 +21,13 @@ pub struct ConvolutionTask {
     dtype: DType,
     /// The operand, the kernel, the result.
     arrays: [BufferId; 3],
-    patches: Patches,
+    patches: Im2col,
     /// The first element of the operand, and from group to group.
     operand: [isize; 2],
     kernel: Weights,
     sizes: Sizes,
-    cut: Cut,
-    then: Option<KernelTask>,
+    cut: Tiling,
+    epilogue: Option<KernelTask>,
 }
 
 /// How the kernel is walked, in elements.
@@ -46,7 +46,7 @@ struct Weights {
 
 impl Weights {
     /// A kernel whose taps have one stride.
-    fn new(w: &Walk) -> Option<Weights> {
+    fn new(w: &StridedView) -> Option<Weights> {
         let axes: Vec<usize> = (1..w.sizes.len()).collect();
         let (offset, row) = (w.offset, w.strides[0]);
         let taps = w.sizes[2..].iter().product::<usize>() as isize;
@@ -77,17 +77,19 @@ impl ConvolutionTask {
         op: &Convolution,
         reads: &[BufferId],
         write: BufferId,
-        then: Option<KernelTask>,
+        epilogue: Option<KernelTask>,
     ) -> Result<ConvolutionTask> {
-        let side =
-            |i| Walk::operand(graph, e, i).map_or_else(|| Walk::dense(graph, e.inputs[i]), |w| w.0);
+        let side = |i| {
+            StridedView::operand(graph, e, i)
+                .map_or_else(|| StridedView::dense(graph, e.inputs[i]), |w| w.0)
+        };
         let (x, w) = (side(0), side(1));
         let lost = || {
             Error::new("convolution", "the taps of the kernel have no common stride")
                 .at_origin(&e.at)
         };
         let windows = &graph.ty(e.outputs[0]).shape[2..];
-        let patches = Patches::new(&x, &op.slides, &w.sizes[2..], windows);
+        let patches = Im2col::new(&x, &op.slides, &w.sizes[2..], windows);
         let kernel = Weights::new(&w).ok_or_else(lost)?;
         let sizes = Sizes {
             batch: x.sizes[0],
@@ -98,7 +100,7 @@ impl ConvolutionTask {
             windows: patches.columns.inner(),
             by_features: kernel.by_features,
         };
-        let cut = Cut::new(&sizes, op.dtype.bits() / 8);
+        let cut = Tiling::new(&sizes, op.dtype.bits() / 8);
         let operand = [x.offset, x.strides[1] * w.sizes[1] as isize];
         Ok(ConvolutionTask {
             dtype: op.dtype,
@@ -108,7 +110,7 @@ impl ConvolutionTask {
             kernel,
             sizes,
             cut,
-            then,
+            epilogue,
         })
     }
 
@@ -141,7 +143,7 @@ impl ConvolutionTask {
     }
 
     unsafe fn typed<T: Number>(&self, f: &mut Frame, pool: &Pool) {
-        self.then.iter().for_each(|then| then.operands(&f.slots, &mut f.operands));
+        self.epilogue.iter().for_each(|epilogue| epilogue.operands(&f.slots, &mut f.operands));
         let at = |i: usize| f.slots[self.arrays[i]].0;
         let job = Job::<T> {
             task: self,
@@ -154,24 +156,24 @@ impl ConvolutionTask {
             if self.cut.sums > 1 {
                 job.in_sums(pool);
             } else {
-                let follow = self.follows().then_some(self.then.as_ref()).flatten();
+                let follow = self.follows().then_some(self.epilogue.as_ref()).flatten();
                 let operands = &f.operands[..];
                 let per = follow.map_or(0, |t| t.count / self.sizes.batch.max(1));
                 self.share(pool, |part| {
                     job.part(&part);
-                    if let Some(then) = follow {
+                    if let Some(epilogue) = follow {
                         // Its iterations read only the members that were just written.
                         let members = part.columns.start / self.sizes.windows
                             ..part.columns.end / self.sizes.windows;
-                        then.range(operands, members.start * per, members.end * per);
+                        epilogue.range(operands, members.start * per, members.end * per);
                     }
                 });
                 if follow.is_some() {
                     return;
                 }
             }
-            if let Some(then) = &self.then {
-                then.run(f, pool);
+            if let Some(epilogue) = &self.epilogue {
+                epilogue.run(f, pool);
             }
         }
     }
@@ -181,7 +183,10 @@ impl ConvolutionTask {
     fn follows(&self) -> bool {
         self.cut.whole
             && self.sizes.windows > 0
-            && self.then.as_ref().is_some_and(|t| t.count.is_multiple_of(self.sizes.batch.max(1)))
+            && self
+                .epilogue
+                .as_ref()
+                .is_some_and(|t| t.count.is_multiple_of(self.sizes.batch.max(1)))
     }
 
     /// Runs every part, on other threads if there is enough work.

@@ -91,8 +91,8 @@ impl SortTask {
         let n = self.n;
         let mut own = Scratch::new(n * (RECORD + ELEMENT + PLACE));
         let records = own.address();
-        let kept = records.plus((n * RECORD) as isize);
-        let places = kept.plus((n * ELEMENT) as isize).0.cast::<u32>();
+        let with_subnormals = records.plus((n * RECORD) as isize);
+        let places = with_subnormals.plus((n * ELEMENT) as isize).0.cast::<u32>();
         for row in rows {
             let first = row / self.stride * self.stride * n + row % self.stride;
             // SAFETY: the scratch memory has room for all of them; as promised by the caller.
@@ -100,7 +100,9 @@ impl SortTask {
                 (0..n).for_each(|i| places.add(i).write(i as u32));
                 let places = std::slice::from_raw_parts_mut(places, n);
                 self.order(slots, first, records, places);
-                self.arrays.iter().for_each(|a| self.reorder(a, slots, first, kept, places));
+                self.arrays
+                    .iter()
+                    .for_each(|a| self.reorder(a, slots, first, with_subnormals, places));
             }
         }
     }
@@ -147,13 +149,13 @@ impl SortTask {
         places.iter_mut().zip(records).for_each(|(p, r)| *p = r.place() as u32);
     }
 
-    /// Writes a row of an array in that order; through `kept`, if it is written where it is read.
+    /// Writes a row of an array in that order; through `with_subnormals`, if it is written where it is read.
     unsafe fn reorder(
         &self,
         a: &Array,
         slots: &[Address],
         first: usize,
-        kept: Address,
+        with_subnormals: Address,
         places: &[u32],
     ) {
         let row = |b: BufferId| slots[b].plus((first * a.bytes) as isize);
@@ -161,23 +163,33 @@ impl SortTask {
         // SAFETY: as promised by the caller.
         unsafe {
             match a.bytes {
-                1 => self.moved::<u8>(from, to, kept, places),
-                2 => self.moved::<u16>(from, to, kept, places),
-                4 => self.moved::<u32>(from, to, kept, places),
-                8 => self.moved::<u64>(from, to, kept, places),
-                _ => self.moved::<[u64; 2]>(from, to, kept, places),
+                1 => self.moved::<u8>(from, to, with_subnormals, places),
+                2 => self.moved::<u16>(from, to, with_subnormals, places),
+                4 => self.moved::<u32>(from, to, with_subnormals, places),
+                8 => self.moved::<u64>(from, to, with_subnormals, places),
+                _ => self.moved::<[u64; 2]>(from, to, with_subnormals, places),
             }
         }
     }
 
-    unsafe fn moved<T: Copy>(&self, from: Address, to: Address, kept: Address, places: &[u32]) {
-        let (mut source, mut step, to, kept) =
-            (from.0.cast::<T>().cast_const(), self.stride, to.0.cast::<T>(), kept.0.cast::<T>());
+    unsafe fn moved<T: Copy>(
+        &self,
+        from: Address,
+        to: Address,
+        with_subnormals: Address,
+        places: &[u32],
+    ) {
+        let (mut source, mut step, to, with_subnormals) = (
+            from.0.cast::<T>().cast_const(),
+            self.stride,
+            to.0.cast::<T>(),
+            with_subnormals.0.cast::<T>(),
+        );
         // SAFETY: places are those of a row, which lies in both arrays; as promised by the caller.
         unsafe {
             if source == to {
-                (0..self.n).for_each(|i| *kept.add(i) = *source.add(i * step));
-                (source, step) = (kept, 1);
+                (0..self.n).for_each(|i| *with_subnormals.add(i) = *source.add(i * step));
+                (source, step) = (with_subnormals, 1);
             }
             places
                 .iter()

@@ -3,7 +3,7 @@
 #![allow(unsafe_code, reason = "elements are read and written by address")]
 
 use super::squares;
-use crate::launch::slide::Run;
+use crate::launch::tap_range::TapRange;
 use neurax_ir::{DType, op::ReduceKind};
 
 /// No place: that of a window over no elements.
@@ -132,7 +132,7 @@ pub fn kind_of(kind: ReduceKind, dtype: DType) -> ReduceKind {
 /// Calls `f(index along the windows, index along the elements)` for a run, with loops of their own
 /// for the usual distances.
 #[inline(always)]
-fn along(run: &Run, mut f: impl FnMut(usize, usize)) {
+fn along(run: &TapRange, mut f: impl FnMut(usize, usize)) {
     match (run.step, run.by) {
         (1, 1) => (0..run.count).for_each(|i| f(i, i)),
         (1, 2) => (0..run.count).for_each(|i| f(i, 2 * i)),
@@ -144,7 +144,7 @@ fn along(run: &Run, mut f: impl FnMut(usize, usize)) {
 ///
 /// # Safety
 /// The run is one over live elements and results, which nobody else uses.
-pub type Join<T> = unsafe fn(run: &Run, x: *const T, to: *mut T);
+pub type Join<T> = unsafe fn(run: &TapRange, x: *const T, to: *mut T);
 
 /// The loops of a kind.
 pub fn join<T: Cell>(kind: ReduceKind) -> (Join<T>, squares::JoinPairs<T>) {
@@ -156,7 +156,7 @@ pub fn join<T: Cell>(kind: ReduceKind) -> (Join<T>, squares::JoinPairs<T>) {
     pick!(Sum, Prod, Max, Min, And, Or, Xor)
 }
 
-unsafe fn join_as<T: Cell, const KIND: usize>(run: &Run, x: *const T, to: *mut T) {
+unsafe fn join_as<T: Cell, const KIND: usize>(run: &TapRange, x: *const T, to: *mut T) {
     // SAFETY: as promised by the caller.
     let (x, to) = unsafe { (x.add(run.element), to.add(run.first)) };
     along(run, |i, j| {
@@ -171,7 +171,7 @@ unsafe fn join_as<T: Cell, const KIND: usize>(run: &Run, x: *const T, to: *mut T
 /// # Safety
 /// As [`Join`].
 pub unsafe fn select<T: Cell, const MAX: bool>(
-    run: &Run,
+    run: &TapRange,
     x: *const T,
     base: usize,
     best: *mut T,

@@ -6,7 +6,7 @@
 mod cell;
 mod squares;
 
-use super::{frame::Address, pool::Pool, scratch::Scratch, slide::Run};
+use super::{frame::Address, pool::Pool, scratch::Scratch, tap_range::TapRange};
 use crate::schedule::BufferId;
 use cell::{Cell, NOWHERE, join, kind_of, select, typed};
 use neurax_ir::{
@@ -53,7 +53,7 @@ struct Axis {
     elements: usize,
     windows: usize,
     /// For every tap the windows that have an element there.
-    taps: Box<[Run]>,
+    taps: Box<[TapRange]>,
     /// From one element to the next.
     stride: usize,
 }
@@ -63,8 +63,8 @@ impl Axis {
     /// over.
     fn pairs(&self) -> Option<usize> {
         let [a, b] = &self.taps[..] else { return None };
-        let whole = |run: &Run| {
-            *run == Run { first: 0, step: 1, count: self.windows, by: 2, element: run.element }
+        let whole = |run: &TapRange| {
+            *run == TapRange { first: 0, step: 1, count: self.windows, by: 2, element: run.element }
         };
         (whole(a) && whole(b) && b.element == a.element + 1).then_some(a.element)
     }
@@ -357,7 +357,7 @@ fn axes(
         out.push(Axis {
             elements,
             windows,
-            taps: Run::of_taps(&slides[i], elements, sizes[i], windows),
+            taps: TapRange::of_taps(&slides[i], elements, sizes[i], windows),
             stride: shape[end..].iter().product(),
         });
         i = end;
@@ -366,7 +366,7 @@ fn axes(
         out.push(Axis {
             elements: 1,
             windows: 1,
-            taps: Run::of_taps(&Slide::default(), 1, 1, 1),
+            taps: TapRange::of_taps(&Slide::default(), 1, 1, 1),
             stride: 1,
         });
     }

@@ -6,31 +6,31 @@ use smallvec::SmallVec;
 
 /// A value while code is written.
 #[derive(Clone, Debug)]
-pub enum Held {
+pub enum LaneValue {
     /// The same for all lanes: a scalar.
-    Once(Value),
+    Uniform(Value),
     /// One vector for every part of the unrolled loop.
-    Lanes(SmallVec<[Value; 4]>),
+    Varying(SmallVec<[Value; 4]>),
 }
 
 /// The vectors of one copy of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shape {
+pub struct VectorShape {
     /// Elements in a vector: 4 or 2, or 1 where all values are scalars.
     pub width: usize,
     /// Vectors per value.
     pub unroll: usize,
 }
 
-impl Shape {
+impl VectorShape {
     /// One element at a time.
-    pub const SCALAR: Shape = Shape { width: 1, unroll: 1 };
+    pub const SCALAR: VectorShape = VectorShape { width: 1, unroll: 1 };
 
     /// The shapes of the loops that share an iteration range: as it is, one vector at a time, one
     /// element at a time.
-    pub fn down(self) -> SmallVec<[Shape; 3]> {
-        let mut out: SmallVec<[Shape; 3]> =
-            smallvec::smallvec![self, Shape { unroll: 1, ..self }, Shape::SCALAR];
+    pub fn down(self) -> SmallVec<[VectorShape; 3]> {
+        let mut out: SmallVec<[VectorShape; 3]> =
+            smallvec::smallvec![self, VectorShape { unroll: 1, ..self }, VectorShape::SCALAR];
         out.dedup();
         out
     }

@@ -6,7 +6,7 @@ use neurax_ir::op::Slide;
 /// For one tap (or one window): the windows (or taps) that have an element there. These are
 /// `first`, `first + step`, .., `count` of them, on the elements `element`, `element + by`, ..
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Run {
+pub struct TapRange {
     /// The first one.
     pub first: usize,
     /// From one to the next.
@@ -19,39 +19,43 @@ pub struct Run {
     pub by: usize,
 }
 
-impl Run {
+impl TapRange {
     /// For every tap the windows, of which there are `windows` over `n` elements.
-    pub fn of_taps(s: &Slide, n: usize, taps: usize, windows: usize) -> Box<[Run]> {
+    pub fn of_taps(s: &Slide, n: usize, taps: usize, windows: usize) -> Box<[TapRange]> {
         let start = |tap: usize| tap as i128 * s.window_dilation as i128 - s.low as i128;
-        (0..taps).map(|tap| Run::along(start(tap), s.stride, windows, s.base_dilation, n)).collect()
+        (0..taps)
+            .map(|tap| TapRange::along(start(tap), s.stride, windows, s.base_dilation, n))
+            .collect()
     }
 
     /// For every window the taps.
-    pub fn of_windows(s: &Slide, n: usize, taps: usize, windows: usize) -> Box<[Run]> {
+    pub fn of_windows(s: &Slide, n: usize, taps: usize, windows: usize) -> Box<[TapRange]> {
         let start = |window: usize| window as i128 * s.stride as i128 - s.low as i128;
         (0..windows)
-            .map(|window| Run::along(start(window), s.window_dilation, taps, s.base_dilation, n))
+            .map(|window| {
+                TapRange::along(start(window), s.window_dilation, taps, s.base_dilation, n)
+            })
             .collect()
     }
 
     /// The places `start`, `start + step`, .., `count` of them, on an axis of `n` elements that are
     /// `base` apart.
-    fn along(start: i128, step: usize, count: usize, base: usize, n: usize) -> Run {
+    fn along(start: i128, step: usize, count: usize, base: usize, n: usize) -> TapRange {
         let (stride, dilation) = (step as i128, base as i128);
         let inside = if start < 0 { -start.div_euclid(stride) } else { 0 };
         // Every so many places one is an element.
         let period = dilation / gcd(stride, dilation);
         let last = (count as i128).min(inside + period);
         let Some(first) = (inside..last).find(|i| (start + i * stride) % dilation == 0) else {
-            return Run::NONE;
+            return TapRange::NONE;
         };
         let (element, by) = ((start + first * stride) / dilation, period * stride / dilation);
         let found =
             (count as i128 - first).div_ceil_of(period).min((n as i128 - element).div_ceil_of(by));
         if found <= 0 {
-            return Run::NONE;
+            return TapRange::NONE;
         }
-        Run {
+        TapRange {
             first: first as usize,
             step: period as usize,
             count: found as usize,
@@ -61,7 +65,7 @@ impl Run {
     }
 
     /// Nowhere.
-    const NONE: Run = Run { first: 0, step: 1, count: 0, element: 0, by: 1 };
+    const NONE: TapRange = TapRange { first: 0, step: 1, count: 0, element: 0, by: 1 };
 
     /// The element of the window (or tap) `i`.
     pub fn at(&self, i: usize) -> Option<usize> {
@@ -75,10 +79,10 @@ impl Run {
     }
 
     /// The part of it from window (or tap) `from` up to `to`.
-    pub fn within(&self, from: usize, to: usize) -> Run {
+    pub fn within(&self, from: usize, to: usize) -> TapRange {
         let before = |i: usize| i.saturating_sub(self.first).div_ceil(self.step).min(self.count);
         let (a, b) = (before(from), before(to));
-        Run {
+        TapRange {
             first: self.first + a * self.step,
             count: b.saturating_sub(a),
             element: self.element + a * self.by,
@@ -131,8 +135,10 @@ mod tests {
                 window_dilation: pick(11, 3),
             };
             let (n, taps, windows) = (case % 5, pick(2, 4), pick(13, 6));
-            let (of_taps, of_windows) =
-                (Run::of_taps(&s, n, taps, windows), Run::of_windows(&s, n, taps, windows));
+            let (of_taps, of_windows) = (
+                TapRange::of_taps(&s, n, taps, windows),
+                TapRange::of_windows(&s, n, taps, windows),
+            );
             for (tap, window) in (0..taps).flat_map(|t| (0..windows).map(move |w| (t, w))) {
                 let want = element(&s, window, tap, n);
                 assert_eq!(
@@ -155,10 +161,10 @@ mod tests {
     fn far_places_are_found_at_once() {
         let far = Slide { stride: 1 << 40, low: 1 << 40, high: 1 << 40, ..Slide::default() };
         assert_eq!(
-            Run::of_taps(&far, 4, 1, 3)[0],
-            Run { first: 1, step: 1, count: 1, element: 0, by: 1 << 40 }
+            TapRange::of_taps(&far, 4, 1, 3)[0],
+            TapRange { first: 1, step: 1, count: 1, element: 0, by: 1 << 40 }
         );
         let thin = Slide { base_dilation: 1 << 50, ..Slide::default() };
-        assert_eq!(Run::of_taps(&thin, 1, 1, 1)[0].count, 1);
+        assert_eq!(TapRange::of_taps(&thin, 1, 1, 1)[0].count, 1);
     }
 }

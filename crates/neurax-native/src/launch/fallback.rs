@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// An op of a program.
 #[derive(Debug)]
-pub struct ReferenceTask {
+pub struct FallbackTask {
     op: Op,
     at: Origin,
     reads: Box<[(BufferId, Type)]>,
@@ -20,16 +20,16 @@ pub struct ReferenceTask {
     drops: bool,
 }
 
-impl ReferenceTask {
+impl FallbackTask {
     /// An op that stands there, with the arrays of its operands and results.
     pub fn new(
         op: &Op,
         at: Origin,
         reads: Box<[(BufferId, Type)]>,
         writes: Box<[BufferId]>,
-    ) -> ReferenceTask {
+    ) -> FallbackTask {
         let drops = op.region().is_none() && !matches!(op, Op::Custom(_));
-        ReferenceTask { op: op.clone(), at, reads, writes, drops }
+        FallbackTask { op: op.clone(), at, reads, writes, drops }
     }
 
     /// Runs it.

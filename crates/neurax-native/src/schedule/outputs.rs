@@ -1,7 +1,7 @@
 //! What a group of equations computes: its iteration space, its results and what becomes of them.
 
 use crate::{
-    affine::Affine,
+    affine::AffineOffset,
     kernel::{Id, Inst},
 };
 use neurax_ir::{
@@ -15,37 +15,37 @@ pub type BufferId = usize;
 
 /// Where values of an expression come from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Source {
+pub enum ExprSource {
     /// An element of an array, `at` elements further on.
     Load {
         /// Which array.
         buffer: BufferId,
         /// The place.
-        place: Affine,
+        place: AffineOffset,
         /// Elements found at run time.
         at: Option<Id>,
     },
     /// A number made of loop counters.
-    Index(Affine),
+    AffineIndex(AffineOffset),
     /// A number that is given at run time, as the bits of its dtype.
-    Number(u64),
+    RuntimeConstant(u64),
     /// The accumulator of that root.
-    Fold(usize),
+    Accumulator(usize),
 }
 
 /// A node of the expressions.
-pub type Node = Inst<Source>;
+pub type Node = Inst<ExprSource>;
 
 /// The iteration space of a group: its loops, and which of them are joined away.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Space {
+pub struct IterSpace {
     /// The sizes of the loops.
     pub sizes: Vec<usize>,
     /// Which loops are reduced.
     pub reduced: Vec<bool>,
 }
 
-impl std::fmt::Display for Space {
+impl std::fmt::Display for IterSpace {
     /// `[32, (784)]`: a loop that is reduced is in brackets.
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
         let one =
@@ -60,21 +60,21 @@ impl std::fmt::Display for Space {
 
 /// Something that a group computes.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Root {
+pub struct Output {
     /// The value that is computed or joined.
     pub value: Value,
     /// What becomes of it.
-    pub end: End,
+    pub sink: Sink,
 }
 
 /// What becomes of a computed value.
 #[derive(Clone, Debug, PartialEq)]
-pub enum End {
+pub enum Sink {
     /// It is written, at the same place.
     Store(BufferId),
     /// It is written into a part of an array: the axes of the value are those of the array,
     /// `scale * index + offset`.
-    Part {
+    Slice {
         /// The array.
         buffer: BufferId,
         /// Its shape.
@@ -87,7 +87,7 @@ pub enum End {
     /// It is written everywhere into an array: the value is a scalar.
     Fill(BufferId),
     /// It is written into a window of an array at a place found at run time.
-    Window {
+    DynamicSlice {
         /// The array.
         buffer: BufferId,
         /// Its shape.
@@ -107,7 +107,7 @@ pub enum End {
         op: Scatter,
     },
     /// It is joined over the reduced loops; the result is the other value, written to the array.
-    Fold {
+    Reduce {
         /// How.
         kind: ReduceKind,
         /// The equation's result.
@@ -117,33 +117,33 @@ pub enum End {
     },
 }
 
-impl End {
+impl Sink {
     /// The array that is written.
     pub fn buffer(&self) -> BufferId {
         match self {
-            End::Store(b) | End::Fill(b) => *b,
-            End::Part { buffer, .. }
-            | End::Window { buffer, .. }
-            | End::Scatter { buffer, .. }
-            | End::Fold { buffer, .. } => *buffer,
+            Sink::Store(b) | Sink::Fill(b) => *b,
+            Sink::Slice { buffer, .. }
+            | Sink::DynamicSlice { buffer, .. }
+            | Sink::Scatter { buffer, .. }
+            | Sink::Reduce { buffer, .. } => *buffer,
         }
     }
 
     /// Does it go where only the run shows?
     pub fn is_dynamic(&self) -> bool {
-        matches!(self, End::Window { .. } | End::Scatter { .. })
+        matches!(self, Sink::DynamicSlice { .. } | Sink::Scatter { .. })
     }
 }
 
 /// A root with its nodes.
 #[derive(Clone, Debug)]
-pub struct Made {
+pub struct LoweredOutput {
     /// The root.
-    pub root: Root,
+    pub root: Output,
     /// Its value.
     pub node: Id,
     /// Where it is written.
-    pub place: Affine,
+    pub place: AffineOffset,
     /// Elements added to the place, found at run time.
     pub at: Option<Id>,
     /// Written only if this is true.
@@ -152,11 +152,11 @@ pub struct Made {
 
 /// Why equations do not become one kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Why {
+pub enum NotFused {
     /// A value must be written to memory first.
     Materialise(Value),
     /// The iteration spaces differ.
-    Spaces(Space, Space),
+    Spaces(IterSpace, IterSpace),
     /// A value is read at other places than the group makes it.
     Elsewhere(Value),
     /// Anything else.

@@ -1,23 +1,23 @@
 //! Expressions over one iteration space: what a group of equations computes for each iteration.
 
 use crate::{
-    affine::{Affine, Cut, Index, flat, index_of},
-    kernel::{Do, Id, Make, computed_in, expand, first_bits},
+    affine::{AffineIndex, AffineOffset, ReshapeError, flat, index_of},
+    kernel::{ExprBuilder, Id, InstKind, computed_in, expand, first_bits},
 };
 use neurax_ir::{DType, Literal, Op, Shape, Value, op::Binary};
 use rustc_hash::FxHashMap;
 
 use super::{
-    Facts, Storage,
-    group::{BufferId, End, Made, Node, Root, Source, Space, Why},
+    Analysis, Storage,
+    outputs::{BufferId, ExprSource, IterSpace, LoweredOutput, Node, NotFused, Output, Sink},
 };
 
 /// The expressions of a group.
 #[derive(Debug)]
-pub struct Body<'a> {
-    pub(super) facts: &'a Facts<'a>,
+pub struct ExprGraph<'a> {
+    pub(super) analysis: &'a Analysis<'a>,
     /// The loops.
-    pub space: Space,
+    pub space: IterSpace,
     /// How unsplit axes of the space became loops: for each axis its loops.
     pub(super) axes: Vec<Vec<usize>>,
     /// The nodes; operands come first.
@@ -25,9 +25,9 @@ pub struct Body<'a> {
     /// In which stage a node can be computed.
     pub levels: Vec<usize>,
     seen: FxHashMap<Node, Id>,
-    made: FxHashMap<(Value, Affine), Id>,
+    made: FxHashMap<(Value, AffineOffset), Id>,
     /// Roots already built: their value, what the group knows it by, and its node.
-    pub roots: Vec<Made>,
+    pub outputs: Vec<LoweredOutput>,
 }
 
 /// Most expressions have no more nodes: room for so many is made at once.
@@ -53,39 +53,43 @@ fn is_structural(dtype: DType, bits: u64) -> bool {
 
 /// A place of an array: as a sum, and as an index where that is known without looking for it.
 #[derive(Clone)]
-struct At {
-    place: Affine,
-    index: Option<Index>,
+struct ElementAccess {
+    place: AffineOffset,
+    index: Option<AffineIndex>,
 }
 
 /// Why building stopped.
-pub(super) enum Stop {
+pub(super) enum BuildError {
     Split(usize, usize),
-    Why(Why),
+    NotFused(NotFused),
 }
 
-impl From<Why> for Stop {
-    fn from(w: Why) -> Stop {
-        Stop::Why(w)
+impl From<NotFused> for BuildError {
+    fn from(w: NotFused) -> BuildError {
+        BuildError::NotFused(w)
     }
 }
 
-pub(super) type Built<T> = Result<T, Stop>;
+pub(super) type BuildResult<T> = Result<T, BuildError>;
 
-impl<'a> Body<'a> {
+impl<'a> ExprGraph<'a> {
     /// The expressions of roots over an iteration space. Roots are in the order of the graph.
     ///
     /// # Errors
     /// Why they do not go together.
-    pub fn build(facts: &'a Facts<'a>, space: &Space, roots: &[Root]) -> Result<Body<'a>, Why> {
+    pub fn build(
+        analysis: &'a Analysis<'a>,
+        space: &IterSpace,
+        outputs: &[Output],
+    ) -> Result<ExprGraph<'a>, NotFused> {
         let mut factors: Vec<Vec<usize>> = space.sizes.iter().map(|&n| vec![n]).collect();
         // Every split refines the loops, so that this ends.
         loop {
-            let mut body = Body::empty(facts, space, &factors);
-            match roots.iter().try_for_each(|r| body.root(r)) {
+            let mut body = ExprGraph::empty(analysis, space, &factors);
+            match outputs.iter().try_for_each(|r| body.root(r)) {
                 Ok(()) => return Ok(body),
-                Err(Stop::Why(why)) => return Err(why),
-                Err(Stop::Split(l, inner)) => {
+                Err(BuildError::NotFused(why)) => return Err(why),
+                Err(BuildError::Split(l, inner)) => {
                     let axis = body.axes.iter().position(|a| a.contains(&l)).unwrap_or(0);
                     let at = body.axes[axis].iter().position(|&x| x == l).unwrap_or(0);
                     let n = factors[axis][at];
@@ -95,18 +99,22 @@ impl<'a> Body<'a> {
         }
     }
 
-    fn empty(facts: &'a Facts<'a>, space: &Space, factors: &[Vec<usize>]) -> Body<'a> {
+    fn empty(
+        analysis: &'a Analysis<'a>,
+        space: &IterSpace,
+        factors: &[Vec<usize>],
+    ) -> ExprGraph<'a> {
         let (mut sizes, mut reduced, mut axes) = (vec![], vec![], vec![]);
         for (axis, f) in factors.iter().enumerate() {
             axes.push((sizes.len()..sizes.len() + f.len()).collect());
             sizes.extend(f);
             reduced.extend(f.iter().map(|_| space.reduced[axis]));
         }
-        let space = Space { sizes, reduced };
+        let space = IterSpace { sizes, reduced };
         let (nodes, levels) = (Vec::with_capacity(USUAL), Vec::with_capacity(USUAL));
         let seen = FxHashMap::with_capacity_and_hasher(USUAL, Default::default());
         let made = FxHashMap::with_capacity_and_hasher(USUAL, Default::default());
-        Body { facts, space, axes, nodes, levels, seen, made, roots: vec![] }
+        ExprGraph { analysis, space, axes, nodes, levels, seen, made, outputs: vec![] }
     }
 
     pub(super) fn loops(&self) -> usize {
@@ -114,9 +122,9 @@ impl<'a> Body<'a> {
     }
 
     /// The counters of the unsplit axes.
-    fn counters(&self) -> Index {
+    fn counters(&self) -> AffineIndex {
         let joined = |loops: &Vec<usize>| {
-            let mut a = Affine::constant(self.loops(), 0);
+            let mut a = AffineOffset::constant(self.loops(), 0);
             let mut step = 1;
             for &l in loops.iter().rev() {
                 a.steps[l] = step;
@@ -128,55 +136,62 @@ impl<'a> Body<'a> {
     }
 
     /// The counters of the axes that are not reduced.
-    fn outer_counters(&self) -> Index {
-        let kept = |(_, loops): &(Affine, &Vec<usize>)| {
+    fn outer_counters(&self) -> AffineIndex {
+        let kept = |(_, loops): &(AffineOffset, &Vec<usize>)| {
             loops.first().is_none_or(|&l| !self.space.reduced[l])
         };
         self.counters().into_iter().zip(&self.axes).filter(kept).map(|(a, _)| a).collect()
     }
 
     /// The index of a root's value: all axes of the space, or those that stay.
-    fn own_index(&self, v: Value, is_fold: bool) -> Index {
+    fn own_index(&self, v: Value, is_fold: bool) -> AffineIndex {
         let all = self.counters();
-        if is_fold || self.facts.shape(v).rank() == all.len() { all } else { self.outer_counters() }
+        if is_fold || self.analysis.shape(v).rank() == all.len() {
+            all
+        } else {
+            self.outer_counters()
+        }
     }
 
-    fn root(&mut self, r: &Root) -> Built<()> {
-        let is_fold = matches!(r.end, End::Fold { .. });
-        let is_fill = matches!(r.end, End::Fill(_));
-        let index = if is_fill { Index::new() } else { self.own_index(r.value, is_fold) };
+    fn root(&mut self, r: &Output) -> BuildResult<()> {
+        let is_fold = matches!(r.sink, Sink::Reduce { .. });
+        let is_fill = matches!(r.sink, Sink::Fill(_));
+        let index = if is_fill { AffineIndex::new() } else { self.own_index(r.value, is_fold) };
         let home = self.at_index(r.value, index.clone());
         // A value that is stored already (a graph's input that is concatenated) is read, others are
         // computed.
-        let node = match (&r.end, self.facts.storage(r.value)) {
-            (End::Store(_), _) => self.compute(r.value, &home)?,
+        let node = match (&r.sink, self.analysis.storage(r.value)) {
+            (Sink::Store(_), _) => self.compute(r.value, &home)?,
             _ => self.value(r.value, &home)?,
         };
-        let made = Made { root: r.clone(), node, place: home.place, at: None, guard: None };
-        let made = match &r.end {
-            End::Store(_) => made,
-            End::Fold { result, .. } => Made {
-                place: flat(self.facts.shape(*result), &self.outer_counters(), self.loops()),
+        let made =
+            LoweredOutput { root: r.clone(), node, place: home.place, at: None, guard: None };
+        let made = match &r.sink {
+            Sink::Store(_) => made,
+            Sink::Reduce { result, .. } => LoweredOutput {
+                place: flat(self.analysis.shape(*result), &self.outer_counters(), self.loops()),
                 ..made
             },
-            End::Fill(_) => Made {
+            Sink::Fill(_) => LoweredOutput {
                 place: flat(&Shape::from(&self.unsplit()[..]), &self.counters(), self.loops()),
                 ..made
             },
-            End::Part { shape, scale, offset, .. } => {
-                let part = |(i, a): (usize, Affine)| Affine {
+            Sink::Slice { shape, scale, offset, .. } => {
+                let part = |(i, a): (usize, AffineOffset)| AffineOffset {
                     base: offset[i] as isize,
                     ..a.times(scale[i] as isize)
                 };
-                let index: Index = index.into_iter().enumerate().map(part).collect();
-                Made { place: flat(shape, &index, self.loops()), ..made }
+                let index: AffineIndex = index.into_iter().enumerate().map(part).collect();
+                LoweredOutput { place: flat(shape, &index, self.loops()), ..made }
             }
-            End::Window { shape, start, .. } => self.window(made.clone(), shape, *start, &index)?,
-            End::Scatter { shape, indices, op, .. } => {
+            Sink::DynamicSlice { shape, start, .. } => {
+                self.window(made.clone(), shape, *start, &index)?
+            }
+            Sink::Scatter { shape, indices, op, .. } => {
                 self.scatter(made.clone(), shape, *indices, op, &index)?
             }
         };
-        self.roots.push(made);
+        self.outputs.push(made);
         Ok(())
     }
 
@@ -185,44 +200,46 @@ impl<'a> Body<'a> {
         self.axes.iter().map(|loops| loops.iter().map(|&l| self.space.sizes[l]).product()).collect()
     }
 
-    fn at_index(&self, v: Value, index: Index) -> At {
-        At { place: flat(self.facts.shape(v), &index, self.loops()), index: Some(index) }
+    fn at_index(&self, v: Value, index: AffineIndex) -> ElementAccess {
+        ElementAccess {
+            place: flat(self.analysis.shape(v), &index, self.loops()),
+            index: Some(index),
+        }
     }
 
     /// The node of a value at an index.
-    pub(super) fn value_at(&mut self, v: Value, index: Index) -> Built<Id> {
+    pub(super) fn value_at(&mut self, v: Value, index: AffineIndex) -> BuildResult<Id> {
         let at = self.at_index(v, index);
         self.value(v, &at)
     }
 
-    fn index(&self, v: Value, at: &At) -> Built<Index> {
+    fn index(&self, v: Value, at: &ElementAccess) -> BuildResult<AffineIndex> {
         match &at.index {
             Some(i) => Ok(i.clone()),
-            None => {
-                index_of(self.facts.shape(v), &at.place, &self.space.sizes).map_err(|cut| match cut
-                {
-                    Cut::Split(l, n) => Stop::Split(l, n),
-                    Cut::Never => Stop::Why(Why::Materialise(v)),
-                })
-            }
+            None => index_of(self.analysis.shape(v), &at.place, &self.space.sizes).map_err(|cut| {
+                match cut {
+                    ReshapeError::Split(l, n) => BuildError::Split(l, n),
+                    ReshapeError::Never => BuildError::NotFused(NotFused::Materialise(v)),
+                }
+            }),
         }
     }
 
     /// The node of a value at a place: what the group knows, an array in memory, or its equation.
-    fn value(&mut self, v: Value, at: &At) -> Built<Id> {
-        let own = self.roots.iter().enumerate().find_map(|(i, m)| match &m.root.end {
-            End::Fold { result, .. } if *result == v => Some((i, m.node, true)),
-            End::Store(_) if m.root.value == v => Some((i, m.node, false)),
+    fn value(&mut self, v: Value, at: &ElementAccess) -> BuildResult<Id> {
+        let own = self.outputs.iter().enumerate().find_map(|(i, m)| match &m.root.sink {
+            Sink::Reduce { result, .. } if *result == v => Some((i, m.node, true)),
+            Sink::Store(_) if m.root.value == v => Some((i, m.node, false)),
             _ => None,
         });
         if let Some((i, node, is_fold)) = own {
             let home = if is_fold { self.outer_counters() } else { self.own_index(v, false) };
-            if flat(self.facts.shape(v), &home, self.loops()) != at.place {
-                return Err(Why::Elsewhere(v).into());
+            if flat(self.analysis.shape(v), &home, self.loops()) != at.place {
+                return Err(NotFused::Elsewhere(v).into());
             }
             return Ok(if is_fold { self.fold(i, node) } else { node });
         }
-        match self.facts.storage(v) {
+        match self.analysis.storage(v) {
             Storage::Buffer(b) => Ok(self.load(v, b, at.place.clone(), None)),
             Storage::Inline => self.compute(v, at),
         }
@@ -230,25 +247,31 @@ impl<'a> Body<'a> {
 
     fn fold(&mut self, root: usize, node: Id) -> Id {
         let ty = self.ty(node);
-        let id = self.put(Do::Leaf(Source::Fold(root)), ty);
+        let id = self.put(InstKind::Source(ExprSource::Accumulator(root)), ty);
         let level = self.levels[node as usize] + 1;
         self.levels[id as usize] = self.levels[id as usize].max(level);
-        let dtype = self.facts.dtype(match self.roots[root].root.end {
-            End::Fold { result, .. } => result,
-            _ => self.roots[root].root.value,
+        let dtype = self.analysis.dtype(match self.outputs[root].root.sink {
+            Sink::Reduce { result, .. } => result,
+            _ => self.outputs[root].root.value,
         });
-        if dtype == ty { id } else { self.put(Do::Round(dtype, id), ty) }
+        if dtype == ty { id } else { self.put(InstKind::Round(dtype, id), ty) }
     }
 
-    pub(super) fn load(&mut self, v: Value, buffer: BufferId, place: Affine, at: Option<Id>) -> Id {
-        let dtype = self.facts.dtype(v);
-        let x = self.put(Do::Leaf(Source::Load { buffer, place, at }), dtype);
+    pub(super) fn load(
+        &mut self,
+        v: Value,
+        buffer: BufferId,
+        place: AffineOffset,
+        at: Option<Id>,
+    ) -> Id {
+        let dtype = self.analysis.dtype(v);
+        let x = self.put(InstKind::Source(ExprSource::Load { buffer, place, at }), dtype);
         let ty = computed_in(dtype);
         self.convert(x, ty)
     }
 
     /// The node of a value from its equation.
-    fn compute(&mut self, v: Value, at: &At) -> Built<Id> {
+    fn compute(&mut self, v: Value, at: &ElementAccess) -> BuildResult<Id> {
         let key = (v, at.place.clone());
         if let Some(&id) = self.made.get(&key) {
             return Ok(id);
@@ -258,10 +281,10 @@ impl<'a> Body<'a> {
         Ok(id)
     }
 
-    fn equation(&mut self, v: Value, at: &At) -> Built<Id> {
-        let facts = self.facts;
-        let Some((e, out)) = facts.equation(v) else {
-            return Err(Why::Says(format!("%{} is not computed here", v.0).into()).into());
+    fn equation(&mut self, v: Value, at: &ElementAccess) -> BuildResult<Id> {
+        let analysis = self.analysis;
+        let Some((e, out)) = analysis.equation(v) else {
+            return Err(NotFused::Says(format!("%{} is not computed here", v.0).into()).into());
         };
         let xs = &e.inputs;
         match &e.op {
@@ -272,12 +295,14 @@ impl<'a> Body<'a> {
                 let is_narrow =
                     i.ty.dtype.bits() <= 32 && i32::try_from(i.ty.shape[i.axis]).is_ok();
                 let n = self.put(
-                    Do::Leaf(Source::Index(index[i.axis].clone())),
+                    InstKind::Source(ExprSource::AffineIndex(index[i.axis].clone())),
                     if is_narrow { DType::I32 } else { DType::I64 },
                 );
                 Ok(expand::convert(self, n, i.ty.dtype))
             }
-            Op::Reshape(_) => self.value(xs[0], &At { place: at.place.clone(), index: None }),
+            Op::Reshape(_) => {
+                self.value(xs[0], &ElementAccess { place: at.place.clone(), index: None })
+            }
             Op::OptimizationBarrier(_) => self.value(xs[out], at),
             Op::Broadcast(_) | Op::Transpose(_) | Op::Slice(_) | Op::Reverse(_) => {
                 let index = self.index(v, at)?;
@@ -294,27 +319,27 @@ impl<'a> Body<'a> {
                 self.gather(op, xs[0], xs[1], index)
             }
             op => {
-                let ys = xs.iter().map(|&x| self.value(x, at)).collect::<Built<Vec<Id>>>()?;
-                Ok(self.pointwise(op, facts.dtype(v), &ys))
+                let ys = xs.iter().map(|&x| self.value(x, at)).collect::<BuildResult<Vec<Id>>>()?;
+                Ok(self.pointwise(op, analysis.dtype(v), &ys))
             }
         }
     }
 
     /// The index in the operand of a data movement.
-    fn moved(&self, op: &Op, x: Value, index: Index) -> Index {
-        let shape = self.facts.shape(x);
-        let zero = Affine::constant(self.loops(), 0);
+    fn moved(&self, op: &Op, x: Value, index: AffineIndex) -> AffineIndex {
+        let shape = self.analysis.shape(x);
+        let zero = AffineOffset::constant(self.loops(), 0);
         match op {
             Op::Broadcast(op) => (0..shape.rank())
                 .map(|i| if shape[i] == 1 { zero.clone() } else { index[op.dims[i]].clone() })
                 .collect(),
             Op::Transpose(op) => {
-                let mut out: Index = index.iter().map(|_| zero.clone()).collect();
+                let mut out: AffineIndex = index.iter().map(|_| zero.clone()).collect();
                 op.permutation.iter().zip(index).for_each(|(&p, a)| out[p] = a);
                 out
             }
             Op::Slice(op) => {
-                let part = |(i, a): (usize, Affine)| Affine {
+                let part = |(i, a): (usize, AffineOffset)| AffineOffset {
                     base: a.base * op.stride[i] as isize + op.start[i] as isize,
                     ..a.times(op.stride[i] as isize)
                 };
@@ -324,7 +349,8 @@ impl<'a> Body<'a> {
                 let mut out = index;
                 for &axis in &op.axes {
                     let last = shape[axis] as isize - 1;
-                    out[axis] = out[axis].times(-1).plus(&Affine::constant(self.loops(), last));
+                    out[axis] =
+                        out[axis].times(-1).plus(&AffineOffset::constant(self.loops(), last));
                 }
                 out
             }
@@ -332,32 +358,32 @@ impl<'a> Body<'a> {
         }
     }
 
-    fn constant(&mut self, v: Value, value: &Literal, at: &At) -> Built<Id> {
-        let dtype = self.facts.dtype(v);
+    fn constant(&mut self, v: Value, value: &Literal, at: &ElementAccess) -> BuildResult<Id> {
+        let dtype = self.analysis.dtype(v);
         let width = dtype.bits() / 8;
         let same = value.bytes().chunks_exact(width).all(|c| Some(c) == value.bytes().get(..width));
         match first_bits(value) {
             Some(bits) if same => {
                 let narrow = if is_structural(dtype, bits) {
-                    Do::Const(bits)
+                    InstKind::Const(bits)
                 } else {
-                    Do::Leaf(Source::Number(bits))
+                    InstKind::Source(ExprSource::RuntimeConstant(bits))
                 };
                 let narrow = self.put(narrow, dtype);
                 Ok(self.convert(narrow, computed_in(dtype)))
             }
             // Nothing of nothing: the loop around it never runs.
             None => Ok(self.number(computed_in(dtype), 0.0)),
-            _ => match self.facts.constant_buffer(v) {
+            _ => match self.analysis.constant_buffer(v) {
                 Some(b) => Ok(self.load(v, b, at.place.clone(), None)),
-                None => Err(Why::Materialise(v).into()),
+                None => Err(NotFused::Materialise(v).into()),
             },
         }
     }
 
     /// A number that sizes of arrays decide: it is given at run time.
-    pub(super) fn given(&mut self, ty: DType, x: usize) -> Id {
-        self.put(Do::Leaf(Source::Number(x as u64)), ty)
+    pub(super) fn runtime_constant(&mut self, ty: DType, x: usize) -> Id {
+        self.put(InstKind::Source(ExprSource::RuntimeConstant(x as u64)), ty)
     }
 
     /// An equation that works element by element; the result is rounded to its dtype.
@@ -378,22 +404,22 @@ impl<'a> Body<'a> {
         if dtype == DType::Bool || dtype == computed_in(dtype) || matches!(op, Op::Select(_)) {
             y
         } else {
-            self.put(Do::Round(dtype, y), DType::F32)
+            self.put(InstKind::Round(dtype, y), DType::F32)
         }
     }
 }
 
-impl Make for Body<'_> {
-    type Leaf = Source;
+impl ExprBuilder for ExprGraph<'_> {
+    type Source = ExprSource;
 
-    fn put(&mut self, op: Do<Source>, ty: DType) -> Id {
+    fn put(&mut self, op: InstKind<ExprSource>, ty: DType) -> Id {
         let node = Node { op, ty };
         if let Some(&id) = self.seen.get(&node) {
             return id;
         }
         let id = self.nodes.len() as Id;
         let at = match &node.op {
-            Do::Leaf(Source::Load { at, .. }) => *at,
+            InstKind::Source(ExprSource::Load { at, .. }) => *at,
             _ => None,
         };
         let level = node.op.reads().chain(at).map(|x| self.levels[x as usize]).max().unwrap_or(0);
@@ -408,6 +434,6 @@ impl Make for Body<'_> {
     }
 
     fn has_fma(&self) -> bool {
-        self.facts.has_fma
+        self.analysis.has_fma
     }
 }

@@ -5,14 +5,14 @@ use neurax_ir::{Eqn, Graph, Op, Type, Value, op::DotGeneral};
 
 /// The equation that makes a value, if it is not an input: values are numbered equation by
 /// equation.
-pub fn maker(graph: &Graph, v: Value) -> Option<&Eqn> {
+pub fn producer(graph: &Graph, v: Value) -> Option<&Eqn> {
     let after =
         graph.eqns().partition_point(|e| e.outputs.first().is_some_and(|&first| first <= v));
     graph.eqns()[..after].last().filter(|e| e.outputs.contains(&v))
 }
 
 /// How an operand is walked in memory.
-pub struct Walk {
+pub struct StridedView {
     /// The place of its first element.
     pub offset: isize,
     /// The sizes of its axes.
@@ -21,16 +21,16 @@ pub struct Walk {
     pub strides: Vec<isize>,
 }
 
-impl Walk {
+impl StridedView {
     /// As a dense array.
-    pub fn dense(graph: &Graph, v: Value) -> Walk {
-        Walk::of(graph.ty(v))
+    pub fn dense(graph: &Graph, v: Value) -> StridedView {
+        StridedView::of(graph.ty(v))
     }
 
     /// A dense array of that type.
-    pub fn of(ty: &Type) -> Walk {
+    pub fn of(ty: &Type) -> StridedView {
         let shape = &ty.shape;
-        Walk {
+        StridedView {
             offset: 0,
             sizes: shape.to_vec(),
             strides: shape.strides().iter().map(|&s| s as isize).collect(),
@@ -39,23 +39,23 @@ impl Walk {
 
     /// Through the transposes in front of it, and the array behind them; a transpose that machine
     /// code cannot do is an array of its own.
-    fn deep(graph: &Graph, v: Value) -> (Walk, Value) {
-        match maker(graph, v) {
+    fn through_transposes(graph: &Graph, v: Value) -> (StridedView, Value) {
+        match producer(graph, v) {
             Some(Eqn { op: Op::Transpose(op), inputs, .. })
                 if moved_as(graph.ty(v).dtype).is_some() =>
             {
-                let (inner, root) = Walk::deep(graph, inputs[0]);
+                let (inner, root) = StridedView::through_transposes(graph, inputs[0]);
                 (inner.transposed(&op.permutation), root)
             }
-            _ => (Walk::dense(graph, v), v),
+            _ => (StridedView::dense(graph, v), v),
         }
     }
 
     /// Through transposes, reshapes and reversals as far as they are strides, and the array behind
     /// them.
-    fn deepest(graph: &Graph, v: Value) -> (Walk, Value) {
-        let inner = |e: &Eqn| Walk::deepest(graph, e.inputs[0]);
-        let found = match maker(graph, v) {
+    fn through_views(graph: &Graph, v: Value) -> (StridedView, Value) {
+        let inner = |e: &Eqn| StridedView::through_views(graph, e.inputs[0]);
+        let found = match producer(graph, v) {
             Some(e @ Eqn { op: Op::Transpose(op), .. }) => {
                 let (inner, root) = inner(e);
                 Some((inner.transposed(&op.permutation), root))
@@ -70,20 +70,20 @@ impl Walk {
             }
             _ => None,
         };
-        found.unwrap_or_else(|| (Walk::dense(graph, v), v))
+        found.unwrap_or_else(|| (StridedView::dense(graph, v), v))
     }
 
     /// An operand of a product through its transposes, if its rows and its depth have one stride
     /// each there; or one of a convolution: of a kernel the taps must have one stride, and if they
     /// are few the features together with them.
-    pub fn operand(graph: &Graph, e: &Eqn, side: usize) -> Option<(Walk, Value)> {
+    pub fn operand(graph: &Graph, e: &Eqn, side: usize) -> Option<(StridedView, Value)> {
         match &e.op {
             Op::DotGeneral(op) => {
-                let (walk, root) = Walk::deep(graph, e.inputs[side]);
+                let (walk, root) = StridedView::through_transposes(graph, e.inputs[side]);
                 walk.is_operand(op, side).then_some((walk, root))
             }
             Op::Convolution(_) => {
-                let (walk, root) = Walk::deepest(graph, e.inputs[side]);
+                let (walk, root) = StridedView::through_views(graph, e.inputs[side]);
                 let axes: Vec<usize> = (1..walk.sizes.len()).collect();
                 let many = walk.sizes[2..].iter().product::<usize>() >= MANY
                     && walk.joined(&axes[1..]).is_some();
@@ -104,13 +104,13 @@ impl Walk {
         self.joined(&free).is_some() && self.joined(contract).is_some()
     }
 
-    fn transposed(self, permutation: &[usize]) -> Walk {
+    fn transposed(self, permutation: &[usize]) -> StridedView {
         let (sizes, strides) =
             permutation.iter().map(|&p| (self.sizes[p], self.strides[p])).unzip();
-        Walk { sizes, strides, ..self }
+        StridedView { sizes, strides, ..self }
     }
 
-    fn reversed(mut self, axes: &[usize]) -> Walk {
+    fn reversed(mut self, axes: &[usize]) -> StridedView {
         for &a in axes.iter().filter(|&&a| self.sizes[a] > 0) {
             self.offset += self.strides[a] * (self.sizes[a] as isize - 1);
             self.strides[a] = -self.strides[a];
@@ -119,7 +119,7 @@ impl Walk {
     }
 
     /// With other axes, if each of them has a stride.
-    fn reshaped(&self, shape: &[usize]) -> Option<Walk> {
+    fn reshaped(&self, shape: &[usize]) -> Option<StridedView> {
         if shape.contains(&0) {
             return None;
         }
@@ -152,7 +152,7 @@ impl Walk {
                 stride *= shape[axis] as isize;
             }
         }
-        Some(Walk { offset: self.offset, sizes: shape.to_vec(), strides })
+        Some(StridedView { offset: self.offset, sizes: shape.to_vec(), strides })
     }
 
     /// Those axes as one, in that order: its size and stride.

@@ -2,9 +2,9 @@
 //! memory.
 
 use super::{
-    classify::{Class, classify, cost, moved_as},
-    group::BufferId,
-    walk::Walk,
+    classify::{EqnClass, classify, cost, moved_as},
+    outputs::BufferId,
+    strided_view::StridedView,
 };
 use neurax_ir::{DType, Eqn, Graph, Op, Shape, Type, Value};
 use rustc_hash::FxHashMap;
@@ -20,13 +20,13 @@ pub enum Storage {
 
 /// What the schedule knows about a graph.
 #[derive(Debug)]
-pub struct Facts<'g> {
+pub struct Analysis<'g> {
     /// The graph.
     pub graph: &'g Graph,
     /// Has the CPU fused multiply-add?
     pub has_fma: bool,
     /// What kind of work each equation is.
-    pub class: Vec<Class>,
+    pub class: Vec<EqnClass>,
     /// The types of the arrays in memory.
     pub buffers: Vec<Type>,
     /// The values of arrays that are part of the program.
@@ -43,16 +43,16 @@ const REPEATABLE: usize = 3;
 /// Expressions of more work than this are cut, so that kernels stay of a size that compiles fast.
 const LARGE: usize = 400;
 
-impl<'g> Facts<'g> {
+impl<'g> Analysis<'g> {
     /// Facts where the given values, and those that must be, are written to memory.
-    pub fn new(graph: &'g Graph, forced: &[Value], has_fma: bool) -> Facts<'g> {
+    pub fn new(graph: &'g Graph, forced: &[Value], has_fma: bool) -> Analysis<'g> {
         let n = graph.types().len();
         let mut def = vec![None; n];
         for (i, e) in graph.eqns().iter().enumerate() {
             e.outputs.iter().enumerate().for_each(|(k, v)| def[v.index()] = Some((i, k)));
         }
         let class = graph.eqns().iter().map(|e| classify(graph, e)).collect();
-        let mut f = Facts {
+        let mut f = Analysis {
             graph,
             has_fma,
             class,
@@ -106,7 +106,7 @@ impl<'g> Facts<'g> {
         for v in graph.inputs() {
             self.give_buffer(v);
         }
-        let stored = self.decide(forced);
+        let stored = self.choose_stored(forced);
         for e in graph.eqns() {
             for (k, &v) in e.outputs.iter().enumerate() {
                 if let Op::Constant(_) = &e.op {
@@ -146,7 +146,7 @@ impl<'g> Facts<'g> {
     }
 
     /// Which values are written to memory.
-    fn decide(&self, forced: &[Value]) -> Vec<bool> {
+    fn choose_stored(&self, forced: &[Value]) -> Vec<bool> {
         let graph = self.graph;
         let mut stored = vec![false; graph.types().len()];
         let mut uses = vec![0; graph.types().len()];
@@ -154,20 +154,20 @@ impl<'g> Facts<'g> {
         for (i, e) in graph.eqns().iter().enumerate() {
             e.inputs.iter().for_each(|v| uses[v.index()] += 1);
             match self.class[i] {
-                Class::Map | Class::Move => {}
-                Class::Fetch => stored[e.inputs[0].index()] = true,
-                Class::Reduce => e.outputs.iter().for_each(|v| stored[v.index()] = true),
-                Class::Write => self.write_needs(e, &mut stored),
-                Class::Product | Class::Convolution => {
+                EqnClass::Map | EqnClass::Move => {}
+                EqnClass::Fetch => stored[e.inputs[0].index()] = true,
+                EqnClass::Reduce => e.outputs.iter().for_each(|v| stored[v.index()] = true),
+                EqnClass::Write => self.write_needs(e, &mut stored),
+                EqnClass::Product | EqnClass::Convolution => {
                     [0, 1].into_iter().for_each(|side| stored[self.base(e, side).index()] = true);
                     stored[e.outputs[0].index()] = true;
                 }
-                Class::Control | Class::Windows | Class::Sort | Class::Reference => {
+                EqnClass::Control | EqnClass::Windows | EqnClass::Sort | EqnClass::Fallback => {
                     e.inputs.iter().chain(&e.outputs).for_each(|v| stored[v.index()] = true)
                 }
             }
         }
-        self.weigh(&mut stored, &uses);
+        self.store_expensive(&mut stored, &uses);
         stored
     }
 
@@ -181,14 +181,14 @@ impl<'g> Facts<'g> {
     /// The array that a product or convolution reads for an operand: the one behind its transposes,
     /// if its axes are strides there.
     pub fn base(&self, e: &Eqn, side: usize) -> Value {
-        match Walk::operand(self.graph, e, side) {
+        match StridedView::operand(self.graph, e, side) {
             Some((_, root)) => root,
             None => e.inputs[side],
         }
     }
 
     /// Adds values that are too much work to be computed where they are needed.
-    fn weigh(&self, stored: &mut [bool], uses: &[usize]) {
+    fn store_expensive(&self, stored: &mut [bool], uses: &[usize]) {
         let graph = self.graph;
         let mut work = vec![1usize; graph.types().len()];
         for (i, e) in graph.eqns().iter().enumerate() {
@@ -203,7 +203,8 @@ impl<'g> Facts<'g> {
                 + e.inputs.first().map_or(0, |&x| cost(e, graph.ty(x).dtype));
             for v in &e.outputs {
                 work[v.index()] = total;
-                let is_inline = matches!(self.class[i], Class::Map | Class::Move | Class::Fetch);
+                let is_inline =
+                    matches!(self.class[i], EqnClass::Map | EqnClass::Move | EqnClass::Fetch);
                 if is_inline && ((uses[v.index()] > 1 && total > CHEAP) || total > LARGE) {
                     stored[v.index()] = true;
                 }

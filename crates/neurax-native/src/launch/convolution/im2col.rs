@@ -4,7 +4,7 @@
 #![allow(unsafe_code, reason = "arrays are read and scratch memory is written by address")]
 
 use super::multiply::Number;
-use crate::{launch::slide::Run, schedule::Walk};
+use crate::{launch::tap_range::TapRange, schedule::StridedView};
 use neurax_ir::op::Slide;
 use smallvec::SmallVec;
 use std::ops::Range;
@@ -12,7 +12,7 @@ use std::ops::Range;
 /// An operand as a matrix: its rows the features under each tap, its columns the windows of each
 /// member of the batch.
 #[derive(Debug)]
-pub struct Patches {
+pub struct Im2col {
     /// Features and taps.
     pub depth: Side,
     /// Members of the batch and windows.
@@ -29,7 +29,7 @@ pub struct Side {
     /// The taps, or windows, along each axis of space.
     sizes: Axes<usize>,
     /// Which of those have an element, for each of the other side's.
-    runs: Axes<Box<[Run]>>,
+    runs: Axes<Box<[TapRange]>>,
 }
 
 type Axes<T> = SmallVec<[T; 3]>;
@@ -72,34 +72,35 @@ impl Side {
     }
 }
 
-impl Patches {
+impl Im2col {
     /// Patches of an operand under windows of those taps, of which there are so many along each
     /// axis.
-    pub fn new(x: &Walk, slides: &[Slide], taps: &[usize], windows: &[usize]) -> Patches {
+    pub fn new(x: &StridedView, slides: &[Slide], taps: &[usize], windows: &[usize]) -> Im2col {
         let mut strides: Axes<isize> = x.strides[2..].into();
         // Only the runs of rows that are packed are wanted: the others may be as many as the
         // operand has elements.
         let wide = windows.last() >= taps.last();
-        let of =
-            |f: fn(&Slide, usize, usize, usize) -> Box<[Run]>, wanted: bool| -> Axes<Box<[Run]>> {
-                let runs = |(i, s): (usize, &Slide)| {
-                    if wanted { f(s, x.sizes[i + 2], taps[i], windows[i]) } else { Box::default() }
-                };
-                slides.iter().enumerate().map(runs).collect()
+        let of = |f: fn(&Slide, usize, usize, usize) -> Box<[TapRange]>,
+                  wanted: bool|
+         -> Axes<Box<[TapRange]>> {
+            let runs = |(i, s): (usize, &Slide)| {
+                if wanted { f(s, x.sizes[i + 2], taps[i], windows[i]) } else { Box::default() }
             };
+            slides.iter().enumerate().map(runs).collect()
+        };
         let mut depth =
-            Side { step: x.strides[1], sizes: taps.into(), runs: of(Run::of_windows, !wide) };
+            Side { step: x.strides[1], sizes: taps.into(), runs: of(TapRange::of_windows, !wide) };
         let mut columns =
-            Side { step: x.strides[0], sizes: windows.into(), runs: of(Run::of_taps, wide) };
+            Side { step: x.strides[0], sizes: windows.into(), runs: of(TapRange::of_taps, wide) };
         // Loops go over planes: there are at least two axes.
         for _ in slides.len()..2 {
             strides.insert(0, 0);
             for side in [&mut depth, &mut columns] {
                 side.sizes.insert(0, 1);
-                side.runs.insert(0, Run::of_taps(&Slide::default(), 1, 1, 1));
+                side.runs.insert(0, TapRange::of_taps(&Slide::default(), 1, 1, 1));
             }
         }
-        Patches { depth, columns, strides }
+        Im2col { depth, columns, strides }
     }
 
     /// Do windows side by side make longer rows than taps do?
@@ -126,7 +127,8 @@ impl Patches {
             if wide { (&self.depth, &self.columns) } else { (&self.columns, &self.depth) };
         let (of_outer, of_inner) = if wide { (depth, columns) } else { (columns, depth) };
         let (mut lead, mut at) = outer.coordinates(of_outer.start);
-        let mut runs: Axes<&Run> = inner.runs.iter().zip(&at).map(|(runs, &i)| &runs[i]).collect();
+        let mut runs: Axes<&TapRange> =
+            inner.runs.iter().zip(&at).map(|(runs, &i)| &runs[i]).collect();
         for row in 0..of_outer.len() {
             // SAFETY: as promised by the caller; every run leads to elements of the operand.
             unsafe {
@@ -148,7 +150,7 @@ impl Patches {
         &self,
         x: *const T,
         inner: &Side,
-        runs: &[&Run],
+        runs: &[&TapRange],
         range: Range<usize>,
         mut to: *mut T,
     ) {
@@ -176,7 +178,7 @@ impl Patches {
     }
 
     /// The place of a plane, if it has one.
-    fn plane(&self, inner: &Side, runs: &[&Run], which: usize) -> Option<isize> {
+    fn plane(&self, inner: &Side, runs: &[&TapRange], which: usize) -> Option<isize> {
         let (mut rest, mut place) = (which, 0);
         for axis in (0..runs.len() - 2).rev() {
             let n = inner.sizes[axis];
@@ -190,7 +192,7 @@ impl Patches {
 /// Rows of some size, as runs over the rows and in each of them.
 struct Plane<'a> {
     size: usize,
-    runs: [&'a Run; 2],
+    runs: [&'a TapRange; 2],
     strides: [isize; 2],
 }
 

@@ -3,7 +3,7 @@
 /// The pieces of work that must come before each other, and an order of them that works at any time
 /// (after Pearce and Kelly, "A dynamic topological sort algorithm for directed acyclic graphs",
 /// 2006), so that only what lies between two of them is searched for a way.
-pub struct Order {
+pub struct DependenceGraph {
     /// For every piece those that must come before it, by their first numbers.
     before: Vec<Vec<usize>>,
     /// The number under which a piece goes on after it was joined.
@@ -17,11 +17,11 @@ pub struct Order {
     searches: usize,
 }
 
-impl Order {
+impl DependenceGraph {
     /// Pieces in an order that works; for each those that must come before it.
-    pub fn new(before: Vec<Vec<usize>>) -> Order {
+    pub fn new(before: Vec<Vec<usize>>) -> DependenceGraph {
         let n = before.len();
-        Order {
+        DependenceGraph {
             before,
             now: (0..n).collect(),
             place: (0..n).collect(),
@@ -37,7 +37,7 @@ impl Order {
     }
 
     /// Must any other piece run between the two?
-    pub fn between(&mut self, i: usize, j: usize) -> bool {
+    pub fn has_path_between(&mut self, i: usize, j: usize) -> bool {
         let (first, last) = if self.place[i] < self.place[j] { (i, j) } else { (j, i) };
         self.needed(first, last);
         self.seen[first] == self.searches
@@ -88,24 +88,29 @@ mod tests {
     use super::*;
 
     /// 0 before 1 before 3; 2 before 3; 4 alone.
-    fn order() -> Order {
-        Order::new(vec![vec![], vec![0], vec![], vec![1, 2], vec![]])
+    fn order() -> DependenceGraph {
+        DependenceGraph::new(vec![vec![], vec![0], vec![], vec![1, 2], vec![]])
     }
 
     #[test]
     fn a_way_through_others_is_found_from_both_ends() {
         let mut o = order();
-        assert!(o.between(0, 3) && o.between(3, 0));
-        assert!(!o.between(0, 1) && !o.between(0, 2) && !o.between(2, 3) && !o.between(0, 4));
+        assert!(o.has_path_between(0, 3) && o.has_path_between(3, 0));
+        assert!(
+            !o.has_path_between(0, 1)
+                && !o.has_path_between(0, 2)
+                && !o.has_path_between(2, 3)
+                && !o.has_path_between(0, 4)
+        );
     }
 
     #[test]
     fn joined_pieces_need_what_both_needed() {
         let mut o = order();
         o.join(0, 2);
-        assert!(o.between(2, 3), "1 is between");
+        assert!(o.has_path_between(2, 3), "1 is has_path_between");
         o.join(1, 2);
-        assert!(!o.between(2, 3));
+        assert!(!o.has_path_between(2, 3));
         assert_eq!(o.before(3).collect::<Vec<_>>(), [2, 2]);
     }
 
@@ -114,7 +119,7 @@ mod tests {
         let mut o = order();
         o.join(4, 0);
         o.join(2, 0);
-        assert!(o.between(0, 3), "1 is between");
+        assert!(o.has_path_between(0, 3), "1 is has_path_between");
         for j in [0, 1, 3] {
             assert!(o.before(j).all(|i| o.place[i] < o.place[j]), "{j}");
         }

@@ -1,17 +1,18 @@
 //! Which kernels can follow a product block by block: those that read it row by row.
 
 use super::{
-    body::Body,
-    nest::{Nest, nest},
+    expr_graph::ExprGraph,
+    kernel_builder::{KernelCall, nest},
 };
 use crate::kernel::{Operand, Size, Stride};
 
 /// Does the kernel of those expressions read the result of product `eqn` in rows, each needing one
 /// part of its outermost loop?
-pub fn follow(eqn: usize, body: &Body) -> bool {
-    let facts = body.facts;
-    let e = &facts.graph.eqns()[eqn];
-    let (ty, Some(buffer)) = (facts.graph.ty(e.outputs[0]), facts.buffer(e.outputs[0])) else {
+pub fn can_be_epilogue(eqn: usize, body: &ExprGraph) -> bool {
+    let analysis = body.analysis;
+    let e = &analysis.graph.eqns()[eqn];
+    let (ty, Some(buffer)) = (analysis.graph.ty(e.outputs[0]), analysis.buffer(e.outputs[0]))
+    else {
         return false;
     };
     let n = nest(body, &|_| true);
@@ -27,7 +28,7 @@ pub fn follow(eqn: usize, body: &Body) -> bool {
 }
 
 /// Do the other loops of every access to the array stay inside one part?
-fn stays_inside(n: &Nest, buffer: usize, step: isize) -> bool {
+fn stays_inside(n: &KernelCall, buffer: usize, step: isize) -> bool {
     let size = |s: &Size| match s {
         Size::Fixed(n) => *n as i64,
         Size::Param(p) => n.params[*p as usize],

@@ -42,7 +42,7 @@ impl Sizes {
 
 /// How it is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cut {
+pub struct Tiling {
     /// Columns of a part.
     columns: usize,
     /// Depth of a block of patches, at most.
@@ -81,9 +81,9 @@ const FEW: usize = 96;
 /// Elements of a result that is summed in parts, at most.
 const SUMS: usize = 1 << 17;
 
-impl Cut {
+impl Tiling {
     /// The cut for those sizes, of elements of so many bytes.
-    pub fn new(s: &Sizes, bytes: usize) -> Cut {
+    pub fn new(s: &Sizes, bytes: usize) -> Tiling {
         let (columns, depth) = (s.columns(), s.depth());
         let work = s.groups.saturating_mul(s.results).saturating_mul(columns).saturating_mul(depth);
         let shared = work >= 2 * GRAIN;
@@ -91,7 +91,7 @@ impl Cut {
         let elements = BLOCK / bytes.max(1);
         if shared && s.results * columns <= SUMS && depth >= 4 * columns.max(PARTS) {
             let deep = (elements / columns.max(1)).clamp(16, DEPTH).min(depth);
-            return Cut {
+            return Tiling {
                 columns,
                 depth: deep,
                 whole: false,
@@ -107,12 +107,18 @@ impl Cut {
         let most = if s.windows < FEW { s.batch.div_ceil(wanted) } else { 1 };
         let members = (fit / s.windows.max(1)).min(most);
         if members > 0 && (s.batch >= wanted || !shared) {
-            return Cut { columns: members * s.windows, depth: deep, whole: true, sums: 1, shared };
+            return Tiling {
+                columns: members * s.windows,
+                depth: deep,
+                whole: true,
+                sums: 1,
+                shared,
+            };
         }
         let per_member =
             wanted.div_ceil(s.batch.max(1) * s.groups.max(1)).max(s.windows.div_ceil(fit));
         let columns = s.windows.div_ceil(per_member.max(1)).next_multiple_of(8);
-        Cut { columns, depth: deep, whole: false, sums: 1, shared }
+        Tiling { columns, depth: deep, whole: false, sums: 1, shared }
     }
 
     /// How many parts there are.
@@ -190,7 +196,7 @@ mod tests {
                 windows: pick(11, &[1, 9, 500, 70000]),
                 by_features: case % 2 == 0,
             };
-            let cut = Cut::new(&s, 4);
+            let cut = Tiling::new(&s, 4);
             seen[if cut.sums > 1 { 0 } else { 1 + cut.whole as usize }] = true;
             let parts: Vec<Part> = (0..cut.parts(&s)).map(|i| cut.part(&s, i)).collect();
             let size = |p: &Part| p.groups.len() * p.columns.len() * p.depth.len();

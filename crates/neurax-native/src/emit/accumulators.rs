@@ -2,43 +2,53 @@
 
 use super::{
     body::Env,
-    lanes::{Held, Shape},
-    loops::{Emit, Place},
+    lane_value::{LaneValue, VectorShape},
+    loops::{KernelEmitter, LoopPosition},
 };
-use crate::kernel::{Do, Fold, Id, Inst, expand::of_bools, first_bits};
+use crate::kernel::{Accumulator, Id, Inst, InstKind, expand::of_bools, first_bits};
 use cranelift_codegen::ir::{InstBuilder, Value};
 use neurax_ir::{
     DType, Kind,
     op::{Binary, Direction, ReduceKind},
 };
 
-impl Emit<'_, '_> {
+impl KernelEmitter<'_, '_> {
     /// The accumulators before the first element.
-    pub fn initial(&mut self, s: usize, place: &Place) -> Vec<Held> {
+    pub fn initial(&mut self, s: usize, place: &LoopPosition) -> Vec<LaneValue> {
         let k = self.k;
-        let mut one = |f: &Fold| {
+        let mut one = |f: &Accumulator| {
             let ty = k.stages[s].insts[f.value as usize].ty;
             let start = self.constant(ty, first_bits(&f.kind.neutral(ty)).unwrap_or(0));
             if place.shape.width == 1 {
-                Held::Once(start)
+                LaneValue::Uniform(start)
             } else {
-                Held::Lanes(self.splat(start, ty, place.shape))
+                LaneValue::Varying(self.splat(start, ty, place.shape))
             }
         };
-        k.stages[s].folds.iter().map(&mut one).collect()
+        k.stages[s].accumulators.iter().map(&mut one).collect()
     }
 
     /// Accumulators for vectors: their own start, so that the scalars count once.
-    pub fn spread(&mut self, s: usize, folds: &[Held], shape: Shape) -> Vec<Held> {
-        let place = Place { addresses: vec![], counters: vec![], shape };
-        if folds.is_empty() { vec![] } else { self.initial(s, &place) }
+    pub fn spread(
+        &mut self,
+        s: usize,
+        accumulators: &[LaneValue],
+        shape: VectorShape,
+    ) -> Vec<LaneValue> {
+        let place = LoopPosition { addresses: vec![], counters: vec![], shape };
+        if accumulators.is_empty() { vec![] } else { self.initial(s, &place) }
     }
 
     /// Accumulators of as many vectors as that shape has.
-    pub fn narrow(&mut self, s: usize, vectors: Vec<Held>, shape: Shape) -> Vec<Held> {
+    pub fn narrow(
+        &mut self,
+        s: usize,
+        vectors: Vec<LaneValue>,
+        shape: VectorShape,
+    ) -> Vec<LaneValue> {
         let k = self.k;
         let mut out = vec![];
-        for (vector, f) in vectors.into_iter().zip(&k.stages[s].folds) {
+        for (vector, f) in vectors.into_iter().zip(&k.stages[s].accumulators) {
             let ty = k.stages[s].insts[f.value as usize].ty;
             let mut parts = vector.values();
             while parts.len() > shape.unroll {
@@ -47,7 +57,7 @@ impl Emit<'_, '_> {
                     .map(|i| self.join(f.kind, parts[i], parts[i + half], ty, Some(shape)))
                     .collect();
             }
-            out.push(Held::Lanes(parts));
+            out.push(LaneValue::Varying(parts));
         }
         out
     }
@@ -56,12 +66,12 @@ impl Emit<'_, '_> {
     pub fn gather(
         &mut self,
         s: usize,
-        vectors: Vec<Held>,
-        folds: Vec<Held>,
-        shape: Shape,
-    ) -> Vec<Held> {
+        vectors: Vec<LaneValue>,
+        accumulators: Vec<LaneValue>,
+        shape: VectorShape,
+    ) -> Vec<LaneValue> {
         let k = self.k;
-        let all = vectors.into_iter().zip(folds).zip(&k.stages[s].folds);
+        let all = vectors.into_iter().zip(accumulators).zip(&k.stages[s].accumulators);
         let mut out = vec![];
         for ((vector, scalar), f) in all {
             let ty = k.stages[s].insts[f.value as usize].ty;
@@ -71,7 +81,7 @@ impl Emit<'_, '_> {
                 let x = self.extract(parts[0], lane, ty, shape);
                 total = self.join(f.kind, total, x, ty, None);
             }
-            out.push(Held::Once(total));
+            out.push(LaneValue::Uniform(total));
         }
         out
     }
@@ -80,16 +90,16 @@ impl Emit<'_, '_> {
     pub fn effects(
         &mut self,
         s: usize,
-        place: &Place,
+        place: &LoopPosition,
         env: &mut Env,
-        folds: Vec<Held>,
-    ) -> Vec<Held> {
+        accumulators: Vec<LaneValue>,
+    ) -> Vec<LaneValue> {
         let k = self.k;
         for st in &k.stages[s].stores {
             let (x, at) = (self.get(env, st.value), st.at.map(|a| self.get(env, a)));
             let ty = k.stages[s].insts[st.value as usize].ty;
             match st.guard.map(|g| self.get(env, g)) {
-                Some(Held::Once(g)) => {
+                Some(LaneValue::Uniform(g)) => {
                     let (write, after) = (self.b.create_block(), self.b.create_block());
                     self.b.ins().brif(g, write, &[], after, &[]);
                     self.b.switch_to_block(write);
@@ -101,7 +111,7 @@ impl Emit<'_, '_> {
             }
         }
         let mut out = vec![];
-        for (f, total) in k.stages[s].folds.iter().zip(folds) {
+        for (f, total) in k.stages[s].accumulators.iter().zip(accumulators) {
             let ty = k.stages[s].insts[f.value as usize].ty;
             let shape = place.shape;
             if let Some(xs) = self.summed_product(s, *f) {
@@ -121,9 +131,9 @@ impl Emit<'_, '_> {
     }
 
     /// The factors of a product that is summed: it is added without being rounded.
-    fn summed_product(&self, s: usize, f: Fold) -> Option<[Id; 2]> {
+    fn summed_product(&self, s: usize, f: Accumulator) -> Option<[Id; 2]> {
         match self.k.stages[s].insts[f.value as usize] {
-            Inst { op: Do::Binary(Binary::Mul, x, y), ty: DType::F32 | DType::F64 }
+            Inst { op: InstKind::Binary(Binary::Mul, x, y), ty: DType::F32 | DType::F64 }
                 if self.has_fma && f.kind == ReduceKind::Sum =>
             {
                 Some([x, y])
@@ -138,7 +148,7 @@ impl Emit<'_, '_> {
         x: Value,
         y: Value,
         ty: DType,
-        shape: Option<Shape>,
+        shape: Option<VectorShape>,
     ) -> Value {
         let f = if ty == DType::Bool { of_bools(kind.binary()) } else { kind.binary() };
         if matches!(f, Binary::Max | Binary::Min) && ty.kind() != Kind::Float {

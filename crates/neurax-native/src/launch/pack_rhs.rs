@@ -11,7 +11,7 @@ use super::{
 
 /// A matrix whose columns become rows of memory.
 #[derive(Debug)]
-pub struct Turn {
+pub struct PackRhs {
     /// Rows and columns of what is made; in the operand an element follows the one above it.
     pub sizes: [usize; 2],
     /// The step from column to column in the operand, in elements.
@@ -25,7 +25,7 @@ const TILE: usize = 16;
 /// Elements in one part, at least.
 const GRAIN: usize = 1 << 15;
 
-impl Turn {
+impl PackRhs {
     /// Bytes of what is made.
     pub fn size(&self) -> usize {
         (self.sizes[0] * self.sizes[1] * self.bytes).next_multiple_of(size_of::<Line>())
@@ -34,7 +34,7 @@ impl Turn {
     /// Turns the operand at an address.
     ///
     /// # Safety
-    /// The operand is there; where it goes there is room for [`Turn::size`] bytes, which nobody
+    /// The operand is there; where it goes there is room for [`PackRhs::size`] bytes, which nobody
     /// else uses.
     pub unsafe fn run(&self, from: Address, to: Address, pool: &Pool) {
         let [rows, columns] = self.sizes;
@@ -106,7 +106,7 @@ mod tests {
     fn every_element_finds_its_place() {
         let pool = Pool::of(2);
         for (rows, columns) in [(1, 16), (17, 33), (40, 1000), (700, 64), (40_000, 35)] {
-            let turn = Turn { sizes: [rows, columns], across: rows as isize + 1, bytes: 4 };
+            let turn = PackRhs { sizes: [rows, columns], across: rows as isize + 1, bytes: 4 };
             let from: Vec<u32> = (0..(rows + 1) * columns).map(|i| i as u32).collect();
             let mut to = vec![0u32; turn.size() / 4];
             // SAFETY: both are as large as the sizes say.

@@ -1,18 +1,18 @@
 //! Writing instructions: the short names that expansions and expressions are written with.
 
-use super::{Do, Id};
+use super::{Id, InstKind};
 use neurax_ir::{
     DType, Literal,
     op::{Binary, Direction, Unary},
 };
 
 /// Something that instructions are added to.
-pub trait Make {
+pub trait ExprBuilder {
     /// Where values come from.
-    type Leaf;
+    type Source;
 
     /// Adds an instruction, or finds it.
-    fn put(&mut self, op: Do<Self::Leaf>, ty: DType) -> Id;
+    fn put(&mut self, op: InstKind<Self::Source>, ty: DType) -> Id;
 
     /// The dtype of a value.
     fn ty(&self, x: Id) -> DType;
@@ -22,7 +22,7 @@ pub trait Make {
 
     /// A number, rounded to that dtype.
     fn number(&mut self, ty: DType, x: f64) -> Id {
-        self.put(Do::Const(bits_of(ty, x)), ty)
+        self.put(InstKind::Const(bits_of(ty, x)), ty)
     }
 
     /// A number of the dtype of another value.
@@ -32,19 +32,19 @@ pub trait Make {
 
     /// Bits of a dtype.
     fn bits(&mut self, ty: DType, bits: u64) -> Id {
-        self.put(Do::Const(bits), ty)
+        self.put(InstKind::Const(bits), ty)
     }
 
     /// A function of one value, without expansion.
     fn un(&mut self, f: Unary, x: Id) -> Id {
         let ty = self.ty(x);
-        self.put(Do::Unary(f, x), ty)
+        self.put(InstKind::Unary(f, x), ty)
     }
 
     /// A function of two values, without expansion.
     fn bin(&mut self, f: Binary, x: Id, y: Id) -> Id {
         let ty = self.ty(x);
-        self.put(Do::Binary(f, x, y), ty)
+        self.put(InstKind::Binary(f, x, y), ty)
     }
 
     /// `x + y`
@@ -66,7 +66,7 @@ pub trait Make {
     fn fma(&mut self, x: Id, y: Id, z: Id) -> Id {
         let ty = self.ty(x);
         if self.has_fma() {
-            return self.put(Do::Fma(x, y, z), ty);
+            return self.put(InstKind::Fma(x, y, z), ty);
         }
         let p = self.mul(x, y);
         self.add(p, z)
@@ -74,23 +74,23 @@ pub trait Make {
 
     /// A comparison.
     fn compare(&mut self, d: Direction, x: Id, y: Id) -> Id {
-        self.put(Do::Compare(d, x, y), DType::Bool)
+        self.put(InstKind::Compare(d, x, y), DType::Bool)
     }
 
     /// `pred ? x : y`
     fn select(&mut self, pred: Id, x: Id, y: Id) -> Id {
         let ty = self.ty(x);
-        self.put(Do::Select(pred, x, y), ty)
+        self.put(InstKind::Select(pred, x, y), ty)
     }
 
     /// The same number in another dtype.
     fn convert(&mut self, x: Id, ty: DType) -> Id {
-        if self.ty(x) == ty { x } else { self.put(Do::Convert(x), ty) }
+        if self.ty(x) == ty { x } else { self.put(InstKind::Convert(x), ty) }
     }
 
     /// The same bits in another dtype.
     fn bitcast(&mut self, x: Id, ty: DType) -> Id {
-        if self.ty(x) == ty { x } else { self.put(Do::Bitcast(x), ty) }
+        if self.ty(x) == ty { x } else { self.put(InstKind::Bitcast(x), ty) }
     }
 
     /// `c[0] + x (c[1] + x (c[2] + ..))`
