@@ -26,6 +26,7 @@
 
 mod affine;
 mod code;
+mod compile;
 mod emit;
 mod kernel;
 mod launch;
@@ -33,8 +34,10 @@ mod lower;
 mod plan;
 mod schedule;
 mod split;
+mod tuning;
 
-use launch::{Compiler, Pool};
+use compile::Compiler;
+use launch::Pool;
 use neurax_ir::{Error, Graph, Literal, Result};
 use neurax_runtime::{Backend, Buffer, Executable, Stages};
 use std::sync::Arc;

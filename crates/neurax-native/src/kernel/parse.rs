@@ -303,7 +303,7 @@ mod tests {
         for s in Op::samples() {
             // Ops along an axis that nobody names have no graph of their own.
             let Ok(lowered) = lower(&graph(&s)) else { continue };
-            for nest in schedule(&lowered, seen % 2 == 0).unwrap().nests() {
+            for nest in schedule(&lowered, seen % 2 == 0).unwrap().kernel_calls() {
                 let text = nest.kernel.to_string();
                 assert_eq!(
                     text.parse::<Kernel>().unwrap_or_else(|e| panic!("{e}\n{text}")),

@@ -116,7 +116,7 @@ impl ControlTask {
     }
 
     /// What it asks of the plan.
-    pub fn needs(&self) -> StepMemory {
+    pub fn memory(&self) -> StepMemory {
         let own = |i: usize| (self.reads[first_carry(&self.kind) + i], self.writes[i]);
         let once = |b: BufferId| self.reads.iter().filter(|r| **r == b).count() == 1;
         let stay = (0..self.carries.len()).filter(|&i| self.carries[i].second.is_none());

@@ -16,7 +16,14 @@ mod subnormal;
 mod tap_range;
 mod windows;
 
+pub use control::{ControlTask, carried};
+pub use convolution::ConvolutionTask;
 pub use executable::NativeExecutable;
+pub use fallback::FallbackTask;
 pub use frame::Address;
+pub use kernel::KernelTask;
 pub use pool::Pool;
-pub use program::Compiler;
+pub use product::ProductTask;
+pub use program::{Program, Task};
+pub use sort::SortTask;
+pub use windows::WindowsTask;

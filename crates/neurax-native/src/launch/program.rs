@@ -1,4 +1,4 @@
-//! Programs: a graph's steps with their code and memory, and how they are made.
+//! Compiled programs: tasks with their code and memory, and how they run.
 
 #![allow(unsafe_code, reason = "steps run over addresses, which are set up here")]
 
@@ -15,198 +15,12 @@ use super::{
     windows::WindowsTask,
 };
 use crate::{
-    code::Code,
-    emit::Target,
-    kernel::{Kernel, verify},
-    lower,
-    plan::{Location, MemoryPlan, OutputSource, StepMemory, plan},
-    schedule::{self, BufferId, EqnClass, KernelCall, Schedule, Step, classify},
+    compile::Tasks,
+    plan::{Location, MemoryPlan, OutputSource, StepMemory},
+    schedule::{self, BufferId, Schedule},
 };
 use neurax_ir::{Error, Graph, Literal, Op, Result, Type, Value};
-use neurax_runtime::{Cache, Stages};
-use rustc_hash::FxHasher;
-use std::{
-    hash::{Hash, Hasher},
-    sync::Arc,
-    time::Instant,
-};
-
-/// Makes programs. Kernels of one structure share their machine code.
-#[derive(Debug)]
-pub struct Compiler {
-    target: Target,
-    kernels: Cache<Kernel, Arc<Code>>,
-}
-
-/// Kernels that are kept. Beyond that the one unused for longest is compiled again when it is
-/// needed.
-const KERNELS: usize = 4096;
-
-impl Compiler {
-    /// A compiler for this machine's CPU.
-    ///
-    /// # Errors
-    /// When it is not supported.
-    pub fn new() -> Result<Compiler> {
-        Ok(Compiler { target: Target::host()?, kernels: Cache::new(KERNELS) })
-    }
-
-    /// How many kernels were turned into machine code.
-    pub fn generated(&self) -> usize {
-        self.kernels.computed()
-    }
-
-    /// The program of a graph; its stages are logged.
-    ///
-    /// # Errors
-    /// When an op cannot be compiled, with its place.
-    pub fn program(&self, graph: &Graph, log: &mut Stages) -> Result<Program> {
-        self.program_of("native", graph, None, log)
-    }
-
-    /// The program of a graph that goes by that name, and may be the body of a loop, which carries
-    /// that many values, the first of them argument number so-and-so.
-    fn program_of(
-        &self,
-        name: &str,
-        graph: &Graph,
-        carried: Option<(usize, usize)>,
-        log: &mut Stages,
-    ) -> Result<Program> {
-        let graph = log.run(&format!("{name}/lower"), || lower::lower(graph))?;
-        let start = log.start();
-        let schedule = schedule::schedule(&graph, self.target.has_fma)?;
-        log.add_other(
-            format!("{name}/schedule"),
-            start,
-            || (schedule.steps.len(), "steps"),
-            || schedule.text(&graph),
-        );
-        let constant = |v: Value| match schedule::producer(&graph, v).map(|e| &e.op) {
-            Some(Op::Constant(c)) => Ok(c.value.clone()),
-            _ => Err(Error::new("native", format!("%{} is not a constant", v.0))),
-        };
-        let constants =
-            schedule.constants.iter().map(|&(_, v)| constant(v)).collect::<Result<_>>()?;
-        let start = log.start();
-        let mut inner = vec![];
-        let mut tasks = vec![];
-        for step in &schedule.steps {
-            tasks.push(self.task(name, &graph, &schedule, step, &mut inner, log)?);
-        }
-        log.add_other(
-            format!("{name}/kernels"),
-            start,
-            || (schedule.nests().count(), "kernels"),
-            || schedule.kernels(),
-        );
-        let start = log.start();
-        let needs: Vec<StepMemory> = tasks.iter().map(Task::needs).collect();
-        let plan = plan(&schedule, &needs, carried);
-        log.add_other(
-            format!("{name}/plan"),
-            start,
-            || (plan.block, "bytes"),
-            || plan.text(&schedule),
-        );
-        let in_memory_of = |o| {
-            (0..schedule.buffers.len()).filter(|&b| plan.homes[b] == Location::Output(o)).collect()
-        };
-        let tenants = (0..schedule.outputs.len()).map(in_memory_of).collect();
-        Ok(Program {
-            outputs: graph.output_types(),
-            schedule,
-            plan,
-            constants,
-            tasks,
-            tenants,
-            inner,
-        })
-    }
-
-    fn code(&self, kernel: &Kernel) -> Result<Arc<Code>> {
-        self.kernels.get_or_compute(
-            hash_of(kernel),
-            |k| k == kernel,
-            || kernel.clone(),
-            |k| Ok(Arc::new(self.target.compile(k)?)),
-        )
-    }
-
-    fn kernel(&self, n: &KernelCall) -> Result<KernelTask> {
-        verify(&n.kernel, n.params.len())?;
-        Ok(KernelTask::new(n, self.code(&n.kernel)?))
-    }
-
-    fn task(
-        &self,
-        name: &str,
-        graph: &Graph,
-        s: &Schedule,
-        step: &Step,
-        inner: &mut Vec<Arc<Program>>,
-        log: &mut Stages,
-    ) -> Result<Task> {
-        Ok(match step {
-            Step::Kernel(n) => Task::Kernel(self.kernel(n)?),
-            Step::Copy(from, to) => {
-                Task::Copy { from: *from, to: *to, bytes: s.buffers[*to].bytes()? }
-            }
-            Step::Equation { eqn, reads, writes, epilogue } => {
-                let e = &graph.eqns()[*eqn];
-                let epilogue = epilogue.as_ref().map(|n| self.kernel(n)).transpose()?;
-                match (&e.op, classify(graph, e)) {
-                    (Op::DotGeneral(op), EqnClass::Product) => {
-                        Task::Product(ProductTask::new(graph, e, op, reads, writes[0], epilogue)?)
-                    }
-                    (Op::Convolution(op), EqnClass::Convolution) => Task::Convolution(
-                        ConvolutionTask::new(graph, e, op, reads, writes[0], epilogue)?,
-                    ),
-                    (op, EqnClass::Windows) => {
-                        Task::Windows(WindowsTask::new(graph, e, op, reads, writes[0])?)
-                    }
-                    (Op::Sort(op), EqnClass::Sort) => {
-                        Task::Sort(SortTask::new(graph, e, op, reads, writes))
-                    }
-                    (Op::Scan(_) | Op::While(_) | Op::Cond(_), EqnClass::Control) => {
-                        let first = inner.len();
-                        for g in e.op.graphs() {
-                            let name = format!("{name}/{}-{}", e.op.name(), inner.len());
-                            let inside = self
-                                .program_of(&name, &g, control::carried(&e.op), log)
-                                .map_err(|x| x.at_origin(&e.at))?;
-                            inner.push(Arc::new(inside));
-                        }
-                        Task::Control(ControlTask::new(
-                            graph,
-                            e,
-                            reads,
-                            writes,
-                            first,
-                            &inner[first..],
-                        )?)
-                    }
-                    (op, _) => {
-                        let types = e.inputs.iter().map(|&v| graph.ty(v).clone());
-                        let reads = reads.iter().copied().zip(types).collect();
-                        Task::Fallback(FallbackTask::new(
-                            op,
-                            e.at.clone(),
-                            reads,
-                            writes.clone().into(),
-                        ))
-                    }
-                }
-            }
-        })
-    }
-}
-
-fn hash_of(kernel: &Kernel) -> u64 {
-    let mut h = FxHasher::default();
-    kernel.hash(&mut h);
-    h.finish()
-}
+use std::{sync::Arc, time::Instant};
 
 /// A compiled graph.
 #[derive(Debug)]
@@ -226,7 +40,7 @@ pub struct Program {
 
 /// One step, ready to run.
 #[derive(Debug)]
-enum Task {
+pub enum Task {
     Kernel(KernelTask),
     Product(ProductTask),
     Convolution(ConvolutionTask),
@@ -238,10 +52,10 @@ enum Task {
 }
 
 impl Task {
-    /// What it asks of the plan.
-    fn needs(&self) -> StepMemory {
+    /// Returns the memory that the task asks of the plan.
+    pub fn memory(&self) -> StepMemory {
         match self {
-            Task::Control(c) => c.needs(),
+            Task::Control(c) => c.memory(),
             Task::Product(p) => StepMemory { scratch: p.scratch(), ..StepMemory::default() },
             Task::Sort(s) => StepMemory { shares: s.shares(), ..StepMemory::default() },
             _ => StepMemory::default(),
@@ -250,6 +64,37 @@ impl Task {
 }
 
 impl Program {
+    /// Creates the program of `graph` from what the compiler's stages left.
+    ///
+    /// # Errors
+    /// If a constant of the schedule is not a constant of the graph, an error of this crate.
+    pub fn new(
+        graph: &Graph,
+        schedule: Schedule,
+        Tasks { tasks, inner }: Tasks,
+        plan: MemoryPlan,
+    ) -> Result<Program> {
+        let constant = |v: Value| match schedule::producer(graph, v).map(|e| &e.op) {
+            Some(Op::Constant(c)) => Ok(c.value.clone()),
+            _ => Err(Error::new("native", format!("internal error: %{} is not a constant", v.0))),
+        };
+        let constants =
+            schedule.constants.iter().map(|&(_, v)| constant(v)).collect::<Result<_>>()?;
+        let in_memory_of = |o| {
+            (0..schedule.buffers.len()).filter(|&b| plan.homes[b] == Location::Output(o)).collect()
+        };
+        let tenants = (0..schedule.outputs.len()).map(in_memory_of).collect();
+        Ok(Program {
+            outputs: graph.output_types(),
+            schedule,
+            plan,
+            constants,
+            tasks,
+            tenants,
+            inner,
+        })
+    }
+
     /// The places of one call whose block begins there.
     pub fn frame(&self, base: Address) -> Frame {
         let mut inner = vec![];

@@ -148,7 +148,7 @@ impl Schedule {
     }
 
     /// The loop nests, in the order of the steps.
-    pub fn nests(&self) -> impl Iterator<Item = &KernelCall> {
+    pub fn kernel_calls(&self) -> impl Iterator<Item = &KernelCall> {
         self.steps.iter().filter_map(|s| match s {
             Step::Kernel(n) => Some(n),
             Step::Equation { epilogue, .. } => epilogue.as_ref(),
@@ -158,7 +158,7 @@ impl Schedule {
 
     /// The kernels, with what they are called with.
     pub fn kernels(&self) -> String {
-        self.nests().enumerate().map(|(i, n)| format!("kernel {i} {n}")).collect()
+        self.kernel_calls().enumerate().map(|(i, n)| format!("kernel {i} {n}")).collect()
     }
 }
 

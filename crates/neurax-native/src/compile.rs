@@ -1,0 +1,256 @@
+//! The compiler's pipeline: `lower -> schedule -> codegen -> plan -> Program`.
+//!
+//! [`Compiler::compile`] is the whole pipeline, one named step a line. Every step is a pure function of
+//! the step before it; `launch` runs what comes out and compiles nothing.
+//!
+//! | step | from | to |
+//! |---|---|---|
+//! | `lower` | a graph | a graph without calls and composites, of ops that have kernels |
+//! | `schedule` | a lowered graph | steps over buffers: fused kernels, library steps, copies |
+//! | `codegen` | steps | tasks: kernels as machine code, library steps with their tiling |
+//! | `plan` | steps and the memory that tasks ask for | an offset or an owner for every buffer |
+//!
+//! The bodies of loops and branches go through the same pipeline (`codegen` compiles them). Each step
+//! is logged by name with its time, its size and, on request, its text: `neurax inspect NAME --stage
+//! schedule` prints it.
+
+use crate::{
+    code::Code,
+    emit::Target,
+    kernel::{Kernel, verify},
+    launch::{
+        ControlTask, ConvolutionTask, FallbackTask, KernelTask, ProductTask, Program, SortTask,
+        Task, WindowsTask, carried,
+    },
+    lower,
+    plan::{self, MemoryPlan, StepMemory},
+    schedule::{self, BufferId, EqnClass, KernelCall, Schedule, Step, classify},
+    tuning::MAX_CACHED_KERNELS,
+};
+use neurax_ir::{Eqn, Error, Graph, Op, Result};
+use neurax_runtime::{Cache, Stages};
+use rustc_hash::FxHasher;
+use std::{
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
+
+/// The compiler for one CPU. Kernels of one structure share their machine code.
+#[derive(Debug)]
+pub struct Compiler {
+    target: Target,
+    kernels: Cache<Kernel, Arc<Code>>,
+}
+
+/// The carried arguments of a loop body: the first one, and their count.
+pub type Carried = (usize, usize);
+
+impl Compiler {
+    /// Creates a compiler for the CPU of this machine.
+    ///
+    /// # Errors
+    /// If the CPU is not supported.
+    pub fn new() -> Result<Compiler> {
+        Ok(Compiler { target: Target::host()?, kernels: Cache::new(MAX_CACHED_KERNELS) })
+    }
+
+    /// Returns the number of kernels that were turned into machine code so far.
+    pub fn generated(&self) -> usize {
+        self.kernels.computed()
+    }
+
+    /// Compiles `graph` and logs every stage.
+    ///
+    /// # Errors
+    /// If an op cannot be compiled; the error names its line.
+    pub fn program(&self, graph: &Graph, log: &mut Stages) -> Result<Program> {
+        self.compile("native", graph, None, log)
+    }
+
+    /// Compiles `graph`. Stages are logged below `name`; `carried` are the carried arguments if
+    /// `graph` is the body of a loop.
+    fn compile(
+        &self,
+        name: &str,
+        graph: &Graph,
+        carried: Option<Carried>,
+        log: &mut Stages,
+    ) -> Result<Program> {
+        let mut log = StageLog { name, log };
+        let graph = log.lower(graph)?;
+        let schedule = log.schedule(|| schedule::schedule(&graph, self.target.has_fma), &graph)?;
+        let tasks = log.codegen(|log| self.codegen(name, &graph, &schedule, log), &schedule)?;
+        let plan = log.plan(|| Ok(plan::plan(&schedule, &tasks.memory(), carried)), &schedule)?;
+        Program::new(&graph, schedule, tasks, plan)
+    }
+
+    /// Generates code: one task for every step of `schedule`, and the programs of the graphs that
+    /// loops and branches hold.
+    fn codegen(
+        &self,
+        name: &str,
+        graph: &Graph,
+        schedule: &Schedule,
+        log: &mut Stages,
+    ) -> Result<Tasks> {
+        let mut out = Tasks::default();
+        for step in &schedule.steps {
+            let task = match step {
+                Step::Kernel(call) => Task::Kernel(self.kernel(call)?),
+                Step::Copy(from, to) => {
+                    Task::Copy { from: *from, to: *to, bytes: schedule.buffers[*to].bytes()? }
+                }
+                Step::Equation { eqn, reads, writes, epilogue } => {
+                    let e = &graph.eqns()[*eqn];
+                    let epilogue = epilogue.as_ref().map(|call| self.kernel(call)).transpose()?;
+                    match classify(graph, e) {
+                        EqnClass::Control => {
+                            let first = out.inner.len();
+                            self.regions(name, e, &mut out.inner, log)?;
+                            let inner = &out.inner[first..];
+                            Task::Control(ControlTask::new(graph, e, reads, writes, first, inner)?)
+                        }
+                        class => library_task(graph, e, class, reads, writes, epilogue)?,
+                    }
+                }
+            };
+            out.tasks.push(task);
+        }
+        Ok(out)
+    }
+
+    /// Compiles the graphs that `e`, a loop or a branch, holds, and appends them to `inner`.
+    fn regions(
+        &self,
+        name: &str,
+        e: &Eqn,
+        inner: &mut Vec<Arc<Program>>,
+        log: &mut Stages,
+    ) -> Result<()> {
+        for region in e.op.graphs() {
+            let name = format!("{name}/{}-{}", e.op.name(), inner.len());
+            let program = self.compile(&name, &region, carried(&e.op), log);
+            inner.push(Arc::new(program.map_err(|x| x.at_origin(&e.at))?));
+        }
+        Ok(())
+    }
+
+    fn kernel(&self, call: &KernelCall) -> Result<KernelTask> {
+        verify(&call.kernel, call.params.len())?;
+        Ok(KernelTask::new(call, self.code(&call.kernel)?))
+    }
+
+    /// Returns the machine code of `kernel`, from the cache if its structure was compiled before.
+    fn code(&self, kernel: &Kernel) -> Result<Arc<Code>> {
+        self.kernels.get_or_compute(
+            hash_of(kernel),
+            |k| k == kernel,
+            || kernel.clone(),
+            |k| Ok(Arc::new(self.target.compile(k)?)),
+        )
+    }
+}
+
+/// Returns the task of an equation that runs as a library step: a matrix product, a convolution,
+/// windows, a sort, or the fallback to the reference interpreter.
+fn library_task(
+    graph: &Graph,
+    e: &Eqn,
+    class: EqnClass,
+    reads: &[BufferId],
+    writes: &[BufferId],
+    epilogue: Option<KernelTask>,
+) -> Result<Task> {
+    Ok(match (&e.op, class) {
+        (Op::DotGeneral(op), EqnClass::Product) => {
+            Task::Product(ProductTask::new(graph, e, op, reads, writes[0], epilogue)?)
+        }
+        (Op::Convolution(op), EqnClass::Convolution) => {
+            Task::Convolution(ConvolutionTask::new(graph, e, op, reads, writes[0], epilogue)?)
+        }
+        (op, EqnClass::Windows) => Task::Windows(WindowsTask::new(graph, e, op, reads, writes[0])?),
+        (Op::Sort(op), EqnClass::Sort) => Task::Sort(SortTask::new(graph, e, op, reads, writes)),
+        (op, EqnClass::Fallback) => {
+            let types = e.inputs.iter().map(|&v| graph.ty(v).clone());
+            let reads = reads.iter().copied().zip(types).collect();
+            Task::Fallback(FallbackTask::new(op, e.at.clone(), reads, writes.into()))
+        }
+        (op, class) => return Err(bug(op, class).at_origin(&e.at)),
+    })
+}
+
+fn bug(op: &Op, class: EqnClass) -> Error {
+    let what = format!("internal error: {} of class {class:?} has no task", op.name());
+    Error::new("codegen", what)
+}
+
+/// The tasks of a schedule, in the order of its steps.
+#[derive(Debug, Default)]
+pub struct Tasks {
+    /// One task for every step.
+    pub tasks: Vec<Task>,
+    /// The programs of loops and branches.
+    pub inner: Vec<Arc<Program>>,
+}
+
+impl Tasks {
+    /// Returns the memory that every task asks for.
+    fn memory(&self) -> Vec<StepMemory> {
+        self.tasks.iter().map(Task::memory).collect()
+    }
+}
+
+/// The log of one graph's stages. Each method runs a stage and logs its name, time, size and text.
+struct StageLog<'a> {
+    name: &'a str,
+    log: &'a mut Stages,
+}
+
+impl StageLog<'_> {
+    fn lower(&mut self, graph: &Graph) -> Result<Graph> {
+        self.log.run(&format!("{}/lower", self.name), || lower::lower(graph))
+    }
+
+    fn schedule(
+        &mut self,
+        stage: impl FnOnce() -> Result<Schedule>,
+        graph: &Graph,
+    ) -> Result<Schedule> {
+        self.run("schedule", |_| stage(), |s| (s.steps.len(), "steps"), |s| s.text(graph))
+    }
+
+    fn codegen(
+        &mut self,
+        stage: impl FnOnce(&mut Stages) -> Result<Tasks>,
+        s: &Schedule,
+    ) -> Result<Tasks> {
+        self.run("kernels", stage, |_| (s.kernel_calls().count(), "kernels"), |_| s.kernels())
+    }
+
+    fn plan(
+        &mut self,
+        stage: impl FnOnce() -> Result<MemoryPlan>,
+        s: &Schedule,
+    ) -> Result<MemoryPlan> {
+        self.run("plan", |_| stage(), |p| (p.block, "bytes"), |p| p.text(s))
+    }
+
+    fn run<T>(
+        &mut self,
+        stage: &str,
+        run: impl FnOnce(&mut Stages) -> Result<T>,
+        size: impl FnOnce(&T) -> (usize, &'static str),
+        text: impl FnOnce(&T) -> String,
+    ) -> Result<T> {
+        let start = self.log.start();
+        let out = run(self.log)?;
+        self.log.add_other(format!("{}/{stage}", self.name), start, || size(&out), || text(&out));
+        Ok(out)
+    }
+}
+
+fn hash_of(kernel: &Kernel) -> u64 {
+    let mut h = FxHasher::default();
+    kernel.hash(&mut h);
+    h.finish()
+}
