@@ -34,15 +34,15 @@ fn mistakes_are_named() {
     says(2.0 * (&x - &Tensor::zeros([4])), &["subtract: cannot broadcast"]);
     says(x.sum(2), &["sum: axis 2 is out of range for rank 2", "f32[2, 3]"]);
     says(x.mean([0, 0]), &["axis 0 is named twice"]);
-    says(x.reshape([7]), &["reshape: f32[2, 3] cannot become [7]: it has 6 elements"]);
-    says(x.reshape(dims![-1, 6]), &["`-1` is not a size"]);
+    says(x.reshape([7]), &["reshape: cannot reshape f32[2, 3] to [7]: expected 6 elements"]);
+    says(x.reshape(dims![-1, 6]), &["expected sizes or `_`, got `-1`"]);
     says(x.matmul(&x), &["matmul: f32[2, 3] and f32[2, 3]"]);
     says(x.get(2), &["get: index 2 is out of range for axis 0 of f32[2, 3]"]);
     says(Tensor::scalar(U4, 1) + Tensor::scalar(I8, 1), &["u4 and i8 have no common dtype"]);
-    says(x.select(&x, &x), &["the predicate must be bool, not f32"]);
+    says(x.select(&x, &x), &["expected a bool predicate, got f32"]);
     says(tensor(vec![vec![1.0], vec![]]), &["rows differ in length"]);
     says(Tensor::zeros([usize::MAX, usize::MAX]), &["larger than the address space"]);
-    says(concat::<Tensor>([], 0), &["there is nothing to join"]);
+    says(concat::<Tensor>([], 0), &["expected at least one operand, got none"]);
     let e = x.to_vec::<f64>().unwrap_err().to_string();
     assert!(e.contains("the value is f32[2, 3], not f64"), "{e}");
 }

@@ -105,6 +105,6 @@ fn keys_are_traced_like_any_tensor() -> Result<()> {
     let [a, ..] = key(5).split::<3>();
     assert_eq!(each.get(0).to_vec::<f32>()?, a.uniform([2]).to_vec::<f32>()?);
     let e = Key::from_tensor(tensor([1.0])).uniform([2]).ok().unwrap_err();
-    assert!(e.to_string().contains("a key is u32[2], not f32[1]"), "{e}");
+    assert!(e.to_string().contains("expected a key, u32[2], got f32[1]"), "{e}");
     Ok(())
 }

@@ -1,11 +1,17 @@
 //! Activations and other functions that networks are made of.
 
-use super::common::{example, formulas, of_one_dtype, settle};
+use super::common::{axes_last, example, formulas, promote_operands, tensor_or_error};
 use crate::{
-    AxisInt, DType, IntoAxes, Operand, Tensor, Type, args::axes_or_error, emit::emit, tensor::At,
+    AxisInt, DType, IntoAxes, Operand, Tensor, Type,
+    args::axes_or_error,
+    emit::{emit, emit_implicit, recipe},
+    tensor::At,
 };
-use neurax_ir::composite::{CrossEntropy, Gelu, LogSoftmax, LogSumExp, Silu, Softmax};
-use neurax_ir::{Op, op::Iota};
+use neurax_ir::{
+    Op,
+    composite::{CrossEntropy, Gelu, LogSoftmax, LogSumExp, Silu, Softmax},
+    op::{Compare, Direction, Iota},
+};
 use std::panic::Location;
 
 formulas! {
@@ -156,9 +162,8 @@ impl Tensor {
             return Tensor::fail(
                 "glu",
                 format!(
-                    "axis {axis} of {}{} has {n} entries; it takes two halves",
-                    self.dtype(),
-                    self.shape()
+                    "expected an even size along axis {axis}, got {n} in {}",
+                    self.dtype_and_shape()
                 ),
                 at,
             );
@@ -177,7 +182,7 @@ impl Tensor {
     #[track_caller]
     pub fn softmax(&self, axes: impl IntoAxes) -> Tensor {
         let at = Location::caller();
-        settle(self.over_one_axis("softmax", &axes, |axis| Softmax { axis }.into(), at))
+        tensor_or_error(self.over_one_axis("softmax", &axes, |axis| Softmax { axis }.into(), at))
     }
 
     /// `log(softmax(x))` over the axes, together, computed so that nothing over- or underflows.
@@ -191,7 +196,12 @@ impl Tensor {
     #[track_caller]
     pub fn log_softmax(&self, axes: impl IntoAxes) -> Tensor {
         let at = Location::caller();
-        settle(self.over_one_axis("log_softmax", &axes, |axis| LogSoftmax { axis }.into(), at))
+        tensor_or_error(self.over_one_axis(
+            "log_softmax",
+            &axes,
+            |axis| LogSoftmax { axis }.into(),
+            at,
+        ))
     }
 
     /// `log(sum(e^x))` over the axes, computed so that nothing overflows. Integers and bool give
@@ -209,12 +219,12 @@ impl Tensor {
         let sum = || {
             let x = self.real_float("logsumexp", at)?;
             let list = axes_or_error(&x, &axes, "logsumexp", at)?;
-            let shape = x.without(&list, axes.keep());
-            let merged = x.merged_last(&list, at);
+            let shape = x.shape_without(&list, axes.keep());
+            let merged = x.merge_axes_last(&list, at);
             let axis = merged.rank().saturating_sub(1);
             Ok(emit(LogSumExp { axis }, [merged], at).reshaped(shape, at))
         };
-        settle(sum())
+        tensor_or_error(sum())
     }
 
     /// The cross-entropy of these logits (before the softmax) and `targets`, probabilities of the
@@ -237,9 +247,9 @@ impl Tensor {
         let targets = targets.operand(self);
         let cost = || {
             let both = [self.real_float("cross_entropy", at)?, targets];
-            Ok(emit(CrossEntropy {}, of_one_dtype("cross_entropy", &both, at)?, at))
+            Ok(emit(CrossEntropy {}, promote_operands("cross_entropy", &both, at)?, at))
         };
-        settle(cost())
+        tensor_or_error(cost())
     }
 
     /// An op that normalises along one axis, over several axes together: they are merged to one for
@@ -256,29 +266,13 @@ impl Tensor {
         if let [axis] = list[..] {
             return Ok(emit(op(axis), [x], at));
         }
-        let merged = x.merged_last(&list, at);
+        let merged = x.merge_axes_last(&list, at);
         let y = emit(op(merged.rank() - 1), [merged], at);
-        let order = last_order(x.rank(), &list);
+        let order = axes_last(x.rank(), &list);
         let shape: Vec<usize> = order.iter().map(|&a| x.shape()[a]).collect();
         let mut back = vec![0; order.len()];
         order.iter().enumerate().for_each(|(i, &a)| back[a] = i);
         Ok(y.reshaped(shape, at).permute_at(back, at))
-    }
-
-    /// The axes moved to the end and merged to one; the others keep their order.
-    pub(crate) fn merged_last(&self, axes: &[usize], at: At) -> Tensor {
-        let order = last_order(self.rank(), axes);
-        let mut shape: Vec<usize> =
-            order[..order.len() - axes.len()].iter().map(|&a| self.shape()[a]).collect();
-        shape.push(axes.iter().map(|&a| self.shape()[a]).product());
-        self.permute_at(order, at).reshaped(shape, at)
-    }
-
-    /// Its shape without those axes, or with size 1 there.
-    pub(crate) fn without(&self, axes: &[usize], keep: bool) -> Vec<usize> {
-        let size =
-            |(i, &n): (usize, &usize)| if axes.contains(&i) { keep.then_some(1) } else { Some(n) };
-        self.shape().iter().enumerate().filter_map(size).collect()
     }
 
     /// For every integer a row of `classes` numbers, f32: 1 at that place and 0 elsewhere; all 0
@@ -293,30 +287,17 @@ impl Tensor {
     pub fn one_hot(&self, classes: usize) -> Tensor {
         let at = Location::caller();
         let hot = || {
-            let ty = self.known()?;
-            if !ty.dtype.is_int() {
-                return Err(Tensor::fail(
-                    "one_hot",
-                    format!("it takes integers, not {ty}; convert them with `to(I32)`"),
-                    at,
-                ));
-            }
-            let rank = ty.rank();
-            let wide = self.wide_index(at);
-            let row = Type::new(wide.dtype(), ty.shape.inserted(rank, classes));
-            let places = crate::emit::recipe(at, |b| b.emit(Iota { ty: row, axis: rank }, &[]));
-            let on = crate::emit::emit_implicit(
-                neurax_ir::op::Compare { direction: neurax_ir::op::Direction::Eq },
-                [wide.reshaped(ty.shape.inserted(rank, 1), at), places],
+            let x = self.integers("one_hot", at)?;
+            let (rank, shape) = (self.rank(), &self.type_or_error()?.shape);
+            let row = Type::new(x.dtype(), shape.inserted(rank, classes));
+            let class = recipe(at, |b| b.emit(Iota { ty: row, axis: rank }, &[]));
+            let on = emit_implicit(
+                Compare { direction: Direction::Eq },
+                [x.reshaped(shape.inserted(rank, 1), at), class],
                 at,
             );
             Ok(on.convert(DType::F32, at))
         };
-        settle(hot())
+        tensor_or_error(hot())
     }
-}
-
-/// All axes, those in the list last.
-fn last_order(rank: usize, axes: &[usize]) -> Vec<usize> {
-    (0..rank).filter(|a| !axes.contains(a)).chain(axes.iter().copied()).collect()
 }

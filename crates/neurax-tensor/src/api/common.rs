@@ -8,6 +8,7 @@ use crate::{
     tensor::At,
 };
 use neurax_ir::op::Reshape;
+use std::borrow::Borrow;
 
 /// The documentation of a row in a table of functions: an example that shows what comes out.
 macro_rules! example {
@@ -76,7 +77,7 @@ macro_rules! formulas {
 pub(crate) use {example, formulas, functions, functions_of_two};
 
 /// The tensor, or the one that carries the error: the way from `?` back to tensors.
-pub(crate) fn settle(x: Result<Tensor, Tensor>) -> Tensor {
+pub(crate) fn tensor_or_error(x: Result<Tensor, Tensor>) -> Tensor {
     match x {
         Ok(x) | Err(x) => x,
     }
@@ -84,25 +85,36 @@ pub(crate) fn settle(x: Result<Tensor, Tensor>) -> Tensor {
 
 impl Tensor {
     /// Its type; an error passes itself on.
-    pub(crate) fn known(&self) -> Result<&Type, Tensor> {
+    pub(crate) fn type_or_error(&self) -> Result<&Type, Tensor> {
         self.type_ref().map_err(|_| self.clone())
     }
 
     /// One of its axes, counted from the front.
     pub(crate) fn axis_at(&self, axis: impl AxisInt, op: &str, at: At) -> Result<usize, Tensor> {
-        let ty = self.known()?;
+        let ty = self.type_or_error()?;
         axis_of(axis.to_i64(), ty.rank())
             .map_err(|why| Tensor::fail(op, format!("{why}; the operand is {ty}"), at))
     }
 
+    /// Returns axes `a` and `b`, counted from the front.
+    pub(crate) fn two_axes(
+        &self,
+        a: impl AxisInt,
+        b: impl AxisInt,
+        op: &str,
+        at: At,
+    ) -> Result<(usize, usize), Tensor> {
+        Ok((self.axis_at(a, op, at)?, self.axis_at(b, op, at)?))
+    }
+
     /// Itself as real floats: integers and bool as f32; complex numbers are refused.
     pub(crate) fn real_float(&self, op: &str, at: At) -> Result<Tensor, Tensor> {
-        let ty = self.known()?;
+        let ty = self.type_or_error()?;
         if ty.dtype.is_complex() {
             return Err(Tensor::fail(
                 op,
                 format!(
-                    "it takes real numbers, not {ty}; take `real()`, `imag()` or `abs()` first"
+                    "expected real numbers, got {ty}; take `real()`, `imag()` or `abs()` first"
                 ),
                 at,
             ));
@@ -131,18 +143,66 @@ impl Tensor {
         let narrow = dtype.is_float() && dtype.bits() < 32;
         (if narrow { self.convert(DType::F32, at) } else { self.clone() }, dtype)
     }
+
+    /// Returns integers, narrow ones as i32, so that indices and sizes fit. Other dtypes are an
+    /// error.
+    pub(crate) fn integers(&self, op: &str, at: At) -> Result<Tensor, Tensor> {
+        let ty = self.type_or_error()?;
+        if !ty.dtype.is_int() {
+            let why = format!("expected integers, got {ty}; convert them with `to(I32)`");
+            return Err(Tensor::fail(op, why, at));
+        }
+        Ok(self.wide_index(at))
+    }
+
+    /// Converts integers below 32 bits to i32, so that indices and sizes fit.
+    pub(crate) fn wide_index(&self, at: At) -> Tensor {
+        match self.dtype() {
+            d if d.is_int() && d.bits() < 32 => self.convert(DType::I32, at),
+            _ => self.clone(),
+        }
+    }
+
+    /// Moves `axes` to the end and merges them into one axis; the others keep their order.
+    pub(crate) fn merge_axes_last(&self, axes: &[usize], at: At) -> Tensor {
+        let order = axes_last(self.rank(), axes);
+        let mut shape: Vec<usize> =
+            order[..order.len() - axes.len()].iter().map(|&a| self.shape()[a]).collect();
+        shape.push(axes.iter().map(|&a| self.shape()[a]).product());
+        self.permute_at(order, at).reshaped(shape, at)
+    }
+
+    /// Returns the shape without `axes`, or with size 1 for each of them if `keep`.
+    pub(crate) fn shape_without(&self, axes: &[usize], keep: bool) -> Vec<usize> {
+        let size =
+            |(i, &n): (usize, &usize)| if axes.contains(&i) { keep.then_some(1) } else { Some(n) };
+        self.shape().iter().enumerate().filter_map(size).collect()
+    }
+
+    /// Returns the dtype and shape, e.g. `f32[2, 3]`, or the message of the error, for messages.
+    pub(crate) fn dtype_and_shape(&self) -> String {
+        self.type_ref().map_or_else(|e| e.to_string(), |t| t.to_string())
+    }
+}
+
+/// Returns all axes of a tensor of rank `rank`, with `axes` last.
+pub(crate) fn axes_last(rank: usize, axes: &[usize]) -> Vec<usize> {
+    (0..rank).filter(|a| !axes.contains(a)).chain(axes.iter().copied()).collect()
 }
 
 /// Operands with one dtype.
-pub(crate) fn of_one_dtype(op: &str, xs: &[Tensor], at: At) -> Result<Vec<Tensor>, Tensor> {
-    let types = xs.iter().map(|x| x.known().cloned()).collect::<Result<Vec<_>, _>>()?;
+pub(crate) fn promote_operands(op: &str, xs: &[Tensor], at: At) -> Result<Vec<Tensor>, Tensor> {
+    let types = xs.iter().map(|x| x.type_or_error().cloned()).collect::<Result<Vec<_>, _>>()?;
     let Some(first) = types.first() else { return Ok(vec![]) };
     let mut dtype = first.dtype;
     for t in &types[1..] {
         dtype = dtype.promote(t.dtype).ok_or_else(|| {
             Tensor::fail(
                 op,
-                format!("{} have no common dtype; convert them to one with `to`", list(&types)),
+                format!(
+                    "{} have no common dtype; convert them to one with `to`",
+                    list_types(&types)
+                ),
                 at,
             )
         })?;
@@ -152,9 +212,13 @@ pub(crate) fn of_one_dtype(op: &str, xs: &[Tensor], at: At) -> Result<Vec<Tensor
 
 /// Operands with one dtype and one shape.
 #[track_caller]
-pub(crate) fn of_one_type(op: &str, xs: &[Tensor], at: At) -> Result<Vec<Tensor>, Tensor> {
-    let xs = of_one_dtype(op, xs, at)?;
-    let types = xs.iter().map(|x| x.known().cloned()).collect::<Result<Vec<_>, _>>()?;
+pub(crate) fn promote_and_broadcast(
+    op: &str,
+    xs: &[Tensor],
+    at: At,
+) -> Result<Vec<Tensor>, Tensor> {
+    let xs = promote_operands(op, xs, at)?;
+    let types = xs.iter().map(|x| x.type_or_error().cloned()).collect::<Result<Vec<_>, _>>()?;
     let shape = common_shape(op, &types).map_err(|e| Tensor::error_at(e, at))?;
     let mut out = vec![];
     for x in &xs {
@@ -164,6 +228,31 @@ pub(crate) fn of_one_type(op: &str, xs: &[Tensor], at: At) -> Result<Vec<Tensor>
 }
 
 /// `f32[2], i32[]`
-pub(crate) fn list(types: &[Type]) -> String {
+pub(crate) fn list_types(types: &[Type]) -> String {
     types.iter().map(Type::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// Returns `update` broadcast to `shape`, that of the indexed elements.
+#[track_caller]
+pub(crate) fn broadcast_update(
+    op: &str,
+    update: &Tensor,
+    shape: &crate::Shape,
+    at: At,
+) -> Result<Tensor, Tensor> {
+    let of = update.type_or_error()?;
+    let y = update.broadcast_to(shape);
+    if y.error().is_some() {
+        return Err(Tensor::fail(
+            op,
+            format!("expected an update that broadcasts to {shape}, got {of}"),
+            at,
+        ));
+    }
+    Ok(y)
+}
+
+/// Clones tensors given by value or by reference.
+pub(crate) fn cloned<T: Borrow<Tensor>>(xs: impl IntoIterator<Item = T>) -> Vec<Tensor> {
+    xs.into_iter().map(|x| x.borrow().clone()).collect()
 }

@@ -1,6 +1,6 @@
 //! Comparing and choosing.
 
-use super::common::{example, functions_of_two, of_one_type};
+use super::common::{example, functions_of_two, promote_and_broadcast};
 use crate::{DType, IntoAxes, Operand, Tensor, emit::emit_implicit, tensor::At};
 use neurax_ir::op::{Binary, Compare, Direction, ReduceKind, Select, Unary};
 use std::panic::Location;
@@ -45,7 +45,7 @@ impl Tensor {
             return Tensor::fail(
                 "select",
                 format!(
-                    "the predicate must be bool, not {}; compare first: `x.gt(0.0)`",
+                    "expected a bool predicate, got {}; compare first: `x.gt(0.0)`",
                     self.dtype()
                 ),
                 at,
@@ -55,7 +55,7 @@ impl Tensor {
     }
 
     /// Is each number not 0? Itself if it is bool.
-    pub(crate) fn truth(&self, at: At) -> Tensor {
+    pub(crate) fn to_bool(&self, at: At) -> Tensor {
         self.convert(DType::Bool, at)
     }
 
@@ -70,7 +70,7 @@ impl Tensor {
     #[track_caller]
     pub fn all(&self, axes: impl IntoAxes) -> Tensor {
         let at = Location::caller();
-        self.truth(at).reduce_at(ReduceKind::And, "all", &axes, at)
+        self.to_bool(at).reduce_at(ReduceKind::And, "all", &axes, at)
     }
 
     /// Is any element over the axes true (not 0)? Gives bool.
@@ -84,7 +84,7 @@ impl Tensor {
     #[track_caller]
     pub fn any(&self, axes: impl IntoAxes) -> Tensor {
         let at = Location::caller();
-        self.truth(at).reduce_at(ReduceKind::Or, "any", &axes, at)
+        self.to_bool(at).reduce_at(ReduceKind::Or, "any", &axes, at)
     }
 
     /// `|x - y| <= absolute + relative |y|`, element by element, with promotion and broadcasting;
@@ -101,7 +101,7 @@ impl Tensor {
     pub fn isclose(&self, other: impl Operand, relative: f64, absolute: f64) -> Tensor {
         let at = Location::caller();
         let other = other.operand(self);
-        let (x, y) = match of_one_type("isclose", &[self.clone(), other], at).as_deref() {
+        let (x, y) = match promote_and_broadcast("isclose", &[self.clone(), other], at).as_deref() {
             Ok([x, y]) => (x.clone().float(at), y.clone().float(at)),
             Ok(_) => return self.clone(),
             Err(e) => return e.clone(),
@@ -151,13 +151,13 @@ impl Tensor {
     #[track_caller]
     pub fn logical_not(&self) -> Tensor {
         let at = Location::caller();
-        self.truth(at).unary(Unary::Not, at)
+        self.to_bool(at).unary(Unary::Not, at)
     }
 }
 
 functions_of_two! {
     Binary, "Element by element, with broadcasting; numbers are true if they are not 0. Gives bool.",
-    |x, y, f, at| x.truth(at).binary(y.truth(at), f, at);
+    |x, y, f, at| x.to_bool(at).binary(y.to_bool(at), f, at);
     logical_and = And, "Are both true?", "tensor([0, 1, 2]).logical_and(tensor([1, 0, 1]))" => "[false, false, true]";
     logical_or = Or, "Is one true, or both?", "tensor([0, 1, 0]).logical_or(tensor([1, 0, 0]))" => "[true, true, false]";
     logical_xor = Xor, "Is exactly one true?", "tensor([1, 1, 0]).logical_xor(tensor([1, 0, 0]))" => "[false, true, false]";

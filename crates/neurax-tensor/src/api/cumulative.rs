@@ -1,6 +1,6 @@
 //! Running totals and differences.
 
-use super::common::{example, settle};
+use super::common::{example, tensor_or_error};
 use crate::{AxisInt, Tensor, emit::emit, tensor::At};
 use neurax_ir::composite::{Cumulative, CumulativeKind};
 use std::panic::Location;
@@ -13,16 +13,16 @@ macro_rules! running {
             #[track_caller]
             pub fn $f(&self, axis: impl AxisInt) -> Tensor {
                 let at = Location::caller();
-                settle(self.$how(at).running(stringify!($f), CumulativeKind::$V, axis, at))
+                tensor_or_error(self.$how(at).running(stringify!($f), CumulativeKind::$V, axis, at))
             }
         )*}
     };
 }
 
 running! {
-    cumsum = Sum by widened, "The sums of all elements up to each one along an axis. Bool and integers below 32 bits give 32 bits.",
+    cumsum = Sum by widen_integers, "The sums of all elements up to each one along an axis. Bool and integers below 32 bits give 32 bits.",
         "tensor([1, 2, 3]).cumsum(0)" => "[1, 3, 6]";
-    cumprod = Prod by widened, "The products of all elements up to each one along an axis. Bool and integers below 32 bits give 32 bits.",
+    cumprod = Prod by widen_integers, "The products of all elements up to each one along an axis. Bool and integers below 32 bits give 32 bits.",
         "tensor([1, 2, 3]).cumprod(0)" => "[1, 2, 6]";
     cummax = Max by itself, "The largest of all elements up to each one along an axis; NaN wins.", "tensor([1, 3, 2]).cummax(0)" => "[1, 3, 3]";
     cummin = Min by itself, "The smallest of all elements up to each one along an axis; NaN wins.", "tensor([2, 1, 3]).cummin(0)" => "[2, 1, 1]";

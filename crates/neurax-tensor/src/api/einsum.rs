@@ -1,7 +1,7 @@
 //! Sums of products by the names of their axes.
 
 use super::{
-    common::{of_one_dtype, settle},
+    common::{cloned, promote_operands, tensor_or_error},
     products::contract,
 };
 use crate::{Tensor, tensor::At};
@@ -25,8 +25,7 @@ use std::{borrow::Borrow, collections::BTreeMap, panic::Location};
 /// ```
 #[track_caller]
 pub fn einsum<T: Borrow<Tensor>>(formula: &str, xs: impl IntoIterator<Item = T>) -> Tensor {
-    let xs: Vec<Tensor> = xs.into_iter().map(|x| x.borrow().clone()).collect();
-    settle(evaluate(formula, &xs))
+    tensor_or_error(evaluate(formula, &cloned(xs)))
 }
 
 /// The name of an axis. Those of an ellipsis are counted from its end, so that they meet as in
@@ -39,7 +38,7 @@ enum Name {
 
 /// A tensor with a name for every axis, all different.
 #[derive(Clone, Debug)]
-struct Term {
+struct Factor {
     x: Tensor,
     names: Vec<Name>,
 }
@@ -47,7 +46,7 @@ struct Term {
 #[track_caller]
 fn evaluate(formula: &str, xs: &[Tensor]) -> Result<Tensor, Tensor> {
     let at = Location::caller();
-    let xs = of_one_dtype("einsum", xs, at)?;
+    let xs = promote_operands("einsum", xs, at)?;
     let fail = |why: String| {
         let types: Vec<String> = xs.iter().map(Tensor::dtype_and_shape).collect();
         Tensor::fail("einsum", format!("\"{formula}\" of {}: {why}", types.join(", ")), at)
@@ -56,13 +55,13 @@ fn evaluate(formula: &str, xs: &[Tensor]) -> Result<Tensor, Tensor> {
     let (operands, result) = parse(formula, &ranks).map_err(fail)?;
     let sizes = sizes(&xs, &operands).map_err(fail)?;
     if let Some(n) = result.iter().find(|n| !sizes.contains_key(n)) {
-        return Err(fail(format!("the result has {}, no operand has", n.shown())));
+        return Err(fail(format!("the result has axis {}, which no operand has", n.shown())));
     }
-    let mut terms = vec![];
+    let mut factors = vec![];
     for (x, names) in xs.iter().zip(operands) {
-        terms.push(Term { x: x.clone(), names }.diagonals().stretched(&sizes, at));
+        factors.push(Factor { x: x.clone(), names }.diagonals().stretched(&sizes, at));
     }
-    let product = Term::product(terms, &result, at)?;
+    let product = Factor::product(factors, &result, at)?;
     let order = result.iter().filter_map(|n| product.names.iter().position(|m| m == n)).collect();
     Ok(product.x.permute_at(order, at))
 }
@@ -85,11 +84,7 @@ fn parse(formula: &str, ranks: &[usize]) -> Result<(Vec<Vec<Name>>, Vec<Name>), 
     };
     let parts: Vec<&str> = left.split(',').collect();
     if parts.len() != ranks.len() {
-        return Err(format!(
-            "the formula has {} operands, {} were given",
-            parts.len(),
-            ranks.len()
-        ));
+        return Err(format!("expected {} operands, got {}", parts.len(), ranks.len()));
     }
     let operands = parts
         .iter()
@@ -113,7 +108,7 @@ fn parse(formula: &str, ranks: &[usize]) -> Result<(Vec<Vec<Name>>, Vec<Name>), 
         None => implicit(&operands, hidden),
     };
     match result.iter().enumerate().find(|(i, n)| result[..*i].contains(n)) {
-        Some((_, n)) => Err(format!("the result has {} twice", n.shown())),
+        Some((_, n)) => Err(format!("the result has axis {} twice", n.shown())),
         None => Ok((operands, result)),
     }
 }
@@ -137,7 +132,7 @@ fn names(part: &str, rank: Option<usize>) -> Result<Vec<Name>, String> {
         if c.is_ascii_alphabetic() {
             Ok(Name::Letter(c))
         } else {
-            Err(format!("`{c}` names no axis"))
+            Err(format!("expected letters as axis names, got `{c}`"))
         }
     };
     let mut out = front.chars().map(letter).collect::<Result<Vec<_>, _>>()?;
@@ -147,7 +142,7 @@ fn names(part: &str, rank: Option<usize>) -> Result<Vec<Name>, String> {
     match (rank.checked_sub(named), back) {
         (Some(n), Some(_)) => out.extend((0..n).rev().map(|i| Name::Hidden(std::cmp::Reverse(i)))),
         (Some(0), None) => {}
-        _ => return Err(format!("`{part}` names {named} axes of an operand that has {rank}")),
+        _ => return Err(format!("`{part}` names {named} axes of an operand of rank {rank}")),
     }
     out.extend(tail);
     Ok(out)
@@ -166,17 +161,17 @@ fn sizes(xs: &[Tensor], operands: &[Vec<Name>]) -> Result<BTreeMap<Name, usize>,
                 (1, n) if hidden => {
                     sizes.insert(name, n);
                 }
-                (a, b) => return Err(format!("{} is {a} and {b}", name.shown())),
+                (a, b) => return Err(format!("axis {} has sizes {a} and {b}", name.shown())),
             }
         }
     }
     Ok(sizes)
 }
 
-impl Term {
+impl Factor {
     /// Takes the diagonals of names that occur twice.
     #[track_caller]
-    fn diagonals(mut self) -> Term {
+    fn diagonals(mut self) -> Factor {
         while let Some((i, j)) = self.pair() {
             let name = self.names[i];
             self.x = self.x.diagonal(0, i, j);
@@ -194,53 +189,56 @@ impl Term {
     }
 
     /// Leaves out axes of size 1 that are stretched: the product stretches them by itself.
-    fn stretched(mut self, sizes: &BTreeMap<Name, usize>, at: At) -> Term {
+    fn stretched(mut self, sizes: &BTreeMap<Name, usize>, at: At) -> Factor {
         let axes: Vec<usize> = (0..self.names.len())
             .filter(|&a| self.x.shape()[a] == 1 && sizes.get(&self.names[a]) != Some(&1))
             .collect();
-        self.x = self.x.reshaped(self.x.without(&axes, false), at);
+        self.x = self.x.reshaped(self.x.shape_without(&axes, false), at);
         let mut axis = 0..;
         self.names.retain(|_| axis.next().is_none_or(|a| !axes.contains(&a)));
         self
     }
 
     /// Sums over the axes that nobody needs.
-    fn summed(mut self, needed: impl Fn(&Name) -> bool, at: At) -> Term {
+    fn summed(mut self, needed: impl Fn(&Name) -> bool, at: At) -> Factor {
         let axes: Vec<usize> = (0..self.names.len()).filter(|&a| !needed(&self.names[a])).collect();
         self.x = self.x.reduce_list(ReduceKind::Sum, &axes, false, at);
         self.names.retain(needed);
         self
     }
 
-    /// The product of all terms, summed over what the result does not have.
-    fn product(mut terms: Vec<Term>, result: &[Name], at: At) -> Result<Term, Tensor> {
-        for i in 0..terms.len() {
-            let others: Vec<Name> = terms
+    /// The product of all factors, summed over what the result does not have.
+    fn product(mut factors: Vec<Factor>, result: &[Name], at: At) -> Result<Factor, Tensor> {
+        for i in 0..factors.len() {
+            let others: Vec<Name> = factors
                 .iter()
                 .enumerate()
                 .filter(|(j, _)| *j != i)
                 .flat_map(|(_, t)| t.names.clone())
                 .collect();
-            terms[i] = terms[i].clone().summed(|n| result.contains(n) || others.contains(n), at);
+            factors[i] =
+                factors[i].clone().summed(|n| result.contains(n) || others.contains(n), at);
         }
-        while let Some((i, j)) = cheapest(&terms, result) {
-            let (b, a) = (terms.remove(j), terms.remove(i));
-            let needed = needed(&terms, result);
-            terms.push(a.times(&b, &needed, at)?);
+        while let Some((i, j)) = cheapest(&factors, result) {
+            let (b, a) = (factors.remove(j), factors.remove(i));
+            let needed = needed(&factors, result);
+            factors.push(a.times(&b, &needed, at)?);
         }
-        terms.pop().ok_or_else(|| Tensor::fail("einsum", "there are no operands", at))
+        factors
+            .pop()
+            .ok_or_else(|| Tensor::fail("einsum", "expected at least one operand, got none", at))
     }
 
     /// The product of two, summed over shared axes that nobody needs.
-    fn times(&self, other: &Term, needed: &[Name], at: At) -> Result<Term, Tensor> {
-        let place = |t: &Term, names: &[Name]| {
+    fn times(&self, other: &Factor, needed: &[Name], at: At) -> Result<Factor, Tensor> {
+        let place = |t: &Factor, names: &[Name]| {
             names.iter().filter_map(|n| t.names.iter().position(|m| m == n)).collect::<Vec<_>>()
         };
         let shared = self.names.iter().copied().filter(|n| other.names.contains(n));
         let (batch, over): (Vec<Name>, Vec<Name>) = shared.partition(|n| needed.contains(n));
         let pair = |names: &[Name]| [place(self, names), place(other, names)];
         let x = contract("einsum", &self.x, &other.x, pair(&batch), pair(&over), at)?;
-        let rest = |t: &Term| {
+        let rest = |t: &Factor| {
             t.names
                 .iter()
                 .copied()
@@ -248,30 +246,30 @@ impl Term {
                 .collect::<Vec<_>>()
         };
         let names = [&batch[..], &rest(self), &rest(other)].concat();
-        Ok(Term { x, names })
+        Ok(Factor { x, names })
     }
 }
 
 /// The names that the result or another term has.
-fn needed(terms: &[Term], result: &[Name]) -> Vec<Name> {
-    terms.iter().flat_map(|t| t.names.iter()).chain(result).copied().collect()
+fn needed(factors: &[Factor], result: &[Name]) -> Vec<Name> {
+    factors.iter().flat_map(|t| t.names.iter()).chain(result).copied().collect()
 }
 
-/// The two terms whose product is the smallest; the first of equals.
-fn cheapest(terms: &[Term], result: &[Name]) -> Option<(usize, usize)> {
-    let pairs = (0..terms.len()).flat_map(|j| (0..j).map(move |i| (i, j)));
-    pairs.min_by(|p, q| f64::total_cmp(&size(terms, *p, result), &size(terms, *q, result)))
+/// The two factors whose product is the smallest; the first of equals.
+fn cheapest(factors: &[Factor], result: &[Name]) -> Option<(usize, usize)> {
+    let pairs = (0..factors.len()).flat_map(|j| (0..j).map(move |i| (i, j)));
+    pairs.min_by(|p, q| f64::total_cmp(&size(factors, *p, result), &size(factors, *q, result)))
 }
 
-/// The number of elements of the product of two terms.
-fn size(terms: &[Term], (i, j): (usize, usize), result: &[Name]) -> f64 {
-    let others = terms
+/// The number of elements of the product of two factors.
+fn size(factors: &[Factor], (i, j): (usize, usize), result: &[Name]) -> f64 {
+    let others = factors
         .iter()
         .enumerate()
         .filter(|(k, _)| *k != i && *k != j)
         .flat_map(|(_, t)| t.names.iter());
     let needed: Vec<&Name> = others.chain(result).collect();
-    let of = |t: &Term, skip: &[Name]| {
+    let of = |t: &Factor, skip: &[Name]| {
         let shape = t.x.shape();
         let kept = t
             .names
@@ -280,7 +278,7 @@ fn size(terms: &[Term], (i, j): (usize, usize), result: &[Name]) -> f64 {
             .filter(|(n, _)| !skip.contains(n) && needed.contains(n));
         kept.map(|(_, &n)| n as f64).product::<f64>()
     };
-    of(&terms[i], &[]) * of(&terms[j], &terms[i].names)
+    of(&factors[i], &[]) * of(&factors[j], &factors[i].names)
 }
 
 #[cfg(test)]
@@ -340,15 +338,15 @@ mod tests {
             einsum(formula, vec![&x; n]).ok().err().map(|e| e.to_string()).unwrap_or_default()
         };
         for (formula, n, say) in [
-            ("ij,jk", 2, "j is 3 and 2"),
-            ("ij->k", 1, "the result has k, no operand has"),
-            ("ijk", 1, "`ijk` names 3 axes of an operand that has 2"),
-            ("ij", 2, "the formula has 1 operands, 2 were given"),
-            ("i1", 1, "`1` names no axis"),
-            ("ij->ii", 1, "the result has i twice"),
+            ("ij,jk", 2, "axis j has sizes 3 and 2"),
+            ("ij->k", 1, "the result has axis k, which no operand has"),
+            ("ijk", 1, "`ijk` names 3 axes of an operand of rank 2"),
+            ("ij", 2, "expected 1 operands, got 2"),
+            ("i1", 1, "expected letters as axis names, got `1`"),
+            ("ij->ii", 1, "the result has axis i twice"),
             ("...j->j", 1, "an operand has ..., but the result does not"),
             ("", 1, "names 0 axes"),
-            ("ii", 1, "i is 2 and 3"),
+            ("ii", 1, "axis i has sizes 2 and 3"),
         ] {
             assert!(why(formula, n).contains(say), "{formula}: {}", why(formula, n));
         }

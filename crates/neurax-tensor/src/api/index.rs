@@ -1,41 +1,14 @@
 //! Elements at places that are known when the program is written, or given by integer tensors.
 
 use super::{
-    common::settle,
-    places::{read_places, write_places},
-    region::{Region, fitted, run},
+    basic_index::{AxisRange, BasicIndex},
+    common::{broadcast_update, tensor_or_error},
+    gather::{gather, scatter},
+    index_entry::{Index, IndexEntry, IntoIndex},
 };
 use crate::{AxisInt, Operand, Tensor, args::axis_of, tensor::At};
 use neurax_ir::op::ScatterKind;
-use std::{
-    ops::{
-        Bound, Range, RangeBounds, RangeFrom, RangeFull, RangeInclusive, RangeTo, RangeToInclusive,
-    },
-    panic::Location,
-};
-
-/// One entry of an index: what is taken of one axis.
-#[derive(Clone, Debug)]
-pub enum Index {
-    /// One place; the axis goes. Negative ones count from the back.
-    At(i64),
-    /// A range with a step.
-    Range(Bound<i64>, Bound<i64>, i64),
-    /// The places in an integer tensor, whose axes stand in for the axis.
-    Places(Tensor),
-    /// All axes that the other entries leave over.
-    Ellipsis,
-    /// A new axis of size 1.
-    NewAxis,
-}
-
-/// In an index: all axes that the other entries leave over, NumPy's `...`.
-#[derive(Clone, Copy, Debug)]
-pub struct Ellipsis;
-
-/// In an index: a new axis of size 1.
-#[derive(Clone, Copy, Debug)]
-pub struct NewAxis;
+use std::{ops::RangeBounds, panic::Location};
 
 /// In an index: a range with a step, which goes backwards if it is negative. As in Python, a
 /// backward range starts at the end.
@@ -50,82 +23,6 @@ pub fn step(range: impl IndexEntry, by: i64) -> Index {
     match range.entry() {
         Index::Range(from, to, old) => Index::Range(from, to, old.saturating_mul(by)),
         other => other,
-    }
-}
-
-/// What can stand in an index: an integer, a range, [`step`], an integer tensor, [`Ellipsis`],
-/// [`NewAxis`].
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot stand in an index",
-    note = "entries are integers, ranges, `..` (all of one axis), step(range, by), integer tensors, Ellipsis and NewAxis"
-)]
-pub trait IndexEntry {
-    /// As an entry.
-    fn entry(self) -> Index;
-}
-
-/// What [`Tensor::index`] takes: one entry, or a tuple (or vector) of entries, one for each axis;
-/// axes at the end may be left out.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is not an index",
-    note = "an index is one entry or a tuple of up to six: `(0, .., 1..3)`; entries are integers, ranges, step(range, by), integer tensors, Ellipsis and NewAxis"
-)]
-pub trait IntoIndex {
-    /// Its entries.
-    fn entries(self) -> Vec<Index>;
-}
-
-macro_rules! entries {
-    ($($t:ty $(where $I:ident)?: |$x:ident| $e:expr;)*) => {$(
-        impl$(<$I: AxisInt>)? IndexEntry for $t {
-            fn entry(self) -> Index {
-                let $x = self;
-                $e
-            }
-        }
-        impl$(<$I: AxisInt>)? IntoIndex for $t {
-            fn entries(self) -> Vec<Index> {
-                vec![self.entry()]
-            }
-        }
-    )*};
-}
-
-entries! {
-    i32: |i| Index::At(i.to_i64());
-    i64: |i| Index::At(i);
-    isize: |i| Index::At(i.to_i64());
-    usize: |i| Index::At(i.to_i64());
-    RangeFull: |_r| Index::Range(Bound::Unbounded, Bound::Unbounded, 1);
-    Range<I> where I: |r| Index::Range(Bound::Included(r.start.to_i64()), Bound::Excluded(r.end.to_i64()), 1);
-    RangeFrom<I> where I: |r| Index::Range(Bound::Included(r.start.to_i64()), Bound::Unbounded, 1);
-    RangeTo<I> where I: |r| Index::Range(Bound::Unbounded, Bound::Excluded(r.end.to_i64()), 1);
-    RangeInclusive<I> where I: |r| Index::Range(Bound::Included(r.start().to_i64()), Bound::Included(r.end().to_i64()), 1);
-    RangeToInclusive<I> where I: |r| Index::Range(Bound::Unbounded, Bound::Included(r.end.to_i64()), 1);
-    Tensor: |x| Index::Places(x);
-    &Tensor: |x| Index::Places(x.clone());
-    Ellipsis: |_e| Index::Ellipsis;
-    NewAxis: |_n| Index::NewAxis;
-    Index: |x| x;
-}
-
-macro_rules! tuples {
-    ($(($($T:ident),*))*) => {$(
-        impl<$($T: IndexEntry),*> IntoIndex for ($($T,)*) {
-            #[allow(non_snake_case, reason = "the parts are named as their types")]
-            fn entries(self) -> Vec<Index> {
-                let ($($T,)*) = self;
-                vec![$($T.entry()),*]
-            }
-        }
-    )*};
-}
-
-tuples! { () (A) (A, B) (A, B, C) (A, B, C, D) (A, B, C, D, E) (A, B, C, D, E, F) }
-
-impl IntoIndex for Vec<Index> {
-    fn entries(self) -> Vec<Index> {
-        self
     }
 }
 
@@ -148,7 +45,7 @@ impl Tensor {
             return Tensor::fail("get", format!("{ty} has no axis to index"), at);
         };
         match axis_of(i.to_i64(), n) {
-            Ok(_) => settle(self.at(i.to_i64()).read(at)),
+            Ok(_) => tensor_or_error(self.at(i.to_i64()).read(at)),
             Err(_) => Tensor::fail(
                 "get",
                 format!("index {} is out of range for axis 0 of {ty}", i.to_i64()),
@@ -172,11 +69,9 @@ impl Tensor {
             Ok(a) => a,
             Err(e) => return e,
         };
-        let mut region = Region::all(self.shape().0);
-        region.narrow(
-            axis,
-            run(self.shape()[axis], range.start_bound().cloned(), range.end_bound().cloned(), 1),
-        );
+        let (from, to) = (range.start_bound().cloned(), range.end_bound().cloned());
+        let mut region = BasicIndex::all(self.shape().0);
+        region.narrow(axis, AxisRange::new(self.shape()[axis], from, to, 1));
         region.read(self, at)
     }
 
@@ -238,7 +133,7 @@ macro_rules! updates {
             #[track_caller]
             pub fn $f(&self, update: impl Operand) -> Tensor {
                 let update = update.operand(self.x);
-                settle(self.updated(stringify!($f), ScatterKind::$V, update, Location::caller()))
+                tensor_or_error(self.update(stringify!($f), ScatterKind::$V, update, Location::caller()))
             }
         )*}
     };
@@ -277,56 +172,57 @@ impl Places<'_> {
     /// ```
     #[track_caller]
     pub fn get(&self) -> Tensor {
-        settle(self.read(Location::caller()))
+        tensor_or_error(self.read(Location::caller()))
     }
 
     #[track_caller]
     fn read(&self, at: At) -> Result<Tensor, Tensor> {
-        let (region, places) = self.resolved("index", at)?;
-        let part = region.read(self.x, at);
-        if places.is_empty() { Ok(part) } else { read_places("index", &part, &places, at) }
+        let (basic, indices) = self.resolve("index", at)?;
+        let x = basic.read(self.x, at);
+        if indices.is_empty() { Ok(x) } else { gather("index", &x, &indices, at) }
     }
 
-    fn resolved(&self, op: &str, at: At) -> Result<(Region, Vec<(usize, Tensor)>), Tensor> {
-        let ty = self.x.known()?;
-        Region::resolve(&ty.shape, &self.index)
+    fn resolve(&self, op: &str, at: At) -> Result<(BasicIndex, Vec<(usize, Tensor)>), Tensor> {
+        let ty = self.x.type_or_error()?;
+        BasicIndex::resolve(&ty.shape, &self.index)
             .map_err(|why| Tensor::fail(op, format!("{why}; the operand is {ty}"), at))
     }
 
     #[track_caller]
-    fn updated(
+    fn update(
         &self,
         op: &str,
         kind: ScatterKind,
         update: Tensor,
         at: At,
     ) -> Result<Tensor, Tensor> {
-        let (region, places) = self.resolved(op, at)?;
-        let (ty, of) = (self.x.known()?, update.known()?);
+        let (basic, indices) = self.resolve(op, at)?;
+        let (ty, of) = (self.x.type_or_error()?, update.type_or_error()?);
         if ty.dtype.promote(of.dtype) != Some(ty.dtype) {
             return Err(Tensor::fail(
                 op,
                 format!(
-                    "an update {of} does not fit into {ty}; convert it with `to`, or the operand"
+                    "expected an update that promotes to the dtype of {ty}, got {of}; \
+                     convert one of them with `to`"
                 ),
                 at,
             ));
         }
         let update = update.convert(ty.dtype, at);
-        if places.is_empty() && kind == ScatterKind::Set {
-            return region.write(op, self.x, &update, at);
+        if indices.is_empty() && kind == ScatterKind::Set {
+            return basic.write(op, self.x, &update, at);
         }
-        let part = region.read(self.x, at);
-        let part = match kind.binary() {
-            _ if !places.is_empty() => {
-                write_places(op, kind, self.unique, &part, &places, &update, at)?
+        let old = basic.read(self.x, at);
+        let new = match kind.binary() {
+            _ if !indices.is_empty() => {
+                scatter(op, kind, self.unique, &old, &indices, &update, at)?
             }
-            Some(join) => {
-                let shape = part.known()?.shape.clone();
-                part.binary(fitted(op, &update, &shape, at)?, join, at)
+            Some(combine) => {
+                let shape = old.type_or_error()?.shape.clone();
+                old.binary(broadcast_update(op, &update, &shape, at)?, combine, at)
             }
             None => update,
         };
-        if region.is_all() { Ok(part) } else { region.write(op, self.x, &part, at) }
+        if basic.is_all() { Ok(new) } else { basic.write(op, self.x, &new, at) }
     }
 }

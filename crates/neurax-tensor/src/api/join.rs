@@ -1,5 +1,6 @@
 //! Tensors joined, and cut into parts.
 
+use super::common::cloned;
 use crate::{AxisInt, Tensor, args::axis_of, emit::emit, tensor::At};
 use neurax_ir::op::Concatenate;
 use std::{borrow::Borrow, panic::Location};
@@ -14,8 +15,7 @@ use std::{borrow::Borrow, panic::Location};
 /// ```
 #[track_caller]
 pub fn concat<T: Borrow<Tensor>>(xs: impl IntoIterator<Item = T>, axis: impl AxisInt) -> Tensor {
-    let xs: Vec<Tensor> = owned(xs);
-    concat_at(xs, axis.to_i64(), "concat", Location::caller())
+    concat_at(cloned(xs), axis.to_i64(), "concat", Location::caller())
 }
 
 /// Joins tensors of one shape along a new axis. Dtypes are promoted.
@@ -28,9 +28,9 @@ pub fn concat<T: Borrow<Tensor>>(xs: impl IntoIterator<Item = T>, axis: impl Axi
 #[track_caller]
 pub fn stack<T: Borrow<Tensor>>(xs: impl IntoIterator<Item = T>, axis: impl AxisInt) -> Tensor {
     let at = Location::caller();
-    let xs = owned(xs);
+    let xs = cloned(xs);
     let Some(first) = xs.first() else {
-        return Tensor::fail("stack", "there is nothing to join", at);
+        return Tensor::fail("stack", NO_OPERANDS, at);
     };
     if let Some(e) = xs.iter().find(|x| x.error().is_some()) {
         return e.clone();
@@ -50,7 +50,8 @@ pub fn stack<T: Borrow<Tensor>>(xs: impl IntoIterator<Item = T>, axis: impl Axis
     };
     if let Some(x) = xs.iter().find(|x| x.shape() != first.shape()) {
         let why = format!(
-            "{} and {} differ in shape; `concat` joins along an axis that they have",
+            "expected operands of one shape, got {} and {}; use `concat` to join along an existing \
+             axis",
             first.dtype_and_shape(),
             x.dtype_and_shape()
         );
@@ -63,10 +64,6 @@ pub fn stack<T: Borrow<Tensor>>(xs: impl IntoIterator<Item = T>, axis: impl Axis
     concat_at(rows, axis as i64, "stack", at)
 }
 
-fn owned<T: Borrow<Tensor>>(xs: impl IntoIterator<Item = T>) -> Vec<Tensor> {
-    xs.into_iter().map(|x| x.borrow().clone()).collect()
-}
-
 /// Joins tensors along axis 1, or vectors along their only axis. Dtypes are promoted.
 ///
 /// ```
@@ -77,7 +74,7 @@ fn owned<T: Borrow<Tensor>>(xs: impl IntoIterator<Item = T>) -> Vec<Tensor> {
 #[track_caller]
 pub fn hstack<T: Borrow<Tensor>>(xs: impl IntoIterator<Item = T>) -> Tensor {
     let at = Location::caller();
-    let xs: Vec<Tensor> = owned(xs).iter().map(|x| x.of_rank(1, at)).collect();
+    let xs: Vec<Tensor> = cloned(xs).iter().map(|x| x.of_rank(1, at)).collect();
     let axis = if xs.iter().any(|x| x.rank() > 1) { 1 } else { 0 };
     concat_at(xs, axis, "hstack", at)
 }
@@ -92,28 +89,29 @@ pub fn hstack<T: Borrow<Tensor>>(xs: impl IntoIterator<Item = T>) -> Tensor {
 #[track_caller]
 pub fn vstack<T: Borrow<Tensor>>(xs: impl IntoIterator<Item = T>) -> Tensor {
     let at = Location::caller();
-    concat_at(owned(xs).iter().map(|x| x.of_rank(2, at)).collect(), 0, "vstack", at)
+    concat_at(cloned(xs).iter().map(|x| x.of_rank(2, at)).collect(), 0, "vstack", at)
 }
 
 fn concat_at(xs: Vec<Tensor>, axis: i64, name: &str, at: At) -> Tensor {
-    let Some(first) = xs.first() else { return Tensor::fail(name, "there is nothing to join", at) };
+    let Some(first) = xs.first() else { return Tensor::fail(name, NO_OPERANDS, at) };
     let axis = match axis_of(axis, first.rank()) {
         Ok(a) => a,
         Err(_) if first.error().is_some() => return first.clone(),
         Err(why) => {
             return Tensor::fail(
                 name,
-                format!(
-                    "{why}; the first operand is {}",
-                    first.ty().map_or_else(|e| e.to_string(), |t| t.to_string())
-                ),
+                format!("{why}; the first operand is {}", first.dtype_and_shape()),
                 at,
             );
         }
     };
     let dtype = xs.iter().skip(1).try_fold(first.dtype(), |d, x| d.promote(x.dtype()));
     let Some(dtype) = dtype else {
-        return Tensor::fail(name, "the operands have no common dtype; convert one with `to`", at);
+        return Tensor::fail(
+            name,
+            "the operands have no common dtype; convert one of them with `to`",
+            at,
+        );
     };
     emit(Concatenate { axis }, xs.iter().map(|x| x.convert(dtype, at)), at)
 }
@@ -121,6 +119,9 @@ fn concat_at(xs: Vec<Tensor>, axis: i64, name: &str, at: At) -> Tensor {
 /// More parts than this are refused: each is a tensor of its own, and there may be far more of them
 /// than elements.
 const MAX_PARTS: usize = 1 << 20;
+
+/// The message for joining zero tensors.
+const NO_OPERANDS: &str = "expected at least one operand, got none";
 
 /// The same error for each of `n` parts, or once for what is no part or too many.
 fn failed(e: Tensor, n: usize) -> Vec<Tensor> {
@@ -153,7 +154,8 @@ impl Tensor {
             }
             Ok(axis) => {
                 let why = format!(
-                    "axis {axis} of {} cannot be cut into {n} equal parts; array_split takes unequal ones",
+                    "expected a size along axis {axis} of {} that is a multiple of {n}; use \
+                     `array_split` for unequal parts",
                     self.dtype_and_shape()
                 );
                 failed(Tensor::fail("split", why, at), n)
@@ -195,7 +197,9 @@ impl Tensor {
     pub fn chunk(&self, size: usize, axis: impl AxisInt) -> Vec<Tensor> {
         let at = Location::caller();
         match self.axis_at(axis, "chunk", at) {
-            Ok(_) if size == 0 => vec![Tensor::fail("chunk", "parts of size 0 never end", at)],
+            Ok(_) if size == 0 => {
+                vec![Tensor::fail("chunk", "expected a chunk size of at least 1, got 0", at)]
+            }
             Ok(axis) => {
                 let n = self.shape()[axis];
                 if let Err(e) = self.countable("chunk", n.div_ceil(size), at) {
@@ -226,7 +230,7 @@ impl Tensor {
                     return vec![e];
                 }
                 let parts = self.parts(&vec![1; self.shape()[axis]], axis);
-                parts.iter().map(|x| x.reshaped(self.without(&[axis], false), at)).collect()
+                parts.iter().map(|x| x.reshaped(self.shape_without(&[axis], false), at)).collect()
             }
             Err(e) => vec![e],
         }
@@ -246,7 +250,7 @@ impl Tensor {
         Err(Tensor::fail(
             op,
             format!(
-                "{n} parts of {} are more than the {MAX_PARTS} that can be made; take larger ones",
+                "expected at most {MAX_PARTS} parts, got {n} of {}; use larger parts",
                 self.dtype_and_shape()
             ),
             at,

@@ -47,19 +47,20 @@ pub fn matmul(x: &Tensor, y: &Tensor) -> Tensor {
 fn product(x: &Tensor, y: &Tensor, a: &Type, b: &Type, at: At) -> Tensor {
     let refuse = |why: &str| Tensor::fail("matmul", format!("{a} and {b}: {why}"), at);
     if a.rank() == 0 || b.rank() == 0 {
-        return refuse("a scalar has no axis to sum over; use `*`");
+        return refuse("expected operands of rank 1 or more; use `*` for scalars");
     }
     // The axis of `y` that is summed over: its last but one, or its only one.
     let inner = b.rank().saturating_sub(2);
     if a.shape[a.rank() - 1] != b.shape[inner] {
         return refuse(&format!(
-            "the last axis of the first has {} elements, the matching axis of the second {}",
+            "expected the last axis of the first and the matching axis of the second to have one \
+             size, got {} and {}",
             a.shape[a.rank() - 1],
             b.shape[inner]
         ));
     }
     let Some(dtype) = a.dtype.promote(b.dtype) else {
-        return refuse("they have no common dtype; convert one with `to`");
+        return refuse("the operands have no common dtype; convert one of them with `to`");
     };
     let (x, y) = (x.convert(dtype, at), y.convert(dtype, at));
     let dot = |lhs_batch: Vec<usize>, rhs_batch: Vec<usize>, x: Tensor, y: Tensor| {
@@ -85,7 +86,7 @@ fn product(x: &Tensor, y: &Tensor, a: &Type, b: &Type, at: At) -> Tensor {
     let lead = |t: &Tensor| Type::new(dtype, &t.shape()[..t.rank() - 2]);
     let batch = match common_shape("matmul", &[lead(&x), lead(&y)]) {
         Ok(s) => s,
-        Err(_) => return refuse("their batch axes do not broadcast"),
+        Err(_) => return refuse("the batch axes do not broadcast"),
     };
     let grow = |t: Tensor| t.broadcast_at([&batch[..], &t.shape()[t.rank() - 2..]].concat(), at);
     let axes: Vec<usize> = (0..batch.rank()).collect();

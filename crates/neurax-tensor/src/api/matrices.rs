@@ -1,8 +1,8 @@
 //! Regular tensors: ranges, grids, triangles, diagonals.
 
 use super::{
-    common::settle,
-    places::{read_places, write_places},
+    common::{cloned, tensor_or_error},
+    gather::{gather, scatter},
 };
 use crate::{
     AxisInt, DType, IntoShape, Scalar, Tensor, Type, emit::recipe, shape::fixed, stack, tensor::At,
@@ -35,7 +35,7 @@ pub fn meshgrid<T: Borrow<Tensor>>(
     indexing: Indexing,
 ) -> Vec<Tensor> {
     let at = Location::caller();
-    let xs: Vec<Tensor> = xs.into_iter().map(|x| x.borrow().clone()).collect();
+    let xs = cloned(xs);
     let mut axes: Vec<usize> = (0..xs.len()).collect();
     if indexing == Indexing::Xy && xs.len() > 1 {
         axes.swap(0, 1);
@@ -47,7 +47,7 @@ pub fn meshgrid<T: Borrow<Tensor>>(
         if x.error().is_none() && x.rank() != 1 {
             out.push(Tensor::fail(
                 "meshgrid",
-                format!("it takes vectors, not {}", x.dtype_and_shape()),
+                format!("expected vectors, got {}", x.dtype_and_shape()),
                 at,
             ));
             continue;
@@ -92,7 +92,7 @@ impl Tensor {
         if count.is_nan() || count > (1u64 << 48) as f64 || step == 0.0 {
             return Tensor::fail(
                 "range",
-                format!("from {start} to {stop} there are no countable steps of {step}"),
+                format!("expected a finite number of steps, got {start} to {stop} by {step}"),
                 at,
             );
         }
@@ -168,7 +168,7 @@ impl Tensor {
     #[track_caller]
     pub fn tril(&self, k: i64) -> Tensor {
         let at = Location::caller();
-        match self.matrix("tril", at) {
+        match self.matrix_size("tril", at) {
             Ok((n, m)) => triangle(n, m, k, at).select(self, 0),
             Err(e) => e,
         }
@@ -184,19 +184,19 @@ impl Tensor {
     #[track_caller]
     pub fn triu(&self, k: i64) -> Tensor {
         let at = Location::caller();
-        match self.matrix("triu", at) {
+        match self.matrix_size("triu", at) {
             Ok((n, m)) => triangle(n, m, k.saturating_sub(1), at).select(0, self),
             Err(e) => e,
         }
     }
 
     /// The sizes of the last two axes.
-    pub(crate) fn matrix(&self, op: &str, at: At) -> Result<(usize, usize), Tensor> {
-        match self.known()?.shape[..] {
+    pub(crate) fn matrix_size(&self, op: &str, at: At) -> Result<(usize, usize), Tensor> {
+        match self.type_or_error()?.shape[..] {
             [.., n, m] => Ok((n, m)),
             _ => Err(Tensor::fail(
                 op,
-                format!("it takes matrices, not {}", self.dtype_and_shape()),
+                format!("expected matrices, got {}", self.dtype_and_shape()),
                 at,
             )),
         }
@@ -215,7 +215,7 @@ impl Tensor {
     #[track_caller]
     pub fn diag(&self, k: i64) -> Tensor {
         let at = Location::caller();
-        match self.known().map(|t| t.shape.to_vec()).as_deref() {
+        match self.type_or_error().map(|t| t.shape.to_vec()).as_deref() {
             Ok([_, _]) => self.diagonal(k, 0, 1),
             Ok(&[n]) => {
                 let Some(size) =
@@ -223,13 +223,13 @@ impl Tensor {
                 else {
                     return Tensor::fail(
                         "diag",
-                        format!("diagonal {k} of {} is too far out", self.dtype_and_shape()),
+                        format!("diagonal {k} of {} is too large", self.dtype_and_shape()),
                         at,
                     );
                 };
-                let [i, j] = diagonal_places(n, k);
+                let [i, j] = diagonal_indices(n, k);
                 let zeros = Tensor::zeros_of(self.dtype(), [size, size]);
-                settle(write_places(
+                tensor_or_error(scatter(
                     "diag",
                     ScatterKind::Set,
                     true,
@@ -242,7 +242,7 @@ impl Tensor {
             Ok(_) => Tensor::fail(
                 "diag",
                 format!(
-                    "it takes a vector or a matrix, not {}; `diagonal` takes more axes",
+                    "expected a vector or a matrix, got {}; use `diagonal` for more axes",
                     self.dtype_and_shape()
                 ),
                 at,
@@ -263,10 +263,7 @@ impl Tensor {
     #[track_caller]
     pub fn diagonal(&self, offset: i64, a: impl AxisInt, b: impl AxisInt) -> Tensor {
         let at = Location::caller();
-        let (a, b) = match self
-            .axis_at(a, "diagonal", at)
-            .and_then(|a| Ok((a, self.axis_at(b, "diagonal", at)?)))
-        {
+        let (a, b) = match self.two_axes(a, b, "diagonal", at) {
             Ok((a, b)) if a != b => (a, b),
             Ok((a, _)) => return Tensor::fail("diagonal", format!("axis {a} is named twice"), at),
             Err(e) => return e,
@@ -284,17 +281,17 @@ impl Tensor {
         if length <= 0 {
             return x.slice(-1, ..0).reshaped([&x.shape()[..x.rank() - 2], &[0]].concat(), at);
         }
-        let [i, j] = diagonal_places(length as usize, offset);
+        let [i, j] = diagonal_indices(length as usize, offset);
         let last = x.rank();
-        settle(read_places("diagonal", &x, &[(last - 2, i), (last - 1, j)], at))
+        tensor_or_error(gather("diagonal", &x, &[(last - 2, i), (last - 1, j)], at))
     }
 }
 
 /// The rows and columns of diagonal `k`.
 #[track_caller]
-fn diagonal_places(length: usize, k: i64) -> [Tensor; 2] {
-    let places = Tensor::arange(length);
-    [&places + (-k).max(0), &places + k.max(0)]
+fn diagonal_indices(length: usize, k: i64) -> [Tensor; 2] {
+    let i = Tensor::arange(length);
+    [&i + (-k).max(0), &i + k.max(0)]
 }
 
 /// True on and below diagonal `k`.

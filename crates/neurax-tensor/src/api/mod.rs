@@ -18,30 +18,31 @@
 //! Operand`, made tensors by `other.operand(self)`; axes are `impl IntoAxes` or `impl AxisInt`,
 //! shapes `impl IntoShape`. Never look at values. An error operand needs no care: `emit` passes it
 //! on, and `type_ref()` says `Err`. Wrong arguments give `Tensor::fail(op, why, at)`; helpers that
-//! answer `Result<Tensor, Tensor>` and `common::settle` let them be written with `?`.
+//! answer `Result<Tensor, Tensor>` and `common::tensor_or_error` let them be written with `?`.
 //!
 //! A plain unary function is a row of `math.rs`'s tables, a formula of other functions a row of
 //! `formulas!`; a row brings its example. `BLESS=1 cargo test -p neurax-tensor --test functions`
 //! then adds it to `docs/functions.md`.
 
 pub(crate) mod activation;
+pub(crate) mod basic_index;
 pub(crate) mod common;
 pub(crate) mod compare;
 pub(crate) mod create;
 pub(crate) mod cumulative;
 pub(crate) mod einsum;
+pub(crate) mod gather;
 pub(crate) mod index;
+pub(crate) mod index_entry;
 pub(crate) mod join;
 pub(crate) mod linalg;
 pub(crate) mod math;
 pub(crate) mod matrices;
 pub(crate) mod numeric;
-pub(crate) mod places;
 pub(crate) mod products;
 pub(crate) mod random;
 pub(crate) mod rearrange;
 pub(crate) mod reduce;
-pub(crate) mod region;
 pub(crate) mod reshape;
 pub(crate) mod sort;
 pub(crate) mod statistics;
@@ -50,7 +51,8 @@ pub(crate) mod windows;
 pub use compare::where_;
 pub use create::{IntoTensor, tensor};
 pub use einsum::einsum;
-pub use index::{Ellipsis, Index, IndexEntry, IntoIndex, NewAxis, Places, step};
+pub use index::{Places, step};
+pub use index_entry::{Ellipsis, Index, IndexEntry, IntoIndex, NewAxis};
 pub use join::{concat, hstack, stack, vstack};
 pub use linalg::matmul;
 pub use matrices::{Indexing, meshgrid};

@@ -1,7 +1,7 @@
 //! Functions of numbers that are made of several operations.
 
 use super::{
-    common::{example, formulas, of_one_type, settle},
+    common::{example, formulas, promote_and_broadcast, tensor_or_error},
     sort::Side,
 };
 use crate::{Operand, Tensor, tensor::At};
@@ -32,9 +32,9 @@ macro_rules! pair_formulas {
 fn float_pair(op: &str, x: &Tensor, y: impl Operand, at: At) -> Result<(Tensor, Tensor), Tensor> {
     let y = y.operand(x);
     let (x, y) = (x.real_float(op, at)?, y.real_float(op, at)?);
-    match <[Tensor; 2]>::try_from(of_one_type(op, &[x, y], at)?) {
+    match <[Tensor; 2]>::try_from(promote_and_broadcast(op, &[x, y], at)?) {
         Ok([x, y]) => Ok((x, y)),
-        Err(_) => Err(Tensor::fail(op, "it takes two operands", at)),
+        Err(_) => Err(Tensor::fail(op, "expected two operands", at)),
     }
 }
 
@@ -137,7 +137,7 @@ impl Tensor {
     pub fn floor_divide(&self, other: impl Operand) -> Tensor {
         let at = Location::caller();
         let other = other.operand(self);
-        match of_one_type("floor_divide", &[self.clone(), other], at).as_deref() {
+        match promote_and_broadcast("floor_divide", &[self.clone(), other], at).as_deref() {
             Ok([x, y]) if x.dtype().is_float() => (x / y).floor(),
             Ok([x, y]) => {
                 let q = x.clone().binary(y.clone(), Binary::Div, at);
@@ -163,7 +163,7 @@ impl Tensor {
     pub fn remainder(&self, other: impl Operand) -> Tensor {
         let at = Location::caller();
         let other = other.operand(self);
-        match of_one_type("remainder", &[self.clone(), other], at).as_deref() {
+        match promote_and_broadcast("remainder", &[self.clone(), other], at).as_deref() {
             Ok([x, y]) => {
                 let rest = x % y;
                 let shift = rest.not_equal(0) & rest.lt(0).not_equal(y.lt(0));
@@ -223,13 +223,13 @@ impl Tensor {
     #[track_caller]
     pub fn polyval(&self, coefficients: &Tensor) -> Tensor {
         let at = Location::caller();
-        let n = match coefficients.known().map(|t| (t.rank(), t.size())) {
+        let n = match coefficients.type_or_error().map(|t| (t.rank(), t.size())) {
             Ok((1, n)) => n,
             Ok(_) => {
                 return Tensor::fail(
                     "polyval",
                     format!(
-                        "the coefficients are {}; take a vector",
+                        "expected a vector of coefficients, got {}",
                         coefficients.dtype_and_shape()
                     ),
                     at,
@@ -244,11 +244,6 @@ impl Tensor {
         y
     }
 
-    /// Its type for a message.
-    pub(crate) fn dtype_and_shape(&self) -> String {
-        self.type_ref().map_or_else(|e| e.to_string(), |t| t.to_string())
-    }
-
     /// The values at `self` of the function that goes in straight lines through the points `(xs,
     /// ys)`, constant beyond them. `xs` is an ascending vector, `ys` a vector of as many values.
     ///
@@ -260,17 +255,17 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn interp(&self, xs: &Tensor, ys: &Tensor) -> Tensor {
-        settle(self.interpolated(xs, ys))
+        tensor_or_error(self.try_interp(xs, ys))
     }
 
     #[track_caller]
-    fn interpolated(&self, xs: &Tensor, ys: &Tensor) -> Result<Tensor, Tensor> {
+    fn try_interp(&self, xs: &Tensor, ys: &Tensor) -> Result<Tensor, Tensor> {
         let at = Location::caller();
-        let (a, b) = (xs.known()?, ys.known()?);
+        let (a, b) = (xs.type_or_error()?, ys.type_or_error()?);
         if a.rank() != 1 || a.shape != b.shape || a.size() == 0 {
             return Err(Tensor::fail(
                 "interp",
-                format!("the points are {a} and {b}; take two vectors of one length, at least 1"),
+                format!("expected two vectors of one length of at least 1, got {a} and {b}"),
                 at,
             ));
         }

@@ -1,6 +1,6 @@
 //! Products of vectors, matrices and tensors.
 
-use super::common::{of_one_dtype, settle};
+use super::common::{promote_operands, tensor_or_error};
 use crate::{AxisInt, IntoAxes, Operand, Tensor, args::axes_or_error, emit::emit, tensor::At};
 use neurax_ir::op::DotGeneral;
 use std::panic::Location;
@@ -14,7 +14,7 @@ pub(crate) fn contract(
     over: [Vec<usize>; 2],
     at: At,
 ) -> Result<Tensor, Tensor> {
-    let xs = of_one_dtype(op, &[x.clone(), y.clone()], at)?;
+    let xs = promote_operands(op, &[x.clone(), y.clone()], at)?;
     let dtype = xs[0].dtype();
     let ([lhs_batch, rhs_batch], [lhs_contract, rhs_contract]) = (batch, over);
     for (&a, &b) in lhs_contract.iter().zip(&rhs_contract) {
@@ -24,7 +24,8 @@ pub(crate) fn contract(
             return Err(Tensor::fail(
                 op,
                 format!(
-                    "{x} and {y}: axis {a} of the first has {n} entries, axis {b} of the second {m}"
+                    "expected axes of one size, got {n} for axis {a} of {x} and {m} for axis {b} \
+                     of {y}"
                 ),
                 at,
             ));
@@ -47,17 +48,18 @@ impl Tensor {
     pub fn dot(&self, other: impl Operand) -> Tensor {
         let at = Location::caller();
         let other = other.operand(self);
-        match (self.rank(), other.rank()) {
-            (0, _) | (_, 0) => self * other,
-            (n, m) => settle(contract(
-                "dot",
-                self,
-                &other,
-                [vec![], vec![]],
-                [vec![n - 1], vec![m.saturating_sub(2)]],
-                at,
-            )),
+        let axis = other.rank().saturating_sub(2);
+        self.sum_product("dot", &other, axis, at)
+    }
+
+    /// Contracts the last axis of `self` with `axis` of `other`; multiplies if one is a scalar.
+    #[track_caller]
+    fn sum_product(&self, op: &str, other: &Tensor, axis: usize, at: At) -> Tensor {
+        if self.rank() == 0 || other.rank() == 0 {
+            return self * other;
         }
+        let over = [vec![self.rank() - 1], vec![axis]];
+        tensor_or_error(contract(op, self, other, [vec![], vec![]], over, at))
     }
 
     /// The sum of the products of all elements, those of `self` conjugated; both have as many.
@@ -72,7 +74,14 @@ impl Tensor {
         let at = Location::caller();
         let other = other.operand(self).flatten();
         let x = if self.dtype().is_complex() { self.conj() } else { self.clone() };
-        settle(contract("vdot", &x.flatten(), &other, [vec![], vec![]], [vec![0], vec![0]], at))
+        tensor_or_error(contract(
+            "vdot",
+            &x.flatten(),
+            &other,
+            [vec![], vec![]],
+            [vec![0], vec![0]],
+            at,
+        ))
     }
 
     /// The sum of products over the last axis of both; with a scalar, the plain product.
@@ -87,17 +96,8 @@ impl Tensor {
     pub fn inner(&self, other: impl Operand) -> Tensor {
         let at = Location::caller();
         let other = other.operand(self);
-        match (self.rank(), other.rank()) {
-            (0, _) | (_, 0) => self * other,
-            (n, m) => settle(contract(
-                "inner",
-                self,
-                &other,
-                [vec![], vec![]],
-                [vec![n - 1], vec![m - 1]],
-                at,
-            )),
-        }
+        let axis = other.rank().saturating_sub(1);
+        self.sum_product("inner", &other, axis, at)
     }
 
     /// The product of every element with every element of `other`: a matrix.
@@ -141,7 +141,7 @@ impl Tensor {
                 return Err(Tensor::fail(
                     "tensordot",
                     format!(
-                        "{} axes of the first and {} of the second; name as many",
+                        "expected the same number of axes for both operands, got {} and {}",
                         a.len(),
                         b.len()
                     ),
@@ -150,7 +150,7 @@ impl Tensor {
             }
             contract("tensordot", self, &other, [vec![], vec![]], [a, b], at)
         };
-        settle(dot())
+        tensor_or_error(dot())
     }
 
     /// The sum of the elements on a diagonal of matrices (the last two axes).
@@ -162,7 +162,7 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn trace(&self, offset: i64) -> Tensor {
-        match self.matrix("trace", Location::caller()) {
+        match self.matrix_size("trace", Location::caller()) {
             Ok(_) => self.diagonal(offset, -2, -1).sum(-1),
             Err(e) => e,
         }
@@ -215,10 +215,7 @@ impl Tensor {
             if x.error().is_none() && x.shape().last() != Some(&3) {
                 return Tensor::fail(
                     "cross",
-                    format!(
-                        "it takes vectors of three along the last axis, not {}",
-                        x.dtype_and_shape()
-                    ),
+                    format!("expected size 3 along the last axis, got {}", x.dtype_and_shape()),
                     at,
                 );
             }
@@ -236,12 +233,12 @@ impl Tensor {
     #[track_caller]
     pub fn matrix_power(&self, n: u32) -> Tensor {
         let at = Location::caller();
-        let size = match self.matrix("matrix_power", at) {
+        let size = match self.matrix_size("matrix_power", at) {
             Ok((n, m)) if n == m => n,
             Ok(_) => {
                 return Tensor::fail(
                     "matrix_power",
-                    format!("it takes square matrices, not {}", self.dtype_and_shape()),
+                    format!("expected square matrices, got {}", self.dtype_and_shape()),
                     at,
                 );
             }

@@ -71,7 +71,7 @@ impl Key {
     ) -> Tensor {
         let graph = self.0.ty().and_then(|ty| {
             if ty != Type::new(DType::U32, [2]) {
-                return Err(Error::new(name, format!("a key is u32[2], not {ty}")));
+                return Err(Error::new(name, format!("expected a key, u32[2], got {ty}")));
             }
             graph_of(&[ty], at, |b, xs| build(b, xs[0]))
         });
@@ -140,7 +140,7 @@ impl Key {
                 return Err(Error::new(
                     "fold_in",
                     format!(
-                        "it takes a key, u32[2], and one integer, not {} and {}",
+                        "expected a key, u32[2], and one integer, got {} and {}",
                         types[0], types[1]
                     ),
                 ));
@@ -165,7 +165,7 @@ impl Key {
         if dtype.kind() != Kind::Unsigned || dtype.bits() < 8 {
             return Tensor::fail(
                 "bits",
-                format!("it gives unsigned integers of 8 to 64 bits, not {dtype}"),
+                format!("expected an unsigned dtype of 8 to 64 bits, got {dtype}"),
                 at,
             );
         }
@@ -235,7 +235,7 @@ impl Key {
         if !dtype.is_int() || dtype.bits() < 8 {
             return Tensor::fail(
                 "randint",
-                format!("it gives integers of 8 to 64 bits, not {dtype}"),
+                format!("expected an integer dtype of 8 to 64 bits, got {dtype}"),
                 at,
             );
         }
@@ -351,7 +351,9 @@ fn graph_of(
 
 fn float_only(name: &str, dtype: DType, at: At) -> Option<Tensor> {
     let ok = matches!(dtype, DType::F16 | DType::BF16 | DType::F32 | DType::F64);
-    (!ok).then(|| Tensor::fail(name, format!("it gives f16, bf16, f32 or f64, not {dtype}"), at))
+    (!ok).then(|| {
+        Tensor::fail(name, format!("expected dtype f16, bf16, f32 or f64, got {dtype}"), at)
+    })
 }
 
 /// A scalar constant, exact for 64-bit integers.

@@ -1,6 +1,6 @@
 //! Elements moved, repeated and surrounded.
 
-use super::common::settle;
+use super::common::tensor_or_error;
 use crate::{
     AxisInt, IntoAxes, Operand, Shape, Tensor, args::axes_or_error, emit::emit, tensor::At,
 };
@@ -15,7 +15,7 @@ pub enum PadMode {
     Edge,
     /// The tensor mirrored at its outermost entries, which are not repeated: `2 3 2 1 2 3 2 1 2`.
     Reflect,
-    /// The tensor mirrored behind its outermost entries: `3 2 1 1 2 3 3 2 1`.
+    /// The tensor mirrored after its outermost entries: `3 2 1 1 2 3 3 2 1`.
     Symmetric,
     /// The tensor again: `1 2 3 1 2 3 1 2 3`.
     Wrap,
@@ -24,36 +24,36 @@ pub enum PadMode {
 /// `count` entries from a place on, forwards (1), backwards (-1), or one of them again and again
 /// (0).
 #[derive(Clone, Copy)]
-struct Run {
+struct Segment {
     first: i64,
     step: i64,
     count: i64,
 }
 
-fn run(first: i64, step: i64, count: i64) -> Run {
-    Run { first, step, count }
+fn segment(first: i64, step: i64, count: i64) -> Segment {
+    Segment { first, step, count }
 }
 
 impl PadMode {
-    /// What stands before and behind an axis of `n` entries; neither is wider than what there is to
+    /// What stands before and after an axis of `n` entries; neither is wider than what there is to
     /// mirror or to repeat.
-    fn around(self, n: i64, low: i64, high: i64) -> [Run; 2] {
+    fn around(self, n: i64, low: i64, high: i64) -> [Segment; 2] {
         match self {
-            PadMode::Edge => [run(0, 0, low), run(n - 1, 0, high)],
-            PadMode::Reflect => [run(low, -1, low), run(n - 2, -1, high)],
-            PadMode::Symmetric => [run(low - 1, -1, low), run(n - 1, -1, high)],
-            PadMode::Wrap => [run(n - low, 1, low), run(0, 1, high)],
+            PadMode::Edge => [segment(0, 0, low), segment(n - 1, 0, high)],
+            PadMode::Reflect => [segment(low, -1, low), segment(n - 2, -1, high)],
+            PadMode::Symmetric => [segment(low - 1, -1, low), segment(n - 1, -1, high)],
+            PadMode::Wrap => [segment(n - low, 1, low), segment(0, 1, high)],
         }
     }
 
     /// The entries that come again and again.
-    fn period(self, n: i64) -> Vec<Run> {
+    fn period(self, n: i64) -> Vec<Segment> {
         let back = match self {
             PadMode::Edge | PadMode::Wrap => None,
-            PadMode::Reflect => Some(run(n - 2, -1, n - 2)),
-            PadMode::Symmetric => Some(run(n - 1, -1, n)),
+            PadMode::Reflect => Some(segment(n - 2, -1, n - 2)),
+            PadMode::Symmetric => Some(segment(n - 1, -1, n)),
         };
-        [run(0, 1, n)].into_iter().chain(back).collect()
+        [segment(0, 1, n)].into_iter().chain(back).collect()
     }
 }
 
@@ -91,7 +91,11 @@ impl Tensor {
             Ok(axis) => {
                 let n = self.shape()[axis] as i64;
                 let first = if n == 0 { 0 } else { (-shift.rem_euclid(n)).rem_euclid(n) };
-                self.rearranged(axis, &[run(first, 1, n - first), run(0, 1, first)], at)
+                self.concat_segments(
+                    axis,
+                    &[segment(first, 1, n - first), segment(0, 1, first)],
+                    at,
+                )
             }
             Err(e) => e,
         }
@@ -132,15 +136,15 @@ impl Tensor {
         let at = Location::caller();
         let repeat = || {
             let axis = self.axis_at(axis, "repeat", at)?;
-            let shape = &self.known()?.shape;
+            let shape = &self.type_or_error()?.shape;
             let dims = (0..=shape.rank()).filter(|&a| a != axis + 1).collect();
             let wide =
                 emit(Broadcast { shape: shape.inserted(axis + 1, n), dims }, [self.clone()], at);
             let mut merged = shape.clone();
-            merged[axis] = product("repeat", shape[axis], n, at)?;
+            merged[axis] = repeated_size("repeat", shape[axis], n, at)?;
             Ok(wide.reshaped(merged, at))
         };
-        settle(repeat())
+        tensor_or_error(repeat())
     }
 
     /// The whole tensor so many times along each axis, one after the other; missing axes are put in
@@ -156,7 +160,7 @@ impl Tensor {
     pub fn tile(&self, times: impl AsRef<[usize]>) -> Tensor {
         let at = Location::caller();
         let tile = || {
-            let shape = &self.known()?.shape;
+            let shape = &self.type_or_error()?.shape;
             let rank = shape.rank().max(times.as_ref().len());
             let ones = |n: usize| std::iter::repeat_n(1, rank - n);
             let own: Vec<usize> = ones(shape.rank()).chain(shape.iter().copied()).collect();
@@ -164,14 +168,14 @@ impl Tensor {
                 ones(times.as_ref().len()).chain(times.as_ref().iter().copied()).collect();
             let mut merged = vec![];
             for (n, t) in own.iter().zip(&times) {
-                merged.push(product("tile", *n, *t, at)?);
+                merged.push(repeated_size("tile", *n, *t, at)?);
             }
             let wide: Shape = times.iter().zip(&own).flat_map(|(&t, &n)| [t, n]).collect();
             let dims = (0..rank).map(|a| 2 * a + 1).collect();
             Ok(emit(Broadcast { shape: wide, dims }, [self.reshaped(own, at)], at)
                 .reshaped(merged, at))
         };
-        settle(tile())
+        tensor_or_error(tile())
     }
 
     /// `value` put around the tensor: so many entries before and after every axis.
@@ -186,12 +190,12 @@ impl Tensor {
         let at = Location::caller();
         let value = value.operand(self);
         let pad = || {
-            let widths = self.widths(widths.as_ref(), "pad", at)?;
+            let widths = self.checked_widths(widths.as_ref(), "pad", at)?;
             if value.dtype() != self.dtype() {
                 let why = format!(
-                    "the value is {}, the operand {}; convert one with `to`",
-                    value.dtype_and_shape(),
-                    self.dtype_and_shape()
+                    "expected a value of the dtype of {}, got {}; convert one with `to`",
+                    self.dtype_and_shape(),
+                    value.dtype_and_shape()
                 );
                 return Err(Tensor::fail("pad", why, at));
             }
@@ -199,7 +203,7 @@ impl Tensor {
             let interior = vec![0; low.len()];
             Ok(emit(Pad { low, high, interior }, [self.clone(), value.clone()], at))
         };
-        settle(pad())
+        tensor_or_error(pad())
     }
 
     /// Entries of the tensor itself put around it: so many before and after every axis.
@@ -217,7 +221,7 @@ impl Tensor {
         let pad = || {
             let mut x = self.clone();
             for (axis, (low, high)) in
-                self.widths(widths.as_ref(), "pad_with", at)?.into_iter().enumerate()
+                self.checked_widths(widths.as_ref(), "pad_with", at)?.into_iter().enumerate()
             {
                 let n = self.shape()[axis] as i64;
                 if low + high == 0 {
@@ -233,26 +237,26 @@ impl Tensor {
                         at,
                     ));
                 }
-                x = x.padded(axis, (low, high), mode, at)?;
+                x = x.pad_axis(axis, (low, high), mode, at)?;
             }
             Ok(x)
         };
-        settle(pad())
+        tensor_or_error(pad())
     }
 
     /// The widths of a padding, checked: a pair for each axis, with sizes that can be counted.
-    fn widths(
+    fn checked_widths(
         &self,
         widths: &[(usize, usize)],
         op: &str,
         at: At,
     ) -> Result<Vec<(i64, i64)>, Tensor> {
-        let ty = self.known()?;
+        let ty = self.type_or_error()?;
         if widths.len() != ty.rank() {
             return Err(Tensor::fail(
                 op,
                 format!(
-                    "{} widths were given for {ty}; give a pair (before, after) for every axis",
+                    "expected a pair (before, after) for each axis of {ty}, got {} pairs",
                     widths.len()
                 ),
                 at,
@@ -278,7 +282,7 @@ impl Tensor {
 
     /// An axis, which is not empty, with so many entries around it. Nothing is counted out, however
     /// wide they are.
-    fn padded(
+    fn pad_axis(
         &self,
         axis: usize,
         (low, high): (i64, i64),
@@ -288,25 +292,28 @@ impl Tensor {
         let n = self.shape()[axis] as i64;
         let mode = if n == 1 { PadMode::Edge } else { mode };
         if mode == PadMode::Edge || low.max(high) < n {
-            let [before, behind] = mode.around(n, low, high);
-            return Ok(self.rearranged(axis, &[before, run(0, 1, n), behind], at));
+            let [before, after] = mode.around(n, low, high);
+            return Ok(self.concat_segments(axis, &[before, segment(0, 1, n), after], at));
         }
-        let once = self.rearranged(axis, &mode.period(n), at);
+        let once = self.concat_segments(axis, &mode.period(n), at);
         let period = once.shape()[axis] as i64;
         let first = (-low).rem_euclid(period);
         let total = low + n + high;
         // Less than one more for where it begins, less than one more for where it ends.
         let times = total / period + 2;
-        product("pad_with", period as usize, times as usize, at)?;
+        repeated_size("pad_with", period as usize, times as usize, at)?;
         let mut all = vec![1; self.rank()];
         all[axis] = times as usize;
-        Ok(once.tile(all).run_of(axis, run(first, 1, total), at))
+        Ok(once.tile(all).take_segment(axis, segment(first, 1, total), at))
     }
 
-    /// Runs of entries along an axis, one behind the other; places are in range.
-    fn rearranged(&self, axis: usize, runs: &[Run], at: At) -> Tensor {
-        let mut parts: Vec<Tensor> =
-            runs.iter().filter(|r| r.count > 0).map(|r| self.run_of(axis, *r, at)).collect();
+    /// Runs of entries along an axis, one after the other; places are in range.
+    fn concat_segments(&self, axis: usize, segments: &[Segment], at: At) -> Tensor {
+        let mut parts: Vec<Tensor> = segments
+            .iter()
+            .filter(|r| r.count > 0)
+            .map(|r| self.take_segment(axis, *r, at))
+            .collect();
         match parts.len() {
             0 => self.clone(),
             1 => parts.remove(0),
@@ -314,7 +321,7 @@ impl Tensor {
         }
     }
 
-    fn run_of(&self, axis: usize, Run { first, step, count }: Run, at: At) -> Tensor {
+    fn take_segment(&self, axis: usize, Segment { first, step, count }: Segment, at: At) -> Tensor {
         let (from, size) = match step {
             0 => (first, 1),
             -1 => (first - count + 1, count),
@@ -344,7 +351,7 @@ impl Tensor {
 }
 
 /// The size of an axis repeated.
-fn product(op: &str, n: usize, times: usize, at: At) -> Result<usize, Tensor> {
+fn repeated_size(op: &str, n: usize, times: usize, at: At) -> Result<usize, Tensor> {
     n.checked_mul(times).ok_or_else(|| {
         Tensor::fail(op, format!("an axis of {n} entries cannot be repeated {times} times"), at)
     })

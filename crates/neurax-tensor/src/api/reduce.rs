@@ -1,6 +1,6 @@
 //! Many elements into few.
 
-use super::common::settle;
+use super::common::tensor_or_error;
 use crate::{
     AxisInt, DType, IntoAxes, Operand, Tensor, args::axes_or_error, emit::emit, tensor::At,
 };
@@ -35,12 +35,12 @@ impl Tensor {
         } else {
             emit(Reduce { kind, axes: axes.to_vec() }, [self.clone()], at)
         };
-        if keep { y.reshaped(self.without(axes, true), at) } else { y }
+        if keep { y.reshaped(self.shape_without(axes, true), at) } else { y }
     }
 
     /// For sums and products: bool and narrow integers become 32 bits wide, as in NumPy, so that
     /// they do not wrap at once.
-    pub(crate) fn widened(&self, at: At) -> Tensor {
+    pub(crate) fn widen_integers(&self, at: At) -> Tensor {
         match self.dtype() {
             DType::Bool | DType::I2 | DType::I4 | DType::I8 | DType::I16 => {
                 self.convert(DType::I32, at)
@@ -64,7 +64,7 @@ impl Tensor {
     #[track_caller]
     pub fn sum(&self, axes: impl IntoAxes) -> Tensor {
         let at = Location::caller();
-        self.widened(at).reduce_at(ReduceKind::Sum, "sum", &axes, at)
+        self.widen_integers(at).reduce_at(ReduceKind::Sum, "sum", &axes, at)
     }
 
     /// The product over axes. Bool and integers below 32 bits give 32 bits.
@@ -77,7 +77,7 @@ impl Tensor {
     #[track_caller]
     pub fn prod(&self, axes: impl IntoAxes) -> Tensor {
         let at = Location::caller();
-        self.widened(at).reduce_at(ReduceKind::Prod, "prod", &axes, at)
+        self.widen_integers(at).reduce_at(ReduceKind::Prod, "prod", &axes, at)
     }
 
     /// The mean over axes. Integers and bool give f32; floats below 32 bits are summed in f32 and
@@ -96,7 +96,7 @@ impl Tensor {
             let (x, dtype) = self.clone().float(at).wide(at);
             Ok(x.mean_list(&list, axes.keep(), 0, at).convert(dtype, at))
         };
-        settle(mean())
+        tensor_or_error(mean())
     }
 
     /// The sum of floats divided by the number of elements less `ddof`.
@@ -176,7 +176,7 @@ impl Tensor {
     #[track_caller]
     pub fn count_nonzero(&self, axes: impl IntoAxes) -> Tensor {
         let at = Location::caller();
-        self.truth(at).convert(DType::I32, at).reduce_at(
+        self.to_bool(at).convert(DType::I32, at).reduce_at(
             ReduceKind::Sum,
             "count_nonzero",
             &axes,
@@ -319,7 +319,7 @@ impl Tensor {
     #[track_caller]
     pub fn var(&self, axes: impl IntoAxes, ddof: usize) -> Tensor {
         let at = Location::caller();
-        settle(self.variance("var", &axes, ddof).map(|(v, dtype)| v.convert(dtype, at)))
+        tensor_or_error(self.variance("var", &axes, ddof).map(|(v, dtype)| v.convert(dtype, at)))
     }
 
     /// The standard deviation over axes: the square root of [`Tensor::var`]. Its derivative is

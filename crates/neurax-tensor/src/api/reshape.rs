@@ -23,10 +23,10 @@ impl Tensor {
     pub fn reshape(&self, shape: impl IntoShape) -> Tensor {
         let at = Location::caller();
         let Ok(ty) = self.type_ref() else { return self.clone() };
-        match work_out(ty.size(), &shape.dims()) {
+        match resolve_shape(ty.size(), &shape.dims()) {
             Ok(shape) if shape == ty.shape => self.clone(),
             Ok(shape) => emit(Reshape { shape }, [self.clone()], at),
-            Err(why) => Tensor::fail("reshape", format!("{ty} cannot become {why}"), at),
+            Err(why) => Tensor::fail("reshape", format!("cannot reshape {ty} to {why}"), at),
         }
     }
 
@@ -44,7 +44,7 @@ impl Tensor {
             Ok(list) if list.len() == self.rank() => self.permute_at(list, at),
             Ok(list) => Tensor::fail(
                 "permute",
-                format!("{} axes were named, the tensor has {}", list.len(), self.rank()),
+                format!("expected each of the {} axes once, got {} axes", self.rank(), list.len()),
                 at,
             ),
             Err(e) => e,
@@ -182,10 +182,7 @@ impl Tensor {
     #[track_caller]
     pub fn swap_axes(&self, a: impl AxisInt, b: impl AxisInt) -> Tensor {
         let at = Location::caller();
-        match self
-            .axis_at(a, "swap_axes", at)
-            .and_then(|a| Ok((a, self.axis_at(b, "swap_axes", at)?)))
-        {
+        match self.two_axes(a, b, "swap_axes", at) {
             Ok((a, b)) => {
                 let mut axes: Vec<usize> = (0..self.rank()).collect();
                 axes.swap(a, b);
@@ -230,18 +227,18 @@ impl Tensor {
             Some(a) if list.len() < self.rank() => Tensor::fail(
                 "squeeze",
                 format!(
-                    "axis {a} of {} does not have size 1; `..` takes all that have",
+                    "expected size 1 along axis {a} of {}; `..` removes all axes of size 1",
                     self.dtype_and_shape()
                 ),
                 at,
             ),
-            _ => self.reshaped(self.without(&ones, false), at),
+            _ => self.reshaped(self.shape_without(&ones, false), at),
         }
     }
 }
 
 /// The shape that was asked for, its one open dimension worked out.
-fn work_out(size: usize, dims: &[Dim]) -> Result<Shape, String> {
+fn resolve_shape(size: usize, dims: &[Dim]) -> Result<Shape, String> {
     let shown = || format!("[{}]", dims.iter().map(Dim::to_string).collect::<Vec<_>>().join(", "));
     let known = dims.iter().try_fold(1usize, |n, d| match d {
         Dim::Size(k) => n.checked_mul(*k),
@@ -249,7 +246,7 @@ fn work_out(size: usize, dims: &[Dim]) -> Result<Shape, String> {
     });
     let open = dims.iter().filter(|d| matches!(d, Dim::Any)).count();
     if let Some(bad) = dims.iter().find(|d| matches!(d, Dim::Named(_) | Dim::Bad(_))) {
-        return Err(format!("{}: `{bad}` is not a size; `_` in dims![..] is worked out", shown()));
+        return Err(format!("{}: expected sizes or `_`, got `{bad}`", shown()));
     }
     let rest = match (open, known) {
         (0, Some(n)) if n == size => Some(1),
@@ -257,8 +254,9 @@ fn work_out(size: usize, dims: &[Dim]) -> Result<Shape, String> {
         _ => None,
     };
     let rest = rest.ok_or_else(|| match open {
-        0 | 1 => format!("{}: it has {size} elements", shown()),
-        _ => format!("{}: only one dimension can be worked out", shown()),
+        0 => format!("{}: expected {size} elements", shown()),
+        1 => format!("{}: expected sizes whose product divides {size}", shown()),
+        _ => format!("{}: expected at most one `_`", shown()),
     })?;
     Ok(dims.iter().map(|d| if let Dim::Size(n) = d { *n } else { rest }).collect())
 }

@@ -1,6 +1,6 @@
 //! Order: sorting, searching, counting.
 
-use super::common::{of_one_dtype, settle};
+use super::common::{promote_operands, tensor_or_error};
 use crate::{
     AxisInt, DType, Operand, Tensor, Type,
     emit::{emit_all, recipe},
@@ -31,7 +31,7 @@ impl Tensor {
     #[track_caller]
     pub fn sort(&self, axis: impl AxisInt) -> Tensor {
         let at = Location::caller();
-        settle(self.sorted("sort", &[], axis, at).map(|mut ys| ys.remove(0)))
+        tensor_or_error(self.sorted("sort", &[], axis, at).map(|mut ys| ys.remove(0)))
     }
 
     /// The indices that sort along an axis, as i32; equals keep their order.
@@ -46,9 +46,9 @@ impl Tensor {
         let at = Location::caller();
         let sort = || {
             let axis = self.axis_at(axis, "argsort", at)?;
-            Ok(self.sorted("argsort", &[self.counted(axis, at)?], axis, at)?.remove(1))
+            Ok(self.sorted("argsort", &[self.indices_along(axis, at)?], axis, at)?.remove(1))
         };
-        settle(sort())
+        tensor_or_error(sort())
     }
 
     /// The elements in the order that sorts the keys along an axis; equal keys keep their order.
@@ -62,7 +62,7 @@ impl Tensor {
     #[track_caller]
     pub fn sort_by_key(&self, keys: &Tensor, axis: impl AxisInt) -> Tensor {
         let at = Location::caller();
-        settle(
+        tensor_or_error(
             keys.sorted("sort_by_key", std::slice::from_ref(self), axis, at)
                 .map(|mut ys| ys.remove(1)),
         )
@@ -79,25 +79,28 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn top_k(&self, k: usize) -> (Tensor, Tensor) {
-        match self.largest(k) {
+        match self.try_top_k(k) {
             Ok(pair) => pair,
             Err(e) => (e.clone(), e),
         }
     }
 
     #[track_caller]
-    fn largest(&self, k: usize) -> Result<(Tensor, Tensor), Tensor> {
+    fn try_top_k(&self, k: usize) -> Result<(Tensor, Tensor), Tensor> {
         let at = Location::caller();
         let axis = self.axis_at(-1, "top_k", at)?;
         if k > self.shape()[axis] {
             return Err(Tensor::fail(
                 "top_k",
-                format!("the last axis of {} has fewer than {k} entries", self.dtype_and_shape()),
+                format!(
+                    "expected at least {k} elements along the last axis, got {}",
+                    self.dtype_and_shape()
+                ),
                 at,
             ));
         }
         // Sorted from the back, and read from the back: so equals stay in order.
-        let places = self.counted(axis, at)?.flip(axis);
+        let places = self.indices_along(axis, at)?.flip(axis);
         let ys = self.flip(axis).sorted("top_k", &[places], axis, at)?;
         match &ys[..] {
             [values, places] => Ok((
@@ -123,8 +126,8 @@ impl Tensor {
     }
 
     /// Indices along an axis, in the shape of this tensor.
-    fn counted(&self, axis: usize, at: At) -> Result<Tensor, Tensor> {
-        let ty = Type::new(DType::I32, self.known()?.shape.clone());
+    fn indices_along(&self, axis: usize, at: At) -> Result<Tensor, Tensor> {
+        let ty = Type::new(DType::I32, self.type_or_error()?.shape.clone());
         Ok(recipe(at, |b| b.iota(ty, axis)))
     }
 
@@ -141,29 +144,29 @@ impl Tensor {
     #[track_caller]
     pub fn searchsorted(&self, values: impl Operand, side: Side) -> Tensor {
         let values = values.operand(self);
-        settle(self.searched(&values, side))
+        tensor_or_error(self.try_searchsorted(&values, side))
     }
 
     #[track_caller]
-    fn searched(&self, values: &Tensor, side: Side) -> Result<Tensor, Tensor> {
+    fn try_searchsorted(&self, values: &Tensor, side: Side) -> Result<Tensor, Tensor> {
         let at = Location::caller();
-        let ty = self.known()?;
+        let ty = self.type_or_error()?;
         if ty.rank() != 1 {
             return Err(Tensor::fail(
                 "searchsorted",
-                format!("it searches a vector, not {ty}"),
+                format!("expected a sorted vector, got {ty}"),
                 at,
             ));
         }
         if ty.dtype.is_complex() || values.dtype().is_complex() {
             return Err(Tensor::fail(
                 "searchsorted",
-                format!("it searches real numbers, not {ty} for {}", values.dtype_and_shape()),
+                format!("expected real numbers, got {ty} and {}", values.dtype_and_shape()),
                 at,
             ));
         }
         let n = ty.size();
-        let both = of_one_dtype("searchsorted", &[self.clone(), values.clone()], at)?;
+        let both = promote_operands("searchsorted", &[self.clone(), values.clone()], at)?;
         let (x, v) = (&both[0], &both[1]);
         // The answer is in low..=high; each step halves that.
         let mut low = Tensor::full_of(DType::I32, v.shape(), 0);
@@ -211,25 +214,12 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn bincount(&self, length: usize) -> Tensor {
-        let at = Location::caller();
-        let count = || {
-            let ty = self.known()?;
-            if !ty.dtype.is_int() {
-                return Err(Tensor::fail(
-                    "bincount",
-                    format!("it counts integers, not {ty}; convert them with `to(I32)`"),
-                    at,
-                ));
-            }
-            let x = self.wide_index(at);
-            let none = x.number(length);
-            // Negative integers would count from the back: they go behind the end, where they are
-            // dropped.
-            Ok((x, none))
-        };
-        match count() {
-            Ok((x, none)) => {
-                Tensor::zeros_of(DType::I32, length).at(x.lt(0).select(none, &x)).add(1)
+        match self.integers("bincount", Location::caller()) {
+            Ok(x) => {
+                // Negative integers would count from the end: move them past it, where they are
+                // dropped.
+                let past_end = x.number(length);
+                Tensor::zeros_of(DType::I32, length).at(x.lt(0).select(past_end, &x)).add(1)
             }
             Err(e) => e,
         }
@@ -255,7 +245,7 @@ impl Tensor {
         if bins >= i32::MAX as usize {
             let e = Tensor::fail(
                 "histogram",
-                format!("{bins} bins are more than i32, which numbers them, can count"),
+                format!("expected fewer than 2^31 - 1 bins, got {bins}"),
                 at,
             );
             return (e.clone(), e);

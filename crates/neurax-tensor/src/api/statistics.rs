@@ -1,6 +1,6 @@
 //! Quantiles and covariances.
 
-use super::common::settle;
+use super::common::tensor_or_error;
 use crate::{DType, IntoAxes, Operand, Tensor, args::axes_or_error};
 use std::panic::Location;
 
@@ -16,7 +16,7 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn median(&self, axes: impl IntoAxes) -> Tensor {
-        settle(self.quantiles("median", &Tensor::scalar(DType::F32, 0.5), &axes))
+        tensor_or_error(self.quantiles("median", &Tensor::scalar(DType::F32, 0.5), &axes))
     }
 
     /// The number below which the part `q` (from 0 to 1) of the elements over axes is, in straight
@@ -34,7 +34,7 @@ impl Tensor {
     pub fn quantile(&self, q: impl Operand, axes: impl IntoAxes) -> Tensor {
         let at = Location::caller();
         let (x, _) = self.clone().float(at).wide(at);
-        settle(self.quantiles("quantile", &q.operand(&x), &axes))
+        tensor_or_error(self.quantiles("quantile", &q.operand(&x), &axes))
     }
 
     /// [`Tensor::quantile`] with `q` from 0 to 100.
@@ -48,7 +48,7 @@ impl Tensor {
     pub fn percentile(&self, q: impl Operand, axes: impl IntoAxes) -> Tensor {
         let at = Location::caller();
         let (x, _) = self.clone().float(at).wide(at);
-        settle(self.quantiles("percentile", &(q.operand(&x) / 100.0), &axes))
+        tensor_or_error(self.quantiles("percentile", &(q.operand(&x) / 100.0), &axes))
     }
 
     #[track_caller]
@@ -57,12 +57,12 @@ impl Tensor {
         let (x, dtype) = self.real_float(op, at)?.wide(at);
         let list = axes_or_error(&x, axes, op, at)?;
         let q = q.real_float(op, at)?;
-        let merged = x.merged_last(&list, at);
+        let merged = x.merge_axes_last(&list, at);
         let last = merged.rank() - 1;
         let n = merged.shape()[last];
         if n == 0 || q.rank() > 1 {
             let why = format!(
-                "{} and q {}: there must be elements, and q is one number or a vector",
+                "expected at least one element and a scalar or vector `q`, got {} and q {}",
                 self.dtype_and_shape(),
                 q.dtype_and_shape()
             );
@@ -81,7 +81,7 @@ impl Tensor {
             0 => nan.select(f64::NAN, between),
             _ => nan.select(f64::NAN, between.move_axis(last, 0)),
         };
-        let shape = [&place.shape()[..], &x.without(&list, axes.keep())].concat();
+        let shape = [&place.shape()[..], &x.shape_without(&list, axes.keep())].concat();
         Ok(y.reshaped(shape, at).convert(dtype, at))
     }
 
@@ -101,7 +101,7 @@ impl Tensor {
         if self.error().is_none() && !matches!(self.rank(), 1 | 2) {
             return Tensor::fail(
                 "cov",
-                format!("it takes a vector or a matrix, not {}", self.dtype_and_shape()),
+                format!("expected a vector or a matrix, got {}", self.dtype_and_shape()),
                 at,
             );
         }

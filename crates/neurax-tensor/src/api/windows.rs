@@ -1,6 +1,6 @@
 //! Windows that slide: convolution and pooling.
 
-use super::common::{of_one_dtype, settle};
+use super::common::{promote_operands, tensor_or_error};
 use crate::{
     IntoEach, Shape, Tensor, Type, Windows,
     emit::{emit, recipe},
@@ -37,7 +37,7 @@ impl Tensor {
             let y = emit(Convolution { slides, groups: options.groups, dtype }, [x, kernel], at);
             Ok(channels_back(y, &options, at))
         };
-        settle(conv())
+        tensor_or_error(conv())
     }
 
     /// The transposed convolution: what [`Tensor::conv`] with the same kernel and options does to
@@ -69,7 +69,7 @@ impl Tensor {
             let y = emit(Convolution { slides, groups: options.groups, dtype }, [x, kernel], at);
             Ok(channels_back(y, &options, at))
         };
-        settle(conv())
+        tensor_or_error(conv())
     }
 
     /// The largest entry under each window of those sizes over the space axes of `[batch, channels,
@@ -90,7 +90,7 @@ impl Tensor {
             let (sizes, slides) = pooled("max_pool", self, sizes.each(), &options, at)?;
             Ok(emit(ReduceWindow { kind: ReduceKind::Max, sizes, slides }, [self.clone()], at))
         };
-        settle(pool())
+        tensor_or_error(pool())
     }
 
     /// The mean of the entries under each window of those sizes over the space axes of `[batch,
@@ -114,7 +114,7 @@ impl Tensor {
             let sum = emit(ReduceWindow { kind: ReduceKind::Sum, sizes, slides }, [x], at);
             Ok(sum.binary(counts, Binary::Div, at).convert(dtype, at))
         };
-        settle(pool())
+        tensor_or_error(pool())
     }
 }
 
@@ -130,15 +130,15 @@ fn channels_first(
     options: &Windows,
     at: At,
 ) -> Result<(Tensor, Tensor), Tensor> {
-    let rank = x.known()?.rank();
-    if kernel.known()?.rank() != rank || rank < 2 {
+    let rank = x.type_or_error()?.rank();
+    if kernel.type_or_error()?.rank() != rank || rank < 2 {
         let why = format!(
-            "the kernel {} needs as many axes: two for batch and channels, and one for each space axis",
+            "expected a kernel with two axes for channels and one for each space axis, got {}",
             kernel.dtype_and_shape()
         );
         return Err(fail(op, why, x, at));
     }
-    let xs = of_one_dtype(op, &[x.clone(), kernel.clone()], at)?;
+    let xs = promote_operands(op, &[x.clone(), kernel.clone()], at)?;
     if !options.channels_last {
         return Ok((xs[0].clone(), xs[1].clone()));
     }
@@ -169,9 +169,10 @@ fn turned_around(
     let shape = kernel.shape().to_vec();
     if shape[0] != channels {
         return Err(format!(
-            "the kernel {} takes {} channels (axis 0, with channels last the last axis)",
-            kernel.dtype_and_shape(),
-            shape[0]
+            "expected {channels} channels in the kernel (axis 0, or the last axis with \
+             `channels_last`), got {} in {}",
+            shape[0],
+            kernel.dtype_and_shape()
         ));
     }
     let split = channels
@@ -179,7 +180,9 @@ fn turned_around(
         .filter(|n| n * groups == channels)
         .zip(groups.checked_mul(shape[1]));
     let Some((of_group, results)) = split else {
-        return Err(format!("{channels} channels do not fall into {groups} groups"));
+        return Err(format!(
+            "expected a number of channels that is a multiple of {groups} groups, got {channels}"
+        ));
     };
     let parts = [&[groups, of_group], &shape[1..]].concat();
     let order: Vec<usize> = [0, 2, 1].into_iter().chain(3..parts.len()).collect();
@@ -203,12 +206,17 @@ fn pooled(
     options: &Windows,
     at: At,
 ) -> Result<(Vec<usize>, Vec<Slide>), Tensor> {
-    let shape = &x.known()?.shape;
+    let shape = &x.type_or_error()?.shape;
     if shape.rank() < 2 {
-        return Err(fail(op, "it takes axes for batch, channels and space".into(), x, at));
+        return Err(fail(op, "expected axes for batch, channels and space".into(), x, at));
     }
     if options.groups != 1 {
-        return Err(fail(op, "groups are for convolutions".into(), x, at));
+        return Err(fail(
+            op,
+            "expected `groups` of 1; only convolutions have groups".into(),
+            x,
+            at,
+        ));
     }
     let first = if options.channels_last { 1 } else { 2 };
     let space = &shape[first..first + shape.rank() - 2];

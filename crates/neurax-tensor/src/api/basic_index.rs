@@ -1,14 +1,14 @@
 //! A part of a tensor that an index without tensors names: a box with steps, some axes backwards,
 //! in a shape of its own.
 
-use super::index::Index;
+use super::{common::broadcast_update, index_entry::Index};
 use crate::{DType, Literal, Scalar, Shape, Tensor, args::axis_of, emit::emit, tensor::At};
 use neurax_ir::op::{DynamicUpdateSlice, Pad, Reverse, Slice};
 use std::ops::Bound;
 
 /// A box of places with steps.
 #[derive(Clone, Debug)]
-pub(crate) struct Region {
+pub(crate) struct BasicIndex {
     /// The shape of the whole.
     whole: Shape,
     start: Vec<usize>,
@@ -20,52 +20,46 @@ pub(crate) struct Region {
     shape: Shape,
 }
 
-/// The places `first, first + step, ..`, `count` of them.
+/// The indices `first, first + step, ..` along one axis, `count` of them.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Run {
+pub(crate) struct AxisRange {
     first: usize,
     count: usize,
     step: i64,
 }
 
-/// The places that a Python range with a step names on an axis of that size.
-pub(crate) fn run(n: usize, from: Bound<i64>, to: Bound<i64>, step: i64) -> Run {
-    // Axis sizes fit into i64, as their bytes are counted in isize.
-    let n = n as i64;
-    let (least, most) = if step < 0 { (-1, n - 1) } else { (0, n) };
-    let place = |i: i64| if i < 0 { i.saturating_add(n) } else { i }.clamp(least, most);
-    let dir = step.signum();
-    let first = match from {
-        Bound::Included(i) => place(i),
-        Bound::Excluded(i) => (place(i) + dir).clamp(least, most),
-        Bound::Unbounded => {
-            if step < 0 {
-                n - 1
-            } else {
-                0
-            }
-        }
-    };
-    let end = match to {
-        Bound::Included(i) => (place(i) + dir).clamp(least, most),
-        Bound::Excluded(i) => place(i),
-        Bound::Unbounded => {
-            if step < 0 {
-                -1
-            } else {
-                n
-            }
-        }
-    };
-    let count = ((end - first) * dir).max(0).unsigned_abs().div_ceil(step.unsigned_abs().max(1));
-    Run { first: first.max(0) as usize, count: count as usize, step }
+impl AxisRange {
+    /// Resolves the Python range `from:to:step` along an axis of size `n`: negative bounds count
+    /// from the end, bounds out of range are clamped.
+    pub(crate) fn new(n: usize, from: Bound<i64>, to: Bound<i64>, step: i64) -> AxisRange {
+        // Axis sizes fit into i64, as their bytes are counted in isize.
+        let n = n as i64;
+        let (least, most) = if step < 0 { (-1, n - 1) } else { (0, n) };
+        let index = |i: i64| if i < 0 { i.saturating_add(n) } else { i }.clamp(least, most);
+        let dir = step.signum();
+        let first = match from {
+            Bound::Included(i) => index(i),
+            Bound::Excluded(i) => (index(i) + dir).clamp(least, most),
+            Bound::Unbounded if step < 0 => n - 1,
+            Bound::Unbounded => 0,
+        };
+        let end = match to {
+            Bound::Included(i) => (index(i) + dir).clamp(least, most),
+            Bound::Excluded(i) => index(i),
+            Bound::Unbounded if step < 0 => -1,
+            Bound::Unbounded => n,
+        };
+        let count = ((end - first) * dir).max(0).unsigned_abs();
+        let count = count.div_ceil(step.unsigned_abs().max(1));
+        AxisRange { first: first.max(0) as usize, count: count as usize, step }
+    }
 }
 
-impl Region {
+impl BasicIndex {
     /// Everything.
-    pub(crate) fn all(whole: Shape) -> Region {
+    pub(crate) fn all(whole: Shape) -> BasicIndex {
         let rank = whole.rank();
-        Region {
+        BasicIndex {
             start: vec![0; rank],
             count: whole.to_vec(),
             stride: vec![1; rank],
@@ -81,12 +75,12 @@ impl Region {
     }
 
     /// Takes a run of an axis; call it once for an axis.
-    pub(crate) fn narrow(&mut self, axis: usize, r: Run) {
+    pub(crate) fn narrow(&mut self, axis: usize, r: AxisRange) {
         self.narrow_box(axis, r);
         self.shape[axis] = r.count;
     }
 
-    fn narrow_box(&mut self, axis: usize, r: Run) {
+    fn narrow_box(&mut self, axis: usize, r: AxisRange) {
         let back = r.step < 0;
         let stride = usize::try_from(r.step.unsigned_abs()).unwrap_or(usize::MAX).max(1);
         let steps = r.count.saturating_sub(1) * if r.count > 1 { stride } else { 0 };
@@ -103,17 +97,17 @@ impl Region {
     pub(crate) fn resolve(
         whole: &Shape,
         index: &[Index],
-    ) -> Result<(Region, Vec<(usize, Tensor)>), String> {
+    ) -> Result<(BasicIndex, Vec<(usize, Tensor)>), String> {
         let rank = whole.rank();
         let named = index.iter().filter(|e| !matches!(e, Index::Ellipsis | Index::NewAxis)).count();
         if index.iter().filter(|e| matches!(e, Index::Ellipsis)).count() > 1 {
-            return Err("the index has more than one Ellipsis".into());
+            return Err("expected at most one Ellipsis in the index".into());
         }
         let Some(rest) = rank.checked_sub(named) else {
-            return Err(format!("the index names {named} axes"));
+            return Err(format!("expected at most {rank} axes in the index, got {named}"));
         };
-        let mut region = Region::all(whole.clone());
-        let (mut axis, mut shape, mut places) = (0, vec![], vec![]);
+        let mut basic = BasicIndex::all(whole.clone());
+        let (mut axis, mut shape, mut indices) = (0, vec![], vec![]);
         for entry in index {
             match entry {
                 Index::Ellipsis => {
@@ -130,24 +124,24 @@ impl Region {
                     let first = axis_of(*i, n).map_err(|_| {
                         format!("index {i} is out of range for axis {axis}, which has {n} entries")
                     })?;
-                    region.narrow_box(axis, Run { first, count: 1, step: 1 });
+                    basic.narrow_box(axis, AxisRange { first, count: 1, step: 1 });
                 }
-                Index::Range(_, _, 0) => return Err("the step of a range is 0".into()),
+                Index::Range(_, _, 0) => return Err("expected a step other than 0".into()),
                 Index::Range(from, to, step) => {
-                    let r = run(whole[axis], *from, *to, *step);
-                    region.narrow_box(axis, r);
+                    let r = AxisRange::new(whole[axis], *from, *to, *step);
+                    basic.narrow_box(axis, r);
                     shape.push(r.count);
                 }
                 Index::Places(x) => {
-                    places.push((shape.len(), x.clone()));
+                    indices.push((shape.len(), x.clone()));
                     shape.push(whole[axis]);
                 }
             }
             axis += 1;
         }
         shape.extend_from_slice(&whole[axis..]);
-        region.shape = shape.into_iter().collect();
-        Ok((region, places))
+        basic.shape = shape.into_iter().collect();
+        Ok((basic, indices))
     }
 
     /// What is there.
@@ -168,10 +162,10 @@ impl Region {
                 at,
             );
         }
-        self.turned(y, at).reshaped(self.shape.clone(), at)
+        self.reverse(y, at).reshaped(self.shape.clone(), at)
     }
 
-    fn turned(&self, x: Tensor, at: At) -> Tensor {
+    fn reverse(&self, x: Tensor, at: At) -> Tensor {
         if self.reversed.is_empty() {
             x
         } else {
@@ -188,8 +182,8 @@ impl Region {
         update: &Tensor,
         at: At,
     ) -> Result<Tensor, Tensor> {
-        let update = fitted(op, update, &self.shape, at)?.reshaped(&self.count[..], at);
-        let update = self.turned(update, at);
+        let update = broadcast_update(op, update, &self.shape, at)?.reshaped(&self.count[..], at);
+        let update = self.reverse(update, at);
         if self.count.contains(&0) {
             return Ok(x.clone());
         }
@@ -199,12 +193,12 @@ impl Region {
                 Literal::from_vec([start.len()], start).map_err(|e| Tensor::error_at(e, at))?;
             return Ok(emit(DynamicUpdateSlice {}, [x.clone(), update, start.into()], at));
         }
-        let inside = self.spread(Tensor::full_of(DType::Bool, &self.count, true), at);
-        Ok(inside.select(self.spread(update, at), x))
+        let inside = self.embed(Tensor::full_of(DType::Bool, &self.count, true), at);
+        Ok(inside.select(self.embed(update, at), x))
     }
 
     /// The elements of the region at their places in the whole, with zeros around.
-    fn spread(&self, x: Tensor, at: At) -> Tensor {
+    fn embed(&self, x: Tensor, at: At) -> Tensor {
         let low = self.start.iter().map(|&i| i as i64).collect();
         let high = |a: usize| {
             (self.whole[a] - self.start[a] - (self.count[a] - 1) * self.stride[a] - 1) as i64
@@ -216,30 +210,15 @@ impl Region {
     }
 }
 
-/// An update, repeated to the shape of the places.
-#[track_caller]
-pub(crate) fn fitted(op: &str, update: &Tensor, shape: &Shape, at: At) -> Result<Tensor, Tensor> {
-    let of = update.known()?;
-    let y = update.broadcast_to(shape);
-    if y.error().is_some() {
-        return Err(Tensor::fail(
-            op,
-            format!("an update {of} does not broadcast to the places, which are {shape}"),
-            at,
-        ));
-    }
-    Ok(y)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn runs_are_pythons() {
+    fn ranges_are_pythons() {
         use Bound::*;
         let all = |n, from, to, step| {
-            let r = run(n, from, to, step);
+            let r = AxisRange::new(n, from, to, step);
             (0..r.count as i64).map(|i| r.first as i64 + i * r.step).collect::<Vec<_>>()
         };
         assert_eq!(all(5, Included(1), Excluded(-1), 1), [1, 2, 3]);

@@ -1,39 +1,46 @@
 //! Elements at places that integer tensors give.
 
-use super::{
-    common::{of_one_type, settle},
-    region::fitted,
-};
+use super::common::{broadcast_update, promote_and_broadcast, tensor_or_error};
 use crate::{
     AxisInt, DType, IntoShape, Operand, Shape, Tensor, concat, emit::emit, shape::fixed, tensor::At,
 };
 use neurax_ir::op::{DynamicSlice, DynamicUpdateSlice, Gather, OutOfBounds, Scatter, ScatterKind};
 use std::panic::Location;
 
-/// Where gathers read and scatters write: index vectors, and the axes that their entries move.
-struct Plan {
+/// The index vectors of a gather or scatter, and its dimension numbers.
+struct IndexVectors {
+    /// The vectors along the last axis; entry `i` is the index along `axes[i]`.
     vectors: Tensor,
-    /// The axes of the operand that are indexed.
+    /// The axes of the operand that are indexed, in ascending order.
     axes: Vec<usize>,
-    /// The axes of the result that are not.
+    /// The axes of the result that come from unindexed axes of the operand.
     offset_dims: Vec<usize>,
     /// The shape of the result.
     shape: Shape,
 }
 
-impl Plan {
+impl IndexVectors {
+    /// Builds the index vectors for `indices`, pairs of an axis and its integer tensor.
+    ///
+    /// The tensors broadcast to one shape. Its axes take the position of the indexed axes if these
+    /// are adjacent, else they come first, as in NumPy.
     #[track_caller]
-    fn new(op: &str, x: &Tensor, places: &[(usize, Tensor)], at: At) -> Result<Plan, Tensor> {
-        let shape = x.known()?.shape.clone();
-        let axes: Vec<usize> = places.iter().map(|p| p.0).collect();
+    fn new(
+        op: &str,
+        x: &Tensor,
+        indices: &[(usize, Tensor)],
+        at: At,
+    ) -> Result<IndexVectors, Tensor> {
+        let shape = x.type_or_error()?.shape.clone();
+        let axes: Vec<usize> = indices.iter().map(|p| p.0).collect();
         let mut wrapped = vec![];
-        for (axis, places) in places {
-            wrapped.push(places.as_places(op, shape[*axis], at)?);
+        for (axis, indices) in indices {
+            wrapped.push(indices.normalize_indices(op, shape[*axis], at)?);
         }
-        let wrapped = of_one_type(op, &wrapped, at)?;
+        let wrapped = promote_and_broadcast(op, &wrapped, at)?;
         let batch = wrapped.first().map(Tensor::shape).unwrap_or_default();
-        let neighbours = axes.windows(2).all(|w| w[0] + 1 == w[1]);
-        let front = if neighbours { axes.first().copied().unwrap_or(0) } else { 0 };
+        let adjacent = axes.windows(2).all(|w| w[0] + 1 == w[1]);
+        let front = if adjacent { axes.first().copied().unwrap_or(0) } else { 0 };
         let kept: Vec<usize> = (0..shape.rank()).filter(|a| !axes.contains(a)).collect();
         let rank = batch.len();
         let out = kept[..front]
@@ -47,7 +54,7 @@ impl Plan {
         for p in &wrapped {
             columns.push(p.expand_dims(last));
         }
-        Ok(Plan {
+        Ok(IndexVectors {
             vectors: concat(columns, last),
             offset_dims: (0..front).chain(front + rank..rank + kept.len()).collect(),
             axes,
@@ -56,15 +63,16 @@ impl Plan {
     }
 }
 
-/// The elements at the places that tensors name on some axes, which are in ascending order.
+/// Gathers the elements of `x` at `indices`, pairs of an axis, in ascending order, and its integer
+/// tensor. Out-of-range indices are clamped.
 #[track_caller]
-pub(crate) fn read_places(
+pub(crate) fn gather(
     op: &str,
     x: &Tensor,
-    places: &[(usize, Tensor)],
+    indices: &[(usize, Tensor)],
     at: At,
 ) -> Result<Tensor, Tensor> {
-    let p = Plan::new(op, x, places, at)?;
+    let p = IndexVectors::new(op, x, indices, at)?;
     let sizes = x
         .shape()
         .iter()
@@ -83,19 +91,22 @@ pub(crate) fn read_places(
     Ok(emit(op, [x.clone(), p.vectors], at))
 }
 
-/// `x` with updates met at those places.
+/// Scatters `update`, which broadcasts, into `x` at `indices`, pairs of an axis, in ascending order,
+/// and its integer tensor. Out-of-range indices are dropped.
+///
+/// `kind` combines old and new elements. `unique` promises that no position is indexed twice.
 #[track_caller]
-pub(crate) fn write_places(
+pub(crate) fn scatter(
     op: &str,
     kind: ScatterKind,
     unique: bool,
     x: &Tensor,
-    places: &[(usize, Tensor)],
+    indices: &[(usize, Tensor)],
     update: &Tensor,
     at: At,
 ) -> Result<Tensor, Tensor> {
-    let p = Plan::new(op, x, places, at)?;
-    let update = fitted(op, update, &p.shape, at)?;
+    let p = IndexVectors::new(op, x, indices, at)?;
+    let update = broadcast_update(op, update, &p.shape, at)?;
     let op = Scatter {
         kind,
         window_dims: p.offset_dims,
@@ -110,27 +121,20 @@ pub(crate) fn write_places(
 }
 
 impl Tensor {
-    /// Integers of at least 32 bits, for places and sizes that narrower ones could not hold.
-    pub(crate) fn wide_index(&self, at: At) -> Tensor {
-        match self.dtype() {
-            d if d.is_int() && d.bits() < 32 => self.convert(DType::I32, at),
-            _ => self.clone(),
-        }
-    }
-
-    /// Places on an axis of that size, negative ones counted from the back.
+    /// Returns indices along an axis of size `n` with `n` added to negative ones.
     #[track_caller]
-    fn as_places(&self, op: &str, n: usize, at: At) -> Result<Tensor, Tensor> {
-        let ty = self.known()?;
+    fn normalize_indices(&self, op: &str, n: usize, at: At) -> Result<Tensor, Tensor> {
+        let ty = self.type_or_error()?;
         match ty.dtype {
             DType::Bool => {
                 let why = format!(
-                    "a mask {ty} would give a shape that depends on values; choose with `select`, or pass integers"
+                    "expected integer indices, got the mask {ty}, with which the shape of the \
+                     result would depend on values; use `select`, or pass integers"
                 );
                 Err(Tensor::fail(op, why, at))
             }
             d if !d.is_int() => {
-                Err(Tensor::fail(op, format!("the places are {ty}; take integers"), at))
+                Err(Tensor::fail(op, format!("expected integer indices, got {ty}"), at))
             }
             _ => {
                 let x = self.wide_index(at);
@@ -152,11 +156,11 @@ impl Tensor {
     /// # Ok::<(), Error>(())
     /// ```
     #[track_caller]
-    pub fn take(&self, places: impl Operand, axis: impl AxisInt) -> Tensor {
+    pub fn take(&self, indices: impl Operand, axis: impl AxisInt) -> Tensor {
         let at = Location::caller();
-        let places = places.operand(&Tensor::scalar(DType::I32, 0));
+        let indices = indices.operand(&Tensor::scalar(DType::I32, 0));
         match self.axis_at(axis, "take", at) {
-            Ok(axis) => settle(read_places("take", self, &[(axis, places)], at)),
+            Ok(axis) => tensor_or_error(gather("take", self, &[(axis, indices)], at)),
             Err(e) => e,
         }
     }
@@ -172,31 +176,34 @@ impl Tensor {
     /// # Ok::<(), Error>(())
     /// ```
     #[track_caller]
-    pub fn take_along_axis(&self, places: &Tensor, axis: impl AxisInt) -> Tensor {
-        settle(self.taken_along(places, axis))
+    pub fn take_along_axis(&self, indices: &Tensor, axis: impl AxisInt) -> Tensor {
+        tensor_or_error(self.try_take_along_axis(indices, axis))
     }
 
     #[track_caller]
-    fn taken_along(&self, places: &Tensor, axis: impl AxisInt) -> Result<Tensor, Tensor> {
+    fn try_take_along_axis(&self, indices: &Tensor, axis: impl AxisInt) -> Result<Tensor, Tensor> {
         let (op, at) = ("take_along_axis", Location::caller());
         let axis = self.axis_at(axis, op, at)?;
-        let (x, p) = (self.known()?, places.known()?);
-        let misfit = || {
+        let (x, p) = (self.type_or_error()?, indices.type_or_error()?);
+        let mismatch = || {
             Tensor::fail(
                 op,
-                format!("places {p} do not go with {x}: all axes but {axis} must broadcast"),
+                format!(
+                    "expected indices that broadcast against {x} along all axes but {axis}, \
+                     got {p}"
+                ),
                 at,
             )
         };
         if x.rank() != p.rank() {
-            return Err(misfit());
+            return Err(mismatch());
         }
         let (mut x_shape, mut p_shape) = (x.shape.clone(), p.shape.clone());
         for a in (0..x.rank()).filter(|&a| a != axis) {
             let n = match (x.shape[a], p.shape[a]) {
                 (m, n) if m == n || n == 1 => m,
                 (1, n) => n,
-                _ => return Err(misfit()),
+                _ => return Err(mismatch()),
             };
             (x_shape[a], p_shape[a]) = (n, n);
         }
@@ -210,8 +217,10 @@ impl Tensor {
             sizes: vec![1; x.rank()],
             mode: OutOfBounds::Clip,
         };
-        let vectors =
-            places.as_places(op, x.shape[axis], at)?.broadcast_to(p_shape).expand_dims(x.rank());
+        let vectors = indices
+            .normalize_indices(op, x.shape[axis], at)?
+            .broadcast_to(p_shape)
+            .expand_dims(x.rank());
         Ok(emit(gather, [self.broadcast_to(x_shape), vectors], at))
     }
 
