@@ -1,20 +1,22 @@
-//! `docs/functions.md` lists every public function of tensors. It is written from the source:
-//! `BLESS=1 cargo test -p neurax-tensor --test functions`.
+//! `docs/functions.md` lists every public function of tensors. `BLESS=1 cargo test -p neurax-tensor
+//! --test functions` generates it from the doc comments in `src/api`; the test checks that it is up
+//! to date.
 
-use std::{collections::BTreeMap, fmt::Write, fs, path::Path};
+use std::{collections::BTreeMap, fmt::Write, fs, path::Path, str::Chars};
 
 #[test]
-fn the_list_of_functions_is_that_of_the_source() {
+fn the_page_of_functions_is_up_to_date() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let families = families(&root.join("src/api"));
     let count = families.iter().map(|f| f.functions.len()).sum();
     assert!(count >= 120, "only {count} functions were found");
     for f in families.iter().flat_map(|f| &f.functions) {
-        assert!(!f.doc.is_empty(), "{} says nothing about itself", f.name);
+        assert!(!f.doc.is_empty(), "{} has no doc comment", f.name);
     }
-    // A key's methods share the example of the key.
-    for f in families.iter().filter(|f| f.title != "Random numbers").flat_map(|f| &f.functions) {
-        assert!(f.example, "{} shows no example", f.name);
+    // Accessors of a key need no example.
+    let accessors = ["Key::from_tensor(words: Tensor) -> Key", "Key::tensor() -> &Tensor"];
+    for f in families.iter().flat_map(|f| &f.functions) {
+        assert!(f.example || accessors.contains(&&*f.name), "{} has no example", f.name);
     }
     let text = page(&families, count);
     let path = root.join("../../docs/functions.md");
@@ -22,38 +24,48 @@ fn the_list_of_functions_is_that_of_the_source() {
         fs::write(&path, &text).unwrap();
     }
     let written = fs::read_to_string(&path).unwrap_or_default();
-    assert!(written == text, "docs/functions.md differs from the source; write it with BLESS=1");
+    assert!(written == text, "docs/functions.md is out of date; generate it with BLESS=1");
 }
 
+/// The functions of one file.
 struct Family {
     title: String,
     functions: Vec<Function>,
 }
 
+/// One row of the page.
 struct Function {
-    /// Name and arguments; the result where it is no tensor.
+    /// The name with arguments, and with the result unless it is a tensor.
     name: String,
+    /// The first sentence of the doc comment.
     doc: String,
-    /// Does its documentation show what it does?
+    /// True if the doc comment has an example.
     example: bool,
 }
 
+/// Returns the text of the page.
 fn page(families: &[Family], count: usize) -> String {
     let mut s = format!(
-        "# Functions of tensors\n\n{count} functions, by family. `x.f` is a method of `Tensor`, `Tensor::f` makes a tensor, `f` alone is a free function;\n\
-         the result is a tensor where none is named. `impl Operand` is a tensor or a number, `impl IntoAxes` one axis, several, or `..` for all.\n\
-         A test holds this page to the source (`BLESS=1 cargo test -p neurax-tensor --test functions` writes it).\n"
+        "# Functions of tensors\n\n\
+         This page lists {count} functions by family.\n\
+         `x.f` is a method of `Tensor`, `Tensor::f` creates a tensor, `f` is a free function.\n\
+         The result is a tensor unless the row has another one.\n\
+         `impl Operand` is a tensor or a number; `impl IntoAxes` is one axis, several, or `..` for \
+         all axes.\n\
+         The page is generated from the doc comments: `BLESS=1 cargo test -p neurax-tensor --test \
+         functions`.\n"
     );
     for family in families {
         write!(s, "\n## {}\n\n| function | what it computes |\n|---|---|\n", family.title).unwrap();
         for f in &family.functions {
-            writeln!(s, "| `{}` | {} |", f.name, f.doc.replace('|', "\\|")).unwrap();
+            let row = [&f.name, &f.doc].map(|text| text.replace('|', "\\|"));
+            writeln!(s, "| `{}` | {} |", row[0], row[1]).unwrap();
         }
     }
     s
 }
 
-/// One family for each file; its title is the file's first line.
+/// Returns one family for each file of `folder`; its title is the first line of the file.
 fn families(folder: &Path) -> Vec<Family> {
     let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
     paths.push(folder.join("../operators.rs"));
@@ -66,7 +78,7 @@ fn families(folder: &Path) -> Vec<Family> {
     families
 }
 
-/// What the functions of each table take, by the macro's name.
+/// Returns the signature of the functions of each table, by the name of its macro.
 fn table_signatures(source: &str) -> Vec<(String, String)> {
     let macros = source.split("macro_rules! ").skip(1).filter_map(|m| m.split_once(" {"));
     macros
@@ -79,8 +91,8 @@ fn table_signatures(source: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// What a function takes and gives, as readers need it: `(y: impl Operand)`, `() -> f64`. `rest` is
-/// what follows its name.
+/// Returns the signature without `self` and the usual result: `(y: impl Operand)`, `() -> f64`.
+/// `rest` is the source after the name of the function.
 fn signature(rest: &str) -> String {
     let rest = rest.split_whitespace().collect::<Vec<_>>().join(" ").replace("crate::", "");
     let (mut depth, mut angles, mut from, mut to) = (0, 0, None, rest.len());
@@ -104,20 +116,21 @@ fn signature(rest: &str) -> String {
         }
         before = c;
     }
-    let takes = rest.get(from.unwrap_or(to)..to).unwrap_or_default();
+    let takes = rest.get(from.unwrap_or(to)..to).unwrap_or_default().trim_start();
     let takes =
         ["&self", "self", "mut self"].iter().find_map(|s| takes.strip_prefix(s)).unwrap_or(takes);
-    let gives =
+    let result =
         rest[to..].strip_prefix(") -> ").and_then(|r| r.split(" {").next()).unwrap_or_default();
-    let gives = gives.split(" where ").next().unwrap_or_default().trim();
-    let gives = if matches!(gives, "" | "Tensor" | "Self") {
+    let result = result.split(" where ").next().unwrap_or_default().trim();
+    let result = if matches!(result, "" | "Tensor" | "Self") {
         String::new()
     } else {
-        format!(" -> {gives}")
+        format!(" -> {result}")
     };
-    format!("({}){gives}", takes.trim_start_matches([',', ' ']).trim_end_matches([',', ' ']))
+    format!("({}){result}", takes.trim_start_matches([',', ' ']).trim_end_matches([',', ' ']))
 }
 
+/// Reads the functions of one file. `tables` has the signatures of macros.
 fn family(source: &str, tables: &BTreeMap<String, String>) -> Family {
     let source = source.split("#[cfg(test)]").next().unwrap_or_default();
     let line = source
@@ -127,11 +140,9 @@ fn family(source: &str, tables: &BTreeMap<String, String>) -> Family {
         .trim_start_matches("//!")
         .trim()
         .trim_end_matches('.');
-    // A long first line goes on in the next: what is in front of the colon suffices.
-    let title = if line.len() < 100 { line } else { line.split(':').next().unwrap_or_default() }
-        .to_string();
+    let title = line.split(':').next().unwrap_or_default().to_string();
     let mut functions = vec![];
-    // What a table's functions are methods of, by the macro's name.
+    // The type whose methods the functions of a table are, by the name of the macro.
     let mut homes = BTreeMap::new();
     let (mut home, mut table, mut doc) = (String::new(), None, vec![]);
     let mut lines = source.lines();
@@ -151,7 +162,7 @@ fn family(source: &str, tables: &BTreeMap<String, String>) -> Family {
             doc.push(text.trim().to_string());
         } else if let Some(rest) = word.strip_prefix("pub fn ").filter(|_| table.is_none()) {
             let name = rest.split(['(', '<']).next().unwrap_or_default();
-            // It may go on in the next lines.
+            // The signature may continue on the next lines.
             let whole = [rest]
                 .into_iter()
                 .chain(lines.clone().take_while(|_| !rest.ends_with('{')))
@@ -180,6 +191,7 @@ fn family(source: &str, tables: &BTreeMap<String, String>) -> Family {
     Family { title, functions }
 }
 
+/// Returns the name of a function as users call it.
 fn shown(line: &str, name: &str, home: &str, method: bool) -> String {
     match (line.starts_with(' '), method, home) {
         (false, ..) => name.to_string(),
@@ -189,7 +201,7 @@ fn shown(line: &str, name: &str, home: &str, method: bool) -> String {
     }
 }
 
-/// The rows `name = .., "doc", ..;` and `name(x) = .., "doc", ..;` of a table.
+/// Reads the rows `name = .., "doc", ..;` and `name(x) = .., "doc", ..;` of a table.
 fn rows(block: &str, home: &str, takes: &str) -> Vec<Function> {
     let (mut functions, mut text, mut doc, mut depth) = (vec![], String::new(), None, 0);
     let mut chars = block.chars();
@@ -200,7 +212,7 @@ fn rows(block: &str, home: &str, takes: &str) -> Vec<Function> {
                 while let Some(c) = chars.next() {
                     match c {
                         '"' => break,
-                        '\\' => literal.extend(chars.next()),
+                        '\\' => literal.extend(escaped(&mut chars)),
                         c => literal.push(c),
                     }
                 }
@@ -212,7 +224,7 @@ fn rows(block: &str, home: &str, takes: &str) -> Vec<Function> {
                 let name: String =
                     text.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
                 if let (Some(doc), true) = (doc.take(), text.contains('=')) {
-                    // The example follows an arrow.
+                    // An arrow precedes the value of the example.
                     functions.push(Function {
                         name: shown(" ", &name, home, true) + takes,
                         doc: first_sentence(&doc),
@@ -229,17 +241,32 @@ fn rows(block: &str, home: &str, takes: &str) -> Vec<Function> {
     functions
 }
 
-/// The operators: rows `Trait method ..` of the tables in `operators.rs`.
+/// Reads the rest of an escape sequence; a line that ends with a backslash continues without the
+/// whitespace at the beginning of the next line.
+fn escaped(chars: &mut Chars) -> Option<char> {
+    let c = chars.next()?;
+    if c != '\n' {
+        return Some(c);
+    }
+    *chars = chars.as_str().trim_start().chars();
+    None
+}
+
+/// Reads the operators: rows `Trait method ..` of the tables in `operators.rs`.
 fn operators(table: &str, block: &[&str]) -> Vec<Function> {
     let symbols = [
-        ("Add", "x + y", "The sum; `+=` in place."),
-        ("Sub", "x - y", "The difference; `-=` in place."),
-        ("Mul", "x * y", "The product; `*=` in place."),
-        ("Div", "x / y", "The true quotient: integers give f32; `/=` in place."),
-        ("Rem", "x % y", "The remainder with the sign of `x`; `%=` in place."),
-        ("BitAnd", "x & y", "Bitwise and of integers, logical and of bool; `&=` in place."),
-        ("BitOr", "x | y", "Bitwise or of integers, logical or of bool; `|=` in place."),
-        ("BitXor", "x ^ y", "Bitwise exclusive or of integers, logical of bool; `^=` in place."),
+        ("Add", "x + y", "Computes the sum; `+=` works in place."),
+        ("Sub", "x - y", "Computes the difference; `-=` works in place."),
+        ("Mul", "x * y", "Computes the product; `*=` works in place."),
+        ("Div", "x / y", "Computes the quotient, f32 for integers; `/=` works in place."),
+        ("Rem", "x % y", "Computes the remainder with the sign of `x`; `%=` works in place."),
+        ("BitAnd", "x & y", "Computes the bitwise and of integers and bool; `&=` works in place."),
+        ("BitOr", "x | y", "Computes the bitwise or of integers and bool; `|=` works in place."),
+        (
+            "BitXor",
+            "x ^ y",
+            "Computes the bitwise exclusive or of integers and bool; `^=` works in place.",
+        ),
     ];
     if table != "operators" {
         return vec![];
@@ -248,16 +275,16 @@ fn operators(table: &str, block: &[&str]) -> Vec<Function> {
         let word = line.split_whitespace().next().unwrap_or_default();
         let row = symbols.iter().find(|s| s.0 == word);
         let (_, name, doc) =
-            row.unwrap_or_else(|| panic!("the operator {word} has no line in this test"));
-        Function { name: name.to_string(), doc: doc.to_string(), example: true }
+            row.unwrap_or_else(|| panic!("the operator {word} has no row in this test"));
+        Function { name: name.to_string(), doc: first_sentence(doc), example: true }
     };
     block.iter().map(one).collect()
 }
 
-/// The text up to the first full stop that ends a sentence, on one line.
+/// Returns the first sentence on one line, without its full stop.
 fn first_sentence(doc: &str) -> String {
     let paragraph = doc.split("\n\n").next().unwrap_or_default().replace('\n', " ");
-    // The second dot of `..` ends nothing.
+    // `..` does not end a sentence.
     let end = paragraph
         .match_indices(". ")
         .find(|(i, _)| !paragraph[..*i].ends_with('.'))

@@ -1,4 +1,7 @@
-//! Activations and other functions that networks are made of.
+//! Activations and losses of neural networks.
+//!
+//! Elementwise activations are rows of `formulas!`, or composites of the IR where compilers and
+//! derivatives treat the function as one op (`silu`, `gelu`, `softmax`, ..).
 
 use super::common::{axes_last, example, formulas, promote_operands, tensor_or_error};
 use crate::{
@@ -16,50 +19,69 @@ use std::panic::Location;
 
 formulas! {
     relu(x) = x.le(0).select(0, x),
-        "`max(x, 0)`, element by element; NaN stays, the derivative at 0 is 0. The dtype stays.",
+        "Computes the rectified linear unit `max(x, 0)`, element by element. NaN stays NaN, the \
+         derivative at 0 is 0, and the dtype is kept. Follows `jax.nn.relu`.",
         "tensor([-1.0, 2.0]).relu()" => "[0.0, 2.0]";
     relu6(x) = x.clip(0, 6),
-        "`min(max(x, 0), 6)`, element by element.",
+        "Computes `min(max(x, 0), 6)`, element by element. The dtype is kept. Follows \
+         `jax.nn.relu6`.",
         "tensor([-1.0, 2.0, 7.0]).relu6()" => "[0.0, 2.0, 6.0]";
     silu(x) = { let at = Location::caller(); emit(Silu {}, [x.clone().float(at)], at) },
-        "`x sigmoid(x)`, element by element; also called swish. Integers and bool give f32.",
+        "Computes `x sigmoid(x)`, also called swish, element by element. Integers and bool are \
+         converted to f32. Follows `jax.nn.silu`.",
         "tensor([0.0, 1.0]).silu()" => "[0.0, 0.7310586]";
     selu(x) = x.elu(1.673_263_242_354_377_2) * 1.050_700_987_355_480_5,
-        "Scaled [`Tensor::elu`] that keeps mean 0 and variance 1. Klambauer et al., Self-Normalizing Neural Networks (<https://arxiv.org/abs/1706.02515>).",
+        "Computes the scaled exponential linear unit, which keeps mean 0 and variance 1, element \
+         by element. Integers and bool are converted to f32. Klambauer et al., Self-Normalizing \
+         Neural Networks (<https://arxiv.org/abs/1706.02515>).",
         "tensor([-1.0, 1.0]).selu()" => "[-1.1113307, 1.050701]";
     softplus(x) = x.logaddexp(0.0),
-        "`log(1 + e^x)`, element by element, without overflow.",
+        "Computes `log(1 + e^x)` without overflow, element by element. Integers and bool are \
+         converted to f32. Follows `jax.nn.softplus`.",
         "tensor([0.0, 100.0]).softplus()" => "[0.6931472, 100.0]";
     softsign(x) = x / (x.abs() + 1.0),
-        "`x / (1 + |x|)`, element by element.",
+        "Computes `x / (1 + |x|)`, element by element. Integers and bool are converted to f32. \
+         Follows `jax.nn.soft_sign`.",
         "tensor([-1.0, 3.0]).softsign()" => "[-0.5, 0.75]";
     squareplus(x) = (x + (x * x + 4.0).sqrt()) * 0.5,
-        "`(x + sqrt(x^2 + 4)) / 2`, element by element: smooth like softplus, without powers.",
+        "Computes `(x + sqrt(x^2 + 4)) / 2`, a smooth function like softplus without exponentials, \
+         element by element. Integers and bool are converted to f32. Follows `jax.nn.squareplus`.",
         "tensor([0.0, 1.5]).squareplus()" => "[1.0, 2.0]";
     log_sigmoid(x) = -(-x).softplus(),
-        "`log(sigmoid(x))`, element by element, without underflow.",
+        "Computes `log(sigmoid(x))` without underflow, element by element. Integers and bool are \
+         converted to f32. Follows `jax.nn.log_sigmoid`.",
         "tensor([0.0, -100.0]).log_sigmoid()" => "[-0.6931472, -100.0]";
     hard_tanh(x) = x.clip(-1, 1),
-        "`x` between -1 and 1, -1 below and 1 above.",
+        "Limits elements to the range -1 to 1, element by element. The dtype is kept. Follows \
+         `jax.nn.hard_tanh`.",
         "tensor([-2.0, 0.5, 2.0]).hard_tanh()" => "[-1.0, 0.5, 1.0]";
     hard_sigmoid(x) = (x + 3.0).relu6() / 6.0,
-        "`min(max(x + 3, 0), 6) / 6`, element by element.",
+        "Computes `min(max(x + 3, 0), 6) / 6`, element by element. Integers and bool are converted \
+         to f32. Follows `jax.nn.hard_sigmoid`.",
         "tensor([-4.0, 0.0, 3.0]).hard_sigmoid()" => "[0.0, 0.5, 1.0]";
     hard_silu(x) = x * x.hard_sigmoid(),
-        "`x hard_sigmoid(x)`, element by element; also called hard swish.",
+        "Computes `x hard_sigmoid(x)`, also called hard swish, element by element. Integers and \
+         bool are converted to f32. Follows `jax.nn.hard_silu`.",
         "tensor([-4.0, 1.5, 3.0]).hard_silu()" => "[0.0, 1.125, 3.0]";
     mish(x) = x * x.softplus().tanh(),
-        "`x tanh(softplus(x))`, element by element. Misra, Mish (<https://arxiv.org/abs/1908.08681>).",
+        "Computes `x tanh(softplus(x))`, element by element. Integers and bool are converted to \
+         f32. Misra, Mish (<https://arxiv.org/abs/1908.08681>).",
         "tensor([0.0, 1.0]).mish()" => "[0.0, 0.8650984]";
     tanh_shrink(x) = x - x.tanh(),
-        "`x - tanh(x)`, element by element.",
+        "Computes `x - tanh(x)`, element by element. Integers and bool are converted to f32. \
+         Follows `torch.nn.functional.tanhshrink`.",
         "tensor([0.0, 1.0]).tanh_shrink()" => "[0.0, 0.23840584]";
 }
 
 impl Tensor {
-    /// `x Phi(x)`, element by element, with the normal distribution's `Phi`: exactly, by the error
-    /// function, or approximately, by tanh. Integers and bool give f32. Hendrycks and Gimpel,
-    /// Gaussian Error Linear Units (<https://arxiv.org/abs/1606.08415>).
+    /// Computes the Gaussian error linear unit `x Phi(x)`, element by element, with the
+    /// distribution function `Phi` of the standard normal distribution.
+    ///
+    /// If `approximate` is true, `Phi` is approximated with tanh; else it is computed with the
+    /// error function. Integers and bool are converted to f32. Follows `jax.nn.gelu`. Hendrycks and
+    /// Gimpel, Gaussian Error Linear Units (<https://arxiv.org/abs/1606.08415>).
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -74,7 +96,12 @@ impl Tensor {
         emit(Gelu { approximate }, [self.clone().float(at)], at)
     }
 
-    /// `x` above 0, else `alpha (e^x - 1)`, element by element.
+    /// Computes the exponential linear unit, element by element: `x` above 0, else
+    /// `alpha (e^x - 1)`.
+    ///
+    /// Integers and bool are converted to f32. Follows `jax.nn.elu`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -84,14 +111,19 @@ impl Tensor {
     #[track_caller]
     pub fn elu(&self, alpha: f64) -> Tensor {
         let x = self.clone().float(Location::caller());
-        // Where the other branch is taken, the power is of 0: it cannot overflow, nor can its
-        // derivative.
+        // The exponent is 0 where the other branch is selected, so that neither the power nor its
+        // derivative overflows there.
         let below = x.gt(0).select(0, &x).expm1() * alpha;
         x.gt(0).select(&x, below)
     }
 
-    /// `max(x, 0) + min(0, alpha (e^(x / alpha) - 1))`, element by element: [`Tensor::elu`] with
-    /// slope 1 at 0 for every alpha.
+    /// Computes the continuously differentiable exponential linear unit, element by element:
+    /// `max(x, 0) + min(0, alpha (e^(x / alpha) - 1))`.
+    ///
+    /// Unlike [`Tensor::elu`], its slope at 0 is 1 for every `alpha`. Integers and bool are
+    /// converted to f32. Follows `jax.nn.celu`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -105,7 +137,12 @@ impl Tensor {
         x.gt(0).select(&x, below)
     }
 
-    /// `x` from 0 on, else `slope x`, element by element.
+    /// Computes the leaky rectified linear unit, element by element: `x` if `x >= 0`, else
+    /// `slope x`.
+    ///
+    /// `slope` is a number or a tensor that broadcasts. Follows `jax.nn.leaky_relu`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -118,7 +155,10 @@ impl Tensor {
         self.ge(0).select(self, below)
     }
 
-    /// `x` where it is further than `bound` from 0, else 0.
+    /// Sets elements within `bound` of 0 to 0, element by element. Follows
+    /// `torch.nn.functional.hardshrink`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -130,7 +170,11 @@ impl Tensor {
         self.abs().le(bound).select(0, self)
     }
 
-    /// `x` moved towards 0 by `bound`, 0 within it.
+    /// Moves elements toward 0 by `bound`, element by element; those within `bound` of 0 become 0.
+    ///
+    /// Follows `torch.nn.functional.softshrink`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -142,8 +186,16 @@ impl Tensor {
         self - self.clip(-bound, bound)
     }
 
-    /// The first half of an axis times the sigmoid of the second half: the gated linear unit. The
-    /// axis must have an even size.
+    /// Computes the gated linear unit: the first half of `axis` times the sigmoid of the second
+    /// half.
+    ///
+    /// The axis of the result has half the size. Follows `jax.nn.glu`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if the size of the axis is odd.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -172,7 +224,15 @@ impl Tensor {
         self.slice(axis, ..half) * self.slice(axis, half..).sigmoid()
     }
 
-    /// `e^x / sum(e^x)` over the axes, together. Integers and bool give f32.
+    /// Computes `e^x / sum(e^x)`, with one sum over all of `axes`, without overflow.
+    ///
+    /// The shape is kept. Integers and bool are converted to f32. Follows `jax.nn.softmax`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error for complex numbers and for axes that are out of range.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -185,8 +245,15 @@ impl Tensor {
         tensor_or_error(self.over_one_axis("softmax", &axes, |axis| Softmax { axis }.into(), at))
     }
 
-    /// `log(softmax(x))` over the axes, together, computed so that nothing over- or underflows.
-    /// Integers and bool give f32.
+    /// Computes `log(softmax(x))`, with one sum over all of `axes`, without overflow or underflow.
+    ///
+    /// The shape is kept. Integers and bool are converted to f32. Follows `jax.nn.log_softmax`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error for complex numbers and for axes that are out of range.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -204,8 +271,16 @@ impl Tensor {
         ))
     }
 
-    /// `log(sum(e^x))` over the axes, computed so that nothing overflows. Integers and bool give
-    /// f32.
+    /// Computes `log(sum(e^x))` over `axes` without overflow.
+    ///
+    /// The axes are removed; [`crate::keep`] keeps them with size 1. Integers and bool are
+    /// converted to f32. Follows `jax.scipy.special.logsumexp`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error for complex numbers and for axes that are out of range.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -227,18 +302,29 @@ impl Tensor {
         tensor_or_error(sum())
     }
 
-    /// The cross-entropy of these logits (before the softmax) and `targets`, probabilities of the
-    /// same shape: `-sum(targets log_softmax(x))` over the last axis, which is removed. What has
-    /// probability zero costs nothing, however unlikely the logits make it. Both are promoted to
-    /// one dtype; integers and bool give f32. [`Tensor::one_hot`] makes targets of class numbers.
+    /// Computes the cross-entropy of logits (`self`) and `targets`: `-sum(targets log_softmax(x))`
+    /// over the last axis, which is removed.
+    ///
+    /// `targets` are probabilities of the same shape; [`Tensor::one_hot`] converts class indices. A
+    /// class of probability 0 adds nothing, even if its logit is negative infinity. Both operands
+    /// are promoted to one dtype; integers and bool are converted to f32. Follows
+    /// `optax.softmax_cross_entropy`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if the shapes differ or the logits are complex.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
     /// let logits = tensor([[0.0, 0.0], [1000.0, 0.0]]);
-    /// assert_eq!(logits.cross_entropy(tensor([[1.0, 0.0], [0.0, 1.0]])).to_vec::<f32>()?, [0.6931472, 1000.0]);
-    /// assert_eq!(logits.cross_entropy(tensor([1, 0]).one_hot(2)).to_vec::<f32>()?, [0.6931472, 0.0]);
+    /// let loss = logits.cross_entropy(tensor([[1.0, 0.0], [0.0, 1.0]]));
+    /// assert_eq!(loss.to_vec::<f32>()?, [0.6931472, 1000.0]);
+    /// let loss = logits.cross_entropy(tensor([1, 0]).one_hot(2));
+    /// assert_eq!(loss.to_vec::<f32>()?, [0.6931472, 0.0]);
     /// let e = logits.cross_entropy(tensor([1.0, 0.0])).item().unwrap_err();
-    /// assert!(e.to_string().starts_with("cross_entropy: the logits are f32[2, 2], the targets f32[2]; give probabilities"), "{e}");
+    /// assert!(e.to_string().starts_with("cross_entropy: "), "{e}");
     /// # Ok::<(), Error>(())
     /// ```
     #[track_caller]
@@ -252,8 +338,8 @@ impl Tensor {
         tensor_or_error(cost())
     }
 
-    /// An op that normalises along one axis, over several axes together: they are merged to one for
-    /// it.
+    /// Applies an op that normalizes along one axis over several `axes` at the same time: they are
+    /// merged into one axis for the op, and restored in the result.
     fn over_one_axis(
         &self,
         name: &str,
@@ -275,8 +361,17 @@ impl Tensor {
         Ok(y.reshaped(shape, at).permute_at(back, at))
     }
 
-    /// For every integer a row of `classes` numbers, f32: 1 at that place and 0 elsewhere; all 0
-    /// for integers out of range. The new axis is the last one.
+    /// Encodes integers as vectors of size `classes` along a new last axis: 1 at the index that the
+    /// integer is, else 0.
+    ///
+    /// The dtype is f32. An integer outside of `0..classes` becomes a vector of zeros. Follows
+    /// `jax.nn.one_hot`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error for dtypes other than integers.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;

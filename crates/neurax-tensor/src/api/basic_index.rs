@@ -1,22 +1,29 @@
-//! A part of a tensor that an index without tensors names: a box with steps, some axes backwards,
-//! in a shape of its own.
+//! Basic indexing (NumPy's term): the integers, ranges, ellipses and new axes of an index.
+//!
+//! Reading is a slice with strides, a reversal of the axes with negative steps and a reshape; each
+//! is left out if it does nothing. Writing is the inverse: reshape, reversal and
+//! `dynamic_update_slice`. With steps, for which there is no such op, the update is padded to the
+//! full shape and selected by a mask.
 
 use super::{common::broadcast_update, index_entry::Index};
 use crate::{DType, Literal, Scalar, Shape, Tensor, args::axis_of, emit::emit, tensor::At};
 use neurax_ir::op::{DynamicUpdateSlice, Pad, Reverse, Slice};
 use std::ops::Bound;
 
-/// A box of places with steps.
+/// A resolved basic index: a box with strides.
 #[derive(Clone, Debug)]
 pub(crate) struct BasicIndex {
-    /// The shape of the whole.
+    /// The shape of the operand.
     whole: Shape,
+    /// The first index along each axis, not reversed.
     start: Vec<usize>,
+    /// The number of indices along each axis.
     count: Vec<usize>,
+    /// The distance of indices along each axis, at least 1.
     stride: Vec<usize>,
-    /// Axes that are read backwards.
+    /// The axes that are read backward.
     reversed: Vec<usize>,
-    /// The shape of what is read: some axes removed, some of size 1 inserted.
+    /// The shape of the result: some axes removed, some of size 1 inserted.
     shape: Shape,
 }
 
@@ -56,7 +63,7 @@ impl AxisRange {
 }
 
 impl BasicIndex {
-    /// Everything.
+    /// Creates the index of all elements.
     pub(crate) fn all(whole: Shape) -> BasicIndex {
         let rank = whole.rank();
         BasicIndex {
@@ -69,17 +76,18 @@ impl BasicIndex {
         }
     }
 
-    /// Is it everything, in its own shape?
+    /// Returns true if the index selects all elements in their order and shape.
     pub(crate) fn is_all(&self) -> bool {
         self.count[..] == self.whole[..] && self.reversed.is_empty() && self.shape == self.whole
     }
 
-    /// Takes a run of an axis; call it once for an axis.
+    /// Selects `r` along `axis`. Call it at most once for each axis.
     pub(crate) fn narrow(&mut self, axis: usize, r: AxisRange) {
         self.narrow_box(axis, r);
         self.shape[axis] = r.count;
     }
 
+    /// Selects `r` along `axis` without changing the shape of the result.
     fn narrow_box(&mut self, axis: usize, r: AxisRange) {
         let back = r.step < 0;
         let stride = usize::try_from(r.step.unsigned_abs()).unwrap_or(usize::MAX).max(1);
@@ -92,8 +100,15 @@ impl BasicIndex {
         }
     }
 
-    /// The region of an index, and the integer tensors in it with the axes of the region's shape
-    /// that they read.
+    /// Resolves an index of a tensor of shape `whole`.
+    ///
+    /// Returns the basic index, and the integer tensors of the index with the axes that they index
+    /// in the result of the basic index.
+    ///
+    /// # Errors
+    ///
+    /// Returns a message for integers out of range, too many entries, a second ellipsis and steps
+    /// of 0.
     pub(crate) fn resolve(
         whole: &Shape,
         index: &[Index],
@@ -132,7 +147,7 @@ impl BasicIndex {
                     basic.narrow_box(axis, r);
                     shape.push(r.count);
                 }
-                Index::Places(x) => {
+                Index::Tensor(x) => {
                     indices.push((shape.len(), x.clone()));
                     shape.push(whole[axis]);
                 }
@@ -144,7 +159,7 @@ impl BasicIndex {
         Ok((basic, indices))
     }
 
-    /// What is there.
+    /// Returns the elements of `x` at the index.
     pub(crate) fn read(&self, x: &Tensor, at: At) -> Tensor {
         let mut y = x.clone();
         if self.count[..] != self.whole[..] {
@@ -165,6 +180,7 @@ impl BasicIndex {
         self.reverse(y, at).reshaped(self.shape.clone(), at)
     }
 
+    /// Reverses the axes that are read backward.
     fn reverse(&self, x: Tensor, at: At) -> Tensor {
         if self.reversed.is_empty() {
             x
@@ -173,7 +189,7 @@ impl BasicIndex {
         }
     }
 
-    /// `x` with `update` there; it broadcasts to the shape of the region.
+    /// Returns `x` with the elements at the index replaced by `update`, which broadcasts.
     #[track_caller]
     pub(crate) fn write(
         &self,
@@ -197,7 +213,7 @@ impl BasicIndex {
         Ok(inside.select(self.embed(update, at), x))
     }
 
-    /// The elements of the region at their places in the whole, with zeros around.
+    /// Pads the elements at the index with zeros to the shape of the operand.
     fn embed(&self, x: Tensor, at: At) -> Tensor {
         let low = self.start.iter().map(|&i| i as i64).collect();
         let high = |a: usize| {

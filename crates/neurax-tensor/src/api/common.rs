@@ -1,5 +1,8 @@
-//! What several families share: operands of one type, axes with errors, and the way from `Result`
-//! back to a tensor.
+//! Helpers of all families: macros for tables of functions, promotion of operands, checks of
+//! arguments.
+//!
+//! A check returns `Result<_, Tensor>`; its `Err` is a tensor that carries the error, which is also
+//! what the public function returns (see [`tensor_or_error`]).
 
 use crate::{
     DType, Scalar, Tensor, Type,
@@ -10,11 +13,12 @@ use crate::{
 use neurax_ir::op::Reshape;
 use std::borrow::Borrow;
 
-/// The documentation of a row in a table of functions: an example that shows what comes out.
+/// The example of a row in a table of functions: the documentation shows `code => value`, and the
+/// doctest checks that both are close.
 macro_rules! example {
     ($code:literal => $value:literal) => {
         concat!(
-            "\n```\nuse neurax::prelude::*;\nlet y = ",
+            "\n# Examples\n\n```\nuse neurax::prelude::*;\nlet y = ",
             $code,
             ";\nassert!(y.allclose(tensor(",
             $value,
@@ -23,11 +27,14 @@ macro_rules! example {
     };
 }
 
-/// A table of functions of one tensor. First what its rows have in common, in words and in code:
-/// the enum of their ops, a sentence for readers, and what is done with the tensor, the op and the
-/// caller's place. Then `name = Op, "what it computes", "code" => "value";`.
+/// A table of functions of one tensor.
+///
+/// It begins with what the rows have in common: the enum of their ops, a sentence that is appended
+/// to each doc comment, and the body in terms of the tensor, the op and the location of the caller.
+/// A row is `name = Op, "doc", "code" => "value";`.
 macro_rules! functions {
-    ($Ops:ident, $all:literal, |$x:ident, $op:ident, $at:ident| $e:expr; $($f:ident = $Op:ident, $doc:literal, $code:literal => $value:literal;)*) => {
+    ($Ops:ident, $all:literal, |$x:ident, $op:ident, $at:ident| $e:expr;
+     $($f:ident = $Op:ident, $doc:literal, $code:literal => $value:literal;)*) => {
         impl Tensor {$(
             #[doc = $doc]
             #[doc = concat!("\n", $all)]
@@ -41,7 +48,8 @@ macro_rules! functions {
     };
 }
 
-/// The same for functions of a tensor and another operand.
+/// A table of functions of a tensor and another operand. Like `functions!`, with two operands in
+/// the body.
 macro_rules! functions_of_two {
     ($Ops:ident, $all:literal, |$x:ident, $y:ident, $op:ident, $at:ident| $e:expr;
      $($f:ident = $Op:ident, $doc:literal, $code:literal => $value:literal;)*) => {
@@ -58,8 +66,8 @@ macro_rules! functions_of_two {
     };
 }
 
-/// Functions of one tensor by a formula: `name(x) = formula, "what it computes", "code" =>
-/// "value";`.
+/// A table of functions of one tensor that are formulas of other functions. A row is
+/// `name(x) = formula, "doc", "code" => "value";`.
 macro_rules! formulas {
     ($($f:ident($x:ident) = $e:expr, $doc:literal, $code:literal => $value:literal;)*) => {
         impl Tensor {$(
@@ -76,7 +84,7 @@ macro_rules! formulas {
 
 pub(crate) use {example, formulas, functions, functions_of_two};
 
-/// The tensor, or the one that carries the error: the way from `?` back to tensors.
+/// Returns the tensor of either variant: the result, or the tensor that carries the error.
 pub(crate) fn tensor_or_error(x: Result<Tensor, Tensor>) -> Tensor {
     match x {
         Ok(x) | Err(x) => x,
@@ -84,19 +92,27 @@ pub(crate) fn tensor_or_error(x: Result<Tensor, Tensor>) -> Tensor {
 }
 
 impl Tensor {
-    /// Its type; an error passes itself on.
+    /// Returns the type, or as `Err` the tensor itself if it carries an error.
     pub(crate) fn type_or_error(&self) -> Result<&Type, Tensor> {
         self.type_ref().map_err(|_| self.clone())
     }
 
-    /// One of its axes, counted from the front.
+    /// Returns `axis` counted from the front.
+    ///
+    /// # Errors
+    ///
+    /// Returns a tensor that carries the error of `op` if `axis` is out of range.
     pub(crate) fn axis_at(&self, axis: impl AxisInt, op: &str, at: At) -> Result<usize, Tensor> {
         let ty = self.type_or_error()?;
         axis_of(axis.to_i64(), ty.rank())
             .map_err(|why| Tensor::fail(op, format!("{why}; the operand is {ty}"), at))
     }
 
-    /// Returns axes `a` and `b`, counted from the front.
+    /// Returns axes `a` and `b`, both counted from the front.
+    ///
+    /// # Errors
+    ///
+    /// Returns a tensor that carries the error of `op` if an axis is out of range.
     pub(crate) fn two_axes(
         &self,
         a: impl AxisInt,
@@ -107,7 +123,11 @@ impl Tensor {
         Ok((self.axis_at(a, op, at)?, self.axis_at(b, op, at)?))
     }
 
-    /// Itself as real floats: integers and bool as f32; complex numbers are refused.
+    /// Converts real numbers to floats: integers and bool become f32, floats stay.
+    ///
+    /// # Errors
+    ///
+    /// Returns a tensor that carries the error of `op` for complex numbers.
     pub(crate) fn real_float(&self, op: &str, at: At) -> Result<Tensor, Tensor> {
         let ty = self.type_or_error()?;
         if ty.dtype.is_complex() {
@@ -122,12 +142,13 @@ impl Tensor {
         Ok(self.clone().float(at))
     }
 
-    /// A number as a tensor that keeps the dtype of this one where its kind fits there.
+    /// Converts `x` to a scalar tensor of the dtype of `self`, or, where that cannot hold its kind,
+    /// of the dtype to which both promote.
     pub(crate) fn number(&self, x: impl Into<Scalar>) -> Tensor {
         x.into().beside(self)
     }
 
-    /// The same elements in a shape of as many.
+    /// Reshapes to `shape`, which must have the same number of elements.
     pub(crate) fn reshaped(&self, shape: impl Into<crate::Shape>, at: At) -> Tensor {
         let shape = shape.into();
         match self.type_ref() {
@@ -136,16 +157,19 @@ impl Tensor {
         }
     }
 
-    /// Narrow floats as f32, so that what is accumulated does not overflow; and the dtype to go
-    /// back to.
+    /// Converts floats below 32 bits to f32 so that accumulation does not overflow. Returns the
+    /// original dtype as well, to convert the result back.
     pub(crate) fn wide(&self, at: At) -> (Tensor, DType) {
         let dtype = self.dtype();
         let narrow = dtype.is_float() && dtype.bits() < 32;
         (if narrow { self.convert(DType::F32, at) } else { self.clone() }, dtype)
     }
 
-    /// Returns integers, narrow ones as i32, so that indices and sizes fit. Other dtypes are an
-    /// error.
+    /// Converts integers below 32 bits to i32 so that indices and sizes fit.
+    ///
+    /// # Errors
+    ///
+    /// Returns a tensor that carries the error of `op` for other dtypes.
     pub(crate) fn integers(&self, op: &str, at: At) -> Result<Tensor, Tensor> {
         let ty = self.type_or_error()?;
         if !ty.dtype.is_int() {
@@ -179,7 +203,8 @@ impl Tensor {
         self.shape().iter().enumerate().filter_map(size).collect()
     }
 
-    /// Returns the dtype and shape, e.g. `f32[2, 3]`, or the message of the error, for messages.
+    /// Returns dtype and shape for a message, e.g. `f32[2, 3]`, or the message of the error that
+    /// the tensor carries.
     pub(crate) fn dtype_and_shape(&self) -> String {
         self.type_ref().map_or_else(|e| e.to_string(), |t| t.to_string())
     }
@@ -190,7 +215,11 @@ pub(crate) fn axes_last(rank: usize, axes: &[usize]) -> Vec<usize> {
     (0..rank).filter(|a| !axes.contains(a)).chain(axes.iter().copied()).collect()
 }
 
-/// Operands with one dtype.
+/// Converts operands to the dtype to which all of them promote.
+///
+/// # Errors
+///
+/// Returns a tensor that carries the error of `op` if there is no common dtype.
 pub(crate) fn promote_operands(op: &str, xs: &[Tensor], at: At) -> Result<Vec<Tensor>, Tensor> {
     let types = xs.iter().map(|x| x.type_or_error().cloned()).collect::<Result<Vec<_>, _>>()?;
     let Some(first) = types.first() else { return Ok(vec![]) };
@@ -210,7 +239,11 @@ pub(crate) fn promote_operands(op: &str, xs: &[Tensor], at: At) -> Result<Vec<Te
     Ok(xs.iter().map(|x| x.convert(dtype, at)).collect())
 }
 
-/// Operands with one dtype and one shape.
+/// Converts operands to one dtype and broadcasts them to one shape.
+///
+/// # Errors
+///
+/// Returns a tensor that carries the error of `op` if there is no common dtype or shape.
 #[track_caller]
 pub(crate) fn promote_and_broadcast(
     op: &str,
@@ -227,12 +260,16 @@ pub(crate) fn promote_and_broadcast(
     Ok(out)
 }
 
-/// `f32[2], i32[]`
+/// Formats types for a message: `f32[2], i32[]`.
 pub(crate) fn list_types(types: &[Type]) -> String {
     types.iter().map(Type::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// Returns `update` broadcast to `shape`, that of the indexed elements.
+/// Broadcasts `update` to `shape`, that of the indexed elements.
+///
+/// # Errors
+///
+/// Returns a tensor that carries the error of `op` if it does not broadcast.
 #[track_caller]
 pub(crate) fn broadcast_update(
     op: &str,

@@ -1,4 +1,4 @@
-//! Comparing and choosing.
+//! Comparisons, selection and logic.
 
 use super::common::{example, functions_of_two, promote_and_broadcast};
 use crate::{DType, IntoAxes, Operand, Tensor, emit::emit_implicit, tensor::At};
@@ -6,18 +6,41 @@ use neurax_ir::op::{Binary, Compare, Direction, ReduceKind, Select, Unary};
 use std::panic::Location;
 
 functions_of_two! {
-    Direction, "Element by element, with promotion and broadcasting; gives bool. NaN is not equal to anything, and neither less nor greater.",
+    Direction,
+    "Works element by element, with promotion and broadcasting. The result is bool. NaN is not \
+     equal to anything, and neither less nor greater.",
     |x, y, direction, at| emit_implicit(Compare { direction }, [x.clone(), y], at);
-    equal = Eq, "`x == y`.", "tensor([1, 2, 3]).equal(2)" => "[false, true, false]";
-    not_equal = Ne, "`x != y`.", "tensor([1, 2, 3]).not_equal(2)" => "[true, false, true]";
-    lt = Lt, "`x < y`.", "tensor([1, 2, 3]).lt(2)" => "[true, false, false]";
-    le = Le, "`x <= y`.", "tensor([1, 2, 3]).le(2)" => "[true, true, false]";
-    gt = Gt, "`x > y`.", "tensor([1, 2, 3]).gt(2)" => "[false, false, true]";
-    ge = Ge, "`x >= y`.", "tensor([1, 2, 3]).ge(2)" => "[false, true, true]";
+    equal = Eq,
+        "Tests if `x == y`.",
+        "tensor([1, 2, 3]).equal(2)" => "[false, true, false]";
+    not_equal = Ne,
+        "Tests if `x != y`.",
+        "tensor([1, 2, 3]).not_equal(2)" => "[true, false, true]";
+    lt = Lt,
+        "Tests if `x < y`.",
+        "tensor([1, 2, 3]).lt(2)" => "[true, false, false]";
+    le = Le,
+        "Tests if `x <= y`.",
+        "tensor([1, 2, 3]).le(2)" => "[true, true, false]";
+    gt = Gt,
+        "Tests if `x > y`.",
+        "tensor([1, 2, 3]).gt(2)" => "[false, false, true]";
+    ge = Ge,
+        "Tests if `x >= y`.",
+        "tensor([1, 2, 3]).ge(2)" => "[false, true, true]";
 }
 
 impl Tensor {
-    /// `self ? x : y`, element by element, with promotion and broadcasting; `self` is bool.
+    /// Selects elements of `x` where `self` is true, else of `y`.
+    ///
+    /// `self` is bool. Operands are broadcast, and the dtypes of `x` and `y` promoted. Follows
+    /// `jax.lax.select`, with broadcasting; [`where_`] is the same function with NumPy's name.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if `self` is not bool.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -30,7 +53,7 @@ impl Tensor {
         let at = Location::caller();
         let like = Tensor::scalar(DType::Bool, false);
         let (x, y) = match (x.number(), y.number()) {
-            // A number takes the dtype of the tensor that it meets, on either side.
+            // A Rust number is converted to the dtype of the other operand, on either side.
             (Some(x), None) => {
                 let y = y.operand(&like);
                 (y.number(x), y)
@@ -54,12 +77,17 @@ impl Tensor {
         emit_implicit(Select {}, [self.clone(), x, y], at)
     }
 
-    /// Is each number not 0? Itself if it is bool.
+    /// Converts to bool: true for all numbers but 0.
     pub(crate) fn to_bool(&self, at: At) -> Tensor {
         self.convert(DType::Bool, at)
     }
 
-    /// Are all elements over the axes true (not 0)? Gives bool.
+    /// Tests if all elements over `axes` are true (not 0).
+    ///
+    /// The result is bool without the axes; [`crate::keep`] keeps them with size 1. True if there
+    /// are no elements. Follows `numpy.all`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -73,7 +101,12 @@ impl Tensor {
         self.to_bool(at).reduce_at(ReduceKind::And, "all", &axes, at)
     }
 
-    /// Is any element over the axes true (not 0)? Gives bool.
+    /// Tests if any element over `axes` is true (not 0).
+    ///
+    /// The result is bool without the axes; [`crate::keep`] keeps them with size 1. False if there
+    /// are no elements. Follows `numpy.any`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -87,14 +120,19 @@ impl Tensor {
         self.to_bool(at).reduce_at(ReduceKind::Or, "any", &axes, at)
     }
 
-    /// `|x - y| <= absolute + relative |y|`, element by element, with promotion and broadcasting;
-    /// equal infinities are close, NaN is close to nothing. NumPy takes 1e-5 relative and 1e-8
-    /// absolute. Gives bool.
+    /// Tests if elements are close: `|x - y| <= absolute + relative |y|`, element by element, with
+    /// promotion and broadcasting.
+    ///
+    /// The result is bool. Equal infinities are close; NaN is close to nothing. NumPy's `isclose`
+    /// uses 1e-5 for `relative` and 1e-8 for `absolute` by default.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
     /// let x = tensor([1.0, 2.0, f32::INFINITY]);
-    /// assert_eq!(x.isclose(tensor([1.000001, 2.1, f32::INFINITY]), 1e-5, 1e-8).to_vec::<bool>()?, [true, false, true]);
+    /// let y = tensor([1.000001, 2.1, f32::INFINITY]);
+    /// assert_eq!(x.isclose(y, 1e-5, 1e-8).to_vec::<bool>()?, [true, false, true]);
     /// # Ok::<(), Error>(())
     /// ```
     #[track_caller]
@@ -107,15 +145,20 @@ impl Tensor {
             Err(e) => return e.clone(),
         };
         let near = (&x - &y).abs().le(y.abs() * relative + absolute);
-        // Around infinities the bound is infinite, too: there only equals are close.
+        // The bound of an infinity is infinite as well: only equal infinities are close.
         (near & x.is_finite() & y.is_finite()) | x.equal(&y)
     }
 
-    /// Are all elements close, as [`Tensor::isclose`] says? Gives one bool.
+    /// Tests if all elements are close, as defined by [`Tensor::isclose`].
+    ///
+    /// The result is a bool scalar. Follows `numpy.allclose`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
-    /// assert_eq!(tensor([1.0, 2.0]).allclose(tensor([1.0, 2.1]), 1e-5, 1e-8).to_vec::<bool>()?, [false]);
+    /// let (x, y) = (tensor([1.0, 2.0]), tensor([1.0, 2.1]));
+    /// assert_eq!(x.allclose(y, 1e-5, 1e-8).to_vec::<bool>()?, [false]);
     /// # Ok::<(), Error>(())
     /// ```
     #[track_caller]
@@ -123,8 +166,11 @@ impl Tensor {
         self.isclose(other, relative, absolute).all(..)
     }
 
-    /// Have both the same shape and the same elements? Gives one bool; tensors of different shapes
-    /// are not equal, which is no error.
+    /// Tests if both tensors have the same shape and the same elements.
+    ///
+    /// The result is a bool scalar; different shapes are not an error. Follows `numpy.array_equal`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -141,7 +187,10 @@ impl Tensor {
         }
     }
 
-    /// `!x` as truth values: is the number 0? Gives bool.
+    /// Tests if elements are 0, element by element: the logical not. The result is bool. Follows
+    /// `numpy.logical_not`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -156,14 +205,24 @@ impl Tensor {
 }
 
 functions_of_two! {
-    Binary, "Element by element, with broadcasting; numbers are true if they are not 0. Gives bool.",
+    Binary,
+    "Works element by element, with broadcasting. Numbers are true if they are not 0. The result \
+     is bool.",
     |x, y, f, at| x.to_bool(at).binary(y.to_bool(at), f, at);
-    logical_and = And, "Are both true?", "tensor([0, 1, 2]).logical_and(tensor([1, 0, 1]))" => "[false, false, true]";
-    logical_or = Or, "Is one true, or both?", "tensor([0, 1, 0]).logical_or(tensor([1, 0, 0]))" => "[true, true, false]";
-    logical_xor = Xor, "Is exactly one true?", "tensor([1, 1, 0]).logical_xor(tensor([1, 0, 0]))" => "[false, true, false]";
+    logical_and = And,
+        "Tests if both operands are true.",
+        "tensor([0, 1, 2]).logical_and(tensor([1, 0, 1]))" => "[false, false, true]";
+    logical_or = Or,
+        "Tests if at least one operand is true.",
+        "tensor([0, 1, 0]).logical_or(tensor([1, 0, 0]))" => "[true, true, false]";
+    logical_xor = Xor,
+        "Tests if exactly one operand is true.",
+        "tensor([1, 1, 0]).logical_xor(tensor([1, 0, 0]))" => "[false, true, false]";
 }
 
-/// `pred ? x : y`, element by element: [`Tensor::select`] by NumPy's name.
+/// Selects elements of `x` where `pred` is true, else of `y`: [`Tensor::select`] with NumPy's name.
+///
+/// # Examples
 ///
 /// ```
 /// use neurax::prelude::*;

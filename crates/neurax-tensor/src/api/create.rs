@@ -1,4 +1,4 @@
-//! Tensors out of literals, and out of nothing.
+//! Tensors from literals, constants and sequences.
 
 use crate::{
     DType, Element, IntoShape, Scalar, Tensor, Type, emit::recipe, shape::fixed, tensor::At,
@@ -7,8 +7,16 @@ use neurax_ir::Literal;
 use neurax_ir::op::{Compare, Convert, Direction};
 use std::panic::Location;
 
-/// A tensor of bare literals: numbers, arrays of numbers, arrays of arrays. Float literals are f32,
-/// integer literals i32; f64 is left out on purpose, so that `1.0` means f32 without a suffix.
+/// Creates a tensor from a number, an array of numbers, or nested arrays of numbers.
+///
+/// Float literals are f32, integer literals i32. f64 is not accepted, so that `1.0` means f32
+/// without a suffix; use [`Tensor::from_vec`] for other dtypes. Follows `jax.numpy.array`.
+///
+/// # Errors
+///
+/// The result carries an error if arrays at one level differ in length.
+///
+/// # Examples
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -28,19 +36,21 @@ pub fn tensor<D: IntoTensor>(data: D) -> Tensor {
     }
 }
 
-/// What [`tensor`] takes.
+/// Arguments of [`tensor`]: f32, i32, i64, u8, u32 and bool, and arrays and vectors of them.
 #[diagnostic::on_unimplemented(
     message = "`tensor` cannot be made of `{Self}`",
-    note = "float literals are f32 here; `Tensor::from_vec(data, shape)` keeps the type of its data, f64 for example"
+    note = "float literals are f32 here; `Tensor::from_vec(data, shape)` keeps the type of its \
+            data, f64 for example"
 )]
 pub trait IntoTensor {
     /// The type of the elements.
     type Of: Element;
-    /// Adds the elements; `depth` arrays are around it, and `shape` is what the first element of
-    /// each of them had.
+    /// Appends the elements to `out`. `depth` is the number of enclosing arrays; `shape` holds the
+    /// length of the first array at each level.
     ///
     /// # Errors
-    /// When arrays on one level differ in length.
+    ///
+    /// Returns a message if arrays at one level differ in length.
     fn collect(
         &self,
         depth: usize,
@@ -49,11 +59,17 @@ pub trait IntoTensor {
     ) -> Result<(), String>;
 }
 
+/// Implementations of [`IntoTensor`] for scalars.
 macro_rules! literals {
     ($($t:ty),*) => {$(
         impl IntoTensor for $t {
             type Of = $t;
-            fn collect(&self, _: usize, _: &mut Vec<usize>, out: &mut Vec<$t>) -> Result<(), String> {
+            fn collect(
+                &self,
+                _: usize,
+                _: &mut Vec<usize>,
+                out: &mut Vec<$t>,
+            ) -> Result<(), String> {
                 out.push(*self);
                 Ok(())
             }
@@ -63,6 +79,8 @@ macro_rules! literals {
 
 literals!(f32, i32, i64, u8, u32, bool);
 
+/// Appends the elements of an array, and checks its length against that of the first array at this
+/// level.
 fn collect_all<T: IntoTensor>(
     items: &[T],
     depth: usize,
@@ -102,7 +120,12 @@ impl<T: IntoTensor> IntoTensor for Vec<T> {
 }
 
 impl Tensor {
-    /// All elements `x`: a float gives f32, an integer i32, a bool bool.
+    /// Creates a tensor of `shape` with all elements `x`: f32 for a float, i32 for an integer, bool
+    /// for a bool.
+    ///
+    /// Follows `numpy.full`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -115,7 +138,10 @@ impl Tensor {
         filled("full", x.default_dtype(), shape, x, Location::caller())
     }
 
-    /// All elements `x`, of a dtype.
+    /// Creates a tensor of `dtype` and `shape` with all elements `x`, rounded or wrapped to the
+    /// dtype.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -127,7 +153,12 @@ impl Tensor {
         filled("full", dtype, shape, x.into(), Location::caller())
     }
 
-    /// All zeros, f32. Computed when it is needed: inside a traced function it takes no memory.
+    /// Creates a tensor of `shape` filled with zeros, f32.
+    ///
+    /// It is computed when it is needed, and takes no memory inside of a traced function. Follows
+    /// `numpy.zeros`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -139,7 +170,9 @@ impl Tensor {
         filled("zeros", DType::F32, shape, Scalar::Float(0.0), Location::caller())
     }
 
-    /// All zeros, of a dtype.
+    /// Creates a tensor of `dtype` and `shape` filled with zeros.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -151,7 +184,9 @@ impl Tensor {
         filled("zeros", dtype, shape, Scalar::Int(0), Location::caller())
     }
 
-    /// All ones, f32.
+    /// Creates a tensor of `shape` filled with ones, f32. Follows `numpy.ones`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -163,7 +198,9 @@ impl Tensor {
         filled("ones", DType::F32, shape, Scalar::Float(1.0), Location::caller())
     }
 
-    /// All ones, of a dtype.
+    /// Creates a tensor of `dtype` and `shape` filled with ones; bool ones are true.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -175,7 +212,10 @@ impl Tensor {
         filled("ones", dtype, shape, Scalar::Int(1), Location::caller())
     }
 
-    /// Zeros of the type of this tensor.
+    /// Creates a tensor of the dtype and shape of `self` filled with zeros. Follows
+    /// `numpy.zeros_like`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -194,7 +234,10 @@ impl Tensor {
         )
     }
 
-    /// Ones of the type of this tensor.
+    /// Creates a tensor of the dtype and shape of `self` filled with ones. Follows
+    /// `numpy.ones_like`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -210,7 +253,10 @@ impl Tensor {
         )
     }
 
-    /// The identity matrix, f32; also NumPy's `identity`.
+    /// Creates the identity matrix of shape `[n, n]`, f32. Follows `numpy.eye` and
+    /// `numpy.identity`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -231,7 +277,11 @@ impl Tensor {
         })
     }
 
-    /// `0, 1, .. n - 1` as i32.
+    /// Creates the vector `0, 1, .. n - 1`, i32.
+    ///
+    /// [`Tensor::range`] takes a start, an end and a step. Follows `numpy.arange` of one argument.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -243,7 +293,10 @@ impl Tensor {
         recipe(Location::caller(), |b| b.iota(Type::new(DType::I32, [n]), 0))
     }
 
-    /// `n` numbers from `a` to `b`, both included, at equal distances, f32.
+    /// Creates a vector of `n` evenly spaced numbers from `a` to `b`, both included, f32. Follows
+    /// `numpy.linspace`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -253,7 +306,7 @@ impl Tensor {
     #[track_caller]
     pub fn linspace(a: f64, b: f64, n: usize) -> Tensor {
         recipe(Location::caller(), |g| {
-            // In f64, as `a (1 - i/d) + b i/d`, so that both ends are exact.
+            // Computed in f64 as `a (1 - i/d) + b i/d`, so that both ends are exact.
             let i = g.iota(Type::new(DType::F64, [n]), 0);
             let s = g.mul_scalar(i, 1.0 / n.saturating_sub(1).max(1) as f64);
             let rest = g.neg(s);
@@ -265,6 +318,7 @@ impl Tensor {
     }
 }
 
+/// Creates a tensor of `dtype` with all elements `x`.
 fn filled(op: &str, dtype: DType, shape: impl IntoShape, x: Scalar, at: At) -> Tensor {
     let shape = match fixed(shape) {
         Ok(s) => s,

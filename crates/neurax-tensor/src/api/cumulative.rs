@@ -1,10 +1,13 @@
-//! Running totals and differences.
+//! Cumulative sums and products, and differences.
 
 use super::common::{example, tensor_or_error};
 use crate::{AxisInt, Tensor, emit::emit, tensor::At};
 use neurax_ir::composite::{Cumulative, CumulativeKind};
 use std::panic::Location;
 
+/// A table of cumulative functions along an axis. A row is
+/// `name = Kind by conversion, "doc", "code" => "value";`, where the conversion of the operand is a
+/// method.
 macro_rules! running {
     ($($f:ident = $V:ident by $how:ident, $doc:literal, $code:literal => $value:literal;)*) => {
         impl Tensor {$(
@@ -20,25 +23,40 @@ macro_rules! running {
 }
 
 running! {
-    cumsum = Sum by widen_integers, "The sums of all elements up to each one along an axis. Bool and integers below 32 bits give 32 bits.",
+    cumsum = Sum by widen_integers,
+        "Computes the sum of all elements up to each element along an axis. Bool and integers \
+         below 32 bits are converted to 32 bits. Follows `numpy.cumsum`.",
         "tensor([1, 2, 3]).cumsum(0)" => "[1, 3, 6]";
-    cumprod = Prod by widen_integers, "The products of all elements up to each one along an axis. Bool and integers below 32 bits give 32 bits.",
+    cumprod = Prod by widen_integers,
+        "Computes the product of all elements up to each element along an axis. Bool and integers \
+         below 32 bits are converted to 32 bits. Follows `numpy.cumprod`.",
         "tensor([1, 2, 3]).cumprod(0)" => "[1, 2, 6]";
-    cummax = Max by itself, "The largest of all elements up to each one along an axis; NaN wins.", "tensor([1, 3, 2]).cummax(0)" => "[1, 3, 3]";
-    cummin = Min by itself, "The smallest of all elements up to each one along an axis; NaN wins.", "tensor([2, 1, 3]).cummin(0)" => "[2, 1, 1]";
-    cumlogsumexp = LogSumExp by floats, "`log(sum(e^x))` of all elements up to each one along an axis. Integers and bool give f32.",
+    cummax = Max by itself,
+        "Computes the largest of all elements up to each element along an axis; NaN from the first \
+         NaN on. Follows `jax.lax.cummax`.",
+        "tensor([1, 3, 2]).cummax(0)" => "[1, 3, 3]";
+    cummin = Min by itself,
+        "Computes the smallest of all elements up to each element along an axis; NaN from the \
+         first NaN on. Follows `jax.lax.cummin`.",
+        "tensor([2, 1, 3]).cummin(0)" => "[2, 1, 1]";
+    cumlogsumexp = LogSumExp by floats,
+        "Computes `log(sum(e^x))` of all elements up to each element along an axis, without \
+         overflow. Integers and bool are converted to f32. Follows `jax.lax.cumlogsumexp`.",
         "tensor([0.0, 0.0, 1000.0]).cumlogsumexp(0)" => "[0.0, 0.6931472, 1000.0]";
 }
 
 impl Tensor {
+    /// Returns `self`: no conversion of the operand.
     fn itself(&self, _: At) -> Tensor {
         self.clone()
     }
 
+    /// Converts integers and bool to f32.
     fn floats(&self, at: At) -> Tensor {
         self.clone().float(at)
     }
 
+    /// Applies the cumulative op `kind` along `axis`.
     fn running(
         &self,
         op: &str,
@@ -50,8 +68,12 @@ impl Tensor {
         Ok(emit(Cumulative { kind, axis, reverse: false }, [self.clone()], at))
     }
 
-    /// The difference of neighbours along an axis, `n` times; each time the axis loses an entry. Of
-    /// bool, whether they differ.
+    /// Computes the difference of adjacent elements along `axis`, `n` times; the size of the axis
+    /// shrinks by 1 each time.
+    ///
+    /// For bool, the difference is the exclusive or. Follows `numpy.diff`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -81,8 +103,12 @@ impl Tensor {
         x
     }
 
-    /// The integral along an axis of values at distance `dx`, by the trapezoidal rule. Integers and
-    /// bool give f32.
+    /// Integrates values at distance `dx` along `axis` with the trapezoidal rule; the axis is
+    /// removed.
+    ///
+    /// Integers and bool are converted to f32. Follows `numpy.trapezoid`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;

@@ -1,4 +1,8 @@
-//! Sums of products by the names of their axes.
+//! Sums of products by axis names: `einsum`.
+//!
+//! The formula is parsed to a list of axis names for each operand. Diagonals are taken, axes that
+//! occur once are summed, then pairs of factors are contracted with `dot_general`, each time the
+//! pair with the smallest result (the greedy strategy of `opt_einsum`, without a search).
 
 use super::{
     common::{cloned, promote_operands, tensor_or_error},
@@ -8,12 +12,22 @@ use crate::{Tensor, tensor::At};
 use neurax_ir::op::ReduceKind;
 use std::{borrow::Borrow, collections::BTreeMap, panic::Location};
 
-/// Sums of products of tensors, by letters for their axes: `"ij,jk->ik"` is the matrix product.
-/// Letters that the result does not have are summed over; without `->` the result has, in
-/// alphabetical order, those that occur once. A letter twice in one operand takes its diagonal.
-/// `...` stands for leading axes, which broadcast. Dtypes are promoted.
+/// Computes sums of products of tensors; `formula` names their axes by letters: `"ij,jk->ik"` is
+/// the matrix product.
 ///
-/// Two operands at a time are multiplied, those first that leave the smallest result.
+/// Letters that the result does not have are summed over. Without `->` the result has the letters
+/// that occur once, in alphabetical order. A letter that occurs twice in an operand takes its
+/// diagonal. `...` stands for leading axes, which broadcast. Dtypes are promoted. Follows
+/// `numpy.einsum`.
+///
+/// Operands are contracted in pairs; the pair with the smallest result is next.
+///
+/// # Errors
+///
+/// The result carries an error for a wrong formula, for a letter with different sizes, and if the
+/// number of operands is not that of the formula.
+///
+/// # Examples
 ///
 /// ```
 /// use neurax::{einsum, prelude::*};
@@ -28,11 +42,12 @@ pub fn einsum<T: Borrow<Tensor>>(formula: &str, xs: impl IntoIterator<Item = T>)
     tensor_or_error(evaluate(formula, &cloned(xs)))
 }
 
-/// The name of an axis. Those of an ellipsis are counted from its end, so that they meet as in
-/// broadcasting.
+/// The name of an axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Name {
+    /// An axis of an ellipsis, counted from the end, so that axes align as in broadcasting.
     Hidden(std::cmp::Reverse<usize>),
+    /// A letter of the formula.
     Letter(char),
 }
 
@@ -43,6 +58,7 @@ struct Factor {
     names: Vec<Name>,
 }
 
+/// Parses the formula, and contracts the operands.
 #[track_caller]
 fn evaluate(formula: &str, xs: &[Tensor]) -> Result<Tensor, Tensor> {
     let at = Location::caller();
@@ -67,6 +83,7 @@ fn evaluate(formula: &str, xs: &[Tensor]) -> Result<Tensor, Tensor> {
 }
 
 impl Name {
+    /// Returns the name for a message.
     fn shown(self) -> String {
         match self {
             Name::Hidden(_) => "...".into(),
@@ -75,7 +92,8 @@ impl Name {
     }
 }
 
-/// The names of the axes of each operand, and of the result.
+/// Parses a formula into the names of the axes of each operand and of the result. `ranks` are the
+/// ranks of the operands.
 fn parse(formula: &str, ranks: &[usize]) -> Result<(Vec<Vec<Name>>, Vec<Name>), String> {
     let text: String = formula.chars().filter(|c| !c.is_whitespace()).collect();
     let (left, right) = match text.split_once("->") {
@@ -113,7 +131,8 @@ fn parse(formula: &str, ranks: &[usize]) -> Result<(Vec<Vec<Name>>, Vec<Name>), 
     }
 }
 
-/// The axes of an ellipsis, then the letters that occur once, in alphabetical order.
+/// Returns the axes of a result that the formula does not give: those of an ellipsis, then the
+/// letters that occur once, in alphabetical order.
 fn implicit(operands: &[Vec<Name>], hidden: usize) -> Vec<Name> {
     let mut count = BTreeMap::<Name, usize>::new();
     operands
@@ -125,7 +144,7 @@ fn implicit(operands: &[Vec<Name>], hidden: usize) -> Vec<Name> {
     hidden.chain(count.into_iter().filter(|c| c.1 == 1).map(|c| c.0)).collect()
 }
 
-/// The names of one operand's axes.
+/// Parses the names of the axes of one operand or of the result, of rank `rank`.
 fn names(part: &str, rank: Option<usize>) -> Result<Vec<Name>, String> {
     let (front, back) = part.split_once("...").map_or((part, None), |(f, b)| (f, Some(b)));
     let letter = |c: char| {
@@ -148,7 +167,7 @@ fn names(part: &str, rank: Option<usize>) -> Result<Vec<Name>, String> {
     Ok(out)
 }
 
-/// The size of every name; axes of an ellipsis may have size 1 instead.
+/// Returns the size of every name. Axes of an ellipsis may have size 1 instead.
 fn sizes(xs: &[Tensor], operands: &[Vec<Name>]) -> Result<BTreeMap<Name, usize>, String> {
     let mut sizes = BTreeMap::new();
     for (x, names) in xs.iter().zip(operands) {
@@ -182,13 +201,13 @@ impl Factor {
         self
     }
 
-    /// Two axes of one name.
+    /// Returns two axes of one name.
     fn pair(&self) -> Option<(usize, usize)> {
         (0..self.names.len())
             .find_map(|j| Some((self.names[..j].iter().position(|n| *n == self.names[j])?, j)))
     }
 
-    /// Leaves out axes of size 1 that are stretched: the product stretches them by itself.
+    /// Removes axes of size 1 that broadcast: other factors supply their size in the product.
     fn stretched(mut self, sizes: &BTreeMap<Name, usize>, at: At) -> Factor {
         let axes: Vec<usize> = (0..self.names.len())
             .filter(|&a| self.x.shape()[a] == 1 && sizes.get(&self.names[a]) != Some(&1))
@@ -199,7 +218,7 @@ impl Factor {
         self
     }
 
-    /// Sums over the axes that nobody needs.
+    /// Reduces the axes for which `needed` returns false by their sum.
     fn summed(mut self, needed: impl Fn(&Name) -> bool, at: At) -> Factor {
         let axes: Vec<usize> = (0..self.names.len()).filter(|&a| !needed(&self.names[a])).collect();
         self.x = self.x.reduce_list(ReduceKind::Sum, &axes, false, at);
@@ -207,7 +226,7 @@ impl Factor {
         self
     }
 
-    /// The product of all factors, summed over what the result does not have.
+    /// Contracts all factors; sums over axes that `result` does not have.
     fn product(mut factors: Vec<Factor>, result: &[Name], at: At) -> Result<Factor, Tensor> {
         for i in 0..factors.len() {
             let others: Vec<Name> = factors
@@ -229,14 +248,14 @@ impl Factor {
             .ok_or_else(|| Tensor::fail("einsum", "expected at least one operand, got none", at))
     }
 
-    /// The product of two, summed over shared axes that nobody needs.
+    /// Contracts two factors; sums over common axes that are not in `needed`.
     fn times(&self, other: &Factor, needed: &[Name], at: At) -> Result<Factor, Tensor> {
-        let place = |t: &Factor, names: &[Name]| {
+        let axes_of = |t: &Factor, names: &[Name]| {
             names.iter().filter_map(|n| t.names.iter().position(|m| m == n)).collect::<Vec<_>>()
         };
         let shared = self.names.iter().copied().filter(|n| other.names.contains(n));
         let (batch, over): (Vec<Name>, Vec<Name>) = shared.partition(|n| needed.contains(n));
-        let pair = |names: &[Name]| [place(self, names), place(other, names)];
+        let pair = |names: &[Name]| [axes_of(self, names), axes_of(other, names)];
         let x = contract("einsum", &self.x, &other.x, pair(&batch), pair(&over), at)?;
         let rest = |t: &Factor| {
             t.names
@@ -250,18 +269,18 @@ impl Factor {
     }
 }
 
-/// The names that the result or another term has.
+/// Returns the names that the result or one of `factors` has.
 fn needed(factors: &[Factor], result: &[Name]) -> Vec<Name> {
     factors.iter().flat_map(|t| t.names.iter()).chain(result).copied().collect()
 }
 
-/// The two factors whose product is the smallest; the first of equals.
+/// Returns the two factors whose product is the smallest; the first of equals.
 fn cheapest(factors: &[Factor], result: &[Name]) -> Option<(usize, usize)> {
     let pairs = (0..factors.len()).flat_map(|j| (0..j).map(move |i| (i, j)));
     pairs.min_by(|p, q| f64::total_cmp(&size(factors, *p, result), &size(factors, *q, result)))
 }
 
-/// The number of elements of the product of two factors.
+/// Returns the number of elements of the product of factors `i` and `j`.
 fn size(factors: &[Factor], (i, j): (usize, usize), result: &[Name]) -> f64 {
     let others = factors
         .iter()

@@ -1,4 +1,4 @@
-//! Elements at places that integer tensors give.
+//! Indexing by integer tensors (NumPy's advanced indexing): gather, scatter and dynamic slices.
 
 use super::common::{broadcast_update, promote_and_broadcast, tensor_or_error};
 use crate::{
@@ -91,8 +91,8 @@ pub(crate) fn gather(
     Ok(emit(op, [x.clone(), p.vectors], at))
 }
 
-/// Scatters `update`, which broadcasts, into `x` at `indices`, pairs of an axis, in ascending order,
-/// and its integer tensor. Out-of-range indices are dropped.
+/// Scatters `update`, which broadcasts, into `x` at `indices`, pairs of an axis, in ascending
+/// order, and its integer tensor. Out-of-range indices are dropped.
 ///
 /// `kind` combines old and new elements. `unique` promises that no position is indexed twice.
 #[track_caller]
@@ -144,9 +144,17 @@ impl Tensor {
         }
     }
 
-    /// The slices along an axis at those places, integers of any shape: their axes stand where the
-    /// axis was. Negative places count from the back; those out of range are moved to the nearest
-    /// one.
+    /// Gathers slices along `axis` at `indices`, an integer or an integer tensor, whose axes
+    /// replace the axis.
+    ///
+    /// Negative indices count from the end; indices out of range are clamped. Follows
+    /// `jax.numpy.take`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if `indices` are not integers.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -165,9 +173,17 @@ impl Tensor {
         }
     }
 
-    /// For each of the places, an element along an axis, at the same indices of the other axes,
-    /// which broadcast. Negative places count from the back; those out of range are moved to the
-    /// nearest one.
+    /// Gathers one element along `axis` for each element of `indices`, at the same position along
+    /// the other axes.
+    ///
+    /// The other axes broadcast. Negative indices count from the end; indices out of range are
+    /// clamped. Follows `numpy.take_along_axis`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if `indices` are not integers, or do not broadcast.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -224,8 +240,12 @@ impl Tensor {
         Ok(emit(gather, [self.broadcast_to(x_shape), vectors], at))
     }
 
-    /// A window of those sizes at a place given at run time: `start` is an integer vector with one
-    /// entry for each axis. The place is moved so that the window fits.
+    /// Returns the window of shape `sizes` that begins at `start`, which is known at run time.
+    ///
+    /// `start` is an integer vector with one entry for each axis. It is clamped so that the window
+    /// fits. Follows `jax.lax.dynamic_slice`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -243,8 +263,13 @@ impl Tensor {
         }
     }
 
-    /// The tensor with the window at a place given at run time replaced: `start` is an integer
-    /// vector with one entry for each axis. The place is moved so that the window fits.
+    /// Returns the tensor with the window that begins at `start`, which is known at run time,
+    /// replaced by `update`.
+    ///
+    /// `start` is an integer vector with one entry for each axis. It is clamped so that the window
+    /// fits. Follows `jax.lax.dynamic_update_slice`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;

@@ -1,4 +1,8 @@
-//! Elements at places that are known when the program is written, or given by integer tensors.
+//! Indexing and indexed updates.
+//!
+//! An index is a list of entries ([`Index`]). It is resolved in two steps: `basic_index.rs` applies
+//! integers, ranges and new axes with slices and reshapes, then `gather.rs` applies integer tensors
+//! with a gather or a scatter.
 
 use super::{
     basic_index::{AxisRange, BasicIndex},
@@ -10,8 +14,11 @@ use crate::{AxisInt, Operand, Tensor, args::axis_of, tensor::At};
 use neurax_ir::op::ScatterKind;
 use std::{ops::RangeBounds, panic::Location};
 
-/// In an index: a range with a step, which goes backwards if it is negative. As in Python, a
-/// backward range starts at the end.
+/// Creates an entry of an index: a range with step `by`.
+///
+/// A negative step goes backward; as in Python, an unbounded range then starts at the end.
+///
+/// # Examples
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -27,7 +34,13 @@ pub fn step(range: impl IndexEntry, by: i64) -> Index {
 }
 
 impl Tensor {
-    /// Entry `i` along axis 0, which is removed; negative ones count from the back.
+    /// Returns entry `i` along axis 0, which is removed. Negative indices count from the end.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if `i` is out of range.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -54,8 +67,11 @@ impl Tensor {
         }
     }
 
-    /// A range of one axis. As in Python, negative bounds count from the back and bounds out of
-    /// range are moved to the end.
+    /// Returns a range of one axis: NumPy's `x[a:b]` along `axis`.
+    ///
+    /// As in Python, negative bounds count from the end, and bounds out of range are clamped.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -75,15 +91,24 @@ impl Tensor {
         region.read(self, at)
     }
 
-    /// The elements at an index: one entry for each axis (an integer, which removes the axis; a
-    /// range, with [`step`] if wanted; an integer tensor), [`Ellipsis`] for all axes that are left
-    /// over, [`NewAxis`] for a new one.
+    /// Returns the elements at an index: NumPy's `x[..]`.
     ///
-    /// Ranges are cut at the end as in Python, while an integer that is out of range is an error.
-    /// Integers in tensors count from the back if they are negative, and are moved to the nearest
-    /// place if they are out of range. Several integer tensors broadcast and go together; their
-    /// axes stand where the first of them was if they are neighbours, else in front. (Unlike in
-    /// NumPy, plain integers do not go along with them.)
+    /// An index has one entry for each axis: an integer, which removes the axis; a range, with a
+    /// step by [`step`]; an integer tensor, whose axes replace the axis; [`Ellipsis`] for all axes
+    /// that the other entries leave over; [`NewAxis`] for a new axis of size 1. Axes at the end may
+    /// be left out.
+    ///
+    /// Several integer tensors broadcast to one shape and select elements together. Their axes are
+    /// at the position of the first of them if they are adjacent, else at the front. Unlike in
+    /// NumPy, integers do not count as tensors here. Integers in tensors count from the end if they
+    /// are negative, and are clamped if they are out of range.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if an integer is out of range, if the index has too many
+    /// entries, or if a tensor is not an integer tensor. Ranges are clamped as in Python.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -99,8 +124,12 @@ impl Tensor {
         self.at(index).get()
     }
 
-    /// The places of an index, to be read or to be updated: `x.at((0, 1..3)).set(y)` gives `x` with
-    /// other elements there. See [`Tensor::index`] for what an index is.
+    /// Selects the elements at an index, to read or to update them: `x.at((0, 1..3)).set(y)`
+    /// returns `x` with other elements there.
+    ///
+    /// [`Tensor::index`] explains what an index is. Follows JAX's `x.at[..]`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -114,7 +143,7 @@ impl Tensor {
     }
 }
 
-/// Places of a tensor: what [`Tensor::at`] gives.
+/// The elements of a tensor at an index; see [`Tensor::at`].
 #[derive(Clone, Debug)]
 pub struct Places<'x> {
     x: &'x Tensor,
@@ -122,36 +151,53 @@ pub struct Places<'x> {
     unique: bool,
 }
 
+/// A table of indexed updates. A row is `name = Kind, "doc", "code" => "value";`.
 macro_rules! updates {
     ($($f:ident = $V:ident, $doc:literal, $code:literal => $value:literal;)*) => {
         impl Places<'_> {$(
             #[doc = $doc]
-            ///
-            /// The update broadcasts to the shape of what is there. Places in integer tensors that
-            /// are out of range are left out.
+            #[doc = "\nThe update broadcasts to the shape of the indexed elements, and its dtype \
+                     must promote to that of the tensor. Indices in integer tensors that are out \
+                     of range are ignored."]
             #[doc = super::common::example!($code => $value)]
             #[track_caller]
             pub fn $f(&self, update: impl Operand) -> Tensor {
                 let update = update.operand(self.x);
-                tensor_or_error(self.update(stringify!($f), ScatterKind::$V, update, Location::caller()))
+                let at = Location::caller();
+                tensor_or_error(self.update(stringify!($f), ScatterKind::$V, update, at))
             }
         )*}
     };
 }
 
 updates! {
-    set = Set, "The tensor with other elements there; the last one for a place wins.", "Tensor::zeros([3]).at(1..).set(2.0)" => "[0.0, 2.0, 2.0]";
-    add = Add, "The tensor with something added there, for every time that a place is named.",
+    set = Set,
+        "Replaces the elements at the index. If an element is indexed several times, the last \
+         update wins.",
+        "Tensor::zeros([3]).at(1..).set(2.0)" => "[0.0, 2.0, 2.0]";
+    add = Add,
+        "Adds the update to the elements at the index, once for every time that an element is \
+         indexed.",
         "Tensor::ones([3]).at(tensor([0, 0])).add(2.0)" => "[5.0, 1.0, 1.0]";
-    mul = Mul, "The tensor with factors there, for every time that a place is named.",
+    mul = Mul,
+        "Multiplies the elements at the index by the update, once for every time that an element \
+         is indexed.",
         "Tensor::ones([3]).at(tensor([0, 0])).mul(2.0)" => "[4.0, 1.0, 1.0]";
-    min = Min, "The tensor with the smaller of what is there and the update.", "tensor([1, 5, 9]).at(1..).min(7)" => "[1, 5, 7]";
-    max = Max, "The tensor with the larger of what is there and the update.", "tensor([1, 5, 9]).at(1..).max(7)" => "[1, 7, 9]";
+    min = Min,
+        "Replaces the elements at the index by the smaller of themselves and the update.",
+        "tensor([1, 5, 9]).at(1..).min(7)" => "[1, 5, 7]";
+    max = Max,
+        "Replaces the elements at the index by the larger of themselves and the update.",
+        "tensor([1, 5, 9]).at(1..).max(7)" => "[1, 7, 9]";
 }
 
 impl Places<'_> {
-    /// A promise that no place is named twice. Only with it, factors at places in integer tensors
-    /// have a derivative.
+    /// Promises that no element is indexed twice.
+    ///
+    /// [`Places::mul`] with integer tensors has a derivative only with this promise. The promise is
+    /// not checked: if it is broken, the derivative is wrong. Follows JAX's `unique_indices`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -163,7 +209,9 @@ impl Places<'_> {
         Places { unique: true, ..self }
     }
 
-    /// The elements there.
+    /// Returns the elements at the index, like [`Tensor::index`].
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -175,6 +223,7 @@ impl Places<'_> {
         tensor_or_error(self.read(Location::caller()))
     }
 
+    /// Reads the elements at the index.
     #[track_caller]
     fn read(&self, at: At) -> Result<Tensor, Tensor> {
         let (basic, indices) = self.resolve("index", at)?;
@@ -182,12 +231,15 @@ impl Places<'_> {
         if indices.is_empty() { Ok(x) } else { gather("index", &x, &indices, at) }
     }
 
+    /// Resolves the index: the basic part, and the integer tensors with the axes that they index in
+    /// the result of the basic part.
     fn resolve(&self, op: &str, at: At) -> Result<(BasicIndex, Vec<(usize, Tensor)>), Tensor> {
         let ty = self.x.type_or_error()?;
         BasicIndex::resolve(&ty.shape, &self.index)
             .map_err(|why| Tensor::fail(op, format!("{why}; the operand is {ty}"), at))
     }
 
+    /// Returns the tensor with the elements at the index combined with `update` by `kind`.
     #[track_caller]
     fn update(
         &self,

@@ -1,53 +1,59 @@
-//! Entries of an index.
+//! The entries of an index, as arguments of [`Tensor::index`] and [`Tensor::at`].
 
 use crate::{AxisInt, Tensor};
-use std::ops::{Bound, Range, RangeFrom, RangeFull, RangeInclusive, RangeTo, RangeToInclusive};
+use std::ops::{
+    Bound::{self, Excluded, Included, Unbounded},
+    Range, RangeFrom, RangeFull, RangeInclusive, RangeTo, RangeToInclusive,
+};
 
-/// One entry of an index: what is taken of one axis.
+/// One entry of an index: the selection along one axis.
 #[derive(Clone, Debug)]
 pub enum Index {
-    /// One place; the axis goes. Negative ones count from the back.
+    /// One index, which removes the axis. Negative indices count from the end.
     At(i64),
-    /// A range with a step.
+    /// The range from the first to the second bound with a step.
     Range(Bound<i64>, Bound<i64>, i64),
-    /// The places in an integer tensor, whose axes stand in for the axis.
-    Places(Tensor),
+    /// The indices in an integer tensor, whose axes replace the axis.
+    Tensor(Tensor),
     /// All axes that the other entries leave over.
     Ellipsis,
     /// A new axis of size 1.
     NewAxis,
 }
 
-/// In an index: all axes that the other entries leave over, NumPy's `...`.
+/// An entry of an index for all axes that the other entries leave over: NumPy's `...`.
 #[derive(Clone, Copy, Debug)]
 pub struct Ellipsis;
 
-/// In an index: a new axis of size 1.
+/// An entry of an index for a new axis of size 1: `numpy.newaxis`.
 #[derive(Clone, Copy, Debug)]
 pub struct NewAxis;
 
-/// What can stand in an index: an integer, a range, [`step`], an integer tensor, [`Ellipsis`],
-/// [`NewAxis`].
+/// Types that can be entries of an index: integers, ranges, [`crate::step`], integer tensors,
+/// [`Ellipsis`] and [`NewAxis`].
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot stand in an index",
-    note = "entries are integers, ranges, `..` (all of one axis), step(range, by), integer tensors, Ellipsis and NewAxis"
+    note = "entries are integers, ranges, `..` (all of one axis), step(range, by), integer \
+            tensors, Ellipsis and NewAxis"
 )]
 pub trait IndexEntry {
-    /// As an entry.
+    /// Converts to an entry.
     fn entry(self) -> Index;
 }
 
-/// What [`Tensor::index`] takes: one entry, or a tuple (or vector) of entries, one for each axis;
-/// axes at the end may be left out.
+/// Types that can be an index: one entry, or a tuple or vector of entries, one for each axis. Axes
+/// at the end may be left out.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an index",
-    note = "an index is one entry or a tuple of up to six: `(0, .., 1..3)`; entries are integers, ranges, step(range, by), integer tensors, Ellipsis and NewAxis"
+    note = "an index is one entry or a tuple of up to six: `(0, .., 1..3)`; entries are integers, \
+            ranges, step(range, by), integer tensors, Ellipsis and NewAxis"
 )]
 pub trait IntoIndex {
-    /// Its entries.
+    /// Converts to entries.
     fn entries(self) -> Vec<Index>;
 }
 
+/// Implementations of [`IndexEntry`], and of [`IntoIndex`] as the only entry.
 macro_rules! entries {
     ($($t:ty $(where $I:ident)?: |$x:ident| $e:expr;)*) => {$(
         impl$(<$I: AxisInt>)? IndexEntry for $t {
@@ -64,28 +70,37 @@ macro_rules! entries {
     )*};
 }
 
+/// Creates the entry for a range with step 1.
+fn bounded(from: Bound<i64>, to: Bound<i64>) -> Index {
+    Index::Range(from, to, 1)
+}
+
 entries! {
     i32: |i| Index::At(i.to_i64());
     i64: |i| Index::At(i);
     isize: |i| Index::At(i.to_i64());
     usize: |i| Index::At(i.to_i64());
-    RangeFull: |_r| Index::Range(Bound::Unbounded, Bound::Unbounded, 1);
-    Range<I> where I: |r| Index::Range(Bound::Included(r.start.to_i64()), Bound::Excluded(r.end.to_i64()), 1);
-    RangeFrom<I> where I: |r| Index::Range(Bound::Included(r.start.to_i64()), Bound::Unbounded, 1);
-    RangeTo<I> where I: |r| Index::Range(Bound::Unbounded, Bound::Excluded(r.end.to_i64()), 1);
-    RangeInclusive<I> where I: |r| Index::Range(Bound::Included(r.start().to_i64()), Bound::Included(r.end().to_i64()), 1);
-    RangeToInclusive<I> where I: |r| Index::Range(Bound::Unbounded, Bound::Included(r.end.to_i64()), 1);
-    Tensor: |x| Index::Places(x);
-    &Tensor: |x| Index::Places(x.clone());
+    RangeFull: |_r| bounded(Unbounded, Unbounded);
+    Range<I> where I: |r| bounded(Included(r.start.to_i64()), Excluded(r.end.to_i64()));
+    RangeFrom<I> where I: |r| bounded(Included(r.start.to_i64()), Unbounded);
+    RangeTo<I> where I: |r| bounded(Unbounded, Excluded(r.end.to_i64()));
+    RangeInclusive<I> where I: |r| bounded(
+        Included(r.start().to_i64()),
+        Included(r.end().to_i64()),
+    );
+    RangeToInclusive<I> where I: |r| bounded(Unbounded, Included(r.end.to_i64()));
+    Tensor: |x| Index::Tensor(x);
+    &Tensor: |x| Index::Tensor(x.clone());
     Ellipsis: |_e| Index::Ellipsis;
     NewAxis: |_n| Index::NewAxis;
     Index: |x| x;
 }
 
+/// Implementations of [`IntoIndex`] for tuples of entries.
 macro_rules! tuples {
     ($(($($T:ident),*))*) => {$(
         impl<$($T: IndexEntry),*> IntoIndex for ($($T,)*) {
-            #[allow(non_snake_case, reason = "the parts are named as their types")]
+            #[allow(non_snake_case, reason = "the variables are named like their types")]
             fn entries(self) -> Vec<Index> {
                 let ($($T,)*) = self;
                 vec![$($T.entry()),*]

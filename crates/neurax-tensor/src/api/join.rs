@@ -1,11 +1,20 @@
-//! Tensors joined, and cut into parts.
+//! Concatenating, stacking and splitting.
 
 use super::common::cloned;
 use crate::{AxisInt, Tensor, args::axis_of, emit::emit, tensor::At};
 use neurax_ir::op::Concatenate;
 use std::{borrow::Borrow, panic::Location};
 
-/// Joins tensors along an axis that they have. Dtypes are promoted.
+/// Concatenates tensors along an existing axis.
+///
+/// The sizes of the other axes must be equal; dtypes are promoted. Follows `numpy.concatenate`.
+///
+/// # Errors
+///
+/// The result carries an error if there is no operand, no common dtype, or if the shapes do not
+/// fit.
+///
+/// # Examples
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -18,7 +27,15 @@ pub fn concat<T: Borrow<Tensor>>(xs: impl IntoIterator<Item = T>, axis: impl Axi
     concat_at(cloned(xs), axis.to_i64(), "concat", Location::caller())
 }
 
-/// Joins tensors of one shape along a new axis. Dtypes are promoted.
+/// Stacks tensors of one shape along a new axis, at position `axis` of the result.
+///
+/// Dtypes are promoted. Follows `numpy.stack`.
+///
+/// # Errors
+///
+/// The result carries an error if there is no operand or the shapes differ.
+///
+/// # Examples
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -64,7 +81,11 @@ pub fn stack<T: Borrow<Tensor>>(xs: impl IntoIterator<Item = T>, axis: impl Axis
     concat_at(rows, axis as i64, "stack", at)
 }
 
-/// Joins tensors along axis 1, or vectors along their only axis. Dtypes are promoted.
+/// Concatenates tensors along axis 1, or vectors along their only axis. Scalars become vectors.
+///
+/// Dtypes are promoted. Follows `numpy.hstack`.
+///
+/// # Examples
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -79,7 +100,11 @@ pub fn hstack<T: Borrow<Tensor>>(xs: impl IntoIterator<Item = T>) -> Tensor {
     concat_at(xs, axis, "hstack", at)
 }
 
-/// Joins tensors along axis 0; vectors become rows. Dtypes are promoted.
+/// Concatenates tensors along axis 0. Vectors and scalars become matrices of one row.
+///
+/// Dtypes are promoted. Follows `numpy.vstack`.
+///
+/// # Examples
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -92,6 +117,7 @@ pub fn vstack<T: Borrow<Tensor>>(xs: impl IntoIterator<Item = T>) -> Tensor {
     concat_at(cloned(xs).iter().map(|x| x.of_rank(2, at)).collect(), 0, "vstack", at)
 }
 
+/// Concatenates tensors along `axis`, with errors that name the function `name`.
 fn concat_at(xs: Vec<Tensor>, axis: i64, name: &str, at: At) -> Tensor {
     let Some(first) = xs.first() else { return Tensor::fail(name, NO_OPERANDS, at) };
     let axis = match axis_of(axis, first.rank()) {
@@ -116,28 +142,35 @@ fn concat_at(xs: Vec<Tensor>, axis: i64, name: &str, at: At) -> Tensor {
     emit(Concatenate { axis }, xs.iter().map(|x| x.convert(dtype, at)), at)
 }
 
-/// More parts than this are refused: each is a tensor of its own, and there may be far more of them
-/// than elements.
+/// The maximum number of parts of a split. Each part is a tensor; an empty axis could be split into
+/// more of them than memory holds.
 const MAX_PARTS: usize = 1 << 20;
 
 /// The message for joining zero tensors.
 const NO_OPERANDS: &str = "expected at least one operand, got none";
 
-/// The same error for each of `n` parts, or once for what is no part or too many.
+/// Returns the error `e` as each of `n` parts, or once if `n` is 0 or above the maximum.
 fn failed(e: Tensor, n: usize) -> Vec<Tensor> {
     vec![e; if n > MAX_PARTS { 1 } else { n.max(1) }]
 }
 
 impl Tensor {
-    /// Axes of size 1 in front, up to a rank.
+    /// Inserts axes of size 1 at the front up to rank `rank`.
     fn of_rank(&self, rank: usize, at: At) -> Tensor {
         let ones = std::iter::repeat_n(1, rank.saturating_sub(self.rank()));
         self.reshaped(ones.chain(self.shape().iter().copied()).collect::<crate::Shape>(), at)
     }
 
-    /// `n` equal parts along an axis. If they cannot be equal, that is an error in each of them;
-    /// [`Tensor::array_split`] admits unequal parts. More than a million parts (2^20) are one
-    /// error.
+    /// Splits `axis` into `n` equal parts.
+    ///
+    /// Follows `numpy.split`. [`Tensor::array_split`] accepts unequal parts.
+    ///
+    /// # Errors
+    ///
+    /// Each part carries an error if the size of the axis is not a multiple of `n`. The result is
+    /// one error if `n` is above 2^20.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -164,12 +197,20 @@ impl Tensor {
         }
     }
 
-    /// `n` parts along an axis, as equal as can be: the first ones have one entry more.
+    /// Splits `axis` into `n` parts of nearly equal size: the first ones are larger by 1.
+    ///
+    /// Follows `numpy.array_split`.
+    ///
+    /// # Errors
+    ///
+    /// The result is one error if `n` is above 2^20.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
-    /// let sizes: Vec<usize> = Tensor::arange(7).array_split(3, 0).iter().map(Tensor::size).collect();
-    /// assert_eq!(sizes, [3, 2, 2]);
+    /// let parts = Tensor::arange(7).array_split(3, 0);
+    /// assert_eq!(parts.iter().map(Tensor::size).collect::<Vec<_>>(), [3, 2, 2]);
     /// # Ok::<(), Error>(())
     /// ```
     #[track_caller]
@@ -185,7 +226,13 @@ impl Tensor {
         }
     }
 
-    /// Parts of `size` along an axis; the last one has what is left.
+    /// Splits `axis` into parts of size `size`; the last one may be smaller.
+    ///
+    /// # Errors
+    ///
+    /// The result is one error if `size` is 0 or there are more than 2^20 parts.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -213,7 +260,15 @@ impl Tensor {
         }
     }
 
-    /// The entries along an axis, each without it.
+    /// Returns the entries along `axis`, each without the axis.
+    ///
+    /// Follows `numpy.unstack`; the inverse of [`stack`].
+    ///
+    /// # Errors
+    ///
+    /// The result is one error if there are more than 2^20 entries.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -236,13 +291,13 @@ impl Tensor {
         }
     }
 
-    /// The axis, for `n` parts.
+    /// Returns `axis` counted from the front, after a check of the number of parts.
     fn axis_for(&self, op: &str, axis: impl AxisInt, n: usize, at: At) -> Result<usize, Tensor> {
         let axis = self.axis_at(axis, op, at)?;
         self.countable(op, n, at).map(|()| axis)
     }
 
-    /// Are so many parts few enough?
+    /// Checks that `n` is at most the maximum number of parts.
     fn countable(&self, op: &str, n: usize, at: At) -> Result<(), Tensor> {
         if n <= MAX_PARTS {
             return Ok(());
@@ -257,7 +312,7 @@ impl Tensor {
         ))
     }
 
-    /// Parts of those sizes along an axis.
+    /// Slices `axis` into consecutive parts of `sizes`.
     #[track_caller]
     fn parts(&self, sizes: &[usize], axis: usize) -> Vec<Tensor> {
         let (mut out, mut from) = (vec![], 0);
@@ -274,7 +329,7 @@ mod tests {
     use crate::prelude::*;
 
     #[test]
-    fn more_parts_than_can_be_made_are_one_error() {
+    fn too_many_parts_are_one_error() {
         let (x, wide) = (Tensor::zeros([0]), Tensor::zeros([1 << 40, 0]));
         let all = [
             x.split(usize::MAX, 0),
@@ -288,6 +343,6 @@ mod tests {
             assert!(parts[0].error().is_some());
         }
         assert_eq!(x.split(3, 0).len(), 3);
-        assert_eq!(tensor([1, 2]).split(3, 0).len(), 3, "an error in each");
+        assert_eq!(tensor([1, 2]).split(3, 0).len(), 3, "each part carries the error");
     }
 }

@@ -9,9 +9,19 @@ use neurax_ir::op::{DotGeneral, Reshape};
 use std::panic::Location;
 
 impl Tensor {
-    /// The matrix product, as NumPy's `@`: over the last axis of `self` and the last but one of
-    /// `other` (the only one of a vector); the axes in front are batches and broadcast. Dtypes are
-    /// promoted.
+    /// Computes the matrix product: NumPy's `@`.
+    ///
+    /// It sums over the last axis of `self` and the last axis but one of `other`, or the only axis
+    /// of a vector. Leading axes are batches and broadcast. A vector on the left counts as a row,
+    /// one on the right as a column; its axis is removed from the result. Dtypes are promoted.
+    /// Follows `numpy.matmul`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if an operand is a scalar, if the sizes of the summed axes
+    /// differ, or if the batch axes do not broadcast.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -32,7 +42,9 @@ impl Tensor {
     }
 }
 
-/// The matrix product of two tensors: [`Tensor::matmul`].
+/// Computes the matrix product of `x` and `y`: [`Tensor::matmul`].
+///
+/// # Examples
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -44,12 +56,13 @@ pub fn matmul(x: &Tensor, y: &Tensor) -> Tensor {
     x.matmul(y)
 }
 
+/// Computes the matrix product of `x` of type `a` and `y` of type `b`.
 fn product(x: &Tensor, y: &Tensor, a: &Type, b: &Type, at: At) -> Tensor {
     let refuse = |why: &str| Tensor::fail("matmul", format!("{a} and {b}: {why}"), at);
     if a.rank() == 0 || b.rank() == 0 {
         return refuse("expected operands of rank 1 or more; use `*` for scalars");
     }
-    // The axis of `y` that is summed over: its last but one, or its only one.
+    // The axis of `y` that is summed over: the last but one, or the only one.
     let inner = b.rank().saturating_sub(2);
     if a.shape[a.rank() - 1] != b.shape[inner] {
         return refuse(&format!(
@@ -80,7 +93,7 @@ fn product(x: &Tensor, y: &Tensor, a: &Type, b: &Type, at: At) -> Tensor {
     if b.rank() <= 2 {
         return dot(vec![], vec![], x, y);
     }
-    // Batches of matrices: both get the same leading axes. A vector on the left counts as one row.
+    // Batches of matrices: broadcast both to the same leading axes. A vector on the left is a row.
     let row = a.rank() == 1;
     let x = if row { emit(Reshape { shape: a.shape.inserted(0, 1) }, [x], at) } else { x };
     let lead = |t: &Tensor| Type::new(dtype, &t.shape()[..t.rank() - 2]);

@@ -1,4 +1,4 @@
-//! Regular tensors: ranges, grids, triangles, diagonals.
+//! Sequences, grids, triangles and diagonals.
 
 use super::{
     common::{cloned, tensor_or_error},
@@ -10,17 +10,26 @@ use crate::{
 use neurax_ir::op::{Direction, ScatterKind};
 use std::{borrow::Borrow, panic::Location};
 
-/// Which axis of the results of [`meshgrid`] belongs to which operand.
+/// The axes of the results of [`meshgrid`] that belong to the operands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Indexing {
-    /// The first operand runs along axis 1, the second along axis 0, as in pictures.
+    /// The first operand belongs to axis 1, the second to axis 0, as in pictures.
     #[default]
     Xy,
-    /// Operand `i` runs along axis `i`, as in matrices.
+    /// Operand `i` belongs to axis `i`, as in matrices.
     Ij,
 }
 
-/// For every point of a grid its coordinates: one tensor for each of the vectors, all of one shape.
+/// Returns the coordinates of the points of a grid: one tensor for each of the vectors `xs`, all of
+/// one shape.
+///
+/// Follows `numpy.meshgrid`.
+///
+/// # Errors
+///
+/// A result carries an error if its operand is not a vector.
+///
+/// # Examples
 ///
 /// ```
 /// use neurax::{Indexing, meshgrid, prelude::*};
@@ -60,7 +69,10 @@ pub fn meshgrid<T: Borrow<Tensor>>(
 }
 
 impl Tensor {
-    /// All elements `x`, of the type of this tensor.
+    /// Creates a tensor of the dtype and shape of `self` with all elements `x`. Follows
+    /// `numpy.full_like`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -75,8 +87,16 @@ impl Tensor {
         }
     }
 
-    /// `start, start + step, ..` below `stop` (above it, if the step is negative), f32;
-    /// [`Tensor::arange`] gives integers.
+    /// Creates the vector `start, start + step, ..` of numbers below `stop` (above it if `step` is
+    /// negative), f32.
+    ///
+    /// [`Tensor::arange`] returns integers. Follows `numpy.arange`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if `step` is 0 or an argument is infinite or NaN.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -88,7 +108,7 @@ impl Tensor {
     pub fn range(start: f64, stop: f64, step: f64) -> Tensor {
         let at = Location::caller();
         let count = ((stop - start) / step).ceil().max(0.0);
-        // A vector of more elements than this does not fit into memory; NaN is no count either.
+        // No memory holds more elements. The count is NaN for 0 / 0 and the like.
         if count.is_nan() || count > (1u64 << 48) as f64 || step == 0.0 {
             return Tensor::fail(
                 "range",
@@ -104,7 +124,10 @@ impl Tensor {
         })
     }
 
-    /// `n` numbers from `base^a` to `base^b`, both included, at equal ratios, f32.
+    /// Creates a vector of `n` numbers from `base^a` to `base^b`, both included, at equal ratios,
+    /// f32. Follows `numpy.logspace`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -123,8 +146,10 @@ impl Tensor {
         })
     }
 
-    /// The index of every entry of a tensor of that shape along each axis: i32 of the shape `[rank,
-    /// ..shape]`.
+    /// Returns the index of every element of a tensor of `shape` along each axis: i32 of shape
+    /// `[rank, ..shape]`. Follows `numpy.indices`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -144,8 +169,11 @@ impl Tensor {
         }
     }
 
-    /// A matrix of `rows` by `columns`, f32: 1 on and below diagonal `k` (0 is the main one,
-    /// positive ones are above it), else 0.
+    /// Creates a matrix of shape `[rows, columns]`: 1 on and below diagonal `k`, else 0, f32.
+    ///
+    /// Diagonal 0 is the main diagonal, positive ones are above it. Follows `numpy.tri`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -158,7 +186,16 @@ impl Tensor {
         triangle(rows, columns, k, at).convert(DType::F32, at)
     }
 
-    /// The lower triangle of matrices (the last two axes): 0 above diagonal `k`.
+    /// Returns the lower triangle of matrices (the last two axes): elements above diagonal `k`
+    /// become 0.
+    ///
+    /// Diagonal 0 is the main diagonal, positive ones are above it. Follows `numpy.tril`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if there are fewer than two axes.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -174,7 +211,16 @@ impl Tensor {
         }
     }
 
-    /// The upper triangle of matrices (the last two axes): 0 below diagonal `k`.
+    /// Returns the upper triangle of matrices (the last two axes): elements below diagonal `k`
+    /// become 0.
+    ///
+    /// Diagonal 0 is the main diagonal, positive ones are above it. Follows `numpy.triu`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if there are fewer than two axes.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -190,7 +236,11 @@ impl Tensor {
         }
     }
 
-    /// The sizes of the last two axes.
+    /// Returns the sizes of the last two axes.
+    ///
+    /// # Errors
+    ///
+    /// Returns a tensor that carries the error of `op` if there are fewer than two axes.
     pub(crate) fn matrix_size(&self, op: &str, at: At) -> Result<(usize, usize), Tensor> {
         match self.type_or_error()?.shape[..] {
             [.., n, m] => Ok((n, m)),
@@ -202,8 +252,16 @@ impl Tensor {
         }
     }
 
-    /// Of a vector, the square matrix that has it on diagonal `k` and 0 elsewhere; of a matrix, its
-    /// diagonal `k`.
+    /// Creates the square matrix with a vector on diagonal `k` and 0 elsewhere; of a matrix,
+    /// returns diagonal `k`.
+    ///
+    /// Follows `numpy.diag`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if `self` is neither a vector nor a matrix.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -251,8 +309,16 @@ impl Tensor {
         }
     }
 
-    /// The elements whose indices on axes `a` and `b` differ by `offset` (`b` less `a`); their axis
-    /// is the last one.
+    /// Returns the elements whose index along axis `b` is larger than that along axis `a` by
+    /// `offset`.
+    ///
+    /// The axis of the diagonal is the last axis of the result. Follows `numpy.diagonal`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if `a` and `b` are the same axis or out of range.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -271,7 +337,7 @@ impl Tensor {
         let order: Vec<usize> =
             (0..self.rank()).filter(|i| *i != a && *i != b).chain([a, b]).collect();
         let (n, m) = (self.shape()[a] as i64, self.shape()[b] as i64);
-        // Places before the first row or column do not count.
+        // The diagonal begins at row `-offset` or at column `offset`.
         let length = if offset < 0 {
             n.saturating_add(offset).min(m)
         } else {
@@ -287,14 +353,14 @@ impl Tensor {
     }
 }
 
-/// The rows and columns of diagonal `k`.
+/// Returns the row and column indices of the first `length` elements of diagonal `k`.
 #[track_caller]
 fn diagonal_indices(length: usize, k: i64) -> [Tensor; 2] {
     let i = Tensor::arange(length);
     [&i + (-k).max(0), &i + k.max(0)]
 }
 
-/// True on and below diagonal `k`.
+/// Returns a bool matrix that is true on and below diagonal `k`.
 fn triangle(rows: usize, columns: usize, k: i64, at: At) -> Tensor {
     let k = k.clamp(-(rows as i64), columns as i64);
     recipe(at, |b| {

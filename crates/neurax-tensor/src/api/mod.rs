@@ -1,28 +1,35 @@
 //! The NumPy-like functions, one file per family.
 //!
-//! # How to add one
+//! # How to add a function
 //!
-//! A function is a method of [`crate::Tensor`] (and, where it takes several tensors, a free
-//! function). It is made of the road in `emit.rs`:
+//! A function is a method of [`crate::Tensor`]; if it takes several tensors of equal rank, such as
+//! `concat`, it is a free function. It is made of the dispatch functions in `emit.rs`:
 //!
-//! * one op: `emit(op, [operands], at)`, with operands of exactly the types that the op wants;
-//! * one op with NumPy's promotion and broadcasting: `emit_implicit(op, [operands], at)`, or
-//!   `self.binary(other, Binary::.., at)`;
-//! * several ops: call other methods. Closures do not inherit the caller's place, so pass `at` to
-//!   the `pub(crate)` forms inside closures;
-//! * out of nothing: `recipe(at, |b| ..)` with the graph builder; of small arguments such as a key:
+//! * One op: `emit(op, [operands], at)`, with operands of exactly the types that the op expects.
+//! * One op with NumPy's promotion and broadcasting: `emit_implicit(op, [operands], at)`, or
+//!   `self.binary(other, Binary::.., at)`.
+//! * Several ops: call other methods. Closures do not inherit the location of the caller, so inside
+//!   closures pass `at` to the `pub(crate)` forms (`convert`, `reshaped`, `permute_at`, ..).
+//! * No operands: `recipe(at, |b| ..)` with the graph builder. Small arguments such as a key:
 //!   `apply_lazily(graph, args, at)`.
 //!
-//! Rules: `#[track_caller]` and `let at = Location::caller();` first, so that errors name the
-//! user's line; inside closures only what takes `at`. Take `&self`; other operands are `impl
-//! Operand`, made tensors by `other.operand(self)`; axes are `impl IntoAxes` or `impl AxisInt`,
-//! shapes `impl IntoShape`. Never look at values. An error operand needs no care: `emit` passes it
-//! on, and `type_ref()` says `Err`. Wrong arguments give `Tensor::fail(op, why, at)`; helpers that
-//! answer `Result<Tensor, Tensor>` and `common::tensor_or_error` let them be written with `?`.
+//! # Rules
 //!
-//! A plain unary function is a row of `math.rs`'s tables, a formula of other functions a row of
-//! `formulas!`; a row brings its example. `BLESS=1 cargo test -p neurax-tensor --test functions`
-//! then adds it to `docs/functions.md`.
+//! * Start with `#[track_caller]` and `let at = Location::caller();`, so that errors name the line
+//!   of the user.
+//! * Take `&self`. Other operands are `impl Operand`, converted by `other.operand(self)`; axes are
+//!   `impl IntoAxes` or `impl AxisInt`, shapes `impl IntoShape`.
+//! * Never read values: they do not exist while a function is traced.
+//! * Do not handle operands that carry an error: `emit` passes the error on, and `type_ref()`
+//!   returns `Err`.
+//! * Report wrong arguments with `Tensor::fail(op, why, at)`. Helpers that return
+//!   `Result<Tensor, Tensor>`, whose `Err` is a tensor that carries the error, and
+//!   `common::tensor_or_error` allow for `?`.
+//!
+//! An elementwise function of one op is a row of the tables in `math.rs`, a formula of other
+//! functions a row of `formulas!`; a row brings its example.
+//! `BLESS=1 cargo test -p neurax-tensor --test functions` then adds the function to
+//! `docs/functions.md`.
 
 pub(crate) mod activation;
 pub(crate) mod basic_index;

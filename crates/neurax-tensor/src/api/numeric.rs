@@ -1,4 +1,9 @@
-//! Functions of numbers that are made of several operations.
+//! Elementwise functions that are composed of several ops.
+//!
+//! A function belongs here if its plain formula would be wrong somewhere: if it would overflow, be
+//! NaN for infinities, or have wrong derivatives at a tie or a zero. Functions that take further
+//! arguments, such as the points of `interp`, are here as well. Single ops and one-line formulas
+//! are in `math.rs`.
 
 use super::{
     common::{example, formulas, promote_and_broadcast, tensor_or_error},
@@ -6,15 +11,20 @@ use super::{
 };
 use crate::{Operand, Tensor, tensor::At};
 use neurax_ir::{Kind, op::Binary};
-use std::panic::Location;
+use std::{
+    f64::consts::{FRAC_1_SQRT_2, LN_2, LOG2_E, PI},
+    panic::Location,
+};
 
-/// Functions of two real operands by a formula, as floats, with promotion and broadcasting.
+/// A table of functions of two real operands that are formulas: both operands are converted to
+/// floats of one dtype and shape first. A row is `name(x, y) = formula, "doc", "code" => "value";`.
 macro_rules! pair_formulas {
-    ($($f:ident($x:ident, $y:ident) = $e:expr, $doc:literal, $code:literal => $value:literal;)*) => {
+    ($($f:ident($x:ident, $y:ident) = $e:expr, $doc:literal,
+       $code:literal => $value:literal;)*) => {
         impl Tensor {$(
             #[doc = $doc]
-            ///
-            /// Element by element, with promotion and broadcasting; integers and bool give f32.
+            #[doc = "\nWorks element by element, with promotion and broadcasting. Integers and \
+                     bool are converted to f32; complex numbers are an error."]
             #[doc = example!($code => $value)]
             #[track_caller]
             pub fn $f(&self, other: impl Operand) -> Tensor {
@@ -27,7 +37,12 @@ macro_rules! pair_formulas {
     };
 }
 
-/// Two real operands as floats of one type.
+/// Converts two real operands to floats of one dtype and shape.
+///
+/// # Errors
+///
+/// Returns a tensor that carries the error of `op` for complex numbers and shapes that do not
+/// broadcast.
 #[track_caller]
 fn float_pair(op: &str, x: &Tensor, y: impl Operand, at: At) -> Result<(Tensor, Tensor), Tensor> {
     let y = y.operand(x);
@@ -40,42 +55,53 @@ fn float_pair(op: &str, x: &Tensor, y: impl Operand, at: At) -> Result<(Tensor, 
 
 pair_formulas! {
     atan2(y, x) = y.binary(x, Binary::Atan2, Location::caller()),
-        "The angle of the point with ordinate `self` and abscissa `other`, in radians from minus pi to pi.",
+        "Computes the angle of the point with ordinate `self` and abscissa `other`, in radians \
+         from -pi to pi.",
         "tensor([1.0, 0.0]).atan2(tensor([1.0, -1.0]))" => "[0.7853982, 3.1415927]";
     hypot(x, y) = hypot(x, y),
-        "`sqrt(x^2 + y^2)`, without overflow; its derivative at `(0, 0)` is taken as 0.",
+        "Computes `sqrt(x^2 + y^2)` without overflow. The derivative at `(0, 0)` is defined as 0.",
         "tensor([3.0, 3e30]).hypot(tensor([4.0, 4e30])) / tensor([1.0, 1e30])" => "[5.0, 5.0]";
     logaddexp(x, y) = logaddexp(x, y),
-        "`log(e^x + e^y)`, without overflow.",
+        "Computes `log(e^x + e^y)` without overflow.",
         "tensor([0.0, 1000.0]).logaddexp(tensor([0.0, 999.0]))" => "[0.6931472, 1000.31326]";
-    logaddexp2(x, y) = (x * std::f64::consts::LN_2).logaddexp(y * std::f64::consts::LN_2) * std::f64::consts::LOG2_E,
-        "`log2(2^x + 2^y)`, without overflow.",
+    logaddexp2(x, y) = (x * LN_2).logaddexp(y * LN_2) * LOG2_E,
+        "Computes `log2(2^x + 2^y)` without overflow.",
         "tensor([3.0]).logaddexp2(3.0)" => "[4.0]";
     float_power(x, y) = x.pow(y),
-        "`x^y` in floats, of integers, too.",
+        "Computes `x^y` in floats, for integers as well.",
         "tensor([2, 4]).float_power(tensor([-1.0, 0.5]))" => "[0.5, 2.0]";
     copysign(x, y) = y.signbit().select(-x.abs(), x.abs()),
-        "The absolute value of `x` with the sign of `y`; that of -0 counts.",
+        "Combines the absolute value of `x` with the sign of `y`. The sign of -0 counts.",
         "tensor([2.0, -3.0]).copysign(tensor([-0.0, 1.0]))" => "[-2.0, 3.0]";
     nextafter(x, y) = x.binary(y, Binary::NextAfter, Location::caller()),
-        "The next number of the dtype after `x` towards `y`. It has no derivative.",
+        "Returns the next number of the dtype after `x` toward `y`. It has no derivative.",
         "tensor([1.0]).nextafter(2.0) - 1.0" => "[1.1920929e-7]";
     polygamma(n, x) = n.binary(x, Binary::Polygamma, Location::caller()),
-        "The derivative number `self`, a whole number, of [`Tensor::digamma`] at `other`.",
+        "Computes the derivative of order `self`, a whole number, of [`Tensor::digamma`] at \
+         `other`.",
         "tensor([1.0, 2.0]).polygamma(1.0)" => "[1.644934, -2.4041138]";
-    xlogy(x, y) = { let zero = x.equal(0); zero.select(0, &x * zero.select(1, y).log()) },
-        "`x log(y)`, and 0 where `x` is 0.",
+    xlogy(x, y) = {
+        let zero = x.equal(0);
+        zero.select(0, &x * zero.select(1, y).log())
+    },
+        "Computes `x log(y)`, and 0 where `x` is 0.",
         "tensor([0.0, 2.0]).xlogy(tensor([0.0, 1.0]))" => "[0.0, 0.0]";
-    xlog1py(x, y) = { let zero = x.equal(0); zero.select(0, &x * zero.select(0, y).log1p()) },
-        "`x log(1 + y)`, and 0 where `x` is 0.",
+    xlog1py(x, y) = {
+        let zero = x.equal(0);
+        zero.select(0, &x * zero.select(0, y).log1p())
+    },
+        "Computes `x log(1 + y)`, and 0 where `x` is 0.",
         "tensor([0.0, 2.0]).xlog1py(tensor([-1.0, 0.0]))" => "[0.0, 0.0]";
-    heaviside(x, y) = x.is_nan().select(&x, x.equal(0).select(y, x.gt(0).select(x.ones_like(), 0))),
-        "0 below 0, 1 above, and `other` at 0.",
+    heaviside(x, y) = {
+        let step = x.equal(0).select(y, x.gt(0).select(x.ones_like(), 0));
+        x.is_nan().select(&x, step)
+    },
+        "Computes the Heaviside step function: 0 below 0, 1 above, `other` at 0, NaN for NaN.",
         "tensor([-2.0, 0.0, 2.0]).heaviside(0.5)" => "[0.0, 0.5, 1.0]";
 }
 
-// Both choose a branch by comparing instead of taking the maximum: each branch is right on both
-// sides of a tie, and so are all its derivatives.
+// `hypot` and `logaddexp` select the operands by a comparison instead of `maximum`: either choice
+// is right at a tie, and so are all its derivatives.
 
 #[track_caller]
 fn hypot(x: Tensor, y: Tensor) -> Tensor {
@@ -84,7 +110,7 @@ fn hypot(x: Tensor, y: Tensor) -> Tensor {
     let zero = high.equal(0);
     let divisor = zero.select(1, high);
     let length = zero.select(0, divisor.abs() * ((low / &divisor).square() + 1.0).sqrt());
-    // An infinite side makes it infinite, whatever the other is.
+    // An infinite operand makes the result infinite, even if the other is NaN.
     (x.is_inf() | y.is_inf()).select(f64::INFINITY, length)
 }
 
@@ -92,28 +118,37 @@ fn hypot(x: Tensor, y: Tensor) -> Tensor {
 fn logaddexp(x: Tensor, y: Tensor) -> Tensor {
     let swap = x.gt(&y);
     let (high, low) = (swap.select(&x, &y), swap.select(&y, &x));
-    // Equal infinities have no difference; what is added to them does not matter.
+    // The difference of equal infinities is NaN: take 0 instead, which is lost when it is added.
     let finite = high.is_inf().logical_not();
     let distance = finite.select(low, 0) - finite.select(&high, 0);
     high + distance.exp().log1p()
 }
 
 formulas! {
-    sinc(x) = sinc(&(x * std::f64::consts::PI)),
-        "`sin(pi x) / (pi x)`, and 1 at 0, with all its derivatives there.",
+    sinc(x) = sin_over_x(&(x * PI)),
+        "Computes `sin(pi x) / (pi x)`, element by element, and 1 at 0. All derivatives at 0 are \
+         right. Integers and bool are converted to f32.",
         "tensor([0.0, 0.5, 1.0]).sinc()" => "[1.0, 0.63661975, 0.0]";
-    ndtr(x) = (x * -std::f64::consts::FRAC_1_SQRT_2).erfc() * 0.5,
-        "The normal distribution function: how likely a normal number of mean 0 and variance 1 is below `x`. Element by element; integers and bool give f32.",
+    ndtr(x) = (x * -FRAC_1_SQRT_2).erfc() * 0.5,
+        "Computes the cumulative distribution function of the standard normal distribution, \
+         element by element. Integers and bool are converted to f32. Follows \
+         `jax.scipy.special.ndtr`.",
         "tensor([0, 1]).ndtr()" => "[0.5, 0.8413447]";
-    signbit(x) = if x.dtype().is_float() { x.lt(0) | (x.equal(0) & x.reciprocal().lt(0)) } else { x.lt(0) },
-        "Is the sign minus? That of -0 counts; NaN has none. Element by element; gives bool.",
+    signbit(x) = if x.dtype().is_float() {
+        x.lt(0) | (x.equal(0) & x.reciprocal().lt(0))
+    } else {
+        x.lt(0)
+    },
+        "Tests if the sign bit is set, element by element; true for -0, false for NaN. The result \
+         is bool.",
         "tensor([-2.0, -0.0, 0.0]).signbit()" => "[true, true, false]";
 }
 
+/// Computes `sin(x) / x`, and 1 at 0.
 #[track_caller]
-fn sinc(x: &Tensor) -> Tensor {
-    // Near 0 the series, so that higher derivatives are right, too; its next term is below the
-    // precision of f64.
+fn sin_over_x(x: &Tensor) -> Tensor {
+    // Taylor series near 0, so that higher derivatives are right as well. The next term is below
+    // the precision of f64.
     let near = x.abs().lt(0.1);
     let xx = near.select(x, 0).square();
     let mut series = xx.ones_like();
@@ -125,8 +160,12 @@ fn sinc(x: &Tensor) -> Tensor {
 }
 
 impl Tensor {
-    /// The quotient rounded down, element by element, with promotion and broadcasting. Integers
-    /// give integers (by 0: -1, all bits set).
+    /// Computes the quotient rounded down, element by element, with promotion and broadcasting.
+    ///
+    /// Integers yield integers; division by 0 yields -1 (all bits set). Follows
+    /// `numpy.floor_divide`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -142,7 +181,7 @@ impl Tensor {
             Ok([x, y]) => {
                 let q = x.clone().binary(y.clone(), Binary::Div, at);
                 let rest = x % y;
-                // Truncation rounded up where there is a rest and the signs differ.
+                // Truncation has rounded up where the remainder is not 0 and the signs differ.
                 let up = rest.not_equal(0) & y.not_equal(0) & rest.lt(0).not_equal(y.lt(0));
                 &q - up.convert(q.dtype(), at)
             }
@@ -151,8 +190,12 @@ impl Tensor {
         }
     }
 
-    /// The remainder with the sign of `other`, as Python's `%`: `x - y floor(x / y)`, element by
-    /// element, with promotion and broadcasting.
+    /// Computes the remainder with the sign of `other`, element by element, with promotion and
+    /// broadcasting: `x - y floor(x / y)`.
+    ///
+    /// Follows `numpy.remainder` and Python's `%`. [`Tensor::fmod`] has the sign of `self`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -174,12 +217,17 @@ impl Tensor {
         }
     }
 
-    /// NaN replaced by 0 and infinities by the largest finite numbers of the dtype, element by
-    /// element; of complex numbers, both parts.
+    /// Replaces NaN by 0 and infinities by the largest finite numbers of the dtype, element by
+    /// element.
+    ///
+    /// Both parts of complex numbers are replaced; other dtypes stay. Follows `numpy.nan_to_num`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
-    /// assert_eq!(tensor([f32::NAN, 1.0, -f32::INFINITY]).nan_to_num().to_vec::<f32>()?, [0.0, 1.0, f32::MIN]);
+    /// let x = tensor([f32::NAN, 1.0, -f32::INFINITY]);
+    /// assert_eq!(x.nan_to_num().to_vec::<f32>()?, [0.0, 1.0, f32::MIN]);
     /// # Ok::<(), Error>(())
     /// ```
     #[track_caller]
@@ -191,18 +239,25 @@ impl Tensor {
             return self.clone();
         }
         let infinite = self.is_inf();
-        // The finite neighbours of the infinities.
+        // The finite neighbor of an infinity, toward 0.
         let at = Location::caller();
         let finite = crate::stop_gradient(self).binary(self.zeros_like(), Binary::NextAfter, at);
         let x = infinite.select(finite, self);
         self.is_nan().select(0, x)
     }
 
-    /// `x + weight (other - x)`, element by element: from `x` at 0 to `other` at 1.
+    /// Interpolates linearly between `self` and `other`, element by element:
+    /// `x + weight (other - x)`.
+    ///
+    /// The result is `self` where `weight` is 0 and `other` where it is 1. Operands are promoted
+    /// and broadcast. Follows `torch.lerp`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
-    /// assert_eq!(tensor([0.0, 10.0]).lerp(tensor([4.0, 20.0]), 0.25).to_vec::<f32>()?, [1.0, 12.5]);
+    /// let (x, y) = (tensor([0.0, 10.0]), tensor([4.0, 20.0]));
+    /// assert_eq!(x.lerp(y, 0.25).to_vec::<f32>()?, [1.0, 12.5]);
     /// # Ok::<(), Error>(())
     /// ```
     #[track_caller]
@@ -212,12 +267,21 @@ impl Tensor {
         self + weight * (other - self)
     }
 
-    /// The value at `self` of the polynomial with those coefficients (a vector), the highest power
-    /// first.
+    /// Evaluates a polynomial at `self`, element by element.
+    ///
+    /// `coefficients` is a vector with the highest power first. Follows `numpy.polyval`, with the
+    /// arguments exchanged.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if `coefficients` is not a vector.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
-    /// assert_eq!(tensor([2.0, 3.0]).polyval(&tensor([1.0, 0.0, -1.0])).to_vec::<f32>()?, [3.0, 8.0]);
+    /// let x_squared_minus_1 = tensor([1.0, 0.0, -1.0]);
+    /// assert_eq!(tensor([2.0, 3.0]).polyval(&x_squared_minus_1).to_vec::<f32>()?, [3.0, 8.0]);
     /// # Ok::<(), Error>(())
     /// ```
     #[track_caller]
@@ -244,13 +308,23 @@ impl Tensor {
         y
     }
 
-    /// The values at `self` of the function that goes in straight lines through the points `(xs,
-    /// ys)`, constant beyond them. `xs` is an ascending vector, `ys` a vector of as many values.
+    /// Interpolates piecewise linearly between the points `(xs, ys)`, at each element of `self`.
+    ///
+    /// `xs` is an ascending vector, `ys` a vector of the same length. The first and the last value
+    /// continue beyond the ends. Integers and bool are converted to f32. Follows `numpy.interp`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if `xs` and `ys` are not vectors of one length of at least 1, or
+    /// if `self` or `xs` is complex.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
     /// let (xs, ys) = (tensor([0.0, 1.0, 3.0]), tensor([0.0, 10.0, 30.0]));
-    /// assert_eq!(tensor([-1.0, 0.5, 2.0, 9.0]).interp(&xs, &ys).to_vec::<f32>()?, [0.0, 5.0, 20.0, 30.0]);
+    /// let x = tensor([-1.0, 0.5, 2.0, 9.0]);
+    /// assert_eq!(x.interp(&xs, &ys).to_vec::<f32>()?, [0.0, 5.0, 20.0, 30.0]);
     /// # Ok::<(), Error>(())
     /// ```
     #[track_caller]

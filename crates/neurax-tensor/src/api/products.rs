@@ -5,7 +5,12 @@ use crate::{AxisInt, IntoAxes, Operand, Tensor, args::axes_or_error, emit::emit,
 use neurax_ir::op::DotGeneral;
 use std::panic::Location;
 
-/// Sums of products over those axes of two tensors of any dtypes.
+/// Computes sums of products of `x` and `y`, of any dtypes, over the axes `over`, with batch axes
+/// `batch`; each is a list for `x` and one for `y`.
+///
+/// # Errors
+///
+/// Returns a tensor that carries the error of `op` if there is no common dtype or if sizes differ.
 pub(crate) fn contract(
     op: &str,
     x: &Tensor,
@@ -35,9 +40,17 @@ pub(crate) fn contract(
 }
 
 impl Tensor {
-    /// NumPy's `dot`: of vectors the sum of products, of matrices their product, else the sum over
-    /// the last axis of `self` and the last but one of `other`; with a scalar, the plain product.
-    /// [`Tensor::matmul`] treats leading axes as batches.
+    /// Computes the dot product like NumPy: the sum of products over the last axis of `self` and
+    /// the last axis but one of `other`.
+    ///
+    /// This is the inner product of vectors and the product of matrices. With a scalar, it is the
+    /// elementwise product. [`Tensor::matmul`] treats leading axes as batches. Follows `numpy.dot`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if the sizes of the axes differ.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -52,7 +65,7 @@ impl Tensor {
         self.sum_product("dot", &other, axis, at)
     }
 
-    /// Contracts the last axis of `self` with `axis` of `other`; multiplies if one is a scalar.
+    /// Contracts the last axis of `self` with `axis` of `other`, or multiplies if one is a scalar.
     #[track_caller]
     fn sum_product(&self, op: &str, other: &Tensor, axis: usize, at: At) -> Tensor {
         if self.rank() == 0 || other.rank() == 0 {
@@ -62,7 +75,15 @@ impl Tensor {
         tensor_or_error(contract(op, self, other, [vec![], vec![]], over, at))
     }
 
-    /// The sum of the products of all elements, those of `self` conjugated; both have as many.
+    /// Computes the sum of the products of all elements, those of `self` conjugated.
+    ///
+    /// Both tensors are flattened first. Follows `numpy.vdot`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if the numbers of elements differ.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -84,7 +105,16 @@ impl Tensor {
         ))
     }
 
-    /// The sum of products over the last axis of both; with a scalar, the plain product.
+    /// Computes the sum of products over the last axis of both tensors; with a scalar, the
+    /// elementwise product.
+    ///
+    /// Follows `numpy.inner`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if the sizes of the axes differ.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -100,7 +130,11 @@ impl Tensor {
         self.sum_product("inner", &other, axis, at)
     }
 
-    /// The product of every element with every element of `other`: a matrix.
+    /// Computes the product of every element of `self` with every element of `other`: a matrix.
+    ///
+    /// Both tensors are flattened first. Follows `numpy.outer`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -114,8 +148,17 @@ impl Tensor {
         self.reshaped([self.size(), 1], at) * other.reshaped([1, other.size()], at)
     }
 
-    /// The sum of products over axes of both, as many and of the same sizes: the rest of the axes
-    /// of `self`, then those of `other`.
+    /// Computes the sum of products over `axes` of `self` and `other_axes` of `other`, in this
+    /// order.
+    ///
+    /// The result has the remaining axes of `self`, then those of `other`. Dtypes are promoted.
+    /// Follows `numpy.tensordot`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if the numbers or the sizes of the axes differ.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -153,7 +196,10 @@ impl Tensor {
         tensor_or_error(dot())
     }
 
-    /// The sum of the elements on a diagonal of matrices (the last two axes).
+    /// Computes the sum of the elements on diagonal `offset` of matrices (the last two axes).
+    /// Follows `numpy.trace`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -168,7 +214,10 @@ impl Tensor {
         }
     }
 
-    /// The Kronecker product: every element replaced by its product with all of `other`.
+    /// Computes the Kronecker product: every element of `self` is replaced by its product with all
+    /// of `other`. Follows `numpy.kron`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -200,7 +249,15 @@ impl Tensor {
         }
     }
 
-    /// The cross product of vectors of three along the last axis; other axes broadcast.
+    /// Computes the cross product of vectors of size 3 along the last axis.
+    ///
+    /// Other axes broadcast. Follows `numpy.cross`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if the last axis of an operand does not have size 3.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -223,7 +280,17 @@ impl Tensor {
         self.roll(-1, -1) * other.roll(-2, -1) - self.roll(-2, -1) * other.roll(-1, -1)
     }
 
-    /// The product of `n` times the same square matrix (the last two axes); of none, the identity.
+    /// Computes the power `n` of square matrices (the last two axes); the identity matrix for `n`
+    /// of 0.
+    ///
+    /// It takes at most `2 log2(n)` matrix products. Follows `numpy.linalg.matrix_power`, without
+    /// negative powers.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if the matrices are not square.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -263,8 +330,13 @@ impl Tensor {
         }
     }
 
-    /// The cosine of the angle between vectors along an axis: their product over their lengths, 0
-    /// where one has none. Other axes broadcast.
+    /// Computes the cosine of the angle between vectors along `axis`, which is removed: their
+    /// product divided by their norms.
+    ///
+    /// The result is 0 if a vector has norm 0. Other axes broadcast. Follows
+    /// `torch.nn.functional.cosine_similarity`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;

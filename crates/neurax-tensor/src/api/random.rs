@@ -1,8 +1,10 @@
-//! Random numbers: counter-based (Threefry-2x32), a pure function of a key, laid out as JAX does it
-//! (its partitionable form), so that the bits are the same on every backend and in JAX.
+//! Random numbers.
 //!
-//! What is made of a concrete key is computed when it is needed, and recorded as equations inside a
-//! traced function.
+//! The generator is counter-based (Threefry-2x32): numbers are a pure function of a key and are
+//! laid out as in JAX (its partitionable form), so bits are equal on every backend and in JAX.
+//!
+//! Numbers of a concrete key are computed when they are needed; inside a traced function they are
+//! recorded as equations.
 
 use crate::{
     DType, Error, IntoShape, Operand, Result, Scalar, Shape, Tensor, Tree, Type,
@@ -16,8 +18,10 @@ use crate::{
 use neurax_ir::{Builder, Graph, Kind, Literal, Place, Value, op};
 use std::{ops::Range, panic::Location};
 
-/// A key of random numbers: two 32-bit words. The same key always gives the same numbers: make new
-/// ones with [`Key::split`] or [`Key::fold_in`].
+/// A key of random numbers: two 32-bit words.
+///
+/// The same key always yields the same numbers; [`Key::split`] and [`Key::fold_in`] create new
+/// keys.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -30,7 +34,15 @@ use std::{ops::Range, panic::Location};
 #[derive(Clone, Debug)]
 pub struct Key(Tensor);
 
-/// The key of a seed, as `jax.random.PRNGKey` makes it.
+/// Creates the key of a seed. Follows `jax.random.PRNGKey`.
+///
+/// # Examples
+///
+/// ```
+/// use neurax::prelude::*;
+/// assert_eq!(key(42).tensor().to_vec::<u32>()?, [0, 42]);
+/// # Ok::<(), Error>(())
+/// ```
 pub fn key(seed: i64) -> Key {
     let words = [(seed as u64 >> 32) as u32, seed as u32];
     Key(Literal::from_slice([2], &words).map_or_else(Tensor::from_error, Tensor::from))
@@ -52,17 +64,22 @@ impl Tree for Key {
 }
 
 impl Key {
-    /// A key of its two words, a `u32[2]`; other tensors carry an error to whatever is made of it.
+    /// Creates a key from its two words, a `u32[2]`. Keys from other tensors yield tensors that
+    /// carry an error.
     pub fn from_tensor(words: Tensor) -> Key {
         Key(words)
     }
 
-    /// Its two words, a `u32[2]`.
+    /// Returns the two words of the key, a `u32[2]`.
     pub fn tensor(&self) -> &Tensor {
         &self.0
     }
 
-    /// What `build` makes of the key in a graph.
+    /// Samples a tensor with the graph that `build` makes of the key.
+    ///
+    /// # Errors
+    ///
+    /// Returns a tensor that carries the error of `name` if the key is not a `u32[2]`.
     fn sample(
         &self,
         name: &str,
@@ -81,6 +98,7 @@ impl Key {
         }
     }
 
+    /// Samples a tensor of `shape` with the graph that `build` makes of the key.
     fn shaped(
         &self,
         name: &str,
@@ -94,7 +112,9 @@ impl Key {
         }
     }
 
-    /// That many new keys.
+    /// Splits the key into `N` new keys. Follows `jax.random.split`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -106,15 +126,20 @@ impl Key {
     #[track_caller]
     pub fn split<const N: usize>(&self) -> [Key; N] {
         let at = Location::caller();
-        std::array::from_fn(|i| Key(self.sample("split", at, |b, k| number(b, k, N, i))))
+        std::array::from_fn(|i| Key(self.sample("split", at, |b, k| nth_key(b, k, N, i))))
     }
 
-    /// `n` new keys, stacked to `u32[n, 2]`: an argument for `vmap` of a function of a key.
-    /// `jax.random.split(key, n)`; they are those of [`Key::split`].
+    /// Splits the key into `n` new keys, stacked to `u32[n, 2]`: an argument for `vmap` of a
+    /// function of a key.
+    ///
+    /// The keys equal those of [`Key::split`]. Follows `jax.random.split(key, n)`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
-    /// assert_eq!(key(0).split_n(2).tensor().to_vec::<u32>()?, [1797259609, 2579123966, 928981903, 3453687069]);
+    /// let words = key(0).split_n(2).tensor().to_vec::<u32>()?;
+    /// assert_eq!(words, [1797259609, 2579123966, 928981903, 3453687069]);
     /// # Ok::<(), Error>(())
     /// ```
     #[track_caller]
@@ -122,7 +147,16 @@ impl Key {
         Key(self.sample("split_n", Location::caller(), |b, k| words_of(b, k, n)))
     }
 
-    /// The key for a number: a step, an epoch, a layer. `fold_in(i)` is key number `i` of a split.
+    /// Derives the key for an integer: a step, an epoch, a layer. `fold_in(i)` is key `i` of a
+    /// split.
+    ///
+    /// Follows `jax.random.fold_in`.
+    ///
+    /// # Errors
+    ///
+    /// The key yields tensors that carry an error if `data` is not a scalar.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -158,7 +192,20 @@ impl Key {
         })
     }
 
-    /// Random bits: unsigned integers of a dtype of 8 to 64 bits, all values equally likely.
+    /// Samples random bits: unsigned integers of `dtype` with 8 to 64 bits, all values equally
+    /// likely. Follows `jax.random.bits`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error for other dtypes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(key(0).bits_of(U8, [2, 3]).ty()?.to_string(), "u8[2, 3]");
+    /// # Ok::<(), Error>(())
+    /// ```
     #[track_caller]
     pub fn bits_of(&self, dtype: DType, shape: impl IntoShape) -> Tensor {
         let at = Location::caller();
@@ -172,7 +219,9 @@ impl Key {
         self.shaped("bits", shape, at, |b, k, s| bits(b, k, s, dtype.bits()))
     }
 
-    /// Uniform numbers in `[0, 1)`, f32.
+    /// Samples uniformly from `[0, 1)`, f32. Follows `jax.random.uniform`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -184,7 +233,22 @@ impl Key {
         self.uniform_of(DType::F32, shape, 0.0, 1.0)
     }
 
-    /// Uniform numbers in `[low, high)`, of a dtype: f16, bf16, f32 or f64.
+    /// Samples uniformly from `[low, high)`. `dtype` is f16, bf16, f32 or f64. Follows
+    /// `jax.random.uniform`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error for other dtypes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let x = key(0).uniform_of(F64, [100], -1.0, 1.0);
+    /// assert_eq!(x.ge(-1.0).all(..).to_vec::<bool>()?, [true]);
+    /// assert_eq!(x.lt(1.0).all(..).to_vec::<bool>()?, [true]);
+    /// # Ok::<(), Error>(())
+    /// ```
     #[track_caller]
     pub fn uniform_of(&self, dtype: DType, shape: impl IntoShape, low: f64, high: f64) -> Tensor {
         let at = Location::caller();
@@ -193,13 +257,36 @@ impl Key {
         })
     }
 
-    /// Normal numbers of mean 0 and variance 1, f32.
+    /// Samples from the standard normal distribution, with mean 0 and variance 1, f32. Follows
+    /// `jax.random.normal`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let x = key(0).normal([10_000]);
+    /// assert!(x.mean(..).item()?.abs() < 0.05);
+    /// # Ok::<(), Error>(())
+    /// ```
     #[track_caller]
     pub fn normal(&self, shape: impl IntoShape) -> Tensor {
         self.normal_of(DType::F32, shape)
     }
 
-    /// Normal numbers of mean 0 and variance 1, of a dtype: f16, bf16, f32 or f64.
+    /// Samples from the standard normal distribution, with mean 0 and variance 1. `dtype` is f16,
+    /// bf16, f32 or f64. Follows `jax.random.normal`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error for other dtypes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(key(0).normal_of(BF16, [2]).ty()?.to_string(), "bf16[2]");
+    /// # Ok::<(), Error>(())
+    /// ```
     #[track_caller]
     pub fn normal_of(&self, dtype: DType, shape: impl IntoShape) -> Tensor {
         let at = Location::caller();
@@ -207,7 +294,20 @@ impl Key {
             .unwrap_or_else(|| self.shaped("normal", shape, at, |b, k, s| normal(b, k, s, dtype)))
     }
 
-    /// Gumbel-distributed numbers, of a dtype: f16, bf16, f32 or f64.
+    /// Samples from the standard Gumbel distribution. `dtype` is f16, bf16, f32 or f64. Follows
+    /// `jax.random.gumbel`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error for other dtypes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(key(0).gumbel_of(F32, [2]).ty()?.to_string(), "f32[2]");
+    /// # Ok::<(), Error>(())
+    /// ```
     #[track_caller]
     pub fn gumbel_of(&self, dtype: DType, shape: impl IntoShape) -> Tensor {
         let at = Location::caller();
@@ -215,7 +315,10 @@ impl Key {
             .unwrap_or_else(|| self.shaped("gumbel", shape, at, |b, k, s| gumbel(b, k, s, dtype)))
     }
 
-    /// Integers in a range, i32. An empty range gives its start.
+    /// Samples integers uniformly from `range`, i32. An empty range yields its start. Follows
+    /// `jax.random.randint`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -228,7 +331,20 @@ impl Key {
         self.randint_of(DType::I32, shape, range.start as i128..range.end as i128)
     }
 
-    /// Integers in a range, of an integer dtype of at least 8 bits.
+    /// Samples integers uniformly from `range`. `dtype` is an integer dtype of 8 to 64 bits.
+    /// Follows `jax.random.randint`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error for other dtypes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(key(0).randint_of(U8, [3], 7..8).to_vec::<u8>()?, [7, 7, 7]);
+    /// # Ok::<(), Error>(())
+    /// ```
     #[track_caller]
     pub fn randint_of(&self, dtype: DType, shape: impl IntoShape, range: Range<i128>) -> Tensor {
         let at = Location::caller();
@@ -242,7 +358,10 @@ impl Key {
         self.shaped("randint", shape, at, |b, k, s| integers(b, k, s, dtype, range))
     }
 
-    /// True with probability `p`, which is a number or a tensor that broadcasts to the shape.
+    /// Samples bool tensors of `shape` that are true with probability `p`, a number or a tensor
+    /// that broadcasts to `shape`. Follows `jax.random.bernoulli`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -259,8 +378,19 @@ impl Key {
         self.uniform_of(p.dtype(), shape, 0.0, 1.0).lt(p)
     }
 
-    /// Indices along an axis of `logits`, as i32: each drawn with the probability that softmax
-    /// gives it.
+    /// Samples indices along `axis` of `logits`, i32, with the probabilities that softmax assigns
+    /// to them.
+    ///
+    /// The axis is removed. Follows `jax.random.categorical`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let logits = tensor([[0.0, f32::NEG_INFINITY], [f32::NEG_INFINITY, 0.0]]);
+    /// assert_eq!(key(0).categorical(&logits, -1).to_vec::<i32>()?, [0, 1]);
+    /// # Ok::<(), Error>(())
+    /// ```
     #[track_caller]
     pub fn categorical(&self, logits: &Tensor, axis: i64) -> Tensor {
         match logits.type_ref() {
@@ -269,7 +399,9 @@ impl Key {
         }
     }
 
-    /// The numbers `0..n` in random order, i32.
+    /// Samples a random order of the integers `0..n`, i32. Follows `jax.random.permutation`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -286,7 +418,15 @@ impl Key {
         })
     }
 
-    /// The entries of `x` along an axis in random order; the same order for all its rows.
+    /// Permutes the entries of `x` along `axis` randomly, in the same order for all other axes.
+    ///
+    /// Follows `jax.random.permutation`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if `axis` is out of range.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -330,13 +470,14 @@ impl Key {
     }
 }
 
-/// Key number `i` of a split into `n`.
-fn number(b: &mut Builder, key: Value, n: usize, i: usize) -> Value {
+/// Returns key `i` of a split of `key` into `n` keys.
+fn nth_key(b: &mut Builder, key: Value, n: usize, i: usize) -> Value {
     let words = words_of(b, key, n);
     let row = b.slice(words, &[i, 0], &[i + 1, 2]);
     b.reshape(row, [2])
 }
 
+/// Builds a graph with inputs of `types` and the result of `build`.
 fn graph_of(
     types: &[Type],
     at: At,
@@ -349,6 +490,7 @@ fn graph_of(
     b.finish(&[y])
 }
 
+/// Returns a tensor that carries an error of `name` if `dtype` is not f16, bf16, f32 or f64.
 fn float_only(name: &str, dtype: DType, at: At) -> Option<Tensor> {
     let ok = matches!(dtype, DType::F16 | DType::BF16 | DType::F32 | DType::F64);
     (!ok).then(|| {
@@ -356,7 +498,7 @@ fn float_only(name: &str, dtype: DType, at: At) -> Option<Tensor> {
     })
 }
 
-/// A scalar constant, exact for 64-bit integers.
+/// Emits a scalar constant of `dtype`, exact for 64-bit integers.
 pub(crate) fn constant(b: &mut Builder, dtype: DType, x: impl Into<Scalar>) -> Value {
     b.constant(x.into().literal(dtype))
 }

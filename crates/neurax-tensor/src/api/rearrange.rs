@@ -1,4 +1,4 @@
-//! Elements moved, repeated and surrounded.
+//! Flipping, rolling, repeating and padding.
 
 use super::common::tensor_or_error;
 use crate::{
@@ -7,22 +7,23 @@ use crate::{
 use neurax_ir::op::{Broadcast, Concatenate, Pad, Reverse};
 use std::panic::Location;
 
-/// What [`Tensor::pad_with`] puts around a tensor. Examples are of `[1, 2, 3]` with three on either
-/// side.
+/// The values that [`Tensor::pad_with`] puts around a tensor. The examples pad `[1, 2, 3]` by three
+/// on either side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PadMode {
-    /// The outermost entries: `1 1 1 1 2 3 3 3 3`.
+    /// The first and the last entry, repeated: `1 1 1 1 2 3 3 3 3`.
     Edge,
-    /// The tensor mirrored at its outermost entries, which are not repeated: `2 3 2 1 2 3 2 1 2`.
+    /// The tensor mirrored at its first and last entry, which are not repeated:
+    /// `2 3 2 1 2 3 2 1 2`.
     Reflect,
-    /// The tensor mirrored after its outermost entries: `3 2 1 1 2 3 3 2 1`.
+    /// The tensor mirrored beyond its first and last entry: `3 2 1 1 2 3 3 2 1`.
     Symmetric,
-    /// The tensor again: `1 2 3 1 2 3 1 2 3`.
+    /// The tensor repeated: `1 2 3 1 2 3 1 2 3`.
     Wrap,
 }
 
-/// `count` entries from a place on, forwards (1), backwards (-1), or one of them again and again
-/// (0).
+/// A sequence of `count` entries along an axis from `first` on: forward (step 1), backward (step
+/// -1), or one entry repeated (step 0).
 #[derive(Clone, Copy)]
 struct Segment {
     first: i64,
@@ -35,8 +36,8 @@ fn segment(first: i64, step: i64, count: i64) -> Segment {
 }
 
 impl PadMode {
-    /// What stands before and after an axis of `n` entries; neither is wider than what there is to
-    /// mirror or to repeat.
+    /// Returns the segments before and after an axis of `n` entries. `low` and `high` must be below
+    /// `n`, except in mode `Edge`.
     fn around(self, n: i64, low: i64, high: i64) -> [Segment; 2] {
         match self {
             PadMode::Edge => [segment(0, 0, low), segment(n - 1, 0, high)],
@@ -46,7 +47,7 @@ impl PadMode {
         }
     }
 
-    /// The entries that come again and again.
+    /// Returns the segments that repeat periodically.
     fn period(self, n: i64) -> Vec<Segment> {
         let back = match self {
             PadMode::Edge | PadMode::Wrap => None,
@@ -58,7 +59,9 @@ impl PadMode {
 }
 
 impl Tensor {
-    /// The entries along the axes in reverse order.
+    /// Reverses the order of the entries along `axes`. Follows `numpy.flip`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -75,8 +78,12 @@ impl Tensor {
         }
     }
 
-    /// The entries along an axis moved by `shift` places; those that leave at one end come in at
-    /// the other.
+    /// Shifts the entries along `axis` by `shift` positions; entries beyond one end reappear at the
+    /// other.
+    ///
+    /// `shift` may be negative or larger than the axis. Follows `numpy.roll`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -101,7 +108,14 @@ impl Tensor {
         }
     }
 
-    /// The plane of two axes turned by `k` quarters, from the first axis towards the second.
+    /// Rotates the plane of two axes by `k` times 90 degrees, from axis `from` toward axis `to`.
+    /// Follows `numpy.rot90`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if the axes are equal or out of range.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -124,7 +138,9 @@ impl Tensor {
         }
     }
 
-    /// Every entry along an axis `n` times, one after the other.
+    /// Repeats every entry along `axis` `n` times in succession. Follows `numpy.repeat`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -147,8 +163,12 @@ impl Tensor {
         tensor_or_error(repeat())
     }
 
-    /// The whole tensor so many times along each axis, one after the other; missing axes are put in
-    /// front on either side.
+    /// Repeats the whole tensor `times[i]` times along each axis `i`.
+    ///
+    /// If the tensor or `times` is shorter than the other, axes of size 1 or counts of 1 are
+    /// inserted at the front. Follows `numpy.tile`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -178,7 +198,16 @@ impl Tensor {
         tensor_or_error(tile())
     }
 
-    /// `value` put around the tensor: so many entries before and after every axis.
+    /// Pads with `value`: `widths` has the numbers of entries before and after each axis.
+    ///
+    /// Follows `numpy.pad` with mode `constant`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if `widths` does not have one pair for each axis, or if the
+    /// dtype of `value` is not that of the tensor.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -206,7 +235,17 @@ impl Tensor {
         tensor_or_error(pad())
     }
 
-    /// Entries of the tensor itself put around it: so many before and after every axis.
+    /// Pads with entries of the tensor itself, as described by `mode`: `widths` has the numbers of
+    /// entries before and after each axis.
+    ///
+    /// Widths may be larger than the axis. Follows `numpy.pad`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if `widths` does not have one pair for each axis, or if a padded
+    /// axis is empty.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::{PadMode, prelude::*};
@@ -244,7 +283,12 @@ impl Tensor {
         tensor_or_error(pad())
     }
 
-    /// The widths of a padding, checked: a pair for each axis, with sizes that can be counted.
+    /// Converts the widths of a padding.
+    ///
+    /// # Errors
+    ///
+    /// Returns a tensor that carries the error of `op` if there is not one pair for each axis, or
+    /// if a size overflows.
     fn checked_widths(
         &self,
         widths: &[(usize, usize)],
@@ -280,8 +324,7 @@ impl Tensor {
         Ok(out)
     }
 
-    /// An axis, which is not empty, with so many entries around it. Nothing is counted out, however
-    /// wide they are.
+    /// Pads one axis that is not empty. The cost of building the ops does not depend on the widths.
     fn pad_axis(
         &self,
         axis: usize,
@@ -299,7 +342,7 @@ impl Tensor {
         let period = once.shape()[axis] as i64;
         let first = (-low).rem_euclid(period);
         let total = low + n + high;
-        // Less than one more for where it begins, less than one more for where it ends.
+        // One more for the offset of the first entry within a period, one for rounding up.
         let times = total / period + 2;
         repeated_size("pad_with", period as usize, times as usize, at)?;
         let mut all = vec![1; self.rank()];
@@ -307,7 +350,7 @@ impl Tensor {
         Ok(once.tile(all).take_segment(axis, segment(first, 1, total), at))
     }
 
-    /// Runs of entries along an axis, one after the other; places are in range.
+    /// Concatenates segments of an axis. Their indices are in range.
     fn concat_segments(&self, axis: usize, segments: &[Segment], at: At) -> Tensor {
         let mut parts: Vec<Tensor> = segments
             .iter()
@@ -321,6 +364,7 @@ impl Tensor {
         }
     }
 
+    /// Returns the entries of a segment of `axis`.
     fn take_segment(&self, axis: usize, Segment { first, step, count }: Segment, at: At) -> Tensor {
         let (from, size) = match step {
             0 => (first, 1),
@@ -350,7 +394,11 @@ impl Tensor {
     }
 }
 
-/// The size of an axis repeated.
+/// Returns the size of an axis of `n` entries repeated `times` times.
+///
+/// # Errors
+///
+/// Returns a tensor that carries the error of `op` if the size overflows.
 fn repeated_size(op: &str, n: usize, times: usize, at: At) -> Result<usize, Tensor> {
     n.checked_mul(times).ok_or_else(|| {
         Tensor::fail(op, format!("an axis of {n} entries cannot be repeated {times} times"), at)

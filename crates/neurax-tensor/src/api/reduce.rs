@@ -1,4 +1,7 @@
-//! Many elements into few.
+//! Reductions: sums, means, extrema, variances and norms over axes.
+//!
+//! Functions with an argument `axes` remove these axes; [`crate::keep`] keeps them with size 1.
+//! `..` reduces all axes.
 
 use super::common::tensor_or_error;
 use crate::{
@@ -8,7 +11,7 @@ use neurax_ir::op::{ArgKind, ArgReduce, Reduce, ReduceKind};
 use std::panic::Location;
 
 impl Tensor {
-    /// Any reduction over axes.
+    /// Reduces over `axes`; errors name the function `name`.
     pub(crate) fn reduce_at(
         &self,
         kind: ReduceKind,
@@ -22,7 +25,7 @@ impl Tensor {
         }
     }
 
-    /// Any reduction over axes counted from the front.
+    /// Reduces over axes counted from the front.
     pub(crate) fn reduce_list(
         &self,
         kind: ReduceKind,
@@ -38,8 +41,8 @@ impl Tensor {
         if keep { y.reshaped(self.shape_without(axes, true), at) } else { y }
     }
 
-    /// For sums and products: bool and narrow integers become 32 bits wide, as in NumPy, so that
-    /// they do not wrap at once.
+    /// Converts bool and narrow integers to 32 bits, as NumPy does for sums and products, so that
+    /// results do not wrap around immediately.
     pub(crate) fn widen_integers(&self, at: At) -> Tensor {
         match self.dtype() {
             DType::Bool | DType::I2 | DType::I4 | DType::I8 | DType::I16 => {
@@ -50,8 +53,12 @@ impl Tensor {
         }
     }
 
-    /// The sum over axes: `sum(..)`, `sum(0)`, `sum([0, -1])`, `sum(keep(-1))`. Bool and integers
-    /// below 32 bits give 32 bits.
+    /// Computes the sum over `axes`: `sum(..)`, `sum(0)`, `sum([0, -1])`, `sum(keep(-1))`.
+    ///
+    /// Bool and integers below 32 bits are converted to 32 bits; other dtypes are kept. The sum of
+    /// no elements is 0. Follows `numpy.sum`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -67,7 +74,12 @@ impl Tensor {
         self.widen_integers(at).reduce_at(ReduceKind::Sum, "sum", &axes, at)
     }
 
-    /// The product over axes. Bool and integers below 32 bits give 32 bits.
+    /// Computes the product over `axes`.
+    ///
+    /// Bool and integers below 32 bits are converted to 32 bits; other dtypes are kept. The product
+    /// of no elements is 1. Follows `numpy.prod`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -80,8 +92,12 @@ impl Tensor {
         self.widen_integers(at).reduce_at(ReduceKind::Prod, "prod", &axes, at)
     }
 
-    /// The mean over axes. Integers and bool give f32; floats below 32 bits are summed in f32 and
-    /// rounded once. Of nothing, NaN.
+    /// Computes the mean over `axes`.
+    ///
+    /// Integers and bool are converted to f32. Floats below 32 bits are summed in f32 and rounded
+    /// once. The mean of no elements is NaN. Follows `numpy.mean`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -99,17 +115,21 @@ impl Tensor {
         tensor_or_error(mean())
     }
 
-    /// The sum of floats divided by the number of elements less `ddof`.
+    /// Divides the sum of floats by the number of elements minus `ddof`.
     pub(crate) fn mean_list(&self, axes: &[usize], keep: bool, ddof: usize, at: At) -> Tensor {
         let count: usize = axes.iter().map(|&a| self.shape()[a]).product();
         let sum = self.reduce_list(ReduceKind::Sum, axes, keep, at);
-        // More degrees of freedom than elements: nothing is known, which NumPy shows as NaN or
-        // infinity.
+        // If `ddof` is the number of elements or more, the result is NaN or infinity, as in NumPy.
         let count = sum.number(count.saturating_sub(ddof) as f64);
         sum.divide(count, at)
     }
 
-    /// The largest over axes; NaN wins. Of nothing, the least value of the dtype.
+    /// Returns the largest element over `axes`; NaN if an element is NaN.
+    ///
+    /// The dtype is kept. The maximum of no elements is the least value of the dtype. Follows
+    /// `numpy.max`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -121,7 +141,12 @@ impl Tensor {
         self.reduce_at(ReduceKind::Max, "max", &axes, Location::caller())
     }
 
-    /// The smallest over axes; NaN wins. Of nothing, the greatest value of the dtype.
+    /// Returns the smallest element over `axes`; NaN if an element is NaN.
+    ///
+    /// The dtype is kept. The minimum of no elements is the greatest value of the dtype. Follows
+    /// `numpy.min`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -133,6 +158,7 @@ impl Tensor {
         self.reduce_at(ReduceKind::Min, "min", &axes, Location::caller())
     }
 
+    /// Returns the index of an extremum along `axis`.
     fn arg_reduce(&self, kind: ArgKind, name: &str, axis: impl AxisInt, at: At) -> Tensor {
         match self.axis_at(axis, name, at) {
             Ok(axis) => emit(ArgReduce { kind, axis }, [self.clone()], at),
@@ -140,8 +166,15 @@ impl Tensor {
         }
     }
 
-    /// The index of the largest along an axis, as i32; the first of equals, NaN wins. An axis of
-    /// size 0 is an error.
+    /// Returns the index of the largest element along `axis`, i32. The axis is removed.
+    ///
+    /// It is the first index of equal elements; NaN counts as the largest. Follows `numpy.argmax`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if the axis has size 0.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -153,8 +186,15 @@ impl Tensor {
         self.arg_reduce(ArgKind::Max, "argmax", axis, Location::caller())
     }
 
-    /// The index of the smallest along an axis, as i32; the first of equals, NaN wins. An axis of
-    /// size 0 is an error.
+    /// Returns the index of the smallest element along `axis`, i32. The axis is removed.
+    ///
+    /// It is the first index of equal elements; NaN counts as the smallest. Follows `numpy.argmin`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if the axis has size 0.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -166,7 +206,9 @@ impl Tensor {
         self.arg_reduce(ArgKind::Min, "argmin", axis, Location::caller())
     }
 
-    /// How many elements over the axes are not 0, as i32.
+    /// Counts the elements that are not 0 over `axes`, i32. Follows `numpy.count_nonzero`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -184,7 +226,9 @@ impl Tensor {
         )
     }
 
-    /// The largest less the smallest over axes.
+    /// Computes the largest minus the smallest element over `axes`. Follows `numpy.ptp`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -198,7 +242,9 @@ impl Tensor {
         high - self.reduce_at(ReduceKind::Min, "ptp", &axes, at)
     }
 
-    /// The sum over axes, NaN taken as 0.
+    /// Computes the sum over `axes`, with NaN counted as 0. Follows `numpy.nansum`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -210,7 +256,9 @@ impl Tensor {
         self.is_nan().select(0, self).sum(axes)
     }
 
-    /// The product over axes, NaN taken as 1.
+    /// Computes the product over `axes`, with NaN counted as 1. Follows `numpy.nanprod`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -222,7 +270,11 @@ impl Tensor {
         self.is_nan().select(1, self).prod(axes)
     }
 
-    /// The mean over axes of what is not NaN; NaN where everything is.
+    /// Computes the mean over `axes` of the elements that are not NaN; NaN if all are.
+    ///
+    /// Integers and bool are converted to f32. Follows `numpy.nanmean`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -244,7 +296,10 @@ impl Tensor {
         sum.divide(count, at).convert(dtype, at)
     }
 
-    /// The largest over axes of what is not NaN; NaN where everything is.
+    /// Returns the largest element over `axes` that is not NaN; NaN if all are. Follows
+    /// `numpy.nanmax`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -256,7 +311,10 @@ impl Tensor {
         self.nan_extreme(ReduceKind::Max, f64::NEG_INFINITY, "nanmax", &axes)
     }
 
-    /// The smallest over axes of what is not NaN; NaN where everything is.
+    /// Returns the smallest element over `axes` that is not NaN; NaN if all are. Follows
+    /// `numpy.nanmin`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -268,6 +326,7 @@ impl Tensor {
         self.nan_extreme(ReduceKind::Min, f64::INFINITY, "nanmin", &axes)
     }
 
+    /// Reduces over `axes` with NaN replaced by `least`, the identity element of `kind`.
     #[track_caller]
     fn nan_extreme(
         &self,
@@ -285,8 +344,12 @@ impl Tensor {
         nan.reduce_at(ReduceKind::And, name, axes, at).select(f64::NAN, best)
     }
 
-    /// The mean over axes with weights, which broadcast against the tensor: `sum(w x) / sum(w)`.
-    /// Integers and bool give f32.
+    /// Computes the weighted mean over `axes`: `sum(w x) / sum(w)`.
+    ///
+    /// `weights` broadcasts to the shape of the tensor. Integers and bool are converted to f32.
+    /// Follows `numpy.average`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -306,9 +369,15 @@ impl Tensor {
             / total.reduce_at(ReduceKind::Sum, "average", &axes, at)
     }
 
-    /// The variance over axes: the mean of the squared distance from the mean, with `ddof` taken
-    /// from the number of elements (0 for the variance of these, 1 to estimate that of where they
-    /// come from). Integers and bool give f32; of complex numbers the absolute values are squared.
+    /// Computes the variance over `axes`: the sum of the squared deviations from the mean, divided
+    /// by the number of elements minus `ddof`.
+    ///
+    /// With `ddof` of 0 it is the variance of the elements, with 1 an unbiased estimate for the
+    /// population they are drawn from. Integers and bool are converted to f32; floats below 32 bits
+    /// are computed in f32 and rounded once. For complex numbers the absolute values of the
+    /// deviations are squared, and the result is real. Follows `numpy.var`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -322,8 +391,11 @@ impl Tensor {
         tensor_or_error(self.variance("var", &axes, ddof).map(|(v, dtype)| v.convert(dtype, at)))
     }
 
-    /// The standard deviation over axes: the square root of [`Tensor::var`]. Its derivative is
-    /// taken as 0 where it is 0.
+    /// Computes the standard deviation over `axes`: the square root of [`Tensor::var`].
+    ///
+    /// The derivative where it is 0 is defined as 0. Follows `numpy.std`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -339,7 +411,7 @@ impl Tensor {
         }
     }
 
-    /// The variance, and the dtype that it is to have.
+    /// Computes the variance, and the dtype to which the result is to be converted.
     #[track_caller]
     fn variance(
         &self,
@@ -350,25 +422,30 @@ impl Tensor {
         let at = Location::caller();
         let list = axes_or_error(self, axes, name, at)?;
         let (x, dtype) = self.clone().float(at).wide(at);
-        let far = (&x - x.mean_list(&list, true, 0, at)).abs();
-        Ok((far.square().mean_list(&list, axes.keep(), ddof, at), dtype.real()))
+        let deviation = (&x - x.mean_list(&list, true, 0, at)).abs();
+        Ok((deviation.square().mean_list(&list, axes.keep(), ddof, at), dtype.real()))
     }
 
-    /// The square root, with derivative 0 at 0 instead of infinity: infinity times the zero that
-    /// comes before it would be NaN.
+    /// Computes the square root with derivative 0 at 0 instead of infinity: multiplied by a
+    /// cotangent of 0, infinity would be NaN.
     #[track_caller]
     pub(crate) fn sqrt_flat_at_zero(&self) -> Tensor {
         let zero = self.equal(0);
         zero.select(0, zero.select(1, self).sqrt())
     }
 
-    /// The length of vectors, over axes: `sqrt(sum(|x|^2))`. Its derivative at the zero vector is
-    /// taken as 0. Integers and bool give f32.
+    /// Computes the Euclidean norm of vectors over `axes`: `sqrt(sum(|x|^2))`.
+    ///
+    /// The derivative at the zero vector is defined as 0. Integers and bool are converted to f32.
+    /// Follows `numpy.linalg.norm`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
     /// assert_eq!(tensor([3.0, 4.0]).norm(..).item()?, 5.0);
-    /// assert_eq!(grad(|x: Tensor| x.norm(..)).run(tensor([0.0, 0.0]))?.to_vec::<f32>()?, [0.0, 0.0]);
+    /// let slope = grad(|x: Tensor| x.norm(..)).run(tensor([0.0, 0.0]))?;
+    /// assert_eq!(slope.to_vec::<f32>()?, [0.0, 0.0]);
     /// # Ok::<(), Error>(())
     /// ```
     #[track_caller]
@@ -381,9 +458,13 @@ impl Tensor {
             .convert(dtype, at)
     }
 
-    /// The norm of vectors of an order, over axes: `sum(|x|^p)^(1/p)`; infinity gives the largest
-    /// absolute value, minus infinity the smallest, 0 the number of elements that are not 0.
-    /// Integers and bool give f32.
+    /// Computes the norm of vectors of order `p` over `axes`: `sum(|x|^p)^(1/p)`.
+    ///
+    /// Order infinity is the largest absolute value, negative infinity the smallest, 0 the number
+    /// of elements that are not 0. Integers and bool are converted to f32. Follows
+    /// `numpy.linalg.norm`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -393,11 +474,11 @@ impl Tensor {
     /// # Ok::<(), Error>(())
     /// ```
     #[track_caller]
-    pub fn norm_of_order(&self, order: f64, axes: impl IntoAxes) -> Tensor {
+    pub fn norm_of_order(&self, p: f64, axes: impl IntoAxes) -> Tensor {
         let at = Location::caller();
         let name = "norm_of_order";
         let x = self.clone().float(at).abs();
-        match order {
+        match p {
             f64::INFINITY => x.reduce_at(ReduceKind::Max, name, &axes, at),
             f64::NEG_INFINITY => x.reduce_at(ReduceKind::Min, name, &axes, at),
             0.0 => {
@@ -405,7 +486,7 @@ impl Tensor {
             }
             1.0 => x.reduce_at(ReduceKind::Sum, name, &axes, at),
             2.0 => self.norm(axes),
-            p => {
+            _ => {
                 let sum = x.pow(p).reduce_at(ReduceKind::Sum, name, &axes, at);
                 let zero = sum.equal(0);
                 zero.select(0, zero.select(1, sum).pow(1.0 / p))

@@ -1,4 +1,4 @@
-//! The same elements in other places.
+//! Reshaping, transposing and broadcasting.
 
 use crate::{
     Dim, IntoShape, Shape, Tensor,
@@ -11,8 +11,16 @@ use neurax_ir::op::{Broadcast, Reshape, Transpose};
 use std::panic::Location;
 
 impl Tensor {
-    /// The same elements, in row-major order, in another shape; `_` in [`crate::dims!`] is worked
-    /// out.
+    /// Reshapes to `shape`: the same elements in row-major order.
+    ///
+    /// One dimension may be `_` in [`crate::dims!`]; it is computed from the others. Follows
+    /// `numpy.reshape`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if the number of elements differs.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -30,7 +38,15 @@ impl Tensor {
         }
     }
 
-    /// The axes in another order: axis `i` of the result is axis `axes[i]`.
+    /// Permutes the axes: axis `i` of the result is axis `axes[i]` of `self`.
+    ///
+    /// Follows `numpy.permute_dims`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if `axes` does not name each axis once.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -56,7 +72,9 @@ impl Tensor {
         if same { self.clone() } else { emit(Transpose { permutation }, [self.clone()], at) }
     }
 
-    /// The last two axes swapped; vectors and scalars stay.
+    /// Swaps the last two axes; vectors and scalars stay. Follows `numpy.matrix_transpose`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -74,7 +92,9 @@ impl Tensor {
         self.permute_at(axes, at)
     }
 
-    /// All axes in reverse order.
+    /// Reverses the order of all axes. Follows `numpy.transpose` without further arguments.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -87,7 +107,10 @@ impl Tensor {
         self.permute_at((0..self.rank()).rev().collect(), at)
     }
 
-    /// Axis `from` becomes axis `to`; the others keep their order.
+    /// Moves axis `from` to position `to`; the other axes keep their order. Follows
+    /// `numpy.moveaxis`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -113,11 +136,20 @@ impl Tensor {
         }
     }
 
-    /// The tensor repeated along new leading axes and axes of size 1, into a shape.
+    /// Broadcasts to `shape`: repeats the tensor along new leading axes and axes of size 1.
+    ///
+    /// Follows `numpy.broadcast_to`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if the tensor does not broadcast to `shape`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
-    /// assert_eq!(tensor([[1.0], [2.0]]).broadcast_to([2, 2]).to_vec::<f32>()?, [1.0, 1.0, 2.0, 2.0]);
+    /// let x = tensor([[1.0], [2.0]]);
+    /// assert_eq!(x.broadcast_to([2, 2]).to_vec::<f32>()?, [1.0, 1.0, 2.0, 2.0]);
     /// # Ok::<(), Error>(())
     /// ```
     #[track_caller]
@@ -151,7 +183,9 @@ impl Tensor {
         }
     }
 
-    /// A new axis of size 1; the axis counts in the result.
+    /// Inserts a new axis of size 1 at position `axis` of the result. Follows `numpy.expand_dims`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -172,7 +206,9 @@ impl Tensor {
         }
     }
 
-    /// Two axes swapped.
+    /// Swaps two axes. Follows `numpy.swapaxes`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -192,7 +228,9 @@ impl Tensor {
         }
     }
 
-    /// All elements in one axis, in row-major order.
+    /// Flattens to a vector in row-major order. Follows `numpy.ravel`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -204,8 +242,15 @@ impl Tensor {
         self.reshaped([self.size()], Location::caller())
     }
 
-    /// Axes of size 1 removed: `squeeze(0)`, or `squeeze(..)` for all that have size 1. A named
-    /// axis of another size is an error.
+    /// Removes axes of size 1: `squeeze(0)`, or `squeeze(..)` for all axes of size 1.
+    ///
+    /// Follows `numpy.squeeze`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if a named axis has another size.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -223,7 +268,7 @@ impl Tensor {
         let (ones, others): (Vec<usize>, Vec<usize>) =
             list.iter().partition(|&&a| self.shape()[a] == 1);
         match others.first() {
-            // `..` means those that have size 1.
+            // `..` means the axes of size 1.
             Some(a) if list.len() < self.rank() => Tensor::fail(
                 "squeeze",
                 format!(
@@ -237,7 +282,11 @@ impl Tensor {
     }
 }
 
-/// The shape that was asked for, its one open dimension worked out.
+/// Returns the shape for `size` elements, with an open dimension computed from the others.
+///
+/// # Errors
+///
+/// Returns a message that begins with the shape if the number of elements does not fit.
 fn resolve_shape(size: usize, dims: &[Dim]) -> Result<Shape, String> {
     let shown = || format!("[{}]", dims.iter().map(Dim::to_string).collect::<Vec<_>>().join(", "));
     let known = dims.iter().try_fold(1usize, |n, d| match d {

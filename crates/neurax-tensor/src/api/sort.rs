@@ -1,4 +1,4 @@
-//! Order: sorting, searching, counting.
+//! Sorting, searching and counting.
 
 use super::common::{promote_operands, tensor_or_error};
 use crate::{
@@ -9,19 +9,23 @@ use crate::{
 use neurax_ir::{Kind, op::Sort};
 use std::panic::Location;
 
-/// Where [`Tensor::searchsorted`] places a value among its equals.
+/// The side of equal elements at which [`Tensor::searchsorted`] inserts a value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Side {
-    /// In front of them.
+    /// Before equal elements.
     #[default]
     Left,
-    /// Behind them.
+    /// After equal elements.
     Right,
 }
 
 impl Tensor {
-    /// The elements in ascending order along an axis; NaN last, complex numbers by real, then
-    /// imaginary part.
+    /// Sorts the elements along `axis` in ascending order.
+    ///
+    /// NaN comes last; complex numbers are ordered by the real, then by the imaginary part. Follows
+    /// `numpy.sort`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -34,7 +38,10 @@ impl Tensor {
         tensor_or_error(self.sorted("sort", &[], axis, at).map(|mut ys| ys.remove(0)))
     }
 
-    /// The indices that sort along an axis, as i32; equals keep their order.
+    /// Returns the indices that sort the elements along `axis`, i32. The sort is stable. Follows
+    /// `jax.numpy.argsort`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -51,12 +58,18 @@ impl Tensor {
         tensor_or_error(sort())
     }
 
-    /// The elements in the order that sorts the keys along an axis; equal keys keep their order.
-    /// The keys have the shape of the tensor.
+    /// Sorts the elements by `keys` along `axis`, in ascending order. The sort is stable.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if the shape of `keys` is not that of the tensor.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
-    /// assert_eq!(tensor([10, 20, 30]).sort_by_key(&tensor([2.0, 3.0, 1.0]), 0).to_vec::<i32>()?, [30, 10, 20]);
+    /// let (x, keys) = (tensor([10, 20, 30]), tensor([2.0, 3.0, 1.0]));
+    /// assert_eq!(x.sort_by_key(&keys, 0).to_vec::<i32>()?, [30, 10, 20]);
     /// # Ok::<(), Error>(())
     /// ```
     #[track_caller]
@@ -68,13 +81,23 @@ impl Tensor {
         )
     }
 
-    /// The `k` largest along the last axis, in descending order, and their indices as i32; the
-    /// first of equals comes first, NaN is largest.
+    /// Returns the `k` largest elements along the last axis in descending order, and their indices,
+    /// i32.
+    ///
+    /// Of equal elements the one with the lower index comes first; NaN counts as the largest.
+    /// Follows `jax.lax.top_k`.
+    ///
+    /// # Errors
+    ///
+    /// Both results carry an error if the axis has fewer than `k` elements.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
-    /// let (values, places) = tensor([1, 9, 5, 9]).top_k(3);
-    /// assert_eq!((values.to_vec::<i32>()?, places.to_vec::<i32>()?), (vec![9, 9, 5], vec![1, 3, 2]));
+    /// let (values, indices) = tensor([1, 9, 5, 9]).top_k(3);
+    /// assert_eq!(values.to_vec::<i32>()?, [9, 9, 5]);
+    /// assert_eq!(indices.to_vec::<i32>()?, [1, 3, 2]);
     /// # Ok::<(), Error>(())
     /// ```
     #[track_caller]
@@ -99,7 +122,7 @@ impl Tensor {
                 at,
             ));
         }
-        // Sorted from the back, and read from the back: so equals stay in order.
+        // A stable sort of the reversed axis, read in reverse, keeps the order of equal elements.
         let places = self.indices_along(axis, at)?.flip(axis);
         let ys = self.flip(axis).sorted("top_k", &[places], axis, at)?;
         match &ys[..] {
@@ -111,7 +134,7 @@ impl Tensor {
         }
     }
 
-    /// This tensor and others sorted together, by this one.
+    /// Sorts this tensor and `others` together by the elements of this one.
     fn sorted(
         &self,
         op: &str,
@@ -125,14 +148,23 @@ impl Tensor {
         Ok(ys.into_iter().collect())
     }
 
-    /// Indices along an axis, in the shape of this tensor.
+    /// Returns the index along `axis` of each element, in the shape of this tensor.
     fn indices_along(&self, axis: usize, at: At) -> Result<Tensor, Tensor> {
         let ty = Type::new(DType::I32, self.type_or_error()?.shape.clone());
         Ok(recipe(at, |b| b.iota(ty, axis)))
     }
 
-    /// For each value, where it would have to be put into this ascending vector to keep it
-    /// ascending, as i32: in front of its equals or behind them.
+    /// Finds the index, i32, at which each of `values` has to be inserted into this ascending
+    /// vector to keep it ascending.
+    ///
+    /// `side` selects the index before or after equal elements. NaN comes after all numbers.
+    /// Follows `numpy.searchsorted`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if `self` is not a vector, or for complex numbers.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -168,7 +200,7 @@ impl Tensor {
         let n = ty.size();
         let both = promote_operands("searchsorted", &[self.clone(), values.clone()], at)?;
         let (x, v) = (&both[0], &both[1]);
-        // The answer is in low..=high; each step halves that.
+        // Bisection: the result is in `low..=high`, and each step halves this range.
         let mut low = Tensor::full_of(DType::I32, v.shape(), 0);
         let mut high = Tensor::full_of(DType::I32, v.shape(), n);
         for _ in 0..n.checked_ilog2().map_or(0, |steps| steps + 1) {
@@ -179,11 +211,11 @@ impl Tensor {
                 Side::Right => entry.le(v),
             };
             if v.dtype().kind() == Kind::Float {
-                // NaN is behind everything.
+                // NaN comes after all numbers.
                 let nan = v.is_nan();
                 behind |= if side == Side::Left { nan & !entry.is_nan() } else { nan };
             }
-            // Once both meet, a step must not move them.
+            // Once the bounds are equal, further steps must not move them.
             behind &= low.lt(&high);
             high = behind.select(&high, middle.minimum(&high));
             low = behind.select(middle + 1, low);
@@ -191,12 +223,16 @@ impl Tensor {
         Ok(low)
     }
 
-    /// For each element the number of the bin that it is in: `i` where `bins[i - 1] <= x <
-    /// bins[i]`, as i32. The bins are an ascending vector.
+    /// Finds the bin of each element, i32: the index `i` for which `bins[i - 1] <= x < bins[i]`.
+    ///
+    /// `bins` is an ascending vector. Follows `numpy.digitize`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
-    /// assert_eq!(tensor([0.5, 1.0, 9.0]).digitize(&tensor([0.0, 1.0, 2.0])).to_vec::<i32>()?, [1, 2, 3]);
+    /// let (x, bins) = (tensor([0.5, 1.0, 9.0]), tensor([0.0, 1.0, 2.0]));
+    /// assert_eq!(x.digitize(&bins).to_vec::<i32>()?, [1, 2, 3]);
     /// # Ok::<(), Error>(())
     /// ```
     #[track_caller]
@@ -204,8 +240,15 @@ impl Tensor {
         bins.searchsorted(self, Side::Right)
     }
 
-    /// How often each of the integers `0..length` is in the tensor, as i32; other integers are not
-    /// counted.
+    /// Counts how often each of the integers `0..length` occurs in the tensor, i32.
+    ///
+    /// Other integers are not counted. Follows `jax.numpy.bincount` with `length`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error for dtypes other than integers.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -225,14 +268,23 @@ impl Tensor {
         }
     }
 
-    /// How many elements are in each of `bins` bins of equal width from `low` to `high`, as i32,
-    /// and the `bins + 1` edges. The last bin has both its edges; elements outside are not counted.
-    /// Integers and bool are taken as f32.
+    /// Counts the elements in each of `bins` bins of equal width from `low` to `high`; returns the
+    /// counts, i32, and the `bins + 1` edges.
+    ///
+    /// A bin includes its lower edge; the last bin includes both edges. Elements outside and NaN
+    /// are not counted. Integers and bool are converted to f32. Follows `numpy.histogram`.
+    ///
+    /// # Errors
+    ///
+    /// Both results carry an error for complex numbers, or if the bins do not fit into i32.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
     /// let (counts, edges) = tensor([0.0, 0.1, 0.6, 1.0, 3.0]).histogram(2, 0.0, 1.0);
-    /// assert_eq!((counts.to_vec::<i32>()?, edges.to_vec::<f32>()?), (vec![2, 2], vec![0.0, 0.5, 1.0]));
+    /// assert_eq!(counts.to_vec::<i32>()?, [2, 2]);
+    /// assert_eq!(edges.to_vec::<f32>()?, [0.0, 0.5, 1.0]);
     /// # Ok::<(), Error>(())
     /// ```
     #[track_caller]
@@ -251,11 +303,11 @@ impl Tensor {
             return (e.clone(), e);
         }
         let edges = Tensor::linspace(low, high, bins + 1).convert(x.dtype(), at);
-        let place = edges.searchsorted(&x, Side::Right) - 1;
-        let place = x.equal(edges.get(-1)).select(&place - 1, &place);
-        let outside = place.lt(0) | place.ge(bins) | x.is_nan();
-        let place = outside.select(bins, place).flatten();
-        (Tensor::zeros_of(DType::I32, bins).at(place).add(1), edges)
+        let bin = edges.searchsorted(&x, Side::Right) - 1;
+        let bin = x.equal(edges.get(-1)).select(&bin - 1, &bin);
+        let outside = bin.lt(0) | bin.ge(bins) | x.is_nan();
+        let bin = outside.select(bins, bin).flatten();
+        (Tensor::zeros_of(DType::I32, bins).at(bin).add(1), edges)
     }
 }
 

@@ -1,16 +1,26 @@
-//! Quantiles and covariances.
+//! Quantiles, covariances and correlations.
 
 use super::common::tensor_or_error;
 use crate::{DType, IntoAxes, Operand, Tensor, args::axes_or_error};
 use std::panic::Location;
 
 impl Tensor {
-    /// The median over axes: the middle one in order, or the mean of the two in the middle. NaN if
-    /// one is there. Integers and bool give f32.
+    /// Computes the median over `axes`: the middle element in order, or the mean of the two middle
+    /// elements.
+    ///
+    /// The result is NaN if an element is NaN. Integers and bool are converted to f32. Follows
+    /// `numpy.median`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if there are no elements, and for complex numbers.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
-    /// assert_eq!(tensor([[3.0, 1.0, 2.0], [4.0, 9.0, 5.0]]).median(1).to_vec::<f32>()?, [2.0, 5.0]);
+    /// let x = tensor([[3.0, 1.0, 2.0], [4.0, 9.0, 5.0]]);
+    /// assert_eq!(x.median(1).to_vec::<f32>()?, [2.0, 5.0]);
     /// assert_eq!(tensor([4, 1]).median(..).item()?, 2.5);
     /// # Ok::<(), Error>(())
     /// ```
@@ -19,9 +29,18 @@ impl Tensor {
         tensor_or_error(self.quantiles("median", &Tensor::scalar(DType::F32, 0.5), &axes))
     }
 
-    /// The number below which the part `q` (from 0 to 1) of the elements over axes is, in straight
-    /// lines between neighbours in order. For a vector `q`, its axis is the first one of the
-    /// result. NaN if one is there. Integers and bool give f32.
+    /// Computes quantiles over `axes`: the value below which the fraction `q` (0 to 1) of the
+    /// elements is, interpolated linearly between adjacent elements in order.
+    ///
+    /// `q` is a number or a vector; a vector becomes the first axis of the result. The result is
+    /// NaN if an element is NaN. Integers and bool are converted to f32. Follows `numpy.quantile`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if there are no elements, if `q` has more than one axis, and for
+    /// complex numbers.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -37,7 +56,10 @@ impl Tensor {
         tensor_or_error(self.quantiles("quantile", &q.operand(&x), &axes))
     }
 
-    /// [`Tensor::quantile`] with `q` from 0 to 100.
+    /// Computes percentiles over `axes`: [`Tensor::quantile`] with `q` from 0 to 100. Follows
+    /// `numpy.percentile`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -51,6 +73,7 @@ impl Tensor {
         tensor_or_error(self.quantiles("percentile", &(q.operand(&x) / 100.0), &axes))
     }
 
+    /// Computes quantiles `q` over `axes`; errors name the function `op`.
     #[track_caller]
     fn quantiles(&self, op: &str, q: &Tensor, axes: &impl IntoAxes) -> Result<Tensor, Tensor> {
         let at = Location::caller();
@@ -68,26 +91,34 @@ impl Tensor {
             );
             return Err(Tensor::fail(op, why, at));
         }
-        let place = (q * (n - 1) as f64).clip(0, (n - 1) as f64);
-        let low = place.floor();
-        let weight = (&place - &low).convert(x.dtype(), at);
+        let position = (q * (n - 1) as f64).clip(0, (n - 1) as f64);
+        let low = position.floor();
+        let weight = (&position - &low).convert(x.dtype(), at);
         let low = low.convert(DType::I32, at);
         let sorted = merged.sort(last);
         let (a, b) = (sorted.take(&low, last), sorted.take((&low + 1).minimum(n - 1), last));
-        // Exactly on an element, its neighbour does not matter, be it infinite.
+        // On an element itself, ignore the next one: it may be infinite.
         let between = weight.equal(0).select(&a, &a + &weight * (b - &a));
         let nan = merged.is_nan().any(last);
-        let y = match place.rank() {
+        let y = match position.rank() {
             0 => nan.select(f64::NAN, between),
             _ => nan.select(f64::NAN, between.move_axis(last, 0)),
         };
-        let shape = [&place.shape()[..], &x.shape_without(&list, axes.keep())].concat();
+        let shape = [&position.shape()[..], &x.shape_without(&list, axes.keep())].concat();
         Ok(y.reshaped(shape, at).convert(dtype, at))
     }
 
-    /// The covariances of variables, one in each row, of which each column is an observation;
-    /// `ddof` is taken from the number of observations. A vector is one variable. Integers and bool
-    /// give f32.
+    /// Computes the covariance matrix of variables: each row is a variable, each column an
+    /// observation.
+    ///
+    /// Sums are divided by the number of observations minus `ddof`. A vector is one variable.
+    /// Integers and bool are converted to f32. Follows `numpy.cov`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if `self` is neither a vector nor a matrix.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -106,14 +137,16 @@ impl Tensor {
             );
         }
         let x = self.clone().float(at);
-        let far = &x - x.mean(crate::keep(-1));
-        let other = if x.dtype().is_complex() { far.conj() } else { far.clone() };
+        let deviation = &x - x.mean(crate::keep(-1));
+        let other = if x.dtype().is_complex() { deviation.conj() } else { deviation.clone() };
         let observations = x.dim(-1).saturating_sub(ddof) as f64;
-        far.matmul(other.t()) / observations
+        deviation.matmul(other.t()) / observations
     }
 
-    /// The correlation coefficients of variables, one in each row: [`Tensor::cov`] over the
-    /// standard deviations.
+    /// Computes the correlation coefficients of variables, each in a row: [`Tensor::cov`] divided
+    /// by the standard deviations. Follows `numpy.corrcoef`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;

@@ -1,4 +1,8 @@
-//! Windows that slide: convolution and pooling.
+//! Convolution and pooling.
+//!
+//! Tensors are `[batch, channels, space ..]` with any number of spatial axes, or
+//! `[batch, space .., channels]` with [`Windows::channels_last`], which is implemented by
+//! transposes.
 
 use super::common::{promote_operands, tensor_or_error};
 use crate::{
@@ -11,18 +15,31 @@ use neurax_ir::op::{Binary, Convolution, ReduceKind, ReduceWindow, Reverse, Slid
 use std::panic::Location;
 
 impl Tensor {
-    /// The convolution with a kernel (not turned around: cross-correlation, as in all frameworks)
-    /// over any number of space axes: of `[batch, channels, space ..]` with `[channels of the
-    /// result, channels of a group, taps ..]` gives `[batch, channels of the result, space ..]`.
-    /// Dtypes are promoted; narrow floats are summed in a wider type. The options say strides,
-    /// padding, dilation, groups and [`Windows::channels_last`].
+    /// Computes the convolution with `kernel` over the spatial axes, without flipping the kernel
+    /// (cross-correlation, as in all frameworks).
+    ///
+    /// `self` is `[batch, channels, space ..]`, `kernel` is
+    /// `[output channels, channels of a group, taps ..]`; the result is
+    /// `[batch, output channels, space ..]`. With [`Windows::channels_last`], `self` and the result
+    /// are `[batch, space .., channels]`, `kernel` is
+    /// `[taps .., channels of a group, output channels]`. `options` sets strides, padding, dilation
+    /// and groups. Dtypes are promoted; floats below 32 bits are accumulated in f32. Follows
+    /// `jax.lax.conv_general_dilated`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if the ranks or the numbers of channels of tensor and kernel do
+    /// not fit, or if `options` does not fit the number of spatial axes.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
     /// let x = tensor([[[1.0, 2.0, 3.0, 4.0]]]);
     /// let kernel = tensor([[[1.0, 0.0, -1.0]]]);
     /// assert_eq!(x.conv(&kernel, Windows::new()).to_vec::<f32>()?, [-2.0, -2.0]);
-    /// assert_eq!(x.conv(&kernel, Windows::new().padding(Padding::Same)).to_vec::<f32>()?, [-2.0, -2.0, -2.0, 3.0]);
+    /// let y = x.conv(&kernel, Windows::new().padding(Padding::Same));
+    /// assert_eq!(y.to_vec::<f32>()?, [-2.0, -2.0, -2.0, 3.0]);
     /// # Ok::<(), Error>(())
     /// ```
     #[track_caller]
@@ -40,12 +57,22 @@ impl Tensor {
         tensor_or_error(conv())
     }
 
-    /// The transposed convolution: what [`Tensor::conv`] with the same kernel and options does to
-    /// gradients; it makes strides' worth of entries out of each. Of `[batch, channels, space ..]`
-    /// with `[channels, channels of the result's group, taps ..]` (with [`Windows::channels_last`],
-    /// `[taps .., channels of the result's group, channels]`). Each space axis of `n` entries
-    /// becomes `(n - 1) stride + (taps - 1) dilation + 1` less the padding, with
-    /// [`crate::Padding::Same`] `n stride`.
+    /// Computes the transposed convolution: the gradient of [`Tensor::conv`] with the same kernel
+    /// and options with respect to its input.
+    ///
+    /// `self` is `[batch, channels, space ..]`, `kernel` is
+    /// `[channels, output channels of a group, taps ..]` (with [`Windows::channels_last`],
+    /// `[taps .., output channels of a group, channels]`). A spatial axis of `n` entries becomes
+    /// `(n - 1) stride + (taps - 1) dilation + 1` minus the padding, or `n stride` with
+    /// [`crate::Padding::Same`]. Follows PyTorch's `conv_transpose2d` and Keras's
+    /// `Conv2DTranspose`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if the ranks or the numbers of channels of tensor and kernel do
+    /// not fit, or if `options` does not fit the number of spatial axes.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -63,7 +90,7 @@ impl Tensor {
             let slides = options
                 .transposed(&x.shape()[2..], &kernel.shape()[2..])
                 .map_err(|why| fail("conv_transpose", why, self, at))?;
-            let kernel = turned_around(&kernel, x.shape()[1], options.groups, at)
+            let kernel = transposed_kernel(&kernel, x.shape()[1], options.groups, at)
                 .map_err(|why| fail("conv_transpose", why, self, at))?;
             let dtype = x.dtype();
             let y = emit(Convolution { slides, groups: options.groups, dtype }, [x, kernel], at);
@@ -72,9 +99,18 @@ impl Tensor {
         tensor_or_error(conv())
     }
 
-    /// The largest entry under each window of those sizes over the space axes of `[batch, channels,
-    /// space ..]`; the strides are the sizes unless the options say others. Padding counts for
-    /// nothing, NaN wins; the gradient goes to the first of equals.
+    /// Computes the maximum of each window of `sizes` over the spatial axes of
+    /// `[batch, channels, space ..]`.
+    ///
+    /// The strides are `sizes` unless `options` sets others. Padding is ignored; the result is NaN
+    /// if an element of the window is NaN. The gradient goes to the first of equal elements. The
+    /// dtype is kept. Follows `flax.linen.max_pool`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if `sizes` or `options` does not fit the number of spatial axes.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -87,30 +123,40 @@ impl Tensor {
     pub fn max_pool(&self, sizes: impl IntoEach, options: Windows) -> Tensor {
         let at = Location::caller();
         let pool = || {
-            let (sizes, slides) = pooled("max_pool", self, sizes.each(), &options, at)?;
+            let (sizes, slides) = pool_windows("max_pool", self, sizes.each(), &options, at)?;
             Ok(emit(ReduceWindow { kind: ReduceKind::Max, sizes, slides }, [self.clone()], at))
         };
         tensor_or_error(pool())
     }
 
-    /// The mean of the entries under each window of those sizes over the space axes of `[batch,
-    /// channels, space ..]`; the strides are the sizes unless the options say others. Padding is
-    /// not counted. Integers give f32.
+    /// Computes the mean of each window of `sizes` over the spatial axes of
+    /// `[batch, channels, space ..]`.
+    ///
+    /// The strides are `sizes` unless `options` sets others. Padding is not counted. Integers are
+    /// converted to f32; floats below 32 bits are summed in f32. Follows `flax.linen.avg_pool` with
+    /// `count_include_pad=False`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if `sizes` or `options` does not fit the number of spatial axes.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
     /// let x = tensor([[[1.0, 3.0, 5.0]]]);
     /// assert_eq!(x.avg_pool(2, Windows::new()).to_vec::<f32>()?, [2.0]);
-    /// assert_eq!(x.avg_pool(2, Windows::new().padding(Padding::Same)).to_vec::<f32>()?, [2.0, 5.0]);
+    /// let y = x.avg_pool(2, Windows::new().padding(Padding::Same));
+    /// assert_eq!(y.to_vec::<f32>()?, [2.0, 5.0]);
     /// # Ok::<(), Error>(())
     /// ```
     #[track_caller]
     pub fn avg_pool(&self, sizes: impl IntoEach, options: Windows) -> Tensor {
         let at = Location::caller();
         let pool = || {
-            let (sizes, slides) = pooled("avg_pool", self, sizes.each(), &options, at)?;
+            let (sizes, slides) = pool_windows("avg_pool", self, sizes.each(), &options, at)?;
             let (x, dtype) = self.clone().float(at).wide(at);
-            let counts = counts(&x, &sizes, &slides, at);
+            let counts = window_counts(&x, &sizes, &slides, at);
             let sum = emit(ReduceWindow { kind: ReduceKind::Sum, sizes, slides }, [x], at);
             Ok(sum.binary(counts, Binary::Div, at).convert(dtype, at))
         };
@@ -118,11 +164,12 @@ impl Tensor {
     }
 }
 
+/// Returns a tensor that carries an error of `op` with the type of `x`.
 fn fail(op: &str, why: String, x: &Tensor, at: At) -> Tensor {
     Tensor::fail(op, format!("{why}; the operand is {}", x.dtype_and_shape()), at)
 }
 
-/// Operand and kernel with one dtype, the channels in front of space and taps.
+/// Promotes `x` and `kernel` to one dtype, and transposes them to the layout with channels first.
 fn channels_first(
     op: &str,
     x: &Tensor,
@@ -149,7 +196,7 @@ fn channels_first(
     Ok((xs[0].permute_at(images.collect(), at), xs[1].permute_at(kernels.collect(), at)))
 }
 
-/// A result in the layout that the options ask for.
+/// Transposes a result with channels first to the layout of `options`.
 fn channels_back(y: Tensor, options: &Windows, at: At) -> Tensor {
     let rank = y.rank();
     if !options.channels_last || y.error().is_some() {
@@ -158,9 +205,9 @@ fn channels_back(y: Tensor, options: &Windows, at: At) -> Tensor {
     y.permute_at([0].into_iter().chain(2..rank).chain([1]).collect(), at)
 }
 
-/// The kernel of the transposed convolution: taps in reverse order, channels of operand and result
+/// Returns the kernel for a transposed convolution: taps reversed, channels of input and output
 /// exchanged within each group.
-fn turned_around(
+fn transposed_kernel(
     kernel: &Tensor,
     channels: usize,
     groups: usize,
@@ -198,8 +245,9 @@ fn turned_around(
     })
 }
 
-/// Windows over the space axes as windows over all axes.
-fn pooled(
+/// Returns the sizes and slides of windows over all axes, for windows of `sizes` over the spatial
+/// axes.
+fn pool_windows(
     op: &str,
     x: &Tensor,
     sizes: Vec<usize>,
@@ -223,17 +271,17 @@ fn pooled(
     let taps = one_each("sizes", &sizes, space.len()).map_err(|why| fail(op, why, x, at))?;
     let slides = options.slides(space, &taps, &taps).map_err(|why| fail(op, why, x, at))?;
     let back = shape.rank() - first - space.len();
-    Ok((between(first, taps, 1, back), between(first, slides, Slide::default(), back)))
+    Ok((surround(first, taps, 1, back), surround(first, slides, Slide::default(), back)))
 }
 
-/// So many `one` before and after.
-fn between<T: Copy>(front: usize, all: Vec<T>, one: T, back: usize) -> Vec<T> {
+/// Returns `all` with `front` times `one` before and `back` times `one` after it.
+fn surround<T: Copy>(front: usize, all: Vec<T>, one: T, back: usize) -> Vec<T> {
     std::iter::repeat_n(one, front).chain(all).chain(std::iter::repeat_n(one, back)).collect()
 }
 
-/// How many entries are under each window, at least 1: the same for all members of the batch and
-/// all channels.
-fn counts(x: &Tensor, sizes: &[usize], slides: &[Slide], at: At) -> Tensor {
+/// Counts the elements under each window, at least 1. The counts have size 1 along the batch and
+/// channel axes.
+fn window_counts(x: &Tensor, sizes: &[usize], slides: &[Slide], at: At) -> Tensor {
     let whole = |s: &Slide| s.low <= 0 && s.high <= 0;
     if slides.iter().all(whole) {
         return x.number(sizes.iter().product::<usize>() as f64);
