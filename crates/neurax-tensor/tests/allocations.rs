@@ -1,5 +1,5 @@
-//! A compiled function that is given places for its results takes no memory once it is warm, and
-//! loops change what they carry where it is.
+//! A warm compiled function with preallocated outputs allocates no memory, and loops update their
+//! carries in place.
 
 #![allow(unsafe_code, reason = "an allocator that counts")]
 
@@ -9,13 +9,13 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
-/// The system's allocator, with what was asked of it.
+/// The system allocator with counters of calls and bytes.
 struct Counting;
 
 static CALLS: AtomicUsize = AtomicUsize::new(0);
 static BYTES: AtomicUsize = AtomicUsize::new(0);
 
-// SAFETY: all is left to the system.
+// SAFETY: every call is forwarded to the system allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         CALLS.fetch_add(1, Relaxed);
@@ -33,8 +33,8 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
-/// How often memory is asked for by twenty calls, the least of some rounds: other threads of the
-/// process may ask for theirs.
+/// Returns the number of allocations of twenty calls: the minimum over several rounds, as other
+/// threads of the process may allocate, too.
 fn calls_when_warm<A: Tree>(f: &Compiled<A, Tensor>, a: &A, out: &mut Tensor) -> Result<usize> {
     let mut least = usize::MAX;
     for _ in 0..5 {
@@ -47,7 +47,7 @@ fn calls_when_warm<A: Tree>(f: &Compiled<A, Tensor>, a: &A, out: &mut Tensor) ->
     Ok(least)
 }
 
-/// Both look at counters of the whole process, so that they are one test.
+/// One test for both, as the counters belong to the whole process.
 #[test]
 fn calls_take_no_memory_and_loops_copy_nothing() -> Result<()> {
     if tensor(0).device()?.backend().name() != "native" {
@@ -81,7 +81,7 @@ fn calls_take_no_memory_and_loops_copy_nothing() -> Result<()> {
     assert_eq!(
         calls_when_warm(&gathered, &x, &mut Tensor::zeros([64, 300]))?,
         0,
-        "rows that the system copies"
+        "rows copied with memcpy"
     );
 
     let x = key.normal([16, 8]);
@@ -93,8 +93,7 @@ fn calls_take_no_memory_and_loops_copy_nothing() -> Result<()> {
     let looped = looped.compile(&x)?;
     assert_eq!(calls_when_warm(&looped, &x, &mut Tensor::zeros([16, 8]))?, 0, "control flow");
 
-    // Ten thousand rows of a table of 100 MB, one after the other: copies of it would be a million
-    // MB.
+    // Updates ten thousand rows of a table of 100 MB; a copy for each would allocate a million MB.
     let fill = |table: Tensor| {
         fori(0..10_000, table * 0.5, |i, t| {
             let row = (&i + Tensor::arange(2500)).to(F32).reshape([1, 2500]);
@@ -107,10 +106,10 @@ fn calls_take_no_memory_and_loops_copy_nothing() -> Result<()> {
     let table = step.run(table)?;
     assert!(
         BYTES.load(Relaxed) - before < 1 << 20,
-        "not even the first call has a second place for the table"
+        "not even the first call allocates a second table"
     );
     let table = step.run(table)?;
-    assert!(BYTES.load(Relaxed) - before < 1 << 20, "the table is where it was");
+    assert!(BYTES.load(Relaxed) - before < 1 << 20, "the table is updated in place");
     assert_eq!(table.get(7).get(5).item()?, 12.0);
     assert_eq!(table.get(9999).get(2499).item()?, 12_498.0);
     Ok(())

@@ -1,5 +1,5 @@
-//! Derivatives of functions that are made of several operations: against finite differences, and at
-//! the places where a formula that is right for values gives NaN for derivatives.
+//! Derivatives of functions composed of several ops: compared with finite differences, and at
+//! points where a formula that is right for values has NaN as its derivative.
 
 use neurax::{Side, einsum, prelude::*};
 
@@ -37,7 +37,7 @@ fn check(name: &str, x: &[f64], f: impl Fn(&Tensor) -> Tensor + Send + Sync) {
 }
 
 #[test]
-fn gradients_are_the_limits_of_differences() {
+fn gradients_equal_finite_differences() {
     let x = [0.3, -1.2, 2.5, 0.7];
     let positive = [0.3, 1.2, 2.5, 0.7];
     check("silu", &x, |x| x.silu());
@@ -61,7 +61,7 @@ fn gradients_are_the_limits_of_differences() {
     check("hypot", &x, |x| x.hypot(x.flip(0) * 2.0));
     check("logaddexp", &x, |x| x.logaddexp(x.flip(0)));
     check("atan2", &x, |x| x.atan2(x.flip(0) * 2.0));
-    // Away from the multiples, where it jumps.
+    // Away from multiples of the divisor, where the function is discontinuous.
     check("remainder", &x, |x| x.remainder(0.47));
     check("lerp", &x, |x| x.lerp(x.square(), x.sin()));
     check("xlogy", &positive, |x| x.xlogy(x.square()));
@@ -96,8 +96,8 @@ fn gradients_are_the_limits_of_differences() {
     check("take_along_axis", &x, |x| x.take_along_axis(&tensor([3, 3]), 0).square());
     check("set", &x, |x| x.at(1..3).set(x.slice(0, ..2).square()));
     check("set with a step", &x, |x| x.at(step(.., -2)).set(x.slice(0, ..2).square()));
-    check("add at places", &x, |x| x.at(tensor([1, 1, -1])).add(x.slice(0, ..3).square()));
-    check("max at places", &x, |x| x.at(tensor([1, 2])).max(x.slice(0, 2..)));
+    check("add at indices", &x, |x| x.at(tensor([1, 1, -1])).add(x.slice(0, ..3).square()));
+    check("max at indices", &x, |x| x.at(tensor([1, 2])).max(x.slice(0, 2..)));
     check("diag", &x, |x| x.diag(1).square());
     check("diagonal", &x, |x| x.reshape([2, 2]).diagonal(0, 0, 1).square());
     check("tril", &x, |x| x.reshape([2, 2]).tril(0).square());
@@ -118,7 +118,7 @@ fn slope(x: f32, f: impl Fn(Tensor) -> Tensor + Send + Sync) -> f64 {
 }
 
 #[test]
-fn derivatives_at_corners_are_numbers() {
+fn derivatives_at_singular_points_are_finite() {
     let zeros = || tensor([0.0, 0.0]);
     assert_eq!(
         grad(|x: Tensor| x.norm(..)).run(zeros()).unwrap().to_vec::<f32>().unwrap(),
@@ -140,7 +140,7 @@ fn derivatives_at_corners_are_numbers() {
             .unwrap(),
         [0.0, 0.0]
     );
-    // A product with one zero has a derivative there.
+    // A product with one zero factor has a derivative.
     assert_eq!(
         grad(|x: Tensor| x.prod(..)).run(tensor([0.0, 3.0])).unwrap().to_vec::<f32>().unwrap(),
         [3.0, 0.0]
@@ -166,12 +166,12 @@ fn derivatives_at_corners_are_numbers() {
     assert_eq!(slope(1000.0, |x| x.elu(1.0)), 1.0);
     assert_eq!(slope(1000.0, |x| x.celu(1.0)), 1.0);
     assert_eq!(slope(0.0, |x| x.xlogy(0.0)), 0.0);
-    // The idiom that users write: the other branch must not spoil the derivative.
+    // A common idiom of users: the branch that is not selected must not make the derivative NaN.
     assert_eq!(slope(0.0, |x| where_(&x.gt(0.0), where_(&x.gt(0.0), &x, 1.0).sqrt(), 0.0)), 0.0);
 }
 
 #[test]
-fn logaddexp_knows_infinities() {
+fn logaddexp_handles_infinities() {
     let infinity = f32::INFINITY;
     let pairs = [
         (-infinity, 1.0),
@@ -208,7 +208,7 @@ fn functions_without_a_derivative_are_constants() {
 }
 
 #[test]
-fn functions_batch() {
+fn functions_have_batching_rules() {
     let rows = Tensor::arange(6).reshape([2, 3]).to(F32);
     let each = |f: fn(Tensor) -> Tensor| {
         vmap(f).run(rows.clone()).and_then(|y| y.to_vec::<f32>()).unwrap()

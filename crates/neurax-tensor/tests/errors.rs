@@ -1,4 +1,4 @@
-//! Errors travel, name the place, and say what to do.
+//! Errors propagate, name the location, and say what to do.
 
 use neurax::prelude::*;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -14,7 +14,7 @@ fn says(t: Tensor, parts: &[&str]) {
     for p in parts {
         assert!(m.contains(p), "`{p}` is missing in: {m}");
     }
-    assert!(m.contains("tests/errors.rs:"), "no place in: {m}");
+    assert!(m.contains("tests/errors.rs:"), "no location in: {m}");
 }
 
 #[test]
@@ -63,9 +63,8 @@ fn what_cannot_be_differentiated_is_named() {
     assert_eq!(good.to_vec::<f32>().unwrap(), [3.0, 3.0]);
     says(
         bad,
-        &[
-            "leaf `1` of the argument is i32[]: only floats can be differentiated; capture it, convert it to a float, or pass a plain number as `Static(n)`",
-        ],
+        &["leaf `1` of the argument is i32[]: only floats can be differentiated; capture it, \
+             convert it to a float, or pass a plain number as `Static(n)`"],
     );
     let counted = Counted { w: w.clone(), n: tensor(3) };
     says(
@@ -186,7 +185,7 @@ fn layers_are_named_on_the_way_out() {
 
 type Jit<A, O> = neurax::Jit<'static, A, O>;
 
-/// A compiled function whose body gets that function.
+/// Creates a compiled function whose body receives the function itself.
 fn knot<A: Tree, O: Tree>(body: impl Fn(&Jit<A, O>, A) -> O + Send + Sync + 'static) -> Jit<A, O> {
     let slot: Arc<OnceLock<Jit<A, O>>> = Arc::default();
     let inner = slot.clone();
@@ -223,8 +222,8 @@ fn a_jit_with_static_results_that_calls_itself_says_so() {
     check(endless().run(tensor(1.0)).unwrap_err());
     check(endless().compile(types![f32[]]).unwrap_err());
     check(endless().stages(&tensor(1.0), false).unwrap_err());
-    // It calls itself once: run on an argument that carries the error, it shows what its result
-    // looks like.
+    // The function calls itself once: a run on an argument that carries the error shows the
+    // structure of its result.
     let calls = AtomicUsize::new(0);
     let once = knot(
         move |f: &Jit<Tensor, Out>, x| {
@@ -256,7 +255,7 @@ fn a_jit_that_calls_itself_on_something_else_may() {
 }
 
 #[test]
-fn sizes_that_no_machine_has_are_errors() {
+fn sizes_beyond_all_memory_are_errors() {
     let e = (Tensor::zeros([1 << 45]) + 1.0).to_vec::<f32>().unwrap_err().to_string();
     assert!(e.contains("there is no room for f32[35184372088832]"), "{e}");
     let e = Tensor::zeros([1 << 62, 1 << 62]).ok().unwrap_err().to_string();
@@ -264,7 +263,7 @@ fn sizes_that_no_machine_has_are_errors() {
 }
 
 #[test]
-fn counts_that_no_loop_ends_with_are_answered() {
+fn loop_counts_beyond_i32_are_errors() {
     let e = fori(i64::MAX - 1..i64::MAX, tensor(0.0), |i, c| c + i).ok().unwrap_err().to_string();
     assert!(
         e.contains("fori: 9223372036854775806..9223372036854775807 has integers beyond i32"),

@@ -1,4 +1,4 @@
-//! Functions with many cases, against values that NumPy gives.
+//! Functions with many cases, compared with values from NumPy.
 
 #![allow(clippy::reversed_empty_ranges, reason = "a range with a negative step runs backwards")]
 
@@ -16,7 +16,7 @@ fn why(x: &Tensor) -> String {
     x.clone().ok().err().map(|e| e.to_string()).unwrap_or_default()
 }
 
-/// `0..24` as `[2, 3, 4]`.
+/// Returns `0..24` as `[2, 3, 4]`.
 fn cube() -> Tensor {
     Tensor::arange(24).reshape([2, 3, 4])
 }
@@ -40,16 +40,16 @@ fn indices_are_pythons() {
 }
 
 #[test]
-fn places_are_numpys() {
+fn integer_tensors_as_indices_are_numpys() {
     let x = cube();
     assert_eq!(ints(&x.index((0, 0, tensor([3, -1, 0])))), [3, 3, 0]);
     assert_eq!(x.index((.., tensor([[0, 1], [2, 0]]))).shape(), [2, 2, 2, 4]);
     assert_eq!(ints(&x.index((tensor([0, 1]), tensor([2, 0]), 1..3))), [9, 10, 13, 14]);
-    // Neighbours stay where they are; others go to the front.
+    // The axes of adjacent index tensors stay in position, those of others go to the front.
     assert_eq!(x.index((.., tensor([0, 1]), tensor([0, 1]))).shape(), [2, 2]);
     assert_eq!(ints(&x.index((.., tensor([0, 1]), tensor([0, 1])))), [0, 5, 12, 17]);
     assert_eq!(ints(&x.index((tensor([0, 1]), .., tensor([0, 3])))), [0, 4, 8, 15, 19, 23]);
-    assert_eq!(ints(&x.index((0, 0, tensor([9, -9])))), [3, 0], "moved to the nearest");
+    assert_eq!(ints(&x.index((0, 0, tensor([9, -9])))), [3, 0], "clamped");
     assert_eq!(ints(&x.take(Tensor::from_vec(vec![1u8, 0], [2]), 0).index((.., 0, 0))), [12, 0]);
     assert_eq!(ints(&tensor([[1, 2], [3, 4]]).take_along_axis(&tensor([[1], [0]]), 1)), [2, 3]);
     assert_eq!(ints(&tensor([[1, 2], [3, 4]]).take_along_axis(&tensor([[1, 0]]), 0)), [3, 2]);
@@ -70,7 +70,7 @@ fn updates_are_numpys() {
         ints(&x.at((tensor([0, 1]), tensor([1, 2]))).set(tensor([5, 6]))),
         [0, 5, 0, 0, 0, 0, 6, 0]
     );
-    assert_eq!(ints(&x.at((.., tensor([9]))).set(1)), [0; 8], "left out");
+    assert_eq!(ints(&x.at((.., tensor([9]))).set(1)), [0; 8], "dropped");
     assert_eq!(ints(&(&x + 2).at(Ellipsis).mul(3)), [6; 8]);
     assert_eq!(ints(&(&x + 2).at((0, ..2)).min(1)), [1, 1, 2, 2, 2, 2, 2, 2]);
     assert_eq!(ints(&(&x + 2).at(tensor([1])).max(3)), [2, 2, 2, 2, 3, 3, 3, 3]);
@@ -178,7 +178,7 @@ fn dtypes_are_jaxs() {
     assert_eq!(tensor([1, 2]).floor().dtype(), I32);
     assert_eq!(tensor([1, 2]).is_finite().dtype(), BOOL);
     assert_eq!(concat([&bytes, &tensor([1])], 0).dtype(), I32);
-    // Sums of many small floats do not overflow on the way.
+    // Sums of 16-bit floats are accumulated in f32, without overflow.
     assert_eq!(Tensor::full_of(F16, [100], 1000.0).mean(..).item().unwrap(), 1000.0);
     assert_eq!(Tensor::full_of(F16, [100], 1000.0).std(.., 0).item().unwrap(), 0.0);
 }
@@ -284,13 +284,13 @@ fn numbers_are_pythons() {
             .unwrap(),
         0.0
     );
-    let (values, places) = tensor([[1.0, f32::NAN, 2.0], [3.0, 3.0, 0.0]]).top_k(2);
-    assert_eq!((ints(&places), floats(&values)[3]), (vec![1, 2, 0, 1], 3.0));
+    let (values, indices) = tensor([[1.0, f32::NAN, 2.0], [3.0, 3.0, 0.0]]).top_k(2);
+    assert_eq!((ints(&indices), floats(&values)[3]), (vec![1, 2, 0, 1], 3.0));
     assert_eq!(ints(&Tensor::from_vec(vec![128u8, 1], [2]).right_shift(7).to(I32)), [1, 0]);
 }
 
 #[test]
-fn nan_to_num_mends_both_parts_of_complex_numbers() {
+fn nan_to_num_replaces_both_parts_of_complex_numbers() {
     let x = tensor([f32::NAN, 1.0, f32::INFINITY])
         .complex(tensor([2.0, f32::NEG_INFINITY, f32::NAN]))
         .nan_to_num();

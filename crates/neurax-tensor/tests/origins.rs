@@ -1,5 +1,5 @@
-//! Every equation that reaches a backend says from which line of the user's program it comes,
-//! whatever was done to it on the way.
+//! Every equation that reaches a backend names the line of the user's program that it comes from,
+//! after all transforms.
 
 #[allow(dead_code, reason = "the tests of costs use the rest")]
 #[path = "cost/counting.rs"]
@@ -10,7 +10,7 @@ use neurax::ir::{Graph, Place};
 use neurax::prelude::*;
 use std::collections::BTreeSet;
 
-/// Runs `f` on a device of its own, and gives the graphs that were compiled for it.
+/// Runs `f` on a new device, and returns the graphs that were compiled for it.
 fn compiled<A: Tree, O: Tree>(f: impl Function<A, Out = O>, a: A) -> Result<Vec<Graph>> {
     let counting = Counting::default();
     let device = counting.device()?;
@@ -18,8 +18,8 @@ fn compiled<A: Tree, O: Tree>(f: impl Function<A, Out = O>, a: A) -> Result<Vec<
     Ok(counting.compiled())
 }
 
-/// Collects the transforms that wrote equations of the graph, and the equations that are not at a
-/// line of this file.
+/// Collects the transforms that wrote equations of the graph, and the equations whose location is
+/// not in this file.
 fn survey(
     g: &Graph,
     path: &str,
@@ -35,7 +35,7 @@ fn survey(
     }
 }
 
-/// Checks the places; answers with the transforms.
+/// Checks the locations of all equations, and returns the transforms that wrote some.
 #[track_caller]
 fn placed<A: Tree, O: Tree>(f: impl Function<A, Out = O>, a: A) -> BTreeSet<&'static str> {
     check(&compiled(f, a).unwrap())
@@ -48,7 +48,7 @@ fn check(graphs: &[Graph]) -> BTreeSet<&'static str> {
     graphs.iter().for_each(|g| survey(g, "", &mut transforms, &mut strays));
     assert!(
         strays.is_empty(),
-        "{} equations have lost their place:\n{}",
+        "{} equations have lost their location:\n{}",
         strays.len(),
         strays.join("\n")
     );
@@ -108,7 +108,7 @@ fn through_forward_mode_and_loops_without_an_end() {
 }
 
 #[test]
-fn through_transforms_that_run_at_once() {
+fn through_transforms_that_run_eagerly() {
     placed(grad(loops), at());
     placed(grad(checkpoint(ruled)), at());
     placed(vmap(grad(checkpoint(loops))), Tensor::ones([3, 2]));
@@ -147,7 +147,7 @@ fn through_the_layers_of_a_model() -> Result<()> {
     });
     let mut layers = BTreeSet::new();
     let mut graphs = compiled(train, (vars.params, start))?;
-    // Initial values are programs of no arguments, written by initializers.
+    // Leave out the programs of initializers, which have no arguments.
     graphs.retain(|g| !g.input_types().is_empty());
     graphs.iter().for_each(|g| each_path(g, &mut layers));
     assert_eq!(
@@ -158,7 +158,7 @@ fn through_the_layers_of_a_model() -> Result<()> {
     Ok(())
 }
 
-/// The paths of layers.
+/// Collects the paths of layers.
 fn each_path(g: &Graph, into: &mut BTreeSet<String>) {
     for e in g.eqns() {
         into.extend(e.at.path.as_ref().map(|p| p.to_string()));

@@ -92,8 +92,8 @@ fn perturbations_are_not_confused() -> Result<()> {
     assert_eq!(one.run(tensor(1.0))?.item()?, 1.0);
     let f = grad(|x: Tensor| &x * grad(|y: Tensor| &x * &y * &y)(tensor(3.0)));
     assert_eq!(f.run(tensor(2.0))?.item()?, 24.0);
-    // A jit made inside a trace, capturing its tracer, called with traced and with concrete
-    // arguments: 6 * 2x + 3x^2.
+    // A jit that is created inside a trace captures its tracer, and is called with traced and with
+    // concrete arguments: 6 * 2x + 3x^2.
     let o = grad(|x: Tensor| {
         let inner = jit(|y: Tensor| &y * &x * &x);
         inner(tensor(1.0)) + inner(x.clone()) + inner(tensor(5.0))
@@ -119,7 +119,8 @@ fn loops_and_branches() -> Result<()> {
     assert_eq!((y.item()?, dy.item()?), (27.0, 27.0));
     let e =
         grad(|x: Tensor| while_loop(x, |x| x.lt(10.0), |x| x * 3.0)).run(tensor(1.0)).unwrap_err();
-    let why = "while: a loop whose number of steps is only known at run time has no reverse mode; use scan, or fori with a fixed range, at ";
+    let why = "while: a loop whose number of steps is only known at run time has no reverse mode; \
+               use scan, or fori with a fixed range, at ";
     assert!(e.to_string().starts_with(why) && e.to_string().contains("tests/programs.rs:"), "{e}");
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! Random numbers equal JAX's: bit for bit, normals and Gumbel numbers up to the rounding of their
-//! functions.
+//! Random numbers equal JAX's: bit for bit, or, for normal and Gumbel distributions, up to the
+//! rounding of their functions.
 
 use neurax::Literal;
 use neurax::prelude::*;
@@ -22,7 +22,8 @@ fn range_of<T: std::str::FromStr>(words: &[&str]) -> (T, T) {
     }
 }
 
-/// What a fixture's name asks for; `None` is not a function of ours.
+/// Samples the tensor that the name of a fixture describes; `None` if this crate has no such
+/// function.
 fn sample(k: &Key, name: &str, logits: impl Fn(&str) -> Tensor) -> Option<Tensor> {
     let words: Vec<&str> = name.split('_').collect();
     let dtype = |i: usize| DType::parse(words[i]).unwrap();
@@ -81,10 +82,10 @@ fn random_numbers_equal_jax() {
             continue;
         };
         let have: Literal = have.to_literal().unwrap_or_else(|e| panic!("{path}: {e}"));
-        // erfinv and log are not the same functions here and there.
-        let free = name.starts_with("normal") || name.starts_with("gumbel");
+        // The approximations of erfinv and log differ from those of XLA.
+        let is_rounded = name.starts_with("normal") || name.starts_with("gumbel");
         let tolerance = Tolerance::of(have.dtype()).times(50.0);
-        let result = if free {
+        let result = if is_rounded {
             close_within(&have, want, tolerance)
         } else if have == *want {
             Ok(())

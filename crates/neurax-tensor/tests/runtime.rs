@@ -1,4 +1,4 @@
-//! What runs, how often it is compiled, and whose memory is used.
+//! Compilation counts, reuse of memory, and failures at run time.
 
 use neurax::Compiled;
 use neurax::ir::{Graph, Literal};
@@ -6,7 +6,7 @@ use neurax::prelude::*;
 use neurax::runtime::{Backend, Buffer, Executable};
 use std::sync::Arc;
 
-/// A device of its own for a test that counts what is compiled for it.
+/// Creates a device for a test that counts its compilations.
 fn new_device() -> Result<Device> {
     Device::from_backend(Arc::new(neurax_interp::Interp::new()), 0)
 }
@@ -22,7 +22,7 @@ fn a_thousand_steps_with_changing_rates_compile_once() -> Result<()> {
         p -= &g * (i as f64 * 1e-6);
     }
     assert_eq!((device.prepared_ops(), device.compilations()), before);
-    // Nor does a transform outside jit make a new program for another captured number.
+    // A transform outside jit does not compile a new program for another captured number either.
     let step = |lr: f64, w: &Tensor| value_and_grad_at(w, |w| (w.square() * lr).sum(..)).1;
     let _ = step(0.1, &g).ok()?;
     let before = device.compilations();
@@ -38,7 +38,7 @@ fn owned_operands_are_reused() -> Result<()> {
     let x = tensor([1.0, 2.0, 3.0, 4.0]);
     let a = x.address();
     let y = x + 1.0;
-    assert_eq!(y.address(), a, "the last reference is written into");
+    assert_eq!(y.address(), a, "the memory of the last reference is reused");
     let z = &y * 2.0;
     assert_ne!(z.address(), a);
     let mut w = z;
@@ -95,7 +95,7 @@ fn two_threads_may_fill_one_trace() -> Result<()> {
         let y = jit(both).run(tensor([0.0, 0.25]).on(&device))?;
         assert_eq!(y.to_vec::<f32>()?[0], 1.0 + 1f32.exp());
     }
-    assert_eq!(device.compilations(), 1, "whichever thread came first, the graph is the same");
+    assert_eq!(device.compilations(), 1, "the graph does not depend on which thread comes first");
     Ok(())
 }
 
@@ -189,7 +189,7 @@ fn everything_may_be_sent() {
     assert_eq!(std::mem::size_of::<Tensor>(), 16);
 }
 
-/// The oracle, but for running: that fails.
+/// A backend that compiles every graph to an executable whose run fails.
 #[derive(Debug)]
 struct Broken;
 
@@ -219,7 +219,7 @@ impl Executable for Broken {
 
 #[test]
 fn outputs_survive_a_run_that_fails() -> Result<()> {
-    // Large enough to be captured: the program runs on its device.
+    // Large enough to be captured, so that the program runs on its device.
     let c = Tensor::from_vec(vec![2.0f32; 64], 64).on(&Device::from_backend(Arc::new(Broken), 0)?);
     let f = jit(move |x: Tensor| (&x * &c, x)).compile(types![f32[64]])?;
     let (mut own, mut other) = (Tensor::ones(64) * 3.0, tensor([5, 6, 7]));
@@ -234,8 +234,8 @@ fn outputs_survive_a_run_that_fails() -> Result<()> {
 }
 
 #[test]
-fn arguments_and_outputs_survive_a_size_that_cannot_be_had() -> Result<()> {
-    // 2^48 elements in between, 1 in the end.
+fn arguments_and_outputs_survive_an_allocation_that_fails() -> Result<()> {
+    // The intermediate result has 2^48 elements, the result 1.
     let cube = jit(|(x, y, z): (Tensor, Tensor, Tensor)| (x.outer(y).expand_dims(2) * z).sum(..));
     let axis = || tensor([1.0, 2.0]).repeat(1 << 15, 0);
     let args = (axis(), axis(), axis());
@@ -256,7 +256,7 @@ fn arguments_and_outputs_survive_a_size_that_cannot_be_had() -> Result<()> {
 }
 
 #[test]
-fn what_a_loop_computes_on_the_way_does_not_reach_its_other_results() -> Result<()> {
+fn temporaries_of_a_loop_body_do_not_overwrite_its_results() -> Result<()> {
     let x = Tensor::arange(40).to(F32).reshape([4, 10]);
     let least = |x: &Tensor| x.sort(0).slice(0, ..3);
     let rows =

@@ -8,7 +8,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
-/// Memory that knows how often it was looked at: nobody can copy, compare or hash it unseen.
+/// Memory that counts its accesses: every copy, comparison or hash is visible.
 struct Watched {
     bytes: Vec<u8>,
     looks: AtomicUsize,
@@ -31,13 +31,13 @@ impl Watched {
         Ok(Tensor::from(Literal::new(ty, window)?))
     }
 
-    /// How often it was looked at since this was asked last.
+    /// Returns the number of accesses since the last call.
     fn looks(&self) -> usize {
         self.looks.swap(0, Relaxed)
     }
 }
 
-/// Bytes of the constants in a graph and the graphs in it.
+/// Returns the size in bytes of the constants in a graph and its subgraphs.
 fn constants(g: &ir::Graph) -> usize {
     let one = |op: &ir::Op| match op {
         ir::Op::Constant(c) => c.value.bytes().len(),
@@ -47,7 +47,7 @@ fn constants(g: &ir::Graph) -> usize {
 }
 
 #[test]
-fn a_hundred_megabytes_are_captured_without_a_look_at_them() -> Result<()> {
+fn a_hundred_megabytes_are_captured_without_reading_them() -> Result<()> {
     let backend = Counting::default();
     let device = backend.device()?;
     let ty = Type::new(F32, [25 << 20]);
@@ -69,36 +69,36 @@ fn a_hundred_megabytes_are_captured_without_a_look_at_them() -> Result<()> {
     let graph = value.stages(&x, true)?.list()[0].text.clone();
     assert!(
         graph.is_some_and(|g| g.contains(&ty.to_string()) && g.len() < 1000),
-        "it is an input of the graph"
+        "the weights are an input of the graph"
     );
     assert_eq!(
         memory.looks(),
         0,
-        "to trace, transform, optimise, look up and compile is not to look at it"
+        "tracing, transforming, optimizing, looking up and compiling do not read the weights"
     );
-    assert_eq!(backend.moved(), moved, "nothing goes to the device or comes back");
+    assert_eq!(backend.moved(), moved, "nothing is copied to or from the device");
     assert_eq!(
         Arc::strong_count(&memory),
         references + compiled.len(),
-        "each program refers to it once"
+        "each program holds one reference"
     );
     let graphs = backend.compiled();
     assert!(
         graphs.len() >= compiled.len() && graphs.iter().all(|g| constants(g) <= 64),
-        "what is compiled and hashed holds none of it"
+        "compiled and hashed graphs do not contain the weights"
     );
 
     assert_eq!(compiled[0].run(x.clone())?.item()?, 0.0);
-    assert!(backend.addresses().contains(&address), "the executable gets the memory itself");
+    assert!(backend.addresses().contains(&address), "the executable receives the same memory");
     drop(compiled);
-    assert_eq!(Arc::strong_count(&memory), references, "and nothing else keeps it");
+    assert_eq!(Arc::strong_count(&memory), references, "no other reference is kept");
     let unchanged = jit(|_: Tensor| weights.clone());
     memory.looks();
     let unchanged = unchanged.run(x)?;
     assert_eq!(
         memory.looks(),
         1,
-        "what hands it through looks once: this test's backend, which takes the address"
+        "the only access is by the backend of this test, which takes the address"
     );
     assert_eq!(unchanged.address(), address);
     Ok(())

@@ -1,4 +1,4 @@
-//! A backend around the oracle that keeps an account of what it is given.
+//! The reference interpreter as a backend that records its calls.
 
 use neurax::prelude::*;
 use neurax::{Backend, Literal, ir, runtime};
@@ -8,52 +8,53 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
-/// The backend. Clones share the account.
+/// The backend. Clones share the record.
 #[derive(Clone, Debug, Default)]
 pub struct Counting {
-    pub oracle: Interp,
-    account: Arc<Account>,
+    pub interp: Interp,
+    record: Arc<Record>,
 }
 
+/// The calls of a backend and its clones.
 #[derive(Debug, Default)]
-struct Account {
-    /// Bytes that were brought to the device or back.
+struct Record {
+    /// The number of bytes copied to or from the device.
     moved: AtomicUsize,
-    /// What was compiled.
+    /// The compiled graphs.
     graphs: Mutex<Vec<ir::Graph>>,
-    /// Where the arguments of the last run were.
+    /// The addresses of the arguments of the last run.
     addresses: Mutex<Vec<usize>>,
 }
 
 #[derive(Debug)]
 struct Run {
     inner: Arc<dyn runtime::Executable>,
-    account: Arc<Account>,
+    record: Arc<Record>,
 }
 
 impl Counting {
-    /// A device of it.
+    /// Creates a device of the backend.
     pub fn device(&self) -> Result<Device> {
         Device::from_backend(Arc::new(self.clone()), 0)
     }
 
     pub fn moved(&self) -> usize {
-        self.account.moved.load(Relaxed)
+        self.record.moved.load(Relaxed)
     }
 
     pub fn compiled(&self) -> Vec<ir::Graph> {
-        self.account.graphs.lock().unwrap().clone()
+        self.record.graphs.lock().unwrap().clone()
     }
 
     pub fn addresses(&self) -> Vec<usize> {
-        self.account.addresses.lock().unwrap().clone()
+        self.record.addresses.lock().unwrap().clone()
     }
 
-    /// How many equations `f` executes.
+    /// Returns the number of equations that `f` executes.
     pub fn eqns<O>(&self, f: impl FnOnce() -> Result<O>) -> Result<u64> {
-        let before = self.oracle.counters().eqns();
+        let before = self.interp.counters().eqns();
         f()?;
-        Ok(self.oracle.counters().eqns() - before)
+        Ok(self.interp.counters().eqns() - before)
     }
 }
 
@@ -67,27 +68,27 @@ impl Backend for Counting {
     }
 
     fn compile(&self, graph: &ir::Graph, device: usize) -> Result<Arc<dyn runtime::Executable>> {
-        self.account.graphs.lock().unwrap().push(graph.clone());
+        self.record.graphs.lock().unwrap().push(graph.clone());
         Ok(Arc::new(Run {
-            inner: self.oracle.compile(graph, device)?,
-            account: self.account.clone(),
+            inner: self.interp.compile(graph, device)?,
+            record: self.record.clone(),
         }))
     }
 
     fn upload(&self, value: Literal, device: usize) -> Result<runtime::Buffer> {
-        self.account.moved.fetch_add(value.ty().bytes()?, Relaxed);
-        self.oracle.upload(value, device)
+        self.record.moved.fetch_add(value.ty().bytes()?, Relaxed);
+        self.interp.upload(value, device)
     }
 
     fn download(&self, buffer: &runtime::Buffer) -> Result<Literal> {
-        self.account.moved.fetch_add(buffer.ty().bytes()?, Relaxed);
-        self.oracle.download(buffer)
+        self.record.moved.fetch_add(buffer.ty().bytes()?, Relaxed);
+        self.interp.download(buffer)
     }
 }
 
 impl runtime::Executable for Run {
     fn run(&self, args: Vec<runtime::Buffer>) -> Result<Vec<runtime::Buffer>> {
-        *self.account.addresses.lock().unwrap() =
+        *self.record.addresses.lock().unwrap() =
             args.iter().map(runtime::Buffer::address).collect();
         self.inner.run(args)
     }

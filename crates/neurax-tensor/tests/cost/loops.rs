@@ -1,4 +1,5 @@
-//! A long loop: what its derivatives execute and keep, and whose memory it writes into.
+//! The equations that derivatives of a long loop execute, the residuals they keep, and the memory
+//! that the loop reuses.
 
 use crate::counting::Counting;
 use neurax::ir;
@@ -6,18 +7,18 @@ use neurax::prelude::*;
 
 const STEPS: usize = 1000;
 const WIDTH: usize = 32;
-/// Bytes of one vector for every step.
+/// The size in bytes of one vector for every step.
 const VECTORS: usize = 4 * STEPS * WIDTH;
 
 type Inputs = (Tensor, Tensor, Tensor);
 
-/// The loss of a recurrent network of 1,000 steps: `h = tanh(w h + x)`, its weights captured by the
-/// body of the loop.
+/// Computes the loss of a recurrent network of 1,000 steps, `h = tanh(w h + x)`, with its weights
+/// captured by the body of the loop.
 fn rnn((w, h, xs): Inputs) -> Tensor {
     scan(h, xs, |h, x| ((w.matmul(h) + x).tanh(), ())).0.square().sum(..)
 }
 
-/// The same, keeping nothing of a step but its operands.
+/// Computes the same loss, but keeps only the operands of each step.
 fn rnn_of_checkpoints((w, h, xs): Inputs) -> Tensor {
     let step = checkpoint(|(w, h, x): Inputs| (w.matmul(h) + x).tanh());
     scan(h, xs, |h, x| (step((w.clone(), h, x)), ())).0.square().sum(..)
@@ -58,8 +59,8 @@ fn a_gradient_through_a_thousand_steps_executes_a_small_multiple_of_the_value() 
     Ok(())
 }
 
-/// Bytes of everything that the loops of a graph hand on: last carries, and what was stacked, step
-/// upon step.
+/// Returns the size in bytes of all results of the loops of a graph: final carries and stacked
+/// outputs.
 fn handed_on(g: &ir::Graph) -> usize {
     let loops = g.eqns().iter().filter(|e| matches!(e.op, ir::Op::Scan(_)));
     loops.flat_map(|e| &e.outputs).map(|v| g.ty(*v).bytes().unwrap()).sum()
@@ -74,28 +75,28 @@ fn the_weights_are_not_kept_for_every_step() -> Result<()> {
         let _ = jit(grad(loss)).run(at.clone())?;
         let graph = backend.compiled().pop().unwrap();
         let kept = handed_on(&graph);
-        // The weights 1,000 times would be 32 vectors a step; the gradient of `xs` is one.
+        // The weights for every step would be 32 vectors per step; the gradient of `xs` is one.
         assert!(
             (VECTORS..=4 * VECTORS).contains(&kept),
-            "{name}: {kept} bytes; one vector a step is {VECTORS}\n{graph}"
+            "{name}: {kept} bytes; one vector per step is {VECTORS}\n{graph}"
         );
     }
     Ok(())
 }
 
 #[test]
-fn a_hundred_megabytes_are_written_into_ten_thousand_times_where_they_are() -> Result<()> {
+fn a_loop_updates_a_hundred_megabytes_in_place() -> Result<()> {
     const TIMES: i64 = 10_000;
     let backend = Counting::default();
-    // Nothing else in the loop has an operand whose memory it could write into.
+    // No other op of the loop has an operand whose memory it could reuse.
     let write = |i: Tensor, big: Tensor| big.dynamic_update_slice(tensor([1.0]), i.reshape([1]));
     let fill = jit(|big: Tensor| fori(0..TIMES, big, write));
     let big = Tensor::zeros([25 << 20]).on(&backend.device()?);
     let address = big.address();
-    let before = backend.oracle.counters().reused();
+    let before = backend.interp.counters().reused();
     let big = fill.run(big)?;
     assert_eq!(
-        backend.oracle.counters().reused() - before,
+        backend.interp.counters().reused() - before,
         TIMES as u64,
         "each step writes in place"
     );

@@ -1,4 +1,4 @@
-//! What captures, transforms and loops cost, as a backend sees it.
+//! The cost of captures, transforms and loops, as seen by a backend.
 
 mod captures;
 mod counting;

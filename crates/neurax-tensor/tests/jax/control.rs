@@ -8,22 +8,28 @@ mirrors! {
         let (last, ys) = scan(init.clone(), xs.clone(), |c, x| (&c * 0.7 + &x * &x, c * x));
         (ys, last)
     };
-    scan_rnn(xs, w, u, h) => scan(h.clone(), xs.clone(), |h, x| ((x.matmul(w) + h.matmul(u)).tanh(), h));
+    scan_rnn(xs, w, u, h) => {
+        scan(h.clone(), xs.clone(), |h, x| ((x.matmul(w) + h.matmul(u)).tanh(), h))
+    };
     scan_reverse(xs, init) => {
         let (last, ys) = scan_reverse(init.clone(), xs.clone(), |c, x| (c.sin() + &x, c * x));
         (ys, last)
     };
     scan_pytree(a, b, i, table) => {
         let start = (Tensor::zeros_of(a.dtype(), [2]), tensor(0));
-        let ((s, n), (ys, ns)) = scan(start, (a.clone(), b.clone(), i.clone()), |(s, n), (a, b, i)| {
+        let xs = (a.clone(), b.clone(), i.clone());
+        let ((s, n), (ys, ns)) = scan(start, xs, |(s, n), (a, b, i)| {
             let s = s + a * &b + table.take(&i, 0);
             ((s.clone(), &n + i), (s * b, n))
         });
         (ys, s, n, ns)
     };
-    scan_without_xs(x, a) => scan(x.clone(), Tensor::arange(4), |c, _| ((a * &c).cos(), c.sum(..))).1;
+    scan_without_xs(x, a) => {
+        scan(x.clone(), Tensor::arange(4), |c, _| ((a * &c).cos(), c.sum(..))).1
+    };
     scan_in_scan(xs, w) => {
-        let inner = |c: Tensor, x: Tensor| scan(c, x, |d: Tensor, s: Tensor| ((d.matmul(w) + &s).tanh(), d.get(0) * s));
+        let step = |d: Tensor, s: Tensor| ((d.matmul(w) + &s).tanh(), d.get(0) * s);
+        let inner = |c: Tensor, x: Tensor| scan(c, x, step);
         let outer = |c, x| {
             let (c, ys) = inner(c, x);
             (c, ys.sum(..))
@@ -46,29 +52,44 @@ mirrors! {
     switch(i, x) => switch(i, &[&|| x.sin(), &|| x * x, &|| x.exp() * x]);
     switch_clamped(i, x) => switch(i, &[&|| x.sin(), &|| x * x, &|| x.exp() * x]);
     cond_in_scan(xs, init) => {
-        let (last, ys) = scan(init.clone(), xs.clone(), |c, x| (cond(&x.gt(0.0), || &c * &x, || c.sin() + &x), c));
+        let body = |c: Tensor, x: Tensor| (cond(&x.gt(0.0), || &c * &x, || c.sin() + &x), c);
+        let (last, ys) = scan(init.clone(), xs.clone(), body);
         (ys, last)
     };
     switch_in_scan(ids, xs, init) => {
-        let body = |c: Tensor, (i, x): (Tensor, Tensor)| (switch(&i, &[&|| &c * &x, &|| c.sin() + &x, &|| &c - &x * &x]), c);
+        let body = |c: Tensor, (i, x): (Tensor, Tensor)| {
+            let y = switch(&i, &[&|| &c * &x, &|| c.sin() + &x, &|| &c - &x * &x]);
+            (y, c)
+        };
         scan(init.clone(), (ids.clone(), xs.clone()), body).1
     };
-    while_counter(n, x) => while_loop((tensor(0), x.clone()), |s| s.0.lt(n), |(i, x)| (i + 1, x.sin() * 1.5)).1;
+    while_counter(n, x) => {
+        while_loop((tensor(0), x.clone()), |s| s.0.lt(n), |(i, x)| (i + 1, x.sin() * 1.5)).1
+    };
     while_data(x) => {
-        let (y, n) = while_loop((x.clone(), tensor(0)), |s| s.0.sum(..).lt(12.3), |(x, n)| (x * 1.7, n + 1));
+        let start = (x.clone(), tensor(0));
+        let (y, n) = while_loop(start, |s| s.0.sum(..).lt(12.3), |(x, n)| (x * 1.7, n + 1));
         (y.square(), n)
     };
     while_in_scan(xs, init) => {
-        let inner = |c: &Tensor, x: Tensor| while_loop(c.clone(), |c| c.lt(5.3), |c| &c * &c * 0.1 + &x + c);
+        let inner = |c: &Tensor, x: Tensor| {
+            while_loop(c.clone(), |c| c.lt(5.3), |c| &c * &c * 0.1 + &x + c)
+        };
         scan(init.clone(), xs.clone(), |c, x| (inner(&c, x) * 0.3, c)).1
     };
-    fori_dynamic(n, x) => while_loop((tensor(0), x.clone()), |s| s.0.lt(n), |(i, x)| (&i + 1, x.sin() + i.to(x.dtype()))).1;
+    fori_dynamic(n, x) => {
+        let step = |(i, x): (Tensor, Tensor)| (&i + 1, x.sin() + i.to(x.dtype()));
+        while_loop((tensor(0), x.clone()), |s| s.0.lt(n), step).1
+    };
     fori_static(x, a) => fori(0..4, x.clone(), |i, x| (a * &x).sin() + x * i);
     fori_update(x) => fori(1..4, x.clone(), |i, x| {
         let (own, before) = (x.take(&i, 0), x.take(&i - 1, 0));
         x.at(i).set((&own + before * &own).tanh())
     });
-    vmap_of_scan(xs, w) => vmap(|x: Tensor| scan(x, Tensor::arange(3), |c, _| (w.matmul(&c).tanh(), c.get(0))))(xs.clone());
+    vmap_of_scan(xs, w) => {
+        let step = |c: Tensor, _: Tensor| (w.matmul(&c).tanh(), c.get(0));
+        vmap(|x: Tensor| scan(x, Tensor::arange(3), step))(xs.clone())
+    };
     vmap_axes(x, y, z) => {
         let axes = Axes { inputs: [Some(1), Some(0)].into(), outputs: 1.into(), ..Axes::default() };
         vmap_with(|(a, b): (Tensor, Tensor)| a.sum(..) * b * z, axes)((x * x, y.slice(0, ..3)))

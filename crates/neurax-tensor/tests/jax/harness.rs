@@ -1,4 +1,5 @@
-//! Runs a mirror of a recorded function through every transform, and compares with what JAX gave.
+//! Runs the mirror of a recorded function through every transform, and compares the results with
+//! those of JAX.
 
 use crate::counting::Counting;
 use neurax::{
@@ -36,9 +37,9 @@ pub fn leaves(t: impl Tree) -> Vec<Tensor> {
     v
 }
 
-/// Functions whose derivative is not one, on purpose: forward and reverse mode of them need not
-/// agree, nor is their second derivative symmetric. (Through 16 bits it is one, but every pass
-/// rounds elsewhere.)
+/// Functions with a custom derivative that is wrong on purpose: forward and reverse mode need not
+/// agree, and the second derivative is not symmetric. Through 16-bit floats the derivative is
+/// right, but each pass rounds differently.
 const NO_SYMMETRY: [&str; 3] = ["custom_jvp_is_used", "through_bfloat16", "to_float16"];
 
 /// Checks all mirrors of a family and reports everything that differs.
@@ -55,7 +56,7 @@ pub fn check(mirrors: Mirrors) {
     assert!(report.is_empty(), "{} differ:\n{}", report.len(), report.join("\n"));
 }
 
-/// How deep loops, branches, rules and checkpoints are nested in it.
+/// Returns the nesting depth of loops, branches, rules and checkpoints in `f`.
 pub fn depth(name: &str, f: Mirror) -> usize {
     let fixture = fixtures::read(name).unwrap();
     let counting = Counting::default();
@@ -73,8 +74,8 @@ fn depth_of(g: &Graph) -> usize {
     g.eqns().iter().map(deep).max().unwrap_or(0)
 }
 
-/// Runs the mirrors, their batches and their gradients under jit, and gives what reaches the
-/// backend without a line of the user's program.
+/// Runs the mirrors, their batches and their gradients under jit, and returns the equations that
+/// reach the backend without a line of the user's program.
 pub fn strays(mirrors: Mirrors) -> BTreeSet<String> {
     let mut strays = BTreeSet::new();
     for &(name, f) in mirrors {
@@ -112,7 +113,7 @@ struct Case<'a> {
     fixture: &'a Fixture,
     prefix: &'static str,
     inputs: Vec<Tensor>,
-    /// Which inputs are floats: what is differentiated by.
+    /// The indices of the float inputs, with respect to which the function is differentiated.
     floats: Vec<usize>,
     report: std::sync::Mutex<Vec<String>>,
 }
@@ -208,7 +209,7 @@ impl<'a> Case<'a> {
         self.expect("jit grad vmap checkpoint", "vgrad", jit(grad(all)).run(self.chosen(&vxs)));
     }
 
-    /// The gradient by forward mode.
+    /// Checks the gradient by forward mode.
     fn by_columns(&self) {
         let (at, s) = (self.chosen(&self.inputs), self.scalar(&self.inputs));
         let column = |i: usize| {
@@ -224,7 +225,7 @@ impl<'a> Case<'a> {
         self.expect("jacobian_forward", "grad", (0..at.len()).map(column).collect::<Vec<_>>());
     }
 
-    /// The second derivative by reverse mode over reverse mode.
+    /// Checks the second derivative by reverse mode over reverse mode.
     fn reverse_over_reverse(&self) {
         let (at, s, tan) =
             (self.chosen(&self.inputs), self.scalar(&self.inputs), self.recorded("tan"));
@@ -244,12 +245,12 @@ impl<'a> Case<'a> {
         move |xs| f(&xs)
     }
 
-    /// The function of the floats alone, with the other inputs held at `xs`.
+    /// Returns the function of the float inputs alone, with the other inputs fixed at `xs`.
     fn of_floats<'x>(&'x self, xs: &'x [Tensor]) -> impl Fn(Vec<Tensor>) -> Vec<Tensor> + 'x {
         move |fs| (self.f)(&self.with(xs, fs))
     }
 
-    /// What was differentiated: the sum of the first output with the recorded weights.
+    /// Returns the differentiated function: the sum of the first output times the recorded weights.
     fn scalar<'x>(&'x self, xs: &'x [Tensor]) -> impl Fn(Vec<Tensor>) -> Tensor + 'x {
         let weights = self.recorded("ct").swap_remove(0);
         move |fs| ((self.f)(&self.with(xs, fs)).swap_remove(0) * &weights).sum(..)
@@ -291,7 +292,7 @@ impl<'a> Case<'a> {
     }
 }
 
-/// What a transform gives: values with or without a `Result` around them.
+/// The result of a transform: values with or without a `Result` around them.
 trait Outcome {
     fn literals(self) -> Result<Vec<Literal>>;
 }
@@ -312,9 +313,9 @@ fn tensors(xs: Vec<Literal>) -> Vec<Tensor> {
     xs.into_iter().map(Tensor::from).collect()
 }
 
-/// Relative to the largest magnitude of the array, as sums of elements may cancel. The widest gaps
-/// seen, in all modes of all functions: 7.6e-15 in f64 (second derivatives of a recurrent network),
-/// 3.5e-6 in f32 (those of attention with several heads).
+/// Returns a tolerance relative to the largest magnitude of the array, as sums of elements may
+/// cancel. The largest deviations seen in all modes of all functions: 7.6e-15 in f64 (second
+/// derivatives of a recurrent network), 3.5e-6 in f32 (those of attention with several heads).
 fn tolerance(want: &Literal) -> Tolerance {
     let rel = match want.dtype() {
         DType::F64 => 1e-13,

@@ -1,5 +1,5 @@
 //! Law 9: the functions recorded from JAX (see `fixtures/README.md` of the testkit), written in
-//! Rust, give the same values, derivatives and batches.
+//! Rust, have the same values, derivatives and batches.
 
 #[allow(dead_code, reason = "the tests of costs use the rest")]
 #[path = "../cost/counting.rs"]
@@ -42,12 +42,13 @@ fn every_recorded_function_has_a_mirror() {
     assert_eq!(mirrored, recorded);
 }
 
-/// Functions that give no float first.
+/// Functions whose first result is not a float.
 const NO_FLOAT: [&str; 3] = ["all_any", "argmax_argmin", "argsort"];
-/// Functions with a reverse rule of their own, which have no forward mode.
+/// Functions with a custom reverse rule, which have no forward mode.
 const REVERSE_ONLY: [&str; 3] =
     ["custom_vjp_clip_gradient", "custom_vjp_in_scan", "custom_vjp_straight_through"];
-/// Functions with a loop whose end is found as it runs, which have no reverse mode.
+/// Functions with a loop whose number of iterations is only known at run time, which have no
+/// reverse mode.
 const FORWARD_ONLY: [&str; 4] = ["fori_dynamic", "while_counter", "while_data", "while_in_scan"];
 
 #[test]
@@ -66,7 +67,7 @@ fn every_function_was_recorded_in_every_mode_that_it_has() {
     }
 }
 
-/// Half of the modes put a checkpoint around the function, so that one loop in it is nested
+/// Half of the modes put a checkpoint around the function, so a single loop in it is nested
 /// already.
 #[test]
 fn loops_branches_rules_and_checkpoints_are_nested_in_many() {
@@ -86,11 +87,11 @@ fn loops_branches_rules_and_checkpoints_are_nested_in_many() {
 }
 
 #[test]
-fn every_equation_has_a_line_of_the_users_program() {
+fn every_equation_names_a_line_of_the_users_program() {
     let strays: Vec<String> = FAMILIES.iter().flat_map(|f| harness::strays(f)).collect();
     assert!(
         strays.is_empty(),
-        "{} equations have lost their place:\n{}",
+        "{} equations have lost their location:\n{}",
         strays.len(),
         strays.join("\n")
     );

@@ -1,5 +1,5 @@
-//! Single compositions, each by its name, on one recorded function: those of the fixtures go
-//! through all of them, too.
+//! Single compositions of transforms, each by its name, on one recorded function. The fixtures run
+//! all of them, too.
 
 use crate::harness::leaves;
 use neurax::prelude::*;
@@ -18,7 +18,8 @@ fn same(have: impl Tree, want: Tensor) {
     close_within(&have, &want.to_literal().unwrap(), Tolerance::both(1e-11)).unwrap();
 }
 
-/// Of one number; its first derivative was recorded at each element as `grad`, its second as `hvp`.
+/// Computes a scalar function. Its first derivative was recorded at each element as `grad`, its
+/// second as `hvp`.
 fn f(t: Tensor) -> Tensor {
     t.tanh()
 }

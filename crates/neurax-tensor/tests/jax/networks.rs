@@ -1,9 +1,9 @@
-//! What networks are made of.
+//! Layers, losses and updates of neural networks.
 
 use crate::harness::mirrors;
 use neurax::{einsum, prelude::*};
 
-/// Windows of an axis, by their taps on a new axis in front: `count` windows of `size` taps.
+/// Returns windows of an axis with their taps on a new first axis: `count` windows of `size` taps.
 fn taps(x: &Tensor, axis: i64, size: i64, dilation: i64, stride: i64, count: i64) -> Tensor {
     let tap = |k: i64| {
         x.move_axis(axis, 0)
@@ -30,12 +30,16 @@ mirrors! {
         let y = (x - &mean) / (&var + 1e-3).sqrt() * gain + bias;
         (y, running_mean * 0.9 + mean * 0.1, running_var * 0.9 + var * 0.1)
     };
-    cross_entropy(logits, labels) => -logits.log_softmax(1).take_along_axis(&labels.expand_dims(1), 1).mean(..);
+    cross_entropy(logits, labels) => {
+        -logits.log_softmax(1).take_along_axis(&labels.expand_dims(1), 1).mean(..)
+    };
     label_smoothing(logits, labels) => {
         let target = labels.one_hot(3).to(logits.dtype()) * 0.9 + 0.1 / 3.0;
         -(target * logits.log_softmax(1)).sum(1)
     };
-    binary_cross_entropy(logits, labels) => (logits.softplus() - labels.to(logits.dtype()) * logits).mean(..);
+    binary_cross_entropy(logits, labels) => {
+        (logits.softplus() - labels.to(logits.dtype()) * logits).mean(..)
+    };
     huber(x) => x.abs().lt(1.0).select(x.square() * 0.5, x.abs() - 0.5);
     cosine_similarity(x, y) => (x * y).sum(1) / (x.square().sum(1) * y.square().sum(1)).sqrt();
     kl_divergence(x, y) => {
@@ -48,10 +52,14 @@ mirrors! {
     };
     multi_head_attention(x, w_qkv, w_out) => {
         let qkv = x.matmul(w_qkv).reshape([3, 3, 2, 2]).permute([1, 2, 0, 3]);
-        let a = scores(&qkv.get(0), &qkv.get(1), std::f64::consts::SQRT_2).softmax(-1).matmul(qkv.get(2));
+        let weights = scores(&qkv.get(0), &qkv.get(1), std::f64::consts::SQRT_2).softmax(-1);
+        let a = weights.matmul(qkv.get(2));
         a.permute([1, 0, 2]).reshape([3, 4]).matmul(w_out)
     };
-    mlp_loss(x, w1, b1, w2, b2, y) => ((x.matmul(w1) + b1).tanh().matmul(w2) + b2 - y).square().mean(..);
+    mlp_loss(x, w1, b1, w2, b2, y) => {
+        let hidden = (x.matmul(w1) + b1).tanh();
+        (hidden.matmul(w2) + b2 - y).square().mean(..)
+    };
     lstm_cell(x, w, u, b, h, c) => {
         let gates = (x.matmul(w) + h.matmul(u) + b).split(4, 0);
         let [i, f, g, o] = &gates[..] else { panic!("four gates") };
@@ -66,7 +74,8 @@ mirrors! {
     };
     dropout_mask(x, kept) => kept.select(x.square() / 0.75, 0.0);
     rotary(x) => {
-        let angle = Tensor::arange(4).to(x.dtype()).expand_dims(1) / Tensor::from_vec(vec![1.0, 10.0], [2]).to(x.dtype());
+        let periods = Tensor::from_vec(vec![1.0, 10.0], [2]).to(x.dtype());
+        let angle = Tensor::arange(4).to(x.dtype()).expand_dims(1) / periods;
         let (a, b) = (x.index((.., ..2)).square(), x.index((.., 2..)));
         concat([&a * angle.cos() - &b * angle.sin(), &a * angle.sin() + &b * angle.cos()], 1)
     };

@@ -1,9 +1,9 @@
-//! Reductions, running reductions, products and sorts.
+//! Reductions, cumulative reductions, products and sorts.
 
 use crate::harness::mirrors;
 use neurax::{einsum, prelude::*};
 
-/// `1, 2, .. n` of the dtype of another tensor.
+/// Returns `1, 2, .. n` in the dtype of `like`.
 fn counting(n: usize, like: &Tensor) -> Tensor {
     (Tensor::arange(n) + 1).to(like.dtype())
 }
@@ -50,13 +50,13 @@ mirrors! {
         (k.sort(0) * &x * &y, stack([x, y], 0))
     };
     sort_stable_two_keys(k, x) => {
-        // The second key is the position: what a stable sort keeps anyway.
+        // The second key is the position, which a stable sort keeps in order anyway.
         let x = x.sort_by_key(k, 0);
         (x.square() * counting(8, &x), k.argsort(0))
     };
     top_k(x) => {
-        let (values, places) = x.top_k(3);
-        (values * x.take_along_axis(&places, 1), places)
+        let (values, indices) = x.top_k(3);
+        (values * x.take_along_axis(&indices, 1), indices)
     };
     median(x) => x.pow(3).median(1);
 }

@@ -1,17 +1,17 @@
-//! Checkpoints, and rules of one's own.
+//! Checkpoints and custom derivative rules.
 
 use crate::harness::mirrors;
 use neurax::prelude::*;
 
 type Two = (Tensor, Tensor);
 
-/// `log(1 + e^x)` whose derivative does not overflow.
+/// Returns `log(1 + e^x)` with a custom derivative that does not overflow.
 fn log1pexp() -> Func<'static, Tensor, Tensor> {
     let f = |x: Tensor| (x.exp() + 1.0).log();
     custom_jvp(f, move |(x, dx): Two| (f(x.clone()), (1.0 - 1.0 / (x.exp() + 1.0)) * dx))
 }
 
-/// Deliberately not the derivative, so that one sees that the rule was used.
+/// Returns a function with a wrong derivative, which shows that the custom rule is used.
 fn wrong_sine() -> Func<'static, Two, Tensor> {
     let f = |(x, y): Two| x.sin() * y;
     let rule = move |((x, y), (dx, dy)): (Two, Two)| {
@@ -28,7 +28,7 @@ fn round_straight_through() -> Func<'static, Tensor, Tensor> {
     custom_vjp(|x: Tensor| x.round(), |x: Tensor| (x.round(), ()), |((), g): ((), Tensor)| g)
 }
 
-/// Again not the derivative; saves residuals.
+/// Returns a function with a wrong derivative that saves residuals.
 fn scaled_product() -> Func<'static, Two, Tensor> {
     let forward = |(x, y): Two| (&x * &y, (x, y));
     custom_vjp(
@@ -60,9 +60,14 @@ mirrors! {
         f(x.get(0)) * f(x.get(1)) + f(x.get(2))
     };
     custom_jvp_log1pexp(x) => log1pexp()(x.clone()) * x;
-    custom_jvp_in_scan(xs, init) => scan(init.clone(), xs.clone(), |c, x| (log1pexp()(&c * x), c)).1;
+    custom_jvp_in_scan(xs, init) => {
+        scan(init.clone(), xs.clone(), |c, x| (log1pexp()(&c * x), c)).1
+    };
     custom_jvp_is_used(x, y) => wrong_sine()((x.clone(), y.clone())).square();
     custom_vjp_clip_gradient(x) => clip_gradient()(x * x) * x;
     custom_vjp_straight_through(x, y) => round_straight_through()(x * 2.0) * x * y;
-    custom_vjp_in_scan(xs, init) => scan(init.clone(), xs.clone(), |c, x| (scaled_product()((c.clone(), x)) + &c * 0.3, c)).1;
+    custom_vjp_in_scan(xs, init) => {
+        let body = |c: Tensor, x: Tensor| (scaled_product()((c.clone(), x)) + &c * 0.3, c);
+        scan(init.clone(), xs.clone(), body).1
+    };
 }

@@ -5,7 +5,7 @@
 use crate::harness::mirrors;
 use neurax::prelude::*;
 
-/// `x` with the scalar `v` between neighbours along the last axis.
+/// Inserts the scalar `v` between adjacent elements along the last axis.
 fn spaced(x: &Tensor, v: &Tensor) -> Tensor {
     let mut shape = x.shape().to_vec();
     *shape.last_mut().unwrap() *= 2;
@@ -23,12 +23,17 @@ mirrors! {
     slice_backward(x) => x.square().index(step(5..0, -2));
     dynamic_slice(x, i, j) => x.square().dynamic_slice(stack([i, j], 0), [2, 2]);
     dynamic_slice_clamped(x, i) => x.square().dynamic_slice(i.reshape([1]), [3]);
-    dynamic_update_slice(x, y, i, j) => x.square().dynamic_update_slice(y.square(), stack([i, j], 0));
+    dynamic_update_slice(x, y, i, j) => {
+        x.square().dynamic_update_slice(y.square(), stack([i, j], 0))
+    };
     flip(x) => x.square().flip(1);
     roll(x) => x.square().roll(1, 0).roll(-2, 1);
     tile(x) => x.square().tile([2, 2]);
     repeat(x) => x.square().repeat(2, 1);
-    squeeze_broadcast(x) => x.square().squeeze(1).index((.., NewAxis, .., NewAxis)).broadcast_to([2, 2, 3, 2]);
+    squeeze_broadcast(x) => {
+        let squeezed = x.square().squeeze(1);
+        squeezed.index((.., NewAxis, .., NewAxis)).broadcast_to([2, 2, 3, 2])
+    };
     triangles(x) => x.square().tril(0) - x.triu(1);
     diagonal(x) => {
         let d = |x: &Tensor| x.diagonal(0, 0, 1);

@@ -1,4 +1,4 @@
-//! Transforms inside of functions that are transformed.
+//! Transforms inside of transformed functions.
 
 use crate::harness::mirrors;
 use neurax::prelude::*;
@@ -18,10 +18,18 @@ mirrors! {
     grad_of_jvp_inside(x, v) => grad(|x: Tensor| jvp(energy, x, v.clone()).1)(x.clone());
     jvp_of_jvp_inside(x, v) => jvp(|x: Tensor| jvp(energy, x, v.clone()).1, x.clone(), v * x).1;
     vmap_grad_inside(xs, w) => {
-        let by_weights = |(w, x): (Tensor, Tensor)| grad(|w: Tensor| w.matmul(&x).tanh().square())(w);
-        vmap_with(by_weights, Axes { inputs: [None, Some(0)].into(), ..Axes::default() })((w.clone(), xs.clone()))
+        let by_weights = |(w, x): (Tensor, Tensor)| {
+            grad(|w: Tensor| w.matmul(&x).tanh().square())(w)
+        };
+        let axes = Axes { inputs: [None, Some(0)].into(), ..Axes::default() };
+        vmap_with(by_weights, axes)((w.clone(), xs.clone()))
     };
-    grad_of_vmap_inside(xs, w) => grad(|w: Tensor| vmap(|x: Tensor| w.matmul(x).tanh().square())(xs.clone()).sum(..))(w.clone());
+    grad_of_vmap_inside(xs, w) => {
+        let loss = |w: Tensor| {
+            vmap(|x: Tensor| w.matmul(x).tanh().square())(xs.clone()).sum(..)
+        };
+        grad(loss)(w.clone())
+    };
     jacfwd_inside(x) => jacobian_forward(pair)(x.clone());
     jacrev_inside(x) => jacobian_reverse(pair)(x.clone());
     hessian_inside(x) => hessian(energy)(x.clone());

@@ -10,16 +10,30 @@ fn windows() -> Windows {
 mirrors! {
     conv1d_same_strided(x, w) => x.conv(w, windows().strides(2).padding(Padding::Same));
     conv2d_valid(x, w) => x.conv(w, windows());
-    conv2d_channels_last(x, w) => x.conv(w, windows().strides([2, 1]).padding(Padding::Same).channels_last());
-    conv2d_dilated(x, w) => x.conv(w, windows().strides([1, 2]).padding([(2, 1), (1, 1)]).dilation([3, 1]));
+    conv2d_channels_last(x, w) => {
+        x.conv(w, windows().strides([2, 1]).padding(Padding::Same).channels_last())
+    };
+    conv2d_dilated(x, w) => {
+        x.conv(w, windows().strides([1, 2]).padding([(2, 1), (1, 1)]).dilation([3, 1]))
+    };
     conv3d(x, w) => x.conv(w, windows().strides([1, 2, 1]).padding([(1, 0), (0, 0), (1, 1)]));
-    conv2d_depthwise(x, w) => x.conv(w, windows().strides([1, 2]).padding(Padding::Same).groups(3).channels_last());
+    conv2d_depthwise(x, w) => {
+        let options = windows().strides([1, 2]).padding(Padding::Same);
+        x.conv(w, options.groups(3).channels_last())
+    };
     conv1d_grouped_cut(x, w) => x.conv(w, windows().strides(2).padding([(-1, 2)]).groups(2));
     conv_transpose_valid(x, w) => x.conv_transpose(w, windows().strides(2));
-    conv_transpose_same(x, w) => x.conv_transpose(w, windows().strides([2, 3]).padding(Padding::Same).channels_last());
-    max_pool_same(x) => x.max_pool([3, 2], windows().strides([2, 1]).padding(Padding::Same).channels_last()).square();
+    conv_transpose_same(x, w) => {
+        x.conv_transpose(w, windows().strides([2, 3]).padding(Padding::Same).channels_last())
+    };
+    max_pool_same(x) => {
+        let options = windows().strides([2, 1]).padding(Padding::Same).channels_last();
+        x.max_pool([3, 2], options).square()
+    };
     max_pool_padded(x) => x.max_pool(3, windows().strides(2).padding([(2, 1)])).square();
-    avg_pool_same(x) => x.square().avg_pool([3, 2], windows().strides([2, 1]).padding(Padding::Same));
+    avg_pool_same(x) => {
+        x.square().avg_pool([3, 2], windows().strides([2, 1]).padding(Padding::Same))
+    };
     avg_pool_valid(x) => x.square().avg_pool(2, windows().channels_last());
     small_cnn_loss(x, w, dense, labels) => {
         let y = x.conv(w, windows()).softplus().avg_pool(2, windows()).reshape([2, 8]);
