@@ -86,17 +86,17 @@ impl Tensor {
             Err(e) => return e,
         };
         let (from, to) = (range.start_bound().cloned(), range.end_bound().cloned());
-        let mut region = BasicIndex::all(self.shape().0);
-        region.narrow(axis, AxisRange::new(self.shape()[axis], from, to, 1));
-        region.read(self, at)
+        let mut basic = BasicIndex::all(self.shape().0);
+        basic.narrow(axis, AxisRange::new(self.shape()[axis], from, to, 1));
+        basic.read(self, at)
     }
 
     /// Returns the elements at an index: NumPy's `x[..]`.
     ///
     /// An index has one entry for each axis: an integer, which removes the axis; a range, with a
-    /// step by [`step`]; an integer tensor, whose axes replace the axis; [`Ellipsis`] for all axes
-    /// that the other entries leave over; [`NewAxis`] for a new axis of size 1. Axes at the end may
-    /// be left out.
+    /// step by [`step`]; an integer tensor, whose axes replace the axis; [`crate::Ellipsis`] for
+    /// all axes that the other entries leave over; [`crate::NewAxis`] for a new axis of size 1.
+    /// Axes at the end may be left out.
     ///
     /// Several integer tensors broadcast to one shape and select elements together. Their axes are
     /// at the position of the first of them if they are adjacent, else at the front. Unlike in
