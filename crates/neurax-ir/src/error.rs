@@ -52,6 +52,22 @@ impl Error {
         Error(Arc::new(Inner { op: op.into(), message: message.into(), origin: Origin::default() }))
     }
 
+    /// Creates the error of a broken invariant of Neurax itself; `what` says which.
+    ///
+    /// ```
+    /// use neurax_ir::Error;
+    /// assert_eq!(
+    ///     Error::bug("value %3 has no buffer").to_string(),
+    ///     "internal error: value %3 has no buffer; this is an error of Neurax, please report it"
+    /// );
+    /// ```
+    pub fn bug(what: impl fmt::Display) -> Error {
+        Error::new(
+            "internal error",
+            format!("{what}; this is an error of Neurax, please report it"),
+        )
+    }
+
     /// The operation that failed.
     pub fn op(&self) -> &str {
         &self.0.op
@@ -102,6 +118,28 @@ impl Error {
         let mut inner = Arc::unwrap_or_clone(self.0);
         f(&mut inner);
         Error(Arc::new(inner))
+    }
+}
+
+/// A value that is there unless an invariant of Neurax is broken.
+pub trait OrBug<T> {
+    /// Returns the value, or [`Error::bug`] with `what` if there is none.
+    ///
+    /// # Errors
+    /// If there is no value.
+    ///
+    /// ```
+    /// use neurax_ir::OrBug;
+    /// assert_eq!(Some(1).or_bug("a number is missing")?, 1);
+    /// assert!(None::<i32>.or_bug("a number is missing").is_err());
+    /// # Ok::<(), neurax_ir::Error>(())
+    /// ```
+    fn or_bug(self, what: impl fmt::Display) -> Result<T>;
+}
+
+impl<T> OrBug<T> for Option<T> {
+    fn or_bug(self, what: impl fmt::Display) -> Result<T> {
+        self.ok_or_else(|| Error::bug(what))
     }
 }
 

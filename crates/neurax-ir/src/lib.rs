@@ -47,7 +47,7 @@ mod ty;
 pub use bytes::Bytes;
 pub use dtype::{DType, Kind};
 pub use element::{Compute, Element, F8E4M3FN, F8E5M2, PartialOrdered};
-pub use error::{Error, Origin, Place, Result};
+pub use error::{Error, OrBug, Origin, Place, Result};
 pub use graph::{Attr, Builder, Eqn, Graph, Parser, Printer, Value, Values, verify};
 pub use half::{bf16, f16};
 pub use literal::Literal;
