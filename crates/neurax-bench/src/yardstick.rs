@@ -1,31 +1,36 @@
-//! The `gemm` crate, called directly: what products are held to.
+//! The matrix kernel of the crate `gemm-f32`, called directly: the yardstick of products.
 
 #![allow(unsafe_code, reason = "the crate's only function takes pointers")]
 
-use gemm::Parallelism;
+use gemm_common::Parallelism;
 
-/// `out = a b`, square matrices of side `n`, row by row.
+/// Computes `out = a b` for square row-major matrices of side `n`, on `threads` threads.
+///
+/// The kernel prefers a column-major result, so it computes the transposed product, as the crate
+/// `gemm` would.
 pub fn multiply(n: usize, a: &[f32], b: &[f32], out: &mut [f32], threads: usize) {
     assert!([a.len(), b.len(), out.len()] == [n * n; 3], "matrices of side {n} were promised");
-    let rows = n as isize;
+    let side = n as isize;
     let parallelism = if threads > 1 { Parallelism::Rayon(threads) } else { Parallelism::None };
+    let kernel = gemm_f32::gemm::f32::get_gemm_fn();
+    let (to, left, right) = (out.as_mut_ptr(), b.as_ptr(), a.as_ptr());
     // SAFETY: each pointer is to n * n numbers, as was just checked, and strides 1 and n stay
-    // within them; `out` is borrowed alone.
+    // within them; `out` is borrowed exclusively.
     unsafe {
-        gemm::gemm(
+        kernel(
             n,
             n,
             n,
-            out.as_mut_ptr(),
+            to,
+            side,
             1,
-            rows,
             false,
-            a.as_ptr(),
+            left,
+            side,
             1,
-            rows,
-            b.as_ptr(),
+            right,
+            side,
             1,
-            rows,
             0.0,
             1.0,
             false,

@@ -6,6 +6,7 @@ mod executable;
 mod fallback;
 mod frame;
 mod kernel;
+mod matmul;
 mod pack_rhs;
 mod pool;
 mod product;

@@ -6,13 +6,15 @@
 use super::{
     frame::{Address, Frame},
     kernel::{self, KernelTask},
+    matmul::{MatmulElement, StridedMatrix, matmul},
     pack_rhs::PackRhs,
     pool::Pool,
     scratch::Scratch,
 };
 use crate::schedule::{BufferId, StridedView};
-use neurax_ir::{Complex, Compute, DType, Eqn, Error, Graph, Result, op::DotGeneral};
+use neurax_ir::{DType, Eqn, Error, Graph, Result, op::DotGeneral};
 use smallvec::SmallVec;
+use std::ops::Neg;
 
 /// A product of a program.
 #[derive(Debug)]
@@ -67,11 +69,11 @@ const BLOCK: usize = 1 << 16;
 /// The product of all numbers.
 const WHOLE: Term = Term { step: 1, parts: [0; 3], adds: false };
 /// A complex product as products of real numbers, with their signs.
-const TERMS: [(Term, f64); 4] = [
-    (Term { step: 2, parts: [0, 0, 0], adds: false }, 1.0),
-    (Term { step: 2, parts: [1, 1, 0], adds: true }, -1.0),
-    (Term { step: 2, parts: [0, 1, 1], adds: false }, 1.0),
-    (Term { step: 2, parts: [1, 0, 1], adds: true }, 1.0),
+const TERMS: [(Term, bool); 4] = [
+    (Term { step: 2, parts: [0, 0, 0], adds: false }, false),
+    (Term { step: 2, parts: [1, 1, 0], adds: true }, true),
+    (Term { step: 2, parts: [0, 1, 1], adds: false }, false),
+    (Term { step: 2, parts: [1, 0, 1], adds: true }, false),
 ];
 
 impl ProductTask {
@@ -205,8 +207,8 @@ impl ProductTask {
         // SAFETY: as promised by the caller.
         unsafe {
             match self.dtype {
-                DType::F32 => self.multiply(arrays, at, size, WHOLE, [1.0f32; 2]),
-                DType::F64 => self.multiply(arrays, at, size, WHOLE, [1.0f64; 2]),
+                DType::F32 => self.multiply(arrays, at, size, WHOLE, 1.0f32),
+                DType::F64 => self.multiply(arrays, at, size, WHOLE, 1.0f64),
                 DType::C64 => self.complex::<f32>(arrays, at, size),
                 _ => self.complex::<f64>(arrays, at, size),
             }
@@ -222,59 +224,42 @@ impl ProductTask {
         }
     }
 
-    /// Multiplies complex numbers with such parts. The kernel multiplies sums by a complex 1, which
-    /// makes NaN of infinity beside a number: where there is NaN, the parts are multiplied one by
-    /// one.
-    unsafe fn complex<T: Compute>(&self, arrays: &[Address; 3], at: [isize; 3], size: [usize; 2]) {
-        let one = Complex { re: T::ONE, im: T::ZERO };
-        // SAFETY: as promised by the caller; a complex number is its two parts.
-        unsafe {
-            self.multiply(arrays, at, size, WHOLE, [one; 2]);
-            if self.has_nan::<T>(arrays, at[2], size) {
-                TERMS.iter().for_each(|&(term, sign)| {
-                    self.multiply(arrays, at, size, term, [T::ONE, T::from_f64(sign)])
-                });
-            }
-        }
-    }
-
-    /// Is there NaN among the numbers, of such parts, in a part of the result?
-    #[allow(clippy::eq_op, reason = "only NaN differs from itself")]
-    unsafe fn has_nan<T: Compute>(
+    /// Multiplies complex numbers whose parts are `T`, as four products of their parts.
+    unsafe fn complex<T: MatmulElement + Neg<Output = T>>(
         &self,
         arrays: &[Address; 3],
-        at: isize,
-        [rows, columns]: [usize; 2],
-    ) -> bool {
-        let number = size_of::<Complex<T>>() as isize;
-        (0..rows as isize).any(|row| {
-            let first = arrays[2].plus((at + row * self.sizes[1] as isize) * number).0.cast::<T>();
-            // SAFETY: as promised by the caller, for whom this was just written.
-            let row = unsafe { std::slice::from_raw_parts(first, 2 * columns) };
-            row.iter().fold(false, |found, x| found | (x != x))
-        })
+        at: [isize; 3],
+        size: [usize; 2],
+    ) {
+        for (term, is_negative) in TERMS {
+            let sign = if is_negative { -T::UNIT } else { T::UNIT };
+            // SAFETY: as promised by the caller; a complex number is its two parts.
+            unsafe { self.multiply(arrays, at, size, term, sign) }
+        }
     }
 
     /// Multiplies those parts by the matrix kernel; 1 and the sign of the product are in their
     /// dtype.
-    unsafe fn multiply<T: Copy + 'static>(
+    unsafe fn multiply<T: MatmulElement>(
         &self,
         arrays: &[Address; 3],
         at: [isize; 3],
         [rows, columns]: [usize; 2],
         term: Term,
-        factors: [T; 2],
+        factor: T,
     ) {
         let ([_, n, k], Term { step, parts, adds }) = (self.sizes, term);
         let bytes = size_of::<T>() as isize;
         let address = |i: usize| arrays[i].plus((at[i] * step + parts[i]) * bytes).0.cast::<T>();
-        let matrix =
-            |i: usize, steps: [isize; 2]| Matrix { at: address(i), steps: steps.map(|s| s * step) };
+        let matrix = |i: usize, steps: [isize; 2]| StridedMatrix {
+            at: address(i),
+            steps: steps.map(|s| s * step),
+        };
         let (left, right, to) =
             (matrix(0, self.left), matrix(1, self.right), matrix(2, [n as isize, 1]));
         if adds || step > 1 || !self.is_narrow() {
             // SAFETY: strides and sizes are those of the arrays, as promised by the caller.
-            return unsafe { matrix_kernel([rows, columns, k], to, left, right, adds, factors) };
+            return unsafe { matmul([rows, columns, k], to, left, right, adds, factor) };
         }
         let block = (BLOCK / (columns * size_of::<T>())).max(NARROW).min(rows);
         let mut scratch = Scratch::new(block * columns * size_of::<T>());
@@ -283,59 +268,13 @@ impl ProductTask {
             let some = block.min(rows - first);
             // SAFETY: as above; the scratch memory holds a block.
             unsafe {
-                let columnwise = Matrix { at: turned, steps: [1, some as isize] };
-                matrix_kernel(
-                    [some, columns, k],
-                    columnwise,
-                    left.below(first),
-                    right,
-                    false,
-                    factors,
-                );
+                let columnwise = StridedMatrix { at: turned, steps: [1, some as isize] };
+                matmul([some, columns, k], columnwise, left.below(first), right, false, factor);
                 for (i, j) in (0..some).flat_map(|i| (0..columns).map(move |j| (i, j))) {
                     *to.below(first + i).at.add(j) = *turned.add(j * some + i);
                 }
             }
         }
-    }
-}
-
-/// Where a matrix is, and the steps along its rows and columns, in elements.
-#[derive(Clone, Copy)]
-struct Matrix<T> {
-    at: *mut T,
-    steps: [isize; 2],
-}
-
-impl<T> Matrix<T> {
-    /// What lies below so many rows.
-    fn below(&self, rows: usize) -> Matrix<T> {
-        Matrix { at: self.at.wrapping_offset(rows as isize * self.steps[0]), steps: self.steps }
-    }
-}
-
-/// The product of two matrices, times the last factor, and added to what is there times the first
-/// one, if it is to be added.
-///
-/// # Safety
-/// The matrices are there, of so many rows, columns and so much depth, and nobody else uses the
-/// result.
-unsafe fn matrix_kernel<T: 'static>(
-    [m, n, k]: [usize; 3],
-    to: Matrix<T>,
-    l: Matrix<T>,
-    r: Matrix<T>,
-    adds: bool,
-    [old, new]: [T; 2],
-) {
-    let ([tr, tc], [lr, lc], [rr, rc]) = (to.steps, l.steps, r.steps);
-    let alone = gemm::Parallelism::None;
-    // SAFETY: as promised by the caller.
-    unsafe {
-        gemm::gemm(
-            m, n, k, to.at, tc, tr, adds, l.at, lc, lr, r.at, rc, rr, old, new, false, false,
-            false, alone,
-        )
     }
 }
 

@@ -3,6 +3,8 @@
 
 #![allow(unsafe_code, reason = "blocks are addresses and strides")]
 
+use crate::launch::matmul::{StridedMatrix, matmul};
+
 /// A block as a matrix: how one step along its rows' index, and along its columns' index, moves.
 #[derive(Clone, Copy)]
 pub struct Matrix<P> {
@@ -69,10 +71,13 @@ macro_rules! floats {
                     if m < THIN && r.column == 1 && y.column == 1 {
                         return plain(b);
                     }
-                    let none = gemm::Parallelism::None;
-                    gemm::gemm(
-                        m, n, k, y.at, y.column, y.row, b.adds, l.at, l.column, l.row, r.at, r.column, r.row, 1.0, 1.0, false, false, false, none,
-                    );
+                    let strided = |at: *const $t, row, column| StridedMatrix {
+                        at: at.cast_mut(),
+                        steps: [row, column],
+                    };
+                    let to = strided(y.at, y.row, y.column);
+                    let (left, right) = (strided(l.at, l.row, l.column), strided(r.at, r.row, r.column));
+                    matmul([m, n, k], to, left, right, b.adds, 1.0);
                 }
             }
         }
