@@ -1,5 +1,8 @@
 //! Tuning constants of the compiler, by stage. Each has a unit and the measurement behind it;
-//! `docs/performance.md` has the machine and the figures.
+//! `docs/performance.md` has the machine and the figures. Constants without a figure bound work that
+//! was not measured one by one: they were chosen with the benchmark suites.
+
+use std::time::Duration;
 
 // Lowering and scheduling.
 
@@ -10,3 +13,90 @@
 pub const MAX_CACHED_KERNELS: usize = 4096;
 
 // Execution.
+
+/// The most threads of one pool. A guard against a mistyped `NEURAX_THREADS`.
+pub const MAX_THREADS: usize = 1024;
+
+/// The time for which an idle thread of the pool spins before it sleeps. The next step of a
+/// program usually comes sooner, and finds the thread awake.
+pub const SPIN_BEFORE_SLEEP: Duration = Duration::from_micros(100);
+
+/// The most finished calls of one executable whose memory is kept for the next calls.
+pub const MAX_KEPT_CALLS: usize = 4;
+
+/// The bytes of a call's memory above which an executable keeps the memory of one call only.
+pub const LARGE_CALL_BYTES: usize = 1 << 20;
+
+/// The work of a kernel, in elements times instructions, that is worth waking a thread
+/// for.
+pub const PARALLEL_GRAIN_KERNEL: usize = 60_000;
+
+/// The most chunks of a kernel's outermost loop: enough for threads to finish together.
+pub const KERNEL_MAX_CHUNKS: usize = 32;
+
+/// The multiplications of one tile of a matrix product, at least: 3.5 µs at 150 GFLOP/s, the
+/// rate of one core; a call of the matrix kernel costs 1 to 2 µs.
+pub const PARALLEL_GRAIN_FMA: usize = 1 << 18;
+
+/// The most tiles of a matrix product, batch members aside.
+pub const MATMUL_MAX_TILES: usize = 16;
+
+/// The most bytes of the result in one tile that has an epilogue: the rows are still in the
+/// second-level cache (2 MB on the machine that was measured) when the epilogue reads them.
+pub const MATMUL_EPILOGUE_TILE_BYTES: usize = 1 << 19;
+
+/// The bytes of a right operand above which a tile has at least [`MATMUL_MIN_TILE_ROWS`] rows: the
+/// matrix kernel packs the operand again for each tile. Weight gradients of 256 x 1024 from 1024
+/// rows took 10.6 ms in eight tiles of rows, and 4.4 ms in tiles of rows and columns.
+pub const MATMUL_LARGE_RHS_BYTES: usize = 1 << 19;
+
+/// The rows of a tile that make up for packing a large right operand.
+pub const MATMUL_MIN_TILE_ROWS: usize = 128;
+
+/// The columns of a product below which the matrix kernel leaves most of its vector lanes empty,
+/// so that its vectors run along the rows instead. A product of the transpose of 1024 x 128 by
+/// 1024 x 10 took 85 µs before and 40 µs with it.
+pub const MATMUL_NARROW_COLUMNS: usize = 16;
+
+/// The bytes of one block of a narrow product, which is transposed while it is in the cache.
+pub const MATMUL_NARROW_BLOCK_BYTES: usize = 1 << 16;
+
+/// The rows and columns of one tile of packing: the 4-byte elements of a cache line.
+pub const PACK_TILE: usize = 16;
+
+/// The elements that one thread packs, at least.
+pub const PACK_GRAIN_ELEMENTS: usize = 1 << 15;
+
+/// The multiplications of a convolution that are worth waking a thread for.
+pub const CONV_GRAIN_FMA: usize = 1 << 17;
+
+/// The tiles that threads share evenly.
+pub const CONV_MAX_TILES: usize = 8;
+
+/// The most depth of a block of patches: that of the matrix kernel's own blocks.
+pub const CONV_BLOCK_DEPTH: usize = 512;
+
+/// The bytes of a block of patches: it stays in the second-level cache beside the weights. Packing
+/// block by block took the CNN's training step from 620 to 45 ms.
+pub const CONV_BLOCK_BYTES: usize = 1 << 18;
+
+/// The columns below which a block is too narrow for the matrix kernel.
+pub const CONV_NARROW_COLUMNS: usize = 96;
+
+/// The most elements of a result that is computed as partial sums over the depth.
+pub const CONV_SPLIT_MAX_ELEMENTS: usize = 1 << 17;
+
+/// The rows of a block below which plain loops are faster than the matrix kernel.
+pub const CONV_THIN_ROWS: usize = 3;
+
+/// The elements that one thread sorts, at least.
+pub const SORT_GRAIN_ELEMENTS: usize = 1 << 12;
+
+/// The most chunks of rows of a sort: enough for threads to finish together.
+pub const SORT_MAX_CHUNKS: usize = 16;
+
+/// The elements under windows, counted once for each window, that are worth waking a thread for.
+pub const WINDOWS_GRAIN_TAPS: usize = 1 << 15;
+
+/// The most chunks of rows of windows: enough for threads to finish together.
+pub const WINDOWS_MAX_CHUNKS: usize = 16;

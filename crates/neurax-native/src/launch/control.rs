@@ -17,12 +17,12 @@ use neurax_ir::{
 /// A loop or branch of a program.
 #[derive(Debug)]
 pub struct ControlTask {
-    kind: Kind,
+    kind: ControlKind,
     reads: Box<[BufferId]>,
     writes: Box<[BufferId]>,
     /// The first of its programs.
     first: usize,
-    carries: Box<[Carry]>,
+    carries: Box<[CarrySlot]>,
     /// Bytes of one element of the stacked operands.
     rows: Box<[usize]>,
     /// Bytes of one element of the stacked results.
@@ -33,14 +33,14 @@ pub struct ControlTask {
 
 /// A value that goes from one iteration to the next.
 #[derive(Clone, Copy, Debug)]
-struct Carry {
+struct CarrySlot {
     bytes: usize,
     /// Where its second place is in the scratch memory; none if it is changed where it is.
     second: Option<usize>,
 }
 
 #[derive(Debug)]
-enum Kind {
+enum ControlKind {
     Scan { length: usize, reverse: bool, consts: usize },
     While { cond_consts: usize, body_consts: usize },
     Cond { branches: usize },
@@ -71,12 +71,12 @@ impl ControlTask {
     ) -> Result<ControlTask> {
         let (kind, body) = match &e.op {
             Op::Scan(Scan { length, reverse, consts, .. }) => {
-                (Kind::Scan { length: *length, reverse: *reverse, consts: *consts }, 0)
+                (ControlKind::Scan { length: *length, reverse: *reverse, consts: *consts }, 0)
             }
             Op::While(While { cond_consts, body_consts, .. }) => {
-                (Kind::While { cond_consts: *cond_consts, body_consts: *body_consts }, 1)
+                (ControlKind::While { cond_consts: *cond_consts, body_consts: *body_consts }, 1)
             }
-            Op::Cond(c) => (Kind::Cond { branches: c.branches.len() }, 0),
+            Op::Cond(c) => (ControlKind::Cond { branches: c.branches.len() }, 0),
             op => {
                 return Err(Error::new("native", format!("{} is not a loop or branch", op.name())));
             }
@@ -84,15 +84,15 @@ impl ControlTask {
         let row = |t: &Type| t.with_shape(t.shape.removed(0)).bytes();
         let count = carried(&e.op).map_or(0, |c| c.1);
         let stays = &programs[body].plan.carried;
-        let mut carries: Vec<Carry> = vec![];
+        let mut carries: Vec<CarrySlot> = vec![];
         let mut at = 0;
         for (o, &v) in e.outputs[..count].iter().enumerate() {
             let bytes = graph.ty(v).bytes()?;
             let second = (!stays.get(o).is_some_and(|&s| s)).then_some(at);
-            carries.push(Carry { bytes, second });
+            carries.push(CarrySlot { bytes, second });
             at += if second.is_some() { bytes.next_multiple_of(64) } else { 0 };
         }
-        let is_scan = matches!(kind, Kind::Scan { .. });
+        let is_scan = matches!(kind, ControlKind::Scan { .. });
         let all = |values: &[neurax_ir::Value]| {
             values.iter().map(|&v| row(graph.ty(v))).collect::<Result<Box<[usize]>>>()
         };
@@ -138,25 +138,25 @@ impl ControlTask {
     /// The numbers of its programs.
     pub fn programs(&self) -> std::ops::Range<usize> {
         let count = match self.kind {
-            Kind::Scan { .. } => 1,
-            Kind::While { .. } => 2,
-            Kind::Cond { branches } => branches,
+            ControlKind::Scan { .. } => 1,
+            ControlKind::While { .. } => 2,
+            ControlKind::Cond { branches } => branches,
         };
         self.first..self.first + count
     }
 }
 
 /// The operand that the first carried value begins with.
-fn first_carry(kind: &Kind) -> usize {
+fn first_carry(kind: &ControlKind) -> usize {
     match *kind {
-        Kind::Scan { consts, .. } => consts,
-        Kind::While { cond_consts, body_consts } => cond_consts + body_consts,
-        Kind::Cond { .. } => 0,
+        ControlKind::Scan { consts, .. } => consts,
+        ControlKind::While { cond_consts, body_consts } => cond_consts + body_consts,
+        ControlKind::Cond { .. } => 0,
     }
 }
 
 /// A task while it runs.
-struct Running<'a> {
+struct ControlRun<'a> {
     t: &'a ControlTask,
     p: &'a Program,
     f: &'a mut Frame,
@@ -178,18 +178,18 @@ pub unsafe fn run(
     pool: &Pool,
     scratch: Address,
 ) -> Result<()> {
-    let mut r = Running { t, p, f, pool, scratch };
+    let mut r = ControlRun { t, p, f, pool, scratch };
     // SAFETY: as promised by the caller.
     unsafe {
         match t.kind {
-            Kind::Scan { length, reverse, consts } => r.scan(length, reverse, consts),
-            Kind::While { cond_consts, body_consts } => r.repeat(cond_consts, body_consts),
-            Kind::Cond { branches } => r.branch(branches),
+            ControlKind::Scan { length, reverse, consts } => r.scan(length, reverse, consts),
+            ControlKind::While { cond_consts, body_consts } => r.repeat(cond_consts, body_consts),
+            ControlKind::Cond { branches } => r.branch(branches),
         }
     }
 }
 
-impl Running<'_> {
+impl ControlRun<'_> {
     fn read(&self, i: usize) -> Address {
         self.f.slots[self.t.reads[i]]
     }
@@ -199,12 +199,12 @@ impl Running<'_> {
     }
 
     /// Argument `i` of inner program `which`.
-    fn give(&mut self, which: usize, i: usize, a: Address) {
+    fn set_input(&mut self, which: usize, i: usize, a: Address) {
         self.f.inner[which].slots[self.p.inner[which].input(i)] = a;
     }
 
     /// The memory of result `o` of inner program `which`.
-    fn take(&mut self, which: usize, o: usize, a: Address) {
+    fn set_output(&mut self, which: usize, o: usize, a: Address) {
         self.p.inner[which].set_output(&mut self.f.inner[which], o, a);
     }
 
@@ -217,12 +217,12 @@ impl Running<'_> {
     /// Copies result `o` of an inner program to `to`, if it is another array.
     unsafe fn fetch(&self, which: usize, o: usize, to: Address) {
         // SAFETY: as in `call`.
-        unsafe { self.p.inner[which].give(&self.f.inner[which], o, to) }
+        unsafe { self.p.inner[which].copy_aliased_output(&self.f.inner[which], o, to) }
     }
 
     /// The place of a carried value that the iteration before `left` others writes: the last one
     /// writes into the result.
-    fn place(&self, i: usize, left: usize) -> Address {
+    fn slot(&self, i: usize, left: usize) -> Address {
         match self.t.carries[i].second {
             Some(at) if left % 2 == 1 => self.scratch.plus(at as isize),
             _ => self.write(i),
@@ -232,44 +232,44 @@ impl Running<'_> {
     /// Where the first iteration, with `left` others after it, finds carried value `i`: where the
     /// operand is, unless the iteration writes there.
     unsafe fn begin(&self, i: usize, left: usize) -> Address {
-        let (from, to) = (self.read(first_carry(&self.t.kind) + i), self.place(i, left));
+        let (from, to) = (self.read(first_carry(&self.t.kind) + i), self.slot(i, left));
         let c = self.t.carries[i];
-        let place = match c.second {
+        let slot = match c.second {
             Some(_) if from != to => return from,
-            Some(_) => self.place(i, left + 1),
+            Some(_) => self.slot(i, left + 1),
             None => to,
         };
         // SAFETY: operand and result have the type of the carried value.
-        unsafe { place.copy_from(from, c.bytes) }
-        place
+        unsafe { slot.copy_from(from, c.bytes) }
+        slot
     }
 
     unsafe fn scan(&mut self, length: usize, reverse: bool, consts: usize) -> Result<()> {
         let (body, carries) = (self.t.first, self.t.carries.len());
-        (0..consts).for_each(|i| self.give(body, i, self.read(i)));
+        (0..consts).for_each(|i| self.set_input(body, i, self.read(i)));
         for k in 0..length {
             let left = length - 1 - k;
             let row = if reverse { left } else { k };
             for i in 0..carries {
                 // SAFETY: as promised by the caller.
                 let now =
-                    if k == 0 { unsafe { self.begin(i, left) } } else { self.place(i, left + 1) };
-                self.give(body, consts + i, now);
-                self.take(body, i, self.place(i, left));
+                    if k == 0 { unsafe { self.begin(i, left) } } else { self.slot(i, left + 1) };
+                self.set_input(body, consts + i, now);
+                self.set_output(body, i, self.slot(i, left));
             }
             for (j, &bytes) in self.t.rows.iter().enumerate() {
                 let i = consts + carries + j;
-                self.give(body, i, self.read(i).plus((row * bytes) as isize));
+                self.set_input(body, i, self.read(i).plus((row * bytes) as isize));
             }
             let stacked =
                 |j: usize, r: &Self| r.write(carries + j).plus((row * r.t.stacked[j]) as isize);
             for j in 0..self.t.stacked.len() {
-                self.take(body, carries + j, stacked(j, self));
+                self.set_output(body, carries + j, stacked(j, self));
             }
             // SAFETY: as promised by the caller.
             unsafe {
                 self.call(body)?;
-                (0..carries).for_each(|i| self.fetch(body, i, self.place(i, left)));
+                (0..carries).for_each(|i| self.fetch(body, i, self.slot(i, left)));
                 (0..self.t.stacked.len())
                     .for_each(|j| self.fetch(body, carries + j, stacked(j, self)));
             }
@@ -285,20 +285,20 @@ impl Running<'_> {
 
     unsafe fn repeat(&mut self, cond_consts: usize, body_consts: usize) -> Result<()> {
         let (cond, body, carries) = (self.t.first, self.t.first + 1, self.t.carries.len());
-        (0..cond_consts).for_each(|i| self.give(cond, i, self.read(i)));
-        (0..body_consts).for_each(|i| self.give(body, i, self.read(cond_consts + i)));
+        (0..cond_consts).for_each(|i| self.set_input(cond, i, self.read(i)));
+        (0..body_consts).for_each(|i| self.set_input(body, i, self.read(cond_consts + i)));
         // How many iterations are left is not known: an odd number of them ends in the second
         // places.
         for i in 0..carries {
             // SAFETY: as promised by the caller.
             let now = unsafe { self.begin(i, 0) };
-            self.give(cond, cond_consts + i, now);
-            self.give(body, body_consts + i, now);
+            self.set_input(cond, cond_consts + i, now);
+            self.set_input(body, body_consts + i, now);
         }
         let mut done = 0;
         loop {
             let mut go = 0u8;
-            self.take(cond, 0, Address(&raw mut go));
+            self.set_output(cond, 0, Address(&raw mut go));
             // SAFETY: as promised by the caller; the condition gives one bool.
             unsafe {
                 self.call(cond)?;
@@ -307,15 +307,15 @@ impl Running<'_> {
             if go == 0 {
                 break;
             }
-            (0..carries).for_each(|i| self.take(body, i, self.place(i, done)));
+            (0..carries).for_each(|i| self.set_output(body, i, self.slot(i, done)));
             // SAFETY: as promised by the caller.
             unsafe {
                 self.call(body)?;
-                (0..carries).for_each(|i| self.fetch(body, i, self.place(i, done)));
+                (0..carries).for_each(|i| self.fetch(body, i, self.slot(i, done)));
             }
             for i in 0..carries {
-                self.give(cond, cond_consts + i, self.place(i, done));
-                self.give(body, body_consts + i, self.place(i, done));
+                self.set_input(cond, cond_consts + i, self.slot(i, done));
+                self.set_input(body, body_consts + i, self.slot(i, done));
             }
             done += 1;
         }
@@ -323,7 +323,7 @@ impl Running<'_> {
             let from = if done == 0 {
                 self.read(cond_consts + body_consts + i)
             } else {
-                self.place(i, done - 1)
+                self.slot(i, done - 1)
             };
             // SAFETY: both have the type of the carried value.
             unsafe { self.write(i).copy_from(from, self.t.carries[i].bytes) }
@@ -336,8 +336,8 @@ impl Running<'_> {
         let index = unsafe { self.read(0).bytes(4) };
         let index = index.try_into().map_or(0, i32::from_ne_bytes).clamp(0, branches as i32 - 1);
         let which = self.t.first + index as usize;
-        (1..self.t.reads.len()).for_each(|i| self.give(which, i - 1, self.read(i)));
-        (0..self.t.writes.len()).for_each(|o| self.take(which, o, self.write(o)));
+        (1..self.t.reads.len()).for_each(|i| self.set_input(which, i - 1, self.read(i)));
+        (0..self.t.writes.len()).for_each(|o| self.set_output(which, o, self.write(o)));
         // SAFETY: as promised by the caller.
         unsafe {
             self.call(which)?;

@@ -4,11 +4,12 @@
 #![allow(unsafe_code, reason = "arguments and results are handed over by address")]
 
 use super::{
-    frame::{Address, Block, Frame},
+    frame::{Address, CallMemory, Frame},
     pool::Pool,
     program::Program,
     subnormal::with_flush_to_zero,
 };
+use crate::tuning::{LARGE_CALL_BYTES, MAX_KEPT_CALLS};
 use neurax_ir::{Bytes, Error, Literal, Result, Type};
 use neurax_runtime::Buffer;
 use smallvec::SmallVec;
@@ -21,39 +22,40 @@ pub struct NativeExecutable {
     types: Vec<Type>,
     pool: &'static Pool,
     /// Memory of calls that are done.
-    calls: Mutex<Vec<Call>>,
+    calls: Mutex<Vec<CallState>>,
 }
 
 /// The memory of one call.
 #[derive(Debug)]
-struct Call {
+struct CallState {
     frame: Frame,
     /// What the frame's addresses point into.
-    _block: Block,
+    _block: CallMemory,
 }
-
-/// Calls whose memory is kept for the next ones, ..
-const CALLS: usize = 4;
-/// .. or one, where it is more than so many bytes.
-const LARGE: usize = 1 << 20;
 
 impl NativeExecutable {
     /// A program that can be called, with the threads that run it.
     pub fn new(program: Program, types: Vec<Type>, pool: &'static Pool) -> NativeExecutable {
-        NativeExecutable { program, types, pool, calls: Mutex::new(Vec::with_capacity(CALLS)) }
+        NativeExecutable {
+            program,
+            types,
+            pool,
+            calls: Mutex::new(Vec::with_capacity(MAX_KEPT_CALLS)),
+        }
     }
 
-    fn take(&self) -> Call {
-        let with_subnormals = self.calls.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        with_subnormals.unwrap_or_else(|| {
-            let mut block = Block::new(self.program.plan.block);
-            Call { frame: self.program.frame(block.address()), _block: block }
+    fn take(&self) -> CallState {
+        let kept = self.calls.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        kept.unwrap_or_else(|| {
+            let mut block = CallMemory::new(self.program.plan.block);
+            CallState { frame: self.program.frame(block.address()), _block: block }
         })
     }
 
-    fn put(&self, call: Call) {
+    fn put(&self, call: CallState) {
         let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
-        if calls.len() < if self.program.plan.block > LARGE { 1 } else { CALLS } {
+        if calls.len() < if self.program.plan.block > LARGE_CALL_BYTES { 1 } else { MAX_KEPT_CALLS }
+        {
             calls.push(call);
         }
     }
@@ -91,7 +93,7 @@ impl NativeExecutable {
     /// own, all of the right types.
     fn run_in(
         &self,
-        call: &mut Call,
+        call: &mut CallState,
         inputs: impl Iterator<Item = Address>,
         outputs: impl Iterator<Item = Address>,
     ) -> Result<()> {
@@ -103,7 +105,10 @@ impl NativeExecutable {
         with_flush_to_zero(&mut || done = unsafe { p.run(f, self.pool) });
         if done.is_ok() {
             // SAFETY: as above.
-            f.results.iter().enumerate().for_each(|(o, &a)| unsafe { p.give(f, o, a) });
+            f.results
+                .iter()
+                .enumerate()
+                .for_each(|(o, &a)| unsafe { p.copy_aliased_output(f, o, a) });
         }
         done
     }

@@ -43,7 +43,7 @@ impl FallbackTask {
         let operand = |(b, ty): &(BufferId, Type)| {
             // SAFETY: as promised by the caller; where the op may keep it, it gets a copy, and else
             // it is gone when the results are.
-            let array = unsafe { Lent::new(slots[*b], ty.bytes()?) };
+            let array = unsafe { BorrowedArray::new(slots[*b], ty.bytes()?) };
             Literal::new(
                 ty.clone(),
                 if self.drops { array.shared() } else { Bytes::copy_of(array.as_ref()) },
@@ -60,7 +60,7 @@ impl FallbackTask {
 }
 
 /// An array of a program, for as long as an op reads it.
-struct Lent {
+struct BorrowedArray {
     at: Address,
     len: usize,
 }
@@ -69,13 +69,13 @@ struct Lent {
 /// are copied.
 const ALIGN: usize = 16;
 
-impl Lent {
+impl BorrowedArray {
     /// So many bytes there.
     ///
     /// # Safety
     /// They are live, and nobody writes them, until the last one who shares them is gone.
-    unsafe fn new(at: Address, len: usize) -> Lent {
-        Lent { at, len }
+    unsafe fn new(at: Address, len: usize) -> BorrowedArray {
+        BorrowedArray { at, len }
     }
 
     /// Memory that is read where it is.
@@ -86,7 +86,7 @@ impl Lent {
     }
 }
 
-impl AsRef<[u8]> for Lent {
+impl AsRef<[u8]> for BorrowedArray {
     fn as_ref(&self) -> &[u8] {
         // SAFETY: as promised to `new`.
         unsafe { self.at.bytes(self.len) }

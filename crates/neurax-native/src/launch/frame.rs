@@ -55,15 +55,15 @@ impl Address {
 /// One cache line, the unit of memory.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-pub(super) struct Line(#[allow(dead_code, reason = "it is the size that matters")] [u8; 64]);
+pub(super) struct CacheLine(#[allow(dead_code, reason = "it is the size that matters")] [u8; 64]);
 
 /// The block of one call: what a program, and those in it, compute on the way.
-pub struct Block(Box<[std::mem::MaybeUninit<Line>]>);
+pub struct CallMemory(Box<[std::mem::MaybeUninit<CacheLine>]>);
 
-impl Block {
+impl CallMemory {
     /// A block of that many bytes.
-    pub fn new(bytes: usize) -> Block {
-        Block(Box::<[Line]>::new_uninit_slice(bytes.div_ceil(64)))
+    pub fn new(bytes: usize) -> CallMemory {
+        CallMemory(Box::<[CacheLine]>::new_uninit_slice(bytes.div_ceil(64)))
     }
 
     /// Where it begins.
@@ -72,7 +72,7 @@ impl Block {
     }
 }
 
-impl std::fmt::Debug for Block {
+impl std::fmt::Debug for CallMemory {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
         write!(f, "{} bytes", 64 * self.0.len())
     }

@@ -10,6 +10,7 @@ use crate::{
     code::Code,
     kernel::VectorAxis,
     schedule::{BufferId, KernelCall},
+    tuning::{KERNEL_MAX_CHUNKS, PARALLEL_GRAIN_KERNEL},
 };
 use std::sync::Arc;
 
@@ -24,15 +25,10 @@ pub struct KernelTask {
     /// What all of it costs, in elements times instructions.
     pub work: usize,
     /// The parts that it is cut into.
-    parts: usize,
+    chunks: usize,
     /// Every part begins at a multiple of this.
     unit: usize,
 }
-
-/// Work that is worth waking a thread for, in elements times instructions.
-pub const GRAIN: usize = 60_000;
-/// Parts, at most: enough that threads finish together.
-const PARTS: usize = 32;
 
 impl KernelTask {
     /// A kernel and its machine code.
@@ -41,8 +37,10 @@ impl KernelTask {
             || (n.kernel.outer.len() == 1 && n.kernel.vector_axis == VectorAxis::Outer);
         let unit = if is_cut_in_lanes { 64 } else { 1 };
         let work = n.count.saturating_mul(n.weight);
-        let parts = if n.parallel {
-            (work / GRAIN).clamp(1, PARTS).min(n.count.div_ceil(unit).max(1))
+        let chunks = if n.parallel {
+            (work / PARALLEL_GRAIN_KERNEL)
+                .clamp(1, KERNEL_MAX_CHUNKS)
+                .min(n.count.div_ceil(unit).max(1))
         } else {
             1
         };
@@ -53,7 +51,7 @@ impl KernelTask {
             params: n.params.clone().into(),
             count: n.count,
             work,
-            parts,
+            chunks,
             unit,
         }
     }
@@ -72,15 +70,15 @@ impl KernelTask {
     pub unsafe fn run(&self, f: &mut Frame, pool: &Pool) {
         self.operands(&f.slots, &mut f.operands);
         let operands = &f.operands[..];
-        if self.parts == 1 {
+        if self.chunks == 1 {
             // SAFETY: as promised by the caller.
-            return unsafe { self.range(operands, 0, self.count) };
+            return unsafe { self.run_range(operands, 0, self.count) };
         }
-        let each = self.count.div_ceil(self.parts).next_multiple_of(self.unit);
+        let each = self.count.div_ceil(self.chunks).next_multiple_of(self.unit);
         // SAFETY: as promised by the caller; iterations of the outermost loop write different
         // places.
-        pool.run(self.parts, &|p| unsafe {
-            self.range(operands, (p * each).min(self.count), ((p + 1) * each).min(self.count))
+        pool.run(self.chunks, &|p| unsafe {
+            self.run_range(operands, (p * each).min(self.count), ((p + 1) * each).min(self.count))
         });
     }
 
@@ -88,7 +86,7 @@ impl KernelTask {
     ///
     /// # Safety
     /// As [`KernelTask::run`], for operands that [`KernelTask::operands`] found.
-    pub unsafe fn range(&self, operands: &[Address], begin: usize, end: usize) {
+    pub unsafe fn run_range(&self, operands: &[Address], begin: usize, end: usize) {
         // Code loads what is the same in all iterations in front of the loop: without iterations it
         // may not be there.
         if begin >= end {

@@ -5,9 +5,10 @@
 #![allow(unsafe_code, reason = "arrays are addresses")]
 
 use super::{
-    frame::{Address, Line},
+    frame::{Address, CacheLine},
     pool::Pool,
 };
+use crate::tuning::{PACK_GRAIN_ELEMENTS, PACK_TILE};
 
 /// A matrix whose columns become rows of memory.
 #[derive(Debug)]
@@ -20,15 +21,10 @@ pub struct PackRhs {
     pub bytes: usize,
 }
 
-/// Columns and rows that are turned at once: as many elements as a line of the cache holds.
-const TILE: usize = 16;
-/// Elements in one part, at least.
-const GRAIN: usize = 1 << 15;
-
 impl PackRhs {
     /// Bytes of what is made.
     pub fn size(&self) -> usize {
-        (self.sizes[0] * self.sizes[1] * self.bytes).next_multiple_of(size_of::<Line>())
+        (self.sizes[0] * self.sizes[1] * self.bytes).next_multiple_of(size_of::<CacheLine>())
     }
 
     /// Turns the operand at an address.
@@ -38,7 +34,11 @@ impl PackRhs {
     /// else uses.
     pub unsafe fn run(&self, from: Address, to: Address, pool: &Pool) {
         let [rows, columns] = self.sizes;
-        let each = (GRAIN / rows.max(1)).max(1).next_multiple_of(TILE).min(columns).max(1);
+        let each = (PACK_GRAIN_ELEMENTS / rows.max(1))
+            .max(1)
+            .next_multiple_of(PACK_TILE)
+            .min(columns)
+            .max(1);
         pool.run(columns.div_ceil(each), &|part| {
             let some = part * each..((part + 1) * each).min(columns);
             // SAFETY: as promised by the caller; parts write different columns.
@@ -53,14 +53,14 @@ impl PackRhs {
 
     unsafe fn columns<T: Copy>(&self, from: Address, to: Address, some: std::ops::Range<usize>) {
         let [rows, columns] = self.sizes;
-        for j in some.clone().step_by(TILE) {
-            let width = TILE.min(some.end - j);
-            for i in (0..rows).step_by(TILE) {
+        for j in some.clone().step_by(PACK_TILE) {
+            let width = PACK_TILE.min(some.end - j);
+            for i in (0..rows).step_by(PACK_TILE) {
                 // SAFETY: as promised by the caller of `run`.
                 unsafe {
                     let from = from.0.cast::<T>().offset(j as isize * self.across).add(i);
                     let to = to.0.cast::<T>().add(i * columns + j);
-                    tile(from, self.across, to, columns, [TILE.min(rows - i), width]);
+                    tile(from, self.across, to, columns, [PACK_TILE.min(rows - i), width]);
                 }
             }
         }

@@ -13,6 +13,7 @@
 )]
 
 use super::subnormal::with_flush_to_zero;
+use crate::tuning::{MAX_THREADS, SPIN_BEFORE_SLEEP};
 use std::{
     any::Any,
     ops::Range,
@@ -24,19 +25,19 @@ use std::{
             Ordering::{AcqRel, Acquire, Relaxed, Release},
         },
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 /// Work that threads share.
 pub struct Pool {
     threads: usize,
     /// Held by whoever has parts to give away.
-    turn: Mutex<()>,
-    job: Mutex<Option<Job>>,
+    owner: Mutex<()>,
+    job: Mutex<Option<PoolJob>>,
     wake: Condvar,
     /// Counts jobs, so that threads that look for work need no lock.
     epoch: AtomicUsize,
-    shares: Box<[Share]>,
+    shares: Box<[WorkShare]>,
     active: AtomicUsize,
     asleep: AtomicUsize,
     /// What a part panicked with on another thread.
@@ -44,7 +45,7 @@ pub struct Pool {
 }
 
 #[derive(Clone, Copy)]
-struct Job {
+struct PoolJob {
     run: &'static (dyn Fn(usize) + Sync),
     /// How many threads have parts of their own.
     shares: usize,
@@ -53,9 +54,9 @@ struct Job {
 /// The parts of a thread that nobody has begun: the first one, and the one behind the last.
 #[derive(Default)]
 #[repr(align(64))]
-struct Share(AtomicU64);
+struct WorkShare(AtomicU64);
 
-impl Share {
+impl WorkShare {
     fn set(&self, parts: Range<usize>) {
         self.0.store((parts.start as u64) << 32 | parts.end as u64, Relaxed);
     }
@@ -72,11 +73,6 @@ impl Share {
     }
 }
 
-/// Threads, at most.
-const MOST: usize = 1024;
-/// How long a thread looks for more work before it sleeps.
-const PATIENCE: Duration = Duration::from_micros(100);
-
 impl Pool {
     /// The pool of this process: as many threads as `NEURAX_THREADS` says, or as the machine runs
     /// at once.
@@ -87,7 +83,7 @@ impl Pool {
                 .ok()
                 .and_then(|n| n.parse().ok())
                 .filter(|&n| n > 0)
-                .map(|n: usize| n.min(MOST));
+                .map(|n: usize| n.min(MAX_THREADS));
             Pool::of(
                 wish.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get())),
             )
@@ -97,7 +93,7 @@ impl Pool {
     /// The pool of that many threads, at least one: there is one of each size.
     pub fn of(threads: usize) -> &'static Pool {
         static POOLS: Mutex<Vec<&'static Pool>> = Mutex::new(vec![]);
-        let (mut pools, threads) = (lock(&POOLS), threads.clamp(1, MOST));
+        let (mut pools, threads) = (lock(&POOLS), threads.clamp(1, MAX_THREADS));
         if let Some(pool) = pools.iter().find(|p| p.threads == threads) {
             return pool;
         }
@@ -110,11 +106,11 @@ impl Pool {
     fn start(threads: usize) -> &'static Pool {
         let pool: &'static Pool = Box::leak(Box::new(Pool {
             threads,
-            turn: Mutex::new(()),
+            owner: Mutex::new(()),
             job: Mutex::new(None),
             wake: Condvar::new(),
             epoch: AtomicUsize::new(0),
-            shares: (0..threads).map(|_| Share::default()).collect(),
+            shares: (0..threads).map(|_| WorkShare::default()).collect(),
             active: AtomicUsize::new(0),
             asleep: AtomicUsize::new(0),
             panic: Mutex::new(None),
@@ -134,21 +130,21 @@ impl Pool {
     /// # Panics
     /// When a part does, on whatever thread.
     pub fn run(&self, parts: usize, f: &(dyn Fn(usize) + Sync)) {
-        let turn = if parts > 1 && self.threads > 1 && u32::try_from(parts).is_ok() {
-            free(&self.turn)
+        let owner = if parts > 1 && self.threads > 1 && u32::try_from(parts).is_ok() {
+            try_lock_free(&self.owner)
         } else {
             None
         };
-        if turn.is_none() {
+        if owner.is_none() {
             return (0..parts).for_each(f);
         }
         // SAFETY: the reference is gone from `job`, and all threads that have seen it are done,
-        // before this function returns or unwinds: `Lent` sees to both.
+        // before this function returns or unwinds: `JobGuard` sees to both.
         let run = unsafe {
             std::mem::transmute::<&(dyn Fn(usize) + Sync), &'static (dyn Fn(usize) + Sync)>(f)
         };
         let shares = self.threads.min(parts);
-        let job = Job { run, shares };
+        let job = PoolJob { run, shares };
         // The lender's share is never the smaller one: others may have to wake up first.
         let first = |i: usize| (i * parts).div_ceil(shares);
         (0..shares).for_each(|i| self.shares[i].set(first(i)..first(i + 1)));
@@ -161,8 +157,8 @@ impl Pool {
         let asleep = self.asleep.load(Acquire);
         (1..parts).take(asleep).for_each(|_| self.wake.notify_one());
         {
-            let _lent = Lent(self);
-            self.share(job, 0);
+            let _guard = JobGuard(self);
+            self.run_share(job, 0);
         }
         if let Some(panic) = lock(&self.panic).take() {
             resume_unwind(panic);
@@ -170,7 +166,7 @@ impl Pool {
     }
 
     /// Does the parts of a thread, then those that others have left.
-    fn share(&self, job: Job, me: usize) {
+    fn run_share(&self, job: PoolJob, me: usize) {
         for i in 0..job.shares {
             let whose = (me + i) % job.shares;
             while let Some(part) = self.shares[whose].take(whose == me) {
@@ -191,7 +187,7 @@ impl Pool {
                 *job
             };
             if let Some(job) = job {
-                if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.share(job, me))) {
+                if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.run_share(job, me))) {
                     *lock(&self.panic) = Some(panic);
                 }
                 self.active.fetch_sub(1, Release);
@@ -210,7 +206,7 @@ impl Pool {
                 }
                 std::hint::spin_loop();
             }
-            if start.elapsed() > PATIENCE {
+            if start.elapsed() > SPIN_BEFORE_SLEEP {
                 break;
             }
         }
@@ -231,9 +227,9 @@ impl std::fmt::Debug for Pool {
 }
 
 /// A closure lent to the pool: taken back when this is dropped.
-struct Lent<'a>(&'a Pool);
+struct JobGuard<'a>(&'a Pool);
 
-impl Drop for Lent<'_> {
+impl Drop for JobGuard<'_> {
     fn drop(&mut self) {
         *lock(&self.0.job) = None;
         if std::thread::panicking() {
@@ -251,7 +247,7 @@ impl Drop for Lent<'_> {
 }
 
 /// The lock, if nobody holds it.
-fn free<T>(m: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+fn try_lock_free<T>(m: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
     match m.try_lock() {
         Ok(guard) => Some(guard),
         Err(TryLockError::Poisoned(e)) => Some(e.into_inner()),
@@ -266,6 +262,7 @@ fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn every_part_runs_once_however_many_ask() {
@@ -331,16 +328,16 @@ mod tests {
 
     #[test]
     fn a_share_is_taken_from_both_ends() {
-        let share = Share::default();
-        assert_eq!([share.take(true), share.take(false)], [None; 2]);
-        share.set(3..7);
+        let run_share = WorkShare::default();
+        assert_eq!([run_share.take(true), run_share.take(false)], [None; 2]);
+        run_share.set(3..7);
         let taken = [
-            share.take(true),
-            share.take(false),
-            share.take(false),
-            share.take(true),
-            share.take(true),
-            share.take(false),
+            run_share.take(true),
+            run_share.take(false),
+            run_share.take(false),
+            run_share.take(true),
+            run_share.take(true),
+            run_share.take(false),
         ];
         assert_eq!(taken, [Some(3), Some(6), Some(5), Some(4), None, None]);
     }

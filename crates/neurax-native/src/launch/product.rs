@@ -5,13 +5,20 @@
 
 use super::{
     frame::{Address, Frame},
-    kernel::{self, KernelTask},
+    kernel::KernelTask,
     matmul::{MatmulElement, StridedMatrix, matmul},
     pack_rhs::PackRhs,
     pool::Pool,
     scratch::Scratch,
 };
-use crate::schedule::{BufferId, StridedView};
+use crate::{
+    schedule::{BufferId, StridedView},
+    tuning::{
+        MATMUL_EPILOGUE_TILE_BYTES, MATMUL_LARGE_RHS_BYTES, MATMUL_MAX_TILES, MATMUL_MIN_TILE_ROWS,
+        MATMUL_NARROW_BLOCK_BYTES, MATMUL_NARROW_COLUMNS, PARALLEL_GRAIN_FMA,
+        PARALLEL_GRAIN_KERNEL,
+    },
+};
 use neurax_ir::{DType, Eqn, Error, Graph, Result, op::DotGeneral};
 use smallvec::SmallVec;
 use std::ops::Neg;
@@ -32,26 +39,14 @@ pub struct ProductTask {
     /// The steps of the right operand along depth and columns.
     pub right: [isize; 2],
     /// How the right operand is turned before; its steps above are then those of what is made.
-    pub turn: Option<PackRhs>,
+    pub pack_rhs: Option<PackRhs>,
     /// What is done with the rows of the result.
     pub epilogue: Option<KernelTask>,
 }
 
-/// Multiplications in one part, at least.
-const GRAIN: usize = 1 << 18;
-/// Parts, at most.
-const PARTS: usize = 16;
-/// Bytes of the result in one part, at most, where something is done with them.
-const CACHED: usize = 1 << 19;
-/// A right operand of more bytes than this is packed by the matrix kernel for each part: parts
-/// should then have as many rows as ..
-const LARGE: usize = 1 << 19;
-/// .. these.
-const MANY: usize = 128;
-
 /// A product of all numbers, or of parts of complex ones.
 #[derive(Clone, Copy)]
-struct Term {
+struct ProductTerm {
     /// From one element to the next.
     step: isize,
     /// Which part: of the left operand, of the right one, of the result.
@@ -60,20 +55,14 @@ struct Term {
     adds: bool,
 }
 
-/// With fewer columns the matrix kernel leaves most of its vectors empty, unless they run along the
-/// rows ..
-const NARROW: usize = 16;
-/// .. of a block of so many bytes, which is turned while it is near.
-const BLOCK: usize = 1 << 16;
-
 /// The product of all numbers.
-const WHOLE: Term = Term { step: 1, parts: [0; 3], adds: false };
+const WHOLE: ProductTerm = ProductTerm { step: 1, parts: [0; 3], adds: false };
 /// A complex product as products of real numbers, with their signs.
-const TERMS: [(Term, bool); 4] = [
-    (Term { step: 2, parts: [0, 0, 0], adds: false }, false),
-    (Term { step: 2, parts: [1, 1, 0], adds: true }, true),
-    (Term { step: 2, parts: [0, 1, 1], adds: false }, false),
-    (Term { step: 2, parts: [1, 0, 1], adds: true }, false),
+const TERMS: [(ProductTerm, bool); 4] = [
+    (ProductTerm { step: 2, parts: [0, 0, 0], adds: false }, false),
+    (ProductTerm { step: 2, parts: [1, 1, 0], adds: true }, true),
+    (ProductTerm { step: 2, parts: [0, 1, 1], adds: false }, false),
+    (ProductTerm { step: 2, parts: [1, 0, 1], adds: true }, false),
 ];
 
 impl ProductTask {
@@ -82,27 +71,28 @@ impl ProductTask {
     }
 
     /// The rows and columns of one part: cut from the shapes alone.
-    fn part_size(&self) -> [usize; 2] {
+    fn tile_size(&self) -> [usize; 2] {
         let [m, n, k] = self.sizes;
         let batches = self.batches();
-        let own = batches.saturating_mul(m).saturating_mul(n).saturating_mul(k) / GRAIN;
-        let after = self.epilogue.as_ref().map_or(0, |t| t.work / kernel::GRAIN);
-        let wanted = own.saturating_add(after).clamp(1, PARTS).div_ceil(batches).max(1);
+        let own =
+            batches.saturating_mul(m).saturating_mul(n).saturating_mul(k) / PARALLEL_GRAIN_FMA;
+        let after = self.epilogue.as_ref().map_or(0, |t| t.work / PARALLEL_GRAIN_KERNEL);
+        let wanted = own.saturating_add(after).clamp(1, MATMUL_MAX_TILES).div_ceil(batches).max(1);
         let least = if self.is_narrow() {
-            4 * NARROW
-        } else if n * k * self.bytes() > LARGE {
-            MANY
+            4 * MATMUL_NARROW_COLUMNS
+        } else if n * k * self.bytes() > MATMUL_LARGE_RHS_BYTES {
+            MATMUL_MIN_TILE_ROWS
         } else if self.right[1] != 1 {
             // Columns that do not lie side by side are packed, too.
-            MANY / 2
+            MATMUL_MIN_TILE_ROWS / 2
         } else {
             // A call of the matrix kernel has its price, too.
-            (GRAIN / 4).div_ceil((n * k).max(1)).next_multiple_of(16)
+            (PARALLEL_GRAIN_FMA / 4).div_ceil((n * k).max(1)).next_multiple_of(16)
         };
         let rows = |parts: usize| m.div_ceil(parts).next_multiple_of(16).max(least).min(m).max(1);
-        if self.follows_in(batches * m) {
+        if self.epilogue_splits_into(batches * m) {
             // What follows takes whole rows.
-            let cached = CACHED / (n * self.bytes()).max(1);
+            let cached = MATMUL_EPILOGUE_TILE_BYTES / (n * self.bytes()).max(1);
             return [rows(wanted).min(cached.max(32)), n];
         }
         let columns = |parts: usize| n.div_ceil(parts).next_multiple_of(16).min(n).max(1);
@@ -114,7 +104,9 @@ impl ProductTask {
 
     /// Has it few columns, and rows side by side on the left?
     fn is_narrow(&self) -> bool {
-        self.sizes[1] < NARROW && self.left[0] == 1 && self.sizes[0] >= NARROW
+        self.sizes[1] < MATMUL_NARROW_COLUMNS
+            && self.left[0] == 1
+            && self.sizes[0] >= MATMUL_NARROW_COLUMNS
     }
 
     fn bytes(&self) -> usize {
@@ -123,7 +115,7 @@ impl ProductTask {
 
     /// Bytes of scratch memory that it wants.
     pub fn scratch(&self) -> usize {
-        self.turn.as_ref().map_or(0, PackRhs::size)
+        self.pack_rhs.as_ref().map_or(0, PackRhs::size)
     }
 
     /// Runs it, with scratch memory as it wants.
@@ -144,23 +136,23 @@ impl ProductTask {
         self.epilogue.iter().for_each(|epilogue| epilogue.operands(&f.slots, &mut f.operands));
         let operands = &f.operands[..];
         let mut arrays = self.arrays.map(|b| f.slots[b]);
-        if let Some(turn) = &self.turn {
+        if let Some(pack_rhs) = &self.pack_rhs {
             // SAFETY: the operand is that of the schedule, the scratch memory the plan's.
-            unsafe { turn.run(arrays[1], scratch, pool) }
+            unsafe { pack_rhs.run(arrays[1], scratch, pool) }
             arrays[1] = scratch;
         }
-        let [rows, columns] = self.part_size();
+        let [rows, columns] = self.tile_size();
         let (down, across) = (self.sizes[0].div_ceil(rows), self.sizes[1].div_ceil(columns));
-        let follows = self.follows(down, across);
-        let run = |part: usize| {
-            let (b, rest) = (part / (down * across), part % (down * across));
+        let fuses_epilogue = self.fuses_epilogue(down, across);
+        let run = |tile: usize| {
+            let (b, rest) = (tile / (down * across), tile % (down * across));
             let (row, column) = (rest / across * rows, rest % across * columns);
             let size = [rows.min(self.sizes[0] - row), columns.min(self.sizes[1] - column)];
             // SAFETY: as promised by the caller; parts write different blocks.
-            unsafe { self.part(&arrays, operands, b, [row, column], size, follows) }
+            unsafe { self.tile(&arrays, operands, b, [row, column], size, fuses_epilogue) }
         };
         pool.run(self.batches() * down * across, &run);
-        if let (Some(epilogue), false) = (&self.epilogue, follows) {
+        if let (Some(epilogue), false) = (&self.epilogue, fuses_epilogue) {
             // SAFETY: as promised by the caller; all rows are there.
             unsafe { epilogue.run(f, pool) }
         }
@@ -170,9 +162,9 @@ impl ProductTask {
     /// Is a part, of which there are so many below and beside each other for each member of the
     /// batch, made of whole iterations of what follows? Otherwise another thread may be at work on
     /// what an iteration reads.
-    fn follows(&self, down: usize, across: usize) -> bool {
+    fn fuses_epilogue(&self, down: usize, across: usize) -> bool {
         across == 1
-            && self.follows_in(if down == 1 {
+            && self.epilogue_splits_into(if down == 1 {
                 self.batches()
             } else {
                 self.batches() * self.sizes[0]
@@ -180,18 +172,18 @@ impl ProductTask {
     }
 
     /// Is something done with the result that falls into so many parts?
-    fn follows_in(&self, parts: usize) -> bool {
+    fn epilogue_splits_into(&self, parts: usize) -> bool {
         self.epilogue.as_ref().is_some_and(|t| t.count.is_multiple_of(parts))
     }
 
-    unsafe fn part(
+    unsafe fn tile(
         &self,
         arrays: &[Address; 3],
         operands: &[Address],
         batch: usize,
         [row, column]: [usize; 2],
         size: [usize; 2],
-        follows: bool,
+        fuses_epilogue: bool,
     ) {
         let mut at = [0isize; 3];
         let mut rest = batch;
@@ -213,14 +205,14 @@ impl ProductTask {
                 _ => self.complex::<f64>(arrays, at, size),
             }
         }
-        if let (Some(epilogue), true) = (&self.epilogue, follows) {
+        if let (Some(epilogue), true) = (&self.epilogue, fuses_epilogue) {
             // Rows of all batches, one after the other, are the kernel's iterations, or parts of
             // them.
             let total = self.batches() * self.sizes[0];
             let first = batch * self.sizes[0] + row;
             let scale = |r: usize| r * epilogue.count / total;
             // SAFETY: these iterations read only the rows that were just written.
-            unsafe { epilogue.range(operands, scale(first), scale(first + size[0])) }
+            unsafe { epilogue.run_range(operands, scale(first), scale(first + size[0])) }
         }
     }
 
@@ -245,10 +237,10 @@ impl ProductTask {
         arrays: &[Address; 3],
         at: [isize; 3],
         [rows, columns]: [usize; 2],
-        term: Term,
+        term: ProductTerm,
         factor: T,
     ) {
-        let ([_, n, k], Term { step, parts, adds }) = (self.sizes, term);
+        let ([_, n, k], ProductTerm { step, parts, adds }) = (self.sizes, term);
         let bytes = size_of::<T>() as isize;
         let address = |i: usize| arrays[i].plus((at[i] * step + parts[i]) * bytes).0.cast::<T>();
         let matrix = |i: usize, steps: [isize; 2]| StridedMatrix {
@@ -261,7 +253,9 @@ impl ProductTask {
             // SAFETY: strides and sizes are those of the arrays, as promised by the caller.
             return unsafe { matmul([rows, columns, k], to, left, right, adds, factor) };
         }
-        let block = (BLOCK / (columns * size_of::<T>())).max(NARROW).min(rows);
+        let block = (MATMUL_NARROW_BLOCK_BYTES / (columns * size_of::<T>()))
+            .max(MATMUL_NARROW_COLUMNS)
+            .min(rows);
         let mut scratch = Scratch::new(block * columns * size_of::<T>());
         let turned = scratch.address().0.cast::<T>();
         for first in (0..rows).step_by(block) {
@@ -320,21 +314,28 @@ impl ProductTask {
             sizes: [m, n, k],
             left,
             right,
-            turn: None,
+            pack_rhs: None,
             epilogue,
         };
-        task.turn_right();
+        task.choose_packing();
         Ok(task)
     }
 
     /// Has the right operand turned, if its columns lie apart, many rows use it, and parts would
     /// share it. With more columns than depth each part has some columns of its own, mostly.
-    fn turn_right(&mut self) {
+    fn choose_packing(&mut self) {
         let [m, n, k] = self.sizes;
         let is_real = matches!(self.dtype, DType::F32 | DType::F64);
         let lies_apart = self.right[0] == 1 && self.right[1] != 1;
-        if is_real && lies_apart && self.batch.is_empty() && m >= MANY && n >= NARROW && k >= n {
-            self.turn = Some(PackRhs { sizes: [k, n], across: self.right[1], bytes: self.bytes() });
+        if is_real
+            && lies_apart
+            && self.batch.is_empty()
+            && m >= MATMUL_MIN_TILE_ROWS
+            && n >= MATMUL_NARROW_COLUMNS
+            && k >= n
+        {
+            self.pack_rhs =
+                Some(PackRhs { sizes: [k, n], across: self.right[1], bytes: self.bytes() });
             self.right = [n as isize, 1];
         }
     }

@@ -33,7 +33,7 @@ pub struct Program {
     tasks: Vec<Task>,
     /// The arrays that are, one after the other, in the memory of each result that is written
     /// there.
-    tenants: Vec<Vec<BufferId>>,
+    output_buffers: Vec<Vec<BufferId>>,
     /// The programs of loops and branches.
     pub(super) inner: Vec<Arc<Program>>,
 }
@@ -83,14 +83,14 @@ impl Program {
         let in_memory_of = |o| {
             (0..schedule.buffers.len()).filter(|&b| plan.homes[b] == Location::Output(o)).collect()
         };
-        let tenants = (0..schedule.outputs.len()).map(in_memory_of).collect();
+        let output_buffers = (0..schedule.outputs.len()).map(in_memory_of).collect();
         Ok(Program {
             outputs: graph.output_types(),
             schedule,
             plan,
             constants,
             tasks,
-            tenants,
+            output_buffers,
             inner,
         })
     }
@@ -135,7 +135,7 @@ impl Program {
 
     /// Sets the place of a result, unless it is a copy, and of all that is in its memory before.
     pub(super) fn set_output(&self, f: &mut Frame, o: usize, a: Address) {
-        self.tenants[o].iter().for_each(|&b| f.slots[b] = a);
+        self.output_buffers[o].iter().for_each(|&b| f.slots[b] = a);
     }
 
     /// The array of an input.
@@ -217,7 +217,7 @@ impl Program {
     ///
     /// # Safety
     /// As [`Program::run`], and `to` has room for the result.
-    pub(super) unsafe fn give(&self, f: &Frame, o: usize, to: Address) {
+    pub(super) unsafe fn copy_aliased_output(&self, f: &Frame, o: usize, to: Address) {
         if let OutputSource::CopyOf(b) = self.plan.gives[o] {
             let bytes = self.schedule.buffers[b].bytes().unwrap_or(0);
             // SAFETY: as promised by the caller.

@@ -3,25 +3,24 @@
 
 #![allow(unsafe_code, reason = "the memory is not initialised: it is handed out as an address")]
 
-use super::frame::{Address, Line};
+use super::frame::{Address, CacheLine};
 use std::{cell::RefCell, mem::MaybeUninit};
 
 /// Memory of this thread until it is dropped.
-pub struct Scratch(Box<[MaybeUninit<Line>]>);
+pub struct Scratch(Box<[MaybeUninit<CacheLine>]>);
 
 thread_local! {
     /// What is not in use, the last one given back at the end: each depth of nesting finds its own
     /// again.
-    static FREE: RefCell<Vec<Box<[MaybeUninit<Line>]>>> = const { RefCell::new(vec![]) };
+    static FREE: RefCell<Vec<Box<[MaybeUninit<CacheLine>]>>> = const { RefCell::new(vec![]) };
 }
 
 impl Scratch {
     /// At least that many bytes, beginning at a cache line, with anything in them.
     pub fn new(bytes: usize) -> Scratch {
-        let lines = bytes.div_ceil(size_of::<Line>());
-        let with_subnormals =
-            FREE.with_borrow_mut(Vec::pop).filter(|with_subnormals| with_subnormals.len() >= lines);
-        Scratch(with_subnormals.unwrap_or_else(|| Box::new_uninit_slice(lines)))
+        let lines = bytes.div_ceil(size_of::<CacheLine>());
+        let kept = FREE.with_borrow_mut(Vec::pop).filter(|kept| kept.len() >= lines);
+        Scratch(kept.unwrap_or_else(|| Box::new_uninit_slice(lines)))
     }
 
     /// Where it is.

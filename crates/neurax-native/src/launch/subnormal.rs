@@ -25,7 +25,7 @@ pub fn with_subnormals<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
 }
 
 fn run(f: &mut dyn FnMut(), flush: bool) {
-    let mut task = Task { f, panic: None };
+    let mut task = ModeCall { f, panic: None };
     // SAFETY: `start` takes such a task, which outlives the call, and does not unwind.
     unsafe { call(start, (&raw mut task).cast(), flush) }
     if let Some(panic) = task.panic {
@@ -33,23 +33,23 @@ fn run(f: &mut dyn FnMut(), flush: bool) {
     }
 }
 
-struct Task<'a> {
+struct ModeCall<'a> {
     f: &'a mut dyn FnMut(),
     panic: Option<Box<dyn Any + Send>>,
 }
 
-type Start = unsafe extern "C" fn(*mut u8);
+type Trampoline = unsafe extern "C" fn(*mut u8);
 
 /// Runs a task. A panic is kept: it cannot pass through assembly.
 unsafe extern "C" fn start(task: *mut u8) {
     // SAFETY: `with_flush_to_zero` gives a task, and does not use it meanwhile.
-    let task = unsafe { &mut *task.cast::<Task>() };
+    let task = unsafe { &mut *task.cast::<ModeCall>() };
     task.panic = std::panic::catch_unwind(AssertUnwindSafe(|| (task.f)())).err();
 }
 
 /// Calls with both bits of MXCSR set or not: results flush to zero (15), operands are zeros (6).
 #[cfg(all(target_arch = "x86_64", not(miri)))]
-unsafe fn call(f: Start, data: *mut u8, flush: bool) {
+unsafe fn call(f: Trampoline, data: *mut u8, flush: bool) {
     let (mut old, mut new) = (0u32, if flush { 0x8040u32 } else { 0 });
     // SAFETY: the block calls a function as its convention says (the stack is aligned, all that it
     // may change is named), and sets the mode back before it ends. Registers 12 to 14 survive the
@@ -80,7 +80,7 @@ unsafe fn call(f: Start, data: *mut u8, flush: bool) {
 
 /// Calls with bit 24 of FPCR set or not: operands and results flush to zero.
 #[cfg(all(target_arch = "aarch64", not(miri)))]
-unsafe fn call(f: Start, data: *mut u8, flush: bool) {
+unsafe fn call(f: Trampoline, data: *mut u8, flush: bool) {
     // SAFETY: as for x86-64. Registers 20 to 22 survive the call.
     unsafe {
         std::arch::asm!(
@@ -100,7 +100,7 @@ unsafe fn call(f: Start, data: *mut u8, flush: bool) {
 }
 
 #[cfg(any(miri, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
-unsafe fn call(f: Start, data: *mut u8, _: bool) {
+unsafe fn call(f: Trampoline, data: *mut u8, _: bool) {
     // SAFETY: as promised by the caller.
     unsafe { f(data) }
 }

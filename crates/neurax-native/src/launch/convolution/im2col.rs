@@ -3,7 +3,7 @@
 
 #![allow(unsafe_code, reason = "arrays are read and scratch memory is written by address")]
 
-use super::multiply::Number;
+use super::multiply::ConvElement;
 use crate::{launch::tap_range::TapRange, schedule::StridedView};
 use neurax_ir::op::Slide;
 use smallvec::SmallVec;
@@ -14,29 +14,29 @@ use std::ops::Range;
 #[derive(Debug)]
 pub struct Im2col {
     /// Features and taps.
-    pub depth: Side,
+    pub depth: Im2colSide,
     /// Members of the batch and windows.
-    pub columns: Side,
+    pub columns: Im2colSide,
     /// How far one step along each axis of space moves, in elements.
-    strides: Axes<isize>,
+    strides: SpatialVec<isize>,
 }
 
 /// One side of that matrix, an index of which is a number for each of its axes.
 #[derive(Debug)]
-pub struct Side {
+pub struct Im2colSide {
     /// How far it is from one to the next, in elements.
     step: isize,
     /// The taps, or windows, along each axis of space.
-    sizes: Axes<usize>,
+    sizes: SpatialVec<usize>,
     /// Which of those have an element, for each of the other side's.
-    runs: Axes<Box<[TapRange]>>,
+    runs: SpatialVec<Box<[TapRange]>>,
 }
 
-type Axes<T> = SmallVec<[T; 3]>;
+type SpatialVec<T> = SmallVec<[T; 3]>;
 
 /// Where a matrix of patches is written.
 #[derive(Clone, Copy)]
-pub struct Block<T> {
+pub struct PackedBlock<T> {
     /// Its first element.
     pub at: *mut T,
     /// From one of the outer side to the next, in elements; those of the inner side follow one
@@ -44,23 +44,23 @@ pub struct Block<T> {
     pub row: usize,
 }
 
-impl Side {
+impl Im2colSide {
     /// How many indices belong to one feature, or one member.
     pub fn inner(&self) -> usize {
         self.sizes.iter().product()
     }
 
     /// The feature or member, and the numbers along the axes of space.
-    fn coordinates(&self, index: usize) -> (usize, Axes<usize>) {
+    fn coordinates(&self, index: usize) -> (usize, SpatialVec<usize>) {
         let mut rest = index;
-        let mut at: Axes<usize> =
+        let mut at: SpatialVec<usize> =
             self.sizes.iter().rev().map(|n| (rest % n, rest /= n).0).collect();
         at.reverse();
         (rest, at)
     }
 
     /// The next numbers along the axes of space; whether they begin anew.
-    fn advance(&self, at: &mut Axes<usize>) -> bool {
+    fn advance(&self, at: &mut SpatialVec<usize>) -> bool {
         for (i, &n) in at.iter_mut().zip(&self.sizes).rev() {
             *i += 1;
             if *i < n {
@@ -76,22 +76,28 @@ impl Im2col {
     /// Patches of an operand under windows of those taps, of which there are so many along each
     /// axis.
     pub fn new(x: &StridedView, slides: &[Slide], taps: &[usize], windows: &[usize]) -> Im2col {
-        let mut strides: Axes<isize> = x.strides[2..].into();
+        let mut strides: SpatialVec<isize> = x.strides[2..].into();
         // Only the runs of rows that are packed are wanted: the others may be as many as the
         // operand has elements.
         let wide = windows.last() >= taps.last();
         let of = |f: fn(&Slide, usize, usize, usize) -> Box<[TapRange]>,
                   wanted: bool|
-         -> Axes<Box<[TapRange]>> {
+         -> SpatialVec<Box<[TapRange]>> {
             let runs = |(i, s): (usize, &Slide)| {
                 if wanted { f(s, x.sizes[i + 2], taps[i], windows[i]) } else { Box::default() }
             };
             slides.iter().enumerate().map(runs).collect()
         };
-        let mut depth =
-            Side { step: x.strides[1], sizes: taps.into(), runs: of(TapRange::of_windows, !wide) };
-        let mut columns =
-            Side { step: x.strides[0], sizes: windows.into(), runs: of(TapRange::of_taps, wide) };
+        let mut depth = Im2colSide {
+            step: x.strides[1],
+            sizes: taps.into(),
+            runs: of(TapRange::of_windows, !wide),
+        };
+        let mut columns = Im2colSide {
+            step: x.strides[0],
+            sizes: windows.into(),
+            runs: of(TapRange::of_taps, wide),
+        };
         // Loops go over planes: there are at least two axes.
         for _ in slides.len()..2 {
             strides.insert(0, 0);
@@ -105,7 +111,7 @@ impl Im2col {
 
     /// Do windows side by side make longer rows than taps do?
     pub fn is_wide(&self) -> bool {
-        let last = |s: &Side| s.sizes[self.strides.len() - 1];
+        let last = |s: &Im2colSide| s.sizes[self.strides.len() - 1];
         last(&self.columns) >= last(&self.depth)
     }
 
@@ -115,19 +121,19 @@ impl Im2col {
     /// # Safety
     /// `x` is the operand's first element of the group, and the block has room for a row of the
     /// other range for each one.
-    pub unsafe fn pack<T: Number>(
+    pub unsafe fn pack<T: ConvElement>(
         &self,
         x: *const T,
         depth: Range<usize>,
         columns: Range<usize>,
         wide: bool,
-        to: Block<T>,
+        to: PackedBlock<T>,
     ) {
         let (outer, inner) =
             if wide { (&self.depth, &self.columns) } else { (&self.columns, &self.depth) };
         let (of_outer, of_inner) = if wide { (depth, columns) } else { (columns, depth) };
         let (mut lead, mut at) = outer.coordinates(of_outer.start);
-        let mut runs: Axes<&TapRange> =
+        let mut runs: SpatialVec<&TapRange> =
             inner.runs.iter().zip(&at).map(|(runs, &i)| &runs[i]).collect();
         for row in 0..of_outer.len() {
             // SAFETY: as promised by the caller; every run leads to elements of the operand.
@@ -146,17 +152,17 @@ impl Im2col {
     }
 
     /// One row: the indices of that range, plane after plane.
-    unsafe fn row<T: Number>(
+    unsafe fn row<T: ConvElement>(
         &self,
         x: *const T,
-        inner: &Side,
+        inner: &Im2colSide,
         runs: &[&TapRange],
         range: Range<usize>,
         mut to: *mut T,
     ) {
         let axes = runs.len();
         let size = inner.sizes[axes - 2] * inner.sizes[axes - 1];
-        let plane = Plane {
+        let plane = PatchPlane {
             size: inner.sizes[axes - 1],
             runs: [runs[axes - 2], runs[axes - 1]],
             strides: [self.strides[axes - 2], self.strides[axes - 1]],
@@ -178,7 +184,7 @@ impl Im2col {
     }
 
     /// The place of a plane, if it has one.
-    fn plane(&self, inner: &Side, runs: &[&TapRange], which: usize) -> Option<isize> {
+    fn plane(&self, inner: &Im2colSide, runs: &[&TapRange], which: usize) -> Option<isize> {
         let (mut rest, mut place) = (which, 0);
         for axis in (0..runs.len() - 2).rev() {
             let n = inner.sizes[axis];
@@ -190,15 +196,15 @@ impl Im2col {
 }
 
 /// Rows of some size, as runs over the rows and in each of them.
-struct Plane<'a> {
+struct PatchPlane<'a> {
     size: usize,
     runs: [&'a TapRange; 2],
     strides: [isize; 2],
 }
 
-impl Plane<'_> {
+impl PatchPlane<'_> {
     /// Copies a range of it.
-    unsafe fn copy<T: Number>(&self, x: *const T, range: Range<usize>, to: *mut T) {
+    unsafe fn copy<T: ConvElement>(&self, x: *const T, range: Range<usize>, to: *mut T) {
         // SAFETY: as promised by the caller.
         unsafe {
             if self.is_shifted() { self.shifted(x, range, to) } else { self.rows(x, range, to) }
@@ -214,7 +220,7 @@ impl Plane<'_> {
             && line.count > 0
     }
 
-    unsafe fn shifted<T: Number>(&self, x: *const T, range: Range<usize>, to: *mut T) {
+    unsafe fn shifted<T: ConvElement>(&self, x: *const T, range: Range<usize>, to: *mut T) {
         let ([rows, line], n) = (self.runs, self.size);
         let first = rows.first * n + line.first;
         let from = range.start.max(first);
@@ -243,7 +249,7 @@ impl Plane<'_> {
         }
     }
 
-    unsafe fn rows<T: Number>(&self, x: *const T, range: Range<usize>, mut to: *mut T) {
+    unsafe fn rows<T: ConvElement>(&self, x: *const T, range: Range<usize>, mut to: *mut T) {
         let (mut row, mut from) = (range.start / self.size, range.start % self.size);
         let mut left = range.len();
         while left > 0 {
@@ -264,7 +270,7 @@ impl Plane<'_> {
         }
     }
 
-    unsafe fn line<T: Number>(&self, x: *const T, range: Range<usize>, to: *mut T) {
+    unsafe fn line<T: ConvElement>(&self, x: *const T, range: Range<usize>, to: *mut T) {
         let run = self.runs[1].within(range.start, range.end);
         let (x, by) = (
             x.wrapping_offset(run.element as isize * self.strides[1]),

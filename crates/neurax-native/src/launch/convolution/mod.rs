@@ -9,11 +9,11 @@ mod tiling;
 
 use super::{frame::Frame, kernel::KernelTask, pool::Pool, scratch::Scratch};
 use crate::schedule::{BufferId, StridedView};
-use im2col::{Block, Im2col};
-use multiply::{Blocks, Matrix, Number};
+use im2col::{Im2col, PackedBlock};
+use multiply::{BlockProduct, BlockView, ConvElement};
 use neurax_ir::{DType, Eqn, Error, Graph, Result, op::Convolution};
 use std::ops::Range;
-use tiling::{Part, Sizes, Tiling};
+use tiling::{ConvSizes, ConvTile, Tiling};
 
 /// A convolution of a program.
 #[derive(Debug)]
@@ -21,18 +21,18 @@ pub struct ConvolutionTask {
     dtype: DType,
     /// The operand, the kernel, the result.
     arrays: [BufferId; 3],
-    patches: Im2col,
+    im2col: Im2col,
     /// The first element of the operand, and from group to group.
     operand: [isize; 2],
-    kernel: Weights,
-    sizes: Sizes,
-    cut: Tiling,
+    kernel: KernelView,
+    sizes: ConvSizes,
+    tiling: Tiling,
     epilogue: Option<KernelTask>,
 }
 
 /// How the kernel is walked, in elements.
 #[derive(Clone, Copy, Debug)]
-struct Weights {
+struct KernelView {
     offset: isize,
     /// From one feature of the result to the next.
     row: isize,
@@ -44,17 +44,17 @@ struct Weights {
     by_features: bool,
 }
 
-impl Weights {
+impl KernelView {
     /// A kernel whose taps have one stride.
-    fn new(w: &StridedView) -> Option<Weights> {
+    fn new(w: &StridedView) -> Option<KernelView> {
         let axes: Vec<usize> = (1..w.sizes.len()).collect();
         let (offset, row) = (w.offset, w.strides[0]);
         let taps = w.sizes[2..].iter().product::<usize>() as isize;
         match w.joined(&axes) {
             Some((_, tap)) => {
-                Some(Weights { offset, row, feature: tap * taps, tap, by_features: false })
+                Some(KernelView { offset, row, feature: tap * taps, tap, by_features: false })
             }
-            None => w.joined(&axes[1..]).map(|(_, tap)| Weights {
+            None => w.joined(&axes[1..]).map(|(_, tap)| KernelView {
                 offset,
                 row,
                 feature: w.strides[1],
@@ -89,27 +89,27 @@ impl ConvolutionTask {
                 .at_origin(&e.at)
         };
         let windows = &graph.ty(e.outputs[0]).shape[2..];
-        let patches = Im2col::new(&x, &op.slides, &w.sizes[2..], windows);
-        let kernel = Weights::new(&w).ok_or_else(lost)?;
-        let sizes = Sizes {
+        let im2col = Im2col::new(&x, &op.slides, &w.sizes[2..], windows);
+        let kernel = KernelView::new(&w).ok_or_else(lost)?;
+        let sizes = ConvSizes {
             batch: x.sizes[0],
             groups: op.groups,
             results: w.sizes[0] / op.groups.max(1),
             features: w.sizes[1],
-            taps: patches.depth.inner(),
-            windows: patches.columns.inner(),
+            taps: im2col.depth.inner(),
+            windows: im2col.columns.inner(),
             by_features: kernel.by_features,
         };
-        let cut = Tiling::new(&sizes, op.dtype.bits() / 8);
+        let tiling = Tiling::new(&sizes, op.dtype.bits() / 8);
         let operand = [x.offset, x.strides[1] * w.sizes[1] as isize];
         Ok(ConvolutionTask {
             dtype: op.dtype,
             arrays: [reads[0], reads[1], write],
-            patches,
+            im2col,
             operand,
             kernel,
             sizes,
-            cut,
+            tiling,
             epilogue,
         })
     }
@@ -142,10 +142,10 @@ impl ConvolutionTask {
         Ok(())
     }
 
-    unsafe fn typed<T: Number>(&self, f: &mut Frame, pool: &Pool) {
+    unsafe fn typed<T: ConvElement>(&self, f: &mut Frame, pool: &Pool) {
         self.epilogue.iter().for_each(|epilogue| epilogue.operands(&f.slots, &mut f.operands));
         let at = |i: usize| f.slots[self.arrays[i]].0;
-        let job = Job::<T> {
+        let job = ConvCall::<T> {
             task: self,
             x: at(0).cast::<T>().cast_const().wrapping_offset(self.operand[0]),
             kernel: at(1).cast::<T>().cast_const().wrapping_offset(self.kernel.offset),
@@ -153,10 +153,10 @@ impl ConvolutionTask {
         };
         // SAFETY: as promised by the caller.
         unsafe {
-            if self.cut.sums > 1 {
+            if self.tiling.sums > 1 {
                 job.in_sums(pool);
             } else {
-                let follow = self.follows().then_some(self.epilogue.as_ref()).flatten();
+                let follow = self.fuses_epilogue().then_some(self.epilogue.as_ref()).flatten();
                 let operands = &f.operands[..];
                 let per = follow.map_or(0, |t| t.count / self.sizes.batch.max(1));
                 self.share(pool, |part| {
@@ -165,7 +165,7 @@ impl ConvolutionTask {
                         // Its iterations read only the members that were just written.
                         let members = part.columns.start / self.sizes.windows
                             ..part.columns.end / self.sizes.windows;
-                        epilogue.range(operands, members.start * per, members.end * per);
+                        epilogue.run_range(operands, members.start * per, members.end * per);
                     }
                 });
                 if follow.is_some() {
@@ -180,8 +180,8 @@ impl ConvolutionTask {
 
     /// Do the parts write whole members of the batch, each of which is so many iterations of what
     /// follows?
-    fn follows(&self) -> bool {
-        self.cut.whole
+    fn fuses_epilogue(&self) -> bool {
+        self.tiling.whole
             && self.sizes.windows > 0
             && self
                 .epilogue
@@ -190,18 +190,18 @@ impl ConvolutionTask {
     }
 
     /// Runs every part, on other threads if there is enough work.
-    fn share(&self, pool: &Pool, run: impl Fn(Part) + Sync) {
-        let parts = self.cut.parts(&self.sizes);
-        if self.cut.shared {
-            pool.run(parts, &|i| run(self.cut.part(&self.sizes, i)));
+    fn share(&self, pool: &Pool, run: impl Fn(ConvTile) + Sync) {
+        let parts = self.tiling.parts(&self.sizes);
+        if self.tiling.shared {
+            pool.run(parts, &|i| run(self.tiling.part(&self.sizes, i)));
         } else {
-            (0..parts).for_each(|i| run(self.cut.part(&self.sizes, i)));
+            (0..parts).for_each(|i| run(self.tiling.part(&self.sizes, i)));
         }
     }
 }
 
 /// A call of a convolution.
-struct Job<'a, T> {
+struct ConvCall<'a, T> {
     task: &'a ConvolutionTask,
     x: *const T,
     kernel: *const T,
@@ -209,19 +209,19 @@ struct Job<'a, T> {
 }
 
 // SAFETY: parts that run at once write different places; the operands are only read.
-unsafe impl<T> Sync for Job<'_, T> {}
+unsafe impl<T> Sync for ConvCall<'_, T> {}
 
 /// The sums of some columns, for every feature of a group of the result.
 #[derive(Clone, Copy)]
-struct Sums<T> {
+struct TileSums<T> {
     at: *mut T,
     row: isize,
     column: isize,
 }
 
-impl<T: Number> Job<'_, T> {
+impl<T: ConvElement> ConvCall<'_, T> {
     /// One part: all groups of it, one after the other.
-    unsafe fn part(&self, part: &Part) {
+    unsafe fn part(&self, part: &ConvTile) {
         let s = &self.task.sizes;
         let (first, count) = (part.columns.start, part.columns.len());
         // One member's columns follow one another in the result.
@@ -236,10 +236,11 @@ impl<T: Number> Job<'_, T> {
                         group,
                         part.columns.clone(),
                         part.depth.clone(),
-                        Sums { at, row: s.windows as isize, column: 1 },
+                        TileSums { at, row: s.windows as isize, column: 1 },
                     );
                 } else {
-                    let sums = Sums { at: own.address().0.cast(), row: count as isize, column: 1 };
+                    let sums =
+                        TileSums { at: own.address().0.cast(), row: count as isize, column: 1 };
                     self.sum(group, part.columns.clone(), part.depth.clone(), sums);
                     self.store(group, part.columns.clone(), sums);
                 }
@@ -252,12 +253,12 @@ impl<T: Number> Job<'_, T> {
         let s = &self.task.sizes;
         let columns = s.columns();
         let size = s.results * columns;
-        let mut all = Scratch::new(self.task.cut.parts(s) * size * size_of::<T>());
+        let mut all = Scratch::new(self.task.tiling.parts(s) * size * size_of::<T>());
         let all = all.address();
         // Vectors run along the longer side.
         let (row, column) =
             if columns < s.results { (1, s.results as isize) } else { (columns as isize, 1) };
-        let sums = |part: usize| Sums {
+        let sums = |part: usize| TileSums {
             at: all.plus((part * size * size_of::<T>()) as isize).0.cast::<T>(),
             row,
             column,
@@ -268,9 +269,9 @@ impl<T: Number> Job<'_, T> {
                 self.sum(part.groups.start, part.columns, part.depth, sums(part.index))
             });
             for group in 0..s.groups {
-                let first = group * self.task.cut.sums;
+                let first = group * self.task.tiling.sums;
                 let total = std::slice::from_raw_parts_mut(sums(first).at, size);
-                for part in 1..self.task.cut.sums {
+                for part in 1..self.task.tiling.sums {
                     let next = std::slice::from_raw_parts(sums(first + part).at.cast_const(), size);
                     total.iter_mut().zip(next).for_each(|(a, &b)| *a = a.and(b));
                 }
@@ -280,16 +281,22 @@ impl<T: Number> Job<'_, T> {
     }
 
     /// The sums of those columns over that depth, block by block.
-    unsafe fn sum(&self, group: usize, columns: Range<usize>, depth: Range<usize>, to: Sums<T>) {
+    unsafe fn sum(
+        &self,
+        group: usize,
+        columns: Range<usize>,
+        depth: Range<usize>,
+        to: TileSums<T>,
+    ) {
         let (t, s) = (self.task, &self.task.sizes);
-        let (wide, count) = (t.patches.is_wide(), columns.len());
+        let (wide, count) = (t.im2col.is_wide(), columns.len());
         let x = self.x.wrapping_offset(group as isize * t.operand[1]);
-        let mut block = Scratch::new(t.cut.depth * count * size_of::<T>());
+        let mut block = Scratch::new(t.tiling.depth * count * size_of::<T>());
         let block: *mut T = block.address().0.cast();
         let mut from = depth.start;
         // Of no depth at all there is a sum, too: zero.
         while from < depth.end || from == depth.start {
-            let end = t.cut.next(s, from, depth.end);
+            let end = t.tiling.next(s, from, depth.end);
             let (feature, tap) = (from / s.taps.max(1), from % s.taps.max(1));
             let k = t.kernel;
             let first = (group * s.results) as isize * k.row
@@ -299,16 +306,16 @@ impl<T: Number> Job<'_, T> {
             let right = if wide { (row as isize, 1) } else { (1, row as isize) };
             // SAFETY: as promised by the caller; the block has room for these patches.
             unsafe {
-                t.patches.pack(x, from..end, columns.clone(), wide, Block { at: block, row });
-                T::multiply(Blocks {
+                t.im2col.pack(x, from..end, columns.clone(), wide, PackedBlock { at: block, row });
+                T::multiply(BlockProduct {
                     sizes: [s.results, count, end - from],
-                    left: Matrix {
+                    left: BlockView {
                         at: self.kernel.wrapping_offset(first),
                         row: k.row,
                         column: k.tap,
                     },
-                    right: Matrix { at: block.cast_const(), row: right.0, column: right.1 },
-                    to: Matrix { at: to.at, row: to.row, column: to.column },
+                    right: BlockView { at: block.cast_const(), row: right.0, column: right.1 },
+                    to: BlockView { at: to.at, row: to.row, column: to.column },
                     adds: from > depth.start,
                 });
             }
@@ -317,7 +324,7 @@ impl<T: Number> Job<'_, T> {
     }
 
     /// Copies sums to their places in the result: a row for every member and feature.
-    unsafe fn store(&self, group: usize, columns: Range<usize>, sums: Sums<T>) {
+    unsafe fn store(&self, group: usize, columns: Range<usize>, sums: TileSums<T>) {
         let s = &self.task.sizes;
         let mut from = columns.start;
         while from < columns.end {

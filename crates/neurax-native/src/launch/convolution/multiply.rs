@@ -3,11 +3,14 @@
 
 #![allow(unsafe_code, reason = "blocks are addresses and strides")]
 
-use crate::launch::matmul::{StridedMatrix, matmul};
+use crate::{
+    launch::matmul::{StridedMatrix, matmul},
+    tuning::CONV_THIN_ROWS,
+};
 
 /// A block as a matrix: how one step along its rows' index, and along its columns' index, moves.
 #[derive(Clone, Copy)]
-pub struct Matrix<P> {
+pub struct BlockView<P> {
     /// Its first element.
     pub at: P,
     /// From row to row, in elements.
@@ -18,21 +21,21 @@ pub struct Matrix<P> {
 
 /// What is multiplied: `to = left x right`, or what is there is added.
 #[derive(Clone, Copy)]
-pub struct Blocks<T> {
+pub struct BlockProduct<T> {
     /// Rows, columns, depth.
     pub sizes: [usize; 3],
     /// The left one, rows by depth.
-    pub left: Matrix<*const T>,
+    pub left: BlockView<*const T>,
     /// The right one, depth by columns.
-    pub right: Matrix<*const T>,
+    pub right: BlockView<*const T>,
     /// The result.
-    pub to: Matrix<*mut T>,
+    pub to: BlockView<*mut T>,
     /// Is it added to what is there?
     pub adds: bool,
 }
 
 /// A number that can be multiplied.
-pub trait Number: Copy + Send + Sync + 'static {
+pub trait ConvElement: Copy + Send + Sync + 'static {
     /// 0
     const ZERO: Self;
 
@@ -46,29 +49,26 @@ pub trait Number: Copy + Send + Sync + 'static {
     ///
     /// # Safety
     /// Sizes and strides lead to live elements, and nobody else uses those of the result.
-    unsafe fn multiply(b: Blocks<Self>) {
+    unsafe fn multiply(b: BlockProduct<Self>) {
         // SAFETY: as promised by the caller.
         unsafe { plain(b) }
     }
 }
 
-/// Blocks of fewer rows are no work for a matrix kernel.
-const THIN: usize = 3;
-
 macro_rules! floats {
     ($($t:ident),*) => {$(
-        impl Number for $t {
+        impl ConvElement for $t {
             const ZERO: $t = 0.0;
             #[inline]
             fn plus(self, a: $t, b: $t) -> $t { self + a * b }
             #[inline]
             fn and(self, other: $t) -> $t { self + other }
-            unsafe fn multiply(b: Blocks<$t>) {
+            unsafe fn multiply(b: BlockProduct<$t>) {
                 let [m, n, k] = b.sizes;
                 let (l, r, y) = (b.left, b.right, b.to);
                 // SAFETY: as promised by the caller.
                 unsafe {
-                    if m < THIN && r.column == 1 && y.column == 1 {
+                    if m < CONV_THIN_ROWS && r.column == 1 && y.column == 1 {
                         return plain(b);
                     }
                     let strided = |at: *const $t, row, column| StridedMatrix {
@@ -86,7 +86,7 @@ macro_rules! floats {
 
 macro_rules! integers {
     ($($t:ident),*) => {$(
-        impl Number for $t {
+        impl ConvElement for $t {
             const ZERO: $t = 0;
             #[inline]
             fn plus(self, a: $t, b: $t) -> $t { self.wrapping_add(a.wrapping_mul(b)) }
@@ -100,7 +100,7 @@ floats!(f32, f64);
 integers!(i8, i16, i32, i64, u8, u16, u32, u64);
 
 /// Row by row; where the right block and the result are dense along columns, as sums of its rows.
-unsafe fn plain<T: Number>(b: Blocks<T>) {
+unsafe fn plain<T: ConvElement>(b: BlockProduct<T>) {
     let [m, n, k] = b.sizes;
     let (l, r, y) = (b.left, b.right, b.to);
     for i in 0..m as isize {
@@ -133,7 +133,7 @@ unsafe fn plain<T: Number>(b: Blocks<T>) {
 mod tests {
     use super::*;
 
-    fn product<T: Number + PartialEq + std::fmt::Debug>(
+    fn product<T: ConvElement + PartialEq + std::fmt::Debug>(
         number: fn(usize) -> T,
         [m, n, k]: [usize; 3],
         dense: bool,
@@ -150,11 +150,11 @@ mod tests {
             .flat_map(|i| (0..n).map(move |j| (i, j)))
             .map(|(i, j)| (at(i, j), sum(i, j)))
             .collect();
-        let blocks = Blocks {
+        let blocks = BlockProduct {
             sizes: [m, n, k],
-            left: Matrix { at: left.as_ptr(), row: k as isize, column: 1 },
-            right: Matrix { at: right.as_ptr(), row: n as isize, column: 1 },
-            to: Matrix { at: to.as_mut_ptr(), row: row as isize, column: column as isize },
+            left: BlockView { at: left.as_ptr(), row: k as isize, column: 1 },
+            right: BlockView { at: right.as_ptr(), row: n as isize, column: 1 },
+            to: BlockView { at: to.as_mut_ptr(), row: row as isize, column: column as isize },
             adds: true,
         };
         // SAFETY: the sizes are those of the vectors.

@@ -1,11 +1,15 @@
 //! How a convolution is cut into parts, and these into blocks: from its sizes alone, so that any
 //! number of threads gives the same bits.
 
+use crate::tuning::{
+    CONV_BLOCK_BYTES, CONV_BLOCK_DEPTH, CONV_GRAIN_FMA, CONV_MAX_TILES, CONV_NARROW_COLUMNS,
+    CONV_SPLIT_MAX_ELEMENTS,
+};
 use std::ops::Range;
 
 /// The sizes of a convolution.
 #[derive(Clone, Copy, Debug)]
-pub struct Sizes {
+pub struct ConvSizes {
     /// Members of the batch.
     pub batch: usize,
     /// Groups of features.
@@ -22,7 +26,7 @@ pub struct Sizes {
     pub by_features: bool,
 }
 
-impl Sizes {
+impl ConvSizes {
     /// Windows over all members.
     pub fn columns(&self) -> usize {
         self.batch * self.windows
@@ -57,7 +61,7 @@ pub struct Tiling {
 
 /// What is done at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Part {
+pub struct ConvTile {
     /// Which one it is.
     pub index: usize,
     /// These groups.
@@ -68,29 +72,19 @@ pub struct Part {
     pub depth: Range<usize>,
 }
 
-/// Multiplications that are worth waking a thread for.
-const GRAIN: usize = 1 << 17;
-/// Parts that threads share evenly.
-const PARTS: usize = 8;
-/// Depth of a block, at most: that of the matrix kernel's own blocks.
-const DEPTH: usize = 512;
-/// Bytes of a block of patches: it stays in the second-level cache, beside the kernel.
-const BLOCK: usize = 1 << 18;
-/// Fewer columns than these are too narrow for the matrix kernel.
-const FEW: usize = 96;
-/// Elements of a result that is summed in parts, at most.
-const SUMS: usize = 1 << 17;
-
 impl Tiling {
     /// The cut for those sizes, of elements of so many bytes.
-    pub fn new(s: &Sizes, bytes: usize) -> Tiling {
+    pub fn new(s: &ConvSizes, bytes: usize) -> Tiling {
         let (columns, depth) = (s.columns(), s.depth());
         let work = s.groups.saturating_mul(s.results).saturating_mul(columns).saturating_mul(depth);
-        let shared = work >= 2 * GRAIN;
-        let wanted = (work / GRAIN).clamp(1, PARTS);
-        let elements = BLOCK / bytes.max(1);
-        if shared && s.results * columns <= SUMS && depth >= 4 * columns.max(PARTS) {
-            let deep = (elements / columns.max(1)).clamp(16, DEPTH).min(depth);
+        let shared = work >= 2 * CONV_GRAIN_FMA;
+        let wanted = (work / CONV_GRAIN_FMA).clamp(1, CONV_MAX_TILES);
+        let elements = CONV_BLOCK_BYTES / bytes.max(1);
+        if shared
+            && s.results * columns <= CONV_SPLIT_MAX_ELEMENTS
+            && depth >= 4 * columns.max(CONV_MAX_TILES)
+        {
+            let deep = (elements / columns.max(1)).clamp(16, CONV_BLOCK_DEPTH).min(depth);
             return Tiling {
                 columns,
                 depth: deep,
@@ -100,11 +94,14 @@ impl Tiling {
             };
         }
         // Blocks of whole members are worth a smaller depth.
-        let deep = (elements / s.windows.max(1)).clamp(DEPTH / 2, DEPTH).min(depth).max(1);
+        let deep = (elements / s.windows.max(1))
+            .clamp(CONV_BLOCK_DEPTH / 2, CONV_BLOCK_DEPTH)
+            .min(depth)
+            .max(1);
         let fit = (elements / deep).max(16);
         // The sums of one member are made where they belong; those of several, which are worth it
         // if they are few, are copied there.
-        let most = if s.windows < FEW { s.batch.div_ceil(wanted) } else { 1 };
+        let most = if s.windows < CONV_NARROW_COLUMNS { s.batch.div_ceil(wanted) } else { 1 };
         let members = (fit / s.windows.max(1)).min(most);
         if members > 0 && (s.batch >= wanted || !shared) {
             return Tiling {
@@ -122,7 +119,7 @@ impl Tiling {
     }
 
     /// How many parts there are.
-    pub fn parts(&self, s: &Sizes) -> usize {
+    pub fn parts(&self, s: &ConvSizes) -> usize {
         match (self.sums > 1, self.whole) {
             _ if s.columns() == 0 || s.groups == 0 => 0,
             (true, _) => s.groups * self.sums,
@@ -132,11 +129,11 @@ impl Tiling {
     }
 
     /// One of them.
-    pub fn part(&self, s: &Sizes, index: usize) -> Part {
+    pub fn part(&self, s: &ConvSizes, index: usize) -> ConvTile {
         let (all, depth) = (s.columns(), 0..s.depth());
         if self.sums > 1 {
             let (group, sum) = (index / self.sums, index % self.sums);
-            return Part {
+            return ConvTile {
                 index,
                 groups: group..group + 1,
                 columns: 0..all,
@@ -145,7 +142,7 @@ impl Tiling {
         }
         if self.whole {
             let from = index * self.columns;
-            return Part {
+            return ConvTile {
                 index,
                 groups: 0..s.groups,
                 columns: from..(from + self.columns).min(all),
@@ -157,11 +154,11 @@ impl Tiling {
         let from = chunk * self.columns;
         let columns =
             member * s.windows + from..member * s.windows + (from + self.columns).min(s.windows);
-        Part { index, groups: group..group + 1, columns, depth }
+        ConvTile { index, groups: group..group + 1, columns, depth }
     }
 
     /// Where a part of the depth begins: at a feature, if there are enough.
-    fn sum(&self, s: &Sizes, i: usize) -> usize {
+    fn sum(&self, s: &ConvSizes, i: usize) -> usize {
         if s.features >= self.sums {
             i * s.features / self.sums * s.taps
         } else {
@@ -170,7 +167,7 @@ impl Tiling {
     }
 
     /// Where the block that begins there ends.
-    pub fn next(&self, s: &Sizes, from: usize, end: usize) -> usize {
+    pub fn next(&self, s: &ConvSizes, from: usize, end: usize) -> usize {
         let end = if s.by_features { end.min((from / s.taps + 1) * s.taps) } else { end };
         // Equal blocks instead of a small one at the end.
         let left = end.saturating_sub(from);
@@ -187,7 +184,7 @@ mod tests {
         let mut seen = [false; 3];
         for case in 0..300usize {
             let pick = |k: usize, of: &[usize]| of[case / k % of.len()];
-            let s = Sizes {
+            let s = ConvSizes {
                 batch: pick(1, &[1, 3, 40]),
                 groups: pick(3, &[1, 2]),
                 results: pick(5, &[1, 16]),
@@ -196,31 +193,31 @@ mod tests {
                 windows: pick(11, &[1, 9, 500, 70000]),
                 by_features: case % 2 == 0,
             };
-            let cut = Tiling::new(&s, 4);
-            seen[if cut.sums > 1 { 0 } else { 1 + cut.whole as usize }] = true;
-            let parts: Vec<Part> = (0..cut.parts(&s)).map(|i| cut.part(&s, i)).collect();
-            let size = |p: &Part| p.groups.len() * p.columns.len() * p.depth.len();
+            let tiling = Tiling::new(&s, 4);
+            seen[if tiling.sums > 1 { 0 } else { 1 + tiling.whole as usize }] = true;
+            let parts: Vec<ConvTile> = (0..tiling.parts(&s)).map(|i| tiling.part(&s, i)).collect();
+            let size = |p: &ConvTile| p.groups.len() * p.columns.len() * p.depth.len();
             assert_eq!(
                 parts.iter().map(size).sum::<usize>(),
                 s.groups * s.columns() * s.depth(),
-                "{s:?} {cut:?}"
+                "{s:?} {tiling:?}"
             );
             for (i, p) in parts.iter().enumerate() {
                 let meets = |a: &Range<usize>, b: &Range<usize>| a.start < b.end && b.start < a.end;
-                let clash = |q: &Part| {
+                let clash = |q: &ConvTile| {
                     meets(&p.groups, &q.groups)
                         && meets(&p.columns, &q.columns)
                         && meets(&p.depth, &q.depth)
                 };
-                assert!(parts[i + 1..].iter().take(50).all(|q| !clash(q)), "{s:?} {cut:?}");
+                assert!(parts[i + 1..].iter().take(50).all(|q| !clash(q)), "{s:?} {tiling:?}");
                 let (mut from, mut blocks) = (p.depth.start, 0);
                 while from < p.depth.end {
-                    let next = cut.next(&s, from, p.depth.end);
+                    let next = tiling.next(&s, from, p.depth.end);
                     assert!(
                         next > from
-                            && next - from <= cut.depth
+                            && next - from <= tiling.depth
                             && (!s.by_features || (next - 1) / s.taps == from / s.taps),
-                        "{s:?} {cut:?}"
+                        "{s:?} {tiling:?}"
                     );
                     (from, blocks) = (next, blocks + 1);
                 }

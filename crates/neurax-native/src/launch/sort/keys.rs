@@ -16,7 +16,7 @@ pub trait Record: Copy + Ord {
     fn push(self, bits: usize, x: u64) -> Self;
 
     /// The last thing in it.
-    fn place(self) -> usize;
+    fn row_index(self) -> usize;
 }
 
 macro_rules! records {
@@ -29,7 +29,7 @@ macro_rules! records {
                 self << bits | x as $t
             }
             #[inline(always)]
-            fn place(self) -> usize {
+            fn row_index(self) -> usize {
                 self as u32 as usize
             }
         }
@@ -40,7 +40,7 @@ records!(u64, u128);
 
 /// One number of a key: all of it, or the real or imaginary part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Column {
+pub struct KeyColumn {
     /// Which operand it is of.
     pub operand: usize,
     /// Bytes of the number.
@@ -48,12 +48,12 @@ pub struct Column {
     /// Numbers of an element, and which of them this is.
     pub step: usize,
     part: usize,
-    order: Order,
+    order: KeyOrder,
 }
 
 /// How bits are ordered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Order {
+enum KeyOrder {
     Unsigned,
     Signed,
     /// What lies above these bits, but for the sign, is NaN.
@@ -61,13 +61,13 @@ enum Order {
 }
 
 /// Bits of all those.
-pub fn bits(pass: &[Column]) -> usize {
+pub fn bits(pass: &[KeyColumn]) -> usize {
     pass.iter().map(|c| 8 * c.bytes).sum()
 }
 
 /// The keys of those dtypes in groups that fit into a record, the last one first.
-pub fn passes(keys: impl Iterator<Item = DType>) -> Box<[Box<[Column]>]> {
-    let mut out: Vec<Vec<Column>> = vec![vec![]];
+pub fn passes(keys: impl Iterator<Item = DType>) -> Box<[Box<[KeyColumn]>]> {
+    let mut out: Vec<Vec<KeyColumn>> = vec![vec![]];
     for c in keys.enumerate().flat_map(|(i, d)| columns(i, d)) {
         match out.last_mut() {
             Some(pass) if bits(pass) + 8 * c.bytes <= u128::KEYS => pass.push(c),
@@ -78,14 +78,14 @@ pub fn passes(keys: impl Iterator<Item = DType>) -> Box<[Box<[Column]>]> {
 }
 
 /// The numbers of a key; a complex one is two.
-fn columns(operand: usize, d: DType) -> impl Iterator<Item = Column> {
+fn columns(operand: usize, d: DType) -> impl Iterator<Item = KeyColumn> {
     let step = 1 + d.is_complex() as usize;
     let order = match d.kind() {
-        Kind::Bool | Kind::Unsigned => Order::Unsigned,
-        Kind::Signed => Order::Signed,
-        Kind::Float | Kind::Complex => Order::Float(largest(d)),
+        Kind::Bool | Kind::Unsigned => KeyOrder::Unsigned,
+        Kind::Signed => KeyOrder::Signed,
+        Kind::Float | Kind::Complex => KeyOrder::Float(largest(d)),
     };
-    (0..step).map(move |part| Column { operand, bytes: d.bits() / 8 / step, step, part, order })
+    (0..step).map(move |part| KeyColumn { operand, bytes: d.bits() / 8 / step, step, part, order })
 }
 
 /// The bits of the largest number of a dtype of floats: infinity, if it has one.
@@ -100,7 +100,7 @@ fn largest(d: DType) -> u64 {
     }
 }
 
-impl Column {
+impl KeyColumn {
     /// Adds the number of each of those places in a row to its record.
     ///
     /// # Safety
@@ -135,20 +135,20 @@ impl Column {
         for (r, &p) in records.iter_mut().zip(places) {
             // SAFETY: as promised by the caller.
             let x: u64 = unsafe { *row.add(p as usize * step) }.into();
-            *r = r.push(bits, self.order.ordered(x, 1 << (bits - 1)));
+            *r = r.push(bits, self.order.ordered_bits(x, 1 << (bits - 1)));
         }
     }
 }
 
-impl Order {
+impl KeyOrder {
     /// Those bits, of which `sign` is the first, as an integer in the same order.
     #[inline(always)]
-    fn ordered(self, x: u64, sign: u64) -> u64 {
+    fn ordered_bits(self, x: u64, sign: u64) -> u64 {
         let all = sign | (sign - 1);
         match self {
-            Order::Unsigned => x,
-            Order::Signed => x ^ sign,
-            Order::Float(largest) => match x & !sign {
+            KeyOrder::Unsigned => x,
+            KeyOrder::Signed => x ^ sign,
+            KeyOrder::Float(largest) => match x & !sign {
                 magnitude if magnitude > largest => all,
                 // -0 is 0.
                 0 => sign,
@@ -167,10 +167,11 @@ mod tests {
     fn floats_are_in_order() {
         let rising =
             [f32::NEG_INFINITY, -2.0, -1.0, -1e-45, 0.0, 1e-45, 1.0, 2.0, f32::INFINITY, f32::NAN];
-        let key = |x: f32| Order::Float(largest(DType::F32)).ordered(x.to_bits() as u64, 1 << 31);
+        let key =
+            |x: f32| KeyOrder::Float(largest(DType::F32)).ordered_bits(x.to_bits() as u64, 1 << 31);
         assert!(rising.windows(2).all(|w| key(w[0]) < key(w[1])));
         assert_eq!((key(-0.0), key(-f32::NAN)), (key(0.0), key(f32::NAN)));
-        let key = |x: u64| Order::Float(largest(DType::F8E4M3FN)).ordered(x, 0x80);
+        let key = |x: u64| KeyOrder::Float(largest(DType::F8E4M3FN)).ordered_bits(x, 0x80);
         assert!(key(0x7e) < key(0x7f) && key(0x7f) == key(0xff) && key(0xfe) < key(0x81));
     }
 

@@ -5,39 +5,38 @@
 mod keys;
 
 use super::{frame::Address, pool::Pool, scratch::Scratch};
-use crate::schedule::BufferId;
-use keys::{Column, Record, passes};
+use crate::{
+    schedule::BufferId,
+    tuning::{SORT_GRAIN_ELEMENTS, SORT_MAX_CHUNKS},
+};
+use keys::{KeyColumn, Record, passes};
 use neurax_ir::{Eqn, Graph, op::Sort};
 use std::ops::Range;
 
 /// A sort of a program.
 #[derive(Debug)]
 pub struct SortTask {
-    arrays: Box<[Array]>,
+    arrays: Box<[SortArray]>,
     /// Keys that are sorted by together, the last ones first.
-    passes: Box<[Box<[Column]>]>,
+    passes: Box<[Box<[KeyColumn]>]>,
     /// Elements of a row.
     n: usize,
     /// From one element of a row to the next; so many rows begin side by side.
     stride: usize,
     /// Rows of an array.
     rows: usize,
-    parts: usize,
+    chunks: usize,
 }
 
 /// An operand and its result.
 #[derive(Debug)]
-struct Array {
+struct SortArray {
     from: BufferId,
     to: BufferId,
     /// Bytes of an element.
     bytes: usize,
 }
 
-/// Elements that are worth waking a thread for.
-const GRAIN: usize = 1 << 12;
-/// Parts, at most: enough that threads finish together.
-const PARTS: usize = 16;
 /// Scratch memory of an element: a record, the element, its place.
 const RECORD: usize = size_of::<u128>();
 const ELEMENT: usize = 16;
@@ -60,15 +59,16 @@ impl SortTask {
             .iter()
             .zip(writes)
             .zip(dtypes())
-            .map(|((&from, &to), d)| Array { from, to, bytes: d.bits() / 8 })
+            .map(|((&from, &to), d)| SortArray { from, to, bytes: d.bits() / 8 })
             .collect();
-        let parts = (shape.size() / GRAIN).clamp(1, PARTS).min(rows.max(1));
-        SortTask { arrays, passes: passes(dtypes().take(op.keys)), n, stride, rows, parts }
+        let chunks =
+            (shape.size() / SORT_GRAIN_ELEMENTS).clamp(1, SORT_MAX_CHUNKS).min(rows.max(1));
+        SortTask { arrays, passes: passes(dtypes().take(op.keys)), n, stride, rows, chunks }
     }
 
     /// Operands whose memory their results may have: a row is read before it is written.
     pub fn shares(&self) -> Vec<(BufferId, BufferId)> {
-        let once = |a: &&Array| self.arrays.iter().filter(|b| b.from == a.from).count() == 1;
+        let once = |a: &&SortArray| self.arrays.iter().filter(|b| b.from == a.from).count() == 1;
         self.arrays.iter().filter(once).map(|a| (a.from, a.to)).collect()
     }
 
@@ -78,21 +78,21 @@ impl SortTask {
     /// The slots hold addresses of arrays of the schedule that this was made for, and nobody else
     /// uses the results.
     pub unsafe fn run(&self, slots: &[Address], pool: &Pool) {
-        let each = self.rows.div_ceil(self.parts);
+        let each = self.rows.div_ceil(self.chunks);
         let run = |part: usize| {
             let rows = (part * each).min(self.rows)..((part + 1) * each).min(self.rows);
             // SAFETY: as promised by the caller; parts have rows of their own.
             unsafe { self.range(slots, rows) }
         };
-        if self.parts == 1 { run(0) } else { pool.run(self.parts, &run) }
+        if self.chunks == 1 { run(0) } else { pool.run(self.chunks, &run) }
     }
 
     unsafe fn range(&self, slots: &[Address], rows: Range<usize>) {
         let n = self.n;
         let mut own = Scratch::new(n * (RECORD + ELEMENT + PLACE));
         let records = own.address();
-        let with_subnormals = records.plus((n * RECORD) as isize);
-        let places = with_subnormals.plus((n * ELEMENT) as isize).0.cast::<u32>();
+        let spare = records.plus((n * RECORD) as isize);
+        let places = spare.plus((n * ELEMENT) as isize).0.cast::<u32>();
         for row in rows {
             let first = row / self.stride * self.stride * n + row % self.stride;
             // SAFETY: the scratch memory has room for all of them; as promised by the caller.
@@ -100,9 +100,7 @@ impl SortTask {
                 (0..n).for_each(|i| places.add(i).write(i as u32));
                 let places = std::slice::from_raw_parts_mut(places, n);
                 self.order(slots, first, records, places);
-                self.arrays
-                    .iter()
-                    .for_each(|a| self.reorder(a, slots, first, with_subnormals, places));
+                self.arrays.iter().for_each(|a| self.reorder(a, slots, first, spare, places));
             }
         }
     }
@@ -124,7 +122,7 @@ impl SortTask {
     /// Sorts places by those keys; equals stay in their order.
     unsafe fn pass<R: Record>(
         &self,
-        pass: &[Column],
+        pass: &[KeyColumn],
         slots: &[Address],
         first: usize,
         records: *mut R,
@@ -145,17 +143,17 @@ impl SortTask {
         // The places that these are places in.
         records
             .iter_mut()
-            .for_each(|r| *r = R::EMPTY.push(u32::BITS as usize, places[r.place()] as u64));
-        places.iter_mut().zip(records).for_each(|(p, r)| *p = r.place() as u32);
+            .for_each(|r| *r = R::EMPTY.push(u32::BITS as usize, places[r.row_index()] as u64));
+        places.iter_mut().zip(records).for_each(|(p, r)| *p = r.row_index() as u32);
     }
 
-    /// Writes a row of an array in that order; through `with_subnormals`, if it is written where it is read.
+    /// Writes a row of an array in that order; through `spare`, if it is written where it is read.
     unsafe fn reorder(
         &self,
-        a: &Array,
+        a: &SortArray,
         slots: &[Address],
         first: usize,
-        with_subnormals: Address,
+        spare: Address,
         places: &[u32],
     ) {
         let row = |b: BufferId| slots[b].plus((first * a.bytes) as isize);
@@ -163,33 +161,23 @@ impl SortTask {
         // SAFETY: as promised by the caller.
         unsafe {
             match a.bytes {
-                1 => self.moved::<u8>(from, to, with_subnormals, places),
-                2 => self.moved::<u16>(from, to, with_subnormals, places),
-                4 => self.moved::<u32>(from, to, with_subnormals, places),
-                8 => self.moved::<u64>(from, to, with_subnormals, places),
-                _ => self.moved::<[u64; 2]>(from, to, with_subnormals, places),
+                1 => self.moved::<u8>(from, to, spare, places),
+                2 => self.moved::<u16>(from, to, spare, places),
+                4 => self.moved::<u32>(from, to, spare, places),
+                8 => self.moved::<u64>(from, to, spare, places),
+                _ => self.moved::<[u64; 2]>(from, to, spare, places),
             }
         }
     }
 
-    unsafe fn moved<T: Copy>(
-        &self,
-        from: Address,
-        to: Address,
-        with_subnormals: Address,
-        places: &[u32],
-    ) {
-        let (mut source, mut step, to, with_subnormals) = (
-            from.0.cast::<T>().cast_const(),
-            self.stride,
-            to.0.cast::<T>(),
-            with_subnormals.0.cast::<T>(),
-        );
+    unsafe fn moved<T: Copy>(&self, from: Address, to: Address, spare: Address, places: &[u32]) {
+        let (mut source, mut step, to, spare) =
+            (from.0.cast::<T>().cast_const(), self.stride, to.0.cast::<T>(), spare.0.cast::<T>());
         // SAFETY: places are those of a row, which lies in both arrays; as promised by the caller.
         unsafe {
             if source == to {
-                (0..self.n).for_each(|i| *with_subnormals.add(i) = *source.add(i * step));
-                (source, step) = (with_subnormals, 1);
+                (0..self.n).for_each(|i| *spare.add(i) = *source.add(i * step));
+                (source, step) = (spare, 1);
             }
             places
                 .iter()

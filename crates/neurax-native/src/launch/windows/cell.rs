@@ -2,15 +2,15 @@
 
 #![allow(unsafe_code, reason = "elements are read and written by address")]
 
-use super::squares;
+use super::pairs2x2;
 use crate::launch::tap_range::TapRange;
 use neurax_ir::{DType, op::ReduceKind};
 
 /// No place: that of a window over no elements.
-pub const NOWHERE: u32 = u32::MAX;
+pub const NO_ELEMENT: u32 = u32::MAX;
 
 /// An element.
-pub trait Cell: Copy + PartialOrd + 'static {
+pub trait WindowElement: Copy + PartialOrd + 'static {
     /// 0
     const ZERO: Self;
 
@@ -18,7 +18,7 @@ pub trait Cell: Copy + PartialOrd + 'static {
     fn identity(kind: ReduceKind, dtype: DType) -> Self;
 
     /// Joins two elements; called with constant kinds, so that nothing of the choice remains.
-    fn join(kind: ReduceKind, a: Self, b: Self) -> Self;
+    fn combine(kind: ReduceKind, a: Self, b: Self) -> Self;
 
     /// Is it NaN?
     #[allow(clippy::eq_op, reason = "only NaN differs from itself")]
@@ -37,7 +37,7 @@ pub trait Cell: Copy + PartialOrd + 'static {
 
 macro_rules! floats {
     ($($t:ident),*) => {$(
-        impl Cell for $t {
+        impl WindowElement for $t {
             const ZERO: $t = 0.0;
             fn identity(kind: ReduceKind, _: DType) -> $t {
                 match kind {
@@ -48,7 +48,7 @@ macro_rules! floats {
                 }
             }
             #[inline(always)]
-            fn join(kind: ReduceKind, a: $t, b: $t) -> $t {
+            fn combine(kind: ReduceKind, a: $t, b: $t) -> $t {
                 match kind {
                     ReduceKind::Max => if (b > a) | b.is_nan() { b } else { a },
                     ReduceKind::Min => if (b < a) | b.is_nan() { b } else { a },
@@ -62,7 +62,7 @@ macro_rules! floats {
 
 macro_rules! integers {
     ($($t:ident),*) => {$(
-        impl Cell for $t {
+        impl WindowElement for $t {
             const ZERO: $t = 0;
             fn identity(kind: ReduceKind, dtype: DType) -> $t {
                 let is_bool = dtype == DType::Bool;
@@ -75,7 +75,7 @@ macro_rules! integers {
                 }
             }
             #[inline(always)]
-            fn join(kind: ReduceKind, a: $t, b: $t) -> $t {
+            fn combine(kind: ReduceKind, a: $t, b: $t) -> $t {
                 match kind {
                     ReduceKind::Sum => a.wrapping_add(b),
                     ReduceKind::Prod => a.wrapping_mul(b),
@@ -121,7 +121,7 @@ macro_rules! typed {
 pub(super) use typed;
 
 /// What a kind means for that dtype: of bools, sums and maxima are or, products and minima are and.
-pub fn kind_of(kind: ReduceKind, dtype: DType) -> ReduceKind {
+pub fn kind_for(kind: ReduceKind, dtype: DType) -> ReduceKind {
     match kind {
         ReduceKind::Sum | ReduceKind::Max if dtype == DType::Bool => ReduceKind::Or,
         ReduceKind::Prod | ReduceKind::Min if dtype == DType::Bool => ReduceKind::And,
@@ -144,24 +144,24 @@ fn along(run: &TapRange, mut f: impl FnMut(usize, usize)) {
 ///
 /// # Safety
 /// The run is one over live elements and results, which nobody else uses.
-pub type Join<T> = unsafe fn(run: &TapRange, x: *const T, to: *mut T);
+pub type CombineFn<T> = unsafe fn(run: &TapRange, x: *const T, to: *mut T);
 
 /// The loops of a kind.
-pub fn join<T: Cell>(kind: ReduceKind) -> (Join<T>, squares::JoinPairs<T>) {
+pub fn combine<T: WindowElement>(kind: ReduceKind) -> (CombineFn<T>, pairs2x2::CombinePairsFn<T>) {
     macro_rules! pick {
         ($($K:ident),*) => {
-            match kind { $(ReduceKind::$K => (join_as::<T, { ReduceKind::$K as usize }>, squares::join_pairs::<T, { ReduceKind::$K as usize }>)),* }
+            match kind { $(ReduceKind::$K => (combine_as::<T, { ReduceKind::$K as usize }>, pairs2x2::combine_pairs::<T, { ReduceKind::$K as usize }>)),* }
         };
     }
     pick!(Sum, Prod, Max, Min, And, Or, Xor)
 }
 
-unsafe fn join_as<T: Cell, const KIND: usize>(run: &TapRange, x: *const T, to: *mut T) {
+unsafe fn combine_as<T: WindowElement, const KIND: usize>(run: &TapRange, x: *const T, to: *mut T) {
     // SAFETY: as promised by the caller.
     let (x, to) = unsafe { (x.add(run.element), to.add(run.first)) };
     along(run, |i, j| {
         // SAFETY: as promised by the caller.
-        unsafe { *to.add(i) = T::join(ReduceKind::ALL[KIND], *to.add(i), *x.add(j)) }
+        unsafe { *to.add(i) = T::combine(ReduceKind::ALL[KIND], *to.add(i), *x.add(j)) }
     });
 }
 
@@ -169,8 +169,8 @@ unsafe fn join_as<T: Cell, const KIND: usize>(run: &TapRange, x: *const T, to: *
 /// their places, which count from `base`.
 ///
 /// # Safety
-/// As [`Join`].
-pub unsafe fn select<T: Cell, const MAX: bool>(
+/// As [`CombineFn`].
+pub unsafe fn select<T: WindowElement, const MAX: bool>(
     run: &TapRange,
     x: *const T,
     base: usize,
@@ -185,7 +185,7 @@ pub unsafe fn select<T: Cell, const MAX: bool>(
         // SAFETY: as promised by the caller.
         unsafe {
             let (new, old, place) = (*x.add(j), *best.add(i), *places.add(i));
-            let wins = (place == NOWHERE) | new.beats::<MAX>(old);
+            let wins = (place == NO_ELEMENT) | new.beats::<MAX>(old);
             *best.add(i) = if wins { new } else { old };
             *places.add(i) = if wins { base + j as u32 } else { place };
         }

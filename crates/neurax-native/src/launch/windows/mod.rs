@@ -4,23 +4,26 @@
 #![allow(unsafe_code, reason = "arrays are read and written by address")]
 
 mod cell;
-mod squares;
+mod pairs2x2;
 
 use super::{frame::Address, pool::Pool, scratch::Scratch, tap_range::TapRange};
-use crate::schedule::BufferId;
-use cell::{Cell, NOWHERE, join, kind_of, select, typed};
+use crate::{
+    schedule::BufferId,
+    tuning::{WINDOWS_GRAIN_TAPS, WINDOWS_MAX_CHUNKS},
+};
+use cell::{NO_ELEMENT, WindowElement, combine, kind_for, select, typed};
 use neurax_ir::{
     DType, Eqn, Error, Graph, Op, Result,
     op::{ArgKind, ReduceKind, ReduceWindow, SelectAndGather, SelectAndScatter, Slide},
 };
+use pairs2x2::select_pairs;
 use smallvec::SmallVec;
-use squares::select_pairs;
 use std::ops::Range;
 
 /// Windows of a program.
 #[derive(Debug)]
 pub struct WindowsTask {
-    does: Does,
+    kind: WindowsKind,
     /// The array that windows slide over.
     x: (BufferId, DType),
     /// Elements that are taken, or added.
@@ -29,19 +32,19 @@ pub struct WindowsTask {
     /// Blocks of the array that no window leaves, one after the other.
     blocks: usize,
     /// The axes of a block; rows of windows run along the last one.
-    axes: SmallVec<[Axis; 4]>,
+    axes: SmallVec<[WindowAxis; 4]>,
     /// Elements and windows of a block.
     sizes: [usize; 2],
     /// The first element under windows of two along the last axis, each beside the next.
     pairs: Option<usize>,
-    parts: usize,
+    chunks: usize,
 }
 
 /// Places in a block.
-type Places = SmallVec<[usize; 16]>;
+type RowOffsets = SmallVec<[usize; 16]>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Does {
+enum WindowsKind {
     Reduce(ReduceKind),
     Gather(ArgKind),
     Scatter(ArgKind),
@@ -49,7 +52,7 @@ enum Does {
 
 /// An axis that windows slide along.
 #[derive(Debug)]
-struct Axis {
+struct WindowAxis {
     elements: usize,
     windows: usize,
     /// For every tap the windows that have an element there.
@@ -58,7 +61,7 @@ struct Axis {
     stride: usize,
 }
 
-impl Axis {
+impl WindowAxis {
     /// The first element, if windows are two elements each, beside one another, and none hangs
     /// over.
     fn pairs(&self) -> Option<usize> {
@@ -69,11 +72,6 @@ impl Axis {
         (whole(a) && whole(b) && b.element == a.element + 1).then_some(a.element)
     }
 }
-
-/// Elements under windows that are worth waking a thread for.
-const GRAIN: usize = 1 << 15;
-/// Parts, at most: enough that threads finish together.
-const PARTS: usize = 16;
 
 impl WindowsTask {
     /// The task of an equation.
@@ -88,24 +86,24 @@ impl WindowsTask {
         to: BufferId,
     ) -> Result<WindowsTask> {
         let fail = |why: &str| Error::new(op.name(), why.to_string()).at_origin(&e.at);
-        let (does, sizes, slides) = match op {
+        let (kind, sizes, slides) = match op {
             Op::ReduceWindow(ReduceWindow { kind, sizes, slides }) => {
-                (Does::Reduce(*kind), sizes, slides)
+                (WindowsKind::Reduce(*kind), sizes, slides)
             }
             Op::SelectAndGather(SelectAndGather { kind, sizes, slides }) => {
-                (Does::Gather(*kind), sizes, slides)
+                (WindowsKind::Gather(*kind), sizes, slides)
             }
             Op::SelectAndScatter(SelectAndScatter { kind, sizes, slides }) => {
-                (Does::Scatter(*kind), sizes, slides)
+                (WindowsKind::Scatter(*kind), sizes, slides)
             }
             _ => return Err(fail("it has no windows")),
         };
         let (x, y) = (graph.ty(e.inputs[0]), graph.ty(e.outputs[0]));
-        let windows = if let Does::Scatter(_) = does { graph.ty(e.inputs[1]) } else { y };
+        let windows = if let WindowsKind::Scatter(_) = kind { graph.ty(e.inputs[1]) } else { y };
         let (blocks, axes) = axes(&x.shape, &windows.shape, sizes, slides);
-        let of = |f: fn(&Axis) -> usize| axes.iter().map(f).product::<usize>();
+        let of = |f: fn(&WindowAxis) -> usize| axes.iter().map(f).product::<usize>();
         let totals = [of(|a| a.elements), of(|a| a.windows)];
-        if totals[0] >= NOWHERE as usize && !matches!(does, Does::Reduce(_)) {
+        if totals[0] >= NO_ELEMENT as usize && !matches!(kind, WindowsKind::Reduce(_)) {
             return Err(fail(
                 "an array of that many elements under overlapping windows is too large",
             ));
@@ -113,9 +111,9 @@ impl WindowsTask {
         let work = blocks.saturating_mul(totals[1]).saturating_mul(of(|a| a.taps.len()));
         let source = e.inputs.len() - 1;
         let source = (reads[source], graph.ty(e.inputs[source]).dtype);
-        let pairs = axes.last().and_then(Axis::pairs);
+        let pairs = axes.last().and_then(WindowAxis::pairs);
         Ok(WindowsTask {
-            does,
+            kind,
             x: (reads[0], x.dtype),
             source,
             to,
@@ -123,7 +121,7 @@ impl WindowsTask {
             axes,
             sizes: totals,
             pairs,
-            parts: (work / GRAIN).clamp(1, PARTS),
+            chunks: (work / WINDOWS_GRAIN_TAPS).clamp(1, WINDOWS_MAX_CHUNKS),
         })
     }
 
@@ -135,28 +133,31 @@ impl WindowsTask {
     pub unsafe fn run(&self, slots: &[Address], pool: &Pool) {
         let (x, source, to) = (slots[self.x.0], slots[self.source.0], slots[self.to]);
         // Windows of one block may add to the same place.
-        let total =
-            if let Does::Scatter(_) = self.does { self.blocks } else { self.blocks * self.rows() };
-        let parts = self.parts.min(total).max(1);
-        let each = total.div_ceil(parts);
+        let total = if let WindowsKind::Scatter(_) = self.kind {
+            self.blocks
+        } else {
+            self.blocks * self.rows()
+        };
+        let chunks = self.chunks.min(total).max(1);
+        let each = total.div_ceil(chunks);
         let run = |part: usize| {
             let range = (part * each).min(total)..((part + 1) * each).min(total);
             // SAFETY: as promised by the caller; parts write different places.
             unsafe {
-                match self.does {
-                    Does::Reduce(kind) => {
+                match self.kind {
+                    WindowsKind::Reduce(kind) => {
                         typed!(self.x.1, T => self.reduce::<T>(kind, x, to, range))
                     }
-                    Does::Gather(kind) => self.gather(kind, x, source, to, range),
-                    Does::Scatter(kind) => self.scatter(kind, x, source, to, range),
+                    WindowsKind::Gather(kind) => self.gather(kind, x, source, to, range),
+                    WindowsKind::Scatter(kind) => self.scatter(kind, x, source, to, range),
                 }
             }
         };
-        if parts == 1 { run(0) } else { pool.run(parts, &run) }
+        if chunks == 1 { run(0) } else { pool.run(chunks, &run) }
     }
 
     /// The axis along which rows run.
-    fn last(&self) -> &Axis {
+    fn last(&self) -> &WindowAxis {
         &self.axes[self.axes.len() - 1]
     }
 
@@ -171,7 +172,7 @@ impl WindowsTask {
     fn each(&self, range: Range<usize>, mut f: impl FnMut(usize, usize, &[usize])) {
         let rows = self.rows();
         let (mut block, mut of_block) = (range.start / rows.max(1), range.start % rows.max(1));
-        let mut under = Places::new();
+        let mut under = RowOffsets::new();
         for row in range {
             under.clear();
             self.descend(0, of_block, rows, 0, &mut under);
@@ -184,7 +185,7 @@ impl WindowsTask {
     }
 
     /// Adds those of the axes from `axis` on, of which there are so many rows of windows.
-    fn descend(&self, axis: usize, row: usize, rows: usize, place: usize, out: &mut Places) {
+    fn descend(&self, axis: usize, row: usize, rows: usize, place: usize, out: &mut RowOffsets) {
         if axis + 1 == self.axes.len() {
             return out.push(place);
         }
@@ -204,7 +205,7 @@ impl WindowsTask {
     }
 
     /// Joins the elements under the windows of those rows, of all blocks.
-    unsafe fn reduce<T: Cell>(
+    unsafe fn reduce<T: WindowElement>(
         &self,
         kind: ReduceKind,
         x: Address,
@@ -212,19 +213,19 @@ impl WindowsTask {
         range: Range<usize>,
     ) {
         let (x, to) = (x.0.cast::<T>().cast_const(), to.0.cast::<T>());
-        let kind = kind_of(kind, self.x.1);
-        let (start, (join, join_pairs), n) =
-            (T::identity(kind, self.x.1), join::<T>(kind), self.last().windows);
+        let kind = kind_for(kind, self.x.1);
+        let (start, (combine, combine_pairs), n) =
+            (T::identity(kind, self.x.1), combine::<T>(kind), self.last().windows);
         self.each(range, |row, block, under| {
             // SAFETY: as promised by the caller; runs lead to elements of the block.
             unsafe {
                 let (x, to) = (x.add(block * self.sizes[0]), to.add(row * n));
                 if let Some(pair) = self.pair(under) {
-                    return join_pairs(pair.map(|place| x.add(place)), to, n);
+                    return combine_pairs(pair.map(|place| x.add(place)), to, n);
                 }
                 (0..n).for_each(|i| *to.add(i) = start);
                 under.iter().for_each(|&place| {
-                    self.last().taps.iter().for_each(|run| join(run, x.add(place), to))
+                    self.last().taps.iter().for_each(|run| combine(run, x.add(place), to))
                 });
             }
         });
@@ -232,7 +233,7 @@ impl WindowsTask {
 
     /// Finds the places in the block of the best elements under a row of windows, which has those
     /// rows under it.
-    unsafe fn places<T: Cell, const MAX: bool>(
+    unsafe fn places<T: WindowElement, const MAX: bool>(
         &self,
         x: Address,
         under: &[usize],
@@ -245,7 +246,7 @@ impl WindowsTask {
             if let Some(pair) = self.pair(under) {
                 return select_pairs::<T, MAX>(x, pair, places, n);
             }
-            (0..n).for_each(|i| (*best.add(i), *places.add(i)) = (T::ZERO, NOWHERE));
+            (0..n).for_each(|i| (*best.add(i), *places.add(i)) = (T::ZERO, NO_ELEMENT));
             under.iter().for_each(|&place| {
                 self.last()
                     .taps
@@ -295,7 +296,7 @@ impl WindowsTask {
                 let from = source.0.cast::<S>().add(block * self.sizes[0]);
                 let to = to.0.cast::<S>().add(row * places.len());
                 for (i, &p) in places.iter().enumerate() {
-                    *to.add(i) = if p == NOWHERE { S::ZERO } else { *from.add(p as usize) };
+                    *to.add(i) = if p == NO_ELEMENT { S::ZERO } else { *from.add(p as usize) };
                 }
             }));
         }
@@ -311,7 +312,7 @@ impl WindowsTask {
         blocks: Range<usize>,
     ) {
         let rows = blocks.start * self.rows()..blocks.end * self.rows();
-        let sum = kind_of(ReduceKind::Sum, self.source.1);
+        let sum = kind_for(ReduceKind::Sum, self.source.1);
         // SAFETY: as promised by the caller; places lie in the block.
         unsafe {
             typed!(self.source.1, S => {
@@ -325,9 +326,9 @@ impl WindowsTask {
                         to.write_bytes(0, self.sizes[0]);
                     }
                     let from = source.0.cast::<S>().add(row * places.len());
-                    for (i, &p) in places.iter().enumerate().filter(|(_, p)| **p != NOWHERE) {
+                    for (i, &p) in places.iter().enumerate().filter(|(_, p)| **p != NO_ELEMENT) {
                         let (to, x) = (to.add(p as usize), *from.add(i));
-                        *to = if sum == ReduceKind::Or { S::join(ReduceKind::Or, *to, x) } else { S::join(ReduceKind::Sum, *to, x) };
+                        *to = if sum == ReduceKind::Or { S::combine(ReduceKind::Or, *to, x) } else { S::combine(ReduceKind::Sum, *to, x) };
                     }
                 })
             });
@@ -342,10 +343,10 @@ fn axes(
     counts: &[usize],
     sizes: &[usize],
     slides: &[Slide],
-) -> (usize, SmallVec<[Axis; 4]>) {
+) -> (usize, SmallVec<[WindowAxis; 4]>) {
     let trivial = |i: usize| sizes[i] == 1 && slides[i] == Slide::default();
     let front = (0..shape.len()).take_while(|&i| trivial(i)).count();
-    let mut out: SmallVec<[Axis; 4]> = SmallVec::new();
+    let mut out: SmallVec<[WindowAxis; 4]> = SmallVec::new();
     let mut i = front;
     while i < shape.len() {
         let end = if trivial(i) {
@@ -354,7 +355,7 @@ fn axes(
             i + 1
         };
         let (elements, windows) = (shape[i..end].iter().product(), counts[i..end].iter().product());
-        out.push(Axis {
+        out.push(WindowAxis {
             elements,
             windows,
             taps: TapRange::of_taps(&slides[i], elements, sizes[i], windows),
@@ -363,7 +364,7 @@ fn axes(
         i = end;
     }
     if out.is_empty() {
-        out.push(Axis {
+        out.push(WindowAxis {
             elements: 1,
             windows: 1,
             taps: TapRange::of_taps(&Slide::default(), 1, 1, 1),

@@ -3,48 +3,52 @@
 
 #![allow(unsafe_code, reason = "elements are read and written by address")]
 
-use super::cell::Cell;
+use super::cell::WindowElement;
 use neurax_ir::op::ReduceKind;
 
 /// Joins the elements of two rows by twos, and these with each other: `n` results.
 ///
 /// # Safety
 /// Twice as many elements in each row, and the results, are live, and nobody else uses the results.
-pub type JoinPairs<T> = unsafe fn(rows: [*const T; 2], to: *mut T, n: usize);
+pub type CombinePairsFn<T> = unsafe fn(rows: [*const T; 2], to: *mut T, n: usize);
 
-/// [`JoinPairs`] of one kind.
+/// [`CombinePairsFn`] of one kind.
 ///
 /// # Safety
 /// As there.
-pub unsafe fn join_pairs<T: Cell, const KIND: usize>(rows: [*const T; 2], to: *mut T, n: usize) {
+pub unsafe fn combine_pairs<T: WindowElement, const KIND: usize>(
+    rows: [*const T; 2],
+    to: *mut T,
+    n: usize,
+) {
     // SAFETY: as promised by the caller.
-    unsafe { in_chunks(&Joined::<T, KIND> { rows, to }, n) }
+    unsafe { in_chunks(&CombinedRow::<T, KIND> { rows, to }, n) }
 }
 
 /// The places of the best of the elements of two rows, which begin at those places, by twos: `n` of
 /// them.
 ///
 /// # Safety
-/// As [`JoinPairs`].
-pub unsafe fn select_pairs<T: Cell, const MAX: bool>(
+/// As [`CombinePairsFn`].
+pub unsafe fn select_pairs<T: WindowElement, const MAX: bool>(
     x: *const T,
     from: [usize; 2],
     places: *mut u32,
     n: usize,
 ) {
     // SAFETY: as promised by the caller.
-    unsafe { in_chunks(&Selected::<T, MAX> { x, from, places }, n) }
+    unsafe { in_chunks(&SelectedRow::<T, MAX> { x, from, places }, n) }
 }
 
 /// A row of results.
-trait Row {
+trait RowKernel {
     /// Makes `N` results, from the one at `at` on.
     unsafe fn chunk<const N: usize>(&self, at: usize);
 }
 
 /// Makes `n` results; the last chunk begins where it must to end with them.
 #[inline(always)]
-unsafe fn in_chunks(row: &impl Row, n: usize) {
+unsafe fn in_chunks(row: &impl RowKernel, n: usize) {
     let begins = |size: usize| (0..n).step_by(size).map(move |at| at.min(n - size));
     // SAFETY: as promised by the caller: no chunk goes beyond the last one.
     unsafe {
@@ -56,34 +60,34 @@ unsafe fn in_chunks(row: &impl Row, n: usize) {
     }
 }
 
-struct Joined<T, const KIND: usize> {
+struct CombinedRow<T, const KIND: usize> {
     rows: [*const T; 2],
     to: *mut T,
 }
 
-impl<T: Cell, const KIND: usize> Row for Joined<T, KIND> {
+impl<T: WindowElement, const KIND: usize> RowKernel for CombinedRow<T, KIND> {
     #[inline(always)]
     unsafe fn chunk<const N: usize>(&self, at: usize) {
-        let join = |a: T, b: T| T::join(ReduceKind::ALL[KIND], a, b);
+        let combine = |a: T, b: T| T::combine(ReduceKind::ALL[KIND], a, b);
         // SAFETY: as promised by the caller.
         unsafe {
             let [a, b] = self.rows.map(|row| pairs::<T, N>(row.add(2 * at)));
             let mut y = [T::ZERO; N];
             for i in 0..N {
-                y[i] = join(join(a[i][0], a[i][1]), join(b[i][0], b[i][1]));
+                y[i] = combine(combine(a[i][0], a[i][1]), combine(b[i][0], b[i][1]));
             }
             self.to.add(at).cast::<[T; N]>().write(y);
         }
     }
 }
 
-struct Selected<T, const MAX: bool> {
+struct SelectedRow<T, const MAX: bool> {
     x: *const T,
     from: [usize; 2],
     places: *mut u32,
 }
 
-impl<T: Cell, const MAX: bool> Row for Selected<T, MAX> {
+impl<T: WindowElement, const MAX: bool> RowKernel for SelectedRow<T, MAX> {
     #[inline(always)]
     unsafe fn chunk<const N: usize>(&self, at: usize) {
         // SAFETY: as promised by the caller.
