@@ -1,7 +1,13 @@
-//! Programs that can be called: with memory for their calls, and the memory of arguments that are
-//! moved in taken over.
+//! The entry of a call: a program with the memory of its calls.
+//!
+//! `run` takes arguments by value. An argument whose buffer no other tensor holds is donated: a
+//! result may reuse its memory in place, if the memory plan allows it (`MemoryPlan::reuse`). Other
+//! results take recycled memory. `run_into` writes into buffers of the caller.
+//!
+//! Each running call has a [`CallState`], the frame and its block. States of finished calls are
+//! kept, so that any number of threads may call one executable, and a warm call allocates nothing.
 
-#![allow(unsafe_code, reason = "arguments and results are handed over by address")]
+#![allow(unsafe_code, reason = "arguments and results are passed by address")]
 
 use super::{
     frame::{Address, CallMemory, Frame},
@@ -15,13 +21,13 @@ use neurax_runtime::Buffer;
 use smallvec::SmallVec;
 use std::sync::{Mutex, PoisonError};
 
-/// A program with memory for its calls.
+/// A program that can be called, with the memory of its calls.
 #[derive(Debug)]
 pub struct NativeExecutable {
     program: Program,
     types: Vec<Type>,
     pool: &'static Pool,
-    /// Memory of calls that are done.
+    /// The memory of finished calls.
     calls: Mutex<Vec<CallState>>,
 }
 
@@ -29,12 +35,12 @@ pub struct NativeExecutable {
 #[derive(Debug)]
 struct CallState {
     frame: Frame,
-    /// What the frame's addresses point into.
+    /// The memory that the frame's addresses point into.
     _block: CallMemory,
 }
 
 impl NativeExecutable {
-    /// A program that can be called, with the threads that run it.
+    /// Creates an executable of `program`, whose arguments have `types`, on the threads of `pool`.
     pub fn new(program: Program, types: Vec<Type>, pool: &'static Pool) -> NativeExecutable {
         NativeExecutable {
             program,
@@ -60,12 +66,13 @@ impl NativeExecutable {
         }
     }
 
-    /// Runs it some times on those arguments, and says how long each step took on average, also
-    /// those of loops and branches: these over all iterations of a round. The memory of that call
-    /// is not kept: other calls take no times.
+    /// Runs the program `rounds` times on `args` and returns the average time of each step as text.
+    /// The steps of loops and branches stand below them, with the time of all their runs in a round.
+    ///
+    /// The state of this call is not kept, so that other calls measure nothing.
     ///
     /// # Errors
-    /// As running it.
+    /// As running the program.
     pub fn profile(&self, args: &[Literal], rounds: u32) -> Result<String> {
         let mut results = self
             .program
@@ -89,8 +96,8 @@ impl NativeExecutable {
         Ok(text)
     }
 
-    /// Runs it in the memory of a call, on live arguments in memory, into results of the caller's
-    /// own, all of the right types.
+    /// Runs the program in the memory of `call`. Inputs and outputs are addresses of live buffers of
+    /// the program's types; no other thread uses the outputs.
     fn run_in(
         &self,
         call: &mut CallState,
@@ -101,7 +108,7 @@ impl NativeExecutable {
         p.set_inputs(f, inputs);
         p.set_outputs(f, outputs);
         let mut done = Ok(());
-        // SAFETY: the frame is this program's; arguments and results are as the caller promises.
+        // SAFETY: the frame is of this program; the caller promises the rest.
         with_flush_to_zero(&mut || done = unsafe { p.run(f, self.pool) });
         if done.is_ok() {
             // SAFETY: as above.
@@ -113,7 +120,7 @@ impl NativeExecutable {
         done
     }
 
-    /// Runs it on arguments into results that nobody else holds, all of the right types.
+    /// Runs the program from `args` into `results`, as [`NativeExecutable::run_in`].
     fn compute(
         &self,
         args: impl Iterator<Item = Address>,
@@ -126,12 +133,12 @@ impl NativeExecutable {
     }
 }
 
-/// Where bytes are that are only read.
+/// Returns the address of bytes that are only read.
 fn address(b: &Bytes) -> Address {
     Address(b.as_ptr().cast_mut())
 }
 
-/// Where bytes are that are written.
+/// Returns the address of bytes that are written.
 fn own_address(b: &mut [u8]) -> Address {
     Address(b.as_mut_ptr())
 }
@@ -146,7 +153,7 @@ impl neurax_runtime::Executable for NativeExecutable {
             ));
         }
         let mut results: Vec<Literal> = Vec::with_capacity(self.program.outputs.len());
-        // The result that has taken an argument's memory over.
+        // For each argument, the result that reuses its memory.
         let mut taken: SmallVec<[Option<usize>; 8]> = smallvec::smallvec![None; args.len()];
         for (o, ty) in self.program.outputs.iter().enumerate() {
             let reused =
@@ -180,7 +187,7 @@ impl neurax_runtime::Executable for NativeExecutable {
                 "the arguments or the outputs do not have the types of the graph",
             ));
         }
-        // Memory that somebody else holds is not written.
+        // Memory that another tensor holds is not written.
         for out in outs.iter_mut().filter(|o| !o.is_unique()) {
             let ty = out.ty().clone();
             let bytes = Bytes::recycled(ty.bytes()?);

@@ -1,27 +1,31 @@
-//! An op that is left to its own meaning in the language: its operands are lent to it, its results
-//! copied in.
+//! The fallback: runs an op without machine code on the reference interpreter.
+//!
+//! `classify` sends an op here whose dtypes or attributes have no kernel: functions of complex
+//! numbers, f8, integers below a byte. The operands are lent to the op without a copy (an op that
+//! runs a user's function may keep them, and gets copies); the results are copied into the
+//! program's buffers. Each evaluation allocates its results.
 
-#![allow(unsafe_code, reason = "arrays are read and written by address")]
+#![allow(unsafe_code, reason = "buffers are read and written by address")]
 
 use super::frame::Address;
 use crate::schedule::BufferId;
 use neurax_ir::{Bytes, Eval, Literal, Op, Origin, Result, Type};
 use std::sync::Arc;
 
-/// An op of a program.
+/// The task of an op that runs on the reference interpreter.
 #[derive(Debug)]
 pub struct FallbackTask {
     op: Op,
     at: Origin,
     reads: Box<[(BufferId, Type)]>,
     writes: Box<[BufferId]>,
-    /// Does the op drop its operands before it is done? Ops that run what users wrote may keep
+    /// True if the op drops its operands before it returns. Ops that run a user's function may keep
     /// them.
     drops: bool,
 }
 
 impl FallbackTask {
-    /// An op that stands there, with the arrays of its operands and results.
+    /// Creates the task of `op` at `at`, from the buffers `reads` to the buffers `writes`.
     pub fn new(
         op: &Op,
         at: Origin,
@@ -32,17 +36,17 @@ impl FallbackTask {
         FallbackTask { op: op.clone(), at, reads, writes, drops }
     }
 
-    /// Runs it.
+    /// Evaluates the op.
     ///
     /// # Errors
-    /// What the op says, with its place.
+    /// Those of the op, at the user's line.
     ///
     /// # Safety
-    /// The slots hold addresses of arrays of those types, and nobody else uses the results.
+    /// The slots hold addresses of buffers of the op's types, and no other thread uses the results.
     pub unsafe fn run(&self, slots: &[Address]) -> Result<()> {
         let operand = |(b, ty): &(BufferId, Type)| {
-            // SAFETY: as promised by the caller; where the op may keep it, it gets a copy, and else
-            // it is gone when the results are.
+            // SAFETY: as promised by the caller; an op that may keep the operand gets a copy, and
+            // all others have dropped it when they return.
             let array = unsafe { BorrowedArray::new(slots[*b], ty.bytes()?) };
             Literal::new(
                 ty.clone(),
@@ -52,36 +56,35 @@ impl FallbackTask {
         let xs = self.reads.iter().map(operand).collect::<Result<Vec<_>>>()?;
         let ys = self.op.eval(&mut Eval::default(), xs).map_err(|e| e.at_origin(&self.at))?;
         for (y, &b) in ys.iter().zip(&self.writes) {
-            // SAFETY: as promised by the caller; `infer` gave the type of the array.
+            // SAFETY: as promised by the caller; `infer` is the type of the buffer.
             unsafe { slots[b].write(y.bytes()) }
         }
         Ok(())
     }
 }
 
-/// An array of a program, for as long as an op reads it.
+/// A buffer of the program that is lent to an op.
 struct BorrowedArray {
     at: Address,
     len: usize,
 }
 
-/// What elements are read by: every array begins at a multiple of it, but for some arguments, which
-/// are copied.
-const ALIGN: usize = 16;
+/// The alignment of the widest element, in bytes. Buffers have it; arguments that do not are copied.
+const ELEMENT_ALIGN: usize = 16;
 
 impl BorrowedArray {
-    /// So many bytes there.
+    /// Lends the `len` bytes at `at`.
     ///
     /// # Safety
-    /// They are live, and nobody writes them, until the last one who shares them is gone.
+    /// They are live, and no thread writes them, until the last owner is dropped.
     unsafe fn new(at: Address, len: usize) -> BorrowedArray {
         BorrowedArray { at, len }
     }
 
-    /// Memory that is read where it is.
+    /// Returns the bytes without a copy, if they are aligned.
     fn shared(self) -> Bytes {
         let (len, owner) = (self.len, Arc::new(self));
-        Bytes::borrowed(owner.clone(), 0..len, ALIGN)
+        Bytes::borrowed(owner.clone(), 0..len, ELEMENT_ALIGN)
             .unwrap_or_else(|| Bytes::copy_of((*owner).as_ref()))
     }
 }

@@ -1,40 +1,40 @@
-//! The memory of one call: a block for what is computed on the way, and the address of every array.
+//! The memory of one call: a block of intermediate buffers, and the address of every buffer.
 
-#![allow(unsafe_code, reason = "arrays are addresses; what lies there is the plan's business")]
+#![allow(unsafe_code, reason = "buffers are addresses; the memory plan says what they hold")]
 
 use std::time::Duration;
 
-/// The address of an array, as machine code takes it. Steps of one call share it between threads;
-/// the plan keeps those that write apart.
+/// The address of a buffer, as machine code takes it. The steps of one call share it between
+/// threads; the memory plan keeps buffers apart that are alive at the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(transparent)]
 pub struct Address(pub *mut u8);
 
-// SAFETY: an address alone does nothing; whoever reads or writes there says why nobody else does.
+// SAFETY: an address alone accesses nothing; each access says why no other thread conflicts.
 unsafe impl Send for Address {}
 // SAFETY: as above.
 unsafe impl Sync for Address {}
 
 impl Address {
-    /// So many bytes further on.
+    /// Returns the address `bytes` further on.
     pub fn plus(self, bytes: isize) -> Address {
         Address(self.0.wrapping_offset(bytes))
     }
 
-    /// The bytes there.
+    /// Returns the `len` bytes at the address.
     ///
     /// # Safety
-    /// That many bytes are live and nobody writes them while the slice is used.
+    /// They are live, and no thread writes them while the slice is used.
     pub unsafe fn bytes<'a>(self, len: usize) -> &'a [u8] {
         // SAFETY: as promised by the caller.
         unsafe { std::slice::from_raw_parts(self.0, len) }
     }
 
-    /// Copies bytes, which may overlap.
+    /// Copies `len` bytes from `from`, which may overlap the bytes here.
     ///
     /// # Safety
-    /// That many bytes are live in both places, and nobody else uses those here or writes those
-    /// there.
+    /// The bytes are live at both addresses; no other thread uses those here or writes those at
+    /// `from`.
     pub unsafe fn copy_from(self, from: Address, len: usize) {
         if self.0 != from.0 {
             // SAFETY: as promised by the caller.
@@ -42,31 +42,31 @@ impl Address {
         }
     }
 
-    /// Writes bytes.
+    /// Copies the bytes of `from` to the address.
     ///
     /// # Safety
-    /// As many bytes are live here, and nobody else uses them.
+    /// As many bytes are live here, and no other thread uses them.
     pub unsafe fn write(self, from: &[u8]) {
         // SAFETY: as promised by the caller.
         unsafe { std::ptr::copy(from.as_ptr(), self.0, from.len()) }
     }
 }
 
-/// One cache line, the unit of memory.
+/// One cache line, the unit in which memory is allocated.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-pub(super) struct CacheLine(#[allow(dead_code, reason = "it is the size that matters")] [u8; 64]);
+pub(super) struct CacheLine(#[allow(dead_code, reason = "only the size matters")] [u8; 64]);
 
-/// The block of one call: what a program, and those in it, compute on the way.
+/// The block of one call: the intermediate buffers of a program and of the programs inside of it.
 pub struct CallMemory(Box<[std::mem::MaybeUninit<CacheLine>]>);
 
 impl CallMemory {
-    /// A block of that many bytes.
+    /// Allocates a block of `bytes` bytes, not initialized.
     pub fn new(bytes: usize) -> CallMemory {
         CallMemory(Box::<[CacheLine]>::new_uninit_slice(bytes.div_ceil(64)))
     }
 
-    /// Where it begins.
+    /// Returns the address of the first byte.
     pub fn address(&mut self) -> Address {
         Address(self.0.as_mut_ptr().cast())
     }
@@ -78,19 +78,19 @@ impl std::fmt::Debug for CallMemory {
     }
 }
 
-/// Where the arrays of one call of a program are, and of the programs in it.
+/// The addresses of one call of a program, and of the programs inside of it.
 #[derive(Debug)]
 pub struct Frame {
-    /// Where the program's part of the block begins.
+    /// The start of the program's region of the block.
     pub base: Address,
-    /// The address of every array.
+    /// The address of every buffer, by [`crate::schedule::BufferId`].
     pub slots: Vec<Address>,
-    /// Frames of the programs of loops and branches.
+    /// The frames of the programs of loops and branches.
     pub inner: Vec<Frame>,
     /// The operands of the kernel that is running.
     pub operands: Vec<Address>,
-    /// Where the caller wants the results.
+    /// The addresses at which the caller wants the results.
     pub results: Vec<Address>,
-    /// How long each step has taken so far, and how often it ran, if somebody wants to know.
+    /// The time that each step took so far and the number of its runs; empty unless profiling.
     pub step_times: Vec<(Duration, u32)>,
 }

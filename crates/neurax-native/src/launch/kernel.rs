@@ -1,4 +1,4 @@
-//! A kernel with the numbers that it is called with.
+//! A kernel call: machine code with its operands and parameters, run in chunks.
 
 #![allow(unsafe_code, reason = "machine code is called")]
 
@@ -14,24 +14,26 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// A kernel of a program.
+/// The task of a fused loop nest.
 #[derive(Debug)]
 pub struct KernelTask {
     code: Arc<Code>,
+    /// The buffer of each operand, and the offset of its first element in bytes.
     args: Box<[(BufferId, isize)]>,
+    /// The trip counts, strides and runtime constants that the machine code reads.
     params: Box<[i64]>,
-    /// Iterations of the outermost loop.
+    /// The iterations of the outermost loop.
     pub count: usize,
-    /// What all of it costs, in elements times instructions.
+    /// The work of the whole kernel, in elements times instructions.
     pub work: usize,
-    /// The parts that it is cut into.
+    /// The number of chunks of the outermost loop.
     chunks: usize,
-    /// Every part begins at a multiple of this.
+    /// Every chunk begins at a multiple of `unit` iterations.
     unit: usize,
 }
 
 impl KernelTask {
-    /// A kernel and its machine code.
+    /// Creates the task of the kernel call `n` with its machine code.
     pub fn new(n: &KernelCall, code: Arc<Code>) -> KernelTask {
         let is_cut_in_lanes = n.kernel.outer.is_empty()
             || (n.kernel.outer.len() == 1 && n.kernel.vector_axis == VectorAxis::Outer);
@@ -56,17 +58,17 @@ impl KernelTask {
         }
     }
 
-    /// Where its operands are.
+    /// Sets `out` to the addresses of the operands.
     pub fn operands(&self, slots: &[Address], out: &mut Vec<Address>) {
         out.clear();
         out.extend(self.args.iter().map(|&(b, offset)| slots[b].plus(offset)));
     }
 
-    /// Runs all of it.
+    /// Runs the whole kernel, in chunks on the threads of `pool` if there is enough work.
     ///
     /// # Safety
-    /// The slots of the frame hold the addresses of the arrays of the schedule that the kernel was
-    /// made for, and nobody else uses what it writes.
+    /// The slots of the frame hold the addresses of the buffers of the kernel's schedule, and no other
+    /// thread uses those that the kernel writes.
     pub unsafe fn run(&self, f: &mut Frame, pool: &Pool) {
         self.operands(&f.slots, &mut f.operands);
         let operands = &f.operands[..];
@@ -76,24 +78,24 @@ impl KernelTask {
         }
         let each = self.count.div_ceil(self.chunks).next_multiple_of(self.unit);
         // SAFETY: as promised by the caller; iterations of the outermost loop write different
-        // places.
+        // elements.
         pool.run(self.chunks, &|p| unsafe {
             self.run_range(operands, (p * each).min(self.count), ((p + 1) * each).min(self.count))
         });
     }
 
-    /// Runs a range of the outermost loop.
+    /// Runs iterations `begin..end` of the outermost loop.
     ///
     /// # Safety
-    /// As [`KernelTask::run`], for operands that [`KernelTask::operands`] found.
+    /// As [`KernelTask::run`], for `operands` as [`KernelTask::operands`] sets them.
     pub unsafe fn run_range(&self, operands: &[Address], begin: usize, end: usize) {
-        // Code loads what is the same in all iterations in front of the loop: without iterations it
-        // may not be there.
+        // The code loads loop invariants in front of the loop: without iterations these loads may
+        // be out of bounds.
         if begin >= end {
             return;
         }
-        // SAFETY: the schedule made offsets, strides and sizes for arrays of these types, and the
-        // caller gives their addresses.
+        // SAFETY: offsets, strides and trip counts come from the types of these buffers, whose
+        // addresses the caller promises.
         unsafe { self.code.call(operands, &self.params, begin, end) }
     }
 }

@@ -1,4 +1,25 @@
-//! Running a program: steps over addresses, without a look at shapes.
+//! Execution of compiled programs: tasks over addresses. Shapes are resolved at compile time.
+//!
+//! A [`Program`] is a list of [`Task`]s, one for each step of the schedule, and a memory plan. A call
+//! takes a [`frame::Frame`], the table of the address of every buffer, fills in the addresses of the
+//! arguments and results, and runs the tasks in order:
+//!
+//! | task | runs |
+//! |---|---|
+//! | `kernel` | machine code of a fused loop nest, in chunks of its outermost loop |
+//! | `product` | a matrix product: tiles over the matrix kernel (`matmul`), each with its epilogue |
+//! | `convolution` | im2col block by block, and the matrix kernel |
+//! | `windows` | pooling, and the selections behind its derivatives |
+//! | `sort` | rows, by keys as integers |
+//! | `control` | loops and branches: programs inside of the program |
+//! | `fallback` | an op without machine code, on the reference interpreter |
+//!
+//! The `pool` shares a task's chunks between threads. The chunks follow from the shapes alone, so
+//! that the number of threads changes no bit of a result. Nothing here allocates once a program is
+//! warm: frames are kept by the executable, `scratch` memory by each thread.
+//!
+//! `executable` is the entry: it implements the runtime's `Executable` over a `Program`. Nothing in
+//! this folder compiles; `compile.rs` does.
 
 mod control;
 mod convolution;

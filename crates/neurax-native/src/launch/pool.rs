@@ -1,15 +1,35 @@
-//! The threads of this process that run parts of kernels.
+//! The thread pool: fork-join over the chunks of one task at a time.
 //!
-//! A part is cut by the compiler, from the shapes alone: however many threads there are, the same
-//! parts give the same bits. Threads look for work for a while after each piece, and then sleep.
-//! Whoever finds the pool in use does its parts itself.
+//! A task has a number of chunks, which the compiler derives from the shapes alone: any number of
+//! threads computes the same chunks, and so the same bits. [`Pool::run`] gives each thread a
+//! contiguous share of the chunks, itself included, and returns when all are done:
 //!
-//! The same part goes to the same thread if that is awake, so that what a step leaves in a core's
-//! cache is there for the next step, and the next call.
+//! ```text
+//! 8 chunks, 3 threads:  caller 0 1 2 | thread 1: 3 4 5 | thread 2: 6 7
+//! ```
+//!
+//! A thread takes the chunks of its own share from the front. When the share is empty it steals
+//! from the back of the others' (work stealing without a deque: a share is one atomic word, its
+//! first chunk and its end). The same chunk goes to the same thread, step after step, if that
+//! thread is awake: its data may still be in the core's cache.
+//!
+//! After a job, a thread spins for a while, as the next step of a program usually comes at once,
+//! and then sleeps on a condition variable. A new job is published under a lock and announced by a
+//! counter, `epoch`, so that a spinning thread takes no lock.
+//!
+//! Invariants:
+//! - One caller at a time owns the pool. If the pool is busy, the caller runs the work on its own
+//!   thread, with the same bits: calls nest and run from many threads without a deadlock.
+//! - The borrowed closure is lent to threads that live as long as the process. [`JobGuard`] takes
+//!   it back before `run` returns or unwinds.
+//! - A panic in a chunk, on any thread, reaches the caller of that job and no other.
+//!
+//! Rejected: a general pool such as rayon's, whose fork-join costs more than a small step; and
+//! chunks that depend on the number of threads, which change the order of sums.
 
 #![allow(
     unsafe_code,
-    reason = "a borrowed closure is lent to threads that live longer; the lender waits for them"
+    reason = "a borrowed closure is lent to threads that live longer; the caller waits for them"
 )]
 
 use super::subnormal::with_flush_to_zero;
@@ -28,40 +48,42 @@ use std::{
     time::Instant,
 };
 
-/// Work that threads share.
+/// A thread pool.
 pub struct Pool {
     threads: usize,
-    /// Held by whoever has parts to give away.
+    /// Held by the caller that owns the pool.
     owner: Mutex<()>,
     job: Mutex<Option<PoolJob>>,
     wake: Condvar,
-    /// Counts jobs, so that threads that look for work need no lock.
+    /// The number of jobs so far, which spinning threads watch without a lock.
     epoch: AtomicUsize,
     shares: Box<[WorkShare]>,
     active: AtomicUsize,
     asleep: AtomicUsize,
-    /// What a part panicked with on another thread.
+    /// The payload of a panic on another thread.
     panic: Mutex<Option<Box<dyn Any + Send>>>,
 }
 
+/// The job that threads work on.
 #[derive(Clone, Copy)]
 struct PoolJob {
     run: &'static (dyn Fn(usize) + Sync),
-    /// How many threads have parts of their own.
+    /// The number of threads with a share of their own.
     shares: usize,
 }
 
-/// The parts of a thread that nobody has begun: the first one, and the one behind the last.
+/// The chunks of a thread that have not begun: the first one in the upper half of the word, the end
+/// in the lower half.
 #[derive(Default)]
 #[repr(align(64))]
 struct WorkShare(AtomicU64);
 
 impl WorkShare {
-    fn set(&self, parts: Range<usize>) {
-        self.0.store((parts.start as u64) << 32 | parts.end as u64, Relaxed);
+    fn set(&self, chunks: Range<usize>) {
+        self.0.store((chunks.start as u64) << 32 | chunks.end as u64, Relaxed);
     }
 
-    /// The first part for the thread itself, the last one for others.
+    /// Takes a chunk: the first one for the thread that owns the share, the last one for others.
     fn take(&self, is_own: bool) -> Option<usize> {
         let split = |both: u64| (both >> 32, both & u32::MAX as u64);
         let without = |both: u64| {
@@ -74,8 +96,8 @@ impl WorkShare {
 }
 
 impl Pool {
-    /// The pool of this process: as many threads as `NEURAX_THREADS` says, or as the machine runs
-    /// at once.
+    /// Returns the pool of this process, with `NEURAX_THREADS` threads, or by default as many as the
+    /// machine runs simultaneously.
     pub fn global() -> &'static Pool {
         static POOL: OnceLock<&'static Pool> = OnceLock::new();
         POOL.get_or_init(|| {
@@ -90,7 +112,7 @@ impl Pool {
         })
     }
 
-    /// The pool of that many threads, at least one: there is one of each size.
+    /// Returns the pool of `threads` threads, at least one. There is one pool of each size.
     pub fn of(threads: usize) -> &'static Pool {
         static POOLS: Mutex<Vec<&'static Pool>> = Mutex::new(vec![]);
         let (mut pools, threads) = (lock(&POOLS), threads.clamp(1, MAX_THREADS));
@@ -102,7 +124,7 @@ impl Pool {
         pool
     }
 
-    /// A pool of that many threads, the caller's own among them. They live as long as the process.
+    /// Starts a pool of `threads` threads, the caller's among them. They live as long as the process.
     fn start(threads: usize) -> &'static Pool {
         let pool: &'static Pool = Box::leak(Box::new(Pool {
             threads,
@@ -116,7 +138,7 @@ impl Pool {
             panic: Mutex::new(None),
         }));
         for i in 1..threads {
-            // Without a thread its share is done by the others.
+            // If a thread cannot be started, the others steal its share.
             let _ = std::thread::Builder::new()
                 .name(format!("neurax-{i}"))
                 .spawn(move || with_flush_to_zero(&mut || pool.work(i)));
@@ -124,38 +146,37 @@ impl Pool {
         pool
     }
 
-    /// Runs all parts, `f(0)` to `f(parts - 1)`, in any order and at once, and returns when all are
-    /// done.
+    /// Runs `f(0)` to `f(chunks - 1)`, in any order and in parallel, and returns when all are done.
     ///
     /// # Panics
-    /// When a part does, on whatever thread.
-    pub fn run(&self, parts: usize, f: &(dyn Fn(usize) + Sync)) {
-        let owner = if parts > 1 && self.threads > 1 && u32::try_from(parts).is_ok() {
+    /// If a chunk panics, on any thread.
+    pub fn run(&self, chunks: usize, f: &(dyn Fn(usize) + Sync)) {
+        let owner = if chunks > 1 && self.threads > 1 && u32::try_from(chunks).is_ok() {
             try_lock_free(&self.owner)
         } else {
             None
         };
         if owner.is_none() {
-            return (0..parts).for_each(f);
+            return (0..chunks).for_each(f);
         }
         // SAFETY: the reference is gone from `job`, and all threads that have seen it are done,
         // before this function returns or unwinds: `JobGuard` sees to both.
         let run = unsafe {
             std::mem::transmute::<&(dyn Fn(usize) + Sync), &'static (dyn Fn(usize) + Sync)>(f)
         };
-        let shares = self.threads.min(parts);
+        let shares = self.threads.min(chunks);
         let job = PoolJob { run, shares };
-        // The lender's share is never the smaller one: others may have to wake up first.
-        let first = |i: usize| (i * parts).div_ceil(shares);
+        // The caller's share is never the smaller one: other threads may have to wake up first.
+        let first = |i: usize| (i * chunks).div_ceil(shares);
         (0..shares).for_each(|i| self.shares[i].set(first(i)..first(i + 1)));
         {
             let mut current = lock(&self.job);
             *current = Some(job);
-            // Under the lock: who is about to sleep sees it, or is woken.
+            // Under the lock: a thread that is about to sleep sees the job, or is woken.
             self.epoch.fetch_add(1, Release);
         }
         let asleep = self.asleep.load(Acquire);
-        (1..parts).take(asleep).for_each(|_| self.wake.notify_one());
+        (1..chunks).take(asleep).for_each(|_| self.wake.notify_one());
         {
             let _guard = JobGuard(self);
             self.run_share(job, 0);
@@ -165,16 +186,17 @@ impl Pool {
         }
     }
 
-    /// Does the parts of a thread, then those that others have left.
+    /// Runs the chunks of thread `me`, then steals those that others have left.
     fn run_share(&self, job: PoolJob, me: usize) {
         for i in 0..job.shares {
-            let whose = (me + i) % job.shares;
-            while let Some(part) = self.shares[whose].take(whose == me) {
-                (job.run)(part);
+            let victim = (me + i) % job.shares;
+            while let Some(chunk) = self.shares[victim].take(victim == me) {
+                (job.run)(chunk);
             }
         }
     }
 
+    /// Works on jobs as thread `me`, for ever.
     fn work(&self, me: usize) {
         let mut seen = 0;
         loop {
@@ -195,7 +217,7 @@ impl Pool {
         }
     }
 
-    /// Waits for a job after the one that was seen.
+    /// Waits for a job after number `seen`, and returns its number.
     fn wait(&self, seen: usize) -> usize {
         let start = Instant::now();
         loop {
@@ -226,27 +248,27 @@ impl std::fmt::Debug for Pool {
     }
 }
 
-/// A closure lent to the pool: taken back when this is dropped.
+/// The loan of a closure to the pool, taken back on drop.
 struct JobGuard<'a>(&'a Pool);
 
 impl Drop for JobGuard<'_> {
     fn drop(&mut self) {
         *lock(&self.0.job) = None;
         if std::thread::panicking() {
-            // Parts that nobody has begun are not begun any more. Otherwise none are left.
+            // Chunks that have not begun are dropped. Without a panic none are left.
             self.0.shares.iter().for_each(|s| s.set(0..0));
         }
         while self.0.active.load(Acquire) > 0 {
             std::hint::spin_loop();
         }
         if std::thread::panicking() {
-            // One panic is enough: that of another part must not reach the next lender.
+            // One panic is enough: another chunk's must not reach the next caller.
             *lock(&self.0.panic) = None;
         }
     }
 }
 
-/// The lock, if nobody holds it.
+/// Returns the lock if it is free, also after a panic of its last holder.
 fn try_lock_free<T>(m: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
     match m.try_lock() {
         Ok(guard) => Some(guard),
@@ -265,7 +287,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn every_part_runs_once_however_many_ask() {
+    fn every_chunk_runs_once_for_any_number_of_callers() {
         let pool = Pool::start(3);
         std::thread::scope(|s| {
             for _ in 0..4 {
@@ -290,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_on_any_thread_reaches_the_lender() {
+    fn a_panic_on_any_thread_reaches_the_caller() {
         let pool = Pool::start(2);
         for _ in 0..50 {
             let caught = catch_unwind(AssertUnwindSafe(|| {
@@ -343,18 +365,19 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_does_not_reach_the_next_lender() {
+    fn a_panic_does_not_reach_the_next_caller() {
         let pool = Pool::start(4);
-        for parts in [2, 3, 4, 9] {
-            // All parts panic: on the lender's thread and on others.
-            let caught =
-                catch_unwind(AssertUnwindSafe(|| pool.run(parts, &|i| resume_unwind(Box::new(i)))));
+        for chunks in [2, 3, 4, 9] {
+            // All chunks panic, on the caller's thread and on others.
+            let caught = catch_unwind(AssertUnwindSafe(|| {
+                pool.run(chunks, &|i| resume_unwind(Box::new(i)))
+            }));
             assert!(caught.is_err());
             let done = AtomicUsize::new(0);
-            pool.run(parts, &|_| {
+            pool.run(chunks, &|_| {
                 done.fetch_add(1, Relaxed);
             });
-            assert_eq!(done.load(Relaxed), parts);
+            assert_eq!(done.load(Relaxed), chunks);
         }
     }
 }

@@ -1,6 +1,6 @@
-//! Compiled programs: tasks with their code and memory, and how they run.
+//! A compiled program: the tasks of a schedule with their memory plan, and how they run.
 
-#![allow(unsafe_code, reason = "steps run over addresses, which are set up here")]
+#![allow(unsafe_code, reason = "tasks run over addresses, which are set up here")]
 
 use super::{
     control::{self, ControlTask},
@@ -31,24 +31,38 @@ pub struct Program {
     pub(super) plan: MemoryPlan,
     constants: Vec<Literal>,
     tasks: Vec<Task>,
-    /// The arrays that are, one after the other, in the memory of each result that is written
-    /// there.
+    /// For each result, the buffers that live in its memory, one after the other.
     output_buffers: Vec<Vec<BufferId>>,
     /// The programs of loops and branches.
     pub(super) inner: Vec<Arc<Program>>,
 }
 
-/// One step, ready to run.
+/// A step that is ready to run.
 #[derive(Debug)]
 pub enum Task {
+    /// A fused loop nest.
     Kernel(KernelTask),
+    /// A matrix product.
     Product(ProductTask),
+    /// A convolution.
     Convolution(ConvolutionTask),
+    /// Sliding windows.
     Windows(WindowsTask),
+    /// A sort.
     Sort(SortTask),
+    /// A loop or a branch.
     Control(ControlTask),
+    /// An op on the reference interpreter.
     Fallback(FallbackTask),
-    Copy { from: BufferId, to: BufferId, bytes: usize },
+    /// A copy, unless both buffers share memory.
+    Copy {
+        /// The buffer that is read.
+        from: BufferId,
+        /// The buffer that is written.
+        to: BufferId,
+        /// The size in bytes.
+        bytes: usize,
+    },
 }
 
 impl Task {
@@ -58,7 +72,11 @@ impl Task {
             Task::Control(c) => c.memory(),
             Task::Product(p) => StepMemory { scratch: p.scratch(), ..StepMemory::default() },
             Task::Sort(s) => StepMemory { shares: s.shares(), ..StepMemory::default() },
-            _ => StepMemory::default(),
+            Task::Kernel(_)
+            | Task::Convolution(_)
+            | Task::Windows(_)
+            | Task::Fallback(_)
+            | Task::Copy { .. } => StepMemory::default(),
         }
     }
 }
@@ -95,7 +113,7 @@ impl Program {
         })
     }
 
-    /// The places of one call whose block begins there.
+    /// Creates the frame of a call whose block begins at `base`.
     pub fn frame(&self, base: Address) -> Frame {
         let mut inner = vec![];
         for (task, &at) in self.tasks.iter().zip(&self.plan.scratch) {
@@ -119,12 +137,12 @@ impl Program {
         }
     }
 
-    /// Sets the places of the arguments.
+    /// Sets the addresses of the arguments.
     pub(super) fn set_inputs(&self, f: &mut Frame, inputs: impl Iterator<Item = Address>) {
         self.schedule.inputs.iter().zip(inputs).for_each(|(&b, a)| f.slots[b] = a);
     }
 
-    /// Sets the places of the results.
+    /// Sets the addresses of the results.
     pub(super) fn set_outputs(&self, f: &mut Frame, outputs: impl Iterator<Item = Address>) {
         f.results.clear();
         f.results.extend(outputs);
@@ -133,29 +151,30 @@ impl Program {
         }
     }
 
-    /// Sets the place of a result, unless it is a copy, and of all that is in its memory before.
+    /// Sets the address of result `o` to `a`, and of the buffers that live in its memory before it.
+    /// A result that is a copy of another buffer has none: see [`Program::copy_aliased_output`].
     pub(super) fn set_output(&self, f: &mut Frame, o: usize, a: Address) {
         self.output_buffers[o].iter().for_each(|&b| f.slots[b] = a);
     }
 
-    /// The array of an input.
+    /// Returns the buffer of input `i`.
     pub(super) fn input(&self, i: usize) -> BufferId {
         self.schedule.inputs[i]
     }
 
-    /// Runs all steps.
+    /// Runs all tasks in order.
     ///
     /// # Errors
-    /// What an op that is left to the language says.
+    /// Those of an op that runs on the reference interpreter.
     ///
     /// # Safety
-    /// The frame is one of this program, and its slots hold the addresses of arguments and results,
-    /// which nobody else writes, nor reads if they are written.
+    /// The frame is of this program, and its slots hold the addresses of the arguments and results.
+    /// No other thread writes them, or reads those that are written.
     pub unsafe fn run(&self, f: &mut Frame, pool: &Pool) -> Result<()> {
         for i in 0..self.tasks.len() {
             let start = (!f.step_times.is_empty()).then(Instant::now);
-            // SAFETY: as promised by the caller; everything else in the slots is the frame's own,
-            // or a constant.
+            // SAFETY: as promised by the caller; all other slots point into the frame's own block,
+            // or to constants.
             unsafe { self.step(i, f, pool)? }
             if let Some(start) = start {
                 f.step_times[i].0 += start.elapsed();
@@ -183,14 +202,14 @@ impl Program {
         Ok(())
     }
 
-    /// From now on the time is taken of every step that runs in that frame.
+    /// Starts to measure the time of every step that runs in `f`.
     pub(super) fn start_profiling(&self, f: &mut Frame) {
         f.step_times = vec![Default::default(); self.tasks.len()];
         self.inner.iter().zip(&mut f.inner).for_each(|(p, f)| p.start_profiling(f));
     }
 
-    /// What was seen: for every step its time, divided by the rounds, and below loops and branches
-    /// the steps in them.
+    /// Appends a line for every step to `out`: its time divided by `rounds`, and below loops and
+    /// branches the steps of their programs.
     pub(super) fn times(&self, f: &Frame, rounds: u32, indent: usize, out: &mut String) {
         for ((step, task), &(time, runs)) in
             self.schedule.steps.iter().zip(&self.tasks).zip(&f.step_times)
@@ -213,7 +232,8 @@ impl Program {
         }
     }
 
-    /// Copies results that are another array into `to`.
+    /// Copies result `o` to `to` if it is an alias of another buffer (an input, a constant, or a
+    /// buffer that is another result, too).
     ///
     /// # Safety
     /// As [`Program::run`], and `to` has room for the result.

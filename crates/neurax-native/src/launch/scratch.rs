@@ -1,29 +1,27 @@
-//! Memory for a step's own use: kept by every thread, so that a call that is not the first one
-//! allocates nothing.
+//! Scratch memory of a step, kept by every thread, so that warm calls allocate nothing.
 
-#![allow(unsafe_code, reason = "the memory is not initialised: it is handed out as an address")]
+#![allow(unsafe_code, reason = "uninitialized memory is handed out as an address")]
 
 use super::frame::{Address, CacheLine};
 use std::{cell::RefCell, mem::MaybeUninit};
 
-/// Memory of this thread until it is dropped.
+/// Scratch memory of this thread, returned to the thread when dropped.
 pub struct Scratch(Box<[MaybeUninit<CacheLine>]>);
 
 thread_local! {
-    /// What is not in use, the last one given back at the end: each depth of nesting finds its own
-    /// again.
+    /// The free memory, last returned last: each depth of nesting finds its own again.
     static FREE: RefCell<Vec<Box<[MaybeUninit<CacheLine>]>>> = const { RefCell::new(vec![]) };
 }
 
 impl Scratch {
-    /// At least that many bytes, beginning at a cache line, with anything in them.
+    /// Takes at least `bytes` bytes, aligned to a cache line, not initialized.
     pub fn new(bytes: usize) -> Scratch {
         let lines = bytes.div_ceil(size_of::<CacheLine>());
         let kept = FREE.with_borrow_mut(Vec::pop).filter(|kept| kept.len() >= lines);
         Scratch(kept.unwrap_or_else(|| Box::new_uninit_slice(lines)))
     }
 
-    /// Where it is.
+    /// Returns the address of the first byte.
     pub fn address(&mut self) -> Address {
         Address(self.0.as_mut_ptr().cast())
     }
@@ -32,7 +30,7 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         let own = std::mem::take(&mut self.0);
-        // A thread that ends has no list any more.
+        // A thread that ends has no list left.
         let _ = FREE.try_with(|free| free.borrow_mut().push(own));
     }
 }

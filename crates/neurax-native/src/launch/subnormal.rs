@@ -1,38 +1,49 @@
-//! Subnormal numbers count as zeros while a program runs, as in XLA on CPUs: x86-64 takes 10 to 25
-//! times as long for each, and they come in masses where the moments of a training step fade.
+//! The CPU's flush-to-zero mode while a program runs: subnormal numbers count as zeros, as in XLA
+//! on CPUs.
+//!
+//! x86-64 takes 10 to 25 times as long for an operation on a subnormal number. A training in which
+//! units have died fills Adam's moments with them, as these decay by a factor a step. The mode is a
+//! bit of the CPU's control register; it is set around a call in assembly and set back after it,
+//! also when the call panics.
+//!
+//! The reference interpreter keeps subnormal numbers. Ops that fall back to it run in the usual
+//! mode.
 
-#![allow(unsafe_code, reason = "the CPU's mode of arithmetic is set around a call, and set back")]
+#![allow(unsafe_code, reason = "the CPU's arithmetic mode is set around a call, and set back")]
 
 use neurax_ir::{Error, Result};
 use std::{any::Any, panic::AssertUnwindSafe};
 
-/// Runs a closure in that mode, on this thread. Other CPUs than x86-64 and AArch64 have subnormal
-/// numbers.
+/// Runs `f` on this thread with subnormal numbers flushed to zero. On CPUs other than x86-64 and
+/// AArch64 the mode stays as it is.
 ///
-/// Rust takes the usual mode for granted: what it compiles may have folded constants by it, and
-/// computes what depends on the mode, which is what is wanted here, as the work is that of machine
-/// code and matrix kernels, whose instructions are all executed.
+/// Rust assumes the usual mode: the compiler may have folded constants by it. That is harmless here,
+/// since the work inside is machine code and matrix kernels, whose instructions all execute.
 pub fn with_flush_to_zero(f: &mut dyn FnMut()) {
     run(f, true);
 }
 
-/// Runs a closure inside of [`with_flush_to_zero`] in the usual mode: the language's own ops know subnormal
-/// numbers.
+/// Runs `f` in the usual mode, inside of [`with_flush_to_zero`]: the ops of the reference
+/// interpreter keep subnormal numbers.
+///
+/// # Errors
+/// Those of `f`.
 pub fn with_subnormals<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
     let (mut f, mut out) = (Some(f), None);
     run(&mut || out = f.take().map(|f| f()), false);
-    out.unwrap_or_else(|| Err(Error::new("native", "a step did not run")))
+    out.or_bug("the closure of with_subnormals did not run")?
 }
 
 fn run(f: &mut dyn FnMut(), flush: bool) {
     let mut task = ModeCall { f, panic: None };
-    // SAFETY: `start` takes such a task, which outlives the call, and does not unwind.
+    // SAFETY: `start` takes a `ModeCall`, which outlives the call, and does not unwind.
     unsafe { call(start, (&raw mut task).cast(), flush) }
     if let Some(panic) = task.panic {
         std::panic::resume_unwind(panic);
     }
 }
 
+/// A closure on its way through assembly, and the payload of its panic.
 struct ModeCall<'a> {
     f: &'a mut dyn FnMut(),
     panic: Option<Box<dyn Any + Send>>,
@@ -40,20 +51,21 @@ struct ModeCall<'a> {
 
 type Trampoline = unsafe extern "C" fn(*mut u8);
 
-/// Runs a task. A panic is kept: it cannot pass through assembly.
+/// Runs a [`ModeCall`]. A panic is kept, as it cannot unwind through assembly.
 unsafe extern "C" fn start(task: *mut u8) {
-    // SAFETY: `with_flush_to_zero` gives a task, and does not use it meanwhile.
+    // SAFETY: `run` passes a `ModeCall` and does not use it meanwhile.
     let task = unsafe { &mut *task.cast::<ModeCall>() };
     task.panic = std::panic::catch_unwind(AssertUnwindSafe(|| (task.f)())).err();
 }
 
-/// Calls with both bits of MXCSR set or not: results flush to zero (15), operands are zeros (6).
+/// Calls `f(data)` with the two bits of MXCSR set to `flush`: results flush to zero (bit 15), and
+/// operands count as zeros (bit 6).
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 unsafe fn call(f: Trampoline, data: *mut u8, flush: bool) {
     let (mut old, mut new) = (0u32, if flush { 0x8040u32 } else { 0 });
-    // SAFETY: the block calls a function as its convention says (the stack is aligned, all that it
-    // may change is named), and sets the mode back before it ends. Registers 12 to 14 survive the
-    // call. The argument is in rdi, on Windows in rcx above 32 spare bytes of stack.
+    // SAFETY: the block calls a function by its calling convention (the stack is aligned, every
+    // register that may change is named), and restores the mode before it ends. Registers r12 to
+    // r14 survive the call. The argument is in rdi, on Windows in rcx with 32 bytes of shadow space.
     unsafe {
         std::arch::asm!(
             "stmxcsr [r12]",
@@ -65,8 +77,8 @@ unsafe fn call(f: Trampoline, data: *mut u8, flush: bool) {
             "call r14",
             "add rsp, {spare}",
             "ldmxcsr [r12]",
-            // Elsewhere the stack stays as it is: who walks it, for the message of a panic, does
-            // not see this change.
+            // Elsewhere the stack pointer stays: unwinders, which walk the stack for a panic's
+            // message, do not see this change.
             spare = const if cfg!(windows) { 32 } else { 0 },
             in("r12") &raw mut old,
             in("r13") &raw mut new,
@@ -78,10 +90,10 @@ unsafe fn call(f: Trampoline, data: *mut u8, flush: bool) {
     }
 }
 
-/// Calls with bit 24 of FPCR set or not: operands and results flush to zero.
+/// Calls `f(data)` with bit 24 of FPCR set to `flush`: operands and results flush to zero.
 #[cfg(all(target_arch = "aarch64", not(miri)))]
 unsafe fn call(f: Trampoline, data: *mut u8, flush: bool) {
-    // SAFETY: as for x86-64. Registers 20 to 22 survive the call.
+    // SAFETY: as for x86-64. Registers x20 to x22 survive the call.
     unsafe {
         std::arch::asm!(
             "mrs x20, fpcr",
