@@ -1,7 +1,7 @@
 //! The compiler's pipeline: `lower -> schedule -> codegen -> plan -> Program`.
 //!
-//! [`Compiler::compile`] is the whole pipeline, one named step a line. Every step is a pure function of
-//! the step before it; `launch` runs what comes out and compiles nothing.
+//! [`Compiler::compile`] is the whole pipeline, one named step a line. Every step is a pure
+//! function of the step before it; `launch` runs what comes out and compiles nothing.
 //!
 //! | step | from | to |
 //! |---|---|---|
@@ -10,9 +10,9 @@
 //! | `codegen` | steps | tasks: kernels as machine code, library steps with their tiling |
 //! | `plan` | steps and the memory that tasks ask for | an offset or an owner for every buffer |
 //!
-//! The bodies of loops and branches go through the same pipeline (`codegen` compiles them). Each step
-//! is logged by name with its time, its size and, on request, its text: `neurax inspect NAME --stage
-//! schedule` prints it.
+//! The bodies of loops and branches go through the same pipeline (`codegen` compiles them). Each
+//! step is logged by name with its time, its size and, on request, its text: `neurax inspect NAME
+//! --stage schedule` prints it.
 
 use crate::{
     code::Code,

@@ -1,6 +1,6 @@
 //! Tuning constants of the compiler, by stage. Each has a unit and the measurement behind it;
-//! `docs/performance.md` has the machine and the figures. Constants without a figure bound work that
-//! was not measured one by one: they were chosen with the benchmark suites.
+//! `docs/performance.md` has the machine and the figures. Constants without a figure bound work
+//! that was not measured one by one: they were chosen with the benchmark suites.
 
 use std::time::Duration;
 

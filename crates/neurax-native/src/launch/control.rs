@@ -1,7 +1,22 @@
-//! Loops and branches inside a program. A carried value that the body may change where it is stays
-//! there; others live in two places and change sides after every iteration, so that none is copied.
+//! Control flow: `scan`, `while` and `case` run programs inside of a program.
+//!
+//! The graphs of a loop or branch are programs of their own. Their buffers lie in the scratch
+//! memory of this task (programs of one task never run at the same time, and share it); arguments
+//! and results are passed by address.
+//!
+//! A carried value is updated in place if the body's memory plan allows it (`MemoryPlan::carried`:
+//! the body reads the old value for the last time where it writes the new one). Every other carried
+//! value is double-buffered: one slot is the result of the whole loop, the other is in scratch
+//! memory, and they swap roles after every iteration, so that nothing is copied:
+//!
+//! ```text
+//! 3 iterations of a scan: operand -> result -> scratch -> result
+//! ```
+//!
+//! The number of iterations of a `scan` is known, so the first slot is chosen such that the last
+//! iteration writes the result. A `while` may end in the scratch slot, and then copies once.
 
-#![allow(unsafe_code, reason = "arrays are handed to inner programs by address")]
+#![allow(unsafe_code, reason = "buffers are passed to inner programs by address")]
 
 use super::{
     frame::{Address, Frame},
@@ -14,31 +29,33 @@ use neurax_ir::{
     op::{Scan, While},
 };
 
-/// A loop or branch of a program.
+/// The task of a loop or a branch.
 #[derive(Debug)]
 pub struct ControlTask {
     kind: ControlKind,
     reads: Box<[BufferId]>,
     writes: Box<[BufferId]>,
-    /// The first of its programs.
+    /// The index of its first program in [`Program::inner`].
     first: usize,
     carries: Box<[CarrySlot]>,
-    /// Bytes of one element of the stacked operands.
+    /// The bytes of one row of each operand that is scanned over.
     rows: Box<[usize]>,
-    /// Bytes of one element of the stacked results.
+    /// The bytes of one row of each stacked result.
     stacked: Box<[usize]>,
-    /// Bytes of the block that its programs share.
+    /// The bytes of the block that its programs share.
     block: usize,
 }
 
-/// A value that goes from one iteration to the next.
+/// The memory of a carried value.
 #[derive(Clone, Copy, Debug)]
 struct CarrySlot {
     bytes: usize,
-    /// Where its second place is in the scratch memory; none if it is changed where it is.
+    /// The offset of the second slot in the scratch memory; `None` if the value is updated in
+    /// place.
     second: Option<usize>,
 }
 
+/// The op, with the counts of its operands.
 #[derive(Debug)]
 enum ControlKind {
     Scan { length: usize, reverse: bool, consts: usize },
@@ -46,7 +63,7 @@ enum ControlKind {
     Cond { branches: usize },
 }
 
-/// The arguments of a loop's body that are carried: the first one, and how many.
+/// Returns the carried arguments of the body of a loop: the first one, and their count.
 pub fn carried(op: &Op) -> Option<(usize, usize)> {
     match op {
         Op::Scan(op) => Some((op.consts, op.carries)),
@@ -56,11 +73,11 @@ pub fn carried(op: &Op) -> Option<(usize, usize)> {
 }
 
 impl ControlTask {
-    /// The task of an equation whose graphs became those programs, the first of them having that
-    /// number.
+    /// Creates the task of equation `e`, whose graphs became `programs`, the first of which has
+    /// index `first`.
     ///
     /// # Errors
-    /// For ops that are neither.
+    /// If `e` is not a loop or a branch.
     pub fn new(
         graph: &Graph,
         e: &Eqn,
@@ -78,7 +95,8 @@ impl ControlTask {
             }
             Op::Cond(c) => (ControlKind::Cond { branches: c.branches.len() }, 0),
             op => {
-                return Err(Error::new("native", format!("{} is not a loop or branch", op.name())));
+                let what = format!("{} is not a loop or branch", op.name());
+                return Err(Error::bug(what).at_origin(&e.at));
             }
         };
         let row = |t: &Type| t.with_shape(t.shape.removed(0)).bytes();
@@ -102,7 +120,7 @@ impl ControlTask {
         } else {
             Default::default()
         };
-        let block = programs.iter().map(|p| p.plan.block).max().unwrap_or(0);
+        let block = programs.iter().map(|p| p.plan.block).fold(0, usize::max);
         Ok(ControlTask {
             kind,
             reads: reads.into(),
@@ -115,7 +133,7 @@ impl ControlTask {
         })
     }
 
-    /// What it asks of the plan.
+    /// Returns the memory that the task asks of the plan.
     pub fn memory(&self) -> StepMemory {
         let own = |i: usize| (self.reads[first_carry(&self.kind) + i], self.writes[i]);
         let once = |b: BufferId| self.reads.iter().filter(|r| **r == b).count() == 1;
@@ -126,7 +144,7 @@ impl ControlTask {
         }
     }
 
-    /// Where the block of its programs begins in the scratch memory.
+    /// Returns the offset of the block of its programs in the scratch memory, in bytes.
     pub fn inner_block(&self) -> usize {
         self.carries
             .iter()
@@ -135,7 +153,7 @@ impl ControlTask {
             .sum()
     }
 
-    /// The numbers of its programs.
+    /// Returns the indices of its programs in [`Program::inner`].
     pub fn programs(&self) -> std::ops::Range<usize> {
         let count = match self.kind {
             ControlKind::Scan { .. } => 1,
@@ -146,7 +164,7 @@ impl ControlTask {
     }
 }
 
-/// The operand that the first carried value begins with.
+/// Returns the index of the operand that initializes the first carried value.
 fn first_carry(kind: &ControlKind) -> usize {
     match *kind {
         ControlKind::Scan { consts, .. } => consts,
@@ -155,7 +173,7 @@ fn first_carry(kind: &ControlKind) -> usize {
     }
 }
 
-/// A task while it runs.
+/// One run of a task.
 struct ControlRun<'a> {
     t: &'a ControlTask,
     p: &'a Program,
@@ -164,13 +182,13 @@ struct ControlRun<'a> {
     scratch: Address,
 }
 
-/// Runs it, with scratch memory as it needs.
+/// Runs task `t` of program `p`, with `scratch` memory as [`ControlTask::memory`] asks.
 ///
 /// # Errors
-/// What an inner program says.
+/// Those of an inner program.
 ///
 /// # Safety
-/// As [`Program::run`], for a task of that program.
+/// As [`Program::run`].
 pub unsafe fn run(
     t: &ControlTask,
     p: &Program,
@@ -198,30 +216,30 @@ impl ControlRun<'_> {
         self.f.slots[self.t.writes[o]]
     }
 
-    /// Argument `i` of inner program `which`.
+    /// Sets argument `i` of inner program `which` to `a`.
     fn set_input(&mut self, which: usize, i: usize, a: Address) {
         self.f.inner[which].slots[self.p.inner[which].input(i)] = a;
     }
 
-    /// The memory of result `o` of inner program `which`.
+    /// Sets the address of result `o` of inner program `which` to `a`.
     fn set_output(&mut self, which: usize, o: usize, a: Address) {
         self.p.inner[which].set_output(&mut self.f.inner[which], o, a);
     }
 
     unsafe fn call(&mut self, which: usize) -> Result<()> {
-        // SAFETY: the frame is the inner program's, and its slots are addresses of arrays of its
+        // SAFETY: the frame is the inner program's, and its slots are addresses of buffers of its
         // types.
         unsafe { self.p.inner[which].run(&mut self.f.inner[which], self.pool) }
     }
 
-    /// Copies result `o` of an inner program to `to`, if it is another array.
+    /// Copies result `o` of inner program `which` to `to`, if it is an alias of another buffer.
     unsafe fn fetch(&self, which: usize, o: usize, to: Address) {
         // SAFETY: as in `call`.
         unsafe { self.p.inner[which].copy_aliased_output(&self.f.inner[which], o, to) }
     }
 
-    /// The place of a carried value that the iteration before `left` others writes: the last one
-    /// writes into the result.
+    /// Returns the slot of carried value `i` that an iteration writes which has `left` iterations
+    /// after it. The last iteration writes the result.
     fn slot(&self, i: usize, left: usize) -> Address {
         match self.t.carries[i].second {
             Some(at) if left % 2 == 1 => self.scratch.plus(at as isize),
@@ -229,8 +247,8 @@ impl ControlRun<'_> {
         }
     }
 
-    /// Where the first iteration, with `left` others after it, finds carried value `i`: where the
-    /// operand is, unless the iteration writes there.
+    /// Returns the address at which the first iteration, with `left` iterations after it, reads
+    /// carried value `i`: that of the operand, or a copy of it if the iteration writes there.
     unsafe fn begin(&self, i: usize, left: usize) -> Address {
         let (from, to) = (self.read(first_carry(&self.t.kind) + i), self.slot(i, left));
         let c = self.t.carries[i];
@@ -244,6 +262,7 @@ impl ControlRun<'_> {
         slot
     }
 
+    /// Runs `length` iterations.
     unsafe fn scan(&mut self, length: usize, reverse: bool, consts: usize) -> Result<()> {
         let (body, carries) = (self.t.first, self.t.carries.len());
         (0..consts).for_each(|i| self.set_input(body, i, self.read(i)));
@@ -283,12 +302,13 @@ impl ControlRun<'_> {
         Ok(())
     }
 
+    /// Runs the body while the condition holds.
     unsafe fn repeat(&mut self, cond_consts: usize, body_consts: usize) -> Result<()> {
         let (cond, body, carries) = (self.t.first, self.t.first + 1, self.t.carries.len());
         (0..cond_consts).for_each(|i| self.set_input(cond, i, self.read(i)));
         (0..body_consts).for_each(|i| self.set_input(body, i, self.read(cond_consts + i)));
-        // How many iterations are left is not known: an odd number of them ends in the second
-        // places.
+        // The number of iterations is not known: after an odd number of swaps the values are in
+        // the scratch slots.
         for i in 0..carries {
             // SAFETY: as promised by the caller.
             let now = unsafe { self.begin(i, 0) };
@@ -299,7 +319,7 @@ impl ControlRun<'_> {
         loop {
             let mut go = 0u8;
             self.set_output(cond, 0, Address(&raw mut go));
-            // SAFETY: as promised by the caller; the condition gives one bool.
+            // SAFETY: as promised by the caller; the condition returns one bool.
             unsafe {
                 self.call(cond)?;
                 self.fetch(cond, 0, Address(&raw mut go));
@@ -331,10 +351,11 @@ impl ControlRun<'_> {
         Ok(())
     }
 
+    /// Runs the branch of the index, clamped to the branches.
     unsafe fn branch(&mut self, branches: usize) -> Result<()> {
         // SAFETY: the first operand is one i32.
-        let index = unsafe { self.read(0).bytes(4) };
-        let index = index.try_into().map_or(0, i32::from_ne_bytes).clamp(0, branches as i32 - 1);
+        let index = unsafe { self.read(0).0.cast::<i32>().read_unaligned() };
+        let index = index.clamp(0, branches as i32 - 1);
         let which = self.t.first + index as usize;
         (1..self.t.reads.len()).for_each(|i| self.set_input(which, i - 1, self.read(i)));
         (0..self.t.writes.len()).for_each(|o| self.set_output(which, o, self.write(o)));

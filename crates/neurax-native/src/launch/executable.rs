@@ -67,7 +67,8 @@ impl NativeExecutable {
     }
 
     /// Runs the program `rounds` times on `args` and returns the average time of each step as text.
-    /// The steps of loops and branches stand below them, with the time of all their runs in a round.
+    /// The steps of loops and branches stand below them, with the time of all their runs in a
+    /// round.
     ///
     /// The state of this call is not kept, so that other calls measure nothing.
     ///
@@ -96,8 +97,8 @@ impl NativeExecutable {
         Ok(text)
     }
 
-    /// Runs the program in the memory of `call`. Inputs and outputs are addresses of live buffers of
-    /// the program's types; no other thread uses the outputs.
+    /// Runs the program in the memory of `call`. Inputs and outputs are addresses of live buffers
+    /// of the program's types; no other thread uses the outputs.
     fn run_in(
         &self,
         call: &mut CallState,

@@ -69,7 +69,8 @@ struct BorrowedArray {
     len: usize,
 }
 
-/// The alignment of the widest element, in bytes. Buffers have it; arguments that do not are copied.
+/// The alignment of the widest element, in bytes. Buffers have it; arguments that do not are
+/// copied.
 const ELEMENT_ALIGN: usize = 16;
 
 impl BorrowedArray {

@@ -67,8 +67,8 @@ impl KernelTask {
     /// Runs the whole kernel, in chunks on the threads of `pool` if there is enough work.
     ///
     /// # Safety
-    /// The slots of the frame hold the addresses of the buffers of the kernel's schedule, and no other
-    /// thread uses those that the kernel writes.
+    /// The slots of the frame hold the addresses of the buffers of the kernel's schedule, and no
+    /// other thread uses those that the kernel writes.
     pub unsafe fn run(&self, f: &mut Frame, pool: &Pool) {
         self.operands(&f.slots, &mut f.operands);
         let operands = &f.operands[..];

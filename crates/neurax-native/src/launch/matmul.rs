@@ -129,7 +129,7 @@ pub unsafe fn matmul<T: MatmulElement>(
 mod tests {
     use super::*;
 
-    /// A 2 x 3 by 3 x 2 product with the result in every layout, and with a reversed depth.
+    // A 2 x 3 by 3 x 2 product with the result in every layout, and with a reversed depth.
     #[test]
     fn layouts_and_reversed_axes_agree() {
         let (l, r) = ([1.0f64, 2.0, 3.0, 4.0, 5.0, 6.0], [1.0f64, 0.0, 2.0, 1.0, 0.0, 3.0]);

@@ -1,13 +1,13 @@
 //! Execution of compiled programs: tasks over addresses. Shapes are resolved at compile time.
 //!
-//! A [`Program`] is a list of [`Task`]s, one for each step of the schedule, and a memory plan. A call
-//! takes a [`frame::Frame`], the table of the address of every buffer, fills in the addresses of the
+//! A [`Program`] is a list of [`Task`]s, one for each step of the schedule, and a memory plan. A
+//! call takes a `Frame`, the table of the address of every buffer, fills in the addresses of the
 //! arguments and results, and runs the tasks in order:
 //!
 //! | task | runs |
 //! |---|---|
 //! | `kernel` | machine code of a fused loop nest, in chunks of its outermost loop |
-//! | `product` | a matrix product: tiles over the matrix kernel (`matmul`), each with its epilogue |
+//! | `product` | a matrix product: tiles over `matmul`, each with its epilogue |
 //! | `convolution` | im2col block by block, and the matrix kernel |
 //! | `windows` | pooling, and the selections behind its derivatives |
 //! | `sort` | rows, by keys as integers |

@@ -51,7 +51,7 @@ use std::{
 /// A thread pool.
 pub struct Pool {
     threads: usize,
-    /// Held by the caller that owns the pool.
+    /// Locked by the caller that owns the pool.
     owner: Mutex<()>,
     job: Mutex<Option<PoolJob>>,
     wake: Condvar,
@@ -96,8 +96,8 @@ impl WorkShare {
 }
 
 impl Pool {
-    /// Returns the pool of this process, with `NEURAX_THREADS` threads, or by default as many as the
-    /// machine runs simultaneously.
+    /// Returns the pool of this process, with `NEURAX_THREADS` threads, or by default as many as
+    /// the machine runs simultaneously.
     pub fn global() -> &'static Pool {
         static POOL: OnceLock<&'static Pool> = OnceLock::new();
         POOL.get_or_init(|| {
@@ -124,7 +124,8 @@ impl Pool {
         pool
     }
 
-    /// Starts a pool of `threads` threads, the caller's among them. They live as long as the process.
+    /// Starts a pool of `threads` threads, the caller's among them. They live as long as the
+    /// process.
     fn start(threads: usize) -> &'static Pool {
         let pool: &'static Pool = Box::leak(Box::new(Pool {
             threads,
@@ -159,8 +160,8 @@ impl Pool {
         if owner.is_none() {
             return (0..chunks).for_each(f);
         }
-        // SAFETY: the reference is gone from `job`, and all threads that have seen it are done,
-        // before this function returns or unwinds: `JobGuard` sees to both.
+        // SAFETY: before this function returns or unwinds, `JobGuard` removes the reference from
+        // `job` and waits for all threads that have seen it.
         let run = unsafe {
             std::mem::transmute::<&(dyn Fn(usize) + Sync), &'static (dyn Fn(usize) + Sync)>(f)
         };

@@ -1,5 +1,26 @@
-//! Products of arrays by the `gemm` crate, cut into blocks of rows by us: each block is followed by
-//! what is done with its rows.
+//! Matrix products: tiles over a single-threaded matrix kernel, each followed by its epilogue.
+//!
+//! A `dot_general` is a batch of matrix products. Transposes in front of it are strides of the
+//! operands. The result is cut into tiles, from the shapes alone; each tile is one call of the
+//! matrix kernel ([`super::matmul`]), and the pool shares the tiles between threads.
+//!
+//! An *epilogue* is the kernel of what is computed from the result next (bias, activation, a row
+//! reduction). If its outermost loop runs over the product's rows, a tile takes whole rows, and
+//! the epilogue runs on them while they are in the cache:
+//!
+//! ```text
+//! dot_general 512 x 128 by 128 x 1024, then + bias, GELU:
+//!   for each tile of 128 rows: matmul -> epilogue(rows)
+//! ```
+//!
+//! Special cases, each with its measurement in `tuning.rs`: a column-strided right operand is
+//! packed once for all tiles (`pack_rhs`); a product with few columns runs its vectors along the
+//! rows, block by block, and transposes the blocks; a complex product is four products of real and
+//! imaginary parts, with strides of 2.
+//!
+//! Rejected: tiles of columns for the forward product of a small batch, so that each thread reads
+//! half of the weights (no gain); packed weights kept between calls (the kernel takes no packed
+//! operands).
 
 #![allow(unsafe_code, reason = "the matrix kernel takes addresses and strides")]
 
@@ -23,41 +44,41 @@ use neurax_ir::{DType, Eqn, Error, Graph, Result, op::DotGeneral};
 use smallvec::SmallVec;
 use std::ops::Neg;
 
-/// A product of a program.
+/// The task of a matrix product.
 #[derive(Debug)]
 pub struct ProductTask {
-    /// f32, f64, or complex numbers of these.
+    /// The dtype: f32, f64, or complex numbers of these.
     pub dtype: DType,
-    /// The left operand, the right one, the result.
+    /// The left operand, the right operand, the result.
     pub arrays: [BufferId; 3],
-    /// How one step along each batch axis moves in them, in elements, and its size.
+    /// The strides of each batch axis in the three buffers, in elements, and the axis's size.
     pub batch: SmallVec<[([isize; 3], usize); 4]>,
-    /// Rows, columns, depth.
+    /// The rows, columns and depth.
     pub sizes: [usize; 3],
-    /// The steps of the left operand along rows and depth.
+    /// The strides of the left operand along rows and depth, in elements.
     pub left: [isize; 2],
-    /// The steps of the right operand along depth and columns.
+    /// The strides of the right operand along depth and columns, in elements.
     pub right: [isize; 2],
-    /// How the right operand is turned before; its steps above are then those of what is made.
+    /// The packing of the right operand, if it is packed; `right` are then the packed strides.
     pub pack_rhs: Option<PackRhs>,
-    /// What is done with the rows of the result.
+    /// The kernel that runs on each tile of rows of the result.
     pub epilogue: Option<KernelTask>,
 }
 
-/// A product of all numbers, or of parts of complex ones.
+/// One real product: of all elements, or of the real or imaginary parts of complex elements.
 #[derive(Clone, Copy)]
 struct ProductTerm {
-    /// From one element to the next.
+    /// The stride from one element to the next, in real numbers.
     step: isize,
-    /// Which part: of the left operand, of the right one, of the result.
+    /// 0 for the real and 1 for the imaginary part of the left operand, the right one, the result.
     parts: [isize; 3],
-    /// Is it added to what is there?
+    /// True if the product is added to the result.
     adds: bool,
 }
 
-/// The product of all numbers.
+/// The product of all elements.
 const WHOLE: ProductTerm = ProductTerm { step: 1, parts: [0; 3], adds: false };
-/// A complex product as products of real numbers, with their signs.
+/// A complex product as real products; true for those that are subtracted.
 const TERMS: [(ProductTerm, bool); 4] = [
     (ProductTerm { step: 2, parts: [0, 0, 0], adds: false }, false),
     (ProductTerm { step: 2, parts: [1, 1, 0], adds: true }, true),
@@ -66,11 +87,12 @@ const TERMS: [(ProductTerm, bool); 4] = [
 ];
 
 impl ProductTask {
+    /// Returns the number of matrix products.
     fn batches(&self) -> usize {
         self.batch.iter().map(|b| b.1).product()
     }
 
-    /// The rows and columns of one part: cut from the shapes alone.
+    /// Returns the rows and columns of one tile, from the shapes alone.
     fn tile_size(&self) -> [usize; 2] {
         let [m, n, k] = self.sizes;
         let batches = self.batches();
@@ -83,26 +105,26 @@ impl ProductTask {
         } else if n * k * self.bytes() > MATMUL_LARGE_RHS_BYTES {
             MATMUL_MIN_TILE_ROWS
         } else if self.right[1] != 1 {
-            // Columns that do not lie side by side are packed, too.
+            // A right operand whose columns are strided is packed for each tile, too.
             MATMUL_MIN_TILE_ROWS / 2
         } else {
-            // A call of the matrix kernel has its price, too.
+            // A call of the matrix kernel has a fixed cost.
             (PARALLEL_GRAIN_FMA / 4).div_ceil((n * k).max(1)).next_multiple_of(16)
         };
         let rows = |parts: usize| m.div_ceil(parts).next_multiple_of(16).max(least).min(m).max(1);
         if self.epilogue_splits_into(batches * m) {
-            // What follows takes whole rows.
+            // The epilogue takes whole rows.
             let cached = MATMUL_EPILOGUE_TILE_BYTES / (n * self.bytes()).max(1);
             return [rows(wanted).min(cached.max(32)), n];
         }
         let columns = |parts: usize| n.div_ceil(parts).next_multiple_of(16).min(n).max(1);
-        // Every part packs its rows and columns: the less in all, the better.
+        // Every tile packs its rows and columns: the fewer in all, the better.
         let packed = |&[r, c]: &[usize; 2]| m.div_ceil(r) * n.div_ceil(c) * (r + c);
         let cuts = (1..=wanted).map(|i| [rows(i), columns(wanted.div_ceil(i))]);
         cuts.rev().min_by_key(packed).unwrap_or([m, n])
     }
 
-    /// Has it few columns, and rows side by side on the left?
+    /// Returns true if the product has few columns and the left operand has contiguous columns.
     fn is_narrow(&self) -> bool {
         self.sizes[1] < MATMUL_NARROW_COLUMNS
             && self.left[0] == 1
@@ -113,31 +135,28 @@ impl ProductTask {
         self.dtype.bits() / 8
     }
 
-    /// Bytes of scratch memory that it wants.
+    /// Returns the bytes of scratch memory for the packed right operand.
     pub fn scratch(&self) -> usize {
         self.pack_rhs.as_ref().map_or(0, PackRhs::size)
     }
 
-    /// Runs it, with scratch memory as it wants.
+    /// Runs the product, with [`ProductTask::scratch`] bytes of scratch memory.
     ///
     /// # Errors
-    /// For dtypes that have no matrix kernel.
+    /// If the dtype has no matrix kernel, an error of this crate.
     ///
     /// # Safety
-    /// The slots of the frame hold addresses of arrays of the schedule that this was made for, and
-    /// nobody else uses the results.
+    /// The slots of the frame hold addresses of the buffers of the task's schedule, and no other
+    /// thread uses the results.
     pub unsafe fn run(&self, f: &mut Frame, pool: &Pool, scratch: Address) -> Result<()> {
         if !matches!(self.dtype, DType::F32 | DType::F64 | DType::C64 | DType::C128) {
-            return Err(Error::new(
-                "dot_general",
-                format!("there is no matrix kernel for {}", self.dtype),
-            ));
+            return Err(Error::bug(format!("{} has no matrix kernel", self.dtype)));
         }
         self.epilogue.iter().for_each(|epilogue| epilogue.operands(&f.slots, &mut f.operands));
         let operands = &f.operands[..];
         let mut arrays = self.arrays.map(|b| f.slots[b]);
         if let Some(pack_rhs) = &self.pack_rhs {
-            // SAFETY: the operand is that of the schedule, the scratch memory the plan's.
+            // SAFETY: the operand is the schedule's, the scratch memory the plan's.
             unsafe { pack_rhs.run(arrays[1], scratch, pool) }
             arrays[1] = scratch;
         }
@@ -148,20 +167,20 @@ impl ProductTask {
             let (b, rest) = (tile / (down * across), tile % (down * across));
             let (row, column) = (rest / across * rows, rest % across * columns);
             let size = [rows.min(self.sizes[0] - row), columns.min(self.sizes[1] - column)];
-            // SAFETY: as promised by the caller; parts write different blocks.
+            // SAFETY: as promised by the caller; tiles are disjoint.
             unsafe { self.tile(&arrays, operands, b, [row, column], size, fuses_epilogue) }
         };
         pool.run(self.batches() * down * across, &run);
         if let (Some(epilogue), false) = (&self.epilogue, fuses_epilogue) {
-            // SAFETY: as promised by the caller; all rows are there.
+            // SAFETY: as promised by the caller; all rows are computed.
             unsafe { epilogue.run(f, pool) }
         }
         Ok(())
     }
 
-    /// Is a part, of which there are so many below and beside each other for each member of the
-    /// batch, made of whole iterations of what follows? Otherwise another thread may be at work on
-    /// what an iteration reads.
+    /// Returns true if each tile covers whole iterations of the epilogue. `down` and `across` are
+    /// the numbers of tiles in each member of the batch. Otherwise an iteration could read rows
+    /// that another thread is still computing.
     fn fuses_epilogue(&self, down: usize, across: usize) -> bool {
         across == 1
             && self.epilogue_splits_into(if down == 1 {
@@ -171,7 +190,7 @@ impl ProductTask {
             })
     }
 
-    /// Is something done with the result that falls into so many parts?
+    /// Returns true if there is an epilogue whose trip count is a multiple of `tiles`.
     fn epilogue_splits_into(&self, parts: usize) -> bool {
         self.epilogue.as_ref().is_some_and(|t| t.count.is_multiple_of(parts))
     }
@@ -206,17 +225,16 @@ impl ProductTask {
             }
         }
         if let (Some(epilogue), true) = (&self.epilogue, fuses_epilogue) {
-            // Rows of all batches, one after the other, are the kernel's iterations, or parts of
-            // them.
+            // The epilogue's iterations run over the rows of all batch members.
             let total = self.batches() * self.sizes[0];
             let first = batch * self.sizes[0] + row;
             let scale = |r: usize| r * epilogue.count / total;
-            // SAFETY: these iterations read only the rows that were just written.
+            // SAFETY: these iterations read only the rows that were just computed.
             unsafe { epilogue.run_range(operands, scale(first), scale(first + size[0])) }
         }
     }
 
-    /// Multiplies complex numbers whose parts are `T`, as four products of their parts.
+    /// Computes a tile of complex numbers with parts of type `T`, as four real products.
     unsafe fn complex<T: MatmulElement + Neg<Output = T>>(
         &self,
         arrays: &[Address; 3],
@@ -230,8 +248,8 @@ impl ProductTask {
         }
     }
 
-    /// Multiplies those parts by the matrix kernel; 1 and the sign of the product are in their
-    /// dtype.
+    /// Computes one real product of a tile: `factor` times the operands' parts that `term` names.
+    /// `at` are the offsets of the tile in the three buffers, in elements.
     unsafe fn multiply<T: MatmulElement>(
         &self,
         arrays: &[Address; 3],
@@ -260,7 +278,7 @@ impl ProductTask {
         let turned = scratch.address().0.cast::<T>();
         for first in (0..rows).step_by(block) {
             let some = block.min(rows - first);
-            // SAFETY: as above; the scratch memory holds a block.
+            // SAFETY: as above; the scratch memory has room for a block.
             unsafe {
                 let columnwise = StridedMatrix { at: turned, steps: [1, some as isize] };
                 matmul([some, columns, k], columnwise, left.below(first), right, false, factor);
@@ -273,11 +291,11 @@ impl ProductTask {
 }
 
 impl ProductTask {
-    /// The task of an equation: transposes in front of it are strides.
+    /// Creates the task of equation `e`. Transposes of the operands become strides.
     ///
     /// # Errors
-    /// When an operand's axes cannot be walked with one stride each, which the schedule has made
-    /// sure of.
+    /// If the rows, columns or depth of an operand have no common stride, an error of this crate:
+    /// the schedule checks it.
     pub fn new(
         graph: &Graph,
         e: &Eqn,
@@ -293,7 +311,7 @@ impl ProductTask {
         let (l, r) = (side(0), side(1));
         let (lf, rf) = (op.lhs_free(l.sizes.len()), op.rhs_free(r.sizes.len()));
         let lost = || {
-            Error::new("dot_general", "the operand's axes have no common stride").at_origin(&e.at)
+            Error::bug("the axes of a dot_general operand have no common stride").at_origin(&e.at)
         };
         let (m, rows) = l.joined(&lf).ok_or_else(lost)?;
         let (n, columns) = r.joined(&rf).ok_or_else(lost)?;
@@ -321,8 +339,8 @@ impl ProductTask {
         Ok(task)
     }
 
-    /// Has the right operand turned, if its columns lie apart, many rows use it, and parts would
-    /// share it. With more columns than depth each part has some columns of its own, mostly.
+    /// Packs a column-strided right operand once when several tiles would share it and many rows
+    /// use it. With more columns than depth, most tiles have columns of their own.
     fn choose_packing(&mut self) {
         let [m, n, k] = self.sizes;
         let is_real = matches!(self.dtype, DType::F32 | DType::F64);

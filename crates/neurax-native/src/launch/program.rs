@@ -33,6 +33,8 @@ pub struct Program {
     tasks: Vec<Task>,
     /// For each result, the buffers that live in its memory, one after the other.
     output_buffers: Vec<Vec<BufferId>>,
+    /// For each result that is a copy of another buffer, that buffer and the size in bytes.
+    aliased_outputs: Vec<Option<(BufferId, usize)>>,
     /// The programs of loops and branches.
     pub(super) inner: Vec<Arc<Program>>,
 }
@@ -94,13 +96,18 @@ impl Program {
     ) -> Result<Program> {
         let constant = |v: Value| match schedule::producer(graph, v).map(|e| &e.op) {
             Some(Op::Constant(c)) => Ok(c.value.clone()),
-            _ => Err(Error::new("native", format!("internal error: %{} is not a constant", v.0))),
+            _ => Err(Error::bug(format!("value %{} is not a constant", v.0))),
         };
         let constants =
             schedule.constants.iter().map(|&(_, v)| constant(v)).collect::<Result<_>>()?;
         let in_memory_of = |o| {
             (0..schedule.buffers.len()).filter(|&b| plan.homes[b] == Location::Output(o)).collect()
         };
+        let aliased = |source: &OutputSource| match *source {
+            OutputSource::Own => Ok(None),
+            OutputSource::CopyOf(b) => Ok(Some((b, schedule.buffers[b].bytes()?))),
+        };
+        let aliased_outputs = plan.gives.iter().map(aliased).collect::<Result<_>>()?;
         let output_buffers = (0..schedule.outputs.len()).map(in_memory_of).collect();
         Ok(Program {
             outputs: graph.output_types(),
@@ -109,6 +116,7 @@ impl Program {
             constants,
             tasks,
             output_buffers,
+            aliased_outputs,
             inner,
         })
     }
@@ -238,8 +246,7 @@ impl Program {
     /// # Safety
     /// As [`Program::run`], and `to` has room for the result.
     pub(super) unsafe fn copy_aliased_output(&self, f: &Frame, o: usize, to: Address) {
-        if let OutputSource::CopyOf(b) = self.plan.gives[o] {
-            let bytes = self.schedule.buffers[b].bytes().unwrap_or(0);
+        if let Some((b, bytes)) = self.aliased_outputs[o] {
             // SAFETY: as promised by the caller.
             unsafe { to.copy_from(f.slots[b], bytes) }
         }

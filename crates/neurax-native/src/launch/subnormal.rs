@@ -11,14 +11,14 @@
 
 #![allow(unsafe_code, reason = "the CPU's arithmetic mode is set around a call, and set back")]
 
-use neurax_ir::{Error, Result};
+use neurax_ir::{OrBug, Result};
 use std::{any::Any, panic::AssertUnwindSafe};
 
 /// Runs `f` on this thread with subnormal numbers flushed to zero. On CPUs other than x86-64 and
 /// AArch64 the mode stays as it is.
 ///
-/// Rust assumes the usual mode: the compiler may have folded constants by it. That is harmless here,
-/// since the work inside is machine code and matrix kernels, whose instructions all execute.
+/// Rust assumes the usual mode: the compiler may have folded constants by it. That is harmless
+/// here, since the work inside is machine code and matrix kernels, whose instructions all execute.
 pub fn with_flush_to_zero(f: &mut dyn FnMut()) {
     run(f, true);
 }
@@ -65,7 +65,8 @@ unsafe fn call(f: Trampoline, data: *mut u8, flush: bool) {
     let (mut old, mut new) = (0u32, if flush { 0x8040u32 } else { 0 });
     // SAFETY: the block calls a function by its calling convention (the stack is aligned, every
     // register that may change is named), and restores the mode before it ends. Registers r12 to
-    // r14 survive the call. The argument is in rdi, on Windows in rcx with 32 bytes of shadow space.
+    // r14 survive the call. The argument is in rdi, on Windows in rcx with 32 bytes of shadow
+    // space.
     unsafe {
         std::arch::asm!(
             "stmxcsr [r12]",

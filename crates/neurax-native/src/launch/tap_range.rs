@@ -1,26 +1,34 @@
-//! Where the taps of sliding windows find elements: at regular distances, so that rows are copied
-//! or joined without a look at each place.
+//! Index ranges of each window tap, for copying and combining whole rows.
+//!
+//! With strides, padding and dilations, the windows that have an element under a given tap form an
+//! arithmetic progression, and so do the elements. Computed once per axis at compile time, it
+//! replaces a bounds check for every element:
+//!
+//! ```text
+//! 5 elements, windows of 3, stride 2, padding 1:   tap 0 reads no element in window 0,
+//! tap 0: windows 1, 2 on elements 1, 3             element 1 in window 1, element 3 in window 2
+//! ```
 
 use neurax_ir::op::Slide;
 
-/// For one tap (or one window): the windows (or taps) that have an element there. These are
+/// The windows that have an element under one tap (or the taps that have one in one window):
 /// `first`, `first + step`, .., `count` of them, on the elements `element`, `element + by`, ..
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct TapRange {
-    /// The first one.
+    /// The first window (or tap).
     pub first: usize,
-    /// From one to the next.
+    /// The distance from one to the next.
     pub step: usize,
-    /// How many.
+    /// The number of windows (or taps).
     pub count: usize,
-    /// The element of the first one.
+    /// The element of the first window (or tap).
     pub element: usize,
-    /// From one element to the next.
+    /// The distance from one element to the next.
     pub by: usize,
 }
 
 impl TapRange {
-    /// For every tap the windows, of which there are `windows` over `n` elements.
+    /// Returns the windows of every tap, for `windows` windows of `taps` taps over `n` elements.
     pub fn of_taps(s: &Slide, n: usize, taps: usize, windows: usize) -> Box<[TapRange]> {
         let start = |tap: usize| tap as i128 * s.window_dilation as i128 - s.low as i128;
         (0..taps)
@@ -28,7 +36,7 @@ impl TapRange {
             .collect()
     }
 
-    /// For every window the taps.
+    /// Returns the taps of every window, as [`TapRange::of_taps`].
     pub fn of_windows(s: &Slide, n: usize, taps: usize, windows: usize) -> Box<[TapRange]> {
         let start = |window: usize| window as i128 * s.stride as i128 - s.low as i128;
         (0..windows)
@@ -38,12 +46,12 @@ impl TapRange {
             .collect()
     }
 
-    /// The places `start`, `start + step`, .., `count` of them, on an axis of `n` elements that are
-    /// `base` apart.
+    /// Returns which of the positions `start`, `start + step`, .., `count` of them, hold an
+    /// element, on an axis of `n` elements at distance `base`.
     fn along(start: i128, step: usize, count: usize, base: usize, n: usize) -> TapRange {
         let (stride, dilation) = (step as i128, base as i128);
         let inside = if start < 0 { -start.div_euclid(stride) } else { 0 };
-        // Every so many places one is an element.
+        // One of every `period` positions holds an element.
         let period = dilation / gcd(stride, dilation);
         let last = (count as i128).min(inside + period);
         let Some(first) = (inside..last).find(|i| (start + i * stride) % dilation == 0) else {
@@ -64,10 +72,10 @@ impl TapRange {
         }
     }
 
-    /// Nowhere.
+    /// The empty range.
     const NONE: TapRange = TapRange { first: 0, step: 1, count: 0, element: 0, by: 1 };
 
-    /// The element of the window (or tap) `i`.
+    /// Returns the element of window (or tap) `i`, if it has one.
     pub fn at(&self, i: usize) -> Option<usize> {
         let past = i.checked_sub(self.first)?;
         let k = if self.step == 1 {
@@ -78,7 +86,7 @@ impl TapRange {
         (k < self.count).then(|| self.element + k * self.by)
     }
 
-    /// The part of it from window (or tap) `from` up to `to`.
+    /// Returns the part of the range in windows (or taps) `from..to`.
     pub fn within(&self, from: usize, to: usize) -> TapRange {
         let before = |i: usize| i.saturating_sub(self.first).div_ceil(self.step).min(self.count);
         let (a, b) = (before(from), before(to));
@@ -90,12 +98,13 @@ impl TapRange {
         }
     }
 
-    /// The first one behind those that lie side by side.
+    /// Returns the end of the range, whose `step` is 1.
     pub fn end(&self) -> usize {
         self.first + self.count
     }
 }
 
+/// Division that rounds up, for signed numbers.
 trait DivCeil {
     fn div_ceil_of(self, by: Self) -> Self;
 }
@@ -114,7 +123,7 @@ fn gcd(a: i128, b: i128) -> i128 {
 mod tests {
     use super::*;
 
-    /// The element under a tap of a window, as the language defines it.
+    /// Returns the element under a tap of a window by the definition of the op.
     fn element(s: &Slide, window: usize, tap: usize, n: usize) -> Option<usize> {
         let place = (window * s.stride + tap * s.window_dilation) as i64 - s.low;
         let at = usize::try_from(place).ok()?;
@@ -123,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn runs_are_the_elements_under_windows() {
+    fn ranges_are_the_elements_under_windows() {
         for case in 0..500usize {
             let pick = |of: usize, k: usize| 1 + case / of % k;
             let low = (case % 7) as i64 - 2;
@@ -158,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn far_places_are_found_at_once() {
+    fn large_strides_need_no_search() {
         let far = Slide { stride: 1 << 40, low: 1 << 40, high: 1 << 40, ..Slide::default() };
         assert_eq!(
             TapRange::of_taps(&far, 4, 1, 3)[0],

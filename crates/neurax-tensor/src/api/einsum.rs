@@ -1,8 +1,8 @@
 //! Sums of products by axis names: `einsum`.
 //!
-//! The formula is parsed to a list of axis names for each operand. Diagonals are taken and axes that
-//! occur once are summed. Then pairs of factors are contracted with `dot_general`, in greedy order:
-//! the pair with the smallest result comes next.
+//! The formula is parsed to a list of axis names for each operand. Diagonals are taken and axes
+//! that occur once are summed. Then pairs of factors are contracted with `dot_general`, in greedy
+//! order: the pair with the smallest result comes next.
 
 use super::{
     common::{cloned, promote_operands, tensor_or_error},

@@ -1,7 +1,11 @@
-//! Patches of an operand: for a range of taps and a range of windows the elements there, as a
-//! matrix.
+//! im2col, a block at a time: the elements of an operand under a range of taps of a range of
+//! windows as a matrix.
+//!
+//! The whole matrix has a row for every feature and tap (the depth) and a column for every window
+//! of every batch member. [`Im2col::pack`] writes any block of it into scratch memory, row by row
+//! along the longer side: runs of contiguous elements are copied as one, padding is zeros.
 
-#![allow(unsafe_code, reason = "arrays are read and scratch memory is written by address")]
+#![allow(unsafe_code, reason = "buffers are read and scratch memory is written by address")]
 
 use super::multiply::ConvElement;
 use crate::{launch::tap_range::TapRange, schedule::StridedView};
@@ -9,48 +13,48 @@ use neurax_ir::op::Slide;
 use smallvec::SmallVec;
 use std::ops::Range;
 
-/// An operand as a matrix: its rows the features under each tap, its columns the windows of each
-/// member of the batch.
+/// An operand as a matrix of patches: a row for every feature and tap, a column for every window of
+/// every batch member.
 #[derive(Debug)]
 pub struct Im2col {
-    /// Features and taps.
+    /// The rows: features and taps.
     pub depth: Im2colSide,
-    /// Members of the batch and windows.
+    /// The columns: batch members and windows.
     pub columns: Im2colSide,
-    /// How far one step along each axis of space moves, in elements.
+    /// The stride of each spatial axis, in elements.
     strides: SpatialVec<isize>,
 }
 
-/// One side of that matrix, an index of which is a number for each of its axes.
+/// One side of the matrix of patches.
 #[derive(Debug)]
 pub struct Im2colSide {
-    /// How far it is from one to the next, in elements.
+    /// The stride from one feature (or batch member) to the next, in elements.
     step: isize,
-    /// The taps, or windows, along each axis of space.
+    /// The number of taps (or windows) along each spatial axis.
     sizes: SpatialVec<usize>,
-    /// Which of those have an element, for each of the other side's.
+    /// For each window (or tap) of the other side, the taps (or windows) that have an element.
     runs: SpatialVec<Box<[TapRange]>>,
 }
 
+/// A value for each spatial axis.
 type SpatialVec<T> = SmallVec<[T; 3]>;
 
-/// Where a matrix of patches is written.
+/// The memory of a packed block.
 #[derive(Clone, Copy)]
 pub struct PackedBlock<T> {
-    /// Its first element.
+    /// The address of the first element.
     pub at: *mut T,
-    /// From one of the outer side to the next, in elements; those of the inner side follow one
-    /// another.
+    /// The stride between indices of the outer side, in elements; the inner side is contiguous.
     pub row: usize,
 }
 
 impl Im2colSide {
-    /// How many indices belong to one feature, or one member.
+    /// Returns the number of taps (or windows) of one feature (or batch member).
     pub fn inner(&self) -> usize {
         self.sizes.iter().product()
     }
 
-    /// The feature or member, and the numbers along the axes of space.
+    /// Splits `index` into the feature (or batch member) and the position along each spatial axis.
     fn coordinates(&self, index: usize) -> (usize, SpatialVec<usize>) {
         let mut rest = index;
         let mut at: SpatialVec<usize> =
@@ -59,7 +63,7 @@ impl Im2colSide {
         (rest, at)
     }
 
-    /// The next numbers along the axes of space; whether they begin anew.
+    /// Moves `at` to the next position. Returns true if it wrapped around to the first one.
     fn advance(&self, at: &mut SpatialVec<usize>) -> bool {
         for (i, &n) in at.iter_mut().zip(&self.sizes).rev() {
             *i += 1;
@@ -73,12 +77,12 @@ impl Im2colSide {
 }
 
 impl Im2col {
-    /// Patches of an operand under windows of those taps, of which there are so many along each
-    /// axis.
+    /// Creates the patches of `x` under windows with `taps` taps, `windows` of them along each
+    /// spatial axis.
     pub fn new(x: &StridedView, slides: &[Slide], taps: &[usize], windows: &[usize]) -> Im2col {
         let mut strides: SpatialVec<isize> = x.strides[2..].into();
-        // Only the runs of rows that are packed are wanted: the others may be as many as the
-        // operand has elements.
+        // Only the ranges of the side that is packed along are computed: the others may be as many
+        // as the operand has elements.
         let wide = windows.last() >= taps.last();
         let of = |f: fn(&Slide, usize, usize, usize) -> Box<[TapRange]>,
                   wanted: bool|
@@ -98,7 +102,7 @@ impl Im2col {
             sizes: windows.into(),
             runs: of(TapRange::of_taps, wide),
         };
-        // Loops go over planes: there are at least two axes.
+        // Copies go plane by plane: there are at least two axes.
         for _ in slides.len()..2 {
             strides.insert(0, 0);
             for side in [&mut depth, &mut columns] {
@@ -109,18 +113,17 @@ impl Im2col {
         Im2col { depth, columns, strides }
     }
 
-    /// Do windows side by side make longer rows than taps do?
+    /// Returns true if consecutive windows make longer rows than consecutive taps.
     pub fn is_wide(&self) -> bool {
         let last = |s: &Im2colSide| s.sizes[self.strides.len() - 1];
         last(&self.columns) >= last(&self.depth)
     }
 
-    /// Writes patches: if they are wide a row for each of those taps, otherwise one for each of
-    /// those windows.
+    /// Packs the block `depth` by `columns`: with `wide` a row for each tap, otherwise one for each
+    /// window.
     ///
     /// # Safety
-    /// `x` is the operand's first element of the group, and the block has room for a row of the
-    /// other range for each one.
+    /// `x` is the first element of the group, and `to` has room for the block.
     pub unsafe fn pack<T: ConvElement>(
         &self,
         x: *const T,
@@ -136,7 +139,7 @@ impl Im2col {
         let mut runs: SpatialVec<&TapRange> =
             inner.runs.iter().zip(&at).map(|(runs, &i)| &runs[i]).collect();
         for row in 0..of_outer.len() {
-            // SAFETY: as promised by the caller; every run leads to elements of the operand.
+            // SAFETY: as promised by the caller; every range is inside of the operand.
             unsafe {
                 self.row(
                     x.wrapping_offset(lead as isize * outer.step),
@@ -151,7 +154,7 @@ impl Im2col {
         }
     }
 
-    /// One row: the indices of that range, plane after plane.
+    /// Packs `range` of one row, plane by plane.
     unsafe fn row<T: ConvElement>(
         &self,
         x: *const T,
@@ -183,7 +186,7 @@ impl Im2col {
         }
     }
 
-    /// The place of a plane, if it has one.
+    /// Returns the offset of plane `which` of the inner side, or `None` if it is padding.
     fn plane(&self, inner: &Im2colSide, runs: &[&TapRange], which: usize) -> Option<isize> {
         let (mut rest, mut place) = (which, 0);
         for axis in (0..runs.len() - 2).rev() {
@@ -195,7 +198,7 @@ impl Im2col {
     }
 }
 
-/// Rows of some size, as runs over the rows and in each of them.
+/// The last two spatial axes of one side: lines of `size` positions.
 struct PatchPlane<'a> {
     size: usize,
     runs: [&'a TapRange; 2],
@@ -203,7 +206,7 @@ struct PatchPlane<'a> {
 }
 
 impl PatchPlane<'_> {
-    /// Copies a range of it.
+    /// Copies `range` of the plane to `to`.
     unsafe fn copy<T: ConvElement>(&self, x: *const T, range: Range<usize>, to: *mut T) {
         // SAFETY: as promised by the caller.
         unsafe {
@@ -211,7 +214,8 @@ impl PatchPlane<'_> {
         }
     }
 
-    /// Is it the array itself but for the ends of rows, so that it can be copied as one?
+    /// Returns true if the plane is the operand itself, shifted, but for the ends of lines, so that
+    /// it can be copied as one run.
     fn is_shifted(&self) -> bool {
         let [rows, line] = self.runs;
         let moves = [rows.by as isize * self.strides[0], line.by as isize * self.strides[1]];
@@ -220,12 +224,13 @@ impl PatchPlane<'_> {
             && line.count > 0
     }
 
+    /// Copies `range` as one run, and then writes zeros over the padding between lines.
     unsafe fn shifted<T: ConvElement>(&self, x: *const T, range: Range<usize>, to: *mut T) {
         let ([rows, line], n) = (self.runs, self.size);
         let first = rows.first * n + line.first;
         let from = range.start.max(first);
         let end = range.end.min((rows.end() - 1) * n + line.end());
-        // SAFETY: from the first to the last element all addresses lie in the array; the row has
+        // SAFETY: all addresses from the first to the last element lie in the operand; `to` has
         // room for the range.
         unsafe {
             if from >= end {
@@ -238,8 +243,8 @@ impl PatchPlane<'_> {
             to.write_bytes(0, start);
             to.add(start).copy_from_nonoverlapping(x.wrapping_offset(place), end - from);
             to.add(end - range.start).write_bytes(0, range.end - end);
-            // What stands between the end of a line and the beginning of the next one is not under
-            // the window. Column by column: these are one or two.
+            // The elements between the end of a line and the start of the next are not under the
+            // window. Column by column, since there are only one or two.
             let gaps = (from / n).saturating_sub(1) * n..end;
             for column in line.end()..line.first + n {
                 for i in (gaps.start + column..gaps.end).step_by(n).filter(|i| *i >= from) {
@@ -249,6 +254,7 @@ impl PatchPlane<'_> {
         }
     }
 
+    /// Copies `range` line by line.
     unsafe fn rows<T: ConvElement>(&self, x: *const T, range: Range<usize>, mut to: *mut T) {
         let (mut row, mut from) = (range.start / self.size, range.start % self.size);
         let mut left = range.len();
@@ -270,6 +276,7 @@ impl PatchPlane<'_> {
         }
     }
 
+    /// Copies `range` of one line.
     unsafe fn line<T: ConvElement>(&self, x: *const T, range: Range<usize>, to: *mut T) {
         let run = self.runs[1].within(range.start, range.end);
         let (x, by) = (

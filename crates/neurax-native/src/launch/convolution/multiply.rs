@@ -1,5 +1,4 @@
-//! Products of blocks: by the matrix kernel for floats, by plain loops for integers and for thin
-//! blocks.
+//! Products of blocks: by the matrix kernel for floats, by loops for integers and for thin blocks.
 
 #![allow(unsafe_code, reason = "blocks are addresses and strides")]
 
@@ -8,47 +7,47 @@ use crate::{
     tuning::CONV_THIN_ROWS,
 };
 
-/// A block as a matrix: how one step along its rows' index, and along its columns' index, moves.
+/// A block as a strided matrix.
 #[derive(Clone, Copy)]
 pub struct BlockView<P> {
-    /// Its first element.
+    /// The address of the first element.
     pub at: P,
-    /// From row to row, in elements.
+    /// The stride from row to row, in elements.
     pub row: isize,
-    /// From column to column, in elements.
+    /// The stride from column to column, in elements.
     pub column: isize,
 }
 
-/// What is multiplied: `to = left x right`, or what is there is added.
+/// The product `to = left x right`, or `to += left x right`.
 #[derive(Clone, Copy)]
 pub struct BlockProduct<T> {
-    /// Rows, columns, depth.
+    /// The rows, columns and depth.
     pub sizes: [usize; 3],
-    /// The left one, rows by depth.
+    /// The left operand, rows by depth.
     pub left: BlockView<*const T>,
-    /// The right one, depth by columns.
+    /// The right operand, depth by columns.
     pub right: BlockView<*const T>,
     /// The result.
     pub to: BlockView<*mut T>,
-    /// Is it added to what is there?
+    /// True if the product is added to `to`.
     pub adds: bool,
 }
 
-/// A number that can be multiplied.
+/// An element of a convolution.
 pub trait ConvElement: Copy + Send + Sync + 'static {
-    /// 0
+    /// The number 0.
     const ZERO: Self;
 
-    /// `self + a * b`, which wraps around.
+    /// Returns `self + a * b`; integers wrap.
     fn plus(self, a: Self, b: Self) -> Self;
 
-    /// The sum of two sums.
+    /// Returns `self + other`; integers wrap.
     fn and(self, other: Self) -> Self;
 
     /// Multiplies blocks.
     ///
     /// # Safety
-    /// Sizes and strides lead to live elements, and nobody else uses those of the result.
+    /// Sizes and strides stay inside of live memory, and no other thread uses the result.
     unsafe fn multiply(b: BlockProduct<Self>) {
         // SAFETY: as promised by the caller.
         unsafe { plain(b) }
@@ -76,7 +75,8 @@ macro_rules! floats {
                         steps: [row, column],
                     };
                     let to = strided(y.at, y.row, y.column);
-                    let (left, right) = (strided(l.at, l.row, l.column), strided(r.at, r.row, r.column));
+                    let left = strided(l.at, l.row, l.column);
+                    let right = strided(r.at, r.row, r.column);
                     matmul([m, n, k], to, left, right, b.adds, 1.0);
                 }
             }
@@ -99,7 +99,8 @@ macro_rules! integers {
 floats!(f32, f64);
 integers!(i8, i16, i32, i64, u8, u16, u32, u64);
 
-/// Row by row; where the right block and the result are dense along columns, as sums of its rows.
+/// Multiplies blocks by loops. Where the columns of `right` and `to` are contiguous, the inner loop
+/// runs along them.
 unsafe fn plain<T: ConvElement>(b: BlockProduct<T>) {
     let [m, n, k] = b.sizes;
     let (l, r, y) = (b.left, b.right, b.to);
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_are_multiplied_whatever_their_strides() {
+    fn blocks_of_all_layouts_are_multiplied() {
         for dense in [true, false] {
             for sizes in [[1, 9, 4], [2, 3, 5], [17, 13, 6], [5, 1, 3], [4, 4, 0]] {
                 product(|i| (i % 5) as f32 - 2.0, sizes, dense);

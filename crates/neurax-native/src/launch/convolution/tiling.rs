@@ -1,5 +1,5 @@
-//! How a convolution is cut into parts, and these into blocks: from its sizes alone, so that any
-//! number of threads gives the same bits.
+//! The tiles of a convolution and the blocks of their depth, from its sizes alone, so that the
+//! number of threads changes no bit of the result.
 
 use crate::tuning::{
     CONV_BLOCK_BYTES, CONV_BLOCK_DEPTH, CONV_GRAIN_FMA, CONV_MAX_TILES, CONV_NARROW_COLUMNS,
@@ -10,70 +10,70 @@ use std::ops::Range;
 /// The sizes of a convolution.
 #[derive(Clone, Copy, Debug)]
 pub struct ConvSizes {
-    /// Members of the batch.
+    /// The batch size.
     pub batch: usize,
-    /// Groups of features.
+    /// The number of feature groups.
     pub groups: usize,
-    /// Features of the result in a group.
+    /// The features of the result in a group.
     pub results: usize,
-    /// Features of the operand in a group.
+    /// The features of the operand in a group.
     pub features: usize,
-    /// Taps of a window.
+    /// The taps of a window.
     pub taps: usize,
-    /// Windows over one member.
+    /// The windows over one batch member.
     pub windows: usize,
-    /// Is the kernel walked with one stride only inside of a feature?
+    /// True if the weights have a common stride only inside of a feature.
     pub by_features: bool,
 }
 
 impl ConvSizes {
-    /// Windows over all members.
+    /// Returns the number of windows over all batch members.
     pub fn columns(&self) -> usize {
         self.batch * self.windows
     }
 
-    /// Products that are added up for one element of the result.
+    /// Returns the number of products that one element of the result sums.
     pub fn depth(&self) -> usize {
         self.features * self.taps
     }
 
-    /// The place in the result of a column, for the first feature of a group.
-    pub fn place(&self, column: usize, group: usize) -> usize {
+    /// Returns the offset in the result of `column`, for the first feature of `group`.
+    pub fn offset(&self, column: usize, group: usize) -> usize {
         let (member, window) = (column / self.windows, column % self.windows);
         (member * self.groups + group) * self.results * self.windows + window
     }
 }
 
-/// How it is cut.
+/// The tiling of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tiling {
-    /// Columns of a part.
+    /// The columns of a tile.
     columns: usize,
-    /// Depth of a block of patches, at most.
+    /// The most depth of a block of patches.
     pub depth: usize,
-    /// Is a part whole members of the batch, with all their groups?
+    /// True if a tile is whole batch members, with all groups.
     pub whole: bool,
-    /// Parts of the depth, which are summed in their order at the end.
+    /// The number of partial sums over the depth, which are added in order at the end.
     pub sums: usize,
-    /// Is it work for more than one thread?
+    /// True if there is enough work for more than one thread.
     pub shared: bool,
 }
 
-/// What is done at once.
+/// A tile of the result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConvTile {
-    /// Which one it is.
+    /// The index of the tile.
     pub index: usize,
-    /// These groups.
+    /// The groups.
     pub groups: Range<usize>,
-    /// These windows of all members.
+    /// The windows, counted over all batch members.
     pub columns: Range<usize>,
-    /// These products.
+    /// The range of the depth.
     pub depth: Range<usize>,
 }
 
 impl Tiling {
-    /// The cut for those sizes, of elements of so many bytes.
+    /// Chooses the tiling for sizes `s` and elements of `bytes` bytes.
     pub fn new(s: &ConvSizes, bytes: usize) -> Tiling {
         let (columns, depth) = (s.columns(), s.depth());
         let work = s.groups.saturating_mul(s.results).saturating_mul(columns).saturating_mul(depth);
@@ -93,14 +93,14 @@ impl Tiling {
                 shared,
             };
         }
-        // Blocks of whole members are worth a smaller depth.
+        // Blocks of whole batch members are worth a smaller depth.
         let deep = (elements / s.windows.max(1))
             .clamp(CONV_BLOCK_DEPTH / 2, CONV_BLOCK_DEPTH)
             .min(depth)
             .max(1);
         let fit = (elements / deep).max(16);
-        // The sums of one member are made where they belong; those of several, which are worth it
-        // if they are few, are copied there.
+        // A tile of one batch member is computed in the result. A tile of several, which pays if
+        // they have few windows, is computed in scratch memory and copied.
         let most = if s.windows < CONV_NARROW_COLUMNS { s.batch.div_ceil(wanted) } else { 1 };
         let members = (fit / s.windows.max(1)).min(most);
         if members > 0 && (s.batch >= wanted || !shared) {
@@ -118,8 +118,8 @@ impl Tiling {
         Tiling { columns, depth: deep, whole: false, sums: 1, shared }
     }
 
-    /// How many parts there are.
-    pub fn parts(&self, s: &ConvSizes) -> usize {
+    /// Returns the number of tiles.
+    pub fn tiles(&self, s: &ConvSizes) -> usize {
         match (self.sums > 1, self.whole) {
             _ if s.columns() == 0 || s.groups == 0 => 0,
             (true, _) => s.groups * self.sums,
@@ -128,8 +128,8 @@ impl Tiling {
         }
     }
 
-    /// One of them.
-    pub fn part(&self, s: &ConvSizes, index: usize) -> ConvTile {
+    /// Returns tile `index`.
+    pub fn tile(&self, s: &ConvSizes, index: usize) -> ConvTile {
         let (all, depth) = (s.columns(), 0..s.depth());
         if self.sums > 1 {
             let (group, sum) = (index / self.sums, index % self.sums);
@@ -157,7 +157,7 @@ impl Tiling {
         ConvTile { index, groups: group..group + 1, columns, depth }
     }
 
-    /// Where a part of the depth begins: at a feature, if there are enough.
+    /// Returns the start of partial sum `i`: a multiple of the taps, if there are enough features.
     fn sum(&self, s: &ConvSizes, i: usize) -> usize {
         if s.features >= self.sums {
             i * s.features / self.sums * s.taps
@@ -166,7 +166,7 @@ impl Tiling {
         }
     }
 
-    /// Where the block that begins there ends.
+    /// Returns the end of the block that begins at `from`, in a depth that ends at `end`.
     pub fn next(&self, s: &ConvSizes, from: usize, end: usize) -> usize {
         let end = if s.by_features { end.min((from / s.taps + 1) * s.taps) } else { end };
         // Equal blocks instead of a small one at the end.
@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_are_everything_once() {
+    fn tiles_cover_everything_once() {
         let mut seen = [false; 3];
         for case in 0..300usize {
             let pick = |k: usize, of: &[usize]| of[case / k % of.len()];
@@ -195,7 +195,7 @@ mod tests {
             };
             let tiling = Tiling::new(&s, 4);
             seen[if tiling.sums > 1 { 0 } else { 1 + tiling.whole as usize }] = true;
-            let parts: Vec<ConvTile> = (0..tiling.parts(&s)).map(|i| tiling.part(&s, i)).collect();
+            let parts: Vec<ConvTile> = (0..tiling.tiles(&s)).map(|i| tiling.tile(&s, i)).collect();
             let size = |p: &ConvTile| p.groups.len() * p.columns.len() * p.depth.len();
             assert_eq!(
                 parts.iter().map(size).sum::<usize>(),

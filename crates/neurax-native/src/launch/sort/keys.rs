@@ -1,21 +1,27 @@
-//! Keys as unsigned integers in the same order, several of them in one integer as far as they fit.
+//! Sort keys as unsigned integers in the same order.
+//!
+//! Integers and floats map to unsigned integers of their width that compare alike (the sign bit of
+//! an integer is flipped; a negative float is complemented; -0 equals 0, and NaN comes last). The
+//! keys of one row are concatenated, most significant key first, as far as they fit into a u64 or
+//! u128 with the row index in the low 32 bits: one integer comparison then compares all keys, and
+//! the index makes the sort stable.
 
 #![allow(unsafe_code, reason = "elements are read by address")]
 
 use crate::launch::frame::Address;
 use neurax_ir::{DType, Kind};
 
-/// Keys and a place, one after the other from the highest bits on.
+/// A packed record of keys, with the row index in its low 32 bits.
 pub trait Record: Copy + Ord {
-    /// Bits for keys.
+    /// The bits that are available for keys.
     const KEYS: usize;
-    /// Nothing yet.
+    /// The empty record.
     const EMPTY: Self;
 
-    /// With so many bits behind it.
+    /// Appends the low `bits` bits of `x`.
     fn push(self, bits: usize, x: u64) -> Self;
 
-    /// The last thing in it.
+    /// Returns the row index in the low 32 bits.
     fn row_index(self) -> usize;
 }
 
@@ -38,34 +44,35 @@ macro_rules! records {
 
 records!(u64, u128);
 
-/// One number of a key: all of it, or the real or imaginary part.
+/// One number of a key: the key itself, or its real or imaginary part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyColumn {
-    /// Which operand it is of.
+    /// The index of the operand.
     pub operand: usize,
-    /// Bytes of the number.
+    /// The bytes of the number.
     pub bytes: usize,
-    /// Numbers of an element, and which of them this is.
+    /// The numbers of an element: 2 for a complex dtype.
     pub step: usize,
+    /// The index of this number in the element.
     part: usize,
     order: KeyOrder,
 }
 
-/// How bits are ordered.
+/// The order of the numbers that bits stand for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum KeyOrder {
     Unsigned,
     Signed,
-    /// What lies above these bits, but for the sign, is NaN.
+    /// A float; a magnitude above these bits is NaN.
     Float(u64),
 }
 
-/// Bits of all those.
+/// Returns the bits of all columns of a pass.
 pub fn bits(pass: &[KeyColumn]) -> usize {
     pass.iter().map(|c| 8 * c.bytes).sum()
 }
 
-/// The keys of those dtypes in groups that fit into a record, the last one first.
+/// Groups the keys of the dtypes into passes that fit into a record, the least significant first.
 pub fn passes(keys: impl Iterator<Item = DType>) -> Box<[Box<[KeyColumn]>]> {
     let mut out: Vec<Vec<KeyColumn>> = vec![vec![]];
     for c in keys.enumerate().flat_map(|(i, d)| columns(i, d)) {
@@ -77,7 +84,7 @@ pub fn passes(keys: impl Iterator<Item = DType>) -> Box<[Box<[KeyColumn]>]> {
     out.into_iter().rev().map(Vec::into_boxed_slice).collect()
 }
 
-/// The numbers of a key; a complex one is two.
+/// Returns the numbers of a key; a complex key has two.
 fn columns(operand: usize, d: DType) -> impl Iterator<Item = KeyColumn> {
     let step = 1 + d.is_complex() as usize;
     let order = match d.kind() {
@@ -88,7 +95,7 @@ fn columns(operand: usize, d: DType) -> impl Iterator<Item = KeyColumn> {
     (0..step).map(move |part| KeyColumn { operand, bytes: d.bits() / 8 / step, step, part, order })
 }
 
-/// The bits of the largest number of a dtype of floats: infinity, if it has one.
+/// Returns the bits of the largest number of a float dtype: infinity, if it has one.
 fn largest(d: DType) -> u64 {
     match d {
         DType::F8E4M3FN => 0x7e,
@@ -101,10 +108,10 @@ fn largest(d: DType) -> u64 {
 }
 
 impl KeyColumn {
-    /// Adds the number of each of those places in a row to its record.
+    /// Appends the number at each of `places` in the row to its record.
     ///
     /// # Safety
-    /// The row begins there and has those places, so many elements apart.
+    /// The row begins at `row` and has an element, `stride` elements apart, for each place.
     pub unsafe fn append<R: Record>(
         &self,
         row: Address,
@@ -141,7 +148,7 @@ impl KeyColumn {
 }
 
 impl KeyOrder {
-    /// Those bits, of which `sign` is the first, as an integer in the same order.
+    /// Returns the bits `x`, whose highest bit is `sign`, as an integer in the same order.
     #[inline(always)]
     fn ordered_bits(self, x: u64, sign: u64) -> u64 {
         let all = sign | (sign - 1);

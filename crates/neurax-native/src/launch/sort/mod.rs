@@ -1,6 +1,12 @@
-//! Sorting: the rows along an axis one by one, their keys as integers together with their places.
+//! Sorting: the rows along an axis one by one, by keys as integers with the row index appended.
+//!
+//! The keys of a row become unsigned integers (`keys`), several of them in one record, with the row
+//! index in the low bits: an unstable sort of the records is then a stable sort of the keys. Keys
+//! that do not fit into one record are sorted in several passes, the least significant first. The
+//! resulting permutation reorders every operand, in place if the memory plan says so. Chunks of
+//! rows run in parallel; a single long row is sorted by one thread.
 
-#![allow(unsafe_code, reason = "arrays are read and written by address")]
+#![allow(unsafe_code, reason = "buffers are read and written by address")]
 
 mod keys;
 
@@ -13,17 +19,17 @@ use keys::{KeyColumn, Record, passes};
 use neurax_ir::{Eqn, Graph, op::Sort};
 use std::ops::Range;
 
-/// A sort of a program.
+/// The task of a sort.
 #[derive(Debug)]
 pub struct SortTask {
     arrays: Box<[SortArray]>,
-    /// Keys that are sorted by together, the last ones first.
+    /// The keys of each pass, the least significant first.
     passes: Box<[Box<[KeyColumn]>]>,
-    /// Elements of a row.
+    /// The elements of a row.
     n: usize,
-    /// From one element of a row to the next; so many rows begin side by side.
+    /// The stride from one element of a row to the next, in elements; as many rows interleave.
     stride: usize,
-    /// Rows of an array.
+    /// The number of rows.
     rows: usize,
     chunks: usize,
 }
@@ -33,17 +39,17 @@ pub struct SortTask {
 struct SortArray {
     from: BufferId,
     to: BufferId,
-    /// Bytes of an element.
+    /// The bytes of an element.
     bytes: usize,
 }
 
-/// Scratch memory of an element: a record, the element, its place.
+/// The scratch bytes of one element: a record, a spare element, its place.
 const RECORD: usize = size_of::<u128>();
 const ELEMENT: usize = 16;
 const PLACE: usize = size_of::<u32>();
 
 impl SortTask {
-    /// The task of an equation.
+    /// Creates the task of equation `e`.
     pub fn new(
         graph: &Graph,
         e: &Eqn,
@@ -66,22 +72,23 @@ impl SortTask {
         SortTask { arrays, passes: passes(dtypes().take(op.keys)), n, stride, rows, chunks }
     }
 
-    /// Operands whose memory their results may have: a row is read before it is written.
+    /// Returns the operands whose memory their results may reuse: a row is read before it is
+    /// written.
     pub fn shares(&self) -> Vec<(BufferId, BufferId)> {
         let once = |a: &&SortArray| self.arrays.iter().filter(|b| b.from == a.from).count() == 1;
         self.arrays.iter().filter(once).map(|a| (a.from, a.to)).collect()
     }
 
-    /// Runs it.
+    /// Runs the sort.
     ///
     /// # Safety
-    /// The slots hold addresses of arrays of the schedule that this was made for, and nobody else
-    /// uses the results.
+    /// The slots hold addresses of the buffers of the task's schedule, and no other thread uses the
+    /// results.
     pub unsafe fn run(&self, slots: &[Address], pool: &Pool) {
         let each = self.rows.div_ceil(self.chunks);
         let run = |part: usize| {
             let rows = (part * each).min(self.rows)..((part + 1) * each).min(self.rows);
-            // SAFETY: as promised by the caller; parts have rows of their own.
+            // SAFETY: as promised by the caller; chunks have rows of their own.
             unsafe { self.range(slots, rows) }
         };
         if self.chunks == 1 { run(0) } else { pool.run(self.chunks, &run) }
@@ -105,7 +112,7 @@ impl SortTask {
         }
     }
 
-    /// Sorts the places of the row that begins there.
+    /// Sorts the places of the row that begins at element `first`.
     unsafe fn order(&self, slots: &[Address], first: usize, records: Address, places: &mut [u32]) {
         for pass in &self.passes {
             // SAFETY: as promised by the caller: there is room for records of any size.
@@ -119,7 +126,7 @@ impl SortTask {
         }
     }
 
-    /// Sorts places by those keys; equals stay in their order.
+    /// Sorts `places` by the keys of one pass. The sort is stable.
     unsafe fn pass<R: Record>(
         &self,
         pass: &[KeyColumn],
@@ -140,14 +147,14 @@ impl SortTask {
         }
         records.iter_mut().enumerate().for_each(|(i, r)| *r = r.push(u32::BITS as usize, i as u64));
         records.sort_unstable();
-        // The places that these are places in.
+        // The sorted records index `places`: compose the permutations.
         records
             .iter_mut()
             .for_each(|r| *r = R::EMPTY.push(u32::BITS as usize, places[r.row_index()] as u64));
         places.iter_mut().zip(records).for_each(|(p, r)| *p = r.row_index() as u32);
     }
 
-    /// Writes a row of an array in that order; through `spare`, if it is written where it is read.
+    /// Writes a row of an array in the order of `places`, through `spare` if it is sorted in place.
     unsafe fn reorder(
         &self,
         a: &SortArray,

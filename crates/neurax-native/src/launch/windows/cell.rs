@@ -1,4 +1,4 @@
-//! The loops over runs of elements under windows, for every dtype.
+//! The inner loops over the elements under windows, for every dtype.
 
 #![allow(unsafe_code, reason = "elements are read and written by address")]
 
@@ -6,28 +6,29 @@ use super::pairs2x2;
 use crate::launch::tap_range::TapRange;
 use neurax_ir::{DType, op::ReduceKind};
 
-/// No place: that of a window over no elements.
+/// The index of a window over no elements.
 pub const NO_ELEMENT: u32 = u32::MAX;
 
-/// An element.
+/// An element under a window.
 pub trait WindowElement: Copy + PartialOrd + 'static {
-    /// 0
+    /// The number 0.
     const ZERO: Self;
 
-    /// Joining nothing, in that dtype.
+    /// Returns the identity element of `kind` for `dtype`.
     fn identity(kind: ReduceKind, dtype: DType) -> Self;
 
-    /// Joins two elements; called with constant kinds, so that nothing of the choice remains.
+    /// Combines two elements. Callers pass a constant `kind`, so that the match folds away.
     fn combine(kind: ReduceKind, a: Self, b: Self) -> Self;
 
-    /// Is it NaN?
+    /// Returns true if the element is NaN.
     #[allow(clippy::eq_op, reason = "only NaN differs from itself")]
     #[inline(always)]
     fn is_nan(self) -> bool {
         self != self
     }
 
-    /// Is it nearer to that end than the best one before it?
+    /// Returns true if the element beats `best`, the best one before it: it is larger (or smaller),
+    /// or the first NaN.
     #[inline(always)]
     fn beats<const MAX: bool>(self, best: Self) -> bool {
         let further = if MAX { self > best } else { self < best };
@@ -93,7 +94,7 @@ macro_rules! integers {
 floats!(f32, f64);
 integers!(i8, i16, i32, i64, u8, u16, u32, u64);
 
-/// Evaluates the body with `$T` the type of elements of a dtype; bools are bytes.
+/// Evaluates the body with `$T` as the element type of a dtype; bools are bytes.
 macro_rules! typed {
     ($dtype:expr, $T:ident => $body:expr) => {{
         use neurax_ir::DType;
@@ -113,6 +114,8 @@ macro_rules! typed {
             DType::U16 => with!(u16),
             DType::U32 => with!(u32),
             DType::U64 => with!(u64),
+            DType::U8 | DType::Bool => with!(u8),
+            // empty: `WindowsTask::new` refuses all other dtypes.
             _ => with!(u8),
         }
     }};
@@ -120,7 +123,14 @@ macro_rules! typed {
 
 pub(super) use typed;
 
-/// What a kind means for that dtype: of bools, sums and maxima are or, products and minima are and.
+/// Returns true if [`typed`] has an element type for `dtype`.
+pub fn has_loops(dtype: DType) -> bool {
+    use DType::*;
+    matches!(dtype, F32 | F64 | I8 | I16 | I32 | I64 | U8 | U16 | U32 | U64 | Bool)
+}
+
+/// Returns the reduction that `kind` is for `dtype`: of bools, sums and maxima are `or`, products
+/// and minima are `and`.
 pub fn kind_for(kind: ReduceKind, dtype: DType) -> ReduceKind {
     match kind {
         ReduceKind::Sum | ReduceKind::Max if dtype == DType::Bool => ReduceKind::Or,
@@ -129,8 +139,8 @@ pub fn kind_for(kind: ReduceKind, dtype: DType) -> ReduceKind {
     }
 }
 
-/// Calls `f(index along the windows, index along the elements)` for a run, with loops of their own
-/// for the usual distances.
+/// Calls `f(index along the windows, index along the elements)` for a range, with loops specialized
+/// for the usual strides.
 #[inline(always)]
 fn along(run: &TapRange, mut f: impl FnMut(usize, usize)) {
     match (run.step, run.by) {
@@ -140,17 +150,22 @@ fn along(run: &TapRange, mut f: impl FnMut(usize, usize)) {
     }
 }
 
-/// Joins the elements of a run to the results of their windows.
+/// Combines the elements of a range into the results of their windows.
 ///
 /// # Safety
-/// The run is one over live elements and results, which nobody else uses.
+/// The range covers live elements and results, and no other thread uses the results.
 pub type CombineFn<T> = unsafe fn(run: &TapRange, x: *const T, to: *mut T);
 
-/// The loops of a kind.
+/// Returns the loops of `kind`: over a range, and over windows of two by two.
 pub fn combine<T: WindowElement>(kind: ReduceKind) -> (CombineFn<T>, pairs2x2::CombinePairsFn<T>) {
     macro_rules! pick {
         ($($K:ident),*) => {
-            match kind { $(ReduceKind::$K => (combine_as::<T, { ReduceKind::$K as usize }>, pairs2x2::combine_pairs::<T, { ReduceKind::$K as usize }>)),* }
+            match kind {
+                $(ReduceKind::$K => (
+                    combine_as::<T, { ReduceKind::$K as usize }>,
+                    pairs2x2::combine_pairs::<T, { ReduceKind::$K as usize }>,
+                )),*
+            }
         };
     }
     pick!(Sum, Prod, Max, Min, And, Or, Xor)
@@ -165,8 +180,8 @@ unsafe fn combine_as<T: WindowElement, const KIND: usize>(run: &TapRange, x: *co
     });
 }
 
-/// Notes the elements of a run that are better than the best ones of their windows so far, and
-/// their places, which count from `base`.
+/// Updates the best elements of windows and their indices, which count from `base`, with the
+/// elements of a range.
 ///
 /// # Safety
 /// As [`CombineFn`].

@@ -1,7 +1,17 @@
-//! Windows that slide over an array: their elements are joined, or the largest or smallest one is
-//! found, a row of windows at a time.
+//! Sliding windows: pooling (`reduce_window`) and the selections behind its derivatives
+//! (`select_and_gather`, `select_and_scatter`), a row of windows at a time.
+//!
+//! Axes without windows in front are a batch of blocks. In a block, a row of windows runs along the
+//! last axis. For each tap of the last axis, [`TapRange`] gives the windows that have an element
+//! under it, so that the inner loop combines a strided run of elements into a row of results
+//! without bounds checks. Windows of two by two without overlap, the usual ones, read two rows
+//! simultaneously in chunks of a constant size, which the compiler vectorizes (`pairs2x2`).
+//!
+//! Selections first find the index of the best element of each window of a row, and then gather
+//! from, or scatter to, these indices. Rows run in parallel; a scatter runs block by block, since
+//! windows of one block may add to the same element.
 
-#![allow(unsafe_code, reason = "arrays are read and written by address")]
+#![allow(unsafe_code, reason = "buffers are read and written by address")]
 
 mod cell;
 mod pairs2x2;
@@ -11,7 +21,7 @@ use crate::{
     schedule::BufferId,
     tuning::{WINDOWS_GRAIN_TAPS, WINDOWS_MAX_CHUNKS},
 };
-use cell::{NO_ELEMENT, WindowElement, combine, kind_for, select, typed};
+use cell::{NO_ELEMENT, WindowElement, combine, has_loops, kind_for, select, typed};
 use neurax_ir::{
     DType, Eqn, Error, Graph, Op, Result,
     op::{ArgKind, ReduceKind, ReduceWindow, SelectAndGather, SelectAndScatter, Slide},
@@ -20,29 +30,30 @@ use pairs2x2::select_pairs;
 use smallvec::SmallVec;
 use std::ops::Range;
 
-/// Windows of a program.
+/// The task of an op over sliding windows.
 #[derive(Debug)]
 pub struct WindowsTask {
     kind: WindowsKind,
-    /// The array that windows slide over.
+    /// The buffer that windows slide over.
     x: (BufferId, DType),
-    /// Elements that are taken, or added.
+    /// The elements that are gathered or scattered.
     source: (BufferId, DType),
     to: BufferId,
-    /// Blocks of the array that no window leaves, one after the other.
+    /// The number of blocks; no window reaches over the end of one.
     blocks: usize,
-    /// The axes of a block; rows of windows run along the last one.
+    /// The axes of a block. Rows of windows run along the last one.
     axes: SmallVec<[WindowAxis; 4]>,
-    /// Elements and windows of a block.
+    /// The numbers of elements and windows of a block.
     sizes: [usize; 2],
-    /// The first element under windows of two along the last axis, each beside the next.
+    /// The first element, if windows along the last axis are adjacent pairs.
     pairs: Option<usize>,
     chunks: usize,
 }
 
-/// Places in a block.
+/// The offsets in a block of the rows of elements under a row of windows.
 type RowOffsets = SmallVec<[usize; 16]>;
 
+/// The op, with its reduction or selection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum WindowsKind {
     Reduce(ReduceKind),
@@ -55,15 +66,15 @@ enum WindowsKind {
 struct WindowAxis {
     elements: usize,
     windows: usize,
-    /// For every tap the windows that have an element there.
+    /// For every tap, the windows that have an element under it.
     taps: Box<[TapRange]>,
-    /// From one element to the next.
+    /// The stride from one element to the next.
     stride: usize,
 }
 
 impl WindowAxis {
-    /// The first element, if windows are two elements each, beside one another, and none hangs
-    /// over.
+    /// Returns the first element, if windows are adjacent pairs of elements and none reaches over
+    /// the end.
     fn pairs(&self) -> Option<usize> {
         let [a, b] = &self.taps[..] else { return None };
         let whole = |run: &TapRange| {
@@ -74,10 +85,10 @@ impl WindowAxis {
 }
 
 impl WindowsTask {
-    /// The task of an equation.
+    /// Creates the task of equation `e`.
     ///
     /// # Errors
-    /// For ops without windows, and where places do not fit into 32 bits.
+    /// If indices do not fit into 32 bits, or if `op` has no windows, an error of this crate.
     pub fn new(
         graph: &Graph,
         e: &Eqn,
@@ -96,16 +107,22 @@ impl WindowsTask {
             Op::SelectAndScatter(SelectAndScatter { kind, sizes, slides }) => {
                 (WindowsKind::Scatter(*kind), sizes, slides)
             }
-            _ => return Err(fail("it has no windows")),
+            op => {
+                let what = format!("{} has no windows", op.name());
+                return Err(Error::bug(what).at_origin(&e.at));
+            }
         };
         let (x, y) = (graph.ty(e.inputs[0]), graph.ty(e.outputs[0]));
+        if !e.inputs.iter().all(|&v| has_loops(graph.ty(v).dtype)) {
+            return Err(Error::bug(format!("windows over {x} have no loops")).at_origin(&e.at));
+        }
         let windows = if let WindowsKind::Scatter(_) = kind { graph.ty(e.inputs[1]) } else { y };
         let (blocks, axes) = axes(&x.shape, &windows.shape, sizes, slides);
         let of = |f: fn(&WindowAxis) -> usize| axes.iter().map(f).product::<usize>();
         let totals = [of(|a| a.elements), of(|a| a.windows)];
         if totals[0] >= NO_ELEMENT as usize && !matches!(kind, WindowsKind::Reduce(_)) {
             return Err(fail(
-                "an array of that many elements under overlapping windows is too large",
+                "expected fewer than 2^32 elements under the windows of one block; split the batch",
             ));
         }
         let work = blocks.saturating_mul(totals[1]).saturating_mul(of(|a| a.taps.len()));
@@ -125,14 +142,14 @@ impl WindowsTask {
         })
     }
 
-    /// Runs it.
+    /// Runs the op.
     ///
     /// # Safety
-    /// The slots hold addresses of arrays of the schedule that this was made for, and nobody else
-    /// uses the results.
+    /// The slots hold addresses of the buffers of the task's schedule, and no other thread uses the
+    /// results.
     pub unsafe fn run(&self, slots: &[Address], pool: &Pool) {
         let (x, source, to) = (slots[self.x.0], slots[self.source.0], slots[self.to]);
-        // Windows of one block may add to the same place.
+        // Windows of one block may add to the same element.
         let total = if let WindowsKind::Scatter(_) = self.kind {
             self.blocks
         } else {
@@ -142,7 +159,7 @@ impl WindowsTask {
         let each = total.div_ceil(chunks);
         let run = |part: usize| {
             let range = (part * each).min(total)..((part + 1) * each).min(total);
-            // SAFETY: as promised by the caller; parts write different places.
+            // SAFETY: as promised by the caller; chunks write different elements.
             unsafe {
                 match self.kind {
                     WindowsKind::Reduce(kind) => {
@@ -156,18 +173,18 @@ impl WindowsTask {
         if chunks == 1 { run(0) } else { pool.run(chunks, &run) }
     }
 
-    /// The axis along which rows run.
+    /// Returns the axis along which rows run.
     fn last(&self) -> &WindowAxis {
         &self.axes[self.axes.len() - 1]
     }
 
-    /// Rows of windows in a block.
+    /// Returns the number of rows of windows in a block.
     fn rows(&self) -> usize {
         self.axes[..self.axes.len() - 1].iter().map(|a| a.windows).product()
     }
 
-    /// Calls `f` with every one of those rows of windows, its block, and the places there of the
-    /// rows of elements under it, in order.
+    /// Calls `f` with every row of windows in `range`, its block, and the offsets in the block of
+    /// the rows of elements under it, in order.
     #[inline(always)]
     fn each(&self, range: Range<usize>, mut f: impl FnMut(usize, usize, &[usize])) {
         let rows = self.rows();
@@ -184,13 +201,13 @@ impl WindowsTask {
         }
     }
 
-    /// Adds those of the axes from `axis` on, of which there are so many rows of windows.
+    /// Appends to `out` the offsets under row `row` of the `rows` rows of the axes from `axis` on.
     fn descend(&self, axis: usize, row: usize, rows: usize, place: usize, out: &mut RowOffsets) {
         if axis + 1 == self.axes.len() {
             return out.push(place);
         }
         let a = &self.axes[axis];
-        // The last of these axes is the usual one: divisions would take longer than the row.
+        // The last of these axes is the usual case, and divisions would take longer than the row.
         let inner = if axis + 2 == self.axes.len() { 1 } else { rows / a.windows };
         let (window, rest) = if inner == 1 { (row, 0) } else { (row / inner, row % inner) };
         for e in a.taps.iter().filter_map(|tap| tap.at(window)) {
@@ -198,13 +215,13 @@ impl WindowsTask {
         }
     }
 
-    /// Where two rows begin, if they are those under a row of windows of two by two.
+    /// Returns the offsets of two rows, if they are all that lies under windows of two by two.
     fn pair(&self, under: &[usize]) -> Option<[usize; 2]> {
         let (Some(first), &[a, b]) = (self.pairs, under) else { return None };
         Some([a + first, b + first])
     }
 
-    /// Joins the elements under the windows of those rows, of all blocks.
+    /// Combines the elements under the windows of the rows in `range`.
     unsafe fn reduce<T: WindowElement>(
         &self,
         kind: ReduceKind,
@@ -217,7 +234,7 @@ impl WindowsTask {
         let (start, (combine, combine_pairs), n) =
             (T::identity(kind, self.x.1), combine::<T>(kind), self.last().windows);
         self.each(range, |row, block, under| {
-            // SAFETY: as promised by the caller; runs lead to elements of the block.
+            // SAFETY: as promised by the caller; ranges stay inside of the block.
             unsafe {
                 let (x, to) = (x.add(block * self.sizes[0]), to.add(row * n));
                 if let Some(pair) = self.pair(under) {
@@ -231,8 +248,8 @@ impl WindowsTask {
         });
     }
 
-    /// Finds the places in the block of the best elements under a row of windows, which has those
-    /// rows under it.
+    /// Finds the indices in the block of the best elements under a row of windows, which has the
+    /// rows `under` under it.
     unsafe fn places<T: WindowElement, const MAX: bool>(
         &self,
         x: Address,
@@ -256,8 +273,8 @@ impl WindowsTask {
         }
     }
 
-    /// Calls `f` with every one of those rows of windows, its block, and the places of the best
-    /// elements there.
+    /// Calls `f` with every row of windows in `range`, its block, and the indices of the best
+    /// elements of its windows.
     unsafe fn each_best(
         &self,
         kind: ArgKind,
@@ -267,11 +284,14 @@ impl WindowsTask {
     ) {
         let n = self.last().windows;
         let bytes = (self.sizes[0] * self.x.1.bits() / 8) as isize;
-        // Elements of 8 bytes at most, then places.
+        // Elements of 8 bytes at most, then indices.
         let mut own = Scratch::new(n * 12);
         let best = own.address();
         let places: *mut u32 = best.plus(n as isize * 8).0.cast();
-        let find = typed!(self.x.1, T => if kind == ArgKind::Max { Self::places::<T, true> } else { Self::places::<T, false> });
+        let is_max = kind == ArgKind::Max;
+        let find = typed!(self.x.1, T => {
+            if is_max { Self::places::<T, true> } else { Self::places::<T, false> }
+        });
         self.each(range, |row, block, under| {
             // SAFETY: as promised by the caller.
             unsafe {
@@ -281,7 +301,8 @@ impl WindowsTask {
         });
     }
 
-    /// Takes elements from the places under the windows of those rows, of all blocks.
+    /// Gathers the elements of `source` at the best indices under the windows of the rows in
+    /// `range`.
     unsafe fn gather(
         &self,
         kind: ArgKind,
@@ -290,7 +311,7 @@ impl WindowsTask {
         to: Address,
         range: Range<usize>,
     ) {
-        // SAFETY: as promised by the caller; places lie in the block.
+        // SAFETY: as promised by the caller; indices lie in the block.
         unsafe {
             typed!(self.source.1, S => self.each_best(kind, x, range, &mut |row, block, places| {
                 let from = source.0.cast::<S>().add(block * self.sizes[0]);
@@ -302,7 +323,7 @@ impl WindowsTask {
         }
     }
 
-    /// Adds elements on the places under the windows of those blocks.
+    /// Scatters the elements of `source` to the best indices under the windows of `blocks`, adding.
     unsafe fn scatter(
         &self,
         kind: ArgKind,
@@ -313,12 +334,13 @@ impl WindowsTask {
     ) {
         let rows = blocks.start * self.rows()..blocks.end * self.rows();
         let sum = kind_for(ReduceKind::Sum, self.source.1);
-        // SAFETY: as promised by the caller; places lie in the block.
+        // SAFETY: as promised by the caller; indices lie in the block.
         unsafe {
             typed!(self.source.1, S => {
                 let to = to.0.cast::<S>();
                 if rows.is_empty() {
-                    to.add(blocks.start * self.sizes[0]).write_bytes(0, blocks.len() * self.sizes[0]);
+                    let size = self.sizes[0];
+                    to.add(blocks.start * size).write_bytes(0, blocks.len() * size);
                 }
                 self.each_best(kind, x, rows, &mut |row, block, places| {
                     let to = to.add(block * self.sizes[0]);
@@ -328,7 +350,10 @@ impl WindowsTask {
                     let from = source.0.cast::<S>().add(row * places.len());
                     for (i, &p) in places.iter().enumerate().filter(|(_, p)| **p != NO_ELEMENT) {
                         let (to, x) = (to.add(p as usize), *from.add(i));
-                        *to = if sum == ReduceKind::Or { S::combine(ReduceKind::Or, *to, x) } else { S::combine(ReduceKind::Sum, *to, x) };
+                        *to = match sum {
+                            ReduceKind::Or => S::combine(ReduceKind::Or, *to, x),
+                            _ => S::combine(ReduceKind::Sum, *to, x),
+                        };
                     }
                 })
             });
@@ -336,8 +361,8 @@ impl WindowsTask {
     }
 }
 
-/// The axes that windows slide along, and how many blocks there are along those in front;
-/// neighbours along which windows are the elements one by one become one axis.
+/// Returns the number of blocks along the front axes, which have no windows, and the axes behind
+/// them; neighbouring axes without windows are merged.
 fn axes(
     shape: &[usize],
     counts: &[usize],

@@ -1,21 +1,21 @@
-//! Windows of two by two without overlap, the usual ones: a row of results from two rows of
-//! elements at once, in chunks of a constant size, so that they become vectors.
+//! Windows of two by two without overlap: a row of results from two rows of elements, in chunks of
+//! a constant size, which rustc vectorizes.
 
 #![allow(unsafe_code, reason = "elements are read and written by address")]
 
 use super::cell::WindowElement;
 use neurax_ir::op::ReduceKind;
 
-/// Joins the elements of two rows by twos, and these with each other: `n` results.
+/// Combines the elements of two rows in squares of two by two: `n` results.
 ///
 /// # Safety
-/// Twice as many elements in each row, and the results, are live, and nobody else uses the results.
+/// `2 n` elements of each row and `n` results are live, and no other thread uses the results.
 pub type CombinePairsFn<T> = unsafe fn(rows: [*const T; 2], to: *mut T, n: usize);
 
-/// [`CombinePairsFn`] of one kind.
+/// Combines squares by the reduction of index `KIND`: a [`CombinePairsFn`].
 ///
 /// # Safety
-/// As there.
+/// As [`CombinePairsFn`].
 pub unsafe fn combine_pairs<T: WindowElement, const KIND: usize>(
     rows: [*const T; 2],
     to: *mut T,
@@ -25,8 +25,8 @@ pub unsafe fn combine_pairs<T: WindowElement, const KIND: usize>(
     unsafe { in_chunks(&CombinedRow::<T, KIND> { rows, to }, n) }
 }
 
-/// The places of the best of the elements of two rows, which begin at those places, by twos: `n` of
-/// them.
+/// Writes the indices of the best elements of `n` squares to `places`. The two rows begin at the
+/// indices `from`.
 ///
 /// # Safety
 /// As [`CombinePairsFn`].
@@ -40,17 +40,17 @@ pub unsafe fn select_pairs<T: WindowElement, const MAX: bool>(
     unsafe { in_chunks(&SelectedRow::<T, MAX> { x, from, places }, n) }
 }
 
-/// A row of results.
+/// A loop body that computes a row of results.
 trait RowKernel {
-    /// Makes `N` results, from the one at `at` on.
+    /// Computes results `at..at + N`.
     unsafe fn chunk<const N: usize>(&self, at: usize);
 }
 
-/// Makes `n` results; the last chunk begins where it must to end with them.
+/// Computes `n` results. The last chunk overlaps the one before it, so that it ends with them.
 #[inline(always)]
 unsafe fn in_chunks(row: &impl RowKernel, n: usize) {
     let begins = |size: usize| (0..n).step_by(size).map(move |at| at.min(n - size));
-    // SAFETY: as promised by the caller: no chunk goes beyond the last one.
+    // SAFETY: as promised by the caller: no chunk ends after the last result.
     unsafe {
         match n {
             8.. => begins(8).for_each(|at| row.chunk::<8>(at)),
@@ -108,9 +108,9 @@ impl<T: WindowElement, const MAX: bool> RowKernel for SelectedRow<T, MAX> {
     }
 }
 
-/// `N` pairs of neighbours.
+/// Returns `N` pairs of neighbouring elements.
 #[inline(always)]
 unsafe fn pairs<'a, T, const N: usize>(x: *const T) -> &'a [[T; 2]; N] {
-    // SAFETY: as promised by the caller, who is done with them before anybody writes them.
+    // SAFETY: as promised by the caller, who drops the reference before anything writes there.
     unsafe { &*x.cast::<[[T; 2]; N]>() }
 }
