@@ -33,7 +33,8 @@ mod launch;
 mod lower;
 mod plan;
 mod schedule;
-mod split;
+mod strided_view;
+mod support;
 mod tuning;
 
 use compile::Compiler;

@@ -6,6 +6,23 @@ use std::time::Duration;
 
 // Lowering and scheduling.
 
+/// The multiplications from which a product is worth the matrix kernel: a call costs 1 to 2 µs.
+/// Smaller products are sums of products, which fuse with their neighbours.
+pub const MATMUL_MIN_MULTIPLIES: usize = 16_384;
+
+/// The elements from which a reduction is split into parts that run in parallel.
+pub const SPLIT_REDUCTION_MIN_ELEMENTS: usize = 1 << 17;
+
+/// The most results of a reduction that is split; one with more has enough work for each thread.
+pub const SPLIT_REDUCTION_MAX_RESULTS: usize = 1024;
+
+/// The parts of a reduction that is split.
+pub const SPLIT_REDUCTION_PARTS: usize = 32;
+
+/// The elements that each part reduces to one, at least: with fewer, the partial results would be
+/// nearly as large as the operand.
+pub const SPLIT_REDUCTION_MIN_PER_PART: usize = 8;
+
 // Code generation.
 
 /// The most kernels whose machine code is kept. Beyond it the least recently used one is dropped

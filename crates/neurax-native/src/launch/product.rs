@@ -33,7 +33,8 @@ use super::{
     scratch::Scratch,
 };
 use crate::{
-    schedule::{BufferId, StridedView},
+    schedule::BufferId,
+    strided_view::StridedView,
     tuning::{
         MATMUL_EPILOGUE_TILE_BYTES, MATMUL_LARGE_RHS_BYTES, MATMUL_MAX_TILES, MATMUL_MIN_TILE_ROWS,
         MATMUL_NARROW_BLOCK_BYTES, MATMUL_NARROW_COLUMNS, PARALLEL_GRAIN_FMA,

@@ -17,7 +17,8 @@ use super::{
 use crate::{
     compile::Tasks,
     plan::{Location, MemoryPlan, OutputSource, StepMemory},
-    schedule::{self, BufferId, Schedule},
+    schedule::{BufferId, Schedule},
+    strided_view::producer,
 };
 use neurax_ir::{Error, Graph, Literal, Op, Result, Type, Value};
 use std::{sync::Arc, time::Instant};
@@ -94,7 +95,7 @@ impl Program {
         Tasks { tasks, inner }: Tasks,
         plan: MemoryPlan,
     ) -> Result<Program> {
-        let constant = |v: Value| match schedule::producer(graph, v).map(|e| &e.op) {
+        let constant = |v: Value| match producer(graph, v).map(|e| &e.op) {
             Some(Op::Constant(c)) => Ok(c.value.clone()),
             _ => Err(Error::bug(format!("value %{} is not a constant", v.0))),
         };

@@ -2,10 +2,10 @@
 //! memory.
 
 use super::{
-    classify::{EqnClass, classify, cost, moved_as},
+    classify::{EqnClass, classify, cost},
     outputs::BufferId,
-    strided_view::StridedView,
 };
+use crate::{strided_view::StridedView, support::moved_as};
 use neurax_ir::{DType, Eqn, Graph, Op, Shape, Type, Value};
 use rustc_hash::FxHashMap;
 

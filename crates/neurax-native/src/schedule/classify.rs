@@ -1,7 +1,9 @@
 //! What kind of work an equation is.
 
-use super::StridedView;
-use crate::lower::is_large;
+use crate::{
+    strided_view::StridedView,
+    support::{has_machine_code, is_half, is_large_product, moved_as},
+};
 use neurax_ir::{
     DType, Eqn, Graph, Kind, Op,
     op::{Binary, DotGeneral, Unary},
@@ -34,26 +36,10 @@ pub enum EqnClass {
     Fallback,
 }
 
-/// Does machine code handle that dtype?
-pub fn is_native(d: DType) -> bool {
-    use DType::*;
-    !matches!(d, U2 | U4 | I2 | I4 | F8E4M3FN | F8E5M2 | C64 | C128)
-}
-
-/// The dtype of the same bits that machine code handles: enough for what only moves elements.
-pub fn moved_as(d: DType) -> Option<DType> {
-    use DType::*;
-    match d {
-        F8E4M3FN | F8E5M2 => Some(U8),
-        C64 => Some(U64),
-        d => is_native(d).then_some(d),
-    }
-}
-
 /// What kind of work the equation is.
 pub fn classify(graph: &Graph, e: &Eqn) -> EqnClass {
     use Op::*;
-    let native = e.inputs.iter().chain(&e.outputs).all(|&v| is_native(graph.ty(v).dtype));
+    let native = e.inputs.iter().chain(&e.outputs).all(|&v| has_machine_code(graph.ty(v).dtype));
     match &e.op {
         // Elements of less than a byte have no address.
         Scan(op) if op.body.types().iter().any(|t| t.size() * t.dtype.bits() % 8 != 0) => {
@@ -78,7 +64,7 @@ pub fn classify(graph: &Graph, e: &Eqn) -> EqnClass {
             EqnClass::Convolution
         }
         ReduceWindow(_) | SelectAndGather(_) | SelectAndScatter(_)
-            if native && !e.inputs.iter().any(|&v| half(graph.ty(v).dtype)) =>
+            if native && !e.inputs.iter().any(|&v| is_half(graph.ty(v).dtype)) =>
         {
             EqnClass::Windows
         }
@@ -97,7 +83,7 @@ pub fn classify(graph: &Graph, e: &Eqn) -> EqnClass {
         Convert(c) if rounds_twice(graph.ty(e.inputs[0]).dtype, c.dtype) => EqnClass::Fallback,
         Compare(_) | Clamp(_) | Convert(_) | Iota(_) => EqnClass::Map,
         BitcastConvert(_)
-            if !half(graph.ty(e.inputs[0]).dtype) && !half(graph.ty(e.outputs[0]).dtype) =>
+            if !is_half(graph.ty(e.inputs[0]).dtype) && !is_half(graph.ty(e.outputs[0]).dtype) =>
         {
             EqnClass::Map
         }
@@ -130,7 +116,7 @@ fn movement(op: &Op) -> EqnClass {
 fn is_complex_product(graph: &Graph, e: &Eqn, op: &DotGeneral) -> bool {
     let [x, y] = [0, 1].map(|i| graph.ty(e.inputs[i]));
     x.dtype == op.dtype
-        && is_large(op, x, y)
+        && is_large_product(op, x, y)
         && [0, 1].into_iter().all(|side| StridedView::operand(graph, e, side).is_some())
 }
 
@@ -142,19 +128,14 @@ fn is_sortable(graph: &Graph, e: &Eqn, axis: usize) -> bool {
         .all(|t| t.dtype.bits() >= 8 && t.shape[axis] <= u32::MAX as usize)
 }
 
-/// The narrow floats that machine code computes in f32.
-fn half(d: DType) -> bool {
-    matches!(d, DType::F16 | DType::BF16)
-}
-
 /// Dtypes whose sums are kept in another one.
 fn narrow(d: DType) -> bool {
-    half(d) || d == DType::Bool
+    is_half(d) || d == DType::Bool
 }
 
 /// Would going through f32, which narrow floats are computed in, round a second time?
 fn rounds_twice(from: DType, to: DType) -> bool {
-    half(to) && from.bits() >= 32 && from != DType::F32
+    is_half(to) && from.bits() >= 32 && from != DType::F32
 }
 
 /// Functions with a form in machine code or in the scalar library.

@@ -13,13 +13,11 @@ mod kernel_builder;
 mod loops;
 mod outputs;
 mod print;
-mod strided_view;
 
 pub use analysis::{Analysis, Storage};
-pub use classify::{EqnClass, classify, is_native};
+pub use classify::{EqnClass, classify};
 pub use kernel_builder::KernelCall;
 pub use outputs::BufferId;
-pub use strided_view::{StridedView, producer};
 
 use groups::{FusedLoop, Group, GroupKind};
 use neurax_ir::{Error, Graph, Result, Type, Value};

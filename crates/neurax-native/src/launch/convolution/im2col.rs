@@ -8,7 +8,7 @@
 #![allow(unsafe_code, reason = "buffers are read and scratch memory is written by address")]
 
 use super::multiply::ConvElement;
-use crate::{launch::tap_range::TapRange, schedule::StridedView};
+use crate::{launch::tap_range::TapRange, strided_view::StridedView};
 use neurax_ir::op::Slide;
 use smallvec::SmallVec;
 use std::ops::Range;

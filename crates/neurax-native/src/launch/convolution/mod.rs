@@ -25,7 +25,7 @@ mod multiply;
 mod tiling;
 
 use super::{frame::Frame, kernel::KernelTask, pool::Pool, scratch::Scratch};
-use crate::schedule::{BufferId, StridedView};
+use crate::{schedule::BufferId, strided_view::StridedView};
 use im2col::{Im2col, PackedBlock};
 use multiply::{BlockProduct, BlockView, ConvElement};
 use neurax_ir::{DType, Eqn, Error, Graph, Result, op::Convolution};

@@ -1,6 +1,6 @@
 //! What only moves elements in front of products and convolutions is strides.
 
-use super::classify::moved_as;
+use crate::support::moved_as;
 use neurax_ir::{Eqn, Graph, Op, Type, Value, op::DotGeneral};
 
 /// The equation that makes a value, if it is not an input: values are numbered equation by

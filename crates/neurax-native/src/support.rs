@@ -1,0 +1,50 @@
+//! Questions about dtypes and ops that several stages ask: what has machine code, what is large.
+
+use crate::tuning::MATMUL_MIN_MULTIPLIES;
+use neurax_ir::{DType, Type, op::DotGeneral};
+
+/// Returns true if machine code computes with the dtype.
+pub fn has_machine_code(d: DType) -> bool {
+    use DType::*;
+    !matches!(d, U2 | U4 | I2 | I4 | F8E4M3FN | F8E5M2 | C64 | C128)
+}
+
+/// Returns the dtype of the same bits that machine code handles, which is enough for ops that only
+/// move elements; `None` if there is none.
+pub fn moved_as(d: DType) -> Option<DType> {
+    use DType::*;
+    match d {
+        F8E4M3FN | F8E5M2 => Some(U8),
+        C64 => Some(U64),
+        d => has_machine_code(d).then_some(d),
+    }
+}
+
+/// Returns true for the narrow floats that machine code computes in f32.
+pub fn is_half(d: DType) -> bool {
+    matches!(d, DType::F16 | DType::BF16)
+}
+
+/// Returns the sizes of a product: batch, rows, columns, depth.
+pub fn product_sizes(op: &DotGeneral, x: &Type, y: &Type) -> [usize; 4] {
+    let over = |t: &Type, axes: &[usize]| axes.iter().map(|&a| t.shape[a]).product::<usize>();
+    [
+        over(x, &op.lhs_batch),
+        over(x, &op.lhs_free(x.rank())),
+        over(y, &op.rhs_free(y.rank())),
+        over(x, &op.lhs_contract),
+    ]
+}
+
+/// Returns true if a product is worth the matrix kernel. A product of complex numbers is four real
+/// ones, and has no loops as an alternative.
+pub fn is_large_product(op: &DotGeneral, x: &Type, y: &Type) -> bool {
+    let [batch, m, n, k] = product_sizes(op, x, y);
+    let multiplies = m.saturating_mul(n).saturating_mul(k);
+    let is_worth_it = if op.dtype.is_complex() {
+        multiplies >= MATMUL_MIN_MULTIPLIES / 4
+    } else {
+        m > 2 && n > 2 && multiplies >= MATMUL_MIN_MULTIPLIES
+    };
+    batch > 0 && is_worth_it
+}
