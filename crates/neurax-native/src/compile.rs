@@ -80,7 +80,7 @@ impl Compiler {
         let graph = log.lower(graph)?;
         let schedule = log.schedule(|| schedule::schedule(&graph, self.target.has_fma), &graph)?;
         let tasks = log.codegen(|log| self.codegen(name, &graph, &schedule, log), &schedule)?;
-        let plan = log.plan(|| Ok(plan::plan(&schedule, &tasks.memory(), carried)), &schedule)?;
+        let plan = log.plan(|| plan::plan(&schedule, &tasks.memory(), carried), &schedule)?;
         Program::new(&graph, schedule, tasks, plan)
     }
 

@@ -1,133 +1,174 @@
-//! Where arrays are while a program runs: which ones share memory, and where the others lie in one
-//! block.
+//! The memory planner: which buffers share memory, and the offset of each in the block of a call.
+//!
+//! 1. *In-place reuse* ([`MemoryPlanner::reuse_in_place`]): a buffer that a step writes first takes
+//!    over the memory of a buffer that the step reads last, if the step reads every element before it
+//!    writes the same element (`KernelCall::in_place`). A chain of elementwise steps thus stays in one
+//!    place, and ends in the memory of the result.
+//! 2. *First-fit allocation over live ranges* ([`MemoryPlanner::allocate`]): every allocation is alive
+//!    from the step that writes it first to the step that reads it last. Largest first, each gets the
+//!    lowest offset that is free during its whole live range; small ones fill the gaps.
+//! 3. *Donation* ([`MemoryPlanner::donations`]): a result may be written into the memory of an
+//!    argument of equal type that is dead by then, or read in place, if the caller passed the last
+//!    reference. Whether it did is known at each call.
+//! 4. *Carried values* of a loop body are updated in place under the same condition.
+//!
+//! ```text
+//! b0: input; b1 = exp(b0); b2 = b1 + b1; b2 is the output
+//!   b0: f32[8], in input 0
+//!   b2: f32[8], in output 0                    b1 shares b2's memory: the addition is in place
+//!   output 0 may reuse input 0 (donated)
+//! ```
+//!
+//! Invariants: buffers that share memory are never alive at the same time, except at the step at which
+//! the one is read and the other written in place; constants and inputs that are not donated are never
+//! written; every allocation starts at a cache line.
 
 use crate::schedule::{BufferId, Schedule, Step};
+use neurax_ir::{Error, Result};
 
-/// Where an array is.
+/// The memory of a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Location {
-    /// It is an argument.
+    /// The input of this index.
     Input(usize),
-    /// It is a result.
+    /// The output of this index.
     Output(usize),
-    /// It is part of the program.
+    /// The constant of this index, part of the program.
     Constant(usize),
-    /// It lies so many bytes from the beginning of the block.
+    /// The block of the call, at this offset in bytes.
     Block(usize),
 }
 
-/// Where a result comes from.
+/// The source of an output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutputSource {
-    /// It is written where it is wanted.
+    /// A step writes it into the output's memory.
     Own,
-    /// It is a copy of another array.
+    /// It is an alias of another buffer, and is copied at the end.
     CopyOf(BufferId),
 }
 
-/// What a step asks for beyond its arrays.
+/// The memory that a step asks for besides its buffers.
 #[derive(Clone, Debug, Default)]
 pub struct StepMemory {
-    /// Bytes while it runs.
+    /// The bytes of scratch memory while it runs.
     pub scratch: usize,
-    /// Operands whose memory results may have, if nobody needs the operands later: `(operand,
-    /// result)`.
-    pub shares: Vec<(BufferId, BufferId)>,
+    /// Pairs `(operand, result)` such that the step can write the result in the operand's memory, if
+    /// it is the operand's last use.
+    pub in_place: Vec<(BufferId, BufferId)>,
 }
 
-/// The memory of a program.
+/// The memory plan of a program.
 #[derive(Debug)]
 pub struct MemoryPlan {
-    /// Where every array is.
-    pub homes: Vec<Location>,
-    /// Where every result comes from.
-    pub gives: Vec<OutputSource>,
-    /// Where the scratch memory of every step begins in the block.
+    /// The location of every buffer.
+    pub locations: Vec<Location>,
+    /// The source of every output.
+    pub outputs: Vec<OutputSource>,
+    /// The offset of every step's scratch memory in the block, in bytes.
     pub scratch: Vec<usize>,
-    /// Bytes of the block.
+    /// The bytes of the block.
     pub block: usize,
-    /// Arguments whose memory a result may take over, if nobody else holds it: `(argument,
-    /// result)`.
-    pub reuse: Vec<(usize, usize)>,
-    /// For a loop's body: may it write its carried values where they are? One for each.
+    /// Pairs `(input, output)` such that the output may reuse the input's memory, if it is donated.
+    pub donations: Vec<(usize, usize)>,
+    /// For the body of a loop: true for each carried value that is updated in place.
     pub carried: Vec<bool>,
 }
 
-/// Everything starts at a cache line.
-const LINE: usize = 64;
+/// The alignment of allocations in bytes: a cache line.
+const ALIGNMENT: usize = 64;
 
-/// Plans the memory of a schedule whose steps need that. Results of the body of a loop that are
-/// carried come from arguments behind that many.
-pub fn plan(s: &Schedule, needs: &[StepMemory], carries: Option<(usize, usize)>) -> MemoryPlan {
-    let mut p = MemoryPlanner::new(s, needs);
+/// Plans the memory of a schedule. `steps` is what each step asks for; `carried` is the first carried
+/// argument and their count if the schedule is the body of a loop.
+///
+/// # Errors
+/// If a buffer has no location, an error of this crate, or does not fit into memory.
+pub fn plan(
+    s: &Schedule,
+    steps: &[StepMemory],
+    carried: Option<(usize, usize)>,
+) -> Result<MemoryPlan> {
+    let mut p = MemoryPlanner::new(s, steps)?;
     p.reuse_in_place();
-    let (scratch, block) = p.place();
-    let homes = p.of.iter().map(|&m| p.memories[m].home.unwrap_or(Location::Block(0))).collect();
-    let (first, count) = carries.unwrap_or_default();
-    let carried = (0..count).map(|o| p.carried(first + o, o)).collect();
-    MemoryPlan { homes, scratch, block, reuse: p.reuse(), carried, gives: p.gives }
+    let (scratch, block) = p.allocate();
+    let locations = (0..s.buffers.len()).map(|b| p.location(b)).collect::<Result<_>>()?;
+    let carried = match carried {
+        Some((first, count)) => (0..count).map(|o| p.is_carried_in_place(first + o, o)).collect(),
+        None => vec![],
+    };
+    let donations = p.donations();
+    Ok(MemoryPlan { locations, outputs: p.outputs, scratch, block, donations, carried })
 }
 
-/// Memory that arrays have, one after the other.
+/// Memory that one or more buffers use, one after the other.
 #[derive(Clone, Debug)]
 struct Allocation {
     home: Option<Location>,
     bytes: usize,
-    /// The steps that write it first and use it last; none for arrays that no step uses.
+    /// The steps that write it first and use it last; `None` for buffers that no step uses.
     live_range: Option<(usize, usize)>,
-    /// The first array that is there, and the last.
-    tenants: [BufferId; 2],
+    /// The first buffer that uses it.
+    first_buffer: BufferId,
+    /// The last buffer that uses it.
+    last_buffer: BufferId,
 }
 
+/// The plan so far.
 struct MemoryPlanner<'a> {
     s: &'a Schedule,
-    needs: &'a [StepMemory],
-    memories: Vec<Allocation>,
-    /// The memory of every array.
+    steps: &'a [StepMemory],
+    allocations: Vec<Allocation>,
+    /// The allocation of every buffer.
     of: Vec<usize>,
-    gives: Vec<OutputSource>,
+    outputs: Vec<OutputSource>,
 }
 
 impl<'a> MemoryPlanner<'a> {
-    /// Every array in memory of its own.
-    fn new(s: &'a Schedule, needs: &'a [StepMemory]) -> MemoryPlanner<'a> {
-        let memory = |(b, live_range): (BufferId, Option<(usize, usize)>)| Allocation {
-            home: None,
-            // Not rounded up: a result's memory, which an array may come to lie in, has no more.
-            bytes: s.buffers[b].bytes().unwrap_or(0),
-            live_range,
-            tenants: [b; 2],
+    /// Creates a plan in which every buffer has an allocation of its own.
+    fn new(s: &'a Schedule, steps: &'a [StepMemory]) -> Result<MemoryPlanner<'a>> {
+        let ranges = live_ranges(s);
+        let allocation = |b: BufferId| {
+            // Not rounded up: the memory of an output, which a buffer may share, has no more.
+            let bytes = s.buffers[b].bytes()?;
+            let live_range = ranges[b];
+            Ok(Allocation { home: None, bytes, live_range, first_buffer: b, last_buffer: b })
         };
-        let memories = live_ranges(s).into_iter().enumerate().map(memory).collect();
-        let mut p =
-            MemoryPlanner { s, needs, memories, of: (0..s.buffers.len()).collect(), gives: vec![] };
-        s.inputs
-            .iter()
-            .enumerate()
-            .for_each(|(i, &b)| p.memories[b].home = Some(Location::Input(i)));
-        s.constants
-            .iter()
-            .enumerate()
-            .for_each(|(i, &(b, _))| p.memories[b].home = Some(Location::Constant(i)));
-        for (o, &b) in s.outputs.iter().enumerate() {
-            let is_free = p.memories[b].home.is_none();
-            p.gives.push(if is_free { OutputSource::Own } else { OutputSource::CopyOf(b) });
-            p.memories[b].home.get_or_insert(Location::Output(o));
+        let allocations = (0..s.buffers.len()).map(allocation).collect::<Result<_>>()?;
+        let of = (0..s.buffers.len()).collect();
+        let mut p = MemoryPlanner { s, steps, allocations, of, outputs: vec![] };
+        for (i, &b) in s.inputs.iter().enumerate() {
+            p.allocations[b].home = Some(Location::Input(i));
         }
-        p
+        for (i, &(b, _)) in s.constants.iter().enumerate() {
+            p.allocations[b].home = Some(Location::Constant(i));
+        }
+        for (o, &b) in s.outputs.iter().enumerate() {
+            let is_free = p.allocations[b].home.is_none();
+            p.outputs.push(if is_free { OutputSource::Own } else { OutputSource::CopyOf(b) });
+            p.allocations[b].home.get_or_insert(Location::Output(o));
+        }
+        Ok(p)
     }
 
-    /// An array that is first written where another one is used for the last time, place by place,
-    /// takes over its memory.
+    /// Returns the location of a buffer.
+    fn location(&self, b: BufferId) -> Result<Location> {
+        let allocation = &self.allocations[self.of[b]];
+        match allocation.home {
+            Some(home) => Ok(home),
+            // empty: no step accesses the buffer.
+            None if allocation.live_range.is_none() => Ok(Location::Block(0)),
+            None => Err(Error::bug(format!("buffer b{b} has no location"))),
+        }
+    }
+
+    /// Lets every buffer that a step writes first take over the memory of a buffer that the step
+    /// reads last, if the step can work in place.
     fn reuse_in_place(&mut self) {
         for (i, step) in self.s.steps.iter().enumerate() {
             let uses: Vec<(BufferId, bool)> = step.uses().collect();
             for to in uses.iter().filter(|u| u.1).map(|u| u.0) {
-                let donor = uses
-                    .iter()
-                    .filter(|u| !u.1)
-                    .map(|u| u.0)
-                    .find(|&from| self.can_reuse(i, from, to));
+                let mut reads = uses.iter().filter(|u| !u.1).map(|u| u.0);
+                let donor = reads.find(|&from| self.can_reuse(i, from, to));
                 if let Some(from) = donor {
                     self.merge(self.of[from], self.of[to]);
                 }
@@ -135,65 +176,69 @@ impl<'a> MemoryPlanner<'a> {
         }
     }
 
+    /// Returns true if step `i` can write `to` in the memory of `from`: there the live range of the
+    /// one begins and that of the other ends, and the step works in place.
     fn can_reuse(&self, i: usize, from: BufferId, to: BufferId) -> bool {
-        let (old, new) = (&self.memories[self.of[from]], &self.memories[self.of[to]]);
+        let (old, new) = (&self.allocations[self.of[from]], &self.allocations[self.of[to]]);
         let begins = new.live_range.is_some_and(|l| l.0 == i)
             && matches!(new.home, None | Some(Location::Output(_)));
         let ends = old.live_range.is_some_and(|l| l.1 == i)
             && old.home.is_none()
-            && old.tenants[1] == from;
+            && old.last_buffer == from;
         from != to
             && begins
             && ends
-            && new.tenants == [to; 2]
+            && (new.first_buffer, new.last_buffer) == (to, to)
             && old.bytes == new.bytes
-            && self.in_place(i, from, to)
+            && self.is_in_place(i, from, to)
     }
 
-    /// Memory `old` becomes the first part of the life of `new`.
+    /// Merges allocation `old` into `new`, whose live range follows.
     fn merge(&mut self, old: usize, new: usize) {
-        let Allocation { live_range, tenants, .. } = self.memories[old].clone();
-        let m = &mut self.memories[new];
-        m.live_range = live_range.zip(m.live_range).map(|(old, new)| (old.0, new.1));
-        m.tenants[0] = tenants[0];
-        self.memories[old].live_range = None;
+        let Allocation { live_range, first_buffer, .. } = self.allocations[old].clone();
+        let merged = &mut self.allocations[new];
+        merged.live_range = live_range.zip(merged.live_range).map(|(old, new)| (old.0, new.1));
+        merged.first_buffer = first_buffer;
+        self.allocations[old].live_range = None;
         self.of.iter_mut().filter(|of| **of == old).for_each(|of| *of = new);
     }
 
-    /// Places in the block for what has none, and for every step's scratch memory.
-    fn place(&mut self) -> (Vec<usize>, usize) {
-        let own = |(m, memory): (usize, &Allocation)| {
-            memory
-                .live_range
-                .filter(|_| memory.home.is_none())
-                .map(|live_range| (Ok(m), live_range, memory.bytes.next_multiple_of(LINE)))
+    /// Allocates everything without a location in the block, and each step's scratch memory. Returns
+    /// the offsets of the scratch memory, and the bytes of the block.
+    fn allocate(&mut self) -> (Vec<usize>, usize) {
+        let buffer = |(a, allocation): (usize, &Allocation)| {
+            let live_range = allocation.live_range.filter(|_| allocation.home.is_none())?;
+            Some((Wanted::Buffer(a), live_range, allocation.bytes.next_multiple_of(ALIGNMENT)))
         };
-        let scratch =
-            |(i, n): (usize, &StepMemory)| (Err(i), (i, i), n.scratch.next_multiple_of(LINE));
-        let mut wanted: Vec<_> = self.memories.iter().enumerate().filter_map(own).collect();
-        wanted.extend(self.needs.iter().enumerate().filter(|(_, n)| n.scratch > 0).map(scratch));
-        // Large arrays first: small ones fit into what is left between them.
+        let scratch = |(i, step): (usize, &StepMemory)| {
+            let bytes = step.scratch.next_multiple_of(ALIGNMENT);
+            (step.scratch > 0).then_some((Wanted::Scratch(i), (i, i), bytes))
+        };
+        let mut wanted: Vec<_> = self.allocations.iter().enumerate().filter_map(buffer).collect();
+        wanted.extend(self.steps.iter().enumerate().filter_map(scratch));
+        // Largest first: small ones fit into the gaps between them.
         wanted.sort_by_key(|w| std::cmp::Reverse(w.2));
-        let (mut places, mut block) = (vec![0; self.needs.len()], 0);
-        let mut placed: Vec<(usize, usize, (usize, usize))> = vec![];
-        for (who, live_range, size) in wanted {
-            let at = first_fit(&placed, live_range, size);
-            placed.push((at, size, live_range));
-            block = block.max(at + size);
-            match who {
-                Ok(m) => self.memories[m].home = Some(Location::Block(at)),
-                Err(step) => places[step] = at,
+        let (mut offsets, mut block) = (vec![0; self.steps.len()], 0);
+        let mut placed: Vec<Placed> = vec![];
+        for (what, live_range, bytes) in wanted {
+            let offset = first_fit(&placed, live_range, bytes);
+            placed.push(Placed { offset, bytes, live_range });
+            block = block.max(offset + bytes);
+            match what {
+                Wanted::Buffer(a) => self.allocations[a].home = Some(Location::Block(offset)),
+                Wanted::Scratch(step) => offsets[step] = offset,
             }
         }
-        (places, block)
+        (offsets, block)
     }
 
-    /// Arguments whose memory results may take over.
-    fn reuse(&self) -> Vec<(usize, usize)> {
+    /// Returns the inputs whose memory outputs may reuse, each for one output.
+    fn donations(&self) -> Vec<(usize, usize)> {
         let mut out: Vec<(usize, usize)> = vec![];
-        for (o, &r) in self.s.outputs.iter().enumerate().filter(|&(o, _)| self.is_own(o)) {
-            let fits = |&(i, &a): &(usize, &BufferId)| {
-                !out.iter().any(|p| p.0 == i) && !self.s.outputs.contains(&a) && self.may_take(a, r)
+        for (o, &to) in self.s.outputs.iter().enumerate().filter(|&(o, _)| self.is_own(o)) {
+            let fits = |&(i, &from): &(usize, &BufferId)| {
+                let is_taken = out.iter().any(|p| p.0 == i) || self.s.outputs.contains(&from);
+                !is_taken && self.can_overwrite(from, to)
             };
             if let Some((i, _)) = self.s.inputs.iter().enumerate().find(fits) {
                 out.push((i, o));
@@ -202,27 +247,27 @@ impl<'a> MemoryPlanner<'a> {
         out
     }
 
-    /// Is the result in memory that the caller gives?
+    /// Returns true if output `o` is written into the output's own memory.
     fn is_own(&self, o: usize) -> bool {
-        self.gives[o] == OutputSource::Own
-            && self.memories[self.of[self.s.outputs[o]]].home == Some(Location::Output(o))
+        self.outputs[o] == OutputSource::Own
+            && self.allocations[self.of[self.s.outputs[o]]].home == Some(Location::Output(o))
     }
 
-    /// May a loop write result `o` where argument `i` is?
-    fn carried(&self, i: usize, o: usize) -> bool {
+    /// Returns true if a loop can update the carried value of input `i` and output `o` in place.
+    fn is_carried_in_place(&self, i: usize, o: usize) -> bool {
         let (Some(&from), Some(&to)) = (self.s.inputs.get(i), self.s.outputs.get(o)) else {
             return false;
         };
-        match self.gives[o] {
+        match self.outputs[o] {
             OutputSource::CopyOf(b) => b == from,
-            OutputSource::Own => self.is_own(o) && self.may_take(from, to),
+            OutputSource::Own => self.is_own(o) && self.can_overwrite(from, to),
         }
     }
 
-    /// May a result be written into the memory of an argument: is that not needed any more when the
-    /// result's memory is first written, or read place by place then?
-    fn may_take(&self, from: BufferId, to: BufferId) -> bool {
-        let (old, new) = (&self.memories[self.of[from]], &self.memories[self.of[to]]);
+    /// Returns true if output `to` can be written into the memory of input `from`: the input is dead
+    /// when the output's memory is first written, or that step works in place.
+    fn can_overwrite(&self, from: BufferId, to: BufferId) -> bool {
+        let (old, new) = (&self.allocations[self.of[from]], &self.allocations[self.of[to]]);
         if self.s.buffers[from] != self.s.buffers[to] {
             return false;
         }
@@ -230,78 +275,60 @@ impl<'a> MemoryPlanner<'a> {
             (_, None) => false,
             (None, _) => true,
             (Some((_, last)), Some((first, _))) => {
-                last < first || last == first && self.in_place(first, from, new.tenants[0])
+                last < first || last == first && self.is_in_place(first, from, new.first_buffer)
             }
         }
     }
 
-    /// Does a step use `from` only at the places where it then writes `to`, so that both may be the
-    /// same memory?
-    fn in_place(&self, step: usize, from: BufferId, to: BufferId) -> bool {
+    /// Returns true if the step reads every element of `from` before it writes the same element of
+    /// `to`, so that both may share memory.
+    fn is_in_place(&self, step: usize, from: BufferId, to: BufferId) -> bool {
         match self.s.steps.get(step) {
             Some(Step::Copy(a, b)) => (*a, *b) == (from, to),
-            Some(Step::Kernel(n)) => n.in_place(from, to),
-            // What the equation itself reads is read for the last time after the first rows of what
-            // follows are written.
-            Some(Step::Equation { reads, writes, epilogue: Some(n), .. }) => {
-                !reads.contains(&from) && !writes.contains(&to) && n.in_place(from, to)
+            Some(Step::Kernel(call)) => call.in_place(from, to),
+            // The equation's own operands are still read when the epilogue of the first tile writes.
+            Some(Step::Equation { reads, writes, epilogue: Some(call), .. }) => {
+                !reads.contains(&from) && !writes.contains(&to) && call.in_place(from, to)
             }
-            Some(Step::Equation { .. }) => self.needs[step].shares.contains(&(from, to)),
+            Some(Step::Equation { .. }) => self.steps[step].in_place.contains(&(from, to)),
             None => false,
         }
     }
 }
 
-/// The first place with room beside what lives at the same time.
-fn first_fit(
-    placed: &[(usize, usize, (usize, usize))],
-    (from, to): (usize, usize),
-    size: usize,
-) -> usize {
-    let clash = |p: &&(usize, usize, (usize, usize))| p.2.0 <= to && from <= p.2.1;
-    let mut taken: Vec<(usize, usize)> = placed.iter().filter(clash).map(|p| (p.0, p.1)).collect();
+/// Something that needs memory in the block.
+enum Wanted {
+    /// The allocation of this index.
+    Buffer(usize),
+    /// The scratch memory of the step of this index.
+    Scratch(usize),
+}
+
+/// An allocation that has an offset in the block.
+struct Placed {
+    offset: usize,
+    bytes: usize,
+    live_range: (usize, usize),
+}
+
+/// Returns the lowest offset with `bytes` free bytes throughout the live range `(from, to)`.
+fn first_fit(placed: &[Placed], (from, to): (usize, usize), bytes: usize) -> usize {
+    let overlaps = |p: &&Placed| p.live_range.0 <= to && from <= p.live_range.1;
+    let mut taken: Vec<(usize, usize)> =
+        placed.iter().filter(overlaps).map(|p| (p.offset, p.bytes)).collect();
     taken.sort_unstable();
-    let mut at = 0;
+    let mut offset = 0;
     for (start, len) in taken {
-        if at + size <= start {
+        if offset + bytes <= start {
             break;
         }
-        at = at.max(start + len);
+        offset = offset.max(start + len);
     }
-    at
+    offset
 }
 
-impl MemoryPlan {
-    /// Where every array of the schedule is, and which arguments may be taken over.
-    pub fn text(&self, s: &Schedule) -> String {
-        let home = |(b, h): (BufferId, &Location)| {
-            let place = match h {
-                Location::Input(i) => format!("argument {i}"),
-                Location::Output(o) => format!("result {o}"),
-                Location::Constant(_) => "part of the program".into(),
-                Location::Block(at) => format!("the block, from byte {at} on"),
-            };
-            format!("b{b}: {}, in {place}\n", s.buffers[b])
-        };
-        let given = |(o, g): (usize, &OutputSource)| match g {
-            OutputSource::Own => String::new(),
-            OutputSource::CopyOf(b) => format!("result {o} is a copy of b{b}\n"),
-        };
-        let over = |&(i, o): &(usize, usize)| {
-            format!("result {o} takes over argument {i}, if nobody else holds it\n")
-        };
-        let homes: String =
-            self.homes.iter().enumerate().filter(|h| s.is_in_memory(h.0)).map(home).collect();
-        let gives: String = self.gives.iter().enumerate().map(given).collect();
-        format!(
-            "{homes}{gives}{}the block has {} bytes",
-            self.reuse.iter().map(over).collect::<String>(),
-            self.block
-        )
-    }
-}
-
-/// The steps at which every array is written first and used last.
+/// Returns the steps at which every buffer is written first and used last. Outputs are used after the
+/// last step.
 fn live_ranges(s: &Schedule) -> Vec<Option<(usize, usize)>> {
     let mut out: Vec<Option<(usize, usize)>> = vec![None; s.buffers.len()];
     for (i, step) in s.steps.iter().enumerate() {
@@ -311,22 +338,27 @@ fn live_ranges(s: &Schedule) -> Vec<Option<(usize, usize)>> {
     out
 }
 
-impl Step {
-    /// The arrays that it touches, and whether it writes them.
-    pub fn uses(&self) -> impl Iterator<Item = (BufferId, bool)> {
-        let mut out: Vec<(BufferId, bool)> = vec![];
-        let mut nest = |n: &crate::schedule::KernelCall| {
-            out.extend(n.args.iter().map(|a| (a.buffer, a.writes)))
-        };
-        match self {
-            Step::Kernel(n) => nest(n),
-            Step::Copy(from, to) => out.extend([(*from, false), (*to, true)]),
-            Step::Equation { reads, writes, epilogue, .. } => {
-                epilogue.iter().for_each(&mut nest);
-                out.extend(reads.iter().map(|&b| (b, false)));
-                out.extend(writes.iter().map(|&b| (b, true)));
+impl MemoryPlan {
+    /// Returns the plan as text: the location of every buffer, aliases, and possible donations.
+    pub fn text(&self, s: &Schedule) -> String {
+        let mut out = String::new();
+        for (b, location) in self.locations.iter().enumerate().filter(|l| s.is_in_memory(l.0)) {
+            let location = match location {
+                Location::Input(i) => format!("input {i}"),
+                Location::Output(o) => format!("output {o}"),
+                Location::Constant(i) => format!("constant {i}"),
+                Location::Block(offset) => format!("the block at byte {offset}"),
+            };
+            out += &format!("b{b}: {}, in {location}\n", s.buffers[b]);
+        }
+        for (o, source) in self.outputs.iter().enumerate() {
+            if let OutputSource::CopyOf(b) = source {
+                out += &format!("output {o} is a copy of b{b}\n");
             }
         }
-        out.into_iter()
+        for (i, o) in &self.donations {
+            out += &format!("output {o} may reuse input {i}, if it is donated\n");
+        }
+        out + &format!("block of {} bytes", self.block)
     }
 }

@@ -1,33 +1,38 @@
-//! What only moves elements in front of products and convolutions is strides.
+//! Strided views: folds the transposes, reshapes and reversals of matmul and convolution operands
+//! into strides.
+//!
+//! ```text
+//! %1: f32[64, 32] = transpose(%0: f32[32, 64])   ->   %0 with sizes [64, 32], strides [1, 64]
+//! ```
 
-use crate::support::moved_as;
+use crate::{support::moved_as, tuning::CONV_MIN_TAPS_PER_FEATURE};
 use neurax_ir::{Eqn, Graph, Op, Type, Value, op::DotGeneral};
 
-/// The equation that makes a value, if it is not an input: values are numbered equation by
-/// equation.
+/// Returns the equation that produces a value, `None` for an input. Values are numbered equation by
+/// equation, so a binary search finds it.
 pub fn producer(graph: &Graph, v: Value) -> Option<&Eqn> {
     let after =
         graph.eqns().partition_point(|e| e.outputs.first().is_some_and(|&first| first <= v));
     graph.eqns()[..after].last().filter(|e| e.outputs.contains(&v))
 }
 
-/// How an operand is walked in memory.
+/// A view of an array in memory with a stride for each axis.
 pub struct StridedView {
-    /// The place of its first element.
+    /// The offset of the first element, in elements.
     pub offset: isize,
-    /// The sizes of its axes.
+    /// The size of each axis.
     pub sizes: Vec<usize>,
-    /// How far one step along each moves, in elements.
+    /// The stride of each axis, in elements.
     pub strides: Vec<isize>,
 }
 
 impl StridedView {
-    /// As a dense array.
+    /// Returns the contiguous view of a value.
     pub fn dense(graph: &Graph, v: Value) -> StridedView {
         StridedView::of(graph.ty(v))
     }
 
-    /// A dense array of that type.
+    /// Returns the contiguous view of an array of type `ty`.
     pub fn of(ty: &Type) -> StridedView {
         let shape = &ty.shape;
         StridedView {
@@ -37,8 +42,8 @@ impl StridedView {
         }
     }
 
-    /// Through the transposes in front of it, and the array behind them; a transpose that machine
-    /// code cannot do is an array of its own.
+    /// Returns the view of `v` through the transposes in front of it, and the value behind them. A
+    /// transpose that has no machine code is a value of its own.
     fn through_transposes(graph: &Graph, v: Value) -> (StridedView, Value) {
         match producer(graph, v) {
             Some(Eqn { op: Op::Transpose(op), inputs, .. })
@@ -51,8 +56,8 @@ impl StridedView {
         }
     }
 
-    /// Through transposes, reshapes and reversals as far as they are strides, and the array behind
-    /// them.
+    /// Returns the view of `v` through transposes, reshapes and reversals as far as these are strides,
+    /// and the value behind them.
     fn through_views(graph: &Graph, v: Value) -> (StridedView, Value) {
         let inner = |e: &Eqn| StridedView::through_views(graph, e.inputs[0]);
         let found = match producer(graph, v) {
@@ -73,27 +78,29 @@ impl StridedView {
         found.unwrap_or_else(|| (StridedView::dense(graph, v), v))
     }
 
-    /// An operand of a product through its transposes, if its rows and its depth have one stride
-    /// each there; or one of a convolution: of a kernel the taps must have one stride, and if they
-    /// are few the features together with them.
+    /// Returns operand `side` of a product or convolution as a view, and the value behind it; `None`
+    /// if the view does not suit the kernel. Of a product, the rows (or columns) and the depth need
+    /// one stride each. Of the weights of a convolution, the taps need one stride, together with the
+    /// features if there are few taps.
     pub fn operand(graph: &Graph, e: &Eqn, side: usize) -> Option<(StridedView, Value)> {
         match &e.op {
             Op::DotGeneral(op) => {
-                let (walk, root) = StridedView::through_transposes(graph, e.inputs[side]);
-                walk.is_operand(op, side).then_some((walk, root))
+                let (view, root) = StridedView::through_transposes(graph, e.inputs[side]);
+                view.is_operand(op, side).then_some((view, root))
             }
             Op::Convolution(_) => {
-                let (walk, root) = StridedView::through_views(graph, e.inputs[side]);
-                let axes: Vec<usize> = (1..walk.sizes.len()).collect();
-                let many = walk.sizes[2..].iter().product::<usize>() >= MANY
-                    && walk.joined(&axes[1..]).is_some();
-                (side == 0 || many || walk.joined(&axes).is_some()).then_some((walk, root))
+                let (view, root) = StridedView::through_views(graph, e.inputs[side]);
+                let axes: Vec<usize> = (1..view.sizes.len()).collect();
+                let has_many_taps = view.sizes[2..].iter().product::<usize>()
+                    >= CONV_MIN_TAPS_PER_FEATURE
+                    && view.merged(&axes[1..]).is_some();
+                (side == 0 || has_many_taps || view.merged(&axes).is_some()).then_some((view, root))
             }
             _ => None,
         }
     }
 
-    /// Have its rows (or columns) and its depth one stride each as an operand of a product?
+    /// Returns true if the rows (or columns) and the depth have one stride each.
     pub fn is_operand(&self, op: &DotGeneral, side: usize) -> bool {
         let rank = self.sizes.len();
         let (free, contract) = if side == 0 {
@@ -101,7 +108,7 @@ impl StridedView {
         } else {
             (op.rhs_free(rank), &op.rhs_contract)
         };
-        self.joined(&free).is_some() && self.joined(contract).is_some()
+        self.merged(&free).is_some() && self.merged(contract).is_some()
     }
 
     fn transposed(self, permutation: &[usize]) -> StridedView {
@@ -118,15 +125,14 @@ impl StridedView {
         self
     }
 
-    /// With other axes, if each of them has a stride.
+    /// Returns the view with another shape, if each of its axes has a stride.
     fn reshaped(&self, shape: &[usize]) -> Option<StridedView> {
         if shape.contains(&0) {
             return None;
         }
         let mut strides = vec![1; shape.len()];
         let (mut from, mut to) = (self.sizes.len(), shape.len());
-        // From the last axes on: as few as possible of the old and the new ones that have as many
-        // elements.
+        // From the last axis on: the fewest old and new axes with equal numbers of elements.
         while to > 0 {
             let (old_end, new_end) = (from, to);
             let (mut old, mut new) = (1, 1);
@@ -146,7 +152,7 @@ impl StridedView {
             if old != new {
                 return None;
             }
-            let (_, mut stride) = self.joined(&(from..old_end).collect::<Vec<_>>())?;
+            let (_, mut stride) = self.merged(&(from..old_end).collect::<Vec<_>>())?;
             for axis in (to..new_end).rev() {
                 strides[axis] = stride;
                 stride *= shape[axis] as isize;
@@ -155,8 +161,8 @@ impl StridedView {
         Some(StridedView { offset: self.offset, sizes: shape.to_vec(), strides })
     }
 
-    /// Those axes as one, in that order: its size and stride.
-    pub fn joined(&self, axes: &[usize]) -> Option<(usize, isize)> {
+    /// Merges `axes`, in this order, into one: its size and stride, if they have a common stride.
+    pub fn merged(&self, axes: &[usize]) -> Option<(usize, isize)> {
         let mut out: Option<(usize, isize)> = None;
         for &a in axes.iter().rev().filter(|&&a| self.sizes[a] != 1) {
             out = match out {
@@ -168,6 +174,3 @@ impl StridedView {
         Some(out.unwrap_or((1, 1)))
     }
 }
-
-/// Taps that are worth a block of their own for every feature.
-const MANY: usize = 64;

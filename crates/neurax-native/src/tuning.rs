@@ -10,6 +10,49 @@ use std::time::Duration;
 /// Smaller products are sums of products, which fuse with their neighbours.
 pub const MATMUL_MIN_MULTIPLIES: usize = 16_384;
 
+/// The instructions of a value that is inlined into more than one reader, at most.
+pub const INLINE_MAX_COST: usize = 6;
+
+/// The instructions of a value that is inlined below a broadcast, at most.
+pub const BROADCAST_MAX_COST: usize = 3;
+
+/// The instructions of one inlined value, at most. Beyond it the value is stored, so that kernels
+/// stay of a size that compiles fast.
+pub const KERNEL_MAX_COST: usize = 400;
+
+/// The most outputs of a fused kernel.
+pub const MAX_FUSED_OUTPUTS: usize = 16;
+
+/// The most nodes of the expression graph of a fused kernel.
+pub const MAX_FUSED_NODES: usize = 600;
+
+/// The most reductions that depend on one another in a fused kernel.
+pub const MAX_FUSED_STAGES: usize = 3;
+
+/// The bytes of a value that is written along the columns of a reduction, at most. A larger one
+/// would touch a cache line for every few elements.
+pub const MAX_COLUMN_WRITE_BYTES: usize = 1 << 20;
+
+/// The largest trip count that is part of a kernel's structure, such as the size of a window. Larger
+/// ones, which change with the batch, are parameters.
+pub const MAX_STRUCTURAL_SIZE: usize = 4;
+
+/// The largest integer constant that is part of a kernel's structure, such as a shift amount.
+pub const MAX_STRUCTURAL_INTEGER: u64 = 32;
+
+/// The lanes of a vector in the cost model of vectorization: 4-byte elements.
+pub const LANES_PER_VECTOR: usize = 4;
+
+/// The trip count from which the remainder of a vectorized loop does not count.
+pub const LONG_LOOP: usize = 16;
+
+/// The instructions that gather a vector from strided elements, or scatter it to them.
+pub const GATHER_COST: usize = 2 * LANES_PER_VECTOR;
+
+/// The taps of a kernel from which a block of its own for every feature pays, if features and taps
+/// have no common stride.
+pub const CONV_MIN_TAPS_PER_FEATURE: usize = 64;
+
 /// The elements from which a reduction is split into parts that run in parallel.
 pub const SPLIT_REDUCTION_MIN_ELEMENTS: usize = 1 << 17;
 

@@ -46,7 +46,7 @@ fn two_lines_that_are_not_one_kernel_are_named_with_the_reason() {
     let text = stage(&g, "native/schedule");
     assert!(
         text.contains(
-            "step 0 and step 1 are apart: the loops [300, (40)] and [(300), 40] differ\n"
+            "step 0 and step 1 were not fused: the iteration spaces [300, (40)] and [(300), 40] differ\n"
         ),
         "{text}"
     );
@@ -55,11 +55,11 @@ fn two_lines_that_are_not_one_kernel_are_named_with_the_reason() {
             && text.contains(&format!("(reduce, at {second}:")),
         "{text}"
     );
-    assert!(stage(&g, "native/kernels").matches("fold 0: sum").count() == 2);
+    assert!(stage(&g, "native/kernels").matches("accumulate 0: sum").count() == 2);
 }
 
 #[test]
-fn what_is_fused_is_not_in_memory_and_not_apart() {
+fn a_fused_value_has_no_buffer_and_no_note() {
     let x = Type::new(DType::F32, [300, 40]);
     let g = graph(&[x], |b, x| {
         let y = b.emit(Unary::Sqrt, &[x[0]]);
@@ -69,27 +69,24 @@ fn what_is_fused_is_not_in_memory_and_not_apart() {
     });
     let text = stage(&g, "native/schedule");
     assert!(
-        text.contains("step 0: kernel 0 of b0 to ")
+        text.contains("step 0: kernel 0 reads b0; writes ")
             && !text.contains("step 1")
-            && !text.contains("apart"),
+            && !text.contains("not fused"),
         "{text}"
     );
     let plan = stage(&g, "native/plan");
     assert!(
-        plan.contains("b0: f32[300, 40], in argument 0\n")
-            && plan.ends_with("the block has 0 bytes"),
+        plan.contains("b0: f32[300, 40], in input 0\n") && plan.ends_with("block of 0 bytes"),
         "{plan}"
     );
 }
 
 #[test]
-fn what_may_be_overwritten_is_said() {
+fn a_plan_names_possible_donations() {
     let g = graph(&[Type::new(DType::F32, [300])], |b, x| vec![b.emit(Unary::Sqrt, x)]);
     let plan = stage(&g, "native/plan");
     assert!(
-        plan.contains(
-            "b1: f32[300], in result 0\nresult 0 takes over argument 0, if nobody else holds it\n"
-        ),
+        plan.contains("b1: f32[300], in output 0\noutput 0 may reuse input 0, if it is donated\n"),
         "{plan}"
     );
 }
@@ -106,7 +103,7 @@ fn three_rows() -> Graph {
 fn loops_have_stages_of_their_own() {
     let g = three_rows();
     assert!(stage(&g, "native/scan-0/kernels").contains("= add %0, %1"));
-    assert!(stage(&g, "native/schedule").contains("step 0: scan of b0, b1 to b2"));
+    assert!(stage(&g, "native/schedule").contains("step 0: scan reads b0, b1; writes b2"));
     let all = Native::new().unwrap().explain(&g).unwrap();
     assert!(
         all.contains("native/lower ")
@@ -130,10 +127,13 @@ fn a_profile_has_the_steps_of_a_loop_below_it_with_how_often_they_run() {
         let lines: Vec<&str> = text.lines().collect();
         let [whole, inside] = lines[..] else { panic!("{text}") };
         assert!(
-            whole.contains(" us  equation 0 of b0, b1 to b2") && !whole.ends_with("times)"),
+            whole.contains(" us  equation 0 reads b0, b1; writes b2") && !whole.ends_with("times)"),
             "{text}"
         );
-        assert!(inside.contains(" us    kernel of ") && inside.ends_with(" (3 times)"), "{text}");
+        assert!(
+            inside.contains(" us    kernel reads ") && inside.ends_with(" (3 times)"),
+            "{text}"
+        );
     }
 }
 

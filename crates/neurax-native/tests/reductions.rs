@@ -84,7 +84,7 @@ fn one_number_of_many_is_made_of_independent_parts() {
         .unwrap()
         .explain(&graph(ReduceKind::Sum, DType::F32, &[1 << 20], &[0]))
         .unwrap();
-    assert!(text.contains("32 times, in any order"), "{text}");
+    assert!(text.contains("32 iterations, parallel"), "{text}");
 }
 
 /// No array nearly as large as `x` lies between arguments and results.

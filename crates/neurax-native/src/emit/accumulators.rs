@@ -5,7 +5,7 @@ use super::{
     lane_value::{LaneValue, VectorShape},
     loops::{KernelEmitter, LoopPosition},
 };
-use crate::kernel::{Accumulator, Id, Inst, InstKind, expand::of_bools, first_bits};
+use crate::kernel::{Accumulator, Inst, InstId, InstKind, expand::of_bools, first_bits};
 use cranelift_codegen::ir::{InstBuilder, Value};
 use neurax_ir::{
     DType, Kind,
@@ -14,15 +14,15 @@ use neurax_ir::{
 
 impl KernelEmitter<'_, '_> {
     /// The accumulators before the first element.
-    pub fn initial(&mut self, s: usize, place: &LoopPosition) -> Vec<LaneValue> {
+    pub fn initial(&mut self, s: usize, position: &LoopPosition) -> Vec<LaneValue> {
         let k = self.k;
         let mut one = |f: &Accumulator| {
             let ty = k.stages[s].insts[f.value as usize].ty;
             let start = self.constant(ty, first_bits(&f.kind.neutral(ty)).unwrap_or(0));
-            if place.shape.width == 1 {
+            if position.shape.width == 1 {
                 LaneValue::Uniform(start)
             } else {
-                LaneValue::Varying(self.splat(start, ty, place.shape))
+                LaneValue::Varying(self.splat(start, ty, position.shape))
             }
         };
         k.stages[s].accumulators.iter().map(&mut one).collect()
@@ -35,8 +35,8 @@ impl KernelEmitter<'_, '_> {
         accumulators: &[LaneValue],
         shape: VectorShape,
     ) -> Vec<LaneValue> {
-        let place = LoopPosition { addresses: vec![], counters: vec![], shape };
-        if accumulators.is_empty() { vec![] } else { self.initial(s, &place) }
+        let position = LoopPosition { addresses: vec![], counters: vec![], shape };
+        if accumulators.is_empty() { vec![] } else { self.initial(s, &position) }
     }
 
     /// Accumulators of as many vectors as that shape has.
@@ -90,7 +90,7 @@ impl KernelEmitter<'_, '_> {
     pub fn effects(
         &mut self,
         s: usize,
-        place: &LoopPosition,
+        position: &LoopPosition,
         env: &mut Env,
         accumulators: Vec<LaneValue>,
     ) -> Vec<LaneValue> {
@@ -103,17 +103,17 @@ impl KernelEmitter<'_, '_> {
                     let (write, after) = (self.b.create_block(), self.b.create_block());
                     self.b.ins().brif(g, write, &[], after, &[]);
                     self.b.switch_to_block(write);
-                    self.store(st.operand as usize, x, at, ty, place);
+                    self.store(st.operand as usize, x, at, ty, position);
                     self.b.ins().jump(after, &[]);
                     self.b.switch_to_block(after);
                 }
-                _ => self.store(st.operand as usize, x, at, ty, place),
+                _ => self.store(st.operand as usize, x, at, ty, position),
             }
         }
         let mut out = vec![];
         for (f, total) in k.stages[s].accumulators.iter().zip(accumulators) {
             let ty = k.stages[s].insts[f.value as usize].ty;
-            let shape = place.shape;
+            let shape = position.shape;
             if let Some(xs) = self.summed_product(s, *f) {
                 let [x, y] = xs.map(|x| self.get(env, x));
                 out.push(self.map(&[x, y, total], [ty; 3], shape, |e, v, _| {
@@ -131,7 +131,7 @@ impl KernelEmitter<'_, '_> {
     }
 
     /// The factors of a product that is summed: it is added without being rounded.
-    fn summed_product(&self, s: usize, f: Accumulator) -> Option<[Id; 2]> {
+    fn summed_product(&self, s: usize, f: Accumulator) -> Option<[InstId; 2]> {
         match self.k.stages[s].insts[f.value as usize] {
             Inst { op: InstKind::Binary(Binary::Mul, x, y), ty: DType::F32 | DType::F64 }
                 if self.has_fma && f.kind == ReduceKind::Sum =>

@@ -4,7 +4,7 @@ use super::{
     lane_value::{LaneValue, VectorShape, scalar},
     loops::{KernelEmitter, LoopPosition},
 };
-use crate::kernel::{Id, Inst, InstKind, Source, Stride};
+use crate::kernel::{Inst, InstId, InstKind, InstSource, Stride};
 use cranelift_codegen::ir::{
     InstBuilder, Value,
     condcodes::{FloatCC, IntCC},
@@ -29,17 +29,23 @@ impl Env {
 
 impl KernelEmitter<'_, '_> {
     /// Computes what depends on the loops so far and on no others.
-    pub fn invariants(&mut self, s: usize, place: &LoopPosition, depth: &[usize], env: &mut Env) {
+    pub fn invariants(
+        &mut self,
+        s: usize,
+        position: &LoopPosition,
+        depth: &[usize],
+        env: &mut Env,
+    ) {
         let k = self.k;
         for (i, inst) in k.stages[s].insts.iter().enumerate() {
-            if depth[i] == place.counters.len() && env.0[i].is_none() {
-                env.0[i] = Some(self.inst(s, inst, place, env));
+            if depth[i] == position.counters.len() && env.0[i].is_none() {
+                env.0[i] = Some(self.inst(s, inst, position, env));
             }
         }
     }
 
     /// A value that is known.
-    pub fn get(&mut self, env: &Env, x: Id) -> LaneValue {
+    pub fn get(&mut self, env: &Env, x: InstId) -> LaneValue {
         // Operands come before users, and depend on no more loops than they do.
         match &env.0[x as usize] {
             Some(h) => h.clone(),
@@ -50,23 +56,25 @@ impl KernelEmitter<'_, '_> {
     fn inst(
         &mut self,
         s: usize,
-        inst: &Inst<Source>,
-        place: &LoopPosition,
+        inst: &Inst<InstSource>,
+        position: &LoopPosition,
         env: &Env,
     ) -> LaneValue {
         let ty = inst.ty;
-        let shape = place.shape;
-        let from = |x: Id, e: &Self| e.k.stages[s].insts[x as usize].ty;
+        let shape = position.shape;
+        let from = |x: InstId, e: &Self| e.k.stages[s].insts[x as usize].ty;
         match &inst.op {
-            InstKind::Source(Source::Load { operand, at }) => {
+            InstKind::Source(InstSource::Load { operand, at }) => {
                 let at = at.map(|a| self.get(env, a));
-                self.load(*operand as usize, at, place)
+                self.load(*operand as usize, at, position)
             }
-            InstKind::Source(Source::Index { strides, base }) => {
-                self.counter(strides, *base, place, s, ty)
+            InstKind::Source(InstSource::Index { strides, base }) => {
+                self.counter(strides, *base, position, s, ty)
             }
-            InstKind::Source(Source::Param(p)) => LaneValue::Uniform(self.number(*p, scalar(ty))),
-            InstKind::Source(Source::Accumulator { stage, fold }) => {
+            InstKind::Source(InstSource::Param(p)) => {
+                LaneValue::Uniform(self.number(*p, scalar(ty)))
+            }
+            InstKind::Source(InstSource::Accumulator { stage, fold }) => {
                 self.accumulators[*stage as usize][*fold as usize].clone()
             }
             InstKind::Const(bits) => LaneValue::Uniform(self.constant(ty, *bits)),
@@ -177,7 +185,7 @@ impl KernelEmitter<'_, '_> {
         &mut self,
         strides: &[Stride],
         base: Option<u16>,
-        place: &LoopPosition,
+        position: &LoopPosition,
         s: usize,
         ty: DType,
     ) -> LaneValue {
@@ -193,14 +201,14 @@ impl KernelEmitter<'_, '_> {
                 Stride::Unit => self.b.ins().iconst(I64, 1),
                 Stride::Param(p) => self.param(p),
             };
-            let term = self.b.ins().imul(place.counters[l], by);
+            let term = self.b.ins().imul(position.counters[l], by);
             sum = self.b.ins().iadd(sum, term);
-            if Some(l) == lane && place.shape.width > 1 {
+            if Some(l) == lane && position.shape.width > 1 {
                 step = Some(by);
             }
         }
         match step {
-            Some(step) => self.ramp(sum, step, place.shape),
+            Some(step) => self.ramp(sum, step, position.shape),
             None if ty == DType::I32 => LaneValue::Uniform(self.b.ins().ireduce(types::I32, sum)),
             None => LaneValue::Uniform(sum),
         }

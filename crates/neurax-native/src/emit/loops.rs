@@ -4,7 +4,7 @@ use super::{
     body::Env,
     lane_value::{LaneValue, VectorShape},
 };
-use crate::kernel::{InstKind, Kernel, Size, Source, Stride, VectorAxis};
+use crate::kernel::{InstKind, InstSource, Kernel, Size, Stride, VectorAxis};
 use cranelift_codegen::ir::{
     Block, InstBuilder, MemFlagsData, Type, Value, condcodes::IntCC, types::I64,
 };
@@ -67,8 +67,8 @@ impl<'a, 'f> KernelEmitter<'a, 'f> {
         let address =
             |i: usize, e: &mut Self| e.b.ins().load(I64, trusted(), operands, 8 * i as i32);
         let addresses = (0..self.k.operands.len()).map(|i| address(i, &mut self)).collect();
-        let place = LoopPosition { addresses, counters: vec![], shape: VectorShape::SCALAR };
-        self.outer(&place);
+        let position = LoopPosition { addresses, counters: vec![], shape: VectorShape::SCALAR };
+        self.outer(&position);
         self.b.ins().return_(&[]);
         self.b.seal_all_blocks();
         self.b.finalize(config);
@@ -95,10 +95,10 @@ impl<'a, 'f> KernelEmitter<'a, 'f> {
     }
 
     /// The outer loops that are left, then the stages.
-    fn outer(&mut self, place: &LoopPosition) {
-        let level = place.counters.len();
+    fn outer(&mut self, position: &LoopPosition) {
+        let level = position.counters.len();
         if level == self.k.outer.len() {
-            return self.stages(place);
+            return self.stages(position);
         }
         let (from, to) = if level == 0 {
             (self.begin, self.end)
@@ -109,7 +109,7 @@ impl<'a, 'f> KernelEmitter<'a, 'f> {
         let shape = if lanes { self.shape() } else { VectorShape::SCALAR };
         if shape.width == 1 {
             self.count(from, to, 1, &[], |e, i, _| {
-                let inside = e.enter(place, level, i, VectorShape::SCALAR);
+                let inside = e.enter(position, level, i, VectorShape::SCALAR);
                 e.outer(&inside);
                 vec![]
             });
@@ -119,7 +119,7 @@ impl<'a, 'f> KernelEmitter<'a, 'f> {
         for shape in shape.down() {
             let end = if shape.width == 1 { to } else { self.vector_end(from, to, shape.step()) };
             self.count(from, end, shape.step(), &[], |e, i, _| {
-                let inside = e.enter(place, level, i, shape);
+                let inside = e.enter(position, level, i, shape);
                 e.outer(&inside);
                 vec![]
             });
@@ -173,18 +173,18 @@ impl<'a, 'f> KernelEmitter<'a, 'f> {
     /// Inside iteration `i` of the next loop.
     fn enter(
         &mut self,
-        place: &LoopPosition,
+        position: &LoopPosition,
         level: usize,
         i: Value,
         shape: VectorShape,
     ) -> LoopPosition {
-        let mut inside = place.clone();
+        let mut inside = position.clone();
         inside.counters.push(i);
         inside.shape = shape;
         for (o, operand) in self.k.operands.iter().enumerate() {
             let Some(&stride) = operand.strides.get(level) else { continue };
             let bytes = operand.dtype.bits() as i64 / 8;
-            let old = place.addresses[o];
+            let old = position.addresses[o];
             inside.addresses[o] = match stride {
                 Stride::Zero => continue,
                 Stride::Unit => {
@@ -237,16 +237,16 @@ impl<'a, 'f> KernelEmitter<'a, 'f> {
     }
 
     /// All stages, one after the other.
-    fn stages(&mut self, place: &LoopPosition) {
+    fn stages(&mut self, position: &LoopPosition) {
         for s in 0..self.k.stages.len() {
-            let mut place = place.clone();
+            let mut position = position.clone();
             if self.k.stages[s].inner.is_empty() && self.k.vector_axis == VectorAxis::Inner {
-                place.shape = VectorShape::SCALAR;
+                position.shape = VectorShape::SCALAR;
             }
             let depth = self.invariant_depths(s);
             let mut env = Env::new(self.k.stages[s].insts.len());
-            let zero = self.initial(s, &place);
-            self.accumulators[s] = self.inner(s, &place, &depth, &mut env, zero);
+            let zero = self.initial(s, &position);
+            self.accumulators[s] = self.inner(s, &position, &depth, &mut env, zero);
         }
     }
 
@@ -257,10 +257,10 @@ impl<'a, 'f> KernelEmitter<'a, 'f> {
         let mut depth: Vec<usize> = vec![];
         for inst in &self.k.stages[s].insts {
             let strides = match &inst.op {
-                InstKind::Source(Source::Load { operand, .. }) => {
+                InstKind::Source(InstSource::Load { operand, .. }) => {
                     &self.k.operands[*operand as usize].strides[..]
                 }
-                InstKind::Source(Source::Index { strides, .. }) => &strides[..],
+                InstKind::Source(InstSource::Index { strides, .. }) => &strides[..],
                 _ => &[],
             };
             let own = strides
@@ -274,7 +274,7 @@ impl<'a, 'f> KernelEmitter<'a, 'f> {
         if self.k.stages[s].stores.iter().any(|st| st.at.is_some()) {
             let all = self.k.depth(s);
             let loads = |i: &usize| {
-                matches!(self.k.stages[s].insts[*i].op, InstKind::Source(Source::Load { .. }))
+                matches!(self.k.stages[s].insts[*i].op, InstKind::Source(InstSource::Load { .. }))
             };
             for i in (0..depth.len()).filter(loads) {
                 depth[i] = all;
@@ -293,30 +293,30 @@ impl<'a, 'f> KernelEmitter<'a, 'f> {
     fn inner(
         &mut self,
         s: usize,
-        place: &LoopPosition,
+        position: &LoopPosition,
         depth: &[usize],
         env: &mut Env,
         accumulators: Vec<LaneValue>,
     ) -> Vec<LaneValue> {
-        let level = place.counters.len();
+        let level = position.counters.len();
         // In front of loops that never run nothing is computed: what it would load may not be
         // there.
         if self.k.stages[s].inner[level - self.k.outer.len()..].contains(&Size::Fixed(0)) {
             return accumulators;
         }
-        self.invariants(s, place, depth, env);
+        self.invariants(s, position, depth, env);
         if level == self.k.depth(s) {
-            return self.effects(s, place, env, accumulators);
+            return self.effects(s, position, env, accumulators);
         }
         let (from, to) = self.range(s, level);
         let is_last = level + 1 == self.k.depth(s);
         if is_last && let Some(run) = self.copied_run(s, depth, env) {
-            return self.copy_or_loop(run, (from, to), s, place, depth, env, accumulators);
+            return self.copy_or_loop(run, (from, to), s, position, depth, env, accumulators);
         }
         if is_last {
-            return self.last_loop((from, to), s, place, depth, env, accumulators);
+            return self.last_loop((from, to), s, position, depth, env, accumulators);
         }
-        self.inner_loop((from, to, 1), s, place, depth, env, accumulators, place.shape)
+        self.inner_loop((from, to, 1), s, position, depth, env, accumulators, position.shape)
     }
 
     /// The innermost loop, in vectors if they run along it.
@@ -324,7 +324,7 @@ impl<'a, 'f> KernelEmitter<'a, 'f> {
         &mut self,
         (from, to): (Value, Value),
         s: usize,
-        place: &LoopPosition,
+        position: &LoopPosition,
         depth: &[usize],
         env: &Env,
         accumulators: Vec<LaneValue>,
@@ -335,7 +335,15 @@ impl<'a, 'f> KernelEmitter<'a, 'f> {
             VectorShape::SCALAR
         };
         if shape.width == 1 {
-            return self.inner_loop((from, to, 1), s, place, depth, env, accumulators, place.shape);
+            return self.inner_loop(
+                (from, to, 1),
+                s,
+                position,
+                depth,
+                env,
+                accumulators,
+                position.shape,
+            );
         }
         let mut vectors = self.spread(s, &accumulators, shape);
         let mut from = from;
@@ -343,11 +351,11 @@ impl<'a, 'f> KernelEmitter<'a, 'f> {
             let end = self.vector_end(from, to, shape.step());
             vectors = self.narrow(s, vectors, shape);
             vectors =
-                self.inner_loop((from, end, shape.step()), s, place, depth, env, vectors, shape);
+                self.inner_loop((from, end, shape.step()), s, position, depth, env, vectors, shape);
             from = end;
         }
         let accumulators = self.gather(s, vectors, accumulators, shape);
-        self.inner_loop((from, to, 1), s, place, depth, env, accumulators, VectorShape::SCALAR)
+        self.inner_loop((from, to, 1), s, position, depth, env, accumulators, VectorShape::SCALAR)
     }
 
     fn range(&mut self, s: usize, level: usize) -> (Value, Value) {
@@ -368,16 +376,16 @@ impl<'a, 'f> KernelEmitter<'a, 'f> {
         &mut self,
         (from, to, by): (Value, Value, usize),
         s: usize,
-        place: &LoopPosition,
+        position: &LoopPosition,
         depth: &[usize],
         env: &Env,
         accumulators: Vec<LaneValue>,
         shape: VectorShape,
     ) -> Vec<LaneValue> {
-        let level = place.counters.len();
+        let level = position.counters.len();
         let carried: Vec<Value> = accumulators.iter().flat_map(LaneValue::values).collect();
         let out = self.count(from, to, by, &carried, |e, i, carried| {
-            let inside = e.enter(place, level, i, shape);
+            let inside = e.enter(position, level, i, shape);
             // Values in front of the loop are used in it; what it computes itself is not known
             // after it.
             let mut env = env.clone();

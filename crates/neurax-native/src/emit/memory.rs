@@ -18,13 +18,15 @@ impl KernelEmitter<'_, '_> {
         &mut self,
         operand: usize,
         at: Option<LaneValue>,
-        place: &LoopPosition,
+        position: &LoopPosition,
     ) -> LaneValue {
         let o = &self.k.operands[operand];
         let (ty, stage) = (o.dtype, o.stage as usize);
-        let address = place.addresses[operand];
-        let lane =
-            self.k.lane_loop(stage).filter(|&l| place.shape.width > 1 && l < place.counters.len());
+        let address = position.addresses[operand];
+        let lane = self
+            .k
+            .lane_loop(stage)
+            .filter(|&l| position.shape.width > 1 && l < position.counters.len());
         let stride = lane.map_or(Stride::Zero, |l| o.strides[l]);
         match (stride, at) {
             (Stride::Zero, None) => LaneValue::Uniform(self.scalar_load(ty, address, 0)),
@@ -33,7 +35,7 @@ impl KernelEmitter<'_, '_> {
                 LaneValue::Uniform(self.scalar_load(ty, address, 0))
             }
             (_, Some(LaneValue::Varying(at))) => {
-                self.load_scattered(ty, address, stride, &at, place.shape)
+                self.load_scattered(ty, address, stride, &at, position.shape)
             }
             (stride, at) => {
                 let address = match at {
@@ -41,8 +43,8 @@ impl KernelEmitter<'_, '_> {
                     _ => address,
                 };
                 LaneValue::Varying(
-                    (0..place.shape.unroll)
-                        .map(|u| self.load_vector(ty, address, stride, u, place.shape))
+                    (0..position.shape.unroll)
+                        .map(|u| self.load_vector(ty, address, stride, u, position.shape))
                         .collect(),
                 )
             }
@@ -58,7 +60,7 @@ impl KernelEmitter<'_, '_> {
         ty: DType,
         address: Value,
         stride: Stride,
-        part: usize,
+        unrolled: usize,
         shape: VectorShape,
     ) -> Value {
         let bytes = ty.bits() / 8;
@@ -67,7 +69,8 @@ impl KernelEmitter<'_, '_> {
                 let stride = self.param(p);
                 let lanes: Vec<Value> = (0..shape.width)
                     .map(|l| {
-                        let far = self.b.ins().imul_imm_s(stride, (part * shape.width + l) as i64);
+                        let far =
+                            self.b.ins().imul_imm_s(stride, (unrolled * shape.width + l) as i64);
                         let address = self.b.ins().iadd(address, far);
                         self.scalar_load(ty, address, 0)
                     })
@@ -75,7 +78,7 @@ impl KernelEmitter<'_, '_> {
                 self.assemble(&lanes, ty, shape)
             }
             _ => {
-                let offset = (part * shape.width * bytes) as i32;
+                let offset = (unrolled * shape.width * bytes) as i32;
                 self.dense_load(ty, address, offset, shape)
             }
         }
@@ -102,12 +105,12 @@ impl KernelEmitter<'_, '_> {
         shape: VectorShape,
     ) -> LaneValue {
         let mut out: SmallVec<[Value; 4]> = SmallVec::new();
-        for (part, &at) in at.iter().enumerate() {
+        for (unrolled, &at) in at.iter().enumerate() {
             let mut lanes = vec![];
             for l in 0..shape.width {
                 let by = self.extract(at, l, DType::I64, shape);
                 let address = self.b.ins().iadd(address, by);
-                let far = part * shape.width + l;
+                let far = unrolled * shape.width + l;
                 let far = match stride {
                     Stride::Zero => self.b.ins().iconst(I64, 0),
                     Stride::Unit => self.b.ins().iconst(I64, (far * ty.bits() / 8) as i64),
@@ -140,18 +143,20 @@ impl KernelEmitter<'_, '_> {
         x: LaneValue,
         at: Option<LaneValue>,
         ty: DType,
-        place: &LoopPosition,
+        position: &LoopPosition,
     ) {
         let o = &self.k.operands[operand];
         let stage = o.stage as usize;
-        let mut address = place.addresses[operand];
-        let lane =
-            self.k.lane_loop(stage).filter(|&l| place.shape.width > 1 && l < place.counters.len());
+        let mut address = position.addresses[operand];
+        let lane = self
+            .k
+            .lane_loop(stage)
+            .filter(|&l| position.shape.width > 1 && l < position.counters.len());
         let stride = lane.map_or(Stride::Zero, |l| o.strides[l]);
         if let Some(LaneValue::Uniform(at)) = at {
             address = self.b.ins().iadd(address, at);
         }
-        let shape = place.shape;
+        let shape = position.shape;
         let x = match (x, lane) {
             (LaneValue::Uniform(v), None) => {
                 self.b.ins().store(trusted(), v, address, 0);
@@ -161,13 +166,13 @@ impl KernelEmitter<'_, '_> {
             (LaneValue::Varying(vs), _) => vs,
         };
         let bytes = ty.bits() / 8;
-        for (part, &v) in x.iter().enumerate() {
+        for (unrolled, &v) in x.iter().enumerate() {
             match stride {
                 Stride::Unit if bytes == 16 / shape.width && ty != DType::Bool => {
-                    let offset = (part * shape.width * bytes) as i32;
+                    let offset = (unrolled * shape.width * bytes) as i32;
                     self.b.ins().store(trusted(), v, address, offset);
                 }
-                _ => self.store_lanes(v, ty, address, stride, part, shape),
+                _ => self.store_lanes(v, ty, address, stride, unrolled, shape),
             }
         }
     }
@@ -178,12 +183,12 @@ impl KernelEmitter<'_, '_> {
         ty: DType,
         address: Value,
         stride: Stride,
-        part: usize,
+        unrolled: usize,
         shape: VectorShape,
     ) {
         for l in 0..shape.width {
             let x = self.extract(v, l, ty, shape);
-            let far = part * shape.width + l;
+            let far = unrolled * shape.width + l;
             match stride {
                 Stride::Param(p) => {
                     let s = self.param(p);
@@ -256,10 +261,10 @@ impl KernelEmitter<'_, '_> {
     /// Counters of neighbouring lanes: `first + lane * step`, as i64.
     pub fn ramp(&mut self, first: Value, step: Value, shape: VectorShape) -> LaneValue {
         let mut out: SmallVec<[Value; 4]> = SmallVec::new();
-        for part in 0..shape.unroll {
+        for unrolled in 0..shape.unroll {
             let lanes: Vec<Value> = (0..shape.width)
                 .map(|l| {
-                    let far = self.b.ins().imul_imm_s(step, (part * shape.width + l) as i64);
+                    let far = self.b.ins().imul_imm_s(step, (unrolled * shape.width + l) as i64);
                     self.b.ins().iadd(first, far)
                 })
                 .collect();

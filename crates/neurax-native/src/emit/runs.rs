@@ -5,7 +5,7 @@ use super::{
     lane_value::LaneValue,
     loops::{KernelEmitter, LoopPosition},
 };
-use crate::kernel::{InstKind, Size, Source, Stride, VectorAxis};
+use crate::kernel::{InstKind, InstSource, Size, Stride, VectorAxis};
 use cranelift_codegen::ir::{InstBuilder, Value, condcodes::IntCC};
 
 /// A loop that only copies.
@@ -28,7 +28,8 @@ impl KernelEmitter<'_, '_> {
     pub fn copied_run(&mut self, s: usize, depth: &[usize], env: &mut Env) -> Option<CopiedRun> {
         let (k, stage) = (self.k, &self.k.stages[s]);
         let [store] = &stage.stores[..] else { return None };
-        let InstKind::Source(Source::Load { operand, at }) = stage.insts[store.value as usize].op
+        let InstKind::Source(InstSource::Load { operand, at }) =
+            stage.insts[store.value as usize].op
         else {
             return None;
         };
@@ -61,7 +62,7 @@ impl KernelEmitter<'_, '_> {
         run: CopiedRun,
         (from, to): (Value, Value),
         s: usize,
-        place: &LoopPosition,
+        position: &LoopPosition,
         depth: &[usize],
         env: &Env,
         accumulators: Vec<LaneValue>,
@@ -74,15 +75,15 @@ impl KernelEmitter<'_, '_> {
         self.b.ins().brif(is_long, long, &[], short, &[]);
         self.b.switch_to_block(long);
         let skipped = self.b.ins().imul_imm_s(from, run.bytes);
-        let mut source = self.b.ins().iadd(place.addresses[run.load], skipped);
+        let mut source = self.b.ins().iadd(position.addresses[run.load], skipped);
         if let Some(at) = run.at {
             source = self.b.ins().iadd(source, at);
         }
-        let target = self.b.ins().iadd(place.addresses[run.store], skipped);
+        let target = self.b.ins().iadd(position.addresses[run.store], skipped);
         self.copy(target, source, bytes);
         self.b.ins().jump(after, &[]);
         self.b.switch_to_block(short);
-        let accumulators = self.last_loop((from, to), s, place, depth, env, accumulators);
+        let accumulators = self.last_loop((from, to), s, position, depth, env, accumulators);
         self.b.ins().jump(after, &[]);
         self.b.switch_to_block(after);
         accumulators

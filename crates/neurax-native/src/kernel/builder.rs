@@ -1,6 +1,6 @@
 //! Writing instructions: the short names that expansions and expressions are written with.
 
-use super::{Id, InstKind};
+use super::{InstId, InstKind};
 use neurax_ir::{
     DType, Literal,
     op::{Binary, Direction, Unary},
@@ -12,58 +12,58 @@ pub trait ExprBuilder {
     type Source;
 
     /// Adds an instruction, or finds it.
-    fn put(&mut self, op: InstKind<Self::Source>, ty: DType) -> Id;
+    fn put(&mut self, op: InstKind<Self::Source>, ty: DType) -> InstId;
 
     /// The dtype of a value.
-    fn ty(&self, x: Id) -> DType;
+    fn ty(&self, x: InstId) -> DType;
 
     /// Has the CPU fused multiply-add?
     fn has_fma(&self) -> bool;
 
     /// A number, rounded to that dtype.
-    fn number(&mut self, ty: DType, x: f64) -> Id {
+    fn number(&mut self, ty: DType, x: f64) -> InstId {
         self.put(InstKind::Const(bits_of(ty, x)), ty)
     }
 
     /// A number of the dtype of another value.
-    fn like(&mut self, x: Id, value: f64) -> Id {
+    fn like(&mut self, x: InstId, value: f64) -> InstId {
         self.number(self.ty(x), value)
     }
 
     /// Bits of a dtype.
-    fn bits(&mut self, ty: DType, bits: u64) -> Id {
+    fn bits(&mut self, ty: DType, bits: u64) -> InstId {
         self.put(InstKind::Const(bits), ty)
     }
 
     /// A function of one value, without expansion.
-    fn un(&mut self, f: Unary, x: Id) -> Id {
+    fn unary_inst(&mut self, f: Unary, x: InstId) -> InstId {
         let ty = self.ty(x);
         self.put(InstKind::Unary(f, x), ty)
     }
 
     /// A function of two values, without expansion.
-    fn bin(&mut self, f: Binary, x: Id, y: Id) -> Id {
+    fn binary_inst(&mut self, f: Binary, x: InstId, y: InstId) -> InstId {
         let ty = self.ty(x);
         self.put(InstKind::Binary(f, x, y), ty)
     }
 
     /// `x + y`
-    fn add(&mut self, x: Id, y: Id) -> Id {
-        self.bin(Binary::Add, x, y)
+    fn add(&mut self, x: InstId, y: InstId) -> InstId {
+        self.binary_inst(Binary::Add, x, y)
     }
 
     /// `x - y`
-    fn sub(&mut self, x: Id, y: Id) -> Id {
-        self.bin(Binary::Sub, x, y)
+    fn sub(&mut self, x: InstId, y: InstId) -> InstId {
+        self.binary_inst(Binary::Sub, x, y)
     }
 
     /// `x * y`
-    fn mul(&mut self, x: Id, y: Id) -> Id {
-        self.bin(Binary::Mul, x, y)
+    fn mul(&mut self, x: InstId, y: InstId) -> InstId {
+        self.binary_inst(Binary::Mul, x, y)
     }
 
     /// `x * y + z`, rounded once where the CPU can.
-    fn fma(&mut self, x: Id, y: Id, z: Id) -> Id {
+    fn fma(&mut self, x: InstId, y: InstId, z: InstId) -> InstId {
         let ty = self.ty(x);
         if self.has_fma() {
             return self.put(InstKind::Fma(x, y, z), ty);
@@ -73,28 +73,28 @@ pub trait ExprBuilder {
     }
 
     /// A comparison.
-    fn compare(&mut self, d: Direction, x: Id, y: Id) -> Id {
+    fn compare(&mut self, d: Direction, x: InstId, y: InstId) -> InstId {
         self.put(InstKind::Compare(d, x, y), DType::Bool)
     }
 
     /// `pred ? x : y`
-    fn select(&mut self, pred: Id, x: Id, y: Id) -> Id {
+    fn select(&mut self, pred: InstId, x: InstId, y: InstId) -> InstId {
         let ty = self.ty(x);
         self.put(InstKind::Select(pred, x, y), ty)
     }
 
     /// The same number in another dtype.
-    fn convert(&mut self, x: Id, ty: DType) -> Id {
+    fn convert(&mut self, x: InstId, ty: DType) -> InstId {
         if self.ty(x) == ty { x } else { self.put(InstKind::Convert(x), ty) }
     }
 
     /// The same bits in another dtype.
-    fn bitcast(&mut self, x: Id, ty: DType) -> Id {
+    fn bitcast(&mut self, x: InstId, ty: DType) -> InstId {
         if self.ty(x) == ty { x } else { self.put(InstKind::Bitcast(x), ty) }
     }
 
     /// `c[0] + x (c[1] + x (c[2] + ..))`
-    fn polynomial(&mut self, x: Id, c: &[f64]) -> Id {
+    fn polynomial(&mut self, x: InstId, c: &[f64]) -> InstId {
         let Some((&last, rest)) = c.split_last() else { return self.like(x, 0.0) };
         let mut sum = self.like(x, last);
         for &c in rest.iter().rev() {

@@ -17,12 +17,12 @@ pub use builder::{ExprBuilder, computed_in, first_bits};
 pub use verify::verify;
 
 use neurax_ir::{
-    DType,
+    DType, Error, OrBug, Result,
     op::{Binary, Direction, ReduceKind, Unary},
 };
 
 /// A value of a stage: the index of the instruction that makes it.
-pub type Id = u32;
+pub type InstId = u32;
 
 /// One loop nest.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -83,7 +83,7 @@ pub struct Stage {
     /// Sizes of its loops, outermost first; may be empty.
     pub inner: Vec<Size>,
     /// The body; operands come before users.
-    pub insts: Vec<Inst<Source>>,
+    pub insts: Vec<Inst<InstSource>>,
     /// Accumulators over the inner loops.
     pub accumulators: Vec<Accumulator>,
     /// What is written.
@@ -96,7 +96,7 @@ pub struct Accumulator {
     /// How elements are joined.
     pub kind: ReduceKind,
     /// What is joined.
-    pub value: Id,
+    pub value: InstId,
 }
 
 /// A value written to an operand.
@@ -105,11 +105,11 @@ pub struct Store {
     /// Where to.
     pub operand: u16,
     /// What.
-    pub value: Id,
+    pub value: InstId,
     /// Bytes added to the place, found at run time.
-    pub at: Option<Id>,
+    pub at: Option<InstId>,
     /// Written only if this is true; where it differs between lanes there are no vectors.
-    pub guard: Option<Id>,
+    pub guard: Option<InstId>,
 }
 
 /// One instruction and the dtype of its result. Narrow floats are computed in f32.
@@ -129,38 +129,38 @@ pub enum InstKind<L> {
     /// A number, as the bits of its dtype.
     Const(u64),
     /// A function of one value.
-    Unary(Unary, Id),
+    Unary(Unary, InstId),
     /// A function of two values.
-    Binary(Binary, Id, Id),
+    Binary(Binary, InstId, InstId),
     /// A comparison; gives bool.
-    Compare(Direction, Id, Id),
+    Compare(Direction, InstId, InstId),
     /// `pred ? x : y`
-    Select(Id, Id, Id),
+    Select(InstId, InstId, InstId),
     /// `x * y + z`, rounded once.
-    Fma(Id, Id, Id),
+    Fma(InstId, InstId, InstId),
     /// The same number in this dtype.
-    Convert(Id),
+    Convert(InstId),
     /// The same bits in this dtype.
-    Bitcast(Id),
+    Bitcast(InstId),
     /// An f32 rounded to what a narrower float dtype can hold.
-    Round(DType, Id),
+    Round(DType, InstId),
     /// A function of one value by the scalar library, lane by lane.
-    Call1(Unary, Id),
+    Call1(Unary, InstId),
     /// A function of two values by the scalar library, lane by lane.
-    Call2(Binary, Id, Id),
+    Call2(Binary, InstId, InstId),
     /// Where the predicate holds, the scalar library's function of the value; else the third.
-    Patch(Unary, Id, Id, Id),
+    Patch(Unary, InstId, InstId, InstId),
 }
 
 /// Where values of a stage come from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Source {
+pub enum InstSource {
     /// An element of an operand, `at` bytes further on.
     Load {
         /// Which operand.
         operand: u16,
         /// Bytes found at run time.
-        at: Option<Id>,
+        at: Option<InstId>,
     },
     /// A number made of loop counters: `base + sum(stride * counter)`, strides as for an operand.
     Index {
@@ -182,7 +182,7 @@ pub enum Source {
 
 impl<L> InstKind<L> {
     /// The values that it reads.
-    pub fn reads(&self) -> impl Iterator<Item = Id> {
+    pub fn reads(&self) -> impl Iterator<Item = InstId> {
         let (a, b, c) = match *self {
             InstKind::Source(_) | InstKind::Const(_) => (None, None, None),
             InstKind::Unary(_, x)
@@ -200,39 +200,46 @@ impl<L> InstKind<L> {
         [a, b, c].into_iter().flatten()
     }
 
-    /// The same instruction on other values and leaves.
-    pub fn map<M>(&self, mut id: impl FnMut(Id) -> Id, leaf: impl FnOnce(&L) -> M) -> InstKind<M> {
-        match *self {
-            InstKind::Source(ref l) => InstKind::Source(leaf(l)),
+    /// Returns the same instruction on the operands that `operand` returns.
+    ///
+    /// # Errors
+    /// If it has no operand for a value, or if the instruction is a source.
+    pub fn with_operands<M>(
+        &self,
+        operand: impl Fn(InstId) -> Option<InstId>,
+    ) -> Result<InstKind<M>> {
+        let id = |x: InstId| operand(x).or_bug(format!("operand %{x} is not in the stage"));
+        Ok(match *self {
+            InstKind::Source(_) => return Err(Error::bug("a source has no operands to replace")),
             InstKind::Const(c) => InstKind::Const(c),
-            InstKind::Unary(f, x) => InstKind::Unary(f, id(x)),
-            InstKind::Binary(f, x, y) => InstKind::Binary(f, id(x), id(y)),
-            InstKind::Compare(f, x, y) => InstKind::Compare(f, id(x), id(y)),
-            InstKind::Select(x, y, z) => InstKind::Select(id(x), id(y), id(z)),
-            InstKind::Fma(x, y, z) => InstKind::Fma(id(x), id(y), id(z)),
-            InstKind::Convert(x) => InstKind::Convert(id(x)),
-            InstKind::Bitcast(x) => InstKind::Bitcast(id(x)),
-            InstKind::Round(d, x) => InstKind::Round(d, id(x)),
-            InstKind::Call1(f, x) => InstKind::Call1(f, id(x)),
-            InstKind::Call2(f, x, y) => InstKind::Call2(f, id(x), id(y)),
-            InstKind::Patch(f, x, y, z) => InstKind::Patch(f, id(x), id(y), id(z)),
-        }
+            InstKind::Unary(f, x) => InstKind::Unary(f, id(x)?),
+            InstKind::Binary(f, x, y) => InstKind::Binary(f, id(x)?, id(y)?),
+            InstKind::Compare(f, x, y) => InstKind::Compare(f, id(x)?, id(y)?),
+            InstKind::Select(x, y, z) => InstKind::Select(id(x)?, id(y)?, id(z)?),
+            InstKind::Fma(x, y, z) => InstKind::Fma(id(x)?, id(y)?, id(z)?),
+            InstKind::Convert(x) => InstKind::Convert(id(x)?),
+            InstKind::Bitcast(x) => InstKind::Bitcast(id(x)?),
+            InstKind::Round(d, x) => InstKind::Round(d, id(x)?),
+            InstKind::Call1(f, x) => InstKind::Call1(f, id(x)?),
+            InstKind::Call2(f, x, y) => InstKind::Call2(f, id(x)?, id(y)?),
+            InstKind::Patch(f, x, y, z) => InstKind::Patch(f, id(x)?, id(y)?, id(z)?),
+        })
     }
 }
 
-impl Source {
+impl InstSource {
     /// The run-time offset of a load.
-    pub fn at(&self) -> Option<Id> {
+    pub fn at(&self) -> Option<InstId> {
         match self {
-            Source::Load { at, .. } => *at,
+            InstSource::Load { at, .. } => *at,
             _ => None,
         }
     }
 }
 
-impl Inst<Source> {
+impl Inst<InstSource> {
     /// All values that it reads, run-time offsets included.
-    pub fn all_reads(&self) -> impl Iterator<Item = Id> {
+    pub fn all_reads(&self) -> impl Iterator<Item = InstId> {
         let at = match &self.op {
             InstKind::Source(l) => l.at(),
             _ => None,
@@ -265,11 +272,13 @@ impl Kernel {
         let mut out: Vec<bool> = vec![];
         for inst in &self.stages[stage].insts {
             let own = match &inst.op {
-                InstKind::Source(Source::Load { operand, .. }) => {
+                InstKind::Source(InstSource::Load { operand, .. }) => {
                     self.operands[*operand as usize].strides[lane] != Stride::Zero
                 }
-                InstKind::Source(Source::Index { strides, .. }) => strides[lane] != Stride::Zero,
-                InstKind::Source(Source::Accumulator { .. }) => {
+                InstKind::Source(InstSource::Index { strides, .. }) => {
+                    strides[lane] != Stride::Zero
+                }
+                InstKind::Source(InstSource::Accumulator { .. }) => {
                     self.vector_axis == VectorAxis::Outer
                 }
                 _ => false,
@@ -299,7 +308,7 @@ impl Kernel {
                 let narrow = |d: DType| d != DType::Bool && d.bits() < 32;
                 match inst.ty {
                     DType::Bool => {}
-                    d if narrow(d) && self.only_widened(stage, i as Id) => {}
+                    d if narrow(d) && self.only_widened(stage, i as InstId) => {}
                     d if narrow(d) => widths[2] = true,
                     d => widths[(d.bits() == 64) as usize] = true,
                 }
@@ -313,14 +322,15 @@ impl Kernel {
     }
 
     /// Is a narrow integer only loaded and turned into 4 bytes, or made of them and stored?
-    fn only_widened(&self, stage: &Stage, x: Id) -> bool {
+    fn only_widened(&self, stage: &Stage, x: InstId) -> bool {
         let makes = match &stage.insts[x as usize].op {
-            InstKind::Source(Source::Load { .. }) => true,
+            InstKind::Source(InstSource::Load { .. }) => true,
             InstKind::Convert(y) => stage.insts[*y as usize].ty.bits() == 32,
             _ => false,
         };
-        let uses = |i: &Inst<Source>| i.all_reads().any(|y| y == x);
-        let widens = |i: &Inst<Source>| matches!(i.op, InstKind::Convert(_)) && i.ty.bits() == 32;
+        let uses = |i: &Inst<InstSource>| i.all_reads().any(|y| y == x);
+        let widens =
+            |i: &Inst<InstSource>| matches!(i.op, InstKind::Convert(_)) && i.ty.bits() == 32;
         makes
             && stage.insts.iter().filter(|i| uses(i)).all(widens)
             && !stage.accumulators.iter().any(|f| f.value == x)

@@ -1,7 +1,7 @@
 //! Reads the text form of kernels back, so that tests can say which kernel they mean.
 
 use super::{
-    Accumulator, Id, Inst, InstKind, Kernel, Operand, Size, Source, Stage, Store, Stride,
+    Accumulator, Inst, InstId, InstKind, InstSource, Kernel, Operand, Size, Stage, Store, Stride,
     VectorAxis,
 };
 use neurax_ir::{
@@ -18,7 +18,7 @@ impl FromStr for Kernel {
     /// # Errors
     /// With the line, and what was expected there.
     fn from_str(text: &str) -> Result<Kernel> {
-        let mut p = Parser { text, at: 0 };
+        let mut p = KernelParser { text, at: 0 };
         let k = p.kernel()?;
         p.space();
         if p.at < text.len() {
@@ -29,16 +29,16 @@ impl FromStr for Kernel {
     }
 }
 
-struct Parser<'t> {
+struct KernelParser<'t> {
     text: &'t str,
     at: usize,
 }
 
-impl Parser<'_> {
+impl KernelParser<'_> {
     fn kernel(&mut self) -> Result<Kernel> {
         self.expect("kernel")?;
-        let outer = self.list(Parser::size)?;
-        self.expect("lanes")?;
+        let outer = self.list(KernelParser::size)?;
+        self.expect("vectorize")?;
         let vector_axis = match self.eat("inner") {
             true => VectorAxis::Inner,
             false => self
@@ -60,18 +60,18 @@ impl Parser<'_> {
     fn operand(&mut self) -> Result<Operand> {
         let dtype = self.dtype()?;
         self.expect("stage")?;
-        Ok(Operand { dtype, stage: self.number()?, strides: self.list(Parser::stride)? })
+        Ok(Operand { dtype, stage: self.number()?, strides: self.list(KernelParser::stride)? })
     }
 
     fn stage(&mut self) -> Result<Stage> {
-        let mut s = Stage { inner: self.list(Parser::size)?, ..Stage::default() };
+        let mut s = Stage { inner: self.list(KernelParser::size)?, ..Stage::default() };
         while self.sees("%") {
             self.numbered("%", s.insts.len())?;
             let ty = self.dtype()?;
             self.expect("=")?;
             s.insts.push(Inst { op: self.op()?, ty });
         }
-        while self.eat("fold") {
+        while self.eat("accumulate") {
             self.numbered("", s.accumulators.len())?;
             s.accumulators.push(Accumulator {
                 kind: self.one_of(ReduceKind::ALL, |k| k.name())?,
@@ -90,7 +90,7 @@ impl Parser<'_> {
         Ok(s)
     }
 
-    fn op(&mut self) -> Result<InstKind<Source>> {
+    fn op(&mut self) -> Result<InstKind<InstSource>> {
         if let Some(hex) = self.rest().strip_prefix("0x") {
             let end = hex.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(hex.len());
             let bits = u64::from_str_radix(&hex[..end], 16)
@@ -100,21 +100,22 @@ impl Parser<'_> {
         }
         let start = self.at;
         Ok(match self.word() {
-            "load" => {
-                InstKind::Source(Source::Load { operand: self.after("@")?, at: self.clause("at")? })
-            }
+            "load" => InstKind::Source(InstSource::Load {
+                operand: self.after("@")?,
+                at: self.clause("at")?,
+            }),
             "index" => {
-                let strides = self.list(Parser::stride)?;
-                InstKind::Source(Source::Index {
+                let strides = self.list(KernelParser::stride)?;
+                InstKind::Source(InstSource::Index {
                     strides,
                     base: if self.eat("+") { Some(self.after("#")?) } else { None },
                 })
             }
-            "number" => InstKind::Source(Source::Param(self.after("#")?)),
-            "fold" => {
+            "param" => InstKind::Source(InstSource::Param(self.after("#")?)),
+            "accumulator" => {
                 let stage = self.number()?;
                 self.expect(".")?;
-                InstKind::Source(Source::Accumulator { stage, fold: self.number()? })
+                InstKind::Source(InstSource::Accumulator { stage, fold: self.number()? })
             }
             "compare" => InstKind::Compare(
                 self.one_of(Direction::ALL, |d| d.name())?,
@@ -143,9 +144,9 @@ impl Parser<'_> {
     /// A function of one value or of two.
     fn function(
         &mut self,
-        one: fn(Unary, Id) -> InstKind<Source>,
-        two: fn(Binary, Id, Id) -> InstKind<Source>,
-    ) -> Result<InstKind<Source>> {
+        one: fn(Unary, InstId) -> InstKind<InstSource>,
+        two: fn(Binary, InstId, InstId) -> InstKind<InstSource>,
+    ) -> Result<InstKind<InstSource>> {
         let start = self.at;
         if let Ok(f) = self.one_of(Unary::ALL, |f| f.name()) {
             return Ok(one(f, self.id()?));
@@ -170,17 +171,17 @@ impl Parser<'_> {
         }
     }
 
-    fn id(&mut self) -> Result<Id> {
+    fn id(&mut self) -> Result<InstId> {
         self.after("%")
     }
 
-    fn next_id(&mut self) -> Result<Id> {
+    fn next_id(&mut self) -> Result<InstId> {
         self.expect(",")?;
         self.id()
     }
 
     /// `at %3`, if that comes next.
-    fn clause(&mut self, word: &str) -> Result<Option<Id>> {
+    fn clause(&mut self, word: &str) -> Result<Option<InstId>> {
         if self.eat(word) { self.id().map(Some) } else { Ok(None) }
     }
 
@@ -317,8 +318,8 @@ mod tests {
 
     #[test]
     fn malformed_texts_are_refused_with_line_and_reason() {
-        let whole = "kernel [#0] lanes inner\n  @0: f32 stage 0 [#1]\n  stage [4, #2]\n    %0: f32 = load @0\n    %1: f32 = add %0, %0\n    \
-                     fold 0: sum %1\n    store @0 %1 if %0\n";
+        let whole = "kernel [#0] vectorize inner\n  @0: f32 stage 0 [#1]\n  stage [4, #2]\n    %0: f32 = load @0\n    %1: f32 = add %0, %0\n    \
+                     accumulate 0: sum %1\n    store @0 %1 if %0\n";
         whole.parse::<Kernel>().unwrap();
         for (from, to, line, want) in [
             ("kernel", "colonel", 1, "`kernel` was expected, not `colonel [#0]"),

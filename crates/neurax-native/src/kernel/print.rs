@@ -1,6 +1,6 @@
-//! Kernels as text.
+//! The text form of kernels.
 
-use super::{Inst, InstKind, Kernel, Size, Source, Stage, Stride, VectorAxis};
+use super::{Inst, InstKind, InstSource, Kernel, Size, Stage, Stride, VectorAxis};
 use std::fmt::{Display, Formatter, Result};
 
 impl Display for Size {
@@ -22,27 +22,27 @@ impl Display for Stride {
     }
 }
 
-/// `a, b, c`
+/// Returns a list as `a, b, c`.
 fn list<T: Display>(xs: &[T]) -> String {
     xs.iter().map(T::to_string).collect::<Vec<_>>().join(", ")
 }
 
-impl Display for Source {
+impl Display for InstSource {
     fn fmt(&self, f: &mut Formatter) -> Result {
         match self {
-            Source::Load { operand, at: None } => write!(f, "load @{operand}"),
-            Source::Load { operand, at: Some(at) } => write!(f, "load @{operand} at %{at}"),
-            Source::Index { strides, base: None } => write!(f, "index [{}]", list(strides)),
-            Source::Index { strides, base: Some(base) } => {
+            InstSource::Load { operand, at: None } => write!(f, "load @{operand}"),
+            InstSource::Load { operand, at: Some(at) } => write!(f, "load @{operand} at %{at}"),
+            InstSource::Index { strides, base: None } => write!(f, "index [{}]", list(strides)),
+            InstSource::Index { strides, base: Some(base) } => {
                 write!(f, "index [{}] + #{base}", list(strides))
             }
-            Source::Param(p) => write!(f, "number #{p}"),
-            Source::Accumulator { stage, fold } => write!(f, "fold {stage}.{fold}"),
+            InstSource::Param(p) => write!(f, "param #{p}"),
+            InstSource::Accumulator { stage, fold } => write!(f, "accumulator {stage}.{fold}"),
         }
     }
 }
 
-impl Display for Inst<Source> {
+impl Display for Inst<InstSource> {
     fn fmt(&self, f: &mut Formatter) -> Result {
         write!(f, "{} = ", self.ty)?;
         match &self.op {
@@ -70,7 +70,7 @@ impl Stage {
             writeln!(f, "    %{i}: {inst}")?;
         }
         for (i, fold) in self.accumulators.iter().enumerate() {
-            writeln!(f, "    fold {i}: {} %{}", fold.kind.name(), fold.value)?;
+            writeln!(f, "    accumulate {i}: {} %{}", fold.kind.name(), fold.value)?;
         }
         for s in &self.stores {
             write!(f, "    store @{} %{}", s.operand, s.value)?;
@@ -82,20 +82,20 @@ impl Stage {
     }
 }
 
-/// A kernel reads like this: `#n` is a parameter, `@n` an operand with its strides along the outer
+/// Writes the text form: `#n` is a parameter, `@n` an operand with its strides along the outer
 /// and inner loops, `%n` a value.
 ///
 /// ```text
-/// kernel [#0] lanes inner
+/// kernel [#0] vectorize inner
 ///   @0: f32 stage 0 [#1, 1]
 ///   stage [#2]
 ///     %0: f32 = load @0
-///     fold 0: sum %0
+///     accumulate 0: sum %0
 /// ```
 impl Display for Kernel {
     fn fmt(&self, f: &mut Formatter) -> Result {
         let lanes = if self.vector_axis == VectorAxis::Inner { "inner" } else { "outer" };
-        writeln!(f, "kernel [{}] lanes {lanes}", list(&self.outer))?;
+        writeln!(f, "kernel [{}] vectorize {lanes}", list(&self.outer))?;
         for (i, o) in self.operands.iter().enumerate() {
             writeln!(f, "  @{i}: {} stage {} [{}]", o.dtype, o.stage, list(&o.strides))?;
         }

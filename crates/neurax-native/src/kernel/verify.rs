@@ -1,7 +1,7 @@
 //! What must hold for every kernel. A broken one is an error of this crate: it is refused before it
 //! becomes machine code.
 
-use super::{Id, Inst, InstKind, Kernel, Size, Source, Stride};
+use super::{Inst, InstId, InstKind, InstSource, Kernel, Size, Stride};
 use neurax_ir::{
     DType, Error, Result,
     op::{Binary, Unary},
@@ -63,7 +63,7 @@ impl Verifier<'_> {
                 format!("%{i} of stage {s} has operands of wrong types, or no machine code")
             })?;
         }
-        let known = |x: Id| (x as usize) < stage.insts.len();
+        let known = |x: InstId| (x as usize) < stage.insts.len();
         self.must(stage.accumulators.iter().all(|f| known(f.value)), || {
             format!("a fold of stage {s} reads what is not there")
         })?;
@@ -79,8 +79,8 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    fn is(&self, s: usize, x: Option<Id>, ty: DType, what: &str) -> Result<()> {
-        let of = |x: Id| self.k.stages[s].insts[x as usize].ty;
+    fn is(&self, s: usize, x: Option<InstId>, ty: DType, what: &str) -> Result<()> {
+        let of = |x: InstId| self.k.stages[s].insts[x as usize].ty;
         self.must(x.is_none_or(|x| of(x) == ty), || format!("{what} in stage {s} is not {ty}"))
     }
 
@@ -91,21 +91,21 @@ impl Verifier<'_> {
         })
     }
 
-    fn leaf(&self, s: usize, inst: &Inst<Source>) -> Result<()> {
+    fn leaf(&self, s: usize, inst: &Inst<InstSource>) -> Result<()> {
         match &inst.op {
-            InstKind::Source(Source::Load { operand, at }) => {
+            InstKind::Source(InstSource::Load { operand, at }) => {
                 self.is(s, *at, DType::I64, "the place of a load")?;
                 self.operand(s, *operand, inst.ty)
             }
-            InstKind::Source(Source::Index { strides, base }) => {
+            InstKind::Source(InstSource::Index { strides, base }) => {
                 self.must(matches!(inst.ty, DType::I32 | DType::I64), || {
                     format!("a counter is i32 or i64, not {}", inst.ty)
                 })?;
                 base.map_or(Ok(()), |p| self.param(p))?;
                 self.strides(strides, s)
             }
-            InstKind::Source(Source::Param(p)) => self.param(*p),
-            InstKind::Source(Source::Accumulator { stage, fold }) => {
+            InstKind::Source(InstSource::Param(p)) => self.param(*p),
+            InstKind::Source(InstSource::Accumulator { stage, fold }) => {
                 let from = self.k.stages[..s]
                     .get(*stage as usize)
                     .and_then(|from| Some((from, from.accumulators.get(*fold as usize)?.value)));
@@ -121,9 +121,9 @@ impl Verifier<'_> {
     }
 
     /// Do operands have the types that the instruction takes?
-    fn types(&self, s: usize, inst: &Inst<Source>) -> bool {
-        let of = |x: Id| self.k.stages[s].insts[x as usize].ty;
-        let same = |xs: &[Id]| xs.iter().all(|&x| of(x) == inst.ty);
+    fn types(&self, s: usize, inst: &Inst<InstSource>) -> bool {
+        let of = |x: InstId| self.k.stages[s].insts[x as usize].ty;
+        let same = |xs: &[InstId]| xs.iter().all(|&x| of(x) == inst.ty);
         match &inst.op {
             InstKind::Source(_) | InstKind::Const(_) | InstKind::Convert(_) => true,
             InstKind::Unary(f, x) => same(&[*x]) && has_code(*f, inst.ty),
@@ -176,7 +176,7 @@ mod tests {
     /// The sums of the rows of an array.
     fn rows() -> Kernel {
         let load = |operand| Inst {
-            op: InstKind::Source(Source::Load { operand, at: None }),
+            op: InstKind::Source(InstSource::Load { operand, at: None }),
             ty: DType::F32,
         };
         let first = Stage {
@@ -186,7 +186,7 @@ mod tests {
             stores: vec![],
         };
         let total = Inst {
-            op: InstKind::Source(Source::Accumulator { stage: 0, fold: 0 }),
+            op: InstKind::Source(InstSource::Accumulator { stage: 0, fold: 0 }),
             ty: DType::F32,
         };
         let second = Stage {
@@ -212,23 +212,23 @@ mod tests {
     #[test]
     fn a_kernel_reads_like_its_loops() {
         verify(&rows(), 4).unwrap();
-        let text = "kernel [#0] lanes inner\n  @0: f32 stage 0 [#2, 1]\n  @1: f32 stage 1 [#3]\n  stage [#1]\n    %0: f32 = load @0\n    fold 0: sum %0\n  \
-                    stage []\n    %0: f32 = fold 0.0\n    store @1 %0\n";
+        let text = "kernel [#0] vectorize inner\n  @0: f32 stage 0 [#2, 1]\n  @1: f32 stage 1 [#3]\n  stage [#1]\n    %0: f32 = load @0\n    accumulate 0: sum %0\n  \
+                    stage []\n    %0: f32 = accumulator 0.0\n    store @1 %0\n";
         assert_eq!(rows().to_string(), text);
     }
 
     /// Sums of rows divided by their length, once written in order and once where an index says and
     /// a comparison allows.
-    const WHOLE: &str = "kernel [#0] lanes inner
+    const WHOLE: &str = "kernel [#0] vectorize inner
   @0: f32 stage 0 [#2, 1]
   @1: f32 stage 1 [#3]
   stage [#1]
     %0: f32 = load @0
     %1: f32 = sqrt %0
     %2: f32 = fma %0, %1, %1
-    fold 0: sum %2
+    accumulate 0: sum %2
   stage []
-    %0: f32 = fold 0.0
+    %0: f32 = accumulator 0.0
     %1: i64 = index [1] + #1
     %2: i64 = add %1, %1
     %3: bool = compare LT %1, %2
@@ -262,8 +262,8 @@ mod tests {
                 "the place of a load in stage 0 is not i64",
             ),
             ("sum %2", "sum %3", "a fold of stage 0 reads what is not there"),
-            ("fold 0.0", "fold 1.0", "accumulator 1.0, which is not finished"),
-            ("fold 0.0", "fold 0.1", "accumulator 0.1, which is not finished"),
+            ("accumulator 0.0", "fold 1.0", "accumulator 1.0, which is not finished"),
+            ("accumulator 0.0", "accumulator 0.1", "accumulator 0.1, which is not finished"),
             ("%0: f32 = fold", "%0: f64 = fold", "accumulator 0.0 is not f64"),
             ("index [1]", "index [1, 1]", "2 strides for 1 loops of stage 1"),
             ("index [1]", "index [#7]", "parameter #7 is not given"),

@@ -140,7 +140,7 @@ impl ControlTask {
         let stay = (0..self.carries.len()).filter(|&i| self.carries[i].second.is_none());
         StepMemory {
             scratch: self.inner_block() + self.block,
-            shares: stay.map(own).filter(|s| once(s.0)).collect(),
+            in_place: stay.map(own).filter(|s| once(s.0)).collect(),
         }
     }
 

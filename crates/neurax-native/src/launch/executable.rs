@@ -157,8 +157,12 @@ impl neurax_runtime::Executable for NativeExecutable {
         // For each argument, the result that reuses its memory.
         let mut taken: SmallVec<[Option<usize>; 8]> = smallvec::smallvec![None; args.len()];
         for (o, ty) in self.program.outputs.iter().enumerate() {
-            let reused =
-                self.program.plan.reuse.iter().find(|r| r.1 == o && args[r.0].bytes().is_unique());
+            let reused = self
+                .program
+                .plan
+                .donations
+                .iter()
+                .find(|r| r.1 == o && args[r.0].bytes().is_unique());
             results.push(match reused {
                 Some(&(i, _)) => {
                     taken[i] = Some(o);

@@ -314,10 +314,10 @@ impl ProductTask {
         let lost = || {
             Error::bug("the axes of a dot_general operand have no common stride").at_origin(&e.at)
         };
-        let (m, rows) = l.joined(&lf).ok_or_else(lost)?;
-        let (n, columns) = r.joined(&rf).ok_or_else(lost)?;
-        let (k, down) = l.joined(&op.lhs_contract).ok_or_else(lost)?;
-        let (_, across) = r.joined(&op.rhs_contract).ok_or_else(lost)?;
+        let (m, rows) = l.merged(&lf).ok_or_else(lost)?;
+        let (n, columns) = r.merged(&rf).ok_or_else(lost)?;
+        let (k, down) = l.merged(&op.lhs_contract).ok_or_else(lost)?;
+        let (_, across) = r.merged(&op.rhs_contract).ok_or_else(lost)?;
         let mut step = (m * n) as isize;
         let mut batch = SmallVec::new();
         for (&i, &j) in op.lhs_batch.iter().zip(&op.rhs_batch).rev() {

@@ -74,7 +74,7 @@ impl Task {
         match self {
             Task::Control(c) => c.memory(),
             Task::Product(p) => StepMemory { scratch: p.scratch(), ..StepMemory::default() },
-            Task::Sort(s) => StepMemory { shares: s.shares(), ..StepMemory::default() },
+            Task::Sort(s) => StepMemory { in_place: s.in_place(), ..StepMemory::default() },
             Task::Kernel(_)
             | Task::Convolution(_)
             | Task::Windows(_)
@@ -102,13 +102,15 @@ impl Program {
         let constants =
             schedule.constants.iter().map(|&(_, v)| constant(v)).collect::<Result<_>>()?;
         let in_memory_of = |o| {
-            (0..schedule.buffers.len()).filter(|&b| plan.homes[b] == Location::Output(o)).collect()
+            (0..schedule.buffers.len())
+                .filter(|&b| plan.locations[b] == Location::Output(o))
+                .collect()
         };
         let aliased = |source: &OutputSource| match *source {
             OutputSource::Own => Ok(None),
             OutputSource::CopyOf(b) => Ok(Some((b, schedule.buffers[b].bytes()?))),
         };
-        let aliased_outputs = plan.gives.iter().map(aliased).collect::<Result<_>>()?;
+        let aliased_outputs = plan.outputs.iter().map(aliased).collect::<Result<_>>()?;
         let output_buffers = (0..schedule.outputs.len()).map(in_memory_of).collect();
         Ok(Program {
             outputs: graph.output_types(),
@@ -138,7 +140,7 @@ impl Program {
         };
         Frame {
             base,
-            slots: self.plan.homes.iter().map(address).collect(),
+            slots: self.plan.locations.iter().map(address).collect(),
             inner,
             operands: vec![],
             results: vec![],

@@ -1,50 +1,59 @@
-//! What the schedule knows about a graph: where values come from, which of them are written to
-//! memory.
+//! Analysis of a graph: which values are stored in buffers, and which are inlined.
+//!
+//! A value that is inlined is computed again wherever it is read. That is free for data movement and
+//! cheap for a few elementwise ops, and it is what makes fusion possible: a reader's expression graph
+//! contains the whole chain. A value is stored if
+//!
+//! - it is a result of the graph, or an op needs it in memory (a reduction, a product, a gather's
+//!   operand ..), or the scheduler asks for it (`stored`), or
+//! - it is expensive: read more than once with more than [`INLINE_MAX_COST`] instructions, or below a
+//!   broadcast that would repeat it, or so large that its kernel would compile slowly
+//!   ([`Analysis::store_expensive`]).
+//!
+//! A reshape of a stored value is an alias: another name of the same buffer.
 
 use super::{
-    classify::{EqnClass, classify, cost},
-    outputs::BufferId,
+    classify::{EqnClass, classify, cost, is_strided},
+    types::BufferId,
 };
-use crate::{strided_view::StridedView, support::moved_as};
+use crate::{
+    strided_view::StridedView,
+    support::moved_as,
+    tuning::{BROADCAST_MAX_COST, INLINE_MAX_COST, KERNEL_MAX_COST},
+};
 use neurax_ir::{DType, Eqn, Graph, Op, Shape, Type, Value};
 use rustc_hash::FxHashMap;
 
-/// Where the readers of a value find it.
+/// The place where the readers of a value find it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Storage {
-    /// In memory.
+    /// A buffer in memory.
     Buffer(BufferId),
-    /// Nowhere: they compute it.
+    /// None: every reader computes the value itself.
     Inline,
 }
 
-/// What the schedule knows about a graph.
+/// The facts about a graph that scheduling decides by.
 #[derive(Debug)]
 pub struct Analysis<'g> {
     /// The graph.
     pub graph: &'g Graph,
-    /// Has the CPU fused multiply-add?
+    /// True if the CPU has fused multiply-add.
     pub has_fma: bool,
-    /// What kind of work each equation is.
+    /// The class of each equation.
     pub class: Vec<EqnClass>,
-    /// The types of the arrays in memory.
+    /// The types of the buffers.
     pub buffers: Vec<Type>,
-    /// The values of arrays that are part of the program.
+    /// The buffers of constants, with their values.
     pub constants: Vec<(BufferId, Value)>,
+    /// The equation of each value, and which of its results the value is.
     def: Vec<Option<(usize, usize)>>,
     storage: Vec<Storage>,
     constant_of: FxHashMap<Value, BufferId>,
 }
 
-/// Expressions of more work than this are written to memory rather than computed twice.
-const CHEAP: usize = 6;
-/// Expressions of at least this much work are not repeated along a broadcast.
-const REPEATABLE: usize = 3;
-/// Expressions of more work than this are cut, so that kernels stay of a size that compiles fast.
-const LARGE: usize = 400;
-
 impl<'g> Analysis<'g> {
-    /// Facts where the given values, and those that must be, are written to memory.
+    /// Analyzes `graph`. The values `forced` are stored besides those that must be.
     pub fn new(graph: &'g Graph, forced: &[Value], has_fma: bool) -> Analysis<'g> {
         let n = graph.types().len();
         let mut def = vec![None; n];
@@ -62,27 +71,27 @@ impl<'g> Analysis<'g> {
             storage: vec![Storage::Inline; n],
             constant_of: FxHashMap::default(),
         };
-        f.place(forced);
+        f.assign_buffers(forced);
         f
     }
 
-    /// The shape of a value.
+    /// Returns the shape of a value.
     pub fn shape(&self, v: Value) -> &Shape {
         &self.graph.ty(v).shape
     }
 
-    /// The dtype of a value in machine code.
+    /// Returns the dtype that machine code handles a value as.
     pub fn dtype(&self, v: Value) -> DType {
         let dtype = self.graph.ty(v).dtype;
         moved_as(dtype).unwrap_or(dtype)
     }
 
-    /// Where readers find a value.
+    /// Returns the place where readers find a value.
     pub fn storage(&self, v: Value) -> Storage {
         self.storage[v.index()]
     }
 
-    /// The array of a value in memory.
+    /// Returns the buffer of a value, if it is stored.
     pub fn buffer(&self, v: Value) -> Option<BufferId> {
         match self.storage(v) {
             Storage::Buffer(b) => Some(b),
@@ -90,18 +99,19 @@ impl<'g> Analysis<'g> {
         }
     }
 
-    /// The equation that makes a value, and which of its results it is.
+    /// Returns the equation that produces a value, and which of its results it is.
     pub fn equation(&self, v: Value) -> Option<(&'g Eqn, usize)> {
         let (i, k) = self.def[v.index()]?;
         Some((&self.graph.eqns()[i], k))
     }
 
-    /// The array of a constant that is not the same number everywhere.
+    /// Returns the buffer of a constant.
     pub fn constant_buffer(&self, v: Value) -> Option<BufferId> {
         self.constant_of.get(&v).copied()
     }
 
-    fn place(&mut self, forced: &[Value]) {
+    /// Gives every stored value a buffer.
+    fn assign_buffers(&mut self, forced: &[Value]) {
         let graph = self.graph;
         for v in graph.inputs() {
             self.give_buffer(v);
@@ -117,7 +127,7 @@ impl<'g> Analysis<'g> {
                         self.storage[v.index()] = Storage::Buffer(b);
                     }
                 } else if stored[v.index()] {
-                    match self.same_memory(e, k) {
+                    match self.alias(e, k) {
                         Some(b) => self.storage[v.index()] = Storage::Buffer(b),
                         None => self.give_buffer(v),
                     }
@@ -126,8 +136,8 @@ impl<'g> Analysis<'g> {
         }
     }
 
-    /// The array of which a value is another name: a reshape of an array in memory is that array.
-    fn same_memory(&self, e: &Eqn, k: usize) -> Option<BufferId> {
+    /// Returns the buffer that result `k` of `e` is an alias of: a reshape of a stored value is one.
+    fn alias(&self, e: &Eqn, k: usize) -> Option<BufferId> {
         match &e.op {
             Op::Reshape(_) => self.buffer(e.inputs[0]),
             Op::OptimizationBarrier(_) => self.buffer(e.inputs[k]),
@@ -145,7 +155,7 @@ impl<'g> Analysis<'g> {
         self.buffers.len() - 1
     }
 
-    /// Which values are written to memory.
+    /// Returns for every value whether it is stored.
     fn choose_stored(&self, forced: &[Value]) -> Vec<bool> {
         let graph = self.graph;
         let mut stored = vec![false; graph.types().len()];
@@ -178,23 +188,44 @@ impl<'g> Analysis<'g> {
         }
     }
 
-    /// The array that a product or convolution reads for an operand: the one behind its transposes,
-    /// if its axes are strides there.
-    pub fn base(&self, e: &Eqn, side: usize) -> Value {
+    /// Returns the operands of an equation as its step reads them: of a product or convolution, the
+    /// values behind transposes that become strides.
+    pub fn operands(&self, eqn: usize) -> Vec<Value> {
+        let e = &self.graph.eqns()[eqn];
+        if is_strided(self.class[eqn]) {
+            (0..e.inputs.len()).map(|side| self.base(e, side)).collect()
+        } else {
+            e.inputs.to_vec()
+        }
+    }
+
+    /// Returns the value that each buffer holds; of several names the first.
+    pub fn buffer_values(&self) -> Vec<Option<Value>> {
+        let mut values = vec![None; self.buffers.len()];
+        self.constants.iter().for_each(|&(b, v)| values[b] = Some(v));
+        for v in (0..self.graph.types().len() as u32).rev().map(Value) {
+            self.buffer(v).into_iter().for_each(|b| values[b] = Some(v));
+        }
+        values
+    }
+
+    /// Returns the value that a product or convolution reads for operand `side`: the one behind its
+    /// transposes, if these are strides.
+    fn base(&self, e: &Eqn, side: usize) -> Value {
         match StridedView::operand(self.graph, e, side) {
             Some((_, root)) => root,
             None => e.inputs[side],
         }
     }
 
-    /// Adds values that are too much work to be computed where they are needed.
+    /// Stores values that are too expensive to be computed where they are read.
     fn store_expensive(&self, stored: &mut [bool], uses: &[usize]) {
         let graph = self.graph;
         let mut work = vec![1usize; graph.types().len()];
         for (i, e) in graph.eqns().iter().enumerate() {
             if let Op::Broadcast(_) = e.op
                 && graph.ty(e.outputs[0]).size() > graph.ty(e.inputs[0]).size()
-                && work[e.inputs[0].index()] > REPEATABLE
+                && work[e.inputs[0].index()] > BROADCAST_MAX_COST
             {
                 stored[e.inputs[0].index()] = true;
             }
@@ -205,7 +236,9 @@ impl<'g> Analysis<'g> {
                 work[v.index()] = total;
                 let is_inline =
                     matches!(self.class[i], EqnClass::Map | EqnClass::Move | EqnClass::Fetch);
-                if is_inline && ((uses[v.index()] > 1 && total > CHEAP) || total > LARGE) {
+                if is_inline
+                    && ((uses[v.index()] > 1 && total > INLINE_MAX_COST) || total > KERNEL_MAX_COST)
+                {
                     stored[v.index()] = true;
                 }
             }

@@ -1,4 +1,4 @@
-//! What kind of work an equation is.
+//! The class of an equation: how it is scheduled.
 
 use crate::{
     strided_view::StridedView,
@@ -9,44 +9,44 @@ use neurax_ir::{
     op::{Binary, DotGeneral, Unary},
 };
 
-/// What kind of work an equation is.
+/// The way in which an equation is scheduled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EqnClass {
-    /// Element by element: computed where it is needed.
+    /// An elementwise op, inlined into its readers.
     Map,
-    /// Other places of the same elements: read where it is needed.
+    /// Data movement, inlined into its readers as affine offsets.
     Move,
-    /// Windows at places found at run time, of an array in memory: read where it is needed.
+    /// A gather from a stored value at offsets found at run time, inlined into its readers.
     Fetch,
-    /// Joins elements along axes.
+    /// A reduction along axes.
     Reduce,
-    /// Writes parts of an array.
+    /// An op that writes parts of its result: concatenate, pad, scatter.
     Write,
-    /// A product of arrays.
+    /// A matrix product by the matrix kernel.
     Product,
-    /// A convolution of arrays.
+    /// A convolution by im2col.
     Convolution,
-    /// Windows that slide over an array.
+    /// Sliding windows.
     Windows,
-    /// Sorts arrays together.
+    /// A sort.
     Sort,
-    /// Runs graphs.
+    /// A loop or branch.
     Control,
-    /// Left to the op's own meaning in the language.
+    /// An op that runs on the reference interpreter.
     Fallback,
 }
 
-/// What kind of work the equation is.
+/// Returns the class of an equation of `graph`, which is lowered.
 pub fn classify(graph: &Graph, e: &Eqn) -> EqnClass {
     use Op::*;
     let native = e.inputs.iter().chain(&e.outputs).all(|&v| has_machine_code(graph.ty(v).dtype));
     match &e.op {
-        // Elements of less than a byte have no address.
+        // Elements below a byte have no address.
         Scan(op) if op.body.types().iter().any(|t| t.size() * t.dtype.bits() % 8 != 0) => {
             EqnClass::Fallback
         }
         Cond(_) | While(_) | Scan(_) => EqnClass::Control,
-        // Of any dtype: they are there, and nobody writes them.
+        // Constants of any dtype: they are in memory, and no step writes them.
         Constant(_) => EqnClass::Map,
         DotGeneral(op)
             if native
@@ -93,7 +93,7 @@ pub fn classify(graph: &Graph, e: &Eqn) -> EqnClass {
     }
 }
 
-/// What kind of work an equation is that only moves elements.
+/// Returns the class of an op that only moves elements; others run on the interpreter.
 fn movement(op: &Op) -> EqnClass {
     use Op::*;
     match op {
@@ -112,7 +112,7 @@ fn movement(op: &Op) -> EqnClass {
     }
 }
 
-/// Is a product of complex numbers one for the matrix kernel, as [`crate::lower`] makes them?
+/// Returns true if a product of complex numbers runs on the matrix kernel, as lowering prepares it.
 fn is_complex_product(graph: &Graph, e: &Eqn, op: &DotGeneral) -> bool {
     let [x, y] = [0, 1].map(|i| graph.ty(e.inputs[i]));
     x.dtype == op.dtype
@@ -120,7 +120,7 @@ fn is_complex_product(graph: &Graph, e: &Eqn, op: &DotGeneral) -> bool {
         && [0, 1].into_iter().all(|side| StridedView::operand(graph, e, side).is_some())
 }
 
-/// Have the elements addresses, and their places 32 bits?
+/// Returns true if elements have addresses and their indices fit into 32 bits.
 fn is_sortable(graph: &Graph, e: &Eqn, axis: usize) -> bool {
     e.inputs
         .iter()
@@ -128,27 +128,27 @@ fn is_sortable(graph: &Graph, e: &Eqn, axis: usize) -> bool {
         .all(|t| t.dtype.bits() >= 8 && t.shape[axis] <= u32::MAX as usize)
 }
 
-/// Dtypes whose sums are kept in another one.
+/// Returns true for dtypes whose sums are accumulated in another dtype.
 fn narrow(d: DType) -> bool {
     is_half(d) || d == DType::Bool
 }
 
-/// Would going through f32, which narrow floats are computed in, round a second time?
+/// Returns true if a conversion through f32, which narrow floats are computed in, rounds twice.
 fn rounds_twice(from: DType, to: DType) -> bool {
     is_half(to) && from.bits() >= 32 && from != DType::F32
 }
 
-/// Functions with a form in machine code or in the scalar library.
+/// Returns true if machine code or its scalar library has the function.
 fn is_map(f: Unary) -> bool {
     !matches!(f, Unary::Real | Unary::Imag | Unary::Conj)
 }
 
-/// Does the equation read its operands through strides?
+/// Returns true if the step reads its operands through strides.
 pub fn is_strided(class: EqnClass) -> bool {
     matches!(class, EqnClass::Product | EqnClass::Convolution)
 }
 
-/// How much work an equation is per element, in cheap instructions.
+/// Returns the cost of an equation for one element, in cheap instructions.
 pub fn cost(e: &Eqn, dtype: DType) -> usize {
     use self::{Binary as B, Unary as U};
     match &e.op {

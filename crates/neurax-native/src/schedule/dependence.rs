@@ -1,83 +1,92 @@
-//! What must come before what, while pieces of work are joined.
+//! The dependence graph of groups while they are fused.
+//!
+//! Fusing groups `i` and `j` is allowed if no other group lies on a path between them. The graph
+//! keeps a topological order while nodes merge (after Pearce and Kelly, "A dynamic topological sort
+//! algorithm for directed acyclic graphs", 2006), so that a search for a path only visits the groups
+//! between the two in that order.
+//!
+//! ```text
+//! 0 -> 1 -> 3, 2 -> 3:   a path leads from 0 to 3 through 1; none from 2 to 3
+//! merge(0, 2):           2 now comes before 1
+//! ```
 
-/// The pieces of work that must come before each other, and an order of them that works at any time
-/// (after Pearce and Kelly, "A dynamic topological sort algorithm for directed acyclic graphs",
-/// 2006), so that only what lies between two of them is searched for a way.
+/// A dependence graph with a topological order.
 pub struct DependenceGraph {
-    /// For every piece those that must come before it, by their first numbers.
+    /// For every node, the nodes it depends on, by their original indices.
     before: Vec<Vec<usize>>,
-    /// The number under which a piece goes on after it was joined.
-    now: Vec<usize>,
-    /// Where each piece is in the order.
-    place: Vec<usize>,
-    /// The pieces in order.
+    /// The node that each node was merged into, or itself.
+    merged_into: Vec<usize>,
+    /// The position of each node in the order.
+    position: Vec<usize>,
+    /// The nodes in topological order.
     at: Vec<usize>,
-    /// The search that saw a piece last.
+    /// The search that last visited each node.
     seen: Vec<usize>,
     searches: usize,
 }
 
 impl DependenceGraph {
-    /// Pieces in an order that works; for each those that must come before it.
+    /// Creates the graph of nodes in topological order; `before` are the nodes each depends on.
     pub fn new(before: Vec<Vec<usize>>) -> DependenceGraph {
         let n = before.len();
         DependenceGraph {
             before,
-            now: (0..n).collect(),
-            place: (0..n).collect(),
+            merged_into: (0..n).collect(),
+            position: (0..n).collect(),
             at: (0..n).collect(),
             seen: vec![0; n],
             searches: 0,
         }
     }
 
-    /// Those that must come directly before a piece.
+    /// Returns the direct dependences of node `j`.
     pub fn before(&self, j: usize) -> impl Iterator<Item = usize> {
         self.before[j].iter().map(|&k| self.current(k)).filter(move |&k| k != j)
     }
 
-    /// Must any other piece run between the two?
+    /// Returns true if a path between the two nodes leads through another one.
     pub fn has_path_between(&mut self, i: usize, j: usize) -> bool {
-        let (first, last) = if self.place[i] < self.place[j] { (i, j) } else { (j, i) };
-        self.needed(first, last);
+        let (first, last) = if self.position[i] < self.position[j] { (i, j) } else { (j, i) };
+        self.mark_dependences(first, last);
         self.seen[first] == self.searches
     }
 
-    /// `i` goes on as part of `j`; nothing must run between them.
-    pub fn join(&mut self, i: usize, j: usize) {
-        let (first, last) = if self.place[i] < self.place[j] { (i, j) } else { (j, i) };
-        let (from, to) = (self.place[first], self.place[last]);
-        // What the later one needs moves in front of both, everything else behind.
-        self.needed(first, last);
+    /// Merges node `i` into node `j`. No path between them leads through another node.
+    pub fn merge(&mut self, i: usize, j: usize) {
+        let (first, last) = if self.position[i] < self.position[j] { (i, j) } else { (j, i) };
+        let (from, to) = (self.position[first], self.position[last]);
+        // The dependences of the later one move in front of both, all others behind.
+        self.mark_dependences(first, last);
         let (needed, rest): (Vec<usize>, Vec<usize>) = self.at[from..=to]
             .iter()
             .filter(|&&k| k != i && k != j)
             .partition(|&&k| self.seen[k] == self.searches);
         for (p, k) in needed.into_iter().chain([i, j]).chain(rest).enumerate() {
             self.at[from + p] = k;
-            self.place[k] = from + p;
+            self.position[k] = from + p;
         }
         let own = std::mem::take(&mut self.before[i]);
         self.before[j].extend(own);
-        self.now[i] = j;
+        self.merged_into[i] = j;
     }
 
-    /// Marks what must come before `last`, behind `first` in the order; and `first`, if one of
-    /// those needs it.
-    fn needed(&mut self, first: usize, last: usize) {
+    /// Marks the nodes behind `first` in the order that `last` depends on, and `first` itself if one
+    /// of them depends on it.
+    fn mark_dependences(&mut self, first: usize, last: usize) {
         self.searches += 1;
         let mut todo: Vec<usize> = self.before(last).filter(|&k| k != first).collect();
         while let Some(k) = todo.pop() {
-            if self.place[k] >= self.place[first] && self.seen[k] != self.searches {
+            if self.position[k] >= self.position[first] && self.seen[k] != self.searches {
                 self.seen[k] = self.searches;
                 todo.extend(self.before(k));
             }
         }
     }
 
+    /// Returns the node that `k` is part of.
     fn current(&self, mut k: usize) -> usize {
-        while self.now[k] != k {
-            k = self.now[k];
+        while self.merged_into[k] != k {
+            k = self.merged_into[k];
         }
         k
     }
@@ -87,13 +96,13 @@ impl DependenceGraph {
 mod tests {
     use super::*;
 
-    /// 0 before 1 before 3; 2 before 3; 4 alone.
+    // 0 -> 1 -> 3; 2 -> 3; 4 alone.
     fn order() -> DependenceGraph {
         DependenceGraph::new(vec![vec![], vec![0], vec![], vec![1, 2], vec![]])
     }
 
     #[test]
-    fn a_way_through_others_is_found_from_both_ends() {
+    fn a_path_through_others_is_found_from_both_ends() {
         let mut o = order();
         assert!(o.has_path_between(0, 3) && o.has_path_between(3, 0));
         assert!(
@@ -105,23 +114,23 @@ mod tests {
     }
 
     #[test]
-    fn joined_pieces_need_what_both_needed() {
+    fn a_merged_node_has_the_dependences_of_both() {
         let mut o = order();
-        o.join(0, 2);
-        assert!(o.has_path_between(2, 3), "1 is has_path_between");
-        o.join(1, 2);
+        o.merge(0, 2);
+        assert!(o.has_path_between(2, 3), "1 is between");
+        o.merge(1, 2);
         assert!(!o.has_path_between(2, 3));
         assert_eq!(o.before(3).collect::<Vec<_>>(), [2, 2]);
     }
 
     #[test]
-    fn the_order_goes_on_to_work() {
+    fn the_order_stays_topological() {
         let mut o = order();
-        o.join(4, 0);
-        o.join(2, 0);
-        assert!(o.has_path_between(0, 3), "1 is has_path_between");
+        o.merge(4, 0);
+        o.merge(2, 0);
+        assert!(o.has_path_between(0, 3), "1 is between");
         for j in [0, 1, 3] {
-            assert!(o.before(j).all(|i| o.place[i] < o.place[j]), "{j}");
+            assert!(o.before(j).all(|i| o.position[i] < o.position[j]), "{j}");
         }
     }
 }

@@ -1,51 +1,69 @@
-//! Which kernels can follow a product block by block: those that read it row by row.
+//! Epilogues: kernels that run on tiles of rows of a product's result.
+//!
+//! A product (or convolution) computes its result in tiles of whole rows. A kernel whose outermost
+//! loop runs over these rows, and whose iteration `i` reads only row `i`, can run on each tile right
+//! after it is computed, while the rows are in the cache, and on the same thread.
+//!
+//! ```text
+//! %2: f32[64, 32] = dot_general(%0, %1); %4 = tanh(add(%2, %3))
+//!   one step: dot_general of b0, b1 to b3, its rows followed by kernel 0 of b3, b2 to b4
+//! ```
 
 use super::{
     expr_graph::ExprGraph,
-    kernel_builder::{KernelCall, nest},
+    kernel_builder::{KernelCall, build_kernel},
 };
 use crate::kernel::{Operand, Size, Stride};
+use neurax_ir::Result;
 
-/// Does the kernel of those expressions read the result of product `eqn` in rows, each needing one
-/// part of its outermost loop?
-pub fn can_be_epilogue(eqn: usize, body: &ExprGraph) -> bool {
+/// Returns true if the kernel of `body` reads the result of product `eqn` row by row, one iteration
+/// of its outermost loop for each row.
+///
+/// # Errors
+/// If the kernel cannot be built, an error of this crate.
+pub fn can_be_epilogue(eqn: usize, body: &ExprGraph) -> Result<bool> {
     let analysis = body.analysis;
     let e = &analysis.graph.eqns()[eqn];
     let (ty, Some(buffer)) = (analysis.graph.ty(e.outputs[0]), analysis.buffer(e.outputs[0]))
     else {
-        return false;
+        return Ok(false);
     };
-    let n = nest(body, &|_| true);
-    let total = ty.bytes().unwrap_or(0) as isize;
-    let step = total / n.count.max(1) as isize;
-    let own = || n.args.iter().filter(|a| a.buffer == buffer);
-    // One iteration reads its own part and nothing else: the place moves by that part, and starts
-    // at the beginning.
+    let call = build_kernel(body, &|_| true)?;
+    let total = ty.bytes()? as isize;
+    let step = total / call.count.max(1) as isize;
+    let own = || call.args.iter().filter(|a| a.buffer == buffer);
+    // The access starts at the first row and moves by one row an iteration.
     let by_rows = own().all(|a| {
-        !a.writes && a.offset == 0 && a.step == step && step > 0 && step * n.count as isize == total
+        !a.writes
+            && a.offset == 0
+            && a.step == step
+            && step > 0
+            && step * call.count as isize == total
     });
-    n.parallel && total > 0 && by_rows && stays_inside(&n, buffer, step)
+    Ok(call.parallel && total > 0 && by_rows && stays_inside(&call, buffer, step))
 }
 
-/// Do the other loops of every access to the array stay inside one part?
-fn stays_inside(n: &KernelCall, buffer: usize, step: isize) -> bool {
+/// Returns true if the other loops of every access to the buffer stay inside of one row of `step`
+/// bytes.
+fn stays_inside(call: &KernelCall, buffer: usize, step: isize) -> bool {
     let size = |s: &Size| match s {
         Size::Fixed(n) => *n as i64,
-        Size::Param(p) => n.params[*p as usize],
+        Size::Param(p) => call.params[*p as usize],
     };
     let reach = |o: &Operand| -> i64 {
-        let sizes = n.kernel.outer.iter().chain(&n.kernel.stages[o.stage as usize].inner).map(size);
-        let far = |(s, times): (&Stride, i64)| match s {
+        let sizes =
+            call.kernel.outer.iter().chain(&call.kernel.stages[o.stage as usize].inner).map(size);
+        let extent = |(s, times): (&Stride, i64)| match s {
             Stride::Zero => 0,
             Stride::Unit => (times - 1) * o.dtype.bits() as i64 / 8,
-            Stride::Param(p) => (times - 1) * n.params[*p as usize].abs(),
+            Stride::Param(p) => (times - 1) * call.params[*p as usize].abs(),
         };
-        o.strides.iter().zip(sizes).skip(1).map(far).sum()
+        o.strides.iter().zip(sizes).skip(1).map(extent).sum()
     };
-    n.kernel
+    call.kernel
         .operands
         .iter()
-        .zip(&n.args)
+        .zip(&call.args)
         .filter(|(_, a)| a.buffer == buffer)
         .all(|(o, _)| reach(o) < step as i64)
 }

@@ -1,43 +1,61 @@
-//! Expressions over one iteration space: what a group of equations computes for each iteration.
+//! Expression graphs: what a group computes for each point of its iteration space.
+//!
+//! The equations of a group are inlined into one graph of scalar nodes, built from its outputs
+//! backwards. Each value is asked for at an *access*, the affine offset of its element as a function
+//! of the loop counters. Data movement only changes the access: a transpose permutes it, a slice
+//! scales and shifts it, a broadcast drops a counter. Elementwise ops become nodes. A stored value
+//! becomes a load. Equal nodes are interned (hash-consing), so that a value that two outputs need is
+//! computed once.
+//!
+//! ```text
+//! %1 = transpose(%0); %2 = add(%1, %0), over the space [32, 32]
+//!   node 0: load b0 at [1, 32]        node 1: load b0 at [32, 1]      node 2: add
+//! ```
+//!
+//! A reshape may cut through a loop: the offset is then not affine in the counters. The builder
+//! splits that loop in two ([`BuildError::SplitLoop`]) and starts again; every split refines the
+//! loops, so it ends.
+//!
+//! The *level* of a node is the number of reductions in front of it: nodes of level `n + 1` read
+//! accumulators of level `n`, and run in a later stage of the kernel.
 
+use crate::tuning::MAX_STRUCTURAL_INTEGER;
 use crate::{
     affine::{AffineIndex, AffineOffset, ReshapeError, flat, index_of},
-    kernel::{ExprBuilder, Id, InstKind, computed_in, expand, first_bits},
+    kernel::{ExprBuilder, InstId, InstKind, computed_in, expand, first_bits},
 };
 use neurax_ir::{DType, Literal, Op, Shape, Value, op::Binary};
 use rustc_hash::FxHashMap;
 
 use super::{
-    Analysis, Storage,
-    outputs::{BufferId, ExprSource, IterSpace, LoweredOutput, Node, NotFused, Output, Sink},
+    analysis::{Analysis, Storage},
+    outputs::{ExprSource, IterSpace, LoweredOutput, Node, NotFused, Output, Sink},
+    types::BufferId,
 };
 
-/// The expressions of a group.
+/// The expression graph of a group.
 #[derive(Debug)]
 pub struct ExprGraph<'a> {
     pub(super) analysis: &'a Analysis<'a>,
-    /// The loops.
+    /// The iteration space, with split loops.
     pub space: IterSpace,
-    /// How unsplit axes of the space became loops: for each axis its loops.
+    /// The loops of each axis of the unsplit space.
     pub(super) axes: Vec<Vec<usize>>,
-    /// The nodes; operands come first.
+    /// The nodes; operands precede users.
     pub nodes: Vec<Node>,
-    /// In which stage a node can be computed.
+    /// The level of each node: the number of reductions in front of it.
     pub levels: Vec<usize>,
-    seen: FxHashMap<Node, Id>,
-    made: FxHashMap<(Value, AffineOffset), Id>,
-    /// Roots already built: their value, what the group knows it by, and its node.
+    interned: FxHashMap<Node, InstId>,
+    lowered: FxHashMap<(Value, AffineOffset), InstId>,
+    /// The outputs so far.
     pub outputs: Vec<LoweredOutput>,
 }
 
-/// Most expressions have no more nodes: room for so many is made at once.
-const USUAL: usize = 28;
+/// The capacity that expression graphs start with: few have more nodes.
+const USUAL_NODES: usize = 28;
 
-/// Integers up to this are part of a kernel's structure: by how much bits are shifted, say.
-const STRUCTURAL: u64 = 32;
-
-/// Is a number of the program part of a kernel's structure? Others are given at run time, so that
-/// another size of a batch, whose mean divides by it, or another rate of learning needs no code.
+/// Returns true if a constant is part of a kernel's structure. All others are parameters, so that
+/// another batch size, which a mean divides by, or another learning rate needs no new machine code.
 fn is_structural(dtype: DType, bits: u64) -> bool {
     let is_plain = |x: f64| !x.is_finite() || x == 0.0 || x.abs() == 1.0;
     match dtype {
@@ -46,21 +64,23 @@ fn is_structural(dtype: DType, bits: u64) -> bool {
         d if d.is_float() || d == DType::Bool => true,
         d => {
             let unused = 64 - d.bits().min(64);
-            ((bits << unused) as i64 >> unused).unsigned_abs() <= STRUCTURAL
+            ((bits << unused) as i64 >> unused).unsigned_abs() <= MAX_STRUCTURAL_INTEGER
         }
     }
 }
 
-/// A place of an array: as a sum, and as an index where that is known without looking for it.
+/// The element of a value that a node reads: its offset, and its index where that is known.
 #[derive(Clone)]
 struct ElementAccess {
-    place: AffineOffset,
+    offset: AffineOffset,
     index: Option<AffineIndex>,
 }
 
-/// Why building stopped.
+/// The reason why building stopped.
 pub(super) enum BuildError {
-    Split(usize, usize),
+    /// The loop must be split first, with an inner loop of the second size.
+    SplitLoop(usize, usize),
+    /// The equations are not one kernel.
     NotFused(NotFused),
 }
 
@@ -70,28 +90,30 @@ impl From<NotFused> for BuildError {
     }
 }
 
+/// The result of building a node.
 pub(super) type BuildResult<T> = Result<T, BuildError>;
 
 impl<'a> ExprGraph<'a> {
-    /// The expressions of roots over an iteration space. Roots are in the order of the graph.
+    /// Builds the expressions of `outputs`, which are in the order of the graph, over `space`.
     ///
     /// # Errors
-    /// Why they do not go together.
+    /// If they are not one kernel.
     pub fn build(
         analysis: &'a Analysis<'a>,
         space: &IterSpace,
         outputs: &[Output],
     ) -> Result<ExprGraph<'a>, NotFused> {
         let mut factors: Vec<Vec<usize>> = space.sizes.iter().map(|&n| vec![n]).collect();
-        // Every split refines the loops, so that this ends.
+        // Every split refines the loops, so this ends.
         loop {
             let mut body = ExprGraph::empty(analysis, space, &factors);
-            match outputs.iter().try_for_each(|r| body.root(r)) {
+            match outputs.iter().try_for_each(|r| body.lower_output(r)) {
                 Ok(()) => return Ok(body),
                 Err(BuildError::NotFused(why)) => return Err(why),
-                Err(BuildError::Split(l, inner)) => {
-                    let axis = body.axes.iter().position(|a| a.contains(&l)).unwrap_or(0);
-                    let at = body.axes[axis].iter().position(|&x| x == l).unwrap_or(0);
+                Err(BuildError::SplitLoop(l, inner)) => {
+                    let bug = || NotFused::Bug(format!("loop {l} belongs to no axis"));
+                    let axis = body.axis_of(l).ok_or_else(bug)?;
+                    let at = l - body.axes[axis][0];
                     let n = factors[axis][at];
                     factors[axis].splice(at..=at, [n / inner, inner]);
                 }
@@ -111,17 +133,18 @@ impl<'a> ExprGraph<'a> {
             reduced.extend(f.iter().map(|_| space.reduced[axis]));
         }
         let space = IterSpace { sizes, reduced };
-        let (nodes, levels) = (Vec::with_capacity(USUAL), Vec::with_capacity(USUAL));
-        let seen = FxHashMap::with_capacity_and_hasher(USUAL, Default::default());
-        let made = FxHashMap::with_capacity_and_hasher(USUAL, Default::default());
-        ExprGraph { analysis, space, axes, nodes, levels, seen, made, outputs: vec![] }
+        let (nodes, levels) = (Vec::with_capacity(USUAL_NODES), Vec::with_capacity(USUAL_NODES));
+        let interned = FxHashMap::with_capacity_and_hasher(USUAL_NODES, Default::default());
+        let lowered = FxHashMap::with_capacity_and_hasher(USUAL_NODES, Default::default());
+        ExprGraph { analysis, space, axes, nodes, levels, interned, lowered, outputs: vec![] }
     }
 
+    /// Returns the number of loops.
     pub(super) fn loops(&self) -> usize {
         self.space.sizes.len()
     }
 
-    /// The counters of the unsplit axes.
+    /// Returns the counter of each unsplit axis.
     fn counters(&self) -> AffineIndex {
         let joined = |loops: &Vec<usize>| {
             let mut a = AffineOffset::constant(self.loops(), 0);
@@ -135,7 +158,7 @@ impl<'a> ExprGraph<'a> {
         self.axes.iter().map(joined).collect()
     }
 
-    /// The counters of the axes that are not reduced.
+    /// Returns the counters of the axes that are not reduced.
     fn outer_counters(&self) -> AffineIndex {
         let kept = |(_, loops): &(AffineOffset, &Vec<usize>)| {
             loops.first().is_none_or(|&l| !self.space.reduced[l])
@@ -143,116 +166,121 @@ impl<'a> ExprGraph<'a> {
         self.counters().into_iter().zip(&self.axes).filter(kept).map(|(a, _)| a).collect()
     }
 
-    /// The index of a root's value: all axes of the space, or those that stay.
-    fn own_index(&self, v: Value, is_fold: bool) -> AffineIndex {
+    /// Returns the index of an output's value: all axes of the space, or those that are not reduced.
+    fn own_index(&self, v: Value, is_reduced: bool) -> AffineIndex {
         let all = self.counters();
-        if is_fold || self.analysis.shape(v).rank() == all.len() {
+        if is_reduced || self.analysis.shape(v).rank() == all.len() {
             all
         } else {
             self.outer_counters()
         }
     }
 
-    fn root(&mut self, r: &Output) -> BuildResult<()> {
-        let is_fold = matches!(r.sink, Sink::Reduce { .. });
-        let is_fill = matches!(r.sink, Sink::Fill(_));
-        let index = if is_fill { AffineIndex::new() } else { self.own_index(r.value, is_fold) };
-        let home = self.at_index(r.value, index.clone());
-        // A value that is stored already (a graph's input that is concatenated) is read, others are
-        // computed.
-        let node = match (&r.sink, self.analysis.storage(r.value)) {
-            (Sink::Store(_), _) => self.compute(r.value, &home)?,
-            _ => self.value(r.value, &home)?,
+    /// Builds the nodes of an output and the offset of its destination.
+    fn lower_output(&mut self, output: &Output) -> BuildResult<()> {
+        let (value, loops) = (output.value, self.loops());
+        let is_reduced = matches!(output.sink, Sink::Reduce { .. });
+        let index = match output.sink {
+            Sink::Fill(_) => AffineIndex::new(),
+            _ => self.own_index(value, is_reduced),
         };
-        let made =
-            LoweredOutput { root: r.clone(), node, place: home.place, at: None, guard: None };
-        let made = match &r.sink {
-            Sink::Store(_) => made,
-            Sink::Reduce { result, .. } => LoweredOutput {
-                place: flat(self.analysis.shape(*result), &self.outer_counters(), self.loops()),
-                ..made
-            },
-            Sink::Fill(_) => LoweredOutput {
-                place: flat(&Shape::from(&self.unsplit()[..]), &self.counters(), self.loops()),
-                ..made
-            },
+        let access = self.at_index(value, index.clone());
+        // A value that is stored elsewhere (a concatenated input) is loaded, others are computed.
+        let node = match output.sink {
+            Sink::Store(_) => self.compute(value, &access)?,
+            _ => self.value(value, &access)?,
+        };
+        let offset = match &output.sink {
+            Sink::Reduce { result, .. } => {
+                flat(self.analysis.shape(*result), &self.outer_counters(), loops)
+            }
+            Sink::Fill(_) => flat(&Shape::from(&self.unsplit()[..]), &self.counters(), loops),
             Sink::Slice { shape, scale, offset, .. } => {
-                let part = |(i, a): (usize, AffineOffset)| AffineOffset {
+                let slice = |(i, a): (usize, &AffineOffset)| AffineOffset {
                     base: offset[i] as isize,
                     ..a.times(scale[i] as isize)
                 };
-                let index: AffineIndex = index.into_iter().enumerate().map(part).collect();
-                LoweredOutput { place: flat(shape, &index, self.loops()), ..made }
+                let index: AffineIndex = index.iter().enumerate().map(slice).collect();
+                flat(shape, &index, loops)
             }
+            Sink::Store(_) | Sink::DynamicSlice { .. } | Sink::Scatter { .. } => access.offset,
+        };
+        let lowered = LoweredOutput { output: output.clone(), node, offset, at: None, guard: None };
+        let lowered = match &output.sink {
             Sink::DynamicSlice { shape, start, .. } => {
-                self.window(made.clone(), shape, *start, &index)?
+                self.dynamic_slice_output(lowered, shape, *start, &index)?
             }
             Sink::Scatter { shape, indices, op, .. } => {
-                self.scatter(made.clone(), shape, *indices, op, &index)?
+                self.scatter(lowered, shape, *indices, op, &index)?
             }
+            Sink::Store(_) | Sink::Slice { .. } | Sink::Fill(_) | Sink::Reduce { .. } => lowered,
         };
-        self.outputs.push(made);
+        self.outputs.push(lowered);
         Ok(())
     }
 
-    /// The sizes of the axes before they were split.
+    /// Returns the sizes of the unsplit axes.
     fn unsplit(&self) -> Vec<usize> {
         self.axes.iter().map(|loops| loops.iter().map(|&l| self.space.sizes[l]).product()).collect()
     }
 
     fn at_index(&self, v: Value, index: AffineIndex) -> ElementAccess {
         ElementAccess {
-            place: flat(self.analysis.shape(v), &index, self.loops()),
+            offset: flat(self.analysis.shape(v), &index, self.loops()),
             index: Some(index),
         }
     }
 
-    /// The node of a value at an index.
-    pub(super) fn value_at(&mut self, v: Value, index: AffineIndex) -> BuildResult<Id> {
+    /// Returns the node of a value at an index.
+    pub(super) fn value_at(&mut self, v: Value, index: AffineIndex) -> BuildResult<InstId> {
         let at = self.at_index(v, index);
         self.value(v, &at)
     }
 
+    /// Returns the index of an access; a loop may have to be split for it.
     fn index(&self, v: Value, at: &ElementAccess) -> BuildResult<AffineIndex> {
         match &at.index {
             Some(i) => Ok(i.clone()),
-            None => index_of(self.analysis.shape(v), &at.place, &self.space.sizes).map_err(|cut| {
-                match cut {
-                    ReshapeError::Split(l, n) => BuildError::Split(l, n),
-                    ReshapeError::Never => BuildError::NotFused(NotFused::Materialise(v)),
-                }
-            }),
+            None => {
+                index_of(self.analysis.shape(v), &at.offset, &self.space.sizes).map_err(|cut| {
+                    match cut {
+                        ReshapeError::Split(l, n) => BuildError::SplitLoop(l, n),
+                        ReshapeError::Never => BuildError::NotFused(NotFused::Materialize(v)),
+                    }
+                })
+            }
         }
     }
 
-    /// The node of a value at a place: what the group knows, an array in memory, or its equation.
-    fn value(&mut self, v: Value, at: &ElementAccess) -> BuildResult<Id> {
-        let own = self.outputs.iter().enumerate().find_map(|(i, m)| match &m.root.sink {
+    /// Returns the node of a value: an output of the group, a load, or its equation.
+    fn value(&mut self, v: Value, at: &ElementAccess) -> BuildResult<InstId> {
+        let own = self.outputs.iter().enumerate().find_map(|(i, m)| match &m.output.sink {
             Sink::Reduce { result, .. } if *result == v => Some((i, m.node, true)),
-            Sink::Store(_) if m.root.value == v => Some((i, m.node, false)),
+            Sink::Store(_) if m.output.value == v => Some((i, m.node, false)),
             _ => None,
         });
-        if let Some((i, node, is_fold)) = own {
-            let home = if is_fold { self.outer_counters() } else { self.own_index(v, false) };
-            if flat(self.analysis.shape(v), &home, self.loops()) != at.place {
-                return Err(NotFused::Elsewhere(v).into());
+        if let Some((i, node, is_reduced)) = own {
+            let access = if is_reduced { self.outer_counters() } else { self.own_index(v, false) };
+            if flat(self.analysis.shape(v), &access, self.loops()) != at.offset {
+                return Err(NotFused::DifferentIndex(v).into());
             }
-            return Ok(if is_fold { self.fold(i, node) } else { node });
+            return Ok(if is_reduced { self.fold(i, node) } else { node });
         }
         match self.analysis.storage(v) {
-            Storage::Buffer(b) => Ok(self.load(v, b, at.place.clone(), None)),
+            Storage::Buffer(b) => Ok(self.load(v, b, at.offset.clone(), None)),
             Storage::Inline => self.compute(v, at),
         }
     }
 
-    fn fold(&mut self, root: usize, node: Id) -> Id {
+    /// Returns the node of the accumulator of an output.
+    fn fold(&mut self, root: usize, node: InstId) -> InstId {
         let ty = self.ty(node);
         let id = self.put(InstKind::Source(ExprSource::Accumulator(root)), ty);
         let level = self.levels[node as usize] + 1;
         self.levels[id as usize] = self.levels[id as usize].max(level);
-        let dtype = self.analysis.dtype(match self.outputs[root].root.sink {
+        let dtype = self.analysis.dtype(match self.outputs[root].output.sink {
             Sink::Reduce { result, .. } => result,
-            _ => self.outputs[root].root.value,
+            _ => self.outputs[root].output.value,
         });
         if dtype == ty { id } else { self.put(InstKind::Round(dtype, id), ty) }
     }
@@ -261,52 +289,53 @@ impl<'a> ExprGraph<'a> {
         &mut self,
         v: Value,
         buffer: BufferId,
-        place: AffineOffset,
-        at: Option<Id>,
-    ) -> Id {
+        offset: AffineOffset,
+        at: Option<InstId>,
+    ) -> InstId {
         let dtype = self.analysis.dtype(v);
-        let x = self.put(InstKind::Source(ExprSource::Load { buffer, place, at }), dtype);
+        let x = self.put(InstKind::Source(ExprSource::Load { buffer, offset, at }), dtype);
         let ty = computed_in(dtype);
         self.convert(x, ty)
     }
 
-    /// The node of a value from its equation.
-    fn compute(&mut self, v: Value, at: &ElementAccess) -> BuildResult<Id> {
-        let key = (v, at.place.clone());
-        if let Some(&id) = self.made.get(&key) {
+    /// Returns the node of an inlined value, computed from its equation once for each access.
+    fn compute(&mut self, v: Value, at: &ElementAccess) -> BuildResult<InstId> {
+        let key = (v, at.offset.clone());
+        if let Some(&id) = self.lowered.get(&key) {
             return Ok(id);
         }
         let id = self.equation(v, at)?;
-        self.made.insert(key, id);
+        self.lowered.insert(key, id);
         Ok(id)
     }
 
-    fn equation(&mut self, v: Value, at: &ElementAccess) -> BuildResult<Id> {
+    /// Builds the nodes of the equation of a value.
+    fn equation(&mut self, v: Value, at: &ElementAccess) -> BuildResult<InstId> {
         let analysis = self.analysis;
         let Some((e, out)) = analysis.equation(v) else {
-            return Err(NotFused::Says(format!("%{} is not computed here", v.0).into()).into());
+            return Err(NotFused::Bug(format!("no equation produces %{}", v.0)).into());
         };
         let xs = &e.inputs;
         match &e.op {
             Op::Constant(c) => self.constant(v, &c.value, at),
             Op::Iota(i) => {
                 let index = self.index(v, at)?;
-                // Counters of 4 bytes share vectors with other numbers of 4 bytes.
+                // 4-byte counters share vectors with other 4-byte numbers.
                 let is_narrow =
                     i.ty.dtype.bits() <= 32 && i32::try_from(i.ty.shape[i.axis]).is_ok();
                 let n = self.put(
-                    InstKind::Source(ExprSource::AffineIndex(index[i.axis].clone())),
+                    InstKind::Source(ExprSource::Index(index[i.axis].clone())),
                     if is_narrow { DType::I32 } else { DType::I64 },
                 );
                 Ok(expand::convert(self, n, i.ty.dtype))
             }
             Op::Reshape(_) => {
-                self.value(xs[0], &ElementAccess { place: at.place.clone(), index: None })
+                self.value(xs[0], &ElementAccess { offset: at.offset.clone(), index: None })
             }
             Op::OptimizationBarrier(_) => self.value(xs[out], at),
             Op::Broadcast(_) | Op::Transpose(_) | Op::Slice(_) | Op::Reverse(_) => {
                 let index = self.index(v, at)?;
-                let index = self.moved(&e.op, xs[0], index);
+                let index = self.operand_index(&e.op, xs[0], index)?;
                 let at = self.at_index(xs[0], index);
                 self.value(xs[0], &at)
             }
@@ -319,17 +348,18 @@ impl<'a> ExprGraph<'a> {
                 self.gather(op, xs[0], xs[1], index)
             }
             op => {
-                let ys = xs.iter().map(|&x| self.value(x, at)).collect::<BuildResult<Vec<Id>>>()?;
-                Ok(self.pointwise(op, analysis.dtype(v), &ys))
+                let ys =
+                    xs.iter().map(|&x| self.value(x, at)).collect::<BuildResult<Vec<InstId>>>()?;
+                self.pointwise(op, analysis.dtype(v), &ys)
             }
         }
     }
 
-    /// The index in the operand of a data movement.
-    fn moved(&self, op: &Op, x: Value, index: AffineIndex) -> AffineIndex {
+    /// Returns the index in the operand of an op that only moves elements.
+    fn operand_index(&self, op: &Op, x: Value, index: AffineIndex) -> BuildResult<AffineIndex> {
         let shape = self.analysis.shape(x);
         let zero = AffineOffset::constant(self.loops(), 0);
-        match op {
+        Ok(match op {
             Op::Broadcast(op) => (0..shape.rank())
                 .map(|i| if shape[i] == 1 { zero.clone() } else { index[op.dims[i]].clone() })
                 .collect(),
@@ -354,11 +384,15 @@ impl<'a> ExprGraph<'a> {
                 }
                 out
             }
-            _ => index,
-        }
+            op => {
+                let what = format!("{} does not only move elements", op.name());
+                return Err(NotFused::Bug(what).into());
+            }
+        })
     }
 
-    fn constant(&mut self, v: Value, value: &Literal, at: &ElementAccess) -> BuildResult<Id> {
+    /// Returns the node of a constant: an immediate, a parameter, or a load.
+    fn constant(&mut self, v: Value, value: &Literal, at: &ElementAccess) -> BuildResult<InstId> {
         let dtype = self.analysis.dtype(v);
         let width = dtype.bits() / 8;
         let same = value.bytes().chunks_exact(width).all(|c| Some(c) == value.bytes().get(..width));
@@ -372,22 +406,25 @@ impl<'a> ExprGraph<'a> {
                 let narrow = self.put(narrow, dtype);
                 Ok(self.convert(narrow, computed_in(dtype)))
             }
-            // Nothing of nothing: the loop around it never runs.
+            // empty: a constant without elements; the enclosing loop has no iterations.
             None => Ok(self.number(computed_in(dtype), 0.0)),
             _ => match self.analysis.constant_buffer(v) {
-                Some(b) => Ok(self.load(v, b, at.place.clone(), None)),
-                None => Err(NotFused::Materialise(v).into()),
+                Some(b) => Ok(self.load(v, b, at.offset.clone(), None)),
+                None => Err(NotFused::Materialize(v).into()),
             },
         }
     }
 
-    /// A number that sizes of arrays decide: it is given at run time.
-    pub(super) fn runtime_constant(&mut self, ty: DType, x: usize) -> Id {
+    /// Returns the node of a number that depends on sizes: a parameter of the kernel.
+    pub(super) fn runtime_constant(&mut self, ty: DType, x: usize) -> InstId {
         self.put(InstKind::Source(ExprSource::RuntimeConstant(x as u64)), ty)
     }
 
-    /// An equation that works element by element; the result is rounded to its dtype.
-    fn pointwise(&mut self, op: &Op, dtype: DType, xs: &[Id]) -> Id {
+    /// Returns the node of an elementwise op on the nodes `xs`, rounded to `dtype`.
+    ///
+    /// # Errors
+    /// If `classify` calls an op elementwise that is not listed here.
+    fn pointwise(&mut self, op: &Op, dtype: DType, xs: &[InstId]) -> BuildResult<InstId> {
         let y = match op {
             Op::Unary(f) => expand::unary(self, *f, xs[0]),
             Op::Binary(f) => expand::binary(self, *f, xs[0], xs[1]),
@@ -397,14 +434,17 @@ impl<'a> ExprGraph<'a> {
                 let low = expand::binary(self, Binary::Max, xs[1], xs[0]);
                 expand::binary(self, Binary::Min, low, xs[2])
             }
-            Op::Convert(c) => return expand::convert(self, xs[0], c.dtype),
-            Op::BitcastConvert(c) => return self.bitcast(xs[0], c.dtype),
-            _ => xs[0],
+            Op::Convert(c) => return Ok(expand::convert(self, xs[0], c.dtype)),
+            Op::BitcastConvert(c) => return Ok(self.bitcast(xs[0], c.dtype)),
+            op => {
+                let what = format!("{} has no elementwise code", op.name());
+                return Err(NotFused::Bug(what).into());
+            }
         };
         if dtype == DType::Bool || dtype == computed_in(dtype) || matches!(op, Op::Select(_)) {
-            y
+            Ok(y)
         } else {
-            self.put(InstKind::Round(dtype, y), DType::F32)
+            Ok(self.put(InstKind::Round(dtype, y), DType::F32))
         }
     }
 }
@@ -412,24 +452,25 @@ impl<'a> ExprGraph<'a> {
 impl ExprBuilder for ExprGraph<'_> {
     type Source = ExprSource;
 
-    fn put(&mut self, op: InstKind<ExprSource>, ty: DType) -> Id {
+    fn put(&mut self, op: InstKind<ExprSource>, ty: DType) -> InstId {
         let node = Node { op, ty };
-        if let Some(&id) = self.seen.get(&node) {
+        if let Some(&id) = self.interned.get(&node) {
             return id;
         }
-        let id = self.nodes.len() as Id;
+        let id = self.nodes.len() as InstId;
         let at = match &node.op {
             InstKind::Source(ExprSource::Load { at, .. }) => *at,
             _ => None,
         };
-        let level = node.op.reads().chain(at).map(|x| self.levels[x as usize]).max().unwrap_or(0);
-        self.seen.insert(node.clone(), id);
+        let levels = node.op.reads().chain(at).map(|x| self.levels[x as usize]);
+        let level = levels.fold(0, usize::max);
+        self.interned.insert(node.clone(), id);
         self.nodes.push(node);
         self.levels.push(level);
         id
     }
 
-    fn ty(&self, x: Id) -> DType {
+    fn ty(&self, x: InstId) -> DType {
         self.nodes[x as usize].ty
     }
 

@@ -1,202 +1,223 @@
-//! Joining units into kernels: work over one iteration space shares its loops, reductions take what
-//! they are made of, and products are followed by what is done with their result.
+//! Fusion of groups into kernels.
+//!
+//! The problem: adjacent groups that run over one iteration space should share its loops, so that a
+//! value goes from one to the next in a register. Reordering and merging must keep every dependence.
+//!
+//! The method is greedy fusion over a dependence graph. Each kernel is offered every earlier kernel
+//! that touches a buffer it reads, nearest first ([`Fuser::related`]): producers and consumers
+//! (*vertical* fusion), and siblings that read the same buffer (*horizontal* fusion). Two kernels
+//! are fused ([`Fuser::try_fuse`]) if
+//!
+//! - no other step must run between them (`dependence`),
+//! - their iteration spaces are equal, or one is the other without its reduced loops
+//!   ([`common_space`]), and
+//! - one expression graph over that space exists, within the limits of `tuning`.
+//!
+//! Afterwards, a kernel that reads the result of a matrix product or a convolution row by row
+//! becomes its *epilogue* ([`Fuser::try_fuse_epilogue`]): it runs on each tile of rows while they
+//! are in the cache.
+//!
+//! ```text
+//! %2 = multiply(%0, %1); %3 = reduce(%2); %4 = tanh(%0)
+//!   groups:  sum over [32, (784)] of %0 * %1      tanh over [32, 784]
+//!   fused:   one kernel over [32, (784)]: %0 is loaded once for both
+//! ```
+//!
+//! Invariants: every group stays after the writers of what it reads; a refused pair leaves both
+//! groups as they were, and a [`Note`] with the reason.
+//!
+//! To fuse one more pattern: propose the pair in [`Fuser::related`], allow its space in
+//! [`common_space`] or its expressions in `expr_graph`, and add a snapshot to
+//! `tests/fusion/` (see `docs/adding-a-fusion.md`).
 
 use super::{
-    Analysis, Note,
+    analysis::Analysis,
     classify::is_strided,
     dependence::DependenceGraph,
+    epilogue::can_be_epilogue,
     expr_graph::ExprGraph,
-    groups::{Group, GroupKind},
-    outputs::{BufferId, ExprSource, IterSpace, NotFused, Output, Sink},
+    groups::{Group, GroupKind, sorted_unique},
+    outputs::{ExprSource, IterSpace, NotFused, Output, Sink},
+    types::{BufferId, Note},
 };
-use crate::kernel::InstKind;
+use crate::{
+    kernel::InstKind,
+    tuning::{MAX_COLUMN_WRITE_BYTES, MAX_FUSED_NODES, MAX_FUSED_OUTPUTS, MAX_FUSED_STAGES},
+};
 use neurax_ir::{Error, Result};
 use std::collections::BTreeSet;
 
-/// Roots in one kernel, at most.
-const ROOTS: usize = 16;
-/// Instructions in one kernel, at most.
-const NODES: usize = 600;
-/// Arrays larger than this are not written along the columns of a reduction, which would touch a
-/// cache line for every few elements.
-const COLUMNS: usize = 1 << 20;
-
-/// The units as a graph of what must come before what.
+/// The fusion pass: groups, and the order in which they must run.
 pub struct Fuser<'a> {
     analysis: &'a Analysis<'a>,
+    /// The groups; `None` where a group was fused into another.
     groups: Vec<Option<Group<'a>>>,
     order: DependenceGraph,
-    /// For every array the kernels that read or write it.
+    /// For every buffer, the kernels that read or write it.
     users: Vec<BTreeSet<usize>>,
-    /// Why units were not joined.
+    /// The pairs that were not fused.
     notes: Vec<Note>,
 }
 
 impl<'a> Fuser<'a> {
-    /// Units in an order that works.
+    /// Creates the pass over `groups`, which are in an order that keeps all dependences.
     pub fn new(analysis: &'a Analysis<'a>, groups: Vec<Group<'a>>) -> Fuser<'a> {
         let order = DependenceGraph::new(conflicts(&groups, analysis.buffers.len()));
         let mut users = vec![BTreeSet::new(); analysis.buffers.len()];
-        for (i, u) in
-            groups.iter().enumerate().filter(|(_, u)| matches!(u.kind, GroupKind::Kernel(_)))
-        {
-            u.buffers().for_each(|b| _ = users[b].insert(i));
+        for (i, group) in groups.iter().enumerate().filter(|(_, group)| group.is_kernel()) {
+            group.buffers().for_each(|b| _ = users[b].insert(i));
         }
-        Fuser {
-            analysis,
-            groups: groups.into_iter().map(Some).collect(),
-            order,
-            users,
-            notes: vec![],
-        }
+        let groups = groups.into_iter().map(Some).collect();
+        Fuser { analysis, groups, order, users, notes: vec![] }
     }
 
-    /// Joins what can be joined, and gives the units in an order that works.
+    /// Fuses all pairs that can be fused. Returns the groups in an order that keeps all dependences,
+    /// and the pairs that were not fused.
     ///
     /// # Errors
-    /// When they wait for each other, which is an error of this crate.
-    pub fn join(mut self) -> Result<(Vec<Group<'a>>, Vec<Note>)> {
+    /// If groups wait for each other, an error of this crate.
+    pub fn fuse(mut self) -> Result<(Vec<Group<'a>>, Vec<Note>)> {
         for j in 0..self.groups.len() {
-            // Nearest first: what was just computed is most likely to share loops.
+            // Nearest first: the latest producer most likely shares loops.
             let mut i = j;
             while let Some(next) = self.related(i, j) {
                 i = next;
-                self.try_fuse(i, j);
+                self.try_fuse(i, j)?;
             }
         }
         for j in 0..self.groups.len() {
-            self.try_fuse_epilogue(j);
+            self.try_fuse_epilogue(j)?;
         }
         Ok((self.sorted()?, self.notes))
     }
 
-    /// The last kernel before `i` that reads or writes what kernel `j` reads.
+    /// Returns the last kernel before `i` that reads or writes a buffer that kernel `j` reads.
     fn related(&self, i: usize, j: usize) -> Option<usize> {
-        let group = self.groups[j].as_ref().filter(|u| matches!(u.kind, GroupKind::Kernel(_)))?;
+        let group = self.groups[j].as_ref().filter(|group| group.is_kernel())?;
         group.reads.iter().filter_map(|&b| self.users[b].range(..i).next_back().copied()).max()
     }
 
-    fn try_fuse(&mut self, i: usize, j: usize) {
-        // Joining moves work: the one that comes first in the list need not be the one that must
-        // come first.
+    /// Fuses kernel `i` into kernel `j`, or notes why not.
+    fn try_fuse(&mut self, i: usize, j: usize) -> Result<()> {
+        // Fusing moves work: the first in the list need not be the first in the order.
         if self.order.has_path_between(i, j) {
-            return;
+            return Ok(());
         }
-        let (Some(a), Some(b)) = (&self.groups[i], &self.groups[j]) else { return };
-        let (GroupKind::Kernel(a), GroupKind::Kernel(b)) = (&a.kind, &b.kind) else { return };
-        let joined = common_space(&a.whole, &b.whole)
-            .and_then(|space| self.joined(&space, [&a.outputs[..], &b.outputs].concat()));
-        match joined {
+        let (Some(a), Some(b)) = (&self.groups[i], &self.groups[j]) else { return Ok(()) };
+        let (GroupKind::Kernel(a), GroupKind::Kernel(b)) = (&a.kind, &b.kind) else {
+            return Ok(());
+        };
+        let fused = common_space(&a.space, &b.space)
+            .and_then(|space| self.fused(&space, [&a.outputs[..], &b.outputs].concat()));
+        match fused {
             Ok(group) => self.replace(i, j, group),
+            Err(NotFused::Bug(what)) => return Err(Error::bug(what)),
             Err(why) => self.note(i, j, why),
         }
+        Ok(())
     }
 
-    fn joined(
+    /// Returns the group that computes `outputs` over `space`, if that is one kernel.
+    fn fused(
         &self,
         space: &IterSpace,
         outputs: Vec<Output>,
     ) -> std::result::Result<Group<'a>, NotFused> {
-        let says = |s: &'static str| Err(NotFused::Says(s.into()));
-        if outputs.len() > ROOTS {
-            return says("the kernel would have too many results");
+        if outputs.len() > MAX_FUSED_OUTPUTS {
+            return Err(NotFused::TooManyOutputs);
         }
-        if outputs.iter().any(|r| r.sink.is_dynamic() || matches!(r.sink, Sink::Fill(_))) {
-            return says("a place that is found at run time is written");
+        if outputs.iter().any(|o| o.sink.is_dynamic() || matches!(o.sink, Sink::Fill(_))) {
+            return Err(NotFused::DynamicWrite);
         }
-        let bytes = |v| self.analysis.graph.ty(v).bytes().unwrap_or(usize::MAX);
-        let is_column =
-            space.reduced.first() == Some(&true) && space.reduced.last() == Some(&false);
-        if is_column
-            && outputs.iter().any(|r| matches!(r.sink, Sink::Store(_)) && bytes(r.value) > COLUMNS)
-        {
-            return says("a large array would be written along the columns of a reduction");
+        if self.writes_columns(space, &outputs) {
+            return Err(NotFused::ColumnWrite);
         }
         let body = ExprGraph::build(self.analysis, space, &outputs)?;
-        // What the group knows by value is not loaded: a load of what it writes reads other places,
-        // or by another name.
-        let own: Vec<BufferId> = outputs.iter().map(|r| r.sink.buffer()).collect();
-        if body
-            .nodes
-            .iter()
-            .any(|n| matches!(&n.op, InstKind::Source(ExprSource::Load { buffer, .. }) if own.contains(buffer)))
-        {
-            return says("it would read parts of an array before they are written");
+        // The expression graph knows values of the group by their nodes. A load of a buffer that
+        // the group writes therefore reads other elements, or the same ones by another name.
+        let own: Vec<BufferId> = outputs.iter().map(|o| o.sink.buffer()).collect();
+        let loads_own = body.nodes.iter().any(|node| match &node.op {
+            InstKind::Source(ExprSource::Load { buffer, .. }) => own.contains(buffer),
+            _ => false,
+        });
+        if loads_own {
+            return Err(NotFused::ReadBeforeWrite);
         }
-        if body.nodes.len() > NODES {
-            return says("the kernel would be too large");
+        if body.nodes.len() > MAX_FUSED_NODES {
+            return Err(NotFused::TooManyNodes);
         }
-        if body.levels.iter().max().is_some_and(|&l| l > 3) {
-            return says("it would take too many loops one after the other");
+        if body.levels.iter().any(|&level| level > MAX_FUSED_STAGES) {
+            return Err(NotFused::TooManyStages);
         }
         Ok(Group::of(body, space.clone(), outputs))
     }
 
-    /// `j` becomes the joined unit; `i` is gone.
+    /// Returns true if a large value would be written along the columns of a reduction.
+    fn writes_columns(&self, space: &IterSpace, outputs: &[Output]) -> bool {
+        let is_column =
+            space.reduced.first() == Some(&true) && space.reduced.last() == Some(&false);
+        // A size that overflows is large.
+        let is_small = |o: &Output| {
+            self.analysis.graph.ty(o.value).bytes().is_ok_and(|n| n <= MAX_COLUMN_WRITE_BYTES)
+        };
+        is_column && outputs.iter().any(|o| matches!(o.sink, Sink::Store(_)) && !is_small(o))
+    }
+
+    /// Replaces group `j` by `group`, which contains group `i`.
     fn replace(&mut self, i: usize, j: usize, group: Group<'a>) {
-        let is_kernel = matches!(group.kind, GroupKind::Kernel(_));
         for b in self.groups[i].take().iter().flat_map(Group::buffers) {
             self.users[b].remove(&i);
         }
-        for b in group.buffers().filter(|_| is_kernel) {
+        for b in group.buffers().filter(|_| group.is_kernel()) {
             self.users[b].insert(j);
         }
         self.groups[j] = Some(group);
-        self.order.join(i, j);
+        self.order.merge(i, j);
     }
 
     fn note(&mut self, i: usize, j: usize, why: NotFused) {
-        let results = |k: usize| self.groups[k].as_ref().map_or(vec![], |u| u.writes.clone());
-        self.notes.push(Note { first: results(i), second: results(j), why });
+        let writes = |k: usize| self.groups[k].as_ref().map_or(vec![], |g| g.writes.clone());
+        self.notes.push(Note { first: writes(i), second: writes(j), why });
     }
 
-    /// Attaches a kernel to the product that it follows.
-    fn try_fuse_epilogue(&mut self, j: usize) {
-        let Some(Group { kind: GroupKind::Kernel(k), reads, .. }) = &self.groups[j] else { return };
+    /// Makes kernel `j` the epilogue of the product whose result it reads, or notes why not.
+    fn try_fuse_epilogue(&mut self, j: usize) -> Result<()> {
+        let Some(Group { kind: GroupKind::Kernel(kernel), reads, .. }) = &self.groups[j] else {
+            return Ok(());
+        };
+        let kernel = kernel.clone();
         let Some(i) = self.order.before(j).filter(|&i| self.is_product_of(i, reads)).max() else {
-            return;
+            return Ok(());
         };
-        let is_dynamic = k.outputs.iter().any(|r| r.sink.is_dynamic());
-        if self.order.has_path_between(i, j) || is_dynamic {
-            let why = if is_dynamic {
-                "a place that is found at run time is written"
-            } else {
-                "other steps come has_path_between them"
-            };
-            return self.note(i, j, NotFused::Says(why.into()));
+        if kernel.outputs.iter().any(|o| o.sink.is_dynamic()) {
+            return Ok(self.note(i, j, NotFused::DynamicWrite));
         }
-        let (Some(a), Some(b)) = (&self.groups[i], &self.groups[j]) else { return };
-        let GroupKind::Equation(e, None) = a.kind else { return };
-        if !super::epilogue::can_be_epilogue(e, &k.body) {
-            return self.note(
-                i,
-                j,
-                NotFused::Says("the second does not go through the product row by row".into()),
-            );
+        if self.order.has_path_between(i, j) {
+            return Ok(self.note(i, j, NotFused::StepBetween));
         }
-        let merge = |x: &[BufferId], y: &[BufferId]| {
-            let mut all = [x, y].concat();
-            all.sort_unstable();
-            all.dedup();
-            all
-        };
+        let (Some(a), Some(b)) = (&self.groups[i], &self.groups[j]) else { return Ok(()) };
+        let GroupKind::Equation(eqn, None) = a.kind else { return Ok(()) };
+        if !can_be_epilogue(eqn, &kernel.body)? {
+            return Ok(self.note(i, j, NotFused::NotByRows));
+        }
         let group = Group {
-            kind: GroupKind::Equation(e, Some(k.clone())),
-            reads: merge(&a.reads, &b.reads),
-            writes: merge(&a.writes, &b.writes),
+            kind: GroupKind::Equation(eqn, Some(kernel)),
+            reads: sorted_unique([&a.reads[..], &b.reads].concat()),
+            writes: sorted_unique([&a.writes[..], &b.writes].concat()),
         };
         self.replace(i, j, group);
+        Ok(())
     }
 
+    /// Returns true if group `i` is a product or convolution without an epilogue whose results are
+    /// all in `reads`.
     fn is_product_of(&self, i: usize, reads: &[BufferId]) -> bool {
-        let Some(u) = &self.groups[i] else { return false };
-        let product =
-            matches!(u.kind, GroupKind::Equation(e, None) if is_strided(self.analysis.class[e]));
-        product && u.writes.iter().all(|w| reads.contains(w))
+        let Some(group) = &self.groups[i] else { return false };
+        let GroupKind::Equation(eqn, None) = group.kind else { return false };
+        is_strided(self.analysis.class[eqn]) && group.writes.iter().all(|w| reads.contains(w))
     }
 
-    /// The units, each after those that must come before it, as near to the given order as that
-    /// allows.
+    /// Returns the groups in topological order, as near to their indices as that allows.
     fn sorted(&mut self) -> Result<Vec<Group<'a>>> {
         let n = self.groups.len();
         let (mut missing, mut after) = (vec![0; n], vec![vec![]; n]);
@@ -222,33 +243,29 @@ impl<'a> Fuser<'a> {
         if out.len() == all {
             Ok(out)
         } else {
-            Err(Error::new(
-                "schedule",
-                format!("{} of {all} steps wait for each other", all - out.len()),
-            ))
+            let waiting = all - out.len();
+            Err(Error::bug(format!("{waiting} of {all} steps wait for each other")))
         }
     }
 }
 
-/// For every unit those before it that must stay there: one of the two writes what the other reads
-/// or writes.
+/// Returns for every group the earlier groups that it depends on: one of the two writes what the
+/// other reads or writes.
 fn conflicts(groups: &[Group], buffers: usize) -> Vec<Vec<usize>> {
     let (mut readers, mut writers) = (vec![vec![]; buffers], vec![vec![]; buffers]);
     let mut out = vec![];
-    for (j, u) in groups.iter().enumerate() {
-        let seen =
-            u.buffers().flat_map(|b| &writers[b]).chain(u.writes.iter().flat_map(|&b| &readers[b]));
-        let mut before: Vec<usize> = seen.copied().collect();
-        before.sort_unstable();
-        before.dedup();
-        out.push(before);
-        u.reads.iter().for_each(|&b| readers[b].push(j));
-        u.writes.iter().for_each(|&b| writers[b].push(j));
+    for (j, group) in groups.iter().enumerate() {
+        let written = group.buffers().flat_map(|b| &writers[b]);
+        let read = group.writes.iter().flat_map(|&b| &readers[b]);
+        out.push(sorted_unique(written.chain(read).copied().collect()));
+        group.reads.iter().for_each(|&b| readers[b].push(j));
+        group.writes.iter().for_each(|&b| writers[b].push(j));
     }
     out
 }
 
-/// The iteration space of both, if they have one.
+/// Returns the iteration space that covers both: equal sizes, or those of one without the reduced
+/// loops of the other.
 fn common_space(s: &IterSpace, t: &IterSpace) -> std::result::Result<IterSpace, NotFused> {
     let plain = |x: &IterSpace| !x.reduced.contains(&true);
     let kept = |x: &IterSpace| {
@@ -266,5 +283,5 @@ fn common_space(s: &IterSpace, t: &IterSpace) -> std::result::Result<IterSpace, 
     if plain(s) && !plain(t) && kept(t) == s.sizes {
         return Ok(t.clone());
     }
-    Err(NotFused::Spaces(s.clone(), t.clone()))
+    Err(NotFused::DifferentSpaces(s.clone(), t.clone()))
 }

@@ -1,101 +1,100 @@
-//! The work of a graph in units, one for each value that is written to memory, before they are
-//! joined.
+//! Groups: the work of a graph, one group for each value that is stored, before fusion.
+//!
+//! The equations of inlined values belong to the groups that read them; a reshape of a stored value
+//! is another name of its buffer and no work.
 
 use super::{
-    Analysis, Storage,
-    classify::{EqnClass, is_strided},
+    analysis::{Analysis, Storage},
+    classify::EqnClass,
     expr_graph::ExprGraph,
-    outputs::{BufferId, ExprSource, IterSpace, NotFused, Output, Sink},
+    outputs::{ExprSource, IterSpace, NotFused, Output, Sink},
+    types::BufferId,
 };
 use crate::kernel::InstKind;
 use neurax_ir::{Eqn, Op, Shape, Value};
 use std::rc::Rc;
 
-/// A piece of work.
+/// A group of equations that run as one step.
 #[derive(Clone, Debug)]
 pub struct Group<'a> {
-    /// What is done.
+    /// The kind of step.
     pub kind: GroupKind<'a>,
-    /// The arrays that it reads.
+    /// The buffers that the group reads.
     pub reads: Vec<BufferId>,
-    /// The arrays that it writes.
+    /// The buffers that the group writes.
     pub writes: Vec<BufferId>,
 }
 
-/// What is done.
+/// The kind of step that a group is.
 #[derive(Clone, Debug)]
 pub enum GroupKind<'a> {
     /// A kernel over an iteration space.
     Kernel(Rc<FusedLoop<'a>>),
-    /// An equation: a product or convolution (and a kernel over its result, while that is in
-    /// cache), windows, control flow, or an op left to the language.
+    /// An equation of its own: a library op, control flow or a fallback. A product or convolution may
+    /// have an epilogue.
     Equation(usize, Option<Rc<FusedLoop<'a>>>),
-    /// An array is copied into another one, unless they are the same.
+    /// A copy from the first buffer to the second, unless both share memory.
     Copy(BufferId, BufferId),
 }
 
-/// What a kernel does.
+/// A fused loop nest: one expression graph over one iteration space.
 #[derive(Debug)]
 pub struct FusedLoop<'a> {
     /// The iteration space, before its axes are split.
-    pub whole: IterSpace,
-    /// What it computes.
+    pub space: IterSpace,
+    /// The values that it computes.
     pub outputs: Vec<Output>,
-    /// The expressions.
+    /// The expressions over the space.
     pub body: ExprGraph<'a>,
 }
 
 impl<'a> Group<'a> {
-    /// A kernel, with what it reads and writes.
-    pub fn of(body: ExprGraph<'a>, whole: IterSpace, outputs: Vec<Output>) -> Group<'a> {
-        let mut reads: Vec<BufferId> = body
-            .nodes
-            .iter()
-            .filter_map(|n| {
-                if let InstKind::Source(ExprSource::Load { buffer, .. }) = &n.op {
-                    Some(*buffer)
-                } else {
-                    None
-                }
-            })
-            .collect();
-        let mut writes: Vec<BufferId> = outputs.iter().map(|r| r.sink.buffer()).collect();
-        for list in [&mut reads, &mut writes] {
-            list.sort_unstable();
-            list.dedup();
-        }
-        Group {
-            kind: GroupKind::Kernel(Rc::new(FusedLoop { whole, outputs, body })),
-            reads,
-            writes,
-        }
+    /// Creates the group of a kernel; the buffers follow from `body` and `outputs`.
+    pub fn of(body: ExprGraph<'a>, space: IterSpace, outputs: Vec<Output>) -> Group<'a> {
+        let loads = body.nodes.iter().filter_map(|node| match &node.op {
+            InstKind::Source(ExprSource::Load { buffer, .. }) => Some(*buffer),
+            _ => None,
+        });
+        let reads = sorted_unique(loads.collect());
+        let writes = sorted_unique(outputs.iter().map(|o| o.sink.buffer()).collect());
+        let kind = GroupKind::Kernel(Rc::new(FusedLoop { space, outputs, body }));
+        Group { kind, reads, writes }
     }
 
-    /// The arrays that it reads or writes; some twice.
+    /// Returns true if the group is a fused loop nest.
+    pub fn is_kernel(&self) -> bool {
+        matches!(self.kind, GroupKind::Kernel(_))
+    }
+
+    /// Returns the buffers that the group reads or writes; some twice.
     pub fn buffers(&self) -> impl Iterator<Item = BufferId> {
         self.reads.iter().chain(&self.writes).copied()
     }
 
-    /// The arrays that it reads, each once.
+    /// Returns the buffers that the group reads, each once.
     pub fn distinct_reads(&self) -> impl Iterator<Item = BufferId> {
-        self.reads
-            .iter()
-            .enumerate()
-            .filter(|(i, b)| !self.reads[..*i].contains(b))
-            .map(|(_, &b)| b)
+        let is_first = |(i, b): &(usize, &BufferId)| !self.reads[..*i].contains(b);
+        self.reads.iter().enumerate().filter(is_first).map(|(_, &b)| b)
     }
 }
 
-/// The units of a graph, in an order that works.
+/// Returns the buffers in ascending order, each once.
+pub fn sorted_unique(mut buffers: Vec<usize>) -> Vec<usize> {
+    buffers.sort_unstable();
+    buffers.dedup();
+    buffers
+}
+
+/// Returns the groups of a graph, writers before readers.
 ///
 /// # Errors
-/// A value that must be written to memory first.
+/// If a value must be stored first.
 pub fn groups<'a>(analysis: &'a Analysis<'a>) -> Result<Vec<Group<'a>>, NotFused> {
     let mut out = vec![];
     for (i, e) in analysis.graph.eqns().iter().enumerate() {
         match analysis.class[i] {
             EqnClass::Map | EqnClass::Move | EqnClass::Fetch => maps(analysis, e, &mut out)?,
-            // Other names of the same arrays.
+            // empty: other names of the same buffers.
             EqnClass::Fallback if matches!(e.op, Op::Reshape(_) | Op::OptimizationBarrier(_)) => {}
             EqnClass::Reduce => reduce(analysis, e, &mut out)?,
             EqnClass::Write => write(analysis, e, &mut out)?,
@@ -110,111 +109,124 @@ pub fn groups<'a>(analysis: &'a Analysis<'a>) -> Result<Vec<Group<'a>>, NotFused
     Ok(out)
 }
 
+/// Returns the group that computes one output over `space`.
 fn kernel<'a>(
     analysis: &'a Analysis<'a>,
     space: IterSpace,
-    outputs: Vec<Output>,
+    output: Output,
 ) -> Result<Group<'a>, NotFused> {
+    let outputs = vec![output];
     Ok(Group::of(ExprGraph::build(analysis, &space, &outputs)?, space, outputs))
 }
 
-fn whole(shape: &Shape) -> IterSpace {
+/// Returns the iteration space over all elements of a shape.
+fn elementwise(shape: &Shape) -> IterSpace {
     IterSpace { sizes: shape.to_vec(), reduced: vec![false; shape.rank()] }
 }
 
+/// Appends a group for each stored result of an inlined op.
 fn maps<'a>(analysis: &'a Analysis<'a>, e: &Eqn, out: &mut Vec<Group<'a>>) -> Result<(), NotFused> {
-    for &v in &e.outputs {
-        let Storage::Buffer(b) = analysis.storage(v) else { continue };
+    for &value in &e.outputs {
+        let Storage::Buffer(b) = analysis.storage(value) else { continue };
         let is_constant = matches!(e.op, Op::Constant(_));
-        let is_renamed = matches!(e.op, Op::Reshape(_) | Op::OptimizationBarrier(_))
+        let is_alias = matches!(e.op, Op::Reshape(_) | Op::OptimizationBarrier(_))
             && e.inputs.iter().any(|&x| analysis.buffer(x) == Some(b));
-        if !is_constant && !is_renamed {
-            out.push(kernel(
-                analysis,
-                whole(analysis.shape(v)),
-                vec![Output { value: v, sink: Sink::Store(b) }],
-            )?);
+        if !is_constant && !is_alias {
+            let output = Output { value, sink: Sink::Store(b) };
+            out.push(kernel(analysis, elementwise(analysis.shape(value)), output)?);
         }
     }
     Ok(())
 }
 
+/// Appends the group of a reduction, whose space has the operand's axes.
 fn reduce<'a>(
     analysis: &'a Analysis<'a>,
     e: &Eqn,
     out: &mut Vec<Group<'a>>,
 ) -> Result<(), NotFused> {
-    let (Op::Reduce(op), Some(buffer)) = (&e.op, analysis.buffer(e.outputs[0])) else {
-        return Ok(());
-    };
-    let mut space = whole(analysis.shape(e.inputs[0]));
+    let Op::Reduce(op) = &e.op else { return Err(unexpected(e)) };
+    let buffer = result_buffer(analysis, e)?;
+    let mut space = elementwise(analysis.shape(e.inputs[0]));
     op.axes.iter().for_each(|&a| space.reduced[a] = true);
     let sink = Sink::Reduce { kind: op.kind, result: e.outputs[0], buffer };
-    out.push(kernel(analysis, space, vec![Output { value: e.inputs[0], sink }])?);
+    out.push(kernel(analysis, space, Output { value: e.inputs[0], sink })?);
     Ok(())
 }
 
+/// Appends the groups of an op that writes parts of its result.
 fn write<'a>(
     analysis: &'a Analysis<'a>,
     e: &Eqn,
     out: &mut Vec<Group<'a>>,
 ) -> Result<(), NotFused> {
-    let Some(buffer) = analysis.buffer(e.outputs[0]) else { return Ok(()) };
+    let buffer = result_buffer(analysis, e)?;
     let shape = analysis.shape(e.outputs[0]).clone();
-    let mut part = |value: Value, scale: Vec<usize>, offset: Vec<usize>| -> Result<(), NotFused> {
+    let slice = |value: Value, scale: Vec<usize>, offset: Vec<usize>| {
         let sink = Sink::Slice { buffer, shape: shape.clone(), scale, offset };
-        out.push(kernel(analysis, whole(analysis.shape(value)), vec![Output { value, sink }])?);
-        Ok(())
+        kernel(analysis, elementwise(analysis.shape(value)), Output { value, sink })
     };
     match &e.op {
         Op::Concatenate(op) => {
             let mut offset = vec![0; shape.rank()];
             for &x in &e.inputs {
-                part(x, vec![1; shape.rank()], offset.clone())?;
+                out.push(slice(x, vec![1; shape.rank()], offset.clone())?);
                 offset[op.axis] += analysis.shape(x)[op.axis];
             }
         }
         Op::Pad(op) => {
-            let fill = Sink::Fill(buffer);
             let scale = op.interior.iter().map(|i| i + 1).collect();
             let offset = op.low.iter().map(|&l| l as usize).collect();
-            let filled =
-                kernel(analysis, whole(&shape), vec![Output { value: e.inputs[1], sink: fill }])?;
-            part(e.inputs[0], scale, offset)?;
-            let at = out.len() - 1;
-            out.insert(at, filled);
+            let fill = Output { value: e.inputs[1], sink: Sink::Fill(buffer) };
+            out.push(kernel(analysis, elementwise(&shape), fill)?);
+            out.push(slice(e.inputs[0], scale, offset)?);
         }
-        Op::DynamicUpdateSlice(_) | Op::Scatter(_) => {
-            let Some(from) = analysis.buffer(e.inputs[0]) else {
-                return Err(NotFused::Materialise(e.inputs[0]));
-            };
-            out.push(Group {
-                kind: GroupKind::Copy(from, buffer),
-                reads: vec![from],
-                writes: vec![buffer],
-            });
-            let (value, sink) = match &e.op {
-                Op::Scatter(op) => (
-                    e.inputs[2],
-                    Sink::Scatter { buffer, shape, indices: e.inputs[1], op: op.clone() },
-                ),
-                _ => (e.inputs[1], Sink::DynamicSlice { buffer, shape, start: e.inputs[2] }),
-            };
-            let mut group =
-                kernel(analysis, whole(analysis.shape(value)), vec![Output { value, sink }])?;
-            // What is not written stays: the array is read, too.
-            group.reads.push(buffer);
-            out.push(group);
+        Op::DynamicUpdateSlice(_) => {
+            let sink = Sink::DynamicSlice { buffer, shape, start: e.inputs[2] };
+            update(analysis, e, Output { value: e.inputs[1], sink }, out)?;
         }
-        _ => {}
+        Op::Scatter(op) => {
+            let (indices, op) = (e.inputs[1], op.clone());
+            let sink = Sink::Scatter { buffer, shape, indices, op };
+            update(analysis, e, Output { value: e.inputs[2], sink }, out)?;
+        }
+        _ => return Err(unexpected(e)),
     }
     Ok(())
 }
 
+/// Appends a copy of the first operand into the result, and the group that updates parts of it. The
+/// memory planner lets both share memory where it can, and the copy is gone.
+fn update<'a>(
+    analysis: &'a Analysis<'a>,
+    e: &Eqn,
+    output: Output,
+    out: &mut Vec<Group<'a>>,
+) -> Result<(), NotFused> {
+    let to = output.sink.buffer();
+    let Some(from) = analysis.buffer(e.inputs[0]) else {
+        return Err(NotFused::Materialize(e.inputs[0]));
+    };
+    let copy = GroupKind::Copy(from, to);
+    out.push(Group { kind: copy, reads: vec![from], writes: vec![to] });
+    let mut group = kernel(analysis, elementwise(analysis.shape(output.value)), output)?;
+    // Elements that are not updated stay: the group depends on the copy.
+    group.reads.push(to);
+    out.push(group);
+    Ok(())
+}
+
 fn equation<'a>(analysis: &Analysis, i: usize, e: &Eqn) -> Group<'a> {
-    let strided = is_strided(analysis.class[i]);
-    let read = |i: usize| analysis.buffer(if strided { analysis.base(e, i) } else { e.inputs[i] });
-    let reads = (0..e.inputs.len()).filter_map(read).collect();
+    let reads = analysis.operands(i).iter().filter_map(|&v| analysis.buffer(v)).collect();
     let writes = e.outputs.iter().filter_map(|&v| analysis.buffer(v)).collect();
     Group { kind: GroupKind::Equation(i, None), reads, writes }
+}
+
+fn result_buffer(analysis: &Analysis, e: &Eqn) -> Result<BufferId, NotFused> {
+    let bug = || NotFused::Bug(format!("the result of {} has no buffer", e.op.name()));
+    analysis.buffer(e.outputs[0]).ok_or_else(bug)
+}
+
+fn unexpected(e: &Eqn) -> NotFused {
+    NotFused::Bug(format!("{} is classified as an op that it is not", e.op.name()))
 }

@@ -1,62 +1,83 @@
-//! From the expressions of a group to a kernel and the numbers that it is called with.
+//! Kernel building: from an expression graph to a kernel and the arguments of its call.
+//!
+//! A kernel has outer loops, which run in parallel, and inside of them *stages*, which run one after
+//! the other. A stage has its own inner loops, the reduced ones, or none. Each output of the
+//! expression graph belongs to the stages of its level: the stage that accumulates it, and the one
+//! that stores the result.
+//!
+//! ```text
+//! softmax over [32, (10)]:   stage 0: max over 10
+//!                            stage 1: sum of exp(x - max) over 10, stores exp(x - max)
+//!                            stage 2: reads it back, multiplies by 1 / sum
+//! ```
+//!
+//! A value that an earlier stage stored is loaded again instead of being computed twice
+//! ([`StageBuilder::earlier`]). Trip counts, strides and most constants are parameters of the call, so
+//! that kernels of one structure share machine code whatever their sizes. Parameters that serve
+//! different purposes stay apart even if they are equal, since they would differ for another batch
+//! size.
+//!
+//! Invariants: operands precede users in every stage; a stage reads accumulators of earlier stages
+//! only; [`KernelCall::in_place`] says which operands the memory planner may overlap.
 
 use super::{
-    Analysis,
+    analysis::Analysis,
     expr_graph::ExprGraph,
     loops::{Loops, loops},
-    outputs::{BufferId, ExprSource, LoweredOutput, Sink},
+    outputs::{ExprSource, LoweredOutput, Sink},
+    types::BufferId,
 };
 use crate::{
     affine::AffineOffset,
     kernel::{
-        Accumulator, Id, Inst, InstKind, Kernel, Operand, Size, Source, Stage, Store, Stride,
-        VectorAxis, computed_in,
+        Accumulator, Inst, InstId, InstKind, InstSource, Kernel, Operand, Size, Stage, Store,
+        Stride, VectorAxis, computed_in,
     },
+    tuning::MAX_STRUCTURAL_SIZE,
 };
-use neurax_ir::DType;
+use neurax_ir::{DType, OrBug, Result, op::Binary};
 use rustc_hash::FxHashMap;
 
-/// A kernel with what it is called with.
+/// A kernel with the arguments of its call.
 #[derive(Clone, Debug)]
 pub struct KernelCall {
-    /// The loops and the work.
+    /// The loops and their bodies.
     pub kernel: Kernel,
-    /// Where each operand is.
+    /// The buffer of each operand.
     pub args: Vec<Arg>,
-    /// Sizes and strides.
+    /// The trip counts, strides and runtime constants.
     pub params: Vec<i64>,
-    /// Iterations of the outermost loop, which may be cut into parts.
+    /// The trip count of the outermost loop, which is run in chunks.
     pub count: usize,
-    /// Work in one of them, in elements times instructions.
+    /// The work of one iteration of the outermost loop, in elements times instructions.
     pub weight: usize,
-    /// May parts run at once?
+    /// True if iterations of the outermost loop may run in parallel.
     pub parallel: bool,
 }
 
-/// Where an operand is.
+/// The argument of an operand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arg {
-    /// The array.
+    /// The buffer.
     pub buffer: BufferId,
-    /// Bytes from its beginning.
+    /// The offset of the first element, in bytes.
     pub offset: isize,
-    /// Is it written?
+    /// True if the operand is written.
     pub writes: bool,
-    /// How many bytes one iteration of the outermost loop moves; the same for every access.
+    /// The stride of the outermost loop, in bytes.
     pub step: isize,
 }
 
-/// Sizes up to this are part of a kernel's structure: windows of images, say. Those that batches
-/// change are larger, and run-time numbers.
-const SMALL: usize = 4;
-
-/// The kernel of expressions. Arrays that nobody else needs are not written.
-pub fn nest(body: &ExprGraph, needed: &dyn Fn(BufferId) -> bool) -> KernelCall {
-    let loops = loops(body);
-    let mut n = KernelBuilder {
+/// Builds the kernel of an expression graph. A stored value is written only if `needed` is true for
+/// its buffer, or if a later stage loads it.
+///
+/// # Errors
+/// If the expression graph is malformed, an error of this crate.
+pub fn build_kernel(body: &ExprGraph, needed: &dyn Fn(BufferId) -> bool) -> Result<KernelCall> {
+    let mut builder = KernelBuilder {
         analysis: body.analysis,
         body,
-        loops,
+        loops: loops(body)?,
         needed,
         params: KernelParams::default(),
         args: vec![],
@@ -64,14 +85,15 @@ pub fn nest(body: &ExprGraph, needed: &dyn Fn(BufferId) -> bool) -> KernelCall {
         stages: vec![],
         accumulators: FxHashMap::default(),
     };
-    let outer = (0..n.loops.outer).map(|l| n.size(l)).collect();
-    n.all_stages();
-    n.finish(outer)
+    let outer = (0..builder.loops.outer).map(|l| builder.size(l)).collect();
+    builder.build_stages()?;
+    Ok(builder.finish(outer))
 }
 
-/// A stage: how many loops over the rows come before it, and whether it has the reduced loops.
+/// The key of a stage, in the order in which stages run: its level, and whether it has inner loops.
 type StageKey = (usize, bool);
 
+/// A kernel that is being built.
 struct KernelBuilder<'a> {
     analysis: &'a Analysis<'a>,
     body: &'a ExprGraph<'a>,
@@ -81,34 +103,35 @@ struct KernelBuilder<'a> {
     args: Vec<Arg>,
     operands: Vec<Operand>,
     stages: Vec<Stage>,
-    /// Where the accumulator of a root is.
+    /// The stage and the index of the accumulator of each output that is reduced.
     accumulators: FxHashMap<usize, (u16, u16)>,
 }
 
-/// Run-time numbers; the same one for the same purpose is passed once.
+/// The parameters of a call. One parameter serves all uses of a value for one purpose.
 #[derive(Default)]
 struct KernelParams {
     values: Vec<i64>,
     known: FxHashMap<(ParamPurpose, i64), u16>,
 }
 
-/// What a run-time number is for. Numbers that happen to be equal stay apart: they would not be for
-/// another size of a batch.
+/// The purpose of a parameter. Equal values for different purposes are different parameters: for
+/// another batch size they would differ.
 #[derive(PartialEq, Eq, Hash)]
 enum ParamPurpose {
-    /// The iterations of a loop.
+    /// The trip count of a loop.
     Size(usize),
-    /// Bytes from one iteration of a loop to the next.
+    /// The stride of a loop, in bytes.
     Stride(usize),
-    /// What a counter grows by in one iteration of a loop.
+    /// The step of an index for a loop.
     Step(usize),
-    /// What a counter begins with.
+    /// The start of an index.
     Base,
-    /// A number of the program.
-    Number,
+    /// A constant of the graph.
+    Constant,
 }
 
 impl KernelParams {
+    /// Returns the index of the parameter for `purpose` with `value`.
     fn get(&mut self, purpose: ParamPurpose, value: i64) -> u16 {
         *self.known.entry((purpose, value)).or_insert_with(|| {
             self.values.push(value);
@@ -118,77 +141,84 @@ impl KernelParams {
 }
 
 impl KernelBuilder<'_> {
+    /// Returns the trip count of loop `l`.
     fn size(&mut self, l: usize) -> Size {
         let n = self.loops.sizes[l];
-        // The outermost loop is the one that is cut and that batches change. That a loop never runs
-        // must be known: nothing may be loaded for it.
-        if n == 0 || (n <= SMALL && l > 0) {
+        // The outermost loop runs in chunks and changes with the batch. A loop without iterations
+        // must be known as such: nothing may be loaded in front of it.
+        if n == 0 || (n <= MAX_STRUCTURAL_SIZE && l > 0) {
             Size::Fixed(n as u32)
         } else {
             Size::Param(self.params.get(ParamPurpose::Size(l), n as i64))
         }
     }
 
-    fn all_stages(&mut self) {
-        let mut keys: Vec<StageKey> =
-            (0..self.body.outputs.len()).flat_map(|r| self.keys_of(r)).collect();
+    fn build_stages(&mut self) -> Result<()> {
+        let mut keys: Vec<StageKey> = vec![];
+        for o in 0..self.body.outputs.len() {
+            keys.extend(self.stages_of(o));
+        }
         keys.sort_unstable();
         keys.dedup();
-        for key in keys {
-            self.stage(key);
-        }
+        keys.into_iter().try_for_each(|key| self.build_stage(key))
     }
 
-    fn level(&self, m: &LoweredOutput) -> usize {
-        [Some(m.node), m.at, m.guard]
-            .into_iter()
-            .flatten()
-            .map(|x| self.body.levels[x as usize])
-            .max()
-            .unwrap_or(0)
+    /// Returns the level of the nodes that an output needs.
+    fn level(&self, o: &LoweredOutput) -> usize {
+        let nodes = [Some(o.node), o.at, o.guard].into_iter().flatten();
+        nodes.map(|x| self.body.levels[x as usize]).fold(0, usize::max)
     }
 
-    /// The stages that a root needs: where its value is made, and where its accumulator is written.
-    fn keys_of(&self, r: usize) -> Vec<StageKey> {
-        let m = &self.body.outputs[r];
-        let level = self.level(m);
-        match &m.root.sink {
+    /// Returns the stages of output `o`: where its value is computed, and where the result of its
+    /// accumulator is stored.
+    fn stages_of(&self, o: usize) -> Vec<StageKey> {
+        let lowered = &self.body.outputs[o];
+        let level = self.level(lowered);
+        match &lowered.output.sink {
             Sink::Reduce { buffer, .. } if (self.needed)(*buffer) => {
                 vec![(level, true), (level + 1, false)]
             }
             Sink::Reduce { .. } => vec![(level, true)],
-            _ if !self.is_stored(r) => vec![],
-            _ => vec![(level, !self.body.is_outer_only(m.root.value))],
+            _ if self.is_stored(o) => vec![self.store_stage(lowered)],
+            // empty: a value that only this kernel reads stays in registers.
+            _ => vec![],
         }
     }
 
-    /// Is the value of a root written: does somebody else need it, or a later stage?
-    fn is_stored(&self, r: usize) -> bool {
-        let m = &self.body.outputs[r];
-        match m.root.sink {
-            Sink::Store(b) => (self.needed)(b) || self.is_reloaded(r),
+    /// Returns the stage that stores an output without a reduction.
+    fn store_stage(&self, o: &LoweredOutput) -> StageKey {
+        (self.level(o), !self.body.is_outer_only(o.output.value))
+    }
+
+    /// Returns true if output `o` is written: another step needs it, or a later stage.
+    fn is_stored(&self, o: usize) -> bool {
+        match self.body.outputs[o].output.sink {
+            Sink::Store(b) => (self.needed)(b) || self.is_reloaded(o),
             _ => true,
         }
     }
 
-    /// Does a later stage read the value of a root from memory?
-    fn is_reloaded(&self, r: usize) -> bool {
-        let m = &self.body.outputs[r];
-        let own = self.level(m);
-        let whole = matches!(m.root.sink, Sink::Store(_)) && !self.body.is_outer_only(m.root.value);
-        let is_trivial =
-            matches!(self.body.nodes[m.node as usize].op, InstKind::Source(_) | InstKind::Const(_));
-        // Only nodes of this group read nodes of a lower level.
-        let reads = |(i, n): (usize, &super::outputs::Node)| {
-            self.body.levels[i] > own && n.op.reads().any(|x| x == m.node)
+    /// Returns true if a later stage loads output `o` from memory.
+    fn is_reloaded(&self, o: usize) -> bool {
+        let lowered = &self.body.outputs[o];
+        let own = self.level(lowered);
+        let is_whole = matches!(lowered.output.sink, Sink::Store(_))
+            && !self.body.is_outer_only(lowered.output.value);
+        let node = &self.body.nodes[lowered.node as usize];
+        let is_trivial = matches!(node.op, InstKind::Source(_) | InstKind::Const(_));
+        let is_read_later = || {
+            let nodes = self.body.nodes.iter().zip(&self.body.levels);
+            let mut later = nodes.filter(|(_, level)| **level > own);
+            later.any(|(node, _)| node.op.reads().any(|x| x == lowered.node))
         };
-        whole
-            && !is_trivial
-            && (self.body.nodes.iter().enumerate().any(reads)
-                || self.body.outputs.iter().any(|o| o.node == m.node && self.level(o) > own))
+        let is_stored_later = || {
+            let mut outputs = self.body.outputs.iter();
+            outputs.any(|o| o.node == lowered.node && self.level(o) > own)
+        };
+        is_whole && !is_trivial && (is_read_later() || is_stored_later())
     }
 
-    fn stage(&mut self, key: StageKey) {
+    fn build_stage(&mut self, key: StageKey) -> Result<()> {
         let index = self.stages.len();
         let inner: Vec<Size> = if key.1 {
             (self.loops.outer..self.loops.sizes.len()).map(|l| self.size(l)).collect()
@@ -196,33 +226,19 @@ impl KernelBuilder<'_> {
             vec![]
         };
         self.stages.push(Stage { inner, ..Stage::default() });
-        let mut w = StageBuilder {
-            n: self,
-            key,
-            index,
-            seen: FxHashMap::default(),
-            done: FxHashMap::default(),
-        };
-        for r in 0..w.n.body.outputs.len() {
-            w.root(r);
-        }
+        let outputs = self.body.outputs.len();
+        let (interned, copied) = (FxHashMap::default(), FxHashMap::default());
+        let mut stage = StageBuilder { kernel: self, key, index, interned, copied };
+        (0..outputs).try_for_each(|o| stage.output(o))
     }
 
     fn finish(self, outer: Vec<Size>) -> KernelCall {
         let KernelBuilder { loops, params, args, operands, stages, .. } = self;
-        let whole: usize = stages
-            .iter()
-            .map(|s| {
-                s.insts.len()
-                    * if s.inner.is_empty() {
-                        1
-                    } else {
-                        loops.sizes[loops.outer..].iter().product()
-                    }
-            })
-            .sum();
+        let inner: usize = loops.sizes[loops.outer..].iter().product();
+        let work = |s: &Stage| s.insts.len() * if s.inner.is_empty() { 1 } else { inner };
+        let whole: usize = stages.iter().map(work).sum();
         let rest: usize = loops.sizes[..loops.outer].iter().skip(1).product();
-        // Without outer loops the only loop is cut itself, if nothing is joined in it.
+        // Without outer loops, a single inner loop without accumulators runs in chunks itself.
         let is_flat = loops.outer == 0
             && loops.sizes.len() == 1
             && stages.iter().all(|s| s.accumulators.is_empty());
@@ -243,216 +259,235 @@ impl KernelBuilder<'_> {
     }
 }
 
-/// Writes the body of one stage.
+/// A stage that is being built.
 struct StageBuilder<'a, 'b> {
-    n: &'a mut KernelBuilder<'b>,
+    kernel: &'a mut KernelBuilder<'b>,
     key: StageKey,
     index: usize,
-    seen: FxHashMap<Inst<Source>, Id>,
-    done: FxHashMap<Id, Id>,
+    /// The instruction of each instruction kind, so that equal ones are one.
+    interned: FxHashMap<Inst<InstSource>, InstId>,
+    /// The instruction of each node that was copied into the stage.
+    copied: FxHashMap<InstId, InstId>,
 }
 
 impl StageBuilder<'_, '_> {
-    fn root(&mut self, r: usize) {
-        let m = self.n.body.outputs[r].clone();
-        let level = self.n.level(&m);
-        match &m.root.sink {
+    /// Adds what this stage does for output `o`: accumulate it, store the result, or nothing.
+    fn output(&mut self, o: usize) -> Result<()> {
+        let lowered = self.kernel.body.outputs[o].clone();
+        let level = self.kernel.level(&lowered);
+        match &lowered.output.sink {
             Sink::Reduce { kind, .. } if self.key == (level, true) => {
-                let value = self.node(m.node);
-                let stage = &mut self.n.stages[self.index];
+                let value = self.node(lowered.node)?;
+                let stage = &mut self.kernel.stages[self.index];
                 stage.accumulators.push(Accumulator { kind: *kind, value });
-                let fold = stage.accumulators.len() as u16 - 1;
-                self.n.accumulators.insert(r, (self.index as u16, fold));
+                let index = stage.accumulators.len() as u16 - 1;
+                self.kernel.accumulators.insert(o, (self.index as u16, index));
+                Ok(())
             }
             Sink::Reduce { result, buffer, .. }
-                if self.key == (level + 1, false) && (self.n.needed)(*buffer) =>
+                if self.key == (level + 1, false) && (self.kernel.needed)(*buffer) =>
             {
-                let ty = self.n.body.nodes[m.node as usize].ty;
-                let x = self.fold(r, ty);
-                let dtype = self.n.analysis.dtype(*result);
+                let ty = self.kernel.body.nodes[lowered.node as usize].ty;
+                let x = self.accumulator(o, ty)?;
+                let dtype = self.kernel.analysis.dtype(*result);
                 let x = if dtype == ty { x } else { self.put(InstKind::Round(dtype, x), ty) };
-                self.store(&m, x, dtype);
+                self.store(&lowered, x, dtype)
             }
-            Sink::Reduce { .. } => {}
-            _ if self.n.is_stored(r)
-                && self.key == (level, !self.n.body.is_outer_only(m.root.value)) =>
+            Sink::Store(_)
+            | Sink::Slice { .. }
+            | Sink::Fill(_)
+            | Sink::DynamicSlice { .. }
+            | Sink::Scatter { .. }
+                if self.kernel.is_stored(o) && self.key == self.kernel.store_stage(&lowered) =>
             {
-                let x = self.node(m.node);
-                let dtype = self.n.analysis.dtype(m.root.value);
-                self.store(&m, x, dtype);
+                let x = self.node(lowered.node)?;
+                let dtype = self.kernel.analysis.dtype(lowered.output.value);
+                self.store(&lowered, x, dtype)
             }
-            _ => {}
+            // empty: the output belongs to other stages.
+            _ => Ok(()),
         }
     }
 
-    fn store(&mut self, m: &LoweredOutput, x: Id, dtype: DType) {
-        let value =
-            if dtype == computed_in(dtype) { x } else { self.put(InstKind::Convert(x), dtype) };
-        let (at, guard) = (m.at.map(|a| self.bytes(a, dtype)), m.guard.map(|g| self.node(g)));
-        let operand = self.operand(m.root.sink.buffer(), dtype, &m.place, true);
-        self.n.stages[self.index].stores.push(Store { operand, value, at, guard });
+    fn store(&mut self, o: &LoweredOutput, x: InstId, dtype: DType) -> Result<()> {
+        let is_plain = dtype == computed_in(dtype);
+        let value = if is_plain { x } else { self.put(InstKind::Convert(x), dtype) };
+        let at = o.at.map(|a| self.bytes(a, dtype)).transpose()?;
+        let guard = o.guard.map(|g| self.node(g)).transpose()?;
+        let operand = self.operand(o.output.sink.buffer(), dtype, &o.offset, true);
+        self.kernel.stages[self.index].stores.push(Store { operand, value, at, guard });
+        Ok(())
     }
 
-    fn put(&mut self, op: InstKind<Source>, ty: DType) -> Id {
+    /// Appends an instruction, or finds an equal one.
+    fn put(&mut self, op: InstKind<InstSource>, ty: DType) -> InstId {
         let inst = Inst { op, ty };
-        if let Some(&id) = self.seen.get(&inst) {
+        if let Some(&id) = self.interned.get(&inst) {
             return id;
         }
-        let insts = &mut self.n.stages[self.index].insts;
+        let insts = &mut self.kernel.stages[self.index].insts;
         insts.push(inst.clone());
-        let id = insts.len() as Id - 1;
-        self.seen.insert(inst, id);
+        let id = insts.len() as InstId - 1;
+        self.interned.insert(inst, id);
         id
     }
 
-    fn fold(&mut self, r: usize, ty: DType) -> Id {
-        let (stage, fold) = self.n.accumulators.get(&r).copied().unwrap_or_default();
-        self.put(InstKind::Source(Source::Accumulator { stage, fold }), ty)
+    /// Returns the value of the accumulator of output `o`, which an earlier stage finished.
+    fn accumulator(&mut self, o: usize, ty: DType) -> Result<InstId> {
+        let found = self.kernel.accumulators.get(&o).copied();
+        let (stage, fold) = found.or_bug(format!("output {o} has no accumulator yet"))?;
+        Ok(self.put(InstKind::Source(InstSource::Accumulator { stage, fold }), ty))
     }
 
-    /// An offset in elements as one in bytes.
-    fn bytes(&mut self, at: Id, dtype: DType) -> Id {
-        let x = self.node(at);
+    /// Converts an offset in elements to bytes.
+    fn bytes(&mut self, at: InstId, dtype: DType) -> Result<InstId> {
+        let x = self.node(at)?;
         let size = self.put(InstKind::Const(dtype.bits() as u64 / 8), DType::I64);
-        self.put(InstKind::Binary(neurax_ir::op::Binary::Mul, x, size), DType::I64)
+        Ok(self.put(InstKind::Binary(Binary::Mul, x, size), DType::I64))
     }
 
-    /// A node in this stage: values of earlier stages come from memory.
-    fn node(&mut self, x: Id) -> Id {
-        if let Some(&id) = self.done.get(&x) {
-            return id;
+    /// Returns the instruction of a node: reloaded if an earlier stage stored it, else copied.
+    fn node(&mut self, x: InstId) -> Result<InstId> {
+        if let Some(&id) = self.copied.get(&x) {
+            return Ok(id);
         }
         let id = match self.earlier(x) {
-            Some(r) => self.reload(r),
-            None => self.copy(x),
+            Some(o) => self.reload(o),
+            None => self.copy(x)?,
         };
-        self.done.insert(x, id);
-        id
+        self.copied.insert(x, id);
+        Ok(id)
     }
 
-    /// The root that holds a node's value in memory since an earlier stage.
-    fn earlier(&self, x: Id) -> Option<usize> {
-        let outputs = &self.n.body.outputs;
-        (0..outputs.len()).find(|&r| {
-            outputs[r].node == x && self.n.level(&outputs[r]) < self.key.0 && self.n.is_reloaded(r)
-        })
+    /// Returns the output that an earlier stage stored the node's value to, if there is one.
+    fn earlier(&self, x: InstId) -> Option<usize> {
+        let outputs = &self.kernel.body.outputs;
+        let is_before = |o: &usize| self.kernel.level(&outputs[*o]) < self.key.0;
+        let mut stored = (0..outputs.len()).filter(|&o| outputs[o].node == x).filter(is_before);
+        stored.find(|&o| self.kernel.is_reloaded(o))
     }
 
-    fn reload(&mut self, r: usize) -> Id {
-        let m = self.n.body.outputs[r].clone();
-        let dtype = self.n.analysis.dtype(m.root.value);
-        let operand = self.operand(m.root.sink.buffer(), dtype, &m.place, false);
-        let x = self.put(InstKind::Source(Source::Load { operand, at: None }), dtype);
-        if dtype == computed_in(dtype) {
-            x
-        } else {
-            self.put(InstKind::Convert(x), computed_in(dtype))
-        }
+    fn reload(&mut self, o: usize) -> InstId {
+        let lowered = self.kernel.body.outputs[o].clone();
+        let dtype = self.kernel.analysis.dtype(lowered.output.value);
+        let buffer = lowered.output.sink.buffer();
+        let operand = self.operand(buffer, dtype, &lowered.offset, false);
+        let x = self.put(InstKind::Source(InstSource::Load { operand, at: None }), dtype);
+        let within = computed_in(dtype);
+        if dtype == within { x } else { self.put(InstKind::Convert(x), within) }
     }
 
-    fn copy(&mut self, x: Id) -> Id {
-        let node = self.n.body.nodes[x as usize].clone();
-        let leaf = match &node.op {
-            InstKind::Source(ExprSource::Load { buffer, place, at }) => {
-                let at = at.map(|a| self.bytes(a, node.ty));
-                let operand = self.operand(*buffer, node.ty, place, false);
-                Source::Load { operand, at }
+    /// Copies a node and the nodes that it reads into the stage.
+    fn copy(&mut self, x: InstId) -> Result<InstId> {
+        let node = self.kernel.body.nodes[x as usize].clone();
+        let source = match &node.op {
+            InstKind::Source(ExprSource::Load { buffer, offset, at }) => {
+                let at = at.map(|a| self.bytes(a, node.ty)).transpose()?;
+                let operand = self.operand(*buffer, node.ty, offset, false);
+                InstSource::Load { operand, at }
             }
-            InstKind::Source(ExprSource::AffineIndex(place)) => self.counter(place),
+            InstKind::Source(ExprSource::Index(index)) => self.index(index),
             InstKind::Source(ExprSource::RuntimeConstant(bits)) => {
-                Source::Param(self.n.params.get(ParamPurpose::Number, *bits as i64))
+                InstSource::Param(self.kernel.params.get(ParamPurpose::Constant, *bits as i64))
             }
-            InstKind::Source(ExprSource::Accumulator(r)) => return self.fold(*r, node.ty),
+            InstKind::Source(ExprSource::Accumulator(o)) => return self.accumulator(*o, node.ty),
             op => {
-                let reads: Vec<Id> = op.reads().map(|y| self.node(y)).collect();
-                let mut next = reads.into_iter();
-                let op = op.map(
-                    |y| next.next().unwrap_or(y),
-                    |_| Source::Accumulator { stage: 0, fold: 0 },
-                );
-                return self.put(op, node.ty);
+                for y in op.reads() {
+                    self.node(y)?;
+                }
+                let op = op.with_operands(|y| self.copied.get(&y).copied())?;
+                return Ok(self.put(op, node.ty));
             }
         };
-        self.put(InstKind::Source(leaf), node.ty)
+        Ok(self.put(InstKind::Source(source), node.ty))
     }
 
-    fn counter(&mut self, place: &AffineOffset) -> Source {
-        let strides = self.strides(place, ParamPurpose::Step, 1);
-        let base =
-            (place.base != 0).then(|| self.n.params.get(ParamPurpose::Base, place.base as i64));
-        Source::Index { strides, base }
+    /// Returns the source of an affine function of the loop counters.
+    fn index(&mut self, index: &AffineOffset) -> InstSource {
+        let strides = self.strides(index, ParamPurpose::Step, 1);
+        let params = &mut self.kernel.params;
+        let base = (index.base != 0).then(|| params.get(ParamPurpose::Base, index.base as i64));
+        InstSource::Index { strides, base }
     }
 
+    /// Returns the operand of an access, a new one if no equal access exists.
     fn operand(
         &mut self,
         buffer: BufferId,
         dtype: DType,
-        place: &AffineOffset,
+        offset: &AffineOffset,
         writes: bool,
     ) -> u16 {
         let bytes = dtype.bits() as isize / 8;
-        let strides = self.strides(place, ParamPurpose::Stride, bytes);
+        let strides = self.strides(offset, ParamPurpose::Stride, bytes);
         let operand = Operand { dtype, stage: self.index as u16, strides };
-        let step =
-            if self.n.loops.sizes.is_empty() { 0 } else { place.steps[self.n.loops.of[0]] * bytes };
-        let arg = Arg { buffer, offset: place.base * bytes, writes, step };
-        let same = |i: &usize| self.n.operands[*i] == operand && self.n.args[*i] == arg;
-        let found = (0..self.n.operands.len()).find(same);
+        let loops = &self.kernel.loops;
+        let step = loops.of.first().map_or(0, |&outermost| offset.steps[outermost] * bytes);
+        let arg = Arg { buffer, offset: offset.base * bytes, writes, step };
+        let kernel = &mut self.kernel;
+        let is_same = |i: &usize| kernel.operands[*i] == operand && kernel.args[*i] == arg;
+        let found = (0..kernel.operands.len()).find(is_same);
         found.unwrap_or_else(|| {
-            self.n.operands.push(operand);
-            self.n.args.push(arg);
-            self.n.args.len() - 1
+            kernel.operands.push(operand);
+            kernel.args.push(arg);
+            kernel.args.len() - 1
         }) as u16
     }
 
-    /// The strides of an access along the loops of this stage, times that unit.
+    /// Returns the strides of an access along the loops of this stage, in units of `unit`.
     fn strides(
         &mut self,
-        place: &AffineOffset,
+        offset: &AffineOffset,
         purpose: fn(usize) -> ParamPurpose,
-        group: isize,
+        unit: isize,
     ) -> Vec<Stride> {
-        let depth = if self.key.1 { self.n.loops.sizes.len() } else { self.n.loops.outer };
-        let lane = match self.n.loops.vector_axis {
-            VectorAxis::Inner => self.n.loops.sizes.len(),
-            VectorAxis::Outer => self.n.loops.outer,
+        let KernelBuilder { loops, params, .. } = &mut *self.kernel;
+        let depth = if self.key.1 { loops.sizes.len() } else { loops.outer };
+        let vectorized = match loops.vector_axis {
+            VectorAxis::Inner => loops.sizes.len(),
+            VectorAxis::Outer => loops.outer,
         };
-        let one = |l: usize, n: &mut KernelBuilder| match place.steps[n.loops.of[l]] {
+        let stride = |l: usize| match offset.steps[loops.of[l]] {
             0 => Stride::Zero,
-            1 if l + 1 == lane => Stride::Unit,
-            s => Stride::Param(n.params.get(purpose(l), (s * group) as i64)),
+            1 if l + 1 == vectorized => Stride::Unit,
+            s => Stride::Param(params.get(purpose(l), (s * unit) as i64)),
         };
-        (0..depth).map(|l| one(l, self.n)).collect()
+        (0..depth).map(stride).collect()
     }
 }
 
 impl KernelCall {
-    /// May `to` be written into the memory of `from`: is every element of `from` written and read
-    /// for the last time just where, and not after, the same element of `to` is written?
+    /// Returns true if `to` can reuse the memory of `from` (elementwise, last use): every element of
+    /// `from` is accessed for the last time where the same element of `to` is written, and not later.
     pub fn in_place(&self, from: BufferId, to: BufferId) -> bool {
         let all = || self.kernel.operands.iter().zip(&self.args);
         let mut writes = all().filter(|(_, a)| a.buffer == to && a.writes);
         let (Some((written, at)), None) = (writes.next(), writes.next()) else { return false };
         let before = |(o, a): (&Operand, &Arg)| {
-            let place =
+            let is_same_element =
                 o.strides == written.strides && a.offset == at.offset && o.dtype == written.dtype;
-            place && (o.stage < written.stage || o.stage == written.stage && !a.writes)
+            is_same_element && (o.stage < written.stage || o.stage == written.stage && !a.writes)
         };
         let after = |(o, a): (&Operand, &Arg)| a.writes || o.stage > written.stage;
         let own = |b| move |(_, a): &(&Operand, &Arg)| a.buffer == b;
-        let distinct = written.strides.iter().all(|s| *s != Stride::Zero);
-        distinct
+        let is_distinct = written.strides.iter().all(|s| *s != Stride::Zero);
+        is_distinct
             && !self.is_dynamic(from)
             && all().filter(own(from)).all(before)
             && all().filter(own(to)).all(after)
     }
 
-    /// Is something written, or read from that array, at places that are found at run time?
+    /// Returns true if any store, or a load from `from`, is at an offset found at run time.
     fn is_dynamic(&self, from: BufferId) -> bool {
-        let reads = |leaf: &Source| matches!(leaf, Source::Load { operand, at: Some(_) } if self.args[*operand as usize].buffer == from);
-        let loads = |s: &Stage| {
-            s.insts.iter().any(|i| matches!(&i.op, InstKind::Source(leaf) if reads(leaf)))
+        let is_dynamic_load = |inst: &Inst<InstSource>| match inst.op {
+            InstKind::Source(InstSource::Load { operand, at: Some(_) }) => {
+                self.args[operand as usize].buffer == from
+            }
+            _ => false,
         };
-        self.kernel.stages.iter().any(|s| loads(s) || s.stores.iter().any(|st| st.at.is_some()))
+        let mut stages = self.kernel.stages.iter();
+        stages.any(|s| {
+            s.insts.iter().any(is_dynamic_load) || s.stores.iter().any(|st| st.at.is_some())
+        })
     }
 }

@@ -1,112 +1,121 @@
-//! Which loops a kernel has: loops that all arrays walk alike become one, and the best one is cut
-//! into vectors.
+//! The loops of a kernel: collapses loops with compatible strides and picks the one to vectorize.
+//!
+//! 1. [`classify_loops`]: the outer loops (not reduced) and the inner ones (reduced). For a scatter,
+//!    whose updates must stay in order, the inner ones are those of a window.
+//! 2. [`collapse`]: adjacent loops of one class become one loop, if every access moves by the same
+//!    stride when the outer one advances as when the inner one wraps around.
+//! 3. [`pick_vector_axis`]: the loop on which most accesses are contiguous is vectorized. Without
+//!    reductions it becomes the innermost loop; with reductions it may be an outer loop (every
+//!    accumulator is then a vector) or the reduced loop, whichever costs fewer instructions.
+//!
+//! ```text
+//! add over [32, 10, 64], all contiguous      ->  one loop of 20480, vectorized
+//! sum over [(1024), 128] of contiguous rows  ->  outer loop 128 vectorized, inner loop 1024
+//! ```
 
 use super::{
     expr_graph::ExprGraph,
     outputs::{ExprSource, Sink},
 };
+use crate::tuning::{GATHER_COST, LANES_PER_VECTOR, LONG_LOOP};
 use crate::{
     affine::AffineOffset,
     kernel::{InstKind, VectorAxis},
 };
-use neurax_ir::Value;
+use neurax_ir::{OrBug, Result, Value};
 
-/// The loops of a kernel, as sums of the loops of its expressions.
+/// The loops of a kernel, made of the loops of its expression graph.
 #[derive(Debug)]
 pub struct Loops {
-    /// Sizes of the outer loops, then of the inner ones.
+    /// The trip counts of the outer loops, then of the inner ones.
     pub sizes: Vec<usize>,
-    /// For each of them the innermost loop of the expressions that it walks.
+    /// For each of them, the innermost loop of the expression graph that it collapses.
     pub of: Vec<usize>,
-    /// How many are outer.
+    /// The number of outer loops.
     pub outer: usize,
-    /// Which one is cut into vectors.
+    /// The loop that is vectorized.
     pub vector_axis: VectorAxis,
-    /// May iterations of the outer loops run in any order?
+    /// True if iterations of the outer loops may run in any order.
     pub parallel: bool,
 }
 
-/// An access for the choice of lanes: how it walks, and whether it writes.
+/// An access to memory, or a use of a loop counter.
 struct Access<'a> {
-    place: &'a AffineOffset,
+    offset: &'a AffineOffset,
     writes: bool,
     is_index: bool,
 }
 
-/// The loops of a group.
-pub fn loops(body: &ExprGraph) -> Loops {
+/// Chooses the loops of an expression graph.
+///
+/// # Errors
+/// If a loop belongs to no axis, an error of this crate.
+pub fn loops(body: &ExprGraph) -> Result<Loops> {
     let accesses = accesses(body);
-    let order = classify_loops(body);
-    let merged = collapse(body, &accesses, order.batch, order.rest);
-    pick_vector_axis(body, &accesses, merged, order.ordered)
+    let classes = classify_loops(body)?;
+    let merged = collapse(body, &accesses, classes.outer, classes.inner);
+    Ok(pick_vector_axis(body, &accesses, merged, classes.is_sequential))
 }
 
-/// The loops in classes: those that stay in order in front, the others.
+/// The loops of an expression graph, by class.
 struct LoopClasses {
-    batch: Vec<usize>,
-    rest: Vec<usize>,
-    ordered: bool,
+    outer: Vec<usize>,
+    inner: Vec<usize>,
+    /// True if iterations must run in order.
+    is_sequential: bool,
 }
 
-fn classify_loops(body: &ExprGraph) -> LoopClasses {
-    let wide = |l: &usize| body.space.sizes[*l] != 1;
-    let scattered = body.outputs.iter().find_map(|m| match &m.root.sink {
+/// Splits the loops with more than one iteration into outer and inner ones.
+fn classify_loops(body: &ExprGraph) -> Result<LoopClasses> {
+    let scattered = body.outputs.iter().find_map(|o| match &o.output.sink {
         Sink::Scatter { op, .. } => Some(op),
         _ => None,
     });
-    let all = 0..body.space.sizes.len();
-    match scattered {
-        Some(op) => {
-            let is_window = |l: &usize| op.window_dims.contains(&body.axis_of(*l));
-            LoopClasses {
-                batch: all.clone().filter(wide).filter(|l| !is_window(l)).collect(),
-                rest: all.filter(wide).filter(is_window).collect(),
-                ordered: true,
-            }
-        }
-        None => {
-            let is_outer = |l: &usize| !body.space.reduced[*l];
-            LoopClasses {
-                batch: all.clone().filter(wide).filter(is_outer).collect(),
-                rest: all.filter(wide).filter(|l| !is_outer(l)).collect(),
-                ordered: false,
-            }
-        }
+    let (mut outer, mut inner) = (vec![], vec![]);
+    for l in (0..body.space.sizes.len()).filter(|&l| body.space.sizes[l] != 1) {
+        let axis = body.axis_of(l).or_bug(format!("loop {l} belongs to no axis"))?;
+        let is_inner = match scattered {
+            Some(op) => op.window_dims.contains(&axis),
+            None => body.space.reduced[l],
+        };
+        if is_inner { inner.push(l) } else { outer.push(l) }
     }
+    Ok(LoopClasses { outer, inner, is_sequential: scattered.is_some() })
 }
 
+/// Returns all loads, uses of counters and stores of an expression graph.
 fn accesses<'a>(body: &'a ExprGraph) -> Vec<Access<'a>> {
     let load = |n: &'a super::outputs::Node| match &n.op {
-        InstKind::Source(ExprSource::Load { place, .. }) => {
-            Some(Access { place, writes: false, is_index: false })
+        InstKind::Source(ExprSource::Load { offset, .. }) => {
+            Some(Access { offset, writes: false, is_index: false })
         }
-        InstKind::Source(ExprSource::AffineIndex(place)) => {
-            Some(Access { place, writes: false, is_index: true })
+        InstKind::Source(ExprSource::Index(offset)) => {
+            Some(Access { offset, writes: false, is_index: true })
         }
         _ => None,
     };
     let store = |m: &'a super::outputs::LoweredOutput| Access {
-        place: &m.place,
+        offset: &m.offset,
         writes: true,
         is_index: false,
     };
     body.nodes.iter().filter_map(load).chain(body.outputs.iter().map(store)).collect()
 }
 
-/// Classes of loops with neighbours joined where all accesses walk them as one: `(size, innermost
-/// loop)`.
+/// The classes of loops after collapsing, each loop as `(trip count, innermost loop)`.
 struct MergedLoops {
     front: Vec<(usize, usize)>,
     back: Vec<(usize, usize)>,
 }
 
+/// Collapses adjacent loops of each class over which all accesses have compatible strides.
 fn collapse(
     body: &ExprGraph,
     accesses: &[Access],
     front: Vec<usize>,
     back: Vec<usize>,
 ) -> MergedLoops {
-    let join = |class: Vec<usize>| {
+    let collapsed = |class: Vec<usize>| {
         let mut out: Vec<(usize, usize)> = vec![];
         for l in class {
             let n = body.space.sizes[l];
@@ -114,7 +123,7 @@ fn collapse(
                 Some(last)
                     if accesses
                         .iter()
-                        .all(|w| w.place.steps[last.1] == w.place.steps[l] * n as isize) =>
+                        .all(|w| w.offset.steps[last.1] == w.offset.steps[l] * n as isize) =>
                 {
                     *last = (last.0 * n, l)
                 }
@@ -123,21 +132,19 @@ fn collapse(
         }
         out
     };
-    MergedLoops { front: join(front), back: join(back) }
+    MergedLoops { front: collapsed(front), back: collapsed(back) }
 }
 
-/// Numbers in a vector: of four bytes, as most are.
-const WIDTH: usize = 4;
-/// From so many iterations on, those behind the last vector do not count.
-const MANY: usize = 16;
-/// Instructions that put a vector together, or take it apart.
-const APART: usize = 2 * WIDTH;
-
-/// Lanes run along the loop on which most accesses are dense; between outer loops and inner ones,
-/// which differ in length and in what is left over, along the cheaper one.
-fn pick_vector_axis(body: &ExprGraph, accesses: &[Access], m: MergedLoops, ordered: bool) -> Loops {
+/// Picks the loop to vectorize: the one with the most contiguous accesses of its class; between an
+/// outer and an inner loop, the cheaper one by [`lanes_cost`].
+fn pick_vector_axis(
+    body: &ExprGraph,
+    accesses: &[Access],
+    m: MergedLoops,
+    is_sequential: bool,
+) -> Loops {
     let score = |&(n, l): &(usize, usize)| {
-        let one = |w: &Access| match w.place.steps[l] {
+        let one = |w: &Access| match w.offset.steps[l] {
             1 => 2 + 2 * w.writes as isize,
             0 => 1,
             _ if w.is_index => 1,
@@ -149,14 +156,14 @@ fn pick_vector_axis(body: &ExprGraph, accesses: &[Access], m: MergedLoops, order
     let best =
         |class: &[(usize, usize)]| (0..class.len()).rev().max_by_key(|&i| (score(&class[i]), i));
     let MergedLoops { mut front, mut back } = m;
-    let is_plain = !body.space.reduced.contains(&true) && !ordered;
+    let is_plain = !body.space.reduced.contains(&true) && !is_sequential;
     if is_plain && let Some(i) = best(&front) {
         back = vec![front.remove(i)];
     }
     let (f, b) = (best(&front), best(&back));
     let beats = |i: usize| b.is_none_or(|j| cost(&front[i]) < cost(&back[j]));
     let vector_axis = match f {
-        Some(i) if !is_plain && !ordered && beats(i) => {
+        Some(i) if !is_plain && !is_sequential && beats(i) => {
             let x = front.remove(i);
             front.push(x);
             VectorAxis::Outer
@@ -176,29 +183,32 @@ fn pick_vector_axis(body: &ExprGraph, accesses: &[Access], m: MergedLoops, order
         of: all.iter().map(|x| x.1).collect(),
         outer,
         vector_axis,
-        parallel: !ordered,
+        parallel: !is_sequential,
     }
 }
 
-/// What [`MANY`] elements cost, in instructions, if lanes run along a loop: vectors that are put
-/// together number by number cost more, and what is left behind the last vector is done one by one.
+/// Returns the cost of [`LONG_LOOP`] elements, in instructions, if loop `l` of `n` iterations is
+/// vectorized. A strided access gathers its lanes one by one, and the remainder of a short loop runs
+/// in scalars.
 fn lanes_cost(body: &ExprGraph, accesses: &[Access], (n, l): (usize, usize)) -> usize {
-    let apart =
-        accesses.iter().filter(|w| !w.is_index && !matches!(w.place.steps[l], 0 | 1)).count();
-    let (vector, number) = (body.nodes.len() + APART * apart, body.nodes.len());
+    let strided =
+        accesses.iter().filter(|w| !w.is_index && !matches!(w.offset.steps[l], 0 | 1)).count();
+    let (vector, scalar) = (body.nodes.len() + GATHER_COST * strided, body.nodes.len());
     match n {
-        0..MANY => (n / WIDTH * vector + n % WIDTH * number) * MANY / n.max(1),
-        _ => MANY / WIDTH * vector,
+        0..LONG_LOOP => {
+            (n / LANES_PER_VECTOR * vector + n % LANES_PER_VECTOR * scalar) * LONG_LOOP / n.max(1)
+        }
+        _ => LONG_LOOP / LANES_PER_VECTOR * vector,
     }
 }
 
 impl ExprGraph<'_> {
-    /// The axis of the iteration space that a loop belongs to.
-    pub fn axis_of(&self, l: usize) -> usize {
-        self.axes.iter().position(|loops| loops.contains(&l)).unwrap_or(0)
+    /// Returns the axis of the iteration space that loop `l` belongs to.
+    pub fn axis_of(&self, l: usize) -> Option<usize> {
+        self.axes.iter().position(|loops| loops.contains(&l))
     }
 
-    /// Does a value have only the axes that are not reduced?
+    /// Returns true if a value has only the axes that are not reduced.
     pub fn is_outer_only(&self, v: Value) -> bool {
         self.space.reduced.contains(&true) && self.analysis.shape(v).rank() != self.axes.len()
     }

@@ -1,5 +1,34 @@
-//! From equations to kernels: which values are written to memory, and what is computed in one loop
-//! nest.
+//! The scheduler: from the equations of a lowered graph to steps over buffers.
+//!
+//! It decides which values are written to memory, which equations are fused into one kernel, and in
+//! which order the steps run. The method is greedy fusion over a dependence graph:
+//!
+//! 1. `classify`: the kind of each equation. Elementwise ops, data movement and gathers are
+//!    *inlined*: their value is computed where it is read. Reductions, products, writes of parts
+//!    and library ops are not.
+//! 2. `analysis`: which values are stored in buffers. Besides the results of ops that are not
+//!    inlined, these are values that are expensive and read more than once.
+//! 3. `groups`: one group for each stored value, with the equations that are inlined into it.
+//! 4. `fuse`: groups over one iteration space are fused, nearest producer first; then a group that
+//!    reads a matrix product or a convolution row by row becomes its *epilogue*.
+//! 5. `expr_graph`: a group's equations as one expression graph over its iteration space. Data
+//!    movement becomes affine offsets. `loops` collapses the loops and picks the one to vectorize;
+//!    `kernel_builder` makes the kernel and the parameters of its call.
+//!
+//! A softmax over rows, `exp(x - max(x)) / sum(..)`, has two reductions and one elementwise result.
+//! It is three groups, which share the iteration space `[32, (10)]` (parentheses mark a reduced
+//! loop), and fuses into one kernel with three stages:
+//!
+//! ```text
+//! step 0: kernel 0 of b0 to b1: 32 times, parallel
+//! ```
+//!
+//! Invariants:
+//! - Each buffer is written by one group; groups are ordered so that writers precede readers.
+//! - If a group cannot be built without a value in memory ([`NotFused::Materialize`]), the whole
+//!   schedule is made again with that value stored. Every round stores one more, so it ends.
+//! - Whether two steps are fused depends on the graph alone. The reason why two related steps were
+//!   not is kept as a [`Note`] and printed by `neurax inspect NAME --explain`.
 
 mod analysis;
 mod classify;
@@ -13,128 +42,65 @@ mod kernel_builder;
 mod loops;
 mod outputs;
 mod print;
+mod types;
 
-pub use analysis::{Analysis, Storage};
 pub use classify::{EqnClass, classify};
 pub use kernel_builder::KernelCall;
-pub use outputs::BufferId;
+pub use types::{BufferId, Note, Schedule, Step};
 
+use analysis::Analysis;
 use groups::{FusedLoop, Group, GroupKind};
-use neurax_ir::{Error, Graph, Result, Type, Value};
+use neurax_ir::{Graph, OrBug, Result, Value};
 use outputs::NotFused;
 
-/// A graph as steps over arrays.
-#[derive(Debug)]
-pub struct Schedule {
-    /// The types of the arrays.
-    pub buffers: Vec<Type>,
-    /// The values that they hold; of several names the first.
-    values: Vec<Option<Value>>,
-    /// The arrays of the graph's inputs.
-    pub inputs: Vec<BufferId>,
-    /// The arrays of the graph's results.
-    pub outputs: Vec<BufferId>,
-    /// Arrays that are part of the program, and the constants that they hold.
-    pub constants: Vec<(BufferId, Value)>,
-    /// What is done, in order.
-    pub steps: Vec<Step>,
-    /// Why steps were not joined.
-    pub notes: Vec<Note>,
-}
-
-/// One step.
-#[derive(Debug)]
-pub enum Step {
-    /// A loop nest.
-    Kernel(KernelCall),
-    /// An equation whose operands and results are arrays; and a loop nest over the rows of the
-    /// first result.
-    Equation {
-        /// Which equation of the graph.
-        eqn: usize,
-        /// The arrays of the operands: for products and convolutions, those behind transposes.
-        reads: Vec<BufferId>,
-        /// The arrays of the results.
-        writes: Vec<BufferId>,
-        /// What is done with each row of the result.
-        epilogue: Option<KernelCall>,
-    },
-    /// A copy of an array, unless both are in the same memory.
-    Copy(BufferId, BufferId),
-}
-
-/// Why two steps were not joined.
-#[derive(Clone, Debug)]
-pub struct Note {
-    /// What the first one writes.
-    pub first: Vec<BufferId>,
-    /// What the second one writes.
-    pub second: Vec<BufferId>,
-    /// Why.
-    why: NotFused,
-}
-
-/// The steps of a graph without calls and composites.
+/// Schedules `graph`, which is lowered. `has_fma` is true if the CPU has fused multiply-add.
 ///
 /// # Errors
-/// When no schedule is found, which is an error of this crate.
+/// If no schedule is found, an error of this crate.
 pub fn schedule(graph: &Graph, has_fma: bool) -> Result<Schedule> {
-    let mut forced = vec![];
-    // Every round writes one more value to memory.
+    let mut stored = vec![];
     loop {
-        let analysis = Analysis::new(graph, &forced, has_fma);
+        let analysis = Analysis::new(graph, &stored, has_fma);
         match groups::groups(&analysis) {
             Ok(groups) => {
-                let (groups, notes) = fuse::Fuser::new(&analysis, groups).join()?;
+                let (groups, notes) = fuse::Fuser::new(&analysis, groups).fuse()?;
                 return finish(&analysis, &groups, notes);
             }
-            Err(NotFused::Materialise(v)) if !forced.contains(&v) => forced.push(v),
-            Err(why) => return Err(print::lost(&analysis, &why)),
+            Err(NotFused::Materialize(v)) if !stored.contains(&v) => stored.push(v),
+            Err(why) => return Err(print::no_schedule(&analysis, &why)),
         }
     }
 }
 
+/// Builds the kernels of the fused groups.
 fn finish(analysis: &Analysis, groups: &[Group], notes: Vec<Note>) -> Result<Schedule> {
     let graph = analysis.graph;
-    let buffer = |v: &Value| {
-        analysis.buffer(*v).ok_or_else(|| Error::new("schedule", format!("%{} is nowhere", v.0)))
-    };
+    let buffer = |v: &Value| analysis.buffer(*v).or_bug(format!("value %{} has no buffer", v.0));
     let inputs = graph.inputs().map(|v| buffer(&v)).collect::<Result<_>>()?;
     let outputs: Vec<BufferId> = graph.outputs().iter().map(buffer).collect::<Result<_>>()?;
     let mut readers = vec![0; analysis.buffers.len()];
-    groups
-        .iter()
-        .flat_map(Group::distinct_reads)
-        .chain(outputs.iter().copied())
-        .for_each(|b| readers[b] += 1);
-    let mut steps = vec![];
-    for u in groups {
-        u.distinct_reads().for_each(|b| readers[b] -= 1);
-        let nest = |k: &FusedLoop| kernel_builder::nest(&k.body, &|b| readers[b] > 0);
-        steps.push(match &u.kind {
-            GroupKind::Kernel(k) => Step::Kernel(nest(k)),
+    let reads = groups.iter().flat_map(Group::distinct_reads);
+    reads.chain(outputs.iter().copied()).for_each(|b| readers[b] += 1);
+    let steps = groups.iter().map(|group| {
+        // A group writes what another group or the caller reads; the rest stays in registers.
+        let own = |b| group.reads.contains(&b) as usize;
+        let call = |k: &FusedLoop| kernel_builder::build_kernel(&k.body, &|b| readers[b] > own(b));
+        Ok(match &group.kind {
+            GroupKind::Kernel(k) => Step::Kernel(call(k)?),
             GroupKind::Copy(from, to) => Step::Copy(*from, *to),
             GroupKind::Equation(eqn, epilogue) => {
                 let e = &graph.eqns()[*eqn];
-                let strided = classify::is_strided(analysis.class[*eqn]);
-                let reads = (0..e.inputs.len())
-                    .map(|i| buffer(&if strided { analysis.base(e, i) } else { e.inputs[i] }))
-                    .collect::<Result<_>>()?;
+                let reads = analysis.operands(*eqn).iter().map(buffer).collect::<Result<_>>()?;
                 let writes = e.outputs.iter().map(buffer).collect::<Result<_>>()?;
-                let epilogue = epilogue.as_deref().map(nest);
+                let epilogue = epilogue.as_deref().map(call).transpose()?;
                 Step::Equation { eqn: *eqn, reads, writes, epilogue }
             }
-        });
-        u.distinct_reads().for_each(|b| readers[b] += 1);
-    }
-    let mut values = vec![None; analysis.buffers.len()];
-    analysis.constants.iter().for_each(|&(b, v)| values[b] = Some(v));
-    for v in (0..graph.types().len() as u32).rev().map(Value) {
-        analysis.buffer(v).into_iter().for_each(|b| values[b] = Some(v));
-    }
+        })
+    });
+    let steps = steps.collect::<Result<_>>()?;
     Ok(Schedule {
         buffers: analysis.buffers.clone(),
-        values,
+        values: analysis.buffer_values(),
         inputs,
         outputs,
         constants: analysis.constants.clone(),

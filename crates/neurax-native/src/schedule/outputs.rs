@@ -1,52 +1,50 @@
-//! What a group of equations computes: its iteration space, its results and what becomes of them.
+//! The outputs of a group: its iteration space, the values it computes, and where each goes.
 
+use super::types::BufferId;
 use crate::{
     affine::AffineOffset,
-    kernel::{Id, Inst},
+    kernel::{Inst, InstId},
 };
 use neurax_ir::{
     Shape, Value,
     op::{ReduceKind, Scatter},
 };
-use std::borrow::Cow;
 
-/// An array in memory, by number.
-pub type BufferId = usize;
-
-/// Where values of an expression come from.
+/// The source of a value in an expression graph.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ExprSource {
-    /// An element of an array, `at` elements further on.
+    /// An element of a buffer, `at` elements after `offset`.
     Load {
-        /// Which array.
+        /// The buffer.
         buffer: BufferId,
-        /// The place.
-        place: AffineOffset,
-        /// Elements found at run time.
-        at: Option<Id>,
+        /// The offset of the element, in elements.
+        offset: AffineOffset,
+        /// An offset that is computed at run time, in elements.
+        at: Option<InstId>,
     },
-    /// A number made of loop counters.
-    AffineIndex(AffineOffset),
-    /// A number that is given at run time, as the bits of its dtype.
+    /// An affine function of the loop counters.
+    Index(AffineOffset),
+    /// A constant that is passed as a parameter, as the bits of its dtype. It is not part of the
+    /// kernel's structure, so that another value needs no new machine code.
     RuntimeConstant(u64),
-    /// The accumulator of that root.
+    /// The accumulator of the output of this index.
     Accumulator(usize),
 }
 
-/// A node of the expressions.
+/// A node of an expression graph.
 pub type Node = Inst<ExprSource>;
 
-/// The iteration space of a group: its loops, and which of them are joined away.
+/// The iteration space of a group: loop sizes, and which loops are reduced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IterSpace {
     /// The sizes of the loops.
     pub sizes: Vec<usize>,
-    /// Which loops are reduced.
+    /// True for the loops that are reduced.
     pub reduced: Vec<bool>,
 }
 
 impl std::fmt::Display for IterSpace {
-    /// `[32, (784)]`: a loop that is reduced is in brackets.
+    /// Writes the space as `[32, (784)]`, with reduced loops in parentheses.
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
         let one =
             |(n, reduced): (&usize, &bool)| if *reduced { format!("({n})") } else { n.to_string() };
@@ -58,67 +56,67 @@ impl std::fmt::Display for IterSpace {
     }
 }
 
-/// Something that a group computes.
+/// A value that a group computes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Output {
-    /// The value that is computed or joined.
+    /// The value that is computed for each point of the iteration space.
     pub value: Value,
-    /// What becomes of it.
+    /// Where it goes.
     pub sink: Sink,
 }
 
-/// What becomes of a computed value.
+/// The destination of a computed value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Sink {
-    /// It is written, at the same place.
+    /// The whole buffer, at the value's own index.
     Store(BufferId),
-    /// It is written into a part of an array: the axes of the value are those of the array,
+    /// A strided slice of a buffer: the value's index along each axis becomes
     /// `scale * index + offset`.
     Slice {
-        /// The array.
+        /// The buffer.
         buffer: BufferId,
-        /// Its shape.
+        /// The shape of the buffer.
         shape: Shape,
-        /// Steps along its axes.
+        /// The scale of the index along each axis.
         scale: Vec<usize>,
-        /// Where the part begins.
+        /// The start of the slice along each axis.
         offset: Vec<usize>,
     },
-    /// It is written everywhere into an array: the value is a scalar.
+    /// All elements of a buffer: the value is a scalar.
     Fill(BufferId),
-    /// It is written into a window of an array at a place found at run time.
+    /// A slice of a buffer whose start is found at run time.
     DynamicSlice {
-        /// The array.
+        /// The buffer.
         buffer: BufferId,
-        /// Its shape.
+        /// The shape of the buffer.
         shape: Shape,
         /// The vector of starts.
         start: Value,
     },
-    /// Its windows meet what an array holds at places found at run time, in order.
+    /// Windows of a buffer whose starts are found at run time; updates are applied in order.
     Scatter {
-        /// The array.
+        /// The buffer.
         buffer: BufferId,
-        /// Its shape.
+        /// The shape of the buffer.
         shape: Shape,
         /// The index vectors.
         indices: Value,
-        /// How.
+        /// The op, with its combiner.
         op: Scatter,
     },
-    /// It is joined over the reduced loops; the result is the other value, written to the array.
+    /// An accumulator over the reduced loops, whose result is written to a buffer.
     Reduce {
-        /// How.
+        /// The reduction.
         kind: ReduceKind,
         /// The equation's result.
         result: Value,
-        /// Where it goes.
+        /// The buffer of the result.
         buffer: BufferId,
     },
 }
 
 impl Sink {
-    /// The array that is written.
+    /// Returns the buffer that is written.
     pub fn buffer(&self) -> BufferId {
         match self {
             Sink::Store(b) | Sink::Fill(b) => *b,
@@ -129,36 +127,53 @@ impl Sink {
         }
     }
 
-    /// Does it go where only the run shows?
+    /// Returns true if the destination is found at run time.
     pub fn is_dynamic(&self) -> bool {
         matches!(self, Sink::DynamicSlice { .. } | Sink::Scatter { .. })
     }
 }
 
-/// A root with its nodes.
+/// An output with its nodes in the expression graph.
 #[derive(Clone, Debug)]
 pub struct LoweredOutput {
-    /// The root.
-    pub root: Output,
-    /// Its value.
-    pub node: Id,
-    /// Where it is written.
-    pub place: AffineOffset,
-    /// Elements added to the place, found at run time.
-    pub at: Option<Id>,
-    /// Written only if this is true.
-    pub guard: Option<Id>,
+    /// The output.
+    pub output: Output,
+    /// The node of the value.
+    pub node: InstId,
+    /// The offset of the destination, in elements.
+    pub offset: AffineOffset,
+    /// An offset that is computed at run time, in elements.
+    pub at: Option<InstId>,
+    /// A condition: the value is written only where it is true.
+    pub guard: Option<InstId>,
 }
 
-/// Why equations do not become one kernel.
+/// The reason why equations are not fused into one kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotFused {
     /// A value must be written to memory first.
-    Materialise(Value),
+    Materialize(Value),
     /// The iteration spaces differ.
-    Spaces(IterSpace, IterSpace),
-    /// A value is read at other places than the group makes it.
-    Elsewhere(Value),
-    /// Anything else.
-    Says(Cow<'static, str>),
+    DifferentSpaces(IterSpace, IterSpace),
+    /// A value is read at a different index than it is produced.
+    DifferentIndex(Value),
+    /// The kernel would have more than [`crate::tuning::MAX_FUSED_OUTPUTS`] outputs.
+    TooManyOutputs,
+    /// The kernel would have more than [`crate::tuning::MAX_FUSED_NODES`] nodes.
+    TooManyNodes,
+    /// The kernel would have more than [`crate::tuning::MAX_FUSED_STAGES`] dependent reductions.
+    TooManyStages,
+    /// One of the two writes at an offset that is found at run time, or fills a buffer.
+    DynamicWrite,
+    /// A large array would be written along the columns of a reduction, a cache line for each few
+    /// elements.
+    ColumnWrite,
+    /// The kernel would read elements of a buffer that it has not written yet.
+    ReadBeforeWrite,
+    /// Another step must run between the two.
+    StepBetween,
+    /// The second does not read the result of the product row by row.
+    NotByRows,
+    /// A broken invariant of the scheduler, which becomes an error.
+    Bug(String),
 }

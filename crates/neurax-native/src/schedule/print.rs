@@ -1,16 +1,22 @@
-//! Schedules as text: which values are in memory, what is computed together, and why not more.
+//! Schedules as text: buffers, steps, and the pairs that were not fused with the reason.
 
-use super::{Analysis, BufferId, KernelCall, Note, Schedule, Step, outputs::NotFused};
+use super::{
+    analysis::Analysis,
+    kernel_builder::KernelCall,
+    outputs::NotFused,
+    types::{BufferId, Note, Schedule, Step},
+};
+use crate::tuning::{MAX_FUSED_NODES, MAX_FUSED_OUTPUTS, MAX_FUSED_STAGES};
 use neurax_ir::{Error, Graph, Value};
 use std::{
     collections::BTreeMap,
     fmt::{Display, Formatter, Result},
 };
 
-/// Who made the values of a graph, as text.
+/// The names of a graph's values, with the equation that produces each.
 struct ValueNames<'g> {
     graph: &'g Graph,
-    /// The equation of every value.
+    /// The equation that produces each value.
     made: Vec<Option<usize>>,
 }
 
@@ -23,7 +29,7 @@ impl ValueNames<'_> {
         ValueNames { graph, made }
     }
 
-    /// `%7 (add, at src/main.rs:3:5)`
+    /// Returns the name of a value, e.g. `%7 (add, at src/main.rs:3:5)`.
     fn value(&self, v: Value) -> String {
         match self.made[v.index()] {
             Some(i) => format!("%{} ({})", v.0, step(self.graph, i)),
@@ -31,156 +37,130 @@ impl ValueNames<'_> {
         }
     }
 
+    /// Returns the reason in words.
     fn why(&self, why: &NotFused) -> String {
         match why {
-            NotFused::Materialise(v) => format!("{} would have to be in memory", self.value(*v)),
-            NotFused::Elsewhere(v) => {
-                format!("{} is read at other places than it is made", self.value(*v))
+            NotFused::Materialize(v) => {
+                format!("{} would have to be stored first", self.value(*v))
             }
-            NotFused::Spaces(s, t) => format!("the loops {s} and {t} differ"),
-            NotFused::Says(s) => s.to_string(),
+            NotFused::DifferentIndex(v) => {
+                format!("{} is read at a different index than it is produced", self.value(*v))
+            }
+            NotFused::DifferentSpaces(s, t) => format!("the iteration spaces {s} and {t} differ"),
+            NotFused::TooManyOutputs => {
+                format!("the kernel would have more than {MAX_FUSED_OUTPUTS} outputs")
+            }
+            NotFused::TooManyNodes => {
+                format!("the kernel would have more than {MAX_FUSED_NODES} instructions")
+            }
+            NotFused::TooManyStages => format!(
+                "the kernel would have more than {MAX_FUSED_STAGES} reductions after one another"
+            ),
+            NotFused::DynamicWrite => "one writes at an offset found at run time".into(),
+            NotFused::ColumnWrite => {
+                "a large array would be written along the columns of a reduction".into()
+            }
+            NotFused::ReadBeforeWrite => {
+                "it would read elements of a buffer before they are written".into()
+            }
+            NotFused::StepBetween => "another step must run between them".into(),
+            NotFused::NotByRows => {
+                "the second does not read the result of the product row by row".into()
+            }
+            NotFused::Bug(what) => what.clone(),
         }
     }
 }
 
-/// `add, in layer dense_1, at src/main.rs:3:5`: an equation's op, layer and line, as far as they
-/// are known.
+/// Returns an equation's op, layer and line, as far as they are known, e.g.
+/// `add, in layer dense_1, at src/main.rs:3:5`.
 fn step(graph: &Graph, eqn: usize) -> String {
     let e = &graph.eqns()[eqn];
-    // An error says the same of an equation, except for the message.
+    // An error prints the same of an equation, after its message.
     let told = Error::new(e.op.name(), "").at_origin(&e.at).to_string();
     told.replacen(": ", "", 1)
 }
 
-/// The error of a value that no place is found for, at the line of its equation.
-pub fn lost(analysis: &Analysis, why: &NotFused) -> Error {
-    let error = |op: &str| {
-        Error::new(
-            op,
-            format!(
-                "{}, and no schedule is found that does without",
-                ValueNames::new(analysis.graph).why(why)
-            ),
-        )
-    };
+/// Returns the error that no schedule was found, at the line of the equation that caused it.
+pub fn no_schedule(analysis: &Analysis, why: &NotFused) -> Error {
+    let error = Error::bug(format!("no schedule: {}", ValueNames::new(analysis.graph).why(why)));
     match why {
-        NotFused::Materialise(v) | NotFused::Elsewhere(v) => match analysis.equation(*v) {
-            Some((e, _)) => error(e.op.name()).at_origin(&e.at),
-            None => error("schedule"),
+        NotFused::Materialize(v) | NotFused::DifferentIndex(v) => match analysis.equation(*v) {
+            Some((e, _)) => error.at_origin(&e.at),
+            None => error,
         },
-        NotFused::Spaces(..) | NotFused::Says(_) => error("schedule"),
+        _ => error,
     }
 }
 
 impl Schedule {
-    /// The arrays and their values, the steps, and why they are not fewer.
+    /// Returns the schedule as text: the buffers and their values, the steps, and the pairs of steps
+    /// that were not fused.
     pub fn text(&self, graph: &Graph) -> String {
         let names = ValueNames::new(graph);
         let mut out = String::new();
-        for (i, ty) in self.buffers.iter().enumerate().filter(|&(b, _)| self.is_in_memory(b)) {
-            let holds = self.values[i].map_or(String::new(), |v| format!(" = {}", names.value(v)));
-            out += &format!("b{i}: {ty}{holds}\n");
+        for (b, ty) in self.buffers.iter().enumerate().filter(|&(b, _)| self.is_in_memory(b)) {
+            let value = self.values[b].map_or(String::new(), |v| format!(" = {}", names.value(v)));
+            out += &format!("b{b}: {ty}{value}\n");
         }
-        out += &format!("takes {}, gives {}\n", list(&self.inputs), list(&self.outputs));
+        out += &format!("inputs {}; outputs {}\n", list(&self.inputs), list(&self.outputs));
         let mut kernels = 0;
-        for (i, s) in self.steps.iter().enumerate() {
-            let (head, nest) = match s {
-                Step::Kernel(n) => (String::new(), Some(n)),
-                Step::Copy(from, to) => {
-                    (format!("copy b{from} to b{to}, unless they share memory"), None)
-                }
-                Step::Equation { eqn, reads, writes, epilogue } => {
-                    let after = if epilogue.is_some() { ", its rows followed by " } else { "" };
-                    (
-                        format!(
-                            "{} of {} to {}{after}",
-                            step(graph, *eqn),
-                            list(reads),
-                            list(writes)
-                        ),
-                        epilogue.as_ref(),
-                    )
-                }
-            };
-            let nest = nest.map_or(String::new(), |n| {
-                kernels += 1;
-                format!("kernel {} {}", kernels - 1, n.head())
-            });
-            out += &format!("step {i}: {head}{nest}\n");
+        for (i, step) in self.steps.iter().enumerate() {
+            out += &format!("step {i}: {}\n", step.text(graph, &mut kernels));
         }
-        let values = |all: &[BufferId]| {
-            all.iter()
-                .filter_map(|&b| self.values[b])
-                .map(|v| names.value(v))
-                .collect::<Vec<_>>()
-                .join(", ")
+        let values = |buffers: &[BufferId]| {
+            let values = buffers.iter().filter_map(|&b| self.values[b]);
+            values.map(|v| names.value(v)).collect::<Vec<_>>().join(", ")
         };
-        for ((i, j), n) in self.apart() {
-            out += &format!(
-                "step {i} and step {j} are apart: {}\n  one: {}\n  two: {}\n",
-                names.why(&n.why),
-                values(&n.first),
-                values(&n.second)
-            );
+        for ((i, j), note) in self.not_fused() {
+            out += &format!("step {i} and step {j} were not fused: {}\n", names.why(&note.why));
+            out += &format!("  first: {}\n", values(&note.first));
+            out += &format!("  second: {}\n", values(&note.second));
         }
         out
     }
 
-    /// For pairs of steps why they are not one: what was said last, when all that could be joined
-    /// was.
-    fn apart(&self) -> BTreeMap<(usize, usize), &Note> {
+    /// Returns for pairs of steps the last reason why they were not fused.
+    fn not_fused(&self) -> BTreeMap<(usize, usize), &Note> {
         let mut writer = vec![None; self.buffers.len()];
         for (i, s) in self.steps.iter().enumerate() {
             s.uses().filter(|u| u.1).for_each(|(b, _)| writer[b] = Some(i));
         }
-        // What is written for nobody else is in no step; the rest of its group is.
-        let step = |all: &[BufferId]| all.iter().find_map(|&b| writer[b]);
-        let pair =
-            |n: &Note| step(&n.first).zip(step(&n.second)).map(|(i, j)| (i.min(j), i.max(j)));
-        self.notes.iter().filter_map(|n| pair(n).filter(|(i, j)| i != j).map(|p| (p, n))).collect()
+        // A value that only its own kernel reads is written by no step, but others of its group are.
+        let step = |buffers: &[BufferId]| buffers.iter().find_map(|&b| writer[b]);
+        let pair = |n: &Note| {
+            let (i, j) = step(&n.first).zip(step(&n.second))?;
+            (i != j).then_some((i.min(j), i.max(j)))
+        };
+        self.notes.iter().filter_map(|n| Some((pair(n)?, n))).collect()
     }
 
-    /// Is the array written or read by any step? Other values are in registers only.
-    pub fn is_in_memory(&self, b: BufferId) -> bool {
-        self.inputs.contains(&b)
-            || self.outputs.contains(&b)
-            || self.steps.iter().any(|s| s.uses().any(|u| u.0 == b))
-    }
-
-    /// The loop nests, in the order of the steps.
-    pub fn kernel_calls(&self) -> impl Iterator<Item = &KernelCall> {
-        self.steps.iter().filter_map(|s| match s {
-            Step::Kernel(n) => Some(n),
-            Step::Equation { epilogue, .. } => epilogue.as_ref(),
-            Step::Copy(..) => None,
-        })
-    }
-
-    /// The kernels, with what they are called with.
+    /// Returns all kernels with the arguments of their calls, as text.
     pub fn kernels(&self) -> String {
-        self.kernel_calls().enumerate().map(|(i, n)| format!("kernel {i} {n}")).collect()
+        self.kernel_calls().enumerate().map(|(i, call)| format!("kernel {i} {call}")).collect()
     }
 }
 
-/// `b1, b2`
-fn list(arrays: &[BufferId]) -> String {
-    if arrays.is_empty() {
-        return "nothing".into();
+/// Returns a list of buffers, e.g. `b1, b2`.
+fn list(buffers: &[BufferId]) -> String {
+    if buffers.is_empty() {
+        return "none".into();
     }
-    arrays.iter().map(|b| format!("b{b}")).collect::<Vec<_>>().join(", ")
+    buffers.iter().map(|b| format!("b{b}")).collect::<Vec<_>>().join(", ")
 }
 
 impl KernelCall {
-    /// What it reads and writes, and how often it runs.
+    /// Returns what the call reads and writes, and its iterations.
     fn head(&self) -> String {
-        let of = |writes| {
-            let mut all: Vec<BufferId> =
-                self.args.iter().filter(|a| a.writes == writes).map(|a| a.buffer).collect();
+        let buffers = |writes| {
+            let args = self.args.iter().filter(|a| a.writes == writes);
+            let mut all: Vec<BufferId> = args.map(|a| a.buffer).collect();
             all.dedup();
             list(&all)
         };
-        let run = if self.parallel { "in any order" } else { "in order" };
-        format!("of {} to {}: {} times, {run}", of(false), of(true), self.count)
+        let order = if self.parallel { "parallel" } else { "sequential" };
+        let (reads, writes) = (buffers(false), buffers(true));
+        format!("reads {reads}; writes {writes}; {} iterations, {order}", self.count)
     }
 }
 
@@ -195,22 +175,40 @@ impl Display for KernelCall {
 }
 
 impl Step {
-    /// The step on one line.
-    pub fn brief(&self) -> String {
-        let kernel = |n: &KernelCall| {
-            format!(
-                "kernel {}, {} instructions",
-                n.head(),
-                n.kernel.stages.iter().map(|s| s.insts.len()).sum::<usize>()
-            )
+    /// Returns the step on one line with the op and the user's line. `kernels` counts the kernels.
+    fn text(&self, graph: &Graph, kernels: &mut usize) -> String {
+        let mut kernel = |call: &KernelCall| {
+            *kernels += 1;
+            format!("kernel {} {}", *kernels - 1, call.head())
         };
         match self {
-            Step::Kernel(n) => kernel(n),
-            Step::Copy(from, to) => format!("copy of b{from} to b{to}"),
+            Step::Kernel(call) => kernel(call),
+            Step::Copy(from, to) => format!("copy b{from} to b{to}, unless they share memory"),
             Step::Equation { eqn, reads, writes, epilogue } => {
-                let after =
-                    epilogue.as_ref().map_or(String::new(), |n| format!(", then {}", kernel(n)));
-                format!("equation {eqn} of {} to {}{after}", list(reads), list(writes))
+                let epilogue = epilogue.as_ref().map_or(String::new(), |call| {
+                    format!("; epilogue for each tile of rows: {}", kernel(call))
+                });
+                let (op, reads, writes) = (step(graph, *eqn), list(reads), list(writes));
+                format!("{op} reads {reads}; writes {writes}{epilogue}")
+            }
+        }
+    }
+
+    /// Returns the step on one line, without the graph.
+    pub fn brief(&self) -> String {
+        let kernel = |call: &KernelCall| {
+            let insts: usize = call.kernel.stages.iter().map(|s| s.insts.len()).sum();
+            format!("kernel {}; {insts} instructions", call.head())
+        };
+        match self {
+            Step::Kernel(call) => kernel(call),
+            Step::Copy(from, to) => format!("copy b{from} to b{to}"),
+            Step::Equation { eqn, reads, writes, epilogue } => {
+                let epilogue = epilogue
+                    .as_ref()
+                    .map_or(String::new(), |call| format!("; epilogue {}", kernel(call)));
+                let (reads, writes) = (list(reads), list(writes));
+                format!("equation {eqn} reads {reads}; writes {writes}{epilogue}")
             }
         }
     }

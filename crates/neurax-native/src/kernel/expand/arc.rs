@@ -2,40 +2,40 @@
 //! that lead there.
 
 use super::{coefficients as c, copy_sign, parts::*};
-use crate::kernel::{ExprBuilder, Id};
+use crate::kernel::{ExprBuilder, InstId};
 use neurax_ir::op::{Binary, Direction, Unary};
 
 /// The arc tangent from 0 to 1.
-fn atan_of_ratio<M: ExprBuilder>(m: &mut M, t: Id) -> Id {
+fn atan_of_ratio<M: ExprBuilder>(m: &mut M, t: InstId) -> InstId {
     let z = m.mul(t, t);
     let (p, cube) = (m.polynomial(z, &c::ATAN_F32), m.mul(z, t));
     m.fma(p, cube, t)
 }
 
 /// Inverse tangent: beyond 1 that of the inverse, from a quarter turn.
-pub fn atan<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
-    let (size, one) = (m.un(Unary::Abs, x), m.like(x, 1.0));
+pub fn atan<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
+    let (size, one) = (m.unary_inst(Unary::Abs, x), m.like(x, 1.0));
     let is_large = m.compare(Direction::Gt, size, one);
     let (above, below) = (m.select(is_large, one, size), m.select(is_large, size, one));
-    let t = m.bin(Binary::Div, above, below);
+    let t = m.binary_inst(Binary::Div, above, below);
     let y = atan_of_ratio(m, t);
     let y = taken_where(m, is_large, HALF_PI, y);
     copy_sign(m, y, x)
 }
 
 /// `c - y` where the predicate holds, else `y`.
-fn taken_where<M: ExprBuilder>(m: &mut M, pred: Id, c: (f64, f64), y: Id) -> Id {
-    let other = taken_from(m, c, y);
+fn taken_where<M: ExprBuilder>(m: &mut M, pred: InstId, c: (f64, f64), y: InstId) -> InstId {
+    let other = subtract_from(m, c, y);
     m.select(pred, other, y)
 }
 
 /// The angle of the point `(x, y)`.
-pub fn atan2<M: ExprBuilder>(m: &mut M, y: Id, x: Id) -> Id {
+pub fn atan2<M: ExprBuilder>(m: &mut M, y: InstId, x: InstId) -> InstId {
     let (a, b, zero, one) =
-        (m.un(Unary::Abs, y), m.un(Unary::Abs, x), m.like(x, 0.0), m.like(x, 1.0));
+        (m.unary_inst(Unary::Abs, y), m.unary_inst(Unary::Abs, x), m.like(x, 0.0), m.like(x, 1.0));
     let is_steep = m.compare(Direction::Gt, a, b);
     let (above, below) = (m.select(is_steep, b, a), m.select(is_steep, a, b));
-    let t = m.bin(Binary::Div, above, below);
+    let t = m.binary_inst(Binary::Div, above, below);
     // Two infinities are as two ones, two zeros as zero and one.
     let are_same = m.compare(Direction::Eq, above, below);
     let t = m.select(are_same, one, t);
@@ -44,7 +44,7 @@ pub fn atan2<M: ExprBuilder>(m: &mut M, y: Id, x: Id) -> Id {
     let t = m.select(are_zero, zero, t);
     let angle = atan_of_ratio(m, t);
     let angle = taken_where(m, is_steep, HALF_PI, angle);
-    let int = Format::of(m.ty(x)).int;
+    let int = FloatFormat::of(m.ty(x)).int;
     let (bit, none) = (sign_bit(m, x), m.bits(int, 0));
     let is_left = m.compare(Direction::Ne, bit, none);
     let angle = taken_where(m, is_left, twice(HALF_PI), angle);
@@ -56,36 +56,36 @@ fn twice((high, low): (f64, f64)) -> (f64, f64) {
 }
 
 /// The arc sine of |x| up to 1/2, else half of the arc cosine of |x|; and where it is that.
-fn asin_or_half_acos<M: ExprBuilder>(m: &mut M, size: Id) -> (Id, Id) {
+fn asin_or_half_acos<M: ExprBuilder>(m: &mut M, size: InstId) -> (InstId, InstId) {
     let (one, half) = (m.like(size, 1.0), m.like(size, 0.5));
     let is_large = m.compare(Direction::Gt, size, half);
     let (rest, square) = (m.sub(one, size), m.mul(size, size));
     let rest = m.mul(rest, half);
     let z = m.select(is_large, rest, square);
-    let root = m.un(Unary::Sqrt, z);
+    let root = m.unary_inst(Unary::Sqrt, z);
     let s = m.select(is_large, root, size);
     let (p, cube) = (m.polynomial(z, &c::ASIN_F32), m.mul(z, s));
     (m.fma(p, cube, s), is_large)
 }
 
 /// Inverse sine.
-pub fn asin<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
-    let size = m.un(Unary::Abs, x);
+pub fn asin<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
+    let size = m.unary_inst(Unary::Abs, x);
     let (p, is_large) = asin_or_half_acos(m, size);
     let double = m.add(p, p);
-    let rest = taken_from(m, HALF_PI, double);
+    let rest = subtract_from(m, HALF_PI, double);
     let y = m.select(is_large, rest, p);
     copy_sign(m, y, x)
 }
 
 /// Inverse cosine.
-pub fn acos<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
-    let (size, zero) = (m.un(Unary::Abs, x), m.like(x, 0.0));
+pub fn acos<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
+    let (size, zero) = (m.unary_inst(Unary::Abs, x), m.like(x, 0.0));
     let (p, is_large) = asin_or_half_acos(m, size);
     let is_below = m.compare(Direction::Lt, x, zero);
     let double = m.add(p, p);
     let far = taken_where(m, is_below, twice(HALF_PI), double);
     let signed = copy_sign(m, p, x);
-    let near = taken_from(m, HALF_PI, signed);
+    let near = subtract_from(m, HALF_PI, signed);
     m.select(is_large, far, near)
 }

@@ -1,12 +1,12 @@
 //! The same number in another dtype.
 
-use crate::kernel::{ExprBuilder, Id, InstKind, builder::computed_in};
+use crate::kernel::{ExprBuilder, InstId, InstKind, builder::computed_in};
 use neurax_ir::{DType, Kind, op::Direction};
 
 /// `x`, computed in its own dtype, as a value of `to`: floats round, to integers they truncate and
 /// saturate (NaN gives 0), integers wrap, bool asks for non-zero. Narrow floats stay in f32,
 /// rounded.
-pub fn convert<M: ExprBuilder>(m: &mut M, x: Id, to: DType) -> Id {
+pub fn convert<M: ExprBuilder>(m: &mut M, x: InstId, to: DType) -> InstId {
     let from = m.ty(x);
     let ty = computed_in(to);
     if to == DType::Bool {
@@ -26,7 +26,7 @@ pub fn convert<M: ExprBuilder>(m: &mut M, x: Id, to: DType) -> Id {
 }
 
 /// A float as an integer of less than 4 bytes, saturated.
-fn narrowed<M: ExprBuilder>(m: &mut M, x: Id, ty: DType) -> Id {
+fn narrowed<M: ExprBuilder>(m: &mut M, x: InstId, ty: DType) -> InstId {
     let y = m.convert(x, DType::I32);
     let (low, high) = match ty.kind() {
         Kind::Signed => (-(1i64 << (ty.bits() - 1)), (1i64 << (ty.bits() - 1)) - 1),

@@ -5,7 +5,7 @@
 mod table;
 
 use super::{binary, unary};
-use crate::kernel::{ExprBuilder, Id, InstKind};
+use crate::kernel::{ExprBuilder, InstId, InstKind};
 use neurax_ir::{
     DType,
     op::{Binary, Direction, Unary},
@@ -23,12 +23,12 @@ impl Emulator {
         Emulator { places: inputs[0].len(), values: inputs.into_iter().map(|x| (x, ty)).collect() }
     }
 
-    fn map<const N: usize>(&self, xs: [Id; N], f: impl Fn([u64; N]) -> u64) -> Vec<u64> {
+    fn map<const N: usize>(&self, xs: [InstId; N], f: impl Fn([u64; N]) -> u64) -> Vec<u64> {
         (0..self.places).map(|i| f(xs.map(|x| self.values[x as usize].0[i]))).collect()
     }
 
     /// A function of floats.
-    fn floats<const N: usize>(&self, xs: [Id; N], f: impl Fn([f64; N]) -> f64) -> Vec<u64> {
+    fn floats<const N: usize>(&self, xs: [InstId; N], f: impl Fn([f64; N]) -> f64) -> Vec<u64> {
         // Sums, products, quotients and roots of f32 are those of f64, rounded: f64 has more than
         // twice the digits.
         match self.ty(xs[0]) {
@@ -39,7 +39,7 @@ impl Emulator {
         }
     }
 
-    fn integers(&self, f: Binary, x: Id, y: Id) -> Vec<u64> {
+    fn integers(&self, f: Binary, x: InstId, y: InstId) -> Vec<u64> {
         let mask = !0 >> (64 - self.ty(x).bits());
         self.map([x, y], |[x, y]| {
             let z = match f {
@@ -56,7 +56,7 @@ impl Emulator {
         })
     }
 
-    fn compared(&self, d: Direction, x: Id, y: Id) -> Vec<u64> {
+    fn compared(&self, d: Direction, x: InstId, y: InstId) -> Vec<u64> {
         if !self.ty(x).is_float() {
             assert!(matches!(d, Direction::Eq | Direction::Ne));
             return self.map([x, y], |[x, y]| ((x == y) == (d == Direction::Eq)) as u64);
@@ -75,7 +75,7 @@ impl Emulator {
         self.map([x, y], |[x, y]| is(number(x), number(y)) as u64)
     }
 
-    fn library(&self, f: Unary, p: Id, x: Id, y: Id, ty: DType) -> Vec<u64> {
+    fn library(&self, f: Unary, p: InstId, x: InstId, y: InstId, ty: DType) -> Vec<u64> {
         self.map([p, x, y], |[p, x, y]| match ty {
             _ if p == 0 => y,
             DType::F32 => f.of_f32(f32::from_bits(x as u32)).to_bits() as u64,
@@ -87,7 +87,7 @@ impl Emulator {
 impl ExprBuilder for Emulator {
     type Source = ();
 
-    fn put(&mut self, op: InstKind<()>, ty: DType) -> Id {
+    fn put(&mut self, op: InstKind<()>, ty: DType) -> InstId {
         let value = match op {
             InstKind::Const(bits) => vec![bits; self.places],
             InstKind::Bitcast(x) => self.map([x], |[x]| x),
@@ -114,10 +114,10 @@ impl ExprBuilder for Emulator {
             other => panic!("{other:?} in an expansion for floats"),
         };
         self.values.push((value, ty));
-        self.values.len() as Id - 1
+        self.values.len() as InstId - 1
     }
 
-    fn ty(&self, x: Id) -> DType {
+    fn ty(&self, x: InstId) -> DType {
         self.values[x as usize].1
     }
 
@@ -127,7 +127,7 @@ impl ExprBuilder for Emulator {
 }
 
 /// The results for so many inputs at a time that they stay in the cache.
-fn run(inputs: &[Vec<u64>], ty: DType, f: impl Fn(&mut Emulator) -> Id) -> Vec<u64> {
+fn run(inputs: &[Vec<u64>], ty: DType, f: impl Fn(&mut Emulator) -> InstId) -> Vec<u64> {
     let mut out = vec![];
     for start in (0..inputs[0].len()).step_by(1024) {
         let end = (start + 1024).min(inputs[0].len());

@@ -5,24 +5,24 @@ use super::{
     exp::{exp_of_parts, one_minus_exp},
     parts::*,
 };
-use crate::kernel::{ExprBuilder, Id};
+use crate::kernel::{ExprBuilder, InstId};
 use neurax_ir::op::{Binary, Direction, Unary};
 
 /// Where the tail of the error function begins, and where the function is 1.
 const TAIL: (f64, f64) = (59.0 / 64.0, 4.0);
 
 /// The error function near zero.
-fn near_zero<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
+fn near_zero<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     let z = m.mul(x, x);
     let p = m.polynomial(z, &c::ERF_F32);
     m.fma(p, x, x)
 }
 
 /// Error function: a polynomial near zero, `1 - e^-p(x)` beyond.
-pub fn erf<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
-    let (size, from) = (m.un(Unary::Abs, x), m.like(x, TAIL.0));
+pub fn erf<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
+    let (size, from) = (m.unary_inst(Unary::Abs, x), m.like(x, TAIL.0));
     let near = near_zero(m, size);
-    let end = at_most(m, size, TAIL.1);
+    let end = min_with(m, size, TAIL.1);
     let far = m.polynomial(end, &c::ERF_TAIL_F32);
     let far = one_minus_exp(m, far);
     let is_near = m.compare(Direction::Lt, size, from);
@@ -32,16 +32,16 @@ pub fn erf<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
 
 /// Its complement: from one near zero, `e^(-x^2) p / (1 + 2x)` beyond, with the square in two
 /// parts.
-pub fn erfc<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
-    let size = m.un(Unary::Abs, x);
-    let size = at_most(m, size, 10.5);
+pub fn erfc<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
+    let size = m.unary_inst(Unary::Abs, x);
+    let size = min_with(m, size, 10.5);
     let (four, one, two, half, zero) =
         (m.like(x, 4.0), m.like(x, 1.0), m.like(x, 2.0), m.like(x, 0.5), m.like(x, 0.0));
     let (above, below) = (m.sub(size, four), m.add(size, four));
-    let t = m.bin(Binary::Div, above, below);
+    let t = m.binary_inst(Binary::Div, above, below);
     let p = m.polynomial(t, &c::ERFC_F32);
     let below = m.fma(size, two, one);
-    let p = m.bin(Binary::Div, p, below);
+    let p = m.binary_inst(Binary::Div, p, below);
     let head = upper_half(m, size);
     let (square, rest, sum) = (m.mul(head, head), m.sub(size, head), m.add(size, head));
     let rest = m.mul(rest, sum);
@@ -56,10 +56,10 @@ pub fn erfc<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
 }
 
 /// The number without the lower half of its digits: its square is exact.
-pub fn upper_half<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
+pub fn upper_half<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     let ty = m.ty(x);
-    let int = Format::of(ty).int;
+    let int = FloatFormat::of(ty).int;
     let (bits, upper) = (m.bitcast(x, int), m.bits(int, 0xffff_f000));
-    let bits = m.bin(Binary::And, bits, upper);
+    let bits = m.binary_inst(Binary::And, bits, upper);
     m.bitcast(bits, ty)
 }

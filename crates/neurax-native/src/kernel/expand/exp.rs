@@ -2,7 +2,7 @@
 //! made of bits.
 
 use super::{coefficients as c, copy_sign, parts::*};
-use crate::kernel::{ExprBuilder, Id};
+use crate::kernel::{ExprBuilder, InstId};
 use neurax_ir::{
     DType,
     op::{Binary, Direction, Unary},
@@ -10,14 +10,14 @@ use neurax_ir::{
 use std::f64::consts::LOG2_E;
 
 /// `x = n ln 2 + r`
-fn reduce<M: ExprBuilder>(m: &mut M, x: Id) -> (Whole, Id) {
-    let n = whole(m, x, LOG2_E);
+fn reduce<M: ExprBuilder>(m: &mut M, x: InstId) -> (WholeNumber, InstId) {
+    let n = round_to_whole(m, x, LOG2_E);
     let r = without_ln2(m, n.n, x);
     (n, r)
 }
 
 /// `x - n ln 2`
-fn without_ln2<M: ExprBuilder>(m: &mut M, n: Id, x: Id) -> Id {
+fn without_ln2<M: ExprBuilder>(m: &mut M, n: InstId, x: InstId) -> InstId {
     let ln2 = table(m.ty(x), &c::LN2_F32, &c::LN2_F64);
     let (high, low) = (m.like(x, -ln2[0]), m.like(x, -ln2[1]));
     let r = m.fma(n, high, x);
@@ -25,7 +25,7 @@ fn without_ln2<M: ExprBuilder>(m: &mut M, n: Id, x: Id) -> Id {
 }
 
 /// `e^r - 1` of a reduced argument.
-pub fn small<M: ExprBuilder>(m: &mut M, r: Id) -> Id {
+pub fn small<M: ExprBuilder>(m: &mut M, r: InstId) -> InstId {
     let p = m.polynomial(r, table(m.ty(r), &c::EXP_F32, &c::EXP_F64));
     let square = m.mul(r, r);
     m.fma(p, square, r)
@@ -37,7 +37,7 @@ fn ends(ty: DType) -> (f64, f64) {
 }
 
 /// `e^x`
-pub fn exp<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
+pub fn exp<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     let (low, high) = ends(m.ty(x));
     let x = clamp(m, x, low, high);
     let (n, r) = reduce(m, x);
@@ -46,16 +46,16 @@ pub fn exp<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
 }
 
 /// `e^r` of a reduced argument.
-fn plus_one<M: ExprBuilder>(m: &mut M, r: Id) -> Id {
+fn plus_one<M: ExprBuilder>(m: &mut M, r: InstId) -> InstId {
     let (p, one) = (small(m, r), m.like(r, 1.0));
     m.add(p, one)
 }
 
 /// `e^-(x + more) y` for x from 0 on, of so few digits that no digit of it is lost when the
 /// multiple of ln 2 is taken away.
-pub fn exp_of_parts<M: ExprBuilder>(m: &mut M, x: Id, more: Id, y: Id) -> Id {
-    let minus = m.un(Unary::Neg, x);
-    let n = whole(m, minus, LOG2_E);
+pub fn exp_of_parts<M: ExprBuilder>(m: &mut M, x: InstId, more: InstId, y: InstId) -> InstId {
+    let minus = m.unary_inst(Unary::Neg, x);
+    let n = round_to_whole(m, minus, LOG2_E);
     let ln2 = table(m.ty(x), &c::LN2_F32, &c::LN2_F64);
     let (high, low) = (m.like(x, -ln2[0]), m.like(x, -ln2[1]));
     let first = m.fma(n.n, high, minus);
@@ -68,16 +68,16 @@ pub fn exp_of_parts<M: ExprBuilder>(m: &mut M, x: Id, more: Id, y: Id) -> Id {
 }
 
 /// `1 - e^-x` for x from 1 to where that is 1.
-pub fn one_minus_exp<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
-    let minus = m.un(Unary::Neg, x);
+pub fn one_minus_exp<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
+    let minus = m.unary_inst(Unary::Neg, x);
     let (n, r) = reduce(m, minus);
     let (p, s, one) = (plus_one(m, r), power_of_two(m, n.bits, 0, m.ty(x)), m.like(x, 1.0));
-    let s = m.un(Unary::Neg, s);
+    let s = m.unary_inst(Unary::Neg, s);
     m.fma(s, p, one)
 }
 
 /// `(e^x - 1) 2^offset` of a clamped argument, where `2^(n + offset)` is a normal number.
-fn scaled_expm1<M: ExprBuilder>(m: &mut M, x: Id, offset: i64) -> Id {
+fn scaled_expm1<M: ExprBuilder>(m: &mut M, x: InstId, offset: i64) -> InstId {
     let (n, r) = reduce(m, x);
     let (p, one) = (small(m, r), m.like(x, 2f64.powi(offset as i32)));
     let s = power_of_two(m, n.bits, offset, m.ty(x));
@@ -86,29 +86,29 @@ fn scaled_expm1<M: ExprBuilder>(m: &mut M, x: Id, offset: i64) -> Id {
 }
 
 /// `e^x - 1`
-pub fn expm1<M: ExprBuilder>(m: &mut M, x0: Id) -> Id {
+pub fn expm1<M: ExprBuilder>(m: &mut M, x0: InstId) -> InstId {
     let ty = m.ty(x0);
     let x = clamp(m, x0, if ty == DType::F32 { -20.0 } else { -40.0 }, ends(ty).1);
     // Twice its half, since 2^128 does not exist.
     let y = scaled_expm1(m, x, -1);
     let y = m.add(y, y);
-    small_is_itself(m, y, x0, Format::of(ty).tiny.powi(2))
+    identity_below(m, y, x0, FloatFormat::of(ty).tiny.powi(2))
 }
 
 /// Hyperbolic tangent: a polynomial where it is below a half, `1 - 2 / (e^2x + 1)` beyond, so that
 /// what rounding takes from the quotient is small beside the result.
-pub fn tanh<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
+pub fn tanh<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     let ty = m.ty(x);
-    let (size, z) = (m.un(Unary::Abs, x), m.mul(x, x));
+    let (size, z) = (m.unary_inst(Unary::Abs, x), m.mul(x, x));
     let (near, cube) = (m.polynomial(z, table(ty, &c::TANH_F32, &c::TANH_F64)), m.mul(z, size));
     let near = m.fma(near, cube, size);
     let (from, one, two) = (m.like(x, 0.55), m.like(x, 1.0), m.like(x, 2.0));
-    let end = at_most(m, size, if ty == DType::F32 { 10.0 } else { 20.0 });
+    let end = min_with(m, size, if ty == DType::F32 { 10.0 } else { 20.0 });
     let double = m.add(end, end);
     let (n, r) = reduce(m, double);
     let (p, s) = (plus_one(m, r), power_of_two(m, n.bits, 0, ty));
     let below = m.fma(p, s, one);
-    let rest = m.bin(Binary::Div, two, below);
+    let rest = m.binary_inst(Binary::Div, two, below);
     let far = m.sub(one, rest);
     let is_near = m.compare(Direction::Lt, size, from);
     let y = m.select(is_near, near, far);
@@ -117,19 +117,19 @@ pub fn tanh<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
 
 /// `1 / (1 + e^-x)`: with `e = e^-|x|` and `q = e / (1 + e)` it is `1 - q` above zero and `e - e q`
 /// below, where rounding takes little.
-pub fn logistic<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
-    let (size, zero, one) = (m.un(Unary::Abs, x), m.like(x, 0.0), m.like(x, 1.0));
-    let size = at_most(m, size, -ends(m.ty(x)).0);
-    let minus = m.un(Unary::Neg, size);
+pub fn logistic<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
+    let (size, zero, one) = (m.unary_inst(Unary::Abs, x), m.like(x, 0.0), m.like(x, 1.0));
+    let size = min_with(m, size, -ends(m.ty(x)).0);
+    let minus = m.unary_inst(Unary::Neg, size);
     let (n, r) = reduce(m, minus);
     let e = plus_one(m, r);
     let e = scale_by_power(m, e, n);
     let below = m.add(e, one);
-    let q = m.bin(Binary::Div, e, below);
+    let q = m.binary_inst(Binary::Div, e, below);
     let is_below = m.compare(Direction::Lt, x, zero);
-    let whole = m.select(is_below, e, one);
-    let part = m.mul(whole, q);
-    m.sub(whole, part)
+    let round_to_whole = m.select(is_below, e, one);
+    let part = m.mul(round_to_whole, q);
+    m.sub(round_to_whole, part)
 }
 
 /// Where hyperbolic sine and cosine are infinite, but `e^x / 4` is not.
@@ -138,26 +138,26 @@ fn end_of_hyperbolic(ty: DType) -> f64 {
 }
 
 /// Hyperbolic sine, as `2 t + t / (2 t + 1/2)` with `t = (e^|x| - 1) / 4`.
-pub fn sinh<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
-    let (size, half) = (m.un(Unary::Abs, x), m.like(x, 0.5));
-    let size = at_most(m, size, end_of_hyperbolic(m.ty(x)));
+pub fn sinh<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
+    let (size, half) = (m.unary_inst(Unary::Abs, x), m.like(x, 0.5));
+    let size = min_with(m, size, end_of_hyperbolic(m.ty(x)));
     let t = scaled_expm1(m, size, -2);
     let double = m.add(t, t);
     let below = m.add(double, half);
-    let rest = m.bin(Binary::Div, t, below);
+    let rest = m.binary_inst(Binary::Div, t, below);
     let y = m.add(double, rest);
     let y = copy_sign(m, y, x);
-    small_is_itself(m, y, x, Format::of(m.ty(x)).tiny)
+    identity_below(m, y, x, FloatFormat::of(m.ty(x)).tiny)
 }
 
 /// Hyperbolic cosine, as `t + 1 / (4 t)` with `t = e^|x| / 2`.
-pub fn cosh<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
-    let (size, quarter) = (m.un(Unary::Abs, x), m.like(x, 0.25));
-    let size = at_most(m, size, end_of_hyperbolic(m.ty(x)));
+pub fn cosh<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
+    let (size, quarter) = (m.unary_inst(Unary::Abs, x), m.like(x, 0.25));
+    let size = min_with(m, size, end_of_hyperbolic(m.ty(x)));
     let (n, r) = reduce(m, size);
     let (p, s) = (plus_one(m, r), power_of_two(m, n.bits, -2, m.ty(x)));
     let t = m.mul(p, s);
     let t = m.add(t, t);
-    let rest = m.bin(Binary::Div, quarter, t);
+    let rest = m.binary_inst(Binary::Div, quarter, t);
     m.add(t, rest)
 }

@@ -1,28 +1,28 @@
 //! Functions of integers and bools: nothing traps, everything wraps.
 
-use crate::kernel::{ExprBuilder, Id, InstKind};
+use crate::kernel::{ExprBuilder, InstId, InstKind};
 use neurax_ir::{
     DType, Kind,
     op::{Binary, Direction, Unary},
 };
 
 /// A function of one integer or bool.
-pub fn unary<M: ExprBuilder>(m: &mut M, f: Unary, x: Id) -> Id {
+pub fn unary<M: ExprBuilder>(m: &mut M, f: Unary, x: InstId) -> InstId {
     let ty = m.ty(x);
     let zero = m.like(x, 0.0);
     match f {
         Unary::Not if ty == DType::Bool => m.compare(Direction::Eq, x, zero),
         Unary::Abs if ty.kind() == Kind::Signed => {
-            let (minus, below) = (m.un(Unary::Neg, x), m.compare(Direction::Lt, x, zero));
+            let (minus, below) = (m.unary_inst(Unary::Neg, x), m.compare(Direction::Lt, x, zero));
             m.select(below, minus, x)
         }
         Unary::Abs => x,
         Unary::Sign => sign(m, x, zero),
-        _ => m.un(f, x),
+        _ => m.unary_inst(f, x),
     }
 }
 
-fn sign<M: ExprBuilder>(m: &mut M, x: Id, zero: Id) -> Id {
+fn sign<M: ExprBuilder>(m: &mut M, x: InstId, zero: InstId) -> InstId {
     let (one, above) = (m.like(x, 1.0), m.compare(Direction::Ne, x, zero));
     let y = m.select(above, one, zero);
     if m.ty(x).kind() != Kind::Signed {
@@ -42,10 +42,10 @@ pub fn of_bools(f: Binary) -> Binary {
 }
 
 /// A function of two integers or bools.
-pub fn binary<M: ExprBuilder>(m: &mut M, f: Binary, x: Id, y: Id) -> Id {
+pub fn binary<M: ExprBuilder>(m: &mut M, f: Binary, x: InstId, y: InstId) -> InstId {
     let ty = m.ty(x);
     match f {
-        f if ty == DType::Bool => m.bin(of_bools(f), x, y),
+        f if ty == DType::Bool => m.binary_inst(of_bools(f), x, y),
         Binary::Div | Binary::Rem => divide(m, f, x, y),
         Binary::Pow => m.put(InstKind::Call2(f, x, y), ty),
         Binary::ShiftLeft | Binary::ShiftRightLogical | Binary::ShiftRightArithmetic => {
@@ -56,13 +56,13 @@ pub fn binary<M: ExprBuilder>(m: &mut M, f: Binary, x: Id, y: Id) -> Id {
                 m.compare(if f == Binary::Max { Direction::Gt } else { Direction::Lt }, x, y);
             m.select(first, x, y)
         }
-        _ => m.bin(f, x, y),
+        _ => m.binary_inst(f, x, y),
     }
 }
 
 /// Quotient and remainder where the machine would trap: by zero the quotient is -1 (all bits set)
 /// and the remainder `x`; the least number by -1 wraps.
-fn divide<M: ExprBuilder>(m: &mut M, f: Binary, x: Id, y: Id) -> Id {
+fn divide<M: ExprBuilder>(m: &mut M, f: Binary, x: InstId, y: InstId) -> InstId {
     let (zero, one) = (m.like(x, 0.0), m.like(x, 1.0));
     let by_zero = m.compare(Direction::Eq, y, zero);
     let mut safe = m.select(by_zero, one, y);
@@ -73,11 +73,11 @@ fn divide<M: ExprBuilder>(m: &mut M, f: Binary, x: Id, y: Id) -> Id {
         safe = m.select(is, one, safe);
         by_minus = Some(is);
     }
-    let q = m.bin(f, x, safe);
+    let q = m.binary_inst(f, x, safe);
     let is_div = f == Binary::Div;
     let q = match by_minus {
         Some(is) if is_div => {
-            let negated = m.un(Unary::Neg, x);
+            let negated = m.unary_inst(Unary::Neg, x);
             m.select(is, negated, q)
         }
         // Any number is a multiple of -1, as of the 1 that stands in for it.
@@ -88,7 +88,7 @@ fn divide<M: ExprBuilder>(m: &mut M, f: Binary, x: Id, y: Id) -> Id {
 }
 
 /// Shifts by the width or more, or by less than nothing, leave zeros (or the sign).
-fn shift<M: ExprBuilder>(m: &mut M, f: Binary, x: Id, y: Id) -> Id {
+fn shift<M: ExprBuilder>(m: &mut M, f: Binary, x: InstId, y: InstId) -> InstId {
     let ty = m.ty(x);
     let (width, most) = (m.like(x, ty.bits() as f64), m.like(x, ty.bits() as f64 - 1.0));
     let unsigned = unsigned(ty);
@@ -96,11 +96,11 @@ fn shift<M: ExprBuilder>(m: &mut M, f: Binary, x: Id, y: Id) -> Id {
     let fits = m.compare(Direction::Lt, yu, wu);
     if f == Binary::ShiftRightArithmetic {
         let by = m.select(fits, y, most);
-        return m.bin(f, x, by);
+        return m.binary_inst(f, x, by);
     }
     let zero = m.like(x, 0.0);
     let by = m.select(fits, y, zero);
-    let shifted = m.bin(f, x, by);
+    let shifted = m.binary_inst(f, x, by);
     m.select(fits, shifted, zero)
 }
 

@@ -2,7 +2,7 @@
 //! artanh(s)` with `s = (m - 1) / (m + 1)`, a polynomial of `s` (`coefficients`).
 
 use super::{coefficients as c, copy_sign, parts::*};
-use crate::kernel::{ExprBuilder, Id};
+use crate::kernel::{ExprBuilder, InstId};
 use neurax_ir::{
     DType,
     op::{Binary, Direction, Unary},
@@ -10,16 +10,16 @@ use neurax_ir::{
 
 /// `log x + n ln 2 + low`, for normal numbers x above zero and `low` below the last place of the
 /// result.
-fn log_of<M: ExprBuilder>(m: &mut M, x: Id, n: Option<Id>, low: Option<Id>) -> Id {
+fn log_of<M: ExprBuilder>(m: &mut M, x: InstId, n: Option<InstId>, low: Option<InstId>) -> InstId {
     let ty = m.ty(x);
-    let (mut e, fraction) = take_apart(m, x);
+    let (mut e, fraction) = split_exponent(m, x);
     if let Some(n) = n {
         e = m.add(e, n);
     }
     let (one, two) = (m.like(x, 1.0), m.like(x, 2.0));
     let f = m.sub(fraction, one);
     let below = m.add(f, two);
-    let s = m.bin(Binary::Div, f, below);
+    let s = m.binary_inst(Binary::Div, f, below);
     let z = m.mul(s, s);
     let p = m.polynomial(z, table(ty, &c::LOG_F32, &c::LOG_F64));
     // 2 s = f - s f, so that the logarithm, 2 s + s z p, is f - s (f - z p).
@@ -37,7 +37,7 @@ fn log_of<M: ExprBuilder>(m: &mut M, x: Id, n: Option<Id>, low: Option<Id>) -> I
 }
 
 /// The logarithm of zero, of infinity, of NaN and of negative numbers.
-fn ends<M: ExprBuilder>(m: &mut M, x: Id, y: Id) -> Id {
+fn ends<M: ExprBuilder>(m: &mut M, x: InstId, y: InstId) -> InstId {
     let (zero, inf) = (m.like(x, 0.0), m.like(x, f64::INFINITY));
     let (minus, nan) = (m.like(x, f64::NEG_INFINITY), m.like(x, f64::NAN));
     let is_finite = m.compare(Direction::Lt, x, inf);
@@ -48,8 +48,8 @@ fn ends<M: ExprBuilder>(m: &mut M, x: Id, y: Id) -> Id {
 }
 
 /// Natural logarithm.
-pub fn log<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
-    let power = Format::of(m.ty(x)).digits as i32;
+pub fn log<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
+    let power = FloatFormat::of(m.ty(x)).digits as i32;
     let (y, is_small) = without_subnormals(m, x, power);
     let (more, none) = (m.like(x, -power as f64), m.like(x, 0.0));
     let n = m.select(is_small, more, none);
@@ -58,20 +58,20 @@ pub fn log<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
 }
 
 /// What `1 + x` rounds to, and by how much of it that is less.
-fn one_plus<M: ExprBuilder>(m: &mut M, x: Id) -> (Id, Id) {
+fn one_plus<M: ExprBuilder>(m: &mut M, x: InstId) -> (InstId, InstId) {
     let one = m.like(x, 1.0);
     let sum = m.add(x, one);
     let had = m.sub(sum, one);
     let lost = m.sub(x, had);
-    (sum, m.bin(Binary::Div, lost, sum))
+    (sum, m.binary_inst(Binary::Div, lost, sum))
 }
 
 /// `log(1 + x)`: the logarithm of the rounded sum, and what was rounded off.
-pub fn log1p<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
+pub fn log1p<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     let (sum, low) = one_plus(m, x);
     let y = log_of(m, sum, None, Some(low));
     let y = ends(m, sum, y);
-    keep_zero(m, y, x)
+    preserve_zero(m, y, x)
 }
 
 /// From where on the root of `1 + x^2` is x.
@@ -80,7 +80,7 @@ fn large(ty: DType) -> f64 {
 }
 
 /// `log(1 + w)`, or `log(2 x)` for large x.
-fn log1p_or_twice<M: ExprBuilder>(m: &mut M, w: Id, x: Id) -> Id {
+fn log1p_or_twice<M: ExprBuilder>(m: &mut M, w: InstId, x: InstId) -> InstId {
     let (from, zero, one) = (m.like(x, large(m.ty(x))), m.like(x, 0.0), m.like(x, 1.0));
     let is_large = m.compare(Direction::Gt, x, from);
     let (sum, low) = one_plus(m, w);
@@ -91,28 +91,28 @@ fn log1p_or_twice<M: ExprBuilder>(m: &mut M, w: Id, x: Id) -> Id {
 }
 
 /// Inverse hyperbolic sine, as `log(1 + x + x^2 / (1 + sqrt(1 + x^2)))`.
-pub fn asinh<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
-    let (size, one) = (m.un(Unary::Abs, x), m.like(x, 1.0));
-    let a = at_most(m, size, large(m.ty(x)));
+pub fn asinh<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
+    let (size, one) = (m.unary_inst(Unary::Abs, x), m.like(x, 1.0));
+    let a = min_with(m, size, large(m.ty(x)));
     let square = m.mul(a, a);
     let root = m.fma(a, a, one);
-    let root = m.un(Unary::Sqrt, root);
+    let root = m.unary_inst(Unary::Sqrt, root);
     let below = m.add(root, one);
-    let more = m.bin(Binary::Div, square, below);
+    let more = m.binary_inst(Binary::Div, square, below);
     let w = m.add(a, more);
     let y = log1p_or_twice(m, w, size);
     copy_sign(m, y, x)
 }
 
 /// Inverse hyperbolic cosine, as `log(1 + t + sqrt(t (t + 2)))` with `t = x - 1`.
-pub fn acosh<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
+pub fn acosh<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     let (one, two, zero, nan) =
         (m.like(x, 1.0), m.like(x, 2.0), m.like(x, 0.0), m.like(x, f64::NAN));
     let t = m.sub(x, one);
-    let a = at_most(m, t, large(m.ty(x)));
+    let a = min_with(m, t, large(m.ty(x)));
     let square = m.add(a, two);
     let square = m.mul(a, square);
-    let root = m.un(Unary::Sqrt, square);
+    let root = m.unary_inst(Unary::Sqrt, square);
     let w = m.add(a, root);
     let y = log1p_or_twice(m, w, x);
     let fits = m.compare(Direction::Ge, t, zero);
@@ -120,10 +120,10 @@ pub fn acosh<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
 }
 
 /// Inverse hyperbolic tangent, as half of `log(1 + 2x / (1 - x))`.
-pub fn atanh<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
-    let (size, one, half) = (m.un(Unary::Abs, x), m.like(x, 1.0), m.like(x, 0.5));
+pub fn atanh<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
+    let (size, one, half) = (m.unary_inst(Unary::Abs, x), m.like(x, 1.0), m.like(x, 0.5));
     let (double, below) = (m.add(size, size), m.sub(one, size));
-    let w = m.bin(Binary::Div, double, below);
+    let w = m.binary_inst(Binary::Div, double, below);
     let y = log1p(m, w);
     let y = m.mul(y, half);
     copy_sign(m, y, x)

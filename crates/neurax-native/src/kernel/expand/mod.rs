@@ -18,7 +18,7 @@ mod parts;
 mod power;
 mod trig;
 
-use super::{ExprBuilder, Id, InstKind};
+use super::{ExprBuilder, InstId, InstKind};
 use neurax_ir::{
     DType, Kind,
     op::{Binary, Direction, Unary},
@@ -28,7 +28,7 @@ pub use convert::convert;
 pub use integer::of_bools;
 
 /// A function of one value.
-pub fn unary<M: ExprBuilder>(m: &mut M, f: Unary, x: Id) -> Id {
+pub fn unary<M: ExprBuilder>(m: &mut M, f: Unary, x: InstId) -> InstId {
     let ty = m.ty(x);
     match ty.kind() {
         Kind::Float => float(m, f, x),
@@ -37,11 +37,11 @@ pub fn unary<M: ExprBuilder>(m: &mut M, f: Unary, x: Id) -> Id {
 }
 
 /// A function of two values of one dtype.
-pub fn binary<M: ExprBuilder>(m: &mut M, f: Binary, x: Id, y: Id) -> Id {
+pub fn binary<M: ExprBuilder>(m: &mut M, f: Binary, x: InstId, y: InstId) -> InstId {
     match m.ty(x).kind() {
         Kind::Float => match f {
             Binary::Add | Binary::Sub | Binary::Mul | Binary::Div | Binary::Max | Binary::Min => {
-                m.bin(f, x, y)
+                m.binary_inst(f, x, y)
             }
             Binary::Pow if m.ty(x) == DType::F32 => power::pow(m, x, y),
             Binary::Atan2 if m.ty(x) == DType::F32 => arc::atan2(m, x, y),
@@ -54,20 +54,20 @@ pub fn binary<M: ExprBuilder>(m: &mut M, f: Binary, x: Id, y: Id) -> Id {
     }
 }
 
-fn float<M: ExprBuilder>(m: &mut M, f: Unary, x: Id) -> Id {
+fn float<M: ExprBuilder>(m: &mut M, f: Unary, x: InstId) -> InstId {
     let ty = m.ty(x);
     match f {
         Unary::Neg | Unary::Abs | Unary::Sqrt | Unary::Floor | Unary::Ceil | Unary::RoundEven => {
-            m.un(f, x)
+            m.unary_inst(f, x)
         }
         Unary::Rsqrt => {
-            let (one, root) = (m.like(x, 1.0), m.un(Unary::Sqrt, x));
-            m.bin(Binary::Div, one, root)
+            let (one, root) = (m.like(x, 1.0), m.unary_inst(Unary::Sqrt, x));
+            m.binary_inst(Binary::Div, one, root)
         }
         Unary::Sign => sign(m, x),
         Unary::RoundAway => round_away(m, x),
         Unary::IsFinite => {
-            let (size, end) = (m.un(Unary::Abs, x), m.like(x, f64::INFINITY));
+            let (size, end) = (m.unary_inst(Unary::Abs, x), m.like(x, f64::INFINITY));
             m.compare(Direction::Lt, size, end)
         }
         Unary::Exp => exp::exp(m, x),
@@ -95,7 +95,7 @@ fn float<M: ExprBuilder>(m: &mut M, f: Unary, x: Id) -> Id {
 }
 
 /// -1, 0 or 1 with the sign of `x`; zeros and NaN stay.
-fn sign<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
+fn sign<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     let (zero, one, minus) = (m.like(x, 0.0), m.like(x, 1.0), m.like(x, -1.0));
     let (above, below) = (m.compare(Direction::Gt, x, zero), m.compare(Direction::Lt, x, zero));
     let y = m.select(above, one, x);
@@ -104,9 +104,9 @@ fn sign<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
 
 /// Truncates, and goes one step on if a half or more was cut off: exact, unlike adding a half
 /// first.
-fn round_away<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
-    let size = m.un(Unary::Abs, x);
-    let down = m.un(Unary::Floor, size);
+fn round_away<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
+    let size = m.unary_inst(Unary::Abs, x);
+    let down = m.unary_inst(Unary::Floor, size);
     let (half, one) = (m.like(x, 0.5), m.like(x, 1.0));
     let cut = m.sub(size, down);
     let (far, up) = (m.compare(Direction::Ge, cut, half), m.add(down, one));
@@ -115,13 +115,13 @@ fn round_away<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
 }
 
 /// The size of `y` with the sign of `x`.
-pub(crate) fn copy_sign<M: ExprBuilder>(m: &mut M, y: Id, x: Id) -> Id {
+pub(crate) fn copy_sign<M: ExprBuilder>(m: &mut M, y: InstId, x: InstId) -> InstId {
     let ty = m.ty(x);
     let int = if ty == DType::F32 { DType::I32 } else { DType::I64 };
     let top = 1u64 << (ty.bits() - 1);
     let (sign, rest) = (m.bits(int, top), m.bits(int, top - 1));
     let (xb, yb) = (m.bitcast(x, int), m.bitcast(y, int));
-    let (s, r) = (m.bin(Binary::And, xb, sign), m.bin(Binary::And, yb, rest));
-    let bits = m.bin(Binary::Or, s, r);
+    let (s, r) = (m.binary_inst(Binary::And, xb, sign), m.binary_inst(Binary::And, yb, rest));
+    let bits = m.binary_inst(Binary::Or, s, r);
     m.bitcast(bits, ty)
 }

@@ -6,7 +6,7 @@
 //! conversion for vectors of 8 bytes.
 
 use super::coefficients as c;
-use crate::kernel::{ExprBuilder, Id};
+use crate::kernel::{ExprBuilder, InstId};
 use neurax_ir::{
     DType,
     op::{Binary, Direction, Unary},
@@ -14,7 +14,7 @@ use neurax_ir::{
 
 /// How a float dtype is laid out.
 #[derive(Clone, Copy)]
-pub struct Format {
+pub struct FloatFormat {
     /// The integer of the same width.
     pub int: DType,
     /// Bits of the fraction.
@@ -27,18 +27,18 @@ pub struct Format {
     pub tiny: f64,
 }
 
-impl Format {
+impl FloatFormat {
     /// That of a dtype: f32 or f64.
-    pub fn of(ty: DType) -> Format {
+    pub fn of(ty: DType) -> FloatFormat {
         match ty {
-            DType::F32 => Format {
+            DType::F32 => FloatFormat {
                 int: DType::I32,
                 digits: 23,
                 bias: 127,
                 magic: 12_582_912.0,
                 tiny: 2f64.powi(-12),
             },
-            _ => Format {
+            _ => FloatFormat {
                 int: DType::I64,
                 digits: 52,
                 bias: 1023,
@@ -56,36 +56,36 @@ pub fn table<'a>(ty: DType, f32s: &'a [f64], f64s: &'a [f64]) -> &'a [f64] {
 
 /// A whole number, as a float and in the lowest bits of an integer.
 #[derive(Clone, Copy)]
-pub struct Whole {
+pub struct WholeNumber {
     /// The number.
-    pub n: Id,
+    pub n: InstId,
     /// Its bits, and others above them.
-    pub bits: Id,
+    pub bits: InstId,
 }
 
 /// `x * scale` rounded to a whole number.
-pub fn whole<M: ExprBuilder>(m: &mut M, x: Id, scale: f64) -> Whole {
-    let f = Format::of(m.ty(x));
+pub fn round_to_whole<M: ExprBuilder>(m: &mut M, x: InstId, scale: f64) -> WholeNumber {
+    let f = FloatFormat::of(m.ty(x));
     let (scale, magic) = (m.like(x, scale), m.like(x, f.magic));
     let t = m.fma(x, scale, magic);
-    Whole { n: m.sub(t, magic), bits: m.bitcast(t, f.int) }
+    WholeNumber { n: m.sub(t, magic), bits: m.bitcast(t, f.int) }
 }
 
 /// `2^(n + offset)` of the lowest bits of an integer, where that is a normal number of dtype `ty`.
-pub fn power_of_two<M: ExprBuilder>(m: &mut M, bits: Id, offset: i64, ty: DType) -> Id {
-    let f = Format::of(ty);
+pub fn power_of_two<M: ExprBuilder>(m: &mut M, bits: InstId, offset: i64, ty: DType) -> InstId {
+    let f = FloatFormat::of(ty);
     let (bias, shift) =
         (m.bits(f.int, ((f.bias + offset) as u64) & mask(ty)), m.bits(f.int, f.digits as u64));
     let e = m.add(bits, bias);
-    let e = m.bin(Binary::ShiftLeft, e, shift);
+    let e = m.binary_inst(Binary::ShiftLeft, e, shift);
     m.bitcast(e, ty)
 }
 
 /// `y * 2^n` in two steps, so that the ends of the range (subnormal, overflowing) come out of the
 /// last multiplication.
-pub fn scale_by_power<M: ExprBuilder>(m: &mut M, y: Id, n: Whole) -> Id {
+pub fn scale_by_power<M: ExprBuilder>(m: &mut M, y: InstId, n: WholeNumber) -> InstId {
     let ty = m.ty(y);
-    let first = whole(m, n.n, 0.5);
+    let first = round_to_whole(m, n.n, 0.5);
     let second = m.sub(n.bits, first.bits);
     let (a, b) = (power_of_two(m, first.bits, 0, ty), power_of_two(m, second, 0, ty));
     let y = m.mul(y, a);
@@ -94,9 +94,9 @@ pub fn scale_by_power<M: ExprBuilder>(m: &mut M, y: Id, n: Whole) -> Id {
 
 /// `x = 2^exponent * fraction` with the fraction from sqrt(1/2) to sqrt(2), for normal numbers
 /// above zero.
-pub fn take_apart<M: ExprBuilder>(m: &mut M, x: Id) -> (Id, Id) {
+pub fn split_exponent<M: ExprBuilder>(m: &mut M, x: InstId) -> (InstId, InstId) {
     let ty = m.ty(x);
-    let f = Format::of(ty);
+    let f = FloatFormat::of(ty);
     let digits = 1u64 << f.digits;
     let root = if ty == DType::F32 {
         std::f32::consts::FRAC_1_SQRT_2.to_bits() as u64
@@ -112,74 +112,74 @@ pub fn take_apart<M: ExprBuilder>(m: &mut M, x: Id) -> (Id, Id) {
         m.bits(f.int, root),
     );
     let bits = m.add(bits, offset);
-    let fraction = m.bin(Binary::And, bits, low);
+    let fraction = m.binary_inst(Binary::And, bits, low);
     let fraction = m.add(fraction, from);
     let fraction = m.bitcast(fraction, ty);
     // The exponent in the lowest bits of 2^digits.
     let (shift, large) =
         (m.bits(f.int, f.digits as u64), m.bits(f.int, (f.bias as u64 + f.digits as u64) * digits));
-    let e = m.bin(Binary::ShiftRightLogical, bits, shift);
-    let e = m.bin(Binary::Or, e, large);
+    let e = m.binary_inst(Binary::ShiftRightLogical, bits, shift);
+    let e = m.binary_inst(Binary::Or, e, large);
     let (e, offset) = (m.bitcast(e, ty), m.number(ty, digits as f64 + f.bias as f64));
     (m.sub(e, offset), fraction)
 }
 
 /// Subnormal numbers multiplied to normal ones; which they were, and by which power of two.
-pub fn without_subnormals<M: ExprBuilder>(m: &mut M, x: Id, power: i32) -> (Id, Id) {
+pub fn without_subnormals<M: ExprBuilder>(m: &mut M, x: InstId, power: i32) -> (InstId, InstId) {
     let ty = m.ty(x);
-    let least = m.bits(ty, 1 << Format::of(ty).digits);
+    let least = m.bits(ty, 1 << FloatFormat::of(ty).digits);
     let (up, is_small) = (m.number(ty, 2f64.powi(power)), m.compare(Direction::Lt, x, least));
     let scaled = m.mul(x, up);
     (m.select(is_small, scaled, x), is_small)
 }
 
 /// `x` where that is between the ends, else the nearer one; NaN stays.
-pub fn clamp<M: ExprBuilder>(m: &mut M, x: Id, low: f64, high: f64) -> Id {
+pub fn clamp<M: ExprBuilder>(m: &mut M, x: InstId, low: f64, high: f64) -> InstId {
     let low = m.like(x, low);
     let below = m.compare(Direction::Lt, x, low);
     let x = m.select(below, low, x);
-    at_most(m, x, high)
+    min_with(m, x, high)
 }
 
 /// The smaller of both; NaN stays.
-pub fn at_most<M: ExprBuilder>(m: &mut M, x: Id, high: f64) -> Id {
+pub fn min_with<M: ExprBuilder>(m: &mut M, x: InstId, high: f64) -> InstId {
     let high = m.like(x, high);
     let above = m.compare(Direction::Gt, x, high);
     m.select(above, high, x)
 }
 
 /// `x` where it is so small, zero included; else `y`.
-pub fn small_is_itself<M: ExprBuilder>(m: &mut M, y: Id, x: Id, bound: f64) -> Id {
-    let (size, bound) = (m.un(Unary::Abs, x), m.like(x, bound));
+pub fn identity_below<M: ExprBuilder>(m: &mut M, y: InstId, x: InstId, bound: f64) -> InstId {
+    let (size, bound) = (m.unary_inst(Unary::Abs, x), m.like(x, bound));
     let is_small = m.compare(Direction::Lt, size, bound);
     m.select(is_small, x, y)
 }
 
 /// `x` where it is zero, for its sign; else `y`.
-pub fn keep_zero<M: ExprBuilder>(m: &mut M, y: Id, x: Id) -> Id {
+pub fn preserve_zero<M: ExprBuilder>(m: &mut M, y: InstId, x: InstId) -> InstId {
     let zero = m.like(x, 0.0);
     let is_zero = m.compare(Direction::Eq, x, zero);
     m.select(is_zero, x, y)
 }
 
 /// The top bit alone, as an integer.
-pub fn sign_bit<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
+pub fn sign_bit<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     let ty = m.ty(x);
-    let int = Format::of(ty).int;
+    let int = FloatFormat::of(ty).int;
     let (bits, top) = (m.bitcast(x, int), m.bits(int, 1 << (ty.bits() - 1)));
-    m.bin(Binary::And, bits, top)
+    m.binary_inst(Binary::And, bits, top)
 }
 
 /// `y` with its sign turned where that bit is set.
-pub fn turn_sign<M: ExprBuilder>(m: &mut M, y: Id, bit: Id) -> Id {
+pub fn flip_sign<M: ExprBuilder>(m: &mut M, y: InstId, bit: InstId) -> InstId {
     let (ty, int) = (m.ty(y), m.ty(bit));
     let bits = m.bitcast(y, int);
-    let bits = m.bin(Binary::Xor, bits, bit);
+    let bits = m.binary_inst(Binary::Xor, bits, bit);
     m.bitcast(bits, ty)
 }
 
 /// `c - y` for a number in two parts, the larger first.
-pub fn taken_from<M: ExprBuilder>(m: &mut M, (high, low): (f64, f64), y: Id) -> Id {
+pub fn subtract_from<M: ExprBuilder>(m: &mut M, (high, low): (f64, f64), y: InstId) -> InstId {
     let (high, low) = (m.like(y, high), m.like(y, low));
     let rest = m.sub(low, y);
     m.add(high, rest)

@@ -1,17 +1,17 @@
 //! Powers and cube roots of f32.
 
 use super::{coefficients as c, copy_sign, erf::upper_half, exp::small, parts::*};
-use crate::kernel::{ExprBuilder, Id};
+use crate::kernel::{ExprBuilder, InstId};
 use neurax_ir::op::{Binary, Direction, Unary};
 use std::f64::consts::LN_2;
 
 /// A sum of two numbers of which the second is below the last place of the first.
-type Sum = (Id, Id);
+type DoubleFloat = (InstId, InstId);
 
 /// `x y`, without rounding.
-fn product<M: ExprBuilder>(m: &mut M, x: Id, y: Id) -> Sum {
+fn product<M: ExprBuilder>(m: &mut M, x: InstId, y: InstId) -> DoubleFloat {
     let high = m.mul(x, y);
-    let minus = m.un(Unary::Neg, high);
+    let minus = m.unary_inst(Unary::Neg, high);
     if m.has_fma() {
         return (high, m.fma(x, y, minus));
     }
@@ -26,7 +26,7 @@ fn product<M: ExprBuilder>(m: &mut M, x: Id, y: Id) -> Sum {
 }
 
 /// `x + y`, without rounding, where x is the larger or zero.
-fn sum<M: ExprBuilder>(m: &mut M, x: Id, y: Id) -> Sum {
+fn sum<M: ExprBuilder>(m: &mut M, x: InstId, y: InstId) -> DoubleFloat {
     let high = m.add(x, y);
     let had = m.sub(high, x);
     (high, m.sub(y, had))
@@ -34,12 +34,12 @@ fn sum<M: ExprBuilder>(m: &mut M, x: Id, y: Id) -> Sum {
 
 /// The logarithm to base 2 of a normal number above zero, to about 32 digits: `2 s / ln 2 + s^3
 /// p(s^2)` with `s = (m - 1) / (m + 1)` and its product with `2 / ln 2` in two parts.
-fn log2<M: ExprBuilder>(m: &mut M, x: Id, n: Id) -> Sum {
-    let (e, fraction) = take_apart(m, x);
+fn log2<M: ExprBuilder>(m: &mut M, x: InstId, n: InstId) -> DoubleFloat {
+    let (e, fraction) = split_exponent(m, x);
     let e = m.add(e, n);
     let one = m.like(x, 1.0);
     let (above, below) = (m.sub(fraction, one), m.add(fraction, one));
-    let s = m.bin(Binary::Div, above, below);
+    let s = m.binary_inst(Binary::Div, above, below);
     // What rounding took from s: (above - s (below + rest)) / below.
     let had = m.sub(below, one);
     let rest = m.sub(fraction, had);
@@ -48,7 +48,7 @@ fn log2<M: ExprBuilder>(m: &mut M, x: Id, n: Id) -> Sum {
     let left = m.sub(left, lost);
     let rest = m.mul(s, rest);
     let left = m.sub(left, rest);
-    let s_low = m.bin(Binary::Div, left, below);
+    let s_low = m.binary_inst(Binary::Div, left, below);
     let (high, low) = (m.like(x, 2.0 * c::LOG2_E_F32[0]), m.like(x, 2.0 * c::LOG2_E_F32[1]));
     let (first, mut tail) = product(m, s, high);
     tail = m.fma(s, low, tail);
@@ -65,9 +65,9 @@ fn log2<M: ExprBuilder>(m: &mut M, x: Id, n: Id) -> Sum {
 }
 
 /// `2^(high + low)`, zero and infinity included.
-fn exp2<M: ExprBuilder>(m: &mut M, (high, low): Sum) -> Id {
+fn exp2<M: ExprBuilder>(m: &mut M, (high, low): DoubleFloat) -> InstId {
     let high = clamp(m, high, -160.0, 130.0);
-    let n = whole(m, high, 1.0);
+    let n = round_to_whole(m, high, 1.0);
     let r = m.sub(high, n.n);
     let r = m.add(r, low);
     let (ln2, one) = (m.like(r, LN_2), m.like(r, 1.0));
@@ -79,8 +79,8 @@ fn exp2<M: ExprBuilder>(m: &mut M, (high, low): Sum) -> Id {
 
 /// `x^y`, as `2^(y log2 |x|)` with the logarithm and the product in two parts; then signs and ends
 /// as IEEE 754 asks of `pow`.
-pub fn pow<M: ExprBuilder>(m: &mut M, x: Id, y: Id) -> Id {
-    let (size, zero, none) = (m.un(Unary::Abs, x), m.like(x, 0.0), m.like(x, -24.0));
+pub fn pow<M: ExprBuilder>(m: &mut M, x: InstId, y: InstId) -> InstId {
+    let (size, zero, none) = (m.unary_inst(Unary::Abs, x), m.like(x, 0.0), m.like(x, -24.0));
     let (normal, is_small) = without_subnormals(m, size, 24);
     let n = m.select(is_small, none, zero);
     let (high, low) = log2(m, normal, n);
@@ -91,7 +91,7 @@ pub fn pow<M: ExprBuilder>(m: &mut M, x: Id, y: Id) -> Id {
     // second part has no meaning.
     let (is_one, end) = (m.compare(Direction::Eq, high, zero), m.like(x, 200.0));
     let first = m.select(is_one, zero, first);
-    let far = m.un(Unary::Abs, first);
+    let far = m.unary_inst(Unary::Abs, first);
     let is_near = m.compare(Direction::Lt, far, end);
     let rest = m.select(is_near, rest, zero);
     let rest = m.select(is_one, zero, rest);
@@ -100,7 +100,7 @@ pub fn pow<M: ExprBuilder>(m: &mut M, x: Id, y: Id) -> Id {
 }
 
 /// The logarithm of zero, infinity and NaN.
-fn log2_ends<M: ExprBuilder>(m: &mut M, size: Id, log: Id) -> Id {
+fn log2_ends<M: ExprBuilder>(m: &mut M, size: InstId, log: InstId) -> InstId {
     let (zero, inf, minus) =
         (m.like(size, 0.0), m.like(size, f64::INFINITY), m.like(size, f64::NEG_INFINITY));
     let is_finite = m.compare(Direction::Lt, size, inf);
@@ -111,19 +111,19 @@ fn log2_ends<M: ExprBuilder>(m: &mut M, size: Id, log: Id) -> Id {
 
 /// `z = |x|^y` made `x^y`: odd powers keep the sign of x, fractional ones of negative numbers do
 /// not exist, and `x^0` and `1^y` are 1.
-fn signs<M: ExprBuilder>(m: &mut M, z: Id, x: Id, y: Id) -> Id {
+fn signs<M: ExprBuilder>(m: &mut M, z: InstId, x: InstId, y: InstId) -> InstId {
     let (zero, one, half, nan) =
         (m.like(x, 0.0), m.like(x, 1.0), m.like(x, 0.5), m.like(x, f64::NAN));
     let inf = m.like(x, f64::INFINITY);
-    let down = m.un(Unary::Floor, y);
+    let down = m.unary_inst(Unary::Floor, y);
     let is_whole = m.compare(Direction::Eq, down, y);
     let y_half = m.mul(y, half);
-    let down = m.un(Unary::Floor, y_half);
+    let down = m.unary_inst(Unary::Floor, y_half);
     let is_odd = m.compare(Direction::Ne, down, y_half);
     let turned = copy_sign(m, z, x);
     let odd = m.select(is_odd, turned, z);
     // Neither a fraction of a finite negative number (that of minus infinity is a positive end).
-    let minus_inf = m.un(Unary::Neg, inf);
+    let minus_inf = m.unary_inst(Unary::Neg, inf);
     let (below, above) =
         (m.compare(Direction::Lt, x, zero), m.compare(Direction::Gt, x, minus_inf));
     let broken = m.select(above, nan, z);
@@ -135,11 +135,11 @@ fn signs<M: ExprBuilder>(m: &mut M, z: Id, x: Id, y: Id) -> Id {
 }
 
 /// Cube root: `x = 2^(3q + k) m`, a polynomial's guess for m and one step of Halley's method.
-pub fn cbrt<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
-    let (size, zero, inf) = (m.un(Unary::Abs, x), m.like(x, 0.0), m.like(x, f64::INFINITY));
+pub fn cbrt<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
+    let (size, zero, inf) = (m.unary_inst(Unary::Abs, x), m.like(x, 0.0), m.like(x, f64::INFINITY));
     let (normal, is_small) = without_subnormals(m, size, 24);
-    let (e, fraction) = take_apart(m, normal);
-    let q = whole(m, e, 1.0 / 3.0);
+    let (e, fraction) = split_exponent(m, normal);
+    let q = round_to_whole(m, e, 1.0 / 3.0);
     let minus = m.like(x, -3.0);
     let k = m.fma(q.n, minus, e);
     let (above, below) = (m.compare(Direction::Gt, k, zero), m.compare(Direction::Lt, k, zero));
@@ -153,10 +153,10 @@ pub fn cbrt<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
     let guess = m.polynomial(fraction, &c::CBRT_F32);
     let y = m.mul(guess, root);
     // y - y (y^3 - a) / (2 y^3 + a)
-    let (square, minus, two) = (m.mul(y, y), m.un(Unary::Neg, a), m.like(x, 2.0));
+    let (square, minus, two) = (m.mul(y, y), m.unary_inst(Unary::Neg, a), m.like(x, 2.0));
     let (cube, off) = (m.mul(square, y), m.fma(square, y, minus));
     let (below, above) = (m.fma(cube, two, a), m.mul(y, off));
-    let step = m.bin(Binary::Div, above, below);
+    let step = m.binary_inst(Binary::Div, above, below);
     let y = m.sub(y, step);
     let power = power_of_two(m, q.bits, 0, m.ty(x));
     let y = m.mul(y, power);
@@ -166,5 +166,5 @@ pub fn cbrt<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
     let y = copy_sign(m, y, x);
     let is_finite = m.compare(Direction::Lt, size, inf);
     let y = m.select(is_finite, y, x);
-    keep_zero(m, y, x)
+    preserve_zero(m, y, x)
 }

@@ -4,7 +4,7 @@
 //! library.
 
 use super::{coefficients as c, parts::*};
-use crate::kernel::{ExprBuilder, Id, InstKind};
+use crate::kernel::{ExprBuilder, InstId, InstKind};
 use neurax_ir::{
     DType,
     op::{Binary, Direction, Unary},
@@ -21,8 +21,8 @@ fn limit(ty: DType, has_fma: bool) -> f64 {
 }
 
 /// `|x| = n pi/2 + r`, with |r| at most pi/4.
-fn reduce<M: ExprBuilder>(m: &mut M, size: Id) -> (Whole, Id) {
-    let n = whole(m, size, FRAC_2_PI);
+fn reduce<M: ExprBuilder>(m: &mut M, size: InstId) -> (WholeNumber, InstId) {
+    let n = round_to_whole(m, size, FRAC_2_PI);
     // A fused product is exact however long its factors are: three parts of full length. Else parts
     // leave room for the bits of n.
     let parts: &[f64] = match (m.ty(size), m.has_fma()) {
@@ -40,7 +40,7 @@ fn reduce<M: ExprBuilder>(m: &mut M, size: Id) -> (Whole, Id) {
 }
 
 /// Sine and cosine of a reduced argument.
-fn both<M: ExprBuilder>(m: &mut M, r: Id) -> (Id, Id) {
+fn both<M: ExprBuilder>(m: &mut M, r: InstId) -> (InstId, InstId) {
     let ty = m.ty(r);
     let z = m.mul(r, r);
     let (s, cube) = (m.polynomial(z, table(ty, &c::SIN_F32, &c::SIN_F64)), m.mul(z, r));
@@ -52,23 +52,23 @@ fn both<M: ExprBuilder>(m: &mut M, r: Id) -> (Id, Id) {
 }
 
 /// Is the whole number odd?
-fn is_odd<M: ExprBuilder>(m: &mut M, n: Whole) -> Id {
+fn is_odd<M: ExprBuilder>(m: &mut M, n: WholeNumber) -> InstId {
     let int = m.ty(n.bits);
     let (one, zero) = (m.bits(int, 1), m.bits(int, 0));
-    let bit = m.bin(Binary::And, n.bits, one);
+    let bit = m.binary_inst(Binary::And, n.bits, one);
     m.compare(Direction::Ne, bit, zero)
 }
 
 /// A bit of an integer, at the place of the sign.
-fn as_sign<M: ExprBuilder>(m: &mut M, bits: Id, bit: u64) -> Id {
+fn as_sign<M: ExprBuilder>(m: &mut M, bits: InstId, bit: u64) -> InstId {
     let int = m.ty(bits);
     let (bit_alone, shift) = (m.bits(int, 1 << bit), m.bits(int, int.bits() as u64 - 1 - bit));
-    let x = m.bin(Binary::And, bits, bit_alone);
-    m.bin(Binary::ShiftLeft, x, shift)
+    let x = m.binary_inst(Binary::And, bits, bit_alone);
+    m.binary_inst(Binary::ShiftLeft, x, shift)
 }
 
 /// The library's function beyond the limit.
-fn patch<M: ExprBuilder>(m: &mut M, f: Unary, x: Id, size: Id, y: Id) -> Id {
+fn patch<M: ExprBuilder>(m: &mut M, f: Unary, x: InstId, size: InstId, y: InstId) -> InstId {
     let ty = m.ty(x);
     let limit = m.number(ty, limit(ty, m.has_fma()));
     let is_far = m.compare(Direction::Gt, size, limit);
@@ -76,39 +76,39 @@ fn patch<M: ExprBuilder>(m: &mut M, f: Unary, x: Id, size: Id, y: Id) -> Id {
 }
 
 /// Sine.
-pub fn sin<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
-    let size = m.un(Unary::Abs, x);
+pub fn sin<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
+    let size = m.unary_inst(Unary::Abs, x);
     let (n, r) = reduce(m, size);
     let ((s, c), odd) = (both(m, r), is_odd(m, n));
     let y = m.select(odd, c, s);
     // Negative in the third and the fourth quadrant, and for negative arguments.
     let (half, sign) = (as_sign(m, n.bits, 1), sign_bit(m, x));
-    let sign = m.bin(Binary::Xor, half, sign);
-    let y = turn_sign(m, y, sign);
+    let sign = m.binary_inst(Binary::Xor, half, sign);
+    let y = flip_sign(m, y, sign);
     patch(m, Unary::Sin, x, size, y)
 }
 
 /// Cosine: the sine one quadrant further on.
-pub fn cos<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
-    let size = m.un(Unary::Abs, x);
+pub fn cos<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
+    let size = m.unary_inst(Unary::Abs, x);
     let (n, r) = reduce(m, size);
     let ((s, c), odd) = (both(m, r), is_odd(m, n));
     let (y, one) = (m.select(odd, s, c), m.bits(m.ty(n.bits), 1));
     let next = m.add(n.bits, one);
     let sign = as_sign(m, next, 1);
-    let y = turn_sign(m, y, sign);
+    let y = flip_sign(m, y, sign);
     patch(m, Unary::Cos, x, size, y)
 }
 
 /// Tangent: the quotient of both, or its negative inverse.
-pub fn tan<M: ExprBuilder>(m: &mut M, x: Id) -> Id {
-    let size = m.un(Unary::Abs, x);
+pub fn tan<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
+    let size = m.unary_inst(Unary::Abs, x);
     let (n, r) = reduce(m, size);
     let ((s, c), odd) = (both(m, r), is_odd(m, n));
     let (above, below) = (m.select(odd, c, s), m.select(odd, s, c));
-    let y = m.bin(Binary::Div, above, below);
+    let y = m.binary_inst(Binary::Div, above, below);
     let (odd, sign) = (as_sign(m, n.bits, 0), sign_bit(m, x));
-    let sign = m.bin(Binary::Xor, odd, sign);
-    let y = turn_sign(m, y, sign);
+    let sign = m.binary_inst(Binary::Xor, odd, sign);
+    let y = flip_sign(m, y, sign);
     patch(m, Unary::Tan, x, size, y)
 }

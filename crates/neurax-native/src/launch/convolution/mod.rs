@@ -67,11 +67,11 @@ impl KernelView {
         let axes: Vec<usize> = (1..w.sizes.len()).collect();
         let (offset, row) = (w.offset, w.strides[0]);
         let taps = w.sizes[2..].iter().product::<usize>() as isize;
-        match w.joined(&axes) {
+        match w.merged(&axes) {
             Some((_, tap)) => {
                 Some(KernelView { offset, row, feature: tap * taps, tap, by_features: false })
             }
-            None => w.joined(&axes[1..]).map(|(_, tap)| KernelView {
+            None => w.merged(&axes[1..]).map(|(_, tap)| KernelView {
                 offset,
                 row,
                 feature: w.strides[1],

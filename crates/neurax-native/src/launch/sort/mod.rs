@@ -74,7 +74,7 @@ impl SortTask {
 
     /// Returns the operands whose memory their results may reuse: a row is read before it is
     /// written.
-    pub fn shares(&self) -> Vec<(BufferId, BufferId)> {
+    pub fn in_place(&self) -> Vec<(BufferId, BufferId)> {
         let once = |a: &&SortArray| self.arrays.iter().filter(|b| b.from == a.from).count() == 1;
         self.arrays.iter().filter(once).map(|a| (a.from, a.to)).collect()
     }

@@ -1,0 +1,95 @@
+//! The result of scheduling: steps over buffers.
+
+use super::{kernel_builder::KernelCall, outputs::NotFused};
+use neurax_ir::{Type, Value};
+
+/// A buffer, by index: an array in memory.
+pub type BufferId = usize;
+
+/// A graph as steps over buffers.
+#[derive(Debug)]
+pub struct Schedule {
+    /// The types of the buffers.
+    pub buffers: Vec<Type>,
+    /// The value that each buffer holds; of several names (a reshape is one) the first.
+    pub(super) values: Vec<Option<Value>>,
+    /// The buffers of the graph's inputs.
+    pub inputs: Vec<BufferId>,
+    /// The buffers of the graph's results.
+    pub outputs: Vec<BufferId>,
+    /// The buffers that are part of the program, with the constants that they hold.
+    pub constants: Vec<(BufferId, Value)>,
+    /// The steps, in the order in which they run.
+    pub steps: Vec<Step>,
+    /// Pairs of groups that were not fused, with the reason.
+    pub notes: Vec<Note>,
+}
+
+/// A step.
+#[derive(Debug)]
+pub enum Step {
+    /// A fused loop nest.
+    Kernel(KernelCall),
+    /// An equation whose operands and results are buffers: a library step, control flow, or an op
+    /// on the reference interpreter.
+    Equation {
+        /// The index of the equation in the graph.
+        eqn: usize,
+        /// The buffers of the operands; of products and convolutions, those behind transposes.
+        reads: Vec<BufferId>,
+        /// The buffers of the results.
+        writes: Vec<BufferId>,
+        /// The kernel that runs over the rows of the first result while they are in the cache.
+        epilogue: Option<KernelCall>,
+    },
+    /// A copy from the first buffer to the second, unless both share memory.
+    Copy(BufferId, BufferId),
+}
+
+/// The reason why two groups were not fused.
+#[derive(Clone, Debug)]
+pub struct Note {
+    /// The buffers that the first group writes.
+    pub first: Vec<BufferId>,
+    /// The buffers that the second group writes.
+    pub second: Vec<BufferId>,
+    /// The reason.
+    pub(super) why: NotFused,
+}
+
+impl Step {
+    /// Returns the buffers that the step accesses, and whether each access is a write.
+    pub fn uses(&self) -> impl Iterator<Item = (BufferId, bool)> {
+        let mut out: Vec<(BufferId, bool)> = vec![];
+        let mut call = |c: &KernelCall| out.extend(c.args.iter().map(|a| (a.buffer, a.writes)));
+        match self {
+            Step::Kernel(c) => call(c),
+            Step::Copy(from, to) => out.extend([(*from, false), (*to, true)]),
+            Step::Equation { reads, writes, epilogue, .. } => {
+                epilogue.iter().for_each(&mut call);
+                out.extend(reads.iter().map(|&b| (b, false)));
+                out.extend(writes.iter().map(|&b| (b, true)));
+            }
+        }
+        out.into_iter()
+    }
+}
+
+impl Schedule {
+    /// Returns the kernel calls, in the order of the steps.
+    pub fn kernel_calls(&self) -> impl Iterator<Item = &KernelCall> {
+        self.steps.iter().filter_map(|s| match s {
+            Step::Kernel(c) => Some(c),
+            Step::Equation { epilogue, .. } => epilogue.as_ref(),
+            Step::Copy(..) => None,
+        })
+    }
+
+    /// Returns true if a step reads or writes the buffer, or if it is an input or output. All other
+    /// values live in registers only.
+    pub fn is_in_memory(&self, b: BufferId) -> bool {
+        self.inputs.contains(&b)
+            || self.outputs.contains(&b)
+            || self.steps.iter().any(|s| s.uses().any(|u| u.0 == b))
+    }
+}
