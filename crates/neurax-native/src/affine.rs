@@ -1,9 +1,9 @@
 //! Affine offsets: the position of an element as a linear function of loop counters.
 //!
-//! A group of equations is computed over one iteration space. Through broadcasts, transposes, slices
-//! and reshapes, the offset of the element that an iteration reads stays
-//! `base + sum(step * counter)`, so data movement costs nothing. A reshape that cuts through a loop
-//! needs the loop to be split first ([`ReshapeError::Split`]).
+//! A group of equations is computed over one iteration space. Through broadcasts, transposes,
+//! slices and reshapes, the offset of the element that an iteration reads stays `base + sum(step *
+//! counter)`, so data movement costs nothing. A reshape that cuts through a loop needs the loop to
+//! be split first ([`ReshapeError::Split`]).
 //!
 //! ```text
 //! x: f32[4, 6], read as transpose(x) over loops (i < 6, j < 4):  offset = 1 * i + 6 * j

@@ -1,9 +1,15 @@
-//! The compiler of Neurax: whole graphs to machine code for the CPU that it runs on.
+//! The native compiler of Neurax: whole graphs to machine code for the CPU of this machine.
 //!
-//! A graph goes through these stages, each a module: `lower` (calls and composites become their
-//! bodies), `schedule` (which values are written to memory, what shares a loop nest), `kernel` (the
-//! loop nests and their own small language), `emit` (machine code, by Cranelift), `plan` (where
-//! arrays lie) and `launch` (steps over addresses). [`Native`] is the backend.
+//! [`Native`] is the backend. `compile.rs` has the pipeline in one function, `lower -> schedule ->
+//! codegen -> plan -> Program`:
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `lower` | inlines calls and composites, expands ops that have no kernel |
+//! | `schedule` | chooses stored values, fuses equations into kernels, orders the steps |
+//! | `kernel`, `emit` | the kernel IR, and its translation to machine code by Cranelift |
+//! | `plan` | memory planning: in-place reuse, live ranges, donation |
+//! | `launch` | runs programs: kernels, matrix products, convolutions, loops, fallbacks, threads |
 //!
 //! ```
 //! use neurax_ir::{Graph, Literal};
@@ -24,12 +30,14 @@
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod address;
 mod affine;
 mod code;
 mod compile;
 mod emit;
 mod kernel;
 mod launch;
+mod library;
 mod lower;
 mod plan;
 mod schedule;
@@ -43,30 +51,31 @@ use neurax_ir::{Error, Graph, Literal, Result};
 use neurax_runtime::{Backend, Buffer, Executable, Stages};
 use std::sync::Arc;
 
-/// The backend. Clones share what was compiled.
+/// The backend that compiles for the CPU. Clones share compiled kernels.
 ///
-/// While a program runs, subnormal numbers of f32, f64 and bf16 count as zeros, as in XLA on CPUs:
-/// they would slow it down many times.
+/// While a program runs, subnormal numbers of f32, f64 and bf16 count as zeros, as in XLA on CPUs,
+/// since they slow it down many times.
 #[derive(Clone, Debug)]
 pub struct Native {
     compiler: Arc<Compiler>,
-    /// How many threads run a program; `None` is the usual number.
+    /// The number of threads that run a program; `None` is the default.
     threads: Option<usize>,
 }
 
 impl Native {
-    /// A backend for this machine's CPU. Programs run on as many threads as `NEURAX_THREADS` says,
-    /// or as the machine runs at once.
+    /// Creates a backend for the CPU of this machine. Programs run on `NEURAX_THREADS` threads, by
+    /// default on as many as the machine runs simultaneously.
     ///
     /// # Errors
-    /// When the CPU is not supported; `NEURAX_DEVICE=interp` works everywhere.
+    /// If the CPU is not supported; `NEURAX_DEVICE=interp` works everywhere.
     pub fn new() -> Result<Native> {
         Ok(Native { compiler: Arc::new(Compiler::new()?), threads: None })
     }
 
-    /// The same backend, sharing what it compiles, whose programs run on that many threads, the
-    /// caller's own among them. The number changes no bit of a result.
+    /// Returns the same backend, sharing compiled kernels, whose programs run on `threads` threads, the
+    /// caller's among them. The number of threads changes no bit of a result.
     ///
+    /// # Examples
     /// ```
     /// use neurax_native::Native;
     /// use neurax_runtime::Device;
@@ -79,25 +88,23 @@ impl Native {
         Native { threads: Some(threads), ..self.clone() }
     }
 
-    /// What a graph becomes, stage by stage, as text: the lowered graph, the schedule (which values
-    /// are in memory, the steps, and why they are not fewer), the kernels, the memory plan. A
-    /// jitted function shows the same with `stages`, an example with `neurax inspect NAME --stage
-    /// schedule`.
+    /// Compiles `graph` and returns its stages as text: the lowered graph, the schedule (buffers,
+    /// steps, and why steps were not fused), the kernels, the memory plan. The `stages` of a jitted
+    /// function and `neurax inspect NAME --stage schedule` show the same.
     ///
     /// # Errors
-    /// When an op cannot be compiled.
+    /// If an op cannot be compiled.
     pub fn explain(&self, graph: &Graph) -> Result<String> {
         let mut stages = Stages::with_texts();
         self.compiler.program(graph, &mut stages)?;
         Ok(stages.to_string())
     }
 
-    /// How long each step of a graph takes on those arguments, on average over some rounds, as
-    /// text. Below a loop or branch stand its own steps, with the time of all their runs in a
-    /// round, and how many those are.
+    /// Runs `graph` on `args` `rounds` times and returns the average time of each step as text. The
+    /// steps of a loop or branch stand below it, with the time and number of their runs in a round.
     ///
     /// # Errors
-    /// When an op cannot be compiled or run, or arguments have other types than the graph's inputs.
+    /// If an op cannot be compiled or run, or the types of `args` are not those of the inputs.
     pub fn profile(&self, graph: &Graph, args: &[Literal], rounds: u32) -> Result<String> {
         if !args.iter().map(Literal::ty).eq(graph.input_types()) {
             return Err(Error::new(
@@ -108,7 +115,7 @@ impl Native {
         self.executable(graph, &mut Stages::muted())?.profile(args, rounds)
     }
 
-    /// How many kernels were turned into machine code so far.
+    /// Returns the number of kernels that were compiled to machine code so far.
     pub fn kernels(&self) -> usize {
         self.compiler.generated()
     }

@@ -1,12 +1,12 @@
 //! The memory planner: which buffers share memory, and the offset of each in the block of a call.
 //!
 //! 1. *In-place reuse* ([`MemoryPlanner::reuse_in_place`]): a buffer that a step writes first takes
-//!    over the memory of a buffer that the step reads last, if the step reads every element before it
-//!    writes the same element (`KernelCall::in_place`). A chain of elementwise steps thus stays in one
-//!    place, and ends in the memory of the result.
-//! 2. *First-fit allocation over live ranges* ([`MemoryPlanner::allocate`]): every allocation is alive
-//!    from the step that writes it first to the step that reads it last. Largest first, each gets the
-//!    lowest offset that is free during its whole live range; small ones fill the gaps.
+//!    over the memory of a buffer that the step reads last, if the step reads every element before
+//!    it writes the same element (`KernelCall::in_place`). A chain of elementwise steps thus stays
+//!    in one place, and ends in the memory of the result.
+//! 2. *First-fit allocation over live ranges* ([`MemoryPlanner::allocate`]): every allocation is
+//!    alive from the step that writes it first to the step that reads it last. Largest first, each
+//!    gets the lowest offset that is free during its whole live range; small ones fill the gaps.
 //! 3. *Donation* ([`MemoryPlanner::donations`]): a result may be written into the memory of an
 //!    argument of equal type that is dead by then, or read in place, if the caller passed the last
 //!    reference. Whether it did is known at each call.
@@ -19,9 +19,9 @@
 //!   output 0 may reuse input 0 (donated)
 //! ```
 //!
-//! Invariants: buffers that share memory are never alive at the same time, except at the step at which
-//! the one is read and the other written in place; constants and inputs that are not donated are never
-//! written; every allocation starts at a cache line.
+//! Invariants: buffers that share memory are never alive at the same time, except at the step at
+//! which the one is read and the other written in place; constants and inputs that are not donated
+//! are never written; every allocation starts at a cache line.
 
 use crate::schedule::{BufferId, Schedule, Step};
 use neurax_ir::{Error, Result};
@@ -53,8 +53,8 @@ pub enum OutputSource {
 pub struct StepMemory {
     /// The bytes of scratch memory while it runs.
     pub scratch: usize,
-    /// Pairs `(operand, result)` such that the step can write the result in the operand's memory, if
-    /// it is the operand's last use.
+    /// Pairs `(operand, result)` such that the step can write the result in the operand's memory,
+    /// if it is the operand's last use.
     pub in_place: Vec<(BufferId, BufferId)>,
 }
 
@@ -78,8 +78,8 @@ pub struct MemoryPlan {
 /// The alignment of allocations in bytes: a cache line.
 const ALIGNMENT: usize = 64;
 
-/// Plans the memory of a schedule. `steps` is what each step asks for; `carried` is the first carried
-/// argument and their count if the schedule is the body of a loop.
+/// Plans the memory of a schedule. `steps` is what each step asks for; `carried` is the first
+/// carried argument and their count if the schedule is the body of a loop.
 ///
 /// # Errors
 /// If a buffer has no location, an error of this crate, or does not fit into memory.
@@ -203,8 +203,8 @@ impl<'a> MemoryPlanner<'a> {
         self.of.iter_mut().filter(|of| **of == old).for_each(|of| *of = new);
     }
 
-    /// Allocates everything without a location in the block, and each step's scratch memory. Returns
-    /// the offsets of the scratch memory, and the bytes of the block.
+    /// Allocates everything without a location in the block, and each step's scratch memory.
+    /// Returns the offsets of the scratch memory, and the bytes of the block.
     fn allocate(&mut self) -> (Vec<usize>, usize) {
         let buffer = |(a, allocation): (usize, &Allocation)| {
             let live_range = allocation.live_range.filter(|_| allocation.home.is_none())?;
@@ -264,8 +264,8 @@ impl<'a> MemoryPlanner<'a> {
         }
     }
 
-    /// Returns true if output `to` can be written into the memory of input `from`: the input is dead
-    /// when the output's memory is first written, or that step works in place.
+    /// Returns true if output `to` can be written into the memory of input `from`: the input is
+    /// dead when the output's memory is first written, or that step works in place.
     fn can_overwrite(&self, from: BufferId, to: BufferId) -> bool {
         let (old, new) = (&self.allocations[self.of[from]], &self.allocations[self.of[to]]);
         if self.s.buffers[from] != self.s.buffers[to] {
@@ -286,7 +286,8 @@ impl<'a> MemoryPlanner<'a> {
         match self.s.steps.get(step) {
             Some(Step::Copy(a, b)) => (*a, *b) == (from, to),
             Some(Step::Kernel(call)) => call.in_place(from, to),
-            // The equation's own operands are still read when the epilogue of the first tile writes.
+            // The equation's own operands are still read when the epilogue of the first tile
+            // writes.
             Some(Step::Equation { reads, writes, epilogue: Some(call), .. }) => {
                 !reads.contains(&from) && !writes.contains(&to) && call.in_place(from, to)
             }
@@ -327,8 +328,8 @@ fn first_fit(placed: &[Placed], (from, to): (usize, usize), bytes: usize) -> usi
     offset
 }
 
-/// Returns the steps at which every buffer is written first and used last. Outputs are used after the
-/// last step.
+/// Returns the steps at which every buffer is written first and used last. Outputs are used after
+/// the last step.
 fn live_ranges(s: &Schedule) -> Vec<Option<(usize, usize)>> {
     let mut out: Vec<Option<(usize, usize)>> = vec![None; s.buffers.len()];
     for (i, step) in s.steps.iter().enumerate() {

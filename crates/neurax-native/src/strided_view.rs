@@ -56,8 +56,8 @@ impl StridedView {
         }
     }
 
-    /// Returns the view of `v` through transposes, reshapes and reversals as far as these are strides,
-    /// and the value behind them.
+    /// Returns the view of `v` through transposes, reshapes and reversals as far as these are
+    /// strides, and the value behind them.
     fn through_views(graph: &Graph, v: Value) -> (StridedView, Value) {
         let inner = |e: &Eqn| StridedView::through_views(graph, e.inputs[0]);
         let found = match producer(graph, v) {
@@ -78,10 +78,10 @@ impl StridedView {
         found.unwrap_or_else(|| (StridedView::dense(graph, v), v))
     }
 
-    /// Returns operand `side` of a product or convolution as a view, and the value behind it; `None`
-    /// if the view does not suit the kernel. Of a product, the rows (or columns) and the depth need
-    /// one stride each. Of the weights of a convolution, the taps need one stride, together with the
-    /// features if there are few taps.
+    /// Returns operand `side` of a product or convolution as a view, and the value behind it;
+    /// `None` if the view does not suit the kernel. Of a product, the rows (or columns) and the
+    /// depth need one stride each. Of the weights of a convolution, the taps need one stride,
+    /// together with the features if there are few taps.
     pub fn operand(graph: &Graph, e: &Eqn, side: usize) -> Option<(StridedView, Value)> {
         match &e.op {
             Op::DotGeneral(op) => {

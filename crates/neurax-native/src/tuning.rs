@@ -33,8 +33,8 @@ pub const MAX_FUSED_STAGES: usize = 3;
 /// would touch a cache line for every few elements.
 pub const MAX_COLUMN_WRITE_BYTES: usize = 1 << 20;
 
-/// The largest trip count that is part of a kernel's structure, such as the size of a window. Larger
-/// ones, which change with the batch, are parameters.
+/// The largest trip count that is part of a kernel's structure, such as the size of a window.
+/// Larger ones, which change with the batch, are parameters.
 pub const MAX_STRUCTURAL_SIZE: usize = 4;
 
 /// The largest integer constant that is part of a kernel's structure, such as a shift amount.
@@ -67,6 +67,13 @@ pub const SPLIT_REDUCTION_PARTS: usize = 32;
 pub const SPLIT_REDUCTION_MIN_PER_PART: usize = 8;
 
 // Code generation.
+
+/// The most instructions around inner loops after unrolling: more values do not fit into registers,
+/// and would be spilled.
+pub const MAX_UNROLLED_INSTS: usize = 120;
+
+/// The bytes from which a run of contiguous elements is copied by `memcpy`.
+pub const MIN_MEMCPY_BYTES: i64 = 512;
 
 /// The most kernels whose machine code is kept. Beyond it the least recently used one is dropped
 /// and compiled again when it is needed. A transformer's training step has about 200 kernels.

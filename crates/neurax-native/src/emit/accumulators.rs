@@ -1,9 +1,8 @@
-//! What a stage leaves behind: stores and accumulators.
+//! The effects of a stage: stores and accumulators.
 
 use super::{
-    body::Env,
-    lane_value::{LaneValue, VectorShape},
-    loops::{KernelEmitter, LoopPosition},
+    lane_value::{LaneValue, VectorShape, scalar},
+    state::{Env, KernelEmitter, LoopPosition},
 };
 use crate::kernel::{Accumulator, Inst, InstId, InstKind, expand::of_bools, first_bits};
 use cranelift_codegen::ir::{InstBuilder, Value};
@@ -13,12 +12,15 @@ use neurax_ir::{
 };
 
 impl KernelEmitter<'_, '_> {
-    /// The accumulators before the first element.
+    /// Returns the accumulators before the first element: identity elements.
     pub fn initial(&mut self, s: usize, position: &LoopPosition) -> Vec<LaneValue> {
         let k = self.k;
         let mut one = |f: &Accumulator| {
             let ty = k.stages[s].insts[f.value as usize].ty;
-            let start = self.constant(ty, first_bits(&f.kind.neutral(ty)).unwrap_or(0));
+            let start = match first_bits(&f.kind.neutral(ty)) {
+                Some(bits) => self.constant(ty, bits),
+                None => self.broken("a reduction has no identity element", scalar(ty)),
+            };
             if position.shape.width == 1 {
                 LaneValue::Uniform(start)
             } else {
@@ -28,7 +30,7 @@ impl KernelEmitter<'_, '_> {
         k.stages[s].accumulators.iter().map(&mut one).collect()
     }
 
-    /// Accumulators for vectors: their own start, so that the scalars count once.
+    /// Returns vector accumulators of identity elements, so that the scalar ones count once.
     pub fn spread(
         &mut self,
         s: usize,
@@ -39,7 +41,7 @@ impl KernelEmitter<'_, '_> {
         if accumulators.is_empty() { vec![] } else { self.initial(s, &position) }
     }
 
-    /// Accumulators of as many vectors as that shape has.
+    /// Combines the vectors of each accumulator until `shape.unroll` are left.
     pub fn narrow(
         &mut self,
         s: usize,
@@ -54,7 +56,7 @@ impl KernelEmitter<'_, '_> {
             while parts.len() > shape.unroll {
                 let half = parts.len() / 2;
                 parts = (0..half)
-                    .map(|i| self.join(f.kind, parts[i], parts[i + half], ty, Some(shape)))
+                    .map(|i| self.combine(f.kind, parts[i], parts[i + half], ty, Some(shape)))
                     .collect();
             }
             out.push(LaneValue::Varying(parts));
@@ -62,7 +64,7 @@ impl KernelEmitter<'_, '_> {
         out
     }
 
-    /// The accumulators of one vector joined with those of scalars.
+    /// Reduces the lanes of each vector accumulator into the scalar one (a horizontal reduction).
     pub fn gather(
         &mut self,
         s: usize,
@@ -79,14 +81,14 @@ impl KernelEmitter<'_, '_> {
             let mut total = scalar.values()[0];
             for lane in 0..shape.width {
                 let x = self.extract(parts[0], lane, ty, shape);
-                total = self.join(f.kind, total, x, ty, None);
+                total = self.combine(f.kind, total, x, ty, None);
             }
             out.push(LaneValue::Uniform(total));
         }
         out
     }
 
-    /// Stores and accumulators, in the innermost place.
+    /// Emits the stores and updates the accumulators. Returns these.
     pub fn effects(
         &mut self,
         s: usize,
@@ -124,13 +126,13 @@ impl KernelEmitter<'_, '_> {
             let x = self.get(env, f.value);
             let kind = f.kind;
             out.push(self.map(&[total, x], [ty, ty], shape, |e, v, is_vector| {
-                e.join(kind, v[0], v[1], ty, is_vector.then_some(shape))
+                e.combine(kind, v[0], v[1], ty, is_vector.then_some(shape))
             }));
         }
         out
     }
 
-    /// The factors of a product that is summed: it is added without being rounded.
+    /// Returns the factors of an accumulated product, which is added by a fused multiply-add.
     fn summed_product(&self, s: usize, f: Accumulator) -> Option<[InstId; 2]> {
         match self.k.stages[s].insts[f.value as usize] {
             Inst { op: InstKind::Binary(Binary::Mul, x, y), ty: DType::F32 | DType::F64 }
@@ -142,7 +144,8 @@ impl KernelEmitter<'_, '_> {
         }
     }
 
-    pub fn join(
+    /// Combines two values of an accumulator.
+    pub fn combine(
         &mut self,
         kind: ReduceKind,
         x: Value,

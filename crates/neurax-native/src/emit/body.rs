@@ -1,8 +1,8 @@
-//! The straight-line body of a stage.
+//! The straight-line body of a stage: instructions on uniform and varying values.
 
 use super::{
     lane_value::{LaneValue, VectorShape, scalar},
-    loops::{KernelEmitter, LoopPosition},
+    state::{Env, KernelEmitter, LoopPosition},
 };
 use crate::kernel::{Inst, InstId, InstKind, InstSource, Stride};
 use cranelift_codegen::ir::{
@@ -16,19 +16,8 @@ use neurax_ir::{
 };
 use smallvec::SmallVec;
 
-/// The values that are in registers.
-#[derive(Clone)]
-pub struct Env(Vec<Option<LaneValue>>);
-
-impl Env {
-    /// None of that many.
-    pub fn new(n: usize) -> Env {
-        Env(vec![None; n])
-    }
-}
-
 impl KernelEmitter<'_, '_> {
-    /// Computes what depends on the loops so far and on no others.
+    /// Emits the instructions that depend on the loops so far and on no others.
     pub fn invariants(
         &mut self,
         s: usize,
@@ -38,21 +27,14 @@ impl KernelEmitter<'_, '_> {
     ) {
         let k = self.k;
         for (i, inst) in k.stages[s].insts.iter().enumerate() {
-            if depth[i] == position.counters.len() && env.0[i].is_none() {
-                env.0[i] = Some(self.inst(s, inst, position, env));
+            if depth[i] == position.counters.len() && !env.has(i) {
+                let value = self.inst(s, inst, position, env);
+                env.set(i, value);
             }
         }
     }
 
-    /// A value that is known.
-    pub fn get(&mut self, env: &Env, x: InstId) -> LaneValue {
-        // Operands come before users, and depend on no more loops than they do.
-        match &env.0[x as usize] {
-            Some(h) => h.clone(),
-            None => LaneValue::Uniform(self.b.ins().iconst(I64, 0)),
-        }
-    }
-
+    /// Emits one instruction.
     fn inst(
         &mut self,
         s: usize,
@@ -72,7 +54,7 @@ impl KernelEmitter<'_, '_> {
                 self.counter(strides, *base, position, s, ty)
             }
             InstKind::Source(InstSource::Param(p)) => {
-                LaneValue::Uniform(self.number(*p, scalar(ty)))
+                LaneValue::Uniform(self.param_as(*p, scalar(ty)))
             }
             InstKind::Source(InstSource::Accumulator { stage, fold }) => {
                 self.accumulators[*stage as usize][*fold as usize].clone()
@@ -98,7 +80,7 @@ impl KernelEmitter<'_, '_> {
             InstKind::Unary(f, x) => {
                 let h = self.get(env, *x);
                 let f = *f;
-                // Bits are counted in one register at a time.
+                // Bit counts have no vector instruction.
                 if matches!(f, Unary::PopulationCount | Unary::CountLeadingZeros) {
                     return self.by_lane(&[h], [ty], ty, shape, |e, v| e.unary(f, v[0], ty));
                 }
@@ -172,7 +154,7 @@ impl KernelEmitter<'_, '_> {
         }
     }
 
-    /// A number.
+    /// Emits an immediate.
     pub fn constant(&mut self, ty: DType, bits: u64) -> Value {
         match scalar(ty) {
             types::F32 => self.b.ins().f32const(f32::from_bits(bits as u32)),
@@ -181,6 +163,7 @@ impl KernelEmitter<'_, '_> {
         }
     }
 
+    /// Emits an affine function of the loop counters; a ramp if it varies between lanes.
     fn counter(
         &mut self,
         strides: &[Stride],
@@ -224,7 +207,7 @@ impl KernelEmitter<'_, '_> {
         }
     }
 
-    /// Applies `f` to the registers of several values: once if all are the same for all lanes.
+    /// Applies `f` to the registers of several values: once if all are uniform.
     pub fn map<const N: usize>(
         &mut self,
         xs: &[LaneValue; N],
@@ -268,7 +251,7 @@ impl KernelEmitter<'_, '_> {
         })
     }
 
-    /// A value as vectors.
+    /// Returns a value as vectors; a uniform one is splatted.
     pub fn spread_out(
         &mut self,
         x: &LaneValue,
@@ -281,7 +264,7 @@ impl KernelEmitter<'_, '_> {
         }
     }
 
-    /// A comparison of registers.
+    /// Emits a comparison.
     pub fn compare(&mut self, d: Direction, x: Value, y: Value, ty: DType) -> Value {
         use Direction::*;
         if ty.is_float() {
@@ -295,7 +278,7 @@ impl KernelEmitter<'_, '_> {
             };
             return self.b.ins().fcmp(cc, x, y);
         }
-        // Masks of lanes are signed: true is -1, which is not more than false.
+        // Mask lanes are signed: true is -1, so the order is reversed.
         let is_mask = ty == DType::Bool && self.b.func.dfg.value_type(x).is_vector();
         let signed = ty.kind() == Kind::Signed;
         let cc = match d {
@@ -317,6 +300,7 @@ impl KernelEmitter<'_, '_> {
         self.b.ins().icmp(cc, x, y)
     }
 
+    /// Returns true if a binary function has a vector instruction.
     fn has_vector_form(&self, f: Binary, ty: DType, y: &LaneValue) -> bool {
         match f {
             Binary::Div | Binary::Rem => ty.is_float(),
@@ -325,6 +309,7 @@ impl KernelEmitter<'_, '_> {
         }
     }
 
+    /// Emits a unary function of registers.
     pub fn unary(&mut self, f: Unary, x: Value, ty: DType) -> Value {
         let i = self.b.ins();
         match f {
@@ -338,11 +323,14 @@ impl KernelEmitter<'_, '_> {
             Unary::Not => i.bnot(x),
             Unary::PopulationCount => i.popcnt(x),
             Unary::CountLeadingZeros => i.clz(x),
-            _ => x,
+            f => {
+                let t = self.b.func.dfg.value_type(x);
+                self.broken(format!("{} has no machine code", f.name()), t)
+            }
         }
     }
 
-    /// A function of two registers.
+    /// Emits a binary function of registers.
     pub fn binary(&mut self, f: Binary, x: Value, y: Value, ty: DType, is_vector: bool) -> Value {
         let (float, signed) = (ty.is_float(), ty.kind() == Kind::Signed);
         match f {
@@ -362,21 +350,26 @@ impl KernelEmitter<'_, '_> {
             Binary::Or => self.b.ins().bor(x, y),
             Binary::Xor => self.b.ins().bxor(x, y),
             f if is_shift(f) => self.shift(f, x, y),
-            _ => x,
+            f => {
+                let t = self.b.func.dfg.value_type(x);
+                self.broken(format!("{} has no machine code", f.name()), t)
+            }
         }
     }
 
+    /// Emits a shift by less than the width.
     fn shift(&mut self, f: Binary, x: Value, by: Value) -> Value {
         match f {
             Binary::ShiftLeft => self.b.ins().ishl(x, by),
             Binary::ShiftRightArithmetic => self.b.ins().sshr(x, by),
-            _ => self.b.ins().ushr(x, by),
+            Binary::ShiftRightLogical => self.b.ins().ushr(x, by),
+            f => self.broken(format!("{} is not a shift", f.name()), I64),
         }
     }
 
-    /// The larger or smaller of two floats; NaN wins.
+    /// Emits the maximum or minimum of two floats; NaN wins.
     fn extremum(&mut self, f: Binary, x: Value, y: Value, is_vector: bool) -> Value {
-        // One instruction gives y if either is NaN; then x, if that is NaN, is put in its place.
+        // The comparison selects y if either is NaN; if x is NaN, x replaces it.
         let (a, b) = if f == Binary::Max { (y, x) } else { (x, y) };
         let first = self.b.ins().fcmp(FloatCC::LessThan, a, b);
         let nan = self.b.ins().fcmp(FloatCC::Unordered, x, x);
@@ -391,7 +384,7 @@ impl KernelEmitter<'_, '_> {
     }
 }
 
-/// Registers, lane by lane.
+/// Registers that can be taken apart lane by lane.
 trait MapLanes<const N: usize> {
     fn map_lanes(
         self,

@@ -1,14 +1,15 @@
-//! The same number in another form: dtypes, and the narrow floats that are computed in f32.
+//! Conversions between dtypes. f16 and bf16, which are computed in f32, are converted in integer
+//! arithmetic.
 
 use super::{
     lane_value::{VectorShape, scalar},
-    loops::KernelEmitter,
+    state::KernelEmitter,
 };
 use cranelift_codegen::ir::{InstBuilder, Type, Value, condcodes::IntCC, types};
 use neurax_ir::{DType, Kind};
 
 impl KernelEmitter<'_, '_> {
-    /// The same number in another dtype.
+    /// Emits a conversion of scalars or vectors.
     pub fn convert(&mut self, v: Value, from: DType, to: DType, shape: VectorShape) -> Value {
         use Kind::*;
         if from == to {
@@ -60,6 +61,7 @@ impl KernelEmitter<'_, '_> {
         }
     }
 
+    /// Widens an integer to 4 bytes.
     fn at_least_word(&mut self, v: Value, from: DType) -> Value {
         match (from.bits() < 32, from.kind() == Kind::Signed) {
             (true, true) => self.b.ins().sextend(types::I32, v),
@@ -68,7 +70,8 @@ impl KernelEmitter<'_, '_> {
         }
     }
 
-    /// Lanes hold narrow integers in 4 bytes, bools as masks.
+    /// Emits a conversion of vectors, whose lanes hold narrow integers in 4 bytes and bools as
+    /// masks.
     fn convert_vector(&mut self, v: Value, from: DType, to: DType, shape: VectorShape) -> Value {
         use Kind::*;
         let t = shape.vector(to);
@@ -83,6 +86,7 @@ impl KernelEmitter<'_, '_> {
                 return self.b.ins().ushr_imm_u(bits, 16);
             }
             (DType::F32, DType::F16) => return self.narrow_half(v),
+            // empty: all other pairs are converted by kind below.
             _ => {}
         }
         if from == DType::Bool {
@@ -109,6 +113,7 @@ impl KernelEmitter<'_, '_> {
         }
     }
 
+    /// Converts signed integers to floats; vectors of 8 bytes lane by lane.
     fn signed_to_float(&mut self, v: Value, t: Type, shape: VectorShape) -> Value {
         if shape.width == 4 {
             return self.b.ins().fcvt_from_sint(t, v);
@@ -122,13 +127,13 @@ impl KernelEmitter<'_, '_> {
         self.assemble(&lanes, DType::F64, shape)
     }
 
-    /// Integer constants of the type of a value, in all lanes.
+    /// Emits the integer `x` in all lanes of type `t`.
     pub fn int_like(&mut self, t: Type, x: u32) -> Value {
         let c = self.b.ins().iconst(types::I32, x as i64);
         if t.is_vector() { self.b.ins().splat(t, c) } else { c }
     }
 
-    /// `mask ? x : y` for masks of lanes or a scalar condition.
+    /// Emits `mask ? x : y` for a vector mask or a scalar condition.
     fn pick(&mut self, mask: Value, x: Value, y: Value) -> Value {
         let t = self.b.func.dfg.value_type(x);
         if t.is_vector() {
@@ -138,7 +143,7 @@ impl KernelEmitter<'_, '_> {
         self.b.ins().select(mask, x, y)
     }
 
-    /// An f32 rounded to what a narrower float dtype holds, still as f32.
+    /// Rounds an f32 to the precision of a narrower float, kept as f32.
     pub fn round(&mut self, v: Value, to: DType) -> Value {
         match to {
             DType::BF16 => self.round_bf16(v),
@@ -150,15 +155,17 @@ impl KernelEmitter<'_, '_> {
         }
     }
 
+    /// Returns the 4-byte integer type of a value's shape.
     fn int_type(&self, v: Value) -> Type {
         if self.b.func.dfg.value_type(v).is_vector() { types::I32X4 } else { types::I32 }
     }
 
+    /// Returns the f32 type of a value's shape.
     fn float_type(&self, v: Value) -> Type {
         if self.b.func.dfg.value_type(v).is_vector() { types::F32X4 } else { types::F32 }
     }
 
-    /// Rounds to the upper 16 bits, ties to even; NaN stays a quiet NaN.
+    /// Rounds an f32 to the upper 16 bits, ties to even; NaN stays a quiet NaN.
     fn round_bf16(&mut self, v: Value) -> Value {
         let (t, f) = (self.int_type(v), self.float_type(v));
         let bits = self.bitcast(v, t);
@@ -180,8 +187,8 @@ impl KernelEmitter<'_, '_> {
         self.bitcast(out, f)
     }
 
-    /// The f32 of the bits of an f16 (in the low half of 32 bits). Subnormal numbers are counts of
-    /// the least one; as f32 nothing is subnormal.
+    /// Converts the bits of an f16, in the low half of 32 bits, to f32. A subnormal f16 is a
+    /// multiple of the least one, and normal as f32.
     fn widen_half(&mut self, h: Value) -> Value {
         let t = self.b.func.dfg.value_type(h);
         let f = if t.is_vector() { types::F32X4 } else { types::F32 };
@@ -190,7 +197,7 @@ impl KernelEmitter<'_, '_> {
         let sign = self.b.ins().band(h, sign);
         let sign = self.b.ins().ishl_imm_u(sign, 16);
         let bits = self.b.ins().ishl_imm_u(size, 13);
-        // The difference of the exponents' offsets.
+        // The difference of the exponent biases.
         let (bias, special) = (self.int_like(t, 112 << 23), self.int_like(t, 0x7f80_0000));
         let normal = self.b.ins().iadd(bits, bias);
         let count = self.b.ins().fcvt_from_sint(f, size);
@@ -208,8 +215,8 @@ impl KernelEmitter<'_, '_> {
         self.bitcast(y, f)
     }
 
-    /// The bits of an f32 as f16, rounded to nearest even. Normal numbers round in the integers;
-    /// subnormal ones by adding a number whose last place is theirs.
+    /// Converts an f32 to the bits of an f16, rounded to nearest even. Normal numbers are rounded
+    /// as integers, subnormal ones by adding a number with the same last place.
     fn narrow_half(&mut self, v: Value) -> Value {
         let (t, f) = (self.int_type(v), self.float_type(v));
         let all = self.bitcast(v, t);
@@ -226,7 +233,7 @@ impl KernelEmitter<'_, '_> {
         let sum = self.b.ins().iadd(size, up);
         let sum = self.b.ins().isub(sum, bias);
         let normal = self.b.ins().ushr_imm_u(sum, 13);
-        // 0.5: its last place is 2^-24, the least subnormal.
+        // 0.5: its last place is 2^-24, the least subnormal f16.
         let magic = self.int_like(t, 126 << 23);
         let (m, s) = (self.bitcast(magic, f), self.bitcast(size, f));
         let shifted = self.b.ins().fadd(s, m);

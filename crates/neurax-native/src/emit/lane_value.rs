@@ -1,33 +1,32 @@
-//! How values are held in registers: once for all lanes, or in vectors.
+//! Values in registers: uniform over all lanes, or varying in vectors.
 
 use cranelift_codegen::ir::{Type, Value, types};
 use neurax_ir::DType;
 use smallvec::SmallVec;
 
-/// A value while code is written.
+/// A value of a kernel in registers.
 #[derive(Clone, Debug)]
 pub enum LaneValue {
-    /// The same for all lanes: a scalar.
+    /// A scalar, the same for all lanes.
     Uniform(Value),
-    /// One vector for every part of the unrolled loop.
+    /// One vector for every copy of the unrolled loop.
     Varying(SmallVec<[Value; 4]>),
 }
 
-/// The vectors of one copy of a body.
+/// The vectors of one copy of a loop body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VectorShape {
-    /// Elements in a vector: 4 or 2, or 1 where all values are scalars.
+    /// The lanes of a vector: 4 or 2, or 1 if all values are scalars.
     pub width: usize,
-    /// Vectors per value.
+    /// The vectors of each value.
     pub unroll: usize,
 }
 
 impl VectorShape {
-    /// One element at a time.
+    /// The shape of scalar code.
     pub const SCALAR: VectorShape = VectorShape { width: 1, unroll: 1 };
 
-    /// The shapes of the loops that share an iteration range: as it is, one vector at a time, one
-    /// element at a time.
+    /// Returns the shapes of the copies of a loop: unrolled vectors, one vector, scalars.
     pub fn down(self) -> SmallVec<[VectorShape; 3]> {
         let mut out: SmallVec<[VectorShape; 3]> =
             smallvec::smallvec![self, VectorShape { unroll: 1, ..self }, VectorShape::SCALAR];
@@ -35,13 +34,12 @@ impl VectorShape {
         out
     }
 
-    /// Elements that one copy handles.
+    /// Returns the elements that one iteration handles.
     pub fn step(self) -> usize {
         self.width * self.unroll
     }
 
-    /// The vector that holds values of a dtype; bools are masks, narrow integers are held in 4
-    /// bytes.
+    /// Returns the vector type of a dtype. Bools are masks; narrow integers take 4 bytes.
     pub fn vector(self, d: DType) -> Type {
         match (self.width, d) {
             (2, DType::F64) => types::F64X2,
@@ -51,13 +49,13 @@ impl VectorShape {
         }
     }
 
-    /// The type of a mask lane.
+    /// Returns the vector type of masks.
     pub fn mask(self) -> Type {
         if self.width == 2 { types::I64X2 } else { types::I32X4 }
     }
 }
 
-/// The scalar that holds a value of a dtype; bool is a byte, 0 or 1.
+/// Returns the scalar type of a dtype. A bool is a byte, 0 or 1.
 pub fn scalar(d: DType) -> Type {
     match d {
         DType::F32 => types::F32,
@@ -68,5 +66,31 @@ pub fn scalar(d: DType) -> Type {
             32 => types::I32,
             _ => types::I64,
         },
+    }
+}
+
+impl LaneValue {
+    /// Returns the registers.
+    pub fn values(&self) -> SmallVec<[Value; 4]> {
+        match self {
+            LaneValue::Uniform(v) => smallvec::smallvec![*v],
+            LaneValue::Varying(vs) => vs.clone(),
+        }
+    }
+
+    /// Returns values of the same forms as `forms` in the registers `values`, of which there are as
+    /// many.
+    pub fn like(forms: &[LaneValue], values: &[Value]) -> Vec<LaneValue> {
+        let mut rest = values;
+        let mut take = |n: usize| {
+            let (taken, left) = rest.split_at(n);
+            rest = left;
+            taken
+        };
+        let one = |form: &LaneValue| match form {
+            LaneValue::Uniform(_) => LaneValue::Uniform(take(1)[0]),
+            LaneValue::Varying(vs) => LaneValue::Varying(take(vs.len()).into()),
+        };
+        forms.iter().map(one).collect()
     }
 }

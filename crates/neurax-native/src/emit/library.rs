@@ -1,93 +1,33 @@
-//! Calls of the library: functions that machine code does not spell out, each one by the language's
-//! own definition, and copies of runs of bytes.
+//! Calls of the scalar library: functions without an expansion, by the definitions of the IR, and
+//! copies of runs of bytes.
 
 use super::{
     lane_value::{VectorShape, scalar},
-    loops::{KernelEmitter, trusted},
+    state::{KernelEmitter, trusted},
 };
-use crate::code::copy_run;
+use crate::library::LibraryFn;
 use cranelift_codegen::ir::{AbiParam, Inst, InstBuilder, Signature, Type, Value, types};
 use neurax_ir::{
     DType,
     op::{Binary, Unary},
 };
 
-/// The functions that machine code may call, in the order of [`LibraryFn`].
-#[repr(C)]
-#[derive(Debug)]
-pub struct Library {
-    unary_f32: extern "C" fn(u32, f32) -> f32,
-    unary_f64: extern "C" fn(u32, f64) -> f64,
-    binary_f32: extern "C" fn(u32, f32, f32) -> f32,
-    binary_f64: extern "C" fn(u32, f64, f64) -> f64,
-    binary_i64: extern "C" fn(u32, i64, i64) -> i64,
-    binary_u64: extern "C" fn(u32, u64, u64) -> u64,
-    copy: unsafe extern "C" fn(*mut u8, *const u8, usize),
-}
-
-/// The place of a function in the library.
-#[derive(Clone, Copy)]
-enum LibraryFn {
-    UnaryF32,
-    UnaryF64,
-    BinaryF32,
-    BinaryF64,
-    BinaryI64,
-    BinaryU64,
-    Copy,
-}
-
-/// The library of this process.
-pub static LIBRARY: Library = Library {
-    unary_f32,
-    unary_f64,
-    binary_f32,
-    binary_f64,
-    binary_i64,
-    binary_u64,
-    copy: copy_run,
-};
-
-extern "C" fn unary_f32(f: u32, x: f32) -> f32 {
-    Unary::ALL.get(f as usize).map_or(x, |f| f.of_f32(x))
-}
-
-extern "C" fn unary_f64(f: u32, x: f64) -> f64 {
-    Unary::ALL.get(f as usize).map_or(x, |f| f.of_f64(x))
-}
-
-extern "C" fn binary_f32(f: u32, x: f32, y: f32) -> f32 {
-    Binary::ALL.get(f as usize).map_or(x, |f| f.of_f32(x, y))
-}
-
-extern "C" fn binary_f64(f: u32, x: f64, y: f64) -> f64 {
-    Binary::ALL.get(f as usize).map_or(x, |f| f.of_f64(x, y))
-}
-
-extern "C" fn binary_i64(f: u32, x: i64, y: i64) -> i64 {
-    Binary::ALL.get(f as usize).map_or(x, |f| f.of_i64(x, y))
-}
-
-extern "C" fn binary_u64(f: u32, x: u64, y: u64) -> u64 {
-    Binary::ALL.get(f as usize).map_or(x, |f| f.of_u64(x, y))
-}
-
 impl KernelEmitter<'_, '_> {
-    /// Copies bytes.
+    /// Emits a copy of bytes.
     pub fn copy(&mut self, to: Value, from: Value, bytes: Value) {
         self.call(LibraryFn::Copy, &[to, from, bytes], None);
     }
 
-    /// A function of one scalar.
+    /// Emits a call of a unary function on a scalar.
     pub fn call1(&mut self, f: Unary, x: Value, ty: DType) -> Value {
-        let number = Unary::ALL.iter().position(|&g| g == f).unwrap_or(usize::MAX);
+        let number = Unary::ALL.iter().position(|&g| g == f);
         let entry = if ty == DType::F32 { LibraryFn::UnaryF32 } else { LibraryFn::UnaryF64 };
         self.library_call(entry, number, &[x], ty)
     }
 
-    /// A function of two scalars; integers go through 8 bytes.
+    /// Emits a call of a binary function on scalars; integers are widened to 8 bytes.
     pub fn call2(&mut self, f: Binary, x: Value, y: Value, ty: DType) -> Value {
-        let number = Binary::ALL.iter().position(|&g| g == f).unwrap_or(usize::MAX);
+        let number = Binary::ALL.iter().position(|&g| g == f);
         let (entry, wide) = match ty {
             DType::F32 => (LibraryFn::BinaryF32, ty),
             DType::F64 => (LibraryFn::BinaryF64, ty),
@@ -102,14 +42,25 @@ impl KernelEmitter<'_, '_> {
         self.convert(z, wide, ty, VectorShape::SCALAR)
     }
 
-    fn library_call(&mut self, entry: LibraryFn, number: usize, xs: &[Value], ty: DType) -> Value {
+    /// Emits a call of function `number` of a family. The table of functions has it: `number` is its
+    /// position there.
+    fn library_call(
+        &mut self,
+        entry: LibraryFn,
+        number: Option<usize>,
+        xs: &[Value],
+        ty: DType,
+    ) -> Value {
+        let Some(number) = number else {
+            return self.broken("a function is not in the scalar library", scalar(ty));
+        };
         let number = self.b.ins().iconst(types::I32, number as i64);
         let args: Vec<Value> = std::iter::once(number).chain(xs.iter().copied()).collect();
         let call = self.call(entry, &args, Some(scalar(ty)));
         self.b.inst_results(call)[0]
     }
 
-    /// A call of a function of those arguments.
+    /// Emits a call of a library function.
     fn call(&mut self, entry: LibraryFn, args: &[Value], returns: Option<Type>) -> Inst {
         let mut s = Signature::new(self.b.func.signature.call_conv);
         s.params.extend(args.iter().map(|&x| AbiParam::new(self.b.func.dfg.value_type(x))));
@@ -119,8 +70,8 @@ impl KernelEmitter<'_, '_> {
         self.b.ins().call_indirect(s, callee, args)
     }
 
-    /// Where the mask holds, the library's function of `x`; else `y`. Vectors without such a lane
-    /// skip the calls.
+    /// Emits `mask ? f(x) : y` with a library function `f`. Vectors without a lane in the mask skip
+    /// the calls.
     pub fn patch(
         &mut self,
         f: Unary,

@@ -1,68 +1,40 @@
-//! The loops of a kernel.
+//! The loops of a kernel: outer loops, stages, inner loops, and their vector forms.
+//!
+//! A vectorized loop is emitted in up to three copies that share its iteration range:
+//!
+//! ```text
+//! while i + 4 * unroll <= n { .. }     // unrolled vectors, to hide latencies
+//! while i + 4 <= n          { .. }     // one vector
+//! while i < n               { .. }     // scalar remainder
+//! ```
+//!
+//! If the innermost loop is vectorized, an accumulator starts as a vector of identity elements, is
+//! narrowed from the unrolled copy to one vector, and its lanes are combined with the scalar
+//! accumulator for the remainder. If an outer loop is, every accumulator is a vector throughout.
+//!
+//! Loop-invariant code motion: every value is computed just inside of the innermost loop that it
+//! depends on ([`KernelEmitter::invariant_depths`]).
 
 use super::{
-    body::Env,
     lane_value::{LaneValue, VectorShape},
+    state::{Env, KernelEmitter, LoopPosition, LoopRange, StageRef, trusted},
 };
-use crate::kernel::{InstKind, InstSource, Kernel, Size, Stride, VectorAxis};
-use cranelift_codegen::ir::{
-    Block, InstBuilder, MemFlagsData, Type, Value, condcodes::IntCC, types::I64,
+use crate::{
+    kernel::{InstKind, InstSource, Size, Stride, VectorAxis},
+    tuning::MAX_UNROLLED_INSTS,
 };
-use cranelift_codegen::isa::TargetFrontendConfig;
-use cranelift_frontend::FunctionBuilder;
-use smallvec::SmallVec;
+use cranelift_codegen::{
+    ir::{Block, InstBuilder, Type, Value, condcodes::IntCC, types::I64},
+    isa::TargetFrontendConfig,
+};
+use neurax_ir::Result;
 
-/// Writes one function.
-pub struct KernelEmitter<'a, 'f> {
-    pub b: FunctionBuilder<'f>,
-    pub k: &'a Kernel,
-    pub library: Value,
-    params: Value,
-    /// The accumulators of finished stages.
-    pub accumulators: Vec<Vec<LaneValue>>,
-    begin: Value,
-    end: Value,
-    /// Has the CPU fused multiply-add?
-    pub has_fma: bool,
-}
-
-/// Where the loops around a body stand.
-#[derive(Clone)]
-pub struct LoopPosition {
-    /// The address of every operand.
-    pub addresses: Vec<Value>,
-    /// The counter of every loop so far.
-    pub counters: Vec<Value>,
-    /// The vectors of values that differ between lanes.
-    pub shape: VectorShape,
-}
-
-/// Instructions around inner loops, at most, after they were unrolled: more do not fit into
-/// registers.
-const AROUND: usize = 120;
-
-impl<'a, 'f> KernelEmitter<'a, 'f> {
-    /// A function without a body.
-    pub fn new(mut b: FunctionBuilder<'f>, k: &'a Kernel, has_fma: bool) -> Self {
-        let entry = b.create_block();
-        b.append_block_params_for_function_params(entry);
-        b.switch_to_block(entry);
-        let p = b.block_params(entry).to_vec();
-        let accumulators = vec![vec![]; k.stages.len()];
-        KernelEmitter {
-            b,
-            k,
-            params: p[1],
-            library: p[2],
-            begin: p[3],
-            end: p[4],
-            accumulators,
-            has_fma,
-        }
-    }
-
-    /// Writes the whole function.
-    pub fn function(mut self, config: TargetFrontendConfig) {
+impl KernelEmitter<'_, '_> {
+    /// Emits the whole function.
+    ///
+    /// # Errors
+    /// If an invariant of the kernel IR is broken, an error of this crate.
+    pub fn function(mut self, config: TargetFrontendConfig) -> Result<()> {
         let operands = self.b.block_params(self.b.current_block().unwrap_or(Block::from_u32(0)))[0];
         let address =
             |i: usize, e: &mut Self| e.b.ins().load(I64, trusted(), operands, 8 * i as i32);
@@ -72,21 +44,23 @@ impl<'a, 'f> KernelEmitter<'a, 'f> {
         self.b.ins().return_(&[]);
         self.b.seal_all_blocks();
         self.b.finalize(config);
+        self.bug.map_or(Ok(()), Err)
     }
 
-    /// A parameter.
+    /// Loads parameter `p`.
     pub fn param(&mut self, p: u16) -> Value {
-        self.number(p, I64)
+        self.param_as(p, I64)
     }
 
-    /// A parameter that holds the bits of a number, in its first bytes: all CPUs that this is for
+    /// Loads parameter `p` as the bits of a number, which are its first bytes: all supported CPUs
     /// are little-endian.
-    pub fn number(&mut self, p: u16, ty: Type) -> Value {
-        // Parameters never change: loads of them may move and join.
+    pub fn param_as(&mut self, p: u16, ty: Type) -> Value {
+        // Parameters never change, so that loads may move and be merged.
         let flags = trusted().with_readonly().with_can_move();
         self.b.ins().load(ty, flags, self.params, 8 * p as i32)
     }
 
+    /// Returns a trip count.
     fn size(&mut self, s: Size) -> Value {
         match s {
             Size::Fixed(n) => self.b.ins().iconst(I64, n as i64),
@@ -94,7 +68,7 @@ impl<'a, 'f> KernelEmitter<'a, 'f> {
         }
     }
 
-    /// The outer loops that are left, then the stages.
+    /// Emits the outer loops from the position on, then the stages.
     fn outer(&mut self, position: &LoopPosition) {
         let level = position.counters.len();
         if level == self.k.outer.len() {
@@ -108,7 +82,7 @@ impl<'a, 'f> KernelEmitter<'a, 'f> {
         let lanes = self.k.vector_axis == VectorAxis::Outer && level + 1 == self.k.outer.len();
         let shape = if lanes { self.shape() } else { VectorShape::SCALAR };
         if shape.width == 1 {
-            self.count(from, to, 1, &[], |e, i, _| {
+            self.count(LoopRange { from, to, step: 1 }, &[], |e, i, _| {
                 let inside = e.enter(position, level, i, VectorShape::SCALAR);
                 e.outer(&inside);
                 vec![]
@@ -118,7 +92,7 @@ impl<'a, 'f> KernelEmitter<'a, 'f> {
         let mut from = from;
         for shape in shape.down() {
             let end = if shape.width == 1 { to } else { self.vector_end(from, to, shape.step()) };
-            self.count(from, end, shape.step(), &[], |e, i, _| {
+            self.count(LoopRange { from, to: end, step: shape.step() }, &[], |e, i, _| {
                 let inside = e.enter(position, level, i, shape);
                 e.outer(&inside);
                 vec![]
@@ -127,7 +101,7 @@ impl<'a, 'f> KernelEmitter<'a, 'f> {
         }
     }
 
-    /// The vectors for this kernel: more of them at once where bodies are short, to hide latencies.
+    /// Returns the vectors of this kernel: short bodies are unrolled, to hide latencies.
     fn shape(&self) -> VectorShape {
         let width = self.k.lane_width();
         let length = |looped: bool| {
@@ -138,10 +112,10 @@ impl<'a, 'f> KernelEmitter<'a, 'f> {
                 .map(|s| s.insts.len())
                 .max()
         };
-        let around = length(false).unwrap_or(0);
-        // What is done once around inner loops weighs little.
+        let around = length(false).into_iter().fold(0, usize::max);
+        // Instructions around inner loops run once and weigh little.
         let longest = length(true).unwrap_or(around);
-        // Columns of a product that are summed together share the loads of its rows.
+        // The columns of a small product share the loads of its rows.
         let is_product = self.k.vector_axis == VectorAxis::Outer
             && self.k.stages.len() <= 2
             && self.k.stages[0].accumulators.len() == 1;
@@ -152,8 +126,11 @@ impl<'a, 'f> KernelEmitter<'a, 'f> {
             17..=60 => 2,
             _ => 1,
         };
-        // What is around the loops is unrolled with them.
-        while self.k.vector_axis == VectorAxis::Outer && unroll > 1 && unroll * around > AROUND {
+        // Instructions around the loops are unrolled with them.
+        while self.k.vector_axis == VectorAxis::Outer
+            && unroll > 1
+            && unroll * around > MAX_UNROLLED_INSTS
+        {
             unroll /= 2;
         }
         VectorShape { width, unroll }
@@ -163,14 +140,14 @@ impl<'a, 'f> KernelEmitter<'a, 'f> {
         self.b.ins().iconst(I64, 0)
     }
 
-    /// The last place at which a whole step fits.
+    /// Returns the end of the iterations that fill whole steps.
     fn vector_end(&mut self, from: Value, to: Value, step: usize) -> Value {
         let n = self.b.ins().isub(to, from);
         let whole = self.b.ins().band_imm_s(n, -(step as i64));
         self.b.ins().iadd(from, whole)
     }
 
-    /// Inside iteration `i` of the next loop.
+    /// Returns the position inside of iteration `i` of the next loop.
     fn enter(
         &mut self,
         position: &LoopPosition,
@@ -201,13 +178,11 @@ impl<'a, 'f> KernelEmitter<'a, 'f> {
         inside
     }
 
-    /// `for i in from..to step by` with values carried along; gives the carried values after the
-    /// last iteration.
+    /// Emits `for i in from..to step step`, with carried values. Returns these after the last
+    /// iteration.
     pub fn count(
         &mut self,
-        from: Value,
-        to: Value,
-        by: usize,
+        LoopRange { from, to, step }: LoopRange,
         carried: &[Value],
         body: impl FnOnce(&mut Self, Value, &[Value]) -> Vec<Value>,
     ) -> Vec<Value> {
@@ -229,14 +204,14 @@ impl<'a, 'f> KernelEmitter<'a, 'f> {
         self.b.ins().brif(more, inside, &[], after, &[]);
         self.b.switch_to_block(inside);
         let next = body(self, i, &carry);
-        let i = self.b.ins().iadd_imm_s(i, by as i64);
+        let i = self.b.ins().iadd_imm_s(i, step as i64);
         let back: Vec<_> = std::iter::once(i).chain(next).map(Into::into).collect();
         self.b.ins().jump(head, &back);
         self.b.switch_to_block(after);
         carry
     }
 
-    /// All stages, one after the other.
+    /// Emits all stages, one after the other.
     fn stages(&mut self, position: &LoopPosition) {
         for s in 0..self.k.stages.len() {
             let mut position = position.clone();
@@ -244,14 +219,15 @@ impl<'a, 'f> KernelEmitter<'a, 'f> {
                 position.shape = VectorShape::SCALAR;
             }
             let depth = self.invariant_depths(s);
+            let stage = StageRef { index: s, depth: &depth };
             let mut env = Env::new(self.k.stages[s].insts.len());
-            let zero = self.initial(s, &position);
-            self.accumulators[s] = self.inner(s, &position, &depth, &mut env, zero);
+            let initial = self.initial(s, &position);
+            self.accumulators[s] = self.inner(stage, &position, &mut env, initial);
         }
     }
 
-    /// For every value of a stage the number of loops that it depends on: it is computed just
-    /// inside them.
+    /// Returns for every value of a stage the number of loops that it depends on. It is computed
+    /// just inside of them.
     fn invariant_depths(&self, s: usize) -> Vec<usize> {
         let outer = self.k.outer.len();
         let mut depth: Vec<usize> = vec![];
@@ -269,8 +245,8 @@ impl<'a, 'f> KernelEmitter<'a, 'f> {
                 .map_or(outer, |d| (d + 1).max(outer));
             depth.push(inst.all_reads().map(|x| depth[x as usize]).fold(own, usize::max));
         }
-        // What a stage writes is read again only by later ones, but an update reads what it has
-        // just written.
+        // A stage does not read what it writes, except for a scatter, which reads what it has just
+        // written.
         if self.k.stages[s].stores.iter().any(|st| st.at.is_some()) {
             let all = self.k.depth(s);
             let loads = |i: &usize| {
@@ -289,43 +265,40 @@ impl<'a, 'f> KernelEmitter<'a, 'f> {
         depth
     }
 
-    /// The inner loops that are left, then the body; gives the accumulators.
+    /// Emits the inner loops from the position on, then the body. Returns the accumulators.
     fn inner(
         &mut self,
-        s: usize,
+        stage: StageRef,
         position: &LoopPosition,
-        depth: &[usize],
         env: &mut Env,
         accumulators: Vec<LaneValue>,
     ) -> Vec<LaneValue> {
-        let level = position.counters.len();
-        // In front of loops that never run nothing is computed: what it would load may not be
-        // there.
+        let (s, level) = (stage.index, position.counters.len());
+        // Nothing is computed in front of loops without iterations: its loads may be out of bounds.
         if self.k.stages[s].inner[level - self.k.outer.len()..].contains(&Size::Fixed(0)) {
             return accumulators;
         }
-        self.invariants(s, position, depth, env);
+        self.invariants(s, position, stage.depth, env);
         if level == self.k.depth(s) {
             return self.effects(s, position, env, accumulators);
         }
-        let (from, to) = self.range(s, level);
+        let range = self.range(s, level);
         let is_last = level + 1 == self.k.depth(s);
-        if is_last && let Some(run) = self.copied_run(s, depth, env) {
-            return self.copy_or_loop(run, (from, to), s, position, depth, env, accumulators);
+        if is_last && let Some(run) = self.copied_run(stage, env) {
+            return self.copy_or_loop(run, range, stage, position, env, accumulators);
         }
         if is_last {
-            return self.last_loop((from, to), s, position, depth, env, accumulators);
+            return self.last_loop(range, stage, position, env, accumulators);
         }
-        self.inner_loop((from, to, 1), s, position, depth, env, accumulators, position.shape)
+        self.inner_loop(range, stage, position, env, accumulators, position.shape)
     }
 
-    /// The innermost loop, in vectors if they run along it.
+    /// Emits the innermost loop, vectorized if it is the vector axis.
     pub fn last_loop(
         &mut self,
-        (from, to): (Value, Value),
-        s: usize,
+        range: LoopRange,
+        stage: StageRef,
         position: &LoopPosition,
-        depth: &[usize],
         env: &Env,
         accumulators: Vec<LaneValue>,
     ) -> Vec<LaneValue> {
@@ -335,91 +308,58 @@ impl<'a, 'f> KernelEmitter<'a, 'f> {
             VectorShape::SCALAR
         };
         if shape.width == 1 {
-            return self.inner_loop(
-                (from, to, 1),
-                s,
-                position,
-                depth,
-                env,
-                accumulators,
-                position.shape,
-            );
+            return self.inner_loop(range, stage, position, env, accumulators, position.shape);
         }
+        let s = stage.index;
         let mut vectors = self.spread(s, &accumulators, shape);
-        let mut from = from;
+        let mut from = range.from;
         for shape in shape.down().into_iter().filter(|s| s.width > 1) {
-            let end = self.vector_end(from, to, shape.step());
+            let to = self.vector_end(from, range.to, shape.step());
+            let vector_range = LoopRange { from, to, step: shape.step() };
             vectors = self.narrow(s, vectors, shape);
-            vectors =
-                self.inner_loop((from, end, shape.step()), s, position, depth, env, vectors, shape);
-            from = end;
+            vectors = self.inner_loop(vector_range, stage, position, env, vectors, shape);
+            from = to;
         }
         let accumulators = self.gather(s, vectors, accumulators, shape);
-        self.inner_loop((from, to, 1), s, position, depth, env, accumulators, VectorShape::SCALAR)
+        let remainder = LoopRange { from, ..range };
+        self.inner_loop(remainder, stage, position, env, accumulators, VectorShape::SCALAR)
     }
 
-    fn range(&mut self, s: usize, level: usize) -> (Value, Value) {
-        // Without outer loops the first inner one is cut into parts.
+    /// Returns the range of the inner loop at `level`.
+    fn range(&mut self, s: usize, level: usize) -> LoopRange {
+        // Without outer loops, the inner loop runs in chunks.
         if level == 0
             && self.k.outer.is_empty()
             && self.k.stages[s].accumulators.is_empty()
             && self.k.stages[s].inner.len() == 1
             && self.k.stages.len() == 1
         {
-            return (self.begin, self.end);
+            return LoopRange { from: self.begin, to: self.end, step: 1 };
         }
         let size = self.k.stages[s].inner[level - self.k.outer.len()];
-        (self.zero(), self.size(size))
+        LoopRange { from: self.zero(), to: self.size(size), step: 1 }
     }
 
+    /// Emits one copy of an inner loop with vectors of `shape`. Returns the accumulators.
     fn inner_loop(
         &mut self,
-        (from, to, by): (Value, Value, usize),
-        s: usize,
+        range: LoopRange,
+        stage: StageRef,
         position: &LoopPosition,
-        depth: &[usize],
         env: &Env,
         accumulators: Vec<LaneValue>,
         shape: VectorShape,
     ) -> Vec<LaneValue> {
         let level = position.counters.len();
         let carried: Vec<Value> = accumulators.iter().flat_map(LaneValue::values).collect();
-        let out = self.count(from, to, by, &carried, |e, i, carried| {
+        let out = self.count(range, &carried, |e, i, carried| {
             let inside = e.enter(position, level, i, shape);
-            // Values in front of the loop are used in it; what it computes itself is not known
-            // after it.
+            // Values in front of the loop are known inside; those of the body are unknown after it.
             let mut env = env.clone();
             let accumulators = LaneValue::like(&accumulators, carried);
-            let accumulators = e.inner(s, &inside, depth, &mut env, accumulators);
+            let accumulators = e.inner(stage, &inside, &mut env, accumulators);
             accumulators.iter().flat_map(LaneValue::values).collect()
         });
         LaneValue::like(&accumulators, &out)
     }
-}
-
-impl LaneValue {
-    /// The registers.
-    pub fn values(&self) -> SmallVec<[Value; 4]> {
-        match self {
-            LaneValue::Uniform(v) => smallvec::smallvec![*v],
-            LaneValue::Varying(vs) => vs.clone(),
-        }
-    }
-
-    /// Other registers in the same forms.
-    pub fn like(forms: &[LaneValue], values: &[Value]) -> Vec<LaneValue> {
-        let mut rest = values.iter().copied();
-        let mut one = |h: &LaneValue| match h {
-            LaneValue::Uniform(v) => LaneValue::Uniform(rest.next().unwrap_or(*v)),
-            LaneValue::Varying(vs) => {
-                LaneValue::Varying(vs.iter().map(|&v| rest.next().unwrap_or(v)).collect())
-            }
-        };
-        forms.iter().map(&mut one).collect()
-    }
-}
-
-/// Memory that is there: accesses cannot trap. Nothing is assumed about alignment.
-pub fn trusted() -> MemFlagsData {
-    MemFlagsData::new().with_notrap()
 }

@@ -1,8 +1,8 @@
-//! Between memory and registers, and between forms of registers.
+//! Loads and stores, and moves between scalars and lanes.
 
 use super::{
     lane_value::{LaneValue, VectorShape, scalar},
-    loops::{KernelEmitter, LoopPosition, trusted},
+    state::{KernelEmitter, LoopPosition, trusted},
 };
 use crate::kernel::Stride;
 use cranelift_codegen::ir::{
@@ -13,7 +13,7 @@ use neurax_ir::{DType, Kind};
 use smallvec::SmallVec;
 
 impl KernelEmitter<'_, '_> {
-    /// An element of an operand for every lane.
+    /// Loads an element of an operand for every lane, at the additional offset `at`.
     pub fn load(
         &mut self,
         operand: usize,
@@ -55,6 +55,7 @@ impl KernelEmitter<'_, '_> {
         self.b.ins().load(scalar(ty), trusted(), address, offset)
     }
 
+    /// Loads one vector: contiguous, or gathered lane by lane with a stride.
     fn load_vector(
         &mut self,
         ty: DType,
@@ -84,7 +85,7 @@ impl KernelEmitter<'_, '_> {
         }
     }
 
-    /// Neighbouring elements.
+    /// Loads contiguous elements as a vector.
     fn dense_load(&mut self, ty: DType, address: Value, offset: i32, shape: VectorShape) -> Value {
         let bits = ty.bits();
         if bits == 8 * 16 / shape.width && ty != DType::Bool {
@@ -96,6 +97,7 @@ impl KernelEmitter<'_, '_> {
         self.assemble(&lanes, ty, shape)
     }
 
+    /// Gathers a vector from offsets that vary between lanes.
     fn load_scattered(
         &mut self,
         ty: DType,
@@ -127,7 +129,7 @@ impl KernelEmitter<'_, '_> {
         LaneValue::Varying(out)
     }
 
-    /// Scalars as a vector.
+    /// Assembles scalars into a vector.
     pub fn assemble(&mut self, lanes: &[Value], ty: DType, shape: VectorShape) -> Value {
         let mut v = self.first_lane(lanes[0], ty, shape);
         for (l, &x) in lanes.iter().enumerate().skip(1) {
@@ -136,7 +138,7 @@ impl KernelEmitter<'_, '_> {
         v
     }
 
-    /// Writes a value for every lane.
+    /// Stores a value for every lane, at the additional offset `at`.
     pub fn store(
         &mut self,
         operand: usize,
@@ -177,6 +179,7 @@ impl KernelEmitter<'_, '_> {
         }
     }
 
+    /// Stores a vector lane by lane.
     fn store_lanes(
         &mut self,
         v: Value,
@@ -206,14 +209,14 @@ impl KernelEmitter<'_, '_> {
         }
     }
 
-    /// A scalar in every lane; bools become masks, narrow integers are widened.
+    /// Splats a scalar into every lane. Bools become masks; narrow integers are widened.
     pub fn splat(&mut self, v: Value, ty: DType, shape: VectorShape) -> SmallVec<[Value; 4]> {
         let x = self.lane_of(v, ty, shape);
         let v = self.b.ins().splat(shape.vector(ty), x);
         smallvec::smallvec![v; shape.unroll]
     }
 
-    /// A scalar as it stands in a lane.
+    /// Converts a scalar to the type of a lane.
     fn lane_of(&mut self, v: Value, ty: DType, shape: VectorShape) -> Value {
         let lane = shape.vector(ty).lane_type();
         let from = self.b.func.dfg.value_type(v);
@@ -228,13 +231,13 @@ impl KernelEmitter<'_, '_> {
         }
     }
 
-    /// A vector whose first lane is the scalar.
+    /// Returns a vector whose first lane is the scalar.
     pub fn first_lane(&mut self, v: Value, ty: DType, shape: VectorShape) -> Value {
         let x = self.lane_of(v, ty, shape);
         self.b.ins().splat(shape.vector(ty), x)
     }
 
-    /// A vector with one lane replaced.
+    /// Replaces one lane of a vector.
     pub fn insert(
         &mut self,
         vector: Value,
@@ -247,7 +250,7 @@ impl KernelEmitter<'_, '_> {
         self.b.ins().insertlane(vector, x, lane as u8)
     }
 
-    /// A lane as a scalar of the dtype.
+    /// Extracts a lane as a scalar of the dtype.
     pub fn extract(&mut self, vector: Value, lane: usize, ty: DType, shape: VectorShape) -> Value {
         let x = self.b.ins().extractlane(vector, lane as u8);
         let (from, to) = (shape.vector(ty).lane_type(), scalar(ty));
@@ -258,7 +261,7 @@ impl KernelEmitter<'_, '_> {
         if from == to || ty.is_float() && to.bits() >= 32 { x } else { self.b.ins().ireduce(to, x) }
     }
 
-    /// Counters of neighbouring lanes: `first + lane * step`, as i64.
+    /// Emits a ramp over the lanes: `first + lane * step`.
     pub fn ramp(&mut self, first: Value, step: Value, shape: VectorShape) -> LaneValue {
         let mut out: SmallVec<[Value; 4]> = SmallVec::new();
         for unrolled in 0..shape.unroll {
@@ -279,7 +282,7 @@ impl KernelEmitter<'_, '_> {
         LaneValue::Varying(out)
     }
 
-    /// `mask ? x : y`
+    /// Emits `mask ? x : y` for vectors.
     pub fn blend(
         &mut self,
         mask: Value,
@@ -292,7 +295,7 @@ impl KernelEmitter<'_, '_> {
         self.b.ins().bitselect(mask, x, y)
     }
 
-    /// The same bits as another type.
+    /// Emits a bitcast, if there is one to do.
     pub fn bitcast(&mut self, v: Value, to: Type) -> Value {
         let from = self.b.func.dfg.value_type(v);
         if from == to {

@@ -1,4 +1,24 @@
-//! From kernels to machine code, by Cranelift: 128-bit vectors on every CPU that it knows.
+//! Code generation: from the kernel IR to machine code, by Cranelift.
+//!
+//! A kernel becomes one function `(operands, params, library, begin, end)` that runs iterations
+//! `begin..end` of its outermost loop. The code is position-independent and has no relocations: it
+//! finds the buffers, the parameters and the library of scalar functions through its arguments.
+//! Vectors are 128 bits wide on every CPU (wider ones are a limit of Cranelift's IR).
+//!
+//! ```text
+//! state           the function being built, positions in loops, values in registers
+//! loops           outer loops, stages, vectorized inner loops with remainders
+//! body            the instructions of a stage, uniform (scalar) or varying (vector)
+//! memory          loads and stores: contiguous, strided (gather lane by lane), splat, extract
+//! accumulators    stores and accumulators, horizontal reduction of vectors
+//! convert         conversions between dtypes, f16 and bf16 in integer arithmetic
+//! runs            innermost loops that only copy, replaced by `memcpy` when long
+//! library         calls of scalar functions
+//! ```
+//!
+//! Invariants: the kernel was verified; memory accesses never trap (`trusted`); operands may alias
+//! only where `KernelCall::in_place` says so, which reads every element before it is written. A
+//! broken invariant is recorded ([`state::KernelEmitter::broken`]) and the compilation fails.
 
 mod accumulators;
 mod body;
@@ -8,8 +28,7 @@ mod library;
 mod loops;
 mod memory;
 mod runs;
-
-pub use library::{LIBRARY, Library};
+mod state;
 
 use crate::{code::Code, kernel::Kernel};
 use cranelift_codegen::{
@@ -22,19 +41,19 @@ use cranelift_codegen::{
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use neurax_ir::{Error, Result};
 
-/// What machine code is made for: the CPU that it runs on.
+/// The target of code generation: the CPU of this machine.
 #[derive(Clone)]
 pub struct Target {
     isa: OwnedTargetIsa,
-    /// Has it fused multiply-add?
+    /// True if the CPU has fused multiply-add.
     pub has_fma: bool,
 }
 
 impl Target {
-    /// This machine's CPU.
+    /// Returns the target for the CPU of this machine.
     ///
     /// # Errors
-    /// When Cranelift does not know it.
+    /// If Cranelift does not support it.
     pub fn host() -> Result<Target> {
         let mut flags = settings::builder();
         let mut set = |name, value| flags.set(name, value).map_err(|e| unsupported(&e.to_string()));
@@ -50,8 +69,7 @@ impl Target {
         if !cfg!(all(target_endian = "little", target_pointer_width = "64")) {
             return Err(unsupported("it is not a little-endian one of 64 bits"));
         }
-        // Without it rounding is a call of a library, which code that may lie anywhere does not
-        // reach.
+        // Without SSE4.1, rounding is a call that position-independent code cannot make.
         if cfg!(target_arch = "x86_64") && !has("has_sse41") {
             return Err(unsupported("it lacks SSE4.1"));
         }
@@ -59,11 +77,10 @@ impl Target {
         Ok(Target { isa, has_fma })
     }
 
-    /// The machine code of a kernel, as a function of operands' addresses, parameters, the library,
-    /// and the part of the outermost loop that it runs.
+    /// Compiles a kernel.
     ///
     /// # Errors
-    /// When Cranelift refuses it, which is an error of this crate.
+    /// If the kernel breaks an invariant, or if Cranelift refuses it, an error of this crate.
     pub fn compile(&self, kernel: &Kernel) -> Result<Code> {
         let mut context = Context::for_function(Function::with_name_signature(
             Default::default(),
@@ -71,8 +88,9 @@ impl Target {
         ));
         let mut frontend = FunctionBuilderContext::new();
         let builder = FunctionBuilder::new(&mut context.func, &mut frontend);
-        loops::KernelEmitter::new(builder, kernel, self.has_fma)
-            .function(self.isa.frontend_config());
+        state::KernelEmitter::new(builder, kernel, self.has_fma)
+            .function(self.isa.frontend_config())
+            .map_err(|e| failed(&e.to_string(), kernel))?;
         let compiled = context
             .compile(&*self.isa, &mut ControlPlane::default())
             .map_err(|e| failed(&format!("{:?}", e.inner), kernel))?;
@@ -83,7 +101,7 @@ impl Target {
     }
 }
 
-/// `(operands, parameters, library, begin, end)`
+/// Returns the signature `(operands, params, library, begin, end)`.
 fn signature(convention: CallConv) -> Signature {
     let mut s = Signature::new(convention);
     s.params = vec![AbiParam::new(types::I64); 5];

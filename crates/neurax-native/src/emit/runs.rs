@@ -1,31 +1,31 @@
-//! Innermost loops that only copy neighbours: long runs of them are copied by the library.
+//! Innermost loops that only copy contiguous elements. A long run becomes one `memcpy`: gathered
+//! rows come twice as fast.
 
 use super::{
-    body::Env,
     lane_value::LaneValue,
-    loops::{KernelEmitter, LoopPosition},
+    state::{Env, KernelEmitter, LoopPosition, LoopRange, StageRef},
 };
 use crate::kernel::{InstKind, InstSource, Size, Stride, VectorAxis};
+use crate::tuning::MIN_MEMCPY_BYTES;
 use cranelift_codegen::ir::{InstBuilder, Value, condcodes::IntCC};
 
-/// A loop that only copies.
+/// An innermost loop that only copies.
 pub struct CopiedRun {
-    /// The access that is loaded, and bytes that it is further on.
+    /// The operand that is loaded.
     load: usize,
+    /// The additional offset of the load, in bytes.
     at: Option<Value>,
-    /// The access that is stored.
+    /// The operand that is stored.
     store: usize,
-    /// Bytes of an element.
+    /// The bytes of an element.
     bytes: i64,
 }
 
-/// Runs of fewer bytes are copied by the loop itself.
-const LONG: i64 = 512;
-
 impl KernelEmitter<'_, '_> {
-    /// Does the innermost loop of a stage only copy neighbours, and may there be many? All else is
-    /// computed in front of it, and known.
-    pub fn copied_run(&mut self, s: usize, depth: &[usize], env: &mut Env) -> Option<CopiedRun> {
+    /// Returns the copy that the innermost loop of a stage is, if it is one and may be long.
+    /// Everything else must be computed in front of the loop.
+    pub fn copied_run(&mut self, stage_ref: StageRef, env: &mut Env) -> Option<CopiedRun> {
+        let StageRef { index: s, depth } = stage_ref;
         let (k, stage) = (self.k, &self.k.stages[s]);
         let [store] = &stage.stores[..] else { return None };
         let InstKind::Source(InstSource::Load { operand, at }) =
@@ -41,8 +41,10 @@ impl KernelEmitter<'_, '_> {
             && k.vector_axis == VectorAxis::Inner;
         let is_dense =
             from.strides.last() == Some(&Stride::Unit) && to.strides.last() == Some(&Stride::Unit);
-        let is_short =
-            matches!(stage.inner.last(), Some(Size::Fixed(n)) if *n as i64 * bytes < LONG);
+        let is_short = match stage.inner.last() {
+            Some(Size::Fixed(n)) => *n as i64 * bytes < MIN_MEMCPY_BYTES,
+            Some(Size::Param(_)) | None => false,
+        };
         let is_alone =
             depth.iter().enumerate().all(|(i, d)| i == store.value as usize || *d < k.depth(s));
         if !is_plain || !is_dense || is_short || !is_alone || bytes == 0 || from.dtype != to.dtype {
@@ -56,25 +58,25 @@ impl KernelEmitter<'_, '_> {
         Some(CopiedRun { load: operand as usize, at, store: store.operand as usize, bytes })
     }
 
-    /// The loop, or a copy if the run is long.
+    /// Emits a `memcpy` for a long run and the loop for a short one. Returns the accumulators.
     pub fn copy_or_loop(
         &mut self,
         run: CopiedRun,
-        (from, to): (Value, Value),
-        s: usize,
+        range: LoopRange,
+        stage: StageRef,
         position: &LoopPosition,
-        depth: &[usize],
         env: &Env,
         accumulators: Vec<LaneValue>,
     ) -> Vec<LaneValue> {
         let (long, short, after) =
             (self.b.create_block(), self.b.create_block(), self.b.create_block());
-        let n = self.b.ins().isub(to, from);
+        let n = self.b.ins().isub(range.to, range.from);
         let bytes = self.b.ins().imul_imm_s(n, run.bytes);
-        let is_long = self.b.ins().icmp_imm_s(IntCC::SignedGreaterThanOrEqual, bytes, LONG);
+        let is_long =
+            self.b.ins().icmp_imm_s(IntCC::SignedGreaterThanOrEqual, bytes, MIN_MEMCPY_BYTES);
         self.b.ins().brif(is_long, long, &[], short, &[]);
         self.b.switch_to_block(long);
-        let skipped = self.b.ins().imul_imm_s(from, run.bytes);
+        let skipped = self.b.ins().imul_imm_s(range.from, run.bytes);
         let mut source = self.b.ins().iadd(position.addresses[run.load], skipped);
         if let Some(at) = run.at {
             source = self.b.ins().iadd(source, at);
@@ -83,7 +85,7 @@ impl KernelEmitter<'_, '_> {
         self.copy(target, source, bytes);
         self.b.ins().jump(after, &[]);
         self.b.switch_to_block(short);
-        let accumulators = self.last_loop((from, to), s, position, depth, env, accumulators);
+        let accumulators = self.last_loop(range, stage, position, env, accumulators);
         self.b.ins().jump(after, &[]);
         self.b.switch_to_block(after);
         accumulators

@@ -1,4 +1,4 @@
-//! Writing instructions: the short names that expansions and expressions are written with.
+//! The builder interface of expressions: short names for instructions, which expansions use.
 
 use super::{InstId, InstKind};
 use neurax_ir::{
@@ -6,63 +6,63 @@ use neurax_ir::{
     op::{Binary, Direction, Unary},
 };
 
-/// Something that instructions are added to.
+/// A sequence of instructions that is being built. Equal instructions are one.
 pub trait ExprBuilder {
-    /// Where values come from.
+    /// The type of the sources of values.
     type Source;
 
-    /// Adds an instruction, or finds it.
+    /// Appends an instruction, or finds an equal one.
     fn put(&mut self, op: InstKind<Self::Source>, ty: DType) -> InstId;
 
-    /// The dtype of a value.
+    /// Returns the dtype of a value.
     fn ty(&self, x: InstId) -> DType;
 
-    /// Has the CPU fused multiply-add?
+    /// Returns true if the CPU has fused multiply-add.
     fn has_fma(&self) -> bool;
 
-    /// A number, rounded to that dtype.
+    /// Emits the immediate `x`, rounded to `ty`.
     fn number(&mut self, ty: DType, x: f64) -> InstId {
         self.put(InstKind::Const(bits_of(ty, x)), ty)
     }
 
-    /// A number of the dtype of another value.
+    /// Emits the immediate `value` in the dtype of `x`.
     fn like(&mut self, x: InstId, value: f64) -> InstId {
         self.number(self.ty(x), value)
     }
 
-    /// Bits of a dtype.
+    /// Emits the immediate with the bits `bits`.
     fn bits(&mut self, ty: DType, bits: u64) -> InstId {
         self.put(InstKind::Const(bits), ty)
     }
 
-    /// A function of one value, without expansion.
+    /// Emits a unary instruction, without expansion.
     fn unary_inst(&mut self, f: Unary, x: InstId) -> InstId {
         let ty = self.ty(x);
         self.put(InstKind::Unary(f, x), ty)
     }
 
-    /// A function of two values, without expansion.
+    /// Emits a binary instruction, without expansion.
     fn binary_inst(&mut self, f: Binary, x: InstId, y: InstId) -> InstId {
         let ty = self.ty(x);
         self.put(InstKind::Binary(f, x, y), ty)
     }
 
-    /// `x + y`
+    /// Emits `x + y`.
     fn add(&mut self, x: InstId, y: InstId) -> InstId {
         self.binary_inst(Binary::Add, x, y)
     }
 
-    /// `x - y`
+    /// Emits `x - y`.
     fn sub(&mut self, x: InstId, y: InstId) -> InstId {
         self.binary_inst(Binary::Sub, x, y)
     }
 
-    /// `x * y`
+    /// Emits `x * y`.
     fn mul(&mut self, x: InstId, y: InstId) -> InstId {
         self.binary_inst(Binary::Mul, x, y)
     }
 
-    /// `x * y + z`, rounded once where the CPU can.
+    /// Emits `x * y + z`, rounded once if the CPU has fused multiply-add.
     fn fma(&mut self, x: InstId, y: InstId, z: InstId) -> InstId {
         let ty = self.ty(x);
         if self.has_fma() {
@@ -72,28 +72,28 @@ pub trait ExprBuilder {
         self.add(p, z)
     }
 
-    /// A comparison.
+    /// Emits a comparison.
     fn compare(&mut self, d: Direction, x: InstId, y: InstId) -> InstId {
         self.put(InstKind::Compare(d, x, y), DType::Bool)
     }
 
-    /// `pred ? x : y`
+    /// Emits `pred ? x : y`.
     fn select(&mut self, pred: InstId, x: InstId, y: InstId) -> InstId {
         let ty = self.ty(x);
         self.put(InstKind::Select(pred, x, y), ty)
     }
 
-    /// The same number in another dtype.
+    /// Emits a conversion to `ty`, if there is one to do.
     fn convert(&mut self, x: InstId, ty: DType) -> InstId {
         if self.ty(x) == ty { x } else { self.put(InstKind::Convert(x), ty) }
     }
 
-    /// The same bits in another dtype.
+    /// Emits a bitcast to `ty`, if there is one to do.
     fn bitcast(&mut self, x: InstId, ty: DType) -> InstId {
         if self.ty(x) == ty { x } else { self.put(InstKind::Bitcast(x), ty) }
     }
 
-    /// `c[0] + x (c[1] + x (c[2] + ..))`
+    /// Emits the polynomial `c[0] + x (c[1] + x (c[2] + ..))` (Horner's scheme).
     fn polynomial(&mut self, x: InstId, c: &[f64]) -> InstId {
         let Some((&last, rest)) = c.split_last() else { return self.like(x, 0.0) };
         let mut sum = self.like(x, last);
@@ -105,7 +105,7 @@ pub trait ExprBuilder {
     }
 }
 
-/// The bits of a number in a dtype that machine code computes in.
+/// Returns the bits of a number in a dtype that machine code computes in.
 pub fn bits_of(ty: DType, x: f64) -> u64 {
     match ty {
         DType::F32 => (x as f32).to_bits() as u64,
@@ -115,7 +115,7 @@ pub fn bits_of(ty: DType, x: f64) -> u64 {
     }
 }
 
-/// The dtype that values of a dtype are computed in: narrow floats in f32.
+/// Returns the dtype that values of `d` are computed in: f32 for narrow floats.
 pub fn computed_in(d: DType) -> DType {
     match d {
         DType::F16 | DType::BF16 => DType::F32,
@@ -123,7 +123,7 @@ pub fn computed_in(d: DType) -> DType {
     }
 }
 
-/// The bits of the first element of a value, as they stand in memory; `None` if it has none.
+/// Returns the bits of the first element of a literal, `None` if it has no elements.
 pub fn first_bits(x: &Literal) -> Option<u64> {
     let first = x.bytes().get(..x.dtype().bits() / 8)?;
     let mut wide = [0; 8];

@@ -1,10 +1,32 @@
-//! The language of kernels: one loop nest over fused elementwise work, with accumulators.
+//! The kernel IR: one loop nest over fused elementwise work, with accumulators.
 //!
-//! A kernel has *outer* loops, whose iterations are independent of each other, and *stages* that
-//! run one after the other in each of them. A stage has loops of its own (*inner*), a straight-line
-//! body, accumulators (folds) that later stages read, and stores. Sizes and strides are run-time
-//! parameters unless they are small, so that one piece of machine code serves all sizes; what is
-//! fixed is part of the structure, by which kernels are cached.
+//! A kernel has *outer* loops, whose iterations are independent, and *stages* that run one after
+//! the other in each outer iteration. A stage has *inner* loops, a straight-line body in SSA form,
+//! accumulators that later stages read, and stores. Trip counts and strides are parameters unless
+//! they are small, so that one piece of machine code serves all sizes; what is fixed is the
+//! structure, by which machine code is cached.
+//!
+//! The mean of each row of `b0: f32[32, 784]`, in the text form:
+//!
+//! ```text
+//! kernel [#0] vectorize inner
+//!   @0: f32 stage 0 [#1, 1]        operand 0: a stride for the outer loop, contiguous in the inner
+//!   @1: f32 stage 1 [#2]
+//!   stage [#3]                     an inner loop of parameter 3 iterations
+//!     %0: f32 = load @0
+//!     accumulate 0: sum %0
+//!   stage []
+//!     %0: f32 = accumulator 0.0    the sum of stage 0
+//!     %1: f32 = param #4           a runtime constant: 1 / 784
+//!     %2: f32 = multiply %0, %1
+//!     store @1 %2
+//! ```
+//!
+//! One loop is vectorized: the innermost loop of every stage (`vectorize inner`: an accumulator is
+//! a vector that is reduced at the end) or the last outer loop (`vectorize outer`: lane `i` of
+//! every accumulator belongs to iteration `i`). A value is *uniform* if it is the same in all
+//! lanes, and *varying* otherwise. Narrow floats are computed in f32. `verify` checks the
+//! invariants, `print` and `parse` are the text form, `expand` spells functions as polynomials.
 
 mod builder;
 pub mod expand;
@@ -21,167 +43,167 @@ use neurax_ir::{
     op::{Binary, Direction, ReduceKind, Unary},
 };
 
-/// A value of a stage: the index of the instruction that makes it.
+/// A value of a stage: the index of its instruction.
 pub type InstId = u32;
 
-/// One loop nest.
+/// A kernel: one loop nest.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Kernel {
-    /// Sizes of the outer loops, outermost first.
+    /// The trip counts of the outer loops, outermost first.
     pub outer: Vec<Size>,
-    /// Which loop is cut into vectors.
+    /// The loop that is vectorized.
     pub vector_axis: VectorAxis,
-    /// The arrays that it reads and writes.
+    /// The operands that it reads and writes.
     pub operands: Vec<Operand>,
-    /// What runs in each iteration of the outer loops.
+    /// The stages of each iteration of the outer loops.
     pub stages: Vec<Stage>,
 }
 
-/// Which loop is cut into vectors.
+/// The loop that is vectorized.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum VectorAxis {
     /// The innermost loop of every stage.
     Inner,
-    /// The last outer loop: every accumulator is a vector.
+    /// The last outer loop: every accumulator is a vector of independent ones.
     Outer,
 }
 
 /// The trip count of a loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Size {
-    /// Known.
+    /// A constant.
     Fixed(u32),
-    /// Parameter of that number.
+    /// The parameter of this index.
     Param(u16),
 }
 
-/// How far one step of a loop moves.
+/// The stride of an access along a loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stride {
-    /// Not at all.
+    /// 0: the access is invariant.
     Zero,
-    /// One element.
+    /// One element: the access is contiguous.
     Unit,
-    /// Parameter of that number: bytes for an operand, a count for an index.
+    /// The parameter of this index: bytes for an operand, a count for an index.
     Param(u16),
 }
 
-/// An array as a stage walks it.
+/// An access of a stage to a buffer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Operand {
-    /// What it holds.
+    /// The dtype of the elements.
     pub dtype: DType,
-    /// The stage that uses it.
+    /// The stage that the access belongs to.
     pub stage: u16,
-    /// One stride for every outer loop, then one for every inner loop of the stage.
+    /// The strides of the outer loops, then of the inner loops of the stage.
     pub strides: Vec<Stride>,
 }
 
-/// Loops inside the outer ones.
+/// A stage: inner loops, a body, accumulators and stores.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Stage {
-    /// Sizes of its loops, outermost first; may be empty.
+    /// The trip counts of the inner loops, outermost first; may be empty.
     pub inner: Vec<Size>,
-    /// The body; operands come before users.
+    /// The body; operands precede users.
     pub insts: Vec<Inst<InstSource>>,
-    /// Accumulators over the inner loops.
+    /// The accumulators over the inner loops.
     pub accumulators: Vec<Accumulator>,
-    /// What is written.
+    /// The stores at the end of the body.
     pub stores: Vec<Store>,
 }
 
-/// An accumulator.
+/// An accumulator of a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Accumulator {
-    /// How elements are joined.
+    /// The reduction.
     pub kind: ReduceKind,
-    /// What is joined.
+    /// The value that is accumulated.
     pub value: InstId,
 }
 
-/// A value written to an operand.
+/// A store of a value to an operand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Store {
-    /// Where to.
+    /// The operand.
     pub operand: u16,
-    /// What.
+    /// The value.
     pub value: InstId,
-    /// Bytes added to the place, found at run time.
+    /// An offset that is computed at run time, in bytes.
     pub at: Option<InstId>,
-    /// Written only if this is true; where it differs between lanes there are no vectors.
+    /// A condition of the store. A kernel whose condition varies between lanes is not vectorized.
     pub guard: Option<InstId>,
 }
 
-/// One instruction and the dtype of its result. Narrow floats are computed in f32.
+/// An instruction and the dtype of its result.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Inst<L> {
-    /// What it does.
+    /// The operation.
     pub op: InstKind<L>,
-    /// What it gives.
+    /// The dtype of the result.
     pub ty: DType,
 }
 
-/// What an instruction does; `L` is where values come from.
+/// The operation of an instruction; `L` is the type of its sources.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum InstKind<L> {
-    /// From outside the body.
+    /// A value from outside of the body.
     Source(L),
-    /// A number, as the bits of its dtype.
+    /// An immediate, as the bits of its dtype.
     Const(u64),
-    /// A function of one value.
+    /// A unary function with machine code.
     Unary(Unary, InstId),
-    /// A function of two values.
+    /// A binary function with machine code.
     Binary(Binary, InstId, InstId),
-    /// A comparison; gives bool.
+    /// A comparison, with a bool as the result.
     Compare(Direction, InstId, InstId),
     /// `pred ? x : y`
     Select(InstId, InstId, InstId),
     /// `x * y + z`, rounded once.
     Fma(InstId, InstId, InstId),
-    /// The same number in this dtype.
+    /// A conversion of the number to the result's dtype.
     Convert(InstId),
-    /// The same bits in this dtype.
+    /// The same bits in the result's dtype.
     Bitcast(InstId),
     /// An f32 rounded to what a narrower float dtype can hold.
     Round(DType, InstId),
-    /// A function of one value by the scalar library, lane by lane.
+    /// A call of a unary function of the scalar library, lane by lane.
     Call1(Unary, InstId),
-    /// A function of two values by the scalar library, lane by lane.
+    /// A call of a binary function of the scalar library, lane by lane.
     Call2(Binary, InstId, InstId),
-    /// Where the predicate holds, the scalar library's function of the value; else the third.
+    /// `pred ? f(x) : y`, where `f` is a function of the scalar library.
     Patch(Unary, InstId, InstId, InstId),
 }
 
-/// Where values of a stage come from.
+/// The source of a value of a stage.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum InstSource {
-    /// An element of an operand, `at` bytes further on.
+    /// An element of an operand, at an additional offset.
     Load {
-        /// Which operand.
+        /// The operand.
         operand: u16,
-        /// Bytes found at run time.
+        /// The additional offset, computed at run time, in bytes.
         at: Option<InstId>,
     },
-    /// A number made of loop counters: `base + sum(stride * counter)`, strides as for an operand.
+    /// An affine function of the loop counters: `base + sum(stride * counter)`.
     Index {
-        /// One stride for every outer loop, then for every inner loop of the stage.
+        /// The strides of the outer loops, then of the inner loops of the stage.
         strides: Vec<Stride>,
-        /// A parameter that is added.
+        /// The parameter that is added.
         base: Option<u16>,
     },
-    /// A parameter, as the bits of this dtype.
+    /// A parameter, as the bits of the dtype.
     Param(u16),
     /// An accumulator of an earlier stage.
     Accumulator {
-        /// The stage.
+        /// The index of the stage.
         stage: u16,
-        /// Its number there.
+        /// The index of the accumulator.
         fold: u16,
     },
 }
 
 impl<L> InstKind<L> {
-    /// The values that it reads.
+    /// Returns the values that the operation reads.
     pub fn reads(&self) -> impl Iterator<Item = InstId> {
         let (a, b, c) = match *self {
             InstKind::Source(_) | InstKind::Const(_) => (None, None, None),
@@ -228,7 +250,7 @@ impl<L> InstKind<L> {
 }
 
 impl InstSource {
-    /// The run-time offset of a load.
+    /// Returns the run-time offset of a load.
     pub fn at(&self) -> Option<InstId> {
         match self {
             InstSource::Load { at, .. } => *at,
@@ -238,7 +260,7 @@ impl InstSource {
 }
 
 impl Inst<InstSource> {
-    /// All values that it reads, run-time offsets included.
+    /// Returns all values that the instruction reads, run-time offsets included.
     pub fn all_reads(&self) -> impl Iterator<Item = InstId> {
         let at = match &self.op {
             InstKind::Source(l) => l.at(),
@@ -249,12 +271,12 @@ impl Inst<InstSource> {
 }
 
 impl Kernel {
-    /// The number of loops around the body of a stage.
+    /// Returns the number of loops around the body of a stage.
     pub fn depth(&self, stage: usize) -> usize {
         self.outer.len() + self.stages[stage].inner.len()
     }
 
-    /// Which loop of a stage is cut into vectors, if any.
+    /// Returns the loop of a stage that is vectorized, if any.
     pub fn lane_loop(&self, stage: usize) -> Option<usize> {
         let depth = match self.vector_axis {
             VectorAxis::Inner => self.depth(stage),
@@ -264,7 +286,7 @@ impl Kernel {
         depth.checked_sub(1).filter(|_| !inner)
     }
 
-    /// Which values of a stage differ between the lanes of a vector.
+    /// Returns for every value of a stage whether it varies between lanes.
     pub fn varying(&self, stage: usize) -> Vec<bool> {
         let Some(lane) = self.lane_loop(stage) else {
             return vec![false; self.stages[stage].insts.len()];
@@ -288,17 +310,17 @@ impl Kernel {
         out
     }
 
-    /// How many elements a vector of 16 bytes holds in this kernel: 4 if all that differs between
-    /// lanes is 4 bytes wide or bool, 2 for 8 bytes, else 1.
+    /// Returns the lanes of a 16-byte vector in this kernel: 4 if all varying values are 4 bytes
+    /// wide or bool, 2 if they are 8 bytes wide, otherwise 1 (the kernel is not vectorized).
     pub fn lane_width(&self) -> usize {
         let mut widths = [false; 3];
         for (s, stage) in self.stages.iter().enumerate() {
             let varying = self.varying(s);
-            // Lanes are stored together or not at all.
+            // Either all lanes are stored, or none.
             if stage.stores.iter().any(|st| st.guard.is_some_and(|g| varying[g as usize])) {
                 return 1;
             }
-            // What is stored or joined stands in lanes, even if it is the same in all of them.
+            // A value that is stored or accumulated is a vector, even if it is uniform.
             let lanes = |i: usize| {
                 varying[i]
                     || stage.stores.iter().any(|st| st.value as usize == i)
@@ -321,7 +343,8 @@ impl Kernel {
         }
     }
 
-    /// Is a narrow integer only loaded and turned into 4 bytes, or made of them and stored?
+    /// Returns true if a narrow integer is only loaded and widened to 4 bytes, or narrowed from
+    /// them and stored.
     fn only_widened(&self, stage: &Stage, x: InstId) -> bool {
         let makes = match &stage.insts[x as usize].op {
             InstKind::Source(InstSource::Load { .. }) => true,

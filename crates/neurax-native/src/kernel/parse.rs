@@ -1,4 +1,4 @@
-//! Reads the text form of kernels back, so that tests can say which kernel they mean.
+//! Parses the text form of kernels, for tests.
 
 use super::{
     Accumulator, Inst, InstId, InstKind, InstSource, Kernel, Operand, Size, Stage, Store, Stride,
@@ -13,10 +13,10 @@ use std::str::FromStr;
 impl FromStr for Kernel {
     type Err = Error;
 
-    /// Reads the text form.
+    /// Parses the text form.
     ///
     /// # Errors
-    /// With the line, and what was expected there.
+    /// If the text is malformed, with the line and what was expected.
     fn from_str(text: &str) -> Result<Kernel> {
         let mut p = KernelParser { text, at: 0 };
         let k = p.kernel()?;
@@ -141,7 +141,7 @@ impl KernelParser<'_> {
         })
     }
 
-    /// A function of one value or of two.
+    /// Parses an instruction of one or two operands.
     fn function(
         &mut self,
         one: fn(Unary, InstId) -> InstKind<InstSource>,
@@ -180,18 +180,18 @@ impl KernelParser<'_> {
         self.id()
     }
 
-    /// `at %3`, if that comes next.
+    /// Parses a clause such as `at %3`, if it comes next.
     fn clause(&mut self, word: &str) -> Result<Option<InstId>> {
         if self.eat(word) { self.id().map(Some) } else { Ok(None) }
     }
 
-    /// `@3:` where 3 is the number that is due.
+    /// Parses `@3:`, where 3 is the expected number.
     fn numbered(&mut self, sign: &str, due: usize) -> Result<()> {
         self.expect(&format!("{sign}{due}"))?;
         self.expect(":")
     }
 
-    /// A number after a sign.
+    /// Parses a number after `sign`.
     fn after<T: FromStr>(&mut self, sign: &str) -> Result<T> {
         self.expect(sign)?;
         self.number()
@@ -210,7 +210,7 @@ impl KernelParser<'_> {
         self.one_of(&DType::ALL, |d| d.name())
     }
 
-    /// The one with the name that comes next.
+    /// Parses the name of one of `all`.
     fn one_of<T: Copy>(&mut self, all: &[T], name: fn(T) -> &'static str) -> Result<T> {
         let start = self.at;
         let word = self.word();
@@ -264,7 +264,7 @@ impl KernelParser<'_> {
         if self.eat(s) { Ok(()) } else { Err(self.error(&format!("`{s}` was expected"))) }
     }
 
-    /// What is left after white space.
+    /// Returns the rest of the text after white space.
     fn rest(&mut self) -> &str {
         self.space();
         &self.text[self.at..]
@@ -274,7 +274,7 @@ impl KernelParser<'_> {
         self.at = self.text.len() - self.text[self.at..].trim_start().len();
     }
 
-    /// An error at what comes next.
+    /// Returns an error at the rest of the text.
     fn error(&mut self, message: &str) -> Error {
         self.space();
         let line = 1 + self.text[..self.at].matches('\n').count();
@@ -318,14 +318,15 @@ mod tests {
 
     #[test]
     fn malformed_texts_are_refused_with_line_and_reason() {
-        let whole = "kernel [#0] vectorize inner\n  @0: f32 stage 0 [#1]\n  stage [4, #2]\n    %0: f32 = load @0\n    %1: f32 = add %0, %0\n    \
-                     accumulate 0: sum %1\n    store @0 %1 if %0\n";
+        let whole = "kernel [#0] vectorize inner\n  @0: f32 stage 0 [#1]\n  stage [4, #2]\n    \
+                     %0: f32 = load @0\n    %1: f32 = add %0, %0\n    accumulate 0: sum %1\n    \
+                     store @0 %1 if %0\n";
         whole.parse::<Kernel>().unwrap();
         for (from, to, line, want) in [
             ("kernel", "colonel", 1, "`kernel` was expected, not `colonel [#0]"),
             (
-                "lanes inner",
-                "lanes innermost",
+                "vectorize inner",
+                "vectorize innermost",
                 1,
                 "`inner` or `outer` was expected, not `innermost`",
             ),
@@ -336,7 +337,7 @@ mod tests {
             ("[4, #2]", "[4 #2]", 3, "`,` was expected, not `#2]`"),
             ("%0: f32 = load", "%0: f32 load", 4, "`=` was expected"),
             ("load", "lode", 4, "an instruction was expected, not `lode @0`"),
-            ("add %0, %0", "add %0", 6, "`,` was expected, not `fold 0"),
+            ("add %0, %0", "add %0", 6, "`,` was expected, not `accumulate 0"),
             ("%1: f32", "%2: f32", 5, "`%1` was expected"),
             ("sum", "some", 6, "one of sum, "),
             ("if %0", "when %0", 7, "a store, a stage or the end was expected, not `when %0`"),

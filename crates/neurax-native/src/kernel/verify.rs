@@ -1,5 +1,12 @@
-//! What must hold for every kernel. A broken one is an error of this crate: it is refused before it
-//! becomes machine code.
+//! The kernel verifier: checks the invariants of the kernel IR before code generation.
+//!
+//! A kernel that breaks one is an error of this crate. The verifier checks that
+//!
+//! - operands, parameters, stages and accumulators exist, and an accumulator is read by later
+//!   stages only;
+//! - an operand has a stride for every loop around its stage;
+//! - operands of an instruction precede it and have the types that it takes;
+//! - the instruction has machine code for its type.
 
 use super::{Inst, InstId, InstKind, InstSource, Kernel, Size, Stride};
 use neurax_ir::{
@@ -7,10 +14,10 @@ use neurax_ir::{
     op::{Binary, Unary},
 };
 
-/// Checks a kernel whose parameters number `params`.
+/// Verifies a kernel that is called with `params` parameters.
 ///
 /// # Errors
-/// What is wrong, and where.
+/// If an invariant is broken, with the kernel as text.
 pub fn verify(k: &Kernel, params: usize) -> Result<()> {
     let v = Verifier { k, params };
     let inner = k.stages.iter().flat_map(|s| &s.inner);
@@ -25,6 +32,7 @@ pub fn verify(k: &Kernel, params: usize) -> Result<()> {
     (0..k.stages.len()).try_for_each(|s| v.stage(s))
 }
 
+/// A kernel that is being verified.
 struct Verifier<'a> {
     k: &'a Kernel,
     params: usize,
@@ -120,7 +128,7 @@ impl Verifier<'_> {
         }
     }
 
-    /// Do operands have the types that the instruction takes?
+    /// Returns true if the operands have the types that the instruction takes.
     fn types(&self, s: usize, inst: &Inst<InstSource>) -> bool {
         let of = |x: InstId| self.k.stages[s].insts[x as usize].ty;
         let same = |xs: &[InstId]| xs.iter().all(|&x| of(x) == inst.ty);
@@ -143,8 +151,8 @@ impl Verifier<'_> {
     }
 }
 
-/// Is there machine code for the function of one value? Others are expanded, or calls of the scalar
-/// library.
+/// Returns true if a unary function has machine code for `ty`. All others are expanded, or call the
+/// scalar library.
 fn has_code(f: Unary, ty: DType) -> bool {
     match f {
         Unary::Neg => true,
@@ -154,7 +162,7 @@ fn has_code(f: Unary, ty: DType) -> bool {
     }
 }
 
-/// Is there machine code for the function of two values?
+/// Returns true if a binary function has machine code for `ty`.
 fn has_code2(f: Binary, ty: DType) -> bool {
     use Binary::*;
     match f {
@@ -173,7 +181,7 @@ mod tests {
     use crate::kernel::{Accumulator, Operand, Stage, Store, VectorAxis};
     use neurax_ir::op::ReduceKind;
 
-    /// The sums of the rows of an array.
+    /// Returns a kernel that sums the rows of an array.
     fn rows() -> Kernel {
         let load = |operand| Inst {
             op: InstKind::Source(InstSource::Load { operand, at: None }),
@@ -212,8 +220,10 @@ mod tests {
     #[test]
     fn a_kernel_reads_like_its_loops() {
         verify(&rows(), 4).unwrap();
-        let text = "kernel [#0] vectorize inner\n  @0: f32 stage 0 [#2, 1]\n  @1: f32 stage 1 [#3]\n  stage [#1]\n    %0: f32 = load @0\n    accumulate 0: sum %0\n  \
-                    stage []\n    %0: f32 = accumulator 0.0\n    store @1 %0\n";
+        let text = "kernel [#0] vectorize inner\n  @0: f32 stage 0 [#2, 1]\n  \
+                    @1: f32 stage 1 [#3]\n  stage [#1]\n    %0: f32 = load @0\n    \
+                    accumulate 0: sum %0\n  stage []\n    %0: f32 = accumulator 0.0\n    \
+                    store @1 %0\n";
         assert_eq!(rows().to_string(), text);
     }
 

@@ -18,11 +18,8 @@
 
 #![allow(unsafe_code, reason = "buffers are passed to inner programs by address")]
 
-use super::{
-    frame::{Address, Frame},
-    pool::Pool,
-    program::Program,
-};
+use super::{frame::Frame, pool::Pool, program::Program};
+use crate::address::Address;
 use crate::{plan::StepMemory, schedule::BufferId};
 use neurax_ir::{
     Eqn, Error, Graph, Op, Result, Type,

@@ -10,11 +10,12 @@
 #![allow(unsafe_code, reason = "arguments and results are passed by address")]
 
 use super::{
-    frame::{Address, CallMemory, Frame},
+    frame::{CallMemory, Frame},
     pool::Pool,
     program::Program,
     subnormal::with_flush_to_zero,
 };
+use crate::address::Address;
 use crate::tuning::{LARGE_CALL_BYTES, MAX_KEPT_CALLS};
 use neurax_ir::{Bytes, Error, Literal, Result, Type};
 use neurax_runtime::Buffer;

@@ -7,7 +7,7 @@
 
 #![allow(unsafe_code, reason = "buffers are read and written by address")]
 
-use super::frame::Address;
+use crate::address::Address;
 use crate::schedule::BufferId;
 use neurax_ir::{Bytes, Eval, Literal, Op, Origin, Result, Type};
 use std::sync::Arc;

@@ -2,10 +2,8 @@
 
 #![allow(unsafe_code, reason = "machine code is called")]
 
-use super::{
-    frame::{Address, Frame},
-    pool::Pool,
-};
+use super::{frame::Frame, pool::Pool};
+use crate::address::Address;
 use crate::{
     code::Code,
     kernel::VectorAxis,

@@ -42,7 +42,6 @@ pub use control::{ControlTask, carried};
 pub use convolution::ConvolutionTask;
 pub use executable::NativeExecutable;
 pub use fallback::FallbackTask;
-pub use frame::Address;
 pub use kernel::KernelTask;
 pub use pool::Pool;
 pub use product::ProductTask;

@@ -7,10 +7,8 @@
 
 #![allow(unsafe_code, reason = "buffers are addresses")]
 
-use super::{
-    frame::{Address, CacheLine},
-    pool::Pool,
-};
+use super::{frame::CacheLine, pool::Pool};
+use crate::address::Address;
 use crate::tuning::{PACK_GRAIN_ELEMENTS, PACK_TILE};
 
 /// The packing of a right operand.

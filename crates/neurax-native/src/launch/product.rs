@@ -25,13 +25,14 @@
 #![allow(unsafe_code, reason = "the matrix kernel takes addresses and strides")]
 
 use super::{
-    frame::{Address, Frame},
+    frame::Frame,
     kernel::KernelTask,
     matmul::{MatmulElement, StridedMatrix, matmul},
     pack_rhs::PackRhs,
     pool::Pool,
     scratch::Scratch,
 };
+use crate::address::Address;
 use crate::{
     schedule::BufferId,
     strided_view::StridedView,

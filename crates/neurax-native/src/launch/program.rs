@@ -6,7 +6,7 @@ use super::{
     control::{self, ControlTask},
     convolution::ConvolutionTask,
     fallback::FallbackTask,
-    frame::{Address, Frame},
+    frame::Frame,
     kernel::KernelTask,
     pool::Pool,
     product::ProductTask,
@@ -14,6 +14,7 @@ use super::{
     subnormal::with_subnormals,
     windows::WindowsTask,
 };
+use crate::address::Address;
 use crate::{
     compile::Tasks,
     plan::{Location, MemoryPlan, OutputSource, StepMemory},

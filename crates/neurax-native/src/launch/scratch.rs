@@ -2,7 +2,8 @@
 
 #![allow(unsafe_code, reason = "uninitialized memory is handed out as an address")]
 
-use super::frame::{Address, CacheLine};
+use super::frame::CacheLine;
+use crate::address::Address;
 use std::{cell::RefCell, mem::MaybeUninit};
 
 /// Scratch memory of this thread, returned to the thread when dropped.

@@ -94,7 +94,8 @@ fn canonical(b: &mut Builder, op: &DotGeneral, xs: &[Value]) -> Value {
     b.emit(op, &[x, y])
 }
 
-/// Emits both operands over one iteration space (batch, rows, columns, depth), multiplied and summed.
+/// Emits both operands over one iteration space (batch, rows, columns, depth), multiplied and
+/// summed.
 fn sum_of_products(b: &mut Builder, op: &DotGeneral, xs: &[Value]) -> Value {
     let (tx, ty) = (b.ty(xs[0]).clone(), b.ty(xs[1]).clone());
     let (lf, rf) = (op.lhs_free(tx.rank()), op.rhs_free(ty.rank()));

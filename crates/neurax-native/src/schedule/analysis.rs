@@ -1,13 +1,13 @@
 //! Analysis of a graph: which values are stored in buffers, and which are inlined.
 //!
-//! A value that is inlined is computed again wherever it is read. That is free for data movement and
-//! cheap for a few elementwise ops, and it is what makes fusion possible: a reader's expression graph
-//! contains the whole chain. A value is stored if
+//! A value that is inlined is computed again wherever it is read. That is free for data movement
+//! and cheap for a few elementwise ops, and it is what makes fusion possible: a reader's expression
+//! graph contains the whole chain. A value is stored if
 //!
 //! - it is a result of the graph, or an op needs it in memory (a reduction, a product, a gather's
 //!   operand ..), or the scheduler asks for it (`stored`), or
-//! - it is expensive: read more than once with more than [`INLINE_MAX_COST`] instructions, or below a
-//!   broadcast that would repeat it, or so large that its kernel would compile slowly
+//! - it is expensive: read more than once with more than [`INLINE_MAX_COST`] instructions, or below
+//!   a broadcast that would repeat it, or so large that its kernel would compile slowly
 //!   ([`Analysis::store_expensive`]).
 //!
 //! A reshape of a stored value is an alias: another name of the same buffer.
@@ -136,7 +136,8 @@ impl<'g> Analysis<'g> {
         }
     }
 
-    /// Returns the buffer that result `k` of `e` is an alias of: a reshape of a stored value is one.
+    /// Returns the buffer that result `k` of `e` is an alias of: a reshape of a stored value is
+    /// one.
     fn alias(&self, e: &Eqn, k: usize) -> Option<BufferId> {
         match &e.op {
             Op::Reshape(_) => self.buffer(e.inputs[0]),

@@ -2,8 +2,8 @@
 //!
 //! Fusing groups `i` and `j` is allowed if no other group lies on a path between them. The graph
 //! keeps a topological order while nodes merge (after Pearce and Kelly, "A dynamic topological sort
-//! algorithm for directed acyclic graphs", 2006), so that a search for a path only visits the groups
-//! between the two in that order.
+//! algorithm for directed acyclic graphs", 2006), so that a search for a path only visits the
+//! groups between the two in that order.
 //!
 //! ```text
 //! 0 -> 1 -> 3, 2 -> 3:   a path leads from 0 to 3 through 1; none from 2 to 3
@@ -70,8 +70,8 @@ impl DependenceGraph {
         self.merged_into[i] = j;
     }
 
-    /// Marks the nodes behind `first` in the order that `last` depends on, and `first` itself if one
-    /// of them depends on it.
+    /// Marks the nodes behind `first` in the order that `last` depends on, and `first` itself if
+    /// one of them depends on it.
     fn mark_dependences(&mut self, first: usize, last: usize) {
         self.searches += 1;
         let mut todo: Vec<usize> = self.before(last).filter(|&k| k != first).collect();

@@ -1,8 +1,8 @@
 //! Epilogues: kernels that run on tiles of rows of a product's result.
 //!
 //! A product (or convolution) computes its result in tiles of whole rows. A kernel whose outermost
-//! loop runs over these rows, and whose iteration `i` reads only row `i`, can run on each tile right
-//! after it is computed, while the rows are in the cache, and on the same thread.
+//! loop runs over these rows, and whose iteration `i` reads only row `i`, can run on each tile
+//! right after it is computed, while the rows are in the cache, and on the same thread.
 //!
 //! ```text
 //! %2: f32[64, 32] = dot_general(%0, %1); %4 = tanh(add(%2, %3))

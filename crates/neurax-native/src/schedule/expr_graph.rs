@@ -1,11 +1,11 @@
 //! Expression graphs: what a group computes for each point of its iteration space.
 //!
 //! The equations of a group are inlined into one graph of scalar nodes, built from its outputs
-//! backwards. Each value is asked for at an *access*, the affine offset of its element as a function
-//! of the loop counters. Data movement only changes the access: a transpose permutes it, a slice
-//! scales and shifts it, a broadcast drops a counter. Elementwise ops become nodes. A stored value
-//! becomes a load. Equal nodes are interned (hash-consing), so that a value that two outputs need is
-//! computed once.
+//! backwards. Each value is asked for at an *access*, the affine offset of its element as a
+//! function of the loop counters. Data movement only changes the access: a transpose permutes it, a
+//! slice scales and shifts it, a broadcast drops a counter. Elementwise ops become nodes. A stored
+//! value becomes a load. Equal nodes are interned (hash-consing), so that a value that two outputs
+//! need is computed once.
 //!
 //! ```text
 //! %1 = transpose(%0); %2 = add(%1, %0), over the space [32, 32]
@@ -166,7 +166,8 @@ impl<'a> ExprGraph<'a> {
         self.counters().into_iter().zip(&self.axes).filter(kept).map(|(a, _)| a).collect()
     }
 
-    /// Returns the index of an output's value: all axes of the space, or those that are not reduced.
+    /// Returns the index of an output's value: all axes of the space, or those that are not
+    /// reduced.
     fn own_index(&self, v: Value, is_reduced: bool) -> AffineIndex {
         let all = self.counters();
         if is_reduced || self.analysis.shape(v).rank() == all.len() {

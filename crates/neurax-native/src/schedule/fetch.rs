@@ -97,8 +97,8 @@ impl ExprGraph<'_> {
         Ok(LoweredOutput { offset: flat(shape, index, self.loops()), at, ..lowered })
     }
 
-    /// Adds the run-time start to the destination of a scatter, and combines the update with the old
-    /// element.
+    /// Adds the run-time start to the destination of a scatter, and combines the update with the
+    /// old element.
     pub(super) fn scatter(
         &mut self,
         lowered: LoweredOutput,
@@ -142,8 +142,8 @@ impl ExprGraph<'_> {
         Ok(LoweredOutput { node, offset, at, guard: fits, ..lowered })
     }
 
-    /// Returns the run-time offset that index vectors add, in elements, and whether the window is in
-    /// bounds; `None` if it is out of bounds at every index.
+    /// Returns the run-time offset that index vectors add, in elements, and whether the window is
+    /// in bounds; `None` if it is out of bounds at every index.
     fn starts(
         &mut self,
         op: &Gather,
@@ -207,7 +207,7 @@ impl ExprGraph<'_> {
         self.compare(Direction::Eq, wide, clamped)
     }
 
-    /// `at + s * stride`
+    /// Returns `at + s * stride`.
     pub(super) fn moved_by(&mut self, at: Option<InstId>, s: InstId, stride: usize) -> InstId {
         let s = match stride {
             1 => s,

@@ -1,7 +1,8 @@
 //! Fusion of groups into kernels.
 //!
 //! The problem: adjacent groups that run over one iteration space should share its loops, so that a
-//! value goes from one to the next in a register. Reordering and merging must keep every dependence.
+//! value goes from one to the next in a register. Reordering and merging must keep every
+//! dependence.
 //!
 //! The method is greedy fusion over a dependence graph. Each kernel is offered every earlier kernel
 //! that touches a buffer it reads, nearest first ([`Fuser::related`]): producers and consumers
@@ -36,7 +37,7 @@ use super::{
     dependence::DependenceGraph,
     epilogue::can_be_epilogue,
     expr_graph::ExprGraph,
-    groups::{Group, GroupKind, sorted_unique},
+    groups::{FusedLoop, Group, GroupKind, sorted_unique},
     outputs::{ExprSource, IterSpace, NotFused, Output, Sink},
     types::{BufferId, Note},
 };
@@ -44,8 +45,8 @@ use crate::{
     kernel::InstKind,
     tuning::{MAX_COLUMN_WRITE_BYTES, MAX_FUSED_NODES, MAX_FUSED_OUTPUTS, MAX_FUSED_STAGES},
 };
-use neurax_ir::{Error, Result};
-use std::collections::BTreeSet;
+use neurax_ir::{Error, OrBug, Result};
+use std::{collections::BTreeSet, rc::Rc};
 
 /// The fusion pass: groups, and the order in which they must run.
 pub struct Fuser<'a> {
@@ -71,8 +72,8 @@ impl<'a> Fuser<'a> {
         Fuser { analysis, groups, order, users, notes: vec![] }
     }
 
-    /// Fuses all pairs that can be fused. Returns the groups in an order that keeps all dependences,
-    /// and the pairs that were not fused.
+    /// Fuses all pairs that can be fused. Returns the groups in an order that keeps all
+    /// dependences, and the pairs that were not fused.
     ///
     /// # Errors
     /// If groups wait for each other, an error of this crate.
@@ -189,24 +190,39 @@ impl<'a> Fuser<'a> {
         let Some(i) = self.order.before(j).filter(|&i| self.is_product_of(i, reads)).max() else {
             return Ok(());
         };
+        match self.with_epilogue(i, j, kernel)? {
+            Ok(group) => self.replace(i, j, group),
+            Err(why) => self.note(i, j, why),
+        }
+        Ok(())
+    }
+
+    /// Returns product `i` with kernel `j` as its epilogue, or the reason why it cannot be one.
+    fn with_epilogue(
+        &mut self,
+        i: usize,
+        j: usize,
+        kernel: Rc<FusedLoop<'a>>,
+    ) -> Result<std::result::Result<Group<'a>, NotFused>> {
         if kernel.outputs.iter().any(|o| o.sink.is_dynamic()) {
-            return Ok(self.note(i, j, NotFused::DynamicWrite));
+            return Ok(Err(NotFused::DynamicWrite));
         }
         if self.order.has_path_between(i, j) {
-            return Ok(self.note(i, j, NotFused::StepBetween));
+            return Ok(Err(NotFused::StepBetween));
         }
-        let (Some(a), Some(b)) = (&self.groups[i], &self.groups[j]) else { return Ok(()) };
-        let GroupKind::Equation(eqn, None) = a.kind else { return Ok(()) };
+        let (a, b) = (self.groups[i].as_ref(), self.groups[j].as_ref());
+        let (a, b) = a.zip(b).or_bug("a product and its reader are groups")?;
+        let GroupKind::Equation(eqn, None) = a.kind else {
+            return Err(Error::bug("a product with an epilogue takes no second one"));
+        };
         if !can_be_epilogue(eqn, &kernel.body)? {
-            return Ok(self.note(i, j, NotFused::NotByRows));
+            return Ok(Err(NotFused::NotByRows));
         }
-        let group = Group {
+        Ok(Ok(Group {
             kind: GroupKind::Equation(eqn, Some(kernel)),
             reads: sorted_unique([&a.reads[..], &b.reads].concat()),
             writes: sorted_unique([&a.writes[..], &b.writes].concat()),
-        };
-        self.replace(i, j, group);
-        Ok(())
+        }))
     }
 
     /// Returns true if group `i` is a product or convolution without an epilogue whose results are

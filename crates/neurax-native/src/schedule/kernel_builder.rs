@@ -1,7 +1,7 @@
 //! Kernel building: from an expression graph to a kernel and the arguments of its call.
 //!
-//! A kernel has outer loops, which run in parallel, and inside of them *stages*, which run one after
-//! the other. A stage has its own inner loops, the reduced ones, or none. Each output of the
+//! A kernel has outer loops, which run in parallel, and inside of them *stages*, which run one
+//! after the other. A stage has its own inner loops, the reduced ones, or none. Each output of the
 //! expression graph belongs to the stages of its level: the stage that accumulates it, and the one
 //! that stores the result.
 //!
@@ -12,8 +12,8 @@
 //! ```
 //!
 //! A value that an earlier stage stored is loaded again instead of being computed twice
-//! ([`StageBuilder::earlier`]). Trip counts, strides and most constants are parameters of the call, so
-//! that kernels of one structure share machine code whatever their sizes. Parameters that serve
+//! ([`StageBuilder::earlier`]). Trip counts, strides and most constants are parameters of the call,
+//! so that kernels of one structure share machine code whatever their sizes. Parameters that serve
 //! different purposes stay apart even if they are equal, since they would differ for another batch
 //! size.
 //!
@@ -457,8 +457,9 @@ impl StageBuilder<'_, '_> {
 }
 
 impl KernelCall {
-    /// Returns true if `to` can reuse the memory of `from` (elementwise, last use): every element of
-    /// `from` is accessed for the last time where the same element of `to` is written, and not later.
+    /// Returns true if `to` can reuse the memory of `from` (elementwise, last use): every element
+    /// of `from` is accessed for the last time where the same element of `to` is written, and not
+    /// later.
     pub fn in_place(&self, from: BufferId, to: BufferId) -> bool {
         let all = || self.kernel.operands.iter().zip(&self.args);
         let mut writes = all().filter(|(_, a)| a.buffer == to && a.writes);

@@ -1,7 +1,7 @@
 //! The loops of a kernel: collapses loops with compatible strides and picks the one to vectorize.
 //!
-//! 1. [`classify_loops`]: the outer loops (not reduced) and the inner ones (reduced). For a scatter,
-//!    whose updates must stay in order, the inner ones are those of a window.
+//! 1. [`classify_loops`]: the outer loops (not reduced) and the inner ones (reduced). For a
+//!    scatter, whose updates must stay in order, the inner ones are those of a window.
 //! 2. [`collapse`]: adjacent loops of one class become one loop, if every access moves by the same
 //!    stride when the outer one advances as when the inner one wraps around.
 //! 3. [`pick_vector_axis`]: the loop on which most accesses are contiguous is vectorized. Without
@@ -188,8 +188,8 @@ fn pick_vector_axis(
 }
 
 /// Returns the cost of [`LONG_LOOP`] elements, in instructions, if loop `l` of `n` iterations is
-/// vectorized. A strided access gathers its lanes one by one, and the remainder of a short loop runs
-/// in scalars.
+/// vectorized. A strided access gathers its lanes one by one, and the remainder of a short loop
+/// runs in scalars.
 fn lanes_cost(body: &ExprGraph, accesses: &[Access], (n, l): (usize, usize)) -> usize {
     let strided =
         accesses.iter().filter(|w| !w.is_index && !matches!(w.offset.steps[l], 0 | 1)).count();

@@ -61,7 +61,7 @@ impl std::fmt::Display for IterSpace {
 pub struct Output {
     /// The value that is computed for each point of the iteration space.
     pub value: Value,
-    /// Where it goes.
+    /// The destination of the value.
     pub sink: Sink,
 }
 

@@ -94,8 +94,8 @@ pub fn no_schedule(analysis: &Analysis, why: &NotFused) -> Error {
 }
 
 impl Schedule {
-    /// Returns the schedule as text: the buffers and their values, the steps, and the pairs of steps
-    /// that were not fused.
+    /// Returns the schedule as text: the buffers and their values, the steps, and the pairs of
+    /// steps that were not fused.
     pub fn text(&self, graph: &Graph) -> String {
         let names = ValueNames::new(graph);
         let mut out = String::new();
@@ -126,7 +126,8 @@ impl Schedule {
         for (i, s) in self.steps.iter().enumerate() {
             s.uses().filter(|u| u.1).for_each(|(b, _)| writer[b] = Some(i));
         }
-        // A value that only its own kernel reads is written by no step, but others of its group are.
+        // A value that only its own kernel reads is written by no step, but others of its group
+        // are.
         let step = |buffers: &[BufferId]| buffers.iter().find_map(|&b| writer[b]);
         let pair = |n: &Note| {
             let (i, j) = step(&n.first).zip(step(&n.second))?;

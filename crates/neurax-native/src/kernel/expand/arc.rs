@@ -5,14 +5,14 @@ use super::{coefficients as c, copy_sign, parts::*};
 use crate::kernel::{ExprBuilder, InstId};
 use neurax_ir::op::{Binary, Direction, Unary};
 
-/// The arc tangent from 0 to 1.
+/// Approximates the arc tangent of `t` in 0..1.
 fn atan_of_ratio<M: ExprBuilder>(m: &mut M, t: InstId) -> InstId {
     let z = m.mul(t, t);
     let (p, cube) = (m.polynomial(z, &c::ATAN_F32), m.mul(z, t));
     m.fma(p, cube, t)
 }
 
-/// Inverse tangent: beyond 1 that of the inverse, from a quarter turn.
+/// Expands the arc tangent; above 1 it is pi/2 minus that of the reciprocal.
 pub fn atan<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     let (size, one) = (m.unary_inst(Unary::Abs, x), m.like(x, 1.0));
     let is_large = m.compare(Direction::Gt, size, one);
@@ -23,13 +23,13 @@ pub fn atan<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     copy_sign(m, y, x)
 }
 
-/// `c - y` where the predicate holds, else `y`.
+/// Returns `c - y` where `pred` holds, else `y`.
 fn taken_where<M: ExprBuilder>(m: &mut M, pred: InstId, c: (f64, f64), y: InstId) -> InstId {
     let other = subtract_from(m, c, y);
     m.select(pred, other, y)
 }
 
-/// The angle of the point `(x, y)`.
+/// Expands `atan2`: the angle of the point `(x, y)`.
 pub fn atan2<M: ExprBuilder>(m: &mut M, y: InstId, x: InstId) -> InstId {
     let (a, b, zero, one) =
         (m.unary_inst(Unary::Abs, y), m.unary_inst(Unary::Abs, x), m.like(x, 0.0), m.like(x, 1.0));
@@ -55,7 +55,8 @@ fn twice((high, low): (f64, f64)) -> (f64, f64) {
     (2.0 * high, 2.0 * low)
 }
 
-/// The arc sine of |x| up to 1/2, else half of the arc cosine of |x|; and where it is that.
+/// Returns the arc sine of `|x|` up to 1/2, else half of its arc cosine, and which of the two it
+/// is.
 fn asin_or_half_acos<M: ExprBuilder>(m: &mut M, size: InstId) -> (InstId, InstId) {
     let (one, half) = (m.like(size, 1.0), m.like(size, 0.5));
     let is_large = m.compare(Direction::Gt, size, half);
@@ -68,7 +69,7 @@ fn asin_or_half_acos<M: ExprBuilder>(m: &mut M, size: InstId) -> (InstId, InstId
     (m.fma(p, cube, s), is_large)
 }
 
-/// Inverse sine.
+/// Expands the inverse sine.
 pub fn asin<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     let size = m.unary_inst(Unary::Abs, x);
     let (p, is_large) = asin_or_half_acos(m, size);
@@ -78,7 +79,7 @@ pub fn asin<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     copy_sign(m, y, x)
 }
 
-/// Inverse cosine.
+/// Expands the inverse cosine.
 pub fn acos<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     let (size, zero) = (m.unary_inst(Unary::Abs, x), m.like(x, 0.0));
     let (p, is_large) = asin_or_half_acos(m, size);

@@ -1,11 +1,10 @@
-//! The same number in another dtype.
+//! Conversions between dtypes.
 
 use crate::kernel::{ExprBuilder, InstId, InstKind, builder::computed_in};
 use neurax_ir::{DType, Kind, op::Direction};
 
-/// `x`, computed in its own dtype, as a value of `to`: floats round, to integers they truncate and
-/// saturate (NaN gives 0), integers wrap, bool asks for non-zero. Narrow floats stay in f32,
-/// rounded.
+/// Expands a conversion of `x` to `to`: floats round; floats to integers truncate and saturate (NaN
+/// becomes 0); integers wrap; a bool is true for non-zero. Narrow floats stay in f32, rounded.
 pub fn convert<M: ExprBuilder>(m: &mut M, x: InstId, to: DType) -> InstId {
     let from = m.ty(x);
     let ty = computed_in(to);
@@ -16,8 +15,8 @@ pub fn convert<M: ExprBuilder>(m: &mut M, x: InstId, to: DType) -> InstId {
         let zero = m.like(x, 0.0);
         return m.compare(Direction::Ne, x, zero);
     }
-    // From f64 through f32 to a narrower float would round twice; to integers of 1 and 2 bytes
-    // machines saturate in 4.
+    // From f64 through f32 to a narrower float would round twice. Machines saturate to integers of
+    // 4 bytes, not of 1 or 2.
     let y = match (from.kind(), ty.kind()) {
         (Kind::Float, Kind::Signed | Kind::Unsigned) if ty.bits() < 32 => narrowed(m, x, ty),
         _ => m.convert(x, ty),
@@ -25,7 +24,7 @@ pub fn convert<M: ExprBuilder>(m: &mut M, x: InstId, to: DType) -> InstId {
     if to == ty { y } else { m.put(InstKind::Round(to, y), ty) }
 }
 
-/// A float as an integer of less than 4 bytes, saturated.
+/// Converts a float to an integer below 4 bytes, saturating.
 fn narrowed<M: ExprBuilder>(m: &mut M, x: InstId, ty: DType) -> InstId {
     let y = m.convert(x, DType::I32);
     let (low, high) = match ty.kind() {

@@ -12,7 +12,7 @@ use neurax_ir::{
 };
 use table::{PAIRS, REFERENCE, ROWS, corners, off_f32, off_f64, pairs, points, same_class};
 
-/// The bits of every value at every place.
+/// The bits of every value, for each input.
 struct Emulator {
     values: Vec<(Vec<u64>, DType)>,
     places: usize,
@@ -27,7 +27,7 @@ impl Emulator {
         (0..self.places).map(|i| f(xs.map(|x| self.values[x as usize].0[i]))).collect()
     }
 
-    /// A function of floats.
+    /// Applies a function of floats.
     fn floats<const N: usize>(&self, xs: [InstId; N], f: impl Fn([f64; N]) -> f64) -> Vec<u64> {
         // Sums, products, quotients and roots of f32 are those of f64, rounded: f64 has more than
         // twice the digits.
@@ -126,7 +126,7 @@ impl ExprBuilder for Emulator {
     }
 }
 
-/// The results for so many inputs at a time that they stay in the cache.
+/// Runs an expansion on all inputs, in chunks that stay in the cache.
 fn run(inputs: &[Vec<u64>], ty: DType, f: impl Fn(&mut Emulator) -> InstId) -> Vec<u64> {
     let mut out = vec![];
     for start in (0..inputs[0].len()).step_by(1024) {

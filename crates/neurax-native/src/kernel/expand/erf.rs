@@ -8,17 +8,17 @@ use super::{
 use crate::kernel::{ExprBuilder, InstId};
 use neurax_ir::op::{Binary, Direction, Unary};
 
-/// Where the tail of the error function begins, and where the function is 1.
+/// The start of the tail of the error function, and the argument from which it is 1.
 const TAIL: (f64, f64) = (59.0 / 64.0, 4.0);
 
-/// The error function near zero.
+/// Approximates the error function near zero.
 fn near_zero<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     let z = m.mul(x, x);
     let p = m.polynomial(z, &c::ERF_F32);
     m.fma(p, x, x)
 }
 
-/// Error function: a polynomial near zero, `1 - e^-p(x)` beyond.
+/// Expands the error function: a polynomial near zero, `1 - e^-p(x)` beyond.
 pub fn erf<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     let (size, from) = (m.unary_inst(Unary::Abs, x), m.like(x, TAIL.0));
     let near = near_zero(m, size);
@@ -30,8 +30,8 @@ pub fn erf<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     copy_sign(m, y, x)
 }
 
-/// Its complement: from one near zero, `e^(-x^2) p / (1 + 2x)` beyond, with the square in two
-/// parts.
+/// Expands the complementary error function: `1 - erf(x)` near zero, `e^(-x^2) p / (1 + 2x)`
+/// beyond, with the square as a sum of two floats.
 pub fn erfc<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     let size = m.unary_inst(Unary::Abs, x);
     let size = min_with(m, size, 10.5);
@@ -55,7 +55,7 @@ pub fn erfc<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     m.select(is_near, near, far)
 }
 
-/// The number without the lower half of its digits: its square is exact.
+/// Returns `x` without the lower half of its digits, so that its square is exact.
 pub fn upper_half<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     let ty = m.ty(x);
     let int = FloatFormat::of(ty).int;

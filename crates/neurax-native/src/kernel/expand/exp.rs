@@ -1,5 +1,5 @@
-//! The exponential and its kin: `x = n ln 2 + r`, a polynomial of `r` (`coefficients`), and `2^n`
-//! made of bits.
+//! The exponential and functions of it: `x = n ln 2 + r`, a polynomial of `r` (`coefficients`), and
+//! `2^n` built from bits.
 
 use super::{coefficients as c, copy_sign, parts::*};
 use crate::kernel::{ExprBuilder, InstId};
@@ -9,14 +9,14 @@ use neurax_ir::{
 };
 use std::f64::consts::LOG2_E;
 
-/// `x = n ln 2 + r`
+/// Reduces `x` to `n` and `r` with `x = n ln 2 + r`.
 fn reduce<M: ExprBuilder>(m: &mut M, x: InstId) -> (WholeNumber, InstId) {
     let n = round_to_whole(m, x, LOG2_E);
     let r = without_ln2(m, n.n, x);
     (n, r)
 }
 
-/// `x - n ln 2`
+/// Returns `x - n ln 2`.
 fn without_ln2<M: ExprBuilder>(m: &mut M, n: InstId, x: InstId) -> InstId {
     let ln2 = table(m.ty(x), &c::LN2_F32, &c::LN2_F64);
     let (high, low) = (m.like(x, -ln2[0]), m.like(x, -ln2[1]));
@@ -24,19 +24,19 @@ fn without_ln2<M: ExprBuilder>(m: &mut M, n: InstId, x: InstId) -> InstId {
     m.fma(n, low, r)
 }
 
-/// `e^r - 1` of a reduced argument.
+/// Approximates `e^r - 1` for a reduced argument.
 pub fn small<M: ExprBuilder>(m: &mut M, r: InstId) -> InstId {
     let p = m.polynomial(r, table(m.ty(r), &c::EXP_F32, &c::EXP_F64));
     let square = m.mul(r, r);
     m.fma(p, square, r)
 }
 
-/// Arguments whose results are zero and infinite.
+/// Returns the arguments whose results are zero and infinite.
 fn ends(ty: DType) -> (f64, f64) {
     if ty == DType::F32 { (-104.0, 89.0) } else { (-746.0, 710.0) }
 }
 
-/// `e^x`
+/// Expands `e^x`.
 pub fn exp<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     let (low, high) = ends(m.ty(x));
     let x = clamp(m, x, low, high);
@@ -45,14 +45,14 @@ pub fn exp<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     scale_by_power(m, p, n)
 }
 
-/// `e^r` of a reduced argument.
+/// Returns `e^r` for a reduced argument.
 fn plus_one<M: ExprBuilder>(m: &mut M, r: InstId) -> InstId {
     let (p, one) = (small(m, r), m.like(r, 1.0));
     m.add(p, one)
 }
 
-/// `e^-(x + more) y` for x from 0 on, of so few digits that no digit of it is lost when the
-/// multiple of ln 2 is taken away.
+/// Returns `e^-(x + more) y` for `x` from 0 on, which has few enough digits for the reduction by a
+/// multiple of ln 2 to be exact.
 pub fn exp_of_parts<M: ExprBuilder>(m: &mut M, x: InstId, more: InstId, y: InstId) -> InstId {
     let minus = m.unary_inst(Unary::Neg, x);
     let n = round_to_whole(m, minus, LOG2_E);
@@ -67,7 +67,7 @@ pub fn exp_of_parts<M: ExprBuilder>(m: &mut M, x: InstId, more: InstId, y: InstI
     scale_by_power(m, y, n)
 }
 
-/// `1 - e^-x` for x from 1 to where that is 1.
+/// Returns `1 - e^-x` for `x` from 1 to where that is 1.
 pub fn one_minus_exp<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     let minus = m.unary_inst(Unary::Neg, x);
     let (n, r) = reduce(m, minus);
@@ -76,7 +76,7 @@ pub fn one_minus_exp<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     m.fma(s, p, one)
 }
 
-/// `(e^x - 1) 2^offset` of a clamped argument, where `2^(n + offset)` is a normal number.
+/// Returns `(e^x - 1) 2^offset` of a clamped argument, if `2^(n + offset)` is normal.
 fn scaled_expm1<M: ExprBuilder>(m: &mut M, x: InstId, offset: i64) -> InstId {
     let (n, r) = reduce(m, x);
     let (p, one) = (small(m, r), m.like(x, 2f64.powi(offset as i32)));
@@ -85,18 +85,18 @@ fn scaled_expm1<M: ExprBuilder>(m: &mut M, x: InstId, offset: i64) -> InstId {
     m.fma(s, p, rest)
 }
 
-/// `e^x - 1`
+/// Expands `e^x - 1`.
 pub fn expm1<M: ExprBuilder>(m: &mut M, x0: InstId) -> InstId {
     let ty = m.ty(x0);
     let x = clamp(m, x0, if ty == DType::F32 { -20.0 } else { -40.0 }, ends(ty).1);
-    // Twice its half, since 2^128 does not exist.
+    // Twice the half of it, since 2^128 overflows.
     let y = scaled_expm1(m, x, -1);
     let y = m.add(y, y);
     identity_below(m, y, x0, FloatFormat::of(ty).tiny.powi(2))
 }
 
-/// Hyperbolic tangent: a polynomial where it is below a half, `1 - 2 / (e^2x + 1)` beyond, so that
-/// what rounding takes from the quotient is small beside the result.
+/// Expands the hyperbolic tangent: a polynomial where it is below a half, `1 - 2 / (e^2x + 1)`
+/// beyond, so that the rounding error of the quotient is small beside the result.
 pub fn tanh<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     let ty = m.ty(x);
     let (size, z) = (m.unary_inst(Unary::Abs, x), m.mul(x, x));
@@ -115,8 +115,8 @@ pub fn tanh<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     copy_sign(m, y, x)
 }
 
-/// `1 / (1 + e^-x)`: with `e = e^-|x|` and `q = e / (1 + e)` it is `1 - q` above zero and `e - e q`
-/// below, where rounding takes little.
+/// Expands the logistic function `1 / (1 + e^-x)`: with `e = e^-|x|` and `q = e / (1 + e)` it is
+/// `1 - q` above zero and `e - e q` below, which keeps rounding errors small.
 pub fn logistic<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     let (size, zero, one) = (m.unary_inst(Unary::Abs, x), m.like(x, 0.0), m.like(x, 1.0));
     let size = min_with(m, size, -ends(m.ty(x)).0);
@@ -132,12 +132,12 @@ pub fn logistic<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     m.sub(round_to_whole, part)
 }
 
-/// Where hyperbolic sine and cosine are infinite, but `e^x / 4` is not.
+/// Returns the argument from which sinh and cosh are infinite although `e^x / 4` is not.
 fn end_of_hyperbolic(ty: DType) -> f64 {
     if ty == DType::F32 { 89.5 } else { 710.6 }
 }
 
-/// Hyperbolic sine, as `2 t + t / (2 t + 1/2)` with `t = (e^|x| - 1) / 4`.
+/// Expands the hyperbolic sine as `2 t + t / (2 t + 1/2)` with `t = (e^|x| - 1) / 4`.
 pub fn sinh<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     let (size, half) = (m.unary_inst(Unary::Abs, x), m.like(x, 0.5));
     let size = min_with(m, size, end_of_hyperbolic(m.ty(x)));
@@ -150,7 +150,7 @@ pub fn sinh<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     identity_below(m, y, x, FloatFormat::of(m.ty(x)).tiny)
 }
 
-/// Hyperbolic cosine, as `t + 1 / (4 t)` with `t = e^|x| / 2`.
+/// Expands the hyperbolic cosine as `t + 1 / (4 t)` with `t = e^|x| / 2`.
 pub fn cosh<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     let (size, quarter) = (m.unary_inst(Unary::Abs, x), m.like(x, 0.25));
     let size = min_with(m, size, end_of_hyperbolic(m.ty(x)));

@@ -1,4 +1,4 @@
-//! Functions of integers and bools: nothing traps, everything wraps.
+//! Functions of integers and bools: no instruction traps, and results wrap.
 
 use crate::kernel::{ExprBuilder, InstId, InstKind};
 use neurax_ir::{
@@ -6,7 +6,7 @@ use neurax_ir::{
     op::{Binary, Direction, Unary},
 };
 
-/// A function of one integer or bool.
+/// Expands a unary function of integers or bools.
 pub fn unary<M: ExprBuilder>(m: &mut M, f: Unary, x: InstId) -> InstId {
     let ty = m.ty(x);
     let zero = m.like(x, 0.0);
@@ -32,7 +32,8 @@ fn sign<M: ExprBuilder>(m: &mut M, x: InstId, zero: InstId) -> InstId {
     m.select(below, minus, y)
 }
 
-/// A function of bools as one of their bits.
+/// Returns the bitwise function that `f` is for bools: sums and maxima are `or`, products and
+/// minima are `and`.
 pub fn of_bools(f: Binary) -> Binary {
     match f {
         Binary::Add | Binary::Max => Binary::Or,
@@ -41,7 +42,7 @@ pub fn of_bools(f: Binary) -> Binary {
     }
 }
 
-/// A function of two integers or bools.
+/// Expands a binary function of integers or bools.
 pub fn binary<M: ExprBuilder>(m: &mut M, f: Binary, x: InstId, y: InstId) -> InstId {
     let ty = m.ty(x);
     match f {
@@ -60,8 +61,8 @@ pub fn binary<M: ExprBuilder>(m: &mut M, f: Binary, x: InstId, y: InstId) -> Ins
     }
 }
 
-/// Quotient and remainder where the machine would trap: by zero the quotient is -1 (all bits set)
-/// and the remainder `x`; the least number by -1 wraps.
+/// Expands division and remainder without traps: division by zero is -1 (all bits set) with
+/// remainder `x`; the least number divided by -1 wraps.
 fn divide<M: ExprBuilder>(m: &mut M, f: Binary, x: InstId, y: InstId) -> InstId {
     let (zero, one) = (m.like(x, 0.0), m.like(x, 1.0));
     let by_zero = m.compare(Direction::Eq, y, zero);
@@ -80,14 +81,14 @@ fn divide<M: ExprBuilder>(m: &mut M, f: Binary, x: InstId, y: InstId) -> InstId 
             let negated = m.unary_inst(Unary::Neg, x);
             m.select(is, negated, q)
         }
-        // Any number is a multiple of -1, as of the 1 that stands in for it.
+        // The remainder by -1 is 0, as is the one by the 1 that replaces it.
         _ => q,
     };
     let all = m.bits(m.ty(x), !0 >> (64 - m.ty(x).bits()));
     m.select(by_zero, if is_div { all } else { x }, q)
 }
 
-/// Shifts by the width or more, or by less than nothing, leave zeros (or the sign).
+/// Expands a shift: by the width or more, or by a negative amount, leaves zeros (or the sign).
 fn shift<M: ExprBuilder>(m: &mut M, f: Binary, x: InstId, y: InstId) -> InstId {
     let ty = m.ty(x);
     let (width, most) = (m.like(x, ty.bits() as f64), m.like(x, ty.bits() as f64 - 1.0));
@@ -104,7 +105,7 @@ fn shift<M: ExprBuilder>(m: &mut M, f: Binary, x: InstId, y: InstId) -> InstId {
     m.select(fits, shifted, zero)
 }
 
-/// The unsigned dtype of the same width.
+/// Returns the unsigned dtype of the same width.
 fn unsigned(ty: DType) -> DType {
     match ty.bits() {
         8 => DType::U8,

@@ -1,4 +1,4 @@
-//! The logarithm and its kin: `x = 2^n m` with m from sqrt(1/2) to sqrt(2), and `log m = 2
+//! The logarithm and functions of it: `x = 2^n m` with m from sqrt(1/2) to sqrt(2), and `log m = 2
 //! artanh(s)` with `s = (m - 1) / (m + 1)`, a polynomial of `s` (`coefficients`).
 
 use super::{coefficients as c, copy_sign, parts::*};
@@ -8,7 +8,7 @@ use neurax_ir::{
     op::{Binary, Direction, Unary},
 };
 
-/// `log x + n ln 2 + low`, for normal numbers x above zero and `low` below the last place of the
+/// Returns `log x + n ln 2 + low` for a positive normal `x`, with `low` below the last place of the
 /// result.
 fn log_of<M: ExprBuilder>(m: &mut M, x: InstId, n: Option<InstId>, low: Option<InstId>) -> InstId {
     let ty = m.ty(x);
@@ -36,7 +36,7 @@ fn log_of<M: ExprBuilder>(m: &mut M, x: InstId, n: Option<InstId>, low: Option<I
     m.fma(e, high, y)
 }
 
-/// The logarithm of zero, of infinity, of NaN and of negative numbers.
+/// Selects the logarithm of zero, infinity, NaN and negative numbers.
 fn ends<M: ExprBuilder>(m: &mut M, x: InstId, y: InstId) -> InstId {
     let (zero, inf) = (m.like(x, 0.0), m.like(x, f64::INFINITY));
     let (minus, nan) = (m.like(x, f64::NEG_INFINITY), m.like(x, f64::NAN));
@@ -47,7 +47,7 @@ fn ends<M: ExprBuilder>(m: &mut M, x: InstId, y: InstId) -> InstId {
     m.select(is_out, end, y)
 }
 
-/// Natural logarithm.
+/// Expands the natural logarithm.
 pub fn log<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     let power = FloatFormat::of(m.ty(x)).digits as i32;
     let (y, is_small) = without_subnormals(m, x, power);
@@ -57,7 +57,7 @@ pub fn log<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     ends(m, x, y)
 }
 
-/// What `1 + x` rounds to, and by how much of it that is less.
+/// Returns `1 + x` rounded, and the rounding error relative to it.
 fn one_plus<M: ExprBuilder>(m: &mut M, x: InstId) -> (InstId, InstId) {
     let one = m.like(x, 1.0);
     let sum = m.add(x, one);
@@ -66,7 +66,7 @@ fn one_plus<M: ExprBuilder>(m: &mut M, x: InstId) -> (InstId, InstId) {
     (sum, m.binary_inst(Binary::Div, lost, sum))
 }
 
-/// `log(1 + x)`: the logarithm of the rounded sum, and what was rounded off.
+/// Expands `log(1 + x)`: the logarithm of the rounded sum plus the rounding error.
 pub fn log1p<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     let (sum, low) = one_plus(m, x);
     let y = log_of(m, sum, None, Some(low));
@@ -74,12 +74,12 @@ pub fn log1p<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     preserve_zero(m, y, x)
 }
 
-/// From where on the root of `1 + x^2` is x.
+/// Returns the number from which `sqrt(1 + x^2)` rounds to `x`.
 fn large(ty: DType) -> f64 {
     if ty == DType::F32 { 2f64.powi(13) } else { 2f64.powi(28) }
 }
 
-/// `log(1 + w)`, or `log(2 x)` for large x.
+/// Returns `log(1 + w)`, or `log(2 x)` for large `x`.
 fn log1p_or_twice<M: ExprBuilder>(m: &mut M, w: InstId, x: InstId) -> InstId {
     let (from, zero, one) = (m.like(x, large(m.ty(x))), m.like(x, 0.0), m.like(x, 1.0));
     let is_large = m.compare(Direction::Gt, x, from);
@@ -90,7 +90,7 @@ fn log1p_or_twice<M: ExprBuilder>(m: &mut M, w: InstId, x: InstId) -> InstId {
     ends(m, sum, y)
 }
 
-/// Inverse hyperbolic sine, as `log(1 + x + x^2 / (1 + sqrt(1 + x^2)))`.
+/// Expands the inverse hyperbolic sine as `log(1 + x + x^2 / (1 + sqrt(1 + x^2)))`.
 pub fn asinh<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     let (size, one) = (m.unary_inst(Unary::Abs, x), m.like(x, 1.0));
     let a = min_with(m, size, large(m.ty(x)));
@@ -104,7 +104,7 @@ pub fn asinh<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     copy_sign(m, y, x)
 }
 
-/// Inverse hyperbolic cosine, as `log(1 + t + sqrt(t (t + 2)))` with `t = x - 1`.
+/// Expands the inverse hyperbolic cosine as `log(1 + t + sqrt(t (t + 2)))` with `t = x - 1`.
 pub fn acosh<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     let (one, two, zero, nan) =
         (m.like(x, 1.0), m.like(x, 2.0), m.like(x, 0.0), m.like(x, f64::NAN));
@@ -119,7 +119,7 @@ pub fn acosh<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     m.select(fits, y, nan)
 }
 
-/// Inverse hyperbolic tangent, as half of `log(1 + 2x / (1 - x))`.
+/// Expands the inverse hyperbolic tangent as half of `log(1 + 2x / (1 - x))`.
 pub fn atanh<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     let (size, one, half) = (m.unary_inst(Unary::Abs, x), m.like(x, 1.0), m.like(x, 0.5));
     let (double, below) = (m.add(size, size), m.sub(one, size));

@@ -1,9 +1,18 @@
-//! What functions are made of, in instructions that machine code has.
+//! Expansion of functions into instructions that have machine code.
 //!
-//! Functions of floats take their argument apart so that a polynomial on a small interval is left,
-//! and put the result together again. What rounding costs is stated in docs/performance.md and
-//! asserted by `tests/accuracy.rs`, and for CPUs without fused multiply-add by `emulate`. What is
-//! not spelt out is called in the scalar library.
+//! Transcendental functions of floats are expanded by range reduction and a minimax polynomial: the
+//! argument is reduced to a small interval, a polynomial approximates the function there
+//! (`coefficients`, fitted by `scripts/minimax.py`), and the result is reconstructed.
+//!
+//! ```text
+//! exp(x):   n = round(x / ln 2);  r = x - n ln 2;  exp(x) = 2^n (1 + r + r^2 p(r))
+//! ```
+//!
+//! There are no branches, so that all lanes of a vector take the same path. Arguments for which a
+//! reduction does not suffice are patched by a call of the scalar library ([`InstKind::Patch`]);
+//! functions without an expansion are calls for every lane. Error bounds stand in
+//! `docs/performance.md` and are asserted by `tests/accuracy.rs`, and for CPUs without fused
+//! multiply-add by `emulate`.
 
 mod arc;
 mod coefficients;
@@ -27,7 +36,7 @@ use neurax_ir::{
 pub use convert::convert;
 pub use integer::of_bools;
 
-/// A function of one value.
+/// Expands a unary function.
 pub fn unary<M: ExprBuilder>(m: &mut M, f: Unary, x: InstId) -> InstId {
     let ty = m.ty(x);
     match ty.kind() {
@@ -36,7 +45,7 @@ pub fn unary<M: ExprBuilder>(m: &mut M, f: Unary, x: InstId) -> InstId {
     }
 }
 
-/// A function of two values of one dtype.
+/// Expands a binary function.
 pub fn binary<M: ExprBuilder>(m: &mut M, f: Binary, x: InstId, y: InstId) -> InstId {
     match m.ty(x).kind() {
         Kind::Float => match f {
@@ -94,7 +103,7 @@ fn float<M: ExprBuilder>(m: &mut M, f: Unary, x: InstId) -> InstId {
     }
 }
 
-/// -1, 0 or 1 with the sign of `x`; zeros and NaN stay.
+/// Expands the sign: -1 or 1; zeros and NaN are kept.
 fn sign<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     let (zero, one, minus) = (m.like(x, 0.0), m.like(x, 1.0), m.like(x, -1.0));
     let (above, below) = (m.compare(Direction::Gt, x, zero), m.compare(Direction::Lt, x, zero));
@@ -102,8 +111,8 @@ fn sign<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     m.select(below, minus, y)
 }
 
-/// Truncates, and goes one step on if a half or more was cut off: exact, unlike adding a half
-/// first.
+/// Expands rounding half away from zero: truncates, and adds one if the fraction is a half or more.
+/// Adding a half first would not be exact.
 fn round_away<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     let size = m.unary_inst(Unary::Abs, x);
     let down = m.unary_inst(Unary::Floor, size);
@@ -114,7 +123,7 @@ fn round_away<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     copy_sign(m, y, x)
 }
 
-/// The size of `y` with the sign of `x`.
+/// Returns the magnitude of `y` with the sign of `x`.
 pub(crate) fn copy_sign<M: ExprBuilder>(m: &mut M, y: InstId, x: InstId) -> InstId {
     let ty = m.ty(x);
     let int = if ty == DType::F32 { DType::I32 } else { DType::I64 };

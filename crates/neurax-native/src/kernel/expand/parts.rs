@@ -1,9 +1,8 @@
-//! What functions of floats share: numbers taken apart into exponent and fraction, and put together
-//! again.
+//! Building blocks of float expansions: exponents, fractions and signs.
 //!
-//! Everything works for f32 and f64 alike. Whole numbers stay floats; where their bits are needed,
-//! a large number is added, so that they stand in the lowest bits of the sum: machine code has no
-//! conversion for vectors of 8 bytes.
+//! All of them work for f32 and f64. Whole numbers stay floats. Where their bits are needed, a
+//! large number is added, so that they are the low bits of the sum: vectors of 8-byte elements have
+//! no conversion to integers.
 
 use super::coefficients as c;
 use crate::kernel::{ExprBuilder, InstId};
@@ -12,23 +11,23 @@ use neurax_ir::{
     op::{Binary, Direction, Unary},
 };
 
-/// How a float dtype is laid out.
+/// The layout of a float dtype.
 #[derive(Clone, Copy)]
 pub struct FloatFormat {
-    /// The integer of the same width.
+    /// The integer dtype of the same width.
     pub int: DType,
-    /// Bits of the fraction.
+    /// The bits of the fraction.
     pub digits: u32,
     /// The exponent of 1, as stored.
     pub bias: i64,
     /// `1.5 * 2^digits`: the last place of sums with it is 1.
     pub magic: f64,
-    /// Where `sinh x`, `expm1 x` and the like are `x` itself.
+    /// The bound below which functions such as `sinh` and `expm1` round to their argument.
     pub tiny: f64,
 }
 
 impl FloatFormat {
-    /// That of a dtype: f32 or f64.
+    /// Returns the layout of f32 or f64.
     pub fn of(ty: DType) -> FloatFormat {
         match ty {
             DType::F32 => FloatFormat {
@@ -49,21 +48,21 @@ impl FloatFormat {
     }
 }
 
-/// The table of a dtype.
+/// Returns the coefficients for a dtype.
 pub fn table<'a>(ty: DType, f32s: &'a [f64], f64s: &'a [f64]) -> &'a [f64] {
     if ty == DType::F32 { f32s } else { f64s }
 }
 
-/// A whole number, as a float and in the lowest bits of an integer.
+/// A whole number, as a float and in the low bits of an integer.
 #[derive(Clone, Copy)]
 pub struct WholeNumber {
     /// The number.
     pub n: InstId,
-    /// Its bits, and others above them.
+    /// An integer whose low bits are the number.
     pub bits: InstId,
 }
 
-/// `x * scale` rounded to a whole number.
+/// Rounds `x * scale` to a whole number.
 pub fn round_to_whole<M: ExprBuilder>(m: &mut M, x: InstId, scale: f64) -> WholeNumber {
     let f = FloatFormat::of(m.ty(x));
     let (scale, magic) = (m.like(x, scale), m.like(x, f.magic));
@@ -71,7 +70,7 @@ pub fn round_to_whole<M: ExprBuilder>(m: &mut M, x: InstId, scale: f64) -> Whole
     WholeNumber { n: m.sub(t, magic), bits: m.bitcast(t, f.int) }
 }
 
-/// `2^(n + offset)` of the lowest bits of an integer, where that is a normal number of dtype `ty`.
+/// Returns `2^(n + offset)` for the number in the low bits of an integer, if it is normal in `ty`.
 pub fn power_of_two<M: ExprBuilder>(m: &mut M, bits: InstId, offset: i64, ty: DType) -> InstId {
     let f = FloatFormat::of(ty);
     let (bias, shift) =
@@ -81,8 +80,7 @@ pub fn power_of_two<M: ExprBuilder>(m: &mut M, bits: InstId, offset: i64, ty: DT
     m.bitcast(e, ty)
 }
 
-/// `y * 2^n` in two steps, so that the ends of the range (subnormal, overflowing) come out of the
-/// last multiplication.
+/// Returns `y * 2^n` in two steps, so that only the last multiplication underflows or overflows.
 pub fn scale_by_power<M: ExprBuilder>(m: &mut M, y: InstId, n: WholeNumber) -> InstId {
     let ty = m.ty(y);
     let first = round_to_whole(m, n.n, 0.5);
@@ -92,8 +90,8 @@ pub fn scale_by_power<M: ExprBuilder>(m: &mut M, y: InstId, n: WholeNumber) -> I
     m.mul(y, b)
 }
 
-/// `x = 2^exponent * fraction` with the fraction from sqrt(1/2) to sqrt(2), for normal numbers
-/// above zero.
+/// Splits a positive normal `x` into `2^exponent * fraction`, with the fraction from sqrt(1/2) to
+/// sqrt(2).
 pub fn split_exponent<M: ExprBuilder>(m: &mut M, x: InstId) -> (InstId, InstId) {
     let ty = m.ty(x);
     let f = FloatFormat::of(ty);
@@ -124,7 +122,8 @@ pub fn split_exponent<M: ExprBuilder>(m: &mut M, x: InstId) -> (InstId, InstId) 
     (m.sub(e, offset), fraction)
 }
 
-/// Subnormal numbers multiplied to normal ones; which they were, and by which power of two.
+/// Scales subnormal numbers to normal ones by `2^power`. Returns the result and the power that was
+/// used.
 pub fn without_subnormals<M: ExprBuilder>(m: &mut M, x: InstId, power: i32) -> (InstId, InstId) {
     let ty = m.ty(x);
     let least = m.bits(ty, 1 << FloatFormat::of(ty).digits);
@@ -133,7 +132,7 @@ pub fn without_subnormals<M: ExprBuilder>(m: &mut M, x: InstId, power: i32) -> (
     (m.select(is_small, scaled, x), is_small)
 }
 
-/// `x` where that is between the ends, else the nearer one; NaN stays.
+/// Clamps `x` to `low..=high`; NaN is kept.
 pub fn clamp<M: ExprBuilder>(m: &mut M, x: InstId, low: f64, high: f64) -> InstId {
     let low = m.like(x, low);
     let below = m.compare(Direction::Lt, x, low);
@@ -141,28 +140,28 @@ pub fn clamp<M: ExprBuilder>(m: &mut M, x: InstId, low: f64, high: f64) -> InstI
     min_with(m, x, high)
 }
 
-/// The smaller of both; NaN stays.
+/// Returns the smaller of `x` and `high`; NaN is kept.
 pub fn min_with<M: ExprBuilder>(m: &mut M, x: InstId, high: f64) -> InstId {
     let high = m.like(x, high);
     let above = m.compare(Direction::Gt, x, high);
     m.select(above, high, x)
 }
 
-/// `x` where it is so small, zero included; else `y`.
+/// Returns `x` where its magnitude is below `bound`, zero included, else `y`.
 pub fn identity_below<M: ExprBuilder>(m: &mut M, y: InstId, x: InstId, bound: f64) -> InstId {
     let (size, bound) = (m.unary_inst(Unary::Abs, x), m.like(x, bound));
     let is_small = m.compare(Direction::Lt, size, bound);
     m.select(is_small, x, y)
 }
 
-/// `x` where it is zero, for its sign; else `y`.
+/// Returns `x` where it is zero, which keeps the sign of zero, else `y`.
 pub fn preserve_zero<M: ExprBuilder>(m: &mut M, y: InstId, x: InstId) -> InstId {
     let zero = m.like(x, 0.0);
     let is_zero = m.compare(Direction::Eq, x, zero);
     m.select(is_zero, x, y)
 }
 
-/// The top bit alone, as an integer.
+/// Returns the sign bit alone, as an integer.
 pub fn sign_bit<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     let ty = m.ty(x);
     let int = FloatFormat::of(ty).int;
@@ -170,7 +169,7 @@ pub fn sign_bit<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     m.binary_inst(Binary::And, bits, top)
 }
 
-/// `y` with its sign turned where that bit is set.
+/// Flips the sign of `y` where the sign bit in `bit` is set.
 pub fn flip_sign<M: ExprBuilder>(m: &mut M, y: InstId, bit: InstId) -> InstId {
     let (ty, int) = (m.ty(y), m.ty(bit));
     let bits = m.bitcast(y, int);
@@ -178,14 +177,14 @@ pub fn flip_sign<M: ExprBuilder>(m: &mut M, y: InstId, bit: InstId) -> InstId {
     m.bitcast(bits, ty)
 }
 
-/// `c - y` for a number in two parts, the larger first.
+/// Returns `(high + low) - y`.
 pub fn subtract_from<M: ExprBuilder>(m: &mut M, (high, low): (f64, f64), y: InstId) -> InstId {
     let (high, low) = (m.like(y, high), m.like(y, low));
     let rest = m.sub(low, y);
     m.add(high, rest)
 }
 
-/// `pi/2` in two parts, for f32.
+/// `pi/2` as a sum of two f32.
 pub const HALF_PI: (f64, f64) = (c::FRAC_PI_2_F32[0], c::FRAC_PI_2_F32[1]);
 
 fn mask(ty: DType) -> u64 {

@@ -5,10 +5,10 @@ use crate::kernel::{ExprBuilder, InstId};
 use neurax_ir::op::{Binary, Direction, Unary};
 use std::f64::consts::LN_2;
 
-/// A sum of two numbers of which the second is below the last place of the first.
+/// A number as the unevaluated sum of two floats, the second below the last place of the first.
 type DoubleFloat = (InstId, InstId);
 
-/// `x y`, without rounding.
+/// Returns `x y` without rounding.
 fn product<M: ExprBuilder>(m: &mut M, x: InstId, y: InstId) -> DoubleFloat {
     let high = m.mul(x, y);
     let minus = m.unary_inst(Unary::Neg, high);
@@ -25,14 +25,14 @@ fn product<M: ExprBuilder>(m: &mut M, x: InstId, y: InstId) -> DoubleFloat {
     (high, low)
 }
 
-/// `x + y`, without rounding, where x is the larger or zero.
+/// Returns `x + y` without rounding, if `x` is the larger one or zero.
 fn sum<M: ExprBuilder>(m: &mut M, x: InstId, y: InstId) -> DoubleFloat {
     let high = m.add(x, y);
     let had = m.sub(high, x);
     (high, m.sub(y, had))
 }
 
-/// The logarithm to base 2 of a normal number above zero, to about 32 digits: `2 s / ln 2 + s^3
+/// Returns the logarithm to base 2 of a positive normal number, to about 32 bits: `2 s / ln 2 + s^3
 /// p(s^2)` with `s = (m - 1) / (m + 1)` and its product with `2 / ln 2` in two parts.
 fn log2<M: ExprBuilder>(m: &mut M, x: InstId, n: InstId) -> DoubleFloat {
     let (e, fraction) = split_exponent(m, x);
@@ -64,7 +64,7 @@ fn log2<M: ExprBuilder>(m: &mut M, x: InstId, n: InstId) -> DoubleFloat {
     (high, m.add(low, rest))
 }
 
-/// `2^(high + low)`, zero and infinity included.
+/// Returns `2^(high + low)`, with zero and infinity at the ends.
 fn exp2<M: ExprBuilder>(m: &mut M, (high, low): DoubleFloat) -> InstId {
     let high = clamp(m, high, -160.0, 130.0);
     let n = round_to_whole(m, high, 1.0);
@@ -77,8 +77,8 @@ fn exp2<M: ExprBuilder>(m: &mut M, (high, low): DoubleFloat) -> InstId {
     scale_by_power(m, p, n)
 }
 
-/// `x^y`, as `2^(y log2 |x|)` with the logarithm and the product in two parts; then signs and ends
-/// as IEEE 754 asks of `pow`.
+/// Expands `x^y` as `2^(y log2 |x|)`, with the logarithm and the product as sums of two floats;
+/// signs and special cases follow IEEE 754.
 pub fn pow<M: ExprBuilder>(m: &mut M, x: InstId, y: InstId) -> InstId {
     let (size, zero, none) = (m.unary_inst(Unary::Abs, x), m.like(x, 0.0), m.like(x, -24.0));
     let (normal, is_small) = without_subnormals(m, size, 24);
@@ -99,7 +99,7 @@ pub fn pow<M: ExprBuilder>(m: &mut M, x: InstId, y: InstId) -> InstId {
     signs(m, z, x, y)
 }
 
-/// The logarithm of zero, infinity and NaN.
+/// Selects the logarithm of zero, infinity and NaN.
 fn log2_ends<M: ExprBuilder>(m: &mut M, size: InstId, log: InstId) -> InstId {
     let (zero, inf, minus) =
         (m.like(size, 0.0), m.like(size, f64::INFINITY), m.like(size, f64::NEG_INFINITY));
@@ -109,8 +109,8 @@ fn log2_ends<M: ExprBuilder>(m: &mut M, size: InstId, log: InstId) -> InstId {
     m.select(is_zero, minus, log)
 }
 
-/// `z = |x|^y` made `x^y`: odd powers keep the sign of x, fractional ones of negative numbers do
-/// not exist, and `x^0` and `1^y` are 1.
+/// Turns `z = |x|^y` into `x^y`: odd powers keep the sign of `x`, fractional powers of negative
+/// numbers are NaN, and `x^0` and `1^y` are 1.
 fn signs<M: ExprBuilder>(m: &mut M, z: InstId, x: InstId, y: InstId) -> InstId {
     let (zero, one, half, nan) =
         (m.like(x, 0.0), m.like(x, 1.0), m.like(x, 0.5), m.like(x, f64::NAN));
@@ -134,7 +134,8 @@ fn signs<M: ExprBuilder>(m: &mut M, z: InstId, x: InstId, y: InstId) -> InstId {
     m.select(x_one, one, out)
 }
 
-/// Cube root: `x = 2^(3q + k) m`, a polynomial's guess for m and one step of Halley's method.
+/// Expands the cube root: `x = 2^(3q + k) m`, a polynomial estimate for `m` and one step of
+/// Halley's method.
 pub fn cbrt<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     let (size, zero, inf) = (m.unary_inst(Unary::Abs, x), m.like(x, 0.0), m.like(x, f64::INFINITY));
     let (normal, is_small) = without_subnormals(m, size, 24);

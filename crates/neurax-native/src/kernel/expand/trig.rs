@@ -11,7 +11,7 @@ use neurax_ir::{
 };
 use std::f64::consts::FRAC_2_PI;
 
-/// Up to which argument the reduction is good.
+/// Returns the largest argument for which the reduction is accurate.
 fn limit(ty: DType, has_fma: bool) -> f64 {
     match (ty, has_fma) {
         (DType::F32, true) => 100_000.0,
@@ -20,7 +20,7 @@ fn limit(ty: DType, has_fma: bool) -> f64 {
     }
 }
 
-/// `|x| = n pi/2 + r`, with |r| at most pi/4.
+/// Reduces `size = |x|` to `n` and `r` with `|x| = n pi/2 + r` and `|r|` at most pi/4.
 fn reduce<M: ExprBuilder>(m: &mut M, size: InstId) -> (WholeNumber, InstId) {
     let n = round_to_whole(m, size, FRAC_2_PI);
     // A fused product is exact however long its factors are: three parts of full length. Else parts
@@ -39,7 +39,7 @@ fn reduce<M: ExprBuilder>(m: &mut M, size: InstId) -> (WholeNumber, InstId) {
     (n, r)
 }
 
-/// Sine and cosine of a reduced argument.
+/// Approximates the sine and cosine of a reduced argument.
 fn both<M: ExprBuilder>(m: &mut M, r: InstId) -> (InstId, InstId) {
     let ty = m.ty(r);
     let z = m.mul(r, r);
@@ -51,7 +51,7 @@ fn both<M: ExprBuilder>(m: &mut M, r: InstId) -> (InstId, InstId) {
     (s, m.fma(p, square, first))
 }
 
-/// Is the whole number odd?
+/// Returns a node that is true if the whole number is odd.
 fn is_odd<M: ExprBuilder>(m: &mut M, n: WholeNumber) -> InstId {
     let int = m.ty(n.bits);
     let (one, zero) = (m.bits(int, 1), m.bits(int, 0));
@@ -59,7 +59,7 @@ fn is_odd<M: ExprBuilder>(m: &mut M, n: WholeNumber) -> InstId {
     m.compare(Direction::Ne, bit, zero)
 }
 
-/// A bit of an integer, at the place of the sign.
+/// Moves bit `bit` of an integer to the position of the sign.
 fn as_sign<M: ExprBuilder>(m: &mut M, bits: InstId, bit: u64) -> InstId {
     let int = m.ty(bits);
     let (bit_alone, shift) = (m.bits(int, 1 << bit), m.bits(int, int.bits() as u64 - 1 - bit));
@@ -67,7 +67,7 @@ fn as_sign<M: ExprBuilder>(m: &mut M, bits: InstId, bit: u64) -> InstId {
     m.binary_inst(Binary::ShiftLeft, x, shift)
 }
 
-/// The library's function beyond the limit.
+/// Replaces the result by a library call for arguments beyond the limit.
 fn patch<M: ExprBuilder>(m: &mut M, f: Unary, x: InstId, size: InstId, y: InstId) -> InstId {
     let ty = m.ty(x);
     let limit = m.number(ty, limit(ty, m.has_fma()));
@@ -75,7 +75,7 @@ fn patch<M: ExprBuilder>(m: &mut M, f: Unary, x: InstId, size: InstId, y: InstId
     m.put(InstKind::Patch(f, is_far, x, y), ty)
 }
 
-/// Sine.
+/// Expands the sine.
 pub fn sin<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     let size = m.unary_inst(Unary::Abs, x);
     let (n, r) = reduce(m, size);
@@ -88,7 +88,7 @@ pub fn sin<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     patch(m, Unary::Sin, x, size, y)
 }
 
-/// Cosine: the sine one quadrant further on.
+/// Expands the cosine: the sine one quadrant further on.
 pub fn cos<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     let size = m.unary_inst(Unary::Abs, x);
     let (n, r) = reduce(m, size);
@@ -100,7 +100,7 @@ pub fn cos<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     patch(m, Unary::Cos, x, size, y)
 }
 
-/// Tangent: the quotient of both, or its negative inverse.
+/// Expands the tangent: the quotient of sine and cosine, or its negative reciprocal.
 pub fn tan<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     let size = m.unary_inst(Unary::Abs, x);
     let (n, r) = reduce(m, size);

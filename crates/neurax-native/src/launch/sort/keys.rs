@@ -8,7 +8,7 @@
 
 #![allow(unsafe_code, reason = "elements are read by address")]
 
-use crate::launch::frame::Address;
+use crate::address::Address;
 use neurax_ir::{DType, Kind};
 
 /// A packed record of keys, with the row index in its low 32 bits.

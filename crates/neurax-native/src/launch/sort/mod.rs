@@ -10,7 +10,8 @@
 
 mod keys;
 
-use super::{frame::Address, pool::Pool, scratch::Scratch};
+use super::{pool::Pool, scratch::Scratch};
+use crate::address::Address;
 use crate::{
     schedule::BufferId,
     tuning::{SORT_GRAIN_ELEMENTS, SORT_MAX_CHUNKS},

@@ -16,7 +16,8 @@
 mod cell;
 mod pairs2x2;
 
-use super::{frame::Address, pool::Pool, scratch::Scratch, tap_range::TapRange};
+use super::{pool::Pool, scratch::Scratch, tap_range::TapRange};
+use crate::address::Address;
 use crate::{
     schedule::BufferId,
     tuning::{WINDOWS_GRAIN_TAPS, WINDOWS_MAX_CHUNKS},
