@@ -18,7 +18,7 @@ def affine(p, name, x):
 
 def norm(p, name, x):
     centred = x - x.mean(-1, keepdims=True)
-    return centred * lax.rsqrt((centred**2).mean(-1, keepdims=True) + 1e-5) * p[name + ".gain"] + p[name + ".offset"]
+    return centred * lax.rsqrt((centred**2).mean(-1, keepdims=True) + 1e-5) * p[name + ".scale"] + p[name + ".bias"]
 
 
 def mlp(p, x):
@@ -36,13 +36,13 @@ def cnn(p, x):
 def transformer(p, x):
     n, s = x.shape
     seen = jnp.tril(jnp.ones((s, s), bool))
-    x = p["tokens"][x] + p["places"]
+    x = p["tokens"][x] + p["positions"]
     for i in range(LAYERS):
         b = f"blocks.{i}."
-        q, k, v = jnp.moveaxis(affine(p, b + "qkv", norm(p, b + "first", x)).reshape(n, s, 3, HEADS, -1), 2, 0)
+        q, k, v = jnp.moveaxis(affine(p, b + "qkv", norm(p, b + "attention_norm", x)).reshape(n, s, 3, HEADS, -1), 2, 0)
         scores = jnp.where(seen, jnp.einsum("bshd,bthd->bhst", q, k) / np.sqrt(q.shape[-1]), -1e9)
-        x = x + affine(p, b + "mix", jnp.einsum("bhst,bthd->bshd", jax.nn.softmax(scores), v).reshape(n, s, -1))
-        x = x + affine(p, b + "narrow", jax.nn.gelu(affine(p, b + "wide", norm(p, b + "second", x))))
+        x = x + affine(p, b + "attention_out", jnp.einsum("bhst,bthd->bshd", jax.nn.softmax(scores), v).reshape(n, s, -1))
+        x = x + affine(p, b + "mlp_down", jax.nn.gelu(affine(p, b + "mlp_up", norm(p, b + "mlp_norm", x))))
     return affine(p, "out", norm(p, "norm", x))
 
 

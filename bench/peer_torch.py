@@ -14,7 +14,7 @@ def affine(p, name, x):
 
 
 def norm(p, name, x):
-    return F.layer_norm(x, x.shape[-1:], p[name + ".gain"], p[name + ".offset"], 1e-5)
+    return F.layer_norm(x, x.shape[-1:], p[name + ".scale"], p[name + ".bias"], 1e-5)
 
 
 def mlp(p, x):
@@ -29,13 +29,13 @@ def cnn(p, x):
 
 def transformer(p, x):
     n, s = x.shape
-    x = F.embedding(x, p["tokens"]) + p["places"]
+    x = F.embedding(x, p["tokens"]) + p["positions"]
     for i in range(LAYERS):
         b = f"blocks.{i}."
-        q, k, v = affine(p, b + "qkv", norm(p, b + "first", x)).view(n, s, 3, HEADS, -1).permute(2, 0, 3, 1, 4)
+        q, k, v = affine(p, b + "qkv", norm(p, b + "attention_norm", x)).view(n, s, 3, HEADS, -1).permute(2, 0, 3, 1, 4)
         a = F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).reshape(n, s, -1)
-        x = x + affine(p, b + "mix", a)
-        x = x + affine(p, b + "narrow", F.gelu(affine(p, b + "wide", norm(p, b + "second", x)), approximate="tanh"))
+        x = x + affine(p, b + "attention_out", a)
+        x = x + affine(p, b + "mlp_down", F.gelu(affine(p, b + "mlp_up", norm(p, b + "mlp_norm", x)), approximate="tanh"))
     return affine(p, "out", norm(p, "norm", x))
 
 

@@ -16,8 +16,8 @@ def affine(p, rng, name, n, m):
 
 
 def norm(p, rng, name):
-    p[name + ".gain"] = rng.uniform(0.5, 1.5, WIDTH)
-    p[name + ".offset"] = rng.uniform(-0.1, 0.1, WIDTH)
+    p[name + ".scale"] = rng.uniform(0.5, 1.5, WIDTH)
+    p[name + ".bias"] = rng.uniform(-0.1, 0.1, WIDTH)
 
 
 def mlp(rng, batch):
@@ -38,15 +38,15 @@ def cnn(rng, batch):
 
 
 def transformer(rng, batch):
-    p = {"tokens": rng.uniform(-1, 1, (VOCABULARY, WIDTH)), "places": rng.uniform(-0.1, 0.1, (TOKENS, WIDTH))}
+    p = {"tokens": rng.uniform(-1, 1, (VOCABULARY, WIDTH)), "positions": rng.uniform(-0.1, 0.1, (TOKENS, WIDTH))}
     for i in range(LAYERS):
         b = f"blocks.{i}."
-        norm(p, rng, b + "first")
+        norm(p, rng, b + "attention_norm")
         affine(p, rng, b + "qkv", WIDTH, 3 * WIDTH)
-        affine(p, rng, b + "mix", WIDTH, WIDTH)
-        norm(p, rng, b + "second")
-        affine(p, rng, b + "wide", WIDTH, 4 * WIDTH)
-        affine(p, rng, b + "narrow", 4 * WIDTH, WIDTH)
+        affine(p, rng, b + "attention_out", WIDTH, WIDTH)
+        norm(p, rng, b + "mlp_norm")
+        affine(p, rng, b + "mlp_up", WIDTH, 4 * WIDTH)
+        affine(p, rng, b + "mlp_down", 4 * WIDTH, WIDTH)
     norm(p, rng, "norm")
     affine(p, rng, "out", WIDTH, VOCABULARY)
     shape = (STEPS["transformer"], batch, TOKENS)

@@ -1,24 +1,24 @@
 //! What Neurax costs: one row per task, printed as a table or as JSON. `neurax bench` runs the
 //! same.
 //!
-//! Start with [`Arguments`], what can be asked for, and [`suites`], what is measured; [`nets`]
+//! Start with [`BenchArgs`], what can be asked for, and [`suites`], what is measured; [`nets`]
 //! holds the networks, written on tensor functions. `bench/compare.py` runs other frameworks beside
 //! it and writes `BENCHMARKS.md`.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
-mod arguments;
+mod args;
 mod clock;
 mod data;
+mod gemm_baseline;
 mod memory;
 pub mod nets;
 mod processes;
 mod report;
 pub mod suites;
 mod training;
-mod yardstick;
 
-pub use arguments::Arguments;
-pub use report::{Report, Row, Unit};
+pub use args::BenchArgs;
+pub use report::{DisplayUnit, Measurement, Report};
 pub use suites::Suite;
 pub use training::{Training, training_step};

@@ -8,13 +8,13 @@ use std::process::ExitCode;
 /// What Neurax costs: one row per task.
 #[derive(Parser)]
 #[command(name = "neurax-bench", version)]
-struct Command {
+struct BenchCli {
     #[command(flatten)]
-    arguments: neurax_bench::Arguments,
+    arguments: neurax_bench::BenchArgs,
 }
 
 fn main() -> ExitCode {
-    Command::parse().arguments.run().unwrap_or_else(|e| {
+    BenchCli::parse().arguments.run().unwrap_or_else(|e| {
         eprintln!("error: {e}");
         ExitCode::FAILURE
     })

@@ -18,14 +18,14 @@ pub fn threads() -> usize {
 }
 
 /// The same command with that many threads.
-pub fn with_threads(n: u32) -> Result<ExitCode> {
-    let status = again()?.env(THREADS, n.to_string()).status().map_err(failed)?;
+pub fn rerun_with_threads(n: u32) -> Result<ExitCode> {
+    let status = this_command()?.env(THREADS, n.to_string()).status().map_err(failed)?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The median of a task's row when the same command measures it in a process of its own.
-pub fn apart(task: &str) -> Result<f64> {
-    let out = again()?
+pub fn median_in_new_process(task: &str) -> Result<f64> {
+    let out = this_command()?
         .args(["--json", "--cold", "--task", task])
         .stderr(Stdio::inherit())
         .output()
@@ -40,7 +40,7 @@ pub fn apart(task: &str) -> Result<f64> {
     })
 }
 
-fn again() -> Result<Command> {
+fn this_command() -> Result<Command> {
     let mut command = Command::new(env::current_exe().map_err(failed)?);
     command.args(env::args_os().skip(1));
     Ok(command)

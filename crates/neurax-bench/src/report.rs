@@ -1,13 +1,13 @@
 //! Rows: what a task took.
 
-use crate::{Arguments, clock, processes};
+use crate::{BenchArgs, clock, processes};
 use neurax::{Result, default_device};
 use serde_json::json;
 use std::fmt;
 
 /// What a task took: one line of the table.
 #[derive(Clone, Debug)]
-pub struct Row {
+pub struct Measurement {
     /// What was measured, e.g. `mlp-train`.
     pub task: String,
     /// Examples in a batch.
@@ -26,7 +26,7 @@ pub struct Row {
 
 /// What seconds per call are shown as.
 #[derive(Clone, Copy, Debug)]
-pub enum Unit {
+pub enum DisplayUnit {
     /// Millionths of a second.
     Micros,
     /// Thousandths of a second.
@@ -35,41 +35,41 @@ pub enum Unit {
     Rate(f64, &'static str),
 }
 
-impl Unit {
-    fn of(self, seconds: f64) -> f64 {
+impl DisplayUnit {
+    fn convert(self, seconds: f64) -> f64 {
         match self {
-            Unit::Micros => seconds * 1e6,
-            Unit::Millis => seconds * 1e3,
-            Unit::Rate(amount, _) => amount / seconds,
+            DisplayUnit::Micros => seconds * 1e6,
+            DisplayUnit::Millis => seconds * 1e3,
+            DisplayUnit::Rate(amount, _) => amount / seconds,
         }
     }
 
     fn name(self) -> &'static str {
         match self {
-            Unit::Micros => "µs",
-            Unit::Millis => "ms",
-            Unit::Rate(_, name) => name,
+            DisplayUnit::Micros => "µs",
+            DisplayUnit::Millis => "ms",
+            DisplayUnit::Rate(_, name) => name,
         }
     }
 }
 
-impl Row {
+impl Measurement {
     /// What stands above the rows.
     pub const HEADER: &str =
         "task                     batch threads       median          min          max unit";
 
     /// The row as one JSON object. It says the device, too.
     pub fn json(&self) -> String {
-        let Row { task, batch, threads, median, min, max, unit } = self;
+        let Measurement { task, batch, threads, median, min, max, unit } = self;
         let device = default_device().map_or_else(|e| e.to_string(), |d| d.to_string());
         json!({"task": task, "batch": batch, "threads": threads, "median": median, "min": min, "max": max, "unit": unit, "device": device})
             .to_string()
     }
 }
 
-impl fmt::Display for Row {
+impl fmt::Display for Measurement {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let Row { task, batch, threads, unit, .. } = self;
+        let Measurement { task, batch, threads, unit, .. } = self;
         let [median, min, max] = [self.median, self.min, self.max].map(short);
         write!(f, "{task:<24} {batch:>5} {threads:>7} {median:>12} {min:>12} {max:>12} {unit}")
     }
@@ -85,15 +85,15 @@ fn short(x: f64) -> String {
 /// Where tasks are measured and shown.
 pub struct Report<'a> {
     /// What was asked for.
-    pub arguments: &'a Arguments,
+    pub args: &'a BenchArgs,
     threads: usize,
-    show: &'a mut dyn FnMut(&Row),
+    show: &'a mut dyn FnMut(&Measurement),
 }
 
 impl<'a> Report<'a> {
     /// A report that shows each row when it is there.
-    pub fn new(arguments: &'a Arguments, show: &'a mut dyn FnMut(&Row)) -> Report<'a> {
-        Report { arguments, threads: processes::threads(), show }
+    pub fn new(args: &'a BenchArgs, show: &'a mut dyn FnMut(&Measurement)) -> Report<'a> {
+        Report { args, threads: processes::threads(), show }
     }
 
     /// How many threads compute.
@@ -102,39 +102,44 @@ impl<'a> Report<'a> {
     }
 
     /// Was this task asked for?
-    pub fn wants(&self, task: &str) -> bool {
-        self.arguments.task.as_ref().is_none_or(|t| t == task)
+    pub fn is_selected(&self, task: &str) -> bool {
+        self.args.task.as_ref().is_none_or(|t| t == task)
     }
 
     /// Repeats a call and shows what one takes, if the task was asked for.
     ///
     /// # Errors
     /// The first error of a call.
-    pub fn time(
+    pub fn measure(
         &mut self,
         task: &str,
         batch: usize,
-        unit: Unit,
+        unit: DisplayUnit,
         call: impl FnMut() -> Result<()>,
     ) -> Result<()> {
-        if self.wants(task) {
-            let seconds = clock::repeat(self.arguments.seconds, call)?;
-            self.seconds(task, batch, unit, &seconds);
+        if self.is_selected(task) {
+            let seconds = clock::repeat(self.args.seconds, call)?;
+            self.add_seconds(task, batch, unit, &seconds);
         }
         Ok(())
     }
 
     /// Shows what calls took that were timed elsewhere.
-    pub fn seconds(&mut self, task: &str, batch: usize, unit: Unit, seconds: &[f64]) {
-        self.figures(task, batch, unit.name(), seconds.iter().map(|s| unit.of(*s)).collect());
+    pub fn add_seconds(&mut self, task: &str, batch: usize, unit: DisplayUnit, seconds: &[f64]) {
+        self.add_values(
+            task,
+            batch,
+            unit.name(),
+            seconds.iter().map(|s| unit.convert(*s)).collect(),
+        );
     }
 
     /// Shows figures that are not times.
-    pub fn figures(&mut self, task: &str, batch: usize, unit: &'static str, mut all: Vec<f64>) {
+    pub fn add_values(&mut self, task: &str, batch: usize, unit: &'static str, mut all: Vec<f64>) {
         all.sort_by(f64::total_cmp);
         let (Some(&min), Some(&max)) = (all.first(), all.last()) else { return };
         let median = all[all.len() / 2];
-        (self.show)(&Row {
+        (self.show)(&Measurement {
             task: task.into(),
             batch,
             threads: self.threads,
@@ -152,7 +157,7 @@ mod tests {
 
     #[test]
     fn rows_as_text_and_as_json() {
-        let row = Row {
+        let row = Measurement {
             task: "mlp-infer".into(),
             batch: 1,
             threads: 2,
@@ -167,7 +172,7 @@ mod tests {
         );
         assert_eq!(
             row.to_string().chars().count() - "µs".chars().count(),
-            Row::HEADER.len() - "unit".len()
+            Measurement::HEADER.len() - "unit".len()
         );
         let json: serde_json::Value = serde_json::from_str(&row.json()).unwrap();
         assert_eq!(
@@ -179,7 +184,11 @@ mod tests {
     #[test]
     fn a_rate_is_largest_where_the_time_is_smallest() {
         assert_eq!(
-            (Unit::Rate(10.0, "samples/s").of(2.0), Unit::Millis.of(2.0), Unit::Micros.of(2.0)),
+            (
+                DisplayUnit::Rate(10.0, "samples/s").convert(2.0),
+                DisplayUnit::Millis.convert(2.0),
+                DisplayUnit::Micros.convert(2.0)
+            ),
             (5.0, 2e3, 2e6)
         );
     }

@@ -1,6 +1,6 @@
 //! Training, step by step, from a file's weights if there is one.
 
-use crate::{Report, nets::Net};
+use crate::{Report, nets::Network};
 use neurax::{io::safetensors, nn::OptState, prelude::*};
 
 /// What goes from step to step: a network and what the optimizer remembers.
@@ -17,7 +17,7 @@ fn adam() -> nn::Optim {
     optim::adam(1e-3)
 }
 
-impl<N: Net> Training<N> {
+impl<N: Network> Training<N> {
     /// The beginning of a training.
     pub fn new(net: N) -> Training<N> {
         Training { opt: adam().init(&net), net }
@@ -32,21 +32,24 @@ impl<N: Net> Training<N> {
 }
 
 /// One compiled step: of a training and a batch.
-pub fn training_step<N: Net>() -> Jit<'static, (Training<N>, Tensor, Tensor), (Training<N>, Tensor)>
-{
+pub fn training_step<N: Network>()
+-> Jit<'static, (Training<N>, Tensor, Tensor), (Training<N>, Tensor)> {
     jit(|(t, x, y): (Training<N>, Tensor, Tensor)| t.step(&x, &y))
 }
 
 /// A training under way: its state is moved through a function, so that it is updated in place.
-pub(crate) struct Running<N>(Option<Training<N>>);
+pub(crate) struct InPlaceTraining<N>(Option<Training<N>>);
 
-impl<N: Net> Running<N> {
-    pub fn new(net: &N) -> Running<N> {
-        Running(Some(Training::new(net.clone())))
+impl<N: Network> InPlaceTraining<N> {
+    pub fn new(net: &N) -> InPlaceTraining<N> {
+        InPlaceTraining(Some(Training::new(net.clone())))
     }
 
     /// The training after that function; gives what else comes of it.
-    pub fn go<O>(&mut self, f: impl FnOnce(Training<N>) -> Result<(Training<N>, O)>) -> Result<O> {
+    pub fn advance<O>(
+        &mut self,
+        f: impl FnOnce(Training<N>) -> Result<(Training<N>, O)>,
+    ) -> Result<O> {
         let before =
             self.0.take().ok_or_else(|| Error::new("bench", "the training has failed before"))?;
         let (after, out) = f(before)?;
@@ -57,18 +60,18 @@ impl<N: Net> Running<N> {
 
 /// The network that a suite starts from: that of the file if there is one, after showing the loss
 /// of every step over the file's batches.
-pub(crate) fn start<N: Net>(report: &mut Report) -> Result<N> {
-    let Some(path) = &report.arguments.from else { return Ok(N::start()) };
-    let net = safetensors::load_like(&N::start(), path)?;
+pub(crate) fn initial_network<N: Network>(report: &mut Report) -> Result<N> {
+    let Some(path) = &report.args.from else { return Ok(N::init()) };
+    let net = safetensors::load_like(&N::init(), path)?;
     let mut held = safetensors::load(path)?;
     let missing =
         |name| Error::new("bench", format!("{} holds no batches `{name}`", path.display()));
     let [x, y] = ["x", "y"].map(|name| held.remove(name).ok_or_else(|| missing(name)));
     let (x, y) = (x?, y?);
-    let (step, mut training) = (training_step::<N>(), Running::new(&net));
+    let (step, mut training) = (training_step::<N>(), InPlaceTraining::new(&net));
     for i in 0..x.dim(0) {
-        let loss = training.go(|t| step.run((t, x.get(i), y.get(i))))?.item()?;
-        report.figures(&format!("{}-loss-{}", N::NAME, i + 1), x.dim(1), "nats", vec![loss]);
+        let loss = training.advance(|t| step.run((t, x.get(i), y.get(i))))?.item()?;
+        report.add_values(&format!("{}-loss-{}", N::NAME, i + 1), x.dim(1), "nats", vec![loss]);
     }
     Ok(net)
 }

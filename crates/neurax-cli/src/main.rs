@@ -33,7 +33,7 @@ enum Command {
     /// Lists what can run here.
     Devices,
     /// Measures what training, inference and compiling cost.
-    Bench(neurax_bench::Arguments),
+    Bench(neurax_bench::BenchArgs),
 }
 
 fn main() -> ExitCode {

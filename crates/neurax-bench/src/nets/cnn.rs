@@ -1,6 +1,6 @@
 //! The convolutional classifier of digits: two convolutions with pools, two dense layers.
 
-use super::{Affine, Net};
+use super::{DenseParams, Network};
 use crate::data;
 use neurax::prelude::*;
 
@@ -8,45 +8,45 @@ use neurax::prelude::*;
 #[derive(Tree, Clone, Debug)]
 pub struct Cnn {
     /// 3 x 3, 1 to 32 channels, then 32 to 64.
-    pub convs: [Conv; 2],
+    pub convs: [ConvParams; 2],
     /// 64 x 7 x 7 to 128.
-    pub hidden: Affine,
+    pub hidden: DenseParams,
     /// 128 to 10.
-    pub out: Affine,
+    pub out: DenseParams,
 }
 
 /// A convolution of 3 x 3 that keeps the size of the image.
 #[derive(Tree, Clone, Debug)]
-pub struct Conv {
+pub struct ConvParams {
     /// `f32[m, n, 3, 3]`.
     pub kernel: Tensor,
     /// `f32[m]`.
     pub bias: Tensor,
 }
 
-impl Conv {
-    fn start(seed: u64, n: usize, m: usize) -> Conv {
+impl ConvParams {
+    fn init(seed: u64, n: usize, m: usize) -> ConvParams {
         let size = 1.0 / (9.0 * n as f32).sqrt();
-        Conv {
+        ConvParams {
             kernel: data::around_zero(seed, [m, n, 3, 3], size),
             bias: data::around_zero(seed + 1, [m], size),
         }
     }
 
-    fn of(&self, x: &Tensor) -> Tensor {
+    fn apply(&self, x: &Tensor) -> Tensor {
         x.conv(&self.kernel, Windows::new().padding(Padding::Same))
             + self.bias.reshape([self.bias.size(), 1, 1])
     }
 }
 
-impl Net for Cnn {
+impl Network for Cnn {
     const NAME: &'static str = "cnn";
 
-    fn start() -> Cnn {
+    fn init() -> Cnn {
         Cnn {
-            convs: [Conv::start(10, 1, 32), Conv::start(20, 32, 64)],
-            hidden: Affine::start(30, 64 * 7 * 7, 128),
-            out: Affine::start(40, 128, 10),
+            convs: [ConvParams::init(10, 1, 32), ConvParams::init(20, 32, 64)],
+            hidden: DenseParams::init(30, 64 * 7 * 7, 128),
+            out: DenseParams::init(40, 128, 10),
         }
     }
 
@@ -58,8 +58,8 @@ impl Net for Cnn {
         let maps = self
             .convs
             .iter()
-            .fold(x.clone(), |x, conv| conv.of(&x).relu().max_pool(2, Windows::new()));
+            .fold(x.clone(), |x, conv| conv.apply(&x).relu().max_pool(2, Windows::new()));
         let flat = maps.reshape([maps.dim(0), maps.size() / maps.dim(0)]);
-        self.out.of(&self.hidden.of(&flat).relu())
+        self.out.apply(&self.hidden.apply(&flat).relu())
     }
 }

@@ -1,6 +1,6 @@
 //! The dense classifier of digits: 784-128-10.
 
-use super::{Affine, Net};
+use super::{DenseParams, Network};
 use crate::data;
 use neurax::prelude::*;
 
@@ -8,16 +8,16 @@ use neurax::prelude::*;
 #[derive(Tree, Clone, Debug)]
 pub struct Mlp {
     /// 784 to 128.
-    pub hidden: Affine,
+    pub hidden: DenseParams,
     /// 128 to 10.
-    pub out: Affine,
+    pub out: DenseParams,
 }
 
-impl Net for Mlp {
+impl Network for Mlp {
     const NAME: &'static str = "mlp";
 
-    fn start() -> Mlp {
-        Mlp { hidden: Affine::start(10, 784, 128), out: Affine::start(20, 128, 10) }
+    fn init() -> Mlp {
+        Mlp { hidden: DenseParams::init(10, 784, 128), out: DenseParams::init(20, 128, 10) }
     }
 
     /// Centred: with all inputs above zero nearly all hidden units die, what Adam remembers of them
@@ -27,6 +27,6 @@ impl Net for Mlp {
     }
 
     fn logits(&self, x: &Tensor) -> Tensor {
-        self.out.of(&self.hidden.of(x).relu())
+        self.out.apply(&self.hidden.apply(x).relu())
     }
 }

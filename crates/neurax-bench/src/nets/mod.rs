@@ -8,18 +8,18 @@ mod transformer;
 pub use cnn::Cnn;
 pub use fraud::Fraud;
 pub use mlp::Mlp;
-pub use transformer::{Block, Norm, Size, Transformer};
+pub use transformer::{LayerNormParams, Transformer, TransformerBlock, TransformerSize};
 
 use crate::data;
 use neurax::prelude::*;
 
 /// A classifier that can be trained.
-pub trait Net: Tree + Clone {
+pub trait Network: Tree + Clone {
     /// What tasks are named after.
     const NAME: &'static str;
 
     /// The network with weights to start from.
-    fn start() -> Self;
+    fn init() -> Self;
 
     /// So many examples, and the classes they belong to.
     fn examples(n: usize) -> (Tensor, Tensor);
@@ -37,25 +37,25 @@ pub trait Net: Tree + Clone {
 
 /// `x kernel + bias`.
 #[derive(Tree, Clone, Debug)]
-pub struct Affine {
+pub struct DenseParams {
     /// `f32[n, m]`.
     pub kernel: Tensor,
     /// `f32[m]`.
     pub bias: Tensor,
 }
 
-impl Affine {
+impl DenseParams {
     /// Of `n` numbers `m`.
-    pub fn start(seed: u64, n: usize, m: usize) -> Affine {
+    pub fn init(seed: u64, n: usize, m: usize) -> DenseParams {
         let size = 1.0 / (n as f32).sqrt();
-        Affine {
+        DenseParams {
             kernel: data::around_zero(seed, [n, m], size),
             bias: data::around_zero(seed + 1, [m], size),
         }
     }
 
     /// Of `[.., n]` gives `[.., m]`.
-    pub fn of(&self, x: &Tensor) -> Tensor {
+    pub fn apply(&self, x: &Tensor) -> Tensor {
         x.matmul(&self.kernel) + &self.bias
     }
 }

@@ -1,13 +1,13 @@
 //! A small language model: a transformer that sees only what came before (Vaswani et al., 2017,
 //! <https://arxiv.org/abs/1706.03762>), normalised before each part.
 
-use super::{Affine, Net};
+use super::{DenseParams, Network};
 use crate::data;
 use neurax::prelude::*;
 
 /// How large a transformer is.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Size {
+pub struct TransformerSize {
     /// Blocks one after the other.
     pub layers: usize,
     /// Numbers for each token.
@@ -20,10 +20,10 @@ pub struct Size {
     pub vocabulary: usize,
 }
 
-impl Size {
+impl TransformerSize {
     /// The size that is measured.
-    pub const MEASURED: Size =
-        Size { layers: 4, width: 256, heads: 4, tokens: 128, vocabulary: 1000 };
+    pub const MEASURED: TransformerSize =
+        TransformerSize { layers: 4, width: 256, heads: 4, tokens: 128, vocabulary: 1000 };
 }
 
 /// The model.
@@ -32,71 +32,73 @@ pub struct Transformer {
     /// `f32[vocabulary, width]`.
     pub tokens: Tensor,
     /// `f32[tokens, width]`.
-    pub places: Tensor,
+    pub positions: Tensor,
     /// One after the other.
-    pub blocks: Vec<Block>,
+    pub blocks: Vec<TransformerBlock>,
     /// In front of the logits.
-    pub norm: Norm,
+    pub norm: LayerNormParams,
     /// To the vocabulary.
-    pub out: Affine,
+    pub out: DenseParams,
     #[tree(static)]
-    size: Size,
+    size: TransformerSize,
 }
 
 /// Attention, then a layer of its own for each token; both are added to what comes in.
 #[derive(Tree, Clone, Debug)]
-pub struct Block {
+pub struct TransformerBlock {
     /// In front of the attention.
-    pub first: Norm,
+    pub attention_norm: LayerNormParams,
     /// Queries, keys and values.
-    pub qkv: Affine,
+    pub qkv: DenseParams,
     /// Behind the attention.
-    pub mix: Affine,
+    pub attention_out: DenseParams,
     /// In front of the layer.
-    pub second: Norm,
+    pub mlp_norm: LayerNormParams,
     /// To four times the width.
-    pub wide: Affine,
+    pub mlp_up: DenseParams,
     /// And back.
-    pub narrow: Affine,
+    pub mlp_down: DenseParams,
 }
 
 /// Layer normalization.
 #[derive(Tree, Clone, Debug)]
-pub struct Norm {
+pub struct LayerNormParams {
     /// `f32[width]`.
-    pub gain: Tensor,
+    pub scale: Tensor,
     /// `f32[width]`.
-    pub offset: Tensor,
+    pub bias: Tensor,
 }
 
-impl Norm {
-    fn start(seed: u64, width: usize) -> Norm {
-        Norm {
-            gain: data::uniform(seed, [width]),
-            offset: data::around_zero(seed + 1, [width], 0.1),
+impl LayerNormParams {
+    fn init(seed: u64, width: usize) -> LayerNormParams {
+        LayerNormParams {
+            scale: data::uniform(seed, [width]),
+            bias: data::around_zero(seed + 1, [width], 0.1),
         }
     }
 
-    fn of(&self, x: &Tensor) -> Tensor {
-        nn::layers::layer_norm(x, &self.gain, &self.offset, 1e-5)
+    fn apply(&self, x: &Tensor) -> Tensor {
+        nn::layers::layer_norm(x, &self.scale, &self.bias, 1e-5)
     }
 }
 
-impl Block {
-    fn start(seed: u64, width: usize) -> Block {
-        Block {
-            first: Norm::start(seed, width),
-            qkv: Affine::start(seed + 10, width, 3 * width),
-            mix: Affine::start(seed + 20, width, width),
-            second: Norm::start(seed + 30, width),
-            wide: Affine::start(seed + 40, width, 4 * width),
-            narrow: Affine::start(seed + 50, 4 * width, width),
+impl TransformerBlock {
+    fn init(seed: u64, width: usize) -> TransformerBlock {
+        TransformerBlock {
+            attention_norm: LayerNormParams::init(seed, width),
+            qkv: DenseParams::init(seed + 10, width, 3 * width),
+            attention_out: DenseParams::init(seed + 20, width, width),
+            mlp_norm: LayerNormParams::init(seed + 30, width),
+            mlp_up: DenseParams::init(seed + 40, width, 4 * width),
+            mlp_down: DenseParams::init(seed + 50, 4 * width, width),
         }
     }
 
-    fn of(&self, x: &Tensor, heads: usize) -> Tensor {
-        let x = x + self.mix.of(&attention(&self.qkv.of(&self.first.of(x)), heads));
-        &x + self.narrow.of(&self.wide.of(&self.second.of(&x)).gelu(true))
+    fn apply(&self, x: &Tensor, heads: usize) -> Tensor {
+        let x = x + self
+            .attention_out
+            .apply(&attention(&self.qkv.apply(&self.attention_norm.apply(x)), heads));
+        &x + self.mlp_down.apply(&self.mlp_up.apply(&self.mlp_norm.apply(&x)).gelu(true))
     }
 }
 
@@ -114,35 +116,35 @@ fn attention(qkv: &Tensor, heads: usize) -> Tensor {
 
 impl Transformer {
     /// A model of that size with weights to start from.
-    pub fn sized(size: Size) -> Transformer {
-        let Size { layers, width, tokens, vocabulary, .. } = size;
+    pub fn sized(size: TransformerSize) -> Transformer {
+        let TransformerSize { layers, width, tokens, vocabulary, .. } = size;
         Transformer {
             tokens: data::around_zero(10, [vocabulary, width], 1.0),
-            places: data::around_zero(20, [tokens, width], 0.1),
-            blocks: (1..=layers as u64).map(|i| Block::start(100 * i, width)).collect(),
-            norm: Norm::start(30, width),
-            out: Affine::start(40, width, vocabulary),
+            positions: data::around_zero(20, [tokens, width], 0.1),
+            blocks: (1..=layers as u64).map(|i| TransformerBlock::init(100 * i, width)).collect(),
+            norm: LayerNormParams::init(30, width),
+            out: DenseParams::init(40, width, vocabulary),
             size,
         }
     }
 }
 
-impl Net for Transformer {
+impl Network for Transformer {
     const NAME: &'static str = "transformer";
 
-    fn start() -> Transformer {
-        Transformer::sized(Size::MEASURED)
+    fn init() -> Transformer {
+        Transformer::sized(TransformerSize::MEASURED)
     }
 
     fn examples(n: usize) -> (Tensor, Tensor) {
-        let Size { tokens, vocabulary, .. } = Size::MEASURED;
+        let TransformerSize { tokens, vocabulary, .. } = TransformerSize::MEASURED;
         [1, 2].map(|seed| data::classes(seed, [n, tokens], vocabulary as u64)).into()
     }
 
     fn logits(&self, x: &Tensor) -> Tensor {
-        let x = self.tokens.take(x, 0) + &self.places;
-        let x = self.blocks.iter().fold(x, |x, block| block.of(&x, self.size.heads));
-        self.out.of(&self.norm.of(&x))
+        let x = self.tokens.take(x, 0) + &self.positions;
+        let x = self.blocks.iter().fold(x, |x, block| block.apply(&x, self.size.heads));
+        self.out.apply(&self.norm.apply(&x))
     }
 }
 
@@ -151,7 +153,8 @@ mod tests {
     use super::*;
     use crate::{Training, training_step};
 
-    const TINY: Size = Size { layers: 2, width: 8, heads: 2, tokens: 5, vocabulary: 7 };
+    const TINY: TransformerSize =
+        TransformerSize { layers: 2, width: 8, heads: 2, tokens: 5, vocabulary: 7 };
 
     #[test]
     fn a_token_sees_only_what_came_before() {

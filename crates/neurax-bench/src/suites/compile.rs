@@ -1,8 +1,8 @@
 //! Tracing and compiling the training steps.
 
 use crate::{
-    Report, Training, Unit, clock,
-    nets::{Cnn, Mlp, Net, Transformer},
+    DisplayUnit, Report, Training, clock,
+    nets::{Cnn, Mlp, Network, Transformer},
     processes, training_step,
 };
 use neurax::prelude::*;
@@ -16,35 +16,37 @@ pub fn run(report: &mut Report) -> Result<()> {
     cold::<Mlp>(report, 128)?;
     cold::<Cnn>(report, 128)?;
     cold::<Transformer>(report, 8)?;
-    if !report.wants("transformer-new-batch") {
+    if !report.is_selected("transformer-new-batch") {
         return Ok(());
     }
-    let (net, step) = (Transformer::start(), training_step());
+    let (net, step) = (Transformer::init(), training_step());
     let mut seconds =
         (8..14).map(|batch| compile(&step, &net, batch)).collect::<Result<Vec<_>>>()?;
     seconds.remove(0);
-    report.seconds("transformer-new-batch", 8, Unit::Millis, &seconds);
+    report.add_seconds("transformer-new-batch", 8, DisplayUnit::Millis, &seconds);
     Ok(())
 }
 
-fn cold<N: Net>(report: &mut Report, batch: usize) -> Result<()> {
+fn cold<N: Network>(report: &mut Report, batch: usize) -> Result<()> {
     let task = format!("{}-compile", N::NAME);
-    if !report.wants(&task) {
+    if !report.is_selected(&task) {
         return Ok(());
     }
-    let batch = report.arguments.batch.map_or(batch, |b| b as usize);
-    if report.arguments.cold {
-        let seconds = compile(&training_step(), &N::start(), batch)?;
-        report.seconds(&task, batch, Unit::Millis, &[seconds]);
+    let batch = report.args.batch.map_or(batch, |b| b as usize);
+    if report.args.cold {
+        let seconds = compile(&training_step(), &N::init(), batch)?;
+        report.add_seconds(&task, batch, DisplayUnit::Millis, &[seconds]);
     } else {
-        let millis = (0..PROCESSES).map(|_| processes::apart(&task)).collect::<Result<Vec<_>>>()?;
-        report.figures(&task, batch, "ms", millis);
+        let millis = (0..PROCESSES)
+            .map(|_| processes::median_in_new_process(&task))
+            .collect::<Result<Vec<_>>>()?;
+        report.add_values(&task, batch, "ms", millis);
     }
     Ok(())
 }
 
 /// Seconds to trace and compile a step for that batch size.
-fn compile<N: Net>(
+fn compile<N: Network>(
     step: &Jit<'_, (Training<N>, Tensor, Tensor), (Training<N>, Tensor)>,
     net: &N,
     batch: usize,

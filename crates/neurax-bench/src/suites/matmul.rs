@@ -1,25 +1,25 @@
 //! f32 products of square matrices, and the `gemm` crate's.
 
-use crate::{Report, Unit, data, yardstick};
+use crate::{DisplayUnit, Report, data, gemm_baseline};
 use neurax::prelude::*;
 
 /// `matmul-N` and `gemm-N`, N the side of the matrices.
 pub fn run(report: &mut Report) -> Result<()> {
     for n in [64, 128, 256, 512, 1024, 2048] {
         let (matmul, gemm) = (format!("matmul-{n}"), format!("gemm-{n}"));
-        if !report.wants(&matmul) && !report.wants(&gemm) {
+        if !report.is_selected(&matmul) && !report.is_selected(&gemm) {
             continue;
         }
-        let unit = Unit::Rate(2.0 * (n as f64).powi(3) / 1e9, "GFLOP/s");
+        let unit = DisplayUnit::Rate(2.0 * (n as f64).powi(3) / 1e9, "GFLOP/s");
         let both = (data::uniform(1, [n, n]), data::uniform(2, [n, n]));
         let product = jit(|(a, b): (Tensor, Tensor)| a.matmul(&b)).compile(&both)?;
         let mut out = product.run(both.clone())?;
-        report.time(&matmul, 1, unit, || product.run_into(&both, &mut [&mut out]))?;
+        report.measure(&matmul, 1, unit, || product.run_into(&both, &mut [&mut out]))?;
 
         let (a, b, mut out) = (both.0.to_vec::<f32>()?, both.1.to_vec::<f32>()?, vec![0.0; n * n]);
         let threads = report.threads();
-        report.time(&gemm, 1, unit, || {
-            yardstick::multiply(n, &a, &b, &mut out, threads);
+        report.measure(&gemm, 1, unit, || {
+            gemm_baseline::multiply(n, &a, &b, &mut out, threads);
             Ok(())
         })?;
     }

@@ -1,19 +1,19 @@
 //! Epochs of the dense classifier: every example once, in random order.
 
 use crate::{
-    Report, Training, Unit, memory,
-    nets::{Mlp, Net},
-    training::{self, Running},
+    DisplayUnit, Report, Training, memory,
+    nets::{Mlp, Network},
+    training::{self, InPlaceTraining},
 };
 use neurax::prelude::*;
 
 /// `mlp-train`, an epoch as one compiled function; `mlp-train-steps`, one call per batch;
 /// `mlp-memory`, the most that the process needed up to the end of the first, beside the data set.
 pub fn run(report: &mut Report) -> Result<()> {
-    let net: Mlp = training::start(report)?;
-    let samples = report.arguments.samples as usize;
+    let net: Mlp = training::initial_network(report)?;
+    let samples = report.args.samples as usize;
     let (x, y) = Mlp::examples(samples);
-    for batch in report.arguments.batches(&[32, 128, 1024]) {
+    for batch in report.args.batches(&[32, 128, 1024]) {
         let steps = samples / batch;
         if steps == 0 {
             return Err(Error::new(
@@ -21,20 +21,20 @@ pub fn run(report: &mut Report) -> Result<()> {
                 format!("a batch of {batch} is larger than the data set of {samples}"),
             ));
         }
-        let unit = Unit::Rate((steps * batch) as f64, "samples/s");
+        let unit = DisplayUnit::Rate((steps * batch) as f64, "samples/s");
 
-        let (epoch, mut training) = (epoch(&x, &y, batch, steps), Running::new(&net));
+        let (epoch, mut training) = (epoch(&x, &y, batch, steps), InPlaceTraining::new(&net));
         let mut order = key(1);
         let mut run = || {
             let [next, now] = order.split();
             order = next;
-            training.go(|t| epoch.run((t, now)))?.item().map(drop)
+            training.advance(|t| epoch.run((t, now)))?.item().map(drop)
         };
-        report.time("mlp-train", batch, unit, &mut run)?;
-        if report.wants("mlp-memory") {
+        report.measure("mlp-train", batch, unit, &mut run)?;
+        if report.is_selected("mlp-memory") {
             run()?;
             let data = ((x.size() + y.size()) * 4) as f64;
-            report.figures(
+            report.add_values(
                 "mlp-memory",
                 batch,
                 "MB",
@@ -42,14 +42,14 @@ pub fn run(report: &mut Report) -> Result<()> {
             );
         }
 
-        let (step, mut training) = (step(&x, &y), Running::new(&net));
-        report.time("mlp-train-steps", batch, unit, || {
+        let (step, mut training) = (step(&x, &y), InPlaceTraining::new(&net));
+        report.measure("mlp-train-steps", batch, unit, || {
             let [next, now] = order.split();
             order = next;
             let rows = shuffled(&now, samples, batch, steps);
             let mut last = tensor(0.0);
             for i in 0..steps {
-                last = training.go(|t| step.run((t, rows.get(i))))?;
+                last = training.advance(|t| step.run((t, rows.get(i))))?;
             }
             last.item().map(drop)
         })?;

@@ -1,26 +1,26 @@
 //! Training steps and inference of a network, on one batch.
 
 use crate::{
-    Report, Unit,
-    nets::Net,
-    training::{self, Running},
+    DisplayUnit, Report,
+    nets::Network,
+    training::{self, InPlaceTraining},
     training_step,
 };
 use neurax::prelude::*;
 
 /// `NAME-train` and `NAME-infer`.
-pub fn run<N: Net>(report: &mut Report, batches: &[usize]) -> Result<()> {
-    let net: N = training::start(report)?;
-    for batch in report.arguments.batches(batches) {
+pub fn run<N: Network>(report: &mut Report, batches: &[usize]) -> Result<()> {
+    let net: N = training::initial_network(report)?;
+    for batch in report.args.batches(batches) {
         let (x, y) = N::examples(batch);
-        let (step, mut training) = (training_step::<N>(), Running::new(&net));
-        let train = || training.go(|t| step.run((t, x.clone(), y.clone())))?.item().map(drop);
-        report.time(&format!("{}-train", N::NAME), batch, Unit::Millis, train)?;
+        let (step, mut training) = (training_step::<N>(), InPlaceTraining::new(&net));
+        let train = || training.advance(|t| step.run((t, x.clone(), y.clone())))?.item().map(drop);
+        report.measure(&format!("{}-train", N::NAME), batch, DisplayUnit::Millis, train)?;
 
         let task = format!("{}-infer", N::NAME);
-        if report.wants(&task) {
+        if report.is_selected(&task) {
             let net = net.clone();
-            infer(report, &task, x, Unit::Millis, move |x| net.logits(&x))?;
+            infer(report, &task, x, DisplayUnit::Millis, move |x| net.logits(&x))?;
         }
     }
     Ok(())
@@ -31,10 +31,10 @@ pub fn infer(
     report: &mut Report,
     task: &str,
     x: Tensor,
-    unit: Unit,
+    unit: DisplayUnit,
     f: impl Function<Tensor, Out = Tensor>,
 ) -> Result<()> {
     let compiled = jit(f).compile(&x)?;
     let mut y = compiled.run(x.clone())?;
-    report.time(task, x.dim(0), unit, || compiled.run_into(&x, &mut [&mut y]))
+    report.measure(task, x.dim(0), unit, || compiled.run_into(&x, &mut [&mut y]))
 }

@@ -1,6 +1,6 @@
 //! What can be asked for on the command line.
 
-use crate::{Report, Row, Suite, processes};
+use crate::{Measurement, Report, Suite, processes};
 use clap::{Args, ValueEnum};
 use neurax::{Error, Result};
 use std::{
@@ -11,10 +11,10 @@ use std::{
 
 /// What to measure, and how.
 #[derive(Args, Clone, Debug)]
-pub struct Arguments {
+pub struct BenchArgs {
     /// What to measure; all of it if nothing is named.
     #[arg(value_enum)]
-    pub what: Vec<Suite>,
+    pub suites: Vec<Suite>,
     /// Examples in a batch; without it each task has its usual sizes.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     pub batch: Option<u32>,
@@ -42,16 +42,16 @@ pub struct Arguments {
     pub cold: bool,
 }
 
-impl Arguments {
+impl BenchArgs {
     /// Measures and prints.
     ///
     /// # Errors
     /// When a task fails, or the file of weights does not fit.
     pub fn run(&self) -> Result<ExitCode> {
         if let Some(n) = self.threads.filter(|n| processes::threads() != *n as usize) {
-            return processes::with_threads(n);
+            return processes::rerun_with_threads(n);
         }
-        let mut table = Table { json: self.json, begun: false };
+        let mut table = MeasurementPrinter { json: self.json, begun: false };
         self.measure(&mut |row| table.print(row))?;
         Ok(ExitCode::SUCCESS)
     }
@@ -59,21 +59,21 @@ impl Arguments {
     /// Measures, with as many threads as this process has, and shows each row when it is there.
     ///
     /// # Errors
-    /// As [`Arguments::run`].
-    pub fn measure(&self, show: &mut dyn FnMut(&Row)) -> Result<()> {
-        let what = match &self.what[..] {
+    /// As [`BenchArgs::run`].
+    pub fn measure(&self, show: &mut dyn FnMut(&Measurement)) -> Result<()> {
+        let suites = match &self.suites[..] {
             _ if self.cold => &[Suite::Compile],
             [] => Suite::value_variants(),
             some => some,
         };
-        if self.from.is_some() && what.len() != 1 {
+        if self.from.is_some() && suites.len() != 1 {
             return Err(Error::new(
                 "bench",
                 "a file holds the weights of one network: name that one suite",
             ));
         }
         let mut report = Report::new(self, show);
-        what.iter().try_for_each(|suite| suite.run(&mut report))
+        suites.iter().try_for_each(|suite| suite.run(&mut report))
     }
 
     /// The sizes of batches to measure.
@@ -82,18 +82,18 @@ impl Arguments {
     }
 }
 
-struct Table {
+struct MeasurementPrinter {
     json: bool,
     begun: bool,
 }
 
-impl Table {
+impl MeasurementPrinter {
     /// That nobody reads the rows any more, as behind `head`, is no mistake.
-    fn print(&mut self, row: &Row) {
+    fn print(&mut self, row: &Measurement) {
         let is_first = !std::mem::replace(&mut self.begun, true);
         let line = match (self.json, is_first) {
             (true, _) => row.json(),
-            (false, true) => format!("{}\n{row}", Row::HEADER),
+            (false, true) => format!("{}\n{row}", Measurement::HEADER),
             (false, false) => row.to_string(),
         };
         let _ = writeln!(stdout(), "{line}");
@@ -106,14 +106,14 @@ mod tests {
     use clap::Parser;
 
     #[derive(Parser)]
-    struct Command {
+    struct BenchCli {
         #[command(flatten)]
-        arguments: Arguments,
+        arguments: BenchArgs,
     }
 
     /// The rows of a command line.
-    fn rows(line: &str) -> Result<Vec<Row>> {
-        let arguments = Command::try_parse_from(line.split(' ')).unwrap().arguments;
+    fn rows(line: &str) -> Result<Vec<Measurement>> {
+        let arguments = BenchCli::try_parse_from(line.split(' ')).unwrap().arguments;
         let mut rows = vec![];
         arguments.measure(&mut |row| rows.push(row.clone())).map(|()| rows)
     }
