@@ -1,6 +1,6 @@
 //! `neurax demo`: the digits classifier.
 
-use crate::say::say;
+use crate::output::print_line;
 use clap::Args;
 use neurax::prelude::*;
 use std::fs::{self, File};
@@ -24,10 +24,10 @@ impl Demo {
     pub fn run(self) -> Result<()> {
         can_be_written(&self.out)?;
         let model = nn::input("image", dims![_, 64]).dense(128).relu().dense(10).softmax();
-        say(model.summary())?;
+        print_line(model.summary())?;
         let [split, start, order] = key(self.seed).split();
         let digits = data::digits()?.split(0.8, split);
-        say(format!(
+        print_line(format!(
             "{} digits to learn from, {} to test with",
             digits.train.len(),
             digits.test.len()
@@ -39,9 +39,9 @@ impl Demo {
             .key(start)
             .run(&digits.train.shuffled(order).batched(32), epochs(self.epochs))?;
 
-        say(format!("test accuracy {:.4}", trained.evaluate(&digits.test)?["accuracy"]))?;
+        print_line(format!("test accuracy {:.4}", trained.evaluate(&digits.test)?["accuracy"]))?;
         trained.vars.save(&self.out)?;
-        say(format!("weights saved to {}", self.out.display()))
+        print_line(format!("weights saved to {}", self.out.display()))
     }
 }
 

@@ -1,6 +1,6 @@
 //! `neurax devices`: what can run here.
 
-use crate::say::say;
+use crate::output::print_line;
 use neurax::prelude::*;
 use neurax::{backends, default_device};
 
@@ -10,7 +10,7 @@ pub fn run() -> Result<()> {
         for number in 0..backend.devices() {
             let device = Device::from_backend(backend.clone(), number)?;
             let note = if device == *default { "  (default)" } else { "" };
-            say(format!("{device}{note}"))?;
+            print_line(format!("{device}{note}"))?;
         }
     }
     Ok(())

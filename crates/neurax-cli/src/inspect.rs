@@ -1,6 +1,6 @@
 //! `neurax inspect`: the graphs of an example.
 
-use crate::say::say;
+use crate::output::print_line;
 use clap::Args;
 use neurax::Stages;
 use neurax::prelude::*;
@@ -29,7 +29,9 @@ impl Inspect {
 
     pub fn run(self) -> Result<()> {
         let Some(name) = self.name else {
-            return EXAMPLES.iter().try_for_each(|e| say(format!("{:<16} {}", e.name, e.about)));
+            return EXAMPLES
+                .iter()
+                .try_for_each(|e| print_line(format!("{:<16} {}", e.name, e.about)));
         };
         let example = EXAMPLES.iter().find(|e| e.name == name).ok_or_else(|| unknown(&name))?;
         let wanted: Vec<&str> = self
@@ -39,7 +41,9 @@ impl Inspect {
             .chain(self.explain.then_some("schedule"))
             .collect();
         let stages = (example.stages)()?;
-        say(if wanted.is_empty() { text(&stages) } else { chosen(&stages, &wanted)? }.trim_end())
+        print_line(
+            if wanted.is_empty() { text(&stages) } else { chosen(&stages, &wanted)? }.trim_end(),
+        )
     }
 }
 

@@ -8,7 +8,7 @@
 mod demo;
 mod devices;
 mod inspect;
-mod say;
+mod output;
 
 use clap::{Parser, Subcommand};
 use neurax::Result;
@@ -18,13 +18,13 @@ use std::process::ExitCode;
 /// Tensors, a compiler and neural networks.
 #[derive(Parser)]
 #[command(name = "neurax", version, arg_required_else_help = true)]
-struct Arguments {
+struct CliArgs {
     #[command(subcommand)]
-    command: Command,
+    command: CliCommand,
 }
 
 #[derive(Subcommand)]
-enum Command {
+enum CliCommand {
     /// Trains a small network on built-in handwritten digits, prints its accuracy, saves its
     /// weights.
     Demo(demo::Demo),
@@ -37,19 +37,19 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    run(Arguments::parse().command).unwrap_or_else(|e| {
+    run(CliArgs::parse().command).unwrap_or_else(|e| {
         // If nobody reads errors, the exit code is left.
         let _ = writeln!(std::io::stderr(), "error: {e}");
         ExitCode::FAILURE
     })
 }
 
-fn run(command: Command) -> Result<ExitCode> {
+fn run(command: CliCommand) -> Result<ExitCode> {
     match command {
-        Command::Demo(demo) => demo.run()?,
-        Command::Inspect(inspect) => inspect.run()?,
-        Command::Devices => devices::run()?,
-        Command::Bench(bench) => return bench.run(),
+        CliCommand::Demo(demo) => demo.run()?,
+        CliCommand::Inspect(inspect) => inspect.run()?,
+        CliCommand::Devices => devices::run()?,
+        CliCommand::Bench(bench) => return bench.run(),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn arguments_are_well_formed() {
-        Arguments::command().debug_assert();
+        CliArgs::command().debug_assert();
     }
 
     #[test]

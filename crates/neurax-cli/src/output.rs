@@ -9,7 +9,7 @@ use std::io::{ErrorKind, Write, stdout};
 ///
 /// # Errors
 /// When it cannot be written for another reason.
-pub fn say(line: impl Display) -> Result<()> {
+pub fn print_line(line: impl Display) -> Result<()> {
     match writeln!(stdout(), "{line}") {
         Err(e) if e.kind() != ErrorKind::BrokenPipe => Err(e.into()),
         _ => Ok(()),
