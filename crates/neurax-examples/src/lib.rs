@@ -31,7 +31,7 @@ pub mod transforms;
 pub mod two_heads;
 
 /// A program of the manual.
-pub struct Example {
+pub struct ExampleProgram {
     /// What it is called: its file in `examples/`.
     pub name: &'static str,
     /// What it shows.
@@ -43,14 +43,14 @@ pub struct Example {
 }
 
 /// All programs, from simple to composed.
-pub const EXAMPLES: &[Example] = &[
-    Example {
+pub const EXAMPLES: &[ExampleProgram] = &[
+    ExampleProgram {
         name: "tensors",
         about: "tensors, errors that travel, a compiled gradient",
         run: tensors::main,
         stages: || jit(tensors::slope()).stages(&Tensor::eye(2), true),
     },
-    Example {
+    ExampleProgram {
         name: "training_step",
         about: "a struct of parameters, updated in place, saved and loaded",
         run: training_step::main,
@@ -61,31 +61,31 @@ pub const EXAMPLES: &[Example] = &[
             )
         },
     },
-    Example {
+    ExampleProgram {
         name: "serving",
         about: "a model compiled once and called from many threads, without new memory",
         run: serving::main,
         stages: || serving::model().stages(&Tensor::zeros([1, 30]), true),
     },
-    Example {
+    ExampleProgram {
         name: "transforms",
         about: "derivatives and batching, composed",
         run: transforms::main,
         stages: || transforms::second().stages(&tensor([[1.0, 2.0], [3.0, 4.0]]), true),
     },
-    Example {
+    ExampleProgram {
         name: "loops",
         about: "scan, while, cond and for in the graph",
         run: loops::main,
         stages: || jit(grad(loops::fall)).stages(&tensor(0.01), true),
     },
-    Example {
+    ExampleProgram {
         name: "digits",
         about: "a network that learns to read digits",
         run: digits::main,
         stages: || digits::apply()?.stages(&Tensor::zeros([32, 64]), true),
     },
-    Example {
+    ExampleProgram {
         name: "csv",
         about: "a table from a CSV file",
         run: csv::main,
@@ -96,7 +96,7 @@ pub const EXAMPLES: &[Example] = &[
                 .stages(&Tensor::zeros([4, 2]), true)
         },
     },
-    Example {
+    ExampleProgram {
         name: "custom_layer",
         about: "layers of one's own, with state",
         run: custom_layer::main,
@@ -107,7 +107,7 @@ pub const EXAMPLES: &[Example] = &[
             apply.stages(&Tensor::zeros([2, 4]), true)
         },
     },
-    Example {
+    ExampleProgram {
         name: "two_heads",
         about: "two inputs, two outputs, a loss of both",
         run: two_heads::main,
@@ -118,7 +118,7 @@ pub const EXAMPLES: &[Example] = &[
             jit(move |x: two_heads::Features| model.apply(&vars, x, &Mode::Eval)).stages(&x, true)
         },
     },
-    Example {
+    ExampleProgram {
         name: "by_hand",
         about: "a training loop without the trainer",
         run: by_hand::main,
