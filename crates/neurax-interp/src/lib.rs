@@ -39,7 +39,7 @@ pub struct Counters {
 }
 
 #[derive(Debug)]
-struct Run {
+struct InterpExecutable {
     graph: Graph,
     counters: Arc<Counters>,
 }
@@ -78,7 +78,7 @@ impl Backend for Interp {
     }
 
     fn compile(&self, graph: &Graph, _: usize) -> Result<Arc<dyn Executable>> {
-        Ok(Arc::new(Run { graph: graph.clone(), counters: self.counters.clone() }))
+        Ok(Arc::new(InterpExecutable { graph: graph.clone(), counters: self.counters.clone() }))
     }
 
     fn upload(&self, value: Literal, _: usize) -> Result<Buffer> {
@@ -90,7 +90,7 @@ impl Backend for Interp {
     }
 }
 
-impl Executable for Run {
+impl Executable for InterpExecutable {
     fn run(&self, args: Vec<Buffer>) -> Result<Vec<Buffer>> {
         if !args.iter().map(Buffer::ty).eq(self.graph.input_types()) {
             return Err(Error::new(
