@@ -1,4 +1,4 @@
-//! What can be asked for on the command line.
+//! The command line of the benchmarks.
 
 use crate::{Measurement, Report, Suite, processes};
 use clap::{Args, ValueEnum};
@@ -9,57 +9,59 @@ use std::{
     process::ExitCode,
 };
 
-/// What to measure, and how.
+/// Options of a benchmark run.
 #[derive(Args, Clone, Debug)]
 pub struct BenchArgs {
-    /// What to measure; all of it if nothing is named.
+    /// Suites to measure; all of them by default.
     #[arg(value_enum)]
     pub suites: Vec<Suite>,
-    /// Examples in a batch; without it each task has its usual sizes.
+    /// Batch size; each task has its own sizes by default.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     pub batch: Option<u32>,
-    /// Threads; without it as many as `NEURAX_THREADS` says, or as the machine runs at once.
+    /// Threads; the default is `NEURAX_THREADS`, or else the number of hardware threads.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     pub threads: Option<u32>,
-    /// One JSON object per line instead of a table.
+    /// Print one JSON object per line instead of a table.
     #[arg(long, overrides_with = "json")]
     pub json: bool,
-    /// Only the task of this name.
+    /// Measure the task of this name only.
     #[arg(long, overrides_with = "task")]
     pub task: Option<String>,
-    /// For how long each task is repeated.
+    /// Seconds for which each task is repeated.
     #[arg(long, default_value_t = 2.0)]
     pub seconds: f64,
     /// Examples in an epoch of the MLP.
     #[arg(long, default_value_t = 60_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub samples: u32,
-    /// A safetensors file of weights and of batches `x` and `y`: of mlp, cnn or transformer, that
-    /// suite prints the losses of training on these batches, and starts from these weights.
+    /// A safetensors file with initial weights and batches `x` and `y` for the suite mlp, cnn or
+    /// transformer. The suite prints the losses of training steps on these batches first, then
+    /// measures, starting from these weights.
     #[arg(long)]
     pub from: Option<PathBuf>,
-    /// Measure a compilation in this process, once.
+    /// Measure one compilation in this process.
     #[arg(long, hide = true)]
     pub cold: bool,
 }
 
 impl BenchArgs {
-    /// Measures and prints.
+    /// Measures the selected tasks and prints one row for each.
     ///
     /// # Errors
-    /// When a task fails, or the file of weights does not fit.
+    /// Returns an error if a task fails or the file of `from` does not fit the network.
     pub fn run(&self) -> Result<ExitCode> {
         if let Some(n) = self.threads.filter(|n| processes::threads() != *n as usize) {
             return processes::rerun_with_threads(n);
         }
-        let mut table = MeasurementPrinter { json: self.json, begun: false };
-        self.measure(&mut |row| table.print(row))?;
+        let mut printer = MeasurementPrinter { json: self.json, has_header: false };
+        self.measure(&mut |row| printer.print(row))?;
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Measures, with as many threads as this process has, and shows each row when it is there.
+    /// Measures the selected tasks with the threads of this process and calls `show` with each
+    /// row as soon as it is measured.
     ///
     /// # Errors
-    /// As [`BenchArgs::run`].
+    /// Returns an error if a task fails or the file of `from` does not fit the network.
     pub fn measure(&self, show: &mut dyn FnMut(&Measurement)) -> Result<()> {
         let suites = match &self.suites[..] {
             _ if self.cold => &[Suite::Compile],
@@ -69,28 +71,29 @@ impl BenchArgs {
         if self.from.is_some() && suites.len() != 1 {
             return Err(Error::new(
                 "bench",
-                "a file holds the weights of one network: name that one suite",
+                "`--from` holds the weights of one network: expected one suite, got several",
             ));
         }
         let mut report = Report::new(self, show);
         suites.iter().try_for_each(|suite| suite.run(&mut report))
     }
 
-    /// The sizes of batches to measure.
-    pub fn batches(&self, usual: &[usize]) -> Vec<usize> {
-        self.batch.map_or_else(|| usual.to_vec(), |n| vec![n as usize])
+    /// Returns the batch sizes to measure: `batch` if it is set, else `default`.
+    pub fn batches(&self, default: &[usize]) -> Vec<usize> {
+        self.batch.map_or_else(|| default.to_vec(), |n| vec![n as usize])
     }
 }
 
+/// Prints measurements to standard output, as a table or as JSON.
 struct MeasurementPrinter {
     json: bool,
-    begun: bool,
+    has_header: bool,
 }
 
 impl MeasurementPrinter {
-    /// That nobody reads the rows any more, as behind `head`, is no mistake.
+    /// Prints a row. Ignores a closed pipe, as in `neurax bench | head`.
     fn print(&mut self, row: &Measurement) {
-        let is_first = !std::mem::replace(&mut self.begun, true);
+        let is_first = !std::mem::replace(&mut self.has_header, true);
         let line = match (self.json, is_first) {
             (true, _) => row.json(),
             (false, true) => format!("{}\n{row}", Measurement::HEADER),
@@ -106,16 +109,16 @@ mod tests {
     use clap::Parser;
 
     #[derive(Parser)]
-    struct BenchCli {
+    struct TestCli {
         #[command(flatten)]
-        arguments: BenchArgs,
+        args: BenchArgs,
     }
 
-    /// The rows of a command line.
+    /// Returns the rows that a command line measures.
     fn rows(line: &str) -> Result<Vec<Measurement>> {
-        let arguments = BenchCli::try_parse_from(line.split(' ')).unwrap().arguments;
+        let args = TestCli::try_parse_from(line.split(' ')).unwrap().args;
         let mut rows = vec![];
-        arguments.measure(&mut |row| rows.push(row.clone())).map(|()| rows)
+        args.measure(&mut |row| rows.push(row.clone())).map(|()| rows)
     }
 
     fn tasks(line: &str) -> Vec<String> {
@@ -128,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn every_suite_gives_its_rows() {
+    fn every_suite_measures_its_tasks() {
         assert_eq!(
             tasks("bench mlp --batch 8 --samples 40 --seconds 0 --task mlp-train"),
             ["mlp-train"]
@@ -152,10 +155,13 @@ mod tests {
     }
 
     #[test]
-    fn wishes_that_cannot_be_met_are_errors() {
-        let why = |line| rows(line).unwrap_err().to_string();
-        assert!(why("bench mlp cnn --from x").contains("one suite"));
-        assert!(why("bench mlp --batch 9 --samples 8").contains("a batch of 9"));
-        assert!(why("bench cnn --from /nowhere").contains("/nowhere"));
+    fn options_that_do_not_fit_are_errors() {
+        let error = |line| rows(line).unwrap_err().to_string();
+        assert!(error("bench mlp cnn --from x").contains("expected one suite"));
+        assert!(
+            error("bench mlp --batch 9 --samples 8")
+                .contains("the batch size 9 exceeds the 8 examples")
+        );
+        assert!(error("bench cnn --from /nowhere").contains("/nowhere"));
     }
 }

@@ -1,40 +1,38 @@
-//! How long a call takes.
+//! Timing of calls.
 
+use crate::tuning::{
+    MAX_CALLS_PER_TIMED_BLOCK, MIN_TIMED_BLOCK_SECONDS, MIN_TIMED_BLOCKS, WARM_UP_SHARE,
+};
 use neurax::Result;
 use std::time::Instant;
 
-/// Calls are timed in blocks of at least this many seconds, so that reading the clock costs
-/// nothing.
-const BLOCK: f64 = 50e-6;
-
-/// At least so many blocks are timed.
-const BLOCKS: usize = 5;
-
-/// Seconds per call: one figure for each block of calls, for about that many seconds. What is
-/// warmed up before does not count: the first call, which may compile, and a tenth of the time.
+/// Returns the seconds per call of `call`, one value for each timed block of calls. The blocks take
+/// about `seconds` together. The warm-up calls before them, of which the first may compile, are
+/// not included.
 ///
 /// # Errors
-/// The first error of a call.
+/// Returns the first error of a call.
 pub fn repeat(seconds: f64, mut call: impl FnMut() -> Result<()>) -> Result<Vec<f64>> {
     call()?;
     let (warm, mut calls) = (Instant::now(), 0);
-    while calls == 0 || warm.elapsed().as_secs_f64() < seconds / 10.0 {
+    while calls == 0 || warm.elapsed().as_secs_f64() < seconds * WARM_UP_SHARE {
         call()?;
         calls += 1;
     }
     let each = warm.elapsed().as_secs_f64() / f64::from(calls);
-    let block = (BLOCK / each).ceil().clamp(1.0, 1e5) as u32;
+    let block = (MIN_TIMED_BLOCK_SECONDS / each).ceil().clamp(1.0, MAX_CALLS_PER_TIMED_BLOCK);
+    let block = block as u32;
     let (start, mut samples) = (Instant::now(), vec![]);
-    while samples.len() < BLOCKS || start.elapsed().as_secs_f64() < seconds {
+    while samples.len() < MIN_TIMED_BLOCKS || start.elapsed().as_secs_f64() < seconds {
         samples.push(once(|| (0..block).try_for_each(|_| call()))? / f64::from(block));
     }
     Ok(samples)
 }
 
-/// Seconds of one call.
+/// Returns the seconds that one call takes.
 ///
 /// # Errors
-/// That of the call.
+/// Returns the error of the call.
 pub fn once(call: impl FnOnce() -> Result<()>) -> Result<f64> {
     let start = Instant::now();
     call()?;

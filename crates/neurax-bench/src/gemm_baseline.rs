@@ -1,4 +1,4 @@
-//! The matrix kernel of the crate `gemm-f32`, called directly: the yardstick of products.
+//! The matrix kernel of the crate `gemm-f32`, called directly: the baseline of the matrix products.
 
 #![allow(unsafe_code, reason = "the crate's only function takes pointers")]
 
@@ -44,7 +44,7 @@ pub fn multiply(n: usize, a: &[f32], b: &[f32], out: &mut [f32], threads: usize)
 #[cfg(test)]
 mod tests {
     #[test]
-    fn it_multiplies() {
+    fn products_equal_those_by_hand() {
         let mut out = [0.0; 4];
         super::multiply(2, &[1.0, 2.0, 3.0, 4.0], &[1.0, 10.0, 100.0, 1000.0], &mut out, 1);
         assert_eq!(out, [201.0, 2010.0, 403.0, 4030.0]);

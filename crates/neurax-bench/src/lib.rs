@@ -1,9 +1,9 @@
-//! What Neurax costs: one row per task, printed as a table or as JSON. `neurax bench` runs the
-//! same.
+//! Benchmarks of Neurax: one row per task, printed as a table or as JSON. `neurax bench` runs the
+//! same tasks.
 //!
-//! Start with [`BenchArgs`], what can be asked for, and [`suites`], what is measured; [`nets`]
-//! holds the networks, written on tensor functions. `bench/compare.py` runs other frameworks beside
-//! it and writes `BENCHMARKS.md`.
+//! Start with [`BenchArgs`], the command line, and [`suites`], the tasks; [`nets`] holds the
+//! networks, written with tensor functions. `bench/compare.py` runs the same tasks in other
+//! frameworks and writes `BENCHMARKS.md`.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
@@ -17,6 +17,7 @@ mod processes;
 mod report;
 pub mod suites;
 mod training;
+mod tuning;
 
 pub use args::BenchArgs;
 pub use report::{DisplayUnit, Measurement, Report};

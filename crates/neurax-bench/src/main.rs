@@ -1,20 +1,20 @@
-//! `cargo run --release -p neurax-bench -- mlp`: see the library.
+//! The benchmarks as a program: `cargo run --release -p neurax-bench -- mlp`. See the library.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 use clap::Parser;
 use std::process::ExitCode;
 
-/// What Neurax costs: one row per task.
+/// Measures Neurax: one row per task.
 #[derive(Parser)]
 #[command(name = "neurax-bench", version)]
 struct BenchCli {
     #[command(flatten)]
-    arguments: neurax_bench::BenchArgs,
+    args: neurax_bench::BenchArgs,
 }
 
 fn main() -> ExitCode {
-    BenchCli::parse().arguments.run().unwrap_or_else(|e| {
+    BenchCli::parse().args.run().unwrap_or_else(|e| {
         eprintln!("error: {e}");
         ExitCode::FAILURE
     })

@@ -1,8 +1,9 @@
-//! How much memory this process has needed.
+//! The memory that this process has used.
 
 use std::fs;
 
-/// The most memory that was resident at once, in bytes; `None` where the system does not say.
+/// Returns the peak resident memory of this process in bytes, or `None` where the system does not
+/// report it.
 pub fn peak() -> Option<f64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;

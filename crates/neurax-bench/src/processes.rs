@@ -1,5 +1,5 @@
-//! This program, run again: with other threads, which a process chooses once, or to compile with
-//! caches that are empty.
+//! Child processes that run this program again: with another number of threads, which a process
+//! chooses once, or to compile with empty caches.
 
 use neurax::{Error, Result};
 use serde_json::Value;
@@ -11,19 +11,25 @@ use std::{
 
 const THREADS: &str = "NEURAX_THREADS";
 
-/// How many threads this process computes with.
+/// Returns the number of threads that this process computes with.
 pub fn threads() -> usize {
-    let wish = env::var(THREADS).ok().and_then(|n| n.parse().ok()).filter(|&n| n > 0);
-    wish.unwrap_or_else(|| thread::available_parallelism().map_or(1, |n| n.get()))
+    let requested = env::var(THREADS).ok().and_then(|n| n.parse().ok()).filter(|&n| n > 0);
+    requested.unwrap_or_else(|| thread::available_parallelism().map_or(1, |n| n.get()))
 }
 
-/// The same command with that many threads.
+/// Runs the same command in a process with `n` threads.
+///
+/// # Errors
+/// Returns an error if the process cannot be started.
 pub fn rerun_with_threads(n: u32) -> Result<ExitCode> {
     let status = this_command()?.env(THREADS, n.to_string()).status().map_err(failed)?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The median of a task's row when the same command measures it in a process of its own.
+/// Runs the same command in a new process and returns the median that it measures for `task`.
+///
+/// # Errors
+/// Returns an error if the process cannot be started or does not print a row for `task`.
 pub fn median_in_new_process(task: &str) -> Result<f64> {
     let out = this_command()?
         .args(["--json", "--cold", "--task", task])
@@ -35,11 +41,12 @@ pub fn median_in_new_process(task: &str) -> Result<f64> {
         .lines()
         .filter_map(|row| serde_json::from_str::<Value>(row).ok())
         .find(|row| row["task"] == task);
-    found.and_then(|row| row["median"].as_f64()).ok_or_else(|| {
-        Error::new("bench", format!("a process of its own did not measure `{task}`"))
-    })
+    found
+        .and_then(|row| row["median"].as_f64())
+        .ok_or_else(|| Error::new("bench", format!("the child process measured no task `{task}`")))
 }
 
+/// Returns a command that runs this program with its own arguments.
 fn this_command() -> Result<Command> {
     let mut command = Command::new(env::current_exe().map_err(failed)?);
     command.args(env::args_os().skip(1));
@@ -47,5 +54,5 @@ fn this_command() -> Result<Command> {
 }
 
 fn failed(e: std::io::Error) -> Error {
-    Error::new("bench", format!("this program could not be run again: {e}"))
+    Error::new("bench", format!("cannot start this program as a child process: {e}"))
 }

@@ -1,37 +1,37 @@
-//! Rows: what a task took.
+//! Measurements, and how they are collected and displayed.
 
 use crate::{BenchArgs, clock, processes};
 use neurax::{Result, default_device};
 use serde_json::json;
 use std::fmt;
 
-/// What a task took: one line of the table.
+/// The measured values of a task: one row of the table.
 #[derive(Clone, Debug)]
 pub struct Measurement {
-    /// What was measured, e.g. `mlp-train`.
+    /// The name of the task, e.g. `mlp-train`.
     pub task: String,
-    /// Examples in a batch.
+    /// The batch size.
     pub batch: usize,
-    /// Threads that computed.
+    /// The number of threads.
     pub threads: usize,
-    /// The middle one of all figures.
+    /// The median of all values.
     pub median: f64,
-    /// The smallest one.
+    /// The smallest value.
     pub min: f64,
-    /// The largest one.
+    /// The largest value.
     pub max: f64,
-    /// What is counted, e.g. `ms`.
+    /// The unit of the values, e.g. `ms`.
     pub unit: &'static str,
 }
 
-/// What seconds per call are shown as.
+/// A unit in which seconds per call are displayed.
 #[derive(Clone, Copy, Debug)]
 pub enum DisplayUnit {
-    /// Millionths of a second.
+    /// Microseconds per call.
     Micros,
-    /// Thousandths of a second.
+    /// Milliseconds per call.
     Millis,
-    /// So much of something per call, shown per second.
+    /// An amount per second: the amount per call, and the name of the unit.
     Rate(f64, &'static str),
 }
 
@@ -54,16 +54,25 @@ impl DisplayUnit {
 }
 
 impl Measurement {
-    /// What stands above the rows.
+    /// The header of the table.
     pub const HEADER: &str =
         "task                     batch threads       median          min          max unit";
 
-    /// The row as one JSON object. It says the device, too.
+    /// Returns the row as one JSON object, which names the default device as well.
     pub fn json(&self) -> String {
         let Measurement { task, batch, threads, median, min, max, unit } = self;
         let device = default_device().map_or_else(|e| e.to_string(), |d| d.to_string());
-        json!({"task": task, "batch": batch, "threads": threads, "median": median, "min": min, "max": max, "unit": unit, "device": device})
-            .to_string()
+        let row = json!({
+            "task": task,
+            "batch": batch,
+            "threads": threads,
+            "median": median,
+            "min": min,
+            "max": max,
+            "unit": unit,
+            "device": device,
+        });
+        row.to_string()
     }
 }
 
@@ -75,41 +84,41 @@ impl fmt::Display for Measurement {
     }
 }
 
-/// A number with about four digits that count.
+/// Formats a value with about four significant digits.
 fn short(x: f64) -> String {
     let places =
         if x >= 1000.0 { 0 } else { (3 - x.max(1e-3).log10().floor() as i32).max(0) as usize };
     format!("{x:.places$}")
 }
 
-/// Where tasks are measured and shown.
+/// Measures tasks and shows their rows.
 pub struct Report<'a> {
-    /// What was asked for.
+    /// The options of this run.
     pub args: &'a BenchArgs,
     threads: usize,
     show: &'a mut dyn FnMut(&Measurement),
 }
 
 impl<'a> Report<'a> {
-    /// A report that shows each row when it is there.
+    /// Creates a report that calls `show` with each row as soon as it is measured.
     pub fn new(args: &'a BenchArgs, show: &'a mut dyn FnMut(&Measurement)) -> Report<'a> {
         Report { args, threads: processes::threads(), show }
     }
 
-    /// How many threads compute.
+    /// Returns the number of threads.
     pub fn threads(&self) -> usize {
         self.threads
     }
 
-    /// Was this task asked for?
+    /// Returns true if `task` is to be measured.
     pub fn is_selected(&self, task: &str) -> bool {
         self.args.task.as_ref().is_none_or(|t| t == task)
     }
 
-    /// Repeats a call and shows what one takes, if the task was asked for.
+    /// Repeats `call` and shows the time of one call, if `task` is selected.
     ///
     /// # Errors
-    /// The first error of a call.
+    /// Returns the first error of a call.
     pub fn measure(
         &mut self,
         task: &str,
@@ -124,7 +133,7 @@ impl<'a> Report<'a> {
         Ok(())
     }
 
-    /// Shows what calls took that were timed elsewhere.
+    /// Shows the seconds of calls that the caller has timed.
     pub fn add_seconds(&mut self, task: &str, batch: usize, unit: DisplayUnit, seconds: &[f64]) {
         self.add_values(
             task,
@@ -134,7 +143,7 @@ impl<'a> Report<'a> {
         );
     }
 
-    /// Shows figures that are not times.
+    /// Shows values in the unit named `unit`. Without values, shows nothing.
     pub fn add_values(&mut self, task: &str, batch: usize, unit: &'static str, mut all: Vec<f64>) {
         all.sort_by(f64::total_cmp);
         let (Some(&min), Some(&max)) = (all.first(), all.last()) else { return };
@@ -156,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_as_text_and_as_json() {
+    fn rows_are_printed_as_text_and_as_json() {
         let row = Measurement {
             task: "mlp-infer".into(),
             batch: 1,

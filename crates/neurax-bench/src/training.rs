@@ -1,29 +1,30 @@
-//! Training, step by step, from a file's weights if there is one.
+//! Training step by step, from the weights of a file if one is given.
 
 use crate::{Report, nets::Network};
 use neurax::{io::safetensors, nn::OptState, prelude::*};
 
-/// What goes from step to step: a network and what the optimizer remembers.
+/// The state that one training step hands to the next.
 #[derive(Tree, Clone, Debug)]
 pub struct Training<N> {
     /// The network with its parameters.
     pub net: N,
-    /// What Adam remembers.
+    /// The state of the optimizer.
     pub opt: OptState,
 }
 
-/// The optimizer of every training here, as others have it: rate 0.001, β₁ 0.9, β₂ 0.999, ε 1e-8.
+/// Returns the optimizer of all trainings, with the defaults of other frameworks: learning rate
+/// 0.001, β₁ 0.9, β₂ 0.999, ε 1e-8.
 fn adam() -> nn::Optim {
     optim::adam(1e-3)
 }
 
 impl<N: Network> Training<N> {
-    /// The beginning of a training.
+    /// Creates the initial state of a training of `net`.
     pub fn new(net: N) -> Training<N> {
         Training { opt: adam().init(&net), net }
     }
 
-    /// The training after one more batch, and the loss before.
+    /// Returns the state after one more step, and the loss before it.
     pub fn step(self, x: &Tensor, y: &Tensor) -> (Training<N>, Tensor) {
         let (loss, grads) = value_and_grad_at(&self.net, |net| net.loss(x, y));
         let (net, opt) = adam().step(&self.net, &grads, self.opt);
@@ -31,13 +32,13 @@ impl<N: Network> Training<N> {
     }
 }
 
-/// One compiled step: of a training and a batch.
+/// Returns the compiled function of one step: `(state, x, y)` to `(state, loss)`.
 pub fn training_step<N: Network>()
 -> Jit<'static, (Training<N>, Tensor, Tensor), (Training<N>, Tensor)> {
     jit(|(t, x, y): (Training<N>, Tensor, Tensor)| t.step(&x, &y))
 }
 
-/// A training under way: its state is moved through a function, so that it is updated in place.
+/// A training whose state is moved into each step, so that the step updates it in place.
 pub(crate) struct InPlaceTraining<N>(Option<Training<N>>);
 
 impl<N: Network> InPlaceTraining<N> {
@@ -45,27 +46,34 @@ impl<N: Network> InPlaceTraining<N> {
         InPlaceTraining(Some(Training::new(net.clone())))
     }
 
-    /// The training after that function; gives what else comes of it.
+    /// Replaces the state by the one that `step` returns, and returns its other result.
+    ///
+    /// # Errors
+    /// Returns the error of `step`. The state is lost then: every later call fails.
     pub fn advance<O>(
         &mut self,
-        f: impl FnOnce(Training<N>) -> Result<(Training<N>, O)>,
+        step: impl FnOnce(Training<N>) -> Result<(Training<N>, O)>,
     ) -> Result<O> {
-        let before =
-            self.0.take().ok_or_else(|| Error::new("bench", "the training has failed before"))?;
-        let (after, out) = f(before)?;
+        let before = self
+            .0
+            .take()
+            .ok_or_else(|| Error::new("bench", "an earlier step of this training has failed"))?;
+        let (after, out) = step(before)?;
         self.0 = Some(after);
         Ok(out)
     }
 }
 
-/// The network that a suite starts from: that of the file if there is one, after showing the loss
-/// of every step over the file's batches.
+/// Returns the network that a suite starts from. If `from` is set, it has the weights of that file,
+/// and the losses of one training step on each batch of the file are shown first.
+///
+/// # Errors
+/// Returns an error if the file lacks a parameter or a batch, or if a step fails.
 pub(crate) fn initial_network<N: Network>(report: &mut Report) -> Result<N> {
     let Some(path) = &report.args.from else { return Ok(N::init()) };
     let net = safetensors::load_like(&N::init(), path)?;
     let mut held = safetensors::load(path)?;
-    let missing =
-        |name| Error::new("bench", format!("{} holds no batches `{name}`", path.display()));
+    let missing = |name| Error::new("bench", format!("{} has no batches `{name}`", path.display()));
     let [x, y] = ["x", "y"].map(|name| held.remove(name).ok_or_else(|| missing(name)));
     let (x, y) = (x?, y?);
     let (step, mut training) = (training_step::<N>(), InPlaceTraining::new(&net));

@@ -1,21 +1,21 @@
-//! The convolutional classifier of digits: two convolutions with pools, two dense layers.
+//! The convolutional digit classifier: two convolutions with max-pooling, then two dense layers.
 
 use super::{DenseParams, Network};
 use crate::data;
 use neurax::prelude::*;
 
-/// Images 28 x 28 with one channel, 32 and 64 channels behind the convolutions.
+/// A classifier of 28 x 28 images with one channel; the convolutions have 32 and 64 channels.
 #[derive(Tree, Clone, Debug)]
 pub struct Cnn {
-    /// 3 x 3, 1 to 32 channels, then 32 to 64.
+    /// 3 x 3 convolutions from 1 to 32 channels and from 32 to 64.
     pub convs: [ConvParams; 2],
-    /// 64 x 7 x 7 to 128.
+    /// The dense layer from 64 x 7 x 7 to 128 features.
     pub hidden: DenseParams,
-    /// 128 to 10.
+    /// The dense layer from 128 features to 10 logits.
     pub out: DenseParams,
 }
 
-/// A convolution of 3 x 3 that keeps the size of the image.
+/// The parameters of a 3 x 3 convolution with `same` padding.
 #[derive(Tree, Clone, Debug)]
 pub struct ConvParams {
     /// `f32[m, n, 3, 3]`.

@@ -1,17 +1,17 @@
-//! A network as small as those that judge payments: 30-64-32-1.
+//! A dense network of the size that fraud detection uses: 30-64-32-1.
 
 use super::DenseParams;
 use neurax::prelude::*;
 
-/// Three layers.
+/// A network of three dense layers that computes a probability.
 #[derive(Tree, Clone, Debug)]
 pub struct Fraud {
-    /// 30 to 64, 64 to 32, 32 to 1.
+    /// The layers 30 to 64, 64 to 32 and 32 to 1.
     pub layers: [DenseParams; 3],
 }
 
 impl Fraud {
-    /// The network with weights to start from.
+    /// Creates the network with its initial weights.
     pub fn init() -> Fraud {
         Fraud {
             layers: [
@@ -22,7 +22,7 @@ impl Fraud {
         }
     }
 
-    /// Of `[n, 30]` the probabilities `[n, 1]`.
+    /// Returns the probabilities `[n, 1]` for inputs `x` of shape `[n, 30]`.
     pub fn probability(&self, x: &Tensor) -> Tensor {
         let [first, second, last] = &self.layers;
         last.apply(&second.apply(&first.apply(x).relu()).relu()).sigmoid()

@@ -1,15 +1,15 @@
-//! The dense classifier of digits: 784-128-10.
+//! The dense digit classifier: 784-128-10.
 
 use super::{DenseParams, Network};
 use crate::data;
 use neurax::prelude::*;
 
-/// A hidden layer and the logits.
+/// A classifier with one hidden layer.
 #[derive(Tree, Clone, Debug)]
 pub struct Mlp {
-    /// 784 to 128.
+    /// The layer from 784 to 128 features.
     pub hidden: DenseParams,
-    /// 128 to 10.
+    /// The layer from 128 features to 10 logits.
     pub out: DenseParams,
 }
 
@@ -20,8 +20,8 @@ impl Network for Mlp {
         Mlp { hidden: DenseParams::init(10, 784, 128), out: DenseParams::init(20, 128, 10) }
     }
 
-    /// Centred: with all inputs above zero nearly all hidden units die, what Adam remembers of them
-    /// decays to numbers below the normal ones, and the speed of those is all that is measured.
+    // Centred around zero: with positive inputs nearly all hidden units die, Adam's moments of
+    // their weights decay to subnormal numbers, and the speed of subnormal arithmetic dominates.
     fn examples(n: usize) -> (Tensor, Tensor) {
         (data::around_zero(1, [n, 784], 1.0), data::classes(2, [n], 10))
     }

@@ -1,4 +1,4 @@
-//! The networks: structs of parameters, and what they compute, on tensor functions.
+//! The networks: structs of parameters and their forward functions, written with tensor functions.
 
 mod cnn;
 mod fraud;
@@ -15,27 +15,26 @@ use neurax::prelude::*;
 
 /// A classifier that can be trained.
 pub trait Network: Tree + Clone {
-    /// What tasks are named after.
+    /// The prefix of the names of its tasks.
     const NAME: &'static str;
 
-    /// The network with weights to start from.
+    /// Creates the network with its initial weights.
     fn init() -> Self;
 
-    /// So many examples, and the classes they belong to.
+    /// Returns `n` input examples and their class indices.
     fn examples(n: usize) -> (Tensor, Tensor);
 
-    /// The logarithms of the probabilities of the classes, up to a constant; the classes are the
-    /// last axis.
+    /// Returns the unnormalized log-probabilities of the classes; the last axis is the classes.
     fn logits(&self, x: &Tensor) -> Tensor;
 
-    /// The mean cross-entropy.
+    /// Returns the mean cross-entropy between the logits of `x` and the class indices `y`.
     fn loss(&self, x: &Tensor, y: &Tensor) -> Tensor {
         let logits = self.logits(x);
         logits.cross_entropy(y.one_hot(logits.dim(-1))).mean(..)
     }
 }
 
-/// `x kernel + bias`.
+/// The parameters of a dense layer, `x kernel + bias`.
 #[derive(Tree, Clone, Debug)]
 pub struct DenseParams {
     /// `f32[n, m]`.
@@ -45,7 +44,7 @@ pub struct DenseParams {
 }
 
 impl DenseParams {
-    /// Of `n` numbers `m`.
+    /// Creates a layer from `n` to `m` features with uniform values up to `1 / sqrt(n)`.
     pub fn init(seed: u64, n: usize, m: usize) -> DenseParams {
         let size = 1.0 / (n as f32).sqrt();
         DenseParams {
@@ -54,7 +53,7 @@ impl DenseParams {
         }
     }
 
-    /// Of `[.., n]` gives `[.., m]`.
+    /// Applies the layer to `x` of shape `[.., n]`; the result has shape `[.., m]`.
     pub fn apply(&self, x: &Tensor) -> Tensor {
         x.matmul(&self.kernel) + &self.bias
     }

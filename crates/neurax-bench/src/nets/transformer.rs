@@ -1,66 +1,66 @@
-//! A small language model: a transformer that sees only what came before (Vaswani et al., 2017,
-//! <https://arxiv.org/abs/1706.03762>), normalised before each part.
+//! A small language model: a transformer with causal attention (Vaswani et al., 2017,
+//! <https://arxiv.org/abs/1706.03762>) and layer normalization before each sublayer.
 
 use super::{DenseParams, Network};
 use crate::data;
 use neurax::prelude::*;
 
-/// How large a transformer is.
+/// The hyperparameters of a transformer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TransformerSize {
-    /// Blocks one after the other.
+    /// The number of blocks.
     pub layers: usize,
-    /// Numbers for each token.
+    /// The features of each token.
     pub width: usize,
-    /// Heads of each attention.
+    /// The attention heads of each block.
     pub heads: usize,
-    /// Tokens in an example.
+    /// The sequence length.
     pub tokens: usize,
-    /// Different tokens.
+    /// The number of distinct tokens.
     pub vocabulary: usize,
 }
 
 impl TransformerSize {
-    /// The size that is measured.
+    /// The size that the tasks measure.
     pub const MEASURED: TransformerSize =
         TransformerSize { layers: 4, width: 256, heads: 4, tokens: 128, vocabulary: 1000 };
 }
 
-/// The model.
+/// The parameters of the model.
 #[derive(Tree, Clone, Debug)]
 pub struct Transformer {
-    /// `f32[vocabulary, width]`.
+    /// The token embeddings, `f32[vocabulary, width]`.
     pub tokens: Tensor,
-    /// `f32[tokens, width]`.
+    /// The position embeddings, `f32[tokens, width]`.
     pub positions: Tensor,
-    /// One after the other.
+    /// The blocks, in order.
     pub blocks: Vec<TransformerBlock>,
-    /// In front of the logits.
+    /// The normalization before the logits.
     pub norm: LayerNormParams,
-    /// To the vocabulary.
+    /// The projection from the width to the vocabulary.
     pub out: DenseParams,
     #[tree(static)]
     size: TransformerSize,
 }
 
-/// Attention, then a layer of its own for each token; both are added to what comes in.
+/// Self-attention, then an MLP on each token, both with a residual connection.
 #[derive(Tree, Clone, Debug)]
 pub struct TransformerBlock {
-    /// In front of the attention.
+    /// The normalization before the attention.
     pub attention_norm: LayerNormParams,
-    /// Queries, keys and values.
+    /// The projection to queries, keys and values.
     pub qkv: DenseParams,
-    /// Behind the attention.
+    /// The output projection of the attention.
     pub attention_out: DenseParams,
-    /// In front of the layer.
+    /// The normalization before the MLP.
     pub mlp_norm: LayerNormParams,
-    /// To four times the width.
+    /// The MLP's layer from the width to four times the width.
     pub mlp_up: DenseParams,
-    /// And back.
+    /// The MLP's layer back to the width.
     pub mlp_down: DenseParams,
 }
 
-/// Layer normalization.
+/// The parameters of a layer normalization.
 #[derive(Tree, Clone, Debug)]
 pub struct LayerNormParams {
     /// `f32[width]`.
@@ -102,20 +102,20 @@ impl TransformerBlock {
     }
 }
 
-/// Of queries, keys and values `[n, tokens, 3 width]` gives `[n, tokens, width]`: each token sees
-/// itself and those before it.
+/// Computes causal multi-head attention. `qkv` has shape `[n, tokens, 3 width]` and holds queries,
+/// keys and values; the result has shape `[n, tokens, width]`.
 fn attention(qkv: &Tensor, heads: usize) -> Tensor {
     let [n, tokens, width] = [qkv.dim(0), qkv.dim(1), qkv.dim(2) / 3];
-    let each = width / heads;
-    let qkv = qkv.reshape([n, tokens, 3, heads, each]).permute([2, 0, 3, 1, 4]);
+    let head_width = width / heads;
+    let qkv = qkv.reshape([n, tokens, 3, heads, head_width]).permute([2, 0, 3, 1, 4]);
     let [q, k, v] = [0, 1, 2].map(|i| qkv.get(i));
-    let scores = q.matmul(k.t()) / (each as f64).sqrt();
-    let seen = Tensor::tri(tokens, tokens, 0).gt(0.5).select(scores, -1e9);
-    seen.softmax(-1).matmul(v).permute([0, 2, 1, 3]).reshape([n, tokens, width])
+    let scores = q.matmul(k.t()) / (head_width as f64).sqrt();
+    let masked = Tensor::tri(tokens, tokens, 0).gt(0.5).select(scores, -1e9);
+    masked.softmax(-1).matmul(v).permute([0, 2, 1, 3]).reshape([n, tokens, width])
 }
 
 impl Transformer {
-    /// A model of that size with weights to start from.
+    /// Creates a model of `size` with its initial weights.
     pub fn sized(size: TransformerSize) -> Transformer {
         let TransformerSize { layers, width, tokens, vocabulary, .. } = size;
         Transformer {
@@ -157,7 +157,7 @@ mod tests {
         TransformerSize { layers: 2, width: 8, heads: 2, tokens: 5, vocabulary: 7 };
 
     #[test]
-    fn a_token_sees_only_what_came_before() {
+    fn a_token_attends_only_to_earlier_tokens() {
         let net = Transformer::sized(TINY);
         let logits = |x: Tensor| net.logits(&x);
         let (a, b) = (logits(tensor([[1, 2, 3, 4, 5]])), logits(tensor([[1, 2, 3, 6, 0]])));
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn it_learns_one_example_by_heart() {
+    fn training_overfits_one_example() {
         let step = training_step::<Transformer>();
         let (x, y) = (tensor([[1, 2, 3, 4, 5]]), tensor([[2, 3, 4, 5, 6]]));
         let (mut t, mut losses) = (Training::new(Transformer::sized(TINY)), vec![]);

@@ -1,17 +1,16 @@
-//! Tracing and compiling the training steps.
+//! Compile times of the training steps.
 
 use crate::{
     DisplayUnit, Report, Training, clock,
     nets::{Cnn, Mlp, Network, Transformer},
     processes, training_step,
+    tuning::COLD_COMPILE_PROCESSES,
 };
 use neurax::prelude::*;
 
-/// In so many processes each step is compiled.
-const PROCESSES: usize = 5;
-
-/// `NAME-compile`, each time in a process of its own, whose caches are empty;
-/// `transformer-new-batch`, the same step for one more batch size.
+/// Measures `NAME-compile`, the time to trace and compile a training step in a new process with
+/// empty caches, and `transformer-new-batch`, the time to compile the step for another batch size
+/// in a process that has compiled it before.
 pub fn run(report: &mut Report) -> Result<()> {
     cold::<Mlp>(report, 128)?;
     cold::<Cnn>(report, 128)?;
@@ -27,6 +26,7 @@ pub fn run(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
+/// Measures `NAME-compile`: in this process if `--cold` is given, else in new processes.
 fn cold<N: Network>(report: &mut Report, batch: usize) -> Result<()> {
     let task = format!("{}-compile", N::NAME);
     if !report.is_selected(&task) {
@@ -37,7 +37,7 @@ fn cold<N: Network>(report: &mut Report, batch: usize) -> Result<()> {
         let seconds = compile(&training_step(), &N::init(), batch)?;
         report.add_seconds(&task, batch, DisplayUnit::Millis, &[seconds]);
     } else {
-        let millis = (0..PROCESSES)
+        let millis = (0..COLD_COMPILE_PROCESSES)
             .map(|_| processes::median_in_new_process(&task))
             .collect::<Result<Vec<_>>>()?;
         report.add_values(&task, batch, "ms", millis);
@@ -45,7 +45,7 @@ fn cold<N: Network>(report: &mut Report, batch: usize) -> Result<()> {
     Ok(())
 }
 
-/// Seconds to trace and compile a step for that batch size.
+/// Returns the seconds to trace and compile `step` for `batch`.
 fn compile<N: Network>(
     step: &Jit<'_, (Training<N>, Tensor, Tensor), (Training<N>, Tensor)>,
     net: &N,

@@ -1,9 +1,10 @@
-//! Single operations on small tensors, outside of `jit`, when they are warm.
+//! Single operations on small tensors outside of `jit`, with warm caches.
 
 use crate::{DisplayUnit, Report, data};
 use neurax::prelude::*;
 
-/// `eager-add`, `eager-exp` and `eager-matmul`, and `jit-call`, a compiled function as small.
+/// Measures `eager-add`, `eager-exp` and `eager-matmul`, and `jit-call`, a call of a compiled
+/// addition of the same size.
 pub fn run(report: &mut Report) -> Result<()> {
     let (x, y) = (data::uniform(1, [8, 8]), data::uniform(2, [8, 8]));
     let done = |x: Tensor| x.ok().map(drop);

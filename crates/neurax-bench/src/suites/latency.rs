@@ -1,4 +1,4 @@
-//! Inference of small networks, one row at a time.
+//! Inference latency of small dense networks, one row at a time.
 
 use super::steps::infer;
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
 };
 use neurax::Result;
 
-/// `fraud-infer` and `mlp-infer`.
+/// Measures `fraud-infer` and `mlp-infer`.
 pub fn run(report: &mut Report) -> Result<()> {
     let (fraud, mlp) = (Fraud::init(), Mlp::init());
     for batch in report.args.batches(&[1]) {

@@ -1,9 +1,9 @@
-//! f32 products of square matrices, and the `gemm` crate's.
+//! Products of square f32 matrices, and those of the `gemm` crate.
 
 use crate::{DisplayUnit, Report, data, gemm_baseline};
 use neurax::prelude::*;
 
-/// `matmul-N` and `gemm-N`, N the side of the matrices.
+/// Measures `matmul-N` and `gemm-N` for N x N matrices.
 pub fn run(report: &mut Report) -> Result<()> {
     for n in [64, 128, 256, 512, 1024, 2048] {
         let (matmul, gemm) = (format!("matmul-{n}"), format!("gemm-{n}"));

@@ -1,4 +1,4 @@
-//! Epochs of the dense classifier: every example once, in random order.
+//! Epochs of the dense classifier, over all examples in random order.
 
 use crate::{
     DisplayUnit, Report, Training, memory,
@@ -7,8 +7,9 @@ use crate::{
 };
 use neurax::prelude::*;
 
-/// `mlp-train`, an epoch as one compiled function; `mlp-train-steps`, one call per batch;
-/// `mlp-memory`, the most that the process needed up to the end of the first, beside the data set.
+/// Measures `mlp-train`, an epoch as one compiled function; `mlp-train-steps`, an epoch with one
+/// call per batch; and `mlp-memory`, the peak memory of the process after the former, less the size
+/// of the data set.
 pub fn run(report: &mut Report) -> Result<()> {
     let net: Mlp = training::initial_network(report)?;
     let samples = report.args.samples as usize;
@@ -18,7 +19,7 @@ pub fn run(report: &mut Report) -> Result<()> {
         if steps == 0 {
             return Err(Error::new(
                 "bench",
-                format!("a batch of {batch} is larger than the data set of {samples}"),
+                format!("the batch size {batch} exceeds the {samples} examples of the data set"),
             ));
         }
         let unit = DisplayUnit::Rate((steps * batch) as f64, "samples/s");
@@ -57,18 +58,18 @@ pub fn run(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Which examples are in which batch, `i32[steps, batch]`.
+/// Returns the indices of the examples of each batch, `i32[steps, batch]`, in random order.
 fn shuffled(key: &Key, samples: usize, batch: usize, steps: usize) -> Tensor {
     key.permutation(samples).slice(0, ..(steps * batch) as i64).reshape([steps, batch])
 }
 
-/// One step on the examples of those numbers.
+/// Returns the compiled function of one step on the examples with given indices.
 fn step(x: &Tensor, y: &Tensor) -> Jit<'static, (Training<Mlp>, Tensor), (Training<Mlp>, Tensor)> {
     let (x, y) = (x.clone(), y.clone());
     jit(move |(t, rows): (Training<Mlp>, Tensor)| t.step(&x.take(&rows, 0), &y.take(&rows, 0)))
 }
 
-/// All steps of an epoch; gives the last loss.
+/// Returns the compiled function of all steps of an epoch, which returns the last loss.
 fn epoch(
     x: &Tensor,
     y: &Tensor,

@@ -1,4 +1,4 @@
-//! What is measured: one file per suite of tasks.
+//! The suites of tasks, one file each.
 
 mod compile;
 mod eager;
@@ -14,30 +14,30 @@ use crate::{
 use clap::ValueEnum;
 use neurax::Result;
 
-/// Tasks that are measured together.
+/// A group of tasks that are measured together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Suite {
-    /// Epochs of the dense classifier 784-128-10, and the memory they need.
+    /// Epochs of the dense classifier 784-128-10, and their peak memory.
     Mlp,
-    /// Steps and inference of the convolutional classifier.
+    /// Training steps and inference of the convolutional classifier.
     Cnn,
-    /// Steps and inference of the transformer.
+    /// Training steps and inference of the transformer.
     Transformer,
-    /// Inference of small networks, one row at a time.
+    /// Inference of small dense networks, one row at a time.
     Latency,
-    /// Single operations outside of `jit`.
+    /// Single operations, outside of `jit`.
     Eager,
     /// Tracing and compiling the training steps.
     Compile,
-    /// f32 products, and the `gemm` crate's.
+    /// f32 matrix products, and those of the `gemm` crate.
     Matmul,
 }
 
 impl Suite {
-    /// Measures its tasks.
+    /// Measures the tasks of this suite.
     ///
     /// # Errors
-    /// The first that a task gives.
+    /// Returns the first error of a task.
     pub fn run(self, report: &mut Report) -> Result<()> {
         match self {
             Suite::Mlp => mlp::run(report),

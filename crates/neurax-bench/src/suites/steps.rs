@@ -1,4 +1,4 @@
-//! Training steps and inference of a network, on one batch.
+//! Training steps and inference of a network on one batch.
 
 use crate::{
     DisplayUnit, Report,
@@ -8,7 +8,7 @@ use crate::{
 };
 use neurax::prelude::*;
 
-/// `NAME-train` and `NAME-infer`.
+/// Measures `NAME-train`, a training step, and `NAME-infer`, a call with constant weights.
 pub fn run<N: Network>(report: &mut Report, batches: &[usize]) -> Result<()> {
     let net: N = training::initial_network(report)?;
     for batch in report.args.batches(batches) {
@@ -26,7 +26,7 @@ pub fn run<N: Network>(report: &mut Report, batches: &[usize]) -> Result<()> {
     Ok(())
 }
 
-/// What it takes to run a compiled function into memory that is there already.
+/// Measures one call of the compiled `f` on `x` that writes into an existing output tensor.
 pub fn infer(
     report: &mut Report,
     task: &str,
