@@ -38,7 +38,7 @@ def arguments():
 
 
 def build():
-    command = ["cargo", "build", "--release", "-p", "neurax-bench", "--message-format=json-render-diagnostics"]
+    command = ["cargo", "build", "--release", "-p", "neurax-bench", "--features", "rayon", "--message-format=json-render-diagnostics"]
     out = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
     made = (json.loads(line).get("executable") for line in out.splitlines())
     return Path([m for m in made if m][-1])

@@ -106,6 +106,7 @@ impl MeasurementPrinter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gemm_baseline;
     use clap::Parser;
 
     #[derive(Parser)]
@@ -150,7 +151,11 @@ mod tests {
             tasks("bench eager --seconds 0"),
             ["eager-add", "eager-exp", "eager-matmul", "jit-call"]
         );
-        assert_eq!(tasks("bench matmul --seconds 0 --task gemm-64"), ["gemm-64"]);
+        assert_eq!(tasks("bench matmul --seconds 0 --task matmul-64"), ["matmul-64"]);
+        let baseline = ["gemm-64".to_string()];
+        let supported = gemm_baseline::supports(processes::threads());
+        let expected = if supported { &baseline[..] } else { &[] };
+        assert_eq!(tasks("bench matmul --seconds 0 --task gemm-64"), expected);
         assert_eq!(tasks("bench compile --cold --task mlp-compile"), ["mlp-compile"]);
     }
 

@@ -4,18 +4,29 @@
 
 use gemm_common::Parallelism;
 
-/// Computes `out = a b` for square row-major matrices of side `n`, on `threads` threads.
+/// Returns true if [`multiply`] can use `threads` threads: any number with the feature
+/// `rayon`, else 1.
+pub fn supports(threads: usize) -> bool {
+    threads <= 1 || cfg!(feature = "rayon")
+}
+
+/// Computes `out = a b` for square row-major matrices with `n` rows, on `threads` threads.
 ///
-/// The kernel prefers a column-major result, so it computes the transposed product, as the crate
-/// `gemm` would.
+/// # Panics
+/// Panics if a slice does not have `n * n` elements, or if `threads` is not supported.
 pub fn multiply(n: usize, a: &[f32], b: &[f32], out: &mut [f32], threads: usize) {
-    assert!([a.len(), b.len(), out.len()] == [n * n; 3], "matrices of side {n} were promised");
+    assert!([a.len(), b.len(), out.len()] == [n * n; 3], "expected {n} x {n} matrices");
+    assert!(supports(threads), "{threads} threads need the feature `rayon`");
     let side = n as isize;
+    #[cfg(feature = "rayon")]
     let parallelism = if threads > 1 { Parallelism::Rayon(threads) } else { Parallelism::None };
+    #[cfg(not(feature = "rayon"))]
+    let parallelism = Parallelism::None;
+    // The kernel prefers a column-major result: it computes the transposed product.
     let kernel = gemm_f32::gemm::f32::get_gemm_fn();
     let (to, left, right) = (out.as_mut_ptr(), b.as_ptr(), a.as_ptr());
-    // SAFETY: each pointer is to n * n numbers, as was just checked, and strides 1 and n stay
-    // within them; `out` is borrowed exclusively.
+    // SAFETY: each slice has n * n elements, as asserted above, so that all offsets with strides 1
+    // and n are in bounds; `out` is borrowed mutably and does not overlap `a` or `b`.
     unsafe {
         kernel(
             n,

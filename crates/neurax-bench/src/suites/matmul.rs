@@ -3,7 +3,8 @@
 use crate::{DisplayUnit, Report, data, gemm_baseline};
 use neurax::prelude::*;
 
-/// Measures `matmul-N` and `gemm-N` for N x N matrices.
+/// Measures `matmul-N` and, where the baseline supports the number of threads, `gemm-N` for N x N
+/// matrices.
 pub fn run(report: &mut Report) -> Result<()> {
     for n in [64, 128, 256, 512, 1024, 2048] {
         let (matmul, gemm) = (format!("matmul-{n}"), format!("gemm-{n}"));
@@ -16,8 +17,15 @@ pub fn run(report: &mut Report) -> Result<()> {
         let mut out = product.run(both.clone())?;
         report.measure(&matmul, 1, unit, || product.run_into(&both, &mut [&mut out]))?;
 
-        let (a, b, mut out) = (both.0.to_vec::<f32>()?, both.1.to_vec::<f32>()?, vec![0.0; n * n]);
+        if !report.is_selected(&gemm) {
+            continue;
+        }
         let threads = report.threads();
+        if !gemm_baseline::supports(threads) {
+            eprintln!("{gemm} is skipped: {threads} threads need the feature `rayon`");
+            continue;
+        }
+        let (a, b, mut out) = (both.0.to_vec::<f32>()?, both.1.to_vec::<f32>()?, vec![0.0; n * n]);
         report.measure(&gemm, 1, unit, || {
             gemm_baseline::multiply(n, &a, &b, &mut out, threads);
             Ok(())
