@@ -1,18 +1,21 @@
-//! A crate outside the workspace that depends on `neurax` alone: it derives `Tree`, runs every
-//! program of the README, and trains.
+//! A package that depends on `neurax` alone derives `Tree`, runs every program of the README, and
+//! trains.
+//!
+//! The package is generated in a temporary folder. Building `neurax` and its dependencies a second
+//! time took 184 CPU seconds, so the package reuses what `cargo test` has built (7 CPU seconds).
+//! Cargo allows that if the target folder, the profiles, the features, and the paths of packages
+//! relative to the root of their workspace are equal. Therefore the manifest of the package starts
+//! with that of this workspace, and its folder has a symbolic link `crates` to ours. `neurax` is
+//! its only dependency, and cargo resolves the features for that package alone: if they differ from
+//! those of `cargo test`, the test still passes, but builds the crates that differ.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{
+    env, fs, io,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
-fn root() -> PathBuf {
-    fs::canonicalize(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")).unwrap()
-}
-
-/// The Rust blocks of a page.
-fn programs(page: &str) -> Vec<String> {
-    let blocks = page.split("```rust\n").skip(1);
-    blocks.filter_map(|b| b.split("```").next()).map(String::from).collect()
-}
-
+/// A program that derives `Tree` and takes a gradient with respect to the derived struct.
 const DERIVES: &str = r#"
 use neurax::prelude::*;
 
@@ -25,55 +28,95 @@ struct Linear {
 }
 
 pub fn main() -> Result<()> {
-    let params = Linear { kernel: Tensor::ones([2, 1]), bias: Tensor::zeros(1), name: "line".into() };
-    let slope = grad(|p: Linear| (Tensor::ones([3, 2]).matmul(&p.kernel) + p.bias).mean(..)).run(params)?;
-    assert_eq!((slope.kernel.to_vec::<f32>()?, slope.bias.item()?, &slope.name[..]), (vec![1.0, 1.0], 1.0, "line"));
+    let kernel = Tensor::ones([2, 1]);
+    let params = Linear { kernel, bias: Tensor::zeros(1), name: "line".into() };
+    let loss = |p: Linear| (Tensor::ones([3, 2]).matmul(&p.kernel) + p.bias).mean(..);
+    let slope = grad(loss).run(params)?;
+    assert_eq!(slope.kernel.to_vec::<f32>()?, [1.0, 1.0]);
+    assert_eq!((slope.bias.item()?, &slope.name[..]), (1.0, "line"));
     Ok(())
 }
 "#;
 
 #[test]
-fn a_crate_outside_uses_neurax_alone() {
+fn a_package_that_depends_on_neurax_alone_runs_the_readme() {
     let root = root();
     let readme = programs(&fs::read_to_string(root.join("README.md")).unwrap());
     assert!(!readme.is_empty(), "the README has no program");
-    let dir = std::env::temp_dir().join(format!("neurax-outside-{}", std::process::id()));
-    fs::create_dir_all(dir.join("src")).unwrap();
-    let neurax = root.join("crates/neurax");
-    // Without debug information, as nobody looks at it; in a folder of its own, so that it is built
-    // once.
-    let text = format!(
-        "[package]\nname = \"outside\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[workspace]\n\n[dependencies]\nneurax = {{ path = {neurax:?} }}\n\n[profile.dev]\ndebug = false\n"
-    );
-    fs::write(dir.join("Cargo.toml"), text).unwrap();
-    fs::copy(root.join("Cargo.lock"), dir.join("Cargo.lock")).unwrap();
-    let mut main = String::from("mod derives;\n");
-    fs::write(dir.join("src/derives.rs"), DERIVES).unwrap();
-    let mut calls = String::from("    derives::main().unwrap();\n");
-    for (i, program) in readme.iter().enumerate() {
-        fs::write(
-            dir.join(format!("src/readme{i}.rs")),
-            program.replace("fn main()", "pub fn main()"),
-        )
-        .unwrap();
-        main += &format!("mod readme{i};\n");
-        calls += &format!("    readme{i}::main().unwrap();\n");
-    }
-    fs::write(
-        dir.join("src/main.rs"),
-        format!("{main}\nfn main() {{\n{calls}    println!(\"all good\");\n}}\n"),
-    )
-    .unwrap();
-
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    let run = Command::new(env!("CARGO"))
-        .args(["run", "--quiet"])
-        .current_dir(&dir)
-        .env("CARGO_TARGET_DIR", target.join("outside"))
-        .output()
-        .unwrap();
+    let folder = env::temp_dir().join(format!("neurax-outside-{}", std::process::id()));
+    write_package(&folder, &root, &readme);
+    let run = run_package(&folder);
+    fs::remove_dir_all(&folder).unwrap();
     let (out, err) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
-    fs::remove_dir_all(&dir).unwrap();
     assert!(run.status.success() && out.contains("all good"), "{out}\n{err}");
+}
+
+fn root() -> PathBuf {
+    fs::canonicalize(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")).unwrap()
+}
+
+/// Returns the Rust blocks of a page.
+fn programs(page: &str) -> Vec<String> {
+    let blocks = page.split("```rust\n").skip(1);
+    blocks.filter_map(|b| b.split("```").next()).map(String::from).collect()
+}
+
+/// Writes the package into `folder`: a module for each program, and a `main` that calls them all.
+fn write_package(folder: &Path, root: &Path, readme: &[String]) {
+    fs::create_dir_all(folder.join("src")).unwrap();
+    link_folder(&root.join("crates"), &folder.join("crates")).unwrap();
+    fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
+    let ours = fs::read_to_string(root.join("Cargo.toml")).unwrap();
+    fs::write(folder.join("Cargo.toml"), manifest(&ours)).unwrap();
+
+    let (mut modules, mut calls) = (String::new(), String::new());
+    let mut add = |name: &str, program: &str| {
+        let text = program.replace("\nfn main()", "\npub fn main()");
+        fs::write(folder.join(format!("src/{name}.rs")), text).unwrap();
+        modules += &format!("mod {name};\n");
+        calls += &format!("    {name}::main().unwrap();\n");
+    };
+    add("derives", DERIVES);
+    for (i, program) in readme.iter().enumerate() {
+        add(&format!("readme{i}"), program);
+    }
+    let main = format!("{modules}\nfn main() {{\n{calls}    println!(\"all good\");\n}}\n");
+    fs::write(folder.join("src/main.rs"), main).unwrap();
+}
+
+/// Returns the manifest of the package, given that of this workspace. Its members are the package
+/// and, as for every workspace, the dependencies with a path below its root.
+fn manifest(ours: &str) -> String {
+    let members = "members = [\"crates/*\"]\n";
+    assert!(ours.contains(members), "expected {members:?} in the manifest of the workspace");
+    let package = "[package]\nname = \"neurax-outside\"\nversion = \"0.0.0\"\nedition = \"2024\"\n";
+    let dependencies = "[dependencies]\nneurax = { path = \"crates/neurax\" }\n";
+    format!("{}\n{package}\n{dependencies}", ours.replace(members, ""))
+}
+
+/// Builds and runs the package with the profile and in the target folder of this test, which lies
+/// at `TARGET/PROFILE/deps/NAME`.
+fn run_package(folder: &Path) -> std::process::Output {
+    let this = env::current_exe().unwrap();
+    let profile = this.ancestors().nth(2).unwrap();
+    let name = match profile.file_name().unwrap().to_str().unwrap() {
+        "debug" => "dev",
+        other => other,
+    };
+    Command::new(env!("CARGO"))
+        .args(["run", "--profile", name])
+        .current_dir(folder)
+        .env("CARGO_TARGET_DIR", profile.parent().unwrap())
+        .output()
+        .unwrap()
+}
+
+#[cfg(unix)]
+fn link_folder(to: &Path, at: &Path) -> io::Result<()> {
+    std::os::unix::fs::symlink(to, at)
+}
+
+#[cfg(windows)]
+fn link_folder(to: &Path, at: &Path) -> io::Result<()> {
+    std::os::windows::fs::symlink_dir(to, at)
 }
