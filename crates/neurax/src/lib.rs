@@ -1,36 +1,37 @@
 //! Tensors with composable transforms, a compiler, and neural networks in one pure-Rust workspace.
 //!
-//! This crate is what users add; it contains no logic. `use neurax::prelude::*;` brings everything
-//! into scope. Start with [`Tensor`], [`jit`] and [`grad`], or with a network: [`nn`], [`data`] and
-//! [`train::Trainer`].
+//! This crate is the one that users depend on; it reexports the others and contains no logic. `use
+//! neurax::prelude::*;` imports all common names. Start with [`Tensor`], [`jit`] and [`grad`], or
+//! with a network: [`nn`], [`data`] and [`train::Trainer`].
 //!
 //! ```
 //! use neurax::prelude::*;
 //!
-//! let x = tensor([[1.0, 2.0], [3.0, 4.0]]);             // bare literals are f32
-//! let y = ((&x * 2.0).sin() + 1.0).sum(0);              // computed at once
+//! let x = tensor([[1.0, 2.0], [3.0, 4.0]]); // bare literals are f32
+//! let y = ((&x * 2.0).sin() + 1.0).sum(0); // computed eagerly
 //! assert_eq!(y.to_string(), "f32[2] [2.6299, 2.2326]");
 //!
-//! let loss = |w: Tensor| w.matmul(&x).tanh().mean(..);   // it captures x; large tensors are never copied
-//! let slope = grad(loss);                                // a value: name it, store it, clone it, call it
-//! let fast = jit(&slope);                                // compiled once per input type; any number of threads may run it
+//! let loss = |w: Tensor| w.matmul(&x).tanh().mean(..); // captures x without copying it
+//! let slope = grad(loss); // a function as a value, which can be stored, cloned and called
+//! let fast = jit(&slope); // compiled once per input type; can be called from any thread
 //! assert_eq!(fast.run(Tensor::eye(2))?.shape(), [2, 2]);
 //!
-//! let bad = &x + &Tensor::zeros([3, 5]);                 // no panic, no `?` ..
-//! let error = bad.to_vec::<f32>().unwrap_err();          // .. the error travels, with the line where it happened
+//! // An operation does not panic: its result carries the error and the line where it happened.
+//! let bad = &x + &Tensor::zeros([3, 5]);
+//! let error = bad.to_vec::<f32>().unwrap_err();
 //! assert!(error.to_string().starts_with("add: cannot broadcast f32[2, 2] with f32[3, 5], at "));
 //! # Ok::<(), Error>(())
 //! ```
 //!
-//! Debug builds compute many times slower than `--release` (on the oracle 7 to 27 times), unless
-//! your `Cargo.toml` has the crates below optimised:
+//! Debug builds compute many times slower than `--release` (7 to 27 times on the reference
+//! interpreter), unless your `Cargo.toml` optimizes the dependencies:
 //!
 //! ```toml
 //! [profile.dev.package."*"]
 //! opt-level = 2
 //! ```
 //!
-//! A network, trained on real data:
+//! A network, trained on a data set:
 //!
 //! ```
 //! use neurax::prelude::*;
@@ -47,8 +48,8 @@
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
-// The program of a page, run as a doctest. The page lies outside of the package: nothing but a
-// doctest reads it.
+// The program of the page, run as a doctest. The page is outside of the package, so only a doctest
+// may include it.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/adding-a-layer.md")]
 mod adding_a_layer {}
@@ -58,7 +59,7 @@ pub use neurax_nn as nn;
 pub use neurax_tensor::*;
 pub use neurax_train as train;
 
-/// Everything that the programs of the manual use.
+/// The names that the example programs use.
 pub mod prelude {
     pub use crate::{data, nn, train};
     pub use neurax_data::{Batches, Dataset, Source};

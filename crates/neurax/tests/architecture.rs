@@ -1,5 +1,5 @@
-//! ARCHITECTURE.md says who may use whom, which features there are, and what lies where; this holds
-//! it to the code.
+//! Checks ARCHITECTURE.md against the code: the dependencies between crates, the features, and the
+//! table of modules. Checks the manifests of all crates, too: lints, licenses and packaging.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,7 +15,7 @@ fn page() -> String {
     fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap()
 }
 
-/// The rows `| crate | may use | ..` of the table of crates.
+/// Returns the crates that each crate may use, by the rows `| crate | may use | ..`.
 fn table() -> BTreeMap<String, Vec<String>> {
     let page = page();
     let rows = page.lines().filter(|l| l.starts_with("| neurax"));
@@ -34,7 +34,7 @@ fn table() -> BTreeMap<String, Vec<String>> {
     .collect()
 }
 
-/// The cells of all rows of the table under that header.
+/// Returns the cells of all rows of the table whose header starts with `header`.
 fn rows(header: &str) -> Vec<Vec<String>> {
     let page = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     let lines = page
@@ -47,7 +47,7 @@ fn rows(header: &str) -> Vec<Vec<String>> {
         .collect()
 }
 
-/// The features of a manifest, but for `default`, and whether that holds them.
+/// Returns the features of a manifest except `default`, each with true if `default` enables it.
 fn features(manifest: &str) -> Vec<(String, bool)> {
     let block = manifest
         .lines()
@@ -98,8 +98,8 @@ fn every_published_crate_carries_the_license_texts() {
     }
 }
 
-/// The entries `key = value` of the sections of a manifest that begin with that name, each as
-/// `section key = value`.
+/// Returns the entries `key = value` of the sections of a manifest whose names start with `name`,
+/// each as `section key = value`.
 fn entries(manifest: &str, name: &str) -> BTreeSet<String> {
     let (mut out, mut section) = (BTreeSet::new(), None);
     for line in manifest.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')) {
@@ -143,8 +143,8 @@ fn every_crate_has_the_lints_of_the_workspace() {
 }
 
 #[test]
-fn no_published_crate_may_panic_on_purpose() {
-    // Not a lint of the workspace: it would hold for the helpers of tests, too.
+fn every_published_crate_denies_panics() {
+    // Not a lint of the workspace, which would apply to the crates of test helpers as well.
     let line =
         "#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]";
     for entry in fs::read_dir(root().join("crates")).unwrap() {
@@ -163,7 +163,7 @@ fn no_published_crate_may_panic_on_purpose() {
 }
 
 #[test]
-fn every_module_of_the_conductor_is_in_the_table() {
+fn every_module_of_the_tensor_crate_is_in_the_table() {
     let table: Vec<String> = rows("| module |").into_iter().map(|r| r[1].clone()).collect();
     let source = fs::read_dir(root().join("crates/neurax-tensor/src")).unwrap();
     let mut modules: Vec<String> = source
@@ -174,11 +174,11 @@ fn every_module_of_the_conductor_is_in_the_table() {
     assert_eq!(table, modules);
 }
 
-/// What tests may use beside what their crate may; ARCHITECTURE.md says so above its table.
+/// The crates that the tests of every crate may use, as ARCHITECTURE.md says above its table.
 const FOR_TESTS: [&str; 2] = ["neurax", "neurax-testkit"];
 
-/// Our own crates among the dependencies of a manifest, each with the kind of section that names
-/// it: `dependencies`, `build-dependencies` or `dev-dependencies`, of whatever target.
+/// Returns the crates of this workspace among the dependencies of a manifest, each with the kind of
+/// its section: `dependencies`, `build-dependencies` or `dev-dependencies`, of any target.
 fn dependencies(manifest: &str) -> Vec<(String, String)> {
     let mut out = vec![];
     let mut section: Option<String> = None;
@@ -205,7 +205,7 @@ fn dependencies(manifest: &str) -> Vec<(String, String)> {
 }
 
 #[test]
-fn every_section_of_dependencies_is_read() {
+fn dependencies_are_read_from_every_section() {
     let manifest = r#"
         [package]
         name = "neurax-x"
@@ -233,7 +233,7 @@ fn every_section_of_dependencies_is_read() {
 }
 
 #[test]
-fn every_crate_uses_only_what_the_map_allows() {
+fn every_crate_uses_only_the_crates_that_the_table_allows() {
     let table = table();
     let mut seen = vec![];
     for entry in fs::read_dir(root().join("crates")).unwrap() {
@@ -256,7 +256,8 @@ fn every_crate_uses_only_what_the_map_allows() {
     }
 }
 
-/// What stands in backticks and looks like a path: it has a slash, or ends like a file.
+/// Returns the words in backticks that look like a path: with a slash, or with the extension of a
+/// file.
 fn paths(page: &str) -> Vec<&str> {
     let quoted = page.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
     let is_path = |s: &&str| {
@@ -266,7 +267,7 @@ fn paths(page: &str) -> Vec<&str> {
     quoted.filter(is_path).collect()
 }
 
-/// Is it there, from a folder? `*` stands for the name of any file.
+/// Returns true if `path` exists in `folder`. `*` matches the name of any file.
 fn exists(folder: &Path, path: &str) -> bool {
     match path.split_once("/*") {
         None => folder.join(path).exists(),
@@ -278,10 +279,10 @@ fn exists(folder: &Path, path: &str) -> bool {
 }
 
 #[test]
-fn every_path_of_the_map_exists() {
-    // Paths are given from the root, from the folder of crates, or from the place that the text is
-    // about.
-    let places = [
+fn every_path_of_the_page_exists() {
+    // A path is relative to the root, to the folder of crates, or to the folder that its section
+    // describes.
+    let bases = [
         "",
         "crates",
         "crates/neurax-ir/src",
@@ -291,11 +292,11 @@ fn every_path_of_the_map_exists() {
         "crates/neurax-native/src/kernel",
         "crates/neurax-testkit",
     ];
-    let folders = places.map(|p| root().join(p));
+    let folders = bases.map(|p| root().join(p));
     let page = page();
     let all = paths(&page);
     assert!(all.len() >= 20, "{all:?}");
-    let lost: Vec<&str> =
+    let missing: Vec<&str> =
         all.into_iter().filter(|p| !folders.iter().any(|f| exists(f, p))).collect();
-    assert!(lost.is_empty(), "ARCHITECTURE.md names what does not exist: {lost:?}");
+    assert!(missing.is_empty(), "ARCHITECTURE.md names missing files: {missing:?}");
 }

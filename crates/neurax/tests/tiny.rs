@@ -11,14 +11,14 @@ fn a01_a_constant() -> Result<()> {
 }
 
 #[test]
-fn a02_adding() -> Result<()> {
+fn a02_an_addition() -> Result<()> {
     let x = tensor([1.0, 2.0]) + 1.0;
     assert_eq!(x.to_vec::<f32>()?, [2.0, 3.0]);
     Ok(())
 }
 
 #[test]
-fn a03_broadcasting_and_a_sum() -> Result<()> {
+fn a03_broadcasting_and_sums() -> Result<()> {
     let table = tensor([[1.0], [2.0]]) * tensor([10.0, 20.0, 30.0]);
     assert_eq!(table.shape(), [2, 3]);
     assert_eq!(table.sum(0).to_vec::<f32>()?, [30.0, 60.0, 90.0]);
@@ -27,14 +27,14 @@ fn a03_broadcasting_and_a_sum() -> Result<()> {
 }
 
 #[test]
-fn a04_a_product() -> Result<()> {
+fn a04_a_matrix_product() -> Result<()> {
     let a = tensor([[1.0, 2.0], [3.0, 4.0]]);
     assert_eq!(a.matmul(Tensor::eye(2)).to_vec::<f32>()?, [1.0, 2.0, 3.0, 4.0]);
     Ok(())
 }
 
 #[test]
-fn a05_an_error_travels_and_names_this_line() {
+fn a05_a_result_carries_the_error_and_its_line() {
     let bad = tensor([1.0, 2.0]) + tensor([1.0, 2.0, 3.0]);
     let line = line!() - 1;
     let error = (bad * 2.0).sum(..).item().unwrap_err().to_string();
@@ -57,7 +57,7 @@ fn b02_a_gradient_of_a_gradient() -> Result<()> {
 }
 
 #[test]
-fn b03_many_at_once() -> Result<()> {
+fn b03_a_function_of_a_batch() -> Result<()> {
     let slopes = vmap(grad(|x: Tensor| x.sin()));
     let at = tensor([0.0, 1.0]);
     assert_eq!(slopes.run(at.clone())?.to_vec::<f32>()?, at.cos().to_vec::<f32>()?);
@@ -65,7 +65,7 @@ fn b03_many_at_once() -> Result<()> {
 }
 
 #[test]
-fn b04_compiled_once() -> Result<()> {
+fn b04_a_function_is_compiled_once() -> Result<()> {
     let step = jit(|(w, lr): (Tensor, Tensor)| &w - &w * lr);
     let mut w = tensor([1.0, 2.0]);
     for i in 0..5 {
@@ -76,7 +76,7 @@ fn b04_compiled_once() -> Result<()> {
 }
 
 #[test]
-fn b05_a_loop_with_a_derivative() -> Result<()> {
+fn b05_the_gradient_of_a_loop() -> Result<()> {
     let power = |x: Tensor| fori(0..5, tensor(1.0), |_, y| y * &x);
     assert_eq!(power(tensor(2.0)).item()?, 32.0);
     assert_eq!(grad(power).run(tensor(2.0))?.item()?, 80.0);
@@ -98,7 +98,7 @@ struct Line {
 }
 
 #[test]
-fn c01_a_struct_is_trained_by_hand() -> Result<()> {
+fn c01_a_training_step_on_a_struct() -> Result<()> {
     let x = Tensor::linspace(-1.0, 1.0, 20);
     let y = &x * 3.0 - 0.5;
     let step = jit(move |line: Line| {
@@ -125,7 +125,7 @@ fn c02_a_layer() -> Result<()> {
 }
 
 #[test]
-fn c03_a_model_learns_and_is_kept() -> Result<()> {
+fn c03_a_model_is_trained_saved_and_loaded() -> Result<()> {
     let model = nn::input("image", dims![_, 64]).dense(32).relu().dense(10).softmax();
     let digits = data::digits()?.split(0.8, key(0));
     let trained = Trainer::new(&model, loss::categorical_cross_entropy, optim::adam(5e-3))
