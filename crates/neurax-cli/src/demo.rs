@@ -1,4 +1,4 @@
-//! `neurax demo`: the digits classifier.
+//! `neurax demo`: a digit classifier.
 
 use crate::output::print_line;
 use clap::Args;
@@ -9,26 +9,26 @@ use std::path::{Path, PathBuf};
 
 #[derive(Args)]
 pub struct Demo {
-    /// How many times through the training set.
+    /// Epochs, i.e. passes over the training set.
     #[arg(long, default_value_t = 15)]
     epochs: usize,
-    /// Decides the split, the initial values and the order of the examples.
+    /// Seed of the split, the initial weights and the order of the examples.
     #[arg(long, default_value_t = 0)]
     seed: i64,
-    /// Where the weights go.
+    /// File to save the weights to.
     #[arg(long, default_value = "digits.safetensors")]
     out: PathBuf,
 }
 
 impl Demo {
     pub fn run(self) -> Result<()> {
-        can_be_written(&self.out)?;
+        check_writable(&self.out)?;
         let model = nn::input("image", dims![_, 64]).dense(128).relu().dense(10).softmax();
         print_line(model.summary())?;
         let [split, start, order] = key(self.seed).split();
         let digits = data::digits()?.split(0.8, split);
         print_line(format!(
-            "{} digits to learn from, {} to test with",
+            "{} training digits, {} test digits",
             digits.train.len(),
             digits.test.len()
         ))?;
@@ -45,16 +45,16 @@ impl Demo {
     }
 }
 
-/// What cannot be saved should be known before the training, not after it: puts a file beside that
-/// one, and removes it again.
-fn can_be_written(out: &Path) -> Result<()> {
-    let beside = out.with_file_name(format!(".neurax-{}.part", std::process::id()));
+/// Checks before the training that `out` can be written, by creating a file in its folder and
+/// removing it again.
+fn check_writable(out: &Path) -> Result<()> {
+    let probe = out.with_file_name(format!(".neurax-{}.part", std::process::id()));
     let tried = if out.is_dir() {
         Err(io::Error::from(ErrorKind::IsADirectory))
     } else {
-        File::create(&beside).and_then(|_| fs::remove_file(&beside))
+        File::create(&probe).and_then(|_| fs::remove_file(&probe))
     };
     tried.map_err(|e| {
-        Error::new("demo", format!("the weights cannot be written to {}: {e}", out.display()))
+        Error::new("demo", format!("cannot write the weights to {}: {e}", out.display()))
     })
 }

@@ -1,4 +1,4 @@
-//! `neurax devices`: what can run here.
+//! `neurax devices`: the devices of all backends.
 
 use crate::output::print_line;
 use neurax::prelude::*;

@@ -1,4 +1,4 @@
-//! `neurax inspect`: the graphs of an example.
+//! `neurax inspect`: the stages of an example, from its trace to the compiled program.
 
 use crate::output::print_line;
 use clap::Args;
@@ -9,14 +9,14 @@ use neurax_examples::EXAMPLES;
 
 #[derive(Args)]
 pub struct Inspect {
-    /// The example; without one, all are listed.
+    /// Name of the example; without it, all examples are listed.
     name: Option<String>,
-    /// Only what this stage left, e.g. `trace`, `cse`; the compiler for the CPU has `lower`,
-    /// `schedule`, `plan` and `kernels`. May be repeated.
+    /// Print the result of this stage only, e.g. `trace` or `cse`; the compiler for the CPU has
+    /// `lower`, `schedule`, `plan` and `kernels`. May be repeated.
     #[arg(long, value_name = "STAGE")]
     stage: Vec<String>,
-    /// What is computed together, what is in memory, and why not less, by line: short for `--stage
-    /// schedule`.
+    /// Print which operations are fused, which values are stored, and why steps were not fused,
+    /// with source lines: short for `--stage schedule`.
     #[arg(long)]
     explain: bool,
 }
@@ -29,9 +29,8 @@ impl Inspect {
 
     pub fn run(self) -> Result<()> {
         let Some(name) = self.name else {
-            return EXAMPLES
-                .iter()
-                .try_for_each(|e| print_line(format!("{:<16} {}", e.name, e.about)));
+            let mut lines = EXAMPLES.iter().map(|e| format!("{:<16} {}", e.name, e.about));
+            return lines.try_for_each(print_line);
         };
         let example = EXAMPLES.iter().find(|e| e.name == name).ok_or_else(|| unknown(&name))?;
         let wanted: Vec<&str> = self
@@ -41,13 +40,12 @@ impl Inspect {
             .chain(self.explain.then_some("schedule"))
             .collect();
         let stages = (example.stages)()?;
-        print_line(
-            if wanted.is_empty() { text(&stages) } else { chosen(&stages, &wanted)? }.trim_end(),
-        )
+        let shown = if wanted.is_empty() { text(&stages) } else { chosen(&stages, &wanted)? };
+        print_line(shown.trim_end())
     }
 }
 
-/// Name, time and size of each stage, and its graph where the stage changed it.
+/// Formats the name, time and size of each stage, and its graph where the stage changed it.
 fn text(stages: &Stages) -> String {
     let (mut out, mut before) = (String::new(), None);
     for stage in stages.list() {
@@ -62,7 +60,10 @@ fn text(stages: &Stages) -> String {
     out
 }
 
-/// All that the wanted stages left.
+/// Formats the full results of the stages named in `wanted`.
+///
+/// # Errors
+/// Returns an error that lists all stages if none of `wanted` exists.
 fn chosen(stages: &Stages, wanted: &[&str]) -> Result<String> {
     let is_wanted = |s: &&Stage| {
         s.name.rsplit('/').next().is_some_and(|last| wanted.contains(&last))
@@ -75,7 +76,7 @@ fn chosen(stages: &Stages, wanted: &[&str]) -> Result<String> {
         names.dedup();
         return Err(Error::new(
             "inspect",
-            format!("there is no stage {}; there are {}", wanted.join(" or "), names.join(", ")),
+            format!("unknown stage {}; expected one of {}", wanted.join(", "), names.join(", ")),
         ));
     }
     Ok(out)
@@ -83,7 +84,7 @@ fn chosen(stages: &Stages, wanted: &[&str]) -> Result<String> {
 
 fn unknown(name: &str) -> Error {
     let names: Vec<&str> = EXAMPLES.iter().map(|e| e.name).collect();
-    Error::new("inspect", format!("there is no example `{name}`; there are {}", names.join(", ")))
+    Error::new("inspect", format!("unknown example `{name}`; expected one of {}", names.join(", ")))
 }
 
 #[cfg(test)]
@@ -95,14 +96,14 @@ mod tests {
     }
 
     #[test]
-    fn an_unchanged_graph_is_not_printed_again() {
+    fn an_unchanged_graph_is_printed_once() {
         let shown = text(&(EXAMPLES[0].stages)().unwrap());
         assert!(shown.contains("passes/simplify") && shown.contains(", unchanged"), "{shown}");
         assert!(shown.matches("graph(").count() < shown.matches(" equations").count());
     }
 
     #[test]
-    fn stages_are_shown_by_name() {
+    fn stages_are_selected_by_name() {
         let trace = shown(&["trace"]);
         assert!(trace.starts_with("trace ") && trace.matches(" equations").count() == 1, "{trace}");
         let both = shown(&["passes/cse", "trace"]);
@@ -111,6 +112,6 @@ mod tests {
             "{both}"
         );
         let e = shown(&["nothing"]);
-        assert!(e.contains("there is no stage nothing; there are trace, passes/"), "{e}");
+        assert!(e.contains("unknown stage nothing; expected one of trace, passes/"), "{e}");
     }
 }

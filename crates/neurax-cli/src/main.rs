@@ -1,7 +1,7 @@
-//! The `neurax` command: `neurax demo` trains a network on embedded data and is where to start,
-//! `neurax inspect NAME` shows every graph of an example, `neurax devices` what can run here,
-//! `neurax bench` what it costs. Arguments and printing only: the work is done by the crate
-//! `neurax`.
+//! The `neurax` command. `neurax demo` trains a network on embedded data; start with it.
+//! `neurax inspect NAME` shows every graph of an example, `neurax devices` lists the devices, and
+//! `neurax bench` runs the benchmarks. This crate only parses arguments and prints: the crate
+//! `neurax` does the work.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
@@ -25,20 +25,20 @@ struct CliArgs {
 
 #[derive(Subcommand)]
 enum CliCommand {
-    /// Trains a small network on built-in handwritten digits, prints its accuracy, saves its
-    /// weights.
+    /// Trains a small network on embedded handwritten digits, prints its test accuracy and saves
+    /// its weights.
     Demo(demo::Demo),
-    /// Shows every graph between an example's function and running code, by stage.
+    /// Shows the graph of an example after each stage of the compiler.
     Inspect(inspect::Inspect),
-    /// Lists what can run here.
+    /// Lists the devices that programs can run on here.
     Devices,
-    /// Measures what training, inference and compiling cost.
+    /// Measures training, inference, single operations and compilation.
     Bench(neurax_bench::BenchArgs),
 }
 
 fn main() -> ExitCode {
     run(CliArgs::parse().command).unwrap_or_else(|e| {
-        // If nobody reads errors, the exit code is left.
+        // The standard error may be closed; the exit code still reports the failure.
         let _ = writeln!(std::io::stderr(), "error: {e}");
         ExitCode::FAILURE
     })
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_example_is_an_error_that_lists_the_known() {
+    fn the_error_for_an_unknown_example_lists_the_known_ones() {
         let e = inspect::Inspect::of("nothing").run().unwrap_err().to_string();
         assert!(e.contains("nothing") && e.contains("digits"), "{e}");
     }

@@ -1,10 +1,10 @@
-//! The main job, as a user runs it.
+//! The commands of `neurax`, run as a user runs them.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 #[test]
-fn the_demo_learns_to_read_digits_and_saves_what_it_learnt() {
+fn the_demo_reaches_its_accuracy_and_saves_its_weights() {
     let out = std::env::temp_dir().join(format!("neurax-demo-{}.safetensors", std::process::id()));
     let run = Command::new(env!("CARGO_BIN_EXE_neurax"))
         .args(["demo", "--out"])
@@ -19,18 +19,18 @@ fn the_demo_learns_to_read_digits_and_saves_what_it_learnt() {
 }
 
 #[test]
-fn what_goes_wrong_is_one_line_and_a_failure() {
+fn an_error_is_printed_and_sets_the_exit_status() {
     let run =
         Command::new(env!("CARGO_BIN_EXE_neurax")).args(["inspect", "nothing"]).output().unwrap();
     assert!(!run.status.success());
     assert!(
         String::from_utf8_lossy(&run.stderr)
-            .starts_with("error: inspect: there is no example `nothing`")
+            .starts_with("error: inspect: unknown example `nothing`")
     );
 }
 
 #[test]
-fn a_reader_that_goes_away_stops_nothing() {
+fn a_closed_pipe_does_not_stop_the_training() {
     let out =
         std::env::temp_dir().join(format!("neurax-demo-pipe-{}.safetensors", std::process::id()));
     let mut demo = Command::new(env!("CARGO_BIN_EXE_neurax"));
@@ -50,7 +50,7 @@ fn a_reader_that_goes_away_stops_nothing() {
 }
 
 #[test]
-fn weights_that_cannot_be_saved_are_known_before_the_training() {
+fn an_unwritable_output_is_reported_before_the_training() {
     let folder = std::env::temp_dir();
     for out in [folder.join("neurax-no-such-folder").join("w.safetensors"), folder] {
         let run = Command::new(env!("CARGO_BIN_EXE_neurax"))
@@ -61,10 +61,10 @@ fn weights_that_cannot_be_saved_are_known_before_the_training() {
         let error = String::from_utf8_lossy(&run.stderr);
         assert!(!run.status.success() && run.stdout.is_empty(), "{error}");
         assert!(
-            error.starts_with("error: demo: the weights cannot be written to ")
+            error.starts_with("error: demo: cannot write the weights to ")
                 && error.contains(out.to_str().unwrap()),
             "{error}"
         );
-        assert_eq!(error.lines().count(), 1, "and nothing else was done: {error}");
+        assert_eq!(error.lines().count(), 1, "expected one line: {error}");
     }
 }
