@@ -2,18 +2,18 @@
 
 use neurax::prelude::*;
 
-/// What goes from step to step.
+/// The state that one training step hands to the next.
 #[derive(Tree, Clone)]
 pub struct Training {
-    /// Parameters and state of the model.
+    /// The parameters and the state of the model.
     pub vars: Vars,
-    /// What the optimizer remembers.
+    /// The state of the optimizer.
     pub opt: nn::OptState,
-    /// Where the randomness of the next step comes from.
+    /// The random key of the next step.
     pub key: Key,
 }
 
-/// A training at its beginning, and the step.
+/// Returns the initial state of a training and its compiled step.
 pub fn program() -> Result<(Training, Jit<'static, (Training, data::Batch), (Training, Tensor)>)> {
     let model = nn::input("flower", dims![_, 4]).dense(16).tanh().dropout(0.1).dense(3);
     let optim = optim::adamw(0.02, 1e-4);

@@ -1,16 +1,16 @@
-//! A layer of one's own is a function; state and mode are at hand.
+//! Custom layers are functions with access to parameters, state and mode.
 
 use neurax::prelude::*;
 
-/// A gain for each feature.
+/// Multiplies each feature by a learned scale.
 pub fn scale(x: Node) -> Node {
     nn::layer("scale", [x], |cx, [x]| {
-        let gain = cx.param("gain", x.dim(-1), init::ones());
-        x * gain
+        let scale = cx.param("scale", x.dim(-1), init::ones());
+        x * scale
     })
 }
 
-/// Takes off a running mean, which learning keeps up to date.
+/// Subtracts a running mean, which training updates.
 pub fn center(x: Node) -> Node {
     nn::layer("center", [x], |cx, [x]| {
         let mean = cx.state("mean", x.dim(-1), init::zeros());
@@ -23,7 +23,8 @@ pub fn center(x: Node) -> Node {
     })
 }
 
-/// Two custom layers between those of the library; a layer with options is a builder.
+/// Creates a model of two custom layers between those of the library. A layer with options is a
+/// builder.
 pub fn model() -> Node {
     nn::input("x", dims![_, 4])
         .dense(3)

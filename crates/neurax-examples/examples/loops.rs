@@ -1,9 +1,9 @@
-//! Loops and decisions inside the graph.
+//! Loops and branches in the graph.
 
 use neurax::prelude::*;
 
-/// How far a falling body gets, step by step: differentiable in the time of a step, at the cost of
-/// one more pass.
+/// Returns the distance that a body falls in 100 time steps of `dt` seconds. The loop is
+/// differentiable with respect to `dt`; the gradient runs it once forward and once in reverse.
 pub fn fall(dt: Tensor) -> Tensor {
     let (init, steps) = ((Tensor::zeros(()), Tensor::zeros(())), Tensor::zeros(100));
     let ((height, _), _) = scan(init, steps, |(height, speed), _| {
@@ -16,15 +16,15 @@ pub fn fall(dt: Tensor) -> Tensor {
 
 /// Runs the example.
 pub fn main() -> Result<()> {
-    println!("fallen {} m, d/dt {}", fall(tensor(0.01)), grad(fall).run(tensor(0.01))?);
+    println!("distance {} m, derivative {}", fall(tensor(0.01)), grad(fall).run(tensor(0.01))?);
 
     let root = while_loop(tensor(1.0), |x| (x * x - 2.0).abs().gt(1e-5), |x| (&x + 2.0 / &x) / 2.0);
-    println!("root of 2: {root}");
+    println!("square root of 2: {root}");
 
     let safe = |x: Tensor| cond(&x.gt(0.0), || x.log(), || x.zeros_like());
-    println!("log or 0: {} {}", safe(tensor(2.0)), safe(tensor(-1.0)));
+    println!("logarithm or 0: {} {}", safe(tensor(2.0)), safe(tensor(-1.0)));
 
     let power = fori(0..10, tensor(1.0), |_, x| x * 2.0);
-    println!("2 to the 10th: {power}");
+    println!("2 to the power of 10: {power}");
     Ok(())
 }

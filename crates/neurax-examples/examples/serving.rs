@@ -1,10 +1,11 @@
-//! A model inside of one's own program: compiled once, called from many threads, without new
-//! memory.
+//! A model inside a program: compiled once, called from several threads, without allocating memory
+//! in a call.
 
 use neurax::prelude::*;
 use std::time::Instant;
 
-/// The probability that an order of 30 numbers is a fraud: a network with weights as from a file.
+/// Returns a network that computes the probability that an order with 30 features is a fraud. Its
+/// weights are random; a program would load them from a file.
 pub fn model() -> Jit<'static, Tensor, Tensor> {
     let layer =
         |i: u32, n: usize, m: usize| key(7).fold_in(i).normal([n, m]) * (2.0 / n as f64).sqrt();
@@ -21,8 +22,7 @@ pub fn main() -> Result<()> {
     let order = key(1).normal([1, 30]);
     println!("fraud with probability {:.3}", model.run(order.clone())?.item()?);
 
-    // The model is shared; each thread has an output of its own, which keeps its memory from call
-    // to call.
+    // The threads share the model; each has its own output tensor, which all its calls overwrite.
     let answers = std::thread::scope(|s| {
         let worker = |i: i64| {
             let (model, mut out) = (&model, Tensor::zeros([1, 1]));
@@ -40,7 +40,7 @@ pub fn main() -> Result<()> {
             .map(|t| t.join().unwrap_or_else(|_| Err(Error::new("serving", "a thread panicked"))))
             .collect::<Result<Vec<_>>>()
     })?;
-    println!("{} threads have answered", answers.len());
+    println!("{} threads have finished", answers.len());
 
     let (mut out, start) = (Tensor::zeros([1, 1]), Instant::now());
     (0..10_000).try_for_each(|_| model.run_into(&order, &mut [&mut out]))?;

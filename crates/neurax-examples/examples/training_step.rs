@@ -1,21 +1,22 @@
-//! A struct of parameters, a training step that updates it in place, and a file that keeps it.
+//! A struct of parameters, a training step that updates it in place, and a file to save it to.
 
 use neurax::io::safetensors;
 use neurax::prelude::*;
 
-/// Parameters: what is not a tensor is marked.
+/// The parameters of a linear model. Fields that are not tensors are marked as static.
 #[derive(Tree, Clone, Debug)]
 pub struct Linear {
     /// `f32[n, m]`.
     pub kernel: Tensor,
     /// `f32[m]`.
     pub bias: Tensor,
-    /// Part of the program, not of the data.
+    /// A name, which is part of the function and not of its data.
     #[tree(static)]
     pub name: String,
 }
 
-/// One step of gradient descent; the parameters are moved in and out, so they are updated in place.
+/// Returns a compiled step of gradient descent. The parameters are moved in and out, so that it
+/// updates them in place.
 pub fn step() -> Jit<'static, (Linear, Tensor, Tensor), (Linear, Tensor)> {
     jit(|(params, x, y): (Linear, Tensor, Tensor)| {
         let (loss, grads) =
@@ -24,12 +25,15 @@ pub fn step() -> Jit<'static, (Linear, Tensor, Tensor), (Linear, Tensor)> {
     })
 }
 
-/// Parameters to start from.
+/// Returns the initial parameters.
 pub fn start() -> Linear {
     Linear { kernel: Tensor::zeros([2, 1]), bias: Tensor::zeros(1), name: "line".into() }
 }
 
-/// Examples that y = x₀ - 2 x₁ + 1 made.
+/// Returns examples of y = x₀ - 2 x₁ + 1.
+///
+/// # Errors
+/// Returns an error if the tensors do not form a data set.
 pub fn line() -> Result<Dataset> {
     let x = key(0).normal([64, 2]);
     let y = x.matmul(tensor([[1.0], [-2.0]])) + 1.0;
@@ -43,7 +47,8 @@ pub fn main() -> Result<()> {
     let step = step();
     for epoch in 0..25 {
         for batch in batches.epoch(epoch) {
-            (params, loss) = step.run((params, batch.x, batch.y))?; // moved in, so updated in place; `try_run` gives them back on failure
+            // `try_run` would return the moved arguments if the step failed.
+            (params, loss) = step.run((params, batch.x, batch.y))?;
         }
     }
     println!("loss {loss} after 100 steps, traced {} time", step.traces());
@@ -52,7 +57,7 @@ pub fn main() -> Result<()> {
     let path = std::env::temp_dir()
         .join(format!("neurax-example-line-{}.safetensors", std::process::id()));
     safetensors::save(&params, &path)?; // every tensor under its path: `kernel`, `bias`
-    let loaded = safetensors::load_like(&start(), &path)?; // the structure and what is no tensor come from `start`
+    let loaded = safetensors::load_like(&start(), &path)?; // static fields come from `start`
     println!("{}: {} + {}", loaded.name, loaded.kernel, loaded.bias);
     Ok(std::fs::remove_file(&path)?)
 }

@@ -1,14 +1,15 @@
-//! Derivatives, batching and their compositions: each transform gives a function, which the next
-//! may transform.
+//! Derivatives, batching and their compositions: each transform returns a function, which another
+//! transform can take.
 
 use neurax::prelude::*;
 
-/// x³ summed.
+/// Returns the sum of the cubes of `x`.
 pub fn cubes(x: Tensor) -> Tensor {
     (&x * &x * &x).sum(..)
 }
 
-/// The gradient of the gradient's sum, for each row of a batch: 6x.
+/// Returns a compiled function that computes the gradient of the sum of the gradient, 6x, for each
+/// row of a batch.
 pub fn second() -> Jit<'static, Tensor, Tensor> {
     jit(vmap(grad(|x: Tensor| grad(cubes)(x).sum(..))))
 }

@@ -1,12 +1,13 @@
-//! Two named inputs, two named outputs, nodes combined with functions and operators, and a loss of
-//! both outputs.
+//! A model with two named inputs and two named outputs, whose nodes are combined with functions and
+//! operators, and a loss of both outputs.
 
 use neurax::prelude::*;
 
-/// Inputs by name.
+/// The inputs by name.
 pub type Features = std::collections::BTreeMap<String, Tensor>;
 
-/// From size and color of a fruit: what it weighs, and which of three kinds it is.
+/// Creates a model that predicts the weight and the kind of a fruit, one of three kinds, from its
+/// size and color.
 pub fn model() -> Model {
     let (size, color) = (nn::input("size", dims![_, 2]), nn::input("color", dims![_, 3]));
     let both = nn::concat([&size.dense(8).tanh(), &color.dense(8).tanh()], -1);
@@ -14,7 +15,10 @@ pub fn model() -> Model {
     Model::new([("weight", &(1.0 + body.dense(1))), ("kind", &body.dense(3).log_softmax())])
 }
 
-/// Random fruit: the weight follows the size, the kind is the strongest color.
+/// Returns `n` random fruits. The weight is the sum of the sizes, the kind is the strongest color.
+///
+/// # Errors
+/// Returns an error if the tensors do not form a data set.
 pub fn fruit(n: usize, key: Key) -> Result<Dataset<Features, (Tensor, Tensor)>> {
     let [a, b] = key.split();
     let (size, color) = (a.uniform([n, 2]), b.uniform([n, 3]));
@@ -22,7 +26,7 @@ pub fn fruit(n: usize, key: Key) -> Result<Dataset<Features, (Tensor, Tensor)>> 
     Dataset::new(Features::from([("size".into(), size), ("color".into(), color)]), targets)
 }
 
-/// Both losses in one.
+/// Returns the sum of the losses of both outputs.
 pub fn objective(out: &Applied, batch: &data::Batch<Features, (Tensor, Tensor)>) -> Tensor {
     let (weight, kind) = &batch.y;
     loss::mse(&out["weight"], weight)

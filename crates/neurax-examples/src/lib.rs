@@ -1,8 +1,8 @@
-//! Programs that are also the manual: each file of `examples/` is one, to be read and to be run
-//! with `cargo run --example NAME`.
+//! Example programs, which are also the manual. Each file of `examples/` is a program, run with
+//! `cargo run --example NAME`.
 //!
-//! [`EXAMPLES`] lists them by name, from simple to composed: start with [`tensors`]. `neurax
-//! inspect NAME` shows what becomes of their functions.
+//! [`EXAMPLES`] lists them from simple to complex: start with [`tensors`]. `neurax inspect NAME`
+//! shows how the main function of an example is compiled.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
@@ -30,19 +30,19 @@ pub mod transforms;
 #[path = "../examples/two_heads.rs"]
 pub mod two_heads;
 
-/// A program of the manual.
+/// An example program.
 pub struct ExampleProgram {
-    /// What it is called: its file in `examples/`.
+    /// The name of its file in `examples/`, without the extension.
     pub name: &'static str,
-    /// What it shows.
+    /// A phrase that says what the example shows.
     pub about: &'static str,
-    /// Runs it; it prints.
+    /// The function that runs the program, which prints.
     pub run: fn() -> Result<()>,
-    /// What happens between its main function and running code, with all graphs.
+    /// The function that compiles its main function and returns all stages with their graphs.
     pub stages: fn() -> Result<Stages>,
 }
 
-/// All programs, from simple to composed.
+/// All programs, from simple to complex.
 pub const EXAMPLES: &[ExampleProgram] = &[
     ExampleProgram {
         name: "tensors",
@@ -63,7 +63,7 @@ pub const EXAMPLES: &[ExampleProgram] = &[
     },
     ExampleProgram {
         name: "serving",
-        about: "a model compiled once and called from many threads, without new memory",
+        about: "a model compiled once and called from several threads, without allocations",
         run: serving::main,
         stages: || serving::model().stages(&Tensor::zeros([1, 30]), true),
     },
@@ -81,7 +81,7 @@ pub const EXAMPLES: &[ExampleProgram] = &[
     },
     ExampleProgram {
         name: "digits",
-        about: "a network that learns to read digits",
+        about: "a network that classifies handwritten digits",
         run: digits::main,
         stages: || digits::apply()?.stages(&Tensor::zeros([32, 64]), true),
     },
@@ -98,7 +98,7 @@ pub const EXAMPLES: &[ExampleProgram] = &[
     },
     ExampleProgram {
         name: "custom_layer",
-        about: "layers of one's own, with state",
+        about: "custom layers, with state",
         run: custom_layer::main,
         stages: || {
             let model = custom_layer::model();
@@ -109,7 +109,7 @@ pub const EXAMPLES: &[ExampleProgram] = &[
     },
     ExampleProgram {
         name: "two_heads",
-        about: "two inputs, two outputs, a loss of both",
+        about: "two inputs, two outputs, a loss of both outputs",
         run: two_heads::main,
         stages: || {
             let model = two_heads::model();
@@ -135,14 +135,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_run() {
+    fn all_examples_run() {
         for e in EXAMPLES {
             (e.run)().unwrap_or_else(|error| panic!("{}: {error}", e.name));
         }
     }
 
     #[test]
-    fn all_can_be_inspected() {
+    fn all_examples_can_be_inspected() {
         for e in EXAMPLES {
             let stages = (e.stages)().unwrap_or_else(|error| panic!("{}: {error}", e.name));
             assert!(stages.list().iter().all(|s| s.text.is_some()), "{}", e.name);
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn every_file_is_listed() {
+    fn every_file_is_an_example() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/examples");
         for file in std::fs::read_dir(folder).unwrap() {
             let path = file.unwrap().path();
