@@ -1,6 +1,6 @@
-//! The oracle: a slow, obvious backend around `neurax_ir::transform::eval`. It defines what is
-//! right. Users have it by the feature `interp` of `neurax`, and never name it; who tests a backend
-//! against it starts with [`Interp`].
+//! The reference interpreter: a slow, obvious backend around `neurax_ir::transform::eval`, which
+//! defines the correct results. Users get it with the feature `interp` of `neurax` and never name
+//! it. To test another backend against it, start with [`Interp`].
 //!
 //! ```
 //! use neurax_interp::Interp;
@@ -18,26 +18,27 @@
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
-use neurax_ir::{Error, Eval, Graph, Literal, Result};
+use neurax_ir::{Error, Eval, Graph, Literal, Result, Type};
 use neurax_runtime::{Backend, Buffer, Executable};
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-/// The backend. Clones share their [`Counters`].
+/// The reference interpreter as a backend with one device. Clones share their [`Counters`].
 #[derive(Clone, Debug, Default)]
 pub struct Interp {
     counters: Arc<Counters>,
 }
 
-/// What was executed, summed over all programs of one [`Interp`].
+/// Counts of executed work, summed over all programs of one [`Interp`] and its clones.
 #[derive(Debug, Default)]
 pub struct Counters {
     eqns: AtomicU64,
     reused: AtomicU64,
 }
 
+/// A graph, ready to be evaluated.
 #[derive(Debug)]
 struct InterpExecutable {
     graph: Graph,
@@ -45,24 +46,25 @@ struct InterpExecutable {
 }
 
 impl Interp {
-    /// A backend with its counters at zero.
+    /// Creates a backend whose counters are zero.
     pub fn new() -> Interp {
         Interp::default()
     }
 
-    /// What its programs have executed.
+    /// Returns the counters of all programs of this backend.
     pub fn counters(&self) -> &Counters {
         &self.counters
     }
 }
 
 impl Counters {
-    /// Equations executed, those of nested graphs included, each time they ran.
+    /// Returns the number of executed equations; an equation of a nested graph counts each time it
+    /// runs.
     pub fn eqns(&self) -> u64 {
         self.eqns.load(Relaxed)
     }
 
-    /// Results that were written into an operand's memory.
+    /// Returns the number of results that were written into the memory of an operand.
     pub fn reused(&self) -> u64 {
         self.reused.load(Relaxed)
     }
@@ -93,10 +95,7 @@ impl Backend for Interp {
 impl Executable for InterpExecutable {
     fn run(&self, args: Vec<Buffer>) -> Result<Vec<Buffer>> {
         if !args.iter().map(Buffer::ty).eq(self.graph.input_types()) {
-            return Err(Error::new(
-                "interp",
-                "the arguments do not have the types of the graph's inputs",
-            ));
+            return Err(wrong_types(&self.graph, &args));
         }
         let args = args.into_iter().map(Buffer::into_literal).collect::<Result<Vec<_>>>()?;
         let mut eval = Eval::default();
@@ -105,4 +104,12 @@ impl Executable for InterpExecutable {
         self.counters.reused.fetch_add(eval.reused as u64, Relaxed);
         Ok(outs?.into_iter().map(Buffer::from).collect())
     }
+}
+
+/// Returns the error for arguments whose types differ from those of the inputs of `graph`.
+fn wrong_types(graph: &Graph, args: &[Buffer]) -> Error {
+    let expected: Vec<String> = graph.input_types().iter().map(Type::to_string).collect();
+    let got: Vec<String> = args.iter().map(|a| a.ty().to_string()).collect();
+    let text = format!("expected arguments ({}), got ({})", expected.join(", "), got.join(", "));
+    Error::new("interp", text)
 }
