@@ -24,7 +24,9 @@ def arguments():
     p.add_argument("--batch", type=int)
     p.add_argument("--seconds", type=float, default=2.0)
     p.add_argument("--samples", type=int, default=60000)
-    p.add_argument("--from", dest="weights", type=Path, required=True, help="the folder that weights.py wrote")
+    p.add_argument(
+        "--from", dest="weights", type=Path, required=True, help="the folder that weights.py wrote"
+    )
     p.add_argument("--compiled", action="store_true", help="with torch.compile")
     a = p.parse_args()
     a.threads = int(os.environ.get("OMP_NUM_THREADS", os.cpu_count()))
@@ -75,7 +77,15 @@ class Report:
 
     def row(self, task, batch, unit, figures):
         figures = sorted(figures)
-        row = dict(task=task, batch=batch, threads=self.a.threads, median=figures[len(figures) // 2], min=figures[0], max=figures[-1], unit=unit)
+        row = dict(
+            task=task,
+            batch=batch,
+            threads=self.a.threads,
+            median=figures[len(figures) // 2],
+            min=figures[0],
+            max=figures[-1],
+            unit=unit,
+        )
         print(json.dumps(row, ensure_ascii=False), flush=True)
 
     def micros(self, task, batch, call):
@@ -95,5 +105,9 @@ class Report:
         """The most memory of this process so far, beside the data set, where the system says so."""
         status = Path("/proc/self/status")
         if status.exists():
-            peak = next(int(l.split()[1]) * 1024 for l in status.read_text().splitlines() if l.startswith("VmHWM"))
+            peak = next(
+                int(l.split()[1]) * 1024
+                for l in status.read_text().splitlines()
+                if l.startswith("VmHWM")
+            )
             self.row("mlp-memory", batch, "MB", [max(0, peak - data) / 1e6])

@@ -15,8 +15,22 @@ from statistics import median
 import weights
 
 HERE, ROOT = Path(__file__).parent, Path(__file__).parent.parent
-JOBS = [("mlp", 32), ("mlp", 128), ("mlp", 1024), ("cnn", 128), ("transformer", 8), ("latency", None), ("eager", None), ("matmul", None), ("compile", None)]
-PEERS = {"PyTorch": ["peer_torch.py"], "torch.compile": ["peer_torch.py", "--compiled"], "JAX": ["peer_jax.py"]}
+JOBS = [
+    ("mlp", 32),
+    ("mlp", 128),
+    ("mlp", 1024),
+    ("cnn", 128),
+    ("transformer", 8),
+    ("latency", None),
+    ("eager", None),
+    ("matmul", None),
+    ("compile", None),
+]
+PEERS = {
+    "PyTorch": ["peer_torch.py"],
+    "torch.compile": ["peer_torch.py", "--compiled"],
+    "JAX": ["peer_jax.py"],
+}
 # torch.compile changes nothing about these.
 NOT_COMPILED = {"eager", "matmul"}
 # Sums of f32 are rounded in other orders; a pool may choose another one of two values that are all but equal; and Adam's first steps are as large for
@@ -25,12 +39,22 @@ TOLERANCE = 1e-3
 
 
 def arguments():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--rounds", type=int, default=3)
-    p.add_argument("--seconds", type=float, default=2.0, help="for how long each task is repeated in one round")
+    p.add_argument(
+        "--seconds", type=float, default=2.0, help="for how long each task is repeated in one round"
+    )
     p.add_argument("--samples", type=int, default=60000, help="examples in an epoch of the MLP")
-    p.add_argument("--suites", nargs="+", default=sorted({s for s, _ in JOBS}), choices=sorted({s for s, _ in JOBS}), help="only these")
+    p.add_argument(
+        "--suites",
+        nargs="+",
+        default=sorted({s for s, _ in JOBS}),
+        choices=sorted({s for s, _ in JOBS}),
+        help="only these",
+    )
     p.add_argument("--peers", nargs="*", default=list(PEERS), choices=list(PEERS))
     p.add_argument("--binary", type=Path, help="neurax-bench, if it is built already")
     p.add_argument("--out", type=Path, default=ROOT / "BENCHMARKS.md")
@@ -38,7 +62,16 @@ def arguments():
 
 
 def build():
-    command = ["cargo", "build", "--release", "-p", "neurax-bench", "--features", "rayon", "--message-format=json-render-diagnostics"]
+    command = [
+        "cargo",
+        "build",
+        "--release",
+        "-p",
+        "neurax-bench",
+        "--features",
+        "rayon",
+        "--message-format=json-render-diagnostics",
+    ]
     out = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
     made = (json.loads(line).get("executable") for line in out.splitlines())
     return Path([m for m in made if m][-1])
@@ -47,9 +80,18 @@ def build():
 def run(command, threads):
     """The rows that a command prints, on the first cores of this machine."""
     cores = sorted(os.sched_getaffinity(0))[:threads]
-    counts = {name: str(threads) for name in ["NEURAX_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"]}
+    counts = {
+        name: str(threads)
+        for name in ["NEURAX_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"]
+    }
     env = os.environ | counts | {"JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, preexec_fn=lambda: os.sched_setaffinity(0, cores))
+    done = subprocess.run(
+        command,
+        env=env,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: os.sched_setaffinity(0, cores),
+    )
     if done.returncode != 0:
         sys.exit(f"failed: {' '.join(map(str, command))}")
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
@@ -57,11 +99,15 @@ def run(command, threads):
 
 def commands(a, suite, batch, binary, folder):
     """For each framework that has this suite, what to run."""
-    options = ["--seconds", a.seconds, "--samples", a.samples] + (["--batch", batch] if batch else [])
+    options = ["--seconds", a.seconds, "--samples", a.samples] + (
+        ["--batch", batch] if batch else []
+    )
     file = ["--from", weights.path(folder, suite, batch)] if suite in weights.STEPS else []
     found = {"Neurax": [binary, suite, "--json", *options, *file]}
     for peer in a.peers:
-        if not (peer == "torch.compile" and suite in NOT_COMPILED) and not (peer == "PyTorch" and suite == "compile"):
+        if not (peer == "torch.compile" and suite in NOT_COMPILED) and not (
+            peer == "PyTorch" and suite == "compile"
+        ):
             script, *more = PEERS[peer]
             found[peer] = [sys.executable, HERE / script, suite, *more, *options, "--from", folder]
     return {name: [str(part) for part in command] for name, command in found.items()}
@@ -76,7 +122,11 @@ def measure(a, binary, folder):
     for turn in range(a.rounds):
         for suite, batch in jobs:
             for name, command in commands(a, suite, batch, binary, folder).items():
-                print(f"round {turn + 1} of {a.rounds}: {suite} {batch or ''} {name}", file=sys.stderr, flush=True)
+                print(
+                    f"round {turn + 1} of {a.rounds}: {suite} {batch or ''} {name}",
+                    file=sys.stderr,
+                    flush=True,
+                )
                 for row in run(command, a.threads):
                     rows[row["task"], row["batch"]][name].append(row)
     return rows
@@ -93,7 +143,9 @@ def compare_losses(rows):
                 for x, y in ((x, row["median"]) for x in ours for row in theirs):
                     # Not `>`: a NaN must not pass.
                     if not abs(x - y) <= TOLERANCE * abs(y):
-                        sys.exit(f"{net}, batch {batch}: the loss of step {step} is {x} with Neurax, {y} with {peer}")
+                        sys.exit(
+                            f"{net}, batch {batch}: the loss of step {step} is {x} with Neurax, {y} with {peer}"
+                        )
                     key = (net, batch, peer)
                     worst[key] = max(worst[key], abs(x - y) / abs(y))
     return worst
@@ -118,7 +170,9 @@ def merged(rows):
     table = {key: dict(by) for key, by in rows.items() if "-loss-" not in key[0]}
     for (task, batch), by in list(table.items()):
         if task.startswith("gemm-"):
-            table["matmul-" + task.removeprefix("gemm-"), batch]["gemm crate"] = table.pop((task, batch))["Neurax"]
+            table["matmul-" + task.removeprefix("gemm-"), batch]["gemm crate"] = table.pop(
+                (task, batch)
+            )["Neurax"]
     return table
 
 
@@ -131,14 +185,21 @@ def ratio(table, task, batch, others):
     if not theirs or not ours:
         return ""
     middle = median(row["median"] for row in ours)
-    best = middle / max(theirs) if ours[0]["unit"].endswith("/s") else min(theirs) / max(middle, 1e-9)
+    best = (
+        middle / max(theirs) if ours[0]["unit"].endswith("/s") else min(theirs) / max(middle, 1e-9)
+    )
     return f"{best:.2f} ×"
 
 
 def page(a, rows, worst):
     table = merged(rows)
-    frameworks = ["Neurax", *a.peers] + (["gemm crate"] if any("gemm crate" in by for by in table.values()) else [])
-    cpu = next((l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")), platform.processor())
+    frameworks = ["Neurax", *a.peers] + (
+        ["gemm crate"] if any("gemm crate" in by for by in table.values()) else []
+    )
+    cpu = next(
+        (l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")),
+        platform.processor(),
+    )
     device = {row.get("device") for by in table.values() for row in by.get("Neurax", [])}
     packages = ", ".join(f"{p} {importlib.metadata.version(p)}" for p in ["torch", "jax", "optax"])
     lines = [
@@ -156,12 +217,24 @@ def page(a, rows, worst):
     for (task, batch), by in table.items():
         unit = next(iter(by.values()))[0]["unit"]
         cells = [cell(by.get(f)) for f in frameworks]
-        lines.append(f"| {task} | {batch} | {unit} | " + " | ".join(cells) + f" | {ratio(table, task, batch, frameworks[1:])} |")
+        lines.append(
+            f"| {task} | {batch} | {unit} | "
+            + " | ".join(cells)
+            + f" | {ratio(table, task, batch, frameworks[1:])} |"
+        )
     lines += ["", NOTES]
     if worst:
-        lines += ["## The same losses", "", f"From the same weights on the same batches, relative to the peer's loss, at most {TOLERANCE:g} apart, or this page is not written.", ""]
+        lines += [
+            "## The same losses",
+            "",
+            f"From the same weights on the same batches, relative to the peer's loss, at most {TOLERANCE:g} apart, or this page is not written.",
+            "",
+        ]
         lines += ["| network | batch | peer | largest difference |", "|---|---|---|---|"]
-        lines += [f"| {net} | {batch} | {peer} | {diff:.1e} |" for (net, batch, peer), diff in worst.items()]
+        lines += [
+            f"| {net} | {batch} | {peer} | {diff:.1e} |"
+            for (net, batch, peer), diff in worst.items()
+        ]
     return "\n".join(lines) + "\n"
 
 

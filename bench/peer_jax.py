@@ -18,7 +18,10 @@ def affine(p, name, x):
 
 def norm(p, name, x):
     centred = x - x.mean(-1, keepdims=True)
-    return centred * lax.rsqrt((centred**2).mean(-1, keepdims=True) + 1e-5) * p[name + ".scale"] + p[name + ".bias"]
+    return (
+        centred * lax.rsqrt((centred**2).mean(-1, keepdims=True) + 1e-5) * p[name + ".scale"]
+        + p[name + ".bias"]
+    )
 
 
 def mlp(p, x):
@@ -27,7 +30,9 @@ def mlp(p, x):
 
 def cnn(p, x):
     for i in range(2):
-        y = lax.conv_general_dilated(x, p[f"convs.{i}.kernel"], (1, 1), "SAME", dimension_numbers=("NCHW", "OIHW", "NCHW"))
+        y = lax.conv_general_dilated(
+            x, p[f"convs.{i}.kernel"], (1, 1), "SAME", dimension_numbers=("NCHW", "OIHW", "NCHW")
+        )
         y = jax.nn.relu(y + p[f"convs.{i}.bias"][:, None, None])
         x = lax.reduce_window(y, -jnp.inf, lax.max, (1, 1, 2, 2), (1, 1, 2, 2), "VALID")
     return affine(p, "out", jax.nn.relu(affine(p, "hidden", x.reshape(len(x), -1))))
@@ -39,15 +44,25 @@ def transformer(p, x):
     x = p["tokens"][x] + p["positions"]
     for i in range(LAYERS):
         b = f"blocks.{i}."
-        q, k, v = jnp.moveaxis(affine(p, b + "qkv", norm(p, b + "attention_norm", x)).reshape(n, s, 3, HEADS, -1), 2, 0)
+        q, k, v = jnp.moveaxis(
+            affine(p, b + "qkv", norm(p, b + "attention_norm", x)).reshape(n, s, 3, HEADS, -1), 2, 0
+        )
         scores = jnp.where(seen, jnp.einsum("bshd,bthd->bhst", q, k) / np.sqrt(q.shape[-1]), -1e9)
-        x = x + affine(p, b + "attention_out", jnp.einsum("bhst,bthd->bshd", jax.nn.softmax(scores), v).reshape(n, s, -1))
-        x = x + affine(p, b + "mlp_down", jax.nn.gelu(affine(p, b + "mlp_up", norm(p, b + "mlp_norm", x))))
+        x = x + affine(
+            p,
+            b + "attention_out",
+            jnp.einsum("bhst,bthd->bshd", jax.nn.softmax(scores), v).reshape(n, s, -1),
+        )
+        x = x + affine(
+            p, b + "mlp_down", jax.nn.gelu(affine(p, b + "mlp_up", norm(p, b + "mlp_norm", x)))
+        )
     return affine(p, "out", norm(p, "norm", x))
 
 
 def fraud(p, x):
-    return jax.nn.sigmoid(affine(p, "2", jax.nn.relu(affine(p, "1", jax.nn.relu(affine(p, "0", x))))))
+    return jax.nn.sigmoid(
+        affine(p, "2", jax.nn.relu(affine(p, "1", jax.nn.relu(affine(p, "0", x)))))
+    )
 
 
 def stepped(f):
@@ -85,7 +100,10 @@ def start(a, report, name, f, batch):
 def epochs(a, report):
     step, p, _, _ = start(a, report, "mlp", mlp, a.batch)
     rng = np.random.default_rng(1)
-    x, y = jnp.asarray(digits(rng, a.samples)), jnp.asarray(rng.integers(0, 10, a.samples).astype(np.int32))
+    x, y = (
+        jnp.asarray(digits(rng, a.samples)),
+        jnp.asarray(rng.integers(0, 10, a.samples).astype(np.int32)),
+    )
     steps = a.samples // a.batch
 
     @jax.jit
@@ -140,9 +158,21 @@ def latency(a, report):
     for i, (n, m) in enumerate([(30, 64), (64, 32), (32, 1)]):
         weights.affine(small, rng, str(i), n, m)
     small = {name: v.astype(np.float32) for name, v in small.items()}
-    infer(report.micros, "fraud-infer", fraud, small, jnp.asarray(rng.random((a.batch or 1, 30), dtype=np.float32)))
+    infer(
+        report.micros,
+        "fraud-infer",
+        fraud,
+        small,
+        jnp.asarray(rng.random((a.batch or 1, 30), dtype=np.float32)),
+    )
     large = weights.read(a.weights, "mlp", weights.USUAL["mlp"])[0]
-    infer(report.micros, "mlp-infer", lambda p, x: jax.nn.softmax(mlp(p, x)), large, jnp.asarray(rng.random((a.batch or 1, 784), dtype=np.float32)))
+    infer(
+        report.micros,
+        "mlp-infer",
+        lambda p, x: jax.nn.softmax(mlp(p, x)),
+        large,
+        jnp.asarray(rng.random((a.batch or 1, 784), dtype=np.float32)),
+    )
 
 
 def eager(_, report):
@@ -159,14 +189,18 @@ def compile_times(a, report):
         p, xs, ys = weights.read(a.weights, name, weights.USUAL[name])
         like = (begin(p), (xs[0], ys[0]))
         step = jax.jit(stepped(f), donate_argnums=0)
-        report.row(f"{name}-compile", len(xs[0]), "ms", [once(lambda: step.lower(*like).compile()) * 1e3])
+        report.row(
+            f"{name}-compile", len(xs[0]), "ms", [once(lambda: step.lower(*like).compile()) * 1e3]
+        )
 
 
 def matmul(_, report):
     product = jax.jit(jnp.matmul)
     for n in [64, 128, 256, 512, 1024, 2048]:
         x, y = (jnp.asarray(np.random.rand(n, n).astype(np.float32)) for _ in range(2))
-        report.rate(f"matmul-{n}", 1, "GFLOP/s", 2 * n**3 / 1e9, lambda: product(x, y).block_until_ready())
+        report.rate(
+            f"matmul-{n}", 1, "GFLOP/s", 2 * n**3 / 1e9, lambda: product(x, y).block_until_ready()
+        )
 
 
 NETS = {"mlp": mlp, "cnn": cnn, "transformer": transformer}

@@ -23,7 +23,9 @@ def mlp(p, x):
 
 def cnn(p, x):
     for i in range(2):
-        x = F.max_pool2d(F.conv2d(x, p[f"convs.{i}.kernel"], p[f"convs.{i}.bias"], padding=1).relu(), 2)
+        x = F.max_pool2d(
+            F.conv2d(x, p[f"convs.{i}.kernel"], p[f"convs.{i}.bias"], padding=1).relu(), 2
+        )
     return affine(p, "out", affine(p, "hidden", x.flatten(1)).relu())
 
 
@@ -32,10 +34,22 @@ def transformer(p, x):
     x = F.embedding(x, p["tokens"]) + p["positions"]
     for i in range(LAYERS):
         b = f"blocks.{i}."
-        q, k, v = affine(p, b + "qkv", norm(p, b + "attention_norm", x)).view(n, s, 3, HEADS, -1).permute(2, 0, 3, 1, 4)
-        a = F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).reshape(n, s, -1)
+        q, k, v = (
+            affine(p, b + "qkv", norm(p, b + "attention_norm", x))
+            .view(n, s, 3, HEADS, -1)
+            .permute(2, 0, 3, 1, 4)
+        )
+        a = (
+            F.scaled_dot_product_attention(q, k, v, is_causal=True)
+            .transpose(1, 2)
+            .reshape(n, s, -1)
+        )
         x = x + affine(p, b + "attention_out", a)
-        x = x + affine(p, b + "mlp_down", F.gelu(affine(p, b + "mlp_up", norm(p, b + "mlp_norm", x)), approximate="tanh"))
+        x = x + affine(
+            p,
+            b + "mlp_down",
+            F.gelu(affine(p, b + "mlp_up", norm(p, b + "mlp_norm", x)), approximate="tanh"),
+        )
     return affine(p, "out", norm(p, "norm", x))
 
 
@@ -46,7 +60,10 @@ def fraud(p, x):
 def parameters(p):
     """Kernels as PyTorch has them: [out, in]."""
     turned = {name: v.T if v.ndim == 2 and name.endswith(".kernel") else v for name, v in p.items()}
-    return {name: torch.from_numpy(np.array(v, order="C")).requires_grad_() for name, v in turned.items()}
+    return {
+        name: torch.from_numpy(np.array(v, order="C")).requires_grad_()
+        for name, v in turned.items()
+    }
 
 
 class Training:
@@ -113,7 +130,13 @@ def latency(a, report):
     small = parameters({name: v.astype(np.float32) for name, v in p.items()})
     infer(a, report.micros, "fraud-infer", lambda x: fraud(small, x), torch.rand(a.batch or 1, 30))
     large = parameters(weights.read(a.weights, "mlp", weights.USUAL["mlp"])[0])
-    infer(a, report.micros, "mlp-infer", lambda x: mlp(large, x).softmax(-1), torch.rand(a.batch or 1, 784))
+    infer(
+        a,
+        report.micros,
+        "mlp-infer",
+        lambda x: mlp(large, x).softmax(-1),
+        torch.rand(a.batch or 1, 784),
+    )
 
 
 def eager(_, report):
@@ -132,7 +155,9 @@ def compile_times(a, report):
         p, xs, ys = weights.read(a.weights, name, weights.USUAL[name])
         x, y = torch.from_numpy(xs[0]), torch.from_numpy(ys[0]).long()
         training = Training(a, f, p)
-        report.row(f"{name}-compile", len(x), "ms", [once(lambda: training.step(x, y).item()) * 1e3])
+        report.row(
+            f"{name}-compile", len(x), "ms", [once(lambda: training.step(x, y).item()) * 1e3]
+        )
 
 
 def matmul(_, report):

@@ -24,7 +24,11 @@ def mlp(rng, batch):
     p = {}
     affine(p, rng, "hidden", 784, 128)
     affine(p, rng, "out", 128, 10)
-    return p, rng.uniform(-1, 1, (STEPS["mlp"], batch, 784)), rng.integers(0, 10, (STEPS["mlp"], batch))
+    return (
+        p,
+        rng.uniform(-1, 1, (STEPS["mlp"], batch, 784)),
+        rng.integers(0, 10, (STEPS["mlp"], batch)),
+    )
 
 
 def cnn(rng, batch):
@@ -34,11 +38,18 @@ def cnn(rng, batch):
         p[f"convs.{i}.bias"] = rng.uniform(-1, 1, m) / np.sqrt(9 * n)
     affine(p, rng, "hidden", 64 * 49, 128)
     affine(p, rng, "out", 128, 10)
-    return p, rng.random((STEPS["cnn"], batch, 1, 28, 28)), rng.integers(0, 10, (STEPS["cnn"], batch))
+    return (
+        p,
+        rng.random((STEPS["cnn"], batch, 1, 28, 28)),
+        rng.integers(0, 10, (STEPS["cnn"], batch)),
+    )
 
 
 def transformer(rng, batch):
-    p = {"tokens": rng.uniform(-1, 1, (VOCABULARY, WIDTH)), "positions": rng.uniform(-0.1, 0.1, (TOKENS, WIDTH))}
+    p = {
+        "tokens": rng.uniform(-1, 1, (VOCABULARY, WIDTH)),
+        "positions": rng.uniform(-0.1, 0.1, (TOKENS, WIDTH)),
+    }
     for i in range(LAYERS):
         b = f"blocks.{i}."
         norm(p, rng, b + "attention_norm")
@@ -58,9 +69,14 @@ def path(folder, net, batch):
 
 
 def write(folder, net, batch):
-    p, x, y = {"mlp": mlp, "cnn": cnn, "transformer": transformer}[net](np.random.default_rng(0), batch)
+    p, x, y = {"mlp": mlp, "cnn": cnn, "transformer": transformer}[net](
+        np.random.default_rng(0), batch
+    )
     x = x.astype(np.int32 if net == "transformer" else np.float32)
-    tensors = {name: value.astype(np.float32) for name, value in p.items()} | {"x": x, "y": y.astype(np.int32)}
+    tensors = {name: value.astype(np.float32) for name, value in p.items()} | {
+        "x": x,
+        "y": y.astype(np.int32),
+    }
     save_file(tensors, path(folder, net, batch))
 
 

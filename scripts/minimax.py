@@ -27,7 +27,9 @@ def remez(f, weight, low, high, n):
     values, weights = [f(x) for x in grid], [weight(x) for x in grid]
     at = [round(i * (len(grid) - 1) / n) for i in range(n + 1)]
     for _ in range(60):
-        rows = [[grid[i] ** k for k in range(n)] + [(-1) ** j / weights[i]] for j, i in enumerate(at)]
+        rows = [
+            [grid[i] ** k for k in range(n)] + [(-1) ** j / weights[i]] for j, i in enumerate(at)
+        ]
         solution = mp.lu_solve(mp.matrix(rows), mp.matrix([values[i] for i in at]))
         c = list(solution)[:n]
         error = [(values[i] - mp.polyval(c[::-1], x)) * weights[i] for i, x in enumerate(grid)]
@@ -51,7 +53,9 @@ def extrema(error, count):
         # The smaller end goes; that keeps the signs alternating.
         best.pop(0 if abs(error[best[0]]) < abs(error[best[-1]]) else -1)
     if len(best) < count:
-        raise ValueError(f"{len(best)} alternations, not {count}: too few digits or a symmetric function")
+        raise ValueError(
+            f"{len(best)} alternations, not {count}: too few digits or a symmetric function"
+        )
     return best
 
 
@@ -89,30 +93,114 @@ def unmoved(t):
 
 
 TABLES = [
-    ("EXP", "`(e^r - 1 - r) / r^2` for |r| <= ln(2)/2, relative to `e^r - 1`", off_zero(lambda r: (mp.exp(r) - 1 - r) / r**2, mpf(1) / 2),
-     lambda r: abs(r), -HALF_LN2, HALF_LN2, (5, 10)),
-    ("LOG", "`(2 artanh(s) - 2 s) / s^3` in `s^2`, for s = (m - 1) / (m + 1), m from sqrt(1/2) to sqrt(2), relative to `2 s`",
-     of_root(lambda s: (2 * mp.atanh(s) - 2 * s) / s**3, mpf(2) / 3), lambda z: z / 2, 0, LARGEST_S, (3, 7)),
-    ("SIN", "`(sin(r) - r) / r^3` in `r^2`, for |r| <= pi/4, relative to the sine", of_root(lambda r: (mp.sin(r) - r) / r**3, -mpf(1) / 6),
-     of_root(lambda r: r**3 / mp.sin(r), mpf(0)), 0, QUARTER, (3, 6)),
-    ("COS", "`(cos(r) - 1 + r^2/2) / r^4` in `r^2`, for |r| <= pi/4, relative to the cosine",
-     of_root(lambda r: (mp.cos(r) - 1 + r**2 / 2) / r**4, mpf(1) / 24), of_root(lambda r: r**4 / mp.cos(r), mpf(0)), 0, QUARTER, (3, 6)),
-    ("POWER_LOG", "As `LOG`, in base 2 and without its first term, relative to that", of_root(lambda s: (2 * mp.atanh(s) - 2 * s) / s**3 / mp.log(2), mpf(2) / 3 / mp.log(2)),
-     lambda z: z / 2, 0, LARGEST_S, (4, 0)),
-    ("TANH", "`(tanh(x) - x) / x^3` in `x^2`, for |x| <= 0.55, relative to the result", of_root(lambda x: (mp.tanh(x) - x) / x**3, -mpf(1) / 3),
-     of_root(lambda x: x**3 / mp.tanh(x), mpf(0)), 0, mpf("0.55") ** 2 * SLACK, (5, 10)),
-    ("ATAN", "`(atan(x) - x) / x^3` in `x^2`, for |x| <= 1, relative to the result", of_root(lambda x: (mp.atan(x) - x) / x**3, -mpf(1) / 3),
-     of_root(lambda x: x**3 / mp.atan(x), mpf(0)), 0, 1, (8, 0)),
-    ("ASIN", "`(asin(x) - x) / x^3` in `x^2`, for |x| <= 1/2, relative to the result", of_root(lambda x: (mp.asin(x) - x) / x**3, mpf(1) / 6),
-     of_root(lambda x: x**3 / mp.asin(x), mpf(0)), 0, SLACK / 4, (5, 0)),
-    ("CBRT", "The cube root from sqrt(1/2) to sqrt(2): a first guess for one step of Halley's method", mp.cbrt, lambda m: 1 / mp.cbrt(m),
-     root(mpf(1) / 2), root(2), (4, 0)),
-    ("ERF", "`erf(x) / x - 1` in `x^2`, for |x| <= 59/64, relative to the result", of_root(lambda x: mp.erf(x) / x - 1, 2 / root(mp.pi) - 1),
-     of_root(lambda x: x / mp.erf(x), root(mp.pi) / 2), 0, ERF_FROM**2, (6, 0)),
-    ("ERF_TAIL", "`-log(1 - erf(x))` from 59/64 to 4, relative to `erf(x)` after the exponential", lambda x: -mp.log(mp.erfc(x)),
-     lambda x: mp.erfc(x) / mp.erf(x), ERF_FROM, ERF_TO, (7, 0)),
-    ("ERFC", "`(1 + 2x) e^(x^2) erfc(x)` in `(x - 4) / (x + 4)`, for x from 0 to 10.5, relative to the result", lambda t: scaled_erfc(unmoved(t)),
-     lambda t: 1 / scaled_erfc(unmoved(t)), -1, mpf("6.5") / mpf("14.5"), (11, 0)),
+    (
+        "EXP",
+        "`(e^r - 1 - r) / r^2` for |r| <= ln(2)/2, relative to `e^r - 1`",
+        off_zero(lambda r: (mp.exp(r) - 1 - r) / r**2, mpf(1) / 2),
+        lambda r: abs(r),
+        -HALF_LN2,
+        HALF_LN2,
+        (5, 10),
+    ),
+    (
+        "LOG",
+        "`(2 artanh(s) - 2 s) / s^3` in `s^2`, for s = (m - 1) / (m + 1), m from sqrt(1/2) to sqrt(2), relative to `2 s`",
+        of_root(lambda s: (2 * mp.atanh(s) - 2 * s) / s**3, mpf(2) / 3),
+        lambda z: z / 2,
+        0,
+        LARGEST_S,
+        (3, 7),
+    ),
+    (
+        "SIN",
+        "`(sin(r) - r) / r^3` in `r^2`, for |r| <= pi/4, relative to the sine",
+        of_root(lambda r: (mp.sin(r) - r) / r**3, -mpf(1) / 6),
+        of_root(lambda r: r**3 / mp.sin(r), mpf(0)),
+        0,
+        QUARTER,
+        (3, 6),
+    ),
+    (
+        "COS",
+        "`(cos(r) - 1 + r^2/2) / r^4` in `r^2`, for |r| <= pi/4, relative to the cosine",
+        of_root(lambda r: (mp.cos(r) - 1 + r**2 / 2) / r**4, mpf(1) / 24),
+        of_root(lambda r: r**4 / mp.cos(r), mpf(0)),
+        0,
+        QUARTER,
+        (3, 6),
+    ),
+    (
+        "POWER_LOG",
+        "As `LOG`, in base 2 and without its first term, relative to that",
+        of_root(lambda s: (2 * mp.atanh(s) - 2 * s) / s**3 / mp.log(2), mpf(2) / 3 / mp.log(2)),
+        lambda z: z / 2,
+        0,
+        LARGEST_S,
+        (4, 0),
+    ),
+    (
+        "TANH",
+        "`(tanh(x) - x) / x^3` in `x^2`, for |x| <= 0.55, relative to the result",
+        of_root(lambda x: (mp.tanh(x) - x) / x**3, -mpf(1) / 3),
+        of_root(lambda x: x**3 / mp.tanh(x), mpf(0)),
+        0,
+        mpf("0.55") ** 2 * SLACK,
+        (5, 10),
+    ),
+    (
+        "ATAN",
+        "`(atan(x) - x) / x^3` in `x^2`, for |x| <= 1, relative to the result",
+        of_root(lambda x: (mp.atan(x) - x) / x**3, -mpf(1) / 3),
+        of_root(lambda x: x**3 / mp.atan(x), mpf(0)),
+        0,
+        1,
+        (8, 0),
+    ),
+    (
+        "ASIN",
+        "`(asin(x) - x) / x^3` in `x^2`, for |x| <= 1/2, relative to the result",
+        of_root(lambda x: (mp.asin(x) - x) / x**3, mpf(1) / 6),
+        of_root(lambda x: x**3 / mp.asin(x), mpf(0)),
+        0,
+        SLACK / 4,
+        (5, 0),
+    ),
+    (
+        "CBRT",
+        "The cube root from sqrt(1/2) to sqrt(2): a first guess for one step of Halley's method",
+        mp.cbrt,
+        lambda m: 1 / mp.cbrt(m),
+        root(mpf(1) / 2),
+        root(2),
+        (4, 0),
+    ),
+    (
+        "ERF",
+        "`erf(x) / x - 1` in `x^2`, for |x| <= 59/64, relative to the result",
+        of_root(lambda x: mp.erf(x) / x - 1, 2 / root(mp.pi) - 1),
+        of_root(lambda x: x / mp.erf(x), root(mp.pi) / 2),
+        0,
+        ERF_FROM**2,
+        (6, 0),
+    ),
+    (
+        "ERF_TAIL",
+        "`-log(1 - erf(x))` from 59/64 to 4, relative to `erf(x)` after the exponential",
+        lambda x: -mp.log(mp.erfc(x)),
+        lambda x: mp.erfc(x) / mp.erf(x),
+        ERF_FROM,
+        ERF_TO,
+        (7, 0),
+    ),
+    (
+        "ERFC",
+        "`(1 + 2x) e^(x^2) erfc(x)` in `(x - 4) / (x + 4)`, for x from 0 to 10.5, relative to the result",
+        lambda t: scaled_erfc(unmoved(t)),
+        lambda t: 1 / scaled_erfc(unmoved(t)),
+        -1,
+        mpf("6.5") / mpf("14.5"),
+        (11, 0),
+    ),
 ]
 
 # Numbers in parts that add up to them: (name, what it is, the number, the bits of each part).
@@ -120,10 +208,30 @@ PARTS = [
     ("LN2_F32", "ln 2: the first part times a whole exponent is exact", mp.log(2), (15, 24)),
     ("LN2_F64", "ln 2: the first part times a whole exponent is exact", mp.log(2), (41, 53)),
     ("LOG2_E_F32", "1 / ln 2", 1 / mp.log(2), (24, 24)),
-    ("FRAC_PI_2_F32", "pi/2 for CPUs that fuse: parts as long as the format", mp.pi / 2, (24, 24, 24)),
-    ("FRAC_PI_2_F32_SHORT", "pi/2 in parts whose product with a number of 9 bits is exact, and a rest", mp.pi / 2, (15, 15, 15, 24)),
-    ("FRAC_PI_2_F64", "pi/2 for CPUs that fuse: parts as long as the format", mp.pi / 2, (53, 53, 53)),
-    ("FRAC_PI_2_F64_SHORT", "pi/2 in parts whose product with a number of 20 bits is exact, and a rest", mp.pi / 2, (33, 33, 33, 53)),
+    (
+        "FRAC_PI_2_F32",
+        "pi/2 for CPUs that fuse: parts as long as the format",
+        mp.pi / 2,
+        (24, 24, 24),
+    ),
+    (
+        "FRAC_PI_2_F32_SHORT",
+        "pi/2 in parts whose product with a number of 9 bits is exact, and a rest",
+        mp.pi / 2,
+        (15, 15, 15, 24),
+    ),
+    (
+        "FRAC_PI_2_F64",
+        "pi/2 for CPUs that fuse: parts as long as the format",
+        mp.pi / 2,
+        (53, 53, 53),
+    ),
+    (
+        "FRAC_PI_2_F64_SHORT",
+        "pi/2 in parts whose product with a number of 20 bits is exact, and a rest",
+        mp.pi / 2,
+        (33, 33, 33, 53),
+    ),
 ]
 
 
@@ -140,20 +248,26 @@ def split(x, bits):
 
 def rust(name, doc, c, error=None):
     """A constant, each number with the 17 digits that tell an f64."""
-    lines = textwrap.wrap(f"{doc}: off by at most {mp.nstr(error, 2)}." if error else f"{doc}.", 140)
+    lines = textwrap.wrap(
+        f"{doc}: off by at most {mp.nstr(error, 2)}." if error else f"{doc}.", 140
+    )
     lines = ["/// " + line for line in lines]
     lines += [f"pub const {name}: [f64; {len(c)}] = ["] + [f"    {float(x)!r}," for x in c] + ["];"]
     return "\n".join(lines)
 
 
 def main():
-    print("//! Polynomials, lowest power first. Written by `scripts/minimax.py`, which derives them by Remez' exchange; not edited by hand.")
-    print("\n#![allow(clippy::approx_constant, reason = \"the parts of pi and ln 2\")]")
+    print(
+        "//! Polynomials, lowest power first. Written by `scripts/minimax.py`, which derives them by Remez' exchange; not edited by hand."
+    )
+    print('\n#![allow(clippy::approx_constant, reason = "the parts of pi and ln 2")]')
     for name, doc, f, weight, low, high, counts in TABLES:
         for suffix, n in zip(("F32", "F64"), counts):
             if n:
                 c, error = remez(f, weight, low, high, n)
-                print(file=sys.stderr, end=f"{name}_{suffix}: {n} coefficients, {mp.nstr(error, 3)}\n")
+                print(
+                    file=sys.stderr, end=f"{name}_{suffix}: {n} coefficients, {mp.nstr(error, 3)}\n"
+                )
                 print("\n" + rust(f"{name}_{suffix}", doc, c, error))
     for name, doc, x, bits in PARTS:
         print("\n" + rust(name, doc, split(x, bits)))
