@@ -1,11 +1,12 @@
-"""What all peers share: arguments, the clock, rows in the form that neurax-bench prints."""
+"""The parts that all peers share: arguments, timing, and rows in the format of neurax-bench."""
 
 import argparse, json, math, os, time
 from pathlib import Path
 
 import numpy as np
 
-# What can be asked for, and the function of a peer that does it: `f(arguments, report)`, for `steps` with the name of the net and the net.
+# The suites, each with the name of the peer's function that measures it. It is called as
+# `f(arguments, report)`; `steps` takes the name and the function of the network as well.
 SUITES = {
     "mlp": "epochs",
     "cnn": "steps",
@@ -25,23 +26,26 @@ def arguments():
     p.add_argument("--seconds", type=float, default=2.0)
     p.add_argument("--samples", type=int, default=60000)
     p.add_argument(
-        "--from", dest="weights", type=Path, required=True, help="the folder that weights.py wrote"
+        "--from", dest="weights", type=Path, required=True, help="folder that weights.py wrote"
     )
-    p.add_argument("--compiled", action="store_true", help="with torch.compile")
+    p.add_argument("--compiled", action="store_true", help="use torch.compile")
     a = p.parse_args()
     a.threads = int(os.environ.get("OMP_NUM_THREADS", os.cpu_count()))
     return a
 
 
 def run(a, peer):
-    """Runs the suite that was asked for; `peer` holds the peer's functions by name."""
+    """Runs the selected suite; `peer` maps names to the functions of the peer."""
     task, report = SUITES[a.suite], Report(a)
     net = [a.suite, peer["NETS"][a.suite]] if task == "steps" else []
     peer[task](a, report, *net)
 
 
 def digits(rng, n):
-    """Inputs of the MLP, centred: src/nets/mlp.rs says why. In place, as the peak of memory is measured."""
+    """Returns `n` inputs of the MLP, centred around zero for the reason in src/nets/mlp.rs.
+
+    They are scaled in place, because the peak memory is measured.
+    """
     x = rng.random((n, 784), dtype=np.float32)
     x *= 2
     x -= 1
@@ -49,7 +53,7 @@ def digits(rng, n):
 
 
 def repeat(seconds, call):
-    """Seconds per call, one figure per block of calls: as src/clock.rs has it."""
+    """Returns the seconds per call, one value per timed block of calls, as src/clock.rs does."""
     call()
     warm, calls = time.perf_counter(), 0
     while calls == 0 or time.perf_counter() - warm < seconds / 10:
@@ -66,6 +70,7 @@ def repeat(seconds, call):
 
 
 def once(call):
+    """Returns the seconds of one call."""
     t = time.perf_counter()
     call()
     return time.perf_counter() - t
@@ -102,7 +107,7 @@ class Report:
             self.row(f"{net}-loss-{i + 1}", batch, "nats", [loss])
 
     def memory(self, batch, data):
-        """The most memory of this process so far, beside the data set, where the system says so."""
+        """Prints the peak memory of this process less the data set, where the system reports it."""
         status = Path("/proc/self/status")
         if status.exists():
             peak = next(

@@ -1,10 +1,12 @@
-"""Neurax beside PyTorch and JAX: runs them alternately, with the same threads, weights and batches, and writes BENCHMARKS.md.
+"""Compares Neurax with PyTorch and JAX, and writes BENCHMARKS.md.
 
     python3.11 -m venv .venv && .venv/bin/pip install -r bench/requirements.txt
     .venv/bin/python bench/compare.py --threads 2
 
-Every task of every framework runs in a process of its own, on the same cores, one after the other; a round runs each of them once. Shown is the
-median of the rounds' medians, with the smallest and the largest of them. The losses of the first steps must agree, or nothing is written.
+All frameworks have the same threads, initial weights and batches. Each suite of each framework runs
+in its own process, on the same cores, one after the other; a round runs each of them once. The page
+shows the median of the medians of the rounds, with the smallest and the largest of them. The losses
+of the first steps must agree, or nothing is written.
 """
 
 import argparse, importlib.metadata, json, os, platform, subprocess, sys, tempfile
@@ -31,10 +33,11 @@ PEERS = {
     "torch.compile": ["peer_torch.py", "--compiled"],
     "JAX": ["peer_jax.py"],
 }
-# torch.compile changes nothing about these.
+# Suites that torch.compile does not affect.
 NOT_COMPILED = {"eager", "matmul"}
-# Sums of f32 are rounded in other orders; a pool may choose another one of two values that are all but equal; and Adam's first steps are as large for
-# gradients that are all noise as for others. Seen: 4e-7, with convolutions 1e-4.
+# The largest relative difference of losses. Sums of f32 are rounded in another order; max-pooling
+# may choose another one of two nearly equal values; and Adam's first steps are as large for
+# gradients that are only rounding noise as for others. Observed: 4e-7, with convolutions 1e-4.
 TOLERANCE = 1e-3
 
 
@@ -45,7 +48,10 @@ def arguments():
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument(
-        "--seconds", type=float, default=2.0, help="for how long each task is repeated in one round"
+        "--seconds",
+        type=float,
+        default=2.0,
+        help="seconds for which each task is repeated in a round",
     )
     p.add_argument("--samples", type=int, default=60000, help="examples in an epoch of the MLP")
     p.add_argument(
@@ -53,10 +59,10 @@ def arguments():
         nargs="+",
         default=sorted({s for s, _ in JOBS}),
         choices=sorted({s for s, _ in JOBS}),
-        help="only these",
+        help="suites to run",
     )
     p.add_argument("--peers", nargs="*", default=list(PEERS), choices=list(PEERS))
-    p.add_argument("--binary", type=Path, help="neurax-bench, if it is built already")
+    p.add_argument("--binary", type=Path, help="path of a built neurax-bench")
     p.add_argument("--out", type=Path, default=ROOT / "BENCHMARKS.md")
     return p.parse_args()
 
@@ -78,7 +84,7 @@ def build():
 
 
 def run(command, threads):
-    """The rows that a command prints, on the first cores of this machine."""
+    """Runs a command on the first `threads` cores and returns the rows that it prints."""
     cores = sorted(os.sched_getaffinity(0))[:threads]
     counts = {
         name: str(threads)
@@ -98,7 +104,7 @@ def run(command, threads):
 
 
 def commands(a, suite, batch, binary, folder):
-    """For each framework that has this suite, what to run."""
+    """Returns the command of each framework that has this suite."""
     options = ["--seconds", a.seconds, "--samples", a.samples] + (
         ["--batch", batch] if batch else []
     )
@@ -114,7 +120,7 @@ def commands(a, suite, batch, binary, folder):
 
 
 def measure(a, binary, folder):
-    """All rows: of (task, batch), by framework, one for each round."""
+    """Returns all rows by (task, batch) and framework, one for each round."""
     rows = defaultdict(lambda: defaultdict(list))
     jobs = [(suite, batch) for suite, batch in JOBS if suite in a.suites]
     for net, batch in {(s, b) for s, b in jobs if b} | set(weights.USUAL.items()):
@@ -133,7 +139,10 @@ def measure(a, binary, folder):
 
 
 def compare_losses(rows):
-    """The largest relative difference from Neurax's losses for each network and peer; ends the program where it is too large."""
+    """Returns the largest relative difference of losses for each network, batch size and peer.
+
+    Exits with an error if a difference exceeds TOLERANCE.
+    """
     worst = defaultdict(float)
     for (task, batch), by in rows.items():
         if "-loss-" in task:
@@ -144,7 +153,8 @@ def compare_losses(rows):
                     # Not `>`: a NaN must not pass.
                     if not abs(x - y) <= TOLERANCE * abs(y):
                         sys.exit(
-                            f"{net}, batch {batch}: the loss of step {step} is {x} with Neurax, {y} with {peer}"
+                            f"{net}, batch {batch}: the loss of step {step} is {x} in Neurax, "
+                            f"{y} in {peer}"
                         )
                     key = (net, batch, peer)
                     worst[key] = max(worst[key], abs(x - y) / abs(y))
@@ -166,7 +176,7 @@ def cell(rows):
 
 
 def merged(rows):
-    """Without losses; `gemm-N` is another peer of `matmul-N`."""
+    """Returns the rows without losses, with `gemm-N` as another peer of `matmul-N`."""
     table = {key: dict(by) for key, by in rows.items() if "-loss-" not in key[0]}
     for (task, batch), by in list(table.items()):
         if task.startswith("gemm-"):
@@ -177,7 +187,11 @@ def merged(rows):
 
 
 def ratio(table, task, batch, others):
-    """Neurax over the best of the others: above 1, Neurax is faster or needs less. A peer's epochs may be as a whole or step by step."""
+    """Returns the ratio of Neurax to the best of the others.
+
+    Above 1, Neurax is faster or needs less memory. For epochs, the best of a peer is that of both
+    ways: as one function, or with a call per batch.
+    """
     ways = ["mlp-train", "mlp-train-steps"] if task.startswith("mlp-train") else [task]
     rows = [table.get((way, batch), {}).get(o) for way in ways for o in others]
     theirs = [median(row["median"] for row in r) for r in rows if r]
@@ -205,11 +219,16 @@ def page(a, rows, worst):
     lines = [
         "# Benchmarks",
         "",
-        "Written by `bench/compare.py`, which says how it measures; do not edit. The medians of the rounds' medians, smallest and largest in brackets. The",
-        "ratio is to the best of the others: above 1, Neurax is faster, or needs less memory. What bounds each task: `docs/performance.md`.",
+        "Written by `bench/compare.py`, which says how it measures; do not edit.",
+        "The values are medians of the rounds' medians, with the smallest and largest in brackets.",
+        "The ratio is to the best of the others: above 1, Neurax is faster or needs less memory.",
+        "`docs/performance.md` says what bounds each task.",
         "",
-        f"{cpu}, {a.threads} threads of {os.cpu_count()} cores; {platform.system()}, Python {platform.python_version()}, {packages}; Neurax on",
-        f"{', '.join(sorted(d for d in device if d))}. {a.rounds} rounds, each task repeated for {a.seconds:g} s in each; epochs of {a.samples:,} examples.",
+        f"{cpu}, {a.threads} threads of {os.cpu_count()} cores; {platform.system()}, "
+        f"Python {platform.python_version()}, {packages}; "
+        f"Neurax on {', '.join(sorted(d for d in device if d))}.",
+        f"{a.rounds} rounds, each task repeated for {a.seconds:g} s in each; "
+        f"epochs of {a.samples:,} examples.",
         "",
         "| task | batch | unit | " + " | ".join(frameworks) + " | ratio |",
         "|" + "---|" * (4 + len(frameworks)),
@@ -227,7 +246,9 @@ def page(a, rows, worst):
         lines += [
             "## The same losses",
             "",
-            f"From the same weights on the same batches, relative to the peer's loss, at most {TOLERANCE:g} apart, or this page is not written.",
+            "The losses of the first steps, from the same weights on the same batches.",
+            "The difference is relative to the peer's loss; "
+            f"if one exceeds {TOLERANCE:g}, this page is not written.",
             "",
         ]
         lines += ["| network | batch | peer | largest difference |", "|---|---|---|---|"]
@@ -238,10 +259,16 @@ def page(a, rows, worst):
     return "\n".join(lines) + "\n"
 
 
-NOTES = """`mlp-train` is a whole epoch of shuffled examples: one compiled `scan` with Neurax and JAX, a loop over batches with PyTorch. `mlp-train-steps` is a call
-for each batch; the ratio of either is to the peers' best of both. `mlp-memory` is the most memory that was resident in the process by the end of its epochs, less the data set. `NAME-train` is a step with Adam,
-`NAME-infer` a call with weights that do not change. `NAME-compile` is from the function of a training step to its program, in a new process.
-"""
+NOTES = (
+    "`mlp-train` is an epoch of shuffled examples: one compiled `scan` in Neurax and JAX, a "
+    "loop over batches in PyTorch.\n"
+    "`mlp-train-steps` is an epoch with one call per batch; the ratio of either is to the "
+    "peers' best of both.\n"
+    "`mlp-memory` is the peak resident memory of the process by the end of its epochs, less "
+    "the data set.\n"
+    "`NAME-train` is a training step with Adam, `NAME-infer` a call with constant weights.\n"
+    "`NAME-compile` is the time to trace and compile a training step, in a new process.\n"
+)
 
 
 def main():

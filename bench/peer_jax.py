@@ -1,4 +1,4 @@
-"""JAX with optax: the tasks of neurax-bench."""
+"""The tasks of neurax-bench in JAX with optax."""
 
 import jax
 import jax.numpy as jnp
@@ -66,7 +66,7 @@ def fraud(p, x):
 
 
 def stepped(f):
-    """One step: (parameters, state), (x, y) -> the same, and the loss before."""
+    """Returns the training step of `f`: `(state, batch)` to `(state, loss)`."""
 
     def loss(p, x, y):
         return optax.softmax_cross_entropy_with_integer_labels(f(p, x), y).mean()
@@ -86,7 +86,7 @@ def begin(p):
 
 
 def start(a, report, name, f, batch):
-    """Shows the losses of the first steps; gives the compiled step, the weights, and a batch."""
+    """Prints the losses of the first steps; returns the compiled step, the weights and a batch."""
     p, xs, ys = weights.read(a.weights, name, batch)
     step = jax.jit(stepped(f), donate_argnums=0)
     state, losses = begin(p), []
@@ -123,7 +123,7 @@ def epochs(a, report):
     report.rate("mlp-train", a.batch, "samples/s", steps * a.batch, whole)
     report.memory(a.batch, x.nbytes + y.nbytes)
     now["state"] = begin(p)
-    # Rows are gathered by NumPy, which is faster here than a call of JAX for each batch.
+    # NumPy gathers the rows, which is faster here than a call of JAX for each batch.
     hx, hy = np.asarray(x), np.asarray(y)
 
     def by_steps():

@@ -1,4 +1,4 @@
-"""PyTorch, eager or with torch.compile: the tasks of neurax-bench."""
+"""The tasks of neurax-bench in PyTorch, eager or with torch.compile."""
 
 import numpy as np
 import torch
@@ -58,7 +58,7 @@ def fraud(p, x):
 
 
 def parameters(p):
-    """Kernels as PyTorch has them: [out, in]."""
+    """Returns the parameters as tensors, with kernels in the layout of PyTorch: [out, in]."""
     turned = {name: v.T if v.ndim == 2 and name.endswith(".kernel") else v for name, v in p.items()}
     return {
         name: torch.from_numpy(np.array(v, order="C")).requires_grad_()
@@ -69,7 +69,7 @@ def parameters(p):
 class Training:
     def __init__(self, a, f, p):
         self.p = parameters(p)
-        # Compiled, the plain form is fused with all else; eager, the fused form is the faster one.
+        # torch.compile fuses the plain form with the rest; eagerly, the fused form is faster.
         opt = torch.optim.Adam(self.p.values(), lr=1e-3, fused=not a.compiled)
 
         def step(x, y):
@@ -84,7 +84,7 @@ class Training:
 
 
 def start(a, report, name, f, batch):
-    """Shows the losses of the first steps; gives a training at its beginning, and a batch."""
+    """Prints the losses of the first steps; returns a new training and a batch."""
     p, xs, ys = weights.read(a.weights, name, batch)
     xs, ys = torch.from_numpy(xs), torch.from_numpy(ys).long()
     training = Training(a, f, p)
@@ -149,7 +149,7 @@ def eager(_, report):
 def compile_times(a, report):
     if not a.compiled:
         return
-    # What earlier processes compiled lies on disk.
+    # Without this, code that earlier processes compiled would be loaded from disk.
     torch._inductor.config.force_disable_caches = True
     for name, f in NETS.items():
         p, xs, ys = weights.read(a.weights, name, weights.USUAL[name])

@@ -1,5 +1,7 @@
-"""Initial weights and batches for all frameworks, one safetensors file per network and batch size: weights under the paths that the trees of
-neurax-bench have, `x` and `y` with one leading axis for the steps."""
+"""Initial weights and batches for all frameworks, one safetensors file per network and batch size.
+
+Weights have the paths of the trees in neurax-bench; `x` and `y` have a leading axis for the steps.
+"""
 
 import numpy as np
 from safetensors.numpy import load_file, save_file
