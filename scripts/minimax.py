@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""Fits the polynomials of the compiler's functions, and prints them as Rust.
+"""Fits the polynomials of the compiler's elementary functions and prints them as Rust.
 
     python3 scripts/minimax.py > crates/neurax-native/src/kernel/expand/coefficients.rs && cargo fmt
 
-Method: Remez' exchange (E. Remes, 1934). For n coefficients, n + 1 points are chosen; the polynomial whose weighted error has the same
-size and alternating signs there solves a linear system; the points move to the extrema of that error, until they stay. The weight
-makes the error relative to the function that the polynomial serves. All of it in 50 digits by mpmath, the functions as mpmath has them.
+The method is the Remez exchange algorithm (E. Remez, 1934). For n coefficients, n + 1 points are
+chosen. The polynomial whose weighted error has equal magnitude and alternating signs at the points
+solves a linear system. The points move to the extrema of that error until they no longer change.
+The weight makes the error relative to the function that uses the polynomial. mpmath computes
+everything with 50 digits.
 """
 
 import sys
@@ -18,11 +20,11 @@ GRID = 1500
 
 
 def remez(f, weight, low, high, n):
-    """The n coefficients, lowest power first, and the largest weighted error."""
+    """Returns the n coefficients, lowest power first, and the largest weighted error."""
     low, high = mpf(low), mpf(high)
     chebyshev = lambda i, n: (low + high) / 2 - (high - low) / 2 * mp.cos(mp.pi * i / n)
     grid = [chebyshev(i, GRID) for i in range(GRID + 1)]
-    # Where the weight vanishes nothing is asked of the polynomial.
+    # The polynomial is unconstrained where the weight is zero.
     grid = [x for x in grid if abs(weight(x)) > mpf("1e-9")]
     values, weights = [f(x) for x in grid], [weight(x) for x in grid]
     at = [round(i * (len(grid) - 1) / n) for i in range(n + 1)]
@@ -41,7 +43,7 @@ def remez(f, weight, low, high, n):
 
 
 def extrema(error, count):
-    """The places of the largest errors of alternating signs."""
+    """Returns the indices of the largest errors with alternating signs."""
     best = []
     for i, e in enumerate(error):
         if best and (e > 0) == (error[best[-1]] > 0):
@@ -50,7 +52,7 @@ def extrema(error, count):
         else:
             best.append(i)
     while len(best) > count:
-        # The smaller end goes; that keeps the signs alternating.
+        # Removing the smaller end keeps the signs alternating.
         best.pop(0 if abs(error[best[0]]) < abs(error[best[-1]]) else -1)
     if len(best) < count:
         raise ValueError(
@@ -63,32 +65,32 @@ def off_zero(f, value):
     return lambda x: f(x) if x != 0 else value
 
 
-# How far a reduced argument may lie outside its interval, by the rounding of the reduction.
+# The factor by which the rounding of the reduction may enlarge a reduced argument.
 SLACK = mpf("1.0001")
 QUARTER = (mp.pi / 4 * SLACK) ** 2
 HALF_LN2 = mp.log(2) / 2 * SLACK
 # log(m) for m up to sqrt(2): s = (m - 1) / (m + 1), squared.
 LARGEST_S = ((mp.sqrt(2) - 1) / (mp.sqrt(2) + 1) * SLACK) ** 2
 root = mp.sqrt
-# Up to here erf is a polynomial, beyond it e to the power of one.
+# Below ERF_FROM, erf is x times a polynomial; from there to ERF_TO, 1 - exp(polynomial).
 ERF_FROM, ERF_TO = mpf("0.921875"), mpf("4")
 
 
 def of_root(f, value):
-    """f(sqrt z), f(0) given."""
+    """Returns z -> f(sqrt z), with `value` at 0."""
     return lambda z: f(root(z)) if z != 0 else value
 
 
 def scaled_erfc(x):
-    """(1 + 2x) e^(x^2) erfc(x)"""
+    """Returns (1 + 2x) e^(x^2) erfc(x)."""
     return (1 + 2 * x) * mp.exp(x * x) * mp.erfc(x)
 
 
 ERFC_AT = 4
 
 
-def unmoved(t):
-    """x of t = (x - 4) / (x + 4)."""
+def inverse_shift(t):
+    """Returns the x for which t = (x - 4) / (x + 4)."""
     return ERFC_AT * (1 + t) / (1 - t)
 
 
@@ -104,7 +106,8 @@ TABLES = [
     ),
     (
         "LOG",
-        "`(2 artanh(s) - 2 s) / s^3` in `s^2`, for s = (m - 1) / (m + 1), m from sqrt(1/2) to sqrt(2), relative to `2 s`",
+        "`(2 artanh(s) - 2 s) / s^3` in `s^2`, for s = (m - 1) / (m + 1), "
+        "m from sqrt(1/2) to sqrt(2), relative to `2 s`",
         of_root(lambda s: (2 * mp.atanh(s) - 2 * s) / s**3, mpf(2) / 3),
         lambda z: z / 2,
         0,
@@ -194,16 +197,17 @@ TABLES = [
     ),
     (
         "ERFC",
-        "`(1 + 2x) e^(x^2) erfc(x)` in `(x - 4) / (x + 4)`, for x from 0 to 10.5, relative to the result",
-        lambda t: scaled_erfc(unmoved(t)),
-        lambda t: 1 / scaled_erfc(unmoved(t)),
+        "`(1 + 2x) e^(x^2) erfc(x)` in `(x - 4) / (x + 4)`, for x from 0 to 10.5, "
+        "relative to the result",
+        lambda t: scaled_erfc(inverse_shift(t)),
+        lambda t: 1 / scaled_erfc(inverse_shift(t)),
         -1,
         mpf("6.5") / mpf("14.5"),
         (11, 0),
     ),
 ]
 
-# Numbers in parts that add up to them: (name, what it is, the number, the bits of each part).
+# Constants as sums of parts: (name, doc comment, value, bits of each part).
 PARTS = [
     ("LN2_F32", "ln 2: the first part times a whole exponent is exact", mp.log(2), (15, 24)),
     ("LN2_F64", "ln 2: the first part times a whole exponent is exact", mp.log(2), (41, 53)),
@@ -236,7 +240,7 @@ PARTS = [
 
 
 def split(x, bits):
-    """Parts of so many bits each that add up to x; all but the last are cut off, not rounded."""
+    """Splits x into parts with the given bits; all but the last are truncated, not rounded."""
     parts = []
     for i, b in enumerate(bits):
         unit = mpf(2) ** (mp.floor(mp.log(abs(x), 2)) + 1 - b)
@@ -247,10 +251,8 @@ def split(x, bits):
 
 
 def rust(name, doc, c, error=None):
-    """A constant, each number with the 17 digits that tell an f64."""
-    lines = textwrap.wrap(
-        f"{doc}: off by at most {mp.nstr(error, 2)}." if error else f"{doc}.", 140
-    )
+    """Returns the Rust constant, with the 17 digits that identify an f64."""
+    lines = textwrap.wrap(f"{doc}: off by at most {mp.nstr(error, 2)}." if error else f"{doc}.", 96)
     lines = ["/// " + line for line in lines]
     lines += [f"pub const {name}: [f64; {len(c)}] = ["] + [f"    {float(x)!r}," for x in c] + ["];"]
     return "\n".join(lines)
@@ -258,7 +260,8 @@ def rust(name, doc, c, error=None):
 
 def main():
     print(
-        "//! Polynomials, lowest power first. Written by `scripts/minimax.py`, which derives them by Remez' exchange; not edited by hand."
+        "//! Polynomials, lowest power first. Written by `scripts/minimax.py`, which derives them "
+        "by Remez'\n//! exchange; not edited by hand."
     )
     print('\n#![allow(clippy::approx_constant, reason = "the parts of pi and ln 2")]')
     for name, doc, f, weight, low, high, counts in TABLES:
