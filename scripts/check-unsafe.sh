@@ -1,18 +1,20 @@
 #!/usr/bin/env bash
-# Memory safety of the compiler, by what can be had here: scripts/check-unsafe.sh [valgrind|miri|asan]..
-# valgrind sees the generated machine code as well; AddressSanitizer and Miri see only the Rust around it. Without arguments: valgrind and Miri.
-# docs/testing.md says what ran and what was found.
+# Checks the memory safety of the compiler: scripts/check-unsafe.sh [valgrind|miri|asan]..
+# valgrind checks the generated machine code as well; AddressSanitizer and Miri check the Rust code
+# only. Without arguments, runs valgrind and Miri. docs/testing.md lists the latest results.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# One op or more of every kind of kernel, for the laws that make several programs of each row.
-OPS=add,divide,exponential,compare,select,convert,bitcast_convert,reduce,dot_general,transpose,reverse,slice,dynamic_slice,gather,pad,concatenate
-OPS=$OPS,dynamic_update_slice,scatter,iota,popcnt,threefry2x32,sort,convolution,reduce_window,scan,while,case
+# At least one op of each kind of kernel, for the tests that build several programs from each row.
+OPS=add,divide,exponential,compare,select,convert,bitcast_convert,reduce,dot_general,transpose
+OPS=$OPS,reverse,slice,dynamic_slice,gather,pad,concatenate,dynamic_update_slice,scatter,iota
+OPS=$OPS,popcnt,threefry2x32,sort,convolution,reduce_window,scan,while,case
 
-# The test binary of that name.
+# Builds a test of neurax-native and prints the path of its binary.
 binary() {
-  local path
-  path=$(cargo test -p neurax-native "$@" --no-run --message-format=json | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -1)
+  local messages path
+  messages=$(cargo test -p neurax-native "$@" --no-run --message-format=json)
+  path=$(sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' <<<"$messages" | tail -1)
   [ -x "$path" ] || { echo "no test binary for $*" >&2; return 1; }
   echo "$path"
 }
@@ -25,12 +27,12 @@ memcheck() {
 run_valgrind() {
   command -v valgrind >/dev/null || { echo "skipped: valgrind is not installed"; return; }
   local lib conformance random threads
-  # One by one: an assignment of several has the status of the last.
+  # One assignment per line, so that `set -e` sees the status of each command.
   lib=$(binary --lib)
   conformance=$(binary --test conformance)
   random=$(binary --test random)
   threads=$(binary --test threads)
-  # valgrind has no mode in which subnormal numbers are zeros.
+  # valgrind does not support the mode in which subnormal numbers are flushed to zero.
   memcheck "$lib" --skip emulate --skip the_mode_holds
   memcheck "$conformance" values
   NEURAX_OPS=$OPS memcheck "$conformance" operands
@@ -40,16 +42,25 @@ run_valgrind() {
 }
 
 run_miri() {
-  cargo +nightly miri --version >/dev/null 2>&1 || { echo "skipped: Miri is not installed (rustup +nightly component add miri rust-src)"; return; }
-  # Threads of a pool live as long as the process. Machine code cannot run: what is left are the pool, the plan of addresses, and the texts.
-  MIRIFLAGS="-Zmiri-ignore-leaks -Zmiri-disable-isolation" cargo +nightly miri test -p neurax-native --lib -- launch::pool launch::turn affine verify malformed
+  if ! cargo +nightly miri --version >/dev/null 2>&1; then
+    echo "skipped: Miri is not installed (rustup +nightly component add miri rust-src)"
+    return
+  fi
+  # The threads of a pool live as long as the process. Miri cannot run machine code, so it gets the
+  # thread pool, the packing of operands, affine offsets, and the text form of kernels.
+  MIRIFLAGS="-Zmiri-ignore-leaks -Zmiri-disable-isolation" cargo +nightly miri test \
+    -p neurax-native --lib -- launch::pool launch::pack_rhs affine verify malformed
 }
 
 run_asan() {
-  rustc +nightly --version >/dev/null 2>&1 || { echo "skipped: AddressSanitizer needs a nightly toolchain"; return; }
+  if ! rustc +nightly --version >/dev/null 2>&1; then
+    echo "skipped: AddressSanitizer needs a nightly toolchain"
+    return
+  fi
   local host
   host=$(rustc -vV | sed -n 's/^host: //p')
-  RUSTFLAGS=-Zsanitizer=address NEURAX_PROGRAMS=100 cargo +nightly test --target "$host" -p neurax-native --lib --test conformance --test random --test threads
+  RUSTFLAGS=-Zsanitizer=address NEURAX_PROGRAMS=100 cargo +nightly test --target "$host" \
+    -p neurax-native --lib --test conformance --test random --test threads
 }
 
 [ $# -gt 0 ] || set -- valgrind miri

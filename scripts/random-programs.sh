@@ -1,6 +1,7 @@
 #!/bin/sh
-# Checks many random programs: scripts/random-programs.sh [how many] [first seed]
-# Without a seed it starts somewhere new each time; the test prints where, and a failure names its own seed.
+# Checks random programs: scripts/random-programs.sh [COUNT] [SEED]
+# COUNT is 100,000 by default. The default SEED is the current time; the test prints it, and a
+# failure prints the seed of the failing program.
 set -eu
 cd "$(dirname "$0")/.."
 NEURAX_PROGRAMS="${1:-100000}"
