@@ -350,7 +350,7 @@ mod tests {
                 "{to}: {e}"
             );
         }
-        let e = "kernel [] lanes".parse::<Kernel>().unwrap_err().to_string();
+        let e = "kernel [] vectorize".parse::<Kernel>().unwrap_err().to_string();
         assert!(e.contains("not the end"), "{e}");
     }
 }

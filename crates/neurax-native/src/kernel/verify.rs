@@ -44,7 +44,7 @@ impl Verifier<'_> {
     }
 
     fn param(&self, p: u16) -> Result<()> {
-        self.must((p as usize) < self.params, || format!("parameter #{p} is not given"))
+        self.must((p as usize) < self.params, || format!("parameter #{p} is not passed"))
     }
 
     fn size(&self, s: &Size) -> Result<()> {
@@ -73,12 +73,12 @@ impl Verifier<'_> {
         }
         let known = |x: InstId| (x as usize) < stage.insts.len();
         self.must(stage.accumulators.iter().all(|f| known(f.value)), || {
-            format!("a fold of stage {s} reads what is not there")
+            format!("an accumulator of stage {s} reads a value that does not exist")
         })?;
         for st in &stage.stores {
             let ids = [Some(st.value), st.at, st.guard];
             self.must(ids.into_iter().flatten().all(known), || {
-                format!("a store of stage {s} reads what is not there")
+                format!("a store of stage {s} reads a value that does not exist")
             })?;
             self.operand(s, st.operand, stage.insts[st.value as usize].ty)?;
             self.is(s, st.at, DType::I64, "the place of a store")?;
@@ -255,9 +255,9 @@ mod tests {
         let whole: Kernel = WHOLE.parse().unwrap();
         verify(&whole, 4).unwrap();
         for (from, to, want) in [
-            ("kernel [#0]", "kernel [#4]", "parameter #4 is not given"),
-            ("  stage [#1]", "  stage [#5]", "parameter #5 is not given"),
-            ("[#2, 1]", "[#9, 1]", "parameter #9 is not given"),
+            ("kernel [#0]", "kernel [#4]", "parameter #4 is not passed"),
+            ("  stage [#1]", "  stage [#5]", "parameter #5 is not passed"),
+            ("[#2, 1]", "[#9, 1]", "parameter #9 is not passed"),
             ("[#2, 1]", "[#2]", "1 strides for 2 loops of stage 0"),
             ("f32 stage 1", "f32 stage 2", "operand @1 is of stage 2, which does not exist"),
             ("sqrt %0", "sqrt %1", "%1 of stage 0 reads a later value"),
@@ -271,17 +271,17 @@ mod tests {
                 "%1: f32 = load @0 at %0",
                 "the place of a load in stage 0 is not i64",
             ),
-            ("sum %2", "sum %3", "a fold of stage 0 reads what is not there"),
-            ("accumulator 0.0", "fold 1.0", "accumulator 1.0, which is not finished"),
+            ("sum %2", "sum %3", "an accumulator of stage 0 reads a value that does not exist"),
+            ("accumulator 0.0", "accumulator 1.0", "accumulator 1.0, which is not finished"),
             ("accumulator 0.0", "accumulator 0.1", "accumulator 0.1, which is not finished"),
-            ("%0: f32 = fold", "%0: f64 = fold", "accumulator 0.0 is not f64"),
+            ("%0: f32 = accumulator", "%0: f64 = accumulator", "accumulator 0.0 is not f64"),
             ("index [1]", "index [1, 1]", "2 strides for 1 loops of stage 1"),
-            ("index [1]", "index [#7]", "parameter #7 is not given"),
-            ("+ #1", "+ #8", "parameter #8 is not given"),
+            ("index [1]", "index [#7]", "parameter #7 is not passed"),
+            ("+ #1", "+ #8", "parameter #8 is not passed"),
             ("%1: i64 = index", "%1: u32 = index", "a counter is i32 or i64, not u32"),
-            ("store @1 %8", "store @1 %9", "a store of stage 1 reads what is not there"),
-            ("at %2 if", "at %9 if", "a store of stage 1 reads what is not there"),
-            ("if %3", "if %9", "a store of stage 1 reads what is not there"),
+            ("store @1 %8", "store @1 %9", "a store of stage 1 reads a value that does not exist"),
+            ("at %2 if", "at %9 if", "a store of stage 1 reads a value that does not exist"),
+            ("if %3", "if %9", "a store of stage 1 reads a value that does not exist"),
             ("store @1", "store @0", "@0 is not f32 of stage 1"),
             ("store @1 %8", "store @1 %6", "@1 is not i32 of stage 1"),
             ("at %2 if", "at %6 if", "the place of a store in stage 1 is not i64"),
