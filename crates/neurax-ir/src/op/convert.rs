@@ -1,4 +1,4 @@
-//! Changing the dtype.
+//! Conversions of the dtype: `convert` by value, `bitcast_convert` by bits.
 
 use super::{Axis, Batched, Bound, Primitive, Sample, Tangent, Transposed, pointwise::*, rules::*};
 use crate::{
@@ -7,15 +7,16 @@ use crate::{
 };
 
 attrs! {
-    /// The same numbers in another dtype: floats round to nearest even, to integers they truncate
-    /// (saturating, NaN gives 0), integers wrap, bool asks for non-zero, complex numbers lose the
-    /// imaginary part. <https://openxla.org/stablehlo/spec#convert>
+    /// The elements converted to another dtype. Floats round to nearest even, or truncate to
+    /// integers (saturating; NaN becomes 0). Integers wrap. A bool is true for non-zero values.
+    /// Complex numbers lose the imaginary part when they become real.
+    /// <https://openxla.org/stablehlo/spec#convert>
     pub struct Convert = "convert" {
         /// The new dtype.
         dtype: DType,
     }
 
-    /// The same bits under another dtype of the same width.
+    /// The elements with their bits reinterpreted as another dtype of the same width.
     /// <https://openxla.org/stablehlo/spec#bitcast_convert>
     pub struct BitcastConvert = "bitcast_convert" {
         /// The new dtype.
@@ -39,7 +40,10 @@ impl Primitive for Convert {
             cx.count_reuse(true);
             return Ok(vec![x]);
         }
-        Ok(vec![with_compute!(any x.dtype(), S => from_slice(&x.load::<S>(), x.ty(), self.dtype)?)])
+        let y = with_compute!(any x.dtype(), S => {
+            convert_elements(&x.load::<S>(), x.ty(), self.dtype)?
+        });
+        Ok(vec![y])
     }
 
     fn jvp(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Result<Vec<Tangent>> {
@@ -82,7 +86,8 @@ impl Primitive for Convert {
     }
 }
 
-fn from_slice<S: Compute>(xs: &[S], from: &Type, to: DType) -> Result<Literal> {
+/// Converts elements of type `from` to a literal of dtype `to`.
+fn convert_elements<S: Compute>(xs: &[S], from: &Type, to: DType) -> Result<Literal> {
     if to == DType::Bool {
         return bools(&from.shape, |out| {
             out.iter_mut().zip(xs).for_each(|(o, x)| *o = (*x != S::ZERO) as u8)
@@ -90,7 +95,7 @@ fn from_slice<S: Compute>(xs: &[S], from: &Type, to: DType) -> Result<Literal> {
     }
     let ty = from.with_dtype(to);
     if to.is_float() && to.bits() < 32 && S::DTYPE != DType::F32 {
-        // Stored from f64, so that it is rounded once.
+        // Stored directly from f64, so that it is rounded only once.
         return Ok(Literal::build(ty, |out: &mut [f64]| {
             if S::DTYPE.is_int() { copy(xs, out, sticky) } else { copy(xs, out, S::to_f64) }
         }));
@@ -104,8 +109,8 @@ fn from_slice<S: Compute>(xs: &[S], from: &Type, to: DType) -> Result<Literal> {
     Ok(with_compute!(any to, T => Literal::build(ty, |out: &mut [T]| cast(xs, out))))
 }
 
-/// The numbers that an integer of less than 8 bits can be: it is stored from 8 bits, which saturate
-/// too late.
+/// Returns the least and greatest value of an integer dtype of less than 8 bits. Such integers are
+/// stored by way of i8, whose own saturation would come too late.
 fn range(dtype: DType) -> (f64, f64) {
     let count = f64::from(1u32 << dtype.bits());
     if dtype.kind() == Kind::Signed {
@@ -115,7 +120,7 @@ fn range(dtype: DType) -> (f64, f64) {
     }
 }
 
-/// Integers go through i128, which holds all of them; other numbers through f64.
+/// Casts integers through i128, which represents all of them, and other numbers through f64.
 fn cast<S: Compute, T: Compute>(xs: &[S], out: &mut [T]) {
     if S::DTYPE.is_complex() && T::DTYPE.is_complex() {
         copy(xs, out, |x| {
@@ -133,8 +138,8 @@ fn copy<S: Copy, T>(xs: &[S], out: &mut [T], f: impl Fn(S) -> T) {
     out.iter_mut().zip(xs).for_each(|(o, &x)| *o = f(x));
 }
 
-/// An integer as f64, what does not fit kept in one sticky bit: rounding it again to fewer bits is
-/// then right.
+/// Converts an integer to f64. Bits that do not fit are or-ed into one sticky bit, so that a second
+/// rounding to a narrower float is correct.
 fn sticky<S: Compute>(x: S) -> f64 {
     let x = x.to_i128();
     let fits = x.unsigned_abs() >> 53 == 0;
@@ -158,7 +163,7 @@ impl Primitive for BitcastConvert {
             return refuse(
                 Self::NAME,
                 format!(
-                    "the bits of {} cannot be read as {}; they can as {}",
+                    "the bits of {} cannot be read as {}; expected one of {}",
                     xs[0],
                     self.dtype,
                     fit.join(", ")
@@ -184,7 +189,8 @@ impl Primitive for BitcastConvert {
         }
         no_derivative(
             Self::NAME,
-            "bits under another dtype are another number; use convert, or stop_gradient before it",
+            "the same bits are another number in another dtype; use convert, or stop_gradient \
+             before it",
         )
     }
 
@@ -210,8 +216,9 @@ impl Primitive for BitcastConvert {
     }
 }
 
-/// Same width; not bool, of whose bits most are no value; complex numbers only to themselves, as in
-/// StableHLO.
+/// Returns true if bits of `from` can be reinterpreted as `to`: the dtypes have the same width, and
+/// neither is bool, most of whose bit patterns are no value. Complex dtypes only allow themselves,
+/// as in StableHLO.
 fn can_cast_bits(from: DType, to: DType) -> bool {
     from == to
         || (from.bits() == to.bits()
@@ -229,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn small_numbers_survive_the_way_there_and_back() {
+    fn small_numbers_survive_a_round_trip() {
         for a in DType::ALL {
             for b in DType::ALL {
                 let x = of(a, &[0.0, 1.0, 1.0]);
@@ -259,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn bool_asks_for_non_zero() {
+    fn bool_is_true_for_non_zero() {
         assert_eq!(
             to(DType::Bool, &vector(&[0.0, 0.5, f64::NAN, -0.0])).to_f64s(),
             [0.0, 1.0, 1.0, 0.0]
@@ -282,7 +289,7 @@ mod tests {
 
     #[test]
     fn one_rounding_only() {
-        // Between two bf16; as f32 it would be the tie.
+        // Just above the midpoint of two bf16; rounded to f32 first it would be that midpoint.
         let above = 1.0 + 2f64.powi(-8) + 2f64.powi(-40);
         assert_eq!(
             to(DType::BF16, &vector(&[above])).to_vec::<bf16>().unwrap(),
@@ -296,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn bits_stay() {
+    fn bitcast_keeps_the_bits() {
         let bits = eval(BitcastConvert { dtype: DType::U32 }, &[&vector(&[1.0f32])]);
         assert_eq!(bits.to_vec::<u32>().unwrap(), [0x3f80_0000]);
         assert_eq!(
@@ -306,7 +313,8 @@ mod tests {
         let e = refusal(BitcastConvert { dtype: DType::F64 }, &[Type::new(DType::F32, [2])]);
         assert_eq!(
             e,
-            "bitcast_convert: the bits of f32[2] cannot be read as f64; they can as u32, i32, f32"
+            "bitcast_convert: the bits of f32[2] cannot be read as f64; expected one of u32, i32, \
+             f32"
         );
         assert!(BitcastConvert { dtype: DType::Bool }.infer(&[Type::new(DType::U8, [2])]).is_err());
     }

@@ -1,18 +1,19 @@
-//! Special functions in f64 that libm does not have.
+//! Special functions that libm does not have, in f64.
 
 use std::f64::consts::PI;
 
-/// The logarithmic derivative of the gamma function: recurrence up to 12, then the asymptotic
-/// series (<https://dlmf.nist.gov/5.11.E2>); below zero reflection
-/// (<https://dlmf.nist.gov/5.5.E4>). About 1e-15 of the larger of 1 and the result. NaN at the
-/// poles 0, -1, -2, ..
+/// Returns the logarithmic derivative of the gamma function, NaN at the poles 0, -1, -2, ..
+///
+/// The recurrence shifts `x` to 12 or more, where the asymptotic series
+/// (<https://dlmf.nist.gov/5.11.E2>) applies; negative `x` are reflected
+/// (<https://dlmf.nist.gov/5.5.E4>). The error is about 1e-15 times the larger of 1 and the result.
 pub fn digamma(x: f64) -> f64 {
     if x <= 0.0 {
-        let part = x - x.floor();
-        return if part == 0.0 || x.is_infinite() {
+        let fraction = x - x.floor();
+        return if fraction == 0.0 || x.is_infinite() {
             f64::NAN
         } else {
-            digamma(1.0 - x) - PI / (PI * part).tan()
+            digamma(1.0 - x) - PI / (PI * fraction).tan()
         };
     }
     let (mut x, mut sum) = (x, 0.0);
@@ -20,7 +21,7 @@ pub fn digamma(x: f64) -> f64 {
         sum -= 1.0 / x;
         x += 1.0;
     }
-    // B(2k) / 2k, k = 1, 2, ..
+    // The coefficients B(2k) / 2k, k = 1, 2, ..
     let series = [
         1.0 / 12.0,
         -1.0 / 120.0,
@@ -33,9 +34,9 @@ pub fn digamma(x: f64) -> f64 {
     sum + x.ln() - 0.5 / x - horner(&series, 1.0 / (x * x)) / (x * x)
 }
 
-/// The derivative number `n`, a whole number, of [`digamma`]: `(-1)^(n+1) n! zeta(n+1, x)`
-/// (<https://dlmf.nist.gov/25.11.E12>). Infinite at the poles 0, -1, -2, ..; NaN for other numbers
-/// `n`.
+/// Returns the `n`-th derivative of [`digamma`]: `(-1)^(n+1) n! zeta(n+1, x)`
+/// (<https://dlmf.nist.gov/25.11.E12>). Infinite at the poles 0, -1, -2, ..; NaN if `n` is not a
+/// whole number.
 pub fn polygamma(n: f64, x: f64) -> f64 {
     if n == 0.0 {
         return digamma(x);
@@ -47,8 +48,8 @@ pub fn polygamma(n: f64, x: f64) -> f64 {
     if n % 2.0 == 0.0 { -size } else { size }
 }
 
-/// `gamma(s) zeta(s, x)` for `x <= 0`: `zeta(s, f)` from the terms above zero, where `f` is the
-/// part behind the point, and those below, which are the first terms of `zeta(s, 1 - f)`.
+/// Returns `gamma(s) zeta(s, x)` for `x <= 0`. The terms above zero are `zeta(s, f)`, where `f` is
+/// the fractional part of `x`; those below are the first terms of `zeta(s, 1 - f)`.
 fn gamma_zeta_below(s: f64, x: f64) -> f64 {
     let floor = x.floor();
     let f = x - floor;
@@ -59,22 +60,22 @@ fn gamma_zeta_below(s: f64, x: f64) -> f64 {
     gamma_zeta(s, f) + if s % 2.0 == 0.0 { below } else { -below }
 }
 
-/// `gamma(s) zeta(s, x)` for `s >= 2` and `x > 0`: terms of the sum as they are, then Euler and
-/// Maclaurin's formula for the rest (<https://dlmf.nist.gov/25.11.E7>). Everything is in units of
-/// the first term, which alone may be beyond the range of f64.
+/// Returns `gamma(s) zeta(s, x)` for `s >= 2` and `x > 0`: the sum of the first terms, plus the
+/// Euler-Maclaurin formula for the rest (<https://dlmf.nist.gov/25.11.E7>). All terms are scaled by
+/// the first one, which may be out of the range of f64.
 fn gamma_zeta(s: f64, x: f64) -> f64 {
     if x.is_infinite() {
         return 0.0;
     }
     let (mut sum, mut at, mut term) = (0.0, x, 1.0);
-    // Where the sum is long its terms fall fast; where they do not, or counting by one has no
-    // effect, the formula is exact at once.
+    // Stop early where the terms decay fast, or where adding 1 to a large `x` has no effect: there
+    // the formula is exact from the first term on.
     while at < (12.0 + 2.0 * s).min(1e15) && term > f64::EPSILON * f64::EPSILON {
         sum += term;
         at += 1.0;
         term = (x / at).powf(s);
     }
-    // B(2k) / (2k)!, k = 1, 2, ..
+    // The coefficients B(2k) / (2k)!, k = 1, 2, ..
     let series = [
         1.0 / 12.0,
         -1.0 / 720.0,
@@ -96,10 +97,11 @@ fn gamma_zeta(s: f64, x: f64) -> f64 {
     first * (sum + term * rest)
 }
 
-/// The inverse of the error function. Starts with Giles, "Approximating the erfinv function" (GPU
-/// Computing Gems, 2011), single precision, and refines by Newton's method: on erf in the middle,
-/// on log erfc in the tails, where `1 - |x|` is exact and erf would have lost it. NaN outside
-/// -1..1.
+/// Returns the inverse of the error function, NaN outside -1..1.
+///
+/// The first approximation is the single-precision one of Giles, "Approximating the erfinv
+/// function" (GPU Computing Gems, 2011). Newton's method refines it: on erf in the middle, on log
+/// erfc in the tails, where `1 - |x|` is exact but erf has lost its digits.
 pub fn erf_inv(x: f64) -> f64 {
     let a = x.abs();
     if a == 1.0 {
@@ -123,7 +125,7 @@ pub fn erf_inv(x: f64) -> f64 {
     y.copysign(x)
 }
 
-/// Giles' single precision polynomials, for `0 <= a < 1`.
+/// Returns Giles' single-precision approximation of the inverse error function, for `0 <= a < 1`.
 fn giles(a: f64) -> f64 {
     let w = -((1.0 - a) * (1.0 + a)).ln();
     let middle = [
@@ -151,18 +153,18 @@ fn giles(a: f64) -> f64 {
     a * if w < 5.0 { horner(&middle, w - 2.5) } else { horner(&tail, w.sqrt() - 3.0) }
 }
 
-/// `e^-|x| I0(x)`, the modified Bessel function of the first kind of order 0, scaled.
+/// Returns `e^-|x| I0(x)`, the scaled modified Bessel function of the first kind of order 0.
 pub fn bessel_i0e(x: f64) -> f64 {
     bessel_ie(0.0, x.abs())
 }
 
-/// `e^-|x| I1(x)`, of order 1.
+/// Returns `e^-|x| I1(x)`, the scaled modified Bessel function of the first kind of order 1.
 pub fn bessel_i1e(x: f64) -> f64 {
     bessel_ie(1.0, x.abs()).copysign(x)
 }
 
-/// `e^-x I(x)` of order 0 or 1, for `x >= 0`: the power series, whose terms are all positive
-/// (<https://dlmf.nist.gov/10.25.E2>), up to 30, then the asymptotic series
+/// Returns `e^-x I(x)` of order 0 or 1, for `x >= 0`: up to 30 by the power series, whose terms are
+/// all positive (<https://dlmf.nist.gov/10.25.E2>), then by the asymptotic series
 /// (<https://dlmf.nist.gov/10.40.E1>).
 fn bessel_ie(order: f64, x: f64) -> f64 {
     if x > 30.0 {
@@ -175,7 +177,7 @@ fn bessel_ie(order: f64, x: f64) -> f64 {
     (-x).exp() * series(if order == 0.0 { 1.0 } else { x / 2.0 }, next, 90)
 }
 
-/// The sum of `n` terms: the first, and each next one made of the one before and its number.
+/// Returns the sum of `n` terms: `first`, then `next(previous term, k)` for `k` from 1 on.
 fn series(first: f64, next: impl Fn(f64, f64) -> f64, n: u32) -> f64 {
     (1..n)
         .fold((first, first), |(sum, term), k| {
@@ -185,7 +187,7 @@ fn series(first: f64, next: impl Fn(f64, f64) -> f64, n: u32) -> f64 {
         .0
 }
 
-/// `c[0] + c[1] x + c[2] x^2 + ..`
+/// Evaluates the polynomial `c[0] + c[1] x + c[2] x^2 + ..`.
 fn horner(c: &[f64], x: f64) -> f64 {
     c.iter().rev().fold(0.0, |sum, &c| sum * x + c)
 }
@@ -195,7 +197,7 @@ fn horner(c: &[f64], x: f64) -> f64 {
 mod tests {
     use super::*;
 
-    /// Holds `f` to pairs of argument and value, which mpmath gave at 40 digits.
+    /// Checks `f` against pairs of argument and value, computed by mpmath with 40 digits.
     fn check(name: &str, f: fn(f64) -> f64, rows: &[(f64, f64)]) {
         for &(x, want) in rows {
             let have = f(x);
@@ -316,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn ends_and_poles() {
+    fn infinities_and_poles() {
         assert!(
             digamma(0.0).is_nan()
                 && digamma(-3.0).is_nan()
