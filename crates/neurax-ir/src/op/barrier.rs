@@ -1,11 +1,12 @@
-//! A wall that passes do not look through.
+//! `optimization_barrier`: blocks rewrites across it.
 
 use super::{Axis, Batched, Bound, Primitive, Sample, Tangent, Transposed, rules::*};
 use crate::{Builder, DType, Eval, Literal, Result, Type, Value, graph::attr::attrs};
 
 attrs! {
-    /// All operands, unchanged; passes move nothing across it. Checkpoint recomputes behind one, or
-    /// CSE would undo it. <https://openxla.org/stablehlo/spec#optimization_barrier>
+    /// The operands, unchanged. Passes neither move nor merge equations across it: `checkpoint`
+    /// recomputes behind a barrier, so that CSE does not undo it.
+    /// <https://openxla.org/stablehlo/spec#optimization_barrier>
     pub struct OptimizationBarrier = "optimization_barrier" {}
 }
 
@@ -61,13 +62,13 @@ impl Primitive for OptimizationBarrier {
 }
 
 impl OptimizationBarrier {
-    /// One barrier for all the values that are there.
+    /// Passes all values that are present through one barrier.
     fn through(&self, b: &mut Builder, xs: &[Option<Value>]) -> Vec<Option<Value>> {
-        let there: Vec<Value> = xs.iter().flatten().copied().collect();
-        let mut ys = if there.is_empty() {
+        let present: Vec<Value> = xs.iter().flatten().copied().collect();
+        let mut ys = if present.is_empty() {
             Default::default()
         } else {
-            b.emit_n(self.clone(), &there, there.len())
+            b.emit_n(self.clone(), &present, present.len())
         }
         .into_iter();
         xs.iter().map(|x| x.and_then(|_| ys.next())).collect()
@@ -79,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_and_memory_pass() {
+    fn values_pass_in_place() {
         let x = Literal::scalar(DType::F32, 2.0);
         let at = x.bytes().address();
         let y = OptimizationBarrier {}.eval(&mut Eval::default(), vec![x]).unwrap().remove(0);

@@ -1,3 +1,3 @@
-//! Named composites as an op; the composites themselves are in [`crate::composite`].
+//! The op of named composites; the composites themselves are in [`crate::composite`].
 
 pub use crate::composite::Composite;

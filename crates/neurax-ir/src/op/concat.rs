@@ -1,13 +1,14 @@
-//! Joining arrays.
+//! `concatenate`: concatenates arrays along an axis.
 
 use super::strided::{View, write};
 use super::{Axis, Batched, Bound, Primitive, Sample, Tangent, Transposed, rules::*};
 use crate::{Builder, DType, Eval, Literal, Result, Type, Value, graph::attr::attrs};
 
 attrs! {
-    /// Joins any number of operands along an axis. <https://openxla.org/stablehlo/spec#concatenate>
+    /// The concatenation of one or more operands along an axis.
+    /// <https://openxla.org/stablehlo/spec#concatenate>
     pub struct Concatenate = "concatenate" {
-        /// The axis they are joined along.
+        /// The axis along which the operands are concatenated.
         axis: usize,
     }
 }
@@ -19,7 +20,7 @@ impl Primitive for Concatenate {
 
     fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
         let Some(first) = xs.first() else {
-            return refuse(Self::NAME, "it takes at least one operand");
+            return refuse(Self::NAME, "expected at least one operand, got none");
         };
         if self.axis >= first.rank() {
             return refuse(
@@ -113,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn operands_stand_side_by_side() {
+    fn operands_are_concatenated_in_order() {
         for d in [DType::F32, DType::U4, DType::C128] {
             let x = Literal::from_f64s(d, [2, 1], &[1.0, 2.0]);
             let y = Literal::from_f64s(d, [2, 2], &[3.0, 4.0, 5.0, 6.0]);
@@ -124,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn operands_that_do_not_fit_are_named() {
+    fn operands_that_do_not_fit_are_errors() {
         let infer = |axis, xs: &[Type]| Concatenate { axis }.infer(xs).unwrap_err().to_string();
         let (x, y) = (Type::new(DType::F32, [2, 3]), Type::new(DType::F32, [3, 3]));
         assert!(infer(1, &[x.clone(), y]).contains("f32[2, 3] and f32[3, 3] differ"));

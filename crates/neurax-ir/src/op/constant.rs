@@ -1,10 +1,10 @@
-//! Constants in the graph: small ones; large values are captured as inputs.
+//! `constant`: small constants in the graph. Large values are captured as inputs instead.
 
 use super::{Axis, Batched, Bound, Primitive, Sample, Tangent, Transposed, rules::*};
 use crate::{Builder, DType, Eval, Literal, Result, Type, Value, graph::attr::attrs};
 
 attrs! {
-    /// A value that is part of the program.
+    /// A constant that is part of the program.
     /// <https://openxla.org/stablehlo/spec#constant>
     pub struct Constant = "constant" {
         /// The value.

@@ -1,4 +1,4 @@
-//! Windows into an array at places given at run time: reading and replacing them.
+//! `dynamic_slice` and `dynamic_update_slice`: windows at an index that is known at run time only.
 
 use super::strided::{View, read, write};
 use super::{
@@ -11,16 +11,16 @@ use crate::{
 };
 
 attrs! {
-    /// A window of those sizes at a place given at run time: operands `(x, start)`, `start` an
-    /// integer vector with one entry per axis. The place is clamped so that the window fits.
+    /// A window of `x` at a runtime index: operands `(x, start)`, where `start` is an integer
+    /// vector with one entry per axis. The start is clamped so that the window is in bounds.
     /// <https://openxla.org/stablehlo/spec#dynamic_slice>
     pub struct DynamicSlice = "dynamic_slice" {
         /// The size of the window along every axis.
         sizes: Vec<usize>,
     }
 
-    /// `x` with the window at a place given at run time replaced: operands `(x, update, start)`,
-    /// `start` an integer vector. The place is clamped so that the window fits.
+    /// `x` with the window at a runtime index replaced: operands `(x, update, start)`, where
+    /// `start` is an integer vector. The start is clamped so that the window is in bounds.
     /// <https://openxla.org/stablehlo/spec#dynamic_update_slice>
     pub struct DynamicUpdateSlice = "dynamic_update_slice" {}
 }
@@ -68,14 +68,15 @@ impl Primitive for DynamicSlice {
         let rank = self.sizes.len();
         let [x, start] = [xs[0], xs[1]];
         let Some(at) = dims[1].filter(|_| rank > 0) else {
-            // A scalar has one window, wherever: places that are many do not make it many.
+            // The window of a scalar is the scalar, so a batched `start` makes no difference.
             let Some(d) = dims[0] else { return Ok((Values::from_slice(&[x]), vec![None])) };
-            let start = if dims[1].is_some() { no_place(b) } else { start };
-            let start = place_with_axis(b, start, d);
+            let start = if dims[1].is_some() { empty_start(b) } else { start };
+            let start = start_with_axis(b, start, d);
             let sizes = inserted(&self.sizes, d, axis.size);
             return Ok((b.emit_n(DynamicSlice { sizes }, &[x, start], 1), vec![Some(d)]));
         };
-        let places = b.move_axis(start, at, 0);
+        let starts = b.move_axis(start, at, 0);
+        // The number of batch axes of `x`: 0 or 1.
         let own = dims[0].is_some() as usize;
         let x = dims[0].map_or(x, |d| b.move_axis(x, d, 0));
         let op = Gather {
@@ -87,7 +88,7 @@ impl Primitive for DynamicSlice {
             sizes: if own == 1 { inserted(&self.sizes, 0, 1) } else { self.sizes.clone() },
             mode: OutOfBounds::Clip,
         };
-        Ok(at_front(b.emit_n(op, &[x, places], 1)))
+        Ok(at_front(b.emit_n(op, &[x, starts], 1)))
     }
 
     fn samples() -> Vec<Sample> {
@@ -106,7 +107,7 @@ impl Primitive for DynamicUpdateSlice {
             return refuse(
                 Self::NAME,
                 format!(
-                    "{} is written into {}; convert one to the dtype of the other",
+                    "the update {} and the operand {} differ in dtype; convert one of them",
                     xs[1], xs[0]
                 ),
             );
@@ -160,11 +161,11 @@ impl Primitive for DynamicUpdateSlice {
         );
         let rank = b.ty(x).rank() - 1;
         let Some(at) = dims[2].filter(|_| rank > 0) else {
-            let start = if dims[2].is_some() { no_place(b) } else { xs[2] };
-            let start = place_with_axis(b, start, 0);
+            let start = if dims[2].is_some() { empty_start(b) } else { xs[2] };
+            let start = start_with_axis(b, start, 0);
             return Ok(at_front(b.emit_n(self.clone(), &[x, update, start], 1)));
         };
-        let places = b.move_axis(xs[2], at, 0);
+        let starts = b.move_axis(xs[2], at, 0);
         let op = Scatter {
             kind: ScatterKind::Set,
             window_dims: (1..=rank).collect(),
@@ -175,7 +176,7 @@ impl Primitive for DynamicUpdateSlice {
             mode: OutOfBounds::Clip,
             unique: true,
         };
-        Ok(at_front(b.emit_n(op, &[x, places, update], 1)))
+        Ok(at_front(b.emit_n(op, &[x, starts, update], 1)))
     }
 
     fn samples() -> Vec<Sample> {
@@ -186,7 +187,8 @@ impl Primitive for DynamicUpdateSlice {
     }
 }
 
-/// The rows of both ops, which `of` makes of an operand, the sizes of a window and its place.
+/// Returns the sample rows of both ops. `of` makes an op and its operands from an operand, the
+/// sizes of a window and its start.
 fn rows(of: impl Fn(Literal, &[usize], Literal) -> (Op, Vec<Literal>)) -> Vec<Sample> {
     let row = |d: DType, shape: &[usize], sizes: &[usize], start: Literal| {
         let (op, inputs) = of(sample(Type::new(d, shape), -3.0, 4.0), sizes, start);
@@ -194,15 +196,15 @@ fn rows(of: impl Fn(Literal, &[usize], Literal) -> (Op, Vec<Literal>)) -> Vec<Sa
     };
     let mut rows: Vec<Sample> = DType::ALL
         .into_iter()
-        .map(|d| row(d, &[3, 4], &[2, 2], place(DType::I32, &[1, 1])))
+        .map(|d| row(d, &[3, 4], &[2, 2], start_at(DType::I32, &[1, 1])))
         .collect();
-    let places = DType::ALL.into_iter().filter(|d| d.is_int());
-    rows.extend(places.map(|d| row(DType::F64, &[4], &[2], place(d, &[1]))));
+    let dtypes = DType::ALL.into_iter().filter(|d| d.is_int());
+    rows.extend(dtypes.map(|d| row(DType::F64, &[4], &[2], start_at(d, &[1]))));
     rows.extend([
-        row(DType::F64, &[3, 4], &[2, 3], place(DType::I64, &[7, -2])),
-        row(DType::F64, &[], &[], place(DType::I32, &[])),
-        row(DType::F64, &[2, 3], &[0, 3], place(DType::I32, &[1, 0])),
-        row(DType::F64, &[0, 3], &[0, 2], place(DType::I32, &[1, 1])),
+        row(DType::F64, &[3, 4], &[2, 3], start_at(DType::I64, &[7, -2])),
+        row(DType::F64, &[], &[], start_at(DType::I32, &[])),
+        row(DType::F64, &[2, 3], &[0, 3], start_at(DType::I32, &[1, 0])),
+        row(DType::F64, &[0, 3], &[0, 2], start_at(DType::I32, &[1, 1])),
     ]);
     rows
 }
@@ -224,7 +226,7 @@ fn check_window(op: &str, x: &Type, sizes: &[usize], start: &Type) -> Result<()>
         return refuse(
             op,
             format!(
-                "the place is {start}; for {x} it must be an integer vector of shape [{}]",
+                "expected an integer vector of shape [{}] as the start in {x}, got {start}",
                 x.rank()
             ),
         );
@@ -232,16 +234,18 @@ fn check_window(op: &str, x: &Type, sizes: &[usize], start: &Type) -> Result<()>
     Ok(())
 }
 
-/// The window at the place nearest to `start` where it fits.
+/// Returns the window of `sizes` at `start`, clamped into bounds.
 fn window(whole: &Shape, sizes: &[usize], start: &Literal) -> View {
-    let start: Vec<i128> = with_compute!(any start.dtype(), C => start.load::<C>().iter().map(|x| x.to_i128()).collect());
+    let start: Vec<i128> = with_compute!(any start.dtype(), C => {
+        start.load::<C>().iter().map(|x| x.to_i128()).collect()
+    });
     let clamped = |i: usize| start[i].clamp(0, (whole[i] - sizes[i]) as i128) as usize;
     let start: Vec<usize> = (0..whole.rank()).map(clamped).collect();
     View::dense(whole).window(&start, sizes, &vec![1; sizes.len()])
 }
 
-/// The place `start` with 0 for a new axis at `axis`.
-fn place_with_axis(b: &mut Builder, start: Value, axis: usize) -> Value {
+/// Inserts a 0 for a new axis at `axis` into `start`.
+fn start_with_axis(b: &mut Builder, start: Value, axis: usize) -> Value {
     let rank = b.ty(start).shape[0];
     let zero = b.zeros(b.ty(start).with_shape([1]));
     let (before, after) = (b.slice_axis(start, 0, 0, axis), b.slice_axis(start, 0, axis, rank));
@@ -250,12 +254,12 @@ fn place_with_axis(b: &mut Builder, start: Value, axis: usize) -> Value {
     b.concat(&parts, 0)
 }
 
-/// The place of the only window of a scalar.
-fn no_place(b: &mut Builder) -> Value {
-    b.constant(place(DType::I32, &[]))
+/// Emits the empty start vector of a scalar.
+fn empty_start(b: &mut Builder) -> Value {
+    b.constant(start_at(DType::I32, &[]))
 }
 
-fn place(dtype: DType, at: &[i64]) -> Literal {
+fn start_at(dtype: DType, at: &[i64]) -> Literal {
     Literal::from_f64s(dtype, [at.len()], &at.iter().map(|&i| i as f64).collect::<Vec<_>>())
 }
 
@@ -273,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_clamped() {
+    fn starts_are_clamped() {
         for (at, want) in
             [(-5, [0.0, 1.0]), (1, [1.0, 2.0]), (3, [2.0, 3.0]), (i64::MAX, [2.0, 3.0])]
         {
@@ -344,12 +348,12 @@ mod tests {
             [4, 3],
             &std::array::from_fn::<f64, 12, _>(|i| i as f64),
         );
-        let y = eval(&g, vec![x, place(DType::I32, &[1])]).unwrap();
+        let y = eval(&g, vec![x, start_at(DType::I32, &[1])]).unwrap();
         assert_eq!((dims, y[0].to_f64s()), (vec![Some(1)], vec![3.0, 4.0, 5.0, 6.0, 7.0, 8.0]));
     }
 
     #[test]
-    fn what_does_not_fit_is_named() {
+    fn operands_that_do_not_fit_are_errors() {
         let (x, i) = (Type::new(DType::F32, [3]), Type::new(DType::I32, [1]));
         let err = |sizes: &[usize], start: &Type| {
             DynamicSlice { sizes: sizes.to_vec() }
@@ -360,11 +364,11 @@ mod tests {
         assert!(err(&[4], &i).contains("larger than f32[3] along axis 0"));
         assert!(err(&[1, 1], &i).contains("has 2 axes"));
         assert!(err(&[1], &Type::scalar(DType::I32)).contains("integer vector of shape [1]"));
-        assert!(err(&[1], &Type::new(DType::F32, [1])).contains("the place is f32[1]"));
+        assert!(err(&[1], &Type::new(DType::F32, [1])).contains("got f32[1]"));
         let update = DynamicUpdateSlice {}
             .infer(&[x.clone(), x.with_dtype(DType::F64), i])
             .unwrap_err()
             .to_string();
-        assert!(update.contains("f64[3] is written into f32[3]"));
+        assert!(update.contains("the update f64[3] and the operand f32[3] differ in dtype"));
     }
 }

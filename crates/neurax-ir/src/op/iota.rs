@@ -1,4 +1,4 @@
-//! Counting.
+//! `iota`: indices along an axis.
 
 use super::{Axis, Batched, Bound, Primitive, Sample, Tangent, Transposed, pointwise::*, rules::*};
 use crate::{
@@ -6,11 +6,12 @@ use crate::{
 };
 
 attrs! {
-    /// Each element is its index along `axis`. <https://openxla.org/stablehlo/spec#iota>
+    /// An array whose elements are their indices along `axis`.
+    /// <https://openxla.org/stablehlo/spec#iota>
     pub struct Iota = "iota" {
         /// The type of the result: integers, floats or complex.
         ty: Type,
-        /// The axis that is counted.
+        /// The axis of the indices.
         axis: usize,
     }
 }
@@ -25,7 +26,7 @@ impl Primitive for Iota {
         if !NUMBERS.contains(&self.ty.dtype.kind()) {
             return refuse(
                 Self::NAME,
-                format!("it gives numbers, not {}; compare numbers to get bool", self.ty),
+                format!("expected a numeric result, got {}; compare numbers to get bool", self.ty),
             );
         }
         check_axes(Self::NAME, &[self.axis], self.ty.rank())?;
@@ -106,7 +107,7 @@ mod tests {
         );
         assert_eq!(
             refused(Type::new(DType::Bool, [2]), 0),
-            "iota: it gives numbers, not bool[2]; compare numbers to get bool"
+            "iota: expected a numeric result, got bool[2]; compare numbers to get bool"
         );
         assert!(
             refused(Type::new(DType::I32, [usize::MAX, 8]), 0)

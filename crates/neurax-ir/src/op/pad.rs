@@ -1,18 +1,19 @@
-//! Padding.
+//! `pad`: pads, crops and dilates arrays.
 
 use super::strided::{View, read, write};
 use super::{Axis, Batched, Bound, Primitive, Sample, Slice, Tangent, Transposed, rules::*};
 use crate::{Builder, DType, Eval, Literal, Result, Type, Value, graph::attr::attrs};
 
 attrs! {
-    /// Operands `(x, value)`: `value` is put before, after and between the elements of every axis;
-    /// negative edges cut. <https://openxla.org/stablehlo/spec#pad>
+    /// `x` with padding before, after and between the elements of every axis: operands `(x,
+    /// value)`, where the scalar `value` is the padding. Negative padding at the edges crops.
+    /// <https://openxla.org/stablehlo/spec#pad>
     pub struct Pad = "pad" {
-        /// How many before each axis; negative cuts.
+        /// The padding before each axis, in elements; negative padding crops.
         low: Vec<i64>,
-        /// How many after each axis; negative cuts.
+        /// The padding after each axis, in elements; negative padding crops.
         high: Vec<i64>,
-        /// How many between neighbours of each axis.
+        /// The padding between consecutive elements of each axis, in elements.
         interior: Vec<usize>,
     }
 }
@@ -28,18 +29,16 @@ impl Primitive for Pad {
         if *value != Type::scalar(x.dtype) {
             return refuse(
                 Self::NAME,
-                format!("{x} is padded with a value of type {}[], not {value}", x.dtype),
+                format!("expected a padding value of type {}[] for {x}, got {value}", x.dtype),
             );
         }
         if [self.low.len(), self.high.len(), self.interior.len()] != [x.rank(); 3] {
             let why = format!(
-                "{x} has {} axes; low {:?}, high {:?} and interior {:?}",
-                x.rank(),
-                self.low,
-                self.high,
-                self.interior
+                "expected one entry for each axis of {x}, got low {:?}, high {:?} and interior \
+                 {:?}",
+                self.low, self.high, self.interior
             );
-            return refuse(Self::NAME, format!("{why} need one entry for each"));
+            return refuse(Self::NAME, why);
         }
         let sizes = x
             .shape
@@ -54,12 +53,12 @@ impl Primitive for Pad {
         let (x, value) = (&xs[0], &xs[1]);
         let ty = self.infer(&[x.ty().clone(), value.ty().clone()])?.swap_remove(0);
         let out = read(value, &View::dense(value.shape()).broadcast(&ty.shape, &[]));
-        let places: Vec<Kept> =
+        let ranges: Vec<KeptRange> =
             (0..ty.rank()).map(|i| self.kept(i, x.shape()[i], ty.shape[i])).collect();
-        let all = |f: fn(&Kept) -> usize| places.iter().map(f).collect::<Vec<_>>();
+        let all = |f: fn(&KeptRange) -> usize| ranges.iter().map(f).collect::<Vec<_>>();
         let (sizes, ones) = (all(|k| k.count), all(|_| 1));
         let from = View::dense(x.shape()).window(&all(|k| k.first), &sizes, &ones);
-        let at = View::dense(&ty.shape).window(&all(|k| k.place), &sizes, &self.steps());
+        let at = View::dense(&ty.shape).window(&all(|k| k.target), &sizes, &self.steps());
         Ok(vec![write(out, &at, x, &from).0])
     }
 
@@ -134,15 +133,17 @@ impl Primitive for Pad {
     }
 }
 
-/// Which elements of an axis are kept, and where the first of them goes.
-struct Kept {
+/// The elements of an axis that are not cropped.
+struct KeptRange {
+    /// The index of the first one.
     first: usize,
     count: usize,
-    place: usize,
+    /// The index of the first one in the result.
+    target: usize,
 }
 
 impl Pad {
-    /// The size of axis `i` after padding.
+    /// Returns the size of axis `i`, of `n` elements, after padding.
     fn size(&self, i: usize, n: usize, x: &Type) -> Result<usize> {
         let between = (n.saturating_sub(1) as i128).checked_mul(self.interior[i] as i128);
         let size = between.map(|m| m + n as i128 + self.low[i] as i128 + self.high[i] as i128);
@@ -150,10 +151,10 @@ impl Pad {
             Some(size) => Ok(size),
             None => {
                 let why = format!(
-                    "axis {i} of {x} with {} before, {} after and {} between",
+                    "the size of axis {i} of {x} with low {}, high {} and interior {}",
                     self.low[i], self.high[i], self.interior[i]
                 );
-                refuse(Self::NAME, format!("{why} has no size: it is negative or too large"))
+                refuse(Self::NAME, format!("{why} is negative or too large"))
             }
         }
     }
@@ -162,24 +163,24 @@ impl Pad {
         self.interior.iter().map(|n| n.saturating_add(1)).collect()
     }
 
-    /// What remains of axis `i`, `n` long before and `size` after: element `k` goes to `low + k *
-    /// step` if that exists.
-    fn kept(&self, i: usize, n: usize, size: usize) -> Kept {
+    /// Returns the elements of axis `i` that are kept, where `n` is its size before padding and
+    /// `size` after. Element `k` is moved to `low + k * step` if that is within `0..size`.
+    fn kept(&self, i: usize, n: usize, size: usize) -> KeptRange {
         let (low, step) = (self.low[i] as i128, self.interior[i] as i128 + 1);
         let first = if low < 0 { (-low + step - 1) / step } else { 0 };
         let end =
             (size as i128 - low + step - 1).div_euclid(step).clamp(first, first.max(n as i128));
         let count = (end - first) as usize;
-        // Without elements the place says nothing, and might lie outside.
+        // The target of an empty range is meaningless and may be out of bounds.
         if count == 0 {
-            Kept { first: 0, count, place: 0 }
+            KeptRange { first: 0, count, target: 0 }
         } else {
-            Kept { first: first as usize, count, place: (low + first * step) as usize }
+            KeptRange { first: first as usize, count, target: (low + first * step) as usize }
         }
     }
 
-    /// The transpose in `x`: the cut edges come back as zeros, then every `step`-th element is
-    /// read.
+    /// Emits the transpose with respect to `x`: pads the cropped edges with zeros, then slices
+    /// every `step`-th element.
     fn unpad(&self, b: &mut Builder, ct: Value) -> Value {
         let rank = self.low.len();
         let back = |edge: &[i64]| edge.iter().map(|&e| e.saturating_neg()).collect::<Vec<_>>();
@@ -192,14 +193,14 @@ impl Pad {
         b.emit(Slice { start: vec![0; rank], limit, stride: self.steps() }, &[whole])
     }
 
-    /// Where the result is padding, as bools.
+    /// Emits a mask of the padding in the result.
     fn padding(&self, b: &mut Builder, x: Value) -> Value {
         let inside = b.zeros(b.ty(x).with_dtype(DType::Bool));
         let outside = b.scalar(DType::Bool, 1.0);
         b.emit(self.clone(), &[inside, outside])
     }
 
-    /// The same padding with another axis that gets none.
+    /// Returns the op with one more axis, which is not padded.
     fn with_axis(&self, axis: usize) -> Pad {
         let mut op = self.clone();
         op.low.insert(axis, 0);
@@ -228,11 +229,11 @@ mod tests {
     }
 
     #[test]
-    fn negative_edges_cut_the_padded_row() {
+    fn negative_edges_crop_the_dilated_axis() {
         assert_eq!(run(3, -1, 0, 0), [2.0, 3.0]);
         assert_eq!(run(3, -1, 0, 1), [9.0, 2.0, 9.0, 3.0]);
         assert_eq!(run(3, 1, -2, 1), [9.0, 1.0, 9.0, 2.0]);
-        assert_eq!(run(2, -3, 5, 0), [9.0; 4], "both elements cut, then padded");
+        assert_eq!(run(2, -3, 5, 0), [9.0; 4], "both elements cropped, then padded");
         assert_eq!(run(2, 5, -3, 0), [9.0; 4]);
         assert!(run(3, -2, -1, 0).is_empty());
         assert_eq!(run(0, -1, 3, 2), [9.0; 2]);
@@ -247,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_size_is_refused() {
+    fn invalid_sizes_are_errors() {
         let x = Type::new(DType::F32, [3]);
         let of = |low, high, interior, v: Type| {
             Pad { low: vec![low], high: vec![high], interior: vec![interior] }
@@ -265,14 +266,14 @@ mod tests {
             of(0, 0, 0, scalar.with_dtype(DType::F64))
                 .unwrap_err()
                 .to_string()
-                .contains("a value of type f32[], not f64[]")
+                .contains("expected a padding value of type f32[]")
         );
         assert!(
             Pad { low: vec![], high: vec![0], interior: vec![0] }
                 .infer(&[x.clone(), scalar])
                 .unwrap_err()
                 .to_string()
-                .contains("one entry for each")
+                .contains("one entry for each axis")
         );
     }
 }

@@ -1,10 +1,10 @@
-//! The same elements in another shape.
+//! `reshape`: changes the shape, keeping the elements in row-major order.
 
 use super::{Axis, Batched, Bound, Primitive, Sample, Tangent, Transposed, rules::*};
 use crate::{Builder, DType, Eval, Literal, Result, Shape, Type, Value, graph::attr::attrs};
 
 attrs! {
-    /// The same elements, in row-major order, in another shape.
+    /// The elements of the operand, in row-major order, in another shape.
     /// <https://openxla.org/stablehlo/spec#reshape>
     pub struct Reshape = "reshape" {
         /// The new shape.
@@ -23,7 +23,7 @@ impl Primitive for Reshape {
         if from != to {
             return refuse(
                 Self::NAME,
-                format!("{} has {from} elements, {} takes {to}", xs[0], self.shape),
+                format!("expected {to} elements for shape {}, got {from}: {}", self.shape, xs[0]),
             );
         }
         Ok(vec![xs[0].with_shape(&self.shape)])
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_bytes_stay_where_they_are() {
+    fn the_memory_is_reused() {
         let x = Literal::from_f64s(DType::U4, [3, 1], &[1.0, 2.0, 3.0]);
         let at = x.bytes().address();
         let y =
@@ -99,7 +99,7 @@ mod tests {
             |to: &[usize]| Reshape { shape: to.into() }.infer(&[Type::new(DType::F32, [2, 3])]);
         assert_eq!(
             reshape(&[4]).unwrap_err().to_string(),
-            "reshape: f32[2, 3] has 6 elements, [4] takes 4"
+            "reshape: expected 4 elements for shape [4], got 6: f32[2, 3]"
         );
         assert!(reshape(&[usize::MAX, usize::MAX]).is_err());
     }

@@ -1,24 +1,24 @@
-//! Windows into an array, at places known in the graph.
+//! `slice`: windows at indices that are constants of the graph.
 
 use super::strided::{View, read};
 use super::{Axis, Batched, Bound, Pad, Primitive, Sample, Tangent, Transposed, rules::*};
 use crate::{Builder, DType, Eval, Literal, Result, Shape, Type, Value, graph::attr::attrs};
 
 attrs! {
-    /// Elements `start, start + stride, ..` below `limit` of every axis.
+    /// The elements `start, start + stride, ..` below `limit` of every axis.
     /// <https://openxla.org/stablehlo/spec#slice>
     pub struct Slice = "slice" {
-        /// First index of every axis.
+        /// The first index along every axis.
         start: Vec<usize>,
-        /// End of every axis, not included.
+        /// The end along every axis, exclusive.
         limit: Vec<usize>,
-        /// Step of every axis, at least 1.
+        /// The step along every axis, at least 1.
         stride: Vec<usize>,
     }
 }
 
 impl Slice {
-    /// The shape of the result.
+    /// Returns the shape of the result.
     fn sizes(&self) -> Shape {
         let axis = |((&from, &to), &step): ((&usize, &usize), &usize)| (to - from).div_ceil(step);
         self.start.iter().zip(&self.limit).zip(&self.stride).map(axis).collect()
@@ -35,22 +35,20 @@ impl Primitive for Slice {
         let x = &xs[0];
         if [&self.start, &self.limit, &self.stride].iter().any(|v| v.len() != x.rank()) {
             let why = format!(
-                "{x} has {} axes; start {:?}, limit {:?} and stride {:?}",
-                x.rank(),
-                self.start,
-                self.limit,
-                self.stride
+                "expected one entry for each axis of {x}, got start {:?}, limit {:?} and stride \
+                 {:?}",
+                self.start, self.limit, self.stride
             );
-            return refuse(Self::NAME, format!("{why} need one entry for each"));
+            return refuse(Self::NAME, why);
         }
         for (i, &n) in x.shape.iter().enumerate() {
             let (from, to, step) = (self.start[i], self.limit[i], self.stride[i]);
             if from > to || to > n || step == 0 {
-                let why = format!("{from}..{to} in steps of {step} does not fit axis {i} of {x}");
-                return refuse(
-                    Self::NAME,
-                    format!("{why}; start <= limit <= {n} and a step of 1 or more do"),
+                let why = format!(
+                    "expected start <= limit <= {n} and a step of 1 or more on axis {i} of {x}, \
+                     got {from}..{to} in steps of {step}"
                 );
+                return refuse(Self::NAME, why);
             }
         }
         Ok(vec![x.with_shape(self.sizes())])
@@ -149,15 +147,14 @@ mod tests {
     }
 
     #[test]
-    fn windows_that_do_not_fit_are_named() {
+    fn windows_that_do_not_fit_are_errors() {
         let err = |op: Slice| op.infer(&[Type::new(DType::F32, [3])]).unwrap_err().to_string();
         assert!(
-            err(slice(&[1], &[4], &[1]))
-                .contains("1..4 in steps of 1 does not fit axis 0 of f32[3]")
+            err(slice(&[1], &[4], &[1])).contains("on axis 0 of f32[3], got 1..4 in steps of 1")
         );
         assert!(err(slice(&[2], &[1], &[1])).contains("2..1"));
         assert!(err(slice(&[0], &[3], &[0])).contains("a step of 1 or more"));
-        assert!(err(slice(&[], &[], &[])).contains("one entry for each"));
+        assert!(err(slice(&[], &[], &[])).contains("one entry for each axis"));
         assert!(slice(&[0], &[3], &[usize::MAX]).infer(&[Type::new(DType::F32, [3])]).is_ok());
     }
 }

@@ -1,4 +1,4 @@
-//! Sorting.
+//! `sort`: a stable sort along an axis, by one or more keys.
 
 use super::strided::by_width;
 use super::{Axis, Batched, Bound, Primitive, Sample, Tangent, Transposed, rules::*};
@@ -8,13 +8,14 @@ use crate::{
 };
 
 attrs! {
-    /// Sorts any number of operands of one shape together along an axis: ascending by the first
-    /// `keys` operands in turn, NaN last, -0 equal to 0, complex numbers by real, then imaginary
-    /// part, equals in their order (stable). <https://openxla.org/stablehlo/spec#sort>
+    /// The operands, all of the same shape, sorted together along an axis. The order is ascending
+    /// and lexicographic by the first `keys` operands; NaN is last, -0 equals 0, and complex
+    /// numbers compare by real, then imaginary part. The sort is stable.
+    /// <https://openxla.org/stablehlo/spec#sort>
     pub struct Sort = "sort" {
-        /// The axis.
+        /// The axis to sort along.
         axis: usize,
-        /// How many operands are keys.
+        /// The number of operands that are keys.
         keys: usize,
     }
 }
@@ -29,7 +30,7 @@ impl Primitive for Sort {
             return refuse(
                 Self::NAME,
                 format!(
-                    "{} of {} operands cannot be keys; take at least one of them",
+                    "expected at least one of the operands as key, got {} keys of {} operands",
                     self.keys,
                     xs.len()
                 ),
@@ -46,20 +47,20 @@ impl Primitive for Sort {
     }
 
     fn eval(&self, _: &mut Eval, xs: Vec<Literal>) -> Result<Vec<Literal>> {
-        let columns: Vec<Vec<u64>> = xs[..self.keys].iter().flat_map(columns).collect();
-        let order = order(xs[0].shape(), self.axis, &columns);
-        Ok(xs.iter().map(|x| reordered(x, &order)).collect())
+        let columns: Vec<Vec<u64>> = xs[..self.keys].iter().flat_map(key_columns).collect();
+        let order = sorted_order(xs[0].shape(), self.axis, &columns);
+        Ok(xs.iter().map(|x| permute(x, &order)).collect())
     }
 
     fn jvp(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Result<Vec<Tangent>> {
-        // The places of the elements are sorted along with the keys; tangents are read from there.
+        // The indices of the elements are sorted along with the keys, and the tangents gathered.
         let x = b.ty(at.xs[0]).clone();
         let dtype = if x.shape[self.axis] < i32::MAX as usize { DType::I32 } else { DType::I64 };
-        let places = b.iota(x.with_dtype(dtype), self.axis);
-        let operands = [&at.xs[..self.keys], &[places]].concat();
+        let indices = b.iota(x.with_dtype(dtype), self.axis);
+        let operands = [&at.xs[..self.keys], &[indices]].concat();
         let sorted = b.emit_n(self.clone(), &operands, operands.len());
-        let places = sorted[self.keys];
-        Ok(dxs.iter().map(|dx| dx.map(|dx| b.take_along_axis(dx, places, self.axis))).collect())
+        let indices = sorted[self.keys];
+        Ok(dxs.iter().map(|dx| dx.map(|dx| b.take_along_axis(dx, indices, self.axis))).collect())
     }
 
     fn transpose(&self, _: &mut Builder, _: &Bound, _: &[bool], _: &[Option<Value>]) -> Transposed {
@@ -86,7 +87,7 @@ impl Primitive for Sort {
     fn samples() -> Vec<Sample> {
         let row = |axis, keys, types: &[Type]| Sample {
             op: Sort { axis, keys }.into(),
-            // Each operand in another order.
+            // The values of each operand are in another order.
             inputs: types
                 .iter()
                 .enumerate()
@@ -115,34 +116,40 @@ impl Primitive for Sort {
     }
 }
 
-/// A key as unsigned integers in the same order; a complex key is two: real and imaginary parts.
-fn columns(x: &Literal) -> Vec<Vec<u64>> {
+/// Converts a key to unsigned integers that are ordered like its elements. A complex key has two
+/// columns: real and imaginary parts.
+fn key_columns(x: &Literal) -> Vec<Vec<u64>> {
     with_compute!(any x.dtype(), C => {
-        let x = (x.dtype().kind(), x.load::<C>());
-        match x.0 {
-            Kind::Complex => vec![x.1.iter().map(|v| float_order(v.parts().0)).collect(), x.1.iter().map(|v| float_order(v.parts().1)).collect()],
-            Kind::Float => vec![x.1.iter().map(|v| float_order(v.to_f64())).collect()],
-            Kind::Signed => vec![x.1.iter().map(|v| v.to_i128() as u64 ^ SIGN).collect()],
-            Kind::Bool | Kind::Unsigned => vec![x.1.iter().map(|v| v.to_i128() as u64).collect()],
+        let xs = x.load::<C>();
+        let column = |f: fn(&C) -> u64| xs.iter().map(f).collect::<Vec<u64>>();
+        match x.dtype().kind() {
+            Kind::Complex => vec![
+                column(|v| float_order(v.parts().0)),
+                column(|v| float_order(v.parts().1)),
+            ],
+            Kind::Float => vec![column(|v| float_order(v.to_f64()))],
+            Kind::Signed => vec![column(|v| v.to_i128() as u64 ^ SIGN_BIT)],
+            Kind::Bool | Kind::Unsigned => vec![column(|v| v.to_i128() as u64)],
         }
     })
 }
 
-const SIGN: u64 = 1 << 63;
+/// The sign bit of a 64-bit number.
+const SIGN_BIT: u64 = 1 << 63;
 
-/// The bits of a float, turned so that they are ordered as the numbers are, NaN last.
+/// Maps a float to an integer that is ordered like it, NaN last.
 fn float_order(x: f64) -> u64 {
-    // -0 + 0 is 0.
+    // Adding 0 maps -0 to 0.
     let bits = (x + 0.0).to_bits();
     match x.is_nan() {
         true => u64::MAX,
-        false if bits & SIGN != 0 => !bits,
-        false => bits | SIGN,
+        false if bits & SIGN_BIT != 0 => !bits,
+        false => bits | SIGN_BIT,
     }
 }
 
-/// For every element of the result, the place of the element that comes there.
-fn order(shape: &Shape, axis: usize, columns: &[Vec<u64>]) -> Vec<usize> {
+/// Returns, for every element of the result, the offset of the operand's element.
+fn sorted_order(shape: &Shape, axis: usize, columns: &[Vec<u64>]) -> Vec<usize> {
     let mut order = vec![0; shape.size()];
     let n = shape[axis];
     if order.is_empty() {
@@ -153,7 +160,7 @@ fn order(shape: &Shape, axis: usize, columns: &[Vec<u64>]) -> Vec<usize> {
     for first in (0..order.len()).filter(|i| (i / inner).is_multiple_of(n)) {
         line.clear();
         line.extend((0..n).map(|i| first + i * inner).map(|at| (columns[0][at], at)));
-        // Equals stay in order because places are compared last.
+        // The sort is stable because offsets are compared last.
         match columns {
             [_] => line.sort_unstable(),
             [_, more @ ..] => line.sort_by(|a, b| {
@@ -167,8 +174,8 @@ fn order(shape: &Shape, axis: usize, columns: &[Vec<u64>]) -> Vec<usize> {
     order
 }
 
-/// The elements of `x` in that order.
-fn reordered(x: &Literal, order: &[usize]) -> Literal {
+/// Returns the elements of `x` at the offsets `order`.
+fn permute(x: &Literal, order: &[usize]) -> Literal {
     let bits = x.dtype().bits();
     if bits < 8 {
         let from = x.load::<u8>();
@@ -236,12 +243,12 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_what_does_not_fit() {
+    fn operands_that_do_not_fit_are_errors() {
         let t = |s: &[usize]| Type::new(DType::F32, s);
         let say = |axis, keys, xs: &[Type]| Sort { axis, keys }.infer(xs).unwrap_err().to_string();
         assert!(say(0, 0, &[t(&[2])]).contains("at least one"));
-        assert!(say(0, 2, &[t(&[2])]).contains("2 of 1 operands"));
-        assert!(say(0, 1, &[]).contains("of 0 operands"));
+        assert!(say(0, 2, &[t(&[2])]).contains("2 keys of 1 operands"));
+        assert!(say(0, 1, &[]).contains("keys of 0 operands"));
         assert!(say(0, 1, &[t(&[2]), t(&[3])]).contains("f32[2] and f32[3] differ in shape"));
         assert!(say(0, 1, &[t(&[])]).contains("out of range"));
     }

@@ -1,11 +1,13 @@
-//! Strided views: the one loop behind every op that moves elements. Elements are moved by their
-//! width, not by their dtype.
+//! Strided views, and the copy between two of them that evaluates all ops that move elements.
+//!
+//! Loops that are contiguous in both views are collapsed, and transpositions are tiled for the
+//! cache. Elements are copied by their width, regardless of their dtype.
 
 use crate::{Literal, Shape};
 use smallvec::SmallVec;
 
-/// Binds `$N` to the bytes of an element of that many bits, at least 8, and evaluates the body:
-/// elements that are only moved need no type.
+/// Evaluates `$body` with the constant `$N`: the size in bytes of an element of `$bits` bits, at
+/// least 8. Elements that are only copied need no type.
 macro_rules! by_width {
     ($bits:expr, $N:ident => $body:expr) => {
         match $bits {
@@ -35,7 +37,7 @@ macro_rules! by_width {
 
 pub(super) use by_width;
 
-/// A window into a dense array: index `i` of the view is the element at `offset + i[0] *
+/// A strided view of a dense array: index `i` of the view is the element at `offset + i[0] *
 /// strides[0] + ..`.
 #[derive(Clone, Debug)]
 pub struct View {
@@ -45,7 +47,7 @@ pub struct View {
 }
 
 impl View {
-    /// The whole of a row-major array.
+    /// Creates the view of a whole row-major array.
     pub fn dense(shape: &Shape) -> View {
         View {
             offset: 0,
@@ -54,7 +56,7 @@ impl View {
         }
     }
 
-    /// The view repeated into `shape`: its axis `i` becomes axis `dims[i]`, unit axes stretch.
+    /// Broadcasts the view to `shape`: its axis `i` becomes axis `dims[i]`, axes of size 1 repeat.
     pub fn broadcast(self, shape: &Shape, dims: &[usize]) -> View {
         let mut strides = SmallVec::from_elem(0, shape.rank());
         for (i, &d) in dims.iter().enumerate().filter(|&(i, _)| self.shape[i] != 1) {
@@ -63,7 +65,7 @@ impl View {
         View { offset: self.offset, shape: shape.clone(), strides }
     }
 
-    /// The view with axis `permutation[i]` as axis `i`.
+    /// Permutes the axes: axis `permutation[i]` becomes axis `i`.
     pub fn transpose(self, permutation: &[usize]) -> View {
         let shape = permutation.iter().map(|&p| self.shape[p]).collect();
         View {
@@ -73,18 +75,18 @@ impl View {
         }
     }
 
-    /// `sizes` elements of every axis, from `start` on, `step` apart.
+    /// Slices the view: `sizes[i]` elements of axis `i` from `start[i]` on, at distance `step[i]`.
     pub fn window(mut self, start: &[usize], sizes: &[usize], step: &[usize]) -> View {
         for (i, s) in self.strides.iter_mut().enumerate() {
-            // An axis without elements may start anywhere; its place is never computed, so that it
-            // cannot overflow.
+            // The start of an empty window may be out of bounds; computing its offset could
+            // overflow.
             self.offset += if sizes.contains(&0) { 0 } else { *s * start[i] as isize };
             *s = if sizes[i] > 1 { *s * step[i] as isize } else { 0 };
         }
         View { shape: sizes.into(), ..self }
     }
 
-    /// The axes in reverse order.
+    /// Reverses the order of the elements along `axes`.
     pub fn reverse(mut self, axes: &[usize]) -> View {
         for &a in axes {
             self.offset += self.strides[a] * (self.shape[a] as isize - 1).max(0);
@@ -94,87 +96,91 @@ impl View {
     }
 }
 
-/// A dense copy of that view of `x`.
+/// Copies view `from` of `x` to a dense literal.
 pub fn read(x: &Literal, from: &View) -> Literal {
     let ty = x.ty().with_shape(&from.shape);
     write(Literal::zeros(ty), &View::dense(&from.shape), x, from).0
 }
 
-/// `to` with the elements of view `at` replaced by those of view `from` of `x`, which has the same
-/// shape and dtype. In place if `to` is the only reference to its memory; the second answer says
-/// whether it was.
+/// Copies view `from` of `x` to view `at` of `to`, which has the same shape and dtype. Happens in
+/// place if `to` has no other owner; also returns whether it did.
 pub fn write(to: Literal, at: &View, x: &Literal, from: &View) -> (Literal, bool) {
     let bits = x.dtype().bits();
     to.edit_bytes(|out| {
         if !at.shape.contains(&0) {
-            Plan::new(at, from).copy(bits, out, x.bytes());
+            CopyPlan::new(at, from).copy(bits, out, x.bytes());
         }
     })
 }
 
-/// One loop of a copy: how often, and how far each side goes at a step.
+/// One loop of a copy.
 #[derive(Clone, Copy, Debug)]
-struct Loop {
+struct CopyLoop {
+    /// The trip count.
     n: usize,
+    /// The stride in the target, in elements.
     to: isize,
+    /// The stride in the source, in elements.
     from: isize,
 }
 
-/// The loops of a copy, outermost first: as few and as long as the two views allow. Their order is
-/// free.
+/// The loop nest of a copy, outermost loop first. Loops with compatible strides are collapsed, and
+/// a long loop is innermost.
 #[derive(Debug)]
-struct Plan {
-    loops: SmallVec<[Loop; 6]>,
+struct CopyPlan {
+    loops: SmallVec<[CopyLoop; 6]>,
+    /// The offsets of the first element in target and source, in elements.
     at: [isize; 2],
 }
 
-/// The side of the square that a transposition works on at a time, so that both sides stay in
-/// cache.
-const TILE: usize = 32;
+/// The rows and columns of the square tiles of a transposition, in elements: two tiles of 16-byte
+/// elements fill a first-level cache of 32 KiB.
+const TRANSPOSE_TILE: usize = 32;
 
-impl Plan {
-    fn new(at: &View, from: &View) -> Plan {
-        let mut loops: SmallVec<[Loop; 6]> = SmallVec::new();
+impl CopyPlan {
+    fn new(at: &View, from: &View) -> CopyPlan {
+        let mut loops: SmallVec<[CopyLoop; 6]> = SmallVec::new();
         for (i, &n) in at.shape.iter().enumerate().filter(|&(_, &n)| n != 1) {
-            let l = Loop { n, to: at.strides[i], from: from.strides[i] };
+            let l = CopyLoop { n, to: at.strides[i], from: from.strides[i] };
             match loops.last_mut() {
                 Some(o) if o.to == l.to * n as isize && o.from == l.from * n as isize => {
-                    *o = Loop { n: o.n * n, ..l }
+                    *o = CopyLoop { n: o.n * n, ..l }
                 }
                 _ => loops.push(l),
             }
         }
         if loops.is_empty() {
-            loops.push(Loop { n: 1, to: 1, from: 1 });
+            loops.push(CopyLoop { n: 1, to: 1, from: 1 });
         }
         let longest = (0..loops.len()).max_by_key(|&i| loops[i].n).unwrap_or(0);
         let last = loops.len() - 1;
         if loops[last].n < 8 {
             loops.swap(longest, last);
         }
-        Plan { loops, at: [at.offset, from.offset] }
+        CopyPlan { loops, at: [at.offset, from.offset] }
     }
 
     fn copy(mut self, bits: usize, to: &mut [u8], from: &[u8]) {
         if bits < 8 {
-            return self.packed(bits, to, from);
+            return self.copy_packed(bits, to, from);
         }
-        by_width!(bits, N => self.cells::<N>(to, from))
+        by_width!(bits, N => self.copy_elements::<N>(to, from))
     }
 
-    fn cells<const N: usize>(&mut self, to: &mut [u8], from: &[u8]) {
+    /// Copies elements of `N` bytes.
+    fn copy_elements<const N: usize>(&mut self, to: &mut [u8], from: &[u8]) {
         let (to, from) = (to.as_chunks_mut::<N>().0, from.as_chunks::<N>().0);
-        match self.tiled() {
-            Some([a, b]) => self.rows(2, |t, f| tiles(to, from, a, b, t, f)),
+        match self.transposed_loops() {
+            Some([a, b]) => self.rows(2, |t, f| copy_transposed(to, from, a, b, t, f)),
             None => {
                 let inner = self.loops[self.loops.len() - 1];
-                self.rows(1, |t, f| row(to, from, inner, t, f));
+                self.rows(1, |t, f| copy_row(to, from, inner, t, f));
             }
         }
     }
 
-    /// Elements of 2 and 4 bits, low bits first.
-    fn packed(&self, bits: usize, to: &mut [u8], from: &[u8]) {
+    /// Copies elements of 2 or 4 bits, which are packed into bytes from the low bits on.
+    fn copy_packed(&self, bits: usize, to: &mut [u8], from: &[u8]) {
         let (per, mask) = (8 / bits, (1u8 << bits) - 1);
         let inner = self.loops[self.loops.len() - 1];
         self.rows(1, |t, f| {
@@ -187,13 +193,13 @@ impl Plan {
         });
     }
 
-    /// If the copy is a transposition of two long loops (one side runs along the one, the other
-    /// along the other), these.
-    fn tiled(&mut self) -> Option<[Loop; 2]> {
+    /// Returns the two inner loops if they are long and transpose: the source is contiguous along
+    /// the first, the target along the second.
+    fn transposed_loops(&mut self) -> Option<[CopyLoop; 2]> {
         let last = self.loops.len() - 1;
         let inner = self.loops[last];
         let other = self.loops[..last].iter().position(|l| l.from == 1)?;
-        let long = inner.n >= TILE && self.loops[other].n >= TILE;
+        let long = inner.n >= TRANSPOSE_TILE && self.loops[other].n >= TRANSPOSE_TILE;
         if inner.to != 1 || !long {
             return None;
         }
@@ -201,7 +207,8 @@ impl Plan {
         Some([self.loops[last - 1], inner])
     }
 
-    /// Calls `f` with the two offsets of every step of all but the `inner` last loops.
+    /// Calls `f` with the offsets in target and source for every iteration of all loops but the
+    /// last `inner` ones.
     fn rows(&self, inner: usize, mut f: impl FnMut(isize, isize)) {
         let outer = &self.loops[..self.loops.len() - inner];
         let mut i: SmallVec<[usize; 6]> = SmallVec::from_elem(0, outer.len());
@@ -222,7 +229,8 @@ impl Plan {
     }
 }
 
-fn row<T: Copy>(to: &mut [T], from: &[T], l: Loop, t: isize, f: isize) {
+/// Runs the innermost loop `l`, from offset `t` in `to` and `f` in `from` on.
+fn copy_row<T: Copy>(to: &mut [T], from: &[T], l: CopyLoop, t: isize, f: isize) {
     let (t0, f0) = (t as usize, f as usize);
     match (l.to, l.from) {
         (1, 1) => to[t0..t0 + l.n].copy_from_slice(&from[f0..f0 + l.n]),
@@ -236,28 +244,37 @@ fn row<T: Copy>(to: &mut [T], from: &[T], l: Loop, t: isize, f: isize) {
     }
 }
 
-/// A transposition, square by square: `a` runs along neighbours of `from`, `b` along neighbours of
-/// `to`.
-fn tiles<T: Copy>(to: &mut [T], from: &[T], a: Loop, b: Loop, t: isize, f: isize) {
-    for i in (0..a.n).step_by(TILE) {
-        for j in (0..b.n).step_by(TILE) {
-            let part = |l: Loop, from: usize| Loop { n: TILE.min(l.n - from), ..l };
+/// Transposes tile by tile: `from` is contiguous along `a`, `to` along `b`.
+fn copy_transposed<T: Copy>(
+    to: &mut [T],
+    from: &[T],
+    a: CopyLoop,
+    b: CopyLoop,
+    t: isize,
+    f: isize,
+) {
+    for i in (0..a.n).step_by(TRANSPOSE_TILE) {
+        for j in (0..b.n).step_by(TRANSPOSE_TILE) {
+            let within =
+                |l: CopyLoop, from: usize| CopyLoop { n: TRANSPOSE_TILE.min(l.n - from), ..l };
             let (i0, j0) = (i as isize, j as isize);
-            tile(to, from, part(a, i), part(b, j), t + i0 * a.to + j0, f + i0 + j0 * b.from);
+            let (t, f) = (t + i0 * a.to + j0, f + i0 + j0 * b.from);
+            copy_tile(to, from, within(a, i), within(b, j), t, f);
         }
     }
 }
 
-/// One square. It goes through a buffer, so that every cache line is read and written in one go.
-fn tile<T: Copy>(to: &mut [T], from: &[T], a: Loop, b: Loop, t: isize, f: isize) {
-    let mut square = [from[f as usize]; TILE * TILE];
+/// Transposes one tile through a buffer, so that all of a cache line is read or written at a time.
+fn copy_tile<T: Copy>(to: &mut [T], from: &[T], a: CopyLoop, b: CopyLoop, t: isize, f: isize) {
+    const SIDE: usize = TRANSPOSE_TILE;
+    let mut tile = [from[f as usize]; SIDE * SIDE];
     for j in 0..b.n {
         let f = (f + j as isize * b.from) as usize;
-        from[f..f + a.n].iter().enumerate().for_each(|(i, &x)| square[i * TILE + j] = x);
+        from[f..f + a.n].iter().enumerate().for_each(|(i, &x)| tile[i * SIDE + j] = x);
     }
     for i in 0..a.n {
         let t = (t + i as isize * a.to) as usize;
-        to[t..t + b.n].copy_from_slice(&square[i * TILE..i * TILE + b.n]);
+        to[t..t + b.n].copy_from_slice(&tile[i * SIDE..i * SIDE + b.n]);
     }
 }
 
@@ -273,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn every_width_is_moved() {
+    fn every_width_is_copied() {
         for d in DType::ALL {
             let x = Literal::from_f64s(d, [2, 3], &[0.0, 1.0, 1.0, 0.0, 1.0, 0.0]);
             let y = read(&x, &View::dense(x.shape()).transpose(&[1, 0]));
@@ -309,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn writing_touches_the_window_alone() {
+    fn writing_changes_the_window_only() {
         for d in [DType::U4, DType::F64] {
             let x = count(d, [3, 3]);
             let at = View::dense(x.shape()).window(&[1, 1], &[2, 2], &[1, 1]);
@@ -330,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_move() {
+    fn empty_views() {
         let x = count(DType::F32, [0, 3]);
         assert_eq!(
             read(&x, &View::dense(x.shape()).reverse(&[0]).transpose(&[1, 0])).ty().to_string(),
