@@ -1,4 +1,4 @@
-//! The one open door: an op from outside.
+//! `custom_call`: ops that a user of the crate defines.
 
 use super::{Axis, Batched, Bound, Primitive, Sample, Tangent, Text, Transposed, rules::*};
 use crate::{
@@ -11,29 +11,29 @@ use std::{
     sync::Arc,
 };
 
-/// An op that a user of this crate defines. It is known by its name and the text of its parameters:
-/// two ops with the same ones are the same op. Backends run it by `eval` on the host.
+/// An op that a user of this crate defines. It is identified by its name and the text of its
+/// parameters: two ops that agree in both are equal. Backends run `eval` on the host.
 pub trait CustomOp: Debug + Send + Sync {
-    /// Its name, unique in the program.
+    /// Returns the name, which must be unique in the program.
     fn name(&self) -> &str;
-    /// Its parameters as text.
+    /// Returns the parameters as text.
     fn params(&self) -> String;
-    /// See [`super::Primitive::infer`].
+    /// Returns the types of the results: [`super::Primitive::infer`].
     ///
     /// # Errors
-    /// When the op does not admit the operands.
+    /// If the op does not admit the operands.
     fn infer(&self, xs: &[Type]) -> Result<Vec<Type>>;
-    /// See [`super::Primitive::eval`].
+    /// Evaluates the op: [`super::Primitive::eval`].
     ///
     /// # Errors
-    /// When a value has no result.
+    /// If these operands have no result.
     fn eval(&self, xs: Vec<Literal>) -> Result<Vec<Literal>>;
-    /// See [`super::Primitive::jvp`].
+    /// Emits the tangents of the results: [`super::Primitive::jvp`].
     ///
     /// # Errors
-    /// When the op has no derivative.
+    /// If the op has no derivative.
     fn jvp(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Result<Vec<Tangent>>;
-    /// See [`super::Primitive::transpose`].
+    /// Emits the cotangents of the linear operands: [`super::Primitive::transpose`].
     fn transpose(
         &self,
         b: &mut Builder,
@@ -41,10 +41,10 @@ pub trait CustomOp: Debug + Send + Sync {
         linear: &[bool],
         cts: &[Option<Value>],
     ) -> Transposed;
-    /// See [`super::Primitive::batch`].
+    /// Emits the op over a new axis: [`super::Primitive::batch`].
     ///
     /// # Errors
-    /// When the op cannot be batched.
+    /// If the op cannot be batched.
     fn batch(
         &self,
         b: &mut Builder,
@@ -92,8 +92,8 @@ impl Text for Custom {
     }
 }
 
-/// The questions go to the op inside; what it answers is checked, because the code that reads the
-/// answers trusts ours.
+/// Every method delegates to the custom op and checks the result, because callers rely on the
+/// contract of [`Primitive`] without checking it.
 impl Primitive for Custom {
     fn name(&self) -> &'static str {
         Self::NAME
@@ -111,14 +111,15 @@ impl Primitive for Custom {
         if have == want {
             Ok(ys)
         } else {
-            Err(self.broken(format!("eval gives ({}), infer says ({})", list(&have), list(&want))))
+            let (have, want) = (list(&have), list(&want));
+            Err(self.broken(format!("eval returned ({have}), infer announced ({want})")))
         }
     }
 
     fn jvp(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Result<Vec<Tangent>> {
         let dys = self.0.jvp(b, at, dxs)?;
         b.check()?;
-        self.fits(b, "jvp", at.ys, &dys)?;
+        self.check_types(b, "jvp", at.ys, &dys)?;
         Ok(dys)
     }
 
@@ -129,15 +130,15 @@ impl Primitive for Custom {
         linear: &[bool],
         cts: &[Option<Value>],
     ) -> Transposed {
-        let answer = self.0.transpose(b, at, linear, cts);
+        let transposed = self.0.transpose(b, at, linear, cts);
         if b.error().is_none()
-            && let Transposed::Cotangents(given) = &answer
-            && let Err(e) = self.fits(b, "transpose", at.xs, given)
+            && let Transposed::Cotangents(cotangents) = &transposed
+            && let Err(e) = self.check_types(b, "transpose", at.xs, cotangents)
         {
             b.fail(e);
             return Transposed::Cotangents(vec![None; at.xs.len()]);
         }
-        answer
+        transposed
     }
 
     fn batch(
@@ -147,50 +148,50 @@ impl Primitive for Custom {
         xs: &[Value],
         dims: &[Option<usize>],
     ) -> Result<Batched> {
-        let (ys, places) = self.0.batch(b, axis, xs, dims)?;
+        let (ys, positions) = self.0.batch(b, axis, xs, dims)?;
         b.check()?;
-        let there = |(&y, &d): (&Value, &Option<usize>)| {
+        let has_axis = |(&y, &d): (&Value, &Option<usize>)| {
             d.is_none_or(|d| b.ty(y).shape.get(d) == Some(&axis.size))
         };
-        if ys.len() == places.len() && ys.iter().zip(&places).all(there) {
-            return Ok((ys, places));
+        if ys.len() == positions.len() && ys.iter().zip(&positions).all(has_axis) {
+            return Ok((ys, positions));
         }
         Err(self.broken(format!(
-            "batch gives ({}) with the new axis of size {} at {places:?}",
+            "batch returned ({}) with the new axis of size {} at {positions:?}",
             list(&b.types_of(&ys)),
             axis.size
         )))
     }
 
-    /// None: there are no ops from outside here.
+    /// Returns no rows, as this crate defines no custom op.
     fn samples() -> Vec<Sample> {
         vec![]
     }
 }
 
 impl Custom {
-    /// The op from outside is wrong, not the program.
+    /// Returns the error of a custom op that breaks its contract.
     fn broken(&self, why: String) -> Error {
         Error::new(self.0.name(), format!("this custom op breaks its contract: {why}"))
     }
 
-    /// Does the answer hold one value or zero for each of `of`, of its type?
-    fn fits(
+    /// Checks that `method` returned, for each value of `of`, `None` or a value of its type.
+    fn check_types(
         &self,
         b: &Builder,
-        question: &str,
+        method: &str,
         of: &[Value],
-        answer: &[Option<Value>],
+        returned: &[Option<Value>],
     ) -> Result<()> {
         let same = |(&x, y): (&Value, &Option<Value>)| y.is_none_or(|y| b.ty(y) == b.ty(x));
-        if answer.len() == of.len() && of.iter().zip(answer).all(same) {
+        if returned.len() == of.len() && of.iter().zip(returned).all(same) {
             return Ok(());
         }
-        let given: Vec<String> =
-            answer.iter().map(|y| y.map_or("none".into(), |y| b.ty(y).to_string())).collect();
+        let types: Vec<String> =
+            returned.iter().map(|y| y.map_or("none".into(), |y| b.ty(y).to_string())).collect();
         Err(self.broken(format!(
-            "{question} gives ({}) for ({})",
-            given.join(", "),
+            "{method} returned ({}) for ({})",
+            types.join(", "),
             list(&b.types_of(of))
         )))
     }
@@ -202,7 +203,7 @@ mod tests {
     use crate::op::{ReduceKind, Transpose};
     use crate::{DType, Op, Values, transform};
 
-    /// Twice its operand; broken, it answers nothing.
+    /// An op that doubles its operand; if `broken`, its methods return nothing.
     #[derive(Debug)]
     struct Twice {
         broken: bool,
@@ -255,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn questions_go_to_the_op_inside() {
+    fn methods_delegate_to_the_custom_op() {
         let mut b = Builder::new();
         let x = b.input(Type::scalar(DType::F32));
         let y = b.emit(Custom(Arc::new(Twice { broken: false })), &[x]);
@@ -267,12 +268,12 @@ mod tests {
     }
 
     #[test]
-    fn answers_that_break_the_contract_are_errors() {
+    fn results_that_break_the_contract_are_errors() {
         let op = Custom(Arc::new(Twice { broken: true }));
         let e = op.eval(&mut Eval::default(), vec![Literal::scalar(DType::F32, 3.0)]).unwrap_err();
         assert_eq!(
             e.to_string(),
-            "twice: this custom op breaks its contract: eval gives (), infer says (f32[])"
+            "twice: this custom op breaks its contract: eval returned (), infer announced (f32[])"
         );
         let mut b = Builder::new();
         let x = b.input(Type::scalar(DType::F32));
@@ -281,34 +282,35 @@ mod tests {
             op.jvp(&mut b, &at, &[Some(x)])
                 .unwrap_err()
                 .to_string()
-                .contains("jvp gives () for (f32[])")
+                .contains("jvp returned () for (f32[])")
         );
         assert!(
             op.batch(&mut b, &Axis { size: 2, name: None }, &[x], &[None])
                 .unwrap_err()
                 .to_string()
-                .contains("batch gives")
+                .contains("batch returned")
         );
         op.transpose(&mut b, &at, &[true], &[Some(x)]);
-        assert!(b.finish(&[x]).unwrap_err().to_string().contains("transpose gives ()"));
+        assert!(b.finish(&[x]).unwrap_err().to_string().contains("transpose returned ()"));
     }
 
-    /// The same numbers in reverse order of axes; one of its rules emits what does not fit.
+    /// An op that reverses the axes of its operand; the rule called `fails` emits an invalid
+    /// equation.
     #[derive(Debug)]
-    struct Turned {
+    struct Transposes {
         fails: &'static str,
     }
 
-    impl Turned {
-        /// A value of the right type, or what is left of a reshape that does not fit.
-        fn turn(&self, rule: &str, b: &mut Builder, x: Value) -> Value {
+    impl Transposes {
+        /// Emits the op, or an invalid reshape if `rule` is the one that fails.
+        fn emit_or_fail(&self, rule: &str, b: &mut Builder, x: Value) -> Value {
             if self.fails == rule { b.reshape(x, [7]) } else { b.transpose(x, &[1, 0]) }
         }
     }
 
-    impl CustomOp for Turned {
+    impl CustomOp for Transposes {
         fn name(&self) -> &str {
-            "turned"
+            "transposed"
         }
         fn params(&self) -> String {
             self.fails.into()
@@ -317,12 +319,16 @@ mod tests {
             Op::from(Transpose { permutation: vec![1, 0] }).infer(xs)
         }
         fn eval(&self, _: Vec<Literal>) -> Result<Vec<Literal>> {
-            refuse("turned", "it is never run")
+            refuse("transposed", "it is never run")
         }
         fn jvp(&self, b: &mut Builder, _: &Bound, dxs: &[Tangent]) -> Result<Vec<Tangent>> {
-            let again = Custom(Arc::new(Turned { fails: self.fails }));
+            let again = Custom(Arc::new(Transposes { fails: self.fails }));
             Ok(vec![dxs[0].map(|dx| {
-                if self.fails == "jvp" { self.turn("jvp", b, dx) } else { b.emit(again, &[dx]) }
+                if self.fails == "jvp" {
+                    self.emit_or_fail("jvp", b, dx)
+                } else {
+                    b.emit(again, &[dx])
+                }
             })])
         }
         fn transpose(
@@ -332,7 +338,7 @@ mod tests {
             _: &[bool],
             cts: &[Option<Value>],
         ) -> Transposed {
-            Transposed::Cotangents(vec![cts[0].map(|ct| self.turn("transpose", b, ct))])
+            Transposed::Cotangents(vec![cts[0].map(|ct| self.emit_or_fail("transpose", b, ct))])
         }
         fn batch(
             &self,
@@ -341,22 +347,22 @@ mod tests {
             xs: &[Value],
             _: &[Option<usize>],
         ) -> Result<Batched> {
-            Ok((Values::from_slice(&[self.turn("batch", b, xs[0])]), vec![Some(0)]))
+            Ok((Values::from_slice(&[self.emit_or_fail("batch", b, xs[0])]), vec![Some(0)]))
         }
     }
 
     #[test]
-    fn a_rule_that_emits_what_does_not_fit_is_the_error() {
+    fn invalid_equations_of_a_rule_are_its_error() {
         let graph = |fails| {
             let mut b = Builder::new();
             let x = b.input(Type::new(DType::F32, [2, 3]));
             let x = b.transpose(x, &[1, 0]);
-            let y = b.emit(Custom(Arc::new(Turned { fails })), &[x]);
+            let y = b.emit(Custom(Arc::new(Transposes { fails })), &[x]);
             let y = b.transpose(y, &[1, 0]);
             let y = b.reduce(ReduceKind::Prod, y, &[0, 1]);
             b.finish(&[y]).unwrap()
         };
-        let check = |e: Error| assert!(e.to_string().starts_with("reshape: f32["), "{e}");
+        let check = |e: Error| assert!(e.to_string().starts_with("reshape: expected "), "{e}");
         check(transform::jvp(&graph("jvp"), &[true]).unwrap_err());
         check(transform::grad(&graph("jvp"), &[true]).unwrap_err());
         check(transform::grad(&graph("transpose"), &[true]).unwrap_err());

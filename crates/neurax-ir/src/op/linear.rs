@@ -1,4 +1,5 @@
-//! Every custom derivative: a linear function given with its transpose.
+//! `linear`: a linear function given together with its transpose. All custom derivatives are made
+//! of it.
 
 use super::{
     Axis, Batched, Bound, Primitive, Pruned, Region, Sample, Tangent, Transposed, rules::*,
@@ -11,26 +12,32 @@ use crate::{
 use std::sync::Arc;
 
 attrs! {
-    /// Operands `(residuals.., xs..)`: a function that is linear in `xs`. `forward(residuals..,
-    /// xs..)` is its value; `backward(residuals.., cts..)`, with one cotangent per result, is its
-    /// transpose and gives one cotangent per `xs`.
+    /// A function of operands `(residuals.., xs..)` that is linear in `xs`. `forward(residuals..,
+    /// xs..)` computes it. `backward(residuals.., cts..)` is its transpose: it takes one cotangent
+    /// per result and returns one per `xs`.
     pub struct Linear = "linear" {
-        /// The name, e.g. `softmax`; for readers, backends and export.
+        /// The name, e.g. `softmax`, for texts, backends and export.
         callee: Arc<str>,
-        /// How many residuals.
+        /// The number of residuals.
         residuals: usize,
-        /// The value; without one, forward mode is an error (`custom_vjp`).
+        /// The function; without it (`custom_vjp`), forward mode is an error.
         forward: Option<Arc<Graph>>,
-        /// The transpose; without one, reverse mode is an error.
+        /// The transpose; without it, reverse mode is an error.
         backward: Option<Arc<Graph>>,
-        /// The types of `xs`: what `backward` gives.
+        /// The types of `xs`, and of the results of `backward`.
         from: Vec<Type>,
-        /// The types of the results: what `forward` gives.
+        /// The types of the results, and of the cotangents.
         to: Vec<Type>,
     }
 }
 
 impl Linear {
+    /// Returns the cotangents of `xs` as those of all operands: residuals have none.
+    fn cotangents(&self, of_xs: impl IntoIterator<Item = Value>) -> Transposed {
+        let residuals = std::iter::repeat_n(None, self.residuals);
+        Transposed::Cotangents(residuals.chain(of_xs.into_iter().map(Some)).collect())
+    }
+
     fn check(
         &self,
         g: &Option<Arc<Graph>>,
@@ -39,14 +46,14 @@ impl Linear {
         to: &[Type],
     ) -> Result<()> {
         let Some(g) = g else { return Ok(()) };
-        let takes = [residuals, from].concat();
-        if g.input_types() != takes || g.output_types() != to {
+        let inputs = [residuals, from].concat();
+        if g.input_types() != inputs || g.output_types() != to {
             let (ins, outs) = (list(g.input_types()), list(&g.output_types()));
             return Err(Error::new(
                 &*self.callee,
                 format!(
-                    "a linear graph from ({}) to ({}) was expected, not ({ins}) to ({outs})",
-                    list(&takes),
+                    "expected a linear graph from ({}) to ({}), got ({ins}) to ({outs})",
+                    list(&inputs),
                     list(to)
                 ),
             ));
@@ -64,13 +71,13 @@ impl Primitive for Linear {
         let Some((residuals, from)) = xs.split_at_checked(self.residuals) else {
             return refuse(
                 &self.callee,
-                format!("it takes {} residuals, not ({})", self.residuals, list(xs)),
+                format!("expected {} residuals, got ({})", self.residuals, list(xs)),
             );
         };
         if from != self.from {
             return refuse(
                 &self.callee,
-                format!("it is linear in ({}), not ({})", list(&self.from), list(from)),
+                format!("expected linear operands ({}), got ({})", list(&self.from), list(from)),
             );
         }
         self.check(&self.forward, residuals, &self.from, &self.to)?;
@@ -100,7 +107,11 @@ impl Primitive for Linear {
             return Transposed::NotLinear;
         }
         if self.backward.is_none() {
-            b.fail(Error::new(&*self.callee, "it has no reverse rule; give one with custom_vjp, or differentiate in forward mode"));
+            b.fail(Error::new(
+                &*self.callee,
+                "it has no reverse rule; give one with custom_vjp, or differentiate in forward \
+                 mode",
+            ));
         }
         let cts: Vec<Value> = cts
             .iter()
@@ -108,14 +119,10 @@ impl Primitive for Linear {
             .map(|(ct, ty)| ct.unwrap_or_else(|| b.zeros(ty.clone())))
             .collect();
         if let (None, Some(backward)) = (&self.forward, &self.backward) {
-            // A user's reverse rule need not be linear (it may clip the gradient): it is
-            // differentiated as what it is.
-            let answers = b.inline(backward, &[&at.xs[..self.residuals], &cts].concat());
-            return Transposed::Cotangents(
-                std::iter::repeat_n(None, self.residuals)
-                    .chain(answers.into_iter().map(Some))
-                    .collect(),
-            );
+            // A user's reverse rule need not be linear (it may clip the gradient), so it is inlined
+            // and differentiated like any other code.
+            let cotangents = b.inline(backward, &[&at.xs[..self.residuals], &cts].concat());
+            return self.cotangents(cotangents);
         }
         let swapped = Linear {
             forward: self.backward.clone(),
@@ -125,12 +132,8 @@ impl Primitive for Linear {
             ..self.clone()
         };
         let n = swapped.to.len();
-        let answers = b.emit_n(swapped, &[&at.xs[..self.residuals], &cts].concat(), n);
-        Transposed::Cotangents(
-            std::iter::repeat_n(None, self.residuals)
-                .chain(answers.into_iter().map(Some))
-                .collect(),
-        )
+        let cotangents = b.emit_n(swapped, &[&at.xs[..self.residuals], &cts].concat(), n);
+        self.cotangents(cotangents)
     }
 
     fn batch(
@@ -159,7 +162,7 @@ impl Primitive for Linear {
     }
 
     fn samples() -> Vec<Sample> {
-        // x -> r * x, whose transpose is itself.
+        // The function x -> r * x is its own transpose.
         let scale = |ty: &Type| {
             let mut b = Builder::new();
             let (r, x) = (b.input(ty.clone()), b.input(ty.clone()));
@@ -212,7 +215,7 @@ impl Region for Linear {
         let n = self.to.len();
         let (residuals, from) = xs.split_at(self.residuals);
         if dxs[..self.residuals].iter().any(Option::is_some) {
-            // Not linear in the residuals: the value's own graph says how it changes with them.
+            // The op is not linear in the residuals: differentiate the forward graph.
             let forward = self.forward.as_ref().ok_or_else(|| no_forward_rule(&self.callee))?;
             return transform::jvp_into(b, forward, xs, dxs, for_reverse);
         }
