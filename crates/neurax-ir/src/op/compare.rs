@@ -1,11 +1,11 @@
-//! Comparison.
+//! `compare`: elementwise comparison.
 
 use super::{Axis, Batched, Bound, Primitive, Sample, Tangent, Transposed, pointwise::*, rules::*};
 use crate::graph::attr::{attrs, names};
 use crate::{Builder, DType, Eval, Kind, Literal, Result, Type, Value, with_compute};
 
 names! {
-    /// What is asked of two operands. NaN is not equal to anything, and neither less nor greater.
+    /// A comparison of two operands. NaN is unequal to everything, and neither less nor greater.
     pub enum Direction {
         /// `x == y`
         Eq = "EQ",
@@ -23,10 +23,10 @@ names! {
 }
 
 attrs! {
-    /// Compares two operands of the same type, element by element; gives bool. Complex numbers only
-    /// for equality. <https://openxla.org/stablehlo/spec#compare>
+    /// The elementwise comparison of two operands of the same type, as bools. Complex numbers can
+    /// only be compared for equality. <https://openxla.org/stablehlo/spec#compare>
     pub struct Compare = "compare" {
-        /// What is asked.
+        /// The comparison.
         direction: Direction,
     }
 }
@@ -34,9 +34,9 @@ attrs! {
 use Direction::*;
 
 impl Direction {
-    /// The kinds of dtype that can be asked.
+    /// Returns the kinds of dtype that the comparison takes.
     pub fn kinds(self) -> &'static [Kind] {
-        if matches!(self, Eq | Ne) { ALL } else { ORDERED }
+        if matches!(self, Eq | Ne) { ALL_KINDS } else { ORDERED }
     }
 }
 
@@ -59,12 +59,12 @@ impl Primitive for Compare {
     fn eval(&self, _: &mut Eval, xs: Vec<Literal>) -> Result<Vec<Literal>> {
         let (x, y) = (&xs[0], &xs[1]);
         let holds = |out: &mut [u8]| match self.direction {
-            Eq => {
-                with_compute!(any x.dtype(), C => fill(out, &x.load::<C>(), &y.load::<C>(), |x, y| x == y))
-            }
-            Ne => {
-                with_compute!(any x.dtype(), C => fill(out, &x.load::<C>(), &y.load::<C>(), |x, y| x != y))
-            }
+            Eq => with_compute!(any x.dtype(), C => {
+                fill(out, &x.load::<C>(), &y.load::<C>(), |x, y| x == y)
+            }),
+            Ne => with_compute!(any x.dtype(), C => {
+                fill(out, &x.load::<C>(), &y.load::<C>(), |x, y| x != y)
+            }),
             Lt => less(out, x, y),
             Gt => less(out, y, x),
             Le => less_or_equal(out, x, y),
@@ -101,11 +101,15 @@ impl Primitive for Compare {
 }
 
 fn less(out: &mut [u8], x: &Literal, y: &Literal) {
-    with_compute!(real x.dtype(), C => fill(out, &x.load::<C>(), &y.load::<C>(), |x, y| x < y), else {})
+    with_compute!(real x.dtype(), C => {
+        fill(out, &x.load::<C>(), &y.load::<C>(), |x, y| x < y)
+    }, else {})
 }
 
 fn less_or_equal(out: &mut [u8], x: &Literal, y: &Literal) {
-    with_compute!(real x.dtype(), C => fill(out, &x.load::<C>(), &y.load::<C>(), |x, y| x <= y), else {})
+    with_compute!(real x.dtype(), C => {
+        fill(out, &x.load::<C>(), &y.load::<C>(), |x, y| x <= y)
+    }, else {})
 }
 
 fn fill<C: Copy>(out: &mut [u8], x: &[C], y: &[C], f: impl Fn(C, C) -> bool) {
@@ -147,8 +151,8 @@ mod tests {
         assert_eq!(eval(Compare { direction: Eq }, &[&z, &z]).to_f64s(), [1.0]);
         let e = refusal(Compare { direction: Lt }, &[z.ty().clone(), z.ty().clone()]);
         assert!(
-            e.starts_with("compare LT: it takes bool")
-                && e.ends_with("not c64[1]; convert it first"),
+            e.starts_with("compare LT: expected a bool")
+                && e.ends_with("operand, got c64[1]; convert it first"),
             "{e}"
         );
     }

@@ -379,10 +379,11 @@ pub(crate) mod rules {
     /// # Errors
     /// When it is another one.
     pub fn arity(op: &str, xs: &[Type], n: usize) -> Result<()> {
-        if xs.len() == n {
-            Ok(())
-        } else {
-            refuse(op, format!("it takes {n} operands, not {} ({})", xs.len(), list(xs)))
+        let operands = if n == 1 { "operand" } else { "operands" };
+        match xs.len() {
+            k if k == n => Ok(()),
+            0 => refuse(op, format!("expected {n} {operands}, got none")),
+            k => refuse(op, format!("expected {n} {operands}, got {k}: {}", list(xs))),
         }
     }
 

@@ -1,12 +1,12 @@
-//! What the families that work element by element share: checks, loops, batching, sample rows.
+//! Helpers shared by the elementwise families: checks, loops, batching, sample rows.
 
 use super::{Axis, Batched, Op, Sample, rules::*};
 use crate::{Builder, Bytes, DType, Kind, Literal, Result, Shape, Type, Value};
 use std::ops::Range;
 
-/// Everything but complex numbers.
+/// All kinds but complex numbers.
 pub const ORDERED: &[Kind] = &[Kind::Bool, Kind::Unsigned, Kind::Signed, Kind::Float];
-/// Everything but bool.
+/// All kinds but bool.
 pub const NUMBERS: &[Kind] = &[Kind::Unsigned, Kind::Signed, Kind::Float, Kind::Complex];
 /// Integers and floats.
 pub const REALS: &[Kind] = &[Kind::Unsigned, Kind::Signed, Kind::Float];
@@ -18,19 +18,22 @@ pub const BITS: &[Kind] = &[Kind::Bool, Kind::Unsigned, Kind::Signed];
 pub const FLOATS: &[Kind] = &[Kind::Float];
 /// Floats and complex numbers.
 pub const FIELDS: &[Kind] = &[Kind::Float, Kind::Complex];
-/// All of them.
-pub const ALL: &[Kind] = &[Kind::Bool, Kind::Unsigned, Kind::Signed, Kind::Float, Kind::Complex];
+/// All kinds.
+pub const ALL_KINDS: &[Kind] =
+    &[Kind::Bool, Kind::Unsigned, Kind::Signed, Kind::Float, Kind::Complex];
 
-/// Checks that an operand is of one of those kinds.
+/// Checks that an operand is of one of `kinds`.
 ///
 /// # Errors
-/// With what would be.
+/// If it is not; the message lists `kinds`.
 pub fn check_kind(op: &str, ty: &Type, kinds: &[Kind]) -> Result<()> {
     if kinds.contains(&ty.dtype.kind()) {
         return Ok(());
     }
     let names: Vec<&str> = kinds.iter().map(|&k| kind_name(k)).collect();
-    refuse(op, format!("it takes {} operands, not {ty}; convert it first", names.join(" or ")))
+    let names = names.join(" or ");
+    let article = if names.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    refuse(op, format!("expected {article} {names} operand, got {ty}; convert it first"))
 }
 
 fn kind_name(kind: Kind) -> &'static str {
@@ -43,10 +46,10 @@ fn kind_name(kind: Kind) -> &'static str {
     }
 }
 
-/// Checks that two operands have one type.
+/// Checks that two operands have the same type.
 ///
 /// # Errors
-/// With what differs.
+/// If they differ in shape or dtype.
 pub fn same_type(op: &str, x: &Type, y: &Type) -> Result<()> {
     if x.shape != y.shape {
         return refuse(
@@ -63,8 +66,8 @@ pub fn same_type(op: &str, x: &Type, y: &Type) -> Result<()> {
     Ok(())
 }
 
-/// Batches an op of `results` results: where all operands have the new axis at one place it stays
-/// there, otherwise all get it at the front.
+/// Batches an elementwise op of `results` results. If all operands have the new axis at the same
+/// position, it stays there; otherwise it is moved to the front.
 pub fn batch(
     b: &mut Builder,
     op: impl Into<Op>,
@@ -82,21 +85,21 @@ pub fn batch(
     Ok(at_front(b.emit_n(op, &xs, results)))
 }
 
-/// Maps every element.
+/// Applies `f` to every element, in place.
 #[inline(always)]
 pub fn each<C: Copy>(v: &mut [C], f: impl Fn(C) -> C) {
     v.iter_mut().for_each(|x| *x = f(*x));
 }
 
-/// Two operands of which one gives its memory to the result.
+/// Two operands, one of which the result overwrites.
 pub enum Sides<'a, C> {
-    /// The result overwrites the left one.
+    /// The result overwrites the left operand.
     Left(&'a mut [C], &'a [C]),
-    /// The result overwrites the right one.
+    /// The result overwrites the right operand.
     Right(&'a [C], &'a mut [C]),
 }
 
-/// Combines two operands.
+/// Applies `f` to every pair of elements, in place.
 #[inline(always)]
 pub fn zip<C: Copy>(s: Sides<C>, f: impl Fn(C, C) -> C) {
     match s {
@@ -105,7 +108,10 @@ pub fn zip<C: Copy>(s: Sides<C>, f: impl Fn(C, C) -> C) {
     }
 }
 
-/// A literal of bools; `fill` writes 0 or 1 into each.
+/// Creates a literal of bools; `fill` writes 0 or 1 to each byte.
+///
+/// # Errors
+/// If the size overflows.
 pub fn bools(shape: &Shape, fill: impl FnOnce(&mut [u8])) -> Result<Literal> {
     let ty = Type::new(DType::Bool, shape);
     let mut bytes = Bytes::zeroed(ty.bytes()?);
@@ -115,8 +121,8 @@ pub fn bools(shape: &Shape, fill: impl FnOnce(&mut [u8])) -> Result<Literal> {
     Literal::new(ty, bytes)
 }
 
-/// Sample rows of an op: every admitted dtype, then a scalar and an empty row of the first of them.
-/// `ranges` has one range per operand.
+/// Returns the sample rows of an elementwise op: one of every admitted dtype, then a scalar and an
+/// empty array of the last of them. `ranges` has one range per operand.
 pub fn samples(
     op: impl Into<Op>,
     admits: impl Fn(DType) -> bool,
@@ -146,13 +152,13 @@ pub fn samples(
     rows
 }
 
-/// What the unit tests of these families share.
+/// Helpers of the unit tests of these families.
 #[cfg(test)]
 pub mod testing {
     use super::*;
     use crate::{Element, Eval};
 
-    /// The first result.
+    /// Evaluates `op` and returns its first result.
     pub fn eval(op: impl Into<Op>, xs: &[&Literal]) -> Literal {
         let op = op.into();
         let types: Vec<Type> = xs.iter().map(|x| x.ty().clone()).collect();
@@ -165,17 +171,17 @@ pub mod testing {
         out
     }
 
-    /// A vector.
+    /// Returns a vector literal.
     pub fn vector<T: Element>(v: &[T]) -> Literal {
         Literal::from_slice([v.len()], v).unwrap()
     }
 
-    /// A vector of that dtype.
+    /// Returns a vector literal of `dtype`.
     pub fn of(dtype: DType, v: &[f64]) -> Literal {
         Literal::from_f64s(dtype, [v.len()], v)
     }
 
-    /// The error for operands of those types.
+    /// Returns the error of inference for operands of types `xs`.
     pub fn refusal(op: impl Into<Op>, xs: &[Type]) -> String {
         op.into().infer(xs).unwrap_err().to_string()
     }

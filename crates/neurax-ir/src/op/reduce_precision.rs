@@ -1,4 +1,4 @@
-//! Rounding to a narrower float format.
+//! `reduce_precision`: rounds to a narrower float format.
 
 use super::{Axis, Batched, Bound, Primitive, Sample, Tangent, Transposed, pointwise::*, rules::*};
 use crate::{
@@ -6,14 +6,14 @@ use crate::{
 };
 
 attrs! {
-    /// The nearest numbers that a float format with fewer bits has, ties to even, in the dtype that
-    /// they had: what is too large becomes infinite, what is too small zero, NaN stays. Formats
-    /// that have more bits than the dtype change nothing.
+    /// The elements rounded to a float format with fewer bits, in the same dtype. Ties round to
+    /// even, overflow becomes infinite, numbers below the normal range become zero, NaN stays NaN.
+    /// Formats with more bits than the dtype change nothing.
     /// <https://openxla.org/stablehlo/spec#reduce_precision>
     pub struct ReducePrecision = "reduce_precision" {
-        /// Bits of the exponent, at least one.
+        /// The number of exponent bits, at least one.
         exponent_bits: u32,
-        /// Bits of the mantissa, without the leading one.
+        /// The number of mantissa bits, without the implicit leading one.
         mantissa_bits: u32,
     }
 }
@@ -27,7 +27,7 @@ impl Primitive for ReducePrecision {
         arity(Self::NAME, xs, 1)?;
         check_kind(Self::NAME, &xs[0], FLOATS)?;
         if self.exponent_bits == 0 {
-            return refuse(Self::NAME, "a float has at least one bit of exponent, not 0");
+            return refuse(Self::NAME, "expected at least one exponent bit, got 0");
         }
         Ok(vec![xs[0].clone()])
     }
@@ -35,17 +35,18 @@ impl Primitive for ReducePrecision {
     fn eval(&self, cx: &mut Eval, mut xs: Vec<Literal>) -> Result<Vec<Literal>> {
         let x = xs.swap_remove(0);
         let (from, to) = (
-            Format::of(x.dtype()),
-            Format { exponent: self.exponent_bits, mantissa: self.mantissa_bits },
+            FloatFormat::of(x.dtype()),
+            FloatFormat { exponent: self.exponent_bits, mantissa: self.mantissa_bits },
         );
-        let round = |x| from.rounded(x, to);
-        let (y, inplace) = with_compute!(float x.dtype(), C => x.edit(|v: &mut [C]| each(v, |x| C::from_f64(round(x.to_f64())))), else (x, true));
+        let round = |x| from.round(x, to);
+        let (y, inplace) = with_compute!(float x.dtype(), C => {
+            x.edit(|v: &mut [C]| each(v, |x| C::from_f64(round(x.to_f64()))))
+        }, else (x, true));
         cx.count_reuse(inplace);
         Ok(vec![y])
     }
 
-    /// Derivatives are rounded, too, as in JAX: rounding is taken for linear, as [`super::Convert`]
-    /// is.
+    /// Rounds the tangents, too, as JAX does: rounding counts as linear, like [`super::Convert`].
     fn jvp(&self, b: &mut Builder, _: &Bound, dxs: &[Tangent]) -> Result<Vec<Tangent>> {
         Ok(vec![dxs[0].map(|dx| b.emit(self.clone(), &[dx]))])
     }
@@ -72,10 +73,11 @@ impl Primitive for ReducePrecision {
         batch(b, self.clone(), 1, axis, xs, dims)
     }
 
-    /// Formats so near to the dtype's that rounding is linear within its precision.
+    /// Returns rows with formats so close to the dtype's that rounding is linear within its
+    /// precision.
     fn samples() -> Vec<Sample> {
         let rows = |d: DType| {
-            let f = Format::of(d);
+            let f = FloatFormat::of(d);
             let formats = [
                 (f.exponent, f.mantissa - 1),
                 (f.exponent + 1, f.mantissa + 1),
@@ -94,39 +96,39 @@ impl Primitive for ReducePrecision {
     }
 }
 
-/// How many bits a float format has.
+/// The bit widths of a float format.
 #[derive(Clone, Copy)]
-struct Format {
+struct FloatFormat {
     exponent: u32,
     mantissa: u32,
 }
 
-impl Format {
-    /// That of a float dtype.
-    fn of(dtype: DType) -> Format {
+impl FloatFormat {
+    /// Returns the format of a float dtype.
+    fn of(dtype: DType) -> FloatFormat {
         let exponent = match dtype {
             DType::F8E4M3FN => 4,
             DType::F8E5M2 | DType::F16 => 5,
             DType::F64 => 11,
             _ => 8,
         };
-        // The rest is the sign.
-        Format { exponent, mantissa: dtype.bits() as u32 - exponent - 1 }
+        // One bit is the sign.
+        FloatFormat { exponent, mantissa: dtype.bits() as u32 - exponent - 1 }
     }
 
-    /// The exponents of its normal numbers reach from `1 - bias` to `bias`.
+    /// Returns the exponent bias. Normal numbers have exponents `1 - bias` to `bias`.
     fn bias(self) -> i32 {
         (1 << (self.exponent - 1)) - 1
     }
 
-    /// `x`, a number of this format, with the bits that another has.
-    fn rounded(self, x: f64, to: Format) -> f64 {
+    /// Rounds `x`, a number of this format, to format `to`.
+    fn round(self, x: f64, to: FloatFormat) -> f64 {
         if x == 0.0 || !x.is_finite() {
             return x;
         }
         let mut y = x;
         if to.mantissa < self.mantissa {
-            // Subnormal numbers have one exponent in common, so their bits have one place value.
+            // All subnormal numbers have the same exponent, hence the same unit in the last place.
             let unit = libm::ilogb(x).max(1 - self.bias()) - to.mantissa as i32;
             y = libm::scalbn(libm::scalbn(x, -unit).round_ties_even(), unit);
         }
@@ -153,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bits_of_bf16_give_what_bf16_does() {
+    fn the_format_of_bf16_rounds_as_bf16() {
         let x: Vec<f32> =
             (0..2000).map(|i| f32::from_bits(i * 2_147_483 + 77)).filter(|x| !x.is_nan()).collect();
         let want: Vec<f64> = x.iter().map(|&x| bf16::from_f32(x).to_f64()).collect();
@@ -161,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bits_of_f16_give_what_f16_does_but_for_what_is_subnormal_there() {
+    fn the_format_of_f16_rounds_as_f16_except_for_subnormals() {
         let x: Vec<f32> = spread(500, -7e4, 7e4)
             .into_iter()
             .chain(spread(500, -1e-3, 1e-3))
@@ -187,15 +189,15 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_such_bits_is_refused() {
+    fn invalid_formats_are_errors() {
         let op = |exponent_bits| ReducePrecision { exponent_bits, mantissa_bits: 3 };
         assert_eq!(
             refusal(op(0), &[Type::scalar(DType::F32)]),
-            "reduce_precision: a float has at least one bit of exponent, not 0"
+            "reduce_precision: expected at least one exponent bit, got 0"
         );
         assert!(
             refusal(op(3), &[Type::scalar(DType::I32)])
-                .starts_with("reduce_precision: it takes float operands, not i32[]")
+                .starts_with("reduce_precision: expected a float operand, got i32[]")
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Random bits.
+//! `threefry2x32`: the block function of the random number generator.
 
 use super::{
     Axis, Batched, Binary, Bound, Primitive, Sample, Tangent, Transposed, pointwise::*, rules::*,
@@ -6,10 +6,9 @@ use super::{
 use crate::{Builder, DType, Eval, Literal, Result, Type, Value, graph::attr::attrs};
 
 attrs! {
-    /// The Threefry-2x32 block function, 20 rounds, element by element: operands `(key0, key1,
-    /// counter0, counter1)`, all u32 of one shape, give two u32 results of that shape. Salmon et
-    /// al., Parallel Random Numbers: As Easy as 1, 2, 3
-    /// (<https://doi.org/10.1145/2063384.2063405>).
+    /// The elementwise Threefry-2x32 block function with 20 rounds. The operands `(key0, key1,
+    /// counter0, counter1)` and both results are u32 of the same shape. Salmon et al., Parallel
+    /// Random Numbers: As Easy as 1, 2, 3 (<https://doi.org/10.1145/2063384.2063405>).
     pub struct Threefry = "threefry2x32" {}
 }
 
@@ -22,7 +21,7 @@ impl Primitive for Threefry {
         arity(Self::NAME, xs, 4)?;
         xs.iter().try_for_each(|x| same_type(Self::NAME, &xs[0], x))?;
         if xs[0].dtype != DType::U32 {
-            return refuse(Self::NAME, format!("it takes u32 operands, not {}", list(xs)));
+            return refuse(Self::NAME, format!("expected u32 operands, got {}", list(xs)));
         }
         Ok(vec![xs[0].clone(); 2])
     }
@@ -64,14 +63,15 @@ impl Primitive for Threefry {
     }
 }
 
-/// Words that the block function mixes: numbers, or values of a graph.
+/// A 32-bit word that the block function mixes: an integer, or a value of a graph.
 trait Word: Clone {
-    /// What adds equations, if any are needed.
+    /// The builder of equations, or `()` for integers.
     type Cx;
     fn add(&self, o: &Self, cx: &mut Self::Cx) -> Self;
     fn xor(&self, o: &Self, cx: &mut Self::Cx) -> Self;
     fn rotated(&self, by: u32, cx: &mut Self::Cx) -> Self;
-    fn number(&self, x: u32, cx: &mut Self::Cx) -> Self;
+    /// Returns the constant `x`, of the type of `self`.
+    fn constant(&self, x: u32, cx: &mut Self::Cx) -> Self;
 }
 
 impl Word for u32 {
@@ -89,7 +89,7 @@ impl Word for u32 {
         self.rotate_left(by)
     }
     #[inline]
-    fn number(&self, x: u32, _: &mut ()) -> u32 {
+    fn constant(&self, x: u32, _: &mut ()) -> u32 {
         x
     }
 }
@@ -110,24 +110,24 @@ impl Word for Value {
         );
         b.emit(Binary::Or, &[high, low])
     }
-    fn number(&self, x: u32, b: &mut Builder) -> Value {
+    fn constant(&self, x: u32, b: &mut Builder) -> Value {
         b.full_like(*self, x as f64)
     }
 }
 
 impl Threefry {
-    /// The function in additions, rotations and exclusive ors, for backends that fuse those:
-    /// results for operands in a builder.
+    /// Emits the block function as additions, rotations and exclusive ors, for backends that fuse
+    /// elementwise ops. Takes the operands and returns the results.
     pub fn expanded(b: &mut Builder, xs: &[Value]) -> [Value; 2] {
         threefry2x32([xs[0], xs[1]], [xs[2], xs[3]], b)
     }
 }
 
-/// Two words of counter under two words of key.
+/// Encrypts the two words of `counter` with the two words of `key`.
 #[inline]
 fn threefry2x32<W: Word>(key: [W; 2], counter: [W; 2], cx: &mut W::Cx) -> [W; 2] {
     const ROTATIONS: [[u32; 4]; 2] = [[13, 15, 26, 6], [17, 29, 16, 24]];
-    let parity = key[0].number(0x1BD1_1BDA, cx);
+    let parity = key[0].constant(0x1BD1_1BDA, cx);
     let third = key[0].xor(&key[1], cx).xor(&parity, cx);
     let keys = [key[0].clone(), key[1].clone(), third];
     let (mut x, mut y) = (counter[0].add(&keys[0], cx), counter[1].add(&keys[1], cx));
@@ -137,7 +137,7 @@ fn threefry2x32<W: Word>(key: [W; 2], counter: [W; 2], cx: &mut W::Cx) -> [W; 2]
             y = y.rotated(r, cx).xor(&x, cx);
         }
         x = x.add(&keys[(group + 1) % 3], cx);
-        let count = y.number(group as u32 + 1, cx);
+        let count = y.constant(group as u32 + 1, cx);
         y = y.add(&keys[(group + 2) % 3], cx).add(&count, cx);
     }
     [x, y]
@@ -176,8 +176,8 @@ mod tests {
         let (u, i) = (Type::new(DType::U32, [2]), Type::new(DType::I32, [2]));
         assert_eq!(
             refusal(Threefry {}, &[u.clone(), u.clone()]),
-            "threefry2x32: it takes 4 operands, not 2 (u32[2], u32[2])"
+            "threefry2x32: expected 4 operands, got 2: u32[2], u32[2]"
         );
-        assert!(refusal(Threefry {}, &vec![i; 4]).contains("it takes u32 operands, not i32[2]"));
+        assert!(refusal(Threefry {}, &vec![i; 4]).contains("expected u32 operands, got i32[2]"));
     }
 }

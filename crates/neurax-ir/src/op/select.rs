@@ -1,19 +1,20 @@
-//! Choosing elements.
+//! `select` and `clamp`: elementwise choices.
 
 use super::{
-    Axis, Batched, Binary, Bound, Direction, Primitive, Sample, Tangent, Transposed,
-    binary::combine, pointwise::*, rules::*,
+    Axis, Batched, Binary, Bound, Direction, Primitive, Sample, Tangent, Transposed, binary::apply,
+    pointwise::*, rules::*,
 };
 use crate::{
     Builder, Compute, DType, Eval, Literal, Result, Type, Value, graph::attr::attrs, with_compute,
 };
 
 attrs! {
-    /// `pred ? x : y`, element by element; `pred` is bool of the same shape.
+    /// The elementwise choice `pred ? x : y` of operands `(pred, x, y)`; `pred` is bool, of the
+    /// same shape.
     /// <https://openxla.org/stablehlo/spec#select>
     pub struct Select = "select" {}
 
-    /// `min(max(x, low), high)` of operands `(low, x, high)`, all of one type.
+    /// The elementwise `min(max(x, low), high)` of operands `(low, x, high)`, all of the same type.
     /// <https://openxla.org/stablehlo/spec#clamp>
     pub struct Clamp = "clamp" {}
 }
@@ -30,8 +31,9 @@ impl Primitive for Select {
             return refuse(
                 Self::NAME,
                 format!(
-                    "the condition for {} is bool{}, not {}; compare or broadcast it first",
-                    xs[1], xs[1].shape, xs[0]
+                    "expected a condition of type bool{} for {}, got {}; compare or broadcast \
+                     first",
+                    xs[1].shape, xs[1], xs[0]
                 ),
             );
         }
@@ -41,7 +43,7 @@ impl Primitive for Select {
     fn eval(&self, cx: &mut Eval, mut xs: Vec<Literal>) -> Result<Vec<Literal>> {
         let (y, x, pred) = (xs.swap_remove(2), xs.swap_remove(1), xs.swap_remove(0));
         let ty = x.ty().clone();
-        let bits = ty.with_dtype(raw(ty.dtype));
+        let bits = ty.with_dtype(unsigned_of_width(ty.dtype));
         let (x, y) = (x.with_type(bits.clone())?, y.with_type(bits.clone())?);
         let (out, inplace) = with_compute!(any bits.dtype, C => choose::<C>(pred.bytes(), x, y));
         cx.count_reuse(inplace);
@@ -94,9 +96,9 @@ impl Primitive for Select {
     }
 }
 
-/// The dtype whose elements have the same bits: choosing needs no arithmetic, so a few widths stand
-/// for all dtypes.
-fn raw(dtype: DType) -> DType {
+/// Returns the unsigned dtype of the same width. Choosing only moves bits, so that one loop per
+/// width is enough for all dtypes.
+fn unsigned_of_width(dtype: DType) -> DType {
     match dtype.bits() {
         2 => DType::U2,
         4 => DType::U4,
@@ -136,12 +138,12 @@ impl Primitive for Clamp {
 
     fn eval(&self, cx: &mut Eval, mut xs: Vec<Literal>) -> Result<Vec<Literal>> {
         let (high, x, low) = (xs.swap_remove(2), xs.swap_remove(1), xs.swap_remove(0));
-        let above = combine(Binary::Max, cx, x, low)?;
-        Ok(vec![combine(Binary::Min, cx, above, high)?])
+        let above = apply(Binary::Max, cx, x, low)?;
+        Ok(vec![apply(Binary::Min, cx, above, high)?])
     }
 
-    /// Of `x` strictly inside; of a bound where it is the result. At a bound everything is zero, as
-    /// in JAX.
+    /// Emits the tangent: that of `x` strictly inside the bounds, that of a bound where the bound
+    /// is the result, and zero where `x` is equal to a bound, as in JAX.
     fn jvp(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Result<Vec<Tangent>> {
         if !b.dtype(at.ys[0]).is_differentiable() {
             return Ok(no_tangents(at));
@@ -178,7 +180,7 @@ impl Primitive for Clamp {
     }
 }
 
-/// The tangent where `p < q < r`, else zero.
+/// Emits `d` where `p < q < r`, else zero.
 fn where_ordered(b: &mut Builder, [p, q, r]: [Value; 3], d: Value) -> Value {
     let (lower, upper) = (b.compare(Direction::Lt, p, q), b.compare(Direction::Lt, q, r));
     let on = b.and(lower, upper);
@@ -211,15 +213,15 @@ mod tests {
     #[test]
     fn either_unique_branch_is_reused() {
         let (pred, x, y) = (vector(&[true, false]), vector(&[1.0f32, 2.0]), vector(&[5.0f32, 7.0]));
-        let (places, kept) = ([x.bytes().address(), y.bytes().address()], x.clone());
+        let (addresses, kept) = ([x.bytes().address(), y.bytes().address()], x.clone());
         let mut cx = Eval::default();
         let out =
             Op::from(Select {}).eval(&mut cx, vec![pred.clone(), x, y]).unwrap().swap_remove(0);
-        assert_eq!((out.bytes().address(), out.to_f64s()), (places[1], vec![1.0, 7.0]));
+        assert_eq!((out.bytes().address(), out.to_f64s()), (addresses[1], vec![1.0, 7.0]));
         let out = Op::from(Select {}).eval(&mut cx, vec![pred, kept, out]).unwrap().swap_remove(0);
         assert_eq!(
             (out.bytes().address(), out.to_f64s(), cx.reused),
-            (places[0], vec![1.0, 7.0], 2)
+            (addresses[0], vec![1.0, 7.0], 2)
         );
     }
 
@@ -247,12 +249,14 @@ mod tests {
         let e = refusal(Select {}, &[ty(DType::U8), ty(DType::F32), ty(DType::F32)]);
         assert_eq!(
             e,
-            "select: the condition for f32[2] is bool[2], not u8[2]; compare or broadcast it first"
+            "select: expected a condition of type bool[2] for f32[2], got u8[2]; compare or \
+             broadcast first"
         );
         let e = refusal(Select {}, &[Type::scalar(DType::Bool), ty(DType::F32), ty(DType::F32)]);
         assert_eq!(
             e,
-            "select: the condition for f32[2] is bool[2], not bool[]; compare or broadcast it first"
+            "select: expected a condition of type bool[2] for f32[2], got bool[]; compare or \
+             broadcast first"
         );
         assert!(
             refusal(Clamp {}, &[ty(DType::F32), ty(DType::F32), ty(DType::F64)])

@@ -1,11 +1,11 @@
-//! The values of binary functions: one row per function for floats, complex numbers and integers.
+//! Evaluation of binary functions: one row per function for floats, complex numbers and integers.
 
 use super::Binary::{self, *};
 use crate::op::{complex, pointwise::*, special};
 use crate::{Complex as Cx, Compute, DType, Eval, Literal, Result, with_compute};
 
-/// The function of two operands of one type, in the memory of either if nobody else holds it.
-pub fn combine(f: Binary, cx: &mut Eval, x: Literal, y: Literal) -> Result<Literal> {
+/// Applies `f` to two operands of one type, in place in the memory of one that has no other owner.
+pub fn apply(f: Binary, cx: &mut Eval, x: Literal, y: Literal) -> Result<Literal> {
     match f {
         Complex => Ok(complex_of(&x, &y)),
         NextAfter => next_after(&x, &y),
@@ -23,8 +23,8 @@ pub fn combine(f: Binary, cx: &mut Eval, x: Literal, y: Literal) -> Result<Liter
     }
 }
 
-/// The function of two elements.
-pub fn one<C: Rows>(f: Binary, dtype: DType, x: C, y: C) -> C {
+/// Applies `f` to two elements.
+pub fn of_elements<C: BinaryElement>(f: Binary, dtype: DType, x: C, y: C) -> C {
     let mut v = [x];
     C::binary(f, dtype, Sides::Left(&mut v, &[y]));
     v[0]
@@ -34,18 +34,18 @@ fn complex_of(re: &Literal, im: &Literal) -> Literal {
     let pairs = |dtype| re.ty().with_dtype(dtype);
     if re.dtype() == DType::F32 {
         let (re, im) = (re.load::<f32>(), im.load::<f32>());
-        Literal::build(pairs(DType::C64), |out: &mut [Cx<f32>]| join(&re, &im, out))
+        Literal::build(pairs(DType::C64), |out: &mut [Cx<f32>]| interleave(&re, &im, out))
     } else {
         let (re, im) = (re.load::<f64>(), im.load::<f64>());
-        Literal::build(pairs(DType::C128), |out: &mut [Cx<f64>]| join(&re, &im, out))
+        Literal::build(pairs(DType::C128), |out: &mut [Cx<f64>]| interleave(&re, &im, out))
     }
 }
 
-fn join<T: Copy>(re: &[T], im: &[T], out: &mut [Cx<T>]) {
+fn interleave<T: Copy>(re: &[T], im: &[T], out: &mut [Cx<T>]) {
     out.iter_mut().zip(re.iter().zip(im)).for_each(|(o, (&re, &im))| *o = Cx::new(re, im));
 }
 
-/// On the bits as they are stored, since the neighbour depends on the format.
+/// Computes [`NextAfter`] on the stored bits, since the adjacent number depends on the format.
 fn next_after(x: &Literal, y: &Literal) -> Result<Literal> {
     let bytes = x.dtype().bits() / 8;
     let (xs, ys) = (x.to_f64s(), y.to_f64s());
@@ -62,8 +62,8 @@ fn next_after(x: &Literal, y: &Literal) -> Result<Literal> {
     Literal::new(x.ty().clone(), out)
 }
 
-/// Moves the stored number `x` one step towards `y`: sign and magnitude, so that magnitudes count
-/// up like integers.
+/// Moves the stored number `x` one step towards `y`. Floats are sign and magnitude, so adjacent
+/// magnitudes are adjacent integers.
 fn step(stored: &mut [u8], x: f64, y: f64) {
     let mut wide = [0; 8];
     wide[..stored.len()].copy_from_slice(stored);
@@ -78,15 +78,16 @@ fn step(stored: &mut [u8], x: f64, y: f64) {
     stored.copy_from_slice(&bits.to_le_bytes()[..stored.len()]);
 }
 
-/// A type that binary functions are computed in. Functions that `infer` keeps away from it leave
-/// the elements alone.
-pub trait Rows: Compute {
+/// A type that binary functions are computed in.
+pub trait BinaryElement: Compute {
+    /// Applies `f` to all pairs of elements, in place in one operand. A function that `infer`
+    /// rejects for the type leaves the elements unchanged.
     fn binary(f: Binary, dtype: DType, s: Sides<Self>);
 }
 
 macro_rules! float_rows {
     ($($t:ident),*) => {$(
-        impl Rows for $t {
+        impl BinaryElement for $t {
             fn binary(f: Binary, _: DType, s: Sides<$t>) {
                 match f {
                     Add => zip(s, |x, y| x + y),
@@ -99,7 +100,8 @@ macro_rules! float_rows {
                     Max => zip(s, |x, y| if (x > y) | x.is_nan() { x } else { y }),
                     Min => zip(s, |x, y| if (x < y) | x.is_nan() { x } else { y }),
                     Polygamma => zip(s, |n, x| special::polygamma(n as f64, x as f64) as $t),
-                    And | Or | Xor | ShiftLeft | ShiftRightArithmetic | ShiftRightLogical | Complex | NextAfter => {}
+                    And | Or | Xor | ShiftLeft | ShiftRightArithmetic | ShiftRightLogical
+                    | Complex | NextAfter => {}
                 }
             }
         }
@@ -108,7 +110,7 @@ macro_rules! float_rows {
 
 macro_rules! complex_rows {
     ($($t:ident),*) => {$(
-        impl Rows for Cx<$t> {
+        impl BinaryElement for Cx<$t> {
             fn binary(f: Binary, _: DType, s: Sides<Self>) {
                 match f {
                     Add => zip(s, |x, y| x + y),
@@ -134,10 +136,10 @@ fn in_f64<C: Compute>(f: fn(Cx<f64>, Cx<f64>) -> Cx<f64>, x: C, y: C) -> C {
 
 macro_rules! int_rows {
     ($($t:ident as $u:ident, $s:ident);*) => {$(
-        impl Rows for $t {
+        impl BinaryElement for $t {
             fn binary(f: Binary, dtype: DType, s: Sides<$t>) {
-                // An element of 2 or 4 bits is computed in 8: right shifts must see its own sign
-                // and its own bits.
+                // Elements of 2 or 4 bits are computed in 8 bits: right shifts have to use the sign
+                // and the bits of the narrow element.
                 let extra = $t::BITS - dtype.bits() as u32;
                 match f {
                     Add => zip(s, |x, y| x.wrapping_add(y)),
@@ -167,12 +169,13 @@ macro_rules! int_rows {
     )*};
 }
 
-/// How far to shift: the amount is unsigned, so that a negative one shifts everything out.
+/// Returns a shift amount. It is unsigned, so a negative `y` shifts out all bits.
 fn amount<C: Compute>(y: C) -> u32 {
     u32::try_from(y.to_i128()).unwrap_or(u32::MAX)
 }
 
-/// `x^y`, wrapping; with a negative exponent the reciprocal, truncated: 0 unless `x` is 1 or -1.
+/// Returns `x^y`, wrapping. A negative exponent yields the truncated reciprocal: 0 unless `x` is 1
+/// or -1.
 fn power<C: Compute>(x: C, y: C) -> C {
     let (mut base, mut y, mut out) = (narrow(x.to_i128()), y.to_i128(), 1i128);
     if y < 0 {
@@ -186,12 +189,15 @@ fn power<C: Compute>(x: C, y: C) -> C {
     C::from_i128(out)
 }
 
-/// The low 64 bits: what wraps in 64 bits wraps in all narrower widths, and squares of 64 bits fit
-/// 128.
+/// Keeps the low 64 bits. Wrapping at 64 bits is also correct for all narrower widths, and the
+/// square of a 64-bit number fits in 128 bits.
 fn narrow(x: i128) -> i128 {
     x as i64 as i128
 }
 
 float_rows!(f32, f64);
 complex_rows!(f32, f64);
-int_rows!(u8 as u8, i8; u16 as u16, i16; u32 as u32, i32; u64 as u64, i64; i8 as u8, i8; i16 as u16, i16; i32 as u32, i32; i64 as u64, i64);
+int_rows!(
+    u8 as u8, i8; u16 as u16, i16; u32 as u32, i32; u64 as u64, i64;
+    i8 as u8, i8; i16 as u16, i16; i32 as u32, i32; i64 as u64, i64
+);

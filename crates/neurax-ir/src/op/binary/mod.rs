@@ -1,4 +1,4 @@
-//! Two operands of one type, element by element. Adding one is a row in each match.
+//! Elementwise functions of two operands. A new function is one row in each `match`.
 
 mod eval;
 mod rules;
@@ -8,30 +8,30 @@ use crate::graph::attr::{nameless_attrs, names};
 use crate::{Builder, DType, Eval, Kind, Literal, Result, Type, Value};
 use std::ops::Range;
 
-pub(super) use eval::combine;
+pub(super) use eval::apply;
 
 names! {
     /// An elementwise function of two operands of the same type.
     /// <https://openxla.org/stablehlo/spec#ops>
     pub enum Binary {
-        /// `x + y`; integers wrap, bool is or.
+        /// `x + y`; integers wrap, the or of bools.
         Add = "add",
         /// `x - y`; integers wrap.
         Sub = "subtract",
-        /// `x * y`; integers wrap, bool is and.
+        /// `x * y`; integers wrap, the and of bools.
         Mul = "multiply",
-        /// `x / y`; integers truncate, and by zero give -1 (all bits set), as XLA does.
+        /// `x / y`; integers truncate, and division by zero yields -1 (all bits set), as in XLA.
         Div = "divide",
-        /// Remainder with the sign of `x`; by zero gives `x` for integers.
+        /// Remainder with the sign of `x`; an integer modulo zero is `x`.
         Rem = "remainder",
         /// `x^y`
         Pow = "power",
-        /// The angle of the point `(y, x)`: `atan2(x, y)` of operands `(x, y)` in this order, as
-        /// C's.
+        /// C's `atan2(x, y)` of operands `(x, y)`: the angle of the point with abscissa `y` and
+        /// ordinate `x`.
         Atan2 = "atan2",
-        /// The larger; NaN wins.
+        /// The larger operand; NaN wins.
         Max = "maximum",
-        /// The smaller; NaN wins.
+        /// The smaller operand; NaN wins.
         Min = "minimum",
         /// Bitwise and.
         And = "and",
@@ -45,12 +45,12 @@ names! {
         ShiftRightArithmetic = "shift_right_arithmetic",
         /// `x >> y`, filling with zero.
         ShiftRightLogical = "shift_right_logical",
-        /// A complex number of real and imaginary part; f32 gives c64, f64 gives c128.
+        /// A complex number from real and imaginary part: c64 from f32, c128 from f64.
         Complex = "complex",
         /// The next representable number after `x` towards `y`.
         NextAfter = "next_after",
-        /// The derivative number `x`, a whole number, of [`super::Unary::Digamma`] at `y`; NaN for
-        /// other numbers `x`. It has no derivative by `x`.
+        /// The derivative of order `x` of [`super::Unary::Digamma`] at `y`; NaN if `x` is not a
+        /// whole number. It has no derivative with respect to `x`.
         Polygamma = "polygamma",
     }
 }
@@ -60,10 +60,11 @@ nameless_attrs!(Binary);
 use Binary::*;
 
 impl Binary {
-    /// The kinds of dtype that it takes; [`Binary::Complex`] only f32 and f64.
+    /// Returns the kinds of dtype that the function takes; of the floats, [`Binary::Complex`] takes
+    /// f32 and f64 only.
     pub fn kinds(self) -> &'static [Kind] {
         match self {
-            Add | Mul => ALL,
+            Add | Mul => ALL_KINDS,
             Sub | Div | Pow => NUMBERS,
             Rem => REALS,
             Max | Min => ORDERED,
@@ -73,12 +74,12 @@ impl Binary {
         }
     }
 
-    /// Does it take that dtype?
+    /// Returns true if the function takes operands of `dtype`.
     pub fn admits(self, dtype: DType) -> bool {
         self.kinds().contains(&dtype.kind()) && self.result(dtype).is_some()
     }
 
-    /// The dtype of the result.
+    /// Returns the dtype of the result.
     fn result(self, dtype: DType) -> Option<DType> {
         match (self, dtype) {
             (Complex, DType::F32) => Some(DType::C64),
@@ -88,33 +89,33 @@ impl Binary {
         }
     }
 
-    /// Its value for two numbers, where it takes floats. Compilers call this where they have no
-    /// code of their own.
+    /// Evaluates a function that takes floats. Compilers call this for functions that they have no
+    /// code for.
     ///
     /// ```
     /// use neurax_ir::op::Binary;
     /// assert_eq!(Binary::Pow.of_f32(2.0, 3.0), 8.0);
     /// ```
     pub fn of_f32(self, x: f32, y: f32) -> f32 {
-        eval::one(self, DType::F32, x, y)
+        eval::of_elements(self, DType::F32, x, y)
     }
 
-    /// As [`Binary::of_f32`], for f64.
+    /// Evaluates a function that takes floats, in f64.
     pub fn of_f64(self, x: f64, y: f64) -> f64 {
-        eval::one(self, DType::F64, x, y)
+        eval::of_elements(self, DType::F64, x, y)
     }
 
-    /// Its value for two integers, where it takes signed ones.
+    /// Evaluates a function that takes signed integers.
     pub fn of_i64(self, x: i64, y: i64) -> i64 {
-        eval::one(self, DType::I64, x, y)
+        eval::of_elements(self, DType::I64, x, y)
     }
 
-    /// Its value for two integers, where it takes unsigned ones.
+    /// Evaluates a function that takes unsigned integers.
     pub fn of_u64(self, x: u64, y: u64) -> u64 {
-        eval::one(self, DType::U64, x, y)
+        eval::of_elements(self, DType::U64, x, y)
     }
 
-    /// Numbers for which it has a result, where its derivative exists: a range for each operand.
+    /// Returns a range for each operand in which the function is defined and differentiable.
     pub fn domain(self) -> [Range<f64>; 2] {
         match self {
             Div => [-3.0..3.0, 0.5..3.0],
@@ -141,14 +142,14 @@ impl Primitive for Binary {
             Some(dtype) => Ok(vec![xs[0].with_dtype(dtype)]),
             None => refuse(
                 name,
-                format!("it takes f32 or f64 operands, not {}; convert them first", xs[0]),
+                format!("expected f32 or f64 operands, got {}; convert them first", xs[0]),
             ),
         }
     }
 
     fn eval(&self, cx: &mut Eval, mut xs: Vec<Literal>) -> Result<Vec<Literal>> {
         let y = xs.swap_remove(1);
-        Ok(vec![combine(*self, cx, xs.swap_remove(0), y)?])
+        Ok(vec![apply(*self, cx, xs.swap_remove(0), y)?])
     }
 
     fn jvp(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Result<Vec<Tangent>> {
@@ -179,8 +180,8 @@ impl Primitive for Binary {
     }
 
     fn samples() -> Vec<Sample> {
-        // NextAfter has no derivative, Polygamma none by its order; everything else that takes
-        // floats has one.
+        // NextAfter has no derivative, Polygamma none with respect to its order; all other
+        // functions of floats have one.
         let rows = |&f: &Binary| {
             samples(f, |d| f.admits(d), &f.domain(), !matches!(f, NextAfter | Polygamma))
         };
@@ -241,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn shifts_know_the_width() {
+    fn shifts_respect_the_width() {
         let (x, y) = ([-8.0, -8.0, -8.0, 5.0], [1.0, 4.0, -1.0, 1.0]);
         assert_eq!(ints(ShiftRightArithmetic, DType::I4, &x, &y), [-4.0, -1.0, -1.0, 2.0]);
         assert_eq!(ints(ShiftRightLogical, DType::I4, &x, &y), [4.0, 0.0, 0.0, 2.0]);
@@ -292,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_are_those_of_the_format() {
+    fn adjacent_numbers_depend_on_the_format() {
         assert_eq!(
             eval(NextAfter, &[&of(DType::F16, &[1.0, 1.0]), &of(DType::F16, &[2.0, 0.0])])
                 .to_f64s(),
@@ -337,19 +338,19 @@ mod tests {
     #[test]
     fn either_unique_operand_is_reused() {
         let (x, y) = (vector(&[1.0f32, 2.0]), vector(&[5.0f32, 7.0]));
-        let places = [x.bytes().address(), y.bytes().address()];
+        let addresses = [x.bytes().address(), y.bytes().address()];
         let mut cx = Eval::default();
         let kept = x.clone();
         let out = Op::from(Sub).eval(&mut cx, vec![x, y]).unwrap().swap_remove(0);
         assert_eq!(
             (out.bytes().address(), out.to_f64s()),
-            (places[1], vec![-4.0, -5.0]),
+            (addresses[1], vec![-4.0, -5.0]),
             "the right one"
         );
         let out = Op::from(Sub).eval(&mut cx, vec![kept, out.clone()]).unwrap().swap_remove(0);
         assert_eq!(
             (out.bytes().address(), out.to_f64s()),
-            (places[0], vec![5.0, 7.0]),
+            (addresses[0], vec![5.0, 7.0]),
             "the left one"
         );
         assert_eq!(cx.reused, 2);
@@ -364,13 +365,13 @@ mod tests {
         );
         assert_eq!(
             refusal(Complex, &[ty(DType::F16), ty(DType::F16)]),
-            "complex: it takes f32 or f64 operands, not f16[2]; convert them first"
+            "complex: expected f32 or f64 operands, got f16[2]; convert them first"
         );
-        assert!(refusal(Max, &[ty(DType::C64), ty(DType::C64)]).contains("not c64[2]"));
-        assert!(refusal(Sub, &[ty(DType::Bool), ty(DType::Bool)]).contains("not bool[2]"));
+        assert!(refusal(Max, &[ty(DType::C64), ty(DType::C64)]).contains("got c64[2]"));
+        assert!(refusal(Sub, &[ty(DType::Bool), ty(DType::Bool)]).contains("got bool[2]"));
     }
 
-    /// The tangents of `f` at `x`, `y` for a unit tangent of the operand.
+    /// Returns the tangent of `f` at `x`, `y` for a unit tangent of `operand`.
     fn slope(f: Binary, x: f64, y: f64, operand: usize) -> f64 {
         let mut b = Builder::new();
         let xs = b.inputs(&[Type::scalar(DType::F64), Type::scalar(DType::F64)]);

@@ -1,10 +1,10 @@
-//! The derivatives of binary functions, and the transposes of the linear ones.
+//! Derivatives of binary functions, and transposes of the linear ones.
 
 use super::Binary::{self, *};
 use crate::op::{Bound, Direction, Tangent, Transposed, rules::no_derivative};
 use crate::{Builder, Result, Value};
 
-/// The tangent of the result, linear in `dx` and `dy`.
+/// Emits the tangent of the result, linear in `dx` and `dy`.
 pub fn tangent(
     f: Binary,
     b: &mut Builder,
@@ -69,7 +69,7 @@ pub fn tangent(
     Ok(b.add_tangents(tx, ty))
 }
 
-/// The cotangents of the linear operands.
+/// Emits the cotangents of the linear operands.
 pub fn transpose(
     f: Binary,
     b: &mut Builder,
@@ -96,7 +96,7 @@ pub fn transpose(
     })
 }
 
-/// The tangent times a slope, which is only computed if there is a tangent.
+/// Emits the tangent times a slope, which is only computed if there is a tangent.
 fn scaled(b: &mut Builder, d: Tangent, slope: impl FnOnce(&mut Builder) -> Value) -> Tangent {
     d.map(|d| {
         let s = slope(b);
@@ -104,14 +104,14 @@ fn scaled(b: &mut Builder, d: Tangent, slope: impl FnOnce(&mut Builder) -> Value
     })
 }
 
-/// d(x/y)/dy = -(x/y) / y
+/// Emits d(x/y)/dy = -(x/y) / y.
 fn div_slope(b: &mut Builder, y: Value, out: Value) -> Value {
     let s = b.div(out, y);
     b.neg(s)
 }
 
-/// d(x rem y)/dy = -trunc(x / y), from the result: `(x - out) / y` is that integer but for
-/// rounding.
+/// Emits d(x rem y)/dy = -trunc(x / y). The quotient comes from the result: `(x - out) / y`,
+/// rounded, is that integer.
 fn rem_slope(b: &mut Builder, x: Value, y: Value, out: Value) -> Value {
     let whole = b.sub(x, out);
     let q = b.div(whole, y);
@@ -119,7 +119,7 @@ fn rem_slope(b: &mut Builder, x: Value, y: Value, out: Value) -> Value {
     b.neg(q)
 }
 
-/// d(x^y)/dx = y x^(y-1), and 0 for y = 0 whatever x is, as JAX has it.
+/// Emits d(x^y)/dx = y x^(y-1), which is 0 for y = 0 and every x, as in JAX.
 fn pow_slope_base(b: &mut Builder, x: Value, y: Value) -> Value {
     let (zero, one) = (b.full_like(y, 0.0), b.full_like(y, 1.0));
     let constant = b.compare(Direction::Eq, y, zero);
@@ -129,7 +129,7 @@ fn pow_slope_base(b: &mut Builder, x: Value, y: Value) -> Value {
     b.mul(y, p)
 }
 
-/// d(x^y)/dy = log(x) x^y, and 0 for x = 0, as JAX has it.
+/// Emits d(x^y)/dy = log(x) x^y, which is 0 for x = 0, as in JAX.
 fn pow_slope_exponent(b: &mut Builder, x: Value, out: Value) -> Value {
     let (zero, one) = (b.full_like(x, 0.0), b.full_like(x, 1.0));
     let at_zero = b.compare(Direction::Eq, x, zero);
@@ -138,14 +138,14 @@ fn pow_slope_exponent(b: &mut Builder, x: Value, out: Value) -> Value {
     b.mul(log, out)
 }
 
-/// `z / (x^2 + y^2)`
+/// Emits `z / (x^2 + y^2)`.
 fn over_square(b: &mut Builder, z: Value, x: Value, y: Value) -> Value {
     let (p, q) = (b.square(x), b.square(y));
     let r = b.add(p, q);
     b.div(z, r)
 }
 
-/// 1 where `x` wins, 1/2 at ties, else 0.
+/// Emits 1 where `x` wins, 1/2 at ties, else 0.
 fn wins(b: &mut Builder, direction: Direction, x: Value, y: Value) -> Value {
     let (win, tie) = (b.compare(direction, x, y), b.compare(Direction::Eq, x, y));
     let (zero, half, one) = (b.full_like(x, 0.0), b.full_like(x, 0.5), b.full_like(x, 1.0));

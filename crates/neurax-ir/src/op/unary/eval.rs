@@ -1,11 +1,11 @@
-//! The values of unary functions: one row per function for floats, complex numbers and integers.
+//! Evaluation of unary functions: one row per function for floats, complex numbers and integers.
 
 use super::Unary::{self, *};
 use crate::op::{complex, exp::Exp as _, pointwise::*, special};
 use crate::{Complex, Compute, DType, Literal, Result, with_compute};
 
-/// The function of every element; was the operand's memory reused?
-pub fn run(f: Unary, x: Literal) -> Result<(Literal, bool)> {
+/// Applies `f` to every element; also returns whether that happened in place.
+pub fn apply(f: Unary, x: Literal) -> Result<(Literal, bool)> {
     let dtype = x.dtype();
     match f {
         IsFinite => Ok((is_finite(&x)?, false)),
@@ -15,8 +15,8 @@ pub fn run(f: Unary, x: Literal) -> Result<(Literal, bool)> {
     }
 }
 
-/// The function of one element.
-pub fn one<C: Rows>(f: Unary, dtype: DType, x: C) -> C {
+/// Applies `f` to one element.
+pub fn of_element<C: UnaryElement>(f: Unary, dtype: DType, x: C) -> C {
     let mut v = [x];
     C::unary(f, dtype, &mut v);
     v[0]
@@ -30,7 +30,7 @@ fn is_finite(x: &Literal) -> Result<Literal> {
     })
 }
 
-/// Functions of complex numbers with real results.
+/// Applies a function of complex numbers with real results.
 fn to_real(f: Unary, x: &Literal) -> Literal {
     let ty = x.ty().with_dtype(x.dtype().real());
     let g: fn((f64, f64)) -> f64 = match f {
@@ -40,24 +40,29 @@ fn to_real(f: Unary, x: &Literal) -> Literal {
     };
     with_compute!(any x.dtype(), C => {
         let xs = x.load::<C>();
-        with_compute!(float ty.dtype, R => Literal::build(ty, |out: &mut [R]| out.iter_mut().zip(&*xs).for_each(|(o, x)| *o = R::from_f64(g(x.parts())))), else x.clone())
+        with_compute!(float ty.dtype, R => Literal::build(ty, |out: &mut [R]| {
+            out.iter_mut().zip(&*xs).for_each(|(o, x)| *o = R::from_f64(g(x.parts())))
+        }), else x.clone())
     })
 }
 
-/// A type that unary functions are computed in. Functions that `infer` keeps away from it leave the
-/// elements alone.
-pub trait Rows: Compute {
+/// A type that unary functions are computed in.
+pub trait UnaryElement: Compute {
+    /// Applies `f` to all elements, in place. A function that `infer` rejects for the type leaves
+    /// the elements unchanged.
     fn unary(f: Unary, dtype: DType, v: &mut [Self]);
 }
 
 macro_rules! float_rows {
     ($($t:ident),*) => {$(
-        impl Rows for $t {
+        impl UnaryElement for $t {
             fn unary(f: Unary, _: DType, v: &mut [$t]) {
                 match f {
                     Neg => each(v, |x| -x),
                     Abs => each(v, |x| x.abs()),
-                    Sign => each(v, |x| if x == 0.0 || x.is_nan() { x } else { $t::copysign(1.0, x) }),
+                    Sign => each(v, |x| {
+                        if x == 0.0 || x.is_nan() { x } else { $t::copysign(1.0, x) }
+                    }),
                     Exp => each(v, |x| x.exponential()),
                     Expm1 => each(v, |x| x.exponential_minus_one()),
                     Log => each(v, |x| x.ln()),
@@ -80,10 +85,9 @@ macro_rules! float_rows {
                     RoundEven => each(v, |x| x.round_ties_even()),
                     RoundAway => each(v, |x| x.round()),
                     Imag => each(v, |_| 0.0),
-                    // libm's inverse hyperbolic functions keep their accuracy near 0 and 1, which
-                    // std's do not.
+                    // libm's inverse hyperbolic functions are accurate near 0 and 1, std's are not.
                     Asinh => wide(v, libm::asinh),
-                    // Far below 1 libm gives numbers where there is none.
+                    // Far below 1 libm returns numbers instead of NaN.
                     Acosh => wide(v, |x| if x < 1.0 { f64::NAN } else { libm::acosh(x) }),
                     Atanh => wide(v, libm::atanh),
                     Erf => wide(v, libm::erf),
@@ -100,21 +104,25 @@ macro_rules! float_rows {
     )*};
 }
 
-/// A function that is known in f64 only.
+/// Applies a function that is implemented in f64 only.
 fn wide<C: Compute>(v: &mut [C], f: fn(f64) -> f64) {
     each(v, |x| C::from_f64(f(x.to_f64())));
 }
 
 macro_rules! complex_rows {
     ($($t:ident),*) => {$(
-        impl Rows for Complex<$t> {
+        impl UnaryElement for Complex<$t> {
             fn unary(f: Unary, _: DType, v: &mut [Self]) {
                 match f {
                     Neg => each(v, |z| -z),
                     Conj => each(v, |z| z.conj()),
                     _ => {
-                        let f = complex_row(f);
-                        each(v, |z| { let (re, im) = z.parts(); let w = f(Complex::new(re, im)); Complex::from_parts(w.re, w.im) })
+                        let f = complex_function(f);
+                        each(v, |z| {
+                            let (re, im) = z.parts();
+                            let w = f(Complex::new(re, im));
+                            Complex::from_parts(w.re, w.im)
+                        })
                     }
                 }
             }
@@ -122,8 +130,8 @@ macro_rules! complex_rows {
     )*};
 }
 
-/// Functions of complex numbers, in f64 for both widths.
-fn complex_row(f: Unary) -> fn(Complex<f64>) -> Complex<f64> {
+/// Returns the complex function `f`, computed in f64 for both widths.
+fn complex_function(f: Unary) -> fn(Complex<f64>) -> Complex<f64> {
     match f {
         Sign => complex::sign,
         Exp => |z| z.exp(),
@@ -151,16 +159,18 @@ fn complex_row(f: Unary) -> fn(Complex<f64>) -> Complex<f64> {
 
 macro_rules! int_rows {
     ($($t:ident),*) => {$(
-        impl Rows for $t {
+        impl UnaryElement for $t {
             fn unary(f: Unary, dtype: DType, v: &mut [$t]) {
-                // An element of 2 or 4 bits is computed in 8: what counts bits must not see the
-                // others.
+                // Elements of 2 or 4 bits are computed in 8 bits: functions that count bits have to
+                // ignore the upper ones.
                 let mask = (!0u64 >> (64 - dtype.bits())) as $t;
                 let extra = $t::BITS - dtype.bits() as u32;
                 match f {
                     Neg => each(v, |x| x.wrapping_neg()),
                     Abs => each(v, |x| if x < $t::ZERO { x.wrapping_neg() } else { x }),
-                    Sign => each(v, |x| if x < $t::ZERO { $t::ZERO.wrapping_sub(1) } else { (x != 0) as $t }),
+                    Sign => each(v, |x| {
+                        if x < $t::ZERO { $t::ZERO.wrapping_sub(1) } else { (x != 0) as $t }
+                    }),
                     Not if dtype == DType::Bool => each(v, |x| x ^ 1),
                     Not => each(v, |x| !x),
                     PopulationCount => each(v, |x| (x & mask).count_ones() as $t),

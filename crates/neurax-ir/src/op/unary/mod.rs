@@ -1,4 +1,4 @@
-//! One operand, element by element. Adding one is a row in each match.
+//! Elementwise functions of one operand. A new function is one row in each `match`.
 
 mod eval;
 mod slope;
@@ -9,22 +9,22 @@ use crate::{Builder, DType, Eval, Kind, Literal, Result, Type, Value};
 use std::ops::Range;
 
 names! {
-    /// An elementwise function of one operand. Names are StableHLO's
-    /// (<https://openxla.org/stablehlo/spec#ops>) and CHLO's.
+    /// An elementwise function of one operand. Mnemonics are those of StableHLO
+    /// (<https://openxla.org/stablehlo/spec#ops>) and CHLO.
     pub enum Unary {
         /// `-x`; integers wrap.
         Neg = "negate",
-        /// `|x|`; of a complex number the real modulus.
+        /// `|x|`; the modulus of a complex number, which is real.
         Abs = "abs",
-        /// -1, 0 or 1; of a complex number `x / |x|`. NaN stays NaN.
+        /// -1, 0 or 1; `x / |x|` for complex numbers. NaN stays NaN.
         Sign = "sign",
         /// `e^x`
         Exp = "exponential",
-        /// `e^x - 1`, exact near zero.
+        /// `e^x - 1`, accurate near zero.
         Expm1 = "exponential_minus_one",
         /// Natural logarithm.
         Log = "log",
-        /// `log(1 + x)`, exact near zero.
+        /// `log(1 + x)`, accurate near zero.
         Log1p = "log_plus_one",
         /// Sine of radians.
         Sin = "sine",
@@ -54,44 +54,43 @@ names! {
         Sqrt = "sqrt",
         /// `1 / sqrt(x)`
         Rsqrt = "rsqrt",
-        /// Cube root, real also below zero.
+        /// Real cube root, also of negative numbers.
         Cbrt = "cbrt",
         /// `1 / (1 + e^-x)`
         Logistic = "logistic",
         /// Error function.
         Erf = "erf",
-        /// `1 - erf(x)`, exact for large x.
+        /// `1 - erf(x)`, accurate for large x.
         Erfc = "erfc",
         /// Inverse error function.
         ErfInv = "erf_inv",
         /// Logarithm of the absolute value of the gamma function.
         Lgamma = "lgamma",
-        /// Derivative of [`Unary::Lgamma`]; those after it are [`super::Binary::Polygamma`].
+        /// Derivative of [`Unary::Lgamma`]; [`super::Binary::Polygamma`] are its derivatives.
         Digamma = "digamma",
-        /// Derivative of [`Unary::Digamma`].
-        /// `e^-|x| I0(x)`, with the modified Bessel function of the first kind of order 0.
+        /// `e^-|x| I0(x)`, the scaled modified Bessel function of the first kind of order 0.
         BesselI0e = "bessel_i0e",
-        /// `e^-|x| I1(x)`, of order 1.
+        /// `e^-|x| I1(x)`, the scaled modified Bessel function of the first kind of order 1.
         BesselI1e = "bessel_i1e",
-        /// The largest integer not above.
+        /// The largest integer that is not greater than `x`.
         Floor = "floor",
-        /// The smallest integer not below.
+        /// The smallest integer that is not less than `x`.
         Ceil = "ceil",
         /// The nearest integer, ties to even.
         RoundEven = "round_nearest_even",
         /// The nearest integer, ties away from zero.
         RoundAway = "round_nearest_afz",
-        /// Bitwise complement; of bool, logical not.
+        /// Bitwise complement; logical not of bools.
         Not = "not",
         /// Number of one bits.
         PopulationCount = "popcnt",
         /// Number of leading zero bits, in the width of the dtype.
         CountLeadingZeros = "count_leading_zeros",
-        /// Neither infinite nor NaN; gives bool.
+        /// True if `x` is neither infinite nor NaN, as a bool.
         IsFinite = "is_finite",
-        /// Real part; gives the real dtype.
+        /// Real part, in the real dtype.
         Real = "real",
-        /// Imaginary part; gives the real dtype.
+        /// Imaginary part, in the real dtype.
         Imag = "imag",
         /// Complex conjugate.
         Conj = "conj",
@@ -103,7 +102,7 @@ nameless_attrs!(Unary);
 use Unary::*;
 
 impl Unary {
-    /// The kinds of dtype that it takes.
+    /// Returns the kinds of dtype that the function takes.
     pub fn kinds(self) -> &'static [Kind] {
         match self {
             Neg | Abs | Sign => NUMBERS,
@@ -117,12 +116,12 @@ impl Unary {
         }
     }
 
-    /// Does it take that dtype?
+    /// Returns true if the function takes operands of `dtype`.
     pub fn admits(self, dtype: DType) -> bool {
         self.kinds().contains(&dtype.kind())
     }
 
-    /// The dtype of the result.
+    /// Returns the dtype of the result for operands of `dtype`.
     pub fn result(self, dtype: DType) -> DType {
         match self {
             IsFinite => DType::Bool,
@@ -131,23 +130,23 @@ impl Unary {
         }
     }
 
-    /// Its value for one number, where it takes floats. Compilers call this where they have no code
-    /// of their own.
+    /// Evaluates a function that takes floats. Compilers call this for functions that they have no
+    /// code for.
     ///
     /// ```
     /// use neurax_ir::op::Unary;
     /// assert_eq!(Unary::Sqrt.of_f32(4.0), 2.0);
     /// ```
     pub fn of_f32(self, x: f32) -> f32 {
-        eval::one(self, DType::F32, x)
+        eval::of_element(self, DType::F32, x)
     }
 
-    /// As [`Unary::of_f32`], for f64.
+    /// Evaluates a function that takes floats, in f64.
     pub fn of_f64(self, x: f64) -> f64 {
-        eval::one(self, DType::F64, x)
+        eval::of_element(self, DType::F64, x)
     }
 
-    /// Numbers for which it has a result, where its derivative exists.
+    /// Returns a range in which the function is defined and differentiable.
     pub fn domain(self) -> Range<f64> {
         match self {
             Log | Sqrt | Rsqrt | Lgamma | Digamma => 0.1..4.0,
@@ -172,7 +171,7 @@ impl Primitive for Unary {
     }
 
     fn eval(&self, cx: &mut Eval, mut xs: Vec<Literal>) -> Result<Vec<Literal>> {
-        let (y, inplace) = eval::run(*self, xs.swap_remove(0))?;
+        let (y, inplace) = eval::apply(*self, xs.swap_remove(0))?;
         cx.count_reuse(inplace);
         Ok(vec![y])
     }
@@ -221,7 +220,7 @@ impl Primitive for Unary {
     }
 
     fn samples() -> Vec<Sample> {
-        // Everything that takes floats and gives some has a derivative, if only zero.
+        // All functions from floats to floats have a derivative, even if it is zero.
         let rows = |&f: &Unary| samples(f, |d| f.admits(d), &[f.domain()], f != IsFinite);
         Unary::ALL.iter().flat_map(rows).collect()
     }
@@ -266,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn integers_wrap_and_count_in_their_own_width() {
+    fn integers_wrap_and_count_bits_in_their_width() {
         assert_eq!(eval(Neg, &[&vector(&[i8::MIN, 5])]).to_vec::<i8>().unwrap(), [i8::MIN, -5]);
         assert_eq!(eval(Abs, &[&vector(&[i32::MIN, -7])]).to_vec::<i32>().unwrap(), [i32::MIN, 7]);
         assert_eq!(eval(Neg, &[&of(DType::U2, &[1.0, 0.0])]).to_f64s(), [3.0, 0.0]);
@@ -281,7 +280,7 @@ mod tests {
             [4.0, 3.0, 0.0]
         );
         assert_eq!(eval(CountLeadingZeros, &[&of(DType::I4, &[-1.0, 1.0])]).to_f64s(), [0.0, 3.0]);
-        // Two bits hold the count 2 only without a sign.
+        // A 2-bit integer can only represent the count 2 if it is unsigned.
         assert_eq!(eval(CountLeadingZeros, &[&of(DType::U2, &[0.0])]).to_f64s(), [2.0]);
         assert_eq!(eval(CountLeadingZeros, &[&vector(&[0u64, 1])]).to_f64s(), [64.0, 63.0]);
     }
@@ -316,7 +315,7 @@ mod tests {
         let (kept, address) = (x.clone(), x.bytes().address());
         let mut cx = Eval::default();
         let y = op.eval(&mut cx, vec![x]).unwrap().swap_remove(0);
-        assert!(y.bytes().address() != address && cx.reused == 0, "somebody else holds it");
+        assert!(y.bytes().address() != address && cx.reused == 0, "it has another owner");
         let y = op.eval(&mut cx, vec![kept]).unwrap().swap_remove(0);
         assert!(y.bytes().address() == address && cx.reused == 1);
     }
@@ -326,15 +325,16 @@ mod tests {
         let f32s = Type::new(DType::F32, [2]);
         assert_eq!(
             refusal(Sin, &[Type::new(DType::I32, [2])]),
-            "sine: it takes float or complex operands, not i32[2]; convert it first"
+            "sine: expected a float or complex operand, got i32[2]; convert it first"
         );
         assert_eq!(
             refusal(Not, std::slice::from_ref(&f32s)),
-            "not: it takes bool or unsigned integer or signed integer operands, not f32[2]; convert it first"
+            "not: expected a bool or unsigned integer or signed integer operand, got f32[2]; \
+             convert it first"
         );
         assert_eq!(
             refusal(Exp, &[f32s.clone(), f32s]),
-            "exponential: it takes 1 operands, not 2 (f32[2], f32[2])"
+            "exponential: expected 1 operand, got 2: f32[2], f32[2]"
         );
     }
 }

@@ -1,11 +1,11 @@
-//! The derivatives of unary functions.
+//! Derivatives of unary functions.
 
 use super::Unary::{self, *};
 use crate::op::Tangent;
 use crate::{Builder, Result, Value};
 use std::f64::consts::{FRAC_2_SQRT_PI, PI};
 
-/// The tangent of `y = f(x)`, linear in `dx`.
+/// Emits the tangent of `y = f(x)`, linear in `dx`; `None` if it is zero.
 pub fn tangent(f: Unary, b: &mut Builder, x: Value, y: Value, dx: Value) -> Result<Tangent> {
     let complex = b.dtype(x).is_complex();
     Ok(Some(match f {
@@ -23,7 +23,7 @@ pub fn tangent(f: Unary, b: &mut Builder, x: Value, y: Value, dx: Value) -> Resu
     }))
 }
 
-/// dy/dx, given x and y = f(x).
+/// Emits the derivative dy/dx, given `x` and `y = f(x)`.
 fn slope(f: Unary, b: &mut Builder, x: Value, y: Value) -> Value {
     match f {
         Abs => b.sign(x),
@@ -59,8 +59,8 @@ fn slope(f: Unary, b: &mut Builder, x: Value, y: Value) -> Value {
             let s = one_plus_square(b, x);
             b.rsqrt(s)
         }
-        // Two roots: the root of the product is on the wrong branch for complex numbers left of the
-        // imaginary axis.
+        // Two roots, because the root of the product is on the wrong branch for complex numbers
+        // left of the imaginary axis.
         Acosh => {
             let (below, above) = (b.add_scalar(x, -1.0), b.add_scalar(x, 1.0));
             let (p, q) = (b.rsqrt(below), b.rsqrt(above));
@@ -104,7 +104,7 @@ fn slope(f: Unary, b: &mut Builder, x: Value, y: Value) -> Value {
             let s = b.sub(last, share);
             b.sub(s, decay)
         }
-        // `tangent` answers for these; they are constant or not functions of numbers.
+        // `tangent` handles these itself, or they are not functions of floats.
         Neg | Sign | Real | Imag | Conj | Floor | Ceil | RoundEven | RoundAway => {
             b.full_like(x, 0.0)
         }
@@ -112,13 +112,14 @@ fn slope(f: Unary, b: &mut Builder, x: Value, y: Value) -> Value {
     }
 }
 
-/// `sign(x) y`: what the factor `e^-|x|` of a Bessel function takes off its slope.
+/// Emits `sign(x) y`, which the factor `e^-|x|` of a scaled Bessel function subtracts from the
+/// derivative.
 fn decay(b: &mut Builder, x: Value, y: Value) -> Value {
     let sign = b.sign(x);
     b.mul(sign, y)
 }
 
-/// `y / x` for `y = e^-|x| I1(x)`: a half at zero.
+/// Emits `y / x` for `y = e^-|x| I1(x)`; its limit at zero is 1/2.
 fn share(b: &mut Builder, x: Value, y: Value) -> Value {
     let (zero, divisor) = (b.full_like(x, 0.0), nonzero(b, x));
     let (ratio, half) = (b.div(y, divisor), b.full_like(x, 0.5));
@@ -126,26 +127,26 @@ fn share(b: &mut Builder, x: Value, y: Value) -> Value {
     b.select(at_zero, half, ratio)
 }
 
-/// `1 / x`
+/// Emits `1 / x`.
 fn reciprocal(b: &mut Builder, x: Value) -> Value {
     let one = b.full_like(x, 1.0);
     b.div(one, x)
 }
 
-/// `1 + x * x`
+/// Emits `1 + x * x`.
 fn one_plus_square(b: &mut Builder, x: Value) -> Value {
     let s = b.square(x);
     b.add_scalar(s, 1.0)
 }
 
-/// `(1 - x) * (1 + x)`, which does not cancel near 1.
+/// Emits `1 - x * x` as `(1 - x) * (1 + x)`, which does not cancel near 1.
 fn one_minus_square(b: &mut Builder, x: Value) -> Value {
     let one = b.full_like(x, 1.0);
     let (p, q) = (b.sub(one, x), b.add(one, x));
     b.mul(p, q)
 }
 
-/// `c * exp(k * x * x)`
+/// Emits `c * exp(k * x * x)`.
 fn bell(b: &mut Builder, x: Value, c: f64, k: f64) -> Value {
     let s = b.square(x);
     let s = b.mul_scalar(s, k);
@@ -153,7 +154,7 @@ fn bell(b: &mut Builder, x: Value, c: f64, k: f64) -> Value {
     b.mul_scalar(e, c)
 }
 
-/// `Re(dx * conj(x) / |x|)`, zero at zero.
+/// Emits `Re(dx * conj(x) / |x|)`, zero at zero.
 fn abs_complex(b: &mut Builder, x: Value, y: Value, dx: Value) -> Value {
     let (up, r) = (b.conj(x), nonzero(b, y));
     let r = b.convert(r, b.dtype(x));
@@ -162,8 +163,8 @@ fn abs_complex(b: &mut Builder, x: Value, y: Value, dx: Value) -> Value {
     b.real(t)
 }
 
-/// `(dx - y^2 conj(dx)) / 2|x|`, zero at zero: only the part of `dx` across the ray through `x`
-/// turns `x / |x|`.
+/// Emits `(dx - y^2 conj(dx)) / 2|x|`, zero at zero: the component of `dx` that is orthogonal to
+/// `x`, as only that changes `x / |x|`.
 fn sign_complex(b: &mut Builder, x: Value, y: Value, dx: Value) -> Value {
     let r = b.abs(x);
     let r = nonzero(b, r);
@@ -172,14 +173,14 @@ fn sign_complex(b: &mut Builder, x: Value, y: Value, dx: Value) -> Value {
     let scale = b.div(half, r);
     // |y|^2 is 1, and 0 at zero.
     let conj = b.conj(y);
-    let (here, scale2) = (b.mul(y, conj), b.mul(square, scale));
-    let scale = b.mul(scale, here);
-    let turned = b.conj(dx);
-    let (t, u) = (b.mul(dx, scale), b.mul(turned, scale2));
+    let (norm, scale2) = (b.mul(y, conj), b.mul(square, scale));
+    let scale = b.mul(scale, norm);
+    let conj_dx = b.conj(dx);
+    let (t, u) = (b.mul(dx, scale), b.mul(conj_dx, scale2));
     b.sub(t, u)
 }
 
-/// `r`, with 1 in place of 0.
+/// Emits `r` with 1 in place of 0.
 fn nonzero(b: &mut Builder, r: Value) -> Value {
     let (zero, one) = (b.full_like(r, 0.0), b.full_like(r, 1.0));
     let at_zero = b.compare(crate::op::Direction::Eq, r, zero);
