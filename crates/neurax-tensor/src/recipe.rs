@@ -29,7 +29,7 @@ pub(crate) struct Recipe {
 impl Recipe {
     /// A tensor for the only output of `graph`.
     pub fn tensor(graph: Graph, args: Vec<Tensor>, at: At) -> Tensor {
-        let bound = graph.eqns().iter().any(|e| reads_an_axis(&e.op));
+        let bound = graph.eqns().iter().any(|e| e.op.uses_axis(None));
         let Some(&out) = graph.outputs().first() else {
             return Tensor::fail("recipe", "the graph has no output", at);
         };
@@ -77,13 +77,5 @@ impl Recipe {
                 .ok_or_else(|| Error::new("recipe", "the program has no output"))
         };
         run().map_err(|e: Error| e.at(&Place::Source(self.at)))
-    }
-}
-
-fn reads_an_axis(op: &neurax_ir::Op) -> bool {
-    use neurax_ir::Op;
-    match op {
-        Op::AxisIndex(_) | Op::AllReduce(_) => true,
-        op => op.graphs().iter().any(|g| g.eqns().iter().any(|e| reads_an_axis(&e.op))),
     }
 }

@@ -1,16 +1,17 @@
-//! Repeating elements along new or unit axes.
+//! `broadcast_in_dim`: repeats elements along new or unit axes.
 
 use super::strided::{View, read};
 use super::{Axis, Batched, Bound, Primitive, Sample, Tangent, Transposed, rules::*};
 use crate::{Builder, DType, Eval, Literal, Result, Shape, Type, Value, graph::attr::attrs};
 
 attrs! {
-    /// Axis `i` of the operand becomes axis `dims[i]` of the result; unit axes stretch. `dims` is
-    /// strictly increasing. <https://openxla.org/stablehlo/spec#broadcast_in_dim>
+    /// The operand broadcast to `shape`: axis `i` of the operand becomes axis `dims[i]` of the
+    /// result, and axes of size 1 are repeated.
+    /// <https://openxla.org/stablehlo/spec#broadcast_in_dim>
     pub struct Broadcast = "broadcast_in_dim" {
-        /// The result's shape.
+        /// The shape of the result.
         shape: Shape,
-        /// Where the operand's axes go.
+        /// For each axis of the operand, the axis of the result; strictly increasing.
         dims: Vec<usize>,
     }
 }
@@ -27,7 +28,7 @@ impl Primitive for Broadcast {
             return refuse(
                 Self::NAME,
                 format!(
-                    "{x} has {} axes, but dims names {:?}; name one axis for each",
+                    "expected {} dims, one for each axis of {x}, got {:?}",
                     x.rank(),
                     self.dims
                 ),
@@ -43,10 +44,10 @@ impl Primitive for Broadcast {
         for (&n, &d) in x.shape.iter().zip(&self.dims) {
             if n != 1 && n != self.shape[d] {
                 let why = format!(
-                    "{x} does not fit into {} with axes {:?}: size {n} meets {}",
+                    "cannot broadcast {x} to {} with dims {:?}: expected size {} or 1, got {n}",
                     self.shape, self.dims, self.shape[d]
                 );
-                return refuse(Self::NAME, format!("{why}; only size 1 stretches"));
+                return refuse(Self::NAME, why);
             }
         }
         Ok(vec![x.with_shape(&self.shape)])
@@ -87,10 +88,11 @@ impl Primitive for Broadcast {
         dims: &[Option<usize>],
     ) -> Result<Batched> {
         let Some(d) = dims[0] else { return Ok((b.emit_n(self.clone(), xs, 1), vec![None])) };
-        // Behind the operand's axis in front of it, so that `dims` still increases and nothing has
-        // to move.
+        // The new axis directly follows the image of the operand's preceding axis, so that `dims`
+        // is still increasing without a transposition.
         let to = if d == 0 { 0 } else { self.dims[d - 1] + 1 };
-        let mut dims: Vec<usize> = self.dims.iter().map(|&i| i + (i >= to) as usize).collect();
+        let mut dims = self.dims.clone();
+        shift_axes_from(&mut dims, to);
         dims.insert(d, to);
         let op = Broadcast { shape: self.shape.inserted(to, axis.size), dims };
         Ok((b.emit_n(op, xs, 1), vec![Some(to)]))
@@ -127,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn unit_axes_stretch_and_new_axes_repeat() {
+    fn unit_axes_and_new_axes_repeat() {
         let x = Literal::from_slice([2, 1], &[1.0f32, 2.0]).unwrap();
         let y = run(x, &[2, 2, 3], &[1, 2]);
         assert_eq!(y.to_f64s(), [1.0, 1.0, 1.0, 2.0, 2.0, 2.0, 1.0, 1.0, 1.0, 2.0, 2.0, 2.0]);
@@ -135,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_named() {
+    fn operands_that_do_not_fit_are_errors() {
         let x = [Type::new(DType::F32, [2, 3])];
         let err = |shape: &[usize], dims: &[usize]| {
             Broadcast { shape: shape.into(), dims: dims.to_vec() }
@@ -143,9 +145,9 @@ mod tests {
                 .unwrap_err()
                 .to_string()
         };
-        assert!(err(&[2, 4], &[0, 1]).contains("size 3 meets 4"));
+        assert!(err(&[2, 4], &[0, 1]).contains("expected size 4 or 1, got 3"));
         assert!(err(&[3, 2], &[1, 0]).contains("must increase"));
-        assert!(err(&[2, 3], &[1]).contains("has 2 axes"));
+        assert!(err(&[2, 3], &[1]).contains("expected 2 dims"));
         assert!(err(&[2, 3], &[0, 2]).contains("out of range"));
     }
 }

@@ -1,6 +1,6 @@
-//! Talking along an axis that `vmap` named.
+//! Collectives over a named `vmap` axis: `all_reduce` and `axis_index`.
 
-use super::reduce::shared;
+use super::reduce::extremum_tangent;
 use super::{
     Axis, Batched, Bound, Primitive, Reduce, ReduceKind, Sample, Tangent, Transposed, rules::*,
 };
@@ -9,21 +9,21 @@ use crate::{Builder, DType, Eval, Literal, Result, Type, Value, Values};
 use std::sync::Arc;
 
 attrs! {
-    /// Joins the operand over all members of a named axis; every member gets the result.
+    /// The reduction of the operand over all members of a named axis; every member gets the result.
     ///
-    /// A product has no derivative before the axis is bound: that takes the product of all other
-    /// members, which no member knows. To divide the whole product by the own factor is right only
-    /// where no factor is zero, and counting zeros to mend that gives wrong second derivatives
-    /// there. Bound first, it is a `reduce`, and differentiated like one.
-    /// <https://openxla.org/stablehlo/spec#all_reduce>
+    /// A product has no derivative before `vmap` binds the axis: the derivative is the product of
+    /// all other members, which no member has. Dividing the whole product by the member's own
+    /// factor is only correct where no factor is zero, and counting zeros to fix that yields wrong
+    /// second derivatives. Once the axis is bound, the op is a `reduce` and is differentiated like
+    /// one. <https://openxla.org/stablehlo/spec#all_reduce>
     pub struct AllReduce = "all_reduce" {
-        /// How members are joined.
+        /// The function that combines members.
         kind: ReduceKind,
         /// The name of the axis.
         axis: Arc<str>,
     }
 
-    /// This member's index along a named axis: an i32 scalar.
+    /// The index of the member along a named axis, an i32 scalar.
     pub struct AxisIndex = "axis_index" {
         /// The name of the axis.
         axis: Arc<str>,
@@ -51,7 +51,8 @@ impl Primitive for AllReduce {
             ReduceKind::Sum => Some(b.emit(self.clone(), &[dx])),
             ReduceKind::Max | ReduceKind::Min => {
                 let sum = AllReduce { kind: ReduceKind::Sum, axis: self.axis.clone() };
-                Some(shared(b, at.xs[0], at.ys[0], dx, |b, v| b.emit(sum.clone(), &[v])))
+                let sum = |b: &mut Builder, v| b.emit(sum.clone(), &[v]);
+                Some(extremum_tangent(b, at.xs[0], at.ys[0], dx, sum))
             }
             ReduceKind::Prod => {
                 return no_derivative(
@@ -96,7 +97,7 @@ impl Primitive for AllReduce {
         Ok((Values::from_slice(&[y]), vec![None]))
     }
 
-    /// Rows for the laws that batch first: outside its axis the op has no value.
+    /// Returns rows for the laws that batch first: outside its axis the op has no value.
     fn samples() -> Vec<Sample> {
         let row = |kind: ReduceKind, d: DType, shape: &[usize]| Sample {
             op: AllReduce { kind, axis: "i".into() }.into(),
@@ -115,7 +116,7 @@ impl Primitive for AllReduce {
 }
 
 impl AllReduce {
-    /// `n` members, at least one, that all hold the same `x`.
+    /// Emits the reduction over `n` members, at least one, that all have the same `x`.
     fn of_equals(&self, b: &mut Builder, x: Value, n: usize) -> Value {
         let bits = b.dtype(x) == DType::Bool;
         match self.kind {
@@ -127,7 +128,8 @@ impl AllReduce {
     }
 }
 
-/// `x^n` for `n` of at least 1, by squaring: it holds for every dtype, wrapping ones included.
+/// Emits `x^n`, with `n` at least 1, by repeated squaring: correct for every dtype, also wrapping
+/// integers.
 fn power(b: &mut Builder, x: Value, n: usize) -> Value {
     if n == 1 {
         return x;
@@ -173,7 +175,7 @@ impl Primitive for AxisIndex {
         Ok(at_front(Values::from_slice(&[y])))
     }
 
-    /// A row for the laws that batch first: outside its axis the op has no value.
+    /// Returns a row for the laws that batch first: outside its axis the op has no value.
     fn samples() -> Vec<Sample> {
         vec![Sample { op: AxisIndex { axis: "i".into() }.into(), inputs: vec![], smooth: false }]
     }
@@ -207,7 +209,7 @@ mod tests {
         AllReduce { kind, axis: "i".into() }
     }
 
-    /// The op on a scalar of that dtype, over members that hold `xs`, or all hold the one.
+    /// Reduces scalars of dtype `d` over `size` members that have the values `xs`, or all the same.
     fn over(kind: ReduceKind, d: DType, xs: &[f64], size: usize) -> Vec<f64> {
         let many = xs.len() == size;
         let g = vmap(&graph(all(kind), &[Type::scalar(d)]), &[many.then_some(0)], &axis("i", size))
@@ -217,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn members_that_hold_the_same_are_joined_as_if_they_did_not() {
+    fn equal_members_reduce_like_different_ones() {
         for &kind in ReduceKind::ALL {
             for d in [DType::F32, DType::U8, DType::I4, DType::Bool]
                 .into_iter()
@@ -321,7 +323,8 @@ mod tests {
         .unwrap_err();
         assert_eq!(
             err.to_string(),
-            "all_reduce: axis `i` is not bound: all_reduce works only inside vmap with that axis name"
+            "all_reduce: axis `i` is not bound: all_reduce works only inside vmap with that axis \
+             name"
         );
         let err = all(ReduceKind::Max).infer(&[Type::scalar(DType::C64)]).unwrap_err();
         assert!(err.to_string().contains("take the real part"));

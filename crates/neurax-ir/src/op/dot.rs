@@ -1,4 +1,4 @@
-//! Products of arrays.
+//! `dot_general`: products of arrays, contracted over any axes.
 
 pub(super) mod kernel;
 
@@ -6,18 +6,21 @@ use super::{Axis, Batched, Bound, Primitive, Sample, Tangent, Transposed, rules:
 use crate::{Builder, DType, Eval, Kind, Literal, Result, Shape, Type, Value, graph::attr::attrs};
 
 attrs! {
-    /// Multiplies and sums over the contracted axes, for every index of the batch axes. Axes of the
-    /// result: batch, the rest of the left operand, the rest of the right one. Both operands have
-    /// one dtype; products are summed in f64 (integers in the result's own width, bool is an or of
-    /// ands) and stored as `dtype`. <https://openxla.org/stablehlo/spec#dot_general>
+    /// The product of two operands, summed over the contracted axes, for every index of the batch
+    /// axes. The axes of the result are the batch axes, the free axes of the left operand, and the
+    /// free axes of the right operand.
+    ///
+    /// Both operands have the same dtype. Floats accumulate in f64, integers in the width of the
+    /// result; a product of bools is an or of ands. The sums are stored as `dtype`.
+    /// <https://openxla.org/stablehlo/spec#dot_general>
     pub struct DotGeneral = "dot_general" {
-        /// Batch axes of the left operand.
+        /// The batch axes of the left operand.
         lhs_batch: Vec<usize>,
-        /// Batch axes of the right operand, in the same order.
+        /// The batch axes of the right operand, in the same order.
         rhs_batch: Vec<usize>,
-        /// Contracted axes of the left operand.
+        /// The contracted axes of the left operand.
         lhs_contract: Vec<usize>,
-        /// Contracted axes of the right operand, in the same order.
+        /// The contracted axes of the right operand, in the same order.
         rhs_contract: Vec<usize>,
         /// The dtype of the result: the operands' own, or a wider one of the same family (unsigned
         /// may become signed).
@@ -26,18 +29,18 @@ attrs! {
 }
 
 impl DotGeneral {
-    /// The axes of the left operand, of that rank, that are neither batch nor contracted.
+    /// Returns the free axes of the left operand, of `rank` axes: neither batch nor contracted.
     pub fn lhs_free(&self, rank: usize) -> Vec<usize> {
-        rest(rank, &self.lhs_batch, &self.lhs_contract)
+        free_axes(rank, &self.lhs_batch, &self.lhs_contract)
     }
 
-    /// The axes of the right operand, of that rank, that are neither batch nor contracted.
+    /// Returns the free axes of the right operand, of `rank` axes: neither batch nor contracted.
     pub fn rhs_free(&self, rank: usize) -> Vec<usize> {
-        rest(rank, &self.rhs_batch, &self.rhs_contract)
+        free_axes(rank, &self.rhs_batch, &self.rhs_contract)
     }
 
-    /// The product of the operands in the other order; its result has the free axes in the other
-    /// order.
+    /// Returns the product of the swapped operands. Its result has the free axes of the right
+    /// operand first.
     pub fn swapped(&self) -> DotGeneral {
         DotGeneral {
             lhs_batch: self.rhs_batch.clone(),
@@ -48,7 +51,7 @@ impl DotGeneral {
         }
     }
 
-    /// The batch, contracted and free axes of operand `side`, of that rank.
+    /// Returns the batch, contracted and free axes of operand `side` (0 is left), of `rank` axes.
     fn axes(&self, side: usize, rank: usize) -> (&[usize], &[usize], Vec<usize>) {
         match side {
             0 => (&self.lhs_batch, &self.lhs_contract, self.lhs_free(rank)),
@@ -66,7 +69,8 @@ impl DotGeneral {
             return refuse(
                 Self::NAME,
                 format!(
-                    "{what} axes {l:?} of the left and {r:?} of the right operand must be as many"
+                    "expected equal numbers of {what} axes, got {l:?} of the left and {r:?} of \
+                     the right operand"
                 ),
             );
         }
@@ -75,41 +79,41 @@ impl DotGeneral {
             Some((i, j)) => refuse(
                 Self::NAME,
                 format!(
-                    "{what} axis {i} of {} and axis {j} of {} differ in size; they go together",
+                    "{what} axis {i} of {} and axis {j} of {} differ in size; they are paired",
                     xs[0], xs[1]
                 ),
             ),
         }
     }
 
-    /// The cotangent of operand `side`: the product of the result's cotangent with the other
-    /// operand, over the axes that the other one brought, with its axes put back where the operand
-    /// has them.
+    /// Emits the cotangent of operand `side`: the product of the result's cotangent `ct` with the
+    /// other operand, contracted over the free axes of the latter, and transposed to the axes of
+    /// this operand.
     fn transpose_side(&self, b: &mut Builder, at: &Bound, side: usize, ct: Value) -> Value {
         let (x, y) = (b.ty(at.xs[side]).clone(), at.xs[1 - side]);
         let (batch, contract, free) = self.axes(side, x.rank());
         let (y_batch, y_contract, y_free) = self.axes(1 - side, b.ty(y).rank());
-        // The result's axes: batch, free of the left, free of the right operand.
+        // The axes of the result are: batch, free of the left, free of the right operand.
         let nb = batch.len();
-        let brought = nb + if side == 0 { free.len() } else { 0 };
+        let first = nb + if side == 0 { free.len() } else { 0 };
         let op = DotGeneral {
             lhs_batch: (0..nb).collect(),
             rhs_batch: y_batch.to_vec(),
-            lhs_contract: (brought..brought + y_free.len()).collect(),
+            lhs_contract: (first..first + y_free.len()).collect(),
             rhs_contract: y_free,
             dtype: self.dtype,
         };
         let y = b.convert(y, self.dtype);
         let product = b.emit(op, &[ct, y]);
-        // Its axes are: batch, free of this operand, and what this one contracted, in the order the
-        // other one has them.
+        // The axes of the product are: batch, free of this operand, and the contracted ones in the
+        // order of the other operand's axes.
         let mut pairs: Vec<(usize, usize)> =
             y_contract.iter().copied().zip(contract.iter().copied()).collect();
         pairs.sort_unstable();
-        let home: Vec<usize> =
+        let targets: Vec<usize> =
             batch.iter().chain(&free).copied().chain(pairs.into_iter().map(|p| p.1)).collect();
-        let mut permutation = vec![0; home.len()];
-        home.iter().enumerate().for_each(|(from, &to)| permutation[to] = from);
+        let mut permutation = vec![0; targets.len()];
+        targets.iter().enumerate().for_each(|(from, &to)| permutation[to] = from);
         let back = b.transpose(product, &permutation);
         b.convert(back, x.dtype)
     }
@@ -122,25 +126,7 @@ impl Primitive for DotGeneral {
 
     fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
         arity(Self::NAME, xs, 2)?;
-        let dtype = xs[0].dtype;
-        if dtype != xs[1].dtype {
-            return refuse(
-                Self::NAME,
-                format!(
-                    "the operands {} and {} differ in dtype; convert one of them",
-                    xs[0], xs[1]
-                ),
-            );
-        }
-        if !holds(dtype, self.dtype) {
-            return refuse(
-                Self::NAME,
-                format!(
-                    "{dtype} operands cannot give {}; take {dtype} or a wider dtype of its family",
-                    self.dtype
-                ),
-            );
-        }
+        check_product_dtypes(Self::NAME, &xs[0], &xs[1], self.dtype)?;
         self.check_side(0, &xs[0])?;
         self.check_side(1, &xs[1])?;
         self.check_pairs("batch", xs, &self.lhs_batch, &self.rhs_batch)?;
@@ -158,7 +144,7 @@ impl Primitive for DotGeneral {
         }
         let side = |i: usize| {
             let (batch, contract, free) = self.axes(i, xs[i].shape().rank());
-            kernel::Side::new(xs[i].shape(), batch, &free, contract)
+            kernel::OperandOffsets::new(xs[i].shape(), batch, &free, contract)
         };
         Ok(vec![kernel::product(ty, &xs[0], &side(0), &xs[1], &side(1))])
     }
@@ -200,12 +186,11 @@ impl Primitive for DotGeneral {
             (&mut op.rhs_batch, 1),
             (&mut op.rhs_contract, 1),
         ] {
-            dims[d].inspect(|&d| bump(axes, d));
+            dims[d].inspect(|&d| shift_axes_from(axes, d));
         }
         let nb = self.lhs_batch.len();
-        // An axis that only one operand has is free: it stands where that operand's free axes put
-        // it.
-        let place = match (dims[0], dims[1]) {
+        // An axis that only one operand has is one of its free axes.
+        let position = match (dims[0], dims[1]) {
             (Some(l), Some(r)) => {
                 op.lhs_batch.insert(0, l);
                 op.rhs_batch.insert(0, r);
@@ -220,7 +205,7 @@ impl Primitive for DotGeneral {
             }
             (None, None) => None,
         };
-        Ok((b.emit_n(op, xs, 1), vec![place]))
+        Ok((b.emit_n(op, xs, 1), vec![position]))
     }
 
     fn samples() -> Vec<Sample> {
@@ -263,19 +248,31 @@ impl Primitive for DotGeneral {
     }
 }
 
-/// Can sums of products of `from` be stored as `to`?
-pub(super) fn holds(from: DType, to: DType) -> bool {
-    let family =
+/// Checks that `x` and `y` have the same dtype, and that sums of their products can be stored as
+/// `to`: the same dtype, or a wider one of the same family (unsigned may become signed).
+pub(super) fn check_product_dtypes(op: &str, x: &Type, y: &Type, to: DType) -> Result<()> {
+    let from = x.dtype;
+    if from != y.dtype {
+        let why = format!("the operands {x} and {y} differ in dtype; convert one of them");
+        return refuse(op, why);
+    }
+    let is_family =
         from.kind() == to.kind() || (from.kind() == Kind::Unsigned && to.kind() == Kind::Signed);
-    from == to || (family && to.bits() > from.bits())
+    if from == to || (is_family && to.bits() > from.bits()) {
+        return Ok(());
+    }
+    let why = format!(
+        "expected {from} or a wider dtype of its family for the result of {from} operands, got {to}"
+    );
+    refuse(op, why)
 }
 
-/// The axes that are in neither list.
-fn rest(rank: usize, a: &[usize], b: &[usize]) -> Vec<usize> {
+/// Returns the axes that are in neither list.
+fn free_axes(rank: usize, a: &[usize], b: &[usize]) -> Vec<usize> {
     (0..rank).filter(|i| !a.contains(i) && !b.contains(i)).collect()
 }
 
-/// The product of two matrices.
+/// Returns the product of two matrices.
 fn matrix(dtype: DType) -> DotGeneral {
     DotGeneral {
         lhs_batch: vec![],
@@ -338,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_contracted_is_zero_and_empty_shapes_are_legal() {
+    fn empty_contractions_are_zero_and_empty_shapes_are_legal() {
         let z = |s: &[usize]| Literal::zeros(Type::new(F32, s));
         assert_eq!(dot(&matrix(F32), z(&[2, 0]), z(&[0, 1])).to_f64s(), [0.0, 0.0]);
         assert_eq!(dot(&matrix(F32), z(&[0, 3]), z(&[3, 2])).ty().to_string(), "f32[0, 2]");
@@ -346,7 +343,7 @@ mod tests {
 
     #[test]
     fn every_layout_gives_the_sums_of_products() {
-        // Sizes beyond one block, and every place for the contracted axis.
+        // Sizes beyond one block, and every position of the contracted axis.
         for (m, n, k) in [
             (1, 1, 700),
             (70, 1, 70),
@@ -378,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_what_does_not_fit() {
+    fn operands_that_do_not_fit_are_errors() {
         let t = |d, s: &[usize]| Type::new(d, s);
         let say = |op: &DotGeneral, xs: &[Type]| op.infer(xs).unwrap_err().to_string();
         assert!(
@@ -386,9 +383,11 @@ mod tests {
                 .contains("contracted axis 1 of f32[2, 3] and axis 0 of f32[2, 3]")
         );
         assert!(say(&matrix(F32), &[t(F32, &[2, 3]), t(F64, &[3, 2])]).contains("differ in dtype"));
-        assert!(say(&matrix(F16), &[t(F32, &[2, 3]), t(F32, &[3, 2])]).contains("cannot give f16"));
         assert!(
-            say(&matrix(BF16), &[t(F16, &[2, 3]), t(F16, &[3, 2])]).contains("cannot give bf16")
+            say(&matrix(F16), &[t(F32, &[2, 3]), t(F32, &[3, 2])]).contains("operands, got f16")
+        );
+        assert!(
+            say(&matrix(BF16), &[t(F16, &[2, 3]), t(F16, &[3, 2])]).contains("operands, got bf16")
         );
         assert!(
             say(&matrix(F32), &[t(F32, &[2]), t(F32, &[2, 3])]).contains("axis 1 is out of range")
@@ -396,7 +395,7 @@ mod tests {
         let twice = DotGeneral { lhs_batch: vec![1], rhs_batch: vec![0], ..matrix(F32) };
         assert!(say(&twice, &[t(F32, &[2, 2]), t(F32, &[2, 2])]).contains("named twice"));
         let uneven = DotGeneral { lhs_batch: vec![0], ..matrix(F32) };
-        assert!(say(&uneven, &[t(F32, &[2, 2]), t(F32, &[2, 2])]).contains("as many"));
+        assert!(say(&uneven, &[t(F32, &[2, 2]), t(F32, &[2, 2])]).contains("equal numbers of"));
         assert!(say(&matrix(F32), &[t(F32, &[2, 2])]).contains("2 operands"));
     }
 

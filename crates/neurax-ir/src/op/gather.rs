@@ -1,4 +1,4 @@
-//! Reading windows at many places.
+//! `gather`: reads windows at the positions of an array of indices.
 
 pub(super) mod plan;
 
@@ -9,114 +9,117 @@ use crate::graph::attr::{attrs, names};
 use crate::{Builder, DType, Eval, Literal, Result, Shape, Type, Value};
 
 names! {
-    /// What happens to a window that does not fit.
+    /// The treatment of windows that are not within the operand's bounds.
     pub enum OutOfBounds {
-        /// It is moved until it fits.
+        /// The start is clamped so that the window is in bounds.
         Clip = "clip",
-        /// Reading gives zero; writing is dropped.
+        /// A read yields zeros; a write is dropped.
         Drop = "drop",
     }
 }
 
 attrs! {
-    /// Operands `(x, indices)`: for every index vector (the last axis of `indices`) the window of
-    /// `sizes` of `x` at that place.
+    /// The windows of an array at given starts: operands `(x, indices)`. Every index vector (along
+    /// the last axis of `indices`) yields the window of `sizes` of `x` that starts there.
     ///
-    /// The result has the batch axes of `indices` (all but the last) and the window axes, at
-    /// `offset_dims`. Window axes that are in `collapsed` (size 1) or `operand_batch` do not
-    /// appear. Entry `i` of an index vector moves axis `index_map[i]`. Axis `operand_batch[i]` of
-    /// `x` goes along with axis `indices_batch[i]` of `indices`. Indices are of any integer dtype;
-    /// negative ones are out of bounds. <https://openxla.org/stablehlo/spec#gather>, with the index
-    /// vector always last.
+    /// The result has the batch axes of `indices` (all but the last) and the window axes, the
+    /// latter at `offset_dims`. Window axes in `collapsed` (of size 1) or `operand_batch` are
+    /// removed. Entry `i` of an index vector is the start along axis `index_map[i]`. Axis
+    /// `operand_batch[i]` of `x` is paired with axis `indices_batch[i]` of `indices`. Indices have
+    /// any integer dtype; negative ones are out of bounds.
+    ///
+    /// <https://openxla.org/stablehlo/spec#gather>, with the index vector always along the last
+    /// axis.
     pub struct Gather = "gather" {
-        /// Where the window axes stand in the result, increasing.
+        /// The window axes of the result, increasing.
         offset_dims: Vec<usize>,
-        /// Window axes of size 1 that are left out, increasing.
+        /// The window axes of size 1 that are removed, increasing.
         collapsed: Vec<usize>,
-        /// Batch axes of the operand, increasing; the window has size 1 there.
+        /// The batch axes of the operand, increasing; the window has size 1 there.
         operand_batch: Vec<usize>,
-        /// The axes of the indices that go along with them.
+        /// The batch axes of the indices, each paired with one of the operand.
         indices_batch: Vec<usize>,
-        /// Which axis each entry of an index vector moves.
+        /// For each entry of an index vector, the axis of the operand that it indexes.
         index_map: Vec<usize>,
         /// The size of the window along every axis of the operand.
         sizes: Vec<usize>,
-        /// What happens to windows that do not fit.
+        /// The treatment of windows that are out of bounds.
         mode: OutOfBounds,
     }
 }
 
 impl Gather {
-    /// The operand's axes that windows keep: one for each of `offset_dims`.
+    /// Returns the axes of an operand of `rank` axes that windows keep: one for each of
+    /// `offset_dims`.
     pub fn kept(&self, rank: usize) -> Vec<usize> {
         (0..rank)
             .filter(|a| !self.collapsed.contains(a) && !self.operand_batch.contains(a))
             .collect()
     }
 
-    /// Checks all parameters against operands of those types, and gives the shape of the result.
-    /// `op` is named in errors.
+    /// Checks all parameters for operands of these types, and returns the shape of the result. `op`
+    /// is the name of the op in errors.
     pub(super) fn check(&self, op: &str, x: &Type, indices: &Type) -> Result<Shape> {
-        let places = self.check_indices(op, x, indices)?;
+        let batch_axes = self.check_indices(op, x, indices)?;
         self.check_axes(op, x, indices)?;
         self.check_sizes(op, x, indices)?;
         let kept = self.kept(x.rank());
-        let rank = places + kept.len();
+        let rank = batch_axes + kept.len();
         if kept.len() != self.offset_dims.len() {
             let why = format!(
-                "windows of {x} keep the axes {kept:?}, which needs {} window axes, not {:?}",
+                "windows of {x} keep the axes {kept:?}: expected {} window axes, got {:?}",
                 kept.len(),
                 self.offset_dims
             );
             return refuse(op, why);
         }
-        increasing(op, "window axes", &self.offset_dims, rank)?;
+        check_increasing(op, "window axes", &self.offset_dims, rank)?;
         let (mut batch, mut window) = (indices.shape.iter(), kept.iter().map(|&a| &self.sizes[a]));
         let size = |i| if self.offset_dims.contains(&i) { window.next() } else { batch.next() };
         Ok((0..rank).filter_map(size).copied().collect())
     }
 
-    /// The number of axes of `indices` in front of the index vector.
+    /// Checks the type of the indices and returns the number of their batch axes.
     fn check_indices(&self, op: &str, x: &Type, indices: &Type) -> Result<usize> {
         if !indices.dtype.is_int() {
-            return refuse(op, format!("the indices are {indices}; take integers"));
+            return refuse(op, format!("expected integer indices, got {indices}"));
         }
         match indices.shape.split_last() {
             Some((&n, batch)) if n == self.index_map.len() => Ok(batch.len()),
             _ => {
                 let why = format!(
-                    "the last axis of the indices {indices} must hold {} numbers, one for each axis",
-                    self.index_map.len()
+                    "expected size {} along the last axis of the indices, one entry for each axis \
+                     of {x} in index_map {:?}, got {indices}",
+                    self.index_map.len(),
+                    self.index_map
                 );
-                refuse(op, format!("{why} of {x} in index_map {:?}", self.index_map))
+                refuse(op, why)
             }
         }
     }
 
     fn check_axes(&self, op: &str, x: &Type, indices: &Type) -> Result<()> {
-        increasing(op, "axes left out", &self.collapsed, x.rank())?;
-        increasing(op, "batch axes", &self.operand_batch, x.rank())?;
+        check_increasing(op, "removed axes", &self.collapsed, x.rank())?;
+        check_increasing(op, "batch axes", &self.operand_batch, x.rank())?;
         check_axes(op, &[&self.collapsed[..], &self.operand_batch].concat(), x.rank())?;
         check_axes(op, &[&self.index_map[..], &self.operand_batch].concat(), x.rank())?;
         check_axes(op, &self.indices_batch, indices.rank() - 1)?;
         if self.operand_batch.len() != self.indices_batch.len() {
             let why = format!(
-                "batch axes {:?} of the operand and {:?} of the indices",
+                "expected equal numbers of batch axes, got {:?} of the operand and {:?} of the \
+                 indices",
                 self.operand_batch, self.indices_batch
             );
-            return refuse(op, format!("{why} must be as many"));
+            return refuse(op, why);
         }
-        match self
-            .operand_batch
-            .iter()
-            .zip(&self.indices_batch)
-            .find(|&(&i, &j)| x.shape[i] != indices.shape[j])
-        {
+        let mut pairs = self.operand_batch.iter().zip(&self.indices_batch);
+        match pairs.find(|&(&i, &j)| x.shape[i] != indices.shape[j]) {
             None => Ok(()),
             Some((i, j)) => refuse(
                 op,
                 format!(
-                    "axis {i} of {x} and axis {j} of the indices {indices} differ in size; they go together"
+                    "batch axis {i} of {x} and axis {j} of the indices {indices} differ in size; \
+                     they are paired"
                 ),
             ),
         }
@@ -126,7 +129,7 @@ impl Gather {
         if self.sizes.len() != x.rank() {
             return refuse(
                 op,
-                format!("the window {:?} needs one size for each axis of {x}", self.sizes),
+                format!("expected one window size for each axis of {x}, got {:?}", self.sizes),
             );
         }
         for (i, (&size, &n)) in self.sizes.iter().zip(&x.shape[..]).enumerate() {
@@ -135,16 +138,16 @@ impl Gather {
                 return refuse(
                     op,
                     format!(
-                        "the window {:?} must have size 1 on axis {i}, which is left out",
+                        "expected window size 1 on axis {i}, which is removed, got {:?}",
                         self.sizes
                     ),
                 );
             }
-            // Where an axis is empty, no single place is in bounds: that is a meaning if there are
-            // no places, or they are dropped.
-            let nowhere = batch
+            // No index of an empty axis is in bounds. That is legal if there are no indices, or if
+            // windows out of bounds are dropped.
+            let is_legal = batch
                 || (size == 1 && n == 0 && (self.mode == OutOfBounds::Drop || indices.size() == 0));
-            if size > n && !nowhere {
+            if size > n && !is_legal {
                 return refuse(
                     op,
                     format!("the window {:?} does not fit into {x} on axis {i}", self.sizes),
@@ -154,8 +157,8 @@ impl Gather {
         Ok(())
     }
 
-    /// The scatter that writes where this reads.
-    fn mirror(&self, kind: ScatterKind) -> Scatter {
+    /// Returns the scatter that writes the windows which this gather reads.
+    fn to_scatter(&self, kind: ScatterKind) -> Scatter {
         Scatter {
             kind,
             window_dims: self.offset_dims.clone(),
@@ -168,30 +171,31 @@ impl Gather {
         }
     }
 
-    /// Makes room for axis `d` of the operand.
-    fn bump_operand(&mut self, d: usize) {
-        [&mut self.collapsed, &mut self.operand_batch, &mut self.index_map]
-            .into_iter()
-            .for_each(|axes| bump(axes, d));
+    /// Renumbers the axes of the operand for a new axis `d`.
+    fn shift_operand_axes(&mut self, d: usize) {
+        for axes in [&mut self.collapsed, &mut self.operand_batch, &mut self.index_map] {
+            shift_axes_from(axes, d);
+        }
     }
 
-    /// The operand has a new axis `d`: one more window axis. Answers with its place in the result.
+    /// Adds axis `d` of the operand as a window axis of `size`, and returns its position in the
+    /// result.
     fn batch_operand(&mut self, d: usize, size: usize) -> usize {
         let before = self.kept(self.sizes.len()).iter().filter(|&&a| a < d).count();
         let to = if before == 0 { 0 } else { self.offset_dims[before - 1] + 1 };
-        self.bump_operand(d);
+        self.shift_operand_axes(d);
         self.sizes.insert(d, size);
-        bump(&mut self.offset_dims, to);
+        shift_axes_from(&mut self.offset_dims, to);
         self.offset_dims.insert(before, to);
         to
     }
 
-    /// The indices have a new axis `d`, not the last. Answers with its place in the result, which
-    /// had that rank.
+    /// Adds axis `d` of the indices, which is not the last, as a batch axis, and returns its
+    /// position in the result, which had `rank` axes.
     fn batch_indices(&mut self, d: usize, rank: usize) -> usize {
         let to = (0..rank).filter(|i| !self.offset_dims.contains(i)).nth(d).unwrap_or(rank);
-        bump(&mut self.indices_batch, d);
-        bump(&mut self.offset_dims, to);
+        shift_axes_from(&mut self.indices_batch, d);
+        shift_axes_from(&mut self.offset_dims, to);
         to
     }
 }
@@ -212,7 +216,7 @@ impl Primitive for Gather {
         if out.ty().size() == 0 {
             return Ok(vec![out]);
         }
-        let plan = plan::Plan::new(self, xs[0].shape(), &xs[1], out.shape());
+        let plan = plan::GatherPlan::new(self, xs[0].shape(), &xs[1], out.shape());
         Ok(vec![plan.read(&xs[0], out)])
     }
 
@@ -232,7 +236,7 @@ impl Primitive for Gather {
         }
         let add = |ct| {
             let zeros = b.full_like(at.xs[0], 0.0);
-            b.emit(self.mirror(ScatterKind::Add), &[zeros, at.xs[1], ct])
+            b.emit(self.to_scatter(ScatterKind::Add), &[zeros, at.xs[1], ct])
         };
         Transposed::Cotangents(vec![cts[0].map(add), None])
     }
@@ -246,19 +250,19 @@ impl Primitive for Gather {
     ) -> Result<Batched> {
         let mut op = self.clone();
         let (mut indices, mut di) = (xs[1], dims[1]);
-        // The index vector stays last.
+        // Keep the index vector along the last axis.
         if let Some(d) = di
             && d + 1 == b.ty(indices).rank()
         {
             (indices, di) = (b.move_axis(indices, d, 0), Some(0));
         }
         let rank = b.ty(xs[1]).rank() - 1 - di.iter().len() + self.offset_dims.len();
-        let place = match (dims[0], di) {
+        let position = match (dims[0], di) {
             (Some(d), None) => Some(op.batch_operand(d, axis.size)),
             (x, Some(i)) => {
                 let to = op.batch_indices(i, rank);
                 if let Some(d) = x {
-                    op.bump_operand(d);
+                    op.shift_operand_axes(d);
                     let at = op.operand_batch.partition_point(|&a| a < d);
                     op.operand_batch.insert(at, d);
                     op.indices_batch.insert(at, i);
@@ -268,7 +272,7 @@ impl Primitive for Gather {
             }
             (None, None) => None,
         };
-        Ok((b.emit_n(op, &[xs[0], indices], 1), vec![place]))
+        Ok((b.emit_n(op, &[xs[0], indices], 1), vec![position]))
     }
 
     fn samples() -> Vec<Sample> {
@@ -289,13 +293,17 @@ impl Primitive for Gather {
     }
 }
 
-/// Checks that axes increase and are in range.
-fn increasing(op: &str, what: &str, axes: &[usize], rank: usize) -> Result<()> {
+/// Checks that axes are increasing and in range.
+fn check_increasing(op: &str, what: &str, axes: &[usize], rank: usize) -> Result<()> {
     check_axes(op, axes, rank)?;
-    if axes.is_sorted() { Ok(()) } else { refuse(op, format!("the {what} {axes:?} must increase")) }
+    if axes.is_sorted() {
+        return Ok(());
+    }
+    refuse(op, format!("expected increasing {what}, got {axes:?}"))
 }
 
-/// Whole slices of `x` along an axis, at two places.
+/// Returns a gather of whole slices along `axis` at the two indices `at`, with the operand's shape
+/// and the indices.
 fn rows_of(
     x: &[usize],
     axis: usize,
@@ -316,8 +324,8 @@ fn rows_of(
     (g, x.to_vec(), Literal::from_f64s(DType::I32, [2, 1], &at))
 }
 
-/// The corners of the parameters, each with the operand's shape and indices; no place is read twice
-/// in the first four.
+/// Returns the corner cases of the parameters, each with the operand's shape and the indices. The
+/// first four read no element twice.
 pub(super) fn geometries(mode: OutOfBounds) -> Vec<(Gather, Vec<usize>, Literal)> {
     let int = |shape: &[usize], v: &[f64]| Literal::from_f64s(DType::I32, shape, v);
     let scalars = Gather {
@@ -387,8 +395,7 @@ mod tests {
         );
         let y = run(&all[5].0, &x, all[5].2.clone());
         assert_eq!(y.ty().to_string(), "f32[2, 2, 2]");
-        // Windows at (1, 1) and at (0, 3), which is moved to (0, 2); the window's rows stand in
-        // front.
+        // Windows at (1, 1) and at (0, 3), which is clamped to (0, 2). Axis 0 is the window's rows.
         assert_eq!(y.to_f64s(), [6.0, 7.0, 3.0, 4.0, 10.0, 11.0, 7.0, 8.0]);
     }
 
@@ -404,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn batch_axes_go_along() {
+    fn batch_axes_are_paired() {
         let x = count(DType::F64, &[2, 3]);
         let g = Gather {
             offset_dims: vec![],
@@ -442,7 +449,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_read_and_nowhere_to_read_from() {
+    fn empty_indices_and_empty_operands() {
         let (g, _, i) = rows_of(&[0, 2], 0, OutOfBounds::Drop, [0.0, 1.0]);
         let x = Literal::zeros(Type::new(DType::F32, [0, 2]));
         assert_eq!(run(&g, &x, i.clone()).to_f64s(), [0.0; 4]);
@@ -461,23 +468,35 @@ mod tests {
         let good = rows_of(&[3, 4], 0, OutOfBounds::Clip, [0.0; 2]).0;
         assert_eq!(good.infer(&[x.clone(), i.clone()]).unwrap()[0].to_string(), "f32[2, 4]");
         let say = |g: Gather| g.infer(&[x.clone(), i.clone()]).unwrap_err().to_string();
-        assert!(say(Gather { sizes: vec![1], ..good.clone() }).contains("one size for each axis"));
-        assert!(say(Gather { sizes: vec![2, 4], ..good.clone() }).contains("size 1 on axis 0"));
+        assert!(
+            say(Gather { sizes: vec![1], ..good.clone() })
+                .contains("one window size for each axis")
+        );
+        assert!(
+            say(Gather { sizes: vec![2, 4], ..good.clone() }).contains("window size 1 on axis 0")
+        );
         assert!(
             say(Gather { sizes: vec![1, 5], ..good.clone() })
                 .contains("does not fit into f32[3, 4] on axis 1")
         );
         assert!(
-            say(Gather { offset_dims: vec![], ..good.clone() }).contains("needs 1 window axes")
+            say(Gather { offset_dims: vec![], ..good.clone() }).contains("expected 1 window axes")
         );
         assert!(say(Gather { offset_dims: vec![2], ..good.clone() }).contains("out of range"));
-        assert!(say(Gather { collapsed: vec![1, 0], ..good.clone() }).contains("must increase"));
+        assert!(
+            say(Gather { collapsed: vec![1, 0], ..good.clone() })
+                .contains("expected increasing removed axes")
+        );
         assert!(say(Gather { index_map: vec![2], ..good.clone() }).contains("out of range"));
         assert!(
-            say(Gather { index_map: vec![0, 1], ..good.clone() }).contains("must hold 2 numbers")
+            say(Gather { index_map: vec![0, 1], ..good.clone() })
+                .contains("expected size 2 along the last axis")
         );
         assert!(say(Gather { operand_batch: vec![0], ..good.clone() }).contains("named twice"));
-        assert!(say(Gather { indices_batch: vec![0], ..good.clone() }).contains("as many"));
+        assert!(
+            say(Gather { indices_batch: vec![0], ..good.clone() })
+                .contains("equal numbers of batch axes")
+        );
         assert!(say(Gather { indices_batch: vec![1], ..good.clone() }).contains("out of range"));
         let batch = Gather {
             operand_batch: vec![1],
@@ -488,7 +507,7 @@ mod tests {
         };
         assert!(say(batch).contains("differ in size"));
         let float = good.infer(&[x.clone(), x.clone()]).unwrap_err().to_string();
-        assert!(float.contains("take integers"));
+        assert!(float.contains("expected integer indices"));
         assert!(good.infer(&[x.clone(), Type::scalar(DType::I32)]).is_err());
     }
 }

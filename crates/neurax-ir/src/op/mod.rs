@@ -1,8 +1,34 @@
-//! The table of contents of the language: every op, and the questions that every op answers.
+//! The table of contents of the IR: every op, and the interface that every op implements.
 //!
-//! A *leaf* op implements [`Primitive`]. An op that holds graphs implements [`Region`] as well.
-//! Adding an op is one file here and one word in the list below; the compiler then asks for every
-//! answer (see `docs/adding-an-op.md`).
+//! An op is a struct that holds its attributes; its operands and results are in the equation
+//! ([`crate::Eqn`]). Each family of ops has one file here (or one folder: `mod.rs` the interface,
+//! `eval.rs` the typed loops, `rules.rs` the derivatives, `samples.rs` the sample rows).
+//!
+//! - A *leaf* op implements [`Primitive`]: name, type inference, value, derivative, transpose,
+//!   batching rule, sample rows. No method has a default, so a new op does not compile before every
+//!   rule is written.
+//! - An op that holds graphs (`case`, `while`, `scan`, `call`, ..) implements [`Region`] as well.
+//!   If it applies exactly one graph to its operands, it implements `Applied` (`applied.rs`)
+//!   instead, from which both follow.
+//! - The set is closed: the `enum` [`Op`] has one variant per struct. Only [`Custom`] is open, for
+//!   ops that users of the crate define.
+//!
+//! A transform walks the equations of a graph and calls one of these methods for each:
+//!
+//! | transform | method |
+//! |---|---|
+//! | building and verifying a graph | [`Primitive::infer`] |
+//! | the reference interpreter | [`Primitive::eval`] |
+//! | forward mode, `jvp` | [`Primitive::jvp`], or [`Region::jvp_region`] |
+//! | reverse mode, `grad` | the same, then [`Primitive::transpose`] of the linear equations |
+//! | `vmap` | [`Primitive::batch`] |
+//!
+//! The *laws* of `neurax-testkit` check the methods against each other on the sample rows of every
+//! op: derivatives against finite differences, transposes against derivatives, batching against a
+//! loop, the text form against its parser.
+//!
+//! Adding an op takes one file here and one word in the `ops!` table below; `docs/adding-an-op.md`
+//! lists the steps.
 
 use crate::graph::{Parser, Printer};
 use crate::{Builder, Error, Eval, Graph, Literal, Result, Shape, Type, Value, Values};
@@ -30,7 +56,7 @@ mod custom;
 mod dot;
 mod dynamic_slice;
 mod exp;
-mod fold;
+
 mod gather;
 mod iota;
 mod linear;
@@ -55,13 +81,13 @@ mod unary;
 mod while_loop;
 mod windows;
 
-/// Exports the families, declares the enum, and forwards every question to the op's struct.
+/// The table of all ops: exports the families, declares the enum [`Op`], and dispatches its methods
+/// to the struct of each variant.
 macro_rules! ops {
     ($($title:literal { $($module:ident: $($V:ident),+;)+ })*) => {
         $($(pub use $module::*;)+)*
 
-        /// One operation with its parameters. Operands stand in the equation ([`crate::Eqn`]), not
-        /// here.
+        /// An operation with its attributes. The operands are in the equation ([`crate::Eqn`]).
         #[derive(Clone, Debug, PartialEq, Eq, Hash)]
         #[allow(missing_docs, reason = "each variant holds the documented struct of its name")]
         pub enum Op { $($($($V($V)),+),+),* }
@@ -69,13 +95,17 @@ macro_rules! ops {
         $($($(impl From<$V> for Op { fn from(x: $V) -> Op { Op::$V(x) } })+)+)*
 
         impl Op {
-            /// Reads the op of that name and its attributes.
+            /// Parses the attributes of the op called `name`; `None` if there is no such op.
             pub(crate) fn parse_attrs(name: &str, p: &mut Parser) -> Option<Result<Op>> {
-                $($($(if let Some(x) = <$V as Text>::parse_attrs(name, p) { return Some(x.map(Op::from)) })+)+)*
+                $($($(
+                    if let Some(x) = <$V as Text>::parse_attrs(name, p) {
+                        return Some(x.map(Op::from));
+                    }
+                )+)+)*
                 None
             }
 
-            /// The sample rows of every op: the laws run over them.
+            /// Returns the sample rows of every op, over which the laws run.
             pub fn samples() -> Vec<Sample> {
                 let mut rows = vec![];
                 $($($(rows.extend(<$V as Primitive>::samples());)+)+)*
@@ -94,7 +124,7 @@ macro_rules! ops {
 }
 
 ops! {
-    "One element at a time" {
+    "Elementwise ops" {
         unary: Unary;
         binary: Binary;
         compare: Compare;
@@ -102,12 +132,12 @@ ops! {
         convert: Convert, BitcastConvert;
         reduce_precision: ReducePrecision;
     }
-    "Elements out of nothing" {
+    "Ops that create elements" {
         constant: Constant;
         iota: Iota;
         rng: Threefry;
     }
-    "Moving elements" {
+    "Ops that move elements" {
         broadcast: Broadcast;
         reshape: Reshape;
         transpose: Transpose;
@@ -118,7 +148,7 @@ ops! {
         reverse: Reverse;
         barrier: OptimizationBarrier;
     }
-    "Many elements into few, or few out of many" {
+    "Reductions, products, gather and scatter" {
         reduce: Reduce, ArgReduce;
         sort: Sort;
         dot: DotGeneral;
@@ -140,32 +170,40 @@ ops! {
     }
 }
 
-/// Every question about an op, asked once; there are no default answers.
+/// The interface of every op. There are no default methods: each op states every rule.
 pub trait Primitive {
-    /// The StableHLO mnemonic.
+    /// Returns the mnemonic in the text form: that of StableHLO where the op exists there.
     fn name(&self) -> &'static str;
 
-    /// The types of the results, for operands of those types.
+    /// Returns the types of the results for operands of types `xs`.
     ///
     /// # Errors
-    /// When the op does not admit them; the message names the types and says what would fit.
+    /// If the op does not admit the operands. The message names the types and says what would fit.
     fn infer(&self, xs: &[Type]) -> Result<Vec<Type>>;
 
-    /// The meaning, on operands that `infer` admitted. An operand that nobody else holds may be
-    /// reused for the result.
+    /// Evaluates the op. This is its definition: backends are checked against it.
+    ///
+    /// `xs` are operands that `infer` admitted. The memory of an operand that has no other owner
+    /// may be reused for a result.
     ///
     /// # Errors
-    /// When a value has no result, e.g. a collective outside its axis.
+    /// If these operands have no result, e.g. a collective outside its named axis.
     fn eval(&self, cx: &mut Eval, xs: Vec<Literal>) -> Result<Vec<Literal>>;
 
-    /// The tangents of the results, linear in `dxs`; at least one of them is given, and only for
-    /// differentiable dtypes.
+    /// Emits the tangents of the results, given the tangents `dxs` of the operands (forward-mode
+    /// differentiation). Every emitted equation must be free of tangents or linear in them.
+    ///
+    /// At least one of `dxs` is `Some`, and only operands of a differentiable dtype have one.
     ///
     /// # Errors
-    /// When the op has no derivative there.
+    /// If the op has no derivative with respect to an operand that has a tangent.
     fn jvp(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Result<Vec<Tangent>>;
 
-    /// The cotangents of the operands marked `linear`, given those of the results (`None` is zero).
+    /// Emits the cotangents of the operands that `linear` marks, given the cotangents `cts` of the
+    /// results (`None` is zero).
+    ///
+    /// Called on equations that a `jvp` rule emitted. The values of the operands marked `linear`
+    /// must not be read: only their types are known.
     fn transpose(
         &self,
         b: &mut Builder,
@@ -174,10 +212,12 @@ pub trait Primitive {
         cts: &[Option<Value>],
     ) -> Transposed;
 
-    /// The op over a new axis: operand `i` has it at `dims[i]`, or does not have it.
+    /// Emits the op for all members of a new axis, and returns the results with the position of
+    /// the new axis in each. Operand `i` has the axis at `dims[i]`; an operand with `None` is the
+    /// same for all members.
     ///
     /// # Errors
-    /// When the op cannot be batched.
+    /// If the op cannot be batched.
     fn batch(
         &self,
         b: &mut Builder,
@@ -186,29 +226,32 @@ pub trait Primitive {
         dims: &[Option<usize>],
     ) -> Result<Batched>;
 
-    /// Rows for the laws: every dtype that the op admits, zero-sized dimensions, the corners of its
-    /// attributes.
+    /// Returns the sample rows that the laws run over: every dtype that the op admits, zero-sized
+    /// dimensions, the corner cases of its attributes.
     fn samples() -> Vec<Sample>
     where
         Self: Sized;
 }
 
-/// What an op that holds graphs answers besides.
+/// The additional interface of an op that holds graphs.
 pub trait Region {
-    /// The graphs it holds.
+    /// Returns the graphs that the op holds.
     fn graphs(&self) -> Vec<Arc<Graph>>;
 
-    /// The same op holding other graphs with the same signatures.
+    /// Returns the op with every graph replaced by `f` of it; `f` must keep the signature.
     ///
     /// # Errors
-    /// What `f` says.
+    /// The first error of `f`.
     fn map_graphs(&self, f: &mut dyn FnMut(&Graph) -> Result<Graph>) -> Result<Op>;
 
-    /// Emits the op and its tangents: in one equation, or, `for_reverse`, in a primal equation
-    /// (with residuals) and a linear one.
+    /// Emits the op together with its tangents, and returns the results and their tangents.
+    ///
+    /// Forward mode needs one equation. If `for_reverse`, there are two: a primal equation that
+    /// also returns residuals, and an equation that is linear in the tangents, which can be
+    /// transposed.
     ///
     /// # Errors
-    /// When the op has no derivative.
+    /// If the op has no derivative with respect to an operand that has a tangent.
     fn jvp_region(
         &self,
         b: &mut Builder,
@@ -217,26 +260,27 @@ pub trait Region {
         for_reverse: bool,
     ) -> Result<(Values, Vec<Tangent>)>;
 
-    /// The op without the work that only dead results need; `None` if nothing can go.
+    /// Returns the op without the work that only dead results need; `None` if all of it is needed.
+    /// `live` marks the results that are used.
     fn dce(&self, live: &[bool]) -> Option<Pruned>;
 
-    /// Moves work that is the same in every iteration in front of the loop; `None` if there is
-    /// none.
+    /// Emits the op with loop-invariant equations moved in front of the loop, and returns its
+    /// results; `None` if there are no such equations.
     fn hoist(&self, b: &mut Builder, xs: &[Value]) -> Option<Values>;
 }
 
-/// What [`Region::dce`] leaves: an op on the kept operands giving the kept results.
+/// The result of [`Region::dce`]: a smaller op, on some of the operands, with some of the results.
 #[derive(Debug)]
 pub struct Pruned {
     /// The smaller op.
     pub op: Op,
-    /// Which operands it still takes.
+    /// Flags of the operands that the smaller op takes.
     pub inputs: Vec<bool>,
-    /// Which results it still gives; all live ones are among them.
+    /// Flags of the results that the smaller op returns; they include all live ones.
     pub outputs: Vec<bool>,
 }
 
-/// An equation's operands and results, as values of the builder.
+/// The operands and results of an equation, as values of the builder.
 #[derive(Clone, Copy, Debug)]
 pub struct Bound<'a> {
     /// The operands.
@@ -248,68 +292,78 @@ pub struct Bound<'a> {
 /// A tangent; `None` is zero.
 pub type Tangent = Option<Value>;
 
-/// The answer of [`Primitive::transpose`].
+/// The result of [`Primitive::transpose`].
 #[derive(Debug)]
 pub enum Transposed {
-    /// One cotangent per operand; `None` is zero, and the answer for operands that are not linear.
+    /// One cotangent per operand. `None` is zero; operands that are not linear have `None`, too.
     Cotangents(Vec<Option<Value>>),
-    /// The op is not linear in those operands.
+    /// The op is not linear in the marked operands.
     NotLinear,
 }
 
 /// The axis that [`Primitive::batch`] adds.
 #[derive(Clone, Debug)]
 pub struct Axis {
-    /// Its size.
+    /// The number of members.
     pub size: usize,
-    /// Its name, for collectives.
+    /// The name by which collectives refer to the axis.
     pub name: Option<Arc<str>>,
 }
 
-/// The answer of [`Primitive::batch`]: results, and where each has the new axis.
+/// The result of [`Primitive::batch`]: the results, and the position of the new axis in each.
 pub type Batched = (Values, Vec<Option<usize>>);
 
-/// One row for the laws: an op on operands inside its domain.
+/// A sample row: an op and operands inside its domain, over which the laws run.
 #[derive(Clone, Debug)]
 pub struct Sample {
     /// The op.
     pub op: Op,
-    /// Its operands.
+    /// The operands.
     pub inputs: Vec<Literal>,
-    /// Is it differentiable at those operands (no ties, no kinks)?
+    /// True if the op is differentiable at the operands (no ties, no kinks), so that finite
+    /// differences approximate its derivative.
     pub smooth: bool,
 }
 
 /// The text form of an op's attributes; `attrs!` and `nameless_attrs!` derive it.
 pub trait Text: Sized {
-    /// Writes the attributes.
+    /// Prints the attributes.
     fn print_attrs(&self, p: &mut Printer);
-    /// Reads the attributes, if `name` is this op.
+    /// Parses the attributes; `None` if `name` is another op.
     fn parse_attrs(name: &str, p: &mut Parser) -> Option<Result<Self>>;
 }
 
 impl Op {
-    /// The StableHLO mnemonic.
+    /// Returns the mnemonic: [`Primitive::name`].
     pub fn name(&self) -> &'static str {
         self.primitive().name()
     }
 
-    /// See [`Primitive::infer`].
+    /// Returns the types of the results: [`Primitive::infer`].
+    ///
+    /// # Errors
+    /// If the op does not admit operands of types `xs`.
     pub fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
         self.primitive().infer(xs)
     }
 
-    /// See [`Primitive::eval`].
+    /// Evaluates the op: [`Primitive::eval`].
+    ///
+    /// # Errors
+    /// If these operands have no result.
     pub fn eval(&self, cx: &mut Eval, xs: Vec<Literal>) -> Result<Vec<Literal>> {
         self.primitive().eval(cx, xs)
     }
 
-    /// See [`Primitive::jvp`].
+    /// Emits the tangents of the results: [`Primitive::jvp`].
+    ///
+    /// # Errors
+    /// If the op has no derivative.
     pub fn jvp(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Result<Vec<Tangent>> {
         self.primitive().jvp(b, at, dxs)
     }
 
-    /// See [`Primitive::transpose`].
+    /// Emits the cotangents of the linear operands: [`Primitive::transpose`].
     pub fn transpose(
         &self,
         b: &mut Builder,
@@ -320,7 +374,10 @@ impl Op {
         self.primitive().transpose(b, at, linear, cts)
     }
 
-    /// See [`Primitive::batch`].
+    /// Emits the op over a new axis: [`Primitive::batch`].
+    ///
+    /// # Errors
+    /// If the op cannot be batched.
     pub fn batch(
         &self,
         b: &mut Builder,
@@ -331,7 +388,7 @@ impl Op {
         self.primitive().batch(b, axis, xs, dims)
     }
 
-    /// The op as one that holds graphs, if it is.
+    /// Returns the op as a [`Region`], if it holds graphs.
     pub fn region(&self) -> Option<&dyn Region> {
         match self {
             Op::Call(x) => Some(x),
@@ -345,16 +402,18 @@ impl Op {
         }
     }
 
-    /// The graphs it holds.
+    /// Returns the graphs that the op holds; empty for a leaf op.
     pub fn graphs(&self) -> Vec<Arc<Graph>> {
         self.region().map_or(vec![], |r| r.graphs())
     }
 
-    /// Does it read the named axis, itself or in a graph that it holds?
-    pub fn uses_axis(&self, name: &str) -> bool {
+    /// Returns true if the op, or an op in a graph that it holds, refers to the `vmap` axis called
+    /// `name`; with `None`, to any named axis.
+    pub fn uses_axis(&self, name: Option<&str>) -> bool {
+        let is_used = |axis: &str| name.is_none_or(|name| name == axis);
         match self {
-            Op::AxisIndex(x) => &*x.axis == name,
-            Op::AllReduce(x) => &*x.axis == name,
+            Op::AxisIndex(x) => is_used(&x.axis),
+            Op::AllReduce(x) => is_used(&x.axis),
             op => op.graphs().iter().any(|g| g.eqns().iter().any(|e| e.op.uses_axis(name))),
         }
     }
@@ -364,20 +423,20 @@ impl Op {
 pub(crate) mod rules {
     use super::*;
 
-    /// An error that names op and operand types.
+    /// Returns an error in the name of `op`.
     pub fn refuse<T>(op: &str, why: impl Into<String>) -> Result<T> {
         Err(Error::new(op, why))
     }
 
-    /// `f32[2], i32[]`
+    /// Lists types for a message: `f32[2], i32[]`.
     pub fn list(xs: &[Type]) -> String {
         xs.iter().map(|t| t.to_string()).collect::<Vec<_>>().join(", ")
     }
 
-    /// Checks the number of operands.
+    /// Checks that there are `n` operands.
     ///
     /// # Errors
-    /// When it is another one.
+    /// If there are more or fewer: "expected 1 operand, got 2: f32[2], f32[2]".
     pub fn arity(op: &str, xs: &[Type], n: usize) -> Result<()> {
         let operands = if n == 1 { "operand" } else { "operands" };
         match xs.len() {
@@ -387,10 +446,10 @@ pub(crate) mod rules {
         }
     }
 
-    /// Checks that axes are in range and named once.
+    /// Checks that `axes` are below `rank` and distinct.
     ///
     /// # Errors
-    /// With the axis that is not.
+    /// If one is out of range or named twice; the message names that axis.
     pub fn check_axes(op: &str, axes: &[usize], rank: usize) -> Result<()> {
         for (i, &a) in axes.iter().enumerate() {
             if a >= rank {
@@ -403,14 +462,14 @@ pub(crate) mod rules {
         Ok(())
     }
 
-    /// Where the elements along those axes are in a dense array, in row-major order of the axes as
-    /// they are listed.
+    /// Returns the offsets, in elements, of all indices along `axes` in a dense array of `shape`.
+    /// The last of `axes` varies fastest.
     pub fn offsets(shape: &Shape, axes: &[usize]) -> Vec<usize> {
         let strides = shape.strides();
         grid(axes.iter().map(|&a| (shape[a], strides[a])))
     }
 
-    /// The offsets of all indices of axes of those sizes and strides, in row-major order.
+    /// Returns the offsets of all indices of axes given as `(size, stride)`, in row-major order.
     pub fn grid(axes: impl IntoIterator<Item = (usize, usize)>) -> Vec<usize> {
         let step = |at: Vec<usize>, (n, stride): (usize, usize)| {
             at.iter().flat_map(|&o| (0..n).map(move |i| o + i * stride)).collect()
@@ -418,18 +477,18 @@ pub(crate) mod rules {
         axes.into_iter().fold(vec![0], step)
     }
 
-    /// Makes room for a new axis: axes from `new` on move up by one.
-    pub fn bump(axes: &mut [usize], new: usize) {
+    /// Renumbers `axes` for a new axis at `new`: axes from `new` on are shifted up by one.
+    pub fn shift_axes_from(axes: &mut [usize], new: usize) {
         axes.iter_mut().filter(|a| **a >= new).for_each(|a| *a += 1);
     }
 
-    /// No derivative: the op is constant in its operands (integers, comparisons), or its tangents
-    /// are zero.
+    /// Returns zero tangents for all results, for ops that are locally constant in their operands
+    /// (comparisons) or have integer results.
     pub fn no_tangents(at: &Bound) -> Vec<Tangent> {
         vec![None; at.ys.len()]
     }
 
-    /// The tangent of an op that is linear in each of its two operands.
+    /// Emits the tangent of an op that is linear in each of its two operands.
     pub fn bilinear(
         b: &mut Builder,
         op: impl Into<Op> + Clone,
@@ -441,17 +500,13 @@ pub(crate) mod rules {
         vec![b.add_tangents(left, right)]
     }
 
-    /// The error for an op whose derivative does not exist.
-    ///
-    /// # Errors
-    /// Always.
+    /// Returns the error of an op that has no derivative; `instead` says what to do.
     pub fn no_derivative<T>(op: &str, instead: &str) -> Result<T> {
         refuse(op, format!("it has no derivative; {instead}"))
     }
 
-    /// Brings the new axis of every batched operand to the front and gives it to the others, for
-    /// ops that work element by element or index by index: afterwards all operands have axis 0 in
-    /// common.
+    /// Moves the new axis of every batched operand to the front, and broadcasts the other operands
+    /// along it, so that all operands share axis 0.
     pub fn batch_front(
         b: &mut Builder,
         axis: &Axis,
@@ -461,21 +516,21 @@ pub(crate) mod rules {
         xs.iter().zip(dims).map(|(&x, &d)| b.batched_at_front(x, d, axis.size)).collect()
     }
 
-    /// A batched answer whose results all have the new axis at the front.
+    /// Returns results that all have the new axis at the front.
     pub fn at_front(ys: Values) -> Batched {
         let dims = vec![Some(0); ys.len()];
         (ys, dims)
     }
 
-    /// Deterministic values for samples: `n` distinct numbers spread over `lo..hi`, in mixed order.
+    /// Returns `n` distinct numbers spread over `lo..hi`, in mixed order and always the same.
     pub fn spread(n: usize, lo: f64, hi: f64) -> Vec<f64> {
-        // A multiplicative step by the golden ratio visits the range evenly and never twice.
+        // Multiples of the golden ratio, modulo 1, cover the range evenly without repetition.
         (0..n)
             .map(|i| lo + (hi - lo) * ((i as f64 + 0.5) * 0.618_033_988_749_894_9).fract())
             .collect()
     }
 
-    /// A literal of spread values; integers are rounded.
+    /// Returns a literal of spread values; integers are rounded down.
     pub fn sample(ty: Type, lo: f64, hi: f64) -> Literal {
         let n = ty.size();
         let v = spread(n, lo, hi);
@@ -490,7 +545,7 @@ pub(crate) mod rules {
         Literal::from_f64s(dtype, ty.shape, &v)
     }
 
-    /// A shape for messages and samples.
+    /// Converts dimensions to a shape.
     pub fn shape(dims: &[usize]) -> Shape {
         Shape::from(dims)
     }

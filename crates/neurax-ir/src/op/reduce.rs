@@ -1,21 +1,26 @@
-//! Reducing axes.
+//! Reductions along axes: `reduce` and `arg_reduce`.
+
+mod combine;
+pub(super) mod eval;
 
 use super::{
-    Axis, Batched, Binary, Bound, Direction, Primitive, Sample, Tangent, Transposed, fold, rules::*,
+    Axis, Batched, Binary, Bound, Direction, Primitive, Sample, Tangent, Transposed, rules::*,
 };
 use crate::graph::attr::{attrs, names};
 use crate::{Builder, DType, Eval, Literal, Result, Type, Value};
 
+pub use combine::Combine;
+
 names! {
-    /// How elements are joined.
+    /// The associative function that a reduction combines elements with.
     pub enum ReduceKind {
-        /// Sum; bool is or.
+        /// Sum; the or of bools.
         Sum = "sum",
-        /// Product; bool is and.
+        /// Product; the and of bools.
         Prod = "prod",
-        /// Largest; NaN wins. Of nothing: the least value of the dtype.
+        /// Maximum; NaN wins. The identity element is the least value of the dtype.
         Max = "max",
-        /// Smallest; NaN wins. Of nothing: the greatest value of the dtype.
+        /// Minimum; NaN wins. The identity element is the greatest value of the dtype.
         Min = "min",
         /// Bitwise and.
         And = "and",
@@ -27,37 +32,37 @@ names! {
 }
 
 names! {
-    /// Which end [`ArgReduce`] looks for.
+    /// The extremum that [`ArgReduce`] looks for.
     pub enum ArgKind {
-        /// The place of the largest.
+        /// The index of the maximum.
         Max = "max",
-        /// The place of the smallest.
+        /// The index of the minimum.
         Min = "min",
     }
 }
 
 attrs! {
-    /// Joins all elements along the axes, which are removed.
-    /// <https://openxla.org/stablehlo/spec#reduce>
+    /// The reduction of all elements along `axes`, which are removed. Narrow floats accumulate in a
+    /// wider type and are rounded once. <https://openxla.org/stablehlo/spec#reduce>
     pub struct Reduce = "reduce" {
-        /// How elements are joined.
+        /// The function that combines elements.
         kind: ReduceKind,
-        /// Which axes.
+        /// The reduced axes, each once, in any order.
         axes: Vec<usize>,
     }
 
-    /// The index of the largest or smallest element along an axis, which is removed; the first of
-    /// equals, NaN wins. Gives i32. An axis of size zero is an error.
+    /// The i32 index of the largest or smallest element along an axis, which is removed; the first
+    /// of equals, and NaN wins. An axis of size zero is an error.
     pub struct ArgReduce = "arg_reduce" {
-        /// Which end.
+        /// The extremum to look for.
         kind: ArgKind,
-        /// Which axis.
+        /// The reduced axis.
         axis: usize,
     }
 }
 
 impl ReduceKind {
-    /// Can elements of that dtype be joined so?
+    /// Returns true if elements of `dtype` can be reduced by this kind.
     pub fn admits(self, dtype: DType) -> bool {
         match self {
             ReduceKind::Sum | ReduceKind::Prod => true,
@@ -66,7 +71,24 @@ impl ReduceKind {
         }
     }
 
-    /// The function of two elements that joins them.
+    /// Returns the kind that reduces `dtype` as this one does: for bools, sums and maxima are ors,
+    /// products and minima are ands.
+    ///
+    /// ```
+    /// use neurax_ir::{DType, op::ReduceKind};
+    /// assert_eq!(ReduceKind::Sum.on(DType::Bool), ReduceKind::Or);
+    /// assert_eq!(ReduceKind::Sum.on(DType::U8), ReduceKind::Sum);
+    /// ```
+    pub fn on(self, dtype: DType) -> ReduceKind {
+        match self {
+            kind if dtype != DType::Bool => kind,
+            ReduceKind::Sum | ReduceKind::Max => ReduceKind::Or,
+            ReduceKind::Prod | ReduceKind::Min => ReduceKind::And,
+            kind => kind,
+        }
+    }
+
+    /// Returns the elementwise op that combines two elements.
     pub fn binary(self) -> Binary {
         match self {
             ReduceKind::Sum => Binary::Add,
@@ -79,12 +101,15 @@ impl ReduceKind {
         }
     }
 
-    /// What joins with anything to that: the value of no elements at all, a scalar.
-    pub fn neutral(self, dtype: DType) -> Literal {
-        fold::reduce(self, &Literal::zeros(Type::new(dtype, [0])), &[0], Type::scalar(dtype))
+    /// Returns the identity element as a scalar of `dtype`: the reduction of no elements at all.
+    pub fn identity_element(self, dtype: DType) -> Literal {
+        eval::reduce(self, &Literal::zeros(Type::new(dtype, [0])), &[0], Type::scalar(dtype))
     }
 
-    /// The error of operation `op` where [`ReduceKind::admits`] says no.
+    /// Checks that [`ReduceKind::admits`] the dtype of `x`.
+    ///
+    /// # Errors
+    /// In the name of `op`, if it does not.
     pub(crate) fn check(self, op: &str, x: &Type) -> Result<()> {
         if self.admits(x.dtype) {
             return Ok(());
@@ -112,7 +137,7 @@ impl Primitive for Reduce {
 
     fn eval(&self, _: &mut Eval, xs: Vec<Literal>) -> Result<Vec<Literal>> {
         let ty = xs[0].ty().with_shape(xs[0].shape().without(&self.axes));
-        Ok(vec![fold::reduce(self.kind, &xs[0], &self.axes, ty)])
+        Ok(vec![eval::reduce(self.kind, &xs[0], &self.axes, ty)])
     }
 
     fn jvp(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Result<Vec<Tangent>> {
@@ -124,7 +149,7 @@ impl Primitive for Reduce {
             _ if empty => None,
             ReduceKind::Max | ReduceKind::Min => {
                 let y = b.unreduce(y, shape, &self.axes);
-                Some(shared(b, x, y, dx, |b, v| b.sum(v, &self.axes)))
+                Some(extremum_tangent(b, x, y, dx, |b, v| b.sum(v, &self.axes)))
             }
             ReduceKind::Prod => Some(self.product_tangent(b, x, dx)),
             ReduceKind::And | ReduceKind::Or | ReduceKind::Xor => None,
@@ -153,7 +178,8 @@ impl Primitive for Reduce {
         dims: &[Option<usize>],
     ) -> Result<Batched> {
         let Some(d) = dims[0] else { return Ok((b.emit_n(self.clone(), xs, 1), vec![None])) };
-        let axes: Vec<usize> = self.axes.iter().map(|&a| a + (a >= d) as usize).collect();
+        let mut axes = self.axes.clone();
+        shift_axes_from(&mut axes, d);
         let to = d - axes.iter().filter(|&&a| a < d).count();
         Ok((b.emit_n(Reduce { kind: self.kind, axes }, xs, 1), vec![Some(to)]))
     }
@@ -162,7 +188,7 @@ impl Primitive for Reduce {
         let row = |kind: ReduceKind, d: DType, shape: &[usize], axes: &[usize]| Sample {
             op: Reduce { kind, axes: axes.to_vec() }.into(),
             inputs: vec![sample(Type::new(d, shape), -2.0, 3.0)],
-            // The extremum of nothing is infinite: it has no differences.
+            // The extremum of an empty axis is infinite: finite differences do not apply.
             smooth: d == DType::F64
                 && (matches!(kind, ReduceKind::Sum | ReduceKind::Prod)
                     || axes.iter().all(|&a| shape[a] > 0)),
@@ -191,9 +217,9 @@ impl Primitive for Reduce {
 }
 
 impl Reduce {
-    /// The tangent of a product: the axes are folded in half again and again, each time by the
-    /// product rule. No division, so zeros are no matter, and the steps can be differentiated
-    /// again.
+    /// Emits the tangent of a product: halves the reduced axes repeatedly, applying the product
+    /// rule in each step. There is no division, so zeros are harmless and every step can be
+    /// differentiated again.
     fn product_tangent(&self, b: &mut Builder, x: Value, dx: Value) -> Value {
         let rank = b.ty(x).rank();
         let kept: Vec<usize> = (0..rank).filter(|i| !self.axes.contains(i)).collect();
@@ -213,8 +239,8 @@ impl Reduce {
     }
 }
 
-/// The products of the first half of axis 0 with the second half, and their tangents; an odd one
-/// out stays.
+/// Multiplies the first half of axis 0 with the second half, and returns the products and their
+/// tangents. If `n` is odd, the last element is kept as it is.
 fn halve(b: &mut Builder, x: Value, dx: Value, n: usize) -> (Value, Value) {
     let k = n / 2;
     let mut part = |v, i: usize, to: usize| b.slice_axis(v, 0, i, to);
@@ -228,9 +254,9 @@ fn halve(b: &mut Builder, x: Value, dx: Value, n: usize) -> (Value, Value) {
     (b.concat(&[y, rest], 0), b.concat(&[dy, drest], 0))
 }
 
-/// The tangent of an extremum `y` of `x`: shared equally by all that reach it. `sum` joins as the
-/// extremum did.
-pub(super) fn shared(
+/// Emits the tangent of an extremum `y` of `x`: the mean of the tangents of all elements that reach
+/// it. `sum` sums over the elements that the extremum was taken over.
+pub(super) fn extremum_tangent(
     b: &mut Builder,
     x: Value,
     y: Value,
@@ -275,7 +301,7 @@ impl Primitive for ArgReduce {
     }
 
     fn eval(&self, _: &mut Eval, xs: Vec<Literal>) -> Result<Vec<Literal>> {
-        Ok(vec![fold::arg_reduce(self.kind, &xs[0], self.axis)])
+        Ok(vec![eval::arg_reduce(self.kind, &xs[0], self.axis)])
     }
 
     fn jvp(&self, _: &mut Builder, at: &Bound, _: &[Tangent]) -> Result<Vec<Tangent>> {
@@ -342,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn axes_in_every_place() {
+    fn axes_at_every_position() {
         let x = Literal::from_slice([2, 3, 2], &std::array::from_fn::<f32, 12, _>(|i| i as f32))
             .unwrap();
         for (axes, want) in [
@@ -373,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn floats_join_in_f64_and_integers_wrap() {
+    fn floats_accumulate_in_f64_and_integers_wrap() {
         let x = Literal::from_slice([3], &[1e8f32, 1.0, -1e8]).unwrap();
         assert_eq!(run(ReduceKind::Sum, &x, &[0]).to_f64s(), [1.0]);
         let rows = Literal::from_slice([2, 1, 2], &[1e8f32, 1.0, 1.0, -1e8]).unwrap();
@@ -382,7 +408,7 @@ mod tests {
             [2.0],
             "no rounding between the axes"
         );
-        // Just above the tie between 1 and the next bf16; as f32 it would be that tie.
+        // Just above the tie between 1 and the next bf16; rounded to f32 first it would be the tie.
         let x =
             Literal::from_f64s(DType::BF16, [3], &[1.0, f64::powi(2.0, -8), f64::powi(2.0, -40)]);
         assert_eq!(
@@ -398,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn bools_join_as_bits() {
+    fn bools_reduce_as_bits() {
         let x = Literal::from_slice([2, 3], &[true, false, true, true, true, true]).unwrap();
         let want = |kind| match kind {
             ReduceKind::Sum | ReduceKind::Max | ReduceKind::Or => [true, true],
@@ -422,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_gives_the_identity() {
+    fn empty_axes_give_the_identity_element() {
         let of = |kind, d| run(kind, &Literal::zeros(Type::new(d, [2, 0])), &[1]).to_f64s();
         assert_eq!(of(ReduceKind::Sum, DType::F32), [0.0; 2]);
         assert_eq!(of(ReduceKind::Prod, DType::C64), [1.0; 2]);
@@ -445,7 +471,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_of_equals_and_nan() {
+    fn ties_go_to_the_first_and_nan_wins() {
         let x = Literal::from_slice([2, 4], &[1.0f32, 3.0, 3.0, 1.0, 2.0, f32::NAN, 5.0, f32::NAN])
             .unwrap();
         assert_eq!(arg(ArgKind::Max, &x, 1), [1, 1]);
@@ -485,7 +511,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_defined_is_refused() {
+    fn undefined_reductions_are_errors() {
         let of = |op: Reduce, d| op.infer(&[Type::new(d, [2])]).map_err(|e| e.to_string());
         let max = |axes: &[usize]| Reduce { kind: ReduceKind::Max, axes: axes.to_vec() };
         assert!(of(max(&[0]), DType::C64).unwrap_err().contains("max is not defined for c64[2]"));

@@ -1,11 +1,11 @@
-//! Reversing axes.
+//! `reverse`: reverses the order of the elements along axes.
 
 use super::strided::{View, read};
 use super::{Axis, Batched, Bound, Primitive, Sample, Tangent, Transposed, rules::*};
 use crate::{Builder, DType, Eval, Literal, Result, Type, Value, graph::attr::attrs};
 
 attrs! {
-    /// Reverses the order of the elements along the axes.
+    /// The operand with the order of the elements reversed along `axes`.
     /// <https://openxla.org/stablehlo/spec#reverse>
     pub struct Reverse = "reverse" {
         /// The reversed axes.
@@ -49,8 +49,8 @@ impl Primitive for Reverse {
         xs: &[Value],
         dims: &[Option<usize>],
     ) -> Result<Batched> {
-        let shift = |&a: &usize| a + dims[0].is_some_and(|d| a >= d) as usize;
-        let op = Reverse { axes: self.axes.iter().map(shift).collect() };
+        let mut op = self.clone();
+        dims[0].inspect(|&d| shift_axes_from(&mut op.axes, d));
         Ok((b.emit_n(op, xs, 1), dims.to_vec()))
     }
 

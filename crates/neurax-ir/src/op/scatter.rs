@@ -1,79 +1,84 @@
-//! Writing windows at many places.
+//! `scatter`: writes windows at the positions of an array of indices.
 
-use super::fold::{Fold, as_bits};
-use super::gather::{geometries, plan::Plan};
+use super::gather::{geometries, plan::GatherPlan};
 use super::{
-    Axis, Batched, Binary, Bound, Direction, Gather, OutOfBounds, Primitive, ReduceKind, Sample,
-    Tangent, Transposed, rules::*,
+    Axis, Batched, Binary, Bound, Combine, Direction, Gather, OutOfBounds, Primitive, ReduceKind,
+    Sample, Tangent, Transposed, rules::*,
 };
 use crate::graph::attr::{attrs, names};
 use crate::{Builder, DType, Eval, Literal, Result, Type, Value, with_compute};
 
 names! {
-    /// How an update meets what is there.
+    /// The function that combines an element of the operand with an update.
     pub enum ScatterKind {
-        /// It replaces it; the last of several wins.
+        /// The update; the last of several wins.
         Set = "set",
-        /// It is added; bool is or.
+        /// The sum; the or of bools.
         Add = "add",
-        /// It is multiplied; bool is and.
+        /// The product; the and of bools.
         Mul = "mul",
-        /// The smaller stays; NaN wins.
+        /// The smaller; NaN wins.
         Min = "min",
-        /// The larger stays; NaN wins.
+        /// The larger; NaN wins.
         Max = "max",
     }
 }
 
 attrs! {
-    /// Operands `(x, indices, updates)`: `x` with the windows of `updates` written at the places of
-    /// `indices`, one after the other in row-major order of the indices. The mirror image of
-    /// [`super::Gather`]: `updates` has the shape that gathering with the same numbers would give.
-    /// <https://openxla.org/stablehlo/spec#scatter>, with the index vector always last.
+    /// An array with windows written at given starts: operands `(x, indices, updates)`. The windows
+    /// in `updates` are combined into `x` at the starts in `indices`, one after the other in
+    /// row-major order of the indices.
+    ///
+    /// The attributes mirror those of [`super::Gather`]: `updates` has the shape of the gather's
+    /// result. <https://openxla.org/stablehlo/spec#scatter>, with the index vector always along the
+    /// last axis.
     pub struct Scatter = "scatter" {
-        /// How an update meets what is there.
+        /// The function that combines an element with an update.
         kind: ScatterKind,
-        /// Where the window axes stand in the updates, increasing.
+        /// The window axes of the updates, increasing.
         window_dims: Vec<usize>,
-        /// Axes of the operand that windows do not have, increasing.
+        /// The axes of the operand that windows do not have, increasing.
         inserted: Vec<usize>,
-        /// Batch axes of the operand, increasing.
+        /// The batch axes of the operand, increasing.
         operand_batch: Vec<usize>,
-        /// The axes of the indices that go along with them.
+        /// The batch axes of the indices, each paired with one of the operand.
         indices_batch: Vec<usize>,
-        /// Which axis each entry of an index vector moves.
+        /// For each entry of an index vector, the axis of the operand that it indexes.
         index_map: Vec<usize>,
-        /// What happens to windows that do not fit.
+        /// The treatment of windows that are out of bounds.
         mode: OutOfBounds,
-        /// Does the caller promise that no place is written twice?
+        /// True if the caller guarantees that no element is written twice.
         unique: bool,
     }
 }
 
 impl ScatterKind {
-    /// Complex numbers have no order.
-    fn admits(self, dtype: DType) -> bool {
-        !dtype.is_complex() || !matches!(self, ScatterKind::Min | ScatterKind::Max)
-    }
-}
-
-impl ScatterKind {
-    /// The function of what is there and the update; `None` if the update replaces it.
-    pub fn binary(self) -> Option<Binary> {
+    /// Returns the reduction that combines an element with an update; `None` for replacement.
+    fn reduction(self) -> Option<ReduceKind> {
         match self {
             ScatterKind::Set => None,
-            ScatterKind::Add => Some(Binary::Add),
-            ScatterKind::Mul => Some(Binary::Mul),
-            ScatterKind::Min => Some(Binary::Min),
-            ScatterKind::Max => Some(Binary::Max),
+            ScatterKind::Add => Some(ReduceKind::Sum),
+            ScatterKind::Mul => Some(ReduceKind::Prod),
+            ScatterKind::Min => Some(ReduceKind::Min),
+            ScatterKind::Max => Some(ReduceKind::Max),
         }
+    }
+
+    /// Returns the elementwise op that combines an element with an update; `None` for replacement.
+    pub fn binary(self) -> Option<Binary> {
+        self.reduction().map(ReduceKind::binary)
+    }
+
+    /// Returns true if elements of `dtype` can be combined by this kind.
+    fn admits(self, dtype: DType) -> bool {
+        self.reduction().is_none_or(|kind| kind.admits(dtype))
     }
 }
 
 impl Scatter {
-    /// The gather that reads where this writes, for an operand of that rank and updates of that
-    /// type.
-    pub fn mirror(&self, rank: usize, updates: &Type) -> Gather {
+    /// Returns the gather that reads the windows which this scatter writes, for an operand of
+    /// `rank` axes and updates of type `updates`.
+    pub fn to_gather(&self, rank: usize, updates: &Type) -> Gather {
         let mut g = Gather {
             offset_dims: self.window_dims.clone(),
             collapsed: self.inserted.clone(),
@@ -89,41 +94,42 @@ impl Scatter {
         g
     }
 
-    /// The same places, met in another way.
+    /// Returns the scatter to the same windows by another kind.
     fn with_kind(&self, kind: ScatterKind) -> Scatter {
         Scatter { kind, ..self.clone() }
     }
 
-    /// What `from`, of the operand's shape, holds where the updates go; zero where they are
-    /// dropped.
+    /// Emits the elements of `from`, an array of the operand's shape, that the updates go to; zero
+    /// where updates are dropped.
     fn read(&self, b: &mut Builder, at: &Bound, from: Value) -> Value {
-        let g = self.mirror(b.ty(from).rank(), b.ty(at.xs[2]));
+        let g = self.to_gather(b.ty(from).rank(), b.ty(at.xs[2]));
         b.emit(g, &[from, at.xs[1]])
     }
 
-    /// Which elements of the updates are in the result: each writes its number, and looks whether
-    /// it is still there.
+    /// Emits a mask of the updates that are in the result of a replacement: each update writes its
+    /// index, and has won if the index is still there in the end.
     fn winners(&self, b: &mut Builder, at: &Bound) -> Value {
         let updates = b.ty(at.xs[2]).clone();
         let dtype = if updates.size() < i32::MAX as usize { DType::I32 } else { DType::I64 };
         let count = b.iota(Type::new(dtype, [updates.size()]), 0);
         let count = b.add_scalar(count, 1.0);
-        let numbers = b.reshape(count, updates.shape);
+        let indices = b.reshape(count, updates.shape);
         let x = b.ty(at.xs[0]).with_dtype(dtype);
         let zeros = b.zeros(x);
-        let written = b.emit(self.clone(), &[zeros, at.xs[1], numbers]);
-        let there = self.read(b, at, written);
-        b.compare(Direction::Eq, numbers, there)
+        let written = b.emit(self.clone(), &[zeros, at.xs[1], indices]);
+        let final_indices = self.read(b, at, written);
+        b.compare(Direction::Eq, indices, final_indices)
     }
 
-    /// The factor rule: `x` and `u` are both factors of the result.
+    /// Emits the tangent of a product by the product rule.
     fn jvp_mul(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Result<Tangent> {
         let of_x = dxs[0].map(|dx| b.emit(self.clone(), &[dx, at.xs[1], at.xs[2]]));
         let Some(du) = dxs[2] else { return Ok(of_x) };
         if !self.unique {
             return no_derivative(
                 Self::NAME,
-                "with respect to factors that may meet in one place: promise unique indices if they do not",
+                "with respect to updates that may multiply one element twice; set unique if the \
+                 indices are",
             );
         }
         let x = self.read(b, at, at.xs[0]);
@@ -132,8 +138,9 @@ impl Scatter {
         Ok(Some(b.emit(self.with_kind(ScatterKind::Add), &[base, at.xs[1], du])))
     }
 
-    /// The tangent of what is in the result; equals share it.
-    fn jvp_extreme(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Tangent {
+    /// Emits the tangent of a minimum or maximum: the mean of the tangents of all elements and
+    /// updates that are equal to the result.
+    fn jvp_extremum(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Tangent {
         let (x, indices, u) = (at.xs[0], at.xs[1], at.xs[2]);
         let dtype = b.dtype(x);
         let best = self.read(b, at, at.ys[0]);
@@ -142,7 +149,7 @@ impl Scatter {
         let (stays_n, wins_n) = (b.convert(stays, dtype), b.convert(wins, dtype));
         let add = self.with_kind(ScatterKind::Add);
         let equals = b.emit(add.clone(), &[stays_n, indices, wins_n]);
-        // Where a NaN is, nothing equals it.
+        // Nothing equals a NaN: avoid a division by zero.
         let one = b.full_like(equals, 1.0);
         let equals = b.max(equals, one);
         let share = b.div(one, equals);
@@ -171,15 +178,16 @@ impl Primitive for Scatter {
         if !self.kind.admits(x.dtype) {
             return refuse(
                 Self::NAME,
-                format!("{x} has no order; take real numbers for {}", self.kind.name()),
+                format!("{x} has no order; expected real numbers for {}", self.kind.name()),
             );
         }
-        let windows = self.mirror(x.rank(), updates).check(Self::NAME, x, indices)?;
+        let windows = self.to_gather(x.rank(), updates).check(Self::NAME, x, indices)?;
         if windows != updates.shape {
             return refuse(
                 Self::NAME,
                 format!(
-                    "for {x} and indices {indices} the updates must have shape {windows}; they are {updates}"
+                    "expected updates of shape {windows} for {x} and indices {indices}, got \
+                     {updates}"
                 ),
             );
         }
@@ -192,17 +200,15 @@ impl Primitive for Scatter {
         if updates.ty().size() == 0 {
             return Ok(vec![x]);
         }
-        let plan = Plan::new(
-            &self.mirror(x.shape().rank(), updates.ty()),
-            x.shape(),
-            indices,
-            updates.shape(),
-        );
-        let (y, inplace) = match met_as(self.kind, x.dtype()) {
+        let gather = self.to_gather(x.shape().rank(), updates.ty());
+        let plan = GatherPlan::new(&gather, x.shape(), indices, updates.shape());
+        let (y, inplace) = match self.kind.reduction().map(|kind| kind.on(x.dtype())) {
             None => plan.write(x, updates),
             Some(kind) => with_compute!(any x.dtype(), C => {
                 let u = updates.load::<C>();
-                x.edit(|to: &mut [C]| plan.each(|x, o, n| meet(kind, &mut to[x..x + n], &u[o..o + n])))
+                x.edit(|to: &mut [C]| {
+                    plan.each(|x, o, n| combine_run(kind, &mut to[x..x + n], &u[o..o + n]))
+                })
             }),
         };
         cx.count_reuse(inplace);
@@ -218,7 +224,7 @@ impl Primitive for Scatter {
                 Some(b.emit(self.clone(), &[dx, at.xs[1], du]))
             }
             ScatterKind::Mul => self.jvp_mul(b, at, dxs)?,
-            ScatterKind::Min | ScatterKind::Max => self.jvp_extreme(b, at, dxs),
+            ScatterKind::Min | ScatterKind::Max => self.jvp_extremum(b, at, dxs),
         };
         Ok(vec![dy])
     }
@@ -240,12 +246,12 @@ impl Primitive for Scatter {
                     b.emit(self.clone(), &[ct, indices, zeros])
                 });
                 let u = u.then(|| {
-                    let there = self.read(b, at, ct);
+                    let cts = self.read(b, at, ct);
                     if self.unique {
-                        return there;
+                        return cts;
                     }
                     let winners = self.winners(b, at);
-                    b.select_or_zero(winners, there)
+                    b.select_or_zero(winners, cts)
                 });
                 (x, u)
             }
@@ -268,18 +274,18 @@ impl Primitive for Scatter {
         for axes in
             [&mut op.window_dims, &mut op.inserted, &mut op.operand_batch, &mut op.index_map]
         {
-            bump(axes, 0);
+            shift_axes_from(axes, 0);
         }
         let x = b.batched_at_front(xs[0], dims[0], axis.size);
         let updates = b.batched_at_front(xs[2], dims[2], axis.size);
         let indices = match dims[1] {
-            // The same places for all: one more window axis.
+            // All members have the same indices: the new axis is a window axis.
             None => {
                 op.window_dims.insert(0, 0);
                 xs[1]
             }
             Some(_) => {
-                bump(&mut op.indices_batch, 0);
+                shift_axes_from(&mut op.indices_batch, 0);
                 op.operand_batch.insert(0, 0);
                 op.indices_batch.insert(0, 0);
                 b.batched_at_front(xs[1], dims[1], axis.size)
@@ -351,24 +357,13 @@ fn row(
     }
 }
 
-/// The reduction of two that a kind is; `None` is replacement.
-fn met_as(kind: ScatterKind, dtype: DType) -> Option<ReduceKind> {
-    let kind = match kind {
-        ScatterKind::Set => return None,
-        ScatterKind::Add => ReduceKind::Sum,
-        ScatterKind::Mul => ReduceKind::Prod,
-        ScatterKind::Min => ReduceKind::Min,
-        ScatterKind::Max => ReduceKind::Max,
-    };
-    Some(if dtype == DType::Bool { as_bits(kind) } else { kind })
-}
-
-fn meet<C: Fold>(kind: ReduceKind, to: &mut [C], u: &[C]) {
+/// Combines updates into a run of elements. Sums, the usual case, have a loop with a constant kind.
+fn combine_run<C: Combine>(kind: ReduceKind, to: &mut [C], u: &[C]) {
     match kind {
         ReduceKind::Sum => {
-            to.iter_mut().zip(u).for_each(|(x, &u)| *x = C::join(ReduceKind::Sum, *x, u))
+            to.iter_mut().zip(u).for_each(|(x, &u)| *x = C::combine(ReduceKind::Sum, *x, u))
         }
-        kind => to.iter_mut().zip(u).for_each(|(x, &u)| *x = C::join(kind, *x, u)),
+        kind => to.iter_mut().zip(u).for_each(|(x, &u)| *x = C::combine(kind, *x, u)),
     }
 }
 
@@ -376,7 +371,7 @@ fn meet<C: Fold>(kind: ReduceKind, to: &mut [C], u: &[C]) {
 mod tests {
     use super::*;
 
-    /// Elements of a vector.
+    /// Returns a scatter of single elements of a vector.
     fn elements(kind: ScatterKind, mode: OutOfBounds) -> Scatter {
         Scatter {
             kind,
@@ -435,7 +430,7 @@ mod tests {
     }
 
     #[test]
-    fn an_operand_that_nobody_holds_is_written_in_place() {
+    fn a_uniquely_owned_operand_is_written_in_place() {
         let on = |&kind: &ScatterKind| {
             DType::ALL.into_iter().filter(move |&d| kind.admits(d)).map(move |d| (kind, d))
         };
@@ -450,7 +445,7 @@ mod tests {
             assert_eq!(
                 (kept.to_f64s(), cx.reused),
                 (vec![1.0; 3], 0),
-                "{kind:?} {d}: somebody holds it"
+                "{kind:?} {d}: it has another owner"
             );
             let y = op.eval(&mut cx, vec![kept, i, u]).unwrap().remove(0);
             assert_eq!((y.bytes().address(), cx.reused), (at, 1), "{kind:?} {d}");
@@ -459,8 +454,8 @@ mod tests {
     }
 
     #[test]
-    fn windows_are_written_where_they_are_read() {
-        // Reading back what was written gives the updates, for every geometry without overlaps.
+    fn scatter_writes_the_windows_that_gather_reads() {
+        // Gathering what was scattered yields the updates, for every geometry without overlaps.
         for mode in [OutOfBounds::Clip, OutOfBounds::Drop] {
             for g in geometries(mode).iter().take(3) {
                 let s = row(ScatterKind::Set, g, true, DType::F64);
@@ -472,7 +467,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_what_does_not_fit() {
+    fn operands_that_do_not_fit_are_errors() {
         let t = |d, s: &[usize]| Type::new(d, s);
         let say = |op: Scatter, xs: &[Type]| op.infer(xs).unwrap_err().to_string();
         let op = |kind| elements(kind, OutOfBounds::Drop);
@@ -483,11 +478,11 @@ mod tests {
         );
         assert!(
             say(op(ScatterKind::Add), &[x.clone(), i.clone(), t(DType::F32, &[3])])
-                .contains("must have shape [2]; they are f32[3]")
+                .contains("expected updates of shape [2] for f32[3]")
         );
         assert!(
             say(op(ScatterKind::Add), &[x.clone(), i.clone(), t(DType::F32, &[])])
-                .contains("must have shape [2]")
+                .contains("expected updates of shape [2]")
         );
         let z = |s: &[usize]| t(DType::C64, s);
         assert!(say(op(ScatterKind::Max), &[z(&[3]), i.clone(), z(&[2])]).contains("no order"));
@@ -499,7 +494,7 @@ mod tests {
     }
 
     #[test]
-    fn factors_that_may_meet_have_no_derivative() {
+    fn factors_without_unique_indices_have_no_derivative() {
         let mut b = Builder::new();
         let xs = b.inputs(&[
             Type::new(DType::F32, [3]),
@@ -509,7 +504,7 @@ mod tests {
         let at = Bound { xs: &xs, ys: &xs[..1] };
         let op = elements(ScatterKind::Mul, OutOfBounds::Drop);
         let e = op.jvp(&mut b, &at, &[None, None, Some(xs[2])]).unwrap_err();
-        assert!(e.to_string().contains("unique indices"));
+        assert!(e.to_string().contains("set unique if the indices are"));
         assert!(op.jvp(&mut b, &at, &[Some(xs[0]), None, None]).unwrap()[0].is_some());
     }
 }

@@ -1,42 +1,45 @@
-//! Windows that slide along an axis: what convolutions and reductions of windows have in common.
+//! Windows that slide along an axis: the geometry of convolutions and window reductions.
 
 use crate::Result;
 use crate::graph::{Attr, Parser, Printer};
 
-/// How windows slide along one axis: window `p` has its tap `k` on place `p * stride + k *
-/// window_dilation - low` of the axis whose elements are `base_dilation` apart, with `low` and
-/// `high` more places at its ends.
+/// The positions of sliding windows along one axis.
 ///
-/// In text, what is not the default stands in braces: `{stride=2 low=1}`.
+/// The axis is first dilated (element `i` moves to position `i * base_dilation`), then padded by
+/// `low` and `high` positions. Tap `k` of window `p` is at position `p * stride + k *
+/// window_dilation` of the padded axis.
+///
+/// The text form lists the fields that differ from the default in braces: `{stride=2 low=1}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Slide {
-    /// How far it is from one window to the next.
+    /// The distance of consecutive windows, in positions.
     pub stride: usize,
-    /// How many places are added before the axis; negative cuts.
+    /// The padding before the axis, in positions; negative padding crops.
     pub low: i64,
-    /// How many places are added after the axis; negative cuts.
+    /// The padding after the axis, in positions; negative padding crops.
     pub high: i64,
-    /// How far it is from one element to the next.
+    /// The distance of consecutive elements, in positions.
     pub base_dilation: usize,
-    /// How far it is from one tap of a window to the next.
+    /// The distance of consecutive taps of a window, in positions.
     pub window_dilation: usize,
 }
 
 impl Default for Slide {
-    /// A step of 1, nothing added.
+    /// Returns windows of stride 1, without padding and dilation.
     fn default() -> Slide {
         Slide { stride: 1, low: 0, high: 0, base_dilation: 1, window_dilation: 1 }
     }
 }
 
-/// No number may be beyond: sums of a few of them then stay in 64 bits.
-const FAR: i128 = 1 << 60;
+/// The greatest magnitude of any position, so that sums of a few positions fit in 64 bits.
+const MAX_POSITION: i128 = 1 << 60;
 
 impl Slide {
-    /// How many windows of `size` taps lie on an axis of `n` elements.
+    /// Returns the number of windows of `size` taps on an axis of `n` elements.
     ///
     /// # Errors
-    /// When one of the numbers makes no sense: a message about "axis".
+    /// If a stride, dilation or size is 0, or a position is too large; the error is a message that
+    /// the caller completes with op and axis.
     pub(crate) fn count(&self, n: usize, size: usize) -> std::result::Result<usize, String> {
         if size == 0 || self.stride == 0 || self.base_dilation == 0 || self.window_dilation == 0 {
             let why = format!(
@@ -47,31 +50,32 @@ impl Slide {
         }
         let far = || format!("{n} elements and windows of {size} with {self:?} reach too far");
         let (base, window) = (
-            reach(n, self.base_dilation).ok_or_else(far)?,
-            reach(size, self.window_dilation).ok_or_else(far)?,
+            checked_extent(n, self.base_dilation).ok_or_else(far)?,
+            checked_extent(size, self.window_dilation).ok_or_else(far)?,
         );
         let padded = base + self.low as i128 + self.high as i128;
-        let numbers =
+        let positions =
             [base, window, padded, self.stride as i128, self.low as i128, self.high as i128];
-        if numbers.into_iter().any(|x| x.abs() > FAR) {
+        if positions.into_iter().any(|x| x.abs() > MAX_POSITION) {
             return Err(far());
         }
         Ok(if padded < window { 0 } else { ((padded - window) / self.stride as i128 + 1) as usize })
     }
 
-    /// How many places the axis has with what is added; [`Slide::count`] has admitted the numbers.
-    pub(crate) fn places(&self, n: usize) -> usize {
+    /// Returns the number of positions of the dilated and padded axis, which [`Slide::count`] must
+    /// have admitted.
+    pub(crate) fn padded_len(&self, n: usize) -> usize {
         (extent(n, self.base_dilation) + self.low + self.high).max(0) as usize
     }
 
-    /// The element on that place, if it is none of those added.
-    pub(crate) fn element(&self, place: usize, n: usize) -> Option<usize> {
-        let at = usize::try_from(place as i64 - self.low).ok()?;
+    /// Returns the index of the element at `position`; `None` for padding.
+    pub(crate) fn element(&self, position: usize, n: usize) -> Option<usize> {
+        let at = usize::try_from(position as i64 - self.low).ok()?;
         (at.is_multiple_of(self.base_dilation) && at / self.base_dilation < n)
             .then_some(at / self.base_dilation)
     }
 
-    /// The elements under window `p`, in order.
+    /// Returns the indices of the elements under window `p`, increasing.
     pub(crate) fn under(&self, p: usize, n: usize, size: usize) -> Vec<usize> {
         let first = p * self.stride;
         if size <= n {
@@ -79,7 +83,7 @@ impl Slide {
                 .filter_map(|k| self.element(first + k * self.window_dilation, n))
                 .collect();
         }
-        // Long windows on a short axis: the elements are fewer than the taps.
+        // The axis is shorter than the window: iterate over the elements instead of the taps.
         let tap = |i: &usize| {
             let from_first =
                 usize::try_from((i * self.base_dilation) as i64 + self.low - first as i64);
@@ -90,8 +94,8 @@ impl Slide {
         (0..n).filter(tap).collect()
     }
 
-    /// The windows of the transposed sum, over `count` sums instead of `n` elements, neither zero:
-    /// one window for each element, with the taps in reverse order.
+    /// Returns the windows of the transposed sum: over `count` window sums instead of `n` elements,
+    /// with one window for each element and the taps in reverse order. Both numbers are positive.
     pub(crate) fn transposed(&self, n: usize, size: usize, count: usize) -> Slide {
         let (window, sums) = (extent(size, self.window_dilation), extent(count, self.stride));
         let low = window - 1 - self.low;
@@ -99,23 +103,24 @@ impl Slide {
         Slide { stride: self.base_dilation, base_dilation: self.stride, low, high, ..*self }
     }
 
-    /// The windows that have one tap for each of `count` windows of these, neither number zero: one
-    /// for each tap of these.
-    pub(crate) fn of_taps(&self, n: usize, size: usize, count: usize) -> Slide {
-        let places = extent(size, self.window_dilation) + extent(count, self.stride) - 1;
-        let high = places - self.low - extent(n, self.base_dilation);
+    /// Returns windows with the roles of windows and taps exchanged: one window for each of the
+    /// `size` taps, with one tap for each of the `count` windows. Both numbers are positive.
+    pub(crate) fn over_taps(&self, n: usize, size: usize, count: usize) -> Slide {
+        let positions = extent(size, self.window_dilation) + extent(count, self.stride) - 1;
+        let high = positions - self.low - extent(n, self.base_dilation);
         Slide { stride: self.window_dilation, window_dilation: self.stride, high, ..*self }
     }
 }
 
-/// From the first to the last of `n` that are `step` apart.
-fn reach(n: usize, step: usize) -> Option<i128> {
+/// Returns the number of positions from the first to the last of `n` points at distance `step`;
+/// `None` if it overflows.
+fn checked_extent(n: usize, step: usize) -> Option<i128> {
     if n == 0 { Some(0) } else { (n as i128 - 1).checked_mul(step as i128)?.checked_add(1) }
 }
 
-/// [`reach`], where the numbers are known to be small enough.
+/// Returns [`checked_extent`] of numbers that [`Slide::count`] has admitted.
 fn extent(n: usize, step: usize) -> i64 {
-    reach(n, step).map_or(0, |r| r as i64)
+    checked_extent(n, step).map_or(0, |r| r as i64)
 }
 
 impl Attr for Slide {
@@ -146,10 +151,11 @@ impl Attr for Slide {
     }
 }
 
+/// The keys of the text form.
 const KEYS: [&str; 5] = ["stride=", "low=", "high=", "base_dilation=", "window_dilation="];
 
 impl Slide {
-    /// In the order of [`KEYS`].
+    /// Returns the fields in the order of [`KEYS`].
     fn numbers(&self) -> [i128; 5] {
         [
             self.stride as i128,
@@ -197,12 +203,12 @@ mod tests {
                     (0..there.len()).filter(|&p| there[p].contains(&i)).collect();
                 assert_eq!(windows, &want, "{s:?}");
             }
-            assert_eq!(s.of_taps(n, size, there.len()).count(n, there.len()), Ok(size), "{s:?}");
+            assert_eq!(s.over_taps(n, size, there.len()).count(n, there.len()), Ok(size), "{s:?}");
         }
     }
 
     #[test]
-    fn senseless_numbers_are_refused() {
+    fn invalid_parameters_are_errors() {
         let plain = Slide::default();
         assert!(plain.count(3, 0).unwrap_err().contains("at least 1"));
         assert!(Slide { stride: 0, ..plain }.count(3, 1).is_err());

@@ -1,20 +1,20 @@
-//! Reordering axes.
+//! `transpose`: permutes the axes.
 
 use super::strided::{View, read};
 use super::{Axis, Batched, Bound, Primitive, Sample, Tangent, Transposed, rules::*};
 use crate::{Builder, DType, Eval, Literal, Result, Type, Value, graph::attr::attrs};
 
 attrs! {
-    /// Axis `i` of the result is axis `permutation[i]` of the operand.
-    /// <https://openxla.org/stablehlo/spec#transpose>
+    /// The operand with its axes permuted: axis `i` of the result is axis `permutation[i]` of the
+    /// operand. <https://openxla.org/stablehlo/spec#transpose>
     pub struct Transpose = "transpose" {
-        /// Which axis comes from where.
+        /// For each axis of the result, the axis of the operand.
         permutation: Vec<usize>,
     }
 }
 
 impl Transpose {
-    /// The permutation that undoes this one.
+    /// Returns the inverse permutation.
     pub fn inverse(&self) -> Vec<usize> {
         let mut out = vec![0; self.permutation.len()];
         self.permutation.iter().enumerate().for_each(|(i, &p)| out[p] = i);
@@ -34,7 +34,7 @@ impl Primitive for Transpose {
             return refuse(
                 Self::NAME,
                 format!(
-                    "{x} has {} axes, not those of {:?}; name every axis once",
+                    "expected a permutation of the {} axes of {x}, got {:?}; name every axis once",
                     x.rank(),
                     self.permutation
                 ),
@@ -70,8 +70,9 @@ impl Primitive for Transpose {
         dims: &[Option<usize>],
     ) -> Result<Batched> {
         let Some(d) = dims[0] else { return Ok((b.emit_n(self.clone(), xs, 1), vec![None])) };
-        let mut permutation = vec![d];
-        permutation.extend(self.permutation.iter().map(|&p| p + (p >= d) as usize));
+        let mut permutation = self.permutation.clone();
+        shift_axes_from(&mut permutation, d);
+        permutation.insert(0, d);
         let y = b.transpose(xs[0], &permutation);
         Ok(at_front([y].as_slice().into()))
     }

@@ -56,7 +56,7 @@ pub fn vmap_into(
         b.set_origin(e.at.by("vmap"));
         let xs: Values = e.inputs.iter().map(|v| env[v.index()]).collect();
         let ds: Vec<Option<usize>> = e.inputs.iter().map(|v| at[v.index()]).collect();
-        let bound = axis.name.as_ref().is_some_and(|n| e.op.uses_axis(n));
+        let bound = axis.name.as_ref().is_some_and(|n| e.op.uses_axis(Some(n)));
         if !bound && ds.iter().all(Option::is_none) {
             env.extend(b.emit_n(e.op.clone(), &xs, e.outputs.len()));
             at.extend(e.outputs.iter().map(|_| None));

@@ -17,7 +17,7 @@ impl KernelEmitter<'_, '_> {
         let k = self.k;
         let mut one = |f: &Accumulator| {
             let ty = k.stages[s].insts[f.value as usize].ty;
-            let start = match first_bits(&f.kind.neutral(ty)) {
+            let start = match first_bits(&f.kind.identity_element(ty)) {
                 Some(bits) => self.constant(ty, bits),
                 None => self.broken("a reduction has no identity element", scalar(ty)),
             };

@@ -107,7 +107,7 @@ impl ExprGraph<'_> {
         op: &Scatter,
         index: &AffineIndex,
     ) -> BuildResult<LoweredOutput> {
-        let reads = op.mirror(shape.rank(), self.analysis.graph.ty(lowered.output.value));
+        let reads = op.to_gather(shape.rank(), self.analysis.graph.ty(lowered.output.value));
         let (batch, offset) = self.parts(&reads, shape.rank(), index);
         let Some((at, fits)) = self.starts(&reads, shape, indices, &batch)? else {
             let never = self.number(DType::Bool, 0.0);

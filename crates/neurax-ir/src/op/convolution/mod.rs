@@ -1,29 +1,32 @@
-//! Convolution.
+//! `convolution`, with groups, strides, padding and dilations, over any number of space axes.
 
 mod eval;
 mod rules;
 mod samples;
 
-use super::dot::holds;
+use super::dot::check_product_dtypes;
 use super::{Axis, Batched, Bound, Primitive, Sample, Slide, Tangent, Transposed, rules::*};
 use crate::{Builder, DType, Eval, Literal, Result, Type, Value, graph::attr::attrs};
 
 attrs! {
-    /// Operands `(x, kernel)` of axes (batch, features, space ..) and (results' features, features
-    /// of a group, taps ..), giving (batch, results' features, space ..): the products of a kernel
-    /// with each window, summed over taps and features. The kernel is not turned around. Other
-    /// layouts are transpositions of these.
+    /// A convolution of operands `(x, kernel)`: the products of the kernel with each window of `x`,
+    /// summed over taps and features. The kernel is not reversed (a cross-correlation).
     ///
-    /// Any number of space axes. With `groups`, the features of operand and result fall into as
-    /// many parts, the first of the result made of the first of the operand, and so on. What is
-    /// added to the operand's ends and between its elements counts as zeros; negative ends cut.
-    /// Both operands have one dtype; products are summed and stored as in [`super::DotGeneral`].
+    /// The axes of `x` are (batch, features, space ..), those of the kernel (result features,
+    /// features of a group, taps ..), those of the result (batch, result features, space ..). Other
+    /// layouts are transpositions of these. There can be any number of space axes.
+    ///
+    /// With `groups`, the features of operand and result are divided into that number of equal
+    /// groups, and group `i` of the result is computed from group `i` of the operand. Padding and
+    /// dilation insert zeros; negative padding crops. Both operands have the same dtype; products
+    /// are accumulated and stored as in [`super::DotGeneral`].
+    ///
     /// <https://openxla.org/stablehlo/spec#convolution>, whose `batch_group_count` is `groups`
     /// after a reshape of the operand.
     pub struct Convolution = "convolution" {
-        /// How the kernel slides along each space axis.
+        /// The window positions along each space axis.
         slides: Vec<Slide>,
-        /// How many parts the features fall into.
+        /// The number of feature groups.
         groups: usize,
         /// The dtype of the result: the operands' own, or a wider one of the same family (unsigned
         /// may become signed).
@@ -39,25 +42,11 @@ impl Primitive for Convolution {
     fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
         arity(Self::NAME, xs, 2)?;
         let (x, w) = (&xs[0], &xs[1]);
-        if x.dtype != w.dtype {
-            return refuse(
-                Self::NAME,
-                format!("the operands {x} and {w} differ in dtype; convert one of them"),
-            );
-        }
-        if !holds(x.dtype, self.dtype) {
-            return refuse(
-                Self::NAME,
-                format!(
-                    "{} operands cannot give {}; take {} or a wider dtype of its family",
-                    x.dtype, self.dtype, x.dtype
-                ),
-            );
-        }
+        check_product_dtypes(Self::NAME, x, w, self.dtype)?;
         let rank = self.slides.len() + 2;
         if [x.rank(), w.rank()] != [rank; 2] {
             let why = format!(
-                "{} space axes need operands of {rank} axes, not {x} and {w}",
+                "expected operands of {rank} axes for {} space axes, got {x} and {w}",
                 self.slides.len()
             );
             return refuse(Self::NAME, why);
@@ -91,8 +80,12 @@ impl Primitive for Convolution {
     ) -> Transposed {
         let Some(ct) = cts[0] else { return Transposed::Cotangents(vec![None; 2]) };
         match linear {
-            [true, false] => Transposed::Cotangents(vec![Some(self.of_operand(b, at, ct)), None]),
-            [false, true] => Transposed::Cotangents(vec![None, Some(self.of_kernel(b, at, ct))]),
+            [true, false] => {
+                Transposed::Cotangents(vec![Some(self.operand_cotangent(b, at, ct)), None])
+            }
+            [false, true] => {
+                Transposed::Cotangents(vec![None, Some(self.kernel_cotangent(b, at, ct))])
+            }
             _ => Transposed::NotLinear,
         }
     }
@@ -124,13 +117,15 @@ impl Convolution {
             return refuse(
                 Self::NAME,
                 format!(
-                    "the {results} features of the result (axis 0 of {w}) do not fall into {groups} groups"
+                    "the {results} features of the result (axis 0 of {w}) are not divisible into \
+                     {groups} groups"
                 ),
             );
         }
         if of_group.checked_mul(groups) != Some(all) {
             let why = format!(
-                "{groups} groups of {of_group} features (axis 1 of the kernel {w}) are not the {all} features (axis 1) of {x}"
+                "{groups} groups of {of_group} features (axis 1 of the kernel {w}) are not the \
+                 {all} features (axis 1) of {x}"
             );
             return refuse(Self::NAME, why);
         }
@@ -159,20 +154,20 @@ mod tests {
         let w = lit(DType::F32, &[1, 1, 3], &[1.0, 0.0, -1.0]);
         let run = |s: Slide| conv(vec![s], 1, &x, &w).to_f64s();
         let plain = Slide::default();
-        assert_eq!(run(plain), [-2.0, -2.0], "the kernel is not turned around");
+        assert_eq!(run(plain), [-2.0, -2.0], "the kernel is not reversed");
         assert_eq!(run(Slide { low: 1, high: 1, ..plain }), [-2.0, -2.0, -2.0, 3.0]);
         assert_eq!(run(Slide { stride: 2, low: 1, high: 1, ..plain }), [-2.0, -2.0]);
         assert_eq!(run(Slide { base_dilation: 2, ..plain }), [-1.0, 0.0, -1.0, 0.0, -1.0]);
         assert_eq!(run(Slide { window_dilation: 2, low: 1, ..plain }), [-4.0]);
         assert_eq!(run(Slide { low: -1, ..plain }), [-2.0]);
         assert_eq!(run(Slide { low: -2, ..plain }), [0.0; 0]);
-        // Far windows: nothing of that size may be laid out in memory.
+        // Windows far apart: no array of the padded size may be allocated.
         let far = Slide { stride: 1 << 40, low: 1 << 40, high: 1 << 40, ..plain };
         assert_eq!(run(far), [0.0, -2.0, 0.0]);
     }
 
     #[test]
-    fn a_picture_by_hand() {
+    fn an_image_by_hand() {
         let x = lit(
             DType::I32,
             &[1, 2, 2, 3],
@@ -199,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn without_space_it_is_a_product() {
+    fn without_space_axes_it_is_a_product() {
         let x = lit(DType::F32, &[2, 2], &[1.0, 2.0, 3.0, 4.0]);
         let w = lit(DType::F32, &[1, 2], &[10.0, 1.0]);
         assert_eq!(conv(vec![], 1, &x, &w).to_f64s(), [12.0, 34.0]);
@@ -244,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_refused() {
+    fn operands_that_do_not_fit_are_errors() {
         let t = |d, s: &[usize]| Type::new(d, s);
         let say = |groups, x: Type, w: Type| {
             let op = Convolution { slides: vec![Slide::default()], groups, dtype: x.dtype };
@@ -256,7 +251,7 @@ mod tests {
         );
         assert!(
             say(2, t(DType::F32, &[1, 2, 3]), t(DType::F32, &[3, 1, 3]))
-                .contains("do not fall into 2 groups")
+                .contains("are not divisible into 2 groups")
         );
         assert!(say(0, t(DType::F32, &[1, 2, 3]), t(DType::F32, &[3, 1, 3])).contains("0 groups"));
         assert!(

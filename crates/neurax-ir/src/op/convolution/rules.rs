@@ -1,9 +1,10 @@
-//! The transposes and the batched forms: convolutions again, of rearranged operands.
+//! Transposes and batching rules: convolutions of rearranged operands.
 
 use super::*;
 use crate::op::Reverse;
 
-/// Both operands of a convolution in sizes: `groups` groups of `features` make `results` each.
+/// The feature counts of a convolution: each of `groups` groups computes `results` features from
+/// `features`.
 #[derive(Clone, Copy)]
 struct Features {
     groups: usize,
@@ -20,9 +21,9 @@ impl Convolution {
         }
     }
 
-    /// The cotangent of the operand: that of the result, convolved with the kernel turned around
-    /// and its features exchanged.
-    pub fn of_operand(&self, b: &mut Builder, at: &Bound, ct: Value) -> Value {
+    /// Emits the cotangent of the operand: the cotangent of the result convolved with the reversed
+    /// kernel, whose feature axes are exchanged.
+    pub fn operand_cotangent(&self, b: &mut Builder, at: &Bound, ct: Value) -> Value {
         let (x, w) = (b.ty(at.xs[0]).clone(), b.ty(at.xs[1]).clone());
         if [&x, &w, b.ty(ct)].iter().any(|t| t.size() == 0) {
             return b.zeros(x);
@@ -46,23 +47,23 @@ impl Convolution {
         b.convert(y, x.dtype)
     }
 
-    /// The cotangent of the kernel: the operand convolved with the cotangent of the result, the
-    /// batch in the place of the features.
-    pub fn of_kernel(&self, b: &mut Builder, at: &Bound, ct: Value) -> Value {
+    /// Emits the cotangent of the kernel: the operand convolved with the cotangent of the result,
+    /// with the batch as the features.
+    pub fn kernel_cotangent(&self, b: &mut Builder, at: &Bound, ct: Value) -> Value {
         let (x, w) = (b.ty(at.xs[0]).clone(), b.ty(at.xs[1]).clone());
         if [&x, &w, b.ty(ct)].iter().any(|t| t.size() == 0) {
             return b.zeros(w);
         }
         let f = self.features(&w);
         let operand = b.convert(at.xs[0], self.dtype);
-        // [batch, groups, features ..] to [features, groups, batch ..]
+        // From [batch, groups, features ..] to [features, groups, batch ..].
         let operand = split(b, operand, 1, &[f.groups, f.features]);
         let order: Vec<usize> = [2, 1, 0].into_iter().chain(3..x.rank() + 1).collect();
         let operand = b.transpose(operand, &order);
         let operand = merge(b, operand, 1);
         let counts = b.ty(ct).shape.clone();
         let slide =
-            |(i, s): (usize, &Slide)| s.of_taps(x.shape[i + 2], w.shape[i + 2], counts[i + 2]);
+            |(i, s): (usize, &Slide)| s.over_taps(x.shape[i + 2], w.shape[i + 2], counts[i + 2]);
         let op = Convolution {
             slides: self.slides.iter().enumerate().map(slide).collect(),
             ..self.clone()
@@ -73,7 +74,7 @@ impl Convolution {
         b.convert(y, w.dtype)
     }
 
-    /// Many operands, one kernel: a larger batch.
+    /// Batches the operand only: the new axis is merged into the batch axis.
     pub fn batch_operand(&self, b: &mut Builder, xs: &[Value], d: usize) -> Batched {
         let x = b.move_axis(xs[0], d, 0);
         let sizes = [b.ty(x).shape[0], b.ty(x).shape[1]];
@@ -82,7 +83,7 @@ impl Convolution {
         at_axis(split(b, y, 0, &sizes), 0)
     }
 
-    /// One operand, many kernels: more features of the result, in the part of each group.
+    /// Batches the kernel only: the new axis is merged into the result features of each group.
     pub fn batch_kernel(&self, b: &mut Builder, xs: &[Value], d: usize) -> Batched {
         let w = b.move_axis(xs[1], d, 0);
         let (count, results) = (b.ty(w).shape[0], b.ty(w).shape[1] / self.groups);
@@ -96,7 +97,7 @@ impl Convolution {
         at_axis(merge(b, y, 2), 1)
     }
 
-    /// Each operand with its kernel: more groups.
+    /// Batches operand and kernel: the new axis is merged into the groups.
     pub fn batch_both(
         &self,
         b: &mut Builder,
@@ -107,7 +108,7 @@ impl Convolution {
     ) -> Batched {
         let (x, w) = (b.move_axis(xs[0], x_dim, 1), b.move_axis(xs[1], w_dim, 0));
         if axis.size == 0 {
-            return self.batch_of_none(b, x, w);
+            return self.batch_of_size_zero(b, x, w);
         }
         let results = b.ty(w).shape[1];
         let (x, w) = (merge(b, x, 1), merge(b, w, 0));
@@ -115,8 +116,8 @@ impl Convolution {
         at_axis(split(b, y, 1, &[axis.size, results]), 1)
     }
 
-    /// There is no group to put into.
-    fn batch_of_none(&self, b: &mut Builder, x: Value, w: Value) -> Batched {
+    /// Emits the empty result of a new axis of size zero, as there cannot be zero groups.
+    fn batch_of_size_zero(&self, b: &mut Builder, x: Value, w: Value) -> Batched {
         let one = |t: &Type, axis: usize| t.with_shape(t.shape.removed(axis));
         let y = match self.infer(&[one(b.ty(x), 1), one(b.ty(w), 0)]) {
             Ok(ys) => b.zeros(ys[0].with_shape(ys[0].shape.inserted(1, 0))),
@@ -133,14 +134,14 @@ fn at_axis(y: Value, d: usize) -> Batched {
     ([y].as_slice().into(), vec![Some(d)])
 }
 
-/// Axis `d` as several axes of those sizes.
+/// Splits axis `d` into axes of `sizes`.
 fn split(b: &mut Builder, x: Value, d: usize, sizes: &[usize]) -> Value {
     let shape = &b.ty(x).shape;
     let shape = [&shape[..d], sizes, &shape[d + 1..]].concat();
     b.reshape(x, shape)
 }
 
-/// Axes `d` and `d + 1` as one.
+/// Merges axes `d` and `d + 1`.
 fn merge(b: &mut Builder, x: Value, d: usize) -> Value {
     let shape = &b.ty(x).shape;
     let shape = [&shape[..d], &[shape[d] * shape[d + 1]], &shape[d + 2..]].concat();

@@ -1,4 +1,4 @@
-//! Sample rows: every dtype, every corner of the parameters.
+//! Sample rows: every dtype, every corner case of the parameters.
 
 use super::*;
 

@@ -1,31 +1,31 @@
-//! Where windows are: what gathering and scattering have in common when they run.
+//! The offsets of all windows of a gather or scatter, and the loops that copy them.
 
 use super::{Gather, OutOfBounds};
 use crate::{Literal, Shape, op::rules::grid, op::strided::by_width, with_compute};
 
-/// The places of all windows, in the operand and in the dense array of windows. Windows are runs of
-/// neighbouring elements.
-pub struct Plan {
-    /// For every index vector: where its window starts in the operand (nowhere if it is dropped)
-    /// and in the array of windows.
+/// The offsets, in elements, of all windows in the operand and in the dense array of windows. A
+/// window consists of runs of contiguous elements.
+pub struct GatherPlan {
+    /// For every index vector, the start of its window in the operand (`None` if it is dropped) and
+    /// in the array of windows.
     windows: Vec<(Option<usize>, usize)>,
-    /// Where each run of a window is, from its start on, in the operand and in the array of
-    /// windows.
+    /// The offsets of each run of a window from the start of the window, in the operand and in the
+    /// array of windows.
     runs: Vec<(usize, usize)>,
-    /// The length of the runs.
+    /// The length of the runs, in elements.
     len: usize,
 }
 
-impl Plan {
-    /// The places of a gather (or the mirror of a scatter) that `check` has admitted; `out`, the
-    /// shape of the array of windows, is not empty.
-    pub fn new(g: &Gather, x: &Shape, indices: &Literal, out: &Shape) -> Plan {
+impl GatherPlan {
+    /// Plans a gather that `check` has admitted, or the gather with the windows of a scatter.
+    /// `out`, the shape of the array of windows, must not be empty.
+    pub fn new(g: &Gather, x: &Shape, indices: &Literal, out: &Shape) -> GatherPlan {
         let (runs, len) = runs(g, x, out);
-        Plan { windows: windows(g, x, indices, out), runs, len }
+        GatherPlan { windows: windows(g, x, indices, out), runs, len }
     }
 
-    /// Calls `f` with the place of each run in the operand and in the array of windows, in order;
-    /// and with its length.
+    /// Calls `f(offset in the operand, offset in the array of windows, length)` for each run, in
+    /// order.
     pub fn each(&self, mut f: impl FnMut(usize, usize, usize)) {
         for &(at, out) in &self.windows {
             let Some(at) = at else { continue };
@@ -33,7 +33,7 @@ impl Plan {
         }
     }
 
-    /// Copies windows of `x` into `out`, whose elements are zero.
+    /// Copies the windows of `x` to `out`, whose elements are zero.
     pub fn read(&self, x: &Literal, out: Literal) -> Literal {
         let bits = x.dtype().bits();
         if bits < 8 {
@@ -42,10 +42,10 @@ impl Plan {
                 self.each(|x, o, n| to[o..o + n].copy_from_slice(&from[x..x + n]))
             });
         }
-        out.edit_bytes(|to| by_width!(bits, N => self.cells::<N>(to, x.bytes(), false))).0
+        out.edit_bytes(|to| by_width!(bits, N => self.copy::<N>(to, x.bytes(), false))).0
     }
 
-    /// Copies `windows` into `x`; the second answer says whether it was in place.
+    /// Copies `windows` into `x`; also returns whether that happened in place.
     pub fn write(&self, x: Literal, windows: &Literal) -> (Literal, bool) {
         let bits = x.dtype().bits();
         if bits < 8 {
@@ -54,11 +54,11 @@ impl Plan {
                 self.each(|x, o, n| to[x..x + n].copy_from_slice(&from[o..o + n]))
             });
         }
-        x.edit_bytes(|to| by_width!(bits, N => self.cells::<N>(to, windows.bytes(), true)))
+        x.edit_bytes(|to| by_width!(bits, N => self.copy::<N>(to, windows.bytes(), true)))
     }
 
-    /// Copies elements of `N` bytes: into the operand if `scatter`, else out of it.
-    fn cells<const N: usize>(&self, to: &mut [u8], from: &[u8], scatter: bool) {
+    /// Copies elements of `N` bytes: from the windows to the operand if `scatter`, else back.
+    fn copy<const N: usize>(&self, to: &mut [u8], from: &[u8], scatter: bool) {
         let (to, from) = (to.as_chunks_mut::<N>().0, from.as_chunks::<N>().0);
         self.each(|x, o, n| {
             let (t, f) = if scatter { (x, o) } else { (o, x) };
@@ -70,8 +70,8 @@ impl Plan {
     }
 }
 
-/// The start of every window. A batch axis of the indices moves the window along the operand's axis
-/// that goes with it.
+/// Returns the start of every window. The index along a batch axis of the indices is also the index
+/// along the operand's axis that it is paired with.
 fn windows(g: &Gather, x: &Shape, indices: &Literal, out: &Shape) -> Vec<(Option<usize>, usize)> {
     let (strides, out_strides) = (x.strides(), out.strides());
     let batch = &indices.shape()[..indices.shape().rank() - 1];
@@ -81,35 +81,40 @@ fn windows(g: &Gather, x: &Shape, indices: &Literal, out: &Shape) -> Vec<(Option
     let along = grid(batch.iter().enumerate().map(|(i, &n)| (n, paired(i))));
     let free = (0..out.rank()).filter(|i| !g.offset_dims.contains(i));
     let outs = grid(free.map(|i| (out[i], out_strides[i])));
-    let room: Vec<(i64, usize)> =
+    // For each entry of an index vector, the last start in bounds and the stride.
+    let axes: Vec<(i64, usize)> =
         g.index_map.iter().map(|&a| (x[a] as i64 - g.sizes[a] as i64, strides[a])).collect();
-    let numbers = integers(indices);
+    let indices = integers(indices);
     let start = |w: usize| {
-        let vector = &numbers[w * room.len()..][..room.len()];
-        vector.iter().zip(&room).try_fold(along[w], |at, (&i, &(most, stride))| {
-            Some(at + place(i, most, g.mode)? * stride)
+        let vector = &indices[w * axes.len()..][..axes.len()];
+        vector.iter().zip(&axes).try_fold(along[w], |at, (&i, &(last, stride))| {
+            Some(at + in_bounds(i, last, g.mode)? * stride)
         })
     };
     (0..along.len()).map(|w| (start(w), outs[w])).collect()
 }
 
-/// The place that index `i` means on an axis where the last window that fits starts at `most`.
-fn place(i: i64, most: i64, mode: OutOfBounds) -> Option<usize> {
-    let fits = (0..=most).contains(&i);
+/// Returns the start of a window at index `i` on an axis where the last window in bounds starts at
+/// `last`; `None` if the window is dropped.
+fn in_bounds(i: i64, last: i64, mode: OutOfBounds) -> Option<usize> {
+    let fits = (0..=last).contains(&i);
     match mode {
         _ if fits => Some(i as usize),
-        OutOfBounds::Clip => Some(i.min(most).max(0) as usize),
+        OutOfBounds::Clip => Some(i.min(last).max(0) as usize),
         OutOfBounds::Drop => None,
     }
 }
 
-/// The indices; those beyond the range of i64 are out of bounds as they are.
+/// Returns the indices as i64, saturating: an index beyond its range is out of bounds anyway.
 fn integers(x: &Literal) -> Vec<i64> {
     let narrow = |i: i128| i.min(i64::MAX as i128) as i64;
-    with_compute!(int x.dtype(), C => x.load::<C>().iter().map(|&i| narrow(crate::Compute::to_i128(i))).collect(), else vec![])
+    with_compute!(int x.dtype(), C => {
+        x.load::<C>().iter().map(|&i| narrow(crate::Compute::to_i128(i))).collect()
+    }, else vec![])
 }
 
-/// The runs of one window: inner axes that are whole in both arrays make one run.
+/// Returns the runs of one window and their length: inner axes that are contiguous in both arrays
+/// are collapsed into one run.
 fn runs(g: &Gather, x: &Shape, out: &Shape) -> (Vec<(usize, usize)>, usize) {
     let (strides, out_strides) = (x.strides(), out.strides());
     let mut axes: Vec<(usize, usize, usize)> = g

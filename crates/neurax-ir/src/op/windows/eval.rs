@@ -1,28 +1,29 @@
-//! The typed loops over windows. A window is a box: its axes are joined one after the other.
+//! The typed loops over windows. A window is a box, so its axes are reduced one after the other.
 
-use super::super::fold::{self, Fold};
-use super::{ArgKind, ReduceKind, Slide};
-use crate::{Compute, DType, Literal, Shape, Type, with_compute};
+use super::super::reduce::eval::{self as reduction, Accumulate};
+use super::{ArgKind, Combine, ReduceKind, Slide};
+use crate::{Compute, Literal, Shape, Type, with_compute};
 
 /// The elements under all windows, axis by axis.
-pub struct Windows {
+pub struct WindowGrid {
     shape: Shape,
+    /// The number of windows along every axis.
     counts: Shape,
-    /// The axes along which windows are more than the elements one by one, and what each window
-    /// holds. Those that leave the least come first, so that nothing in between is larger than
-    /// operand and result.
+    /// The axes with windows that are not just the single elements, and for each window the indices
+    /// of its elements. Axes that shrink most come first, so that no intermediate array is larger
+    /// than both operand and result.
     axes: Vec<(usize, Vec<Vec<usize>>)>,
 }
 
-/// The place of an element under a window over none.
-const NOWHERE: usize = usize::MAX;
+/// The selected position of a window without elements.
+const NO_ELEMENT: usize = usize::MAX;
 
-impl Windows {
-    /// Windows over an array of that shape, of which there are `counts`.
-    pub fn new(shape: &Shape, counts: &Shape, sizes: &[usize], slides: &[Slide]) -> Windows {
+impl WindowGrid {
+    /// Creates `counts` windows over an array of `shape`.
+    pub fn new(shape: &Shape, counts: &Shape, sizes: &[usize], slides: &[Slide]) -> WindowGrid {
         let (shape, counts) = (shape.clone(), counts.clone());
         if shape.size() == 0 || counts.size() == 0 {
-            return Windows { shape, counts, axes: vec![] };
+            return WindowGrid { shape, counts, axes: vec![] };
         }
         let under = |i: usize| {
             (0..counts[i]).map(|p| slides[i].under(p, shape[i], sizes[i])).collect::<Vec<_>>()
@@ -31,45 +32,47 @@ impl Windows {
         let mut axes: Vec<(usize, Vec<Vec<usize>>)> =
             (0..shape.rank()).filter(|&i| !trivial(i)).map(|i| (i, under(i))).collect();
         axes.sort_by(|(i, _), (j, _)| (counts[*i] * shape[*j]).cmp(&(counts[*j] * shape[*i])));
-        Windows { shape, counts, axes }
+        WindowGrid { shape, counts, axes }
     }
 
-    /// The joined elements, as a value of type `ty`; `kind` is one that the dtype admits.
+    /// Reduces the elements under each window to a value of type `ty`. The dtype must admit `kind`.
     pub fn reduce(&self, kind: ReduceKind, x: &Literal, ty: Type) -> Literal {
-        let kind = if x.dtype() == DType::Bool { fold::as_bits(kind) } else { kind };
+        let kind = kind.on(x.dtype());
         with_compute!(any x.dtype(), C => {
             let widened = x.load::<C>().iter().map(|&x| x.widen()).collect();
-            let (start, row) = (fold::identity::<C>(kind, x.dtype()), fold::loops::<<C as Fold>::Acc>(kind).1);
-            fold::store::<C>(ty, &self.join(widened, start, row))
+            let start = reduction::identity_element::<C>(kind, x.dtype());
+            let row = reduction::loops::<<C as Accumulate>::Acc>(kind).1;
+            reduction::store::<C>(ty, &self.fold(widened, start, row))
         })
     }
 
-    /// The place in `x`, which is not complex, of the largest or smallest element under each
-    /// window.
-    pub fn places(&self, kind: ArgKind, x: &Literal) -> Vec<usize> {
+    /// Returns the offset in `x` of the largest or smallest element under each window, or
+    /// `NO_ELEMENT`. `x` must not be complex.
+    pub fn positions(&self, kind: ArgKind, x: &Literal) -> Vec<usize> {
         with_compute!(real x.dtype(), C => match kind {
-            ArgKind::Max => self.best(&x.load::<C>(), fold::better::<C, true>),
-            ArgKind::Min => self.best(&x.load::<C>(), fold::better::<C, false>),
-        }, else vec![NOWHERE; self.counts.size()])
+            ArgKind::Max => self.best(&x.load::<C>(), reduction::is_better::<C, true>),
+            ArgKind::Min => self.best(&x.load::<C>(), reduction::is_better::<C, false>),
+        }, else vec![NO_ELEMENT; self.counts.size()])
     }
 
-    fn best<C: Compute>(&self, x: &[C], better: fn(&C, &C) -> bool) -> Vec<usize> {
-        // Of equals the first in the array, in whatever order the axes are joined.
+    fn best<C: Compute>(&self, x: &[C], is_better: fn(&C, &C) -> bool) -> Vec<usize> {
+        // The first of equals wins, regardless of the order in which axes are reduced.
         let wins = |new: usize, old: usize| {
-            better(&x[new], &x[old]) || (new < old && !better(&x[old], &x[new]))
+            is_better(&x[new], &x[old]) || (new < old && !is_better(&x[old], &x[new]))
         };
         let row = |best: &mut [usize], new: &[usize]| {
             for (b, &n) in best.iter_mut().zip(new) {
-                if n != NOWHERE && (*b == NOWHERE || wins(n, *b)) {
+                if n != NO_ELEMENT && (*b == NO_ELEMENT || wins(n, *b)) {
                     *b = n;
                 }
             }
         };
-        self.join((0..x.len()).collect(), NOWHERE, row)
+        self.fold((0..x.len()).collect(), NO_ELEMENT, row)
     }
 
-    /// Joins the windows along one axis after the other, each beginning with `start`.
-    fn join<A: Copy>(&self, xs: Vec<A>, start: A, row: impl Fn(&mut [A], &[A])) -> Vec<A> {
+    /// Reduces the windows along one axis after the other. Each accumulator is initialized to
+    /// `start`; `row` combines a row of elements into a row of accumulators.
+    fn fold<A: Copy>(&self, xs: Vec<A>, start: A, row: impl Fn(&mut [A], &[A])) -> Vec<A> {
         if self.shape.size() == 0 || self.counts.size() == 0 {
             return vec![start; self.counts.size()];
         }
@@ -93,23 +96,26 @@ impl Windows {
     }
 }
 
-/// The elements of `source` on those places, as a value of type `ty`.
-pub fn gather(places: &[usize], source: &Literal, ty: Type) -> Literal {
+/// Reads the elements of `source` at `positions`, as a value of type `ty`; zero for `NO_ELEMENT`.
+pub fn gather(positions: &[usize], source: &Literal, ty: Type) -> Literal {
     with_compute!(any source.dtype(), C => {
         let x = source.load::<C>();
-        Literal::build(ty, |out: &mut [C]| out.iter_mut().zip(places).filter(|(_, p)| **p != NOWHERE).for_each(|(o, &p)| *o = x[p]))
+        Literal::build(ty, |out: &mut [C]| {
+            let selected = out.iter_mut().zip(positions).filter(|(_, p)| **p != NO_ELEMENT);
+            selected.for_each(|(o, &p)| *o = x[p])
+        })
     })
 }
 
-/// The elements of `source` added up on those places, as a value of type `ty`.
-pub fn scatter(places: &[usize], source: &Literal, ty: Type) -> Literal {
-    let kind = if source.dtype() == DType::Bool { ReduceKind::Or } else { ReduceKind::Sum };
+/// Adds the elements of `source` to zeros at `positions`, as a value of type `ty`.
+pub fn scatter(positions: &[usize], source: &Literal, ty: Type) -> Literal {
+    let kind = ReduceKind::Sum.on(source.dtype());
     with_compute!(any source.dtype(), C => {
-        let mut acc = vec![<C as Fold>::Acc::ZERO; ty.size()];
+        let mut acc = vec![<C as Accumulate>::Acc::ZERO; ty.size()];
         let x = source.load::<C>();
-        for (&p, x) in places.iter().zip(&x[..]).filter(|(p, _)| **p != NOWHERE) {
-            acc[p] = <C as Fold>::Acc::join(kind, acc[p], x.widen());
+        for (&p, x) in positions.iter().zip(&x[..]).filter(|(p, _)| **p != NO_ELEMENT) {
+            acc[p] = <C as Accumulate>::Acc::combine(kind, acc[p], x.widen());
         }
-        fold::store::<C>(ty, &acc)
+        reduction::store::<C>(ty, &acc)
     })
 }

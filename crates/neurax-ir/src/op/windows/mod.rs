@@ -1,64 +1,67 @@
-//! Reductions of windows, and what their derivatives are made of.
+//! `reduce_window`, and the ops of its derivatives: `select_and_gather`, `select_and_scatter`.
 
 mod eval;
 mod samples;
 
 use super::{
-    ArgKind, Axis, Batched, Bound, Primitive, ReduceKind, Sample, Slide, Tangent, Transposed,
-    rules::*,
+    ArgKind, Axis, Batched, Bound, Combine, Primitive, ReduceKind, Sample, Slide, Tangent,
+    Transposed, rules::*,
 };
 use crate::{Builder, Eval, Literal, Result, Shape, Type, Value, graph::attr::attrs};
 
 attrs! {
-    /// Joins the elements under each window. What is added to the operand's ends and between its
-    /// elements never changes the result; a window over nothing else gives what [`super::Reduce`]
-    /// gives of nothing. Sums, maxima and minima have a derivative.
-    /// <https://openxla.org/stablehlo/spec#reduce_window>
+    /// The reduction of the elements under each window. Padding and dilation are identity elements:
+    /// they never change a result, and a window without elements yields the identity element. Sums,
+    /// maxima and minima have a derivative. <https://openxla.org/stablehlo/spec#reduce_window>
     pub struct ReduceWindow = "reduce_window" {
-        /// How elements are joined.
+        /// The function that combines elements.
         kind: ReduceKind,
         /// The number of taps of a window along every axis.
         sizes: Vec<usize>,
-        /// How windows slide along every axis.
+        /// The window positions along every axis.
         slides: Vec<Slide>,
     }
 
-    /// Operands `(x, source)` of one shape: for each window the element of `source` that stands
-    /// where the largest or smallest element of `x` under the window is; the first of equals, NaN
-    /// wins. Zero for a window over no elements. It is the derivative of an extremum of windows,
-    /// and linear in `source`, which may have any dtype.
+    /// The elements of `source` at the extrema of windows: operands `(x, source)` of the same
+    /// shape. For each window it is the element of `source` at the position of the largest or
+    /// smallest element of `x` under the window; the first of equals, and NaN wins. A window
+    /// without elements yields zero.
+    ///
+    /// It is the derivative of a maximum or minimum of windows, and linear in `source`, which may
+    /// have any dtype.
     pub struct SelectAndGather = "select_and_gather" {
-        /// Which end is selected.
+        /// The extremum that is selected.
         kind: ArgKind,
         /// The number of taps of a window along every axis.
         sizes: Vec<usize>,
-        /// How windows slide along every axis.
+        /// The window positions along every axis.
         slides: Vec<Slide>,
     }
 
-    /// Operands `(x, source)`, `source` with one element for each window over `x`: zeros of the
-    /// shape of `x`, to which each element of `source` is added where the largest or smallest
-    /// element of `x` under its window is; the first of equals, NaN wins. Elements of windows over
-    /// no elements are dropped. The transpose of [`SelectAndGather`].
+    /// The sums of `source` at the extrema of windows: operands `(x, source)`, where `source` has
+    /// one element for each window over `x`. Each is added, to zeros of the shape of `x`, at the
+    /// position of the largest or smallest element of `x` under its window; the first of equals,
+    /// and NaN wins. Elements of windows without elements are dropped.
+    ///
+    /// It is the transpose of [`SelectAndGather`].
     /// <https://openxla.org/stablehlo/spec#select_and_scatter>
     pub struct SelectAndScatter = "select_and_scatter" {
-        /// Which end is selected.
+        /// The extremum that is selected.
         kind: ArgKind,
         /// The number of taps of a window along every axis.
         sizes: Vec<usize>,
-        /// How windows slide along every axis.
+        /// The window positions along every axis.
         slides: Vec<Slide>,
     }
 }
 
-/// The number of windows along every axis of `x`.
+/// Returns the number of windows along every axis of `x`.
 fn counts(op: &str, x: &Type, sizes: &[usize], slides: &[Slide]) -> Result<Shape> {
     if [sizes.len(), slides.len()] != [x.rank(); 2] {
         return refuse(
             op,
             format!(
-                "{x} has {} axes; {} sizes and {} slides need one for each",
-                x.rank(),
+                "expected one size and one slide for each axis of {x}, got {} and {}",
                 sizes.len(),
                 slides.len()
             ),
@@ -72,7 +75,7 @@ fn counts(op: &str, x: &Type, sizes: &[usize], slides: &[Slide]) -> Result<Shape
     (0..x.rank()).map(one).collect::<Result<Vec<_>>>().map(Shape::from)
 }
 
-/// Windows of one element along a new axis.
+/// Returns sizes and slides with windows of one element along a new axis `d`.
 fn with_axis(d: usize, sizes: &[usize], slides: &[Slide]) -> (Vec<usize>, Vec<Slide>) {
     let (mut sizes, mut slides) = (sizes.to_vec(), slides.to_vec());
     sizes.insert(d, 1);
@@ -85,8 +88,9 @@ impl ReduceWindow {
         SelectAndGather { kind, sizes: self.sizes.clone(), slides: self.slides.clone() }
     }
 
-    /// The transpose of a sum: the sums that each element went into, added.
-    fn spread(&self, b: &mut Builder, x: &Type, ct: Value) -> Value {
+    /// Emits the transpose of a sum: for each element, the sum of the cotangents `ct` of all
+    /// windows over it.
+    fn transposed_sum(&self, b: &mut Builder, x: &Type, ct: Value) -> Value {
         let counts = b.ty(ct).shape.clone();
         if x.size() == 0 || counts.size() == 0 {
             return b.zeros(x.clone());
@@ -110,7 +114,7 @@ impl Primitive for ReduceWindow {
 
     fn eval(&self, _: &mut Eval, xs: Vec<Literal>) -> Result<Vec<Literal>> {
         let shape = counts(Self::NAME, xs[0].ty(), &self.sizes, &self.slides)?;
-        let windows = eval::Windows::new(xs[0].shape(), &shape, &self.sizes, &self.slides);
+        let windows = eval::WindowGrid::new(xs[0].shape(), &shape, &self.sizes, &self.slides);
         Ok(vec![windows.reduce(self.kind, &xs[0], xs[0].ty().with_shape(shape))])
     }
 
@@ -141,7 +145,7 @@ impl Primitive for ReduceWindow {
             return Transposed::NotLinear;
         }
         let x = b.ty(at.xs[0]).clone();
-        Transposed::Cotangents(vec![cts[0].map(|ct| self.spread(b, &x, ct))])
+        Transposed::Cotangents(vec![cts[0].map(|ct| self.transposed_sum(b, &x, ct))])
     }
 
     fn batch(
@@ -173,10 +177,7 @@ impl Primitive for SelectAndGather {
         if xs[0].shape != xs[1].shape {
             return refuse(
                 Self::NAME,
-                format!(
-                    "{} and {} differ in shape; elements of the second are taken by places in the first",
-                    xs[0], xs[1]
-                ),
+                format!("expected operands of the same shape, got {} and {}", xs[0], xs[1]),
             );
         }
         Ok(vec![xs[1].with_shape(shape)])
@@ -184,9 +185,9 @@ impl Primitive for SelectAndGather {
 
     fn eval(&self, _: &mut Eval, xs: Vec<Literal>) -> Result<Vec<Literal>> {
         let shape = counts(Self::NAME, xs[0].ty(), &self.sizes, &self.slides)?;
-        let windows = eval::Windows::new(xs[0].shape(), &shape, &self.sizes, &self.slides);
-        let places = windows.places(self.kind, &xs[0]);
-        Ok(vec![eval::gather(&places, &xs[1], xs[1].ty().with_shape(shape))])
+        let windows = eval::WindowGrid::new(xs[0].shape(), &shape, &self.sizes, &self.slides);
+        let positions = windows.positions(self.kind, &xs[0]);
+        Ok(vec![eval::gather(&positions, &xs[1], xs[1].ty().with_shape(shape))])
     }
 
     fn jvp(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Result<Vec<Tangent>> {
@@ -239,7 +240,7 @@ impl Primitive for SelectAndScatter {
             return refuse(
                 Self::NAME,
                 format!(
-                    "there are {shape} windows over {}, and {} elements to add: they must be as many",
+                    "expected one element for each of {shape} windows over {}, got {}",
                     xs[0], xs[1]
                 ),
             );
@@ -248,9 +249,10 @@ impl Primitive for SelectAndScatter {
     }
 
     fn eval(&self, _: &mut Eval, xs: Vec<Literal>) -> Result<Vec<Literal>> {
-        let windows = eval::Windows::new(xs[0].shape(), xs[1].shape(), &self.sizes, &self.slides);
-        let places = windows.places(self.kind, &xs[0]);
-        Ok(vec![eval::scatter(&places, &xs[1], xs[1].ty().with_shape(xs[0].shape()))])
+        let counts = xs[1].shape();
+        let windows = eval::WindowGrid::new(xs[0].shape(), counts, &self.sizes, &self.slides);
+        let positions = windows.positions(self.kind, &xs[0]);
+        Ok(vec![eval::scatter(&positions, &xs[1], xs[1].ty().with_shape(xs[0].shape()))])
     }
 
     fn jvp(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Result<Vec<Tangent>> {
@@ -292,7 +294,7 @@ impl Primitive for SelectAndScatter {
     }
 }
 
-/// What both selections ask for, and the number of windows along every axis.
+/// Checks the operands of both selections, and returns the number of windows along every axis.
 fn check_select(op: &str, xs: &[Type], sizes: &[usize], slides: &[Slide]) -> Result<Shape> {
     arity(op, xs, 2)?;
     if xs[0].dtype.is_complex() {
@@ -317,7 +319,7 @@ mod tests {
         Literal::from_f64s(DType::I32, shape, v)
     }
 
-    /// Windows of 2 by 2, 2 apart along the second axis.
+    /// Returns windows of 2 by 2, with stride 2 along the second axis.
     fn square() -> (Vec<usize>, Vec<Slide>) {
         (vec![2, 2], vec![Slide::default(), Slide { stride: 2, ..Slide::default() }])
     }
@@ -328,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn windows_are_joined() {
+    fn windows_are_reduced() {
         let (sizes, slides) = square();
         let x = ints(&[3, 4], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0]);
         let of = |kind| {
@@ -342,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_added_changes_nothing() {
+    fn padding_is_the_identity_element() {
         let x = Literal::from_f64s(DType::F32, [2], &[-3.0, -2.0]);
         let around = Slide { low: 2, high: 1, base_dilation: 2, ..Slide::default() };
         assert_eq!(
@@ -382,10 +384,11 @@ mod tests {
     fn the_first_of_equals_is_selected() {
         let (sizes, slides) = square();
         let x = ints(&[3, 4], &[1.0, 7.0, 3.0, 3.0, 7.0, 0.0, 3.0, 3.0, 9.0, 9.0, 2.0, 3.0]);
-        let places = ints(&[3, 4], &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0]);
+        let indices =
+            ints(&[3, 4], &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0]);
         let gather =
             SelectAndGather { kind: ArgKind::Max, sizes: sizes.clone(), slides: slides.clone() };
-        let y = gather.eval(&mut Eval::default(), vec![x.clone(), places]).unwrap().remove(0);
+        let y = gather.eval(&mut Eval::default(), vec![x.clone(), indices]).unwrap().remove(0);
         assert_eq!(y.to_f64s(), [1.0, 2.0, 8.0, 6.0]);
         let scatter = SelectAndScatter { kind: ArgKind::Max, sizes, slides };
         let y = scatter
@@ -396,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn nan_is_selected_and_nothing_gives_zero() {
+    fn nan_is_selected_and_empty_windows_give_zero() {
         let op = |kind| SelectAndGather {
             kind,
             sizes: vec![2],
@@ -433,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_refused() {
+    fn operands_that_do_not_fit_are_errors() {
         let t = |d, s: &[usize]| Type::new(d, s);
         let say = |kind, sizes: &[usize], slides: usize, x: Type| {
             ReduceWindow { kind, sizes: sizes.to_vec(), slides: vec![Slide::default(); slides] }
@@ -441,7 +444,9 @@ mod tests {
                 .unwrap_err()
                 .to_string()
         };
-        assert!(say(ReduceKind::Sum, &[2], 2, t(DType::F32, &[3])).contains("need one for each"));
+        assert!(
+            say(ReduceKind::Sum, &[2], 2, t(DType::F32, &[3])).contains("one size and one slide")
+        );
         assert!(
             say(ReduceKind::Sum, &[0], 1, t(DType::F32, &[3]))
                 .contains("axis 0 of f32[3]: windows of 0")
@@ -451,7 +456,7 @@ mod tests {
         let scatter =
             SelectAndScatter { kind: ArgKind::Max, sizes: sizes.clone(), slides: slides.clone() };
         let e = scatter.infer(&[t(DType::F32, &[3]), t(DType::F32, &[3])]).unwrap_err().to_string();
-        assert!(e.contains("there are [2] windows over f32[3], and f32[3] elements"), "{e}");
+        assert!(e.contains("each of [2] windows over f32[3], got f32[3]"), "{e}");
         let gather = SelectAndGather { kind: ArgKind::Max, sizes, slides };
         assert!(
             gather
@@ -465,7 +470,7 @@ mod tests {
                 .infer(&[t(DType::F32, &[3]), t(DType::F32, &[2])])
                 .unwrap_err()
                 .to_string()
-                .contains("differ in shape")
+                .contains("expected operands of the same shape")
         );
     }
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::DType;
 
-/// Sizes of the operand, windows over it.
+/// A corner case: the shape of the operand, the sizes of windows, their slides.
 type Corner = (Vec<usize>, Vec<usize>, Vec<Slide>);
 
 fn slide(
@@ -16,7 +16,7 @@ fn slide(
     Slide { stride, low, high, base_dilation, window_dilation }
 }
 
-/// The corners of the parameters; every window of the first `FULL` has an element.
+/// Returns the corner cases of the parameters. In the first `FULL`, every window has an element.
 fn corners() -> Vec<Corner> {
     let plain = Slide::default();
     vec![
@@ -33,10 +33,10 @@ fn corners() -> Vec<Corner> {
     ]
 }
 
-/// How many of the corners have no window over nothing.
+/// The number of leading corner cases without empty windows.
 const FULL: usize = 7;
 
-/// All dtypes on the first corner, the others in double precision.
+/// Returns rows of all dtypes for the first corner case, and of f64 for the others.
 fn rows(
     admits: impl Fn(DType) -> bool,
     one: impl Fn(Corner, DType, bool) -> Sample,
@@ -58,7 +58,7 @@ pub fn reduce() -> Vec<Sample> {
         let one = move |(shape, sizes, slides): Corner, d: DType, full: bool| Sample {
             op: ReduceWindow { kind, sizes, slides }.into(),
             inputs: vec![sample(Type::new(d, shape), -2.0, 3.0)],
-            // The extremum of nothing is infinite: it has no differences.
+            // The extremum of an empty window is infinite: finite differences do not apply.
             smooth: d == DType::F64 && derivative && (full || kind == ReduceKind::Sum),
         };
         rows(|d| kind.admits(d), one)
@@ -93,7 +93,7 @@ pub fn scatter() -> Vec<Sample> {
     selections(with)
 }
 
-/// Selecting by each dtype that has an order out of the same dtype, and by f64 out of each dtype.
+/// Returns rows that select by each ordered dtype from the same dtype, and by f64 from each dtype.
 fn selections(with: impl Fn(ArgKind, Corner, DType, DType) -> Sample) -> Vec<Sample> {
     let mut all = vec![];
     for &kind in ArgKind::ALL {
