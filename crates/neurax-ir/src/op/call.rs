@@ -1,20 +1,20 @@
-//! A function called by name.
+//! `call`: a named function applied to operands.
 
-use super::{Applied, Sample, Tangent, marked, rules::*, spread_marked};
+use super::{AppliesGraph, Sample, Tangent, count_marked, rules::*, spread_marked};
 use crate::{Builder, DType, Graph, Result, Type, Value, Values, graph::attr::attrs, transform};
 use std::sync::Arc;
 
 attrs! {
-    /// Applies a graph to the operands. The name is for readers and profiles.
+    /// The application of a graph to the operands. The name is only shown in texts and profiles.
     pub struct Call = "call" {
-        /// The name.
+        /// The name of the function.
         callee: Arc<str>,
-        /// The graph.
+        /// The graph of the function.
         body: Arc<Graph>,
     }
 }
 
-impl Applied for Call {
+impl AppliesGraph for Call {
     const MNEMONIC: &'static str = Self::NAME;
 
     fn body(&self) -> &Arc<Graph> {
@@ -25,9 +25,9 @@ impl Applied for Call {
         Call { callee: self.callee.clone(), body: Arc::new(body) }
     }
 
-    /// The values and what the tangents need of them; what repeats an operand is taken from
-    /// outside.
-    fn parted(
+    /// Emits a call that also returns the residuals of the tangents, except residuals that are just
+    /// operands: the linear call takes those from the caller.
+    fn jvp_for_reverse(
         &self,
         b: &mut Builder,
         xs: &[Value],
@@ -42,13 +42,13 @@ impl Applied for Call {
         let ys = b.emit_n(
             self.with_body(l.primal.restricted(&live, &vec![true; xs.len()])),
             xs,
-            marked(&live),
+            count_marked(&live),
         );
         let mut computed = ys[n..].iter().copied();
         let residuals =
             repeated.iter().filter_map(|r| r.map(|i| xs[i]).or_else(|| computed.next()));
         let args: Vec<Value> = residuals.chain(tangents.iter().copied()).collect();
-        let dys = b.emit_n(self.with_body(l.linear), &args, marked(&l.outputs));
+        let dys = b.emit_n(self.with_body(l.linear), &args, count_marked(&l.outputs));
         Ok((Values::from_slice(&ys[..n]), spread_marked(&l.outputs, &dys)))
     }
 

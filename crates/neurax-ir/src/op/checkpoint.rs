@@ -1,16 +1,18 @@
-//! Recomputing instead of keeping.
+//! `checkpoint`: rematerialization, which recomputes residuals instead of storing them.
 
-use super::{Applied, OptimizationBarrier, Sample, Tangent, marked, rules::*, spread_marked};
+use super::{
+    AppliesGraph, OptimizationBarrier, Sample, Tangent, count_marked, rules::*, spread_marked,
+};
 use crate::composite::only_in_reverse;
 use crate::{Builder, DType, Graph, Result, Type, Value, Values, graph::attr::attrs, transform};
 use std::sync::Arc;
 
 attrs! {
-    /// Applies a graph whose intermediate values are not kept for the backward pass, but computed
-    /// again there. Griewank and Walther, Algorithm 799 (<https://doi.org/10.1145/347837.347846>);
-    /// Chen et al., <https://arxiv.org/abs/1604.06174>.
+    /// The application of a graph whose intermediate values are not stored for the backward pass
+    /// but recomputed there. Griewank and Walther, Algorithm 799
+    /// (<https://doi.org/10.1145/347837.347846>); Chen et al., <https://arxiv.org/abs/1604.06174>.
     pub struct Checkpoint = "checkpoint" {
-        /// The graph.
+        /// The graph to apply.
         body: Arc<Graph>,
     }
 }
@@ -20,31 +22,31 @@ fn of(body: Graph) -> Checkpoint {
 }
 
 impl Checkpoint {
-    /// `(inputs.., tangents of the active inputs..) -> tangents of the marked outputs..`: computes
-    /// the body again, behind a barrier, so that CSE does not find the first computation and keep
-    /// its values after all.
+    /// Builds `(inputs.., tangents of the active inputs..) -> tangents of the marked outputs..`,
+    /// and marks the outputs that have a tangent. The graph recomputes the body behind a barrier,
+    /// as CSE would otherwise find the first computation and keep its values.
     fn tangents(&self, active: &[bool]) -> Result<(Graph, Vec<bool>)> {
         let mut b = Builder::new();
         let xs = b.inputs(self.body.input_types());
         let dxs: Vec<Tangent> =
             xs.iter().zip(active).map(|(&x, &a)| a.then(|| b.input(b.ty(x).clone()))).collect();
-        let walled = if xs.is_empty() {
+        let barred = if xs.is_empty() {
             Values::new()
         } else {
             b.emit_n(OptimizationBarrier {}, &xs, xs.len())
         };
-        let (_, dys) = transform::jvp_into(&mut b, &self.body, &walled, &dxs, true)?;
+        let (_, dys) = transform::jvp_into(&mut b, &self.body, &barred, &dxs, true)?;
         let outs: Vec<Value> = dys.iter().flatten().copied().collect();
         let graph = b.finish(&outs)?;
         let all = vec![true; outs.len()];
-        // Only what the tangents need is computed again, but the signature stays.
+        // Recompute only what the tangents need, but keep the signature.
         let (pruned, inputs) = graph.pruned(&all);
         let graph = if inputs.contains(&false) { graph } else { pruned };
         Ok((graph, dys.iter().map(Option::is_some).collect()))
     }
 
-    /// The value under reverse mode. Functions that only have a reverse rule are replaced by its
-    /// first half, as forward mode may come behind.
+    /// Returns the primal op of reverse mode. Functions that only have a reverse rule are replaced
+    /// by the forward half of that rule, since forward mode may be applied to the result.
     fn value(&self, active: &[bool]) -> Result<Checkpoint> {
         if !only_in_reverse(&self.body) {
             return Ok(self.clone());
@@ -63,7 +65,7 @@ impl Checkpoint {
     }
 }
 
-impl Applied for Checkpoint {
+impl AppliesGraph for Checkpoint {
     const MNEMONIC: &'static str = Self::NAME;
 
     fn body(&self) -> &Arc<Graph> {
@@ -74,8 +76,8 @@ impl Applied for Checkpoint {
         of(body)
     }
 
-    /// The values alone; the tangents compute from the operands what they need.
-    fn parted(
+    /// Emits the values without residuals; the tangents recompute what they need from the operands.
+    fn jvp_for_reverse(
         &self,
         b: &mut Builder,
         xs: &[Value],
@@ -84,7 +86,7 @@ impl Applied for Checkpoint {
     ) -> Result<(Values, Vec<Tangent>)> {
         let ys = b.emit_n(self.value(active)?, xs, self.body.outputs().len());
         let (graph, outs) = self.tangents(active)?;
-        let dys = b.emit_n(of(graph), &[xs, tangents].concat(), marked(&outs));
+        let dys = b.emit_n(of(graph), &[xs, tangents].concat(), count_marked(&outs));
         Ok((ys, spread_marked(&outs, &dys)))
     }
 

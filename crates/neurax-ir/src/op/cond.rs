@@ -1,8 +1,8 @@
-//! One of several graphs.
+//! `case`: a conditional that runs one of several graphs.
 
 use super::{
     Axis, Batched, Bound, Direction, Primitive, Pruned, Region, Sample, Tangent, Transposed,
-    accepts, either, front_where_batched, marked, rules::*, select, spread_marked,
+    accepts, count_marked, either, front_where_batched, rules::*, select, spread_marked,
 };
 use crate::{
     Builder, DType, Eval, Graph, Literal, Op, Result, Type, Value, Values, graph::attr::attrs,
@@ -11,9 +11,9 @@ use crate::{
 use std::sync::Arc;
 
 attrs! {
-    /// Operands `(index, args..)`: applies branch `index` (an i32 scalar, clamped into range) to
-    /// `args`. All branches have the same signature. StableHLO's `case`:
-    /// <https://openxla.org/stablehlo/spec#case>
+    /// The application of one of several graphs: operands `(index, args..)`, where branch `index`
+    /// (an i32 scalar, clamped into range) is applied to `args`. All branches have the same
+    /// signature. StableHLO's `case`: <https://openxla.org/stablehlo/spec#case>
     pub struct Cond = "case" {
         /// The branches.
         branches: Vec<Arc<Graph>>,
@@ -25,9 +25,10 @@ fn of(branches: Vec<Graph>) -> Cond {
 }
 
 impl Cond {
-    /// Every branch through `f`, which answers with a graph and which outputs it has of its own
-    /// accord; asked again until all branches agree on the outputs.
-    fn agreed(
+    /// Transforms every branch by `f`, so that all have the same outputs. `f(branch, forced)`
+    /// returns the transformed graph and marks the outputs that it has; it must have those that
+    /// `forced` marks. A first round finds the union of the outputs, a second one forces it.
+    fn transform_branches(
         &self,
         n: usize,
         f: impl Fn(&Graph, &[bool]) -> Result<(Graph, Vec<bool>)>,
@@ -44,9 +45,9 @@ impl Cond {
         self.branches.first().map_or(0, |g| g.outputs().len())
     }
 
-    /// Two equations: the branches give their residuals as well, each at places of its own types
-    /// that branches share.
-    fn jvp_parted(
+    /// Emits two equations: a primal one whose branches return their residuals in shared slots, and
+    /// a linear one that takes the slots.
+    fn jvp_for_reverse(
         &self,
         b: &mut Builder,
         xs: &[Value],
@@ -58,98 +59,99 @@ impl Cond {
         for g in &self.branches {
             outs = either(&outs, &transform::jvp_instantiated(g, &active, &outs, true)?.outputs);
         }
-        let parts = self
+        let linearized = self
             .branches
             .iter()
             .map(|g| transform::linearize_instantiated(g, &active, &outs))
             .collect::<Result<Vec<_>>>()?;
-        let (slots, places) = share_slots(&parts, n);
-        let read: Vec<usize> = (0..xs.len() - 1)
-            .filter(|&i| places.iter().flatten().any(|&p| p == Place::Operand(i)))
-            .collect();
-        let primals = parts
-            .iter()
-            .zip(&places)
-            .map(|(p, at)| primal_branch(&p.primal, n, &slots, at))
+        let (slots, sources) = share_slots(&linearized, n);
+        let is_read = |i: usize| sources.iter().flatten().any(|&s| s == ResidualSource::Operand(i));
+        let read: Vec<usize> = (0..xs.len() - 1).filter(|&i| is_read(i)).collect();
+        let branches = || linearized.iter().zip(&sources);
+        let primals = branches()
+            .map(|(l, from)| primal_branch(&l.primal, n, &slots, from))
             .collect::<Result<_>>()?;
-        let linears = parts
-            .iter()
-            .zip(&places)
-            .map(|(p, at)| linear_branch(p, &slots, &read, at))
+        let linears = branches()
+            .map(|(l, from)| linear_branch(l, &slots, &read, from))
             .collect::<Result<_>>()?;
         let ys = b.emit_n(of(primals), xs, n + slots.len());
         let mut args = vec![xs[0]];
         args.extend_from_slice(&ys[n..]);
         args.extend(read.iter().map(|&i| xs[1 + i]));
         args.extend(dxs[1..].iter().flatten());
-        let dys = b.emit_n(of(linears), &args, marked(&outs));
+        let dys = b.emit_n(of(linears), &args, count_marked(&outs));
         Ok((Values::from_slice(&ys[..n]), spread_marked(&outs, &dys)))
     }
 }
 
-/// Where a branch's linear half finds a residual.
+/// The source of a residual for the linear half of a branch.
 #[derive(Clone, Copy, PartialEq)]
-enum Place {
-    /// It is one of the operands.
+enum ResidualSource {
+    /// The operand of that index.
     Operand(usize),
-    /// The primal half gives it at that place.
+    /// The slot of that index, an additional result of the primal half.
     Slot(usize),
 }
 
-/// Places for the residuals of all branches: two branches may use one slot, as only one of them
-/// runs.
-fn share_slots(parts: &[Linearized], n: usize) -> (Vec<Type>, Vec<Vec<Place>>) {
+/// Assigns the residuals of all branches to slots. Returns the types of the slots, and the source
+/// of every residual of each branch. Branches share slots, since only one of them runs. Each branch
+/// has `n` results before its residuals.
+fn share_slots(linearized: &[Linearized], n: usize) -> (Vec<Type>, Vec<Vec<ResidualSource>>) {
     let mut slots: Vec<Type> = vec![];
-    let mut places = vec![];
-    for part in parts {
-        let mut taken: Vec<Place> = vec![];
-        for (ty, repeated) in part.primal.output_types()[n..].iter().zip(part.repeated_inputs()) {
-            let free =
-                || (0..slots.len()).find(|&i| slots[i] == *ty && !taken.contains(&Place::Slot(i)));
-            let at = repeated
-                .map(Place::Operand)
-                .or_else(|| free().map(Place::Slot))
+    let mut sources = vec![];
+    for branch in linearized {
+        let mut taken: Vec<ResidualSource> = vec![];
+        let types = &branch.primal.output_types()[n..];
+        for (ty, repeated) in types.iter().zip(branch.repeated_inputs()) {
+            let is_free = |i: usize| !taken.contains(&ResidualSource::Slot(i));
+            let free = || (0..slots.len()).find(|&i| slots[i] == *ty && is_free(i));
+            let source = repeated
+                .map(ResidualSource::Operand)
+                .or_else(|| free().map(ResidualSource::Slot))
                 .unwrap_or_else(|| {
                     slots.push(ty.clone());
-                    Place::Slot(slots.len() - 1)
+                    ResidualSource::Slot(slots.len() - 1)
                 });
-            taken.push(at);
+            taken.push(source);
         }
-        places.push(taken);
+        sources.push(taken);
     }
-    (slots, places)
+    (slots, sources)
 }
 
-fn primal_branch(g: &Graph, n: usize, slots: &[Type], places: &[Place]) -> Result<Graph> {
+/// Builds a primal branch that returns its `n` results and all slots; slots that it does not use
+/// are zeros.
+fn primal_branch(g: &Graph, n: usize, slots: &[Type], sources: &[ResidualSource]) -> Result<Graph> {
     let mut b = Builder::new();
     let xs = b.inputs(g.input_types());
     let ys = b.inline(g, &xs);
     let mut outs = ys[..n].to_vec();
     for (i, ty) in slots.iter().enumerate() {
-        let mine = places.iter().position(|&p| p == Place::Slot(i));
-        outs.push(mine.map_or_else(|| b.zeros(ty.clone()), |k| ys[n + k]));
+        let residual = sources.iter().position(|&s| s == ResidualSource::Slot(i));
+        outs.push(residual.map_or_else(|| b.zeros(ty.clone()), |k| ys[n + k]));
     }
     b.finish(&outs)
 }
 
-/// `(slots.., the operands that are read.., tangents..) -> tangents..`
+/// Builds a linear branch `(slots.., operands of the indices read.., tangents..) -> tangents..`.
 fn linear_branch(
-    part: &Linearized,
+    branch: &Linearized,
     slots: &[Type],
     read: &[usize],
-    places: &[Place],
+    sources: &[ResidualSource],
 ) -> Result<Graph> {
     let mut b = Builder::new();
     let slots = b.inputs(slots);
-    let mut operands: Vec<Option<Value>> = vec![None; part.primal.input_types().len()];
-    read.iter().for_each(|&i| operands[i] = Some(b.input(part.primal.input_types()[i].clone())));
-    let tangents = b.inputs(&part.linear.input_types()[part.residuals..]);
-    let value = |p: &Place| match *p {
-        Place::Operand(i) => operands[i],
-        Place::Slot(i) => Some(slots[i]),
+    let types = branch.primal.input_types();
+    let mut operands: Vec<Option<Value>> = vec![None; types.len()];
+    read.iter().for_each(|&i| operands[i] = Some(b.input(types[i].clone())));
+    let tangents = b.inputs(&branch.linear.input_types()[branch.residuals..]);
+    let value = |source: &ResidualSource| match *source {
+        ResidualSource::Operand(i) => operands[i],
+        ResidualSource::Slot(i) => Some(slots[i]),
     };
-    let args: Vec<Value> = places.iter().filter_map(value).chain(tangents).collect();
-    let ys = b.inline(&part.linear, &args);
+    let args: Vec<Value> = sources.iter().filter_map(value).chain(tangents).collect();
+    let ys = b.inline(&branch.linear, &args);
     b.finish(&ys)
 }
 
@@ -160,10 +162,10 @@ impl Primitive for Cond {
 
     fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
         let (Some(index), Some(first)) = (xs.first(), self.branches.first()) else {
-            return refuse(Self::NAME, "it takes an index, and has at least one branch");
+            return refuse(Self::NAME, "expected an index and at least one branch");
         };
         if *index != Type::scalar(DType::I32) {
-            return refuse(Self::NAME, format!("the index is an i32 scalar, not {index}"));
+            return refuse(Self::NAME, format!("expected an i32 scalar as index, got {index}"));
         }
         let outs = first.output_types();
         for (i, g) in self.branches.iter().enumerate() {
@@ -173,7 +175,8 @@ impl Primitive for Cond {
                 return refuse(
                     Self::NAME,
                     format!(
-                        "all branches must give the same types; branch 0 gives ({a}), branch {i} gives ({b})"
+                        "expected branches of the same result types; branch 0 returns ({a}), \
+                         branch {i} returns ({b})"
                     ),
                 );
             }
@@ -202,12 +205,12 @@ impl Primitive for Cond {
             return Transposed::NotLinear;
         }
         let given: Vec<bool> = cts.iter().map(Option::is_some).collect();
-        let turned = self
+        let transposed = self
             .branches
             .iter()
             .map(|g| Ok(transform::transpose_graph(g, &linear[1..], &given, true)?.0))
             .collect::<Result<Vec<_>>>();
-        let turned = match turned {
+        let transposed = match transposed {
             Ok(graphs) => of(graphs),
             Err(e) => {
                 b.fail(e);
@@ -217,9 +220,9 @@ impl Primitive for Cond {
         let nonlinear: Vec<bool> = linear.iter().map(|l| !l).collect();
         let mut args = select(at.xs, &nonlinear);
         args.extend(cts.iter().flatten());
-        let n = turned.outputs();
-        let answers = b.emit_n(turned, &args, n);
-        Transposed::Cotangents(spread_marked(linear, &answers))
+        let n = transposed.outputs();
+        let cotangents = b.emit_n(transposed, &args, n);
+        Transposed::Cotangents(spread_marked(linear, &cotangents))
     }
 
     fn batch(
@@ -233,8 +236,9 @@ impl Primitive for Cond {
             return self.batch_all(b, axis, xs, dims);
         }
         let batched: Vec<bool> = dims[1..].iter().map(Option::is_some).collect();
-        let (graphs, outs) = self
-            .agreed(self.outputs(), |g, force| transform::batch_graph(g, axis, &batched, force))?;
+        let (graphs, outs) = self.transform_branches(self.outputs(), |g, force| {
+            transform::batch_graph(g, axis, &batched, force)
+        })?;
         let args = front_where_batched(b, xs, dims, axis.size);
         let ys = b.emit_n(of(graphs), &args, outs.len());
         Ok((ys, outs.iter().map(|&y| y.then_some(0)).collect()))
@@ -256,7 +260,8 @@ impl Primitive for Cond {
     }
 }
 
-/// Of `(x, y)`: `(sin(x) y, x)`, of integers `(x y, x)`; `(x + y, x)`; and `(x x, x)`.
+/// Builds three functions of `(x, y)`: `(sin(x) y, x)`, or `(x y, x)` for integers; `(x + y, x)`;
+/// and `(x x, x)`.
 fn branches(d: DType) -> Option<Vec<Graph>> {
     let branch = |f: &dyn Fn(&mut Builder, Value, Value) -> Value| {
         let mut b = Builder::new();
@@ -272,8 +277,8 @@ fn branches(d: DType) -> Option<Vec<Graph>> {
 }
 
 impl Cond {
-    /// Members disagree on the branch: all branches run for all members, and each member takes the
-    /// results of its own.
+    /// Batches the op over a batched index: all branches run for all members, and each member
+    /// selects the results of its branch.
     fn batch_all(
         &self,
         b: &mut Builder,
@@ -292,14 +297,14 @@ impl Cond {
                 chosen = Some(ys);
                 continue;
             };
-            // Indices beyond the last branch mean the last, below the first the first.
-            let here = b.full_like(index, i as f64);
-            let mine =
-                b.compare(if i == last { Direction::Ge } else { Direction::Eq }, index, here);
+            // The index is clamped: too large ones select the last branch, negative ones the first.
+            let this = b.full_like(index, i as f64);
+            let direction = if i == last { Direction::Ge } else { Direction::Eq };
+            let is_taken = b.compare(direction, index, this);
             let pick = |b: &mut Builder, y: Value, z: Value| {
                 let shape = b.ty(y).shape.clone();
-                let mine = b.broadcast(mine, shape, &[0]);
-                b.select(mine, y, z)
+                let is_taken = b.broadcast(is_taken, shape, &[0]);
+                b.select(is_taken, y, z)
             };
             chosen = Some(ys.iter().zip(before).map(|(&y, z)| pick(b, y, z)).collect());
         }
@@ -324,16 +329,16 @@ impl Region for Cond {
         for_reverse: bool,
     ) -> Result<(Values, Vec<Tangent>)> {
         if for_reverse {
-            return self.jvp_parted(b, xs, dxs);
+            return self.jvp_for_reverse(b, xs, dxs);
         }
         let n = self.outputs();
         let active: Vec<bool> = dxs[1..].iter().map(Option::is_some).collect();
-        let (graphs, outs) = self.agreed(n, |g, force| {
+        let (graphs, outs) = self.transform_branches(n, |g, force| {
             let d = transform::jvp_instantiated(g, &active, force, false)?;
             Ok((d.graph, d.outputs))
         })?;
         let args: Vec<Value> = xs.iter().copied().chain(dxs.iter().flatten().copied()).collect();
-        let ys = b.emit_n(of(graphs), &args, n + marked(&outs));
+        let ys = b.emit_n(of(graphs), &args, n + count_marked(&outs));
         Ok((Values::from_slice(&ys[..n]), spread_marked(&outs, &ys[n..])))
     }
 

@@ -8,8 +8,8 @@
 //!   batching rule, sample rows. No method has a default, so a new op does not compile before every
 //!   rule is written.
 //! - An op that holds graphs (`case`, `while`, `scan`, `call`, ..) implements [`Region`] as well.
-//!   If it applies exactly one graph to its operands, it implements `Applied` (`applied.rs`)
-//!   instead, from which both follow.
+//!   If it applies exactly one graph to its operands, it implements `AppliesGraph`
+//!   (`applies_graph.rs`) instead, from which both follow.
 //! - The set is closed: the `enum` [`Op`] has one variant per struct. Only [`Custom`] is open, for
 //!   ops that users of the crate define.
 //!
@@ -32,12 +32,12 @@
 
 use crate::graph::{Parser, Printer};
 use crate::{Builder, Error, Eval, Graph, Literal, Result, Shape, Type, Value, Values};
-use applied::Applied;
+use applies_graph::AppliesGraph;
 pub(crate) use regions::*;
 pub use slide::Slide;
 use std::sync::Arc;
 
-mod applied;
+mod applies_graph;
 mod barrier;
 mod binary;
 mod broadcast;

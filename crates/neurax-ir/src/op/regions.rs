@@ -1,44 +1,44 @@
-//! What the ops that hold graphs share.
+//! Helpers shared by the ops that hold graphs: flags, batching, loop-invariant code motion.
 
 use super::{Op, Tangent, rules::*};
 use crate::{Builder, Error, Graph, Result, Type, Value, Values};
 
-/// Checks that a graph takes those types.
+/// Checks that graph `g`, called `what` in messages, takes operands of types `xs`.
 ///
 /// # Errors
-/// With both signatures.
+/// If it does not; the message has both signatures.
 pub(crate) fn accepts(op: &str, what: &str, g: &Graph, xs: &[Type]) -> Result<()> {
     match g.input_types() == xs {
         true => Ok(()),
         false => Err(Error::new(
             op,
-            format!("{what} takes ({}), not ({})", list(g.input_types()), list(xs)),
+            format!("{what} expected ({}), got ({})", list(g.input_types()), list(xs)),
         )),
     }
 }
 
-/// How many are marked.
-pub(crate) fn marked(flags: &[bool]) -> usize {
+/// Counts the flags that are set.
+pub(crate) fn count_marked(flags: &[bool]) -> usize {
     flags.iter().filter(|&&f| f).count()
 }
 
-/// The items that are marked.
+/// Returns the items whose flag is set.
 pub(crate) fn select<T: Clone>(items: &[T], flags: &[bool]) -> Vec<T> {
     items.iter().zip(flags).filter(|(_, f)| **f).map(|(x, _)| x.clone()).collect()
 }
 
-/// The elementwise or.
+/// Returns the elementwise or.
 pub(crate) fn either(a: &[bool], b: &[bool]) -> Vec<bool> {
     a.iter().zip(b).map(|(x, y)| x | y).collect()
 }
 
-/// Gives every marked place the next value.
+/// Returns the next of `values` for each flag that is set, `None` for the others.
 pub(crate) fn spread_marked(flags: &[bool], values: &[Value]) -> Vec<Tangent> {
     let mut next = values.iter().copied();
     flags.iter().map(|&f| if f { next.next() } else { None }).collect()
 }
 
-/// Batched operands with the axis at the front, the others as they are.
+/// Moves the new axis of batched operands to the front; leaves the others as they are.
 pub(crate) fn front_where_batched(
     b: &mut Builder,
     xs: &[Value],
@@ -51,7 +51,8 @@ pub(crate) fn front_where_batched(
         .collect()
 }
 
-/// Operands of a loop with those that `force` marks batched, at the front; the others as they are.
+/// Batches the operands that `force` marks, with the new axis at the front; leaves the others as
+/// they are.
 pub(crate) fn front_where(
     b: &mut Builder,
     xs: &[Value],
@@ -65,9 +66,9 @@ pub(crate) fn front_where(
     xs.iter().zip(dims).zip(force).map(each).collect()
 }
 
-/// Part of a loop body: the equations that depend on the first `consts` inputs only and are worth
-/// moving out of the loop. Gives a graph `consts -> invariants..` and a body that takes the
-/// invariants behind the constants.
+/// Splits loop-invariant equations off a loop body: those that depend on the first `consts` inputs
+/// only and are worth moving. Returns a graph `consts.. -> invariants..`, and a body that takes the
+/// invariants after the constants; `None` if there are no such equations.
 pub(crate) fn loop_invariants(body: &Graph, consts: usize) -> Option<(Graph, Graph)> {
     let moves = invariant_eqns(body, consts);
     let used = |i: usize| body.eqns()[i].outputs.clone();
@@ -92,8 +93,8 @@ pub(crate) fn loop_invariants(body: &Graph, consts: usize) -> Option<(Graph, Gra
     Some((outside, body_without(body, consts, &moves, &read_inside)?))
 }
 
-/// Marks the equations that can leave the loop: they depend on constants only. Repetitions stay,
-/// they would only take memory.
+/// Marks the equations that can leave the loop: those that depend on constants only. Broadcasts
+/// stay, as storing them would only take memory.
 fn invariant_eqns(body: &Graph, consts: usize) -> Vec<bool> {
     #[derive(Clone, Copy, PartialEq, PartialOrd)]
     enum Depends {
@@ -113,8 +114,7 @@ fn invariant_eqns(body: &Graph, consts: usize) -> Vec<bool> {
             .iter()
             .map(|v| on[v.index()])
             .fold(Depends::Nothing, |a, b| if b > a { b } else { a });
-        // What depends on nothing goes along only where something that moves reads it; it is cheap
-        // to leave.
+        // Equations without operands are copied to wherever they are read: see `nullary_values`.
         if stays && d == Depends::Consts {
             d = Depends::Loop;
         }
@@ -124,7 +124,7 @@ fn invariant_eqns(body: &Graph, consts: usize) -> Vec<bool> {
     moves
 }
 
-/// The results of moved equations that what stays reads, constants aside.
+/// Returns the results of moved equations that the rest of the body reads, nullary values excepted.
 fn invariant_outputs(body: &Graph, moves: &[bool]) -> Vec<Value> {
     let mut from: Vec<Option<usize>> = vec![None; body.types().len()];
     for (i, e) in body.eqns().iter().enumerate() {
@@ -143,7 +143,7 @@ fn invariant_outputs(body: &Graph, moves: &[bool]) -> Vec<Value> {
     out
 }
 
-/// Which values depend on no input.
+/// Marks the values that depend on no input.
 fn nullary_values(g: &Graph) -> Vec<bool> {
     let mut nullary = vec![false; g.input_types().len()];
     for e in g.eqns() {
@@ -153,6 +153,7 @@ fn nullary_values(g: &Graph) -> Vec<bool> {
     nullary
 }
 
+/// Returns the body without the moved equations, taking `invariants` after the constants.
 fn body_without(
     body: &Graph,
     consts: usize,

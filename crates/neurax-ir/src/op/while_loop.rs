@@ -1,8 +1,8 @@
-//! A loop that ends when a condition does.
+//! `while`: a loop that runs as long as a condition holds.
 
 use super::{
     Axis, Batched, Bound, Direction, Primitive, Pruned, ReduceKind, Region, Sample, Tangent,
-    Transposed, accepts, either, front_where, loop_invariants, marked, rules::*, select,
+    Transposed, accepts, count_marked, either, front_where, loop_invariants, rules::*, select,
     spread_marked,
 };
 use crate::{
@@ -12,32 +12,32 @@ use crate::{
 use std::sync::Arc;
 
 attrs! {
-    /// Operands `(cond constants.., body constants.., carries..)`: while `cond(cond constants..,
-    /// carries..)` holds, the carries become `body(body constants.., carries..)`. Gives the last
-    /// carries. <https://openxla.org/stablehlo/spec#while>
+    /// A loop over carries: operands `(cond constants.., body constants.., carries..)`. As long as
+    /// `cond(cond constants.., carries..)` is true, the carries become `body(body constants..,
+    /// carries..)`. The results are the last carries. <https://openxla.org/stablehlo/spec#while>
     pub struct While = "while" {
-        /// Gives one bool scalar.
+        /// The condition, which returns one bool scalar.
         cond: Arc<Graph>,
-        /// Gives the next carries.
+        /// The body, which returns the next carries.
         body: Arc<Graph>,
-        /// How many constants `cond` takes.
+        /// The number of constants that `cond` takes.
         cond_consts: usize,
-        /// How many constants `body` takes.
+        /// The number of constants that `body` takes.
         body_consts: usize,
     }
 }
 
 impl While {
-    /// Parts anything that goes along with the operands: `(cond constants, body constants,
+    /// Splits a list with one item per operand into those of `(cond constants, body constants,
     /// carries)`.
-    fn parts<'a, T>(&self, xs: &'a [T]) -> (&'a [T], &'a [T], &'a [T]) {
+    fn split<'a, T>(&self, xs: &'a [T]) -> (&'a [T], &'a [T], &'a [T]) {
         let (c, rest) = xs.split_at(self.cond_consts);
         let (b, carries) = rest.split_at(self.body_consts);
         (c, b, carries)
     }
 
-    /// Members disagree on when to stop: the loop runs until the last one does, and those that are
-    /// done keep their values.
+    /// Returns the loop for a batched condition: it runs as long as any member's condition holds,
+    /// and members that are done keep their carries.
     fn batch_pred(
         &self,
         axis: &Axis,
@@ -63,8 +63,8 @@ impl While {
         let mut outs = vec![];
         for (y, x) in next.into_iter().zip(carries) {
             let shape = step.ty(y).shape.clone();
-            let goes_on = step.broadcast(pred, shape, &[0]);
-            outs.push(step.select(goes_on, y, x));
+            let continues = step.broadcast(pred, shape, &[0]);
+            outs.push(step.select(continues, y, x));
         }
         let body_consts = self.cond_consts + self.body_consts;
         Ok(While {
@@ -86,21 +86,21 @@ impl Primitive for While {
             return refuse(
                 Self::NAME,
                 format!(
-                    "it takes {} and {} constants, not ({})",
+                    "expected {} constants of the condition and {} of the body, got ({})",
                     self.cond_consts,
                     self.body_consts,
                     list(xs)
                 ),
             );
         }
-        let (c, b, carries) = self.parts(xs);
+        let (c, b, carries) = self.split(xs);
         accepts(Self::NAME, "the condition", &self.cond, &[c, carries].concat())?;
         accepts(Self::NAME, "the body", &self.body, &[b, carries].concat())?;
         if self.cond.output_types() != [Type::scalar(DType::Bool)] {
             return refuse(
                 Self::NAME,
                 format!(
-                    "the condition gives one bool[], not ({})",
+                    "expected the condition to return one bool[], got ({})",
                     list(&self.cond.output_types())
                 ),
             );
@@ -109,7 +109,7 @@ impl Primitive for While {
             return refuse(
                 Self::NAME,
                 format!(
-                    "the body must give what it takes: ({}), not ({})",
+                    "expected the body to return the types of the carries ({}), got ({})",
                     list(carries),
                     list(&self.body.output_types())
                 ),
@@ -126,7 +126,7 @@ impl Primitive for While {
             if !pred[0].to_vec::<bool>()?[0] {
                 return Ok(carries);
             }
-            // The carries move in, so that the body may write into their memory.
+            // The carries are moved, so that the body can write to their memory.
             let args = body_consts.iter().cloned().chain(carries).collect();
             carries = cx.run(&self.body, args)?;
         }
@@ -148,7 +148,7 @@ impl Primitive for While {
         dims: &[Option<usize>],
     ) -> Result<Batched> {
         let flags: Vec<bool> = dims.iter().map(Option::is_some).collect();
-        let (cb, bb, init) = self.parts(&flags);
+        let (cb, bb, init) = self.split(&flags);
         let none = vec![false; init.len()];
         let carry = transform::fixed_point(init.to_vec(), |c| {
             Ok(transform::batch_graph(&self.body, axis, &[bb, c].concat(), &none)?.1)
@@ -159,7 +159,7 @@ impl Primitive for While {
             let all = vec![true; carry.len()];
             let op = self.batch_pred(axis, cb, bb)?;
             let xs = front_where(b, xs, dims, &[cb, bb, &all].concat(), axis.size);
-            let (c, bc, carries) = self.parts(&xs);
+            let (c, bc, carries) = self.split(&xs);
             return Ok(at_front(b.emit_n(op, &[c, c, bc, carries].concat(), carry.len())));
         }
         let (body, _) = transform::batch_graph(&self.body, axis, &[bb, &carry].concat(), &carry)?;
@@ -184,8 +184,7 @@ impl Primitive for While {
             })
         };
         let ordered = DType::ALL.into_iter().filter(|c| !c.is_complex());
-        // Rows that count in floats are not smooth: by another bound they run another number of
-        // times.
+        // Rows that count in floats are not smooth: the number of iterations jumps with the bound.
         let counters = ordered.map(|c| (c, DType::F64, 1.0));
         let values = DType::ALL.into_iter().map(|d| (DType::I32, d, 2.0));
         let often = [0.0, 3.0].map(|n| (DType::I32, DType::F64, n));
@@ -193,12 +192,13 @@ impl Primitive for While {
     }
 }
 
-/// `for i in 0..n { x = sin(x) * c }`, of integers `x = x * c`, with operands `(n, c, 0, x)`.
+/// Builds `for i in 0..n { x = sin(x) * c }`, or `x = x * c` for integers, with operands `(n, c, 0,
+/// x)`.
 fn sines(counter: DType, d: DType) -> Option<While> {
     let (count, factor, ty) = (Type::scalar(counter), Type::scalar(d), Type::new(d, [2]));
     let mut cond = Builder::new();
     let (n, i, _) = (cond.input(count.clone()), cond.input(count.clone()), cond.input(ty.clone()));
-    let goes_on = cond.compare(Direction::Lt, i, n);
+    let continues = cond.compare(Direction::Lt, i, n);
     let mut body = Builder::new();
     let (c, i, x) = (body.input(factor), body.input(count), body.input(ty));
     let next = body.add_scalar(i, 1.0);
@@ -206,7 +206,7 @@ fn sines(counter: DType, d: DType) -> Option<While> {
     let c = body.broadcast_like(c, s);
     let y = body.mul(s, c);
     Some(While {
-        cond: Arc::new(cond.finish(&[goes_on]).ok()?),
+        cond: Arc::new(cond.finish(&[continues]).ok()?),
         body: Arc::new(body.finish(&[next, y]).ok()?),
         cond_consts: 1,
         body_consts: 1,
@@ -223,8 +223,8 @@ impl Region for While {
             .into())
     }
 
-    /// One equation in both modes: a loop that is not linear cannot be parted, and splitting says
-    /// so.
+    /// Emits one equation in both modes. Reverse mode is not supported: the split into a primal and
+    /// a linear graph reports that the equation is not linear.
     fn jvp_region(
         &self,
         b: &mut Builder,
@@ -233,7 +233,7 @@ impl Region for While {
         _: bool,
     ) -> Result<(Values, Vec<Tangent>)> {
         let flags: Vec<bool> = dxs.iter().map(Option::is_some).collect();
-        let (_, active, init) = self.parts(&flags);
+        let (_, active, init) = self.split(&flags);
         let n = init.len();
         let none = vec![false; n];
         let jvp = |c: &[bool], force: &[bool]| {
@@ -241,13 +241,13 @@ impl Region for While {
         };
         let carry = transform::fixed_point(init.to_vec(), |c| Ok(jvp(c, &none)?.outputs))?;
         if !carry.contains(&true) {
-            // Only constants have tangents, and no carry reads them in a differentiable way.
+            // Only constants have tangents, and no carry depends on them differentiably.
             return Ok((b.emit_n(self.clone(), xs, n), vec![None; n]));
         }
         let d = jvp(&carry, &carry)?;
-        let (consts, tangents) = (self.body_consts, marked(active));
-        // From (constants, carries, tangents of each) to (constants and their tangents, carries and
-        // theirs).
+        let (consts, tangents) = (self.body_consts, count_marked(active));
+        // From (constants, carries, tangents of constants, tangents of carries) to (constants,
+        // tangents of constants, carries, tangents of carries).
         let order = (0..consts)
             .chain(consts + n..consts + n + tangents)
             .chain(consts..consts + n)
@@ -261,15 +261,15 @@ impl Region for While {
             cond_consts: self.cond_consts,
             body_consts: consts + tangents,
         };
-        let (c, bc, carries) = self.parts(xs);
-        let (_, dbc, dcarries) = self.parts(dxs);
+        let (c, bc, carries) = self.split(xs);
+        let (_, dbc, dcarries) = self.split(dxs);
         let mut args = [c, bc].concat();
         args.extend(dbc.iter().flatten());
         args.extend_from_slice(carries);
         for ((&x, &dx), _) in carries.iter().zip(dcarries).zip(&carry).filter(|(_, a)| **a) {
             args.push(b.tangent_or_zero(dx, x));
         }
-        let ys = b.emit_n(op, &args, n + marked(&carry));
+        let ys = b.emit_n(op, &args, n + count_marked(&carry));
         Ok((Values::from_slice(&ys[..n]), spread_marked(&carry, &ys[n..])))
     }
 
@@ -292,15 +292,15 @@ impl Region for While {
         let op = While {
             cond: Arc::new(self.cond.restricted(&[true], &[cc, &needed].concat())),
             body: Arc::new(self.body.restricted(&needed, &[bc, &needed].concat())),
-            cond_consts: marked(cc),
-            body_consts: marked(bc),
+            cond_consts: count_marked(cc),
+            body_consts: count_marked(bc),
         };
         Some(Pruned { op: op.into(), inputs, outputs: needed })
     }
 
     fn hoist(&self, b: &mut Builder, xs: &[Value]) -> Option<Values> {
         let (outside, body) = loop_invariants(&self.body, self.body_consts)?;
-        let (c, bc, carries) = self.parts(xs);
+        let (c, bc, carries) = self.split(xs);
         let more = b.inline(&outside, bc);
         let op = While {
             body: Arc::new(body),

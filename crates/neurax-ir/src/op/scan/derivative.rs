@@ -1,32 +1,36 @@
-//! Derivatives of a scan: in one loop for forward mode; in two for reverse mode, whose second,
-//! linear one is transposed into a loop that runs the other way.
+//! Derivatives of a scan.
+//!
+//! Forward mode is one loop that also carries the tangents. Reverse mode is two loops: the primal
+//! one stacks the residuals of its iterations, and a linear one computes the tangents from them.
+//! The transpose of the linear loop is a loop in the opposite direction.
 
 use super::Scan;
-use crate::op::{Bound, Tangent, Transposed, marked, select, spread_marked};
+use crate::op::{Bound, Tangent, Transposed, count_marked, select, spread_marked};
 use crate::transform::{
     Linearized, fixed_point, jvp_instantiated, linearize_instantiated, transpose_walk,
 };
 use crate::{Builder, Graph, Result, Type, Value, Values};
 
-/// What happens to a residual of one iteration.
+/// The source of a residual of the body.
 #[derive(Clone, Copy, PartialEq)]
 enum Residual {
-    /// It is the same in every iteration: it is passed, not stacked.
+    /// A loop-invariant value, computed once and passed as a constant.
     Invariant,
-    /// It is operand `i` of the loop, a constant.
+    /// Operand `i` of the loop, a constant.
     Const(usize),
-    /// It is an element of stacked operand `i`.
+    /// The element of stacked operand `i`.
     Element(usize),
-    /// It is an element of stacked result `i`.
+    /// The element of stacked result `i`.
     Result(usize),
-    /// It is another one in each iteration.
+    /// A value that differs in each iteration and has to be stacked.
     Stacked,
 }
 
 impl Scan {
-    /// Which carries have a tangent, the body's tangents being taken in that mode.
+    /// Marks the carries that have a tangent, given the operands that have one: the fixed point of
+    /// the body's derivative.
     fn active_carries(&self, flags: &[bool], for_reverse: bool) -> Result<Vec<bool>> {
-        let (consts, init, stacked) = self.parts(flags);
+        let (consts, init, stacked) = self.split(flags);
         let none = vec![false; self.body.outputs().len()];
         fixed_point(init.to_vec(), |c| {
             let active = [consts, c, stacked].concat();
@@ -35,8 +39,8 @@ impl Scan {
         })
     }
 
-    /// The tangents that go in: of constants, of active carries (zero where there is none), of
-    /// stacked operands.
+    /// Returns the tangent operands: of constants, of active carries (zero where a carry has no
+    /// tangent yet), of stacked operands.
     fn tangents(
         &self,
         b: &mut Builder,
@@ -44,8 +48,8 @@ impl Scan {
         dxs: &[Tangent],
         carry: &[bool],
     ) -> (Vec<Value>, Vec<Value>, Vec<Value>) {
-        let (dconsts, dcarries, dstacked) = self.parts(dxs);
-        let carries = self.parts(xs).1.iter().zip(dcarries).zip(carry).filter(|(_, a)| **a);
+        let (dconsts, dcarries, dstacked) = self.split(dxs);
+        let carries = self.split(xs).1.iter().zip(dcarries).zip(carry).filter(|(_, a)| **a);
         let carries = carries.map(|((&x, &dx), _)| b.tangent_or_zero(dx, x)).collect();
         (
             dconsts.iter().flatten().copied().collect(),
@@ -54,7 +58,8 @@ impl Scan {
         )
     }
 
-    pub(super) fn jvp_fused(
+    /// Emits one loop that computes the results and their tangents.
+    pub(super) fn jvp_forward(
         &self,
         b: &mut Builder,
         xs: &[Value],
@@ -62,11 +67,11 @@ impl Scan {
     ) -> Result<(Values, Vec<Tangent>)> {
         let flags: Vec<bool> = dxs.iter().map(Option::is_some).collect();
         let carry = self.active_carries(&flags, false)?;
-        let (consts, _, stacked) = self.parts(&flags);
+        let (consts, _, stacked) = self.split(&flags);
         let n = self.body.outputs().len();
         let force = [&carry[..], &vec![false; n - self.carries]].concat();
         let d = jvp_instantiated(&self.body, &[consts, &carry, stacked].concat(), &force, false)?;
-        let (nc, nk) = (marked(consts), marked(&carry));
+        let (nc, nk) = (count_marked(consts), count_marked(&carry));
         let (c, k, all) = (self.consts, self.consts + self.carries, xs.len());
         // Each group of operands is followed by its tangents.
         let ins = (0..c)
@@ -83,7 +88,7 @@ impl Scan {
             .graph
             .with_input_order(&ins.collect::<Vec<_>>())
             .with_outputs(&outs.collect::<Vec<_>>());
-        let (vc, vk, vx) = self.parts(xs);
+        let (vc, vk, vx) = self.split(xs);
         let (tc, tk, tx) = self.tangents(b, xs, dxs, &carry);
         let count = body.outputs().len();
         let ys = b.emit_n(
@@ -101,7 +106,8 @@ impl Scan {
         Ok((primal, spread_marked(&d.outputs, &tangents)))
     }
 
-    pub(super) fn jvp_parted(
+    /// Emits a primal loop that stacks residuals, and a loop that is linear in the tangents.
+    pub(super) fn jvp_for_reverse(
         &self,
         b: &mut Builder,
         xs: &[Value],
@@ -109,21 +115,21 @@ impl Scan {
     ) -> Result<(Values, Vec<Tangent>)> {
         let flags: Vec<bool> = dxs.iter().map(Option::is_some).collect();
         let carry = self.active_carries(&flags, true)?;
-        let (consts, _, stacked) = self.parts(&flags);
+        let (consts, _, stacked) = self.split(&flags);
         let n = self.body.outputs().len();
         let force = [&carry[..], &vec![false; n - self.carries]].concat();
         let l = linearize_instantiated(&self.body, &[consts, &carry, stacked].concat(), &force)?;
         let kinds = self.classify(&l.primal, n);
 
-        let (invariant, values) = self.passed(b, &l, &kinds, xs, n);
+        let (invariant, values) = self.invariant_residuals(b, &l, &kinds, xs, n);
         let live: Vec<bool> =
             (0..n + kinds.len()).map(|i| i < n || kinds[i - n] == Residual::Stacked).collect();
         let primal = l.primal.restricted(&live, &vec![true; xs.len()]);
         let count = primal.outputs().len();
         let ys = b.emit_n(self.with(primal, self.consts, self.carries), xs, count);
-        let mut kept = ys[n..].iter().copied();
+        let mut stacks = ys[n..].iter().copied();
         let row = |k: &Residual| match k {
-            Residual::Stacked => kept.next(),
+            Residual::Stacked => stacks.next(),
             Residual::Element(i) => Some(xs[*i]),
             Residual::Result(i) => Some(ys[*i]),
             _ => None,
@@ -132,11 +138,12 @@ impl Scan {
         let (tc, tk, tx) = self.tangents(b, xs, dxs, &carry);
         let body = reorder_linear(&l, &invariant, tc.len(), tk.len());
         let op = self.with(body, values.len() + tc.len(), tk.len());
-        let dys = b.emit_n(op, &[&values[..], &tc, &tk, &rows, &tx].concat(), marked(&l.outputs));
+        let args = [&values[..], &tc, &tk, &rows, &tx].concat();
+        let dys = b.emit_n(op, &args, count_marked(&l.outputs));
         Ok((Values::from_slice(&ys[..n]), spread_marked(&l.outputs, &dys)))
     }
 
-    /// What each residual of the body is to the loop.
+    /// Returns the source of each residual of the body, whose first `n` outputs are its results.
     fn classify(&self, primal: &Graph, n: usize) -> Vec<Residual> {
         let inputs = primal.input_types().len();
         let mut invariant: Vec<bool> = (0..inputs).map(|i| i < self.consts).collect();
@@ -154,9 +161,9 @@ impl Scan {
         primal.outputs()[n..].iter().map(kind).collect()
     }
 
-    /// The residuals that are passed: which they are, and their values, computed once outside the
-    /// loop.
-    fn passed(
+    /// Marks the residuals that are constants of the linear loop, and emits their values outside
+    /// the loop.
+    fn invariant_residuals(
         &self,
         b: &mut Builder,
         l: &Linearized,
@@ -177,8 +184,9 @@ impl Scan {
         (values.iter().map(Option::is_some).collect(), values.into_iter().flatten().collect())
     }
 
-    /// Cotangents of constants accumulate in a carry; what each iteration reads of the linear
-    /// loop's constants and elements it reads again.
+    /// Emits the transposed loop. It runs in the opposite direction, carries the cotangents of the
+    /// carries, accumulates the cotangents of the constants in further carries, and reads the
+    /// nonlinear constants and elements again.
     pub(super) fn transposed(
         &self,
         b: &mut Builder,
@@ -186,8 +194,8 @@ impl Scan {
         linear: &[bool],
         cts: &[Option<Value>],
     ) -> Transposed {
-        let (lc, _, lx) = self.parts(linear);
-        let (vc, vk, vx) = self.parts(at.xs);
+        let (lc, _, lx) = self.split(linear);
+        let (vc, vk, vx) = self.split(at.xs);
         if vk.iter().any(|&k| !b.dtype(k).is_differentiable()) {
             return Transposed::NotLinear;
         }
@@ -213,28 +221,29 @@ impl Scan {
         let count = body.outputs().len();
         let op = Scan {
             reverse: !self.reverse,
-            ..self.with(body, self.consts - marked(lc), self.carries + marked(lc))
+            ..self.with(body, self.consts - count_marked(lc), self.carries + count_marked(lc))
         };
         let outs = b.emit_n(op, &args, count);
         let (carries, rest) = outs.split_at(self.carries);
-        let (consts, rows) = rest.split_at(marked(lc));
+        let (consts, rows) = rest.split_at(count_marked(lc));
         let mut rows = spread_marked(&some, rows).into_iter();
-        let mut answers = spread_marked(lc, consts);
-        answers.extend(carries.iter().copied().map(Some));
-        answers.extend(lx.iter().map(|&l| if l { rows.next().flatten() } else { None }));
-        Transposed::Cotangents(answers)
+        let mut cotangents = spread_marked(lc, consts);
+        cotangents.extend(carries.iter().copied().map(Some));
+        cotangents.extend(lx.iter().map(|&l| if l { rows.next().flatten() } else { None }));
+        Transposed::Cotangents(cotangents)
     }
 
-    /// `(other constants, cotangents of carries, cotangents of constants so far, other elements,
-    /// cotangents of ys) -> (cotangents of carries, of constants so far, of elements)`; also which
-    /// linear elements have a cotangent.
+    /// Builds the body of the transposed loop: `(nonlinear constants, cotangents of carries, sums
+    /// of the cotangents of constants, nonlinear elements, cotangents of ys) -> (cotangents of
+    /// carries, sums of the cotangents of constants, cotangents of elements)`. Also marks the
+    /// linear elements that have a cotangent.
     fn transposed_body(
         &self,
         lc: &[bool],
         lx: &[bool],
         given: &[bool],
     ) -> Result<(Graph, Vec<bool>)> {
-        let (tc, tk, tx) = self.parts(self.body.input_types());
+        let (tc, tk, tx) = self.split(self.body.input_types());
         let outs = self.body.output_types();
         let mut b = Builder::new();
         let all = vec![true; self.carries];
@@ -253,23 +262,23 @@ impl Scan {
         cts.extend(
             ys.iter().zip(given).map(|(t, &g)| g.then(|| b.input(t.clone()))).collect::<Vec<_>>(),
         );
-        let answers = transpose_walk(&mut b, &self.body, &xs, &[lc, &all, lx].concat(), &cts)?;
-        let (ac, ak, ax) = self.parts(&answers);
+        let cotangents = transpose_walk(&mut b, &self.body, &xs, &[lc, &all, lx].concat(), &cts)?;
+        let (cc, ck, cx) = self.split(&cotangents);
         let mut results: Vec<Value> =
-            ak.iter().zip(self.parts(&xs).1).map(|(&a, &k)| b.tangent_or_zero(a, k)).collect();
-        for (sum, answer) in sums.into_iter().zip(select(ac, lc)) {
-            results.push(answer.map_or(sum, |a| b.add(sum, a)));
+            ck.iter().zip(self.split(&xs).1).map(|(&ct, &k)| b.tangent_or_zero(ct, k)).collect();
+        for (sum, ct) in sums.into_iter().zip(select(cc, lc)) {
+            results.push(ct.map_or(sum, |ct| b.add(sum, ct)));
         }
-        let elements = select(ax, lx);
+        let elements = select(cx, lx);
         results.extend(elements.iter().flatten());
         Ok((b.finish(&results)?, elements.iter().map(Option::is_some).collect()))
     }
 }
 
-/// The linear body with its inputs in the order of a loop: passed residuals, tangents of constants,
-/// of carries, stacked residuals, tangents of elements.
-fn reorder_linear(l: &Linearized, passed: &[bool], consts: usize, carries: usize) -> Graph {
-    let of = |want: bool| (0..l.residuals).filter(move |&i| passed[i] == want);
+/// Returns the linear body with its inputs in the order of a loop: invariant residuals, tangents of
+/// constants, tangents of carries, stacked residuals, tangents of elements.
+fn reorder_linear(l: &Linearized, invariant: &[bool], consts: usize, carries: usize) -> Graph {
+    let of = |want: bool| (0..l.residuals).filter(move |&i| invariant[i] == want);
     let r = l.residuals;
     let order = of(true)
         .chain(r..r + consts + carries)

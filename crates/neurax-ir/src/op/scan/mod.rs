@@ -1,10 +1,10 @@
-//! A loop over the leading axis.
+//! `scan`: a loop over the leading axis of its operands, with carried values.
 
 mod derivative;
 
 use super::{
-    Axis, Batched, Bound, Primitive, Pruned, Region, Sample, Tangent, Transposed, accepts, either,
-    front_where, loop_invariants, marked, rules::*,
+    Axis, Batched, Bound, Primitive, Pruned, Region, Sample, Tangent, Transposed, accepts,
+    count_marked, either, front_where, loop_invariants, rules::*,
 };
 use crate::{
     Builder, DType, Eval, Graph, Literal, Op, Result, Shape, Type, Value, Values,
@@ -13,26 +13,26 @@ use crate::{
 use std::sync::Arc;
 
 attrs! {
-    /// Operands `(constants.., carries.., xs..)`: for each index `i` of the leading axis of `xs`,
-    /// `(carries, ys[i]) = body(constants.., carries.., xs[i]..)`. Gives the last carries and the
-    /// stacked `ys`.
+    /// A loop over the leading axis of `xs`: operands `(constants.., carries.., xs..)`. For each
+    /// index `i` it computes `(carries, ys[i]) = body(constants.., carries.., xs[i]..)`. The
+    /// results are the last carries and the stacked `ys`.
     pub struct Scan = "scan" {
-        /// `(constants.., carries.., x..) -> (carries.., y..)`
+        /// The body: `(constants.., carries.., x..) -> (carries.., y..)`.
         body: Arc<Graph>,
-        /// Number of iterations.
+        /// The number of iterations.
         length: usize,
-        /// Does it run from the last index to the first?
+        /// True if the loop runs from the last index to the first.
         reverse: bool,
-        /// How many constants.
+        /// The number of constants.
         consts: usize,
-        /// How many carries.
+        /// The number of carries.
         carries: usize,
     }
 }
 
 impl Scan {
-    /// Parts anything that goes along with the operands: `(constants, carries, xs)`.
-    fn parts<'a, T>(&self, xs: &'a [T]) -> (&'a [T], &'a [T], &'a [T]) {
+    /// Splits a list with one item per operand into those of `(constants, carries, xs)`.
+    fn split<'a, T>(&self, xs: &'a [T]) -> (&'a [T], &'a [T], &'a [T]) {
         let (c, rest) = xs.split_at(self.consts);
         let (carries, xs) = rest.split_at(self.carries);
         (c, carries, xs)
@@ -42,7 +42,7 @@ impl Scan {
         Scan { body: Arc::new(body), consts, carries, ..self.clone() }
     }
 
-    /// One element of each stacked operand.
+    /// Returns the types of one element of each stacked operand.
     fn element_types(&self, xs: &[Type]) -> Result<Vec<Type>> {
         let mut out = vec![];
         for t in xs {
@@ -50,7 +50,7 @@ impl Scan {
                 return refuse(
                     Self::NAME,
                     format!(
-                        "it runs {} times; {t} does not have that size along axis 0",
+                        "expected size {} along axis 0, one for each iteration, got {t}",
                         self.length
                     ),
                 );
@@ -71,14 +71,14 @@ impl Primitive for Scan {
             return refuse(
                 Self::NAME,
                 format!(
-                    "it takes {} constants and {} carries, not ({})",
+                    "expected {} constants and {} carries, got ({})",
                     self.consts,
                     self.carries,
                     list(xs)
                 ),
             );
         }
-        let (consts, carries, stacked) = self.parts(xs);
+        let (consts, carries, stacked) = self.split(xs);
         let elements = self.element_types(stacked)?;
         accepts(Self::NAME, "the body", &self.body, &[consts, carries, &elements].concat())?;
         let outs = self.body.output_types();
@@ -87,7 +87,7 @@ impl Primitive for Scan {
             return refuse(
                 Self::NAME,
                 format!(
-                    "the body must give back the carries it takes: ({}), not ({})",
+                    "expected the body to return the types of the carries ({}), got ({})",
                     list(carries),
                     list(&outs[..first])
                 ),
@@ -108,7 +108,7 @@ impl Primitive for Scan {
             .collect();
         for k in 0..self.length {
             let i = if self.reverse { self.length - 1 - k } else { k };
-            // The carries move in, so that the body may write into their memory.
+            // The carries are moved, so that the body can write to their memory.
             let args =
                 xs.iter().cloned().chain(carries).chain(stacked.iter().map(|x| x.row(i))).collect();
             let mut outs = cx.run(&self.body, args)?;
@@ -142,7 +142,7 @@ impl Primitive for Scan {
         dims: &[Option<usize>],
     ) -> Result<Batched> {
         let flags: Vec<bool> = dims.iter().map(Option::is_some).collect();
-        let (consts, init, stacked) = self.parts(&flags);
+        let (consts, init, stacked) = self.split(&flags);
         let ys = self.body.outputs().len() - self.carries;
         let batch = |c: &[bool], force: &[bool]| {
             transform::batch_graph(&self.body, axis, &[consts, c, stacked].concat(), force)
@@ -156,12 +156,13 @@ impl Primitive for Scan {
         for (x, _) in
             args.iter_mut().zip(dims).skip(self.consts + self.carries).filter(|(_, d)| d.is_some())
         {
-            // The loop's axis leads; the new one comes next, so that it leads in each element.
+            // The loop's axis stays at the front; the new one follows, so that it is at the front
+            // of each element.
             *x = b.move_axis(*x, 0, 1);
         }
         let results = b.emit_n(self.with(body, self.consts, self.carries), &args, outs.len());
-        let place = |(i, &y): (usize, &bool)| y.then_some((i >= self.carries) as usize);
-        Ok((results, outs.iter().enumerate().map(place).collect()))
+        let position = |(i, &y): (usize, &bool)| y.then_some((i >= self.carries) as usize);
+        Ok((results, outs.iter().enumerate().map(position).collect()))
     }
 
     fn samples() -> Vec<Sample> {
@@ -174,8 +175,8 @@ impl Primitive for Scan {
     }
 }
 
-/// `h = tanh(w h + x)`, of integers `h = w h + x`, giving each `h * h`: constants, carries, xs and
-/// ys all take part.
+/// Returns a sample row of the recurrence `h = tanh(w h + x)`, or `h = w h + x` for integers, which
+/// returns each `h * h`: it has constants, carries, xs and ys.
 fn recurrence(d: DType, length: usize, reverse: bool) -> Option<Sample> {
     let ty = Type::new(d, [2]);
     let mut b = Builder::new();
@@ -192,7 +193,7 @@ fn recurrence(d: DType, length: usize, reverse: bool) -> Option<Sample> {
     Some(Sample { op: op.into(), inputs, smooth: d == DType::F64 })
 }
 
-/// Rows of three 4-bit integers, which do not fill whole bytes.
+/// Returns a sample row over rows of three 4-bit integers, which do not fill whole bytes.
 fn nibbles(length: usize, reverse: bool) -> Option<Sample> {
     let ty = Type::new(DType::U4, [3]);
     let mut b = Builder::new();
@@ -228,7 +229,7 @@ impl Region for Scan {
         dxs: &[Tangent],
         for_reverse: bool,
     ) -> Result<(Values, Vec<Tangent>)> {
-        if for_reverse { self.jvp_parted(b, xs, dxs) } else { self.jvp_fused(b, xs, dxs) }
+        if for_reverse { self.jvp_for_reverse(b, xs, dxs) } else { self.jvp_forward(b, xs, dxs) }
     }
 
     fn dce(&self, live: &[bool]) -> Option<Pruned> {
@@ -236,20 +237,20 @@ impl Region for Scan {
         let mut needed = carries.to_vec();
         let reads = loop {
             let reads = self.body.pruned(&[&needed, ys].concat()).1;
-            let more = either(&needed, self.parts(&reads).1);
+            let more = either(&needed, self.split(&reads).1);
             if more == needed {
                 break reads;
             }
             needed = more;
         };
-        let (consts, _, stacked) = self.parts(&reads);
+        let (consts, _, stacked) = self.split(&reads);
         let (inputs, outputs) = ([consts, &needed, stacked].concat(), [&needed, ys].concat());
         if !inputs.contains(&false) && !outputs.contains(&false) {
             return None;
         }
         let body = self.body.restricted(&outputs, &inputs);
         Some(Pruned {
-            op: self.with(body, marked(consts), marked(&needed)).into(),
+            op: self.with(body, count_marked(consts), count_marked(&needed)).into(),
             inputs,
             outputs,
         })
@@ -257,7 +258,7 @@ impl Region for Scan {
 
     fn hoist(&self, b: &mut Builder, xs: &[Value]) -> Option<Values> {
         let (outside, body) = loop_invariants(&self.body, self.consts)?;
-        let (consts, carries, stacked) = self.parts(xs);
+        let (consts, carries, stacked) = self.split(xs);
         let more = b.inline(&outside, consts);
         let n = body.outputs().len();
         let op = self.with(body, self.consts + more.len(), self.carries);

@@ -1,31 +1,32 @@
-//! What the ops that apply one graph share.
+//! The rules shared by ops that apply one graph to their operands.
 
 use super::{
     Axis, Batched, Bound, Op, Primitive, Pruned, Region, Sample, Tangent, Transposed, accepts,
-    front_where_batched, marked, select, spread_marked,
+    count_marked, front_where_batched, select, spread_marked,
 };
 use crate::{Builder, Eval, Graph, Literal, Result, Type, Value, Values, transform};
 use std::sync::Arc;
 
-/// An op that applies one graph to its operands. It answers as the graph does, by the same op
-/// holding another graph: the tangents', the transposed, the batched, the pruned one. Such ops
-/// differ in what reverse mode keeps and computes.
-pub trait Applied: Clone + Into<Op> {
+/// An op that applies one graph to its operands.
+///
+/// The derivative, the transpose, the batched and the pruned form are the same op applied to the
+/// transformed graph. Such ops differ only in what reverse mode stores and recomputes.
+pub trait AppliesGraph: Clone + Into<Op> {
     /// The mnemonic.
     const MNEMONIC: &'static str;
 
-    /// The graph.
+    /// Returns the graph.
     fn body(&self) -> &Arc<Graph>;
 
-    /// The same op holding another graph.
+    /// Returns the op applied to another graph.
     fn with_body(&self, body: Graph) -> Self;
 
-    /// Emits what reverse mode takes: a primal equation, and a linear one from the tangents of the
-    /// `active` operands.
+    /// Emits the op for reverse mode: a primal equation, and an equation that is linear in
+    /// `tangents`, those of the `active` operands. Returns the results and their tangents.
     ///
     /// # Errors
-    /// When the graph has no derivative.
-    fn parted(
+    /// If the graph has no derivative.
+    fn jvp_for_reverse(
         &self,
         b: &mut Builder,
         xs: &[Value],
@@ -33,11 +34,11 @@ pub trait Applied: Clone + Into<Op> {
         tangents: &[Value],
     ) -> Result<(Values, Vec<Tangent>)>;
 
-    /// Rows for the laws.
+    /// Returns the sample rows of the op.
     fn rows() -> Vec<Sample>;
 }
 
-impl<T: Applied> Primitive for T {
+impl<T: AppliesGraph> Primitive for T {
     fn name(&self) -> &'static str {
         T::MNEMONIC
     }
@@ -66,18 +67,12 @@ impl<T: Applied> Primitive for T {
         let nonlinear: Vec<bool> = linear.iter().map(|l| !l).collect();
         match transform::transpose_graph(self.body(), linear, &given, false) {
             Ok((graph, some)) => {
-                let args: Vec<Value> = select(at.xs, &nonlinear)
-                    .into_iter()
-                    .chain(cts.iter().flatten().copied())
-                    .collect();
-                let ys = b.emit_n(self.with_body(graph), &args, marked(&some));
-                let mut answers = spread_marked(&some, &ys).into_iter();
-                Transposed::Cotangents(
-                    linear
-                        .iter()
-                        .map(|&l| if l { answers.next().flatten() } else { None })
-                        .collect(),
-                )
+                let mut args = select(at.xs, &nonlinear);
+                args.extend(cts.iter().flatten());
+                let ys = b.emit_n(self.with_body(graph), &args, count_marked(&some));
+                let mut cotangents = spread_marked(&some, &ys).into_iter();
+                let of = |&l: &bool| if l { cotangents.next().flatten() } else { None };
+                Transposed::Cotangents(linear.iter().map(of).collect())
             }
             Err(e) => {
                 b.fail(e);
@@ -94,12 +89,8 @@ impl<T: Applied> Primitive for T {
         dims: &[Option<usize>],
     ) -> Result<Batched> {
         let batched: Vec<bool> = dims.iter().map(Option::is_some).collect();
-        let (graph, outs) = transform::batch_graph(
-            self.body(),
-            axis,
-            &batched,
-            &vec![false; self.body().outputs().len()],
-        )?;
+        let none_forced = vec![false; self.body().outputs().len()];
+        let (graph, outs) = transform::batch_graph(self.body(), axis, &batched, &none_forced)?;
         let xs = front_where_batched(b, xs, dims, axis.size);
         let ys = b.emit_n(self.with_body(graph), &xs, outs.len());
         Ok((ys, outs.iter().map(|&y| y.then_some(0)).collect()))
@@ -110,7 +101,7 @@ impl<T: Applied> Primitive for T {
     }
 }
 
-impl<T: Applied> Region for T {
+impl<T: AppliesGraph> Region for T {
     fn graphs(&self) -> Vec<Arc<Graph>> {
         vec![self.body().clone()]
     }
@@ -129,12 +120,12 @@ impl<T: Applied> Region for T {
         let active: Vec<bool> = dxs.iter().map(Option::is_some).collect();
         let tangents: Vec<Value> = dxs.iter().flatten().copied().collect();
         if for_reverse {
-            return self.parted(b, xs, &active, &tangents);
+            return self.jvp_for_reverse(b, xs, &active, &tangents);
         }
         let n = self.body().outputs().len();
         let d = transform::jvp(self.body(), &active)?;
-        let ys =
-            b.emit_n(self.with_body(d.graph), &[xs, &tangents].concat(), n + marked(&d.outputs));
+        let results = n + count_marked(&d.outputs);
+        let ys = b.emit_n(self.with_body(d.graph), &[xs, &tangents].concat(), results);
         Ok((Values::from_slice(&ys[..n]), spread_marked(&d.outputs, &ys[n..])))
     }
 
