@@ -1,0 +1,336 @@
+//! One graph for each reason why two steps that share data stay two steps.
+//!
+//! Four refusals in the code have no case, because no graph reaches them:
+//!
+//! - an operand of a gather or dynamic slice that is not in memory (`fetch.rs`): `Analysis` stores
+//!   the first operand of each,
+//! - an operand of a scatter or update that is not in memory (`groups.rs`): likewise,
+//! - a constant of different numbers without a buffer (`expr_graph.rs`): `Analysis` gives each
+//!   constant a buffer,
+//! - a value that no equation computes (`expr_graph.rs`): the only ones are the inputs of the
+//!   graph, which have buffers.
+
+use super::check;
+use expect_test::expect;
+use std::fmt::Write;
+
+#[test]
+fn reductions_over_different_axes_have_different_loops() {
+    check(
+        "graph(%0: f32[300, 40]) {
+          %1: f32[300] = reduce[kind=sum, axes=[1]](%0)
+          %2: f32[40] = reduce[kind=sum, axes=[0]](%0)
+          return %1, %2
+        }",
+        expect![[r#"
+            b0: f32[300, 40] = %0 (an input)
+            b1: f32[300] = %1 (reduce)
+            b2: f32[40] = %2 (reduce)
+            takes b0, gives b1, b2
+            step 0: kernel 0 of b0 to b1: 300 times, in any order
+            step 1: kernel 1 of b0 to b2: 40 times, in any order
+            step 0 and step 1 are apart: the loops [300, (40)] and [(300), 40] differ
+              one: %1 (reduce)
+              two: %2 (reduce)
+        "#]],
+    )
+    .has_steps(2)
+    .has_refusals(1);
+}
+
+/// The reversed reader needs the last element first.
+#[test]
+fn a_value_read_at_another_index_than_it_is_computed() {
+    check(
+        "graph(%0: f32[300]) {
+          %1: f32[300] = tanh(%0)
+          %2: f32[300] = reverse[axes=[0]](%1)
+          %3: f32[300] = multiply(%1, %2)
+          return %3
+        }",
+        expect![[r#"
+            b0: f32[300] = %0 (an input)
+            b1: f32[300] = %1 (tanh)
+            b2: f32[300] = %3 (multiply)
+            takes b0, gives b2
+            step 0: kernel 0 of b0 to b1: 300 times, in any order
+            step 1: kernel 1 of b1 to b2: 300 times, in any order
+            step 0 and step 1 are apart: %1 (tanh) is read at other places than it is made
+              one: %1 (tanh)
+              two: %3 (multiply)
+        "#]],
+    )
+    .has_steps(2)
+    .has_refusals(1);
+}
+
+/// One reader splits the loop over 24 elements into 4 and 6, the other one needs 3 and 8, and no
+/// split serves both.
+#[test]
+fn a_reshape_that_no_split_of_the_loops_serves() {
+    check(
+        "graph(%0: f32[4, 6], %1: f32[3, 8], %2: f32[24]) {
+          %3: f32[6, 4] = transpose[permutation=[1, 0]](%0)
+          %4: f32[24] = reshape[shape=[24]](%3)
+          %5: f32[24] = add(%4, %2)
+          %6: f32[8, 3] = transpose[permutation=[1, 0]](%1)
+          %7: f32[24] = reshape[shape=[24]](%6)
+          %8: f32[24] = add(%7, %2)
+          return %5, %8
+        }",
+        expect![[r#"
+            b0: f32[4, 6] = %0 (an input)
+            b1: f32[3, 8] = %1 (an input)
+            b2: f32[24] = %2 (an input)
+            b3: f32[24] = %5 (add)
+            b4: f32[24] = %8 (add)
+            takes b0, b1, b2, gives b3, b4
+            step 0: kernel 0 of b0, b2 to b3: 6 times, in any order
+            step 1: kernel 1 of b1, b2 to b4: 8 times, in any order
+            step 0 and step 1 are apart: %6 (transpose) would have to be in memory
+              one: %5 (add)
+              two: %8 (add)
+        "#]],
+    )
+    .has_steps(2)
+    .has_refusals(1);
+}
+
+#[test]
+fn a_kernel_with_too_many_results() {
+    let mut text = "graph(%0: f32[300]) {\n".to_string();
+    for i in 1..=17 {
+        let op = if i == 1 { "negate(%0)".into() } else { format!("add(%0, %{})", i - 1) };
+        writeln!(text, "%{i}: f32[300] = {op}").unwrap();
+    }
+    let results: Vec<String> = (1..=17).map(|i| format!("%{i}")).collect();
+    write!(text, "return {}\n}}", results.join(", ")).unwrap();
+    super::compiled(&text)
+        .check_refusals(expect![[r#"
+            step 0 and step 1 are apart: the kernel would have too many results
+        "#]])
+        .has_steps(2)
+        .has_refusals(1);
+}
+
+/// 350 sums and 350 products, each of the one before.
+#[test]
+fn a_kernel_with_too_many_instructions() {
+    let mut text = "graph(%0: f32[300], %1: f32[300]) {\n".to_string();
+    for i in 2..=701 {
+        let first = if i == 2 || i == 352 { 0 } else { i - 1 };
+        let op = if i < 352 { "add" } else { "multiply" };
+        writeln!(text, "%{i}: f32[300] = {op}(%{first}, %1)").unwrap();
+    }
+    text += "return %351, %701\n}";
+    super::compiled(&text)
+        .check_refusals(expect![[r#"
+            step 0 and step 1 are apart: the kernel would be too large
+        "#]])
+        .has_steps(2)
+        .has_refusals(1);
+}
+
+/// Elements of a scatter are read, changed and written in order.
+#[test]
+fn a_step_that_writes_at_indices_found_at_run_time() {
+    check(
+        "graph(%0: f32[1000], %1: i32[300, 1], %2: f32[300]) {
+          %3: f32[300] = tanh(%2)
+          %4: f32[1000] = scatter[kind=add, window_dims=[], inserted=[0],
+            operand_batch=[], indices_batch=[], index_map=[0], mode=drop, unique=false](%0, %1, %3)
+          return %4, %3
+        }",
+        expect![[r#"
+            b0: f32[1000] = %0 (an input)
+            b1: i32[300, 1] = %1 (an input)
+            b2: f32[300] = %2 (an input)
+            b3: f32[300] = %3 (tanh)
+            b4: f32[1000] = %4 (scatter)
+            takes b0, b1, b2, gives b4, b3
+            step 0: kernel 0 of b2 to b3: 300 times, in any order
+            step 1: copy b0 to b4, unless they share memory
+            step 2: kernel 1 of b1, b4, b3 to b4: 300 times, in order
+            step 0 and step 2 are apart: a place that is found at run time is written
+              one: %3 (tanh)
+              two: %4 (scatter)
+        "#]],
+    )
+    .has_steps(3)
+    .has_refusals(1);
+}
+
+/// 2 MiB, of which the loop over columns would touch one cache line for each element.
+#[test]
+fn a_large_array_written_along_the_columns_of_a_reduction() {
+    check(
+        "graph(%0: f32[256, 2048]) {
+          %1: f32[256, 2048] = tanh(%0)
+          %2: f32[2048] = reduce[kind=max, axes=[0]](%1)
+          return %1, %2
+        }",
+        expect![[r#"
+            b0: f32[256, 2048] = %0 (an input)
+            b1: f32[256, 2048] = %1 (tanh)
+            b2: f32[2048] = %2 (reduce)
+            takes b0, gives b1, b2
+            step 0: kernel 0 of b0 to b1: 524288 times, in any order
+            step 1: kernel 1 of b1 to b2: 2048 times, in any order
+            step 0 and step 1 are apart: a large array would be written along the columns of
+                a reduction
+              one: %1 (tanh)
+              two: %2 (reduce)
+        "#]],
+    )
+    .has_steps(2)
+    .has_refusals(1);
+}
+
+/// The slice begins in the first operand and ends in the second one, which a fused loop would not
+/// have written yet.
+#[test]
+fn a_slice_of_a_concatenate_across_its_operands() {
+    check(
+        "graph(%0: f32[300], %1: f32[300]) {
+          %2: f32[600] = concatenate[axis=0](%0, %1)
+          %3: f32[300] = slice[start=[150], limit=[450], stride=[1]](%2)
+          %4: f32[300] = tanh(%3)
+          return %2, %4
+        }",
+        expect![[r#"
+            b0: f32[300] = %0 (an input)
+            b1: f32[300] = %1 (an input)
+            b2: f32[600] = %2 (concatenate)
+            b3: f32[300] = %4 (tanh)
+            takes b0, b1, gives b2, b3
+            step 0: kernel 0 of b0 to b2: 300 times, in any order
+            step 1: kernel 1 of b1 to b2: 300 times, in any order
+            step 2: kernel 2 of b2 to b3: 300 times, in any order
+            step 1 and step 2 are apart: it would read parts of an array before they are
+                written
+              one: %2 (concatenate)
+              two: %4 (tanh)
+        "#]],
+    )
+    .has_steps(3)
+    .has_refusals(1);
+}
+
+/// Four sums, each of what the one before leaves of a row: five loops over the row.
+#[test]
+fn a_kernel_with_too_many_loops_in_sequence() {
+    let mut text = "graph(%0: f32[300, 40]) {\n".to_string();
+    for i in 0..4 {
+        let [x, sum, row, y] = [3 * i, 3 * i + 1, 3 * i + 2, 3 * i + 3];
+        writeln!(
+            text,
+            "%{sum}: f32[300] = reduce[kind=max, axes=[1]](%{x})
+             %{row}: f32[300, 40] = broadcast_in_dim[shape=[300, 40], dims=[0]](%{sum})
+             %{y}: f32[300, 40] = subtract(%{x}, %{row})"
+        )
+        .unwrap();
+    }
+    text += "return %12\n}";
+    check(
+        &text,
+        expect![[r#"
+            b0: f32[300, 40] = %0 (an input)
+            b4: f32[300, 40] = %9 (subtract)
+            b5: f32[300] = %10 (reduce)
+            b6: f32[300, 40] = %12 (subtract)
+            takes b0, gives b6
+            step 0: kernel 0 of b0 to b4, b5: 300 times, in any order
+            step 1: kernel 1 of b4, b5 to b6: 300 times, in any order
+            step 0 and step 1 are apart: it would take too many loops one after the other
+              one: %1 (reduce), %4 (reduce), %7 (reduce), %9 (subtract), %10 (reduce)
+              two: %12 (subtract)
+        "#]],
+    )
+    .has_steps(2)
+    .has_refusals(1);
+}
+
+#[test]
+fn an_epilogue_that_does_not_read_the_product_by_rows() {
+    check(
+        "graph(%0: f32[64, 128], %1: f32[128, 32]) {
+          %2: f32[64, 32] = dot_general[lhs_batch=[], rhs_batch=[], lhs_contract=[1],
+            rhs_contract=[0], dtype=f32](%0, %1)
+          %3: f32[32] = reduce[kind=sum, axes=[0]](%2)
+          return %3
+        }",
+        expect![[r#"
+            b0: f32[64, 128] = %0 (an input)
+            b1: f32[128, 32] = %1 (an input)
+            b2: f32[64, 32] = %3 (dot_general)
+            b3: f32[32] = %4 (reduce)
+            takes b0, b1, gives b3
+            step 0: dot_general of b0, b1 to b2
+            step 1: kernel 0 of b2 to b3: 32 times, in any order
+            step 0 and step 1 are apart: the second does not go through the product row by
+                row
+              one: %3 (dot_general)
+              two: %4 (reduce)
+        "#]],
+    )
+    .has_steps(2)
+    .has_refusals(1);
+}
+
+/// The map reads the product, and the sorted product, which is complete only at the end.
+#[test]
+fn an_epilogue_after_another_step_that_needs_the_product() {
+    check(
+        "graph(%0: f32[64, 64]) {
+          %1: f32[64, 64] = dot_general[lhs_batch=[], rhs_batch=[], lhs_contract=[1],
+            rhs_contract=[0], dtype=f32](%0, %0)
+          %2: f32[64, 64] = sort[axis=1, keys=1](%1)
+          %3: f32[64, 64] = subtract(%1, %2)
+          return %3
+        }",
+        expect![[r#"
+            b0: f32[64, 64] = %0 (an input)
+            b1: f32[64, 64] = %2 (dot_general)
+            b2: f32[64, 64] = %3 (sort)
+            b3: f32[64, 64] = %4 (subtract)
+            takes b0, gives b3
+            step 0: dot_general of b0, b0 to b1
+            step 1: sort of b1 to b2
+            step 2: kernel 0 of b1, b2 to b3: 4096 times, in any order
+            step 0 and step 2 are apart: other steps come has_path_between them
+              one: %2 (dot_general)
+              two: %4 (subtract)
+        "#]],
+    )
+    .has_steps(3)
+    .has_refusals(1);
+}
+
+#[test]
+fn an_epilogue_that_writes_at_indices_found_at_run_time() {
+    check(
+        "graph(%0: f32[64, 64], %1: f32[1000, 64], %2: i32[64, 1]) {
+          %3: f32[64, 64] = dot_general[lhs_batch=[], rhs_batch=[], lhs_contract=[1],
+            rhs_contract=[0], dtype=f32](%0, %0)
+          %4: f32[1000, 64] = scatter[kind=add, window_dims=[1], inserted=[0],
+            operand_batch=[], indices_batch=[], index_map=[0], mode=drop, unique=false](%1, %2, %3)
+          return %4
+        }",
+        expect![[r#"
+            b0: f32[64, 64] = %0 (an input)
+            b1: f32[1000, 64] = %1 (an input)
+            b2: i32[64, 1] = %2 (an input)
+            b3: f32[64, 64] = %4 (dot_general)
+            b4: f32[1000, 64] = %5 (scatter)
+            takes b0, b1, b2, gives b4
+            step 0: dot_general of b0, b0 to b3
+            step 1: copy b1 to b4, unless they share memory
+            step 2: kernel 0 of b2, b4, b3 to b4: 64 times, in order
+            step 0 and step 2 are apart: a place that is found at run time is written
+              one: %4 (dot_general)
+              two: %5 (scatter)
+        "#]],
+    )
+    .has_steps(3)
+    .has_refusals(1);
+}

@@ -1,0 +1,343 @@
+//! Reductions before, after and beside elementwise ops.
+
+use super::{Compiled, check, check_kernels};
+use expect_test::expect;
+use neurax_ir::{Builder, DType, Graph, Type, transform};
+
+#[test]
+fn a_reduction_takes_the_map_before_it() {
+    check(
+        "graph(%0: f32[300, 40], %1: f32[300, 40]) {
+          %2: f32[300, 40] = multiply(%0, %1)
+          %3: f32[300] = reduce[kind=sum, axes=[1]](%2)
+          return %3
+        }",
+        expect![[r#"
+            b0: f32[300, 40] = %0 (an input)
+            b1: f32[300, 40] = %1 (an input)
+            b2: f32[300] = %3 (reduce)
+            takes b0, b1, gives b2
+            step 0: kernel 0 of b0, b1 to b2: 300 times, in any order
+        "#]],
+    )
+    .has_steps(1)
+    .has_block(0);
+}
+
+#[test]
+fn a_reduction_takes_the_map_after_it() {
+    check(
+        "graph(%0: f32[300, 40]) {
+          %1: f32[300] = reduce[kind=sum, axes=[1]](%0)
+          %2: f32[300] = sqrt(%1)
+          return %2
+        }",
+        expect![[r#"
+            b0: f32[300, 40] = %0 (an input)
+            b2: f32[300] = %2 (sqrt)
+            takes b0, gives b2
+            step 0: kernel 0 of b0 to b2: 300 times, in any order
+        "#]],
+    )
+    .has_steps(1)
+    .has_block(0);
+}
+
+/// The accumulator of one stage is a scalar of the next one, which loops over the row again.
+#[test]
+fn a_row_minus_its_sum_is_one_kernel_of_two_stages() {
+    check_kernels(
+        "graph(%0: f32[300, 40]) {
+          %1: f32[300] = reduce[kind=sum, axes=[1]](%0)
+          %2: f32[300, 40] = broadcast_in_dim[shape=[300, 40], dims=[0]](%1)
+          %3: f32[300, 40] = subtract(%0, %2)
+          return %3
+        }",
+        expect![[r#"
+            kernel 0 of b0 to b2: 300 times, in any order
+            operands b0, b0, b2; parameters [300, 40, 160]
+            kernel [#0] lanes inner
+              @0: f32 stage 0 [#2, 1]
+              @1: f32 stage 1 [#2, 1]
+              @2: f32 stage 1 [#2, 1]
+              stage [#1]
+                %0: f32 = load @0
+                fold 0: sum %0
+              stage [#1]
+                %0: f32 = load @1
+                %1: f32 = fold 0.0
+                %2: f32 = subtract %0, %1
+                store @2 %2
+        "#]],
+    )
+    .has_steps(1)
+    .has_block(0);
+}
+
+#[test]
+fn sibling_reductions_share_a_loop() {
+    check_kernels(
+        "graph(%0: f32[300, 40]) {
+          %1: f32[300] = reduce[kind=sum, axes=[1]](%0)
+          %2: f32[300] = reduce[kind=max, axes=[1]](%0)
+          return %1, %2
+        }",
+        expect![[r#"
+            kernel 0 of b0 to b1, b2: 300 times, in any order
+            operands b0, b1, b2; parameters [300, 40, 160, 4]
+            kernel [#0] lanes inner
+              @0: f32 stage 0 [#2, 1]
+              @1: f32 stage 1 [#3]
+              @2: f32 stage 1 [#3]
+              stage [#1]
+                %0: f32 = load @0
+                fold 0: sum %0
+                fold 1: max %0
+              stage []
+                %0: f32 = fold 0.0
+                %1: f32 = fold 0.1
+                store @1 %0
+                store @2 %1
+        "#]],
+    )
+    .has_steps(1);
+}
+
+/// Vectors run along the rows that stay: all accesses are contiguous there.
+#[test]
+fn a_reduction_over_columns_is_vectorized_over_what_stays() {
+    check_kernels(
+        "graph(%0: f32[40, 300]) {
+          %1: f32[300] = reduce[kind=sum, axes=[0]](%0)
+          return %1
+        }",
+        expect![[r#"
+            kernel 0 of b0 to b1: 300 times, in any order
+            operands b0, b1; parameters [300, 40, 1200]
+            kernel [#0] lanes outer
+              @0: f32 stage 0 [1, #2]
+              @1: f32 stage 1 [1]
+              stage [#1]
+                %0: f32 = load @0
+                fold 0: sum %0
+              stage []
+                %0: f32 = fold 0.0
+                store @1 %0
+        "#]],
+    )
+    .has_steps(1);
+}
+
+#[test]
+fn a_scalar_reduction_takes_map_and_result() {
+    check(
+        "graph(%0: f32[300], %1: f32[300]) {
+          %2: f32[300] = subtract(%0, %1)
+          %3: f32[300] = multiply(%2, %2)
+          %4: f32[] = reduce[kind=sum, axes=[0]](%3)
+          %5: f32[] = constant[value=f32[] 300.0]()
+          %6: f32[] = divide(%4, %5)
+          return %6
+        }",
+        expect![[r#"
+            b0: f32[300] = %0 (an input)
+            b1: f32[300] = %1 (an input)
+            b4: f32[] = %6 (divide)
+            takes b0, b1, gives b4
+            step 0: kernel 0 of b0, b1 to b4: 1 times, in order
+        "#]],
+    )
+    .has_steps(1)
+    .has_block(0);
+}
+
+/// A map with a result of its own shares the loop of the reduction.
+#[test]
+fn a_map_that_is_a_result_and_reduced_is_written_by_the_reduction() {
+    check(
+        "graph(%0: f32[300, 40]) {
+          %1: f32[300, 40] = tanh(%0)
+          %2: f32[300] = reduce[kind=sum, axes=[1]](%1)
+          return %1, %2
+        }",
+        expect![[r#"
+            b0: f32[300, 40] = %0 (an input)
+            b1: f32[300, 40] = %1 (tanh)
+            b2: f32[300] = %2 (reduce)
+            takes b0, gives b1, b2
+            step 0: kernel 0 of b0 to b1, b2: 300 times, in any order
+        "#]],
+    )
+    .has_steps(1);
+}
+
+/// Maximum, sum of exponentials and quotient: three stages for each row, which is in cache for the
+/// second and third one.
+#[test]
+fn softmax_is_one_kernel_over_rows() {
+    check(
+        "graph(%0: f32[300, 40]) {
+          %1: f32[300, 40] = softmax[axis=1](%0)
+          return %1
+        }",
+        expect![[r#"
+            b0: f32[300, 40] = %0 (an input)
+            b2: f32[300, 40] = %4 (exponential)
+            b4: f32[300, 40] = %7 (divide)
+            takes b0, gives b4
+            step 0: kernel 0 of b0, b2 to b2, b4: 300 times, in any order
+        "#]],
+    )
+    .has_steps(1)
+    .has_refusals(0)
+    .has_block(0);
+}
+
+#[test]
+fn softmax_over_columns_is_one_kernel() {
+    check(
+        "graph(%0: f32[40, 300]) {
+          %1: f32[40, 300] = softmax[axis=0](%0)
+          return %1
+        }",
+        expect![[r#"
+            b0: f32[40, 300] = %0 (an input)
+            b2: f32[40, 300] = %4 (exponential)
+            b4: f32[40, 300] = %7 (divide)
+            takes b0, gives b4
+            step 0: kernel 0 of b0, b2 to b2, b4: 300 times, in any order
+        "#]],
+    )
+    .has_steps(1)
+    .has_refusals(0);
+}
+
+#[test]
+fn log_softmax_is_one_kernel_over_rows() {
+    check(
+        "graph(%0: f32[300, 40]) {
+          %1: f32[300, 40] = log_softmax[axis=1](%0)
+          return %1
+        }",
+        expect![[r#"
+            b0: f32[300, 40] = %0 (an input)
+            b4: f32[300, 40] = %8 (subtract)
+            takes b0, gives b4
+            step 0: kernel 0 of b0 to b4: 300 times, in any order
+        "#]],
+    )
+    .has_steps(1)
+    .has_block(0);
+}
+
+/// The loss of every row and their mean: the second reduction is over what the first one leaves.
+#[test]
+fn cross_entropy_and_its_mean_are_two_steps() {
+    check(
+        "graph(%0: f32[300, 40], %1: f32[300, 40]) {
+          %2: f32[300] = cross_entropy(%0, %1)
+          %3: f32[] = reduce[kind=sum, axes=[0]](%2)
+          return %3
+        }",
+        expect![[r#"
+            b0: f32[300, 40] = %0 (an input)
+            b1: f32[300, 40] = %1 (an input)
+            b6: f32[300] = %15 (reduce)
+            b7: f32[] = %17 (reduce)
+            takes b0, b1, gives b7
+            step 0: kernel 0 of b0, b1, b0 to b6: 300 times, in any order
+            step 1: kernel 1 of b6 to b7: 1 times, in order
+            step 0 and step 1 are apart: the loops [300, (40)] and [(300)] differ
+              one: %5 (reduce), %9 (reduce), %10 (log), %15 (reduce)
+              two: %17 (reduce)
+        "#]],
+    )
+    .has_steps(2);
+}
+
+/// A layer norm over rows of 40 with scale and shift.
+const LAYER_NORM: &str = "graph(%0: f32[300, 40], %1: f32[40], %2: f32[40]) {
+  %3: f32[300] = reduce[kind=sum, axes=[1]](%0)
+  %4: f32[] = constant[value=f32[] 40.0]()
+  %5: f32[300] = broadcast_in_dim[shape=[300], dims=[]](%4)
+  %6: f32[300] = divide(%3, %5)
+  %7: f32[300, 40] = broadcast_in_dim[shape=[300, 40], dims=[0]](%6)
+  %8: f32[300, 40] = subtract(%0, %7)
+  %9: f32[300, 40] = multiply(%8, %8)
+  %10: f32[300] = reduce[kind=sum, axes=[1]](%9)
+  %11: f32[300] = divide(%10, %5)
+  %12: f32[300] = rsqrt(%11)
+  %13: f32[300, 40] = broadcast_in_dim[shape=[300, 40], dims=[0]](%12)
+  %14: f32[300, 40] = multiply(%8, %13)
+  %15: f32[300, 40] = broadcast_in_dim[shape=[300, 40], dims=[1]](%1)
+  %16: f32[300, 40] = multiply(%14, %15)
+  %17: f32[300, 40] = broadcast_in_dim[shape=[300, 40], dims=[1]](%2)
+  %18: f32[300, 40] = add(%16, %17)
+  return %18
+}";
+
+#[test]
+fn layer_norm_is_one_kernel_over_rows() {
+    check(
+        LAYER_NORM,
+        expect![[r#"
+            b0: f32[300, 40] = %0 (an input)
+            b1: f32[40] = %1 (an input)
+            b2: f32[40] = %2 (an input)
+            b8: f32[300, 40] = %18 (add)
+            takes b0, b1, b2, gives b8
+            step 0: kernel 0 of b0, b1, b2 to b8: 300 times, in any order
+        "#]],
+    )
+    .has_steps(1)
+    .has_refusals(0)
+    .has_block(0);
+}
+
+/// The gradients by the operand, the scale and the shift; `%3` is the cotangent. The third step is
+/// the loss.
+#[test]
+fn layer_norm_backward_is_a_kernel_over_rows_and_one_over_columns() {
+    let forward = Graph::parse(LAYER_NORM).unwrap();
+    let mut b = Builder::new();
+    let xs = b.inputs(forward.input_types());
+    let cotangent = b.input(Type::new(DType::F32, [300, 40]));
+    let y = b.inline(&forward, &xs)[0];
+    let product = b.mul(y, cotangent);
+    let loss = b.sum(product, &[0, 1]);
+    let gradient = transform::grad(&b.finish(&[loss]).unwrap(), &[true, true, true, false]);
+    Compiled::of(&gradient.unwrap())
+        .check(
+            "schedule",
+            expect![[r#"
+                b0: f32[300, 40] = %0 (an input)
+                b1: f32[40] = %1 (an input)
+                b2: f32[40] = %2 (an input)
+                b3: f32[300, 40] = %3 (an input)
+                b6: f32[300] = %7 (divide)
+                b8: f32[300] = %13 (rsqrt)
+                b9: f32[] = %21 (reduce)
+                b13: f32[300, 40] = %35 (add)
+                b16: f32[300, 40] = %40 (add)
+                b17: f32[40] = %42 (reduce)
+                b18: f32[40] = %43 (reduce)
+                takes b0, b1, b2, b3, gives b9, b16, b17, b18
+                step 0: kernel 0 of b0, b3, b1, b3, b1, b0, b13 to b6, b8, b13, b16: 300 times,
+                    in any order
+                step 1: kernel 1 of b0, b6, b8, b1, b2, b3 to b9: 1 times, in order
+                step 2: kernel 2 of b3, b0, b6, b8 to b17, b18: 40 times, in any order
+                step 0 and step 1 are apart: the loops [(300), (40)] and [300, (40)] differ
+                  one: %21 (reduce)
+                  two: %4 (reduce), %7 (divide), %11 (reduce), %13 (rsqrt), %25 (reduce), %31
+                      (divide), %35 (add), %37 (reduce), %38 (divide), %40 (add)
+                step 0 and step 2 are apart: the loops [300, (40)] and [(300), 40] differ
+                  one: %4 (reduce), %7 (divide), %11 (reduce), %13 (rsqrt), %25 (reduce), %31
+                      (divide), %35 (add), %37 (reduce), %38 (divide), %40 (add)
+                  two: %42 (reduce), %43 (reduce)
+                step 1 and step 2 are apart: the loops [(300), (40)] and [(300), 40] differ
+                  one: %21 (reduce)
+                  two: %42 (reduce), %43 (reduce)
+            "#]],
+        )
+        .has_steps(3);
+}
