@@ -22,8 +22,8 @@ fn a_scan_is_one_step() {
             b1: f32[300, 40] = %1 (an input)
             b2: f32[40] = %2 (scan)
             b3: f32[300, 40] = %3 (scan)
-            takes b0, b1, gives b2, b3
-            step 0: scan of b0, b1 to b2, b3
+            inputs b0, b1; outputs b2, b3
+            step 0: scan reads b0, b1; writes b2, b3
         "#]],
     )
     .has_steps(1)
@@ -40,8 +40,8 @@ fn the_body_of_a_scan_is_one_kernel() {
                 b1: f32[40] = %1 (an input)
                 b2: f32[40] = %2 (add)
                 b3: f32[40] = %3 (tanh)
-                takes b0, b1, gives b2, b3
-                step 0: kernel 0 of b0, b1 to b2, b3: 40 times, in any order
+                inputs b0, b1; outputs b2, b3
+                step 0: kernel 0 reads b0, b1; writes b2, b3; 40 iterations, parallel
             "#]],
         )
         .has("scan-0/schedule", 1);
@@ -54,12 +54,12 @@ fn a_carried_sum_is_updated_in_place() {
     check_plan(
         SCAN,
         expect![[r#"
-            b0: f32[40], in argument 0
-            b1: f32[300, 40], in argument 1
-            b2: f32[40], in result 0
-            b3: f32[300, 40], in result 1
-            result 0 takes over argument 0, if nobody else holds it
-            the block has 0 bytes
+            b0: f32[40], in input 0
+            b1: f32[300, 40], in input 1
+            b2: f32[40], in output 0
+            b3: f32[300, 40], in output 1
+            output 0 may reuse input 0, if it is donated
+            block of 0 bytes
         "#]],
     )
     .has_block(0);
@@ -79,10 +79,10 @@ fn a_carried_value_that_is_reversed_has_a_second_buffer() {
           return %2
         }",
         expect![[r#"
-            b0: f32[40], in argument 0
-            b1: f32[300, 40], in argument 1
-            b2: f32[40], in result 0
-            the block has 192 bytes
+            b0: f32[40], in input 0
+            b1: f32[300, 40], in input 1
+            b2: f32[40], in output 0
+            block of 192 bytes
         "#]],
     )
     .has_block(192);
@@ -113,8 +113,8 @@ fn a_while_is_one_step() {
             b1: f32[300] = %1 (an input)
             b2: i32[] = %2 (while)
             b3: f32[300] = %3 (while)
-            takes b0, b1, gives b2, b3
-            step 0: while of b0, b1 to b2, b3
+            inputs b0, b1; outputs b2, b3
+            step 0: while reads b0, b1; writes b2, b3
         "#]],
     )
     .has_steps(1);
@@ -129,8 +129,8 @@ fn the_condition_of_a_while_is_one_kernel() {
                 b0: i32[] = %0 (an input)
                 b1: f32[300] = %1 (an input)
                 b3: bool[] = %3 (compare)
-                takes b0, b1, gives b3
-                step 0: kernel 0 of b0 to b3: 1 times, in order
+                inputs b0, b1; outputs b3
+                step 0: kernel 0 reads b0; writes b3; 1 iterations, sequential
             "#]],
         )
         .has("while-0/schedule", 1);
@@ -146,9 +146,9 @@ fn the_body_of_a_while_has_a_kernel_for_each_carried_value() {
                 b1: f32[300] = %1 (an input)
                 b3: i32[] = %3 (add)
                 b4: f32[300] = %5 (add)
-                takes b0, b1, gives b3, b4
-                step 0: kernel 0 of b0 to b3: 1 times, in order
-                step 1: kernel 1 of b1 to b4: 300 times, in any order
+                inputs b0, b1; outputs b3, b4
+                step 0: kernel 0 reads b0; writes b3; 1 iterations, sequential
+                step 1: kernel 1 reads b1; writes b4; 300 iterations, parallel
             "#]],
         )
         .has("while-1/schedule", 2);
@@ -173,16 +173,16 @@ fn the_branches_of_a_case_are_programs_of_their_own() {
         expect![[r#"
             b0: f32[300] = %0 (an input)
             b1: f32[300] = %1 (sqrt)
-            takes b0, gives b1
-            step 0: kernel 0 of b0 to b1: 300 times, in any order
+            inputs b0; outputs b1
+            step 0: kernel 0 reads b0; writes b1; 300 iterations, parallel
         "#]],
     )
     .check(
         "case-1/plan",
         expect![[r#"
-            b0: f32[300], in argument 0
-            result 0 is a copy of b0
-            the block has 0 bytes
+            b0: f32[300], in input 0
+            output 0 is a copy of b0
+            block of 0 bytes
         "#]],
     )
     .has("case-0/schedule", 1)

@@ -16,8 +16,8 @@ fn a_chain_is_one_kernel() {
             b0: f32[300, 40] = %0 (an input)
             b1: f32[300, 40] = %1 (an input)
             b2: f32[300, 40] = %4 (multiply)
-            takes b0, b1, gives b2
-            step 0: kernel 0 of b0, b1 to b2: 12000 times, in any order
+            inputs b0, b1; outputs b2
+            step 0: kernel 0 reads b0, b1; writes b2; 12000 iterations, parallel
         "#]],
     )
     .has_steps(1)
@@ -35,9 +35,9 @@ fn the_axes_of_a_chain_become_one_loop() {
           return %3
         }",
         expect![[r#"
-            kernel 0 of b0, b1 to b2: 1500 times, in any order
+            kernel 0 reads b0, b1; writes b2; 1500 iterations, parallel
             operands b0, b1, b2; parameters [1500]
-            kernel [] lanes inner
+            kernel [] vectorize inner
               @0: f32 stage 0 [1]
               @1: f32 stage 0 [1]
               @2: f32 stage 0 [1]
@@ -66,8 +66,8 @@ fn a_cheap_diamond_is_one_kernel() {
             b0: f32[300] = %0 (an input)
             b1: f32[300] = %1 (an input)
             b2: f32[300] = %5 (divide)
-            takes b0, b1, gives b2
-            step 0: kernel 0 of b0, b1 to b2: 300 times, in any order
+            inputs b0, b1; outputs b2
+            step 0: kernel 0 reads b0, b1; writes b2; 300 iterations, parallel
         "#]],
     )
     .has_steps(1)
@@ -90,8 +90,8 @@ fn an_expensive_diamond_is_one_kernel_without_a_buffer() {
             b0: f32[300] = %0 (an input)
             b1: f32[300] = %1 (an input)
             b3: f32[300] = %5 (divide)
-            takes b0, b1, gives b3
-            step 0: kernel 0 of b0, b1 to b3: 300 times, in any order
+            inputs b0, b1; outputs b3
+            step 0: kernel 0 reads b0, b1; writes b3; 300 iterations, parallel
         "#]],
     )
     .has_steps(1)
@@ -111,8 +111,8 @@ fn two_results_over_the_same_operand_share_a_kernel() {
             b1: f32[300] = %1 (an input)
             b2: f32[300] = %2 (add)
             b3: f32[300] = %3 (multiply)
-            takes b0, b1, gives b2, b3
-            step 0: kernel 0 of b0, b1 to b2, b3: 300 times, in any order
+            inputs b0, b1; outputs b2, b3
+            step 0: kernel 0 reads b0, b1; writes b2, b3; 300 iterations, parallel
         "#]],
     )
     .has_steps(1);
@@ -132,9 +132,9 @@ fn steps_without_a_common_buffer_are_not_fused() {
             b1: f32[300] = %1 (an input)
             b2: f32[300] = %2 (sqrt)
             b3: f32[300] = %3 (sqrt)
-            takes b0, b1, gives b2, b3
-            step 0: kernel 0 of b0 to b2: 300 times, in any order
-            step 1: kernel 1 of b1 to b3: 300 times, in any order
+            inputs b0, b1; outputs b2, b3
+            step 0: kernel 0 reads b0; writes b2; 300 iterations, parallel
+            step 1: kernel 1 reads b1; writes b3; 300 iterations, parallel
         "#]],
     )
     .has_steps(2)
@@ -150,9 +150,9 @@ fn a_mask_by_comparison_is_one_kernel() {
           return %3
         }",
         expect![[r#"
-            kernel 0 of b0, b1 to b2: 300 times, in any order
+            kernel 0 reads b0, b1; writes b2; 300 iterations, parallel
             operands b0, b1, b2; parameters [300]
-            kernel [] lanes inner
+            kernel [] vectorize inner
               @0: f32 stage 0 [1]
               @1: f32 stage 0 [1]
               @2: f32 stage 0 [1]
@@ -181,8 +181,8 @@ fn a_uniform_constant_and_an_iota_need_no_memory() {
         expect![[r#"
             b0: i32[300] = %0 (an input)
             b2: i32[300] = %5 (add)
-            takes b0, gives b2
-            step 0: kernel 0 of b0 to b2: 300 times, in any order
+            inputs b0; outputs b2
+            step 0: kernel 0 reads b0; writes b2; 300 iterations, parallel
         "#]],
     )
     .has_steps(1)
@@ -204,14 +204,14 @@ fn a_number_is_a_parameter_and_zero_is_not() {
           return %6
         }",
         expect![[r#"
-            kernel 0 of b0 to b3: 300 times, in any order
+            kernel 0 reads b0; writes b3; 300 iterations, parallel
             operands b0, b3; parameters [300, 1056964608]
-            kernel [] lanes inner
+            kernel [] vectorize inner
               @0: f32 stage 0 [1]
               @1: f32 stage 0 [1]
               stage [#0]
                 %0: f32 = load @0
-                %1: f32 = number #1
+                %1: f32 = param #1
                 %2: f32 = multiply %0, %1
                 %3: f32 = 0x0
                 %4: f32 = maximum %2, %3
@@ -234,8 +234,8 @@ fn a_constant_of_many_numbers_is_a_buffer_of_the_program() {
             b0: f32[2, 3] = %0 (an input)
             b1: f32[3] = %1 (constant)
             b2: f32[2, 3] = %3 (multiply)
-            takes b0, gives b2
-            step 0: kernel 0 of b0, b1 to b2: 2 times, in any order
+            inputs b0; outputs b2
+            step 0: kernel 0 reads b0, b1; writes b2; 2 iterations, parallel
         "#]],
     )
     .has_steps(1);
@@ -251,9 +251,9 @@ fn a_chain_of_bf16_is_rounded_after_every_op() {
           return %3
         }",
         expect![[r#"
-            kernel 0 of b0, b1 to b2: 300 times, in any order
+            kernel 0 reads b0, b1; writes b2; 300 iterations, parallel
             operands b0, b1, b2; parameters [300]
-            kernel [] lanes inner
+            kernel [] vectorize inner
               @0: bf16 stage 0 [1]
               @1: bf16 stage 0 [1]
               @2: bf16 stage 0 [1]
@@ -308,8 +308,9 @@ fn adam_is_one_kernel_with_three_results() {
             b6: f32[300] = %9 (add)
             b8: f32[300] = %15 (add)
             b10: f32[300] = %23 (subtract)
-            takes b0, b1, b2, b3, b4, gives b10, b6, b8
-            step 0: kernel 0 of b3, b1, b2, b0, b4 to b6, b8, b10: 300 times, in any order
+            inputs b0, b1, b2, b3, b4; outputs b10, b6, b8
+            step 0: kernel 0 reads b3, b1, b2, b0, b4; writes b6, b8, b10; 300 iterations,
+                parallel
         "#]],
     )
     .has_steps(1)

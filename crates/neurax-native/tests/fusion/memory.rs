@@ -11,10 +11,10 @@ fn a_result_may_take_the_memory_of_a_donated_argument() {
           return %1
         }",
         expect![[r#"
-            b0: f32[300], in argument 0
-            b1: f32[300], in result 0
-            result 0 takes over argument 0, if nobody else holds it
-            the block has 0 bytes
+            b0: f32[300], in input 0
+            b1: f32[300], in output 0
+            output 0 may reuse input 0, if it is donated
+            block of 0 bytes
         "#]],
     )
     .has_block(0);
@@ -29,9 +29,9 @@ fn a_reversed_argument_is_not_donated() {
           return %1
         }",
         expect![[r#"
-            b0: f32[300], in argument 0
-            b1: f32[300], in result 0
-            the block has 0 bytes
+            b0: f32[300], in input 0
+            b1: f32[300], in output 0
+            block of 0 bytes
         "#]],
     );
 }
@@ -44,9 +44,9 @@ fn an_argument_of_another_type_is_not_donated() {
           return %1
         }",
         expect![[r#"
-            b0: i32[300], in argument 0
-            b1: f32[300], in result 0
-            the block has 0 bytes
+            b0: i32[300], in input 0
+            b1: f32[300], in output 0
+            block of 0 bytes
         "#]],
     );
 }
@@ -61,14 +61,14 @@ fn two_results_take_two_arguments() {
           return %4, %3
         }",
         expect![[r#"
-            b0: f32[300], in argument 0
-            b1: f32[300], in argument 1
-            b2: f32[300], in argument 2
-            b3: f32[300], in result 1
-            b4: f32[300], in result 0
-            result 0 takes over argument 0, if nobody else holds it
-            result 1 takes over argument 1, if nobody else holds it
-            the block has 0 bytes
+            b0: f32[300], in input 0
+            b1: f32[300], in input 1
+            b2: f32[300], in input 2
+            b3: f32[300], in output 1
+            b4: f32[300], in output 0
+            output 0 may reuse input 0, if it is donated
+            output 1 may reuse input 1, if it is donated
+            block of 0 bytes
         "#]],
     );
 }
@@ -80,9 +80,9 @@ fn an_argument_that_is_returned_is_copied() {
           return %0
         }",
         expect![[r#"
-            b0: f32[300], in argument 0
-            result 0 is a copy of b0
-            the block has 0 bytes
+            b0: f32[300], in input 0
+            output 0 is a copy of b0
+            block of 0 bytes
         "#]],
     );
 }
@@ -95,11 +95,11 @@ fn a_value_that_is_returned_twice_is_written_once() {
           return %1, %1
         }",
         expect![[r#"
-            b0: f32[300], in argument 0
-            b1: f32[300], in result 0
-            result 1 is a copy of b1
-            result 0 takes over argument 0, if nobody else holds it
-            the block has 0 bytes
+            b0: f32[300], in input 0
+            b1: f32[300], in output 0
+            output 1 is a copy of b1
+            output 0 may reuse input 0, if it is donated
+            block of 0 bytes
         "#]],
     )
     .has_steps(1);
@@ -113,9 +113,9 @@ fn a_constant_that_is_returned_is_copied() {
           return %0
         }",
         expect![[r#"
-            b0: f32[3], in part of the program
-            result 0 is a copy of b0
-            the block has 0 bytes
+            b0: f32[3], in constant 0
+            output 0 is a copy of b0
+            block of 0 bytes
         "#]],
     );
 }
@@ -136,12 +136,12 @@ fn buffers_whose_live_ranges_are_disjoint_share_memory() {
           return %4
         }",
         expect![[r#"
-            b0: f32[64, 64], in argument 0
-            b1: f32[64, 64], in the block, from byte 0 on
-            b2: f32[64, 64], in the block, from byte 16384 on
-            b3: f32[64, 64], in the block, from byte 0 on
-            b4: f32[64, 64], in result 0
-            the block has 32768 bytes
+            b0: f32[64, 64], in input 0
+            b1: f32[64, 64], in the block at byte 0
+            b2: f32[64, 64], in the block at byte 16384
+            b3: f32[64, 64], in the block at byte 0
+            b4: f32[64, 64], in output 0
+            block of 32768 bytes
         "#]],
     )
     .has_steps(4)
@@ -161,11 +161,11 @@ fn a_stage_writes_its_result_over_an_operand_that_dies() {
           return %4
         }",
         expect![[r#"
-            b0: f32[300, 40], in argument 0
-            b1: f32[300, 40], in result 0
-            b3: f32[300, 40], in result 0
-            result 0 takes over argument 0, if nobody else holds it
-            the block has 0 bytes
+            b0: f32[300, 40], in input 0
+            b1: f32[300, 40], in output 0
+            b3: f32[300, 40], in output 0
+            output 0 may reuse input 0, if it is donated
+            block of 0 bytes
         "#]],
     );
 }
@@ -183,12 +183,12 @@ fn an_operand_that_is_read_later_is_not_overwritten() {
           return %3
         }",
         expect![[r#"
-            b0: f32[64, 64], in argument 0
-            b1: f32[64, 64], in the block, from byte 0 on
-            b2: f32[64, 64], in the block, from byte 16384 on
-            b3: f32[64, 64], in result 0
-            result 0 takes over argument 0, if nobody else holds it
-            the block has 32768 bytes
+            b0: f32[64, 64], in input 0
+            b1: f32[64, 64], in the block at byte 0
+            b2: f32[64, 64], in the block at byte 16384
+            b3: f32[64, 64], in output 0
+            output 0 may reuse input 0, if it is donated
+            block of 32768 bytes
         "#]],
     )
     .has_block(2 * 64 * 64 * 4);
@@ -199,7 +199,7 @@ fn a_graph_without_steps_needs_no_memory() {
     check_plan(
         "graph() { return }",
         expect![[r#"
-            the block has 0 bytes
+            block of 0 bytes
         "#]],
     )
     .has_steps(0)

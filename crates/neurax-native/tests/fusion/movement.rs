@@ -18,8 +18,8 @@ fn a_gather_is_read_where_it_is_used() {
             b1: i32[300, 1] = %1 (an input)
             b2: f32[300, 40] = %2 (an input)
             b3: f32[300, 40] = %4 (multiply)
-            takes b0, b1, b2, gives b3
-            step 0: kernel 0 of b1, b0, b2 to b3: 300 times, in any order
+            inputs b0, b1, b2; outputs b3
+            step 0: kernel 0 reads b1, b0, b2; writes b3; 300 iterations, parallel
         "#]],
     )
     .has_steps(1);
@@ -40,12 +40,13 @@ fn the_operand_of_a_gather_is_written_first() {
             b1: i32[300, 1] = %1 (an input)
             b2: f32[1000, 40] = %2 (negate)
             b3: f32[300, 40] = %3 (gather)
-            takes b0, b1, gives b3
-            step 0: kernel 0 of b0 to b2: 40000 times, in any order
-            step 1: kernel 1 of b1, b2 to b3: 300 times, in any order
-            step 0 and step 1 are apart: the loops [1000, 40] and [300, 40] differ
-              one: %2 (negate)
-              two: %3 (gather)
+            inputs b0, b1; outputs b3
+            step 0: kernel 0 reads b0; writes b2; 40000 iterations, parallel
+            step 1: kernel 1 reads b1, b2; writes b3; 300 iterations, parallel
+            step 0 and step 1 were not fused: the iteration spaces [1000, 40] and [300, 40]
+                differ
+              first: %2 (negate)
+              second: %3 (gather)
         "#]],
     )
     .has_steps(2);
@@ -63,8 +64,8 @@ fn a_dynamic_slice_is_read_where_it_is_used() {
             b0: f32[1000] = %0 (an input)
             b1: i32[1] = %1 (an input)
             b2: f32[100] = %3 (sqrt)
-            takes b0, b1, gives b2
-            step 0: kernel 0 of b1, b0 to b2: 100 times, in any order
+            inputs b0, b1; outputs b2
+            step 0: kernel 0 reads b1, b0; writes b2; 100 iterations, parallel
         "#]],
     )
     .has_steps(1);
@@ -86,9 +87,9 @@ fn a_scatter_is_a_copy_and_an_ordered_kernel() {
             b1: i32[300, 1] = %1 (an input)
             b2: f32[300, 40] = %2 (an input)
             b3: f32[1000, 40] = %4 (scatter)
-            takes b0, b1, b2, gives b3
+            inputs b0, b1, b2; outputs b3
             step 0: copy b0 to b3, unless they share memory
-            step 1: kernel 0 of b1, b3, b2 to b3: 300 times, in order
+            step 1: kernel 0 reads b1, b3, b2; writes b3; 300 iterations, sequential
         "#]],
     )
     .has_steps(2)
@@ -107,9 +108,9 @@ fn a_concatenate_is_a_kernel_for_each_operand() {
             b0: f32[100, 40] = %0 (an input)
             b1: f32[200, 40] = %1 (an input)
             b2: f32[300, 40] = %3 (concatenate)
-            takes b0, b1, gives b2
-            step 0: kernel 0 of b0 to b2: 4000 times, in any order
-            step 1: kernel 1 of b1 to b2: 8000 times, in any order
+            inputs b0, b1; outputs b2
+            step 0: kernel 0 reads b0; writes b2; 4000 iterations, parallel
+            step 1: kernel 1 reads b1; writes b2; 8000 iterations, parallel
         "#]],
     )
     .has_steps(2)
@@ -129,8 +130,8 @@ fn operands_of_a_concatenate_that_share_loads_share_a_loop() {
         expect![[r#"
             b0: f32[300, 20] = %0 (an input)
             b1: f32[300, 40] = %3 (concatenate)
-            takes b0, gives b1
-            step 0: kernel 0 of b0 to b1: 300 times, in any order
+            inputs b0; outputs b1
+            step 0: kernel 0 reads b0; writes b1; 300 iterations, parallel
         "#]],
     )
     .has_steps(1);
@@ -148,9 +149,9 @@ fn a_pad_fills_first_and_writes_its_operand_inside() {
             b0: f32[30, 30] = %0 (an input)
             b1: f32[] = %1 (an input)
             b2: f32[32, 32] = %3 (pad)
-            takes b0, b1, gives b2
-            step 0: kernel 0 of b1 to b2: 1024 times, in any order
-            step 1: kernel 1 of b0 to b2: 30 times, in any order
+            inputs b0, b1; outputs b2
+            step 0: kernel 0 reads b1; writes b2; 1024 iterations, parallel
+            step 1: kernel 1 reads b0; writes b2; 30 iterations, parallel
         "#]],
     )
     .has_steps(2);
@@ -166,13 +167,13 @@ fn an_update_of_a_temporary_is_in_place() {
           return %4
         }",
         expect![[r#"
-            b0: f32[1000], in argument 0
-            b1: f32[100], in argument 1
-            b2: i32[1], in argument 2
-            b3: f32[1000], in result 0
-            b4: f32[1000], in result 0
-            result 0 takes over argument 0, if nobody else holds it
-            the block has 0 bytes
+            b0: f32[1000], in input 0
+            b1: f32[100], in input 1
+            b2: i32[1], in input 2
+            b3: f32[1000], in output 0
+            b4: f32[1000], in output 0
+            output 0 may reuse input 0, if it is donated
+            block of 0 bytes
         "#]],
     )
     .has_steps(3)
@@ -189,13 +190,13 @@ fn an_update_of_a_value_that_is_still_needed_is_a_copy() {
           return %3, %4
         }",
         expect![[r#"
-            b0: f32[1000], in argument 0
-            b1: f32[100], in argument 1
-            b2: i32[1], in argument 2
-            b3: f32[1000], in result 0
-            b4: f32[1000], in result 1
-            result 0 takes over argument 0, if nobody else holds it
-            the block has 0 bytes
+            b0: f32[1000], in input 0
+            b1: f32[100], in input 1
+            b2: i32[1], in input 2
+            b3: f32[1000], in output 0
+            b4: f32[1000], in output 1
+            output 0 may reuse input 0, if it is donated
+            block of 0 bytes
         "#]],
     )
     .has_steps(3);
@@ -215,10 +216,10 @@ fn a_sort_is_a_step_with_maps_around_it() {
             b1: f32[300] = %1 (negate)
             b2: f32[300] = %2 (sort)
             b3: f32[300] = %3 (negate)
-            takes b0, gives b3
-            step 0: kernel 0 of b0 to b1: 300 times, in any order
-            step 1: sort of b1 to b2
-            step 2: kernel 1 of b2 to b3: 300 times, in any order
+            inputs b0; outputs b3
+            step 0: kernel 0 reads b0; writes b1; 300 iterations, parallel
+            step 1: sort reads b1; writes b2
+            step 2: kernel 1 reads b2; writes b3; 300 iterations, parallel
         "#]],
     )
     .has_steps(3)
@@ -238,9 +239,9 @@ fn an_op_without_a_kernel_is_a_fallback_step() {
             b0: c128[300] = %0 (an input)
             b1: c128[300] = %1 (multiply)
             b2: c128[300] = %2 (add)
-            takes b0, gives b2
-            step 0: multiply of b0, b0 to b1
-            step 1: add of b1, b0 to b2
+            inputs b0; outputs b2
+            step 0: multiply reads b0, b0; writes b1
+            step 1: add reads b1, b0; writes b2
         "#]],
     )
     .has_steps(2)

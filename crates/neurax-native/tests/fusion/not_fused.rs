@@ -26,12 +26,13 @@ fn reductions_over_different_axes_have_different_loops() {
             b0: f32[300, 40] = %0 (an input)
             b1: f32[300] = %1 (reduce)
             b2: f32[40] = %2 (reduce)
-            takes b0, gives b1, b2
-            step 0: kernel 0 of b0 to b1: 300 times, in any order
-            step 1: kernel 1 of b0 to b2: 40 times, in any order
-            step 0 and step 1 are apart: the loops [300, (40)] and [(300), 40] differ
-              one: %1 (reduce)
-              two: %2 (reduce)
+            inputs b0; outputs b1, b2
+            step 0: kernel 0 reads b0; writes b1; 300 iterations, parallel
+            step 1: kernel 1 reads b0; writes b2; 40 iterations, parallel
+            step 0 and step 1 were not fused: the iteration spaces [300, (40)] and [(300),
+                40] differ
+              first: %1 (reduce)
+              second: %2 (reduce)
         "#]],
     )
     .has_steps(2)
@@ -52,12 +53,13 @@ fn a_value_read_at_another_index_than_it_is_computed() {
             b0: f32[300] = %0 (an input)
             b1: f32[300] = %1 (tanh)
             b2: f32[300] = %3 (multiply)
-            takes b0, gives b2
-            step 0: kernel 0 of b0 to b1: 300 times, in any order
-            step 1: kernel 1 of b1 to b2: 300 times, in any order
-            step 0 and step 1 are apart: %1 (tanh) is read at other places than it is made
-              one: %1 (tanh)
-              two: %3 (multiply)
+            inputs b0; outputs b2
+            step 0: kernel 0 reads b0; writes b1; 300 iterations, parallel
+            step 1: kernel 1 reads b1; writes b2; 300 iterations, parallel
+            step 0 and step 1 were not fused: %1 (tanh) is read at a different index than it
+                is produced
+              first: %1 (tanh)
+              second: %3 (multiply)
         "#]],
     )
     .has_steps(2)
@@ -84,12 +86,12 @@ fn a_reshape_that_no_split_of_the_loops_serves() {
             b2: f32[24] = %2 (an input)
             b3: f32[24] = %5 (add)
             b4: f32[24] = %8 (add)
-            takes b0, b1, b2, gives b3, b4
-            step 0: kernel 0 of b0, b2 to b3: 6 times, in any order
-            step 1: kernel 1 of b1, b2 to b4: 8 times, in any order
-            step 0 and step 1 are apart: %6 (transpose) would have to be in memory
-              one: %5 (add)
-              two: %8 (add)
+            inputs b0, b1, b2; outputs b3, b4
+            step 0: kernel 0 reads b0, b2; writes b3; 6 iterations, parallel
+            step 1: kernel 1 reads b1, b2; writes b4; 8 iterations, parallel
+            step 0 and step 1 were not fused: %6 (transpose) would have to be stored first
+              first: %5 (add)
+              second: %8 (add)
         "#]],
     )
     .has_steps(2)
@@ -107,7 +109,7 @@ fn a_kernel_with_too_many_results() {
     write!(text, "return {}\n}}", results.join(", ")).unwrap();
     super::compiled(&text)
         .check_refusals(expect![[r#"
-            step 0 and step 1 are apart: the kernel would have too many results
+            step 0 and step 1 were not fused: the kernel would have more than 16 outputs
         "#]])
         .has_steps(2)
         .has_refusals(1);
@@ -125,7 +127,8 @@ fn a_kernel_with_too_many_instructions() {
     text += "return %351, %701\n}";
     super::compiled(&text)
         .check_refusals(expect![[r#"
-            step 0 and step 1 are apart: the kernel would be too large
+            step 0 and step 1 were not fused: the kernel would have more than 600
+                instructions
         "#]])
         .has_steps(2)
         .has_refusals(1);
@@ -147,13 +150,13 @@ fn a_step_that_writes_at_indices_found_at_run_time() {
             b2: f32[300] = %2 (an input)
             b3: f32[300] = %3 (tanh)
             b4: f32[1000] = %4 (scatter)
-            takes b0, b1, b2, gives b4, b3
-            step 0: kernel 0 of b2 to b3: 300 times, in any order
+            inputs b0, b1, b2; outputs b4, b3
+            step 0: kernel 0 reads b2; writes b3; 300 iterations, parallel
             step 1: copy b0 to b4, unless they share memory
-            step 2: kernel 1 of b1, b4, b3 to b4: 300 times, in order
-            step 0 and step 2 are apart: a place that is found at run time is written
-              one: %3 (tanh)
-              two: %4 (scatter)
+            step 2: kernel 1 reads b1, b4, b3; writes b4; 300 iterations, sequential
+            step 0 and step 2 were not fused: one writes at an offset found at run time
+              first: %3 (tanh)
+              second: %4 (scatter)
         "#]],
     )
     .has_steps(3)
@@ -173,13 +176,13 @@ fn a_large_array_written_along_the_columns_of_a_reduction() {
             b0: f32[256, 2048] = %0 (an input)
             b1: f32[256, 2048] = %1 (tanh)
             b2: f32[2048] = %2 (reduce)
-            takes b0, gives b1, b2
-            step 0: kernel 0 of b0 to b1: 524288 times, in any order
-            step 1: kernel 1 of b1 to b2: 2048 times, in any order
-            step 0 and step 1 are apart: a large array would be written along the columns of
-                a reduction
-              one: %1 (tanh)
-              two: %2 (reduce)
+            inputs b0; outputs b1, b2
+            step 0: kernel 0 reads b0; writes b1; 524288 iterations, parallel
+            step 1: kernel 1 reads b1; writes b2; 2048 iterations, parallel
+            step 0 and step 1 were not fused: a large array would be written along the
+                columns of a reduction
+              first: %1 (tanh)
+              second: %2 (reduce)
         "#]],
     )
     .has_steps(2)
@@ -202,14 +205,14 @@ fn a_slice_of_a_concatenate_across_its_operands() {
             b1: f32[300] = %1 (an input)
             b2: f32[600] = %2 (concatenate)
             b3: f32[300] = %4 (tanh)
-            takes b0, b1, gives b2, b3
-            step 0: kernel 0 of b0 to b2: 300 times, in any order
-            step 1: kernel 1 of b1 to b2: 300 times, in any order
-            step 2: kernel 2 of b2 to b3: 300 times, in any order
-            step 1 and step 2 are apart: it would read parts of an array before they are
-                written
-              one: %2 (concatenate)
-              two: %4 (tanh)
+            inputs b0, b1; outputs b2, b3
+            step 0: kernel 0 reads b0; writes b2; 300 iterations, parallel
+            step 1: kernel 1 reads b1; writes b2; 300 iterations, parallel
+            step 2: kernel 2 reads b2; writes b3; 300 iterations, parallel
+            step 1 and step 2 were not fused: it would read elements of a buffer before they
+                are written
+              first: %2 (concatenate)
+              second: %4 (tanh)
         "#]],
     )
     .has_steps(3)
@@ -238,12 +241,13 @@ fn a_kernel_with_too_many_loops_in_sequence() {
             b4: f32[300, 40] = %9 (subtract)
             b5: f32[300] = %10 (reduce)
             b6: f32[300, 40] = %12 (subtract)
-            takes b0, gives b6
-            step 0: kernel 0 of b0 to b4, b5: 300 times, in any order
-            step 1: kernel 1 of b4, b5 to b6: 300 times, in any order
-            step 0 and step 1 are apart: it would take too many loops one after the other
-              one: %1 (reduce), %4 (reduce), %7 (reduce), %9 (subtract), %10 (reduce)
-              two: %12 (subtract)
+            inputs b0; outputs b6
+            step 0: kernel 0 reads b0; writes b4, b5; 300 iterations, parallel
+            step 1: kernel 1 reads b4, b5; writes b6; 300 iterations, parallel
+            step 0 and step 1 were not fused: the kernel would have more than 3 reductions
+                after one another
+              first: %1 (reduce), %4 (reduce), %7 (reduce), %9 (subtract), %10 (reduce)
+              second: %12 (subtract)
         "#]],
     )
     .has_steps(2)
@@ -264,13 +268,13 @@ fn an_epilogue_that_does_not_read_the_product_by_rows() {
             b1: f32[128, 32] = %1 (an input)
             b2: f32[64, 32] = %3 (dot_general)
             b3: f32[32] = %4 (reduce)
-            takes b0, b1, gives b3
-            step 0: dot_general of b0, b1 to b2
-            step 1: kernel 0 of b2 to b3: 32 times, in any order
-            step 0 and step 1 are apart: the second does not go through the product row by
-                row
-              one: %3 (dot_general)
-              two: %4 (reduce)
+            inputs b0, b1; outputs b3
+            step 0: dot_general reads b0, b1; writes b2
+            step 1: kernel 0 reads b2; writes b3; 32 iterations, parallel
+            step 0 and step 1 were not fused: the second does not read the result of the
+                product row by row
+              first: %3 (dot_general)
+              second: %4 (reduce)
         "#]],
     )
     .has_steps(2)
@@ -293,13 +297,13 @@ fn an_epilogue_after_another_step_that_needs_the_product() {
             b1: f32[64, 64] = %2 (dot_general)
             b2: f32[64, 64] = %3 (sort)
             b3: f32[64, 64] = %4 (subtract)
-            takes b0, gives b3
-            step 0: dot_general of b0, b0 to b1
-            step 1: sort of b1 to b2
-            step 2: kernel 0 of b1, b2 to b3: 4096 times, in any order
-            step 0 and step 2 are apart: other steps come has_path_between them
-              one: %2 (dot_general)
-              two: %4 (subtract)
+            inputs b0; outputs b3
+            step 0: dot_general reads b0, b0; writes b1
+            step 1: sort reads b1; writes b2
+            step 2: kernel 0 reads b1, b2; writes b3; 4096 iterations, parallel
+            step 0 and step 2 were not fused: another step must run between them
+              first: %2 (dot_general)
+              second: %4 (subtract)
         "#]],
     )
     .has_steps(3)
@@ -322,13 +326,13 @@ fn an_epilogue_that_writes_at_indices_found_at_run_time() {
             b2: i32[64, 1] = %2 (an input)
             b3: f32[64, 64] = %4 (dot_general)
             b4: f32[1000, 64] = %5 (scatter)
-            takes b0, b1, b2, gives b4
-            step 0: dot_general of b0, b0 to b3
+            inputs b0, b1, b2; outputs b4
+            step 0: dot_general reads b0, b0; writes b3
             step 1: copy b1 to b4, unless they share memory
-            step 2: kernel 0 of b2, b4, b3 to b4: 64 times, in order
-            step 0 and step 2 are apart: a place that is found at run time is written
-              one: %4 (dot_general)
-              two: %5 (scatter)
+            step 2: kernel 0 reads b2, b4, b3; writes b4; 64 iterations, sequential
+            step 0 and step 2 were not fused: one writes at an offset found at run time
+              first: %4 (dot_general)
+              second: %5 (scatter)
         "#]],
     )
     .has_steps(3)

@@ -15,8 +15,8 @@ fn a_matmul_is_a_library_step() {
             b0: f32[64, 128] = %0 (an input)
             b1: f32[128, 32] = %1 (an input)
             b2: f32[64, 32] = %3 (dot_general)
-            takes b0, b1, gives b2
-            step 0: dot_general of b0, b1 to b2
+            inputs b0, b1; outputs b2
+            step 0: dot_general reads b0, b1; writes b2
         "#]],
     )
     .has_steps(1)
@@ -35,8 +35,8 @@ fn a_small_matmul_is_a_loop_nest() {
             b0: f32[4, 8] = %0 (an input)
             b1: f32[8, 4] = %1 (an input)
             b2: f32[4, 4] = %6 (reduce)
-            takes b0, b1, gives b2
-            step 0: kernel 0 of b0, b1 to b2: 4 times, in any order
+            inputs b0, b1; outputs b2
+            step 0: kernel 0 reads b0, b1; writes b2; 4 iterations, parallel
         "#]],
     )
     .has_steps(1)
@@ -55,8 +55,8 @@ fn a_matmul_of_integers_is_a_loop_nest() {
             b0: i32[64, 128] = %0 (an input)
             b1: i32[128, 32] = %1 (an input)
             b2: i32[64, 32] = %6 (reduce)
-            takes b0, b1, gives b2
-            step 0: kernel 0 of b0, b1 to b2: 64 times, in any order
+            inputs b0, b1; outputs b2
+            step 0: kernel 0 reads b0, b1; writes b2; 64 iterations, parallel
         "#]],
     )
     .has_steps(1)
@@ -81,9 +81,9 @@ fn a_matmul_takes_bias_and_gelu_as_epilogue() {
             b2: f32[32] = %2 (an input)
             b3: f32[64, 32] = %4 (dot_general)
             b6: f32[64, 32] = %14 (multiply)
-            takes b0, b1, b2, gives b6
-            step 0: dot_general of b0, b1 to b3, its rows followed by kernel 0 of b3, b2 to
-                b6: 64 times, in any order
+            inputs b0, b1, b2; outputs b6
+            step 0: dot_general reads b0, b1; writes b3; epilogue for each tile of rows:
+                kernel 0 reads b3, b2; writes b6; 64 iterations, parallel
         "#]],
     )
     .has_steps(1)
@@ -103,12 +103,12 @@ fn an_epilogue_works_in_place() {
           return %5
         }",
         expect![[r#"
-            b0: f32[64, 128], in argument 0
-            b1: f32[128, 32], in argument 1
-            b2: f32[32], in argument 2
-            b3: f32[64, 32], in result 0
-            b4: f32[64, 32], in result 0
-            the block has 0 bytes
+            b0: f32[64, 128], in input 0
+            b1: f32[128, 32], in input 1
+            b2: f32[32], in input 2
+            b3: f32[64, 32], in output 0
+            b4: f32[64, 32], in output 0
+            block of 0 bytes
         "#]],
     )
     .has_block(0);
@@ -129,9 +129,9 @@ fn a_matmul_takes_softmax_over_its_rows_as_epilogue() {
             b2: f32[64, 32] = %3 (dot_general)
             b4: f32[64, 32] = %7 (exponential)
             b6: f32[64, 32] = %10 (divide)
-            takes b0, b1, gives b6
-            step 0: dot_general of b0, b1 to b2, its rows followed by kernel 0 of b2, b4 to
-                b4, b6: 64 times, in any order
+            inputs b0, b1; outputs b6
+            step 0: dot_general reads b0, b1; writes b2; epilogue for each tile of rows:
+                kernel 0 reads b2, b4; writes b4, b6; 64 iterations, parallel
         "#]],
     )
     .has_steps(1)
@@ -152,9 +152,9 @@ fn a_matmul_takes_the_sum_with_a_residual_as_epilogue() {
             b1: f32[128, 128] = %1 (an input)
             b2: f32[64, 128] = %3 (dot_general)
             b3: f32[64, 128] = %4 (add)
-            takes b0, b1, gives b3
-            step 0: dot_general of b0, b1 to b2, its rows followed by kernel 0 of b2, b0 to
-                b3: 8192 times, in any order
+            inputs b0, b1; outputs b3
+            step 0: dot_general reads b0, b1; writes b2; epilogue for each tile of rows:
+                kernel 0 reads b2, b0; writes b3; 8192 iterations, parallel
         "#]],
     )
     .has_steps(1);
@@ -185,11 +185,11 @@ fn two_layers_are_two_steps_with_epilogues() {
             b6: f32[64, 32] = %9 (tanh)
             b7: f32[64, 32] = %11 (dot_general)
             b8: f32[64, 32] = %13 (add)
-            takes b0, b1, b2, b3, b4, gives b8
-            step 0: dot_general of b0, b1 to b5, its rows followed by kernel 0 of b5, b2 to
-                b6: 64 times, in any order
-            step 1: dot_general of b6, b3 to b7, its rows followed by kernel 1 of b7, b4 to
-                b8: 64 times, in any order
+            inputs b0, b1, b2, b3, b4; outputs b8
+            step 0: dot_general reads b0, b1; writes b5; epilogue for each tile of rows:
+                kernel 0 reads b5, b2; writes b6; 64 iterations, parallel
+            step 1: dot_general reads b6, b3; writes b7; epilogue for each tile of rows:
+                kernel 1 reads b7, b4; writes b8; 64 iterations, parallel
         "#]],
     )
     .has_steps(2)
@@ -211,8 +211,8 @@ fn a_transposed_operand_of_a_matmul_is_not_copied() {
             b0: f32[128, 64] = %0 (an input)
             b1: f32[32, 128] = %1 (an input)
             b2: f32[64, 32] = %3 (dot_general)
-            takes b0, b1, gives b2
-            step 0: dot_general of b0, b1 to b2
+            inputs b0, b1; outputs b2
+            step 0: dot_general reads b0, b1; writes b2
         "#]],
     )
     .has_steps(1)
@@ -234,9 +234,9 @@ fn a_map_before_a_matmul_is_a_step() {
             b1: f32[128, 32] = %1 (an input)
             b2: f32[64, 128] = %2 (negate)
             b3: f32[64, 32] = %4 (dot_general)
-            takes b0, b1, gives b3
-            step 0: kernel 0 of b0 to b2: 8192 times, in any order
-            step 1: dot_general of b2, b1 to b3
+            inputs b0, b1; outputs b3
+            step 0: kernel 0 reads b0; writes b2; 8192 iterations, parallel
+            step 1: dot_general reads b2, b1; writes b3
         "#]],
     )
     .has_steps(2);
@@ -256,9 +256,9 @@ fn a_batch_of_matmuls_is_one_step_with_its_epilogue() {
             b1: f32[3, 128, 32] = %1 (an input)
             b2: f32[3, 64, 32] = %3 (dot_general)
             b3: f32[3, 64, 32] = %4 (sqrt)
-            takes b0, b1, gives b3
-            step 0: dot_general of b0, b1 to b2, its rows followed by kernel 0 of b2 to b3:
-                6144 times, in any order
+            inputs b0, b1; outputs b3
+            step 0: dot_general reads b0, b1; writes b2; epilogue for each tile of rows:
+                kernel 0 reads b2; writes b3; 6144 iterations, parallel
         "#]],
     )
     .has_steps(1);
@@ -284,10 +284,10 @@ fn attention_is_two_products_with_softmax_between_them_as_epilogue() {
             b5: f32[2, 64, 64] = %7 (exponential)
             b7: f32[2, 64, 64] = %10 (divide)
             b8: f32[2, 64, 32] = %12 (dot_general)
-            takes b0, b1, b2, gives b8
-            step 0: dot_general of b0, b1 to b3, its rows followed by kernel 0 of b3, b5 to
-                b5, b7: 128 times, in any order
-            step 1: dot_general of b7, b2 to b8
+            inputs b0, b1, b2; outputs b8
+            step 0: dot_general reads b0, b1; writes b3; epilogue for each tile of rows:
+                kernel 0 reads b3, b5; writes b5, b7; 128 iterations, parallel
+            step 1: dot_general reads b7, b2; writes b8
         "#]],
     )
     .has_steps(2)
@@ -312,9 +312,9 @@ fn a_convolution_takes_bias_and_relu_as_epilogue() {
             b2: f32[16] = %2 (an input)
             b3: f32[8, 16, 30, 30] = %3 (convolution)
             b5: f32[8, 16, 30, 30] = %8 (maximum)
-            takes b0, b1, b2, gives b5
-            step 0: convolution of b0, b1 to b3, its rows followed by kernel 0 of b3, b2 to
-                b5: 8 times, in any order
+            inputs b0, b1, b2; outputs b5
+            step 0: convolution reads b0, b1; writes b3; epilogue for each tile of rows:
+                kernel 0 reads b3, b2; writes b5; 8 iterations, parallel
         "#]],
     )
     .has_steps(1)
@@ -337,10 +337,10 @@ fn a_pooling_window_is_a_step() {
             b1: f32[8, 30, 30] = %1 (negate)
             b2: f32[8, 15, 15] = %2 (reduce_window)
             b3: f32[8, 15, 15] = %3 (negate)
-            takes b0, gives b3
-            step 0: kernel 0 of b0 to b1: 7200 times, in any order
-            step 1: reduce_window of b1 to b2
-            step 2: kernel 1 of b2 to b3: 1800 times, in any order
+            inputs b0; outputs b3
+            step 0: kernel 0 reads b0; writes b1; 7200 iterations, parallel
+            step 1: reduce_window reads b1; writes b2
+            step 2: kernel 1 reads b2; writes b3; 1800 iterations, parallel
         "#]],
     )
     .has_steps(3)

@@ -16,8 +16,8 @@ fn a_reduction_takes_the_map_before_it() {
             b0: f32[300, 40] = %0 (an input)
             b1: f32[300, 40] = %1 (an input)
             b2: f32[300] = %3 (reduce)
-            takes b0, b1, gives b2
-            step 0: kernel 0 of b0, b1 to b2: 300 times, in any order
+            inputs b0, b1; outputs b2
+            step 0: kernel 0 reads b0, b1; writes b2; 300 iterations, parallel
         "#]],
     )
     .has_steps(1)
@@ -35,8 +35,8 @@ fn a_reduction_takes_the_map_after_it() {
         expect![[r#"
             b0: f32[300, 40] = %0 (an input)
             b2: f32[300] = %2 (sqrt)
-            takes b0, gives b2
-            step 0: kernel 0 of b0 to b2: 300 times, in any order
+            inputs b0; outputs b2
+            step 0: kernel 0 reads b0; writes b2; 300 iterations, parallel
         "#]],
     )
     .has_steps(1)
@@ -54,18 +54,18 @@ fn a_row_minus_its_sum_is_one_kernel_of_two_stages() {
           return %3
         }",
         expect![[r#"
-            kernel 0 of b0 to b2: 300 times, in any order
+            kernel 0 reads b0; writes b2; 300 iterations, parallel
             operands b0, b0, b2; parameters [300, 40, 160]
-            kernel [#0] lanes inner
+            kernel [#0] vectorize inner
               @0: f32 stage 0 [#2, 1]
               @1: f32 stage 1 [#2, 1]
               @2: f32 stage 1 [#2, 1]
               stage [#1]
                 %0: f32 = load @0
-                fold 0: sum %0
+                accumulate 0: sum %0
               stage [#1]
                 %0: f32 = load @1
-                %1: f32 = fold 0.0
+                %1: f32 = accumulator 0.0
                 %2: f32 = subtract %0, %1
                 store @2 %2
         "#]],
@@ -83,19 +83,19 @@ fn sibling_reductions_share_a_loop() {
           return %1, %2
         }",
         expect![[r#"
-            kernel 0 of b0 to b1, b2: 300 times, in any order
+            kernel 0 reads b0; writes b1, b2; 300 iterations, parallel
             operands b0, b1, b2; parameters [300, 40, 160, 4]
-            kernel [#0] lanes inner
+            kernel [#0] vectorize inner
               @0: f32 stage 0 [#2, 1]
               @1: f32 stage 1 [#3]
               @2: f32 stage 1 [#3]
               stage [#1]
                 %0: f32 = load @0
-                fold 0: sum %0
-                fold 1: max %0
+                accumulate 0: sum %0
+                accumulate 1: max %0
               stage []
-                %0: f32 = fold 0.0
-                %1: f32 = fold 0.1
+                %0: f32 = accumulator 0.0
+                %1: f32 = accumulator 0.1
                 store @1 %0
                 store @2 %1
         "#]],
@@ -112,16 +112,16 @@ fn a_reduction_over_columns_is_vectorized_over_what_stays() {
           return %1
         }",
         expect![[r#"
-            kernel 0 of b0 to b1: 300 times, in any order
+            kernel 0 reads b0; writes b1; 300 iterations, parallel
             operands b0, b1; parameters [300, 40, 1200]
-            kernel [#0] lanes outer
+            kernel [#0] vectorize outer
               @0: f32 stage 0 [1, #2]
               @1: f32 stage 1 [1]
               stage [#1]
                 %0: f32 = load @0
-                fold 0: sum %0
+                accumulate 0: sum %0
               stage []
-                %0: f32 = fold 0.0
+                %0: f32 = accumulator 0.0
                 store @1 %0
         "#]],
     )
@@ -143,8 +143,8 @@ fn a_scalar_reduction_takes_map_and_result() {
             b0: f32[300] = %0 (an input)
             b1: f32[300] = %1 (an input)
             b4: f32[] = %6 (divide)
-            takes b0, b1, gives b4
-            step 0: kernel 0 of b0, b1 to b4: 1 times, in order
+            inputs b0, b1; outputs b4
+            step 0: kernel 0 reads b0, b1; writes b4; 1 iterations, sequential
         "#]],
     )
     .has_steps(1)
@@ -164,8 +164,8 @@ fn a_map_that_is_a_result_and_reduced_is_written_by_the_reduction() {
             b0: f32[300, 40] = %0 (an input)
             b1: f32[300, 40] = %1 (tanh)
             b2: f32[300] = %2 (reduce)
-            takes b0, gives b1, b2
-            step 0: kernel 0 of b0 to b1, b2: 300 times, in any order
+            inputs b0; outputs b1, b2
+            step 0: kernel 0 reads b0; writes b1, b2; 300 iterations, parallel
         "#]],
     )
     .has_steps(1);
@@ -184,8 +184,8 @@ fn softmax_is_one_kernel_over_rows() {
             b0: f32[300, 40] = %0 (an input)
             b2: f32[300, 40] = %4 (exponential)
             b4: f32[300, 40] = %7 (divide)
-            takes b0, gives b4
-            step 0: kernel 0 of b0, b2 to b2, b4: 300 times, in any order
+            inputs b0; outputs b4
+            step 0: kernel 0 reads b0, b2; writes b2, b4; 300 iterations, parallel
         "#]],
     )
     .has_steps(1)
@@ -204,8 +204,8 @@ fn softmax_over_columns_is_one_kernel() {
             b0: f32[40, 300] = %0 (an input)
             b2: f32[40, 300] = %4 (exponential)
             b4: f32[40, 300] = %7 (divide)
-            takes b0, gives b4
-            step 0: kernel 0 of b0, b2 to b2, b4: 300 times, in any order
+            inputs b0; outputs b4
+            step 0: kernel 0 reads b0, b2; writes b2, b4; 300 iterations, parallel
         "#]],
     )
     .has_steps(1)
@@ -222,8 +222,8 @@ fn log_softmax_is_one_kernel_over_rows() {
         expect![[r#"
             b0: f32[300, 40] = %0 (an input)
             b4: f32[300, 40] = %8 (subtract)
-            takes b0, gives b4
-            step 0: kernel 0 of b0 to b4: 300 times, in any order
+            inputs b0; outputs b4
+            step 0: kernel 0 reads b0; writes b4; 300 iterations, parallel
         "#]],
     )
     .has_steps(1)
@@ -244,12 +244,13 @@ fn cross_entropy_and_its_mean_are_two_steps() {
             b1: f32[300, 40] = %1 (an input)
             b6: f32[300] = %15 (reduce)
             b7: f32[] = %17 (reduce)
-            takes b0, b1, gives b7
-            step 0: kernel 0 of b0, b1, b0 to b6: 300 times, in any order
-            step 1: kernel 1 of b6 to b7: 1 times, in order
-            step 0 and step 1 are apart: the loops [300, (40)] and [(300)] differ
-              one: %5 (reduce), %9 (reduce), %10 (log), %15 (reduce)
-              two: %17 (reduce)
+            inputs b0, b1; outputs b7
+            step 0: kernel 0 reads b0, b1, b0; writes b6; 300 iterations, parallel
+            step 1: kernel 1 reads b6; writes b7; 1 iterations, sequential
+            step 0 and step 1 were not fused: the iteration spaces [300, (40)] and [(300)]
+                differ
+              first: %5 (reduce), %9 (reduce), %10 (log), %15 (reduce)
+              second: %17 (reduce)
         "#]],
     )
     .has_steps(2);
@@ -285,8 +286,8 @@ fn layer_norm_is_one_kernel_over_rows() {
             b1: f32[40] = %1 (an input)
             b2: f32[40] = %2 (an input)
             b8: f32[300, 40] = %18 (add)
-            takes b0, b1, b2, gives b8
-            step 0: kernel 0 of b0, b1, b2 to b8: 300 times, in any order
+            inputs b0, b1, b2; outputs b8
+            step 0: kernel 0 reads b0, b1, b2; writes b8; 300 iterations, parallel
         "#]],
     )
     .has_steps(1)
@@ -321,22 +322,26 @@ fn layer_norm_backward_is_a_kernel_over_rows_and_one_over_columns() {
                 b16: f32[300, 40] = %40 (add)
                 b17: f32[40] = %42 (reduce)
                 b18: f32[40] = %43 (reduce)
-                takes b0, b1, b2, b3, gives b9, b16, b17, b18
-                step 0: kernel 0 of b0, b3, b1, b3, b1, b0, b13 to b6, b8, b13, b16: 300 times,
-                    in any order
-                step 1: kernel 1 of b0, b6, b8, b1, b2, b3 to b9: 1 times, in order
-                step 2: kernel 2 of b3, b0, b6, b8 to b17, b18: 40 times, in any order
-                step 0 and step 1 are apart: the loops [(300), (40)] and [300, (40)] differ
-                  one: %21 (reduce)
-                  two: %4 (reduce), %7 (divide), %11 (reduce), %13 (rsqrt), %25 (reduce), %31
+                inputs b0, b1, b2, b3; outputs b9, b16, b17, b18
+                step 0: kernel 0 reads b0, b3, b1, b3, b1, b0, b13; writes b6, b8, b13, b16; 300
+                    iterations, parallel
+                step 1: kernel 1 reads b0, b6, b8, b1, b2, b3; writes b9; 1 iterations,
+                    sequential
+                step 2: kernel 2 reads b3, b0, b6, b8; writes b17, b18; 40 iterations, parallel
+                step 0 and step 1 were not fused: the iteration spaces [(300), (40)] and [300,
+                    (40)] differ
+                  first: %21 (reduce)
+                  second: %4 (reduce), %7 (divide), %11 (reduce), %13 (rsqrt), %25 (reduce), %31
                       (divide), %35 (add), %37 (reduce), %38 (divide), %40 (add)
-                step 0 and step 2 are apart: the loops [300, (40)] and [(300), 40] differ
-                  one: %4 (reduce), %7 (divide), %11 (reduce), %13 (rsqrt), %25 (reduce), %31
+                step 0 and step 2 were not fused: the iteration spaces [300, (40)] and [(300),
+                    40] differ
+                  first: %4 (reduce), %7 (divide), %11 (reduce), %13 (rsqrt), %25 (reduce), %31
                       (divide), %35 (add), %37 (reduce), %38 (divide), %40 (add)
-                  two: %42 (reduce), %43 (reduce)
-                step 1 and step 2 are apart: the loops [(300), (40)] and [(300), 40] differ
-                  one: %21 (reduce)
-                  two: %42 (reduce), %43 (reduce)
+                  second: %42 (reduce), %43 (reduce)
+                step 1 and step 2 were not fused: the iteration spaces [(300), (40)] and [(300),
+                    40] differ
+                  first: %21 (reduce)
+                  second: %42 (reduce), %43 (reduce)
             "#]],
         )
         .has_steps(3);

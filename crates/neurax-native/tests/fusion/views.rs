@@ -12,9 +12,9 @@ fn a_broadcast_is_read_with_stride_zero() {
           return %3
         }",
         expect![[r#"
-            kernel 0 of b0, b1 to b2: 300 times, in any order
+            kernel 0 reads b0, b1; writes b2; 300 iterations, parallel
             operands b0, b1, b2; parameters [300, 40, 160]
-            kernel [#0] lanes inner
+            kernel [#0] vectorize inner
               @0: f32 stage 0 [#2, 1]
               @1: f32 stage 0 [0, 1]
               @2: f32 stage 0 [#2, 1]
@@ -44,12 +44,12 @@ fn an_expensive_operand_of_a_broadcast_is_computed_once() {
             b1: f32[40] = %1 (an input)
             b2: f32[40] = %2 (tanh)
             b3: f32[300, 40] = %4 (add)
-            takes b0, b1, gives b3
-            step 0: kernel 0 of b1 to b2: 40 times, in any order
-            step 1: kernel 1 of b0, b2 to b3: 300 times, in any order
-            step 0 and step 1 are apart: the loops [40] and [300, 40] differ
-              one: %2 (tanh)
-              two: %4 (add)
+            inputs b0, b1; outputs b3
+            step 0: kernel 0 reads b1; writes b2; 40 iterations, parallel
+            step 1: kernel 1 reads b0, b2; writes b3; 300 iterations, parallel
+            step 0 and step 1 were not fused: the iteration spaces [40] and [300, 40] differ
+              first: %2 (tanh)
+              second: %4 (add)
         "#]],
     )
     .has_steps(2);
@@ -68,8 +68,8 @@ fn a_cheap_operand_of_a_broadcast_is_computed_for_every_row() {
             b0: f32[300, 40] = %0 (an input)
             b1: f32[40] = %1 (an input)
             b2: f32[300, 40] = %4 (add)
-            takes b0, b1, gives b2
-            step 0: kernel 0 of b0, b1 to b2: 300 times, in any order
+            inputs b0, b1; outputs b2
+            step 0: kernel 0 reads b0, b1; writes b2; 300 iterations, parallel
         "#]],
     )
     .has_steps(1);
@@ -84,9 +84,9 @@ fn a_transpose_is_a_stride() {
           return %3
         }",
         expect![[r#"
-            kernel 0 of b0, b1 to b2: 300 times, in any order
+            kernel 0 reads b0, b1; writes b2; 300 iterations, parallel
             operands b0, b1, b2; parameters [300, 40, 160, 4, 1200]
-            kernel [#0] lanes inner
+            kernel [#0] vectorize inner
               @0: f32 stage 0 [#2, 1]
               @1: f32 stage 0 [#3, #4]
               @2: f32 stage 0 [#2, 1]
@@ -110,9 +110,9 @@ fn a_slice_and_a_reverse_are_an_offset_and_a_negative_stride() {
           return %4
         }",
         expect![[r#"
-            kernel 0 of b0, b1 to b2: 100 times, in any order
+            kernel 0 reads b0, b1; writes b2; 100 iterations, parallel
             operands b0, b1+424, b2; parameters [100, -4]
-            kernel [] lanes inner
+            kernel [] vectorize inner
               @0: f32 stage 0 [1]
               @1: f32 stage 0 [#1]
               @2: f32 stage 0 [1]
@@ -137,9 +137,9 @@ fn a_reshape_splits_a_loop() {
           return %4
         }",
         expect![[r#"
-            kernel 0 of b0, b1 to b2: 300 times, in any order
+            kernel 0 reads b0, b1; writes b2; 300 iterations, parallel
             operands b0, b1, b2; parameters [300, 40, 160, 4, 1200]
-            kernel [#0] lanes inner
+            kernel [#0] vectorize inner
               @0: f32 stage 0 [#2, 1]
               @1: f32 stage 0 [#3, #4]
               @2: f32 stage 0 [#2, 1]
@@ -164,8 +164,8 @@ fn a_reshape_of_a_buffer_is_that_buffer() {
         expect![[r#"
             b0: f32[300, 40] = %0 (an input)
             b1: f32[12000] = %2 (reshape)
-            takes b0, gives b1
-            step 0: kernel 0 of b0 to b1: 12000 times, in any order
+            inputs b0; outputs b1
+            step 0: kernel 0 reads b0; writes b1; 12000 iterations, parallel
         "#]],
     )
     .has_steps(1);
@@ -186,12 +186,12 @@ fn a_reshape_that_no_strides_express_is_a_step() {
             b0: f32[4, 6] = %0 (an input)
             b1: f32[6, 4] = %1 (transpose)
             b2: f32[8, 3] = %3 (negate)
-            takes b0, gives b2
-            step 0: kernel 0 of b0 to b1: 6 times, in any order
-            step 1: kernel 1 of b1 to b2: 24 times, in any order
-            step 0 and step 1 are apart: the loops [6, 4] and [8, 3] differ
-              one: %1 (transpose)
-              two: %3 (negate)
+            inputs b0; outputs b2
+            step 0: kernel 0 reads b0; writes b1; 6 iterations, parallel
+            step 1: kernel 1 reads b1; writes b2; 24 iterations, parallel
+            step 0 and step 1 were not fused: the iteration spaces [6, 4] and [8, 3] differ
+              first: %1 (transpose)
+              second: %3 (negate)
         "#]],
     )
     .has_steps(2);
