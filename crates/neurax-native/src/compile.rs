@@ -20,10 +20,10 @@ use crate::{
     kernel::{Kernel, verify},
     launch::{
         ControlTask, ConvolutionTask, FallbackTask, KernelTask, ProductTask, Program, SortTask,
-        Task, WindowsTask, carried,
+        Task, Tasks, WindowsTask, carried,
     },
     lower,
-    plan::{self, MemoryPlan, StepMemory},
+    plan::{self, MemoryPlan},
     schedule::{self, BufferId, EqnClass, KernelCall, Schedule, Step, classify},
     tuning::MAX_CACHED_KERNELS,
 };
@@ -182,22 +182,6 @@ fn library_task(
 fn bug(op: &Op, class: EqnClass) -> Error {
     let what = format!("internal error: {} of class {class:?} has no task", op.name());
     Error::new("codegen", what)
-}
-
-/// The tasks of a schedule, in the order of its steps.
-#[derive(Debug, Default)]
-pub struct Tasks {
-    /// One task for every step.
-    pub tasks: Vec<Task>,
-    /// The programs of loops and branches.
-    pub inner: Vec<Arc<Program>>,
-}
-
-impl Tasks {
-    /// Returns the memory that every task asks for.
-    fn memory(&self) -> Vec<StepMemory> {
-        self.tasks.iter().map(Task::memory).collect()
-    }
 }
 
 /// The log of one graph's stages. Each method runs a stage and logs its name, time, size and text.

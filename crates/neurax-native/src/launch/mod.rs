@@ -45,6 +45,6 @@ pub use fallback::FallbackTask;
 pub use kernel::KernelTask;
 pub use pool::Pool;
 pub use product::ProductTask;
-pub use program::{Program, Task};
+pub use program::{Program, Task, Tasks};
 pub use sort::SortTask;
 pub use windows::WindowsTask;

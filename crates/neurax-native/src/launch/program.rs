@@ -16,7 +16,6 @@ use super::{
 };
 use crate::address::Address;
 use crate::{
-    compile::Tasks,
     plan::{Location, MemoryPlan, OutputSource, StepMemory},
     schedule::{BufferId, Schedule},
     strided_view::producer,
@@ -82,6 +81,22 @@ impl Task {
             | Task::Fallback(_)
             | Task::Copy { .. } => StepMemory::default(),
         }
+    }
+}
+
+/// The tasks of a schedule, in the order of its steps.
+#[derive(Debug, Default)]
+pub struct Tasks {
+    /// One task for every step.
+    pub tasks: Vec<Task>,
+    /// The programs of loops and branches.
+    pub inner: Vec<Arc<Program>>,
+}
+
+impl Tasks {
+    /// Returns the memory that every task asks for.
+    pub fn memory(&self) -> Vec<StepMemory> {
+        self.tasks.iter().map(Task::memory).collect()
     }
 }
 

@@ -18,14 +18,16 @@
 
 mod products;
 mod reductions;
+mod state;
 mod windows;
 
 use neurax_ir::{
-    Builder, Eqn, Error, Graph, Op, Result, Type, Value, Values,
-    op::{DotGeneral, Linear, Threefry},
+    Builder, Error, Graph, Op, Result, Type, Value, Values,
+    op::{Linear, Threefry},
     passes,
 };
 use rustc_hash::FxHashMap;
+use state::{Lowering, LoweringEqn};
 
 /// A rule: the values that replace the results of an equation, or `None` if it does not apply.
 type LoweringRule = fn(&mut Lowering, &LoweringEqn) -> Result<Option<Values>>;
@@ -51,21 +53,6 @@ pub fn lower(graph: &Graph) -> Result<Graph> {
     let xs = l.b.inputs(graph.input_types());
     let ys = l.graph(graph, &xs)?;
     passes::optimise(&l.b.finish(&ys)?, &mut |_, _| {})
-}
-
-/// The lowered graph so far.
-struct Lowering {
-    b: Builder,
-    /// The products so far by their result, as they were before lowering.
-    products: FxHashMap<Value, (DotGeneral, Values)>,
-}
-
-/// An equation with its operands in the lowered graph.
-struct LoweringEqn<'a> {
-    eqn: &'a Eqn,
-    xs: Values,
-    /// True if no other equation reads the first operand.
-    owns_first: bool,
 }
 
 impl Lowering {

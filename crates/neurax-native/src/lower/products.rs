@@ -5,7 +5,7 @@
 //! product of integers, is a multiplication over one iteration space and a sum, which fuse with
 //! their neighbours like any others. Narrow floats are computed in f32 and rounded once.
 
-use super::{Lowering, LoweringEqn};
+use super::state::{Lowering, LoweringEqn};
 use crate::{
     kernel::computed_in,
     strided_view::StridedView,

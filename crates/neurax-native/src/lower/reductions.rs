@@ -10,7 +10,7 @@
 //! The split follows from the shapes alone, so that sums have the same bits for any number of
 //! threads.
 
-use super::{Lowering, LoweringEqn};
+use super::state::{Lowering, LoweringEqn};
 use crate::{
     kernel::computed_in,
     support::has_machine_code,

@@ -1,6 +1,6 @@
 //! Lowering of convolutions and sliding windows: narrow floats are computed in f32.
 
-use super::{Lowering, LoweringEqn};
+use super::state::{Lowering, LoweringEqn};
 use crate::{kernel::computed_in, support::has_machine_code};
 use neurax_ir::{DType, Op, OrBug, Result, Values, op::Convolution};
 

@@ -13,8 +13,8 @@
 //! A reshape of a stored value is an alias: another name of the same buffer.
 
 use super::{
+    buffer::BufferId,
     classify::{EqnClass, classify, cost, is_strided},
-    types::BufferId,
 };
 use crate::{
     strided_view::StridedView,

@@ -29,8 +29,8 @@ use rustc_hash::FxHashMap;
 
 use super::{
     analysis::{Analysis, Storage},
+    buffer::BufferId,
     outputs::{ExprSource, IterSpace, LoweredOutput, Node, NotFused, Output, Sink},
-    types::BufferId,
 };
 
 /// The expression graph of a group.

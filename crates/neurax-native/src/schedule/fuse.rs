@@ -33,13 +33,14 @@
 
 use super::{
     analysis::Analysis,
+    buffer::BufferId,
     classify::is_strided,
     dependence::DependenceGraph,
     epilogue::can_be_epilogue,
     expr_graph::ExprGraph,
     groups::{FusedLoop, Group, GroupKind, sorted_unique},
     outputs::{ExprSource, IterSpace, NotFused, Output, Sink},
-    types::{BufferId, Note},
+    types::Note,
 };
 use crate::{
     kernel::InstKind,

@@ -5,10 +5,10 @@
 
 use super::{
     analysis::{Analysis, Storage},
+    buffer::BufferId,
     classify::EqnClass,
     expr_graph::ExprGraph,
     outputs::{ExprSource, IterSpace, NotFused, Output, Sink},
-    types::BufferId,
 };
 use crate::kernel::InstKind;
 use neurax_ir::{Eqn, Op, Shape, Value};

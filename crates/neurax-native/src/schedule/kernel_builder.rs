@@ -22,10 +22,10 @@
 
 use super::{
     analysis::Analysis,
+    buffer::BufferId,
     expr_graph::ExprGraph,
     loops::{Loops, loops},
     outputs::{ExprSource, LoweredOutput, Sink},
-    types::BufferId,
 };
 use crate::{
     affine::AffineOffset,

@@ -31,6 +31,7 @@
 //!   not is kept as a [`Note`] and printed by `neurax inspect NAME --explain`.
 
 mod analysis;
+mod buffer;
 mod classify;
 mod dependence;
 mod epilogue;
@@ -44,9 +45,10 @@ mod outputs;
 mod print;
 mod types;
 
+pub use buffer::BufferId;
 pub use classify::{EqnClass, classify};
 pub use kernel_builder::KernelCall;
-pub use types::{BufferId, Note, Schedule, Step};
+pub use types::{Note, Schedule, Step};
 
 use analysis::Analysis;
 use groups::{FusedLoop, Group, GroupKind};

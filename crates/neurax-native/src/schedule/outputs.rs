@@ -1,6 +1,6 @@
 //! The outputs of a group: its iteration space, the values it computes, and where each goes.
 
-use super::types::BufferId;
+use super::buffer::BufferId;
 use crate::{
     affine::AffineOffset,
     kernel::{Inst, InstId},

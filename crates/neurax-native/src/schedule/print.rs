@@ -2,9 +2,10 @@
 
 use super::{
     analysis::Analysis,
+    buffer::BufferId,
     kernel_builder::KernelCall,
     outputs::NotFused,
-    types::{BufferId, Note, Schedule, Step},
+    types::{Note, Schedule, Step},
 };
 use crate::tuning::{MAX_FUSED_NODES, MAX_FUSED_OUTPUTS, MAX_FUSED_STAGES};
 use neurax_ir::{Error, Graph, Value};

@@ -1,10 +1,7 @@
 //! The result of scheduling: steps over buffers.
 
-use super::{kernel_builder::KernelCall, outputs::NotFused};
+use super::{buffer::BufferId, kernel_builder::KernelCall, outputs::NotFused};
 use neurax_ir::{Type, Value};
-
-/// A buffer, by index: an array in memory.
-pub type BufferId = usize;
 
 /// A graph as steps over buffers.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! Inverse trigonometric functions of f32: polynomials (`coefficients`) near zero, and identities
 //! that lead there.
 
-use super::{coefficients as c, copy_sign, parts::*};
+use super::{coefficients as c, parts::*};
 use crate::kernel::{ExprBuilder, InstId};
 use neurax_ir::op::{Binary, Direction, Unary};
 

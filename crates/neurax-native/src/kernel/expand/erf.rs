@@ -1,7 +1,7 @@
 //! The error function of f32 and its complement, by polynomials (`coefficients`).
 
 use super::{
-    coefficients as c, copy_sign,
+    coefficients as c,
     exp::{exp_of_parts, one_minus_exp},
     parts::*,
 };

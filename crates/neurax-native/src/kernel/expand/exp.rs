@@ -1,7 +1,7 @@
 //! The exponential and functions of it: `x = n ln 2 + r`, a polynomial of `r` (`coefficients`), and
 //! `2^n` built from bits.
 
-use super::{coefficients as c, copy_sign, parts::*};
+use super::{coefficients as c, parts::*};
 use crate::kernel::{ExprBuilder, InstId};
 use neurax_ir::{
     DType,

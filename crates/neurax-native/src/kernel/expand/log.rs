@@ -1,7 +1,7 @@
 //! The logarithm and functions of it: `x = 2^n m` with m from sqrt(1/2) to sqrt(2), and `log m = 2
 //! artanh(s)` with `s = (m - 1) / (m + 1)`, a polynomial of `s` (`coefficients`).
 
-use super::{coefficients as c, copy_sign, parts::*};
+use super::{coefficients as c, parts::*};
 use crate::kernel::{ExprBuilder, InstId};
 use neurax_ir::{
     DType,

@@ -120,17 +120,5 @@ fn round_away<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     let cut = m.sub(size, down);
     let (far, up) = (m.compare(Direction::Ge, cut, half), m.add(down, one));
     let y = m.select(far, up, down);
-    copy_sign(m, y, x)
-}
-
-/// Returns the magnitude of `y` with the sign of `x`.
-pub(crate) fn copy_sign<M: ExprBuilder>(m: &mut M, y: InstId, x: InstId) -> InstId {
-    let ty = m.ty(x);
-    let int = if ty == DType::F32 { DType::I32 } else { DType::I64 };
-    let top = 1u64 << (ty.bits() - 1);
-    let (sign, rest) = (m.bits(int, top), m.bits(int, top - 1));
-    let (xb, yb) = (m.bitcast(x, int), m.bitcast(y, int));
-    let (s, r) = (m.binary_inst(Binary::And, xb, sign), m.binary_inst(Binary::And, yb, rest));
-    let bits = m.binary_inst(Binary::Or, s, r);
-    m.bitcast(bits, ty)
+    parts::copy_sign(m, y, x)
 }

@@ -184,6 +184,18 @@ pub fn subtract_from<M: ExprBuilder>(m: &mut M, (high, low): (f64, f64), y: Inst
     m.add(high, rest)
 }
 
+/// Returns the magnitude of `y` with the sign of `x`.
+pub fn copy_sign<M: ExprBuilder>(m: &mut M, y: InstId, x: InstId) -> InstId {
+    let ty = m.ty(x);
+    let int = if ty == DType::F32 { DType::I32 } else { DType::I64 };
+    let top = 1u64 << (ty.bits() - 1);
+    let (sign, rest) = (m.bits(int, top), m.bits(int, top - 1));
+    let (xb, yb) = (m.bitcast(x, int), m.bitcast(y, int));
+    let (s, r) = (m.binary_inst(Binary::And, xb, sign), m.binary_inst(Binary::And, yb, rest));
+    let bits = m.binary_inst(Binary::Or, s, r);
+    m.bitcast(bits, ty)
+}
+
 /// `pi/2` as a sum of two f32.
 pub const HALF_PI: (f64, f64) = (c::FRAC_PI_2_F32[0], c::FRAC_PI_2_F32[1]);
 

@@ -1,6 +1,6 @@
 //! Powers and cube roots of f32.
 
-use super::{coefficients as c, copy_sign, erf::upper_half, exp::small, parts::*};
+use super::{coefficients as c, erf::upper_half, exp::small, parts::*};
 use crate::kernel::{ExprBuilder, InstId};
 use neurax_ir::op::{Binary, Direction, Unary};
 use std::f64::consts::LN_2;

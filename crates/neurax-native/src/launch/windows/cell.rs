@@ -2,7 +2,6 @@
 
 #![allow(unsafe_code, reason = "elements are read and written by address")]
 
-use super::pairs2x2;
 use crate::launch::tap_range::TapRange;
 use neurax_ir::{DType, op::ReduceKind};
 
@@ -129,16 +128,6 @@ pub fn has_loops(dtype: DType) -> bool {
     matches!(dtype, F32 | F64 | I8 | I16 | I32 | I64 | U8 | U16 | U32 | U64 | Bool)
 }
 
-/// Returns the reduction that `kind` is for `dtype`: of bools, sums and maxima are `or`, products
-/// and minima are `and`.
-pub fn kind_for(kind: ReduceKind, dtype: DType) -> ReduceKind {
-    match kind {
-        ReduceKind::Sum | ReduceKind::Max if dtype == DType::Bool => ReduceKind::Or,
-        ReduceKind::Prod | ReduceKind::Min if dtype == DType::Bool => ReduceKind::And,
-        kind => kind,
-    }
-}
-
 /// Calls `f(index along the windows, index along the elements)` for a range, with loops specialized
 /// for the usual strides.
 #[inline(always)]
@@ -156,22 +145,15 @@ fn along(run: &TapRange, mut f: impl FnMut(usize, usize)) {
 /// The range covers live elements and results, and no other thread uses the results.
 pub type CombineFn<T> = unsafe fn(run: &TapRange, x: *const T, to: *mut T);
 
-/// Returns the loops of `kind`: over a range, and over windows of two by two.
-pub fn combine<T: WindowElement>(kind: ReduceKind) -> (CombineFn<T>, pairs2x2::CombinePairsFn<T>) {
-    macro_rules! pick {
-        ($($K:ident),*) => {
-            match kind {
-                $(ReduceKind::$K => (
-                    combine_as::<T, { ReduceKind::$K as usize }>,
-                    pairs2x2::combine_pairs::<T, { ReduceKind::$K as usize }>,
-                )),*
-            }
-        };
-    }
-    pick!(Sum, Prod, Max, Min, And, Or, Xor)
-}
-
-unsafe fn combine_as<T: WindowElement, const KIND: usize>(run: &TapRange, x: *const T, to: *mut T) {
+/// Combines the elements of a range by the reduction of index `KIND`: a [`CombineFn`].
+///
+/// # Safety
+/// As [`CombineFn`].
+pub unsafe fn combine_as<T: WindowElement, const KIND: usize>(
+    run: &TapRange,
+    x: *const T,
+    to: *mut T,
+) {
     // SAFETY: as promised by the caller.
     let (x, to) = unsafe { (x.add(run.element), to.add(run.first)) };
     along(run, |i, j| {

@@ -22,7 +22,7 @@ use crate::{
     schedule::BufferId,
     tuning::{WINDOWS_GRAIN_TAPS, WINDOWS_MAX_CHUNKS},
 };
-use cell::{NO_ELEMENT, WindowElement, combine, has_loops, kind_for, select, typed};
+use cell::{CombineFn, NO_ELEMENT, WindowElement, combine_as, has_loops, select, typed};
 use neurax_ir::{
     DType, Eqn, Error, Graph, Op, Result,
     op::{ArgKind, ReduceKind, ReduceWindow, SelectAndGather, SelectAndScatter, Slide},
@@ -231,7 +231,7 @@ impl WindowsTask {
         range: Range<usize>,
     ) {
         let (x, to) = (x.0.cast::<T>().cast_const(), to.0.cast::<T>());
-        let kind = kind_for(kind, self.x.1);
+        let kind = kind.on(self.x.1);
         let (start, (combine, combine_pairs), n) =
             (T::identity(kind, self.x.1), combine::<T>(kind), self.last().windows);
         self.each(range, |row, block, under| {
@@ -334,7 +334,7 @@ impl WindowsTask {
         blocks: Range<usize>,
     ) {
         let rows = blocks.start * self.rows()..blocks.end * self.rows();
-        let sum = kind_for(ReduceKind::Sum, self.source.1);
+        let sum = ReduceKind::Sum.on(self.source.1);
         // SAFETY: as promised by the caller; indices lie in the block.
         unsafe {
             typed!(self.source.1, S => {
@@ -360,6 +360,21 @@ impl WindowsTask {
             });
         }
     }
+}
+
+/// Returns the loops of `kind`: over a range, and over windows of two by two.
+fn combine<T: WindowElement>(kind: ReduceKind) -> (CombineFn<T>, pairs2x2::CombinePairsFn<T>) {
+    macro_rules! pick {
+        ($($K:ident),*) => {
+            match kind {
+                $(ReduceKind::$K => (
+                    combine_as::<T, { ReduceKind::$K as usize }>,
+                    pairs2x2::combine_pairs::<T, { ReduceKind::$K as usize }>,
+                )),*
+            }
+        };
+    }
+    pick!(Sum, Prod, Max, Min, And, Or, Xor)
 }
 
 /// Returns the number of blocks along the front axes, which have no windows, and the axes behind
