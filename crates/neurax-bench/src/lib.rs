@@ -15,11 +15,11 @@ mod memory;
 pub mod nets;
 mod processes;
 mod report;
+mod run;
 pub mod suites;
 mod training;
 mod tuning;
 
-pub use args::BenchArgs;
+pub use args::{BenchArgs, Suite};
 pub use report::{DisplayUnit, Measurement, Report};
-pub use suites::Suite;
 pub use training::{Training, training_step};
