@@ -1,16 +1,21 @@
-//! Errors that name the thing, the place and what to do; and the places themselves.
+//! The error type, source locations of errors and equations, and internal errors.
 
 use std::{fmt, panic::Location, sync::Arc};
 
-/// The result of everything that can fail in Neurax.
+/// The result type of every fallible function of Neurax.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong, in which operation, and where in the user's program.
+/// An error: the operation that failed, a message, and the origin in the user's program.
 ///
 /// ```
 /// use neurax_ir::{Error, Place};
-/// let e = Error::new("add", "cannot broadcast f32[2, 2] with f32[3, 5]").at(&Place::named("the loss"));
-/// assert_eq!(e.within("dense_1").to_string(), "add: cannot broadcast f32[2, 2] with f32[3, 5], in layer dense_1, at the loss");
+/// let e = Error::new("add", "cannot broadcast f32[2, 2] with f32[3, 5]")
+///     .at(&Place::named("the loss"))
+///     .within("dense_1");
+/// assert_eq!(
+///     e.to_string(),
+///     "add: cannot broadcast f32[2, 2] with f32[3, 5], in layer dense_1, at the loss"
+/// );
 /// ```
 #[derive(Clone)]
 pub struct Error(Arc<Inner>);
@@ -22,11 +27,11 @@ struct Inner {
     origin: Origin,
 }
 
-/// A place in the user's program: a line of source, or a name where a line would say nothing
-/// (an ONNX node, a loss).
+/// A location in the user's program: a line of source, or a name where a line would be
+/// meaningless (an ONNX node, a loss).
 #[derive(Clone, Debug, Default)]
 pub enum Place {
-    /// Nothing is known.
+    /// An unknown location.
     #[default]
     Unknown,
     /// A line of source.
@@ -35,56 +40,58 @@ pub enum Place {
     Named(Arc<str>),
 }
 
-/// Where an equation comes from: the place, the path of the layer, the transform that wrote it.
+/// The origin of an equation: its location, the path of its layer, the transform that emitted it.
 #[derive(Clone, Debug, Default)]
 pub struct Origin {
-    /// The place in the user's program.
+    /// The location in the user's program.
     pub place: Place,
     /// The path of the layer, e.g. `encoder/dense_1`.
     pub path: Option<Arc<str>>,
-    /// The transform that wrote the equation, e.g. `transpose`.
+    /// The transform that emitted the equation, e.g. `transpose`.
     pub transform: Option<&'static str>,
 }
 
 impl Error {
-    /// An error of operation `op`; the message says what is wrong and what to do.
+    /// Creates an error of operation `op`; `message` says what is wrong and what to do.
     pub fn new(op: impl Into<String>, message: impl Into<String>) -> Error {
         Error(Arc::new(Inner { op: op.into(), message: message.into(), origin: Origin::default() }))
     }
 
-    /// Creates the error of a broken invariant of Neurax itself; `what` says which.
+    /// Creates the error of a broken invariant: `what` says what was expected and not found.
+    ///
+    /// It is for states that no input of a user should be able to produce. Code that meets one
+    /// returns this error rather than a substituted value. See also [`OrBug`].
     ///
     /// ```
-    /// use neurax_ir::Error;
+    /// let e = neurax_ir::Error::bug("value %3 has no buffer");
     /// assert_eq!(
-    ///     Error::bug("value %3 has no buffer").to_string(),
-    ///     "internal error: value %3 has no buffer; this is an error of Neurax, please report it"
+    ///     e.to_string(),
+    ///     "internal error: value %3 has no buffer; \
+    ///      this is an error of Neurax, please report it"
     /// );
     /// ```
     pub fn bug(what: impl fmt::Display) -> Error {
-        Error::new(
-            "internal error",
-            format!("{what}; this is an error of Neurax, please report it"),
-        )
+        let message = format!("{what}; this is an error of Neurax, please report it");
+        Error::new("internal error", message)
     }
 
-    /// The operation that failed.
+    /// Returns the operation that failed.
     pub fn op(&self) -> &str {
         &self.0.op
     }
 
-    /// What is wrong, without the operation and the place.
+    /// Returns the message, without the operation and the location.
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
-    /// Where it happened.
+    /// Returns the location and the layer of the error.
     pub fn origin(&self) -> &Origin {
         &self.0.origin
     }
 
-    /// The same error at that place, unless it has one already that a user can act on: the first
-    /// place is the one closest to the cause.
+    /// Sets the location to `place`, unless the error has one that can be shown to a user: the
+    /// location that is set first is the one closest to the cause.
     pub fn at(self, place: &Place) -> Error {
         if self.0.origin.place.shown().is_none() {
             self.edit(|i| i.origin.place = place.clone())
@@ -93,13 +100,13 @@ impl Error {
         }
     }
 
-    /// The same error at the place and layer of an equation, where it has none yet.
+    /// Sets the location and the layer to those of an equation's `origin`, where they are not set.
     pub fn at_origin(self, origin: &Origin) -> Error {
         let e = self.at(&origin.place);
         if e.0.origin.path.is_none() { e.edit(|i| i.origin.path = origin.path.clone()) } else { e }
     }
 
-    /// Puts a layer's name in front of the layer path; called on the way out of each layer.
+    /// Prepends the layer name `scope` to the layer path; each layer calls it as an error passes.
     pub fn within(self, scope: &str) -> Error {
         self.edit(|i| {
             i.origin.path = Some(match &i.origin.path {
@@ -109,7 +116,7 @@ impl Error {
         })
     }
 
-    /// The same error as a part of operation `op`, e.g. the failing op inside a `scan`.
+    /// Prepends `op` to the operation, e.g. `scan` for an op that failed inside its body.
     pub fn inside(self, op: &str) -> Error {
         self.edit(|i| i.op = format!("{op}: {}", i.op))
     }
@@ -121,35 +128,14 @@ impl Error {
     }
 }
 
-/// A value that is there unless an invariant of Neurax is broken.
-pub trait OrBug<T> {
-    /// Returns the value, or [`Error::bug`] with `what` if there is none.
-    ///
-    /// # Errors
-    /// If there is no value.
-    ///
-    /// ```
-    /// use neurax_ir::OrBug;
-    /// assert_eq!(Some(1).or_bug("a number is missing")?, 1);
-    /// assert!(None::<i32>.or_bug("a number is missing").is_err());
-    /// # Ok::<(), neurax_ir::Error>(())
-    /// ```
-    fn or_bug(self, what: impl fmt::Display) -> Result<T>;
-}
-
-impl<T> OrBug<T> for Option<T> {
-    fn or_bug(self, what: impl fmt::Display) -> Result<T> {
-        self.ok_or_else(|| Error::bug(what))
-    }
-}
-
 impl Place {
-    /// A place known by name.
+    /// Creates a location that is known by name.
     pub fn named(name: impl Into<Arc<str>>) -> Place {
         Place::Named(name.into())
     }
 
-    /// Is this a line that a user can act on? Lines of std and of our own crates are not.
+    /// Returns the location as text; `None` for lines of std and of the crates of Neurax, which a
+    /// user cannot act on.
     pub(crate) fn shown(&self) -> Option<String> {
         match self {
             Place::Unknown => None,
@@ -160,19 +146,19 @@ impl Place {
     }
 }
 
-/// A file of the standard library, or of a Neurax crate's own `src` (their tests and doctests are
-/// users).
+/// Returns true if `file` belongs to the standard library or to the `src` of a Neurax crate (their
+/// tests and doctests count as user code).
 fn is_foreign(file: &str) -> bool {
     let file = file.replace('\\', "/");
     let folders: Vec<&str> = file.split('/').collect();
-    // Installed sources of the standard library lie below `rustlib`; without them the compiler
-    // names them below `/rustc`.
+    // Installed sources of the standard library are below `rustlib`; where they are not installed,
+    // the compiler reports paths below `/rustc`.
     let std = file.starts_with("/rustc/") || folders.windows(2).any(|w| w == ["rustlib", "src"]);
     std || folders.windows(2).any(|w| is_ours(w[0]) && w[1] == "src")
 }
 
-/// The folder of one of our crates, as it lies in a repository, in a registry
-/// (`neurax-tensor-0.1.0`) or among vendored ones?
+/// Returns true if `folder` is the folder of a Neurax crate in a repository, in a registry
+/// (`neurax-tensor-0.1.0`) or in a vendor folder.
 fn is_ours(folder: &str) -> bool {
     let version = |rest: &str| {
         rest.is_empty()
@@ -181,8 +167,8 @@ fn is_ours(folder: &str) -> bool {
     OURS.iter().any(|name| folder.strip_prefix(name).is_some_and(version))
 }
 
-/// Crates whose own lines say nothing to a user; examples and the command line are written as users
-/// would, and the facade has no code.
+/// The crates whose source lines are not shown to users. The examples and the command line are
+/// user code, and the facade has no code.
 const OURS: [&str; 7] = [
     "neurax-ir",
     "neurax-runtime",
@@ -206,7 +192,7 @@ impl From<Place> for Origin {
 }
 
 impl Origin {
-    /// The same origin, written by that transform.
+    /// Returns this origin marked as emitted by `transform`.
     pub fn by(&self, transform: &'static str) -> Origin {
         Origin { transform: Some(transform), ..self.clone() }
     }
@@ -246,15 +232,51 @@ impl From<std::io::Error> for Error {
     }
 }
 
+/// Conversion of a missing value into an internal error.
+pub trait OrBug<T> {
+    /// Returns the value, or [`Error::bug`] of `what` if it is missing.
+    ///
+    /// ```
+    /// use neurax_ir::OrBug;
+    /// let axes = [1, 2];
+    /// assert_eq!(axes.iter().position(|&a| a == 2).or_bug("axis 2 is not in the list")?, 1);
+    /// # Ok::<(), neurax_ir::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::bug`] if there is no value.
+    fn or_bug(self, what: impl fmt::Display) -> Result<T>;
+}
+
+impl<T> OrBug<T> for Option<T> {
+    fn or_bug(self, what: impl fmt::Display) -> Result<T> {
+        self.ok_or_else(|| Error::bug(what))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
+    fn a_missing_value_is_an_internal_error() {
+        assert_eq!(Some(3).or_bug("three").unwrap(), 3);
+        let e = None::<u8>.or_bug(format_args!("value %{} has no buffer", 3)).unwrap_err();
+        let text = e.to_string();
+        assert!(text.starts_with("internal error: value %3 has no buffer; "), "{text}");
+        assert!(text.ends_with("; this is an error of Neurax, please report it"), "{text}");
+        assert_eq!(
+            e.at(&Place::named("the loss")).inside("scan").to_string(),
+            "scan: internal error: value %3 has no buffer; \
+             this is an error of Neurax, please report it, at the loss"
+        );
+    }
+
+    #[test]
     fn our_own_lines_are_not_shown() {
         for file in [
             "crates/neurax-tensor/src/api/math.rs",
-            "/home/a/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/neurax-ir-0.1.0/src/ty.rs",
+            "/a/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/neurax-ir-0.1.0/src/ty.rs",
             "/home/a/.cargo/git/checkouts/neurax-0123/4567/crates/neurax-nn/src/node.rs",
             "vendor/neurax-tensor/src/api/math.rs",
             r"C:\work\crates\neurax-train\src\trainer.rs",
@@ -273,7 +295,7 @@ mod tests {
             "neurax-nn-demo/src/main.rs",
             "crates/neurax-tensor/tests/errors.rs",
             "crates/neurax-examples/src/lib.rs",
-            "/home/a/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/somebodys-layers-1.0.0/src/lib.rs",
+            "/a/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/my-layers-1.0.0/src/lib.rs",
             "library/core/src/model.rs",
         ] {
             assert!(!is_foreign(file), "{file}");
