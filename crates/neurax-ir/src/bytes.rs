@@ -1,5 +1,10 @@
-//! Memory: aligned, shared by counting, written only while it has one owner.
+//! Byte buffers: 64-byte aligned, reference-counted, writable while they have one owner.
+//!
+//! Fresh memory of the operating system costs a page fault and zeroing for every page. A buffer of
+//! 16 KiB to 32 MiB is therefore put on a process-wide free list when its last owner drops it, and
+//! [`Bytes::recycled`] takes it from the list. The list is emptied when it would exceed 64 MiB.
 
+use crate::tuning::{MAX_FREE_LINES, MAX_RECYCLED_LINES, MIN_RECYCLED_LINES};
 use bytemuck::{Pod, Zeroable};
 use std::{
     collections::BTreeMap,
@@ -8,15 +13,15 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// One cache line; the unit that memory is taken in, so that every buffer starts at a multiple of
-/// 64.
+/// A cache line, the allocation unit: every buffer starts at a multiple of 64 bytes.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C, align(64))]
-struct Line([u8; 64]);
+struct CacheLine([u8; 64]);
 
-const LINE: usize = 64;
+const LINE_BYTES: usize = 64;
 
-/// A run of bytes, 64-byte aligned when owned. Cloning shares; writing needs the only reference.
+/// A byte buffer, 64-byte aligned when owned. Cloning shares the memory; writing requires the only
+/// reference.
 ///
 /// ```
 /// use neurax_ir::Bytes;
@@ -34,59 +39,53 @@ pub struct Bytes {
 
 #[derive(Clone)]
 enum Memory {
-    Owned(Arc<Lines>),
-    /// Somebody else's memory, e.g. a mapped file: read-only.
+    Owned(Arc<OwnedLines>),
+    /// Read-only memory of another object, e.g. a mapped file.
     Borrowed {
         owner: Arc<dyn AsRef<[u8]> + Send + Sync>,
         start: usize,
     },
 }
 
-/// Memory that is kept for others when its last owner is gone.
-struct Lines(Box<[Line]>);
+/// Owned cache lines, put on the free list when dropped.
+struct OwnedLines(Box<[CacheLine]>);
 
-impl Drop for Lines {
+impl Drop for OwnedLines {
     fn drop(&mut self) {
-        if (LEAST..=MOST).contains(&self.0.len()) {
-            let none_any_more = Kept::lock().give(std::mem::take(&mut self.0));
-            // Given back to the system when nobody waits for the lock.
-            drop(none_any_more);
+        if (MIN_RECYCLED_LINES..=MAX_RECYCLED_LINES).contains(&self.0.len()) {
+            let evicted = FreeList::lock().put(std::mem::take(&mut self.0));
+            // Freed after the lock is released.
+            drop(evicted);
         }
     }
 }
 
-/// Memory that nobody has, by its size: fresh memory of the system costs a fault for every page,
-/// and zeroes.
-struct Kept {
-    by_lines: BTreeMap<usize, Vec<Box<[Line]>>>,
+/// Unused allocations by their size in cache lines.
+struct FreeList {
+    by_lines: BTreeMap<usize, Vec<Box<[CacheLine]>>>,
+    /// The sum of the sizes, in cache lines.
     lines: usize,
 }
 
-/// Smaller and larger pieces go back to the system (16 KiB, 32 MiB).
-const LEAST: usize = 256;
-const MOST: usize = 1 << 19;
-/// What is kept, at most (64 MiB).
-const ALL: usize = 1 << 20;
+static FREE_LIST: Mutex<FreeList> = Mutex::new(FreeList { by_lines: BTreeMap::new(), lines: 0 });
 
-static KEPT: Mutex<Kept> = Mutex::new(Kept { by_lines: BTreeMap::new(), lines: 0 });
-
-impl Kept {
-    fn lock() -> MutexGuard<'static, Kept> {
-        KEPT.lock().unwrap_or_else(PoisonError::into_inner)
+impl FreeList {
+    fn lock() -> MutexGuard<'static, FreeList> {
+        FREE_LIST.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&mut self, lines: usize) -> Option<Box<[Line]>> {
+    fn take(&mut self, lines: usize) -> Option<Box<[CacheLine]>> {
         let found = self.by_lines.get_mut(&lines)?.pop()?;
         self.lines -= lines;
         Some(found)
     }
 
-    /// Keeps memory; gives what is not kept any more for it.
-    fn give(&mut self, memory: Box<[Line]>) -> Kept {
+    /// Adds an allocation; returns the allocations that are dropped to make room for it.
+    fn put(&mut self, memory: Box<[CacheLine]>) -> FreeList {
         let lines = memory.len();
-        let mut out = Kept { by_lines: BTreeMap::new(), lines: 0 };
-        if self.lines + lines > ALL {
-            // It may be of sizes that nobody wants any more.
+        let mut out = FreeList { by_lines: BTreeMap::new(), lines: 0 };
+        if self.lines + lines > MAX_FREE_LINES {
+            // The listed sizes may no longer be in demand.
             std::mem::swap(self, &mut out);
         }
         self.lines += lines;
@@ -96,13 +95,13 @@ impl Kept {
 }
 
 impl Bytes {
-    /// Zeroed memory of that many bytes.
+    /// Creates a zeroed buffer of `len` bytes.
     pub fn zeroed(len: usize) -> Bytes {
-        Bytes::owned(bytemuck::allocation::zeroed_slice_box(len.div_ceil(LINE)), len)
+        Bytes::owned(bytemuck::allocation::zeroed_slice_box(len.div_ceil(LINE_BYTES)), len)
     }
 
-    /// Memory of that many bytes that will be written before it is read: if it is large, perhaps
-    /// what other bytes left, with what stood there.
+    /// Creates a buffer of `len` bytes with unspecified contents, for a caller that writes before
+    /// it reads. A large buffer may reuse dropped memory.
     ///
     /// ```
     /// use neurax_ir::Bytes;
@@ -112,16 +111,17 @@ impl Bytes {
     /// assert_eq!(Bytes::recycled(1 << 20).address(), memory);
     /// ```
     pub fn recycled(len: usize) -> Bytes {
-        let lines = len.div_ceil(LINE);
-        let kept = (LEAST..=MOST).contains(&lines).then(|| Kept::lock().take(lines)).flatten();
-        kept.map_or_else(|| Bytes::zeroed(len), |lines| Bytes::owned(lines, len))
+        let lines = len.div_ceil(LINE_BYTES);
+        let recyclable = (MIN_RECYCLED_LINES..=MAX_RECYCLED_LINES).contains(&lines);
+        let free = recyclable.then(|| FreeList::lock().take(lines)).flatten();
+        free.map_or_else(|| Bytes::zeroed(len), |lines| Bytes::owned(lines, len))
     }
 
-    fn owned(lines: Box<[Line]>, len: usize) -> Bytes {
-        Bytes { memory: Memory::Owned(Arc::new(Lines(lines))), len }
+    fn owned(lines: Box<[CacheLine]>, len: usize) -> Bytes {
+        Bytes { memory: Memory::Owned(Arc::new(OwnedLines(lines))), len }
     }
 
-    /// A copy of `data`.
+    /// Creates a copy of `data`.
     pub fn copy_of(data: &[u8]) -> Bytes {
         let mut out = Bytes::zeroed(data.len());
         if let Some(to) = out.get_mut() {
@@ -130,8 +130,9 @@ impl Bytes {
         out
     }
 
-    /// A read-only window into memory that `owner` keeps alive (a mapped file, a user's vector);
-    /// nothing is copied, unless the window does not start at a multiple of `align`.
+    /// Creates a read-only view of `range` (in bytes) of the memory of `owner` (a mapped file, a
+    /// user's vector). Nothing is copied unless the range does not start at a multiple of `align`
+    /// bytes. `None` if the range is out of bounds.
     pub fn borrowed(
         owner: Arc<dyn AsRef<[u8]> + Send + Sync>,
         range: Range<usize>,
@@ -144,7 +145,7 @@ impl Bytes {
         Some(Bytes { len: window.len(), memory: Memory::Borrowed { owner, start: range.start } })
     }
 
-    /// Writable access, if this is the only reference to owned memory.
+    /// Returns the bytes for writing if this is the only reference to owned memory.
     pub fn get_mut(&mut self) -> Option<&mut [u8]> {
         match &mut self.memory {
             Memory::Owned(lines) => {
@@ -154,12 +155,12 @@ impl Bytes {
         }
     }
 
-    /// Would [`Bytes::get_mut`] give access?
+    /// Returns true if [`Bytes::get_mut`] would return the bytes.
     pub fn is_unique(&self) -> bool {
         matches!(&self.memory, Memory::Owned(lines) if Arc::strong_count(lines) == 1)
     }
 
-    /// The address of the first byte: two values that share memory have the same one.
+    /// Returns the address of the first byte. Buffers that share memory have equal addresses.
     pub fn address(&self) -> usize {
         self.as_ptr().addr()
     }

@@ -1,8 +1,8 @@
-//! Element types: what they are called, how wide they are, and how two of them meet.
+//! Element types: names, widths and type promotion.
 
 use std::fmt;
 
-/// The type of one element.
+/// The element type of a tensor.
 ///
 /// ```
 /// use neurax_ir::DType;
@@ -36,7 +36,7 @@ pub enum DType {
     C128,
 }
 
-/// The family a [`DType`] belongs to; rules of ops ask for a kind, not for a list of types.
+/// The family of a [`DType`]; the rules of ops match on it rather than on lists of dtypes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[allow(missing_docs, reason = "the variants are the names of the families")]
 pub enum Kind {
@@ -56,7 +56,7 @@ impl DType {
         F32, F64, C64, C128,
     ];
 
-    /// The name used in text, e.g. `f32`.
+    /// Returns the name in the text form, e.g. `f32`.
     pub fn name(self) -> &'static str {
         match self {
             Bool => "bool",
@@ -83,12 +83,13 @@ impl DType {
         }
     }
 
-    /// The dtype of that name.
+    /// Returns the dtype called `name`, if there is one.
     pub fn parse(name: &str) -> Option<DType> {
         DType::ALL.into_iter().find(|d| d.name() == name)
     }
 
-    /// Bits of one element in memory; a bool takes a byte, integers below 8 bits are packed.
+    /// Returns the bits of one element in memory. A bool occupies a byte; integers below 8 bits are
+    /// packed.
     pub fn bits(self) -> usize {
         match self {
             U2 | I2 => 2,
@@ -101,7 +102,7 @@ impl DType {
         }
     }
 
-    /// The family of this dtype.
+    /// Returns the family of this dtype.
     pub fn kind(self) -> Kind {
         match self {
             Bool => Kind::Bool,
@@ -112,27 +113,27 @@ impl DType {
         }
     }
 
-    /// Is it a real floating-point type?
+    /// Returns true if this is a real floating-point type.
     pub fn is_float(self) -> bool {
         self.kind() == Kind::Float
     }
 
-    /// Is it a complex type?
+    /// Returns true if this is a complex type.
     pub fn is_complex(self) -> bool {
         self.kind() == Kind::Complex
     }
 
-    /// Is it an integer, signed or unsigned (bool is not)?
+    /// Returns true if this is a signed or unsigned integer (bool is not).
     pub fn is_int(self) -> bool {
         matches!(self.kind(), Kind::Signed | Kind::Unsigned)
     }
 
-    /// Can a derivative be taken with respect to it? Floats and complex numbers.
+    /// Returns true if derivatives with respect to this type exist: floats and complex numbers.
     pub fn is_differentiable(self) -> bool {
         self.is_float() || self.is_complex()
     }
 
-    /// The type of the real part: `c64` gives `f32`; a real type gives itself.
+    /// Returns the type of the real part: `f32` for `c64`; a real type is returned unchanged.
     pub fn real(self) -> DType {
         match self {
             C64 => F32,
@@ -141,9 +142,10 @@ impl DType {
         }
     }
 
-    /// Where two element types meet, by JAX's lattice
-    /// (<https://docs.jax.dev/en/latest/type_promotion.html>). `None` where JAX demands an explicit
-    /// conversion: integers below 8 bits and 8-bit floats meet only themselves and bool.
+    /// Returns the common type of two element types, by JAX's promotion lattice
+    /// (<https://docs.jax.dev/en/latest/type_promotion.html>). `None` where JAX requires an
+    /// explicit conversion: integers below 8 bits and 8-bit floats promote only with themselves and
+    /// bool.
     pub fn promote(self, other: DType) -> Option<DType> {
         let (a, b) = (self.min(other), self.max(other));
         if a == b || a == Bool {
@@ -162,8 +164,8 @@ impl DType {
     }
 }
 
-/// An unsigned meets a signed integer: the smallest signed type that holds both, beyond 64 bits the
-/// default float.
+/// Promotes an unsigned with a signed integer to the smallest signed type that holds both; beyond
+/// 64 bits, to the default float.
 fn promote_mixed(unsigned: DType, signed: DType) -> DType {
     match unsigned.bits().max(signed.bits() / 2) * 2 {
         16 => I16,

@@ -1,12 +1,11 @@
-//! The Rust types behind the dtypes: what an element is in memory ([`Element`]) and what it is
-//! computed in ([`Compute`]).
+//! The Rust types of the dtypes: storage ([`Element`]) and arithmetic ([`Compute`]).
 
 use crate::DType;
 use bytemuck::{Pod, Zeroable};
 use half::{bf16, f16};
 use num_complex::Complex;
 
-/// A Rust type that tensors are made of and read into.
+/// A Rust type that tensors are created from and read into.
 ///
 /// ```
 /// use neurax_ir::{DType, Element};
@@ -15,74 +14,74 @@ use num_complex::Complex;
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an element of a tensor",
-    note = "elements are bool, u8..u64, i8..i64, f16, bf16, f32, f64, Complex<f32>, Complex<f64>, F8E4M3FN and F8E5M2"
+    note = "elements are bool, u8..u64, i8..i64, f16, bf16, f32, f64, Complex<f32>, Complex<f64>, \
+            F8E4M3FN and F8E5M2"
 )]
 pub trait Element: Copy + PartialEq + Send + Sync + std::fmt::Debug + 'static {
     /// The dtype of this type.
     const DTYPE: DType;
-    /// What it is stored as: itself, but `u8` for bool.
+    /// The stored type: `Self`, except `u8` for bool.
     type Stored: Pod + Send + Sync;
-    /// From memory.
+    /// Converts from the stored type.
     fn from_stored(s: Self::Stored) -> Self;
-    /// To memory.
+    /// Converts to the stored type.
     fn to_stored(self) -> Self::Stored;
 }
 
-/// A type that ops compute in: every dtype is read into one of these, computed, and wrapped or
-/// rounded on store. f8, f16 and bf16 compute in f32; 2- and 4-bit integers in 8 bits.
+/// A type that ops compute in. Each dtype is converted to one of these when loaded and rounded or
+/// wrapped when stored: f8, f16 and bf16 compute in f32; 2- and 4-bit integers in 8 bits.
 pub trait Compute: Pod + PartialEq + PartialOrdered + Send + Sync + std::fmt::Debug {
-    /// The dtype whose memory is exactly a slice of this type.
+    /// The dtype whose memory layout is a slice of this type.
     const DTYPE: DType;
     /// Zero.
     const ZERO: Self;
     /// One.
     const ONE: Self;
-    /// The nearest value to `x`; integers truncate and saturate.
+    /// Returns the value nearest to `x`; integers truncate and saturate.
     fn from_f64(x: f64) -> Self;
-    /// The real part as f64.
+    /// Returns the real part as f64.
     fn to_f64(self) -> f64;
-    /// From an integer, wrapping.
+    /// Converts from an integer, wrapping.
     fn from_i128(x: i128) -> Self;
-    /// To an integer, truncating floats, saturating.
+    /// Converts to an integer, truncating floats and saturating.
     fn to_i128(self) -> i128;
-    /// From real and imaginary parts; real types drop the imaginary one.
+    /// Creates a value from its real and imaginary parts; real types ignore `im`.
     fn from_parts(re: f64, im: f64) -> Self;
-    /// Real and imaginary part.
+    /// Returns the real and imaginary parts.
     fn parts(self) -> (f64, f64);
 }
 
-/// A total order for sorting and comparing: NaN last, as NumPy sorts; complex numbers by real, then
-/// imaginary part.
+/// The order of sorting: NaN last, as in NumPy; complex numbers by real, then imaginary part.
 pub trait PartialOrdered {
-    /// Is `self` before `o` in sorting order?
+    /// Returns true if `self` sorts before `o`.
     fn before(&self, o: &Self) -> bool;
 }
 
-/// 8-bit float, 4 exponent and 3 mantissa bits, finite and NaN only (no infinity).
+/// An 8-bit float of 4 exponent and 3 mantissa bits with NaN but without infinities.
 /// <https://arxiv.org/abs/2209.05433>
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Pod, Zeroable)]
 #[repr(transparent)]
 pub struct F8E4M3FN(pub u8);
 
-/// 8-bit float, 5 exponent and 2 mantissa bits, IEEE-like. <https://arxiv.org/abs/2209.05433>
+/// An IEEE-like 8-bit float of 5 exponent and 2 mantissa bits. <https://arxiv.org/abs/2209.05433>
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Pod, Zeroable)]
 #[repr(transparent)]
 pub struct F8E5M2(pub u8);
 
 impl F8E4M3FN {
-    /// The nearest value, ties to even; what overflows becomes NaN.
+    /// Rounds to the nearest value, ties to even; overflow becomes NaN.
     pub fn from_f32(x: f32) -> F8E4M3FN {
         F8E4M3FN(encode(x, 3, 7, |sign| sign | 0x7f, 0x7e))
     }
 
-    /// The value.
+    /// Converts to f32, exactly.
     pub fn to_f32(self) -> f32 {
         if self.0 & 0x7f == 0x7f { f32::NAN } else { decode(self.0, 3, 7) }
     }
 }
 
 impl F8E5M2 {
-    /// The nearest value, ties to even; what overflows becomes infinite.
+    /// Rounds to the nearest value, ties to even; overflow becomes infinite.
     pub fn from_f32(x: f32) -> F8E5M2 {
         if x.is_nan() {
             return F8E5M2(0x7e | ((x.is_sign_negative() as u8) << 7));
@@ -90,7 +89,7 @@ impl F8E5M2 {
         F8E5M2(encode(x, 2, 15, |sign| sign | 0x7c, 0x7b))
     }
 
-    /// The value.
+    /// Converts to f32, exactly.
     pub fn to_f32(self) -> f32 {
         match self.0 & 0x7f {
             0x7c => f32::INFINITY.copysign(if self.0 > 0x7f { -1.0 } else { 1.0 }),
@@ -100,7 +99,7 @@ impl F8E5M2 {
     }
 }
 
-/// Rounds to `mantissa` bits with exponent bias `bias`; beyond `largest` the answer is
+/// Encodes `x` with `mantissa` bits and exponent bias `bias`; codes beyond `largest` become
 /// `overflow(sign)`.
 fn encode(x: f32, mantissa: i32, bias: i32, overflow: fn(u8) -> u8, largest: u8) -> u8 {
     let sign = (x.is_sign_negative() as u8) << 7;
@@ -112,8 +111,7 @@ fn encode(x: f32, mantissa: i32, bias: i32, overflow: fn(u8) -> u8, largest: u8)
         return sign;
     }
     let exponent = (((a.to_bits() >> 52) & 0x7ff) as i32 - 1023).max(1 - bias);
-    // Steps of the last place: counting them in one integer lets a carry run into the exponent by
-    // itself.
+    // The number of units in the last place, as an integer: a carry runs into the exponent field.
     let steps = (a * f64::powi(2.0, mantissa - exponent)).round_ties_even() as u32;
     let base = ((exponent + bias - 1) as u32) << mantissa;
     let code = base + steps;
@@ -156,7 +154,8 @@ elements!(
     f16 = F16,
     bf16 = BF16
 );
-elements!(f32 = F32, f64 = F64, Complex<f32> = C64, Complex<f64> = C128, F8E4M3FN = F8E4M3FN, F8E5M2 = F8E5M2);
+elements!(f32 = F32, f64 = F64, Complex<f32> = C64, Complex<f64> = C128);
+elements!(F8E4M3FN = F8E4M3FN, F8E5M2 = F8E5M2);
 
 impl Element for bool {
     const DTYPE: DType = DType::Bool;
@@ -227,7 +226,9 @@ macro_rules! float {
         }
         impl PartialOrdered for Complex<$t> {
             #[inline]
-            fn before(&self, o: &Self) -> bool { self.re.before(&o.re) || (!o.re.before(&self.re) && self.im.before(&o.im)) }
+            fn before(&self, o: &Self) -> bool {
+                self.re.before(&o.re) || (!o.re.before(&self.re) && self.im.before(&o.im))
+            }
         }
     )*};
 }
@@ -247,11 +248,12 @@ compute_real!(
 ordered_int!(u8, u16, u32, u64, i8, i16, i32, i64);
 float!(f32 = C64, f64 = C128);
 
-/// Binds `$C` to the type that `$dtype` is computed in (see [`Compute`]) and evaluates the body
-/// once: the one place where run-time dtypes become typed loops.
+/// Binds `$C` to the [`Compute`] type of `$dtype` and evaluates the body once: every dispatch from
+/// a runtime dtype to a typed loop uses this macro.
 ///
-/// `any` covers all dtypes; `real` all but complex; `int` bool and integers; `float` real floats;
-/// `field` floats and complex. A dtype outside the class evaluates `$other`.
+/// The class before the dtype limits the types: `any` covers all dtypes; `real` all but complex;
+/// `int` bool and integers; `float` real floats; `field` floats and complex. A dtype outside the
+/// class evaluates `$other`.
 #[macro_export]
 macro_rules! with_compute {
     (any $dtype:expr, $C:ident => $body:expr) => {
@@ -264,13 +266,20 @@ macro_rules! with_compute {
     (real $dtype:expr, $C:ident => $body:expr, else $other:expr) => {
         match $dtype {
             $crate::DType::F64 => { type $C = f64; $body }
-            $crate::DType::F8E4M3FN | $crate::DType::F8E5M2 | $crate::DType::F16 | $crate::DType::BF16 | $crate::DType::F32 => { type $C = f32; $body }
+            $crate::DType::F8E4M3FN
+            | $crate::DType::F8E5M2
+            | $crate::DType::F16
+            | $crate::DType::BF16
+            | $crate::DType::F32 => { type $C = f32; $body }
             d => $crate::with_compute!(int d, $C => $body, else $other),
         }
     };
     (int $dtype:expr, $C:ident => $body:expr, else $other:expr) => {
         match $dtype {
-            $crate::DType::Bool | $crate::DType::U2 | $crate::DType::U4 | $crate::DType::U8 => { type $C = u8; $body }
+            $crate::DType::Bool
+            | $crate::DType::U2
+            | $crate::DType::U4
+            | $crate::DType::U8 => { type $C = u8; $body }
             $crate::DType::U16 => { type $C = u16; $body }
             $crate::DType::U32 => { type $C = u32; $body }
             $crate::DType::U64 => { type $C = u64; $body }
@@ -284,7 +293,11 @@ macro_rules! with_compute {
     (float $dtype:expr, $C:ident => $body:expr, else $other:expr) => {
         match $dtype {
             $crate::DType::F64 => { type $C = f64; $body }
-            $crate::DType::F8E4M3FN | $crate::DType::F8E5M2 | $crate::DType::F16 | $crate::DType::BF16 | $crate::DType::F32 => { type $C = f32; $body }
+            $crate::DType::F8E4M3FN
+            | $crate::DType::F8E5M2
+            | $crate::DType::F16
+            | $crate::DType::BF16
+            | $crate::DType::F32 => { type $C = f32; $body }
             _ => $other,
         }
     };
@@ -302,7 +315,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_8_bit_float_survives_the_way_through_f32() {
+    fn every_8_bit_float_round_trips_through_f32() {
         for bits in 0..=255u8 {
             let (a, b) = (F8E4M3FN(bits), F8E5M2(bits));
             assert!(a.to_f32().is_nan() || F8E4M3FN::from_f32(a.to_f32()) == a, "{bits:#x}");
@@ -318,7 +331,7 @@ mod tests {
         assert_eq!(
             F8E4M3FN::from_f32(0.0009765625),
             F8E4M3FN(0),
-            "half of the least value: the tie goes to even"
+            "half of the smallest subnormal: the tie goes to even"
         );
         assert_eq!(F8E4M3FN::from_f32(0.002).to_f32(), 0.001953125);
         assert_eq!(F8E5M2::from_f32(57344.0).to_f32(), 57344.0);

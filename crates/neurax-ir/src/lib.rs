@@ -1,14 +1,15 @@
-//! The language of Neurax: types, literals, ops with their rules, graphs, and the transforms that
-//! walk them.
+//! The intermediate representation (IR) of Neurax: types, literals, ops with their rules, graphs,
+//! transforms and passes.
 //!
-//! A [`Graph`] is a list of equations over typed values. It is pure data: it prints as text and
-//! parses back, it can be compared, hashed and sent. Transforms make a different function of it
-//! (its derivative, its batched form); passes keep the function and make it cheaper. Nothing here
-//! does I/O, starts threads or knows a device.
+//! A [`Graph`] is a list of equations over typed values in single-assignment form, like a jaxpr or
+//! a StableHLO function. It is pure data: it prints as text and parses back; it can be compared,
+//! hashed and sent to other threads. A transform returns a different function (its derivative, its
+//! batched form); a pass returns an equivalent, cheaper graph. This crate does no I/O, starts no
+//! threads and knows no devices.
 //!
-//! Start with [`Builder`] and [`Graph`]; [`op`] is the table of contents of all ops, [`composite`]
-//! that of functions that keep their name, [`transform`] and [`passes`] are what is done to graphs.
-//! Users of tensors add the crate `neurax` instead.
+//! Start with [`Builder`] and [`Graph`]. [`op`] lists all ops, [`composite`] the named functions
+//! that are composed of them, [`transform`] and [`passes`] the functions on graphs. To compute with
+//! tensors, use the crate `neurax` instead.
 //!
 //! ```
 //! use neurax_ir::{Builder, DType, Literal, Type, transform};
@@ -42,6 +43,7 @@ mod literal;
 pub mod op;
 pub mod passes;
 pub mod transform;
+mod tuning;
 mod ty;
 
 pub use bytes::Bytes;

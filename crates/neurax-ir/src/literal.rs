@@ -1,14 +1,15 @@
-//! Literals: a type and its bytes. Values are read into a [`Compute`] type and wrapped or rounded
-//! when stored.
+//! Literals: constant values, a type and its bytes.
 
+use crate::tuning::MIN_BORROWED_BYTES;
 use crate::{
-    Bytes, Compute, DType, Element, Error, F8E4M3FN, F8E5M2, Result, Shape, Type, with_compute,
+    Bytes, Compute, DType, Element, Error, F8E4M3FN, F8E5M2, OrBug, Result, Shape, Type,
+    with_compute,
 };
 use bytemuck::Pod;
 use half::{bf16, f16};
 use std::{borrow::Cow, sync::Arc};
 
-/// A value: its type and its bytes, in that dtype's own layout, row-major and dense.
+/// A constant value: its type and its bytes, row-major and contiguous, in the layout of the dtype.
 ///
 /// ```
 /// use neurax_ir::{DType, Literal};
@@ -26,25 +27,25 @@ pub struct Literal {
 }
 
 impl Literal {
-    /// A literal of those bytes.
+    /// Creates a literal from its bytes.
     ///
     /// # Errors
-    /// When the number of bytes is not what the type takes.
+    /// If the length is not the number of bytes of the type.
     pub fn new(ty: Type, bytes: Bytes) -> Result<Literal> {
         let want = ty.bytes()?;
         if bytes.len() != want {
             return Err(Error::new(
                 "literal",
-                format!("{ty} takes {want} bytes, not {}", bytes.len()),
+                format!("expected {want} bytes for {ty}, got {}", bytes.len()),
             ));
         }
         Ok(Literal { ty, bytes })
     }
 
-    /// A literal of those elements.
+    /// Creates a literal from a slice of elements.
     ///
     /// # Errors
-    /// When their number is not the size of the shape.
+    /// If the number of elements is not the size of the shape.
     pub fn from_slice<T: Element>(shape: impl Into<Shape>, data: &[T]) -> Result<Literal> {
         let ty = Literal::checked_type::<T>(shape.into(), data.len())?;
         let mut lit = Literal { bytes: Bytes::zeroed(ty.bytes()?), ty };
@@ -56,29 +57,26 @@ impl Literal {
         Ok(lit)
     }
 
-    /// A literal that takes the vector over without copying it (bools are copied).
+    /// Creates a literal that takes over the memory of `data` without copying. Bools and vectors
+    /// below 64 KiB are copied.
     ///
     /// # Errors
-    /// When the number of elements is not the size of the shape.
+    /// If the number of elements is not the size of the shape.
     pub fn from_vec<T: Element>(shape: impl Into<Shape>, data: Vec<T>) -> Result<Literal> {
         let ty = Literal::checked_type::<T>(shape.into(), data.len())?;
         let any: Box<dyn std::any::Any> = Box::new(data);
-        // Small vectors are copied: the copy is cheaper than a borrowed buffer that can never be
+        // Small vectors are copied: the copy costs less than a borrowed buffer, which can never be
         // reused in place.
         match any.downcast::<Vec<T::Stored>>() {
-            Ok(stored) if ty.bytes()? >= 1 << 16 => {
+            Ok(stored) if ty.bytes()? >= MIN_BORROWED_BYTES => {
                 let owner: Arc<dyn AsRef<[u8]> + Send + Sync> = Arc::new(VecOwner(*stored));
-                let len = ty.bytes()?;
-                let bytes = Bytes::borrowed(owner, 0..len, 1);
-                bytes.map_or_else(
-                    || Err(Error::new("literal", "a vector shorter than its type")),
-                    |b| Literal::new(ty, b),
-                )
+                let bytes = Bytes::borrowed(owner, 0..ty.bytes()?, 1);
+                Literal::new(ty, bytes.or_bug("the vector is shorter than its type")?)
             }
             Ok(stored) => Literal::new(ty, Bytes::copy_of(bytemuck::cast_slice(&stored))),
             Err(any) => match any.downcast::<Vec<T>>() {
                 Ok(data) => Literal::from_slice(ty.shape, &data),
-                Err(_) => Err(Error::new("literal", "an element type that is not what it says")),
+                Err(_) => Err(Error::bug("the vector is neither of stored nor of plain elements")),
             },
         }
     }
@@ -89,19 +87,19 @@ impl Literal {
         if ty.size() != len {
             return Err(Error::new(
                 "literal",
-                format!("{len} elements do not fill {}; it takes {}", ty.shape, ty.size()),
+                format!("expected {} elements for shape {}, got {len}", ty.size(), ty.shape),
             ));
         }
         Ok(ty)
     }
 
-    /// A scalar, `x` rounded or wrapped to the dtype.
+    /// Creates a scalar; `x` is rounded or wrapped to the dtype.
     pub fn scalar(dtype: DType, x: f64) -> Literal {
         Literal::from_f64s(dtype, Shape::scalar(), &[x])
     }
 
-    /// All elements zero. A type whose [`Type::bytes`] are an error, which no value of a graph has,
-    /// gives no elements: shape `[0]`.
+    /// Creates a literal of zeros. A type whose [`Type::bytes`] is an error, which no value of a
+    /// graph has, yields a literal of shape `[0]`.
     pub fn zeros(ty: Type) -> Literal {
         match ty.bytes() {
             Ok(n) => Literal { bytes: Bytes::zeroed(n), ty },
@@ -109,31 +107,35 @@ impl Literal {
         }
     }
 
-    /// Elements from f64, rounded or wrapped; missing ones are zero. Meant for samples and small
-    /// constants.
+    /// Creates a literal from f64 values, rounded or wrapped; missing elements are zero. Meant for
+    /// samples and small constants.
     pub fn from_f64s(dtype: DType, shape: impl Into<Shape>, data: &[f64]) -> Literal {
         let ty = Type::new(dtype, shape);
         with_compute!(any dtype, C => Literal::build(ty, |out: &mut [C]| {
             for (o, &x) in out.iter_mut().zip(data) {
-                *o = if dtype == DType::Bool { C::from_f64((x != 0.0) as u8 as f64) } else if dtype.is_int() { C::from_i128(x as i128) } else { C::from_f64(x) };
+                *o = match dtype {
+                    DType::Bool => C::from_i128((x != 0.0) as i128),
+                    d if d.is_int() => C::from_i128(x as i128),
+                    _ => C::from_f64(x),
+                };
             }
         }))
     }
 
-    /// The elements as f64; complex numbers give their real parts.
+    /// Returns the elements as f64; of complex numbers, the real parts.
     pub fn to_f64s(&self) -> Vec<f64> {
         with_compute!(any self.ty.dtype, C => self.load::<C>().iter().map(|x| x.to_f64()).collect())
     }
 
-    /// The elements.
+    /// Returns the elements.
     ///
     /// # Errors
-    /// When the dtype is another one.
+    /// If the dtype is not that of `T`.
     pub fn to_vec<T: Element>(&self) -> Result<Vec<T>> {
         if self.ty.dtype != T::DTYPE {
             return Err(Error::new(
                 "to_vec",
-                format!("the value is {}, not {}; convert it first", self.ty, T::DTYPE),
+                format!("expected {} elements, got {}; convert it first", T::DTYPE, self.ty),
             ));
         }
         match bytemuck::try_cast_slice::<u8, T::Stored>(&self.bytes) {
@@ -145,37 +147,37 @@ impl Literal {
         }
     }
 
-    /// The type.
+    /// Returns the type.
     pub fn ty(&self) -> &Type {
         &self.ty
     }
 
-    /// The element type.
+    /// Returns the element type.
     pub fn dtype(&self) -> DType {
         self.ty.dtype
     }
 
-    /// The shape.
+    /// Returns the shape.
     pub fn shape(&self) -> &Shape {
         &self.ty.shape
     }
 
-    /// The bytes.
+    /// Returns the bytes.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }
 
-    /// Its memory for writing, if nobody else holds it.
+    /// Returns the bytes for writing if this is the only reference to owned memory.
     pub fn bytes_mut(&mut self) -> Option<&mut [u8]> {
         self.bytes.get_mut()
     }
 
-    /// Gives the bytes away.
+    /// Converts into the bytes.
     pub fn into_bytes(self) -> Bytes {
         self.bytes
     }
 
-    /// Element `i` along the leading axis, which is dropped and has more than `i` elements.
+    /// Returns element `i` along the leading axis, which is removed and has more than `i` elements.
     pub(crate) fn row(&self, i: usize) -> Literal {
         let ty = self.ty.with_shape(self.ty.shape.removed(0));
         let (n, bits) = (ty.size(), self.ty.dtype.bits());
@@ -183,11 +185,14 @@ impl Literal {
             let len = n * bits / 8;
             return Literal { ty, bytes: Bytes::copy_of(&self.bytes[i * len..(i + 1) * len]) };
         }
-        with_compute!(any ty.dtype, C => Literal::build(ty, |out: &mut [C]| out.copy_from_slice(&self.load::<C>()[i * n..(i + 1) * n])))
+        let row = i * n..(i + 1) * n;
+        with_compute!(any ty.dtype, C => Literal::build(ty, |out: &mut [C]| {
+            out.copy_from_slice(&self.load::<C>()[row])
+        }))
     }
 
-    /// Writes element `i` along the leading axis, which has more than `i`; in place if this is the
-    /// only reference.
+    /// Writes element `i` along the leading axis, which has more than `i` elements; in place if
+    /// this is the only reference.
     pub(crate) fn set_row(&mut self, i: usize, row: &Literal) {
         let (n, bits) = (row.ty.size(), self.ty.dtype.bits());
         if n * bits % 8 == 0
@@ -198,18 +203,22 @@ impl Literal {
             return;
         }
         let old = std::mem::replace(self, Literal::zeros(Type::scalar(self.ty.dtype)));
-        *self = with_compute!(any row.ty.dtype, C => old.edit(|out: &mut [C]| out[i * n..(i + 1) * n].copy_from_slice(&row.load::<C>())).0);
+        *self = with_compute!(any row.ty.dtype, C => {
+            let copy = |out: &mut [C]| out[i * n..(i + 1) * n].copy_from_slice(&row.load::<C>());
+            old.edit(copy).0
+        });
     }
 
-    /// The same bytes under another type of the same size in bytes.
+    /// Reinterprets the bytes as another type of the same size in bytes.
     ///
     /// # Errors
-    /// When the sizes differ.
+    /// If the sizes in bytes differ.
     pub fn with_type(self, ty: Type) -> Result<Literal> {
         Literal::new(ty, self.bytes)
     }
 
-    /// The elements in their compute type: borrowed where memory holds exactly that, else unpacked.
+    /// Returns the elements in their compute type: borrowed if the memory is a slice of `C`,
+    /// converted otherwise.
     pub fn load<C: Compute>(&self) -> Cow<'_, [C]> {
         if is_plain::<C>(self.ty.dtype)
             && let Ok(s) = bytemuck::try_cast_slice(&self.bytes)
@@ -219,8 +228,8 @@ impl Literal {
         Cow::Owned(unpack(self.ty.dtype, &self.bytes, self.ty.size()))
     }
 
-    /// A new literal whose elements `fill` writes (they start as zero), in place when memory holds
-    /// exactly `C`.
+    /// Creates a literal whose elements, initially zero, are written by `fill`; in place if the
+    /// memory is a slice of `C`.
     pub fn build<C: Compute>(ty: Type, fill: impl FnOnce(&mut [C])) -> Literal {
         let mut lit = Literal::zeros(ty);
         if is_plain::<C>(lit.ty.dtype) {
@@ -238,8 +247,8 @@ impl Literal {
         lit
     }
 
-    /// Changes the elements, in place if this is the only reference; the second answer says whether
-    /// it was. Narrow dtypes are unpacked for `f` and packed into the memory that they came from.
+    /// Changes the elements, in place if this is the only reference; the second result is true if
+    /// it was. Narrow dtypes are unpacked for `f` and packed into the same memory.
     pub fn edit<C: Compute>(mut self, f: impl FnOnce(&mut [C])) -> (Literal, bool) {
         let dtype = self.ty.dtype;
         if !is_plain::<C>(dtype) {
@@ -258,8 +267,8 @@ impl Literal {
         (lit, false)
     }
 
-    /// Changes the bytes, in place if this is the only reference; the second answer says whether it
-    /// was. What `f` leaves must be a value of the dtype: a bool's byte is 0 or 1, unused bits are
+    /// Changes the bytes, in place if this is the only reference; the second result is true if it
+    /// was. `f` must leave valid values of the dtype: a bool's byte is 0 or 1, unused bits are
     /// zero.
     pub(crate) fn edit_bytes(mut self, f: impl FnOnce(&mut [u8])) -> (Literal, bool) {
         let inplace = self.bytes.is_unique();
@@ -281,8 +290,8 @@ impl<T: Pod> AsRef<[u8]> for VecOwner<T> {
     }
 }
 
-/// Is memory of that dtype exactly a slice of `C`? Bool is not: a stored byte must be 0 or 1, which
-/// `pack` sees to.
+/// Returns true if memory of `dtype` is a slice of `C`. Memory of bools is not a slice of `u8`: a
+/// stored byte must be 0 or 1, which `pack` guarantees.
 fn is_plain<C: Compute>(dtype: DType) -> bool {
     C::DTYPE == dtype
 }
@@ -306,7 +315,7 @@ fn unpack<C: Compute>(dtype: DType, bytes: &[u8], n: usize) -> Vec<C> {
     }
 }
 
-/// Element `i` of flat-packed integers, low bits first.
+/// Returns element `i` of bit-packed integers, low bits first.
 fn narrow(dtype: DType, bytes: &[u8], i: usize) -> i128 {
     let bits = dtype.bits();
     let per = 8 / bits;
@@ -344,9 +353,9 @@ fn pack<C: Compute>(dtype: DType, from: &[C], out: &mut [u8]) {
     }
 }
 
-/// An f64 as f32, rounded to odd: rounding that once more, to any narrower format, gives what
-/// rounding once would have (Boldo and Melquiond, "Emulation of FMA and Correctly Rounded Sums",
-/// 2008). What f32 holds stays as it is.
+/// Rounds an f64 to f32, to odd: rounding the result once more, to a narrower format, equals a
+/// single rounding (Boldo and Melquiond, "Emulation of FMA and Correctly Rounded Sums", 2008).
+/// Values that f32 represents are unchanged.
 fn to_odd(x: f64) -> f32 {
     let y = x as f32;
     if y as f64 == x || x.is_nan() {
@@ -378,8 +387,8 @@ mod tests {
 
     #[test]
     fn narrow_floats_are_rounded_once() {
-        // Just above the tie between 1 and the next f16 (bf16): rounded to f32 first it would be
-        // that tie, and go to 1.
+        // Just above the tie between 1 and the next value: rounded to f32 first, it would become
+        // the tie and then round to 1.
         let ulp = |bits: i32| f64::powi(2.0, -bits);
         for (dtype, bits) in
             [(DType::F16, 10), (DType::BF16, 7), (DType::F8E4M3FN, 3), (DType::F8E5M2, 2)]
@@ -399,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn an_edit_of_the_only_reference_keeps_the_memory() {
+    fn an_edit_of_the_only_reference_is_in_place() {
         let x = Literal::from_slice([2], &[1.0f32, 2.0]).unwrap();
         let at = x.bytes().address();
         let (x, inplace) = x.edit(|v: &mut [f32]| v[0] = 5.0);
@@ -412,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn an_edit_of_a_narrow_dtype_keeps_the_memory_too() {
+    fn an_edit_of_a_narrow_dtype_is_in_place() {
         for d in DType::ALL {
             let x = Literal::from_f64s(d, [5], &[1.0; 5]);
             let at = x.bytes().address();
@@ -430,7 +439,7 @@ mod tests {
     }
 
     #[test]
-    fn a_big_vector_is_taken_over() {
+    fn a_large_vector_is_not_copied() {
         let v = vec![1.0f32; 1 << 16];
         let at = v.as_ptr().addr();
         assert_eq!(Literal::from_vec([1 << 16], v).unwrap().bytes().address(), at);
@@ -445,7 +454,7 @@ mod tests {
         assert_eq!(
             (absurd.ty().to_string(), absurd.to_f64s().len()),
             ("f32[0]".to_string(), 0),
-            "a type that says what is there"
+            "the type matches the memory"
         );
     }
 }

@@ -1,10 +1,10 @@
-//! Shapes and types: what is known of a value before it runs.
+//! Shapes and types: the static properties of values.
 
 use crate::{DType, Error, Result};
 use smallvec::SmallVec;
 use std::{fmt, ops::Deref, ops::DerefMut};
 
-/// The sizes of the axes, outermost first. Kept inline up to six axes.
+/// The sizes of the axes, outermost first. Up to six axes are stored inline.
 ///
 /// ```
 /// use neurax_ir::Shape;
@@ -15,7 +15,7 @@ use std::{fmt, ops::Deref, ops::DerefMut};
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Shape(SmallVec<[usize; 6]>);
 
-/// Element type and shape of a value.
+/// The element type and shape of a value.
 ///
 /// ```
 /// use neurax_ir::{DType, Type};
@@ -32,23 +32,23 @@ pub struct Type {
 }
 
 impl Shape {
-    /// The shape of a scalar.
+    /// Returns the shape of a scalar.
     pub fn scalar() -> Shape {
         Shape::default()
     }
 
-    /// Number of axes.
+    /// Returns the number of axes.
     pub fn rank(&self) -> usize {
         self.0.len()
     }
 
-    /// Number of elements. Saturates; [`Type::bytes`] is the checked form that every graph value
-    /// has passed.
+    /// Returns the number of elements, saturating. [`Type::bytes`] is the checked form, which every
+    /// value of a graph has passed.
     pub fn size(&self) -> usize {
         if self.contains(&0) { 0 } else { self.iter().fold(1, |n, &d| n.saturating_mul(d)) }
     }
 
-    /// Row-major strides, in elements.
+    /// Returns the row-major strides, in elements.
     pub fn strides(&self) -> SmallVec<[usize; 6]> {
         let mut out: SmallVec<[usize; 6]> = SmallVec::from_elem(1, self.rank());
         for i in (0..self.rank().saturating_sub(1)).rev() {
@@ -57,64 +57,64 @@ impl Shape {
         out
     }
 
-    /// This shape with an axis of that size put in at `axis`.
+    /// Returns this shape with an axis of `size` inserted at `axis`.
     pub fn inserted(&self, axis: usize, size: usize) -> Shape {
         let mut s = self.clone();
         s.0.insert(axis, size);
         s
     }
 
-    /// This shape without that axis.
+    /// Returns this shape without `axis`.
     pub fn removed(&self, axis: usize) -> Shape {
         let mut s = self.clone();
         s.0.remove(axis);
         s
     }
 
-    /// This shape without those axes.
+    /// Returns this shape without `axes`.
     pub fn without(&self, axes: &[usize]) -> Shape {
         self.iter().enumerate().filter(|(i, _)| !axes.contains(i)).map(|(_, &d)| d).collect()
     }
 }
 
 impl Type {
-    /// A type of that element type and shape.
+    /// Creates a type.
     pub fn new(dtype: DType, shape: impl Into<Shape>) -> Type {
         Type { dtype, shape: shape.into() }
     }
 
-    /// The type of a scalar.
+    /// Returns the type of a scalar.
     pub fn scalar(dtype: DType) -> Type {
         Type { dtype, shape: Shape::scalar() }
     }
 
-    /// Number of axes.
+    /// Returns the number of axes.
     pub fn rank(&self) -> usize {
         self.shape.rank()
     }
 
-    /// Number of elements.
+    /// Returns the number of elements, saturating.
     pub fn size(&self) -> usize {
         self.shape.size()
     }
 
-    /// The same shape with other elements.
+    /// Returns the type of this shape with elements of `dtype`.
     pub fn with_dtype(&self, dtype: DType) -> Type {
         Type { dtype, shape: self.shape.clone() }
     }
 
-    /// The same elements in another shape.
+    /// Returns the type of `shape` with elements of this dtype.
     pub fn with_shape(&self, shape: impl Into<Shape>) -> Type {
         Type { dtype: self.dtype, shape: shape.into() }
     }
 
-    /// Bytes that a value of this type takes.
+    /// Returns the number of bytes of a value of this type.
     ///
-    /// An axis of size 0 does not excuse the others: as in NumPy, the product of all others must
-    /// fit, too. So in a type that passed, the product of any of its axes does not overflow.
+    /// As in NumPy, the product of all nonzero axes must not overflow, even if another axis is 0.
+    /// Once a type has passed, the product of any subset of its axes is therefore representable.
     ///
     /// # Errors
-    /// When the size does not fit the address space.
+    /// If the size in bytes exceeds the address space.
     pub fn bytes(&self) -> Result<usize> {
         let count =
             self.shape.iter().filter(|&&d| d != 0).try_fold(1usize, |n, &d| n.checked_mul(d));

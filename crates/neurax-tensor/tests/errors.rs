@@ -44,7 +44,7 @@ fn mistakes_are_named() {
     says(Tensor::zeros([usize::MAX, usize::MAX]), &["larger than the address space"]);
     says(concat::<Tensor>([], 0), &["expected at least one operand, got none"]);
     let e = x.to_vec::<f64>().unwrap_err().to_string();
-    assert!(e.contains("the value is f32[2, 3], not f64"), "{e}");
+    assert!(e.contains("expected f64 elements, got f32[2, 3]"), "{e}");
 }
 
 #[derive(Tree)]

@@ -1,0 +1,31 @@
+//! Tuning constants of this crate.
+
+/// The smallest allocation that [`crate::Bytes`] keeps for reuse, in cache lines of 64 bytes
+/// (16 KiB). The system's allocator serves smaller ones without page faults.
+pub const MIN_RECYCLED_LINES: usize = 256;
+
+/// The largest allocation that [`crate::Bytes`] keeps for reuse, in cache lines of 64 bytes
+/// (32 MiB): two of them fill the free list.
+pub const MAX_RECYCLED_LINES: usize = 1 << 19;
+
+/// The most memory that [`crate::Bytes`] keeps for reuse, in cache lines of 64 bytes (64 MiB).
+pub const MAX_FREE_LINES: usize = 1 << 20;
+
+/// The smallest vector whose memory a [`crate::Literal`] takes over instead of copying, in bytes.
+pub const MIN_BORROWED_BYTES: usize = 1 << 16;
+
+/// The most elements of a literal that the text form prints as decimal numbers; longer ones are
+/// printed as hexadecimal bytes.
+pub const MAX_DECIMAL_ELEMENTS: usize = 8;
+
+/// The largest graph, in equations, whose calls are inlined: one shared copy of a larger graph is
+/// cheaper to compile.
+pub const MAX_INLINED_EQNS: usize = 64;
+
+/// The most elements of a value that constant folding computes: a larger constant would enlarge
+/// the program by more than it saves.
+pub const MAX_FOLDED_ELEMENTS: usize = 64;
+
+/// The most rounds of the pass pipeline. Rewrites that one round makes possible for the next are
+/// found in the first few.
+pub const MAX_PIPELINE_ROUNDS: usize = 4;
