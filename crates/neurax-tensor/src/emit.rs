@@ -56,8 +56,9 @@ pub(crate) fn apply(graph: &Graph, xs: Vec<Tensor>, at: At) -> Result<Outs> {
             .collect()),
         Road::Now => {
             let (own, device) = device_of(&xs)?;
-            let program =
-                device.compile(&graph.placed(&place.clone().into())).map_err(|e| e.at(&place))?;
+            let program = device
+                .compile(&graph.with_default_origin(&place.clone().into()))
+                .map_err(|e| e.at(&place))?;
             let args = buffers(xs, &device, "run")?;
             let outs = program.run(args).map_err(|e| e.at(&place))?;
             Ok(outs.into_iter().map(|b| Tensor::concrete(b, own.clone())).collect())

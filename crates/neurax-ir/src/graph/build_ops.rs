@@ -1,4 +1,4 @@
-//! The builder's methods for single ops, so that rules read like formulas.
+//! Methods of the builder that emit single ops, so that rules can be written as formulas.
 
 use super::{Builder, Value};
 use crate::op::*;
@@ -66,12 +66,12 @@ impl Builder {
     );
     binary_methods!(xor = Xor, complex = Complex, polygamma = Polygamma);
 
-    /// A scalar constant.
+    /// Emits a scalar constant.
     pub fn scalar(&mut self, dtype: DType, x: f64) -> Value {
         self.constant(Literal::scalar(dtype, x))
     }
 
-    /// All elements `x`.
+    /// Emits a value of type `ty` with all elements `x`.
     pub fn full(&mut self, ty: Type, x: f64) -> Value {
         let s = self.scalar(ty.dtype, x);
         if ty.rank() == 0 {
@@ -81,35 +81,35 @@ impl Builder {
         }
     }
 
-    /// All elements zero.
+    /// Emits zeros of type `ty`.
     pub fn zeros(&mut self, ty: Type) -> Value {
         self.full(ty, 0.0)
     }
 
-    /// All elements `x`, in the type of `like`.
+    /// Emits a value of the type of `like` with all elements `x`.
     pub fn full_like(&mut self, like: Value, x: f64) -> Value {
         let ty = self.ty(like).clone();
         self.full(ty, x)
     }
 
-    /// `x + c`
+    /// Emits `x + c`.
     pub fn add_scalar(&mut self, x: Value, c: f64) -> Value {
         let c = self.full_like(x, c);
         self.add(x, c)
     }
 
-    /// `x * c`
+    /// Emits `x * c`.
     pub fn mul_scalar(&mut self, x: Value, c: f64) -> Value {
         let c = self.full_like(x, c);
         self.mul(x, c)
     }
 
-    /// `x * x`
+    /// Emits `x * x`.
     pub fn square(&mut self, x: Value) -> Value {
         self.mul(x, x)
     }
 
-    /// `x` in another dtype; itself if it has that one.
+    /// Converts `x` to `dtype`; returns `x` if it has that dtype.
     pub fn convert(&mut self, x: Value, dtype: DType) -> Value {
         if self.dtype(x) == dtype { x } else { self.emit(Convert { dtype }, &[x]) }
     }
@@ -124,7 +124,7 @@ impl Builder {
         self.emit(Select {}, &[pred, x, y])
     }
 
-    /// `x` where `pred`, else zero.
+    /// Emits `x` where `pred` is true and zero elsewhere.
     pub fn select_or_zero(&mut self, pred: Value, x: Value) -> Value {
         let zero = self.full_like(x, 0.0);
         self.select(pred, x, zero)
@@ -135,13 +135,13 @@ impl Builder {
         self.emit(Iota { ty, axis }, &[])
     }
 
-    /// `x` in another shape; itself if it has that one.
+    /// Reshapes `x`; returns `x` if it has that shape.
     pub fn reshape(&mut self, x: Value, shape: impl Into<Shape>) -> Value {
         let shape = shape.into();
         if self.ty(x).shape == shape { x } else { self.emit(Reshape { shape }, &[x]) }
     }
 
-    /// Emits [`Broadcast`]; `x` itself if nothing changes.
+    /// Emits [`Broadcast`]; returns `x` if it has that shape.
     pub fn broadcast(&mut self, x: Value, shape: impl Into<Shape>, dims: &[usize]) -> Value {
         let shape = shape.into();
         if self.ty(x).shape == shape {
@@ -151,26 +151,27 @@ impl Builder {
         }
     }
 
-    /// A scalar repeated to the shape of `like`.
+    /// Broadcasts a scalar to the shape of `like`.
     pub fn broadcast_like(&mut self, scalar: Value, like: Value) -> Value {
         let shape = self.ty(like).shape.clone();
         self.broadcast(scalar, shape, &[])
     }
 
-    /// Undoes a reduction over `axes`: repeats `x` along them, into `shape`.
+    /// Broadcasts the result of a reduction over `axes` back to `shape`.
     pub fn unreduce(&mut self, x: Value, shape: impl Into<Shape>, axes: &[usize]) -> Value {
         let shape = shape.into();
         let dims: Vec<usize> = (0..shape.rank()).filter(|i| !axes.contains(i)).collect();
         self.broadcast(x, shape, &dims)
     }
 
-    /// Axes in another order; `x` itself if the order is theirs.
+    /// Permutes the axes: axis `i` of the result is axis `permutation[i]` of `x`. Returns `x` if
+    /// the order does not change.
     pub fn transpose(&mut self, x: Value, permutation: &[usize]) -> Value {
         let same = permutation.iter().enumerate().all(|(i, &p)| i == p);
         if same { x } else { self.emit(Transpose { permutation: permutation.to_vec() }, &[x]) }
     }
 
-    /// Axis `from` becomes axis `to`, the others keep their order.
+    /// Moves axis `from` to position `to`; the others keep their order.
     pub fn move_axis(&mut self, x: Value, from: usize, to: usize) -> Value {
         let mut p: Vec<usize> = (0..self.ty(x).rank()).filter(|&i| i != from).collect();
         p.insert(to.min(p.len()), from);
@@ -183,7 +184,7 @@ impl Builder {
         self.emit(Slice { start: start.to_vec(), limit: limit.to_vec(), stride }, &[x])
     }
 
-    /// Indices `from..to` of one axis.
+    /// Emits the slice `from..to` along `axis`.
     pub fn slice_axis(&mut self, x: Value, axis: usize, from: usize, to: usize) -> Value {
         let mut limit = self.ty(x).shape.to_vec();
         let mut start = vec![0; limit.len()];
@@ -191,23 +192,23 @@ impl Builder {
         self.slice(x, &start, &limit)
     }
 
-    /// Emits [`Concatenate`]; a single operand is itself.
+    /// Emits [`Concatenate`]; returns the operand if there is only one.
     pub fn concat(&mut self, xs: &[Value], axis: usize) -> Value {
         if let [x] = xs { *x } else { self.emit(Concatenate { axis }, xs) }
     }
 
-    /// Emits [`Reduce`]; `x` itself if there are no axes.
+    /// Emits [`Reduce`]; returns `x` if there are no axes.
     pub fn reduce(&mut self, kind: ReduceKind, x: Value, axes: &[usize]) -> Value {
         if axes.is_empty() { x } else { self.emit(Reduce { kind, axes: axes.to_vec() }, &[x]) }
     }
 
-    /// Sum over axes.
+    /// Emits the sum over `axes`.
     pub fn sum(&mut self, x: Value, axes: &[usize]) -> Value {
         self.reduce(ReduceKind::Sum, x, axes)
     }
 
-    /// The slices of `x` along `axis` at those places: the axes of `indices` stand where `axis`
-    /// was.
+    /// Emits the slices of `x` at `indices` along `axis`. In the result's shape, the axes of
+    /// `indices` replace `axis`.
     pub fn take(&mut self, x: Value, indices: Value, axis: usize, mode: OutOfBounds) -> Value {
         let mut sizes = self.ty(x).shape.to_vec();
         sizes.iter_mut().skip(axis).take(1).for_each(|n| *n = 1);
@@ -225,9 +226,9 @@ impl Builder {
         self.emit(op, &[x, vectors])
     }
 
-    /// For every element of `indices` the element of `x` at that place along `axis`, other indices
-    /// the same: the shapes agree but for `axis`. Places out of bounds are moved to the nearest
-    /// one.
+    /// Emits, for each element of `indices`, the element of `x` at that index along `axis` and the
+    /// same indices along the other axes. The shapes agree except for `axis`. Indices out of bounds
+    /// are clipped.
     pub fn take_along_axis(&mut self, x: Value, indices: Value, axis: usize) -> Value {
         let rank = self.ty(x).rank();
         let others: Vec<usize> = (0..rank).filter(|&a| a != axis).collect();
@@ -244,19 +245,19 @@ impl Builder {
         self.emit(op, &[x, vectors])
     }
 
-    /// Every index as a vector of one entry.
+    /// Appends an axis of size 1 to `indices`: each index becomes an index vector.
     fn index_vectors(&mut self, indices: Value) -> Value {
         let shape = self.ty(indices).shape.clone();
         let last = shape.rank();
         self.reshape(indices, shape.inserted(last, 1))
     }
 
-    /// The tangent, or zeros of the type of `x`.
+    /// Returns the tangent `t`, or emits zeros of the type of `x` if there is none.
     pub fn tangent_or_zero(&mut self, t: Tangent, x: Value) -> Value {
         t.unwrap_or_else(|| self.full_like(x, 0.0))
     }
 
-    /// `a + b` where each may be zero (`None`).
+    /// Emits `a + b`, where `None` is zero.
     pub fn add_tangents(&mut self, a: Tangent, b: Tangent) -> Tangent {
         match (a, b) {
             (Some(a), Some(b)) => Some(self.add(a, b)),
@@ -264,7 +265,8 @@ impl Builder {
         }
     }
 
-    /// `x` with the batch axis (at `dim`, or missing) at the front.
+    /// Moves the batch axis `dim` to the front; broadcasts `x` along a new axis of `size` if it is
+    /// not batched.
     pub fn batched_at_front(&mut self, x: Value, dim: Option<usize>, size: usize) -> Value {
         match dim {
             Some(d) => self.move_axis(x, d, 0),

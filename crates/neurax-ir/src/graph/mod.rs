@@ -1,4 +1,4 @@
-//! Graphs: inputs, equations, outputs.
+//! Graphs: inputs, equations and outputs, with their builder, verifier, printer and parser.
 
 pub(crate) mod attr;
 mod build_ops;
@@ -24,23 +24,23 @@ use std::hash::{Hash, Hasher};
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Value(pub u32);
 
-/// A few values.
+/// A short list of values.
 pub type Values = SmallVec<[Value; 4]>;
 
-/// One equation: `outputs = op(inputs)`. Operands outside, parameters inside the op.
+/// An equation: `outputs = op(inputs)`. Operands are values; parameters are fields of the op.
 #[derive(Clone, Debug)]
 pub struct Eqn {
-    /// What is computed.
+    /// The operation.
     pub op: Op,
-    /// From which values.
+    /// The operands.
     pub inputs: Values,
-    /// Into which values.
+    /// The result values.
     pub outputs: Values,
-    /// Where in the user's program it comes from. Not part of equality and hash.
+    /// The origin in the user's program. Not compared and not hashed.
     pub at: Origin,
 }
 
-/// A function of typed values. See the [crate] page for the text form.
+/// A function of typed values. The [crate] page shows the text form.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Graph {
     types: Vec<Type>,
@@ -50,56 +50,56 @@ pub struct Graph {
 }
 
 impl Value {
-    /// Its place in the arena of types.
+    /// Returns the index of the value's type in [`Graph::types`].
     pub fn index(self) -> usize {
         self.0 as usize
     }
 }
 
 impl Graph {
-    /// The values that stand for the arguments.
+    /// Returns the values of the arguments.
     pub fn inputs(&self) -> impl ExactSizeIterator<Item = Value> + use<> {
         (0..self.inputs as u32).map(Value).collect::<Vec<_>>().into_iter()
     }
 
-    /// The equations, each after those it depends on.
+    /// Returns the equations in topological order.
     pub fn eqns(&self) -> &[Eqn] {
         &self.eqns
     }
 
-    /// The results.
+    /// Returns the values of the results.
     pub fn outputs(&self) -> &[Value] {
         &self.outputs
     }
 
-    /// The type of a value.
+    /// Returns the type of `v`.
     pub fn ty(&self, v: Value) -> &Type {
         &self.types[v.index()]
     }
 
-    /// The types of all values, by index.
+    /// Returns the types of all values, by index.
     pub fn types(&self) -> &[Type] {
         &self.types
     }
 
-    /// The types of the arguments.
+    /// Returns the types of the arguments.
     pub fn input_types(&self) -> &[Type] {
         &self.types[..self.inputs]
     }
 
-    /// The types of the results.
+    /// Returns the types of the results.
     pub fn output_types(&self) -> Vec<Type> {
         self.outputs.iter().map(|&v| self.ty(v).clone()).collect()
     }
 
-    /// How many equations it has, those of nested graphs included.
+    /// Returns the number of equations, including those of nested graphs.
     pub fn count_eqns(&self) -> usize {
         let nested = |e: &Eqn| e.op.graphs().iter().map(|g| g.count_eqns()).sum::<usize>();
         self.eqns.iter().map(|e| 1 + nested(e)).sum()
     }
 
-    /// For every value, the index of the last equation that reads it: `eqns.len()` for outputs,
-    /// `None` if nothing does.
+    /// Returns, for each value, the index of the last equation that reads it: `eqns.len()` for
+    /// outputs, `None` for values that are never read.
     pub fn last_uses(&self) -> Vec<Option<usize>> {
         let mut last = vec![None; self.types.len()];
         for (i, e) in self.eqns.iter().enumerate() {
@@ -109,11 +109,41 @@ impl Graph {
         last
     }
 
-    /// A short hash of the whole graph, stable within one build of the program; shown in logs.
-    pub fn fingerprint(&self) -> u64 {
-        let mut h = rustc_hash::FxHasher::default();
-        self.hash(&mut h);
-        h.finish()
+    /// Returns, for each value, the index of the equation that produces it; `None` for inputs.
+    ///
+    /// ```
+    /// use neurax_ir::Graph;
+    /// let graph = Graph::parse("graph(%0: f32[]) {
+    ///   %1: f32[] = sine(%0)
+    ///   %2: f32[] = cosine(%1)
+    ///   return %2
+    /// }")?;
+    /// assert_eq!(graph.producers(), [None, Some(0), Some(1)]);
+    /// # Ok::<(), neurax_ir::Error>(())
+    /// ```
+    pub fn producers(&self) -> Vec<Option<usize>> {
+        let mut producers = vec![None; self.types.len()];
+        record_producers(&mut producers, &self.eqns, 0);
+        producers
+    }
+
+    /// Returns, for each value, true if it depends on one of the inputs marked in `inputs`.
+    pub(crate) fn dependents(&self, inputs: &[bool]) -> Vec<bool> {
+        let mut depends = inputs.to_vec();
+        for e in &self.eqns {
+            let any = e.inputs.iter().any(|v| depends[v.index()]);
+            depends.extend(e.outputs.iter().map(|_| any));
+        }
+        depends
+    }
+}
+
+/// Records the producers of the results of `eqns[from..]` in `producers`, which grows as needed.
+pub(crate) fn record_producers(producers: &mut Vec<Option<usize>>, eqns: &[Eqn], from: usize) {
+    for (i, e) in eqns.iter().enumerate().skip(from) {
+        let end = e.outputs.iter().map(|v| v.index() + 1).max().unwrap_or(0);
+        producers.resize(producers.len().max(end), None);
+        e.outputs.iter().for_each(|v| producers[v.index()] = Some(i));
     }
 }
 

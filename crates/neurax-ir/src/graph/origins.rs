@@ -1,15 +1,15 @@
-//! Origins of equations inside the ops that hold graphs. A rule writes a body in a builder of its
-//! own, which knows no place; the op that the body goes into does.
+//! Origins of the equations of nested graphs. A rule builds a body with a builder that has no
+//! origin; the equations receive the origin of the op that contains the body.
 
 use super::{Eqn, Graph};
 use crate::{Op, Origin, Place};
 use std::borrow::Cow;
 
 impl Graph {
-    /// The same graph, in which every equation without a place, those of nested graphs included,
-    /// has this origin.
-    pub fn placed(&self, at: &Origin) -> Cow<'_, Graph> {
-        if at.is_unknown() || self.eqns.iter().all(is_placed) {
+    /// Returns this graph with `at` as the origin of all equations whose location is unknown,
+    /// including those of nested graphs.
+    pub fn with_default_origin(&self, at: &Origin) -> Cow<'_, Graph> {
+        if at.is_unknown() || self.eqns.iter().all(has_origin) {
             return Cow::Borrowed(self);
         }
         let mut graph = self.clone();
@@ -17,7 +17,7 @@ impl Graph {
             if e.at.is_unknown() {
                 e.at = at.clone();
             }
-            if let Some(op) = e.op.placed(at) {
+            if let Some(op) = e.op.with_default_origin(at) {
                 e.op = op;
             }
         }
@@ -32,14 +32,15 @@ impl Graph {
 }
 
 impl Op {
-    /// The same op, if equations of its graphs have no place: they get this origin.
-    pub(super) fn placed(&self, at: &Origin) -> Option<Op> {
-        let region = self.region().filter(|_| !at.is_unknown() && !self.is_placed())?;
-        region.map_graphs(&mut |g| Ok(g.placed(at).into_owned())).ok()
+    /// Returns this op with `at` as the origin of the equations of its graphs whose location is
+    /// unknown; `None` if there are none.
+    pub(super) fn with_default_origin(&self, at: &Origin) -> Option<Op> {
+        let region = self.region().filter(|_| !at.is_unknown() && !self.has_origins())?;
+        region.map_graphs(&mut |g| Ok(g.with_default_origin(at).into_owned())).ok()
     }
 
-    fn is_placed(&self) -> bool {
-        self.graphs().iter().all(|g| g.eqns.iter().all(is_placed))
+    fn has_origins(&self) -> bool {
+        self.graphs().iter().all(|g| g.eqns.iter().all(has_origin))
     }
 }
 
@@ -49,25 +50,25 @@ impl Origin {
     }
 }
 
-fn is_placed(e: &Eqn) -> bool {
-    !e.at.is_unknown() && e.op.is_placed()
+fn has_origin(e: &Eqn) -> bool {
+    !e.at.is_unknown() && e.op.has_origins()
 }
 
-/// See [`crate::Builder::within`]; equations of nested graphs are within the layer, too.
+/// Prepends `layer` to the layer path of `eqns` and of the equations of their graphs, and sets the
+/// location of those that have none to show; see [`crate::Builder::within`].
 pub(super) fn within(eqns: &mut [Eqn], layer: Option<&str>, at: &Place) {
     for e in eqns {
         if let Some(layer) = layer {
-            e.at.path = Some(
-                e.at.path
-                    .as_ref()
-                    .map_or_else(|| layer.into(), |inner| format!("{layer}/{inner}").into()),
-            );
+            e.at.path = Some(match &e.at.path {
+                Some(inner) => format!("{layer}/{inner}").into(),
+                None => layer.into(),
+            });
         }
         if e.at.place.shown().is_none() {
             e.at.place = at.clone();
         }
-        if let Some(Ok(op)) = e.op.region().map(|r| r.map_graphs(&mut |g| Ok(g.within(layer, at))))
-        {
+        let op = e.op.region().map(|r| r.map_graphs(&mut |g| Ok(g.within(layer, at))));
+        if let Some(Ok(op)) = op {
             e.op = op;
         }
     }
@@ -85,7 +86,7 @@ mod tests {
         b.finish(&[y]).unwrap()
     }
 
-    /// A body of two equations, the second of which is at `here`.
+    /// Creates a body of two equations, the second of which has the origin `here`.
     fn nested(here: &Origin) -> Checkpoint {
         let body = once(|b, x| {
             let y = b.sin(x);
@@ -95,17 +96,18 @@ mod tests {
         Checkpoint { body: body.into() }
     }
 
-    fn places(g: &Graph) -> Vec<String> {
+    /// The locations of all equations, each followed by those of its nested graphs.
+    fn locations(g: &Graph) -> Vec<String> {
         let of = |e: &super::Eqn| {
             std::iter::once(e.at.place.to_string())
-                .chain(e.op.graphs().iter().flat_map(|g| places(g)))
+                .chain(e.op.graphs().iter().flat_map(|g| locations(g)))
                 .collect::<Vec<_>>()
         };
         g.eqns().iter().flat_map(of).collect()
     }
 
     #[test]
-    fn what_has_no_place_takes_that_of_the_op_around_it() {
+    fn equations_without_origin_take_that_of_the_enclosing_op() {
         let (here, there) =
             (Origin::from(Place::named("here")), Origin::from(Place::named("there")));
         let deep = || {
@@ -114,23 +116,22 @@ mod tests {
             })
         };
         assert_eq!(
-            places(&deep()),
+            locations(&deep()),
             ["an unknown place", "an unknown place", "an unknown place", "here"]
         );
-        assert_eq!(places(&deep().placed(&there)), ["there", "there", "there", "here"]);
+        let placed = deep().with_default_origin(&there).into_owned();
+        assert_eq!(locations(&placed), ["there", "there", "there", "here"]);
         let emitted = once(|b, x| {
             b.set_origin(there.clone());
             b.emit(nested(&here), &[x])
         });
-        assert_eq!(places(&emitted), ["there", "there", "here"]);
-        assert!(
-            matches!(emitted.placed(&here), std::borrow::Cow::Borrowed(_)),
-            "nothing is left to do"
-        );
+        assert_eq!(locations(&emitted), ["there", "there", "here"]);
+        let unchanged = emitted.with_default_origin(&here);
+        assert!(matches!(unchanged, std::borrow::Cow::Borrowed(_)), "all origins are known");
     }
 
     #[test]
-    fn a_layer_names_the_equations_of_its_loops() {
+    fn a_layer_is_recorded_in_the_equations_of_its_loops() {
         let mut b = Builder::new();
         let x = b.input(Type::scalar(DType::F32));
         let y = b.emit(nested(&Origin { path: Some("inner".into()), ..Origin::default() }), &[x]);
@@ -145,6 +146,6 @@ mod tests {
             (g.eqns()[0].at.path.as_deref(), paths),
             (Some("outer"), vec!["outer".to_string(), "outer/inner".into()])
         );
-        assert_eq!(places(&g), ["here", "here", "here"]);
+        assert_eq!(locations(&g), ["here", "here", "here"]);
     }
 }

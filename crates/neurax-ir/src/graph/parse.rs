@@ -1,14 +1,14 @@
-//! Reads the text form back. Every equation goes through the builder, so a parsed graph is a
+//! The parser of the text form. Every equation is added with the builder, so a parsed graph is a
 //! checked graph.
 
 use super::{Attr, Builder, Graph, Value, attr::text_error};
 use crate::{Error, Op, Result, Type, op::CustomOp};
 use std::sync::Arc;
 
-/// How deep graphs may be nested in text: beyond it a file could overflow the stack.
+/// The maximum nesting depth of graphs: deeper ones could overflow the stack.
 const MAX_DEPTH: usize = 64;
 
-/// Reads graphs and attributes.
+/// A parser of graphs and attributes.
 #[derive(Debug)]
 pub struct Parser<'t> {
     text: &'t str,
@@ -19,44 +19,50 @@ pub struct Parser<'t> {
 }
 
 impl Graph {
-    /// Reads the text form.
+    /// Parses the text form.
     ///
     /// # Errors
-    /// With the line, what was expected there.
+    /// The line and what was expected there.
     pub fn parse(text: &str) -> Result<Graph> {
         Graph::parse_with(text, &[])
     }
 
-    /// Reads the text form of a graph that uses those ops from outside.
+    /// Parses the text form of a graph that uses the custom ops `customs`.
     ///
     /// # Errors
-    /// With the line, what was expected there.
+    /// The line and what was expected there.
     pub fn parse_with(text: &str, customs: &[Arc<dyn CustomOp>]) -> Result<Graph> {
         let mut p = Parser { text, at: 0, attrs: 0, depth: 0, customs };
         let g = p.graph()?;
         p.space();
-        if p.at < text.len() { Err(p.error("the end was expected".into())) } else { Ok(g) }
+        if p.at < text.len() { Err(p.error("expected the end of the text".into())) } else { Ok(g) }
     }
 }
 
 impl<'t> Parser<'t> {
-    /// An error at the current line.
+    /// Creates an error at the current line.
     pub fn error(&self, message: String) -> Error {
         text_error(1 + self.text[..self.at].matches('\n').count(), message)
     }
 
-    /// The op from outside of that name and parameters.
-    pub fn custom(&self, name: &str, params: &str) -> Result<Arc<dyn CustomOp>> {
-        let found = self.customs.iter().find(|c| c.name() == name && c.params() == params);
-        found
-            .cloned()
-            .ok_or_else(|| self.error(format!("the custom op `{name}` with parameters `{params}` is not known; give it to Graph::parse_with")))
-    }
-
-    /// Reads `key=value`.
+    /// Returns the custom op with this name and these parameters.
     ///
     /// # Errors
-    /// When the next attribute is another one.
+    /// If it was not passed to [`Graph::parse_with`].
+    pub fn custom(&self, name: &str, params: &str) -> Result<Arc<dyn CustomOp>> {
+        let found = self.customs.iter().find(|c| c.name() == name && c.params() == params);
+        found.cloned().ok_or_else(|| {
+            self.error(format!(
+                "unknown custom op `{name}` with parameters `{params}`; \
+                     pass it to Graph::parse_with"
+            ))
+        })
+    }
+
+    /// Parses `key=value`.
+    ///
+    /// # Errors
+    /// If the next attribute has another name or its value does not parse.
     pub fn attr<T: Attr>(&mut self, key: &str) -> Result<T> {
         self.expect(if self.attrs == 0 { "[" } else { "," })?;
         self.attrs += 1;
@@ -68,26 +74,26 @@ impl<'t> Parser<'t> {
         value
     }
 
-    /// Reads letters, digits and the signs of numbers.
+    /// Parses a word: letters, digits and `_-+.`.
     ///
     /// # Errors
-    /// When there are none.
+    /// If the next character is another one.
     pub fn word(&mut self) -> Result<String> {
         self.space();
         let rest = &self.text[self.at..];
         let end =
             rest.find(|c: char| !(c.is_alphanumeric() || "_-+.".contains(c))).unwrap_or(rest.len());
         if end == 0 {
-            return Err(self.error("a word was expected".into()));
+            return Err(self.error("expected a word".into()));
         }
         self.at += end;
         Ok(rest[..end].to_string())
     }
 
-    /// Reads a quoted text.
+    /// Parses a quoted string.
     ///
     /// # Errors
-    /// When there is none, or it does not end.
+    /// If there is no quoted string or its end is missing.
     pub fn quoted(&mut self) -> Result<String> {
         self.expect("\"")?;
         let mut out = String::new();
@@ -107,10 +113,10 @@ impl<'t> Parser<'t> {
                 c => out.push(c),
             }
         }
-        Err(self.error("a quoted text does not end".into()))
+        Err(self.error("the end of a quoted string is missing".into()))
     }
 
-    /// Skips `s` if it comes next.
+    /// Skips `s` if it is next; returns true if it was.
     pub fn eat(&mut self, s: &str) -> bool {
         self.space();
         let hit = self.text[self.at..].starts_with(s);
@@ -123,15 +129,15 @@ impl<'t> Parser<'t> {
     /// Skips `s`.
     ///
     /// # Errors
-    /// When something else comes next.
+    /// If something else is next.
     pub fn expect(&mut self, s: &str) -> Result<()> {
-        if self.eat(s) { Ok(()) } else { Err(self.error(format!("`{s}` was expected"))) }
+        if self.eat(s) { Ok(()) } else { Err(self.error(format!("expected `{s}`"))) }
     }
 
-    /// Reads a list with brackets and commas.
+    /// Parses a list with brackets and commas.
     ///
     /// # Errors
-    /// When it is no such list.
+    /// If the text is not such a list.
     pub fn list<T>(
         &mut self,
         open: &str,
@@ -152,10 +158,10 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// Reads a graph.
+    /// Parses a graph.
     ///
     /// # Errors
-    /// When the text is no graph, an equation does not check, or graphs are nested too deeply.
+    /// If the text is not a graph, an equation does not check, or graphs are nested too deeply.
     pub fn graph(&mut self) -> Result<Graph> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
@@ -200,7 +206,7 @@ impl<'t> Parser<'t> {
         let name = self.word()?;
         let outer = std::mem::take(&mut self.attrs);
         let op = Op::parse_attrs(&name, self)
-            .unwrap_or_else(|| Err(self.error(format!("there is no op `{name}`"))))?;
+            .unwrap_or_else(|| Err(self.error(format!("unknown op `{name}`"))))?;
         if self.attrs > 0 {
             self.expect("]")?;
         }
@@ -208,15 +214,13 @@ impl<'t> Parser<'t> {
         let xs = self.list("(", ")", |p| p.used(env))?;
         let ys = b.try_emit(op, &xs).map_err(|e| self.error(e.to_string()))?;
         if ys.len() != declared.len() {
-            return Err(self.error(format!(
-                "`{name}` gives {} values, not {}",
-                ys.len(),
-                declared.len()
-            )));
+            let (have, want) = (ys.len(), declared.len());
+            return Err(self.error(format!("expected {want} results of `{name}`, got {have}")));
         }
         for ((v, ty), y) in declared.into_iter().zip(ys) {
             if *b.ty(y) != ty {
-                return Err(self.error(format!("`{name}` gives {}, not {ty}", b.ty(y))));
+                let have = b.ty(y);
+                return Err(self.error(format!("expected {ty} as result of `{name}`, got {have}")));
             }
             self.define(env, v, y)?;
         }
@@ -225,10 +229,8 @@ impl<'t> Parser<'t> {
 
     fn define(&self, env: &mut Vec<Value>, v: u32, is: Value) -> Result<()> {
         if v as usize != env.len() {
-            return Err(self.error(format!(
-                "%{v} was expected to be %{}: values are numbered in order",
-                env.len()
-            )));
+            let next = env.len();
+            return Err(self.error(format!("expected %{next}, got %{v}: number values in order")));
         }
         env.push(is);
         Ok(())

@@ -1,9 +1,9 @@
-//! The text form of a graph. `parse.rs` reads it back.
+//! The printer of the text form, which `parse.rs` reads.
 
 use super::{Attr, Graph, Value};
 use std::fmt::{self, Write};
 
-/// Writes graphs and attributes.
+/// A printer of graphs and attributes.
 #[derive(Default, Debug)]
 pub struct Printer {
     out: String,
@@ -12,7 +12,8 @@ pub struct Printer {
 }
 
 impl Printer {
-    /// Writes `key=value`, with a comma after the first.
+    /// Prints `key=value`, preceded by `[` if it is the first attribute of the op and by a comma
+    /// otherwise.
     pub fn attr(&mut self, key: &str, value: &impl Attr) {
         self.word(if self.attrs == 0 { "[" } else { ", " });
         self.attrs += 1;
@@ -23,17 +24,17 @@ impl Printer {
         self.attrs = outer;
     }
 
-    /// Writes text as it is.
+    /// Prints `s` verbatim.
     pub fn word(&mut self, s: &str) {
         self.out.push_str(s);
     }
 
-    /// Writes text in quotes.
+    /// Prints `s` in quotes, escaped.
     pub fn quoted(&mut self, s: &str) {
         let _ = write!(self.out, "{s:?}");
     }
 
-    /// Writes a list with brackets and commas.
+    /// Prints a list with brackets and commas.
     pub fn list<T>(
         &mut self,
         open: &str,
@@ -51,7 +52,7 @@ impl Printer {
         self.word(close);
     }
 
-    /// Writes a graph, indented to where it stands.
+    /// Prints a graph at the current indentation.
     pub fn graph(&mut self, g: &Graph) {
         self.word("graph");
         let inputs: Vec<Value> = g.inputs().collect();
@@ -78,7 +79,7 @@ impl Printer {
         self.word("}");
     }
 
-    /// Writes an op's name and attributes.
+    /// Prints the name and the attributes of an op.
     pub fn op(&mut self, op: &crate::Op) {
         self.word(op.name());
         let outer = std::mem::take(&mut self.attrs);
@@ -89,7 +90,7 @@ impl Printer {
         self.attrs = outer;
     }
 
-    /// What was written.
+    /// Returns the text.
     pub fn finish(self) -> String {
         self.out
     }

@@ -1,68 +1,52 @@
-//! Leaving out what nobody needs.
+//! Pruning: removes outputs together with the equations and inputs that only they need.
 
-use super::{Builder, Graph, Value, Values};
+use super::{Eqn, Graph, Value, Values};
 
 impl Graph {
-    /// The graph of the live outputs only, without the equations and inputs that only dead ones
-    /// need. Answers also which inputs it still takes. Ops that hold graphs are pruned inside.
+    /// Returns the graph of the `live` outputs, without equations and inputs that only the others
+    /// need, and for each input whether it remains. Ops that hold graphs are pruned inside.
     pub fn pruned(&self, live: &[bool]) -> (Graph, Vec<bool>) {
-        let all = self.keep(live, &vec![false; self.inputs]);
-        all.unwrap_or_else(|| (self.clone(), vec![true; self.inputs]))
+        self.prune(live, &vec![false; self.inputs])
     }
 
-    /// Like [`Graph::pruned`], with the inputs marked in `keep` in the signature whether they are
-    /// needed or not; those that are needed must be among them.
+    /// Returns the graph of the `live` outputs. Its signature keeps the inputs marked in `keep`,
+    /// which must include all that are needed.
     pub fn restricted(&self, live: &[bool], keep: &[bool]) -> Graph {
-        self.keep(live, keep).map_or_else(|| self.clone(), |(g, _)| g)
+        self.prune(live, keep).0
     }
 
-    /// `None` if a graph that was built before cannot be built again, which does not happen.
-    fn keep(&self, live: &[bool], keep: &[bool]) -> Option<(Graph, Vec<bool>)> {
+    /// Returns this graph without the equations that no output needs; the signature is unchanged.
+    pub(crate) fn without_dead_eqns(&self) -> Graph {
+        self.restricted(&vec![true; self.outputs.len()], &vec![true; self.inputs])
+    }
+
+    fn prune(&self, live: &[bool], keep: &[bool]) -> (Graph, Vec<bool>) {
+        let outputs = marked(&self.outputs, live);
         let mut needed = vec![false; self.types.len()];
-        self.inputs().zip(keep).filter(|(_, k)| **k).for_each(|(v, _)| needed[v.index()] = true);
-        self.outputs
-            .iter()
-            .zip(live)
-            .filter(|(_, l)| **l)
-            .for_each(|(v, _)| needed[v.index()] = true);
-        let mut kept = Vec::with_capacity(self.eqns.len());
+        self.inputs().zip(keep).for_each(|(v, &k)| needed[v.index()] = k);
+        outputs.iter().for_each(|v| needed[v.index()] = true);
+        let mut eqns = Vec::with_capacity(self.eqns.len());
         for e in self.eqns.iter().rev() {
-            let outs: Vec<bool> = e.outputs.iter().map(|v| needed[v.index()]).collect();
-            if !outs.contains(&true) {
+            let live: Vec<bool> = e.outputs.iter().map(|v| needed[v.index()]).collect();
+            if !live.contains(&true) {
                 continue;
             }
-            let pruned = e.op.region().and_then(|r| r.dce(&outs));
-            let reads = |i: usize| pruned.as_ref().is_none_or(|p| p.inputs[i]);
-            (0..e.inputs.len())
-                .filter(|&i| reads(i))
-                .for_each(|i| needed[e.inputs[i].index()] = true);
-            kept.push((e, pruned));
-        }
-        let mut b = Builder::with_room_for(self);
-        let mut env: Vec<Option<Value>> = vec![None; self.types.len()];
-        let inputs: Vec<bool> = self.inputs().map(|v| needed[v.index()]).collect();
-        for v in self.inputs().filter(|v| needed[v.index()]) {
-            env[v.index()] = Some(b.input(self.ty(v).clone()));
-        }
-        for (e, pruned) in kept.into_iter().rev() {
-            b.set_origin(e.at.clone());
-            let read = |vs: &Values| vs.iter().filter_map(|v| env[v.index()]).collect::<Values>();
-            let (outs, ys) = match pruned {
-                Some(p) => {
-                    let outs = marked(&e.outputs, &p.outputs);
-                    let ys = b.emit_n(p.op, &read(&marked(&e.inputs, &p.inputs)), outs.len());
-                    (outs, ys)
-                }
-                None => {
-                    let types = e.outputs.iter().map(|&v| self.ty(v).clone()).collect();
-                    (e.outputs.clone(), b.emit_typed(e.op.clone(), read(&e.inputs), types))
-                }
+            let eqn = match e.op.region().and_then(|r| r.dce(&live)) {
+                Some(p) => Eqn {
+                    op: p.op,
+                    inputs: marked(&e.inputs, &p.inputs),
+                    outputs: marked(&e.outputs, &p.outputs),
+                    at: e.at.clone(),
+                },
+                None => e.clone(),
             };
-            outs.iter().zip(ys).for_each(|(v, y)| env[v.index()] = Some(y));
+            eqn.inputs.iter().for_each(|v| needed[v.index()] = true);
+            eqns.push(eqn);
         }
-        let outs: Vec<Value> =
-            marked(&self.outputs, live).iter().filter_map(|v| env[v.index()]).collect();
-        Some((b.finish(&outs).ok()?, inputs))
+        eqns.reverse();
+        let kept: Vec<bool> = needed[..self.inputs].to_vec();
+        let inputs: Vec<Value> = self.inputs().filter(|v| kept[v.index()]).collect();
+        (Graph::renumbered(self.types.clone(), &inputs, eqns, &outputs), kept)
     }
 }
 

@@ -1,16 +1,16 @@
-//! Checks a graph: run after every pass in debug builds, and on request.
+//! The verifier, which runs after every pass in debug builds and on request.
 
 use super::Graph;
 use crate::{Error, Result};
 
 /// Checks that
-/// 1. every value is defined once, before it is read;
+/// 1. each value is defined once, before it is read;
 /// 2. values are numbered in order: inputs, then the outputs of each equation;
-/// 3. each op's `infer`, on the operands' types, gives the types that the graph says;
+/// 3. the types of results are those that the op's `infer` returns for the operands' types;
 /// 4. nested graphs pass the same checks.
 ///
 /// # Errors
-/// The first equation that fails, with its op and origin.
+/// The first violation, with the op and origin of the equation.
 pub fn verify(g: &Graph) -> Result<()> {
     let mut defined = g.input_types().len();
     for (i, e) in g.eqns().iter().enumerate() {
@@ -23,18 +23,15 @@ pub fn verify(g: &Graph) -> Result<()> {
         let ins: Vec<_> = e.inputs.iter().map(|&v| g.ty(v).clone()).collect();
         let outs = e.op.infer(&ins).map_err(|e| fail(e.to_string()))?;
         if outs.len() != e.outputs.len() {
-            return Err(fail(format!(
-                "it gives {} values, the graph has {}",
-                outs.len(),
-                e.outputs.len()
-            )));
+            let (want, have) = (outs.len(), e.outputs.len());
+            return Err(fail(format!("expected {want} results, got {have}")));
         }
         for (t, v) in outs.iter().zip(&e.outputs) {
             if v.index() != defined {
                 return Err(fail(format!("%{} is out of order", v.0)));
             }
             if t != g.ty(*v) {
-                return Err(fail(format!("it gives {t}, the graph says {}", g.ty(*v))));
+                return Err(fail(format!("expected result type {t}, got {}", g.ty(*v))));
             }
             defined += 1;
         }
@@ -43,7 +40,7 @@ pub fn verify(g: &Graph) -> Result<()> {
         }
     }
     match g.outputs().iter().find(|v| v.index() >= defined) {
-        Some(v) => Err(Error::new("verify", format!("the output %{} is not defined", v.0))),
+        Some(v) => Err(Error::new("verify", format!("output %{} is not defined", v.0))),
         None => Ok(()),
     }
 }

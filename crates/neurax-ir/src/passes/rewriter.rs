@@ -91,7 +91,7 @@ impl<'g> Rewriter<'g> {
     pub fn builder(&mut self) -> &mut Builder {
         let (source, same) = (self.source, self.same);
         self.b.get_or_insert_with(|| {
-            let mut b = Builder::beginning(source, same);
+            let mut b = Builder::with_prefix(source, same);
             source.eqns().get(same).into_iter().for_each(|e| b.set_origin(e.at.clone()));
             b
         })
