@@ -1,42 +1,52 @@
-//! The meaning of a graph: each equation in turn, every value given up at its last use so that ops
-//! may reuse it.
+//! The reference semantics: evaluates a graph equation by equation.
+//!
+//! An op's `eval` defines what the op means; each backend is tested against this walker. It is written
+//! for clarity, but it reuses memory: a value is moved into the equation that reads it last, so that
+//! the op may write its result in place, and memory that no equation will read is freed early. For
+//! `%2 = sine(%0); %3 = multiply(%2, %0)`, `%0` is copied by reference for the first equation and moved
+//! into the second; `%2` is moved, so the product is written in the memory of `%2`. Without that, a loop
+//! that updates one element of its carry per iteration would copy the carry each time (the quadratic
+//! cost is tested in `neurax-testkit/tests/cost.rs`).
+//!
+//! Invariants: the arguments have the graph's types; the results are equal whether or not memory is
+//! reused (law 1 of `neurax-testkit`); an error carries the origin of the equation that failed.
 
-use crate::{Error, Graph, Literal, Result};
+use crate::{Error, Graph, Literal, OrBug, Result, Value};
 
-/// What evaluation keeps between equations: counters that tests and profiles read.
+/// The state of an evaluation: counters for tests and profiles.
 #[derive(Clone, Debug, Default)]
 pub struct Eval {
-    /// Equations evaluated so far, those of nested graphs included.
+    /// The number of equations evaluated so far, including those of nested graphs.
     pub eqns: usize,
-    /// Results that were written into an operand's memory.
+    /// The number of results that were written into the memory of an operand.
     pub reused: usize,
 }
 
 /// Evaluates a graph.
 ///
 /// # Errors
-/// When the arguments do not have the graph's types, or an op has no result, with the op's place.
+/// If the arguments do not have the graph's types, or an op fails; the error carries the op's
+/// origin.
 pub fn eval(graph: &Graph, args: Vec<Literal>) -> Result<Vec<Literal>> {
     let types: Vec<_> = args.iter().map(|x| x.ty()).collect();
     if !types.iter().copied().eq(graph.input_types()) {
         let want = crate::op::rules::list(graph.input_types());
         let have = types.iter().map(|t| t.to_string()).collect::<Vec<_>>().join(", ");
-        return Err(Error::new("eval", format!("the graph takes ({want}), not ({have})")));
+        return Err(Error::new("eval", format!("expected arguments ({want}), got ({have})")));
     }
     Eval::default().run(graph, args)
 }
 
 impl Eval {
-    /// Evaluates a graph on arguments of its types. A value is moved into the equation that reads
-    /// it last.
+    /// Evaluates a graph on arguments of its types. Each value is moved into the equation that
+    /// reads it last.
     ///
     /// # Errors
-    /// When an op has no result, with the op's place.
+    /// If an op fails; the error carries the op's origin.
     pub fn run(&mut self, graph: &Graph, args: Vec<Literal>) -> Result<Vec<Literal>> {
         let last = graph.last_uses();
         let mut env: Vec<Option<Literal>> = args.into_iter().map(Some).collect();
-        // An argument that nothing reads is dropped now, so that its memory is free while the graph
-        // runs.
+        // Unused arguments are dropped now, so that their memory is free while the graph runs.
         env.iter_mut().zip(&last).filter(|(_, l)| l.is_none()).for_each(|(x, _)| *x = None);
         for (i, e) in graph.eqns().iter().enumerate() {
             self.eqns += 1;
@@ -44,10 +54,8 @@ impl Eval {
             for (k, v) in e.inputs.iter().enumerate() {
                 let dies = last[v.index()] == Some(i) && !e.inputs[k + 1..].contains(v);
                 let slot = &mut env[v.index()];
-                xs.push(
-                    if dies { slot.take() } else { slot.clone() }
-                        .ok_or_else(|| lost(v.0).at_origin(&e.at))?,
-                );
+                let x = if dies { slot.take() } else { slot.clone() };
+                xs.push(x.or_bug(no_value(*v)).map_err(|err| err.at_origin(&e.at))?);
             }
             let ys = e.op.eval(self, xs).map_err(|err| err.at_origin(&e.at))?;
             for (y, v) in ys.into_iter().zip(&e.outputs) {
@@ -55,20 +63,20 @@ impl Eval {
             }
         }
         let outs = graph.outputs();
-        let take = |(k, v): (usize, &crate::Value)| {
+        let take = |(k, v): (usize, &Value)| {
             let slot = &mut env[v.index()];
             let x = if outs[k + 1..].contains(v) { slot.clone() } else { slot.take() };
-            x.ok_or_else(|| lost(v.0))
+            x.or_bug(no_value(*v))
         };
         outs.iter().enumerate().map(take).collect()
     }
 
-    /// Counts a result that was written into its operand's memory.
+    /// Counts a result if it was written into the memory of its operand.
     pub fn count_reuse(&mut self, inplace: bool) {
         self.reused += inplace as usize;
     }
 }
 
-fn lost(v: u32) -> Error {
-    Error::new("eval", format!("%{v} has no value; the graph does not verify"))
+fn no_value(v: Value) -> impl std::fmt::Display {
+    std::fmt::from_fn(move |f| write!(f, "value %{} is read before it is computed", v.0))
 }

@@ -1,9 +1,13 @@
-//! Reverse mode: linearized, then transposed.
+//! Reverse-mode automatic differentiation: linearizes a graph, then transposes the linear half.
+//!
+//! The backward pass evaluates the gradient of a scalar at the cost of a small multiple of the function
+//! itself (Griewank and Walther, "Evaluating Derivatives"; tested in `neurax-testkit/tests/cost.rs`).
+//! See [`super::linearize`] and [`super::transpose`] for the two steps.
 
 use super::{linearize, transpose};
 use crate::{Builder, Error, Graph, Result, Value};
 
-/// The answer of [`vjp`].
+/// The result of [`vjp`].
 #[derive(Clone, Debug)]
 pub struct Vjp {
     /// `inputs.. -> (outputs.., residuals..)`
@@ -11,16 +15,17 @@ pub struct Vjp {
     /// `(residuals.., cotangents of the outputs marked below..) -> cotangents of the active
     /// inputs..`
     pub backward: Graph,
-    /// Which outputs depend on the active inputs in a differentiable way.
+    /// For each output, true if it depends differentiably on an active input.
     pub outputs: Vec<bool>,
-    /// How many residuals.
+    /// The number of residuals.
     pub residuals: usize,
 }
 
-/// A graph and its backward pass at the point where it is evaluated.
+/// Returns the graph that computes the outputs and residuals, and the backward pass that reads
+/// them.
 ///
 /// # Errors
-/// When an op has no derivative in reverse mode.
+/// If an op has no derivative in reverse mode.
 pub fn vjp(g: &Graph, active: &[bool]) -> Result<Vjp> {
     let l = linearize(g, active)?;
     let linear: Vec<bool> = (0..l.linear.input_types().len()).map(|i| i >= l.residuals).collect();
@@ -28,8 +33,8 @@ pub fn vjp(g: &Graph, active: &[bool]) -> Result<Vjp> {
     Ok(Vjp { primal: l.primal, backward, outputs: l.outputs, residuals: l.residuals })
 }
 
-/// The gradient of a graph's first output, a real floating-point scalar, with respect to the active
-/// inputs: `inputs.. -> (outputs.., gradients of the active inputs..)`.
+/// Returns the gradient of the first output, a real floating-point scalar, with respect to the
+/// active inputs: `inputs.. -> (outputs.., gradients of the active inputs..)`.
 ///
 /// ```
 /// use neurax_ir::{Builder, DType, Literal, Type, transform};
@@ -43,21 +48,9 @@ pub fn vjp(g: &Graph, active: &[bool]) -> Result<Vjp> {
 /// ```
 ///
 /// # Errors
-/// When the first output is not such a scalar, or an op has no derivative in reverse mode.
+/// If the first output is not such a scalar, or an op has no derivative in reverse mode.
 pub fn grad(g: &Graph, active: &[bool]) -> Result<Graph> {
-    let loss = g.outputs().first().map(|&v| g.ty(v));
-    match loss {
-        Some(t) if t.rank() == 0 && t.dtype.is_float() => {}
-        Some(t) => {
-            return Err(Error::new(
-                "grad",
-                format!(
-                    "the loss must be one floating-point number, not {t}; reduce it with sum or mean"
-                ),
-            ));
-        }
-        None => return Err(Error::new("grad", "the function gives nothing; it must give a loss")),
-    }
+    check_loss(g)?;
     let v = vjp(g, active)?;
     let mut b = Builder::new();
     let xs = b.inputs(g.input_types());
@@ -73,4 +66,15 @@ pub fn grad(g: &Graph, active: &[bool]) -> Result<Graph> {
     );
     let grads = b.inline(&v.backward, &args);
     b.finish(&[outs, &grads].concat())
+}
+
+fn check_loss(g: &Graph) -> Result<()> {
+    let why = match g.outputs().first().map(|&v| g.ty(v)) {
+        Some(t) if t.rank() == 0 && t.dtype.is_float() => return Ok(()),
+        Some(t) => {
+            format!("expected a floating-point scalar as loss, got {t}; reduce it with sum or mean")
+        }
+        None => "expected a loss, but the function returns nothing".into(),
+    };
+    Err(Error::new("grad", why))
 }

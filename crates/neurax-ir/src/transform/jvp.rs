@@ -1,19 +1,54 @@
-//! Forward mode: every value carries a tangent, or none where it is zero.
+//! Forward-mode automatic differentiation: each value carries a tangent, or none where the tangent is
+//! zero.
+//!
+//! Given a function `f`, the transform returns `(x, dx) -> (f(x), f'(x) dx)`, the Jacobian-vector
+//! product. It is the forward mode of Griewank and Walther, "Evaluating Derivatives" (2nd ed., chapter
+//! 3), done by a source transformation: the walker emits each equation again, followed by the tangent
+//! equations of the op's jvp rule.
+//!
+//! ```
+//! use neurax_ir::{Graph, transform};
+//! let graph = Graph::parse("graph(%0: f32[], %1: f32[]) {
+//!   %2: f32[] = sine(%0)
+//!   %3: f32[] = multiply(%2, %1)
+//!   return %3
+//! }")?;
+//! // With respect to the first input only: %2 is its tangent, %1 has none.
+//! let d = transform::jvp(&graph, &[true, false])?;
+//! assert_eq!(d.graph.to_string(), "\
+//! graph(%0: f32[], %1: f32[], %2: f32[]) {
+//!   %3: f32[] = sine(%0)
+//!   %4: f32[] = cosine(%0)
+//!   %5: f32[] = multiply(%2, %4)
+//!   %6: f32[] = multiply(%3, %1)
+//!   %7: f32[] = multiply(%5, %1)
+//!   return %6, %7
+//! }");
+//! # Ok::<(), neurax_ir::Error>(())
+//! ```
+//!
+//! Invariants:
+//! - Zero tangents are symbolic: `None` instead of zeros, so that they cost nothing. `force` asks for
+//!   explicit zeros where a signature demands a tangent (the carry of a loop).
+//! - Each equation that a rule emits is free of tangents or linear in them; [`super::linearize`] relies
+//!   on that. An op that holds graphs mixes the two in one equation unless `for_reverse` is set, which
+//!   makes it emit a primal and a linear equation.
+//! - Equations keep the origin of the equation that they are derived from, marked `jvp`.
 
 use crate::op::{Bound, Tangent};
 use crate::{Builder, Error, Graph, Result, Value, Values};
 
-/// The answer of [`jvp`].
+/// The result of [`jvp`].
 #[derive(Clone, Debug)]
 pub struct Jvp {
     /// `(inputs.., tangents of the active inputs..) -> (outputs.., tangents of the outputs marked
     /// below..)`
     pub graph: Graph,
-    /// Which outputs have a tangent; the others' is zero.
+    /// For each output, true if it has a tangent; the tangents of the others are zero.
     pub outputs: Vec<bool>,
 }
 
-/// The directional derivative of a graph with respect to its `active` inputs.
+/// Returns the directional derivative of a graph with respect to its `active` inputs.
 ///
 /// ```
 /// use neurax_ir::{Builder, DType, Type, transform};
@@ -32,14 +67,15 @@ pub struct Jvp {
 /// ```
 ///
 /// # Errors
-/// When an active input is not of a differentiable dtype, or an op has no derivative: the error
-/// names the op and its place.
+/// If an active input is not of a differentiable dtype, or an op has no derivative; the error
+/// carries the op and its origin.
 pub fn jvp(g: &Graph, active: &[bool]) -> Result<Jvp> {
     jvp_instantiated(g, active, &vec![false; g.outputs().len()], false)
 }
 
-/// Like [`jvp`], but outputs in `force` get a tangent even if it is zero; `for_reverse` asks ops
-/// that hold graphs for a primal and a linear equation instead of one.
+/// Returns the derivative like [`jvp`], with explicit tangents for the outputs in `force` even if
+/// they are zero. With `for_reverse`, ops that hold graphs emit a primal and a linear equation
+/// instead of one.
 pub(crate) fn jvp_instantiated(
     g: &Graph,
     active: &[bool],
@@ -52,10 +88,8 @@ pub(crate) fn jvp_instantiated(
     for (i, &x) in xs.iter().enumerate() {
         let ty = b.ty(x).clone();
         if active[i] && !ty.dtype.is_differentiable() {
-            return Err(Error::new(
-                "jvp",
-                format!("input {i} is {ty}: only floats and complex numbers can be differentiated"),
-            ));
+            let why = format!("expected a float or complex type for active input {i}, got {ty}");
+            return Err(Error::new("jvp", why));
         }
         dxs.push(active[i].then(|| b.input(ty)));
     }
@@ -70,10 +104,11 @@ pub(crate) fn jvp_instantiated(
     Ok(Jvp { graph: b.finish(&outs)?, outputs: marked })
 }
 
-/// Emits a graph and its tangents into a builder.
+/// Emits a graph and its tangents into `b`: returns the outputs for the inputs `xs` and their
+/// tangents for the tangents `dxs`.
 ///
 /// # Errors
-/// When an op has no derivative.
+/// If an op has no derivative.
 pub fn jvp_into(
     b: &mut Builder,
     g: &Graph,
@@ -97,10 +132,8 @@ pub fn jvp_into(
         } else {
             let ys = b.emit_n(e.op.clone(), &xs, e.outputs.len());
             b.check()?;
-            let dys =
-                e.op.jvp(b, &Bound { xs: &xs, ys: &ys }, &dxs)
-                    .map_err(|err| err.at_origin(&e.at))?;
-            (ys, dys)
+            let dys = e.op.jvp(b, &Bound { xs: &xs, ys: &ys }, &dxs);
+            (ys, dys.map_err(|err| err.at_origin(&e.at))?)
         };
         b.check()?;
         env.extend(ys);
@@ -114,10 +147,11 @@ pub fn jvp_into(
     ))
 }
 
-/// Grows `flags` until `step` adds nothing: which carries of a loop are active, or batched.
+/// Computes the least fixed point of `step` above `flags`, e.g. the carries of a loop that are
+/// active or batched.
 ///
 /// # Errors
-/// What `step` says.
+/// The errors of `step`.
 pub(crate) fn fixed_point(
     mut flags: Vec<bool>,
     mut step: impl FnMut(&[bool]) -> Result<Vec<bool>>,

@@ -1,24 +1,66 @@
-//! Parts a differentiated graph into what is free of tangents and what is linear in them.
+//! Linearization: splits the output of [`super::jvp`] into a primal graph and a linear graph.
+//!
+//! This is the partial evaluation ("unzipping") of Radul et al., "You Only Linearize Once"
+//! (<https://arxiv.org/abs/2204.10923>): the primal inputs are known, the tangents unknown. The primal
+//! graph computes the results and the residuals, the known values that the linear graph reads. The
+//! linear graph maps tangents to tangents and is what [`super::transpose`] transposes.
+//!
+//! ```
+//! use neurax_ir::{Graph, transform};
+//! let graph = Graph::parse("graph(%0: f32[], %1: f32[]) {
+//!   %2: f32[] = sine(%0)
+//!   %3: f32[] = multiply(%2, %1)
+//!   return %3
+//! }")?;
+//! let l = transform::linearize(&graph, &[true, false])?;
+//! // Two residuals, the cosine and the second input.
+//! assert_eq!((l.primal.to_string(), l.residuals), ("\
+//! graph(%0: f32[], %1: f32[]) {
+//!   %2: f32[] = sine(%0)
+//!   %3: f32[] = cosine(%0)
+//!   %4: f32[] = multiply(%2, %1)
+//!   return %4, %3, %1
+//! }".to_string(), 2));
+//! // (residuals.., tangent) -> tangent
+//! assert_eq!(l.linear.to_string(), "\
+//! graph(%0: f32[], %1: f32[], %2: f32[]) {
+//!   %3: f32[] = multiply(%2, %0)
+//!   %4: f32[] = multiply(%3, %1)
+//!   return %4
+//! }");
+//! # Ok::<(), neurax_ir::Error>(())
+//! ```
+//!
+//! Invariants:
+//! - An equation is linear if it reads a tangent or the result of a linear equation, and belongs to the
+//!   linear graph; all others belong to the primal graph. A primal result that depends on a tangent is
+//!   an error.
+//! - Constants, and broadcasts of available values, are recomputed in the linear graph instead of being
+//!   residuals: the memory of a residual costs more than the fill.
+//! - Dead equations are removed first, so that they neither cost residuals nor cause errors.
+//! - `while` has no linear equation: the number of residuals would depend on the number of iterations,
+//!   which is unknown before the loop runs.
 
 use super::jvp_instantiated;
-use crate::{Builder, Eqn, Error, Graph, Op, Result, Value, Values};
+use crate::{Builder, Eqn, Error, Graph, Op, OrBug, Result, Value, Values};
 
-/// The answer of [`linearize`].
+/// The result of [`linearize`].
 #[derive(Clone, Debug)]
 pub struct Linearized {
     /// `inputs.. -> (outputs.., residuals..)`
     pub primal: Graph,
     /// `(residuals.., tangents of the active inputs..) -> tangents of the outputs marked below..`
     pub linear: Graph,
-    /// Which outputs have a tangent.
+    /// For each output, true if it has a tangent.
     pub outputs: Vec<bool>,
-    /// How many residuals.
+    /// The number of residuals.
     pub residuals: usize,
 }
 
 impl Linearized {
-    /// For each residual, the input of the graph that it merely repeats, if it does: who calls the
-    /// primal half has that value already, and a loop around the call sees that it does not change.
+    /// Returns, for each residual that is an input of the graph, the index of that input. Callers
+    /// of the primal graph already have the value, and a loop around the call can see that it is
+    /// invariant.
     pub(crate) fn repeated_inputs(&self) -> Vec<Option<usize>> {
         let outs = self.primal.outputs();
         let input = |v: &Value| (v.index() < self.primal.input_types().len()).then_some(v.index());
@@ -26,37 +68,36 @@ impl Linearized {
     }
 }
 
-/// A graph and its derivative at the point where it is evaluated: the derivative is a graph that is
-/// linear in its tangents and reads residuals from the evaluation.
+/// Returns a graph and its derivative at the point where it is evaluated: a graph that is linear in
+/// the tangents and reads residuals from the evaluation.
 ///
 /// # Errors
-/// When an op has no derivative, or one that cannot be parted (`while`).
+/// If an op has no derivative, or one that cannot be split (`while`).
 pub fn linearize(g: &Graph, active: &[bool]) -> Result<Linearized> {
     linearize_instantiated(g, active, &vec![false; g.outputs().len()])
 }
 
-/// Like [`linearize`], but outputs in `force` get a tangent even if it is zero.
+/// Linearizes like [`linearize`], with explicit tangents for the outputs in `force` even if they
+/// are zero.
 pub(crate) fn linearize_instantiated(
     g: &Graph,
     active: &[bool],
     force: &[bool],
 ) -> Result<Linearized> {
     let d = jvp_instantiated(g, active, force, true)?;
-    // What no result reads must not cost residuals, nor be refused.
-    let live = d
-        .graph
-        .restricted(&vec![true; d.graph.outputs().len()], &vec![true; d.graph.input_types().len()]);
+    // Dead equations must neither cost residuals nor cause errors.
+    let live = d.graph.without_dead_eqns();
     split(&live, g.input_types().len(), g.outputs().len(), d.outputs)
 }
 
-/// What a value depends on.
+/// The dependence of a value, ordered by strength.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Class {
-    /// On nothing: computed again wherever it is needed.
+    /// Depends on nothing; recomputed wherever it is needed.
     Free,
-    /// On the inputs.
+    /// Depends on primal inputs.
     Primal,
-    /// On tangents.
+    /// Depends on tangents.
     Linear,
 }
 
@@ -69,36 +110,39 @@ fn split(
     let class = classify(g, primal_inputs)?;
     let (primal_outs, tangent_outs) = g.outputs().split_at(primal_outputs);
     if primal_outs.iter().any(|v| class[v.index()] == Class::Linear) {
-        return Err(Error::new("linearize", "a result cannot be parted from its tangent"));
+        let why = "a result depends on a tangent; \
+                   a jvp rule must emit values and tangents in separate equations";
+        return Err(Error::new("linearize", why));
     }
-    let mut linear = Half::new(g);
+    let mut linear = HalfGraph::new(g);
     let mut residuals = vec![];
     for (i, v) in g.inputs().enumerate().skip(primal_inputs) {
         linear.env[i] = Some(linear.b.input(g.ty(v).clone()));
     }
     for e in g.eqns().iter().filter(|e| is_linear(e, &class)) {
         for &v in &e.inputs {
-            linear.fetch(v, &class, &mut residuals);
+            linear.fetch(v, &class, &mut residuals)?;
         }
-        linear.emit(e);
+        linear.emit(e)?;
     }
-    tangent_outs.iter().for_each(|&v| linear.fetch(v, &class, &mut residuals));
-    // Residuals come first in the signature; the builder numbers inputs as they were asked for.
-    let outs: Vec<Value> = tangent_outs.iter().filter_map(|v| linear.env[v.index()]).collect();
-    let (tangents, all) = (
-        g.input_types().len() - primal_inputs,
-        g.input_types().len() - primal_inputs + residuals.len(),
-    );
-    let order: Vec<usize> = (tangents..all).chain(0..tangents).collect();
+    for &v in tangent_outs {
+        linear.fetch(v, &class, &mut residuals)?;
+    }
+    // Residuals come first in the signature; the builder numbers inputs in the order of their
+    // creation.
+    let outs = linear.values(tangent_outs)?;
+    let tangents = g.input_types().len() - primal_inputs;
+    let order: Vec<usize> = (tangents..tangents + residuals.len()).chain(0..tangents).collect();
     let linear = linear.b.finish(&outs)?.with_input_order(&order);
 
-    let mut primal = Half::new(g);
+    let mut primal = HalfGraph::new(g);
     for (i, v) in g.inputs().enumerate().take(primal_inputs) {
         primal.env[i] = Some(primal.b.input(g.ty(v).clone()));
     }
-    g.eqns().iter().filter(|e| !is_linear(e, &class)).for_each(|e| primal.emit(e));
-    let outs: Vec<Value> =
-        primal_outs.iter().chain(&residuals).filter_map(|v| primal.env[v.index()]).collect();
+    for e in g.eqns().iter().filter(|e| !is_linear(e, &class)) {
+        primal.emit(e)?;
+    }
+    let outs = primal.values(&[primal_outs, &residuals].concat())?;
     Ok(Linearized { primal: primal.b.finish(&outs)?, linear, outputs, residuals: residuals.len() })
 }
 
@@ -120,53 +164,61 @@ fn classify(g: &Graph, primal_inputs: usize) -> Result<Vec<Class>> {
     Ok(class)
 }
 
-/// The error of reverse mode over `while`.
+/// Creates the error of reverse mode over `while`.
 pub(super) fn no_reverse_loop(e: &Eqn) -> Error {
-    let why = "a loop whose number of steps is only known at run time has no reverse mode; use scan, or fori with a fixed range";
+    let why = "a loop whose number of steps is only known at run time has no reverse mode; \
+               use scan, or fori with a fixed range";
     Error::new("while", why).at_origin(&e.at)
 }
 
-/// One of the two graphs in the making, and where the values of the whole are in it.
-struct Half<'g> {
+/// One of the two graphs under construction, with the map from values of the whole graph to its
+/// own.
+struct HalfGraph<'g> {
     b: Builder,
     g: &'g Graph,
     env: Vec<Option<Value>>,
-    maker: Vec<Option<usize>>,
+    producers: Vec<Option<usize>>,
 }
 
-impl<'g> Half<'g> {
-    fn new(g: &'g Graph) -> Half<'g> {
-        let mut maker = vec![None; g.types().len()];
-        for (i, e) in g.eqns().iter().enumerate() {
-            e.outputs.iter().for_each(|v| maker[v.index()] = Some(i));
-        }
-        Half { b: Builder::new(), g, env: vec![None; g.types().len()], maker }
+impl<'g> HalfGraph<'g> {
+    fn new(g: &'g Graph) -> HalfGraph<'g> {
+        let env = vec![None; g.types().len()];
+        HalfGraph { b: Builder::new(), g, env, producers: g.producers() }
     }
 
-    fn emit(&mut self, e: &Eqn) {
-        let xs: Option<Values> = e.inputs.iter().map(|v| self.env[v.index()]).collect();
-        if let Some(xs) = xs {
-            self.b.set_origin(e.at.clone());
-            let ys = self.b.emit_n(e.op.clone(), &xs, e.outputs.len());
-            e.outputs.iter().zip(ys).for_each(|(v, y)| self.env[v.index()] = Some(y));
-        }
+    fn values(&self, vs: &[Value]) -> Result<Values> {
+        let value = |v: &Value| {
+            self.env[v.index()].or_bug(format_args!("value %{} is in neither half", v.0))
+        };
+        vs.iter().map(value).collect()
     }
 
-    /// Makes a value available in the linear half: what is free or a mere repetition is computed
-    /// again, the rest is a residual.
-    fn fetch(&mut self, v: Value, class: &[Class], residuals: &mut Vec<Value>) {
+    fn emit(&mut self, e: &Eqn) -> Result<()> {
+        let xs = self.values(&e.inputs)?;
+        self.b.set_origin(e.at.clone());
+        let ys = self.b.emit_n(e.op.clone(), &xs, e.outputs.len());
+        e.outputs.iter().zip(ys).for_each(|(v, y)| self.env[v.index()] = Some(y));
+        Ok(())
+    }
+
+    /// Makes `v` available in the linear graph: constants and broadcasts are recomputed, other
+    /// values become residuals.
+    fn fetch(&mut self, v: Value, class: &[Class], residuals: &mut Vec<Value>) -> Result<()> {
         if self.env[v.index()].is_some() || class[v.index()] == Class::Linear {
-            return;
+            return Ok(());
         }
         let g = self.g;
-        match self.maker[v.index()].map(|i| &g.eqns()[i]) {
+        match self.producers[v.index()].map(|i| &g.eqns()[i]) {
             Some(e) if class[v.index()] == Class::Free || matches!(e.op, Op::Broadcast(_)) => {
-                e.inputs.iter().for_each(|&x| self.fetch(x, class, residuals));
-                self.emit(e);
+                for &x in &e.inputs {
+                    self.fetch(x, class, residuals)?;
+                }
+                self.emit(e)
             }
             _ => {
                 residuals.push(v);
                 self.env[v.index()] = Some(self.b.input(g.ty(v).clone()));
+                Ok(())
             }
         }
     }

@@ -1,19 +1,51 @@
-//! Transposition: a linear graph run backwards, cotangents in, cotangents out.
+//! Transposition: turns a graph that is linear in some inputs into its adjoint, which maps cotangents
+//! of the outputs to cotangents of these inputs.
+//!
+//! The walker first emits the equations that do not depend on linear inputs, in order; then it visits
+//! the others backwards and asks the op of each for the cotangents of its operands, given those of its
+//! results. Cotangents of a value with several readers are added. This is the transposition of Radul et
+//! al., "You Only Linearize Once" (<https://arxiv.org/abs/2204.10923>); applied to a linearized graph it
+//! is the backward pass of reverse mode.
+//!
+//! ```
+//! use neurax_ir::{Graph, transform};
+//! // d(sin(x) y) = dx cos(x) y, with the residuals cos(x) and y.
+//! let linear = Graph::parse("graph(%0: f32[], %1: f32[], %2: f32[]) {
+//!   %3: f32[] = multiply(%2, %0)
+//!   %4: f32[] = multiply(%3, %1)
+//!   return %4
+//! }")?;
+//! let backward = transform::transpose(&linear, &[false, false, true])?;
+//! assert_eq!(backward.to_string(), "\
+//! graph(%0: f32[], %1: f32[], %2: f32[]) {
+//!   %3: f32[] = multiply(%2, %1)
+//!   %4: f32[] = multiply(%3, %0)
+//!   return %4
+//! }");
+//! # Ok::<(), neurax_ir::Error>(())
+//! ```
+//!
+//! Invariants:
+//! - Linear values do not exist in the transposed graph. The rules see placeholders for them, which
+//!   have a type only; [`crate::Builder::finish`] returns an error if an equation reads one.
+//! - Zero cotangents are symbolic (`None`); `instantiate` asks for explicit zeros.
+//! - `<J v, w> = <v, J^T w>` for all `v` and `w`: law 3 of `neurax-testkit`.
 
 use crate::op::{Bound, Transposed};
 use crate::{Builder, Eqn, Error, Graph, Op, Result, Value, Values};
 
-/// The transpose of a graph that is linear in the inputs marked `linear`:
-/// `(other inputs.., one cotangent per output..) -> one cotangent per linear input..`
+/// Returns the transpose of a graph that is linear in the inputs marked `linear`: `(other inputs..,
+/// one cotangent per output..) -> one cotangent per linear input..`
 ///
 /// # Errors
-/// When the graph is not linear in them: the error names the op and its place.
+/// If the graph is not linear in these inputs; the error carries the op and its origin.
 pub fn transpose(g: &Graph, linear: &[bool]) -> Result<Graph> {
     Ok(transpose_graph(g, linear, &vec![true; g.outputs().len()], true)?.0)
 }
 
-/// The transpose given only some cotangents (the others are zero). Answers also which linear inputs
-/// get a cotangent: all if `instantiate`, else those whose is not always zero.
+/// Returns the transpose, given cotangents for the outputs marked `given` (the others are zero),
+/// and for each linear input whether it gets a cotangent: all if `instantiate`, otherwise those
+/// whose cotangent is not always zero.
 pub(crate) fn transpose_graph(
     g: &Graph,
     linear: &[bool],
@@ -25,9 +57,9 @@ pub(crate) fn transpose_graph(
         g.inputs().zip(linear).map(|(v, &l)| b.input_or_placeholder(g.ty(v).clone(), !l)).collect();
     let cts: Vec<Option<Value>> =
         g.outputs().iter().zip(given).map(|(&v, &y)| y.then(|| b.input(g.ty(v).clone()))).collect();
-    let answers = transpose_walk(&mut b, g, &xs, linear, &cts)?;
+    let cts = transpose_walk(&mut b, g, &xs, linear, &cts)?;
     let (mut outs, mut marked) = (vec![], vec![]);
-    for ((ct, &x), _) in answers.into_iter().zip(&xs).zip(linear).filter(|(_, l)| **l) {
+    for ((ct, &x), _) in cts.into_iter().zip(&xs).zip(linear).filter(|(_, l)| **l) {
         let ct = if instantiate { Some(b.tangent_or_zero(ct, x)) } else { ct };
         marked.push(ct.is_some());
         outs.extend(ct);
@@ -35,8 +67,8 @@ pub(crate) fn transpose_graph(
     Ok((b.finish(&outs)?, marked))
 }
 
-/// Emits the transpose into a builder, as the rule of an op that holds `g`; an op that is not
-/// linear becomes the builder's error.
+/// Emits the transpose into `b` as the transpose rule of an op that holds `g`. The error of an
+/// equation that is not linear is recorded in the builder.
 pub fn transpose_into(
     b: &mut Builder,
     g: &Graph,
@@ -45,7 +77,7 @@ pub fn transpose_into(
     cts: &[Option<Value>],
 ) -> Transposed {
     match transpose_walk(b, g, xs, linear, cts) {
-        Ok(answers) => Transposed::Cotangents(answers),
+        Ok(cts) => Transposed::Cotangents(cts),
         Err(e) => {
             b.fail(e);
             Transposed::Cotangents(vec![None; xs.len()])
@@ -53,10 +85,11 @@ pub fn transpose_into(
     }
 }
 
-/// Emits what does not depend on linear inputs forwards, then cotangents backwards.
+/// Emits the equations that do not depend on linear inputs, then the transposed equations
+/// backwards. Returns the cotangents of the inputs.
 ///
 /// # Errors
-/// When an op is not linear.
+/// If an op is not linear.
 pub(crate) fn transpose_walk(
     b: &mut Builder,
     g: &Graph,
@@ -65,38 +98,42 @@ pub(crate) fn transpose_walk(
     cts: &[Option<Value>],
 ) -> Result<Vec<Option<Value>>> {
     let outer = b.origin().clone();
-    let (env, dependent) = forwards(b, g, xs, linear);
+    let (env, dependent) = emit_independent(b, g, xs, linear);
     b.check()?;
     let mut ct: Vec<Option<Value>> = vec![None; g.types().len()];
     for (v, &c) in g.outputs().iter().zip(cts).filter(|(v, _)| dependent[v.index()]) {
         ct[v.index()] = b.add_tangents(ct[v.index()], c);
     }
     for e in g.eqns().iter().rev().filter(|e| e.outputs.iter().any(|v| dependent[v.index()])) {
-        backwards(b, e, &env, &dependent, &mut ct)?;
+        transpose_eqn(b, e, &env, &dependent, &mut ct)?;
     }
     b.set_origin(outer);
     Ok(g.inputs().zip(linear).map(|(v, &l)| if l { ct[v.index()] } else { None }).collect())
 }
 
-/// Evaluates what does not depend on linear inputs; the rest are placeholders that only have a
-/// type.
-fn forwards(b: &mut Builder, g: &Graph, xs: &[Value], linear: &[bool]) -> (Vec<Value>, Vec<bool>) {
-    let (mut env, mut dependent) = (xs.to_vec(), linear.to_vec());
+/// Emits the equations that do not depend on linear inputs. Returns the values by index,
+/// placeholders for the dependent ones, and for each value whether it is dependent.
+fn emit_independent(
+    b: &mut Builder,
+    g: &Graph,
+    xs: &[Value],
+    linear: &[bool],
+) -> (Vec<Value>, Vec<bool>) {
+    let (mut env, dependent) = (xs.to_vec(), g.dependents(linear));
     for e in g.eqns() {
-        let depends = e.inputs.iter().any(|v| dependent[v.index()]);
-        if depends {
+        if e.inputs.iter().any(|v| dependent[v.index()]) {
             env.extend(e.outputs.iter().map(|&v| b.placeholder(g.ty(v).clone())));
         } else {
             b.set_origin(e.at.by("transpose"));
             let xs: Values = e.inputs.iter().map(|v| env[v.index()]).collect();
             env.extend(b.emit_n(e.op.clone(), &xs, e.outputs.len()));
         }
-        dependent.extend(e.outputs.iter().map(|_| depends));
     }
     (env, dependent)
 }
 
-fn backwards(
+/// Emits the transpose of one equation: adds the cotangents of its operands to `ct`.
+fn transpose_eqn(
     b: &mut Builder,
     e: &Eqn,
     env: &[Value],
@@ -111,16 +148,16 @@ fn backwards(
     let at = |vs: &[Value]| vs.iter().map(|v| env[v.index()]).collect::<Values>();
     let (xs, ys) = (at(&e.inputs), at(&e.outputs));
     let linear: Vec<bool> = e.inputs.iter().map(|v| dependent[v.index()]).collect();
-    let answer = e.op.transpose(b, &Bound { xs: &xs, ys: &ys }, &linear, &cts);
+    let transposed = e.op.transpose(b, &Bound { xs: &xs, ys: &ys }, &linear, &cts);
     b.check()?;
-    match answer {
+    match transposed {
         Transposed::NotLinear if matches!(e.op, Op::While(_)) => {
             Err(super::split::no_reverse_loop(e))
         }
         Transposed::NotLinear => Err(not_linear(e, &linear)),
-        Transposed::Cotangents(answers) => {
-            for ((v, answer), _) in e.inputs.iter().zip(answers).zip(linear).filter(|(_, l)| *l) {
-                ct[v.index()] = b.add_tangents(ct[v.index()], answer);
+        Transposed::Cotangents(cts) => {
+            for ((v, c), _) in e.inputs.iter().zip(cts).zip(linear).filter(|(_, l)| *l) {
+                ct[v.index()] = b.add_tangents(ct[v.index()], c);
             }
             b.check()
         }
@@ -131,7 +168,7 @@ fn not_linear(e: &Eqn, linear: &[bool]) -> Error {
     let which: Vec<String> =
         (0..linear.len()).filter(|&i| linear[i]).map(|i| i.to_string()).collect();
     let why = format!(
-        "it is not linear in operand {}, so its cotangent does not exist; differentiate with jvp or grad first",
+        "it is not linear in operand {}, so it has no transpose; differentiate with jvp or grad",
         which.join(", ")
     );
     Error::new(e.op.name(), why).at_origin(&e.at)

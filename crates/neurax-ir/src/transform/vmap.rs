@@ -1,10 +1,42 @@
-//! Batching: a graph of single elements becomes one of many at once.
+//! Vectorization: turns a graph for one example into a graph for a batch of examples.
+//!
+//! As in JAX's `vmap`, each value carries the position of its batch axis, or none if it is the same for
+//! the whole batch, and each op has a batching rule: given the positions for its operands, it emits the
+//! batched equation and returns the positions for its results. Equations on unbatched operands are
+//! emitted unchanged.
+//!
+//! ```
+//! use neurax_ir::{Axis, Graph, transform};
+//! let dot = Graph::parse("graph(%0: f32[3], %1: f32[3]) {
+//!   %2: f32[3] = multiply(%0, %1)
+//!   %3: f32[] = reduce[kind=sum, axes=[0]](%2)
+//!   return %3
+//! }")?;
+//! // Five rows for the first operand, one for the second.
+//! let many = transform::vmap(&dot, &[Some(0), None], &Axis { size: 5, name: None })?;
+//! assert_eq!(many.to_string(), "\
+//! graph(%0: f32[5, 3], %1: f32[3]) {
+//!   %2: f32[5, 3] = broadcast_in_dim[shape=[5, 3], dims=[1]](%1)
+//!   %3: f32[5, 3] = multiply(%0, %2)
+//!   %4: f32[5] = reduce[kind=sum, axes=[1]](%3)
+//!   return %4
+//! }");
+//! # Ok::<(), neurax_ir::Error>(())
+//! ```
+//!
+//! Invariants:
+//! - A rule may leave the batch axis of a result at any position; only the outputs of the graph and the
+//!   bodies of ops that hold graphs have it at the front. Moving it to the front after each op was
+//!   rejected: it would insert two transpositions around each op that keeps it elsewhere.
+//! - A collective over a named axis (`all_reduce`, `axis_index`) is resolved by the `vmap` that binds
+//!   the name, whether or not its operands are batched.
+//! - The rules read the shapes of operands, so the walker stops at the first error of the builder.
 
 use crate::op::{Axis, Batched};
 use crate::{Builder, Error, Graph, Result, Type, Value, Values};
 
-/// The graph over a new axis: input `i` has it at `dims[i]`, or not at all; every output has it at
-/// the front.
+/// Returns the batched graph: input `i` has the batch axis at `dims[i]`, or is not batched; each
+/// output has it at the front.
 ///
 /// ```
 /// use neurax_ir::{Axis, Builder, DType, Type, transform};
@@ -17,7 +49,7 @@ use crate::{Builder, Error, Graph, Result, Type, Value, Values};
 /// ```
 ///
 /// # Errors
-/// When an op cannot be batched, or an axis is out of range.
+/// If an op cannot be batched, or an axis is out of range.
 pub fn vmap(g: &Graph, dims: &[Option<usize>], axis: &Axis) -> Result<Graph> {
     let mut b = Builder::new();
     let mut xs = vec![];
@@ -30,18 +62,19 @@ pub fn vmap(g: &Graph, dims: &[Option<usize>], axis: &Axis) -> Result<Graph> {
     b.finish(&outs)
 }
 
-/// The graph with every input and output having the new axis at the front.
+/// Returns the batched graph with the batch axis of each input and output at the front.
 ///
 /// # Errors
-/// When an op cannot be batched.
+/// If an op cannot be batched.
 pub fn vmap_all(g: &Graph, axis: &Axis) -> Result<Graph> {
     vmap(g, &vec![Some(0); g.input_types().len()], axis)
 }
 
-/// Emits the batched graph into a builder.
+/// Emits the batched graph into `b` for the inputs `xs` with batch axes at `dims`. Returns the
+/// outputs and the positions of their batch axes.
 ///
 /// # Errors
-/// When an op cannot be batched.
+/// If an op cannot be batched.
 pub fn vmap_into(
     b: &mut Builder,
     g: &Graph,
@@ -75,8 +108,9 @@ pub fn vmap_into(
     ))
 }
 
-/// A batched graph for ops that hold one: batched inputs and outputs have the axis at the front,
-/// outputs in `force` have it in any case. Answers also which outputs have it.
+/// Returns the batched graph for an op that holds `g`, and for each output whether it is batched.
+/// Batched inputs and outputs have the axis at the front; outputs in `force` are batched in any
+/// case.
 pub(crate) fn batch_graph(
     g: &Graph,
     axis: &Axis,
@@ -102,7 +136,10 @@ fn batched_type(ty: &Type, dim: Option<usize>, size: usize) -> Result<Type> {
     match dim {
         None => Ok(ty.clone()),
         Some(d) if d <= ty.rank() => Ok(ty.with_shape(ty.shape.inserted(d, size))),
-        Some(d) => Err(Error::new("vmap", format!("axis {d} is out of range for a batch of {ty}"))),
+        Some(d) => {
+            let why = format!("expected a batch axis in 0..={} for {ty}, got {d}", ty.rank());
+            Err(Error::new("vmap", why))
+        }
     }
 }
 
@@ -112,7 +149,7 @@ mod tests {
     use crate::{DType, composite::Softmax};
 
     #[test]
-    fn what_grows_beyond_memory_is_an_error_before_the_next_rule_reads_its_shape() {
+    fn an_error_stops_the_walker_before_the_next_rule_reads_a_shape() {
         let mut b = Builder::new();
         let x = b.input(Type::new(DType::F32, [2]));
         let y = b.broadcast(x, [1 << 40, 2], &[1]);
