@@ -1,37 +1,38 @@
-//! Common subexpressions: what was computed once is not computed again.
+//! Common subexpression elimination by hashing (global value numbering; the graph is one basic block).
 
-use super::rewriter::inside;
+use super::rewriter::{apply, apply_inside};
 use crate::{Eqn, Graph, Op, Result, Value, Values};
 use rustc_hash::FxHashMap;
 use std::{borrow::Cow, collections::hash_map::Entry};
 
-/// The same op on the same values gives the same values, so the second equation goes; constants are
-/// compared by their bytes. Nothing is joined across an optimization barrier, whose results are
-/// values of their own. Nested graphs are done by themselves.
+/// Merges equations with the same op and the same operands. Constants are compared by their bytes.
+/// Results of optimization barriers are never merged. Nested graphs are processed separately.
 ///
 /// # Errors
-/// When an op cannot be rebuilt with its nested graphs changed; a graph that verifies has none.
+/// If an op cannot be rebuilt with changed nested graphs; not the case for a graph that verifies.
 pub fn cse(graph: &Graph) -> Result<Graph> {
-    Ok(pass(graph)?.unwrap_or_else(|| graph.clone()))
+    apply(pass, graph)
 }
 
 pub(super) fn pass(graph: &Graph) -> Result<Option<Graph>> {
     let mut nested = false;
     let ops = graph.eqns().iter().map(|e| {
-        let changed = inside(&e.op, pass)?;
+        let changed = apply_inside(&e.op, pass)?;
         nested |= changed.is_some();
         Ok(changed.map_or(Cow::Borrowed(&e.op), Cow::Owned))
     });
     let ops: Vec<Cow<Op>> = ops.collect::<Result<_>>()?;
-    let mut is: Vec<Value> = (0..graph.types().len() as u32).map(Value).collect();
-    let mut known: FxHashMap<(&Op, Values), &Values> = FxHashMap::default();
+    let mut replaced_by: Vec<Value> = (0..graph.types().len() as u32).map(Value).collect();
+    let mut first_results: FxHashMap<(&Op, Values), &Values> = FxHashMap::default();
     let mut kept = Vec::with_capacity(ops.len());
     for (i, (e, op)) in graph.eqns().iter().zip(&ops).enumerate() {
         if !matches!(**op, Op::OptimizationBarrier(_)) {
-            let inputs = e.inputs.iter().map(|v| is[v.index()]).collect();
-            match known.entry((op, inputs)) {
+            let inputs = e.inputs.iter().map(|v| replaced_by[v.index()]).collect();
+            match first_results.entry((op, inputs)) {
                 Entry::Occupied(first) => {
-                    e.outputs.iter().zip(*first.get()).for_each(|(v, &w)| is[v.index()] = w);
+                    for (v, &w) in e.outputs.iter().zip(*first.get()) {
+                        replaced_by[v.index()] = w;
+                    }
                     continue;
                 }
                 Entry::Vacant(new) => new.insert(&e.outputs),
@@ -44,16 +45,15 @@ pub(super) fn pass(graph: &Graph) -> Result<Option<Graph>> {
     }
     let eqn = |i: usize| {
         let e = &graph.eqns()[i];
-        let inputs = e.inputs.iter().map(|v| is[v.index()]).collect();
         Eqn {
             op: ops[i].clone().into_owned(),
-            inputs,
+            inputs: e.inputs.iter().map(|v| replaced_by[v.index()]).collect(),
             outputs: e.outputs.clone(),
             at: e.at.clone(),
         }
     };
     let eqns = kept.into_iter().map(eqn).collect();
-    let outputs: Vec<Value> = graph.outputs().iter().map(|v| is[v.index()]).collect();
+    let outputs: Vec<Value> = graph.outputs().iter().map(|v| replaced_by[v.index()]).collect();
     let inputs: Vec<Value> = graph.inputs().collect();
     Ok(Some(Graph::renumbered(graph.types().to_vec(), &inputs, eqns, &outputs)))
 }
@@ -64,7 +64,7 @@ mod tests {
     use crate::{Builder, Literal, op::OptimizationBarrier};
 
     #[test]
-    fn constants_are_joined_by_their_bytes() {
+    fn constants_are_merged_by_their_bytes() {
         let mut b = Builder::new();
         let xs: Vec<Value> = [0.0f32, -0.0, 0.0, f32::NAN, f32::NAN]
             .map(|x| b.constant(Literal::from_slice([], &[x]).unwrap()))
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn barriers_are_not_joined() {
+    fn barriers_are_not_merged() {
         let mut b = Builder::new();
         let x = b.input(crate::Type::scalar(crate::DType::F32));
         let ys = [0; 2].map(|_| b.emit(OptimizationBarrier {}, &[x]));

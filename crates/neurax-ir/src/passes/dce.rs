@@ -1,12 +1,11 @@
-//! Dead code: equations that no result needs are dropped, and the others get an order that depends
-//! on nothing but the graph.
+//! Dead code elimination and a canonical order of the equations.
 
-use super::rewriter::inside;
+use super::rewriter::{apply, apply_inside};
 use crate::{Eqn, Graph, Result, Value};
 
-/// Drops what no result needs, through ops that hold graphs, and orders the equations depth-first
-/// from the results. Two graphs that differ only in the order in which they were filled come out
-/// equal. The signature stays as it is.
+/// Removes equations that no result needs, also in nested graphs, and orders the others depth-first
+/// from the results. Graphs that differ only in the order of their equations become equal. The
+/// signature is unchanged.
 ///
 /// ```
 /// use neurax_ir::{Graph, passes};
@@ -24,41 +23,40 @@ use crate::{Eqn, Graph, Result, Value};
 /// ```
 ///
 /// # Errors
-/// When an op cannot be rebuilt with its nested graphs swept; a graph that verifies has none.
+/// If an op cannot be rebuilt with changed nested graphs; not the case for a graph that verifies.
 pub fn dce(graph: &Graph) -> Result<Graph> {
-    Ok(pass(graph)?.unwrap_or_else(|| graph.clone()))
+    apply(pass, graph)
 }
 
 pub(super) fn pass(graph: &Graph) -> Result<Option<Graph>> {
-    let order = ordered(graph.eqns(), graph.types().len(), graph.outputs());
-    if order.into_iter().eq(0..graph.eqns().len()) && is_swept_inside(graph)? {
+    let order = depth_first(graph);
+    if order.into_iter().eq(0..graph.eqns().len()) && is_live_inside(graph)? {
         return Ok(None);
     }
-    let new = swept(graph)?;
+    let new = without_dead_code(graph)?;
     Ok((new != *graph).then_some(new))
 }
 
-/// Is there nothing to drop in the ops that hold graphs, of a graph whose equations are all needed?
-fn is_swept_inside(graph: &Graph) -> Result<bool> {
+/// Returns true if no nested graph has dead code, given that all equations of `graph` are needed.
+fn is_live_inside(graph: &Graph) -> Result<bool> {
     let last = graph.last_uses();
     for e in graph.eqns() {
         let Some(region) = e.op.region() else { continue };
         let live: Vec<bool> = e.outputs.iter().map(|v| last[v.index()].is_some()).collect();
-        if region.dce(&live).is_some() || inside(&e.op, pass)?.is_some() {
+        if region.dce(&live).is_some() || apply_inside(&e.op, pass)?.is_some() {
             return Ok(false);
         }
     }
     Ok(true)
 }
 
-/// The graph without what no result needs, in its own order.
-fn swept(graph: &Graph) -> Result<Graph> {
-    let kept = graph
-        .restricted(&vec![true; graph.outputs().len()], &vec![true; graph.input_types().len()]);
-    let order = ordered(kept.eqns(), kept.types().len(), kept.outputs());
+/// Returns the graph without dead equations, in canonical order.
+fn without_dead_code(graph: &Graph) -> Result<Graph> {
+    let kept = graph.without_dead_eqns();
+    let order = depth_first(&kept);
     let mut eqns: Vec<Eqn> = order.into_iter().map(|i| kept.eqns()[i].clone()).collect();
     for e in &mut eqns {
-        if let Some(op) = inside(&e.op, pass)? {
+        if let Some(op) = apply_inside(&e.op, pass)? {
             e.op = op;
         }
     }
@@ -66,19 +64,18 @@ fn swept(graph: &Graph) -> Result<Graph> {
     Ok(Graph::renumbered(kept.types().to_vec(), &inputs, eqns, kept.outputs()))
 }
 
-/// The equations depth-first from `roots`, operands from left to right: each after those it depends
-/// on. With a stack of its own, as graphs may be deeper than the thread's stack.
-fn ordered(eqns: &[Eqn], values: usize, roots: &[Value]) -> Vec<usize> {
-    let mut maker = vec![None; values];
-    for (i, e) in eqns.iter().enumerate() {
-        e.outputs.iter().for_each(|v| maker[v.index()] = Some(i));
-    }
+/// Returns the indices of the needed equations, depth-first from the outputs, operands from left to
+/// right: a topological order. Uses an explicit stack, as graphs may be deeper than the thread's
+/// stack.
+fn depth_first(graph: &Graph) -> Vec<usize> {
+    let (eqns, producers) = (graph.eqns(), graph.producers());
     let mut seen = vec![false; eqns.len()];
     let mut order = Vec::with_capacity(eqns.len());
-    for root in roots {
+    for root in graph.outputs() {
+        // Equations on the path from the root, each with the index of the next operand to visit.
         let mut stack: Vec<(usize, usize)> = vec![];
         let enter = |v: Value, seen: &mut Vec<bool>| {
-            maker[v.index()].filter(|&i| !std::mem::replace(&mut seen[i], true))
+            producers[v.index()].filter(|&i| !std::mem::replace(&mut seen[i], true))
         };
         stack.extend(enter(*root, &mut seen).map(|i| (i, 0)));
         while let Some((i, next)) = stack.pop() {
@@ -104,13 +101,13 @@ mod tests {
     }
 
     #[test]
-    fn the_order_of_filling_does_not_matter() {
-        let fill = |first: f32| {
+    fn the_order_of_construction_does_not_matter() {
+        let build = |first: f32| {
             let mut b = Builder::new();
             let (u, v) = (scalar(&mut b, first), scalar(&mut b, 3.0 - first));
             b.finish(&if first == 1.0 { [u, v] } else { [v, u] }).unwrap()
         };
-        let (one, two) = (fill(1.0), fill(2.0));
+        let (one, two) = (build(1.0), build(2.0));
         assert_ne!(one, two);
         assert_eq!(dce(&one).unwrap(), dce(&two).unwrap());
         assert_eq!(
@@ -121,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn inputs_stay() {
+    fn unused_inputs_are_kept() {
         let mut b = Builder::new();
         let xs = b.inputs(&vec![crate::Type::scalar(crate::DType::F32); 2]);
         scalar(&mut b, 1.0);
@@ -130,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_chain_needs_no_deep_stack() {
+    fn a_long_chain_does_not_overflow_the_stack() {
         let mut b = Builder::new();
         let x = b.input(crate::Type::scalar(crate::DType::F32));
         let y = (0..100_000).fold(x, |y, _| b.emit(OptimizationBarrier {}, &[y]));

@@ -1,53 +1,50 @@
-//! Constant folding: small values that depend on nothing are computed now.
+//! Constant folding: evaluates small constant expressions at compile time.
 
-use super::rewriter::{Rewriter, inside};
+use super::rewriter::{Rewriter, apply, apply_inside};
+use crate::tuning::MAX_FOLDED_ELEMENTS;
 use crate::{Eqn, Eval, Graph, Literal, Op, Result, Type, Value, Values};
 
-/// The most elements that a folded value has: larger ones would make the program larger than what
-/// they save.
-const MOST: usize = 64;
-
-/// Replaces equations on constants by their values. Values of equal elements are one scalar that is
-/// broadcast, whatever their size. Ops that hold graphs stay, as they may loop; so do recipes that
-/// take no more room than their value.
+/// Replaces equations on constants by their values. A value of equal elements is stored as a scalar
+/// broadcast, whatever its size. Ops that hold graphs are kept, as they may loop; so are generators
+/// that are no larger than their value.
 ///
 /// # Errors
-/// When an op cannot be rebuilt with its nested graphs changed; a graph that verifies has none.
+/// If an op cannot be rebuilt with changed nested graphs; not the case for a graph that verifies.
 pub fn fold(graph: &Graph) -> Result<Graph> {
-    Ok(pass(graph)?.unwrap_or_else(|| graph.clone()))
+    apply(pass, graph)
 }
 
 pub(super) fn pass(graph: &Graph) -> Result<Option<Graph>> {
-    Rewriter::rewrite(graph, each)
+    Rewriter::rewrite(graph, rewrite_eqn)
 }
 
-fn each(w: &mut Rewriter, e: &Eqn) -> Result<Option<Values>> {
+fn rewrite_eqn(w: &mut Rewriter, e: &Eqn) -> Result<Option<Values>> {
     if e.op.region().is_some() {
-        return inside(&e.op, pass)?.map(|op| w.emit(op, &e.inputs)).transpose();
+        return apply_inside(&e.op, pass)?.map(|op| w.emit(op, &e.inputs)).transpose();
     }
-    if stays(&e.op) {
+    if is_never_folded(&e.op) {
         return Ok(None);
     }
-    Ok(equal_elements(w, e).or_else(|| few_elements(w, e)))
+    Ok(fold_splats(w, e).or_else(|| fold_small(w, e)))
 }
 
-/// Recipes, walls, and what has no value of its own.
-fn stays(op: &Op) -> bool {
-    is_recipe(op)
+/// Returns true if `op` is never folded: generators, barriers, collectives and custom ops.
+fn is_never_folded(op: &Op) -> bool {
+    is_generator(op)
         || matches!(
             op,
             Op::OptimizationBarrier(_) | Op::AllReduce(_) | Op::AxisIndex(_) | Op::Custom(_)
         )
 }
 
-/// What takes no more room than its value, and has no operands that are not known.
-fn is_recipe(op: &Op) -> bool {
+/// Returns true if `op` generates its value from constants in less memory than the value needs.
+fn is_generator(op: &Op) -> bool {
     matches!(op, Op::Constant(_) | Op::Iota(_) | Op::Broadcast(_))
 }
 
-/// An op that works element by element, on operands of equal elements: one element says all.
-fn equal_elements(w: &mut Rewriter, e: &Eqn) -> Option<Values> {
-    let by_element = matches!(
+/// Folds an elementwise op on splats by evaluating it for one element.
+fn fold_splats(w: &mut Rewriter, e: &Eqn) -> Option<Values> {
+    let elementwise = matches!(
         e.op,
         Op::Unary(_)
             | Op::Binary(_)
@@ -58,7 +55,7 @@ fn equal_elements(w: &mut Rewriter, e: &Eqn) -> Option<Values> {
             | Op::BitcastConvert(_)
             | Op::Threefry(_)
     );
-    if !by_element {
+    if !elementwise {
         return None;
     }
     let xs = e.inputs.iter().map(|&v| w.splat(v)).collect::<Option<Vec<_>>>()?;
@@ -67,27 +64,27 @@ fn equal_elements(w: &mut Rewriter, e: &Eqn) -> Option<Values> {
     Some(ys.into_iter().zip(types).map(|(y, t)| w.splat_of(y, t)).collect())
 }
 
-/// Any op on known operands whose results are small.
-fn few_elements(w: &mut Rewriter, e: &Eqn) -> Option<Values> {
-    if !e.inputs.iter().all(|&v| w.maker(v).is_some_and(|m| is_recipe(&m.op))) {
+/// Folds an op on constant operands whose results are small.
+fn fold_small(w: &mut Rewriter, e: &Eqn) -> Option<Values> {
+    if !e.inputs.iter().all(|&v| w.producer(v).is_some_and(|p| is_generator(&p.op))) {
         return None;
     }
     let types = e.op.infer(&w.types_of(&e.inputs)).ok()?;
-    if types.iter().map(Type::size).sum::<usize>() > MOST {
+    if types.iter().map(Type::size).sum::<usize>() > MAX_FOLDED_ELEMENTS {
         return None;
     }
-    let xs = e.inputs.iter().map(|&v| known(w, v)).collect::<Option<Vec<_>>>()?;
+    let xs = e.inputs.iter().map(|&v| known_value(w, v)).collect::<Option<Vec<_>>>()?;
     let ys = e.op.eval(&mut Eval::default(), xs).ok()?;
     Some(ys.into_iter().map(|y| w.literal(y)).collect())
 }
 
-/// The value of a constant, or of a small recipe.
-fn known(w: &Rewriter, v: Value) -> Option<Literal> {
-    let e = w.maker(v)?;
+/// Returns the value of a constant or of a small generator.
+fn known_value(w: &Rewriter, v: Value) -> Option<Literal> {
+    let e = w.producer(v)?;
     match &e.op {
         Op::Constant(c) => Some(c.value.clone()),
-        Op::Iota(_) | Op::Broadcast(_) if w.ty(v).size() <= MOST => {
-            let xs = e.inputs.iter().map(|&x| known(w, x)).collect::<Option<Vec<_>>>()?;
+        Op::Iota(_) | Op::Broadcast(_) if w.ty(v).size() <= MAX_FOLDED_ELEMENTS => {
+            let xs = e.inputs.iter().map(|&x| known_value(w, x)).collect::<Option<Vec<_>>>()?;
             e.op.eval(&mut Eval::default(), xs).ok()?.pop()
         }
         _ => None,
@@ -110,20 +107,25 @@ mod tests {
     }
 
     #[test]
-    fn equal_elements_stay_one_scalar() {
+    fn equal_elements_stay_a_scalar_broadcast() {
         let g = folded(|b| {
             let x = b.full(Type::new(DType::F32, [100, 100]), 2.0);
             let y = b.square(x);
             b.add(x, y)
         });
-        let want = "graph() {\n  %0: f32[] = constant[value=f32[] 6.0]()\n  %1: f32[100, 100] = broadcast_in_dim[shape=[100, 100], dims=[]](%0)\n  return %1\n}";
+        let want = "\
+graph() {
+  %0: f32[] = constant[value=f32[] 6.0]()
+  %1: f32[100, 100] = broadcast_in_dim[shape=[100, 100], dims=[]](%0)
+  return %1
+}";
         assert_eq!(g.to_string(), want);
     }
 
     #[test]
-    fn recipes_are_folded_into_what_uses_them() {
+    fn generators_are_folded_into_their_readers() {
         let g = folded(|b| {
-            let i = b.emit(crate::op::Iota { ty: Type::new(DType::I32, [3]), axis: 0 }, &[]);
+            let i = b.iota(Type::new(DType::I32, [3]), 0);
             b.square(i)
         });
         assert_eq!(
@@ -135,7 +137,8 @@ mod tests {
     #[test]
     fn large_values_are_not_folded() {
         let g = folded(|b| {
-            let i = b.emit(crate::op::Iota { ty: Type::new(DType::I32, [MOST + 1]), axis: 0 }, &[]);
+            let ty = Type::new(DType::I32, [MAX_FOLDED_ELEMENTS + 1]);
+            let i = b.iota(ty, 0);
             b.square(i)
         });
         assert_eq!(g.eqns().len(), 2);

@@ -1,25 +1,25 @@
-//! Loop-invariant code: what is the same in every iteration is computed once, in front of the loop.
+//! Loop-invariant code motion: computes values that are the same in each iteration before the loop.
 
-use super::rewriter::{Rewriter, inside};
+use super::rewriter::{Rewriter, apply, apply_inside};
 use crate::{Eqn, Graph, Op, Result, Values};
 
-/// Asks every op that holds graphs, the innermost first, to move what does not change between
-/// iterations in front of itself ([`crate::Region::hoist`]).
+/// Moves loop-invariant equations in front of each loop, innermost loops first
+/// ([`crate::Region::hoist`]).
 ///
 /// # Errors
-/// When an op cannot be rebuilt with its nested graphs changed; a graph that verifies has none.
+/// If an op cannot be rebuilt with changed nested graphs; not the case for a graph that verifies.
 pub fn hoist(graph: &Graph) -> Result<Graph> {
-    Ok(pass(graph)?.unwrap_or_else(|| graph.clone()))
+    apply(pass, graph)
 }
 
 pub(super) fn pass(graph: &Graph) -> Result<Option<Graph>> {
-    Rewriter::rewrite(graph, each)
+    Rewriter::rewrite(graph, rewrite_eqn)
 }
 
-fn each(w: &mut Rewriter, e: &Eqn) -> Result<Option<Values>> {
-    let changed = inside(&e.op, pass)?;
+fn rewrite_eqn(w: &mut Rewriter, e: &Eqn) -> Result<Option<Values>> {
+    let changed = apply_inside(&e.op, pass)?;
     let op = changed.as_ref().unwrap_or(&e.op);
-    // Only loops have iterations.
+    // Other ops that hold graphs run them once.
     let is_loop = matches!(op, Op::Scan(_) | Op::While(_));
     match op.region().filter(|_| is_loop).and_then(|r| r.hoist(w.builder(), &e.inputs)) {
         Some(ys) => Ok(Some(ys)),

@@ -1,5 +1,7 @@
-//! Passes: they keep the function and make it cheaper. Each is `Graph -> Graph`; [`PIPELINE`] names
-//! their order.
+//! Passes: functions from graphs to equivalent, cheaper graphs. [`PIPELINE`] lists them in order.
+//!
+//! A pass keeps the signature and the value of the graph, bit for bit; every NaN counts as equal. It
+//! returns `None` if it changes nothing, which ends the pipeline without comparing graphs.
 
 mod cse;
 mod dce;
@@ -13,24 +15,26 @@ pub use cse::cse;
 pub use dce::dce;
 pub use fold::fold;
 pub use hoist::hoist;
-pub use pipeline::{PIPELINE, Step, optimise};
+pub use pipeline::{PIPELINE, PassStep, optimise};
 pub use simplify::simplify;
 
 #[cfg(test)]
 mod tests {
     use crate::{Graph, Literal, Type, transform, verify, with_compute};
 
-    /// Both graphs verify, and give the same for those arguments: the same bits, but that every NaN
-    /// is alike.
+    /// Asserts that both graphs verify and return the same values for `args`, bit for bit; every
+    /// NaN counts as equal.
     pub fn same_value(a: &Graph, b: &Graph, args: Vec<Literal>) {
         verify(a).unwrap();
         verify(b).unwrap();
         let (x, y) = (transform::eval(a, args.clone()).unwrap(), transform::eval(b, args).unwrap());
-        assert!(x.iter().map(numbers).eq(y.iter().map(numbers)), "\n{a}\n{b}\n{x:?}\n{y:?}");
+        assert!(x.iter().map(elements).eq(y.iter().map(elements)), "\n{a}\n{b}\n{x:?}\n{y:?}");
     }
 
-    fn numbers(x: &Literal) -> (Type, Vec<String>) {
-        let all = with_compute!(any x.dtype(), C => x.load::<C>().iter().map(|x| format!("{x:?}")).collect());
+    fn elements(x: &Literal) -> (Type, Vec<String>) {
+        let all = with_compute!(any x.dtype(), C => {
+            x.load::<C>().iter().map(|x| format!("{x:?}")).collect()
+        });
         (x.ty().clone(), all)
     }
 }

@@ -1,58 +1,69 @@
-//! The walk that passes share: a graph written anew, equation by equation, while looking back at
-//! what is written already.
+//! The rewriter that the passes share: visits the equations of a graph in order and builds the new
+//! graph, in which a rule can look up the producer of each operand.
+//!
+//! A rule sees an equation whose operands are values of the new graph and returns the values that
+//! replace its results, or `None` to keep it. Until the first change nothing is copied: the new graph is
+//! a prefix of the source. Most passes of a later round change nothing and therefore allocate no graph.
 
+use crate::graph::record_producers;
 use crate::op::{Broadcast, Constant};
 use crate::{Builder, DType, Eqn, Graph, Literal, Op, Result, Type, Value, Values};
 
-/// A graph being written. It knows which equation made each value. As long as all equations stay,
-/// it is the source itself.
+/// A graph under construction. Without changes so far, it is a prefix of the source.
 pub(super) struct Rewriter<'g> {
     source: &'g Graph,
-    /// How many equations of the source stayed before anything was changed.
-    same: usize,
-    /// What is written, as soon as anything is changed.
+    /// The number of equations of the source that were kept before the first change.
+    unchanged: usize,
+    /// The new graph; `None` before the first change.
     b: Option<Builder>,
-    maker: Vec<Option<usize>>,
-    seen: usize,
+    /// For each value of the new graph, the equation that produces it.
+    producers: Vec<Option<usize>>,
+    /// The number of equations whose results are in `producers`.
+    synced: usize,
 }
 
-/// What becomes of one equation, whose operands are values of the new graph: the values that stand
-/// for its results; `None` if it stays.
-pub(super) type Each = fn(&mut Rewriter, &Eqn) -> Result<Option<Values>>;
+/// A rule for one equation, whose operands are values of the new graph. Returns the values that
+/// replace its results, or `None` to keep it.
+pub(super) type EqnRule = fn(&mut Rewriter, &Eqn) -> Result<Option<Values>>;
 
-/// A pass: the new graph, or `None` if nothing changes.
+/// A pass: returns the new graph, or `None` if it changes nothing.
 pub(super) type Pass = fn(&Graph) -> Result<Option<Graph>>;
 
-/// An op with its graphs changed by a pass; `None` if they stay.
-pub(super) fn inside(op: &Op, pass: Pass) -> Result<Option<Op>> {
+/// Applies a pass to `graph`; returns a copy of `graph` if the pass changes nothing.
+pub(super) fn apply(pass: Pass, graph: &Graph) -> Result<Graph> {
+    Ok(pass(graph)?.unwrap_or_else(|| graph.clone()))
+}
+
+/// Applies a pass to the graphs of an op; `None` if none of them changes.
+pub(super) fn apply_inside(op: &Op, pass: Pass) -> Result<Option<Op>> {
     let Some(region) = op.region() else { return Ok(None) };
     let changes =
         region.graphs().iter().map(|g| Ok(pass(g)?.is_some())).collect::<Result<Vec<bool>>>()?;
     if !changes.contains(&true) {
         return Ok(None);
     }
-    region.map_graphs(&mut |g| Ok(pass(g)?.unwrap_or_else(|| g.clone()))).map(Some)
+    region.map_graphs(&mut |g| apply(pass, g)).map(Some)
 }
 
 impl<'g> Rewriter<'g> {
-    /// Writes `graph` anew; `None` if nothing changes.
-    pub fn rewrite(graph: &'g Graph, each: Each) -> Result<Option<Graph>> {
-        let mut w = Rewriter { source: graph, same: 0, b: None, maker: vec![], seen: 0 };
+    /// Applies `rule` to each equation of `graph`; `None` if nothing changes.
+    pub fn rewrite(graph: &'g Graph, rule: EqnRule) -> Result<Option<Graph>> {
+        let mut w = Rewriter { source: graph, unchanged: 0, b: None, producers: vec![], synced: 0 };
         let mut env: Vec<Value> = graph.inputs().collect();
         for e in graph.eqns() {
             if w.b.is_some() {
-                w.equation(graph, e, &mut env, each)?;
+                w.rewrite_eqn(graph, e, &mut env, rule)?;
                 continue;
             }
-            w.look();
-            match each(&mut w, e)? {
+            w.sync_producers();
+            match rule(&mut w, e)? {
                 Some(ys) => {
                     w.builder();
                     env.extend(ys);
                 }
-                None if w.b.is_some() => env.extend(w.stay(graph, e.clone())),
+                None if w.b.is_some() => env.extend(w.keep(graph, e.clone())),
                 None => {
-                    w.same += 1;
+                    w.unchanged += 1;
                     env.extend(&e.outputs);
                 }
             }
@@ -63,42 +74,51 @@ impl<'g> Rewriter<'g> {
         Ok((new != *graph).then_some(new))
     }
 
-    /// Writes the equations of another graph with `args` for its inputs; answers with its outputs.
-    pub fn walk(&mut self, graph: &Graph, args: &[Value], each: Each) -> Result<Vec<Value>> {
+    /// Adds the equations of another graph, with `args` for its inputs and `rule` applied to each;
+    /// returns its outputs.
+    pub fn inline(&mut self, graph: &Graph, args: &[Value], rule: EqnRule) -> Result<Vec<Value>> {
         self.builder();
         let mut env = args.to_vec();
         for e in graph.eqns() {
-            self.equation(graph, e, &mut env, each)?;
+            self.rewrite_eqn(graph, e, &mut env, rule)?;
         }
         Ok(graph.outputs().iter().map(|v| env[v.index()]).collect())
     }
 
-    /// Writes an equation of a graph whose values so far are those of `env`.
-    fn equation(&mut self, graph: &Graph, e: &Eqn, env: &mut Vec<Value>, each: Each) -> Result<()> {
+    /// Adds an equation of `graph`; `env` maps the values of `graph` to those of the new graph.
+    fn rewrite_eqn(
+        &mut self,
+        graph: &Graph,
+        e: &Eqn,
+        env: &mut Vec<Value>,
+        rule: EqnRule,
+    ) -> Result<()> {
         let mut e = e.clone();
         e.inputs.iter_mut().for_each(|v| *v = env[v.index()]);
         self.builder().set_origin(e.at.clone());
-        self.look();
-        let ys = match each(self, &e)? {
+        self.sync_producers();
+        let ys = match rule(self, &e)? {
             Some(ys) => ys,
-            None => self.stay(graph, e),
+            None => self.keep(graph, e),
         };
         env.extend(ys);
         Ok(())
     }
 
-    /// The builder. What stayed so far is in it.
+    /// Returns the builder of the new graph, which contains the equations kept so far.
     pub fn builder(&mut self) -> &mut Builder {
-        let (source, same) = (self.source, self.same);
+        let (source, unchanged) = (self.source, self.unchanged);
         self.b.get_or_insert_with(|| {
-            let mut b = Builder::with_prefix(source, same);
-            source.eqns().get(same).into_iter().for_each(|e| b.set_origin(e.at.clone()));
+            let mut b = Builder::with_prefix(source, unchanged);
+            if let Some(e) = source.eqns().get(unchanged) {
+                b.set_origin(e.at.clone());
+            }
             b
         })
     }
 
-    /// Adds an equation of a graph, whose results have the types that they have there.
-    fn stay(&mut self, graph: &Graph, e: Eqn) -> Values {
+    /// Adds an equation of `graph` unchanged; its result types are those in `graph`.
+    fn keep(&mut self, graph: &Graph, e: Eqn) -> Values {
         let types = e.outputs.iter().map(|&v| graph.ty(v).clone()).collect();
         self.builder().emit_typed(e.op, e.inputs, types)
     }
@@ -108,15 +128,15 @@ impl<'g> Rewriter<'g> {
         self.builder().try_emit(op, inputs)
     }
 
-    /// The equations so far.
+    /// Returns the equations of the new graph so far.
     fn eqns(&self) -> &[Eqn] {
         match &self.b {
             Some(b) => b.eqns(),
-            None => &self.source.eqns()[..self.same],
+            None => &self.source.eqns()[..self.unchanged],
         }
     }
 
-    /// Adds a value: equal elements as one scalar, broadcast.
+    /// Adds a constant; if all elements are equal, as a scalar broadcast.
     pub fn literal(&mut self, x: Literal) -> Value {
         match uniform(&x) {
             Some(scalar) if x.ty().rank() > 0 => self.splat_of(scalar, x.ty().clone()),
@@ -124,7 +144,7 @@ impl<'g> Rewriter<'g> {
         }
     }
 
-    /// Adds a scalar, repeated.
+    /// Adds a scalar constant broadcast to `ty`.
     pub fn splat_of(&mut self, scalar: Literal, ty: Type) -> Value {
         let s = self.builder().constant(scalar);
         if ty.rank() == 0 {
@@ -134,30 +154,30 @@ impl<'g> Rewriter<'g> {
         }
     }
 
-    /// The type of a value.
+    /// Returns the type of `v`.
     pub fn ty(&self, v: Value) -> &Type {
         self.b.as_ref().map_or_else(|| self.source.ty(v), |b| b.ty(v))
     }
 
-    /// The dtype of a value.
+    /// Returns the dtype of `v`.
     pub fn dtype(&self, v: Value) -> DType {
         self.ty(v).dtype
     }
 
-    /// The types of values.
+    /// Returns the types of `vs`.
     pub fn types_of(&self, vs: &[Value]) -> Vec<Type> {
         vs.iter().map(|&v| self.ty(v).clone()).collect()
     }
 
-    /// The equation that made a value; `None` for arguments.
-    pub fn maker(&self, v: Value) -> Option<&Eqn> {
-        let i = self.maker.get(v.index()).copied().flatten()?;
+    /// Returns the equation that produces `v`; `None` for inputs.
+    pub fn producer(&self, v: Value) -> Option<&Eqn> {
+        let i = self.producers.get(v.index()).copied().flatten()?;
         self.eqns().get(i)
     }
 
-    /// The scalar that every element of `v` is known to be.
+    /// Returns the scalar that all elements of `v` are known to equal.
     pub fn splat(&self, v: Value) -> Option<Literal> {
-        let e = self.maker(v)?;
+        let e = self.producer(v)?;
         match &e.op {
             Op::Constant(Constant { value }) => uniform(value),
             Op::Broadcast(_) => self.splat(*e.inputs.first()?),
@@ -165,27 +185,23 @@ impl<'g> Rewriter<'g> {
         }
     }
 
-    /// Are all elements of `v` known to be `x`, bit for bit?
+    /// Returns true if all elements of `v` are known to equal `x`, bit for bit.
     pub fn is_splat(&self, v: Value, x: f64) -> bool {
         self.splat(v).is_some_and(|s| s == Literal::scalar(self.dtype(v), x))
     }
 
-    /// Takes notice of the equations added since the last look.
-    fn look(&mut self) {
+    /// Records the producers of the values added since the last call.
+    fn sync_producers(&mut self) {
         let eqns = match &self.b {
             Some(b) => b.eqns(),
-            None => &self.source.eqns()[..self.same],
+            None => &self.source.eqns()[..self.unchanged],
         };
-        for (i, e) in eqns.iter().enumerate().skip(self.seen) {
-            let end = e.outputs.iter().map(|v| v.index() + 1).max().unwrap_or(0);
-            self.maker.resize(self.maker.len().max(end), None);
-            e.outputs.iter().for_each(|v| self.maker[v.index()] = Some(i));
-        }
-        self.seen = eqns.len();
+        record_producers(&mut self.producers, eqns, self.synced);
+        self.synced = eqns.len();
     }
 }
 
-/// The scalar that all elements are, by their bits.
+/// Returns the scalar that all elements equal, bit for bit.
 fn uniform(x: &Literal) -> Option<Literal> {
     let (ty, bytes) = (x.ty(), x.bytes());
     if ty.size() == 0 {

@@ -1,23 +1,21 @@
 //! Rules for ops that hold graphs.
 
 use super::{Rewrite, Rewriter};
+use crate::tuning::MAX_INLINED_EQNS;
 use crate::{Eqn, Op, Values};
 
-/// The largest graph whose calls are written out: beyond it one copy that is called is cheaper to
-/// compile.
-const SMALL: usize = 64;
-
-/// A call is its graph on the operands.
-pub(super) fn small_call(_: &Rewriter, e: &Eqn) -> Option<Rewrite> {
+/// Inlines a call: it equals its graph on the operands. Larger graphs stay shared.
+pub(super) fn inline_small_call(_: &Rewriter, e: &Eqn) -> Option<Rewrite> {
     match &e.op {
-        Op::Call(c) if c.body.count_eqns() <= SMALL => {
+        Op::Call(c) if c.body.count_eqns() <= MAX_INLINED_EQNS => {
             Some(Rewrite::Inline(c.body.clone(), e.inputs.clone()))
         }
         _ => None,
     }
 }
 
-/// `case(k, args)` is branch `k`, clamped into range; of one branch there is no choice.
+/// Replaces `case(k, args)` by branch `k`, clamped into range, if `k` is constant or there is one
+/// branch.
 pub(super) fn known_branch(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
     let Op::Cond(c) = &e.op else { return None };
     let last = c.branches.len().checked_sub(1)?;

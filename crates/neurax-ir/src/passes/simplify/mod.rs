@@ -1,47 +1,90 @@
-//! Local rewrites. Every rule keeps every bit of the value; NaN stays NaN, and zero keeps its sign.
+//! Algebraic simplification: local rewrite rules (peephole optimization), applied to a fixed point at
+//! each equation.
+//!
+//! Each rule is a function from an equation to its replacement; the law that justifies it is the
+//! comment above the function. A rule must preserve every bit of the value, including signed zeros;
+//! NaN stays NaN. `x + 0.0` is therefore not `x` (for `x = -0.0` it is `0.0`), but `x + -0.0` is.
+//!
+//! | rule | rewrites |
+//! |---|---|
+//! | `inline_small_call` | a call of a graph of at most 64 equations to its body |
+//! | `known_branch` | a `case` with a constant index or one branch to that branch |
+//! | `identity_operand` | `x + -0.0`, `x - 0`, `x * 1`, `x / 1`, `x | 0`, .. to `x` |
+//! | `absorbing_operand` | `x * 0`, `x & 0`, `x | -1` of integers and bools to the constant |
+//! | `involution` | `-(-x)`, `!!x`, `conj(conj(x))` to `x` |
+//! | `add_of_negation` | `x + -y` to `x - y`, `x - -y` to `x + y` |
+//! | `known_select` | `select` with a constant predicate or equal branches to the branch |
+//! | `convert_to_same` | a conversion to the operand's dtype to the operand |
+//! | `convert_of_convert` | a conversion by way of a wider dtype to a direct one |
+//! | `move_of_splat` | a reshaped, transposed, sliced, .. scalar broadcast to a direct broadcast |
+//! | `identity_move` | reshapes, transposes, slices, pads, .. that change nothing to the operand |
+//! | `reshape_of_reshape` | to the last reshape |
+//! | `transpose_of_transpose` | to one transpose |
+//! | `broadcast_of_broadcast` | to one broadcast |
+//! | `reverse_of_reverse` | to one reverse |
+//! | `reverse_of_unit_axes` | drops reversed axes of size 0 or 1 |
+//! | `empty_concat_operands` | drops concatenated operands of size 0 |
+//!
+//! ```
+//! use neurax_ir::{Graph, passes};
+//! let graph = Graph::parse("graph(%0: f32[2, 3]) {
+//!   %1: f32[3, 2] = transpose[permutation=[1, 0]](%0)
+//!   %2: f32[2, 3] = transpose[permutation=[1, 0]](%1)
+//!   %3: f32[2, 3] = negate(%2)
+//!   %4: f32[2, 3] = add(%2, %3)
+//!   return %4
+//! }")?;
+//! // The results of the first three equations are unused now; `dce` removes them.
+//! assert_eq!(passes::dce(&passes::simplify(&graph)?)?.to_string(), "\
+//! graph(%0: f32[2, 3]) {
+//!   %1: f32[2, 3] = subtract(%0, %0)
+//!   return %1
+//! }");
+//! # Ok::<(), neurax_ir::Error>(())
+//! ```
 
 mod control;
-mod moving;
-mod numbers;
+mod elementwise;
+mod movement;
 
-use super::rewriter::{Rewriter, inside};
+use super::rewriter::{Rewriter, apply, apply_inside};
 use crate::{Eqn, Error, Graph, Op, Result, Type, Value, Values};
 use std::{borrow::Cow, sync::Arc};
 
-/// What an equation becomes.
+/// The replacement of an equation.
 enum Rewrite {
-    /// Nothing: its results are those values.
+    /// Values that replace the results.
     Values(Values),
-    /// Another equation, which is looked at again.
+    /// Another equation, to which the rules are applied again.
     Eqn(Op, Values),
-    /// The equations of a graph on those arguments, which are looked at as well.
+    /// A graph and its arguments; the rules are applied to its equations.
     Inline(Arc<Graph>, Values),
 }
 
-type Rule = fn(&Rewriter, &Eqn) -> Option<Rewrite>;
+type RewriteRule = fn(&Rewriter, &Eqn) -> Option<Rewrite>;
 
-/// The rules, tried from top to bottom; the law of each stands above its function.
-const RULES: &[(&str, Rule)] = &[
-    ("call of a small graph", control::small_call),
-    ("branch that is known", control::known_branch),
-    ("neutral element", numbers::neutral),
-    ("absorbing element", numbers::absorbing),
-    ("undone at once", numbers::undone),
-    ("sum with a negation", numbers::negated),
-    ("choice that is known", numbers::known_choice),
-    ("conversion to the same", numbers::converted_to_itself),
-    ("conversion by way of a wider dtype", numbers::converted_twice),
-    ("equal elements moved", moving::equal_elements),
-    ("nothing moved", moving::nothing),
-    ("reshaped twice", moving::reshaped_twice),
-    ("transposed twice", moving::transposed_twice),
-    ("broadcast twice", moving::broadcast_twice),
-    ("reversed twice", moving::reversed_twice),
-    ("unit axes reversed", moving::unit_axes_reversed),
-    ("empty operands joined", moving::empty_operands),
+/// The rules, tried from top to bottom. The law of each is stated at its function.
+const RULES: &[(&str, RewriteRule)] = &[
+    ("inline_small_call", control::inline_small_call),
+    ("known_branch", control::known_branch),
+    ("identity_operand", elementwise::identity_operand),
+    ("absorbing_operand", elementwise::absorbing_operand),
+    ("involution", elementwise::involution),
+    ("add_of_negation", elementwise::add_of_negation),
+    ("known_select", elementwise::known_select),
+    ("convert_to_same", elementwise::convert_to_same),
+    ("convert_of_convert", elementwise::convert_of_convert),
+    ("move_of_splat", movement::move_of_splat),
+    ("identity_move", movement::identity_move),
+    ("reshape_of_reshape", movement::reshape_of_reshape),
+    ("transpose_of_transpose", movement::transpose_of_transpose),
+    ("broadcast_of_broadcast", movement::broadcast_of_broadcast),
+    ("reverse_of_reverse", movement::reverse_of_reverse),
+    ("reverse_of_unit_axes", movement::reverse_of_unit_axes),
+    ("empty_concat_operands", movement::empty_concat_operands),
 ];
 
-/// Applies the rules wherever they fit, in nested graphs too.
+/// Applies the rewrite rules to all equations, also in nested graphs.
 ///
 /// ```
 /// use neurax_ir::{Builder, DType, Type, passes};
@@ -55,23 +98,26 @@ const RULES: &[(&str, Rule)] = &[
 /// ```
 ///
 /// # Errors
-/// When a rule does not keep the type; none does.
+/// An internal error if a rule changes the type of a value.
 pub fn simplify(graph: &Graph) -> Result<Graph> {
-    Ok(pass(graph)?.unwrap_or_else(|| graph.clone()))
+    apply(pass, graph)
 }
 
 pub(super) fn pass(graph: &Graph) -> Result<Option<Graph>> {
-    Rewriter::rewrite(graph, each)
+    Rewriter::rewrite(graph, rewrite_eqn)
 }
 
-fn each(w: &mut Rewriter, e: &Eqn) -> Result<Option<Values>> {
-    let nested = inside(&e.op, pass)?;
+fn rewrite_eqn(w: &mut Rewriter, e: &Eqn) -> Result<Option<Values>> {
+    let nested = apply_inside(&e.op, pass)?;
     let mut e = match nested {
         Some(op) => Cow::Owned(Eqn { op, ..e.clone() }),
         None => Cow::Borrowed(e),
     };
-    let Some(first) = rule(w, &e) else {
-        return if let Cow::Owned(e) = e { w.emit(e.op, &e.inputs).map(Some) } else { Ok(None) };
+    let Some(first) = first_rewrite(w, &e) else {
+        return match e {
+            Cow::Owned(e) => w.emit(e.op, &e.inputs).map(Some),
+            Cow::Borrowed(_) => Ok(None),
+        };
     };
     let want = e.op.infer(&w.types_of(&e.inputs))?;
     let mut found = Some(first);
@@ -81,29 +127,27 @@ fn each(w: &mut Rewriter, e: &Eqn) -> Result<Option<Values>> {
             Some((_, Rewrite::Eqn(op, xs))) => {
                 let e = e.to_mut();
                 (e.op, e.inputs) = (op, xs);
-                found = rule(w, e);
+                found = first_rewrite(w, e);
                 continue;
             }
             Some((name, Rewrite::Values(ys))) => (name, ys),
-            Some((name, Rewrite::Inline(g, xs))) => (name, w.walk(&g, &xs, each)?.into()),
+            Some((name, Rewrite::Inline(g, xs))) => (name, w.inline(&g, &xs, rewrite_eqn)?.into()),
         };
-        return if w.types_of(&ys) == want { Ok(Some(ys)) } else { Err(changed(name, &want)) };
+        return if w.types_of(&ys) == want { Ok(Some(ys)) } else { Err(type_changed(name, &want)) };
     }
 }
 
-/// What the first rule that fits makes of an equation, and its name.
-fn rule(w: &Rewriter, e: &Eqn) -> Option<(&'static str, Rewrite)> {
+/// Returns the name and the replacement of the first rule that applies.
+fn first_rewrite(w: &Rewriter, e: &Eqn) -> Option<(&'static str, Rewrite)> {
     RULES.iter().find_map(|(name, rule)| rule(w, e).map(|r| (*name, r)))
 }
 
-fn changed(rule: &str, want: &[Type]) -> Error {
-    Error::new(
-        "simplify",
-        format!("the rule `{rule}` does not keep the type {}", crate::op::rules::list(want)),
-    )
+fn type_changed(rule: &str, want: &[Type]) -> Error {
+    let types = crate::op::rules::list(want);
+    Error::bug(format_args!("the rule `{rule}` does not preserve the type {types}"))
 }
 
-/// The equation is its operand `i`.
+/// Replaces the equation by its operand `i`.
 fn operand(e: &Eqn, i: usize) -> Option<Rewrite> {
     e.inputs.get(i).map(|&v| value(v))
 }

@@ -1,4 +1,5 @@
-//! Every rule: a graph where it fires, what remains, and that the value is the same to the bit.
+//! Tests of each rule: a graph to which it applies, the result, and equality of the values bit for
+//! bit.
 
 use super::super::{dce, tests::same_value};
 use super::*;
@@ -7,7 +8,7 @@ use crate::op::{
 };
 use crate::{Builder, DType, Literal};
 
-/// Arguments that tell rules apart: NaN, both zeros, infinities.
+/// Creates an argument that discriminates between rules: NaN, both zeros, infinities.
 fn argument(ty: &Type) -> Literal {
     let hard = [-0.0, f64::NAN, 2.5, f64::NEG_INFINITY, 0.0, -7.0, f64::INFINITY, 1e-3];
     let soft = [0.0, 1.0, -2.0, 100.0, 3.0, -7.0, 120.0, -128.0];
@@ -16,7 +17,7 @@ fn argument(ty: &Type) -> Literal {
     Literal::from_f64s(ty.dtype, ty.shape.clone(), &data)
 }
 
-/// The graph of one argument, simplified and swept, as one line; its value is checked.
+/// Returns the simplified graph of one argument, without dead code, as one line. Checks its value.
 fn simplified(ty: Type, make: impl FnOnce(&mut Builder, Value) -> Value) -> String {
     let mut b = Builder::new();
     let x = b.input(ty.clone());
@@ -37,8 +38,8 @@ fn ints() -> Type {
 }
 
 #[test]
-fn neutral_elements() {
-    for (c, op, goes) in [
+fn identity_elements() {
+    for (c, op, applies) in [
         (-0.0, Binary::Add, true),
         (0.0, Binary::Add, false),
         (0.0, Binary::Sub, true),
@@ -47,12 +48,12 @@ fn neutral_elements() {
         (0.0, Binary::Mul, false),
         (1.0, Binary::Div, true),
     ] {
-        for d in [DType::F8E4M3FN, DType::F8E5M2, DType::F16, DType::BF16, DType::F32, DType::F64] {
+        for d in DType::ALL.into_iter().filter(|d| d.is_float()) {
             let text = simplified(Type::new(d, [8]), |b, x| {
                 let c = b.full_like(x, c);
                 b.emit(op, &[x, c])
             });
-            assert_eq!(text == "return %0", goes, "{op:?} {c} {d}: {text}");
+            assert_eq!(text == "return %0", applies, "{op:?} {c} {d}: {text}");
         }
     }
     for (c, op) in [
@@ -76,12 +77,13 @@ fn neutral_elements() {
 
 #[test]
 fn absorbing_elements() {
-    let zero = "%1: i8[] = constant[value=i8[] 0](); %2: i8[8] = broadcast_in_dim[shape=[8], dims=[]](%1); return %2";
+    let zero = "%1: i8[] = constant[value=i8[] 0](); \
+                %2: i8[8] = broadcast_in_dim[shape=[8], dims=[]](%1); return %2";
     assert_eq!(simplified(ints(), |b, x| b.mul_scalar(x, 0.0)), zero);
 }
 
 #[test]
-fn what_is_undone() {
+fn involutions() {
     for ty in [floats(), ints(), Type::new(DType::C128, [3]), Type::new(DType::U8, [8])] {
         let twice = |b: &mut Builder, x| {
             let y = b.neg(x);
@@ -97,7 +99,7 @@ fn what_is_undone() {
 }
 
 #[test]
-fn sums_with_negations() {
+fn additions_of_negations() {
     let plus = |b: &mut Builder, x| {
         let (y, z) = (b.neg(x), b.sin(x));
         b.add(y, z)
@@ -114,7 +116,7 @@ fn sums_with_negations() {
 }
 
 #[test]
-fn known_choices() {
+fn known_selections() {
     for (c, want) in [(1.0, "return %0"), (0.0, "%1: f32[2, 4] = sine(%0); return %1")] {
         let choose = |b: &mut Builder, x| {
             let (p, y) = (b.full(Type::new(DType::Bool, [2, 4]), c), b.emit(Unary::Sin, &[x]));
@@ -132,7 +134,7 @@ fn known_choices() {
 #[test]
 fn conversions() {
     use DType::*;
-    for (a, via, to, goes) in [
+    for (a, via, to, applies) in [
         (F32, F32, F32, true),
         (F16, F32, F16, true),
         (F16, F64, BF16, true),
@@ -152,7 +154,7 @@ fn conversions() {
             b.emit(crate::op::Convert { dtype: to }, &[y])
         });
         let steps = text.matches("convert[").count();
-        assert_eq!(steps, if goes { (a != to) as usize } else { 2 }, "{a} {via} {to}: {text}");
+        assert_eq!(steps, if applies { (a != to) as usize } else { 2 }, "{a} {via} {to}: {text}");
     }
     let bits = |b: &mut Builder, x| {
         let y = b.emit(BitcastConvert { dtype: U32 }, &[x]);
@@ -162,8 +164,8 @@ fn conversions() {
 }
 
 #[test]
-fn moving_nothing() {
-    let nothing: [fn(&mut Builder, Value) -> Value; 8] = [
+fn moves_that_change_nothing() {
+    let moves: [fn(&mut Builder, Value) -> Value; 8] = [
         |b, x| b.emit(crate::op::Reshape { shape: [2, 4].into() }, &[x]),
         |b, x| b.emit(crate::op::Broadcast { shape: [2, 4].into(), dims: vec![0, 1] }, &[x]),
         |b, x| b.emit(crate::op::Transpose { permutation: vec![0, 1] }, &[x]),
@@ -176,13 +178,13 @@ fn moving_nothing() {
         |b, x| b.emit(Reverse { axes: vec![] }, &[x]),
         |b, x| b.emit(Reduce { kind: ReduceKind::Sum, axes: vec![] }, &[x]),
     ];
-    for make in nothing {
+    for make in moves {
         assert_eq!(simplified(floats(), make), "return %0");
     }
 }
 
 #[test]
-fn moving_twice() {
+fn moves_of_moves() {
     let reshaped = |b: &mut Builder, x| {
         let y = b.reshape(x, [8]);
         b.reshape(y, [4, 2])
@@ -219,7 +221,7 @@ fn moving_twice() {
 }
 
 #[test]
-fn moving_equal_elements() {
+fn moves_of_splats() {
     let moved = |b: &mut Builder, x| {
         let y = b.broadcast(x, [4, 6], &[]);
         let y = b.reshape(y, [2, 12]);
@@ -231,7 +233,7 @@ fn moving_equal_elements() {
 }
 
 #[test]
-fn joining_empty_operands() {
+fn concatenations_of_empty_operands() {
     let joined = |b: &mut Builder, x| {
         let none = b.slice_axis(x, 0, 0, 0);
         b.concat(&[none, x, none], 0)

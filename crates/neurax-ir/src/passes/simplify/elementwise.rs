@@ -1,13 +1,13 @@
-//! Rules for ops that work element by element.
+//! Rules for elementwise ops.
 
 use super::{Rewrite, Rewriter, eqn, operand, value};
 use crate::op::{Binary, BitcastConvert, Convert, Unary};
 use crate::{DType, Eqn, Kind, Op};
 
-/// `x + 0 = x`, `x - 0 = x`, `x * 1 = x`, `x / 1 = x` and so on. Of floats, `-0` is what adds
-/// nothing: `-0 + 0` is `0`. Products of complex numbers have no such element: `(inf + i y)(1 + 0
-/// i)` is not a number.
-pub(super) fn neutral(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
+/// The identity elements: `x + 0 = x`, `x - 0 = x`, `x * 1 = x`, `x / 1 = x` and so on. For floats
+/// the identity element of addition is `-0.0`, as `-0.0 + 0.0` is `0.0`. Complex products have
+/// none: `(inf + i y)(1 + 0 i)` is NaN.
+pub(super) fn identity_operand(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
     let Op::Binary(op) = e.op else { return None };
     let d = w.dtype(e.inputs[0]);
     let (left, right) = match op {
@@ -29,9 +29,9 @@ pub(super) fn neutral(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
     left.filter(|&c| w.is_splat(e.inputs[0], c)).and_then(|_| operand(e, 1))
 }
 
-/// `x * 0 = 0`, `x & 0 = 0`, `x | -1 = -1`, of integers and bools. (Of floats NaN, infinities and
-/// the sign of zero forbid it.)
-pub(super) fn absorbing(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
+/// The absorbing elements of integers and bools: `x * 0 = 0`, `x & 0 = 0`, `x | -1 = -1`. (For
+/// floats, NaN, infinities and the sign of zero forbid it.)
+pub(super) fn absorbing_operand(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
     let Op::Binary(op) = e.op else { return None };
     let c = match op {
         Binary::Mul | Binary::And => 0.0,
@@ -44,21 +44,24 @@ pub(super) fn absorbing(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
     e.inputs.iter().find(|&&x| w.is_splat(x, c)).map(|&x| value(x))
 }
 
-/// `-(-x) = x`, and so for not and the complex conjugate. Negation changes the sign only, of zero,
-/// of NaN, and in integers that wrap.
-pub(super) fn undone(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
+/// The involutions: `-(-x) = x`, likewise for `not` and the complex conjugate. Negation only
+/// changes the sign, also of zero and NaN; of integers it wraps.
+pub(super) fn involution(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
     let Op::Unary(op @ (Unary::Neg | Unary::Not | Unary::Conj)) = e.op else { return None };
-    let inner = w.maker(e.inputs[0])?;
+    let inner = w.producer(e.inputs[0])?;
     if inner.op == Op::Unary(op) { operand(inner, 0) } else { None }
 }
 
-/// `x + -y = x - y`, `-x + y = y - x`, `x - -y = x + y`: IEEE 754 defines the difference as this
-/// sum.
-pub(super) fn negated(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
+/// Additions of negations: `x + -y = x - y`, `-x + y = y - x`, `x - -y = x + y`. IEEE 754 defines
+/// the difference as this sum.
+pub(super) fn add_of_negation(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
     let Op::Binary(op @ (Binary::Add | Binary::Sub)) = e.op else { return None };
     let [x, y] = e.inputs[..] else { return None };
-    let inside = |v| w.maker(v).filter(|m| m.op == Op::Unary(Unary::Neg)).map(|m| m.inputs[0]);
-    match (op, inside(x), inside(y)) {
+    let negated = |v| {
+        let e = w.producer(v).filter(|e| e.op == Op::Unary(Unary::Neg))?;
+        e.inputs.first().copied()
+    };
+    match (op, negated(x), negated(y)) {
         (Binary::Add, _, Some(y)) => Some(eqn(Binary::Sub, &[x, y])),
         (Binary::Add, Some(x), None) => Some(eqn(Binary::Sub, &[y, x])),
         (Binary::Sub, _, Some(y)) => Some(eqn(Binary::Add, &[x, y])),
@@ -66,8 +69,8 @@ pub(super) fn negated(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
     }
 }
 
-/// `true ? x : y = x`, `false ? x : y = y`, `p ? x : x = x`.
-pub(super) fn known_choice(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
+/// Known selections: `true ? x : y = x`, `false ? x : y = y`, `p ? x : x = x`.
+pub(super) fn known_select(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
     let (Op::Select(_), &[p, x, y]) = (&e.op, &e.inputs[..]) else { return None };
     if x == y || w.is_splat(p, 1.0) {
         return Some(value(x));
@@ -75,8 +78,8 @@ pub(super) fn known_choice(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
     w.is_splat(p, 0.0).then(|| value(y))
 }
 
-/// A conversion to the dtype that the operand has changes nothing.
-pub(super) fn converted_to_itself(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
+/// A conversion to the operand's dtype changes nothing.
+pub(super) fn convert_to_same(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
     let (Op::Convert(Convert { dtype }) | Op::BitcastConvert(BitcastConvert { dtype })) = e.op
     else {
         return None;
@@ -84,30 +87,30 @@ pub(super) fn converted_to_itself(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
     if w.dtype(e.inputs[0]) == dtype { operand(e, 0) } else { None }
 }
 
-/// `a -> b -> c` is `a -> c` where `b` holds every value of `a`, and the second step treats `a` and
-/// `b` alike: back to `a`, or in one family. (Not from integers by way of floats: integers wrap
-/// where floats saturate.) The same bits twice are the same bits.
-pub(super) fn converted_twice(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
-    let inner = w.maker(*e.inputs.first()?)?;
+/// The conversion `a -> b -> c` equals `a -> c` if `b` represents every value of `a` and the second
+/// step treats `a` and `b` alike: back to `a`, or within one family. (Not from integers through
+/// floats: integers wrap where floats saturate.) Two bit casts equal one.
+pub(super) fn convert_of_convert(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
+    let inner = w.producer(*e.inputs.first()?)?;
     let x = *inner.inputs.first()?;
     match (&inner.op, &e.op) {
         (Op::BitcastConvert(_), Op::BitcastConvert(_)) => Some(eqn(e.op.clone(), &[x])),
         (Op::Convert(b), Op::Convert(c)) => {
             let a = w.dtype(x);
             let alike = a == c.dtype || family(a) == family(b.dtype);
-            (alike && holds(b.dtype, a)).then(|| eqn(e.op.clone(), &[x]))
+            (alike && represents_all(b.dtype, a)).then(|| eqn(e.op.clone(), &[x]))
         }
         _ => None,
     }
 }
 
-/// Dtypes of one family convert to others by the same rule.
+/// Returns the family of `d`: dtypes of one family convert to others by the same rule.
 fn family(d: DType) -> Kind {
     if d.is_int() { Kind::Signed } else { d.kind() }
 }
 
-/// Is every value of `a` a value of `b`?
-fn holds(b: DType, a: DType) -> bool {
+/// Returns true if every value of `a` is a value of `b`.
+fn represents_all(b: DType, a: DType) -> bool {
     match (a.kind(), b.kind()) {
         (Kind::Bool, _) => true,
         (_, Kind::Bool) => false,
@@ -124,12 +127,13 @@ fn holds(b: DType, a: DType) -> bool {
     }
 }
 
-/// Bits of the largest integer.
+/// Returns the number of bits of the largest value of an integer dtype.
 fn integer_bits(d: DType) -> usize {
     d.bits() - (d.kind() == Kind::Signed) as usize
 }
 
-/// Up to how many bits every integer is a value of this float type: those of its significand.
+/// Returns the number of bits up to which a float dtype represents every integer: the width of its
+/// significand.
 fn exact_bits(d: DType) -> usize {
     match d {
         DType::F8E5M2 => 3,
@@ -142,7 +146,7 @@ fn exact_bits(d: DType) -> usize {
     }
 }
 
-/// Is every float of type `a` one of type `b`, by significand and range?
+/// Returns true if every float of type `a` is one of type `b`, by significand and range.
 fn wider_float(b: DType, a: DType) -> bool {
     match b {
         DType::F64 => true,

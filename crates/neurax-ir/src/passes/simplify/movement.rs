@@ -4,13 +4,13 @@ use super::{Rewrite, Rewriter, eqn, operand, value};
 use crate::op::{Broadcast, Reshape, Reverse, Transpose};
 use crate::{Eqn, Op, Value};
 
-/// A scalar that was broadcast is the same wherever it is moved: broadcast it to the last shape.
-pub(super) fn equal_elements(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
+/// Moving the elements of a scalar broadcast yields a broadcast of the scalar to the final shape.
+pub(super) fn move_of_splat(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
     let moves = matches!(
         e.op,
         Op::Broadcast(_) | Op::Reshape(_) | Op::Transpose(_) | Op::Slice(_) | Op::Reverse(_)
     );
-    let inner = w.maker(*e.inputs.first()?)?;
+    let inner = w.producer(*e.inputs.first()?)?;
     let scalar = *inner.inputs.first()?;
     if !moves || !matches!(inner.op, Op::Broadcast(_)) || w.ty(scalar).rank() > 0 {
         return None;
@@ -23,10 +23,10 @@ pub(super) fn equal_elements(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
     })
 }
 
-/// Reshaping to the same shape, transposing in the order that is, broadcasting to the same shape,
-/// the slice that is everything, padding by nothing, joining one, reversing or reducing no axes:
-/// each is its operand.
-pub(super) fn nothing(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
+/// Each of these equals its operand: a reshape or broadcast to the operand's shape, a transpose in
+/// the given order, a slice of everything, a pad of nothing, a concatenation of one operand, a
+/// reverse or reduction over no axes.
+pub(super) fn identity_move(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
     let shape = &w.ty(*e.inputs.first()?).shape;
     let same = match &e.op {
         Op::Reshape(x) => x.shape == *shape,
@@ -48,15 +48,15 @@ pub(super) fn nothing(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
     if same { operand(e, 0) } else { None }
 }
 
-/// The operand of the equation that made the operand of `e`.
-fn before<'w>(w: &'w Rewriter, e: &Eqn) -> Option<(&'w Op, Value)> {
-    let inner = w.maker(*e.inputs.first()?)?;
+/// Returns the op that produces the first operand of `e`, and that op's first operand.
+fn producer_of_operand<'w>(w: &'w Rewriter, e: &Eqn) -> Option<(&'w Op, Value)> {
+    let inner = w.producer(*e.inputs.first()?)?;
     Some((&inner.op, *inner.inputs.first()?))
 }
 
-/// Reshaping keeps the order of the elements: only the last shape counts.
-pub(super) fn reshaped_twice(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
-    match (before(w, e)?, &e.op) {
+/// A reshape preserves the order of the elements, so only the last shape counts.
+pub(super) fn reshape_of_reshape(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
+    match (producer_of_operand(w, e)?, &e.op) {
         ((Op::Reshape(_), x), Op::Reshape(Reshape { shape })) => {
             Some(eqn(Reshape { shape: shape.clone() }, &[x]))
         }
@@ -64,9 +64,10 @@ pub(super) fn reshaped_twice(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
     }
 }
 
-/// Axis `i` comes from axis `outer[i]`, and that from axis `inner[outer[i]]`.
-pub(super) fn transposed_twice(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
-    match (before(w, e)?, &e.op) {
+/// Axis `i` of the result is axis `outer[i]` of the intermediate value, which is axis
+/// `inner[outer[i]]` of the operand.
+pub(super) fn transpose_of_transpose(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
+    match (producer_of_operand(w, e)?, &e.op) {
         ((Op::Transpose(inner), x), Op::Transpose(outer)) => {
             let permutation = outer.permutation.iter().map(|&p| inner.permutation[p]).collect();
             Some(eqn(Transpose { permutation }, &[x]))
@@ -75,10 +76,10 @@ pub(super) fn transposed_twice(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
     }
 }
 
-/// Axis `i` goes to axis `inner[i]`, and that to axis `outer[inner[i]]`; an axis that stretches
-/// does so once.
-pub(super) fn broadcast_twice(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
-    match (before(w, e)?, &e.op) {
+/// Axis `i` of the operand is axis `inner[i]` of the intermediate value, which is axis
+/// `outer[inner[i]]` of the result.
+pub(super) fn broadcast_of_broadcast(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
+    match (producer_of_operand(w, e)?, &e.op) {
         ((Op::Broadcast(inner), x), Op::Broadcast(outer)) => {
             let dims = inner.dims.iter().map(|&d| outer.dims[d]).collect();
             Some(eqn(Broadcast { shape: outer.shape.clone(), dims }, &[x]))
@@ -87,9 +88,9 @@ pub(super) fn broadcast_twice(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
     }
 }
 
-/// An axis that is reversed twice is not reversed.
-pub(super) fn reversed_twice(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
-    match (before(w, e)?, &e.op) {
+/// An axis that is reversed twice is unchanged.
+pub(super) fn reverse_of_reverse(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
+    match (producer_of_operand(w, e)?, &e.op) {
         ((Op::Reverse(inner), x), Op::Reverse(outer)) => {
             let (a, b) = (&inner.axes, &outer.axes);
             let only = |a: &[usize], b: &[usize]| {
@@ -101,22 +102,22 @@ pub(super) fn reversed_twice(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
     }
 }
 
-/// An axis of one element, or none, is its own reverse.
-pub(super) fn unit_axes_reversed(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
+/// An axis of size 0 or 1 equals its reverse.
+pub(super) fn reverse_of_unit_axes(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
     let Op::Reverse(r) = &e.op else { return None };
     let shape = &w.ty(e.inputs[0]).shape;
     let axes: Vec<usize> = r.axes.iter().copied().filter(|&a| shape[a] > 1).collect();
     (axes.len() < r.axes.len()).then(|| eqn(Reverse { axes }, &e.inputs))
 }
 
-/// An operand of no elements adds nothing to a concatenation.
-pub(super) fn empty_operands(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
+/// An empty operand contributes nothing to a concatenation.
+pub(super) fn empty_concat_operands(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
     let Op::Concatenate(c) = &e.op else { return None };
-    let full: Vec<Value> =
+    let nonempty: Vec<Value> =
         e.inputs.iter().copied().filter(|&x| w.ty(x).shape[c.axis] > 0).collect();
-    match full.len() {
+    match nonempty.len() {
         0 => operand(e, 0),
-        n if n < e.inputs.len() => Some(eqn(c.clone(), &full)),
+        n if n < e.inputs.len() => Some(eqn(c.clone(), &nonempty)),
         _ => None,
     }
 }
