@@ -6,9 +6,9 @@ use crate::op::{Bound, Direction, Sample, Tangent, rules::*};
 use crate::{Builder, DType, Result, Type, Value, Values};
 
 attrs! {
-    /// Operands `(logits, targets)` of one type: `-sum(targets * log_softmax(logits))` along the
-    /// last axis, which is removed. The targets are probabilities; what has probability zero costs
-    /// nothing, however unlikely the logits make it.
+    /// `-sum(targets * log_softmax(logits))` along the last axis, which is removed; operands
+    /// `(logits, targets)` of one type. The targets are probabilities; a class of probability zero
+    /// contributes nothing, whatever its logit.
     pub struct CrossEntropy = "cross_entropy" {}
 }
 
@@ -21,17 +21,16 @@ impl Named for CrossEntropy {
         arity(Self::NAME, xs, 2)?;
         let t = one_float(Self::NAME, &xs[..1])?;
         if xs[0] != xs[1] {
-            return refuse(
-                Self::NAME,
-                format!(
-                    "the logits are {}, the targets {}; give probabilities or one-hot rows of the type of the logits",
-                    xs[0], xs[1]
-                ),
+            let why = format!(
+                "expected targets of the logits' type {}, got {}; \
+                 pass probabilities or one-hot rows of that type",
+                xs[0], xs[1]
             );
+            return refuse(Self::NAME, why);
         }
         match t.rank().checked_sub(1) {
             Some(last) => Ok(vec![t.with_shape(t.shape.removed(last))]),
-            None => refuse(Self::NAME, "the logits are one number; they need an axis of classes"),
+            None => refuse(Self::NAME, "expected logits with an axis of classes, got a scalar"),
         }
     }
 
@@ -46,7 +45,8 @@ impl Named for CrossEntropy {
         Values::from_slice(&[b.neg(total)])
     }
 
-    /// `d = sum(s dx)` over the operands with a tangent, with slopes `s`; transposed, `s ct`.
+    /// Emits `dy = sum(s dx)` over the operands with a tangent, with derivatives `s`; the transpose
+    /// is `s ct`.
     fn derivative(
         &self,
         b: &mut Builder,
@@ -54,26 +54,17 @@ impl Named for CrossEntropy {
         dxs: &[Tangent],
     ) -> Option<Result<Vec<Tangent>>> {
         let active = [dxs[0].is_some(), dxs[1].is_some()];
-        let forward: Half = &|b, xs, dxs| {
-            let parts: Vec<Value> =
+        let forward: LinearMap = &|b, xs, dxs| {
+            let terms: Vec<Value> =
                 slopes(b, xs, active).into_iter().zip(dxs).map(|(s, &d)| b.mul(s, d)).collect();
-            let all = parts.into_iter().reduce(|p, q| b.add(p, q));
-            all.map(|all| b.sum(all, &[last(b, xs[0])])).into_iter().collect()
+            let total = terms.into_iter().reduce(|p, q| b.add(p, q));
+            total.map(|total| b.sum(total, &[last(b, xs[0])])).into_iter().collect()
         };
-        let backward: Half = &|b, xs, ct| {
-            let ct = along(b, ct[0], last(b, xs[0]), xs[0]);
+        let backward: LinearMap = &|b, xs, ct| {
+            let ct = broadcast_along(b, ct[0], last(b, xs[0]), xs[0]);
             slopes(b, xs, active).into_iter().map(|s| b.mul(s, ct)).collect()
         };
         Some(linear(b, Self::NAME, at, at.xs, dxs, forward, backward))
-    }
-
-    fn transposed(
-        &self,
-        _: &mut Builder,
-        _: &Bound,
-        _: &[Option<Value>],
-    ) -> Option<Vec<Option<Value>>> {
-        None
     }
 
     fn batched(&self, _: &[usize]) -> Option<Composite> {
@@ -105,17 +96,17 @@ fn log_probabilities(b: &mut Builder, logits: Value) -> Value {
     b.emit(LogSoftmax { axis }, &[logits])
 }
 
-/// By the logits `softmax(logits) sum(targets) - targets`, by the targets `-log_softmax(logits)`:
-/// those that are asked for.
+/// Emits the derivatives with respect to the active operands: `softmax(logits) sum(targets) -
+/// targets` for the logits, `-log_softmax(logits)` for the targets.
 fn slopes(b: &mut Builder, xs: &[Value], active: [bool; 2]) -> Vec<Value> {
     let (logits, targets) = (xs[0], xs[1]);
     let logs = log_probabilities(b, logits);
     let mut slopes = vec![];
     if active[0] {
         let p = b.exp(logs);
-        let total = sums(b, targets, last(b, logits));
-        let share = b.mul(p, total);
-        slopes.push(b.sub(share, targets));
+        let total = broadcast_sum(b, targets, last(b, logits));
+        let scaled = b.mul(p, total);
+        slopes.push(b.sub(scaled, targets));
     }
     if active[1] {
         slopes.push(b.neg(logs));

@@ -1,4 +1,4 @@
-//! Running sums, products, extremes.
+//! Cumulative sums, products and extrema (prefix scans).
 
 use super::{Composite, Named, rules::*};
 use crate::graph::attr::{attrs, names};
@@ -6,37 +6,37 @@ use crate::op::{Binary, Bound, Direction, Sample, Tangent, rules::*};
 use crate::{Builder, DType, Op, Result, Type, Value, Values};
 
 names! {
-    /// How [`Cumulative`] joins elements.
+    /// The operation of a [`Cumulative`].
     pub enum CumulativeKind {
-        /// Sum; bool is or.
+        /// Sum; logical or for bool.
         Sum = "sum",
-        /// Product; bool is and.
+        /// Product; logical and for bool.
         Prod = "prod",
-        /// Largest; NaN wins.
+        /// Maximum; NaN if an element is NaN.
         Max = "max",
-        /// Smallest; NaN wins.
+        /// Minimum; NaN if an element is NaN.
         Min = "min",
-        /// Logarithm of the sum of powers.
+        /// Logarithm of the sum of exponentials.
         LogSumExp = "logsumexp",
     }
 }
 
 attrs! {
-    /// Element `i` of the result joins elements `0..=i` of the operand along an axis, or those from
-    /// `i` to the end. Joined in a number of steps that is the logarithm of the size: Hillis and
-    /// Steele, Data parallel algorithms (<https://doi.org/10.1145/7902.7903>).
+    /// A cumulative reduction: element `i` of the result reduces elements `0..=i` of the operand
+    /// along an axis, or those from `i` to the end. Computed in a logarithmic number of steps:
+    /// Hillis and Steele, Data parallel algorithms (<https://doi.org/10.1145/7902.7903>).
     pub struct Cumulative = "cumulative" {
-        /// How elements are joined.
+        /// The operation.
         kind: CumulativeKind,
         /// The axis.
         axis: usize,
-        /// From the end?
+        /// True to accumulate from the end.
         reverse: bool,
     }
 }
 
 impl CumulativeKind {
-    /// The op that joins two, except for powers.
+    /// Returns the binary op; `None` for log-sum-exp.
     fn binary(self) -> Option<Binary> {
         match self {
             CumulativeKind::Sum => Some(Binary::Add),
@@ -47,11 +47,24 @@ impl CumulativeKind {
         }
     }
 
-    fn join(self, b: &mut Builder, x: Value, y: Value) -> Value {
+    fn combine(self, b: &mut Builder, x: Value, y: Value) -> Value {
         match self.binary() {
             Some(op) => b.emit(op, &[x, y]),
             None => log_add_exp(b, x, y),
         }
+    }
+}
+
+impl Cumulative {
+    /// Emits the cotangent of a cumulative sum, which accumulates in the opposite direction; `None`
+    /// for the other kinds, which are not linear.
+    pub(super) fn transpose(
+        &self,
+        b: &mut Builder,
+        cts: &[Option<Value>],
+    ) -> Option<Vec<Option<Value>>> {
+        let back = Cumulative { reverse: !self.reverse, ..self.clone() };
+        (self.kind == CumulativeKind::Sum).then(|| vec![cts[0].map(|ct| b.emit(back, &[ct]))])
     }
 }
 
@@ -79,20 +92,20 @@ impl Named for Cumulative {
         while step < n {
             let (early, late) =
                 (b.slice_axis(y, axis, 0, n - step), b.slice_axis(y, axis, step, n));
-            let joined = self.kind.join(b, early, late);
+            let combined = self.kind.combine(b, early, late);
             y = if self.reverse {
                 let done = b.slice_axis(y, axis, n - step, n);
-                b.concat(&[joined, done], axis)
+                b.concat(&[combined, done], axis)
             } else {
                 let done = b.slice_axis(y, axis, 0, step);
-                b.concat(&[done, joined], axis)
+                b.concat(&[done, combined], axis)
             };
             step *= 2;
         }
         Values::from_slice(&[y])
     }
 
-    /// Sums are linear: their tangent is the same of the tangent.
+    /// Emits the tangent. Sums are linear, so theirs is the cumulative sum of the tangent.
     fn derivative(
         &self,
         b: &mut Builder,
@@ -103,17 +116,6 @@ impl Named for Cumulative {
             (CumulativeKind::Sum, Some(dx)) => Ok(vec![Some(b.emit(self.clone(), &[dx]))]),
             _ => linear_of_body(b, self.clone(), at, dxs),
         })
-    }
-
-    /// A sum over what comes before becomes one over what comes after.
-    fn transposed(
-        &self,
-        b: &mut Builder,
-        _: &Bound,
-        cts: &[Option<Value>],
-    ) -> Option<Vec<Option<Value>>> {
-        let back = Cumulative { reverse: !self.reverse, ..self.clone() };
-        (self.kind == CumulativeKind::Sum).then(|| vec![cts[0].map(|ct| b.emit(back, &[ct]))])
     }
 
     fn batched(&self, _: &[usize]) -> Option<Composite> {
@@ -147,17 +149,17 @@ impl Named for Cumulative {
     }
 }
 
-/// `log(e^x + e^y)`: the larger, and what the smaller adds to it. Of two infinities of one sign it
-/// is their sum.
+/// Emits `log(e^x + e^y)` as the maximum plus `log1p(e^-|x - y|)`. For two infinities of one sign,
+/// whose difference is NaN, it emits their sum.
 fn log_add_exp(b: &mut Builder, x: Value, y: Value) -> Value {
-    let d = b.sub(x, y);
-    let far = b.abs(d);
-    let far = b.neg(far);
-    let e = b.exp(far);
-    let more = b.log1p(e);
-    let top = b.max(x, y);
-    let joined = b.add(top, more);
-    let number = b.compare(Direction::Eq, d, d);
+    let difference = b.sub(x, y);
+    let distance = b.abs(difference);
+    let exponent = b.neg(distance);
+    let e = b.exp(exponent);
+    let rest = b.log1p(e);
+    let max = b.max(x, y);
+    let result = b.add(max, rest);
+    let not_nan = b.compare(Direction::Eq, difference, difference);
     let sum = b.add(x, y);
-    b.select(number, joined, sum)
+    b.select(not_nan, result, sum)
 }

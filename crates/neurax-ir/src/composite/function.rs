@@ -1,4 +1,4 @@
-//! A user's function with a derivative of its own: what `custom_jvp` and `custom_vjp` record.
+//! User-defined functions with custom derivatives, recorded by `custom_jvp` and `custom_vjp`.
 
 use super::{Composite, Named};
 use crate::graph::attr::attrs;
@@ -7,34 +7,35 @@ use crate::{Builder, Error, Graph, Op, Result, Type, Value, Values, transform};
 use std::sync::Arc;
 
 attrs! {
-    /// Operands `(captures.., xs..)`: a function with its derivative given as a graph. There is no
-    /// closure in it, so it prints, hashes and can be sent.
+    /// A function with its derivative as a graph; operands `(captures.., xs..)`. It contains no
+    /// closure, so it can be printed, hashed and sent.
     pub struct Function = "function" {
-        /// The name, for readers.
+        /// The name, for messages and the text form.
         callee: Arc<str>,
-        /// How many leading operands are captured values: they have no derivative.
+        /// The number of leading operands that are captured values and have no derivative.
         captures: usize,
-        /// The value: `(captures.., xs..) -> ys..`
+        /// The function: `(captures.., xs..) -> ys..`
         body: Arc<Graph>,
-        /// Forward rule: `(captures.., xs.., tangents of the differentiable xs..) -> (ys..,
+        /// The forward rule: `(captures.., xs.., tangents of the differentiable xs..) -> (ys..,
         /// tangents of the differentiable ys..)`
         jvp: Option<Arc<Graph>>,
-        /// First half of a reverse rule: `(captures.., xs..) -> (ys.., residuals..)`
+        /// The first half of a reverse rule: `(captures.., xs..) -> (ys.., residuals..)`
         forward: Option<Arc<Graph>>,
-        /// Second half: `(residuals.., cotangents of the differentiable ys..) -> cotangents of the
-        /// differentiable xs..`
+        /// The second half of a reverse rule: `(residuals.., cotangents of the differentiable ys..)
+        /// -> cotangents of the differentiable xs..`
         backward: Option<Arc<Graph>>,
     }
 }
 
-/// Which outputs of a graph depend on its inputs from number `first` on.
-fn depends_on(g: &Graph, first: usize) -> Vec<bool> {
-    let mut depends: Vec<bool> = (0..g.input_types().len()).map(|i| i >= first).collect();
-    for e in g.eqns() {
-        let any = e.inputs.iter().any(|v| depends[v.index()]);
-        depends.extend(e.outputs.iter().map(|_| any));
-    }
+/// Returns, for each output, true if it depends on an input from index `first` on.
+fn outputs_depending_from(g: &Graph, first: usize) -> Vec<bool> {
+    let depends = dependents_from(g, first);
     g.outputs().iter().map(|v| depends[v.index()]).collect()
+}
+
+/// Returns, for each value, true if it depends on an input from index `first` on.
+fn dependents_from(g: &Graph, first: usize) -> Vec<bool> {
+    g.dependents(&(0..g.input_types().len()).map(|i| i >= first).collect::<Vec<_>>())
 }
 
 fn differentiable(types: &[Type]) -> impl Iterator<Item = usize> + '_ {
@@ -51,9 +52,8 @@ impl Function {
         &self,
         f: &mut dyn FnMut(&Graph) -> Result<Graph>,
     ) -> Result<Function> {
-        let mut each = |g: &Option<Arc<Graph>>| g.as_ref().map(|g| f(g).map(Arc::new)).transpose();
-        let (jvp, forward, backward) =
-            (each(&self.jvp)?, each(&self.forward)?, each(&self.backward)?);
+        let mut map = |g: &Option<Arc<Graph>>| g.as_ref().map(|g| f(g).map(Arc::new)).transpose();
+        let (jvp, forward, backward) = (map(&self.jvp)?, map(&self.forward)?, map(&self.backward)?);
         Ok(Function {
             body: Arc::new(f(&self.body)?),
             jvp,
@@ -72,7 +72,8 @@ impl Function {
         for_reverse: bool,
     ) -> Result<(Values, Vec<Tangent>)> {
         if dxs[..self.captures].iter().any(Option::is_some) {
-            let why = "it captures a value that is being differentiated; pass that value as an argument, so that the rule can say what its derivative is";
+            let why = "it captures a value that is being differentiated; \
+                       pass the value as an argument, so that the rule can define its derivative";
             return Err(Error::new(&*self.callee, why));
         }
         let types = b.types_of(xs);
@@ -81,19 +82,19 @@ impl Function {
             active.iter().map(|&i| b.tangent_or_zero(dxs[i], xs[i])).collect();
         let outs = self.body.output_types();
         if let Some(jvp) = &self.jvp {
-            let dys = if for_reverse && mixes(jvp, xs.len()) {
-                parted(b, jvp, xs, &tangents)?
+            let dys = if for_reverse && mixes_tangents(jvp, xs.len()) {
+                linearized_tangents(b, jvp, xs, &tangents)?
             } else {
                 b.inline(jvp, &[xs, &tangents].concat()).into_iter().map(Some).collect()
             };
-            // The values keep the rule, so that second derivatives use it, too.
+            // The values keep the rule, so that second derivatives use it.
             let ys = b.emit_n(Composite::from(self.clone()), xs, outs.len());
-            // A tangent that no tangent goes into is zero, as a linear function of none;
-            // `stop_gradient` is made of that.
-            let depends = depends_on(jvp, xs.len());
+            // A tangent that depends on no tangent is zero, as the rule is linear in them;
+            // `stop_gradient` is defined that way.
+            let depends = outputs_depending_from(jvp, xs.len());
             let dys: Vec<Tangent> =
                 dys.iter().zip(depends).map(|(d, depends)| d.filter(|_| depends)).collect();
-            return Ok(self.spread(&outs, &ys, &dys[outs.len()..]));
+            return Ok(self.with_tangents(&outs, &ys, &dys[outs.len()..]));
         }
         let (Some(forward), Some(backward)) = (&self.forward, &self.backward) else {
             return transform::jvp_into(b, &self.body, xs, dxs, for_reverse);
@@ -115,19 +116,24 @@ impl Function {
         let count = linear.to.len();
         let dys = b.emit_n(linear, &[residuals, &tangents].concat(), count);
         let dys: Vec<Tangent> = dys.into_iter().map(Some).collect();
-        Ok(self.spread(&outs, ys, &dys))
+        Ok(self.with_tangents(&outs, ys, &dys))
     }
 
-    /// Gives every differentiable result its tangent.
-    fn spread(&self, outs: &[Type], ys: &[Value], dys: &[Tangent]) -> (Values, Vec<Tangent>) {
+    /// Assigns the tangents `dys` to the differentiable results.
+    fn with_tangents(
+        &self,
+        outs: &[Type],
+        ys: &[Value],
+        dys: &[Tangent],
+    ) -> (Values, Vec<Tangent>) {
         let mut next = dys.iter().copied();
         let tangent =
             |t: &Type| if t.dtype.is_differentiable() { next.next().flatten() } else { None };
         (Values::from_slice(ys), outs.iter().map(tangent).collect())
     }
 
-    /// Batches all graphs with every argument and result carrying the new axis at the front, so
-    /// that the rule still fits.
+    /// Batches all graphs with the batch axis of each argument and result at the front, so that the
+    /// rules still match.
     pub(super) fn batch(
         &self,
         b: &mut Builder,
@@ -136,34 +142,38 @@ impl Function {
         dims: &[Option<usize>],
     ) -> Result<Batched> {
         let moved = batch_front(b, axis, xs, dims);
-        let all = |g: &Graph| transform::vmap_all(g, axis);
-        let batched = self.map_graphs(&mut |g| all(g))?;
+        let batched = self.map_graphs(&mut |g| transform::vmap_all(g, axis))?;
         let count = self.body.outputs().len();
         Ok(at_front(b.emit_n(Composite::from(batched), &moved, count)))
     }
 }
 
-/// Does an op of a forward rule that holds graphs read tangents? It may compute values and tangents
-/// in one loop.
-fn mixes(rule: &Graph, primals: usize) -> bool {
-    let mut depends: Vec<bool> = (0..rule.input_types().len()).map(|i| i >= primals).collect();
+/// Returns true if an op of a forward rule holds graphs and reads tangents: it may compute values
+/// and tangents in one loop.
+fn mixes_tangents(rule: &Graph, primals: usize) -> bool {
+    let depends = dependents_from(rule, primals);
     rule.eqns().iter().any(|e| {
-        let d = e.inputs.iter().any(|v| depends[v.index()]);
-        depends.extend(e.outputs.iter().map(|_| d));
-        d && e.op.region().is_some() && !matches!(e.op, Op::Linear(_))
+        e.inputs.iter().any(|v| depends[v.index()])
+            && e.op.region().is_some()
+            && !matches!(e.op, Op::Linear(_))
     })
 }
 
-/// A forward rule in a form that splits: it is linear in its tangents, so its derivative with
-/// respect to them, at zero, is itself, and that is taken for reverse.
-fn parted(b: &mut Builder, rule: &Graph, xs: &[Value], tangents: &[Value]) -> Result<Vec<Tangent>> {
+/// Emits the tangents of a forward rule as equations that linearization can split. The rule is
+/// linear in its tangents, so it equals its own derivative with respect to them at zero.
+fn linearized_tangents(
+    b: &mut Builder,
+    rule: &Graph,
+    xs: &[Value],
+    tangents: &[Value],
+) -> Result<Vec<Tangent>> {
     let zeros: Vec<Value> = tangents.iter().map(|&t| b.full_like(t, 0.0)).collect();
     let directions: Vec<Tangent> =
         xs.iter().map(|_| None).chain(tangents.iter().copied().map(Some)).collect();
     Ok(transform::jvp_into(b, rule, &[xs, &zeros].concat(), &directions, true)?.1)
 }
 
-/// Is there a function in it, at any depth, that only has a reverse rule?
+/// Returns true if `g` contains, at any depth, a function that only has a reverse rule.
 pub(crate) fn only_in_reverse(g: &Graph) -> bool {
     g.eqns().iter().any(|e| match &e.op {
         Op::Composite(Composite::Function(f)) if f.jvp.is_none() && f.forward.is_some() => true,
@@ -171,12 +181,11 @@ pub(crate) fn only_in_reverse(g: &Graph) -> bool {
     })
 }
 
-/// The error of forward mode over a function that only has a reverse rule.
+/// Creates the error of forward mode over a function that only has a reverse rule.
 pub(crate) fn no_forward_rule(callee: &str) -> Error {
-    Error::new(
-        callee,
-        "custom_vjp gives no forward rule, so jvp, linearize and jacobian in forward mode cannot pass it; use reverse mode, or custom_jvp",
-    )
+    let why = "custom_vjp defines no forward rule, so it does not support jvp, linearize and \
+               forward-mode jacobian; use reverse mode, or define the function with custom_jvp";
+    Error::new(callee, why)
 }
 
 impl Named for Function {
@@ -188,7 +197,11 @@ impl Named for Function {
         if xs != self.body.input_types() {
             return Err(Error::new(
                 &*self.callee,
-                format!("it takes ({}), not ({})", list(self.body.input_types()), list(xs)),
+                format!(
+                    "expected operands ({}), got ({})",
+                    list(self.body.input_types()),
+                    list(xs)
+                ),
             ));
         }
         Ok(self.body.output_types())
@@ -204,15 +217,6 @@ impl Named for Function {
         _: &Bound,
         _: &[Tangent],
     ) -> Option<Result<Vec<Tangent>>> {
-        None
-    }
-
-    fn transposed(
-        &self,
-        _: &mut Builder,
-        _: &Bound,
-        _: &[Option<Value>],
-    ) -> Option<Vec<Option<Value>>> {
         None
     }
 

@@ -6,8 +6,8 @@ use crate::op::{Bound, Sample, Tangent};
 use crate::{Builder, Result, Type, Value, Values};
 
 attrs! {
-    /// `x - log(sum(e^x))` along an axis. The largest element is subtracted first, so that no power
-    /// overflows and no logarithm of zero is taken.
+    /// `x - log(sum(e^x))` along an axis. The maximum is subtracted first, so that no exponential
+    /// overflows and the argument of the logarithm is at least 1.
     pub struct LogSoftmax = "log_softmax" {
         /// The axis.
         axis: usize,
@@ -24,42 +24,33 @@ impl Named for LogSoftmax {
     }
 
     fn body(&self, b: &mut Builder, xs: &[Value]) -> Values {
-        let (shifted, e) = powers(b, xs[0], self.axis);
+        let (shifted, e) = shifted_exp(b, xs[0], self.axis);
         let total = b.sum(e, &[self.axis]);
         let log = b.log(total);
-        let log = along(b, log, self.axis, shifted);
+        let log = broadcast_along(b, log, self.axis, shifted);
         Values::from_slice(&[b.sub(shifted, log)])
     }
 
-    /// `dy = dx - sum(p dx)` with `p = e^y`; transposed, `ct - p sum(ct)`.
+    /// Emits `dy = dx - sum(p dx)` with `p = e^y`; the transpose is `ct - p sum(ct)`.
     fn derivative(
         &self,
         b: &mut Builder,
         at: &Bound,
         dxs: &[Tangent],
     ) -> Option<Result<Vec<Tangent>>> {
-        let forward: Half = &|b, y, dx| {
+        let forward: LinearMap = &|b, y, dx| {
             let p = b.exp(y[0]);
             let weighted = b.mul(p, dx[0]);
-            let mean = sums(b, weighted, self.axis);
+            let mean = broadcast_sum(b, weighted, self.axis);
             vec![b.sub(dx[0], mean)]
         };
-        let backward: Half = &|b, y, ct| {
+        let backward: LinearMap = &|b, y, ct| {
             let p = b.exp(y[0]);
-            let total = sums(b, ct[0], self.axis);
+            let total = broadcast_sum(b, ct[0], self.axis);
             let shared = b.mul(p, total);
             vec![b.sub(ct[0], shared)]
         };
         Some(linear(b, Self::NAME, at, at.ys, dxs, forward, backward))
-    }
-
-    fn transposed(
-        &self,
-        _: &mut Builder,
-        _: &Bound,
-        _: &[Option<Value>],
-    ) -> Option<Vec<Option<Value>>> {
-        None
     }
 
     fn batched(&self, _: &[usize]) -> Option<Composite> {

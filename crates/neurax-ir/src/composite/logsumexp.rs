@@ -1,4 +1,4 @@
-//! The logarithm of a sum of powers.
+//! The logarithm of a sum of exponentials.
 
 use super::{Composite, Named, rules::*};
 use crate::graph::attr::attrs;
@@ -6,9 +6,9 @@ use crate::op::{Bound, Direction, ReduceKind, Sample, Tangent, Unary};
 use crate::{Builder, Result, Type, Value, Values};
 
 attrs! {
-    /// `log(sum(e^x))` along an axis, which is removed. The largest element is subtracted first if
-    /// it is finite, so that no power overflows; of minus infinities, or of nothing, it is minus
-    /// infinity.
+    /// `log(sum(e^x))` along an axis, which is removed. The maximum is subtracted first if it is
+    /// finite, so that no exponential overflows. Of negative infinities, or of no elements, the
+    /// result is negative infinity.
     pub struct LogSumExp = "logsumexp" {
         /// The axis.
         axis: usize,
@@ -27,44 +27,35 @@ impl Named for LogSumExp {
 
     fn body(&self, b: &mut Builder, xs: &[Value]) -> Values {
         let x = xs[0];
-        let top = b.reduce(ReduceKind::Max, x, &[self.axis]);
-        let finite = b.emit(Unary::IsFinite, &[top]);
-        let top = b.select_or_zero(finite, top);
-        let shift = along(b, top, self.axis, x);
+        let max = b.reduce(ReduceKind::Max, x, &[self.axis]);
+        let finite = b.emit(Unary::IsFinite, &[max]);
+        let max = b.select_or_zero(finite, max);
+        let shift = broadcast_along(b, max, self.axis, x);
         let shifted = b.sub(x, shift);
         let e = b.exp(shifted);
         let total = b.sum(e, &[self.axis]);
         let log = b.log(total);
-        Values::from_slice(&[b.add(log, top)])
+        Values::from_slice(&[b.add(log, max)])
     }
 
-    /// `dy = sum(p dx)` with `p = e^(x - y)`; transposed, `p ct`.
+    /// Emits `dy = sum(p dx)` with `p = e^(x - y)`; the transpose is `p ct`.
     fn derivative(
         &self,
         b: &mut Builder,
         at: &Bound,
         dxs: &[Tangent],
     ) -> Option<Result<Vec<Tangent>>> {
-        let forward: Half = &|b, xy, dx| {
+        let forward: LinearMap = &|b, xy, dx| {
             let p = self.share(b, xy[0], xy[1]);
             let weighted = b.mul(p, dx[0]);
             vec![b.sum(weighted, &[self.axis])]
         };
-        let backward: Half = &|b, xy, ct| {
+        let backward: LinearMap = &|b, xy, ct| {
             let p = self.share(b, xy[0], xy[1]);
-            let ct = along(b, ct[0], self.axis, p);
+            let ct = broadcast_along(b, ct[0], self.axis, p);
             vec![b.mul(p, ct)]
         };
         Some(linear(b, Self::NAME, at, &[at.xs[0], at.ys[0]], dxs, forward, backward))
-    }
-
-    fn transposed(
-        &self,
-        _: &mut Builder,
-        _: &Bound,
-        _: &[Option<Value>],
-    ) -> Option<Vec<Option<Value>>> {
-        None
     }
 
     fn batched(&self, _: &[usize]) -> Option<Composite> {
@@ -77,12 +68,12 @@ impl Named for LogSumExp {
 }
 
 impl LogSumExp {
-    /// `e^(x - y)`: each element's share of the sum; nobody has one in a sum of zero.
+    /// Emits `e^(x - y)`, the contribution of each element to the sum; zero if the sum is zero.
     fn share(&self, b: &mut Builder, x: Value, y: Value) -> Value {
-        let least = b.full_like(y, f64::NEG_INFINITY);
-        let some = b.compare(Direction::Ne, y, least);
-        let y = b.select_or_zero(some, y);
-        let y = along(b, y, self.axis, x);
+        let zero_sum = b.full_like(y, f64::NEG_INFINITY);
+        let nonzero = b.compare(Direction::Ne, y, zero_sum);
+        let y = b.select_or_zero(nonzero, y);
+        let y = broadcast_along(b, y, self.axis, x);
         let d = b.sub(x, y);
         b.exp(d)
     }

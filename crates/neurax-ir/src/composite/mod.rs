@@ -1,7 +1,8 @@
-//! Named composites: functions made of other ops that keep their name, so that backends, export and
-//! derivatives recognise them. The body is an ordinary graph and is the meaning.
+//! Named composites: functions composed of other ops that keep their name, so that backends, exporters
+//! and derivative rules recognize them. The body is an ordinary graph and defines the meaning, as in
+//! StableHLO's `composite`.
 //!
-//! One file per composite; adding one is a file here and a row in the list below.
+//! Each file defines one composite. To add one, add a file and a row to the list below.
 
 mod cross_entropy;
 mod cumulative;
@@ -22,25 +23,25 @@ use crate::op::{
 use crate::{Builder, Eval, Graph, Literal, Op, Result, Type, Value, Values, transform};
 use std::sync::Arc;
 
-/// What a composite answers.
+/// The rules of a composite.
 pub trait Named {
-    /// The name in text.
+    /// Returns the name in the text form.
     fn name(&self) -> &'static str;
 
-    /// The types of the results: what the body's are, found without making it.
+    /// Returns the types of the results, equal to those of the body, without building the body.
     ///
     /// # Errors
-    /// When it does not admit the operands.
+    /// If the operands do not fit.
     fn infer(&self, xs: &[Type]) -> Result<Vec<Type>>;
 
-    /// The meaning: emits the body on operands in the builder, which `infer` admits.
+    /// Emits the body, which defines the meaning, on operands that `infer` admits.
     fn body(&self, b: &mut Builder, xs: &[Value]) -> Values;
 
-    /// The tangents of the results in closed form, under the name of the composite; `None`
-    /// differentiates the body.
+    /// Emits the tangents of the results in closed form, under the composite's name. `None` if the
+    /// body is to be differentiated instead.
     ///
     /// # Errors
-    /// When there is no derivative.
+    /// If there is no derivative.
     fn derivative(
         &self,
         b: &mut Builder,
@@ -48,31 +49,22 @@ pub trait Named {
         dxs: &[Tangent],
     ) -> Option<Result<Vec<Tangent>>>;
 
-    /// The cotangents of the operands, for a composite that is linear itself; `None` transposes the
-    /// body.
-    fn transposed(
-        &self,
-        b: &mut Builder,
-        at: &Bound,
-        cts: &[Option<Value>],
-    ) -> Option<Vec<Option<Value>>>;
-
-    /// The composite that does the same for operands with a new axis, all at the front; `None`
-    /// batches the body. `ranks` are the operands' ranks without it.
+    /// Returns the composite for operands that all have a batch axis at the front; `ranks` are the
+    /// operands' ranks without it. `None` if the body is to be batched instead.
     fn batched(&self, ranks: &[usize]) -> Option<Composite>;
 
-    /// Rows for the laws.
+    /// Returns sample rows for the laws.
     fn samples() -> Vec<Sample>
     where
         Self: Sized;
 }
 
-/// Exports the composites, declares the enum, and forwards every question to the composite.
+/// Exports the composites, declares the enum, and dispatches to the composites.
 macro_rules! composites {
     ($($module:ident: $V:ident;)*) => {
         $(pub use $module::*;)*
 
-        /// A function of other ops that keeps its name.
+        /// A function composed of other ops that keeps its name.
         #[derive(Clone, Debug, PartialEq, Eq, Hash)]
         #[allow(missing_docs, reason = "each variant holds the documented struct of its name")]
         pub enum Composite { $($V($V)),* }
@@ -91,7 +83,11 @@ macro_rules! composites {
                 match self { $(Composite::$V(x) => x.print_attrs(p)),* }
             }
             fn parse_attrs(name: &str, p: &mut Parser) -> Option<Result<Self>> {
-                $(if let Some(x) = <$V as Text>::parse_attrs(name, p) { return Some(x.map(Composite::$V)) })*
+                $(
+                    if let Some(x) = <$V as Text>::parse_attrs(name, p) {
+                        return Some(x.map(Composite::$V));
+                    }
+                )*
                 None
             }
         }
@@ -116,16 +112,35 @@ composites! {
 }
 
 impl Composite {
-    /// The body as a graph for operands of those types.
+    /// Returns the body as a graph for operands of the types `xs`.
     ///
     /// # Errors
-    /// When the operands do not fit.
+    /// If the operands do not fit.
     pub fn graph(&self, xs: &[Type]) -> Result<Graph> {
         self.infer(xs)?;
         let mut b = Builder::new();
         let args = b.inputs(xs);
         let ys = self.named().body(&mut b, &args);
         b.finish(&ys)
+    }
+
+    /// Emits the cotangents of the operands of a composite that is linear; `None` if the body is to
+    /// be transposed instead.
+    fn transpose_linear(
+        &self,
+        b: &mut Builder,
+        cts: &[Option<Value>],
+    ) -> Option<Vec<Option<Value>>> {
+        match self {
+            Composite::Cumulative(c) => c.transpose(b, cts),
+            Composite::Softmax(_)
+            | Composite::LogSoftmax(_)
+            | Composite::LogSumExp(_)
+            | Composite::Gelu(_)
+            | Composite::Silu(_)
+            | Composite::CrossEntropy(_)
+            | Composite::Function(_) => None,
+        }
     }
 }
 
@@ -155,8 +170,8 @@ impl Primitive for Composite {
         linear: &[bool],
         cts: &[Option<Value>],
     ) -> Transposed {
-        if let Some(answers) = self.named().transposed(b, at, cts) {
-            return Transposed::Cotangents(answers);
+        if let Some(cts) = self.transpose_linear(b, cts) {
+            return Transposed::Cotangents(cts);
         }
         match self.graph(&b.types_of(at.xs)) {
             Ok(graph) => transform::transpose_into(b, &graph, at.xs, linear, cts),

@@ -1,87 +1,88 @@
-//! Helpers that several composites share.
+//! Helpers shared by several composites.
 
 use super::Composite;
 use crate::op::{Bound, Linear, ReduceKind, Sample, Tangent, rules::*};
 use crate::{Builder, DType, Op, Result, Type, Value, passes, transform};
 
-/// One operand of a real floating-point type.
+/// Returns the type of the single operand, which must be a real floating-point type.
 ///
 /// # Errors
-/// When there are others.
+/// If there are several operands or the type is another one.
 pub fn one_float<'t>(op: &str, xs: &'t [Type]) -> Result<&'t Type> {
     arity(op, xs, 1)?;
     match &xs[0] {
         t if t.dtype.is_float() => Ok(t),
-        t => refuse(op, format!("it takes floating-point numbers, not {t}; convert them first")),
+        t => refuse(op, format!("expected a floating-point operand, got {t}; convert it first")),
     }
 }
 
-/// One operand of a real floating-point type that has the axis.
+/// Returns the type of the single operand, which must be a real floating-point type with axis
+/// `axis`.
 ///
 /// # Errors
-/// When there are others, or it has not.
+/// If there are several operands, the type is another one, or `axis` is out of range.
 pub fn float_with_axis<'t>(op: &str, xs: &'t [Type], axis: usize) -> Result<&'t Type> {
     let t = one_float(op, xs)?;
     check_axes(op, &[axis], t.rank())?;
     Ok(t)
 }
 
-/// Sums along an axis and repeats the sums along it.
-pub fn sums(b: &mut Builder, x: Value, axis: usize) -> Value {
+/// Emits the sum along `axis`, broadcast to the shape of `x`.
+pub fn broadcast_sum(b: &mut Builder, x: Value, axis: usize) -> Value {
     let s = b.sum(x, &[axis]);
-    along(b, s, axis, x)
+    broadcast_along(b, s, axis, x)
 }
 
-/// Repeats `x` along an axis, into the shape of `like`.
-pub fn along(b: &mut Builder, x: Value, axis: usize, like: Value) -> Value {
+/// Broadcasts `x` along `axis` to the shape of `like`.
+pub fn broadcast_along(b: &mut Builder, x: Value, axis: usize, like: Value) -> Value {
     let shape = b.ty(like).shape.clone();
     b.unreduce(x, shape, &[axis])
 }
 
-/// `x` less its largest element along an axis, and `e` to that: no power overflows.
-pub fn powers(b: &mut Builder, x: Value, axis: usize) -> (Value, Value) {
-    let top = b.reduce(ReduceKind::Max, x, &[axis]);
-    let top = along(b, top, axis, x);
-    let shifted = b.sub(x, top);
+/// Emits `x - max(x)` along `axis` and its exponential, which cannot overflow.
+pub fn shifted_exp(b: &mut Builder, x: Value, axis: usize) -> (Value, Value) {
+    let max = b.reduce(ReduceKind::Max, x, &[axis]);
+    let max = broadcast_along(b, max, axis, x);
+    let shifted = b.sub(x, max);
     (shifted, b.exp(shifted))
 }
 
-/// One half of a [`Linear`]: from residuals and tangents, or cotangents, to the others.
-pub type Half<'f> = &'f dyn Fn(&mut Builder, &[Value], &[Value]) -> Vec<Value>;
+/// One direction of a [`Linear`]: maps residuals and tangents to tangents, or residuals and
+/// cotangents to cotangents.
+pub type LinearMap<'f> = &'f dyn Fn(&mut Builder, &[Value], &[Value]) -> Vec<Value>;
 
-/// The tangent of the one result of a composite, under its name: `forward(residuals, dxs)`, whose
-/// transpose is `backward(residuals, [ct])`.
+/// Emits the tangent of the single result of a composite, under the name `callee`:
+/// `forward(residuals, dxs)`, whose transpose is `backward(residuals, [ct])`.
 ///
 /// # Errors
-/// When an equation of the halves does not fit; then the composite is wrong.
+/// If an equation of `forward` or `backward` does not fit, which is a bug of the composite.
 pub fn linear(
     b: &mut Builder,
     callee: &str,
     at: &Bound,
     residuals: &[Value],
     dxs: &[Tangent],
-    forward: Half,
-    backward: Half,
+    forward: LinearMap,
+    backward: LinearMap,
 ) -> Result<Vec<Tangent>> {
     let active: Vec<Value> = dxs.iter().copied().flatten().collect();
     let (kept, from, to) = (b.types_of(residuals), b.types_of(&active), b.types_of(at.ys));
-    let half = |types: &[Type], emit: Half| {
+    let graph = |types: &[Type], emit: LinearMap| {
         let mut h = Builder::new();
         let (residuals, xs) = (h.inputs(&kept), h.inputs(types));
         let ys = emit(&mut h, &residuals, &xs);
         h.finish(&ys).map(Into::into)
     };
-    let (forward, backward) = (Some(half(&from, forward)?), Some(half(&to, backward)?));
+    let (forward, backward) = (Some(graph(&from, forward)?), Some(graph(&to, backward)?));
     let op = Linear { callee: callee.into(), residuals: kept.len(), forward, backward, from, to };
     Ok(b.try_emit(op, &[residuals, &active].concat())?.into_iter().map(Some).collect())
 }
 
-/// The tangents of a composite whose body has as good a derivative as any: the body's, under the
-/// composite's name. Both halves start again from the operands, so that nothing else is kept
-/// between them.
+/// Emits the tangents of a composite by differentiating its body, under the composite's name. Both
+/// directions recompute from the operands, so that no other residuals are kept.
 ///
 /// # Errors
-/// When the body has no derivative.
+/// If the body has no derivative.
 pub fn linear_of_body(
     b: &mut Builder,
     op: impl Into<Composite>,
@@ -102,8 +103,8 @@ pub fn linear_of_body(
     let mut h = Builder::new();
     let (xs, cts) = (h.inputs(body.input_types()), h.inputs(&forward.output_types()));
     let ys = h.inline(&v.primal, &xs);
-    let answers = h.inline(&v.backward, &[&ys[body.outputs().len()..], &cts].concat());
-    let backward = passes::dce(&h.finish(&answers)?)?;
+    let cts = h.inline(&v.backward, &[&ys[body.outputs().len()..], &cts].concat());
+    let backward = passes::dce(&h.finish(&cts)?)?;
     let (from, to) = (b.types_of(&tangents), forward.output_types());
     let callee = Op::from(op).name().into();
     let linear = Linear {
@@ -118,7 +119,8 @@ pub fn linear_of_body(
     Ok(d.outputs.iter().map(|&marked| if marked { dys.next() } else { None }).collect())
 }
 
-/// Rows for a composite of one operand: every float dtype, and sizes of zero.
+/// Returns sample rows for a composite of one operand: each float dtype, each op and shape in
+/// `ops`.
 pub fn float_rows(ops: &[(Op, &[usize])]) -> Vec<Sample> {
     let row = |d: DType, op: &Op, shape: &[usize]| Sample {
         op: op.clone(),
@@ -129,7 +131,7 @@ pub fn float_rows(ops: &[(Op, &[usize])]) -> Vec<Sample> {
     floats.flat_map(|d| ops.iter().map(move |(op, shape)| row(d, op, shape))).collect()
 }
 
-/// Rows for a composite along an axis.
+/// Returns sample rows for a composite along an axis, which `op` creates.
 pub fn axis_rows<T: Into<Op>>(op: impl Fn(usize) -> T) -> Vec<Sample> {
     let [first, last] = [0, 1].map(|axis| op(axis).into());
     float_rows(&[

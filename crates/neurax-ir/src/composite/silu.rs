@@ -1,4 +1,4 @@
-//! The sigmoid linear unit.
+//! The sigmoid linear unit (SiLU).
 
 use super::{Composite, Named, rules::*};
 use crate::graph::attr::attrs;
@@ -6,8 +6,8 @@ use crate::op::{Bound, Sample, Tangent};
 use crate::{Builder, Result, Type, Value, Values};
 
 attrs! {
-    /// `x / (1 + e^-x)`, element by element; also called swish, ONNX's `Swish`.
-    /// Elfwing et al., Sigmoid-Weighted Linear Units (<https://arxiv.org/abs/1702.03118>).
+    /// `x / (1 + e^-x)`, elementwise; also called swish, ONNX's `Swish`. Elfwing et al.,
+    /// Sigmoid-Weighted Linear Units (<https://arxiv.org/abs/1702.03118>).
     pub struct Silu = "silu" {}
 }
 
@@ -25,7 +25,7 @@ impl Named for Silu {
         Values::from_slice(&[b.mul(xs[0], p)])
     }
 
-    /// With `p` the logistic function of `x`: `dy = p (1 + x (1 - p)) dx`, which is its own
+    /// Emits `dy = p (1 + x (1 - p)) dx` with `p` the logistic function of `x`, which is its own
     /// transpose.
     fn derivative(
         &self,
@@ -33,25 +33,16 @@ impl Named for Silu {
         at: &Bound,
         dxs: &[Tangent],
     ) -> Option<Result<Vec<Tangent>>> {
-        let slope: Half = &|b, x, d| {
+        let slope: LinearMap = &|b, x, d| {
             let p = b.logistic(x[0]);
             let one = b.full_like(p, 1.0);
-            let rest = b.sub(one, p);
-            let bent = b.mul(x[0], rest);
-            let bent = b.mul(bent, p);
-            let slope = b.add(p, bent);
+            let complement = b.sub(one, p);
+            let curved = b.mul(x[0], complement);
+            let curved = b.mul(curved, p);
+            let slope = b.add(p, curved);
             vec![b.mul(slope, d[0])]
         };
         Some(linear(b, Self::NAME, at, at.xs, dxs, slope, slope))
-    }
-
-    fn transposed(
-        &self,
-        _: &mut Builder,
-        _: &Bound,
-        _: &[Option<Value>],
-    ) -> Option<Vec<Option<Value>>> {
-        None
     }
 
     fn batched(&self, _: &[usize]) -> Option<Composite> {
@@ -70,7 +61,7 @@ mod tests {
     use crate::{DType, Literal, Op, transform};
 
     #[test]
-    fn is_straight_far_from_zero() {
+    fn is_linear_far_from_zero() {
         let mut b = Builder::new();
         let x = b.input(Type::new(DType::F64, [5]));
         let y = b.emit(Op::from(Silu {}), &[x]);
@@ -89,6 +80,6 @@ mod tests {
             assert!((have - want).abs() < 1e-15, "{have}, not {want}");
         }
         let e = Named::infer(&Silu {}, &[Type::scalar(DType::I32)]).unwrap_err().to_string();
-        assert_eq!(e, "silu: it takes floating-point numbers, not i32[]; convert them first");
+        assert_eq!(e, "silu: expected a floating-point operand, got i32[]; convert it first");
     }
 }

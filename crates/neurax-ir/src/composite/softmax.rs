@@ -6,8 +6,8 @@ use crate::op::{Bound, Sample, Tangent};
 use crate::{Builder, Result, Type, Value, Values};
 
 attrs! {
-    /// `e^x / sum(e^x)` along an axis: positive numbers that add up to 1. The largest element is
-    /// subtracted first, so that no power overflows.
+    /// `e^x / sum(e^x)` along an axis: positive elements with sum 1. The maximum is subtracted
+    /// first, so that no exponential overflows.
     pub struct Softmax = "softmax" {
         /// The axis.
         axis: usize,
@@ -24,34 +24,25 @@ impl Named for Softmax {
     }
 
     fn body(&self, b: &mut Builder, xs: &[Value]) -> Values {
-        let (_, e) = powers(b, xs[0], self.axis);
-        let total = sums(b, e, self.axis);
+        let (_, e) = shifted_exp(b, xs[0], self.axis);
+        let total = broadcast_sum(b, e, self.axis);
         Values::from_slice(&[b.div(e, total)])
     }
 
-    /// `dy = y (dx - sum(y dx))`, which is its own transpose.
+    /// Emits `dy = y (dx - sum(y dx))`, which is its own transpose.
     fn derivative(
         &self,
         b: &mut Builder,
         at: &Bound,
         dxs: &[Tangent],
     ) -> Option<Result<Vec<Tangent>>> {
-        let slope: Half = &|b, y, d| {
+        let slope: LinearMap = &|b, y, d| {
             let weighted = b.mul(y[0], d[0]);
-            let mean = sums(b, weighted, self.axis);
+            let mean = broadcast_sum(b, weighted, self.axis);
             let centred = b.sub(d[0], mean);
             vec![b.mul(y[0], centred)]
         };
         Some(linear(b, Self::NAME, at, at.ys, dxs, slope, slope))
-    }
-
-    fn transposed(
-        &self,
-        _: &mut Builder,
-        _: &Bound,
-        _: &[Option<Value>],
-    ) -> Option<Vec<Option<Value>>> {
-        None
     }
 
     fn batched(&self, _: &[usize]) -> Option<Composite> {

@@ -1,4 +1,4 @@
-//! Values of composites at their edges, and that names survive the transforms.
+//! Tests of composites at extreme arguments, and of the names that transforms preserve.
 
 use super::*;
 use crate::{DType, passes};
@@ -13,24 +13,27 @@ fn close(a: &[f64], b: &[f64]) {
     assert!(a.len() == b.len() && a.iter().zip(b).all(near), "{a:?} is not {b:?}");
 }
 
-const LESS: f64 = f64::NEG_INFINITY;
+const NEG_INF: f64 = f64::NEG_INFINITY;
 
 #[test]
 fn softmax_does_not_overflow() {
     let third = 1.0 / 3.0;
     close(&eval(Softmax { axis: 0 }, &[(&[3], &[1e300, 1e300, 1e300])]), &[third; 3]);
-    close(&eval(Softmax { axis: 0 }, &[(&[3], &[LESS, 0.0, LESS])]), &[0.0, 1.0, 0.0]);
-    close(&eval(LogSoftmax { axis: 0 }, &[(&[3], &[-1e300, 0.0, LESS])]), &[-1e300, 0.0, LESS]);
+    close(&eval(Softmax { axis: 0 }, &[(&[3], &[NEG_INF, 0.0, NEG_INF])]), &[0.0, 1.0, 0.0]);
+    close(
+        &eval(LogSoftmax { axis: 0 }, &[(&[3], &[-1e300, 0.0, NEG_INF])]),
+        &[-1e300, 0.0, NEG_INF],
+    );
     let e = 1f64.exp();
     close(&eval(Softmax { axis: 1 }, &[(&[1, 2], &[0.0, 1.0])]), &[1.0 / (1.0 + e), e / (1.0 + e)]);
 }
 
 #[test]
-fn logsumexp_of_the_least_is_the_least() {
-    close(&eval(LogSumExp { axis: 0 }, &[(&[2], &[LESS, LESS])]), &[LESS]);
+fn logsumexp_of_negative_infinities_is_negative_infinity() {
+    close(&eval(LogSumExp { axis: 0 }, &[(&[2], &[NEG_INF, NEG_INF])]), &[NEG_INF]);
     close(&eval(LogSumExp { axis: 0 }, &[(&[2], &[f64::INFINITY, 0.0])]), &[f64::INFINITY]);
     close(&eval(LogSumExp { axis: 1 }, &[(&[1, 2], &[1e300, 1e300])]), &[1e300]);
-    close(&eval(LogSumExp { axis: 1 }, &[(&[2, 0], &[])]), &[LESS; 2]);
+    close(&eval(LogSumExp { axis: 1 }, &[(&[2, 0], &[])]), &[NEG_INF; 2]);
     let g = graph(&LogSumExp { axis: 0 }.into(), &[Type::new(DType::F64, [2])]);
     let slopes = |x: &[f64]| {
         transform::eval(
@@ -40,14 +43,14 @@ fn logsumexp_of_the_least_is_the_least() {
         .unwrap()[1]
             .to_f64s()
     };
-    close(&slopes(&[LESS, LESS]), &[0.0, 0.0]);
-    close(&slopes(&[LESS, 3.0]), &[0.0, 1.0]);
+    close(&slopes(&[NEG_INF, NEG_INF]), &[0.0, 0.0]);
+    close(&slopes(&[NEG_INF, 3.0]), &[0.0, 1.0]);
     assert!(slopes(&[f64::NAN, 3.0])[0].is_nan());
 }
 
 #[test]
 fn gelu_is_flat_far_from_zero() {
-    // Values of the normal distribution function: phi(1) = 0.841344746068543.
+    // The standard normal distribution function: phi(1) = 0.841344746068543.
     close(
         &eval(Gelu { approximate: false }, &[(&[3], &[1.0, -1e300, 1e300])]),
         &[0.841344746068543, 0.0, 1e300],
@@ -68,10 +71,10 @@ fn gelu_is_flat_far_from_zero() {
 }
 
 #[test]
-fn cross_entropy_ignores_what_cannot_be() {
+fn cross_entropy_ignores_impossible_classes() {
     let row: &[usize] = &[1, 3];
     close(
-        &eval(CrossEntropy {}, &[(row, &[0.0, 0.0, LESS]), (row, &[1.0, 0.0, 0.0])]),
+        &eval(CrossEntropy {}, &[(row, &[0.0, 0.0, NEG_INF]), (row, &[1.0, 0.0, 0.0])]),
         &[2f64.ln()],
     );
     close(
@@ -82,7 +85,8 @@ fn cross_entropy_ignores_what_cannot_be() {
     let e = Named::infer(&CrossEntropy {}, &[x.clone(), x.with_dtype(DType::I32)]).unwrap_err();
     assert_eq!(
         e.to_string(),
-        "cross_entropy: the logits are f32[2, 3], the targets i32[2, 3]; give probabilities or one-hot rows of the type of the logits"
+        "cross_entropy: expected targets of the logits' type f32[2, 3], got i32[2, 3]; \
+         pass probabilities or one-hot rows of that type"
     );
     assert!(
         Named::infer(&CrossEntropy {}, &[Type::scalar(DType::F32), Type::scalar(DType::F32)])
@@ -91,7 +95,7 @@ fn cross_entropy_ignores_what_cannot_be() {
 }
 
 #[test]
-fn cumulative_joins_from_either_end() {
+fn cumulative_accumulates_from_either_end() {
     use CumulativeKind::*;
     let x: &[f64] = &[3.0, -1.0, 4.0, 1.0, -5.0];
     let run = |kind, reverse| eval(Cumulative { kind, axis: 0, reverse }, &[(&[5], x)]);
@@ -100,11 +104,11 @@ fn cumulative_joins_from_either_end() {
     close(&run(Prod, false), &[3.0, -3.0, -12.0, -12.0, 60.0]);
     close(&run(Max, false), &[3.0, 3.0, 4.0, 4.0, 4.0]);
     close(&run(Min, true), &[-5.0; 5]);
-    let less = eval(
+    let last = eval(
         Cumulative { kind: LogSumExp, axis: 0, reverse: false },
-        &[(&[3], &[LESS, LESS, 1.0])],
+        &[(&[3], &[NEG_INF, NEG_INF, 1.0])],
     );
-    close(&less, &[LESS, LESS, 1.0]);
+    close(&last, &[NEG_INF, NEG_INF, 1.0]);
     close(
         &eval(Cumulative { kind: Sum, axis: 1, reverse: false }, &[(&[2, 3], &[1.0; 6])]),
         &[1.0, 2.0, 3.0, 1.0, 2.0, 3.0],
@@ -137,7 +141,8 @@ fn types_are_those_of_the_body() {
     }
 }
 
-/// The names of the outermost equations; of a linear one, whose derivative it is.
+/// Returns the names of the outermost equations; for a linear one, the name of the function that it
+/// differentiates.
 fn names(g: &Graph) -> Vec<String> {
     let name = |e: &crate::Eqn| match &e.op {
         Op::Linear(l) => format!("d {}", l.callee),
@@ -151,8 +156,11 @@ fn names_survive_the_transforms() {
     for s in Composite::samples().into_iter().filter(|s| s.smooth) {
         let types: Vec<Type> = s.inputs.iter().map(|x| x.ty().clone()).collect();
         let (g, name) = (graph(&s.op, &types), s.op.name().to_string());
-        // A sum is linear: its tangent is the same sum of the tangent.
-        let sum = matches!(&s.op, Op::Composite(Composite::Cumulative(c)) if c.kind == CumulativeKind::Sum);
+        // A sum is linear: its tangent is the sum of the tangent.
+        let sum = match &s.op {
+            Op::Composite(Composite::Cumulative(c)) => c.kind == CumulativeKind::Sum,
+            _ => false,
+        };
         let tangent = if sum { name.clone() } else { format!("d {name}") };
         let active = vec![true; types.len()];
         let forward = transform::jvp(&g, &active).unwrap().graph;
