@@ -1,6 +1,6 @@
-//! Named composites: functions composed of other ops that keep their name, so that backends, exporters
-//! and derivative rules recognize them. The body is an ordinary graph and defines the meaning, as in
-//! StableHLO's `composite`.
+//! Named composites: functions composed of other ops that keep their name, so that backends,
+//! exporters and derivative rules recognize them. The body is an ordinary graph and defines the
+//! meaning, as in StableHLO's `composite`.
 //!
 //! Each file defines one composite. To add one, add a file and a row to the list below.
 

@@ -96,7 +96,7 @@ mod tests {
         Checkpoint { body: body.into() }
     }
 
-    /// The locations of all equations, each followed by those of its nested graphs.
+    /// Returns the locations of all equations, each followed by those of its nested graphs.
     fn locations(g: &Graph) -> Vec<String> {
         let of = |e: &super::Eqn| {
             std::iter::once(e.at.place.to_string())

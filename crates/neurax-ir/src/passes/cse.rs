@@ -1,4 +1,5 @@
-//! Common subexpression elimination by hashing (global value numbering; the graph is one basic block).
+//! Common subexpression elimination by hashing (global value numbering; the graph is one basic
+//! block).
 
 use super::rewriter::{apply, apply_inside};
 use crate::{Eqn, Graph, Op, Result, Value, Values};

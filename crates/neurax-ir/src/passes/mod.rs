@@ -1,7 +1,7 @@
 //! Passes: functions from graphs to equivalent, cheaper graphs. [`PIPELINE`] lists them in order.
 //!
-//! A pass keeps the signature and the value of the graph, bit for bit; every NaN counts as equal. It
-//! returns `None` if it changes nothing, which ends the pipeline without comparing graphs.
+//! A pass keeps the signature and the value of the graph, bit for bit; every NaN counts as equal.
+//! It returns `None` if it changes nothing, which ends the pipeline without comparing graphs.
 
 mod cse;
 mod dce;

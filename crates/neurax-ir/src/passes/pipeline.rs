@@ -1,10 +1,10 @@
 //! The pass pipeline: the passes in order, repeated until none of them changes the graph.
 //!
 //! The order is chosen so that a round usually suffices: `simplify` inlines small calls and removes
-//! operations, which exposes constants to `fold`; folded loop bodies show `hoist` what is invariant;
-//! hoisted equations of several loops are merged by `cse`; and `dce` removes what the others left
-//! unused. A second round handles what the first exposed. Later rounds rarely change anything, so the
-//! number of rounds is limited instead of iterating to a fixed point at any cost.
+//! operations, which exposes constants to `fold`; folded loop bodies show `hoist` what is
+//! invariant; hoisted equations of several loops are merged by `cse`; and `dce` removes what the
+//! others left unused. A second round handles what the first exposed. Later rounds rarely change
+//! anything, so the number of rounds is limited instead of iterating to a fixed point at any cost.
 //!
 //! ```
 //! use neurax_ir::{Graph, passes};
@@ -20,7 +20,8 @@
 //!   %9: f32[2] = multiply(%7, %8)
 //!   return %9
 //! }")?;
-//! // `simplify` removes both negations, `fold` computes 3 * 3, `cse` merges the sines, `dce` sweeps.
+//! // `simplify` removes both negations, `fold` computes 3 * 3, `cse` merges the sines,
+//! // `dce` removes what is unused.
 //! let small = passes::optimise(&graph, &mut |_, _| {})?;
 //! assert_eq!(small.to_string(), "\
 //! graph(%0: f32[2]) {
@@ -34,8 +35,8 @@
 //! # Ok::<(), neurax_ir::Error>(())
 //! ```
 //!
-//! Invariants: each step keeps the signature and the value; debug builds verify the graph and compare
-//! the signature after each step. Running the pipeline on its own result changes nothing.
+//! Invariants: each step keeps the signature and the value; debug builds verify the graph and
+//! compare the signature after each step. Running the pipeline on its own result changes nothing.
 
 use super::{cse, dce, fold, hoist, rewriter, simplify};
 use crate::tuning::MAX_PIPELINE_ROUNDS;

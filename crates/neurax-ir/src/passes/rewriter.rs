@@ -2,8 +2,9 @@
 //! graph, in which a rule can look up the producer of each operand.
 //!
 //! A rule sees an equation whose operands are values of the new graph and returns the values that
-//! replace its results, or `None` to keep it. Until the first change nothing is copied: the new graph is
-//! a prefix of the source. Most passes of a later round change nothing and therefore allocate no graph.
+//! replace its results, or `None` to keep it. Until the first change nothing is copied: the new
+//! graph is a prefix of the source. Most passes of a later round change nothing and therefore
+//! allocate no graph.
 
 use crate::graph::record_producers;
 use crate::op::{Broadcast, Constant};

@@ -1,12 +1,12 @@
 //! The reference semantics: evaluates a graph equation by equation.
 //!
-//! An op's `eval` defines what the op means; each backend is tested against this walker. It is written
-//! for clarity, but it reuses memory: a value is moved into the equation that reads it last, so that
-//! the op may write its result in place, and memory that no equation will read is freed early. For
-//! `%2 = sine(%0); %3 = multiply(%2, %0)`, `%0` is copied by reference for the first equation and moved
-//! into the second; `%2` is moved, so the product is written in the memory of `%2`. Without that, a loop
-//! that updates one element of its carry per iteration would copy the carry each time (the quadratic
-//! cost is tested in `neurax-testkit/tests/cost.rs`).
+//! An op's `eval` defines what the op means; each backend is tested against this walker. It is
+//! written for clarity, but it reuses memory: a value is moved into the equation that reads it
+//! last, so that the op may write its result in place, and memory that no equation will read is
+//! freed early. For `%2 = sine(%0); %3 = multiply(%2, %0)`, `%0` is copied by reference for the
+//! first equation and moved into the second; `%2` is moved, so the product is written in the memory
+//! of `%2`. Without that, a loop that updates one element of its carry per iteration would copy the
+//! carry each time (tested in `neurax-testkit/tests/cost.rs`).
 //!
 //! Invariants: the arguments have the graph's types; the results are equal whether or not memory is
 //! reused (law 1 of `neurax-testkit`); an error carries the origin of the equation that failed.

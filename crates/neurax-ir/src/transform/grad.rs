@@ -1,8 +1,9 @@
 //! Reverse-mode automatic differentiation: linearizes a graph, then transposes the linear half.
 //!
-//! The backward pass evaluates the gradient of a scalar at the cost of a small multiple of the function
-//! itself (Griewank and Walther, "Evaluating Derivatives"; tested in `neurax-testkit/tests/cost.rs`).
-//! See [`super::linearize`] and [`super::transpose`] for the two steps.
+//! The backward pass evaluates the gradient of a scalar at the cost of a small multiple of the
+//! function itself (Griewank and Walther, "Evaluating Derivatives"; tested in
+//! `neurax-testkit/tests/cost.rs`). See [`super::linearize`] and [`super::transpose`] for the two
+//! steps.
 
 use super::{linearize, transpose};
 use crate::{Builder, Error, Graph, Result, Value};

@@ -1,10 +1,10 @@
-//! Forward-mode automatic differentiation: each value carries a tangent, or none where the tangent is
-//! zero.
+//! Forward-mode automatic differentiation: each value carries a tangent, or none where the tangent
+//! is zero.
 //!
 //! Given a function `f`, the transform returns `(x, dx) -> (f(x), f'(x) dx)`, the Jacobian-vector
-//! product. It is the forward mode of Griewank and Walther, "Evaluating Derivatives" (2nd ed., chapter
-//! 3), done by a source transformation: the walker emits each equation again, followed by the tangent
-//! equations of the op's jvp rule.
+//! product. It is the forward mode of Griewank and Walther, "Evaluating Derivatives" (2nd ed.,
+//! chapter 3), done by a source transformation: the walker emits each equation again, followed by
+//! the tangent equations of the op's jvp rule.
 //!
 //! ```
 //! use neurax_ir::{Graph, transform};
@@ -28,11 +28,11 @@
 //! ```
 //!
 //! Invariants:
-//! - Zero tangents are symbolic: `None` instead of zeros, so that they cost nothing. `force` asks for
-//!   explicit zeros where a signature demands a tangent (the carry of a loop).
-//! - Each equation that a rule emits is free of tangents or linear in them; [`super::linearize`] relies
-//!   on that. An op that holds graphs mixes the two in one equation unless `for_reverse` is set, which
-//!   makes it emit a primal and a linear equation.
+//! - Zero tangents are symbolic: `None` instead of zeros, so that they cost nothing. `force` asks
+//!   for explicit zeros where a signature demands a tangent (the carry of a loop).
+//! - Each equation that a rule emits is free of tangents or linear in them; [`super::linearize`]
+//!   relies on that. An op that holds graphs mixes the two in one equation unless `for_reverse` is
+//!   set, which makes it emit a primal and a linear equation.
 //! - Equations keep the origin of the equation that they are derived from, marked `jvp`.
 
 use crate::op::{Bound, Tangent};

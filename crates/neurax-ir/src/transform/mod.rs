@@ -2,12 +2,12 @@
 //!
 //! Reverse mode is composed, as in JAX, instead of having rules of its own (Radul et al., "You Only
 //! Linearize Once", <https://arxiv.org/abs/2204.10923>): [`jvp`] emits equations that are free of
-//! tangents or linear in them, [`linearize`] splits the two, [`vjp`] transposes the linear half, and
-//! [`grad`] runs one after the other. [`vmap`] batches, [`eval`] is the reference semantics.
+//! tangents or linear in them, [`linearize`] splits the two, [`vjp`] transposes the linear half,
+//! and [`grad`] runs one after the other. [`vmap`] batches, [`eval`] is the reference semantics.
 //!
 //! Each walker visits the equations in order and asks the op of each for its rule
-//! ([`crate::Primitive`]); an op that holds graphs calls the walkers for those, so the modules `op` and
-//! `transform` refer to each other.
+//! ([`crate::Primitive`]); an op that holds graphs calls the walkers for those, so the modules `op`
+//! and `transform` refer to each other.
 
 mod eval;
 mod grad;

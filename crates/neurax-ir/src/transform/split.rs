@@ -1,9 +1,9 @@
 //! Linearization: splits the output of [`super::jvp`] into a primal graph and a linear graph.
 //!
 //! This is the partial evaluation ("unzipping") of Radul et al., "You Only Linearize Once"
-//! (<https://arxiv.org/abs/2204.10923>): the primal inputs are known, the tangents unknown. The primal
-//! graph computes the results and the residuals, the known values that the linear graph reads. The
-//! linear graph maps tangents to tangents and is what [`super::transpose`] transposes.
+//! (<https://arxiv.org/abs/2204.10923>): the primal inputs are known, the tangents unknown. The
+//! primal graph computes the results and the residuals, the known values that the linear graph
+//! reads. The linear graph maps tangents to tangents and is what [`super::transpose`] transposes.
 //!
 //! ```
 //! use neurax_ir::{Graph, transform};
@@ -32,14 +32,14 @@
 //! ```
 //!
 //! Invariants:
-//! - An equation is linear if it reads a tangent or the result of a linear equation, and belongs to the
-//!   linear graph; all others belong to the primal graph. A primal result that depends on a tangent is
-//!   an error.
-//! - Constants, and broadcasts of available values, are recomputed in the linear graph instead of being
-//!   residuals: the memory of a residual costs more than the fill.
+//! - An equation is linear if it reads a tangent or the result of a linear equation, and belongs to
+//!   the linear graph; all others belong to the primal graph. A primal result that depends on a
+//!   tangent is an error.
+//! - Constants, and broadcasts of available values, are recomputed in the linear graph instead of
+//!   being residuals: the memory of a residual costs more than the fill.
 //! - Dead equations are removed first, so that they neither cost residuals nor cause errors.
-//! - `while` has no linear equation: the number of residuals would depend on the number of iterations,
-//!   which is unknown before the loop runs.
+//! - `while` has no linear equation: the number of residuals would depend on the number of
+//!   iterations, which is unknown before the loop runs.
 
 use super::jvp_instantiated;
 use crate::{Builder, Eqn, Error, Graph, Op, OrBug, Result, Value, Values};

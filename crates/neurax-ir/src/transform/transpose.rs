@@ -1,11 +1,11 @@
-//! Transposition: turns a graph that is linear in some inputs into its adjoint, which maps cotangents
-//! of the outputs to cotangents of these inputs.
+//! Transposition: turns a graph that is linear in some inputs into its adjoint, which maps
+//! cotangents of the outputs to cotangents of these inputs.
 //!
-//! The walker first emits the equations that do not depend on linear inputs, in order; then it visits
-//! the others backwards and asks the op of each for the cotangents of its operands, given those of its
-//! results. Cotangents of a value with several readers are added. This is the transposition of Radul et
-//! al., "You Only Linearize Once" (<https://arxiv.org/abs/2204.10923>); applied to a linearized graph it
-//! is the backward pass of reverse mode.
+//! The walker first emits the equations that do not depend on linear inputs, in order; then it
+//! visits the others backwards and asks the op of each for the cotangents of its operands, given
+//! those of its results. Cotangents of a value with several readers are added. This is the
+//! transposition of Radul et al., "You Only Linearize Once" (<https://arxiv.org/abs/2204.10923>);
+//! applied to a linearized graph it is the backward pass of reverse mode.
 //!
 //! ```
 //! use neurax_ir::{Graph, transform};

@@ -1,9 +1,9 @@
 //! Vectorization: turns a graph for one example into a graph for a batch of examples.
 //!
-//! As in JAX's `vmap`, each value carries the position of its batch axis, or none if it is the same for
-//! the whole batch, and each op has a batching rule: given the positions for its operands, it emits the
-//! batched equation and returns the positions for its results. Equations on unbatched operands are
-//! emitted unchanged.
+//! As in JAX's `vmap`, each value carries the position of its batch axis, or none if it is the same
+//! for the whole batch, and each op has a batching rule: given the positions for its operands, it
+//! emits the batched equation and returns the positions for its results. Equations on unbatched
+//! operands are emitted unchanged.
 //!
 //! ```
 //! use neurax_ir::{Axis, Graph, transform};
@@ -25,11 +25,11 @@
 //! ```
 //!
 //! Invariants:
-//! - A rule may leave the batch axis of a result at any position; only the outputs of the graph and the
-//!   bodies of ops that hold graphs have it at the front. Moving it to the front after each op was
-//!   rejected: it would insert two transpositions around each op that keeps it elsewhere.
-//! - A collective over a named axis (`all_reduce`, `axis_index`) is resolved by the `vmap` that binds
-//!   the name, whether or not its operands are batched.
+//! - A rule may leave the batch axis of a result at any position; only the outputs of the graph and
+//!   the bodies of ops that hold graphs have it at the front. Moving it to the front after each op
+//!   was rejected: it would insert two transpositions around each op that keeps it elsewhere.
+//! - A collective over a named axis (`all_reduce`, `axis_index`) is resolved by the `vmap` that
+//!   binds the name, whether or not its operands are batched.
 //! - The rules read the shapes of operands, so the walker stops at the first error of the builder.
 
 use crate::op::{Axis, Batched};

@@ -4,9 +4,9 @@ use super::{Rewrite, Rewriter, eqn, operand, value};
 use crate::op::{Binary, BitcastConvert, Convert, Unary};
 use crate::{DType, Eqn, Kind, Op};
 
-/// The identity elements: `x + 0 = x`, `x - 0 = x`, `x * 1 = x`, `x / 1 = x` and so on. For floats
-/// the identity element of addition is `-0.0`, as `-0.0 + 0.0` is `0.0`. Complex products have
-/// none: `(inf + i y)(1 + 0 i)` is NaN.
+/// Removes identity elements: `x + 0 = x`, `x - 0 = x`, `x * 1 = x`, `x / 1 = x` and so on. For
+/// floats the identity element of addition is `-0.0`, as `-0.0 + 0.0` is `0.0`. Complex products
+/// have none: `(inf + i y)(1 + 0 i)` is NaN.
 pub(super) fn identity_operand(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
     let Op::Binary(op) = e.op else { return None };
     let d = w.dtype(e.inputs[0]);
@@ -29,7 +29,7 @@ pub(super) fn identity_operand(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
     left.filter(|&c| w.is_splat(e.inputs[0], c)).and_then(|_| operand(e, 1))
 }
 
-/// The absorbing elements of integers and bools: `x * 0 = 0`, `x & 0 = 0`, `x | -1 = -1`. (For
+/// Applies absorbing elements of integers and bools: `x * 0 = 0`, `x & 0 = 0`, `x | -1 = -1`. (For
 /// floats, NaN, infinities and the sign of zero forbid it.)
 pub(super) fn absorbing_operand(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
     let Op::Binary(op) = e.op else { return None };
@@ -44,16 +44,16 @@ pub(super) fn absorbing_operand(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
     e.inputs.iter().find(|&&x| w.is_splat(x, c)).map(|&x| value(x))
 }
 
-/// The involutions: `-(-x) = x`, likewise for `not` and the complex conjugate. Negation only
-/// changes the sign, also of zero and NaN; of integers it wraps.
+/// Removes pairs of involutions: `-(-x) = x`, likewise for `not` and the complex conjugate.
+/// Negation only changes the sign, also of zero and NaN; of integers it wraps.
 pub(super) fn involution(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
     let Op::Unary(op @ (Unary::Neg | Unary::Not | Unary::Conj)) = e.op else { return None };
     let inner = w.producer(e.inputs[0])?;
     if inner.op == Op::Unary(op) { operand(inner, 0) } else { None }
 }
 
-/// Additions of negations: `x + -y = x - y`, `-x + y = y - x`, `x - -y = x + y`. IEEE 754 defines
-/// the difference as this sum.
+/// Turns additions of negations into subtractions: `x + -y = x - y`, `-x + y = y - x`, `x - -y = x
+/// + y`. IEEE 754 defines the difference as this sum.
 pub(super) fn add_of_negation(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
     let Op::Binary(op @ (Binary::Add | Binary::Sub)) = e.op else { return None };
     let [x, y] = e.inputs[..] else { return None };
@@ -69,7 +69,7 @@ pub(super) fn add_of_negation(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
     }
 }
 
-/// Known selections: `true ? x : y = x`, `false ? x : y = y`, `p ? x : x = x`.
+/// Resolves known selections: `true ? x : y = x`, `false ? x : y = y`, `p ? x : x = x`.
 pub(super) fn known_select(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
     let (Op::Select(_), &[p, x, y]) = (&e.op, &e.inputs[..]) else { return None };
     if x == y || w.is_splat(p, 1.0) {
@@ -78,7 +78,7 @@ pub(super) fn known_select(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
     w.is_splat(p, 0.0).then(|| value(y))
 }
 
-/// A conversion to the operand's dtype changes nothing.
+/// Removes conversions to the operand's dtype, which change nothing.
 pub(super) fn convert_to_same(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
     let (Op::Convert(Convert { dtype }) | Op::BitcastConvert(BitcastConvert { dtype })) = e.op
     else {
@@ -87,9 +87,9 @@ pub(super) fn convert_to_same(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
     if w.dtype(e.inputs[0]) == dtype { operand(e, 0) } else { None }
 }
 
-/// The conversion `a -> b -> c` equals `a -> c` if `b` represents every value of `a` and the second
-/// step treats `a` and `b` alike: back to `a`, or within one family. (Not from integers through
-/// floats: integers wrap where floats saturate.) Two bit casts equal one.
+/// Shortens the conversion `a -> b -> c` to `a -> c` if `b` represents every value of `a` and the
+/// second step treats `a` and `b` alike: back to `a`, or within one family. (Not from integers
+/// through floats: integers wrap where floats saturate.) Two bit casts equal one.
 pub(super) fn convert_of_convert(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
     let inner = w.producer(*e.inputs.first()?)?;
     let x = *inner.inputs.first()?;

@@ -1,5 +1,5 @@
-//! Algebraic simplification: local rewrite rules (peephole optimization), applied to a fixed point at
-//! each equation.
+//! Algebraic simplification: local rewrite rules (peephole optimization), applied to a fixed point
+//! at each equation.
 //!
 //! Each rule is a function from an equation to its replacement; the law that justifies it is the
 //! comment above the function. A rule must preserve every bit of the value, including signed zeros;
@@ -9,13 +9,13 @@
 //! |---|---|
 //! | `inline_small_call` | a call of a graph of at most 64 equations to its body |
 //! | `known_branch` | a `case` with a constant index or one branch to that branch |
-//! | `identity_operand` | `x + -0.0`, `x - 0`, `x * 1`, `x / 1`, `x | 0`, .. to `x` |
-//! | `absorbing_operand` | `x * 0`, `x & 0`, `x | -1` of integers and bools to the constant |
+//! | `identity_operand` | `x + -0.0`, `x - 0`, `x * 1`, `x / 1`, `x \| 0`, .. to `x` |
+//! | `absorbing_operand` | `x * 0`, `x & 0`, `x \| -1` of integers and bools to the constant |
 //! | `involution` | `-(-x)`, `!!x`, `conj(conj(x))` to `x` |
 //! | `add_of_negation` | `x + -y` to `x - y`, `x - -y` to `x + y` |
 //! | `known_select` | `select` with a constant predicate or equal branches to the branch |
 //! | `convert_to_same` | a conversion to the operand's dtype to the operand |
-//! | `convert_of_convert` | a conversion by way of a wider dtype to a direct one |
+//! | `convert_of_convert` | a conversion through a wider dtype to a direct one |
 //! | `move_of_splat` | a reshaped, transposed, sliced, .. scalar broadcast to a direct broadcast |
 //! | `identity_move` | reshapes, transposes, slices, pads, .. that change nothing to the operand |
 //! | `reshape_of_reshape` | to the last reshape |

@@ -4,7 +4,8 @@ use super::{Rewrite, Rewriter, eqn, operand, value};
 use crate::op::{Broadcast, Reshape, Reverse, Transpose};
 use crate::{Eqn, Op, Value};
 
-/// Moving the elements of a scalar broadcast yields a broadcast of the scalar to the final shape.
+/// Replaces moves of a scalar broadcast by a broadcast of the scalar to the final shape: its
+/// elements are equal, so their positions do not matter.
 pub(super) fn move_of_splat(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
     let moves = matches!(
         e.op,
@@ -23,9 +24,9 @@ pub(super) fn move_of_splat(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
     })
 }
 
-/// Each of these equals its operand: a reshape or broadcast to the operand's shape, a transpose in
-/// the given order, a slice of everything, a pad of nothing, a concatenation of one operand, a
-/// reverse or reduction over no axes.
+/// Removes moves that equal their operand: a reshape or broadcast to the operand's shape, a
+/// transpose in the given order, a slice of everything, a pad of nothing, a concatenation of one
+/// operand, a reverse or reduction over no axes.
 pub(super) fn identity_move(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
     let shape = &w.ty(*e.inputs.first()?).shape;
     let same = match &e.op {
@@ -54,7 +55,8 @@ fn producer_of_operand<'w>(w: &'w Rewriter, e: &Eqn) -> Option<(&'w Op, Value)> 
     Some((&inner.op, *inner.inputs.first()?))
 }
 
-/// A reshape preserves the order of the elements, so only the last shape counts.
+/// Merges two reshapes: a reshape preserves the order of the elements, so only the last shape
+/// counts.
 pub(super) fn reshape_of_reshape(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
     match (producer_of_operand(w, e)?, &e.op) {
         ((Op::Reshape(_), x), Op::Reshape(Reshape { shape })) => {
@@ -64,8 +66,8 @@ pub(super) fn reshape_of_reshape(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
     }
 }
 
-/// Axis `i` of the result is axis `outer[i]` of the intermediate value, which is axis
-/// `inner[outer[i]]` of the operand.
+/// Merges two transposes: axis `i` of the result is axis `outer[i]` of the intermediate value,
+/// which is axis `inner[outer[i]]` of the operand.
 pub(super) fn transpose_of_transpose(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
     match (producer_of_operand(w, e)?, &e.op) {
         ((Op::Transpose(inner), x), Op::Transpose(outer)) => {
@@ -76,8 +78,8 @@ pub(super) fn transpose_of_transpose(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
     }
 }
 
-/// Axis `i` of the operand is axis `inner[i]` of the intermediate value, which is axis
-/// `outer[inner[i]]` of the result.
+/// Merges two broadcasts: axis `i` of the operand is axis `inner[i]` of the intermediate value,
+/// which is axis `outer[inner[i]]` of the result.
 pub(super) fn broadcast_of_broadcast(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
     match (producer_of_operand(w, e)?, &e.op) {
         ((Op::Broadcast(inner), x), Op::Broadcast(outer)) => {
@@ -88,7 +90,7 @@ pub(super) fn broadcast_of_broadcast(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
     }
 }
 
-/// An axis that is reversed twice is unchanged.
+/// Merges two reverses: an axis that is reversed twice is unchanged.
 pub(super) fn reverse_of_reverse(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
     match (producer_of_operand(w, e)?, &e.op) {
         ((Op::Reverse(inner), x), Op::Reverse(outer)) => {
@@ -102,7 +104,7 @@ pub(super) fn reverse_of_reverse(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
     }
 }
 
-/// An axis of size 0 or 1 equals its reverse.
+/// Drops reversed axes of size 0 or 1, which equal their reverse.
 pub(super) fn reverse_of_unit_axes(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
     let Op::Reverse(r) = &e.op else { return None };
     let shape = &w.ty(e.inputs[0]).shape;
@@ -110,7 +112,7 @@ pub(super) fn reverse_of_unit_axes(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
     (axes.len() < r.axes.len()).then(|| eqn(Reverse { axes }, &e.inputs))
 }
 
-/// An empty operand contributes nothing to a concatenation.
+/// Drops empty operands of a concatenation, which contribute nothing.
 pub(super) fn empty_concat_operands(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
     let Op::Concatenate(c) = &e.op else { return None };
     let nonempty: Vec<Value> =
