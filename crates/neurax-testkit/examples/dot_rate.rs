@@ -1,5 +1,5 @@
-//! How fast the oracle multiplies matrices of f32. Fails below 0.2 GFLOP/s, with which the demo
-//! would take too long.
+//! Measures the rate at which the reference interpreter multiplies f32 matrices. Fails below 0.2
+//! GFLOP/s, at which the demo would take too long.
 
 use neurax_ir::{DType, Eval, Literal, Op, Type, op::DotGeneral};
 use std::{
@@ -7,10 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What each size must reach, in GFLOP/s.
-const LEAST: f64 = 0.2;
+/// The minimum rate for each size, in GFLOP/s.
+const MIN_GFLOPS: f64 = 0.2;
 
-/// Sizes `[m, k, n]` of products of `m x k` with `k x n`: a square, and the layers of small
+/// The sizes `[m, k, n]` of products of `m x k` with `k x n`: a square, and the layers of small
 /// networks.
 const SIZES: [[usize; 3]; 5] =
     [[256, 256, 256], [64, 784, 512], [128, 128, 10], [32, 64, 128], [1, 512, 512]];
@@ -18,9 +18,9 @@ const SIZES: [[usize; 3]; 5] =
 fn main() -> ExitCode {
     let mut good = true;
     for [m, k, n] in SIZES {
-        // As stored, and with each operand stored the other way round.
+        // Row-major, and with each operand transposed.
         let rates = [[1, 0], [0, 0], [1, 1]].map(|contract| rate([m, k, n], contract));
-        good &= rates.iter().all(|&r| r >= LEAST);
+        good &= rates.iter().all(|&r| r >= MIN_GFLOPS);
         println!(
             "{:<16} {:>6.2} GFLOP/s {:>6.2} left transposed {:>6.2} right transposed",
             format!("{m} x {k} x {n}"),
@@ -32,11 +32,11 @@ fn main() -> ExitCode {
     if good {
         return ExitCode::SUCCESS;
     }
-    eprintln!("below {LEAST} GFLOP/s");
+    eprintln!("below {MIN_GFLOPS} GFLOP/s");
     ExitCode::FAILURE
 }
 
-/// GFLOP/s of one product, the best of many, contracting those axes.
+/// Returns the best rate of a product that contracts the axes `contract`, in GFLOP/s.
 fn rate([m, k, n]: [usize; 3], contract: [usize; 2]) -> f64 {
     let [i, j] = contract;
     let lhs = if i == 1 { [m, k] } else { [k, m] };

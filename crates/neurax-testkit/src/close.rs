@@ -1,35 +1,35 @@
-//! What "equal" means for literals: exact for integers and bools, within a tolerance for floats.
+//! Comparison of literals: exact for integers and bools, within a tolerance for floats.
 
 use neurax_ir::{Compute, DType, Literal, with_compute};
 
-/// How far two floats may be apart: `|have - want| <= abs + rel * |want|`.
+/// A tolerance for floats: `|have - want| <= abs + rel * |want|`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tolerance {
-    /// The part that grows with the number.
+    /// The relative tolerance.
     pub rel: f64,
-    /// The part that does not.
+    /// The absolute tolerance.
     pub abs: f64,
 }
 
 impl Tolerance {
-    /// The same number for both parts.
+    /// Creates a tolerance with `t` as both relative and absolute tolerance.
     pub const fn both(t: f64) -> Tolerance {
         Tolerance { rel: t, abs: t }
     }
 
-    /// A few units in the last place of that dtype: what two ways of computing the same thing may
-    /// differ by. Integers and bools must be equal.
+    /// Returns a tolerance of a few units in the last place of `dtype`, by which equivalent
+    /// computations may differ. Integers and bools must be equal.
     pub fn of(dtype: DType) -> Tolerance {
         Tolerance::both(8.0 * epsilon(dtype))
     }
 
-    /// This tolerance, `factor` times as wide.
+    /// Returns this tolerance multiplied by `factor`.
     pub fn times(self, factor: f64) -> Tolerance {
         Tolerance { rel: self.rel * factor, abs: self.abs * factor }
     }
 }
 
-/// The distance from 1 to the next number; 0 for integers and bools.
+/// Returns the distance from 1 to the next larger value of `dtype`; 0 for integers and bools.
 pub fn epsilon(dtype: DType) -> f64 {
     match dtype.real() {
         DType::F8E5M2 => 0.25,
@@ -42,10 +42,10 @@ pub fn epsilon(dtype: DType) -> f64 {
     }
 }
 
-/// Compares within [`Tolerance::of`] the dtype.
+/// Compares two literals within [`Tolerance::of`] the dtype.
 ///
 /// # Errors
-/// With the worst element.
+/// The worst element.
 ///
 /// ```
 /// use neurax_ir::Literal;
@@ -53,51 +53,51 @@ pub fn epsilon(dtype: DType) -> f64 {
 /// let x = Literal::from_slice([2], &[1.0f32, f32::NAN]).unwrap();
 /// let y = Literal::from_slice([2], &[1.5f32, f32::NAN]).unwrap();
 /// assert!(close(&x, &x).is_ok(), "NaN equals NaN");
-/// assert_eq!(close(&x, &y).unwrap_err(), "f32[2]: 1 of 2 elements differ, worst at [0]: 1 instead of 1.5 (by 0.5)");
+/// assert_eq!(
+///     close(&x, &y).unwrap_err(),
+///     "f32[2]: 1 of 2 elements differ, worst at [0]: expected 1.5, got 1 (off by 0.5)"
+/// );
 /// ```
 pub fn close(have: &Literal, want: &Literal) -> Result<(), String> {
     close_within(have, want, Tolerance::of(want.dtype()))
 }
 
-/// Compares within a tolerance.
+/// Compares two literals within `tolerance`.
 ///
 /// # Errors
-/// With the worst element.
+/// The worst element.
 pub fn close_within(have: &Literal, want: &Literal, tolerance: Tolerance) -> Result<(), String> {
     if have.ty() != want.ty() {
-        return Err(format!("it is {}, not {}", have.ty(), want.ty()));
+        return Err(format!("expected {}, got {}", want.ty(), have.ty()));
     }
     if !want.dtype().is_differentiable() {
         return exact(have, want);
     }
     let (a, b) = (parts(have), parts(want));
-    let apart =
-        |i: usize| [distance(a[i].0, b[i].0, tolerance), distance(a[i].1, b[i].1, tolerance)];
-    let worst_part = |i: usize| apart(i).into_iter().fold(0.0, f64::max);
-    report(have, want, (0..a.len()).map(worst_part), |i| {
-        (show(a[i], have), show(b[i], have), difference(a[i], b[i]))
-    })
+    let distances = (0..a.len())
+        .map(|i| distance(a[i].0, b[i].0, tolerance).max(distance(a[i].1, b[i].1, tolerance)));
+    report(have, want, distances, |i| (show(a[i], have), show(b[i], have), difference(a[i], b[i])))
 }
 
-/// Compares all, each within [`Tolerance::of`] its dtype times `factor`.
+/// Compares lists of literals, each within [`Tolerance::of`] its dtype times `factor`.
 ///
 /// # Errors
-/// With the number of the first that differs.
+/// The index of the first literal that differs.
 pub fn all_close(have: &[Literal], want: &[Literal], factor: f64) -> Result<(), String> {
     all_within(have, want, |d| Tolerance::of(d).times(factor))
 }
 
-/// Compares all, each within the tolerance of its dtype.
+/// Compares lists of literals, each within the tolerance of its dtype.
 ///
 /// # Errors
-/// With the number of the first that differs.
+/// The index of the first literal that differs.
 pub fn all_within(
     have: &[Literal],
     want: &[Literal],
     tolerance: impl Fn(DType) -> Tolerance,
 ) -> Result<(), String> {
     if have.len() != want.len() {
-        return Err(format!("there are {} values, not {}", have.len(), want.len()));
+        return Err(format!("expected {} values, got {}", want.len(), have.len()));
     }
     for (i, (a, b)) in have.iter().zip(want).enumerate() {
         close_within(a, b, tolerance(b.dtype())).map_err(|e| format!("value {i}: {e}"))?;
@@ -105,24 +105,24 @@ pub fn all_within(
     Ok(())
 }
 
-/// Real and imaginary parts.
+/// Returns the real and imaginary parts of all elements.
 pub fn parts(x: &Literal) -> Vec<(f64, f64)> {
     with_compute!(any x.dtype(), C => x.load::<C>().iter().map(|x| x.parts()).collect())
 }
 
 fn exact(have: &Literal, want: &Literal) -> Result<(), String> {
-    let whole = |x: &Literal| -> Vec<i128> {
+    let integers = |x: &Literal| -> Vec<i128> {
         with_compute!(any x.dtype(), C => x.load::<C>().iter().map(|x| x.to_i128()).collect())
     };
-    let (a, b) = (whole(have), whole(want));
-    let apart =
+    let (a, b) = (integers(have), integers(want));
+    let distances =
         (0..a.len()).map(|i| if a[i] == b[i] { 0.0 } else { 1.0 + (a[i] - b[i]).abs() as f64 });
-    report(have, want, apart, |i| {
+    report(have, want, distances, |i| {
         (a[i].to_string(), b[i].to_string(), (a[i] - b[i]).abs().to_string())
     })
 }
 
-/// How far beyond the tolerance: at most 1 is close.
+/// Returns the distance in units of the tolerance: at most 1 is close.
 fn distance(a: f64, b: f64, t: Tolerance) -> f64 {
     if a == b || (a.is_nan() && b.is_nan()) {
         return 0.0;
@@ -131,18 +131,19 @@ fn distance(a: f64, b: f64, t: Tolerance) -> f64 {
     if d.is_nan() { f64::INFINITY } else { d }
 }
 
+/// Returns an error that shows the worst element if one of `distances` is above 1.
 fn report(
     have: &Literal,
     want: &Literal,
-    apart: impl Iterator<Item = f64>,
+    distances: impl Iterator<Item = f64>,
     show: impl Fn(usize) -> (String, String, String),
 ) -> Result<(), String> {
-    let far: Vec<(usize, f64)> = apart.enumerate().filter(|(_, d)| *d > 1.0).collect();
+    let far: Vec<(usize, f64)> = distances.enumerate().filter(|(_, d)| *d > 1.0).collect();
     let Some(&(worst, _)) = far.iter().max_by(|a, b| a.1.total_cmp(&b.1)) else { return Ok(()) };
     let (a, b, by) = show(worst);
     let at = index(worst, want.shape());
     Err(format!(
-        "{}: {} of {} elements differ, worst at {at:?}: {a} instead of {b} (by {by})",
+        "{}: {} of {} elements differ, worst at {at:?}: expected {b}, got {a} (off by {by})",
         have.ty(),
         far.len(),
         have.ty().size()
@@ -186,9 +187,9 @@ mod tests {
         assert_eq!(
             close(&a, &b).unwrap_err(),
             format!(
-                "u64[2]: 1 of 2 elements differ, worst at [0]: {} instead of {} (by 1)",
-                u64::MAX,
-                u64::MAX - 1
+                "u64[2]: 1 of 2 elements differ, worst at [0]: expected {}, got {} (off by 1)",
+                u64::MAX - 1,
+                u64::MAX
             )
         );
     }
@@ -201,7 +202,7 @@ mod tests {
         assert!(close(&z(1e6, 1e-3), &z(1e6, 1e-3)).is_ok());
         assert_eq!(
             close(&z(1.0, 2.0), &z(1.0, 3.0)).unwrap_err(),
-            "c64[1, 1]: 1 of 1 elements differ, worst at [0, 0]: 1+2i instead of 1+3i (by 1)"
+            "c64[1, 1]: 1 of 1 elements differ, worst at [0, 0]: expected 1+3i, got 1+2i (off by 1)"
         );
     }
 }

@@ -1,5 +1,5 @@
-//! Law 6: a backend computes what the oracle computes, on every sample row. A backend's own test is
-//! five lines:
+//! Law 6: a backend computes the same values as the reference interpreter on each sample row. A
+//! backend's own test is five lines:
 //!
 //! ```
 //! use neurax_testkit::conformance;
@@ -7,51 +7,51 @@
 //! conformance::run(&backend).unwrap();
 //! ```
 //!
-//! It is four laws, each a function of its own for backends that test them one by one
+//! The four laws are separate functions, so that a backend can be tested against one of them
 //! ([`run_laws`]).
 
-use crate::laws::{self, Layout};
+use crate::laws::{self, MemoryLayout};
 use neurax_ir::{DType, Graph, Kind, Literal, Op, Sample};
 use neurax_runtime::{Backend, Buffer, Executable};
 use std::sync::Arc;
 
-/// A law for a backend: holds for a row, or says how it does not.
+/// A law for a backend: returns an error that explains how a row violates it.
 pub type Law = fn(&dyn Backend, &Sample) -> Result<(), String>;
 
-/// Every law for backends, by name.
-pub const ALL: &[(&str, Law)] = &[
+/// All laws for backends, by name.
+pub const BACKEND_LAWS: &[(&str, Law)] = &[
     ("6 backend", values),
     ("6 layouts", layouts),
     ("6 corners", corners),
     ("6 batches", batches),
 ];
 
-/// Compares a backend with the oracle on every sample row of every op.
+/// Compares a backend with the reference interpreter on all sample rows of all ops.
 ///
 /// # Errors
-/// With every row that differs, grouped by op.
+/// All rows that differ, grouped by op.
 pub fn run(backend: &dyn Backend) -> Result<(), String> {
-    run_laws(backend, ALL, &rows())
+    run_laws(backend, BACKEND_LAWS, &rows())
 }
 
-/// Compares a backend with the oracle on those rows, under those laws.
+/// Compares a backend with the reference interpreter on `rows`, under `laws`.
 ///
 /// # Errors
-/// With every row that differs, grouped by op.
+/// All rows that differ, grouped by op.
 pub fn run_laws(
     backend: &dyn Backend,
-    held: &[(&str, Law)],
+    laws: &[(&str, Law)],
     rows: &[Sample],
 ) -> Result<(), String> {
     let bound: Vec<_> =
-        held.iter().map(|(name, law)| (*name, move |s: &Sample| law(backend, s))).collect();
-    let held: Vec<(&str, &dyn Fn(&Sample) -> Result<(), String>)> =
+        laws.iter().map(|(name, law)| (*name, move |s: &Sample| law(backend, s))).collect();
+    let laws: Vec<(&str, &dyn Fn(&Sample) -> Result<(), String>)> =
         bound.iter().map(|(name, law)| (*name, law as _)).collect();
-    laws::check_with(&held, rows)
+    laws::check_with(&laws, rows)
 }
 
-/// The sample rows that a backend is held to: all that have a meaning of their own, or those of the
-/// ops that `NEURAX_OPS` names, with commas between them.
+/// Returns the sample rows that a backend is tested on: all that have a value without a named axis,
+/// or those of the ops listed in `NEURAX_OPS`, separated by commas.
 pub fn rows() -> Vec<Sample> {
     let only = std::env::var("NEURAX_OPS").ok();
     let wanted =
@@ -59,42 +59,43 @@ pub fn rows() -> Vec<Sample> {
     Op::samples().into_iter().filter(|s| !laws::needs_axis(&s.op) && wanted(s)).collect()
 }
 
-/// The row as it is.
+/// Checks the op on the row's operands.
 ///
 /// # Errors
-/// How the backend differs.
+/// The difference.
 pub fn values(backend: &dyn Backend, s: &Sample) -> Result<(), String> {
     agrees(backend, &laws::graph_of(s)?, &s.inputs)
 }
 
-/// The same operands transposed, reversed, or spread over a larger array, and the results moved as
-/// well: a backend that fuses data movement walks them with odd strides, in every kind of kernel.
+/// Checks the op with operands transposed, reversed, or strided in a larger array, and its results
+/// moved likewise: a backend that fuses data movement accesses them with unusual strides, in each
+/// kind of kernel.
 ///
 /// # Errors
-/// How the backend differs.
+/// The difference.
 pub fn layouts(backend: &dyn Backend, s: &Sample) -> Result<(), String> {
-    for layout in Layout::ALL {
-        let (graph, args) = laws::laid_out(s, layout)?;
+    for layout in MemoryLayout::ALL {
+        let (graph, args) = laws::with_layout(s, layout)?;
         agrees(backend, &graph, &args).map_err(|e| format!("{layout:?}: {e}"))?;
     }
     Ok(())
 }
 
-/// Operands made of NaN, infinities, both zeros, and the ends of integers, in many combinations.
-/// Loops and branches are left out: what bounds them would be any number.
+/// Checks operands made of NaN, infinities, both zeros, and the extreme integers, in many
+/// combinations. Loops and branches are excluded: their bounds would be arbitrary.
 ///
 /// # Errors
-/// How the backend differs.
+/// The difference.
 pub fn corners(backend: &dyn Backend, s: &Sample) -> Result<(), String> {
     if !s.op.graphs().is_empty() || s.inputs.is_empty() {
         return Ok(());
     }
     let (graph, like) = laws::batched(s, 0, 19)?;
     let program = compile(backend, &graph)?;
-    for round in 0..ROUNDS {
+    for round in 0..OPERAND_ROUNDS {
         let args: Vec<Literal> =
-            like.iter().enumerate().map(|(i, x)| cornered(&s.op, x, round, i)).collect();
-        // What has no value for the oracle has none here.
+            like.iter().enumerate().map(|(i, x)| special_operand(&s.op, x, round, i)).collect();
+        // The reference interpreter returns an error for some of these operands.
         let Ok(want) = laws::run(&graph, &args) else { continue };
         let have = call(backend, &*program, &args)?;
         crate::close::all_close(&have, &want, 1.0).map_err(|e| format!("{e}\nof {args:?}"))?;
@@ -102,11 +103,11 @@ pub fn corners(backend: &dyn Backend, s: &Sample) -> Result<(), String> {
     Ok(())
 }
 
-/// The op batched along axes at the front and at the back: enough elements that they are computed
-/// in vectors, with some left over; and none at all.
+/// Checks the op batched along axes at the front and at the back, with enough elements for vectors
+/// and a remainder, and with none.
 ///
 /// # Errors
-/// How the backend differs.
+/// The difference.
 pub fn batches(backend: &dyn Backend, s: &Sample) -> Result<(), String> {
     if s.inputs.is_empty() {
         return Ok(());
@@ -118,18 +119,19 @@ pub fn batches(backend: &dyn Backend, s: &Sample) -> Result<(), String> {
     Ok(())
 }
 
-/// How many operands `corners` tries for a row.
-const ROUNDS: usize = 6;
+/// The number of operand lists that `corners` tries for a row.
+const OPERAND_ROUNDS: usize = 6;
 
-/// Corners of floats. Sums and products of many would overflow in single precision where the
-/// oracle's double precision does not, so that large numbers are for functions of single elements
+/// Special floats. Sums and products of many large ones would overflow in single precision but not
+/// in the reference interpreter's double precision, so large values are used for elementwise ops
 /// only.
-const CORNERS: [f64; 11] =
+const SPECIAL_FLOATS: [f64; 11] =
     [f64::NAN, f64::INFINITY, 1.0, -0.0, f64::NEG_INFINITY, -1.5, 0.0, 0.5, 2.5, -3.0, 7.25];
-const LARGE: [f64; 2] = [1e30, -1e30];
+const LARGE_FLOATS: [f64; 2] = [1e30, -1e30];
 
-/// An operand of that type made of corners: each round and each operand begin elsewhere.
-fn cornered(op: &Op, x: &Literal, round: usize, operand: usize) -> Literal {
+/// Creates an operand of the type of `x` from special values; each round and each operand starts at
+/// a different one.
+fn special_operand(op: &Op, x: &Literal, round: usize, operand: usize) -> Literal {
     let is_elementwise = matches!(
         op,
         Op::Unary(_)
@@ -139,8 +141,8 @@ fn cornered(op: &Op, x: &Literal, round: usize, operand: usize) -> Literal {
             | Op::Clamp(_)
             | Op::Convert(_)
     );
-    let (dtype, large) = (x.dtype(), if is_elementwise { &LARGE[..] } else { &[] });
-    let floats: Vec<f64> = CORNERS.iter().chain(large).copied().collect();
+    let (dtype, large) = (x.dtype(), if is_elementwise { &LARGE_FLOATS[..] } else { &[] });
+    let floats: Vec<f64> = SPECIAL_FLOATS.iter().chain(large).copied().collect();
     let at = |k: usize, n: usize| (k + round * 2 + operand * (round + 3)) % n;
     let float = |k: usize| floats[at(k, floats.len())];
     match dtype.kind() {
@@ -154,21 +156,21 @@ fn cornered(op: &Op, x: &Literal, round: usize, operand: usize) -> Literal {
             &(0..x.ty().size()).map(float).collect::<Vec<_>>(),
         ),
         _ if is_elementwise => {
-            let ends = ends(dtype);
+            let ends = extreme_integers(dtype);
             Literal::from_f64s(
                 dtype,
                 x.shape().clone(),
                 &(0..x.ty().size()).map(|k| ends[at(k, ends.len())]).collect::<Vec<_>>(),
             )
         }
-        // Places and counts keep their meaning.
+        // Indices and counts must stay valid.
         _ => x.clone(),
     }
 }
 
-/// Zero, one, a small number, and the ends of what an integer dtype holds, as far as a double
-/// precision number holds them.
-fn ends(dtype: DType) -> Vec<f64> {
+/// Returns zero, one, a small value, and the extreme values of an integer dtype, as far as f64
+/// represents them.
+fn extreme_integers(dtype: DType) -> Vec<f64> {
     let bits = dtype.bits() as i32;
     match dtype.kind() {
         Kind::Signed => vec![
@@ -200,12 +202,12 @@ fn call(
     program: &dyn Executable,
     args: &[Literal],
 ) -> Result<Vec<Literal>, String> {
-    let told = |e: neurax_ir::Error| format!("{}: {e}", backend.name());
+    let message = |e: neurax_ir::Error| format!("{}: {e}", backend.name());
     let args: Vec<Buffer> = args
         .iter()
         .map(|x| backend.upload(x.clone(), 0))
         .collect::<Result<_, _>>()
-        .map_err(told)?;
-    let outs = program.run(args).map_err(told)?;
-    outs.iter().map(|y| backend.download(y)).collect::<Result<_, _>>().map_err(told)
+        .map_err(message)?;
+    let outs = program.run(args).map_err(message)?;
+    outs.iter().map(|y| backend.download(y)).collect::<Result<_, _>>().map_err(message)
 }

@@ -1,30 +1,30 @@
-//! Reads the fixtures that `fixtures/record.py` recorded from JAX. `fixtures/README.md` explains
-//! their keys.
+//! The reader of the fixtures that `fixtures/record.py` recorded from JAX. `fixtures/README.md`
+//! explains their keys.
 
 use neurax_ir::{Bytes, DType, Literal, Type};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
-/// One file of fixtures.
+/// The contents of a fixture file.
 #[derive(Clone, Debug)]
 pub struct Fixture {
-    /// Its name, without the ending.
+    /// The file's name without its extension.
     pub name: String,
     /// The values by key, e.g. `f32/in.0`.
     pub values: BTreeMap<String, Literal>,
-    /// What the file says about itself: `family`, `modes`, `jax`.
+    /// The metadata of the file: `family`, `modes`, `jax`.
     pub metadata: BTreeMap<String, String>,
 }
 
-/// The folder of the files.
+/// Returns the folder of the fixture files.
 pub fn folder() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/data"))
 }
 
-/// The names of all files, sorted.
+/// Returns the names of all files, sorted.
 ///
 /// # Errors
-/// When the folder cannot be read.
+/// If the folder cannot be read.
 pub fn names() -> Result<Vec<String>, String> {
     let files = fs::read_dir(folder()).map_err(|e| format!("{}: {e}", folder().display()))?;
     let stems = files
@@ -37,7 +37,7 @@ pub fn names() -> Result<Vec<String>, String> {
     Ok(names)
 }
 
-/// Reads one file.
+/// Reads the file called `name`.
 ///
 /// ```
 /// let f = neurax_testkit::fixtures::read("tanh").unwrap();
@@ -47,26 +47,27 @@ pub fn names() -> Result<Vec<String>, String> {
 /// ```
 ///
 /// # Errors
-/// When there is no such file, or it is not well-formed.
+/// If the file does not exist or is not well-formed.
 pub fn read(name: &str) -> Result<Fixture, String> {
     let path = folder().join(format!("{name}.safetensors"));
-    let told = |e: &dyn std::fmt::Display| format!("{}: {e}", path.display());
-    let bytes = fs::read(&path).map_err(|e| told(&e))?;
-    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| told(&e))?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|e| told(&e))?;
-    let values =
-        file.iter().map(|(key, view)| Ok((key.to_string(), literal(&view).map_err(|e| told(&e))?)));
+    let message = |e: &dyn std::fmt::Display| format!("{}: {e}", path.display());
+    let bytes = fs::read(&path).map_err(|e| message(&e))?;
+    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| message(&e))?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|e| message(&e))?;
+    let values = file
+        .iter()
+        .map(|(key, view)| Ok((key.to_string(), literal(&view).map_err(|e| message(&e))?)));
     let metadata = header.metadata().clone().unwrap_or_default().into_iter().collect();
     Ok(Fixture { name: name.to_string(), values: values.collect::<Result<_, String>>()?, metadata })
 }
 
 impl Fixture {
-    /// Was that mode recorded?
+    /// Returns true if `mode` was recorded.
     pub fn has(&self, mode: &str) -> bool {
         self.metadata.get("modes").is_some_and(|m| m.split(',').any(|x| x == mode))
     }
 
-    /// The values `prefix/key.0`, `prefix/key.1`, .. by their number; numbers may be missing
+    /// Returns the values `prefix/key.0`, `prefix/key.1`, .. by index. Indices may be missing
     /// (integers have no gradient).
     pub fn numbered(&self, prefix: &str, key: &str) -> BTreeMap<usize, Literal> {
         let start = format!("{prefix}/{key}.");
@@ -74,7 +75,7 @@ impl Fixture {
         self.values.iter().filter_map(|(k, v)| Some((number(k)?, v.clone()))).collect()
     }
 
-    /// The values `prefix/key.0`, `prefix/key.1`, .. in order.
+    /// Returns the values `prefix/key.0`, `prefix/key.1`, .. in order.
     pub fn list(&self, prefix: &str, key: &str) -> Vec<Literal> {
         self.numbered(prefix, key).into_values().collect()
     }

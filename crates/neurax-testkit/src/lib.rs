@@ -1,10 +1,11 @@
-//! Laws, fixtures, random programs; for tests.
+//! Test utilities: laws, fixtures, random programs.
 //!
-//! [`laws`] holds what every op must obey, as functions of one sample row; [`random`] makes whole
-//! programs and checks transforms and passes on them; [`conformance`] compares a backend with the
-//! oracle; [`fixtures`] reads what was recorded from JAX; [`close`] says what "equal" means;
-//! [`table`] is the table of ops by dtypes that the rows give. Who writes an op starts with
-//! [`laws`], who writes a backend with [`conformance`]. Not published.
+//! [`laws`] contains the laws that each op must satisfy, as functions of a sample row; [`random`]
+//! generates whole programs and checks transforms and passes on them; [`conformance`] compares a
+//! backend with the reference interpreter; [`fixtures`] reads values recorded from JAX; [`close`]
+//! compares values within tolerances; [`table`] derives the table of ops by dtypes from the sample
+//! rows. Start with [`laws`] to write an op, with [`conformance`] to write a backend. Not
+//! published.
 
 pub mod close;
 pub mod conformance;

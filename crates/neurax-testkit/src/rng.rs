@@ -1,6 +1,6 @@
-//! A small generator of pseudo-random numbers, so that a printed seed is all that a failure needs.
+//! A small pseudo-random number generator: a printed seed suffices to reproduce a failure.
 
-/// SplitMix64. Steele, Lea, Flood, Fast Splittable Pseudorandom Number Generators
+/// A SplitMix64 generator. Steele, Lea, Flood, Fast Splittable Pseudorandom Number Generators
 /// (<https://doi.org/10.1145/2660193.2660195>).
 ///
 /// ```
@@ -11,12 +11,12 @@
 pub struct Rng(u64);
 
 impl Rng {
-    /// A generator that starts from `seed`.
+    /// Creates a generator from `seed`.
     pub fn new(seed: u64) -> Rng {
         Rng(seed)
     }
 
-    /// 64 random bits.
+    /// Returns 64 random bits.
     pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -25,35 +25,35 @@ impl Rng {
         z ^ (z >> 31)
     }
 
-    /// A number in `0..n`; 0 if there is none.
+    /// Returns a number in `0..n`; 0 if the range is empty.
     pub fn below(&mut self, n: usize) -> usize {
         (self.bits() % n.max(1) as u64) as usize
     }
 
-    /// A number in `lo..=hi`.
+    /// Returns a number in `lo..=hi`.
     pub fn between(&mut self, lo: usize, hi: usize) -> usize {
         lo + self.below(hi + 1 - lo)
     }
 
-    /// True once in `n` times.
+    /// Returns true with probability `1 / n`.
     pub fn one_in(&mut self, n: usize) -> bool {
         self.below(n) == 0
     }
 
-    /// A number in `lo..hi`.
+    /// Returns a number in `lo..hi`.
     pub fn range(&mut self, lo: f64, hi: f64) -> f64 {
         lo + (hi - lo) * ((self.bits() >> 11) as f64 / (1u64 << 53) as f64)
     }
 
-    /// One of the items.
+    /// Returns one of `items`.
     ///
     /// # Panics
-    /// When there is none.
+    /// If `items` is empty.
     pub fn pick<T: Clone>(&mut self, items: &[T]) -> T {
         items[self.below(items.len())].clone()
     }
 
-    /// The numbers below `n` in random order.
+    /// Returns a random permutation of `0..n`.
     pub fn permutation(&mut self, n: usize) -> Vec<usize> {
         let mut p: Vec<usize> = (0..n).collect();
         for i in (1..n).rev() {

@@ -3,16 +3,17 @@
 use neurax_ir::{DType, Op, Sample};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The table as Markdown: for every op the dtypes of its operands (of its results, if it has none)
-/// in the sample rows.
+/// Returns the table as Markdown: for each op, the dtypes of its operands in the sample rows, or of
+/// its results if it has no operands.
 pub fn ops_by_dtypes() -> String {
     let mut rows: BTreeMap<&'static str, BTreeSet<DType>> = BTreeMap::new();
     for s in Op::samples() {
         rows.entry(s.op.name()).or_default().extend(dtypes(&s));
     }
     let mut out = String::from("# Ops by dtypes\n\n");
-    out += "Which element types each op takes, as its sample rows show; a test holds this page to them\n";
-    out += "(`BLESS=1 cargo test -p neurax-testkit --test table` writes it). The rows are also what the laws run over.\n\n";
+    out += "The element types that each op accepts, according to its sample rows.\n";
+    out += "A test checks this page (`BLESS=1 cargo test -p neurax-testkit --test table` ";
+    out += "writes it); the laws are checked on the same rows.\n\n";
     out += &format!("| op | {} |\n", DType::ALL.map(|d| d.name()).join(" | "));
     out += &format!("|---|{}\n", ":-:|".repeat(DType::ALL.len()));
     for (name, dtypes) in rows {

@@ -1,5 +1,5 @@
-//! What derivatives and loops cost: equations executed, bytes kept for the backward pass, memory
-//! written in place.
+//! The costs of derivatives and loops: equations executed, bytes kept for the backward pass, memory
+//! reused in place.
 
 use neurax_ir::op::{Call, Checkpoint, Cond, DynamicUpdateSlice, Scan};
 use neurax_ir::{
@@ -35,7 +35,7 @@ fn optimised(g: &Graph) -> Graph {
     passes::optimise(g, &mut |_, _| {}).unwrap()
 }
 
-/// `tanh(w h + x)`
+/// Emits `tanh(w h + x)`.
 fn cell(b: &mut Builder, w: Value, h: Value, x: Value) -> Value {
     let dot = neurax_ir::op::DotGeneral {
         lhs_batch: vec![],
@@ -57,7 +57,8 @@ fn cell_graph() -> Arc<Graph> {
     Arc::new(b.finish(&[y]).unwrap())
 }
 
-/// A recurrent network: `(w, h, xs) -> loss`, its cell made by `body` in a loop over `xs`.
+/// Returns a recurrent network `(w, h, xs) -> loss` whose cell is emitted by `body` in a loop over
+/// `xs`.
 fn rnn(body: &dyn Fn(&mut Builder, Value, Value, Value) -> Value) -> Graph {
     let mut c = Builder::new();
     let (w, h, x) =
@@ -77,7 +78,7 @@ fn rnn(body: &dyn Fn(&mut Builder, Value, Value, Value) -> Value) -> Graph {
 
 type Cell = fn(&mut Builder, Value, Value, Value) -> Value;
 
-/// The cell plain, and inside each op that holds graphs.
+/// The cell, plain and inside each op that holds graphs.
 const CELLS: [(&str, Cell); 4] = [
     ("plain", cell),
     ("call", |b, w, h, x| b.emit(Call { callee: "cell".into(), body: cell_graph() }, &[w, h, x])),
@@ -156,8 +157,8 @@ fn passes_do_not_undo_a_checkpoint() {
     );
 }
 
-/// A loop that writes element after element into its carry.
-fn filling(length: usize) -> Result<Graph> {
+/// Returns a loop that writes its carry element by element.
+fn fill_loop(length: usize) -> Result<Graph> {
     let mut c = Builder::new();
     let (i, buffer) = (c.input(Type::scalar(DType::I32)), c.input(f32s(&[length])));
     let at = c.reshape(i, [1]);
@@ -176,8 +177,8 @@ fn filling(length: usize) -> Result<Graph> {
 }
 
 #[test]
-fn a_carry_that_is_written_into_stays_where_it_is() {
-    let graph = optimised(&filling(STEPS).unwrap());
+fn an_updated_carry_is_written_in_place() {
+    let graph = optimised(&fill_loop(STEPS).unwrap());
     let buffer = Literal::zeros(f32s(&[STEPS]));
     let at = buffer.bytes().address();
     let mut eval = Eval::default();
@@ -188,8 +189,8 @@ fn a_carry_that_is_written_into_stays_where_it_is() {
 }
 
 #[test]
-fn a_buffer_that_is_kept_is_copied_once() {
-    let graph = filling(STEPS).unwrap();
+fn a_buffer_with_another_owner_is_copied_once() {
+    let graph = fill_loop(STEPS).unwrap();
     let buffer = Literal::zeros(f32s(&[STEPS]));
     let kept = buffer.clone();
     let mut eval = Eval::default();
@@ -208,7 +209,7 @@ fn batching_a_loop_does_not_make_it_longer() {
 }
 
 #[test]
-fn a_result_that_the_backward_pass_needs_is_kept_once() {
+fn a_result_that_is_a_residual_is_stored_once() {
     let mut c = Builder::new();
     let x = c.input(f32s(&[WIDTH]));
     let y = c.exp(x);

@@ -1,5 +1,5 @@
-//! Random programs; `NEURAX_SEED` and `NEURAX_PROGRAMS` choose which and how many (see
-//! `scripts/random-programs.sh`).
+//! Checks random programs. `NEURAX_SEED` and `NEURAX_PROGRAMS` choose the first seed and the number
+//! of programs (see `scripts/random-programs.sh`).
 
 use neurax_ir::{Graph, Op};
 use neurax_testkit::random::{Program, Verdict, check, shrink};
@@ -9,15 +9,15 @@ use std::sync::{
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-/// So many that 1,000 are compared with differences and have a reverse mode: every fifth may hold a
-/// loop without an end.
+/// The number of programs, such that 1,000 are compared with differences and have a reverse mode:
+/// one in five may contain an unbounded loop.
 const PROGRAMS: u64 = 1300;
 
 #[derive(Default)]
 struct Tally {
     steep: u64,
     reverse: u64,
-    /// In both modes, and not steep.
+    /// Programs checked in both modes that are not steep.
     full: u64,
     failures: Vec<String>,
 }
@@ -27,7 +27,7 @@ fn number(name: &str, default: u64) -> u64 {
 }
 
 #[test]
-fn random_programs_keep_every_property() {
+fn random_programs_have_all_properties() {
     let (first, count) = (number("NEURAX_SEED", 0), number("NEURAX_PROGRAMS", PROGRAMS));
     println!("{count} programs, seeds from {first} on");
     // A panic is a failure of its program; its message is in the report.
@@ -41,7 +41,7 @@ fn random_programs_keep_every_property() {
                     if k >= count || lock(&tally).failures.len() >= 5 {
                         break;
                     }
-                    match one(first.wrapping_add(k)) {
+                    match run_program(first.wrapping_add(k)) {
                         Ok(v) => {
                             let mut t = lock(&tally);
                             t.steep += v.steep as u64;
@@ -65,7 +65,7 @@ fn random_programs_keep_every_property() {
     println!("{} of {count} in reverse mode, {} too steep for differences", t.reverse, t.steep);
     assert!(
         t.steep * 50 <= count,
-        "{} of {count} programs are too steep to tell anything",
+        "{} of {count} programs are too steep to compare with differences",
         t.steep
     );
     assert!(
@@ -79,8 +79,8 @@ fn lock(t: &Mutex<Tally>) -> std::sync::MutexGuard<'_, Tally> {
     t.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn one(seed: u64) -> Result<Verdict, String> {
-    let p = neurax_testkit::laws::caught(|| Program::new(seed))?;
+fn run_program(seed: u64) -> Result<Verdict, String> {
+    let p = neurax_testkit::laws::catch_panic(|| Program::new(seed))?;
     check(&p).map_err(|f| {
         let (p, f) = shrink(&p, f);
         format!("seed {seed}: {}: {}\nin\n{}", f.property, f.why, p.listing())
@@ -105,7 +105,7 @@ fn depth(g: &Graph) -> usize {
 }
 
 #[test]
-fn programs_are_of_the_size_that_is_wanted_and_use_the_ops() {
+fn programs_have_the_intended_sizes_and_use_all_ops() {
     let (mut used, mut deep, mut sizes) = (BTreeSet::new(), 0, vec![]);
     for seed in 0..PROGRAMS {
         let p = Program::new(seed).unwrap();

@@ -1,39 +1,41 @@
-//! Law 4.
+//! Law 4: batching.
 
 use super::*;
 use crate::close::close;
 use neurax_ir::{Axis, DType, Value};
 
-/// Law 4: batching is running one by one and stacking, for subsets of batched operands, with the
-/// new axis at the front, at the back and in between, and also when it has size 0.
+/// Checks law 4: batching equals evaluating each example and stacking the results, for subsets of
+/// batched operands, with the batch axis at the front, at the back and in between, and also for
+/// size 0.
 ///
 /// # Errors
-/// When it does not hold.
+/// The violation.
 pub fn batching_is_stacking(s: &Sample) -> Result<(), String> {
     if needs_axis(&s.op) {
         return Ok(());
     }
     for (dims, size) in axes(s) {
-        one(s, &dims, size).map_err(|e| format!("axis of size {size} at {dims:?}: {e}"))?;
+        check_axis(s, &dims, size).map_err(|e| format!("axis of size {size} at {dims:?}: {e}"))?;
     }
     Ok(())
 }
 
-/// The op with all operands batched along an axis of that size at the front (0), the back (1) or in
-/// between (2), as a graph, and its operands: for other ways to compute it.
+/// Returns the op as a graph with all operands batched along an axis of `size` at the front
+/// (`place` 0), the back (1) or in between (2), and its operands, for comparison with other
+/// implementations.
 ///
 /// # Errors
-/// When the op cannot be batched.
+/// If the op cannot be batched.
 pub fn batched(s: &Sample, place: usize, size: usize) -> Result<(Graph, Vec<Literal>), String> {
     let dims: Vec<Option<usize>> =
         s.inputs.iter().map(|x| Some(position(x.ty().rank(), place))).collect();
     let members: Vec<Vec<Literal>> = (0..size.max(1)).map(|k| member(s, &dims, k)).collect();
     let stacked: Vec<Literal> =
-        (0..dims.len()).map(|i| joined(&members, i, dims[i], size)).collect();
+        (0..dims.len()).map(|i| stacked_operand(&members, i, dims[i], size)).collect();
     Ok((batched_graph(s, &stacked, &dims, size)?.0, stacked))
 }
 
-/// Where the new axis is put, and its sizes.
+/// Returns the positions and sizes of the batch axis to try.
 fn axes(s: &Sample) -> Vec<(Vec<Option<usize>>, usize)> {
     let all: Vec<usize> = (0..s.inputs.len()).collect();
     let mut out = vec![];
@@ -50,7 +52,7 @@ fn axes(s: &Sample) -> Vec<(Vec<Option<usize>>, usize)> {
     out
 }
 
-/// Front, back, then between.
+/// Returns the position of the batch axis: front, back, middle in `turn`.
 fn position(rank: usize, turn: usize) -> usize {
     match turn % 3 {
         0 => 0,
@@ -59,26 +61,26 @@ fn position(rank: usize, turn: usize) -> usize {
     }
 }
 
-fn one(s: &Sample, dims: &[Option<usize>], size: usize) -> Result<(), String> {
+fn check_axis(s: &Sample, dims: &[Option<usize>], size: usize) -> Result<(), String> {
     let members: Vec<Vec<Literal>> = (0..size.max(1)).map(|k| member(s, dims, k)).collect();
     let stacked: Vec<Literal> =
-        (0..dims.len()).map(|i| joined(&members, i, dims[i], size)).collect();
+        (0..dims.len()).map(|i| stacked_operand(&members, i, dims[i], size)).collect();
     let (graph, out_dims) = batched_graph(s, &stacked, dims, size)?;
     let ys = run(&graph, &stacked)?;
-    let outs = s.op.infer(&types_of(&s.inputs)).map_err(told)?;
+    let outs = s.op.infer(&types_of(&s.inputs)).map_err(message)?;
     if ys.len() != outs.len() || out_dims.len() != outs.len() {
         return Err(format!(
-            "{} results and {} places for {} results of the op",
+            "expected {} results and batch axes, got {} and {}",
+            outs.len(),
             ys.len(),
-            out_dims.len(),
-            outs.len()
+            out_dims.len()
         ));
     }
     for (i, (t, (y, d))) in outs.iter().zip(ys.iter().zip(&out_dims)).enumerate() {
         let want = d.map_or(t.shape.clone(), |d| t.shape.inserted(d, size));
         if y.ty() != &t.with_shape(want) {
             return Err(format!(
-                "result {i} is {}, the op alone gives {t}, the axis is at {d:?}",
+                "result {i} is {}, expected {t} with the batch axis at {d:?}",
                 y.ty()
             ));
         }
@@ -102,11 +104,11 @@ fn batched_graph(
     let xs: Vec<Value> = b.inputs(&types_of(stacked));
     let axis = Axis { size, name: None };
     let (ys, out) = s.op.batch(&mut b, &axis, &xs, dims).map_err(|e| format!("batch: {e}"))?;
-    Ok((b.finish(&ys).map_err(told)?, out))
+    Ok((b.finish(&ys).map_err(message)?, out))
 }
 
-/// Operands of member `k`: the row's own, and for the others different ones that stay in the row's
-/// domain.
+/// Returns the operands of example `k`: those of the row for 0, variations in the row's domain for
+/// the others.
 fn member(s: &Sample, dims: &[Option<usize>], k: usize) -> Vec<Literal> {
     s.inputs
         .iter()
@@ -115,7 +117,7 @@ fn member(s: &Sample, dims: &[Option<usize>], k: usize) -> Vec<Literal> {
         .collect()
 }
 
-/// The elements rolled `k` places; scalar integers count up, scalar bools alternate.
+/// Rotates the elements by `k`; scalar integers count up, scalar bools alternate.
 pub fn varied(x: &Literal, k: usize) -> Literal {
     let n = x.ty().size();
     let scalar_step = x.ty().rank() == 0 && (x.dtype().is_int() || x.dtype() == DType::Bool);
@@ -133,7 +135,7 @@ pub fn varied(x: &Literal, k: usize) -> Literal {
     })
 }
 
-fn joined(members: &[Vec<Literal>], i: usize, dim: Option<usize>, size: usize) -> Literal {
+fn stacked_operand(members: &[Vec<Literal>], i: usize, dim: Option<usize>, size: usize) -> Literal {
     let xs: Vec<&Literal> = members.iter().take(size).map(|m| &m[i]).collect();
     match dim {
         Some(d) => stack(members[0][i].ty(), &xs, d),
@@ -141,7 +143,7 @@ fn joined(members: &[Vec<Literal>], i: usize, dim: Option<usize>, size: usize) -
     }
 }
 
-/// Literals of type `ty` stacked along a new axis `dim`.
+/// Stacks literals of type `ty` along a new axis `dim`.
 pub fn stack(ty: &Type, xs: &[&Literal], dim: usize) -> Literal {
     let inner: usize = ty.shape[dim..].iter().product();
     let out_ty = ty.with_shape(ty.shape.inserted(dim, xs.len()));
@@ -154,14 +156,16 @@ pub fn stack(ty: &Type, xs: &[&Literal], dim: usize) -> Literal {
     })
 }
 
-/// Index `k` of axis `dim`.
+/// Returns the slice at index `k` of axis `dim`.
 pub fn take(x: &Literal, dim: usize, k: usize) -> Literal {
     let shape = x.shape().removed(dim);
     let (count, inner): (usize, usize) = (x.shape()[dim], x.shape()[dim + 1..].iter().product());
     neurax_ir::with_compute!(any x.dtype(), C => {
         let old = x.load::<C>();
-        Literal::build(x.ty().with_shape(shape), |out: &mut [C]| for (at, o) in out.iter_mut().enumerate() {
-            *o = old[(at / inner * count + k) * inner + at % inner];
+        Literal::build(x.ty().with_shape(shape), |out: &mut [C]| {
+            for (at, o) in out.iter_mut().enumerate() {
+                *o = old[(at / inner * count + k) * inner + at % inner];
+            }
         })
     })
 }

@@ -1,4 +1,4 @@
-//! Laws of the ops that talk along a named axis: they have a value only after `vmap` has bound it.
+//! Laws of collectives, which have a value only after `vmap` has bound their axis.
 
 use super::transposition::same_product;
 use super::*;
@@ -6,66 +6,66 @@ use crate::close::close;
 use neurax_ir::op::{Reduce, ReduceKind};
 use neurax_ir::{Axis, DType, passes, transform};
 
-const SIZE: usize = 3;
+const AXIS_SIZE: usize = 3;
 
-/// Bound by `vmap`, every member has the value of the reduction over all members (or its own
-/// index); batching over another axis first changes nothing; derivatives may be taken before or
-/// after, and forward and reverse mode agree.
+/// Checks that, bound by `vmap`, each example has the value of the reduction over all examples (or
+/// its own index); that batching over another axis first changes nothing; and that derivatives
+/// before and after `vmap`, and in forward and reverse mode, agree.
 ///
 /// # Errors
-/// When it does not hold.
+/// The violation.
 pub fn named_axes_are_bound(s: &Sample) -> Result<(), String> {
     let name = match &s.op {
         Op::AllReduce(x) => x.axis.clone(),
         Op::AxisIndex(x) => x.axis.clone(),
         _ => return Ok(()),
     };
-    let axis = Axis { size: SIZE, name: Some(name) };
+    let axis = Axis { size: AXIS_SIZE, name: Some(name) };
     let graph = graph_of(s)?;
-    let args: Vec<Literal> = s.inputs.iter().map(|x| members(x, SIZE)).collect();
+    let args: Vec<Literal> = s.inputs.iter().map(|x| examples(x, AXIS_SIZE)).collect();
     let want = expected(s, &args)?;
-    let bound = bound(&graph, &axis)?;
+    let bound = bind(&graph, &axis)?;
     let have = run(&bound, &args)?.remove(0);
     close(&have, &want)?;
     passes::optimise(&bound, &mut |_, _| {})
-        .map_err(told)
+        .map_err(message)
         .and_then(|g| close(&run(&g, &args)?[0], &want))?;
-    batched_first(&graph, &axis, &args, &want)?;
-    either_order(s, &bound, &axis, &args)
+    check_batched_first(&graph, &axis, &args, &want)?;
+    check_either_order(s, &bound, &axis, &args)
 }
 
-fn members(x: &Literal, n: usize) -> Literal {
+fn examples(x: &Literal, n: usize) -> Literal {
     let all: Vec<Literal> = (0..n).map(|k| varied(x, k)).collect();
     stack(x.ty(), &all.iter().collect::<Vec<_>>(), 0)
 }
 
-fn bound(g: &Graph, axis: &Axis) -> Result<Graph, String> {
+fn bind(g: &Graph, axis: &Axis) -> Result<Graph, String> {
     transform::vmap_all(g, axis).map_err(|e| format!("vmap: {e}"))
 }
 
 fn expected(s: &Sample, args: &[Literal]) -> Result<Literal, String> {
     let Op::AllReduce(op) = &s.op else {
-        return Ok(Literal::from_f64s(DType::I32, [SIZE], &[0.0, 1.0, 2.0]));
+        return Ok(Literal::from_f64s(DType::I32, [AXIS_SIZE], &[0.0, 1.0, 2.0]));
     };
     let one = eval_op(&Reduce { kind: op.kind, axes: vec![0] }.into(), args)?.remove(0);
     Ok(stack(one.ty(), &[&one, &one, &one], 0))
 }
 
-/// Over an axis without a name, of two members that are the same, then over the named one.
-fn batched_first(
+/// Checks batching over an unnamed axis of two equal examples, then over the named axis.
+fn check_batched_first(
     graph: &Graph,
     axis: &Axis,
     args: &[Literal],
     want: &Literal,
 ) -> Result<(), String> {
-    let inner = bound(graph, &Axis { size: 2, name: None })?;
+    let inner = bind(graph, &Axis { size: 2, name: None })?;
     let args: Vec<Literal> = args.iter().map(|x| stack(x.ty(), &[x, x], 1)).collect();
-    let have = run(&bound(&inner, axis)?, &args)?.remove(0);
+    let have = run(&bind(&inner, axis)?, &args)?.remove(0);
     close(&have, &stack(want.ty(), &[want, want], 1))
         .map_err(|e| format!("batched over another axis first: {e}"))
 }
 
-fn either_order(
+fn check_either_order(
     s: &Sample,
     bound_graph: &Graph,
     axis: &Axis,
@@ -83,15 +83,14 @@ fn either_order(
     }
     let v: Vec<Literal> = args.iter().map(|x| direction(rng, x.ty())).collect();
     let both = [args, &v].concat();
-    let before = run(&bound(&first.graph, axis)?, &both)?;
+    let before = run(&bind(&first.graph, axis)?, &both)?;
     let after = transform::jvp(bound_graph, &active).map_err(|e| format!("jvp: {e}"))?;
     crate::close::all_close(&before, &run(&after.graph, &both)?, 4.0)
         .map_err(|e| format!("jvp before and after vmap: {e}"))?;
     let back = transform::vjp(graph, &active).map_err(|e| format!("vjp: {e}"))?;
-    let known = run(&bound(&back.primal, axis)?, args)?;
+    let known = run(&bind(&back.primal, axis)?, args)?;
     let w = direction(rng, before[1].ty());
-    let cts =
-        run(&bound(&back.backward, axis)?, &[&known[1..], std::slice::from_ref(&w)].concat())?;
+    let cts = run(&bind(&back.backward, axis)?, &[&known[1..], std::slice::from_ref(&w)].concat())?;
     same_product(&before[1..], &[w], &v, &cts)
 }
 
@@ -99,8 +98,8 @@ fn is_product(op: &Op) -> bool {
     matches!(op, Op::AllReduce(x) if x.kind == ReduceKind::Prod)
 }
 
-/// A product over members has no derivative before the axis is bound, and the error says what to
-/// do.
+/// Checks that a product over examples has no derivative before the axis is bound, and that the
+/// error explains what to do.
 fn refused_before_bound(first: neurax_ir::Result<transform::Jvp>) -> Result<(), String> {
     match first {
         Err(e)

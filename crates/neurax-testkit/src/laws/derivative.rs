@@ -1,14 +1,14 @@
-//! Law 2.
+//! Law 2: forward-mode derivatives.
 
 use super::*;
 use crate::close::{Tolerance, parts};
 use neurax_ir::{Bound, DType, Tangent};
 
-/// Law 2: on smooth rows in double precision, the tangents of `jvp` are what central differences
-/// say, for every operand alone and all together.
+/// Checks law 2: on smooth rows in double precision, the tangents of `jvp` agree with central
+/// differences, for each operand alone and for all of them.
 ///
 /// # Errors
-/// When it does not hold.
+/// The violation.
 pub fn jvp_is_the_difference(s: &Sample) -> Result<(), String> {
     let active: Vec<usize> =
         (0..s.inputs.len()).filter(|&i| is_double(s.inputs[i].dtype())).collect();
@@ -22,11 +22,11 @@ pub fn jvp_is_the_difference(s: &Sample) -> Result<(), String> {
     }
     let mut rng = rng_for(s);
     sets.iter().try_for_each(|set| {
-        one_direction(s, set, &mut rng).map_err(|e| format!("operands {set:?}: {e}"))
+        check_direction(s, set, &mut rng).map_err(|e| format!("operands {set:?}: {e}"))
     })
 }
 
-fn one_direction(s: &Sample, active: &[usize], rng: &mut Rng) -> Result<(), String> {
+fn check_direction(s: &Sample, active: &[usize], rng: &mut Rng) -> Result<(), String> {
     let v: Vec<Literal> = active.iter().map(|&i| direction(rng, s.inputs[i].ty())).collect();
     let (graph, known) = tangent_graph(s, active)?;
     let tangents = run(&graph, &[&s.inputs[..], &v].concat())?;
@@ -47,7 +47,8 @@ fn one_direction(s: &Sample, active: &[usize], rng: &mut Rng) -> Result<(), Stri
     Ok(())
 }
 
-/// The op's tangents as a graph of operands and tangents, and which results have one.
+/// Returns the op's tangents as a graph of operands and tangents, and for each result whether it
+/// has one.
 fn tangent_graph(s: &Sample, active: &[usize]) -> Result<(Graph, Vec<bool>), String> {
     let mut b = Builder::new();
     let xs = b.inputs(&types_of(&s.inputs));
@@ -56,30 +57,32 @@ fn tangent_graph(s: &Sample, active: &[usize]) -> Result<(Graph, Vec<bool>), Str
         dxs[i] = Some(b.input(s.inputs[i].ty().clone()));
     }
     let dys = match s.op.region() {
-        Some(region) => region.jvp_region(&mut b, &xs, &dxs, false).map_err(told)?.1,
+        Some(region) => region.jvp_region(&mut b, &xs, &dxs, false).map_err(message)?.1,
         None => {
-            let ys = b.try_emit(s.op.clone(), &xs).map_err(told)?;
-            s.op.jvp(&mut b, &Bound { xs: &xs, ys: &ys }, &dxs).map_err(told)?
+            let ys = b.try_emit(s.op.clone(), &xs).map_err(message)?;
+            s.op.jvp(&mut b, &Bound { xs: &xs, ys: &ys }, &dxs).map_err(message)?
         }
     };
     let known = dys.iter().map(Option::is_some).collect();
-    let graph = b.finish(&dys.into_iter().flatten().collect::<Vec<_>>()).map_err(told)?;
+    let graph = b.finish(&dys.into_iter().flatten().collect::<Vec<_>>()).map_err(message)?;
     Ok((graph, known))
 }
 
-/// Central differences of `f` at `xs` along `v` (for the operands `active`), for results in double
-/// precision: two step sizes, extrapolated, so that the error falls with the fourth power of the
-/// step.
+/// Returns central differences of `f` at `xs` along `v` (for the operands `active`), for results in
+/// double precision: Richardson extrapolation of two step sizes, whose error is of fourth order.
 ///
 /// # Errors
-/// When `f` fails.
+/// The error of `f`.
 pub fn difference(
     f: &dyn Fn(&[Literal]) -> Result<Vec<Literal>, String>,
     xs: &[Literal],
     active: &[usize],
     v: &[Literal],
 ) -> Result<Vec<Option<Literal>>, String> {
-    let (coarse, fine) = (central(f, xs, active, v, STEP)?, central(f, xs, active, v, STEP / 2.0)?);
+    let (coarse, fine) = (
+        central(f, xs, active, v, DIFFERENCE_STEP)?,
+        central(f, xs, active, v, DIFFERENCE_STEP / 2.0)?,
+    );
     Ok(coarse
         .iter()
         .zip(&fine)
@@ -87,12 +90,12 @@ pub fn difference(
         .collect())
 }
 
-const STEP: f64 = 1e-3;
+const DIFFERENCE_STEP: f64 = 1e-3;
 
-/// Central differences with one step size.
+/// Returns central differences with step size `h`.
 ///
 /// # Errors
-/// When `f` fails.
+/// The error of `f`.
 pub fn central(
     f: &dyn Fn(&[Literal]) -> Result<Vec<Literal>, String>,
     xs: &[Literal],
@@ -115,7 +118,7 @@ pub fn central(
     Ok(up.iter().zip(&down).map(slope).collect())
 }
 
-/// Joins two literals of one type, part by part.
+/// Combines two literals of one type elementwise, real and imaginary parts separately.
 fn combine(a: &Literal, b: &Literal, f: impl Fn(f64, f64) -> f64) -> Literal {
     let joined: Vec<(f64, f64)> =
         parts(a).iter().zip(parts(b)).map(|(x, y)| (f(x.0, y.0), f(x.1, y.1))).collect();

@@ -1,19 +1,19 @@
-//! The sample rows leave no dtype out.
+//! Coverage: the sample rows include each dtype that an op admits.
 
 use super::*;
 use neurax_ir::DType;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A kind of op, and dtypes that it admits, with where: `operand 0` or `result 0`.
+/// A set of (op, `operand i` or `result i`, dtype).
 type Seen = BTreeSet<(String, String, DType)>;
 
-/// Every dtype that an op admits at an operand or a result has a row: in each row every dtype is
-/// replaced by every other, wherever it stands in the row's types, attributes and graphs; if the op
-/// admits that, there must be a row that has those. Ops of one name with different kinds (`reduce`
-/// by sum, by maximum) are different ops.
+/// Checks that each dtype that an op admits at an operand or a result has a row. In each row, each
+/// dtype is replaced by each other dtype, in types, attributes and nested graphs; if the op admits
+/// the result, there must be a row with it. Ops of one name with different kinds (`reduce` by sum,
+/// by maximum) are different ops.
 ///
 /// # Errors
-/// With the dtypes that have no row, by op.
+/// The dtypes without a row, by op.
 pub fn every_admitted_dtype_has_a_row(rows: &[Sample]) -> Result<(), String> {
     let (mut sampled, mut admitted) = (Seen::new(), Seen::new());
     for row in rows {
@@ -27,22 +27,22 @@ pub fn every_admitted_dtype_has_a_row(rows: &[Sample]) -> Result<(), String> {
             }
         }
     }
-    let mut lost: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+    let mut missing: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
     for (op, place, dtype) in admitted.difference(&sampled) {
-        lost.entry((op, place)).or_default().push(dtype.name());
+        missing.entry((op, place)).or_default().push(dtype.name());
     }
-    let lines: Vec<String> = lost
+    let lines: Vec<String> = missing
         .iter()
         .map(|((op, place), dtypes)| format!("  {op}, {place}: {}", dtypes.join(", ")))
         .collect();
     if lines.is_empty() {
         Ok(())
     } else {
-        Err(format!("dtypes that `infer` admits and no sample row has:\n{}", lines.join("\n")))
+        Err(format!("dtypes that `infer` accepts without a sample row:\n{}", lines.join("\n")))
     }
 }
 
-/// Adds the dtypes of the one equation of a graph.
+/// Adds the dtypes of the equations of a graph.
 fn note(seen: &mut Seen, g: &Graph) {
     for e in g.eqns() {
         let kind = kind_of(&e.op);
@@ -56,7 +56,7 @@ fn note(seen: &mut Seen, g: &Graph) {
     }
 }
 
-/// The name of an op, and its kind or direction if it has one.
+/// Returns the name of an op with its kind or direction, if it has one.
 fn kind_of(op: &Op) -> String {
     let mut p = Printer::default();
     p.op(op);
@@ -68,7 +68,7 @@ fn kind_of(op: &Op) -> String {
     [Some(op.name()), kind].into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
-/// The text with one dtype in place of another.
+/// Replaces a dtype in the text by another one.
 fn with_dtype(text: &str, from: DType, to: DType) -> String {
     let mut out = String::with_capacity(text.len());
     let mut word = String::new();

@@ -1,38 +1,38 @@
-//! The laws of the language. Each is a function of one sample row, so that a new op is held to all
+//! The laws of the IR. Each is a function of a sample row, so that a new op is checked against all
 //! of them by its rows.
 
 mod batch;
 mod collective;
 mod derivative;
 mod dtypes;
-mod garbage;
+mod graph;
 mod layout;
+mod robustness;
 mod text;
 mod transposition;
 mod types;
-mod whole;
 
 pub use batch::{batched, batching_is_stacking, stack, take, varied};
 pub use collective::named_axes_are_bound;
 pub use derivative::{central, jvp_is_the_difference};
 pub use dtypes::every_admitted_dtype_has_a_row;
-pub use garbage::garbage_is_refused;
-pub use layout::{Layout, laid_out};
+pub use graph::{passes_keep_the_value, vjp_is_transposed_jvp};
+pub use layout::{MemoryLayout, with_layout};
+pub use robustness::garbage_is_refused;
 pub use text::{graph_parses_back, text_parses_back};
 pub(crate) use transposition::same_product_within;
 pub use transposition::transpose_is_the_adjoint;
 pub use types::types_are_inferred;
-pub use whole::{passes_keep_the_value, vjp_is_transposed_jvp};
 
 use crate::rng::Rng;
 use neurax_ir::{Builder, Bytes, Error, Eval, Graph, Literal, Op, Printer, Sample, Type};
 use std::{collections::BTreeMap, fmt::Write, panic};
 
-/// A law: holds for a row, or says how it does not.
-pub type Law = fn(&Sample) -> Result<(), String>;
+/// A law: returns an error that explains how a row violates it.
+pub type RowLaw = fn(&Sample) -> Result<(), String>;
 
-/// Every law that a single row can be held to, by name.
-pub const ALL: &[(&str, Law)] = &[
+/// All laws on single rows, by name.
+pub const LAWS: &[(&str, RowLaw)] = &[
     ("1 types", types_are_inferred),
     ("2 jvp", jvp_is_the_difference),
     ("3 transpose", transpose_is_the_adjoint),
@@ -44,20 +44,20 @@ pub const ALL: &[(&str, Law)] = &[
     ("garbage", garbage_is_refused),
 ];
 
-/// Runs laws over rows, and collects every failure, grouped by op.
+/// Checks `laws` on `rows` and collects all failures, grouped by op.
 ///
 /// # Errors
-/// With all failures, readable.
-pub fn check(laws: &[(&str, Law)], rows: &[Sample]) -> Result<(), String> {
+/// All failures as text.
+pub fn check(laws: &[(&str, RowLaw)], rows: &[Sample]) -> Result<(), String> {
     let laws: Vec<(&str, &dyn Fn(&Sample) -> Result<(), String>)> =
         laws.iter().map(|(n, f)| (*n, f as _)).collect();
     check_with(&laws, rows)
 }
 
-/// [`check`] for laws that are closures.
+/// Checks laws that are closures; see [`check`].
 ///
 /// # Errors
-/// With all failures, readable.
+/// All failures as text.
 pub fn check_with(
     laws: &[(&str, &dyn Fn(&Sample) -> Result<(), String>)],
     rows: &[Sample],
@@ -65,7 +65,7 @@ pub fn check_with(
     let mut failures: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for row in rows {
         for (name, law) in laws {
-            if let Err(why) = caught(|| law(row)) {
+            if let Err(why) = catch_panic(|| law(row)) {
                 failures
                     .entry(row.op.name())
                     .or_default()
@@ -76,21 +76,21 @@ pub fn check_with(
     if failures.is_empty() { Ok(()) } else { Err(listing(&failures, rows.len())) }
 }
 
-/// Runs `f`; a panic becomes an error.
+/// Runs `f`, converting a panic into an error.
 ///
 /// # Errors
-/// What `f` says, or the panic.
-pub fn caught<T>(f: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+/// The error of `f`, or the message of the panic.
+pub fn catch_panic<T>(f: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     panic::catch_unwind(panic::AssertUnwindSafe(f)).unwrap_or_else(|p| {
         let text = p
             .downcast_ref::<String>()
             .cloned()
             .or_else(|| p.downcast_ref::<&str>().map(|s| s.to_string()));
-        Err(format!("it panics: {}", text.unwrap_or_default()))
+        Err(format!("panic: {}", text.unwrap_or_default()))
     })
 }
 
-/// `slice[start=[0], limit=[2], stride=[1]](f32[4])`
+/// Returns the row as text, e.g. `slice[start=[0], limit=[2], stride=[1]](f32[4])`.
 pub fn label(s: &Sample) -> String {
     let mut p = Printer::default();
     p.op(&s.op);
@@ -105,19 +105,19 @@ fn listing(failures: &BTreeMap<&str, Vec<String>>, rows: usize) -> String {
     let mut out = format!("{count} failures in {} ops ({rows} rows)\n", failures.len());
     for (op, list) in failures {
         let _ = writeln!(out, "  {op}: {}", list.len());
-        list.iter().take(SHOWN).for_each(|f| out += &format!("    {f}\n"));
-        if list.len() > SHOWN {
-            let _ = writeln!(out, "    .. and {} more", list.len() - SHOWN);
+        list.iter().take(MAX_SHOWN_FAILURES).for_each(|f| out += &format!("    {f}\n"));
+        if list.len() > MAX_SHOWN_FAILURES {
+            let _ = writeln!(out, "    .. and {} more", list.len() - MAX_SHOWN_FAILURES);
         }
     }
     out
 }
 
-/// How many failures of one op are written out.
-const SHOWN: usize = 5;
+/// The number of failures of an op that are printed.
+const MAX_SHOWN_FAILURES: usize = 5;
 
-/// Does evaluation of the op alone have no meaning, because it talks along an axis that only `vmap`
-/// can name?
+/// Returns true if the op has no value of its own because it contains a collective whose axis only
+/// `vmap` can bind.
 pub(crate) fn needs_axis(op: &Op) -> bool {
     matches!(op, Op::AllReduce(_) | Op::AxisIndex(_))
         || op.graphs().iter().any(|g| g.eqns().iter().any(|e| needs_axis(&e.op)))
@@ -127,12 +127,12 @@ fn types_of(xs: &[Literal]) -> Vec<Type> {
     xs.iter().map(|x| x.ty().clone()).collect()
 }
 
-/// The op as a graph of its own.
+/// Returns the op as a graph.
 pub(crate) fn graph_of(s: &Sample) -> Result<Graph, String> {
     let mut b = Builder::new();
     let xs = b.inputs(&types_of(&s.inputs));
-    let ys = b.try_emit(s.op.clone(), &xs).map_err(told)?;
-    b.finish(&ys).map_err(told)
+    let ys = b.try_emit(s.op.clone(), &xs).map_err(message)?;
+    b.finish(&ys).map_err(message)
 }
 
 fn eval_op(op: &Op, xs: &[Literal]) -> Result<Vec<Literal>, String> {
@@ -143,17 +143,17 @@ pub(crate) fn run(graph: &Graph, args: &[Literal]) -> Result<Vec<Literal>, Strin
     neurax_ir::transform::eval(graph, args.to_vec()).map_err(|e| format!("eval: {e}\n{graph}"))
 }
 
-fn told(e: Error) -> String {
+fn message(e: Error) -> String {
     e.to_string()
 }
 
-/// The same value in memory of its own.
+/// Copies the value into separate memory.
 fn unshared(x: &Literal) -> Literal {
     Literal::new(x.ty().clone(), Bytes::copy_of(x.bytes())).unwrap_or_else(|_| x.clone())
 }
 
-/// Random numbers that every dtype represents exactly: tangents, cotangents. Small ones for 8 bits,
-/// whose range ends early.
+/// Returns random values that every dtype represents exactly, for tangents and cotangents; small
+/// ones for 8-bit types, whose range is narrow.
 pub(crate) fn direction(rng: &mut Rng, ty: &Type) -> Literal {
     let n = ty.size();
     let unit = if ty.dtype.bits() == 8 { 0.125 } else { 0.5 };
@@ -165,14 +165,16 @@ pub(crate) fn direction(rng: &mut Rng, ty: &Type) -> Literal {
     Literal::from_f64s(ty.dtype, &ty.shape, &(0..n).map(|_| half()).collect::<Vec<_>>())
 }
 
-/// A literal of those real and imaginary parts.
+/// Creates a literal from real and imaginary parts.
 pub(crate) fn complex(ty: &Type, parts: &[(f64, f64)]) -> Literal {
     neurax_ir::with_compute!(any ty.dtype, C => Literal::build(ty.clone(), |out: &mut [C]| {
-        for (o, &(re, im)) in out.iter_mut().zip(parts) { *o = <C as neurax_ir::Compute>::from_parts(re, im) }
+        for (o, &(re, im)) in out.iter_mut().zip(parts) {
+            *o = <C as neurax_ir::Compute>::from_parts(re, im);
+        }
     }))
 }
 
-/// A generator that depends on the row alone, so that a failing row fails alone as well.
+/// Creates a generator that depends on the row only, so that a failing row also fails alone.
 fn rng_for(s: &Sample) -> Rng {
     let seed = s
         .inputs
@@ -182,7 +184,8 @@ fn rng_for(s: &Sample) -> Rng {
     Rng::new(seed)
 }
 
-/// Subsets of `items` to try: all of them up to four items, else each alone and all together.
+/// Returns the subsets of `items` to try: all non-empty ones up to four items, otherwise each item
+/// alone and all together.
 fn subsets(items: &[usize]) -> Vec<Vec<usize>> {
     if items.len() <= 4 {
         return (1..1usize << items.len())

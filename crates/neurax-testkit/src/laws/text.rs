@@ -1,21 +1,21 @@
-//! Law 5.
+//! Law 5: the text form.
 
 use super::*;
 use std::sync::Arc;
 
-/// Law 5: the text of the op parses back to the same graph, and that graph verifies.
+/// Checks law 5: the text of the op parses to the same graph, and the graph verifies.
 ///
 /// # Errors
-/// When it does not hold.
+/// The violation.
 pub fn text_parses_back(s: &Sample) -> Result<(), String> {
     let graph = graph_of(s)?;
     graph_parses_back(&graph)
 }
 
-/// Law 5 of a whole graph.
+/// Checks law 5 for a graph.
 ///
 /// # Errors
-/// When it does not hold.
+/// The violation.
 pub fn graph_parses_back(graph: &Graph) -> Result<(), String> {
     neurax_ir::verify(graph).map_err(|e| format!("verify: {e}\n{graph}"))?;
     let text = graph.to_string();
@@ -24,11 +24,11 @@ pub fn graph_parses_back(graph: &Graph) -> Result<(), String> {
     if back == *graph {
         Ok(())
     } else {
-        Err(format!("parsing gives another graph:\n{back}\ninstead of\n{text}"))
+        Err(format!("the text parses to another graph: expected\n{text}\ngot\n{back}"))
     }
 }
 
-/// The ops from outside that a graph uses: the parser asks for them.
+/// Returns the custom ops of a graph, which the parser needs.
 fn customs(graph: &Graph) -> Vec<Arc<dyn neurax_ir::op::CustomOp>> {
     let of = |op: &Op| match op {
         Op::Custom(c) => vec![c.0.clone()],

@@ -1,20 +1,20 @@
-//! Law 3, of an op alone.
+//! Law 3 for single ops: transposition.
 
 use super::*;
 use crate::close::{epsilon, parts};
 use neurax_ir::{Bound, Transposed, Value};
 
-/// Law 3: where an op says that it is linear in some operands, `<op(v) - op(0), w> = <v,
-/// transpose(w)>` (the real part of the sum of products, for complex numbers as well), and the rule
-/// does not read the operands that it is linear in. `op(0)` is not zero where another operand is
-/// added (`x + c`, concatenation): the rules that emit such an op give zeros for `c`.
+/// Checks law 3: where an op declares that it is linear in some operands, `<op(v) - op(0), w> = <v,
+/// transpose(w)>` (for complex numbers, the real part of the sum of products), and the rule does
+/// not read these operands. `op(0)` is nonzero if another operand is added (`x + c`,
+/// concatenation): rules that emit such an op pass zeros for `c`.
 ///
 /// # Errors
-/// When it does not hold.
+/// The violation.
 pub fn transpose_is_the_adjoint(s: &Sample) -> Result<(), String> {
     let active: Vec<usize> =
         (0..s.inputs.len()).filter(|&i| s.inputs[i].dtype().is_differentiable()).collect();
-    let outs = s.op.infer(&types_of(&s.inputs)).map_err(told)?;
+    let outs = s.op.infer(&types_of(&s.inputs)).map_err(message)?;
     let differentiable: Vec<usize> =
         (0..outs.len()).filter(|&i| outs[i].dtype.is_differentiable()).collect();
     if needs_axis(&s.op) || differentiable.is_empty() {
@@ -27,7 +27,7 @@ pub fn transpose_is_the_adjoint(s: &Sample) -> Result<(), String> {
             given.extend(differentiable.iter().map(|&i| vec![i]));
         }
         for cts in given {
-            one(s, &outs, &linear, &cts, &mut rng).map_err(|e| {
+            check_linear_in(s, &outs, &linear, &cts, &mut rng).map_err(|e| {
                 format!("linear in operands {linear:?}, cotangents of results {cts:?}: {e}")
             })?;
         }
@@ -35,14 +35,14 @@ pub fn transpose_is_the_adjoint(s: &Sample) -> Result<(), String> {
     Ok(())
 }
 
-fn one(
+fn check_linear_in(
     s: &Sample,
     outs: &[Type],
     linear: &[usize],
     given: &[usize],
     rng: &mut Rng,
 ) -> Result<(), String> {
-    let Some((graph, known)) = backward(s, outs, linear, given)? else { return Ok(()) };
+    let Some((graph, known)) = transposed_op(s, outs, linear, given)? else { return Ok(()) };
     let v: Vec<Literal> = linear.iter().map(|&i| direction(rng, s.inputs[i].ty())).collect();
     let w: Vec<Literal> = given.iter().map(|&i| direction(rng, &outs[i])).collect();
     let with = |f: &dyn Fn(usize) -> Literal| {
@@ -54,14 +54,14 @@ fn one(
         eval_op(&s.op, &with(f)).map(|ys| given.iter().map(|&i| ys[i].clone()).collect::<Vec<_>>())
     };
     let (up, zero) = (at(&|k| v[k].clone())?, at(&|k| Literal::zeros(v[k].ty().clone()))?);
-    let cts = run(&graph, &[&with(&|k| poison(v[k].ty()))[..], &w].concat())?;
+    let cts = run(&graph, &[&with(&|k| nans(v[k].ty()))[..], &w].concat())?;
     let with_ct: Vec<Literal> = known.iter().map(|&k| v[k].clone()).collect();
     same_products(&[(&up, &w, 1.0), (&zero, &w, -1.0)], &[(&with_ct, &cts, 1.0)])
 }
 
-/// The transposed op as a graph of operands and cotangents, and which of the linear operands get
-/// one.
-fn backward(
+/// Returns the transposed op as a graph of operands and cotangents, and the linear operands that
+/// get a cotangent; `None` if the op is not linear in `linear`.
+fn transposed_op(
     s: &Sample,
     outs: &[Type],
     linear: &[usize],
@@ -73,47 +73,47 @@ fn backward(
     for &i in given {
         cts[i] = Some(b.input(outs[i].clone()));
     }
-    let ys = b.try_emit(s.op.clone(), &xs).map_err(told)?;
+    let ys = b.try_emit(s.op.clone(), &xs).map_err(message)?;
     let flags: Vec<bool> = (0..xs.len()).map(|i| linear.contains(&i)).collect();
-    let Transposed::Cotangents(answer) =
+    let Transposed::Cotangents(known_cts) =
         s.op.transpose(&mut b, &Bound { xs: &xs, ys: &ys }, &flags, &cts)
     else {
         return Ok(None);
     };
-    // A graph is walked equation by equation: that one of them is not linear is kept in the
+    // For an op that holds graphs, the error that an equation is not linear is recorded in the
     // builder.
     if s.op.region().is_some() && b.error().is_some_and(|e| e.message().contains("not linear")) {
         return Ok(None);
     }
-    if answer.len() != xs.len() {
-        return Err(format!("{} cotangents for {} operands", answer.len(), xs.len()));
+    if known_cts.len() != xs.len() {
+        return Err(format!("expected {} cotangents, got {}", xs.len(), known_cts.len()));
     }
-    for (i, ct) in answer.iter().enumerate() {
+    for (i, ct) in known_cts.iter().enumerate() {
         match ct {
             Some(_) if !flags[i] => {
                 return Err(format!("operand {i} is not linear and gets a cotangent"));
             }
             Some(c) if b.error().is_none() && b.ty(*c) != s.inputs[i].ty() => {
                 return Err(format!(
-                    "the cotangent of operand {i} is {}, not {}",
-                    b.ty(*c),
-                    s.inputs[i].ty()
+                    "expected a cotangent of type {} for operand {i}, got {}",
+                    s.inputs[i].ty(),
+                    b.ty(*c)
                 ));
             }
             _ => {}
         }
     }
-    let known = (0..linear.len()).filter(|&k| answer[linear[k]].is_some()).collect();
-    let graph = b.finish(&answer.into_iter().flatten().collect::<Vec<_>>()).map_err(told)?;
+    let known = (0..linear.len()).filter(|&k| known_cts[linear[k]].is_some()).collect();
+    let graph = b.finish(&known_cts.into_iter().flatten().collect::<Vec<_>>()).map_err(message)?;
     Ok(Some((graph, known)))
 }
 
-/// NaN everywhere: a rule that reads it gives NaN.
-fn poison(ty: &Type) -> Literal {
+/// Returns NaN in all elements: a rule that reads them returns NaN.
+fn nans(ty: &Type) -> Literal {
     complex(ty, &vec![(f64::NAN, f64::NAN); ty.size()])
 }
 
-/// `<ys, ws> = <vs, cts>`, up to what rounding in that dtype may do to the products.
+/// Checks that `<ys, ws> = <vs, cts>`, up to rounding in the widest epsilon of the dtypes.
 pub(crate) fn same_product(
     ys: &[Literal],
     ws: &[Literal],
@@ -123,7 +123,7 @@ pub(crate) fn same_product(
     same_products(&[(ys, ws, 1.0)], &[(vs, cts, 1.0)])
 }
 
-/// [`same_product`] with a given relative error.
+/// Checks that `<ys, ws> = <vs, cts>` within the relative error `rel`.
 pub(crate) fn same_product_within(
     ys: &[Literal],
     ws: &[Literal],
@@ -134,7 +134,7 @@ pub(crate) fn same_product_within(
     products_agree(&[(ys, ws, 1.0)], &[(vs, cts, 1.0)], rel)
 }
 
-/// Products with a sign.
+/// Inner products with a sign.
 type Products<'a> = [(&'a [Literal], &'a [Literal], f64)];
 
 fn same_products(left: &Products, right: &Products) -> Result<(), String> {
@@ -154,7 +154,7 @@ fn products_agree(left: &Products, right: &Products, rel: f64) -> Result<(), Str
     if (a - b).abs() <= room { Ok(()) } else { Err(format!("<J v, w> = {a}, <v, J^T w> = {b}")) }
 }
 
-/// The sum of the real parts of products, and the sum of their sizes.
+/// Returns the sum of the real parts of all products, and the sum of their magnitudes.
 fn product(products: &Products) -> (f64, f64) {
     let mut sums = (0.0, 0.0);
     for (xs, ys, sign) in products {

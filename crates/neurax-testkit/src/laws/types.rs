@@ -1,12 +1,13 @@
-//! Law 1.
+//! Law 1: types and memory.
 
 use super::*;
 
-/// Law 1: `infer` gives the types of what `eval` gives; and `eval` gives the same value whether or
-/// not it may reuse its operands' memory, and leaves operands alone that somebody else holds.
+/// Checks law 1: `infer` returns the types of the values of `eval`; `eval` returns the same values
+/// whether or not it may reuse its operands' memory, and does not modify operands with other
+/// owners.
 ///
 /// # Errors
-/// When it does not hold.
+/// The violation.
 pub fn types_are_inferred(s: &Sample) -> Result<(), String> {
     let want = s.op.infer(&types_of(&s.inputs)).map_err(|e| format!("infer: {e}"))?;
     if needs_axis(&s.op) {
@@ -15,16 +16,16 @@ pub fn types_are_inferred(s: &Sample) -> Result<(), String> {
     let kept: Vec<Literal> = s.inputs.iter().map(unshared).collect();
     let shared = eval_op(&s.op, &s.inputs)?;
     if types_of(&shared) != want {
-        return Err(format!("infer says {want:?}, eval gives {:?}", types_of(&shared)));
+        return Err(format!("infer returns {want:?}, eval returns {:?}", types_of(&shared)));
     }
     if s.inputs != kept {
-        return Err("eval writes into an operand that somebody else holds".into());
+        return Err("eval modifies an operand that has another owner".into());
     }
     let own: Vec<Literal> = kept.iter().map(unshared).collect();
     let reusing = s.op.eval(&mut Eval::default(), own).map_err(|e| format!("eval: {e}"))?;
     if reusing == shared {
         Ok(())
     } else {
-        Err("eval gives another value when it may reuse its operands".into())
+        Err("eval returns another value when it may reuse its operands".into())
     }
 }

@@ -1,28 +1,28 @@
-//! Rules for ops that hold graphs.
+//! Generator rules for ops that hold graphs.
 
-use super::generate::{BOUND, Gen, Rule, Slot};
+use super::generate::{BOUND, BoundedValue, Gen, GenRule};
 use neurax_ir::op::*;
 use neurax_ir::{Builder, DType, Graph, Result, Shape, Type, Value, transform};
 use std::sync::Arc;
 
-pub(super) const RULES: &[Rule] =
+pub(super) const CONTROL_RULES: &[GenRule] =
     &[call, checkpoint, cond, cond, scan, scan, scan, while_loop, linear, function];
 
-/// One to three values of the pool, with their types.
-fn operands(g: &mut Gen, least: usize) -> (Vec<Value>, Vec<(Type, f64)>) {
+/// Picks `least` to three values of the pool; returns them with their types and bounds.
+fn pick_operands(g: &mut Gen, least: usize) -> (Vec<Value>, Vec<(Type, f64)>) {
     let count = g.rng.between(least, 3);
-    let picked: Vec<Slot> = (0..count)
+    let picked: Vec<BoundedValue> = (0..count)
         .map(|_| {
             let d = g.dtype();
-            g.any(d)
+            g.pick_value(d)
         })
         .collect();
     let types = picked.iter().map(|&s| (g.ty(s), s.bound)).collect();
     (picked.iter().map(|s| s.v).collect(), types)
 }
 
-/// Types for results: those of values that are there, so that they can be made.
-fn results(g: &mut Gen, inputs: &[(Type, f64)], count: usize) -> Vec<Type> {
+/// Picks types for results from those of available values, so that the results can be computed.
+fn result_types(g: &mut Gen, inputs: &[(Type, f64)], count: usize) -> Vec<Type> {
     (0..count)
         .map(|_| {
             if inputs.is_empty() || g.rng.one_in(3) {
@@ -34,47 +34,47 @@ fn results(g: &mut Gen, inputs: &[(Type, f64)], count: usize) -> Vec<Type> {
         .collect()
 }
 
-/// Adds the results to the pool.
-fn emitted(g: &mut Gen, op: impl Into<Op>, xs: &[Value], count: usize) -> Option<()> {
+/// Emits an op and adds its results to the pool.
+fn emit_to_pool(g: &mut Gen, op: impl Into<Op>, xs: &[Value], count: usize) -> Option<()> {
     let ys = g.b.emit_n(op, xs, count);
-    ys.iter().for_each(|&v| g.pool.push(bounded(g, v)));
+    ys.iter().for_each(|&v| g.pool.push(body_result(g, v)));
     Some(())
 }
 
-/// The bound that every body keeps to for its results.
-fn bounded(g: &Gen, v: Value) -> Slot {
-    Slot { v, bound: limit(g.b.dtype(v)) }
+/// Returns the slot of a result of a body, with the bound that all bodies keep.
+fn body_result(g: &Gen, v: Value) -> BoundedValue {
+    BoundedValue { v, bound: result_bound(g.b.dtype(v)) }
 }
 
-fn limit(d: DType) -> f64 {
+fn result_bound(d: DType) -> f64 {
     if d == DType::I32 { 1000.0 } else { 2.0 * BOUND }
 }
 
 fn call(g: &mut Gen) -> Option<()> {
-    let (xs, types) = operands(g, 1);
+    let (xs, types) = pick_operands(g, 1);
     let count = g.rng.between(1, 2);
-    let outs = results(g, &types, count);
+    let outs = result_types(g, &types, count);
     let body = Arc::new(g.body(&types, &outs)?);
-    emitted(g, Call { callee: "f".into(), body }, &xs, outs.len())
+    emit_to_pool(g, Call { callee: "f".into(), body }, &xs, outs.len())
 }
 
 fn checkpoint(g: &mut Gen) -> Option<()> {
-    let (xs, types) = operands(g, 1);
+    let (xs, types) = pick_operands(g, 1);
     let count = g.rng.between(1, 2);
-    let outs = results(g, &types, count);
+    let outs = result_types(g, &types, count);
     let body = Arc::new(g.body(&types, &outs)?);
-    emitted(g, Checkpoint { body }, &xs, outs.len())
+    emit_to_pool(g, Checkpoint { body }, &xs, outs.len())
 }
 
 fn cond(g: &mut Gen) -> Option<()> {
-    let (xs, types) = operands(g, 1);
+    let (xs, types) = pick_operands(g, 1);
     let count = g.rng.between(1, 2);
-    let outs = results(g, &types, count);
-    let index = g.shaped(DType::I32, &Shape::scalar()).v;
+    let outs = result_types(g, &types, count);
+    let index = g.pick_shaped(DType::I32, &Shape::scalar()).v;
     let count = g.rng.between(1, 3);
     let branches =
         (0..count).map(|_| g.body(&types, &outs).map(Arc::new)).collect::<Option<Vec<_>>>()?;
-    emitted(g, Cond { branches }, &[&[index], &xs[..]].concat(), outs.len())
+    emit_to_pool(g, Cond { branches }, &[&[index], &xs[..]].concat(), outs.len())
 }
 
 fn scan(g: &mut Gen) -> Option<()> {
@@ -83,41 +83,41 @@ fn scan(g: &mut Gen) -> Option<()> {
     let consts = g.rng.below(3);
     for _ in 0..consts {
         let d = g.dtype();
-        let s = g.any(d);
+        let s = g.pick_value(d);
         xs.push(s.v);
         types.push((g.ty(s), s.bound));
     }
     let carries = g.rng.below(3);
     for _ in 0..carries {
         let d = g.dtype();
-        let s = g.any(d);
+        let s = g.pick_value(d);
         xs.push(s.v);
-        types.push((g.ty(s), limit(d)));
+        types.push((g.ty(s), result_bound(d)));
     }
     for _ in 0..g.rng.below(3) {
         let (d, shape) =
             (g.dtype(), g.rng.pick(&[Shape::scalar(), Shape::from([2]), Shape::from([2, 1])]));
-        let s = g.shaped(d, &shape.inserted(0, length));
+        let s = g.pick_shaped(d, &shape.inserted(0, length));
         xs.push(s.v);
         types.push((Type::new(d, shape), s.bound));
     }
     let mut outs: Vec<Type> = types[consts..consts + carries].iter().map(|t| t.0.clone()).collect();
     let ys = g.rng.below(3).max((carries == 0) as usize);
-    outs.extend(results(g, &types, ys));
+    outs.extend(result_types(g, &types, ys));
     let body = Arc::new(g.body(&types, &outs)?);
-    if outs[carries..].iter().any(|t| g.is_big(&t.shape.inserted(0, length))) {
+    if outs[carries..].iter().any(|t| g.is_too_large(&t.shape.inserted(0, length))) {
         return None;
     }
     let reverse = g.rng.one_in(2);
-    emitted(g, Scan { body, length, reverse, consts, carries }, &xs, outs.len())
+    emit_to_pool(g, Scan { body, length, reverse, consts, carries }, &xs, outs.len())
 }
 
-/// Counts an integer up to a limit that is data or known.
+/// Emits a `while` loop that counts an integer up to a limit, which is an operand or a constant.
 fn while_loop(g: &mut Gen) -> Option<()> {
     let known = g.rng.one_in(2);
     let end = if known { None } else { Some(g.small_index(4)) };
     let start = g.small_index(3);
-    let (consts, const_types) = operands(g, 0);
+    let (consts, const_types) = pick_operands(g, 0);
     let mut carries = vec![start];
     let mut types = vec![(Type::scalar(DType::I32), 4.0)];
     for _ in 0..g.rng.between(1, 2) {
@@ -126,15 +126,15 @@ fn while_loop(g: &mut Gen) -> Option<()> {
         } else {
             g.rng.pick(&[DType::I32, DType::F32, DType::Bool])
         };
-        let s = g.any(d);
+        let s = g.pick_value(d);
         carries.push(s.v);
-        types.push((g.ty(s), limit(d)));
+        types.push((g.ty(s), result_bound(d)));
     }
     let all: Vec<(Type, f64)> = const_types.iter().chain(&types).cloned().collect();
     let inner = g.body(&all, &types[1..].iter().map(|t| t.0.clone()).collect::<Vec<_>>())?;
     let op = loop_of(&inner, const_types.len(), &types, known).map_err(|e| g.b.fail(e)).ok()?;
     let args: Vec<Value> = end.into_iter().chain(consts).chain(carries).collect();
-    emitted(g, op, &args, types.len())
+    emit_to_pool(g, op, &args, types.len())
 }
 
 fn loop_of(
@@ -156,11 +156,11 @@ fn loop_of(
     Ok(While { cond, body: Arc::new(b.finish(&outs)?), cond_consts: !known as usize, body_consts })
 }
 
-/// `r * x` as an op that says itself what its transpose is.
+/// Emits `r * x` as a `linear` op with an explicit transpose.
 fn linear(g: &mut Gen) -> Option<()> {
-    let x = g.any(DType::F64);
+    let x = g.pick_value(DType::F64);
     let ty = g.ty(x);
-    let r = g.shaped(DType::F64, &ty.shape);
+    let r = g.pick_shaped(DType::F64, &ty.shape);
     let scaled = || {
         let mut b = Builder::new();
         let (r, x) = (b.input(ty.clone()), b.input(ty.clone()));
@@ -180,17 +180,17 @@ fn linear(g: &mut Gen) -> Option<()> {
     g.keep(y, r.bound * x.bound)
 }
 
-/// A function with its own forward rule, which is the right one.
+/// Emits a function with a custom forward rule, which is its jvp.
 fn function(g: &mut Gen) -> Option<()> {
     let count = g.rng.between(1, 2);
-    let xs: Vec<Slot> = (0..count).map(|_| g.any(DType::F64)).collect();
+    let xs: Vec<BoundedValue> = (0..count).map(|_| g.pick_value(DType::F64)).collect();
     let types: Vec<(Type, f64)> = xs.iter().map(|&s| (g.ty(s), s.bound)).collect();
-    let outs = results(g, &types, 1);
+    let outs = result_types(g, &types, 1);
     let smooth_while = std::mem::replace(&mut g.smooth_while, false);
     let body = g.body(&types, &outs);
     g.smooth_while = smooth_while;
     let body = body?;
-    let jvp = rule_of(&body).map_err(|e| g.b.fail(e)).ok()?;
+    let jvp = jvp_of(&body).map_err(|e| g.b.fail(e)).ok()?;
     let op = Composite::from(neurax_ir::composite::Function {
         callee: "g".into(),
         captures: 0,
@@ -199,11 +199,11 @@ fn function(g: &mut Gen) -> Option<()> {
         forward: None,
         backward: None,
     });
-    emitted(g, op, &xs.iter().map(|s| s.v).collect::<Vec<_>>(), 1)
+    emit_to_pool(g, op, &xs.iter().map(|s| s.v).collect::<Vec<_>>(), 1)
 }
 
-/// The jvp of a body, with a tangent for every result.
-fn rule_of(body: &Graph) -> Result<Graph> {
+/// Returns the jvp of a body with a tangent for each result.
+fn jvp_of(body: &Graph) -> Result<Graph> {
     let d = transform::jvp(body, &vec![true; body.input_types().len()])?;
     let mut b = Builder::new();
     let xs = b.inputs(d.graph.input_types());

@@ -1,4 +1,4 @@
-//! An op from outside, for programs.
+//! A custom op for random programs.
 
 use neurax_ir::op::{Custom, CustomOp};
 use neurax_ir::{
@@ -6,7 +6,7 @@ use neurax_ir::{
 };
 use std::sync::Arc;
 
-/// `x * sin(x)` in double precision.
+/// The custom op `x * sin(x)` in double precision.
 #[derive(Debug)]
 pub(super) struct Twist;
 

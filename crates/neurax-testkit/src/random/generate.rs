@@ -1,58 +1,59 @@
-//! The generator: a pool of values with known bounds, and rules that take some and give new ones.
+//! The generator: a pool of values with known bounds, and rules that read some and add others.
 
-use super::{Member, Program, control, leaf, named, places, structure, windows};
+use super::{Member, Program, composite, control, elementwise, indexing, movement, windows};
 use crate::rng::Rng;
 use neurax_ir::op::{Binary, Compare, Direction, ReduceKind};
 use neurax_ir::{Axis, Builder, DType, Graph, Literal, Op, Shape, Type, Value, transform};
 
-/// A value of the program, and how large its elements can be (real and imaginary part together, for
-/// complex ones).
+/// A value of the program with a bound on the magnitude of its elements (for complex ones, of real
+/// plus imaginary part).
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Slot {
+pub(super) struct BoundedValue {
     pub v: Value,
     pub bound: f64,
 }
 
-/// A graph in the making.
+/// The state of a graph under construction.
 pub(super) struct Gen {
     pub rng: Rng,
     pub b: Builder,
-    pub pool: Vec<Slot>,
-    /// How many levels of graphs may still be nested.
+    pub pool: Vec<BoundedValue>,
+    /// The number of further levels of nested graphs allowed.
     pub depth: usize,
-    /// May `while` loops carry values in double precision? They have no reverse mode then.
+    /// True if `while` loops may carry values in double precision, which excludes reverse mode.
     pub smooth_while: bool,
-    /// May ops talk along the axis [`AXIS`]? The program is batched over it in the end.
+    /// True if collectives over [`AXIS`] are allowed. The program is batched over it at the end.
     pub named_axis: bool,
 }
 
-/// The name of the axis that programs talk along.
+/// The name of the axis of collectives.
 pub(super) const AXIS: &str = "i";
 
-/// Tries to add equations; answers `None` where it does not fit.
-pub(super) type Rule = fn(&mut Gen) -> Option<()>;
+/// A generator rule: adds equations, or returns `None` if it is not applicable.
+pub(super) type GenRule = fn(&mut Gen) -> Option<()>;
 
-/// Values in the pool are scaled or squashed to stay below.
+/// The bound of the values in the pool, which are scaled or squashed to it.
 pub(super) const BOUND: f64 = 2.0;
-/// The most elements of a value.
-const SIZE: usize = 48;
+/// The maximum number of elements of a value.
+const MAX_ELEMENTS: usize = 48;
 
-/// How many equations a program has.
+/// The number of equations of a program.
 pub(super) const EQNS: std::ops::RangeInclusive<usize> = 5..=30;
 
-/// The program of that seed: what is drawn is drawn again until it has the size and holds a graph.
+/// Generates the program of `seed`: programs are drawn until one has the right size and contains a
+/// nested graph.
 pub(super) fn program(seed: u64) -> Result<Program, String> {
     let mut rng = Rng::new(seed);
-    // Every fifth may have no reverse mode.
+    // One in five may have no reverse mode.
     let (smooth_while, named_axis) = (seed % 5 == 4, rng.one_in(6));
     loop {
-        let p = drawn(seed, &mut rng, smooth_while, named_axis)
+        let p = draw(seed, &mut rng, smooth_while, named_axis)
             .map_err(|e| format!("seed {seed}: {e}"))?;
         if EQNS.contains(&p.graph.eqns().len())
             && p.graph.eqns().iter().any(|e| !e.op.graphs().is_empty())
         {
             return if named_axis {
-                bound(p, &mut rng).map_err(|e| format!("seed {seed}: {e}"))
+                batched_over_axis(p, &mut rng).map_err(|e| format!("seed {seed}: {e}"))
             } else {
                 Ok(p)
             };
@@ -60,7 +61,7 @@ pub(super) fn program(seed: u64) -> Result<Program, String> {
     }
 }
 
-fn drawn(
+fn draw(
     seed: u64,
     rng: &mut Rng,
     smooth_while: bool,
@@ -77,7 +78,7 @@ fn drawn(
     };
     for t in &types {
         let v = g.b.input(t.clone());
-        g.pool.push(Slot { v, bound: BOUND });
+        g.pool.push(BoundedValue { v, bound: BOUND });
     }
     let target = g.rng.between(*EQNS.start(), 18);
     g.grow(target);
@@ -90,8 +91,8 @@ fn drawn(
     Ok(Program { seed, graph: g.b.finish(&outputs)?, args, active, member: None })
 }
 
-/// The program batched over the axis that it talks along.
-fn bound(p: Program, rng: &mut Rng) -> neurax_ir::Result<Program> {
+/// Returns the program batched over the axis of its collectives.
+fn batched_over_axis(p: Program, rng: &mut Rng) -> neurax_ir::Result<Program> {
     let axis = Axis { size: rng.between(1, 3), name: Some(AXIS.into()) };
     let dims: Vec<Option<usize>> = p
         .graph
@@ -113,13 +114,13 @@ fn input_types(rng: &mut Rng) -> Vec<Type> {
     dtypes.into_iter().map(|d| Type::new(d, any_shape(rng))).collect()
 }
 
-/// Rank 0 to 3, now and then with an axis of size 0.
+/// Returns a shape of rank 0 to 3, occasionally with an axis of size 0.
 pub(super) fn any_shape(rng: &mut Rng) -> Shape {
     let rank = rng.below(4);
     (0..rank).map(|_| if rng.one_in(25) { 0 } else { rng.between(1, 4) }).collect()
 }
 
-/// A value for an input: floats in -1.5..1.5, integers 0..4.
+/// Returns a value for an input: floats in -1.5..1.5, integers in 0..=4.
 fn argument(rng: &mut Rng, ty: &Type) -> Literal {
     let v: Vec<f64> = (0..ty.size())
         .map(|_| if ty.dtype.is_float() { rng.range(-1.5, 1.5) } else { rng.below(5) as f64 })
@@ -142,54 +143,58 @@ impl Gen {
         }
     }
 
-    fn rule(&mut self) -> Rule {
+    fn rule(&mut self) -> GenRule {
         if self.depth > 0 && self.rng.one_in(3) {
-            return self.rng.pick(control::RULES);
+            return self.rng.pick(control::CONTROL_RULES);
         }
         match self.rng.below(13) {
-            0..6 => self.rng.pick(leaf::RULES),
-            6..12 => self.rng.pick(&[structure::RULES, places::RULES, named::RULES].concat()),
-            _ => self.rng.pick(windows::RULES),
+            0..6 => self.rng.pick(elementwise::ELEMENTWISE_RULES),
+            6..12 => self.rng.pick(
+                &[movement::MOVEMENT_RULES, indexing::INDEXING_RULES, composite::COMPOSITE_RULES]
+                    .concat(),
+            ),
+            _ => self.rng.pick(windows::WINDOW_RULES),
         }
     }
 
-    /// A few values nobody reads yet, the youngest first, and one in double precision.
+    /// Picks up to four unread values as outputs, most recent first, and at least one in double
+    /// precision.
     fn outputs(&mut self) -> Vec<Value> {
         let read: Vec<Value> = self.b.eqns().iter().flat_map(|e| e.inputs.clone()).collect();
         let unread: Vec<Value> =
             self.pool.iter().rev().map(|s| s.v).filter(|v| !read.contains(v)).take(4).collect();
         let mut out = unread;
         if !out.iter().any(|&v| self.b.dtype(v) == DType::F64) {
-            out.push(self.any(DType::F64).v);
+            out.push(self.pick_value(DType::F64).v);
         }
         out
     }
 
-    pub fn ty(&self, s: Slot) -> Type {
+    pub fn ty(&self, s: BoundedValue) -> Type {
         self.b.ty(s.v).clone()
     }
 
-    /// Adds a value to the pool, made small enough.
+    /// Adds a value to the pool, scaled to the allowed bound.
     pub fn keep(&mut self, v: Value, bound: f64) -> Option<()> {
-        let s = self.limited(v, bound);
+        let s = self.limit_bound(v, bound);
         self.pool.push(s);
         Some(())
     }
 
-    /// The value, or a smaller one.
-    pub fn limited(&mut self, v: Value, bound: f64) -> Slot {
+    /// Returns the value, scaled or squashed if it exceeds the allowed bound.
+    pub fn limit_bound(&mut self, v: Value, bound: f64) -> BoundedValue {
         match self.b.dtype(v) {
-            DType::Bool => Slot { v, bound: 1.0 },
+            DType::Bool => BoundedValue { v, bound: 1.0 },
             DType::I32 if bound > 1000.0 => {
                 let seven = self.b.full_like(v, 7.0);
-                Slot { v: self.b.rem(v, seven), bound: 6.0 }
+                BoundedValue { v: self.b.rem(v, seven), bound: 6.0 }
             }
-            DType::I32 => Slot { v, bound },
-            _ if bound <= BOUND => Slot { v, bound },
+            DType::I32 => BoundedValue { v, bound },
+            _ if bound <= BOUND => BoundedValue { v, bound },
             DType::F64 if bound <= 8.0 && self.rng.one_in(2) => {
-                Slot { v: self.b.tanh(v), bound: 1.0 }
+                BoundedValue { v: self.b.tanh(v), bound: 1.0 }
             }
-            _ => Slot { v: self.b.mul_scalar(v, BOUND / bound), bound: BOUND },
+            _ => BoundedValue { v: self.b.mul_scalar(v, BOUND / bound), bound: BOUND },
         }
     }
 
@@ -198,40 +203,43 @@ impl Gen {
         self.b.emit(op, xs)
     }
 
-    /// A value of that dtype, made if there is none; mostly a young one.
-    pub fn any(&mut self, dtype: DType) -> Slot {
-        let all: Vec<Slot> =
+    /// Picks a value of `dtype`, preferably a recent one; creates one if there is none.
+    pub fn pick_value(&mut self, dtype: DType) -> BoundedValue {
+        let all: Vec<BoundedValue> =
             self.pool.iter().copied().filter(|s| self.b.dtype(s.v) == dtype).collect();
         match all.len() {
-            0 => self.made(dtype),
+            0 => self.create(dtype),
             n if n > 4 && self.rng.one_in(2) => all[n - 1 - self.rng.below(4)],
             _ => self.rng.pick(&all),
         }
     }
 
-    fn made(&mut self, dtype: DType) -> Slot {
+    fn create(&mut self, dtype: DType) -> BoundedValue {
         let shape = any_shape(&mut self.rng);
         match dtype {
             DType::Bool => {
-                let x = self.any(DType::I32);
+                let x = self.pick_value(DType::I32);
                 let one = self.b.full_like(x.v, 1.0);
-                Slot { v: self.emit(Compare { direction: Direction::Gt }, &[x.v, one]), bound: 1.0 }
+                BoundedValue {
+                    v: self.emit(Compare { direction: Direction::Gt }, &[x.v, one]),
+                    bound: 1.0,
+                }
             }
             DType::C128 => {
-                let re = self.any(DType::F64);
-                let im = self.shaped(DType::F64, &self.ty(re).shape.clone());
-                Slot { v: self.b.complex(re.v, im.v), bound: re.bound + im.bound }
+                let re = self.pick_value(DType::F64);
+                let im = self.pick_shaped(DType::F64, &self.ty(re).shape.clone());
+                BoundedValue { v: self.b.complex(re.v, im.v), bound: re.bound + im.bound }
             }
             _ => {
                 let value = argument(&mut self.rng, &Type::new(dtype, shape));
-                Slot { v: self.b.constant(value), bound: 4.0 }
+                BoundedValue { v: self.b.constant(value), bound: 4.0 }
             }
         }
     }
 
-    /// A value of that type: one of the pool, or one that is made to fit.
-    pub fn shaped(&mut self, dtype: DType, shape: &Shape) -> Slot {
-        let fits: Vec<Slot> = self
+    /// Picks or creates a value of `dtype` and `shape`.
+    pub fn pick_shaped(&mut self, dtype: DType, shape: &Shape) -> BoundedValue {
+        let fits: Vec<BoundedValue> = self
             .pool
             .iter()
             .copied()
@@ -240,19 +248,19 @@ impl Gen {
         if !fits.is_empty() && !self.rng.one_in(5) {
             return self.rng.pick(&fits);
         }
-        let s = self.any(dtype);
+        let s = self.pick_value(dtype);
         if self.ty(s).shape == *shape {
             return s;
         }
         if self.ty(s).size() == shape.size() {
-            return Slot { v: self.b.reshape(s.v, shape), bound: s.bound };
+            return BoundedValue { v: self.b.reshape(s.v, shape), bound: s.bound };
         }
-        let mean = self.mean(s);
+        let mean = self.emit_mean(s);
         let full = self.b.broadcast(mean.v, shape, &[]);
         if dtype == DType::Bool {
-            return Slot { v: full, bound: 1.0 };
+            return BoundedValue { v: full, bound: 1.0 };
         }
-        // Different elements, so that no place is like another.
+        // Distinct elements, so that wrong indices are noticed.
         let step = Literal::from_f64s(
             dtype,
             shape,
@@ -260,11 +268,11 @@ impl Gen {
         );
         let step = self.b.constant(step);
         let v = self.b.add(full, step);
-        self.limited(v, mean.bound + 2.0)
+        self.limit_bound(v, mean.bound + 2.0)
     }
 
-    /// A scalar of all elements.
-    fn mean(&mut self, s: Slot) -> Slot {
+    /// Emits the mean of all elements (of integers the sum, of bools the disjunction).
+    fn emit_mean(&mut self, s: BoundedValue) -> BoundedValue {
         let ty = self.ty(s);
         let axes: Vec<usize> = (0..ty.rank()).collect();
         let v = self.b.reduce(
@@ -273,23 +281,26 @@ impl Gen {
             &axes,
         );
         match ty.dtype {
-            DType::Bool => Slot { v, bound: 1.0 },
-            DType::I32 => self.limited(v, s.bound * ty.size() as f64),
-            _ => Slot { v: self.b.mul_scalar(v, 1.0 / ty.size().max(1) as f64), bound: s.bound },
+            DType::Bool => BoundedValue { v, bound: 1.0 },
+            DType::I32 => self.limit_bound(v, s.bound * ty.size() as f64),
+            _ => BoundedValue {
+                v: self.b.mul_scalar(v, 1.0 / ty.size().max(1) as f64),
+                bound: s.bound,
+            },
         }
     }
 
-    /// A scalar integer in 0..n, from data.
+    /// Emits a scalar integer in `0..n` that depends on data.
     pub fn small_index(&mut self, n: usize) -> Value {
-        let s = self.shaped(DType::I32, &Shape::scalar());
+        let s = self.pick_shaped(DType::I32, &Shape::scalar());
         let n = self.b.full_like(s.v, n as f64);
         let r = self.b.rem(s.v, n);
         self.emit(neurax_ir::op::Unary::Abs, &[r])
     }
 
-    /// A constant of distinct numbers in random order, `gap` apart: added to bounded values it
-    /// keeps them apart.
-    pub fn apart(&mut self, shape: &Shape, gap: f64) -> Value {
+    /// Emits a constant of distinct values in random order, `gap` apart. Added to bounded values,
+    /// it keeps them apart.
+    pub fn distinct(&mut self, shape: &Shape, gap: f64) -> Value {
         let order = self.rng.permutation(shape.size());
         let value = Literal::from_f64s(
             DType::F64,
@@ -299,11 +310,11 @@ impl Gen {
         self.b.constant(value)
     }
 
-    pub fn is_big(&self, shape: &[usize]) -> bool {
-        shape.len() > 4 || shape.iter().product::<usize>() > SIZE
+    pub fn is_too_large(&self, shape: &[usize]) -> bool {
+        shape.len() > 4 || shape.iter().product::<usize>() > MAX_ELEMENTS
     }
 
-    /// One of the dtypes that programs are made of, mostly double precision.
+    /// Picks a dtype, mostly double precision.
     pub fn dtype(&mut self) -> DType {
         self.rng.pick(&[
             DType::F64,
@@ -317,7 +328,8 @@ impl Gen {
         ])
     }
 
-    /// A graph of its own with those inputs and outputs, one level down.
+    /// Generates a nested graph with inputs of the given types and bounds, and outputs of the given
+    /// types.
     pub fn body(&mut self, inputs: &[(Type, f64)], outputs: &[Type]) -> Option<Graph> {
         let (rng, depth) = (self.rng.clone(), self.depth - 1);
         let mut g = Gen {
@@ -330,12 +342,12 @@ impl Gen {
         };
         for (t, bound) in inputs {
             let v = g.b.input(t.clone());
-            g.pool.push(Slot { v, bound: *bound });
+            g.pool.push(BoundedValue { v, bound: *bound });
         }
         let target = g.rng.between(1, 6);
         g.grow(target);
         let outs: Vec<Value> =
-            outputs.iter().map(|t| g.shaped(t.dtype, &t.shape)).map(|s| s.v).collect();
+            outputs.iter().map(|t| g.pick_shaped(t.dtype, &t.shape)).map(|s| s.v).collect();
         self.rng = g.rng;
         match g.b.finish(&outs) {
             Ok(graph) => Some(graph),
@@ -346,21 +358,21 @@ impl Gen {
         }
     }
 
-    /// `1.5 + tanh(x)`, in 0.5..2.5.
+    /// Emits `1.5 + tanh(x)`, in 0.5..2.5.
     pub fn positive(&mut self, x: Value) -> Value {
         let t = self.b.tanh(x);
         self.b.add_scalar(t, 1.5)
     }
 
-    /// `1 + x^2`
+    /// Emits `1 + x^2`.
     pub fn above_one(&mut self, x: Value) -> Value {
         let s = self.b.square(x);
         self.b.add_scalar(s, 1.0)
     }
 
-    pub fn binary(&mut self, op: Binary, x: Slot) -> (Value, Slot) {
+    pub fn binary(&mut self, op: Binary, x: BoundedValue) -> (Value, BoundedValue) {
         let ty = self.ty(x);
-        let y = self.shaped(ty.dtype, &ty.shape);
+        let y = self.pick_shaped(ty.dtype, &ty.shape);
         (self.emit(op, &[x.v, y.v]), y)
     }
 }

@@ -1,20 +1,19 @@
-//! Random programs: valid graphs with nested control flow, and what must hold for every one of
-//! them.
+//! Random programs: valid graphs with nested control flow, and the properties that each must have.
 //!
-//! Derivatives are compared with differences, so the programs are smooth where it matters: values
-//! in double precision (`f64`, `c128`) may depend on differentiated inputs and meet smooth ops
-//! only, inside their domains; all other values (`f32`, `i32`, `bool`) never depend on them, and
-//! meet everything: comparisons, rounding, indices, branches.
+//! Derivatives are compared with finite differences, so the programs are smooth where it matters:
+//! values in double precision (`f64`, `c128`) may depend on differentiated inputs and pass through
+//! smooth ops only, inside their domains; all other values (`f32`, `i32`, `bool`) never depend on
+//! these inputs and pass through all ops: comparisons, rounding, indexing, branches.
 
+mod composite;
 mod control;
 mod custom;
+mod elementwise;
 mod generate;
-mod leaf;
-mod named;
-mod places;
+mod indexing;
+mod movement;
 mod property;
 mod shrink;
-mod structure;
 mod windows;
 
 pub use property::{Failure, Verdict, check};
@@ -22,44 +21,42 @@ pub use shrink::shrink;
 
 use neurax_ir::{Axis, DType, Graph, Literal, Op};
 
-/// A graph with arguments, and with respect to which of them it is differentiated.
+/// A graph with arguments, some of which are differentiated.
 #[derive(Clone, Debug)]
 pub struct Program {
-    /// What it was made from.
+    /// The seed of the generator.
     pub seed: u64,
     /// The graph.
     pub graph: Graph,
-    /// Its arguments.
+    /// The arguments.
     pub args: Vec<Literal>,
-    /// Which inputs are differentiated.
+    /// For each input, true if it is differentiated.
     pub active: Vec<bool>,
-    /// The graph of one member, where `graph` is `vmap` of it over an axis with a name that it
-    /// talks along.
+    /// The unbatched program, if `graph` is its `vmap` over the axis of its collectives.
     pub member: Option<Member>,
 }
 
-/// What `vmap` over a named axis was given.
+/// The arguments of `vmap` over a named axis.
 #[derive(Clone, Debug)]
 pub struct Member {
-    /// The graph.
+    /// The unbatched graph.
     pub graph: Graph,
-    /// Where its inputs have the axis.
+    /// The position of the axis in each input.
     pub dims: Vec<Option<usize>>,
     /// The axis.
     pub axis: Axis,
 }
 
 impl Program {
-    /// The program of that seed.
+    /// Generates the program of `seed`.
     ///
     /// # Errors
-    /// When the generator has made an invalid one, which is an error in the generator or in an op's
-    /// `infer`.
+    /// If the program is invalid, which is a bug of the generator or of an op's `infer`.
     pub fn new(seed: u64) -> Result<Program, String> {
         generate::program(seed)
     }
 
-    /// The graph and its arguments, to be read and to be pasted into a test.
+    /// Returns the graph and its arguments as text, to be pasted into a test.
     pub fn listing(&self) -> String {
         let args = self.args.iter().zip(&self.active).enumerate();
         let line = |(i, (x, a)): (usize, (&Literal, &bool))| {
@@ -68,8 +65,8 @@ impl Program {
         format!("{}\nat\n{}", self.graph, args.map(line).collect::<String>())
     }
 
-    /// Does it hold a `while` loop that carries values in double precision? Such a loop has no
-    /// reverse mode.
+    /// Returns true if the program contains a `while` loop that carries values in double precision.
+    /// Such a loop has no reverse mode.
     pub fn has_smooth_while(&self) -> bool {
         smooth_while(&self.graph)
     }

@@ -1,4 +1,4 @@
-//! What must hold for every program.
+//! The properties of random programs.
 
 use super::Program;
 use crate::close::{Tolerance, all_within, close_within, parts};
@@ -6,35 +6,35 @@ use crate::laws::{central, direction, graph_parses_back, run, same_product_withi
 use crate::rng::Rng;
 use neurax_ir::{Axis, Builder, DType, Graph, Literal, passes, transform};
 
-/// A property that does not hold.
+/// A violated property.
 #[derive(Clone, Debug)]
 pub struct Failure {
-    /// Which.
+    /// The name of the property.
     pub property: &'static str,
-    /// How.
+    /// The violation.
     pub why: String,
 }
 
-/// What a program that keeps all properties was like.
+/// The classification of a program that has all properties.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Verdict {
-    /// Was it too steep for differences to say anything about its derivative?
+    /// True if the program was too steep to compare its derivative with differences.
     pub steep: bool,
-    /// Was it differentiated in reverse mode?
+    /// True if the program was differentiated in reverse mode.
     pub reverse: bool,
 }
 
-type Held<T = ()> = Result<T, Failure>;
+type PropertyResult<T = ()> = Result<T, Failure>;
 
-fn property<T>(property: &'static str, f: impl FnOnce() -> Result<T, String>) -> Held<T> {
-    crate::laws::caught(f).map_err(|why| Failure { property, why })
+fn property<T>(property: &'static str, f: impl FnOnce() -> Result<T, String>) -> PropertyResult<T> {
+    crate::laws::catch_panic(f).map_err(|why| Failure { property, why })
 }
 
-/// Checks every property.
+/// Checks all properties.
 ///
 /// # Errors
-/// The first that does not hold.
-pub fn check(p: &Program) -> Held<Verdict> {
+/// The first violated property.
+pub fn check(p: &Program) -> PropertyResult<Verdict> {
     let mut rng = Rng::new(p.seed ^ 0x5eed);
     property("verify, print and parse", || graph_parses_back(&p.graph))?;
     let ys = property("eval", || run(&p.graph, &p.args))?;
@@ -75,7 +75,8 @@ pub fn check(p: &Program) -> Held<Verdict> {
     Ok(verdict)
 }
 
-/// What two ways of computing a program may differ by: rounding, grown by a chain of steep ops.
+/// Returns the tolerance for equivalent computations of a program: rounding errors, amplified by a
+/// chain of steep ops.
 fn same(d: DType) -> Tolerance {
     match d.real() {
         DType::F64 => Tolerance::both(1e-9),
@@ -91,7 +92,7 @@ fn same_after_passes(g: &Graph, args: &[Literal]) -> Result<(), String> {
         .map_err(|e| format!("{e}\nafter the passes:\n{small}"))
 }
 
-/// Some inputs batched, at random axes; the others the same for all.
+/// Checks `vmap` with some inputs batched, at random axes.
 fn batched(g: &Graph, args: &[Literal], rng: &mut Rng) -> Result<(), String> {
     const SIZE: usize = 3;
     let mut dims: Vec<Option<usize>> =
@@ -125,7 +126,7 @@ fn batched(g: &Graph, args: &[Literal], rng: &mut Rng) -> Result<(), String> {
     Ok(())
 }
 
-/// Another value of the same domain: elements rolled, floats a little nearer to zero.
+/// Returns another value of the same domain: elements rotated, floats scaled slightly toward zero.
 fn member(x: &Literal, k: usize) -> Literal {
     let rolled = crate::laws::varied(x, k);
     if !x.dtype().is_differentiable() {
@@ -138,7 +139,7 @@ fn member(x: &Literal, k: usize) -> Literal {
     crate::laws::complex(x.ty(), &shrunk)
 }
 
-/// Derivatives may be taken of one member, before the axis is bound that it talks along.
+/// Checks that differentiating the unbatched program and binding its axis afterwards agrees.
 fn named_axis(p: &Program, both: &[Literal], ys: &[Literal], jv: &[Literal]) -> Result<(), String> {
     let Some(m) = &p.member else { return Ok(()) };
     let d = transform::jvp(&m.graph, &p.active).map_err(|e| e.to_string())?;
@@ -150,7 +151,7 @@ fn named_axis(p: &Program, both: &[Literal], ys: &[Literal], jv: &[Literal]) -> 
     all_within(&filled(&p.graph, &d.outputs, &have[ys.len()..]), jv, same)
 }
 
-/// Tangents of all results: zero for those that are not marked.
+/// Returns the tangents of all results, zeros for those that are not marked.
 fn filled(g: &Graph, marked: &[bool], tangents: &[Literal]) -> Vec<Literal> {
     let mut known = tangents.iter().cloned();
     g.output_types()
@@ -160,8 +161,8 @@ fn filled(g: &Graph, marked: &[bool], tangents: &[Literal]) -> Vec<Literal> {
         .collect()
 }
 
-/// Compares tangents with central differences. Where those do not agree among themselves they say
-/// nothing: the program is steep there.
+/// Compares tangents with central differences. Returns true if the differences disagree among
+/// themselves, where the program is too steep to decide.
 fn differences(p: &Program, g: &Graph, v: &[Literal], jv: &[Literal]) -> Result<bool, String> {
     let at: Vec<usize> = (0..p.active.len()).filter(|&i| p.active[i]).collect();
     let f = |xs: &[Literal]| run(g, xs);
@@ -177,8 +178,8 @@ fn differences(p: &Program, g: &Graph, v: &[Literal], jv: &[Literal]) -> Result<
     Ok(steep)
 }
 
-/// Are the tangents what the differences, at falling step sizes, tend to? Or do those not tend to
-/// anything?
+/// Checks that the tangents are the limit of the differences for decreasing step sizes. Returns
+/// true if the differences do not converge.
 fn agree(tangent: &Literal, d: &[Literal]) -> Result<bool, String> {
     let d: Vec<Vec<f64>> = d.iter().map(flat).collect();
     let extrapolated = |k: usize, i: usize| (4.0 * d[k + 1][i] - d[k][i]) / 3.0;
@@ -203,14 +204,15 @@ fn flat(x: &Literal) -> Vec<f64> {
     parts(x).iter().flat_map(|p| [p.0, p.1]).collect()
 }
 
-/// Reverse mode against forward mode. Answers false for programs that have none, and tell so.
+/// Compares reverse mode with forward mode. Returns false for programs that have no reverse mode
+/// and report it.
 fn reverse(
     p: &Program,
     ys: &[Literal],
     v: &[Literal],
     jv: &[Literal],
     rng: &mut Rng,
-) -> Held<bool> {
+) -> PropertyResult<bool> {
     let Some(halves) = unless_loop(p, "linearize", || transform::linearize(&p.graph, &p.active))?
     else {
         return Ok(false);
@@ -227,7 +229,7 @@ fn reverse(
         all_within(&filled(&p.graph, &halves.outputs, &tangents), jv, same)
     })?;
 
-    // A loop inside a checkpoint is found here only: the linear half computes it again.
+    // A loop inside a checkpoint is only found here: the linear half recomputes it.
     let Some(back) = unless_loop(p, "vjp", || transform::vjp(&p.graph, &p.active))? else {
         return Ok(false);
     };
@@ -245,21 +247,20 @@ fn reverse(
     Ok(true)
 }
 
-/// `None` where a `while` loop is the reason that there is no reverse mode, and the error says what
-/// to do.
+/// Runs `f`; returns `None` if it reports that a `while` loop has no reverse mode, and what to do.
 fn unless_loop<T>(
     p: &Program,
     name: &'static str,
     f: impl FnOnce() -> neurax_ir::Result<T>,
-) -> Held<Option<T>> {
+) -> PropertyResult<Option<T>> {
     match property(name, || Ok(f()))? {
         Err(e) if p.has_smooth_while() && e.to_string().contains("use scan") => Ok(None),
-        answer => property(name, || answer.map(Some).map_err(|e| e.to_string())),
+        result => property(name, || result.map(Some).map_err(|e| e.to_string())),
     }
 }
 
-/// The gradient of the sum of all results, differentiated and batched once more.
-fn second_order(p: &Program, v: &[Literal], rng: &mut Rng) -> Held<bool> {
+/// Checks the gradient of the sum of all results: it is batched and differentiated again.
+fn second_order(p: &Program, v: &[Literal], rng: &mut Rng) -> PropertyResult<bool> {
     let loss = property("a loss", || summed(&p.graph))?;
     let gradient =
         property("grad", || transform::grad(&loss, &p.active).map_err(|e| e.to_string()))?;
@@ -301,7 +302,7 @@ fn second_order(p: &Program, v: &[Literal], rng: &mut Rng) -> Held<bool> {
     Ok(steep)
 }
 
-/// The program with one result: the sum of all results in double precision.
+/// Returns the program with one result: the sum of all results in double precision.
 fn summed(g: &Graph) -> Result<Graph, String> {
     let mut b = Builder::new();
     let xs = b.inputs(g.input_types());

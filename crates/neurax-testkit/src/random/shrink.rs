@@ -1,10 +1,10 @@
-//! Makes a failing program smaller.
+//! Shrinking: finds a smaller program with the same failure.
 
 use super::{Failure, Program, check};
 use neurax_ir::{Builder, DType, Eval, Graph, Literal, Value};
 
-/// A smaller program that fails the same property, and how: fewer results first, then values that
-/// were computed become inputs, as long as it still fails.
+/// Returns a smaller program that violates the same property, and its failure: removes results
+/// first, then turns computed values into inputs, as long as the property is still violated.
 pub fn shrink(p: &Program, f: Failure) -> (Program, Failure) {
     let mut best = (p.clone(), f);
     while let Some(smaller) =
@@ -20,7 +20,7 @@ fn fails_alike(p: Program, property: &str) -> Option<(Program, Failure)> {
     (failure.property == property).then_some((p, failure))
 }
 
-/// Programs that are smaller by one step, the smallest first.
+/// Returns the programs that are smaller by one step, smallest first.
 fn candidates(p: &Program) -> Vec<Program> {
     let Some(env) = values(p) else { return vec![] };
     let g = &p.graph;
@@ -47,7 +47,7 @@ fn size(p: &Program) -> (usize, usize, usize) {
     (p.graph.count_eqns(), p.graph.outputs().len(), p.args.len())
 }
 
-/// Every value of the program.
+/// Evaluates all values of the program.
 fn values(p: &Program) -> Option<Vec<Literal>> {
     let mut env = p.args.clone();
     for e in p.graph.eqns() {
@@ -57,8 +57,8 @@ fn values(p: &Program) -> Option<Vec<Literal>> {
     Some(env)
 }
 
-/// The program with those results, without what they do not need; the results of equation `cut`
-/// become inputs.
+/// Returns the program with the results `outputs`, without dead equations; the results of equation
+/// `cut` become inputs.
 fn rebuilt(p: &Program, env: &[Literal], outputs: &[Value], cut: Option<usize>) -> Option<Program> {
     let g = &p.graph;
     let needed = needed(g, outputs, cut);

@@ -1,13 +1,14 @@
-//! Rules for windows that slide.
+//! Generator rules for convolutions and window ops.
 
-use super::generate::{Gen, Rule, Slot};
+use super::generate::{BoundedValue, Gen, GenRule};
 use neurax_ir::op::*;
 use neurax_ir::{DType, Op, Shape};
 
-pub(super) const RULES: &[Rule] =
+pub(super) const WINDOW_RULES: &[GenRule] =
     &[convolution, convolution, window_sum, window_extremum, select_and_gather, select_and_scatter];
 
-/// A slide that leaves no window of `size` taps empty if `full`.
+/// Picks the stride, padding and dilation of a window of `size` elements; if `full`, no window lies
+/// entirely in the padding.
 fn slide(g: &mut Gen, size: usize, full: bool) -> Slide {
     let stride = g.rng.between(1, 3);
     if full {
@@ -25,11 +26,12 @@ fn slide(g: &mut Gen, size: usize, full: bool) -> Slide {
     }
 }
 
-/// The shape of the result, if the op takes those shapes and gives neither nothing nor too much.
+/// Returns the shape of the result if the op accepts operands of `shapes` and the result is neither
+/// empty nor too large.
 fn result(g: &Gen, op: impl Into<Op>, dtype: DType, shapes: &[&Shape]) -> Option<Shape> {
     let types: Vec<_> = shapes.iter().map(|s| neurax_ir::Type::new(dtype, *s)).collect();
     let out = op.into().infer(&types).ok()?.swap_remove(0).shape;
-    (out.size() > 0 && !g.is_big(&out)).then_some(out)
+    (out.size() > 0 && !g.is_too_large(&out)).then_some(out)
 }
 
 fn convolution(g: &mut Gen) -> Option<()> {
@@ -48,17 +50,17 @@ fn convolution(g: &mut Gen) -> Option<()> {
     }
     let (x, w): (Shape, Shape) = (x.into(), w.into());
     let op = Convolution { slides, groups, dtype };
-    if g.is_big(&x) || g.is_big(&w) {
+    if g.is_too_large(&x) || g.is_too_large(&w) {
         return None;
     }
     result(g, op.clone(), dtype, &[&x, &w])?;
     let terms = w.removed(0).size() as f64;
-    let (x, w) = (g.shaped(dtype, &x), g.shaped(dtype, &w));
+    let (x, w) = (g.pick_shaped(dtype, &x), g.pick_shaped(dtype, &w));
     let y = g.emit(op, &[x.v, w.v]);
     g.keep(y, 2.0 * x.bound * w.bound * terms)
 }
 
-/// Windows over a shape, and how many there are.
+/// Picks windows over a shape; returns their sizes, slides and the shape of the result.
 fn windows(g: &mut Gen, shape: &Shape, full: bool) -> Option<(Vec<usize>, Vec<Slide>, Shape)> {
     let sizes: Vec<usize> = shape.iter().map(|_| g.rng.between(1, 3)).collect();
     let slides: Vec<Slide> = sizes.iter().map(|&n| slide(g, n, full)).collect();
@@ -69,24 +71,24 @@ fn windows(g: &mut Gen, shape: &Shape, full: bool) -> Option<(Vec<usize>, Vec<Sl
 
 fn window_sum(g: &mut Gen) -> Option<()> {
     let dtype = g.dtype();
-    let x = g.any(dtype);
+    let x = g.pick_value(dtype);
     let (sizes, slides, _) = windows(g, &g.ty(x).shape, false)?;
     let terms: usize = sizes.iter().product();
     let y = g.emit(ReduceWindow { kind: ReduceKind::Sum, sizes, slides }, &[x.v]);
     g.keep(y, x.bound * terms as f64)
 }
 
-/// A value whose elements are kept apart in double precision: whole numbers are what they are.
-fn key(g: &mut Gen) -> Slot {
+/// Picks a value whose elements are kept apart if it is in double precision; integers may be equal.
+fn key(g: &mut Gen) -> BoundedValue {
     let dtype = g.rng.pick(&[DType::F64, DType::F64, DType::I32]);
-    let x = g.any(dtype);
+    let x = g.pick_value(dtype);
     if dtype == DType::I32 {
         return x;
     }
     let shape = g.ty(x).shape;
     let gap = 3.0 * x.bound;
-    let apart = g.apart(&shape, gap);
-    Slot { v: g.b.add(x.v, apart), bound: x.bound + gap * shape.size() as f64 }
+    let apart = g.distinct(&shape, gap);
+    BoundedValue { v: g.b.add(x.v, apart), bound: x.bound + gap * shape.size() as f64 }
 }
 
 fn window_extremum(g: &mut Gen) -> Option<()> {
@@ -102,7 +104,7 @@ fn select_and_gather(g: &mut Gen) -> Option<()> {
     let shape = g.ty(x).shape;
     let (sizes, slides, _) = windows(g, &shape, false)?;
     let (kind, dtype) = (g.rng.pick(ArgKind::ALL), g.dtype());
-    let source = g.shaped(dtype, &shape);
+    let source = g.pick_shaped(dtype, &shape);
     let y = g.emit(SelectAndGather { kind, sizes, slides }, &[x.v, source.v]);
     g.keep(y, source.bound)
 }
@@ -111,7 +113,7 @@ fn select_and_scatter(g: &mut Gen) -> Option<()> {
     let x = key(g);
     let (sizes, slides, out) = windows(g, &g.ty(x).shape, false)?;
     let (kind, dtype) = (g.rng.pick(ArgKind::ALL), g.dtype());
-    let source = g.shaped(dtype, &out);
+    let source = g.pick_shaped(dtype, &out);
     let y = g.emit(SelectAndScatter { kind, sizes, slides }, &[x.v, source.v]);
     g.keep(y, source.bound * out.size() as f64)
 }

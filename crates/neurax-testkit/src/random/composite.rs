@@ -1,18 +1,18 @@
-//! Rules for named composites.
+//! Generator rules for named composites.
 
-use super::generate::{Gen, Rule, Slot, any_shape};
+use super::generate::{BoundedValue, Gen, GenRule, any_shape};
 use neurax_ir::op::*;
 use neurax_ir::{DType, Sample};
 
-pub(super) const RULES: &[Rule] = &[composite, cumulative, cross_entropy];
+pub(super) const COMPOSITE_RULES: &[GenRule] = &[composite, cumulative, cross_entropy];
 
-/// Composites that are smooth for all operands.
-const SMOOTH: [&str; 5] = ["softmax", "log_softmax", "logsumexp", "gelu", "silu"];
+/// The composites that are smooth for all operands.
+const SMOOTH_COMPOSITES: [&str; 5] = ["softmax", "log_softmax", "logsumexp", "gelu", "silu"];
 
-/// A named composite of one operand, as it stands in the sample rows.
+/// Emits a named composite of one operand, taken from the sample rows.
 fn composite(g: &mut Gen) -> Option<()> {
     let fits = |s: &Sample| {
-        SMOOTH.contains(&s.op.name())
+        SMOOTH_COMPOSITES.contains(&s.op.name())
             && s.smooth
             && s.inputs.len() == 1
             && s.inputs[0].dtype() == DType::F64
@@ -25,14 +25,14 @@ fn composite(g: &mut Gen) -> Option<()> {
     let row = g.rng.pick(&rows);
     let shape =
         if row.op.name() == "gelu" { any_shape(&mut g.rng) } else { row.inputs[0].shape().clone() };
-    let Slot { v, bound } = g.shaped(DType::F64, &shape);
+    let BoundedValue { v, bound } = g.pick_shaped(DType::F64, &shape);
     let y = g.emit(row.op, &[v]);
     g.keep(y, 2.0 * bound * shape.size() as f64 + 4.0)
 }
 
 fn cumulative(g: &mut Gen) -> Option<()> {
     use neurax_ir::composite::{Cumulative, CumulativeKind};
-    let x = g.any(DType::F64);
+    let x = g.pick_value(DType::F64);
     let shape = g.ty(x).shape;
     if shape.rank() == 0 {
         return None;
@@ -48,12 +48,12 @@ fn cumulative(g: &mut Gen) -> Option<()> {
 }
 
 fn cross_entropy(g: &mut Gen) -> Option<()> {
-    let x = g.any(DType::F64);
+    let x = g.pick_value(DType::F64);
     let shape = g.ty(x).shape;
     if shape.last().is_none_or(|&d| d == 0) {
         return None;
     }
-    let labels = g.shaped(DType::F64, &shape);
+    let labels = g.pick_shaped(DType::F64, &shape);
     let y = g.emit(Composite::from(neurax_ir::composite::CrossEntropy {}), &[x.v, labels.v]);
     g.keep(y, (2.0 * x.bound + 2.0) * labels.bound * 4.0)
 }

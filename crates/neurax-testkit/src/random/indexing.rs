@@ -1,20 +1,20 @@
-//! Rules for ops that read or write at places, known or given as data.
+//! Generator rules for ops that read or write at indices, constant or computed.
 
-use super::generate::{Gen, Rule};
+use super::generate::{Gen, GenRule};
 use neurax_ir::op::*;
 use neurax_ir::{DType, Literal, Shape, Value};
 
-pub(super) const RULES: &[Rule] =
+pub(super) const INDEXING_RULES: &[GenRule] =
     &[gather, scatter_add, scatter_unique, scatter_integers, dynamic_slice, dynamic_update_slice];
 
-/// Numbers for a gather from `shape`, and the shapes of its indices and its result.
-struct Windows {
+/// A gather and the shapes of its indices and its result.
+struct GatherSpec {
     op: Gather,
     indices: Shape,
     out: Shape,
 }
 
-fn windows(g: &mut Gen, shape: &Shape) -> Option<Windows> {
+fn gather_spec(g: &mut Gen, shape: &Shape) -> Option<GatherSpec> {
     let rank = shape.rank();
     if rank == 0 || shape.contains(&0) {
         return None;
@@ -50,19 +50,19 @@ fn windows(g: &mut Gen, shape: &Shape) -> Option<Windows> {
     let mode = g.rng.pick(OutOfBounds::ALL);
     let op =
         Gather { offset_dims, collapsed, operand_batch, indices_batch, index_map, sizes, mode };
-    (!g.is_big(&out)).then(|| Windows { op, indices: indices.into(), out })
+    (!g.is_too_large(&out)).then(|| GatherSpec { op, indices: indices.into(), out })
 }
 
 fn gather(g: &mut Gen) -> Option<()> {
     let dtype = g.dtype();
-    let x = g.any(dtype);
-    let w = windows(g, &g.ty(x).shape)?;
-    let at = g.shaped(DType::I32, &w.indices);
+    let x = g.pick_value(dtype);
+    let w = gather_spec(g, &g.ty(x).shape)?;
+    let at = g.pick_shaped(DType::I32, &w.indices);
     let y = g.emit(w.op, &[x.v, at.v]);
     g.keep(y, x.bound)
 }
 
-fn mirrored(w: &Gather, kind: ScatterKind, unique: bool) -> Scatter {
+fn scatter_like(w: &Gather, kind: ScatterKind, unique: bool) -> Scatter {
     let w = w.clone();
     Scatter {
         kind,
@@ -77,17 +77,17 @@ fn mirrored(w: &Gather, kind: ScatterKind, unique: bool) -> Scatter {
 }
 
 fn scatter_add(g: &mut Gen) -> Option<()> {
-    let x = g.any(DType::F64);
-    let w = windows(g, &g.ty(x).shape)?;
-    let at = g.shaped(DType::I32, &w.indices);
-    let updates = g.shaped(DType::F64, &w.out);
-    let y = g.emit(mirrored(&w.op, ScatterKind::Add, false), &[x.v, at.v, updates.v]);
+    let x = g.pick_value(DType::F64);
+    let w = gather_spec(g, &g.ty(x).shape)?;
+    let at = g.pick_shaped(DType::I32, &w.indices);
+    let updates = g.pick_shaped(DType::F64, &w.out);
+    let y = g.emit(scatter_like(&w.op, ScatterKind::Add, false), &[x.v, at.v, updates.v]);
     g.keep(y, x.bound + updates.bound * w.out.size() as f64)
 }
 
-/// Writes rows whose places are different.
+/// Emits a scatter with distinct indices.
 fn scatter_unique(g: &mut Gen) -> Option<()> {
-    let x = g.any(DType::F64);
+    let x = g.pick_value(DType::F64);
     let shape = g.ty(x).shape;
     if shape.rank() == 0 || shape.contains(&0) {
         return None;
@@ -98,7 +98,7 @@ fn scatter_unique(g: &mut Gen) -> Option<()> {
         g.rng.permutation(shape[axis])[..count].iter().map(|&i| i as f64).collect();
     let at = g.b.constant(Literal::from_f64s(DType::I32, [count, 1], &rows));
     let rest = shape.removed(axis);
-    let updates = g.shaped(DType::F64, &rest.inserted(0, count));
+    let updates = g.pick_shaped(DType::F64, &rest.inserted(0, count));
     let (kind, mode) = (
         g.rng.pick(&[ScatterKind::Set, ScatterKind::Mul, ScatterKind::Add]),
         g.rng.pick(OutOfBounds::ALL),
@@ -118,18 +118,18 @@ fn scatter_unique(g: &mut Gen) -> Option<()> {
 }
 
 fn scatter_integers(g: &mut Gen) -> Option<()> {
-    let x = g.any(DType::I32);
-    let w = windows(g, &g.ty(x).shape)?;
-    let (at, updates) = (g.shaped(DType::I32, &w.indices), g.shaped(DType::I32, &w.out));
+    let x = g.pick_value(DType::I32);
+    let w = gather_spec(g, &g.ty(x).shape)?;
+    let (at, updates) = (g.pick_shaped(DType::I32, &w.indices), g.pick_shaped(DType::I32, &w.out));
     let kind = g.rng.pick(ScatterKind::ALL);
-    let y = g.emit(mirrored(&w.op, kind, false), &[x.v, at.v, updates.v]);
+    let y = g.emit(scatter_like(&w.op, kind, false), &[x.v, at.v, updates.v]);
     g.keep(y, 1e9)
 }
 
-/// A place as data, or a known one.
-fn place(g: &mut Gen, shape: &Shape) -> Value {
+/// Picks computed or constant start indices for `shape`.
+fn start_indices(g: &mut Gen, shape: &Shape) -> Value {
     if g.rng.one_in(2) {
-        return g.shaped(DType::I32, &Shape::from([shape.rank()])).v;
+        return g.pick_shaped(DType::I32, &Shape::from([shape.rank()])).v;
     }
     let at: Vec<f64> = shape.iter().map(|&d| g.rng.below(d + 1) as f64).collect();
     g.b.constant(Literal::from_f64s(DType::I32, [shape.rank()], &at))
@@ -137,21 +137,21 @@ fn place(g: &mut Gen, shape: &Shape) -> Value {
 
 fn dynamic_slice(g: &mut Gen) -> Option<()> {
     let dtype = g.dtype();
-    let x = g.any(dtype);
+    let x = g.pick_value(dtype);
     let shape = g.ty(x).shape;
     let sizes: Vec<usize> = shape.iter().map(|&d| g.rng.between(d.min(1), d)).collect();
-    let at = place(g, &shape);
+    let at = start_indices(g, &shape);
     let y = g.emit(DynamicSlice { sizes }, &[x.v, at]);
     g.keep(y, x.bound)
 }
 
 fn dynamic_update_slice(g: &mut Gen) -> Option<()> {
     let dtype = g.dtype();
-    let x = g.any(dtype);
+    let x = g.pick_value(dtype);
     let shape = g.ty(x).shape;
     let sizes: Shape = shape.iter().map(|&d| g.rng.between(d.min(1), d)).collect();
-    let update = g.shaped(dtype, &sizes);
-    let at = place(g, &shape);
+    let update = g.pick_shaped(dtype, &sizes);
+    let at = start_indices(g, &shape);
     let y = g.emit(DynamicUpdateSlice {}, &[x.v, update.v, at]);
     g.keep(y, x.bound.max(update.bound))
 }

@@ -1,13 +1,13 @@
-//! No operand types and no attributes make an op panic.
+//! Robustness: no operand types and no attributes make an op panic.
 
 use super::*;
 use neurax_ir::{DType, Shape};
 
-/// Whatever the operand types and the attributes: `infer` answers or refuses, without a panic; and
-/// what it admits, `eval` computes, with the types that `infer` said.
+/// Checks that `infer` accepts or rejects arbitrary operand types and attributes without a panic,
+/// and that `eval` computes what `infer` accepts, with the types that `infer` returned.
 ///
 /// # Errors
-/// When it does not hold.
+/// The violation.
 pub fn garbage_is_refused(s: &Sample) -> Result<(), String> {
     let mut rng = rng_for(s);
     for _ in 0..24 {
@@ -22,7 +22,7 @@ pub fn garbage_is_refused(s: &Sample) -> Result<(), String> {
     Ok(())
 }
 
-/// Changes one thing or everything about the operands.
+/// Changes one property, or all, of the operand types.
 fn distorted(rng: &mut Rng, xs: &[Type]) -> Vec<Type> {
     let mut xs = xs.to_vec();
     match rng.below(6) {
@@ -57,8 +57,7 @@ fn any_type(rng: &mut Rng) -> Type {
 }
 
 fn any_shape(rng: &mut Rng) -> Shape {
-    /// No elements, and yet more places along an axis, or along two, than anything may be done for
-    /// or memory taken for.
+    /// Empty shapes with axes too long to loop over or to allocate memory for.
     const EMPTY: [[usize; 3]; 4] =
         [[1 << 40, 0, 3], [0, 1 << 40, 2], [1 << 31, 1 << 20, 0], [3, 0, 1 << 40]];
     if rng.one_in(8) {
@@ -67,7 +66,7 @@ fn any_shape(rng: &mut Rng) -> Shape {
     (0..rng.below(5)).map(|_| rng.below(4)).collect()
 }
 
-/// Puts other numbers and words into the text.
+/// Replaces numbers in the text, and sometimes truncates it.
 fn scrambled(rng: &mut Rng, text: &str) -> String {
     const NUMBERS: [&str; 14] = [
         "0",
@@ -102,7 +101,7 @@ fn scrambled(rng: &mut Rng, text: &str) -> String {
     out
 }
 
-/// Where the numbers stand that are attributes or sizes: not those of values and of dtypes.
+/// Returns the byte ranges of numbers that are attributes or sizes, not parts of values and dtypes.
 fn numbers_in(text: &str) -> Vec<(usize, usize)> {
     let bytes = text.as_bytes();
     let mut out = vec![];
@@ -126,31 +125,33 @@ fn numbers_in(text: &str) -> Vec<(usize, usize)> {
 }
 
 fn parsed(text: &str, rng: &mut Rng) -> Result<(), String> {
-    let graph = caught(|| Ok(Graph::parse(text))).map_err(|e| format!("parse: {e}"))?;
+    let graph = catch_panic(|| Ok(Graph::parse(text))).map_err(|e| format!("parse: {e}"))?;
     match graph {
         Ok(g) if g.eqns().len() == 1 => consistent(&g.eqns()[0].op, g.input_types(), rng),
         _ => Ok(()),
     }
 }
 
-/// Infer does not panic; and when it admits, eval does as it says.
+/// Checks that `infer` does not panic and, if it accepts the operands, that `eval` returns its
+/// types.
 fn consistent(op: &Op, xs: &[Type], rng: &mut Rng) -> Result<(), String> {
-    let Ok(want) = caught(|| Ok(op.infer(xs))).map_err(|e| format!("infer: {e}"))? else {
+    let Ok(want) = catch_panic(|| Ok(op.infer(xs))).map_err(|e| format!("infer: {e}"))? else {
         return Ok(());
     };
     if needs_axis(op) || !is_small(op, xs, &want) {
         return Ok(());
     }
     let args: Vec<Literal> = xs.iter().map(|t| any_value(rng, t)).collect();
-    let ys = caught(|| eval_op(op, &args)).map_err(|e| format!("infer admits it, but {e}"))?;
+    let ys = catch_panic(|| eval_op(op, &args))
+        .map_err(|e| format!("infer accepts the operands, but {e}"))?;
     if types_of(&ys) == want {
         Ok(())
     } else {
-        Err(format!("infer says {want:?}, eval gives {:?}", types_of(&ys)))
+        Err(format!("infer returns {want:?}, eval returns {:?}", types_of(&ys)))
     }
 }
 
-/// Is it quick to evaluate? A loop that may go on for ever is not.
+/// Returns true if evaluating the op is fast: all values are small and no loop may be endless.
 fn is_small(op: &Op, xs: &[Type], ys: &[Type]) -> bool {
     let small = |t: &Type| t.bytes().is_ok_and(|n| n < 1 << 16);
     let inner = |g: &Graph| {

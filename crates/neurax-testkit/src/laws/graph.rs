@@ -1,16 +1,14 @@
-//! Laws of an op as a whole graph: reverse mode (law 3, through every transform) and passes (law
-//! 7).
+//! Laws of an op as a graph: reverse mode (law 3, through all transforms) and passes (law 7).
 
 use super::transposition::same_product;
 use super::*;
 use neurax_ir::{passes, transform};
 
-/// Law 3 as a user meets it: `vjp` is the transpose of `jvp`, `linearize` gives the tangents of
-/// `jvp`, and all the graphs verify. An op whose jvp is an error needs no vjp, but then it must not
-/// be `smooth`.
+/// Checks law 3 for the public transforms: `vjp` is the transpose of `jvp`, and all graphs verify.
+/// An op whose jvp is an error needs no vjp, but its row must not be `smooth`.
 ///
 /// # Errors
-/// When it does not hold.
+/// The violation.
 pub fn vjp_is_transposed_jvp(s: &Sample) -> Result<(), String> {
     let active: Vec<bool> = s.inputs.iter().map(|x| x.dtype().is_differentiable()).collect();
     if needs_axis(&s.op) || !active.contains(&true) {
@@ -18,13 +16,13 @@ pub fn vjp_is_transposed_jvp(s: &Sample) -> Result<(), String> {
     }
     let graph = graph_of(s)?;
     match transform::jvp(&graph, &active) {
-        Ok(d) => duality(&graph, &d, &active, &s.inputs, &mut rng_for(s)),
+        Ok(d) => check_duality(&graph, &d, &active, &s.inputs, &mut rng_for(s)),
         Err(e) if s.smooth => Err(format!("jvp of a smooth row: {e}")),
         Err(_) => Ok(()),
     }
 }
 
-fn duality(
+fn check_duality(
     graph: &Graph,
     d: &transform::Jvp,
     active: &[bool],
@@ -57,7 +55,7 @@ fn duality(
     same_product(jv, &of(&d.outputs), &v, &cts)
 }
 
-/// Is a `while` loop the reason that there is no reverse mode, and does the error say what to do?
+/// Returns true if `e` reports that a `while` loop has no reverse mode, and says what to do.
 fn is_forward_only(graph: &Graph, e: &Error) -> bool {
     holds_while(graph) && e.to_string().contains("use scan")
 }
@@ -69,19 +67,17 @@ fn holds_while(graph: &Graph) -> bool {
         .any(|e| matches!(e.op, Op::While(_)) || e.op.graphs().iter().any(|g| holds_while(g)))
 }
 
-/// Law 7: every pass alone, and all of them together, keep the value; what they give verifies.
+/// Checks law 7: each pass and the whole pipeline preserve the value, and their results verify.
 ///
 /// # Errors
-/// When it does not hold.
+/// The violation.
 pub fn passes_keep_the_value(s: &Sample) -> Result<(), String> {
     let graph = graph_of(s)?;
     for step in passes::PIPELINE {
-        let small = (step.run)(&graph)
-            .map_err(|e| format!("{}: {e}", step.name))?
-            .unwrap_or_else(|| graph.clone());
+        let small = step.apply(&graph).map_err(|e| format!("{}: {e}", step.name))?;
         neurax_ir::verify(&small).map_err(|e| format!("after {}: {e}", step.name))?;
     }
-    let small = passes::optimise(&graph, &mut |_, _| {}).map_err(told)?;
+    let small = passes::optimise(&graph, &mut |_, _| {}).map_err(message)?;
     if needs_axis(&s.op) {
         return Ok(());
     }
@@ -93,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_while_loop_excuses_from_reverse_mode() {
+    fn only_while_loops_may_lack_reverse_mode() {
         let graphs = |name: &str| {
             Op::samples()
                 .into_iter()

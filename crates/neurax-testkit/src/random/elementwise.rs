@@ -1,12 +1,12 @@
-//! Rules for ops that work element by element, and for what is made out of nothing.
+//! Generator rules for elementwise ops and ops without operands.
 
 use super::custom::Twist;
-use super::generate::{AXIS, Gen, Rule, Slot, any_shape};
+use super::generate::{AXIS, BoundedValue, Gen, GenRule, any_shape};
 use neurax_ir::op::*;
 use neurax_ir::{DType, Type};
 use std::sync::Arc;
 
-pub(super) const RULES: &[Rule] = &[
+pub(super) const ELEMENTWISE_RULES: &[GenRule] = &[
     smooth_unary,
     smooth_unary,
     positive_unary,
@@ -37,7 +37,7 @@ pub(super) const RULES: &[Rule] = &[
 
 fn smooth_unary(g: &mut Gen) -> Option<()> {
     use Unary::*;
-    let x = g.any(DType::F64);
+    let x = g.pick_value(DType::F64);
     let op = g
         .rng
         .pick(&[Neg, Sin, Cos, Tanh, Logistic, Atan, Asinh, Erf, Erfc, Exp, Expm1, Sinh, Cosh]);
@@ -53,7 +53,7 @@ fn smooth_unary(g: &mut Gen) -> Option<()> {
 
 fn positive_unary(g: &mut Gen) -> Option<()> {
     use Unary::*;
-    let x = g.any(DType::F64);
+    let x = g.pick_value(DType::F64);
     let p = g.positive(x.v);
     let op =
         g.rng.pick(&[Log, Log1p, Sqrt, Rsqrt, Cbrt, Lgamma, Digamma, Acosh, BesselI0e, BesselI1e]);
@@ -64,7 +64,7 @@ fn positive_unary(g: &mut Gen) -> Option<()> {
 
 fn narrow_unary(g: &mut Gen) -> Option<()> {
     use Unary::*;
-    let x = g.any(DType::F64);
+    let x = g.pick_value(DType::F64);
     let s = g.b.sin(x.v);
     let s = g.b.mul_scalar(s, 0.8);
     let op = g.rng.pick(&[Asin, Acos, Atanh, ErfInv, Tan]);
@@ -72,9 +72,9 @@ fn narrow_unary(g: &mut Gen) -> Option<()> {
     g.keep(y, 2.6)
 }
 
-/// Of a constant order: by its order it has no derivative.
+/// Emits a polygamma of constant order: it has no derivative by its order.
 fn polygamma(g: &mut Gen) -> Option<()> {
-    let x = g.any(DType::F64);
+    let x = g.pick_value(DType::F64);
     let p = g.above_one(x.v);
     let order = g.rng.below(4) as f64;
     let n = g.b.full_like(p, order);
@@ -84,8 +84,8 @@ fn polygamma(g: &mut Gen) -> Option<()> {
 
 fn smooth_binary(g: &mut Gen) -> Option<()> {
     use Binary::*;
-    let x = g.any(DType::F64);
-    let y = g.shaped(DType::F64, &g.ty(x).shape);
+    let x = g.pick_value(DType::F64);
+    let y = g.pick_shaped(DType::F64, &g.ty(x).shape);
     match g.rng.pick(&[Add, Sub, Mul, Div, Pow, Atan2]) {
         Div => {
             let d = g.above_one(y.v);
@@ -109,10 +109,10 @@ fn smooth_binary(g: &mut Gen) -> Option<()> {
     }
 }
 
-/// The larger or the smaller of two values that are never equal.
+/// Emits the maximum or minimum of two values that are never equal.
 fn extremum(g: &mut Gen) -> Option<()> {
-    let x = g.any(DType::F64);
-    let y = g.shaped(DType::F64, &g.ty(x).shape);
+    let x = g.pick_value(DType::F64);
+    let y = g.pick_shaped(DType::F64, &g.ty(x).shape);
     let above = g.b.square(y.v);
     let above = g.b.add_scalar(above, 0.3);
     let above = g.b.add(above, x.v);
@@ -122,7 +122,7 @@ fn extremum(g: &mut Gen) -> Option<()> {
 }
 
 fn complex_op(g: &mut Gen) -> Option<()> {
-    let x = g.any(DType::C128);
+    let x = g.pick_value(DType::C128);
     let double = |g: &mut Gen, op| {
         let y = g.emit(op, &[x.v]);
         g.keep(y, x.bound)
@@ -149,7 +149,7 @@ fn complex_op(g: &mut Gen) -> Option<()> {
 
 fn integer_op(g: &mut Gen) -> Option<()> {
     use Binary::*;
-    let x = g.any(DType::I32);
+    let x = g.pick_value(DType::I32);
     let op = g.rng.pick(&[
         Add,
         Sub,
@@ -176,14 +176,14 @@ fn integer_op(g: &mut Gen) -> Option<()> {
 
 fn integer_unary(g: &mut Gen) -> Option<()> {
     use Unary::*;
-    let x = g.any(DType::I32);
+    let x = g.pick_value(DType::I32);
     let op = g.rng.pick(&[Neg, Abs, Sign, Not, PopulationCount, CountLeadingZeros]);
     let y = g.emit(op, &[x.v]);
     g.keep(y, x.bound.max(33.0))
 }
 
 fn float_op(g: &mut Gen) -> Option<()> {
-    let x = g.any(DType::F32);
+    let x = g.pick_value(DType::F32);
     if g.rng.one_in(2) {
         use Unary::*;
         let op = g.rng.pick(&[Neg, Abs, Sign, Floor, Ceil, RoundEven, RoundAway, Sin, Tanh, Exp]);
@@ -196,33 +196,33 @@ fn float_op(g: &mut Gen) -> Option<()> {
 }
 
 fn rounding(g: &mut Gen) -> Option<()> {
-    let x = g.any(DType::F32);
+    let x = g.pick_value(DType::F32);
     let y = g.emit(ReducePrecision { exponent_bits: 8, mantissa_bits: 20 }, &[x.v]);
     g.keep(y, x.bound)
 }
 
 fn comparison(g: &mut Gen) -> Option<()> {
     if g.rng.one_in(6) {
-        let x = g.any(DType::F32);
+        let x = g.pick_value(DType::F32);
         let y = g.emit(Unary::IsFinite, &[x.v]);
         return g.keep(y, 1.0);
     }
     if g.rng.one_in(3) {
-        // An odd number that no short computation hits, so that a last bit decides nothing.
-        let x = g.any(DType::F32);
+        // A value that no short computation hits, so that the last bit never decides.
+        let x = g.pick_value(DType::F32);
         let c = g.b.full_like(x.v, 0.123_456);
         let y = g.b.compare(Direction::Lt, x.v, c);
         return g.keep(y, 1.0);
     }
-    let x = g.any(DType::I32);
-    let y = g.shaped(DType::I32, &g.ty(x).shape);
+    let x = g.pick_value(DType::I32);
+    let y = g.pick_shaped(DType::I32, &g.ty(x).shape);
     let direction = g.rng.pick(Direction::ALL);
     let z = g.emit(Compare { direction }, &[x.v, y.v]);
     g.keep(z, 1.0)
 }
 
 fn boolean_op(g: &mut Gen) -> Option<()> {
-    let x = g.any(DType::Bool);
+    let x = g.pick_value(DType::Bool);
     if g.rng.one_in(3) {
         let y = g.b.not(x.v);
         return g.keep(y, 1.0);
@@ -234,18 +234,18 @@ fn boolean_op(g: &mut Gen) -> Option<()> {
 
 fn select(g: &mut Gen) -> Option<()> {
     let dtype = g.dtype();
-    let x = g.any(dtype);
+    let x = g.pick_value(dtype);
     let shape = g.ty(x).shape;
-    let y = g.shaped(dtype, &shape);
-    let p = g.shaped(DType::Bool, &shape);
+    let y = g.pick_shaped(dtype, &shape);
+    let p = g.pick_shaped(DType::Bool, &shape);
     let z = g.b.select(p.v, x.v, y.v);
     g.keep(z, x.bound.max(y.bound))
 }
 
 fn clamp(g: &mut Gen) -> Option<()> {
     let dtype = g.rng.pick(&[DType::F64, DType::F32, DType::I32]);
-    let x = g.any(dtype);
-    // In double precision the limits are out of reach, else they bite.
+    let x = g.pick_value(dtype);
+    // In double precision the limits must not be reached, as clamping is not smooth there.
     let reach = if dtype == DType::F64 { 100.0 } else { 1.0 };
     let (low, high) = (g.b.full_like(x.v, -reach), g.b.full_like(x.v, reach));
     let y = g.emit(Clamp {}, &[low, x.v, high]);
@@ -265,7 +265,7 @@ fn convert(g: &mut Gen) -> Option<()> {
         (Bool, I32),
         (Bool, F32),
     ]);
-    let x = g.any(from);
+    let x = g.pick_value(from);
     let y = g.b.convert(x.v, to);
     g.keep(y, x.bound)
 }
@@ -282,9 +282,9 @@ fn iota(g: &mut Gen) -> Option<()> {
 }
 
 fn random_bits(g: &mut Gen) -> Option<()> {
-    let x = g.any(DType::I32);
-    let y = g.shaped(DType::I32, &g.ty(x).shape);
-    let bits = |g: &mut Gen, s: Slot| g.emit(BitcastConvert { dtype: DType::U32 }, &[s.v]);
+    let x = g.pick_value(DType::I32);
+    let y = g.pick_shaped(DType::I32, &g.ty(x).shape);
+    let bits = |g: &mut Gen, s: BoundedValue| g.emit(BitcastConvert { dtype: DType::U32 }, &[s.v]);
     let (x, y) = (bits(g, x), bits(g, y));
     let out = g.b.emit_n(Threefry {}, &[x, y, y, x], 2);
     let place = g.b.full_like(out[1], 29.0);
@@ -295,14 +295,14 @@ fn random_bits(g: &mut Gen) -> Option<()> {
 
 fn barrier(g: &mut Gen) -> Option<()> {
     let dtypes = [g.dtype(), g.dtype()];
-    let xs = dtypes.map(|d| g.any(d));
+    let xs = dtypes.map(|d| g.pick_value(d));
     let ys = g.b.emit_n(OptimizationBarrier {}, &xs.map(|x| x.v), 2);
     g.keep(ys[0], xs[0].bound)?;
     g.keep(ys[1], xs[1].bound)
 }
 
 fn custom(g: &mut Gen) -> Option<()> {
-    let x = g.any(DType::F64);
+    let x = g.pick_value(DType::F64);
     let y = g.emit(Custom(Arc::new(Twist)), &[x.v]);
     g.keep(y, x.bound)
 }
@@ -317,7 +317,7 @@ fn all_reduce(g: &mut Gen) -> Option<()> {
     if !g.named_axis {
         return None;
     }
-    let x = g.any(dtype);
+    let x = g.pick_value(dtype);
     let y = g.emit(AllReduce { kind, axis: AXIS.into() }, &[x.v]);
     g.keep(y, 3.0 * x.bound)
 }

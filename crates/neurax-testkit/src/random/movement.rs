@@ -1,10 +1,10 @@
-//! Rules for ops that move elements, and that make many of few or few of many.
+//! Generator rules for ops that move, repeat or reduce elements.
 
-use super::generate::{Gen, Rule};
+use super::generate::{Gen, GenRule};
 use neurax_ir::op::*;
 use neurax_ir::{DType, Shape};
 
-pub(super) const RULES: &[Rule] = &[
+pub(super) const MOVEMENT_RULES: &[GenRule] = &[
     broadcast,
     reshape,
     transpose,
@@ -12,9 +12,9 @@ pub(super) const RULES: &[Rule] = &[
     pad,
     concat,
     reverse,
-    sum,
-    product,
-    largest,
+    reduce_sum,
+    reduce_product,
+    extremum,
     arg_reduce,
     sort_by_floats,
     sort_by_integers,
@@ -24,7 +24,7 @@ pub(super) const RULES: &[Rule] = &[
 
 fn broadcast(g: &mut Gen) -> Option<()> {
     let dtype = g.dtype();
-    let x = g.any(dtype);
+    let x = g.pick_value(dtype);
     let old = g.ty(x).shape;
     let mut shape: Vec<usize> = vec![];
     let mut dims = vec![];
@@ -38,7 +38,7 @@ fn broadcast(g: &mut Gen) -> Option<()> {
     if g.rng.one_in(2) || shape.is_empty() {
         shape.push(g.rng.between(1, 3));
     }
-    if g.is_big(&shape) {
+    if g.is_too_large(&shape) {
         return None;
     }
     let y = g.emit(Broadcast { shape: shape.into(), dims }, &[x.v]);
@@ -47,7 +47,7 @@ fn broadcast(g: &mut Gen) -> Option<()> {
 
 fn reshape(g: &mut Gen) -> Option<()> {
     let dtype = g.dtype();
-    let x = g.any(dtype);
+    let x = g.pick_value(dtype);
     let old = g.ty(x).shape;
     let n = old.size();
     let factors: Vec<usize> = (1..=n).filter(|k| n.is_multiple_of(*k)).collect();
@@ -60,7 +60,7 @@ fn reshape(g: &mut Gen) -> Option<()> {
             Shape::from([k, n / k])
         }
     };
-    if g.is_big(&shape) {
+    if g.is_too_large(&shape) {
         return None;
     }
     let y = g.b.reshape(x.v, shape);
@@ -69,7 +69,7 @@ fn reshape(g: &mut Gen) -> Option<()> {
 
 fn transpose(g: &mut Gen) -> Option<()> {
     let dtype = g.dtype();
-    let x = g.any(dtype);
+    let x = g.pick_value(dtype);
     let permutation = g.rng.permutation(g.b.ty(x.v).rank());
     let y = g.emit(Transpose { permutation }, &[x.v]);
     g.keep(y, x.bound)
@@ -77,7 +77,7 @@ fn transpose(g: &mut Gen) -> Option<()> {
 
 fn slice(g: &mut Gen) -> Option<()> {
     let dtype = g.dtype();
-    let x = g.any(dtype);
+    let x = g.pick_value(dtype);
     let (mut start, mut limit, mut stride) = (vec![], vec![], vec![]);
     for &d in g.ty(x).shape.iter() {
         let from = g.rng.below(d);
@@ -95,8 +95,8 @@ fn slice(g: &mut Gen) -> Option<()> {
 
 fn pad(g: &mut Gen) -> Option<()> {
     let dtype = g.dtype();
-    let x = g.any(dtype);
-    let fill = g.shaped(dtype, &Shape::scalar());
+    let x = g.pick_value(dtype);
+    let fill = g.pick_shaped(dtype, &Shape::scalar());
     let (mut low, mut high, mut interior, mut shape) = (vec![], vec![], vec![], vec![]);
     for &d in g.ty(x).shape.iter() {
         let between = g.rng.below(2);
@@ -108,7 +108,7 @@ fn pad(g: &mut Gen) -> Option<()> {
         interior.push(between);
         shape.push((wide + before + after).max(0) as usize);
     }
-    if g.is_big(&shape)
+    if g.is_too_large(&shape)
         || low
             .iter()
             .zip(&high)
@@ -123,7 +123,7 @@ fn pad(g: &mut Gen) -> Option<()> {
 
 fn concat(g: &mut Gen) -> Option<()> {
     let dtype = g.dtype();
-    let x = g.any(dtype);
+    let x = g.pick_value(dtype);
     let mut shape = g.ty(x).shape;
     if shape.rank() == 0 {
         return None;
@@ -131,42 +131,42 @@ fn concat(g: &mut Gen) -> Option<()> {
     let axis = g.rng.below(shape.rank());
     let mut long = shape.clone();
     shape[axis] = g.rng.between(0, 3);
-    let y = g.shaped(dtype, &shape);
+    let y = g.pick_shaped(dtype, &shape);
     long[axis] += shape[axis];
-    if g.is_big(&long) {
+    if g.is_too_large(&long) {
         return None;
     }
     let z = g.emit(Concatenate { axis }, &[x.v, y.v]);
     g.keep(z, x.bound.max(y.bound))
 }
 
-fn axes(g: &mut Gen, rank: usize) -> Vec<usize> {
+fn pick_axes(g: &mut Gen, rank: usize) -> Vec<usize> {
     let count = g.rng.between(1, rank.max(1)).min(rank);
     g.rng.permutation(rank)[..count].to_vec()
 }
 
 fn reverse(g: &mut Gen) -> Option<()> {
     let dtype = g.dtype();
-    let x = g.any(dtype);
+    let x = g.pick_value(dtype);
     let rank = g.ty(x).rank();
-    let axes = axes(g, rank);
+    let axes = pick_axes(g, rank);
     let y = g.emit(Reverse { axes }, &[x.v]);
     g.keep(y, x.bound)
 }
 
-fn sum(g: &mut Gen) -> Option<()> {
+fn reduce_sum(g: &mut Gen) -> Option<()> {
     let dtype = g.dtype();
-    let x = g.any(dtype);
+    let x = g.pick_value(dtype);
     let ty = g.ty(x);
-    let axes = axes(g, ty.rank());
+    let axes = pick_axes(g, ty.rank());
     let y = g.emit(Reduce { kind: ReduceKind::Sum, axes }, &[x.v]);
     g.keep(y, x.bound * ty.size() as f64)
 }
 
-fn product(g: &mut Gen) -> Option<()> {
-    let x = g.any(DType::F64);
+fn reduce_product(g: &mut Gen) -> Option<()> {
+    let x = g.pick_value(DType::F64);
     let ty = g.ty(x);
-    let axes = axes(g, ty.rank());
+    let axes = pick_axes(g, ty.rank());
     let n: usize = axes.iter().map(|&a| ty.shape[a]).product();
     if n > 6 {
         return None;
@@ -175,19 +175,19 @@ fn product(g: &mut Gen) -> Option<()> {
     g.keep(y, x.bound.max(1.0).powi(n as i32))
 }
 
-/// Of elements that are kept apart in double precision, of any other ones else.
-fn largest(g: &mut Gen) -> Option<()> {
+/// Emits a maximum or minimum, in double precision of elements that are kept apart.
+fn extremum(g: &mut Gen) -> Option<()> {
     let dtype = g.rng.pick(&[DType::F64, DType::F64, DType::F32, DType::I32]);
-    let x = g.any(dtype);
+    let x = g.pick_value(dtype);
     let ty = g.ty(x);
-    let axes = axes(g, ty.rank());
+    let axes = pick_axes(g, ty.rank());
     if axes.iter().any(|&a| ty.shape[a] == 0) {
         return None;
     }
     let kind = g.rng.pick(&[ReduceKind::Max, ReduceKind::Min]);
     let gap = 3.0 * x.bound;
     let (v, bound) = if dtype == DType::F64 {
-        let apart = g.apart(&ty.shape, gap);
+        let apart = g.distinct(&ty.shape, gap);
         (g.b.add(x.v, apart), x.bound + gap * ty.size() as f64)
     } else {
         (x.v, x.bound)
@@ -198,7 +198,7 @@ fn largest(g: &mut Gen) -> Option<()> {
 
 fn arg_reduce(g: &mut Gen) -> Option<()> {
     let dtype = g.rng.pick(&[DType::F32, DType::I32]);
-    let x = g.any(dtype);
+    let x = g.pick_value(dtype);
     let shape = g.ty(x).shape;
     let axis = g.rng.below(shape.rank());
     if shape.get(axis).is_none_or(|&d| d == 0) {
@@ -209,17 +209,17 @@ fn arg_reduce(g: &mut Gen) -> Option<()> {
     g.keep(y, 4.0)
 }
 
-/// Keys in double precision that are kept apart, with another operand taken along.
+/// Sorts keys in double precision that are kept apart, with another operand.
 fn sort_by_floats(g: &mut Gen) -> Option<()> {
-    let x = g.any(DType::F64);
+    let x = g.pick_value(DType::F64);
     let shape = g.ty(x).shape;
     if shape.rank() == 0 {
         return None;
     }
     let dtype = g.dtype();
-    let with = g.shaped(dtype, &shape);
+    let with = g.pick_shaped(dtype, &shape);
     let gap = 3.0 * x.bound;
-    let apart = g.apart(&shape, gap);
+    let apart = g.distinct(&shape, gap);
     let key = g.b.add(x.v, apart);
     let axis = g.rng.below(shape.rank());
     let ys = g.b.emit_n(Sort { axis, keys: 1 }, &[key, with.v], 2);
@@ -228,12 +228,12 @@ fn sort_by_floats(g: &mut Gen) -> Option<()> {
 }
 
 fn sort_by_integers(g: &mut Gen) -> Option<()> {
-    let x = g.any(DType::I32);
+    let x = g.pick_value(DType::I32);
     let shape = g.ty(x).shape;
     if shape.rank() == 0 {
         return None;
     }
-    let (second, with) = (g.shaped(DType::I32, &shape), g.shaped(DType::F64, &shape));
+    let (second, with) = (g.pick_shaped(DType::I32, &shape), g.pick_shaped(DType::F64, &shape));
     let (axis, keys) = (g.rng.below(shape.rank()), g.rng.between(1, 2));
     let ys = g.b.emit_n(Sort { axis, keys }, &[x.v, second.v, with.v], 3);
     g.keep(ys[0], x.bound)?;
@@ -243,21 +243,21 @@ fn sort_by_integers(g: &mut Gen) -> Option<()> {
 fn dot(g: &mut Gen) -> Option<()> {
     let dtype =
         g.rng.pick(&[DType::F64, DType::F64, DType::F64, DType::F32, DType::I32, DType::C128]);
-    let x = g.any(dtype);
+    let x = g.pick_value(dtype);
     let shape = g.ty(x).shape;
     let order = g.rng.permutation(shape.rank());
     let batch = g.rng.below(2).min(order.len());
     let contract = g.rng.between(0, 2).min(order.len() - batch);
     let (lhs_batch, lhs_contract) =
         (order[..batch].to_vec(), order[batch..batch + contract].to_vec());
-    // The right operand's axes: those that meet an axis of the left one, and free ones, in random
+    // The right operand's axes: those paired with an axis of the left one, and free ones, in random
     // order.
     let mut sizes: Vec<usize> = order[..batch + contract].iter().map(|&a| shape[a]).collect();
     sizes.extend((0..g.rng.below(2)).map(|_| g.rng.between(1, 3)).collect::<Vec<_>>());
     let places = g.rng.permutation(sizes.len());
     let mut rhs: Shape = vec![0; sizes.len()].into();
     sizes.iter().zip(&places).for_each(|(&d, &p)| rhs[p] = d);
-    let y = g.shaped(dtype, &rhs);
+    let y = g.pick_shaped(dtype, &rhs);
     let free = order[batch + contract..].iter().map(|&a| shape[a]);
     let out: Vec<usize> = lhs_batch
         .iter()
@@ -265,7 +265,7 @@ fn dot(g: &mut Gen) -> Option<()> {
         .chain(free)
         .chain(sizes[batch + contract..].iter().copied())
         .collect();
-    if g.is_big(&out) {
+    if g.is_too_large(&out) {
         return None;
     }
     let n: usize = lhs_contract.iter().map(|&a| shape[a]).product();
