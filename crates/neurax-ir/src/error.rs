@@ -18,10 +18,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// );
 /// ```
 #[derive(Clone)]
-pub struct Error(Arc<Inner>);
+pub struct Error(Arc<ErrorData>);
 
 #[derive(Clone)]
-struct Inner {
+struct ErrorData {
     op: String,
     message: String,
     origin: Origin,
@@ -54,7 +54,11 @@ pub struct Origin {
 impl Error {
     /// Creates an error of operation `op`; `message` says what is wrong and what to do.
     pub fn new(op: impl Into<String>, message: impl Into<String>) -> Error {
-        Error(Arc::new(Inner { op: op.into(), message: message.into(), origin: Origin::default() }))
+        Error(Arc::new(ErrorData {
+            op: op.into(),
+            message: message.into(),
+            origin: Origin::default(),
+        }))
     }
 
     /// Creates the error of a broken invariant: `what` says what was expected and not found.
@@ -121,7 +125,7 @@ impl Error {
         self.edit(|i| i.op = format!("{op}: {}", i.op))
     }
 
-    fn edit(self, f: impl FnOnce(&mut Inner)) -> Error {
+    fn edit(self, f: impl FnOnce(&mut ErrorData)) -> Error {
         let mut inner = Arc::unwrap_or_clone(self.0);
         f(&mut inner);
         Error(Arc::new(inner))

@@ -92,7 +92,7 @@ pub(crate) fn linearize_instantiated(
 
 /// The dependence of a value, ordered by strength.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Class {
+enum Dependence {
     /// Depends on nothing; recomputed wherever it is needed.
     Free,
     /// Depends on primal inputs.
@@ -107,9 +107,9 @@ fn split(
     primal_outputs: usize,
     outputs: Vec<bool>,
 ) -> Result<Linearized> {
-    let class = classify(g, primal_inputs)?;
+    let dependence = classify(g, primal_inputs)?;
     let (primal_outs, tangent_outs) = g.outputs().split_at(primal_outputs);
-    if primal_outs.iter().any(|v| class[v.index()] == Class::Linear) {
+    if primal_outs.iter().any(|v| dependence[v.index()] == Dependence::Linear) {
         let why = "a result depends on a tangent; \
                    a jvp rule must emit values and tangents in separate equations";
         return Err(Error::new("linearize", why));
@@ -119,14 +119,14 @@ fn split(
     for (i, v) in g.inputs().enumerate().skip(primal_inputs) {
         linear.env[i] = Some(linear.b.input(g.ty(v).clone()));
     }
-    for e in g.eqns().iter().filter(|e| is_linear(e, &class)) {
+    for e in g.eqns().iter().filter(|e| is_linear(e, &dependence)) {
         for &v in &e.inputs {
-            linear.fetch(v, &class, &mut residuals)?;
+            linear.fetch(v, &dependence, &mut residuals)?;
         }
         linear.emit(e)?;
     }
     for &v in tangent_outs {
-        linear.fetch(v, &class, &mut residuals)?;
+        linear.fetch(v, &dependence, &mut residuals)?;
     }
     // Residuals come first in the signature; the builder numbers inputs in the order of their
     // creation.
@@ -139,29 +139,29 @@ fn split(
     for (i, v) in g.inputs().enumerate().take(primal_inputs) {
         primal.env[i] = Some(primal.b.input(g.ty(v).clone()));
     }
-    for e in g.eqns().iter().filter(|e| !is_linear(e, &class)) {
+    for e in g.eqns().iter().filter(|e| !is_linear(e, &dependence)) {
         primal.emit(e)?;
     }
     let outs = primal.values(&[primal_outs, &residuals].concat())?;
     Ok(Linearized { primal: primal.b.finish(&outs)?, linear, outputs, residuals: residuals.len() })
 }
 
-fn is_linear(e: &Eqn, class: &[Class]) -> bool {
-    e.inputs.iter().any(|v| class[v.index()] == Class::Linear)
+fn is_linear(e: &Eqn, dependence: &[Dependence]) -> bool {
+    e.inputs.iter().any(|v| dependence[v.index()] == Dependence::Linear)
 }
 
-fn classify(g: &Graph, primal_inputs: usize) -> Result<Vec<Class>> {
-    let mut class: Vec<Class> = (0..g.input_types().len())
-        .map(|i| if i < primal_inputs { Class::Primal } else { Class::Linear })
+fn classify(g: &Graph, primal_inputs: usize) -> Result<Vec<Dependence>> {
+    let mut dependence: Vec<Dependence> = (0..g.input_types().len())
+        .map(|i| if i < primal_inputs { Dependence::Primal } else { Dependence::Linear })
         .collect();
     for e in g.eqns() {
-        let c = e.inputs.iter().map(|v| class[v.index()]).max().unwrap_or(Class::Free);
-        if c == Class::Linear && matches!(e.op, Op::While(_)) {
+        let c = e.inputs.iter().map(|v| dependence[v.index()]).max().unwrap_or(Dependence::Free);
+        if c == Dependence::Linear && matches!(e.op, Op::While(_)) {
             return Err(no_reverse_loop(e));
         }
-        class.extend(e.outputs.iter().map(|_| c));
+        dependence.extend(e.outputs.iter().map(|_| c));
     }
-    Ok(class)
+    Ok(dependence)
 }
 
 /// Creates the error of reverse mode over `while`.
@@ -203,15 +203,23 @@ impl<'g> HalfGraph<'g> {
 
     /// Makes `v` available in the linear graph: constants and broadcasts are recomputed, other
     /// values become residuals.
-    fn fetch(&mut self, v: Value, class: &[Class], residuals: &mut Vec<Value>) -> Result<()> {
-        if self.env[v.index()].is_some() || class[v.index()] == Class::Linear {
+    fn fetch(
+        &mut self,
+        v: Value,
+        dependence: &[Dependence],
+        residuals: &mut Vec<Value>,
+    ) -> Result<()> {
+        if self.env[v.index()].is_some() || dependence[v.index()] == Dependence::Linear {
             return Ok(());
         }
         let g = self.g;
         match self.producers[v.index()].map(|i| &g.eqns()[i]) {
-            Some(e) if class[v.index()] == Class::Free || matches!(e.op, Op::Broadcast(_)) => {
+            Some(e)
+                if dependence[v.index()] == Dependence::Free
+                    || matches!(e.op, Op::Broadcast(_)) =>
+            {
                 for &x in &e.inputs {
-                    self.fetch(x, class, residuals)?;
+                    self.fetch(x, dependence, residuals)?;
                 }
                 self.emit(e)
             }
