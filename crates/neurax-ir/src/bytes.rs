@@ -33,12 +33,12 @@ const LINE_BYTES: usize = 64;
 /// ```
 #[derive(Clone)]
 pub struct Bytes {
-    memory: Storage,
+    memory: ByteStorage,
     len: usize,
 }
 
 #[derive(Clone)]
-enum Storage {
+enum ByteStorage {
     Owned(Arc<OwnedLines>),
     /// Read-only memory of another object, e.g. a mapped file.
     Borrowed {
@@ -118,7 +118,7 @@ impl Bytes {
     }
 
     fn owned(lines: Box<[CacheLine]>, len: usize) -> Bytes {
-        Bytes { memory: Storage::Owned(Arc::new(OwnedLines(lines))), len }
+        Bytes { memory: ByteStorage::Owned(Arc::new(OwnedLines(lines))), len }
     }
 
     /// Creates a copy of `data`.
@@ -142,22 +142,25 @@ impl Bytes {
         if window.as_ptr().addr() % align.max(1) != 0 {
             return Some(Bytes::copy_of(window));
         }
-        Some(Bytes { len: window.len(), memory: Storage::Borrowed { owner, start: range.start } })
+        Some(Bytes {
+            len: window.len(),
+            memory: ByteStorage::Borrowed { owner, start: range.start },
+        })
     }
 
     /// Returns the bytes for writing if this is the only reference to owned memory.
     pub fn get_mut(&mut self) -> Option<&mut [u8]> {
         match &mut self.memory {
-            Storage::Owned(lines) => {
+            ByteStorage::Owned(lines) => {
                 Some(&mut bytemuck::cast_slice_mut(&mut Arc::get_mut(lines)?.0)[..self.len])
             }
-            Storage::Borrowed { .. } => None,
+            ByteStorage::Borrowed { .. } => None,
         }
     }
 
     /// Returns true if [`Bytes::get_mut`] would return the bytes.
     pub fn is_unique(&self) -> bool {
-        matches!(&self.memory, Storage::Owned(lines) if Arc::strong_count(lines) == 1)
+        matches!(&self.memory, ByteStorage::Owned(lines) if Arc::strong_count(lines) == 1)
     }
 
     /// Returns the address of the first byte. Buffers that share memory have equal addresses.
@@ -170,8 +173,8 @@ impl std::ops::Deref for Bytes {
     type Target = [u8];
     fn deref(&self) -> &[u8] {
         match &self.memory {
-            Storage::Owned(lines) => &bytemuck::cast_slice(&lines.0)[..self.len],
-            Storage::Borrowed { owner, start } => {
+            ByteStorage::Owned(lines) => &bytemuck::cast_slice(&lines.0)[..self.len],
+            ByteStorage::Borrowed { owner, start } => {
                 (**owner).as_ref().get(*start..*start + self.len).unwrap_or(&[])
             }
         }
