@@ -16,7 +16,7 @@
 
 use crate::{
     code::Code,
-    emit::Target,
+    emit::CodegenTarget,
     kernel::{Kernel, verify},
     launch::{
         ControlTask, ConvolutionTask, FallbackTask, KernelTask, ProductTask, Program, SortTask,
@@ -24,7 +24,7 @@ use crate::{
     },
     lower,
     plan::{self, MemoryPlan},
-    schedule::{self, BufferId, EqnClass, KernelCall, Schedule, Step, classify},
+    schedule::{self, BufferId, EqnClass, KernelCall, ScheduledGraph, ScheduledStep, classify},
     tuning::MAX_CACHED_KERNELS,
 };
 use neurax_ir::{Eqn, Error, Graph, Op, Result};
@@ -38,7 +38,7 @@ use std::{
 /// The compiler for one CPU. Kernels of one structure share their machine code.
 #[derive(Debug)]
 pub struct Compiler {
-    target: Target,
+    target: CodegenTarget,
     kernels: Cache<Kernel, Arc<Code>>,
 }
 
@@ -51,7 +51,7 @@ impl Compiler {
     /// # Errors
     /// If the CPU is not supported.
     pub fn new() -> Result<Compiler> {
-        Ok(Compiler { target: Target::host()?, kernels: Cache::new(MAX_CACHED_KERNELS) })
+        Ok(Compiler { target: CodegenTarget::host()?, kernels: Cache::new(MAX_CACHED_KERNELS) })
     }
 
     /// Returns the number of kernels that were turned into machine code so far.
@@ -90,17 +90,17 @@ impl Compiler {
         &self,
         name: &str,
         graph: &Graph,
-        schedule: &Schedule,
+        schedule: &ScheduledGraph,
         log: &mut Stages,
     ) -> Result<Tasks> {
         let mut out = Tasks::default();
         for step in &schedule.steps {
             let task = match step {
-                Step::Kernel(call) => Task::Kernel(self.kernel(call)?),
-                Step::Copy(from, to) => {
+                ScheduledStep::Kernel(call) => Task::Kernel(self.kernel(call)?),
+                ScheduledStep::Copy(from, to) => {
                     Task::Copy { from: *from, to: *to, bytes: schedule.buffers[*to].bytes()? }
                 }
-                Step::Equation { eqn, reads, writes, epilogue } => {
+                ScheduledStep::Equation { eqn, reads, writes, epilogue } => {
                     let e = &graph.eqns()[*eqn];
                     let epilogue = epilogue.as_ref().map(|call| self.kernel(call)).transpose()?;
                     match classify(graph, e) {
@@ -197,16 +197,16 @@ impl StageLog<'_> {
 
     fn schedule(
         &mut self,
-        stage: impl FnOnce() -> Result<Schedule>,
+        stage: impl FnOnce() -> Result<ScheduledGraph>,
         graph: &Graph,
-    ) -> Result<Schedule> {
+    ) -> Result<ScheduledGraph> {
         self.run("schedule", |_| stage(), |s| (s.steps.len(), "steps"), |s| s.text(graph))
     }
 
     fn codegen(
         &mut self,
         stage: impl FnOnce(&mut Stages) -> Result<Tasks>,
-        s: &Schedule,
+        s: &ScheduledGraph,
     ) -> Result<Tasks> {
         self.run("kernels", stage, |_| (s.kernel_calls().count(), "kernels"), |_| s.kernels())
     }
@@ -214,7 +214,7 @@ impl StageLog<'_> {
     fn plan(
         &mut self,
         stage: impl FnOnce() -> Result<MemoryPlan>,
-        s: &Schedule,
+        s: &ScheduledGraph,
     ) -> Result<MemoryPlan> {
         self.run("plan", |_| stage(), |p| (p.block, "bytes"), |p| p.text(s))
     }

@@ -23,7 +23,7 @@
 //! which the one is read and the other written in place; constants and inputs that are not donated
 //! are never written; every allocation starts at a cache line.
 
-use crate::schedule::{BufferId, Schedule, Step};
+use crate::schedule::{BufferId, ScheduledGraph, ScheduledStep};
 use neurax_ir::{Error, Result};
 
 /// The memory of a buffer.
@@ -84,7 +84,7 @@ const ALIGNMENT: usize = 64;
 /// # Errors
 /// If a buffer has no location, an error of this crate, or does not fit into memory.
 pub fn plan(
-    s: &Schedule,
+    s: &ScheduledGraph,
     steps: &[StepMemory],
     carried: Option<(usize, usize)>,
 ) -> Result<MemoryPlan> {
@@ -115,7 +115,7 @@ struct Allocation {
 
 /// The plan so far.
 struct MemoryPlanner<'a> {
-    s: &'a Schedule,
+    s: &'a ScheduledGraph,
     steps: &'a [StepMemory],
     allocations: Vec<Allocation>,
     /// The allocation of every buffer.
@@ -125,7 +125,7 @@ struct MemoryPlanner<'a> {
 
 impl<'a> MemoryPlanner<'a> {
     /// Creates a plan in which every buffer has an allocation of its own.
-    fn new(s: &'a Schedule, steps: &'a [StepMemory]) -> Result<MemoryPlanner<'a>> {
+    fn new(s: &'a ScheduledGraph, steps: &'a [StepMemory]) -> Result<MemoryPlanner<'a>> {
         let ranges = live_ranges(s);
         let allocation = |b: BufferId| {
             // Not rounded up: the memory of an output, which a buffer may share, has no more.
@@ -284,14 +284,14 @@ impl<'a> MemoryPlanner<'a> {
     /// `to`, so that both may share memory.
     fn is_in_place(&self, step: usize, from: BufferId, to: BufferId) -> bool {
         match self.s.steps.get(step) {
-            Some(Step::Copy(a, b)) => (*a, *b) == (from, to),
-            Some(Step::Kernel(call)) => call.in_place(from, to),
+            Some(ScheduledStep::Copy(a, b)) => (*a, *b) == (from, to),
+            Some(ScheduledStep::Kernel(call)) => call.in_place(from, to),
             // The equation's own operands are still read when the epilogue of the first tile
             // writes.
-            Some(Step::Equation { reads, writes, epilogue: Some(call), .. }) => {
+            Some(ScheduledStep::Equation { reads, writes, epilogue: Some(call), .. }) => {
                 !reads.contains(&from) && !writes.contains(&to) && call.in_place(from, to)
             }
-            Some(Step::Equation { .. }) => self.steps[step].in_place.contains(&(from, to)),
+            Some(ScheduledStep::Equation { .. }) => self.steps[step].in_place.contains(&(from, to)),
             None => false,
         }
     }
@@ -330,7 +330,7 @@ fn first_fit(placed: &[Placed], (from, to): (usize, usize), bytes: usize) -> usi
 
 /// Returns the steps at which every buffer is written first and used last. Outputs are used after
 /// the last step.
-fn live_ranges(s: &Schedule) -> Vec<Option<(usize, usize)>> {
+fn live_ranges(s: &ScheduledGraph) -> Vec<Option<(usize, usize)>> {
     let mut out: Vec<Option<(usize, usize)>> = vec![None; s.buffers.len()];
     for (i, step) in s.steps.iter().enumerate() {
         step.uses().for_each(|(b, _)| out[b] = Some(out[b].map_or((i, i), |(from, _)| (from, i))));
@@ -341,7 +341,7 @@ fn live_ranges(s: &Schedule) -> Vec<Option<(usize, usize)>> {
 
 impl MemoryPlan {
     /// Returns the plan as text: the location of every buffer, aliases, and possible donations.
-    pub fn text(&self, s: &Schedule) -> String {
+    pub fn text(&self, s: &ScheduledGraph) -> String {
         let mut out = String::new();
         for (b, location) in self.locations.iter().enumerate().filter(|l| s.is_in_memory(l.0)) {
             let location = match location {

@@ -5,7 +5,7 @@
 use neurax_ir::{Axis, Graph, Literal, Type, transform};
 use neurax_native::Native;
 use neurax_runtime::Backend;
-use neurax_testkit::{close, random::Program};
+use neurax_testkit::{close, random::RandomProgram};
 
 const PROGRAMS: u64 = 250;
 
@@ -33,7 +33,7 @@ fn stacked(x: &Literal) -> Literal {
 }
 
 fn one(native: &Native, seed: u64) -> Result<(), String> {
-    let p = Program::new(seed)?;
+    let p = RandomProgram::new(seed)?;
     agrees(native, &p.graph, &p.args)?;
     if let Ok(d) = transform::jvp(&p.graph, &p.active) {
         let tangents = p.args.iter().zip(&p.active).filter(|(_, a)| **a).map(|(x, _)| x.clone());

@@ -8,7 +8,7 @@ use neurax_ir::{
 };
 use neurax_native::Native;
 use neurax_runtime::Backend;
-use neurax_testkit::random::Program;
+use neurax_testkit::random::RandomProgram;
 use std::sync::Arc;
 
 /// A graph of f32 inputs of those shapes.
@@ -177,7 +177,7 @@ fn a_scan() {
 #[test]
 fn random_programs() {
     for seed in 0..40 {
-        let p = Program::new(seed).unwrap();
+        let p = RandomProgram::new(seed).unwrap();
         if transform::eval(&p.graph, p.args.clone()).is_ok() {
             same_bits(&format!("the program of seed {seed}"), &p.graph, &p.args);
         }

@@ -2,7 +2,7 @@
 //! of programs (see `scripts/random-programs.sh`).
 
 use neurax_ir::{Graph, Op};
-use neurax_testkit::random::{Program, Verdict, check, shrink};
+use neurax_testkit::random::{RandomProgram, Verdict, check, shrink};
 use std::collections::BTreeSet;
 use std::sync::{
     Mutex, PoisonError,
@@ -80,7 +80,7 @@ fn lock(t: &Mutex<Tally>) -> std::sync::MutexGuard<'_, Tally> {
 }
 
 fn run_program(seed: u64) -> Result<Verdict, String> {
-    let p = neurax_testkit::laws::catch_panic(|| Program::new(seed))?;
+    let p = neurax_testkit::laws::catch_panic(|| RandomProgram::new(seed))?;
     check(&p).map_err(|f| {
         let (p, f) = shrink(&p, f);
         format!("seed {seed}: {}: {}\nin\n{}", f.property, f.why, p.listing())
@@ -89,7 +89,7 @@ fn run_program(seed: u64) -> Result<Verdict, String> {
 
 #[test]
 fn a_seed_always_gives_the_same_program() {
-    let texts = |seed| Program::new(seed).map(|p| p.listing());
+    let texts = |seed| RandomProgram::new(seed).map(|p| p.listing());
     assert_eq!(texts(12), texts(12));
 }
 
@@ -108,7 +108,7 @@ fn depth(g: &Graph) -> usize {
 fn programs_have_the_intended_sizes_and_use_all_ops() {
     let (mut used, mut deep, mut sizes) = (BTreeSet::new(), 0, vec![]);
     for seed in 0..PROGRAMS {
-        let p = Program::new(seed).unwrap();
+        let p = RandomProgram::new(seed).unwrap();
         deep += (depth(&p.graph) >= 2) as u64;
         let written = p.member.map_or(p.graph, |m| m.graph);
         assert!(depth(&written) >= 1, "the program of seed {seed} holds no graph");

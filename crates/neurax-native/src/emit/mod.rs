@@ -43,18 +43,18 @@ use neurax_ir::{Error, Result};
 
 /// The target of code generation: the CPU of this machine.
 #[derive(Clone)]
-pub struct Target {
+pub struct CodegenTarget {
     isa: OwnedTargetIsa,
     /// True if the CPU has fused multiply-add.
     pub has_fma: bool,
 }
 
-impl Target {
+impl CodegenTarget {
     /// Returns the target for the CPU of this machine.
     ///
     /// # Errors
     /// If Cranelift does not support it.
-    pub fn host() -> Result<Target> {
+    pub fn host() -> Result<CodegenTarget> {
         let mut flags = settings::builder();
         let mut set = |name, value| flags.set(name, value).map_err(|e| unsupported(&e.to_string()));
         set("opt_level", "speed")?;
@@ -74,7 +74,7 @@ impl Target {
             return Err(unsupported("it lacks SSE4.1"));
         }
         let has_fma = cfg!(target_arch = "aarch64") || has("has_fma");
-        Ok(Target { isa, has_fma })
+        Ok(CodegenTarget { isa, has_fma })
     }
 
     /// Compiles a kernel.
@@ -116,7 +116,7 @@ fn failed(why: &str, kernel: &Kernel) -> Error {
     Error::new("native", format!("no machine code for a kernel: {why}\n{kernel}"))
 }
 
-impl std::fmt::Debug for Target {
+impl std::fmt::Debug for CodegenTarget {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
         write!(f, "{}", self.isa.triple())
     }

@@ -17,7 +17,7 @@ use super::{
 use crate::address::Address;
 use crate::{
     plan::{Location, MemoryPlan, OutputSource, StepMemory},
-    schedule::{BufferId, Schedule},
+    schedule::{BufferId, ScheduledGraph},
     strided_view::producer,
 };
 use neurax_ir::{Error, Graph, Literal, Op, Result, Type, Value};
@@ -28,7 +28,7 @@ use std::{sync::Arc, time::Instant};
 pub struct Program {
     /// The types of the results.
     pub(super) outputs: Vec<Type>,
-    pub(super) schedule: Schedule,
+    pub(super) schedule: ScheduledGraph,
     pub(super) plan: MemoryPlan,
     constants: Vec<Literal>,
     tasks: Vec<Task>,
@@ -107,7 +107,7 @@ impl Program {
     /// If a constant of the schedule is not a constant of the graph, an error of this crate.
     pub fn new(
         graph: &Graph,
-        schedule: Schedule,
+        schedule: ScheduledGraph,
         Tasks { tasks, inner }: Tasks,
         plan: MemoryPlan,
     ) -> Result<Program> {

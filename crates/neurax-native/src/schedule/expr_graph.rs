@@ -30,7 +30,7 @@ use rustc_hash::FxHashMap;
 use super::{
     analysis::{Analysis, Storage},
     buffer::BufferId,
-    outputs::{ExprSource, IterSpace, LoweredOutput, Node, NotFused, Output, Sink},
+    outputs::{ExprNode, ExprSource, IterSpace, LoweredOutput, NotFused, Output, Sink},
 };
 
 /// The expression graph of a group.
@@ -42,10 +42,10 @@ pub struct ExprGraph<'a> {
     /// The loops of each axis of the unsplit space.
     pub(super) axes: Vec<Vec<usize>>,
     /// The nodes; operands precede users.
-    pub nodes: Vec<Node>,
+    pub nodes: Vec<ExprNode>,
     /// The level of each node: the number of reductions in front of it.
     pub levels: Vec<usize>,
-    interned: FxHashMap<Node, InstId>,
+    interned: FxHashMap<ExprNode, InstId>,
     lowered: FxHashMap<(Value, AffineOffset), InstId>,
     /// The outputs so far.
     pub outputs: Vec<LoweredOutput>,
@@ -454,7 +454,7 @@ impl ExprBuilder for ExprGraph<'_> {
     type Source = ExprSource;
 
     fn put(&mut self, op: InstKind<ExprSource>, ty: DType) -> InstId {
-        let node = Node { op, ty };
+        let node = ExprNode { op, ty };
         if let Some(&id) = self.interned.get(&node) {
             return id;
         }

@@ -85,7 +85,7 @@ fn classify_loops(body: &ExprGraph) -> Result<LoopClasses> {
 
 /// Returns all loads, uses of counters and stores of an expression graph.
 fn accesses<'a>(body: &'a ExprGraph) -> Vec<Access<'a>> {
-    let load = |n: &'a super::outputs::Node| match &n.op {
+    let load = |n: &'a super::outputs::ExprNode| match &n.op {
         InstKind::Source(ExprSource::Load { offset, .. }) => {
             Some(Access { offset, writes: false, is_index: false })
         }

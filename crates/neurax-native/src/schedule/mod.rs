@@ -48,7 +48,7 @@ mod types;
 pub use buffer::BufferId;
 pub use classify::{EqnClass, classify};
 pub use kernel_builder::KernelCall;
-pub use types::{Note, Schedule, Step};
+pub use types::{Note, ScheduledGraph, ScheduledStep};
 
 use analysis::Analysis;
 use groups::{FusedLoop, Group, GroupKind};
@@ -59,7 +59,7 @@ use outputs::NotFused;
 ///
 /// # Errors
 /// If no schedule is found, an error of this crate.
-pub fn schedule(graph: &Graph, has_fma: bool) -> Result<Schedule> {
+pub fn schedule(graph: &Graph, has_fma: bool) -> Result<ScheduledGraph> {
     let mut stored = vec![];
     loop {
         let analysis = Analysis::new(graph, &stored, has_fma);
@@ -75,7 +75,7 @@ pub fn schedule(graph: &Graph, has_fma: bool) -> Result<Schedule> {
 }
 
 /// Builds the kernels of the fused groups.
-fn finish(analysis: &Analysis, groups: &[Group], notes: Vec<Note>) -> Result<Schedule> {
+fn finish(analysis: &Analysis, groups: &[Group], notes: Vec<Note>) -> Result<ScheduledGraph> {
     let graph = analysis.graph;
     let buffer = |v: &Value| analysis.buffer(*v).or_bug(format!("value %{} has no buffer", v.0));
     let inputs = graph.inputs().map(|v| buffer(&v)).collect::<Result<_>>()?;
@@ -88,19 +88,19 @@ fn finish(analysis: &Analysis, groups: &[Group], notes: Vec<Note>) -> Result<Sch
         let own = |b| group.reads.contains(&b) as usize;
         let call = |k: &FusedLoop| kernel_builder::build_kernel(&k.body, &|b| readers[b] > own(b));
         Ok(match &group.kind {
-            GroupKind::Kernel(k) => Step::Kernel(call(k)?),
-            GroupKind::Copy(from, to) => Step::Copy(*from, *to),
+            GroupKind::Kernel(k) => ScheduledStep::Kernel(call(k)?),
+            GroupKind::Copy(from, to) => ScheduledStep::Copy(*from, *to),
             GroupKind::Equation(eqn, epilogue) => {
                 let e = &graph.eqns()[*eqn];
                 let reads = analysis.operands(*eqn).iter().map(buffer).collect::<Result<_>>()?;
                 let writes = e.outputs.iter().map(buffer).collect::<Result<_>>()?;
                 let epilogue = epilogue.as_deref().map(call).transpose()?;
-                Step::Equation { eqn: *eqn, reads, writes, epilogue }
+                ScheduledStep::Equation { eqn: *eqn, reads, writes, epilogue }
             }
         })
     });
     let steps = steps.collect::<Result<_>>()?;
-    Ok(Schedule {
+    Ok(ScheduledGraph {
         buffers: analysis.buffers.clone(),
         values: analysis.buffer_values(),
         inputs,

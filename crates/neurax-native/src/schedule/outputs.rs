@@ -32,7 +32,7 @@ pub enum ExprSource {
 }
 
 /// A node of an expression graph.
-pub type Node = Inst<ExprSource>;
+pub type ExprNode = Inst<ExprSource>;
 
 /// The iteration space of a group: loop sizes, and which loops are reduced.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use super::{
     buffer::BufferId,
     kernel_builder::KernelCall,
     outputs::NotFused,
-    types::{Note, Schedule, Step},
+    types::{Note, ScheduledGraph, ScheduledStep},
 };
 use crate::tuning::{MAX_FUSED_NODES, MAX_FUSED_OUTPUTS, MAX_FUSED_STAGES};
 use neurax_ir::{Error, Graph, Value};
@@ -94,7 +94,7 @@ pub fn no_schedule(analysis: &Analysis, why: &NotFused) -> Error {
     }
 }
 
-impl Schedule {
+impl ScheduledGraph {
     /// Returns the schedule as text: the buffers and their values, the steps, and the pairs of
     /// steps that were not fused.
     pub fn text(&self, graph: &Graph) -> String {
@@ -176,7 +176,7 @@ impl Display for KernelCall {
     }
 }
 
-impl Step {
+impl ScheduledStep {
     /// Returns the step on one line with the op and the user's line. `kernels` counts the kernels.
     fn text(&self, graph: &Graph, kernels: &mut usize) -> String {
         let mut kernel = |call: &KernelCall| {
@@ -184,9 +184,11 @@ impl Step {
             format!("kernel {} {}", *kernels - 1, call.head())
         };
         match self {
-            Step::Kernel(call) => kernel(call),
-            Step::Copy(from, to) => format!("copy b{from} to b{to}, unless they share memory"),
-            Step::Equation { eqn, reads, writes, epilogue } => {
+            ScheduledStep::Kernel(call) => kernel(call),
+            ScheduledStep::Copy(from, to) => {
+                format!("copy b{from} to b{to}, unless they share memory")
+            }
+            ScheduledStep::Equation { eqn, reads, writes, epilogue } => {
                 let epilogue = epilogue.as_ref().map_or(String::new(), |call| {
                     format!("; epilogue for each tile of rows: {}", kernel(call))
                 });
@@ -203,9 +205,9 @@ impl Step {
             format!("kernel {}; {insts} instructions", call.head())
         };
         match self {
-            Step::Kernel(call) => kernel(call),
-            Step::Copy(from, to) => format!("copy b{from} to b{to}"),
-            Step::Equation { eqn, reads, writes, epilogue } => {
+            ScheduledStep::Kernel(call) => kernel(call),
+            ScheduledStep::Copy(from, to) => format!("copy b{from} to b{to}"),
+            ScheduledStep::Equation { eqn, reads, writes, epilogue } => {
                 let epilogue = epilogue
                     .as_ref()
                     .map_or(String::new(), |call| format!("; epilogue {}", kernel(call)));

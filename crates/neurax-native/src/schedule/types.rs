@@ -5,7 +5,7 @@ use neurax_ir::{Type, Value};
 
 /// A graph as steps over buffers.
 #[derive(Debug)]
-pub struct Schedule {
+pub struct ScheduledGraph {
     /// The types of the buffers.
     pub buffers: Vec<Type>,
     /// The value that each buffer holds; of several names (a reshape is one) the first.
@@ -17,14 +17,14 @@ pub struct Schedule {
     /// The buffers that are part of the program, with the constants that they hold.
     pub constants: Vec<(BufferId, Value)>,
     /// The steps, in the order in which they run.
-    pub steps: Vec<Step>,
+    pub steps: Vec<ScheduledStep>,
     /// Pairs of groups that were not fused, with the reason.
     pub notes: Vec<Note>,
 }
 
 /// A step.
 #[derive(Debug)]
-pub enum Step {
+pub enum ScheduledStep {
     /// A fused loop nest.
     Kernel(KernelCall),
     /// An equation whose operands and results are buffers: a library step, control flow, or an op
@@ -54,15 +54,15 @@ pub struct Note {
     pub(super) why: NotFused,
 }
 
-impl Step {
+impl ScheduledStep {
     /// Returns the buffers that the step accesses, and whether each access is a write.
     pub fn uses(&self) -> impl Iterator<Item = (BufferId, bool)> {
         let mut out: Vec<(BufferId, bool)> = vec![];
         let mut call = |c: &KernelCall| out.extend(c.args.iter().map(|a| (a.buffer, a.writes)));
         match self {
-            Step::Kernel(c) => call(c),
-            Step::Copy(from, to) => out.extend([(*from, false), (*to, true)]),
-            Step::Equation { reads, writes, epilogue, .. } => {
+            ScheduledStep::Kernel(c) => call(c),
+            ScheduledStep::Copy(from, to) => out.extend([(*from, false), (*to, true)]),
+            ScheduledStep::Equation { reads, writes, epilogue, .. } => {
                 epilogue.iter().for_each(&mut call);
                 out.extend(reads.iter().map(|&b| (b, false)));
                 out.extend(writes.iter().map(|&b| (b, true)));
@@ -72,13 +72,13 @@ impl Step {
     }
 }
 
-impl Schedule {
+impl ScheduledGraph {
     /// Returns the kernel calls, in the order of the steps.
     pub fn kernel_calls(&self) -> impl Iterator<Item = &KernelCall> {
         self.steps.iter().filter_map(|s| match s {
-            Step::Kernel(c) => Some(c),
-            Step::Equation { epilogue, .. } => epilogue.as_ref(),
-            Step::Copy(..) => None,
+            ScheduledStep::Kernel(c) => Some(c),
+            ScheduledStep::Equation { epilogue, .. } => epilogue.as_ref(),
+            ScheduledStep::Copy(..) => None,
         })
     }
 

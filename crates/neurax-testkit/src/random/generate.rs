@@ -1,6 +1,6 @@
 //! The generator: a pool of values with known bounds, and rules that read some and add others.
 
-use super::{Member, Program, composite, control, elementwise, indexing, movement, windows};
+use super::{Member, RandomProgram, composite, control, elementwise, indexing, movement, windows};
 use crate::rng::Rng;
 use neurax_ir::op::{Binary, Compare, Direction, ReduceKind};
 use neurax_ir::{Axis, Builder, DType, Graph, Literal, Op, Shape, Type, Value, transform};
@@ -42,7 +42,7 @@ pub(super) const EQNS: std::ops::RangeInclusive<usize> = 5..=30;
 
 /// Generates the program of `seed`: programs are drawn until one has the right size and contains a
 /// nested graph.
-pub(super) fn program(seed: u64) -> Result<Program, String> {
+pub(super) fn program(seed: u64) -> Result<RandomProgram, String> {
     let mut rng = Rng::new(seed);
     // One in five may have no reverse mode.
     let (smooth_while, named_axis) = (seed % 5 == 4, rng.one_in(6));
@@ -66,7 +66,7 @@ fn draw(
     rng: &mut Rng,
     smooth_while: bool,
     named_axis: bool,
-) -> neurax_ir::Result<Program> {
+) -> neurax_ir::Result<RandomProgram> {
     let types = input_types(rng);
     let mut g = Gen {
         rng: rng.clone(),
@@ -88,11 +88,11 @@ fn draw(
     let mut active: Vec<bool> =
         types.iter().map(|t| t.dtype == DType::F64 && !rng.one_in(3)).collect();
     active[0] = true;
-    Ok(Program { seed, graph: g.b.finish(&outputs)?, args, active, member: None })
+    Ok(RandomProgram { seed, graph: g.b.finish(&outputs)?, args, active, member: None })
 }
 
 /// Returns the program batched over the axis of its collectives.
-fn batched_over_axis(p: Program, rng: &mut Rng) -> neurax_ir::Result<Program> {
+fn batched_over_axis(p: RandomProgram, rng: &mut Rng) -> neurax_ir::Result<RandomProgram> {
     let axis = Axis { size: rng.between(1, 3), name: Some(AXIS.into()) };
     let dims: Vec<Option<usize>> = p
         .graph
@@ -102,7 +102,7 @@ fn batched_over_axis(p: Program, rng: &mut Rng) -> neurax_ir::Result<Program> {
         .collect();
     let graph = transform::vmap(&p.graph, &dims, &axis)?;
     let args = graph.input_types().iter().map(|t| argument(rng, t)).collect();
-    Ok(Program { graph, args, member: Some(Member { graph: p.graph, dims, axis }), ..p })
+    Ok(RandomProgram { graph, args, member: Some(Member { graph: p.graph, dims, axis }), ..p })
 }
 
 fn input_types(rng: &mut Rng) -> Vec<Type> {

@@ -23,7 +23,7 @@ use neurax_ir::{Axis, DType, Graph, Literal, Op};
 
 /// A graph with arguments, some of which are differentiated.
 #[derive(Clone, Debug)]
-pub struct Program {
+pub struct RandomProgram {
     /// The seed of the generator.
     pub seed: u64,
     /// The graph.
@@ -47,12 +47,12 @@ pub struct Member {
     pub axis: Axis,
 }
 
-impl Program {
+impl RandomProgram {
     /// Generates the program of `seed`.
     ///
     /// # Errors
     /// If the program is invalid, which is a bug of the generator or of an op's `infer`.
-    pub fn new(seed: u64) -> Result<Program, String> {
+    pub fn new(seed: u64) -> Result<RandomProgram, String> {
         generate::program(seed)
     }
 

@@ -1,6 +1,6 @@
 //! The properties of random programs.
 
-use super::Program;
+use super::RandomProgram;
 use crate::close::{Tolerance, all_within, close_within, parts};
 use crate::laws::{central, direction, graph_parses_back, run, same_product_within, stack, take};
 use crate::rng::Rng;
@@ -34,7 +34,7 @@ fn property<T>(property: &'static str, f: impl FnOnce() -> Result<T, String>) ->
 ///
 /// # Errors
 /// The first violated property.
-pub fn check(p: &Program) -> PropertyResult<Verdict> {
+pub fn check(p: &RandomProgram) -> PropertyResult<Verdict> {
     let mut rng = Rng::new(p.seed ^ 0x5eed);
     property("verify, print and parse", || graph_parses_back(&p.graph))?;
     let ys = property("eval", || run(&p.graph, &p.args))?;
@@ -140,7 +140,12 @@ fn member(x: &Literal, k: usize) -> Literal {
 }
 
 /// Checks that differentiating the unbatched program and binding its axis afterwards agrees.
-fn named_axis(p: &Program, both: &[Literal], ys: &[Literal], jv: &[Literal]) -> Result<(), String> {
+fn named_axis(
+    p: &RandomProgram,
+    both: &[Literal],
+    ys: &[Literal],
+    jv: &[Literal],
+) -> Result<(), String> {
     let Some(m) = &p.member else { return Ok(()) };
     let d = transform::jvp(&m.graph, &p.active).map_err(|e| e.to_string())?;
     let tangents = m.dims.iter().zip(&p.active).filter(|(_, a)| **a).map(|(d, _)| *d);
@@ -163,7 +168,12 @@ fn filled(g: &Graph, marked: &[bool], tangents: &[Literal]) -> Vec<Literal> {
 
 /// Compares tangents with central differences. Returns true if the differences disagree among
 /// themselves, where the program is too steep to decide.
-fn differences(p: &Program, g: &Graph, v: &[Literal], jv: &[Literal]) -> Result<bool, String> {
+fn differences(
+    p: &RandomProgram,
+    g: &Graph,
+    v: &[Literal],
+    jv: &[Literal],
+) -> Result<bool, String> {
     let at: Vec<usize> = (0..p.active.len()).filter(|&i| p.active[i]).collect();
     let f = |xs: &[Literal]| run(g, xs);
     let steps = [1e-3, 5e-4, 2.5e-4, 1.25e-4].map(|h| central(&f, &p.args, &at, v, h));
@@ -207,7 +217,7 @@ fn flat(x: &Literal) -> Vec<f64> {
 /// Compares reverse mode with forward mode. Returns false for programs that have no reverse mode
 /// and report it.
 fn reverse(
-    p: &Program,
+    p: &RandomProgram,
     ys: &[Literal],
     v: &[Literal],
     jv: &[Literal],
@@ -249,7 +259,7 @@ fn reverse(
 
 /// Runs `f`; returns `None` if it reports that a `while` loop has no reverse mode, and what to do.
 fn unless_loop<T>(
-    p: &Program,
+    p: &RandomProgram,
     name: &'static str,
     f: impl FnOnce() -> neurax_ir::Result<T>,
 ) -> PropertyResult<Option<T>> {
@@ -260,7 +270,7 @@ fn unless_loop<T>(
 }
 
 /// Checks the gradient of the sum of all results: it is batched and differentiated again.
-fn second_order(p: &Program, v: &[Literal], rng: &mut Rng) -> PropertyResult<bool> {
+fn second_order(p: &RandomProgram, v: &[Literal], rng: &mut Rng) -> PropertyResult<bool> {
     let loss = property("a loss", || summed(&p.graph))?;
     let gradient =
         property("grad", || transform::grad(&loss, &p.active).map_err(|e| e.to_string()))?;

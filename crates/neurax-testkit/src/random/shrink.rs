@@ -1,11 +1,11 @@
 //! Shrinking: finds a smaller program with the same failure.
 
-use super::{Failure, Program, check};
+use super::{Failure, RandomProgram, check};
 use neurax_ir::{Builder, DType, Eval, Graph, Literal, Value};
 
 /// Returns a smaller program that violates the same property, and its failure: removes results
 /// first, then turns computed values into inputs, as long as the property is still violated.
-pub fn shrink(p: &Program, f: Failure) -> (Program, Failure) {
+pub fn shrink(p: &RandomProgram, f: Failure) -> (RandomProgram, Failure) {
     let mut best = (p.clone(), f);
     while let Some(smaller) =
         candidates(&best.0).into_iter().find_map(|c| fails_alike(c, best.1.property))
@@ -15,13 +15,13 @@ pub fn shrink(p: &Program, f: Failure) -> (Program, Failure) {
     best
 }
 
-fn fails_alike(p: Program, property: &str) -> Option<(Program, Failure)> {
+fn fails_alike(p: RandomProgram, property: &str) -> Option<(RandomProgram, Failure)> {
     let failure = check(&p).err()?;
     (failure.property == property).then_some((p, failure))
 }
 
 /// Returns the programs that are smaller by one step, smallest first.
-fn candidates(p: &Program) -> Vec<Program> {
+fn candidates(p: &RandomProgram) -> Vec<RandomProgram> {
     let Some(env) = values(p) else { return vec![] };
     let g = &p.graph;
     let single = g
@@ -35,7 +35,7 @@ fn candidates(p: &Program) -> Vec<Program> {
         outs.remove(k);
         outs
     });
-    let mut out: Vec<Program> =
+    let mut out: Vec<RandomProgram> =
         single.chain(fewer).filter_map(|outs| rebuilt(p, &env, &outs, None)).collect();
     out.extend((0..g.eqns().len()).filter_map(|k| rebuilt(p, &env, g.outputs(), Some(k))));
     out.retain(|q| size(q) < size(p));
@@ -43,12 +43,12 @@ fn candidates(p: &Program) -> Vec<Program> {
     out
 }
 
-fn size(p: &Program) -> (usize, usize, usize) {
+fn size(p: &RandomProgram) -> (usize, usize, usize) {
     (p.graph.count_eqns(), p.graph.outputs().len(), p.args.len())
 }
 
 /// Evaluates all values of the program.
-fn values(p: &Program) -> Option<Vec<Literal>> {
+fn values(p: &RandomProgram) -> Option<Vec<Literal>> {
     let mut env = p.args.clone();
     for e in p.graph.eqns() {
         let xs = e.inputs.iter().map(|v| env[v.index()].clone()).collect();
@@ -59,7 +59,12 @@ fn values(p: &Program) -> Option<Vec<Literal>> {
 
 /// Returns the program with the results `outputs`, without dead equations; the results of equation
 /// `cut` become inputs.
-fn rebuilt(p: &Program, env: &[Literal], outputs: &[Value], cut: Option<usize>) -> Option<Program> {
+fn rebuilt(
+    p: &RandomProgram,
+    env: &[Literal],
+    outputs: &[Value],
+    cut: Option<usize>,
+) -> Option<RandomProgram> {
     let g = &p.graph;
     let needed = needed(g, outputs, cut);
     let mut b = Builder::new();
@@ -86,7 +91,7 @@ fn rebuilt(p: &Program, env: &[Literal], outputs: &[Value], cut: Option<usize>) 
         }
     }
     let outs = outputs.iter().map(|v| new[v.index()]).collect::<Option<Vec<_>>>()?;
-    Some(Program { seed: p.seed, graph: b.finish(&outs).ok()?, args, active, member: None })
+    Some(RandomProgram { seed: p.seed, graph: b.finish(&outs).ok()?, args, active, member: None })
 }
 
 fn needed(g: &Graph, outputs: &[Value], cut: Option<usize>) -> Vec<bool> {

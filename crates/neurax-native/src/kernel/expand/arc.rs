@@ -44,7 +44,7 @@ pub fn atan2<M: ExprBuilder>(m: &mut M, y: InstId, x: InstId) -> InstId {
     let t = m.select(are_zero, zero, t);
     let angle = atan_of_ratio(m, t);
     let angle = taken_where(m, is_steep, HALF_PI, angle);
-    let int = FloatFormat::of(m.ty(x)).int;
+    let int = FloatLayout::of(m.ty(x)).int;
     let (bit, none) = (sign_bit(m, x), m.bits(int, 0));
     let is_left = m.compare(Direction::Ne, bit, none);
     let angle = taken_where(m, is_left, twice(HALF_PI), angle);

@@ -58,7 +58,7 @@ pub fn erfc<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
 /// Returns `x` without the lower half of its digits, so that its square is exact.
 pub fn upper_half<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     let ty = m.ty(x);
-    let int = FloatFormat::of(ty).int;
+    let int = FloatLayout::of(ty).int;
     let (bits, upper) = (m.bitcast(x, int), m.bits(int, 0xffff_f000));
     let bits = m.binary_inst(Binary::And, bits, upper);
     m.bitcast(bits, ty)

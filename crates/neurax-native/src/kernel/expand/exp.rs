@@ -92,7 +92,7 @@ pub fn expm1<M: ExprBuilder>(m: &mut M, x0: InstId) -> InstId {
     // Twice the half of it, since 2^128 overflows.
     let y = scaled_expm1(m, x, -1);
     let y = m.add(y, y);
-    identity_below(m, y, x0, FloatFormat::of(ty).tiny.powi(2))
+    identity_below(m, y, x0, FloatLayout::of(ty).tiny.powi(2))
 }
 
 /// Expands the hyperbolic tangent: a polynomial where it is below a half, `1 - 2 / (e^2x + 1)`
@@ -147,7 +147,7 @@ pub fn sinh<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     let rest = m.binary_inst(Binary::Div, t, below);
     let y = m.add(double, rest);
     let y = copy_sign(m, y, x);
-    identity_below(m, y, x, FloatFormat::of(m.ty(x)).tiny)
+    identity_below(m, y, x, FloatLayout::of(m.ty(x)).tiny)
 }
 
 /// Expands the hyperbolic cosine as `t + 1 / (4 t)` with `t = e^|x| / 2`.

@@ -49,7 +49,7 @@ fn ends<M: ExprBuilder>(m: &mut M, x: InstId, y: InstId) -> InstId {
 
 /// Expands the natural logarithm.
 pub fn log<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
-    let power = FloatFormat::of(m.ty(x)).digits as i32;
+    let power = FloatLayout::of(m.ty(x)).digits as i32;
     let (y, is_small) = without_subnormals(m, x, power);
     let (more, none) = (m.like(x, -power as f64), m.like(x, 0.0));
     let n = m.select(is_small, more, none);

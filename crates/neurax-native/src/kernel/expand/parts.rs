@@ -13,7 +13,7 @@ use neurax_ir::{
 
 /// The layout of a float dtype.
 #[derive(Clone, Copy)]
-pub struct FloatFormat {
+pub struct FloatLayout {
     /// The integer dtype of the same width.
     pub int: DType,
     /// The bits of the fraction.
@@ -26,18 +26,18 @@ pub struct FloatFormat {
     pub tiny: f64,
 }
 
-impl FloatFormat {
+impl FloatLayout {
     /// Returns the layout of f32 or f64.
-    pub fn of(ty: DType) -> FloatFormat {
+    pub fn of(ty: DType) -> FloatLayout {
         match ty {
-            DType::F32 => FloatFormat {
+            DType::F32 => FloatLayout {
                 int: DType::I32,
                 digits: 23,
                 bias: 127,
                 magic: 12_582_912.0,
                 tiny: 2f64.powi(-12),
             },
-            _ => FloatFormat {
+            _ => FloatLayout {
                 int: DType::I64,
                 digits: 52,
                 bias: 1023,
@@ -64,7 +64,7 @@ pub struct WholeNumber {
 
 /// Rounds `x * scale` to a whole number.
 pub fn round_to_whole<M: ExprBuilder>(m: &mut M, x: InstId, scale: f64) -> WholeNumber {
-    let f = FloatFormat::of(m.ty(x));
+    let f = FloatLayout::of(m.ty(x));
     let (scale, magic) = (m.like(x, scale), m.like(x, f.magic));
     let t = m.fma(x, scale, magic);
     WholeNumber { n: m.sub(t, magic), bits: m.bitcast(t, f.int) }
@@ -72,7 +72,7 @@ pub fn round_to_whole<M: ExprBuilder>(m: &mut M, x: InstId, scale: f64) -> Whole
 
 /// Returns `2^(n + offset)` for the number in the low bits of an integer, if it is normal in `ty`.
 pub fn power_of_two<M: ExprBuilder>(m: &mut M, bits: InstId, offset: i64, ty: DType) -> InstId {
-    let f = FloatFormat::of(ty);
+    let f = FloatLayout::of(ty);
     let (bias, shift) =
         (m.bits(f.int, ((f.bias + offset) as u64) & mask(ty)), m.bits(f.int, f.digits as u64));
     let e = m.add(bits, bias);
@@ -94,7 +94,7 @@ pub fn scale_by_power<M: ExprBuilder>(m: &mut M, y: InstId, n: WholeNumber) -> I
 /// sqrt(2).
 pub fn split_exponent<M: ExprBuilder>(m: &mut M, x: InstId) -> (InstId, InstId) {
     let ty = m.ty(x);
-    let f = FloatFormat::of(ty);
+    let f = FloatLayout::of(ty);
     let digits = 1u64 << f.digits;
     let root = if ty == DType::F32 {
         std::f32::consts::FRAC_1_SQRT_2.to_bits() as u64
@@ -126,7 +126,7 @@ pub fn split_exponent<M: ExprBuilder>(m: &mut M, x: InstId) -> (InstId, InstId) 
 /// used.
 pub fn without_subnormals<M: ExprBuilder>(m: &mut M, x: InstId, power: i32) -> (InstId, InstId) {
     let ty = m.ty(x);
-    let least = m.bits(ty, 1 << FloatFormat::of(ty).digits);
+    let least = m.bits(ty, 1 << FloatLayout::of(ty).digits);
     let (up, is_small) = (m.number(ty, 2f64.powi(power)), m.compare(Direction::Lt, x, least));
     let scaled = m.mul(x, up);
     (m.select(is_small, scaled, x), is_small)
@@ -164,7 +164,7 @@ pub fn preserve_zero<M: ExprBuilder>(m: &mut M, y: InstId, x: InstId) -> InstId 
 /// Returns the sign bit alone, as an integer.
 pub fn sign_bit<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     let ty = m.ty(x);
-    let int = FloatFormat::of(ty).int;
+    let int = FloatLayout::of(ty).int;
     let (bits, top) = (m.bitcast(x, int), m.bits(int, 1 << (ty.bits() - 1)));
     m.binary_inst(Binary::And, bits, top)
 }
