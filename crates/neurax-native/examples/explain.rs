@@ -1,6 +1,6 @@
-//! Prints the steps that a graph, read from standard input in its text form, becomes: `explain <
-//! graph.txt`. With a number after it, the graph runs as often, and each step is printed with its
-//! time: `explain 20 < graph.txt`.
+//! Prints the compiler stages of a graph in text form on standard input: `explain < graph.txt`.
+//! With a number, the graph runs that often, and each step is printed with its time: `explain 20 <
+//! graph.txt`.
 use neurax_ir::{Literal, Type};
 use std::io::Read;
 
@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Numbers from 0 to 1, in no order.
+/// Returns numbers from 0 to 1, in no order.
 fn some(ty: &Type) -> Literal {
     let x: Vec<f64> = (0..ty.size()).map(|i| (i * 7919 % 1009) as f64 / 1009.0).collect();
     Literal::from_f64s(ty.dtype, ty.shape.clone(), &x)

@@ -43,7 +43,7 @@ impl Code {
     /// thread writes that memory, or reads what the kernel writes.
     #[allow(unsafe_code, reason = "this is what runs machine code")]
     pub unsafe fn call(&self, operands: &[Address], params: &[i64], begin: usize, end: usize) {
-        // SAFETY: the memory holds a whole function with this signature, from `CodegenTarget::compile`.
+        // SAFETY: the memory holds a function with this signature, from `CodegenTarget::compile`.
         let entry = unsafe { std::mem::transmute::<*const u8, KernelFn>(self.memory.as_ptr()) };
         // SAFETY: as promised by the caller.
         unsafe {

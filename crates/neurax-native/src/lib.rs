@@ -72,8 +72,8 @@ impl Native {
         Ok(Native { compiler: Arc::new(Compiler::new()?), threads: None })
     }
 
-    /// Returns the same backend, sharing compiled kernels, whose programs run on `threads` threads, the
-    /// caller's among them. The number of threads changes no bit of a result.
+    /// Returns the same backend, sharing compiled kernels, whose programs run on `threads` threads,
+    /// the caller's among them. The number of threads changes no bit of a result.
     ///
     /// # Examples
     /// ```

@@ -1,9 +1,9 @@
-//! How far vectorised functions are off, run as machine code. With `-- --nocapture` it prints the
+//! The errors of vectorized functions, run as machine code. With `-- --nocapture` it prints the
 //! figures of docs/performance.md.
 //!
-//! References are the functions of f64 of std and libm. For f32 they are as good as exact; for f64
-//! they are within one unit of the last place themselves, which is allowed for. Subnormal numbers
-//! count as zeros: those that a function is given, and those that it should give.
+//! The references are the f64 functions of std and libm. For f32 they are practically exact; for
+//! f64 they are within one unit of the last place, which the bounds allow for. Subnormal arguments
+//! and results count as zeros.
 
 #[path = "accuracy/table.rs"]
 mod table;
@@ -13,7 +13,7 @@ use neurax_native::Native;
 use neurax_runtime::Backend;
 use table::{PAIRS, REFERENCE, ROWS, corners, off_f32, off_f64, pairs, points, same_class};
 
-/// A function as machine code gives it.
+/// Returns the results of a function as machine code.
 fn run<T: Element>(name: &str, xs: &[&[T]]) -> Vec<T> {
     let n = xs[0].len();
     let ty = format!("{}[{n}]", T::DTYPE);
@@ -28,12 +28,12 @@ fn run<T: Element>(name: &str, xs: &[&[T]]) -> Vec<T> {
     out[0].to_literal().unwrap().to_vec().unwrap()
 }
 
-/// The largest of some distances, and where it is.
+/// Returns the largest of some errors, and its position.
 fn worst<X: Copy>(all: impl Iterator<Item = (f64, X)>) -> (f64, Option<X>) {
     all.fold((0.0, None), |worst, (off, x)| if off > worst.0 { (off, Some(x)) } else { worst })
 }
 
-/// Prints a row of the table; the complaint if it is out of bounds.
+/// Prints a row of the table. Returns a message if it is out of bounds.
 fn judge<X: std::fmt::Debug>(
     name: &str,
     dtype: &str,
@@ -45,15 +45,15 @@ fn judge<X: std::fmt::Debug>(
     (off > allowed).then(|| format!("{name} of {dtype}: off by {off} at {at:?}, not {bound}"))
 }
 
-/// Is it a zero, or counted as one, where one is due: a number that is too small, or so little
-/// larger that rounding may have made it so?
+/// Returns true if `have` is a zero where `want` is below `least`, or so little above it that
+/// rounding may have made it a zero.
 fn faded(have: f64, want: f64, least: f64) -> bool {
     have.abs() < least
         && want.abs() < least * (1.0 + 1e-5)
         && have.is_sign_negative() == want.is_sign_negative()
 }
 
-/// A number, or the zero that it counts as.
+/// Returns a number, or zero if it is subnormal.
 fn flush_f32(x: f32) -> f32 {
     if x.is_subnormal() { 0f32.copysign(x) } else { x }
 }
@@ -120,7 +120,7 @@ fn corners_are_right() {
     let wide: Vec<f64> = corners(64).into_iter().map(f64::from_bits).collect();
     no_complaints(ROWS.iter().flat_map(|row| {
         let name = row.f.name();
-        // Functions of the scalar library may know subnormal numbers.
+        // Functions of the scalar library may return subnormal numbers.
         let narrow = xs.iter().zip(run(name, &[&xs])).map(|(&x, y)| {
             let wants = [x, flush_f32(x)].map(|x| flush_f32((row.want)(x as f64) as f32) as f64);
             (x as f64, flush_f32(y) as f64, wants)

@@ -1,5 +1,5 @@
-//! Sizes are run-time numbers: a network that was compiled for one batch needs no machine code for
-//! another.
+//! Sizes are parameters of kernels: a network that was compiled for one batch size needs no new
+//! machine code for another.
 
 use neurax_ir::{
     Builder, DType, Graph, Type, Value,
@@ -26,7 +26,7 @@ fn product(b: &mut Builder, x: Value, y: Value, batch: usize, contract: [usize; 
     b.emit(op, &[x, y])
 }
 
-/// Each token's numbers with mean 0 and variance 1, times the gain.
+/// Normalizes each token's features to mean 0 and variance 1, times the scale.
 fn normalised(b: &mut Builder, x: Value, gain: Value) -> Value {
     let shape = b.ty(x).shape.clone();
     let mean = b.sum(x, &[2]);
@@ -44,8 +44,8 @@ fn normalised(b: &mut Builder, x: Value, gain: Value) -> Value {
     b.mul(y, gain)
 }
 
-/// The loss and the gradients of a block of a transformer for a batch of that size: attention, then
-/// a layer for each token, and the mean of the squares of what is left to the targets.
+/// Returns the loss and gradients of a transformer block for a batch size: attention, then a layer
+/// for each token, and the mean squared difference to the targets.
 fn step(n: usize) -> Graph {
     let mut b = Builder::new();
     let f32s = |shape: &[usize]| Type::new(DType::F32, shape);

@@ -1,5 +1,5 @@
-//! Law 6: the compiler computes what the oracle computes, on every sample row of every op.
-//! `NEURAX_OPS` chooses ops, with commas between them.
+//! Law 6: the compiler agrees with the reference interpreter on every sample row of every op.
+//! `NEURAX_OPS` selects ops, separated by commas.
 
 use neurax_native::Native;
 use neurax_testkit::conformance::{self, Law};
@@ -9,21 +9,21 @@ fn hold(name: &str, law: Law) {
 }
 
 #[test]
-fn values_are_the_oracles() {
+fn values_agree_with_the_interpreter() {
     hold("6 backend", conformance::values);
 }
 
 #[test]
-fn operands_may_lie_in_any_way() {
+fn operands_of_any_layout_agree() {
     hold("6 layouts", conformance::layouts);
 }
 
 #[test]
-fn corners_are_the_oracles() {
+fn corners_agree_with_the_interpreter() {
     hold("6 corners", conformance::corners);
 }
 
 #[test]
-fn batches_may_be_of_any_size_and_lie_anywhere() {
+fn batches_of_any_size_and_axis_agree() {
     hold("6 batches", conformance::batches);
 }

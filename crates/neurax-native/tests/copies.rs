@@ -1,5 +1,5 @@
-//! What is only copied has the oracle's bytes, by any number of threads: runs of a little less than
-//! 512 bytes, which loops copy, and of as many and a little more, which the system copies.
+//! Data movement keeps every bit, with any number of threads: runs of slightly fewer than 512
+//! bytes, which loops copy, and of 512 and slightly more, which `memcpy` copies.
 
 use neurax_ir::{
     Builder, DType, Literal, Type, Value,
@@ -12,10 +12,10 @@ use neurax_runtime::Backend;
 const DTYPES: [DType; 7] =
     [DType::F32, DType::F64, DType::U8, DType::Bool, DType::F16, DType::BF16, DType::C64];
 
-/// Enough rows for several parts.
+/// Enough rows for several chunks.
 const ROWS: usize = 2000;
 
-/// Numbers that every dtype tells apart, and special ones.
+/// Returns numbers that are distinct in every dtype, and special ones.
 fn numbers(dtype: DType, shape: &[usize]) -> Literal {
     let special = [f64::NAN, f64::INFINITY, -0.0];
     let number = |i: usize| special.get(i % 50).copied().unwrap_or((i * 7919 % 251) as f64 - 125.0);
@@ -25,7 +25,7 @@ fn numbers(dtype: DType, shape: &[usize]) -> Literal {
     Literal::from_f64s(dtype.real(), [parts], &x).with_type(ty).unwrap()
 }
 
-/// Compares a function of those arguments with the oracle, to the bit.
+/// Compares a function of the arguments with the reference interpreter, bit for bit.
 fn check(args: &[Literal], f: impl FnOnce(&mut Builder, &[Value]) -> Value) {
     let mut b = Builder::new();
     let types: Vec<Type> = args.iter().map(|x| x.ty().clone()).collect();
@@ -46,7 +46,7 @@ fn check(args: &[Literal], f: impl FnOnce(&mut Builder, &[Value]) -> Value) {
     }
 }
 
-/// Calls it with every dtype and with lengths of rows around 512 bytes.
+/// Calls `f` with every dtype and with rows of around 512 bytes.
 fn rows(f: impl Fn(DType, usize)) {
     for dtype in DTYPES {
         let bytes = dtype.bits() / 8;
@@ -55,12 +55,12 @@ fn rows(f: impl Fn(DType, usize)) {
     }
 }
 
-/// Rows of the table that is gathered from.
+/// The rows of the table that is gathered from.
 const TABLE: usize = 17;
 
-/// So many places: rows of the table in no order, the last one among them, and some that it does
-/// not have.
-fn places(count: usize) -> Literal {
+/// Returns `count` row indices of the table in no order, the last row among them, and some out of
+/// bounds.
+fn indices(count: usize) -> Literal {
     let corners = [TABLE as f64 - 1.0, TABLE as f64, -1.0, i32::MIN as f64, i32::MAX as f64];
     let place = |i: usize| corners.get(i % 11).copied().unwrap_or((i * 7919 % TABLE) as f64);
     Literal::from_f64s(DType::I32, [count], &(0..count).map(place).collect::<Vec<_>>())
@@ -70,7 +70,7 @@ fn places(count: usize) -> Literal {
 fn gathered_rows() {
     rows(|dtype, n| {
         let gather = |x: &[usize], count: usize, axis: usize, mode: OutOfBounds| {
-            check(&[numbers(dtype, x), places(count)], |b, xs| b.take(xs[0], xs[1], axis, mode));
+            check(&[numbers(dtype, x), indices(count)], |b, xs| b.take(xs[0], xs[1], axis, mode));
         };
         for mode in [OutOfBounds::Clip, OutOfBounds::Drop] {
             gather(&[TABLE, n], ROWS, 0, mode);
@@ -83,7 +83,7 @@ fn gathered_rows() {
 }
 
 #[test]
-fn windows_at_places_that_are_given_at_run_time() {
+fn windows_at_run_time_offsets() {
     rows(|dtype, n| {
         let x = numbers(dtype, &[ROWS + 5, n + 3]);
         for start in [[0, 0], [2, 1], [-4, 2], [i32::MAX, i32::MIN]] {
@@ -96,7 +96,7 @@ fn windows_at_places_that_are_given_at_run_time() {
 }
 
 #[test]
-fn rows_that_are_joined() {
+fn rows_that_are_concatenated() {
     rows(|dtype, n| {
         let join = |shapes: [[usize; 2]; 3], axis: usize| {
             check(&shapes.map(|s| numbers(dtype, &s)), |b, xs| b.concat(xs, axis))
@@ -124,7 +124,7 @@ fn rows_that_are_padded() {
 }
 
 #[test]
-fn rows_that_lie_in_longer_ones_or_in_another_order() {
+fn rows_that_are_sliced_or_reordered() {
     rows(|dtype, n| {
         let x = numbers(dtype, &[ROWS, n + 5]);
         for (start, limit, step) in

@@ -1,4 +1,4 @@
-//! What the compiler says of its work, and of what it cannot do: by the user's lines.
+//! The compiler's explanations and errors name the user's lines.
 
 use neurax_ir::{
     Axis, Batched, Bound, Builder, DType, Error, Graph, Literal, Place, Result, Tangent,
@@ -9,7 +9,7 @@ use neurax_native::Native;
 use neurax_runtime::{Backend, Stages};
 use std::{panic::Location, sync::Arc};
 
-/// Equations from here on are of the caller's line; gives that.
+/// Sets the origin of the next equations to the caller's line and returns it.
 #[track_caller]
 fn here(b: &mut Builder) -> String {
     let place = Location::caller();
@@ -24,7 +24,7 @@ fn graph(types: &[Type], f: impl FnOnce(&mut Builder, &[Value]) -> Vec<Value>) -
     b.finish(&ys).unwrap()
 }
 
-/// The text of a stage.
+/// Returns the text of a stage.
 fn stage(g: &Graph, name: &str) -> String {
     let mut stages = Stages::with_texts();
     Native::new().unwrap().compile_logged(g, 0, &mut stages).unwrap();
@@ -46,7 +46,8 @@ fn two_lines_that_are_not_one_kernel_are_named_with_the_reason() {
     let text = stage(&g, "native/schedule");
     assert!(
         text.contains(
-            "step 0 and step 1 were not fused: the iteration spaces [300, (40)] and [(300), 40] differ\n"
+            "step 0 and step 1 were not fused: \
+             the iteration spaces [300, (40)] and [(300), 40] differ\n"
         ),
         "{text}"
     );
@@ -91,7 +92,7 @@ fn a_plan_names_possible_donations() {
     );
 }
 
-/// A loop that adds three rows.
+/// Returns a loop that adds three rows.
 fn three_rows() -> Graph {
     let row = Type::new(DType::F32, [4]);
     let body = graph(&[row.clone(), row.clone()], |b, x| vec![b.add(x[0], x[1])]);
@@ -113,7 +114,7 @@ fn loops_have_stages_of_their_own() {
     );
 }
 
-/// Arguments for it.
+/// Returns zeros for the arguments of a graph.
 fn zeros(g: &Graph) -> Vec<Literal> {
     g.input_types().iter().map(|t| Literal::zeros(t.clone())).collect()
 }
@@ -121,7 +122,7 @@ fn zeros(g: &Graph) -> Vec<Literal> {
 #[test]
 fn a_profile_has_the_steps_of_a_loop_below_it_with_how_often_they_run() {
     let g = three_rows();
-    // No rounds are one.
+    // Zero rounds count as one.
     for rounds in [0, 1, 4] {
         let text = Native::new().unwrap().profile(&g, &zeros(&g), rounds).unwrap();
         let lines: Vec<&str> = text.lines().collect();
@@ -170,7 +171,7 @@ fn a_profile_of_arguments_of_other_types_is_an_error() {
     }
 }
 
-/// What compiling or running it says.
+/// Returns the error of compiling or running a graph.
 fn refused(g: &Graph) -> Error {
     let args = zeros(g).into_iter().map(Into::into).collect();
     Native::new().unwrap().compile(g, 0).and_then(|f| f.run(args)).unwrap_err()
@@ -194,7 +195,7 @@ fn an_op_without_a_meaning_is_an_error_with_its_name_and_line() {
     }
 }
 
-/// An op from outside whose values have no result.
+/// A custom op whose evaluation fails.
 #[derive(Debug)]
 struct Hopeless;
 

@@ -1,11 +1,11 @@
-//! Products of all layouts and of sizes around those at which they are cut, with and without what
-//! follows, are the oracle's, to the bit: sums of products of small integers have no rounding.
+//! Products of all layouts and of sizes around tile boundaries, with and without an epilogue, equal
+//! those of the reference interpreter bit for bit: sums of products of small integers are exact.
 
 use neurax_ir::{Builder, DType, Graph, Literal, Type, op::DotGeneral, transform};
 use neurax_native::Native;
 use neurax_runtime::Backend;
 
-/// One product: sizes, and which operands lie transposed.
+/// A product: its sizes, and which operands are transposed.
 #[derive(Clone, Copy, Debug)]
 struct Case {
     batch: &'static [usize],
@@ -15,7 +15,7 @@ struct Case {
 }
 
 impl Case {
-    /// Both operands' shapes and the axis of each that is summed over.
+    /// Returns the shapes of both operands and the axis of each that is contracted.
     fn operands(&self) -> [(Vec<usize>, usize); 2] {
         let ([m, n, k], at) = (self.sizes, self.batch.len());
         let of = |rows: usize, columns: usize, swapped: bool| {
@@ -42,7 +42,7 @@ impl Case {
         if !follows {
             return b.finish(&[y]).unwrap();
         }
-        // Numbers for columns, and the largest of each row.
+        // A bias for each column, and the largest element of each row.
         let shape = b.ty(y).shape.clone();
         let columns = b.broadcast(xs[2], shape.clone(), &[shape.rank() - 1]);
         let z = b.add(y, columns);
@@ -57,7 +57,7 @@ fn numbers(ty: &Type) -> Literal {
     Literal::from_f64s(ty.dtype, ty.shape.clone(), &x)
 }
 
-/// Compares a product, or what follows it, too, with the oracle.
+/// Compares a product, with its epilogue if it has one, with the reference interpreter.
 fn check(native: &Native, case: Case, follows: bool) {
     let graph = case.graph(follows);
     let args: Vec<Literal> = graph.input_types().iter().map(numbers).collect();
@@ -71,7 +71,7 @@ fn check(native: &Native, case: Case, follows: bool) {
 }
 
 #[test]
-fn products_are_the_oracles_to_the_bit() {
+fn products_agree_with_the_interpreter() {
     let wide = [
         [16, 16, 64],
         [17, 33, 65],
@@ -89,7 +89,7 @@ fn products_are_the_oracles_to_the_bit() {
     for (i, sizes) in wide.into_iter().chain(narrow).enumerate() {
         for batch in batches {
             for transposed in [[false, false], [true, false], [false, true], [true, true]] {
-                // Every size with either dtype, not with all layouts.
+                // Every size with either dtype, but not with all layouts.
                 let dtype = if (i + transposed[0] as usize).is_multiple_of(2) {
                     DType::F32
                 } else {

@@ -1,5 +1,5 @@
-//! What follows a product runs when the rows that it reads are there, however they were shared
-//! among threads; products of complex numbers are the oracle's, to the bit.
+//! An epilogue runs after the rows that it reads, with any number of threads; products of complex
+//! numbers equal those of the reference interpreter bit for bit.
 
 use neurax_ir::{Builder, Complex, DType, Literal, Shape, Type, Value, op::DotGeneral, transform};
 use neurax_native::Native;
@@ -21,7 +21,8 @@ fn what_follows_reads_whole_members_of_the_batch() {
         dtype: DType::F32,
     };
     let y = b.emit(op, &xs[..2]);
-    // Another number for each row: the rows of a member are not one loop with the members.
+    // A different number for each row, so that rows and batch members do not collapse into one
+    // loop.
     let rows = b.broadcast(xs[2], [2, N, N], &[1]);
     let y = b.add(y, rows);
     let run = Native::new().unwrap().compile(&b.finish(&[y]).unwrap(), 0).unwrap();
@@ -42,7 +43,7 @@ fn what_follows_reads_whole_members_of_the_batch() {
         ];
         (args.map(|x| x.unwrap()), want)
     };
-    // In turn: what a call leaves in memory is wrong for the next one.
+    // Alternately: values that one call leaves in memory are wrong for the next one.
     let cases = [case(0), case(1)];
     for (args, want) in cases.iter().cycle().take(200) {
         let have = run.run(args.iter().map(|x| x.clone().into()).collect()).unwrap().remove(0);
@@ -50,7 +51,7 @@ fn what_follows_reads_whole_members_of_the_batch() {
     }
 }
 
-/// Small integers without a pattern, and one infinite part if so wished.
+/// Returns small integers without a pattern, with one infinite part if asked.
 fn complex(shape: &[usize], dtype: DType, infinite: bool) -> Literal {
     let number = |i: usize| ((i * 2654435761 + shape.len()) >> 7) as f64 % 5.0 - 2.0;
     let mut v: Vec<Complex<f64>> = (0..Shape::from(shape).size())
@@ -69,7 +70,7 @@ fn complex(shape: &[usize], dtype: DType, infinite: bool) -> Literal {
     x.unwrap()
 }
 
-/// Compares a function of complex arrays of those shapes with the oracle: products of integers are
+/// Compares a function of complex arrays with the reference interpreter: products of integers are
 /// exact in any order.
 fn check(shapes: &[&[usize]], f: impl Fn(&mut Builder, &[Value]) -> Value) {
     for (dtype, infinite) in [(DType::C64, false), (DType::C128, false), (DType::C64, true)] {
@@ -117,8 +118,7 @@ fn products_of_complex_numbers() {
             dot(b, &[xs[0], y], [&[], &[]], [&[1], &[0]])
         });
     }
-    // Members of a batch, in front and behind; axes that are one stride together, and that are
-    // none.
+    // Batch axes in front and behind; axes that have a common stride, and axes that have none.
     check(&[&[3, 20, 30], &[3, 30, 20]], |b, xs| dot(b, xs, [&[0], &[0]], [&[2], &[1]]));
     check(&[&[20, 30, 3], &[30, 3, 20]], |b, xs| dot(b, xs, [&[2], &[1]], [&[1], &[0]]));
     check(&[&[20, 5, 6], &[5, 6, 20]], |b, xs| dot(b, xs, [&[], &[]], [&[1, 2], &[0, 1]]));

@@ -1,6 +1,5 @@
-//! Random programs, their derivatives and their batched forms: the compiler computes what the
-//! oracle computes. `NEURAX_SEED` and `NEURAX_PROGRAMS` choose which and how many, as for the
-//! testkit's.
+//! Random programs, their derivatives and batched forms: the compiler agrees with the reference
+//! interpreter. `NEURAX_SEED` and `NEURAX_PROGRAMS` choose the seed and the number, as in testkit.
 
 use neurax_ir::{Axis, Graph, Literal, Type, transform};
 use neurax_native::Native;
@@ -9,11 +8,11 @@ use neurax_testkit::{close, random::RandomProgram};
 
 const PROGRAMS: u64 = 250;
 
-/// Sums are in another order than the oracle's, which sums in double precision.
+/// Sums have another order than the reference interpreter's, which sums in double precision.
 const LOOSER: f64 = 4.0;
 
 fn agrees(native: &Native, graph: &Graph, args: &[Literal]) -> Result<(), String> {
-    // What has no value for the oracle has none here.
+    // A program that is an error for the reference interpreter is an error here.
     let Ok(want) = transform::eval(graph, args.to_vec()) else { return Ok(()) };
     let inputs = args.iter().map(|x| x.clone().into()).collect();
     let have = native
@@ -24,7 +23,7 @@ fn agrees(native: &Native, graph: &Graph, args: &[Literal]) -> Result<(), String
     close::all_close(&have, &want, LOOSER).map_err(|e| format!("{e}\n{graph}"))
 }
 
-/// A member of the batch, twice: the second one in reverse order, so that a mix-up shows.
+/// A batch member, twice: the second in reverse order, so that a mix-up shows.
 fn stacked(x: &Literal) -> Literal {
     let mut v = x.to_f64s();
     let reversed: Vec<f64> = v.iter().rev().copied().collect();
@@ -69,7 +68,7 @@ fn one(native: &Native, seed: u64) -> Result<(), String> {
 }
 
 #[test]
-fn random_programs_agree_with_the_oracle() {
+fn random_programs_agree_with_the_interpreter() {
     let native = Native::new().unwrap();
     let number = |name: &str, default| {
         std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)

@@ -1,4 +1,4 @@
-//! Reductions that are done in parts, against the oracle.
+//! Reductions that are split into parts, compared with the reference interpreter.
 
 use neurax_ir::{Builder, DType, Graph, Literal, Type, op::ReduceKind, transform};
 use neurax_native::Native;
@@ -12,7 +12,7 @@ fn graph(kind: ReduceKind, dtype: DType, shape: &[usize], axes: &[usize]) -> Gra
     b.finish(&[y]).unwrap()
 }
 
-/// Whole numbers, so that sums have no rounding but the last one.
+/// Returns whole numbers, so that only the last step of a sum rounds.
 fn numbers(dtype: DType, shape: &[usize]) -> Literal {
     let ty = Type::new(dtype, shape);
     let parts = ty.size() * (1 + dtype.is_complex() as usize);
@@ -20,7 +20,7 @@ fn numbers(dtype: DType, shape: &[usize]) -> Literal {
     Literal::from_f64s(dtype.real(), [parts], &x).with_type(ty).unwrap()
 }
 
-/// Compares with the oracle, to the bit; gives the result.
+/// Compares a graph with the reference interpreter bit for bit. Returns the result.
 fn check(native: &Native, g: &Graph, x: Literal) -> Literal {
     let have = native
         .compile(g, 0)
@@ -87,7 +87,7 @@ fn one_number_of_many_is_made_of_independent_parts() {
     assert!(text.contains("32 iterations, parallel"), "{text}");
 }
 
-/// No array nearly as large as `x` lies between arguments and results.
+/// No intermediate buffer is nearly as large as `x`.
 fn check_memory(g: &Graph, x: &Type) {
     let text = Native::new().unwrap().explain(g).unwrap();
     let block = text

@@ -1,6 +1,6 @@
-//! Convolutions and windows of sizes that are cut into parts and blocks, through strides, and at
-//! the corners of their parameters: the compiler computes what the oracle computes. Numbers are
-//! small integers, whose sums are exact in any order.
+//! Convolutions and windows of sizes around tile and block boundaries, on strided operands, and at
+//! the corners of their parameters: the compiler agrees with the reference interpreter. Elements
+//! are small integers, whose sums are exact in any order.
 
 use neurax_ir::{
     Builder, DType, Kind, Literal, Type, Value,
@@ -14,7 +14,7 @@ use neurax_native::Native;
 use neurax_runtime::Backend;
 use neurax_testkit::close::{Tolerance, close_within};
 
-/// Small integers without a pattern.
+/// Returns small integers without a pattern.
 fn numbers(ty: Type, seed: usize) -> Literal {
     let number = |i: usize| ((i * 2654435761 + seed * 40503) >> 7) % 5;
     let v: Vec<f64> = (0..ty.size())
@@ -26,7 +26,7 @@ fn numbers(ty: Type, seed: usize) -> Literal {
     Literal::from_f64s(ty.dtype, ty.shape, &v)
 }
 
-/// Compares a function of those arguments with the oracle, to the bit.
+/// Compares a function of the arguments with the reference interpreter, bit for bit.
 fn check_on(args: Vec<Literal>, f: impl FnOnce(&mut Builder, &[Value]) -> Value) {
     let mut b = Builder::new();
     let types: Vec<Type> = args.iter().map(|x| x.ty().clone()).collect();
@@ -35,7 +35,7 @@ fn check_on(args: Vec<Literal>, f: impl FnOnce(&mut Builder, &[Value]) -> Value)
     let graph = b.finish(&[y]).unwrap();
     let want = transform::eval(&graph, args.clone()).unwrap();
     let have = Native::new().unwrap().compile(&graph, 0).unwrap();
-    // Twice: the second call finds its memory used.
+    // Twice: the second call reuses memory.
     for _ in 0..2 {
         let have = have
             .run(args.iter().map(|x| x.clone().into()).collect())
@@ -66,11 +66,11 @@ fn convolve(dtype: DType, slides: &[Slide], groups: usize, x: &[usize], w: &[usi
 #[test]
 fn convolutions_are_cut_into_parts_and_blocks() {
     for dtype in [DType::F32, DType::F64, DType::I32] {
-        // Depths of more than one block, with members side by side, one by one, and in parts.
+        // Depths of more than one block: several batch members a tile, one, and part of one.
         convolve(dtype, &[SAME; 2], 1, &[20, 70, 5, 5], &[6, 70, 3, 3]);
         convolve(dtype, &[SAME; 2], 1, &[9, 40, 12, 11], &[17, 40, 4, 5]);
         convolve(dtype, &[SAME; 2], 1, &[1, 60, 20, 31], &[16, 60, 3, 3]);
-        // One member whose windows are many.
+        // One batch member with many windows.
         convolve(dtype, &[SAME; 2], 1, &[1, 3, 40, 61], &[16, 3, 3, 3]);
         convolve(
             dtype,
@@ -79,10 +79,10 @@ fn convolutions_are_cut_into_parts_and_blocks() {
             &[2, 3, 60, 61],
             &[16, 3, 7, 7],
         );
-        // As many products as of a gradient, with few sums.
+        // As in a gradient, a large depth with few outputs.
         convolve(dtype, &[SAME; 2], 1, &[3, 24, 14, 14], &[5, 24, 14, 14]);
         convolve(dtype, &[SAME], 1, &[1, 1, 40_000], &[9, 1, 40_000]);
-        // Windows of one tap, and none but one.
+        // Windows of one tap, and a single window.
         convolve(dtype, &[PLAIN; 2], 1, &[5, 33, 9, 9], &[31, 33, 1, 1]);
         convolve(dtype, &[], 1, &[40, 90], &[50, 90]);
     }
@@ -130,7 +130,7 @@ fn convolutions_slide_in_every_way() {
     }
     convolve(DType::F32, &[spread; 4], 1, &[2, 2, 3, 2, 4, 3], &[2, 2, 2, 1, 2, 2]);
     convolve(DType::F32, &[SAME], 1, &[2, 3, 700], &[4, 3, 3]);
-    // Longer windows than axes: every window lies across the elements.
+    // Windows longer than the axes: every window covers all elements.
     convolve(
         DType::F32,
         &[Slide { low: 40, high: 40, ..PLAIN }; 2],
@@ -143,12 +143,12 @@ fn convolutions_slide_in_every_way() {
 #[test]
 fn what_moves_operands_is_strides() {
     let op = |groups| conv(DType::F32, &[SAME, Slide { stride: 2, ..SAME }], groups);
-    // Features last, both operands.
+    // Features last, in both operands.
     check(DType::F32, &[&[6, 11, 10, 8], &[3, 3, 8, 9]], |b, xs| {
         let (x, w) = (b.transpose(xs[0], &[0, 3, 1, 2]), b.transpose(xs[1], &[3, 2, 0, 1]));
         b.emit(op(1), &[x, w])
     });
-    // A kernel turned around, and features exchanged with the batch.
+    // Reversed weights, and features exchanged with the batch.
     check(DType::F32, &[&[8, 6, 11, 10], &[9, 8, 3, 3]], |b, xs| {
         let x = b.transpose(xs[0], &[1, 0, 2, 3]);
         let w = b.emit(Reverse { axes: vec![2, 3] }, &[xs[1]]);
@@ -161,13 +161,12 @@ fn what_moves_operands_is_strides() {
         let w = b.transpose(xs[1], &[1, 0, 2, 3]);
         b.emit(conv(DType::F32, &[SAME; 2], 1), &[x, w])
     });
-    // A kernel of one tap, features exchanged.
+    // Weights of one tap, features exchanged.
     check(DType::F32, &[&[8, 20, 9, 9], &[20, 30, 1, 1]], |b, xs| {
         let w = b.transpose(xs[1], &[1, 0, 2, 3]);
         b.emit(conv(DType::F32, &[PLAIN; 2], 1), &[xs[0], w])
     });
-    // Taps backwards, along one axis only; an operand in another shape, and one whose reshape is no
-    // stride.
+    // Taps reversed along one axis only; a reshaped operand, and one whose reshape is not strided.
     check(DType::F32, &[&[2, 4, 60], &[5, 4, 8, 9]], |b, xs| {
         let x = b.reshape(xs[0], [2, 4, 6, 10]);
         let x = b.emit(Reverse { axes: vec![1, 3] }, &[x]);
@@ -207,7 +206,7 @@ fn narrow_and_special_numbers() {
         convolve(dtype, &[SAME; 2], 1, &[3, 4, 6, 6], &[5, 4, 2, 3]);
     }
     check(DType::I8, &[&[2, 3, 9], &[4, 3, 5]], |b, xs| b.emit(conv(DType::I32, &[SAME], 1), xs));
-    // Padding is zeros, too: an infinite weight makes NaN of it.
+    // Padding is zeros: times an infinite weight it is NaN.
     for (seed, special) in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY].into_iter().enumerate() {
         for (x, w) in [([2, 3, 9, 9], [8, 3, 3, 3]), ([2, 9, 14, 14], [3, 9, 13, 13])] {
             let mut args =
@@ -238,7 +237,7 @@ fn sizes_of_zero() {
     }
 }
 
-/// The numbers of windows along the axes.
+/// Returns the number of windows along each axis.
 fn counts(b: &mut Builder, x: Value, sizes: &[usize], slides: &[Slide]) -> Vec<usize> {
     let y = b.emit(
         ReduceWindow { kind: ReduceKind::Max, sizes: sizes.to_vec(), slides: slides.to_vec() },
@@ -247,7 +246,7 @@ fn counts(b: &mut Builder, x: Value, sizes: &[usize], slides: &[Slide]) -> Vec<u
     b.ty(y).shape.to_vec()
 }
 
-/// Everything that is done with windows.
+/// Returns the results of all ops over windows.
 fn windows(dtype: DType, shape: &[usize], sizes: &[usize], slides: &[Slide]) {
     windows_over(numbers(Type::new(dtype, shape), 3), sizes, slides);
 }
@@ -280,7 +279,7 @@ fn windows_of_two_by_two() {
         windows(DType::F32, &[3, 2, 9, width], &[1, 1, 2, 2], &[PLAIN, PLAIN, two, two]);
         windows(DType::F32, &[3, 9, width], &[1, 2, 2], &[PLAIN, two, Slide { low: -1, ..two }]);
     }
-    // Enough for several parts.
+    // Enough for several chunks.
     windows(DType::F32, &[8, 16, 28, 28], &[1, 1, 2, 2], &[PLAIN, PLAIN, two, two]);
     windows(DType::I32, &[300, 400], &[2, 2], &[two, two]);
 }
@@ -326,7 +325,7 @@ fn windows_over_special_numbers() {
             .for_each(|(i, x)| *x = special[i / 3 % 4]);
         windows_over(Literal::from_f64s(DType::F32, [12, 22], &v), &sizes, &[slide; 2]);
     }
-    // All the same: the first one is taken, minus infinity as well.
+    // All elements are equal: the first one is selected, also if it is minus infinity.
     let low = Literal::from_f64s(DType::F32, [6, 6], &[f64::NEG_INFINITY; 36]);
     windows_over(low, &[3, 2], &[SAME, two]);
 }

@@ -1,5 +1,5 @@
-//! Sorting of sizes that are cut into parts, by keys of every dtype, and where it is read: the
-//! compiler's order is the oracle's, to the bit.
+//! Sorts of sizes around chunk boundaries, by keys of every dtype, and in place: the compiler's
+//! order equals the reference interpreter's bit for bit.
 
 use neurax_ir::{
     Builder, Bytes, DType, Literal, Type, Value,
@@ -10,15 +10,15 @@ use neurax_native::Native;
 use neurax_runtime::Backend;
 use std::sync::Arc;
 
-/// Any bits whatever, so that there are NaN of every kind, infinities, zeros and subnormal numbers;
-/// few of them, so that there are equals.
+/// Returns arbitrary bits, so that there are NaN of every kind, infinities, zeros and subnormal
+/// numbers; few distinct ones, so that there are ties.
 fn any_bits(ty: Type, seed: u64) -> Literal {
     let mut state = seed + 1;
     let mut next = || {
         state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         (state >> 33) as usize
     };
-    // The highest byte of a number stands last.
+    // The most significant byte of a number is the last one.
     let special = [0, 1, 0x3f, 0x40, 0x7c, 0x7e, 0x7f, 0x80, 0xbf, 0xc0, 0xfe, 0xff];
     let few = [0, 0, 0, 0x80, 0xf0, 1];
     let width = ty.dtype.bits() / 8 / (1 + ty.dtype.is_complex() as usize);
@@ -32,7 +32,7 @@ fn any_bits(ty: Type, seed: u64) -> Literal {
     Literal::new(ty, Bytes::copy_of(&bytes)).unwrap()
 }
 
-/// Compares the results of those arguments with the oracle's.
+/// Compares the results with the reference interpreter's.
 fn check_on(args: &[Literal], f: impl FnOnce(&mut Builder, &[Value]) -> Vec<Value>) {
     let mut b = Builder::new();
     let types: Vec<Type> = args.iter().map(|x| x.ty().clone()).collect();
@@ -41,7 +41,7 @@ fn check_on(args: &[Literal], f: impl FnOnce(&mut Builder, &[Value]) -> Vec<Valu
     let graph = b.finish(&ys).unwrap();
     let want = transform::eval(&graph, args.to_vec()).unwrap();
     let have = Native::new().unwrap().compile(&graph, 0).unwrap();
-    // Copies of its own for the last call: results may be where they are.
+    // The last call owns its arguments: results may reuse their memory.
     for own in [false, false, true] {
         let copy = |x: &Literal| Literal::new(x.ty().clone(), Bytes::copy_of(x.bytes())).unwrap();
         let args = args.iter().map(|x| if own { copy(x) } else { x.clone() }.into()).collect();
@@ -73,7 +73,7 @@ fn every_dtype_is_a_key() {
 fn keys_in_turn() {
     let t = |d: DType| Type::new(d, [25, 60]);
     for keys in 1..=4 {
-        // Together, and in several passes.
+        // In one pass, and in several passes.
         check(
             &[t(DType::Bool), t(DType::F8E5M2), t(DType::F16), t(DType::I8), t(DType::C128)],
             1,
@@ -103,7 +103,7 @@ fn results_may_be_where_operands_are() {
         let ys = b.emit_n(sort(1, 2), xs, 3);
         b.emit_n(sort(0, 1), &ys, 3).to_vec()
     });
-    // Operands that are the same array, and results in another order.
+    // Operands that are one array, and results in another order.
     check_on(&args[1..], |b, xs| {
         let ys = b.emit_n(sort(1, 1), &[xs[0], xs[0], xs[1]], 3);
         let ys = b.emit_n(sort(0, 1), &[ys[1], ys[2], ys[1]], 3);

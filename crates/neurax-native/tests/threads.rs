@@ -1,5 +1,4 @@
-//! The same bits, however many threads there are: what a program computes is cut from its shapes
-//! alone.
+//! The number of threads changes no bit of a result: chunks and tiles follow from the shapes alone.
 
 use neurax_ir::{
     Builder, DType, Graph, Literal, Type, Value,
@@ -11,7 +10,7 @@ use neurax_runtime::Backend;
 use neurax_testkit::random::RandomProgram;
 use std::sync::Arc;
 
-/// A graph of f32 inputs of those shapes.
+/// Returns a graph of f32 inputs of the shapes.
 fn graph(shapes: &[&[usize]], f: impl FnOnce(&mut Builder, &[Value]) -> Vec<Value>) -> Graph {
     let mut b = Builder::new();
     let types: Vec<Type> = shapes.iter().map(|s| Type::new(DType::F32, s.to_vec())).collect();
@@ -20,7 +19,7 @@ fn graph(shapes: &[&[usize]], f: impl FnOnce(&mut Builder, &[Value]) -> Vec<Valu
     b.finish(&ys).unwrap()
 }
 
-/// The product of matrices, summed over an axis of each.
+/// Returns the product of two matrices, contracted over an axis of each.
 fn product_over(b: &mut Builder, x: Value, y: Value, [l, r]: [usize; 2]) -> Value {
     let op = DotGeneral {
         lhs_batch: vec![],
@@ -32,7 +31,7 @@ fn product_over(b: &mut Builder, x: Value, y: Value, [l, r]: [usize; 2]) -> Valu
     b.emit(op, &[x, y])
 }
 
-/// `x @ y` of matrices.
+/// Returns `x @ y`.
 fn product(b: &mut Builder, x: Value, y: Value) -> Value {
     product_over(b, x, y, [1, 0])
 }
@@ -41,7 +40,7 @@ fn tanh(b: &mut Builder, x: Value) -> Value {
     b.emit(Unary::Tanh, &[x])
 }
 
-/// Numbers of all sizes, so that another order of sums is another sum.
+/// Returns numbers of all magnitudes, so that another order of a sum changes its bits.
 fn numbers(g: &Graph) -> Vec<Literal> {
     let mut state = 1u64;
     let mut next = || {
@@ -61,7 +60,7 @@ fn numbers(g: &Graph) -> Vec<Literal> {
 
 fn bits(native: &Native, g: &Graph, args: &[Literal]) -> Vec<Vec<u8>> {
     let f = native.compile(g, 0).unwrap();
-    // Twice: the second call meets threads that look for work.
+    // Twice: the second call meets spinning threads.
     let run = || f.run(args.iter().map(|x| x.clone().into()).collect()).unwrap();
     run();
     run().iter().map(|y| y.to_literal().unwrap().bytes().to_vec()).collect()
@@ -98,7 +97,7 @@ fn products() {
         vec![product(b, x[0], t)]
     });
     check("a product with a transpose", &g);
-    // Columns that lie apart on the right; few columns, and rows side by side on the left.
+    // A column-strided right operand; few columns with a row-contiguous left operand.
     for (left, right, axes) in [([256, 784], [128, 784], [1, 1]), ([4096, 784], [4096, 10], [0, 0])]
     {
         let g = graph(&[&left, &right], |b, x| vec![product_over(b, x[0], x[1], axes)]);
@@ -128,7 +127,7 @@ fn reductions() {
     check("softmax", &softmax);
 }
 
-/// The loss of a network with one hidden layer.
+/// Returns the loss of a network with one hidden layer.
 fn mlp(batch: usize) -> Graph {
     graph(&[&[784, 128], &[128], &[128, 10], &[batch, 784], &[batch, 10]], |b, x| {
         let h = product(b, x[3], x[0]);
@@ -184,8 +183,7 @@ fn random_programs() {
     }
 }
 
-/// Each caller has its own memory, whether it gets the threads of the pool or does its parts
-/// itself.
+/// Each caller has its own memory, whether it owns the pool or runs on its own thread.
 #[test]
 fn many_callers_of_one_program() {
     let g = graph(&[&[64, 96], &[96, 80]], |b, x| {

@@ -42,8 +42,7 @@ impl KernelEmitter<'_, '_> {
         self.convert(z, wide, ty, VectorShape::SCALAR)
     }
 
-    /// Emits a call of function `number` of a family. The table of functions has it: `number` is its
-    /// position there.
+    /// Emits a call of function `number` of a family, its position in the table of functions.
     fn library_call(
         &mut self,
         entry: LibraryFn,

@@ -1,17 +1,16 @@
-//! The functions that are vectorised, how far off they may be, what they should give, and where
-//! they are tried. Shared by the tests of the machine code and of its expansions for CPUs without
-//! fused multiply-add.
+//! The vectorized functions, their error bounds, references and test points. Shared by the tests of
+//! the machine code and of the expansions for CPUs without fused multiply-add.
 
 use neurax_ir::op::{Binary, Unary};
 
-/// A function of one value.
+/// A unary function.
 pub struct Row {
     pub f: Unary,
-    /// The most that it may be off in f32, in units of the last place.
+    /// The error bound in f32, in units of the last place.
     pub f32: f64,
-    /// The same in f64, where it is vectorised.
+    /// The error bound in f64, if it is vectorized.
     pub f64: Option<f64>,
-    /// The function in f64, by a library.
+    /// The reference in f64.
     pub want: fn(f64) -> f64,
 }
 
@@ -19,7 +18,7 @@ const fn row(f: Unary, f32: f64, f64: Option<f64>, want: fn(f64) -> f64) -> Row 
     Row { f, f32, f64, want }
 }
 
-/// All functions of one value.
+/// All unary functions.
 pub const ROWS: [Row; 21] = [
     row(Unary::Exp, 2.0, Some(2.0), f64::exp),
     row(Unary::Log, 2.0, Some(2.0), f64::ln),
@@ -44,26 +43,26 @@ pub const ROWS: [Row; 21] = [
     row(Unary::Atanh, 4.0, Some(4.0), libm::atanh),
 ];
 
-/// Functions of two values, in f32.
+/// The binary functions, in f32.
 pub const PAIRS: [(Binary, f64, fn(f64, f64) -> f64); 2] =
     [(Binary::Pow, 4.0, f64::powf), (Binary::Atan2, 4.0, f64::atan2)];
 
-/// How far off the references themselves may be in f64.
+/// The error of the references themselves in f64, in units of the last place.
 pub const REFERENCE: f64 = 1.0;
 
-/// libm's has values below 1.
+/// Returns NaN below 1, where libm's has values.
 fn acosh(x: f64) -> f64 {
     if x < 1.0 { f64::NAN } else { libm::acosh(x) }
 }
 
-/// So that rounding of the quotient takes little.
+/// Computes the logistic function such that the rounding error of the quotient is small.
 fn logistic(x: f64) -> f64 {
     let e = (-x.abs()).exp();
     let q = e / (1.0 + e);
     if x < 0.0 { e - e * q } else { 1.0 - q }
 }
 
-/// Where something changes, or may: ends of ranges, thresholds of expansions, zeros.
+/// The points at which something changes: ends of ranges, thresholds of expansions, zeros.
 const SPECIAL: [f64; 50] = [
     0.0,
     1.0,
@@ -117,8 +116,8 @@ const SPECIAL: [f64; 50] = [
     7.450580596923828e-9,
 ];
 
-/// Bit patterns of floats of that many bits that a function is tried at: a prime stride over all of
-/// them, the neighbourhood of special numbers and of multiples of pi/2, and evenly spread moderate
+/// Returns bit patterns of `bits`-bit floats to test a function at: a prime stride over all of
+/// them, the neighbourhoods of special numbers and of multiples of pi/2, and evenly spread moderate
 /// numbers.
 pub fn points(bits: u32) -> Vec<u64> {
     let stride = if bits == 32 { 42_767 } else { 184_467_440_737_133 };
@@ -152,8 +151,8 @@ pub fn points(bits: u32) -> Vec<u64> {
     out
 }
 
-/// Ends of the range and of functions' domains, where results must be of the same class as they
-/// should be: NaN, infinite, zero, or neither.
+/// The ends of the range and of domains, where results must be of the reference's class: NaN,
+/// infinite, zero, or none of these.
 pub fn corners(bits: u32) -> Vec<u64> {
     let (most, least) = if bits == 32 { (f32::MAX as f64, 1e-45) } else { (f64::MAX, 5e-324) };
     let pattern = |x: f64| if bits == 32 { (x as f32).to_bits() as u64 } else { x.to_bits() };
@@ -161,7 +160,8 @@ pub fn corners(bits: u32) -> Vec<u64> {
     sizes.into_iter().flat_map(|x| [x, -x]).chain([f64::NAN]).map(pattern).collect()
 }
 
-/// Are both NaN, infinite with one sign, zero with one sign, or none of these?
+/// Returns true if both are NaN, infinite with equal signs, zero with equal signs, or none of
+/// these.
 pub fn same_class(x: f64, y: f64) -> bool {
     use std::num::FpCategory::*;
     let class = |x: f64| match x.classify() {
@@ -172,8 +172,8 @@ pub fn same_class(x: f64, y: f64) -> bool {
     class(x) == class(y)
 }
 
-/// Pairs of bit patterns of f32: all exponents against each other, and, for powers, results all
-/// over the range.
+/// Returns pairs of bit patterns of f32: all exponents against each other and, for powers, results
+/// over the whole range.
 pub fn pairs() -> Vec<(u32, u32)> {
     let mut out: Vec<(u32, u32)> = (0..200_000u32)
         .map(|i| (i.wrapping_mul(2_654_435_761), i.wrapping_mul(2_246_822_519).rotate_left(7)))
@@ -207,20 +207,20 @@ pub fn pairs() -> Vec<(u32, u32)> {
     out
 }
 
-/// How far a result is from what it should be, in units of the last place of f32.
+/// Returns the error of a result in units of the last place of f32.
 pub fn off_f32(have: f32, want: f64) -> f64 {
     let rounded = want as f32;
     if have.is_nan() || rounded.is_nan() || have == 0.0 && rounded == 0.0 || want.is_infinite() {
         return if same_class(have as f64, rounded as f64) { 0.0 } else { f64::INFINITY };
     }
-    // Infinity is where the next number would be: what overflows or nearly does is off by little.
+    // Infinity counts as the next number after the largest: an overflow near it is a small error.
     let number =
         |x: f32| if x.is_infinite() { 2f64.powi(128).copysign(x as f64) } else { x as f64 };
     let want = if want.abs() > 2f64.powi(128) { number(rounded) } else { want };
     (number(have) - want).abs() / place(want.abs(), -126, 23)
 }
 
-/// The same for f64: steps from one number to the next.
+/// Returns the error of a result in f64, in steps between neighbouring numbers.
 pub fn off_f64(have: f64, want: f64) -> f64 {
     let number = have != 0.0
         && want != 0.0
@@ -234,7 +234,7 @@ pub fn off_f64(have: f64, want: f64) -> f64 {
     }
 }
 
-/// The last place of a number, whose exponent is at least `low`.
+/// Returns the unit of the last place of a number, with an exponent of at least `low`.
 fn place(x: f64, low: i32, digits: i32) -> f64 {
     let e = ((x.to_bits() >> 52) as i32 - 1023).clamp(low, 127);
     2f64.powi(e - digits)

@@ -148,8 +148,7 @@ impl Compiled {
     }
 }
 
-/// Returns `line` in lines of at most [`SNAPSHOT_COLUMNS`] where it has spaces, indented from the second
-/// one on.
+/// Wraps `line` at [`SNAPSHOT_COLUMNS`] where it has spaces; later lines are indented.
 fn wrapped(line: &str) -> String {
     let (mut out, mut column) = (String::new(), 0);
     let indent = line.len() - line.trim_start().len();

@@ -1,5 +1,5 @@
-//! Ops that are left to the language read arrays of the program where they are, and nobody notices;
-//! where elements are only moved, theirs is machine code whatever they are.
+//! Ops that fall back to the reference interpreter read the program's buffers without a copy; ops
+//! that only move elements have machine code for every dtype.
 
 use neurax_ir::{
     Axis, Batched, Bound, Builder, Bytes, Complex, DType, Literal, Result, Tangent, Transposed,
@@ -11,7 +11,7 @@ use neurax_native::Native;
 use neurax_runtime::Backend;
 use std::sync::{Arc, Mutex};
 
-/// Gives back what it gets, and keeps it.
+/// A custom op that returns its operands and keeps them.
 #[derive(Debug, Default)]
 struct Keeps(Mutex<Vec<Literal>>);
 
@@ -71,7 +71,7 @@ fn what_users_keep_stays_as_it_is() {
 
 #[test]
 fn arguments_and_constants_are_only_read() {
-    // Memory that cannot be written, as that of a mapped file.
+    // Memory that cannot be written, such as that of a mapped file.
     static NUMBERS: [[u8; 4]; 8] = [
         [0, 0, 0x80, 0x3f],
         [0, 0, 0, 0x40],
@@ -96,7 +96,7 @@ fn arguments_and_constants_are_only_read() {
         let x = b.input(ty.clone());
         let c = b.constant(mapped.clone());
         let y = b.add(x, c);
-        // Other names of the same memory.
+        // Aliases of the same memory.
         let names = [x, c].map(|v| b.reshape(v, [1, ty.size()]));
         let z = b.add(names[0], names[1]);
         let graph = b.finish(&[y, c, names[0], names[1], z]).unwrap();
@@ -135,7 +135,7 @@ fn operands_stay_as_they_are() {
 #[test]
 fn what_only_moves_elements_is_machine_code() {
     for dtype in [DType::C64, DType::F8E4M3FN, DType::F8E5M2] {
-        // Any bits: NaN, too, goes where it goes.
+        // Any bits: NaN is moved unchanged, too.
         let ty = Type::new(dtype, [37, 50]);
         let bytes: Vec<u8> =
             (0..ty.bytes().unwrap()).map(|i| ((i * 2654435761) >> 9) as u8).collect();
