@@ -78,7 +78,7 @@ impl<K, V: Clone> Cache<K, V> {
         if let Some(v) = entry.value.get() {
             return Ok(v.clone());
         }
-        let Some(_working) = Working::start(&entry)? else {
+        let Some(_working) = ComputeGuard::start(&entry)? else {
             return entry
                 .value
                 .get()
@@ -156,11 +156,11 @@ fn evict_oldest<K, V>(entries: &mut FxHashMap<u64, Vec<Arc<Entry<K, V>>>>) {
 
 /// The right to compute an entry's value; given back when dropped, so that a panic does not leave
 /// others waiting.
-struct Working<'a, K, V>(&'a Entry<K, V>);
+struct ComputeGuard<'a, K, V>(&'a Entry<K, V>);
 
-impl<'a, K, V> Working<'a, K, V> {
+impl<'a, K, V> ComputeGuard<'a, K, V> {
     /// `None` when somebody else has computed it meanwhile.
-    fn start(entry: &'a Entry<K, V>) -> Result<Option<Working<'a, K, V>>> {
+    fn start(entry: &'a Entry<K, V>) -> Result<Option<ComputeGuard<'a, K, V>>> {
         let me = thread::current().id();
         let mut worker = lock(&entry.worker);
         loop {
@@ -179,11 +179,11 @@ impl<'a, K, V> Working<'a, K, V> {
             }
         }
         *worker = Some(me);
-        Ok(Some(Working(entry)))
+        Ok(Some(ComputeGuard(entry)))
     }
 }
 
-impl<K, V> Drop for Working<'_, K, V> {
+impl<K, V> Drop for ComputeGuard<'_, K, V> {
     fn drop(&mut self) {
         *lock(&self.0.worker) = None;
         self.0.done.notify_all();

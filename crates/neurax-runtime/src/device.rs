@@ -1,6 +1,9 @@
 //! One place where programs run, with what was compiled for it.
 
-use crate::{Backend, Buffer, Cache, Executable, Stages};
+use crate::{
+    Backend, Buffer, Cache, Executable, Stages,
+    tuning::{MAX_CACHED_GRAPHS, MAX_CACHED_OPS, PROBED_BYTES},
+};
 use neurax_ir::{Error, Graph, Literal, Op, Result, Type, passes};
 use rustc_hash::FxHasher;
 use std::{
@@ -12,18 +15,18 @@ use std::{
 /// A device of a backend, and its caches: compiled graphs, and programs of single ops. Cloning
 /// shares them.
 #[derive(Clone)]
-pub struct Device(Arc<Inner>);
+pub struct Device(Arc<DeviceState>);
 
-struct Inner {
+struct DeviceState {
     backend: Arc<dyn Backend>,
     ordinal: usize,
-    programs: Cache<Graph, Arc<Program>>,
-    ops: Cache<OpKey, Arc<Program>>,
+    programs: Cache<Graph, Arc<CompiledGraph>>,
+    ops: Cache<OpKey, Arc<CompiledGraph>>,
 }
 
 /// A compiled graph with its signature.
 #[derive(Debug)]
-pub struct Program {
+pub struct CompiledGraph {
     inputs: Vec<Type>,
     outputs: Vec<Type>,
     /// The largest value, if it is so large that memory for it may be missing.
@@ -38,12 +41,6 @@ struct OpKey {
     types: Vec<Type>,
     implicit: bool,
 }
-
-/// Programs that a device keeps. Beyond that the one unused for longest is compiled again when it
-/// is needed.
-const PROGRAMS: usize = 1024;
-/// Single ops that a device keeps.
-const OPS: usize = 4096;
 
 impl Device {
     /// A device of a backend: the open door for backends from outside.
@@ -61,11 +58,11 @@ impl Device {
                 ),
             ));
         }
-        Ok(Device(Arc::new(Inner {
+        Ok(Device(Arc::new(DeviceState {
             backend,
             ordinal,
-            programs: Cache::new(PROGRAMS),
-            ops: Cache::new(OPS),
+            programs: Cache::new(MAX_CACHED_GRAPHS),
+            ops: Cache::new(MAX_CACHED_OPS),
         })))
     }
 
@@ -93,7 +90,7 @@ impl Device {
     ///
     /// # Errors
     /// What the backend says.
-    pub fn compile(&self, graph: &Graph) -> Result<Arc<Program>> {
+    pub fn compile(&self, graph: &Graph) -> Result<Arc<CompiledGraph>> {
         let hash = hash_of(graph);
         self.0.programs.get_or_compute(
             hash,
@@ -107,18 +104,18 @@ impl Device {
     ///
     /// # Errors
     /// What the backend says.
-    pub fn compile_logged(&self, graph: &Graph, stages: &mut Stages) -> Result<Arc<Program>> {
+    pub fn compile_logged(&self, graph: &Graph, stages: &mut Stages) -> Result<Arc<CompiledGraph>> {
         self.build(graph, stages)
     }
 
-    fn build(&self, graph: &Graph, stages: &mut Stages) -> Result<Arc<Program>> {
+    fn build(&self, graph: &Graph, stages: &mut Stages) -> Result<Arc<CompiledGraph>> {
         let mut start = stages.start();
         let optimised = passes::optimise(graph, &mut |name, g| {
             stages.add(format!("passes/{name}"), start, g);
             start = stages.start();
         })?;
         let executable = self.0.backend.compile_logged(&optimised, self.0.ordinal, stages)?;
-        Ok(Arc::new(Program {
+        Ok(Arc::new(CompiledGraph {
             inputs: graph.input_types().to_vec(),
             outputs: graph.output_types(),
             largest: largest(graph),
@@ -137,7 +134,7 @@ impl Device {
         types: impl Iterator<Item = &'t Type> + Clone,
         implicit: bool,
         graph: impl FnOnce() -> Result<Graph>,
-    ) -> Result<Arc<Program>> {
+    ) -> Result<Arc<CompiledGraph>> {
         let mut h = FxHasher::default();
         op.hash(&mut h);
         types.clone().for_each(|t| t.hash(&mut h));
@@ -167,7 +164,7 @@ impl Device {
     }
 }
 
-impl Program {
+impl CompiledGraph {
     /// The types of the arguments.
     pub fn inputs(&self) -> &[Type] {
         &self.inputs
@@ -232,15 +229,12 @@ impl Program {
     }
 }
 
-/// Values below this many bytes are not asked for in advance.
-const LARGE: usize = 1 << 30;
-
 /// The largest value of a graph and the graphs in it, if it is large.
 fn largest(graph: &Graph) -> Option<Type> {
     let own = graph.types().iter().cloned();
     let nested = graph.eqns().iter().flat_map(|e| e.op.graphs()).filter_map(|g| largest(&g));
     let bytes = |t: &Type| t.bytes().unwrap_or(usize::MAX);
-    own.chain(nested).max_by_key(bytes).filter(|t| bytes(t) >= LARGE)
+    own.chain(nested).max_by_key(bytes).filter(|t| bytes(t) >= PROBED_BYTES)
 }
 
 fn mismatch<'b>(verb: &str, want: &[Type], have: impl Iterator<Item = &'b Buffer>) -> Error {

@@ -13,9 +13,10 @@ mod buffer;
 mod cache;
 mod device;
 mod stages;
+mod tuning;
 
 pub use backend::{Backend, Executable};
 pub use buffer::Buffer;
 pub use cache::Cache;
-pub use device::{Device, Program};
+pub use device::{CompiledGraph, Device};
 pub use stages::{Stage, Stages};

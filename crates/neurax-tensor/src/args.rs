@@ -1,6 +1,6 @@
 //! Small argument traits, each picked so that literals need no suffix.
 
-use crate::{DType, Tensor, tensor::At};
+use crate::{DType, Tensor, tensor::CallSite};
 use neurax_ir::{Complex, Compute, Literal, with_compute};
 use std::ops::{Range, RangeFrom, RangeFull, RangeInclusive, RangeTo};
 
@@ -277,7 +277,7 @@ pub(crate) fn axes_or_error(
     x: &Tensor,
     axes: &impl IntoAxes,
     op: &str,
-    at: At,
+    at: CallSite,
 ) -> Result<Vec<usize>, Tensor> {
     match x.type_ref() {
         Ok(t) => axes

@@ -1,32 +1,36 @@
-//! A function compiled for given types.
+//! [`Compiled`]: a function that was compiled for given types.
+//!
+//! `jit` looks its trace up in every call. `Compiled` has done this once: a call checks the types,
+//! collects addresses and runs. [`Compiled::run_into`] also writes into memory of the caller, so a
+//! warm call neither allocates nor locks anything but the list of kept call states.
 
 use crate::{
     Error, Result, Tensor, Tree, TypeSpec,
-    closed::place,
     device::{Device, default_device},
-    jit::{Entry, Key},
-    tensor::At,
+    jit::{CachedTrace, TraceKey},
+    tensor::CallSite,
     tree::into_vec,
 };
-use neurax_runtime::{Buffer, Program};
+use neurax_ir::Place;
+use neurax_runtime::{Buffer, CompiledGraph};
 use smallvec::SmallVec;
 use std::{borrow::Cow, fmt, marker::PhantomData, panic::Location, sync::Arc};
 
-/// A function compiled for given types: see [`crate::Jit::compile`]. It traces nothing and compiles
-/// nothing any more.
+/// A function that was compiled for given types by [`crate::Jit::compile`]. Calls neither trace nor
+/// compile.
 pub struct Compiled<A, O> {
-    key: Key,
-    entry: Arc<Entry<O>>,
+    key: TraceKey,
+    entry: Arc<CachedTrace<O>>,
     device: Device,
-    program: Arc<Program>,
+    program: Arc<CompiledGraph>,
     captures: Vec<Buffer>,
     takes: PhantomData<fn(A) -> O>,
 }
 
-/// What a function can be compiled for: `types![..]` with one type per tensor (for a `Tensor`, a
-/// tuple of tensors, a `Vec` of tensors), or a reference to an argument like those it will get.
+/// The types that a function is compiled for: `types![..]` with one type per tensor (for a `Tensor`,
+/// a tuple of tensors or a `Vec` of tensors), or a reference to an argument of the same types.
 pub trait Example<A> {
-    /// An argument of those types; its values are never looked at.
+    /// Returns an argument of these types; its values are not read.
     ///
     /// # Errors
     /// When a type has an open dimension.
@@ -35,14 +39,15 @@ pub trait Example<A> {
 
 impl<A: Tree> Example<A> for &A {
     fn example(self) -> Result<A> {
-        let standin = |t: &Tensor| {
+        let placeholder_of = |t: &Tensor| {
             t.ty().map_or_else(Tensor::from_error, |t| Tensor::zeros_of(t.dtype, &t.shape))
         };
-        Ok(self.map_leaves(standin))
+        Ok(self.map_leaves(placeholder_of))
     }
 }
 
-fn standin(t: &TypeSpec) -> Result<Tensor> {
+/// Returns a tensor of type `t` whose value is not read.
+fn placeholder_of(t: &TypeSpec) -> Result<Tensor> {
     let t = t.fixed()?;
     Ok(Tensor::zeros_of(t.dtype, &t.shape))
 }
@@ -50,13 +55,13 @@ fn standin(t: &TypeSpec) -> Result<Tensor> {
 impl Example<Tensor> for [TypeSpec; 1] {
     fn example(self) -> Result<Tensor> {
         let [t] = &self;
-        standin(t)
+        placeholder_of(t)
     }
 }
 
 impl<const N: usize> Example<Vec<Tensor>> for [TypeSpec; N] {
     fn example(self) -> Result<Vec<Tensor>> {
-        self.iter().map(standin).collect()
+        self.iter().map(placeholder_of).collect()
     }
 }
 
@@ -65,7 +70,7 @@ macro_rules! tuples {
         impl Example<($(tuples!(@ $t),)*)> for [TypeSpec; $n] {
             fn example(self) -> Result<($(tuples!(@ $t),)*)> {
                 let [$($t),*] = &self;
-                Ok(($(standin($t)?,)*))
+                Ok(($(placeholder_of($t)?,)*))
             }
         }
     )*};
@@ -75,12 +80,16 @@ macro_rules! tuples {
 tuples!(1: a, 2: a b, 3: a b c, 4: a b c d, 5: a b c d e, 6: a b c d e f);
 
 impl<A: Tree, O: Tree> Compiled<A, O> {
-    pub(crate) fn new(key: Key, entry: Arc<Entry<O>>, leaves: &[Tensor]) -> Result<Compiled<A, O>> {
-        let Some((device, program)) = entry.program(&mut leaves.iter())? else {
+    pub(crate) fn new(
+        key: TraceKey,
+        entry: Arc<CachedTrace<O>>,
+        leaves: &[Tensor],
+    ) -> Result<Compiled<A, O>> {
+        let Some((device, program)) = entry.compiled(&mut leaves.iter())? else {
             return Err(crate::tensor::no_value("compile"));
         };
         let captures = entry
-            .closed
+            .traced
             .captures
             .iter()
             .map(|x| x.clone().into_buffer("compile", &device))
@@ -88,30 +97,30 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
         Ok(Compiled { key, entry, device, program, captures, takes: PhantomData })
     }
 
-    /// Runs it. Arguments that are moved in may be updated in place.
+    /// Runs the function. Arguments that are moved in may be updated in place.
     ///
     /// # Errors
-    /// When the arguments have other types than it was compiled for, or carry an error.
+    /// When the arguments have other types than the function was compiled for, or carry an error.
     #[track_caller]
     pub fn run(&self, a: A) -> Result<O> {
         self.check("run", &a, Location::caller())?;
         self.program.check_memory()?;
         let own = into_vec(a).into_iter().map(|x| x.into_buffer("run", &self.device));
         let args = own.chain(self.captures.iter().cloned().map(Ok)).collect::<Result<Vec<_>>>()?;
-        let device = self.own_device();
+        let device = self.explicit_device();
         let outs = self.program.run(args)?;
         Ok(self
             .entry
-            .closed
+            .traced
             .out
             .fill(outs.into_iter().map(|b| Tensor::concrete(b, device.clone()))))
     }
 
-    /// Runs it and writes the results into `outs`, the leaves of the result in order. An output
-    /// that nobody else holds and that has the result's type keeps its memory; another is replaced
-    /// by a new one in every call. Any number of threads may call at once. Calls one after the
-    /// other take no memory of the system once they are warm, but for large products and for ops
-    /// without machine code.
+    /// Runs the function and writes the results into `outs`, the leaves of the result in order. An
+    /// output keeps its memory if it has the result's type and no other tensor shares it; otherwise
+    /// it is replaced by a new one in every call. Any number of threads may call simultaneously.
+    /// Warm calls do not allocate, except for large matrix products and for ops without machine
+    /// code.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -124,8 +133,8 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
     /// ```
     ///
     /// # Errors
-    /// As [`Compiled::run`]; also when the number of outputs is another one. The outputs are then
-    /// what they were, unless the device failed while it was writing.
+    /// As [`Compiled::run`], and when `outs` has another length than the result has leaves. The
+    /// outputs are then unchanged, unless the device failed while it was writing.
     #[track_caller]
     pub fn run_into(&self, a: &A, outs: &mut [&mut Tensor]) -> Result<()> {
         self.check("run_into", a, Location::caller())?;
@@ -133,7 +142,7 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
         if outs.len() != want.len() {
             return Err(Error::new(
                 "run_into",
-                format!("the function gives {} tensors, not {}", want.len(), outs.len()),
+                format!("expected {} outputs, got {}", want.len(), outs.len()),
             ));
         }
         let mut args: SmallVec<[Cow<'_, Buffer>; 16]> = SmallVec::new();
@@ -162,14 +171,14 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
         self.run_and_replace(&args, outs)
     }
 
-    /// Runs into outputs some of which are replaced.
+    /// Runs the function into `outs`, some of which are replaced by new tensors.
     fn run_and_replace(&self, args: &[&Buffer], outs: &mut [&mut Tensor]) -> Result<()> {
-        // All that is new is made before anything is taken.
+        // Allocate before any output is borrowed, so that a failure leaves all outputs as they were.
         let fresh =
             |ty: &neurax_ir::Type| self.device.upload(neurax_ir::Literal::zeros(ty.clone()));
         let mut fresh =
             self.program.outputs().iter().map(fresh).collect::<Result<Vec<Buffer>>>()?;
-        let device = self.own_device();
+        let device = self.explicit_device();
         let mut buffers: Vec<&mut Buffer> = vec![];
         let mut replaced: Vec<(usize, &mut Tensor)> = vec![];
         for ((o, out), new) in outs.iter_mut().enumerate().zip(&mut fresh) {
@@ -187,13 +196,17 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
         Ok(())
     }
 
-    /// The device that results are put on, unless that is the default one.
-    fn own_device(&self) -> Option<Device> {
+    /// Returns the device that results remember: none if it is the default one.
+    fn explicit_device(&self) -> Option<Device> {
         default_device().is_ok_and(|d| *d != self.device).then(|| self.device.clone())
     }
 
-    fn check(&self, op: &str, a: &A, at: At) -> Result<()> {
-        if self.key.fits(a) {
+    /// Checks that `a` has the types that the function was compiled for.
+    ///
+    /// # Errors
+    /// When it has not, or carries an error.
+    fn check(&self, op: &str, a: &A, at: CallSite) -> Result<()> {
+        if self.key.matches(a) {
             return Ok(());
         }
         if let Some(e) = crate::tree::first_error(a) {
@@ -205,11 +218,13 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
         a.each_leaf(|t| have.extend(t.type_ref().map(|t| t.to_string())));
         let have = list(have);
         let why = if want == have {
-            "the function was compiled for other static values, or for another structure, than it was given".to_string()
+            "expected the static values and the structure that the function was compiled for, \
+             got others; compile it for these, too"
+                .to_string()
         } else {
-            format!("the function was compiled for ({want}), but ({have}) was given")
+            format!("expected the types that the function was compiled for, ({want}), got ({have})")
         };
-        Err(Error::new(op, why).at(&place(at)))
+        Err(Error::new(op, why).at(&Place::Source(at)))
     }
 }
 

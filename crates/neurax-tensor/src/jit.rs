@@ -1,15 +1,50 @@
-//! `jit`: traced and compiled once per input types.
+//! `jit`: traces and compiles a function once for each combination of argument types.
+//!
+//! A call of [`Jit::run`] goes through these steps:
+//!
+//! 1. Look up the trace for the argument's types and static values ([`TraceKey`]) in a bounded
+//!    cache. If it is missing, trace the function; other threads that ask for it wait.
+//! 2. Look up the compiled graph. A trace keeps the one for the device on which it ran first; the
+//!    device caches the others by graph.
+//! 3. Move the argument's buffers in and run. A buffer that no other tensor holds is donated: the
+//!    program may write a result into it.
+//! 4. Rebuild the result tree from the output buffers.
+//!
+//! A call inside of another traced function has no device to run on: the equations of the trace are
+//! inlined into the outer one instead.
+//!
+//! # Two ways to call
+//!
+//! [`Jit::run`] returns a `Result`. `f(x)` works through `Deref` to a `dyn Fn`, returns the plain
+//! result, and lets errors travel in it. A `Jit` therefore holds two `Arc`s: `call`, which `Deref`
+//! returns, and `imp`, the interface [`JitFunction`]. **Both point to the same [`JitImpl`]**.
+//!
+//! # Recursion
+//!
+//! A function that calls its own `Jit` while it is being traced would never end. The cache finds
+//! this out for equal types (the key is being computed by the same thread), [`ReentrancyGuard`] for
+//! arguments that carry errors. The call then returns a result with an error in every leaf. Where a
+//! result cannot be made of an error alone (it has static parts), unwinding with
+//! [`UnboundedRecursion`] takes the error to the outermost `run`.
+//!
+//! # Invariants
+//!
+//! - Everything that can fail without touching the arguments is done before they are moved out, so
+//!   [`Jit::try_run`] can give them back.
+//! - A program is found by types only, never by values: captures are inputs, not constants.
 
 use crate::{
     Compiled, Error, Example, Failed, Function, Result, Tensor, Tree, Type,
-    closed::{Closed, Mode, place, trace},
     device::{Device, default_device, or_default},
-    emit::{Outs, apply},
-    running::Threads,
-    tensor::At,
+    dispatch::{Outs, apply_graph},
+    reentrancy::ReentrancyGuard,
+    tensor::CallSite,
+    traced_fn::{Constants, TracedFn, trace_fn},
     tree::{Fixed, all_errors, checked, first_error, into_vec, to_vec, walk},
+    tuning::MAX_CACHED_TRACES,
 };
-use neurax_runtime::{Buffer, Cache, Program, Stages};
+use neurax_ir::Place;
+use neurax_runtime::{Buffer, Cache, CompiledGraph, Stages};
 use rustc_hash::FxHasher;
 use smallvec::SmallVec;
 use std::{
@@ -23,28 +58,28 @@ use std::{
     },
 };
 
-/// How many traces one `Jit` keeps; beyond that the one unused for longest is traced again when it
-/// is needed.
-const TRACES: usize = 256;
-
 /// A function that is traced and compiled once for each combination of argument types and static
 /// values. Any number of threads may run it.
 ///
-/// `f.run(x)` gives a `Result`; `f(x)` lets errors travel in the result, for use inside other
+/// `f.run(x)` returns a `Result`. `f(x)` lets errors travel in the result, for use inside other
 /// functions, where a call is part of the outer trace. Arguments that are moved in may be updated
-/// in place. What the function captures is an extra input of the program: it is never copied into
-/// it, and it lives as long as the `Jit`. A `jit(..)` inside a loop traces anew in every round:
-/// make it outside.
+/// in place. A tensor that the function captures is an extra input of the program: it is never
+/// copied, and it lives as long as the `Jit`. A `jit(..)` inside a loop traces again in every
+/// iteration: create it outside.
 ///
-/// A function that calls itself with arguments of the same types would be traced without end: that
-/// is an error. Only if it does so whatever it gets, its result has static parts, and it was called
-/// as `f(x)`, is there nothing that could carry the error: then it panics.
+/// # Panics
+/// A function that calls itself with arguments of the same types would be traced without end; this
+/// is an error. `f(x)` panics if the recursion does not depend on the argument and the result has
+/// static parts, because then no value can carry the error. `run` returns the error in this case,
+/// too.
 pub struct Jit<'f, A, O> {
+    /// The function that `Deref` returns, so that a `Jit` is callable. The same object as `imp`.
     call: Arc<dyn Fn(A) -> O + Send + Sync + 'f>,
-    core: Arc<dyn Calls<A, O> + 'f>,
+    /// The methods. The same object as `call`.
+    imp: Arc<dyn JitFunction<A, O> + 'f>,
 }
 
-/// Compiles a function.
+/// Creates a function that is traced and compiled once for each combination of argument types.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -58,64 +93,66 @@ pub struct Jit<'f, A, O> {
 /// ```
 #[track_caller]
 pub fn jit<'f, A: Tree, O: Tree, F: Function<A, Out = O> + 'f>(f: F) -> Jit<'f, A, O> {
-    let core = Arc::new(Core {
+    let imp = Arc::new(JitImpl {
         f,
-        cache: Cache::new(TRACES),
+        cache: Cache::new(MAX_CACHED_TRACES),
         at: Location::caller(),
-        on_errors: Threads::default(),
-        answering: Threads::default(),
+        on_error_args: ReentrancyGuard::default(),
+        in_run: ReentrancyGuard::default(),
         donated: AtomicUsize::new(0),
         copied: AtomicUsize::new(0),
     });
-    let inner = core.clone();
-    Jit { call: Arc::new(move |a| inner.call(a)), core }
+    let callee = imp.clone();
+    Jit { call: Arc::new(move |a| callee.call(a)), imp }
 }
 
 // No bounds on A and O here: a missing one would send method look-up on to the unstable `Fn::call`.
 impl<'f, A, O> Jit<'f, A, O> {
-    /// Calls it: the result, or the first error in it. After an error the arguments are gone;
-    /// [`Jit::try_run`] gives them back.
+    /// Calls the function. Returns the result, or the first error in it. After an error the
+    /// arguments are lost; [`Jit::try_run`] gives them back.
     ///
     /// # Errors
     /// The first error among the arguments, of tracing, of compiling, in the result.
     pub fn run(&self, a: A) -> Result<O> {
-        self.core.try_run(a).map_err(Error::from)
+        self.imp.try_run(a).map_err(Error::from)
     }
 
-    /// Calls it; a call that fails before the program starts gives its arguments back.
+    /// Calls the function. A call that fails before the program starts gives its arguments back.
     ///
     /// # Errors
     /// As [`Jit::run`].
     pub fn try_run(&self, a: A) -> Result<O, Failed<A>> {
-        self.core.try_run(a)
+        self.imp.try_run(a)
     }
 
-    /// How often it was traced.
+    /// Returns how many times the function was traced.
     pub fn traces(&self) -> usize {
-        self.core.counts().0
+        self.imp.counts().0
     }
 
-    /// How many argument buffers were given away, so that their memory could be reused.
+    /// Returns the number of argument buffers that were donated, so that their memory could be
+    /// reused.
     pub fn donated(&self) -> usize {
-        self.core.counts().1
+        self.imp.counts().1
     }
 
-    /// How many argument buffers somebody else still held: an update of one is a copy. A kept clone
-    /// is the usual reason.
+    /// Returns the number of argument buffers that another tensor still held: an update of one is a
+    /// copy. A kept clone is the usual reason.
     pub fn copied(&self) -> usize {
-        self.core.counts().2
+        self.imp.counts().2
     }
 
-    /// Traces and compiles it anew for arguments like these, and logs every stage: name, time,
-    /// size, and on request what it left as text: graphs, and whatever the backend makes of them.
+    /// Traces and compiles the function again for arguments of the types of `like`, and logs every
+    /// stage: name, time, size, and with `texts` also its result as text (graphs, and the forms of
+    /// the backend).
     ///
     /// # Errors
     /// As [`Jit::run`].
     pub fn stages(&self, like: &A, texts: bool) -> Result<Stages> {
-        self.core.stages(like, texts)
+        self.imp.stages(like, texts)
     }
 
-    /// Traces and compiles it for given types.
+    /// Traces and compiles the function for given types.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -127,60 +164,68 @@ impl<'f, A, O> Jit<'f, A, O> {
     /// # Errors
     /// When a type has an open dimension; else as [`Jit::run`].
     pub fn compile(&self, types: impl Example<A>) -> Result<Compiled<A, O>> {
-        self.core.compile(&types.example()?)
+        self.imp.compile(&types.example()?)
     }
 }
 
-/// What a [`Jit`] does, without the type of its function.
-trait Calls<A, O>: Send + Sync {
+/// The methods of a [`Jit`], without the type of its function.
+trait JitFunction<A, O>: Send + Sync {
     fn try_run(&self, a: A) -> Result<O, Failed<A>>;
+    /// Returns the numbers of traces, donated arguments and copied arguments.
     fn counts(&self) -> (usize, usize, usize);
     fn stages(&self, like: &A, texts: bool) -> Result<Stages>;
     fn compile(&self, like: &A) -> Result<Compiled<A, O>>;
 }
 
-struct Core<F, O> {
+/// A function with its traces.
+struct JitImpl<F, O> {
     f: F,
-    cache: Cache<Key, Arc<Entry<O>>>,
-    at: At,
-    /// Who is running the function on an argument that carries an error.
-    on_errors: Threads,
-    /// Who began with a call that can answer with an error.
-    answering: Threads,
+    cache: Cache<TraceKey, Arc<CachedTrace<O>>>,
+    /// The line of the call of `jit`.
+    at: CallSite,
+    /// The threads that run the function on an argument that carries an error.
+    on_error_args: ReentrancyGuard,
+    /// The threads inside a method that returns a `Result`, to which an error can unwind.
+    in_run: ReentrancyGuard,
     donated: AtomicUsize,
     copied: AtomicUsize,
 }
 
-/// Carries the error of a function that calls itself without end to the call that it began with.
-struct Endless(Error);
+/// The panic payload that carries the error of an unbounded recursion to the outermost `run`.
+struct UnboundedRecursion(Error);
 
-/// What one trace is for: types and static values.
-pub(crate) struct Key {
+/// The key of a trace: the types and static values of the argument.
+pub(crate) struct TraceKey {
     types: Vec<Type>,
     fixed: Vec<Box<dyn Fixed>>,
 }
 
-/// One trace, and its program on the device where it ran first.
-pub(crate) struct Entry<O> {
-    pub closed: Closed<O>,
-    pub at: At,
-    program: OnceLock<(Device, Arc<Program>)>,
+/// One trace, with its compiled graph.
+pub(crate) struct CachedTrace<O> {
+    pub traced: TracedFn<O>,
+    /// The line of the call of `jit`.
+    pub at: CallSite,
+    /// The device on which it ran first, and the compiled graph there.
+    compiled: OnceLock<(Device, Arc<CompiledGraph>)>,
 }
 
-impl Key {
-    pub fn of<A: Tree>(a: &A) -> Key {
+impl TraceKey {
+    /// Creates the key of an argument.
+    pub fn of<A: Tree>(a: &A) -> TraceKey {
         let (mut types, mut fixed) = (vec![], vec![]);
         walk(a, &mut |t| types.extend(t.ty()), &mut |x| fixed.push(x.boxed()));
-        Key { types, fixed }
+        TraceKey { types, fixed }
     }
 
+    /// Returns the hash of the types of an argument. Static values are compared, not hashed.
     pub fn hash_of<A: Tree>(a: &A) -> u64 {
         let mut h = FxHasher::default();
         a.each_leaf(|t| t.type_ref().ok().hash(&mut h));
         h.finish()
     }
 
-    pub fn fits<A: Tree>(&self, a: &A) -> bool {
+    /// Returns true if `a` has the types, static values and number of leaves of the key.
+    pub fn matches<A: Tree>(&self, a: &A) -> bool {
         let (mut types, mut fixed, mut statics) = (self.types.iter(), self.fixed.iter(), true);
         let mut leaves = true;
         walk(a, &mut |t| leaves &= types.next() == t.type_ref().ok(), &mut |x| {
@@ -189,98 +234,105 @@ impl Key {
         leaves && statics && types.next().is_none() && fixed.next().is_none()
     }
 
-    /// The types, for messages.
+    /// Returns the types of the leaves.
     pub fn types(&self) -> &[Type] {
         &self.types
     }
 }
 
-impl<F, O: Tree> Core<F, O> {
-    fn entry<A: Tree>(&self, a: &A) -> Result<Arc<Entry<O>>>
+impl<F, O: Tree> JitImpl<F, O> {
+    /// Returns the trace for the types of `a`, which is made if it is missing.
+    fn entry<A: Tree>(&self, a: &A) -> Result<Arc<CachedTrace<O>>>
     where
         F: Function<A, Out = O>,
     {
-        let make = |_: &Key| Ok(Arc::new(self.trace(a)));
+        let trace = |_: &TraceKey| Ok(Arc::new(self.new_trace(a)));
         self.cache
-            .get_or_compute(Key::hash_of(a), |k| k.fits(a), || Key::of(a), make)
-            .map_err(|e| e.at(&place(self.at)))
+            .get_or_compute(TraceKey::hash_of(a), |k| k.matches(a), || TraceKey::of(a), trace)
+            .map_err(|e| e.at(&Place::Source(self.at)))
     }
 
-    fn trace<A: Tree>(&self, a: &A) -> Entry<O>
+    /// Traces the function for the types of `a`.
+    fn new_trace<A: Tree>(&self, a: &A) -> CachedTrace<O>
     where
         F: Function<A, Out = O>,
     {
-        Entry {
-            closed: trace(&|a| self.f.apply(a), a, Mode::Program, self.at),
+        CachedTrace {
+            traced: trace_fn(&|a| self.f.apply(a), a, Constants::Inline, self.at),
             at: self.at,
-            program: OnceLock::new(),
+            compiled: OnceLock::new(),
         }
     }
 
-    /// The call inside other functions: errors travel.
+    /// Calls the function; errors travel in the result.
     fn call<A: Tree>(&self, a: A) -> O
     where
         F: Function<A, Out = O>,
     {
         if let Some(e) = first_error(&a) {
-            let Some(_running) = self.on_errors.enter(Key::of(&a).fixed) else {
-                return O::of_error(&e).unwrap_or_else(|| self.endless(&e));
+            let Some(_running) = self.on_error_args.enter(TraceKey::of(&a).fixed) else {
+                return O::of_error(&e).unwrap_or_else(|| self.end_recursion(&e));
             };
-            // Other leaves of the result may be good: the function decides.
-            let closed = self.trace(&a).closed;
-            return closed.call(into_vec(a), self.at);
+            // Some leaves of the result may not depend on the error: the function decides.
+            let traced = self.new_trace(&a).traced;
+            return traced.call(into_vec(a), self.at);
         }
         match self.entry(&a) {
             Ok(entry) => {
-                let outs = entry.call(self.count(into_vec(a)));
-                entry.closed.out.fill_or_fail(outs, self.at)
+                let outs = entry.call(self.count_donations(into_vec(a)));
+                entry.traced.out.fill_or_fail(outs, self.at)
             }
-            Err(e) => self.within_itself(&a, &e),
+            Err(e) => self.recursive_result(&a, &e),
         }
     }
 
-    /// The result of a call that the function itself makes while it is being traced: there is no
-    /// trace yet to take the structure from.
-    fn within_itself<A: Tree>(&self, a: &A, e: &Error) -> O
+    /// Returns the result of a call that the function makes to itself while it is being traced: `e`
+    /// in every leaf. There is no trace yet from which to take the structure.
+    fn recursive_result<A: Tree>(&self, a: &A, e: &Error) -> O
     where
         F: Function<A, Out = O>,
     {
         if let Some(out) = O::of_error(e) {
             return out;
         }
-        // What it makes of arguments that carry the error shows the structure.
-        let Some(_running) = self.on_errors.enter(Key::of(a).fixed) else { self.endless(e) };
-        self.trace(&all_errors(a, e, self.at)).closed.out.fail(e, self.at)
+        // A run on an argument that carries the error shows the structure.
+        let Some(_running) = self.on_error_args.enter(TraceKey::of(a).fixed) else {
+            self.end_recursion(e)
+        };
+        self.new_trace(&all_errors(a, e, self.at)).traced.out.fail(e, self.at)
     }
 
-    /// The function calls itself whatever its argument is, and a result with static parts cannot be
-    /// made of an error alone: there is no value to go on with. The `run` that it began with ends
-    /// in the error.
+    /// Ends a recursion that does not depend on the argument, where no result can carry the error.
+    /// Unwinds to the outermost `run` of this thread, which returns the error.
+    ///
+    /// # Panics
+    /// When there is no such `run`.
     #[expect(
         clippy::panic,
-        reason = "as a plain Rust function it would overflow the stack; `run` gives an error"
+        reason = "a plain Rust function would overflow the stack; `run` returns an error"
     )]
-    fn endless(&self, e: &Error) -> ! {
-        if self.answering.hold_me() {
-            resume_unwind(Box::new(Endless(e.clone())));
+    fn end_recursion(&self, e: &Error) -> ! {
+        if self.in_run.contains_current() {
+            resume_unwind(Box::new(UnboundedRecursion(e.clone())));
         }
         panic!(
-            "{e} (it never ends, and a result with static parts cannot carry this error: call it by `run`)"
+            "{e} (it never ends, and a result with static parts cannot carry this error: \
+             call it by `run`)"
         )
     }
 
-    /// What `f` gives, which traces the function; an error if that never ends.
-    fn answer<T>(&self, f: impl FnOnce() -> Result<T>) -> Result<T> {
-        let _answering = self.answering.enter(vec![]);
+    /// Calls `f`, which traces the function. An unbounded recursion is returned as its error.
+    fn catch_recursion<T>(&self, f: impl FnOnce() -> Result<T>) -> Result<T> {
+        let _in_run = self.in_run.enter(vec![]);
         let out = catch_unwind(AssertUnwindSafe(f));
-        out.unwrap_or_else(|payload| match payload.downcast::<Endless>() {
-            Ok(endless) => Err(endless.0),
+        out.unwrap_or_else(|payload| match payload.downcast::<UnboundedRecursion>() {
+            Ok(recursion) => Err(recursion.0),
             Err(other) => resume_unwind(other),
         })
     }
 
-    /// Counts which arguments could be reused.
-    fn count(&self, leaves: Vec<Tensor>) -> Vec<Tensor> {
+    /// Counts the arguments that are donated or copied.
+    fn count_donations(&self, leaves: Vec<Tensor>) -> Vec<Tensor> {
         for x in &leaves {
             match x.is_unshared() {
                 Some(true) => self.donated.fetch_add(1, Relaxed),
@@ -292,72 +344,81 @@ impl<F, O: Tree> Core<F, O> {
     }
 }
 
-impl<O: Tree> Entry<O> {
-    /// Calls it with the leaves of the argument.
+impl<O: Tree> CachedTrace<O> {
+    /// Runs the trace on the leaves of an argument.
+    ///
+    /// # Errors
+    /// The error of an operand, of compiling or of running.
     pub fn call(&self, leaves: Vec<Tensor>) -> Result<Outs> {
-        let program = self.program(&mut leaves.iter())?;
+        let program = self.compiled(&mut leaves.iter())?;
         self.execute(program, leaves)
     }
 
-    /// The program for the device of the leaves and captures; `None` if one of them is traced.
-    pub fn program<'t>(
+    /// Returns the compiled graph for the device of the leaves and captures, or `None` if one of them
+    /// is traced.
+    ///
+    /// # Errors
+    /// The error of tracing or compiling.
+    pub fn compiled<'t>(
         &'t self,
         leaves: &mut dyn Iterator<Item = &'t Tensor>,
-    ) -> Result<Option<(Device, Arc<Program>)>> {
+    ) -> Result<Option<(Device, Arc<CompiledGraph>)>> {
         let mut device = None;
-        for x in leaves.chain(&self.closed.captures) {
+        for x in leaves.chain(&self.traced.captures) {
             if !x.has_value() {
                 return Ok(None);
             }
             device = device.or(x.own_device());
         }
         let device = or_default(device)?;
-        let compile = || Ok::<_, Error>((device.clone(), device.compile(self.closed.graph()?)?));
-        if let Some((d, p)) = self.program.get() {
+        let compile = || Ok::<_, Error>((device.clone(), device.compile(self.traced.graph()?)?));
+        if let Some((d, p)) = self.compiled.get() {
             return if d == device {
                 Ok(Some((d.clone(), p.clone())))
             } else {
                 compile().map(Some)
             };
         }
-        let made = compile().map_err(|e| e.at(&place(self.at)))?;
-        Ok(Some(self.program.get_or_init(|| made).clone()))
+        let compiled = compile().map_err(|e| e.at(&Place::Source(self.at)))?;
+        Ok(Some(self.compiled.get_or_init(|| compiled).clone()))
     }
 
-    /// Runs the program; without one, the equations become part of the trace that the operands
-    /// belong to.
+    /// Runs the program. Without one, an operand is traced: the equations are recorded in its trace.
+    ///
+    /// # Errors
+    /// The error of an operand or of running.
     pub fn execute(
         &self,
-        program: Option<(Device, Arc<Program>)>,
+        program: Option<(Device, Arc<CompiledGraph>)>,
         leaves: Vec<Tensor>,
     ) -> Result<Outs> {
-        let operands = self.closed.operands(leaves);
+        let operands = self.traced.operands(leaves);
         let Some((device, program)) = program else {
-            return apply(self.closed.graph()?, operands, self.at);
+            return apply_graph(self.traced.graph()?, operands, self.at);
         };
         let args = operands
             .into_iter()
             .map(|x| x.into_buffer("jit", &device))
             .collect::<Result<Vec<Buffer>>>()?;
-        let outs = program.run(args).map_err(|e| e.at(&place(self.at)))?;
-        let own = default_device().is_ok_and(|d| *d != device).then_some(device);
-        Ok(outs.into_iter().map(|b| Tensor::concrete(b, own.clone())).collect())
+        let outs = program.run(args).map_err(|e| e.at(&Place::Source(self.at)))?;
+        let explicit = default_device().is_ok_and(|d| *d != device).then_some(device);
+        Ok(outs.into_iter().map(|b| Tensor::concrete(b, explicit.clone())).collect())
     }
 }
 
-impl<A: Tree, O: Tree, F: Function<A, Out = O>> Calls<A, O> for Core<F, O> {
+impl<A: Tree, O: Tree, F: Function<A, Out = O>> JitFunction<A, O> for JitImpl<F, O> {
     fn try_run(&self, a: A) -> Result<O, Failed<A>> {
         let ready = || -> Result<_> {
             if let Some(e) = first_error(&a) {
                 return Err(e);
             }
-            let entry = self.answer(|| self.entry(&a))?;
-            entry.closed.check()?;
+            let entry = self.catch_recursion(|| self.entry(&a))?;
+            entry.traced.check()?;
             let mut leaves: SmallVec<[&Tensor; 16]> = SmallVec::new();
             a.each_leaf(|x| leaves.push(x));
-            let program = entry.program(&mut leaves.into_iter())?;
+            let program = entry.compiled(&mut leaves.into_iter())?;
             if let Some((_, program)) = &program {
-                program.check_memory().map_err(|e| e.at(&place(self.at)))?;
+                program.check_memory().map_err(|e| e.at(&Place::Source(self.at)))?;
             }
             Ok((entry, program))
         };
@@ -366,9 +427,9 @@ impl<A: Tree, O: Tree, F: Function<A, Out = O>> Calls<A, O> for Core<F, O> {
             Err(error) => return Err(Failed { error, args: Some(a) }),
         };
         let outs = entry
-            .execute(program, self.count(into_vec(a)))
+            .execute(program, self.count_donations(into_vec(a)))
             .map_err(|error| Failed { error, args: None })?;
-        checked(entry.closed.out.fill(outs)).map_err(|error| Failed { error, args: None })
+        checked(entry.traced.out.fill(outs)).map_err(|error| Failed { error, args: None })
     }
 
     fn counts(&self) -> (usize, usize, usize) {
@@ -378,12 +439,12 @@ impl<A: Tree, O: Tree, F: Function<A, Out = O>> Calls<A, O> for Core<F, O> {
     fn stages(&self, like: &A, texts: bool) -> Result<Stages> {
         let mut stages = if texts { Stages::with_texts() } else { Stages::new() };
         let start = stages.start();
-        let entry = self.answer(|| Ok(self.trace(like)))?;
-        entry.closed.check()?;
-        stages.add("trace", start, entry.closed.graph()?);
+        let entry = self.catch_recursion(|| Ok(self.new_trace(like)))?;
+        entry.traced.check()?;
+        stages.add("trace", start, entry.traced.graph()?);
         let mut device = default_device()?;
         like.each_leaf(|x| device = x.own_device().unwrap_or(device));
-        device.compile_logged(entry.closed.graph()?, &mut stages)?;
+        device.compile_logged(entry.traced.graph()?, &mut stages)?;
         Ok(stages)
     }
 
@@ -391,15 +452,15 @@ impl<A: Tree, O: Tree, F: Function<A, Out = O>> Calls<A, O> for Core<F, O> {
         if let Some(e) = first_error(like) {
             return Err(e);
         }
-        let entry = self.answer(|| self.entry(like))?;
-        entry.closed.check()?;
-        Compiled::new(Key::of(like), entry, &to_vec(like))
+        let entry = self.catch_recursion(|| self.entry(like))?;
+        entry.traced.check()?;
+        Compiled::new(TraceKey::of(like), entry, &to_vec(like))
     }
 }
 
 impl<A, O> Clone for Jit<'_, A, O> {
     fn clone(&self) -> Self {
-        Jit { call: self.call.clone(), core: self.core.clone() }
+        Jit { call: self.call.clone(), imp: self.imp.clone() }
     }
 }
 
@@ -412,7 +473,7 @@ impl<'f, A, O> Deref for Jit<'f, A, O> {
 
 impl<A, O> fmt::Debug for Jit<'_, A, O> {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let (traces, donated, copied) = self.core.counts();
+        let (traces, donated, copied) = self.imp.counts();
         write!(f, "Jit({traces} traces, {donated} arguments donated, {copied} copied)")
     }
 }

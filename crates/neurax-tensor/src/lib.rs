@@ -12,24 +12,25 @@
 
 pub mod api;
 mod args;
-mod closed;
 mod compiled;
 pub mod device;
-mod emit;
+mod dispatch;
 mod function;
 pub mod io;
 mod jit;
+mod lazy;
 mod macros;
 mod operators;
 mod print;
 mod random_bits;
-mod recipe;
-mod running;
+mod reentrancy;
 mod shape;
 mod tensor;
 mod trace;
+mod traced_fn;
 pub mod transform;
 pub mod tree;
+mod tuning;
 mod windows;
 
 pub use api::*;

@@ -6,8 +6,8 @@
 use crate::{
     DType, Operand, Tensor,
     args::Scalar,
-    emit::{emit, emit_implicit},
-    tensor::At,
+    dispatch::{dispatch, dispatch_broadcast},
+    tensor::CallSite,
 };
 use neurax_ir::op::{Binary, Convert, Unary};
 use std::{ops::*, panic::Location};
@@ -15,12 +15,12 @@ use std::{ops::*, panic::Location};
 impl Tensor {
     /// Any binary op, with promotion and broadcasting. Both operands are taken, so that either may
     /// be reused.
-    pub(crate) fn binary(self, other: Tensor, op: Binary, at: At) -> Tensor {
-        emit_implicit(op, [self, other], at)
+    pub(crate) fn binary(self, other: Tensor, op: Binary, at: CallSite) -> Tensor {
+        dispatch_broadcast(op, [self, other], at)
     }
 
     /// True division: integers and bool become floats first.
-    pub(crate) fn divide(self, other: Tensor, at: At) -> Tensor {
+    pub(crate) fn divide(self, other: Tensor, at: CallSite) -> Tensor {
         let ints = |t: &Tensor| !t.dtype().is_differentiable();
         if ints(&self) && ints(&other) {
             self.float(at).binary(other.float(at), Binary::Div, at)
@@ -30,17 +30,17 @@ impl Tensor {
     }
 
     /// Any unary op.
-    pub(crate) fn unary(self, op: Unary, at: At) -> Tensor {
-        emit(op, [self], at)
+    pub(crate) fn unary(self, op: Unary, at: CallSite) -> Tensor {
+        dispatch(op, [self], at)
     }
 
     /// Any unary op that is only there for floats: integers and bool become f32 first, as in NumPy.
-    pub(crate) fn unary_float(self, op: Unary, at: At) -> Tensor {
+    pub(crate) fn unary_float(self, op: Unary, at: CallSite) -> Tensor {
         self.float(at).unary(op, at)
     }
 
     /// Itself if it is a float or complex, else as f32.
-    pub(crate) fn float(self, at: At) -> Tensor {
+    pub(crate) fn float(self, at: CallSite) -> Tensor {
         if self.error().is_some() || self.dtype().is_differentiable() {
             self
         } else {
@@ -48,11 +48,11 @@ impl Tensor {
         }
     }
 
-    pub(crate) fn convert(&self, dtype: DType, at: At) -> Tensor {
+    pub(crate) fn convert(&self, dtype: DType, at: CallSite) -> Tensor {
         if self.error().is_some() || self.dtype() == dtype {
             self.clone()
         } else {
-            emit(Convert { dtype }, [self.clone()], at)
+            dispatch(Convert { dtype }, [self.clone()], at)
         }
     }
 }
@@ -81,7 +81,7 @@ macro_rules! operators {
             #[track_caller]
             fn $fa(&mut self, r: R) {
                 let ($at, $b) = (Location::caller(), r.operand(self));
-                let $a = std::mem::replace(self, Tensor::hollow());
+                let $a = std::mem::replace(self, Tensor::placeholder());
                 *self = $e;
             }
         }

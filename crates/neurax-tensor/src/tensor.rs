@@ -3,7 +3,7 @@
 use crate::{
     DType, Dims, Element, Error, IntoShape, Result, Scalar, Type,
     device::{Device, default_device, or_default},
-    recipe::Recipe,
+    lazy::LazyConstant,
     shape::fixed,
     trace::Tracer,
 };
@@ -15,7 +15,7 @@ use std::{
 };
 
 /// A line of the user's program.
-pub(crate) type At = &'static Location<'static>;
+pub(crate) type CallSite = &'static Location<'static>;
 
 /// An array of numbers, or the promise of one: a value on a device, or a value of a function that
 /// is being traced by `jit`, `grad` or `vmap`.
@@ -47,7 +47,7 @@ pub(crate) enum Repr {
     /// A value of a function that is being traced.
     Traced(Arc<Tracer>),
     /// A value that is computed when it is needed.
-    Recipe(Arc<Recipe>),
+    Lazy(Arc<LazyConstant>),
     /// The first error.
     Error(Error),
 }
@@ -115,18 +115,20 @@ impl Tensor {
         Tensor::error_at(e, Location::caller())
     }
 
-    pub(crate) fn error_at(e: Error, at: At) -> Tensor {
+    pub(crate) fn error_at(e: Error, at: CallSite) -> Tensor {
         Tensor(Repr::Error(e.at(&Place::Source(at))))
     }
 
-    pub(crate) fn fail(op: &str, why: impl Into<String>, at: At) -> Tensor {
+    pub(crate) fn fail(op: &str, why: impl Into<String>, at: CallSite) -> Tensor {
         Tensor::error_at(Error::new(op, why), at)
     }
 
     /// Stands where a tensor was taken out; never seen by users.
-    pub(crate) fn hollow() -> Tensor {
-        static HOLLOW: OnceLock<Error> = OnceLock::new();
-        Tensor(Repr::Error(HOLLOW.get_or_init(|| Error::new("tree", "a leaf is missing")).clone()))
+    pub(crate) fn placeholder() -> Tensor {
+        static PLACEHOLDER: OnceLock<Error> = OnceLock::new();
+        Tensor(Repr::Error(
+            PLACEHOLDER.get_or_init(|| Error::new("tree", "a leaf is missing")).clone(),
+        ))
     }
 
     pub(crate) fn concrete(buffer: Buffer, device: Option<Device>) -> Tensor {
@@ -153,7 +155,7 @@ impl Tensor {
         match &self.0 {
             Repr::Concrete(c) => Ok(c.buffer.ty()),
             Repr::Traced(t) => Ok(&t.ty),
-            Repr::Recipe(r) => Ok(&r.ty),
+            Repr::Lazy(r) => Ok(&r.ty),
             Repr::Error(e) => Err(e),
         }
     }
@@ -220,7 +222,7 @@ impl Tensor {
         self.literal_for("to_literal", Location::caller())
     }
 
-    pub(crate) fn literal_for(&self, op: &str, at: At) -> Result<Literal> {
+    pub(crate) fn literal_for(&self, op: &str, at: CallSite) -> Result<Literal> {
         let device = self.device_or_default().map_err(|e| e.at(&Place::Source(at)))?;
         let buffer = self.clone().into_buffer(op, device).map_err(|e| e.at(&Place::Source(at)))?;
         device.download(&buffer)
@@ -238,7 +240,7 @@ impl Tensor {
                     device.upload(or_default(from.as_ref())?.download(&buffer)?)
                 }
             }
-            Repr::Recipe(r) => Recipe::into_value(r, device),
+            Repr::Lazy(r) => LazyConstant::into_buffer(r, device),
             Repr::Traced(_) => Err(no_value(op)),
             Repr::Error(e) => Err(e),
         }
@@ -275,7 +277,7 @@ impl Tensor {
         match &self.0 {
             Repr::Concrete(c) => Arc::as_ptr(c).addr(),
             Repr::Traced(t) => Arc::as_ptr(t).addr(),
-            Repr::Recipe(r) => Arc::as_ptr(r).addr(),
+            Repr::Lazy(r) => Arc::as_ptr(r).addr(),
             Repr::Error(_) => 0,
         }
     }
@@ -285,7 +287,7 @@ impl Tensor {
     pub(crate) fn has_value(&self) -> bool {
         match &self.0 {
             Repr::Concrete(_) => true,
-            Repr::Recipe(r) => !r.bound,
+            Repr::Lazy(r) => !r.reads_named_axis,
             Repr::Traced(_) | Repr::Error(_) => false,
         }
     }
@@ -331,7 +333,7 @@ impl Tensor {
     pub fn address(&self) -> usize {
         match &self.0 {
             Repr::Concrete(c) => c.buffer.address(),
-            Repr::Recipe(r) => r.address(),
+            Repr::Lazy(r) => r.address(),
             _ => 0,
         }
     }

@@ -1,14 +1,50 @@
-//! Tracing: running a user's function on tensors that record what is done to them.
+//! Tracing: records the operations of a user's function in a graph.
 //!
-//! There is no global state. A traced tensor holds its trace; traces are numbered; the youngest
-//! trace among the operands of an operation records it. Every other operand (a tracer of an outer
-//! trace, a concrete tensor) becomes an extra input of the graph, once, by identity: a *capture*. A
-//! closed graph applied to arguments and captures lands in whatever trace those belong to.
+//! The problem: `jit`, `grad` and `vmap` need the computation of a Rust closure as data. The method
+//! is the operator overloading of JAX and Autograd: the closure runs once on *tracers*, tensors
+//! that have a type but no value, and each operation on a tracer adds an equation to the graph
+//! instead of computing.
+//!
+//! # Which trace records
+//!
+//! Transforms nest: `grad(|x| vmap(|y| x * y)(z))` runs two traces, one inside the other. There is
+//! no global stack of them. A tracer holds its [`Trace`], traces are numbered as they begin, and the
+//! youngest trace among the operands of an operation records it. For the innermost trace every
+//! other operand (a tracer of an outer trace, a concrete tensor, a lazy constant) is data from
+//! outside. It is *lifted* into the trace:
+//!
+//! - a lazy constant is inlined as equations, so that `zeros` or `arange` cost no memory;
+//! - a concrete value of up to 64 bytes becomes a constant, if the trace asks for it
+//!   ([`Constants::Inline`]);
+//! - everything else becomes a *capture*, an extra input behind the arguments. A tensor is captured
+//!   once, found by identity, however often it is used.
+//!
+//! When the inner trace ends, its closed graph is applied to arguments and captures by
+//! [`crate::dispatch::apply_graph`], which records its equations in whatever trace they belong to.
+//!
+//! # Example
+//!
+//! `jit(|x: Tensor| (x * &w).sum(..))` with a concrete `w: f32[1000]` gives the graph below, with
+//! `w` as its only capture, `%1`.
+//!
+//! ```text
+//! @@SUM
+//! ```
+//!
+//! # Invariants
+//!
+//! - Arguments are added before the first operation, so inputs are `(arguments.., captures..)`.
+//! - After `finish` a tracer that escaped from the function gives an error, never a wrong graph.
+//! - If several threads recorded, the order of equations depends on timing. `finish` then sorts
+//!   them by a depth-first walk from the outputs, so that equal functions give equal graphs and hit
+//!   the cache of compiled graphs.
 
 use crate::{
     Error, Result, Tensor, Type,
-    emit::{Outs, implicit},
-    tensor::{At, Repr},
+    dispatch::{Outs, promote_and_broadcast},
+    tensor::{CallSite, Repr},
+    traced_fn::Constants,
+    tuning::MAX_INLINED_BYTES,
 };
 use neurax_ir::{Builder, Graph, Op, Place, Value, Values};
 use rustc_hash::FxHashMap;
@@ -22,18 +58,19 @@ use std::{
 
 /// A value of a function that is being traced.
 pub(crate) struct Tracer {
+    /// The trace that the value belongs to.
     pub trace: Arc<Trace>,
     value: Value,
     pub ty: Type,
 }
 
-/// The trace that records what a model does: layers put their names on its equations, for errors,
-/// profiles and reports of NaN.
+/// The trace that records the operations of a model, if there is one. Layers put their names on its
+/// equations, which then appear in errors, profiles and reports of NaN.
 #[doc(hidden)]
 pub struct Recorder(Option<Arc<Trace>>);
 
 impl Recorder {
-    /// The trace that an operation on all of these tensors would be recorded in, if there is one.
+    /// Returns the trace that would record an operation on `tensors`.
     pub fn of<'t>(tensors: impl IntoIterator<Item = &'t Tensor>) -> Recorder {
         let trace = |t: &'t Tensor| match &t.0 {
             Repr::Traced(t) => Some(&t.trace),
@@ -42,19 +79,19 @@ impl Recorder {
         Recorder(tensors.into_iter().filter_map(trace).max_by_key(|t| t.id).cloned())
     }
 
-    /// Runs a layer; the equations that it records carry its name, and its place where they have
-    /// none of the user's.
-    pub fn within<O>(&self, layer: &str, at: At, f: impl FnOnce() -> O) -> O {
+    /// Runs the function of a layer. The equations that it records carry the name `layer`, and the
+    /// source line `at` where they have none of the user's.
+    pub fn within<O>(&self, layer: &str, at: CallSite, f: impl FnOnce() -> O) -> O {
         self.run(Some(layer), at, f)
     }
 
-    /// Runs a function of ours that cannot see its caller; the equations that it records get this
-    /// place where they have none of the user's.
-    pub fn at<O>(&self, at: At, f: impl FnOnce() -> O) -> O {
+    /// Runs a function of this library that cannot see its caller. The equations that it records
+    /// carry the source line `at` where they have none of the user's.
+    pub fn at<O>(&self, at: CallSite, f: impl FnOnce() -> O) -> O {
         self.run(None, at, f)
     }
 
-    fn run<O>(&self, layer: Option<&str>, at: At, f: impl FnOnce() -> O) -> O {
+    fn run<O>(&self, layer: Option<&str>, at: CallSite, f: impl FnOnce() -> O) -> O {
         let from = self.0.as_ref().map_or(0, |t| t.lock().builder.eqn_count());
         let out = f();
         if let Some(trace) = &self.0 {
@@ -66,164 +103,185 @@ impl Recorder {
 
 /// One run of a user's function on tracers.
 pub(crate) struct Trace {
-    /// Later traces have larger numbers.
+    /// The number of the trace; younger traces have larger numbers.
     pub id: u64,
-    closed: AtomicBool,
-    body: Mutex<Body>,
-    /// Are small concrete operands written into the graph? `jit` and the bodies of loops do;
-    /// transforms that run at once do not, so that a learning rate that changes does not make
-    /// another program.
-    constants: bool,
+    /// True once the function has returned.
+    finished: AtomicBool,
+    state: Mutex<TraceState>,
+    constants: Constants,
 }
 
-struct Body {
+/// The graph so far.
+struct TraceState {
     builder: Builder,
     captures: Vec<Tensor>,
-    seen: FxHashMap<usize, Value>,
-    /// Keeps what `seen` knows by address alive.
-    held: Vec<Tensor>,
-    writer: ThreadId,
-    /// Did several threads record? Then the order of the equations says nothing and is made
-    /// canonical.
-    mixed: bool,
+    /// The value of each tensor that was lifted, by its identity.
+    lifted: FxHashMap<usize, Value>,
+    /// The lifted tensors: identities are addresses, which must not be reused.
+    kept_alive: Vec<Tensor>,
+    /// The thread that began the trace.
+    owner: ThreadId,
+    /// True if another thread recorded, too: then `finish` sorts the equations.
+    is_concurrent: bool,
 }
 
-/// Values up to this many bytes are written into the graph.
-const INLINE: usize = 64;
-
 impl Trace {
-    pub fn new(constants: bool) -> Arc<Trace> {
+    /// Begins a trace in the current thread.
+    pub fn new(constants: Constants) -> Arc<Trace> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        let body = Body {
+        let state = TraceState {
             builder: Builder::new(),
             captures: vec![],
-            seen: FxHashMap::default(),
-            held: vec![],
-            writer: thread::current().id(),
-            mixed: false,
+            lifted: FxHashMap::default(),
+            kept_alive: vec![],
+            owner: thread::current().id(),
+            is_concurrent: false,
         };
         Arc::new(Trace {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
-            closed: AtomicBool::new(false),
-            body: Mutex::new(body),
+            finished: AtomicBool::new(false),
+            state: Mutex::new(state),
             constants,
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Body> {
-        let mut body = self.body.lock().unwrap_or_else(PoisonError::into_inner);
-        body.mixed |= body.writer != thread::current().id();
-        body
+    fn lock(&self) -> MutexGuard<'_, TraceState> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.is_concurrent |= state.owner != thread::current().id();
+        state
     }
 
-    fn open(&self, at: At) -> Result<MutexGuard<'_, Body>> {
-        let mut body = self.lock();
-        if self.closed.load(Ordering::Acquire) {
-            let why = "a tensor of a finished trace is used: it was carried out of jit, grad, vmap or another transform by something other than \
-                       the function's result; return it instead";
+    /// Locks the state to record an operation of the source line `at`.
+    ///
+    /// # Errors
+    /// When the trace is finished.
+    fn open(&self, at: CallSite) -> Result<MutexGuard<'_, TraceState>> {
+        let mut state = self.lock();
+        if self.finished.load(Ordering::Acquire) {
+            let why = "a tensor of a finished trace is used: it was carried out of jit, grad, vmap or \
+                       another transform by something other than the function's result; \
+                       return it instead";
             return Err(Error::new("trace", why).at(&Place::Source(at)));
         }
-        body.builder.set_origin(Place::Source(at).into());
-        Ok(body)
+        state.builder.set_origin(Place::Source(at).into());
+        Ok(state)
     }
 
-    /// A new argument. All arguments come before the first operation.
+    /// Adds an argument of type `ty`. All arguments are added before the first operation.
     pub fn argument(self: &Arc<Trace>, ty: Type) -> Tensor {
         let value = self.lock().builder.input(ty.clone());
         self.tracer(value, ty)
     }
 
+    /// Returns the tensor of `value`.
     fn tracer(self: &Arc<Trace>, value: Value, ty: Type) -> Tensor {
         Tensor(Repr::Traced(Arc::new(Tracer { trace: self.clone(), value, ty })))
     }
 
-    fn tracers(self: &Arc<Trace>, body: &Body, values: &[Value]) -> Outs {
-        values.iter().map(|&v| self.tracer(v, body.builder.ty(v).clone())).collect()
+    fn tracers(self: &Arc<Trace>, state: &TraceState, values: &[Value]) -> Outs {
+        values.iter().map(|&v| self.tracer(v, state.builder.ty(v).clone())).collect()
     }
 
-    /// Records one operation.
+    /// Records one operation on `xs`, which are first promoted and broadcast if `is_implicit`.
+    ///
+    /// # Errors
+    /// When the op is not defined for the operand types, or the trace is finished.
     pub fn record(
         self: &Arc<Trace>,
         op: Op,
         xs: &[Tensor],
         is_implicit: bool,
-        at: At,
+        at: CallSite,
     ) -> Result<Outs> {
-        let mut body = self.open(at)?;
-        let mut vs = self.lift_all(&mut body, xs)?;
+        let mut state = self.open(at)?;
+        let mut vs = self.lift_all(&mut state, xs)?;
         if is_implicit {
-            vs = implicit(&mut body.builder, &op, &vs)?;
+            vs = promote_and_broadcast(&mut state.builder, &op, &vs)?;
         }
-        let ys = body.builder.try_emit(op, &vs)?;
-        Ok(self.tracers(&body, &ys))
+        let ys = state.builder.try_emit(op, &vs)?;
+        Ok(self.tracers(&state, &ys))
     }
 
-    /// Records all equations of a graph.
-    pub fn inline(self: &Arc<Trace>, graph: &Graph, xs: &[Tensor], at: At) -> Result<Outs> {
-        let mut body = self.open(at)?;
-        let vs = self.lift_all(&mut body, xs)?;
-        let ys = body.builder.inline(graph, &vs);
-        match body.builder.error() {
+    /// Records all equations of `graph` applied to `xs`.
+    ///
+    /// # Errors
+    /// When the trace is finished or an operand carries an error.
+    pub fn inline(self: &Arc<Trace>, graph: &Graph, xs: &[Tensor], at: CallSite) -> Result<Outs> {
+        let mut state = self.open(at)?;
+        let vs = self.lift_all(&mut state, xs)?;
+        let ys = state.builder.inline(graph, &vs);
+        match state.builder.error() {
             Some(e) => Err(e.clone()),
-            None => Ok(self.tracers(&body, &ys)),
+            None => Ok(self.tracers(&state, &ys)),
         }
     }
 
-    fn lift_all(self: &Arc<Trace>, body: &mut Body, xs: &[Tensor]) -> Result<Values> {
-        xs.iter().map(|x| self.lift(body, x)).collect()
+    fn lift_all(self: &Arc<Trace>, state: &mut TraceState, xs: &[Tensor]) -> Result<Values> {
+        xs.iter().map(|x| self.lift(state, x)).collect()
     }
 
-    /// The value that stands for `x` in this trace.
-    fn lift(self: &Arc<Trace>, body: &mut Body, x: &Tensor) -> Result<Value> {
+    /// Returns the value of `x` in this trace; a tensor from outside is lifted once.
+    fn lift(self: &Arc<Trace>, state: &mut TraceState, x: &Tensor) -> Result<Value> {
         match &x.0 {
             Repr::Traced(t) if Arc::ptr_eq(&t.trace, self) => return Ok(t.value),
             Repr::Error(e) => return Err(e.clone()),
             _ => {}
         }
         let key = x.identity();
-        if let Some(&v) = body.seen.get(&key) {
+        if let Some(&v) = state.lifted.get(&key) {
             return Ok(v);
         }
         let value = match &x.0 {
-            Repr::Recipe(r) => {
-                let args = self.lift_all(body, &r.args)?;
-                body.builder.inline(&r.graph, &args)[0]
+            Repr::Lazy(r) => {
+                let args = self.lift_all(state, &r.args)?;
+                state.builder.inline(&r.graph, &args)[0]
             }
-            Repr::Concrete(c) if self.constants && c.buffer.ty().bytes()? <= INLINE => {
+            Repr::Concrete(c)
+                if self.constants == Constants::Inline
+                    && c.buffer.ty().bytes()? <= MAX_INLINED_BYTES =>
+            {
                 let literal = x.to_literal()?;
-                body.builder.constant(literal)
+                state.builder.constant(literal)
             }
             _ => {
-                body.captures.push(x.clone());
-                body.builder.input(x.ty()?)
+                state.captures.push(x.clone());
+                state.builder.input(x.ty()?)
             }
         };
-        body.seen.insert(key, value);
-        body.held.push(x.clone());
+        state.lifted.insert(key, value);
+        state.kept_alive.push(x.clone());
         Ok(value)
     }
 
-    /// Ends the trace: the graph from the arguments and captures to `outs`, and the captures.
+    /// Ends the trace. Returns the graph from `args` arguments and the captures to `outs`, and the
+    /// captures.
+    ///
+    /// # Errors
+    /// When an output carries an error or the graph is invalid.
     pub fn finish(
         self: &Arc<Trace>,
         args: usize,
         outs: &[Tensor],
-        at: At,
+        at: CallSite,
     ) -> Result<(Graph, Vec<Tensor>)> {
-        let mut body = self.lock();
-        let values = self.lift_all(&mut body, outs);
-        self.closed.store(true, Ordering::Release);
-        let builder = std::mem::take(&mut body.builder);
-        let captures = std::mem::take(&mut body.captures);
-        (body.seen, body.held) = Default::default();
+        let mut state = self.lock();
+        let values = self.lift_all(&mut state, outs);
+        self.finished.store(true, Ordering::Release);
+        let builder = std::mem::take(&mut state.builder);
+        let captures = std::mem::take(&mut state.captures);
+        (state.lifted, state.kept_alive) = Default::default();
         let graph = builder.finish(&values?).map_err(|e| e.at(&Place::Source(at)))?;
-        if body.mixed { canonical(&graph, args, captures) } else { Ok((graph, captures)) }
+        if state.is_concurrent {
+            canonicalize(&graph, args, captures)
+        } else {
+            Ok((graph, captures))
+        }
     }
 }
 
-/// The same graph with equations and captures in the order in which a depth-first walk from the
-/// outputs first needs them.
-fn canonical(graph: &Graph, args: usize, captures: Vec<Tensor>) -> Result<(Graph, Vec<Tensor>)> {
+/// Sorts the equations and captures of a graph with `args` arguments by a depth-first walk from its
+/// outputs. Equations that no output needs are dropped.
+fn canonicalize(graph: &Graph, args: usize, captures: Vec<Tensor>) -> Result<(Graph, Vec<Tensor>)> {
     let inputs = graph.input_types().len();
     let mut producer = vec![usize::MAX; graph.types().len()];
     for (i, e) in graph.eqns().iter().enumerate() {
@@ -231,8 +289,8 @@ fn canonical(graph: &Graph, args: usize, captures: Vec<Tensor>) -> Result<(Graph
     }
     let (mut eqns, mut order, mut seen) = (vec![], vec![], vec![false; graph.types().len()]);
     let mut stack: Vec<(Value, bool)> = graph.outputs().iter().rev().map(|&v| (v, false)).collect();
-    while let Some((v, ready)) = stack.pop() {
-        if ready {
+    while let Some((v, is_ready)) = stack.pop() {
+        if is_ready {
             eqns.push(producer[v.index()]);
         } else if !std::mem::replace(&mut seen[v.index()], true) {
             if v.index() < inputs {
@@ -250,11 +308,15 @@ fn canonical(graph: &Graph, args: usize, captures: Vec<Tensor>) -> Result<(Graph
     for i in (0..args).chain(order.iter().map(|i| i + args)) {
         env[i] = Some(b.input(graph.input_types()[i].clone()));
     }
-    let lost = || Error::new("trace", "an equation is read before it is written");
+    let undefined =
+        || Error::new("trace", "internal error: an equation is read before it is written");
     for i in eqns {
         let e = &graph.eqns()[i];
-        let xs =
-            e.inputs.iter().map(|v| env[v.index()].ok_or_else(lost)).collect::<Result<Values>>()?;
+        let xs = e
+            .inputs
+            .iter()
+            .map(|v| env[v.index()].ok_or_else(undefined))
+            .collect::<Result<Values>>()?;
         b.set_origin(e.at.clone());
         let ys = b.try_emit(e.op.clone(), &xs)?;
         e.outputs.iter().zip(ys).for_each(|(v, y)| env[v.index()] = Some(y));
@@ -262,7 +324,7 @@ fn canonical(graph: &Graph, args: usize, captures: Vec<Tensor>) -> Result<(Graph
     let outs = graph
         .outputs()
         .iter()
-        .map(|v| env[v.index()].ok_or_else(lost))
+        .map(|v| env[v.index()].ok_or_else(undefined))
         .collect::<Result<Values>>()?;
     let captures = order.into_iter().map(|i| captures[i].clone()).collect();
     Ok((b.finish(&outs)?, captures))

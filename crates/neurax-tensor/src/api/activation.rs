@@ -7,8 +7,8 @@ use super::common::{axes_last, example, formulas, promote_operands, tensor_or_er
 use crate::{
     AxisInt, DType, IntoAxes, Operand, Tensor, Type,
     args::axes_or_error,
-    emit::{emit, emit_implicit, recipe},
-    tensor::At,
+    dispatch::{dispatch, dispatch_broadcast, lazy_constant},
+    tensor::CallSite,
 };
 use neurax_ir::{
     Op,
@@ -26,7 +26,7 @@ formulas! {
         "Computes `min(max(x, 0), 6)`, element by element. The dtype is kept. Follows \
          `jax.nn.relu6`.",
         "tensor([-1.0, 2.0, 7.0]).relu6()" => "[0.0, 2.0, 6.0]";
-    silu(x) = { let at = Location::caller(); emit(Silu {}, [x.clone().float(at)], at) },
+    silu(x) = { let at = Location::caller(); dispatch(Silu {}, [x.clone().float(at)], at) },
         "Computes `x sigmoid(x)`, also called swish, element by element. Integers and bool are \
          converted to f32. Follows `jax.nn.silu`.",
         "tensor([0.0, 1.0]).silu()" => "[0.0, 0.7310586]";
@@ -93,7 +93,7 @@ impl Tensor {
     #[track_caller]
     pub fn gelu(&self, approximate: bool) -> Tensor {
         let at = Location::caller();
-        emit(Gelu { approximate }, [self.clone().float(at)], at)
+        dispatch(Gelu { approximate }, [self.clone().float(at)], at)
     }
 
     /// Computes the exponential linear unit, element by element: `x` above 0, else
@@ -297,7 +297,7 @@ impl Tensor {
             let shape = x.shape_without(&list, axes.keep());
             let merged = x.merge_axes_last(&list, at);
             let axis = merged.rank().saturating_sub(1);
-            Ok(emit(LogSumExp { axis }, [merged], at).reshaped(shape, at))
+            Ok(dispatch(LogSumExp { axis }, [merged], at).reshaped(shape, at))
         };
         tensor_or_error(sum())
     }
@@ -333,7 +333,7 @@ impl Tensor {
         let targets = targets.operand(self);
         let cost = || {
             let both = [self.real_float("cross_entropy", at)?, targets];
-            Ok(emit(CrossEntropy {}, promote_operands("cross_entropy", &both, at)?, at))
+            Ok(dispatch(CrossEntropy {}, promote_operands("cross_entropy", &both, at)?, at))
         };
         tensor_or_error(cost())
     }
@@ -345,15 +345,15 @@ impl Tensor {
         name: &str,
         axes: &impl IntoAxes,
         op: impl Fn(usize) -> Op,
-        at: At,
+        at: CallSite,
     ) -> Result<Tensor, Tensor> {
         let x = self.real_float(name, at)?;
         let list = axes_or_error(&x, axes, name, at)?;
         if let [axis] = list[..] {
-            return Ok(emit(op(axis), [x], at));
+            return Ok(dispatch(op(axis), [x], at));
         }
         let merged = x.merge_axes_last(&list, at);
-        let y = emit(op(merged.rank() - 1), [merged], at);
+        let y = dispatch(op(merged.rank() - 1), [merged], at);
         let order = axes_last(x.rank(), &list);
         let shape: Vec<usize> = order.iter().map(|&a| x.shape()[a]).collect();
         let mut back = vec![0; order.len()];
@@ -385,8 +385,8 @@ impl Tensor {
             let x = self.integers("one_hot", at)?;
             let (rank, shape) = (self.rank(), &self.type_or_error()?.shape);
             let row = Type::new(x.dtype(), shape.inserted(rank, classes));
-            let class = recipe(at, |b| b.emit(Iota { ty: row, axis: rank }, &[]));
-            let on = emit_implicit(
+            let class = lazy_constant(at, |b| b.emit(Iota { ty: row, axis: rank }, &[]));
+            let on = dispatch_broadcast(
                 Compare { direction: Direction::Eq },
                 [x.reshaped(shape.inserted(rank, 1), at), class],
                 at,

@@ -6,7 +6,9 @@
 //! full shape and selected by a mask.
 
 use super::{common::broadcast_update, index_entry::Index};
-use crate::{DType, Literal, Scalar, Shape, Tensor, args::axis_of, emit::emit, tensor::At};
+use crate::{
+    DType, Literal, Scalar, Shape, Tensor, args::axis_of, dispatch::dispatch, tensor::CallSite,
+};
 use neurax_ir::op::{DynamicUpdateSlice, Pad, Reverse, Slice};
 use std::ops::Bound;
 
@@ -134,7 +136,7 @@ impl BasicIndex {
                     shape.push(1);
                     continue;
                 }
-                Index::At(i) => {
+                Index::CallSite(i) => {
                     let n = whole[axis];
                     let first = axis_of(*i, n).map_err(|_| {
                         format!("index {i} is out of range for axis {axis}, which has {n} entries")
@@ -160,7 +162,7 @@ impl BasicIndex {
     }
 
     /// Returns the elements of `x` at the index.
-    pub(crate) fn read(&self, x: &Tensor, at: At) -> Tensor {
+    pub(crate) fn read(&self, x: &Tensor, at: CallSite) -> Tensor {
         let mut y = x.clone();
         if self.count[..] != self.whole[..] {
             let limit = |a: usize| {
@@ -171,7 +173,7 @@ impl BasicIndex {
                 }
             };
             let limit = (0..self.start.len()).map(limit).collect();
-            y = emit(
+            y = dispatch(
                 Slice { start: self.start.clone(), limit, stride: self.stride.clone() },
                 [y],
                 at,
@@ -181,11 +183,11 @@ impl BasicIndex {
     }
 
     /// Reverses the axes that are read backward.
-    fn reverse(&self, x: Tensor, at: At) -> Tensor {
+    fn reverse(&self, x: Tensor, at: CallSite) -> Tensor {
         if self.reversed.is_empty() {
             x
         } else {
-            emit(Reverse { axes: self.reversed.clone() }, [x], at)
+            dispatch(Reverse { axes: self.reversed.clone() }, [x], at)
         }
     }
 
@@ -196,7 +198,7 @@ impl BasicIndex {
         op: &str,
         x: &Tensor,
         update: &Tensor,
-        at: At,
+        at: CallSite,
     ) -> Result<Tensor, Tensor> {
         let update = broadcast_update(op, update, &self.shape, at)?.reshaped(&self.count[..], at);
         let update = self.reverse(update, at);
@@ -207,14 +209,14 @@ impl BasicIndex {
             let start: Vec<i64> = self.start.iter().map(|&i| i as i64).collect();
             let start =
                 Literal::from_vec([start.len()], start).map_err(|e| Tensor::error_at(e, at))?;
-            return Ok(emit(DynamicUpdateSlice {}, [x.clone(), update, start.into()], at));
+            return Ok(dispatch(DynamicUpdateSlice {}, [x.clone(), update, start.into()], at));
         }
         let inside = self.embed(Tensor::full_of(DType::Bool, &self.count, true), at);
         Ok(inside.select(self.embed(update, at), x))
     }
 
     /// Pads the elements at the index with zeros to the shape of the operand.
-    fn embed(&self, x: Tensor, at: At) -> Tensor {
+    fn embed(&self, x: Tensor, at: CallSite) -> Tensor {
         let low = self.start.iter().map(|&i| i as i64).collect();
         let high = |a: usize| {
             (self.whole[a] - self.start[a] - (self.count[a] - 1) * self.stride[a] - 1) as i64
@@ -222,7 +224,7 @@ impl BasicIndex {
         let high = (0..self.start.len()).map(high).collect();
         let interior = self.stride.iter().map(|s| s - 1).collect();
         let zero = Tensor::from(Scalar::Int(0).literal(x.dtype()));
-        emit(Pad { low, high, interior }, [x, zero], at)
+        dispatch(Pad { low, high, interior }, [x, zero], at)
     }
 }
 

@@ -7,8 +7,8 @@
 use crate::{
     DType, Scalar, Tensor, Type,
     args::{AxisInt, axis_of},
-    emit::{common_shape, emit},
-    tensor::At,
+    dispatch::{common_shape, dispatch},
+    tensor::CallSite,
 };
 use neurax_ir::op::Reshape;
 use std::borrow::Borrow;
@@ -102,7 +102,12 @@ impl Tensor {
     /// # Errors
     ///
     /// Returns a tensor that carries the error of `op` if `axis` is out of range.
-    pub(crate) fn axis_at(&self, axis: impl AxisInt, op: &str, at: At) -> Result<usize, Tensor> {
+    pub(crate) fn axis_at(
+        &self,
+        axis: impl AxisInt,
+        op: &str,
+        at: CallSite,
+    ) -> Result<usize, Tensor> {
         let ty = self.type_or_error()?;
         axis_of(axis.to_i64(), ty.rank())
             .map_err(|why| Tensor::fail(op, format!("{why}; the operand is {ty}"), at))
@@ -118,7 +123,7 @@ impl Tensor {
         a: impl AxisInt,
         b: impl AxisInt,
         op: &str,
-        at: At,
+        at: CallSite,
     ) -> Result<(usize, usize), Tensor> {
         Ok((self.axis_at(a, op, at)?, self.axis_at(b, op, at)?))
     }
@@ -128,7 +133,7 @@ impl Tensor {
     /// # Errors
     ///
     /// Returns a tensor that carries the error of `op` for complex numbers.
-    pub(crate) fn real_float(&self, op: &str, at: At) -> Result<Tensor, Tensor> {
+    pub(crate) fn real_float(&self, op: &str, at: CallSite) -> Result<Tensor, Tensor> {
         let ty = self.type_or_error()?;
         if ty.dtype.is_complex() {
             return Err(Tensor::fail(
@@ -149,17 +154,17 @@ impl Tensor {
     }
 
     /// Reshapes to `shape`, which must have the same number of elements.
-    pub(crate) fn reshaped(&self, shape: impl Into<crate::Shape>, at: At) -> Tensor {
+    pub(crate) fn reshaped(&self, shape: impl Into<crate::Shape>, at: CallSite) -> Tensor {
         let shape = shape.into();
         match self.type_ref() {
-            Ok(t) if t.shape != shape => emit(Reshape { shape }, [self.clone()], at),
+            Ok(t) if t.shape != shape => dispatch(Reshape { shape }, [self.clone()], at),
             _ => self.clone(),
         }
     }
 
     /// Converts floats below 32 bits to f32 so that accumulation does not overflow. Returns the
     /// original dtype as well, to convert the result back.
-    pub(crate) fn wide(&self, at: At) -> (Tensor, DType) {
+    pub(crate) fn wide(&self, at: CallSite) -> (Tensor, DType) {
         let dtype = self.dtype();
         let narrow = dtype.is_float() && dtype.bits() < 32;
         (if narrow { self.convert(DType::F32, at) } else { self.clone() }, dtype)
@@ -170,7 +175,7 @@ impl Tensor {
     /// # Errors
     ///
     /// Returns a tensor that carries the error of `op` for other dtypes.
-    pub(crate) fn integers(&self, op: &str, at: At) -> Result<Tensor, Tensor> {
+    pub(crate) fn integers(&self, op: &str, at: CallSite) -> Result<Tensor, Tensor> {
         let ty = self.type_or_error()?;
         if !ty.dtype.is_int() {
             let why = format!("expected integers, got {ty}; convert them with `to(I32)`");
@@ -180,7 +185,7 @@ impl Tensor {
     }
 
     /// Converts integers below 32 bits to i32, so that indices and sizes fit.
-    pub(crate) fn wide_index(&self, at: At) -> Tensor {
+    pub(crate) fn wide_index(&self, at: CallSite) -> Tensor {
         match self.dtype() {
             d if d.is_int() && d.bits() < 32 => self.convert(DType::I32, at),
             _ => self.clone(),
@@ -188,7 +193,7 @@ impl Tensor {
     }
 
     /// Moves `axes` to the end and merges them into one axis; the others keep their order.
-    pub(crate) fn merge_axes_last(&self, axes: &[usize], at: At) -> Tensor {
+    pub(crate) fn merge_axes_last(&self, axes: &[usize], at: CallSite) -> Tensor {
         let order = axes_last(self.rank(), axes);
         let mut shape: Vec<usize> =
             order[..order.len() - axes.len()].iter().map(|&a| self.shape()[a]).collect();
@@ -220,7 +225,11 @@ pub(crate) fn axes_last(rank: usize, axes: &[usize]) -> Vec<usize> {
 /// # Errors
 ///
 /// Returns a tensor that carries the error of `op` if there is no common dtype.
-pub(crate) fn promote_operands(op: &str, xs: &[Tensor], at: At) -> Result<Vec<Tensor>, Tensor> {
+pub(crate) fn promote_operands(
+    op: &str,
+    xs: &[Tensor],
+    at: CallSite,
+) -> Result<Vec<Tensor>, Tensor> {
     let types = xs.iter().map(|x| x.type_or_error().cloned()).collect::<Result<Vec<_>, _>>()?;
     let Some(first) = types.first() else { return Ok(vec![]) };
     let mut dtype = first.dtype;
@@ -248,7 +257,7 @@ pub(crate) fn promote_operands(op: &str, xs: &[Tensor], at: At) -> Result<Vec<Te
 pub(crate) fn promote_and_broadcast(
     op: &str,
     xs: &[Tensor],
-    at: At,
+    at: CallSite,
 ) -> Result<Vec<Tensor>, Tensor> {
     let xs = promote_operands(op, xs, at)?;
     let types = xs.iter().map(|x| x.type_or_error().cloned()).collect::<Result<Vec<_>, _>>()?;
@@ -275,7 +284,7 @@ pub(crate) fn broadcast_update(
     op: &str,
     update: &Tensor,
     shape: &crate::Shape,
-    at: At,
+    at: CallSite,
 ) -> Result<Tensor, Tensor> {
     let of = update.type_or_error()?;
     let y = update.broadcast_to(shape);

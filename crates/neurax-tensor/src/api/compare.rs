@@ -1,7 +1,7 @@
 //! Comparisons, selection and logic.
 
 use super::common::{example, functions_of_two, promote_and_broadcast};
-use crate::{DType, IntoAxes, Operand, Tensor, emit::emit_implicit, tensor::At};
+use crate::{DType, IntoAxes, Operand, Tensor, dispatch::dispatch_broadcast, tensor::CallSite};
 use neurax_ir::op::{Binary, Compare, Direction, ReduceKind, Select, Unary};
 use std::panic::Location;
 
@@ -9,7 +9,7 @@ functions_of_two! {
     Direction,
     "Works element by element, with promotion and broadcasting. The result is bool. NaN is not \
      equal to anything, and neither less nor greater.",
-    |x, y, direction, at| emit_implicit(Compare { direction }, [x.clone(), y], at);
+    |x, y, direction, at| dispatch_broadcast(Compare { direction }, [x.clone(), y], at);
     equal = Eq,
         "Tests if `x == y`.",
         "tensor([1, 2, 3]).equal(2)" => "[false, true, false]";
@@ -74,11 +74,11 @@ impl Tensor {
                 at,
             );
         }
-        emit_implicit(Select {}, [self.clone(), x, y], at)
+        dispatch_broadcast(Select {}, [self.clone(), x, y], at)
     }
 
     /// Converts to bool: true for all numbers but 0.
-    pub(crate) fn to_bool(&self, at: At) -> Tensor {
+    pub(crate) fn to_bool(&self, at: CallSite) -> Tensor {
         self.convert(DType::Bool, at)
     }
 

@@ -1,7 +1,8 @@
 //! Tensors from literals, constants and sequences.
 
 use crate::{
-    DType, Element, IntoShape, Scalar, Tensor, Type, emit::recipe, shape::fixed, tensor::At,
+    DType, Element, IntoShape, Scalar, Tensor, Type, dispatch::lazy_constant, shape::fixed,
+    tensor::CallSite,
 };
 use neurax_ir::Literal;
 use neurax_ir::op::{Compare, Convert, Direction};
@@ -227,7 +228,7 @@ impl Tensor {
         self.zeros_at(Location::caller())
     }
 
-    pub(crate) fn zeros_at(&self, at: At) -> Tensor {
+    pub(crate) fn zeros_at(&self, at: CallSite) -> Tensor {
         self.type_ref().map_or_else(
             |_| self.clone(),
             |t| filled("zeros_like", t.dtype, &t.shape, Scalar::Int(0), at),
@@ -268,8 +269,8 @@ impl Tensor {
         Tensor::eye_at(n, Location::caller())
     }
 
-    pub(crate) fn eye_at(n: usize, at: At) -> Tensor {
-        recipe(at, |b| {
+    pub(crate) fn eye_at(n: usize, at: CallSite) -> Tensor {
+        lazy_constant(at, |b| {
             let ty = Type::new(DType::I32, [n, n]);
             let (i, j) = (b.iota(ty.clone(), 0), b.iota(ty, 1));
             let on = b.emit(Compare { direction: Direction::Eq }, &[i, j]);
@@ -290,7 +291,7 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn arange(n: usize) -> Tensor {
-        recipe(Location::caller(), |b| b.iota(Type::new(DType::I32, [n]), 0))
+        lazy_constant(Location::caller(), |b| b.iota(Type::new(DType::I32, [n]), 0))
     }
 
     /// Creates a vector of `n` evenly spaced numbers from `a` to `b`, both included, f32. Follows
@@ -305,7 +306,7 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn linspace(a: f64, b: f64, n: usize) -> Tensor {
-        recipe(Location::caller(), |g| {
+        lazy_constant(Location::caller(), |g| {
             // Computed in f64 as `a (1 - i/d) + b i/d`, so that both ends are exact.
             let i = g.iota(Type::new(DType::F64, [n]), 0);
             let s = g.mul_scalar(i, 1.0 / n.saturating_sub(1).max(1) as f64);
@@ -319,12 +320,12 @@ impl Tensor {
 }
 
 /// Creates a tensor of `dtype` with all elements `x`.
-fn filled(op: &str, dtype: DType, shape: impl IntoShape, x: Scalar, at: At) -> Tensor {
+fn filled(op: &str, dtype: DType, shape: impl IntoShape, x: Scalar, at: CallSite) -> Tensor {
     let shape = match fixed(shape) {
         Ok(s) => s,
         Err(why) => return Tensor::fail(op, why, at),
     };
-    recipe(at, |b| {
+    lazy_constant(at, |b| {
         let c = b.constant(x.literal(dtype));
         b.broadcast(c, shape, &[])
     })

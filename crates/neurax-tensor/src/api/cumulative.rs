@@ -1,7 +1,7 @@
 //! Cumulative sums and products, and differences.
 
 use super::common::{example, tensor_or_error};
-use crate::{AxisInt, Tensor, emit::emit, tensor::At};
+use crate::{AxisInt, Tensor, dispatch::dispatch, tensor::CallSite};
 use neurax_ir::composite::{Cumulative, CumulativeKind};
 use std::panic::Location;
 
@@ -47,12 +47,12 @@ running! {
 
 impl Tensor {
     /// Returns `self`: no conversion of the operand.
-    fn itself(&self, _: At) -> Tensor {
+    fn itself(&self, _: CallSite) -> Tensor {
         self.clone()
     }
 
     /// Converts integers and bool to f32.
-    fn floats(&self, at: At) -> Tensor {
+    fn floats(&self, at: CallSite) -> Tensor {
         self.clone().float(at)
     }
 
@@ -62,10 +62,10 @@ impl Tensor {
         op: &str,
         kind: CumulativeKind,
         axis: impl AxisInt,
-        at: At,
+        at: CallSite,
     ) -> Result<Tensor, Tensor> {
         let axis = self.axis_at(axis, op, at)?;
-        Ok(emit(Cumulative { kind, axis, reverse: false }, [self.clone()], at))
+        Ok(dispatch(Cumulative { kind, axis, reverse: false }, [self.clone()], at))
     }
 
     /// Computes the difference of adjacent elements along `axis`, `n` times; the size of the axis

@@ -8,7 +8,7 @@ use super::{
     common::{cloned, promote_operands, tensor_or_error},
     products::contract,
 };
-use crate::{Tensor, tensor::At};
+use crate::{Tensor, tensor::CallSite};
 use neurax_ir::op::ReduceKind;
 use std::{borrow::Borrow, collections::BTreeMap, panic::Location};
 
@@ -208,7 +208,7 @@ impl Factor {
     }
 
     /// Removes axes of size 1 that broadcast: other factors supply their size in the product.
-    fn stretched(mut self, sizes: &BTreeMap<Name, usize>, at: At) -> Factor {
+    fn stretched(mut self, sizes: &BTreeMap<Name, usize>, at: CallSite) -> Factor {
         let axes: Vec<usize> = (0..self.names.len())
             .filter(|&a| self.x.shape()[a] == 1 && sizes.get(&self.names[a]) != Some(&1))
             .collect();
@@ -219,7 +219,7 @@ impl Factor {
     }
 
     /// Reduces the axes for which `needed` returns false by their sum.
-    fn summed(mut self, needed: impl Fn(&Name) -> bool, at: At) -> Factor {
+    fn summed(mut self, needed: impl Fn(&Name) -> bool, at: CallSite) -> Factor {
         let axes: Vec<usize> = (0..self.names.len()).filter(|&a| !needed(&self.names[a])).collect();
         self.x = self.x.reduce_list(ReduceKind::Sum, &axes, false, at);
         self.names.retain(needed);
@@ -227,7 +227,7 @@ impl Factor {
     }
 
     /// Contracts all factors; sums over axes that `result` does not have.
-    fn product(mut factors: Vec<Factor>, result: &[Name], at: At) -> Result<Factor, Tensor> {
+    fn product(mut factors: Vec<Factor>, result: &[Name], at: CallSite) -> Result<Factor, Tensor> {
         for i in 0..factors.len() {
             let others: Vec<Name> = factors
                 .iter()
@@ -249,7 +249,7 @@ impl Factor {
     }
 
     /// Contracts two factors; sums over common axes that are not in `needed`.
-    fn times(&self, other: &Factor, needed: &[Name], at: At) -> Result<Factor, Tensor> {
+    fn times(&self, other: &Factor, needed: &[Name], at: CallSite) -> Result<Factor, Tensor> {
         let axes_of = |t: &Factor, names: &[Name]| {
             names.iter().filter_map(|n| t.names.iter().position(|m| m == n)).collect::<Vec<_>>()
         };

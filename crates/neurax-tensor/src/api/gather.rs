@@ -2,7 +2,8 @@
 
 use super::common::{broadcast_update, promote_and_broadcast, tensor_or_error};
 use crate::{
-    AxisInt, DType, IntoShape, Operand, Shape, Tensor, concat, emit::emit, shape::fixed, tensor::At,
+    AxisInt, DType, IntoShape, Operand, Shape, Tensor, concat, dispatch::dispatch, shape::fixed,
+    tensor::CallSite,
 };
 use neurax_ir::op::{DynamicSlice, DynamicUpdateSlice, Gather, OutOfBounds, Scatter, ScatterKind};
 use std::panic::Location;
@@ -29,7 +30,7 @@ impl IndexVectors {
         op: &str,
         x: &Tensor,
         indices: &[(usize, Tensor)],
-        at: At,
+        at: CallSite,
     ) -> Result<IndexVectors, Tensor> {
         let shape = x.type_or_error()?.shape.clone();
         let axes: Vec<usize> = indices.iter().map(|p| p.0).collect();
@@ -70,7 +71,7 @@ pub(crate) fn gather(
     op: &str,
     x: &Tensor,
     indices: &[(usize, Tensor)],
-    at: At,
+    at: CallSite,
 ) -> Result<Tensor, Tensor> {
     let p = IndexVectors::new(op, x, indices, at)?;
     let sizes = x
@@ -88,7 +89,7 @@ pub(crate) fn gather(
         sizes,
         mode: OutOfBounds::Clip,
     };
-    Ok(emit(op, [x.clone(), p.vectors], at))
+    Ok(dispatch(op, [x.clone(), p.vectors], at))
 }
 
 /// Scatters `update`, which broadcasts, into `x` at `indices`, pairs of an axis, in ascending
@@ -103,7 +104,7 @@ pub(crate) fn scatter(
     x: &Tensor,
     indices: &[(usize, Tensor)],
     update: &Tensor,
-    at: At,
+    at: CallSite,
 ) -> Result<Tensor, Tensor> {
     let p = IndexVectors::new(op, x, indices, at)?;
     let update = broadcast_update(op, update, &p.shape, at)?;
@@ -117,13 +118,13 @@ pub(crate) fn scatter(
         mode: OutOfBounds::Drop,
         unique,
     };
-    Ok(emit(op, [x.clone(), p.vectors, update], at))
+    Ok(dispatch(op, [x.clone(), p.vectors, update], at))
 }
 
 impl Tensor {
     /// Returns indices along an axis of size `n` with `n` added to negative ones.
     #[track_caller]
-    fn normalize_indices(&self, op: &str, n: usize, at: At) -> Result<Tensor, Tensor> {
+    fn normalize_indices(&self, op: &str, n: usize, at: CallSite) -> Result<Tensor, Tensor> {
         let ty = self.type_or_error()?;
         match ty.dtype {
             DType::Bool => {
@@ -237,7 +238,7 @@ impl Tensor {
             .normalize_indices(op, x.shape[axis], at)?
             .broadcast_to(p_shape)
             .expand_dims(x.rank());
-        Ok(emit(gather, [self.broadcast_to(x_shape), vectors], at))
+        Ok(dispatch(gather, [self.broadcast_to(x_shape), vectors], at))
     }
 
     /// Returns the window of shape `sizes` that begins at `start`, which is known at run time.
@@ -258,7 +259,9 @@ impl Tensor {
         let at = Location::caller();
         let start = start.operand(&Tensor::scalar(DType::I32, 0));
         match fixed(sizes) {
-            Ok(sizes) => emit(DynamicSlice { sizes: sizes.to_vec() }, [self.clone(), start], at),
+            Ok(sizes) => {
+                dispatch(DynamicSlice { sizes: sizes.to_vec() }, [self.clone(), start], at)
+            }
             Err(why) => Tensor::fail("dynamic_slice", why, at),
         }
     }
@@ -282,6 +285,6 @@ impl Tensor {
         let at = Location::caller();
         let update = update.operand(self);
         let start = start.operand(&Tensor::scalar(DType::I32, 0));
-        emit(DynamicUpdateSlice {}, [self.clone(), update, start], at)
+        dispatch(DynamicUpdateSlice {}, [self.clone(), update, start], at)
     }
 }

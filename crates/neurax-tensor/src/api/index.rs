@@ -10,7 +10,7 @@ use super::{
     gather::{gather, scatter},
     index_entry::{Index, IndexEntry, IntoIndex},
 };
-use crate::{AxisInt, Operand, Tensor, args::axis_of, tensor::At};
+use crate::{AxisInt, Operand, Tensor, args::axis_of, tensor::CallSite};
 use neurax_ir::op::ScatterKind;
 use std::{ops::RangeBounds, panic::Location};
 
@@ -52,7 +52,7 @@ impl Tensor {
         self.get_at(i, Location::caller())
     }
 
-    pub(crate) fn get_at(&self, i: impl AxisInt, at: At) -> Tensor {
+    pub(crate) fn get_at(&self, i: impl AxisInt, at: CallSite) -> Tensor {
         let Ok(ty) = self.type_ref() else { return self.clone() };
         let Some(&n) = ty.shape.first() else {
             return Tensor::fail("get", format!("{ty} has no axis to index"), at);
@@ -225,7 +225,7 @@ impl Places<'_> {
 
     /// Reads the elements at the index.
     #[track_caller]
-    fn read(&self, at: At) -> Result<Tensor, Tensor> {
+    fn read(&self, at: CallSite) -> Result<Tensor, Tensor> {
         let (basic, indices) = self.resolve("index", at)?;
         let x = basic.read(self.x, at);
         if indices.is_empty() { Ok(x) } else { gather("index", &x, &indices, at) }
@@ -233,7 +233,11 @@ impl Places<'_> {
 
     /// Resolves the index: the basic part, and the integer tensors with the axes that they index in
     /// the result of the basic part.
-    fn resolve(&self, op: &str, at: At) -> Result<(BasicIndex, Vec<(usize, Tensor)>), Tensor> {
+    fn resolve(
+        &self,
+        op: &str,
+        at: CallSite,
+    ) -> Result<(BasicIndex, Vec<(usize, Tensor)>), Tensor> {
         let ty = self.x.type_or_error()?;
         BasicIndex::resolve(&ty.shape, &self.index)
             .map_err(|why| Tensor::fail(op, format!("{why}; the operand is {ty}"), at))
@@ -246,7 +250,7 @@ impl Places<'_> {
         op: &str,
         kind: ScatterKind,
         update: Tensor,
-        at: At,
+        at: CallSite,
     ) -> Result<Tensor, Tensor> {
         let (basic, indices) = self.resolve(op, at)?;
         let (ty, of) = (self.x.type_or_error()?, update.type_or_error()?);

@@ -1,7 +1,7 @@
 //! Concatenating, stacking and splitting.
 
 use super::common::cloned;
-use crate::{AxisInt, Tensor, args::axis_of, emit::emit, tensor::At};
+use crate::{AxisInt, Tensor, args::axis_of, dispatch::dispatch, tensor::CallSite};
 use neurax_ir::op::Concatenate;
 use std::{borrow::Borrow, panic::Location};
 
@@ -118,7 +118,7 @@ pub fn vstack<T: Borrow<Tensor>>(xs: impl IntoIterator<Item = T>) -> Tensor {
 }
 
 /// Concatenates tensors along `axis`, with errors that name the function `name`.
-fn concat_at(xs: Vec<Tensor>, axis: i64, name: &str, at: At) -> Tensor {
+fn concat_at(xs: Vec<Tensor>, axis: i64, name: &str, at: CallSite) -> Tensor {
     let Some(first) = xs.first() else { return Tensor::fail(name, NO_OPERANDS, at) };
     let axis = match axis_of(axis, first.rank()) {
         Ok(a) => a,
@@ -139,7 +139,7 @@ fn concat_at(xs: Vec<Tensor>, axis: i64, name: &str, at: At) -> Tensor {
             at,
         );
     };
-    emit(Concatenate { axis }, xs.iter().map(|x| x.convert(dtype, at)), at)
+    dispatch(Concatenate { axis }, xs.iter().map(|x| x.convert(dtype, at)), at)
 }
 
 /// The maximum number of parts of a split. Each part is a tensor; an empty axis could be split into
@@ -156,7 +156,7 @@ fn failed(e: Tensor, n: usize) -> Vec<Tensor> {
 
 impl Tensor {
     /// Inserts axes of size 1 at the front up to rank `rank`.
-    fn of_rank(&self, rank: usize, at: At) -> Tensor {
+    fn of_rank(&self, rank: usize, at: CallSite) -> Tensor {
         let ones = std::iter::repeat_n(1, rank.saturating_sub(self.rank()));
         self.reshaped(ones.chain(self.shape().iter().copied()).collect::<crate::Shape>(), at)
     }
@@ -292,13 +292,19 @@ impl Tensor {
     }
 
     /// Returns `axis` counted from the front, after a check of the number of parts.
-    fn axis_for(&self, op: &str, axis: impl AxisInt, n: usize, at: At) -> Result<usize, Tensor> {
+    fn axis_for(
+        &self,
+        op: &str,
+        axis: impl AxisInt,
+        n: usize,
+        at: CallSite,
+    ) -> Result<usize, Tensor> {
         let axis = self.axis_at(axis, op, at)?;
         self.countable(op, n, at).map(|()| axis)
     }
 
     /// Checks that `n` is at most the maximum number of parts.
-    fn countable(&self, op: &str, n: usize, at: At) -> Result<(), Tensor> {
+    fn countable(&self, op: &str, n: usize, at: CallSite) -> Result<(), Tensor> {
         if n <= MAX_PARTS {
             return Ok(());
         }

@@ -2,8 +2,8 @@
 
 use crate::{
     Operand, Tensor, Type,
-    emit::{common_shape, emit},
-    tensor::At,
+    dispatch::{common_shape, dispatch},
+    tensor::CallSite,
 };
 use neurax_ir::op::{DotGeneral, Reshape};
 use std::panic::Location;
@@ -57,7 +57,7 @@ pub fn matmul(x: &Tensor, y: &Tensor) -> Tensor {
 }
 
 /// Computes the matrix product of `x` of type `a` and `y` of type `b`.
-fn product(x: &Tensor, y: &Tensor, a: &Type, b: &Type, at: At) -> Tensor {
+fn product(x: &Tensor, y: &Tensor, a: &Type, b: &Type, at: CallSite) -> Tensor {
     let refuse = |why: &str| Tensor::fail("matmul", format!("{a} and {b}: {why}"), at);
     if a.rank() == 0 || b.rank() == 0 {
         return refuse("expected operands of rank 1 or more; use `*` for scalars");
@@ -78,7 +78,7 @@ fn product(x: &Tensor, y: &Tensor, a: &Type, b: &Type, at: At) -> Tensor {
     let (x, y) = (x.convert(dtype, at), y.convert(dtype, at));
     let dot = |lhs_batch: Vec<usize>, rhs_batch: Vec<usize>, x: Tensor, y: Tensor| {
         let (l, r) = (x.rank() - 1, y.rank().saturating_sub(2));
-        emit(
+        dispatch(
             DotGeneral {
                 lhs_batch,
                 rhs_batch,
@@ -95,7 +95,7 @@ fn product(x: &Tensor, y: &Tensor, a: &Type, b: &Type, at: At) -> Tensor {
     }
     // Batches of matrices: broadcast both to the same leading axes. A vector on the left is a row.
     let row = a.rank() == 1;
-    let x = if row { emit(Reshape { shape: a.shape.inserted(0, 1) }, [x], at) } else { x };
+    let x = if row { dispatch(Reshape { shape: a.shape.inserted(0, 1) }, [x], at) } else { x };
     let lead = |t: &Tensor| Type::new(dtype, &t.shape()[..t.rank() - 2]);
     let batch = match common_shape("matmul", &[lead(&x), lead(&y)]) {
         Ok(s) => s,
@@ -104,5 +104,5 @@ fn product(x: &Tensor, y: &Tensor, a: &Type, b: &Type, at: At) -> Tensor {
     let grow = |t: Tensor| t.broadcast_at([&batch[..], &t.shape()[t.rank() - 2..]].concat(), at);
     let axes: Vec<usize> = (0..batch.rank()).collect();
     let z = dot(axes.clone(), axes, grow(x), grow(y));
-    if row { emit(Reshape { shape: z.shape().0.removed(batch.rank()) }, [z], at) } else { z }
+    if row { dispatch(Reshape { shape: z.shape().0.removed(batch.rank()) }, [z], at) } else { z }
 }

@@ -8,7 +8,7 @@
 use super::common::{example, formulas, functions, functions_of_two};
 use crate::{
     Operand, Tensor,
-    emit::{emit, emit_implicit},
+    dispatch::{dispatch, dispatch_broadcast},
 };
 use neurax_ir::op::{Binary, Clamp, ReducePrecision, Unary};
 use std::panic::Location;
@@ -289,7 +289,11 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn reduce_precision(&self, exponent_bits: u32, mantissa_bits: u32) -> Tensor {
-        emit(ReducePrecision { exponent_bits, mantissa_bits }, [self.clone()], Location::caller())
+        dispatch(
+            ReducePrecision { exponent_bits, mantissa_bits },
+            [self.clone()],
+            Location::caller(),
+        )
     }
 
     /// Limits elements to the range `low` to `high`: `min(max(x, low), high)`.
@@ -308,7 +312,7 @@ impl Tensor {
     pub fn clip(&self, low: impl Operand, high: impl Operand) -> Tensor {
         let at = Location::caller();
         let (low, high) = (low.operand(self), high.operand(self));
-        emit_implicit(Clamp {}, [low, self.clone(), high], at)
+        dispatch_broadcast(Clamp {}, [low, self.clone(), high], at)
     }
 
     /// Combines real parts (`self`) and imaginary parts into complex numbers, element by element,

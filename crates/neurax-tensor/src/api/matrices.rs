@@ -5,7 +5,8 @@ use super::{
     gather::{gather, scatter},
 };
 use crate::{
-    AxisInt, DType, IntoShape, Scalar, Tensor, Type, emit::recipe, shape::fixed, stack, tensor::At,
+    AxisInt, DType, IntoShape, Scalar, Tensor, Type, dispatch::lazy_constant, shape::fixed, stack,
+    tensor::CallSite,
 };
 use neurax_ir::op::{Direction, ScatterKind};
 use std::{borrow::Borrow, panic::Location};
@@ -116,7 +117,7 @@ impl Tensor {
                 at,
             );
         }
-        recipe(at, |b| {
+        lazy_constant(at, |b| {
             let i = b.iota(Type::new(DType::F64, [count as usize]), 0);
             let x = b.mul_scalar(i, step);
             let x = b.add_scalar(x, start);
@@ -136,7 +137,7 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn logspace(a: f64, b: f64, n: usize, base: f64) -> Tensor {
-        recipe(Location::caller(), |g| {
+        lazy_constant(Location::caller(), |g| {
             let i = g.iota(Type::new(DType::F64, [n]), 0);
             let s = g.mul_scalar(i, (b - a) / n.saturating_sub(1).max(1) as f64);
             let exponent = g.add_scalar(s, a);
@@ -163,7 +164,7 @@ impl Tensor {
             Ok(shape) if shape.rank() == 0 => Tensor::zeros_of(DType::I32, [0]),
             Ok(shape) => {
                 let ty = Type::new(DType::I32, shape);
-                stack((0..ty.rank()).map(|axis| recipe(at, |b| b.iota(ty.clone(), axis))), 0)
+                stack((0..ty.rank()).map(|axis| lazy_constant(at, |b| b.iota(ty.clone(), axis))), 0)
             }
             Err(why) => Tensor::fail("indices", why, at),
         }
@@ -241,7 +242,7 @@ impl Tensor {
     /// # Errors
     ///
     /// Returns a tensor that carries the error of `op` if there are fewer than two axes.
-    pub(crate) fn matrix_size(&self, op: &str, at: At) -> Result<(usize, usize), Tensor> {
+    pub(crate) fn matrix_size(&self, op: &str, at: CallSite) -> Result<(usize, usize), Tensor> {
         match self.type_or_error()?.shape[..] {
             [.., n, m] => Ok((n, m)),
             _ => Err(Tensor::fail(
@@ -361,9 +362,9 @@ fn diagonal_indices(length: usize, k: i64) -> [Tensor; 2] {
 }
 
 /// Returns a bool matrix that is true on and below diagonal `k`.
-fn triangle(rows: usize, columns: usize, k: i64, at: At) -> Tensor {
+fn triangle(rows: usize, columns: usize, k: i64, at: CallSite) -> Tensor {
     let k = k.clamp(-(rows as i64), columns as i64);
-    recipe(at, |b| {
+    lazy_constant(at, |b| {
         let ty = Type::new(DType::I32, [rows, columns]);
         let (i, j) = (b.iota(ty.clone(), 0), b.iota(ty, 1));
         let reach = b.add_scalar(i, k as f64);

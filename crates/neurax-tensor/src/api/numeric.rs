@@ -9,7 +9,7 @@ use super::{
     common::{example, formulas, promote_and_broadcast, tensor_or_error},
     sort::Side,
 };
-use crate::{Operand, Tensor, tensor::At};
+use crate::{Operand, Tensor, tensor::CallSite};
 use neurax_ir::{Kind, op::Binary};
 use std::{
     f64::consts::{FRAC_1_SQRT_2, LN_2, LOG2_E, PI},
@@ -44,7 +44,12 @@ macro_rules! pair_formulas {
 /// Returns a tensor that carries the error of `op` for complex numbers and shapes that do not
 /// broadcast.
 #[track_caller]
-fn float_pair(op: &str, x: &Tensor, y: impl Operand, at: At) -> Result<(Tensor, Tensor), Tensor> {
+fn float_pair(
+    op: &str,
+    x: &Tensor,
+    y: impl Operand,
+    at: CallSite,
+) -> Result<(Tensor, Tensor), Tensor> {
     let y = y.operand(x);
     let (x, y) = (x.real_float(op, at)?, y.real_float(op, at)?);
     match <[Tensor; 2]>::try_from(promote_and_broadcast(op, &[x, y], at)?) {

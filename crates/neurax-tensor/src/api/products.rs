@@ -1,7 +1,9 @@
 //! Products of vectors, matrices and tensors.
 
 use super::common::{promote_operands, tensor_or_error};
-use crate::{AxisInt, IntoAxes, Operand, Tensor, args::axes_or_error, emit::emit, tensor::At};
+use crate::{
+    AxisInt, IntoAxes, Operand, Tensor, args::axes_or_error, dispatch::dispatch, tensor::CallSite,
+};
 use neurax_ir::op::DotGeneral;
 use std::panic::Location;
 
@@ -17,7 +19,7 @@ pub(crate) fn contract(
     y: &Tensor,
     batch: [Vec<usize>; 2],
     over: [Vec<usize>; 2],
-    at: At,
+    at: CallSite,
 ) -> Result<Tensor, Tensor> {
     let xs = promote_operands(op, &[x.clone(), y.clone()], at)?;
     let dtype = xs[0].dtype();
@@ -36,7 +38,7 @@ pub(crate) fn contract(
             ));
         }
     }
-    Ok(emit(DotGeneral { lhs_batch, rhs_batch, lhs_contract, rhs_contract, dtype }, xs, at))
+    Ok(dispatch(DotGeneral { lhs_batch, rhs_batch, lhs_contract, rhs_contract, dtype }, xs, at))
 }
 
 impl Tensor {
@@ -67,7 +69,7 @@ impl Tensor {
 
     /// Contracts the last axis of `self` with `axis` of `other`, or multiplies if one is a scalar.
     #[track_caller]
-    fn sum_product(&self, op: &str, other: &Tensor, axis: usize, at: At) -> Tensor {
+    fn sum_product(&self, op: &str, other: &Tensor, axis: usize, at: CallSite) -> Tensor {
         if self.rank() == 0 || other.rank() == 0 {
             return self * other;
         }

@@ -9,10 +9,10 @@
 use crate::{
     DType, Error, IntoShape, Operand, Result, Scalar, Shape, Tensor, Tree, Type,
     args::axis_of,
-    emit::{apply, apply_lazily, emit},
+    dispatch::{apply_graph, apply_graph_lazily, dispatch},
     random_bits::{bits, block, gumbel, integers, normal, shuffled, uniform, words_of},
     shape::fixed,
-    tensor::At,
+    tensor::CallSite,
     tree::Visitor,
 };
 use neurax_ir::{Builder, Graph, Kind, Literal, Place, Value, op};
@@ -83,7 +83,7 @@ impl Key {
     fn sample(
         &self,
         name: &str,
-        at: At,
+        at: CallSite,
         build: impl FnOnce(&mut Builder, Value) -> Value,
     ) -> Tensor {
         let graph = self.0.ty().and_then(|ty| {
@@ -93,7 +93,7 @@ impl Key {
             graph_of(&[ty], at, |b, xs| build(b, xs[0]))
         });
         match graph {
-            Ok(graph) => apply_lazily(graph, vec![self.0.clone()], at),
+            Ok(graph) => apply_graph_lazily(graph, vec![self.0.clone()], at),
             Err(e) => Tensor::error_at(e, at),
         }
     }
@@ -103,7 +103,7 @@ impl Key {
         &self,
         name: &str,
         shape: impl IntoShape,
-        at: At,
+        at: CallSite,
         build: impl FnOnce(&mut Builder, Value, &Shape) -> Value,
     ) -> Tensor {
         match fixed(shape) {
@@ -187,7 +187,7 @@ impl Key {
             })
         });
         Key(match graph {
-            Ok(graph) => apply_lazily(graph, vec![self.0.clone(), data], at),
+            Ok(graph) => apply_graph_lazily(graph, vec![self.0.clone(), data], at),
             Err(e) => Tensor::error_at(e, at),
         })
     }
@@ -447,10 +447,10 @@ impl Key {
                 .0
                 .ty()
                 .and_then(|k| graph_of(&[k, ty.clone()], at, |b, xs| shuffled(b, xs[0], xs[1])));
-            let done = graph.and_then(|g| apply(&g, vec![self.0.clone(), x.clone()], at));
+            let done = graph.and_then(|g| apply_graph(&g, vec![self.0.clone(), x.clone()], at));
             return done.map_or_else(
                 |e| Tensor::error_at(e, at),
-                |outs| outs.into_iter().next().unwrap_or_else(Tensor::hollow),
+                |outs| outs.into_iter().next().unwrap_or_else(Tensor::placeholder),
             );
         }
         let order = self.permutation(ty.shape[axis]);
@@ -466,7 +466,7 @@ impl Key {
             sizes,
             mode: op::OutOfBounds::Clip,
         };
-        emit(gather, [rows, order.expand_dims(1)], at).move_axis(0, axis)
+        dispatch(gather, [rows, order.expand_dims(1)], at).move_axis(0, axis)
     }
 }
 
@@ -480,7 +480,7 @@ fn nth_key(b: &mut Builder, key: Value, n: usize, i: usize) -> Value {
 /// Builds a graph with inputs of `types` and the result of `build`.
 fn graph_of(
     types: &[Type],
-    at: At,
+    at: CallSite,
     build: impl FnOnce(&mut Builder, &[Value]) -> Value,
 ) -> Result<Graph> {
     let mut b = Builder::new();
@@ -491,7 +491,7 @@ fn graph_of(
 }
 
 /// Returns a tensor that carries an error of `name` if `dtype` is not f16, bf16, f32 or f64.
-fn float_only(name: &str, dtype: DType, at: At) -> Option<Tensor> {
+fn float_only(name: &str, dtype: DType, at: CallSite) -> Option<Tensor> {
     let ok = matches!(dtype, DType::F16 | DType::BF16 | DType::F32 | DType::F64);
     (!ok).then(|| {
         Tensor::fail(name, format!("expected dtype f16, bf16, f32 or f64, got {dtype}"), at)

@@ -2,7 +2,8 @@
 
 use super::common::tensor_or_error;
 use crate::{
-    AxisInt, IntoAxes, Operand, Shape, Tensor, args::axes_or_error, emit::emit, tensor::At,
+    AxisInt, IntoAxes, Operand, Shape, Tensor, args::axes_or_error, dispatch::dispatch,
+    tensor::CallSite,
 };
 use neurax_ir::op::{Broadcast, Concatenate, Pad, Reverse};
 use std::panic::Location;
@@ -73,7 +74,7 @@ impl Tensor {
         let at = Location::caller();
         match axes_or_error(self, &axes, "flip", at) {
             Ok(axes) if axes.is_empty() => self.clone(),
-            Ok(axes) => emit(Reverse { axes }, [self.clone()], at),
+            Ok(axes) => dispatch(Reverse { axes }, [self.clone()], at),
             Err(e) => e,
         }
     }
@@ -154,8 +155,11 @@ impl Tensor {
             let axis = self.axis_at(axis, "repeat", at)?;
             let shape = &self.type_or_error()?.shape;
             let dims = (0..=shape.rank()).filter(|&a| a != axis + 1).collect();
-            let wide =
-                emit(Broadcast { shape: shape.inserted(axis + 1, n), dims }, [self.clone()], at);
+            let wide = dispatch(
+                Broadcast { shape: shape.inserted(axis + 1, n), dims },
+                [self.clone()],
+                at,
+            );
             let mut merged = shape.clone();
             merged[axis] = repeated_size("repeat", shape[axis], n, at)?;
             Ok(wide.reshaped(merged, at))
@@ -192,7 +196,7 @@ impl Tensor {
             }
             let wide: Shape = times.iter().zip(&own).flat_map(|(&t, &n)| [t, n]).collect();
             let dims = (0..rank).map(|a| 2 * a + 1).collect();
-            Ok(emit(Broadcast { shape: wide, dims }, [self.reshaped(own, at)], at)
+            Ok(dispatch(Broadcast { shape: wide, dims }, [self.reshaped(own, at)], at)
                 .reshaped(merged, at))
         };
         tensor_or_error(tile())
@@ -230,7 +234,7 @@ impl Tensor {
             }
             let (low, high): (Vec<i64>, Vec<i64>) = widths.into_iter().unzip();
             let interior = vec![0; low.len()];
-            Ok(emit(Pad { low, high, interior }, [self.clone(), value.clone()], at))
+            Ok(dispatch(Pad { low, high, interior }, [self.clone(), value.clone()], at))
         };
         tensor_or_error(pad())
     }
@@ -293,7 +297,7 @@ impl Tensor {
         &self,
         widths: &[(usize, usize)],
         op: &str,
-        at: At,
+        at: CallSite,
     ) -> Result<Vec<(i64, i64)>, Tensor> {
         let ty = self.type_or_error()?;
         if widths.len() != ty.rank() {
@@ -330,7 +334,7 @@ impl Tensor {
         axis: usize,
         (low, high): (i64, i64),
         mode: PadMode,
-        at: At,
+        at: CallSite,
     ) -> Result<Tensor, Tensor> {
         let n = self.shape()[axis] as i64;
         let mode = if n == 1 { PadMode::Edge } else { mode };
@@ -351,7 +355,7 @@ impl Tensor {
     }
 
     /// Concatenates segments of an axis. Their indices are in range.
-    fn concat_segments(&self, axis: usize, segments: &[Segment], at: At) -> Tensor {
+    fn concat_segments(&self, axis: usize, segments: &[Segment], at: CallSite) -> Tensor {
         let mut parts: Vec<Tensor> = segments
             .iter()
             .filter(|r| r.count > 0)
@@ -360,12 +364,17 @@ impl Tensor {
         match parts.len() {
             0 => self.clone(),
             1 => parts.remove(0),
-            _ => emit(Concatenate { axis }, parts, at),
+            _ => dispatch(Concatenate { axis }, parts, at),
         }
     }
 
     /// Returns the entries of a segment of `axis`.
-    fn take_segment(&self, axis: usize, Segment { first, step, count }: Segment, at: At) -> Tensor {
+    fn take_segment(
+        &self,
+        axis: usize,
+        Segment { first, step, count }: Segment,
+        at: CallSite,
+    ) -> Tensor {
         let (from, size) = match step {
             0 => (first, 1),
             -1 => (first - count + 1, count),
@@ -377,7 +386,7 @@ impl Tensor {
         let (mut start, mut limit) = (vec![0; self.rank()], self.shape().to_vec());
         (start[axis], limit[axis]) = (from as usize, (from + size) as usize);
         let stride = vec![1; self.rank()];
-        let x = emit(neurax_ir::op::Slice { start, limit, stride }, [self.clone()], at);
+        let x = dispatch(neurax_ir::op::Slice { start, limit, stride }, [self.clone()], at);
         match step {
             0 => {
                 let mut shape = self.shape().0;
@@ -385,10 +394,10 @@ impl Tensor {
                 if count == 1 {
                     x
                 } else {
-                    emit(Broadcast { shape, dims: (0..self.rank()).collect() }, [x], at)
+                    dispatch(Broadcast { shape, dims: (0..self.rank()).collect() }, [x], at)
                 }
             }
-            -1 => emit(Reverse { axes: vec![axis] }, [x], at),
+            -1 => dispatch(Reverse { axes: vec![axis] }, [x], at),
             _ => x,
         }
     }
@@ -399,7 +408,7 @@ impl Tensor {
 /// # Errors
 ///
 /// Returns a tensor that carries the error of `op` if the size overflows.
-fn repeated_size(op: &str, n: usize, times: usize, at: At) -> Result<usize, Tensor> {
+fn repeated_size(op: &str, n: usize, times: usize, at: CallSite) -> Result<usize, Tensor> {
     n.checked_mul(times).ok_or_else(|| {
         Tensor::fail(op, format!("an axis of {n} entries cannot be repeated {times} times"), at)
     })

@@ -5,7 +5,8 @@
 
 use super::common::tensor_or_error;
 use crate::{
-    AxisInt, DType, IntoAxes, Operand, Tensor, args::axes_or_error, emit::emit, tensor::At,
+    AxisInt, DType, IntoAxes, Operand, Tensor, args::axes_or_error, dispatch::dispatch,
+    tensor::CallSite,
 };
 use neurax_ir::op::{ArgKind, ArgReduce, Reduce, ReduceKind};
 use std::panic::Location;
@@ -17,7 +18,7 @@ impl Tensor {
         kind: ReduceKind,
         name: &str,
         axes: &impl IntoAxes,
-        at: At,
+        at: CallSite,
     ) -> Tensor {
         match axes_or_error(self, axes, name, at) {
             Ok(list) => self.reduce_list(kind, &list, axes.keep(), at),
@@ -31,19 +32,19 @@ impl Tensor {
         kind: ReduceKind,
         axes: &[usize],
         keep: bool,
-        at: At,
+        at: CallSite,
     ) -> Tensor {
         let y = if axes.is_empty() {
             self.clone()
         } else {
-            emit(Reduce { kind, axes: axes.to_vec() }, [self.clone()], at)
+            dispatch(Reduce { kind, axes: axes.to_vec() }, [self.clone()], at)
         };
         if keep { y.reshaped(self.shape_without(axes, true), at) } else { y }
     }
 
     /// Converts bool and narrow integers to 32 bits, as NumPy does for sums and products, so that
     /// results do not wrap around immediately.
-    pub(crate) fn widen_integers(&self, at: At) -> Tensor {
+    pub(crate) fn widen_integers(&self, at: CallSite) -> Tensor {
         match self.dtype() {
             DType::Bool | DType::I2 | DType::I4 | DType::I8 | DType::I16 => {
                 self.convert(DType::I32, at)
@@ -116,7 +117,13 @@ impl Tensor {
     }
 
     /// Divides the sum of floats by the number of elements minus `ddof`.
-    pub(crate) fn mean_list(&self, axes: &[usize], keep: bool, ddof: usize, at: At) -> Tensor {
+    pub(crate) fn mean_list(
+        &self,
+        axes: &[usize],
+        keep: bool,
+        ddof: usize,
+        at: CallSite,
+    ) -> Tensor {
         let count: usize = axes.iter().map(|&a| self.shape()[a]).product();
         let sum = self.reduce_list(ReduceKind::Sum, axes, keep, at);
         // If `ddof` is the number of elements or more, the result is NaN or infinity, as in NumPy.
@@ -159,9 +166,9 @@ impl Tensor {
     }
 
     /// Returns the index of an extremum along `axis`.
-    fn arg_reduce(&self, kind: ArgKind, name: &str, axis: impl AxisInt, at: At) -> Tensor {
+    fn arg_reduce(&self, kind: ArgKind, name: &str, axis: impl AxisInt, at: CallSite) -> Tensor {
         match self.axis_at(axis, name, at) {
-            Ok(axis) => emit(ArgReduce { kind, axis }, [self.clone()], at),
+            Ok(axis) => dispatch(ArgReduce { kind, axis }, [self.clone()], at),
             Err(e) => e,
         }
     }

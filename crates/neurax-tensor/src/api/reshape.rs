@@ -3,9 +3,9 @@
 use crate::{
     Dim, IntoShape, Shape, Tensor,
     args::{AxisInt, axes_or_error, axis_of},
-    emit::emit,
+    dispatch::dispatch,
     shape::fixed,
-    tensor::At,
+    tensor::CallSite,
 };
 use neurax_ir::op::{Broadcast, Reshape, Transpose};
 use std::panic::Location;
@@ -33,7 +33,7 @@ impl Tensor {
         let Ok(ty) = self.type_ref() else { return self.clone() };
         match resolve_shape(ty.size(), &shape.dims()) {
             Ok(shape) if shape == ty.shape => self.clone(),
-            Ok(shape) => emit(Reshape { shape }, [self.clone()], at),
+            Ok(shape) => dispatch(Reshape { shape }, [self.clone()], at),
             Err(why) => Tensor::fail("reshape", format!("cannot reshape {ty} to {why}"), at),
         }
     }
@@ -67,9 +67,9 @@ impl Tensor {
         }
     }
 
-    pub(crate) fn permute_at(&self, permutation: Vec<usize>, at: At) -> Tensor {
+    pub(crate) fn permute_at(&self, permutation: Vec<usize>, at: CallSite) -> Tensor {
         let same = permutation.iter().enumerate().all(|(i, &p)| i == p);
-        if same { self.clone() } else { emit(Transpose { permutation }, [self.clone()], at) }
+        if same { self.clone() } else { dispatch(Transpose { permutation }, [self.clone()], at) }
     }
 
     /// Swaps the last two axes; vectors and scalars stay. Follows `numpy.matrix_transpose`.
@@ -122,7 +122,12 @@ impl Tensor {
         self.move_axis_at(from, to, Location::caller())
     }
 
-    pub(crate) fn move_axis_at(&self, from: impl AxisInt, to: impl AxisInt, at: At) -> Tensor {
+    pub(crate) fn move_axis_at(
+        &self,
+        from: impl AxisInt,
+        to: impl AxisInt,
+        at: CallSite,
+    ) -> Tensor {
         let Ok(ty) = self.type_ref() else { return self.clone() };
         match (axis_of(from.to_i64(), ty.rank()), axis_of(to.to_i64(), ty.rank())) {
             (Ok(from), Ok(to)) => {
@@ -157,7 +162,7 @@ impl Tensor {
         self.broadcast_at(shape, Location::caller())
     }
 
-    pub(crate) fn broadcast_at(&self, shape: impl IntoShape, at: At) -> Tensor {
+    pub(crate) fn broadcast_at(&self, shape: impl IntoShape, at: CallSite) -> Tensor {
         let Ok(ty) = self.type_ref() else { return self.clone() };
         let shape = match fixed(shape) {
             Ok(s) => s,
@@ -172,7 +177,7 @@ impl Tensor {
                 .all(|(a, b)| a == b || *a == 1);
         match fits {
             true if shape == ty.shape => self.clone(),
-            true => emit(
+            true => dispatch(
                 Broadcast { dims: (offset..shape.rank()).collect(), shape },
                 [self.clone()],
                 at,
@@ -197,7 +202,7 @@ impl Tensor {
         let at = Location::caller();
         let Ok(ty) = self.type_ref() else { return self.clone() };
         match axis_of(axis.to_i64(), ty.rank() + 1) {
-            Ok(a) => emit(Reshape { shape: ty.shape.inserted(a, 1) }, [self.clone()], at),
+            Ok(a) => dispatch(Reshape { shape: ty.shape.inserted(a, 1) }, [self.clone()], at),
             Err(why) => Tensor::fail(
                 "expand_dims",
                 format!("{why}, that of the result; the operand is {ty}"),

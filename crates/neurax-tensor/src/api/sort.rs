@@ -3,8 +3,8 @@
 use super::common::{promote_operands, tensor_or_error};
 use crate::{
     AxisInt, DType, Operand, Tensor, Type,
-    emit::{emit_all, recipe},
-    tensor::At,
+    dispatch::{dispatch_multi, lazy_constant},
+    tensor::CallSite,
 };
 use neurax_ir::{Kind, op::Sort};
 use std::panic::Location;
@@ -140,18 +140,19 @@ impl Tensor {
         op: &str,
         others: &[Tensor],
         axis: impl AxisInt,
-        at: At,
+        at: CallSite,
     ) -> Result<Vec<Tensor>, Tensor> {
         let axis = self.axis_at(axis, op, at)?;
         let xs = std::iter::once(self).chain(others).cloned();
-        let ys = emit_all(Sort { axis, keys: 1 }, xs, at).map_err(|e| Tensor::error_at(e, at))?;
+        let ys =
+            dispatch_multi(Sort { axis, keys: 1 }, xs, at).map_err(|e| Tensor::error_at(e, at))?;
         Ok(ys.into_iter().collect())
     }
 
     /// Returns the index along `axis` of each element, in the shape of this tensor.
-    fn indices_along(&self, axis: usize, at: At) -> Result<Tensor, Tensor> {
+    fn indices_along(&self, axis: usize, at: CallSite) -> Result<Tensor, Tensor> {
         let ty = Type::new(DType::I32, self.type_or_error()?.shape.clone());
-        Ok(recipe(at, |b| b.iota(ty, axis)))
+        Ok(lazy_constant(at, |b| b.iota(ty, axis)))
     }
 
     /// Finds the index, i32, at which each of `values` has to be inserted into this ascending

@@ -7,8 +7,8 @@
 use super::common::{promote_operands, tensor_or_error};
 use crate::{
     IntoEach, Shape, Tensor, Type, Windows,
-    emit::{emit, recipe},
-    tensor::At,
+    dispatch::{dispatch, lazy_constant},
+    tensor::CallSite,
     windows::one_each,
 };
 use neurax_ir::op::{Binary, Convolution, ReduceKind, ReduceWindow, Reverse, Slide};
@@ -51,7 +51,8 @@ impl Tensor {
             let slides =
                 options.slides(space, taps, &[1]).map_err(|why| fail("conv", why, self, at))?;
             let dtype = x.dtype();
-            let y = emit(Convolution { slides, groups: options.groups, dtype }, [x, kernel], at);
+            let y =
+                dispatch(Convolution { slides, groups: options.groups, dtype }, [x, kernel], at);
             Ok(channels_back(y, &options, at))
         };
         tensor_or_error(conv())
@@ -93,7 +94,8 @@ impl Tensor {
             let kernel = transposed_kernel(&kernel, x.shape()[1], options.groups, at)
                 .map_err(|why| fail("conv_transpose", why, self, at))?;
             let dtype = x.dtype();
-            let y = emit(Convolution { slides, groups: options.groups, dtype }, [x, kernel], at);
+            let y =
+                dispatch(Convolution { slides, groups: options.groups, dtype }, [x, kernel], at);
             Ok(channels_back(y, &options, at))
         };
         tensor_or_error(conv())
@@ -124,7 +126,7 @@ impl Tensor {
         let at = Location::caller();
         let pool = || {
             let (sizes, slides) = pool_windows("max_pool", self, sizes.each(), &options, at)?;
-            Ok(emit(ReduceWindow { kind: ReduceKind::Max, sizes, slides }, [self.clone()], at))
+            Ok(dispatch(ReduceWindow { kind: ReduceKind::Max, sizes, slides }, [self.clone()], at))
         };
         tensor_or_error(pool())
     }
@@ -157,7 +159,7 @@ impl Tensor {
             let (sizes, slides) = pool_windows("avg_pool", self, sizes.each(), &options, at)?;
             let (x, dtype) = self.clone().float(at).wide(at);
             let counts = window_counts(&x, &sizes, &slides, at);
-            let sum = emit(ReduceWindow { kind: ReduceKind::Sum, sizes, slides }, [x], at);
+            let sum = dispatch(ReduceWindow { kind: ReduceKind::Sum, sizes, slides }, [x], at);
             Ok(sum.binary(counts, Binary::Div, at).convert(dtype, at))
         };
         tensor_or_error(pool())
@@ -165,7 +167,7 @@ impl Tensor {
 }
 
 /// Returns a tensor that carries an error of `op` with the type of `x`.
-fn fail(op: &str, why: String, x: &Tensor, at: At) -> Tensor {
+fn fail(op: &str, why: String, x: &Tensor, at: CallSite) -> Tensor {
     Tensor::fail(op, format!("{why}; the operand is {}", x.dtype_and_shape()), at)
 }
 
@@ -175,7 +177,7 @@ fn channels_first(
     x: &Tensor,
     kernel: &Tensor,
     options: &Windows,
-    at: At,
+    at: CallSite,
 ) -> Result<(Tensor, Tensor), Tensor> {
     let rank = x.type_or_error()?.rank();
     if kernel.type_or_error()?.rank() != rank || rank < 2 {
@@ -197,7 +199,7 @@ fn channels_first(
 }
 
 /// Transposes a result with channels first to the layout of `options`.
-fn channels_back(y: Tensor, options: &Windows, at: At) -> Tensor {
+fn channels_back(y: Tensor, options: &Windows, at: CallSite) -> Tensor {
     let rank = y.rank();
     if !options.channels_last || y.error().is_some() {
         return y;
@@ -211,7 +213,7 @@ fn transposed_kernel(
     kernel: &Tensor,
     channels: usize,
     groups: usize,
-    at: At,
+    at: CallSite,
 ) -> Result<Tensor, String> {
     let shape = kernel.shape().to_vec();
     if shape[0] != channels {
@@ -241,7 +243,7 @@ fn transposed_kernel(
     Ok(if shape.len() == 2 {
         kernel
     } else {
-        emit(Reverse { axes: (2..shape.len()).collect() }, [kernel], at)
+        dispatch(Reverse { axes: (2..shape.len()).collect() }, [kernel], at)
     })
 }
 
@@ -252,7 +254,7 @@ fn pool_windows(
     x: &Tensor,
     sizes: Vec<usize>,
     options: &Windows,
-    at: At,
+    at: CallSite,
 ) -> Result<(Vec<usize>, Vec<Slide>), Tensor> {
     let shape = &x.type_or_error()?.shape;
     if shape.rank() < 2 {
@@ -281,7 +283,7 @@ fn surround<T: Copy>(front: usize, all: Vec<T>, one: T, back: usize) -> Vec<T> {
 
 /// Counts the elements under each window, at least 1. The counts have size 1 along the batch and
 /// channel axes.
-fn window_counts(x: &Tensor, sizes: &[usize], slides: &[Slide], at: At) -> Tensor {
+fn window_counts(x: &Tensor, sizes: &[usize], slides: &[Slide], at: CallSite) -> Tensor {
     let whole = |s: &Slide| s.low <= 0 && s.high <= 0;
     if slides.iter().all(whole) {
         return x.number(sizes.iter().product::<usize>() as f64);
@@ -289,7 +291,7 @@ fn window_counts(x: &Tensor, sizes: &[usize], slides: &[Slide], at: At) -> Tenso
     let plain = |i: usize| sizes[i] == 1 && slides[i] == Slide::default();
     let shape: Shape = (0..sizes.len()).map(|i| if plain(i) { 1 } else { x.shape()[i] }).collect();
     let ty = Type::new(x.dtype(), shape);
-    recipe(at, |b| {
+    lazy_constant(at, |b| {
         let ones = b.full(ty, 1.0);
         let count = b.emit(
             ReduceWindow { kind: ReduceKind::Sum, sizes: sizes.to_vec(), slides: slides.to_vec() },

@@ -4,7 +4,7 @@ use neurax_ir::{Error, Result};
 use std::{fs::File, path::Path, sync::Arc};
 
 /// The bytes of a file, kept alive by whoever holds a piece of them.
-pub(crate) type Mapped = Arc<dyn AsRef<[u8]> + Send + Sync>;
+pub(crate) type MappedFile = Arc<dyn AsRef<[u8]> + Send + Sync>;
 
 /// Maps a file read-only. Nothing is read before it is used, and pages are shared with other
 /// processes.
@@ -16,7 +16,7 @@ pub(crate) type Mapped = Arc<dyn AsRef<[u8]> + Send + Sync>;
     unsafe_code,
     reason = "a map is only as constant as its file: the documentation above says what the user must see to"
 )]
-pub(crate) fn map(path: &Path) -> Result<Mapped> {
+pub(crate) fn map(path: &Path) -> Result<MappedFile> {
     let failed = |e: std::io::Error| Error::new("load", format!("{}: {e}", path.display()));
     let file = File::open(path).map_err(failed)?;
     if file.metadata().map_err(failed)?.len() == 0 {

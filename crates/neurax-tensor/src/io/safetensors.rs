@@ -2,7 +2,7 @@
 //! names, types and offsets in JSON, then the bytes. Reading maps the file: no byte is copied until
 //! it is used.
 
-use super::map::{Mapped, map};
+use super::map::{MappedFile, map};
 use crate::{Tensor, Tree};
 use neurax_ir::{Bytes, DType, Error, Literal, Result, Type};
 use safetensors::{Dtype, tensor::TensorInfo};
@@ -198,7 +198,7 @@ fn write(path: &Path, header: &[u8], leaves: &[Stored]) -> std::io::Result<()> {
     file.flush()
 }
 
-fn read(file: &Mapped) -> Result<BTreeMap<String, Tensor>> {
+fn read(file: &MappedFile) -> Result<BTreeMap<String, Tensor>> {
     let bytes = (**file).as_ref();
     let (header, start) = header(bytes)?;
     let mut entries = Vec::new();
@@ -267,7 +267,7 @@ fn check_cover(entries: &mut [(String, TensorInfo)], size: usize) -> Result<()> 
     Ok(())
 }
 
-fn tensor(file: &Mapped, start: usize, name: &str, info: TensorInfo) -> Result<Tensor> {
+fn tensor(file: &MappedFile, start: usize, name: &str, info: TensorInfo) -> Result<Tensor> {
     let (from, to) = info.data_offsets;
     let known = DTYPES.iter().find(|(_, theirs)| *theirs == info.dtype);
     let &(dtype, _) = known.ok_or_else(|| {
@@ -284,7 +284,7 @@ fn tensor(file: &Mapped, start: usize, name: &str, info: TensorInfo) -> Result<T
     Ok(Tensor::from(Literal::new(ty, bytes)?))
 }
 
-fn window(file: &Mapped, range: Range<usize>, dtype: DType, name: &str) -> Result<Bytes> {
+fn window(file: &MappedFile, range: Range<usize>, dtype: DType, name: &str) -> Result<Bytes> {
     let bytes = Bytes::borrowed(file.clone(), range, (dtype.bits() / 8).min(8));
     let bytes = bytes.ok_or_else(|| malformed(format!("`{name}` lies outside of the file")))?;
     let bytes = match little_endian(&bytes, dtype) {

@@ -2,8 +2,8 @@
 
 use crate::{
     Func, Function, Tree,
-    closed::{Mode, join, trace},
-    emit::emit_all,
+    dispatch::dispatch_multi,
+    traced_fn::{Constants, trace_fn, unify_captures},
     tree::into_vec,
 };
 use neurax_ir::op;
@@ -24,19 +24,20 @@ use std::{panic::Location, sync::Arc};
 pub fn checkpoint<'f, A: Tree, O: Tree, F: Function<A, Out = O> + 'f>(f: F) -> Func<'f, A, O> {
     let at = Location::caller();
     Func::new(move |a: A| {
-        let closed = trace(&|a| f.apply(a), &a, Mode::Program, at);
-        let outs = closed.part().and_then(|p| join(&[p])).and_then(|joint| {
-            let [body] = joint
-                .graphs
-                .try_into()
-                .map_err(|_| crate::Error::new("checkpoint", "one graph was expected"))?;
-            let leaves = closed.operands(into_vec(a)).into_iter().take(closed.args());
-            emit_all(
-                op::Checkpoint { body: Arc::new(body) },
-                joint.captures.into_iter().chain(leaves),
-                at,
-            )
-        });
+        let closed = trace_fn(&|a| f.apply(a), &a, Constants::Inline, at);
+        let outs =
+            closed.capturing_graph().and_then(|p| unify_captures(&[p])).and_then(|unified| {
+                let [body] = unified
+                    .graphs
+                    .try_into()
+                    .map_err(|_| crate::Error::new("checkpoint", "one graph was expected"))?;
+                let leaves = closed.operands(into_vec(a)).into_iter().take(closed.arg_count());
+                dispatch_multi(
+                    op::Checkpoint { body: Arc::new(body) },
+                    unified.captures.into_iter().chain(leaves),
+                    at,
+                )
+            });
         closed.out.fill_or_fail(outs, at)
     })
 }

@@ -2,14 +2,14 @@
 
 use crate::{
     DType, Tensor, Tree,
-    emit::{emit, recipe},
-    tensor::At,
+    dispatch::{dispatch, lazy_constant},
+    tensor::CallSite,
 };
 use neurax_ir::op::{AllReduce, AxisIndex, Binary, ReduceKind};
 use std::panic::Location;
 
-fn all_reduce(kind: ReduceKind, x: &Tensor, axis: &str, at: At) -> Tensor {
-    emit(AllReduce { kind, axis: axis.into() }, [x.clone()], at)
+fn all_reduce(kind: ReduceKind, x: &Tensor, axis: &str, at: CallSite) -> Tensor {
+    dispatch(AllReduce { kind, axis: axis.into() }, [x.clone()], at)
 }
 
 /// The sum over all members of a named axis; every member gets it.
@@ -62,5 +62,5 @@ pub fn pmean<T: Tree>(x: &T, axis: &str) -> T {
 /// ```
 #[track_caller]
 pub fn axis_index(axis: &str) -> Tensor {
-    recipe(Location::caller(), |b| b.emit(AxisIndex { axis: axis.into() }, &[]))
+    lazy_constant(Location::caller(), |b| b.emit(AxisIndex { axis: axis.into() }, &[]))
 }

@@ -3,9 +3,9 @@
 use crate::{
     DType, Error, Result, Tensor, Tree, Type,
     args::AxisInt,
-    closed::{Closed, Mode, join, trace, trace_with},
-    emit::{Outs, emit_all},
-    tensor::At,
+    dispatch::{Outs, dispatch_multi},
+    tensor::CallSite,
+    traced_fn::{Constants, TracedFn, trace_fn, trace_fn_as, unify_captures},
     tree::{all_errors, first_error, into_vec, to_vec},
 };
 use neurax_ir::{Graph, op};
@@ -81,8 +81,8 @@ pub fn fori<C: Tree>(range: Range<impl AxisInt>, init: C, body: impl Fn(Tensor, 
 #[track_caller]
 pub fn while_loop<C: Tree>(init: C, cond: impl Fn(&C) -> Tensor, body: impl Fn(C) -> C) -> C {
     let at = Location::caller();
-    let test = trace(&|c: C| cond(&c), &init, Mode::Program, at);
-    let step = trace(&body, &init, Mode::Program, at);
+    let test = trace_fn(&|c: C| cond(&c), &init, Constants::Inline, at);
+    let step = trace_fn(&body, &init, Constants::Inline, at);
     let run = || -> Result<Outs> {
         if let Some(e) = first_error(&init) {
             return Err(e);
@@ -105,7 +105,7 @@ pub fn while_loop<C: Tree>(init: C, cond: impl Fn(&C) -> Tensor, body: impl Fn(C
             cond: Arc::new(cond),
             body: Arc::new(body),
         };
-        emit_all(op, cond_captures.into_iter().chain(body_captures).chain(to_vec(&init)), at)
+        dispatch_multi(op, cond_captures.into_iter().chain(body_captures).chain(to_vec(&init)), at)
     };
     step.out.fill_or_fail(run(), at)
 }
@@ -158,13 +158,13 @@ pub fn switch<O: Tree, const N: usize>(index: &Tensor, branches: &[&dyn Fn() -> 
 }
 
 /// There is at least one branch.
-fn branch<O: Tree>(op: &str, index: Tensor, branches: &[&dyn Fn() -> O], at: At) -> O {
-    let closed: Vec<Closed<O>> =
-        branches.iter().map(|f| trace(&|()| f(), &(), Mode::Program, at)).collect();
+fn branch<O: Tree>(op: &str, index: Tensor, branches: &[&dyn Fn() -> O], at: CallSite) -> O {
+    let closed: Vec<TracedFn<O>> =
+        branches.iter().map(|f| trace_fn(&|()| f(), &(), Constants::Inline, at)).collect();
     let run = || -> Result<Outs> {
         let index = index.ok()?;
-        closed.iter().try_for_each(Closed::check)?;
-        let parts = closed.iter().map(Closed::part).collect::<Result<Vec<_>>>()?;
+        closed.iter().try_for_each(TracedFn::check)?;
+        let parts = closed.iter().map(TracedFn::capturing_graph).collect::<Result<Vec<_>>>()?;
         let first = &parts[0].graph.output_types();
         for (i, (part, c)) in parts.iter().zip(&closed).enumerate().skip(1) {
             if c.out.paths() != closed[0].out.paths() {
@@ -188,9 +188,9 @@ fn branch<O: Tree>(op: &str, index: Tensor, branches: &[&dyn Fn() -> O], at: At)
                 ));
             }
         }
-        let joint = join(&parts)?;
-        let op = op::Cond { branches: joint.graphs.into_iter().map(Arc::new).collect() };
-        emit_all(op, std::iter::once(index).chain(joint.captures), at)
+        let unified = unify_captures(&parts)?;
+        let op = op::Cond { branches: unified.graphs.into_iter().map(Arc::new).collect() };
+        dispatch_multi(op, std::iter::once(index).chain(unified.captures), at)
     };
     closed[0].out.fill_or_fail(run(), at)
 }
@@ -200,7 +200,7 @@ fn run_scan<C: Tree, X: Tree, Y: Tree>(
     xs: X,
     body: &dyn Fn(C, X) -> (C, Y),
     reverse: bool,
-    at: At,
+    at: CallSite,
 ) -> (C, Y) {
     let args = (init, xs);
     let mut carries = 0;
@@ -213,7 +213,7 @@ fn run_scan<C: Tree, X: Tree, Y: Tree>(
         _ => Ok(t.with_shape(t.shape.removed(0))),
     };
     let closed =
-        trace_with(&|(c, x): (C, X)| body(c, x), &args, Mode::Program, at, &mut { member });
+        trace_fn_as(&|(c, x): (C, X)| body(c, x), &args, Constants::Inline, at, &mut { member });
     let run = |args: (C, X)| -> Result<Outs> {
         if let Some(e) = first_error(&args) {
             return Err(e);
@@ -224,20 +224,20 @@ fn run_scan<C: Tree, X: Tree, Y: Tree>(
         check_carries("scan", &paths, &types(&args.0)?, &body.output_types())?;
         let op =
             op::Scan { body: Arc::new(body), length, reverse, consts: captures.len(), carries };
-        emit_all(op, captures.into_iter().chain(into_vec(args)), at)
+        dispatch_multi(op, captures.into_iter().chain(into_vec(args)), at)
     };
     let outs = run(args);
     closed.out.fill_or_fail(outs, at)
 }
 
 /// The graph of a traced function with its captures in front, and the captures.
-fn alone<O: Tree>(closed: &Closed<O>) -> Result<(Graph, Vec<Tensor>)> {
+fn alone<O: Tree>(closed: &TracedFn<O>) -> Result<(Graph, Vec<Tensor>)> {
     closed.check()?;
-    let mut joint = join(&[closed.part()?])?;
-    joint
+    let mut unified = unify_captures(&[closed.capturing_graph()?])?;
+    unified
         .graphs
         .pop()
-        .map(|g| (g, joint.captures))
+        .map(|g| (g, unified.captures))
         .ok_or_else(|| Error::new("trace", "one graph was expected"))
 }
 

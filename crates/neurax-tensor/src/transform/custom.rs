@@ -2,9 +2,9 @@
 
 use crate::{
     Error, Func, Function, Result, Tensor, Tree, Type,
-    closed::{Closed, Mode, join, trace},
-    emit::{Outs, emit, emit_all},
-    tensor::At,
+    dispatch::{Outs, dispatch, dispatch_multi},
+    tensor::CallSite,
+    traced_fn::{Constants, TracedFn, trace_fn, unify_captures},
     tree::{first_error, into_vec},
 };
 use neurax_ir::{Builder, Graph, composite};
@@ -29,16 +29,16 @@ pub fn custom_jvp<'f, A: Tree, O: Tree>(
 ) -> Func<'f, A, O> {
     let at = Location::caller();
     Func::new(move |a: A| {
-        let body = trace(&|a| f.apply(a), &a, Mode::Program, at);
+        let body = trace_fn(&|a| f.apply(a), &a, Constants::Inline, at);
         if first_error(&a).is_some() || body.check().is_err() {
             return body.call(into_vec(a), at);
         }
         let outs = jvp_graph(&rule, &a, &body, at).and_then(|r| {
-            let joint = join(&[body.part()?, r.part()?])?;
-            let [f, jvp] = two(joint.graphs)?;
+            let unified = unify_captures(&[body.capturing_graph()?, r.capturing_graph()?])?;
+            let [f, jvp] = two(unified.graphs)?;
             record(
                 Rules { body: f, jvp: Some(jvp), reverse: None },
-                joint.captures,
+                unified.captures,
                 into_vec(a),
                 at,
             )
@@ -68,22 +68,26 @@ pub fn custom_vjp<'f, A: Tree, O: Tree, R: Tree>(
 ) -> Func<'f, A, O> {
     let at = Location::caller();
     Func::new(move |a: A| {
-        let body = trace(&|a| f.apply(a), &a, Mode::Program, at);
+        let body = trace_fn(&|a| f.apply(a), &a, Constants::Inline, at);
         if first_error(&a).is_some() || body.check().is_err() {
             return body.call(into_vec(a), at);
         }
         let outs = vjp_graphs(&forward, &backward, &a, &body, at)
             .and_then(|(fwd, bwd)| {
-                let joint = join(&[body.part()?, fwd.part()?, bwd.part()?])?;
-                let count = joint.captures.len();
-                let [f, fwd, bwd] = three(joint.graphs)?;
+                let unified = unify_captures(&[
+                    body.capturing_graph()?,
+                    fwd.capturing_graph()?,
+                    bwd.capturing_graph()?,
+                ])?;
+                let count = unified.captures.len();
+                let [f, fwd, bwd] = three(unified.graphs)?;
                 let ys = f.outputs().len();
                 let residuals = fwd.outputs().len() - ys;
                 let reverse =
                     (with_captures_out(&fwd, count)?, residuals_first(&bwd, count, residuals)?);
                 record(
                     Rules { body: f, jvp: None, reverse: Some(reverse) },
-                    joint.captures,
+                    unified.captures,
                     into_vec(a),
                     at,
                 )
@@ -99,7 +103,7 @@ struct Rules {
     reverse: Option<(Graph, Graph)>,
 }
 
-fn record(rules: Rules, captures: Vec<Tensor>, leaves: Vec<Tensor>, at: At) -> Result<Outs> {
+fn record(rules: Rules, captures: Vec<Tensor>, leaves: Vec<Tensor>, at: CallSite) -> Result<Outs> {
     let callee = if rules.jvp.is_some() { "custom_jvp" } else { "custom_vjp" };
     let (forward, backward) =
         rules.reverse.map_or((None, None), |(f, b)| (Some(Arc::new(f)), Some(Arc::new(b))));
@@ -111,7 +115,7 @@ fn record(rules: Rules, captures: Vec<Tensor>, leaves: Vec<Tensor>, at: At) -> R
         forward,
         backward,
     };
-    emit_all(op, captures.into_iter().chain(leaves), at)
+    dispatch_multi(op, captures.into_iter().chain(leaves), at)
 }
 
 /// The rule as `(xs.., directions of the differentiable xs..) -> (ys.., directions of the
@@ -119,16 +123,16 @@ fn record(rules: Rules, captures: Vec<Tensor>, leaves: Vec<Tensor>, at: At) -> R
 fn jvp_graph<A: Tree, O: Tree>(
     rule: &impl Function<(A, A), Out = (O, O)>,
     a: &A,
-    body: &Closed<O>,
-    at: At,
-) -> Result<Closed<(O, Vec<Tensor>)>> {
+    body: &TracedFn<O>,
+    at: CallSite,
+) -> Result<TracedFn<(O, Vec<Tensor>)>> {
     let flat = |(p, ds): (A, Vec<Tensor>)| {
         let t = fill_in(&p, ds, at);
         let (y, dy) = rule.apply((p, t));
         (y, differentiable_leaves(&dy))
     };
     let like = (a.map_leaves(Tensor::clone), differentiable_leaves(a));
-    let traced = trace(&flat, &like, Mode::Program, at);
+    let traced = trace_fn(&flat, &like, Constants::Inline, at);
     traced.check()?;
     let ys = body.graph()?.output_types();
     let dys = ys.iter().filter(|t| t.dtype.is_differentiable()).cloned();
@@ -146,20 +150,20 @@ fn vjp_graphs<A: Tree, O: Tree, R: Tree>(
     forward: &impl Function<A, Out = (O, R)>,
     backward: &impl Function<(R, O), Out = A>,
     a: &A,
-    body: &Closed<O>,
-    at: At,
-) -> Result<(Closed<(O, R)>, Closed<Vec<Tensor>>)> {
-    let fwd = trace(&|a| forward.apply(a), a, Mode::Program, at);
+    body: &TracedFn<O>,
+    at: CallSite,
+) -> Result<(TracedFn<(O, R)>, TracedFn<Vec<Tensor>>)> {
+    let fwd = trace_fn(&|a| forward.apply(a), a, Constants::Inline, at);
     fwd.check()?;
     let (types, ys) = (fwd.graph()?.output_types(), body.graph()?.output_types());
     same_types("the result of the forward rule", &types[..ys.len().min(types.len())], &ys)?;
     let standins = types.iter().map(|t| Tensor::zeros_of(t.dtype, &t.shape));
     let (y, r) = fwd.out.fill(standins);
-    let hollow = y.map_leaves(Tensor::clone);
+    let placeholder = y.map_leaves(Tensor::clone);
     let flat = |(r, weights): (R, Vec<Tensor>)| {
-        differentiable_leaves(&backward.apply((r, fill_in(&hollow, weights, at))))
+        differentiable_leaves(&backward.apply((r, fill_in(&placeholder, weights, at))))
     };
-    let bwd = trace(&flat, &(r, differentiable_leaves(&y)), Mode::Program, at);
+    let bwd = trace_fn(&flat, &(r, differentiable_leaves(&y)), Constants::Inline, at);
     bwd.check()?;
     let want: Vec<Type> = differentiable_leaves(a).iter().map(Tensor::ty).collect::<Result<_>>()?;
     same_types("the result of the backward rule", &bwd.graph()?.output_types(), &want)?;
@@ -175,11 +179,11 @@ fn differentiable_leaves<T: Tree>(t: &T) -> Vec<Tensor> {
 }
 
 /// A tree like `like` with the next of `ds` in each differentiable leaf, and zeros in the others.
-fn fill_in<T: Tree>(like: &T, ds: Vec<Tensor>, at: At) -> T {
+fn fill_in<T: Tree>(like: &T, ds: Vec<Tensor>, at: CallSite) -> T {
     let mut ds = ds.into_iter();
     like.map_leaves(|x| {
         if x.dtype().is_differentiable() {
-            ds.next().unwrap_or_else(Tensor::hollow)
+            ds.next().unwrap_or_else(Tensor::placeholder)
         } else {
             x.zeros_at(at)
         }
@@ -225,7 +229,7 @@ fn three(graphs: Vec<Graph>) -> Result<[Graph; 3]> {
 }
 
 /// `x`, with a rule that says that its derivative is zero.
-pub(super) fn without_derivative(x: &Tensor, at: At) -> Tensor {
+pub(super) fn without_derivative(x: &Tensor, at: CallSite) -> Tensor {
     let graph = || -> Result<composite::Function> {
         let ty = x.ty()?;
         let mut b = Builder::new();
@@ -248,7 +252,7 @@ pub(super) fn without_derivative(x: &Tensor, at: At) -> Tensor {
         })
     };
     match graph() {
-        Ok(op) => emit(op, [x.clone()], at),
+        Ok(op) => dispatch(op, [x.clone()], at),
         Err(e) => Tensor::error_at(e, at),
     }
 }

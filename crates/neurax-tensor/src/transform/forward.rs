@@ -3,9 +3,9 @@
 use super::grad::{derivatives, refused_leaves};
 use crate::{
     Error, Func, Function, Result, Tensor, Tree,
-    closed::{Closed, Mode, Slot, trace},
-    emit::{Outs, apply},
-    tensor::At,
+    dispatch::{Outs, apply_graph},
+    tensor::CallSite,
+    traced_fn::{Constants, OutputLeaf, TracedFn, trace_fn},
     tree::{all_errors, into_vec},
 };
 use neurax_ir::transform;
@@ -25,12 +25,12 @@ use std::{panic::Location, sync::Arc};
 #[track_caller]
 pub fn jvp<P: Tree, O: Tree>(f: impl Function<P, Out = O>, p: P, t: P) -> (O, O) {
     let at = Location::caller();
-    let closed = trace(&|p| f.apply(p), &p, Mode::Transform, at);
+    let closed = trace_fn(&|p| f.apply(p), &p, Constants::Capture, at);
     let active = closed.active(&refused_leaves("jvp", &p, at));
     let done = directions("jvp", &p, &t).and_then(|ts| {
         let j = transform::jvp(closed.graph()?, &active)?;
         let operands = closed.operands(into_vec(p)).into_iter().chain(ts).collect();
-        Ok((apply(&j.graph, operands, at)?, j.outputs))
+        Ok((apply_graph(&j.graph, operands, at)?, j.outputs))
     });
     match done {
         Ok((outs, marked)) => {
@@ -59,13 +59,13 @@ pub fn linearize<P: Tree, O: Tree>(f: impl Function<P, Out = O>, p: P) -> (O, Fu
 pub(super) fn linearize_at<P: Tree, O: Tree>(
     f: impl Function<P, Out = O>,
     p: P,
-    at: At,
+    at: CallSite,
 ) -> (O, Func<'static, P, O>) {
-    let closed = Arc::new(trace(&|p| f.apply(p), &p, Mode::Transform, at));
+    let closed = Arc::new(trace_fn(&|p| f.apply(p), &p, Constants::Capture, at));
     let active = closed.active(&refused_leaves("linearize", &p, at));
     let like = p.map_leaves(Tensor::zeros_like);
     let done = closed.graph().and_then(|g| transform::linearize(g, &active)).and_then(|l| {
-        let outs = apply(&l.primal, closed.operands(into_vec(p)), at)?;
+        let outs = apply_graph(&l.primal, closed.operands(into_vec(p)), at)?;
         Ok((outs, l))
     });
     let (outs, l) = match done {
@@ -76,8 +76,9 @@ pub(super) fn linearize_at<P: Tree, O: Tree>(
     let (ys, residuals) = (ys.to_vec(), residuals.to_vec());
     let y = closed.out.fill(ys.clone());
     let derivative = move |t: P| {
-        let outs = directions("linearize", &like, &t)
-            .and_then(|ts| apply(&l.linear, residuals.iter().cloned().chain(ts).collect(), at));
+        let outs = directions("linearize", &like, &t).and_then(|ts| {
+            apply_graph(&l.linear, residuals.iter().cloned().chain(ts).collect(), at)
+        });
         let outs: Result<Outs> = outs.map(|dys| spread(&ys, &dys, &l.outputs, at).into());
         closed.out.fill_or_fail(outs, at)
     };
@@ -102,14 +103,14 @@ pub fn vjp<P: Tree, O: Tree>(f: impl Function<P, Out = O>, p: P) -> (O, Func<'st
 pub(super) fn vjp_at<P: Tree, O: Tree>(
     f: impl Function<P, Out = O>,
     p: P,
-    at: At,
+    at: CallSite,
 ) -> (O, Func<'static, O, P>) {
-    let closed = trace(&|p| f.apply(p), &p, Mode::Transform, at);
+    let closed = trace_fn(&|p| f.apply(p), &p, Constants::Capture, at);
     let refused = refused_leaves("vjp", &p, at);
-    let like = p.map_leaves(|_| Tensor::hollow());
+    let like = p.map_leaves(|_| Tensor::placeholder());
     let done =
         closed.graph().and_then(|g| transform::vjp(g, &closed.active(&refused))).and_then(|v| {
-            let outs = apply(&v.primal, closed.operands(into_vec(p)), at)?;
+            let outs = apply_graph(&v.primal, closed.operands(into_vec(p)), at)?;
             Ok((outs, v))
         });
     let (outs, v) = match done {
@@ -121,9 +122,9 @@ pub(super) fn vjp_at<P: Tree, O: Tree>(
     let y = closed.out.fill(ys.clone());
     let pull = move |ct: O| {
         let cts = weights(&closed, &ys, &v.outputs, &ct);
-        match cts
-            .and_then(|cts| apply(&v.backward, residuals.iter().cloned().chain(cts).collect(), at))
-        {
+        match cts.and_then(|cts| {
+            apply_graph(&v.backward, residuals.iter().cloned().chain(cts).collect(), at)
+        }) {
             Ok(outs) => derivatives(&like, &refused, outs.into_iter()),
             Err(e) => all_errors(&like, &e, at),
         }
@@ -158,30 +159,34 @@ fn fitting(op: &str, path: &str, x: &Tensor, t: &Tensor) -> Result<Tensor> {
 
 /// The weights of those results that have a derivative.
 fn weights<O: Tree>(
-    closed: &Closed<O>,
+    closed: &TracedFn<O>,
     ys: &[Tensor],
     marked: &[bool],
     ct: &O,
 ) -> Result<Vec<Tensor>> {
     let cts = ct.leaves();
-    if cts.len() != closed.out.slots.len() {
+    if cts.len() != closed.out.leaves.len() {
         return Err(Error::new(
             "vjp",
             "the weights are a tree of another structure than the result",
         ));
     }
-    let wanted = closed.out.slots.iter().zip(cts).filter_map(|(slot, (path, ct))| match slot {
-        Slot::Output(i) if marked[*i] => Some(fitting("vjp", &path, &ys[*i], ct)),
+    let wanted = closed.out.leaves.iter().zip(cts).filter_map(|(slot, (path, ct))| match slot {
+        OutputLeaf::Output(i) if marked[*i] => Some(fitting("vjp", &path, &ys[*i], ct)),
         _ => None,
     });
     wanted.collect()
 }
 
 /// A derivative for every result: zero where there is none.
-fn spread(ys: &[Tensor], dys: &[Tensor], marked: &[bool], at: At) -> Vec<Tensor> {
+fn spread(ys: &[Tensor], dys: &[Tensor], marked: &[bool], at: CallSite) -> Vec<Tensor> {
     let mut dys = dys.iter().cloned();
     ys.iter()
         .zip(marked)
-        .map(|(y, m)| if *m { dys.next().unwrap_or_else(Tensor::hollow) } else { y.zeros_at(at) })
+        .map(
+            |(y, m)| {
+                if *m { dys.next().unwrap_or_else(Tensor::placeholder) } else { y.zeros_at(at) }
+            },
+        )
         .collect()
 }

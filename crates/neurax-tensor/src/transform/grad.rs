@@ -2,12 +2,12 @@
 
 use crate::{
     Error, Func, Function, Loss, Result, Tensor, Tree,
-    closed::{Closed, Mode, Slot, place, trace},
-    emit::apply,
-    tensor::At,
+    dispatch::apply_graph,
+    tensor::CallSite,
+    traced_fn::{Constants, OutputLeaf, TracedFn, trace_fn},
     tree::{all_errors, into_vec},
 };
-use neurax_ir::transform;
+use neurax_ir::{Place, transform};
 use std::panic::Location;
 
 /// The gradient of a function whose result is one number, with respect to its whole argument: a
@@ -66,10 +66,10 @@ pub fn value_and_grad_at<P: Tree + Clone, L: Loss>(p: &P, f: impl Fn(P) -> L) ->
     differentiate(&f, p.clone(), Location::caller())
 }
 
-fn differentiate<P: Tree, L: Loss>(f: &dyn Fn(P) -> L, p: P, at: At) -> (L, P) {
-    let closed = trace(f, &p, Mode::Transform, at);
+fn differentiate<P: Tree, L: Loss>(f: &dyn Fn(P) -> L, p: P, at: CallSite) -> (L, P) {
+    let closed = trace_fn(f, &p, Constants::Capture, at);
     let refused = refused_leaves("grad", &p, at);
-    let like = p.map_leaves(|_| Tensor::hollow());
+    let like = p.map_leaves(|_| Tensor::placeholder());
     let leaves = into_vec(p);
     let graph = loss_is_good(&closed, &refused)
         .and_then(|()| transform::grad(closed.graph()?, &closed.active(&refused)));
@@ -77,7 +77,7 @@ fn differentiate<P: Tree, L: Loss>(f: &dyn Fn(P) -> L, p: P, at: At) -> (L, P) {
         Ok(g) => g,
         Err(e) => return (closed.call(leaves, at), all_errors(&like, &e, at)),
     };
-    match apply(&graph, closed.operands(leaves), at) {
+    match apply_graph(&graph, closed.operands(leaves), at) {
         Ok(outs) => {
             let mut outs = outs.into_iter();
             let count = closed.graph().map_or(0, |g| g.outputs().len());
@@ -89,7 +89,7 @@ fn differentiate<P: Tree, L: Loss>(f: &dyn Fn(P) -> L, p: P, at: At) -> (L, P) {
 }
 
 /// For every leaf, the error that stands in for its derivative if it has none.
-pub(super) fn refused_leaves<P: Tree>(op: &str, p: &P, at: At) -> Vec<Option<Error>> {
+pub(super) fn refused_leaves<P: Tree>(op: &str, p: &P, at: CallSite) -> Vec<Option<Error>> {
     let mut refused = vec![];
     p.each(|path, x| {
         refused.push(match x.type_ref() {
@@ -98,7 +98,7 @@ pub(super) fn refused_leaves<P: Tree>(op: &str, p: &P, at: At) -> Vec<Option<Err
             Ok(t) => {
                 let leaf = if path.is_empty() { "the argument".to_string() } else { format!("leaf `{path}` of the argument") };
                 let why = format!("{leaf} is {t}: only floats can be differentiated; capture it, convert it to a float{}", as_number(path));
-                Some(Error::new(op, why).at(&place(at)))
+                Some(Error::new(op, why).at(&Place::Source(at)))
             }
         });
     });
@@ -125,24 +125,24 @@ pub(super) fn derivatives<P: Tree>(
 ) -> P {
     let leaf = |r: &Option<Error>| match r {
         Some(e) => Tensor::from_error(e.clone()),
-        None => next.next().unwrap_or_else(Tensor::hollow),
+        None => next.next().unwrap_or_else(Tensor::placeholder),
     };
     like.with_leaves(refused.iter().map(leaf).collect::<Vec<_>>())
 }
 
-impl<O: Tree> Closed<O> {
+impl<O: Tree> TracedFn<O> {
     /// Which inputs of the graph are differentiated: the good leaves that are not refused.
     pub(super) fn active(&self, refused: &[Option<Error>]) -> Vec<bool> {
         let leaves =
-            refused.iter().zip(&self.good).filter(|(_, good)| **good).map(|(r, _)| r.is_none());
+            refused.iter().zip(&self.is_input).filter(|(_, good)| **good).map(|(r, _)| r.is_none());
         leaves.chain(self.captures.iter().map(|_| false)).collect()
     }
 }
 
-fn loss_is_good<L: Loss>(closed: &Closed<L>, refused: &[Option<Error>]) -> Result<()> {
-    match closed.out.slots.first() {
-        Some(Slot::Error(e)) => return Err(e.clone()),
-        Some(Slot::Output(_)) => {}
+fn loss_is_good<L: Loss>(closed: &TracedFn<L>, refused: &[Option<Error>]) -> Result<()> {
+    match closed.out.leaves.first() {
+        Some(OutputLeaf::Error(e)) => return Err(e.clone()),
+        Some(OutputLeaf::Output(_)) => {}
         None => return Err(Error::new("grad", "the function gives nothing; it must give a loss")),
     }
     match refused.iter().flatten().next() {

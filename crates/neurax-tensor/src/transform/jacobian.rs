@@ -5,7 +5,7 @@ use super::{
     grad,
     vmap::{Axes, map},
 };
-use crate::{Func, Function, Tensor, Tree, tensor::At};
+use crate::{Func, Function, Tensor, Tree, tensor::CallSite};
 use std::panic::Location;
 
 /// All derivatives of a function of one tensor: shape `[result.., argument..]`. Takes forward or
@@ -81,7 +81,7 @@ pub fn hessian<'f, F: Function<Tensor, Out = Tensor> + 'f>(f: F) -> Func<'f, Ten
     jacobian_forward(grad(f))
 }
 
-fn forward<O: Tree>(y: &O, x: &Tensor, slope: &Func<'static, Tensor, O>, at: At) -> O {
+fn forward<O: Tree>(y: &O, x: &Tensor, slope: &Func<'static, Tensor, O>, at: CallSite) -> O {
     let columns = map(&|d| slope.apply(d), basis(x, at), &Axes::default(), at);
     // Column i is the derivative by element i: the new axis goes to the back and takes the
     // argument's shape.
@@ -90,13 +90,13 @@ fn forward<O: Tree>(y: &O, x: &Tensor, slope: &Func<'static, Tensor, O>, at: At)
     })
 }
 
-fn reverse<P: Tree>((y, pull): &(Tensor, Func<'static, Tensor, P>), at: At) -> P {
+fn reverse<P: Tree>((y, pull): &(Tensor, Func<'static, Tensor, P>), at: CallSite) -> P {
     let rows = map(&|d| pull.apply(d), basis(y, at), &Axes::default(), at);
     rows.map_leaves(|r| r.reshaped([&y.shape()[..], &r.shape()[1..]].concat(), at))
 }
 
 /// Every unit direction of the space of `x`, stacked.
-fn basis(x: &Tensor, at: At) -> Tensor {
+fn basis(x: &Tensor, at: CallSite) -> Tensor {
     let n = x.size();
     Tensor::eye_at(n, at).convert(x.dtype(), at).reshaped([&[n], &x.shape()[..]].concat(), at)
 }

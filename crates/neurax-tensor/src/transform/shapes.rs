@@ -2,7 +2,7 @@
 
 use crate::{
     Tensor, Tree,
-    closed::{Mode, trace},
+    traced_fn::{Constants, trace_fn},
 };
 use std::panic::Location;
 
@@ -20,7 +20,7 @@ use std::panic::Location;
 #[track_caller]
 pub fn eval_shape<A: Tree, O: Tree>(f: impl Fn(A) -> O, like: &A) -> O {
     let at = Location::caller();
-    let closed = trace(&f, like, Mode::Program, at);
+    let closed = trace_fn(&f, like, Constants::Inline, at);
     let outs = closed.graph().map(|g| {
         let types = g.outputs().iter().map(|&v| g.ty(v));
         types.map(|t| Tensor::zeros_of(t.dtype, &t.shape)).collect()

@@ -3,9 +3,9 @@
 use crate::{
     Error, Func, Function, Result, Tree, Type,
     args::axis_of,
-    closed::{Mode, trace_with},
-    emit::apply,
-    tensor::At,
+    dispatch::apply_graph,
+    tensor::CallSite,
+    traced_fn::{Constants, trace_fn_as},
     tree::{first_error, into_vec},
 };
 use neurax_ir::{Axis, transform};
@@ -86,13 +86,13 @@ pub fn vmap_with<'f, A: Tree, O: Tree, F: Function<A, Out = O> + 'f>(
     Func::new(move |a: A| map(&|a| f.apply(a), a, &axes, at))
 }
 
-pub(super) fn map<A: Tree, O: Tree>(f: &dyn Fn(A) -> O, a: A, axes: &Axes, at: At) -> O {
+pub(super) fn map<A: Tree, O: Tree>(f: &dyn Fn(A) -> O, a: A, axes: &Axes, at: CallSite) -> O {
     let mapped = mapped_axes(&a, &axes.inputs);
     let bad = first_error(&a).map_or(Ok(()), Err);
     let (size, dims) = match bad.and(mapped) {
         Ok(x) => x,
         Err(e) => {
-            return trace_with(f, &a, Mode::Transform, at, &mut |_, _| Err(e.clone()))
+            return trace_fn_as(f, &a, Constants::Capture, at, &mut |_, _| Err(e.clone()))
                 .out
                 .fail(&e, at);
         }
@@ -100,14 +100,14 @@ pub(super) fn map<A: Tree, O: Tree>(f: &dyn Fn(A) -> O, a: A, axes: &Axes, at: A
     let member = |i: usize, t: &Type| {
         Ok(dims[i].map_or_else(|| t.clone(), |d| t.with_shape(t.shape.removed(d))))
     };
-    let closed = trace_with(f, &a, Mode::Transform, at, &mut { member });
+    let closed = trace_fn_as(f, &a, Constants::Capture, at, &mut { member });
     let all: Vec<Option<usize>> =
         dims.iter().copied().chain(closed.captures.iter().map(|_| None)).collect();
     let axis = Axis { size, name: axes.name.map(Into::into) };
     let outs = closed
         .graph()
         .and_then(|g| transform::vmap(g, &all, &axis))
-        .and_then(|g| apply(&g, closed.operands(into_vec(a)), at));
+        .and_then(|g| apply_graph(&g, closed.operands(into_vec(a)), at));
     let out = closed.out.fill_or_fail(outs, at);
     if axes.outputs == Mapped::All(0) { out } else { placed(&out, &axes.outputs, at) }
 }
@@ -179,7 +179,7 @@ fn axis_of_leaves<A: Tree>(a: &A, mapped: &Mapped) -> Result<Vec<Option<i64>>> {
 }
 
 /// The results with their new axis moved from the front to where it is wanted.
-fn placed<O: Tree>(out: &O, mapped: &Mapped, at: At) -> O {
+fn placed<O: Tree>(out: &O, mapped: &Mapped, at: CallSite) -> O {
     let axes = match axis_of_leaves(out, mapped) {
         Ok(axes) => axes,
         Err(e) => return crate::tree::all_errors(out, &e, at),

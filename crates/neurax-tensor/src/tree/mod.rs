@@ -113,7 +113,7 @@ pub trait Tree: Sized + Send + Sync + 'static {
     /// The same structure with those leaves; missing ones carry an error.
     fn with_leaves(&self, leaves: impl IntoIterator<Item = Tensor>) -> Self {
         let mut it = leaves.into_iter();
-        self.rebuild(&mut || it.next().unwrap_or_else(Tensor::hollow))
+        self.rebuild(&mut || it.next().unwrap_or_else(Tensor::placeholder))
     }
 
     /// Joins two trees leaf by leaf, by path. A leaf that the other tree does not have becomes an

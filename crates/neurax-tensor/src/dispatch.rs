@@ -1,0 +1,334 @@
+//! Dispatch: every tensor operation is run eagerly, recorded in a trace, or deferred here.
+//!
+//! A tensor is concrete (a buffer), traced (a value of a function that is being traced), lazy (a
+//! constant that is computed when it is needed, see [`crate::lazy`]), or it carries an error. An
+//! operation looks at its operands and does the first of these that applies:
+//!
+//! 1. An operand carries an error: the result carries the same error.
+//! 2. An operand is traced: the youngest trace among the operands records the operation
+//!    ([`Dispatch::Record`], `trace.rs`). With nested transforms the youngest trace is the
+//!    innermost one; tensors of outer traces become its captures.
+//! 3. An operand reads a named `vmap` axis and has no value yet: the result is a lazy constant
+//!    ([`Dispatch::Defer`]).
+//! 4. Otherwise the operation runs now ([`Dispatch::Eager`]).
+//!
+//! An eager operation is a graph of one equation. The device keeps its compiled form, found by the
+//! op and the operand types, so that an operation on known types neither builds nor compiles a
+//! graph. There is no second implementation of any op: eager and compiled results agree.
+//!
+//! # Example
+//!
+//! `&x * 2.0` with `x: f32[2, 3]` calls [`dispatch_broadcast`]. Eagerly it looks up the key
+//! `(mul, [f32[2, 3], f32[]], implicit)`; the first time, this graph is compiled:
+//!
+//! ```text
+//! fn(%0: f32[2, 3], %1: f32[]) {
+//!   %2 = broadcast %1 to [2, 3]
+//!   %3 = mul %0 %2
+//!   return %3
+//! }
+//! ```
+//!
+//! Inside `jit` the same two equations are added to the trace of `x`.
+//!
+//! # Invariants
+//!
+//! - Operands are taken by value. If the caller moves the last reference in, the operation may
+//!   write its result into that memory (donation).
+//! - An error gets the caller's source line here, once; a line that it already has is kept.
+
+use crate::{
+    Error, Result, Tensor, Type,
+    device::{Device, or_default},
+    lazy::LazyConstant,
+    tensor::{CallSite, Repr},
+    trace::Trace,
+};
+use neurax_ir::{Builder, Graph, Op, Place, Shape, Value, Values};
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+/// The operands of one operation.
+pub(crate) type Operands = SmallVec<[Tensor; 4]>;
+/// The results of one operation.
+pub(crate) type Outs = SmallVec<[Tensor; 2]>;
+
+/// Dispatches an op with one result. The operands must have the types that the op expects.
+pub(crate) fn dispatch(
+    op: impl Into<Op>,
+    xs: impl IntoIterator<Item = Tensor>,
+    at: CallSite,
+) -> Tensor {
+    single(execute(op.into(), xs.into_iter().collect(), false, at), at)
+}
+
+/// Dispatches an op with one result on operands that are first promoted to one dtype and broadcast
+/// to one shape, as NumPy does.
+pub(crate) fn dispatch_broadcast(
+    op: impl Into<Op>,
+    xs: impl IntoIterator<Item = Tensor>,
+    at: CallSite,
+) -> Tensor {
+    single(execute(op.into(), xs.into_iter().collect(), true, at), at)
+}
+
+/// Dispatches an op with any number of results.
+///
+/// # Errors
+/// The error of an operand, or of the op on these operand types.
+pub(crate) fn dispatch_multi(
+    op: impl Into<Op>,
+    xs: impl IntoIterator<Item = Tensor>,
+    at: CallSite,
+) -> Result<Outs> {
+    execute(op.into(), xs.into_iter().collect(), false, at)
+}
+
+/// Applies a graph to `xs`: records its equations in the youngest trace among them, or compiles and
+/// runs the graph.
+///
+/// # Errors
+/// The error of an operand, of compiling or of running.
+pub(crate) fn apply_graph(graph: &Graph, xs: Vec<Tensor>, at: CallSite) -> Result<Outs> {
+    let place = Place::Source(at);
+    match dispatch_of(&xs)? {
+        Dispatch::Record(t) => t.inline(graph, &xs, at),
+        Dispatch::Defer => Ok((0..graph.outputs().len())
+            .map(|i| defer(xs.iter(), at, |b, vs| Ok(b.inline(graph, vs)[i])))
+            .collect()),
+        Dispatch::Eager => {
+            let (explicit, device) = device_of(&xs)?;
+            let program = device
+                .compile(&graph.with_default_origin(&place.clone().into()))
+                .map_err(|e| e.at(&place))?;
+            let args = buffers(xs, &device, "run")?;
+            let outs = program.run(args).map_err(|e| e.at(&place))?;
+            Ok(outs.into_iter().map(|b| Tensor::concrete(b, explicit.clone())).collect())
+        }
+    }
+}
+
+/// Applies a graph with one result and small arguments: returns a lazy constant, unless an argument
+/// is traced.
+pub(crate) fn apply_graph_lazily(graph: Graph, xs: Vec<Tensor>, at: CallSite) -> Tensor {
+    match dispatch_of(&xs) {
+        Err(e) => Tensor::error_at(e, at),
+        Ok(Dispatch::Eager) => LazyConstant::tensor(graph, xs, at),
+        Ok(_) => single(apply_graph(&graph, xs, at), at),
+    }
+}
+
+/// Returns the lazy constant of the value that `build` adds to an empty graph.
+pub(crate) fn lazy_constant(at: CallSite, build: impl FnOnce(&mut Builder) -> Value) -> Tensor {
+    let mut b = Builder::new();
+    b.set_origin(Place::Source(at).into());
+    let y = build(&mut b);
+    match b.finish(&[y]) {
+        Ok(graph) => LazyConstant::tensor(graph, vec![], at),
+        Err(e) => Tensor::error_at(e, at),
+    }
+}
+
+/// Returns the only result, or a tensor with the error.
+fn single(outs: Result<Outs>, at: CallSite) -> Tensor {
+    match outs {
+        Ok(outs) => outs
+            .into_iter()
+            .next()
+            .unwrap_or_else(|| Tensor::fail("dispatch", "expected one result, got none", at)),
+        Err(e) => Tensor::error_at(e, at),
+    }
+}
+
+/// The way in which an operation is executed.
+enum Dispatch<'a> {
+    /// Runs now.
+    Eager,
+    /// Is recorded in this trace.
+    Record(&'a Arc<Trace>),
+    /// Becomes a lazy constant: an operand has a value only inside `vmap`, so has the result.
+    Defer,
+}
+
+/// Chooses how an operation on `xs` is executed.
+///
+/// # Errors
+/// The first error that an operand carries.
+fn dispatch_of(xs: &[Tensor]) -> Result<Dispatch<'_>> {
+    let (mut youngest, mut deferred): (Option<&Arc<Trace>>, bool) = (None, false);
+    for x in xs {
+        match &x.0 {
+            Repr::Error(e) => return Err(e.clone()),
+            Repr::Traced(t) if youngest.is_none_or(|y| t.trace.id > y.id) => {
+                youngest = Some(&t.trace)
+            }
+            Repr::Lazy(r) => deferred |= r.reads_named_axis,
+            _ => {}
+        }
+    }
+    Ok(match youngest {
+        Some(t) => Dispatch::Record(t),
+        None if deferred => Dispatch::Defer,
+        None => Dispatch::Eager,
+    })
+}
+
+/// Executes one op in the way that its operands ask for.
+fn execute(op: Op, xs: Operands, is_implicit: bool, at: CallSite) -> Result<Outs> {
+    match dispatch_of(&xs)? {
+        Dispatch::Record(t) => t.record(op, &xs, is_implicit, at),
+        Dispatch::Defer => {
+            Ok(smallvec::smallvec![
+                defer(xs.iter(), at, |b, vs| emit_in(b, op, vs, is_implicit).map(|ys| ys[0]))
+            ])
+        }
+        Dispatch::Eager if matches!(op, Op::AllReduce(_) | Op::AxisIndex(_)) => {
+            Ok(smallvec::smallvec![
+                defer(xs.iter(), at, |b, vs| emit_in(b, op, vs, is_implicit).map(|ys| ys[0]))
+            ])
+        }
+        Dispatch::Eager => {
+            run_eagerly(&op, xs, is_implicit, at).map_err(|e| e.at(&Place::Source(at)))
+        }
+    }
+}
+
+/// Runs one op now, with the compiled form that the device keeps for its operand types.
+fn run_eagerly(op: &Op, xs: Operands, is_implicit: bool, at: CallSite) -> Result<Outs> {
+    let (explicit, device) = device_of(&xs)?;
+    let args = buffers(xs, &device, op.name())?;
+    let types = args.iter().map(|b| b.ty());
+    let program =
+        device.op(op, types.clone(), is_implicit, || one_op_graph(op, types, is_implicit, at))?;
+    let outs = program.run(args)?;
+    Ok(outs.into_iter().map(|b| Tensor::concrete(b, explicit.clone())).collect())
+}
+
+/// Returns the device of an operation on `xs`: the device that the first operand was put on
+/// explicitly, which its results then remember, and that device or else the default one.
+fn device_of(xs: &[Tensor]) -> Result<(Option<Device>, Device)> {
+    let explicit = xs.iter().find_map(Tensor::own_device).cloned();
+    let device = or_default(explicit.as_ref())?.clone();
+    Ok((explicit, device))
+}
+
+/// Returns the buffers of `xs` on `device`; `op` is named in errors.
+fn buffers(
+    xs: impl IntoIterator<Item = Tensor>,
+    device: &Device,
+    op: &str,
+) -> Result<Vec<neurax_runtime::Buffer>> {
+    xs.into_iter().map(|x| x.into_buffer(op, device)).collect()
+}
+
+/// Returns the graph of one op on inputs of `types`.
+fn one_op_graph<'t>(
+    op: &Op,
+    types: impl Iterator<Item = &'t Type>,
+    is_implicit: bool,
+    at: CallSite,
+) -> Result<Graph> {
+    let mut b = Builder::new();
+    b.set_origin(Place::Source(at).into());
+    let xs: Values = types.map(|t| b.input(t.clone())).collect();
+    let ys = emit_in(&mut b, op.clone(), &xs, is_implicit)?;
+    b.finish(&ys)
+}
+
+/// Adds one op to `b`, after promotion and broadcasting if `is_implicit`.
+fn emit_in(b: &mut Builder, op: Op, xs: &[Value], is_implicit: bool) -> Result<Values> {
+    if is_implicit {
+        let xs = promote_and_broadcast(b, &op, xs)?;
+        b.try_emit(op, &xs)
+    } else {
+        b.try_emit(op, xs)
+    }
+}
+
+/// Returns the lazy constant of `build` applied to `xs`, which are concrete or lazy. The graph of an
+/// operand that reads a named axis is inlined; other operands become arguments.
+fn defer<'t>(
+    xs: impl Iterator<Item = &'t Tensor>,
+    at: CallSite,
+    build: impl FnOnce(&mut Builder, &[Value]) -> Result<Value>,
+) -> Tensor {
+    let mut b = Builder::new();
+    b.set_origin(Place::Source(at).into());
+    let (mut args, mut vs) = (vec![], Values::new());
+    for x in xs {
+        let mut input = |b: &mut Builder, x: &Tensor| -> Result<Value> {
+            let v = b.input(x.ty()?);
+            args.push(x.clone());
+            Ok(v)
+        };
+        let v = match &x.0 {
+            Repr::Lazy(r) if r.reads_named_axis => {
+                let inner = r.args.iter().map(|a| input(&mut b, a)).collect::<Result<Values>>();
+                inner.map(|inner| b.inline(&r.graph, &inner)[0])
+            }
+            _ => input(&mut b, x),
+        };
+        match v {
+            Ok(v) => vs.push(v),
+            Err(e) => return Tensor::error_at(e, at),
+        }
+    }
+    match build(&mut b, &vs).and_then(|y| b.finish(&[y])) {
+        Ok(graph) => LazyConstant::tensor(graph, args, at),
+        Err(e) => Tensor::error_at(e, at),
+    }
+}
+
+/// Promotes the operands of `op` to one dtype (JAX's lattice) and broadcasts them to one shape
+/// (NumPy's rule). The predicate of a select keeps its dtype.
+///
+/// # Errors
+/// When the operands have no common dtype or shape.
+pub(crate) fn promote_and_broadcast(b: &mut Builder, op: &Op, xs: &[Value]) -> Result<Values> {
+    let types = b.types_of(xs);
+    // The number of leading operands that keep their dtype.
+    let kept = matches!(op, Op::Select(_)) as usize;
+    let shape = common_shape(op.name(), &types)?;
+    let dtype = types[kept..].iter().skip(1).try_fold(types[kept].dtype, |d, t| {
+        d.promote(t.dtype).ok_or_else(|| {
+            Error::new(
+                op.name(),
+                format!("{} and {} have no common dtype; convert one with `to`", d, t.dtype),
+            )
+        })
+    })?;
+    let convert = |(i, &x): (usize, &Value)| {
+        let x = if i < kept { x } else { b.convert(x, dtype) };
+        let rank = b.ty(x).rank();
+        let dims: Vec<usize> = (shape.rank() - rank..shape.rank()).collect();
+        b.broadcast(x, shape.clone(), &dims)
+    };
+    Ok(xs.iter().enumerate().map(convert).collect())
+}
+
+/// Returns the shape that operands of `types` broadcast to.
+///
+/// # Errors
+/// When there is none; the message is from `op`.
+pub(crate) fn common_shape(op: &str, types: &[Type]) -> Result<Shape> {
+    let mut out = Shape::default();
+    for (i, t) in types.iter().enumerate() {
+        let (a, b) = (&out, &t.shape);
+        let rank = a.rank().max(b.rank());
+        let size =
+            |s: &Shape, i: usize| if i + s.rank() < rank { 1 } else { s[i + s.rank() - rank] };
+        let sizes = (0..rank).map(|i| match (size(a, i), size(b, i)) {
+            (x, y) if x == y || y == 1 => Some(x),
+            (1, y) => Some(y),
+            _ => None,
+        });
+        out = match sizes.collect::<Option<Shape>>() {
+            Some(s) => s,
+            None => {
+                let before = types[..i].iter().map(Type::to_string).collect::<Vec<_>>().join(", ");
+                return Err(Error::new(op, format!("cannot broadcast {before} with {t}")));
+            }
+        };
+    }
+    Ok(out)
+}

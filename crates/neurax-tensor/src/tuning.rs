@@ -1,0 +1,11 @@
+//! Tuning constants of tracing and compiling. Each has a unit and the reason for its value.
+
+/// The most traces that one `Jit` keeps. Beyond it the least recently used one is dropped and
+/// traced again when it is needed. A training loop needs one for each batch shape, two or three in
+/// practice.
+pub(crate) const MAX_CACHED_TRACES: usize = 256;
+
+/// The size in bytes up to which a concrete value is written into the graph of a `jit` as a
+/// constant instead of becoming a captured input. 64 bytes, one cache line, hold scalars, axes,
+/// small kernels of a filter: values from which constant folding gains.
+pub(crate) const MAX_INLINED_BYTES: usize = 64;
