@@ -1,26 +1,26 @@
-//! What a backend answers.
+//! The traits that a backend implements.
 
 use crate::{Buffer, Stages};
 use neurax_ir::{Graph, Literal, Result};
 use std::{fmt::Debug, sync::Arc};
 
-/// Something that compiles graphs and runs them: the oracle, the compiler for this machine's CPU,
-/// an accelerator.
+/// A compiler and executor of graphs: the reference interpreter, the compiler for the CPU, an
+/// accelerator.
 pub trait Backend: Debug + Send + Sync {
-    /// The name that `NEURAX_DEVICE` and messages use, e.g. `interp`.
+    /// Returns the name in `NEURAX_DEVICE` and in messages, e.g. `interp`.
     fn name(&self) -> &str;
 
-    /// How many devices it has; they are numbered from 0.
+    /// Returns the number of devices; they are numbered from 0.
     fn devices(&self) -> usize;
 
-    /// Compiles a graph for one of its devices.
+    /// Compiles `graph` for the device with index `device`.
     ///
     /// # Errors
     /// When the backend cannot run an op of the graph; the message names it.
     fn compile(&self, graph: &Graph, device: usize) -> Result<Arc<dyn Executable>>;
 
-    /// Compiles a graph as `compile` does, and logs the stages that it goes through. The default
-    /// logs one; a backend with stages of its own logs each, named `NAME/STAGE`.
+    /// Compiles `graph` as [`Backend::compile`] does, and logs its stages. The default
+    /// implementation logs one stage; a backend with several logs each as `NAME/STAGE`.
     ///
     /// # Errors
     /// As [`Backend::compile`].
@@ -36,36 +36,43 @@ pub trait Backend: Debug + Send + Sync {
         Ok(executable)
     }
 
-    /// Brings a value to a device. Host backends share its memory.
+    /// Copies a value to a device. Backends that use host memory share it instead.
     ///
     /// # Errors
-    /// When the device has no room.
+    /// When the device has not enough memory.
     fn upload(&self, value: Literal, device: usize) -> Result<Buffer>;
 
-    /// Brings a value back. Host backends share its memory.
+    /// Copies a value back to the host. Backends that use host memory share it instead.
     ///
     /// # Errors
     /// When the device cannot be read.
     fn download(&self, buffer: &Buffer) -> Result<Literal>;
 }
 
-/// A compiled graph. Any number of threads may run it at once.
+/// The executable form of a graph. Any number of threads may run it simultaneously.
 pub trait Executable: Debug + Send + Sync {
-    /// Runs it. An argument that nobody else holds may be reused for a result (donation by
-    /// ownership).
+    /// Runs the graph on `args`, which have the types of its inputs: the caller has checked them.
+    /// The memory of an argument that no other reference shares may be reused for a result
+    /// (donation by ownership).
     ///
     /// # Errors
-    /// When a value has no result, or memory is short.
+    /// When an op fails at run time or memory is short.
     fn run(&self, args: Vec<Buffer>) -> Result<Vec<Buffer>>;
 
-    /// Runs it on `args`, and behind them `held` (what stays the same from call to call), and
-    /// writes the results into the memory of `outs`, which have the results' types. An output whose
-    /// memory is shared is replaced instead. The default runs and copies.
+    /// Runs the graph on `args` followed by `captures`, which stay the same from call to call, and
+    /// writes the results into the memory of `outs`. All have the types of the graph: the caller
+    /// has checked them. An output whose memory is shared is replaced instead. The default
+    /// implementation runs and copies.
     ///
     /// # Errors
     /// As [`Executable::run`].
-    fn run_into(&self, args: &[&Buffer], held: &[Buffer], outs: &mut [&mut Buffer]) -> Result<()> {
-        let results = self.run(args.iter().copied().chain(held).cloned().collect())?;
+    fn run_into(
+        &self,
+        args: &[&Buffer],
+        captures: &[Buffer],
+        outs: &mut [&mut Buffer],
+    ) -> Result<()> {
+        let results = self.run(args.iter().copied().chain(captures).cloned().collect())?;
         for (out, result) in outs.iter_mut().zip(results) {
             out.assign(result);
         }

@@ -2,8 +2,8 @@
 
 use neurax_ir::{Bytes, Literal, Result, Type};
 
-/// A value on a device: its type and its memory. Cloning shares the memory; the last reference may
-/// be reused.
+/// A value on a device: its type and its memory. Cloning shares the memory; the memory of the last
+/// reference may be reused.
 ///
 /// ```
 /// use neurax_ir::Literal;
@@ -17,38 +17,38 @@ use neurax_ir::{Bytes, Literal, Result, Type};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Buffer {
-    /// Host memory, the same as a literal's. Memory of accelerators will be a second kind, which is
-    /// why reading can fail.
+    /// Host memory, as in a literal. Memory of accelerators will be a second kind; therefore
+    /// reading can fail.
     host: Literal,
 }
 
 impl Buffer {
-    /// The type.
+    /// Returns the type.
     pub fn ty(&self) -> &Type {
         self.host.ty()
     }
 
-    /// The address of the memory: two buffers that share memory have the same one.
+    /// Returns the address of the memory: buffers that share memory have the same one.
     pub fn address(&self) -> usize {
         self.host.bytes().address()
     }
 
-    /// Is this the only reference to writable memory?
+    /// Returns true if this is the only reference to writable memory.
     pub fn is_unique(&self) -> bool {
         self.host.bytes().is_unique()
     }
 
-    /// Its memory, if that can be read from the host.
+    /// Returns the memory if the host can read it.
     pub fn host(&self) -> Option<&Bytes> {
         Some(self.host.bytes())
     }
 
-    /// Its memory for writing, if that can be written from the host and nobody else holds it.
+    /// Returns the memory for writing if the host can write it and no other reference shares it.
     pub fn host_mut(&mut self) -> Option<&mut [u8]> {
         self.host.bytes_mut()
     }
 
-    /// The value, sharing its memory.
+    /// Returns the value as a literal that shares the memory.
     ///
     /// # Errors
     /// When the memory cannot be read from the host.
@@ -56,7 +56,7 @@ impl Buffer {
         Ok(self.host.clone())
     }
 
-    /// The value; if this was the only reference, so is the literal.
+    /// Converts to a literal. If this was the only reference to the memory, so is the literal.
     ///
     /// # Errors
     /// When the memory cannot be read from the host.
@@ -64,8 +64,8 @@ impl Buffer {
         Ok(self.host)
     }
 
-    /// Takes over the value of `from`: copied into this buffer's memory where that is possible, so
-    /// that its address stays.
+    /// Assigns the value of `from`. It is copied into the memory of this buffer if that is not
+    /// shared and the types are equal, so that the address stays; otherwise the memory is replaced.
     pub fn assign(&mut self, from: Buffer) {
         let ty = self.ty().clone();
         let empty = Literal::zeros(Type::new(ty.dtype, [0]));

@@ -1,6 +1,6 @@
-//! A bounded cache that computes each value once.
+//! A bounded concurrent cache that computes each value once.
 
-use neurax_ir::{Error, Result};
+use neurax_ir::{Error, OrBug, Result};
 use rustc_hash::FxHashMap;
 use std::{
     fmt,
@@ -11,11 +11,10 @@ use std::{
     thread::{self, ThreadId},
 };
 
-/// A cache with room for a number of entries; when it is full, the entry that was not used for
-/// longest goes. However many threads ask for a missing key at once, one computes its value and the
-/// others wait for it.
+/// A cache with a maximal number of entries that evicts the least recently used one. If several
+/// threads ask for a missing key, one computes the value and the others wait for it.
 ///
-/// Look-ups take a hash and a comparison instead of a key, so that a hit needs no owned key.
+/// Lookups take a hash and a comparison instead of a key, so that a hit needs no owned key.
 ///
 /// ```
 /// use neurax_runtime::Cache;
@@ -28,8 +27,10 @@ use std::{
 /// # Ok::<(), neurax_ir::Error>(())
 /// ```
 pub struct Cache<K, V> {
+    /// The entries by hash.
     entries: RwLock<FxHashMap<u64, Vec<Arc<Entry<K, V>>>>>,
     capacity: usize,
+    /// The number of lookups, a clock for the last use of each entry.
     clock: AtomicU64,
     computed: AtomicUsize,
 }
@@ -37,14 +38,15 @@ pub struct Cache<K, V> {
 struct Entry<K, V> {
     key: K,
     value: OnceLock<V>,
-    /// Who is computing the value now.
+    /// The thread that computes the value.
     worker: Mutex<Option<ThreadId>>,
     done: Condvar,
+    /// The time of the last use, by the clock of the cache.
     used: AtomicU64,
 }
 
 impl<K, V: Clone> Cache<K, V> {
-    /// An empty cache for that many entries.
+    /// Creates an empty cache for `capacity` entries.
     pub fn new(capacity: usize) -> Cache<K, V> {
         Cache {
             entries: RwLock::default(),
@@ -54,16 +56,16 @@ impl<K, V: Clone> Cache<K, V> {
         }
     }
 
-    /// The value of a key, if it is there.
+    /// Looks the value of a key up; `None` if it was not computed.
     pub fn get(&self, hash: u64, same: impl Fn(&K) -> bool) -> Option<V> {
         self.find(hash, same).and_then(|e| e.value.get().cloned())
     }
 
-    /// The value of a key, computed if it is missing. An error is not kept: the next one who asks
-    /// tries again.
+    /// Returns the value of a key and computes it if it is missing. An error is not kept: the next
+    /// lookup computes again.
     ///
     /// # Errors
-    /// What `compute` says; or when `compute` asks this cache for the key that it is computing.
+    /// The error of `compute`, or when `compute` asks this cache for the key that it is computing.
     pub fn get_or_compute(
         &self,
         hash: u64,
@@ -78,33 +80,30 @@ impl<K, V: Clone> Cache<K, V> {
         if let Some(v) = entry.value.get() {
             return Ok(v.clone());
         }
-        let Some(_working) = ComputeGuard::start(&entry)? else {
-            return entry
-                .value
-                .get()
-                .cloned()
-                .ok_or_else(|| Error::new("cache", "a finished entry has no value"));
+        let Some(_guard) = ComputeGuard::start(&entry)? else {
+            return entry.value.get().cloned().or_bug("a finished cache entry has no value");
         };
         self.computed.fetch_add(1, Relaxed);
         let value = compute(&entry.key)?;
         Ok(entry.value.get_or_init(|| value).clone())
     }
 
-    /// How often a value was computed.
+    /// Returns how many values were computed.
     pub fn computed(&self) -> usize {
         self.computed.load(Relaxed)
     }
 
-    /// How many entries it holds.
+    /// Returns the number of entries.
     pub fn len(&self) -> usize {
         self.entries.read().unwrap_or_else(PoisonError::into_inner).values().map(Vec::len).sum()
     }
 
-    /// Does it hold none?
+    /// Returns true if there are no entries.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
+    /// Looks the entry of a key up and marks it as used.
     fn find(&self, hash: u64, same: impl Fn(&K) -> bool) -> Option<Arc<Entry<K, V>>> {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
         let found = entries.get(&hash)?.iter().find(|e| same(&e.key))?;
@@ -112,6 +111,7 @@ impl<K, V: Clone> Cache<K, V> {
         Some(found.clone())
     }
 
+    /// Adds an entry without a value, unless another thread has added it meanwhile.
     fn insert(
         &self,
         hash: u64,
@@ -140,28 +140,31 @@ impl<K, V: Clone> Cache<K, V> {
     }
 }
 
-/// Linear in the number of entries, and only done when something new is computed.
+/// Removes the least recently used entry, in time linear in the number of entries.
 fn evict_oldest<K, V>(entries: &mut FxHashMap<u64, Vec<Arc<Entry<K, V>>>>) {
-    let age = |e: &Arc<Entry<K, V>>| e.used.load(Relaxed);
-    let oldest = entries.iter().flat_map(|(h, b)| b.iter().map(move |e| (age(e), *h))).min();
+    let last_use = |e: &Arc<Entry<K, V>>| e.used.load(Relaxed);
+    let oldest = entries.iter().flat_map(|(h, b)| b.iter().map(move |e| (last_use(e), *h))).min();
     if let Some((used, hash)) = oldest
         && let Some(bucket) = entries.get_mut(&hash)
     {
-        bucket.retain(|e| age(e) != used);
+        bucket.retain(|e| last_use(e) != used);
         if bucket.is_empty() {
             entries.remove(&hash);
         }
     }
 }
 
-/// The right to compute an entry's value; given back when dropped, so that a panic does not leave
-/// others waiting.
+/// The exclusive right to compute an entry's value. It is released when dropped, so that a panic
+/// does not leave other threads waiting.
 struct ComputeGuard<'a, K, V>(&'a Entry<K, V>);
 
 impl<'a, K, V> ComputeGuard<'a, K, V> {
-    /// `None` when somebody else has computed it meanwhile.
+    /// Returns `None` if another thread has computed the value meanwhile.
+    ///
+    /// # Errors
+    /// When this thread is computing the value already.
     fn start(entry: &'a Entry<K, V>) -> Result<Option<ComputeGuard<'a, K, V>>> {
-        let me = thread::current().id();
+        let current = thread::current().id();
         let mut worker = lock(&entry.worker);
         loop {
             if entry.value.get().is_some() {
@@ -169,16 +172,17 @@ impl<'a, K, V> ComputeGuard<'a, K, V> {
             }
             match *worker {
                 None => break,
-                Some(w) if w == me => {
+                Some(w) if w == current => {
                     return Err(Error::new(
                         "jit",
-                        "the function calls itself while it is being traced; use scan, while_loop or fori to repeat",
+                        "the function calls itself while it is being traced; use scan, while_loop \
+                         or fori to repeat",
                     ));
                 }
                 Some(_) => worker = entry.done.wait(worker).unwrap_or_else(PoisonError::into_inner),
             }
         }
-        *worker = Some(me);
+        *worker = Some(current);
         Ok(Some(ComputeGuard(entry)))
     }
 }
@@ -215,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn the_entry_unused_for_longest_goes() {
+    fn the_least_recently_used_entry_is_evicted() {
         let c = Cache::new(2);
         for k in [1, 2, 1, 3] {
             ask(&c, k, || Ok(k)).unwrap();

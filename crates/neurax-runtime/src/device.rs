@@ -1,8 +1,8 @@
-//! One place where programs run, with what was compiled for it.
+//! [`Device`]: a processor that runs compiled graphs, with caches of what was compiled for it.
 
 use crate::{
-    Backend, Buffer, Cache, Executable, Stages,
-    tuning::{MAX_CACHED_GRAPHS, MAX_CACHED_OPS, PROBED_BYTES},
+    Backend, Buffer, Cache, CompiledGraph, Stages,
+    tuning::{MAX_CACHED_GRAPHS, MAX_CACHED_OPS},
 };
 use neurax_ir::{Error, Graph, Literal, Op, Result, Type, passes};
 use rustc_hash::FxHasher;
@@ -12,41 +12,32 @@ use std::{
     sync::Arc,
 };
 
-/// A device of a backend, and its caches: compiled graphs, and programs of single ops. Cloning
-/// shares them.
+/// A device of a backend, with caches of compiled graphs and compiled single ops. Cloning shares
+/// the caches.
 #[derive(Clone)]
 pub struct Device(Arc<DeviceState>);
 
+/// The shared state of a device.
 struct DeviceState {
     backend: Arc<dyn Backend>,
     ordinal: usize,
-    programs: Cache<Graph, Arc<CompiledGraph>>,
+    graphs: Cache<Graph, Arc<CompiledGraph>>,
     ops: Cache<OpKey, Arc<CompiledGraph>>,
 }
 
-/// A compiled graph with its signature.
-#[derive(Debug)]
-pub struct CompiledGraph {
-    inputs: Vec<Type>,
-    outputs: Vec<Type>,
-    /// The largest value, if it is so large that memory for it may be missing.
-    largest: Option<Type>,
-    executable: Arc<dyn Executable>,
-}
-
-/// An op on operands of those types. Implicit operands are converted and broadcast to each other
-/// first.
+/// The key of a compiled op: the op and its operand types.
 struct OpKey {
     op: Op,
     types: Vec<Type>,
-    implicit: bool,
+    /// True if operands are promoted and broadcast to each other first.
+    is_implicit: bool,
 }
 
 impl Device {
-    /// A device of a backend: the open door for backends from outside.
+    /// Creates the device with index `ordinal` of `backend`. This is how other crates add backends.
     ///
     /// # Errors
-    /// When the backend has no device of that number.
+    /// When the backend has no such device.
     pub fn from_backend(backend: Arc<dyn Backend>, ordinal: usize) -> Result<Device> {
         let count = backend.devices();
         if ordinal >= count {
@@ -61,38 +52,38 @@ impl Device {
         Ok(Device(Arc::new(DeviceState {
             backend,
             ordinal,
-            programs: Cache::new(MAX_CACHED_GRAPHS),
+            graphs: Cache::new(MAX_CACHED_GRAPHS),
             ops: Cache::new(MAX_CACHED_OPS),
         })))
     }
 
-    /// The backend.
+    /// Returns the backend.
     pub fn backend(&self) -> &Arc<dyn Backend> {
         &self.0.backend
     }
 
-    /// Its number among the backend's devices.
+    /// Returns the index among the backend's devices.
     pub fn ordinal(&self) -> usize {
         self.0.ordinal
     }
 
-    /// How many graphs were compiled for it.
+    /// Returns the number of graphs that were compiled for the device.
     pub fn compilations(&self) -> usize {
-        self.0.programs.computed()
+        self.0.graphs.computed()
     }
 
-    /// How many single ops were prepared for it.
+    /// Returns the number of single ops that were compiled for the device.
     pub fn prepared_ops(&self) -> usize {
         self.0.ops.computed()
     }
 
-    /// The program of a graph: from the cache, or through the passes and the backend.
+    /// Returns the compiled form of `graph` from the cache, or optimizes and compiles it.
     ///
     /// # Errors
-    /// What the backend says.
+    /// The error of a pass or of the backend.
     pub fn compile(&self, graph: &Graph) -> Result<Arc<CompiledGraph>> {
         let hash = hash_of(graph);
-        self.0.programs.get_or_compute(
+        self.0.graphs.get_or_compute(
             hash,
             |g| g == graph,
             || graph.clone(),
@@ -100,148 +91,66 @@ impl Device {
         )
     }
 
-    /// The program of a graph, compiled anew, with every stage logged.
+    /// Compiles `graph` without the cache and logs every stage.
     ///
     /// # Errors
-    /// What the backend says.
+    /// As [`Device::compile`].
     pub fn compile_logged(&self, graph: &Graph, stages: &mut Stages) -> Result<Arc<CompiledGraph>> {
         self.build(graph, stages)
     }
 
+    /// Optimizes and compiles `graph`.
     fn build(&self, graph: &Graph, stages: &mut Stages) -> Result<Arc<CompiledGraph>> {
         let mut start = stages.start();
-        let optimised = passes::optimise(graph, &mut |name, g| {
+        let optimized = passes::optimise(graph, &mut |name, g| {
             stages.add(format!("passes/{name}"), start, g);
             start = stages.start();
         })?;
-        let executable = self.0.backend.compile_logged(&optimised, self.0.ordinal, stages)?;
-        Ok(Arc::new(CompiledGraph {
-            inputs: graph.input_types().to_vec(),
-            outputs: graph.output_types(),
-            largest: largest(graph),
-            executable,
-        }))
+        let executable = self.0.backend.compile_logged(&optimized, self.0.ordinal, stages)?;
+        Ok(Arc::new(CompiledGraph::new(graph, executable)))
     }
 
-    /// The program of one op on operands of those types. A hit builds no graph; a miss compiles
-    /// what `graph` gives.
+    /// Returns the compiled form of one op on operands of `types`. `is_implicit` tells that
+    /// operands are promoted and broadcast first. If it is cached no graph is built, else the
+    /// result of `graph` is compiled.
     ///
     /// # Errors
-    /// What `graph` or the backend says.
+    /// The error of `graph`, of a pass or of the backend.
     pub fn op<'t>(
         &self,
         op: &Op,
         types: impl Iterator<Item = &'t Type> + Clone,
-        implicit: bool,
+        is_implicit: bool,
         graph: impl FnOnce() -> Result<Graph>,
     ) -> Result<Arc<CompiledGraph>> {
         let mut h = FxHasher::default();
         op.hash(&mut h);
         types.clone().for_each(|t| t.hash(&mut h));
-        implicit.hash(&mut h);
-        let same = |k: &OpKey| k.implicit == implicit && k.op == *op && types.clone().eq(&k.types);
-        let key = || OpKey { op: op.clone(), types: types.clone().cloned().collect(), implicit };
-        // Kept here only: operations on many types must not displace compiled functions.
+        is_implicit.hash(&mut h);
+        let same =
+            |k: &OpKey| k.is_implicit == is_implicit && k.op == *op && types.clone().eq(&k.types);
+        let key = || OpKey { op: op.clone(), types: types.clone().cloned().collect(), is_implicit };
+        // Not kept in `graphs`: ops on many types must not evict compiled functions.
         self.0
             .ops
             .get_or_compute(h.finish(), same, key, |_| self.build(&graph()?, &mut Stages::muted()))
     }
 
-    /// Brings a value here.
+    /// Copies a value to the device; see [`Backend::upload`].
     ///
     /// # Errors
-    /// What the backend says.
+    /// When the device has not enough memory.
     pub fn upload(&self, value: Literal) -> Result<Buffer> {
         self.0.backend.upload(value, self.0.ordinal)
     }
 
-    /// Brings a value back.
+    /// Copies a value back to the host; see [`Backend::download`].
     ///
     /// # Errors
-    /// What the backend says.
+    /// When the device cannot be read.
     pub fn download(&self, buffer: &Buffer) -> Result<Literal> {
         self.0.backend.download(buffer)
     }
-}
-
-impl CompiledGraph {
-    /// The types of the arguments.
-    pub fn inputs(&self) -> &[Type] {
-        &self.inputs
-    }
-
-    /// The types of the results.
-    pub fn outputs(&self) -> &[Type] {
-        &self.outputs
-    }
-
-    /// Runs it; see [`Executable::run`].
-    ///
-    /// # Errors
-    /// When the arguments do not have its types; else what the executable says.
-    pub fn run(&self, args: Vec<Buffer>) -> Result<Vec<Buffer>> {
-        self.check(args.iter())?;
-        self.check_memory()?;
-        self.executable.run(args)
-    }
-
-    /// Runs it into the memory of `outs`; see [`Executable::run_into`].
-    ///
-    /// # Errors
-    /// When the arguments or `outs` do not have its types; else what the executable says.
-    pub fn run_into(
-        &self,
-        args: &[&Buffer],
-        held: &[Buffer],
-        outs: &mut [&mut Buffer],
-    ) -> Result<()> {
-        self.check(args.iter().copied().chain(held))?;
-        self.check_memory()?;
-        if !outs.iter().map(|b| b.ty()).eq(&self.outputs) {
-            return Err(mismatch("gives", &self.outputs, outs.iter().map(|b| &**b)));
-        }
-        self.executable.run_into(args, held, outs)
-    }
-
-    /// Asks for the memory of the largest value. Running does it, too; whoever gives arguments away
-    /// asks before, so that a size that cannot be had takes nothing.
-    ///
-    /// # Errors
-    /// When there is no room for that value.
-    pub fn check_memory(&self) -> Result<()> {
-        let Some(ty) = &self.largest else { return Ok(()) };
-        let bytes = ty.bytes()?;
-        let probe = Vec::<u8>::new().try_reserve_exact(bytes);
-        probe.map_err(|_| {
-            Error::new(
-                "memory",
-                format!("there is no room for {ty}, {bytes} bytes; take smaller shapes or batches"),
-            )
-        })
-    }
-
-    fn check<'b>(&self, args: impl Iterator<Item = &'b Buffer> + Clone) -> Result<()> {
-        if args.clone().map(Buffer::ty).eq(&self.inputs) {
-            Ok(())
-        } else {
-            Err(mismatch("takes", &self.inputs, args))
-        }
-    }
-}
-
-/// The largest value of a graph and the graphs in it, if it is large.
-fn largest(graph: &Graph) -> Option<Type> {
-    let own = graph.types().iter().cloned();
-    let nested = graph.eqns().iter().flat_map(|e| e.op.graphs()).filter_map(|g| largest(&g));
-    let bytes = |t: &Type| t.bytes().unwrap_or(usize::MAX);
-    own.chain(nested).max_by_key(bytes).filter(|t| bytes(t) >= PROBED_BYTES)
-}
-
-fn mismatch<'b>(verb: &str, want: &[Type], have: impl Iterator<Item = &'b Buffer>) -> Error {
-    let list = |v: Vec<String>| v.join(", ");
-    let want = list(want.iter().map(Type::to_string).collect());
-    let have = list(have.map(|b| b.ty().to_string()).collect());
-    Error::new("run", format!("the program {verb} ({want}), not ({have})"))
 }
 
 fn hash_of(x: &impl Hash) -> u64 {

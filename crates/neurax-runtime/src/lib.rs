@@ -1,16 +1,18 @@
-//! The contract between the language and its backends.
+//! The interface between the IR and the backends that compile and run it.
 //!
-//! A [`Backend`] turns a graph into an [`Executable`]; a [`Device`] is one place where executables
-//! run, with its bounded caches of compiled programs; a [`Buffer`] is a value there. [`Stages`] is
-//! the log of what happened on the way from a user's function to running code. This crate knows no
-//! backend. Users meet it as `neurax::Device` and `neurax::Stages`; who writes a backend starts
-//! with [`Backend`], and reads `neurax-interp`, the smallest one.
+//! A [`Backend`] compiles a graph to an [`Executable`]. A [`Device`] is one processor of a backend,
+//! with bounded caches of what was compiled for it; a [`CompiledGraph`] is an executable with its
+//! signature, which checks arguments and memory before it runs; a [`Buffer`] is a value on a
+//! device. [`Stages`] is the log of a compilation. This crate depends on no backend. Users know it
+//! as `neurax::Device` and `neurax::Stages`. To write a backend, start with [`Backend`] and read
+//! `neurax-interp`, the smallest one.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod backend;
 mod buffer;
 mod cache;
+mod compiled_graph;
 mod device;
 mod stages;
 mod tuning;
@@ -18,5 +20,6 @@ mod tuning;
 pub use backend::{Backend, Executable};
 pub use buffer::Buffer;
 pub use cache::Cache;
-pub use device::{CompiledGraph, Device};
+pub use compiled_graph::CompiledGraph;
+pub use device::Device;
 pub use stages::{Stage, Stages};

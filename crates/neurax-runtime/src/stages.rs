@@ -1,4 +1,4 @@
-//! What happened between a user's function and running code.
+//! The log of a compilation, from a user's function to machine code.
 
 use neurax_ir::Graph;
 use std::{
@@ -6,82 +6,83 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// One stage: its name, how long it took, and on request what it left.
+/// One stage: its name, its duration, the size of its result, and on request the result as text.
 #[derive(Clone, Debug)]
 pub struct Stage {
     /// The name, e.g. `trace`, `passes/cse` or `native/schedule`.
     pub name: String,
-    /// How long it took.
+    /// The duration.
     pub time: Duration,
-    /// How much it left, in units.
+    /// The size of the result, in `unit`.
     pub size: usize,
     /// The unit, e.g. `equations` or `kernels`.
     pub unit: &'static str,
-    /// What it left, as text, if texts are kept.
+    /// The result as text, if the log keeps texts.
     pub text: Option<String>,
 }
 
-/// What graphs are counted in.
+/// The unit of the size of a graph.
 const EQUATIONS: &str = "equations";
 
 impl Stage {
-    /// Did it leave a graph? Backends have stages that leave something else.
+    /// Returns true if the result is a graph. Backends have stages with other results.
     pub fn is_graph(&self) -> bool {
         self.unit == EQUATIONS
     }
 }
 
 impl fmt::Display for Stage {
-    /// A row of the table: name, time, size.
+    /// Formats a row of the table: name, duration, size.
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         write!(f, "{:<24} {:>10.1?} {:>6} {}", self.name, self.time, self.size, self.unit)
     }
 }
 
-/// The log of the stages of one compilation: trace, transforms, passes, what the backend does.
-/// Printing it gives a table, and what the stages left, if that is kept.
+/// The log of the stages of one compilation: trace, transforms, passes, stages of the backend. It
+/// prints as a table, followed by the results of the stages if they are kept.
 #[derive(Clone, Debug, Default)]
 pub struct Stages {
     stages: Vec<Stage>,
+    /// True if results are kept as text.
     texts: bool,
+    /// True if nothing is kept.
     muted: bool,
 }
 
 impl Stages {
-    /// A log that keeps nothing, for compilations that nobody looks at.
+    /// Creates a log that keeps nothing.
     pub fn muted() -> Stages {
         Stages { muted: true, ..Stages::default() }
     }
 
-    /// A log of names and times.
+    /// Creates a log of names, durations and sizes.
     pub fn new() -> Stages {
         Stages::default()
     }
 
-    /// A log that keeps what every stage left as text, too.
+    /// Creates a log that also keeps the result of every stage as text.
     pub fn with_texts() -> Stages {
         Stages { texts: true, ..Stages::default() }
     }
 
-    /// The stages so far.
+    /// Returns the stages so far.
     pub fn list(&self) -> &[Stage] {
         &self.stages
     }
 
-    /// The start of a stage: the time, or nothing if nothing is kept. Some targets
-    /// (`wasm32-unknown-unknown`) have no clock, and a compilation that nobody looks at must not
-    /// ask for one.
+    /// Returns the current time as the start of a stage, or `None` if nothing is kept. Some targets
+    /// (`wasm32-unknown-unknown`) have no clock, and a compilation without a log must not use it.
     pub fn start(&self) -> Option<Instant> {
         (!self.muted).then(Instant::now)
     }
 
-    /// Adds a stage that began at `start`, has just ended and left `graph`.
+    /// Adds a stage that began at `start`, ends now and has the result `graph`.
     pub fn add(&mut self, name: impl Into<String>, start: Option<Instant>, graph: &Graph) {
         self.add_other(name, start, || (graph.count_eqns(), EQUATIONS), || graph.to_string());
     }
 
-    /// Adds a stage that began at `start`, has just ended and left something else than a graph: its
-    /// size, the unit of that, and a text, which are asked for only if they are kept.
+    /// Adds a stage that began at `start`, ends now and has another result than a graph. `size`
+    /// returns its size and unit, `text` its text; they are called only if the log keeps them.
     pub fn add_other(
         &mut self,
         name: impl Into<String>,
@@ -103,10 +104,10 @@ impl Stages {
         });
     }
 
-    /// Runs a stage that makes a graph, and logs it.
+    /// Runs a stage that returns a graph, and logs it.
     ///
     /// # Errors
-    /// What the stage says.
+    /// The error of the stage.
     pub fn run(
         &mut self,
         name: &str,
@@ -134,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_log_that_is_kept_takes_the_time() {
+    fn a_muted_log_does_not_read_the_clock() {
         assert!(Stages::muted().start().is_none());
         assert!(Stages::new().start().is_some() && Stages::with_texts().start().is_some());
     }

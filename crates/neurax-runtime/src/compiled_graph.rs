@@ -1,0 +1,110 @@
+//! [`CompiledGraph`]: an executable with its signature, which checks calls before they run.
+
+use crate::{Buffer, Executable, tuning::PROBED_BYTES};
+use neurax_ir::{Error, Graph, Result, Type};
+use std::sync::Arc;
+
+/// A compiled graph with its signature: an [`Executable`] of a backend, and the types of its
+/// arguments and results.
+#[derive(Debug)]
+pub struct CompiledGraph {
+    inputs: Vec<Type>,
+    outputs: Vec<Type>,
+    /// The largest value, if its memory is probed before a run.
+    largest: Option<Type>,
+    executable: Arc<dyn Executable>,
+}
+
+impl CompiledGraph {
+    /// Creates the compiled form of `graph`.
+    pub(crate) fn new(graph: &Graph, executable: Arc<dyn Executable>) -> CompiledGraph {
+        CompiledGraph {
+            inputs: graph.input_types().to_vec(),
+            outputs: graph.output_types(),
+            largest: largest(graph),
+            executable,
+        }
+    }
+
+    /// Returns the types of the arguments.
+    pub fn inputs(&self) -> &[Type] {
+        &self.inputs
+    }
+
+    /// Returns the types of the results.
+    pub fn outputs(&self) -> &[Type] {
+        &self.outputs
+    }
+
+    /// Runs the graph; see [`Executable::run`].
+    ///
+    /// # Errors
+    /// When the arguments have other types than the inputs; else the error of the executable.
+    pub fn run(&self, args: Vec<Buffer>) -> Result<Vec<Buffer>> {
+        self.check(args.iter())?;
+        self.check_memory()?;
+        self.executable.run(args)
+    }
+
+    /// Runs the graph and writes the results into `outs`; see [`Executable::run_into`].
+    ///
+    /// # Errors
+    /// When the arguments or `outs` have other types than the graph; else the error of the
+    /// executable.
+    pub fn run_into(
+        &self,
+        args: &[&Buffer],
+        captures: &[Buffer],
+        outs: &mut [&mut Buffer],
+    ) -> Result<()> {
+        self.check(args.iter().copied().chain(captures))?;
+        self.check_memory()?;
+        if !outs.iter().map(|b| b.ty()).eq(&self.outputs) {
+            return Err(mismatch("outputs", &self.outputs, outs.iter().map(|b| &**b)));
+        }
+        self.executable.run_into(args, captures, outs)
+    }
+
+    /// Checks that memory for the largest value is available. Running does this, too; a caller that
+    /// donates arguments checks before, so that a size that cannot be had uses none of them up.
+    ///
+    /// # Errors
+    /// When there is not enough memory for that value.
+    pub fn check_memory(&self) -> Result<()> {
+        let Some(ty) = &self.largest else { return Ok(()) };
+        let bytes = ty.bytes()?;
+        let probe = Vec::<u8>::new().try_reserve_exact(bytes);
+        probe.map_err(|_| {
+            Error::new(
+                "memory",
+                format!("there is no room for {ty}, {bytes} bytes; take smaller shapes or batches"),
+            )
+        })
+    }
+
+    /// Checks the types of all arguments.
+    fn check<'b>(&self, args: impl Iterator<Item = &'b Buffer> + Clone) -> Result<()> {
+        if args.clone().map(Buffer::ty).eq(&self.inputs) {
+            Ok(())
+        } else {
+            Err(mismatch("arguments", &self.inputs, args))
+        }
+    }
+}
+
+/// Returns the largest value of a graph and of the graphs in it, if it has [`PROBED_BYTES`] or
+/// more.
+fn largest(graph: &Graph) -> Option<Type> {
+    let own = graph.types().iter().cloned();
+    let nested = graph.eqns().iter().flat_map(|e| e.op.graphs()).filter_map(|g| largest(&g));
+    let bytes = |t: &Type| t.bytes().unwrap_or(usize::MAX);
+    own.chain(nested).max_by_key(bytes).filter(|t| bytes(t) >= PROBED_BYTES)
+}
+
+/// Returns the error of arguments or outputs of other types.
+fn mismatch<'b>(what: &str, want: &[Type], have: impl Iterator<Item = &'b Buffer>) -> Error {
+    let list = |v: Vec<String>| v.join(", ");
+    let want = list(want.iter().map(Type::to_string).collect());
+    let have = list(have.map(|b| b.ty().to_string()).collect());
+    Error::new("run", format!("expected {what} ({want}), got ({have})"))
+}
