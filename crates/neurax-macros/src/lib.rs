@@ -1,8 +1,7 @@
-//! `#[derive(Tree)]` for structs and enums: named, tuple and unit, with generics. `#[tree(static)]`
-//! marks what is not a tensor.
+//! `#[derive(Tree)]` for structs and enums with named fields, tuple fields or none, and generics.
+//! `#[tree(static)]` marks fields that are not tensors.
 //!
-//! Users have it from `neurax::prelude`, beside the trait `Tree` whose page says what a tree is
-//! good for.
+//! Users import it with `neurax::prelude`, together with the trait `Tree`, which documents trees.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
@@ -13,27 +12,31 @@ use syn::{
     parse_quote, spanned::Spanned,
 };
 
-/// Makes a struct or enum a tree of tensors: an argument or a result of transforms, something to
-/// differentiate with respect to and to save.
+/// Implements `Tree` for a struct or enum: it may be an argument or result of transforms, be
+/// differentiated with respect to, and be saved.
 ///
-/// Fields are trees themselves, or marked `#[tree(static)]`: those are part of the program and need
-/// `PartialEq + Clone + Send + Sync`. Which variant an enum has is static.
+/// Each field is a tree or marked `#[tree(static)]`. Static fields are part of the program and need
+/// `PartialEq + Clone + Send + Sync`. The variant of an enum is static.
 #[proc_macro_derive(Tree, attributes(tree))]
 pub fn derive_tree(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
     expand(&input).unwrap_or_else(|e| e.to_compile_error()).into()
 }
 
-/// The match arms of the methods, collected over variants.
+/// The match arms of the methods, one for each variant.
 #[derive(Default)]
 struct Arms {
     visit: Vec<TokenStream>,
     rebuild: Vec<TokenStream>,
     into_leaves: Vec<TokenStream>,
-    /// The fields of a struct without static ones; an enum's variant is static.
+    /// The fields of `of_error`, for a struct without static fields only.
     of_error: Option<Vec<TokenStream>>,
 }
 
+/// Returns the implementation of `Tree`.
+///
+/// # Errors
+/// For a union, and for an attribute `#[tree(..)]` other than `static`.
 fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
     let name = &input.ident;
     let mut generics = input.generics.clone();
@@ -68,7 +71,11 @@ fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
         if visit.is_empty() { (quote!(*self), quote!(self)) } else { (quote!(self), quote!(self)) };
     Ok(quote! {
         #[automatically_derived]
-        #[allow(unused_variables, clippy::all, reason = "generated code answers to this crate, not to the user's lints")]
+        #[allow(
+            unused_variables,
+            clippy::all,
+            reason = "generated code is checked here, not by the user's lints"
+        )]
         impl #impl_generics ::neurax::Tree for #name #type_generics #where_clause {
             fn visit<'__t>(&'__t self, __v: &mut ::neurax::tree::Visitor<'_, '__t>) {
                 match #by_ref { #(#visit)* }
@@ -87,6 +94,7 @@ fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
 }
 
 impl Arms {
+    /// Adds the arms of one variant, or of a struct if `variant` is `None`.
     fn add(
         &mut self,
         path: &TokenStream,
@@ -100,7 +108,7 @@ impl Arms {
             let member: Member = f.ident.clone().map_or_else(|| i.into(), Into::into);
             let key = f.ident.as_ref().map_or_else(|| i.to_string(), |x| x.unraw().to_string());
             patterns.push(quote!(#member: #bound));
-            // Spans of the field's type, so that a missing impl is reported on the user's field.
+            // The span of the field's type: a missing impl is reported at the user's field.
             let span = ty.span();
             if is_static(&f.attrs)? {
                 visit.push(quote_spanned!(span=> __v.fixed(#key, #bound);));
@@ -110,15 +118,13 @@ impl Arms {
                 into.push(quote!(let _ = #bound;));
                 of_error = None;
             } else {
-                visit.push(quote_spanned!(span=> __v.child(#key, |__v| <#ty as ::neurax::Tree>::visit(#bound, __v));));
-                rebuild.push(quote_spanned!(span=> #member: <#ty as ::neurax::Tree>::rebuild(#bound, __next)));
-                into.push(
-                    quote_spanned!(span=> <#ty as ::neurax::Tree>::into_leaves(#bound, __out);),
-                );
+                let tree = quote_spanned!(span=> <#ty as ::neurax::Tree>);
+                visit
+                    .push(quote_spanned!(span=> __v.child(#key, |__v| #tree::visit(#bound, __v));));
+                rebuild.push(quote_spanned!(span=> #member: #tree::rebuild(#bound, __next)));
+                into.push(quote_spanned!(span=> #tree::into_leaves(#bound, __out);));
                 if let Some(fields) = &mut of_error {
-                    fields.push(
-                        quote_spanned!(span=> #member: <#ty as ::neurax::Tree>::of_error(__e)?),
-                    );
+                    fields.push(quote_spanned!(span=> #member: #tree::of_error(__e)?));
                 }
             }
         }
@@ -131,11 +137,14 @@ impl Arms {
     }
 }
 
-/// Is the field marked `#[tree(static)]`?
+/// Returns true if the field is marked `#[tree(static)]`.
+///
+/// # Errors
+/// When it has another `#[tree(..)]` attribute.
 fn is_static(attrs: &[Attribute]) -> syn::Result<bool> {
     let mut found = false;
     for a in attrs.iter().filter(|a| a.path().is_ident("tree")) {
-        // `static` is a keyword: read it as an identifier all the same.
+        // `static` is a keyword, so it is parsed as any identifier.
         let word: Ident = a.parse_args_with(Ident::parse_any)?;
         if word != "static" {
             return Err(syn::Error::new(
