@@ -1,25 +1,27 @@
-//! Small argument traits, each picked so that literals need no suffix.
+//! Small argument traits, designed so that literals need no type suffix.
 
 use crate::{DType, Tensor, tensor::CallSite};
 use neurax_ir::{Complex, Compute, Literal, with_compute};
 use std::ops::{Range, RangeFrom, RangeFull, RangeInclusive, RangeTo};
 
-/// The right operand of every operator and the second argument of binary functions: a tensor (owned
-/// or borrowed) or a Rust number.
+/// The right operand of an operator or binary function: a tensor (owned or borrowed) or a Rust
+/// number.
 ///
-/// A number is weakly typed, as in JAX: it takes the tensor's dtype where its kind fits there (`x *
-/// 2` and `x * 2.0` keep `bf16`); a float that meets an integer tensor gives the default float,
-/// f32.
+/// A number is weakly typed, as in JAX: it takes the dtype of the other operand if its kind fits
+/// (`x
+/// * 2` and `x * 2.0` keep `bf16`). A float with an integer tensor is promoted to the default
+///   float, f32.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be an operand of a tensor",
-    note = "operands are Tensor, &Tensor and Rust numbers; make other data a tensor first: `tensor([..])`, `Tensor::from_vec(data, shape)`"
+    note = "operands are Tensor, &Tensor and Rust numbers; make other data a tensor first: \
+            `tensor([..])`, `Tensor::from_vec(data, shape)`"
 )]
 pub trait Operand {
-    /// This operand as a tensor beside `like`.
+    /// Converts the operand to a tensor; a number takes its dtype from `like`.
     #[doc(hidden)]
     fn operand(self, like: &Tensor) -> Tensor;
 
-    /// The number, if it is one: it takes its dtype from what it meets.
+    /// Returns the number if the operand is one.
     #[doc(hidden)]
     fn number(&self) -> Option<Scalar> {
         None
@@ -38,10 +40,10 @@ impl Operand for &Tensor {
     }
 }
 
-/// A Rust number on its way into a tensor.
+/// A Rust number that becomes a tensor, weakly typed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Scalar {
-    /// A truth value.
+    /// A boolean.
     Bool(bool),
     /// An integer.
     Int(i128),
@@ -52,7 +54,7 @@ pub enum Scalar {
 }
 
 impl Scalar {
-    /// The dtype it has on its own: bool, i32, f32 or c64.
+    /// Returns the dtype of the number without another operand: bool, i32, f32 or c64.
     pub fn default_dtype(self) -> DType {
         match self {
             Scalar::Bool(_) => DType::Bool,
@@ -62,7 +64,7 @@ impl Scalar {
         }
     }
 
-    /// The dtype it takes beside a tensor of that dtype.
+    /// Returns the dtype that the number takes in an operation with a tensor of dtype `d`.
     pub fn dtype_beside(self, d: DType) -> DType {
         match self {
             Scalar::Int(_) if d == DType::Bool => DType::I32,
@@ -73,7 +75,7 @@ impl Scalar {
         }
     }
 
-    /// Its value in a dtype, rounded or wrapped.
+    /// Returns the number as a literal of `dtype`, rounded or wrapped.
     pub fn literal(self, dtype: DType) -> Literal {
         let ty = crate::Type::scalar(dtype);
         with_compute!(any dtype, C => Literal::build(ty, |out: &mut [C]| for o in out {
@@ -89,6 +91,7 @@ impl Scalar {
         }))
     }
 
+    /// Returns the number as a tensor for an operation with `like`.
     pub(crate) fn beside(self, like: &Tensor) -> Tensor {
         match like.type_ref() {
             Ok(t) => Tensor::from(self.literal(self.dtype_beside(t.dtype))),
@@ -135,23 +138,28 @@ macro_rules! big_numbers {
     )*};
 }
 
-big_numbers!(usize => |x| Scalar::Int(x as i128), isize => |x| Scalar::Int(x as i128),
-    Complex<f32> => |x| Scalar::Complex(x.re.into(), x.im.into()), Complex<f64> => |x| Scalar::Complex(x.re, x.im));
+big_numbers!(
+    usize => |x| Scalar::Int(x as i128),
+    isize => |x| Scalar::Int(x as i128),
+    Complex<f32> => |x| Scalar::Complex(x.re.into(), x.im.into()),
+    Complex<f64> => |x| Scalar::Complex(x.re, x.im)
+);
 
-/// Which axes: `..` (all), `0`, `-1`, `[0, -1]`, `&axes[..]`, `1..`, `..2`, or [`keep`] of one of
-/// these.
+/// A selection of axes: `..` (all), `0`, `-1`, `[0, -1]`, `&axes[..]`, `1..`, `..2`, or [`keep`] of
+/// one of these.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not name axes",
-    note = "axes are `..` (all), `0`, `-1`, `[0, 1]`, `1..`, `..2`, `&[i64]`, or keep(..) of one of these"
+    note = "axes are `..` (all), `0`, `-1`, `[0, 1]`, `1..`, `..2`, `&[i64]`, or keep(..) of one \
+            of these"
 )]
 pub trait IntoAxes {
-    /// The axes, counted from the front, for a tensor of that rank.
+    /// Returns the axes of a tensor of rank `rank`, counted from the front.
     ///
     /// # Errors
-    /// A message for an axis that is out of range or named twice.
+    /// When an axis is out of range or named twice.
     fn axes(&self, rank: usize) -> Result<Vec<usize>, String>;
 
-    /// Do reduced axes stay, with size 1?
+    /// Returns true if reduced axes stay in the result with size 1.
     fn keep(&self) -> bool {
         false
     }
@@ -161,21 +169,22 @@ pub trait IntoAxes {
 #[derive(Clone, Copy, Debug)]
 pub struct Keep<A>(A);
 
-/// The reduced axes stay in the result, with size 1, so that it broadcasts against the operand.
+/// Keeps the reduced axes in the result with size 1, so that it broadcasts against the operand.
 pub fn keep<A: IntoAxes>(axes: A) -> Keep<A> {
     Keep(axes)
 }
 
-/// Integers that name an axis.
+/// An integer type that numbers axes.
 pub trait AxisInt: Copy {
-    /// As i64; what does not fit is out of range anyway.
+    /// Converts to i64. A value that does not fit becomes `i64::MAX`, which is out of range for any
+    /// tensor.
     fn to_i64(self) -> i64;
 }
 
-/// An axis counted from the front.
+/// Returns `axis` counted from the front.
 ///
 /// # Errors
-/// When it is out of range.
+/// When it is out of range for `rank`.
 pub(crate) fn axis_of(axis: i64, rank: usize) -> Result<usize, String> {
     let from_front = if axis < 0 { axis + rank as i64 } else { axis };
     match usize::try_from(from_front) {
@@ -184,6 +193,10 @@ pub(crate) fn axis_of(axis: i64, rank: usize) -> Result<usize, String> {
     }
 }
 
+/// Returns `axes` counted from the front.
+///
+/// # Errors
+/// When one is out of range for `rank` or named twice.
 fn axes_of<I: AxisInt>(axes: &[I], rank: usize) -> Result<Vec<usize>, String> {
     let out = axes.iter().map(|a| axis_of(a.to_i64(), rank)).collect::<Result<Vec<_>, _>>()?;
     match out.iter().enumerate().find(|(i, a)| out[..*i].contains(a)) {
@@ -192,7 +205,7 @@ fn axes_of<I: AxisInt>(axes: &[I], rank: usize) -> Result<Vec<usize>, String> {
     }
 }
 
-/// A bound of a range of axes: like an axis, but `rank` itself is one, too.
+/// Returns a bound of a range of axes: an axis counted from the front, or `rank` itself.
 fn bound_of(axis: i64, rank: usize) -> Result<usize, String> {
     if axis == rank as i64 { Ok(rank) } else { axis_of(axis, rank) }
 }
@@ -272,7 +285,7 @@ impl<A: IntoAxes> IntoAxes for Keep<A> {
     }
 }
 
-/// Axes of a tensor, or the tensor with the error that says why not.
+/// Returns the axes of `x` counted from the front, or a tensor with the error if they are invalid.
 pub(crate) fn axes_or_error(
     x: &Tensor,
     axes: &impl IntoAxes,

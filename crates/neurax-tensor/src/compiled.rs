@@ -27,8 +27,9 @@ pub struct Compiled<A, O> {
     takes: PhantomData<fn(A) -> O>,
 }
 
-/// The types that a function is compiled for: `types![..]` with one type per tensor (for a `Tensor`,
-/// a tuple of tensors or a `Vec` of tensors), or a reference to an argument of the same types.
+/// The types that a function is compiled for: `types![..]` with one type per tensor (for a
+/// `Tensor`, a tuple of tensors or a `Vec` of tensors), or a reference to an argument of the same
+/// types.
 pub trait Example<A> {
     /// Returns an argument of these types; its values are not read.
     ///
@@ -173,7 +174,8 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
 
     /// Runs the function into `outs`, some of which are replaced by new tensors.
     fn run_and_replace(&self, args: &[&Buffer], outs: &mut [&mut Tensor]) -> Result<()> {
-        // Allocate before any output is borrowed, so that a failure leaves all outputs as they were.
+        // Allocate before any output is borrowed, so that a failure leaves all outputs as they
+        // were.
         let fresh =
             |ty: &neurax_ir::Type| self.device.upload(neurax_ir::Literal::zeros(ty.clone()));
         let mut fresh =

@@ -1,17 +1,18 @@
-//! Where tensors live and programs run: the one list of backends.
+//! Devices: the list of backends and the choice of the default device.
 
 use crate::{Error, Result};
 use neurax_runtime::Backend;
 pub use neurax_runtime::Device;
 use std::sync::{Arc, OnceLock};
 
+/// The default device, chosen at the first use.
 static DEFAULT: OnceLock<Result<Device>> = OnceLock::new();
 
-/// Every backend that is compiled in, best first. The first one is the default;
-/// `NEURAX_DEVICE=name` or `name:number` picks another.
+/// Returns every backend that is compiled in, the fastest first. The first one is the default; the
+/// environment variable `NEURAX_DEVICE=name` or `name:number` picks another.
 pub fn backends() -> Vec<Arc<dyn Backend>> {
     let mut all: Vec<Arc<dyn Backend>> = vec![];
-    // Where the CPU is not supported, the oracle is what there is.
+    // On a CPU that the compiler does not support, the reference interpreter is the default.
     #[cfg(feature = "native")]
     if let Ok(native) = neurax_native::Native::new() {
         all.push(Arc::new(native));
@@ -21,17 +22,20 @@ pub fn backends() -> Vec<Arc<dyn Backend>> {
     all
 }
 
-/// The device that plain tensors use, chosen once.
+/// Returns the device that plain tensors use. It is chosen once.
 ///
 /// # Errors
-/// When `NEURAX_DEVICE` names none of the compiled-in backends or a number that it does not have.
+/// When `NEURAX_DEVICE` names no compiled-in backend or a device that the backend does not have.
 pub fn default_device() -> Result<&'static Device> {
     let chosen =
         DEFAULT.get_or_init(|| choose(&backends(), std::env::var("NEURAX_DEVICE").ok().as_deref()));
     chosen.as_ref().map_err(Clone::clone)
 }
 
-/// That device, else the default one.
+/// Returns `device`, or the default device if it is `None`.
+///
+/// # Errors
+/// As [`default_device`].
 pub(crate) fn or_default(device: Option<&Device>) -> Result<&Device> {
     match device {
         Some(d) => Ok(d),
@@ -39,20 +43,23 @@ pub(crate) fn or_default(device: Option<&Device>) -> Result<&Device> {
     }
 }
 
-/// Makes a device the default one, before the first tensor is computed.
+/// Makes `device` the default one. Must be called before the first tensor is computed.
 ///
 /// # Errors
-/// When the default was chosen already.
+/// When the default device was already chosen.
 pub fn set_default_device(device: Device) -> Result<()> {
     DEFAULT.set(Ok(device)).map_err(|_| {
         Error::new(
             "device",
-            "the default device was chosen already; set it before the first tensor is computed",
+            "the default device was already chosen; set it before the first tensor is computed",
         )
     })
 }
 
-/// The device that a wish like `interp` or `xla:1` names.
+/// Returns the device that `wish`, e.g. `interp` or `xla:1`, names.
+///
+/// # Errors
+/// When no backend or device has this name.
 fn choose(backends: &[Arc<dyn Backend>], wish: Option<&str>) -> Result<Device> {
     let (name, number) = match wish.map(|w| w.split_once(':').unwrap_or((w, "0"))) {
         None | Some(("", _)) => (None, "0"),
@@ -66,13 +73,14 @@ fn choose(backends: &[Arc<dyn Backend>], wish: Option<&str>) -> Result<Device> {
             let names: Vec<&str> = backends.iter().map(|b| b.name()).collect();
             let why = match names.first() {
                 None => {
-                    "no backend is compiled in; turn on a feature of `neurax`, for example `interp`"
+                    "no backend is compiled in; enable a feature of `neurax`, for example `interp`"
                         .to_string()
                 }
                 Some(first) => format!(
-                    "NEURAX_DEVICE is `{}`; it takes one of: {}, with an optional number as in `{first}:0`{}",
-                    wish.unwrap_or_default(),
+                    "expected NEURAX_DEVICE to be one of {}, with an optional number as in \
+                     `{first}:0`, got `{}`{}",
                     names.join(", "),
+                    wish.unwrap_or_default(),
                     name.and_then(refusal).map_or_else(String::new, |e| format!(" ({e})"))
                 ),
             };
@@ -81,7 +89,7 @@ fn choose(backends: &[Arc<dyn Backend>], wish: Option<&str>) -> Result<Device> {
     }
 }
 
-/// Why a backend that is compiled in cannot run here.
+/// Returns the reason why a compiled-in backend cannot run on this machine.
 fn refusal(name: &str) -> Option<Error> {
     match name {
         #[cfg(feature = "native")]
@@ -95,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn wishes_are_read() {
+    fn devices_are_chosen_by_name() {
         let all = backends();
         assert_eq!(choose(&all, None).unwrap().to_string(), format!("{}:0", all[0].name()));
         assert_eq!(choose(&all, Some("interp:0")).unwrap().to_string(), "interp:0");
@@ -104,7 +112,7 @@ mod tests {
             choose(&all, Some("quantum"))
                 .unwrap_err()
                 .to_string()
-                .contains("it takes one of: native, interp")
+                .contains("one of native, interp,")
         );
     }
 }

@@ -19,12 +19,12 @@
 //! # Example
 //!
 //! `&x * 2.0` with `x: f32[2, 3]` calls [`dispatch_broadcast`]. Eagerly it looks up the key
-//! `(mul, [f32[2, 3], f32[]], implicit)`; the first time, this graph is compiled:
+//! `(multiply, [f32[2, 3], f32[]], implicit)`; the first time, this graph is compiled:
 //!
 //! ```text
-//! fn(%0: f32[2, 3], %1: f32[]) {
-//!   %2 = broadcast %1 to [2, 3]
-//!   %3 = mul %0 %2
+//! graph(%0: f32[2, 3], %1: f32[]) {
+//!   %2: f32[2, 3] = broadcast_in_dim[shape=[2, 3], dims=[]](%1)
+//!   %3: f32[2, 3] = multiply(%0, %2)
 //!   return %3
 //! }
 //! ```
@@ -135,18 +135,19 @@ fn single(outs: Result<Outs>, at: CallSite) -> Tensor {
         Ok(outs) => outs
             .into_iter()
             .next()
-            .unwrap_or_else(|| Tensor::fail("dispatch", "expected one result, got none", at)),
+            .unwrap_or_else(|| Tensor::error_at(Error::bug("an op has no result"), at)),
         Err(e) => Tensor::error_at(e, at),
     }
 }
 
 /// The way in which an operation is executed.
 enum Dispatch<'a> {
-    /// Runs now.
+    /// Run now.
     Eager,
-    /// Is recorded in this trace.
+    /// Recorded in this trace.
     Record(&'a Arc<Trace>),
-    /// Becomes a lazy constant: an operand has a value only inside `vmap`, so has the result.
+    /// Turned into a lazy constant: an operand has a value only inside `vmap`, and so does the
+    /// result.
     Defer,
 }
 
@@ -207,7 +208,7 @@ fn run_eagerly(op: &Op, xs: Operands, is_implicit: bool, at: CallSite) -> Result
 /// Returns the device of an operation on `xs`: the device that the first operand was put on
 /// explicitly, which its results then remember, and that device or else the default one.
 fn device_of(xs: &[Tensor]) -> Result<(Option<Device>, Device)> {
-    let explicit = xs.iter().find_map(Tensor::own_device).cloned();
+    let explicit = xs.iter().find_map(Tensor::explicit_device).cloned();
     let device = or_default(explicit.as_ref())?.clone();
     Ok((explicit, device))
 }
@@ -245,8 +246,8 @@ fn emit_in(b: &mut Builder, op: Op, xs: &[Value], is_implicit: bool) -> Result<V
     }
 }
 
-/// Returns the lazy constant of `build` applied to `xs`, which are concrete or lazy. The graph of an
-/// operand that reads a named axis is inlined; other operands become arguments.
+/// Returns the lazy constant of `build` applied to `xs`, which are concrete or lazy. The graph of
+/// an operand that reads a named axis is inlined; other operands become arguments.
 fn defer<'t>(
     xs: impl Iterator<Item = &'t Tensor>,
     at: CallSite,

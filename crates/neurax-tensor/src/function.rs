@@ -1,20 +1,21 @@
-//! Functions of trees: closures, fn items, and what transforms return.
+//! Functions of trees: closures, fn items, and the results of transforms.
 
 use crate::{Error, Jit, Result, Tensor, Tree, tree::checked};
 use std::{fmt, ops::Deref, sync::Arc};
 
-/// Anything that maps a tree to a tree: closures, fn items, and what `jit`, `grad` and the other
-/// transforms return.
+/// A function from a tree to a tree: a closure, a fn item, or a result of `jit`, `grad` and the
+/// other transforms.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a function of tensors",
     label = "not a function of one tree of tensors",
     note = "several arguments are one tuple: `|(params, x, y): (Params, Tensor, Tensor)| ..`",
-    note = "a transformed function captures only what is Send + Sync, and does not change what it captures"
+    note = "a transformed function captures only values that are Send + Sync, and does not change \
+            them"
 )]
 pub trait Function<A>: Send + Sync {
-    /// What it returns.
+    /// The type of the result.
     type Out;
-    /// Calls it.
+    /// Calls the function.
     fn apply(&self, a: A) -> Self::Out;
 }
 
@@ -56,12 +57,13 @@ impl<A, O> Function<A> for &Jit<'_, A, O> {
     }
 }
 
-/// What a differentiable function returns: the loss alone, or the loss and anything else.
+/// The result of a differentiable function: the loss alone, or the loss and auxiliary values.
 #[diagnostic::on_unimplemented(
-    message = "a function to differentiate returns a Tensor (the loss) or (loss, anything else), not `{Self}`"
+    message = "a function to differentiate returns a Tensor (the loss) or (loss, auxiliary \
+               values), not `{Self}`"
 )]
 pub trait Loss: Tree {
-    /// The loss; its leaf comes first.
+    /// Returns the loss, the first leaf of the result.
     fn loss(&self) -> &Tensor;
 }
 
@@ -77,18 +79,18 @@ impl<X: Tree> Loss for (Tensor, X) {
     }
 }
 
-/// What `grad`, `vmap` and the other transforms return: a value that can be named, stored and
+/// The result of `grad`, `vmap` and the other transforms: a function that can be named, stored and
 /// cloned.
 ///
-/// Inside other functions it is simply called, `slope(x)`, and errors travel in the result;
-/// `slope.run(x)` is the way out to `Result`.
+/// Inside other functions call it as `slope(x)`; errors travel in the result. `slope.run(x)`
+/// returns a `Result`.
 pub struct Func<'f, A, O> {
     f: Arc<dyn Fn(A) -> O + Send + Sync + 'f>,
     check: fn(O) -> Result<O>,
 }
 
 impl<'f, A, O> Func<'f, A, O> {
-    /// A function as a value.
+    /// Creates a `Func` of a closure.
     pub fn new(f: impl Fn(A) -> O + Send + Sync + 'f) -> Func<'f, A, O>
     where
         O: Tree,
@@ -96,11 +98,11 @@ impl<'f, A, O> Func<'f, A, O> {
         Func { f: Arc::new(f), check: checked }
     }
 
-    /// Calls it: the result, or the first error in it.
+    /// Calls the function. Returns the result, or the first error in it.
     ///
     /// # Errors
     /// The first error that travels in the result.
-    // No bound on A and O here: a missing one would send method look-up on to the unstable
+    // No bounds on A and O here: if one were not met, method lookup would find the unstable
     // `Fn::call`.
     pub fn run(&self, a: A) -> Result<O> {
         (self.check)((self.f)(a))
@@ -126,11 +128,11 @@ impl<A, O> fmt::Debug for Func<'_, A, O> {
     }
 }
 
-/// A call that failed: why, and the arguments if nothing was taken from them.
+/// A failed call: the error, and the arguments if they were not used up.
 pub struct Failed<A> {
-    /// What went wrong.
+    /// The reason.
     pub error: Error,
-    /// The arguments; `None` if the program had started and may have reused their memory.
+    /// The arguments, or `None` if the program had started and may have reused their memory.
     pub args: Option<A>,
 }
 

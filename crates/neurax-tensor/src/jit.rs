@@ -106,7 +106,7 @@ pub fn jit<'f, A: Tree, O: Tree, F: Function<A, Out = O> + 'f>(f: F) -> Jit<'f, 
     Jit { call: Arc::new(move |a| callee.call(a)), imp }
 }
 
-// No bounds on A and O here: a missing one would send method look-up on to the unstable `Fn::call`.
+// No bounds on A and O here: if one were not met, method lookup would find the unstable `Fn::call`.
 impl<'f, A, O> Jit<'f, A, O> {
     /// Calls the function. Returns the result, or the first error in it. After an error the
     /// arguments are lost; [`Jit::try_run`] gives them back.
@@ -354,8 +354,8 @@ impl<O: Tree> CachedTrace<O> {
         self.execute(program, leaves)
     }
 
-    /// Returns the compiled graph for the device of the leaves and captures, or `None` if one of them
-    /// is traced.
+    /// Returns the compiled graph for the device of the leaves and captures, or `None` if one of
+    /// them is traced.
     ///
     /// # Errors
     /// The error of tracing or compiling.
@@ -368,7 +368,7 @@ impl<O: Tree> CachedTrace<O> {
             if !x.has_value() {
                 return Ok(None);
             }
-            device = device.or(x.own_device());
+            device = device.or(x.explicit_device());
         }
         let device = or_default(device)?;
         let compile = || Ok::<_, Error>((device.clone(), device.compile(self.traced.graph()?)?));
@@ -383,7 +383,8 @@ impl<O: Tree> CachedTrace<O> {
         Ok(Some(self.compiled.get_or_init(|| compiled).clone()))
     }
 
-    /// Runs the program. Without one, an operand is traced: the equations are recorded in its trace.
+    /// Runs the program. Without one, an operand is traced: the equations are recorded in its
+    /// trace.
     ///
     /// # Errors
     /// The error of an operand or of running.
@@ -443,7 +444,7 @@ impl<A: Tree, O: Tree, F: Function<A, Out = O>> JitFunction<A, O> for JitImpl<F,
         entry.traced.check()?;
         stages.add("trace", start, entry.traced.graph()?);
         let mut device = default_device()?;
-        like.each_leaf(|x| device = x.own_device().unwrap_or(device));
+        like.each_leaf(|x| device = x.explicit_device().unwrap_or(device));
         device.compile_logged(entry.traced.graph()?, &mut stages)?;
         Ok(stages)
     }

@@ -20,7 +20,7 @@ use crate::{
     device::{Device, default_device},
     tensor::{CallSite, Repr},
 };
-use neurax_ir::{Graph, Place};
+use neurax_ir::{Graph, OrBug, Place};
 use neurax_runtime::Buffer;
 use std::sync::{Arc, OnceLock};
 
@@ -43,7 +43,7 @@ impl LazyConstant {
     pub fn tensor(graph: Graph, args: Vec<Tensor>, at: CallSite) -> Tensor {
         let reads_named_axis = graph.eqns().iter().any(|e| reads_axis(&e.op));
         let Some(&out) = graph.outputs().first() else {
-            return Tensor::fail("constant", "expected a graph with one output, got none", at);
+            return Tensor::error_at(Error::bug("a lazy constant has no output"), at);
         };
         let ty = graph.ty(out).clone();
         Tensor(Repr::Lazy(Arc::new(LazyConstant {
@@ -86,11 +86,7 @@ impl LazyConstant {
                 .iter()
                 .map(|x| x.clone().into_buffer("constant", device))
                 .collect::<Result<Vec<_>>>()?;
-            device
-                .compile(&self.graph)?
-                .run(args)?
-                .pop()
-                .ok_or_else(|| Error::new("constant", "expected one result, got none"))
+            device.compile(&self.graph)?.run(args)?.pop().or_bug("a lazy constant has no result")
         };
         run().map_err(|e: Error| e.at(&Place::Source(self.at)))
     }

@@ -1,12 +1,12 @@
-//! What users hold: [`Tensor`], [`Tree`], [`jit`], [`grad`], [`vmap`], and the NumPy-like
+//! The user interface: [`Tensor`], [`Tree`], [`jit`], [`grad`], [`vmap`], and the NumPy-like
 //! functions.
 //!
-//! This crate is the conductor: `jit` traces a user's function to a graph, has transforms and
-//! passes applied, and lets a backend compile it. An operation on plain tensors is a cached one-op
-//! graph on the same road. Users add the facade crate `neurax`.
+//! This crate drives the stages of compilation: `jit` traces a user's function to a graph, applies
+//! transforms and passes, and lets a backend compile it. An operation on plain tensors is a cached
+//! graph of one op that takes the same path. Users depend on the facade crate `neurax`.
 //!
-//! Start with [`Tensor`] and its functions ([`api`]), then the transforms ([`transform`]); [`tree`]
-//! says what may be an argument, and [`device`] where it all runs.
+//! Start with [`Tensor`] and its functions ([`api`]), then the transforms ([`transform`]). [`tree`]
+//! defines which types may be arguments, [`device`] where programs run.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
@@ -53,7 +53,7 @@ pub use transform::*;
 pub use tree::{Static, Tree};
 pub use windows::{IntoEach, Padding, Windows};
 
-/// What `use neurax::prelude::*` brings: everything that the programs of the manual use.
+/// The names that `use neurax::prelude::*` imports: everything that the programs of the manual use.
 pub mod prelude {
     pub use crate::dtype_consts::*;
     pub use crate::{

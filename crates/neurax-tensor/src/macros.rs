@@ -1,7 +1,7 @@
-//! `dims!` and `types!`.
+//! The macros `dims!` and `types!`, and the constants for dtypes.
 
 /// A shape with open dimensions: `dims![_, 784]`, `dims!["batch", n * 2]`. `_` is any size (in
-/// `reshape`: worked out), a string names a size.
+/// `reshape`: inferred from the others), a string names a size.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -14,12 +14,14 @@ macro_rules! dims {
     (@ [$($o:expr),*]) => { [$($o),*] };
     (@ [$($o:expr),*] _ , $($r:tt)*) => { $crate::dims!(@ [$($o,)* $crate::Dim::Any] $($r)*) };
     (@ [$($o:expr),*] _) => { [$($o,)* $crate::Dim::Any] };
-    (@ [$($o:expr),*] $e:expr , $($r:tt)*) => { $crate::dims!(@ [$($o,)* $crate::Dim::from($e)] $($r)*) };
+    (@ [$($o:expr),*] $e:expr , $($r:tt)*) => {
+        $crate::dims!(@ [$($o,)* $crate::Dim::from($e)] $($r)*)
+    };
     (@ [$($o:expr),*] $e:expr) => { [$($o,)* $crate::Dim::from($e)] };
     ($($t:tt)*) => { $crate::dims!(@ [] $($t)*) };
 }
 
-/// Types: `types![f32[1, 30], i32[_, "tokens"], bf16[]]`.
+/// An array of types with open or fixed dimensions: `types![f32[1, 30], i32[_, "tokens"], bf16[]]`.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -30,11 +32,14 @@ macro_rules! dims {
 #[macro_export]
 macro_rules! types {
     ($($d:ident [ $($t:tt)* ]),* $(,)?) => {
-        [$($crate::TypeSpec { dtype: $crate::dtypes::$d, dims: ::std::vec::Vec::<$crate::Dim>::from($crate::dims![$($t)*]) }),*]
+        [$($crate::TypeSpec {
+            dtype: $crate::dtypes::$d,
+            dims: ::std::vec::Vec::<$crate::Dim>::from($crate::dims![$($t)*]),
+        }),*]
     };
 }
 
-/// The dtypes in lower case, for [`crate::types!`].
+/// The dtypes in lower case, as [`crate::types!`] reads them.
 #[allow(non_upper_case_globals, missing_docs, reason = "these are the names that `types!` reads")]
 pub mod dtypes {
     use neurax_ir::DType;
@@ -68,7 +73,7 @@ pub mod dtypes {
     );
 }
 
-/// The dtypes as the prelude gives them: `x.to(F32)`.
+/// The dtypes in upper case, as the prelude exports them: `x.to(F32)`.
 #[allow(missing_docs, reason = "the constants are the names of the types")]
 pub mod dtype_consts {
     use neurax_ir::DType;

@@ -1,7 +1,7 @@
-//! Operators on tensors, in all forms of ownership, and numbers on either side.
+//! Operators on owned and borrowed tensors, with numbers on either side.
 //!
-//! `/` divides truly, as NumPy does: integers give f32. `%` is Rust's remainder, with the sign of
-//! the left operand. `&`, `|`, `^` and `!` are bitwise on integers and logical on bool.
+//! `/` is true division, as in NumPy: integers are converted to f32. `%` is Rust's remainder, with
+//! the sign of the left operand. `&`, `|`, `^` and `!` are bitwise on integers and logical on bool.
 
 use crate::{
     DType, Operand, Tensor,
@@ -13,13 +13,13 @@ use neurax_ir::op::{Binary, Convert, Unary};
 use std::{ops::*, panic::Location};
 
 impl Tensor {
-    /// Any binary op, with promotion and broadcasting. Both operands are taken, so that either may
-    /// be reused.
+    /// Dispatches a binary op with promotion and broadcasting. Both operands are taken by value, so
+    /// that the memory of either may be reused.
     pub(crate) fn binary(self, other: Tensor, op: Binary, at: CallSite) -> Tensor {
         dispatch_broadcast(op, [self, other], at)
     }
 
-    /// True division: integers and bool become floats first.
+    /// Divides by `other`; integers and bool are converted to f32 first.
     pub(crate) fn divide(self, other: Tensor, at: CallSite) -> Tensor {
         let ints = |t: &Tensor| !t.dtype().is_differentiable();
         if ints(&self) && ints(&other) {
@@ -29,17 +29,18 @@ impl Tensor {
         }
     }
 
-    /// Any unary op.
+    /// Dispatches a unary op.
     pub(crate) fn unary(self, op: Unary, at: CallSite) -> Tensor {
         dispatch(op, [self], at)
     }
 
-    /// Any unary op that is only there for floats: integers and bool become f32 first, as in NumPy.
+    /// Dispatches a unary op that is defined for floats only; integers and bool are converted to
+    /// f32 first, as in NumPy.
     pub(crate) fn unary_float(self, op: Unary, at: CallSite) -> Tensor {
         self.float(at).unary(op, at)
     }
 
-    /// Itself if it is a float or complex, else as f32.
+    /// Returns the tensor if it is float or complex, else converts it to f32.
     pub(crate) fn float(self, at: CallSite) -> Tensor {
         if self.error().is_some() || self.dtype().is_differentiable() {
             self
@@ -48,6 +49,7 @@ impl Tensor {
         }
     }
 
+    /// Converts to `dtype`; no operation is dispatched if that is the dtype already.
     pub(crate) fn convert(&self, dtype: DType, at: CallSite) -> Tensor {
         if self.error().is_some() || self.dtype() == dtype {
             self.clone()
@@ -88,8 +90,8 @@ macro_rules! operators {
         operators!(left f64, $Tr $f |$a, $b, $at| $e);
         operators!(left i64, $Tr $f |$a, $b, $at| $e);
     )*};
-    // Exactly one float and one integer type on the left: with two, `(2.0 * x).sin()` would not
-    // compile.
+    // Only one float and one integer type may stand on the left: with two, the type of the literal
+    // in `(2.0 * x).sin()` would be ambiguous.
     (left $t:ty, $Tr:ident $f:ident |$a:ident, $b:ident, $at:ident| $e:expr) => {
         impl $Tr<Tensor> for $t {
             type Output = Tensor;
@@ -143,8 +145,8 @@ macro_rules! unary_operators {
 unary_operators!(Neg neg Neg, Not not Not);
 
 impl std::iter::Sum for Tensor {
-    /// The sum of all; of nothing, the f32 scalar 0. The caller is the standard library, so that
-    /// errors do not name your line.
+    /// Adds all tensors; the sum of none is the f32 scalar 0. The caller is the standard library,
+    /// so errors do not name the user's line.
     fn sum<I: Iterator<Item = Tensor>>(it: I) -> Tensor {
         it.reduce(|a, b| a + b).unwrap_or_else(|| Tensor::scalar(DType::F32, 0.0))
     }

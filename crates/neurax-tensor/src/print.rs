@@ -1,23 +1,25 @@
-//! Tensors as text: like NumPy, with dtype and shape, and with the commas that a literal has.
+//! Tensors as text: as in NumPy, with dtype and shape, and with the commas of a literal.
 
 use crate::{Tensor, Type, tensor::Repr};
 use neurax_ir::{Compute, DType, Kind, Literal, with_compute};
 use std::fmt;
 
-/// More elements than this are elided.
-const THRESHOLD: usize = 1000;
-/// How many entries of a long axis are shown at each end.
-const EDGE: usize = 3;
-/// Digits behind the point at most.
-const PRECISION: usize = 4;
+/// The largest size in elements that is printed in full.
+const MAX_PRINTED_ELEMENTS: usize = 1000;
+/// The number of entries that are printed at each end of a long axis.
+const EDGE_ENTRIES: usize = 3;
+/// The most digits that are printed after the decimal point.
+const MAX_DECIMALS: usize = 4;
 
-/// `f32[2] [1.0, 2.0]`; matrices start on a line of their own. Long arrays are shown by their ends.
+/// Prints the type and the elements: `f32[2] [1.0, 2.0]`. A matrix starts on a new line; of long
+/// axes only the ends are printed.
 ///
 /// ```
 /// use neurax::prelude::*;
 /// assert_eq!(tensor([1.0, 2.5]).to_string(), "f32[2] [1.0, 2.5]");
 /// assert_eq!(tensor([[1, 10], [-3, 4]]).to_string(), "i32[2, 2]\n[[ 1, 10],\n [-3,  4]]");
-/// assert_eq!(Tensor::arange(2000).to_string(), "i32[2000] [   0,    1,    2, ..., 1997, 1998, 1999]");
+/// let long = Tensor::arange(2000).to_string();
+/// assert_eq!(long, "i32[2000] [   0,    1,    2, ..., 1997, 1998, 1999]");
 /// ```
 impl fmt::Display for Tensor {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
@@ -42,7 +44,7 @@ impl fmt::Debug for Tensor {
 fn write_literal(f: &mut fmt::Formatter, x: &Literal) -> fmt::Result {
     let ty = x.ty();
     if ty.size() == 0 {
-        // The type tells the shape; there may be more empty rows than anybody could read.
+        // The number of empty rows may be huge; the type already shows the shape.
         return write!(f, "{ty} []");
     }
     write!(f, "{ty}{}", if ty.rank() > 1 { "\n" } else { " " })?;
@@ -53,22 +55,22 @@ fn write_literal(f: &mut fmt::Formatter, x: &Literal) -> fmt::Result {
     write_axis(f, ty, 0, width, &mut words)
 }
 
-/// Is the tensor long enough to leave entries out?
-fn elided(ty: &Type) -> bool {
-    ty.size() > THRESHOLD
+/// Returns true if entries of long axes are left out.
+fn is_elided(ty: &Type) -> bool {
+    ty.size() > MAX_PRINTED_ELEMENTS
 }
 
-/// The indices of one axis that are shown; `None` stands for those left out.
+/// Returns the indices of one axis that are printed; `None` stands for the omitted ones.
 fn entries(ty: &Type, axis: usize) -> Vec<Option<usize>> {
     let n = ty.shape[axis];
-    if elided(ty) && n > 2 * EDGE {
-        (0..EDGE).map(Some).chain([None]).chain((n - EDGE..n).map(Some)).collect()
+    if is_elided(ty) && n > 2 * EDGE_ENTRIES {
+        (0..EDGE_ENTRIES).map(Some).chain([None]).chain((n - EDGE_ENTRIES..n).map(Some)).collect()
     } else {
         (0..n).map(Some).collect()
     }
 }
 
-/// The flat indices that are shown, in order.
+/// Returns the row-major indices of the printed elements, in order.
 fn shown_indices(ty: &Type) -> Vec<usize> {
     let strides = ty.shape.strides();
     let mut out = vec![0];
@@ -79,6 +81,7 @@ fn shown_indices(ty: &Type) -> Vec<usize> {
     out
 }
 
+/// Writes the elements of `axis` and of the axes behind it; `words` are the elements in order.
 fn write_axis<'w>(
     f: &mut fmt::Formatter,
     ty: &Type,
@@ -92,7 +95,7 @@ fn write_axis<'w>(
     f.write_str("[")?;
     for (k, entry) in entries(ty, axis).into_iter().enumerate() {
         if k > 0 {
-            // Rows stand under each other, blocks have blank lines between them.
+            // Rows are separated by a line break, blocks of rows by blank lines, too.
             let breaks = ty.rank() - 1 - axis;
             write!(
                 f,
@@ -112,33 +115,49 @@ fn write_axis<'w>(
     f.write_str("]")
 }
 
-/// The elements at those flat indices as text.
+/// Returns the elements at the row-major indices `at` as text.
 fn words(x: &Literal, at: &[usize]) -> Vec<String> {
     let dtype = x.dtype();
     match dtype.kind() {
         Kind::Bool => {
-            with_compute!(any dtype, C => { let v = x.load::<C>(); at.iter().map(|&i| (v[i] != C::ZERO).to_string()).collect() })
+            with_compute!(any dtype, C => {
+                let v = x.load::<C>();
+                at.iter().map(|&i| (v[i] != C::ZERO).to_string()).collect()
+            })
         }
         Kind::Signed | Kind::Unsigned => {
-            with_compute!(any dtype, C => { let v = x.load::<C>(); at.iter().map(|&i| v[i].to_i128().to_string()).collect() })
+            with_compute!(any dtype, C => {
+                let v = x.load::<C>();
+                at.iter().map(|&i| v[i].to_i128().to_string()).collect()
+            })
         }
-        Kind::Float => floats(
-            &with_compute!(any dtype, C => { let v = x.load::<C>(); at.iter().map(|&i| v[i].to_f64()).collect::<Vec<_>>() }),
-            dtype,
-        ),
+        Kind::Float => {
+            let values: Vec<f64> = with_compute!(any dtype, C => {
+                let v = x.load::<C>();
+                at.iter().map(|&i| v[i].to_f64()).collect()
+            });
+            floats(&values, dtype)
+        }
         Kind::Complex => {
-            let parts: Vec<(f64, f64)> = with_compute!(any dtype, C => { let v = x.load::<C>(); at.iter().map(|&i| v[i].parts()).collect() });
+            let parts: Vec<(f64, f64)> = with_compute!(any dtype, C => {
+                let v = x.load::<C>();
+                at.iter().map(|&i| v[i].parts()).collect()
+            });
             let (re, im): (Vec<f64>, Vec<f64>) = parts.into_iter().unzip();
-            let join = |(re, im): (String, String)| {
+            let format_complex = |(re, im): (String, String)| {
                 format!("{re}{}{im}i", if im.starts_with('-') { "" } else { "+" })
             };
-            floats(&re, dtype.real()).into_iter().zip(floats(&im, dtype.real())).map(join).collect()
+            floats(&re, dtype.real())
+                .into_iter()
+                .zip(floats(&im, dtype.real()))
+                .map(format_complex)
+                .collect()
         }
     }
 }
 
-/// All in one notation: as many digits behind the point as the one that needs most, at most four;
-/// scientific for very large or small ones.
+/// Formats floats in one notation: with the number of decimals of the one that needs most, at most
+/// [`MAX_DECIMALS`], or all in scientific notation if one is very large or very small.
 fn floats(v: &[f64], dtype: DType) -> Vec<String> {
     let finite = || v.iter().copied().filter(|x| x.is_finite() && *x != 0.0).map(f64::abs);
     let (most, least) = (finite().fold(0.0, f64::max), finite().fold(f64::INFINITY, f64::min));
@@ -147,11 +166,11 @@ fn floats(v: &[f64], dtype: DType) -> Vec<String> {
         |x: f64| if dtype == DType::F64 { format!("{x}") } else { format!("{}", x as f32) };
     let digits = |x: &f64| shortest(*x).split_once('.').map_or(1, |(_, d)| d.len());
     let precision =
-        v.iter().filter(|x| x.is_finite()).map(digits).max().unwrap_or(1).clamp(1, PRECISION);
+        v.iter().filter(|x| x.is_finite()).map(digits).max().unwrap_or(1).clamp(1, MAX_DECIMALS);
     let word = |x: &f64| match x {
         x if x.is_nan() => "nan".to_string(),
         x if x.is_infinite() => if *x > 0.0 { "inf" } else { "-inf" }.to_string(),
-        x if scientific => format!("{x:.PRECISION$e}"),
+        x if scientific => format!("{x:.MAX_DECIMALS$e}"),
         x => format!("{x:.precision$}"),
     };
     v.iter().map(word).collect()
@@ -162,7 +181,7 @@ mod tests {
     use crate::prelude::*;
 
     #[test]
-    fn nothing_is_shown_as_nothing() {
+    fn an_empty_tensor_is_printed_as_its_type() {
         assert_eq!(Tensor::zeros([0]).to_string(), "f32[0] []");
         assert_eq!(Tensor::zeros([1 << 40, 0]).to_string(), "f32[1099511627776, 0] []");
     }

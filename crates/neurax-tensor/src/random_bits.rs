@@ -1,11 +1,24 @@
-//! How random bits become numbers, in the graph. Every rule is that of JAX 0.10 (`jax.random`,
-//! partitionable Threefry), down to the rounding.
+//! Random numbers from random bits, as graphs: uniform, normal, Gumbel, integers, permutations.
+//!
+//! The generator is Threefry-2x32 in counter mode: element `i` of an array is the cipher block of
+//! the counter `i` under the key (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC
+//! 2011). Elements are independent of each other, so that generation fuses and vectorizes like any
+//! elementwise op, and there is no hidden state.
+//!
+//! Every rule is that of JAX 0.10 (`jax.random` with partitionable Threefry), including the
+//! rounding: recorded fixtures compare the results bit for bit.
+//!
+//! - uniform: the high bits become the mantissa of a float in `[1, 2)`, minus 1, scaled;
+//! - normal: `sqrt(2) erfinv(u)`; Gumbel: `-log(-log(u))`;
+//! - integers: two words modulo the span, combined to one of twice the bits, which makes
+//!   the modulo bias negligible;
+//! - permutations: a sort by random words, repeated until ties are improbable.
 
 use crate::{DType, Scalar, Shape, Type, api::random::constant};
 use neurax_ir::{Builder, Value, op::*};
 use std::ops::Range;
 
-/// The Threefry block of counters `(high, low)`, scalars or arrays of one shape.
+/// Adds the Threefry block of the counters `(high, low)`, scalars or arrays of one shape.
 pub(crate) fn block(b: &mut Builder, key: Value, high: Value, low: Value) -> (Value, Value) {
     let shape = b.ty(low).shape.clone();
     let word = |b: &mut Builder, i: usize| {
@@ -18,7 +31,7 @@ pub(crate) fn block(b: &mut Builder, key: Value, high: Value, low: Value) -> (Va
     (out[0], out[1])
 }
 
-/// The block of every element's row-major index.
+/// Adds the block of every element's row-major index.
 fn blocks(b: &mut Builder, key: Value, shape: &Shape) -> (Value, Value) {
     let n = shape.size();
     let flat = Type::new(if n > u32::MAX as usize { DType::U64 } else { DType::U32 }, [n]);
@@ -35,13 +48,14 @@ fn blocks(b: &mut Builder, key: Value, shape: &Shape) -> (Value, Value) {
     block(b, key, high, low)
 }
 
-/// `n` keys, u32[n, 2].
+/// Adds `n` new keys, `u32[n, 2]`, derived from `key`.
 pub(crate) fn words_of(b: &mut Builder, key: Value, n: usize) -> Value {
     let (x, y) = blocks(b, key, &[n].into());
     let (x, y) = (b.reshape(x, [n, 1]), b.reshape(y, [n, 1]));
     b.concat(&[x, y], 1)
 }
 
+/// Adds two new keys derived from `key`.
 fn split(b: &mut Builder, key: Value) -> (Value, Value) {
     let words = words_of(b, key, 2);
     let mut row = |i: usize| {
@@ -51,7 +65,7 @@ fn split(b: &mut Builder, key: Value) -> (Value, Value) {
     (row(0), row(1))
 }
 
-/// Random bits as unsigned integers of 8, 16, 32 or 64 bits.
+/// Adds random bits as unsigned integers of `width` bits: 8, 16, 32 or 64.
 pub(crate) fn bits(b: &mut Builder, key: Value, shape: &Shape, width: usize) -> Value {
     let (x, y) = blocks(b, key, shape);
     if width == 64 {
@@ -64,6 +78,7 @@ pub(crate) fn bits(b: &mut Builder, key: Value, shape: &Shape, width: usize) -> 
     b.convert(z, unsigned(width))
 }
 
+/// Returns the unsigned dtype of `width` bits.
 fn unsigned(width: usize) -> DType {
     match width {
         8 => DType::U8,
@@ -73,13 +88,14 @@ fn unsigned(width: usize) -> DType {
     }
 }
 
+/// Adds the constant `x` broadcast to `shape`.
 fn full(b: &mut Builder, dtype: DType, shape: &Shape, x: impl Into<Scalar>) -> Value {
     let c = constant(b, dtype, x);
     b.broadcast(c, shape.clone(), &[])
 }
 
-/// Mantissa bits, the pattern of 1.0, the smallest normal number, and the next number after -1
-/// towards 0.
+/// Returns the format of a float dtype: the number of mantissa bits, the bit pattern of 1.0, the
+/// smallest normal number, and the next number after -1 towards 0.
 fn format(dtype: DType) -> (usize, u64, f64, f64) {
     let epsilon = |mantissa: i32| -1.0 + f64::powi(2.0, -mantissa - 1);
     match dtype {
@@ -90,12 +106,12 @@ fn format(dtype: DType) -> (usize, u64, f64, f64) {
     }
 }
 
-/// The value that a number has in a dtype.
+/// Rounds `x` to `dtype`.
 fn rounded(x: f64, dtype: DType) -> f64 {
     Scalar::Float(x).literal(dtype).to_f64s().first().copied().unwrap_or(x)
 }
 
-/// Uniform in `[low, high)`.
+/// Adds uniform numbers in `[low, high)`.
 pub(crate) fn uniform(
     b: &mut Builder,
     key: Value,
@@ -105,7 +121,7 @@ pub(crate) fn uniform(
     high: f64,
 ) -> Value {
     let (mantissa, one, ..) = format(dtype);
-    // Where the mantissa is shorter than 8 bits (bf16), 8 random bits are drawn.
+    // For a mantissa shorter than 8 bits (bf16) 8 random bits are drawn.
     let (width, word) = (if mantissa < 8 { 8 } else { dtype.bits() }, unsigned(dtype.bits()));
     let r = bits(b, key, shape, width);
     let r = b.convert(r, word);
@@ -121,12 +137,12 @@ pub(crate) fn uniform(
     }
     let span = rounded(high - low, dtype);
     let x = scaled(b, f, span, low, dtype);
-    let least = b.full_like(x, low);
-    b.max(least, x)
+    let minimum = b.full_like(x, low);
+    b.max(minimum, x)
 }
 
-/// `f * span + low`, rounded as XLA does on a CPU: once for f32 and f64, after each step for 16
-/// bits.
+/// Adds `f * span + low`, rounded as XLA does on a CPU: once for f32 and f64, after each operation
+/// for 16 bits.
 fn scaled(b: &mut Builder, f: Value, span: f64, low: f64, dtype: DType) -> Value {
     match dtype {
         DType::F32 => {
@@ -136,7 +152,7 @@ fn scaled(b: &mut Builder, f: Value, span: f64, low: f64, dtype: DType) -> Value
             let s = b.add_scalar(p, low);
             b.convert(s, DType::F32)
         }
-        DType::F64 => fused(b, f, span, low),
+        DType::F64 => fused_multiply_add(b, f, span, low),
         _ => {
             let p = b.mul_scalar(f, span);
             b.add_scalar(p, low)
@@ -144,9 +160,9 @@ fn scaled(b: &mut Builder, f: Value, span: f64, low: f64, dtype: DType) -> Value
     }
 }
 
-/// `x * y + z` in f64 with one rounding (but for rare double roundings): Dekker's exact product and
-/// Knuth's exact sum. <https://doi.org/10.1007/BF01397083>
-fn fused(b: &mut Builder, x: Value, y: f64, z: f64) -> Value {
+/// Adds `x * y + z` in f64 with one rounding (except for rare double roundings), by Dekker's exact
+/// product and Knuth's exact sum. <https://doi.org/10.1007/BF01397083>
+fn fused_multiply_add(b: &mut Builder, x: Value, y: f64, z: f64) -> Value {
     let halves = |y: f64| {
         let c = 134_217_729.0 * y;
         let high = c - (c - y);
@@ -174,7 +190,7 @@ fn fused(b: &mut Builder, x: Value, y: f64, z: f64) -> Value {
     b.add(s, rest)
 }
 
-/// Normal: `sqrt(2) erfinv(u)`, `u` uniform in `(-1, 1)`.
+/// Adds normal numbers: `sqrt(2) erfinv(u)` with `u` uniform in `(-1, 1)`.
 pub(crate) fn normal(b: &mut Builder, key: Value, shape: &Shape, dtype: DType) -> Value {
     let (.., low) = format(dtype);
     let u = uniform(b, key, shape, dtype, low, 1.0);
@@ -182,7 +198,7 @@ pub(crate) fn normal(b: &mut Builder, key: Value, shape: &Shape, dtype: DType) -
     b.mul_scalar(x, std::f64::consts::SQRT_2)
 }
 
-/// Gumbel: `-log(-log(u))`, `u` uniform in `(0, 1)`.
+/// Adds Gumbel numbers: `-log(-log(u))` with `u` uniform in `(0, 1)`.
 pub(crate) fn gumbel(b: &mut Builder, key: Value, shape: &Shape, dtype: DType) -> Value {
     let (_, _, tiny, _) = format(dtype);
     let mut x = uniform(b, key, shape, dtype, tiny, 1.0);
@@ -193,7 +209,7 @@ pub(crate) fn gumbel(b: &mut Builder, key: Value, shape: &Shape, dtype: DType) -
     x
 }
 
-/// Integers in a range.
+/// Adds uniform integers in `range`.
 pub(crate) fn integers(
     b: &mut Builder,
     key: Value,
@@ -201,13 +217,13 @@ pub(crate) fn integers(
     dtype: DType,
     range: Range<i128>,
 ) -> Value {
-    let (least, most) = limits(dtype);
+    let (min, max) = limits(dtype);
     let narrow = dtype.bits() < 32;
-    // Narrow integers are drawn as i32, so that their full range needs no care.
+    // Narrow integers are drawn as i32, in which the end of their full range is representable.
     let wide = if narrow { DType::I32 } else { dtype };
-    let most_end = if narrow { most + 1 } else { most };
-    let over = !narrow && range.end > most;
-    let (low, high) = (range.start.clamp(least, most), range.end.clamp(least, most_end));
+    let max_end = if narrow { max + 1 } else { max };
+    let over = !narrow && range.end > max;
+    let (low, high) = (range.start.clamp(min, max), range.end.clamp(min, max_end));
     let n = wide.bits();
     let modulus = |x: i128| x.rem_euclid(1i128 << n) as u64;
     let span = if high <= low { 1 } else { modulus(high - low + over as i128) };
@@ -232,7 +248,7 @@ pub(crate) fn integers(
     b.convert(x, dtype)
 }
 
-/// The least and the greatest value of an integer dtype.
+/// Returns the smallest and the largest value of an integer dtype.
 fn limits(dtype: DType) -> (i128, i128) {
     let bits = dtype.bits();
     match dtype.kind() {
@@ -241,8 +257,8 @@ fn limits(dtype: DType) -> (i128, i128) {
     }
 }
 
-/// A vector in random order: sorted by random words, as often as makes equal words unlikely to
-/// show.
+/// Adds a random permutation of the vector `x`: it is sorted by random words, and again until a tie
+/// of words in all rounds is improbable.
 pub(crate) fn shuffled(b: &mut Builder, key: Value, x: Value) -> Value {
     let n = b.ty(x).size();
     let rounds = (3.0 * (n.max(1) as f64).ln() / (u32::MAX as f64).ln()).ceil() as usize;

@@ -1,9 +1,9 @@
 //! Detection of a function that calls itself, by the threads that are inside of it.
 //!
 //! `jit` traces a function by running it. If the function calls its own `Jit` with arguments that
-//! were not traced yet, tracing would not end. A flag is not enough to detect this, as any number of
-//! threads may call one `Jit` at the same time: only a second call in the *same thread*, with the
-//! same static values, is a recursion.
+//! were not traced yet, tracing would not end. A flag is not enough to detect this, as any number
+//! of threads may call one `Jit` at the same time: only a second call in the *same thread*, with
+//! the same static values, is a recursion.
 
 use crate::tree::Fixed;
 use std::{

@@ -6,17 +6,16 @@ use std::{
     ops::{Deref, Index, Range, RangeFrom, RangeFull, RangeTo},
 };
 
-/// A dimension of a shape that is asked for: a size, `_` (any, or work it out), or a name. See
-/// [`crate::dims!`].
+/// A dimension of a shape: a size, `_` (any size, or inferred), or a name. See [`crate::dims!`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Dim {
-    /// Any size; where a shape is asked for, the size that makes it fit.
+    /// Any size; in `reshape`, the size that is inferred from the others.
     Any,
-    /// That size.
+    /// A fixed size in elements.
     Size(usize),
-    /// Any size, known by name: the same name is the same size.
+    /// Any size with a name: equal names are equal sizes.
     Named(String),
-    /// Something that is no size, e.g. a negative number.
+    /// An invalid size as the user wrote it, e.g. a negative number.
     Bad(String),
 }
 
@@ -48,14 +47,15 @@ impl fmt::Display for Dim {
     }
 }
 
-/// What a shape can be given as: `[2, 3]`, `5`, `()`, a slice or vector of sizes, the shape of
-/// another tensor, or [`crate::dims!`].
+/// A type that is accepted as a shape: `[2, 3]`, `5`, `()`, a slice or vector of sizes, the shape
+/// of another tensor, or [`crate::dims!`].
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a shape",
-    note = "shapes are `[2, 3]`, `5`, `()`, `&[usize]`, `x.shape()`, or `dims![n, _]` where `_` is worked out; there are no negative sizes"
+    note = "shapes are `[2, 3]`, `5`, `()`, `&[usize]`, `x.shape()`, or `dims![n, _]` where `_` is \
+            inferred; sizes are not negative"
 )]
 pub trait IntoShape {
-    /// Its dimensions.
+    /// Returns the dimensions.
     fn dims(self) -> Vec<Dim>;
 }
 
@@ -106,10 +106,10 @@ shapes! {
     &Dims: |s| sizes(s),
 }
 
-/// A shape without open dimensions.
+/// Returns the shape if all dimensions have a size.
 ///
 /// # Errors
-/// A message that names the dimension which is not a size.
+/// When one has none; the message names it.
 pub(crate) fn fixed(s: impl IntoShape) -> Result<Shape, String> {
     let size = |d: Dim| match d {
         Dim::Size(n) => Ok(n),
@@ -118,8 +118,8 @@ pub(crate) fn fixed(s: impl IntoShape) -> Result<Shape, String> {
     s.dims().into_iter().map(size).collect()
 }
 
-/// The sizes of a tensor's axes. A slice in every way, except that reading beyond the end gives 1
-/// instead of a panic: the shape of a tensor that carries an error answers 1 everywhere.
+/// The sizes of a tensor's axes. It works like a slice, except that indexing beyond the end returns
+/// 1 instead of panicking: the shape of a tensor that carries an error is empty.
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct Dims(pub(crate) Shape);
 
@@ -150,7 +150,12 @@ macro_rules! ranges {
     )*};
 }
 
-ranges!(Range<usize>: |r, _n| r, RangeFrom<usize>: |r, n| r.start..n, RangeTo<usize>: |r, _n| 0..r.end, RangeFull: |_r, n| 0..n);
+ranges!(
+    Range<usize>: |r, _n| r,
+    RangeFrom<usize>: |r, n| r.start..n,
+    RangeTo<usize>: |r, _n| 0..r.end,
+    RangeFull: |_r, n| 0..n
+);
 
 impl<const N: usize> PartialEq<[usize; N]> for Dims {
     fn eq(&self, o: &[usize; N]) -> bool {
@@ -176,7 +181,7 @@ impl fmt::Debug for Dims {
     }
 }
 
-/// A type with open dimensions, as [`crate::types!`] writes it.
+/// A type whose dimensions may be open, the result of [`crate::types!`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TypeSpec {
     /// The element type.
@@ -186,10 +191,10 @@ pub struct TypeSpec {
 }
 
 impl TypeSpec {
-    /// The type, if no dimension is open.
+    /// Returns the type if no dimension is open.
     ///
     /// # Errors
-    /// When one is; the message names it.
+    /// When one is open; the message names it.
     pub fn fixed(&self) -> Result<Type> {
         let shape = fixed(self.dims.clone()).map_err(|why| {
             Error::new("types", format!("{self}: {why}; a compiled function has fixed sizes"))
@@ -199,7 +204,7 @@ impl TypeSpec {
         Ok(ty)
     }
 
-    /// Does a type fit?
+    /// Returns true if `ty` has this dtype, this rank, and these sizes where they are fixed.
     pub fn admits(&self, ty: &Type) -> bool {
         let fits =
             |(d, n): (&Dim, &usize)| matches!(d, Dim::Any | Dim::Named(_)) || *d == Dim::Size(*n);

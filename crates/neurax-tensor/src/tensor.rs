@@ -1,4 +1,4 @@
-//! [`Tensor`]: what users hold.
+//! [`Tensor`]: the array type of the user interface.
 
 use crate::{
     DType, Dims, Element, Error, IntoShape, Result, Scalar, Type,
@@ -14,16 +14,16 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-/// A line of the user's program.
+/// The source line of the user that called an operation.
 pub(crate) type CallSite = &'static Location<'static>;
 
-/// An array of numbers, or the promise of one: a value on a device, or a value of a function that
-/// is being traced by `jit`, `grad` or `vmap`.
+/// An array of numbers: a value on a device, or a value of a function that is being traced by
+/// `jit`, `grad` or `vmap`.
 ///
-/// Operations never panic and never need `?`. One that makes no sense gives a tensor that carries
-/// the error; later operations pass it on, and every way out (`to_vec`, `item`, `ok`, `run`)
-/// returns it. Cloning is cheap and shares memory; an operation that gets the last reference to an
-/// operand may write into its memory.
+/// Operations never panic and never need `?`. An invalid operation returns a tensor that carries
+/// the error. Later operations pass it on, and every function that reads values (`to_vec`, `item`,
+/// `ok`, `run`) returns it. Cloning is cheap and shares memory; an operation that gets the last
+/// reference to an operand may write into its memory.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -32,34 +32,37 @@ pub(crate) type CallSite = &'static Location<'static>;
 /// assert_eq!(y.to_vec::<f32>()?, [10.0, 14.0]);
 ///
 /// let bad = &x + &Tensor::zeros([3, 5]);
-/// let error = (bad * 2.0).to_vec::<f32>().unwrap_err();
-/// assert!(error.to_string().starts_with("add: cannot broadcast f32[2, 2] with f32[3, 5], at"), "{error}");
+/// let error = (bad * 2.0).to_vec::<f32>().unwrap_err().to_string();
+/// assert!(error.starts_with("add: cannot broadcast f32[2, 2] with f32[3, 5], at"), "{error}");
 /// # Ok::<(), Error>(())
 /// ```
-#[must_use = "an error may travel in it: look at it with ok(), item() or to_vec()"]
+#[must_use = "it may carry an error: check it with ok(), item() or to_vec()"]
 #[derive(Clone)]
 pub struct Tensor(pub(crate) Repr);
 
+/// The representations of a tensor.
 #[derive(Clone)]
 pub(crate) enum Repr {
     /// A value on a device.
     Concrete(Arc<Concrete>),
     /// A value of a function that is being traced.
     Traced(Arc<Tracer>),
-    /// A value that is computed when it is needed.
+    /// A constant that is computed when it is needed.
     Lazy(Arc<LazyConstant>),
-    /// The first error.
+    /// The error of the operation that failed first.
     Error(Error),
 }
 
-/// A value on a device; `None` is the default device.
+/// A value on a device.
 #[derive(Clone)]
 pub(crate) struct Concrete {
     pub buffer: Buffer,
+    /// The device that the tensor was put on explicitly; `None` is the default device.
     pub device: Option<Device>,
 }
 
 impl Concrete {
+    /// Returns true if the value is on `device`.
     fn is_on(&self, device: &Device) -> bool {
         match &self.device {
             None => default_device().is_ok_and(|d| d == device),
@@ -69,7 +72,8 @@ impl Concrete {
 }
 
 impl Tensor {
-    /// A tensor of those elements, in row-major order. It keeps their type: `Vec<f64>` gives f64.
+    /// Creates a tensor of `data` in row-major order. The dtype is that of the elements: `Vec<f64>`
+    /// becomes f64.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -87,7 +91,7 @@ impl Tensor {
         built.map_or_else(|e| Tensor::error_at(e, at), Tensor::from)
     }
 
-    /// A tensor of a copy of those elements, in row-major order.
+    /// Creates a tensor of a copy of `data` in row-major order.
     #[track_caller]
     pub fn from_slice<T: Element>(data: &[T], shape: impl IntoShape) -> Tensor {
         let at = Location::caller();
@@ -97,7 +101,7 @@ impl Tensor {
         built.map_or_else(|e| Tensor::error_at(e, at), Tensor::from)
     }
 
-    /// A scalar of a dtype, rounded or wrapped.
+    /// Creates a scalar of `dtype`; `x` is rounded or wrapped.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -108,22 +112,23 @@ impl Tensor {
         x.into().literal(dtype).into()
     }
 
-    /// A tensor that carries an error; for functions that find out themselves that something is
-    /// wrong.
+    /// Creates a tensor that carries `e`, for functions that check their arguments themselves.
     #[track_caller]
     pub fn from_error(e: Error) -> Tensor {
         Tensor::error_at(e, Location::caller())
     }
 
+    /// Creates a tensor that carries `e` with the source line `at`.
     pub(crate) fn error_at(e: Error, at: CallSite) -> Tensor {
         Tensor(Repr::Error(e.at(&Place::Source(at))))
     }
 
+    /// Creates a tensor that carries a new error of `op`.
     pub(crate) fn fail(op: &str, why: impl Into<String>, at: CallSite) -> Tensor {
         Tensor::error_at(Error::new(op, why), at)
     }
 
-    /// Stands where a tensor was taken out; never seen by users.
+    /// Returns a placeholder for a leaf that was moved out. Users never see it.
     pub(crate) fn placeholder() -> Tensor {
         static PLACEHOLDER: OnceLock<Error> = OnceLock::new();
         Tensor(Repr::Error(
@@ -131,11 +136,12 @@ impl Tensor {
         ))
     }
 
+    /// Creates the tensor of a buffer. `device` is `None` for the default device.
     pub(crate) fn concrete(buffer: Buffer, device: Option<Device>) -> Tensor {
         Tensor(Repr::Concrete(Arc::new(Concrete { buffer, device })))
     }
 
-    /// The error that travels in it, if there is one.
+    /// Returns the error that the tensor carries.
     pub fn error(&self) -> Option<&Error> {
         match &self.0 {
             Repr::Error(e) => Some(e),
@@ -143,14 +149,15 @@ impl Tensor {
         }
     }
 
-    /// Element type and shape.
+    /// Returns the element type and shape.
     ///
     /// # Errors
-    /// The error that travels in it.
+    /// The error that the tensor carries.
     pub fn ty(&self) -> Result<Type> {
         self.type_ref().cloned().map_err(Clone::clone)
     }
 
+    /// Returns the type, or the error that the tensor carries.
     pub(crate) fn type_ref(&self) -> Result<&Type, &Error> {
         match &self.0 {
             Repr::Concrete(c) => Ok(c.buffer.ty()),
@@ -160,47 +167,48 @@ impl Tensor {
         }
     }
 
-    /// The sizes of the axes; of a tensor that carries an error, none, and every axis answers 1.
+    /// Returns the sizes of the axes. They are empty for a tensor that carries an error; indexing
+    /// them then returns 1.
     pub fn shape(&self) -> Dims {
         Dims(self.type_ref().map(|t| t.shape.clone()).unwrap_or_default())
     }
 
-    /// Number of axes; 0 if it carries an error.
+    /// Returns the number of axes; 0 if the tensor carries an error.
     pub fn rank(&self) -> usize {
         self.type_ref().map_or(0, Type::rank)
     }
 
-    /// Number of elements; 1 if it carries an error.
+    /// Returns the number of elements; 1 if the tensor carries an error.
     pub fn size(&self) -> usize {
         self.type_ref().map_or(1, Type::size)
     }
 
-    /// The element type; f32 if it carries an error.
+    /// Returns the element type; f32 if the tensor carries an error.
     pub fn dtype(&self) -> DType {
         self.type_ref().map_or(DType::F32, |t| t.dtype)
     }
 
-    /// The size of an axis; negative ones count from the back. 1 if there is no such axis.
+    /// Returns the size of `axis`, counted from the back if negative; 1 if there is no such axis.
     pub fn dim(&self, axis: i64) -> usize {
         let shape = self.type_ref().map(|t| &t.shape[..]).unwrap_or_default();
         crate::args::axis_of(axis, shape.len()).map_or(1, |a| shape[a])
     }
 
-    /// The elements, in row-major order.
+    /// Returns the elements in row-major order.
     ///
     /// # Errors
-    /// The error that travels in it; if the dtype is another one; if it is being traced and has no
-    /// value yet.
+    /// The error that the tensor carries; when `T` is not its dtype; when it is being traced and
+    /// has no value yet.
     #[track_caller]
     pub fn to_vec<T: Element>(&self) -> Result<Vec<T>> {
         let at = Location::caller();
         self.literal_for("to_vec", at)?.to_vec().map_err(|e| e.at(&Place::Source(at)))
     }
 
-    /// The only element, as f64 (true is 1).
+    /// Returns the only element as f64; `true` is 1.
     ///
     /// # Errors
-    /// The error that travels in it; if it has more or fewer elements than one; if it is being
+    /// The error that the tensor carries; when it has not exactly one element; when it is being
     /// traced and has no value yet.
     #[track_caller]
     pub fn item(&self) -> Result<f64> {
@@ -208,33 +216,41 @@ impl Tensor {
         let lit = self.literal_for("item", at)?;
         match lit.to_f64s()[..] {
             [x] => Ok(x),
-            _ => Err(Error::new("item", format!("{} is not one number", lit.ty()))
+            _ => Err(Error::new("item", format!("expected one element, got {}", lit.ty()))
                 .at(&Place::Source(at))),
         }
     }
 
-    /// The value with its type, sharing its memory.
+    /// Returns the value as a literal that shares the memory.
     ///
     /// # Errors
-    /// The error that travels in it; if it is being traced and has no value yet.
+    /// The error that the tensor carries; when it is being traced and has no value yet.
     #[track_caller]
     pub fn to_literal(&self) -> Result<Literal> {
         self.literal_for("to_literal", Location::caller())
     }
 
+    /// Returns the value as a literal, for the function `op` that the user called at `at`.
+    ///
+    /// # Errors
+    /// As [`Tensor::to_literal`].
     pub(crate) fn literal_for(&self, op: &str, at: CallSite) -> Result<Literal> {
         let device = self.device_or_default().map_err(|e| e.at(&Place::Source(at)))?;
         let buffer = self.clone().into_buffer(op, device).map_err(|e| e.at(&Place::Source(at)))?;
         device.download(&buffer)
     }
 
-    /// The value on a device; an owned, unshared tensor gives up its memory.
+    /// Returns the value as a buffer on `device`. The memory is moved out if no other tensor shares
+    /// it. `op` is named in errors.
+    ///
+    /// # Errors
+    /// The error that the tensor carries; when it is being traced; when the device fails.
     pub(crate) fn into_buffer(self, op: &str, device: &Device) -> Result<Buffer> {
         match self.0 {
             Repr::Concrete(c) => {
-                let is_there = c.is_on(device);
+                let is_on_device = c.is_on(device);
                 let Concrete { buffer, device: from } = Arc::unwrap_or_clone(c);
-                if is_there {
+                if is_on_device {
                     Ok(buffer)
                 } else {
                     device.upload(or_default(from.as_ref())?.download(&buffer)?)
@@ -246,7 +262,7 @@ impl Tensor {
         }
     }
 
-    /// Its buffer, if it has one on that device.
+    /// Returns the buffer if the tensor has one on `device`.
     pub(crate) fn buffer_on(&self, device: &Device) -> Option<&Buffer> {
         match &self.0 {
             Repr::Concrete(c) if c.is_on(device) => Some(&c.buffer),
@@ -254,7 +270,8 @@ impl Tensor {
         }
     }
 
-    /// Its buffer, if it has one on that device and nobody else holds it.
+    /// Returns the buffer for writing if the tensor has one on `device` that no other tensor
+    /// shares.
     pub(crate) fn own_buffer(&mut self, device: &Device) -> Option<&mut Buffer> {
         match &mut self.0 {
             Repr::Concrete(c) => Arc::get_mut(c)
@@ -264,15 +281,16 @@ impl Tensor {
         }
     }
 
-    /// The device it was put on, unless that is the default one.
-    pub(crate) fn own_device(&self) -> Option<&Device> {
+    /// Returns the device that the tensor was put on explicitly.
+    pub(crate) fn explicit_device(&self) -> Option<&Device> {
         match &self.0 {
             Repr::Concrete(c) => c.device.as_ref(),
             _ => None,
         }
     }
 
-    /// What tells this tensor from others that may be equal: clones share it. 0 for errors.
+    /// Returns an address that identifies the tensor: clones share it, equal tensors do not. 0 for
+    /// errors.
     pub(crate) fn identity(&self) -> usize {
         match &self.0 {
             Repr::Concrete(c) => Arc::as_ptr(c).addr(),
@@ -282,8 +300,8 @@ impl Tensor {
         }
     }
 
-    /// Has it a value of its own, now or on demand? Traced values and errors have none, nor what
-    /// reads a named axis.
+    /// Returns true if the tensor has a value, now or when it is needed. Traced values, errors and
+    /// constants that read a named axis have none.
     pub(crate) fn has_value(&self) -> bool {
         match &self.0 {
             Repr::Concrete(_) => true,
@@ -292,7 +310,8 @@ impl Tensor {
         }
     }
 
-    /// Is this the only reference to memory that may be written? `None` if it has no memory.
+    /// Returns `Some(true)` if this is the only reference to writable memory, `None` if the tensor
+    /// has no memory.
     pub(crate) fn is_unshared(&self) -> Option<bool> {
         match &self.0 {
             Repr::Concrete(c) => Some(Arc::strong_count(c) == 1 && c.buffer.is_unique()),
@@ -301,11 +320,11 @@ impl Tensor {
     }
 
     fn device_or_default(&self) -> Result<&Device> {
-        or_default(self.own_device())
+        or_default(self.explicit_device())
     }
 
-    /// The same value on a device. Operations run where their operands are; operands on the default
-    /// device follow.
+    /// Returns the tensor on `device`. An operation runs on the device of its operands; operands on
+    /// the default device are moved to the others.
     #[track_caller]
     pub fn on(&self, device: &Device) -> Tensor {
         let at = Location::caller();
@@ -315,7 +334,7 @@ impl Tensor {
         }
     }
 
-    /// The device it is on.
+    /// Returns the device of the tensor.
     ///
     /// # Errors
     /// When `NEURAX_DEVICE` names no device.
@@ -323,13 +342,13 @@ impl Tensor {
         self.device_or_default().cloned()
     }
 
-    /// Is it a value of a function that is being traced?
+    /// Returns true if the tensor is a value of a function that is being traced.
     pub fn is_traced(&self) -> bool {
         matches!(self.0, Repr::Traced(_))
     }
 
-    /// The address of its memory: tensors that share memory have the same one. 0 if it has no
-    /// memory of its own (yet).
+    /// Returns the address of the memory: tensors that share memory have the same one. 0 if the
+    /// tensor has no memory.
     pub fn address(&self) -> usize {
         match &self.0 {
             Repr::Concrete(c) => c.buffer.address(),
@@ -338,8 +357,8 @@ impl Tensor {
         }
     }
 
-    /// Puts a layer's name in front of the layer path of the error that travels in it; called on
-    /// the way out of a layer whose inputs were good.
+    /// Prepends `layer` to the layer path of the error that the tensor carries. Called with the
+    /// results of a layer whose inputs carried no error.
     pub fn within(self, layer: &str) -> Tensor {
         match self.0 {
             Repr::Error(e) => Tensor(Repr::Error(e.within(layer))),
@@ -347,8 +366,8 @@ impl Tensor {
         }
     }
 
-    /// Gives the error that travels in it, if it has no place yet, that place: a name where a line
-    /// of source would say nothing.
+    /// Sets the place of the error that the tensor carries, if it has none: a name where a source
+    /// line would say nothing.
     pub fn at_place(self, place: &Place) -> Tensor {
         match self.0 {
             Repr::Error(e) => Tensor(Repr::Error(e.at(place))),
@@ -357,9 +376,11 @@ impl Tensor {
     }
 }
 
+/// Returns the error of an `op` that needs the value of a traced tensor.
 pub(crate) fn no_value(op: &str) -> Error {
-    let why = "the value is needed here, but this tensor has none yet: it is being traced by jit, grad, vmap or another transform. \
-               Decide on values with `select` or `cond`, or take the value outside";
+    let why = "the value is needed here, but this tensor has none yet: it is being traced by jit, \
+               grad, vmap or another transform. Decide on values with `select` or `cond`, or read \
+               the value outside of the traced function";
     Error::new(op, why)
 }
 

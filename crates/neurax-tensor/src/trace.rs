@@ -8,8 +8,8 @@
 //! # Which trace records
 //!
 //! Transforms nest: `grad(|x| vmap(|y| x * y)(z))` runs two traces, one inside the other. There is
-//! no global stack of them. A tracer holds its [`Trace`], traces are numbered as they begin, and the
-//! youngest trace among the operands of an operation records it. For the innermost trace every
+//! no global stack of them. A tracer holds its [`Trace`], traces are numbered as they begin, and
+//! the youngest trace among the operands of an operation records it. For the innermost trace every
 //! other operand (a tracer of an outer trace, a concrete tensor, a lazy constant) is data from
 //! outside. It is *lifted* into the trace:
 //!
@@ -28,7 +28,11 @@
 //! `w` as its only capture, `%1`.
 //!
 //! ```text
-//! @@SUM
+//! graph(%0: f32[1000], %1: f32[1000]) {
+//!   %2: f32[1000] = multiply(%0, %1)
+//!   %3: f32[] = reduce[kind=sum, axes=[0]](%2)
+//!   return %3
+//! }
 //! ```
 //!
 //! # Invariants
@@ -158,8 +162,8 @@ impl Trace {
     fn open(&self, at: CallSite) -> Result<MutexGuard<'_, TraceState>> {
         let mut state = self.lock();
         if self.finished.load(Ordering::Acquire) {
-            let why = "a tensor of a finished trace is used: it was carried out of jit, grad, vmap or \
-                       another transform by something other than the function's result; \
+            let why = "a tensor of a finished trace is used: it was carried out of jit, grad, vmap \
+                       or another transform by something other than the function's result; \
                        return it instead";
             return Err(Error::new("trace", why).at(&Place::Source(at)));
         }
@@ -308,8 +312,7 @@ fn canonicalize(graph: &Graph, args: usize, captures: Vec<Tensor>) -> Result<(Gr
     for i in (0..args).chain(order.iter().map(|i| i + args)) {
         env[i] = Some(b.input(graph.input_types()[i].clone()));
     }
-    let undefined =
-        || Error::new("trace", "internal error: an equation is read before it is written");
+    let undefined = || Error::bug("a value is read before it is computed");
     for i in eqns {
         let e = &graph.eqns()[i];
         let xs = e

@@ -217,8 +217,8 @@ pub(crate) struct UnifiedCaptures {
     pub graphs: Vec<Graph>,
 }
 
-/// Gives several graphs the same captures, in front of their arguments: the branches of a `cond` and
-/// the rules of a custom derivative are called with one list of operands.
+/// Gives several graphs the same captures, in front of their arguments: the branches of a `cond`
+/// and the rules of a custom derivative are called with one list of operands.
 ///
 /// # Errors
 /// When a capture carries an error.

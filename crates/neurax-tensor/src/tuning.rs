@@ -6,6 +6,6 @@
 pub(crate) const MAX_CACHED_TRACES: usize = 256;
 
 /// The size in bytes up to which a concrete value is written into the graph of a `jit` as a
-/// constant instead of becoming a captured input. 64 bytes, one cache line, hold scalars, axes,
-/// small kernels of a filter: values from which constant folding gains.
+/// constant instead of becoming a captured input. 64 bytes, one cache line, hold scalars,
+/// axes and short vectors: values that constant folding can use.
 pub(crate) const MAX_INLINED_BYTES: usize = 64;

@@ -1,23 +1,23 @@
-//! How users say the way windows slide: [`Windows`] and [`Padding`].
+//! The options of sliding windows: [`Windows`] and [`Padding`].
 
 use neurax_ir::op::Slide;
 
-/// What is added at the ends of every space axis before windows slide over it.
+/// The padding at the ends of every space axis.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Padding {
-    /// Nothing: every window lies on entries.
+    /// No padding: every window lies within the input.
     #[default]
     Valid,
-    /// As much as gives one window for each stride begun: with a stride of 1, as many as there are
-    /// entries. Of an odd number, the larger part is at the end, as in Keras and JAX.
+    /// Padding such that the output size is the input size divided by the stride, rounded up: with
+    /// a stride of 1 the size stays. An odd amount is larger at the end, as in Keras and JAX.
     Same,
-    /// So much before and after every space axis, or one pair for all of them; negative numbers
-    /// cut.
+    /// The amounts before and after each space axis in elements, or one pair for all axes. Negative
+    /// amounts crop.
     Each(Vec<(i64, i64)>),
 }
 
 impl From<usize> for Padding {
-    /// That much at both ends of every space axis.
+    /// Pads both ends of every space axis by `n` elements.
     fn from(n: usize) -> Padding {
         let n = i64::try_from(n).unwrap_or(i64::MAX);
         Padding::Each(vec![(n, n)])
@@ -33,10 +33,10 @@ impl<const N: usize> From<[(i64, i64); N]> for Padding {
 /// One number for all space axes (`2`), or one for each (`[2, 1]`).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a size for each space axis",
-    note = "give one number for all space axes, e.g. `2`, or one for each, e.g. `[2, 1]`"
+    note = "expected one number for all space axes, e.g. `2`, or one for each, e.g. `[2, 1]`"
 )]
 pub trait IntoEach {
-    /// One number, or one for each space axis.
+    /// Returns one number for all space axes, or one for each.
     fn each(self) -> Vec<usize>;
 }
 
@@ -64,9 +64,9 @@ impl IntoEach for Vec<usize> {
     }
 }
 
-/// How windows slide over a tensor: the options of [`crate::Tensor::conv`],
-/// [`crate::Tensor::max_pool`] and their kin. What is not said is a stride of 1 (pools: their
-/// size), no padding, no dilation, one group, and channels in front of the space axes.
+/// The options of sliding windows in [`crate::Tensor::conv`], [`crate::Tensor::max_pool`] and
+/// related functions. The defaults are a stride of 1 (pools: the window size), no padding, no
+/// dilation, one group, and channels in front of the space axes.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -77,6 +77,7 @@ impl IntoEach for Vec<usize> {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Windows {
+    /// Empty for the default.
     strides: Vec<usize>,
     padding: Padding,
     dilation: Vec<usize>,
@@ -91,7 +92,7 @@ impl Default for Windows {
 }
 
 impl Windows {
-    /// The options when nothing is said.
+    /// Creates the default options.
     pub fn new() -> Windows {
         Windows {
             strides: vec![],
@@ -102,35 +103,39 @@ impl Windows {
         }
     }
 
-    /// How far it is from one window to the next.
+    /// Sets the distance between neighbouring windows, in elements.
     pub fn strides(self, strides: impl IntoEach) -> Windows {
         Windows { strides: strides.each(), ..self }
     }
 
-    /// What is added at the ends: [`Padding::Same`], [`Padding::Valid`], a number for both ends of
-    /// all axes, or pairs `[(before, after)]`.
+    /// Sets the padding: [`Padding::Same`], [`Padding::Valid`], a number for both ends of all axes,
+    /// or pairs `[(before, after)]`.
     pub fn padding(self, padding: impl Into<Padding>) -> Windows {
         Windows { padding: padding.into(), ..self }
     }
 
-    /// How far it is from one tap of a window to the next: 1 where they are neighbours.
+    /// Sets the distance between neighbouring taps of a window, in elements: 1 is no dilation.
     pub fn dilation(self, dilation: impl IntoEach) -> Windows {
         Windows { dilation: dilation.each(), ..self }
     }
 
-    /// How many parts the channels fall into, each with kernels of its own; as many as there are
-    /// channels for a depthwise convolution. For convolutions only.
+    /// Sets the number of groups into which the channels are split, each with separate kernels. The
+    /// number of channels makes a depthwise convolution. For convolutions only.
     pub fn groups(self, groups: usize) -> Windows {
         Windows { groups, ..self }
     }
 
-    /// The channels are the last axis, as in Keras and JAX: tensors are `[batch, space ..,
+    /// Makes the channels the last axis, as in Keras and JAX: tensors are `[batch, space ..,
     /// channels]`, kernels `[taps .., channels of a group, channels of the result]`.
     pub fn channels_last(self) -> Windows {
         Windows { channels_last: true, ..self }
     }
 
-    /// How windows of those taps slide over space axes of those sizes.
+    /// Returns the slide of each space axis, for axes of sizes `space`, windows of `taps` taps, and
+    /// the default `strides`.
+    ///
+    /// # Errors
+    /// When an option has neither one value nor one for each axis.
     pub(crate) fn slides(
         &self,
         space: &[usize],
@@ -139,15 +144,15 @@ impl Windows {
     ) -> Result<Vec<Slide>, String> {
         let stated = if self.strides.is_empty() { strides } else { &self.strides };
         let (strides, dilation) = (
-            one_each("strides", stated, space.len())?,
-            one_each("dilation", &self.dilation, space.len())?,
+            per_axis("strides", stated, space.len())?,
+            per_axis("dilation", &self.dilation, space.len())?,
         );
         let ends = match &self.padding {
-            Padding::Each(ends) => one_each("padding", ends, space.len())?,
+            Padding::Each(ends) => per_axis("padding", ends, space.len())?,
             Padding::Valid => vec![(0, 0); space.len()],
-            Padding::Same => {
-                (0..space.len()).map(|i| same(space[i], taps[i], strides[i], dilation[i])).collect()
-            }
+            Padding::Same => (0..space.len())
+                .map(|i| same_padding(space[i], taps[i], strides[i], dilation[i]))
+                .collect(),
         };
         let slide = |i: usize| Slide {
             stride: strides[i],
@@ -159,23 +164,26 @@ impl Windows {
         Ok((0..space.len()).map(slide).collect())
     }
 
-    /// The windows of the transposed convolution: how many entries each axis then has, and how a
-    /// kernel slides over what is given.
-    pub(crate) fn transposed(&self, given: &[usize], taps: &[usize]) -> Result<Vec<Slide>, String> {
+    /// Returns the slides of the transposed convolution over an input of sizes `space`: its strides
+    /// dilate the input, and its padding is what the forward windows of the output leave over.
+    ///
+    /// # Errors
+    /// As [`Windows::slides`].
+    pub(crate) fn transposed(&self, space: &[usize], taps: &[usize]) -> Result<Vec<Slide>, String> {
         let strides = if self.strides.is_empty() { &[1][..] } else { &self.strides };
-        let strides = one_each("strides", strides, given.len())?;
-        // What a convolution with `Same` padding would have made this from is as many strides long.
-        let space: Vec<usize> =
-            given.iter().zip(&strides).map(|(n, s)| n.saturating_mul(*s)).collect();
-        let forward = self.slides(&space, taps, &strides)?;
-        let back = |(i, s): (usize, &Slide)| {
-            let long =
+        let strides = per_axis("strides", strides, space.len())?;
+        // A forward convolution with `Same` padding makes this input from one of these sizes.
+        let outputs: Vec<usize> =
+            space.iter().zip(&strides).map(|(n, s)| n.saturating_mul(*s)).collect();
+        let forward = self.slides(&outputs, taps, &strides)?;
+        let transpose = |(i, s): (usize, &Slide)| {
+            let reach =
                 (taps[i].saturating_sub(1)).saturating_mul(s.window_dilation).min(1 << 60) as i64;
-            let (low, mut high) = (long.saturating_sub(s.low), long.saturating_sub(s.high));
+            let (low, mut high) = (reach.saturating_sub(s.low), reach.saturating_sub(s.high));
             if self.padding == Padding::Same {
-                let laid_out =
-                    (given[i].saturating_sub(1)).saturating_mul(s.stride).min(1 << 60) as i64 + 1;
-                high = space[i].min(1 << 60) as i64 + long - low - laid_out;
+                let dilated =
+                    (space[i].saturating_sub(1)).saturating_mul(s.stride).min(1 << 60) as i64 + 1;
+                high = outputs[i].min(1 << 60) as i64 + reach - low - dilated;
             }
             Slide {
                 stride: 1,
@@ -185,12 +193,15 @@ impl Windows {
                 window_dilation: s.window_dilation,
             }
         };
-        Ok(forward.iter().enumerate().map(back).collect())
+        Ok(forward.iter().enumerate().map(transpose).collect())
     }
 }
 
-/// One value for each space axis.
-pub(crate) fn one_each<T: Copy + std::fmt::Debug>(
+/// Returns one value for each of `axes` space axes; a single value is repeated.
+///
+/// # Errors
+/// When there is another number of `values`; the message calls them `what`.
+pub(crate) fn per_axis<T: Copy + std::fmt::Debug>(
     what: &str,
     values: &[T],
     axes: usize,
@@ -199,13 +210,13 @@ pub(crate) fn one_each<T: Copy + std::fmt::Debug>(
         [one] => Ok(vec![*one; axes]),
         all if all.len() == axes => Ok(all.to_vec()),
         all => Err(format!(
-            "{what} {all:?}: there are {axes} space axes; give one value for all or one for each"
+            "{what} {all:?}: expected one value for all {axes} space axes or one for each"
         )),
     }
 }
 
-/// What is added at both ends for `Same`.
-fn same(n: usize, taps: usize, stride: usize, dilation: usize) -> (i64, i64) {
+/// Returns the padding before and after an axis of `n` elements for [`Padding::Same`].
+fn same_padding(n: usize, taps: usize, stride: usize, dilation: usize) -> (i64, i64) {
     let reach =
         |n: usize, step: usize| n.saturating_sub(1).saturating_mul(step).min(1 << 60) as i64 + 1;
     let windows = n.div_ceil(stride.max(1));
@@ -220,7 +231,7 @@ mod tests {
     use crate::Tensor;
 
     #[test]
-    fn same_gives_one_window_for_each_stride_begun_and_back() {
+    fn same_padding_divides_by_the_stride_and_transposes_back() {
         for n in 1..9 {
             for taps in 1..5 {
                 for (stride, dilation) in [(1, 1), (2, 1), (3, 1), (4, 1), (1, 2), (2, 2)] {
@@ -244,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn one_number_or_one_for_each_axis() {
+    fn options_take_one_number_or_one_for_each_axis() {
         let x = Tensor::ones([1, 2, 6, 6]);
         let pool = |options: Windows| x.max_pool([2, 3], options);
         assert_eq!(pool(Windows::new()).shape(), [1, 2, 3, 2], "the strides are the sizes");
@@ -263,7 +274,7 @@ mod tests {
         let kernel = Tensor::ones([4, 3, 3, 3]);
         assert!(
             say(x.conv(&kernel, Windows::new().strides([1, 2, 3])))
-                .contains("strides [1, 2, 3]: there are 2 space axes; give one value for all")
+                .contains("strides [1, 2, 3]: expected one value for all 2 space axes or one")
         );
         assert!(
             say(x.conv(&Tensor::ones([4, 3, 3]), Windows::new())).contains(

@@ -138,22 +138,25 @@ fn loops_and_branches_name_the_leaf() {
         ((a + x.to(F32), b.to(F32)), ())
     });
     says(c.1, &["scan: the carry, leaf `1`, is i32[] at the start, but f32[] after a step"]);
-    says(scan(tensor(0.0), (), |c, ()| (c, ())).0, &["nothing to scan over", "fori"]);
+    says(
+        scan(tensor(0.0), (), |c, ()| (c, ())).0,
+        &["expected at least one tensor to scan over", "fori"],
+    );
     says(
         cond(&tensor(1.0).gt(0.0), || tensor(1.0), || tensor([1.0])),
-        &["cond: the tensor: one branch gives f32[1], another f32[]"],
+        &["cond: the tensor: expected branches of one type, got f32[1] and f32[]"],
     );
     says(
         cond(&tensor([true, false]), || tensor(1.0), || tensor(2.0)),
-        &["the predicate must be one bool, not bool[2]"],
+        &["expected a predicate of one bool, got bool[2]"],
     );
     says(
         while_loop(tensor(0.0), |x| x * 1.0, |x| x),
-        &["the condition must give one bool, not f32[]"],
+        &["expected a condition of one bool, got f32[]"],
     );
     says(
         vmap(|(a, b): (Tensor, Tensor)| a + b)((Tensor::zeros([2]), Tensor::zeros([3]))),
-        &["leaf `0` has 2 members, leaf `1`, a f32[3], has 3"],
+        &["expected mapped axes of one size, got 2 for leaf `0` and 3 for axis 0 of leaf `1`"],
     );
     says(vmap(|a: Tensor| a)(tensor(1.0)), &["axis 0 is out of range for rank 0"]);
 }

@@ -5,13 +5,14 @@
 //! A function is a method of [`crate::Tensor`]; if it takes several tensors of equal rank, such as
 //! `concat`, it is a free function. It is made of the dispatch functions in `dispatch.rs`:
 //!
-//! * One op: `dispatch(op, [operands], at)`, with operands of exactly the types that the op expects.
+//! * One op: `dispatch(op, [operands], at)`, with operands of exactly the types that the op
+//!   expects.
 //! * One op with NumPy's promotion and broadcasting: `dispatch_broadcast(op, [operands], at)`, or
 //!   `self.binary(other, Binary::.., at)`.
 //! * Several ops: call other methods. Closures do not inherit the location of the caller, so inside
 //!   closures pass `at` to the `pub(crate)` forms (`convert`, `reshaped`, `permute_at`, ..).
-//! * No operands: `lazy_constant(at, |b| ..)` with the graph builder. Small arguments such as a key:
-//!   `apply_graph_lazily(graph, args, at)`.
+//! * No operands: `lazy_constant(at, |b| ..)` with the graph builder. Small arguments such as a
+//!   key: `apply_graph_lazily(graph, args, at)`.
 //!
 //! # Rules
 //!

@@ -9,7 +9,7 @@ use crate::{
     IntoEach, Shape, Tensor, Type, Windows,
     dispatch::{dispatch, lazy_constant},
     tensor::CallSite,
-    windows::one_each,
+    windows::per_axis,
 };
 use neurax_ir::op::{Binary, Convolution, ReduceKind, ReduceWindow, Reverse, Slide};
 use std::panic::Location;
@@ -270,7 +270,7 @@ fn pool_windows(
     }
     let first = if options.channels_last { 1 } else { 2 };
     let space = &shape[first..first + shape.rank() - 2];
-    let taps = one_each("sizes", &sizes, space.len()).map_err(|why| fail(op, why, x, at))?;
+    let taps = per_axis("sizes", &sizes, space.len()).map_err(|why| fail(op, why, x, at))?;
     let slides = options.slides(space, &taps, &taps).map_err(|why| fail(op, why, x, at))?;
     let back = shape.rank() - first - space.len();
     Ok((surround(first, taps, 1, back), surround(first, slides, Slide::default(), back)))

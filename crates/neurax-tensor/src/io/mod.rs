@@ -1,4 +1,4 @@
-//! Tensors in files.
+//! Tensors in files: safetensors.
 
 mod map;
 pub mod safetensors;

@@ -1,6 +1,5 @@
-//! Trees of tensors in safetensors files (<https://huggingface.co/docs/safetensors>): a header of
-//! names, types and offsets in JSON, then the bytes. Reading maps the file: no byte is copied until
-//! it is used.
+//! Trees of tensors in safetensors files (<https://huggingface.co/docs/safetensors>): a JSON header
+//! of names, types and offsets, then the elements. Reading maps the file; no element is copied.
 
 use super::map::{MappedFile, map};
 use crate::{Tensor, Tree};
@@ -18,10 +17,10 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-/// The largest header that is read, as in the reference implementation.
-const HEADER_LIMIT: u64 = 100_000_000;
+/// The largest header in bytes that is read, as in the reference implementation.
+const MAX_HEADER_BYTES: u64 = 100_000_000;
 
-/// The dtypes that the format has, and what it calls them.
+/// The dtypes of the format, each with its name there.
 const DTYPES: [(DType, Dtype); 16] = [
     (DType::Bool, Dtype::BOOL),
     (DType::U8, Dtype::U8),
@@ -41,9 +40,8 @@ const DTYPES: [(DType, Dtype); 16] = [
     (DType::C64, Dtype::C64),
 ];
 
-/// Writes every leaf of a tree under its path. An existing file is replaced at once when the new
-/// one is complete, so a failure leaves the old one as it was, and tensors mapped from it stay
-/// valid.
+/// Writes every leaf of a tree under its path. An existing file is replaced atomically when the new
+/// one is complete: a failure leaves the old one unchanged, and tensors mapped from it stay valid.
 ///
 /// # Errors
 /// When a leaf carries an error or has a dtype that the format does not know (u2, u4, i2, i4,
@@ -62,25 +60,25 @@ pub fn save(tree: &impl Tree, path: impl AsRef<Path>) -> Result<()> {
     let path = path.as_ref();
     let mut leaves =
         tree.leaves().into_iter().map(|(name, t)| stored(name, t)).collect::<Result<Vec<_>>>()?;
-    // The widest elements first: then each tensor starts at a multiple of its element's size, and
-    // reading maps it as it is.
+    // The widest elements first: each tensor then starts at a multiple of its element size and can
+    // be mapped without a copy.
     leaves.sort_by(|a, b| b.dtype.cmp(&a.dtype).then_with(|| a.name.cmp(&b.name)));
     let header = header_of(&leaves)?;
-    let beside = beside(path);
-    let written = write(&beside, &header, &leaves).and_then(|()| fs::rename(&beside, path));
+    let temporary = temporary_beside(path);
+    let written = write(&temporary, &header, &leaves).and_then(|()| fs::rename(&temporary, path));
     written.map_err(|e| {
-        // What is half written is of no use; that it could not be removed either changes nothing.
-        let _ = fs::remove_file(&beside);
+        // The error of removing the incomplete file would hide the first one.
+        let _ = fs::remove_file(&temporary);
         in_file("save", path, e)
     })
 }
 
-/// The tensors of a file by name, mapped: each holds on to the file, and none is read before it is
-/// used.
+/// Maps the tensors of a file and returns them by name. Each keeps the file open; its elements are
+/// read when they are first used.
 ///
 /// # Errors
-/// When the file cannot be read, or its header promises what the file does not hold; the message
-/// names the tensor.
+/// When the file cannot be read, or its header does not match its contents; the message names the
+/// tensor.
 ///
 /// ```
 /// use neurax::io::safetensors;
@@ -99,7 +97,7 @@ pub fn load(path: impl AsRef<Path>) -> Result<BTreeMap<String, Tensor>> {
     read(&file).map_err(|e| in_file("load", path, e.message()))
 }
 
-/// A tree like `like`, with the values that the file holds under the same paths.
+/// Returns a tree with the structure of `like` and the tensors of the same paths in the file.
 ///
 /// # Errors
 /// As [`load`], and when a leaf is not in the file or has another type there.
@@ -111,43 +109,48 @@ pub fn load(path: impl AsRef<Path>) -> Result<BTreeMap<String, Tensor>> {
 /// safetensors::save(&(tensor([1.0, 2.0]), tensor(3.0)), &path)?;
 /// let (a, b) = safetensors::load_like(&(Tensor::zeros(2), tensor(0.0)), &path)?;
 /// assert_eq!((a.to_vec::<f32>()?, b.to_vec::<f32>()?), (vec![1.0, 2.0], vec![3.0]));
-/// let e = safetensors::load_like(&(Tensor::zeros(3), tensor(0.0)), &path).unwrap_err().to_string();
-/// assert!(e.contains("`0` is f32[2], but f32[3] is needed"), "{e}");
+/// let e = safetensors::load_like(&(Tensor::zeros(3), tensor(0.0)), &path).unwrap_err();
+/// assert!(e.to_string().contains("expected `0` to be f32[3], got f32[2]"), "{e}");
 /// # Ok::<(), Error>(())
 /// ```
 pub fn load_like<T: Tree>(like: &T, path: impl AsRef<Path>) -> Result<T> {
     let path = path.as_ref();
-    let mut held = load(path)?;
+    let mut stored = load(path)?;
     let mut leaves = Vec::new();
     for (name, leaf) in like.leaves() {
-        let (want, found) = (leaf.ty()?, held.remove(&name));
+        let (want, found) = (leaf.ty()?, stored.remove(&name));
         let found = found
             .ok_or_else(|| in_file("load", path, format!("holds no tensor `{name}` ({want})")))?;
         let ty = found.ty()?;
         if ty != want {
-            return Err(in_file("load", path, format!("`{name}` is {ty}, but {want} is needed")));
+            return Err(in_file("load", path, format!("expected `{name}` to be {want}, got {ty}")));
         }
         leaves.push(found);
     }
     let mut leaves = leaves.into_iter();
     Ok(like.rebuild(&mut || {
         leaves.next().unwrap_or_else(|| {
-            Tensor::from_error(Error::new("load", "a tree with more leaves than it named"))
+            Tensor::from_error(Error::new("load", "the tree has more leaves than it named"))
         })
     }))
 }
 
+/// Returns an error of `op` that names the file.
 fn in_file(op: &str, path: &Path, why: impl std::fmt::Display) -> Error {
     Error::new(op, format!("{}: {why}", path.display()))
 }
 
-/// A leaf on its way into a file.
+/// A leaf that is written to a file.
 struct Stored {
     name: String,
     dtype: Dtype,
     literal: Literal,
 }
 
+/// Returns the leaf `t` in the dtype of the format.
+///
+/// # Errors
+/// When the leaf carries an error or the format lacks its dtype.
 fn stored(name: String, t: &Tensor) -> Result<Stored> {
     let literal = t.to_literal()?;
     match DTYPES.iter().find(|(ours, _)| *ours == literal.dtype()) {
@@ -159,7 +162,7 @@ fn stored(name: String, t: &Tensor) -> Result<Stored> {
     }
 }
 
-/// The header's JSON, filled up with spaces to a multiple of 8 bytes.
+/// Returns the header's JSON, padded with spaces to a multiple of 8 bytes.
 fn header_of(leaves: &[Stored]) -> Result<Vec<u8>> {
     let (mut header, mut at) = (Map::new(), 0);
     let failed = |e: serde_json::Error| Error::new("save", e.to_string());
@@ -180,8 +183,8 @@ fn header_of(leaves: &[Stored]) -> Result<Vec<u8>> {
     Ok(text)
 }
 
-/// A name in the same folder that nobody else writes to.
-fn beside(path: &Path) -> PathBuf {
+/// Returns a unique file name in the folder of `path`.
+fn temporary_beside(path: &Path) -> PathBuf {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(format!(".{}-{}.part", process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
@@ -218,7 +221,7 @@ fn malformed(why: impl Into<String>) -> Error {
     Error::new("load", why)
 }
 
-/// The header, and where the elements start.
+/// Returns the header and the offset of the elements in bytes.
 fn header(bytes: &[u8]) -> Result<(Map<String, Value>, usize)> {
     let Some((length, rest)) = bytes.split_first_chunk::<8>() else {
         return Err(malformed(
@@ -226,9 +229,10 @@ fn header(bytes: &[u8]) -> Result<(Map<String, Value>, usize)> {
         ));
     };
     let length = u64::from_le_bytes(*length);
-    if length > HEADER_LIMIT {
+    if length > MAX_HEADER_BYTES {
         return Err(malformed(format!(
-            "says its header is {length} bytes long; at most {HEADER_LIMIT} are read: is it a safetensors file?"
+            "says its header is {length} bytes long; at most {MAX_HEADER_BYTES} are read: is it a \
+             safetensors file?"
         )));
     }
     let Some(text) = rest.get(..length as usize) else {
@@ -242,14 +246,15 @@ fn header(bytes: &[u8]) -> Result<(Map<String, Value>, usize)> {
     Ok((header, 8 + length as usize))
 }
 
-/// The tensors must cover the rest of the file, without holes and without overlap.
+/// Checks that the tensors cover the rest of the file without holes and without overlap.
 fn check_cover(entries: &mut [(String, TensorInfo)], size: usize) -> Result<()> {
     entries.sort_by_key(|(_, info)| info.data_offsets);
     let mut at = 0;
     for (name, TensorInfo { data_offsets: (from, to), .. }) in entries.iter() {
         if *to > size {
             return Err(malformed(format!(
-                "`{name}` ends at byte {to}, but the file holds only {size} bytes of elements: it is cut short"
+                "`{name}` ends at byte {to}, but the file holds only {size} bytes of elements: it \
+                 is cut short"
             )));
         }
         if *from != at || to < from {
@@ -267,6 +272,7 @@ fn check_cover(entries: &mut [(String, TensorInfo)], size: usize) -> Result<()> 
     Ok(())
 }
 
+/// Returns one tensor of the file, whose elements begin at `start`.
 fn tensor(file: &MappedFile, start: usize, name: &str, info: TensorInfo) -> Result<Tensor> {
     let (from, to) = info.data_offsets;
     let known = DTYPES.iter().find(|(_, theirs)| *theirs == info.dtype);
@@ -284,12 +290,14 @@ fn tensor(file: &MappedFile, start: usize, name: &str, info: TensorInfo) -> Resu
     Ok(Tensor::from(Literal::new(ty, bytes)?))
 }
 
+/// Returns the bytes in `range` of the file as elements of `dtype`, mapped if their byte order is
+/// that of this machine.
 fn window(file: &MappedFile, range: Range<usize>, dtype: DType, name: &str) -> Result<Bytes> {
     let bytes = Bytes::borrowed(file.clone(), range, (dtype.bits() / 8).min(8));
     let bytes = bytes.ok_or_else(|| malformed(format!("`{name}` lies outside of the file")))?;
     let bytes = match little_endian(&bytes, dtype) {
         Cow::Borrowed(_) => bytes,
-        Cow::Owned(turned) => Bytes::copy_of(&turned),
+        Cow::Owned(swapped) => Bytes::copy_of(&swapped),
     };
     if dtype == DType::Bool && bytes.iter().any(|&b| b > 1) {
         return Err(malformed(format!("`{name}` is bool, but holds other bytes than 0 and 1")));
@@ -297,18 +305,18 @@ fn window(file: &MappedFile, range: Range<usize>, dtype: DType, name: &str) -> R
     Ok(bytes)
 }
 
-/// Files are little-endian: the bytes of elements turned from the order of this machine to theirs,
-/// or back.
+/// Converts the bytes of elements between the byte order of this machine and little-endian, the
+/// order of the files.
 fn little_endian(bytes: &[u8], dtype: DType) -> Cow<'_, [u8]> {
     if cfg!(target_endian = "little") {
         Cow::Borrowed(bytes)
     } else {
-        Cow::Owned(turned(bytes, dtype))
+        Cow::Owned(byte_swapped(bytes, dtype))
     }
 }
 
-/// The bytes of every number in reverse order.
-fn turned(bytes: &[u8], dtype: DType) -> Vec<u8> {
+/// Returns the bytes with those of every number in reverse order.
+fn byte_swapped(bytes: &[u8], dtype: DType) -> Vec<u8> {
     let numbers = if dtype.is_complex() { 2 } else { 1 };
     let width = (dtype.bits() / 8 / numbers).max(1);
     bytes.chunks(width).flat_map(|number| number.iter().rev().copied()).collect()

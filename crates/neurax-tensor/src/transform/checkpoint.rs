@@ -1,4 +1,4 @@
-//! Recomputing instead of keeping, and stopping.
+//! `checkpoint` (rematerialization) and `stop_gradient`.
 
 use crate::{
     Func, Function, Tree,
@@ -9,8 +9,8 @@ use crate::{
 use neurax_ir::op;
 use std::{panic::Location, sync::Arc};
 
-/// The same function, whose intermediate values are not kept for the backward pass but computed
-/// again there: memory for time.
+/// Returns the same function, but its intermediate values are recomputed in the backward pass
+/// instead of being kept: memory is traded for time.
 ///
 /// Griewank and Walther, Algorithm 799 (<https://doi.org/10.1145/347837.347846>).
 ///
@@ -24,25 +24,25 @@ use std::{panic::Location, sync::Arc};
 pub fn checkpoint<'f, A: Tree, O: Tree, F: Function<A, Out = O> + 'f>(f: F) -> Func<'f, A, O> {
     let at = Location::caller();
     Func::new(move |a: A| {
-        let closed = trace_fn(&|a| f.apply(a), &a, Constants::Inline, at);
+        let traced = trace_fn(&|a| f.apply(a), &a, Constants::Inline, at);
         let outs =
-            closed.capturing_graph().and_then(|p| unify_captures(&[p])).and_then(|unified| {
+            traced.capturing_graph().and_then(|p| unify_captures(&[p])).and_then(|unified| {
                 let [body] = unified
                     .graphs
                     .try_into()
-                    .map_err(|_| crate::Error::new("checkpoint", "one graph was expected"))?;
-                let leaves = closed.operands(into_vec(a)).into_iter().take(closed.arg_count());
+                    .map_err(|_| crate::Error::bug("expected one graph"))?;
+                let leaves = traced.operands(into_vec(a)).into_iter().take(traced.arg_count());
                 dispatch_multi(
                     op::Checkpoint { body: Arc::new(body) },
                     unified.captures.into_iter().chain(leaves),
                     at,
                 )
             });
-        closed.out.fill_or_fail(outs, at)
+        traced.out.fill_or_fail(outs, at)
     })
 }
 
-/// The same values with no derivative.
+/// Returns the same values with a derivative of zero.
 ///
 /// ```
 /// use neurax::prelude::*;

@@ -1,4 +1,4 @@
-//! Talking along an axis that `vmap_with` named.
+//! Collectives over an axis that `vmap_with` named.
 
 use crate::{
     DType, Tensor, Tree,
@@ -8,15 +8,17 @@ use crate::{
 use neurax_ir::op::{AllReduce, AxisIndex, Binary, ReduceKind};
 use std::panic::Location;
 
+/// Dispatches the reduction of `x` over all members of `axis`.
 fn all_reduce(kind: ReduceKind, x: &Tensor, axis: &str, at: CallSite) -> Tensor {
     dispatch(AllReduce { kind, axis: axis.into() }, [x.clone()], at)
 }
 
-/// The sum over all members of a named axis; every member gets it.
+/// Returns the sum over all members of the named `axis`, for every member.
 ///
 /// ```
 /// use neurax::prelude::*;
-/// let share = vmap_with(|x: Tensor| &x / psum(&x, "batch"), Axes { name: Some("batch"), ..Axes::default() });
+/// let axes = Axes { name: Some("batch"), ..Axes::default() };
+/// let share = vmap_with(|x: Tensor| &x / psum(&x, "batch"), axes);
 /// assert_eq!(share.run(tensor([1.0, 3.0]))?.to_vec::<f32>()?, [0.25, 0.75]);
 /// # Ok::<(), Error>(())
 /// ```
@@ -26,21 +28,22 @@ pub fn psum<T: Tree>(x: &T, axis: &str) -> T {
     x.map_leaves(|t| all_reduce(ReduceKind::Sum, t, axis, at))
 }
 
-/// The largest over all members of a named axis; every member gets it.
+/// Returns the maximum over all members of the named `axis`, for every member.
 #[track_caller]
 pub fn pmax<T: Tree>(x: &T, axis: &str) -> T {
     let at = Location::caller();
     x.map_leaves(|t| all_reduce(ReduceKind::Max, t, axis, at))
 }
 
-/// The smallest over all members of a named axis; every member gets it.
+/// Returns the minimum over all members of the named `axis`, for every member.
 #[track_caller]
 pub fn pmin<T: Tree>(x: &T, axis: &str) -> T {
     let at = Location::caller();
     x.map_leaves(|t| all_reduce(ReduceKind::Min, t, axis, at))
 }
 
-/// The mean over all members of a named axis; every member gets it. Integers and bool give f32.
+/// Returns the mean over all members of the named `axis`, for every member. Integers and bool are
+/// converted to f32.
 #[track_caller]
 pub fn pmean<T: Tree>(x: &T, axis: &str) -> T {
     let at = Location::caller();
@@ -52,7 +55,7 @@ pub fn pmean<T: Tree>(x: &T, axis: &str) -> T {
     })
 }
 
-/// This member's index along a named axis: an i32 scalar.
+/// Returns the member's index along the named `axis`, an i32 scalar.
 ///
 /// ```
 /// use neurax::prelude::*;

@@ -1,4 +1,28 @@
-//! Loops and branches in the graph.
+//! Control flow as ops that hold graphs: `scan`, `fori`, `while_loop`, `cond` and `switch`.
+//!
+//! A Rust loop inside a traced function is unrolled: each iteration adds its equations. The
+//! functions here trace the body once and record one op that holds its graph. As in JAX, tensors
+//! that a closure captures become operands of the op; they stay the same in every iteration.
+//!
+//! # Example
+//!
+//! `scan(c, xs, |c, x| { let c = c + x; (c.clone(), c) })` with `c: f32[]` and `xs: f32[5]`:
+//!
+//! ```text
+//! %2: f32[], %3: f32[5] = scan[body=graph(%0: f32[], %1: f32[]) {
+//!   %2: f32[] = add(%0, %1)
+//!   return %2, %2
+//! }, length=5, reverse=false, consts=0, carries=1](%0, %1)
+//! ```
+//!
+//! # Invariants
+//!
+//! - The operands are `(captures.., carries.., scanned inputs..)`, the inputs of the body likewise.
+//! - A carry keeps its type; the error names the leaf that does not.
+//! - The branches of `cond` and `switch` have no arguments: they see their data as captures, and
+//!   [`unify_captures`] gives all branches the same list of them.
+//! - An operation on captured tensors alone belongs to the trace of those tensors, not to the trace
+//!   of the body (see [`crate::trace`]). It is computed outside of the loop or branch.
 
 use crate::{
     DType, Error, Result, Tensor, Tree, Type,
@@ -8,18 +32,21 @@ use crate::{
     traced_fn::{Constants, TracedFn, trace_fn, trace_fn_as, unify_captures},
     tree::{all_errors, first_error, into_vec, to_vec},
 };
-use neurax_ir::{Graph, op};
+use neurax_ir::{Graph, OrBug, op};
 use std::{ops::Range, panic::Location, sync::Arc};
 
-/// A loop over axis 0 of every leaf of `xs`: `(carry, y) = body(carry, x)`. Gives the last carry
+/// Loops over axis 0 of every leaf of `xs`: `(carry, y) = body(carry, x)`. Returns the last carry
 /// and the stacked `y`s.
 ///
-/// It can be differentiated in both modes; reverse mode keeps what each step needs. The body is
-/// traced once; tensors that it captures are constants of the loop.
+/// Both differentiation modes are supported; reverse mode stores the residuals of each step. The
+/// body is traced once; tensors that it captures are constants of the loop.
 ///
 /// ```
 /// use neurax::prelude::*;
-/// let (total, sums) = scan(tensor(0.0), tensor([1.0, 2.0, 3.0]), |sum, x| { let sum = sum + x; (sum.clone(), sum) });
+/// let (total, sums) = scan(tensor(0.0), tensor([1.0, 2.0, 3.0]), |sum, x| {
+///     let sum = sum + x;
+///     (sum.clone(), sum)
+/// });
 /// assert_eq!((total.item()?, sums.to_vec::<f32>()?), (6.0, vec![1.0, 3.0, 6.0]));
 /// # Ok::<(), Error>(())
 /// ```
@@ -28,7 +55,7 @@ pub fn scan<C: Tree, X: Tree, Y: Tree>(init: C, xs: X, body: impl Fn(C, X) -> (C
     run_scan(init, xs, &body, false, Location::caller())
 }
 
-/// Like [`scan`], from the last index to the first; `y`s stand at the index of their `x`.
+/// Loops as [`scan`] does, from the last index to the first. Each `y` has the index of its `x`.
 #[track_caller]
 pub fn scan_reverse<C: Tree, X: Tree, Y: Tree>(
     init: C,
@@ -38,8 +65,8 @@ pub fn scan_reverse<C: Tree, X: Tree, Y: Tree>(
     run_scan(init, xs, &body, true, Location::caller())
 }
 
-/// A loop over a range of integers: `carry = body(i, carry)`, with `i` an i32 scalar. It can be
-/// differentiated, as it is a [`scan`]. A range with integers beyond i32 is an error.
+/// Loops over a range of integers: `carry = body(i, carry)`, with `i` an i32 scalar. It is a
+/// [`scan`] and can be differentiated. A range with integers outside of i32 is an error.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -51,14 +78,15 @@ pub fn fori<C: Tree>(range: Range<impl AxisInt>, init: C, body: impl Fn(Tensor, 
     let at = Location::caller();
     let (start, end) = (range.start.to_i64(), range.end.to_i64());
     let count = usize::try_from(end.saturating_sub(start)).unwrap_or(0);
-    let i32s = i32::MIN as i64..=i32::MAX as i64;
-    if count > 0 && !(i32s.contains(&start) && i32s.contains(&(end - 1))) {
+    let i32_range = i32::MIN as i64..=i32::MAX as i64;
+    if count > 0 && !(i32_range.contains(&start) && i32_range.contains(&(end - 1))) {
         return all_errors(
             &init,
             &Error::new(
                 "fori",
                 format!(
-                    "{start}..{end} has integers beyond i32; count from 0 and add what they start with"
+                    "expected a range of i32 integers, got {start}..{end}; count from 0 and add \
+                     the start"
                 ),
             ),
             at,
@@ -69,8 +97,8 @@ pub fn fori<C: Tree>(range: Range<impl AxisInt>, init: C, body: impl Fn(Tensor, 
     run_scan(init, indices, &|c, i| (body(i, c), ()), false, at).0
 }
 
-/// A loop that ends when `cond(&carry)`, one bool, is false: `carry = body(carry)`. Forward mode
-/// only; `scan` and `fori` have both modes.
+/// Loops while `cond(&carry)`, one bool, is true: `carry = body(carry)`. Only forward mode is
+/// supported; `scan` and `fori` support both.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -81,24 +109,24 @@ pub fn fori<C: Tree>(range: Range<impl AxisInt>, init: C, body: impl Fn(Tensor, 
 #[track_caller]
 pub fn while_loop<C: Tree>(init: C, cond: impl Fn(&C) -> Tensor, body: impl Fn(C) -> C) -> C {
     let at = Location::caller();
-    let test = trace_fn(&|c: C| cond(&c), &init, Constants::Inline, at);
-    let step = trace_fn(&body, &init, Constants::Inline, at);
+    let cond_fn = trace_fn(&|c: C| cond(&c), &init, Constants::Inline, at);
+    let body_fn = trace_fn(&body, &init, Constants::Inline, at);
     let run = || -> Result<Outs> {
         if let Some(e) = first_error(&init) {
             return Err(e);
         }
-        let (cond, cond_captures) = alone(&test)?;
+        let (cond, cond_captures) = closed_graph(&cond_fn)?;
         match &cond.output_types()[..] {
             [t] if t.dtype == DType::Bool && t.rank() == 0 => {}
             other => {
                 return Err(Error::new(
                     "while_loop",
-                    format!("the condition must give one bool, not {}", list(other)),
+                    format!("expected a condition of one bool, got {}", list(other)),
                 ));
             }
         }
-        let (body, body_captures) = alone(&step)?;
-        check_carries("while_loop", &step.out.paths(), &types(&init)?, &body.output_types())?;
+        let (body, body_captures) = closed_graph(&body_fn)?;
+        check_carries("while_loop", &body_fn.out.paths(), &types(&init)?, &body.output_types())?;
         let op = op::While {
             cond_consts: cond_captures.len(),
             body_consts: body_captures.len(),
@@ -107,11 +135,11 @@ pub fn while_loop<C: Tree>(init: C, cond: impl Fn(&C) -> Tensor, body: impl Fn(C
         };
         dispatch_multi(op, cond_captures.into_iter().chain(body_captures).chain(to_vec(&init)), at)
     };
-    step.out.fill_or_fail(run(), at)
+    body_fn.out.fill_or_fail(run(), at)
 }
 
-/// One of two results, chosen by a bool: both closures are traced, one of them runs. What they need
-/// they capture.
+/// Returns one of two results, chosen by a bool. Both closures are traced; they capture the tensors
+/// that they use.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -127,7 +155,7 @@ pub fn cond<O: Tree>(pred: &Tensor, then: impl Fn() -> O, otherwise: impl Fn() -
         Ok(t) if t.dtype == DType::Bool && t.rank() == 0 => pred.convert(DType::I32, at),
         Ok(t) => Tensor::fail(
             "cond",
-            format!("the predicate must be one bool, not {t}; `select` chooses element by element"),
+            format!("expected a predicate of one bool, got {t}; `select` chooses elementwise"),
             at,
         ),
         Err(_) => pred.clone(),
@@ -135,8 +163,8 @@ pub fn cond<O: Tree>(pred: &Tensor, then: impl Fn() -> O, otherwise: impl Fn() -
     branch("cond", index, &[&otherwise, &then], at)
 }
 
-/// One of several results, chosen by an integer, which is clamped into range: all closures are
-/// traced, one of them runs.
+/// Returns one of several results, chosen by an integer that is clamped to the range of indices.
+/// All closures are traced.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -151,26 +179,26 @@ pub fn switch<O: Tree, const N: usize>(index: &Tensor, branches: &[&dyn Fn() -> 
     let at = Location::caller();
     let index = match index.type_ref() {
         Ok(t) if t.dtype.is_int() && t.rank() == 0 => index.convert(DType::I32, at),
-        Ok(t) => Tensor::fail("switch", format!("the index must be one integer, not {t}"), at),
+        Ok(t) => Tensor::fail("switch", format!("expected an index of one integer, got {t}"), at),
         Err(_) => index.clone(),
     };
     branch("switch", index, branches, at)
 }
 
-/// There is at least one branch.
+/// Dispatches the choice between `branches`, of which there is at least one.
 fn branch<O: Tree>(op: &str, index: Tensor, branches: &[&dyn Fn() -> O], at: CallSite) -> O {
-    let closed: Vec<TracedFn<O>> =
+    let traced: Vec<TracedFn<O>> =
         branches.iter().map(|f| trace_fn(&|()| f(), &(), Constants::Inline, at)).collect();
     let run = || -> Result<Outs> {
         let index = index.ok()?;
-        closed.iter().try_for_each(TracedFn::check)?;
-        let parts = closed.iter().map(TracedFn::capturing_graph).collect::<Result<Vec<_>>>()?;
+        traced.iter().try_for_each(TracedFn::check)?;
+        let parts = traced.iter().map(TracedFn::capturing_graph).collect::<Result<Vec<_>>>()?;
         let first = &parts[0].graph.output_types();
-        for (i, (part, c)) in parts.iter().zip(&closed).enumerate().skip(1) {
-            if c.out.paths() != closed[0].out.paths() {
+        for (i, (part, c)) in parts.iter().zip(&traced).enumerate().skip(1) {
+            if c.out.paths() != traced[0].out.paths() {
                 return Err(Error::new(
                     op,
-                    format!("branch {i} gives a tree of another structure than branch 0"),
+                    format!("expected branches of one tree structure, got another in branch {i}"),
                 ));
             }
             let differ = first
@@ -182,7 +210,8 @@ fn branch<O: Tree>(op: &str, index: Tensor, branches: &[&dyn Fn() -> O], at: Cal
                 return Err(Error::new(
                     op,
                     format!(
-                        "{}: one branch gives {a}, another {b}; convert or broadcast one of them",
+                        "{}: expected branches of one type, got {a} and {b}; convert or broadcast \
+                         one of them",
                         leaf(&path)
                     ),
                 ));
@@ -192,9 +221,10 @@ fn branch<O: Tree>(op: &str, index: Tensor, branches: &[&dyn Fn() -> O], at: Cal
         let op = op::Cond { branches: unified.graphs.into_iter().map(Arc::new).collect() };
         dispatch_multi(op, std::iter::once(index).chain(unified.captures), at)
     };
-    closed[0].out.fill_or_fail(run(), at)
+    traced[0].out.fill_or_fail(run(), at)
 }
 
+/// Traces `body` and dispatches the scan.
 fn run_scan<C: Tree, X: Tree, Y: Tree>(
     init: C,
     xs: X,
@@ -207,19 +237,17 @@ fn run_scan<C: Tree, X: Tree, Y: Tree>(
     args.0.each_leaf(|_| carries += 1);
     let member = |i: usize, t: &Type| match t.rank() {
         _ if i < carries => Ok(t.clone()),
-        0 => {
-            Err(Error::new("scan", "what is scanned over needs a leading axis, a scalar has none"))
-        }
+        0 => Err(Error::new("scan", "cannot scan over a scalar; the input needs a leading axis")),
         _ => Ok(t.with_shape(t.shape.removed(0))),
     };
-    let closed =
+    let traced =
         trace_fn_as(&|(c, x): (C, X)| body(c, x), &args, Constants::Inline, at, &mut { member });
     let run = |args: (C, X)| -> Result<Outs> {
         if let Some(e) = first_error(&args) {
             return Err(e);
         }
         let length = length_of(&args.1)?;
-        let (body, captures) = alone(&closed)?;
+        let (body, captures) = closed_graph(&traced)?;
         let paths = args.0.leaves().into_iter().map(|(p, _)| p).collect::<Vec<_>>();
         check_carries("scan", &paths, &types(&args.0)?, &body.output_types())?;
         let op =
@@ -227,21 +255,17 @@ fn run_scan<C: Tree, X: Tree, Y: Tree>(
         dispatch_multi(op, captures.into_iter().chain(into_vec(args)), at)
     };
     let outs = run(args);
-    closed.out.fill_or_fail(outs, at)
+    traced.out.fill_or_fail(outs, at)
 }
 
-/// The graph of a traced function with its captures in front, and the captures.
-fn alone<O: Tree>(closed: &TracedFn<O>) -> Result<(Graph, Vec<Tensor>)> {
-    closed.check()?;
-    let mut unified = unify_captures(&[closed.capturing_graph()?])?;
-    unified
-        .graphs
-        .pop()
-        .map(|g| (g, unified.captures))
-        .ok_or_else(|| Error::new("trace", "one graph was expected"))
+/// Returns the graph of a traced function with its captures in front, and the captures.
+fn closed_graph<O: Tree>(traced: &TracedFn<O>) -> Result<(Graph, Vec<Tensor>)> {
+    traced.check()?;
+    let mut unified = unify_captures(&[traced.capturing_graph()?])?;
+    unified.graphs.pop().map(|g| (g, unified.captures)).or_bug("a traced function has no graph")
 }
 
-/// The common size of the leading axes.
+/// Returns the common size of the leading axes of all leaves.
 fn length_of<X: Tree>(xs: &X) -> Result<usize> {
     let mut length: Option<(usize, String)> = None;
     for (path, x) in xs.leaves() {
@@ -251,7 +275,7 @@ fn length_of<X: Tree>(xs: &X) -> Result<usize> {
                 return Err(Error::new(
                     "scan",
                     format!(
-                        "the leading axes differ: {other} has {m} steps, {} has {n}",
+                        "expected leading axes of one size, got {m} for {other} and {n} for {}",
                         leaf(&path)
                     ),
                 ));
@@ -262,18 +286,20 @@ fn length_of<X: Tree>(xs: &X) -> Result<usize> {
     let none = || {
         Error::new(
             "scan",
-            "there is nothing to scan over, so the number of steps is unknown; use fori to repeat",
+            "expected at least one tensor to scan over, which has the number of steps; use fori to \
+             repeat without one",
         )
     };
     length.map(|(n, _)| n).ok_or_else(none)
 }
 
+/// Checks that the carries keep their types: `before` and `after` a step.
 fn check_carries(op: &str, paths: &[String], before: &[Type], after: &[Type]) -> Result<()> {
     if after.len() < before.len() {
         return Err(Error::new(
             op,
             format!(
-                "the carry has {} leaves at the start, but only {} after a step",
+                "expected a carry of {} leaves after a step, got {}",
                 before.len(),
                 after.len()
             ),
@@ -285,7 +311,8 @@ fn check_carries(op: &str, paths: &[String], before: &[Type], after: &[Type]) ->
             Err(Error::new(
                 op,
                 format!(
-                    "the carry{name} is {a} at the start, but {b} after a step; it must keep its type: convert or broadcast it"
+                    "the carry{name} is {a} at the start, but {b} after a step; it must keep its \
+                     type: convert or broadcast it"
                 ),
             ))
         }
@@ -297,6 +324,7 @@ fn types<T: Tree>(t: &T) -> Result<Vec<Type>> {
     t.leaves().into_iter().map(|(_, x)| x.ty()).collect()
 }
 
+/// Returns the name of a leaf in messages.
 fn leaf(path: &str) -> String {
     if path.is_empty() { "the tensor".into() } else { format!("leaf `{path}`") }
 }

@@ -1,4 +1,31 @@
-//! Functions with derivatives of their own.
+//! Custom derivatives: `custom_jvp` and `custom_vjp`.
+//!
+//! A call is recorded as one composite op, `function`, that holds the graph of the function and
+//! the graphs of its rules. Evaluating the op means evaluating the body; differentiating it means
+//! using the rule; `vmap` batches body and rules alike, so a custom derivative survives it.
+//!
+//! # Example
+//!
+//! `custom_jvp(|x| x.abs(), |(x, dx)| (x.abs(), dx * 10.0))` on `f32[]`:
+//!
+//! ```text
+//! %1: f32[] = function[callee="custom_jvp", captures=0, body=graph(%0: f32[]) {
+//!   %1: f32[] = abs(%0)
+//!   return %1
+//! }, jvp=graph(%0: f32[], %1: f32[]) {
+//!   %2: f32[] = abs(%0)
+//!   %3: f32[] = constant[value=f32[] 10.0]()
+//!   %4: f32[] = multiply(%1, %3)
+//!   return %2, %4
+//! }, forward=none, backward=none](%0)
+//! ```
+//!
+//! # Invariants
+//!
+//! - Function and rules are called with the same captures, in front of their arguments.
+//! - Rules see tangents and cotangents of differentiable leaves only; in the user's trees the other
+//!   leaves are filled with zeros.
+//! - A rule's results have the types that the function's results ask for; the error names the rule.
 
 use crate::{
     Error, Func, Function, Result, Tensor, Tree, Type,
@@ -10,11 +37,11 @@ use crate::{
 use neurax_ir::{Builder, Graph, composite};
 use std::{panic::Location, sync::Arc};
 
-/// A function with its own forward derivative: `rule((x, dx))` gives `(y, dy)`, and must be linear
-/// in `dx`. Reverse mode transposes the rule.
+/// Returns `f` with a custom forward derivative: `rule((x, dx))` returns `(y, dy)` and must be
+/// linear in `dx`. Reverse mode transposes the rule.
 ///
-/// What the function or the rule captures has no derivative: differentiating with respect to a
-/// captured value is an error.
+/// Tensors that the function or the rule captures have no derivative: differentiating with respect
+/// to a captured tensor is an error.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -36,7 +63,7 @@ pub fn custom_jvp<'f, A: Tree, O: Tree>(
         let outs = jvp_graph(&rule, &a, &body, at).and_then(|r| {
             let unified = unify_captures(&[body.capturing_graph()?, r.capturing_graph()?])?;
             let [f, jvp] = two(unified.graphs)?;
-            record(
+            dispatch_function(
                 Rules { body: f, jvp: Some(jvp), reverse: None },
                 unified.captures,
                 into_vec(a),
@@ -47,16 +74,20 @@ pub fn custom_jvp<'f, A: Tree, O: Tree>(
     })
 }
 
-/// A function with its own backward derivative: `forward(x)` gives `(y, residuals)`, and
-/// `backward((residuals, dy))` the derivative by `x` of the sum of the results weighted by `dy`.
-/// Forward mode over it is an error.
+/// Returns `f` with a custom backward derivative: `forward(x)` returns `(y, residuals)`, and
+/// `backward((residuals, dy))` the cotangent of `x` for the cotangent `dy` of the result. Forward
+/// mode over it is an error.
 ///
-/// What they capture has no derivative: differentiating with respect to a captured value is an
-/// error.
+/// Tensors that the closures capture have no derivative: differentiating with respect to a captured
+/// tensor is an error.
 ///
 /// ```
 /// use neurax::prelude::*;
-/// let f = custom_vjp(|x: Tensor| x.sin(), |x: Tensor| (x.sin(), x), |(x, dy): (Tensor, Tensor)| dy * x.cos() * 10.0);
+/// let f = custom_vjp(
+///     |x: Tensor| x.sin(),
+///     |x: Tensor| (x.sin(), x),
+///     |(x, dy): (Tensor, Tensor)| dy * x.cos() * 10.0,
+/// );
 /// assert_eq!(grad(&f).run(tensor(0.0))?.item()?, 10.0);
 /// # Ok::<(), Error>(())
 /// ```
@@ -84,8 +115,8 @@ pub fn custom_vjp<'f, A: Tree, O: Tree, R: Tree>(
                 let ys = f.outputs().len();
                 let residuals = fwd.outputs().len() - ys;
                 let reverse =
-                    (with_captures_out(&fwd, count)?, residuals_first(&bwd, count, residuals)?);
-                record(
+                    (captures_as_residuals(&fwd, count)?, residuals_first(&bwd, count, residuals)?);
+                dispatch_function(
                     Rules { body: f, jvp: None, reverse: Some(reverse) },
                     unified.captures,
                     into_vec(a),
@@ -97,13 +128,21 @@ pub fn custom_vjp<'f, A: Tree, O: Tree, R: Tree>(
     })
 }
 
+/// The graphs of a function with custom derivatives.
 struct Rules {
     body: Graph,
     jvp: Option<Graph>,
+    /// The forward and the backward rule.
     reverse: Option<(Graph, Graph)>,
 }
 
-fn record(rules: Rules, captures: Vec<Tensor>, leaves: Vec<Tensor>, at: CallSite) -> Result<Outs> {
+/// Dispatches the call of a function with custom derivatives.
+fn dispatch_function(
+    rules: Rules,
+    captures: Vec<Tensor>,
+    leaves: Vec<Tensor>,
+    at: CallSite,
+) -> Result<Outs> {
     let callee = if rules.jvp.is_some() { "custom_jvp" } else { "custom_vjp" };
     let (forward, backward) =
         rules.reverse.map_or((None, None), |(f, b)| (Some(Arc::new(f)), Some(Arc::new(b))));
@@ -118,8 +157,8 @@ fn record(rules: Rules, captures: Vec<Tensor>, leaves: Vec<Tensor>, at: CallSite
     dispatch_multi(op, captures.into_iter().chain(leaves), at)
 }
 
-/// The rule as `(xs.., directions of the differentiable xs..) -> (ys.., directions of the
-/// differentiable ys..)`.
+/// Traces the rule as `(xs.., tangents of differentiable xs..) -> (ys.., tangents of differentiable
+/// ys..)`.
 fn jvp_graph<A: Tree, O: Tree>(
     rule: &impl Function<(A, A), Out = (O, O)>,
     a: &A,
@@ -137,15 +176,15 @@ fn jvp_graph<A: Tree, O: Tree>(
     let ys = body.graph()?.output_types();
     let dys = ys.iter().filter(|t| t.dtype.is_differentiable()).cloned();
     same_types(
-        "custom_jvp: the rule",
+        "the rule of custom_jvp",
         &traced.graph()?.output_types(),
         &ys.iter().cloned().chain(dys).collect::<Vec<_>>(),
     )?;
     Ok(traced)
 }
 
-/// The two rules: `xs.. -> (ys.., residuals..)` and `(residuals.., weights of the differentiable
-/// ys..) -> derivatives of the differentiable xs..`.
+/// Traces the two rules: `xs.. -> (ys.., residuals..)` and `(residuals.., cotangents of
+/// differentiable ys..) -> cotangents of differentiable xs..`.
 fn vjp_graphs<A: Tree, O: Tree, R: Tree>(
     forward: &impl Function<A, Out = (O, R)>,
     backward: &impl Function<(R, O), Out = A>,
@@ -156,20 +195,21 @@ fn vjp_graphs<A: Tree, O: Tree, R: Tree>(
     let fwd = trace_fn(&|a| forward.apply(a), a, Constants::Inline, at);
     fwd.check()?;
     let (types, ys) = (fwd.graph()?.output_types(), body.graph()?.output_types());
-    same_types("the result of the forward rule", &types[..ys.len().min(types.len())], &ys)?;
-    let standins = types.iter().map(|t| Tensor::zeros_of(t.dtype, &t.shape));
-    let (y, r) = fwd.out.fill(standins);
-    let placeholder = y.map_leaves(Tensor::clone);
-    let flat = |(r, weights): (R, Vec<Tensor>)| {
-        differentiable_leaves(&backward.apply((r, fill_in(&placeholder, weights, at))))
+    same_types("the forward rule", &types[..ys.len().min(types.len())], &ys)?;
+    let placeholders = types.iter().map(|t| Tensor::zeros_of(t.dtype, &t.shape));
+    let (y, r) = fwd.out.fill(placeholders);
+    let like = y.map_leaves(Tensor::clone);
+    let flat = |(r, cotangents): (R, Vec<Tensor>)| {
+        differentiable_leaves(&backward.apply((r, fill_in(&like, cotangents, at))))
     };
     let bwd = trace_fn(&flat, &(r, differentiable_leaves(&y)), Constants::Inline, at);
     bwd.check()?;
     let want: Vec<Type> = differentiable_leaves(a).iter().map(Tensor::ty).collect::<Result<_>>()?;
-    same_types("the result of the backward rule", &bwd.graph()?.output_types(), &want)?;
+    same_types("the backward rule", &bwd.graph()?.output_types(), &want)?;
     Ok((fwd, bwd))
 }
 
+/// Returns the leaves that have a derivative, and those that carry an error.
 fn differentiable_leaves<T: Tree>(t: &T) -> Vec<Tensor> {
     let mut v = vec![];
     t.each_leaf(|x| {
@@ -178,7 +218,8 @@ fn differentiable_leaves<T: Tree>(t: &T) -> Vec<Tensor> {
     v
 }
 
-/// A tree like `like` with the next of `ds` in each differentiable leaf, and zeros in the others.
+/// Returns a tree like `like` with the next of `ds` in each differentiable leaf and zeros in the
+/// others.
 fn fill_in<T: Tree>(like: &T, ds: Vec<Tensor>, at: CallSite) -> T {
     let mut ds = ds.into_iter();
     like.map_leaves(|x| {
@@ -190,6 +231,7 @@ fn fill_in<T: Tree>(like: &T, ds: Vec<Tensor>, at: CallSite) -> T {
     })
 }
 
+/// Checks the types of a rule's results; `what` names the rule.
 fn same_types(what: &str, have: &[Type], want: &[Type]) -> Result<()> {
     if have == want {
         return Ok(());
@@ -197,12 +239,12 @@ fn same_types(what: &str, have: &[Type], want: &[Type]) -> Result<()> {
     let list = |t: &[Type]| t.iter().map(Type::to_string).collect::<Vec<_>>().join(", ");
     Err(Error::new(
         "custom rule",
-        format!("{what} gives ({}), but ({}) is needed", list(have), list(want)),
+        format!("expected {what} to return ({}), got ({})", list(want), list(have)),
     ))
 }
 
-/// `(captures.., xs..) -> outs..` gives its captures, too, behind the results, as residuals.
-fn with_captures_out(g: &Graph, captures: usize) -> Result<Graph> {
+/// Appends the captures of `(captures.., xs..) -> outs..` to its results, as residuals.
+fn captures_as_residuals(g: &Graph, captures: usize) -> Result<Graph> {
     let mut b = Builder::new();
     let xs = b.inputs(g.input_types());
     let mut outs = b.inline(g, &xs);
@@ -210,7 +252,8 @@ fn with_captures_out(g: &Graph, captures: usize) -> Result<Graph> {
     b.finish(&outs)
 }
 
-/// `(captures.., residuals.., weights..)` becomes `(residuals.., captures.., weights..)`.
+/// Reorders the inputs `(captures.., residuals.., cotangents..)` to `(residuals.., captures..,
+/// cotangents..)`.
 fn residuals_first(g: &Graph, captures: usize, residuals: usize) -> Result<Graph> {
     let (types, mut b) = (g.input_types(), Builder::new());
     let rs = b.inputs(&types[captures..captures + residuals]);
@@ -221,14 +264,14 @@ fn residuals_first(g: &Graph, captures: usize, residuals: usize) -> Result<Graph
 }
 
 fn two(graphs: Vec<Graph>) -> Result<[Graph; 2]> {
-    graphs.try_into().map_err(|_| Error::new("custom rule", "two graphs were expected"))
+    graphs.try_into().map_err(|_| Error::bug("expected two graphs"))
 }
 
 fn three(graphs: Vec<Graph>) -> Result<[Graph; 3]> {
-    graphs.try_into().map_err(|_| Error::new("custom rule", "three graphs were expected"))
+    graphs.try_into().map_err(|_| Error::bug("expected three graphs"))
 }
 
-/// `x`, with a rule that says that its derivative is zero.
+/// Returns `x` with a custom derivative of zero.
 pub(super) fn without_derivative(x: &Tensor, at: CallSite) -> Tensor {
     let graph = || -> Result<composite::Function> {
         let ty = x.ty()?;

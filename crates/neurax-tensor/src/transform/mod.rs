@@ -1,8 +1,17 @@
-//! Transforms: functions in, functions out.
+//! Transforms: functions from functions to functions, such as `grad` and `vmap`.
 //!
-//! Each traces the user's function to a graph, asks `neurax_ir::transform` for the other graph, and
-//! applies that to the arguments and captures: as a compiled program, or, if one of them is traced,
-//! as equations of that trace. So they nest in any order and depth.
+//! Each works in three steps:
+//!
+//! 1. Trace the user's function on the types of the argument ([`crate::traced_fn`]).
+//! 2. Transform the graph (`neurax_ir::transform`).
+//! 3. Apply the new graph to the arguments and captures ([`crate::dispatch::apply_graph`]): it is
+//!    compiled and run, or, if an operand is traced, its equations are recorded in that trace.
+//!
+//! The last step makes transforms nest in any order and depth: an inner transform leaves plain
+//! equations in the trace of the outer one.
+//!
+//! Control flow (`scan`, `cond`, ..) and custom derivatives trace closures in the same way, but
+//! keep the graphs as attributes of one op.
 
 mod checkpoint;
 mod collective;

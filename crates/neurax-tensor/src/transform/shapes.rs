@@ -1,4 +1,4 @@
-//! Types without values.
+//! Shape inference without computing: `eval_shape`.
 
 use crate::{
     Tensor, Tree,
@@ -6,13 +6,13 @@ use crate::{
 };
 use std::panic::Location;
 
-/// What `f` gives for an argument like that, in types only: `f` is traced, nothing is computed, and
-/// the leaves of the result are zeros of the right types (which take memory only when somebody
-/// looks at them).
+/// Returns the types of `f(like)`: `f` is traced, nothing is computed, and the leaves of the result
+/// are zeros of the right types, which take memory only when they are read.
 ///
 /// ```
 /// use neurax::prelude::*;
-/// let y = eval_shape(|x: Tensor| x.matmul(&Tensor::zeros([100_000, 3])), &Tensor::zeros([100_000, 100_000]));
+/// let x = Tensor::zeros([100_000, 100_000]);
+/// let y = eval_shape(|x: Tensor| x.matmul(&Tensor::zeros([100_000, 3])), &x);
 /// assert_eq!(y.shape(), [100_000, 3]);
 /// let bad = eval_shape(|x: Tensor| x.matmul(&Tensor::zeros([4, 3])), &Tensor::zeros([2, 5]));
 /// assert!(bad.error().is_some());
@@ -20,10 +20,10 @@ use std::panic::Location;
 #[track_caller]
 pub fn eval_shape<A: Tree, O: Tree>(f: impl Fn(A) -> O, like: &A) -> O {
     let at = Location::caller();
-    let closed = trace_fn(&f, like, Constants::Inline, at);
-    let outs = closed.graph().map(|g| {
+    let traced = trace_fn(&f, like, Constants::Inline, at);
+    let outs = traced.graph().map(|g| {
         let types = g.outputs().iter().map(|&v| g.ty(v));
         types.map(|t| Tensor::zeros_of(t.dtype, &t.shape)).collect()
     });
-    closed.out.fill_or_fail(outs, at)
+    traced.out.fill_or_fail(outs, at)
 }

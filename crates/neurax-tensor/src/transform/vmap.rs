@@ -1,4 +1,29 @@
-//! Batching.
+//! `vmap`: batching, by rewriting the graph.
+//!
+//! The function is traced on the types of one member. Then each equation is replaced by one that
+//! works on all members simultaneously, by the batch rule of its op (`neurax_ir::transform::vmap`).
+//! No loop is made: a matrix-vector product becomes a matrix product. Values that no mapped input
+//! reaches stay unbatched and are computed once.
+//!
+//! # Example
+//!
+//! `|(x, y)| (x * y).sum(..)` on one row, mapped over axis 0 of `x: f32[8, 3]` with `y: f32[3]`
+//! shared:
+//!
+//! ```text
+//! graph(%0: f32[8, 3], %1: f32[3]) {
+//!   %2: f32[8, 3] = broadcast_in_dim[shape=[8, 3], dims=[1]](%1)
+//!   %3: f32[8, 3] = multiply(%0, %2)
+//!   %4: f32[8] = reduce[kind=sum, axes=[1]](%3)
+//!   return %4
+//! }
+//! ```
+//!
+//! # Invariants
+//!
+//! - All mapped axes have one size, the number of members; the error names the leaves.
+//! - In the graph the batch axis of results is axis 0; `outputs` moves it afterwards.
+//! - Captures are shared by all members, even if they are tensors of an outer `vmap`.
 
 use crate::{
     Error, Func, Function, Result, Tree, Type,
@@ -11,26 +36,26 @@ use crate::{
 use neurax_ir::{Axis, transform};
 use std::panic::Location;
 
-/// How [`vmap_with`] maps: which axes of the argument, where the new axis goes in the result, and
-/// the axis' name for collectives.
+/// The options of [`vmap_with`]: the mapped axes of the argument, the position of the batch axis in
+/// the result, and the name of the axis for collectives.
 #[derive(Clone, Debug, Default)]
 pub struct Axes {
-    /// Which axis of each part of the argument is mapped; axis 0 of everything by default.
+    /// The mapped axis of each part of the argument; axis 0 of every tensor by default.
     pub inputs: Mapped,
-    /// Where the new axis stands in each part of the result; in front by default. `None` means that
-    /// all members give the same.
+    /// The position of the batch axis in each part of the result; 0 by default. `None` drops the
+    /// axis of a part that is equal for all members.
     pub outputs: Mapped,
     /// The name of the axis, for `psum`, `pmean`, `pmax`, `pmin` and `axis_index`.
     pub name: Option<&'static str>,
 }
 
-/// An axis for each part of an argument or result.
+/// The axis of each part of an argument or result.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Mapped {
     /// The same axis of every tensor.
     All(i64),
-    /// One entry for each part of a tuple (or field of a struct, element of a vector); `None` is
-    /// not mapped.
+    /// One entry for each part: element of a tuple or vector, field of a struct. `None` is not
+    /// mapped.
     Each(Vec<Option<i64>>),
 }
 
@@ -52,8 +77,8 @@ impl<const N: usize> From<[Option<i64>; N]> for Mapped {
     }
 }
 
-/// The function over axis 0 of every leaf at once, with the results stacked. What it captures is
-/// shared by all members.
+/// Returns the function that maps `f` over axis 0 of every leaf and stacks the results. Tensors
+/// that `f` captures are shared by all members.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -68,11 +93,12 @@ pub fn vmap<'f, A: Tree, O: Tree, F: Function<A, Out = O> + 'f>(f: F) -> Func<'f
     Func::new(move |a: A| map(&|a| f.apply(a), a, &Axes::default(), at))
 }
 
-/// Like [`vmap`], over the axes that are named.
+/// Returns the function that maps `f` as [`vmap`] does, over the given axes.
 ///
 /// ```
 /// use neurax::prelude::*;
-/// let f = vmap_with(|(x, y): (Tensor, Tensor)| x * y, Axes { inputs: [Some(1), None].into(), outputs: 1.into(), ..Axes::default() });
+/// let axes = Axes { inputs: [Some(1), None].into(), outputs: 1.into(), ..Axes::default() };
+/// let f = vmap_with(|(x, y): (Tensor, Tensor)| x * y, axes);
 /// let y = f.run((tensor([[1.0, 2.0], [3.0, 4.0]]), tensor([1.0, 10.0])))?;
 /// assert_eq!(y.to_vec::<f32>()?, [1.0, 2.0, 30.0, 40.0]);
 /// # Ok::<(), Error>(())
@@ -86,10 +112,11 @@ pub fn vmap_with<'f, A: Tree, O: Tree, F: Function<A, Out = O> + 'f>(
     Func::new(move |a: A| map(&|a| f.apply(a), a, &axes, at))
 }
 
+/// Maps `f` over the axes of `a`.
 pub(super) fn map<A: Tree, O: Tree>(f: &dyn Fn(A) -> O, a: A, axes: &Axes, at: CallSite) -> O {
     let mapped = mapped_axes(&a, &axes.inputs);
-    let bad = first_error(&a).map_or(Ok(()), Err);
-    let (size, dims) = match bad.and(mapped) {
+    let good = first_error(&a).map_or(Ok(()), Err);
+    let (size, dims) = match good.and(mapped) {
         Ok(x) => x,
         Err(e) => {
             return trace_fn_as(f, &a, Constants::Capture, at, &mut |_, _| Err(e.clone()))
@@ -100,19 +127,19 @@ pub(super) fn map<A: Tree, O: Tree>(f: &dyn Fn(A) -> O, a: A, axes: &Axes, at: C
     let member = |i: usize, t: &Type| {
         Ok(dims[i].map_or_else(|| t.clone(), |d| t.with_shape(t.shape.removed(d))))
     };
-    let closed = trace_fn_as(f, &a, Constants::Capture, at, &mut { member });
+    let traced = trace_fn_as(f, &a, Constants::Capture, at, &mut { member });
     let all: Vec<Option<usize>> =
-        dims.iter().copied().chain(closed.captures.iter().map(|_| None)).collect();
+        dims.iter().copied().chain(traced.captures.iter().map(|_| None)).collect();
     let axis = Axis { size, name: axes.name.map(Into::into) };
-    let outs = closed
+    let outs = traced
         .graph()
         .and_then(|g| transform::vmap(g, &all, &axis))
-        .and_then(|g| apply_graph(&g, closed.operands(into_vec(a)), at));
-    let out = closed.out.fill_or_fail(outs, at);
-    if axes.outputs == Mapped::All(0) { out } else { placed(&out, &axes.outputs, at) }
+        .and_then(|g| apply_graph(&g, traced.operands(into_vec(a)), at));
+    let out = traced.out.fill_or_fail(outs, at);
+    if axes.outputs == Mapped::All(0) { out } else { move_batch_axis(&out, &axes.outputs, at) }
 }
 
-/// The common size of the mapped axes, and which axis is mapped in each leaf.
+/// Returns the common size of the mapped axes, and the mapped axis of each leaf.
 fn mapped_axes<A: Tree>(a: &A, mapped: &Mapped) -> Result<(usize, Vec<Option<usize>>)> {
     let mut size: Option<(usize, String)> = None;
     let mut dims = vec![];
@@ -129,7 +156,8 @@ fn mapped_axes<A: Tree>(a: &A, mapped: &Mapped) -> Result<(usize, Vec<Option<usi
                 return Err(Error::new(
                     "vmap",
                     format!(
-                        "{other} has {n} members, {leaf}, a {ty}, has {} along axis {d}",
+                        "expected mapped axes of one size, got {n} for {other} and {} for axis \
+                         {d} of {leaf}, {ty}",
                         ty.shape[d]
                     ),
                 ));
@@ -142,16 +170,18 @@ fn mapped_axes<A: Tree>(a: &A, mapped: &Mapped) -> Result<(usize, Vec<Option<usi
         Some((n, _)) => Ok((n, dims)),
         None => Err(Error::new(
             "vmap",
-            "no leaf of the argument has a mapped axis, so the number of members is unknown",
+            "expected a leaf of the argument with a mapped axis, got none: the number of members \
+             is unknown",
         )),
     }
 }
 
+/// Returns the name of a leaf in messages.
 fn named(path: &str) -> String {
     if path.is_empty() { "the argument".into() } else { format!("leaf `{path}`") }
 }
 
-/// The axis that `mapped` gives each leaf: by the first part of its path.
+/// Returns the axis of each leaf: the entry of `mapped` for the first part of its path.
 fn axis_of_leaves<A: Tree>(a: &A, mapped: &Mapped) -> Result<Vec<Option<i64>>> {
     let each = match mapped {
         Mapped::All(axis) => return Ok(a.leaves().iter().map(|_| Some(*axis)).collect()),
@@ -160,7 +190,7 @@ fn axis_of_leaves<A: Tree>(a: &A, mapped: &Mapped) -> Result<Vec<Option<i64>>> {
     let mut parts: Vec<String> = vec![];
     let index = a.leaves().into_iter().map(|(path, _)| {
         let part = path.split('.').next().unwrap_or_default().to_string();
-        // Tuples and vectors are numbered; fields count in their order.
+        // The parts of tuples and vectors are numbers; fields are numbered in their order.
         part.parse::<usize>().unwrap_or_else(|_| match parts.iter().position(|p| *p == part) {
             Some(i) => i,
             None => {
@@ -172,14 +202,14 @@ fn axis_of_leaves<A: Tree>(a: &A, mapped: &Mapped) -> Result<Vec<Option<i64>>> {
     let missing = |i: usize| {
         Error::new(
             "vmap",
-            format!("there are axes for {} parts, but there is a part number {i}", each.len()),
+            format!("expected an axis for each part, got {} axes and a part {i}", each.len()),
         )
     };
     index.map(|i| each.get(i).copied().ok_or_else(|| missing(i))).collect()
 }
 
-/// The results with their new axis moved from the front to where it is wanted.
-fn placed<O: Tree>(out: &O, mapped: &Mapped, at: CallSite) -> O {
+/// Moves the batch axis of each result from the front to its position in `mapped`.
+fn move_batch_axis<O: Tree>(out: &O, mapped: &Mapped, at: CallSite) -> O {
     let axes = match axis_of_leaves(out, mapped) {
         Ok(axes) => axes,
         Err(e) => return crate::tree::all_errors(out, &e, at),

@@ -1,4 +1,4 @@
-//! Which types of the standard library are trees.
+//! Implementations of [`Tree`] for [`Tensor`] and types of the standard library.
 
 use super::{Tree, Visitor};
 use crate::{Error, Tensor};
@@ -8,6 +8,7 @@ use std::{
     ops::Deref,
 };
 
+/// The source of the leaves of [`Tree::rebuild`].
 type Next<'a> = &'a mut dyn FnMut() -> Tensor;
 
 impl Tree for Tensor {
@@ -34,7 +35,7 @@ impl Tree for () {
     }
 }
 
-/// A value that is part of the program, not data: another value means another trace.
+/// A value that is part of the program, not data: a new value needs a new trace.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -75,7 +76,7 @@ impl<T: Tree> Tree for Vec<T> {
     fn into_leaves(self, out: &mut Vec<Tensor>) {
         self.into_iter().for_each(|x| x.into_leaves(out));
     }
-    /// One item: how many there would be is not known.
+    /// Returns one item: the length is not known from the type.
     fn of_error(e: &Error) -> Option<Self> {
         Some(vec![T::of_error(e)?])
     }
@@ -149,7 +150,7 @@ impl<T: Tree> Tree for BTreeMap<String, T> {
     }
 }
 
-/// The entries in the order of their keys.
+/// Returns the entries in the order of their keys.
 fn sorted<T, S>(map: &HashMap<String, T, S>) -> Vec<(&String, &T)> {
     let mut v: Vec<_> = map.iter().collect();
     v.sort_by_key(|(k, _)| *k);

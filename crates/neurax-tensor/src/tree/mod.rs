@@ -8,12 +8,12 @@ use neurax_ir::Place;
 use rustc_hash::FxHashMap;
 use std::{any::Any, panic::Location};
 
-/// A container of tensors: an argument or result of transforms, something to differentiate with
-/// respect to and to save. Derive it.
+/// A container of tensors (a pytree, in JAX's terms): an argument or result of transforms, which
+/// can be differentiated with respect to and saved. Derive it.
 ///
 /// Tensors, tuples, `Vec`, arrays, `Option`, `Box` and string-keyed maps (in key order) of trees
-/// are trees. What is not a tensor is *static*: marked `#[tree(static)]` in a struct, [`Static`] in
-/// a tuple; it is part of the program, and another value means another trace.
+/// are trees. Other values are *static*: marked `#[tree(static)]` in a struct, [`Static`] in a
+/// tuple. They are part of the program: a new value needs a new trace.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -28,25 +28,26 @@ use std::{any::Any, panic::Location};
 /// # Ok::<(), Error>(())
 /// ```
 #[diagnostic::on_unimplemented(
-    // The hint stands in the message: notes are not shown for a closure that takes `&Tensor`.
+    // The hint is in the message: notes are not shown for a closure that takes `&Tensor`.
     message = "`{Self}` is not a tree of tensors (a tree owns them: take `Tensor`, not `&Tensor`)",
     label = "not a tensor or a container of tensors",
     note = "derive it: #[derive(Tree)]; mark fields that are not tensors #[tree(static)]",
-    note = "a plain number would be compiled in as a constant: pass `Static(n)`, or a `Tensor` if it changes from call to call"
+    note = "a plain number would be compiled in as a constant: pass `Static(n)`, or a `Tensor` if \
+            it changes from call to call"
 )]
 pub trait Tree: Sized + Send + Sync + 'static {
-    /// Shows the leaves, in order, and the static fields.
+    /// Visits the leaves, in order, and the static fields.
     fn visit<'t>(&'t self, v: &mut Visitor<'_, 't>);
 
-    /// The same structure with other leaves, asked for in the order of `visit`.
+    /// Returns the same structure with other leaves, which `next` returns in the order of `visit`.
     fn rebuild(&self, next: &mut dyn FnMut() -> Tensor) -> Self;
 
-    /// Gives the leaves away, in the order of `visit`: how ownership becomes donation.
+    /// Moves the leaves to `out`, in the order of `visit`. Ownership makes donation possible.
     fn into_leaves(self, out: &mut Vec<Tensor>);
 
-    /// A value whose leaves all carry that error, made without another to take the structure from:
-    /// what a function gives that calls itself while it is being traced. `None` if there are static
-    /// parts, or the structure is not known from the type.
+    /// Returns a value whose leaves all carry the error, made from the type alone: the result of a
+    /// function that calls itself while it is being traced. `None` if there are static parts or the
+    /// type does not determine the structure.
     fn of_error(_e: &Error) -> Option<Self> {
         None
     }
@@ -61,7 +62,7 @@ pub trait Tree: Sized + Send + Sync + 'static {
         });
     }
 
-    /// Calls `f` with every leaf; no paths are built.
+    /// Calls `f` with every leaf, without building paths.
     fn each_leaf<'t>(&'t self, mut f: impl FnMut(&'t Tensor)) {
         self.visit(&mut Visitor {
             named: false,
@@ -71,22 +72,23 @@ pub trait Tree: Sized + Send + Sync + 'static {
         });
     }
 
-    /// The leaves with their paths, e.g. `layers.0.kernel`.
+    /// Returns the leaves with their paths, e.g. `layers.0.kernel`.
     fn leaves(&self) -> Vec<(String, &Tensor)> {
         let mut v = vec![];
         self.each(|p, t| v.push((p.to_string(), t)));
         v
     }
 
-    /// The leaf of that path, or a tensor that carries the error that there is none: for names that
-    /// are data. (Indexing a map with a name that it does not have panics, as everywhere in Rust.)
+    /// Returns the leaf at `path`, or a tensor that carries an error if there is none: for names
+    /// that are data. (Indexing a map with a missing name panics, as everywhere in Rust.)
     ///
     /// ```
     /// use neurax::prelude::*;
     /// let vars = nn::input("x", dims![_, 3]).dense(2).init(key(0), &types![f32[_, 3]])?;
     /// assert_eq!(vars.params.leaf("dense.kernel").shape(), [3, 2]);
     /// let error = vars.params.leaf("dens.kernel").item().unwrap_err().to_string();
-    /// assert!(error.starts_with("leaf: there is no leaf `dens.kernel`; there are dense.bias, dense.kernel, at "), "{error}");
+    /// let expected = "leaf: there is no leaf `dens.kernel`; there are dense.bias, dense.kernel";
+    /// assert!(error.starts_with(expected), "{error}");
     /// # Ok::<(), Error>(())
     /// ```
     #[track_caller]
@@ -102,22 +104,22 @@ pub trait Tree: Sized + Send + Sync + 'static {
         }
     }
 
-    /// The same structure with `f` of every leaf. (Not called `map`: `Option` and arrays have their
-    /// own.)
+    /// Returns the same structure with `f` of every leaf. (It is not called `map`, which `Option`
+    /// and arrays already have.)
     fn map_leaves(&self, mut f: impl FnMut(&Tensor) -> Tensor) -> Self {
         let mut v = vec![];
         self.each_leaf(|t| v.push(f(t)));
         self.with_leaves(v)
     }
 
-    /// The same structure with those leaves; missing ones carry an error.
+    /// Returns the same structure with `leaves`; missing ones carry an error.
     fn with_leaves(&self, leaves: impl IntoIterator<Item = Tensor>) -> Self {
         let mut it = leaves.into_iter();
         self.rebuild(&mut || it.next().unwrap_or_else(Tensor::placeholder))
     }
 
-    /// Joins two trees leaf by leaf, by path. A leaf that the other tree does not have becomes an
-    /// error in that leaf; one that only the other tree has, an error in every leaf.
+    /// Combines two trees leaf by leaf, by path. A leaf that `other` lacks becomes an error in that
+    /// leaf; a leaf that only `other` has becomes an error in every leaf.
     #[track_caller]
     fn zip_map(&self, other: &Self, mut f: impl FnMut(&Tensor, &Tensor) -> Tensor) -> Self {
         let at = Location::caller();
@@ -126,14 +128,14 @@ pub trait Tree: Sized + Send + Sync + 'static {
         let mut v = vec![];
         self.each(|p, t| {
             v.push(match others.get_mut(p) {
-                Some((u, met)) => {
-                    *met = true;
+                Some((u, is_used)) => {
+                    *is_used = true;
                     f(t, u)
                 }
                 None => Tensor::fail("zip_map", format!("the second tree has no leaf `{p}`"), at),
             });
         });
-        match others.iter().filter(|(_, (_, met))| !met).map(|(p, _)| p).min() {
+        match others.iter().filter(|(_, (_, is_used))| !is_used).map(|(p, _)| p).min() {
             Some(p) => self.map_leaves(|_| {
                 Tensor::fail(
                     "zip_map",
@@ -145,8 +147,8 @@ pub trait Tree: Sized + Send + Sync + 'static {
         }
     }
 
-    /// The way out: the tree, or the first error that travels in any leaf. The memory of the
-    /// tensors is shared with this one, not copied.
+    /// Returns the tree, or the first error that a leaf carries. The result shares the memory of
+    /// the tensors.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -158,15 +160,16 @@ pub trait Tree: Sized + Send + Sync + 'static {
     /// ```
     ///
     /// # Errors
-    /// That error.
+    /// The first error that a leaf carries.
     fn ok(&self) -> Result<Self> {
         first_error(self).map_or_else(|| Ok(self.map_leaves(Tensor::clone)), Err)
     }
 }
 
-/// Walks a tree. Implementations of [`Tree::visit`] call [`Visitor::child`] for what is a tree and
-/// [`Visitor::fixed`] for what is static.
+/// A visitor of a tree. Implementations of [`Tree::visit`] call [`Visitor::child`] for fields that
+/// are trees and [`Visitor::fixed`] for static ones.
 pub struct Visitor<'v, 't> {
+    /// True if paths are built.
     named: bool,
     path: String,
     leaf: &'v mut dyn FnMut(&str, &'t Tensor),
@@ -188,29 +191,29 @@ impl<'v, 't> Visitor<'v, 't> {
         self.path.truncate(n);
     }
 
-    /// Visits child number `i`.
+    /// Visits the child with index `i`.
     pub fn item(&mut self, i: usize, f: impl FnOnce(&mut Self)) {
         if self.named { self.child(&i.to_string(), f) } else { f(self) }
     }
 
-    /// Shows a static value; the key is for readers of the code.
+    /// Visits a static value. The key is for readers of the code.
     pub fn fixed(&mut self, _key: &str, x: &dyn Fixed) {
         (self.fixed)(x);
     }
 
-    /// Shows a tensor.
+    /// Visits a tensor.
     pub fn leaf(&mut self, t: &'t Tensor) {
         (self.leaf)(&self.path, t);
     }
 }
 
-/// What a static field must be: compared, not hashed, so that floats and user enums work.
+/// A static value: it is compared, not hashed, so that floats and user enums work.
 pub trait Fixed: Any + Send + Sync {
-    /// Is it equal to `o`?
+    /// Returns true if the value is equal to `o`.
     fn same(&self, o: &dyn Any) -> bool;
-    /// A copy.
+    /// Returns a copy.
     fn boxed(&self) -> Box<dyn Fixed>;
-    /// Itself, for comparing.
+    /// Returns the value for comparing.
     fn any(&self) -> &dyn Any;
 }
 
@@ -226,7 +229,7 @@ impl<T: PartialEq + Clone + Send + Sync + 'static> Fixed for T {
     }
 }
 
-/// Shows leaves and statics in the order of the structure, without paths.
+/// Calls `leaf` and `fixed` with the leaves and static values in order, without building paths.
 pub(crate) fn walk<'t, A: Tree>(
     a: &'t A,
     leaf: &mut dyn FnMut(&'t Tensor),
@@ -235,12 +238,16 @@ pub(crate) fn walk<'t, A: Tree>(
     a.visit(&mut Visitor { named: false, path: String::new(), leaf: &mut |_, t| leaf(t), fixed });
 }
 
-/// As [`Tree::ok`], by value: nothing holds on to the tensors.
+/// Returns the tree, or the first error that a leaf carries. By value, unlike [`Tree::ok`]: no copy
+/// keeps the tensors alive.
+///
+/// # Errors
+/// The first error that a leaf carries.
 pub(crate) fn checked<A: Tree>(a: A) -> Result<A> {
     first_error(&a).map_or(Ok(a), Err)
 }
 
-/// The first error that travels in any leaf.
+/// Returns the first error that a leaf carries.
 pub(crate) fn first_error<A: Tree>(a: &A) -> Option<Error> {
     let mut e = None;
     a.each_leaf(|t| {
@@ -251,34 +258,34 @@ pub(crate) fn first_error<A: Tree>(a: &A) -> Option<Error> {
     e
 }
 
-/// Which leaves there are, for messages; of many, the first.
+/// Lists the leaves for an error message; of many leaves the first ones.
 fn there_are(leaves: &[(String, &Tensor)]) -> String {
-    const SHOWN: usize = 12;
-    let paths: Vec<&str> = leaves.iter().take(SHOWN).map(|(p, _)| p.as_str()).collect();
+    const MAX_LISTED_LEAVES: usize = 12;
+    let paths: Vec<&str> = leaves.iter().take(MAX_LISTED_LEAVES).map(|(p, _)| p.as_str()).collect();
     match leaves {
         [] => "there are none".into(),
         [(path, _)] if path.is_empty() => "it is one tensor, whose path is empty".into(),
-        _ if leaves.len() > SHOWN => {
-            format!("there are {} and {} more", paths.join(", "), leaves.len() - SHOWN)
+        _ if leaves.len() > MAX_LISTED_LEAVES => {
+            format!("there are {} and {} more", paths.join(", "), leaves.len() - MAX_LISTED_LEAVES)
         }
         _ => format!("there are {}", paths.join(", ")),
     }
 }
 
-/// The tree with an error in every leaf.
+/// Returns the tree with `e` in every leaf.
 pub(crate) fn all_errors<A: Tree>(a: &A, e: &Error, at: &'static Location<'static>) -> A {
     let e = e.clone().at(&Place::Source(at));
     a.map_leaves(|_| Tensor::from_error(e.clone()))
 }
 
-/// The leaves, given away.
+/// Moves the leaves to a vector.
 pub(crate) fn into_vec<A: Tree>(a: A) -> Vec<Tensor> {
     let mut v = vec![];
     a.into_leaves(&mut v);
     v
 }
 
-/// The leaves, cloned.
+/// Clones the leaves to a vector.
 pub(crate) fn to_vec<A: Tree>(a: &A) -> Vec<Tensor> {
     let mut v = vec![];
     a.each_leaf(|t| v.push(t.clone()));

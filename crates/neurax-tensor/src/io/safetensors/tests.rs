@@ -5,7 +5,7 @@ fn path(name: &str) -> PathBuf {
     std::env::temp_dir().join(format!("neurax-safetensors-{}-{name}", std::process::id()))
 }
 
-/// A file with that header and so many bytes of elements.
+/// Writes a file with `header` and `elements` bytes of elements.
 fn file(name: &str, header: &str, elements: usize) -> PathBuf {
     let bytes =
         [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &vec![1; elements]].concat();
@@ -43,20 +43,20 @@ fn files_are_little_endian() {
 }
 
 #[test]
-fn numbers_are_turned_one_by_one() {
+fn bytes_are_swapped_number_by_number() {
     let bytes = [1, 2, 3, 4, 5, 6, 7, 8];
-    assert_eq!(turned(&bytes, DType::U8), bytes);
-    assert_eq!(turned(&bytes, DType::BF16), [2, 1, 4, 3, 6, 5, 8, 7]);
-    assert_eq!(turned(&bytes, DType::F64), [8, 7, 6, 5, 4, 3, 2, 1]);
+    assert_eq!(byte_swapped(&bytes, DType::U8), bytes);
+    assert_eq!(byte_swapped(&bytes, DType::BF16), [2, 1, 4, 3, 6, 5, 8, 7]);
+    assert_eq!(byte_swapped(&bytes, DType::F64), [8, 7, 6, 5, 4, 3, 2, 1]);
     assert_eq!(
-        turned(&bytes, DType::C64),
+        byte_swapped(&bytes, DType::C64),
         [4, 3, 2, 1, 8, 7, 6, 5],
         "the two parts of a complex number"
     );
 }
 
 #[test]
-fn what_the_format_lacks_is_refused_by_name() {
+fn an_unsupported_dtype_is_refused_by_name() {
     let nibbles = Tensor::from(Literal::from_f64s(DType::U4, [2], &[1.0, 2.0]));
     let e = save(&vec![nibbles], path("nibbles")).unwrap_err().to_string();
     assert!(e.starts_with("save: `0` is u4[2], which safetensors files cannot hold"), "{e}");
@@ -97,7 +97,7 @@ fn a_mapped_tensor_borrows_the_file_and_outlives_its_name() {
 }
 
 #[test]
-fn truncated_files() {
+fn truncated_files_are_refused() {
     std::fs::write(path("empty"), []).unwrap();
     assert!(load(path("empty")).unwrap_err().to_string().contains("is shorter than the 8 bytes"));
     let whole = file("whole", r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#, 8);
@@ -119,7 +119,7 @@ fn truncated_files() {
 }
 
 #[test]
-fn lying_headers() {
+fn inconsistent_headers_are_refused() {
     let entry = |dtype: &str, shape: &str, offsets: &str| {
         format!(r#"{{"w":{{"dtype":"{dtype}","shape":{shape},"data_offsets":{offsets}}}}}"#)
     };
