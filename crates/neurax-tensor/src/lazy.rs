@@ -41,7 +41,7 @@ pub(crate) struct LazyConstant {
 impl LazyConstant {
     /// Creates the tensor of the only output of `graph`.
     pub fn tensor(graph: Graph, args: Vec<Tensor>, at: CallSite) -> Tensor {
-        let reads_named_axis = graph.eqns().iter().any(|e| reads_axis(&e.op));
+        let reads_named_axis = graph.eqns().iter().any(|e| e.op.uses_axis(None));
         let Some(&out) = graph.outputs().first() else {
             return Tensor::error_at(Error::bug("a lazy constant has no output"), at);
         };
@@ -89,14 +89,5 @@ impl LazyConstant {
             device.compile(&self.graph)?.run(args)?.pop().or_bug("a lazy constant has no result")
         };
         run().map_err(|e: Error| e.at(&Place::Source(self.at)))
-    }
-}
-
-/// Returns true if the op, or a graph inside of it, reads a named axis.
-fn reads_axis(op: &neurax_ir::Op) -> bool {
-    use neurax_ir::Op;
-    match op {
-        Op::AxisIndex(_) | Op::AllReduce(_) => true,
-        op => op.graphs().iter().any(|g| g.eqns().iter().any(|e| reads_axis(&e.op))),
     }
 }

@@ -14,7 +14,7 @@
 //!   the modulo bias negligible;
 //! - permutations: a sort by random words, repeated until ties are improbable.
 
-use crate::{DType, Scalar, Shape, Type, api::random::constant};
+use crate::{DType, Scalar, Shape, Type};
 use neurax_ir::{Builder, Value, op::*};
 use std::ops::Range;
 
@@ -86,6 +86,11 @@ fn unsigned(width: usize) -> DType {
         32 => DType::U32,
         _ => DType::U64,
     }
+}
+
+/// Emits a scalar constant of `dtype`, exact for 64-bit integers.
+pub(crate) fn constant(b: &mut Builder, dtype: DType, x: impl Into<Scalar>) -> Value {
+    b.constant(x.into().literal(dtype))
 }
 
 /// Adds the constant `x` broadcast to `shape`.

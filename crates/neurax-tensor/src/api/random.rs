@@ -7,7 +7,7 @@
 //! recorded as equations.
 
 use crate::{
-    DType, Error, IntoShape, Operand, Result, Scalar, Shape, Tensor, Tree, Type,
+    DType, Error, IntoShape, Operand, Result, Shape, Tensor, Tree, Type,
     args::axis_of,
     dispatch::{apply_graph, apply_graph_lazily, dispatch},
     random_bits::{bits, block, gumbel, integers, normal, shuffled, uniform, words_of},
@@ -496,9 +496,4 @@ fn float_only(name: &str, dtype: DType, at: CallSite) -> Option<Tensor> {
     (!ok).then(|| {
         Tensor::fail(name, format!("expected dtype f16, bf16, f32 or f64, got {dtype}"), at)
     })
-}
-
-/// Emits a scalar constant of `dtype`, exact for 64-bit integers.
-pub(crate) fn constant(b: &mut Builder, dtype: DType, x: impl Into<Scalar>) -> Value {
-    b.constant(x.into().literal(dtype))
 }

@@ -6,6 +6,7 @@ mod collective;
 mod derivative;
 mod dtypes;
 mod graph;
+mod helpers;
 mod layout;
 mod robustness;
 mod text;
@@ -17,6 +18,7 @@ pub use collective::named_axes_are_bound;
 pub use derivative::{central, jvp_is_the_difference};
 pub use dtypes::every_admitted_dtype_has_a_row;
 pub use graph::{passes_keep_the_value, vjp_is_transposed_jvp};
+pub(crate) use helpers::*;
 pub use layout::{MemoryLayout, with_layout};
 pub use robustness::garbage_is_refused;
 pub use text::{graph_parses_back, text_parses_back};
@@ -25,7 +27,7 @@ pub use transposition::transpose_is_the_adjoint;
 pub use types::types_are_inferred;
 
 use crate::rng::Rng;
-use neurax_ir::{Builder, Bytes, Error, Eval, Graph, Literal, Op, Printer, Sample, Type};
+use neurax_ir::{Builder, Error, Eval, Graph, Literal, Op, Printer, Sample, Type};
 use std::{collections::BTreeMap, fmt::Write, panic};
 
 /// A law: returns an error that explains how a row violates it.
@@ -115,84 +117,3 @@ fn listing(failures: &BTreeMap<&str, Vec<String>>, rows: usize) -> String {
 
 /// The number of failures of an op that are printed.
 const MAX_SHOWN_FAILURES: usize = 5;
-
-/// Returns true if the op has no value of its own because it contains a collective whose axis only
-/// `vmap` can bind.
-pub(crate) fn needs_axis(op: &Op) -> bool {
-    matches!(op, Op::AllReduce(_) | Op::AxisIndex(_))
-        || op.graphs().iter().any(|g| g.eqns().iter().any(|e| needs_axis(&e.op)))
-}
-
-fn types_of(xs: &[Literal]) -> Vec<Type> {
-    xs.iter().map(|x| x.ty().clone()).collect()
-}
-
-/// Returns the op as a graph.
-pub(crate) fn graph_of(s: &Sample) -> Result<Graph, String> {
-    let mut b = Builder::new();
-    let xs = b.inputs(&types_of(&s.inputs));
-    let ys = b.try_emit(s.op.clone(), &xs).map_err(message)?;
-    b.finish(&ys).map_err(message)
-}
-
-fn eval_op(op: &Op, xs: &[Literal]) -> Result<Vec<Literal>, String> {
-    op.eval(&mut Eval::default(), xs.to_vec()).map_err(|e| format!("eval: {e}"))
-}
-
-pub(crate) fn run(graph: &Graph, args: &[Literal]) -> Result<Vec<Literal>, String> {
-    neurax_ir::transform::eval(graph, args.to_vec()).map_err(|e| format!("eval: {e}\n{graph}"))
-}
-
-fn message(e: Error) -> String {
-    e.to_string()
-}
-
-/// Copies the value into separate memory.
-fn unshared(x: &Literal) -> Literal {
-    Literal::new(x.ty().clone(), Bytes::copy_of(x.bytes())).unwrap_or_else(|_| x.clone())
-}
-
-/// Returns random values that every dtype represents exactly, for tangents and cotangents; small
-/// ones for 8-bit types, whose range is narrow.
-pub(crate) fn direction(rng: &mut Rng, ty: &Type) -> Literal {
-    let n = ty.size();
-    let unit = if ty.dtype.bits() == 8 { 0.125 } else { 0.5 };
-    let mut half = || (rng.below(9) as f64 - 4.0) * unit;
-    if ty.dtype.is_complex() {
-        let parts: Vec<(f64, f64)> = (0..n).map(|_| (half(), half())).collect();
-        return complex(ty, &parts);
-    }
-    Literal::from_f64s(ty.dtype, &ty.shape, &(0..n).map(|_| half()).collect::<Vec<_>>())
-}
-
-/// Creates a literal from real and imaginary parts.
-pub(crate) fn complex(ty: &Type, parts: &[(f64, f64)]) -> Literal {
-    neurax_ir::with_compute!(any ty.dtype, C => Literal::build(ty.clone(), |out: &mut [C]| {
-        for (o, &(re, im)) in out.iter_mut().zip(parts) {
-            *o = <C as neurax_ir::Compute>::from_parts(re, im);
-        }
-    }))
-}
-
-/// Creates a generator that depends on the row only, so that a failing row also fails alone.
-fn rng_for(s: &Sample) -> Rng {
-    let seed = s
-        .inputs
-        .iter()
-        .flat_map(|x| x.shape().iter().copied())
-        .fold(s.inputs.len() as u64, |h, d| h.wrapping_mul(31).wrapping_add(d as u64));
-    Rng::new(seed)
-}
-
-/// Returns the subsets of `items` to try: all non-empty ones up to four items, otherwise each item
-/// alone and all together.
-fn subsets(items: &[usize]) -> Vec<Vec<usize>> {
-    if items.len() <= 4 {
-        return (1..1usize << items.len())
-            .map(|m| {
-                items.iter().enumerate().filter(|(i, _)| m >> i & 1 == 1).map(|(_, &x)| x).collect()
-            })
-            .collect();
-    }
-    items.iter().map(|&i| vec![i]).chain([items.to_vec()]).collect()
-}
