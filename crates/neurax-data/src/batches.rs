@@ -1,10 +1,11 @@
-//! Batches: what a training loop goes through, epoch after epoch.
+//! Batches, and the sources that yield them epoch after epoch.
 
 use crate::Dataset;
+use crate::tuning::DEFAULT_EVALUATION_BATCH_EXAMPLES;
 use neurax_tensor::{Error, Key, Place, Result, Tensor, Tree};
 use std::panic::Location;
 
-/// Some examples at once.
+/// The examples of one training step.
 #[derive(Tree, Clone, Debug)]
 pub struct Batch<X: Tree = Tensor, Y: Tree = Tensor> {
     /// The inputs.
@@ -14,32 +15,32 @@ pub struct Batch<X: Tree = Tensor, Y: Tree = Tensor> {
 }
 
 impl<X: Tree, Y: Tree> Batch<X, Y> {
-    /// Number of examples: the size of axis 0 of the first tensor.
+    /// Returns the number of examples: the size of axis 0 of the first tensor.
     pub fn len(&self) -> usize {
         self.leaves().first().map_or(0, |(_, t)| t.dim(0))
     }
 
-    /// No examples?
+    /// Returns true if there are no examples.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// Anything that gives batches, epoch after epoch: [`Batches`], a slice of [`Batch`]es, a user's
-/// own generator.
+/// A source of batches, epoch after epoch: [`Batches`], a slice of [`Batch`]es, or a user-defined
+/// generator.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` gives no batches to train on",
-    note = "a set is put into batches first: `&set.batched(32)`, or `&set.shuffled(key(0)).batched(32)` to train on"
+    message = "`{Self}` is not a source of batches",
+    note = "batch a data set first: `&set.batched(32)`, or `&set.shuffled(key(0)).batched(32)`"
 )]
 pub trait Source<X: Tree = Tensor, Y: Tree = Tensor> {
-    /// The batches of epoch `epoch`, counted from 0.
+    /// Returns the batches of epoch `epoch`, counted from 0.
     fn epoch(&self, epoch: usize) -> Box<dyn Iterator<Item = Batch<X, Y>> + '_>;
 
-    /// How many batches an epoch has, if that is known.
+    /// Returns the number of batches in an epoch, or `None` if it is not known in advance.
     fn batches(&self) -> Option<usize>;
 }
 
-/// A set whose order changes each epoch: see [`Dataset::shuffled`].
+/// A data set whose order changes with each epoch: see [`Dataset::shuffled`].
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Shuffled<X: Tree = Tensor, Y: Tree = Tensor> {
@@ -47,7 +48,7 @@ pub struct Shuffled<X: Tree = Tensor, Y: Tree = Tensor> {
     pub(crate) key: Key,
 }
 
-/// A set in batches: see [`Dataset::batched`]. `&batches` iterates over epoch 0.
+/// A data set divided into batches: see [`Dataset::batched`]. `&batches` iterates over epoch 0.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Batches<X: Tree = Tensor, Y: Tree = Tensor> {
@@ -55,13 +56,13 @@ pub struct Batches<X: Tree = Tensor, Y: Tree = Tensor> {
     key: Option<Key>,
     size: usize,
     drop_last: bool,
-    /// Where the user asked for them.
+    /// The user's line that created the batches, for error messages.
     at: &'static Location<'static>,
 }
 
 impl<X: Tree + Clone, Y: Tree + Clone> Shuffled<X, Y> {
-    /// Batches of `n` examples; the last one may be smaller. With 0 there is one batch, which
-    /// carries the error.
+    /// Returns batches of `n` examples; the last batch may be smaller. If `n` is 0, there is one
+    /// batch, which carries the error.
     #[track_caller]
     pub fn batched(&self, n: usize) -> Batches<X, Y> {
         Batches::new(self.set.clone(), Some(self.key.clone()), n)
@@ -74,8 +75,8 @@ impl<X: Tree + Clone, Y: Tree + Clone> Batches<X, Y> {
         Batches { set, key, size, drop_last: false, at: Location::caller() }
     }
 
-    /// Leaves the last batch out when it is smaller than the others: then every batch has one
-    /// shape.
+    /// Drops the last batch of an epoch if it is smaller than the others, so that all batches have
+    /// the same shape.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -89,7 +90,7 @@ impl<X: Tree + Clone, Y: Tree + Clone> Batches<X, Y> {
         Batches { drop_last: true, ..self }
     }
 
-    /// Number of batches in an epoch.
+    /// Returns the number of batches in an epoch.
     pub fn len(&self) -> usize {
         let rows = self.set.len();
         if self.size == 0 {
@@ -98,43 +99,48 @@ impl<X: Tree + Clone, Y: Tree + Clone> Batches<X, Y> {
         if self.drop_last { rows / self.size } else { rows.div_ceil(self.size) }
     }
 
-    /// No batches?
+    /// Returns true if an epoch has no batches.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The batches of epoch `epoch`: the same key and number give the same batches, whatever came
-    /// before.
+    /// Returns the batches of epoch `epoch`. They depend only on the key and on `epoch`, not on the
+    /// epochs that were read before.
     pub fn epoch(&self, epoch: usize) -> Epoch<'_, X, Y> {
         let order = self.rows().and_then(|rows| match &self.key {
-            Some(key) => order(&key.fold_in(epoch as u32), rows),
+            Some(key) => permutation(&key.fold_in(epoch as u32), rows),
             None => Ok((0..rows).collect()),
         });
-        Epoch { batches: self, order, at: 0 }
+        Epoch { batches: self, order, next: 0 }
     }
 
-    /// Number of examples, if they can be batched.
+    /// Returns the number of examples.
+    ///
+    /// # Errors
+    /// If the batch size is 0 or the tensors differ in their numbers of rows.
     fn rows(&self) -> Result<usize> {
         match self.size {
-            0 => Err(Error::new("batched", "a batch holds at least one example, not 0")
+            0 => Err(Error::new("batched", "expected a batch size of at least 1, got 0")
                 .at(&Place::from(self.at))),
             _ => self.set.rows(),
         }
     }
 }
 
-/// The places `0..n` in a random order.
-pub(crate) fn order(key: &Key, n: usize) -> Result<Vec<usize>> {
+/// Returns the indices `0..n` in a random order.
+pub(crate) fn permutation(key: &Key, n: usize) -> Result<Vec<usize>> {
     let order = key.permutation(n).to_vec::<i32>()?;
     Ok(order.into_iter().map(|i| i as usize).collect())
 }
 
-/// The batches of one epoch.
+/// An iterator over the batches of one epoch.
 #[derive(Debug)]
 pub struct Epoch<'b, X: Tree, Y: Tree> {
     batches: &'b Batches<X, Y>,
+    /// The indices of the examples in the order of this epoch.
     order: Result<Vec<usize>>,
-    at: usize,
+    /// The index of the next batch.
+    next: usize,
 }
 
 impl<X: Tree + Clone, Y: Tree + Clone> Iterator for Epoch<'_, X, Y> {
@@ -144,18 +150,18 @@ impl<X: Tree + Clone, Y: Tree + Clone> Iterator for Epoch<'_, X, Y> {
         let Batches { set, size, drop_last, .. } = self.batches;
         let order = match &self.order {
             Ok(order) => order,
-            // A set that is no set gives one batch that carries the reason to whoever computes with
-            // it.
-            Err(e) if self.at == 0 => {
-                self.at = 1;
+            // An invalid data set yields one batch, whose tensors carry the error.
+            Err(e) if self.next == 0 => {
+                self.next = 1;
                 let bad = set.map_leaves(|_| Tensor::from_error(e.clone()));
                 return Some(Batch { x: bad.x, y: bad.y });
             }
             Err(_) => return None,
         };
-        let places = order.chunks(*size).nth(self.at).filter(|c| !drop_last || c.len() == *size)?;
-        self.at += 1;
-        let Dataset { x, y } = set.select(places);
+        let chunk = order.chunks(*size).nth(self.next);
+        let indices = chunk.filter(|c| !drop_last || c.len() == *size)?;
+        self.next += 1;
+        let Dataset { x, y } = set.select(indices);
         Some(Batch { x, y })
     }
 }
@@ -177,10 +183,10 @@ impl<X: Tree + Clone, Y: Tree + Clone> Source<X, Y> for Batches<X, Y> {
     }
 }
 
-/// A set alone is batches of 256 in its own order: what validation wants.
+/// Batches of 256 examples in the order of the set, for evaluation.
 impl<X: Tree + Clone, Y: Tree + Clone> From<&Dataset<X, Y>> for Batches<X, Y> {
     fn from(set: &Dataset<X, Y>) -> Self {
-        set.batched(256)
+        set.batched(DEFAULT_EVALUATION_BATCH_EXAMPLES)
     }
 }
 
@@ -213,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn every_epoch_has_every_example_in_its_own_order() {
+    fn every_epoch_has_every_example_in_another_order() {
         let b = set(10).shuffled(key(1)).batched(4);
         let (one, two) = (flat(b.epoch(0)), flat(b.epoch(1)));
         assert_ne!(one, two);
@@ -227,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_key_the_order_is_the_sets() {
+    fn without_a_key_the_order_is_that_of_the_set() {
         assert_eq!(flat(set(5).batched(2).epoch(7)), [0, 1, 2, 3, 4]);
         assert_eq!(set(0).batched(3).epoch(0).count(), 0);
     }
@@ -240,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn batches_of_nothing_say_so() {
+    fn a_batch_size_of_zero_is_an_error() {
         for batches in [
             set(5).batched(0),
             set(5).batched(0).drop_last(),
@@ -255,16 +261,23 @@ mod tests {
                     .error()
                     .unwrap()
                     .message()
-                    .contains("a batch holds at least one example, not 0")
+                    .contains("expected a batch size of at least 1, got 0")
             );
         }
     }
 
     #[test]
-    fn a_set_that_is_no_set_says_so_in_its_only_batch() {
+    fn an_invalid_set_yields_one_batch_with_the_error() {
         let bad = Dataset { x: Tensor::zeros([3, 1]), y: Tensor::zeros(2) };
         let batches: Vec<Batch> = bad.shuffled(key(0)).batched(2).epoch(0).collect();
         assert_eq!(batches.len(), 1);
-        assert!(batches[0].x.error().unwrap().message().contains("`y` has 2 rows"));
+        assert!(
+            batches[0]
+                .x
+                .error()
+                .unwrap()
+                .message()
+                .contains("expected 3 rows in `y`, as in `x`, got 2")
+        );
     }
 }

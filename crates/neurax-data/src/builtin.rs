@@ -1,4 +1,4 @@
-//! The two small sets that are part of the crate; `NOTICE` says whose they are.
+//! The two small data sets that are embedded in the crate; `NOTICE` names their sources.
 
 use crate::{Dataset, one_hot};
 use flate2::read::GzDecoder;
@@ -8,13 +8,14 @@ use std::io::Read;
 const DIGITS: &[u8] = include_bytes!("../data/digits.csv.gz");
 const IRIS: &str = include_str!("../data/iris.csv");
 
-/// 1,797 handwritten digits of 8 x 8 pixels: x f32[1797, 64] in 0..1, y one-hot f32[1797, 10].
+/// Returns 1,797 handwritten digits of 8 x 8 pixels: `x` is f32[1797, 64] in 0..=1, `y` is one-hot
+/// f32[1797, 10].
 ///
 /// E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning
 /// Repository, CC BY 4.0 (<https://doi.org/10.24432/C50P49>).
 ///
 /// # Errors
-/// None that a user can cause.
+/// Only if the embedded data cannot be decoded, which no caller can cause.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -29,14 +30,14 @@ pub fn digits() -> Result<Dataset> {
     labelled(text.lines(), 64, 10, 1.0 / 16.0)
 }
 
-/// Fisher's 150 irises: x f32[150, 4] (sepal length and width, petal length and width, in cm), y
-/// one-hot f32[150, 3] (setosa, versicolor, virginica).
+/// Returns Fisher's 150 irises: `x` is f32[150, 4] (sepal length, sepal width, petal length, petal
+/// width, in centimetres), `y` is one-hot f32[150, 3] (setosa, versicolor, virginica).
 ///
 /// R. A. Fisher, The use of multiple measurements in taxonomic problems, 1936
 /// (<https://doi.org/10.24432/C56C76>).
 ///
 /// # Errors
-/// None that a user can cause.
+/// Only if the embedded data cannot be decoded, which no caller can cause.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -49,7 +50,7 @@ pub fn iris() -> Result<Dataset> {
     labelled(IRIS.lines().skip(1), 4, 3, 1.0)
 }
 
-/// Rows of numbers separated by commas, the class last.
+/// Parses rows of comma-separated numbers whose last column is the class index.
 fn labelled<'a>(
     lines: impl Iterator<Item = &'a str>,
     columns: usize,

@@ -1,40 +1,42 @@
-//! Tables of text: CSV with named or numbered columns. Errors name line and column.
+//! CSV files with named or numbered columns. Errors name the line and the column.
 
+use crate::tuning::{MAX_ONE_HOT_CLASSES, MAX_ONE_HOT_ELEMENTS};
 use crate::{Dataset, one_hot};
 use csv::{ReaderBuilder, StringRecord};
 use neurax_tensor::{Error, Result, Tensor, Tree};
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
-/// How to read a CSV file: see [`csv()`].
+/// A CSV file and the options to read it with: see [`csv()`].
 #[derive(Clone, Debug)]
 #[must_use = "nothing is read before `read` or `table`"]
 pub struct Csv {
     path: PathBuf,
     header: bool,
     delimiter: u8,
-    target: Target,
+    target: TargetColumns,
 }
 
 /// All columns of a file as one tensor.
 #[derive(Clone, Debug)]
 pub struct Table {
-    /// The names in the header; `0`, `1`, .. without one.
+    /// The column names in the header; `0`, `1`, .. if there is no header.
     pub names: Vec<String>,
-    /// f32[rows, columns].
+    /// The numbers, f32[rows, columns].
     pub values: Tensor,
 }
 
+/// The columns that are the targets of a data set.
 #[derive(Clone, Debug)]
-enum Target {
+enum TargetColumns {
     None,
     Numbers(Vec<String>),
     Classes(String),
 }
 
-/// A CSV file with a header line, columns separated by commas. Options: [`Csv::header`],
-/// [`Csv::delimiter`], [`Csv::target`], [`Csv::classes`]; [`Csv::read`] gives a [`Dataset`],
-/// [`Csv::table`] one tensor.
+/// Creates a reader of the CSV file at `path`, with a header line and comma-separated columns.
+/// [`Csv::header`], [`Csv::delimiter`], [`Csv::target`] and [`Csv::classes`] are its options;
+/// [`Csv::read`] returns a [`Dataset`], [`Csv::table`] one tensor.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -46,62 +48,71 @@ enum Target {
 ///
 /// std::fs::write(&path, "height,width\n1,2\n3,tall\n")?;
 /// let error = data::csv(&path).target("width").read().unwrap_err().to_string();
-/// assert!(error.ends_with("line 3, column `width`: `tall` is not a number"), "{error}");
+/// assert!(error.ends_with("line 3, column `width`: expected a number, got `tall`"), "{error}");
 /// # Ok::<(), Error>(())
 /// ```
 pub fn csv(path: impl Into<PathBuf>) -> Csv {
-    Csv { path: path.into(), header: true, delimiter: b',', target: Target::None }
+    Csv { path: path.into(), header: true, delimiter: b',', target: TargetColumns::None }
 }
 
 impl Csv {
-    /// Does the first line name the columns? Yes, unless told otherwise; without names, columns are
-    /// called `0`, `1`, ..
+    /// Sets whether the first line holds the column names; it does by default. Columns without
+    /// names are called `0`, `1`, ..
     pub fn header(self, header: bool) -> Csv {
         Csv { header, ..self }
     }
 
-    /// What separates columns, e.g. `b';'` or `b'\t'`.
+    /// Sets the byte that separates columns, e.g. `b';'` or `b'\t'`.
     pub fn delimiter(self, delimiter: u8) -> Csv {
         Csv { delimiter, ..self }
     }
 
-    /// The column of numbers to predict: y f32[n, 1].
+    /// Sets the column of numbers to predict: `y` is f32[n, 1].
     pub fn target(self, column: &str) -> Csv {
         self.targets([column])
     }
 
-    /// Several columns of numbers to predict: y f32[n, k].
+    /// Sets several columns of numbers to predict: `y` is f32[n, k].
     pub fn targets<S: Into<String>>(self, columns: impl IntoIterator<Item = S>) -> Csv {
-        Csv { target: Target::Numbers(columns.into_iter().map(Into::into).collect()), ..self }
+        let columns = columns.into_iter().map(Into::into).collect();
+        Csv { target: TargetColumns::Numbers(columns), ..self }
     }
 
-    /// The column of classes to predict, numbers or names: y one-hot f32[n, classes], in the order
-    /// of the numbers or of the alphabet.
+    /// Sets the column of classes to predict, numbers or names: `y` is one-hot f32[n, classes]. The
+    /// classes are in numerical order if all are numbers, else in alphabetical order.
     pub fn classes(self, column: &str) -> Csv {
-        Csv { target: Target::Classes(column.into()), ..self }
+        Csv { target: TargetColumns::Classes(column.into()), ..self }
     }
 
-    /// Reads the file: the target columns are y, all others x f32[n, k]. Numbers are written as in
-    /// Rust; `nan` and `inf`, in any case, are read as such.
+    /// Reads the file: the target columns become `y`, all others `x`, f32[n, k]. Numbers have the
+    /// syntax of Rust, including `nan` and `inf` in upper or lower case.
     ///
     /// # Errors
-    /// When no target was named, a named column is not there, a line has another number of columns
-    /// than the first, or a field is not a number or too large for f32; the message names file,
-    /// line and column.
+    /// If no target was set, a named column does not exist, a line differs from the first in its
+    /// number of columns, or a field is not a number or too large for f32. The message names the
+    /// file, the line and the column.
     pub fn read(&self) -> Result<Dataset> {
         let (names, rows) = self.rows()?;
         let targets = match &self.target {
-            Target::None => return Err(self.error("name the column to predict with `target`, `targets` or `classes`, or read all with `table`")),
-            Target::Numbers(columns) => columns.iter().map(|c| self.find(&names, c)).collect::<Result<Vec<usize>>>()?,
-            Target::Classes(column) => vec![self.find(&names, column)?],
+            TargetColumns::None => {
+                return Err(self.error(
+                    "name the column to predict with `target`, `targets` or `classes`, \
+                     or read all columns with `table`",
+                ));
+            }
+            TargetColumns::Numbers(columns) => {
+                columns.iter().map(|c| self.find(&names, c)).collect::<Result<Vec<usize>>>()?
+            }
+            TargetColumns::Classes(column) => vec![self.find(&names, column)?],
         };
         let others: Vec<usize> = (0..names.len()).filter(|i| !targets.contains(i)).collect();
         let y = match &self.target {
-            Target::Classes(column) => classes(&rows, targets[0]).map_err(|n| {
+            TargetColumns::Classes(column) => classes(&rows, targets[0]).map_err(|n| {
                 let rows = rows.len();
                 self.error(format!(
-                    "column `{column}` holds {n} different names in {rows} lines, more than {MAX_CLASSES} classes or {MAX_CELLS} numbers, one-hot; \
-                     name it with `target` if it is a number"
+                    "column `{column}` holds {n} distinct names in {rows} lines; expected at most \
+                     {MAX_ONE_HOT_CLASSES} classes and {MAX_ONE_HOT_ELEMENTS} one-hot elements; \
+                     select it with `target` if it is a number"
                 ))
             })?,
             _ => self.numbers(&names, &rows, &targets)?,
@@ -112,7 +123,7 @@ impl Csv {
     /// Reads all columns as numbers.
     ///
     /// # Errors
-    /// As [`Csv::read`].
+    /// As for [`Csv::read`], except that no target is needed.
     pub fn table(&self) -> Result<Table> {
         let (names, rows) = self.rows()?;
         let all: Vec<usize> = (0..names.len()).collect();
@@ -120,7 +131,7 @@ impl Csv {
         Ok(Table { names, values })
     }
 
-    /// The names of the columns and the lines below, all of one length.
+    /// Reads the column names and the records, which all have the same number of columns.
     fn rows(&self) -> Result<(Vec<String>, Vec<StringRecord>)> {
         let mut reader = ReaderBuilder::new()
             .has_headers(false)
@@ -143,7 +154,7 @@ impl Csv {
         }
         match rows.as_slice().iter().find(|r| r.len() != width) {
             Some(r) => Err(self.error(format!(
-                "line {} has {} columns, but the first line has {width}",
+                "line {}: expected {width} columns, as in the first line, got {}",
                 self.line(r),
                 r.len()
             ))),
@@ -154,7 +165,7 @@ impl Csv {
     fn find(&self, names: &[String], column: &str) -> Result<usize> {
         let found = names.iter().position(|n| n == column);
         found.ok_or_else(|| {
-            self.error(format!("there is no column `{column}`; there are {}", names.join(", ")))
+            self.error(format!("expected one of the columns {}, got `{column}`", names.join(", ")))
         })
     }
 
@@ -167,12 +178,10 @@ impl Csv {
         let mut out = Vec::new();
         for row in rows {
             for &c in columns {
-                out.push(number(&row[c]).map_err(|why| {
+                out.push(number(&row[c]).map_err(|expected| {
+                    let (line, column, field) = (self.line(row), &names[c], &row[c]);
                     self.error(format!(
-                        "line {}, column `{}`: `{}` {why}",
-                        self.line(row),
-                        names[c],
-                        &row[c]
+                        "line {line}, column `{column}`: expected {expected}, got `{field}`"
                     ))
                 })?);
             }
@@ -180,8 +189,8 @@ impl Csv {
         Tensor::from_vec(out, [rows.len(), columns.len()]).ok()
     }
 
-    /// The line where a record starts, for messages. The reader counts empty lines before a record
-    /// as part of it, so the file is looked at again.
+    /// Returns the line, counted from 1, on which a record starts, for messages. The reader counts
+    /// empty lines before a record as part of it, so this reads the file again.
     fn line(&self, r: &StringRecord) -> usize {
         let text = std::fs::read(&self.path).unwrap_or_default();
         let from = r.position().map_or(0, |p| p.byte() as usize).min(text.len());
@@ -195,41 +204,39 @@ impl Csv {
     }
 }
 
-/// A field as a number. `inf` is one, but what becomes infinite is not what the file says.
+/// Parses a field. `inf` is a number, but digits that overflow to infinity are an error: the text
+/// of the error completes "expected ..".
 fn number(field: &str) -> Result<f32, &'static str> {
     match field.parse::<f32>() {
         Ok(x) if x.is_infinite() && field.contains(|c: char| c.is_ascii_digit()) => {
-            Err("is too large for f32")
+            Err("a number in the range of f32")
         }
         Ok(x) => Ok(x),
-        Err(_) => Err("is not a number"),
+        Err(_) => Err("a number"),
     }
 }
 
-/// More different names than this are no classes.
-const MAX_CLASSES: usize = 10_000;
-/// More numbers than this, 1 GiB of f32, are not made of one column: one-hot rows take memory that
-/// a small file only claims.
-const MAX_CELLS: usize = 1 << 28;
-
-/// Are so many classes few enough for so many rows?
-fn affordable(rows: usize, classes: usize) -> bool {
-    classes <= MAX_CLASSES && rows.saturating_mul(classes) <= MAX_CELLS
+/// Returns true if one-hot rows of `classes` elements stay within the limits for `rows` rows.
+fn is_affordable(rows: usize, classes: usize) -> bool {
+    classes <= MAX_ONE_HOT_CLASSES && rows.saturating_mul(classes) <= MAX_ONE_HOT_ELEMENTS
 }
 
-/// The names of a column as one-hot rows; too many of them are the error.
+/// Encodes the names in a column as one-hot rows.
+///
+/// # Errors
+/// The number of distinct names, if it is too large.
 fn classes(rows: &[StringRecord], column: usize) -> Result<Tensor, usize> {
     let mut names: Vec<&str> =
         rows.iter().map(|r| &r[column]).collect::<BTreeSet<&str>>().into_iter().collect();
-    if !affordable(rows.len(), names.len()) {
+    if !is_affordable(rows.len(), names.len()) {
         return Err(names.len());
     }
     let numbers: Option<Vec<f64>> = names.iter().map(|n| n.parse().ok()).collect();
     if numbers.is_some() {
         names.sort_by(|a, b| a.parse::<f64>().unwrap_or(0.0).total_cmp(&b.parse().unwrap_or(0.0)));
     }
-    let number: HashMap<&str, usize> = names.iter().enumerate().map(|(i, n)| (*n, i)).collect();
-    Ok(one_hot(rows.iter().filter_map(|r| number.get(&r[column]).copied()), names.len()))
+    let index: HashMap<&str, usize> = names.iter().enumerate().map(|(i, n)| (*n, i)).collect();
+    Ok(one_hot(rows.iter().filter_map(|r| index.get(&r[column]).copied()), names.len()))
 }
 
 #[cfg(test)]
@@ -262,25 +269,26 @@ mod tests {
     }
 
     #[test]
-    fn classes_that_are_numbers_keep_their_order() {
+    fn numeric_classes_are_in_numerical_order() {
         let d = file("classes", b"a,c\n0,10\n0,9\n0,10\n").classes("c").read().unwrap();
         assert_eq!(d.y.to_vec::<f32>().unwrap(), [0.0, 1.0, 1.0, 0.0, 0.0, 1.0]);
     }
 
     #[test]
-    fn absurdly_many_classes_are_refused() {
-        let rows: String = (0..MAX_CLASSES + 1).map(|i| format!("0,n{i}\n")).collect();
+    fn too_many_classes_are_an_error() {
+        let rows: String = (0..MAX_ONE_HOT_CLASSES + 1).map(|i| format!("0,n{i}\n")).collect();
         let e = error(file("many", format!("a,c\n{rows}").as_bytes()).classes("c").read());
-        assert!(e.contains("column `c` holds 10001 different names"), "{e}");
-        // 27,000 lines of a few bytes each, one-hot more than 1 GiB.
-        let rows: String = (0..27_000).map(|i| format!("0,{}\n", i % MAX_CLASSES)).collect();
+        assert!(e.contains("column `c` holds 10001 distinct names"), "{e}");
+        // 27,000 lines of a few bytes each take more than 1 GiB as one-hot rows.
+        let rows: String =
+            (0..27_000).map(|i| format!("0,{}\n", i % MAX_ONE_HOT_CLASSES)).collect();
         let e = error(file("cells", format!("a,c\n{rows}").as_bytes()).classes("c").read());
-        assert!(e.contains("holds 10000 different names in 27000 lines"), "{e}");
-        assert!(affordable(1_000_000, 100) && !affordable(1_000_000, 1000));
+        assert!(e.contains("holds 10000 distinct names in 27000 lines"), "{e}");
+        assert!(is_affordable(1_000_000, 100) && !is_affordable(1_000_000, 1000));
     }
 
     #[test]
-    fn not_a_number_and_infinity_are_read() {
+    fn nan_and_infinity_are_numbers() {
         let x = file("nan", b"a,b\nnan,-inf\nNaN,Infinity\n")
             .table()
             .unwrap()
@@ -292,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_alone_is_no_rows() {
+    fn a_file_with_only_a_header_has_no_rows() {
         assert_eq!(file("none", b"a,b\n").target("b").read().unwrap().x.shape(), [0, 1]);
     }
 
@@ -301,17 +309,18 @@ mod tests {
         assert!(error(file("empty", b"").target("a").read()).ends_with("the file is empty"));
         assert!(
             error(file("ragged", b"a,b\n1,2\n3\n").target("a").read())
-                .ends_with("line 3 has 1 columns, but the first line has 2")
+                .ends_with("line 3: expected 2 columns, as in the first line, got 1")
         );
         assert!(
             error(file("word", b"a,b\n1,2\n\nx,4\n").target("b").read())
-                .ends_with("line 4, column `a`: `x` is not a number")
+                .ends_with("line 4, column `a`: expected a number, got `x`")
         );
         let big = error(file("big", b"a,b\n1,2\n-1e39,4\n").target("b").read());
-        assert!(big.ends_with("line 3, column `a`: `-1e39` is too large for f32"), "{big}");
+        let want = "line 3, column `a`: expected a number in the range of f32, got `-1e39`";
+        assert!(big.ends_with(want), "{big}");
         assert!(
             error(file("column", b"a,b\n1,2\n").target("z").read())
-                .ends_with("there is no column `z`; there are a, b")
+                .ends_with("expected one of the columns a, b, got `z`")
         );
         assert!(error(file("target", b"a,b\n1,2\n").read()).contains("name the column to predict"));
         assert!(error(file("utf8", b"a,b\n1,\xff\n").target("b").read()).contains("UTF-8"));

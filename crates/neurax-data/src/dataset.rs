@@ -1,15 +1,15 @@
-//! A set of examples, and the ways to part, shuffle and batch it.
+//! Data sets: splitting, shuffling, batching and selecting examples.
 
 use crate::batches::{Batches, Shuffled};
 use crate::split::{Split, split};
 use neurax_tensor::{Error, Key, Place, Result, Tensor, Tree};
 use std::panic::Location;
 
-/// Examples: row `i` of every tensor in `x` is an input, row `i` of every tensor in `y` what is to
-/// be learnt of it.
+/// Examples for supervised learning: row `i` of every tensor in `x` is an input, row `i` of every
+/// tensor in `y` is its target.
 ///
-/// Both are one tensor in most sets; a set for a model with several inputs or outputs has a tuple,
-/// a map by name or a user's own [`Tree`] there.
+/// Most data sets have one tensor in each. For a model with several inputs or outputs, `X` or `Y`
+/// is a tuple, a map by name, or a user-defined [`Tree`].
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -30,10 +30,10 @@ pub struct Dataset<X: Tree = Tensor, Y: Tree = Tensor> {
 }
 
 impl<X: Tree + Clone, Y: Tree + Clone> Dataset<X, Y> {
-    /// A set of those inputs and targets.
+    /// Creates a data set from inputs and targets.
     ///
     /// # Errors
-    /// When a tensor carries one, has no axis, or the numbers of rows differ.
+    /// If a tensor carries an error or has no axes, or if the numbers of rows differ.
     #[track_caller]
     pub fn new(x: X, y: Y) -> Result<Self> {
         let set = Dataset { x: x.ok()?, y: y.ok()? };
@@ -41,38 +41,38 @@ impl<X: Tree + Clone, Y: Tree + Clone> Dataset<X, Y> {
         Ok(set)
     }
 
-    /// Number of examples; 0 when the tensors do not agree on it.
+    /// Returns the number of examples, or 0 if the tensors differ in their numbers of rows.
     pub fn len(&self) -> usize {
         self.rows().unwrap_or(0)
     }
 
-    /// No examples?
+    /// Returns true if there are no examples.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Two parts, chosen at random by `key`: `fraction` of the examples (rounded) to train on, and
-    /// the rest to test with. A fraction outside 0..1 counts as the nearer end.
+    /// Splits the examples at random, as `key` determines: `fraction` of them (rounded to whole
+    /// examples) to train on, the rest to test on. `fraction` is clamped to 0..=1.
     pub fn split(&self, fraction: f64, key: Key) -> Split<X, Y> {
         split(self, fraction, key)
     }
 
-    /// The examples in a new random order each epoch, from `key` and the number of the epoch.
-    /// Shuffling comes before batching, so that batches are mixed anew: what [`Dataset::batched`]
-    /// gives cannot be shuffled.
+    /// Returns the examples in a new random order for each epoch, derived from `key` and the index
+    /// of the epoch. Shuffling precedes batching, so that every epoch has different batches: the
+    /// result of [`Dataset::batched`] cannot be shuffled.
     pub fn shuffled(&self, key: Key) -> Shuffled<X, Y> {
         Shuffled { set: self.clone(), key }
     }
 
-    /// Batches of `n` examples in the order of the set; the last one may be smaller. With 0 there
-    /// is one batch, which carries the error.
+    /// Returns batches of `n` examples in the order of the set; the last batch may be smaller. If
+    /// `n` is 0, there is one batch, which carries the error.
     #[track_caller]
     pub fn batched(&self, n: usize) -> Batches<X, Y> {
         Batches::new(self.clone(), None, n)
     }
 
-    /// The examples at those places, in that order. A place beyond the last example is an error in
-    /// every tensor of the result.
+    /// Returns the examples with the given indices, in the order of `indices`. If an index is out
+    /// of range, every tensor of the result carries the error.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -82,24 +82,25 @@ impl<X: Tree + Clone, Y: Tree + Clone> Dataset<X, Y> {
     /// ```
     #[must_use]
     #[track_caller]
-    pub fn select(&self, places: &[usize]) -> Self {
-        let beyond = |n: usize| match places.iter().find(|&&i| i >= n) {
+    pub fn select(&self, indices: &[usize]) -> Self {
+        let check_range = |n: usize| match indices.iter().find(|&&i| i >= n) {
             Some(i) => Err(Error::new(
                 "select",
-                format!("there is no example {i}: the set has {n}, counted from 0"),
+                format!("expected indices below {n}, the number of examples, got {i}"),
             )),
             None => Ok(()),
         };
-        if let Err(e) = self.rows().and_then(beyond) {
+        if let Err(e) = self.rows().and_then(check_range) {
             let e = Tensor::from_error(e);
             return self.map_leaves(|_| e.clone());
         }
-        // None is beyond an axis, whose size fits into i64.
-        let index = Tensor::from_vec(places.iter().map(|&i| i as i64).collect(), [places.len()]);
-        self.map_leaves(|t| t.take(&index, 0))
+        // Every index is below the size of an axis, so it fits into i64.
+        let list = indices.iter().map(|&i| i as i64).collect();
+        let list = Tensor::from_vec(list, [indices.len()]);
+        self.map_leaves(|t| t.take(&list, 0))
     }
 
-    /// Number of examples, if the tensors agree on it.
+    /// Returns the number of examples. The error names the first tensor whose number of rows differs.
     pub(crate) fn rows(&self) -> Result<usize> {
         let mut rows = None;
         for (path, leaf) in self.leaves() {
@@ -107,13 +108,13 @@ impl<X: Tree + Clone, Y: Tree + Clone> Dataset<X, Y> {
             let Some(&n) = ty.shape.first() else {
                 return Err(Error::new(
                     "dataset",
-                    format!("`{path}` is {ty}, but examples go along axis 0: it needs one"),
+                    format!("expected examples along axis 0 of `{path}`, got the scalar {ty}"),
                 ));
             };
             if *rows.get_or_insert(n) != n {
                 return Err(Error::new(
                     "dataset",
-                    format!("`{path}` has {n} rows, but `x` has {}", rows.unwrap_or(0)),
+                    format!("expected {} rows in `{path}`, as in `x`, got {n}", rows.unwrap_or(0)),
                 ));
             }
         }
@@ -128,19 +129,21 @@ mod tests {
     #[test]
     fn rows_must_agree() {
         let e = Dataset::new(Tensor::zeros([3, 2]), Tensor::zeros(2)).unwrap_err().to_string();
-        assert!(e.starts_with("dataset: `y` has 2 rows, but `x` has 3"), "{e}");
+        assert!(e.starts_with("dataset: expected 3 rows in `y`, as in `x`, got 2"), "{e}");
         let e = Dataset::new(Tensor::zeros(()), Tensor::zeros(2)).unwrap_err().to_string();
-        assert!(e.contains("`x` is f32[]"), "{e}");
+        assert!(e.contains("axis 0 of `x`, got the scalar f32[]"), "{e}");
         assert!(Dataset::new(Tensor::zeros(3) + Tensor::zeros(2), Tensor::zeros(2)).is_err());
     }
 
     #[test]
-    fn there_is_no_example_behind_the_last() {
+    fn indices_beyond_the_last_example_are_an_error() {
         let set = Dataset::new(Tensor::arange(6), Tensor::arange(6)).unwrap();
-        for place in [6, 999, 1 << 32, usize::MAX] {
-            let e = set.select(&[0, place]).ok().unwrap_err().to_string();
+        for index in [6, 999, 1 << 32, usize::MAX] {
+            let e = set.select(&[0, index]).ok().unwrap_err().to_string();
             assert!(
-                e.starts_with(&format!("select: there is no example {place}: the set has 6")),
+                e.starts_with(&format!(
+                    "select: expected indices below 6, the number of examples, got {index}"
+                )),
                 "{e}"
             );
         }

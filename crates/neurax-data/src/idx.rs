@@ -1,10 +1,11 @@
-//! IDX, the format of MNIST: a header with the element type and the sizes, then the elements,
-//! big-endian.
+//! The IDX format of MNIST: a header with the element type and the sizes, then the elements in
+//! big-endian byte order.
 //!
-//! Every byte of a file is untrusted: sizes are multiplied with checks, and memory grows with what
-//! was really read.
+//! Every byte of a file is untrusted: the product of the sizes is checked for overflow, and memory
+//! is allocated only for bytes that were really read.
 
 use crate::split::Split;
+use crate::tuning::MAX_IDX_BYTES;
 use crate::{Dataset, one_hot};
 use flate2::read::MultiGzDecoder;
 use neurax_tensor::{Element, Error, Result, Tensor, Tree};
@@ -13,19 +14,16 @@ use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 /// The first two bytes of gzip (RFC 1952).
-const GZIP: [u8; 2] = [0x1f, 0x8b];
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// The most bytes of elements that are read: three times what the largest set in this format has
-/// (EMNIST), and what any machine can hold, as a gzip file may grow a thousandfold.
-const LIMIT: u64 = 1 << 31;
-
-/// Reads an IDX file, plain or compressed with gzip, as a tensor of the file's own dtype and shape.
+/// Reads an IDX file, plain or compressed with gzip, into a tensor of the file's dtype and shape.
 ///
-/// The format: <http://yann.lecun.com/exdb/mnist/>. u8, i8, i16, i32, f32 and f64 elements.
+/// The format is described at <http://yann.lecun.com/exdb/mnist/>. Its elements are u8, i8, i16,
+/// i32, f32 or f64.
 ///
 /// # Errors
-/// When the file cannot be read, the header is not one of IDX, the elements take more than 2 GiB,
-/// or the file is shorter or longer than the header says.
+/// If the file cannot be read, the header is not an IDX header, the elements take more than 2 GiB,
+/// or the file is shorter or longer than the header declares.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -42,37 +40,37 @@ pub fn idx(path: impl AsRef<Path>) -> Result<Tensor> {
     parse(open(path)?).map_err(|e| in_file(e, path))
 }
 
-/// The MNIST-format set in a folder: `train-images-idx3-ubyte`, `train-labels-idx1-ubyte` and the
-/// two `t10k-` files, each plain or with `.gz`. Fashion-MNIST, KMNIST and EMNIST come in the same
-/// form.
+/// Reads a data set in the format of MNIST from `folder`: `train-images-idx3-ubyte`,
+/// `train-labels-idx1-ubyte` and the two `t10k-` files, each plain or with `.gz`. Fashion-MNIST,
+/// KMNIST and EMNIST have the same format.
 ///
-/// Pictures are f32[n, rows, columns] in 0..1, labels one-hot f32[n, classes].
+/// The images are f32[n, rows, columns] in 0..=1, the labels one-hot f32[n, classes].
 ///
 /// # Errors
-/// When a file is missing or malformed, or pictures and labels differ in number.
+/// If a file is missing or malformed, or if the numbers of images and labels differ.
 ///
 /// ```no_run
 /// use neurax::prelude::*;
 /// let mnist = data::mnist("data/mnist")?;
-/// println!("{} pictures to learn from", mnist.train.len());
+/// println!("{} images to train on", mnist.train.len());
 /// # Ok::<(), Error>(())
 /// ```
 pub fn mnist(folder: impl AsRef<Path>) -> Result<Split> {
     let folder = folder.as_ref();
     let (train_labels, test_labels) = (labels(folder, "train")?, labels(folder, "t10k")?);
     let classes = train_labels.iter().chain(&test_labels).max().map_or(0, |&c| c as usize + 1);
-    let part = |name, labels: &[u8]| {
-        Dataset::new(pictures(folder, name)?, one_hot(labels.iter().map(|&c| c as usize), classes))
+    let subset = |name, labels: &[u8]| {
+        Dataset::new(images(folder, name)?, one_hot(labels.iter().map(|&c| c as usize), classes))
     };
-    Ok(Split { train: part("train", &train_labels)?, test: part("t10k", &test_labels)? })
+    Ok(Split { train: subset("train", &train_labels)?, test: subset("t10k", &test_labels)? })
 }
 
-fn pictures(folder: &Path, part: &str) -> Result<Tensor> {
-    let path = find(folder, part, "images", 3)?;
+fn images(folder: &Path, subset: &str) -> Result<Tensor> {
+    let path = find(folder, subset, "images", 3)?;
     let x = idx(&path)?;
     if x.shape().len() != 3 {
         return Err(in_file(
-            Error::new("mnist", format!("pictures have 3 axes, but this file holds {}", x.ty()?)),
+            Error::new("mnist", format!("expected images with 3 axes, got {}", x.ty()?)),
             &path,
         ));
     }
@@ -85,27 +83,27 @@ fn pictures(folder: &Path, part: &str) -> Result<Tensor> {
     Tensor::from_vec(pixels, x.shape()).ok()
 }
 
-fn labels(folder: &Path, part: &str) -> Result<Vec<u8>> {
-    let path = find(folder, part, "labels", 1)?;
+fn labels(folder: &Path, subset: &str) -> Result<Vec<u8>> {
+    let path = find(folder, subset, "labels", 1)?;
     let y = idx(&path)?;
     if y.shape().len() != 1 {
         return Err(in_file(
-            Error::new("mnist", format!("labels have 1 axis, but this file holds {}", y.ty()?)),
+            Error::new("mnist", format!("expected labels with 1 axis, got {}", y.ty()?)),
             &path,
         ));
     }
     y.to_vec().map_err(|e| in_file(e, &path))
 }
 
-/// The file of that part, under one of the four names that are in use.
-fn find(folder: &Path, part: &str, what: &str, axes: usize) -> Result<PathBuf> {
-    let names = ["-", "."].map(|dot| format!("{part}-{what}{dot}idx{axes}-ubyte"));
+/// Returns the path of a file of `subset`, under one of the four names that are in use.
+fn find(folder: &Path, subset: &str, what: &str, axes: usize) -> Result<PathBuf> {
+    let names = ["-", "."].map(|dot| format!("{subset}-{what}{dot}idx{axes}-ubyte"));
     let candidates = names.iter().flat_map(|n| [folder.join(n), folder.join(format!("{n}.gz"))]);
     candidates.into_iter().find(|p| p.is_file()).ok_or_else(|| {
         Error::new(
             "mnist",
             format!(
-                "{} holds neither {} nor {1}.gz; download the four files of the set into it",
+                "expected {1} or {1}.gz in {0}; download the four files of the data set into it",
                 folder.display(),
                 names[0]
             ),
@@ -118,7 +116,7 @@ fn open(path: &Path) -> Result<Box<dyn Read>> {
     let mut start = Vec::with_capacity(2);
     File::open(path).map_err(file)?.take(2).read_to_end(&mut start).map_err(file)?;
     let whole = BufReader::new(File::open(path).map_err(file)?);
-    Ok(if start == GZIP { Box::new(MultiGzDecoder::new(whole)) } else { Box::new(whole) })
+    Ok(if start == GZIP_MAGIC { Box::new(MultiGzDecoder::new(whole)) } else { Box::new(whole) })
 }
 
 fn parse(mut r: Box<dyn Read>) -> Result<Tensor> {
@@ -127,7 +125,8 @@ fn parse(mut r: Box<dyn Read>) -> Result<Tensor> {
         return Err(Error::new(
             "idx",
             format!(
-                "not an IDX file: it starts with bytes {zero:#04x} {zero_too:#04x}, not with two zeros"
+                "not an IDX file: expected two zero bytes at the start, \
+                 got {zero:#04x} {zero_too:#04x}"
             ),
         ));
     }
@@ -143,7 +142,7 @@ fn parse(mut r: Box<dyn Read>) -> Result<Tensor> {
         0x0e => elements(r, shape, f64::from_be_bytes),
         _ => Err(Error::new(
             "idx",
-            format!("element code {code:#04x} is not one of 0x08, 0x09, 0x0b, 0x0c, 0x0d, 0x0e"),
+            format!("expected an element code of 0x08, 0x09 or 0x0b to 0x0e, got {code:#04x}"),
         )),
     }
 }
@@ -151,7 +150,7 @@ fn parse(mut r: Box<dyn Read>) -> Result<Tensor> {
 fn four(r: &mut dyn Read) -> Result<[u8; 4]> {
     let mut bytes = [0; 4];
     r.read_exact(&mut bytes)
-        .map_err(|e| Error::new("idx", format!("the header is cut short ({e})")))?;
+        .map_err(|e| Error::new("idx", format!("the header is truncated ({e})")))?;
     Ok(bytes)
 }
 
@@ -160,30 +159,26 @@ fn elements<T: Element, const N: usize>(
     shape: Vec<usize>,
     from: fn([u8; N]) -> T,
 ) -> Result<Tensor> {
-    let says = || format!("the header says {}{shape:?}", T::DTYPE);
-    let count =
-        shape.iter().try_fold(N as u64, |n, &d| n.checked_mul(d as u64)).filter(|&n| n <= LIMIT);
-    let Some(count) = count else {
+    let declared = || format!("the header declares {}{shape:?}", T::DTYPE);
+    let count = shape.iter().try_fold(N as u64, |n, &d| n.checked_mul(d as u64));
+    let Some(count) = count.filter(|&n| n <= MAX_IDX_BYTES) else {
         return Err(Error::new(
             "idx",
-            format!("{}, more than the {} GiB that are read", says(), LIMIT >> 30),
+            format!("{}, larger than the limit of {} GiB", declared(), MAX_IDX_BYTES >> 30),
         ));
     };
     let mut bytes = Vec::new();
-    // One byte more than needed tells whether anything follows; the vector grows with what is
-    // there.
+    // Reads one byte more than declared, to detect trailing bytes. The vector grows with the bytes
+    // read, so that a wrong header allocates nothing.
     r.take(count + 1)
         .read_to_end(&mut bytes)
         .map_err(|e| Error::new("idx", format!("{e}, after {} of {count} bytes", bytes.len())))?;
     if bytes.len() as u64 != count {
-        let rest = if (bytes.len() as u64) < count {
-            format!("only {}", bytes.len())
-        } else {
-            "more".into()
-        };
+        let rest =
+            if (bytes.len() as u64) < count { format!("{}", bytes.len()) } else { "more".into() };
         return Err(Error::new(
             "idx",
-            format!("{}, which is {count} bytes of elements, but {rest} follow", says()),
+            format!("{}: expected {count} bytes of elements, got {rest}", declared()),
         ));
     }
     Tensor::from_vec(bytes.as_chunks::<N>().0.iter().map(|&b| from(b)).collect(), shape).ok()
@@ -219,7 +214,7 @@ mod tests {
 
     fn error(name: &str, bytes: &[u8]) -> String {
         let e = idx(file(name, bytes)).unwrap_err().to_string();
-        assert!(e.contains(name), "names the file: {e}");
+        assert!(e.contains(name), "expected the file name in: {e}");
         e
     }
 
@@ -235,23 +230,24 @@ mod tests {
     }
 
     #[test]
-    fn gzip_is_seen_by_its_first_bytes() {
+    fn gzip_is_detected_by_its_first_bytes() {
         let bytes = [header(0x08, &[2]), vec![7, 9]].concat();
         assert_eq!(idx(file("zip", &zip(&bytes))).unwrap().to_vec::<u8>().unwrap(), [7, 9]);
     }
 
     #[test]
     fn malformed_files_are_errors_that_name_file_and_reason() {
-        assert!(error("empty", &[]).contains("the header is cut short"));
+        assert!(error("empty", &[]).contains("the header is truncated"));
         assert!(error("text", b"pixel,pixel").contains("not an IDX file"));
-        assert!(error("code", &header(0x07, &[1])).contains("element code 0x07"));
-        assert!(error("dims", &[0, 0, 8, 3, 0, 0, 0, 1]).contains("the header is cut short"));
+        assert!(error("code", &header(0x07, &[1])).contains("got 0x07"));
+        assert!(error("dims", &[0, 0, 8, 3, 0, 0, 0, 1]).contains("the header is truncated"));
         assert!(
             error("short", &[header(8, &[4]), vec![1, 2, 3]].concat())
-                .contains("but only 3 follow")
+                .contains("expected 4 bytes of elements, got 3")
         );
         assert!(
-            error("long", &[header(8, &[2]), vec![1, 2, 3]].concat()).contains("but more follow")
+            error("long", &[header(8, &[2]), vec![1, 2, 3]].concat())
+                .contains("expected 2 bytes of elements, got more")
         );
         let whole =
             zip(&[header(8, &[2000]), (0..2000u32).map(|i| ((i * i) >> 3) as u8).collect()]
@@ -260,14 +256,18 @@ mod tests {
     }
 
     #[test]
-    fn absurd_sizes_allocate_nothing() {
-        assert!(error("overflow", &header(0x0e, &[u32::MAX; 4])).contains("more than the 2 GiB"));
+    fn sizes_that_are_only_declared_allocate_nothing() {
+        assert!(error("overflow", &header(0x0e, &[u32::MAX; 4])).contains("the limit of 2 GiB"));
         assert!(
             error("large", &zip(&header(8, &[3 << 10, 1 << 10, 1 << 10])))
-                .contains("more than the 2 GiB")
+                .contains("the limit of 2 GiB")
         );
-        assert!(error("claims", &header(8, &[60_000, 100, 100])).contains("but only 0 follow"));
-        assert!(error("rank", &[header(8, &[]), vec![]].concat()).contains("but only 0 follow"));
+        assert!(
+            error("claims", &header(8, &[60_000, 100, 100])).contains("bytes of elements, got 0")
+        );
+        assert!(
+            error("rank", &[header(8, &[]), vec![]].concat()).contains("bytes of elements, got 0")
+        );
     }
 
     #[test]

@@ -1,10 +1,10 @@
-//! Data sets, readers, batching.
+//! Data sets, file readers and batching.
 //!
-//! A [`Dataset`] is inputs and targets, example by example along axis 0. It is split, shuffled and
+//! A [`Dataset`] holds inputs and targets with the examples along axis 0. It is split, shuffled and
 //! batched, in this order, and every random choice comes from a [`Key`](neurax_tensor::Key): the
-//! same key gives the same batches on every machine. Users have this crate as `neurax::data`; start
-//! with [`digits`] or [`iris`], which are embedded, or with [`mnist`] and [`csv()`], which read
-//! files.
+//! same key yields the same batches on every machine. Users import this crate as `neurax::data`;
+//! start with [`digits`] or [`iris`], which are embedded, or with [`mnist`] and [`csv()`], which
+//! read files.
 //!
 //! ```
 //! use neurax::prelude::*;
@@ -25,6 +25,7 @@ mod csv;
 mod dataset;
 mod idx;
 mod split;
+mod tuning;
 
 pub use batches::{Batch, Batches, Epoch, Shuffled, Source};
 pub use builtin::{digits, iris};
@@ -35,8 +36,8 @@ pub use split::Split;
 
 use neurax_tensor::{Error, Tensor};
 
-/// One-hot rows f32[n, classes] of class numbers; a number outside `0..classes` gives a row of
-/// zeros.
+/// Encodes class indices as one-hot rows, f32[n, classes]. An index outside `0..classes` yields a
+/// row of zeros.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -50,7 +51,7 @@ pub fn one_hot(labels: impl IntoIterator<Item = usize>, classes: usize) -> Tenso
     if rows.try_reserve_exact(size).is_err() {
         return Tensor::from_error(Error::new(
             "one_hot",
-            format!("there is no room for {} rows of {classes} classes", labels.len()),
+            format!("not enough memory for {} rows of {classes} classes", labels.len()),
         ));
     }
     for &label in &labels {
@@ -65,7 +66,7 @@ mod tests {
     use neurax_tensor::Tree;
 
     #[test]
-    fn absurdly_many_classes_are_an_error() {
+    fn too_many_classes_are_an_error() {
         assert_eq!(one_hot([0, 1], usize::MAX).ok().unwrap_err().op(), "one_hot");
         assert_eq!(one_hot([], 3).shape(), [0, 3]);
     }

@@ -1,15 +1,15 @@
-//! Two parts of a set.
+//! Splitting a data set into training and test sets.
 
 use crate::Dataset;
-use crate::batches::order;
+use crate::batches::permutation;
 use neurax_tensor::{Key, Tensor, Tree};
 
-/// Two parts of a set: see [`Dataset::split`].
+/// A data set split in two: see [`Dataset::split`].
 #[derive(Tree, Clone, Debug)]
 pub struct Split<X: Tree = Tensor, Y: Tree = Tensor> {
-    /// What to learn from.
+    /// The examples to train on.
     pub train: Dataset<X, Y>,
-    /// What to judge by.
+    /// The examples to evaluate on.
     pub test: Dataset<X, Y>,
 }
 
@@ -19,7 +19,7 @@ pub(crate) fn split<X: Tree + Clone, Y: Tree + Clone>(
     key: Key,
 ) -> Split<X, Y> {
     let parts = set.rows().and_then(|rows| {
-        let order = order(&key, rows)?;
+        let order = permutation(&key, rows)?;
         let cut = (rows as f64 * fraction.clamp(0.0, 1.0)).round() as usize;
         Ok(Split {
             train: set.select(&order[..cut.min(rows)]),

@@ -188,7 +188,7 @@ fn nothing_to_train_on_is_an_error() {
 fn a_set_that_is_no_set_says_so() {
     let bad = Dataset { x: Tensor::ones([3, 2]), y: Tensor::ones([4, 1]) };
     let e = trainer().run(&bad.shuffled(key(0)).batched(2), epochs(1)).unwrap_err();
-    assert!(e.to_string().contains("`y` has 4 rows, but `x` has 3"), "{e}");
+    assert!(e.to_string().contains("expected 3 rows in `y`, as in `x`, got 4"), "{e}");
 }
 
 #[test]
@@ -244,7 +244,7 @@ fn no_epochs_and_no_validation_set_leave_nothing_measured() {
     assert_eq!(untrained.validation.to_string(), "nothing measured");
     let e = trainer().run(&line(8).batched(0), epochs(1)).unwrap_err().error.to_string();
     assert!(
-        e.contains("a batch holds at least one example, not 0, at ")
+        e.contains("expected a batch size of at least 1, got 0, at ")
             && e.contains("tests/training.rs:"),
         "{e}"
     );

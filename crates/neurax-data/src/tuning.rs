@@ -1,0 +1,23 @@
+//! Limits and default sizes of this crate.
+
+/// The batch size, in examples, with which a data set without explicit batches is evaluated.
+///
+/// A compromise that was not measured: large enough to use all cores, small enough that the
+/// activations of a small model stay in the cache.
+pub(crate) const DEFAULT_EVALUATION_BATCH_EXAMPLES: usize = 256;
+
+/// The largest number of bytes of elements that are read from an IDX file.
+///
+/// Three times the size of the largest data set in this format (EMNIST). A gzip file expands up to
+/// a thousandfold, so the size of the file on disk is no limit.
+pub(crate) const MAX_IDX_BYTES: u64 = 1 << 31;
+
+/// The largest number of classes that are encoded as one-hot rows.
+///
+/// A column with more distinct names than this usually holds identifiers or numbers, not classes.
+pub(crate) const MAX_ONE_HOT_CLASSES: usize = 10_000;
+
+/// The largest number of elements, 1 GiB of f32, of the one-hot rows that one column is encoded as.
+///
+/// The rows of a small file can take thousands of times its size.
+pub(crate) const MAX_ONE_HOT_ELEMENTS: usize = 1 << 28;
