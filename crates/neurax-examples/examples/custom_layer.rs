@@ -1,10 +1,10 @@
-//! Custom layers are functions with access to parameters, state and mode.
+//! A custom layer is a function with access to state and mode.
 
 use neurax::prelude::*;
 
-/// Multiplies each feature by a learned scale.
-pub fn scale(x: Node) -> Node {
-    nn::layer("scale", [x], |cx, [x]| {
+/// Multiplies each feature by a parameter.
+pub fn rescale(x: Node) -> Node {
+    nn::layer("rescale", [x], |cx, [x]| {
         let scale = cx.param("scale", x.dim(-1), init::ones());
         x * scale
     })
@@ -29,10 +29,11 @@ pub fn model() -> Node {
     nn::input("x", dims![_, 4])
         .dense(3)
         .then(center)
-        .then(scale)
+        .then(rescale)
         .relu()
         .dropout(0.1)
-        .layer(Dense::new(1).bias(false).name("head"))
+        .layer(Dense::new(1).bias(false))
+        .named("head")
 }
 
 /// Runs the example.

@@ -50,6 +50,6 @@ pub use metric::Metric;
 pub use mode::Mode;
 pub use model::Model;
 pub use net::Net;
-pub use node::{Layer, Node, NodeOperand, concat, input, layer};
+pub use node::{Layer, Node, NodeOperand, input, layer};
 pub use optim::{OptState, Optim};
 pub use vars::{Params, Vars};

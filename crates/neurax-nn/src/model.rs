@@ -2,7 +2,7 @@
 //! function.
 
 use crate::cx::{Cx, From as VarsFrom};
-use crate::node::Kind;
+use crate::node::NodeKind;
 use crate::{Applied, Inputs, Mode, Net, Node, Params, Vars};
 use neurax_tensor::{Dim, Error, Key, Place, Recorder, Result, Tensor, Tree, TypeSpec, eval_shape};
 use std::borrow::Borrow;
@@ -75,8 +75,9 @@ impl Model {
                 node,
             })
             .collect();
-        let inputs =
-            (0..steps.len()).filter(|&i| matches!(steps[i].node.kind(), Kind::Input(_))).collect();
+        let inputs = (0..steps.len())
+            .filter(|&i| matches!(steps[i].node.kind(), NodeKind::Input(_)))
+            .collect();
         let outputs = outputs.iter().map(|(name, n)| (name.clone(), of(n))).collect();
         let mut plan = Plan { steps, inputs, outputs, error: None };
         plan.error = plan.check().map_err(|e| e.at(&at)).err();
@@ -215,8 +216,8 @@ impl Model {
         let (mut inputs, mut named) = (inputs.iter(), HashMap::new());
         for step in &self.0.steps {
             let value = match step.node.kind() {
-                Kind::Input(dims) => given(&step.path, dims, inputs.next(), &mut named),
-                Kind::Layer(f) => {
+                NodeKind::Input(dims) => given(&step.path, dims, inputs.next(), &mut named),
+                NodeKind::Layer(f) => {
                     let xs: Vec<Tensor> = step.inputs.iter().map(|&i| values[i].clone()).collect();
                     match xs.iter().find(|x| x.error().is_some()) {
                         Some(bad) => bad.clone(),
@@ -280,8 +281,8 @@ impl Model {
     /// What was declared of the inputs' shapes.
     pub(crate) fn input_dims(&self) -> impl Iterator<Item = &[Dim]> {
         self.0.inputs.iter().map(|&i| match self.0.steps[i].node.kind() {
-            Kind::Input(dims) => dims.as_slice(),
-            Kind::Layer(_) => &[],
+            NodeKind::Input(dims) => dims.as_slice(),
+            NodeKind::Layer(_) => &[],
         })
     }
 

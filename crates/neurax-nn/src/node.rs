@@ -1,6 +1,6 @@
-//! The graph of layers: nodes, and how they are put together.
+//! The graph of layers: nodes and the ways to combine them.
 
-use crate::{Cx, Model, layers};
+use crate::{Cx, Model};
 use neurax_tensor::{Dim, Error, IntoShape, Scalar, Tensor};
 use std::borrow::Borrow;
 use std::fmt;
@@ -8,9 +8,8 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 use std::panic::Location;
 use std::sync::Arc;
 
-/// A place in a model: an input, or a layer applied to other nodes. Cheap to clone; nodes are
-/// combined with methods, operators and functions, and a [`Model`] is made of those that matter
-/// outside.
+/// A node of a model's graph: an input, or a layer applied to other nodes. Cheap to clone. Nodes are
+/// combined with methods, operators and functions; a [`Model`] is created from its output nodes.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -21,56 +20,74 @@ use std::sync::Arc;
 /// # Ok::<(), Error>(())
 /// ```
 #[derive(Clone)]
-pub struct Node(Arc<Inner>);
+pub struct Node(Arc<NodeData>);
 
-struct Inner {
+struct NodeData {
     name: String,
     inputs: Vec<Node>,
-    kind: Kind,
+    kind: NodeKind,
+    /// The user's line that created the node.
     at: &'static Location<'static>,
 }
 
-/// A loop, not a recursion: models may be deeper than the stack.
-impl Drop for Inner {
+/// Drops the inputs in a loop instead of recursively: a deep model would overflow the stack.
+impl Drop for NodeData {
     fn drop(&mut self) {
         let mut open = std::mem::take(&mut self.inputs);
         while let Some(node) = open.pop() {
-            if let Some(mut inner) = Arc::into_inner(node.0) {
-                open.append(&mut inner.inputs);
+            if let Some(mut data) = Arc::into_inner(node.0) {
+                open.append(&mut data.inputs);
             }
         }
     }
 }
 
-/// What a node does.
+/// The kind of a node.
 #[derive(Clone)]
-pub(crate) enum Kind {
-    /// Takes the input of that name and these sizes.
+pub(crate) enum NodeKind {
+    /// An input of the model with the declared dimensions.
     Input(Vec<Dim>),
-    /// Computes.
-    Layer(Arc<Function>),
+    /// A layer.
+    Layer(Arc<LayerFn>),
 }
 
-type Function = dyn Fn(&mut Cx, &[Tensor]) -> Tensor + Send + Sync;
+type LayerFn = dyn Fn(&mut Cx, &[Tensor]) -> Tensor + Send + Sync;
 
-/// A declared layer: a struct of options that is a function of its `N` inputs and a [`Cx`].
+/// A layer with options: a struct that computes one tensor from `N` inputs and a [`Cx`].
 ///
-/// Layers of the library are in files of [`crate::layers`]; a function of one's own needs no
-/// struct, see [`layer()`].
+/// The layers of the library are in [`crate::layers`], which states the rules for axes, names and
+/// precision. A custom layer without options needs no struct: see [`layer()`].
+///
+/// ```
+/// use neurax::prelude::*;
+/// struct Shift(f64);
+///
+/// impl nn::Layer for Shift {
+///     const NAME: &'static str = "shift";
+///
+///     fn apply(&self, _: &mut nn::Cx, [x]: [Tensor; 1]) -> Tensor {
+///         x + self.0
+///     }
+/// }
+///
+/// let model = nn::input("x", dims![_]).layer(Shift(1.0)).layer(Shift(2.0)).named("second").model();
+/// assert_eq!(model.nodes().collect::<Vec<_>>(), ["x", "shift", "second"]);
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a layer",
-    note = "a layer implements `Layer`; a function becomes one with nn::layer(\"name\", [inputs], |cx, [x]| ..)"
+    note = "implement `Layer`, or use a closure: nn::layer(\"name\", [inputs], |cx, [x]| ..)"
 )]
 pub trait Layer<const N: usize = 1>: Send + Sync + 'static {
-    /// What it is called in paths; a second layer of the name gets `_1`, and so on.
-    fn name(&self) -> String;
+    /// The name of the layer in paths, in `snake_case`; [`Node::named`] changes it for one node. A
+    /// second layer of the same name in a model gets the suffix `_1`, and so on.
+    const NAME: &'static str;
 
-    /// The output.
+    /// Computes the output. `cx` provides parameters, state, random keys and the mode.
     fn apply(&self, cx: &mut Cx, inputs: [Tensor; N]) -> Tensor;
 }
 
-/// An input of a model: its name, and the sizes of its axes, `_` or a name where any size will do.
-/// Axes of one name have one size.
+/// Creates an input of a model. `dims` are the sizes of its axes: a number, or `_` or a name if any
+/// size is allowed. Axes with equal names must have equal sizes.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -79,23 +96,23 @@ pub trait Layer<const N: usize = 1>: Send + Sync + 'static {
 /// ```
 #[track_caller]
 pub fn input(name: &str, dims: impl IntoShape) -> Node {
-    Node::make(name.into(), Vec::new(), Kind::Input(dims.dims()))
+    Node::make(name.into(), Vec::new(), NodeKind::Input(dims.dims()))
 }
 
-/// A layer that is a function: it asks `cx` for parameters and state, and knows the shapes of its
-/// inputs.
+/// Creates a node of the layer `f`, a closure that gets its parameters and state from `cx`. Inside
+/// of it, the shapes of the inputs are known.
 ///
 /// ```
 /// use neurax::prelude::*;
-/// fn scale(x: Node) -> Node {
-///     nn::layer("scale", [x], |cx, [x]| {
-///         let gain = cx.param("gain", x.dim(-1), init::ones());
-///         x * gain
+/// fn rescale(x: Node) -> Node {
+///     nn::layer("rescale", [x], |cx, [x]| {
+///         let scale = cx.param("scale", x.dim(-1), init::ones());
+///         x * scale
 ///     })
 /// }
-/// let model = nn::input("x", dims![_, 3]).dense(2).then(scale);
+/// let model = nn::input("x", dims![_, 3]).dense(2).then(rescale);
 /// let vars = model.init(key(0), &types![f32[_, 3]])?;
-/// assert_eq!(vars.params["scale"]["gain"].to_vec::<f32>()?, [1.0, 1.0]);
+/// assert_eq!(vars.params["rescale"]["scale"].to_vec::<f32>()?, [1.0, 1.0]);
 /// # Ok::<(), Error>(())
 /// ```
 #[track_caller]
@@ -105,58 +122,56 @@ pub fn layer<const N: usize>(
     f: impl Fn(&mut Cx, [Tensor; N]) -> Tensor + Send + Sync + 'static,
 ) -> Node {
     let inputs = inputs.iter().map(|n| n.borrow().clone()).collect();
-    let function = move |cx: &mut Cx, xs: &[Tensor]| match xs.to_vec().try_into() {
+    Node::computed(name, inputs, move |cx, xs| match xs.to_vec().try_into() {
         Ok(xs) => f(cx, xs),
         Err(_) => Tensor::from_error(Error::new(
             "layer",
-            format!("{} inputs for a layer of {N}", xs.len()),
+            format!("expected {N} inputs, got {}", xs.len()),
         )),
-    };
-    Node::make(name.into(), inputs, Kind::Layer(Arc::new(function)))
-}
-
-/// Puts nodes together along an axis: see [`layers::concat`].
-#[track_caller]
-pub fn concat<N: Borrow<Node>>(nodes: impl IntoIterator<Item = N>, axis: i64) -> Node {
-    let inputs = nodes.into_iter().map(|n| n.borrow().clone()).collect();
-    Node::make(
-        "concat".into(),
-        inputs,
-        Kind::Layer(Arc::new(move |_, xs| layers::concat(xs, axis))),
-    )
+    })
 }
 
 impl Node {
     #[track_caller]
-    fn make(name: String, inputs: Vec<Node>, kind: Kind) -> Node {
-        Node(Arc::new(Inner { name, inputs, kind, at: Location::caller() }))
+    fn make(name: String, inputs: Vec<Node>, kind: NodeKind) -> Node {
+        Node(Arc::new(NodeData { name, inputs, kind, at: Location::caller() }))
     }
 
-    /// A declared layer on this node.
+    /// Creates a node that computes `f` of any number of inputs.
+    #[track_caller]
+    pub(crate) fn computed(
+        name: &str,
+        inputs: Vec<Node>,
+        f: impl Fn(&mut Cx, &[Tensor]) -> Tensor + Send + Sync + 'static,
+    ) -> Node {
+        Node::make(name.into(), inputs, NodeKind::Layer(Arc::new(f)))
+    }
+
+    /// Applies a layer to this node. The new node has the layer's [`NAME`](Layer::NAME);
+    /// [`Node::named`] renames it.
     ///
     /// ```
     /// use neurax::prelude::*;
-    /// let x = nn::input("x", dims![_, 4]).layer(Dense::new(2).bias(false).name("head"));
+    /// let y = nn::input("x", dims![_, 4]).layer(Dense::new(2).bias(false)).named("head");
     /// ```
     #[track_caller]
-    pub fn layer(&self, l: impl Layer) -> Node {
-        let name = Layer::name(&l);
-        layer(&name, [self], move |cx, xs| l.apply(cx, xs))
+    pub fn layer<L: Layer>(&self, l: L) -> Node {
+        layer(L::NAME, [self], move |cx, xs| l.apply(cx, xs))
     }
 
-    /// This node under another name. Parameters go by the name, so the old name has no part in the
-    /// model.
+    /// Renames this node, and with it the path of its variables: `x.dense(2).named("head")` has its
+    /// kernel at `params.head.kernel`. The result is a new node; `self` keeps its name.
     #[track_caller]
     pub fn named(&self, name: &str) -> Node {
         Node::make(name.into(), self.0.inputs.clone(), self.0.kind.clone())
     }
 
-    /// A function of nodes, written where it happens: `x.dense(4).then(block).dense(2)`.
+    /// Applies a function of nodes in method form: `x.dense(4).then(block).dense(2)`.
     pub fn then(&self, f: impl FnOnce(Node) -> Node) -> Node {
         f(self.clone())
     }
 
-    /// The model whose one output, `y`, is this node.
+    /// Creates a model with this node as its only output, `y`.
     pub fn model(&self) -> Model {
         Model::from(self)
     }
@@ -169,16 +184,16 @@ impl Node {
         &self.0.inputs
     }
 
-    pub(crate) fn kind(&self) -> &Kind {
+    pub(crate) fn kind(&self) -> &NodeKind {
         &self.0.kind
     }
 
-    /// Where the user wrote it.
+    /// Returns the user's line that created the node.
     pub(crate) fn at(&self) -> &'static Location<'static> {
         self.0.at
     }
 
-    /// Two handles of one node have one identity.
+    /// Returns a number that is equal for all clones of a node and different for other nodes.
     pub(crate) fn identity(&self) -> usize {
         Arc::as_ptr(&self.0).addr()
     }
@@ -191,13 +206,13 @@ impl fmt::Debug for Node {
     }
 }
 
-/// The right operand of an operator on nodes: another node, a tensor, or a number.
+/// The right operand of an operator on nodes: a node, a tensor, or a number.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be an operand of a node",
     note = "operands are Node, &Node, Tensor and Rust numbers"
 )]
 pub trait NodeOperand {
-    /// `node` and this operand in one new node.
+    /// Creates a node that computes `f` of `node` and this operand.
     #[track_caller]
     fn combine(self, node: &Node, name: &'static str, f: fn(&Tensor, &Tensor) -> Tensor) -> Node;
 }
@@ -227,9 +242,16 @@ macro_rules! numbers {
     ($($t:ty),*) => {$(
         impl NodeOperand for $t {
             #[track_caller]
-            fn combine(self, node: &Node, name: &'static str, f: fn(&Tensor, &Tensor) -> Tensor) -> Node {
+            fn combine(
+                self,
+                node: &Node,
+                name: &'static str,
+                f: fn(&Tensor, &Tensor) -> Tensor,
+            ) -> Node {
                 let number = Scalar::from(self);
-                layer(name, [node], move |_, [a]| f(&a, &Tensor::scalar(number.dtype_beside(a.dtype()), number)))
+                layer(name, [node], move |_, [a]| {
+                    f(&a, &Tensor::scalar(number.dtype_beside(a.dtype()), number))
+                })
             }
         }
     )*};

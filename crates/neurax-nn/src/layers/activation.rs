@@ -1,37 +1,33 @@
-//! Activations: a function of each element, or of the last axis. One row each.
+//! Activations: functions of each element or of the last axis, one table row each.
 
 use crate::{Cx, Layer, Node};
 use neurax_tensor::Tensor;
 
-/// The layer of a function of one tensor that has no parameters.
+/// The layer of a function of one tensor without parameters.
 ///
 /// ```
 /// use neurax::prelude::*;
-/// let model = nn::input("x", dims![_, 2]).layer(nn::layers::Activation::new("square", |x| x * x));
+/// let square = nn::Activation::new(|x| x * x);
+/// let model = nn::input("x", dims![_, 2]).layer(square).named("square");
 /// let out = model.apply(&Vars::default(), tensor([[2.0, 3.0]]), &Mode::Eval);
 /// assert_eq!(out.y().to_vec::<f32>()?, [4.0, 9.0]);
 /// # Ok::<(), Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub struct Activation {
-    name: &'static str,
-    f: fn(&Tensor) -> Tensor,
-}
+pub struct Activation(fn(&Tensor) -> Tensor);
 
 impl Activation {
-    /// The layer of that function.
-    pub fn new(name: &'static str, f: fn(&Tensor) -> Tensor) -> Activation {
-        Activation { name, f }
+    /// Creates a layer that applies `f`.
+    pub fn new(f: fn(&Tensor) -> Tensor) -> Activation {
+        Activation(f)
     }
 }
 
 impl Layer for Activation {
-    fn name(&self) -> String {
-        self.name.into()
-    }
+    const NAME: &'static str = "activation";
 
     fn apply(&self, _: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
-        (self.f)(&x)
+        (self.0)(&x)
     }
 }
 
@@ -41,38 +37,38 @@ macro_rules! activations {
             $(#[$doc])*
             #[track_caller]
             pub fn $name(&self) -> Node {
-                self.layer(Activation::new(stringify!($name), $f))
+                self.layer(Activation::new($f)).named(stringify!($name))
             }
         )*}
 
         #[cfg(test)]
-        const ALL: &[Activation] = &[$(Activation { name: stringify!($name), f: $f }),*];
+        const ALL: &[(&str, Activation)] = &[$((stringify!($name), Activation($f))),*];
     };
 }
 
 activations! {
-    /// `max(x, 0)`.
+    /// Applies the rectified linear unit, `max(x, 0)`.
     relu => |x| x.relu();
-    /// The hyperbolic tangent.
+    /// Applies the hyperbolic tangent.
     tanh => |x| x.tanh();
-    /// `1 / (1 + exp(-x))`.
+    /// Applies the logistic function, `1 / (1 + exp(-x))`.
     sigmoid => |x| x.sigmoid();
-    /// `exp(x)`, divided by its sum over the last axis: positive numbers of sum 1.
+    /// Applies the softmax over the last axis: `exp(x)`, divided by its sum.
     softmax => |x| x.softmax(-1);
-    /// The logarithm of the softmax over the last axis, without overflow.
+    /// Applies the logarithm of the softmax over the last axis, without overflow.
     log_softmax => |x| x.log_softmax(-1);
-    /// `x` times the normal distribution function of `x`: Hendrycks and Gimpel, 2016
-    /// (<https://arxiv.org/abs/1606.08415>).
+    /// Applies the Gaussian error linear unit, `x · Φ(x)` with the normal distribution function `Φ`:
+    /// Hendrycks and Gimpel, 2016 (<https://arxiv.org/abs/1606.08415>).
     gelu => |x| x.gelu(false);
-    /// `x · sigmoid(x)`, also called swish: Elfwing et al., 2017
+    /// Applies the sigmoid linear unit, `x · sigmoid(x)`, also called swish: Elfwing et al., 2017
     /// (<https://arxiv.org/abs/1702.03118>).
     silu => |x| x.silu();
-    /// `x` where positive, else `exp(x) - 1`: Clevert et al., 2015
+    /// Applies the exponential linear unit, `x` if positive, else `exp(x) - 1`: Clevert et al., 2015
     /// (<https://arxiv.org/abs/1511.07289>).
     elu => |x| x.elu(1.0);
-    /// `x` where positive, else `x / 100`.
+    /// Applies the leaky rectified linear unit, `x` if positive, else `x / 100`.
     leaky_relu => |x| x.leaky_relu(0.01);
-    /// `log(1 + exp(x))`, without overflow.
+    /// Applies `log(1 + exp(x))`, without overflow.
     softplus => |x| x.softplus();
 }
 
@@ -84,8 +80,8 @@ mod tests {
 
     #[test]
     fn are_layers() {
-        for &a in ALL {
-            check::layer(a, &types![f32[2, 3]]).unwrap_or_else(|e| panic!("{}: {e}", a.name));
+        for &(name, a) in ALL {
+            check::layer(a, &types![f32[2, 3]]).unwrap_or_else(|e| panic!("{name}: {e}"));
         }
     }
 
@@ -104,9 +100,9 @@ mod tests {
             [-0.01, 0.0, 2.0],
             [0.313_261_7, std::f32::consts::LN_2, 2.126_928],
         ];
-        for (a, want) in ALL.iter().zip(want) {
-            for (y, w) in (a.f)(&x).to_vec::<f32>().unwrap().iter().zip(want) {
-                assert!((y - w).abs() < 1e-5, "{}: {y}, not {w}", a.name);
+        for ((name, a), want) in ALL.iter().zip(want) {
+            for (y, w) in (a.0)(&x).to_vec::<f32>().unwrap().iter().zip(want) {
+                assert!((y - w).abs() < 1e-5, "{name}: expected {w}, got {y}");
             }
         }
     }

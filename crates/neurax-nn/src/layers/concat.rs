@@ -1,19 +1,25 @@
-//! Putting tensors together along an axis.
+//! Concatenation.
 
-use neurax_tensor::{Tensor, concat as join};
+use crate::Node;
+use neurax_tensor::concat as concat_tensors;
+use std::borrow::Borrow;
 
-/// The tensors one after the other along `axis`; their other axes agree. [`crate::concat`] is the
-/// layer.
+/// Concatenates nodes along `axis`; their sizes along all other axes must be equal. The layer is
+/// called `concat`. For tensors, use [`neurax_tensor::concat`].
 ///
 /// ```
 /// use neurax::prelude::*;
-/// let y = nn::layers::concat(&[tensor([[1.0], [2.0]]), tensor([[3.0], [4.0]])], -1);
-/// assert_eq!(y.to_vec::<f32>()?, [1.0, 3.0, 2.0, 4.0]);
+/// let (a, b) = (nn::input("a", dims![_, 1]), nn::input("b", dims![_, 1]));
+/// let model = nn::concat([a, b], -1).model();
+/// let inputs = [tensor([[1.0], [2.0]]), tensor([[3.0], [4.0]])];
+/// let out = model.apply(&Vars::default(), inputs, &Mode::Eval);
+/// assert_eq!(out.y().to_vec::<f32>()?, [1.0, 3.0, 2.0, 4.0]);
 /// # Ok::<(), Error>(())
 /// ```
 #[track_caller]
-pub fn concat(xs: &[Tensor], axis: i64) -> Tensor {
-    join(xs, axis)
+pub fn concat<N: Borrow<Node>>(nodes: impl IntoIterator<Item = N>, axis: i64) -> Node {
+    let inputs = nodes.into_iter().map(|n| n.borrow().clone()).collect();
+    Node::computed("concat", inputs, move |_, xs| concat_tensors(xs, axis))
 }
 
 #[cfg(test)]

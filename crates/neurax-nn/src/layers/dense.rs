@@ -4,12 +4,13 @@ use crate::init::{self, Init};
 use crate::{Cx, Layer, Node};
 use neurax_tensor::Tensor;
 
-/// `x · kernel + bias` over the last axis: x `[.., n]`, kernel `[n, units]`, bias `[units]`, result
-/// `[.., units]`.
+/// Computes `x · kernel + bias` over the last axis: `x` is `[.., n]`, `kernel` `[n, units]`, `bias`
+/// `[units]`, the result `[.., units]`.
 ///
 /// ```
 /// use neurax::prelude::*;
-/// let y = nn::layers::dense(&tensor([[1.0, 2.0]]), &tensor([[1.0], [10.0]]), Some(&tensor([0.5])));
+/// let (kernel, bias) = (tensor([[1.0], [10.0]]), tensor([0.5]));
+/// let y = nn::layers::dense(&tensor([[1.0, 2.0]]), &kernel, Some(&bias));
 /// assert_eq!(y.to_vec::<f32>()?, [21.5]);
 /// # Ok::<(), Error>(())
 /// ```
@@ -26,9 +27,10 @@ pub fn dense(x: &Tensor, kernel: &Tensor, bias: Option<&Tensor>) -> Tensor {
 ///
 /// ```
 /// use neurax::prelude::*;
-/// let layer = Dense::new(32).kernel(init::he_normal()).bias(false).name("head");
-/// let model = nn::input("x", dims![_, 8]).layer(layer);
-/// assert_eq!(model.init(key(0), &types![f32[_, 8]])?.size(), 256);
+/// let layer = Dense::new(32).kernel(init::he_normal()).bias(false);
+/// let model = nn::input("x", dims![_, 8]).layer(layer).named("head");
+/// let vars = model.init(key(0), &types![f32[_, 8]])?;
+/// assert_eq!(vars.params["head"]["kernel"].shape(), [8, 32]);
 /// # Ok::<(), Error>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -36,36 +38,28 @@ pub struct Dense {
     units: usize,
     bias: bool,
     kernel: Init,
-    name: String,
 }
 
 impl Dense {
-    /// A layer of so many outputs, with a bias that starts at zero and a [`init::glorot_uniform`]
-    /// kernel.
+    /// Creates a layer with `units` outputs, a kernel that is initialized with
+    /// [`init::glorot_uniform`], and a bias that is initialized with zeros.
     pub fn new(units: usize) -> Dense {
-        Dense { units, bias: true, kernel: init::glorot_uniform(), name: "dense".into() }
+        Dense { units, bias: true, kernel: init::glorot_uniform() }
     }
 
-    /// Is there a bias?
+    /// Sets whether the layer has a bias.
     pub fn bias(self, bias: bool) -> Dense {
         Dense { bias, ..self }
     }
 
-    /// How the kernel starts.
+    /// Sets the initializer of the kernel.
     pub fn kernel(self, kernel: Init) -> Dense {
         Dense { kernel, ..self }
-    }
-
-    /// What the layer is called.
-    pub fn name(self, name: &str) -> Dense {
-        Dense { name: name.into(), ..self }
     }
 }
 
 impl Layer for Dense {
-    fn name(&self) -> String {
-        self.name.clone()
-    }
+    const NAME: &'static str = "dense";
 
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
         let kernel = cx.param("kernel", [x.dim(-1), self.units], self.kernel.clone());
@@ -75,7 +69,7 @@ impl Layer for Dense {
 }
 
 impl Node {
-    /// A fully connected layer of so many outputs: see [`Dense`].
+    /// Applies a fully connected layer with `units` outputs: see [`Dense`].
     #[track_caller]
     pub fn dense(&self, units: usize) -> Node {
         self.layer(Dense::new(units))

@@ -3,8 +3,8 @@
 use crate::{Cx, Layer, Node};
 use neurax_tensor::{Error, Key, Tensor};
 
-/// Each element is zeroed with probability `rate`, the others grow by `1 / (1 - rate)`, so that the
-/// mean stays.
+/// Zeroes each element of `x` with probability `rate`; the rest are scaled by `1 / (1 - rate)`, so
+/// that the expected mean is unchanged.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -17,36 +17,28 @@ pub fn dropout(x: &Tensor, rate: f64, key: &Key) -> Tensor {
     if !(0.0..1.0).contains(&rate) {
         return Tensor::from_error(Error::new(
             "dropout",
-            format!("the rate {rate} is not in 0..1: it is the part that is dropped"),
+            format!("expected a rate in 0..1, the fraction of elements to drop, got {rate}"),
         ));
     }
     let kept = key.bernoulli(1.0 - rate, x.shape());
     (x / (1.0 - rate)) * kept.to(x.dtype())
 }
 
-/// The layer of [`dropout`]: it drops while the model learns and does nothing otherwise.
+/// The layer of [`dropout`]: it drops elements in training and is the identity in evaluation.
 #[derive(Clone, Debug)]
 pub struct Dropout {
     rate: f64,
-    name: String,
 }
 
 impl Dropout {
-    /// A layer that drops that part of the elements.
+    /// Creates a layer that drops the fraction `rate`, in 0..1, of the elements.
     pub fn new(rate: f64) -> Dropout {
-        Dropout { rate, name: "dropout".into() }
-    }
-
-    /// What the layer is called.
-    pub fn name(self, name: &str) -> Dropout {
-        Dropout { name: name.into(), ..self }
+        Dropout { rate }
     }
 }
 
 impl Layer for Dropout {
-    fn name(&self) -> String {
-        self.name.clone()
-    }
+    const NAME: &'static str = "dropout";
 
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
         match cx.key() {
@@ -57,7 +49,7 @@ impl Layer for Dropout {
 }
 
 impl Node {
-    /// Zeroes that part of the elements while the model learns: see [`Dropout`].
+    /// Drops the fraction `rate` of the elements in training: see [`Dropout`].
     #[track_caller]
     pub fn dropout(&self, rate: f64) -> Node {
         self.layer(Dropout::new(rate))

@@ -1,9 +1,9 @@
-//! All axes but the first in one.
+//! Flattening.
 
 use crate::{Cx, Layer, Node};
 use neurax_tensor::Tensor;
 
-/// x [n, a, b, ..] as [n, a·b·..]: examples stay apart, what belongs to one becomes a row.
+/// Reshapes `x` from [n, a, b, ..] to [n, a·b·..]: each example becomes a row.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -13,7 +13,7 @@ use neurax_tensor::Tensor;
 #[track_caller]
 pub fn flatten(x: &Tensor) -> Tensor {
     let shape = x.shape();
-    // Not `_`: with no examples it could be anything.
+    // `_` would be ambiguous if there are no examples.
     x.reshape([x.dim(0), shape.iter().skip(1).product()])
 }
 
@@ -22,9 +22,7 @@ pub fn flatten(x: &Tensor) -> Tensor {
 pub struct Flatten;
 
 impl Layer for Flatten {
-    fn name(&self) -> String {
-        "flatten".into()
-    }
+    const NAME: &'static str = "flatten";
 
     fn apply(&self, _: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
         flatten(&x)
@@ -32,7 +30,7 @@ impl Layer for Flatten {
 }
 
 impl Node {
-    /// All axes but the first in one: see [`flatten`].
+    /// Flattens all axes but the first into one: see [`flatten`].
     #[track_caller]
     pub fn flatten(&self) -> Node {
         self.layer(Flatten)
@@ -51,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn no_examples_stay_no_examples() {
+    fn an_empty_batch_stays_empty() {
         assert_eq!(flatten(&Tensor::zeros([0, 2, 3])).shape(), [0, 6]);
     }
 }

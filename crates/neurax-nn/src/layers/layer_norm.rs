@@ -1,54 +1,55 @@
 //! Layer normalization.
 
+use super::precision::{at_least_f32, narrow_as};
 use crate::{Cx, Layer, Node, init};
 use neurax_tensor::{Tensor, keep};
 
-/// `(x - mean) / sqrt(var + epsilon) · gain + offset`, mean and variance over the last axis: x
-/// `[.., n]`, gain and offset `[n]`. Ba, Kiros and Hinton, Layer Normalization
+/// Computes `(x - mean) / sqrt(var + epsilon) · scale + bias` with mean and variance over the last
+/// axis: `x` is `[.., n]`, `scale` and `bias` are `[n]`. Ba, Kiros and Hinton, Layer Normalization
 /// (<https://arxiv.org/abs/1607.06450>).
+///
+/// If `x` is a float of fewer than 32 bits, everything is computed in f32, and the result is rounded
+/// once to the dtype of `x`.
 ///
 /// ```
 /// use neurax::prelude::*;
-/// let y = nn::layers::layer_norm(&tensor([[1.0, 3.0]]), &Tensor::ones(2), &Tensor::zeros(2), 0.0);
+/// let (scale, bias) = (Tensor::ones(2), Tensor::zeros(2));
+/// let y = nn::layers::layer_norm(&tensor([[1.0, 3.0]]), &scale, &bias, 0.0);
 /// assert_eq!(y.to_vec::<f32>()?, [-1.0, 1.0]);
 /// # Ok::<(), Error>(())
 /// ```
 #[track_caller]
-pub fn layer_norm(x: &Tensor, gain: &Tensor, offset: &Tensor, epsilon: f64) -> Tensor {
-    let centred = x - x.mean(keep(-1));
-    let variance = centred.square().mean(keep(-1));
-    centred / (variance + epsilon).sqrt() * gain + offset
+pub fn layer_norm(x: &Tensor, scale: &Tensor, bias: &Tensor, epsilon: f64) -> Tensor {
+    let wide = at_least_f32(x);
+    let centered = &wide - wide.mean(keep(-1));
+    let variance = centered.square().mean(keep(-1));
+    narrow_as(x, centered / (variance + epsilon).sqrt() * scale + bias)
 }
 
-/// The layer of [`layer_norm`], with parameters `gain`, which starts at one, and `offset`, which
-/// starts at zero.
+/// The layer of [`layer_norm`], with parameters `scale`, initialized with ones, and `bias`,
+/// initialized with zeros.
 ///
 /// ```
 /// use neurax::prelude::*;
-/// let model = nn::input("x", dims![_, 8]).layer(nn::LayerNorm::new().epsilon(1e-6).name("norm"));
-/// assert_eq!(model.init(key(0), &types![f32[_, 8]])?.size(), 16);
+/// let model = nn::input("x", dims![_, 8]).layer(nn::LayerNorm::new().epsilon(1e-6));
+/// let vars = model.init(key(0), &types![f32[_, 8]])?;
+/// assert_eq!(vars.params["layer_norm"]["scale"].shape(), [8]);
 /// # Ok::<(), Error>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct LayerNorm {
     epsilon: f64,
-    name: String,
 }
 
 impl LayerNorm {
-    /// A layer whose epsilon is 1e-5.
+    /// Creates a layer with an epsilon of 1e-5.
     pub fn new() -> LayerNorm {
-        LayerNorm { epsilon: 1e-5, name: "layer_norm".into() }
+        LayerNorm { epsilon: 1e-5 }
     }
 
-    /// What is added to the variance, so that a constant row divides by something.
+    /// Sets the constant that is added to the variance, so that a constant row is not divided by 0.
     pub fn epsilon(self, epsilon: f64) -> LayerNorm {
-        LayerNorm { epsilon, ..self }
-    }
-
-    /// What the layer is called.
-    pub fn name(self, name: &str) -> LayerNorm {
-        LayerNorm { name: name.into(), ..self }
+        LayerNorm { epsilon }
     }
 }
 
@@ -59,19 +60,17 @@ impl Default for LayerNorm {
 }
 
 impl Layer for LayerNorm {
-    fn name(&self) -> String {
-        self.name.clone()
-    }
+    const NAME: &'static str = "layer_norm";
 
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
-        let gain = cx.param("gain", x.dim(-1), init::ones());
-        let offset = cx.param("offset", x.dim(-1), init::zeros());
-        layer_norm(&x, &gain, &offset, self.epsilon)
+        let scale = cx.param("scale", x.dim(-1), init::ones());
+        let bias = cx.param("bias", x.dim(-1), init::zeros());
+        layer_norm(&x, &scale, &bias, self.epsilon)
     }
 }
 
 impl Node {
-    /// Layer normalization over the last axis: see [`layer_norm`].
+    /// Applies layer normalization over the last axis: see [`layer_norm`].
     #[track_caller]
     pub fn layer_norm(&self) -> Node {
         self.layer(LayerNorm::new())
@@ -82,6 +81,7 @@ impl Node {
 mod tests {
     use super::*;
     use crate::check;
+    use neurax_tensor::dtype_consts::{F16, F32};
     use neurax_tensor::{tensor, types};
 
     #[test]
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_constant_row_becomes_the_offset() {
+    fn a_constant_row_becomes_the_bias() {
         let y = layer_norm(
             &Tensor::full([1, 3], 5.0),
             &Tensor::ones(3),
@@ -98,5 +98,14 @@ mod tests {
             1e-5,
         );
         assert_eq!(y.to_vec::<f32>().unwrap(), [1.0, 2.0, 3.0]);
+    }
+
+    #[test]
+    fn narrow_floats_do_not_overflow_in_the_statistics() {
+        // The square of 300 is beyond the largest f16, 65,504.
+        let x = tensor([[300.0, -300.0]]).to(F16);
+        let y = layer_norm(&x, &Tensor::ones(2), &Tensor::zeros(2), 1e-5);
+        assert_eq!(y.dtype(), F16);
+        assert_eq!(y.to(F32).to_vec::<f32>().unwrap(), [1.0, -1.0]);
     }
 }

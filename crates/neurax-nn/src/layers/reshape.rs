@@ -1,10 +1,10 @@
-//! Another shape for each example.
+//! Reshaping of each example.
 
 use crate::{Cx, Layer, Node};
 use neurax_tensor::{Dim, IntoShape, Tensor};
 
-/// x [n, ..] as [n, dims..]: the first axis stays, the others become `dims`, of which one may be
-/// `_`.
+/// Reshapes `x` from [n, ..] to [n, dims..]: the first axis is kept. One of `dims` may be `_`, which
+/// is computed from the others.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -12,9 +12,9 @@ use neurax_tensor::{Dim, IntoShape, Tensor};
 /// ```
 #[track_caller]
 pub fn reshape(x: &Tensor, dims: impl IntoShape) -> Tensor {
-    let mut whole = vec![Dim::Size(x.dim(0))];
-    whole.extend(dims.dims());
-    x.reshape(whole)
+    let mut shape = vec![Dim::Size(x.dim(0))];
+    shape.extend(dims.dims());
+    x.reshape(shape)
 }
 
 /// The layer of [`reshape`].
@@ -24,16 +24,14 @@ pub struct Reshape {
 }
 
 impl Reshape {
-    /// A layer that gives each example that shape.
+    /// Creates a layer that reshapes each example to `dims`.
     pub fn new(dims: impl IntoShape) -> Reshape {
         Reshape { dims: dims.dims() }
     }
 }
 
 impl Layer for Reshape {
-    fn name(&self) -> String {
-        "reshape".into()
-    }
+    const NAME: &'static str = "reshape";
 
     fn apply(&self, _: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
         reshape(&x, self.dims.clone())
@@ -41,7 +39,7 @@ impl Layer for Reshape {
 }
 
 impl Node {
-    /// Another shape for each example: see [`reshape`].
+    /// Reshapes each example to `dims`: see [`reshape`].
     #[track_caller]
     pub fn reshape(&self, dims: impl IntoShape) -> Node {
         self.layer(Reshape::new(dims))

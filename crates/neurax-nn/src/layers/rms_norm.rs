@@ -1,11 +1,15 @@
-//! Normalization by the root of the mean square.
+//! Root mean square normalization.
 
+use super::precision::{at_least_f32, narrow_as};
 use crate::{Cx, Layer, Node, init};
 use neurax_tensor::{Tensor, keep};
 
-/// `x / sqrt(mean(x²) + epsilon) · gain`, the mean over the last axis: x `[.., n]`, gain `[n]`.
-/// Layer normalization without the mean and the offset. Zhang and Sennrich, Root Mean Square Layer
-/// Normalization (<https://arxiv.org/abs/1910.07467>).
+/// Computes `x / sqrt(mean(x²) + epsilon) · scale` with the mean over the last axis: `x` is
+/// `[.., n]`, `scale` is `[n]`. This is layer normalization without centering and without a bias.
+/// Zhang and Sennrich, Root Mean Square Layer Normalization (<https://arxiv.org/abs/1910.07467>).
+///
+/// If `x` is a float of fewer than 32 bits, everything is computed in f32, and the result is rounded
+/// once to the dtype of `x`.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -14,39 +18,36 @@ use neurax_tensor::{Tensor, keep};
 /// # Ok::<(), Error>(())
 /// ```
 #[track_caller]
-pub fn rms_norm(x: &Tensor, gain: &Tensor, epsilon: f64) -> Tensor {
-    let size = x.square().mean(keep(-1));
-    x / (size + epsilon).sqrt() * gain
+pub fn rms_norm(x: &Tensor, scale: &Tensor, epsilon: f64) -> Tensor {
+    let wide = at_least_f32(x);
+    let mean_square = wide.square().mean(keep(-1));
+    narrow_as(x, wide / (mean_square + epsilon).sqrt() * scale)
 }
 
-/// The layer of [`rms_norm`], with a parameter `gain`, which starts at one.
+/// The layer of [`rms_norm`], with a parameter `scale`, initialized with ones.
 ///
 /// ```
 /// use neurax::prelude::*;
-/// let model = nn::input("x", dims![_, 8]).layer(nn::RmsNorm::new().epsilon(1e-6).name("norm"));
-/// assert_eq!(model.init(key(0), &types![f32[_, 8]])?.size(), 8);
+/// let model = nn::input("x", dims![_, 8]).layer(nn::RmsNorm::new().epsilon(1e-6));
+/// let vars = model.init(key(0), &types![f32[_, 8]])?;
+/// assert_eq!(vars.params["rms_norm"]["scale"].shape(), [8]);
 /// # Ok::<(), Error>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct RmsNorm {
     epsilon: f64,
-    name: String,
 }
 
 impl RmsNorm {
-    /// A layer whose epsilon is 1e-5.
+    /// Creates a layer with an epsilon of 1e-5.
     pub fn new() -> RmsNorm {
-        RmsNorm { epsilon: 1e-5, name: "rms_norm".into() }
+        RmsNorm { epsilon: 1e-5 }
     }
 
-    /// What is added to the mean square, so that a row of zeros divides by something.
+    /// Sets the constant that is added to the mean square, so that a row of zeros is not divided by
+    /// 0.
     pub fn epsilon(self, epsilon: f64) -> RmsNorm {
-        RmsNorm { epsilon, ..self }
-    }
-
-    /// What the layer is called.
-    pub fn name(self, name: &str) -> RmsNorm {
-        RmsNorm { name: name.into(), ..self }
+        RmsNorm { epsilon }
     }
 }
 
@@ -57,18 +58,16 @@ impl Default for RmsNorm {
 }
 
 impl Layer for RmsNorm {
-    fn name(&self) -> String {
-        self.name.clone()
-    }
+    const NAME: &'static str = "rms_norm";
 
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
-        let gain = cx.param("gain", x.dim(-1), init::ones());
-        rms_norm(&x, &gain, self.epsilon)
+        let scale = cx.param("scale", x.dim(-1), init::ones());
+        rms_norm(&x, &scale, self.epsilon)
     }
 }
 
 impl Node {
-    /// Normalization by the root of the mean square over the last axis: see [`rms_norm`].
+    /// Applies root mean square normalization over the last axis: see [`rms_norm`].
     #[track_caller]
     pub fn rms_norm(&self) -> Node {
         self.layer(RmsNorm::new())
@@ -79,6 +78,7 @@ impl Node {
 mod tests {
     use super::*;
     use crate::check;
+    use neurax_tensor::dtype_consts::{F16, F32};
     use neurax_tensor::{tensor, types};
 
     #[test]
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_of_zeros_stays_and_a_factor_changes_nothing() {
+    fn zeros_stay_zero_and_a_common_factor_cancels() {
         assert_eq!(
             rms_norm(&Tensor::zeros([1, 3]), &Tensor::ones(3), 1e-5).to_vec::<f32>().unwrap(),
             [0.0; 3]
@@ -96,5 +96,15 @@ mod tests {
         let (one, four) =
             (rms_norm(&x, &Tensor::ones(3), 0.0), rms_norm(&(&x * 4.0), &Tensor::ones(3), 0.0));
         assert_eq!(one.to_vec::<f32>().unwrap(), four.to_vec::<f32>().unwrap());
+    }
+
+    #[test]
+    fn narrow_floats_do_not_overflow_in_the_statistics() {
+        // The square of 300 is beyond the largest f16, 65,504.
+        let x = tensor([[300.0, -300.0]]).to(F16);
+        assert_eq!(x.square().to(F32).to_vec::<f32>().unwrap(), [f32::INFINITY; 2]);
+        let y = rms_norm(&x, &Tensor::ones(2), 1e-5);
+        assert_eq!(y.dtype(), F16);
+        assert_eq!(y.to(F32).to_vec::<f32>().unwrap(), [1.0, -1.0]);
     }
 }
