@@ -27,7 +27,7 @@ fn product(b: &mut Builder, x: Value, y: Value, batch: usize, contract: [usize; 
 }
 
 /// Normalizes each token's features to mean 0 and variance 1, times the scale.
-fn normalised(b: &mut Builder, x: Value, gain: Value) -> Value {
+fn normalised(b: &mut Builder, x: Value, scale: Value) -> Value {
     let shape = b.ty(x).shape.clone();
     let mean = b.sum(x, &[2]);
     let mean = b.mul_scalar(mean, 1.0 / WIDTH as f64);
@@ -37,11 +37,11 @@ fn normalised(b: &mut Builder, x: Value, gain: Value) -> Value {
     let variance = b.sum(square, &[2]);
     let variance = b.mul_scalar(variance, 1.0 / WIDTH as f64);
     let variance = b.add_scalar(variance, 1e-5);
-    let scale = b.rsqrt(variance);
-    let scale = b.unreduce(scale, shape.clone(), &[2]);
-    let y = b.mul(centred, scale);
-    let gain = b.broadcast(gain, shape, &[2]);
-    b.mul(y, gain)
+    let inverse = b.rsqrt(variance);
+    let inverse = b.unreduce(inverse, shape.clone(), &[2]);
+    let y = b.mul(centred, inverse);
+    let scale = b.broadcast(scale, shape, &[2]);
+    b.mul(y, scale)
 }
 
 /// Returns the loss and gradients of a transformer block for a batch size: attention, then a layer
@@ -50,13 +50,13 @@ fn step(n: usize) -> Graph {
     let mut b = Builder::new();
     let f32s = |shape: &[usize]| Type::new(DType::F32, shape);
     let (x, y) = (b.input(f32s(&[n, TOKENS, WIDTH])), b.input(f32s(&[n, TOKENS, WIDTH])));
-    let (gain, q, wide, narrow) = (
+    let (scale, q, wide, narrow) = (
         b.input(f32s(&[WIDTH])),
         b.input(f32s(&[WIDTH, WIDTH])),
         b.input(f32s(&[WIDTH, 4 * WIDTH])),
         b.input(f32s(&[4 * WIDTH, WIDTH])),
     );
-    let h = normalised(&mut b, x, gain);
+    let h = normalised(&mut b, x, scale);
     let h = product(&mut b, h, q, 0, [2, 0]);
     let scores = product(&mut b, h, h, 1, [2, 2]);
     let weights = b.emit(Softmax { axis: 2 }, &[scores]);

@@ -20,14 +20,14 @@ fn scores(q: &Tensor, k: &Tensor, root: f64) -> Tensor {
 mirrors! {
     softmax(x) => x.softmax(1);
     log_softmax(x) => x.log_softmax(0);
-    layer_norm(x, gain, bias) => {
+    layer_norm(x, scale, bias) => {
         let c = x - x.mean(keep(-1));
-        &c * (c.square().mean(keep(-1)) + 1e-5).rsqrt() * gain + bias
+        &c * (c.square().mean(keep(-1)) + 1e-5).rsqrt() * scale + bias
     };
-    rms_norm(x, gain) => x * (x.square().mean(keep(-1)) + 1e-6).rsqrt() * gain;
-    batch_norm(x, gain, bias, running_mean, running_var) => {
+    rms_norm(x, scale) => x * (x.square().mean(keep(-1)) + 1e-6).rsqrt() * scale;
+    batch_norm(x, scale, bias, running_mean, running_var) => {
         let (mean, var) = (x.mean(0), x.var(0, 0));
-        let y = (x - &mean) / (&var + 1e-3).sqrt() * gain + bias;
+        let y = (x - &mean) / (&var + 1e-3).sqrt() * scale + bias;
         (y, running_mean * 0.9 + mean * 0.1, running_var * 0.9 + var * 0.1)
     };
     cross_entropy(logits, labels) => {
