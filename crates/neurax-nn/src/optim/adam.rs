@@ -3,7 +3,9 @@
 use super::{Optim, Rate, Rule, Slots, Step, chain, scale, take, weight_decay, zeros};
 use neurax_tensor::{DType, Tensor};
 
-/// Adam with β₁ 0.9, β₂ 0.999 and ε 1e-8.
+/// Returns Adam with β₁ = 0.9, β₂ = 0.999 and ε = 1e-8.
+///
+/// # Examples
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -16,19 +18,20 @@ pub fn adam(rate: impl Rate) -> Optim {
     adam_with(rate, 0.9, 0.999, 1e-8)
 }
 
-/// Adam: means of the gradients (β₁) and of their squares (β₂), freed of their start at zero; the
-/// step is `rate · m / (√v + ε)`.
+/// Returns Adam. With the moving averages `m` of the gradients (decay `b1`) and `v` of their
+/// squares (decay `b2`), both corrected for their bias, a step subtracts `rate · m / (√v +
+/// epsilon)`.
 pub fn adam_with(rate: impl Rate, b1: f64, b2: f64, epsilon: f64) -> Optim {
     chain([scale_by_adam(b1, b2, epsilon), scale(rate)])
 }
 
-/// Adam with decoupled weight decay: Loshchilov and Hutter, 2017
+/// Returns Adam with decoupled weight decay: Loshchilov and Hutter, 2017
 /// (<https://arxiv.org/abs/1711.05101>).
 pub fn adamw(rate: impl Rate, decay: f64) -> Optim {
     chain([scale_by_adam(0.9, 0.999, 1e-8), weight_decay(decay), scale(rate)])
 }
 
-/// Adam's direction alone, without a rate: for chains of one's own.
+/// Returns the direction of Adam without a learning rate, for custom chains.
 pub fn scale_by_adam(b1: f64, b2: f64, epsilon: f64) -> Optim {
     Optim::new(Adam { b1, b2, epsilon })
 }
@@ -44,25 +47,25 @@ impl Rule for Adam {
         Slots::from([("m".into(), zeros(params)), ("v".into(), zeros(params))])
     }
 
-    fn update(&self, grads: Vec<Tensor>, slots: &mut Slots, at: &Step) -> Vec<Tensor> {
+    fn update(&self, grads: Vec<Tensor>, slots: &mut Slots, step: &Step) -> Vec<Tensor> {
         let Adam { b1, b2, epsilon } = *self;
-        let old = take(slots, "m", at.params).into_iter().zip(take(slots, "v", at.params));
+        let old = take(slots, "m", step.params).into_iter().zip(take(slots, "v", step.params));
         let (m, v): (Vec<Tensor>, Vec<Tensor>) = old
             .zip(&grads)
             .map(|((m, v), g)| (m * b1 + g * (1.0 - b1), v * b2 + g * g * (1.0 - b2)))
             .unzip();
-        let t = at.count + 1.0;
-        let (first, second) = (debias(b1, &t), debias(b2, &t));
+        let t = step.count + 1.0;
+        let (first, second) = (bias_correction(b1, &t), bias_correction(b2, &t));
         let steps = m.iter().zip(&v).map(|(m, v)| {
-            // f16 has no numbers for large factors, but for what they are the inverses of.
-            let part = |m: &Tensor, f: &Tensor| {
+            // A large factor overflows in f16, its inverse does not.
+            let corrected = |m: &Tensor, f: &Tensor| {
                 if m.dtype() == DType::F16 {
                     m / (1.0 / f).to(DType::F16)
                 } else {
                     m * f.to(m.dtype())
                 }
             };
-            part(m, &first) / (part(v, &second).sqrt() + epsilon)
+            corrected(m, &first) / (corrected(v, &second).sqrt() + epsilon)
         });
         let steps = steps.collect();
         slots.extend([("m".into(), m), ("v".into(), v)]);
@@ -70,9 +73,10 @@ impl Rule for Adam {
     }
 }
 
-/// `1 / (1 - bᵗ)`: what frees a mean of its start at zero after t steps. A factor: it is one number
-/// for all elements, and a division costs each of them as much as the rest of the mean.
-fn debias(b: f64, t: &Tensor) -> Tensor {
+/// Returns `1 / (1 - bᵗ)`, the factor that corrects a moving average with decay `b` for its start
+/// at zero after `t` steps. It is one scalar for all elements: a division per element would cost as
+/// much as the rest of the average.
+fn bias_correction(b: f64, t: &Tensor) -> Tensor {
     -1.0 / (t * b.ln()).expm1()
 }
 
@@ -82,8 +86,8 @@ mod tests {
     use crate::optim::tests::{near, run};
     use neurax_tensor::tensor;
 
-    /// The paper's algorithm, on numbers, for the gradient p.
-    fn by_the_paper(rate: f64, decay: f64, steps: usize) -> Vec<f32> {
+    /// Computes the algorithm of the paper on scalars, with the gradient p.
+    fn algorithm_of_the_paper(rate: f64, decay: f64, steps: usize) -> Vec<f32> {
         let (mut p, mut m, mut v) = (1.0f64, 0.0, 0.0);
         (1..=steps as i32)
             .map(|t| {
@@ -97,13 +101,13 @@ mod tests {
     }
 
     #[test]
-    fn as_in_the_papers() {
-        near(&run(adam(0.1), 20), &by_the_paper(0.1, 0.0, 20));
-        near(&run(adamw(0.1, 0.2), 20), &by_the_paper(0.1, 0.2, 20));
+    fn steps_equal_those_of_the_papers() {
+        near(&run(adam(0.1), 20), &algorithm_of_the_paper(0.1, 0.0, 20));
+        near(&run(adamw(0.1, 0.2), 20), &algorithm_of_the_paper(0.1, 0.2, 20));
     }
 
     #[test]
-    fn narrow_parameters_stay_finite_with_slow_means() {
+    fn narrow_parameters_stay_finite_with_slow_averages() {
         for dtype in [DType::F16, DType::BF16] {
             let p = tensor([1.0, 2.0]).to(dtype);
             let opt = adam_with(0.1, 0.9, 0.99999, 1e-3);

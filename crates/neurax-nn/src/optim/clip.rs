@@ -1,15 +1,17 @@
-//! Keeping gradients small.
+//! Gradient clipping.
 
 use super::{Optim, Rule, Slots, Step};
 use neurax_tensor::{DType, Tensor};
 
-/// Scales all gradients together so that their global norm, the root of the sum of all squares, is
-/// at most `norm` (Pascanu et al., 2012, <https://arxiv.org/abs/1211.5063>).
+/// Clips gradients by their global norm: scales all of them by one factor, so that the root of the
+/// sum of all squares is at most `norm` (Pascanu et al., 2012, <https://arxiv.org/abs/1211.5063>).
 pub fn clip(norm: f64) -> Optim {
-    Optim::new(GlobalNorm(norm))
+    Optim::new(ClipGlobalNorm(norm))
 }
 
-/// Cuts each element off at `-limit` and `limit`.
+/// Clips each element to `-limit..=limit`.
+///
+/// # Examples
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -20,24 +22,24 @@ pub fn clip(norm: f64) -> Optim {
 /// # Ok::<(), Error>(())
 /// ```
 pub fn clip_value(limit: f64) -> Optim {
-    Optim::new(Value(limit))
+    Optim::new(ClipValue(limit))
 }
 
-struct GlobalNorm(f64);
+struct ClipGlobalNorm(f64);
 
-impl Rule for GlobalNorm {
+impl Rule for ClipGlobalNorm {
     fn init(&self, _: &[Tensor]) -> Slots {
         Slots::new()
     }
 
     fn update(&self, grads: Vec<Tensor>, _: &mut Slots, _: &Step) -> Vec<Tensor> {
-        // In f32 whatever the gradients are: squares of half floats overflow early.
+        // In f32 for all dtypes of gradients: squares of f16 overflow above 255.
         let squares = grads.iter().map(|g| {
             let g = g.to(DType::F32);
             (&g * &g).sum(..)
         });
         let Some(total) = squares.reduce(|a, b| a + b) else { return grads };
-        // 1 where the norm is small enough; the limit never divides by zero.
+        // 1 if the norm is small enough. The divisor is at least the limit, so it is not 0.
         let factor = self.0 / total.sqrt().maximum(self.0);
         grads
             .into_iter()
@@ -49,9 +51,9 @@ impl Rule for GlobalNorm {
     }
 }
 
-struct Value(f64);
+struct ClipValue(f64);
 
-impl Rule for Value {
+impl Rule for ClipValue {
     fn init(&self, _: &[Tensor]) -> Slots {
         Slots::new()
     }
@@ -67,7 +69,7 @@ mod tests {
     use neurax_tensor::tensor;
 
     #[test]
-    fn the_norm_is_of_all_leaves_together() {
+    fn the_norm_is_that_of_all_leaves() {
         let p = vec![tensor([0.0]), tensor([0.0])];
         let update = |a: f32, b: f32| {
             let opt = clip(1.0);
@@ -75,7 +77,7 @@ mod tests {
             [u[0].item().unwrap() as f32, u[1].item().unwrap() as f32]
         };
         assert_eq!(update(3.0, 4.0), [0.6, 0.8]);
-        assert_eq!(update(0.3, 0.4), [0.3, 0.4], "small ones stay");
+        assert_eq!(update(0.3, 0.4), [0.3, 0.4], "gradients below the norm are unchanged");
         assert_eq!(update(0.0, 0.0), [0.0, 0.0]);
     }
 }

@@ -1,10 +1,13 @@
-//! Pulling parameters towards zero.
+//! Weight decay.
 
 use super::{Optim, Rule, Slots, Step};
 use neurax_tensor::Tensor;
 
-/// Adds `decay · p` to the updates. Before the optimizer it is the gradient of an L2 penalty;
-/// between direction and rate, as in [`super::adamw`], it is decoupled.
+/// Adds `decay · p` to the updates. In front of an optimizer, this is the gradient of an L2
+/// penalty; between direction and learning rate, as in [`super::adamw`], it is decoupled weight
+/// decay.
+///
+/// # Examples
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -25,8 +28,8 @@ impl Rule for Decay {
         Slots::new()
     }
 
-    fn update(&self, grads: Vec<Tensor>, _: &mut Slots, at: &Step) -> Vec<Tensor> {
-        grads.into_iter().zip(at.params).map(|(g, p)| g + p * self.0).collect()
+    fn update(&self, grads: Vec<Tensor>, _: &mut Slots, step: &Step) -> Vec<Tensor> {
+        grads.into_iter().zip(step.params).map(|(g, p)| g + p * self.0).collect()
     }
 }
 
@@ -39,7 +42,7 @@ mod tests {
     };
 
     #[test]
-    fn before_the_rate_it_is_an_l2_penalty() {
+    fn in_front_of_the_rate_it_is_an_l2_penalty() {
         near(&run(chain([weight_decay(0.5), sgd(0.1)]), 2), &[0.85, 0.7225]);
     }
 }

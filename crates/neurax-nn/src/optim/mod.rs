@@ -1,12 +1,12 @@
-//! Optimizers: values that turn gradients into updates, and chain.
+//! Optimizers: values that convert gradients to updates and can be chained.
 //!
-//! An [`Optim`] is a list of rules, each of which changes the updates that the one before it gives;
-//! the first gets the gradients. [`chain`] puts lists together: `chain([clip(1.0), adam(1e-3)])`.
-//! What rules remember is in an [`OptState`], a tree, so a whole training step can be jitted. A
-//! step does not depend on the number of steps or on the rate except as data.
+//! An [`Optim`] is a list of rules, each of which transforms the updates of the previous rule; the
+//! first one gets the gradients. [`chain`] concatenates lists: `chain([clip(1.0), adam(1e-3)])`.
+//! The state of the rules is an [`OptState`], a tree, so that a whole training step can be jitted.
+//! The step count and the learning rate are data of a step, so that it is compiled only once.
 //!
-//! To add one: a file here with a struct that implements [`Rule`], and a function that makes an
-//! [`Optim`] of it.
+//! To add an optimizer, add a file here with a struct that implements [`Rule`] and a function that
+//! returns an [`Optim`] of it.
 
 mod adam;
 mod clip;
@@ -26,46 +26,48 @@ use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 
-/// Tensors that a rule remembers, by name: most have one per parameter, in the order of the
-/// parameters' leaves.
+/// The state of a rule: tensors by name. Most names have one tensor per parameter, in the order of
+/// the leaves of the parameters.
 pub type Slots = BTreeMap<String, Vec<Tensor>>;
 
-/// A link of a chain: gradients (or the updates of the link before) in, updates out.
+/// A transformation of gradients, or of the updates of the previous rule, to updates.
 pub trait Rule: Send + Sync + 'static {
-    /// What it remembers, before the first step.
+    /// Returns the state before the first step.
     fn init(&self, params: &[Tensor]) -> Slots;
 
-    /// The updates; `slots` become what it remembers for the next step.
-    fn update(&self, grads: Vec<Tensor>, slots: &mut Slots, at: &Step) -> Vec<Tensor>;
+    /// Returns the updates, and changes `slots` to the state for the next step.
+    fn update(&self, grads: Vec<Tensor>, slots: &mut Slots, step: &Step) -> Vec<Tensor>;
 }
 
-/// Where in the training a rule is.
+/// The parameters and the count of a step, as a rule sees them.
 #[derive(Clone, Copy, Debug)]
 pub struct Step<'a> {
     /// The leaves of the parameters.
     pub params: &'a [Tensor],
-    /// How many steps there were before, f32[].
+    /// The number of previous steps, f32[].
     pub count: &'a Tensor,
 }
 
-/// What an [`Optim`] remembers from step to step.
+/// The state of an [`Optim`] between steps.
 #[derive(Tree, Clone, Debug)]
 pub struct OptState {
-    /// How many steps there were, i32[].
+    /// The number of steps, i32[].
     pub step: Tensor,
-    /// What each rule remembers. `rate` is the learning rate where it is a plain number: change it
-    /// to change the rate.
+    /// The state of each rule. A constant learning rate is the slot `rate` of its rule and can be
+    /// changed there.
     pub slots: Vec<Slots>,
 }
 
-/// A state of no optimizer: what stands where a state was moved out.
+/// An empty state, left behind by [`mem::take`](std::mem::take).
 impl Default for OptState {
     fn default() -> OptState {
         OptState { step: tensor(0), slots: Vec::new() }
     }
 }
 
-/// An optimizer: a value to name, clone and chain.
+/// An optimizer: a list of rules that can be cloned and chained.
+///
+/// # Examples
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -80,25 +82,25 @@ impl Default for OptState {
 #[derive(Clone)]
 pub struct Optim(Arc<[Arc<dyn Rule>]>);
 
-/// One optimizer after the other: each changes what the one before gives.
+/// Chains optimizers: each one transforms the updates of the previous one.
 pub fn chain<const N: usize>(links: [Optim; N]) -> Optim {
     Optim(links.iter().flat_map(|o| o.0.iter().cloned()).collect())
 }
 
 impl Optim {
-    /// An optimizer of one rule.
+    /// Creates an optimizer of one rule.
     pub fn new(rule: impl Rule) -> Optim {
         Optim(Arc::new([Arc::new(rule)]))
     }
 
-    /// What it remembers, before the first step.
+    /// Returns the state before the first step.
     pub fn init(&self, params: &impl Tree) -> OptState {
         let leaves = floats(params);
         OptState { step: tensor(0), slots: self.0.iter().map(|rule| rule.init(&leaves)).collect() }
     }
 
-    /// The updates, to be added to the parameters, and what to remember. Leaves that are not floats
-    /// get none, i.e. zeros.
+    /// Returns the updates, which are to be added to the parameters, and the new state. The updates
+    /// of leaves that are not floats are zeros.
     #[must_use]
     #[track_caller]
     pub fn update<P: Tree>(&self, params: &P, grads: &P, state: OptState) -> (P, OptState) {
@@ -109,20 +111,20 @@ impl Optim {
     fn updates<P: Tree>(&self, params: &P, grads: &P, state: OptState) -> (P, OptState) {
         let leaves = floats(params);
         let count = state.step.to(DType::F32);
-        let at = Step { params: &leaves, count: &count };
+        let step = Step { params: &leaves, count: &count };
         let mut slots = state.slots;
         slots.resize_with(self.0.len(), Slots::new);
         let mut updates = floats(&matched(params, grads));
         for (rule, slots) in self.0.iter().zip(&mut slots) {
-            updates = rule.update(updates, slots, &at);
+            updates = rule.update(updates, slots, &step);
         }
         let mut updates = updates.into_iter();
         let next = |p: &Tensor| updates.next().unwrap_or_else(|| p.zeros_like());
-        let updates = params.map_leaves(is_float_or(next));
+        let updates = params.map_leaves(zeros_unless_float(next));
         (updates, OptState { step: state.step + 1, slots })
     }
 
-    /// The parameters after a step, and what to remember.
+    /// Returns the parameters after a step, and the new state.
     #[must_use]
     #[track_caller]
     pub fn step<P: Tree>(&self, params: &P, grads: &P, state: OptState) -> (P, OptState) {
@@ -139,18 +141,19 @@ impl fmt::Debug for Optim {
     }
 }
 
-/// Where a step is recorded.
+/// Returns the recorder of the youngest trace among all operands of a step.
 fn recorder<P: Tree>(params: &P, grads: &P, state: &OptState) -> Recorder {
     let leaves = params.leaves().into_iter().chain(grads.leaves()).chain(state.leaves());
     Recorder::of(leaves.map(|(_, t)| t))
 }
 
-/// Gradients in the structure of the parameters; where they have another one, leaves that say so.
+/// Returns the gradients in the structure of the parameters. If the structures differ, the leaves
+/// carry the error.
 fn matched<P: Tree>(params: &P, grads: &P) -> P {
     params.zip_map(grads, |_, g| g.clone())
 }
 
-/// The leaves that are learnt.
+/// Returns the leaves that are trained: the floats.
 fn floats(tree: &impl Tree) -> Vec<Tensor> {
     tree.leaves()
         .into_iter()
@@ -159,17 +162,18 @@ fn floats(tree: &impl Tree) -> Vec<Tensor> {
         .collect()
 }
 
-/// `f` for leaves that are learnt, zeros for others.
-fn is_float_or(mut f: impl FnMut(&Tensor) -> Tensor) -> impl FnMut(&Tensor) -> Tensor {
+/// Returns a function that applies `f` to floats and replaces other leaves by zeros.
+fn zeros_unless_float(mut f: impl FnMut(&Tensor) -> Tensor) -> impl FnMut(&Tensor) -> Tensor {
     move |t| if t.dtype().is_float() { f(t) } else { t.zeros_like() }
 }
 
-/// One zero tensor for each parameter.
+/// Returns one tensor of zeros for each parameter.
 fn zeros(params: &[Tensor]) -> Vec<Tensor> {
     params.iter().map(Tensor::zeros_like).collect()
 }
 
-/// Takes a slot out, to be put back changed; without one (a state of another optimizer), zeros.
+/// Takes the slot `name` out of the state. If there is none, as in the state of another optimizer,
+/// returns tensors that carry the error.
 fn take(slots: &mut Slots, name: &str, params: &[Tensor]) -> Vec<Tensor> {
     match slots.remove(name) {
         Some(slot) if slot.len() == params.len() => slot,
@@ -181,7 +185,8 @@ fn missing(name: &str) -> neurax_tensor::Error {
     neurax_tensor::Error::new(
         "optim",
         format!(
-            "the state has no slot `{name}` for these parameters: make it with `init` of this optimizer"
+            "missing slot `{name}` for these parameters; \
+             create the state with `init` of this optimizer"
         ),
     )
 }
@@ -191,7 +196,7 @@ pub(crate) mod tests {
     use super::*;
     use neurax_tensor::{jit, value_and_grad_at};
 
-    /// The parameter after steps on `loss = p² / 2` from p = 1, so that the gradient is p.
+    /// Returns the parameter after each step on `loss = p² / 2` from p = 1; the gradient is p.
     pub(crate) fn run(opt: Optim, steps: usize) -> Vec<f32> {
         let mut p = vec![tensor([1.0])];
         let mut state = opt.init(&p);
@@ -208,12 +213,12 @@ pub(crate) mod tests {
         assert_eq!(found.len(), want.len());
         assert!(
             found.iter().zip(want).all(|(a, b)| (a - b).abs() < 1e-5),
-            "{found:?}, not {want:?}"
+            "expected {want:?}, got {found:?}"
         );
     }
 
     #[test]
-    fn a_step_compiles_once_whatever_the_step_and_the_rate() {
+    fn a_step_is_compiled_once_for_all_counts_and_rates() {
         let opt = adam(0.1);
         let rule = opt.clone();
         let step = jit(move |(p, s): (Vec<Tensor>, OptState)| {
@@ -234,7 +239,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn half_floats_stay_half_floats() {
+    fn bf16_parameters_stay_bf16() {
         let p = vec![tensor([1.0]).to(DType::BF16)];
         for opt in [
             sgd(0.1),
@@ -250,7 +255,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn integers_are_not_learnt() {
+    fn integers_are_not_updated() {
         let p = (tensor([1.0]), tensor([5]));
         let opt = sgd(0.5);
         let (q, _) = opt.step(&p, &(tensor([1.0]), tensor([0])), opt.init(&p));
@@ -262,6 +267,6 @@ pub(crate) mod tests {
     fn the_state_of_another_optimizer_is_an_error() {
         let p = vec![tensor([1.0])];
         let (q, _) = adam(0.1).step(&p, &p, sgd(0.1).init(&p));
-        assert!(q[0].error().unwrap().message().contains("no slot"), "{:?}", q[0].error());
+        assert!(q[0].error().unwrap().message().contains("missing slot"), "{:?}", q[0].error());
     }
 }

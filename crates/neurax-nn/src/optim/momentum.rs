@@ -1,9 +1,11 @@
-//! Gradient descent, plain and with momentum.
+//! Gradient descent, with and without momentum.
 
 use super::{Optim, Rate, Rule, Slots, Step, chain, scale, take, zeros};
 use neurax_tensor::Tensor;
 
-/// Stochastic gradient descent: `p - rate · g`.
+/// Returns stochastic gradient descent: `p - rate · g`.
+///
+/// # Examples
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -16,13 +18,14 @@ pub fn sgd(rate: impl Rate) -> Optim {
     scale(rate)
 }
 
-/// Gradient descent with momentum: `m ← decay · m + g`, `p - rate · m` (Polyak, 1964).
+/// Returns gradient descent with momentum: `m ← decay · m + g`, `p - rate · m` (Polyak, 1964).
 pub fn momentum(rate: impl Rate, decay: f64) -> Optim {
     chain([Optim::new(Momentum { decay, nesterov: false }), scale(rate)])
 }
 
-/// Gradient descent with Nesterov's momentum: `m ← decay · m + g`, `p - rate · (decay · m + g)`
-/// (Sutskever et al., 2013, <https://proceedings.mlr.press/v28/sutskever13.html>).
+/// Returns gradient descent with Nesterov momentum: `m ← decay · m + g`,
+/// `p - rate · (decay · m + g)` (Sutskever et al., 2013,
+/// <https://proceedings.mlr.press/v28/sutskever13.html>).
 pub fn nesterov(rate: impl Rate, decay: f64) -> Optim {
     chain([Optim::new(Momentum { decay, nesterov: true }), scale(rate)])
 }
@@ -37,8 +40,8 @@ impl Rule for Momentum {
         Slots::from([("momentum".into(), zeros(params))])
     }
 
-    fn update(&self, grads: Vec<Tensor>, slots: &mut Slots, at: &Step) -> Vec<Tensor> {
-        let old = take(slots, "momentum", at.params);
+    fn update(&self, grads: Vec<Tensor>, slots: &mut Slots, step: &Step) -> Vec<Tensor> {
+        let old = take(slots, "momentum", step.params);
         let new: Vec<Tensor> =
             old.into_iter().zip(&grads).map(|(m, g)| m * self.decay + g).collect();
         slots.insert("momentum".into(), new.clone());
@@ -55,7 +58,7 @@ mod tests {
     use crate::optim::tests::{near, run};
 
     #[test]
-    fn by_hand() {
+    fn steps_equal_those_computed_by_hand() {
         near(&run(sgd(0.1), 3), &[0.9, 0.81, 0.729]);
         // m = 1, then 0.5 + 0.9 = 1.4, then 0.7 + 0.76 = 1.46
         near(&run(momentum(0.1, 0.5), 3), &[0.9, 0.76, 0.614]);

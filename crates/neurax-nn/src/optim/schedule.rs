@@ -1,17 +1,20 @@
-//! Learning rates: plain numbers, and functions of the step.
+//! Learning rates: constants and schedules, which are functions of the step count.
 
 use super::{Optim, Rule, Slots, Step};
 use neurax_tensor::{DType, Tensor};
 use std::fmt;
 use std::sync::Arc;
 
-/// A learning rate that changes with the step. It is traced into the training step and computed
-/// there from the step count.
+/// A learning rate that depends on the step count. It is traced into the training step and computed
+/// there.
 #[derive(Clone)]
 pub struct Schedule(Arc<dyn Fn(&Tensor) -> Tensor + Send + Sync>);
 
 impl Schedule {
-    /// Any function of the step count f32[] (0 before the first step) that gives the rate, f32[].
+    /// Creates a schedule from a function of the step count, f32[] (0 before the first step), that
+    /// returns the rate, f32[].
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -23,7 +26,7 @@ impl Schedule {
         Schedule(Arc::new(f))
     }
 
-    /// The rate after `count` steps.
+    /// Returns the rate after `count` steps.
     pub fn at(&self, count: &Tensor) -> Tensor {
         (self.0)(count)
     }
@@ -35,13 +38,13 @@ impl fmt::Debug for Schedule {
     }
 }
 
-/// What a learning rate can be given as: a number or a [`Schedule`].
+/// An argument that is a learning rate: a number or a [`Schedule`].
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a learning rate",
-    note = "rates are f64 numbers, e.g. `1e-3`, or a `Schedule`"
+    note = "pass an f64, e.g. `1e-3`, or a `Schedule`"
 )]
 pub trait Rate {
-    /// The number, or the schedule.
+    /// Returns `Ok` with a constant rate, or `Err` with a schedule.
     fn rate(self) -> Result<f64, Schedule>;
 }
 
@@ -57,12 +60,15 @@ impl Rate for Schedule {
     }
 }
 
-/// The same rate at each step; what a plain number means, as a schedule to put behind [`warmup`].
+/// Returns a schedule of a constant rate, e.g. to follow [`warmup`].
 pub fn constant(rate: f64) -> Schedule {
     Schedule::new(move |count| count * 0.0 + rate)
 }
 
-/// `start`, times `factor` every `steps` steps, smoothly.
+/// Returns exponential decay: `start`, multiplied by `factor` over every `steps` steps, with a
+/// smooth transition.
+///
+/// # Examples
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -74,8 +80,10 @@ pub fn exponential(start: f64, factor: f64, steps: usize) -> Schedule {
     Schedule::new(move |count| (count * decay).exp() * start)
 }
 
-/// From `start` down to 0 over `steps` steps along half a cosine
-/// (<https://arxiv.org/abs/1608.03983>), and 0 after.
+/// Returns cosine decay: from `start` to 0 over `steps` steps along half a cosine, then 0
+/// (Loshchilov and Hutter, 2016, <https://arxiv.org/abs/1608.03983>).
+///
+/// # Examples
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -87,12 +95,15 @@ pub fn exponential(start: f64, factor: f64, steps: usize) -> Schedule {
 /// ```
 pub fn cosine(start: f64, steps: usize) -> Schedule {
     Schedule::new(move |count| {
-        let part = (count / steps.max(1) as f64).minimum(1.0);
-        ((part * std::f64::consts::PI).cos() + 1.0) * (start / 2.0)
+        let progress = (count / steps.max(1) as f64).minimum(1.0);
+        ((progress * std::f64::consts::PI).cos() + 1.0) * (start / 2.0)
     })
 }
 
-/// Grows in a straight line from 0 to the start of `after` over `steps` steps, then follows it.
+/// Returns linear warmup from 0 to the first rate of `after` over `steps` steps, followed by
+/// `after`.
+///
+/// # Examples
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -104,33 +115,33 @@ pub fn cosine(start: f64, steps: usize) -> Schedule {
 pub fn warmup(steps: usize, after: Schedule) -> Schedule {
     let n = steps as f64;
     Schedule::new(move |count| {
-        // The first step is already one: a rate of zero would waste it.
-        let part = ((count + 1.0) / n.max(1.0)).minimum(1.0);
-        part * after.at(&(count - n).maximum(0.0))
+        // The first step already has a rate above zero; a rate of zero would waste it.
+        let progress = ((count + 1.0) / n.max(1.0)).minimum(1.0);
+        progress * after.at(&(count - n).maximum(0.0))
     })
 }
 
-/// Multiplies updates by `-rate`: the last link of a chain, which makes of a direction a step
-/// downhill.
+/// Multiplies updates by `-rate`: the last rule of a chain, which turns a direction into a descent
+/// step.
 pub fn scale(rate: impl Rate) -> Optim {
     match rate.rate() {
-        Ok(number) => Optim::new(Fixed(number)),
+        Ok(constant) => Optim::new(FixedRate(constant)),
         Err(schedule) => Optim::new(schedule),
     }
 }
 
-/// A plain rate is remembered in the state: it is data there, can be changed, and no graph depends
-/// on it.
-struct Fixed(f64);
+/// A constant rate. It is kept in the state, so that it can be changed without tracing the step
+/// again.
+struct FixedRate(f64);
 
-impl Rule for Fixed {
+impl Rule for FixedRate {
     fn init(&self, _: &[Tensor]) -> Slots {
         Slots::from([("rate".into(), vec![Tensor::scalar(DType::F32, self.0)])])
     }
 
     fn update(&self, grads: Vec<Tensor>, slots: &mut Slots, _: &Step) -> Vec<Tensor> {
         match slots.get("rate").and_then(|r| r.first()) {
-            Some(rate) => downhill(grads, rate),
+            Some(rate) => descend(grads, rate),
             None => grads.iter().map(|_| Tensor::from_error(super::missing("rate"))).collect(),
         }
     }
@@ -141,17 +152,18 @@ impl Rule for Schedule {
         Slots::new()
     }
 
-    fn update(&self, grads: Vec<Tensor>, _: &mut Slots, at: &Step) -> Vec<Tensor> {
-        downhill(grads, &self.at(at.count))
+    fn update(&self, grads: Vec<Tensor>, _: &mut Slots, step: &Step) -> Vec<Tensor> {
+        descend(grads, &self.at(step.count))
     }
 }
 
-fn downhill(grads: Vec<Tensor>, rate: &Tensor) -> Vec<Tensor> {
-    let down = -rate;
+/// Multiplies `grads` by `-rate`.
+fn descend(grads: Vec<Tensor>, rate: &Tensor) -> Vec<Tensor> {
+    let negated = -rate;
     grads
         .into_iter()
         .map(|g| {
-            let rate = down.to(g.dtype());
+            let rate = negated.to(g.dtype());
             g * rate
         })
         .collect()
@@ -167,7 +179,7 @@ mod tests {
     use neurax_tensor::tensor;
 
     #[test]
-    fn warm_up_then_cosine() {
+    fn warmup_is_followed_by_cosine_decay() {
         let rate = warmup(2, cosine(1.0, 4));
         let found: Vec<f32> =
             (0..7).map(|i| rate.at(&tensor(i as f32)).to_vec::<f32>().unwrap()[0]).collect();
@@ -175,13 +187,13 @@ mod tests {
     }
 
     #[test]
-    fn a_schedule_sees_the_step() {
+    fn a_schedule_depends_on_the_step_count() {
         near(&run(sgd(exponential(0.5, 0.5, 1)), 3), &[0.5, 0.375, 0.328_125]);
         near(&run(sgd(constant(0.5)), 2), &run(sgd(0.5), 2));
     }
 
     #[test]
-    fn no_steps_are_no_division_by_zero() {
+    fn zero_steps_do_not_divide_by_zero() {
         for s in [cosine(1.0, 0), exponential(1.0, 0.5, 0), warmup(0, constant(1.0))] {
             assert!(s.at(&tensor(0.0)).item().unwrap().is_finite());
         }
