@@ -100,7 +100,8 @@ impl<X: Tree + Clone, Y: Tree + Clone> Dataset<X, Y> {
         self.map_leaves(|t| t.take(&list, 0))
     }
 
-    /// Returns the number of examples. The error names the first tensor whose number of rows differs.
+    /// Returns the number of examples, or an error that names the first tensor whose number of rows
+    /// differs.
     pub(crate) fn rows(&self) -> Result<usize> {
         let mut rows = None;
         for (path, leaf) in self.leaves() {
