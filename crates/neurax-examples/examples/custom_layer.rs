@@ -47,7 +47,7 @@ pub fn main() -> Result<()> {
 
     let wrong = model.apply(&vars, Tensor::ones([2, 5]), &Mode::Eval);
     if let Some(e) = wrong.y().error() {
-        println!("{e}"); // model: input `x` is declared as [_, 4], but [2, 5] was given
+        println!("{e}"); // model: input `x`: expected shape [_, 4], got [2, 5], ..
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What goes into a model, and what comes out.
+//! The inputs and the outputs of a model.
 
 use crate::Params;
 use neurax_tensor::{Error, Place, Tensor, Tree};
@@ -11,10 +11,11 @@ use std::sync::OnceLock;
 /// The inputs of a model: a tensor, several in the model's order, or tensors by name.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the input of a model",
-    note = "inputs are a Tensor, an array, tuple or Vec of Tensors in the order of the model's inputs, or [(\"name\", tensor), ..]"
+    note = "pass a Tensor, an array, tuple or Vec of Tensors in the order of the model's inputs, \
+            or [(\"name\", tensor), ..]"
 )]
 pub trait Inputs {
-    /// The tensors, and their names if they have any.
+    /// Returns the tensors, each with its name if it has one.
     fn inputs(&self) -> Vec<(Option<String>, Tensor)>;
 }
 
@@ -84,55 +85,57 @@ impl Inputs for BTreeMap<String, Tensor> {
     }
 }
 
-/// What applying a model gives: outputs by name, and the new state. A [`Tree`], so that it can come
-/// out of a jitted function.
+/// The result of applying a model: outputs by name, and the new state. It is a [`Tree`], so that a
+/// jitted function can return it.
 #[derive(Tree, Clone, Debug)]
 pub struct Applied {
     /// The outputs by name.
     pub outputs: BTreeMap<String, Tensor>,
-    /// The state that the next application takes.
+    /// The new state, an argument of the next application.
     pub state: Params,
+    /// The name of the first output.
     #[tree(static)]
     first: String,
     #[tree(static)]
-    missing: Missing,
+    missing: MissingOutput,
 }
 
-/// The error of the first output that was asked for and is not there: an index gives a reference,
-/// so it lives here.
+/// The error of the first index that named no output. Indexing returns a reference, so the error
+/// must be stored here.
 #[derive(Default)]
-struct Missing(OnceLock<(String, Tensor)>);
+struct MissingOutput(OnceLock<(String, Tensor)>);
 
-/// What was asked for is no part of the value.
-impl Clone for Missing {
-    fn clone(&self) -> Missing {
-        Missing::default()
+/// A clone starts empty: the error is a cache and not a part of the value.
+impl Clone for MissingOutput {
+    fn clone(&self) -> MissingOutput {
+        MissingOutput::default()
     }
 }
 
-impl PartialEq for Missing {
-    fn eq(&self, _: &Missing) -> bool {
+impl PartialEq for MissingOutput {
+    fn eq(&self, _: &MissingOutput) -> bool {
         true
     }
 }
 
-impl fmt::Debug for Missing {
+impl fmt::Debug for MissingOutput {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("Missing")
+        f.write_str("MissingOutput")
     }
 }
 
 impl Applied {
     pub(crate) fn new(outputs: BTreeMap<String, Tensor>, state: Params, first: String) -> Applied {
-        Applied { outputs, state, first, missing: Missing::default() }
+        Applied { outputs, state, first, missing: MissingOutput::default() }
     }
 
-    /// The first output; the only one in most models.
+    /// Returns the first output; most models have only this one.
     pub fn y(&self) -> &Tensor {
         &self[self.first.as_str()]
     }
 
-    /// The output of that name, or a tensor that carries the error that there is none.
+    /// Returns the output `name`, or a tensor that carries an error if the model has no such
+    /// output.
     #[track_caller]
     pub fn get(&self, name: &str) -> Tensor {
         let at = Location::caller();
@@ -141,14 +144,13 @@ impl Applied {
 
     fn no_output(&self, name: &str, at: &'static Location<'static>) -> Tensor {
         let names: Vec<&str> = self.outputs.keys().map(String::as_str).collect();
-        let why =
-            format!("there is no output `{name}`; the model's outputs are {}", names.join(", "));
+        let why = format!("expected one of the outputs {}, got `{name}`", names.join(", "));
         Tensor::from_error(Error::new("model", why).at(&Place::from(at)))
     }
 }
 
-/// `out["left"]`; a name that is no output's gives a tensor that carries an error, for indexing
-/// cannot fail.
+/// Access to an output by name, `out["left"]`. Indexing cannot fail: if the model has no output of
+/// the name, the result is a tensor that carries an error.
 impl Index<&str> for Applied {
     type Output = Tensor;
     #[track_caller]
@@ -157,15 +159,15 @@ impl Index<&str> for Applied {
         self.outputs.get(name).unwrap_or_else(|| {
             match self.missing.0.get_or_init(|| (name.into(), self.no_output(name, at))) {
                 (first, error) if first == name => error,
-                _ => another(),
+                _ => second_missing_output(),
             }
         })
     }
 }
 
-/// The error of a second name that is not there either.
-fn another() -> &'static Tensor {
-    static ANOTHER: OnceLock<Tensor> = OnceLock::new();
-    let why = "another output was asked for that the model does not have; `get` tells the name";
-    ANOTHER.get_or_init(|| Tensor::from_error(Error::new("model", why)))
+/// Returns the error of all further names that are missing from the same [`Applied`].
+fn second_missing_output() -> &'static Tensor {
+    static ERROR: OnceLock<Tensor> = OnceLock::new();
+    let why = "the model has no output of a second requested name; use `get` to see the name";
+    ERROR.get_or_init(|| Tensor::from_error(Error::new("model", why)))
 }

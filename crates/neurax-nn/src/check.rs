@@ -1,15 +1,17 @@
-//! One harness for all layers: the first test of each layer's file.
+//! The test harness of all layers: the first test in the file of each layer.
 //!
-//! A layer must initialise, keep its shape between learning and using, have the gradients that
-//! finite differences show, survive being saved and loaded, and give under `vmap` what single runs
-//! give.
+//! It checks that a layer can be initialized, that its output has the same type in training and in
+//! evaluation mode, that its gradients agree with finite differences, that its variables survive
+//! saving and loading, and that `vmap` yields the same values as single runs.
 
 use crate::{Layer, Mode, Model, Node, Vars, input};
 use neurax_tensor::{
     DType, Error, Key, Result, Tensor, Tree, TypeSpec, key, stack, value_and_grad_at, vmap,
 };
 
-/// Checks a layer of one input.
+/// Checks a layer with one input of the given type.
+///
+/// # Examples
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -18,15 +20,15 @@ use neurax_tensor::{
 /// ```
 ///
 /// # Errors
-/// What the layer does not hold to, with the numbers.
+/// If the layer fails a check; the message names the check and shows the values.
 pub fn layer(l: impl Layer, types: &[TypeSpec; 1]) -> Result<()> {
     nodes(|[x]| x.layer(l), types)
 }
 
-/// Checks a function of nodes, with as many inputs as there are types.
+/// Checks a function of nodes with one input for each of `types`.
 ///
 /// # Errors
-/// What the function does not hold to, with the numbers.
+/// If the function fails a check; the message names the check and shows the values.
 pub fn nodes<const N: usize>(
     f: impl FnOnce([Node; N]) -> Node,
     types: &[TypeSpec; N],
@@ -49,11 +51,11 @@ pub fn nodes<const N: usize>(
     batched(&model, &vars, xs)
 }
 
-fn broken(law: &str, why: String) -> Error {
-    Error::new("check", format!("{law}: {why}"))
+fn failed(check: &str, why: String) -> Error {
+    Error::new("check", format!("{check}: {why}"))
 }
 
-/// Random values away from 0, where many activations have a kink.
+/// Returns random values away from 0, where many activations have a kink.
 fn sample(t: &TypeSpec, k: Key) -> Result<Tensor> {
     let ty = t.fixed()?;
     if !ty.dtype.is_float() {
@@ -64,36 +66,37 @@ fn sample(t: &TypeSpec, k: Key) -> Result<Tensor> {
 }
 
 fn shapes(model: &Model, vars: &Vars, xs: &[Tensor]) -> Result<()> {
-    let [used, trained] =
+    let [evaluated, trained] =
         [Mode::Eval, Mode::Train(key(1))].map(|mode| model.apply(vars, xs, &mode).ok());
-    let (used, trained) = (used?, trained?);
-    if used.y().ty()? != trained.y().ty()? {
-        return Err(broken(
-            "shape",
-            format!("{} to learn, but {} to use", trained.y().ty()?, used.y().ty()?),
+    let (evaluated, trained) = (evaluated?, trained?);
+    let (evaluation_type, training_type) = (evaluated.y().ty()?, trained.y().ty()?);
+    if evaluation_type != training_type {
+        return Err(failed(
+            "type",
+            format!("{training_type} in training mode, but {evaluation_type} in evaluation mode"),
         ));
     }
-    match used.state.leaves().iter().zip(trained.state.leaves()).find(|(a, b)| a.0 != b.0) {
+    match evaluated.state.leaves().iter().zip(trained.state.leaves()).find(|(a, b)| a.0 != b.0) {
         Some((a, _)) => {
-            Err(broken("state", format!("learning changes what state there is: `{}`", a.0)))
+            Err(failed("state", format!("training mode adds or removes the state `{}`", a.0)))
         }
         None => Ok(()),
     }
 }
 
-/// Along one random direction in parameters and inputs, in f64: the gradient's slope against a
-/// central difference.
+/// Compares the directional derivative along one random direction in parameters and inputs with a
+/// central difference, in f64.
 fn gradients(model: &Model, vars: &Vars, xs: &[Tensor]) -> Result<()> {
     let wide = |t: &Tensor| if t.dtype().is_float() { t.to(DType::F64) } else { t.clone() };
-    let (floats, fixed): (Vec<_>, Vec<_>) =
+    let (floats, others): (Vec<_>, Vec<_>) =
         xs.iter().map(wide).enumerate().partition(|(_, x)| x.dtype().is_float());
-    let (places, floats): (Vec<usize>, Vec<Tensor>) = floats.into_iter().unzip();
+    let (positions, floats): (Vec<usize>, Vec<Tensor>) = floats.into_iter().unzip();
     let at = (vars.params.map_leaves(wide), floats);
     let state = vars.state.map_leaves(wide);
     let mode = Mode::Train(key(3));
     let loss = |(params, floats): (crate::Params, Vec<Tensor>)| {
         let mut all: Vec<(usize, Tensor)> =
-            places.iter().copied().zip(floats).chain(fixed.iter().cloned()).collect();
+            positions.iter().copied().zip(floats).chain(others.iter().cloned()).collect();
         all.sort_by_key(|(i, _)| *i);
         let xs: Vec<Tensor> = all.into_iter().map(|(_, x)| x).collect();
         let y = model.apply_with(&params, &state, xs, &mode).y().to(DType::F64);
@@ -114,9 +117,9 @@ fn gradients(model: &Model, vars: &Vars, xs: &[Tensor]) -> Result<()> {
         slope += (g.1 * d.1).sum(..).item()?;
     }
     if (slope - difference).abs() > 1e-6 * (1.0 + slope.abs()) {
-        return Err(broken(
+        return Err(failed(
             "gradient",
-            format!("the slope is {slope}, but differences give {difference}"),
+            format!("expected the slope {difference} of a finite difference, got {slope}"),
         ));
     }
     Ok(())
@@ -129,11 +132,11 @@ fn saved(model: &Model, vars: &Vars, xs: &[Tensor]) -> Result<()> {
     let path = std::env::temp_dir()
         .join(format!("neurax-check-{}-{unique}.safetensors", std::process::id()));
     let back = vars.save(&path).and_then(|()| Vars::load(&path));
-    // A file that could not be removed is the system's to clean up.
+    // A file that cannot be removed is left to the cleanup of the system's temporary folder.
     let _ = std::fs::remove_file(&path);
     let run = |vars: &Vars| model.apply(vars, xs, &Mode::Eval).y().to(DType::F64).to_vec::<f64>();
     if run(vars)? != run(&back?)? {
-        return Err(broken("save and load", "other outputs than before".into()));
+        return Err(failed("save and load", "the outputs differ after loading".into()));
     }
     Ok(())
 }
@@ -152,14 +155,16 @@ fn batched(model: &Model, vars: &Vars, xs: Vec<Tensor>) -> Result<()> {
     let together: Vec<Tensor> = (0..xs.len())
         .map(|i| stack(rows.iter().map(|r| r[i].clone()).collect::<Vec<_>>(), 0))
         .collect();
-    let (one, other) = (vmap(f)(together).ok()?, stack(&single, 0).ok()?);
-    if one.ty()? != other.ty()? {
-        return Err(broken("vmap", format!("{}, but single runs give {}", one.ty()?, other.ty()?)));
+    let (batch, runs) = (vmap(f)(together).ok()?, stack(&single, 0).ok()?);
+    let (got, expected) = (batch.ty()?, runs.ty()?);
+    if got != expected {
+        return Err(failed("vmap", format!("expected {expected} as from single runs, got {got}")));
     }
-    let apart = (one.to(DType::F64) - other.to(DType::F64)).abs();
-    let scale = 1.0 + other.to(DType::F64).abs().to_vec::<f64>()?.into_iter().fold(0.0, f64::max);
-    match apart.to_vec::<f64>()?.into_iter().find(|d| *d > 1e-5 * scale) {
-        Some(d) => Err(broken("vmap", format!("differs from single runs by {d}"))),
+    let runs = runs.to(DType::F64);
+    let difference = (batch.to(DType::F64) - &runs).abs();
+    let scale = 1.0 + runs.abs().to_vec::<f64>()?.into_iter().fold(0.0, f64::max);
+    match difference.to_vec::<f64>()?.into_iter().find(|d| *d > 1e-5 * scale) {
+        Some(d) => Err(failed("vmap", format!("differs from single runs by {d}"))),
         None => Ok(()),
     }
 }

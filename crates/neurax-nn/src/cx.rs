@@ -1,89 +1,98 @@
-//! What a layer asks for beside its inputs: variables, the mode, randomness.
+//! The context of a layer: variables, the mode, random keys.
 
 use crate::init::Init;
 use crate::{Mode, Params, Vars};
 use neurax_tensor::{Dim, Error, IntoShape, Key, Tensor};
 
-/// The context of one layer in one application of a model. Layers ask it for parameters, state and
-/// random keys; shapes are known here, so a parameter's shape is written once, as a function of the
-/// inputs.
+/// The context of one layer in one application of a model. Layers get their parameters, state and
+/// random keys from it. The shapes of the inputs are known in `apply`, so that the shape of a
+/// parameter is written once, in terms of these.
 #[derive(Debug)]
 pub struct Cx<'m> {
     path: &'m str,
     mode: &'m Mode,
-    from: From<'m>,
+    source: VariableSource<'m>,
+    /// The variables that this application creates or changes.
     new: &'m mut Vars,
+    /// The number of random keys that were drawn so far.
     draws: u32,
 }
 
-/// Where variables come from: they are made by `init`, or given to `apply`.
+/// The source of variables.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum From<'m> {
+pub(crate) enum VariableSource<'m> {
+    /// `init`: variables are created with initializers and this key.
     Key(&'m Key),
+    /// `apply`: variables are looked up.
     Vars { params: &'m Params, state: &'m Params },
 }
 
 impl<'m> Cx<'m> {
-    pub(crate) fn new(path: &'m str, mode: &'m Mode, from: From<'m>, new: &'m mut Vars) -> Cx<'m> {
-        Cx { path, mode, from, new, draws: 0 }
+    pub(crate) fn new(
+        path: &'m str,
+        mode: &'m Mode,
+        source: VariableSource<'m>,
+        new: &'m mut Vars,
+    ) -> Cx<'m> {
+        Cx { path, mode, source, new, draws: 0 }
     }
 
-    /// The parameter of that name. `init` makes it when the model is initialised; afterwards it
-    /// must have that shape. Names hold no dot: the path of a leaf is `params.<layer>.<name>`.
+    /// Returns the parameter `name` of this layer. When the model is initialized, `init` creates it
+    /// with the given shape; afterwards it must have that shape. `name` must not contain a dot,
+    /// because the path of a leaf is `params.<layer>.<name>`.
     #[track_caller]
     pub fn param(&mut self, name: &str, shape: impl IntoShape, init: Init) -> Tensor {
-        self.variable(Kind::Param, name, shape.dims(), init)
+        self.variable(VariableKind::Param, name, shape.dims(), init)
     }
 
-    /// The state of that name, as the last call left it; [`Cx::set`] leaves it to the next one.
+    /// Returns the state `name` of this layer, as the previous call set it with [`Cx::set`]; `init`
+    /// creates the first value.
     #[track_caller]
     pub fn state(&mut self, name: &str, shape: impl IntoShape, init: Init) -> Tensor {
-        self.variable(Kind::State, name, shape.dims(), init)
+        self.variable(VariableKind::State, name, shape.dims(), init)
     }
 
-    /// Leaves `value` as the state of that name to the next call. A model that is being initialised
-    /// keeps its first state.
+    /// Sets the state `name` of this layer to `value` for the next call. Has no effect while the
+    /// model is being initialized.
     pub fn set(&mut self, name: &str, value: Tensor) {
-        if let From::Vars { .. } = self.from {
+        if let VariableSource::Vars { .. } = self.source {
             self.new.state.entry(self.path.into()).or_default().insert(name.into(), value);
         }
     }
 
-    /// Is the model being trained?
+    /// Returns true if the model is applied in training mode.
     pub fn training(&self) -> bool {
         matches!(self.mode, Mode::Train(_))
     }
 
-    /// A random key of this layer's own, another one at each call; `None` unless the model is being
-    /// trained.
+    /// Returns a random key for this layer, a different one at each call, or `None` in evaluation
+    /// mode.
     ///
-    /// It is derived from the mode's key and the layer's path, so it does not change when other
-    /// layers come or go.
+    /// The key is derived from the key of the mode and the path of the layer, so it does not change
+    /// if other layers are added or removed.
     pub fn key(&mut self) -> Option<Key> {
         let Mode::Train(key) = self.mode else { return None };
         self.draws += 1;
         Some(derive(key, self.path).fold_in(self.draws))
     }
 
-    /// The path of this layer in its model, e.g. `dense_1`.
+    /// Returns the path of this layer in its model, e.g. `dense_1`.
     pub fn path(&self) -> &str {
         self.path
     }
 
     #[track_caller]
-    fn variable(&mut self, kind: Kind, name: &str, dims: Vec<Dim>, init: Init) -> Tensor {
+    fn variable(&mut self, kind: VariableKind, name: &str, dims: Vec<Dim>, init: Init) -> Tensor {
         let shape = match sizes(&dims) {
             Ok(shape) if !name.contains('.') => shape,
             Ok(_) => {
-                return fail(
-                    kind,
-                    format!("`{name}` holds a dot: a dot separates layer and name in files"),
-                );
+                let why = "expected a name without a dot, which separates layer and name in files";
+                return kind.fail(format!("{why}, got `{name}`"));
             }
-            Err(why) => return fail(kind, format!("`{name}`: {why}")),
+            Err(why) => return kind.fail(format!("`{name}`: {why}")),
         };
-        match self.from {
-            From::Key(key) => {
+        match self.source {
+            VariableSource::Key(key) => {
                 let value = init.make(&derive(&derive(key, self.path), name), &shape);
                 kind.of_mut(self.new)
                     .entry(self.path.into())
@@ -91,20 +100,20 @@ impl<'m> Cx<'m> {
                     .insert(name.into(), value.clone());
                 value
             }
-            From::Vars { params, state } => {
-                let from = if let Kind::Param = kind { params } else { state };
-                match from.get(self.path).and_then(|layer| layer.get(name)) {
+            VariableSource::Vars { params, state } => {
+                let found = match kind {
+                    VariableKind::Param => params,
+                    VariableKind::State => state,
+                };
+                match found.get(self.path).and_then(|layer| layer.get(name)) {
                     Some(t) if t.error().is_some() || *t.shape() == shape[..] => t.clone(),
-                    Some(t) => fail(
-                        kind,
-                        format!("`{name}` is {}, but {shape:?} is needed here", t.shape()),
-                    ),
-                    None => fail(
-                        kind,
-                        format!(
-                            "`{name}` is missing from the variables; `init` of this model makes them"
-                        ),
-                    ),
+                    Some(t) => {
+                        let got = t.shape();
+                        kind.fail(format!("expected `{name}` of shape {shape:?}, got {got}"))
+                    }
+                    None => kind.fail(format!(
+                        "missing `{name}`; create the variables with `init` of this model"
+                    )),
                 }
             }
         }
@@ -112,37 +121,41 @@ impl<'m> Cx<'m> {
 }
 
 #[derive(Clone, Copy)]
-enum Kind {
+enum VariableKind {
     Param,
     State,
 }
 
-impl Kind {
+impl VariableKind {
     fn of_mut(self, vars: &mut Vars) -> &mut Params {
         match self {
-            Kind::Param => &mut vars.params,
-            Kind::State => &mut vars.state,
+            VariableKind::Param => &mut vars.params,
+            VariableKind::State => &mut vars.state,
         }
     }
-}
 
-#[track_caller]
-fn fail(kind: Kind, why: String) -> Tensor {
-    Tensor::from_error(Error::new(if let Kind::Param = kind { "param" } else { "state" }, why))
+    #[track_caller]
+    fn fail(self, why: String) -> Tensor {
+        let op = match self {
+            VariableKind::Param => "param",
+            VariableKind::State => "state",
+        };
+        Tensor::from_error(Error::new(op, why))
+    }
 }
 
 fn sizes(dims: &[Dim]) -> Result<Vec<usize>, String> {
     let size = |d: &Dim| match d {
         Dim::Size(n) => Ok(*n),
-        other => Err(format!("a size is needed for each axis, not {other:?}")),
+        other => Err(format!("expected a size for each axis, got {other:?}")),
     };
     dims.iter().map(size).collect()
 }
 
-/// The key for a thing of that name: 64 bits of its hash folded in, so that two names never meet.
+/// Derives a key for `name` by folding in a 64-bit hash, which makes collisions improbable.
 fn derive(key: &Key, name: &str) -> Key {
-    // FNV-1a (http://www.isthe.com/chongo/tech/comp/fnv/): the same on every machine, unlike std's
-    // hashers.
+    // FNV-1a (http://www.isthe.com/chongo/tech/comp/fnv/): it is the same on every machine, unlike
+    // the hashers of std.
     let hash = name
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ b as u64).wrapping_mul(0x0100_0000_01b3));

@@ -1,13 +1,13 @@
-//! Initial values of parameters.
+//! Initializers of parameters.
 //!
-//! An [`Init`] is a function of a key and a shape. Kernels have their outputs along the last axis
-//! and their inputs along the one before it; axes further left are the window of a convolution.
+//! An [`Init`] is a function of a key and a shape. A kernel has its outputs along the last axis and
+//! its inputs along the axis before it; further axes are the window of a convolution.
 
 use neurax_tensor::{Key, Tensor};
 use std::fmt;
 use std::sync::Arc;
 
-/// How a parameter starts: see the functions of this module.
+/// An initializer of a parameter: see the functions of this module.
 #[derive(Clone)]
 pub struct Init {
     name: &'static str,
@@ -15,11 +15,13 @@ pub struct Init {
 }
 
 impl Init {
-    /// Any function of a key and a shape.
+    /// Creates an initializer from a function of a key and a shape.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
-    /// let diagonal = init::Init::new("diagonal", |_, shape| Tensor::eye(shape.first().copied().unwrap_or(1)));
+    /// let diagonal = init::Init::new("diagonal", |_, shape| Tensor::eye(shape[0]));
     /// assert_eq!(diagonal.make(&key(0), &[2, 2]).to_vec::<f32>()?, [1.0, 0.0, 0.0, 1.0]);
     /// # Ok::<(), Error>(())
     /// ```
@@ -30,7 +32,7 @@ impl Init {
         Init { name, make: Arc::new(make) }
     }
 
-    /// A value of that shape.
+    /// Returns an initial value of the given shape.
     pub fn make(&self, key: &Key, shape: &[usize]) -> Tensor {
         (self.make)(key, shape)
     }
@@ -42,33 +44,33 @@ impl fmt::Debug for Init {
     }
 }
 
-/// All zeros.
+/// Initializes with zeros.
 pub fn zeros() -> Init {
     Init::new("zeros", |_, s| Tensor::zeros(s))
 }
 
-/// All ones.
+/// Initializes with ones.
 pub fn ones() -> Init {
     Init::new("ones", |_, s| Tensor::ones(s))
 }
 
-/// All `x`.
+/// Initializes with `x`.
 pub fn constant(x: f64) -> Init {
     Init::new("constant", move |_, s| Tensor::zeros(s) + x)
 }
 
-/// Evenly between `low` and `high`.
+/// Initializes with a uniform distribution over `low..high`.
 pub fn uniform(low: f64, high: f64) -> Init {
     Init::new("uniform", move |k, s| k.uniform(s) * (high - low) + low)
 }
 
-/// Around 0, with that standard deviation.
+/// Initializes with a normal distribution of mean 0 and the given standard deviation.
 pub fn normal(deviation: f64) -> Init {
     Init::new("normal", move |k, s| k.normal(s) * deviation)
 }
 
-/// Uniform with variance 2 / (inputs + outputs): Glorot and Bengio, 2010
-/// (<https://proceedings.mlr.press/v9/glorot10a.html>).
+/// Initializes with a uniform distribution of variance 2 / (inputs + outputs): Glorot and Bengio,
+/// 2010 (<https://proceedings.mlr.press/v9/glorot10a.html>).
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -81,33 +83,36 @@ pub fn glorot_uniform() -> Init {
     scaled_uniform("glorot_uniform", |fan| 2.0 / (fan.inputs + fan.outputs))
 }
 
-/// Normal with variance 2 / (inputs + outputs): Glorot and Bengio, 2010.
+/// Initializes with a normal distribution of variance 2 / (inputs + outputs): Glorot and Bengio,
+/// 2010.
 pub fn glorot_normal() -> Init {
     scaled_normal("glorot_normal", |fan| 2.0 / (fan.inputs + fan.outputs))
 }
 
-/// Uniform with variance 2 / inputs, for relu: He et al., 2015
+/// Initializes with a uniform distribution of variance 2 / inputs, for relu: He et al., 2015
 /// (<https://arxiv.org/abs/1502.01852>).
 pub fn he_uniform() -> Init {
     scaled_uniform("he_uniform", |fan| 2.0 / fan.inputs)
 }
 
-/// Normal with variance 2 / inputs, for relu: He et al., 2015.
+/// Initializes with a normal distribution of variance 2 / inputs, for relu: He et al., 2015.
 pub fn he_normal() -> Init {
     scaled_normal("he_normal", |fan| 2.0 / fan.inputs)
 }
 
-/// Uniform with variance 1 / inputs: LeCun et al., Efficient BackProp, 1998.
+/// Initializes with a uniform distribution of variance 1 / inputs: LeCun et al., Efficient
+/// BackProp, 1998.
 pub fn lecun_uniform() -> Init {
     scaled_uniform("lecun_uniform", |fan| 1.0 / fan.inputs)
 }
 
-/// Normal with variance 1 / inputs, for selu: LeCun et al., Efficient BackProp, 1998.
+/// Initializes with a normal distribution of variance 1 / inputs, for selu: LeCun et al., Efficient
+/// BackProp, 1998.
 pub fn lecun_normal() -> Init {
     scaled_normal("lecun_normal", |fan| 1.0 / fan.inputs)
 }
 
-/// How many inputs one output has, and the other way round.
+/// The fan of a kernel: the number of inputs of one output, and of outputs of one input.
 struct Fan {
     inputs: f64,
     outputs: f64,
@@ -120,8 +125,8 @@ impl Fan {
             [n] => (*n, *n, &[][..]),
             [window @ .., i, o] => (*i, *o, window),
         };
-        // In floats, as nobody has looked yet whether there is memory for such a shape. An empty
-        // kernel has no variance to get right; 1 keeps the number finite.
+        // In floats, because the product of sizes that were not checked yet could overflow. The
+        // variance of an empty kernel does not matter; 1 keeps it finite.
         let times = |n: usize| window.iter().fold(n as f64, |n, &w| n * w as f64).max(1.0);
         Fan { inputs: times(inputs), outputs: times(outputs) }
     }
@@ -150,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn variances_are_what_the_papers_say() {
+    fn variances_are_those_of_the_papers() {
         for (init, variance) in [
             (glorot_uniform(), 0.02),
             (glorot_normal(), 0.02),
@@ -166,17 +171,17 @@ mod tests {
             assert!(mean.abs() < 4.0 * (variance / 2400.0f64).sqrt(), "{name}: mean {mean}");
             assert!(
                 (found / variance - 1.0).abs() < 0.12,
-                "{name}: variance {found}, not {variance}"
+                "{name}: expected variance {variance}, got {found}"
             );
         }
     }
 
     #[test]
-    fn a_convolution_counts_its_window() {
+    fn the_fan_of_a_convolution_includes_its_window() {
         let fan = Fan::of(&[3, 3, 16, 32]);
         assert_eq!((fan.inputs, fan.outputs), (144.0, 288.0));
-        let absurd = Fan::of(&[1 << 40, 1 << 40, 3, 0]);
-        assert_eq!((absurd.inputs, absurd.outputs), (3.0 * 2f64.powi(80), 1.0));
+        let huge = Fan::of(&[1 << 40, 1 << 40, 3, 0]);
+        assert_eq!((huge.inputs, huge.outputs), (3.0 * 2f64.powi(80), 1.0));
         assert_eq!(constant(2.5).make(&key(0), &[2]).to_vec::<f32>().unwrap(), [2.5, 2.5]);
         assert_eq!(glorot_uniform().make(&key(0), &[0, 3]).shape(), [0, 3]);
     }

@@ -1,10 +1,10 @@
 //! Layers, losses, metrics, optimizers, initializers and models.
 //!
-//! A model is drawn as a graph of [`Node`]s and is a pure function: it takes variables and inputs
-//! and gives outputs and new state. Losses and metrics are functions of `(&prediction, &target)`;
-//! optimizers are values that chain. Nothing here loops, prints or holds state: that is what
-//! `neurax-train` does. Users have this crate as `neurax::nn`; start with [`input`], the methods of
-//! [`Node`], and [`Model`].
+//! A model is built as a graph of [`Node`]s and is a pure function: it takes variables and inputs
+//! and returns outputs and new state. Losses and metrics are functions of `(&prediction, &target)`;
+//! optimizers are values that can be chained. Nothing here loops, prints or holds state; that is
+//! the task of `neurax-train`. Users import this crate as `neurax::nn`; start with [`input`], the
+//! methods of [`Node`], and [`Model`].
 //!
 //! ```
 //! use neurax::prelude::*;
@@ -16,7 +16,8 @@
 //! let (x, t) = (Tensor::ones([8, 64]), Tensor::ones([8, 10]) / 10.0);
 //! for _ in 0..3 {
 //!     let (loss, grads) = value_and_grad_at(&vars.params, |p| {
-//!         loss::categorical_cross_entropy(model.apply_with(&p, &vars.state, &x, &Mode::Eval).y(), &t)
+//!         let out = model.apply_with(&p, &vars.state, &x, &Mode::Eval);
+//!         loss::categorical_cross_entropy(out.y(), &t)
 //!     });
 //!     (vars.params, state) = opt.step(&vars.params, &grads, state);
 //!     println!("{}", loss.item()?);

@@ -1,18 +1,17 @@
-//! Losses: functions of exactly `(&prediction, &target)` that give one number, the mean over all
-//! examples.
+//! Losses: functions of `(&prediction, &target)` that return a scalar, the mean over all examples.
 //!
-//! Both have the same shape (integer labels: the prediction's without its last axis), so that a
-//! forgotten axis is an error and not a broadcast.
+//! Prediction and target must have equal shapes (integer labels: the prediction's shape without its
+//! last axis), so that a forgotten axis is an error instead of a broadcast.
 
 use neurax_tensor::{Error, Recorder, Tensor};
 use std::panic::Location;
 
-/// The smallest probability a logarithm is taken of.
-const EPSILON: f64 = 1e-7;
+/// The lower bound of probabilities before the logarithm, as in Keras.
+const MIN_PROBABILITY: f64 = 1e-7;
 
-/// Cross-entropy of probabilities `y` and one-hot (or any) target distributions `t`, both f[..,
-/// classes]: `-Σ t · ln y` over the last axis, then the mean. Probabilities below 1e-7 count as
-/// 1e-7; from logits, [`categorical_cross_entropy_logits`] is exact.
+/// Returns the cross-entropy of probabilities `y` and one-hot (or other) target distributions `t`,
+/// both f[.., classes]: `-Σ t · ln y` over the last axis, then the mean. Probabilities below 1e-7
+/// are raised to 1e-7; [`categorical_cross_entropy_logits`] of logits is exact.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -23,12 +22,12 @@ const EPSILON: f64 = 1e-7;
 #[track_caller]
 pub fn categorical_cross_entropy(y: &Tensor, t: &Tensor) -> Tensor {
     paired("categorical_cross_entropy", y, t, |y, t| {
-        -(t * y.maximum(EPSILON).log()).sum(-1).mean(..)
+        -(t * y.maximum(MIN_PROBABILITY).log()).sum(-1).mean(..)
     })
 }
 
-/// Cross-entropy of logits `y` (before the softmax) and target distributions `t`, both f[..,
-/// classes]: [`Tensor::cross_entropy`], then the mean.
+/// Returns the cross-entropy of logits `y` (before the softmax) and target distributions `t`, both
+/// f[.., classes]: [`Tensor::cross_entropy`], then the mean.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -41,14 +40,16 @@ pub fn categorical_cross_entropy_logits(y: &Tensor, t: &Tensor) -> Tensor {
     paired("categorical_cross_entropy_logits", y, t, |y, t| y.cross_entropy(t).mean(..))
 }
 
-/// Cross-entropy of probabilities `y` f[.., classes] and class numbers `t` i[..]. A class that
-/// there is not makes the loss NaN, as Optax does, and Keras on a GPU: inside a trace values are
-/// unknown. The gradient is that of the other examples.
+/// Returns the cross-entropy of probabilities `y` f[.., classes] and class indices `t` i[..]. An
+/// out-of-range class index yields NaN, as in Optax and in Keras on a GPU, because a traced
+/// function cannot report an error that depends on values; the gradient is that of the other
+/// examples.
 ///
 /// ```
 /// use neurax::prelude::*;
 /// let y = tensor([[0.5, 0.25, 0.25], [0.0, 1.0, 0.0]]);
-/// assert_eq!(loss::sparse_categorical_cross_entropy(&y, &tensor([0, 1])).to_vec::<f32>()?, [0.3465736]);
+/// let loss = loss::sparse_categorical_cross_entropy(&y, &tensor([0, 1]));
+/// assert_eq!(loss.to_vec::<f32>()?, [0.3465736]);
 /// assert!(loss::sparse_categorical_cross_entropy(&y, &tensor([0, 3])).item()?.is_nan());
 /// # Ok::<(), Error>(())
 /// ```
@@ -57,8 +58,8 @@ pub fn sparse_categorical_cross_entropy(y: &Tensor, t: &Tensor) -> Tensor {
     labelled("sparse_categorical_cross_entropy", y, t, |y, t| categorical_cross_entropy(y, &t))
 }
 
-/// Cross-entropy of logits `y` f[.., classes] and class numbers `t` i[..]. A class that there is
-/// not makes the loss NaN, as in [`sparse_categorical_cross_entropy`].
+/// Returns the cross-entropy of logits `y` f[.., classes] and class indices `t` i[..]. An
+/// out-of-range class index yields NaN, as in [`sparse_categorical_cross_entropy`].
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -73,8 +74,8 @@ pub fn sparse_categorical_cross_entropy_logits(y: &Tensor, t: &Tensor) -> Tensor
     })
 }
 
-/// Cross-entropy of probabilities `y` of yes and targets `t` of 0 or 1. Probabilities closer to 0
-/// or 1 than 1e-7 count as that.
+/// Returns the binary cross-entropy of probabilities `y` and targets `t` in 0..=1, then the mean.
+/// `y` and `1 - y` are raised to at least 1e-7.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -84,14 +85,14 @@ pub fn sparse_categorical_cross_entropy_logits(y: &Tensor, t: &Tensor) -> Tensor
 /// ```
 #[track_caller]
 pub fn binary_cross_entropy(y: &Tensor, t: &Tensor) -> Tensor {
-    let log = |p: Tensor| p.maximum(EPSILON).log();
+    let log = |p: Tensor| p.maximum(MIN_PROBABILITY).log();
     paired("binary_cross_entropy", y, t, |y, t| {
         -(t * log(y.clone()) + (1.0 - t) * log(1.0 - y)).mean(..)
     })
 }
 
-/// Cross-entropy of logits `y` of yes and targets `t` of 0 or 1: `max(y, 0) - y·t + ln(1 +
-/// exp(-|y|))`, which never overflows.
+/// Returns the binary cross-entropy of logits `y` and targets `t` in 0..=1, then the mean:
+/// `max(y, 0) - y·t + ln(1 + exp(-|y|))`, which does not overflow.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -104,14 +105,14 @@ pub fn binary_cross_entropy_logits(y: &Tensor, t: &Tensor) -> Tensor {
     paired("binary_cross_entropy_logits", y, t, |y, t| (y.softplus() - y * t).mean(..))
 }
 
-/// The mean squared difference.
+/// Returns the mean squared error.
 ///
 /// ```
 /// use neurax::prelude::*;
 /// assert_eq!(loss::mse(&tensor([1.0, 2.0]), &tensor([1.0, 4.0])).item()?, 2.0);
 /// // A forgotten axis is an error, not a matrix of differences:
 /// let e = loss::mse(&Tensor::zeros([3, 1]), &Tensor::zeros(3)).item().unwrap_err();
-/// assert!(e.to_string().starts_with("mse: the prediction is f32[3, 1], but the target f32[3]"), "{e}");
+/// assert!(e.message().ends_with("of equal shapes, got f32[3, 1] and f32[3]"), "{e}");
 /// # Ok::<(), Error>(())
 /// ```
 #[track_caller]
@@ -122,7 +123,7 @@ pub fn mse(y: &Tensor, t: &Tensor) -> Tensor {
     })
 }
 
-/// The mean absolute difference.
+/// Returns the mean absolute error.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -134,18 +135,20 @@ pub fn mae(y: &Tensor, t: &Tensor) -> Tensor {
     paired("mae", y, t, |y, t| (y - t).abs().mean(..))
 }
 
-/// Huber's loss with `delta` 1: see [`huber_with`].
+/// Returns the Huber loss with a `delta` of 1: see [`huber_with`].
 #[track_caller]
 pub fn huber(y: &Tensor, t: &Tensor) -> Tensor {
     huber_with(y, t, 1.0)
 }
 
-/// Half the square of a difference up to `delta`, linear beyond, so that outliers do not rule
-/// (Huber, 1964). As a loss: `|y, t| loss::huber_with(y, t, 0.5)`.
+/// Returns the mean Huber loss (Huber, 1964): half the square of a difference up to `delta`, linear
+/// beyond, so that outliers do not dominate. As the loss of a trainer:
+/// `|y, t| loss::huber_with(y, t, 0.5)`.
 ///
 /// ```
 /// use neurax::prelude::*;
-/// assert_eq!(loss::huber_with(&tensor([1.0, 5.75]), &Tensor::zeros(2), 2.0).item()?, (0.5 + 9.5) / 2.0);
+/// let loss = loss::huber_with(&tensor([1.0, 5.75]), &Tensor::zeros(2), 2.0);
+/// assert_eq!(loss.item()?, (0.5 + 9.5) / 2.0);
 /// # Ok::<(), Error>(())
 /// ```
 #[track_caller]
@@ -157,7 +160,7 @@ pub fn huber_with(y: &Tensor, t: &Tensor, delta: f64) -> Tensor {
     })
 }
 
-/// A loss of two tensors of one shape.
+/// Computes a loss of two tensors, which must have equal shapes.
 #[track_caller]
 fn paired(
     name: &str,
@@ -168,20 +171,19 @@ fn paired(
     match (y.ty(), t.ty()) {
         (Ok(a), Ok(b)) if a.shape != b.shape => {
             let hint = if name.starts_with("categorical") && b.dtype.is_int() {
-                format!("; class numbers go with `sparse_{name}`")
+                format!("; for class indices use `sparse_{name}`")
             } else {
                 String::new()
             };
-            let why = format!(
-                "the prediction is {a}, but the target {b}: they must have one shape{hint}"
-            );
+            let want = "expected prediction and target of equal shapes";
+            let why = format!("{want}, got {a} and {b}{hint}");
             Tensor::from_error(Error::new(name, why).at(&Location::caller().into()))
         }
         _ => Recorder::of([y, t]).at(Location::caller(), || f(y, t)),
     }
 }
 
-/// A loss of class numbers, by way of one-hot rows.
+/// Computes a loss of class indices by converting them to one-hot rows.
 #[track_caller]
 fn labelled(
     name: &str,
@@ -196,16 +198,17 @@ fn labelled(
     let expected = a.shape.len().checked_sub(1).and_then(|n| a.shape.get(..n));
     if expected != Some(&b.shape[..]) || !b.dtype.is_int() {
         let why = format!(
-            "the prediction is {a}, but the target {b}: class numbers are integers, of the prediction's shape without its last axis"
+            "expected integer class indices of the prediction's shape without its last axis, \
+             got prediction {a} and target {b}"
         );
         return Tensor::from_error(Error::new(name, why).at(&Location::caller().into()));
     }
     let classes = y.dim(-1);
-    // Beside the loss, not in the rows: the value tells of the mistake, the gradient stays that of
-    // the other examples.
-    let stray = (t.lt(0) | t.ge(classes)).any(..).select(f64::NAN, 0.0).to(a.dtype);
+    // NaN is added to the loss instead of being written to the one-hot rows, so that the gradient
+    // of the other examples stays finite.
+    let out_of_range = (t.lt(0) | t.ge(classes)).any(..).select(f64::NAN, 0.0).to(a.dtype);
     let t = t.one_hot(classes).to(a.dtype);
-    Recorder::of([y, &t]).at(Location::caller(), || f(y, t.clone()) + stray.clone())
+    Recorder::of([y, &t]).at(Location::caller(), || f(y, t.clone()) + out_of_range.clone())
 }
 
 #[cfg(test)]
@@ -236,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn certain_and_wrong_is_finite_and_its_gradient_too() {
+    fn a_certain_but_wrong_prediction_has_a_finite_loss_and_gradient() {
         let t = tensor([[1.0, 0.0]]);
         let y = tensor([[0.0, 1.0]]);
         let value = categorical_cross_entropy(&y, &t).item().unwrap();
@@ -252,9 +255,9 @@ mod tests {
         assert_eq!(g.to_vec::<f32>().unwrap(), [0.5, -0.5]);
     }
 
-    /// Backends and export find the loss, and its backward pass, under its name.
+    /// Backends recognize the loss and its backward pass by the name of the composite.
     #[test]
-    fn the_loss_of_logits_and_its_gradient_keep_their_name() {
+    fn the_loss_of_logits_and_its_gradient_keep_the_name_of_the_composite() {
         let graph = |f: neurax_tensor::Jit<'_, Tensor, Tensor>| {
             let stages = f.stages(&tensor([[0.3, -1.2], [1.0, 0.0]]), true).unwrap();
             stages
@@ -290,13 +293,13 @@ mod tests {
         ];
         for f in all {
             let e = f(&Tensor::zeros([3, 1]), &Tensor::zeros(3)).item().unwrap_err();
-            assert!(e.message().contains("they must have one shape"), "{e}");
+            assert!(e.message().contains("prediction and target of equal shapes"), "{e}");
         }
         let e = categorical_cross_entropy(&Tensor::zeros([3, 2]), &tensor([0, 1, 1]))
             .item()
             .unwrap_err()
             .to_string();
-        assert!(e.contains("class numbers go with `sparse_categorical_cross_entropy`"), "{e}");
+        assert!(e.contains("for class indices use `sparse_categorical_cross_entropy`"), "{e}");
         let sparse: [Loss; 2] =
             [sparse_categorical_cross_entropy, sparse_categorical_cross_entropy_logits];
         for f in sparse {
@@ -305,7 +308,7 @@ mod tests {
                     .item()
                     .unwrap_err()
                     .message()
-                    .contains("class numbers are integers")
+                    .contains("expected integer class indices")
             );
             assert!(f(&Tensor::zeros([3, 2]), &tensor([0, 1])).error().is_some());
             assert!(f(&Tensor::zeros(()), &tensor(0)).error().is_some());
@@ -313,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_class_that_there_is_not_gives_nan_and_no_slope() {
+    fn an_out_of_range_class_index_yields_nan_and_a_zero_gradient() {
         let y = tensor([[0.25, 0.5, 0.25], [0.5, 0.25, 0.25]]);
         let sparse: [Loss; 2] =
             [sparse_categorical_cross_entropy, sparse_categorical_cross_entropy_logits];
@@ -336,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_passes_through() {
+    fn errors_of_operands_propagate() {
         let bad = Tensor::zeros(2) + Tensor::zeros(3);
         let first = bad.error().unwrap().to_string();
         for y in [mse(&bad, &tensor(0.0)), sparse_categorical_cross_entropy(&tensor([[1.0]]), &bad)]

@@ -1,12 +1,11 @@
-//! Metrics: numbers to look at while training, named, and averaged over examples.
+//! Metrics: named scores that are reported during training, averaged over examples.
 
 use crate::loss;
 use neurax_tensor::{Error, Tensor};
 use std::fmt;
 use std::sync::Arc;
 
-/// A named function of exactly `(&prediction, &target)` that gives the mean over the examples of a
-/// batch.
+/// A named function of `(&prediction, &target)` that returns the mean over the examples of a batch.
 #[derive(Clone)]
 pub struct Metric {
     name: String,
@@ -14,12 +13,12 @@ pub struct Metric {
 }
 
 impl Metric {
-    /// What it is called.
+    /// Returns the name of the metric.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its value: one number.
+    /// Returns the value of the metric, a scalar, for the predictions `y` and the targets `t`.
     pub fn measure(&self, y: &Tensor, t: &Tensor) -> Tensor {
         (self.f)(y, t)
     }
@@ -31,7 +30,9 @@ impl fmt::Debug for Metric {
     }
 }
 
-/// A metric of one's own.
+/// Creates a custom metric.
+///
+/// # Examples
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -43,13 +44,15 @@ pub fn new(name: &str, f: impl Fn(&Tensor, &Tensor) -> Tensor + Send + Sync + 's
     Metric { name: name.into(), f: Arc::new(f) }
 }
 
-/// The part of the examples whose largest prediction is at the target's class. Targets are one-hot
-/// rows like the predictions, or class numbers.
+/// Returns the accuracy metric: the fraction of examples whose largest prediction is that of the
+/// target's class. Targets are one-hot rows of the predictions' shape, or class indices without the
+/// last axis.
 ///
 /// ```
 /// use neurax::prelude::*;
 /// let y = tensor([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]]);
-/// assert_eq!(metric::accuracy().measure(&y, &tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])).to_vec::<f32>()?, [2.0 / 3.0]);
+/// let one_hot = tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]);
+/// assert_eq!(metric::accuracy().measure(&y, &one_hot).to_vec::<f32>()?, [2.0 / 3.0]);
 /// assert_eq!(metric::accuracy().measure(&y, &tensor([0, 1, 0])).to_vec::<f32>()?, [1.0]);
 /// # Ok::<(), Error>(())
 /// ```
@@ -57,23 +60,26 @@ pub fn accuracy() -> Metric {
     new("accuracy", |y, t| {
         let (Ok(a), Ok(b)) = (y.ty(), t.ty()) else { return y + t };
         if a.shape == b.shape && a.rank() > 0 {
-            return share(&y.argmax(-1).equal(t.argmax(-1)));
+            return fraction_true(&y.argmax(-1).equal(t.argmax(-1)));
         }
         if a.rank() == b.rank() + 1 && a.shape[..b.rank()] == b.shape[..] && b.dtype.is_int() {
-            return share(&y.argmax(-1).equal(t));
+            return fraction_true(&y.argmax(-1).equal(t));
         }
         let why = format!(
-            "the prediction is {a}, but the target {b}: it must be of the same shape, or class numbers without the last axis"
+            "expected a target of the prediction's shape, or class indices without its last axis, \
+             got prediction {a} and target {b}"
         );
         Tensor::from_error(Error::new("accuracy", why))
     })
 }
 
-/// The part of yes-or-no predictions, probabilities, that fall on the target's side of one half.
+/// Returns the binary accuracy metric: the fraction of predicted probabilities that are on the same
+/// side of 0.5 as their targets.
 ///
 /// ```
 /// use neurax::prelude::*;
-/// let value = metric::binary_accuracy().measure(&tensor([0.9, 0.2, 0.7]), &tensor([1.0, 0.0, 0.0]));
+/// let (y, t) = (tensor([0.9, 0.2, 0.7]), tensor([1.0, 0.0, 0.0]));
+/// let value = metric::binary_accuracy().measure(&y, &t);
 /// assert_eq!(value.to_vec::<f32>()?, [2.0 / 3.0]);
 /// # Ok::<(), Error>(())
 /// ```
@@ -81,24 +87,24 @@ pub fn binary_accuracy() -> Metric {
     new("binary_accuracy", |y, t| match (y.ty(), t.ty()) {
         (Ok(a), Ok(b)) if a.shape != b.shape => Tensor::from_error(Error::new(
             "binary_accuracy",
-            format!("the prediction is {a}, but the target {b}: they must have one shape"),
+            format!("expected prediction and target of equal shapes, got {a} and {b}"),
         )),
-        _ => share(&y.gt(0.5).equal(t.gt(0.5))),
+        _ => fraction_true(&y.gt(0.5).equal(t.gt(0.5))),
     })
 }
 
-/// [`loss::mse`] as a metric.
+/// Returns the mean squared error, [`loss::mse`], as a metric.
 pub fn mse() -> Metric {
     new("mse", loss::mse)
 }
 
-/// [`loss::mae`] as a metric.
+/// Returns the mean absolute error, [`loss::mae`], as a metric.
 pub fn mae() -> Metric {
     new("mae", loss::mae)
 }
 
-/// The part that is true.
-fn share(hits: &Tensor) -> Tensor {
+/// Returns the fraction of `hits` that is true.
+fn fraction_true(hits: &Tensor) -> Tensor {
     hits.to(neurax_tensor::DType::F32).mean(..)
 }
 
@@ -108,7 +114,7 @@ mod tests {
     use neurax_tensor::tensor;
 
     #[test]
-    fn accuracy_refuses_what_would_broadcast() {
+    fn accuracy_does_not_broadcast() {
         let e =
             accuracy().measure(&Tensor::zeros([4, 3]), &Tensor::zeros([1, 3])).item().unwrap_err();
         assert!(e.message().contains("f32[4, 3]") && e.message().contains("f32[1, 3]"), "{e}");
@@ -122,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn sequences_count_every_place() {
+    fn sequences_count_every_position() {
         let y = tensor([[[0.0, 1.0], [1.0, 0.0]]]);
         assert_eq!(accuracy().measure(&y, &tensor([[1, 1]])).item().unwrap(), 0.5);
     }

@@ -1,13 +1,14 @@
-//! Learning or using.
+//! Training or evaluation mode.
 
 use neurax_tensor::{Key, Tree};
 
-/// How a model is applied. A [`Tree`], so that it can be an argument of a jitted function.
+/// The mode in which a model is applied. It is a [`Tree`], so that it can be an argument of a
+/// jitted function.
 #[derive(Tree, Clone, Debug)]
 pub enum Mode {
-    /// To learn: dropout drops, running statistics run. All randomness comes from this key; use a
-    /// fresh one each step.
+    /// Training: dropout drops elements, running statistics are updated. All random numbers are
+    /// derived from the key; use a new one in each step.
     Train(Key),
-    /// To use: the same inputs give the same outputs.
+    /// Evaluation: equal inputs yield equal outputs.
     Eval,
 }

@@ -1,7 +1,6 @@
-//! Models: named inputs and outputs over a graph of nodes, and their application as a pure
-//! function.
+//! Models: a graph of nodes with named inputs and outputs, applied as a pure function.
 
-use crate::cx::{Cx, From as VarsFrom};
+use crate::cx::{Cx, VariableSource};
 use crate::node::NodeKind;
 use crate::{Applied, Inputs, Mode, Net, Node, Params, Vars};
 use neurax_tensor::{Dim, Error, Key, Place, Recorder, Result, Tensor, Tree, TypeSpec, eval_shape};
@@ -15,8 +14,10 @@ use std::sync::Arc;
 /// A function of (variables, inputs, mode) with named inputs and outputs. It holds no variables and
 /// is cheap to clone.
 ///
-/// Inputs given without names are taken in the order in which the outputs reach them, depth first;
-/// with several inputs, names say more.
+/// Inputs without names are assigned in the order in which a depth-first search from the outputs
+/// reaches them; with several inputs, pass them by name.
+///
+/// # Examples
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -25,72 +26,78 @@ use std::sync::Arc;
 /// let model = Model::new([("left", &both.dense(1)), ("right", &(&both * 2.0))]);
 ///
 /// let vars = model.init(key(0), &types![f32[_, 2], f32[_, 3]])?;
-/// let out = model.apply(&vars, [("b", Tensor::ones([5, 3])), ("a", Tensor::ones([5, 2]))], &Mode::Eval);
+/// let inputs = [("b", Tensor::ones([5, 3])), ("a", Tensor::ones([5, 2]))];
+/// let out = model.apply(&vars, inputs, &Mode::Eval);
 /// assert_eq!(out["left"].shape(), [5, 1]);
 /// assert_eq!(out["right"].shape(), [5, 4]);
 /// # Ok::<(), Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Model(Arc<Plan>);
+pub struct Model(Arc<ModelGraph>);
 
 #[derive(Debug)]
-struct Plan {
-    /// In an order in which each comes after its inputs.
-    steps: Vec<Step>,
-    /// Places of the inputs in `steps`.
+struct ModelGraph {
+    /// The nodes in topological order.
+    nodes: Vec<ModelNode>,
+    /// The indices of the inputs in `nodes`.
     inputs: Vec<usize>,
-    /// Names of the outputs, and their places.
+    /// The names of the outputs and their indices in `nodes`.
     outputs: Vec<(String, usize)>,
-    /// What is wrong with the model itself; it travels into every application.
+    /// The error if the model itself is invalid; the outputs of every application carry it.
     error: Option<Error>,
 }
 
-/// One node of a model.
+/// A node with its path in a model.
 #[derive(Debug)]
-pub(crate) struct Step {
+pub(crate) struct ModelNode {
     pub(crate) path: String,
     pub(crate) node: Node,
+    /// The indices of the inputs in [`ModelGraph::nodes`].
     inputs: Vec<usize>,
 }
 
 impl Model {
-    /// The model of those outputs.
+    /// Creates a model from its outputs, pairs of a name and a node. Invalid outputs (none, or two
+    /// of the same name) are reported when the model is initialized or applied.
     #[track_caller]
     pub fn new<S: Into<String>, N: Borrow<Node>>(
         outputs: impl IntoIterator<Item = (S, N)>,
     ) -> Model {
-        let at = here();
+        let at = caller_line();
         let outputs: Vec<(String, Node)> =
             outputs.into_iter().map(|(name, n)| (name.into(), n.borrow().clone())).collect();
-        let nodes = in_order(outputs.iter().map(|(_, n)| n));
-        let place: HashMap<usize, usize> =
-            nodes.iter().enumerate().map(|(i, n)| (n.identity(), i)).collect();
-        let of = |n: &Node| place.get(&n.identity()).copied().unwrap_or(0);
-        let mut names = Names::default();
-        let steps: Vec<Step> = nodes
+        let ordered = topological_order(outputs.iter().map(|(_, n)| n));
+        let positions: HashMap<usize, usize> =
+            ordered.iter().enumerate().map(|(i, n)| (n.identity(), i)).collect();
+        // Every output and every input of a node is in `ordered`, so the index exists.
+        let index_of = |n: &Node| positions.get(&n.identity()).copied().unwrap_or(0);
+        let mut paths = UniquePaths::default();
+        let nodes: Vec<ModelNode> = ordered
             .into_iter()
-            .map(|node| Step {
-                path: names.path(node.name()),
-                inputs: node.inputs().iter().map(of).collect(),
+            .map(|node| ModelNode {
+                path: paths.path(node.name()),
+                inputs: node.inputs().iter().map(index_of).collect(),
                 node,
             })
             .collect();
-        let inputs = (0..steps.len())
-            .filter(|&i| matches!(steps[i].node.kind(), NodeKind::Input(_)))
+        let inputs = (0..nodes.len())
+            .filter(|&i| matches!(nodes[i].node.kind(), NodeKind::Input(_)))
             .collect();
-        let outputs = outputs.iter().map(|(name, n)| (name.clone(), of(n))).collect();
-        let mut plan = Plan { steps, inputs, outputs, error: None };
-        plan.error = plan.check().map_err(|e| e.at(&at)).err();
-        Model(Arc::new(plan))
+        let outputs = outputs.iter().map(|(name, n)| (name.clone(), index_of(n))).collect();
+        let mut graph = ModelGraph { nodes, inputs, outputs, error: None };
+        graph.error = graph.check().map_err(|e| e.at(&at)).err();
+        Model(Arc::new(graph))
     }
 
-    /// Makes the variables. A layer's values depend on the key, its path and their names, so they
-    /// stay when other layers come or go. `types` are the inputs' in the model's order; where a
-    /// size is open, any will do.
+    /// Creates the variables. An initial value depends only on the key, the path of its layer and
+    /// its name, so it does not change if other layers are added or removed. `types` are those of
+    /// the inputs in the model's order; `_` stands for any size.
     ///
     /// # Errors
-    /// When the types are not those of the inputs, or a layer cannot take what it gets; the message
-    /// names its path.
+    /// If the types do not fit the declared inputs, or a layer cannot be applied to its inputs; the
+    /// message names the path of the layer.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -104,35 +111,43 @@ impl Model {
         self.init_named(key, types.iter().map(|t| (None, t.clone())).collect())
     }
 
-    /// As [`Model::init`], with the types of inputs by name, or in order where there is none.
+    /// Creates the variables as [`Model::init`] does, with the types of inputs by name, or in order
+    /// for types without a name.
     ///
     /// # Errors
-    /// As [`Model::init`], and when a name is no input's.
+    /// As for [`Model::init`], and if no input has a given name.
     #[track_caller]
     pub fn init_named(&self, key: Key, types: Vec<(Option<String>, TypeSpec)>) -> Result<Vars> {
-        let at = here();
-        self.make(&key, types, &at).map_err(|e| e.at(&at))
+        let at = caller_line();
+        self.try_init(&key, types, &at).map_err(|e| e.at(&at))
     }
 
-    fn make(&self, key: &Key, types: Vec<(Option<String>, TypeSpec)>, at: &Place) -> Result<Vars> {
-        let types = self.place_inputs(types)?;
-        let (mut open, mut named) = (HashMap::new(), HashMap::new());
-        let inputs: Vec<Tensor> = types.iter().map(|t| stand_in(t, 1, &mut open)).collect();
-        let good = inputs
+    fn try_init(
+        &self,
+        key: &Key,
+        types: Vec<(Option<String>, TypeSpec)>,
+        at: &Place,
+    ) -> Result<Vars> {
+        let types = self.in_model_order(types)?;
+        let (mut sizes, mut named) = (HashMap::new(), HashMap::new());
+        let inputs: Vec<Tensor> = types.iter().map(|t| placeholder(t, 1, &mut sizes)).collect();
+        let valid = inputs
             .iter()
             .zip(&types)
             .zip(self.inputs().zip(self.input_dims()))
             .filter(|((x, _), _)| x.error().is_none());
-        for ((x, t), (name, dims)) in good {
-            fit(name, dims, &x.shape(), show(&t.dims), &mut named)?;
+        for ((x, t), (name, dims)) in valid {
+            check_shape(name, dims, &x.shape(), dims_to_string(&t.dims), &mut named)?;
         }
-        let (values, vars) = self.outline(key, inputs);
+        let (values, vars) = self.abstract_values(key, inputs);
         self.collect(&values, Params::new(), at).ok()?;
         vars.ok()
     }
 
-    /// Applies the model: a pure function of tensors, to be used inside `grad`, `jit` and `vmap`
-    /// like any other. What is wrong travels in the outputs.
+    /// Applies the model: a pure function of tensors, which can be used inside of `grad`, `jit` and
+    /// `vmap`. The outputs carry the errors.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -141,7 +156,8 @@ impl Model {
     /// let out = model.apply(&vars, Tensor::ones([4, 3]), &Mode::Eval);
     /// assert_eq!(out.y().shape(), [4, 2]);
     /// let wrong = model.apply(&vars, Tensor::ones([4, 5]), &Mode::Eval);
-    /// assert!(wrong.y().error().is_some_and(|e| e.message().contains("`x` is declared as [_, 3]")));
+    /// let error = wrong.y().error().map(|e| e.message().to_string());
+    /// assert_eq!(error.as_deref(), Some("input `x`: expected shape [_, 3], got [4, 5]"));
     /// # Ok::<(), Error>(())
     /// ```
     #[track_caller]
@@ -149,15 +165,19 @@ impl Model {
         self.apply_with(&vars.params, &vars.state, inputs, mode)
     }
 
-    /// As [`Model::apply`], with parameters and state apart: what differentiating with respect to
-    /// the parameters needs.
+    /// Applies the model with separate parameters and state, to differentiate with respect to the
+    /// parameters only.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
     /// let model = nn::input("x", dims![_, 3]).dense(2);
     /// let vars = model.init(key(0), &types![f32[_, 3]])?;
     /// let (x, t) = (Tensor::ones([4, 3]), Tensor::zeros([4, 2]));
-    /// let (value, grads) = value_and_grad_at(&vars.params, |p| loss::mse(model.apply_with(&p, &vars.state, &x, &Mode::Eval).y(), &t));
+    /// let (value, grads) = value_and_grad_at(&vars.params, |p| {
+    ///     loss::mse(model.apply_with(&p, &vars.state, &x, &Mode::Eval).y(), &t)
+    /// });
     /// assert_eq!(grads["dense"]["bias"].shape(), [2]);
     /// # Ok::<(), Error>(())
     /// ```
@@ -170,19 +190,24 @@ impl Model {
         mode: &Mode,
     ) -> Applied {
         let mut new = Vars { params: Params::new(), state: state.clone() };
-        let steps = match self.place_inputs(inputs.inputs()) {
-            Ok(inputs) => self.walk(VarsFrom::Vars { params, state }, &inputs, mode, &mut new),
-            Err(e) => vec![Tensor::from_error(e); self.0.steps.len()],
+        let values = match self.in_model_order(inputs.inputs()) {
+            Ok(inputs) => {
+                let source = VariableSource::Vars { params, state };
+                self.evaluate(source, &inputs, mode, &mut new)
+            }
+            Err(e) => vec![Tensor::from_error(e); self.0.nodes.len()],
         };
-        self.collect(&steps, new.state, &here())
+        self.collect(&values, new.state, &caller_line())
     }
 
-    /// The model with its variables.
+    /// Binds the model to its variables.
     pub fn bind(&self, vars: Vars) -> Net {
         Net { model: self.clone(), vars }
     }
 
-    /// The paths of the nodes, each after its inputs.
+    /// Returns the paths of the nodes in topological order.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -191,42 +216,48 @@ impl Model {
     /// assert_eq!(model.nodes().collect::<Vec<_>>(), ["x", "dense", "dense_1", "add"]);
     /// ```
     pub fn nodes(&self) -> impl Iterator<Item = &str> {
-        self.0.steps.iter().map(|s| s.path.as_str())
+        self.0.nodes.iter().map(|n| n.path.as_str())
     }
 
-    /// The names of the inputs, in the order in which inputs without names are taken.
+    /// Returns the names of the inputs, in the order in which inputs without names are assigned.
     pub fn inputs(&self) -> impl Iterator<Item = &str> {
-        self.0.inputs.iter().map(|&i| self.0.steps[i].node.name())
+        self.0.inputs.iter().map(|&i| self.0.nodes[i].node.name())
     }
 
-    /// The names of the outputs.
+    /// Returns the names of the outputs.
     pub fn outputs(&self) -> impl Iterator<Item = &str> {
         self.0.outputs.iter().map(|(name, _)| name.as_str())
     }
 
-    /// The value of every node, in order.
-    fn walk(&self, from: VarsFrom, inputs: &[Tensor], mode: &Mode, new: &mut Vars) -> Vec<Tensor> {
-        let mut values: Vec<Tensor> = Vec::with_capacity(self.0.steps.len());
-        let recorder = match from {
-            VarsFrom::Key(_) => Recorder::of(inputs),
-            VarsFrom::Vars { params, .. } => {
+    /// Computes the value of every node in topological order, and writes new variables to `new`.
+    fn evaluate(
+        &self,
+        source: VariableSource,
+        inputs: &[Tensor],
+        mode: &Mode,
+        new: &mut Vars,
+    ) -> Vec<Tensor> {
+        let mut values: Vec<Tensor> = Vec::with_capacity(self.0.nodes.len());
+        let recorder = match source {
+            VariableSource::Key(_) => Recorder::of(inputs),
+            VariableSource::Vars { params, .. } => {
                 Recorder::of(inputs.iter().chain(params.values().flat_map(BTreeMap::values)))
             }
         };
         let (mut inputs, mut named) = (inputs.iter(), HashMap::new());
-        for step in &self.0.steps {
-            let value = match step.node.kind() {
-                NodeKind::Input(dims) => given(&step.path, dims, inputs.next(), &mut named),
+        for n in &self.0.nodes {
+            let value = match n.node.kind() {
+                NodeKind::Input(dims) => checked_input(&n.path, dims, inputs.next(), &mut named),
                 NodeKind::Layer(f) => {
-                    let xs: Vec<Tensor> = step.inputs.iter().map(|&i| values[i].clone()).collect();
+                    let xs: Vec<Tensor> = n.inputs.iter().map(|&i| values[i].clone()).collect();
                     match xs.iter().find(|x| x.error().is_some()) {
-                        Some(bad) => bad.clone(),
-                        None => placed(
-                            recorder.within(&step.path, step.node.at(), || {
-                                f(&mut Cx::new(&step.path, mode, from, new), &xs)
-                            }),
-                            step,
-                        ),
+                        Some(failed) => failed.clone(),
+                        None => {
+                            let y = recorder.within(&n.path, n.node.at(), || {
+                                f(&mut Cx::new(&n.path, mode, source, new), &xs)
+                            });
+                            with_layer_in_error(y, n)
+                        }
                     }
                 }
             };
@@ -235,17 +266,18 @@ impl Model {
         values
     }
 
-    /// The value of every node in type only, and new variables.
-    pub(crate) fn outline(&self, key: &Key, inputs: Vec<Tensor>) -> (Vec<Tensor>, Vars) {
+    /// Computes the types of all nodes without their values, and new variables.
+    pub(crate) fn abstract_values(&self, key: &Key, inputs: Vec<Tensor>) -> (Vec<Tensor>, Vars) {
         let vars = RefCell::new(Vars::default());
-        let walk = |xs: Vec<Tensor>| {
-            self.walk(VarsFrom::Key(key), &xs, &Mode::Eval, &mut vars.borrow_mut())
+        let evaluate = |xs: Vec<Tensor>| {
+            let source = VariableSource::Key(key);
+            self.evaluate(source, &xs, &Mode::Eval, &mut vars.borrow_mut())
         };
-        let values = eval_shape(walk, &inputs);
+        let values = eval_shape(evaluate, &inputs);
         (values, vars.into_inner())
     }
 
-    /// The outputs; an error that has no place yet gets that of the call.
+    /// Collects the outputs. An error without a source line gets that of the call, `at`.
     fn collect(&self, values: &[Tensor], state: Params, at: &Place) -> Applied {
         let output = |(name, i): &(String, usize)| (name.clone(), values[*i].clone().at_place(at));
         let mut outputs: BTreeMap<String, Tensor> = self.0.outputs.iter().map(output).collect();
@@ -256,114 +288,118 @@ impl Model {
         Applied::new(outputs, state, first)
     }
 
-    /// The inputs, or their types, in the model's order.
-    fn place_inputs<T: Clone>(&self, given: Vec<(Option<String>, T)>) -> Result<Vec<T>> {
+    /// Sorts the inputs, or their types, into the model's order.
+    fn in_model_order<T: Clone>(&self, given: Vec<(Option<String>, T)>) -> Result<Vec<T>> {
         let names: Vec<&str> = self.inputs().collect();
-        let list = || format!("the model's inputs are {}", names.join(", "));
-        let mut places: Vec<Option<T>> = vec![None; names.len()];
+        let expected = names.join(", ");
+        let count = given.len();
+        let mut sorted: Vec<Option<T>> = vec![None; names.len()];
         for (i, (name, x)) in given.into_iter().enumerate() {
-            let at = match &name {
-                Some(n) => names
-                    .iter()
-                    .position(|m| m == n)
-                    .ok_or_else(|| wrong(format!("there is no input `{n}`; {}", list())))?,
+            let index = match &name {
+                Some(n) => names.iter().position(|m| m == n).ok_or_else(|| {
+                    invalid(format!("expected one of the inputs {expected}, got `{n}`"))
+                })?,
                 None if i < names.len() => i,
-                None => return Err(wrong(format!("too many inputs; {}", list()))),
+                None => {
+                    let want = format!("expected {} inputs ({expected})", names.len());
+                    return Err(invalid(format!("{want}, got {count}")));
+                }
             };
-            if places[at].replace(x).is_some() {
-                return Err(wrong(format!("input `{}` was given twice", names[at])));
+            if sorted[index].replace(x).is_some() {
+                return Err(invalid(format!("got input `{}` twice", names[index])));
             }
         }
-        let missing = |at: usize| wrong(format!("input `{}` was not given; {}", names[at], list()));
-        places.into_iter().enumerate().map(|(at, x)| x.ok_or_else(|| missing(at))).collect()
+        let missing = |i: usize| {
+            invalid(format!("missing input `{}`; expected the inputs {expected}", names[i]))
+        };
+        sorted.into_iter().enumerate().map(|(i, x)| x.ok_or_else(|| missing(i))).collect()
     }
 
-    /// What was declared of the inputs' shapes.
+    /// Returns the declared dimensions of the inputs.
     pub(crate) fn input_dims(&self) -> impl Iterator<Item = &[Dim]> {
-        self.0.inputs.iter().map(|&i| match self.0.steps[i].node.kind() {
+        self.0.inputs.iter().map(|&i| match self.0.nodes[i].node.kind() {
             NodeKind::Input(dims) => dims.as_slice(),
             NodeKind::Layer(_) => &[],
         })
     }
 
-    pub(crate) fn steps(&self) -> &[Step] {
-        &self.0.steps
+    pub(crate) fn graph_nodes(&self) -> &[ModelNode] {
+        &self.0.nodes
     }
 }
 
-impl Plan {
+impl ModelGraph {
+    /// Checks that the model has outputs and that the names of inputs and of outputs are unique.
     fn check(&self) -> Result<()> {
         let unique = |what: &str, names: Vec<&str>| {
             let mut seen = HashSet::new();
             match names.into_iter().find(|n| !seen.insert(*n)) {
                 Some(n) => {
-                    Err(wrong(format!("two {what}s are called `{n}`; give each its own name")))
+                    Err(invalid(format!("expected unique names of {what}s, got `{n}` twice")))
                 }
                 None => Ok(()),
             }
         };
         if self.outputs.is_empty() {
-            return Err(wrong("a model needs an output".into()));
+            return Err(invalid("expected at least one output, got none".into()));
         }
-        unique("input", self.inputs.iter().map(|&i| self.steps[i].node.name()).collect())?;
+        unique("input", self.inputs.iter().map(|&i| self.nodes[i].node.name()).collect())?;
         unique("output", self.outputs.iter().map(|(name, _)| name.as_str()).collect())
     }
 }
 
-/// The line of the caller.
+/// Returns the source line of the caller.
 #[track_caller]
-fn here() -> Place {
+fn caller_line() -> Place {
     Place::from(Location::caller())
 }
 
-fn wrong(why: String) -> Error {
+fn invalid(why: String) -> Error {
     Error::new("model", why)
 }
 
-/// The result of a layer: an error learns in which layer it happened and where the user wrote that.
-fn placed(y: Tensor, step: &Step) -> Tensor {
+/// Adds the path and the user's line of a layer to its result `y` if that is an error.
+fn with_layer_in_error(y: Tensor, n: &ModelNode) -> Tensor {
     match y.error() {
-        Some(e) => {
-            Tensor::from_error(e.clone().at(&Place::from(step.node.at())).within(&step.path))
-        }
+        Some(e) => Tensor::from_error(e.clone().at(&Place::from(n.node.at())).within(&n.path)),
         None => y,
     }
 }
 
-/// Zeros of a type; open sizes count as `open`, those of one name as the first that was seen under
-/// it.
-pub(crate) fn stand_in(t: &TypeSpec, open: usize, names: &mut HashMap<String, usize>) -> Tensor {
+/// Returns zeros of type `t`. An axis of any size gets the size `any`, a named axis the first size
+/// that `sizes` has for its name.
+pub(crate) fn placeholder(t: &TypeSpec, any: usize, sizes: &mut HashMap<String, usize>) -> Tensor {
     let size = |d: &Dim| match d {
-        Dim::Any => Dim::Size(open),
-        Dim::Named(n) => Dim::Size(*names.entry(n.clone()).or_insert(open)),
+        Dim::Any => Dim::Size(any),
+        Dim::Named(n) => Dim::Size(*sizes.entry(n.clone()).or_insert(any)),
         other => other.clone(),
     };
     Tensor::zeros(t.dims.iter().map(size).collect::<Vec<Dim>>()).to(t.dtype)
 }
 
-/// An input, if it is what was declared.
-fn given<'d>(
+/// Returns the input `x`, or an error if it has not the declared shape.
+fn checked_input<'d>(
     name: &str,
     dims: &'d [Dim],
     x: Option<&Tensor>,
     named: &mut HashMap<&'d str, usize>,
 ) -> Tensor {
     let Some(x) = x else {
-        return Tensor::from_error(wrong(format!("input `{name}` was not given")));
+        return Tensor::from_error(invalid(format!("missing input `{name}`")));
     };
     if x.error().is_some() {
         return x.clone();
     }
     let shape = x.shape();
-    fit(name, dims, &shape, &shape, named).map_or_else(Tensor::from_error, |()| x.clone())
+    check_shape(name, dims, &shape, &shape, named).map_or_else(Tensor::from_error, |()| x.clone())
 }
 
-/// Is that shape what was declared? The message shows it as `given`.
-fn fit<'d>(
+/// Checks that `shape` fits the declared `dims`; the message shows `shape` as `got`.
+fn check_shape<'d>(
     name: &str,
     dims: &'d [Dim],
     shape: &[usize],
-    given: impl fmt::Display,
+    got: impl fmt::Display,
     named: &mut HashMap<&'d str, usize>,
 ) -> Result<()> {
     if fits(dims, shape, named) {
@@ -373,18 +409,15 @@ fn fit<'d>(
         Dim::Named(name) => named
             .get(name.as_str())
             .filter(|size| *size != n)
-            .map(|size| format!(", where {name} is {size}")),
+            .map(|size| format!(" with {name} = {size}")),
         _ => None,
     };
-    let held: Vec<String> = dims.iter().zip(shape).filter_map(other).collect();
-    Err(wrong(format!(
-        "input `{name}` is declared as {}, but {given} was given{}",
-        show(dims),
-        held.concat()
-    )))
+    let known: Vec<String> = dims.iter().zip(shape).filter_map(other).collect();
+    let expected = format!("{}{}", dims_to_string(dims), known.concat());
+    Err(invalid(format!("input `{name}`: expected shape {expected}, got {got}")))
 }
 
-/// Does a shape fit, with sizes of one name being one size over all inputs?
+/// Returns true if `shape` fits `dims`. Axes with equal names must have equal sizes in all inputs.
 fn fits<'d>(dims: &'d [Dim], shape: &[usize], named: &mut HashMap<&'d str, usize>) -> bool {
     let mut fits = |(d, &n): (&'d Dim, &usize)| match d {
         Dim::Any => true,
@@ -395,14 +428,14 @@ fn fits<'d>(dims: &'d [Dim], shape: &[usize], named: &mut HashMap<&'d str, usize
     dims.len() == shape.len() && dims.iter().zip(shape).all(&mut fits)
 }
 
-fn show(dims: &[Dim]) -> String {
+fn dims_to_string(dims: &[Dim]) -> String {
     let each: Vec<String> = dims.iter().map(|d| d.to_string()).collect();
     format!("[{}]", each.join(", "))
 }
 
-/// Nodes below those outputs, each after its inputs. A loop, not a recursion: models may be deeper
-/// than the stack.
-fn in_order<'n>(outputs: impl Iterator<Item = &'n Node>) -> Vec<Node> {
+/// Returns all nodes that `outputs` depend on in topological order. The search is iterative,
+/// because a recursive one would overflow the stack for a deep model.
+fn topological_order<'n>(outputs: impl Iterator<Item = &'n Node>) -> Vec<Node> {
     let (mut done, mut order) = (HashSet::new(), Vec::new());
     for output in outputs {
         let mut open = vec![(output, 0)];
@@ -425,14 +458,16 @@ fn in_order<'n>(outputs: impl Iterator<Item = &'n Node>) -> Vec<Node> {
     order
 }
 
-/// Paths: the name, and for later ones of the same name `_1`, `_2`, ..
+/// A generator of unique paths: a name, and for later nodes of the same name the suffixes `_1`,
+/// `_2`, ..
 #[derive(Default)]
-struct Names {
+struct UniquePaths {
     taken: HashSet<String>,
+    /// The next suffix of each name; 0 is no suffix.
     next: HashMap<String, usize>,
 }
 
-impl Names {
+impl UniquePaths {
     fn path(&mut self, name: &str) -> String {
         let n = self.next.entry(name.into()).or_default();
         loop {
@@ -463,21 +498,24 @@ impl From<&Model> for Model {
     }
 }
 
-/// A node is the model of its one output, `y`.
+/// A node can be used as the model with this node as its only output, `y`.
 impl Node {
-    /// See [`Model::init`].
+    /// Creates the variables: see [`Model::init`].
+    ///
+    /// # Errors
+    /// As for [`Model::init`].
     #[track_caller]
     pub fn init(&self, key: Key, types: &[TypeSpec]) -> Result<Vars> {
         self.model().init(key, types)
     }
 
-    /// See [`Model::apply`].
+    /// Applies the model: see [`Model::apply`].
     #[track_caller]
     pub fn apply(&self, vars: &Vars, inputs: impl Inputs, mode: &Mode) -> Applied {
         self.model().apply(vars, inputs, mode)
     }
 
-    /// See [`Model::apply_with`].
+    /// Applies the model with separate parameters and state: see [`Model::apply_with`].
     #[track_caller]
     pub fn apply_with(
         &self,
@@ -489,12 +527,12 @@ impl Node {
         self.model().apply_with(params, state, inputs, mode)
     }
 
-    /// See [`Model::bind`].
+    /// Binds the model to its variables: see [`Model::bind`].
     pub fn bind(&self, vars: Vars) -> Net {
         self.model().bind(vars)
     }
 
-    /// See [`Model::summary`].
+    /// Returns a table of the layers: see [`Model::summary`].
     pub fn summary(&self) -> String {
         self.model().summary()
     }

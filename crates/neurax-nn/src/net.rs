@@ -1,4 +1,4 @@
-//! A model and its variables in one: what importing gives and inference takes.
+//! A model together with its variables, for inference.
 
 use crate::{Applied, Inputs, Mode, Model, Vars};
 
@@ -14,14 +14,14 @@ use crate::{Applied, Inputs, Mode, Model, Vars};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Net {
-    /// The function.
+    /// The model, a pure function.
     pub model: Model,
-    /// Its variables.
+    /// The variables of the model.
     pub vars: Vars,
 }
 
 impl Net {
-    /// Applies the model to use it, not to train it.
+    /// Applies the model in evaluation mode.
     #[track_caller]
     pub fn apply(&self, inputs: impl Inputs) -> Applied {
         self.model.apply(&self.vars, inputs, &Mode::Eval)

@@ -8,8 +8,9 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 use std::panic::Location;
 use std::sync::Arc;
 
-/// A node of a model's graph: an input, or a layer applied to other nodes. Cheap to clone. Nodes are
-/// combined with methods, operators and functions; a [`Model`] is created from its output nodes.
+/// A node of a model's graph: an input, or a layer applied to other nodes. Cheap to clone. Nodes
+/// are combined with methods, operators and functions; a [`Model`] is created from its output
+/// nodes.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -70,7 +71,8 @@ type LayerFn = dyn Fn(&mut Cx, &[Tensor]) -> Tensor + Send + Sync;
 ///     }
 /// }
 ///
-/// let model = nn::input("x", dims![_]).layer(Shift(1.0)).layer(Shift(2.0)).named("second").model();
+/// let shifted = nn::input("x", dims![_]).layer(Shift(1.0));
+/// let model = shifted.layer(Shift(2.0)).named("second").model();
 /// assert_eq!(model.nodes().collect::<Vec<_>>(), ["x", "shift", "second"]);
 /// ```
 #[diagnostic::on_unimplemented(

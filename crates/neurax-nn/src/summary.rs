@@ -1,14 +1,16 @@
-//! The table of a model.
+//! The summary table of a model.
 
-use crate::model::stand_in;
+use crate::model::placeholder;
 use crate::vars::elements;
 use crate::{Model, Vars};
 use neurax_tensor::{DType, Dim, Tensor, Type, TypeSpec, key};
 use std::collections::HashMap;
 
 impl Model {
-    /// A table of the layers: their paths, the types of what they give, how many parameters they
-    /// have; and the totals. A layer that cannot take what it gets shows its error.
+    /// Returns a table of the layers: paths, output types, numbers of parameters and their total. A
+    /// layer that cannot be applied to its inputs shows its error.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -26,37 +28,38 @@ impl Model {
     /// ");
     /// ```
     pub fn summary(&self) -> String {
-        // Two sizes for what is open: an axis whose size differs between the two is open, too.
+        // Axes of any size get two different sizes; an output axis that differs between the two
+        // runs has any size, too.
         let (small, vars) = self.values_for(2);
         let (large, _) = self.values_for(3);
         let rows: Vec<[String; 3]> = self
-            .steps()
+            .graph_nodes()
             .iter()
             .zip(small.iter().zip(&large))
-            .map(|(step, (a, b))| {
-                [step.path.clone(), output(a, b), grouped(parameters(&vars, &step.path))]
-            })
+            .map(|(n, (a, b))| [n.path.clone(), output(a, b), grouped(parameters(&vars, &n.path))])
             .collect();
         table(&rows, &grouped(vars.size()))
     }
 
-    fn values_for(&self, open: usize) -> (Vec<Tensor>, Vars) {
-        let mut names = HashMap::new();
+    /// Returns the types of all nodes and the variables, if input axes of any size have size `any`.
+    fn values_for(&self, any: usize) -> (Vec<Tensor>, Vars) {
+        let mut sizes = HashMap::new();
         let types =
             self.input_dims().map(|dims| TypeSpec { dtype: DType::F32, dims: dims.to_vec() });
-        self.outline(&key(0), types.map(|t| stand_in(&t, open, &mut names)).collect())
+        self.abstract_values(&key(0), types.map(|t| placeholder(&t, any, &mut sizes)).collect())
     }
 }
 
 fn output(a: &Tensor, b: &Tensor) -> String {
     match (a.ty(), b.ty()) {
-        (Ok(a), Ok(b)) if a.rank() == b.rank() => opened(&a, &b).to_string(),
+        (Ok(a), Ok(b)) if a.rank() == b.rank() => generalized(&a, &b).to_string(),
         (Ok(a), _) => a.to_string(),
         (Err(e), _) => e.to_string(),
     }
 }
 
-fn opened(a: &Type, b: &Type) -> TypeSpec {
+/// Returns the type of both, with `_` for each axis whose size differs.
+fn generalized(a: &Type, b: &Type) -> TypeSpec {
     let dims = a
         .shape
         .iter()
@@ -81,7 +84,7 @@ fn table(rows: &[[String; 3]], total: &str) -> String {
     format!("{}{rule}{body}{rule}{}", line(head[0], head[1], head[2]), line("total", "", total))
 }
 
-/// `1234567` as `1,234,567`.
+/// Formats `1234567` as `1,234,567`.
 fn grouped(n: usize) -> String {
     let digits = n.to_string();
     let mut out = String::new();
@@ -101,7 +104,7 @@ mod tests {
     use neurax_tensor::dims;
 
     #[test]
-    fn a_layer_that_cannot_is_shown_with_its_error() {
+    fn a_layer_that_cannot_be_applied_shows_its_error() {
         let s = input("x", dims![_, 3]).reshape([2]).dense(1).summary();
         assert!(s.contains("reshape  reshape:"), "{s}");
     }

@@ -1,32 +1,35 @@
-//! What a model knows: its parameters and its state, by layer and name.
+//! The variables of a model: parameters and state, by layer and name.
 
 use neurax_tensor::{Error, Result, Tensor, Tree, io::safetensors};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Tensors by layer path and name: `params["dense_1"]["kernel"]`, which panics when there is none,
-/// as every map's index does. [`params.leaf("dense_1.kernel")`](Tree::leaf) gives a tensor that
-/// carries the error instead, `get` an `Option`.
+/// Tensors by layer path and name: `params["dense_1"]["kernel"]`. As with every map, this index
+/// panics if there is no such tensor; [`params.leaf("dense_1.kernel")`](Tree::leaf) returns a
+/// tensor that carries the error instead, and `get` returns an `Option`.
 pub type Params = BTreeMap<String, BTreeMap<String, Tensor>>;
 
-/// The variables of a model: what training changes by gradients, and what the layers themselves
-/// change.
+/// The variables of a model: parameters, which the optimizer updates, and state, which the layers
+/// update.
 ///
-/// A model never holds its variables; every function takes them and gives new ones back.
+/// A model does not hold its variables; its functions take them and return new ones.
 #[derive(Tree, Clone, Debug, Default)]
 pub struct Vars {
-    /// What is learnt: kernels, biases, gains.
+    /// The trained parameters: kernels, biases, scales.
     pub params: Params,
-    /// What is carried from call to call: running statistics, caches.
+    /// The state that is carried from call to call: running statistics, caches.
     pub state: Params,
 }
 
 impl Vars {
-    /// Writes the variables to a safetensors file, each under `params.<layer>.<name>` or
-    /// `state.<layer>.<name>`. An existing file is replaced at once when the new one is complete.
+    /// Writes the variables to a safetensors file, each as `params.<layer>.<name>` or
+    /// `state.<layer>.<name>`. An existing file is replaced atomically after the new one is
+    /// complete.
     ///
     /// # Errors
-    /// When a variable carries an error or the file cannot be written.
+    /// If a variable carries an error or the file cannot be written.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -35,57 +38,56 @@ impl Vars {
     /// # let path = std::env::temp_dir().join("neurax-doc-vars.safetensors");
     /// vars.save(&path)?;
     /// let loaded = Vars::load(&path)?;
-    /// assert_eq!(loaded.params["dense"]["kernel"].to_vec::<f32>()?, vars.params["dense"]["kernel"].to_vec::<f32>()?);
+    /// let kernel = |vars: &Vars| vars.params["dense"]["kernel"].to_vec::<f32>();
+    /// assert_eq!(kernel(&loaded)?, kernel(&vars)?);
     /// # Ok::<(), Error>(())
     /// ```
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         safetensors::save(self, path)
     }
 
-    /// The variables in a safetensors file, mapped: no value is read before it is used.
+    /// Loads variables from a safetensors file. The file is mapped into memory, so that a tensor is
+    /// read when it is used.
     ///
     /// # Errors
-    /// When the file cannot be read or is malformed, or holds something else than variables; the
-    /// message names file and tensor.
+    /// If the file cannot be read, is malformed, or holds tensors that are not variables; the
+    /// message names the file and the tensor.
     pub fn load(path: impl AsRef<Path>) -> Result<Vars> {
         let path = path.as_ref();
         let mut vars = Vars::default();
         for (name, tensor) in safetensors::load(path)? {
-            let (place, layer, variable) = vars.place(&name).ok_or_else(|| {
-                let shape = "variables are called params.<layer>.<name> or state.<layer>.<name>";
-                Error::new(
-                    "load",
-                    format!(
-                        "{}: holds `{name}`, which is no variable of a model: {shape}",
-                        path.display()
-                    ),
-                )
+            let (map, layer, variable) = vars.entry_of(&name).ok_or_else(|| {
+                let want =
+                    "expected variables called params.<layer>.<name> or state.<layer>.<name>";
+                Error::new("load", format!("{}: {want}, got `{name}`", path.display()))
             })?;
-            place.entry(layer).or_default().insert(variable, tensor);
+            map.entry(layer).or_default().insert(variable, tensor);
         }
         Ok(vars)
     }
 
-    /// Number of parameters: the elements of all of [`Vars::params`]. Saturates.
+    /// Returns the number of parameters: the elements of all tensors in [`Vars::params`],
+    /// saturating.
     pub fn size(&self) -> usize {
         elements(&self.params)
     }
 
-    /// Where a leaf of that path belongs. Layer paths may hold dots, names of variables may not.
-    fn place(&mut self, path: &str) -> Option<(&mut Params, String, String)> {
+    /// Splits the path of a leaf into its map, layer path and name. Layer paths may contain dots,
+    /// names may not.
+    fn entry_of(&mut self, path: &str) -> Option<(&mut Params, String, String)> {
         let (kind, rest) = path.split_once('.')?;
         let (layer, name) = rest.rsplit_once('.')?;
-        let place = match kind {
+        let map = match kind {
             "params" => &mut self.params,
             "state" => &mut self.state,
             _ => return None,
         };
-        Some((place, layer.into(), name.into()))
+        Some((map, layer.into(), name.into()))
     }
 }
 
-/// Number of elements of all leaves. Saturates: sizes that only a file or a declaration claims may
-/// be large.
+/// Returns the number of elements of all leaves, saturating: sizes that a file declares may be
+/// arbitrarily large.
 pub(crate) fn elements(tree: &impl Tree) -> usize {
     let mut n: usize = 0;
     tree.each_leaf(|t| n = n.saturating_add(t.ty().map_or(0, |t| t.size())));
@@ -102,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn layers_with_dots_and_slashes_come_back() {
+    fn layer_paths_with_dots_and_slashes_survive_a_file() {
         let mut vars = Vars::default();
         vars.params
             .entry("encoder/v1.0".into())
@@ -117,28 +119,28 @@ mod tests {
     }
 
     #[test]
-    fn other_files_are_refused_by_name() {
+    fn files_of_other_tensors_are_errors() {
         safetensors::save(&vec![tensor(1.0)], path("other")).unwrap();
         let e = Vars::load(path("other")).unwrap_err().to_string();
-        assert!(e.contains("holds `0`, which is no variable of a model"), "{e}");
+        assert!(e.contains("state.<layer>.<name>, got `0`"), "{e}");
     }
 
     #[test]
-    fn sizes_that_are_only_claimed_are_counted() {
-        let claims = |shape: &str| {
+    fn sizes_that_are_only_declared_are_counted() {
+        let declares = |shape: &str| {
             let header = format!(
                 r#"{{"params.a.b":{{"dtype":"F32","shape":{shape},"data_offsets":[0,0]}}}}"#
             );
             std::fs::write(
-                path("claims"),
+                path("declares"),
                 [&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat(),
             )
             .unwrap();
-            Vars::load(path("claims"))
+            Vars::load(path("declares"))
         };
-        let e = claims("[1152921504606846976,1152921504606846976,0]").unwrap_err().to_string();
+        let e = declares("[1152921504606846976,1152921504606846976,0]").unwrap_err().to_string();
         assert!(e.contains("`params.a.b`") && e.contains("larger than the address space"), "{e}");
-        assert_eq!(claims("[1099511627776,0]").unwrap().size(), 0);
+        assert_eq!(declares("[1099511627776,0]").unwrap().size(), 0);
         let mut vars = Vars::default();
         let large = vars.params.entry("a".into()).or_default();
         (0..128).for_each(|i| drop(large.insert(i.to_string(), Tensor::zeros([1 << 57]))));

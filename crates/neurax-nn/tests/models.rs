@@ -1,4 +1,4 @@
-//! Models as users draw them: names, several inputs and outputs, state, and errors that say where.
+//! Models as users build them: names, several inputs and outputs, state, errors with source lines.
 
 use neurax::prelude::*;
 
@@ -17,7 +17,7 @@ fn a_shape_mismatch_inside_a_layer_names_its_path_and_line() {
 }
 
 #[test]
-fn what_fails_only_later_names_the_layer_too() {
+fn an_error_of_the_backward_pass_names_the_layer() {
     let spin = |x: Node| {
         nn::layer("spin", [x], |_, [x]| while_loop(x, |x| x.max(..).lt(10.0), |x| x * 2.0))
     };
@@ -38,84 +38,84 @@ fn parameters_of_another_model_name_layer_and_shape() {
     let vars = small.init(key(0), &types![f32[_, 3]]).unwrap();
     let e = text(large.apply(&vars, Tensor::ones([1, 3]), &Mode::Eval).y());
     assert!(
-        e.contains("param: `kernel` is [3, 4], but [3, 5] is needed here, in layer dense, at"),
+        e.contains("param: expected `kernel` of shape [3, 5], got [3, 4], in layer dense, at"),
         "{e}"
     );
     assert!(e.contains("tests/models.rs"), "{e}");
     let e = text(large.relu().apply(&Vars::default(), Tensor::ones([1, 3]), &Mode::Eval).y());
-    assert!(e.contains("`kernel` is missing from the variables"), "{e}");
+    assert!(e.contains("missing `kernel`; create the variables"), "{e}");
 }
 
 #[test]
-fn wrong_inputs_are_named() {
+fn invalid_inputs_are_named() {
     let (a, b) = (nn::input("a", dims!["batch", 2]), nn::input("b", dims!["batch", 2]));
     let model = (a + b).model();
     let run = |e: Applied| {
         let e = text(e.y());
-        assert!(e.is_empty() || e.contains("tests/models.rs:"), "no place in: {e}");
+        assert!(e.is_empty() || e.contains("tests/models.rs:"), "no source line in: {e}");
         e
     };
     let (two, three) = (Tensor::ones([2, 2]), Tensor::ones([3, 2]));
     let vars = Vars::default();
     assert!(
         run(model.apply(&vars, [("a", &two), ("c", &two)], &Mode::Eval))
-            .contains("there is no input `c`; the model's inputs are a, b")
+            .contains("expected one of the inputs a, b, got `c`")
     );
     assert!(
-        run(model.apply(&vars, [("a", &two)], &Mode::Eval)).contains("input `b` was not given")
+        run(model.apply(&vars, [("a", &two)], &Mode::Eval))
+            .contains("missing input `b`; expected the inputs a, b")
     );
     assert!(
         run(model.apply(&vars, [("a", &two), ("a", &two)], &Mode::Eval))
-            .contains("input `a` was given twice")
+            .contains("got input `a` twice")
     );
-    assert!(run(model.apply(&vars, [&two, &two, &two], &Mode::Eval)).contains("too many inputs"));
-    let e = run(model.apply(&vars, [("a", &two), ("b", &three)], &Mode::Eval));
     assert!(
-        e.contains("input `b` is declared as [batch, 2], but [3, 2] was given, where batch is 2"),
-        "{e}"
+        run(model.apply(&vars, [&two, &two, &two], &Mode::Eval))
+            .contains("expected 2 inputs (a, b), got 3")
     );
+    let e = run(model.apply(&vars, [("a", &two), ("b", &three)], &Mode::Eval));
+    assert!(e.contains("input `b`: expected shape [batch, 2] with batch = 2, got [3, 2]"), "{e}");
     assert_eq!(
         model.apply(&vars, [&two, &two], &Mode::Eval).y().to_vec::<f32>().unwrap(),
         [2.0; 4]
     );
     let e = model.init(key(0), &types![f32[_, 2]]).unwrap_err().to_string();
-    assert!(e.contains("input `b` was not given") && e.contains("tests/models.rs:"), "{e}");
+    assert!(e.contains("missing input `b`") && e.contains("tests/models.rs:"), "{e}");
     let e = model.init(key(0), &types![f32[_, 2], f32[_, 5]]).unwrap_err().to_string();
-    assert!(e.contains("input `b` is declared as [batch, 2], but [_, 5] was given, at "), "{e}");
+    assert!(e.contains("input `b`: expected shape [batch, 2], got [_, 5], at "), "{e}");
     assert!(e.contains("tests/models.rs:"), "{e}");
 }
 
 #[test]
-fn wrong_outputs_are_errors_not_panics() {
+fn invalid_outputs_are_errors_not_panics() {
     let model = nn::input("x", dims![_, 2]).relu();
     let out = model.apply(&Vars::default(), Tensor::ones([1, 2]), &Mode::Eval);
-    assert!(text(&out.get("z")).contains("there is no output `z`; the model's outputs are y"));
+    assert!(text(&out.get("z")).contains("expected one of the outputs y, got `z`"));
     let e = text(&out["z"]);
     assert!(
-        e.contains("there is no output `z`; the model's outputs are y, at ")
-            && e.contains("tests/models.rs:"),
+        e.contains("expected one of the outputs y, got `z`, at ") && e.contains("tests/models.rs:"),
         "{e}"
     );
-    assert!(text(&out["w"]).contains("another output") && text(&out["z"]) == e);
+    assert!(text(&out["w"]).contains("a second requested name") && text(&out["z"]) == e);
     let twice = Model::new([("y", &model), ("y", &model)]);
     assert!(
         twice
             .init(key(0), &types![f32[_, 2]])
             .unwrap_err()
             .to_string()
-            .contains("two outputs are called `y`")
+            .contains("expected unique names of outputs, got `y` twice")
     );
     let none = Model::new::<&str, Node>([]);
     assert!(
         text(none.apply(&Vars::default(), Vec::new(), &Mode::Eval).y())
-            .contains("a model needs an output")
+            .contains("expected at least one output, got none")
     );
     let same = nn::input("x", dims![_, 2]) + nn::input("x", dims![_, 2]);
     assert!(
         same.init(key(0), &types![f32[_, 2], f32[_, 2]])
             .unwrap_err()
             .to_string()
-            .contains("two inputs are called `x`")
+            .contains("expected unique names of inputs, got `x` twice")
     );
 }
 
@@ -133,7 +133,7 @@ fn names_are_counted_and_a_node_used_twice_is_one_layer() {
 }
 
 #[test]
-fn numbers_stand_on_both_sides_and_keep_the_dtype() {
+fn scalars_are_operands_on_both_sides_and_keep_the_dtype() {
     let x = nn::input("x", dims![_]);
     let y = 1.0 - (2 * &x + 3) / 2.0 - -&x;
     let run = |t: Tensor| y.apply(&Vars::default(), t, &Mode::Eval).y().clone();
@@ -142,7 +142,7 @@ fn numbers_stand_on_both_sides_and_keep_the_dtype() {
 }
 
 #[test]
-fn values_do_not_depend_on_other_layers() {
+fn initial_values_do_not_depend_on_other_layers() {
     let x = nn::input("x", dims![_, 3]);
     let alone = x.dense(2).init(key(5), &types![f32[_, 3]]).unwrap();
     let among = x.dense(2).relu().dropout(0.5).dense(7).init(key(5), &types![f32[_, 3]]).unwrap();
@@ -152,7 +152,7 @@ fn values_do_not_depend_on_other_layers() {
 }
 
 #[test]
-fn state_flows_through_and_stays_when_used() {
+fn training_updates_state_and_evaluation_keeps_it() {
     let model = nn::input("x", dims![_, 1]).then(|x| {
         nn::layer("count", [x], |cx, [x]| {
             let seen = cx.state("seen", (), init::zeros());
@@ -182,7 +182,7 @@ fn a_model_is_a_function_for_every_transform() {
     let a = apply.run((x.clone(), Mode::Train(key(1)))).unwrap();
     let b = apply.run((x.clone(), Mode::Train(key(2)))).unwrap();
     assert_ne!(a.to_vec::<f32>().unwrap(), b.to_vec::<f32>().unwrap(), "the key is data");
-    assert_eq!(apply.traces(), 2, "one to use, one to learn");
+    assert_eq!(apply.traces(), 2, "one for each mode");
     let each = vmap(|x: Tensor| model.apply(&vars, x.reshape([1, 2]), &Mode::Eval).y().clone())
         .run(x)
         .unwrap();
@@ -190,17 +190,21 @@ fn a_model_is_a_function_for_every_transform() {
 }
 
 #[test]
-fn a_parameter_with_a_dot_is_refused() {
+fn a_parameter_name_with_a_dot_is_an_error() {
     let model = nn::layer("odd", [nn::input("x", dims![1])], |cx, [x]| {
         x * cx.param("a.b", 1, init::ones())
     });
     assert!(
-        model.init(key(0), &types![f32[1]]).unwrap_err().to_string().contains("`a.b` holds a dot")
+        model
+            .init(key(0), &types![f32[1]])
+            .unwrap_err()
+            .to_string()
+            .contains("expected a name without a dot")
     );
 }
 
 #[test]
-fn deep_models_need_no_stack() {
+fn deep_models_do_not_overflow_the_stack() {
     let mut x = nn::input("x", dims![1]);
     for _ in 0..3_000 {
         x = x + 1.0;

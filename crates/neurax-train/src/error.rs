@@ -1,28 +1,29 @@
-//! A training that failed, and what is left of it.
+//! The error of a failed training run.
 
 use crate::State;
 use neurax_tensor::Error;
 use std::fmt;
 
-/// Why a training ended early, and where it was: nothing that was learnt is lost.
+/// The error that ended a training run, and the last valid state, so that no progress is lost.
 ///
-/// It becomes a plain [`Error`] under `?`; who wants the state matches on it:
+/// `?` converts it to a plain [`Error`]; to use the state, match on the result:
 ///
 /// ```
 /// use neurax::prelude::*;
 /// let model = nn::input("x", dims![_, 3]).dense(1);
 /// let good = data::Batch { x: Tensor::ones([2, 3]), y: Tensor::ones([2, 1]) };
 /// let bad = data::Batch { x: Tensor::ones([2, 4]), y: Tensor::ones([2, 1]) };
-/// let failed = Trainer::new(&model, loss::mse, optim::sgd(0.1)).quiet().run(&[good, bad][..], epochs(1)).unwrap_err();
-/// assert!(failed.error.to_string().contains("`x` is declared as [_, 3]"));
-/// assert_eq!(failed.state.map(|s| s.step), Some(1), "with what the first batch taught");
+/// let trainer = Trainer::new(&model, loss::mse, optim::sgd(0.1)).quiet();
+/// let failed = trainer.run(&[good, bad][..], epochs(1)).unwrap_err();
+/// assert!(failed.error.to_string().contains("input `x`: expected shape [_, 3], got [2, 4]"));
+/// assert_eq!(failed.state.map(|s| s.step), Some(1), "the state after the first batch");
 /// # Ok::<(), Error>(())
 /// ```
 pub struct TrainError {
-    /// What went wrong.
+    /// The cause.
     pub error: Error,
-    /// The state before the step that failed; [`crate::Trainer::resume`] goes on from it. `None` if
-    /// there was none yet, or if a device failed in the middle of a step.
+    /// The state before the failed step; [`crate::Trainer::resume`] continues from it. `None` if
+    /// training had not started, or if a device failed during a step.
     pub state: Option<Box<State>>,
 }
 

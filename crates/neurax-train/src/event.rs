@@ -1,43 +1,44 @@
-//! When handlers are called, and what they may answer.
+//! Events of training and the handlers that are called for them.
 
 use crate::State;
 use neurax_tensor::Result;
 
-/// A moment of a training.
+/// A point in a training run at which handlers are called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
-    /// Before the first epoch; variables are there.
+    /// Before the first epoch; the variables are initialized.
     Started,
     /// Before the first batch of an epoch.
     EpochStarted,
-    /// Before a step.
+    /// Before a training step.
     BatchStarted,
-    /// After a step; loss and metrics include it.
+    /// After a training step; loss and metrics include it.
     BatchEnded,
-    /// After the last batch of an epoch, and after validation.
+    /// After the last batch of an epoch and its validation.
     EpochEnded,
-    /// After the last epoch, or after a handler stopped the training.
+    /// After the last epoch, or after a handler stopped training.
     Completed,
 }
 
-/// What follows a handler.
+/// The decision of a handler to continue or to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
-    /// The training goes on.
+    /// Training continues.
     Continue,
-    /// The training ends here, as if it had been the last step.
+    /// Training ends here, as if this had been the last step.
     Stop,
 }
 
-/// What a handler may return: nothing, a [`Flow`], or a `Result` of one of these.
+/// A return value of a handler: nothing, a [`Flow`], or a `Result` of one of these.
 #[diagnostic::on_unimplemented(
-    message = "a handler returns nothing, a Flow, or a Result of one of these, not `{Self}`"
+    message = "expected a handler that returns nothing, a Flow, or a Result of one of these, \
+               got `{Self}`"
 )]
 pub trait IntoFlow {
-    /// The flow.
+    /// Converts the value to a [`Flow`].
     ///
     /// # Errors
-    /// The handler's own: it ends the training.
+    /// The error of the handler; it ends training.
     fn flow(self) -> Result<Flow>;
 }
 
@@ -59,7 +60,7 @@ impl<T: IntoFlow> IntoFlow for Result<T> {
     }
 }
 
-/// The handlers of a training, in the order in which they were given.
+/// The handlers of a training run, in the order in which they were added.
 #[derive(Default)]
 pub(crate) struct Handlers(Vec<(Event, Handler)>);
 
@@ -74,12 +75,12 @@ impl Handlers {
         self.0.push((event, Box::new(move |state| f(state).flow())));
     }
 
-    /// Does anybody listen?
-    pub(crate) fn any(&self, event: Event) -> bool {
+    /// Returns true if a handler is registered for `event`.
+    pub(crate) fn has(&self, event: Event) -> bool {
         self.0.iter().any(|(e, _)| *e == event)
     }
 
-    /// Calls the handlers of an event; all of them, even after one of them asked to stop.
+    /// Calls all handlers of `event`, even after one of them returned [`Flow::Stop`].
     pub(crate) fn call(&mut self, event: Event, state: &mut State) -> Result<Flow> {
         let mut flow = Flow::Continue;
         for (_, handler) in self.0.iter_mut().filter(|(e, _)| *e == event) {

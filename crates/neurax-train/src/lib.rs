@@ -1,10 +1,10 @@
 //! The training loop.
 //!
-//! A [`Trainer`] is a fold over epochs and batches: its [`State`] holds everything that a training
-//! is at one moment, the step that leads from one to the next is one jitted function, and at named
-//! [`Event`]s handlers see and may change the state. All side effects of training (printing, files,
-//! clocks) live here and in handlers; models, losses and optimizers are pure. Users have this crate
-//! as `neurax::train`; start with [`Trainer`], whose page shows a whole training.
+//! A [`Trainer`] is a fold over epochs and batches: a [`State`] holds all data of a training run,
+//! one jitted function computes the next state, and handlers see and may change the state at named
+//! [`Event`]s. All side effects of training (printing, files, clocks) are in this crate and in
+//! handlers; models, losses and optimizers are pure. Users import this crate as `neurax::train`;
+//! start with [`Trainer`], whose documentation shows a complete run.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
@@ -18,6 +18,7 @@ mod scores;
 mod state;
 mod trained;
 mod trainer;
+mod tuning;
 
 pub use error::TrainError;
 pub use event::{Event, Flow, IntoFlow};

@@ -1,4 +1,4 @@
-//! The two functions that are compiled: a training step and the measuring of a batch.
+//! The two jitted functions: a training step, and the evaluation of a batch.
 
 use crate::Scores;
 use neurax_data::Batch;
@@ -9,17 +9,17 @@ use neurax_tensor::{
 use std::panic::Location;
 use std::sync::Arc;
 
-/// One number of a batch: the loss, or a metric.
+/// A function that computes a scalar of a batch: the loss or a metric.
 pub(crate) type Objective<X, Y> = Arc<dyn Fn(&Applied, &Batch<X, Y>) -> Tensor + Send + Sync>;
 
-/// What the measure is called that is made small.
+/// The name of the measure that is minimized.
 pub(crate) const LOSS: &str = "loss";
 
 /// A named [`Objective`].
 pub(crate) struct Measure<X: Tree, Y: Tree> {
     pub name: String,
     pub of: Objective<X, Y>,
-    /// Where the user gave it.
+    /// The user's line that added the measure.
     pub at: &'static Location<'static>,
 }
 
@@ -30,18 +30,18 @@ impl<X: Tree, Y: Tree> Clone for Measure<X, Y> {
 }
 
 impl<X: Tree, Y: Tree> Measure<X, Y> {
-    /// The value of a batch, one number; an error in it has at least the line where the measure was
-    /// given.
+    /// Returns the value for a batch, a scalar. An error without a source line gets the line that
+    /// added the measure.
     fn value(&self, out: &Applied, batch: &Batch<X, Y>) -> Tensor {
         let x = (self.of)(out, batch);
-        let one = match x.ty() {
-            Ok(t) if t.rank() > 0 => Tensor::from_error(self.too_many(&t)),
+        let scalar = match x.ty() {
+            Ok(t) if t.rank() > 0 => Tensor::from_error(self.no_scalar(&t)),
             _ => x,
         };
-        one.at_place(&Place::from(self.at))
+        scalar.at_place(&Place::from(self.at))
     }
 
-    fn too_many(&self, t: &Type) -> Error {
+    fn no_scalar(&self, got: &Type) -> Error {
         let what = if self.name == LOSS {
             "loss function".into()
         } else {
@@ -50,24 +50,25 @@ impl<X: Tree, Y: Tree> Measure<X, Y> {
         Error::new(
             "train",
             format!(
-                "the {what} given to Trainer gives {t}, but one number is needed for a batch: take the mean, `.mean(..)`"
+                "expected a scalar for each batch from the {what} of the Trainer, got {got}; \
+                 take the mean with `.mean(..)`"
             ),
         )
     }
 }
 
-/// What goes from step to step, given away to each and returned by it, so that it is updated in
+/// The data that each step takes and returns. It is donated to the step, so that it is updated in
 /// place.
 #[derive(Tree, Clone)]
-pub(crate) struct Carry {
+pub(crate) struct StepCarry {
     pub vars: Vars,
     pub opt: OptState,
     pub key: Key,
     pub totals: Totals,
 }
 
-/// Sums over the examples of an epoch: the loss, then the metrics. They stay on the device until
-/// somebody looks.
+/// The sums of the loss and the metrics, in this order, over the examples of an epoch. They stay on
+/// the device until they are read.
 #[derive(Tree, Clone)]
 pub(crate) struct Totals(Vec<Tensor>);
 
@@ -76,8 +77,8 @@ impl Totals {
         Totals(vec![Tensor::scalar(DType::F32, 0.0); measures])
     }
 
-    /// With the means of a batch of so many examples.
-    fn with(self, means: Vec<Tensor>, examples: usize) -> Totals {
+    /// Adds the means of a batch of `examples` examples.
+    fn add(self, means: Vec<Tensor>, examples: usize) -> Totals {
         Totals(
             self.0
                 .into_iter()
@@ -87,7 +88,7 @@ impl Totals {
         )
     }
 
-    /// The means over so many examples.
+    /// Returns the means over `examples` examples.
     pub(crate) fn means<X: Tree, Y: Tree>(
         &self,
         measures: &[Measure<X, Y>],
@@ -100,40 +101,42 @@ impl Totals {
     }
 }
 
-/// The training step.
-pub(crate) type Step<X, Y> = Jit<'static, (Carry, Batch<X, Y>), Carry>;
+/// The jitted training step.
+pub(crate) type StepFn<X, Y> = Jit<'static, (StepCarry, Batch<X, Y>), StepCarry>;
 
-/// The measuring of a batch.
-pub(crate) type Measuring<X, Y> = Jit<'static, (Vars, Totals, Batch<X, Y>), Totals>;
+/// The jitted evaluation of a batch, which adds the measures to the totals.
+pub(crate) type EvaluateFn<X, Y> = Jit<'static, (Vars, Totals, Batch<X, Y>), Totals>;
 
-/// The compiled step: differentiate the first measure, update, add up all measures.
-pub(crate) fn step<X: Tree + Inputs, Y: Tree>(
+/// Jits the training step: differentiates the first measure, updates the parameters, and adds all
+/// measures to the totals.
+pub(crate) fn step_fn<X: Tree + Inputs, Y: Tree>(
     model: Model,
     measures: Vec<Measure<X, Y>>,
     optim: Optim,
-) -> Step<X, Y> {
-    jit(move |(carry, batch): (Carry, Batch<X, Y>)| {
-        let Carry { vars: Vars { params, state }, opt, key, totals } = carry;
-        let [key, now] = key.split();
-        let mode = Mode::Train(now);
+) -> StepFn<X, Y> {
+    jit(move |(carry, batch): (StepCarry, Batch<X, Y>)| {
+        let StepCarry { vars: Vars { params, state }, opt, key, totals } = carry;
+        let [key, step_key] = key.split();
+        let mode = Mode::Train(step_key);
         let ((_, (values, state)), grads) = value_and_grad_at(&params, |p: Params| {
             let out = model.apply_with(&p, &state, &batch.x, &mode);
             let values: Vec<Tensor> = measures.iter().map(|m| m.value(&out, &batch)).collect();
             (values[0].clone(), (values, out.state))
         });
         let (params, opt) = optim.step(&params, &grads, opt);
-        Carry { vars: Vars { params, state }, opt, key, totals: totals.with(values, batch.len()) }
+        let totals = totals.add(values, batch.len());
+        StepCarry { vars: Vars { params, state }, opt, key, totals }
     })
 }
 
-/// The compiled measuring.
-pub(crate) fn measuring<X: Tree + Inputs, Y: Tree>(
+/// Jits the evaluation of a batch.
+pub(crate) fn evaluate_fn<X: Tree + Inputs, Y: Tree>(
     model: Model,
     measures: Vec<Measure<X, Y>>,
-) -> Measuring<X, Y> {
+) -> EvaluateFn<X, Y> {
     jit(move |(vars, totals, batch): (Vars, Totals, Batch<X, Y>)| {
         let out = model.apply(&vars, &batch.x, &Mode::Eval);
-        totals.with(measures.iter().map(|m| m.value(&out, &batch)).collect(), batch.len())
+        totals.add(measures.iter().map(|m| m.value(&out, &batch)).collect(), batch.len())
     })
 }
 
@@ -150,13 +153,13 @@ mod tests {
         let vars = model.init(key(0), &[TypeSpec::from(&batch().x.ty().unwrap())]).unwrap();
         let optim = optim::chain([optim::clip(1.0), optim::adam(1e-3)]);
         let of: Objective<Tensor, Tensor> = Arc::new(|out, batch| loss::mse(out.y(), &batch.y));
-        let step = step(
+        let step = step_fn(
             model,
             vec![Measure { name: LOSS.into(), of, at: Location::caller() }],
             optim.clone(),
         );
         let mut carry =
-            Carry { opt: optim.init(&vars.params), vars, key: key(1), totals: Totals::new(1) };
+            StepCarry { opt: optim.init(&vars.params), vars, key: key(1), totals: Totals::new(1) };
         for _ in 0..3 {
             carry = step.run((carry, batch())).unwrap();
         }

@@ -1,65 +1,62 @@
-//! What a training shows: a bar while it runs, a line for each epoch.
+//! The progress output of training: a bar during an epoch, a line after it.
 
+use crate::tuning::PROGRESS_REFRESH;
 use crate::{EpochLog, Scores};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{Write, stderr};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// How often the numbers beside the bar change: reading them waits for the device.
-const REFRESH: Duration = Duration::from_millis(100);
-
-/// Where to show; nowhere if quiet, only lines if standard error is no terminal.
+/// The progress output on standard error: nothing if quiet, only lines if it is not a terminal.
 pub(crate) struct Progress {
     bar: ProgressBar,
     quiet: bool,
+    /// The number of epochs, `usize::MAX` if training is unlimited.
     epochs: usize,
-    shown: Instant,
+    /// The time of the last refresh of the scores.
+    refreshed: Instant,
 }
 
 impl Progress {
-    /// A display of so many epochs of so many batches, if that is known.
+    /// Creates the output for `epochs` epochs of `batches` batches, if that number is known.
     pub(crate) fn new(quiet: bool, epochs: usize, batches: Option<usize>) -> Progress {
         let target =
             if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-        let bar = ProgressBar::with_draw_target(steps(epochs, batches), target);
+        let bar = ProgressBar::with_draw_target(total_steps(epochs, batches), target);
         let template = "{prefix} {bar:30} {pos}/{len} {msg} eta {eta}";
-        // A template that indicatif refused would be a mistake here; its own style serves as well.
+        // The template is valid; if indicatif changes its syntax, the default style is good enough.
         bar.set_style(
             ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
         );
-        Progress { bar, quiet, epochs, shown: Instant::now() }
+        Progress { bar, quiet, epochs, refreshed: Instant::now() }
     }
 
-    /// A new epoch, from 0.
+    /// Starts the epoch with index `epoch`, from 0.
     pub(crate) fn epoch(&self, epoch: usize) {
-        self.bar.set_prefix(numbered(epoch, self.epochs.max(epoch + 1)));
+        self.bar.set_prefix(epoch_label(epoch, self.epochs.max(epoch + 1)));
     }
 
-    /// Is it time for new numbers?
-    pub(crate) fn due(&self) -> bool {
-        !self.bar.is_hidden() && self.shown.elapsed() >= REFRESH
+    /// Returns true if the scores beside the bar should be refreshed.
+    pub(crate) fn is_due(&self) -> bool {
+        !self.bar.is_hidden() && self.refreshed.elapsed() >= PROGRESS_REFRESH
     }
 
-    /// The numbers of the epoch so far.
+    /// Shows the scores of the epoch so far.
     pub(crate) fn show(&mut self, loss: f64, metrics: &Scores, examples: usize, seconds: f64) {
-        self.shown = Instant::now();
-        self.bar.set_message(format!(
-            "{}  {}",
-            numbers("", loss, metrics),
-            speed(examples, seconds)
-        ));
+        self.refreshed = Instant::now();
+        let (metrics, speed) = (prefixed("", metrics), speed(examples, seconds));
+        self.bar.set_message(format!("loss {loss:.4}{metrics}  {speed}"));
     }
 
-    /// One more batch.
+    /// Advances the bar by one batch.
     pub(crate) fn advance(&self) {
         self.bar.inc(1);
     }
 
-    /// The line of an epoch.
+    /// Prints the line of a completed epoch.
     pub(crate) fn line(&self, log: &EpochLog) {
         if !self.quiet {
             let line = line(log, self.epochs);
-            // That nobody reads it any more ends no training.
+            // A closed pipe must not end training.
             let _ = self.bar.suspend(|| writeln!(stderr(), "{line}"));
         }
     }
@@ -70,15 +67,14 @@ impl Progress {
     }
 }
 
-/// The steps of so many epochs, if they can be known.
-fn steps(epochs: usize, batches: Option<usize>) -> Option<u64> {
+/// Returns the number of steps in `epochs` epochs, if it is known and finite.
+fn total_steps(epochs: usize, batches: Option<usize>) -> Option<u64> {
     let steps = batches?.checked_mul(epochs)?;
     (epochs < usize::MAX).then_some(steps as u64)
 }
 
-/// The number of an epoch, and how many there are; a training until a handler stops has no number
-/// for that.
-fn numbered(epoch: usize, epochs: usize) -> String {
+/// Formats the number of an epoch, from 1, and the number of epochs unless that is unlimited.
+fn epoch_label(epoch: usize, epochs: usize) -> String {
     let width = epochs.to_string().len();
     if epochs == usize::MAX {
         format!("epoch {}", epoch + 1)
@@ -88,23 +84,14 @@ fn numbered(epoch: usize, epochs: usize) -> String {
 }
 
 fn line(log: &EpochLog, epochs: usize) -> String {
-    let seen =
-        if log.validation.is_empty() { String::new() } else { prefixed("val ", &log.validation) };
-    format!(
-        "{}  {}{seen}  {:.1} s  {}",
-        numbered(log.epoch, epochs),
-        log.train,
-        log.seconds,
-        speed(log.examples, log.seconds)
-    )
+    let label = epoch_label(log.epoch, epochs);
+    let validation = prefixed("val ", &log.validation);
+    let speed = speed(log.examples, log.seconds);
+    format!("{label}  {}{validation}  {:.1} s  {speed}", log.train, log.seconds)
 }
 
 fn prefixed(prefix: &str, scores: &Scores) -> String {
     scores.iter().map(|(name, x)| format!("  {prefix}{name} {x:.4}")).collect()
-}
-
-fn numbers(prefix: &str, loss: f64, metrics: &Scores) -> String {
-    format!("loss {loss:.4}{}", prefixed(prefix, metrics))
 }
 
 fn speed(examples: usize, seconds: f64) -> String {
@@ -129,23 +116,24 @@ mod tests {
         };
         assert_eq!(
             line(&log, 10),
-            "epoch  3/10  loss 0.2500  accuracy 0.7500  val loss 0.5000  val accuracy 0.5000  1.5 s  200 examples/s"
+            "epoch  3/10  loss 0.2500  accuracy 0.7500  val loss 0.5000  val accuracy 0.5000  \
+             1.5 s  200 examples/s"
         );
     }
 
     #[test]
-    fn epochs_without_end_have_no_number() {
-        assert_eq!((steps(3, Some(5)), steps(3, None)), (Some(15), None));
+    fn unlimited_epochs_have_no_total() {
+        assert_eq!((total_steps(3, Some(5)), total_steps(3, None)), (Some(15), None));
         assert_eq!(
             (
-                steps(usize::MAX, Some(5)),
-                steps(usize::MAX, Some(1)),
-                steps(usize::MAX / 2, Some(3))
+                total_steps(usize::MAX, Some(5)),
+                total_steps(usize::MAX, Some(1)),
+                total_steps(usize::MAX / 2, Some(3))
             ),
             (None, None, None)
         );
         assert_eq!(
-            (numbered(2, 10), numbered(2, usize::MAX)),
+            (epoch_label(2, 10), epoch_label(2, usize::MAX)),
             ("epoch  3/10".to_string(), "epoch 3".to_string())
         );
     }

@@ -1,15 +1,16 @@
-//! Named numbers.
+//! Named scores.
 
 use std::fmt;
 use std::ops::Index;
 
-/// The loss and the metrics, each a mean over examples, in the order in which they were asked for.
+/// The loss and the metrics by name, each a mean over examples, in the order in which they were
+/// added.
 ///
 /// ```
 /// use neurax::train::Scores;
 /// let scores = Scores::from_iter([("loss".to_string(), 0.25), ("accuracy".to_string(), 0.5)]);
 /// assert_eq!(scores["accuracy"], 0.5);
-/// assert!(scores["speed"].is_nan(), "there is none");
+/// assert!(scores["speed"].is_nan(), "a missing score");
 /// assert_eq!(scores.to_string(), "loss 0.2500  accuracy 0.5000");
 /// assert_eq!(Scores::default().to_string(), "nothing measured");
 /// ```
@@ -17,17 +18,17 @@ use std::ops::Index;
 pub struct Scores(Vec<(String, f64)>);
 
 impl Scores {
-    /// The number of that name.
+    /// Returns the score `name`.
     pub fn get(&self, name: &str) -> Option<f64> {
         self.0.iter().find(|(n, _)| n == name).map(|(_, x)| *x)
     }
 
-    /// Names and numbers.
+    /// Returns an iterator over names and scores.
     pub fn iter(&self) -> impl Iterator<Item = (&str, f64)> {
         self.0.iter().map(|(n, x)| (n.as_str(), *x))
     }
 
-    /// None at all?
+    /// Returns true if there are no scores.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -39,7 +40,7 @@ impl FromIterator<(String, f64)> for Scores {
     }
 }
 
-/// The number of that name; NaN where there is none, for indexing cannot fail.
+/// Access to a score by name. Indexing cannot fail: a missing score is NaN.
 impl Index<&str> for Scores {
     type Output = f64;
     fn index(&self, name: &str) -> &f64 {

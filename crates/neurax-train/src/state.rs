@@ -1,53 +1,54 @@
-//! Everything that a training has at one moment.
+//! The state of a training run.
 
 use crate::Scores;
 use neurax_nn::{OptState, Vars};
 use neurax_tensor::Key;
 
-/// What a training is at one moment: what handlers see and may change, what a failure leaves, what
-/// a training can go on from.
+/// The complete state of a training run between two steps. Handlers see and may change it, a failed
+/// run returns it, and [`Trainer::resume`](crate::Trainer::resume) continues from it.
 #[derive(Clone, Debug)]
 pub struct State {
-    /// The epoch, from 0.
+    /// The index of the current epoch, from 0.
     pub epoch: usize,
-    /// Batches done in this epoch.
+    /// The number of completed batches in this epoch.
     pub batch: usize,
-    /// Steps done in all.
+    /// The number of completed steps in all epochs.
     pub step: usize,
-    /// The mean loss over the examples of this epoch so far. Up to date at `EpochEnded`, and at
-    /// `BatchEnded`; NaN before the first batch.
+    /// The mean loss over the examples of this epoch so far. It is current at `BatchEnded` and
+    /// `EpochEnded`, and NaN before the first batch.
     pub loss: f64,
-    /// The mean metrics, as the loss.
+    /// The mean metrics over the examples of this epoch so far, current when the loss is.
     pub metrics: Scores,
-    /// The loss and the metrics on the validation set after the last epoch; empty without one.
+    /// The loss and the metrics on the validation set after the last epoch; empty without a
+    /// validation set.
     pub validation: Scores,
-    /// Parameters and state of the model.
+    /// The parameters and the state of the model.
     pub vars: Vars,
-    /// What the optimizer remembers.
+    /// The state of the optimizer.
     pub opt: OptState,
-    /// Where the randomness of the next step comes from.
+    /// The random key of the next step.
     pub key: Key,
-    /// The epochs that are done.
+    /// The logs of the completed epochs.
     pub history: Vec<EpochLog>,
 }
 
-/// What is kept of an epoch.
+/// The log of a completed epoch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EpochLog {
-    /// Its number, from 0.
+    /// The index of the epoch, from 0.
     pub epoch: usize,
-    /// The loss and the metrics while it learnt.
+    /// The loss and the metrics during training.
     pub train: Scores,
-    /// The loss and the metrics on the validation set after it.
+    /// The loss and the metrics on the validation set after the epoch.
     pub validation: Scores,
-    /// How many examples it saw.
+    /// The number of training examples.
     pub examples: usize,
-    /// How long learning took, in seconds; validation apart.
+    /// The duration of training in seconds, without validation.
     pub seconds: f64,
 }
 
 impl State {
-    /// The state before the first step.
+    /// Creates the state before the first step.
     pub fn new(vars: Vars, opt: OptState, key: Key) -> State {
         let (metrics, validation) = (Scores::default(), Scores::default());
         State {

@@ -1,14 +1,14 @@
-//! What a training gives.
+//! The result of training.
 
-use crate::program::{Measure, Measuring};
-use crate::trainer::measure;
+use crate::program::{EvaluateFn, Measure};
+use crate::trainer::evaluate;
 use crate::{Scores, State};
 use neurax_data::Batches;
 use neurax_nn::{Inputs, Model, Net};
 use neurax_tensor::{Result, Tensor, Tree};
 use std::{fmt, ops::Deref};
 
-/// A model that was trained, and the state at the end; its fields are there directly:
+/// A trained model and its final state. The fields of the state are directly accessible:
 /// `trained.vars`, `trained.history`.
 pub struct Trained<X: Tree = Tensor, Y: Tree = Tensor> {
     /// The model.
@@ -16,29 +16,32 @@ pub struct Trained<X: Tree = Tensor, Y: Tree = Tensor> {
     /// The state after the last step.
     pub state: State,
     pub(crate) measures: Vec<Measure<X, Y>>,
-    pub(crate) measuring: Measuring<X, Y>,
+    pub(crate) evaluate: EvaluateFn<X, Y>,
 }
 
 impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trained<X, Y> {
-    /// The loss and the metrics on other data.
+    /// Returns the loss and the metrics on other data, in evaluation mode.
     ///
     /// # Errors
-    /// When the data do not fit the model.
+    /// If the data do not fit the model.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
     /// let set = Dataset::new(tensor([[1.0], [2.0]]), tensor([[2.0], [4.0]]))?;
     /// let model = nn::input("x", dims![_, 1]).dense(1);
-    /// let trained = Trainer::new(&model, loss::mse, optim::adam(0.1)).quiet().run(&set.batched(2), epochs(300))?;
+    /// let trainer = Trainer::new(&model, loss::mse, optim::adam(0.1)).quiet();
+    /// let trained = trainer.run(&set.batched(2), epochs(300))?;
     /// let other = Dataset::new(tensor([[3.0]]), tensor([[6.0]]))?;
     /// assert!(trained.evaluate(&other)?["loss"] < 0.1);
     /// # Ok::<(), Error>(())
     /// ```
     pub fn evaluate(&self, data: impl Into<Batches<X, Y>>) -> Result<Scores> {
-        measure(&self.measuring, &self.measures, &self.state.vars, &data.into())
+        evaluate(&self.evaluate, &self.measures, &self.state.vars, &data.into())
     }
 
-    /// The model with what it learnt.
+    /// Returns the model bound to its trained variables.
     pub fn net(&self) -> Net {
         self.model.bind(self.state.vars.clone())
     }

@@ -1,7 +1,9 @@
-//! The loop: a fold over epochs and batches.
+//! The training loop: a fold over epochs and batches.
 
 use crate::event::{Event, Flow, Handlers, IntoFlow};
-use crate::program::{Carry, LOSS, Measure, Measuring, Objective, Step, Totals, measuring, step};
+use crate::program::{
+    EvaluateFn, LOSS, Measure, Objective, StepCarry, StepFn, Totals, evaluate_fn, step_fn,
+};
 use crate::progress::Progress;
 use crate::{EpochLog, Scores, State, TrainError, Trained};
 use neurax_data::{Batch, Batches, Source};
@@ -11,17 +13,20 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// How long to train: see [`epochs`].
+/// A number of epochs to train for: see [`epochs`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Epochs(pub(crate) usize);
 
-/// So many times through the data; `epochs(usize::MAX)` until a handler stops. 0 trains nothing:
-/// the variables are the first ones, the loss is NaN, the history empty.
+/// Trains for `n` epochs, passes through the data. With `usize::MAX`, training continues until a
+/// handler stops it. With 0, the variables stay initial, the loss is NaN and the history empty.
 pub fn epochs(n: usize) -> Epochs {
     Epochs(n)
 }
 
-/// A training to be run: a model, a loss, an optimizer; and metrics, a validation set, handlers.
+/// A builder of a training run: a model, a loss and an optimizer, with optional metrics, validation
+/// set and handlers.
+///
+/// # Examples
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -36,7 +41,7 @@ pub fn epochs(n: usize) -> Epochs {
 /// assert!(trained.validation["accuracy"] > 0.8);
 /// # Ok::<(), Error>(())
 /// ```
-#[must_use = "nothing is trained before `run`"]
+#[must_use = "training starts with `run`"]
 pub struct Trainer<X: Tree = Tensor, Y: Tree = Tensor> {
     model: Model,
     optim: Optim,
@@ -50,8 +55,8 @@ pub struct Trainer<X: Tree = Tensor, Y: Tree = Tensor> {
 }
 
 impl<X: Tree + Inputs + Clone> Trainer<X, Tensor> {
-    /// A training of a model (or the node that is its output) with a loss of `(&prediction,
-    /// &target)`, e.g. one of `neurax_nn::loss` or a closure.
+    /// Creates a trainer of a model (or of the node that is its output) with a loss of
+    /// `(&prediction, &target)`, e.g. one of `neurax_nn::loss` or a closure.
     #[track_caller]
     pub fn new(
         model: impl Into<Model>,
@@ -61,7 +66,7 @@ impl<X: Tree + Inputs + Clone> Trainer<X, Tensor> {
         Trainer::objective(model, move |out, batch| loss(out.y(), &batch.y), optim)
     }
 
-    /// Measures that, too, while training and on the validation set.
+    /// Adds a metric. It is computed during training and on the validation set.
     #[track_caller]
     pub fn metric(self, metric: Metric) -> Self {
         let name = metric.name().to_string();
@@ -70,8 +75,10 @@ impl<X: Tree + Inputs + Clone> Trainer<X, Tensor> {
 }
 
 impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trainer<X, Y> {
-    /// A training with a loss of everything that the model gives and everything that the batch
-    /// holds: for several outputs.
+    /// Creates a trainer with a loss of all outputs of the model and the whole batch, for models
+    /// with several outputs.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -83,7 +90,8 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trainer<X, Y> {
     /// let objective = |out: &Applied, batch: &data::Batch<Tensor, (Tensor, Tensor)>| {
     ///     loss::mse(&out["sum"], &batch.y.0) + loss::mse(&out["difference"], &batch.y.1)
     /// };
-    /// let trained = Trainer::objective(&model, objective, optim::adam(0.1)).quiet().run(&set.batched(3), epochs(200))?;
+    /// let trainer = Trainer::objective(&model, objective, optim::adam(0.1)).quiet();
+    /// let trained = trainer.run(&set.batched(3), epochs(200))?;
     /// assert!(trained.loss < 0.01);
     /// # Ok::<(), Error>(())
     /// ```
@@ -106,8 +114,8 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trainer<X, Y> {
         trainer.measure(LOSS, loss)
     }
 
-    /// Measures that, too, of everything that the model gives and everything that the batch holds:
-    /// the mean over the batch.
+    /// Adds a metric called `name`: a function of all outputs of the model and the whole batch that
+    /// returns the mean over the batch.
     #[track_caller]
     pub fn measure(
         mut self,
@@ -119,17 +127,16 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trainer<X, Y> {
         self
     }
 
-    /// Measures loss and metrics on that set after each epoch. A set alone is taken in batches of
-    /// 256.
+    /// Sets the validation set, on which the loss and the metrics are computed after each epoch. A
+    /// data set without batches is evaluated in batches of 256 examples.
     pub fn validate(self, data: impl Into<Batches<X, Y>>) -> Self {
         Trainer { validation: Some(data.into()), ..self }
     }
 
-    /// Calls `f` at each such moment, with the state, which it may change. It returns nothing, a
-    /// [`Flow`], or a `Result` of one.
+    /// Adds a handler: `f` is called at each `event` with the state, which it may change. It
+    /// returns nothing, a [`Flow`], or a `Result` of one of these.
     ///
-    /// The closure lives as long as the training: what it should leave outside goes through an
-    /// `Arc` or a channel.
+    /// The closure is `'static`: to pass data out of it, use an `Arc` or a channel.
     pub fn on<R: IntoFlow>(
         mut self,
         event: Event,
@@ -139,26 +146,26 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trainer<X, Y> {
         self
     }
 
-    /// Where all randomness comes from: initial values and dropout. `key(0)` otherwise.
+    /// Sets the random key for initial values and dropout. The default is `key(0)`.
     pub fn key(self, key: Key) -> Self {
         Trainer { key, ..self }
     }
 
-    /// Starts from those variables instead of new ones.
+    /// Sets the variables to start from; by default they are initialized.
     pub fn vars(self, vars: Vars) -> Self {
         Trainer { vars: Some(vars), ..self }
     }
 
-    /// Shows nothing.
+    /// Disables progress output.
     pub fn quiet(self) -> Self {
         Trainer { quiet: true, ..self }
     }
 
-    /// Trains.
+    /// Initializes the variables and trains for `epochs` epochs.
     ///
     /// # Errors
-    /// When a batch does not fit the model, a handler fails, or a device does. The error holds the
-    /// state before the step that failed.
+    /// If a batch does not fit the model, a handler fails, or a device fails. The error holds the
+    /// state before the failed step.
     #[track_caller]
     pub fn run(
         self,
@@ -171,10 +178,10 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trainer<X, Y> {
         self.resume(state, data, epochs)
     }
 
-    /// Trains on from a state, for so many epochs more.
+    /// Continues training from a state, for `epochs` more epochs.
     ///
     /// # Errors
-    /// As [`Trainer::run`].
+    /// As for [`Trainer::run`].
     #[track_caller]
     pub fn resume(
         self,
@@ -185,9 +192,9 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trainer<X, Y> {
         let at = Place::from(Location::caller());
         let Trainer { model, optim, measures, validation, handlers, quiet, .. } = self;
         let last = state.history.len().saturating_add(epochs.0);
-        let mut run = Run {
-            step: step(model.clone(), measures.clone(), optim),
-            measuring: measuring(model.clone(), measures.clone()),
+        let mut run = TrainingRun {
+            step: step_fn(model.clone(), measures.clone(), optim),
+            evaluate: evaluate_fn(model.clone(), measures.clone()),
             progress: Progress::new(quiet, last, data.batches()),
             measures,
             validation,
@@ -198,7 +205,7 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trainer<X, Y> {
         run.progress.finish();
         match (outcome, run.state) {
             (Ok(()), Some(state)) => {
-                Ok(Trained { model, state, measures: run.measures, measuring: run.measuring })
+                Ok(Trained { model, state, measures: run.measures, evaluate: run.evaluate })
             }
             (Ok(()), None) => Err(TrainError { error: lost(), state: None }),
             (Err(error), state) => {
@@ -207,16 +214,14 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trainer<X, Y> {
         }
     }
 
-    /// The state before the first step; the first batch tells the types.
+    /// Creates the state before the first step. The first batch determines the types of the inputs.
     fn start(&self, data: &(impl Source<X, Y> + ?Sized)) -> Result<State> {
         let [init, steps] = self.key.split();
         let vars = match &self.vars {
             Some(vars) => vars.clone(),
             None => {
-                let batch = data
-                    .epoch(0)
-                    .next()
-                    .ok_or_else(|| Error::new("train", "there is no batch to train on"))?;
+                let why = "expected at least one batch to train on, got none";
+                let batch = data.epoch(0).next().ok_or_else(|| Error::new("train", why))?;
                 self.init(init, batch)?
             }
         };
@@ -231,32 +236,32 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trainer<X, Y> {
     }
 }
 
-/// A training that runs.
-struct Run<X: Tree, Y: Tree> {
-    step: Step<X, Y>,
-    measuring: Measuring<X, Y>,
+/// A training run in progress.
+struct TrainingRun<X: Tree, Y: Tree> {
+    step: StepFn<X, Y>,
+    evaluate: EvaluateFn<X, Y>,
     measures: Vec<Measure<X, Y>>,
     validation: Option<Batches<X, Y>>,
     handlers: Handlers,
     progress: Progress,
-    /// Missing only after a device failed in the middle of a step.
+    /// `None` only after a device failed during a step.
     state: Option<State>,
 }
 
-/// Sums of an epoch, and since when.
-struct Sums {
-    totals: Totals,
+/// The running totals of an epoch.
+struct EpochTotals {
+    measures: Totals,
     examples: usize,
-    since: Instant,
+    start: Instant,
 }
 
-impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Run<X, Y> {
+impl<X: Tree + Inputs + Clone, Y: Tree + Clone> TrainingRun<X, Y> {
     fn all(&mut self, data: &(impl Source<X, Y> + ?Sized), last: usize) -> Result<()> {
-        let mut flow = self.tell(Event::Started)?;
+        let mut flow = self.notify(Event::Started)?;
         while flow == Flow::Continue && self.state()?.history.len() < last {
             flow = self.epoch(data)?;
         }
-        self.tell(Event::Completed)?;
+        self.notify(Event::Completed)?;
         Ok(())
     }
 
@@ -266,42 +271,46 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Run<X, Y> {
         (state.batch, state.loss) = (0, f64::NAN);
         let epoch = state.epoch;
         self.progress.epoch(epoch);
-        let mut flow = self.tell(Event::EpochStarted)?;
-        let mut sums =
-            Sums { totals: Totals::new(self.measures.len()), examples: 0, since: Instant::now() };
+        let mut flow = self.notify(Event::EpochStarted)?;
+        let measures = Totals::new(self.measures.len());
+        let mut totals = EpochTotals { measures, examples: 0, start: Instant::now() };
         for batch in data.epoch(epoch) {
             if flow == Flow::Stop {
                 break;
             }
-            flow = self.batch(batch, &mut sums)?;
+            flow = self.batch(batch, &mut totals)?;
         }
-        self.close(epoch, sums)?;
-        Ok(if self.tell(Event::EpochEnded)? == Flow::Stop { Flow::Stop } else { flow })
+        self.finish_epoch(epoch, totals)?;
+        Ok(if self.notify(Event::EpochEnded)? == Flow::Stop { Flow::Stop } else { flow })
     }
 
-    fn batch(&mut self, batch: Batch<X, Y>, sums: &mut Sums) -> Result<Flow> {
-        if self.tell(Event::BatchStarted)? == Flow::Stop {
+    fn batch(&mut self, batch: Batch<X, Y>, totals: &mut EpochTotals) -> Result<Flow> {
+        if self.notify(Event::BatchStarted)? == Flow::Stop {
             return Ok(Flow::Stop);
         }
         let examples = batch.len();
-        self.advance(batch, sums)?;
-        sums.examples += examples;
+        self.advance(batch, totals)?;
+        totals.examples += examples;
         self.progress.advance();
-        if self.progress.due() || self.handlers.any(Event::BatchEnded) {
-            self.look(sums)?;
+        if self.progress.is_due() || self.handlers.has(Event::BatchEnded) {
+            self.update_scores(totals)?;
+            let seconds = totals.start.elapsed().as_secs_f64();
             let State { loss, metrics, .. } = self.state.as_ref().ok_or_else(lost)?;
-            self.progress.show(*loss, metrics, sums.examples, sums.since.elapsed().as_secs_f64());
+            self.progress.show(*loss, metrics, totals.examples, seconds);
         }
-        self.tell(Event::BatchEnded)
+        self.notify(Event::BatchEnded)
     }
 
-    /// One step. Everything is given to it; if it refuses, everything comes back and nothing has
-    /// changed.
-    fn advance(&mut self, batch: Batch<X, Y>, sums: &mut Sums) -> Result<()> {
+    /// Runs one step. All of the state is donated to it; if the step fails before it runs, the
+    /// state is returned unchanged.
+    fn advance(&mut self, batch: Batch<X, Y>, totals: &mut EpochTotals) -> Result<()> {
         let mut state = self.state.take().ok_or_else(lost)?;
-        let totals = std::mem::replace(&mut sums.totals, Totals::new(0));
-        let (vars, opt) = (std::mem::take(&mut state.vars), std::mem::take(&mut state.opt));
-        let carry = Carry { vars, opt, key: std::mem::replace(&mut state.key, key(0)), totals };
+        let carry = StepCarry {
+            vars: std::mem::take(&mut state.vars),
+            opt: std::mem::take(&mut state.opt),
+            key: std::mem::replace(&mut state.key, key(0)),
+            totals: std::mem::replace(&mut totals.measures, Totals::new(0)),
+        };
         let (carry, outcome) = match self.step.try_run((carry, batch)) {
             Ok(carry) => {
                 state.step += 1;
@@ -311,39 +320,35 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Run<X, Y> {
             Err(Failed { error, args: Some((carry, _)) }) => (carry, Err(error)),
             Err(Failed { error, args: None }) => return Err(error),
         };
-        (state.vars, state.opt, state.key, sums.totals) =
+        (state.vars, state.opt, state.key, totals.measures) =
             (carry.vars, carry.opt, carry.key, carry.totals);
         self.state = Some(state);
         outcome
     }
 
-    /// Brings loss and metrics of the state up to date.
-    fn look(&mut self, sums: &Sums) -> Result<Scores> {
-        let scores = sums.totals.means(&self.measures, sums.examples)?;
+    /// Updates the loss and the metrics of the state.
+    fn update_scores(&mut self, totals: &EpochTotals) -> Result<Scores> {
+        let scores = totals.measures.means(&self.measures, totals.examples)?;
         let state = self.state()?;
         state.loss = scores["loss"];
         state.metrics = scores.iter().skip(1).map(|(n, x)| (n.to_string(), x)).collect();
         Ok(scores)
     }
 
-    /// The end of an epoch: the means, the validation, the log.
-    fn close(&mut self, epoch: usize, sums: Sums) -> Result<()> {
-        let train = self.look(&sums)?;
-        let seconds = sums.since.elapsed().as_secs_f64();
+    /// Ends an epoch: computes the means and the validation scores, and appends the log.
+    fn finish_epoch(&mut self, epoch: usize, totals: EpochTotals) -> Result<()> {
+        let train = self.update_scores(&totals)?;
+        let seconds = totals.start.elapsed().as_secs_f64();
+        let vars = &self.state.as_ref().ok_or_else(lost)?.vars;
         let validation = match &self.validation {
-            Some(data) => measure(
-                &self.measuring,
-                &self.measures,
-                &self.state.as_ref().ok_or_else(lost)?.vars,
-                data,
-            )?,
+            Some(data) => evaluate(&self.evaluate, &self.measures, vars, data)?,
             None => Scores::default(),
         };
         let log = EpochLog {
             epoch,
             train,
             validation: validation.clone(),
-            examples: sums.examples,
+            examples: totals.examples,
             seconds,
         };
         self.progress.line(&log);
@@ -353,7 +358,7 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Run<X, Y> {
         Ok(())
     }
 
-    fn tell(&mut self, event: Event) -> Result<Flow> {
+    fn notify(&mut self, event: Event) -> Result<Flow> {
         let state = self.state.as_mut().ok_or_else(lost)?;
         self.handlers.call(event, state)
     }
@@ -364,12 +369,12 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Run<X, Y> {
 }
 
 fn lost() -> Error {
-    Error::new("train", "the state was lost when a device failed in the middle of a step")
+    Error::new("train", "the state was lost because a device failed during a step")
 }
 
-/// Loss and metrics over all batches of a set.
-pub(crate) fn measure<X: Tree + Inputs, Y: Tree>(
-    measuring: &Measuring<X, Y>,
+/// Computes the loss and the metrics over all batches of `data`.
+pub(crate) fn evaluate<X: Tree + Inputs, Y: Tree>(
+    evaluate: &EvaluateFn<X, Y>,
     measures: &[Measure<X, Y>],
     vars: &Vars,
     data: &(impl Source<X, Y> + ?Sized),
@@ -377,7 +382,7 @@ pub(crate) fn measure<X: Tree + Inputs, Y: Tree>(
     let (mut totals, mut examples) = (Totals::new(measures.len()), 0);
     for batch in data.epoch(0) {
         examples += batch.len();
-        totals = measuring.run((vars.clone(), totals, batch))?;
+        totals = evaluate.run((vars.clone(), totals, batch))?;
     }
     totals.means(measures, examples)
 }

@@ -1,10 +1,10 @@
-//! Trainings: reproducible, resumable, and nothing that was learnt is lost.
+//! Training runs are reproducible and resumable, and a failed run loses no progress.
 
 use neurax::data::Batch;
 use neurax::prelude::*;
 use std::sync::{Arc, Mutex};
 
-/// y = 2 x₀ - x₁ + 1 for rows of x.
+/// Returns `n` examples of y = 2 x₀ - x₁ + 1.
 fn line(n: usize) -> Dataset {
     let x = key(42).uniform([n, 2]);
     let y = x.matmul(tensor([[2.0], [-1.0]])) + 1.0;
@@ -24,7 +24,7 @@ fn kernel(vars: &Vars) -> Vec<f32> {
 }
 
 #[test]
-fn learns_and_is_reproducible() {
+fn training_converges_and_is_reproducible() {
     let data = line(50).shuffled(key(1)).batched(16);
     let once = trainer().metric(metric::mae()).run(&data, epochs(60)).unwrap();
     assert!(once.loss < 1e-3, "{}", once.loss);
@@ -36,7 +36,7 @@ fn learns_and_is_reproducible() {
 }
 
 #[test]
-fn means_weigh_the_last_batch_by_its_examples() {
+fn means_weight_batches_by_their_examples() {
     let set = Dataset::new(Tensor::zeros([3, 1]), tensor([[1.0], [1.0], [4.0]])).unwrap();
     let still = nn::layer("zero", [nn::input("x", dims![_, 1])], |cx, [x]| {
         x * cx.param("w", (), init::zeros())
@@ -51,9 +51,9 @@ fn means_weigh_the_last_batch_by_its_examples() {
 }
 
 #[test]
-fn a_malformed_last_batch_keeps_what_was_learnt() {
+fn a_malformed_last_batch_keeps_the_progress() {
     let good = Batch { x: Tensor::ones([4, 2]), y: Tensor::ones([4, 1]) };
-    // Its size is only claimed: nothing of it is made.
+    // The sizes are only declared: no memory is allocated for them.
     let bads = [
         (
             Batch { x: Tensor::ones([1 << 50, 2]), y: Tensor::ones([1 << 50, 1]) },
@@ -61,11 +61,11 @@ fn a_malformed_last_batch_keeps_what_was_learnt() {
         ),
         (
             Batch { x: Tensor::ones([4, 3]), y: Tensor::ones([4, 1]) },
-            "`x` is declared as [_, 2], but [4, 3] was given",
+            "input `x`: expected shape [_, 2], got [4, 3]",
         ),
         (
             Batch { x: Tensor::ones([4, 2]), y: Tensor::ones(4) },
-            "mse: the prediction is f32[4, 1], but the target f32[4]",
+            "mse: expected prediction and target of equal shapes, got f32[4, 1] and f32[4]",
         ),
         (
             Batch { x: Tensor::ones([4, 2]) + Tensor::ones([5, 2]), y: Tensor::ones([4, 1]) },
@@ -78,14 +78,14 @@ fn a_malformed_last_batch_keeps_what_was_learnt() {
         assert!(failed.error.to_string().contains(why), "{}", failed.error);
         let state = failed.state.unwrap();
         assert_eq!((state.step, state.batch), (2, 2));
-        assert_eq!(kernel(&state.vars), kernel(&whole.vars), "and not one bit else");
+        assert_eq!(kernel(&state.vars), kernel(&whole.vars), "bit for bit");
         let resumed = trainer().resume(*state, &[good.clone()][..], epochs(1)).unwrap();
         assert_eq!(resumed.step, 3);
     }
 }
 
 #[test]
-fn going_on_equals_never_having_stopped() {
+fn a_resumed_run_equals_an_uninterrupted_one() {
     let data = line(40).shuffled(key(1)).batched(16);
     let through = trainer().run(&data, epochs(6)).unwrap();
     let half = trainer().run(&data, epochs(3)).unwrap();
@@ -95,7 +95,7 @@ fn going_on_equals_never_having_stopped() {
 }
 
 #[test]
-fn without_a_last_epoch_a_handler_stops() {
+fn a_handler_stops_an_unlimited_run() {
     let data = line(20).batched(8);
     let until =
         |n| move |s: &mut State| if s.history.len() == n { Flow::Stop } else { Flow::Continue };
@@ -109,7 +109,7 @@ fn without_a_last_epoch_a_handler_stops() {
 }
 
 #[test]
-fn events_come_in_order_and_handlers_steer() {
+fn events_are_in_order_and_handlers_can_stop() {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let mut training = trainer();
     for event in [
@@ -174,25 +174,25 @@ fn handlers_see_losses_and_may_change_the_rate() {
         .quiet()
         .run(&line(32).batched(16), epochs(1))
         .unwrap();
-    assert_eq!(kernel(&first.vars), kernel(&trained.vars), "a rate of zero moves nothing");
+    assert_eq!(kernel(&first.vars), kernel(&trained.vars), "a rate of zero changes nothing");
 }
 
 #[test]
-fn nothing_to_train_on_is_an_error() {
+fn training_without_batches_is_an_error() {
     let empty: [Batch; 0] = [];
     let e = trainer().run(&empty[..], epochs(1)).unwrap_err();
-    assert!(e.state.is_none() && e.to_string().contains("there is no batch to train on"));
+    assert!(e.state.is_none() && e.to_string().contains("expected at least one batch to train on"));
 }
 
 #[test]
-fn a_set_that_is_no_set_says_so() {
+fn an_invalid_data_set_is_an_error() {
     let bad = Dataset { x: Tensor::ones([3, 2]), y: Tensor::ones([4, 1]) };
     let e = trainer().run(&bad.shuffled(key(0)).batched(2), epochs(1)).unwrap_err();
     assert!(e.to_string().contains("expected 3 rows in `y`, as in `x`, got 4"), "{e}");
 }
 
 #[test]
-fn an_error_inside_a_layer_arrives_with_its_path() {
+fn an_error_inside_a_layer_names_its_path() {
     let broken = model().then(|x| nn::layer("odd", [x], |_, [x]| x.reshape([7])));
     let e = Trainer::new(&broken, loss::mse, optim::sgd(0.1))
         .quiet()
@@ -202,7 +202,7 @@ fn an_error_inside_a_layer_arrives_with_its_path() {
 }
 
 #[test]
-fn errors_have_a_line_of_the_user() {
+fn errors_have_a_line_of_user_code() {
     let says = |e: neurax::train::TrainError, parts: &[&str]| {
         let e = e.error.to_string();
         assert!(
@@ -214,31 +214,34 @@ fn errors_have_a_line_of_the_user() {
     let vector = |y: &Tensor, t: &Tensor| (y - t).square();
     says(
         Trainer::new(model(), vector, optim::sgd(0.1)).quiet().run(&data, epochs(1)).unwrap_err(),
-        &["the loss function given to Trainer gives f32[4, 1]", "`.mean(..)`"],
+        &["from the loss function of the Trainer, got f32[4, 1]", "`.mean(..)`"],
     );
     says(
         trainer()
             .measure("gap", |out, batch| out.y() - &batch.y)
             .run(&data, epochs(1))
             .unwrap_err(),
-        &["the metric `gap` given to Trainer"],
+        &["the metric `gap` of the Trainer"],
     );
     let one_hot = Trainer::new(model(), loss::categorical_cross_entropy, optim::sgd(0.1)).quiet();
     let flat = [Batch { x: Tensor::ones([4, 2]), y: Tensor::ones(4) }];
     says(
         one_hot.run(&flat[..], epochs(1)).unwrap_err(),
-        &["categorical_cross_entropy: the prediction is f32[4, 1]"],
+        &["categorical_cross_entropy: expected", "got f32[4, 1] and f32[4]"],
     );
     let wide = [Batch { x: Tensor::ones([4, 3]), y: Tensor::ones([4, 1]) }];
     says(
         trainer().run(&wide[..], epochs(1)).unwrap_err(),
-        &["`x` is declared as [_, 2], but [4, 3] was given"],
+        &["input `x`: expected shape [_, 2], got [4, 3]"],
     );
-    says(trainer().run(&[][..], epochs(1)).unwrap_err(), &["there is no batch to train on"]);
+    says(
+        trainer().run(&[][..], epochs(1)).unwrap_err(),
+        &["expected at least one batch to train on"],
+    );
 }
 
 #[test]
-fn no_epochs_and_no_validation_set_leave_nothing_measured() {
+fn without_epochs_and_validation_set_there_are_no_scores() {
     let untrained = trainer().run(&line(8).batched(4), epochs(0)).unwrap();
     assert!(untrained.loss.is_nan() && untrained.history.is_empty() && untrained.step == 0);
     assert_eq!(untrained.validation.to_string(), "nothing measured");
@@ -251,7 +254,7 @@ fn no_epochs_and_no_validation_set_leave_nothing_measured() {
 }
 
 #[test]
-fn weights_survive_a_file() {
+fn weights_survive_saving_and_loading() {
     let data = line(40).batched(8);
     let trained = trainer().run(&data, epochs(5)).unwrap();
     let path =

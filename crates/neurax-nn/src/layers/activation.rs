@@ -57,14 +57,14 @@ activations! {
     softmax => |x| x.softmax(-1);
     /// Applies the logarithm of the softmax over the last axis, without overflow.
     log_softmax => |x| x.log_softmax(-1);
-    /// Applies the Gaussian error linear unit, `x · Φ(x)` with the normal distribution function `Φ`:
-    /// Hendrycks and Gimpel, 2016 (<https://arxiv.org/abs/1606.08415>).
+    /// Applies the Gaussian error linear unit, `x · Φ(x)` with the normal distribution function
+    /// `Φ`: Hendrycks and Gimpel, 2016 (<https://arxiv.org/abs/1606.08415>).
     gelu => |x| x.gelu(false);
     /// Applies the sigmoid linear unit, `x · sigmoid(x)`, also called swish: Elfwing et al., 2017
     /// (<https://arxiv.org/abs/1702.03118>).
     silu => |x| x.silu();
-    /// Applies the exponential linear unit, `x` if positive, else `exp(x) - 1`: Clevert et al., 2015
-    /// (<https://arxiv.org/abs/1511.07289>).
+    /// Applies the exponential linear unit, `x` if positive, else `exp(x) - 1`: Clevert et al.,
+    /// 2015 (<https://arxiv.org/abs/1511.07289>).
     elu => |x| x.elu(1.0);
     /// Applies the leaky rectified linear unit, `x` if positive, else `x / 100`.
     leaky_relu => |x| x.leaky_relu(0.01);

@@ -8,8 +8,8 @@ use neurax_tensor::{Tensor, keep};
 /// axis: `x` is `[.., n]`, `scale` and `bias` are `[n]`. Ba, Kiros and Hinton, Layer Normalization
 /// (<https://arxiv.org/abs/1607.06450>).
 ///
-/// If `x` is a float of fewer than 32 bits, everything is computed in f32, and the result is rounded
-/// once to the dtype of `x`.
+/// If `x` is a float of fewer than 32 bits, everything is computed in f32, and the result is
+/// rounded once to the dtype of `x`.
 ///
 /// ```
 /// use neurax::prelude::*;

@@ -8,8 +8,8 @@
 //!   axis. Convolutions, pooling and batch, group and instance normalization have channels at axis
 //!   1, as in ONNX, PyTorch and the function `conv`; each has an option `.channels_last()`.
 //! - **Names.** A layer is called by its constant [`NAME`](crate::Layer::NAME), in `snake_case`;
-//!   [`Node::named`](crate::Node::named) renames a node. Parameters are called as in Flax and Keras:
-//!   `kernel` and `bias`, and for normalization `scale` and `bias`.
+//!   [`Node::named`](crate::Node::named) renames a node. Parameters are called as in Flax and
+//!   Keras: `kernel` and `bias`, and for normalization `scale` and `bias`.
 //! - **Precision.** Statistics (means, variances, norms) are computed in f32 if the input is
 //!   narrower; the result has the dtype of the input. `precision.rs` has the two functions for it.
 

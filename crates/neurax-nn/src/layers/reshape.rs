@@ -3,8 +3,8 @@
 use crate::{Cx, Layer, Node};
 use neurax_tensor::{Dim, IntoShape, Tensor};
 
-/// Reshapes `x` from [n, ..] to [n, dims..]: the first axis is kept. One of `dims` may be `_`, which
-/// is computed from the others.
+/// Reshapes `x` from [n, ..] to [n, dims..]: the first axis is kept. One of `dims` may be `_`,
+/// which is computed from the others.
 ///
 /// ```
 /// use neurax::prelude::*;

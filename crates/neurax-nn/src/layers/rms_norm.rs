@@ -8,8 +8,8 @@ use neurax_tensor::{Tensor, keep};
 /// `[.., n]`, `scale` is `[n]`. This is layer normalization without centering and without a bias.
 /// Zhang and Sennrich, Root Mean Square Layer Normalization (<https://arxiv.org/abs/1910.07467>).
 ///
-/// If `x` is a float of fewer than 32 bits, everything is computed in f32, and the result is rounded
-/// once to the dtype of `x`.
+/// If `x` is a float of fewer than 32 bits, everything is computed in f32, and the result is
+/// rounded once to the dtype of `x`.
 ///
 /// ```
 /// use neurax::prelude::*;
