@@ -33,6 +33,7 @@ mod applied;
 pub mod check;
 mod cx;
 pub mod init;
+mod input_shapes;
 pub mod layers;
 pub mod loss;
 pub mod metric;

@@ -1,13 +1,13 @@
 //! Models: a graph of nodes with named inputs and outputs, applied as a pure function.
 
 use crate::cx::{Cx, VariableSource};
-use crate::node::NodeKind;
+use crate::input_shapes::{check_shape, checked_input, dims_to_string, invalid, placeholder};
+use crate::node::{NodeKind, topological_order};
 use crate::{Applied, Inputs, Mode, Net, Node, Params, Vars};
 use neurax_tensor::{Dim, Error, Key, Place, Recorder, Result, Tensor, Tree, TypeSpec, eval_shape};
 use std::borrow::Borrow;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 
@@ -354,108 +354,12 @@ fn caller_line() -> Place {
     Place::from(Location::caller())
 }
 
-fn invalid(why: String) -> Error {
-    Error::new("model", why)
-}
-
 /// Adds the path and the user's line of a layer to its result `y` if that is an error.
 fn with_layer_in_error(y: Tensor, n: &ModelNode) -> Tensor {
     match y.error() {
         Some(e) => Tensor::from_error(e.clone().at(&Place::from(n.node.at())).within(&n.path)),
         None => y,
     }
-}
-
-/// Returns zeros of type `t`. An axis of any size gets the size `any`, a named axis the first size
-/// that `sizes` has for its name.
-pub(crate) fn placeholder(t: &TypeSpec, any: usize, sizes: &mut HashMap<String, usize>) -> Tensor {
-    let size = |d: &Dim| match d {
-        Dim::Any => Dim::Size(any),
-        Dim::Named(n) => Dim::Size(*sizes.entry(n.clone()).or_insert(any)),
-        other => other.clone(),
-    };
-    Tensor::zeros(t.dims.iter().map(size).collect::<Vec<Dim>>()).to(t.dtype)
-}
-
-/// Returns the input `x`, or an error if it has not the declared shape.
-fn checked_input<'d>(
-    name: &str,
-    dims: &'d [Dim],
-    x: Option<&Tensor>,
-    named: &mut HashMap<&'d str, usize>,
-) -> Tensor {
-    let Some(x) = x else {
-        return Tensor::from_error(invalid(format!("missing input `{name}`")));
-    };
-    if x.error().is_some() {
-        return x.clone();
-    }
-    let shape = x.shape();
-    check_shape(name, dims, &shape, &shape, named).map_or_else(Tensor::from_error, |()| x.clone())
-}
-
-/// Checks that `shape` fits the declared `dims`; the message shows `shape` as `got`.
-fn check_shape<'d>(
-    name: &str,
-    dims: &'d [Dim],
-    shape: &[usize],
-    got: impl fmt::Display,
-    named: &mut HashMap<&'d str, usize>,
-) -> Result<()> {
-    if fits(dims, shape, named) {
-        return Ok(());
-    }
-    let other = |(d, n): (&Dim, &usize)| match d {
-        Dim::Named(name) => named
-            .get(name.as_str())
-            .filter(|size| *size != n)
-            .map(|size| format!(" with {name} = {size}")),
-        _ => None,
-    };
-    let known: Vec<String> = dims.iter().zip(shape).filter_map(other).collect();
-    let expected = format!("{}{}", dims_to_string(dims), known.concat());
-    Err(invalid(format!("input `{name}`: expected shape {expected}, got {got}")))
-}
-
-/// Returns true if `shape` fits `dims`. Axes with equal names must have equal sizes in all inputs.
-fn fits<'d>(dims: &'d [Dim], shape: &[usize], named: &mut HashMap<&'d str, usize>) -> bool {
-    let mut fits = |(d, &n): (&'d Dim, &usize)| match d {
-        Dim::Any => true,
-        Dim::Size(m) => *m == n,
-        Dim::Named(name) => *named.entry(name).or_insert(n) == n,
-        Dim::Bad(_) => false,
-    };
-    dims.len() == shape.len() && dims.iter().zip(shape).all(&mut fits)
-}
-
-fn dims_to_string(dims: &[Dim]) -> String {
-    let each: Vec<String> = dims.iter().map(|d| d.to_string()).collect();
-    format!("[{}]", each.join(", "))
-}
-
-/// Returns all nodes that `outputs` depend on in topological order. The search is iterative,
-/// because a recursive one would overflow the stack for a deep model.
-fn topological_order<'n>(outputs: impl Iterator<Item = &'n Node>) -> Vec<Node> {
-    let (mut done, mut order) = (HashSet::new(), Vec::new());
-    for output in outputs {
-        let mut open = vec![(output, 0)];
-        while let Some((node, next)) = open.pop() {
-            if done.contains(&node.identity()) {
-                continue;
-            }
-            match node.inputs().get(next) {
-                Some(input) => {
-                    open.push((node, next + 1));
-                    open.push((input, 0));
-                }
-                None => {
-                    done.insert(node.identity());
-                    order.push(node.clone());
-                }
-            }
-        }
-    }
-    order
 }
 
 /// A generator of unique paths: a name, and for later nodes of the same name the suffixes `_1`,

@@ -3,6 +3,7 @@
 use crate::{Cx, Model};
 use neurax_tensor::{Dim, Error, IntoShape, Scalar, Tensor};
 use std::borrow::Borrow;
+use std::collections::HashSet;
 use std::fmt;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 use std::panic::Location;
@@ -206,6 +207,31 @@ impl fmt::Debug for Node {
         let inputs: Vec<&str> = self.0.inputs.iter().map(Node::name).collect();
         write!(f, "{}({})", self.0.name, inputs.join(", "))
     }
+}
+
+/// Returns all nodes that `outputs` depend on in topological order. The search is iterative,
+/// because a recursive one would overflow the stack for a deep model.
+pub(crate) fn topological_order<'n>(outputs: impl Iterator<Item = &'n Node>) -> Vec<Node> {
+    let (mut done, mut order) = (HashSet::new(), Vec::new());
+    for output in outputs {
+        let mut open = vec![(output, 0)];
+        while let Some((node, next)) = open.pop() {
+            if done.contains(&node.identity()) {
+                continue;
+            }
+            match node.inputs().get(next) {
+                Some(input) => {
+                    open.push((node, next + 1));
+                    open.push((input, 0));
+                }
+                None => {
+                    done.insert(node.identity());
+                    order.push(node.clone());
+                }
+            }
+        }
+    }
+    order
 }
 
 /// The right operand of an operator on nodes: a node, a tensor, or a number.

@@ -1,6 +1,6 @@
 //! The summary table of a model.
 
-use crate::model::placeholder;
+use crate::input_shapes::placeholder;
 use crate::vars::elements;
 use crate::{Model, Vars};
 use neurax_tensor::{DType, Dim, Tensor, Type, TypeSpec, key};
