@@ -64,8 +64,8 @@ pub trait Executable: Debug + Send + Sync {
     /// reused for a result (donation by ownership).
     ///
     /// # Errors
-    /// When the arguments have other types than the inputs of the graph, an op fails at run time, or
-    /// memory is short.
+    /// When the arguments have other types than the inputs of the graph, an op fails at run time,
+    /// or memory is short.
     fn run(&self, args: Vec<Buffer>) -> Result<Vec<Buffer>>;
 
     /// Runs the graph on `args` followed by `captures`, which stay the same from call to call, and

@@ -65,8 +65,8 @@ impl Buffer {
         Ok(self.host)
     }
 
-    /// Takes the buffer out of an argument: an owned one is moved out and an empty one is left behind,
-    /// a borrowed one is cloned.
+    /// Takes the buffer out of an argument: an owned one is moved out and an empty one is left
+    /// behind, a borrowed one is cloned.
     pub fn take_from(arg: &mut Cow<'_, Buffer>) -> Buffer {
         static EMPTY: LazyLock<Buffer> =
             LazyLock::new(|| Literal::zeros(Type::new(DType::Bool, [0])).into());

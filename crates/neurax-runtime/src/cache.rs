@@ -30,8 +30,8 @@ pub struct Cache<K, V> {
     /// The entries by hash.
     entries: RwLock<Entries<K, V>>,
     capacity: usize,
-    /// The time: even, advanced by 2 with every entry that is added. Lookups count as one tick after
-    /// the last addition, so that a hit needs no locked instruction.
+    /// The time: even, advanced by 2 with every entry that is added. Lookups count as one tick
+    /// after the last addition, so that a hit needs no locked instruction.
     clock: AtomicU64,
     computed: AtomicUsize,
 }

@@ -66,8 +66,9 @@ impl CompiledGraph {
         self.executable.run_into_checked(args, captures, outs)
     }
 
-    /// Runs the graph on arguments whose types the caller has compared with [`CompiledGraph::inputs`],
-    /// after [`CompiledGraph::check_memory`]: neither is done again. Owned arguments may be donated.
+    /// Runs the graph on arguments whose types the caller has compared with
+    /// [`CompiledGraph::inputs`], after [`CompiledGraph::check_memory`]: neither is done again.
+    /// Owned arguments may be donated.
     ///
     /// The result is unspecified if the arguments have other types.
     ///
@@ -97,9 +98,9 @@ impl CompiledGraph {
         self.executable.run_into_checked(args, captures, outs)
     }
 
-    /// Checks that memory for the largest value is available. [`CompiledGraph::run`] does this, too;
-    /// a caller that donates arguments checks before, so that a size that cannot be had uses none of
-    /// them up.
+    /// Checks that memory for the largest value is available. [`CompiledGraph::run`] does this,
+    /// too; a caller that donates arguments checks before, so that a size that cannot be had uses
+    /// none of them up.
     ///
     /// # Errors
     /// When there is not enough memory for that value.

@@ -179,8 +179,8 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
         self.run_and_replace(args, outs)
     }
 
-    /// Returns the buffers of `outs` if all have the types of the results and no other tensor shares
-    /// their memory.
+    /// Returns the buffers of `outs` if all have the types of the results and no other tensor
+    /// shares their memory.
     fn matching_outputs<'o>(
         &self,
         outs: &'o mut [&mut Tensor],

@@ -302,7 +302,7 @@ mod tests {
     fn every_kernel_of_every_op_reads_back() {
         let mut seen = 0;
         for s in Op::samples() {
-            // Ops along an axis that nobody names have no graph of their own.
+            // Ops along an axis that no step names have no graph of their own.
             let Ok(lowered) = lower(&graph(&s)) else { continue };
             for nest in schedule(&lowered, seen % 2 == 0).unwrap().kernel_calls() {
                 let text = nest.kernel.to_string();

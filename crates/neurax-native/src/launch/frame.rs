@@ -8,15 +8,15 @@ use std::time::Duration;
 /// One cache line, the unit in which memory is allocated.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-pub(super) struct CacheLine(#[allow(dead_code, reason = "only the size matters")] [u8; 64]);
+pub(super) struct ScratchLine(#[allow(dead_code, reason = "only the size matters")] [u8; 64]);
 
 /// The block of one call: the intermediate buffers of a program and of the programs inside of it.
-pub struct CallMemory(Box<[std::mem::MaybeUninit<CacheLine>]>);
+pub struct CallMemory(Box<[std::mem::MaybeUninit<ScratchLine>]>);
 
 impl CallMemory {
     /// Allocates a block of `bytes` bytes, not initialized.
     pub fn new(bytes: usize) -> CallMemory {
-        CallMemory(Box::<[CacheLine]>::new_uninit_slice(bytes.div_ceil(64)))
+        CallMemory(Box::<[ScratchLine]>::new_uninit_slice(bytes.div_ceil(64)))
     }
 
     /// Returns the address of the first byte.

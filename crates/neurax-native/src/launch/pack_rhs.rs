@@ -7,7 +7,7 @@
 
 #![allow(unsafe_code, reason = "buffers are addresses")]
 
-use super::{frame::CacheLine, pool::Pool};
+use super::{frame::ScratchLine, pool::Pool};
 use crate::address::Address;
 use crate::tuning::{PACK_GRAIN_ELEMENTS, PACK_TILE};
 
@@ -25,7 +25,7 @@ pub struct PackRhs {
 impl PackRhs {
     /// Returns the bytes of the packed matrix, rounded up to cache lines.
     pub fn size(&self) -> usize {
-        (self.sizes[0] * self.sizes[1] * self.bytes).next_multiple_of(size_of::<CacheLine>())
+        (self.sizes[0] * self.sizes[1] * self.bytes).next_multiple_of(size_of::<ScratchLine>())
     }
 
     /// Packs the operand at `from` into the memory at `to`.

@@ -2,22 +2,22 @@
 
 #![allow(unsafe_code, reason = "uninitialized memory is handed out as an address")]
 
-use super::frame::CacheLine;
+use super::frame::ScratchLine;
 use crate::address::Address;
 use std::{cell::RefCell, mem::MaybeUninit};
 
 /// Scratch memory of this thread, returned to the thread when dropped.
-pub struct Scratch(Box<[MaybeUninit<CacheLine>]>);
+pub struct Scratch(Box<[MaybeUninit<ScratchLine>]>);
 
 thread_local! {
     /// The free memory, last returned last: each depth of nesting finds its own again.
-    static FREE: RefCell<Vec<Box<[MaybeUninit<CacheLine>]>>> = const { RefCell::new(vec![]) };
+    static FREE: RefCell<Vec<Box<[MaybeUninit<ScratchLine>]>>> = const { RefCell::new(vec![]) };
 }
 
 impl Scratch {
     /// Takes at least `bytes` bytes, aligned to a cache line, not initialized.
     pub fn new(bytes: usize) -> Scratch {
-        let lines = bytes.div_ceil(size_of::<CacheLine>());
+        let lines = bytes.div_ceil(size_of::<ScratchLine>());
         let kept = FREE.with_borrow_mut(Vec::pop).filter(|kept| kept.len() >= lines);
         Scratch(kept.unwrap_or_else(|| Box::new_uninit_slice(lines)))
     }

@@ -6,7 +6,7 @@ use crate::launch::tap_range::TapRange;
 use neurax_ir::{DType, op::ReduceKind};
 
 /// The index of a window over no elements.
-pub const NO_ELEMENT: u32 = u32::MAX;
+pub const NO_INDEX: u32 = u32::MAX;
 
 /// An element under a window.
 pub trait WindowElement: Copy + PartialOrd + 'static {
@@ -182,7 +182,7 @@ pub unsafe fn select<T: WindowElement, const MAX: bool>(
         // SAFETY: as promised by the caller.
         unsafe {
             let (new, old, place) = (*x.add(j), *best.add(i), *places.add(i));
-            let wins = (place == NO_ELEMENT) | new.beats::<MAX>(old);
+            let wins = (place == NO_INDEX) | new.beats::<MAX>(old);
             *best.add(i) = if wins { new } else { old };
             *places.add(i) = if wins { base + j as u32 } else { place };
         }

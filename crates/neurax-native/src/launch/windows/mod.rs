@@ -22,7 +22,7 @@ use crate::{
     schedule::BufferId,
     tuning::{WINDOWS_GRAIN_TAPS, WINDOWS_MAX_CHUNKS},
 };
-use cell::{CombineFn, NO_ELEMENT, WindowElement, combine_as, has_loops, select, typed};
+use cell::{CombineFn, NO_INDEX, WindowElement, combine_as, has_loops, select, typed};
 use neurax_ir::{
     DType, Eqn, Error, Graph, Op, Result,
     op::{ArgKind, ReduceKind, ReduceWindow, SelectAndGather, SelectAndScatter, Slide},
@@ -121,7 +121,7 @@ impl WindowsTask {
         let (blocks, axes) = axes(&x.shape, &windows.shape, sizes, slides);
         let of = |f: fn(&WindowAxis) -> usize| axes.iter().map(f).product::<usize>();
         let totals = [of(|a| a.elements), of(|a| a.windows)];
-        if totals[0] >= NO_ELEMENT as usize && !matches!(kind, WindowsKind::Reduce(_)) {
+        if totals[0] >= NO_INDEX as usize && !matches!(kind, WindowsKind::Reduce(_)) {
             return Err(fail(
                 "expected fewer than 2^32 elements under the windows of one block; split the batch",
             ));
@@ -264,7 +264,7 @@ impl WindowsTask {
             if let Some(pair) = self.pair(under) {
                 return select_pairs::<T, MAX>(x, pair, places, n);
             }
-            (0..n).for_each(|i| (*best.add(i), *places.add(i)) = (T::ZERO, NO_ELEMENT));
+            (0..n).for_each(|i| (*best.add(i), *places.add(i)) = (T::ZERO, NO_INDEX));
             under.iter().for_each(|&place| {
                 self.last()
                     .taps
@@ -318,7 +318,7 @@ impl WindowsTask {
                 let from = source.0.cast::<S>().add(block * self.sizes[0]);
                 let to = to.0.cast::<S>().add(row * places.len());
                 for (i, &p) in places.iter().enumerate() {
-                    *to.add(i) = if p == NO_ELEMENT { S::ZERO } else { *from.add(p as usize) };
+                    *to.add(i) = if p == NO_INDEX { S::ZERO } else { *from.add(p as usize) };
                 }
             }));
         }
@@ -349,7 +349,7 @@ impl WindowsTask {
                         to.write_bytes(0, self.sizes[0]);
                     }
                     let from = source.0.cast::<S>().add(row * places.len());
-                    for (i, &p) in places.iter().enumerate().filter(|(_, p)| **p != NO_ELEMENT) {
+                    for (i, &p) in places.iter().enumerate().filter(|(_, p)| **p != NO_INDEX) {
                         let (to, x) = (to.add(p as usize), *from.add(i));
                         *to = match sum {
                             ReduceKind::Or => S::combine(ReduceKind::Or, *to, x),
