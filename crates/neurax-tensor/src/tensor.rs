@@ -10,7 +10,6 @@ use crate::{
 use neurax_ir::{Literal, Place};
 use neurax_runtime::Buffer;
 use std::{
-    borrow::Cow,
     panic::Location,
     sync::{Arc, OnceLock},
 };
@@ -260,32 +259,6 @@ impl Tensor {
             Repr::Lazy(r) => LazyConstant::into_buffer(r, device),
             Repr::Traced(_) => Err(no_value(op)),
             Repr::Error(e) => Err(e),
-        }
-    }
-
-    /// Returns the value as an argument of a program on `device`. If this is the last reference to
-    /// the tensor, the buffer is moved out, so that the program may write into its memory; a
-    /// placeholder is left behind. `op` is named in errors.
-    ///
-    /// # Errors
-    /// As [`Tensor::into_buffer`].
-    pub(crate) fn take_arg(&mut self, op: &str, device: &Device) -> Result<Cow<'_, Buffer>> {
-        if matches!(&self.0, Repr::Concrete(c) if Arc::strong_count(c) > 1) {
-            return self.as_arg(op, device);
-        }
-        let last = std::mem::replace(self, Tensor::placeholder());
-        last.into_buffer(op, device).map(Cow::Owned)
-    }
-
-    /// Returns the value as an argument of a program on `device`, for reading. `op` is named in
-    /// errors.
-    ///
-    /// # Errors
-    /// As [`Tensor::into_buffer`].
-    pub(crate) fn as_arg(&self, op: &str, device: &Device) -> Result<Cow<'_, Buffer>> {
-        match self.buffer_on(device) {
-            Some(buffer) => Ok(Cow::Borrowed(buffer)),
-            None => self.clone().into_buffer(op, device).map(Cow::Owned),
         }
     }
 
