@@ -91,7 +91,7 @@ fn one_number_of_many_is_made_of_independent_parts() {
 fn check_memory(g: &Graph, x: &Type) {
     let text = Native::new().unwrap().explain(g).unwrap();
     let block = text
-        .rsplit_once("the block has ")
+        .rsplit_once("block of ")
         .and_then(|(_, rest)| rest.split_once(' '))
         .and_then(|(n, _)| n.parse::<usize>().ok());
     assert!(block.is_some_and(|bytes| bytes < x.bytes().unwrap() / 8), "{text}");
