@@ -2,6 +2,21 @@
 
 use crate::rng::Rng;
 use neurax_ir::{Builder, Bytes, Error, Eval, Graph, Literal, Op, Sample, Type};
+use std::panic;
+
+/// Runs `f`, converting a panic into an error.
+///
+/// # Errors
+/// The error of `f`, or the message of the panic.
+pub fn catch_panic<T>(f: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    panic::catch_unwind(panic::AssertUnwindSafe(f)).unwrap_or_else(|p| {
+        let text = p
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| p.downcast_ref::<&str>().map(|s| s.to_string()));
+        Err(format!("panic: {}", text.unwrap_or_default()))
+    })
+}
 
 /// Returns true if the op has no value of its own because it contains a collective whose axis only
 /// `vmap` can bind.

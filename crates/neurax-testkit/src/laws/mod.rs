@@ -18,6 +18,7 @@ pub use collective::named_axes_are_bound;
 pub use derivative::{central, jvp_is_the_difference};
 pub use dtypes::every_admitted_dtype_has_a_row;
 pub use graph::{passes_keep_the_value, vjp_is_transposed_jvp};
+pub use helpers::catch_panic;
 pub(crate) use helpers::*;
 pub use layout::{MemoryLayout, with_layout};
 pub use robustness::garbage_is_refused;
@@ -28,7 +29,7 @@ pub use types::types_are_inferred;
 
 use crate::rng::Rng;
 use neurax_ir::{Builder, Error, Eval, Graph, Literal, Op, Printer, Sample, Type};
-use std::{collections::BTreeMap, fmt::Write, panic};
+use std::{collections::BTreeMap, fmt::Write};
 
 /// A law: returns an error that explains how a row violates it.
 pub type RowLaw = fn(&Sample) -> Result<(), String>;
@@ -76,20 +77,6 @@ pub fn check_with(
         }
     }
     if failures.is_empty() { Ok(()) } else { Err(listing(&failures, rows.len())) }
-}
-
-/// Runs `f`, converting a panic into an error.
-///
-/// # Errors
-/// The error of `f`, or the message of the panic.
-pub fn catch_panic<T>(f: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    panic::catch_unwind(panic::AssertUnwindSafe(f)).unwrap_or_else(|p| {
-        let text = p
-            .downcast_ref::<String>()
-            .cloned()
-            .or_else(|| p.downcast_ref::<&str>().map(|s| s.to_string()));
-        Err(format!("panic: {}", text.unwrap_or_default()))
-    })
 }
 
 /// Returns the row as text, e.g. `slice[start=[0], limit=[2], stride=[1]](f32[4])`.

@@ -24,11 +24,6 @@ use std::{
 /// listed, ready to paste; a row of a cycle that is gone is deleted.
 const CYCLES: &[(&str, &[&str], &str)] = &[
     (
-        "neurax-bench",
-        &["arguments.rs", "report.rs", "suites/", "training.rs"],
-        "avoidable: a report holds the arguments, which hold the suites that write reports",
-    ),
-    (
         "neurax-data",
         &["batches.rs", "dataset.rs", "split.rs"],
         "a dataset has methods that split and batch it; both results hold datasets",
@@ -43,58 +38,29 @@ const CYCLES: &[(&str, &[&str], &str)] = &[
         &["passes/simplify/"],
         "recursive: a rule calls the rules of the values that it makes",
     ),
-    ("neurax-native", &["code.rs", "emit/library.rs"], "avoidable: a helper is in the wrong file"),
     (
         "neurax-native",
-        &["compile.rs", "launch/control.rs", "launch/program.rs"],
-        "recursive: a program holds the programs of loops; avoidable: `Tasks` is of `launch`",
-    ),
-    ("neurax-native", &["emit/body.rs", "emit/loops.rs"], "recursive: loops emit bodies"),
-    (
-        "neurax-native",
-        &["kernel/expand/"],
-        "avoidable: `copy_sign` is in the file that dispatches to its users",
-    ),
-    (
-        "neurax-native",
-        &["launch/windows/cell.rs", "launch/windows/squares.rs"],
-        "avoidable: a trait of a cell has a bound in the file that uses cells",
-    ),
-    (
-        "neurax-native",
-        &["lower.rs", "schedule/classify.rs", "schedule/strided_view.rs", "split.rs"],
-        "avoidable: lowering and classes ask each other which dtypes and products have kernels",
-    ),
-    (
-        "neurax-native",
-        &["schedule/fuse.rs", "schedule/mod.rs", "schedule/print.rs"],
-        "avoidable: `Note` and `Schedule` are in the file that calls the fuser and the printer",
+        &["launch/control.rs", "launch/program.rs"],
+        "recursive: a program holds the programs of its loops",
     ),
     ("neurax-nn", &["model.rs", "net.rs", "node.rs"], "recursive: a net is a tree of models"),
     (
         "neurax-tensor",
-        &["api/index.rs", "api/places.rs", "api/region.rs"],
-        "avoidable: `Index` is in the file that reads and writes regions",
-    ),
-    (
-        "neurax-tensor",
-        &["api/random.rs", "random_bits.rs"],
-        "avoidable: `constant` is in the file that calls the generators",
-    ),
-    (
-        "neurax-tensor",
-        &["args.rs", "emit.rs", "recipe.rs", "tensor.rs", "trace.rs"],
-        "recursive: a tensor holds its recipe or trace, which hold tensors",
+        &[
+            "args.rs",
+            "dispatch.rs",
+            "lazy.rs",
+            "tensor.rs",
+            "trace.rs",
+            "traced_fn.rs",
+            "tree/mod.rs",
+        ],
+        "recursive: a tensor holds its lazy constant or trace, which hold tensors",
     ),
     (
         "neurax-tensor",
         &["compiled.rs", "function.rs", "jit.rs"],
         "recursive: a jitted function is a function, and holds what it compiled",
-    ),
-    (
-        "neurax-testkit",
-        &["laws/"],
-        "avoidable: the helpers of the laws are in the file that lists the laws",
     ),
     (
         "neurax-testkit",
