@@ -1,0 +1,340 @@
+//! Rules of wording and structure that text can show; `docs/testing.md` lists them.
+//!
+//! Every test collects all violations and prints them as `file:line: rule`.
+//! `NEURAX_TIDY=crates/neurax-nn` limits the files to those whose path starts so.
+
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+/// The most columns of a line of code or comment.
+const MAX_COLUMNS: usize = 100;
+/// The most lines of a file.
+const MAX_LINES: usize = 600;
+/// Words that do not open a doc comment: they promise a riddle instead of a noun or a verb.
+const BAD_OPENINGS: [&str; 14] = [
+    "What", "Which", "Who", "Whose", "How", "So", "That", "Those", "Where", "Why", "Is", "Are",
+    "Does", "Has",
+];
+/// Words of a private vocabulary, each with the field's term.
+const OLD_WORDS: &[(&str, &str)] = &[
+    ("so many", "the parameter in backticks"),
+    ("that many", "the parameter in backticks"),
+    ("lie apart", "strided"),
+    ("lies apart", "strided"),
+    ("side by side", "contiguous"),
+    ("into vectors", "vectorize"),
+    ("of one's own", "custom"),
+    ("what follows", "epilogue"),
+    ("oracle", "reference interpreter"),
+    ("the language", "the IR"),
+    ("mended", "fixed"),
+    ("anew", "again"),
+    ("held to", "checked against"),
+    ("nobody", "no caller, no step"),
+    ("whoever", "the caller"),
+];
+/// Identifiers that the compiler used before its renaming.
+const OLD_COMPILER_NAMES: &[&str] = &[
+    "Joiner",
+    "try_join",
+    "Why",
+    "Work",
+    "Made",
+    "Facts",
+    "Nester",
+    "Patches",
+    "Turn",
+    "ReferenceTask",
+    "heir",
+    "tenants",
+    "deepest",
+    "spent",
+    "Held",
+    "Lanes",
+];
+/// Type names with more than one definition, each with its reason.
+const SHARED_TYPE_NAMES: &[(&str, &str)] = &[];
+/// Folders of compiler stages, in which a broken invariant is an error and never a value.
+const STAGES: [&str; 5] = [
+    "crates/neurax-native/src/schedule/",
+    "crates/neurax-native/src/emit/",
+    "crates/neurax-native/src/launch/",
+    "crates/neurax-native/src/lower/",
+    "crates/neurax-native/src/plan",
+];
+/// Expressions that invent a value. A line comment `// empty: reason` on or above the line allows
+/// one.
+const INVENTED: [&str; 4] = ["_ => {}", "_ => ()", ".unwrap_or(0)", ".unwrap_or_default()"];
+
+/// One source file.
+struct Source {
+    /// The path from the root of the workspace.
+    path: String,
+    text: String,
+}
+
+impl Source {
+    fn lines(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.text.lines().enumerate().map(|(i, line)| (i + 1, line))
+    }
+
+    /// Returns the lines before the unit tests.
+    fn code(&self) -> impl Iterator<Item = (usize, &str)> {
+        let is_tests = |line: &str| line.trim_start().starts_with("#[cfg(test)]");
+        self.lines().take_while(move |(_, line)| !is_tests(line))
+    }
+
+    fn is_library(&self) -> bool {
+        self.path.contains("/src/")
+            && !self.path.contains("/tests")
+            && !self.path.ends_with("/tests.rs")
+    }
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// Returns all files with `ending` below the crates, or below the root for Markdown.
+fn sources(ending: &str) -> Vec<Source> {
+    let only = env::var("NEURAX_TIDY").unwrap_or_default();
+    let mut found = vec![];
+    collect(&root(), &root(), ending, &mut found);
+    found.retain(|s| s.path.starts_with(&only));
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    assert!(!found.is_empty(), "no file ends with {ending}");
+    found
+}
+
+fn collect(root: &Path, folder: &Path, ending: &str, found: &mut Vec<Source>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().to_string();
+        if name.starts_with('.') || name == "target" {
+            continue;
+        }
+        if path.is_dir() {
+            collect(root, &path, ending, found);
+        } else if name.ends_with(ending) {
+            let text = fs::read_to_string(&path).unwrap();
+            let path = path.strip_prefix(root).unwrap().to_string_lossy().to_string();
+            found.push(Source { path, text });
+        }
+    }
+}
+
+/// Fails with all violations, one a line.
+fn report(violations: Vec<String>) {
+    assert!(violations.is_empty(), "{} violations:\n{}", violations.len(), violations.join("\n"));
+}
+
+/// A doc comment and the first line of the item behind it.
+struct Doc<'a> {
+    line: usize,
+    first: &'a str,
+    item: &'a str,
+}
+
+/// Returns the outer doc comments of a file.
+fn docs(source: &Source) -> Vec<Doc<'_>> {
+    let lines: Vec<&str> = source.text.lines().map(str::trim).collect();
+    let is_doc = |i: usize| lines[i].starts_with("///") && !lines[i].starts_with("////");
+    let starts = (0..lines.len()).filter(|&i| is_doc(i) && (i == 0 || !is_doc(i - 1)));
+    let item = |i: usize| {
+        let mut rest =
+            lines[i..].iter().skip_while(|l| l.starts_with("///") || l.starts_with("#["));
+        rest.next().copied().unwrap_or("")
+    };
+    starts.map(|i| Doc { line: i + 1, first: lines[i][3..].trim(), item: item(i) }).collect()
+}
+
+fn is_function(item: &str) -> bool {
+    let mut words = item.split([' ', '(']);
+    let modifiers = ["pub", "crate)", "super)", "const", "unsafe", "extern", "\"C\"", "async"];
+    words.find(|w| !modifiers.contains(w)) == Some("fn")
+}
+
+#[test]
+fn lines_have_at_most_100_columns() {
+    let too_long = |s: &Source| {
+        let long = s.lines().filter(|(_, l)| l.chars().count() > MAX_COLUMNS);
+        long.map(|(i, l)| format!("{}:{i}: {} columns", s.path, l.chars().count()))
+            .collect::<Vec<_>>()
+    };
+    report(sources(".rs").iter().flat_map(too_long).collect());
+}
+
+#[test]
+fn files_have_at_most_600_lines() {
+    let counts = sources(".rs").into_iter().map(|s| (s.text.lines().count(), s.path));
+    report(
+        counts.filter(|(n, _)| *n > MAX_LINES).map(|(n, p)| format!("{p}: {n} lines")).collect(),
+    );
+}
+
+#[test]
+fn doc_comments_open_with_a_noun_or_a_verb() {
+    let mut bad = vec![];
+    for s in &sources(".rs") {
+        for d in docs(s) {
+            let word = d.first.split([' ', ',', ':', '.']).next().unwrap_or("");
+            if BAD_OPENINGS.contains(&word) || d.first.ends_with('?') {
+                bad.push(format!("{}:{}: opens with \"{}\"", s.path, d.line, d.first));
+            }
+        }
+    }
+    report(bad);
+}
+
+#[test]
+fn docs_of_functions_open_with_a_third_person_verb() {
+    let mut bad = vec![];
+    for s in sources(".rs").iter().filter(|s| s.is_library()) {
+        for d in docs(s).into_iter().filter(|d| is_function(d.item)) {
+            let word = d.first.split([' ', ',', ':', '.']).next().unwrap_or("");
+            let is_verb = word.ends_with('s') && word.starts_with(char::is_uppercase);
+            let nouns = ["This", "Its", "Bits", "Bytes", "Sums", "Axes", "Types", "Values", "Rows"];
+            if !is_verb || nouns.contains(&word) {
+                bad.push(format!("{}:{}: \"{}\"", s.path, d.line, d.first));
+            }
+        }
+    }
+    report(bad);
+}
+
+#[test]
+fn predicates_say_when_they_return_true() {
+    let mut bad = vec![];
+    for s in sources(".rs").iter().filter(|s| s.is_library()) {
+        for d in docs(s).into_iter().filter(|d| is_function(d.item) && d.item.contains("-> bool")) {
+            if d.first.starts_with("Returns ") && !d.first.starts_with("Returns true ") {
+                bad.push(format!("{}:{}: \"{}\"", s.path, d.line, d.first));
+            }
+        }
+    }
+    report(bad);
+}
+
+#[test]
+fn old_words_do_not_come_back() {
+    let mut bad = vec![];
+    for s in sources(".rs").iter().chain(&sources(".md")) {
+        if s.path.ends_with("/tidy.rs") || s.path == "CHANGELOG.md" {
+            continue;
+        }
+        for (i, line) in s.lines() {
+            let lower = line.to_lowercase();
+            let has = |w: &str| lower.match_indices(w).any(|(at, _)| is_word(&lower, at, w.len()));
+            let found = OLD_WORDS.iter().filter(|(old, _)| has(old));
+            bad.extend(found.map(|(old, new)| format!("{}:{i}: \"{old}\", say {new}", s.path)));
+        }
+    }
+    report(bad);
+}
+
+#[test]
+fn old_names_do_not_come_back_in_the_compiler() {
+    let mut bad = vec![];
+    for s in sources(".rs").iter().filter(|s| s.path.starts_with("crates/neurax-native/src/")) {
+        for (i, line) in s.lines() {
+            let has = |w: &str| line.match_indices(w).any(|(at, _)| is_word(line, at, w.len()));
+            let found = OLD_COMPILER_NAMES.iter().filter(|w| has(w));
+            bad.extend(found.map(|w| format!("{}:{i}: `{w}`", s.path)));
+        }
+    }
+    report(bad);
+}
+
+fn is_word(line: &str, at: usize, len: usize) -> bool {
+    let is_part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    !is_part(line[..at].chars().next_back()) && !is_part(line[at + len..].chars().next())
+}
+
+#[test]
+fn compiler_stages_invent_no_values() {
+    let mut bad = vec![];
+    let is_stage = |s: &&Source| STAGES.iter().any(|p| s.path.starts_with(p));
+    for s in sources(".rs").iter().filter(is_stage) {
+        let mut above = "";
+        for (i, line) in s.code() {
+            let allowed = line.contains("// empty: ") || above.trim().starts_with("// empty: ");
+            if !allowed && INVENTED.iter().any(|x| line.contains(x)) {
+                bad.push(format!("{}:{i}: {}", s.path, line.trim()));
+            }
+            above = line;
+        }
+    }
+    report(bad);
+}
+
+/// Returns the name that `line` defines with one of `keywords`, e.g. `struct`.
+fn defined<'a>(line: &'a str, keywords: &[&str]) -> Option<&'a str> {
+    let mut rest = line;
+    for visibility in ["pub(crate) ", "pub(super) ", "pub "] {
+        rest = rest.strip_prefix(visibility).unwrap_or(rest);
+    }
+    let rest = keywords.iter().find_map(|k| rest.strip_prefix(k)?.strip_prefix(' '))?;
+    let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+    (end > 0).then_some(&rest[..end])
+}
+
+/// Returns where each name is defined at the top level of library code.
+fn definitions(keywords: &[&str]) -> BTreeMap<String, Vec<String>> {
+    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for s in sources(".rs").iter().filter(|s| s.is_library()) {
+        for (i, line) in s.code() {
+            if let Some(name) = defined(line, keywords) {
+                found.entry(name.to_string()).or_default().push(format!("{}:{i}", s.path));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn a_type_name_has_one_definition() {
+    let allowed = |name: &str| SHARED_TYPE_NAMES.iter().any(|(n, _)| *n == name);
+    let all = definitions(&["struct", "enum", "trait", "type", "union"]);
+    let shared = all.into_iter().filter(|(name, at)| at.len() > 1 && !allowed(name));
+    report(shared.map(|(name, at)| format!("{name}: {}", at.join(", "))).collect());
+}
+
+#[test]
+fn a_constant_name_has_one_definition() {
+    let all = definitions(&["const", "static"]);
+    let shared = all.into_iter().filter(|(name, at)| at.len() > 1 && name != "_");
+    report(shared.map(|(name, at)| format!("{name}: {}", at.join(", "))).collect());
+}
+
+#[test]
+fn markdown_has_one_sentence_a_line() {
+    let mut bad = vec![];
+    for s in &sources(".md") {
+        let mut in_code = false;
+        for (i, line) in s.lines() {
+            in_code ^= line.trim_start().starts_with("```");
+            if !in_code && !line.starts_with('|') && has_two_sentences(line) {
+                bad.push(format!("{}:{i}: two sentences", s.path));
+            }
+        }
+    }
+    report(bad);
+}
+
+/// Returns true if a sentence ends within `line`, outside of code and parentheses, and a capital
+/// follows.
+fn has_two_sentences(line: &str) -> bool {
+    let ends = line.match_indices(". ").filter(|&(at, _)| {
+        let (head, tail) = (&line[..at], &line[at + 2..]);
+        let in_code = head.matches('`').count() % 2 == 1;
+        let in_parens = head.matches('(').count() > head.matches(')').count();
+        let is_dots = head.ends_with('.') || head.ends_with("e.g") || head.ends_with("i.e");
+        let is_number = head.trim().chars().all(|c| c.is_ascii_digit());
+        let capital = tail.starts_with(|c: char| c.is_uppercase());
+        capital && !in_code && !in_parens && !is_dots && !is_number
+    });
+    ends.count() > 0
+}
