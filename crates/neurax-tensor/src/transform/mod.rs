@@ -2,9 +2,9 @@
 //!
 //! Each works in three steps:
 //!
-//! 1. Trace the user's function on the types of the argument ([`crate::traced_fn`]).
+//! 1. Trace the user's function on the types of the argument (`traced_fn`).
 //! 2. Transform the graph (`neurax_ir::transform`).
-//! 3. Apply the new graph to the arguments and captures ([`crate::dispatch::apply_graph`]): it is
+//! 3. Apply the new graph to the arguments and captures (`dispatch::apply_graph`): it is
 //!    compiled and run, or, if an operand is traced, its equations are recorded in that trace.
 //!
 //! The last step makes transforms nest in any order and depth: an inner transform leaves plain
