@@ -2,7 +2,8 @@
 
 use crate::{Buffer, Stages};
 use neurax_ir::{Graph, Literal, Result};
-use std::{fmt::Debug, sync::Arc};
+use smallvec::SmallVec;
+use std::{borrow::Cow, fmt::Debug, sync::Arc};
 
 /// A compiler and executor of graphs: the reference interpreter, the compiler for the CPU, an
 /// accelerator.
@@ -49,20 +50,27 @@ pub trait Backend: Debug + Send + Sync {
     fn download(&self, buffer: &Buffer) -> Result<Literal>;
 }
 
+/// The results of a run; most graphs that run eagerly have one.
+pub type Results = SmallVec<[Buffer; 1]>;
+
 /// The executable form of a graph. Any number of threads may run it simultaneously.
+///
+/// Types of arguments are compared once per call. [`Executable::run`] and [`Executable::run_into`]
+/// are called with arguments of any types. The methods whose names end in `_checked` are called by
+/// [`crate::CompiledGraph`] alone, after the types were compared; for other types their result is
+/// unspecified (but never undefined behavior), and an implementation need not detect them.
 pub trait Executable: Debug + Send + Sync {
-    /// Runs the graph on `args`, which have the types of its inputs: the caller has checked them.
-    /// The memory of an argument that no other reference shares may be reused for a result
-    /// (donation by ownership).
+    /// Runs the graph on `args`. The memory of an argument that no other reference shares may be
+    /// reused for a result (donation by ownership).
     ///
     /// # Errors
-    /// When an op fails at run time or memory is short.
+    /// When the arguments have other types than the inputs of the graph, an op fails at run time,
+    /// or memory is short.
     fn run(&self, args: Vec<Buffer>) -> Result<Vec<Buffer>>;
 
     /// Runs the graph on `args` followed by `captures`, which stay the same from call to call, and
-    /// writes the results into the memory of `outs`. All have the types of the graph: the caller
-    /// has checked them. An output whose memory is shared is replaced instead. The default
-    /// implementation runs and copies.
+    /// writes the results into the memory of `outs`, which have the types of the results. An output
+    /// whose memory is shared is replaced instead. The default implementation runs and copies.
     ///
     /// # Errors
     /// As [`Executable::run`].
@@ -77,5 +85,28 @@ pub trait Executable: Debug + Send + Sync {
             out.assign(result);
         }
         Ok(())
+    }
+
+    /// Runs the graph as [`Executable::run`] does, on arguments whose types were compared. Owned
+    /// arguments may be donated; they may be taken out of `args`.
+    ///
+    /// # Errors
+    /// When an op fails at run time or memory is short.
+    fn run_checked(&self, args: &mut [Cow<'_, Buffer>]) -> Result<Results> {
+        Ok(self.run(args.iter_mut().map(Buffer::take_from).collect())?.into())
+    }
+
+    /// Runs the graph as [`Executable::run_into`] does, on arguments and into outputs whose types
+    /// were compared.
+    ///
+    /// # Errors
+    /// As [`Executable::run_checked`].
+    fn run_into_checked(
+        &self,
+        args: &[&Buffer],
+        captures: &[Buffer],
+        outs: &mut [&mut Buffer],
+    ) -> Result<()> {
+        self.run_into(args, captures, outs)
     }
 }

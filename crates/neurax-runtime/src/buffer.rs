@@ -1,6 +1,7 @@
 //! Values on a device.
 
-use neurax_ir::{Bytes, Literal, Result, Type};
+use neurax_ir::{Bytes, DType, Literal, Result, Type};
+use std::{borrow::Cow, sync::LazyLock};
 
 /// A value on a device: its type and its memory. Cloning shares the memory; the memory of the last
 /// reference may be reused.
@@ -62,6 +63,17 @@ impl Buffer {
     /// When the memory cannot be read from the host.
     pub fn into_literal(self) -> Result<Literal> {
         Ok(self.host)
+    }
+
+    /// Takes the buffer out of an argument: an owned one is moved out and an empty one is left
+    /// behind, a borrowed one is cloned.
+    pub fn take_from(arg: &mut Cow<'_, Buffer>) -> Buffer {
+        static EMPTY: LazyLock<Buffer> =
+            LazyLock::new(|| Literal::zeros(Type::new(DType::Bool, [0])).into());
+        match std::mem::replace(arg, Cow::Borrowed(&*EMPTY)) {
+            Cow::Owned(buffer) => buffer,
+            Cow::Borrowed(buffer) => buffer.clone(),
+        }
     }
 
     /// Assigns the value of `from`. It is copied into the memory of this buffer if that is not

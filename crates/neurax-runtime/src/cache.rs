@@ -5,7 +5,7 @@ use rustc_hash::FxHashMap;
 use std::{
     fmt,
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock,
+        Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard,
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     thread::{self, ThreadId},
@@ -28,13 +28,18 @@ use std::{
 /// ```
 pub struct Cache<K, V> {
     /// The entries by hash.
-    entries: RwLock<FxHashMap<u64, Vec<Arc<Entry<K, V>>>>>,
+    entries: RwLock<Entries<K, V>>,
     capacity: usize,
-    /// The number of lookups, a clock for the last use of each entry.
+    /// The time: even, advanced by 2 with every entry that is added. Lookups count as one tick
+    /// after the last addition, so that a hit needs no locked instruction.
     clock: AtomicU64,
     computed: AtomicUsize,
 }
 
+/// The entries of a cache by the hashes of their keys.
+type Entries<K, V> = FxHashMap<u64, Vec<Arc<Entry<K, V>>>>;
+
+/// A key and its value.
 struct Entry<K, V> {
     key: K,
     value: OnceLock<V>,
@@ -58,7 +63,7 @@ impl<K, V: Clone> Cache<K, V> {
 
     /// Looks the value of a key up; `None` if it was not computed.
     pub fn get(&self, hash: u64, same: impl Fn(&K) -> bool) -> Option<V> {
-        self.find(hash, same).and_then(|e| e.value.get().cloned())
+        self.find(&self.read(), hash, same)?.value.get().cloned()
     }
 
     /// Returns the value of a key and computes it if it is missing. An error is not kept: the next
@@ -73,13 +78,16 @@ impl<K, V: Clone> Cache<K, V> {
         key: impl FnOnce() -> K,
         compute: impl FnOnce(&K) -> Result<V>,
     ) -> Result<V> {
-        let entry = match self.find(hash, &same) {
-            Some(e) => e,
-            None => self.insert(hash, same, key),
+        let found = {
+            let entries = self.read();
+            let found = self.find(&entries, hash, &same);
+            // The value is cloned under the lock, which saves the entry's reference count.
+            if let Some(v) = found.and_then(|e| e.value.get()) {
+                return Ok(v.clone());
+            }
+            found.cloned()
         };
-        if let Some(v) = entry.value.get() {
-            return Ok(v.clone());
-        }
+        let entry = found.unwrap_or_else(|| self.insert(hash, same, key));
         let Some(_guard) = ComputeGuard::start(&entry)? else {
             return entry.value.get().cloned().or_bug("a finished cache entry has no value");
         };
@@ -95,7 +103,7 @@ impl<K, V: Clone> Cache<K, V> {
 
     /// Returns the number of entries.
     pub fn len(&self) -> usize {
-        self.entries.read().unwrap_or_else(PoisonError::into_inner).values().map(Vec::len).sum()
+        self.read().values().map(Vec::len).sum()
     }
 
     /// Returns true if there are no entries.
@@ -104,11 +112,23 @@ impl<K, V: Clone> Cache<K, V> {
     }
 
     /// Looks the entry of a key up and marks it as used.
-    fn find(&self, hash: u64, same: impl Fn(&K) -> bool) -> Option<Arc<Entry<K, V>>> {
-        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+    fn find<'e>(
+        &self,
+        entries: &'e Entries<K, V>,
+        hash: u64,
+        same: impl Fn(&K) -> bool,
+    ) -> Option<&'e Arc<Entry<K, V>>> {
         let found = entries.get(&hash)?.iter().find(|e| same(&e.key))?;
-        found.used.store(self.clock.fetch_add(1, Relaxed), Relaxed);
-        Some(found.clone())
+        // Written only if it changes: hits of several threads then share the cache line.
+        let now = self.clock.load(Relaxed) + 1;
+        if found.used.load(Relaxed) != now {
+            found.used.store(now, Relaxed);
+        }
+        Some(found)
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Entries<K, V>> {
+        self.entries.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds an entry without a value, unless another thread has added it meanwhile.
@@ -124,7 +144,7 @@ impl<K, V: Clone> Cache<K, V> {
         if let Some(e) = bucket.iter().find(|e| same(&e.key)) {
             return e.clone();
         }
-        let used = AtomicU64::new(self.clock.fetch_add(1, Relaxed));
+        let used = AtomicU64::new(self.clock.fetch_add(2, Relaxed) + 2);
         let entry = Arc::new(Entry {
             key,
             value: OnceLock::new(),
@@ -141,13 +161,15 @@ impl<K, V: Clone> Cache<K, V> {
 }
 
 /// Removes the least recently used entry, in time linear in the number of entries.
-fn evict_oldest<K, V>(entries: &mut FxHashMap<u64, Vec<Arc<Entry<K, V>>>>) {
+fn evict_oldest<K, V>(entries: &mut Entries<K, V>) {
     let last_use = |e: &Arc<Entry<K, V>>| e.used.load(Relaxed);
     let oldest = entries.iter().flat_map(|(h, b)| b.iter().map(move |e| (last_use(e), *h))).min();
     if let Some((used, hash)) = oldest
         && let Some(bucket) = entries.get_mut(&hash)
     {
-        bucket.retain(|e| last_use(e) != used);
+        if let Some(i) = bucket.iter().position(|e| last_use(e) == used) {
+            bucket.swap_remove(i);
+        }
         if bucket.is_empty() {
             entries.remove(&hash);
         }

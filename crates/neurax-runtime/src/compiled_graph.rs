@@ -1,8 +1,8 @@
 //! [`CompiledGraph`]: an executable with its signature, which checks calls before they run.
 
-use crate::{Buffer, Executable, tuning::PROBED_BYTES};
+use crate::{Buffer, Executable, Results, tuning::PROBED_BYTES};
 use neurax_ir::{Error, Graph, Result, Type};
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 /// A compiled graph with its signature: an [`Executable`] of a backend, and the types of its
 /// arguments and results.
@@ -43,7 +43,8 @@ impl CompiledGraph {
     pub fn run(&self, args: Vec<Buffer>) -> Result<Vec<Buffer>> {
         self.check(args.iter())?;
         self.check_memory()?;
-        self.executable.run(args)
+        let mut args: Vec<Cow<'_, Buffer>> = args.into_iter().map(Cow::Owned).collect();
+        Ok(self.executable.run_checked(&mut args)?.into_vec())
     }
 
     /// Runs the graph and writes the results into `outs`; see [`Executable::run_into`].
@@ -62,11 +63,44 @@ impl CompiledGraph {
         if !outs.iter().map(|b| b.ty()).eq(&self.outputs) {
             return Err(mismatch("outputs", &self.outputs, outs.iter().map(|b| &**b)));
         }
-        self.executable.run_into(args, captures, outs)
+        self.executable.run_into_checked(args, captures, outs)
     }
 
-    /// Checks that memory for the largest value is available. Running does this, too; a caller that
-    /// donates arguments checks before, so that a size that cannot be had uses none of them up.
+    /// Runs the graph on arguments whose types the caller has compared with
+    /// [`CompiledGraph::inputs`], after [`CompiledGraph::check_memory`]: neither is done again.
+    /// Owned arguments may be donated.
+    ///
+    /// The result is unspecified if the arguments have other types.
+    ///
+    /// # Errors
+    /// The error of the executable.
+    pub fn run_checked(&self, args: &mut [Cow<'_, Buffer>]) -> Result<Results> {
+        debug_assert!(args.iter().map(|b| b.ty()).eq(&self.inputs), "unchecked arguments");
+        self.executable.run_checked(args)
+    }
+
+    /// Runs the graph into `outs`, on arguments and outputs whose types the caller has compared, as
+    /// [`CompiledGraph::run_checked`] does.
+    ///
+    /// # Errors
+    /// The error of the executable.
+    pub fn run_into_checked(
+        &self,
+        args: &[&Buffer],
+        captures: &[Buffer],
+        outs: &mut [&mut Buffer],
+    ) -> Result<()> {
+        debug_assert!(
+            args.iter().copied().chain(captures).map(Buffer::ty).eq(&self.inputs)
+                && outs.iter().map(|b| b.ty()).eq(&self.outputs),
+            "unchecked arguments"
+        );
+        self.executable.run_into_checked(args, captures, outs)
+    }
+
+    /// Checks that memory for the largest value is available. [`CompiledGraph::run`] does this,
+    /// too; a caller that donates arguments checks before, so that a size that cannot be had uses
+    /// none of them up.
     ///
     /// # Errors
     /// When there is not enough memory for that value.

@@ -130,10 +130,15 @@ impl Device {
         let same =
             |k: &OpKey| k.is_implicit == is_implicit && k.op == *op && types.clone().eq(&k.types);
         let key = || OpKey { op: op.clone(), types: types.clone().cloned().collect(), is_implicit };
+        let compile = |k: &OpKey| {
+            let graph = graph()?;
+            if graph.input_types() != k.types {
+                return Err(Error::bug("the graph of an op has other inputs than the op"));
+            }
+            self.build(&graph, &mut Stages::muted())
+        };
         // Not kept in `graphs`: ops on many types must not evict compiled functions.
-        self.0
-            .ops
-            .get_or_compute(h.finish(), same, key, |_| self.build(&graph()?, &mut Stages::muted()))
+        self.0.ops.get_or_compute(h.finish(), same, key, compile)
     }
 
     /// Copies a value to the device; see [`Backend::upload`].

@@ -17,7 +17,7 @@ mod device;
 mod stages;
 mod tuning;
 
-pub use backend::{Backend, Executable};
+pub use backend::{Backend, Executable, Results};
 pub use buffer::Buffer;
 pub use cache::Cache;
 pub use compiled_graph::CompiledGraph;

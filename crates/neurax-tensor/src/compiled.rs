@@ -7,6 +7,7 @@
 use crate::{
     Error, Result, Tensor, Tree, TypeSpec,
     device::{Device, default_device},
+    dispatch::tensors,
     jit::{CachedTrace, TraceKey},
     tensor::CallSite,
     tree::into_vec,
@@ -22,7 +23,8 @@ pub struct Compiled<A, O> {
     key: TraceKey,
     entry: Arc<CachedTrace<O>>,
     device: Device,
-    program: Arc<CompiledGraph>,
+    /// The graph, whose inputs are the leaves of the argument, then `captures`.
+    compiled: Arc<CompiledGraph>,
     captures: Vec<Buffer>,
     takes: PhantomData<fn(A) -> O>,
 }
@@ -86,7 +88,7 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
         entry: Arc<CachedTrace<O>>,
         leaves: &[Tensor],
     ) -> Result<Compiled<A, O>> {
-        let Some((device, program)) = entry.compiled(&mut leaves.iter())? else {
+        let Some((device, compiled)) = entry.compiled(&mut leaves.iter())? else {
             return Err(crate::tensor::no_value("compile"));
         };
         let captures = entry
@@ -95,7 +97,7 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
             .iter()
             .map(|x| x.clone().into_buffer("compile", &device))
             .collect::<Result<Vec<_>>>()?;
-        Ok(Compiled { key, entry, device, program, captures, takes: PhantomData })
+        Ok(Compiled { key, entry, device, compiled, captures, takes: PhantomData })
     }
 
     /// Runs the function. Arguments that are moved in may be updated in place.
@@ -105,16 +107,15 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
     #[track_caller]
     pub fn run(&self, a: A) -> Result<O> {
         self.check("run", &a, Location::caller())?;
-        self.program.check_memory()?;
-        let own = into_vec(a).into_iter().map(|x| x.into_buffer("run", &self.device));
-        let args = own.chain(self.captures.iter().cloned().map(Ok)).collect::<Result<Vec<_>>>()?;
-        let device = self.explicit_device();
-        let outs = self.program.run(args)?;
-        Ok(self
-            .entry
-            .traced
-            .out
-            .fill(outs.into_iter().map(|b| Tensor::concrete(b, device.clone()))))
+        self.compiled.check_memory()?;
+        let mut leaves = into_vec(a);
+        let mut args: SmallVec<[Cow<'_, Buffer>; 8]> = SmallVec::new();
+        for x in &mut leaves {
+            args.push(x.take_arg("run", &self.device)?);
+        }
+        args.extend(self.captures.iter().map(Cow::Borrowed));
+        let results = self.compiled.run_checked(&mut args)?;
+        Ok(self.entry.traced.out.fill(tensors(results, self.explicit_device())))
     }
 
     /// Runs the function and writes the results into `outs`, the leaves of the result in order. An
@@ -138,38 +139,66 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
     /// outputs are then unchanged, unless the device failed while it was writing.
     #[track_caller]
     pub fn run_into(&self, a: &A, outs: &mut [&mut Tensor]) -> Result<()> {
-        self.check("run_into", a, Location::caller())?;
-        let want = self.program.outputs();
-        if outs.len() != want.len() {
-            return Err(Error::new(
-                "run_into",
-                format!("expected {} outputs, got {}", want.len(), outs.len()),
-            ));
+        let at = Location::caller();
+        if let Some(args) = self.matching_buffers(a) {
+            return self.write_into(&args, outs);
         }
-        let mut args: SmallVec<[Cow<'_, Buffer>; 16]> = SmallVec::new();
+        // A leaf does not match, or it is computed or moved to the device first.
+        self.check("run_into", a, at)?;
+        let mut args: SmallVec<[Cow<'_, Buffer>; 8]> = SmallVec::new();
         let mut failed = None;
-        a.each_leaf(|x| match x.buffer_on(&self.device) {
-            Some(b) => args.push(Cow::Borrowed(b)),
-            None => match x.clone().into_buffer("run_into", &self.device) {
-                Ok(b) => args.push(Cow::Owned(b)),
-                Err(e) => failed = Some(e),
-            },
+        a.each_leaf(|x| match x.as_arg("run_into", &self.device) {
+            Ok(b) => args.push(b),
+            Err(e) => failed = Some(e),
         });
-        if let Some(e) = failed {
-            return Err(e);
+        match failed {
+            Some(e) => Err(e),
+            None => {
+                let args: SmallVec<[&Buffer; 16]> = args.iter().map(|b| &**b).collect();
+                self.write_into(&args, outs)
+            }
         }
-        let args: SmallVec<[&Buffer; 16]> = args.iter().map(|b| &**b).collect();
-        self.program.check_memory()?;
-        if outs
-            .iter_mut()
-            .zip(want)
-            .all(|(out, ty)| out.own_buffer(&self.device).is_some_and(|b| b.ty() == ty))
-        {
-            let mut buffers: SmallVec<[&mut Buffer; 8]> =
-                outs.iter_mut().filter_map(|out| out.own_buffer(&self.device)).collect();
-            return self.program.run_into(&args, &self.captures, &mut buffers);
+    }
+
+    /// Returns the buffers of the leaves of `a` if all are on the device, and `a` has the types,
+    /// static values and structure that the function was compiled for.
+    fn matching_buffers<'a>(&self, a: &'a A) -> Option<SmallVec<[&'a Buffer; 16]>> {
+        let mut args = SmallVec::new();
+        let matches = self.key.matches_with(a, &mut |x, ty| match x.buffer_on(&self.device) {
+            Some(b) if b.ty() == ty => {
+                args.push(b);
+                true
+            }
+            _ => false,
+        });
+        matches.then_some(args)
+    }
+
+    /// Runs the function on `args`, which have its types, and writes the results into `outs`.
+    fn write_into(&self, args: &[&Buffer], outs: &mut [&mut Tensor]) -> Result<()> {
+        let types = self.compiled.outputs();
+        if outs.len() != types.len() {
+            let why = format!("expected {} outputs, got {}", types.len(), outs.len());
+            return Err(Error::new("run_into", why));
         }
-        self.run_and_replace(&args, outs)
+        self.compiled.check_memory()?;
+        if let Some(mut buffers) = self.matching_outputs(outs) {
+            return self.compiled.run_into_checked(args, &self.captures, &mut buffers);
+        }
+        self.run_and_replace(args, outs)
+    }
+
+    /// Returns the buffers of `outs` if all have the types of the results and no other tensor
+    /// shares their memory.
+    fn matching_outputs<'o>(
+        &self,
+        outs: &'o mut [&mut Tensor],
+    ) -> Option<SmallVec<[&'o mut Buffer; 8]>> {
+        let mut buffers = SmallVec::new();
+        for (out, ty) in outs.iter_mut().zip(self.compiled.outputs()) {
+            buffers.push(out.own_buffer(&self.device).filter(|b| b.ty() == ty)?);
+        }
+        Some(buffers)
     }
 
     /// Runs the function into `outs`, some of which are replaced by new tensors.
@@ -179,8 +208,7 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
         let fresh =
             |ty: &neurax_ir::Type| self.device.upload(neurax_ir::Literal::zeros(ty.clone()));
         let mut fresh =
-            self.program.outputs().iter().map(fresh).collect::<Result<Vec<Buffer>>>()?;
-        let device = self.explicit_device();
+            self.compiled.outputs().iter().map(fresh).collect::<Result<Vec<Buffer>>>()?;
         let mut buffers: Vec<&mut Buffer> = vec![];
         let mut replaced: Vec<(usize, &mut Tensor)> = vec![];
         for ((o, out), new) in outs.iter_mut().enumerate().zip(&mut fresh) {
@@ -191,16 +219,16 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
                 replaced.push((o, out));
             }
         }
-        self.program.run_into(args, &self.captures, &mut buffers)?;
+        self.compiled.run_into_checked(args, &self.captures, &mut buffers)?;
         for (o, out) in replaced {
-            *out = Tensor::concrete(fresh[o].clone(), device.clone());
+            *out = Tensor::concrete(fresh[o].clone(), self.explicit_device().cloned());
         }
         Ok(())
     }
 
     /// Returns the device that results remember: none if it is the default one.
-    fn explicit_device(&self) -> Option<Device> {
-        default_device().is_ok_and(|d| *d != self.device).then(|| self.device.clone())
+    fn explicit_device(&self) -> Option<&Device> {
+        default_device().is_ok_and(|d| *d != self.device).then_some(&self.device)
     }
 
     /// Checks that `a` has the types that the function was compiled for.

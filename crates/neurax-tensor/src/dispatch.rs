@@ -45,8 +45,9 @@ use crate::{
     trace::Trace,
 };
 use neurax_ir::{Builder, Graph, Op, Place, Shape, Value, Values};
+use neurax_runtime::{Buffer, Results};
 use smallvec::SmallVec;
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 /// The operands of one operation.
 pub(crate) type Operands = SmallVec<[Tensor; 4]>;
@@ -97,13 +98,13 @@ pub(crate) fn apply_graph(graph: &Graph, xs: Vec<Tensor>, at: CallSite) -> Resul
             .map(|i| defer(xs.iter(), at, |b, vs| Ok(b.inline(graph, vs)[i])))
             .collect()),
         Dispatch::Eager => {
-            let (explicit, device) = device_of(&xs)?;
-            let program = device
-                .compile(&graph.with_default_origin(&place.clone().into()))
-                .map_err(|e| e.at(&place))?;
-            let args = buffers(xs, &device, "run")?;
-            let outs = program.run(args).map_err(|e| e.at(&place))?;
-            Ok(outs.into_iter().map(|b| Tensor::concrete(b, explicit.clone())).collect())
+            let explicit = explicit_device(&xs);
+            let device = or_default(explicit.as_ref())?;
+            let graph = graph.with_default_origin(&place.clone().into());
+            let compiled = device.compile(&graph).map_err(|e| e.at(&place))?;
+            let args = xs.into_iter().map(|x| x.into_buffer("run", device));
+            let results = compiled.run(args.collect::<Result<_>>()?).map_err(|e| e.at(&place))?;
+            Ok(tensors(results.into(), explicit.as_ref()))
         }
     }
 }
@@ -195,31 +196,28 @@ fn execute(op: Op, xs: Operands, is_implicit: bool, at: CallSite) -> Result<Outs
 }
 
 /// Runs one op now, with the compiled form that the device keeps for its operand types.
-fn run_eagerly(op: &Op, xs: Operands, is_implicit: bool, at: CallSite) -> Result<Outs> {
-    let (explicit, device) = device_of(&xs)?;
-    let args = buffers(xs, &device, op.name())?;
+fn run_eagerly(op: &Op, mut xs: Operands, is_implicit: bool, at: CallSite) -> Result<Outs> {
+    let explicit = explicit_device(&xs);
+    let device = or_default(explicit.as_ref())?;
+    let mut args: SmallVec<[Cow<'_, Buffer>; 4]> = SmallVec::new();
+    for x in &mut xs {
+        args.push(x.take_arg(op.name(), device)?);
+    }
     let types = args.iter().map(|b| b.ty());
-    let program =
-        device.op(op, types.clone(), is_implicit, || one_op_graph(op, types, is_implicit, at))?;
-    let outs = program.run(args)?;
-    Ok(outs.into_iter().map(|b| Tensor::concrete(b, explicit.clone())).collect())
+    let graph = || one_op_graph(op, types.clone(), is_implicit, at);
+    let compiled = device.op(op, types.clone(), is_implicit, graph)?;
+    compiled.check_memory()?;
+    Ok(tensors(compiled.run_checked(&mut args)?, explicit.as_ref()))
 }
 
-/// Returns the device of an operation on `xs`: the device that the first operand was put on
-/// explicitly, which its results then remember, and that device or else the default one.
-fn device_of(xs: &[Tensor]) -> Result<(Option<Device>, Device)> {
-    let explicit = xs.iter().find_map(Tensor::explicit_device).cloned();
-    let device = or_default(explicit.as_ref())?.clone();
-    Ok((explicit, device))
+/// Returns the device that an operand was put on explicitly, which the results then remember.
+fn explicit_device(xs: &[Tensor]) -> Option<Device> {
+    xs.iter().find_map(Tensor::explicit_device).cloned()
 }
 
-/// Returns the buffers of `xs` on `device`; `op` is named in errors.
-fn buffers(
-    xs: impl IntoIterator<Item = Tensor>,
-    device: &Device,
-    op: &str,
-) -> Result<Vec<neurax_runtime::Buffer>> {
-    xs.into_iter().map(|x| x.into_buffer(op, device)).collect()
+/// Returns the tensors of the results of a run. `device` is `None` for the default device.
+pub(crate) fn tensors(results: Results, device: Option<&Device>) -> Outs {
+    results.into_iter().map(|b| Tensor::concrete(b, device.cloned())).collect()
 }
 
 /// Returns the graph of one op on inputs of `types`.

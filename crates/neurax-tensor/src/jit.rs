@@ -36,7 +36,7 @@
 use crate::{
     Compiled, Error, Example, Failed, Function, Result, Tensor, Tree, Type,
     device::{Device, default_device, or_default},
-    dispatch::{Outs, apply_graph},
+    dispatch::{Outs, apply_graph, tensors},
     reentrancy::ReentrancyGuard,
     tensor::CallSite,
     traced_fn::{Constants, TracedFn, trace_fn},
@@ -48,6 +48,7 @@ use neurax_runtime::{Buffer, Cache, CompiledGraph, Stages};
 use rustc_hash::FxHasher;
 use smallvec::SmallVec;
 use std::{
+    borrow::Cow,
     fmt,
     hash::{Hash, Hasher},
     ops::Deref,
@@ -226,11 +227,23 @@ impl TraceKey {
 
     /// Returns true if `a` has the types, static values and number of leaves of the key.
     pub fn matches<A: Tree>(&self, a: &A) -> bool {
+        self.matches_with(a, &mut |x, ty| x.type_ref().is_ok_and(|t| t == ty))
+    }
+
+    /// Returns true if `a` has the static values and number of leaves of the key, and `matches` is
+    /// true for each leaf and the type of the key.
+    pub fn matches_with<'t, A: Tree>(
+        &self,
+        a: &'t A,
+        matches: &mut dyn FnMut(&'t Tensor, &Type) -> bool,
+    ) -> bool {
         let (mut types, mut fixed, mut statics) = (self.types.iter(), self.fixed.iter(), true);
         let mut leaves = true;
-        walk(a, &mut |t| leaves &= types.next() == t.type_ref().ok(), &mut |x| {
-            statics &= fixed.next().is_some_and(|y| (**y).same(x.any()))
-        });
+        walk(
+            a,
+            &mut |x| leaves = leaves && types.next().is_some_and(|ty| matches(x, ty)),
+            &mut |x| statics &= fixed.next().is_some_and(|y| (**y).same(x.any())),
+        );
         leaves && statics && types.next().is_none() && fixed.next().is_none()
     }
 
@@ -350,8 +363,11 @@ impl<O: Tree> CachedTrace<O> {
     /// # Errors
     /// The error of an operand, of compiling or of running.
     pub fn call(&self, leaves: Vec<Tensor>) -> Result<Outs> {
-        let program = self.compiled(&mut leaves.iter())?;
-        self.execute(program, leaves)
+        let compiled = self.compiled(&mut leaves.iter())?;
+        if let Some((_, compiled)) = &compiled {
+            compiled.check_memory().map_err(|e| e.at(&Place::Source(self.at)))?;
+        }
+        self.execute(compiled, leaves)
     }
 
     /// Returns the compiled graph for the device of the leaves and captures, or `None` if one of
@@ -383,27 +399,30 @@ impl<O: Tree> CachedTrace<O> {
         Ok(Some(self.compiled.get_or_init(|| compiled).clone()))
     }
 
-    /// Runs the program. Without one, an operand is traced: the equations are recorded in its
-    /// trace.
+    /// Runs the compiled graph, whose memory the caller has checked. Without one, an operand is
+    /// traced: the equations are recorded in its trace.
     ///
     /// # Errors
     /// The error of an operand or of running.
     pub fn execute(
         &self,
-        program: Option<(Device, Arc<CompiledGraph>)>,
-        leaves: Vec<Tensor>,
+        compiled: Option<(Device, Arc<CompiledGraph>)>,
+        mut leaves: Vec<Tensor>,
     ) -> Result<Outs> {
-        let operands = self.traced.operands(leaves);
-        let Some((device, program)) = program else {
-            return apply_graph(self.traced.graph()?, operands, self.at);
+        let Some((device, compiled)) = compiled else {
+            return apply_graph(self.traced.graph()?, self.traced.operands(leaves), self.at);
         };
-        let args = operands
-            .into_iter()
-            .map(|x| x.into_buffer("jit", &device))
-            .collect::<Result<Vec<Buffer>>>()?;
-        let outs = program.run(args).map_err(|e| e.at(&Place::Source(self.at)))?;
-        let explicit = default_device().is_ok_and(|d| *d != device).then_some(device);
-        Ok(outs.into_iter().map(|b| Tensor::concrete(b, explicit.clone())).collect())
+        let mut args: SmallVec<[Cow<'_, Buffer>; 8]> = SmallVec::new();
+        for (x, _) in leaves.iter_mut().zip(&self.traced.is_input).filter(|(_, i)| **i) {
+            args.push(x.take_arg("jit", &device)?);
+        }
+        for x in &self.traced.captures {
+            args.push(x.as_arg("jit", &device)?);
+        }
+        // The lookup of the trace has compared the types of the leaves; captures keep theirs.
+        let results = compiled.run_checked(&mut args).map_err(|e| e.at(&Place::Source(self.at)))?;
+        let explicit = default_device().is_ok_and(|d| *d != device).then_some(&device);
+        Ok(tensors(results, explicit))
     }
 }
 
@@ -417,18 +436,18 @@ impl<A: Tree, O: Tree, F: Function<A, Out = O>> JitFunction<A, O> for JitImpl<F,
             entry.traced.check()?;
             let mut leaves: SmallVec<[&Tensor; 16]> = SmallVec::new();
             a.each_leaf(|x| leaves.push(x));
-            let program = entry.compiled(&mut leaves.into_iter())?;
-            if let Some((_, program)) = &program {
-                program.check_memory().map_err(|e| e.at(&Place::Source(self.at)))?;
+            let compiled = entry.compiled(&mut leaves.into_iter())?;
+            if let Some((_, compiled)) = &compiled {
+                compiled.check_memory().map_err(|e| e.at(&Place::Source(self.at)))?;
             }
-            Ok((entry, program))
+            Ok((entry, compiled))
         };
-        let (entry, program) = match ready() {
+        let (entry, compiled) = match ready() {
             Ok(x) => x,
             Err(error) => return Err(Failed { error, args: Some(a) }),
         };
         let outs = entry
-            .execute(program, self.count_donations(into_vec(a)))
+            .execute(compiled, self.count_donations(into_vec(a)))
             .map_err(|error| Failed { error, args: None })?;
         checked(entry.traced.out.fill(outs)).map_err(|error| Failed { error, args: None })
     }

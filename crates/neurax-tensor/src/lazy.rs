@@ -22,7 +22,10 @@ use crate::{
 };
 use neurax_ir::{Graph, OrBug, Place};
 use neurax_runtime::Buffer;
-use std::sync::{Arc, OnceLock};
+use std::{
+    borrow::Cow,
+    sync::{Arc, OnceLock},
+};
 
 /// The graph of a constant, and its value once it was computed.
 pub(crate) struct LazyConstant {
@@ -71,6 +74,23 @@ impl LazyConstant {
             },
             Err(shared) => shared.value.get_or_init(|| shared.compute(device)).clone(),
         }
+    }
+
+    /// Returns the value if it was computed and is on `device`.
+    pub fn computed_on(&self, device: &Device) -> Option<&Buffer> {
+        self.value.get()?.as_ref().ok().filter(|_| default_device().is_ok_and(|d| d == device))
+    }
+
+    /// Returns the value on `device` for reading. On the default device it is computed once.
+    ///
+    /// # Errors
+    /// The error of compiling or running the graph.
+    pub fn as_arg(&self, device: &Device) -> Result<Cow<'_, Buffer>> {
+        if default_device().is_ok_and(|d| d != device) {
+            return self.compute(device).map(Cow::Owned);
+        }
+        let value = self.value.get_or_init(|| self.compute(device));
+        value.as_ref().map(Cow::Borrowed).map_err(Clone::clone)
     }
 
     /// Returns the address of the value, which is computed for it; 0 if that fails.

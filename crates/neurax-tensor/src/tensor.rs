@@ -10,6 +10,7 @@ use crate::{
 use neurax_ir::{Literal, Place};
 use neurax_runtime::Buffer;
 use std::{
+    borrow::Cow,
     panic::Location,
     sync::{Arc, OnceLock},
 };
@@ -262,10 +263,43 @@ impl Tensor {
         }
     }
 
+    /// Returns the value as an argument of a program on `device`. If this is the last reference to
+    /// the tensor, the buffer is moved out, so that the program may write into its memory; a
+    /// placeholder is left behind. `op` is named in errors.
+    ///
+    /// # Errors
+    /// As [`Tensor::into_buffer`].
+    pub(crate) fn take_arg(&mut self, op: &str, device: &Device) -> Result<Cow<'_, Buffer>> {
+        let is_shared = match &self.0 {
+            Repr::Concrete(c) => Arc::strong_count(c) > 1,
+            Repr::Lazy(r) => Arc::strong_count(r) > 1,
+            Repr::Traced(_) | Repr::Error(_) => false,
+        };
+        if is_shared {
+            return self.as_arg(op, device);
+        }
+        let last = std::mem::replace(self, Tensor::placeholder());
+        last.into_buffer(op, device).map(Cow::Owned)
+    }
+
+    /// Returns the value as an argument of a program on `device`, for reading. `op` is named in
+    /// errors.
+    ///
+    /// # Errors
+    /// As [`Tensor::into_buffer`].
+    pub(crate) fn as_arg(&self, op: &str, device: &Device) -> Result<Cow<'_, Buffer>> {
+        match (&self.0, self.buffer_on(device)) {
+            (_, Some(buffer)) => Ok(Cow::Borrowed(buffer)),
+            (Repr::Lazy(r), None) => r.as_arg(device),
+            _ => self.clone().into_buffer(op, device).map(Cow::Owned),
+        }
+    }
+
     /// Returns the buffer if the tensor has one on `device`.
     pub(crate) fn buffer_on(&self, device: &Device) -> Option<&Buffer> {
         match &self.0 {
             Repr::Concrete(c) if c.is_on(device) => Some(&c.buffer),
+            Repr::Lazy(r) => r.computed_on(device),
             _ => None,
         }
     }
