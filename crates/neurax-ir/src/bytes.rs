@@ -3,10 +3,17 @@
 //! Fresh memory of the operating system costs a page fault and zeroing for every page. A buffer of
 //! 16 KiB to 32 MiB is therefore put on a process-wide free list when its last owner drops it, and
 //! [`Bytes::recycled`] takes it from the list. The list is emptied when it would exceed 64 MiB.
+//!
+//! A buffer of at most 1 KiB, the size of scalars and small tensors, goes to a list of the thread
+//! that drops it. Aligned allocation costs about 1200 instructions in glibc, more than an eager
+//! operation on such a tensor; a list without a lock costs about ten.
 
-use crate::tuning::{MAX_FREE_LINES, MAX_RECYCLED_LINES, MIN_RECYCLED_LINES};
+use crate::tuning::{
+    MAX_FREE_LINES, MAX_RECYCLED_LINES, MAX_SMALL_BLOCKS, MAX_SMALL_LINES, MIN_RECYCLED_LINES,
+};
 use bytemuck::{Pod, Zeroable};
 use std::{
+    cell::RefCell,
     collections::BTreeMap,
     fmt,
     ops::Range,
@@ -47,17 +54,43 @@ enum ByteStorage {
     },
 }
 
-/// Owned cache lines, put on the free list when dropped.
+/// Owned cache lines, put on a free list when dropped.
 struct OwnedLines(Box<[CacheLine]>);
 
 impl Drop for OwnedLines {
     fn drop(&mut self) {
-        if (MIN_RECYCLED_LINES..=MAX_RECYCLED_LINES).contains(&self.0.len()) {
+        if (1..=MAX_SMALL_LINES).contains(&self.0.len()) {
+            put_small(std::mem::take(&mut self.0));
+        } else if (MIN_RECYCLED_LINES..=MAX_RECYCLED_LINES).contains(&self.0.len()) {
             let evicted = FreeList::lock().put(std::mem::take(&mut self.0));
             // Freed after the lock is released.
             drop(evicted);
         }
     }
+}
+
+thread_local! {
+    /// The small unused allocations of this thread: `n` cache lines at index `n - 1`.
+    static SMALL_BLOCKS: RefCell<[Vec<Box<[CacheLine]>>; MAX_SMALL_LINES]> =
+        const { RefCell::new([const { Vec::new() }; MAX_SMALL_LINES]) };
+}
+
+/// Takes an unused allocation of `lines` cache lines of this thread, at most [`MAX_SMALL_LINES`].
+fn take_small(lines: usize) -> Option<Box<[CacheLine]>> {
+    let index = lines.checked_sub(1)?;
+    // The list is gone while the thread ends.
+    SMALL_BLOCKS.try_with(|lists| lists.borrow_mut().get_mut(index)?.pop()).ok().flatten()
+}
+
+/// Keeps an allocation of 1 to [`MAX_SMALL_LINES`] cache lines for this thread, or frees it.
+fn put_small(memory: Box<[CacheLine]>) {
+    let index = memory.len() - 1;
+    let _ = SMALL_BLOCKS.try_with(|lists| {
+        let list = &mut lists.borrow_mut()[index];
+        if list.len() < MAX_SMALL_BLOCKS {
+            list.push(memory);
+        }
+    });
 }
 
 /// Unused allocations by their size in cache lines.
@@ -97,11 +130,19 @@ impl FreeList {
 impl Bytes {
     /// Creates a zeroed buffer of `len` bytes.
     pub fn zeroed(len: usize) -> Bytes {
-        Bytes::owned(bytemuck::allocation::zeroed_slice_box(len.div_ceil(LINE_BYTES)), len)
+        let lines = len.div_ceil(LINE_BYTES);
+        let memory = match take_small(lines) {
+            Some(mut memory) => {
+                memory.fill(CacheLine::zeroed());
+                memory
+            }
+            None => bytemuck::allocation::zeroed_slice_box(lines),
+        };
+        Bytes::owned(memory, len)
     }
 
     /// Creates a buffer of `len` bytes with unspecified contents, for a caller that writes before
-    /// it reads. A large buffer may reuse dropped memory.
+    /// it reads. It may reuse dropped memory.
     ///
     /// ```
     /// use neurax_ir::Bytes;
@@ -112,6 +153,9 @@ impl Bytes {
     /// ```
     pub fn recycled(len: usize) -> Bytes {
         let lines = len.div_ceil(LINE_BYTES);
+        if let Some(memory) = take_small(lines) {
+            return Bytes::owned(memory, len);
+        }
         let recyclable = (MIN_RECYCLED_LINES..=MAX_RECYCLED_LINES).contains(&lines);
         let free = recyclable.then(|| FreeList::lock().take(lines)).flatten();
         free.map_or_else(|| Bytes::zeroed(len), |lines| Bytes::owned(lines, len))
@@ -123,7 +167,7 @@ impl Bytes {
 
     /// Creates a copy of `data`.
     pub fn copy_of(data: &[u8]) -> Bytes {
-        let mut out = Bytes::zeroed(data.len());
+        let mut out = Bytes::recycled(data.len());
         if let Some(to) = out.get_mut() {
             to.copy_from_slice(data);
         }

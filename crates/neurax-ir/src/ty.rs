@@ -2,7 +2,12 @@
 
 use crate::{DType, Error, Result};
 use smallvec::SmallVec;
-use std::{fmt, ops::Deref, ops::DerefMut};
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    ops::Deref,
+    ops::DerefMut,
+};
 
 /// The sizes of the axes, outermost first. Up to six axes are stored inline.
 ///
@@ -12,8 +17,29 @@ use std::{fmt, ops::Deref, ops::DerefMut};
 /// assert_eq!(s.strides().to_vec(), [12, 4, 1]);
 /// assert_eq!(s.to_string(), "[2, 3, 4]");
 /// ```
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Eq, Debug, Default)]
 pub struct Shape(SmallVec<[usize; 6]>);
+
+// Every eager operation clones, compares and hashes shapes. The derived forms go through an iterator
+// and through `memcmp`, which cost more than the few words that a shape has.
+impl Clone for Shape {
+    fn clone(&self) -> Shape {
+        Shape(SmallVec::from_slice(&self.0))
+    }
+}
+
+impl PartialEq for Shape {
+    fn eq(&self, o: &Shape) -> bool {
+        self.len() == o.len() && self.iter().zip(o.iter()).all(|(x, y)| x == y)
+    }
+}
+
+impl Hash for Shape {
+    fn hash<H: Hasher>(&self, h: &mut H) {
+        h.write_usize(self.len());
+        self.iter().for_each(|&n| h.write_usize(n));
+    }
+}
 
 /// The element type and shape of a value.
 ///
