@@ -217,7 +217,11 @@ fn explicit_device(xs: &[Tensor]) -> Option<Device> {
 
 /// Returns the tensors of the results of a run. `device` is `None` for the default device.
 pub(crate) fn tensors(results: Results, device: Option<&Device>) -> Outs {
-    results.into_iter().map(|b| Tensor::concrete(b, device.cloned())).collect()
+    let mut outs = Outs::new();
+    for buffer in results {
+        outs.push(Tensor::concrete(buffer, device.cloned()));
+    }
+    outs
 }
 
 /// Returns the graph of one op on inputs of `types`.

@@ -20,6 +20,7 @@ use crate::{
 };
 use neurax_ir::{Builder, Graph};
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 
 /// A traced function.
 pub(crate) struct TracedFn<O> {
@@ -114,7 +115,7 @@ pub(crate) fn trace_fn_as<A: Tree, O: Tree>(
 impl<O: Tree> OutputTree<O> {
     /// Returns the result with `outs` in its leaves.
     pub fn fill(&self, outs: impl IntoIterator<Item = Tensor>) -> O {
-        let mut outs: Vec<Option<Tensor>> = outs.into_iter().map(Some).collect();
+        let mut outs: SmallVec<[Option<Tensor>; 4]> = outs.into_iter().map(Some).collect();
         let mut take = |leaf: &OutputLeaf| match leaf {
             OutputLeaf::Output(i) => {
                 outs.get_mut(*i).and_then(Option::take).unwrap_or_else(Tensor::placeholder)

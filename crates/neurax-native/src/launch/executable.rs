@@ -204,28 +204,29 @@ impl neurax_runtime::Executable for NativeExecutable {
 
     fn run_checked(&self, args: &mut [Cow<'_, Buffer>]) -> Result<Results> {
         self.check_args(args.iter().map(|a| &**a))?;
-        let mut results: SmallVec<[Literal; 1]> = SmallVec::new();
+        let mut results = Results::new();
         // For each argument, the result that reuses its memory.
         let mut taken: SmallVec<[Option<usize>; 8]> = smallvec::smallvec![None; args.len()];
         let donations = &self.program.plan.donations;
         for (o, (ty, bytes)) in self.program.outputs.iter().zip(&self.output_bytes).enumerate() {
             let is_donor = |i: usize| matches!(&args[i], Cow::Owned(b) if b.is_unique());
-            results.push(match donations.iter().find(|d| d.1 == o && is_donor(d.0)) {
+            let result = match donations.iter().find(|d| d.1 == o && is_donor(d.0)) {
                 Some(&(i, _)) => {
                     taken[i] = Some(o);
                     Buffer::take_from(&mut args[i]).into_literal()?.with_type(ty.clone())?
                 }
                 None => Literal::new(ty.clone(), Bytes::recycled(*bytes))?,
-            });
+            };
+            results.push(result.into());
         }
         let outputs: SmallVec<[Address; 4]> =
-            results.iter_mut().filter_map(|r| r.bytes_mut().map(own_address)).collect();
+            results.iter_mut().filter_map(|r| r.host_mut().map(own_address)).collect();
         let inputs = args.iter().zip(&taken).filter_map(|(a, taken)| match taken {
             Some(o) => Some(outputs[*o]),
             None => a.host().map(address),
         });
         self.with_call(|call| self.run_in(call, inputs, outputs.iter().copied()))?;
-        Ok(results.into_iter().map(Buffer::from).collect())
+        Ok(results)
     }
 
     fn run_into_checked(

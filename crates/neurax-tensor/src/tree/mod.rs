@@ -6,6 +6,7 @@ use crate::{Error, Result, Tensor};
 pub use impls::Static;
 use neurax_ir::Place;
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 use std::{any::Any, panic::Location};
 
 /// A container of tensors (a pytree, in JAX's terms): an argument or result of transforms, which
@@ -107,7 +108,7 @@ pub trait Tree: Sized + Send + Sync + 'static {
     /// Returns the same structure with `f` of every leaf. (It is not called `map`, which `Option`
     /// and arrays already have.)
     fn map_leaves(&self, mut f: impl FnMut(&Tensor) -> Tensor) -> Self {
-        let mut v = vec![];
+        let mut v: SmallVec<[Tensor; 8]> = SmallVec::new();
         self.each_leaf(|t| v.push(f(t)));
         self.with_leaves(v)
     }
