@@ -20,8 +20,8 @@ use std::{
 #[derive(Eq, Debug, Default)]
 pub struct Shape(SmallVec<[usize; 6]>);
 
-// Every eager operation clones, compares and hashes shapes. The derived forms go through an iterator
-// and through `memcmp`, which cost more than the few words that a shape has.
+// Every eager operation clones, compares and hashes shapes. The derived forms go through an
+// iterator and through `memcmp`, which cost more than the few words that a shape has.
 impl Clone for Shape {
     fn clone(&self) -> Shape {
         Shape(SmallVec::from_slice(&self.0))

@@ -36,7 +36,8 @@ pub struct NativeExecutable {
     program: Program,
     types: Vec<Type>,
     /// The sizes of the arguments in bytes, which is all that memory safety relies on: types are
-    /// compared by the caller of a `_checked` method, but a wrong one must not be undefined behavior.
+    /// compared by the caller of a `_checked` method, but a wrong one must not be undefined
+    /// behavior.
     input_bytes: Vec<usize>,
     /// The sizes of the results in bytes.
     output_bytes: Vec<usize>,
