@@ -12,7 +12,8 @@ pub const MAX_RECYCLED_LINES: usize = 1 << 19;
 pub const MAX_FREE_LINES: usize = 1 << 20;
 
 /// The largest allocation that a thread keeps for reuse by its small [`crate::Bytes`], in cache
-/// lines of 64 bytes (1 KiB). Eager operations on tensors of this size cost as much as an allocation.
+/// lines of 64 bytes (1 KiB). Eager operations on tensors of this size cost as much as an
+/// allocation.
 pub const MAX_SMALL_LINES: usize = 16;
 
 /// The most allocations of one size that a thread keeps for reuse by its small [`crate::Bytes`]: 68
