@@ -16,7 +16,7 @@
 //! b0: input; b1 = exp(b0); b2 = b1 + b1; b2 is the output
 //!   b0: f32[8], in input 0
 //!   b2: f32[8], in output 0                    b1 shares b2's memory: the addition is in place
-//!   output 0 may reuse input 0 (donated)
+//!   output 0 may reuse input 0, if it is donated
 //! ```
 //!
 //! Invariants: buffers that share memory are never alive at the same time, except at the step at

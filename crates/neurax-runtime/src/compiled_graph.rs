@@ -1,4 +1,5 @@
-//! [`CompiledGraph`]: an executable with its signature, which checks calls before they run.
+//! [`CompiledGraph`]: an executable with its signature, which checks calls before they run;
+//! the `_checked` methods leave that to the caller.
 
 use crate::{Buffer, Executable, Results, tuning::PROBED_BYTES};
 use neurax_ir::{Error, Graph, Result, Type};

@@ -2,7 +2,7 @@
 //!
 //! A [`Backend`] compiles a graph to an [`Executable`]. A [`Device`] is one processor of a backend,
 //! with bounded caches of what was compiled for it; a [`CompiledGraph`] is an executable with its
-//! signature, which checks arguments and memory before it runs; a [`Buffer`] is a value on a
+//! signature, which can check arguments and memory before it runs; a [`Buffer`] is a value on a
 //! device. [`Stages`] is the log of a compilation. This crate depends on no backend. Users know it
 //! as `neurax::Device` and `neurax::Stages`. To write a backend, start with [`Backend`] and read
 //! `neurax-interp`, the smallest one.

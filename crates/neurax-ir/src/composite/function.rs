@@ -220,6 +220,7 @@ impl Named for Function {
         None
     }
 
+    // Not called: `Composite::batch` calls `Function::batch`, which batches the rules as well.
     fn batched(&self, _: &[usize]) -> Option<Composite> {
         None
     }

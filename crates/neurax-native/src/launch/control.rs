@@ -182,7 +182,7 @@ struct ControlRun<'a> {
 /// Runs task `t` of program `p`, with `scratch` memory as [`ControlTask::memory`] asks.
 ///
 /// # Errors
-/// Those of an inner program.
+/// The errors of an inner program.
 ///
 /// # Safety
 /// As [`Program::run`].

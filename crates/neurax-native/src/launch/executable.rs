@@ -1,8 +1,9 @@
 //! The entry of a call: a program with the memory of its calls.
 //!
-//! `run` takes arguments by value. An argument whose buffer no other tensor holds is donated: a
-//! result may reuse its memory in place, if the memory plan allows it (`MemoryPlan::reuse`). Other
-//! results take recycled memory. `run_into` writes into buffers of the caller.
+//! `run_checked` takes owned or borrowed arguments. An owned one whose buffer no other tensor holds
+//! is donated: a result may reuse its memory in place, if the memory plan allows it
+//! (`MemoryPlan::donations`). Other results take recycled memory. `run_into_checked` writes into
+//! buffers of the caller.
 //!
 //! Each running call has a [`CallState`], the frame and its block. States are kept and locked while
 //! a call runs, so that any number of threads may call one executable, and a warm call allocates

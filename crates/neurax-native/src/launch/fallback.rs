@@ -39,7 +39,7 @@ impl FallbackTask {
     /// Evaluates the op.
     ///
     /// # Errors
-    /// Those of the op, at the user's line.
+    /// The errors of the op, at the user's line.
     ///
     /// # Safety
     /// The slots hold addresses of buffers of the op's types, and no other thread uses the results.

@@ -192,11 +192,12 @@ impl ProductTask {
             })
     }
 
-    /// Returns true if there is an epilogue whose trip count is a multiple of `tiles`.
+    /// Returns true if there is an epilogue whose trip count is a multiple of `parts`.
     fn epilogue_splits_into(&self, parts: usize) -> bool {
         self.epilogue.as_ref().is_some_and(|t| t.count.is_multiple_of(parts))
     }
 
+    /// Computes one tile of the result, then runs the epilogue on its rows if `fuses_epilogue`.
     unsafe fn tile(
         &self,
         arrays: &[Address; 3],

@@ -192,7 +192,7 @@ impl Program {
     /// Runs all tasks in order.
     ///
     /// # Errors
-    /// Those of an op that runs on the reference interpreter.
+    /// The errors of an op that runs on the reference interpreter.
     ///
     /// # Safety
     /// The frame is of this program, and its slots hold the addresses of the arguments and results.

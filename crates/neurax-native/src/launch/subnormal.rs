@@ -27,7 +27,7 @@ pub fn with_flush_to_zero(f: &mut dyn FnMut()) {
 /// interpreter keep subnormal numbers.
 ///
 /// # Errors
-/// Those of `f`.
+/// The errors of `f`.
 pub fn with_subnormals<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
     let (mut f, mut out) = (Some(f), None);
     run(&mut || out = f.take().map(|f| f()), false);

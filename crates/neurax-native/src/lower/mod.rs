@@ -2,9 +2,9 @@
 //!
 //! Transforms, composites and calls make a graph that people and other backends read. The scheduler
 //! wants fewer kinds of op, in a form in which data movement is strides. Lowering walks the graph
-//! once and gives every equation to the first rule of [`RULES`] that applies; an equation that no
-//! rule takes is copied. The graphs of loops and branches stay as they are: they are compiled, and
-//! so lowered, on their own. The passes of `neurax-ir` then clean up.
+//! once and gives every equation to the first rule of [`LOWERING_RULES`] that applies; an equation
+//! that no rule takes is copied. The graphs of loops and branches stay as they are: they are
+//! compiled, and so lowered, on their own. The passes of `neurax-ir` then clean up.
 //!
 //! ```text
 //! %1: f32[4, 4] = silu(%0)          ->  %1: f32[4, 4] = logistic(%0)

@@ -1,12 +1,13 @@
 //! Epilogues: kernels that run on tiles of rows of a product's result.
 //!
-//! A product (or convolution) computes its result in tiles of whole rows. A kernel whose outermost
-//! loop runs over these rows, and whose iteration `i` reads only row `i`, can run on each tile
-//! right after it is computed, while the rows are in the cache, and on the same thread.
+//! A product (or convolution) computes its result in tiles of whole rows. A kernel whose iteration
+//! `i` of the outermost loop reads only the `i`th row, or the `i`th part of equal size, can run on
+//! each tile right after it is computed, while the rows are in the cache, and on the same thread.
 //!
 //! ```text
-//! %2: f32[64, 32] = dot_general(%0, %1); %4 = tanh(add(%2, %3))
-//!   one step: dot_general of b0, b1 to b3, its rows followed by kernel 0 of b3, b2 to b4
+//! %3: f32[64, 32] = dot_general(%0, %1); %4 = tanh(%3 + %2), where %2: f32[32] is a row
+//!   step 0: dot_general reads b0, b1; writes b3; epilogue for each tile of rows:
+//!       kernel 0 reads b3, b2; writes b4; 64 iterations, parallel
 //! ```
 
 use super::{
@@ -16,8 +17,9 @@ use super::{
 use crate::kernel::{Operand, Size, Stride};
 use neurax_ir::Result;
 
-/// Returns true if the kernel of `body` reads the result of product `eqn` row by row, one iteration
-/// of its outermost loop for each row.
+/// Returns true if the kernel of `body` reads the result of product `eqn` in order: each iteration
+/// of its outermost loop reads one part of equal size, and no other. (If loops were collapsed, a
+/// part is an element, not a row.)
 ///
 /// # Errors
 /// If the kernel cannot be built, an error of this crate.

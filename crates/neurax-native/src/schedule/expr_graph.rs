@@ -95,6 +95,7 @@ pub(super) type BuildResult<T> = Result<T, BuildError>;
 
 impl<'a> ExprGraph<'a> {
     /// Builds the expressions of `outputs`, which are in the order of the graph, over `space`.
+    /// Elementwise chains and data movement that are not stored are inlined.
     ///
     /// # Errors
     /// If they are not one kernel.

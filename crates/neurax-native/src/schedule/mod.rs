@@ -15,12 +15,12 @@
 //!    movement becomes affine offsets. `loops` collapses the loops and picks the one to vectorize;
 //!    `kernel_builder` makes the kernel and the parameters of its call.
 //!
-//! A softmax over rows, `exp(x - max(x)) / sum(..)`, has two reductions and one elementwise result.
-//! It is three groups, which share the iteration space `[32, (10)]` (parentheses mark a reduced
-//! loop), and fuses into one kernel with three stages:
+//! A softmax over rows, `exp(x - max(x)) / sum(..)`, has two reductions, an exponential that is
+//! read twice and therefore stored, and a quotient. It is four groups, which share the iteration
+//! space `[32, (10)]` (parentheses mark a reduced loop), and fuses into one kernel with stages:
 //!
 //! ```text
-//! step 0: kernel 0 of b0 to b1: 32 times, parallel
+//! step 0: kernel 0 reads b0, b2; writes b2, b4; 32 iterations, parallel
 //! ```
 //!
 //! Invariants:

@@ -158,6 +158,8 @@ impl ConvolutionTask {
         Ok(())
     }
 
+    /// Runs every tile, each followed by the epilogue if it fuses; otherwise the epilogue runs at
+    /// the end.
     unsafe fn typed<T: ConvElement>(&self, f: &mut Frame, pool: &Pool) {
         self.epilogue.iter().for_each(|epilogue| epilogue.operands(&f.slots, &mut f.operands));
         let at = |i: usize| f.slots[self.arrays[i]].0;
