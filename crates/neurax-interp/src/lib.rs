@@ -18,8 +18,8 @@
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
-use neurax_ir::{Error, Eval, Graph, Literal, Result, Type};
-use neurax_runtime::{Backend, Buffer, Executable};
+use neurax_ir::{Eval, Graph, Literal, Result};
+use neurax_runtime::{Backend, Buffer, Executable, mismatch};
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering::Relaxed},
@@ -94,8 +94,9 @@ impl Backend for Interp {
 
 impl Executable for InterpExecutable {
     fn run(&self, args: Vec<Buffer>) -> Result<Vec<Buffer>> {
-        if !args.iter().map(Buffer::ty).eq(self.graph.input_types()) {
-            return Err(wrong_types(&self.graph, &args));
+        let want = self.graph.input_types();
+        if !args.iter().map(Buffer::ty).eq(want) {
+            return Err(mismatch("interp", "arguments", want, args.iter().map(Buffer::ty)));
         }
         let args = args.into_iter().map(Buffer::into_literal).collect::<Result<Vec<_>>>()?;
         let mut eval = Eval::default();
@@ -104,12 +105,4 @@ impl Executable for InterpExecutable {
         self.counters.reused.fetch_add(eval.reused as u64, Relaxed);
         Ok(outs?.into_iter().map(Buffer::from).collect())
     }
-}
-
-/// Returns the error for arguments whose types differ from those of the inputs of `graph`.
-fn wrong_types(graph: &Graph, args: &[Buffer]) -> Error {
-    let expected: Vec<String> = graph.input_types().iter().map(Type::to_string).collect();
-    let got: Vec<String> = args.iter().map(|a| a.ty().to_string()).collect();
-    let text = format!("expected arguments ({}), got ({})", expected.join(", "), got.join(", "));
-    Error::new("interp", text)
 }

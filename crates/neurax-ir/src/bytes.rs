@@ -175,17 +175,13 @@ impl Bytes {
     }
 
     /// Creates a read-only view of `range` (in bytes) of the memory of `owner` (a mapped file, a
-    /// user's vector). Nothing is copied unless the range does not start at a multiple of `align`
-    /// bytes. `None` if the range is out of bounds.
+    /// user's vector). Nothing is copied, and the view has any alignment. `None` if the range is out
+    /// of bounds.
     pub fn borrowed(
         owner: Arc<dyn AsRef<[u8]> + Send + Sync>,
         range: Range<usize>,
-        align: usize,
     ) -> Option<Bytes> {
         let window = (*owner).as_ref().get(range.clone())?;
-        if window.as_ptr().addr() % align.max(1) != 0 {
-            return Some(Bytes::copy_of(window));
-        }
         Some(Bytes {
             len: window.len(),
             memory: ByteStorage::Borrowed { owner, start: range.start },

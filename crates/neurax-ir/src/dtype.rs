@@ -102,6 +102,19 @@ impl DType {
         }
     }
 
+    /// Returns the alignment of an element in memory, in bytes: the size of a real number, and 1 for
+    /// packed integers.
+    ///
+    /// ```
+    /// use neurax_ir::DType;
+    /// assert_eq!(DType::F32.align(), 4);
+    /// assert_eq!(DType::C128.align(), 8, "two numbers of 8 bytes");
+    /// assert_eq!(DType::I4.align(), 1, "two elements in a byte");
+    /// ```
+    pub fn align(self) -> usize {
+        (self.real().bits() / 8).max(1)
+    }
+
     /// Returns the family of this dtype.
     pub fn kind(self) -> Kind {
         match self {

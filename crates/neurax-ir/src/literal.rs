@@ -9,7 +9,8 @@ use bytemuck::Pod;
 use half::{bf16, f16};
 use std::{borrow::Cow, sync::Arc};
 
-/// A constant value: its type and its bytes, row-major and contiguous, in the layout of the dtype.
+/// A constant value: its type and its bytes, row-major and contiguous, in the layout of the dtype,
+/// at a multiple of [`DType::align`].
 ///
 /// ```
 /// use neurax_ir::{DType, Literal};
@@ -27,7 +28,8 @@ pub struct Literal {
 }
 
 impl Literal {
-    /// Creates a literal from its bytes.
+    /// Creates a literal from its bytes, which are copied if their address is not a multiple of
+    /// [`DType::align`].
     ///
     /// # Errors
     /// If the length is not the number of bytes of the type.
@@ -39,7 +41,8 @@ impl Literal {
                 format!("expected {want} bytes for {ty}, got {}", bytes.len()),
             ));
         }
-        Ok(Literal { ty, bytes })
+        let aligned = bytes.address().is_multiple_of(ty.dtype.align());
+        Ok(Literal { ty, bytes: if aligned { bytes } else { Bytes::copy_of(&bytes) } })
     }
 
     /// Creates a literal from a slice of elements.
@@ -70,7 +73,7 @@ impl Literal {
         match any.downcast::<Vec<T::Stored>>() {
             Ok(stored) if ty.bytes()? >= MIN_BORROWED_BYTES => {
                 let owner: Arc<dyn AsRef<[u8]> + Send + Sync> = Arc::new(VecOwner(*stored));
-                let bytes = Bytes::borrowed(owner, 0..ty.bytes()?, 1);
+                let bytes = Bytes::borrowed(owner, 0..ty.bytes()?);
                 Literal::new(ty, bytes.or_bug("the vector is shorter than its type")?)
             }
             Ok(stored) => Literal::new(ty, Bytes::copy_of(bytemuck::cast_slice(&stored))),

@@ -25,9 +25,10 @@ use crate::{
     lower,
     plan::{self, MemoryPlan},
     schedule::{self, BufferId, EqnClass, KernelCall, ScheduledGraph, ScheduledStep, classify},
+    strided_view::producer,
     tuning::MAX_CACHED_KERNELS,
 };
-use neurax_ir::{Eqn, Error, Graph, Op, Result};
+use neurax_ir::{Eqn, Error, Graph, Op, Result, Value};
 use neurax_runtime::{Cache, Stages};
 use rustc_hash::FxHasher;
 use std::{
@@ -96,13 +97,15 @@ impl Compiler {
         let mut out = Tasks::default();
         for step in &schedule.steps {
             let task = match step {
-                ScheduledStep::Kernel(call) => Task::Kernel(self.kernel(call)?),
+                ScheduledStep::Kernel(call) => Task::Kernel(self.kernel(graph, schedule, call)?),
                 ScheduledStep::Copy(from, to) => {
                     Task::Copy { from: *from, to: *to, bytes: schedule.buffers[*to].bytes()? }
                 }
                 ScheduledStep::Equation { eqn, reads, writes, epilogue } => {
                     let e = &graph.eqns()[*eqn];
-                    let epilogue = epilogue.as_ref().map(|call| self.kernel(call)).transpose()?;
+                    let epilogue = epilogue.as_ref();
+                    let epilogue = epilogue.map(|call| self.kernel(graph, schedule, call));
+                    let epilogue = epilogue.transpose()?;
                     match classify(graph, e) {
                         EqnClass::Control => {
                             let first = out.inner.len();
@@ -135,9 +138,17 @@ impl Compiler {
         Ok(())
     }
 
-    fn kernel(&self, call: &KernelCall) -> Result<KernelTask> {
-        verify(&call.kernel, call.params.len())?;
-        Ok(KernelTask::new(call, self.code(&call.kernel)?))
+    /// Returns the task of a kernel. An error names the line of the first value that it computes.
+    fn kernel(
+        &self,
+        graph: &Graph,
+        schedule: &ScheduledGraph,
+        call: &KernelCall,
+    ) -> Result<KernelTask> {
+        let code = verify(&call.kernel, call.params.len()).and_then(|()| self.code(&call.kernel));
+        let eqn = || producer(graph, schedule.first_result(call)?);
+        let code = code.map_err(|x| eqn().map_or(x.clone(), |e| x.at_origin(&e.at)))?;
+        Ok(KernelTask::new(call, code))
     }
 
     /// Returns the machine code of `kernel`, from the cache if its structure was compiled before.
@@ -173,15 +184,15 @@ fn library_task(
         (op, EqnClass::Fallback) => {
             let types = e.inputs.iter().map(|&v| graph.ty(v).clone());
             let reads = reads.iter().copied().zip(types).collect();
-            Task::Fallback(FallbackTask::new(op, e.at.clone(), reads, writes.into()))
+            let size = |(&b, &y): (&BufferId, &Value)| Ok((b, graph.ty(y).bytes()?));
+            let writes = writes.iter().zip(&e.outputs).map(size).collect::<Result<_>>()?;
+            Task::Fallback(FallbackTask::new(op, e.at.clone(), reads, writes))
         }
-        (op, class) => return Err(bug(op, class).at_origin(&e.at)),
+        (op, class) => {
+            let what = format!("{} of class {class:?} has no task", op.name());
+            return Err(Error::bug(what).at_origin(&e.at));
+        }
     })
-}
-
-fn bug(op: &Op, class: EqnClass) -> Error {
-    let what = format!("internal error: {} of class {class:?} has no task", op.name());
-    Error::new("codegen", what)
 }
 
 /// The log of one graph's stages. Each method runs a stage and logs its name, time, size and text.

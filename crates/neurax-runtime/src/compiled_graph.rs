@@ -62,7 +62,7 @@ impl CompiledGraph {
         self.check(args.iter().copied().chain(captures))?;
         self.check_memory()?;
         if !outs.iter().map(|b| b.ty()).eq(&self.outputs) {
-            return Err(mismatch("outputs", &self.outputs, outs.iter().map(|b| &**b)));
+            return Err(mismatch("run", "outputs", &self.outputs, outs.iter().map(|b| b.ty())));
         }
         self.executable.run_into_checked(args, captures, outs)
     }
@@ -122,7 +122,7 @@ impl CompiledGraph {
         if args.clone().map(Buffer::ty).eq(&self.inputs) {
             Ok(())
         } else {
-            Err(mismatch("arguments", &self.inputs, args))
+            Err(mismatch("run", "arguments", &self.inputs, args.map(Buffer::ty)))
         }
     }
 }
@@ -136,10 +136,23 @@ fn largest(graph: &Graph) -> Option<Type> {
     own.chain(nested).max_by_key(bytes).filter(|t| bytes(t) >= PROBED_BYTES)
 }
 
-/// Returns the error of arguments or outputs of other types.
-fn mismatch<'b>(what: &str, want: &[Type], have: impl Iterator<Item = &'b Buffer>) -> Error {
+/// Returns the error of operation `op` for arguments or outputs of other types: `what` are `have`
+/// instead of `want`.
+///
+/// ```
+/// use neurax_ir::{DType, Type};
+/// let (want, have) = (Type::new(DType::F32, [2]), Type::new(DType::F64, [2]));
+/// let e = neurax_runtime::mismatch("run", "arguments", &[want], [&have].into_iter());
+/// assert_eq!(e.to_string(), "run: expected arguments (f32[2]), got (f64[2])");
+/// ```
+pub fn mismatch<'t>(
+    op: &str,
+    what: &str,
+    want: &[Type],
+    have: impl Iterator<Item = &'t Type>,
+) -> Error {
     let list = |v: Vec<String>| v.join(", ");
     let want = list(want.iter().map(Type::to_string).collect());
-    let have = list(have.map(|b| b.ty().to_string()).collect());
-    Error::new("run", format!("expected {what} ({want}), got ({have})"))
+    let have = list(have.map(Type::to_string).collect());
+    Error::new(op, format!("expected {what} ({want}), got ({have})"))
 }

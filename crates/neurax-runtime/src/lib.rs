@@ -20,6 +20,6 @@ mod tuning;
 pub use backend::{Backend, Executable, Results};
 pub use buffer::Buffer;
 pub use cache::Cache;
-pub use compiled_graph::CompiledGraph;
+pub use compiled_graph::{CompiledGraph, mismatch};
 pub use device::Device;
 pub use stages::{Stage, Stages};

@@ -34,7 +34,7 @@ impl KernelEmitter<'_, '_> {
     ///
     /// # Errors
     /// If an invariant of the kernel IR is broken, an error of this crate.
-    pub fn function(mut self, config: TargetFrontendConfig) -> Result<()> {
+    pub fn function(mut self, config: TargetFrontendConfig) -> Result<(), String> {
         let operands = self.b.block_params(self.b.current_block().unwrap_or(Block::from_u32(0)))[0];
         let address =
             |i: usize, e: &mut Self| e.b.ins().load(I64, trusted(), operands, 8 * i as i32);

@@ -90,7 +90,7 @@ impl CodegenTarget {
         let builder = FunctionBuilder::new(&mut context.func, &mut frontend);
         state::KernelEmitter::new(builder, kernel, self.has_fma)
             .function(self.isa.frontend_config())
-            .map_err(|e| failed(&e.to_string(), kernel))?;
+            .map_err(|why| failed(&why, kernel))?;
         let compiled = context
             .compile(&*self.isa, &mut ControlPlane::default())
             .map_err(|e| failed(&format!("{:?}", e.inner), kernel))?;
@@ -113,7 +113,7 @@ fn unsupported(why: &str) -> Error {
 }
 
 fn failed(why: &str, kernel: &Kernel) -> Error {
-    Error::new("native", format!("no machine code for a kernel: {why}\n{kernel}"))
+    kernel.bug(format!("no machine code: {why}"))
 }
 
 impl std::fmt::Debug for CodegenTarget {

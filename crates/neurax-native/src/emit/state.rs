@@ -7,7 +7,6 @@ use cranelift_codegen::ir::{
     types::{self, I64},
 };
 use cranelift_frontend::FunctionBuilder;
-use neurax_ir::Error;
 
 /// The emitter of one kernel: a function that is being built.
 pub struct KernelEmitter<'a, 'f> {
@@ -28,7 +27,7 @@ pub struct KernelEmitter<'a, 'f> {
     /// True if the CPU has fused multiply-add.
     pub has_fma: bool,
     /// The first broken invariant. Emission goes on with some value, and the code is dropped.
-    pub bug: Option<Error>,
+    pub bug: Option<String>,
 }
 
 /// The position in the loops around a body.
@@ -116,7 +115,7 @@ impl<'a, 'f> KernelEmitter<'a, 'f> {
     /// Records a broken invariant, which becomes the error of the compilation, and returns a
     /// placeholder of type `ty`; the code that holds it is dropped.
     pub fn broken(&mut self, what: impl std::fmt::Display, ty: Type) -> Value {
-        self.bug.get_or_insert_with(|| Error::bug(what));
+        self.bug.get_or_insert_with(|| what.to_string());
         match ty {
             types::F32 => self.b.ins().f32const(0.0),
             types::F64 => self.b.ins().f64const(0.0),

@@ -271,6 +271,11 @@ impl Inst<InstSource> {
 }
 
 impl Kernel {
+    /// Returns the error of an invariant that this kernel breaks, with the kernel as text.
+    pub fn bug(&self, what: impl std::fmt::Display) -> Error {
+        Error::bug(format!("{what} in the kernel\n{}\n", self.to_string().trim_end()))
+    }
+
     /// Returns the number of loops around the body of a stage.
     pub fn depth(&self, stage: usize) -> usize {
         self.outer.len() + self.stages[stage].inner.len()

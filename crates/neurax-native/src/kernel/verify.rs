@@ -10,7 +10,7 @@
 
 use super::{Inst, InstId, InstKind, InstSource, Kernel, Size, Stride};
 use neurax_ir::{
-    DType, Error, Result,
+    DType, Result,
     op::{Binary, Unary},
 };
 
@@ -40,7 +40,7 @@ struct Verifier<'a> {
 
 impl Verifier<'_> {
     fn must(&self, holds: bool, why: impl FnOnce() -> String) -> Result<()> {
-        if holds { Ok(()) } else { Err(Error::new("kernel", format!("{}\n{}", why(), self.k))) }
+        if holds { Ok(()) } else { Err(self.k.bug(why())) }
     }
 
     fn param(&self, p: u16) -> Result<()> {

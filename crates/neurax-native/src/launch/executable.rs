@@ -10,8 +10,8 @@
 //! nothing.
 //!
 //! Types are compared by [`neurax_runtime::CompiledGraph`] or its caller, once. The `_checked`
-//! methods compare sizes in bytes, which is what memory safety needs; machine code reads unaligned
-//! memory, too.
+//! methods compare sizes and alignments, which is what memory safety needs: a wrong type must not
+//! be undefined behavior.
 
 #![allow(unsafe_code, reason = "arguments and results are passed by address")]
 
@@ -23,10 +23,11 @@ use super::{
 };
 use crate::address::Address;
 use crate::tuning::{LARGE_CALL_BYTES, MAX_KEPT_CALLS};
-use neurax_ir::{Bytes, Error, Literal, Result, Type};
-use neurax_runtime::{Buffer, Results};
+use neurax_ir::{Bytes, Error, Literal, OrBug, Result, Type};
+use neurax_runtime::{Buffer, Results, mismatch};
 use smallvec::SmallVec;
 use std::{
+    alloc::Layout,
     borrow::Cow,
     sync::{Mutex, TryLockError},
 };
@@ -36,12 +37,8 @@ use std::{
 pub struct NativeExecutable {
     program: Program,
     types: Vec<Type>,
-    /// The sizes of the arguments in bytes, which is all that memory safety relies on: types are
-    /// compared by the caller of a `_checked` method, but a wrong one must not be undefined
-    /// behavior.
-    input_bytes: Vec<usize>,
-    /// The sizes of the results in bytes.
-    output_bytes: Vec<usize>,
+    inputs: Vec<Layout>,
+    outputs: Vec<Layout>,
     pool: &'static Pool,
     /// The memory of calls, kept for the next ones. The lock is held while a call runs.
     calls: Box<[Mutex<Option<CallState>>]>,
@@ -57,16 +54,23 @@ struct CallState {
 
 impl NativeExecutable {
     /// Creates an executable of `program`, whose arguments have `types`, on the threads of `pool`.
-    pub fn new(program: Program, types: Vec<Type>, pool: &'static Pool) -> NativeExecutable {
+    ///
+    /// # Errors
+    /// If a type is larger than memory can be.
+    pub fn new(
+        program: Program,
+        types: Vec<Type>,
+        pool: &'static Pool,
+    ) -> Result<NativeExecutable> {
         let kept = if program.plan.block > LARGE_CALL_BYTES { 1 } else { MAX_KEPT_CALLS };
-        NativeExecutable {
-            input_bytes: types.iter().map(bytes_of).collect(),
-            output_bytes: program.outputs.iter().map(bytes_of).collect(),
+        Ok(NativeExecutable {
+            inputs: types.iter().map(layout).collect::<Result<_>>()?,
+            outputs: program.outputs.iter().map(layout).collect::<Result<_>>()?,
             program,
             types,
             pool,
             calls: (0..kept).map(|_| Mutex::default()).collect(),
-        }
+        })
     }
 
     /// Creates the memory of one call.
@@ -83,6 +87,7 @@ impl NativeExecutable {
                 Ok(mut kept) => return f(kept.get_or_insert_with(|| self.new_call())),
                 // A call panicked: its memory is not used again.
                 Err(TryLockError::Poisoned(kept)) => {
+                    call.clear_poison();
                     return f(kept.into_inner().insert(self.new_call()));
                 }
                 Err(TryLockError::WouldBlock) => {}
@@ -98,37 +103,50 @@ impl NativeExecutable {
     /// The state of this call is not kept, so that other calls measure nothing.
     ///
     /// # Errors
-    /// As running the program.
+    /// As running the program; and if `args` have other types than the inputs.
     pub fn profile(&self, args: &[Literal], rounds: u32) -> Result<String> {
-        let mut results = self
-            .program
-            .outputs
-            .iter()
-            .map(|ty| Ok(Bytes::recycled(ty.bytes()?)))
-            .collect::<Result<Vec<_>>>()?;
-        let outputs: Vec<Address> =
-            results.iter_mut().filter_map(|r| r.get_mut().map(own_address)).collect();
-        let inputs = args.iter().map(|a| address(a.bytes()));
+        if !args.iter().map(Literal::ty).eq(&self.types) {
+            return Err(mismatch(
+                "profile",
+                "arguments",
+                &self.types,
+                args.iter().map(Literal::ty),
+            ));
+        }
+        let mut results: Vec<Bytes> =
+            self.outputs.iter().map(|o| Bytes::recycled(o.size())).collect();
+        let outputs = results
+            .iter_mut()
+            .map(|r| Ok(own_address(r.get_mut().or_bug("fresh memory has another owner")?)))
+            .collect::<Result<Addresses>>()?;
+        let inputs: Addresses = args.iter().map(|a| address(a.bytes())).collect();
         let (mut call, rounds) = (self.new_call(), rounds.max(1));
         for round in 0..=rounds {
             if round <= 1 {
                 // The first round warms up.
                 self.program.start_profiling(&mut call.frame);
             }
-            self.run_in(&mut call, inputs.clone(), outputs.iter().copied())?;
+            // SAFETY: the arguments have the program's types, and the results are fresh memory.
+            unsafe { self.run_in(&mut call, &inputs, &outputs)? }
         }
         let mut text = String::new();
         self.program.times(&call.frame, rounds, 0, &mut text);
         Ok(text)
     }
 
-    /// Runs the program in the memory of `call`. Inputs and outputs are addresses of live buffers
-    /// of the program's types; no other thread uses the outputs.
-    fn run_in(
+    /// Runs the program in the memory of `call`.
+    ///
+    /// # Errors
+    /// The errors of an op that runs on the reference interpreter.
+    ///
+    /// # Safety
+    /// `inputs` and `outputs` are the addresses of live arrays with the layouts of the program's
+    /// inputs and outputs, all of them; no other thread uses the outputs or writes the inputs.
+    unsafe fn run_in(
         &self,
         call: &mut CallState,
-        inputs: impl Iterator<Item = Address>,
-        outputs: impl Iterator<Item = Address>,
+        inputs: &[Address],
+        outputs: &[Address],
     ) -> Result<()> {
         let (p, f) = (&self.program, &mut call.frame);
         p.set_inputs(f, inputs);
@@ -138,7 +156,7 @@ impl NativeExecutable {
         with_flush_to_zero(&mut || done = unsafe { p.run(f, self.pool) });
         if done.is_ok() {
             // SAFETY: as above.
-            f.results
+            outputs
                 .iter()
                 .enumerate()
                 .for_each(|(o, &a)| unsafe { p.copy_aliased_output(f, o, a) });
@@ -146,26 +164,45 @@ impl NativeExecutable {
         done
     }
 
-    /// Checks that arguments have the sizes of the inputs.
-    fn check_args<'b>(&self, args: impl ExactSizeIterator<Item = &'b Buffer>) -> Result<()> {
-        let is_safe = args.len() == self.input_bytes.len() && fit(args, &self.input_bytes);
-        if is_safe { Ok(()) } else { Err(wrong_arguments()) }
+    /// Checks that the arguments have the layouts of the inputs.
+    fn check_args<'b>(
+        &self,
+        args: impl ExactSizeIterator<Item = &'b Buffer> + Clone,
+    ) -> Result<()> {
+        if args.len() == self.inputs.len() && fit(args.clone(), &self.inputs) {
+            Ok(())
+        } else {
+            Err(mismatch("run", "arguments", &self.types, args.map(Buffer::ty)))
+        }
     }
 }
 
-/// Returns the size of an array in bytes. No buffer has the size `usize::MAX` of an invalid type.
-fn bytes_of(ty: &Type) -> usize {
-    ty.bytes().unwrap_or(usize::MAX)
+/// The addresses of the arguments or the results of a call.
+type Addresses = SmallVec<[Address; 8]>;
+
+/// Returns the size and the alignment of an array of type `ty`, in bytes.
+fn layout(ty: &Type) -> Result<Layout> {
+    Layout::from_size_align(ty.bytes()?, ty.dtype.align())
+        .map_err(|_| Error::new("native", format!("{ty} is larger than memory can be")))
 }
 
-/// Returns true if the buffers have `sizes` in bytes.
-fn fit<'b>(buffers: impl Iterator<Item = &'b Buffer>, sizes: &[usize]) -> bool {
-    buffers.zip(sizes).all(|(b, size)| b.host().is_some_and(|bytes| bytes.len() == *size))
+/// Returns true if the memory of each buffer has its layout.
+fn fit<'b>(buffers: impl Iterator<Item = &'b Buffer>, layouts: &[Layout]) -> bool {
+    buffers.zip(layouts).all(|(b, layout)| {
+        b.host().is_some_and(|bytes| {
+            bytes.len() == layout.size() && bytes.address().is_multiple_of(layout.align())
+        })
+    })
 }
 
-/// Returns the error of arguments of other types than the inputs.
-fn wrong_arguments() -> Error {
-    Error::new("native", "the arguments do not have the types of the graph's inputs")
+/// Returns the address of the memory of `b`, which is only read.
+fn input_address(b: &Buffer) -> Result<Address> {
+    Ok(address(b.host().or_bug("an argument is not in the memory of the host")?))
+}
+
+/// Returns the address of the memory of `b`, which is written.
+fn output_address(b: &mut Buffer) -> Result<Address> {
+    Ok(own_address(b.host_mut().or_bug("the memory of a result has another owner")?))
 }
 
 /// Returns the address of bytes that are only read.
@@ -181,7 +218,7 @@ fn own_address(b: &mut [u8]) -> Address {
 impl neurax_runtime::Executable for NativeExecutable {
     fn run(&self, args: Vec<Buffer>) -> Result<Vec<Buffer>> {
         if !args.iter().map(Buffer::ty).eq(&self.types) {
-            return Err(wrong_arguments());
+            return Err(mismatch("run", "arguments", &self.types, args.iter().map(Buffer::ty)));
         }
         let mut args: Vec<Cow<'_, Buffer>> = args.into_iter().map(Cow::Owned).collect();
         Ok(self.run_checked(&mut args)?.into_vec())
@@ -193,13 +230,13 @@ impl neurax_runtime::Executable for NativeExecutable {
         captures: &[Buffer],
         outs: &mut [&mut Buffer],
     ) -> Result<()> {
-        if !args.iter().copied().chain(captures).map(Buffer::ty).eq(&self.types)
-            || !outs.iter().map(|b| b.ty()).eq(&self.program.outputs)
-        {
-            return Err(Error::new(
-                "native",
-                "the arguments or the outputs do not have the types of the graph",
-            ));
+        let types = args.iter().copied().chain(captures).map(Buffer::ty);
+        if !types.clone().eq(&self.types) {
+            return Err(mismatch("run", "arguments", &self.types, types));
+        }
+        let want = &self.program.outputs;
+        if !outs.iter().map(|b| b.ty()).eq(want) {
+            return Err(mismatch("run", "outputs", want, outs.iter().map(|b| b.ty())));
         }
         self.run_into_checked(args, captures, outs)
     }
@@ -210,24 +247,26 @@ impl neurax_runtime::Executable for NativeExecutable {
         // For each argument, the result that reuses its memory.
         let mut taken: SmallVec<[Option<usize>; 8]> = smallvec::smallvec![None; args.len()];
         let donations = &self.program.plan.donations;
-        for (o, (ty, bytes)) in self.program.outputs.iter().zip(&self.output_bytes).enumerate() {
+        for (o, (ty, layout)) in self.program.outputs.iter().zip(&self.outputs).enumerate() {
             let is_donor = |i: usize| matches!(&args[i], Cow::Owned(b) if b.is_unique());
             let result = match donations.iter().find(|d| d.1 == o && is_donor(d.0)) {
                 Some(&(i, _)) => {
                     taken[i] = Some(o);
                     Buffer::take_from(&mut args[i]).into_literal()?.with_type(ty.clone())?
                 }
-                None => Literal::new(ty.clone(), Bytes::recycled(*bytes))?,
+                None => Literal::new(ty.clone(), Bytes::recycled(layout.size()))?,
             };
             results.push(result.into());
         }
-        let outputs: SmallVec<[Address; 4]> =
-            results.iter_mut().filter_map(|r| r.host_mut().map(own_address)).collect();
-        let inputs = args.iter().zip(&taken).filter_map(|(a, taken)| match taken {
-            Some(o) => Some(outputs[*o]),
-            None => a.host().map(address),
+        let outputs = results.iter_mut().map(output_address).collect::<Result<Addresses>>()?;
+        let inputs = args.iter().zip(&taken).map(|(a, taken)| match taken {
+            Some(o) => Ok(outputs[*o]),
+            None => input_address(a),
         });
-        self.with_call(|call| self.run_in(call, inputs, outputs.iter().copied()))?;
+        let inputs = inputs.collect::<Result<Addresses>>()?;
+        // SAFETY: the arguments have the layouts of the inputs; the results have their types, and
+        // this call is their only owner.
+        self.with_call(|call| unsafe { self.run_in(call, &inputs, &outputs) })?;
         Ok(results)
     }
 
@@ -237,15 +276,13 @@ impl neurax_runtime::Executable for NativeExecutable {
         captures: &[Buffer],
         outs: &mut [&mut Buffer],
     ) -> Result<()> {
-        let (first, rest) = self.input_bytes.split_at(args.len().min(self.input_bytes.len()));
-        let is_safe = first.len() == args.len()
-            && rest.len() == captures.len()
-            && outs.len() == self.output_bytes.len()
-            && fit(args.iter().copied(), first)
-            && fit(captures.iter(), rest)
-            && fit(outs.iter().map(|b| &**b), &self.output_bytes);
-        if !is_safe {
-            return Err(wrong_arguments());
+        let all = args.iter().copied().chain(captures);
+        if args.len() + captures.len() != self.inputs.len() || !fit(all.clone(), &self.inputs) {
+            return Err(mismatch("run", "arguments", &self.types, all.map(Buffer::ty)));
+        }
+        let have = outs.iter().map(|b| &**b);
+        if outs.len() != self.outputs.len() || !fit(have.clone(), &self.outputs) {
+            return Err(mismatch("run", "outputs", &self.program.outputs, have.map(Buffer::ty)));
         }
         // Memory that another tensor holds is not written.
         for out in outs.iter_mut().filter(|o| !o.is_unique()) {
@@ -253,8 +290,10 @@ impl neurax_runtime::Executable for NativeExecutable {
             let bytes = Bytes::recycled(ty.bytes()?);
             **out = Literal::new(ty, bytes)?.into();
         }
-        let inputs = args.iter().copied().chain(captures).filter_map(Buffer::host).map(address);
-        let outputs = outs.iter_mut().filter_map(|o| o.host_mut()).map(own_address);
-        self.with_call(|call| self.run_in(call, inputs, outputs))
+        let inputs = all.map(input_address).collect::<Result<Addresses>>()?;
+        let outputs = outs.iter_mut().map(|o| output_address(o)).collect::<Result<Addresses>>()?;
+        // SAFETY: arguments and outputs have the layouts of the program's, and the outputs have no
+        // other owner.
+        self.with_call(|call| unsafe { self.run_in(call, &inputs, &outputs) })
     }
 }

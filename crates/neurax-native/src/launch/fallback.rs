@@ -9,7 +9,7 @@
 
 use crate::address::Address;
 use crate::schedule::BufferId;
-use neurax_ir::{Bytes, Eval, Literal, Op, Origin, Result, Type};
+use neurax_ir::{Bytes, Error, Eval, Literal, Op, OrBug, Origin, Result, Type};
 use std::sync::Arc;
 
 /// The task of an op that runs on the reference interpreter.
@@ -18,19 +18,21 @@ pub struct FallbackTask {
     op: Op,
     at: Origin,
     reads: Box<[(BufferId, Type)]>,
-    writes: Box<[BufferId]>,
+    /// The buffers of the results, with their sizes in bytes.
+    writes: Box<[(BufferId, usize)]>,
     /// True if the op drops its operands before it returns. Ops that run a user's function may keep
     /// them.
     drops: bool,
 }
 
 impl FallbackTask {
-    /// Creates the task of `op` at `at`, from the buffers `reads` to the buffers `writes`.
+    /// Creates the task of `op` at `at`, from the buffers `reads` to the buffers `writes`, whose
+    /// sizes are in bytes.
     pub fn new(
         op: &Op,
         at: Origin,
         reads: Box<[(BufferId, Type)]>,
-        writes: Box<[BufferId]>,
+        writes: Box<[(BufferId, usize)]>,
     ) -> FallbackTask {
         let drops = op.region().is_none() && !matches!(op, Op::Custom(_));
         FallbackTask { op: op.clone(), at, reads, writes, drops }
@@ -50,16 +52,35 @@ impl FallbackTask {
             let array = unsafe { BorrowedArray::new(slots[*b], ty.bytes()?) };
             Literal::new(
                 ty.clone(),
-                if self.drops { array.shared() } else { Bytes::copy_of(array.as_ref()) },
+                if self.drops { array.shared()? } else { Bytes::copy_of(array.as_ref()) },
             )
         };
         let xs = self.reads.iter().map(operand).collect::<Result<Vec<_>>>()?;
         let ys = self.op.eval(&mut Eval::default(), xs).map_err(|e| e.at_origin(&self.at))?;
-        for (y, &b) in ys.iter().zip(&self.writes) {
-            // SAFETY: as promised by the caller; `infer` is the type of the buffer.
+        // The op may be a user's, whose `infer` need not say the same twice.
+        let sizes = self.writes.iter().map(|w| w.1);
+        if !ys.iter().map(|y| y.bytes().len()).eq(sizes) {
+            return Err(self.wrong_results(&ys));
+        }
+        for (y, &(b, _)) in ys.iter().zip(&self.writes) {
+            // SAFETY: as promised by the caller; the buffer has the size of `y`.
             unsafe { slots[b].write(y.bytes()) }
         }
         Ok(())
+    }
+
+    /// Returns the error of results with other sizes than when the op was compiled.
+    fn wrong_results(&self, ys: &[Literal]) -> Error {
+        let list = |sizes: &mut dyn Iterator<Item = usize>| {
+            sizes.map(|n| n.to_string()).collect::<Vec<_>>().join(", ")
+        };
+        let want = list(&mut self.writes.iter().map(|w| w.1));
+        let have = list(&mut ys.iter().map(|y| y.bytes().len()));
+        let what = format!(
+            "expected results of ({want}) bytes, as when the op was compiled, got ({have}); \
+             `infer` must depend on the types of the operands alone"
+        );
+        Error::new(self.op.name(), what).at_origin(&self.at)
     }
 }
 
@@ -68,10 +89,6 @@ struct BorrowedArray {
     at: Address,
     len: usize,
 }
-
-/// The alignment of the widest element, in bytes. Buffers have it; arguments that do not are
-/// copied.
-const ELEMENT_ALIGN: usize = 16;
 
 impl BorrowedArray {
     /// Lends the `len` bytes at `at`.
@@ -82,11 +99,10 @@ impl BorrowedArray {
         BorrowedArray { at, len }
     }
 
-    /// Returns the bytes without a copy, if they are aligned.
-    fn shared(self) -> Bytes {
-        let (len, owner) = (self.len, Arc::new(self));
-        Bytes::borrowed(owner.clone(), 0..len, ELEMENT_ALIGN)
-            .unwrap_or_else(|| Bytes::copy_of((*owner).as_ref()))
+    /// Returns the bytes without a copy.
+    fn shared(self) -> Result<Bytes> {
+        let len = self.len;
+        Bytes::borrowed(Arc::new(self), 0..len).or_bug("a borrowed array is shorter than its type")
     }
 }
 

@@ -42,8 +42,6 @@ pub struct Frame {
     pub inner: Vec<Frame>,
     /// The operands of the kernel that is running.
     pub operands: Vec<Address>,
-    /// The addresses at which the caller wants the results.
-    pub results: Vec<Address>,
     /// The time that each step took so far and the number of its runs; empty unless profiling.
     pub step_times: Vec<(Duration, u32)>,
 }

@@ -159,23 +159,18 @@ impl Program {
             slots: self.plan.locations.iter().map(address).collect(),
             inner,
             operands: vec![],
-            results: vec![],
             step_times: vec![],
         }
     }
 
     /// Sets the addresses of the arguments.
-    pub(super) fn set_inputs(&self, f: &mut Frame, inputs: impl Iterator<Item = Address>) {
-        self.schedule.inputs.iter().zip(inputs).for_each(|(&b, a)| f.slots[b] = a);
+    pub(super) fn set_inputs(&self, f: &mut Frame, inputs: &[Address]) {
+        self.schedule.inputs.iter().zip(inputs).for_each(|(&b, &a)| f.slots[b] = a);
     }
 
     /// Sets the addresses of the results.
-    pub(super) fn set_outputs(&self, f: &mut Frame, outputs: impl Iterator<Item = Address>) {
-        f.results.clear();
-        f.results.extend(outputs);
-        for o in 0..f.results.len() {
-            self.set_output(f, o, f.results[o]);
-        }
+    pub(super) fn set_outputs(&self, f: &mut Frame, outputs: &[Address]) {
+        outputs.iter().enumerate().for_each(|(o, &a)| self.set_output(f, o, a));
     }
 
     /// Sets the address of result `o` to `a`, and of the buffers that live in its memory before it.

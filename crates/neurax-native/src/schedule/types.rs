@@ -82,6 +82,11 @@ impl ScheduledGraph {
         })
     }
 
+    /// Returns the first value that a kernel computes in memory.
+    pub fn first_result(&self, call: &KernelCall) -> Option<Value> {
+        call.args.iter().filter(|a| a.writes).find_map(|a| self.values[a.buffer])
+    }
+
     /// Returns true if a step reads or writes the buffer, or if it is an input or output. All other
     /// values live in registers only.
     pub fn is_in_memory(&self, b: BufferId) -> bool {

@@ -293,7 +293,7 @@ fn tensor(file: &MappedFile, start: usize, name: &str, info: TensorInfo) -> Resu
 /// Returns the bytes in `range` of the file as elements of `dtype`, mapped if their byte order is
 /// that of this machine.
 fn window(file: &MappedFile, range: Range<usize>, dtype: DType, name: &str) -> Result<Bytes> {
-    let bytes = Bytes::borrowed(file.clone(), range, (dtype.bits() / 8).min(8));
+    let bytes = Bytes::borrowed(file.clone(), range);
     let bytes = bytes.ok_or_else(|| malformed(format!("`{name}` lies outside of the file")))?;
     let bytes = match little_endian(&bytes, dtype) {
         Cow::Borrowed(_) => bytes,

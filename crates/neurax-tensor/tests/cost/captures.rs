@@ -27,7 +27,7 @@ impl Watched {
     }
 
     fn tensor(self: &Arc<Watched>, ty: Type) -> Result<Tensor> {
-        let window = ir::Bytes::borrowed(self.clone(), 0..ty.bytes()?, 1).unwrap();
+        let window = ir::Bytes::borrowed(self.clone(), 0..ty.bytes()?).unwrap();
         Ok(Tensor::from(Literal::new(ty, window)?))
     }
 
