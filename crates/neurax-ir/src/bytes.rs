@@ -175,8 +175,8 @@ impl Bytes {
     }
 
     /// Creates a read-only view of `range` (in bytes) of the memory of `owner` (a mapped file, a
-    /// user's vector). Nothing is copied, and the view has any alignment. `None` if the range is out
-    /// of bounds.
+    /// user's vector). Nothing is copied, and the view has any alignment. `None` if the range is
+    /// out of bounds.
     pub fn borrowed(
         owner: Arc<dyn AsRef<[u8]> + Send + Sync>,
         range: Range<usize>,

@@ -102,8 +102,8 @@ impl DType {
         }
     }
 
-    /// Returns the alignment of an element in memory, in bytes: the size of a real number, and 1 for
-    /// packed integers.
+    /// Returns the alignment of an element in memory, in bytes: the size of a real number, and 1
+    /// for packed integers.
     ///
     /// ```
     /// use neurax_ir::DType;

@@ -1,9 +1,9 @@
 //! The traits that a backend implements.
 
-use crate::{Buffer, Stages};
-use neurax_ir::{Graph, Literal, Result};
+use crate::{Buffer, CheckedArgs, CheckedCall, Stages};
+use neurax_ir::{Error, Graph, Literal, Result};
 use smallvec::SmallVec;
-use std::{borrow::Cow, fmt::Debug, sync::Arc};
+use std::{fmt::Debug, sync::Arc};
 
 /// A compiler and executor of graphs: the reference interpreter, the compiler for the CPU, an
 /// accelerator.
@@ -56,9 +56,9 @@ pub type Results = SmallVec<[Buffer; 1]>;
 /// The executable form of a graph. Any number of threads may run it simultaneously.
 ///
 /// Types of arguments are compared once per call. [`Executable::run`] and [`Executable::run_into`]
-/// are called with arguments of any types. The methods whose names end in `_checked` are called by
-/// [`crate::CompiledGraph`] alone, after the types were compared; for other types their result is
-/// unspecified (but never undefined behavior), and an implementation need not detect them.
+/// are called with arguments of any types and compare them. The methods whose names end in
+/// `_checked` take calls whose types were compared; an implementation need not do it again, but
+/// must not rely on it for memory safety: see [`crate::CompiledGraph::assume_args`].
 pub trait Executable: Debug + Send + Sync {
     /// Runs the graph on `args`. The memory of an argument that no other reference shares may be
     /// reused for a result (donation by ownership).
@@ -81,19 +81,22 @@ pub trait Executable: Debug + Send + Sync {
         outs: &mut [&mut Buffer],
     ) -> Result<()> {
         let results = self.run(args.iter().copied().chain(captures).cloned().collect())?;
+        if results.len() != outs.len() {
+            let (n, want) = (results.len(), outs.len());
+            return Err(Error::bug(format!("a backend returned {n} results for {want} outputs")));
+        }
         for (out, result) in outs.iter_mut().zip(results) {
             out.assign(result);
         }
         Ok(())
     }
 
-    /// Runs the graph as [`Executable::run`] does, on arguments whose types were compared. Owned
-    /// arguments may be donated; they may be taken out of `args`.
+    /// Runs the graph as [`Executable::run`] does, on arguments whose types were compared.
     ///
     /// # Errors
     /// When an op fails at run time or memory is short.
-    fn run_checked(&self, args: &mut [Cow<'_, Buffer>]) -> Result<Results> {
-        Ok(self.run(args.iter_mut().map(Buffer::take_from).collect())?.into())
+    fn run_checked(&self, args: CheckedArgs) -> Result<Results> {
+        Ok(self.run(args.into_inner().iter_mut().map(Buffer::take_from).collect())?.into())
     }
 
     /// Runs the graph as [`Executable::run_into`] does, on arguments and into outputs whose types
@@ -101,12 +104,8 @@ pub trait Executable: Debug + Send + Sync {
     ///
     /// # Errors
     /// As [`Executable::run_checked`].
-    fn run_into_checked(
-        &self,
-        args: &[&Buffer],
-        captures: &[Buffer],
-        outs: &mut [&mut Buffer],
-    ) -> Result<()> {
+    fn run_into_checked(&self, call: CheckedCall) -> Result<()> {
+        let (args, captures, outs) = call.into_parts();
         self.run_into(args, captures, outs)
     }
 }

@@ -1,7 +1,6 @@
-//! [`CompiledGraph`]: an executable with its signature, which checks calls before they run;
-//! the `_checked` methods leave that to the caller.
+//! [`CompiledGraph`]: an executable with its signature, which checks calls before they run.
 
-use crate::{Buffer, Executable, Results, tuning::PROBED_BYTES};
+use crate::{Buffer, CheckedArgs, CheckedCall, Executable, Results, tuning::PROBED_BYTES};
 use neurax_ir::{Error, Graph, Result, Type};
 use std::{borrow::Cow, sync::Arc};
 
@@ -42,10 +41,10 @@ impl CompiledGraph {
     /// # Errors
     /// When the arguments have other types than the inputs; else the error of the executable.
     pub fn run(&self, args: Vec<Buffer>) -> Result<Vec<Buffer>> {
-        self.check(args.iter())?;
-        self.check_memory()?;
         let mut args: Vec<Cow<'_, Buffer>> = args.into_iter().map(Cow::Owned).collect();
-        Ok(self.executable.run_checked(&mut args)?.into_vec())
+        let args = self.check_args(&mut args)?;
+        self.check_memory()?;
+        Ok(self.run_checked(args)?.into_vec())
     }
 
     /// Runs the graph and writes the results into `outs`; see [`Executable::run_into`].
@@ -59,44 +58,28 @@ impl CompiledGraph {
         captures: &[Buffer],
         outs: &mut [&mut Buffer],
     ) -> Result<()> {
-        self.check(args.iter().copied().chain(captures))?;
+        let call = self.check_call(args, captures, outs)?;
         self.check_memory()?;
-        if !outs.iter().map(|b| b.ty()).eq(&self.outputs) {
-            return Err(mismatch("run", "outputs", &self.outputs, outs.iter().map(|b| b.ty())));
-        }
-        self.executable.run_into_checked(args, captures, outs)
+        self.run_into_checked(call)
     }
 
-    /// Runs the graph on arguments whose types the caller has compared with
-    /// [`CompiledGraph::inputs`], after [`CompiledGraph::check_memory`]: neither is done again.
-    /// Owned arguments may be donated.
-    ///
-    /// The result is unspecified if the arguments have other types.
+    /// Runs the graph on arguments of [`CompiledGraph::check_args`] or
+    /// [`CompiledGraph::assume_args`], after [`CompiledGraph::check_memory`]: neither types nor
+    /// memory are checked again.
     ///
     /// # Errors
     /// The error of the executable.
-    pub fn run_checked(&self, args: &mut [Cow<'_, Buffer>]) -> Result<Results> {
-        debug_assert!(args.iter().map(|b| b.ty()).eq(&self.inputs), "unchecked arguments");
+    pub fn run_checked(&self, args: CheckedArgs) -> Result<Results> {
         self.executable.run_checked(args)
     }
 
-    /// Runs the graph into `outs`, on arguments and outputs whose types the caller has compared, as
+    /// Runs a call of [`CompiledGraph::check_call`] or [`CompiledGraph::assume_call`], as
     /// [`CompiledGraph::run_checked`] does.
     ///
     /// # Errors
     /// The error of the executable.
-    pub fn run_into_checked(
-        &self,
-        args: &[&Buffer],
-        captures: &[Buffer],
-        outs: &mut [&mut Buffer],
-    ) -> Result<()> {
-        debug_assert!(
-            args.iter().copied().chain(captures).map(Buffer::ty).eq(&self.inputs)
-                && outs.iter().map(|b| b.ty()).eq(&self.outputs),
-            "unchecked arguments"
-        );
-        self.executable.run_into_checked(args, captures, outs)
+    pub fn run_into_checked(&self, call: CheckedCall) -> Result<()> {
+        self.executable.run_into_checked(call)
     }
 
     /// Checks that memory for the largest value is available. [`CompiledGraph::run`] does this,
@@ -115,15 +98,6 @@ impl CompiledGraph {
                 format!("there is no room for {ty}, {bytes} bytes; take smaller shapes or batches"),
             )
         })
-    }
-
-    /// Checks the types of all arguments.
-    fn check<'b>(&self, args: impl Iterator<Item = &'b Buffer> + Clone) -> Result<()> {
-        if args.clone().map(Buffer::ty).eq(&self.inputs) {
-            Ok(())
-        } else {
-            Err(mismatch("run", "arguments", &self.inputs, args.map(Buffer::ty)))
-        }
     }
 }
 

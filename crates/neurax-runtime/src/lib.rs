@@ -12,6 +12,7 @@
 mod backend;
 mod buffer;
 mod cache;
+mod checked;
 mod compiled_graph;
 mod device;
 mod stages;
@@ -20,6 +21,7 @@ mod tuning;
 pub use backend::{Backend, Executable, Results};
 pub use buffer::Buffer;
 pub use cache::Cache;
+pub use checked::{CheckedArgs, CheckedCall};
 pub use compiled_graph::{CompiledGraph, mismatch};
 pub use device::Device;
 pub use stages::{Stage, Stages};

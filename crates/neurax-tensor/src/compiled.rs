@@ -114,7 +114,7 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
             args.push(x.take_arg("run", &self.device)?);
         }
         args.extend(self.captures.iter().map(Cow::Borrowed));
-        let results = self.compiled.run_checked(&mut args)?;
+        let results = self.compiled.run_checked(self.compiled.assume_args(&mut args))?;
         Ok(self.entry.traced.out.fill(tensors(results, self.explicit_device())))
     }
 
@@ -183,7 +183,8 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
         }
         self.compiled.check_memory()?;
         if let Some(mut buffers) = self.matching_outputs(outs) {
-            return self.compiled.run_into_checked(args, &self.captures, &mut buffers);
+            let call = self.compiled.assume_call(args, &self.captures, &mut buffers);
+            return self.compiled.run_into_checked(call);
         }
         self.run_and_replace(args, outs)
     }
@@ -219,7 +220,11 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
                 replaced.push((o, out));
             }
         }
-        self.compiled.run_into_checked(args, &self.captures, &mut buffers)?;
+        self.compiled.run_into_checked(self.compiled.assume_call(
+            args,
+            &self.captures,
+            &mut buffers,
+        ))?;
         for (o, out) in replaced {
             *out = Tensor::concrete(fresh[o].clone(), self.explicit_device().cloned());
         }

@@ -207,7 +207,9 @@ fn run_eagerly(op: &Op, mut xs: Operands, is_implicit: bool, at: CallSite) -> Re
     let graph = || one_op_graph(op, types.clone(), is_implicit, at);
     let compiled = device.op(op, types.clone(), is_implicit, graph)?;
     compiled.check_memory()?;
-    Ok(tensors(compiled.run_checked(&mut args)?, explicit.as_ref()))
+    // The compiled form was found by the types of the arguments.
+    let results = compiled.run_checked(compiled.assume_args(&mut args))?;
+    Ok(tensors(results, explicit.as_ref()))
 }
 
 /// Returns the device that an operand was put on explicitly, which the results then remember.

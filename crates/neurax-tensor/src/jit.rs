@@ -420,7 +420,8 @@ impl<O: Tree> CachedTrace<O> {
             args.push(x.as_arg("jit", &device)?);
         }
         // The lookup of the trace has compared the types of the leaves; captures keep theirs.
-        let results = compiled.run_checked(&mut args).map_err(|e| e.at(&Place::Source(self.at)))?;
+        let results = compiled.run_checked(compiled.assume_args(&mut args));
+        let results = results.map_err(|e| e.at(&Place::Source(self.at)))?;
         let explicit = default_device().is_ok_and(|d| *d != device).then_some(&device);
         Ok(tensors(results, explicit))
     }

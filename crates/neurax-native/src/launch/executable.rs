@@ -1,17 +1,17 @@
 //! The entry of a call: a program with the memory of its calls.
 //!
-//! `run_checked` takes owned or borrowed arguments. An owned one whose buffer no other tensor holds
-//! is donated: a result may reuse its memory in place, if the memory plan allows it
-//! (`MemoryPlan::donations`). Other results take recycled memory. `run_into_checked` writes into
-//! buffers of the caller.
+//! `call` takes owned or borrowed arguments. An owned one whose buffer no other tensor holds is
+//! donated: a result may reuse its memory in place, if the memory plan allows it
+//! (`MemoryPlan::donations`). Other results take recycled memory. `call_into` writes into buffers
+//! of the caller.
 //!
 //! Each running call has a [`CallState`], the frame and its block. States are kept and locked while
 //! a call runs, so that any number of threads may call one executable, and a warm call allocates
 //! nothing.
 //!
-//! Types are compared by [`neurax_runtime::CompiledGraph`] or its caller, once. The `_checked`
-//! methods compare sizes and alignments, which is what memory safety needs: a wrong type must not
-//! be undefined behavior.
+//! Types are compared once, by [`neurax_runtime::CompiledGraph`] or its caller. A call compares
+//! sizes and alignments, which is what memory safety needs: a wrong type must not be undefined
+//! behavior.
 
 #![allow(unsafe_code, reason = "arguments and results are passed by address")]
 
@@ -24,7 +24,7 @@ use super::{
 use crate::address::Address;
 use crate::tuning::{LARGE_CALL_BYTES, MAX_KEPT_CALLS};
 use neurax_ir::{Bytes, Error, Literal, OrBug, Result, Type};
-use neurax_runtime::{Buffer, Results, mismatch};
+use neurax_runtime::{Buffer, CheckedArgs, CheckedCall, Results, mismatch};
 use smallvec::SmallVec;
 use std::{
     alloc::Layout,
@@ -221,7 +221,7 @@ impl neurax_runtime::Executable for NativeExecutable {
             return Err(mismatch("run", "arguments", &self.types, args.iter().map(Buffer::ty)));
         }
         let mut args: Vec<Cow<'_, Buffer>> = args.into_iter().map(Cow::Owned).collect();
-        Ok(self.run_checked(&mut args)?.into_vec())
+        Ok(self.call(&mut args)?.into_vec())
     }
 
     fn run_into(
@@ -238,26 +238,26 @@ impl neurax_runtime::Executable for NativeExecutable {
         if !outs.iter().map(|b| b.ty()).eq(want) {
             return Err(mismatch("run", "outputs", want, outs.iter().map(|b| b.ty())));
         }
-        self.run_into_checked(args, captures, outs)
+        self.call_into(args, captures, outs)
     }
 
-    fn run_checked(&self, args: &mut [Cow<'_, Buffer>]) -> Result<Results> {
+    fn run_checked(&self, args: CheckedArgs) -> Result<Results> {
+        self.call(args.into_inner())
+    }
+
+    fn run_into_checked(&self, call: CheckedCall) -> Result<()> {
+        let (args, captures, outs) = call.into_parts();
+        self.call_into(args, captures, outs)
+    }
+}
+
+impl NativeExecutable {
+    /// Runs the program on arguments of its layouts; owned ones may be donated.
+    fn call(&self, args: &mut [Cow<'_, Buffer>]) -> Result<Results> {
         self.check_args(args.iter().map(|a| &**a))?;
-        let mut results = Results::new();
         // For each argument, the result that reuses its memory.
         let mut taken: SmallVec<[Option<usize>; 8]> = smallvec::smallvec![None; args.len()];
-        let donations = &self.program.plan.donations;
-        for (o, (ty, layout)) in self.program.outputs.iter().zip(&self.outputs).enumerate() {
-            let is_donor = |i: usize| matches!(&args[i], Cow::Owned(b) if b.is_unique());
-            let result = match donations.iter().find(|d| d.1 == o && is_donor(d.0)) {
-                Some(&(i, _)) => {
-                    taken[i] = Some(o);
-                    Buffer::take_from(&mut args[i]).into_literal()?.with_type(ty.clone())?
-                }
-                None => Literal::new(ty.clone(), Bytes::recycled(layout.size()))?,
-            };
-            results.push(result.into());
-        }
+        let mut results = self.results(args, &mut taken)?;
         let outputs = results.iter_mut().map(output_address).collect::<Result<Addresses>>()?;
         let inputs = args.iter().zip(&taken).map(|(a, taken)| match taken {
             Some(o) => Ok(outputs[*o]),
@@ -270,7 +270,31 @@ impl neurax_runtime::Executable for NativeExecutable {
         Ok(results)
     }
 
-    fn run_into_checked(
+    /// Returns the memory of the results: of arguments that are donated, else fresh memory. Sets
+    /// `taken[i]` to the result that reuses argument `i`.
+    fn results(
+        &self,
+        args: &mut [Cow<'_, Buffer>],
+        taken: &mut [Option<usize>],
+    ) -> Result<Results> {
+        let mut results = Results::new();
+        let donations = &self.program.plan.donations;
+        for (o, (ty, layout)) in self.program.outputs.iter().zip(&self.outputs).enumerate() {
+            let is_donor = |i: usize| matches!(&args[i], Cow::Owned(b) if b.is_unique());
+            let result = match donations.iter().find(|d| d.1 == o && is_donor(d.0)) {
+                Some(&(i, _)) => {
+                    taken[i] = Some(o);
+                    Buffer::take_from(&mut args[i]).into_literal()?.with_type(ty.clone())?
+                }
+                None => Literal::new(ty.clone(), Bytes::recycled(layout.size()))?,
+            };
+            results.push(result.into());
+        }
+        Ok(results)
+    }
+
+    /// Runs the program on arguments and into outputs of its layouts.
+    fn call_into(
         &self,
         args: &[&Buffer],
         captures: &[Buffer],
@@ -295,5 +319,43 @@ impl neurax_runtime::Executable for NativeExecutable {
         // SAFETY: arguments and outputs have the layouts of the program's, and the outputs have no
         // other owner.
         self.with_call(|call| unsafe { self.run_in(call, &inputs, &outputs) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Native;
+    use neurax_ir::{Builder, DType, op::Sort};
+    use neurax_runtime::Stages;
+    use std::sync::Arc;
+
+    /// Memory at an odd address.
+    struct Odd(Vec<u8>);
+
+    impl AsRef<[u8]> for Odd {
+        fn as_ref(&self) -> &[u8] {
+            let begin = self.0.as_ptr().align_offset(2) + 1;
+            &self.0[begin..begin + 32]
+        }
+    }
+
+    #[test]
+    fn wrong_types_are_found_by_their_layout_at_the_latest() {
+        let mut b = Builder::new();
+        let x = b.input(Type::new(DType::F32, [8]));
+        let y = b.emit(Sort { axis: 0, keys: 1 }, &[x]);
+        let graph = b.finish(&[y]).unwrap();
+        let program = Native::new().unwrap().executable(&graph, &mut Stages::muted()).unwrap();
+        let call = |x: Literal| program.call(&mut [Cow::Owned(x.into())]);
+        let bytes = |n: usize| Type::new(DType::U8, [n]);
+        assert!(call(Literal::zeros(bytes(32))).is_ok(), "the same layout");
+        let odd = Bytes::borrowed(Arc::new(Odd(vec![0; 40])), 0..32).unwrap();
+        for x in [Literal::new(bytes(32), odd).unwrap(), Literal::zeros(bytes(31))] {
+            let e = call(x).unwrap_err();
+            assert!(e.message().starts_with("expected arguments (f32[8]), got (u8["), "{e}");
+        }
+        let e = program.call(&mut []).unwrap_err();
+        assert_eq!(e.message(), "expected arguments (f32[8]), got ()");
     }
 }
