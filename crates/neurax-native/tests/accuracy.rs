@@ -1,5 +1,5 @@
 //! The errors of vectorized functions, run as machine code. With `-- --nocapture` it prints the
-//! figures of docs/performance.md.
+//! figures of docs/accuracy.md.
 //!
 //! The references are the f64 functions of std and libm. For f32 they are practically exact; for
 //! f64 they are within one unit of the last place, which the bounds allow for. Subnormal arguments

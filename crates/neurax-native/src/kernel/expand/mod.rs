@@ -11,7 +11,7 @@
 //! There are no branches, so that all lanes of a vector take the same path. Arguments for which a
 //! reduction does not suffice are patched by a call of the scalar library ([`InstKind::Patch`]);
 //! functions without an expansion are calls for every lane. Error bounds stand in
-//! `docs/performance.md` and are asserted by `tests/accuracy.rs`, and for CPUs without fused
+//! `docs/accuracy.md` and are asserted by `tests/accuracy.rs`, and for CPUs without fused
 //! multiply-add by `emulate`.
 
 mod arc;
