@@ -1,4 +1,4 @@
-//! Law 6: the compiler agrees with the reference interpreter on every sample row of every op.
+//! Conformance: the compiler agrees with the reference interpreter on every sample row of every op.
 //! `NEURAX_OPS` selects ops, separated by commas.
 
 use neurax_native::Native;
@@ -10,20 +10,20 @@ fn hold(name: &str, law: Law) {
 
 #[test]
 fn values_agree_with_the_interpreter() {
-    hold("6 backend", conformance::values);
+    hold("backend", conformance::values);
 }
 
 #[test]
 fn operands_of_any_layout_agree() {
-    hold("6 layouts", conformance::layouts);
+    hold("layouts", conformance::layouts);
 }
 
 #[test]
 fn corners_agree_with_the_interpreter() {
-    hold("6 corners", conformance::corners);
+    hold("corners", conformance::corners);
 }
 
 #[test]
 fn batches_of_any_size_and_axis_agree() {
-    hold("6 batches", conformance::batches);
+    hold("batches", conformance::batches);
 }

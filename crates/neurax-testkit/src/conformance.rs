@@ -1,5 +1,5 @@
-//! Law 6: a backend computes the same values as the reference interpreter on each sample row. A
-//! backend's own test is five lines:
+//! The laws of conformance: a backend computes the same values as the reference interpreter on each
+//! sample row. A backend's own test is five lines:
 //!
 //! ```
 //! use neurax_testkit::conformance;
@@ -19,12 +19,8 @@ use std::sync::Arc;
 pub type Law = fn(&dyn Backend, &Sample) -> Result<(), String>;
 
 /// All laws for backends, by name.
-pub const BACKEND_LAWS: &[(&str, Law)] = &[
-    ("6 backend", values),
-    ("6 layouts", layouts),
-    ("6 corners", corners),
-    ("6 batches", batches),
-];
+pub const BACKEND_LAWS: &[(&str, Law)] =
+    &[("backend", values), ("layouts", layouts), ("corners", corners), ("batches", batches)];
 
 /// Compares a backend with the reference interpreter on all sample rows of all ops.
 ///

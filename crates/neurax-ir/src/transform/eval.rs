@@ -9,7 +9,7 @@
 //! carry each time (tested in `neurax-testkit/tests/cost.rs`).
 //!
 //! Invariants: the arguments have the graph's types; the results are equal whether or not memory is
-//! reused (law 1 of `neurax-testkit`); an error carries the origin of the equation that failed.
+//! reused (a law of `neurax-testkit`); an error carries the origin of the equation that failed.
 
 use crate::{Error, Graph, Literal, OrBug, Result, Value};
 

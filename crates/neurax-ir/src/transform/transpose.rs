@@ -29,7 +29,7 @@
 //! - Linear values do not exist in the transposed graph. The rules see placeholders for them, which
 //!   have a type only; [`crate::Builder::finish`] returns an error if an equation reads one.
 //! - Zero cotangents are symbolic (`None`); `instantiate` asks for explicit zeros.
-//! - `<J v, w> = <v, J^T w>` for all `v` and `w`: law 3 of `neurax-testkit`.
+//! - `<J v, w> = <v, J^T w>` for all `v` and `w`: the law of transposition in `neurax-testkit`.
 
 use crate::op::{Bound, Transposed};
 use crate::{Builder, Eqn, Error, Graph, Op, Result, Value, Values};

@@ -1,5 +1,5 @@
-//! Law 9: the functions recorded from JAX (see `fixtures/README.md` of the testkit), written in
-//! Rust, have the same values, derivatives and batches.
+//! The functions recorded from JAX (see `fixtures/README.md` of the testkit), written in Rust, have
+//! the same values, derivatives and batches.
 
 #[allow(dead_code, reason = "the tests of costs use the rest")]
 #[path = "../cost/counting.rs"]

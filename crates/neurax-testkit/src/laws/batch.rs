@@ -1,10 +1,10 @@
-//! Law 4: batching.
+//! The law of batching.
 
 use super::*;
 use crate::close::close;
 use neurax_ir::{Axis, DType, Value};
 
-/// Checks law 4: batching equals evaluating each example and stacking the results, for subsets of
+/// Checks that batching equals evaluating each example and stacking the results, for subsets of
 /// batched operands, with the batch axis at the front, at the back and in between, and also for
 /// size 0.
 ///

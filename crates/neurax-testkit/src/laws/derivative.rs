@@ -1,10 +1,10 @@
-//! Law 2: forward-mode derivatives.
+//! The law of forward-mode derivatives.
 
 use super::*;
 use crate::close::{Tolerance, parts};
 use neurax_ir::{Bound, DType, Tangent};
 
-/// Checks law 2: on smooth rows in double precision, the tangents of `jvp` agree with central
+/// Checks that on smooth rows in double precision, the tangents of `jvp` agree with central
 /// differences, for each operand alone and for all of them.
 ///
 /// # Errors

@@ -1,10 +1,10 @@
-//! Laws of an op as a graph: reverse mode (law 3, through all transforms) and passes (law 7).
+//! The laws of an op as a graph: transposition through all transforms, and passes.
 
 use super::transposition::same_product;
 use super::*;
 use neurax_ir::{passes, transform};
 
-/// Checks law 3 for the public transforms: `vjp` is the transpose of `jvp`, and all graphs verify.
+/// Checks the public transforms: `vjp` is the transpose of `jvp`, and all graphs verify.
 /// An op whose jvp is an error needs no vjp, but its row must not be `smooth`.
 ///
 /// # Errors
@@ -67,7 +67,7 @@ fn holds_while(graph: &Graph) -> bool {
         .any(|e| matches!(e.op, Op::While(_)) || e.op.graphs().iter().any(|g| holds_while(g)))
 }
 
-/// Checks law 7: each pass and the whole pipeline preserve the value, and their results verify.
+/// Checks that each pass and the whole pipeline preserve the value, and that their results verify.
 ///
 /// # Errors
 /// The violation.

@@ -1,9 +1,9 @@
-//! Law 5: the text form.
+//! The law of the text form.
 
 use super::*;
 use std::sync::Arc;
 
-/// Checks law 5: the text of the op parses to the same graph, and the graph verifies.
+/// Checks that the text of the op parses to the same graph, and that the graph verifies.
 ///
 /// # Errors
 /// The violation.
@@ -12,7 +12,7 @@ pub fn text_parses_back(s: &Sample) -> Result<(), String> {
     graph_parses_back(&graph)
 }
 
-/// Checks law 5 for a graph.
+/// Checks that the text of `graph` parses to the same graph, and that `graph` verifies.
 ///
 /// # Errors
 /// The violation.

@@ -1,10 +1,10 @@
-//! Law 3 for single ops: transposition.
+//! The law of transposition, for single ops.
 
 use super::*;
 use crate::close::{epsilon, parts};
 use neurax_ir::{Bound, Transposed, Value};
 
-/// Checks law 3: where an op declares that it is linear in some operands, `<op(v) - op(0), w> = <v,
+/// Checks that where an op declares that it is linear in some operands, `<op(v) - op(0), w> = <v,
 /// transpose(w)>` (for complex numbers, the real part of the sum of products), and the rule does
 /// not read these operands. `op(0)` is nonzero if another operand is added (`x + c`,
 /// concatenation): rules that emit such an op pass zeros for `c`.

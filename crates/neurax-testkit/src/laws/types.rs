@@ -1,9 +1,9 @@
-//! Law 1: types and memory.
+//! The law of types and memory.
 
 use super::*;
 
-/// Checks law 1: `infer` returns the types of the values of `eval`; `eval` returns the same values
-/// whether or not it may reuse its operands' memory, and does not modify operands with other
+/// Checks that `infer` returns the types of the values of `eval`, and that `eval` returns the same
+/// values whether or not it may reuse its operands' memory, and does not modify operands with other
 /// owners.
 ///
 /// # Errors
