@@ -49,6 +49,7 @@ fn page(families: &[Family], count: usize) -> String {
         "# Functions of tensors\n\n\
          This page lists {count} functions by family.\n\
          `x.f` is a method of `Tensor`, `Tensor::f` creates a tensor, `f` is a free function.\n\
+         `Key::f` creates a key or is a method of one.\n\
          The result is a tensor unless the row has another one.\n\
          `impl Operand` is a tensor or a number; `impl IntoAxes` is one axis, several, or `..` for \
          all axes.\n\
@@ -281,9 +282,11 @@ fn operators(table: &str, block: &[&str]) -> Vec<Function> {
     block.iter().map(one).collect()
 }
 
-/// Returns the first sentence on one line, without its full stop.
+/// Returns the first sentence on one line, without its full stop and without the brackets of
+/// links: ``[`X`]`` becomes `` `X` ``.
 fn first_sentence(doc: &str) -> String {
     let paragraph = doc.split("\n\n").next().unwrap_or_default().replace('\n', " ");
+    let paragraph = paragraph.replace("[`", "`").replace("`]", "`");
     // `..` does not end a sentence.
     let end = paragraph
         .match_indices(". ")
@@ -308,4 +311,12 @@ fn signatures_are_read() {
 fn a_sentence_does_not_end_within_a_range() {
     assert_eq!(first_sentence("`0, 1, .. n - 1` as i32. More."), "`0, 1, .. n - 1` as i32");
     assert_eq!(first_sentence("One line\nand its end\n\nMore."), "One line and its end");
+}
+
+#[test]
+fn a_link_is_shown_without_brackets() {
+    assert_eq!(
+        first_sentence("The square root of [`Tensor::var`]."),
+        "The square root of `Tensor::var`"
+    );
 }
