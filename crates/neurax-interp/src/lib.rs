@@ -1,4 +1,4 @@
-//! The reference interpreter: a slow, obvious backend around `neurax_ir::transform::eval`, which
+//! The reference interpreter: a slow and simple backend around `neurax_ir::transform::eval`, which
 //! defines the correct results. Users get it with the feature `interp` of `neurax` and never name
 //! it. To test another backend against it, start with [`Interp`].
 //!
