@@ -5,7 +5,7 @@ use super::{
     state::{Env, KernelEmitter, LoopPosition},
 };
 use crate::kernel::{Accumulator, Inst, InstId, InstKind, expand::of_bools, first_bits};
-use cranelift_codegen::ir::{InstBuilder, Value};
+use cranelift_codegen::ir::{InstBuilder, Value, types};
 use neurax_ir::{
     DType, Kind,
     op::{Binary, Direction, ReduceKind},
@@ -109,7 +109,10 @@ impl KernelEmitter<'_, '_> {
                     self.b.ins().jump(after, &[]);
                     self.b.switch_to_block(after);
                 }
-                _ => self.store(st.operand as usize, x, at, ty, position),
+                Some(LaneValue::Varying(_)) => {
+                    self.broken("the guard of a store varies between lanes", types::I8);
+                }
+                None => self.store(st.operand as usize, x, at, ty, position),
             }
         }
         let mut out = vec![];

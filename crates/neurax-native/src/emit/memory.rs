@@ -37,18 +37,24 @@ impl KernelEmitter<'_, '_> {
             (_, Some(LaneValue::Varying(at))) => {
                 self.load_scattered(ty, address, stride, &at, position.shape)
             }
-            (stride, at) => {
-                let address = match at {
-                    Some(LaneValue::Uniform(at)) => self.b.ins().iadd(address, at),
-                    _ => address,
-                };
-                LaneValue::Varying(
-                    (0..position.shape.unroll)
-                        .map(|u| self.load_vector(ty, address, stride, u, position.shape))
-                        .collect(),
-                )
+            (stride, None) => self.load_vectors(ty, address, stride, position.shape),
+            (stride, Some(LaneValue::Uniform(at))) => {
+                let address = self.b.ins().iadd(address, at);
+                self.load_vectors(ty, address, stride, position.shape)
             }
         }
+    }
+
+    /// Loads a vector for every copy of the unrolled loop.
+    fn load_vectors(
+        &mut self,
+        ty: DType,
+        address: Value,
+        stride: Stride,
+        shape: VectorShape,
+    ) -> LaneValue {
+        let vectors = (0..shape.unroll).map(|u| self.load_vector(ty, address, stride, u, shape));
+        LaneValue::Varying(vectors.collect())
     }
 
     fn scalar_load(&mut self, ty: DType, address: Value, offset: i32) -> Value {
@@ -78,10 +84,11 @@ impl KernelEmitter<'_, '_> {
                     .collect();
                 self.assemble(&lanes, ty, shape)
             }
-            _ => {
+            Stride::Unit => {
                 let offset = (unrolled * shape.width * bytes) as i32;
                 self.dense_load(ty, address, offset, shape)
             }
+            Stride::Zero => self.broken("an invariant load is a vector", shape.vector(ty)),
         }
     }
 
@@ -155,8 +162,12 @@ impl KernelEmitter<'_, '_> {
             .lane_loop(stage)
             .filter(|&l| position.shape.width > 1 && l < position.counters.len());
         let stride = lane.map_or(Stride::Zero, |l| o.strides[l]);
-        if let Some(LaneValue::Uniform(at)) = at {
-            address = self.b.ins().iadd(address, at);
+        match at {
+            None => {}
+            Some(LaneValue::Uniform(at)) => address = self.b.ins().iadd(address, at),
+            Some(LaneValue::Varying(_)) => {
+                self.broken("the offset of a store varies between lanes", I64);
+            }
         }
         let shape = position.shape;
         let x = match (x, lane) {
@@ -174,7 +185,9 @@ impl KernelEmitter<'_, '_> {
                     let offset = (unrolled * shape.width * bytes) as i32;
                     self.b.ins().store(trusted(), v, address, offset);
                 }
-                _ => self.store_lanes(v, ty, address, stride, unrolled, shape),
+                Stride::Zero | Stride::Unit | Stride::Param(_) => {
+                    self.store_lanes(v, ty, address, stride, unrolled, shape)
+                }
             }
         }
     }
@@ -307,5 +320,19 @@ impl KernelEmitter<'_, '_> {
             MemFlagsData::new()
         };
         self.b.ins().bitcast(to, flags, v)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{emit::CodegenTarget, kernel::Kernel};
+
+    #[test]
+    fn a_store_whose_offset_varies_between_lanes_is_refused() {
+        let text = "kernel [] vectorize inner\n  @0: i64 stage 0 [1]\n  stage [#0]\n    \
+                    %0: i64 = index [1]\n    store @0 %0 at %0\n";
+        let kernel: Kernel = text.parse().unwrap();
+        let e = CodegenTarget::host().unwrap().compile(&kernel).unwrap_err().to_string();
+        assert!(e.contains("the offset of a store varies between lanes"), "{e}");
     }
 }

@@ -116,13 +116,12 @@ impl<'a, 'f> KernelEmitter<'a, 'f> {
     /// placeholder of type `ty`; the code that holds it is dropped.
     pub fn broken(&mut self, what: impl std::fmt::Display, ty: Type) -> Value {
         self.bug.get_or_insert_with(|| what.to_string());
-        match ty {
+        let lane = match ty.lane_type() {
             types::F32 => self.b.ins().f32const(0.0),
             types::F64 => self.b.ins().f64const(0.0),
-            ty if ty.is_int() => self.b.ins().iconst(ty, 0),
-            // empty: a vector; the verifier of Cranelift would refuse the code, which is dropped.
-            _ => self.b.ins().iconst(I64, 0),
-        }
+            lane => self.b.ins().iconst(lane, 0),
+        };
+        if ty.is_vector() { self.b.ins().splat(ty, lane) } else { lane }
     }
 }
 
