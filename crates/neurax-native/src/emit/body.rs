@@ -304,8 +304,23 @@ impl KernelEmitter<'_, '_> {
     fn has_vector_form(&self, f: Binary, ty: DType, y: &LaneValue) -> bool {
         match f {
             Binary::Div | Binary::Rem => ty.is_float(),
-            f if is_shift(f) => matches!(y, LaneValue::Uniform(_)),
-            _ => true,
+            Binary::ShiftLeft | Binary::ShiftRightArithmetic | Binary::ShiftRightLogical => {
+                matches!(y, LaneValue::Uniform(_))
+            }
+            Binary::Add
+            | Binary::Sub
+            | Binary::Mul
+            | Binary::Max
+            | Binary::Min
+            | Binary::And
+            | Binary::Or
+            | Binary::Xor => true,
+            // No instruction at all: `binary` reports it.
+            Binary::Pow
+            | Binary::Atan2
+            | Binary::Complex
+            | Binary::NextAfter
+            | Binary::Polygamma => false,
         }
     }
 

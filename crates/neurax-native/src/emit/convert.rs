@@ -7,6 +7,7 @@ use super::{
 };
 use cranelift_codegen::ir::{InstBuilder, Type, Value, condcodes::IntCC, types};
 use neurax_ir::{DType, Kind};
+use std::cmp::Ordering;
 
 impl KernelEmitter<'_, '_> {
     /// Emits a conversion of scalars or vectors.
@@ -42,23 +43,37 @@ impl KernelEmitter<'_, '_> {
             (DType::F64, DType::F32) => self.b.ins().fdemote(t, v),
             _ => match (from.kind(), to.kind()) {
                 (Float, Signed) => self.b.ins().fcvt_to_sint_sat(t, v),
-                (Float, _) => self.b.ins().fcvt_to_uint_sat(t, v),
+                (Float, Unsigned) => self.b.ins().fcvt_to_uint_sat(t, v),
                 (Signed, Float) => {
                     let v = self.at_least_word(v, from);
                     self.b.ins().fcvt_from_sint(t, v)
                 }
-                (_, Float) => {
+                (Bool | Unsigned, Float) => {
                     let v = self.at_least_word(v, from);
                     self.b.ins().fcvt_from_uint(t, v)
                 }
-                _ => match from.bits().cmp(&to.bits()) {
-                    std::cmp::Ordering::Greater => self.b.ins().ireduce(t, v),
-                    std::cmp::Ordering::Equal => v,
-                    std::cmp::Ordering::Less if from.kind() == Signed => self.b.ins().sextend(t, v),
-                    std::cmp::Ordering::Less => self.b.ins().uextend(t, v),
-                },
+                (Bool | Unsigned | Signed, Unsigned | Signed) => self.resize(v, from, to),
+                (Float, Bool | Float | Complex)
+                | (Complex, _)
+                | (Bool | Unsigned | Signed, Bool | Complex) => self.no_conversion(from, to, t),
             },
         }
+    }
+
+    /// Truncates or extends an integer to the width of `to`.
+    fn resize(&mut self, v: Value, from: DType, to: DType) -> Value {
+        let t = scalar(to);
+        match from.bits().cmp(&to.bits()) {
+            Ordering::Greater => self.b.ins().ireduce(t, v),
+            Ordering::Equal => v,
+            Ordering::Less if from.kind() == Kind::Signed => self.b.ins().sextend(t, v),
+            Ordering::Less => self.b.ins().uextend(t, v),
+        }
+    }
+
+    /// Records that two dtypes have no conversion: [`crate::kernel::verify`] refuses it before.
+    fn no_conversion(&mut self, from: DType, to: DType, t: Type) -> Value {
+        self.broken(format!("no machine code converts {from} to {to}"), t)
     }
 
     /// Widens an integer to 4 bytes.
@@ -66,7 +81,7 @@ impl KernelEmitter<'_, '_> {
         match (from.bits() < 32, from.kind() == Kind::Signed) {
             (true, true) => self.b.ins().sextend(types::I32, v),
             (true, false) => self.b.ins().uextend(types::I32, v),
-            _ => v,
+            (false, _) => v,
         }
     }
 
@@ -89,28 +104,42 @@ impl KernelEmitter<'_, '_> {
             // empty: all other pairs are converted by kind below.
             _ => {}
         }
-        if from == DType::Bool {
-            let bits = self.bitcast(v, shape.mask());
-            let ones = self.b.ins().ineg(bits);
-            return if to.is_float() { self.signed_to_float(ones, t, shape) } else { ones };
-        }
         match (from.kind(), to.kind()) {
+            (Bool, Float) => {
+                let ones = self.mask_to_ones(v, shape);
+                self.signed_to_float(ones, t, shape)
+            }
+            (Bool, Signed | Unsigned) => self.mask_to_ones(v, shape),
             (Float, Signed) if shape.width == 4 => self.b.ins().fcvt_to_sint_sat(t, v),
             (Float, Unsigned) if shape.width == 4 => self.b.ins().fcvt_to_uint_sat(t, v),
             (Signed, Float) if shape.width == 4 => self.signed_to_float(v, t, shape),
             (Unsigned, Float) if shape.width == 4 => self.b.ins().fcvt_from_uint(t, v),
-            (Float, _) | (_, Float) => {
-                let lanes: Vec<Value> = (0..shape.width)
-                    .map(|l| {
-                        let x = self.extract(v, l, from, shape);
-                        self.convert(x, from, to, VectorShape::SCALAR)
-                    })
-                    .collect();
-                self.assemble(&lanes, to, shape)
+            (Float, Signed | Unsigned) | (Signed | Unsigned, Float) => {
+                self.convert_lanes(v, from, to, shape)
             }
             // Narrow integers wrap when they are stored; all others have the same width here.
-            _ => v,
+            (Signed | Unsigned, Signed | Unsigned) => v,
+            (Float, Bool | Float | Complex)
+            | (Complex, _)
+            | (Bool | Unsigned | Signed, Bool | Complex) => self.no_conversion(from, to, t),
         }
+    }
+
+    /// Returns 1 in the lanes in which a mask is true, and 0 in the others.
+    fn mask_to_ones(&mut self, v: Value, shape: VectorShape) -> Value {
+        let bits = self.bitcast(v, shape.mask());
+        self.b.ins().ineg(bits)
+    }
+
+    /// Converts a vector lane by lane.
+    fn convert_lanes(&mut self, v: Value, from: DType, to: DType, shape: VectorShape) -> Value {
+        let lanes: Vec<Value> = (0..shape.width)
+            .map(|l| {
+                let x = self.extract(v, l, from, shape);
+                self.convert(x, from, to, VectorShape::SCALAR)
+            })
+            .collect();
+        self.assemble(&lanes, to, shape)
     }
 
     /// Converts signed integers to floats; vectors of 8 bytes lane by lane.
@@ -151,7 +180,11 @@ impl KernelEmitter<'_, '_> {
                 let bits = self.narrow_half(v);
                 self.widen_half(bits)
             }
-            _ => v,
+            DType::F32 => v,
+            to => {
+                let t = self.b.func.dfg.value_type(v);
+                self.broken(format!("an f32 is not rounded to {to}"), t)
+            }
         }
     }
 

@@ -8,7 +8,7 @@ use super::{
 use crate::library::LibraryFn;
 use cranelift_codegen::ir::{AbiParam, Inst, InstBuilder, Signature, Type, Value, types};
 use neurax_ir::{
-    DType,
+    DType, Kind,
     op::{Binary, Unary},
 };
 
@@ -21,7 +21,13 @@ impl KernelEmitter<'_, '_> {
     /// Emits a call of a unary function on a scalar.
     pub fn call1(&mut self, f: Unary, x: Value, ty: DType) -> Value {
         let number = Unary::ALL.iter().position(|&g| g == f);
-        let entry = if ty == DType::F32 { LibraryFn::UnaryF32 } else { LibraryFn::UnaryF64 };
+        let entry = match ty {
+            DType::F32 => LibraryFn::UnaryF32,
+            DType::F64 => LibraryFn::UnaryF64,
+            d => {
+                return self.broken(format!("{} of {d} is not in the library", f.name()), scalar(d));
+            }
+        };
         self.library_call(entry, number, &[x], ty)
     }
 
@@ -31,8 +37,11 @@ impl KernelEmitter<'_, '_> {
         let (entry, wide) = match ty {
             DType::F32 => (LibraryFn::BinaryF32, ty),
             DType::F64 => (LibraryFn::BinaryF64, ty),
-            d if d.kind() == neurax_ir::Kind::Signed => (LibraryFn::BinaryI64, DType::I64),
-            _ => (LibraryFn::BinaryU64, DType::U64),
+            d if d.kind() == Kind::Signed => (LibraryFn::BinaryI64, DType::I64),
+            d if d.kind() == Kind::Unsigned => (LibraryFn::BinaryU64, DType::U64),
+            d => {
+                return self.broken(format!("{} of {d} is not in the library", f.name()), scalar(d));
+            }
         };
         let (x, y) = (
             self.convert(x, ty, wide, VectorShape::SCALAR),

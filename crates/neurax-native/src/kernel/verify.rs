@@ -6,12 +6,14 @@
 //!   stages only;
 //! - an operand has a stride for every loop around its stage;
 //! - operands of an instruction precede it and have the types that it takes;
-//! - the instruction has machine code for its type.
+//! - the instruction has machine code for its types: the dtype of its result is one that machine
+//!   code computes with, and f16 and bf16 are only loaded, stored, converted and selected.
 
 use super::{Inst, InstId, InstKind, InstSource, Kernel, Size, Stride};
+use crate::support::{has_machine_code, is_half};
 use neurax_ir::{
-    DType, Result,
-    op::{Binary, Unary},
+    DType, Kind, Result,
+    op::{Binary, ReduceKind, Unary},
 };
 
 /// Verifies a kernel that is called with `params` parameters.
@@ -66,6 +68,9 @@ impl Verifier<'_> {
         for (i, inst) in stage.insts.iter().enumerate() {
             let late = inst.all_reads().find(|&x| x as usize >= i);
             self.must(late.is_none(), || format!("%{i} of stage {s} reads a later value"))?;
+            self.must(has_machine_code(inst.ty), || {
+                format!("%{i} of stage {s} is {}, which has no machine code", inst.ty)
+            })?;
             self.leaf(s, inst)?;
             self.must(self.types(s, inst), || {
                 format!("%{i} of stage {s} has operands of wrong types, or no machine code")
@@ -75,6 +80,15 @@ impl Verifier<'_> {
         self.must(stage.accumulators.iter().all(|f| known(f.value)), || {
             format!("an accumulator of stage {s} reads a value that does not exist")
         })?;
+        for (i, f) in stage.accumulators.iter().enumerate() {
+            let ty = stage.insts[f.value as usize].ty;
+            self.must(accumulates(f.kind, ty), || {
+                format!(
+                    "accumulator {i} of stage {s} has no machine code: {} of {ty}",
+                    f.kind.name()
+                )
+            })?;
+        }
         for st in &stage.stores {
             let ids = [Some(st.value), st.at, st.guard];
             self.must(ids.into_iter().flatten().all(known), || {
@@ -133,16 +147,20 @@ impl Verifier<'_> {
         let of = |x: InstId| self.k.stages[s].insts[x as usize].ty;
         let same = |xs: &[InstId]| xs.iter().all(|&x| of(x) == inst.ty);
         match &inst.op {
-            InstKind::Source(_) | InstKind::Const(_) | InstKind::Convert(_) => true,
+            InstKind::Source(_) | InstKind::Const(_) => true,
+            InstKind::Convert(x) => converts(of(*x), inst.ty),
             InstKind::Unary(f, x) => same(&[*x]) && has_code(*f, inst.ty),
             InstKind::Binary(f, x, y) => same(&[*x, *y]) && has_code2(*f, inst.ty),
-            InstKind::Call1(_, x) => same(&[*x]),
-            InstKind::Call2(_, x, y) => same(&[*x, *y]),
-            InstKind::Compare(_, x, y) => of(*x) == of(*y) && inst.ty == DType::Bool,
-            InstKind::Select(p, x, y) | InstKind::Patch(_, p, x, y) => {
-                of(*p) == DType::Bool && same(&[*x, *y])
+            InstKind::Call1(_, x) => same(&[*x]) && is_computed_float(inst.ty),
+            InstKind::Call2(_, x, y) => same(&[*x, *y]) && is_computed_number(inst.ty),
+            InstKind::Compare(_, x, y) => {
+                of(*x) == of(*y) && !is_half(of(*x)) && inst.ty == DType::Bool
             }
-            InstKind::Fma(x, y, z) => inst.ty.is_float() && same(&[*x, *y, *z]),
+            InstKind::Select(p, x, y) => of(*p) == DType::Bool && same(&[*x, *y]),
+            InstKind::Patch(_, p, x, y) => {
+                of(*p) == DType::Bool && same(&[*x, *y]) && is_computed_float(inst.ty)
+            }
+            InstKind::Fma(x, y, z) => is_computed_float(inst.ty) && same(&[*x, *y, *z]),
             InstKind::Bitcast(x) => of(*x).bits() == inst.ty.bits(),
             InstKind::Round(to, x) => {
                 inst.ty == DType::F32 && of(*x) == DType::F32 && to.bits() == 16
@@ -151,14 +169,49 @@ impl Verifier<'_> {
     }
 }
 
+/// Returns true for the floats that machine code computes with; f16 and bf16 are converted first.
+fn is_computed_float(ty: DType) -> bool {
+    ty.is_float() && !is_half(ty)
+}
+
+/// Returns true for the floats and integers that machine code computes with.
+fn is_computed_number(ty: DType) -> bool {
+    ty != DType::Bool && !is_half(ty)
+}
+
+/// Returns true if a conversion between the dtypes has machine code. Conversions to bool are
+/// comparisons, and those between an f64 and a narrow float go through f32.
+fn converts(from: DType, to: DType) -> bool {
+    use Kind::*;
+    match (from.kind(), to.kind()) {
+        _ if from == to => true,
+        (Float, Float) => from == DType::F32 || to == DType::F32,
+        (Float, Signed | Unsigned) => !is_half(from),
+        (Bool | Signed | Unsigned, Float) => !is_half(to),
+        (Bool | Signed | Unsigned, Signed | Unsigned) => true,
+        (Float | Bool | Signed | Unsigned, Bool | Complex) | (Complex, _) => false,
+    }
+}
+
+/// Returns true if values of `ty` have machine code that combines them by `kind`.
+fn accumulates(kind: ReduceKind, ty: DType) -> bool {
+    match kind {
+        ReduceKind::Sum | ReduceKind::Prod | ReduceKind::Max | ReduceKind::Min => !is_half(ty),
+        ReduceKind::And | ReduceKind::Or | ReduceKind::Xor => !ty.is_float(),
+    }
+}
+
 /// Returns true if a unary function has machine code for `ty`. All others are expanded, or call the
 /// scalar library.
 fn has_code(f: Unary, ty: DType) -> bool {
+    use Unary::*;
     match f {
-        Unary::Neg => true,
-        Unary::Abs | Unary::Sqrt | Unary::Floor | Unary::Ceil | Unary::RoundEven => ty.is_float(),
-        Unary::Not | Unary::PopulationCount | Unary::CountLeadingZeros => !ty.is_float(),
-        _ => false,
+        Neg => is_computed_number(ty),
+        Abs | Sqrt | Floor | Ceil | RoundEven => is_computed_float(ty),
+        Not | PopulationCount | CountLeadingZeros => !ty.is_float(),
+        Sign | Exp | Expm1 | Log | Log1p | Sin | Cos | Tan | Asin | Acos | Atan | Sinh | Cosh
+        | Tanh | Asinh | Acosh | Atanh | Rsqrt | Cbrt | Logistic | Erf | Erfc | ErfInv | Lgamma
+        | Digamma | BesselI0e | BesselI1e | RoundAway | IsFinite | Real | Imag | Conj => false,
     }
 }
 
@@ -166,12 +219,12 @@ fn has_code(f: Unary, ty: DType) -> bool {
 fn has_code2(f: Binary, ty: DType) -> bool {
     use Binary::*;
     match f {
-        Add | Sub | Mul | Div => true,
-        Max | Min => ty.is_float(),
+        Add | Sub | Mul | Div => is_computed_number(ty),
+        Max | Min => is_computed_float(ty),
         Rem | And | Or | Xor | ShiftLeft | ShiftRightArithmetic | ShiftRightLogical => {
             !ty.is_float()
         }
-        _ => false,
+        Pow | Atan2 | Complex | NextAfter | Polygamma => false,
     }
 }
 
@@ -304,6 +357,19 @@ mod tests {
             ("call atan2 %5, %5", "call tanh %6", "%7 of stage 1 has operands of wrong types"),
             ("sine %3", "sine %7", "%8 of stage 1 has operands of wrong types"),
             ("sine %3, %7, %0", "sine %3, %6, %0", "%8 of stage 1 has operands of wrong types"),
+            ("sum %2", "and %2", "accumulator 0 of stage 0 has no machine code: and of f32"),
+            ("%5: f32 = round bf16", "%5: c64 = round bf16", "%5 of stage 1 is c64, which has no"),
+            (
+                "%6: i32 = bitcast %5",
+                "%6: bool = convert %5",
+                "%6 of stage 1 has operands of wrong",
+            ),
+            ("%6: i32 = bitcast %5", "%6: f16 = convert %2", "%6 of stage 1 has operands of wrong"),
+            (
+                "%7: f32 = call atan2 %5, %5",
+                "%7: i64 = call tanh %2",
+                "%7 of stage 1 has operands of wrong",
+            ),
         ] {
             assert!(WHOLE.contains(from), "{from}");
             let broken: Kernel = WHOLE.replacen(from, to, 1).parse().unwrap();
