@@ -24,7 +24,7 @@ use crate::{
     tuning::MAX_UNROLLED_INSTS,
 };
 use cranelift_codegen::{
-    ir::{Block, InstBuilder, Type, Value, condcodes::IntCC, types::I64},
+    ir::{InstBuilder, Type, Value, condcodes::IntCC, types::I64},
     isa::TargetFrontendConfig,
 };
 use neurax_ir::Result;
@@ -35,7 +35,7 @@ impl KernelEmitter<'_, '_> {
     /// # Errors
     /// If an invariant of the kernel IR is broken, an error of this crate.
     pub fn function(mut self, config: TargetFrontendConfig) -> Result<(), String> {
-        let operands = self.b.block_params(self.b.current_block().unwrap_or(Block::from_u32(0)))[0];
+        let operands = self.operands;
         let address =
             |i: usize, e: &mut Self| e.b.ins().load(I64, trusted(), operands, 8 * i as i32);
         let addresses = (0..self.k.operands.len()).map(|i| address(i, &mut self)).collect();

@@ -14,6 +14,8 @@ pub struct KernelEmitter<'a, 'f> {
     pub b: FunctionBuilder<'f>,
     /// The kernel.
     pub k: &'a Kernel,
+    /// The address of the table of operand addresses.
+    pub operands: Value,
     /// The address of the library.
     pub library: Value,
     /// The address of the parameters.
@@ -90,6 +92,7 @@ impl<'a, 'f> KernelEmitter<'a, 'f> {
         KernelEmitter {
             b,
             k,
+            operands: p[0],
             params: p[1],
             library: p[2],
             begin: p[3],
