@@ -24,7 +24,7 @@
 //! are never written; every allocation starts at a cache line.
 
 use crate::schedule::{BufferId, ScheduledGraph, ScheduledStep};
-use neurax_ir::{Error, Result};
+use neurax_ir::{Error, OrBug, Result};
 
 /// The memory of a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,15 +88,21 @@ pub fn plan(
     steps: &[StepMemory],
     carried: Option<(usize, usize)>,
 ) -> Result<MemoryPlan> {
+    if steps.len() != s.steps.len() {
+        let (asked, all) = (steps.len(), s.steps.len());
+        return Err(Error::bug(format!("{asked} of {all} steps say what memory they need")));
+    }
     let mut p = MemoryPlanner::new(s, steps)?;
-    p.reuse_in_place();
+    p.reuse_in_place()?;
     let (scratch, block) = p.allocate();
     let locations = (0..s.buffers.len()).map(|b| p.location(b)).collect::<Result<_>>()?;
     let carried = match carried {
-        Some((first, count)) => (0..count).map(|o| p.is_carried_in_place(first + o, o)).collect(),
+        Some((first, count)) => {
+            (0..count).map(|o| p.is_carried_in_place(first + o, o)).collect::<Result<_>>()?
+        }
         None => vec![],
     };
-    let donations = p.donations();
+    let donations = p.donations()?;
     Ok(MemoryPlan { locations, outputs: p.outputs, scratch, block, donations, carried })
 }
 
@@ -163,34 +169,36 @@ impl<'a> MemoryPlanner<'a> {
 
     /// Lets every buffer that a step writes first take over the memory of a buffer that the step
     /// reads last, if the step can work in place.
-    fn reuse_in_place(&mut self) {
+    fn reuse_in_place(&mut self) -> Result<()> {
         for (i, step) in self.s.steps.iter().enumerate() {
             let uses: Vec<(BufferId, bool)> = step.uses().collect();
             for to in uses.iter().filter(|u| u.1).map(|u| u.0) {
-                let mut reads = uses.iter().filter(|u| !u.1).map(|u| u.0);
-                let donor = reads.find(|&from| self.can_reuse(i, from, to));
-                if let Some(from) = donor {
-                    self.merge(self.of[from], self.of[to]);
+                for from in uses.iter().filter(|u| !u.1).map(|u| u.0) {
+                    if self.can_reuse(i, from, to)? {
+                        self.merge(self.of[from], self.of[to]);
+                        break;
+                    }
                 }
             }
         }
+        Ok(())
     }
 
     /// Returns true if step `i` can write `to` in the memory of `from`: there the live range of the
     /// one begins and that of the other ends, and the step works in place.
-    fn can_reuse(&self, i: usize, from: BufferId, to: BufferId) -> bool {
+    fn can_reuse(&self, i: usize, from: BufferId, to: BufferId) -> Result<bool> {
         let (old, new) = (&self.allocations[self.of[from]], &self.allocations[self.of[to]]);
         let begins = new.live_range.is_some_and(|l| l.0 == i)
             && matches!(new.home, None | Some(Location::Output(_)));
         let ends = old.live_range.is_some_and(|l| l.1 == i)
             && old.home.is_none()
             && old.last_buffer == from;
-        from != to
+        let fits = from != to
             && begins
             && ends
             && (new.first_buffer, new.last_buffer) == (to, to)
-            && old.bytes == new.bytes
-            && self.is_in_place(i, from, to)
+            && old.bytes == new.bytes;
+        Ok(fits && self.is_in_place(i, from, to)?)
     }
 
     /// Merges allocation `old` into `new`, whose live range follows.
@@ -233,18 +241,18 @@ impl<'a> MemoryPlanner<'a> {
     }
 
     /// Returns the inputs whose memory outputs may reuse, each for one output.
-    fn donations(&self) -> Vec<(usize, usize)> {
+    fn donations(&self) -> Result<Vec<(usize, usize)>> {
         let mut out: Vec<(usize, usize)> = vec![];
         for (o, &to) in self.s.outputs.iter().enumerate().filter(|&(o, _)| self.is_own(o)) {
-            let fits = |&(i, &from): &(usize, &BufferId)| {
+            for (i, &from) in self.s.inputs.iter().enumerate() {
                 let is_taken = out.iter().any(|p| p.0 == i) || self.s.outputs.contains(&from);
-                !is_taken && self.can_overwrite(from, to)
-            };
-            if let Some((i, _)) = self.s.inputs.iter().enumerate().find(fits) {
-                out.push((i, o));
+                if !is_taken && self.can_overwrite(from, to)? {
+                    out.push((i, o));
+                    break;
+                }
             }
         }
-        out
+        Ok(out)
     }
 
     /// Returns true if output `o` is written into the output's own memory.
@@ -254,46 +262,54 @@ impl<'a> MemoryPlanner<'a> {
     }
 
     /// Returns true if a loop can update the carried value of input `i` and output `o` in place.
-    fn is_carried_in_place(&self, i: usize, o: usize) -> bool {
-        let (Some(&from), Some(&to)) = (self.s.inputs.get(i), self.s.outputs.get(o)) else {
-            return false;
-        };
+    fn is_carried_in_place(&self, i: usize, o: usize) -> Result<bool> {
+        // The condition of a `while` is planned with the carried values of the body. It takes them
+        // and returns one bool, so that most of them have no output.
+        let Some(&to) = self.s.outputs.get(o) else { return Ok(false) };
+        let from = *self.s.inputs.get(i).or_bug(format!("carried value {o} has no input {i}"))?;
         match self.outputs[o] {
-            OutputSource::CopyOf(b) => b == from,
-            OutputSource::Own => self.is_own(o) && self.can_overwrite(from, to),
+            OutputSource::CopyOf(b) => Ok(b == from),
+            OutputSource::Own => Ok(self.is_own(o) && self.can_overwrite(from, to)?),
         }
     }
 
     /// Returns true if output `to` can be written into the memory of input `from`: the input is
     /// dead when the output's memory is first written, or that step works in place.
-    fn can_overwrite(&self, from: BufferId, to: BufferId) -> bool {
+    fn can_overwrite(&self, from: BufferId, to: BufferId) -> Result<bool> {
         let (old, new) = (&self.allocations[self.of[from]], &self.allocations[self.of[to]]);
         if self.s.buffers[from] != self.s.buffers[to] {
-            return false;
+            return Ok(false);
         }
         match (old.live_range, new.live_range) {
-            (_, None) => false,
-            (None, _) => true,
-            (Some((_, last)), Some((first, _))) => {
-                last < first || last == first && self.is_in_place(first, from, new.first_buffer)
+            (_, None) => Ok(false),
+            (None, Some(_)) => Ok(true),
+            (Some((_, last)), Some((first, _))) if last == first => {
+                self.is_in_place(first, from, new.first_buffer)
             }
+            (Some((_, last)), Some((first, _))) => Ok(last < first),
         }
     }
 
     /// Returns true if the step reads every element of `from` before it writes the same element of
     /// `to`, so that both may share memory.
-    fn is_in_place(&self, step: usize, from: BufferId, to: BufferId) -> bool {
-        match self.s.steps.get(step) {
-            Some(ScheduledStep::Copy(a, b)) => (*a, *b) == (from, to),
-            Some(ScheduledStep::Kernel(call)) => call.in_place(from, to),
+    fn is_in_place(&self, step: usize, from: BufferId, to: BufferId) -> Result<bool> {
+        // The caller reads the outputs, one step after the last.
+        if step == self.s.steps.len() {
+            return Ok(false);
+        }
+        let scheduled = self.s.steps.get(step).or_bug(format!("step {step} does not exist"))?;
+        Ok(match scheduled {
+            ScheduledStep::Copy(a, b) => (*a, *b) == (from, to),
+            ScheduledStep::Kernel(call) => call.in_place(from, to),
             // The equation's own operands are still read when the epilogue of the first tile
             // writes.
-            Some(ScheduledStep::Equation { reads, writes, epilogue: Some(call), .. }) => {
+            ScheduledStep::Equation { reads, writes, epilogue: Some(call), .. } => {
                 !reads.contains(&from) && !writes.contains(&to) && call.in_place(from, to)
             }
-            Some(ScheduledStep::Equation { .. }) => self.steps[step].in_place.contains(&(from, to)),
-            None => false,
-        }
+            ScheduledStep::Equation { epilogue: None, .. } => {
+                self.steps[step].in_place.contains(&(from, to))
+            }
+        })
     }
 }
 

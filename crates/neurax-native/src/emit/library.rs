@@ -25,7 +25,8 @@ impl KernelEmitter<'_, '_> {
             DType::F32 => LibraryFn::UnaryF32,
             DType::F64 => LibraryFn::UnaryF64,
             d => {
-                return self.broken(format!("{} of {d} is not in the library", f.name()), scalar(d));
+                return self
+                    .broken(format!("{} of {d} is not in the library", f.name()), scalar(d));
             }
         };
         self.library_call(entry, number, &[x], ty)
@@ -40,7 +41,8 @@ impl KernelEmitter<'_, '_> {
             d if d.kind() == Kind::Signed => (LibraryFn::BinaryI64, DType::I64),
             d if d.kind() == Kind::Unsigned => (LibraryFn::BinaryU64, DType::U64),
             d => {
-                return self.broken(format!("{} of {d} is not in the library", f.name()), scalar(d));
+                return self
+                    .broken(format!("{} of {d} is not in the library", f.name()), scalar(d));
             }
         };
         let (x, y) = (

@@ -22,7 +22,7 @@ use super::{frame::Frame, pool::Pool, program::Program};
 use crate::address::Address;
 use crate::{plan::StepMemory, schedule::BufferId};
 use neurax_ir::{
-    Eqn, Error, Graph, Op, Result, Type,
+    Eqn, Error, Graph, Op, OrBug, Result, Type,
     op::{Scan, While},
 };
 
@@ -98,12 +98,15 @@ impl ControlTask {
         };
         let row = |t: &Type| t.with_shape(t.shape.removed(0)).bytes();
         let count = carried(&e.op).map_or(0, |c| c.1);
-        let stays = &programs[body].plan.carried;
+        let body = programs.get(body).or_bug("a loop or branch without a program")?;
+        let in_place = &body.plan.carried;
         let mut carries: Vec<CarrySlot> = vec![];
         let mut at = 0;
         for (o, &v) in e.outputs[..count].iter().enumerate() {
             let bytes = graph.ty(v).bytes()?;
-            let second = (!stays.get(o).is_some_and(|&s| s)).then_some(at);
+            let is_in_place =
+                *in_place.get(o).or_bug(format!("carried value {o} is not in the body's plan"))?;
+            let second = (!is_in_place).then_some(at);
             carries.push(CarrySlot { bytes, second });
             at += if second.is_some() { bytes.next_multiple_of(64) } else { 0 };
         }

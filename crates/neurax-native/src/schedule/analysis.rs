@@ -15,6 +15,7 @@
 use super::{
     buffer::BufferId,
     classify::{EqnClass, classify, cost, is_strided},
+    outputs::NotFused,
 };
 use crate::{
     strided_view::StridedView,
@@ -81,9 +82,13 @@ impl<'g> Analysis<'g> {
     }
 
     /// Returns the dtype that machine code handles a value as.
-    pub fn dtype(&self, v: Value) -> DType {
+    ///
+    /// # Errors
+    /// If it has none: `classify` gives such values to library steps and to the interpreter.
+    pub fn dtype(&self, v: Value) -> Result<DType, NotFused> {
         let dtype = self.graph.ty(v).dtype;
-        moved_as(dtype).unwrap_or(dtype)
+        let bug = || NotFused::Bug(format!("%{} of a kernel is {dtype}, without code", v.0));
+        moved_as(dtype).ok_or_else(bug)
     }
 
     /// Returns the place where readers find a value.

@@ -15,7 +15,7 @@ use super::{
     kernel_builder::{KernelCall, build_kernel},
 };
 use crate::kernel::{Operand, Size, Stride};
-use neurax_ir::Result;
+use neurax_ir::{OrBug, Result};
 
 /// Returns true if the kernel of `body` reads the result of product `eqn` in order: each iteration
 /// of its outermost loop reads one part of equal size, and no other. (If loops were collapsed, a
@@ -26,10 +26,8 @@ use neurax_ir::Result;
 pub fn can_be_epilogue(eqn: usize, body: &ExprGraph) -> Result<bool> {
     let analysis = body.analysis;
     let e = &analysis.graph.eqns()[eqn];
-    let (ty, Some(buffer)) = (analysis.graph.ty(e.outputs[0]), analysis.buffer(e.outputs[0]))
-    else {
-        return Ok(false);
-    };
+    let ty = analysis.graph.ty(e.outputs[0]);
+    let buffer = analysis.buffer(e.outputs[0]).or_bug("the result of a product has no buffer")?;
     let call = build_kernel(body, &|_| true)?;
     let total = ty.bytes()? as isize;
     let step = total / call.count.max(1) as isize;

@@ -184,13 +184,21 @@ impl<'a> ExprGraph<'a> {
         let is_reduced = matches!(output.sink, Sink::Reduce { .. });
         let index = match output.sink {
             Sink::Fill(_) => AffineIndex::new(),
-            _ => self.own_index(value, is_reduced),
+            Sink::Store(_)
+            | Sink::Slice { .. }
+            | Sink::DynamicSlice { .. }
+            | Sink::Scatter { .. }
+            | Sink::Reduce { .. } => self.own_index(value, is_reduced),
         };
         let access = self.at_index(value, index.clone());
         // A value that is stored elsewhere (a concatenated input) is loaded, others are computed.
         let node = match output.sink {
             Sink::Store(_) => self.compute(value, &access)?,
-            _ => self.value(value, &access)?,
+            Sink::Slice { .. }
+            | Sink::Fill(_)
+            | Sink::DynamicSlice { .. }
+            | Sink::Scatter { .. }
+            | Sink::Reduce { .. } => self.value(value, &access)?,
         };
         let offset = match &output.sink {
             Sink::Reduce { result, .. } => {
@@ -259,32 +267,35 @@ impl<'a> ExprGraph<'a> {
         let own = self.outputs.iter().enumerate().find_map(|(i, m)| match &m.output.sink {
             Sink::Reduce { result, .. } if *result == v => Some((i, m.node, true)),
             Sink::Store(_) if m.output.value == v => Some((i, m.node, false)),
-            _ => None,
+            // empty: an output that computes another value, or writes a part of a buffer.
+            Sink::Reduce { .. }
+            | Sink::Store(_)
+            | Sink::Slice { .. }
+            | Sink::Fill(_)
+            | Sink::DynamicSlice { .. }
+            | Sink::Scatter { .. } => None,
         });
         if let Some((i, node, is_reduced)) = own {
             let access = if is_reduced { self.outer_counters() } else { self.own_index(v, false) };
             if flat(self.analysis.shape(v), &access, self.loops()) != at.offset {
                 return Err(NotFused::DifferentIndex(v).into());
             }
-            return Ok(if is_reduced { self.fold(i, node) } else { node });
+            return if is_reduced { self.accumulator(v, i, node) } else { Ok(node) };
         }
         match self.analysis.storage(v) {
-            Storage::Buffer(b) => Ok(self.load(v, b, at.offset.clone(), None)),
+            Storage::Buffer(b) => self.load(v, b, at.offset.clone(), None),
             Storage::Inline => self.compute(v, at),
         }
     }
 
-    /// Returns the node of the accumulator of an output.
-    fn fold(&mut self, root: usize, node: InstId) -> InstId {
+    /// Returns the node of `result`, the accumulator of output `output` over the values of `node`.
+    fn accumulator(&mut self, result: Value, output: usize, node: InstId) -> BuildResult<InstId> {
         let ty = self.ty(node);
-        let id = self.put(InstKind::Source(ExprSource::Accumulator(root)), ty);
+        let id = self.put(InstKind::Source(ExprSource::Accumulator(output)), ty);
         let level = self.levels[node as usize] + 1;
         self.levels[id as usize] = self.levels[id as usize].max(level);
-        let dtype = self.analysis.dtype(match self.outputs[root].output.sink {
-            Sink::Reduce { result, .. } => result,
-            _ => self.outputs[root].output.value,
-        });
-        if dtype == ty { id } else { self.put(InstKind::Round(dtype, id), ty) }
+        let dtype = self.analysis.dtype(result)?;
+        Ok(if dtype == ty { id } else { self.put(InstKind::Round(dtype, id), ty) })
     }
 
     pub(super) fn load(
@@ -293,11 +304,11 @@ impl<'a> ExprGraph<'a> {
         buffer: BufferId,
         offset: AffineOffset,
         at: Option<InstId>,
-    ) -> InstId {
-        let dtype = self.analysis.dtype(v);
+    ) -> BuildResult<InstId> {
+        let dtype = self.analysis.dtype(v)?;
         let x = self.put(InstKind::Source(ExprSource::Load { buffer, offset, at }), dtype);
         let ty = computed_in(dtype);
-        self.convert(x, ty)
+        Ok(self.convert(x, ty))
     }
 
     /// Returns the node of an inlined value, computed from its equation once for each access.
@@ -352,7 +363,7 @@ impl<'a> ExprGraph<'a> {
             op => {
                 let ys =
                     xs.iter().map(|&x| self.value(x, at)).collect::<BuildResult<Vec<InstId>>>()?;
-                self.pointwise(op, analysis.dtype(v), &ys)
+                self.pointwise(op, analysis.dtype(v)?, &ys)
             }
         }
     }
@@ -395,7 +406,7 @@ impl<'a> ExprGraph<'a> {
 
     /// Returns the node of a constant: an immediate, a parameter, or a load.
     fn constant(&mut self, v: Value, value: &Literal, at: &ElementAccess) -> BuildResult<InstId> {
-        let dtype = self.analysis.dtype(v);
+        let dtype = self.analysis.dtype(v)?;
         let width = dtype.bits() / 8;
         let same = value.bytes().chunks_exact(width).all(|c| Some(c) == value.bytes().get(..width));
         match first_bits(value) {
@@ -410,8 +421,8 @@ impl<'a> ExprGraph<'a> {
             }
             // empty: a constant without elements; the enclosing loop has no iterations.
             None => Ok(self.number(computed_in(dtype), 0.0)),
-            _ => match self.analysis.constant_buffer(v) {
-                Some(b) => Ok(self.load(v, b, at.offset.clone(), None)),
+            Some(_) => match self.analysis.constant_buffer(v) {
+                Some(b) => self.load(v, b, at.offset.clone(), None),
                 None => Err(NotFused::Materialize(v).into()),
             },
         }

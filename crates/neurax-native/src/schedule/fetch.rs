@@ -52,7 +52,7 @@ impl ExprGraph<'_> {
         let (batch, offset) = self.parts(op, shape.rank(), &index);
         // empty: the window does not fit into `x` at any index, so every element is out of bounds.
         let Some((at, fits)) = self.starts(op, &shape, indices, &batch)? else {
-            return Ok(self.number(computed_in(self.analysis.dtype(x)), 0.0));
+            return Ok(self.number(computed_in(self.analysis.dtype(x)?), 0.0));
         };
         let y = self.fetch(x, flat(&shape, &offset, self.loops()), at)?;
         let Some(fits) = fits else { return Ok(y) };
@@ -118,7 +118,7 @@ impl ExprGraph<'_> {
             });
         };
         let offset = flat(shape, &offset, self.loops());
-        let dtype = self.analysis.dtype(lowered.output.value);
+        let dtype = self.analysis.dtype(lowered.output.value)?;
         let node = match op.kind.binary() {
             None => lowered.node,
             Some(f) => {
@@ -170,7 +170,7 @@ impl ExprGraph<'_> {
     /// Returns the node of an element of a stored value, `at` elements after `offset`.
     fn fetch(&mut self, x: Value, offset: AffineOffset, at: Option<InstId>) -> BuildResult<InstId> {
         match self.analysis.storage(x) {
-            Storage::Buffer(b) => Ok(self.load(x, b, offset, at)),
+            Storage::Buffer(b) => self.load(x, b, offset, at),
             Storage::Inline => Err(NotFused::Materialize(x).into()),
         }
     }

@@ -107,10 +107,7 @@ impl<'a> Fuser<'a> {
         if self.order.has_path_between(i, j) {
             return Ok(());
         }
-        let (Some(a), Some(b)) = (&self.groups[i], &self.groups[j]) else { return Ok(()) };
-        let (GroupKind::Kernel(a), GroupKind::Kernel(b)) = (&a.kind, &b.kind) else {
-            return Ok(());
-        };
+        let (a, b) = (self.kernel(i)?, self.kernel(j)?);
         let fused = common_space(&a.space, &b.space)
             .and_then(|space| self.fused(&space, [&a.outputs[..], &b.outputs].concat()));
         match fused {
@@ -119,6 +116,16 @@ impl<'a> Fuser<'a> {
             Err(why) => self.note(i, j, why),
         }
         Ok(())
+    }
+
+    /// Returns the loop nest of group `i`, a kernel that was not fused into another.
+    fn kernel(&self, i: usize) -> Result<&FusedLoop<'a>> {
+        match self.groups[i].as_ref().map(|group| &group.kind) {
+            Some(GroupKind::Kernel(kernel)) => Ok(kernel),
+            Some(GroupKind::Equation(..) | GroupKind::Copy(..)) | None => {
+                Err(Error::bug(format!("group {i} is a user of a buffer, but no kernel")))
+            }
+        }
     }
 
     /// Returns the group that computes `outputs` over `space`, if that is one kernel.

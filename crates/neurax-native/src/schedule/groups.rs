@@ -103,7 +103,7 @@ pub fn groups<'a>(analysis: &'a Analysis<'a>) -> Result<Vec<Group<'a>>, NotFused
             | EqnClass::Windows
             | EqnClass::Sort
             | EqnClass::Control
-            | EqnClass::Fallback => out.push(equation(analysis, i, e)),
+            | EqnClass::Fallback => out.push(equation(analysis, i, e)?),
         }
     }
     Ok(out)
@@ -216,15 +216,28 @@ fn update<'a>(
     Ok(())
 }
 
-fn equation<'a>(analysis: &Analysis, i: usize, e: &Eqn) -> Group<'a> {
-    let reads = analysis.operands(i).iter().filter_map(|&v| analysis.buffer(v)).collect();
-    let writes = e.outputs.iter().filter_map(|&v| analysis.buffer(v)).collect();
-    Group { kind: GroupKind::Equation(i, None), reads, writes }
+/// Returns the group of an equation whose operands and results are all stored.
+fn equation<'a>(analysis: &Analysis, i: usize, e: &Eqn) -> Result<Group<'a>, NotFused> {
+    // A sort moves each operand to the result of the same index.
+    if analysis.class[i] == EqnClass::Sort && e.inputs.len() != e.outputs.len() {
+        let (reads, writes) = (e.inputs.len(), e.outputs.len());
+        return Err(NotFused::Bug(format!("a sort of {reads} operands has {writes} results")));
+    }
+    let buffers = |values: &[Value]| {
+        values.iter().map(|&v| buffer(analysis, e, v)).collect::<Result<Vec<_>, _>>()
+    };
+    let (reads, writes) = (buffers(&analysis.operands(i))?, buffers(&e.outputs)?);
+    Ok(Group { kind: GroupKind::Equation(i, None), reads, writes })
+}
+
+/// Returns the buffer of `v`, an operand or result of `e`.
+fn buffer(analysis: &Analysis, e: &Eqn, v: Value) -> Result<BufferId, NotFused> {
+    let bug = || NotFused::Bug(format!("value %{} of {} has no buffer", v.0, e.op.name()));
+    analysis.buffer(v).ok_or_else(bug)
 }
 
 fn result_buffer(analysis: &Analysis, e: &Eqn) -> Result<BufferId, NotFused> {
-    let bug = || NotFused::Bug(format!("the result of {} has no buffer", e.op.name()));
-    analysis.buffer(e.outputs[0]).ok_or_else(bug)
+    buffer(analysis, e, e.outputs[0])
 }
 
 fn unexpected(e: &Eqn) -> NotFused {

@@ -35,7 +35,7 @@ use crate::{
     },
     tuning::MAX_STRUCTURAL_SIZE,
 };
-use neurax_ir::{DType, OrBug, Result, op::Binary};
+use neurax_ir::{DType, OrBug, Result, Value, op::Binary};
 use rustc_hash::FxHashMap;
 
 /// A kernel with the arguments of its call.
@@ -179,9 +179,14 @@ impl KernelBuilder<'_> {
                 vec![(level, true), (level + 1, false)]
             }
             Sink::Reduce { .. } => vec![(level, true)],
-            _ if self.is_stored(o) => vec![self.store_stage(lowered)],
-            // empty: a value that only this kernel reads stays in registers.
-            _ => vec![],
+            Sink::Store(_)
+            | Sink::Slice { .. }
+            | Sink::Fill(_)
+            | Sink::DynamicSlice { .. }
+            | Sink::Scatter { .. } => {
+                // A value that only this kernel reads stays in registers.
+                self.is_stored(o).then(|| self.store_stage(lowered)).into_iter().collect()
+            }
         }
     }
 
@@ -194,7 +199,11 @@ impl KernelBuilder<'_> {
     fn is_stored(&self, o: usize) -> bool {
         match self.body.outputs[o].output.sink {
             Sink::Store(b) => (self.needed)(b) || self.is_reloaded(o),
-            _ => true,
+            Sink::Reduce { buffer, .. } => (self.needed)(buffer),
+            Sink::Slice { .. }
+            | Sink::Fill(_)
+            | Sink::DynamicSlice { .. }
+            | Sink::Scatter { .. } => true,
         }
     }
 
@@ -289,7 +298,7 @@ impl StageBuilder<'_, '_> {
             {
                 let ty = self.kernel.body.nodes[lowered.node as usize].ty;
                 let x = self.accumulator(o, ty)?;
-                let dtype = self.kernel.analysis.dtype(*result);
+                let dtype = self.dtype(*result)?;
                 let x = if dtype == ty { x } else { self.put(InstKind::Round(dtype, x), ty) };
                 self.store(&lowered, x, dtype)
             }
@@ -301,11 +310,16 @@ impl StageBuilder<'_, '_> {
                 if self.kernel.is_stored(o) && self.key == self.kernel.store_stage(&lowered) =>
             {
                 let x = self.node(lowered.node)?;
-                let dtype = self.kernel.analysis.dtype(lowered.output.value);
+                let dtype = self.dtype(lowered.output.value)?;
                 self.store(&lowered, x, dtype)
             }
             // empty: the output belongs to other stages.
-            _ => Ok(()),
+            Sink::Reduce { .. }
+            | Sink::Store(_)
+            | Sink::Slice { .. }
+            | Sink::Fill(_)
+            | Sink::DynamicSlice { .. }
+            | Sink::Scatter { .. } => Ok(()),
         }
     }
 
@@ -352,7 +366,7 @@ impl StageBuilder<'_, '_> {
             return Ok(id);
         }
         let id = match self.earlier(x) {
-            Some(o) => self.reload(o),
+            Some(o) => self.reload(o)?,
             None => self.copy(x)?,
         };
         self.copied.insert(x, id);
@@ -367,14 +381,20 @@ impl StageBuilder<'_, '_> {
         stored.find(|&o| self.kernel.is_reloaded(o))
     }
 
-    fn reload(&mut self, o: usize) -> InstId {
+    fn reload(&mut self, o: usize) -> Result<InstId> {
         let lowered = self.kernel.body.outputs[o].clone();
-        let dtype = self.kernel.analysis.dtype(lowered.output.value);
+        let dtype = self.dtype(lowered.output.value)?;
         let buffer = lowered.output.sink.buffer();
         let operand = self.operand(buffer, dtype, &lowered.offset, false);
         let x = self.put(InstKind::Source(InstSource::Load { operand, at: None }), dtype);
         let within = computed_in(dtype);
-        if dtype == within { x } else { self.put(InstKind::Convert(x), within) }
+        Ok(if dtype == within { x } else { self.put(InstKind::Convert(x), within) })
+    }
+
+    /// Returns the dtype that machine code handles a value as.
+    fn dtype(&self, v: Value) -> Result<DType> {
+        let found = self.kernel.analysis.dtype(v).ok();
+        found.or_bug(format!("%{} of a kernel has no code for its dtype", v.0))
     }
 
     /// Copies a node and the nodes that it reads into the stage.
