@@ -79,17 +79,12 @@ impl Buffer {
     /// Assigns the value of `from`. It is copied into the memory of this buffer if that is not
     /// shared and the types are equal, so that the address stays; otherwise the memory is replaced.
     pub fn assign(&mut self, from: Buffer) {
-        let ty = self.ty().clone();
-        let empty = Literal::zeros(Type::new(ty.dtype, [0]));
-        let mut bytes = std::mem::replace(&mut self.host, empty).into_bytes();
-        let kept = match bytes.get_mut() {
-            Some(to) if ty == *from.ty() && to.len() == from.host.bytes().len() => {
-                to.copy_from_slice(from.host.bytes());
-                Some(bytes)
-            }
-            _ => None,
-        };
-        self.host = kept.and_then(|b: Bytes| Literal::new(ty, b).ok()).unwrap_or(from.host);
+        let has_equal_type = self.ty() == from.ty();
+        match self.host.bytes_mut() {
+            // Equal types have equal sizes.
+            Some(to) if has_equal_type => to.copy_from_slice(from.host.bytes()),
+            Some(_) | None => self.host = from.host,
+        }
     }
 }
 
