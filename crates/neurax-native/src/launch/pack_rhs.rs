@@ -10,6 +10,7 @@
 use super::{frame::ScratchLine, pool::Pool};
 use crate::address::Address;
 use crate::tuning::{PACK_GRAIN_ELEMENTS, PACK_TILE};
+use neurax_ir::{Error, Result};
 
 /// The packing of a right operand.
 #[derive(Debug)]
@@ -30,10 +31,18 @@ impl PackRhs {
 
     /// Packs the operand at `from` into the memory at `to`.
     ///
+    /// # Errors
+    /// If elements do not have 4 or 8 bytes, an error of this crate.
+    ///
     /// # Safety
     /// The operand is live; `to` has room for [`PackRhs::size`] bytes, which no other thread uses.
-    pub unsafe fn run(&self, from: Address, to: Address, pool: &Pool) {
+    pub unsafe fn run(&self, from: Address, to: Address, pool: &Pool) -> Result<()> {
         let [rows, columns] = self.sizes;
+        let pack = match self.bytes {
+            4 => Self::columns::<u32>,
+            8 => Self::columns::<u64>,
+            n => return Err(Error::bug(format!("a right operand of {n}-byte elements is packed"))),
+        };
         let each = (PACK_GRAIN_ELEMENTS / rows.max(1))
             .max(1)
             .next_multiple_of(PACK_TILE)
@@ -42,13 +51,9 @@ impl PackRhs {
         pool.run(columns.div_ceil(each), &|part| {
             let some = part * each..((part + 1) * each).min(columns);
             // SAFETY: as promised by the caller; chunks write different columns.
-            unsafe {
-                match self.bytes {
-                    8 => self.columns::<u64>(from, to, some),
-                    _ => self.columns::<u32>(from, to, some),
-                }
-            }
+            unsafe { pack(self, from, to, some) }
         });
+        Ok(())
     }
 
     unsafe fn columns<T: Copy>(&self, from: Address, to: Address, some: std::ops::Range<usize>) {
@@ -106,16 +111,18 @@ mod tests {
     fn every_element_is_packed() {
         let pool = Pool::of(2);
         for (rows, columns) in [(1, 16), (17, 33), (40, 1000), (700, 64), (40_000, 35)] {
-            let turn = PackRhs { sizes: [rows, columns], across: rows as isize + 1, bytes: 4 };
+            let packing = PackRhs { sizes: [rows, columns], across: rows as isize + 1, bytes: 4 };
             let from: Vec<u32> = (0..(rows + 1) * columns).map(|i| i as u32).collect();
-            let mut to = vec![0u32; turn.size() / 4];
+            let mut to = vec![0u32; packing.size() / 4];
             // SAFETY: both are as large as the sizes say.
             unsafe {
-                turn.run(
-                    Address(from.as_ptr().cast_mut().cast()),
-                    Address(to.as_mut_ptr().cast()),
-                    pool,
-                )
+                packing
+                    .run(
+                        Address(from.as_ptr().cast_mut().cast()),
+                        Address(to.as_mut_ptr().cast()),
+                        pool,
+                    )
+                    .unwrap()
             };
             for (i, j) in (0..rows).flat_map(|i| (0..columns).map(move |j| (i, j))) {
                 assert_eq!(to[i * columns + j], (j * (rows + 1) + i) as u32, "{rows} {columns}");

@@ -159,7 +159,7 @@ impl ProductTask {
         let mut arrays = self.arrays.map(|b| f.slots[b]);
         if let Some(pack_rhs) = &self.pack_rhs {
             // SAFETY: the operand is the schedule's, the scratch memory the plan's.
-            unsafe { pack_rhs.run(arrays[1], scratch, pool) }
+            unsafe { pack_rhs.run(arrays[1], scratch, pool)? }
             arrays[1] = scratch;
         }
         let [rows, columns] = self.tile_size();

@@ -62,6 +62,7 @@ impl SortTask {
         let dtypes = || e.inputs.iter().map(|&v| graph.ty(v).dtype);
         let (n, stride) = (shape[op.axis], shape[op.axis + 1..].iter().product());
         let rows = shape.size() / n.max(1);
+        // The scheduler checks that there is a result for each operand.
         let arrays = reads
             .iter()
             .zip(writes)
@@ -173,7 +174,9 @@ impl SortTask {
                 2 => self.moved::<u16>(from, to, spare, places),
                 4 => self.moved::<u32>(from, to, spare, places),
                 8 => self.moved::<u64>(from, to, spare, places),
-                _ => self.moved::<[u64; 2]>(from, to, spare, places),
+                16 => self.moved::<[u64; 2]>(from, to, spare, places),
+                // empty: no dtype that `classify` calls sortable has another size.
+                _ => {}
             }
         }
     }

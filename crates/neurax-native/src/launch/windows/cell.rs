@@ -44,7 +44,9 @@ macro_rules! floats {
                     ReduceKind::Prod => 1.0,
                     ReduceKind::Max => $t::NEG_INFINITY,
                     ReduceKind::Min => $t::INFINITY,
-                    _ => 0.0,
+                    ReduceKind::Sum => 0.0,
+                    // empty: `WindowsTask::new` refuses bitwise reductions of floats.
+                    ReduceKind::And | ReduceKind::Or | ReduceKind::Xor => 0.0,
                 }
             }
             #[inline(always)]
@@ -53,7 +55,9 @@ macro_rules! floats {
                     ReduceKind::Max => if (b > a) | b.is_nan() { b } else { a },
                     ReduceKind::Min => if (b < a) | b.is_nan() { b } else { a },
                     ReduceKind::Prod => a * b,
-                    _ => a + b,
+                    ReduceKind::Sum => a + b,
+                    // empty: `WindowsTask::new` refuses bitwise reductions of floats.
+                    ReduceKind::And | ReduceKind::Or | ReduceKind::Xor => a,
                 }
             }
         }
@@ -93,40 +97,76 @@ macro_rules! integers {
 floats!(f32, f64);
 integers!(i8, i16, i32, i64, u8, u16, u32, u64);
 
-/// Evaluates the body with `$T` as the element type of a dtype; bools are bytes.
+/// The dtype of elements under windows, as machine code handles it; bools are bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the variants are the names of the types")]
+pub enum WindowType {
+    F32,
+    F64,
+    I8,
+    I16,
+    I32,
+    I64,
+    U8,
+    U16,
+    U32,
+    U64,
+}
+
+impl WindowType {
+    /// Returns the element type of `dtype`, `None` if there are no loops for it.
+    pub fn of(dtype: DType) -> Option<WindowType> {
+        match dtype {
+            DType::F32 => Some(WindowType::F32),
+            DType::F64 => Some(WindowType::F64),
+            DType::I8 => Some(WindowType::I8),
+            DType::I16 => Some(WindowType::I16),
+            DType::I32 => Some(WindowType::I32),
+            DType::I64 => Some(WindowType::I64),
+            DType::Bool | DType::U8 => Some(WindowType::U8),
+            DType::U16 => Some(WindowType::U16),
+            DType::U32 => Some(WindowType::U32),
+            DType::U64 => Some(WindowType::U64),
+            DType::U2
+            | DType::U4
+            | DType::I2
+            | DType::I4
+            | DType::F8E4M3FN
+            | DType::F8E5M2
+            | DType::F16
+            | DType::BF16
+            | DType::C64
+            | DType::C128 => None,
+        }
+    }
+}
+
+/// Evaluates the body with `$T` as the Rust type of a [`WindowType`].
 macro_rules! typed {
-    ($dtype:expr, $T:ident => $body:expr) => {{
-        use neurax_ir::DType;
+    ($ty:expr, $T:ident => $body:expr) => {{
+        use $crate::launch::windows::cell::WindowType;
         macro_rules! with {
             ($t:ty) => {{
                 type $T = $t;
                 $body
             }};
         }
-        match $dtype {
-            DType::F32 => with!(f32),
-            DType::F64 => with!(f64),
-            DType::I8 => with!(i8),
-            DType::I16 => with!(i16),
-            DType::I32 => with!(i32),
-            DType::I64 => with!(i64),
-            DType::U16 => with!(u16),
-            DType::U32 => with!(u32),
-            DType::U64 => with!(u64),
-            DType::U8 | DType::Bool => with!(u8),
-            // empty: `WindowsTask::new` refuses all other dtypes.
-            _ => with!(u8),
+        match $ty {
+            WindowType::F32 => with!(f32),
+            WindowType::F64 => with!(f64),
+            WindowType::I8 => with!(i8),
+            WindowType::I16 => with!(i16),
+            WindowType::I32 => with!(i32),
+            WindowType::I64 => with!(i64),
+            WindowType::U8 => with!(u8),
+            WindowType::U16 => with!(u16),
+            WindowType::U32 => with!(u32),
+            WindowType::U64 => with!(u64),
         }
     }};
 }
 
 pub(super) use typed;
-
-/// Returns true if [`typed`] has an element type for `dtype`.
-pub fn has_loops(dtype: DType) -> bool {
-    use DType::*;
-    matches!(dtype, F32 | F64 | I8 | I16 | I32 | I64 | U8 | U16 | U32 | U64 | Bool)
-}
 
 /// Calls `f(index along the windows, index along the elements)` for a range, with loops specialized
 /// for the usual strides.

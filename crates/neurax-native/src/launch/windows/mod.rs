@@ -22,9 +22,9 @@ use crate::{
     schedule::BufferId,
     tuning::{WINDOWS_GRAIN_TAPS, WINDOWS_MAX_CHUNKS},
 };
-use cell::{CombineFn, NO_INDEX, WindowElement, combine_as, has_loops, select, typed};
+use cell::{CombineFn, NO_INDEX, WindowElement, WindowType, combine_as, select, typed};
 use neurax_ir::{
-    DType, Eqn, Error, Graph, Op, Result,
+    DType, Eqn, Error, Graph, Kind, Op, OrBug, Result, Type,
     op::{ArgKind, ReduceKind, ReduceWindow, SelectAndGather, SelectAndScatter, Slide},
 };
 use pairs2x2::select_pairs;
@@ -35,10 +35,10 @@ use std::ops::Range;
 #[derive(Debug)]
 pub struct WindowsTask {
     kind: WindowsKind,
-    /// The buffer that windows slide over.
-    x: (BufferId, DType),
+    /// The array that windows slide over.
+    x: WindowArray,
     /// The elements that are gathered or scattered.
-    source: (BufferId, DType),
+    source: WindowArray,
     to: BufferId,
     /// The number of blocks; no window reaches over the end of one.
     blocks: usize,
@@ -49,6 +49,26 @@ pub struct WindowsTask {
     /// The first element, if windows along the last axis are adjacent pairs.
     pairs: Option<usize>,
     chunks: usize,
+}
+
+/// A buffer whose elements have loops.
+#[derive(Clone, Copy, Debug)]
+struct WindowArray {
+    buffer: BufferId,
+    dtype: DType,
+    ty: WindowType,
+}
+
+impl WindowArray {
+    /// Returns the array of type `ty` in `buffer`.
+    ///
+    /// # Errors
+    /// If there are no loops for its dtype, an error of this crate.
+    fn new(buffer: BufferId, ty: &Type) -> Result<WindowArray> {
+        let element = WindowType::of(ty.dtype);
+        let element = element.or_bug(format!("windows over {ty} have no loops"))?;
+        Ok(WindowArray { buffer, dtype: ty.dtype, ty: element })
+    }
 }
 
 /// The offsets in a block of the rows of elements under a row of windows.
@@ -114,8 +134,12 @@ impl WindowsTask {
             }
         };
         let (x, y) = (graph.ty(e.inputs[0]), graph.ty(e.outputs[0]));
-        if !e.inputs.iter().all(|&v| has_loops(graph.ty(v).dtype)) {
-            return Err(Error::bug(format!("windows over {x} have no loops")).at_origin(&e.at));
+        if let WindowsKind::Reduce(reduce) = kind
+            && matches!(reduce, ReduceKind::And | ReduceKind::Or | ReduceKind::Xor)
+            && x.dtype.kind() == Kind::Float
+        {
+            let what = format!("windows over {x} are reduced bit by bit");
+            return Err(Error::bug(what).at_origin(&e.at));
         }
         let windows = if let WindowsKind::Scatter(_) = kind { graph.ty(e.inputs[1]) } else { y };
         let (blocks, axes) = axes(&x.shape, &windows.shape, sizes, slides);
@@ -128,12 +152,15 @@ impl WindowsTask {
         }
         let work = blocks.saturating_mul(totals[1]).saturating_mul(of(|a| a.taps.len()));
         let source = e.inputs.len() - 1;
-        let source = (reads[source], graph.ty(e.inputs[source]).dtype);
+        let array = |i: usize| {
+            let array = WindowArray::new(reads[i], graph.ty(e.inputs[i]));
+            array.map_err(|bug| bug.at_origin(&e.at))
+        };
         let pairs = axes.last().and_then(WindowAxis::pairs);
         Ok(WindowsTask {
             kind,
-            x: (reads[0], x.dtype),
-            source,
+            x: array(0)?,
+            source: array(source)?,
             to,
             blocks,
             axes,
@@ -149,7 +176,7 @@ impl WindowsTask {
     /// The slots hold addresses of the buffers of the task's schedule, and no other thread uses the
     /// results.
     pub unsafe fn run(&self, slots: &[Address], pool: &Pool) {
-        let (x, source, to) = (slots[self.x.0], slots[self.source.0], slots[self.to]);
+        let (x, source, to) = (slots[self.x.buffer], slots[self.source.buffer], slots[self.to]);
         // Windows of one block may add to the same element.
         let total = if let WindowsKind::Scatter(_) = self.kind {
             self.blocks
@@ -164,7 +191,7 @@ impl WindowsTask {
             unsafe {
                 match self.kind {
                     WindowsKind::Reduce(kind) => {
-                        typed!(self.x.1, T => self.reduce::<T>(kind, x, to, range))
+                        typed!(self.x.ty, T => self.reduce::<T>(kind, x, to, range))
                     }
                     WindowsKind::Gather(kind) => self.gather(kind, x, source, to, range),
                     WindowsKind::Scatter(kind) => self.scatter(kind, x, source, to, range),
@@ -231,9 +258,9 @@ impl WindowsTask {
         range: Range<usize>,
     ) {
         let (x, to) = (x.0.cast::<T>().cast_const(), to.0.cast::<T>());
-        let kind = kind.on(self.x.1);
+        let kind = kind.on(self.x.dtype);
         let (start, (combine, combine_pairs), n) =
-            (T::identity(kind, self.x.1), combine::<T>(kind), self.last().windows);
+            (T::identity(kind, self.x.dtype), combine::<T>(kind), self.last().windows);
         self.each(range, |row, block, under| {
             // SAFETY: as promised by the caller; ranges stay inside of the block.
             unsafe {
@@ -284,13 +311,13 @@ impl WindowsTask {
         f: &mut dyn FnMut(usize, usize, &[u32]),
     ) {
         let n = self.last().windows;
-        let bytes = (self.sizes[0] * self.x.1.bits() / 8) as isize;
+        let bytes = (self.sizes[0] * self.x.dtype.bits() / 8) as isize;
         // Elements of 8 bytes at most, then indices.
         let mut own = Scratch::new(n * 12);
         let best = own.address();
         let places: *mut u32 = best.plus(n as isize * 8).0.cast();
         let is_max = kind == ArgKind::Max;
-        let find = typed!(self.x.1, T => {
+        let find = typed!(self.x.ty, T => {
             if is_max { Self::places::<T, true> } else { Self::places::<T, false> }
         });
         self.each(range, |row, block, under| {
@@ -314,7 +341,7 @@ impl WindowsTask {
     ) {
         // SAFETY: as promised by the caller; indices lie in the block.
         unsafe {
-            typed!(self.source.1, S => self.each_best(kind, x, range, &mut |row, block, places| {
+            typed!(self.source.ty, S => self.each_best(kind, x, range, &mut |row, block, places| {
                 let from = source.0.cast::<S>().add(block * self.sizes[0]);
                 let to = to.0.cast::<S>().add(row * places.len());
                 for (i, &p) in places.iter().enumerate() {
@@ -334,10 +361,10 @@ impl WindowsTask {
         blocks: Range<usize>,
     ) {
         let rows = blocks.start * self.rows()..blocks.end * self.rows();
-        let sum = ReduceKind::Sum.on(self.source.1);
+        let is_bool = self.source.dtype == DType::Bool;
         // SAFETY: as promised by the caller; indices lie in the block.
         unsafe {
-            typed!(self.source.1, S => {
+            typed!(self.source.ty, S => {
                 let to = to.0.cast::<S>();
                 if rows.is_empty() {
                     let size = self.sizes[0];
@@ -351,9 +378,10 @@ impl WindowsTask {
                     let from = source.0.cast::<S>().add(row * places.len());
                     for (i, &p) in places.iter().enumerate().filter(|(_, p)| **p != NO_INDEX) {
                         let (to, x) = (to.add(p as usize), *from.add(i));
-                        *to = match sum {
-                            ReduceKind::Or => S::combine(ReduceKind::Or, *to, x),
-                            _ => S::combine(ReduceKind::Sum, *to, x),
+                        *to = if is_bool {
+                            S::combine(ReduceKind::Or, *to, x)
+                        } else {
+                            S::combine(ReduceKind::Sum, *to, x)
                         };
                     }
                 })
