@@ -109,7 +109,7 @@ pub fn plan(
 /// Memory that one or more buffers use, one after the other.
 #[derive(Clone, Debug)]
 struct Allocation {
-    home: Option<Location>,
+    location: Option<Location>,
     bytes: usize,
     /// The steps that write it first and use it last; `None` for buffers that no step uses.
     live_range: Option<(usize, usize)>,
@@ -130,28 +130,28 @@ struct MemoryPlanner<'a> {
 }
 
 impl<'a> MemoryPlanner<'a> {
-    /// Creates a plan in which every buffer has an allocation of its own.
+    /// Creates a plan in which every buffer has a separate allocation.
     fn new(s: &'a ScheduledGraph, steps: &'a [StepMemory]) -> Result<MemoryPlanner<'a>> {
         let ranges = live_ranges(s);
         let allocation = |b: BufferId| {
             // Not rounded up: the memory of an output, which a buffer may share, has no more.
             let bytes = s.buffers[b].bytes()?;
             let live_range = ranges[b];
-            Ok(Allocation { home: None, bytes, live_range, first_buffer: b, last_buffer: b })
+            Ok(Allocation { location: None, bytes, live_range, first_buffer: b, last_buffer: b })
         };
         let allocations = (0..s.buffers.len()).map(allocation).collect::<Result<_>>()?;
         let of = (0..s.buffers.len()).collect();
         let mut p = MemoryPlanner { s, steps, allocations, of, outputs: vec![] };
         for (i, &b) in s.inputs.iter().enumerate() {
-            p.allocations[b].home = Some(Location::Input(i));
+            p.allocations[b].location = Some(Location::Input(i));
         }
         for (i, &(b, _)) in s.constants.iter().enumerate() {
-            p.allocations[b].home = Some(Location::Constant(i));
+            p.allocations[b].location = Some(Location::Constant(i));
         }
         for (o, &b) in s.outputs.iter().enumerate() {
-            let is_free = p.allocations[b].home.is_none();
+            let is_free = p.allocations[b].location.is_none();
             p.outputs.push(if is_free { OutputSource::Own } else { OutputSource::CopyOf(b) });
-            p.allocations[b].home.get_or_insert(Location::Output(o));
+            p.allocations[b].location.get_or_insert(Location::Output(o));
         }
         Ok(p)
     }
@@ -159,8 +159,8 @@ impl<'a> MemoryPlanner<'a> {
     /// Returns the location of a buffer.
     fn location(&self, b: BufferId) -> Result<Location> {
         let allocation = &self.allocations[self.of[b]];
-        match allocation.home {
-            Some(home) => Ok(home),
+        match allocation.location {
+            Some(location) => Ok(location),
             // empty: no step accesses the buffer.
             None if allocation.live_range.is_none() => Ok(Location::Block(0)),
             None => Err(Error::bug(format!("buffer b{b} has no location"))),
@@ -189,9 +189,9 @@ impl<'a> MemoryPlanner<'a> {
     fn can_reuse(&self, i: usize, from: BufferId, to: BufferId) -> Result<bool> {
         let (old, new) = (&self.allocations[self.of[from]], &self.allocations[self.of[to]]);
         let begins = new.live_range.is_some_and(|l| l.0 == i)
-            && matches!(new.home, None | Some(Location::Output(_)));
+            && matches!(new.location, None | Some(Location::Output(_)));
         let ends = old.live_range.is_some_and(|l| l.1 == i)
-            && old.home.is_none()
+            && old.location.is_none()
             && old.last_buffer == from;
         let fits = from != to
             && begins
@@ -215,7 +215,7 @@ impl<'a> MemoryPlanner<'a> {
     /// Returns the offsets of the scratch memory, and the bytes of the block.
     fn allocate(&mut self) -> (Vec<usize>, usize) {
         let buffer = |(a, allocation): (usize, &Allocation)| {
-            let live_range = allocation.live_range.filter(|_| allocation.home.is_none())?;
+            let live_range = allocation.live_range.filter(|_| allocation.location.is_none())?;
             Some((Wanted::Buffer(a), live_range, allocation.bytes.next_multiple_of(ALIGNMENT)))
         };
         let scratch = |(i, step): (usize, &StepMemory)| {
@@ -233,7 +233,7 @@ impl<'a> MemoryPlanner<'a> {
             placed.push(Placed { offset, bytes, live_range });
             block = block.max(offset + bytes);
             match what {
-                Wanted::Buffer(a) => self.allocations[a].home = Some(Location::Block(offset)),
+                Wanted::Buffer(a) => self.allocations[a].location = Some(Location::Block(offset)),
                 Wanted::Scratch(step) => offsets[step] = offset,
             }
         }
@@ -258,7 +258,7 @@ impl<'a> MemoryPlanner<'a> {
     /// Returns true if output `o` is written into the output's own memory.
     fn is_own(&self, o: usize) -> bool {
         self.outputs[o] == OutputSource::Own
-            && self.allocations[self.of[self.s.outputs[o]]].home == Some(Location::Output(o))
+            && self.allocations[self.of[self.s.outputs[o]]].location == Some(Location::Output(o))
     }
 
     /// Returns true if a loop can update the carried value of input `i` and output `o` in place.
@@ -313,7 +313,7 @@ impl<'a> MemoryPlanner<'a> {
     }
 }
 
-/// Something that needs memory in the block.
+/// A request for memory in the block.
 enum Wanted {
     /// The allocation of this index.
     Buffer(usize),

@@ -49,7 +49,7 @@ pub const LONG_LOOP: usize = 16;
 /// The instructions that gather a vector from strided elements, or scatter it to them.
 pub const GATHER_COST: usize = 2 * LANES_PER_VECTOR;
 
-/// The taps of a kernel from which a block of its own for every feature pays, if features and taps
+/// The taps of a kernel from which a separate block for every feature pays, if features and taps
 /// have no common stride.
 pub const CONV_MIN_TAPS_PER_FEATURE: usize = 64;
 

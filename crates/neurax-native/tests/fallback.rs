@@ -263,9 +263,9 @@ fn what_only_moves_elements_is_machine_code() {
         let x = Literal::new(ty.clone(), Bytes::copy_of(&bytes)).unwrap();
         let mut b = Builder::new();
         let v = b.input(ty.clone());
-        let turned = b.transpose(v, &[1, 0]);
+        let transposed = b.transpose(v, &[1, 0]);
         let zeros = b.zeros(Type::new(dtype, [50, 3]));
-        let wide = b.emit(Concatenate { axis: 1 }, &[turned, zeros, turned]);
+        let wide = b.emit(Concatenate { axis: 1 }, &[transposed, zeros, transposed]);
         let back = b.emit(Reverse { axes: vec![0] }, &[wide]);
         let part =
             b.emit(Slice { start: vec![3, 1], limit: vec![49, 77], stride: vec![2, 3] }, &[back]);

@@ -56,8 +56,8 @@ impl KernelEmitter<'_, '_> {
             InstKind::Source(InstSource::Param(p)) => {
                 LaneValue::Uniform(self.param_as(*p, scalar(ty)))
             }
-            InstKind::Source(InstSource::Accumulator { stage, fold }) => {
-                self.accumulators[*stage as usize][*fold as usize].clone()
+            InstKind::Source(InstSource::Accumulator { stage, accumulator }) => {
+                self.accumulators[*stage as usize][*accumulator as usize].clone()
             }
             InstKind::Const(bits) => LaneValue::Uniform(self.constant(ty, *bits)),
             InstKind::Convert(x) => {

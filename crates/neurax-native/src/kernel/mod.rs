@@ -198,7 +198,7 @@ pub enum InstSource {
         /// The index of the stage.
         stage: u16,
         /// The index of the accumulator.
-        fold: u16,
+        accumulator: u16,
     },
 }
 

@@ -115,7 +115,7 @@ impl KernelParser<'_> {
             "accumulator" => {
                 let stage = self.number()?;
                 self.expect(".")?;
-                InstKind::Source(InstSource::Accumulator { stage, fold: self.number()? })
+                InstKind::Source(InstSource::Accumulator { stage, accumulator: self.number()? })
             }
             "compare" => InstKind::Compare(
                 self.one_of(Direction::ALL, |d| d.name())?,
@@ -302,7 +302,7 @@ mod tests {
     fn every_kernel_of_every_op_reads_back() {
         let mut seen = 0;
         for s in Op::samples() {
-            // Ops along an axis that no step names have no graph of their own.
+            // Ops along an axis that no step names have no separate graph.
             let Ok(lowered) = lower(&graph(&s)) else { continue };
             for nest in schedule(&lowered, seen % 2 == 0).unwrap().kernel_calls() {
                 let text = nest.kernel.to_string();

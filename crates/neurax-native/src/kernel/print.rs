@@ -37,7 +37,9 @@ impl Display for InstSource {
                 write!(f, "index [{}] + #{base}", list(strides))
             }
             InstSource::Param(p) => write!(f, "param #{p}"),
-            InstSource::Accumulator { stage, fold } => write!(f, "accumulator {stage}.{fold}"),
+            InstSource::Accumulator { stage, accumulator } => {
+                write!(f, "accumulator {stage}.{accumulator}")
+            }
         }
     }
 }
@@ -69,8 +71,8 @@ impl Stage {
         for (i, inst) in self.insts.iter().enumerate() {
             writeln!(f, "    %{i}: {inst}")?;
         }
-        for (i, fold) in self.accumulators.iter().enumerate() {
-            writeln!(f, "    accumulate {i}: {} %{}", fold.kind.name(), fold.value)?;
+        for (i, accumulator) in self.accumulators.iter().enumerate() {
+            writeln!(f, "    accumulate {i}: {} %{}", accumulator.kind.name(), accumulator.value)?;
         }
         for s in &self.stores {
             write!(f, "    store @{} %{}", s.operand, s.value)?;

@@ -71,7 +71,7 @@ impl Verifier<'_> {
             self.must(has_machine_code(inst.ty), || {
                 format!("%{i} of stage {s} is {}, which has no machine code", inst.ty)
             })?;
-            self.leaf(s, inst)?;
+            self.source(s, inst)?;
             self.must(self.types(s, inst), || {
                 format!("%{i} of stage {s} has operands of wrong types, or no machine code")
             })?;
@@ -95,7 +95,7 @@ impl Verifier<'_> {
                 format!("a store of stage {s} reads a value that does not exist")
             })?;
             self.operand(s, st.operand, stage.insts[st.value as usize].ty)?;
-            self.is(s, st.at, DType::I64, "the place of a store")?;
+            self.is(s, st.at, DType::I64, "the offset of a store")?;
             self.is(s, st.guard, DType::Bool, "the guard of a store")?;
         }
         Ok(())
@@ -113,10 +113,10 @@ impl Verifier<'_> {
         })
     }
 
-    fn leaf(&self, s: usize, inst: &Inst<InstSource>) -> Result<()> {
+    fn source(&self, s: usize, inst: &Inst<InstSource>) -> Result<()> {
         match &inst.op {
             InstKind::Source(InstSource::Load { operand, at }) => {
-                self.is(s, *at, DType::I64, "the place of a load")?;
+                self.is(s, *at, DType::I64, "the offset of a load")?;
                 self.operand(s, *operand, inst.ty)
             }
             InstKind::Source(InstSource::Index { strides, base }) => {
@@ -127,16 +127,18 @@ impl Verifier<'_> {
                 self.strides(strides, s)
             }
             InstKind::Source(InstSource::Param(p)) => self.param(*p),
-            InstKind::Source(InstSource::Accumulator { stage, fold }) => {
-                let from = self.k.stages[..s]
-                    .get(*stage as usize)
-                    .and_then(|from| Some((from, from.accumulators.get(*fold as usize)?.value)));
+            InstKind::Source(InstSource::Accumulator { stage, accumulator }) => {
+                let from = self.k.stages[..s].get(*stage as usize).and_then(|from| {
+                    Some((from, from.accumulators.get(*accumulator as usize)?.value))
+                });
                 self.must(from.is_some(), || {
-                    format!("stage {s} reads accumulator {stage}.{fold}, which is not finished")
+                    format!(
+                        "stage {s} reads accumulator {stage}.{accumulator}, which is not finished"
+                    )
                 })?;
                 let same =
                     from.is_some_and(|(from, value)| from.insts[value as usize].ty == inst.ty);
-                self.must(same, || format!("accumulator {stage}.{fold} is not {}", inst.ty))
+                self.must(same, || format!("accumulator {stage}.{accumulator} is not {}", inst.ty))
             }
             _ => Ok(()),
         }
@@ -247,7 +249,7 @@ mod tests {
             stores: vec![],
         };
         let total = Inst {
-            op: InstKind::Source(InstSource::Accumulator { stage: 0, fold: 0 }),
+            op: InstKind::Source(InstSource::Accumulator { stage: 0, accumulator: 0 }),
             ty: DType::F32,
         };
         let second = Stage {
@@ -322,7 +324,7 @@ mod tests {
             (
                 "%1: f32 = sqrt %0",
                 "%1: f32 = load @0 at %0",
-                "the place of a load in stage 0 is not i64",
+                "the offset of a load in stage 0 is not i64",
             ),
             ("sum %2", "sum %3", "an accumulator of stage 0 reads a value that does not exist"),
             ("accumulator 0.0", "accumulator 1.0", "accumulator 1.0, which is not finished"),
@@ -337,7 +339,7 @@ mod tests {
             ("if %3", "if %9", "a store of stage 1 reads a value that does not exist"),
             ("store @1", "store @0", "@0 is not f32 of stage 1"),
             ("store @1 %8", "store @1 %6", "@1 is not i32 of stage 1"),
-            ("at %2 if", "at %6 if", "the place of a store in stage 1 is not i64"),
+            ("at %2 if", "at %6 if", "the offset of a store in stage 1 is not i64"),
             ("if %3", "if %2", "the guard of a store in stage 1 is not bool"),
             ("%1: f32 = sqrt", "%1: f64 = sqrt", "%1 of stage 0 has operands of wrong types"),
             ("sqrt %0", "tanh %0", "%1 of stage 0 has operands of wrong types"),

@@ -1,6 +1,6 @@
 //! Control flow: `scan`, `while` and `case` run programs inside of a program.
 //!
-//! The graphs of a loop or branch are programs of their own. Their buffers lie in the scratch
+//! The graphs of a loop or branch are separate programs. Their buffers lie in the scratch
 //! memory of this task (programs of one task never run at the same time, and share it); arguments
 //! and results are passed by address.
 //!

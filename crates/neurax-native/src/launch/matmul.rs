@@ -6,7 +6,7 @@
 //!
 //! Like `gemm`, [`matmul`] gives a kernel its preferred layout: the result is column-major (the
 //! transposed product is computed otherwise), and no stride along a result or along the depth is
-//! negative (the walk starts at the other end otherwise).
+//! negative (the traversal starts at the other end otherwise).
 
 #![allow(unsafe_code, reason = "the matrix kernels take addresses and strides")]
 

@@ -8,7 +8,7 @@
 //! 8 chunks, 3 threads:  caller 0 1 2 | thread 1: 3 4 5 | thread 2: 6 7
 //! ```
 //!
-//! A thread takes the chunks of its own share from the front. When the share is empty it steals
+//! A thread takes the chunks of its share from the front. When the share is empty it steals
 //! from the back of the others' (work stealing without a deque: a share is one atomic word, its
 //! first chunk and its end). The same chunk goes to the same thread, step after step, if that
 //! thread is awake: its data may still be in the core's cache.
@@ -68,7 +68,7 @@ pub struct Pool {
 #[derive(Clone, Copy)]
 struct PoolJob {
     run: &'static (dyn Fn(usize) + Sync),
-    /// The number of threads with a share of their own.
+    /// The number of threads that have a share.
     shares: usize,
 }
 

@@ -122,8 +122,8 @@ impl ProductTask {
         let columns = |parts: usize| n.div_ceil(parts).next_multiple_of(16).min(n).max(1);
         // Every tile packs its rows and columns: the fewer in all, the better.
         let packed = |&[r, c]: &[usize; 2]| m.div_ceil(r) * n.div_ceil(c) * (r + c);
-        let cuts = (1..=wanted).map(|i| [rows(i), columns(wanted.div_ceil(i))]);
-        cuts.rev().min_by_key(packed).unwrap_or([m, n])
+        let tilings = (1..=wanted).map(|i| [rows(i), columns(wanted.div_ceil(i))]);
+        tilings.rev().min_by_key(packed).unwrap_or([m, n])
     }
 
     /// Returns true if the product has few columns and the left operand has contiguous columns.
@@ -278,15 +278,15 @@ impl ProductTask {
             .max(MATMUL_NARROW_COLUMNS)
             .min(rows);
         let mut scratch = Scratch::new(block * columns * size_of::<T>());
-        let turned = scratch.address().0.cast::<T>();
+        let transposed = scratch.address().0.cast::<T>();
         for first in (0..rows).step_by(block) {
             let some = block.min(rows - first);
             // SAFETY: as above; the scratch memory has room for a block.
             unsafe {
-                let columnwise = StridedMatrix { at: turned, steps: [1, some as isize] };
+                let columnwise = StridedMatrix { at: transposed, steps: [1, some as isize] };
                 matmul([some, columns, k], columnwise, left.below(first), right, false, factor);
                 for (i, j) in (0..some).flat_map(|i| (0..columns).map(move |j| (i, j))) {
-                    *to.below(first + i).at.add(j) = *turned.add(j * some + i);
+                    *to.below(first + i).at.add(j) = *transposed.add(j * some + i);
                 }
             }
         }
@@ -343,13 +343,13 @@ impl ProductTask {
     }
 
     /// Packs a column-strided right operand once when several tiles would share it and many rows
-    /// use it. With more columns than depth, most tiles have columns of their own.
+    /// use it. With more columns than depth, most tiles have different columns.
     fn choose_packing(&mut self) {
         let [m, n, k] = self.sizes;
         let is_real = matches!(self.dtype, DType::F32 | DType::F64);
-        let lies_apart = self.right[0] == 1 && self.right[1] != 1;
+        let is_strided = self.right[0] == 1 && self.right[1] != 1;
         if is_real
-            && lies_apart
+            && is_strided
             && self.batch.is_empty()
             && m >= MATMUL_MIN_TILE_ROWS
             && n >= MATMUL_NARROW_COLUMNS

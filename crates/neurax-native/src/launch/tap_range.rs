@@ -125,8 +125,8 @@ mod tests {
 
     /// Returns the element under a tap of a window by the definition of the op.
     fn element(s: &Slide, window: usize, tap: usize, n: usize) -> Option<usize> {
-        let place = (window * s.stride + tap * s.window_dilation) as i64 - s.low;
-        let at = usize::try_from(place).ok()?;
+        let element = (window * s.stride + tap * s.window_dilation) as i64 - s.low;
+        let at = usize::try_from(element).ok()?;
         (at.is_multiple_of(s.base_dilation) && at / s.base_dilation < n)
             .then_some(at / s.base_dilation)
     }

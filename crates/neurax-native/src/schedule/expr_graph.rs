@@ -147,7 +147,7 @@ impl<'a> ExprGraph<'a> {
 
     /// Returns the counter of each unsplit axis.
     fn counters(&self) -> AffineIndex {
-        let joined = |loops: &Vec<usize>| {
+        let counter = |loops: &Vec<usize>| {
             let mut a = AffineOffset::constant(self.loops(), 0);
             let mut step = 1;
             for &l in loops.iter().rev() {
@@ -156,7 +156,7 @@ impl<'a> ExprGraph<'a> {
             }
             a
         };
-        self.axes.iter().map(joined).collect()
+        self.axes.iter().map(counter).collect()
     }
 
     /// Returns the counters of the axes that are not reduced.
@@ -252,11 +252,10 @@ impl<'a> ExprGraph<'a> {
         match &at.index {
             Some(i) => Ok(i.clone()),
             None => {
-                index_of(self.analysis.shape(v), &at.offset, &self.space.sizes).map_err(|cut| {
-                    match cut {
-                        ReshapeError::Split(l, n) => BuildError::SplitLoop(l, n),
-                        ReshapeError::Never => BuildError::NotFused(NotFused::Materialize(v)),
-                    }
+                index_of(self.analysis.shape(v), &at.offset, &self.space.sizes).map_err(|e| match e
+                {
+                    ReshapeError::Split(l, n) => BuildError::SplitLoop(l, n),
+                    ReshapeError::Never => BuildError::NotFused(NotFused::Materialize(v)),
                 })
             }
         }

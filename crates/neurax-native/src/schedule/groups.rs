@@ -30,7 +30,7 @@ pub struct Group<'a> {
 pub enum GroupKind<'a> {
     /// A kernel over an iteration space.
     Kernel(Rc<FusedLoop<'a>>),
-    /// An equation of its own: a library op, control flow or a fallback. A product or convolution
+    /// A single equation: a library op, control flow or a fallback. A product or convolution
     /// may have an epilogue.
     Equation(usize, Option<Rc<FusedLoop<'a>>>),
     /// A copy from the first buffer to the second, unless both share memory.

@@ -349,8 +349,8 @@ impl StageBuilder<'_, '_> {
     /// Returns the value of the accumulator of output `o`, which an earlier stage finished.
     fn accumulator(&mut self, o: usize, ty: DType) -> Result<InstId> {
         let found = self.kernel.accumulators.get(&o).copied();
-        let (stage, fold) = found.or_bug(format!("output {o} has no accumulator yet"))?;
-        Ok(self.put(InstKind::Source(InstSource::Accumulator { stage, fold }), ty))
+        let (stage, accumulator) = found.or_bug(format!("output {o} has no accumulator yet"))?;
+        Ok(self.put(InstKind::Source(InstSource::Accumulator { stage, accumulator }), ty))
     }
 
     /// Converts an offset in elements to bytes.

@@ -18,21 +18,21 @@ use std::{
 struct ValueNames<'g> {
     graph: &'g Graph,
     /// The equation that produces each value.
-    made: Vec<Option<usize>>,
+    producer: Vec<Option<usize>>,
 }
 
 impl ValueNames<'_> {
     fn new(graph: &Graph) -> ValueNames<'_> {
-        let mut made = vec![None; graph.types().len()];
+        let mut producer = vec![None; graph.types().len()];
         for (i, e) in graph.eqns().iter().enumerate() {
-            e.outputs.iter().for_each(|v| made[v.index()] = Some(i));
+            e.outputs.iter().for_each(|v| producer[v.index()] = Some(i));
         }
-        ValueNames { graph, made }
+        ValueNames { graph, producer }
     }
 
     /// Returns the name of a value, e.g. `%7 (add, at src/main.rs:3:5)`.
     fn value(&self, v: Value) -> String {
-        match self.made[v.index()] {
+        match self.producer[v.index()] {
             Some(i) => format!("%{} ({})", v.0, step(self.graph, i)),
             None => format!("%{} (an input)", v.0),
         }
@@ -78,8 +78,8 @@ impl ValueNames<'_> {
 fn step(graph: &Graph, eqn: usize) -> String {
     let e = &graph.eqns()[eqn];
     // An error prints the same of an equation, after its message.
-    let told = Error::new(e.op.name(), "").at_origin(&e.at).to_string();
-    told.replacen(": ", "", 1)
+    let text = Error::new(e.op.name(), "").at_origin(&e.at).to_string();
+    text.replacen(": ", "", 1)
 }
 
 /// Returns the error that no schedule was found, at the line of the equation that caused it.

@@ -1,4 +1,4 @@
-//! The bodies of loops and branches, which are compiled as programs of their own.
+//! The bodies of loops and branches, which are compiled as separate programs.
 
 use super::{check, check_plan, compiled};
 use expect_test::expect;

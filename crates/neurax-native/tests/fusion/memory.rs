@@ -170,7 +170,7 @@ fn a_stage_writes_its_result_over_an_operand_that_dies() {
     );
 }
 
-/// The product is read after the map that could overwrite it: it has a buffer of its own.
+/// The product is read after the map that could overwrite it: it has a separate buffer.
 #[test]
 fn an_operand_that_is_read_later_is_not_overwritten() {
     check_plan(

@@ -151,7 +151,7 @@ fn a_scalar_reduction_takes_map_and_result() {
     .has_block(0);
 }
 
-/// A map with a result of its own shares the loop of the reduction.
+/// A map with a separate result shares the loop of the reduction.
 #[test]
 fn a_map_that_is_a_result_and_reduced_is_written_by_the_reduction() {
     check(

@@ -15,16 +15,16 @@ use table::{PAIRS, REFERENCE, ROWS, corners, off_f32, off_f64, pairs, points, sa
 /// The bits of every value, for each input.
 struct Emulator {
     values: Vec<(Vec<u64>, DType)>,
-    places: usize,
+    count: usize,
 }
 
 impl Emulator {
     fn new(inputs: Vec<Vec<u64>>, ty: DType) -> Emulator {
-        Emulator { places: inputs[0].len(), values: inputs.into_iter().map(|x| (x, ty)).collect() }
+        Emulator { count: inputs[0].len(), values: inputs.into_iter().map(|x| (x, ty)).collect() }
     }
 
     fn map<const N: usize>(&self, xs: [InstId; N], f: impl Fn([u64; N]) -> u64) -> Vec<u64> {
-        (0..self.places).map(|i| f(xs.map(|x| self.values[x as usize].0[i]))).collect()
+        (0..self.count).map(|i| f(xs.map(|x| self.values[x as usize].0[i]))).collect()
     }
 
     /// Applies a function of floats.
@@ -89,7 +89,7 @@ impl ExprBuilder for Emulator {
 
     fn put(&mut self, op: InstKind<()>, ty: DType) -> InstId {
         let value = match op {
-            InstKind::Const(bits) => vec![bits; self.places],
+            InstKind::Const(bits) => vec![bits; self.count],
             InstKind::Bitcast(x) => self.map([x], |[x]| x),
             InstKind::Unary(f, x) => self.floats([x], |[x]| match f {
                 Unary::Neg => -x,

@@ -117,8 +117,8 @@ fn round_away<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     let size = m.unary_inst(Unary::Abs, x);
     let down = m.unary_inst(Unary::Floor, size);
     let (half, one) = (m.like(x, 0.5), m.like(x, 1.0));
-    let cut = m.sub(size, down);
-    let (far, up) = (m.compare(Direction::Ge, cut, half), m.add(down, one));
+    let fraction = m.sub(size, down);
+    let (far, up) = (m.compare(Direction::Ge, fraction, half), m.add(down, one));
     let y = m.select(far, up, down);
     parts::copy_sign(m, y, x)
 }

@@ -109,7 +109,7 @@ fn log2_ends<M: ExprBuilder>(m: &mut M, size: InstId, log: InstId) -> InstId {
     m.select(is_zero, minus, log)
 }
 
-/// Turns `z = |x|^y` into `x^y`: odd powers keep the sign of `x`, fractional powers of negative
+/// Converts `z = |x|^y` into `x^y`: odd powers keep the sign of `x`, fractional powers of negative
 /// numbers are NaN, and `x^0` and `1^y` are 1.
 fn signs<M: ExprBuilder>(m: &mut M, z: InstId, x: InstId, y: InstId) -> InstId {
     let (zero, one, half, nan) =
@@ -120,8 +120,8 @@ fn signs<M: ExprBuilder>(m: &mut M, z: InstId, x: InstId, y: InstId) -> InstId {
     let y_half = m.mul(y, half);
     let down = m.unary_inst(Unary::Floor, y_half);
     let is_odd = m.compare(Direction::Ne, down, y_half);
-    let turned = copy_sign(m, z, x);
-    let odd = m.select(is_odd, turned, z);
+    let signed = copy_sign(m, z, x);
+    let odd = m.select(is_odd, signed, z);
     // Neither a fraction of a finite negative number (that of minus infinity is a positive end).
     let minus_inf = m.unary_inst(Unary::Neg, inf);
     let (below, above) =

@@ -177,7 +177,7 @@ impl Im2col {
             // SAFETY: as promised by the caller.
             unsafe {
                 match self.plane(inner, runs, which) {
-                    Some(place) => plane.copy(x.wrapping_offset(place), from..from + len, to),
+                    Some(offset) => plane.copy(x.wrapping_offset(offset), from..from + len, to),
                     None => to.write_bytes(0, len),
                 }
                 to = to.add(len);
@@ -188,13 +188,13 @@ impl Im2col {
 
     /// Returns the offset of plane `which` of the inner side, or `None` if it is padding.
     fn plane(&self, inner: &Im2colSide, runs: &[&TapRange], which: usize) -> Option<isize> {
-        let (mut rest, mut place) = (which, 0);
+        let (mut rest, mut offset) = (which, 0);
         for axis in (0..runs.len() - 2).rev() {
             let n = inner.sizes[axis];
-            place += runs[axis].at(rest % n)? as isize * self.strides[axis];
+            offset += runs[axis].at(rest % n)? as isize * self.strides[axis];
             rest /= n;
         }
-        Some(place + rest as isize * inner.step)
+        Some(offset + rest as isize * inner.step)
     }
 }
 
@@ -236,12 +236,12 @@ impl PatchPlane<'_> {
             if from >= end {
                 return to.write_bytes(0, range.len());
             }
-            let place = rows.element as isize * self.strides[0]
+            let offset = rows.element as isize * self.strides[0]
                 + line.element as isize * self.strides[1]
                 + (from - first) as isize;
             let start = from - range.start;
             to.write_bytes(0, start);
-            to.add(start).copy_from_nonoverlapping(x.wrapping_offset(place), end - from);
+            to.add(start).copy_from_nonoverlapping(x.wrapping_offset(offset), end - from);
             to.add(end - range.start).write_bytes(0, range.end - end);
             // The elements between the end of a line and the start of the next are not under the
             // window. Column by column, since there are only one or two.

@@ -108,24 +108,24 @@ fn order(d: DType) -> KeyOrder {
 }
 
 impl KeyColumn {
-    /// Appends the number at each of `places` in the row to its record.
+    /// Appends the number at each index of `permutation` in the row to its record.
     ///
     /// # Safety
-    /// The row begins at `row` and has an element, `stride` elements apart, for each place.
+    /// The row begins at `row` and has an element, `stride` elements apart, for each index.
     pub unsafe fn append<R: Record>(
         &self,
         row: Address,
         stride: usize,
-        places: &[u32],
+        permutation: &[u32],
         records: &mut [R],
     ) {
         // SAFETY: as promised by the caller.
         unsafe {
             match self.bytes {
-                1 => self.append_as::<u8, R>(row, stride, places, records),
-                2 => self.append_as::<u16, R>(row, stride, places, records),
-                4 => self.append_as::<u32, R>(row, stride, places, records),
-                8 => self.append_as::<u64, R>(row, stride, places, records),
+                1 => self.append_as::<u8, R>(row, stride, permutation, records),
+                2 => self.append_as::<u16, R>(row, stride, permutation, records),
+                4 => self.append_as::<u32, R>(row, stride, permutation, records),
+                8 => self.append_as::<u64, R>(row, stride, permutation, records),
                 // empty: no dtype that `classify` calls sortable has numbers of another size.
                 _ => {}
             }
@@ -136,12 +136,12 @@ impl KeyColumn {
         &self,
         row: Address,
         stride: usize,
-        places: &[u32],
+        permutation: &[u32],
         records: &mut [R],
     ) {
         let (row, step, bits) =
             (row.0.cast::<U>().wrapping_add(self.part), stride * self.step, 8 * size_of::<U>());
-        for (r, &p) in records.iter_mut().zip(places) {
+        for (r, &p) in records.iter_mut().zip(permutation) {
             // SAFETY: as promised by the caller.
             let x: u64 = unsafe { *row.add(p as usize * step) }.into();
             *r = r.push(bits, self.order.ordered_bits(x, 1 << (bits - 1)));

@@ -44,10 +44,10 @@ struct SortArray {
     bytes: usize,
 }
 
-/// The scratch bytes of one element: a record, a spare element, its place.
+/// The scratch bytes of one element: a record, a spare element, its entry of the permutation.
 const RECORD: usize = size_of::<u128>();
 const ELEMENT: usize = 16;
-const PLACE: usize = size_of::<u32>();
+const INDEX: usize = size_of::<u32>();
 
 impl SortTask {
     /// Creates the task of equation `e`.
@@ -90,7 +90,7 @@ impl SortTask {
         let each = self.rows.div_ceil(self.chunks);
         let run = |part: usize| {
             let rows = (part * each).min(self.rows)..((part + 1) * each).min(self.rows);
-            // SAFETY: as promised by the caller; chunks have rows of their own.
+            // SAFETY: as promised by the caller; chunks have different rows.
             unsafe { self.range(slots, rows) }
         };
         if self.chunks == 1 { run(0) } else { pool.run(self.chunks, &run) }
@@ -98,44 +98,50 @@ impl SortTask {
 
     unsafe fn range(&self, slots: &[Address], rows: Range<usize>) {
         let n = self.n;
-        let mut own = Scratch::new(n * (RECORD + ELEMENT + PLACE));
+        let mut own = Scratch::new(n * (RECORD + ELEMENT + INDEX));
         let records = own.address();
         let spare = records.plus((n * RECORD) as isize);
-        let places = spare.plus((n * ELEMENT) as isize).0.cast::<u32>();
+        let permutation = spare.plus((n * ELEMENT) as isize).0.cast::<u32>();
         for row in rows {
             let first = row / self.stride * self.stride * n + row % self.stride;
             // SAFETY: the scratch memory has room for all of them; as promised by the caller.
             unsafe {
-                (0..n).for_each(|i| places.add(i).write(i as u32));
-                let places = std::slice::from_raw_parts_mut(places, n);
-                self.order(slots, first, records, places);
-                self.arrays.iter().for_each(|a| self.reorder(a, slots, first, spare, places));
+                (0..n).for_each(|i| permutation.add(i).write(i as u32));
+                let permutation = std::slice::from_raw_parts_mut(permutation, n);
+                self.order(slots, first, records, permutation);
+                self.arrays.iter().for_each(|a| self.reorder(a, slots, first, spare, permutation));
             }
         }
     }
 
-    /// Sorts the places of the row that begins at element `first`.
-    unsafe fn order(&self, slots: &[Address], first: usize, records: Address, places: &mut [u32]) {
+    /// Computes the permutation that sorts the row that begins at element `first`.
+    unsafe fn order(
+        &self,
+        slots: &[Address],
+        first: usize,
+        records: Address,
+        permutation: &mut [u32],
+    ) {
         for pass in &self.passes {
             // SAFETY: as promised by the caller: there is room for records of any size.
             unsafe {
                 if keys::bits(pass) <= u64::KEYS {
-                    self.pass::<u64>(pass, slots, first, records.0.cast(), places);
+                    self.pass::<u64>(pass, slots, first, records.0.cast(), permutation);
                 } else {
-                    self.pass::<u128>(pass, slots, first, records.0.cast(), places);
+                    self.pass::<u128>(pass, slots, first, records.0.cast(), permutation);
                 }
             }
         }
     }
 
-    /// Sorts `places` by the keys of one pass. The sort is stable.
+    /// Sorts `permutation` by the keys of one pass. The sort is stable.
     unsafe fn pass<R: Record>(
         &self,
         pass: &[KeyColumn],
         slots: &[Address],
         first: usize,
         records: *mut R,
-        places: &mut [u32],
+        permutation: &mut [u32],
     ) {
         // SAFETY: as promised by the caller.
         let records = unsafe {
@@ -145,52 +151,60 @@ impl SortTask {
         for c in pass {
             let row = slots[self.arrays[c.operand].from].plus((first * c.step * c.bytes) as isize);
             // SAFETY: as promised by the caller.
-            unsafe { c.append(row, self.stride, places, records) }
+            unsafe { c.append(row, self.stride, permutation, records) }
         }
         records.iter_mut().enumerate().for_each(|(i, r)| *r = r.push(u32::BITS as usize, i as u64));
         records.sort_unstable();
-        // The sorted records index `places`: compose the permutations.
-        records
-            .iter_mut()
-            .for_each(|r| *r = R::EMPTY.push(u32::BITS as usize, places[r.row_index()] as u64));
-        places.iter_mut().zip(records).for_each(|(p, r)| *p = r.row_index() as u32);
+        // The sorted records index `permutation`: compose the permutations.
+        records.iter_mut().for_each(|r| {
+            *r = R::EMPTY.push(u32::BITS as usize, permutation[r.row_index()] as u64)
+        });
+        permutation.iter_mut().zip(records).for_each(|(p, r)| *p = r.row_index() as u32);
     }
 
-    /// Writes a row of an array in the order of `places`, through `spare` if it is sorted in place.
+    /// Writes a row of an array in the order of `permutation`, through `spare` if it is sorted in
+    /// place.
     unsafe fn reorder(
         &self,
         a: &SortArray,
         slots: &[Address],
         first: usize,
         spare: Address,
-        places: &[u32],
+        permutation: &[u32],
     ) {
         let row = |b: BufferId| slots[b].plus((first * a.bytes) as isize);
         let (from, to) = (row(a.from), row(a.to));
         // SAFETY: as promised by the caller.
         unsafe {
             match a.bytes {
-                1 => self.moved::<u8>(from, to, spare, places),
-                2 => self.moved::<u16>(from, to, spare, places),
-                4 => self.moved::<u32>(from, to, spare, places),
-                8 => self.moved::<u64>(from, to, spare, places),
-                16 => self.moved::<[u64; 2]>(from, to, spare, places),
+                1 => self.moved::<u8>(from, to, spare, permutation),
+                2 => self.moved::<u16>(from, to, spare, permutation),
+                4 => self.moved::<u32>(from, to, spare, permutation),
+                8 => self.moved::<u64>(from, to, spare, permutation),
+                16 => self.moved::<[u64; 2]>(from, to, spare, permutation),
                 // empty: no dtype that `classify` calls sortable has another size.
                 _ => {}
             }
         }
     }
 
-    unsafe fn moved<T: Copy>(&self, from: Address, to: Address, spare: Address, places: &[u32]) {
+    unsafe fn moved<T: Copy>(
+        &self,
+        from: Address,
+        to: Address,
+        spare: Address,
+        permutation: &[u32],
+    ) {
         let (mut source, mut step, to, spare) =
             (from.0.cast::<T>().cast_const(), self.stride, to.0.cast::<T>(), spare.0.cast::<T>());
-        // SAFETY: places are those of a row, which lies in both arrays; as promised by the caller.
+        // SAFETY: the indices of the permutation are those of a row, which lies in both arrays; as
+        // promised by the caller.
         unsafe {
             if source == to {
                 (0..self.n).for_each(|i| *spare.add(i) = *source.add(i * step));
                 (source, step) = (spare, 1);
             }
-            places
+            permutation
                 .iter()
                 .enumerate()
                 .for_each(|(i, &p)| *to.add(i * self.stride) = *source.add(p as usize * step));

@@ -212,19 +212,19 @@ pub unsafe fn select<T: WindowElement, const MAX: bool>(
     x: *const T,
     base: usize,
     best: *mut T,
-    places: *mut u32,
+    indices: *mut u32,
 ) {
     // SAFETY: as promised by the caller.
-    let (x, best, places) =
-        unsafe { (x.add(base + run.element), best.add(run.first), places.add(run.first)) };
+    let (x, best, indices) =
+        unsafe { (x.add(base + run.element), best.add(run.first), indices.add(run.first)) };
     let base = (base + run.element) as u32;
     along(run, |i, j| {
         // SAFETY: as promised by the caller.
         unsafe {
-            let (new, old, place) = (*x.add(j), *best.add(i), *places.add(i));
-            let wins = (place == NO_INDEX) | new.beats::<MAX>(old);
+            let (new, old, index) = (*x.add(j), *best.add(i), *indices.add(i));
+            let wins = (index == NO_INDEX) | new.beats::<MAX>(old);
             *best.add(i) = if wins { new } else { old };
-            *places.add(i) = if wins { base + j as u32 } else { place };
+            *indices.add(i) = if wins { base + j as u32 } else { index };
         }
     });
 }

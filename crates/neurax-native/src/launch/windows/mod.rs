@@ -230,16 +230,16 @@ impl WindowsTask {
     }
 
     /// Appends to `out` the offsets under row `row` of the `rows` rows of the axes from `axis` on.
-    fn descend(&self, axis: usize, row: usize, rows: usize, place: usize, out: &mut RowOffsets) {
+    fn descend(&self, axis: usize, row: usize, rows: usize, offset: usize, out: &mut RowOffsets) {
         if axis + 1 == self.axes.len() {
-            return out.push(place);
+            return out.push(offset);
         }
         let a = &self.axes[axis];
         // The last of these axes is the usual case, and divisions would take longer than the row.
         let inner = if axis + 2 == self.axes.len() { 1 } else { rows / a.windows };
         let (window, rest) = if inner == 1 { (row, 0) } else { (row / inner, row % inner) };
         for e in a.taps.iter().filter_map(|tap| tap.at(window)) {
-            self.descend(axis + 1, rest, inner, place + e * a.stride, out);
+            self.descend(axis + 1, rest, inner, offset + e * a.stride, out);
         }
     }
 
@@ -266,11 +266,11 @@ impl WindowsTask {
             unsafe {
                 let (x, to) = (x.add(block * self.sizes[0]), to.add(row * n));
                 if let Some(pair) = self.pair(under) {
-                    return combine_pairs(pair.map(|place| x.add(place)), to, n);
+                    return combine_pairs(pair.map(|offset| x.add(offset)), to, n);
                 }
                 (0..n).for_each(|i| *to.add(i) = start);
-                under.iter().for_each(|&place| {
-                    self.last().taps.iter().for_each(|run| combine(run, x.add(place), to))
+                under.iter().for_each(|&offset| {
+                    self.last().taps.iter().for_each(|run| combine(run, x.add(offset), to))
                 });
             }
         });
@@ -278,25 +278,25 @@ impl WindowsTask {
 
     /// Finds the indices in the block of the best elements under a row of windows, which has the
     /// rows `under` under it.
-    unsafe fn places<T: WindowElement, const MAX: bool>(
+    unsafe fn indices<T: WindowElement, const MAX: bool>(
         &self,
         x: Address,
         under: &[usize],
         best: Address,
-        places: *mut u32,
+        indices: *mut u32,
     ) {
         let (x, best, n) = (x.0.cast::<T>().cast_const(), best.0.cast::<T>(), self.last().windows);
         // SAFETY: as promised by the caller.
         unsafe {
             if let Some(pair) = self.pair(under) {
-                return select_pairs::<T, MAX>(x, pair, places, n);
+                return select_pairs::<T, MAX>(x, pair, indices, n);
             }
-            (0..n).for_each(|i| (*best.add(i), *places.add(i)) = (T::ZERO, NO_INDEX));
-            under.iter().for_each(|&place| {
+            (0..n).for_each(|i| (*best.add(i), *indices.add(i)) = (T::ZERO, NO_INDEX));
+            under.iter().for_each(|&offset| {
                 self.last()
                     .taps
                     .iter()
-                    .for_each(|run| select::<T, MAX>(run, x, place, best, places))
+                    .for_each(|run| select::<T, MAX>(run, x, offset, best, indices))
             });
         }
     }
@@ -315,16 +315,16 @@ impl WindowsTask {
         // Elements of 8 bytes at most, then indices.
         let mut own = Scratch::new(n * 12);
         let best = own.address();
-        let places: *mut u32 = best.plus(n as isize * 8).0.cast();
+        let indices: *mut u32 = best.plus(n as isize * 8).0.cast();
         let is_max = kind == ArgKind::Max;
         let find = typed!(self.x.ty, T => {
-            if is_max { Self::places::<T, true> } else { Self::places::<T, false> }
+            if is_max { Self::indices::<T, true> } else { Self::indices::<T, false> }
         });
         self.each(range, |row, block, under| {
             // SAFETY: as promised by the caller.
             unsafe {
-                find(self, x.plus(block as isize * bytes), under, best, places);
-                f(row, block, std::slice::from_raw_parts(places, n));
+                find(self, x.plus(block as isize * bytes), under, best, indices);
+                f(row, block, std::slice::from_raw_parts(indices, n));
             }
         });
     }
@@ -341,10 +341,10 @@ impl WindowsTask {
     ) {
         // SAFETY: as promised by the caller; indices lie in the block.
         unsafe {
-            typed!(self.source.ty, S => self.each_best(kind, x, range, &mut |row, block, places| {
+            typed!(self.source.ty, S => self.each_best(kind, x, range, &mut |row, block, indices| {
                 let from = source.0.cast::<S>().add(block * self.sizes[0]);
-                let to = to.0.cast::<S>().add(row * places.len());
-                for (i, &p) in places.iter().enumerate() {
+                let to = to.0.cast::<S>().add(row * indices.len());
+                for (i, &p) in indices.iter().enumerate() {
                     *to.add(i) = if p == NO_INDEX { S::ZERO } else { *from.add(p as usize) };
                 }
             }));
@@ -370,13 +370,13 @@ impl WindowsTask {
                     let size = self.sizes[0];
                     to.add(blocks.start * size).write_bytes(0, blocks.len() * size);
                 }
-                self.each_best(kind, x, rows, &mut |row, block, places| {
+                self.each_best(kind, x, rows, &mut |row, block, indices| {
                     let to = to.add(block * self.sizes[0]);
                     if row == block * self.rows() {
                         to.write_bytes(0, self.sizes[0]);
                     }
-                    let from = source.0.cast::<S>().add(row * places.len());
-                    for (i, &p) in places.iter().enumerate().filter(|(_, p)| **p != NO_INDEX) {
+                    let from = source.0.cast::<S>().add(row * indices.len());
+                    for (i, &p) in indices.iter().enumerate().filter(|(_, p)| **p != NO_INDEX) {
                         let (to, x) = (to.add(p as usize), *from.add(i));
                         *to = if is_bool {
                             S::combine(ReduceKind::Or, *to, x)

@@ -25,7 +25,7 @@ pub unsafe fn combine_pairs<T: WindowElement, const KIND: usize>(
     unsafe { in_chunks(&CombinedRow::<T, KIND> { rows, to }, n) }
 }
 
-/// Writes the indices of the best elements of `n` squares to `places`. The two rows begin at the
+/// Writes the indices of the best elements of `n` squares to `indices`. The two rows begin at the
 /// indices `from`.
 ///
 /// # Safety
@@ -33,11 +33,11 @@ pub unsafe fn combine_pairs<T: WindowElement, const KIND: usize>(
 pub unsafe fn select_pairs<T: WindowElement, const MAX: bool>(
     x: *const T,
     from: [usize; 2],
-    places: *mut u32,
+    indices: *mut u32,
     n: usize,
 ) {
     // SAFETY: as promised by the caller.
-    unsafe { in_chunks(&SelectedRow::<T, MAX> { x, from, places }, n) }
+    unsafe { in_chunks(&SelectedRow::<T, MAX> { x, from, indices }, n) }
 }
 
 /// A loop body that computes a row of results.
@@ -84,7 +84,7 @@ impl<T: WindowElement, const KIND: usize> RowKernel for CombinedRow<T, KIND> {
 struct SelectedRow<T, const MAX: bool> {
     x: *const T,
     from: [usize; 2],
-    places: *mut u32,
+    indices: *mut u32,
 }
 
 impl<T: WindowElement, const MAX: bool> RowKernel for SelectedRow<T, MAX> {
@@ -104,7 +104,7 @@ impl<T: WindowElement, const MAX: bool> RowKernel for SelectedRow<T, MAX> {
             y[i] = better(better(above, (b[i][0], second + j)), (b[i][1], second + j + 1)).1;
         }
         // SAFETY: as promised by the caller.
-        unsafe { self.places.add(at).cast::<[u32; N]>().write(y) }
+        unsafe { self.indices.add(at).cast::<[u32; N]>().write(y) }
     }
 }
 
