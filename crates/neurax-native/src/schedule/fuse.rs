@@ -137,8 +137,11 @@ impl<'a> Fuser<'a> {
         if outputs.len() > MAX_FUSED_OUTPUTS {
             return Err(NotFused::TooManyOutputs);
         }
-        if outputs.iter().any(|o| o.sink.is_dynamic() || matches!(o.sink, Sink::Fill(_))) {
+        if outputs.iter().any(|o| o.sink.is_dynamic()) {
             return Err(NotFused::DynamicWrite);
+        }
+        if outputs.iter().any(|o| matches!(o.sink, Sink::Fill(_))) {
+            return Err(NotFused::Fill);
         }
         if self.writes_columns(space, &outputs) {
             return Err(NotFused::ColumnWrite);

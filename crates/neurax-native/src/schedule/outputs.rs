@@ -163,8 +163,10 @@ pub enum NotFused {
     TooManyNodes,
     /// The kernel would have more than [`crate::tuning::MAX_FUSED_STAGES`] dependent reductions.
     TooManyStages,
-    /// One of the two writes at an offset that is found at run time, or fills a buffer.
+    /// One of the two writes at an offset that is found at run time.
     DynamicWrite,
+    /// One of the two fills a buffer, parts of which another step then writes.
+    Fill,
     /// A large array would be written along the columns of a reduction, a cache line for each few
     /// elements.
     ColumnWrite,

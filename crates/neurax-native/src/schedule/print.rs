@@ -58,6 +58,7 @@ impl ValueNames<'_> {
                 "the kernel would have more than {MAX_FUSED_STAGES} reductions after one another"
             ),
             NotFused::DynamicWrite => "one writes at an offset found at run time".into(),
+            NotFused::Fill => "one fills a buffer that another step writes parts of".into(),
             NotFused::ColumnWrite => {
                 "a large array would be written along the columns of a reduction".into()
             }
@@ -123,15 +124,20 @@ impl ScheduledGraph {
 
     /// Returns for pairs of steps the last reason why they were not fused.
     fn not_fused(&self) -> BTreeMap<(usize, usize), &Note> {
-        let mut writer = vec![None; self.buffers.len()];
+        let mut writers = vec![None; self.buffers.len()];
         for (i, s) in self.steps.iter().enumerate() {
-            s.uses().filter(|u| u.1).for_each(|(b, _)| writer[b] = Some(i));
+            let writes = s.uses().filter(|u| u.1);
+            writes.for_each(|(b, _)| writers[b] = Some((writers[b].map_or(i, |w: (_, _)| w.0), i)));
         }
+        // A fill is the first step that writes its buffer; an update comes after a copy.
+        let writer = |n: &Note, b: BufferId| {
+            writers[b].map(|(first, last)| if n.why == NotFused::Fill { first } else { last })
+        };
         // A value that only its own kernel reads is written by no step, but others of its group
         // are.
-        let step = |buffers: &[BufferId]| buffers.iter().find_map(|&b| writer[b]);
+        let step = |n: &Note, buffers: &[BufferId]| buffers.iter().find_map(|&b| writer(n, b));
         let pair = |n: &Note| {
-            let (i, j) = step(&n.first).zip(step(&n.second))?;
+            let (i, j) = step(n, &n.first).zip(step(n, &n.second))?;
             (i != j).then_some((i.min(j), i.max(j)))
         };
         self.notes.iter().filter_map(|n| Some((pair(n)?, n))).collect()

@@ -134,6 +134,37 @@ fn a_kernel_with_too_many_instructions() {
         .has_refusals(1);
 }
 
+/// The sum and the fill of the pad read the same scalar. The whole buffer is filled before the
+/// operand is written into it.
+#[test]
+fn a_step_that_fills_a_buffer_for_another_one() {
+    check(
+        "graph(%0: f32[30, 30], %1: f32[], %2: f32[32, 32]) {
+          %3: f32[32, 32] = broadcast_in_dim[shape=[32, 32], dims=[]](%1)
+          %4: f32[32, 32] = add(%3, %2)
+          %5: f32[32, 32] = pad[low=[1, 1], high=[1, 1], interior=[0, 0]](%0, %1)
+          return %4, %5
+        }",
+        expect![[r#"
+            b0: f32[30, 30] = %0 (an input)
+            b1: f32[] = %1 (an input)
+            b2: f32[32, 32] = %2 (an input)
+            b3: f32[32, 32] = %4 (add)
+            b4: f32[32, 32] = %5 (pad)
+            inputs b0, b1, b2; outputs b3, b4
+            step 0: kernel 0 reads b1, b2; writes b3; 1024 iterations, parallel
+            step 1: kernel 1 reads b1; writes b4; 1024 iterations, parallel
+            step 2: kernel 2 reads b0; writes b4; 30 iterations, parallel
+            step 0 and step 1 were not fused: one fills a buffer that another step writes
+                parts of
+              first: %4 (add)
+              second: %5 (pad)
+        "#]],
+    )
+    .has_steps(3)
+    .has_refusals(1);
+}
+
 /// Elements of a scatter are read, changed and written in order.
 #[test]
 fn a_step_that_writes_at_indices_found_at_run_time() {
