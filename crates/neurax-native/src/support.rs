@@ -1,6 +1,6 @@
 //! Questions about dtypes and ops that several stages ask: what has machine code, what is large.
 
-use crate::tuning::MATMUL_MIN_MULTIPLIES;
+use crate::tuning::{MATMUL_MIN_MULTIPLIES, MATMUL_MIN_SIDE, REAL_PRODUCTS_PER_COMPLEX};
 use neurax_ir::{DType, Type, op::DotGeneral};
 
 /// Returns true if machine code computes with the dtype.
@@ -42,9 +42,9 @@ pub fn is_large_product(op: &DotGeneral, x: &Type, y: &Type) -> bool {
     let [batch, m, n, k] = product_sizes(op, x, y);
     let multiplies = m.saturating_mul(n).saturating_mul(k);
     let is_worth_it = if op.dtype.is_complex() {
-        multiplies >= MATMUL_MIN_MULTIPLIES / 4
+        multiplies >= MATMUL_MIN_MULTIPLIES / REAL_PRODUCTS_PER_COMPLEX
     } else {
-        m > 2 && n > 2 && multiplies >= MATMUL_MIN_MULTIPLIES
+        m >= MATMUL_MIN_SIDE && n >= MATMUL_MIN_SIDE && multiplies >= MATMUL_MIN_MULTIPLIES
     };
     batch > 0 && is_worth_it
 }

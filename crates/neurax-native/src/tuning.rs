@@ -10,6 +10,33 @@ use std::time::Duration;
 /// Smaller products are sums of products, which fuse with their neighbours.
 pub const MATMUL_MIN_MULTIPLIES: usize = 16_384;
 
+/// The rows, and the columns, of a product from which it is worth the matrix kernel: one or two are
+/// few for a kernel that works on blocks of both. Not measured.
+pub const MATMUL_MIN_SIDE: usize = 3;
+
+/// The real products of a complex one.
+pub const REAL_PRODUCTS_PER_COMPLEX: usize = 4;
+
+/// The cost of an op for one element, in instructions: an addition, a comparison. The costs below
+/// are estimates of how many of these an op takes the time of. Not measured one by one.
+pub const CHEAP_COST: usize = 1;
+
+/// The cost of an integer multiplication, which has no vector instruction for 8-byte lanes on most
+/// CPUs.
+pub const INTEGER_MULTIPLY_COST: usize = 2;
+
+/// The cost of a load at an offset that is found at run time, with the clamp of the offset.
+pub const FETCH_COST: usize = 3;
+
+/// The cost of a division or a root.
+pub const DIVISION_COST: usize = 4;
+
+/// The cost of a short polynomial: exponentials, logarithms, hyperbolic tangents.
+pub const SHORT_FUNCTION_COST: usize = 12;
+
+/// The cost of a long polynomial or of a call for each lane: all other functions.
+pub const LONG_FUNCTION_COST: usize = 30;
+
 /// The instructions of a value that is inlined into more than one reader, at most.
 pub const INLINE_MAX_COST: usize = 6;
 
@@ -28,6 +55,10 @@ pub const MAX_FUSED_NODES: usize = 600;
 
 /// The most reductions that depend on one another in a fused kernel.
 pub const MAX_FUSED_STAGES: usize = 3;
+
+/// The nodes that the expression graph of a kernel has room for at first: few have more. A larger
+/// one grows. Not measured.
+pub const USUAL_NODES: usize = 28;
 
 /// The bytes of a value that is written along the columns of a reduction, at most. A larger one
 /// would touch a cache line for every few elements.
@@ -49,6 +80,28 @@ pub const LONG_LOOP: usize = 16;
 /// The instructions that gather a vector from strided elements, or scatter it to them.
 pub const GATHER_COST: usize = 2 * LANES_PER_VECTOR;
 
+/// The score of a loop for each contiguous load, if it is vectorized: one vector load. The loop
+/// with the highest sum of scores is vectorized. The scores rank accesses, and have no unit; they
+/// were not measured one by one.
+pub const CONTIGUOUS_LOAD_SCORE: isize = 2;
+
+/// The score of a loop for each contiguous store: strided stores cost more than strided loads.
+pub const CONTIGUOUS_STORE_SCORE: isize = 4;
+
+/// The score of a loop for each access that it does not move, and for each use of its counter: one
+/// instruction for all lanes.
+pub const UNIFORM_ACCESS_SCORE: isize = 1;
+
+/// The score of a loop for each strided load: a scalar load for every lane.
+pub const STRIDED_LOAD_SCORE: isize = -3;
+
+/// The score of a loop for each strided store: a scalar store for every lane.
+pub const STRIDED_STORE_SCORE: isize = -5;
+
+/// The score of a loop with fewer than [`LANES_PER_VECTOR`] iterations, which runs in scalars:
+/// worse than three contiguous loads.
+pub const SHORT_LOOP_SCORE: isize = -6;
+
 /// The taps of a kernel from which a separate block for every feature pays, if features and taps
 /// have no common stride.
 pub const CONV_MIN_TAPS_PER_FEATURE: usize = 64;
@@ -68,6 +121,16 @@ pub const SPLIT_REDUCTION_MIN_PER_PART: usize = 8;
 
 // Code generation.
 
+/// The vectors of each value in an unrolled loop, by the instructions of its longest body: up to
+/// the first number of instructions, the loop is unrolled by the second. Copies of a short body
+/// hide the latencies of its instructions; copies of a long one need more registers than there are.
+/// Not measured one by one.
+pub const UNROLL_FACTORS: [(usize, usize); 2] = [(16, 4), (60, 2)];
+
+/// The vectors of each value in the loop over the columns of a small product, up to this many
+/// instructions: they share the load of the row's element. Not measured by itself.
+pub const UNROLL_SMALL_PRODUCT: (usize, usize) = (8, 8);
+
 /// The most instructions around inner loops after unrolling: more values do not fit into registers,
 /// and would be spilled.
 pub const MAX_UNROLLED_INSTS: usize = 120;
@@ -83,6 +146,10 @@ pub const MAX_CACHED_KERNELS: usize = 4096;
 
 /// The most threads of one pool. A guard against a mistyped `NEURAX_THREADS`.
 pub const MAX_THREADS: usize = 1024;
+
+/// The polls of an idle thread between two readings of the clock, which cost more than a poll. Not
+/// measured.
+pub const POLLS_PER_CLOCK_READ: usize = 64;
 
 /// The time for which an idle thread of the pool spins before it sleeps. The next step of a
 /// program usually comes sooner, and finds the thread awake.
@@ -100,6 +167,11 @@ pub const PARALLEL_GRAIN_KERNEL: usize = 60_000;
 
 /// The most chunks of a kernel's outermost loop: enough for threads to finish together.
 pub const KERNEL_MAX_CHUNKS: usize = 32;
+
+/// The iterations in which a kernel whose outermost loop is vectorized is divided into chunks: a
+/// multiple of the 32 elements of the largest unrolled step, so that only the last chunk has a
+/// remainder. Other loops are divided anywhere.
+pub const VECTOR_CHUNK_UNIT: usize = 64;
 
 /// The multiplications of one tile of a matrix product, at least: 3.5 µs at 150 GFLOP/s, the
 /// rate of one core; a call of the matrix kernel costs 1 to 2 µs.
@@ -152,6 +224,25 @@ pub const CONV_NARROW_COLUMNS: usize = 96;
 
 /// The most elements of a result that is computed as partial sums over the depth.
 pub const CONV_SPLIT_MAX_ELEMENTS: usize = 1 << 17;
+
+/// The ratio of depth to columns from which a convolution is computed as partial sums over the
+/// depth. Not measured by itself.
+pub const CONV_SPLIT_MIN_DEPTH_RATIO: usize = 4;
+
+/// The least depth of a block of a convolution that is computed as partial sums. Not measured.
+pub const CONV_SPLIT_MIN_BLOCK_DEPTH: usize = 16;
+
+/// The least depth of a block of patches: half of the matrix kernel's blocks, since blocks of whole
+/// batch members are worth a smaller depth. Not measured by itself.
+pub const CONV_MIN_BLOCK_DEPTH: usize = CONV_BLOCK_DEPTH / 2;
+
+/// The columns of a tile, at least, if a block of so few does not fit into [`CONV_BLOCK_BYTES`].
+/// Not measured.
+pub const CONV_MIN_TILE_COLUMNS: usize = 16;
+
+/// The columns of a tile are a multiple of this number: eight f32 fill a 32-byte vector. Not
+/// measured.
+pub const CONV_TILE_COLUMN_UNIT: usize = 8;
 
 /// The rows of a block below which plain loops are faster than the matrix kernel.
 pub const CONV_THIN_ROWS: usize = 3;

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     kernel::{InstKind, InstSource, Size, Stride, VectorAxis},
-    tuning::MAX_UNROLLED_INSTS,
+    tuning::{MAX_UNROLLED_INSTS, UNROLL_FACTORS, UNROLL_SMALL_PRODUCT},
 };
 use cranelift_codegen::{
     ir::{InstBuilder, Type, Value, condcodes::IntCC, types::I64},
@@ -119,13 +119,7 @@ impl KernelEmitter<'_, '_> {
         let is_product = self.k.vector_axis == VectorAxis::Outer
             && self.k.stages.len() <= 2
             && self.k.stages[0].accumulators.len() == 1;
-        let mut unroll = match longest {
-            _ if width == 1 => 1,
-            0..=8 if is_product => 8,
-            0..=16 => 4,
-            17..=60 => 2,
-            _ => 1,
-        };
+        let mut unroll = if width == 1 { 1 } else { unroll_factor(longest, is_product) };
         // Instructions around the loops are unrolled with them.
         while self.k.vector_axis == VectorAxis::Outer
             && unroll > 1
@@ -362,4 +356,11 @@ impl KernelEmitter<'_, '_> {
         });
         LaneValue::like(&accumulators, &out)
     }
+}
+
+/// Returns the unroll factor of a loop whose longest body has `insts` instructions.
+fn unroll_factor(insts: usize, is_product: bool) -> usize {
+    let product = is_product.then_some(UNROLL_SMALL_PRODUCT);
+    let mut factors = product.into_iter().chain(UNROLL_FACTORS);
+    factors.find(|&(most, _)| insts <= most).map_or(1, |(_, factor)| factor)
 }

@@ -8,7 +8,7 @@ use crate::{
     code::Code,
     kernel::VectorAxis,
     schedule::{BufferId, KernelCall},
-    tuning::{KERNEL_MAX_CHUNKS, PARALLEL_GRAIN_KERNEL},
+    tuning::{KERNEL_MAX_CHUNKS, PARALLEL_GRAIN_KERNEL, VECTOR_CHUNK_UNIT},
 };
 use std::sync::Arc;
 
@@ -33,9 +33,9 @@ pub struct KernelTask {
 impl KernelTask {
     /// Creates the task of the kernel call `n` with its machine code.
     pub fn new(n: &KernelCall, code: Arc<Code>) -> KernelTask {
-        let is_cut_in_lanes = n.kernel.outer.is_empty()
+        let is_vectorized = n.kernel.outer.is_empty()
             || (n.kernel.outer.len() == 1 && n.kernel.vector_axis == VectorAxis::Outer);
-        let unit = if is_cut_in_lanes { 64 } else { 1 };
+        let unit = if is_vectorized { VECTOR_CHUNK_UNIT } else { 1 };
         let work = n.count.saturating_mul(n.weight);
         let chunks = if n.parallel {
             (work / PARALLEL_GRAIN_KERNEL)

@@ -33,7 +33,7 @@
 )]
 
 use super::subnormal::with_flush_to_zero;
-use crate::tuning::{MAX_THREADS, SPIN_BEFORE_SLEEP};
+use crate::tuning::{MAX_THREADS, POLLS_PER_CLOCK_READ, SPIN_BEFORE_SLEEP};
 use std::{
     any::Any,
     ops::Range,
@@ -222,7 +222,7 @@ impl Pool {
     fn wait(&self, seen: usize) -> usize {
         let start = Instant::now();
         loop {
-            for _ in 0..64 {
+            for _ in 0..POLLS_PER_CLOCK_READ {
                 let now = self.epoch.load(Acquire);
                 if now != seen {
                     return now;

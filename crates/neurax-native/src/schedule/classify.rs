@@ -3,6 +3,10 @@
 use crate::{
     strided_view::StridedView,
     support::{has_machine_code, is_half, is_large_product, moved_as},
+    tuning::{
+        CHEAP_COST, DIVISION_COST, FETCH_COST, INTEGER_MULTIPLY_COST, LONG_FUNCTION_COST,
+        SHORT_FUNCTION_COST,
+    },
 };
 use neurax_ir::{
     DType, Eqn, Graph, Kind, Op,
@@ -161,20 +165,58 @@ pub fn cost(e: &Eqn, dtype: DType) -> usize {
             | U::Ceil
             | U::RoundEven
             | U::RoundAway
-            | U::IsFinite => 1,
-            U::Sqrt | U::Rsqrt => 4,
-            U::Exp | U::Tanh | U::Logistic | U::Log => 12,
-            _ => 30,
+            | U::IsFinite => CHEAP_COST,
+            U::Sqrt | U::Rsqrt => DIVISION_COST,
+            U::Exp | U::Tanh | U::Logistic | U::Log => SHORT_FUNCTION_COST,
+            U::Expm1
+            | U::Log1p
+            | U::Sin
+            | U::Cos
+            | U::Tan
+            | U::Asin
+            | U::Acos
+            | U::Atan
+            | U::Sinh
+            | U::Cosh
+            | U::Asinh
+            | U::Acosh
+            | U::Atanh
+            | U::Cbrt
+            | U::Erf
+            | U::Erfc
+            | U::ErfInv
+            | U::Lgamma
+            | U::Digamma
+            | U::BesselI0e
+            | U::BesselI1e
+            | U::PopulationCount
+            | U::CountLeadingZeros
+            | U::Real
+            | U::Imag
+            | U::Conj => LONG_FUNCTION_COST,
         },
         Op::Binary(f) => match f {
-            B::Div => 4,
-            B::Rem | B::Pow | B::Atan2 => 30,
-            B::Mul if dtype.kind() != Kind::Float => 2,
-            _ => 1,
+            B::Div => DIVISION_COST,
+            B::Rem | B::Pow | B::Atan2 => LONG_FUNCTION_COST,
+            B::Mul if dtype.kind() != Kind::Float => INTEGER_MULTIPLY_COST,
+            B::Add
+            | B::Sub
+            | B::Mul
+            | B::Max
+            | B::Min
+            | B::And
+            | B::Or
+            | B::Xor
+            | B::ShiftLeft
+            | B::ShiftRightArithmetic
+            | B::ShiftRightLogical
+            | B::Complex
+            | B::NextAfter
+            | B::Polygamma => CHEAP_COST,
         },
-        Op::Compare(_) | Op::Select(_) | Op::Clamp(_) => 1,
-        Op::Convert(_) => 1,
-        Op::Gather(_) | Op::DynamicSlice(_) => 3,
+        Op::Compare(_) | Op::Select(_) | Op::Clamp(_) | Op::Convert(_) => CHEAP_COST,
+        Op::Gather(_) | Op::DynamicSlice(_) => FETCH_COST,
+        // Data movement changes an offset only, and the results of all other ops are stored.
         _ => 0,
     }
 }

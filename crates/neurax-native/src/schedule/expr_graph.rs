@@ -19,7 +19,7 @@
 //! The *level* of a node is the number of reductions in front of it: nodes of level `n + 1` read
 //! accumulators of level `n`, and run in a later stage of the kernel.
 
-use crate::tuning::MAX_STRUCTURAL_INTEGER;
+use crate::tuning::{MAX_STRUCTURAL_INTEGER, USUAL_NODES};
 use crate::{
     affine::{AffineIndex, AffineOffset, ReshapeError, flat, index_of},
     kernel::{ExprBuilder, InstId, InstKind, computed_in, expand, first_bits},
@@ -50,9 +50,6 @@ pub struct ExprGraph<'a> {
     /// The outputs so far.
     pub outputs: Vec<LoweredOutput>,
 }
-
-/// The capacity that expression graphs start with: few have more nodes.
-const USUAL_NODES: usize = 28;
 
 /// Returns true if a constant is part of a kernel's structure. All others are parameters, so that
 /// another batch size, which a mean divides by, or another learning rate needs no new machine code.

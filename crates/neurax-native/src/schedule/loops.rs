@@ -17,7 +17,10 @@ use super::{
     expr_graph::ExprGraph,
     outputs::{ExprSource, Sink},
 };
-use crate::tuning::{GATHER_COST, LANES_PER_VECTOR, LONG_LOOP};
+use crate::tuning::{
+    CONTIGUOUS_LOAD_SCORE, CONTIGUOUS_STORE_SCORE, GATHER_COST, LANES_PER_VECTOR, LONG_LOOP,
+    SHORT_LOOP_SCORE, STRIDED_LOAD_SCORE, STRIDED_STORE_SCORE, UNIFORM_ACCESS_SCORE,
+};
 use crate::{
     affine::AffineOffset,
     kernel::{InstKind, VectorAxis},
@@ -144,13 +147,8 @@ fn pick_vector_axis(
     is_sequential: bool,
 ) -> Loops {
     let score = |&(n, l): &(usize, usize)| {
-        let one = |w: &Access| match w.offset.steps[l] {
-            1 => 2 + 2 * w.writes as isize,
-            0 => 1,
-            _ if w.is_index => 1,
-            _ => -3 - 2 * w.writes as isize,
-        };
-        accesses.iter().map(one).sum::<isize>() - if n < 4 { 6 } else { 0 }
+        let all = accesses.iter().map(|access| access_score(access, l)).sum::<isize>();
+        all + if n < LANES_PER_VECTOR { SHORT_LOOP_SCORE } else { 0 }
     };
     let cost = |l: &(usize, usize)| lanes_cost(body, accesses, *l);
     let best =
@@ -184,6 +182,18 @@ fn pick_vector_axis(
         outer,
         vector_axis,
         parallel: !is_sequential,
+    }
+}
+
+/// Returns how well an access suits a vectorized loop `l`.
+fn access_score(access: &Access, l: usize) -> isize {
+    match (access.offset.steps[l], access.writes) {
+        (1, false) => CONTIGUOUS_LOAD_SCORE,
+        (1, true) => CONTIGUOUS_STORE_SCORE,
+        (0, _) => UNIFORM_ACCESS_SCORE,
+        (_, false) if access.is_index => UNIFORM_ACCESS_SCORE,
+        (_, false) => STRIDED_LOAD_SCORE,
+        (_, true) => STRIDED_STORE_SCORE,
     }
 }
 

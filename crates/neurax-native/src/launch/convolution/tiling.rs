@@ -2,8 +2,9 @@
 //! number of threads changes no bit of the result.
 
 use crate::tuning::{
-    CONV_BLOCK_BYTES, CONV_BLOCK_DEPTH, CONV_GRAIN_FMA, CONV_MAX_TILES, CONV_NARROW_COLUMNS,
-    CONV_SPLIT_MAX_ELEMENTS,
+    CONV_BLOCK_BYTES, CONV_BLOCK_DEPTH, CONV_GRAIN_FMA, CONV_MAX_TILES, CONV_MIN_BLOCK_DEPTH,
+    CONV_MIN_TILE_COLUMNS, CONV_NARROW_COLUMNS, CONV_SPLIT_MAX_ELEMENTS,
+    CONV_SPLIT_MIN_BLOCK_DEPTH, CONV_SPLIT_MIN_DEPTH_RATIO, CONV_TILE_COLUMN_UNIT,
 };
 use std::ops::Range;
 
@@ -82,9 +83,11 @@ impl Tiling {
         let elements = CONV_BLOCK_BYTES / bytes.max(1);
         if shared
             && s.results * columns <= CONV_SPLIT_MAX_ELEMENTS
-            && depth >= 4 * columns.max(CONV_MAX_TILES)
+            && depth >= CONV_SPLIT_MIN_DEPTH_RATIO * columns.max(CONV_MAX_TILES)
         {
-            let deep = (elements / columns.max(1)).clamp(16, CONV_BLOCK_DEPTH).min(depth);
+            let deep = (elements / columns.max(1))
+                .clamp(CONV_SPLIT_MIN_BLOCK_DEPTH, CONV_BLOCK_DEPTH)
+                .min(depth);
             return Tiling {
                 columns,
                 depth: deep,
@@ -93,12 +96,11 @@ impl Tiling {
                 shared,
             };
         }
-        // Blocks of whole batch members are worth a smaller depth.
         let deep = (elements / s.windows.max(1))
-            .clamp(CONV_BLOCK_DEPTH / 2, CONV_BLOCK_DEPTH)
+            .clamp(CONV_MIN_BLOCK_DEPTH, CONV_BLOCK_DEPTH)
             .min(depth)
             .max(1);
-        let fit = (elements / deep).max(16);
+        let fit = (elements / deep).max(CONV_MIN_TILE_COLUMNS);
         // A tile of one batch member is computed in the result. A tile of several, which pays if
         // they have few windows, is computed in scratch memory and copied.
         let most = if s.windows < CONV_NARROW_COLUMNS { s.batch.div_ceil(wanted) } else { 1 };
@@ -114,7 +116,7 @@ impl Tiling {
         }
         let per_member =
             wanted.div_ceil(s.batch.max(1) * s.groups.max(1)).max(s.windows.div_ceil(fit));
-        let columns = s.windows.div_ceil(per_member.max(1)).next_multiple_of(8);
+        let columns = s.windows.div_ceil(per_member.max(1)).next_multiple_of(CONV_TILE_COLUMN_UNIT);
         Tiling { columns, depth: deep, whole: false, sums: 1, shared }
     }
 
