@@ -1,5 +1,24 @@
 //! Code generation: from the kernel IR to machine code, by Cranelift.
 //!
+//! The problem: Cranelift selects instructions and allocates registers, but it neither vectorizes
+//! nor unrolls loops. Both are done here.
+//!
+//! The method is loop vectorization as compilers of arrays do it, without an analysis: the kernel
+//! IR says which loop is vectorized. Each value is *uniform* (a scalar, the same in all lanes) or
+//! *varying* (one vector for every copy of the unrolled loop); uniform values are splatted where
+//! they meet varying ones. The loop is emitted as an unrolled vector loop, a vector loop and a
+//! scalar remainder. Every value is computed just inside of the innermost loop that it depends on
+//! (loop-invariant code motion), and a sum is a vector of partial sums, whose lanes are added after
+//! the loop (a horizontal reduction).
+//!
+//! ```text
+//! stage [#0]                         i = begin
+//!   %0: f32 = load @0                while i + 16 <= end { 4 vectors of %0 and %2;  i += 16 }
+//!   %1: f32 = param #1       ->      while i + 4 <= end  { 1 vector of each;        i += 4 }
+//!   %2: f32 = multiply %0, %1        while i < end       { scalars;                 i += 1 }
+//!   store @1 %2                      %1 is uniform: a scalar, which is splatted
+//! ```
+//!
 //! A kernel becomes one function `(operands, params, library, begin, end)` that runs iterations
 //! `begin..end` of its outermost loop. The code is position-independent and has no relocations: it
 //! finds the buffers, the parameters and the library of scalar functions through its arguments.
@@ -7,6 +26,7 @@
 //!
 //! ```text
 //! state           the function being built, positions in loops, values in registers
+//! lane_value      uniform and varying values, the shapes and types of vectors
 //! loops           outer loops, stages, vectorized inner loops with remainders
 //! body            the instructions of a stage, uniform (scalar) or varying (vector)
 //! memory          loads and stores: contiguous, strided (gather lane by lane), splat, extract

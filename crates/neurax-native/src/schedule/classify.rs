@@ -1,4 +1,24 @@
 //! The class of an equation: how it is scheduled.
+//!
+//! The problem: an op can be part of a fused loop, run as a step of a library, or have no native
+//! code for its dtypes at all. The answer must be the same in every stage that asks.
+//!
+//! The method is a classification by what the op does to elements, as fusing compilers make it: it
+//! computes them one by one (`Map`), only moves them (`Move`, `Fetch`), reduces them (`Reduce`), or
+//! writes parts of a result (`Write`). Anything else is a step by itself. An op whose dtypes have
+//! no machine code is movement of their bytes if it only moves elements; all others run on the
+//! reference interpreter.
+//!
+//! ```text
+//! add f32     -> Map        add c64          -> Fallback
+//! slice f32   -> Move       slice f8e5m2     -> Move, as u8
+//! gather f32  -> Fetch      dot_general f32  -> Product
+//! ```
+//!
+//! Invariants: the class depends on the op and the types of its operands and results alone (of a
+//! complex product also on the transposes in front of it, which become strides); an equation of
+//! class `Map`, `Move`, `Fetch`, `Reduce` or `Write` has dtypes that [`crate::support::moved_as`]
+//! knows, but for constants, which are in memory.
 
 use crate::{
     strided_view::StridedView,

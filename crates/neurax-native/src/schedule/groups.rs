@@ -1,7 +1,23 @@
 //! Groups: the work of a graph, one group for each value that is stored, before fusion.
 //!
-//! The equations of inlined values belong to the groups that read them; a reshape of a stored value
-//! is another name of its buffer and no work.
+//! The problem: fusion needs units that it can merge, each with the buffers that it reads and
+//! writes, and a stored value needs exactly one step that computes it.
+//!
+//! The method is to build a tree of inlined equations below each stored value (as deep as other
+//! stored values), which is a kernel by itself: the finest partition that `fuse` starts from.
+//! Equations of inlined values are computed again in every group that reads them; a reshape of a
+//! stored value is another name of its buffer and no work. Ops that write parts of their result
+//! become several groups on one buffer.
+//!
+//! ```text
+//! %1 = multiply(%0, %0); %2 = reduce[sum](%1); %3 = pad(%1, 0), where %2 and %3 are results
+//!   group 0: the sum of b0 * b0, writes b2
+//!   group 1: fills b3 with 0               group 2: b0 * b0, writes a slice of b3
+//! ```
+//!
+//! Invariants: groups are in the order of the graph, writers before readers; a group reads stored
+//! values only, and lists a buffer that it updates among its reads; every operand and result of an
+//! equation that runs as a library step is stored.
 
 use super::{
     analysis::{Analysis, Storage},

@@ -1,12 +1,22 @@
 //! Kernel building: from an expression graph to a kernel and the arguments of its call.
 //!
+//! The problem: an expression graph says what is computed for each point of an iteration space. Its
+//! reductions are complete only after a loop, so that one body does not suffice, and its sizes and
+//! offsets should not be part of the machine code.
+//!
+//! The method is loop distribution by level, with code specialization by structure. The nodes are
+//! divided by the number of reductions in front of them, and each level becomes a stage of its
+//! loops ([`KernelBuilder::build_stages`]); a node that two stages need is computed in both, unless
+//! the first one stored it. Numbers become parameters of the call.
+//!
 //! A kernel has outer loops, which run in parallel, and inside of them *stages*, which run one
 //! after the other. A stage has its own inner loops, the reduced ones, or none. Each output of the
 //! expression graph belongs to the stages of its level: the stage that accumulates it, and the one
 //! that stores the result.
 //!
 //! ```text
-//! softmax over [32, (10)]:   stage 0: max over 10
+//! softmax over [32, (10)]:   outer loop of 32, with the parameters 32, 10 and the row strides
+//!                            stage 0: max over 10
 //!                            stage 1: sum of exp(x - max) over 10, stores exp(x - max)
 //!                            stage 2: reads it back, multiplies by 1 / sum
 //! ```

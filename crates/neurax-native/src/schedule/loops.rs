@@ -1,5 +1,11 @@
 //! The loops of a kernel: collapses loops with compatible strides and picks the one to vectorize.
 //!
+//! The problem: an expression graph has a loop for each axis. Many short loops cost more than one
+//! long one, and vectors need a loop on which most accesses are contiguous, which is rarely the
+//! same for all of them.
+//!
+//! The methods are loop collapsing (loop coalescing) and loop interchange by a cost model:
+//!
 //! 1. [`classify_loops`]: the outer loops (not reduced) and the inner ones (reduced). For a
 //!    scatter, whose updates must stay in order, the inner ones are those of a window.
 //! 2. [`collapse`]: adjacent loops of one class become one loop, if every access moves by the same
@@ -12,6 +18,10 @@
 //! add over [32, 10, 64], all contiguous      ->  one loop of 20480, vectorized
 //! sum over [(1024), 128] of contiguous rows  ->  outer loop 128 vectorized, inner loop 1024
 //! ```
+//!
+//! Invariants: outer loops precede inner ones, and the vectorized loop is the last of its class; a
+//! loop with one iteration is dropped; reduced loops are never outer ones; the choice depends on
+//! the expression graph alone. Scores and costs are in `tuning.rs`.
 
 use super::{
     expr_graph::ExprGraph,
