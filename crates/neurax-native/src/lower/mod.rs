@@ -57,7 +57,11 @@ pub fn lower(graph: &Graph) -> Result<Graph> {
 
 impl Lowering {
     /// Appends the equations of `graph` on `args` and returns its results.
+    ///
+    /// `owns_first` counts the readers in one graph. Products that two graphs may read are therefore
+    /// forgotten: those among the arguments, and results that the graph itself reads, too.
     fn graph(&mut self, graph: &Graph, args: &[Value]) -> Result<Values> {
+        args.iter().for_each(|v| _ = self.products.remove(v));
         let mut env: Vec<Value> = args.to_vec();
         let mut uses = vec![0; graph.types().len()];
         let reads = graph.eqns().iter().flat_map(|e| &e.inputs).chain(graph.outputs());
@@ -69,6 +73,8 @@ impl Lowering {
             let ys = self.equation(&LoweringEqn { eqn, xs, owns_first })?;
             env.extend(ys);
         }
+        let shared = graph.outputs().iter().filter(|v| uses[v.index()] != 1);
+        shared.for_each(|v| _ = self.products.remove(&env[v.index()]));
         Ok(graph.outputs().iter().map(|v| env[v.index()]).collect())
     }
 

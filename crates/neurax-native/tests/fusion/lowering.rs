@@ -125,6 +125,87 @@ fn a_transposed_matmul_is_a_matmul_of_swapped_operands() {
     );
 }
 
+/// The caller reads the product, too: one more with swapped operands would compute it twice.
+#[test]
+fn a_matmul_that_a_call_transposes_and_its_caller_reads_is_computed_once() {
+    check_lowered(
+        "graph(%0: f32[64, 128], %1: f32[128, 32]) {
+          %2: f32[64, 32] = dot_general[lhs_batch=[], rhs_batch=[], lhs_contract=[1],
+            rhs_contract=[0], dtype=f32](%0, %1)
+          %3: f32[32, 64] = call[callee=\"turned\", body=graph(%0: f32[64, 32]) {
+            %1: f32[32, 64] = transpose[permutation=[1, 0]](%0)
+            return %1
+          }](%2)
+          return %2, %3
+        }",
+        expect![[r#"
+            graph(%0: f32[64, 128], %1: f32[128, 32]) {
+              %2: f32[32, 128] = transpose[permutation=[1, 0]](%1)
+              %3: f32[64, 32] = dot_general[lhs_batch=[], rhs_batch=[], lhs_contract=[1],
+                  rhs_contract=[1], dtype=f32](%0, %2)
+              %4: f32[32, 64] = transpose[permutation=[1, 0]](%3)
+              return %3, %4
+            }
+        "#]],
+    )
+    .has_steps(2);
+}
+
+/// The body of the call reads its product twice, and the caller only once.
+#[test]
+fn a_matmul_that_a_call_reads_and_its_caller_transposes_is_computed_once() {
+    check_lowered(
+        "graph(%0: f32[64, 128], %1: f32[128, 32]) {
+          %2: f32[64, 32], %3: f32[64, 32] = call[callee=\"both\",
+            body=graph(%0: f32[64, 128], %1: f32[128, 32]) {
+              %2: f32[64, 32] = dot_general[lhs_batch=[], rhs_batch=[], lhs_contract=[1],
+                rhs_contract=[0], dtype=f32](%0, %1)
+              %3: f32[64, 32] = tanh(%2)
+              return %2, %3
+            }](%0, %1)
+          %4: f32[32, 64] = transpose[permutation=[1, 0]](%2)
+          return %3, %4
+        }",
+        expect![[r#"
+            graph(%0: f32[64, 128], %1: f32[128, 32]) {
+              %2: f32[32, 128] = transpose[permutation=[1, 0]](%1)
+              %3: f32[64, 32] = dot_general[lhs_batch=[], rhs_batch=[], lhs_contract=[1],
+                  rhs_contract=[1], dtype=f32](%0, %2)
+              %4: f32[64, 32] = tanh(%3)
+              %5: f32[32, 64] = transpose[permutation=[1, 0]](%3)
+              return %4, %5
+            }
+        "#]],
+    )
+    .has_steps(2);
+}
+
+/// Only the caller reads the product, which is swapped as if there were no call.
+#[test]
+fn a_matmul_that_a_call_returns_is_transposed_by_its_operands() {
+    check_lowered(
+        "graph(%0: f32[64, 128], %1: f32[128, 32]) {
+          %2: f32[64, 32] = call[callee=\"product\",
+            body=graph(%0: f32[64, 128], %1: f32[128, 32]) {
+              %2: f32[64, 32] = dot_general[lhs_batch=[], rhs_batch=[], lhs_contract=[1],
+                rhs_contract=[0], dtype=f32](%0, %1)
+              return %2
+            }](%0, %1)
+          %3: f32[32, 64] = transpose[permutation=[1, 0]](%2)
+          return %3
+        }",
+        expect![[r#"
+            graph(%0: f32[64, 128], %1: f32[128, 32]) {
+              %2: f32[32, 128] = transpose[permutation=[1, 0]](%1)
+              %3: f32[32, 64] = dot_general[lhs_batch=[], rhs_batch=[], lhs_contract=[1],
+                  rhs_contract=[1], dtype=f32](%2, %0)
+              return %3
+            }
+        "#]],
+    )
+    .has_steps(1);
+}
+
 /// The extremum, and the least index at which it is found.
 #[test]
 fn an_argmax_becomes_two_reductions() {
