@@ -5,16 +5,11 @@
 //! %1: f32[64, 32] = transpose(%0: f32[32, 64])   ->   %0 with sizes [64, 32], strides [1, 64]
 //! ```
 
-use crate::{support::moved_as, tuning::CONV_MIN_TAPS_PER_FEATURE};
+use crate::{
+    support::{moved_as, producer},
+    tuning::CONV_MIN_TAPS_PER_FEATURE,
+};
 use neurax_ir::{Eqn, Graph, Op, Type, Value, op::DotGeneral};
-
-/// Returns the equation that produces a value, `None` for an input. Values are numbered equation by
-/// equation, so a binary search finds it.
-pub fn producer(graph: &Graph, v: Value) -> Option<&Eqn> {
-    let after =
-        graph.eqns().partition_point(|e| e.outputs.first().is_some_and(|&first| first <= v));
-    graph.eqns()[..after].last().filter(|e| e.outputs.contains(&v))
-}
 
 /// A view of an array in memory with a stride for each axis.
 pub struct StridedView {

@@ -1,7 +1,16 @@
-//! Questions about dtypes and ops that several stages ask: what has machine code, what is large.
+//! Questions about graphs, dtypes and ops that several stages ask: what produces a value, what has
+//! machine code, what is large.
 
 use crate::tuning::{MATMUL_MIN_MULTIPLIES, MATMUL_MIN_SIDE, REAL_PRODUCTS_PER_COMPLEX};
-use neurax_ir::{DType, Type, op::DotGeneral};
+use neurax_ir::{DType, Eqn, Graph, Type, Value, op::DotGeneral};
+
+/// Returns the equation that produces a value, `None` for an input. Values are numbered equation by
+/// equation, so a binary search finds it.
+pub fn producer(graph: &Graph, v: Value) -> Option<&Eqn> {
+    let after =
+        graph.eqns().partition_point(|e| e.outputs.first().is_some_and(|&first| first <= v));
+    graph.eqns()[..after].last().filter(|e| e.outputs.contains(&v))
+}
 
 /// Returns true if machine code computes with the dtype.
 pub fn has_machine_code(d: DType) -> bool {

@@ -18,7 +18,7 @@ use crate::address::Address;
 use crate::{
     plan::{Location, MemoryPlan, OutputSource, StepMemory},
     schedule::{BufferId, ScheduledGraph},
-    strided_view::producer,
+    support::producer,
 };
 use neurax_ir::{Error, Graph, Literal, Op, Result, Type, Value};
 use std::{sync::Arc, time::Instant};

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     strided_view::StridedView,
-    support::moved_as,
+    support::{moved_as, producer},
     tuning::{BROADCAST_MAX_COST, INLINE_MAX_COST, KERNEL_MAX_COST},
 };
 use neurax_ir::{DType, Eqn, Graph, Op, Shape, Type, Value};
@@ -47,8 +47,6 @@ pub struct Analysis<'g> {
     pub buffers: Vec<Type>,
     /// The buffers of constants, with their values.
     pub constants: Vec<(BufferId, Value)>,
-    /// The equation of each value, and which of its results the value is.
-    def: Vec<Option<(usize, usize)>>,
     storage: Vec<Storage>,
     constant_of: FxHashMap<Value, BufferId>,
 }
@@ -57,10 +55,6 @@ impl<'g> Analysis<'g> {
     /// Analyzes `graph`. The values `forced` are stored besides those that must be.
     pub fn new(graph: &'g Graph, forced: &[Value], has_fma: bool) -> Analysis<'g> {
         let n = graph.types().len();
-        let mut def = vec![None; n];
-        for (i, e) in graph.eqns().iter().enumerate() {
-            e.outputs.iter().enumerate().for_each(|(k, v)| def[v.index()] = Some((i, k)));
-        }
         let class = graph.eqns().iter().map(|e| classify(graph, e)).collect();
         let mut f = Analysis {
             graph,
@@ -68,7 +62,6 @@ impl<'g> Analysis<'g> {
             class,
             buffers: vec![],
             constants: vec![],
-            def,
             storage: vec![Storage::Inline; n],
             constant_of: FxHashMap::default(),
         };
@@ -106,8 +99,8 @@ impl<'g> Analysis<'g> {
 
     /// Returns the equation that produces a value, and which of its results it is.
     pub fn equation(&self, v: Value) -> Option<(&'g Eqn, usize)> {
-        let (i, k) = self.def[v.index()]?;
-        Some((&self.graph.eqns()[i], k))
+        let e = producer(self.graph, v)?;
+        e.outputs.iter().position(|&y| y == v).map(|k| (e, k))
     }
 
     /// Returns the buffer of a constant.

@@ -7,45 +7,33 @@ use super::{
     outputs::NotFused,
     types::{Note, ScheduledGraph, ScheduledStep},
 };
-use crate::tuning::{MAX_FUSED_NODES, MAX_FUSED_OUTPUTS, MAX_FUSED_STAGES};
-use neurax_ir::{Error, Graph, Value};
+use crate::{
+    support::producer,
+    tuning::{MAX_FUSED_NODES, MAX_FUSED_OUTPUTS, MAX_FUSED_STAGES},
+};
+use neurax_ir::{Eqn, Error, Graph, Value};
 use std::{
     collections::BTreeMap,
     fmt::{Display, Formatter, Result},
 };
 
-/// The names of a graph's values, with the equation that produces each.
-struct ValueNames<'g> {
-    graph: &'g Graph,
-    /// The equation that produces each value.
-    producer: Vec<Option<usize>>,
+/// Returns the name of a value, e.g. `%7 (add, at src/main.rs:3:5)`.
+fn value(graph: &Graph, v: Value) -> String {
+    match producer(graph, v) {
+        Some(e) => format!("%{} ({})", v.0, step(e)),
+        None => format!("%{} (an input)", v.0),
+    }
 }
 
-impl ValueNames<'_> {
-    fn new(graph: &Graph) -> ValueNames<'_> {
-        let mut producer = vec![None; graph.types().len()];
-        for (i, e) in graph.eqns().iter().enumerate() {
-            e.outputs.iter().for_each(|v| producer[v.index()] = Some(i));
-        }
-        ValueNames { graph, producer }
-    }
-
-    /// Returns the name of a value, e.g. `%7 (add, at src/main.rs:3:5)`.
-    fn value(&self, v: Value) -> String {
-        match self.producer[v.index()] {
-            Some(i) => format!("%{} ({})", v.0, step(self.graph, i)),
-            None => format!("%{} (an input)", v.0),
-        }
-    }
-
+impl NotFused {
     /// Returns the reason in words.
-    fn why(&self, why: &NotFused) -> String {
-        match why {
+    fn text(&self, graph: &Graph) -> String {
+        match self {
             NotFused::Materialize(v) => {
-                format!("{} would have to be stored first", self.value(*v))
+                format!("{} would have to be stored first", value(graph, *v))
             }
             NotFused::DifferentIndex(v) => {
-                format!("{} is read at a different index than it is produced", self.value(*v))
+                format!("{} is read at a different index than it is produced", value(graph, *v))
             }
             NotFused::DifferentSpaces(s, t) => format!("the iteration spaces {s} and {t} differ"),
             NotFused::TooManyOutputs => {
@@ -76,8 +64,7 @@ impl ValueNames<'_> {
 
 /// Returns an equation's op, layer and line, as far as they are known, e.g.
 /// `add, in layer dense_1, at src/main.rs:3:5`.
-fn step(graph: &Graph, eqn: usize) -> String {
-    let e = &graph.eqns()[eqn];
+fn step(e: &Eqn) -> String {
     // An error prints the same of an equation, after its message.
     let text = Error::new(e.op.name(), "").at_origin(&e.at).to_string();
     text.replacen(": ", "", 1)
@@ -85,7 +72,7 @@ fn step(graph: &Graph, eqn: usize) -> String {
 
 /// Returns the error that no schedule was found, at the line of the equation that caused it.
 pub fn no_schedule(analysis: &Analysis, why: &NotFused) -> Error {
-    let error = Error::bug(format!("no schedule: {}", ValueNames::new(analysis.graph).why(why)));
+    let error = Error::bug(format!("no schedule: {}", why.text(analysis.graph)));
     match why {
         NotFused::Materialize(v) | NotFused::DifferentIndex(v) => match analysis.equation(*v) {
             Some((e, _)) => error.at_origin(&e.at),
@@ -99,10 +86,9 @@ impl ScheduledGraph {
     /// Returns the schedule as text: the buffers and their values, the steps, and the pairs of
     /// steps that were not fused.
     pub fn text(&self, graph: &Graph) -> String {
-        let names = ValueNames::new(graph);
         let mut out = String::new();
         for (b, ty) in self.buffers.iter().enumerate().filter(|&(b, _)| self.is_in_memory(b)) {
-            let value = self.values[b].map_or(String::new(), |v| format!(" = {}", names.value(v)));
+            let value = self.values[b].map_or(String::new(), |v| format!(" = {}", value(graph, v)));
             out += &format!("b{b}: {ty}{value}\n");
         }
         out += &format!("inputs {}; outputs {}\n", list(&self.inputs), list(&self.outputs));
@@ -112,10 +98,10 @@ impl ScheduledGraph {
         }
         let values = |buffers: &[BufferId]| {
             let values = buffers.iter().filter_map(|&b| self.values[b]);
-            values.map(|v| names.value(v)).collect::<Vec<_>>().join(", ")
+            values.map(|v| value(graph, v)).collect::<Vec<_>>().join(", ")
         };
         for ((i, j), note) in self.not_fused() {
-            out += &format!("step {i} and step {j} were not fused: {}\n", names.why(&note.why));
+            out += &format!("step {i} and step {j} were not fused: {}\n", note.why.text(graph));
             out += &format!("  first: {}\n", values(&note.first));
             out += &format!("  second: {}\n", values(&note.second));
         }
@@ -198,7 +184,7 @@ impl ScheduledStep {
                 let epilogue = epilogue.as_ref().map_or(String::new(), |call| {
                     format!("; epilogue for each tile of rows: {}", kernel(call))
                 });
-                let (op, reads, writes) = (step(graph, *eqn), list(reads), list(writes));
+                let (op, reads, writes) = (step(&graph.eqns()[*eqn]), list(reads), list(writes));
                 format!("{op} reads {reads}; writes {writes}{epilogue}")
             }
         }
