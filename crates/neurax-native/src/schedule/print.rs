@@ -144,12 +144,15 @@ fn list(buffers: &[BufferId]) -> String {
 }
 
 impl KernelCall {
-    /// Returns what the call reads and writes, and its iterations.
+    /// Returns the buffers that the call reads and writes, each once, and its iterations.
     fn head(&self) -> String {
         let buffers = |writes| {
-            let args = self.args.iter().filter(|a| a.writes == writes);
-            let mut all: Vec<BufferId> = args.map(|a| a.buffer).collect();
-            all.dedup();
+            let mut all: Vec<BufferId> = vec![];
+            for arg in self.args.iter().filter(|a| a.writes == writes) {
+                if !all.contains(&arg.buffer) {
+                    all.push(arg.buffer);
+                }
+            }
             list(&all)
         };
         let order = if self.parallel { "parallel" } else { "sequential" };

@@ -245,7 +245,7 @@ fn cross_entropy_and_its_mean_are_two_steps() {
             b6: f32[300] = %15 (reduce)
             b7: f32[] = %17 (reduce)
             inputs b0, b1; outputs b7
-            step 0: kernel 0 reads b0, b1, b0; writes b6; 300 iterations, parallel
+            step 0: kernel 0 reads b0, b1; writes b6; 300 iterations, parallel
             step 1: kernel 1 reads b6; writes b7; 1 iterations, sequential
             step 0 and step 1 were not fused: the iteration spaces [300, (40)] and [(300)]
                 differ
@@ -323,8 +323,8 @@ fn layer_norm_backward_is_a_kernel_over_rows_and_one_over_columns() {
                 b17: f32[40] = %42 (reduce)
                 b18: f32[40] = %43 (reduce)
                 inputs b0, b1, b2, b3; outputs b9, b16, b17, b18
-                step 0: kernel 0 reads b0, b3, b1, b3, b1, b0, b13; writes b6, b8, b13, b16; 300
-                    iterations, parallel
+                step 0: kernel 0 reads b0, b3, b1, b13; writes b6, b8, b13, b16; 300 iterations,
+                    parallel
                 step 1: kernel 1 reads b0, b6, b8, b1, b2, b3; writes b9; 1 iterations,
                     sequential
                 step 2: kernel 2 reads b3, b0, b6, b8; writes b17, b18; 40 iterations, parallel
