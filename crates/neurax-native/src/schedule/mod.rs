@@ -24,7 +24,10 @@
 //! ```
 //!
 //! Invariants:
-//! - Each buffer is written by one group; groups are ordered so that writers precede readers.
+//! - A buffer is written for one equation: by one group, or, if the op writes parts, by a group for
+//!   each part (the operands of a concatenate, the fill and the operand of a pad, the copy and the
+//!   update of a scatter). Groups are ordered so that the writers of a buffer keep their order and
+//!   precede its readers.
 //! - If a group cannot be built without a value in memory ([`NotFused::Materialize`]), the whole
 //!   schedule is made again with that value stored. Every round stores one more, so it ends.
 //! - Whether two steps are fused depends on the graph alone. The reason why two related steps were
