@@ -35,9 +35,9 @@ use std::rc::Rc;
 pub struct Group<'a> {
     /// The kind of step.
     pub kind: GroupKind<'a>,
-    /// The buffers that the group reads.
+    /// The buffers that the group reads, each once.
     pub reads: Vec<BufferId>,
-    /// The buffers that the group writes.
+    /// The buffers that the group writes, each once.
     pub writes: Vec<BufferId>,
 }
 
@@ -85,12 +85,6 @@ impl<'a> Group<'a> {
     /// Returns the buffers that the group reads or writes; some twice.
     pub fn buffers(&self) -> impl Iterator<Item = BufferId> {
         self.reads.iter().chain(&self.writes).copied()
-    }
-
-    /// Returns the buffers that the group reads, each once.
-    pub fn distinct_reads(&self) -> impl Iterator<Item = BufferId> {
-        let is_first = |(i, b): &(usize, &BufferId)| !self.reads[..*i].contains(b);
-        self.reads.iter().enumerate().filter(is_first).map(|(_, &b)| b)
     }
 }
 
@@ -227,7 +221,7 @@ fn update<'a>(
     out.push(Group { kind: copy, reads: vec![from], writes: vec![to] });
     let mut group = kernel(analysis, elementwise(analysis.shape(output.value)), output)?;
     // Elements that are not updated stay: the group depends on the copy.
-    group.reads.push(to);
+    group.reads = sorted_unique([&group.reads[..], &[to]].concat());
     out.push(group);
     Ok(())
 }
@@ -243,7 +237,7 @@ fn equation<'a>(analysis: &Analysis, i: usize, e: &Eqn) -> Result<Group<'a>, Not
         values.iter().map(|&v| buffer(analysis, e, v)).collect::<Result<Vec<_>, _>>()
     };
     let (reads, writes) = (buffers(&analysis.operands(i))?, buffers(&e.outputs)?);
-    Ok(Group { kind: GroupKind::Equation(i, None), reads, writes })
+    Ok(Group { kind: GroupKind::Equation(i, None), reads: sorted_unique(reads), writes })
 }
 
 /// Returns the buffer of `v`, an operand or result of `e`.

@@ -84,8 +84,8 @@ fn finish(analysis: &Analysis, groups: &[Group], notes: Vec<Note>) -> Result<Sch
     let inputs = graph.inputs().map(|v| buffer(&v)).collect::<Result<_>>()?;
     let outputs: Vec<BufferId> = graph.outputs().iter().map(buffer).collect::<Result<_>>()?;
     let mut readers = vec![0; analysis.buffers.len()];
-    let reads = groups.iter().flat_map(Group::distinct_reads);
-    reads.chain(outputs.iter().copied()).for_each(|b| readers[b] += 1);
+    let reads = groups.iter().flat_map(|group| &group.reads);
+    reads.chain(&outputs).for_each(|&b| readers[b] += 1);
     let steps = groups.iter().map(|group| {
         // A group writes what another group or the caller reads; the rest stays in registers.
         let own = |b| group.reads.contains(&b) as usize;
