@@ -23,7 +23,6 @@ use crate::{
     tuning::{BROADCAST_MAX_COST, INLINE_MAX_COST, KERNEL_MAX_COST},
 };
 use neurax_ir::{DType, Eqn, Graph, Op, Shape, Type, Value};
-use rustc_hash::FxHashMap;
 
 /// The place where the readers of a value find it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,10 +44,9 @@ pub struct Analysis<'g> {
     pub class: Vec<EqnClass>,
     /// The types of the buffers.
     pub buffers: Vec<Type>,
-    /// The buffers of constants, with their values.
+    /// The buffers of constants, with their values, in the order of the values.
     pub constants: Vec<(BufferId, Value)>,
     storage: Vec<Storage>,
-    constant_of: FxHashMap<Value, BufferId>,
 }
 
 impl<'g> Analysis<'g> {
@@ -63,7 +61,6 @@ impl<'g> Analysis<'g> {
             buffers: vec![],
             constants: vec![],
             storage: vec![Storage::Inline; n],
-            constant_of: FxHashMap::default(),
         };
         f.assign_buffers(forced);
         f
@@ -105,7 +102,8 @@ impl<'g> Analysis<'g> {
 
     /// Returns the buffer of a constant.
     pub fn constant_buffer(&self, v: Value) -> Option<BufferId> {
-        self.constant_of.get(&v).copied()
+        let i = self.constants.binary_search_by_key(&v, |c| c.1).ok()?;
+        Some(self.constants[i].0)
     }
 
     /// Gives every stored value a buffer.
@@ -120,7 +118,6 @@ impl<'g> Analysis<'g> {
                 if let Op::Constant(_) = &e.op {
                     let b = self.new_buffer(graph.ty(v).clone());
                     self.constants.push((b, v));
-                    self.constant_of.insert(v, b);
                     if stored[v.index()] {
                         self.storage[v.index()] = Storage::Buffer(b);
                     }
