@@ -24,8 +24,8 @@ use crate::{
     },
     lower,
     plan::{self, MemoryPlan},
-    schedule::{self, BufferId, EqnClass, KernelCall, ScheduledGraph, ScheduledStep, classify},
-    strided_view::producer,
+    schedule::{self, BufferId, EqnClass, KernelCall, ScheduledGraph, ScheduledStep},
+    support::producer,
     tuning::MAX_CACHED_KERNELS,
 };
 use neurax_ir::{Eqn, Error, Graph, Op, Result, Value};
@@ -101,12 +101,12 @@ impl Compiler {
                 ScheduledStep::Copy(from, to) => {
                     Task::Copy { from: *from, to: *to, bytes: schedule.buffers[*to].bytes()? }
                 }
-                ScheduledStep::Equation { eqn, reads, writes, epilogue } => {
+                ScheduledStep::Equation { eqn, class, reads, writes, epilogue } => {
                     let e = &graph.eqns()[*eqn];
                     let epilogue = epilogue.as_ref();
                     let epilogue = epilogue.map(|call| self.kernel(graph, schedule, call));
                     let epilogue = epilogue.transpose()?;
-                    match classify(graph, e) {
+                    match *class {
                         EqnClass::Control => {
                             let first = out.inner.len();
                             self.regions(name, e, &mut out.inner, log)?;

@@ -49,7 +49,7 @@ mod print;
 mod types;
 
 pub use buffer::BufferId;
-pub use classify::{EqnClass, classify};
+pub use classify::EqnClass;
 pub use kernel_builder::KernelCall;
 pub use types::{Note, ScheduledGraph, ScheduledStep};
 
@@ -98,7 +98,8 @@ fn finish(analysis: &Analysis, groups: &[Group], notes: Vec<Note>) -> Result<Sch
                 let reads = analysis.operands(*eqn).iter().map(buffer).collect::<Result<_>>()?;
                 let writes = e.outputs.iter().map(buffer).collect::<Result<_>>()?;
                 let epilogue = epilogue.as_deref().map(call).transpose()?;
-                ScheduledStep::Equation { eqn: *eqn, reads, writes, epilogue }
+                let class = analysis.class[*eqn];
+                ScheduledStep::Equation { eqn: *eqn, class, reads, writes, epilogue }
             }
         })
     });

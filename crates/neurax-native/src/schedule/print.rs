@@ -183,7 +183,7 @@ impl ScheduledStep {
             ScheduledStep::Copy(from, to) => {
                 format!("copy b{from} to b{to}, unless they share memory")
             }
-            ScheduledStep::Equation { eqn, reads, writes, epilogue } => {
+            ScheduledStep::Equation { eqn, reads, writes, epilogue, .. } => {
                 let epilogue = epilogue.as_ref().map_or(String::new(), |call| {
                     format!("; epilogue for each tile of rows: {}", kernel(call))
                 });
@@ -202,7 +202,7 @@ impl ScheduledStep {
         match self {
             ScheduledStep::Kernel(call) => kernel(call),
             ScheduledStep::Copy(from, to) => format!("copy b{from} to b{to}"),
-            ScheduledStep::Equation { eqn, reads, writes, epilogue } => {
+            ScheduledStep::Equation { eqn, reads, writes, epilogue, .. } => {
                 let epilogue = epilogue
                     .as_ref()
                     .map_or(String::new(), |call| format!("; epilogue {}", kernel(call)));

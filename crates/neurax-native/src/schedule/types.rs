@@ -1,6 +1,6 @@
 //! The result of scheduling: steps over buffers.
 
-use super::{buffer::BufferId, kernel_builder::KernelCall, outputs::NotFused};
+use super::{buffer::BufferId, classify::EqnClass, kernel_builder::KernelCall, outputs::NotFused};
 use neurax_ir::{Type, Value};
 
 /// A graph as steps over buffers.
@@ -32,6 +32,8 @@ pub enum ScheduledStep {
     Equation {
         /// The index of the equation in the graph.
         eqn: usize,
+        /// The class of the equation.
+        class: EqnClass,
         /// The buffers of the operands; of products and convolutions, those behind transposes.
         reads: Vec<BufferId>,
         /// The buffers of the results.
