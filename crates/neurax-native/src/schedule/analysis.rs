@@ -13,9 +13,8 @@
 //! A reshape of a stored value is an alias: another name of the same buffer.
 
 use super::{
-    buffer::BufferId,
     classify::{EqnClass, classify, cost, is_strided},
-    outputs::NotFused,
+    outputs::{BufferId, NotFused},
 };
 use crate::{
     strided_view::StridedView,

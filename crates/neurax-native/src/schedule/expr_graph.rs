@@ -29,8 +29,7 @@ use rustc_hash::FxHashMap;
 
 use super::{
     analysis::{Analysis, Storage},
-    buffer::BufferId,
-    outputs::{ExprNode, ExprSource, IterSpace, LoweredOutput, NotFused, Output, Sink},
+    outputs::{BufferId, ExprNode, ExprSource, IterSpace, LoweredOutput, NotFused, Output, Sink},
 };
 
 /// The expression graph of a group.

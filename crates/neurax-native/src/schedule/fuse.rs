@@ -34,13 +34,12 @@
 
 use super::{
     analysis::Analysis,
-    buffer::BufferId,
     classify::is_strided,
     dependence::DependenceGraph,
     epilogue::can_be_epilogue,
     expr_graph::ExprGraph,
     groups::{FusedLoop, Group, GroupKind, sorted_unique},
-    outputs::{ExprSource, IterSpace, NotFused, Output, Sink},
+    outputs::{BufferId, ExprSource, IterSpace, NotFused, Output, Sink},
     types::Note,
 };
 use crate::{

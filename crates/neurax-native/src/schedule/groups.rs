@@ -21,10 +21,9 @@
 
 use super::{
     analysis::{Analysis, Storage},
-    buffer::BufferId,
     classify::EqnClass,
     expr_graph::ExprGraph,
-    outputs::{ExprSource, IterSpace, NotFused, Output, Sink},
+    outputs::{BufferId, ExprSource, IterSpace, NotFused, Output, Sink},
 };
 use crate::kernel::InstKind;
 use neurax_ir::{Eqn, Op, Shape, Value};

@@ -32,10 +32,9 @@
 
 use super::{
     analysis::Analysis,
-    buffer::BufferId,
     expr_graph::ExprGraph,
     loops::{Loops, loops},
-    outputs::{ExprSource, LoweredOutput, Sink},
+    outputs::{BufferId, ExprSource, LoweredOutput, Sink},
 };
 use crate::{
     affine::AffineOffset,

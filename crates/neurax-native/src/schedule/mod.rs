@@ -34,7 +34,6 @@
 //!   not is kept as a [`Note`] and printed by `neurax inspect NAME --explain`.
 
 mod analysis;
-mod buffer;
 mod classify;
 mod dependence;
 mod epilogue;
@@ -48,9 +47,9 @@ mod outputs;
 mod print;
 mod types;
 
-pub use buffer::BufferId;
 pub use classify::EqnClass;
 pub use kernel_builder::KernelCall;
+pub use outputs::BufferId;
 pub use types::{Note, ScheduledGraph, ScheduledStep};
 
 use analysis::Analysis;

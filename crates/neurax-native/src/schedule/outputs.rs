@@ -1,6 +1,5 @@
 //! The outputs of a group: its iteration space, the values it computes, and where each goes.
 
-use super::buffer::BufferId;
 use crate::{
     affine::AffineOffset,
     kernel::{Inst, InstId},
@@ -55,6 +54,9 @@ impl std::fmt::Display for IterSpace {
         )
     }
 }
+
+/// A buffer, by index: an array in memory.
+pub type BufferId = usize;
 
 /// A value that a group computes.
 #[derive(Clone, Debug, PartialEq)]

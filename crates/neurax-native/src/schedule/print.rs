@@ -2,9 +2,8 @@
 
 use super::{
     analysis::Analysis,
-    buffer::BufferId,
     kernel_builder::KernelCall,
-    outputs::NotFused,
+    outputs::{BufferId, NotFused},
     types::{Note, ScheduledGraph, ScheduledStep},
 };
 use crate::{

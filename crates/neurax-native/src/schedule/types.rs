@@ -1,6 +1,10 @@
 //! The result of scheduling: steps over buffers.
 
-use super::{buffer::BufferId, classify::EqnClass, kernel_builder::KernelCall, outputs::NotFused};
+use super::{
+    classify::EqnClass,
+    kernel_builder::KernelCall,
+    outputs::{BufferId, NotFused},
+};
 use neurax_ir::{Type, Value};
 
 /// A graph as steps over buffers.

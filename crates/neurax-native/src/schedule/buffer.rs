@@ -1,4 +1,0 @@
-//! Buffers of a schedule.
-
-/// A buffer, by index: an array in memory.
-pub type BufferId = usize;
