@@ -239,16 +239,27 @@ impl KernelEmitter<'_, '_> {
             if !is_vector {
                 return f(e, v);
             }
-            let xs = v.map_lanes(e, types, 0, shape);
+            let xs = e.lanes(v, types, 0, shape);
             let first = f(e, xs);
             let mut out = e.first_lane(first, ty, shape);
             for lane in 1..shape.width {
-                let xs = v.map_lanes(e, types, lane, shape);
+                let xs = e.lanes(v, types, lane, shape);
                 let y = f(e, xs);
                 out = e.insert(out, y, lane, ty, shape);
             }
             out
         })
+    }
+
+    /// Extracts lane `lane` of each of several registers.
+    fn lanes<const N: usize>(
+        &mut self,
+        xs: [Value; N],
+        types: [DType; N],
+        lane: usize,
+        shape: VectorShape,
+    ) -> [Value; N] {
+        std::array::from_fn(|i| self.extract(xs[i], lane, types[i], shape))
     }
 
     /// Returns a value as vectors; a uniform one is splatted.
@@ -396,34 +407,6 @@ impl KernelEmitter<'_, '_> {
         }
         let m = self.b.ins().select(first, x, y);
         self.b.ins().select(nan, x, m)
-    }
-}
-
-/// Registers that can be taken apart lane by lane.
-trait MapLanes<const N: usize> {
-    fn map_lanes(
-        self,
-        e: &mut KernelEmitter,
-        types: [DType; N],
-        lane: usize,
-        shape: VectorShape,
-    ) -> [Value; N];
-}
-
-impl<const N: usize> MapLanes<N> for [Value; N] {
-    fn map_lanes(
-        self,
-        e: &mut KernelEmitter,
-        types: [DType; N],
-        lane: usize,
-        shape: VectorShape,
-    ) -> [Value; N] {
-        let mut i = 0;
-        self.map(|v| {
-            let t = types[i];
-            i += 1;
-            e.extract(v, lane, t, shape)
-        })
     }
 }
 
