@@ -39,6 +39,8 @@ pub struct ControlTask {
     rows: Box<[usize]>,
     /// The bytes of one row of each stacked result.
     stacked: Box<[usize]>,
+    /// The offset of the block of its programs in the scratch memory, in bytes.
+    inner_block: usize,
     /// The bytes of the block that its programs share.
     block: usize,
 }
@@ -129,6 +131,7 @@ impl ControlTask {
             carries: carries.into(),
             rows,
             stacked,
+            inner_block: at,
             block,
         })
     }
@@ -139,18 +142,14 @@ impl ControlTask {
         let once = |b: BufferId| self.reads.iter().filter(|r| **r == b).count() == 1;
         let stay = (0..self.carries.len()).filter(|&i| self.carries[i].second.is_none());
         StepMemory {
-            scratch: self.inner_block() + self.block,
+            scratch: self.inner_block + self.block,
             in_place: stay.map(own).filter(|s| once(s.0)).collect(),
         }
     }
 
     /// Returns the offset of the block of its programs in the scratch memory, in bytes.
     pub fn inner_block(&self) -> usize {
-        self.carries
-            .iter()
-            .filter(|c| c.second.is_some())
-            .map(|c| c.bytes.next_multiple_of(64))
-            .sum()
+        self.inner_block
     }
 
     /// Returns the indices of its programs in [`Program::inner`].
