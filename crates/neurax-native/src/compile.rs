@@ -23,7 +23,7 @@ use crate::{
         Task, Tasks, WindowsTask, carried,
     },
     lower,
-    plan::{self, MemoryPlan},
+    plan::{self, Carried, MemoryPlan},
     schedule::{self, BufferId, EqnClass, KernelCall, ScheduledGraph, ScheduledStep},
     support::producer,
     tuning::MAX_CACHED_KERNELS,
@@ -42,9 +42,6 @@ pub struct Compiler {
     target: CodegenTarget,
     kernels: Cache<Kernel, Arc<Code>>,
 }
-
-/// The carried arguments of a loop body: the first one, and their count.
-pub type Carried = (usize, usize);
 
 impl Compiler {
     /// Creates a compiler for the CPU of this machine.

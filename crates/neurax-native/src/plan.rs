@@ -58,6 +58,15 @@ pub struct StepMemory {
     pub in_place: Vec<(BufferId, BufferId)>,
 }
 
+/// The carried arguments of a loop body, one after the other.
+#[derive(Clone, Copy, Debug)]
+pub struct Carried {
+    /// The index of the first one.
+    pub first: usize,
+    /// The number of carried arguments.
+    pub count: usize,
+}
+
 /// The memory plan of a program.
 #[derive(Debug)]
 pub struct MemoryPlan {
@@ -78,15 +87,15 @@ pub struct MemoryPlan {
 /// The alignment of allocations in bytes: a cache line.
 const ALIGNMENT: usize = 64;
 
-/// Plans the memory of a schedule. `steps` is what each step asks for; `carried` is the first
-/// carried argument and their count if the schedule is the body of a loop.
+/// Plans the memory of a schedule. `steps` is what each step asks for; `carried` are the carried
+/// arguments if the schedule is the body of a loop.
 ///
 /// # Errors
 /// If a buffer has no location, an error of this crate, or does not fit into memory.
 pub fn plan(
     s: &ScheduledGraph,
     steps: &[StepMemory],
-    carried: Option<(usize, usize)>,
+    carried: Option<Carried>,
 ) -> Result<MemoryPlan> {
     if steps.len() != s.steps.len() {
         let (asked, all) = (steps.len(), s.steps.len());
@@ -97,7 +106,7 @@ pub fn plan(
     let (scratch, block) = p.allocate();
     let locations = (0..s.buffers.len()).map(|b| p.location(b)).collect::<Result<_>>()?;
     let carried = match carried {
-        Some((first, count)) => {
+        Some(Carried { first, count }) => {
             (0..count).map(|o| p.is_carried_in_place(first + o, o)).collect::<Result<_>>()?
         }
         None => vec![],

@@ -20,7 +20,10 @@
 
 use super::{frame::Frame, pool::Pool, program::Program};
 use crate::address::Address;
-use crate::{plan::StepMemory, schedule::BufferId};
+use crate::{
+    plan::{Carried, StepMemory},
+    schedule::BufferId,
+};
 use neurax_ir::{
     Eqn, Error, Graph, Op, OrBug, Result, Type,
     op::{Scan, While},
@@ -62,11 +65,11 @@ enum ControlKind {
     Cond { branches: usize },
 }
 
-/// Returns the carried arguments of the body of a loop: the first one, and their count.
-pub fn carried(op: &Op) -> Option<(usize, usize)> {
+/// Returns the carried arguments of the body of a loop.
+pub fn carried(op: &Op) -> Option<Carried> {
     match op {
-        Op::Scan(op) => Some((op.consts, op.carries)),
-        Op::While(op) => Some((op.body_consts, op.body.outputs().len())),
+        Op::Scan(op) => Some(Carried { first: op.consts, count: op.carries }),
+        Op::While(op) => Some(Carried { first: op.body_consts, count: op.body.outputs().len() }),
         _ => None,
     }
 }
@@ -99,7 +102,7 @@ impl ControlTask {
             }
         };
         let row = |t: &Type| t.with_shape(t.shape.removed(0)).bytes();
-        let count = carried(&e.op).map_or(0, |c| c.1);
+        let count = carried(&e.op).map_or(0, |c| c.count);
         let body = programs.get(body).or_bug("a loop or branch without a program")?;
         let in_place = &body.plan.carried;
         let mut carries: Vec<CarrySlot> = vec![];
