@@ -22,9 +22,9 @@ pub struct StridedView {
 }
 
 impl StridedView {
-    /// Returns the contiguous view of a value.
-    pub fn dense(graph: &Graph, v: Value) -> StridedView {
-        StridedView::of(graph.ty(v))
+    /// Returns the contiguous view of a value, and the value.
+    fn dense(graph: &Graph, v: Value) -> (StridedView, Value) {
+        (StridedView::of(graph.ty(v)), v)
     }
 
     /// Returns the contiguous view of an array of type `ty`.
@@ -47,7 +47,7 @@ impl StridedView {
                 let (inner, root) = StridedView::through_transposes(graph, inputs[0]);
                 (inner.transposed(&op.permutation), root)
             }
-            _ => (StridedView::dense(graph, v), v),
+            _ => StridedView::dense(graph, v),
         }
     }
 
@@ -70,7 +70,7 @@ impl StridedView {
             }
             _ => None,
         };
-        found.unwrap_or_else(|| (StridedView::dense(graph, v), v))
+        found.unwrap_or_else(|| StridedView::dense(graph, v))
     }
 
     /// Returns operand `side` of a product or convolution as a view, and the value behind it;
@@ -93,6 +93,13 @@ impl StridedView {
             }
             _ => None,
         }
+    }
+
+    /// Returns operand `side` as [`StridedView::operand`] does, or else its contiguous view and the
+    /// operand itself.
+    pub fn operand_or_dense(graph: &Graph, e: &Eqn, side: usize) -> (StridedView, Value) {
+        StridedView::operand(graph, e, side)
+            .unwrap_or_else(|| StridedView::dense(graph, e.inputs[side]))
     }
 
     /// Returns true if the rows (or columns) and the depth have one stride each.

@@ -307,10 +307,7 @@ impl ProductTask {
         write: BufferId,
         epilogue: Option<KernelTask>,
     ) -> Result<ProductTask> {
-        let side = |i| {
-            StridedView::operand(graph, e, i)
-                .map_or_else(|| StridedView::dense(graph, e.inputs[i]), |w| w.0)
-        };
+        let side = |i| StridedView::operand_or_dense(graph, e, i).0;
         let (l, r) = (side(0), side(1));
         let (lf, rf) = (op.lhs_free(l.sizes.len()), op.rhs_free(r.sizes.len()));
         let lost = || {

@@ -207,10 +207,7 @@ impl<'g> Analysis<'g> {
     /// Returns the value that a product or convolution reads for operand `side`: the one behind its
     /// transposes, if these are strides.
     fn base(&self, e: &Eqn, side: usize) -> Value {
-        match StridedView::operand(self.graph, e, side) {
-            Some((_, root)) => root,
-            None => e.inputs[side],
-        }
+        StridedView::operand_or_dense(self.graph, e, side).1
     }
 
     /// Stores values that are too expensive to be computed where they are read.

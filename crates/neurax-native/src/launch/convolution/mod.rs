@@ -96,10 +96,7 @@ impl ConvolutionTask {
         write: BufferId,
         epilogue: Option<KernelTask>,
     ) -> Result<ConvolutionTask> {
-        let side = |i| {
-            StridedView::operand(graph, e, i)
-                .map_or_else(|| StridedView::dense(graph, e.inputs[i]), |w| w.0)
-        };
+        let side = |i| StridedView::operand_or_dense(graph, e, i).0;
         let (x, w) = (side(0), side(1));
         let lost = || {
             Error::bug("the taps of a convolution's weights have no common stride").at_origin(&e.at)
