@@ -65,6 +65,11 @@ pub struct ProductTask {
     pub pack_rhs: Option<PackRhs>,
     /// The kernel that runs on each tile of rows of the result.
     pub epilogue: Option<KernelTask>,
+    /// The rows and columns of one tile.
+    tile_size: [usize; 2],
+    /// True if each tile covers whole iterations of the epilogue, which then runs tile by tile.
+    /// Otherwise an iteration could read rows that another thread is still computing.
+    fuses_epilogue: bool,
 }
 
 /// One real product: of all elements, or of the real or imaginary parts of complex elements.
@@ -94,8 +99,8 @@ impl ProductTask {
         self.batch.iter().map(|b| b.1).product()
     }
 
-    /// Returns the rows and columns of one tile, from the shapes alone.
-    fn tile_size(&self) -> [usize; 2] {
+    /// Returns the rows and columns that one tile should have, from the shapes alone.
+    fn best_tile_size(&self) -> [usize; 2] {
         let [m, n, k] = self.sizes;
         let batches = self.batches();
         let own =
@@ -162,34 +167,33 @@ impl ProductTask {
             unsafe { pack_rhs.run(arrays[1], scratch, pool)? }
             arrays[1] = scratch;
         }
-        let [rows, columns] = self.tile_size();
-        let (down, across) = (self.sizes[0].div_ceil(rows), self.sizes[1].div_ceil(columns));
-        let fuses_epilogue = self.fuses_epilogue(down, across);
+        let [rows, columns] = self.tile_size;
+        let [down, across] = self.tiles();
         let run = |tile: usize| {
             let (b, rest) = (tile / (down * across), tile % (down * across));
             let (row, column) = (rest / across * rows, rest % across * columns);
             let size = [rows.min(self.sizes[0] - row), columns.min(self.sizes[1] - column)];
             // SAFETY: as promised by the caller; tiles are disjoint.
-            unsafe { self.tile(&arrays, operands, b, [row, column], size, fuses_epilogue) }
+            unsafe { self.tile(&arrays, operands, b, [row, column], size) }
         };
         pool.run(self.batches() * down * across, &run);
-        if let (Some(epilogue), false) = (&self.epilogue, fuses_epilogue) {
+        if let (Some(epilogue), false) = (&self.epilogue, self.fuses_epilogue) {
             // SAFETY: as promised by the caller; all rows are computed.
             unsafe { epilogue.run(f, pool) }
         }
         Ok(())
     }
 
-    /// Returns true if each tile covers whole iterations of the epilogue. `down` and `across` are
-    /// the numbers of tiles in each member of the batch. Otherwise an iteration could read rows
-    /// that another thread is still computing.
-    fn fuses_epilogue(&self, down: usize, across: usize) -> bool {
-        across == 1
-            && self.epilogue_splits_into(if down == 1 {
-                self.batches()
-            } else {
-                self.batches() * self.sizes[0]
-            })
+    /// Returns the numbers of tiles below and beside each other in each member of the batch.
+    fn tiles(&self) -> [usize; 2] {
+        [0, 1].map(|axis| self.sizes[axis].div_ceil(self.tile_size[axis]))
+    }
+
+    /// Returns true if each tile covers whole iterations of the epilogue.
+    fn tiles_hold_iterations(&self) -> bool {
+        let [down, across] = self.tiles();
+        let parts = if down == 1 { self.batches() } else { self.batches() * self.sizes[0] };
+        across == 1 && self.epilogue_splits_into(parts)
     }
 
     /// Returns true if there is an epilogue whose trip count is a multiple of `parts`.
@@ -197,7 +201,8 @@ impl ProductTask {
         self.epilogue.as_ref().is_some_and(|t| t.count.is_multiple_of(parts))
     }
 
-    /// Computes one tile of the result, then runs the epilogue on its rows if `fuses_epilogue`.
+    /// Computes one tile of the result, then runs the epilogue on its rows if they hold whole
+    /// iterations of it.
     unsafe fn tile(
         &self,
         arrays: &[Address; 3],
@@ -205,7 +210,6 @@ impl ProductTask {
         batch: usize,
         [row, column]: [usize; 2],
         size: [usize; 2],
-        fuses_epilogue: bool,
     ) {
         let mut at = [0isize; 3];
         let mut rest = batch;
@@ -227,7 +231,7 @@ impl ProductTask {
                 _ => self.complex::<f64>(arrays, at, size),
             }
         }
-        if let (Some(epilogue), true) = (&self.epilogue, fuses_epilogue) {
+        if let (Some(epilogue), true) = (&self.epilogue, self.fuses_epilogue) {
             // The epilogue's iterations run over the rows of all batch members.
             let total = self.batches() * self.sizes[0];
             let first = batch * self.sizes[0] + row;
@@ -334,8 +338,12 @@ impl ProductTask {
             right,
             pack_rhs: None,
             epilogue,
+            tile_size: [m, n],
+            fuses_epilogue: false,
         };
         task.choose_packing();
+        task.tile_size = task.best_tile_size();
+        task.fuses_epilogue = task.tiles_hold_iterations();
         Ok(task)
     }
 
