@@ -49,8 +49,8 @@ use std::ops::Neg;
 /// The task of a matrix product.
 #[derive(Debug)]
 pub struct ProductTask {
-    /// The dtype: f32, f64, or complex numbers of these.
-    pub dtype: DType,
+    /// The dtype.
+    dtype: ProductDType,
     /// The left operand, the right operand, the result.
     pub arrays: [BufferId; 3],
     /// The strides of each batch axis in the three buffers, in elements, and the axis's size.
@@ -70,6 +70,44 @@ pub struct ProductTask {
     /// True if each tile covers whole iterations of the epilogue, which then runs tile by tile.
     /// Otherwise an iteration could read rows that another thread is still computing.
     fuses_epilogue: bool,
+}
+
+/// A dtype with a matrix kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ProductDType {
+    F32,
+    F64,
+    /// Complex numbers of f32.
+    C64,
+    /// Complex numbers of f64.
+    C128,
+}
+
+impl ProductDType {
+    /// Returns `dtype`, if it has a matrix kernel.
+    fn of(dtype: DType) -> Option<ProductDType> {
+        match dtype {
+            DType::F32 => Some(ProductDType::F32),
+            DType::F64 => Some(ProductDType::F64),
+            DType::C64 => Some(ProductDType::C64),
+            DType::C128 => Some(ProductDType::C128),
+            _ => None,
+        }
+    }
+
+    /// Returns the bytes of an element.
+    fn bytes(self) -> usize {
+        match self {
+            ProductDType::F32 => 4,
+            ProductDType::F64 | ProductDType::C64 => 8,
+            ProductDType::C128 => 16,
+        }
+    }
+
+    /// Returns true if the numbers are not complex.
+    fn is_real(self) -> bool {
+        matches!(self, ProductDType::F32 | ProductDType::F64)
+    }
 }
 
 /// One real product: of all elements, or of the real or imaginary parts of complex elements.
@@ -109,7 +147,7 @@ impl ProductTask {
         let wanted = own.saturating_add(after).clamp(1, MATMUL_MAX_TILES).div_ceil(batches).max(1);
         let least = if self.is_narrow() {
             4 * MATMUL_NARROW_COLUMNS
-        } else if n * k * self.bytes() > MATMUL_LARGE_RHS_BYTES {
+        } else if n * k * self.dtype.bytes() > MATMUL_LARGE_RHS_BYTES {
             MATMUL_MIN_TILE_ROWS
         } else if self.right[1] != 1 {
             // A right operand whose columns are strided is packed for each tile, too.
@@ -121,7 +159,7 @@ impl ProductTask {
         let rows = |parts: usize| m.div_ceil(parts).next_multiple_of(16).max(least).min(m).max(1);
         if self.epilogue_splits_into(batches * m) {
             // The epilogue takes whole rows.
-            let cached = MATMUL_EPILOGUE_TILE_BYTES / (n * self.bytes()).max(1);
+            let cached = MATMUL_EPILOGUE_TILE_BYTES / (n * self.dtype.bytes()).max(1);
             return [rows(wanted).min(cached.max(32)), n];
         }
         let columns = |parts: usize| n.div_ceil(parts).next_multiple_of(16).min(n).max(1);
@@ -138,10 +176,6 @@ impl ProductTask {
             && self.sizes[0] >= MATMUL_NARROW_COLUMNS
     }
 
-    fn bytes(&self) -> usize {
-        self.dtype.bits() / 8
-    }
-
     /// Returns the bytes of scratch memory for the packed right operand.
     pub fn scratch(&self) -> usize {
         self.pack_rhs.as_ref().map_or(0, PackRhs::size)
@@ -150,15 +184,12 @@ impl ProductTask {
     /// Runs the product, with [`ProductTask::scratch`] bytes of scratch memory.
     ///
     /// # Errors
-    /// If the dtype has no matrix kernel, an error of this crate.
+    /// None: [`ProductTask::new`] refuses what cannot run.
     ///
     /// # Safety
     /// The slots of the frame hold addresses of the buffers of the task's schedule, and no other
     /// thread uses the results.
     pub unsafe fn run(&self, f: &mut Frame, pool: &Pool, scratch: Address) -> Result<()> {
-        if !matches!(self.dtype, DType::F32 | DType::F64 | DType::C64 | DType::C128) {
-            return Err(Error::bug(format!("{} has no matrix kernel", self.dtype)));
-        }
         self.epilogue.iter().for_each(|epilogue| epilogue.operands(&f.slots, &mut f.operands));
         let operands = &f.operands[..];
         let mut arrays = self.arrays.map(|b| f.slots[b]);
@@ -225,10 +256,10 @@ impl ProductTask {
         // SAFETY: as promised by the caller.
         unsafe {
             match self.dtype {
-                DType::F32 => self.multiply(arrays, at, size, WHOLE, 1.0f32),
-                DType::F64 => self.multiply(arrays, at, size, WHOLE, 1.0f64),
-                DType::C64 => self.complex::<f32>(arrays, at, size),
-                _ => self.complex::<f64>(arrays, at, size),
+                ProductDType::F32 => self.multiply(arrays, at, size, WHOLE, 1.0f32),
+                ProductDType::F64 => self.multiply(arrays, at, size, WHOLE, 1.0f64),
+                ProductDType::C64 => self.complex::<f32>(arrays, at, size),
+                ProductDType::C128 => self.complex::<f64>(arrays, at, size),
             }
         }
         if let (Some(epilogue), true) = (&self.epilogue, self.fuses_epilogue) {
@@ -301,8 +332,8 @@ impl ProductTask {
     /// Creates the task of equation `e`. Transposes of the operands become strides.
     ///
     /// # Errors
-    /// If the rows, columns or depth of an operand have no common stride, an error of this crate:
-    /// the schedule checks it.
+    /// If the dtype has no matrix kernel, or the rows, columns or depth of an operand have no common
+    /// stride, an error of this crate: the schedule checks both.
     pub fn new(
         graph: &Graph,
         e: &Eqn,
@@ -314,9 +345,9 @@ impl ProductTask {
         let side = |i| StridedView::operand_or_dense(graph, e, i).0;
         let (l, r) = (side(0), side(1));
         let (lf, rf) = (op.lhs_free(l.sizes.len()), op.rhs_free(r.sizes.len()));
-        let lost = || {
-            Error::bug("the axes of a dot_general operand have no common stride").at_origin(&e.at)
-        };
+        let bug = |what: String| Error::bug(what).at_origin(&e.at);
+        let no_kernel = || bug(format!("{} has no matrix kernel", op.dtype));
+        let lost = || bug("the axes of a dot_general operand have no common stride".into());
         let (m, rows) = l.merged(&lf).ok_or_else(lost)?;
         let (n, columns) = r.merged(&rf).ok_or_else(lost)?;
         let (k, down) = l.merged(&op.lhs_contract).ok_or_else(lost)?;
@@ -330,7 +361,7 @@ impl ProductTask {
         let arrays = [reads[0], reads[1], write];
         let (left, right) = ([rows, down], [across, columns]);
         let mut task = ProductTask {
-            dtype: op.dtype,
+            dtype: ProductDType::of(op.dtype).ok_or_else(no_kernel)?,
             arrays,
             batch,
             sizes: [m, n, k],
@@ -351,9 +382,8 @@ impl ProductTask {
     /// use it. With more columns than depth, most tiles have different columns.
     fn choose_packing(&mut self) {
         let [m, n, k] = self.sizes;
-        let is_real = matches!(self.dtype, DType::F32 | DType::F64);
         let is_strided = self.right[0] == 1 && self.right[1] != 1;
-        if is_real
+        if self.dtype.is_real()
             && is_strided
             && self.batch.is_empty()
             && m >= MATMUL_MIN_TILE_ROWS
@@ -361,7 +391,7 @@ impl ProductTask {
             && k >= n
         {
             self.pack_rhs =
-                Some(PackRhs { sizes: [k, n], across: self.right[1], bytes: self.bytes() });
+                Some(PackRhs { sizes: [k, n], across: self.right[1], bytes: self.dtype.bytes() });
             self.right = [n as isize, 1];
         }
     }

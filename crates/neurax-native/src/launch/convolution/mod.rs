@@ -35,7 +35,8 @@ use tiling::{ConvSizes, ConvTile, Tiling};
 /// The task of a convolution.
 #[derive(Debug)]
 pub struct ConvolutionTask {
-    dtype: DType,
+    /// The run of the dtype.
+    typed: TypedRun,
     /// The operand, the weights, the result.
     arrays: [BufferId; 3],
     im2col: Im2col,
@@ -45,6 +46,26 @@ pub struct ConvolutionTask {
     sizes: ConvSizes,
     tiling: Tiling,
     epilogue: Option<KernelTask>,
+}
+
+/// [`ConvolutionTask::typed`] of one dtype.
+type TypedRun = unsafe fn(&ConvolutionTask, &mut Frame, &Pool);
+
+/// Returns the run of a dtype, if it has a product.
+fn typed_run(dtype: DType) -> Option<TypedRun> {
+    match dtype {
+        DType::F32 => Some(ConvolutionTask::typed::<f32>),
+        DType::F64 => Some(ConvolutionTask::typed::<f64>),
+        DType::I8 => Some(ConvolutionTask::typed::<i8>),
+        DType::I16 => Some(ConvolutionTask::typed::<i16>),
+        DType::I32 => Some(ConvolutionTask::typed::<i32>),
+        DType::I64 => Some(ConvolutionTask::typed::<i64>),
+        DType::U8 => Some(ConvolutionTask::typed::<u8>),
+        DType::U16 => Some(ConvolutionTask::typed::<u16>),
+        DType::U32 => Some(ConvolutionTask::typed::<u32>),
+        DType::U64 => Some(ConvolutionTask::typed::<u64>),
+        _ => None,
+    }
 }
 
 /// The strides of the weights, in elements.
@@ -86,8 +107,8 @@ impl ConvolutionTask {
     /// Creates the task of equation `e`. Data movement in front of the operands becomes strides.
     ///
     /// # Errors
-    /// If the taps of the weights have no common stride, an error of this crate: the schedule
-    /// checks it.
+    /// If the dtype has no product, or the taps of the weights have no common stride, an error of
+    /// this crate: the schedule checks both.
     pub fn new(
         graph: &Graph,
         e: &Eqn,
@@ -98,9 +119,9 @@ impl ConvolutionTask {
     ) -> Result<ConvolutionTask> {
         let side = |i| StridedView::operand_or_dense(graph, e, i).0;
         let (x, w) = (side(0), side(1));
-        let lost = || {
-            Error::bug("the taps of a convolution's weights have no common stride").at_origin(&e.at)
-        };
+        let bug = |what: String| Error::bug(what).at_origin(&e.at);
+        let no_product = || bug(format!("a convolution of {} has no product", op.dtype));
+        let lost = || bug("the taps of a convolution's weights have no common stride".into());
         let windows = &graph.ty(e.outputs[0]).shape[2..];
         let im2col = Im2col::new(&x, &op.slides, &w.sizes[2..], windows);
         let kernel = KernelView::new(&w).ok_or_else(lost)?;
@@ -116,7 +137,7 @@ impl ConvolutionTask {
         let tiling = Tiling::new(&sizes, op.dtype.bits() / 8);
         let operand = [x.offset, x.strides[1] * w.sizes[1] as isize];
         Ok(ConvolutionTask {
-            dtype: op.dtype,
+            typed: typed_run(op.dtype).ok_or_else(no_product)?,
             arrays: [reads[0], reads[1], write],
             im2col,
             operand,
@@ -130,28 +151,14 @@ impl ConvolutionTask {
     /// Runs the convolution.
     ///
     /// # Errors
-    /// If the dtype has no product, an error of this crate.
+    /// None: [`ConvolutionTask::new`] refuses what cannot run.
     ///
     /// # Safety
     /// The slots of the frame hold addresses of the buffers of the task's schedule, and no other
     /// thread uses the results.
     pub unsafe fn run(&self, f: &mut Frame, pool: &Pool) -> Result<()> {
         // SAFETY: as promised by the caller.
-        unsafe {
-            match self.dtype {
-                DType::F32 => self.typed::<f32>(f, pool),
-                DType::F64 => self.typed::<f64>(f, pool),
-                DType::I8 => self.typed::<i8>(f, pool),
-                DType::I16 => self.typed::<i16>(f, pool),
-                DType::I32 => self.typed::<i32>(f, pool),
-                DType::I64 => self.typed::<i64>(f, pool),
-                DType::U8 => self.typed::<u8>(f, pool),
-                DType::U16 => self.typed::<u16>(f, pool),
-                DType::U32 => self.typed::<u32>(f, pool),
-                DType::U64 => self.typed::<u64>(f, pool),
-                d => return Err(Error::bug(format!("a convolution of {d} has no product"))),
-            }
-        }
+        unsafe { (self.typed)(self, f, pool) }
         Ok(())
     }
 
