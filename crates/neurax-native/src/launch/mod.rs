@@ -4,19 +4,30 @@
 //! call takes a `Frame`, the table of the address of every buffer, fills in the addresses of the
 //! arguments and results, and runs the tasks in order:
 //!
-//! | task | runs |
+//! | file | task |
 //! |---|---|
 //! | `kernel` | machine code of a fused loop nest, in chunks of its outermost loop |
 //! | `product` | a matrix product: tiles over `matmul`, each with its epilogue |
-//! | `convolution` | im2col block by block, and the matrix kernel |
+//! | `convolution` | im2col block by block, and products of the blocks |
 //! | `windows` | pooling, and the selections behind its derivatives |
 //! | `sort` | rows, by keys as integers |
 //! | `control` | loops and branches: programs inside of the program |
 //! | `fallback` | an op without machine code, on the reference interpreter |
 //!
-//! The `pool` shares a task's chunks between threads. The chunks follow from the shapes alone, so
-//! that the number of threads changes no bit of a result. Nothing here allocates once a program is
-//! warm: frames are kept by the executable, `scratch` memory by each thread.
+//! A copy of a buffer is a task without a file. The tasks share these files:
+//!
+//! | file | contents |
+//! |---|---|
+//! | `program`, `frame` | the program and its run; the addresses and the memory of one call |
+//! | `pool` | threads, which share the chunks of a task |
+//! | `matmul`, `pack_rhs` | the matrix kernels; right operands packed for them |
+//! | `tap_range` | index ranges of windows, for convolutions and windows |
+//! | `scratch` | memory that a thread keeps for its chunks |
+//! | `subnormal` | the CPU's flush-to-zero mode around a run |
+//!
+//! The chunks follow from the shapes alone, so that the number of threads changes no bit of a
+//! result. No task but a fallback allocates once a program is warm: frames are kept by the
+//! executable, scratch memory by each thread.
 //!
 //! `executable` is the entry: it implements the runtime's `Executable` over a `Program`. Nothing in
 //! this folder compiles; `compile.rs` does.
