@@ -1,6 +1,6 @@
 //! Ops that become other ops before fusion.
 
-use super::check_lowered;
+use super::{SMALL_MATMUL, check_lowered};
 use expect_test::expect;
 
 #[test]
@@ -64,11 +64,7 @@ fn a_large_matmul_stays_a_product() {
 #[test]
 fn a_small_matmul_becomes_a_sum_of_products() {
     check_lowered(
-        "graph(%0: f32[4, 8], %1: f32[8, 4]) {
-          %2: f32[4, 4] = dot_general[lhs_batch=[], rhs_batch=[], lhs_contract=[1],
-            rhs_contract=[0], dtype=f32](%0, %1)
-          return %2
-        }",
+        SMALL_MATMUL,
         expect![[r#"
             graph(%0: f32[4, 8], %1: f32[8, 4]) {
               %2: f32[4, 4, 8] = broadcast_in_dim[shape=[4, 4, 8], dims=[0, 2]](%0)

@@ -38,6 +38,13 @@ use neurax_runtime::{Backend, Stage, Stages};
 /// The most columns of a line of a snapshot.
 const SNAPSHOT_COLUMNS: usize = 80;
 
+/// A matrix product that is too small for the matrix kernel.
+const SMALL_MATMUL: &str = "graph(%0: f32[4, 8], %1: f32[8, 4]) {
+  %2: f32[4, 4] = dot_general[lhs_batch=[], rhs_batch=[], lhs_contract=[1],
+    rhs_contract=[0], dtype=f32](%0, %1)
+  return %2
+}";
+
 /// The stages of one compiled graph.
 struct Compiled(Stages);
 

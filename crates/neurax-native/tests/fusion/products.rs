@@ -1,6 +1,6 @@
 //! Matrix products, convolutions and their epilogues, windows.
 
-use super::{check, check_plan};
+use super::{SMALL_MATMUL, check, check_plan};
 use expect_test::expect;
 
 #[test]
@@ -26,11 +26,7 @@ fn a_matmul_is_a_library_step() {
 #[test]
 fn a_small_matmul_is_a_loop_nest() {
     check(
-        "graph(%0: f32[4, 8], %1: f32[8, 4]) {
-          %2: f32[4, 4] = dot_general[lhs_batch=[], rhs_batch=[], lhs_contract=[1],
-            rhs_contract=[0], dtype=f32](%0, %1)
-          return %2
-        }",
+        SMALL_MATMUL,
         expect![[r#"
             b0: f32[4, 8] = %0 (an input)
             b1: f32[8, 4] = %1 (an input)
