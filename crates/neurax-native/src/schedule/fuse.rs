@@ -25,8 +25,7 @@
 //! ```
 //!
 //! Invariants: every group stays after the writers of what it reads; a refused pair leaves both
-//! groups as they were, and a [`Note`] with the reason, except two kernels between which another
-//! step must run.
+//! groups as they were, and a [`Note`] with the reason.
 //!
 //! To fuse one more pattern: propose the pair in [`Fuser::related`], allow its space in
 //! [`common_space`] or its expressions in `expr_graph`, and add a snapshot to
@@ -99,11 +98,11 @@ impl<'a> Fuser<'a> {
         group.reads.iter().filter_map(|&b| self.users[b].range(..i).next_back().copied()).max()
     }
 
-    /// Fuses kernel `i` into kernel `j`, or notes why not. If another step must run between them,
-    /// it does nothing.
+    /// Fuses kernel `i` into kernel `j`, or notes why not.
     fn try_fuse(&mut self, i: usize, j: usize) -> Result<()> {
         // Fusing moves work: the first in the list need not be the first in the order.
         if self.order.has_path_between(i, j) {
+            self.note(i, j, NotFused::StepBetween);
             return Ok(());
         }
         let (a, b) = (self.kernel(i)?, self.kernel(j)?);

@@ -107,7 +107,8 @@ impl ScheduledGraph {
         out
     }
 
-    /// Returns for pairs of steps the last reason why they were not fused.
+    /// Returns for pairs of steps the last reason why they were not fused; that another step must run
+    /// between them only if there is no other, since a step may consist of several groups.
     fn not_fused(&self) -> BTreeMap<(usize, usize), &Note> {
         let mut writers = vec![None; self.buffers.len()];
         for (i, s) in self.steps.iter().enumerate() {
@@ -125,7 +126,10 @@ impl ScheduledGraph {
             let (i, j) = step(n, &n.first).zip(step(n, &n.second))?;
             (i != j).then_some((i.min(j), i.max(j)))
         };
-        self.notes.iter().filter_map(|n| Some((pair(n)?, n))).collect()
+        let is_between = |n: &&Note| n.why == NotFused::StepBetween;
+        let between = self.notes.iter().filter(is_between);
+        let others = self.notes.iter().filter(|n| !is_between(n));
+        between.chain(others).filter_map(|n| Some((pair(n)?, n))).collect()
     }
 
     /// Returns all kernels with the arguments of their calls, as text.

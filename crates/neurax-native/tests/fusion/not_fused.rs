@@ -285,6 +285,34 @@ fn a_kernel_with_too_many_loops_in_sequence() {
     .has_refusals(1);
 }
 
+/// The difference reads the tanh, and the sorted tanh, which is complete only at the end.
+#[test]
+fn two_kernels_with_a_step_between_them() {
+    check(
+        "graph(%0: f32[64, 64]) {
+          %1: f32[64, 64] = tanh(%0)
+          %2: f32[64, 64] = sort[axis=1, keys=1](%1)
+          %3: f32[64, 64] = subtract(%1, %2)
+          return %3
+        }",
+        expect![[r#"
+            b0: f32[64, 64] = %0 (an input)
+            b1: f32[64, 64] = %1 (tanh)
+            b2: f32[64, 64] = %2 (sort)
+            b3: f32[64, 64] = %3 (subtract)
+            inputs b0; outputs b3
+            step 0: kernel 0 reads b0; writes b1; 4096 iterations, parallel
+            step 1: sort reads b1; writes b2
+            step 2: kernel 1 reads b1, b2; writes b3; 4096 iterations, parallel
+            step 0 and step 2 were not fused: another step must run between them
+              first: %1 (tanh)
+              second: %3 (subtract)
+        "#]],
+    )
+    .has_steps(3)
+    .has_refusals(1);
+}
+
 #[test]
 fn an_epilogue_that_does_not_read_the_product_by_rows() {
     check(
