@@ -332,8 +332,8 @@ impl ProductTask {
     /// Creates the task of equation `e`. Transposes of the operands become strides.
     ///
     /// # Errors
-    /// If the dtype has no matrix kernel, or the rows, columns or depth of an operand have no common
-    /// stride, an error of this crate: the schedule checks both.
+    /// If the dtype has no matrix kernel, or the rows, columns or depth of an operand have no
+    /// common stride, an error of this crate: the schedule checks both.
     pub fn new(
         graph: &Graph,
         e: &Eqn,

@@ -58,8 +58,9 @@ pub fn lower(graph: &Graph) -> Result<Graph> {
 impl Lowering {
     /// Appends the equations of `graph` on `args` and returns its results.
     ///
-    /// `owns_first` counts the readers in one graph. Products that two graphs may read are therefore
-    /// forgotten: those among the arguments, and results that the graph itself reads, too.
+    /// `owns_first` counts the readers in one graph. Products that two graphs may read are
+    /// therefore forgotten: those among the arguments, and results that the graph itself reads,
+    /// too.
     fn graph(&mut self, graph: &Graph, args: &[Value]) -> Result<Values> {
         args.iter().for_each(|v| _ = self.products.remove(v));
         let mut env: Vec<Value> = args.to_vec();

@@ -7,8 +7,8 @@ use rustc_hash::FxHashMap;
 pub struct Lowering {
     /// The builder of the lowered graph.
     pub b: Builder,
-    /// The products by their result, as they were before lowering; without those that both an inlined
-    /// body and its caller may read.
+    /// The products by their result, as they were before lowering; without those that both an
+    /// inlined body and its caller may read.
     pub products: FxHashMap<Value, (DotGeneral, Values)>,
 }
 

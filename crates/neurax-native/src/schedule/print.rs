@@ -107,8 +107,8 @@ impl ScheduledGraph {
         out
     }
 
-    /// Returns for pairs of steps the last reason why they were not fused; that another step must run
-    /// between them only if there is no other, since a step may consist of several groups.
+    /// Returns for pairs of steps the last reason why they were not fused; that another step must
+    /// run between them only if there is no other, since a step may consist of several groups.
     fn not_fused(&self) -> BTreeMap<(usize, usize), &Note> {
         let mut writers = vec![None; self.buffers.len()];
         for (i, s) in self.steps.iter().enumerate() {
