@@ -38,7 +38,7 @@ impl StridedView {
     }
 
     /// Returns the view of `v` through the transposes in front of it, and the value behind them. A
-    /// transpose that has no machine code is a value of its own.
+    /// transpose that has no machine code is not looked through.
     fn through_transposes(graph: &Graph, v: Value) -> (StridedView, Value) {
         match producer(graph, v) {
             Some(Eqn { op: Op::Transpose(op), inputs, .. })

@@ -184,7 +184,7 @@ impl ProductTask {
     /// Runs the product, with [`ProductTask::scratch`] bytes of scratch memory.
     ///
     /// # Errors
-    /// None: [`ProductTask::new`] refuses what cannot run.
+    /// As [`PackRhs::run`].
     ///
     /// # Safety
     /// The slots of the frame hold addresses of the buffers of the task's schedule, and no other

@@ -149,7 +149,7 @@ impl Program {
                 inner.extend(self.inner[c.programs()].iter().map(|p| p.frame(block)));
             }
         }
-        let address = |home: &Location| match *home {
+        let address = |location: &Location| match *location {
             Location::Block(at) => base.plus(at as isize),
             Location::Constant(i) => Address(self.constants[i].bytes().as_ptr().cast_mut()),
             Location::Input(_) | Location::Output(_) => base,
@@ -213,7 +213,7 @@ impl Program {
             match &self.tasks[i] {
                 Task::Kernel(k) => k.run(f, pool),
                 Task::Product(p) => p.run(f, pool, scratch)?,
-                Task::Convolution(c) => c.run(f, pool)?,
+                Task::Convolution(c) => c.run(f, pool),
                 Task::Windows(w) => w.run(&f.slots, pool),
                 Task::Sort(s) => s.run(&f.slots, pool),
                 Task::Control(c) => control::run(c, self, f, pool, scratch)?,

@@ -76,7 +76,10 @@ impl<'g> Analysis<'g> {
     /// If it has none: `classify` gives such values to library steps and to the interpreter.
     pub fn dtype(&self, v: Value) -> Result<DType, NotFused> {
         let dtype = self.graph.ty(v).dtype;
-        let bug = || NotFused::Bug(format!("%{} of a kernel is {dtype}, without code", v.0));
+        let bug = || {
+            let what = format!("%{} of a kernel is {dtype}, without code", v.0);
+            NotFused::Bug(what, Some(v))
+        };
         moved_as(dtype).ok_or_else(bug)
     }
 

@@ -80,6 +80,16 @@ pub(super) enum BuildError {
     NotFused(NotFused),
 }
 
+impl BuildError {
+    /// Returns the reason, at the line of `v` if it is a broken invariant of an unknown place.
+    fn at(self, v: Value) -> BuildError {
+        match self {
+            BuildError::NotFused(NotFused::Bug(what, None)) => NotFused::Bug(what, Some(v)).into(),
+            why => why,
+        }
+    }
+}
+
 impl From<NotFused> for BuildError {
     fn from(w: NotFused) -> BuildError {
         BuildError::NotFused(w)
@@ -108,7 +118,7 @@ impl<'a> ExprGraph<'a> {
                 Ok(()) => return Ok(body),
                 Err(BuildError::NotFused(why)) => return Err(why),
                 Err(BuildError::SplitLoop(l, inner)) => {
-                    let bug = || NotFused::Bug(format!("loop {l} belongs to no axis"));
+                    let bug = || NotFused::Bug(format!("loop {l} belongs to no axis"), None);
                     let axis = body.axis_of(l).ok_or_else(bug)?;
                     let at = l - body.axes[axis][0];
                     let n = factors[axis][at];
@@ -312,7 +322,7 @@ impl<'a> ExprGraph<'a> {
         if let Some(&id) = self.lowered.get(&key) {
             return Ok(id);
         }
-        let id = self.equation(v, at)?;
+        let id = self.equation(v, at).map_err(|why| why.at(v))?;
         self.lowered.insert(key, id);
         Ok(id)
     }
@@ -321,7 +331,7 @@ impl<'a> ExprGraph<'a> {
     fn equation(&mut self, v: Value, at: &ElementAccess) -> BuildResult<InstId> {
         let analysis = self.analysis;
         let Some((e, out)) = analysis.equation(v) else {
-            return Err(NotFused::Bug(format!("no equation produces %{}", v.0)).into());
+            return Err(NotFused::Bug(format!("no equation produces %{}", v.0), Some(v)).into());
         };
         let xs = &e.inputs;
         match &e.op {
@@ -394,7 +404,7 @@ impl<'a> ExprGraph<'a> {
             }
             op => {
                 let what = format!("{} does not only move elements", op.name());
-                return Err(NotFused::Bug(what).into());
+                return Err(NotFused::Bug(what, None).into());
             }
         })
     }
@@ -446,7 +456,7 @@ impl<'a> ExprGraph<'a> {
             Op::BitcastConvert(c) => return Ok(self.bitcast(xs[0], c.dtype)),
             op => {
                 let what = format!("{} has no elementwise code", op.name());
-                return Err(NotFused::Bug(what).into());
+                return Err(NotFused::Bug(what, None).into());
             }
         };
         if dtype == DType::Bool || dtype == computed_in(dtype) || matches!(op, Op::Select(_)) {

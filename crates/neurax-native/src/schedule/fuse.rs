@@ -39,6 +39,7 @@ use super::{
     expr_graph::ExprGraph,
     groups::{FusedLoop, Group, GroupKind, sorted_unique},
     outputs::{BufferId, ExprSource, IterSpace, NotFused, Output, Sink},
+    print,
     types::Note,
 };
 use crate::{
@@ -110,7 +111,7 @@ impl<'a> Fuser<'a> {
             .and_then(|space| self.fused(&space, [&a.outputs[..], &b.outputs].concat()));
         match fused {
             Ok(group) => self.replace(i, j, group),
-            Err(NotFused::Bug(what)) => return Err(Error::bug(what)),
+            Err(why @ NotFused::Bug(..)) => return Err(print::no_schedule(self.analysis, &why)),
             Err(why) => self.note(i, j, why),
         }
         Ok(())

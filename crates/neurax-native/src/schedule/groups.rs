@@ -230,7 +230,8 @@ fn equation<'a>(analysis: &Analysis, i: usize, e: &Eqn) -> Result<Group<'a>, Not
     // A sort moves each operand to the result of the same index.
     if analysis.class[i] == EqnClass::Sort && e.inputs.len() != e.outputs.len() {
         let (reads, writes) = (e.inputs.len(), e.outputs.len());
-        return Err(NotFused::Bug(format!("a sort of {reads} operands has {writes} results")));
+        let what = format!("a sort of {reads} operands has {writes} results");
+        return Err(bug(e, what));
     }
     let buffers = |values: &[Value]| {
         values.iter().map(|&v| buffer(analysis, e, v)).collect::<Result<Vec<_>, _>>()
@@ -241,8 +242,8 @@ fn equation<'a>(analysis: &Analysis, i: usize, e: &Eqn) -> Result<Group<'a>, Not
 
 /// Returns the buffer of `v`, an operand or result of `e`.
 fn buffer(analysis: &Analysis, e: &Eqn, v: Value) -> Result<BufferId, NotFused> {
-    let bug = || NotFused::Bug(format!("value %{} of {} has no buffer", v.0, e.op.name()));
-    analysis.buffer(v).ok_or_else(bug)
+    let what = || format!("value %{} of {} has no buffer", v.0, e.op.name());
+    analysis.buffer(v).ok_or_else(|| bug(e, what()))
 }
 
 fn result_buffer(analysis: &Analysis, e: &Eqn) -> Result<BufferId, NotFused> {
@@ -250,5 +251,10 @@ fn result_buffer(analysis: &Analysis, e: &Eqn) -> Result<BufferId, NotFused> {
 }
 
 fn unexpected(e: &Eqn) -> NotFused {
-    NotFused::Bug(format!("{} is classified as an op that it is not", e.op.name()))
+    bug(e, format!("{} is classified as an op that it is not", e.op.name()))
+}
+
+/// Returns the broken invariant `what` of an equation.
+fn bug(e: &Eqn, what: String) -> NotFused {
+    NotFused::Bug(what, e.outputs.first().copied())
 }

@@ -178,6 +178,7 @@ pub enum NotFused {
     StepBetween,
     /// The second does not read the result of the product row by row.
     NotByRows,
-    /// A broken invariant of the scheduler, which becomes an error.
-    Bug(String),
+    /// A broken invariant of the scheduler, which becomes an error at the line of the value, if one
+    /// is known.
+    Bug(String, Option<Value>),
 }

@@ -56,7 +56,7 @@ impl NotFused {
             NotFused::NotByRows => {
                 "the second does not read the result of the product row by row".into()
             }
-            NotFused::Bug(what) => what.clone(),
+            NotFused::Bug(what, _) => what.clone(),
         }
     }
 }
@@ -72,12 +72,16 @@ fn step(e: &Eqn) -> String {
 /// Returns the error that no schedule was found, at the line of the equation that caused it.
 pub fn no_schedule(analysis: &Analysis, why: &NotFused) -> Error {
     let error = Error::bug(format!("no schedule: {}", why.text(analysis.graph)));
-    match why {
-        NotFused::Materialize(v) | NotFused::DifferentIndex(v) => match analysis.equation(*v) {
-            Some((e, _)) => error.at_origin(&e.at),
-            None => error,
-        },
-        _ => error,
+    let eqn = match why {
+        NotFused::Materialize(v) | NotFused::DifferentIndex(v) | NotFused::Bug(_, Some(v)) => {
+            producer(analysis.graph, *v)
+        }
+        // other: the reason names no value.
+        _ => None,
+    };
+    match eqn {
+        Some(e) => error.at_origin(&e.at),
+        None => error,
     }
 }
 

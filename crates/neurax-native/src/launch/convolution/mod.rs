@@ -150,16 +150,12 @@ impl ConvolutionTask {
 
     /// Runs the convolution.
     ///
-    /// # Errors
-    /// None: [`ConvolutionTask::new`] refuses what cannot run.
-    ///
     /// # Safety
     /// The slots of the frame hold addresses of the buffers of the task's schedule, and no other
     /// thread uses the results.
-    pub unsafe fn run(&self, f: &mut Frame, pool: &Pool) -> Result<()> {
+    pub unsafe fn run(&self, f: &mut Frame, pool: &Pool) {
         // SAFETY: as promised by the caller.
         unsafe { (self.typed)(self, f, pool) }
-        Ok(())
     }
 
     /// Runs every tile, each followed by the epilogue if it fuses; otherwise the epilogue runs at
