@@ -1,6 +1,6 @@
 //! A bounded concurrent cache that computes each value once.
 
-use neurax_ir::{Error, OrBug, Result};
+use neurax_ir::Error;
 use rustc_hash::FxHashMap;
 use std::{
     fmt,
@@ -17,14 +17,15 @@ use std::{
 /// Lookups take a hash and a comparison instead of a key, so that a hit needs no owned key.
 ///
 /// ```
-/// use neurax_runtime::Cache;
+/// use neurax_runtime::{Cache, RecursionError};
 /// let cache: Cache<String, usize> = Cache::new(100);
+/// let length = |k: &String| Ok::<_, RecursionError>(k.len());
 /// for _ in 0..3 {
-///     let n = cache.get_or_compute(7, |k| k == "seven", || "seven".into(), |k| Ok(k.len()))?;
+///     let n = cache.get_or_compute(7, |k| k == "seven", || "seven".into(), length)?;
 ///     assert_eq!(n, 5);
 /// }
 /// assert_eq!(cache.computed(), 1);
-/// # Ok::<(), neurax_ir::Error>(())
+/// # Ok::<(), RecursionError>(())
 /// ```
 pub struct Cache<K, V> {
     /// The entries by hash.
@@ -70,14 +71,15 @@ impl<K, V: Clone> Cache<K, V> {
     /// lookup computes again.
     ///
     /// # Errors
-    /// The error of `compute`, or when `compute` asks this cache for the key that it is computing.
-    pub fn get_or_compute(
+    /// The error of `compute`, or a [`RecursionError`] when `compute` asks this cache for the key
+    /// that it is computing.
+    pub fn get_or_compute<E: From<RecursionError>>(
         &self,
         hash: u64,
         same: impl Fn(&K) -> bool,
         key: impl FnOnce() -> K,
-        compute: impl FnOnce(&K) -> Result<V>,
-    ) -> Result<V> {
+        compute: impl FnOnce(&K) -> Result<V, E>,
+    ) -> Result<V, E> {
         let found = {
             let entries = self.read();
             let found = self.find(&entries, hash, &same);
@@ -88,8 +90,9 @@ impl<K, V: Clone> Cache<K, V> {
             found.cloned()
         };
         let entry = found.unwrap_or_else(|| self.insert(hash, same, key));
-        let Some(_guard) = ComputeGuard::start(&entry)? else {
-            return entry.value.get().cloned().or_bug("a finished cache entry has no value");
+        let _guard = match ComputeGuard::start(&entry)? {
+            Start::Compute(guard) => guard,
+            Start::Done(value) => return Ok(value.clone()),
         };
         self.computed.fetch_add(1, Relaxed);
         let value = compute(&entry.key)?;
@@ -176,36 +179,56 @@ fn evict_oldest<K, V>(entries: &mut Entries<K, V>) {
     }
 }
 
+/// The error of a computation that needs its own result: it asks the cache, directly or through
+/// other entries, for the value that it computes. A caller that knows what is computed replaces it
+/// by an error that says what to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecursionError;
+
+impl From<RecursionError> for Error {
+    fn from(e: RecursionError) -> Error {
+        Error::new("cache", e.to_string())
+    }
+}
+
+impl fmt::Display for RecursionError {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("the computation of a value asks for the same value")
+    }
+}
+
+impl std::error::Error for RecursionError {}
+
 /// The exclusive right to compute an entry's value. It is released when dropped, so that a panic
 /// does not leave other threads waiting.
 struct ComputeGuard<'a, K, V>(&'a Entry<K, V>);
 
+/// The right to compute a value, or the value if another thread has computed it meanwhile.
+enum Start<'a, K, V> {
+    Compute(ComputeGuard<'a, K, V>),
+    Done(&'a V),
+}
+
 impl<'a, K, V> ComputeGuard<'a, K, V> {
-    /// Returns `None` if another thread has computed the value meanwhile.
+    /// Waits until no other thread computes the value.
     ///
     /// # Errors
     /// When this thread is computing the value already.
-    fn start(entry: &'a Entry<K, V>) -> Result<Option<ComputeGuard<'a, K, V>>> {
+    fn start(entry: &'a Entry<K, V>) -> Result<Start<'a, K, V>, RecursionError> {
         let current = thread::current().id();
         let mut worker = lock(&entry.worker);
         loop {
-            if entry.value.get().is_some() {
-                return Ok(None);
+            if let Some(value) = entry.value.get() {
+                return Ok(Start::Done(value));
             }
             match *worker {
                 None => break,
-                Some(w) if w == current => {
-                    return Err(Error::new(
-                        "jit",
-                        "the function calls itself while it is being traced; use scan, while_loop \
-                         or fori to repeat",
-                    ));
-                }
+                Some(w) if w == current => return Err(RecursionError),
                 Some(_) => worker = entry.done.wait(worker).unwrap_or_else(PoisonError::into_inner),
             }
         }
         *worker = Some(current);
-        Ok(Some(ComputeGuard(entry)))
+        Ok(Start::Compute(ComputeGuard(entry)))
     }
 }
 
@@ -235,6 +258,8 @@ impl<K, V: Clone> fmt::Debug for Cache<K, V> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    type Result<T> = std::result::Result<T, Error>;
 
     fn ask(c: &Cache<u64, u64>, k: u64, f: impl FnOnce() -> Result<u64>) -> Result<u64> {
         c.get_or_compute(k % 3, |x| *x == k, || k, |_| f())
@@ -273,7 +298,7 @@ mod tests {
         let c = Cache::new(4);
         assert!(ask(&c, 1, || Err(Error::new("x", "no"))).is_err());
         let e = ask(&c, 1, || ask(&c, 1, || Ok(1))).unwrap_err();
-        assert!(e.to_string().contains("calls itself"), "{e}");
+        assert_eq!(e.to_string(), "cache: the computation of a value asks for the same value");
         assert_eq!(ask(&c, 1, || Ok(2)).unwrap(), 2);
     }
 }

@@ -44,7 +44,7 @@ use crate::{
     tuning::MAX_CACHED_TRACES,
 };
 use neurax_ir::Place;
-use neurax_runtime::{Buffer, Cache, CompiledGraph, Stages};
+use neurax_runtime::{Buffer, Cache, CompiledGraph, RecursionError, Stages};
 use rustc_hash::FxHasher;
 use smallvec::SmallVec;
 use std::{
@@ -262,7 +262,11 @@ impl<F, O: Tree> JitImpl<F, O> {
         let trace = |_: &TraceKey| Ok(Arc::new(self.new_trace(a)));
         self.cache
             .get_or_compute(TraceKey::hash_of(a), |k| k.matches(a), || TraceKey::of(a), trace)
-            .map_err(|e| e.at(&Place::Source(self.at)))
+            .map_err(|RecursionError| {
+                let why = "the function calls itself while it is being traced; use scan, \
+                           while_loop or fori to repeat";
+                Error::new("jit", why).at(&Place::Source(self.at))
+            })
     }
 
     /// Traces the function for the types of `a`.
