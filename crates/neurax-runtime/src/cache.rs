@@ -1,7 +1,7 @@
 //! A bounded concurrent cache that computes each value once.
 
 use neurax_ir::Error;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxBuildHasher, FxHashMap};
 use std::{
     fmt,
     sync::{
@@ -213,7 +213,8 @@ impl<'a, K, V> ComputeGuard<'a, K, V> {
     /// Waits until no other thread computes the value.
     ///
     /// # Errors
-    /// When this thread is computing the value already.
+    /// When this thread is computing the value already, or the thread that computes it waits,
+    /// directly or through others, for a value that this thread computes.
     fn start(entry: &'a Entry<K, V>) -> Result<Start<'a, K, V>, RecursionError> {
         let current = thread::current().id();
         let mut worker = lock(&entry.worker);
@@ -224,7 +225,10 @@ impl<'a, K, V> ComputeGuard<'a, K, V> {
             match *worker {
                 None => break,
                 Some(w) if w == current => return Err(RecursionError),
-                Some(_) => worker = entry.done.wait(worker).unwrap_or_else(PoisonError::into_inner),
+                Some(w) => {
+                    Wait::record(current, Wait { worker: w, entry: address(entry) })?;
+                    worker = entry.done.wait(worker).unwrap_or_else(PoisonError::into_inner);
+                }
             }
         }
         *worker = Some(current);
@@ -234,9 +238,53 @@ impl<'a, K, V> ComputeGuard<'a, K, V> {
 
 impl<K, V> Drop for ComputeGuard<'_, K, V> {
     fn drop(&mut self) {
-        *lock(&self.0.worker) = None;
+        let mut worker = lock(&self.0.worker);
+        // Before another thread can become the worker: no wait may name one that has finished.
+        Wait::remove_all(address(self.0));
+        *worker = None;
         self.0.done.notify_all();
     }
+}
+
+/// The wait of a thread for a value.
+struct Wait {
+    /// The thread that computes the value.
+    worker: ThreadId,
+    /// The address of the entry.
+    entry: usize,
+}
+
+/// The waits of all threads in this process: a cycle may lead through several caches. It is locked
+/// only by threads that wait and by those that end a computation.
+static WAITS: Mutex<FxHashMap<ThreadId, Wait>> = Mutex::new(FxHashMap::with_hasher(FxBuildHasher));
+
+impl Wait {
+    /// Records that thread `current` waits.
+    ///
+    /// # Errors
+    /// When the worker waits, directly or through others, for `current`: none would ever go on.
+    fn record(current: ThreadId, wait: Wait) -> Result<(), RecursionError> {
+        let mut waits = lock(&WAITS);
+        let mut next = Some(wait.worker);
+        while let Some(thread) = next {
+            if thread == current {
+                return Err(RecursionError);
+            }
+            next = waits.get(&thread).map(|w| w.worker);
+        }
+        waits.insert(current, wait);
+        Ok(())
+    }
+
+    /// Removes the waits for an entry, given by its address.
+    fn remove_all(entry: usize) {
+        lock(&WAITS).retain(|_, w| w.entry != entry);
+    }
+}
+
+/// Returns the address of an entry, which identifies it while a thread waits for it.
+fn address<K, V>(entry: &Entry<K, V>) -> usize {
+    std::ptr::from_ref(entry).addr()
 }
 
 fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -258,8 +306,15 @@ impl<K, V: Clone> fmt::Debug for Cache<K, V> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Barrier;
 
     type Result<T> = std::result::Result<T, Error>;
+
+    impl<K, V: Clone> Cache<K, V> {
+        fn clear(&self) {
+            self.entries.write().unwrap().clear();
+        }
+    }
 
     fn ask(c: &Cache<u64, u64>, k: u64, f: impl FnOnce() -> Result<u64>) -> Result<u64> {
         c.get_or_compute(k % 3, |x| *x == k, || k, |_| f())
@@ -300,5 +355,56 @@ mod tests {
         let e = ask(&c, 1, || ask(&c, 1, || Ok(1))).unwrap_err();
         assert_eq!(e.to_string(), "cache: the computation of a value asks for the same value");
         assert_eq!(ask(&c, 1, || Ok(2)).unwrap(), 2);
+    }
+
+    /// Asks `c[0]` in one thread and `c[1]` in another; each computation, once both have begun,
+    /// asks for the value of the other. Returns both results.
+    fn each_asks_for_the_other(c: [&Cache<u64, u64>; 2]) -> [Result<u64>; 2] {
+        let both_compute = Barrier::new(2);
+        let ask_both = |own: usize| {
+            ask(c[own], own as u64, || {
+                both_compute.wait();
+                ask(c[1 - own], 1 - own as u64, || Ok(7))
+            })
+        };
+        thread::scope(|s| {
+            [0, 1].map(|own| s.spawn(move || ask_both(own))).map(|t| t.join().unwrap())
+        })
+    }
+
+    #[test]
+    fn threads_that_would_wait_for_each_other_get_an_error() {
+        let (c, d) = (Cache::new(4), Cache::new(4));
+        for caches in [[&c, &c], [&c, &d]] {
+            for _ in 0..100 {
+                let results = each_asks_for_the_other(caches);
+                // The thread that closes the cycle fails, and the other one then computes both.
+                assert_eq!(results.iter().filter(|r| r.is_ok()).count(), 1, "{results:?}");
+                caches.iter().for_each(|c| c.clear());
+            }
+        }
+    }
+
+    /// Asks for `k`, whose computation asks for the values of all larger keys below 5.
+    fn nested(c: &Cache<u64, u64>, k: u64) -> Result<u64> {
+        ask(c, k, || (k + 1..5).try_fold(1, |sum, i| Ok(sum + nested(c, i)?)))
+    }
+
+    #[test]
+    fn computations_without_a_cycle_never_fail() {
+        // A wait that outlived its computation would look like part of a cycle.
+        let c = Cache::new(5);
+        thread::scope(|s| {
+            for first in 0..4 {
+                let c = &c;
+                s.spawn(move || {
+                    for i in 0..500 {
+                        let k = (first + i) % 5;
+                        assert_eq!(nested(c, k).unwrap(), 1 << (4 - k));
+                        c.clear();
+                    }
+                });
+            }
+        });
     }
 }

@@ -1,8 +1,9 @@
 //! Errors propagate, name the location, and say what to do.
 
 use neurax::prelude::*;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Barrier, Mutex, OnceLock};
+use std::thread;
 
 fn message(t: Tensor) -> String {
     t.ok().unwrap_err().to_string()
@@ -215,6 +216,29 @@ fn a_jit_that_calls_itself_says_so() {
         f((y[0].clone(), vec![x]))
     });
     check(several((tensor(1.0), vec![tensor(2.0)])).ok().unwrap_err());
+}
+
+#[test]
+fn jits_that_call_each_other_from_two_threads_say_so() {
+    type F = Jit<Tensor, Tensor>;
+    let slots: [Arc<OnceLock<F>>; 2] = Default::default();
+    let both_trace = Arc::new(Barrier::new(2));
+    for (own, other) in [(0, 1), (1, 0)] {
+        let (callee, both_trace) = (slots[other].clone(), both_trace.clone());
+        let first = AtomicBool::new(true);
+        let f = jit(move |x: Tensor| {
+            if first.swap(false, Relaxed) {
+                both_trace.wait();
+            }
+            callee.get().unwrap()(x) + 1.0
+        });
+        slots[own].set(f).unwrap();
+    }
+    let run = |f: &F| f.run(tensor(1.0)).unwrap_err().to_string();
+    let errors = thread::scope(|s| {
+        slots.each_ref().map(|f| s.spawn(|| run(f.get().unwrap()))).map(|t| t.join().unwrap())
+    });
+    assert!(errors.iter().all(|e| e.contains("calls itself")), "{errors:?}");
 }
 
 #[test]
