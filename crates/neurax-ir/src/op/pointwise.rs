@@ -1,7 +1,7 @@
 //! Helpers shared by the elementwise families: checks, loops, batching, sample rows.
 
 use super::{Axis, Batched, Op, Sample, rules::*};
-use crate::{Builder, Bytes, DType, Kind, Literal, Result, Shape, Type, Value};
+use crate::{Builder, Bytes, DType, Error, Kind, Literal, Result, Shape, Type, Value};
 use std::ops::Range;
 
 /// All kinds but complex numbers.
@@ -83,6 +83,13 @@ pub fn batch(
     }
     let xs = batch_front(b, axis, xs, dims);
     Ok(at_front(b.emit_n(op, &xs, results)))
+}
+
+/// Returns the error of a function that has no evaluation in `dtype`: `infer` refuses it, or it is
+/// evaluated before the loops over elements.
+#[cold]
+pub fn no_evaluation<T>(op: &str, dtype: DType) -> Result<T> {
+    Err(Error::bug(format_args!("{op} has no evaluation in {dtype}")))
 }
 
 /// Applies `f` to every element, in place.

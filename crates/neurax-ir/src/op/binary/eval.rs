@@ -12,11 +12,13 @@ pub fn apply(f: Binary, cx: &mut Eval, x: Literal, y: Literal) -> Result<Literal
         _ => {
             let dtype = x.dtype();
             let right = !x.bytes().is_unique() && y.bytes().is_unique();
+            let mut outcome = Ok(());
             let (out, inplace) = with_compute!(any dtype, C => if right {
-                y.edit(|out: &mut [C]| C::binary(f, dtype, Sides::Right(&x.load(), out)))
+                y.edit(|out: &mut [C]| outcome = C::binary(f, dtype, Sides::Right(&x.load(), out)))
             } else {
-                x.edit(|out: &mut [C]| C::binary(f, dtype, Sides::Left(out, &y.load())))
+                x.edit(|out: &mut [C]| outcome = C::binary(f, dtype, Sides::Left(out, &y.load())))
             });
+            outcome?;
             cx.count_reuse(inplace);
             Ok(out)
         }
@@ -24,10 +26,13 @@ pub fn apply(f: Binary, cx: &mut Eval, x: Literal, y: Literal) -> Result<Literal
 }
 
 /// Applies `f` to two elements.
-pub fn of_elements<C: BinaryElement>(f: Binary, dtype: DType, x: C, y: C) -> C {
+///
+/// # Errors
+/// If `f` has no evaluation in `dtype`.
+pub fn of_elements<C: BinaryElement>(f: Binary, dtype: DType, x: C, y: C) -> Result<C> {
     let mut v = [x];
-    C::binary(f, dtype, Sides::Left(&mut v, &[y]));
-    v[0]
+    C::binary(f, dtype, Sides::Left(&mut v, &[y]))?;
+    Ok(v[0])
 }
 
 fn complex_of(re: &Literal, im: &Literal) -> Literal {
@@ -80,15 +85,17 @@ fn step(stored: &mut [u8], x: f64, y: f64) {
 
 /// A type that binary functions are computed in.
 pub trait BinaryElement: Compute {
-    /// Applies `f` to all pairs of elements, in place in one operand. A function that `infer`
-    /// rejects for the type leaves the elements unchanged.
-    fn binary(f: Binary, dtype: DType, s: Sides<Self>);
+    /// Applies `f` to all pairs of elements, in place in one operand.
+    ///
+    /// # Errors
+    /// If `f` has no evaluation in `dtype`.
+    fn binary(f: Binary, dtype: DType, s: Sides<Self>) -> Result<()>;
 }
 
 macro_rules! float_rows {
     ($($t:ident),*) => {$(
         impl BinaryElement for $t {
-            fn binary(f: Binary, _: DType, s: Sides<$t>) {
+            fn binary(f: Binary, dtype: DType, s: Sides<$t>) -> Result<()> {
                 match f {
                     Add => zip(s, |x, y| x + y),
                     Sub => zip(s, |x, y| x - y),
@@ -101,8 +108,9 @@ macro_rules! float_rows {
                     Min => zip(s, |x, y| if (x < y) | x.is_nan() { x } else { y }),
                     Polygamma => zip(s, |n, x| special::polygamma(n as f64, x as f64) as $t),
                     And | Or | Xor | ShiftLeft | ShiftRightArithmetic | ShiftRightLogical
-                    | Complex | NextAfter => {}
+                    | Complex | NextAfter => return no_evaluation(f.name(), dtype),
                 }
+                Ok(())
             }
         }
     )*};
@@ -111,15 +119,19 @@ macro_rules! float_rows {
 macro_rules! complex_rows {
     ($($t:ident),*) => {$(
         impl BinaryElement for Cx<$t> {
-            fn binary(f: Binary, _: DType, s: Sides<Self>) {
+            fn binary(f: Binary, dtype: DType, s: Sides<Self>) -> Result<()> {
                 match f {
                     Add => zip(s, |x, y| x + y),
                     Sub => zip(s, |x, y| x - y),
                     Mul => zip(s, |x, y| x * y),
                     Div => zip(s, |x, y| in_f64(complex::div, x, y)),
                     Pow => zip(s, |x, y| in_f64(complex::pow, x, y)),
-                    _ => {}
+                    Rem | Atan2 | Max | Min | And | Or | Xor | ShiftLeft | ShiftRightArithmetic
+                    | ShiftRightLogical | Complex | NextAfter | Polygamma => {
+                        return no_evaluation(f.name(), dtype);
+                    }
                 }
+                Ok(())
             }
         }
     )*};
@@ -137,7 +149,7 @@ fn in_f64<C: Compute>(f: fn(Cx<f64>, Cx<f64>) -> Cx<f64>, x: C, y: C) -> C {
 macro_rules! int_rows {
     ($($t:ident as $u:ident, $s:ident);*) => {$(
         impl BinaryElement for $t {
-            fn binary(f: Binary, dtype: DType, s: Sides<$t>) {
+            fn binary(f: Binary, dtype: DType, s: Sides<$t>) -> Result<()> {
                 // Elements of 2 or 4 bits are computed in 8 bits: right shifts have to use the sign
                 // and the bits of the narrow element.
                 let extra = $t::BITS - dtype.bits() as u32;
@@ -162,8 +174,11 @@ macro_rules! int_rows {
                         let x = ((x << extra) as $u) >> extra;
                         x.checked_shr(amount(y)).unwrap_or(0) as $t
                     }),
-                    Atan2 | Complex | NextAfter | Polygamma => {}
+                    Atan2 | Complex | NextAfter | Polygamma => {
+                        return no_evaluation(f.name(), dtype);
+                    }
                 }
+                Ok(())
             }
         }
     )*};

@@ -85,34 +85,38 @@ impl Binary {
             (Complex, DType::F32) => Some(DType::C64),
             (Complex, DType::F64) => Some(DType::C128),
             (Complex, _) => None,
-            _ => Some(dtype),
+            (
+                Add | Sub | Mul | Div | Rem | Pow | Atan2 | Max | Min | And | Or | Xor | ShiftLeft
+                | ShiftRightArithmetic | ShiftRightLogical | NextAfter | Polygamma,
+                _,
+            ) => Some(dtype),
         }
     }
 
-    /// Evaluates a function that takes floats. Compilers call this for functions that they have no
-    /// code for.
+    /// Evaluates a function from floats to floats; NaN if it is not one. Compilers call this for
+    /// functions that they have no code for.
     ///
     /// ```
     /// use neurax_ir::op::Binary;
     /// assert_eq!(Binary::Pow.of_f32(2.0, 3.0), 8.0);
     /// ```
     pub fn of_f32(self, x: f32, y: f32) -> f32 {
-        eval::of_elements(self, DType::F32, x, y)
+        eval::of_elements(self, DType::F32, x, y).unwrap_or(f32::NAN)
     }
 
-    /// Evaluates a function that takes floats, in f64.
+    /// Evaluates a function from floats to floats, in f64; NaN if it is not one.
     pub fn of_f64(self, x: f64, y: f64) -> f64 {
-        eval::of_elements(self, DType::F64, x, y)
+        eval::of_elements(self, DType::F64, x, y).unwrap_or(f64::NAN)
     }
 
-    /// Evaluates a function that takes signed integers.
+    /// Evaluates a function that takes signed integers; 0 if it takes none.
     pub fn of_i64(self, x: i64, y: i64) -> i64 {
-        eval::of_elements(self, DType::I64, x, y)
+        eval::of_elements(self, DType::I64, x, y).unwrap_or(0)
     }
 
-    /// Evaluates a function that takes unsigned integers.
+    /// Evaluates a function that takes unsigned integers; 0 if it takes none.
     pub fn of_u64(self, x: u64, y: u64) -> u64 {
-        eval::of_elements(self, DType::U64, x, y)
+        eval::of_elements(self, DType::U64, x, y).unwrap_or(0)
     }
 
     /// Returns a range for each operand in which the function is defined and differentiable.
@@ -123,7 +127,9 @@ impl Binary {
             Pow => [0.2..3.0, -2.0..2.5],
             ShiftLeft | ShiftRightArithmetic | ShiftRightLogical => [-4.0..7.0, 0.0..5.0],
             Polygamma => [0.0..4.0, 0.4..4.0],
-            _ => [-3.0..3.0, -2.0..3.5],
+            Add | Sub | Mul | Atan2 | Max | Min | And | Or | Xor | Complex | NextAfter => {
+                [-3.0..3.0, -2.0..3.5]
+            }
         }
     }
 }
@@ -203,6 +209,17 @@ mod tests {
 
     fn ints(f: Binary, dtype: DType, x: &[f64], y: &[f64]) -> Vec<f64> {
         eval(f, &[&of(dtype, x), &of(dtype, y)]).to_f64s()
+    }
+
+    #[test]
+    fn a_function_without_evaluation_is_an_internal_error() {
+        for (f, d) in [(Atan2, DType::I32), (Max, DType::C64), (And, DType::F16)] {
+            let x = Literal::zeros(Type::new(d, [2]));
+            let e = apply(f, &mut Eval::default(), x.clone(), x).unwrap_err().to_string();
+            let want = format!("internal error: {} has no evaluation in {d}", f.name());
+            assert!(e.starts_with(&want), "{e}");
+        }
+        assert!(Xor.of_f64(1.0, 2.0).is_nan());
     }
 
     #[test]

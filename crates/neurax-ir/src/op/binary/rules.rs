@@ -92,7 +92,12 @@ pub fn transpose(
                 b.neg(im)
             }),
         ],
-        _ => return Transposed::NotLinear,
+        (Mul, [true, true]) | (Div, [_, true]) => return Transposed::NotLinear,
+        (
+            Rem | Pow | Atan2 | Max | Min | And | Or | Xor | ShiftLeft | ShiftRightArithmetic
+            | ShiftRightLogical | NextAfter | Polygamma,
+            _,
+        ) => return Transposed::NotLinear,
     })
 }
 

@@ -10,16 +10,27 @@ pub fn apply(f: Unary, x: Literal) -> Result<(Literal, bool)> {
     match f {
         IsFinite => Ok((is_finite(&x)?, false)),
         Real | Conj if !dtype.is_complex() => Ok((x, true)),
-        Abs | Real | Imag if dtype.is_complex() => Ok((to_real(f, &x), false)),
-        _ => Ok(with_compute!(any dtype, C => x.edit(|v: &mut [C]| C::unary(f, dtype, v)))),
+        Abs if dtype.is_complex() => Ok((to_real(&x, |re, im| re.hypot(im)), false)),
+        Real if dtype.is_complex() => Ok((to_real(&x, |re, _| re), false)),
+        Imag if dtype.is_complex() => Ok((to_real(&x, |_, im| im), false)),
+        _ => {
+            let mut outcome = Ok(());
+            let edited = with_compute!(any dtype, C => {
+                x.edit(|v: &mut [C]| outcome = C::unary(f, dtype, v))
+            });
+            outcome.map(|()| edited)
+        }
     }
 }
 
 /// Applies `f` to one element.
-pub fn of_element<C: UnaryElement>(f: Unary, dtype: DType, x: C) -> C {
+///
+/// # Errors
+/// If `f` has no evaluation in `dtype`.
+pub fn of_element<C: UnaryElement>(f: Unary, dtype: DType, x: C) -> Result<C> {
     let mut v = [x];
-    C::unary(f, dtype, &mut v);
-    v[0]
+    C::unary(f, dtype, &mut v)?;
+    Ok(v[0])
 }
 
 fn is_finite(x: &Literal) -> Result<Literal> {
@@ -30,33 +41,31 @@ fn is_finite(x: &Literal) -> Result<Literal> {
     })
 }
 
-/// Applies a function of complex numbers with real results.
-fn to_real(f: Unary, x: &Literal) -> Literal {
+/// Applies a function of the real and imaginary parts, with real results.
+fn to_real(x: &Literal, f: fn(f64, f64) -> f64) -> Literal {
     let ty = x.ty().with_dtype(x.dtype().real());
-    let g: fn((f64, f64)) -> f64 = match f {
-        Abs => |(re, im)| re.hypot(im),
-        Imag => |(_, im)| im,
-        _ => |(re, _)| re,
-    };
     with_compute!(any x.dtype(), C => {
         let xs = x.load::<C>();
         with_compute!(float ty.dtype, R => Literal::build(ty, |out: &mut [R]| {
-            out.iter_mut().zip(&*xs).for_each(|(o, x)| *o = R::from_f64(g(x.parts())))
+            let of = |x: &C| { let (re, im) = x.parts(); R::from_f64(f(re, im)) };
+            out.iter_mut().zip(&*xs).for_each(|(o, x)| *o = of(x))
         }), else x.clone())
     })
 }
 
 /// A type that unary functions are computed in.
 pub trait UnaryElement: Compute {
-    /// Applies `f` to all elements, in place. A function that `infer` rejects for the type leaves
-    /// the elements unchanged.
-    fn unary(f: Unary, dtype: DType, v: &mut [Self]);
+    /// Applies `f` to all elements, in place.
+    ///
+    /// # Errors
+    /// If `f` has no evaluation in `dtype`.
+    fn unary(f: Unary, dtype: DType, v: &mut [Self]) -> Result<()>;
 }
 
 macro_rules! float_rows {
     ($($t:ident),*) => {$(
         impl UnaryElement for $t {
-            fn unary(f: Unary, _: DType, v: &mut [$t]) {
+            fn unary(f: Unary, dtype: DType, v: &mut [$t]) -> Result<()> {
                 match f {
                     Neg => each(v, |x| -x),
                     Abs => each(v, |x| x.abs()),
@@ -97,8 +106,13 @@ macro_rules! float_rows {
                     Digamma => wide(v, special::digamma),
                     BesselI0e => wide(v, special::bessel_i0e),
                     BesselI1e => wide(v, special::bessel_i1e),
-                    Real | Conj | IsFinite | Not | PopulationCount | CountLeadingZeros => {}
+                    // A real number is its own real part and conjugate.
+                    Real | Conj => {}
+                    IsFinite | Not | PopulationCount | CountLeadingZeros => {
+                        return no_evaluation(f.name(), dtype);
+                    }
                 }
+                Ok(())
             }
         }
     )*};
@@ -112,12 +126,12 @@ fn wide<C: Compute>(v: &mut [C], f: fn(f64) -> f64) {
 macro_rules! complex_rows {
     ($($t:ident),*) => {$(
         impl UnaryElement for Complex<$t> {
-            fn unary(f: Unary, _: DType, v: &mut [Self]) {
+            fn unary(f: Unary, dtype: DType, v: &mut [Self]) -> Result<()> {
                 match f {
                     Neg => each(v, |z| -z),
                     Conj => each(v, |z| z.conj()),
                     _ => {
-                        let f = complex_function(f);
+                        let f = complex_function(f, dtype)?;
                         each(v, |z| {
                             let (re, im) = z.parts();
                             let w = f(Complex::new(re, im));
@@ -125,14 +139,20 @@ macro_rules! complex_rows {
                         })
                     }
                 }
+                Ok(())
             }
         }
     )*};
 }
 
 /// Returns the complex function `f`, computed in f64 for both widths.
-fn complex_function(f: Unary) -> fn(Complex<f64>) -> Complex<f64> {
-    match f {
+///
+/// # Errors
+/// If `f` has no evaluation in complex numbers.
+fn complex_function(f: Unary, dtype: DType) -> Result<fn(Complex<f64>) -> Complex<f64>> {
+    Ok(match f {
+        Neg => |z| -z,
+        Conj => |z| z.conj(),
         Sign => complex::sign,
         Exp => |z| z.exp(),
         Expm1 => complex::expm1,
@@ -153,14 +173,19 @@ fn complex_function(f: Unary) -> fn(Complex<f64>) -> Complex<f64> {
         Sqrt => complex::sqrt,
         Rsqrt => |z| complex::div(Complex::new(1.0, 0.0), complex::sqrt(z)),
         Logistic => complex::logistic,
-        _ => |z| z,
-    }
+        // `apply` evaluates these: their results are not complex.
+        Abs | Real | Imag | IsFinite => return no_evaluation(f.name(), dtype),
+        Cbrt | Erf | Erfc | ErfInv | Lgamma | Digamma | BesselI0e | BesselI1e | Floor | Ceil
+        | RoundEven | RoundAway | Not | PopulationCount | CountLeadingZeros => {
+            return no_evaluation(f.name(), dtype);
+        }
+    })
 }
 
 macro_rules! int_rows {
     ($($t:ident),*) => {$(
         impl UnaryElement for $t {
-            fn unary(f: Unary, dtype: DType, v: &mut [$t]) {
+            fn unary(f: Unary, dtype: DType, v: &mut [$t]) -> Result<()> {
                 // Elements of 2 or 4 bits are computed in 8 bits: functions that count bits have to
                 // ignore the upper ones.
                 let mask = (!0u64 >> (64 - dtype.bits())) as $t;
@@ -175,8 +200,14 @@ macro_rules! int_rows {
                     Not => each(v, |x| !x),
                     PopulationCount => each(v, |x| (x & mask).count_ones() as $t),
                     CountLeadingZeros => each(v, |x| ((x & mask).leading_zeros() - extra) as $t),
-                    _ => {}
+                    Exp | Expm1 | Log | Log1p | Sin | Cos | Tan | Asin | Acos | Atan | Sinh | Cosh
+                    | Tanh | Asinh | Acosh | Atanh | Sqrt | Rsqrt | Cbrt | Logistic | Erf | Erfc
+                    | ErfInv | Lgamma | Digamma | BesselI0e | BesselI1e | Floor | Ceil | RoundEven
+                    | RoundAway | IsFinite | Real | Imag | Conj => {
+                        return no_evaluation(f.name(), dtype);
+                    }
                 }
+                Ok(())
             }
         }
     )*};

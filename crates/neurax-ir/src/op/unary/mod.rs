@@ -126,24 +126,27 @@ impl Unary {
         match self {
             IsFinite => DType::Bool,
             Abs | Real | Imag => dtype.real(),
-            _ => dtype,
+            Neg | Sign | Exp | Expm1 | Log | Log1p | Sin | Cos | Tan | Asin | Acos | Atan
+            | Sinh | Cosh | Tanh | Asinh | Acosh | Atanh | Sqrt | Rsqrt | Cbrt | Logistic | Erf
+            | Erfc | ErfInv | Lgamma | Digamma | BesselI0e | BesselI1e | Floor | Ceil
+            | RoundEven | RoundAway | Not | PopulationCount | CountLeadingZeros | Conj => dtype,
         }
     }
 
-    /// Evaluates a function that takes floats. Compilers call this for functions that they have no
-    /// code for.
+    /// Evaluates a function from floats to floats; NaN if it is not one. Compilers call this for
+    /// functions that they have no code for.
     ///
     /// ```
     /// use neurax_ir::op::Unary;
     /// assert_eq!(Unary::Sqrt.of_f32(4.0), 2.0);
     /// ```
     pub fn of_f32(self, x: f32) -> f32 {
-        eval::of_element(self, DType::F32, x)
+        eval::of_element(self, DType::F32, x).unwrap_or(f32::NAN)
     }
 
-    /// Evaluates a function that takes floats, in f64.
+    /// Evaluates a function from floats to floats, in f64; NaN if it is not one.
     pub fn of_f64(self, x: f64) -> f64 {
-        eval::of_element(self, DType::F64, x)
+        eval::of_element(self, DType::F64, x).unwrap_or(f64::NAN)
     }
 
     /// Returns a range in which the function is defined and differentiable.
@@ -154,7 +157,10 @@ impl Unary {
             Tan => -1.3..1.3,
             Asin | Acos | Atanh | ErfInv => -0.95..0.95,
             Acosh => 1.1..4.0,
-            _ => -3.0..3.0,
+            Neg | Abs | Sign | Exp | Expm1 | Sin | Cos | Atan | Sinh | Cosh | Tanh | Asinh
+            | Cbrt | Logistic | Erf | Erfc | BesselI0e | BesselI1e | Floor | Ceil | RoundEven
+            | RoundAway | Not | PopulationCount | CountLeadingZeros | IsFinite | Real | Imag
+            | Conj => -3.0..3.0,
         }
     }
 }
@@ -204,7 +210,12 @@ impl Primitive for Unary {
                 let (zero, minus) = (b.full_like(ct, 0.0), b.neg(ct));
                 b.complex(zero, minus)
             }),
-            _ => return Transposed::NotLinear,
+            Abs | Sign | Exp | Expm1 | Log | Log1p | Sin | Cos | Tan | Asin | Acos | Atan
+            | Sinh | Cosh | Tanh | Asinh | Acosh | Atanh | Sqrt | Rsqrt | Cbrt | Logistic | Erf
+            | Erfc | ErfInv | Lgamma | Digamma | BesselI0e | BesselI1e | Floor | Ceil
+            | RoundEven | RoundAway | Not | PopulationCount | CountLeadingZeros | IsFinite => {
+                return Transposed::NotLinear;
+            }
         };
         Transposed::Cotangents(vec![ct])
     }
@@ -234,6 +245,22 @@ mod tests {
 
     fn real(f: Unary, x: f64) -> f64 {
         eval(f, &[&vector(&[x])]).to_f64s()[0]
+    }
+
+    #[test]
+    fn a_function_without_evaluation_is_an_internal_error() {
+        for (f, d) in [
+            (Exp, DType::I32),
+            (Erf, DType::C64),
+            (Floor, DType::C128),
+            (Not, DType::F32),
+            (Imag, DType::U8),
+        ] {
+            let e = eval::apply(f, Literal::zeros(Type::new(d, [2]))).unwrap_err().to_string();
+            let want = format!("internal error: {} has no evaluation in {d}", f.name());
+            assert!(e.starts_with(&want), "{e}");
+        }
+        assert!(Not.of_f32(1.0).is_nan());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::Unary::{self, *};
 use crate::op::Tangent;
-use crate::{Builder, Result, Value};
+use crate::{Builder, Error, Result, Value};
 use std::f64::consts::{FRAC_2_SQRT_PI, PI};
 
 /// Emits the tangent of `y = f(x)`, linear in `dx`; `None` if it is zero.
@@ -17,15 +17,18 @@ pub fn tangent(f: Unary, b: &mut Builder, x: Value, y: Value, dx: Value) -> Resu
         Sign if complex => sign_complex(b, x, y, dx),
         Sign | Floor | Ceil | RoundEven | RoundAway | Imag => return Ok(None),
         _ => {
-            let s = slope(f, b, x, y);
+            let s = slope(f, b, x, y)?;
             b.mul(dx, s)
         }
     }))
 }
 
 /// Emits the derivative dy/dx, given `x` and `y = f(x)`.
-fn slope(f: Unary, b: &mut Builder, x: Value, y: Value) -> Value {
-    match f {
+///
+/// # Errors
+/// If `f` has no slope: [`tangent`] has its own rule for it, or its result is not differentiable.
+fn slope(f: Unary, b: &mut Builder, x: Value, y: Value) -> Result<Value> {
+    Ok(match f {
         Abs => b.sign(x),
         Exp => y,
         Expm1 => b.add_scalar(y, 1.0),
@@ -45,7 +48,7 @@ fn slope(f: Unary, b: &mut Builder, x: Value, y: Value) -> Value {
             b.rsqrt(s)
         }
         Acos => {
-            let s = slope(Asin, b, x, y);
+            let s = slope(Asin, b, x, y)?;
             b.neg(s)
         }
         Atan => {
@@ -104,12 +107,11 @@ fn slope(f: Unary, b: &mut Builder, x: Value, y: Value) -> Value {
             let s = b.sub(last, share);
             b.sub(s, decay)
         }
-        // `tangent` handles these itself, or they are not functions of floats.
-        Neg | Sign | Real | Imag | Conj | Floor | Ceil | RoundEven | RoundAway => {
-            b.full_like(x, 0.0)
+        Neg | Sign | Real | Imag | Conj | Floor | Ceil | RoundEven | RoundAway | Not
+        | PopulationCount | CountLeadingZeros | IsFinite => {
+            return Err(Error::bug(format_args!("{} has no slope", f.name())));
         }
-        Not | PopulationCount | CountLeadingZeros | IsFinite => b.full_like(x, 0.0),
-    }
+    })
 }
 
 /// Emits `sign(x) y`, which the factor `e^-|x|` of a scaled Bessel function subtracts from the
