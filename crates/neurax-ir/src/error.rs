@@ -97,11 +97,7 @@ impl Error {
     /// Sets the location to `place`, unless the error has one that can be shown to a user: the
     /// location that is set first is the one closest to the cause.
     pub fn at(self, place: &Place) -> Error {
-        if self.0.origin.place.shown().is_none() {
-            self.edit(|i| i.origin.place = place.clone())
-        } else {
-            self
-        }
+        self.edit(|i| i.origin.set_place_if_unknown(place))
     }
 
     /// Sets the location and the layer to those of an equation's `origin`, where they are not set.
@@ -112,12 +108,7 @@ impl Error {
 
     /// Prepends the layer name `scope` to the layer path; each layer calls it as an error passes.
     pub fn within(self, scope: &str) -> Error {
-        self.edit(|i| {
-            i.origin.path = Some(match &i.origin.path {
-                Some(inner) => format!("{scope}/{inner}").into(),
-                None => scope.into(),
-            })
-        })
+        self.edit(|i| i.origin.prepend_layer(scope))
     }
 
     /// Prepends `op` to the operation, e.g. `scan` for an op that failed inside its body.
@@ -199,6 +190,21 @@ impl Origin {
     /// Returns this origin marked as emitted by `transform`.
     pub fn by(&self, transform: &'static str) -> Origin {
         Origin { transform: Some(transform), ..self.clone() }
+    }
+
+    /// Prepends `layer` to the layer path.
+    pub(crate) fn prepend_layer(&mut self, layer: &str) {
+        self.path = Some(match &self.path {
+            Some(inner) => format!("{layer}/{inner}").into(),
+            None => layer.into(),
+        });
+    }
+
+    /// Sets the location to `place`, unless there is one that can be shown to a user.
+    pub(crate) fn set_place_if_unknown(&mut self, place: &Place) {
+        if self.place.shown().is_none() {
+            self.place = place.clone();
+        }
     }
 }
 

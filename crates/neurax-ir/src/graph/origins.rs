@@ -59,14 +59,9 @@ fn has_origin(e: &Eqn) -> bool {
 pub(super) fn within(eqns: &mut [Eqn], layer: Option<&str>, at: &Place) {
     for e in eqns {
         if let Some(layer) = layer {
-            e.at.path = Some(match &e.at.path {
-                Some(inner) => format!("{layer}/{inner}").into(),
-                None => layer.into(),
-            });
+            e.at.prepend_layer(layer);
         }
-        if e.at.place.shown().is_none() {
-            e.at.place = at.clone();
-        }
+        e.at.set_place_if_unknown(at);
         let op = e.op.region().map(|r| r.map_graphs(&mut |g| Ok(g.within(layer, at))));
         if let Some(Ok(op)) = op {
             e.op = op;
