@@ -100,7 +100,7 @@ pub(crate) fn apply_graph(graph: &Graph, xs: Vec<Tensor>, at: CallSite) -> Resul
         Dispatch::Eager => {
             let explicit = explicit_device(&xs);
             let device = or_default(explicit.as_ref())?;
-            let graph = graph.with_default_origin(&place.clone().into());
+            let graph = graph.with_default_origin(&place.clone().into())?;
             let compiled = device.compile(&graph).map_err(|e| e.at(&place))?;
             let args = xs.into_iter().map(|x| x.into_buffer("run", device));
             let results = compiled.run(args.collect::<Result<_>>()?).map_err(|e| e.at(&place))?;

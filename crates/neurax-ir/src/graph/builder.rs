@@ -58,7 +58,10 @@ impl Builder {
     /// Prepends `layer` to the layer path of the equations from index `from` on; those without a
     /// location that can be shown to the user get `at`. Called when the layer's function returns.
     pub fn within(&mut self, from: usize, layer: Option<&str>, at: &Place) {
-        super::origins::within(self.eqns.get_mut(from..).unwrap_or_default(), layer, at);
+        let eqns = self.eqns.get_mut(from..).unwrap_or_default();
+        if let Err(e) = super::origins::within(eqns, layer, at) {
+            self.fail(e);
+        }
     }
 
     /// Returns the origin of the equations that are added now.
@@ -93,7 +96,7 @@ impl Builder {
     /// The error of the op's `infer`, with this builder's origin.
     pub fn try_emit(&mut self, op: impl Into<Op>, xs: &[Value]) -> Result<Values> {
         let op = op.into();
-        let op = op.with_default_origin(&self.origin).unwrap_or(op);
+        let op = op.with_default_origin(&self.origin)?.unwrap_or(op);
         let types = op.infer(&self.types_of(xs)).map_err(|e| e.at_origin(&self.origin))?;
         for t in &types {
             t.bytes().map_err(|e| e.at_origin(&self.origin))?;

@@ -2,41 +2,52 @@
 //! origin; the equations receive the origin of the op that contains the body.
 
 use super::{Eqn, Graph};
-use crate::{Op, Origin, Place};
+use crate::{Op, Origin, Place, Result};
 use std::borrow::Cow;
 
 impl Graph {
     /// Returns this graph with `at` as the origin of all equations whose location is unknown,
     /// including those of nested graphs.
-    pub fn with_default_origin(&self, at: &Origin) -> Cow<'_, Graph> {
+    ///
+    /// # Errors
+    /// If an op cannot be rebuilt with changed nested graphs; not the case for a graph that
+    /// verifies.
+    pub fn with_default_origin(&self, at: &Origin) -> Result<Cow<'_, Graph>> {
         if at.is_unknown() || self.eqns.iter().all(has_origin) {
-            return Cow::Borrowed(self);
+            return Ok(Cow::Borrowed(self));
         }
         let mut graph = self.clone();
         for e in &mut graph.eqns {
             if e.at.is_unknown() {
                 e.at = at.clone();
             }
-            if let Some(op) = e.op.with_default_origin(at) {
+            if let Some(op) = e.op.with_default_origin(at)? {
                 e.op = op;
             }
         }
-        Cow::Owned(graph)
+        Ok(Cow::Owned(graph))
     }
 
-    fn within(&self, layer: Option<&str>, at: &Place) -> Graph {
+    fn within(&self, layer: Option<&str>, at: &Place) -> Result<Graph> {
         let mut graph = self.clone();
-        within(&mut graph.eqns, layer, at);
-        graph
+        within(&mut graph.eqns, layer, at)?;
+        Ok(graph)
     }
 }
 
 impl Op {
     /// Returns this op with `at` as the origin of the equations of its graphs whose location is
     /// unknown; `None` if there are none.
-    pub(super) fn with_default_origin(&self, at: &Origin) -> Option<Op> {
-        let region = self.region().filter(|_| !at.is_unknown() && !self.has_origins())?;
-        region.map_graphs(&mut |g| Ok(g.with_default_origin(at).into_owned())).ok()
+    ///
+    /// # Errors
+    /// If the op cannot be rebuilt with the changed graphs.
+    pub(super) fn with_default_origin(&self, at: &Origin) -> Result<Option<Op>> {
+        match self.region() {
+            Some(region) if !at.is_unknown() && !self.has_origins() => {
+                region.map_graphs(&mut |g| Ok(g.with_default_origin(at)?.into_owned())).map(Some)
+            }
+            _ => Ok(None),
+        }
     }
 
     fn has_origins(&self) -> bool {
@@ -56,17 +67,20 @@ fn has_origin(e: &Eqn) -> bool {
 
 /// Prepends `layer` to the layer path of `eqns` and of the equations of their graphs, and sets the
 /// location of those that have none to show; see [`crate::Builder::within`].
-pub(super) fn within(eqns: &mut [Eqn], layer: Option<&str>, at: &Place) {
+///
+/// # Errors
+/// If an op cannot be rebuilt with its changed graphs.
+pub(super) fn within(eqns: &mut [Eqn], layer: Option<&str>, at: &Place) -> Result<()> {
     for e in eqns {
         if let Some(layer) = layer {
             e.at.prepend_layer(layer);
         }
         e.at.set_place_if_unknown(at);
-        let op = e.op.region().map(|r| r.map_graphs(&mut |g| Ok(g.within(layer, at))));
-        if let Some(Ok(op)) = op {
-            e.op = op;
+        if let Some(region) = e.op.region() {
+            e.op = region.map_graphs(&mut |g| g.within(layer, at))?;
         }
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -114,14 +128,14 @@ mod tests {
             locations(&deep()),
             ["an unknown place", "an unknown place", "an unknown place", "here"]
         );
-        let placed = deep().with_default_origin(&there).into_owned();
+        let placed = deep().with_default_origin(&there).unwrap().into_owned();
         assert_eq!(locations(&placed), ["there", "there", "there", "here"]);
         let emitted = once(|b, x| {
             b.set_origin(there.clone());
             b.emit(nested(&here), &[x])
         });
         assert_eq!(locations(&emitted), ["there", "there", "here"]);
-        let unchanged = emitted.with_default_origin(&here);
+        let unchanged = emitted.with_default_origin(&here).unwrap();
         assert!(matches!(unchanged, std::borrow::Cow::Borrowed(_)), "all origins are known");
     }
 
