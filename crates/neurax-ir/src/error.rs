@@ -236,6 +236,19 @@ impl fmt::Debug for Error {
 
 impl std::error::Error for Error {}
 
+/// Checks that a list has `want` elements, one `item` for each `owner` (a noun that takes an `s`).
+///
+/// # Errors
+/// In the name of `op`: "expected one flag for each of 2 inputs, got 0".
+pub(crate) fn check_len(op: &str, item: &str, owner: &str, want: usize, got: usize) -> Result<()> {
+    if want == got {
+        return Ok(());
+    }
+    let plural = if want == 1 { "" } else { "s" };
+    let why = format!("expected one {item} for each of {want} {owner}{plural}, got {got}");
+    Err(Error::new(op, why))
+}
+
 impl From<std::io::Error> for Error {
     fn from(e: std::io::Error) -> Error {
         Error::new("io", e.to_string())

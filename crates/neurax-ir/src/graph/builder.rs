@@ -1,6 +1,7 @@
 //! The graph builder: the types of each equation are inferred and checked as it is added.
 
 use super::{Eqn, Graph, Value, Values};
+use crate::error::check_len;
 use crate::{DType, Error, Literal, Op, Origin, Place, Result, Type, op::Constant};
 
 /// A builder of [`Graph`]s. The first error is recorded; later calls continue with placeholders,
@@ -170,8 +171,13 @@ impl Builder {
     }
 
     /// Adds all equations of `graph` like [`Builder::inline`]; returns all values of `graph`, by
-    /// index.
+    /// index. If there is not one of `args` for each input, that error is recorded, and the values
+    /// are placeholders.
     pub fn inline_all(&mut self, graph: &Graph, args: &[Value]) -> Vec<Value> {
+        if let Err(e) = check_len("inline", "argument", "input", graph.inputs, args.len()) {
+            self.fail(e);
+            return graph.types.iter().map(|ty| self.placeholder(ty.clone())).collect();
+        }
         let mut env: Vec<Value> = args.to_vec();
         let outer = self.origin.clone();
         for e in graph.eqns() {

@@ -11,6 +11,7 @@
 //! Invariants: the arguments have the graph's types; the results are equal whether or not memory is
 //! reused (a law of `neurax-testkit`); an error carries the origin of the equation that failed.
 
+use crate::error::check_len;
 use crate::{Error, Graph, Literal, OrBug, Result, Value};
 
 /// The state of an evaluation: counters for tests and profiles.
@@ -42,8 +43,10 @@ impl Eval {
     /// reads it last.
     ///
     /// # Errors
-    /// If an op fails; the error carries the op's origin.
+    /// If there is not one argument for each input, or an op fails; the error carries the op's
+    /// origin.
     pub fn run(&mut self, graph: &Graph, args: Vec<Literal>) -> Result<Vec<Literal>> {
+        check_len("eval", "argument", "input", graph.input_types().len(), args.len())?;
         let last = graph.last_uses();
         let mut env: Vec<Option<Literal>> = args.into_iter().map(Some).collect();
         // Unused arguments are dropped now, so that their memory is free while the graph runs.

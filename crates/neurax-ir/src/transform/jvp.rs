@@ -35,6 +35,7 @@
 //!   set, which makes it emit a primal and a linear equation.
 //! - Equations keep the origin of the equation that they are derived from, marked `jvp`.
 
+use crate::error::check_len;
 use crate::op::{Bound, Tangent};
 use crate::{Builder, Error, Graph, Result, Value, Values};
 
@@ -67,8 +68,8 @@ pub struct Jvp {
 /// ```
 ///
 /// # Errors
-/// If an active input is not of a differentiable dtype, or an op has no derivative; the error
-/// carries the op and its origin.
+/// If `active` has not one flag for each input, an active input is not of a differentiable dtype, or
+/// an op has no derivative; the error carries the op and its origin.
 pub fn jvp(g: &Graph, active: &[bool]) -> Result<Jvp> {
     jvp_instantiated(g, active, &vec![false; g.outputs().len()], false)
 }
@@ -82,6 +83,8 @@ pub(crate) fn jvp_instantiated(
     force: &[bool],
     for_reverse: bool,
 ) -> Result<Jvp> {
+    check_len("jvp", "flag", "input", g.input_types().len(), active.len())?;
+    check_len("jvp", "flag", "output", g.outputs().len(), force.len())?;
     let mut b = Builder::new();
     let xs = b.inputs(g.input_types());
     let mut dxs = Vec::with_capacity(xs.len());
@@ -108,7 +111,7 @@ pub(crate) fn jvp_instantiated(
 /// tangents for the tangents `dxs`.
 ///
 /// # Errors
-/// If an op has no derivative.
+/// If there is not one argument and tangent for each input, or an op has no derivative.
 pub fn jvp_into(
     b: &mut Builder,
     g: &Graph,
@@ -116,6 +119,8 @@ pub fn jvp_into(
     dxs: &[Tangent],
     for_reverse: bool,
 ) -> Result<(Values, Vec<Tangent>)> {
+    check_len("jvp", "argument", "input", g.input_types().len(), xs.len())?;
+    check_len("jvp", "tangent", "input", g.input_types().len(), dxs.len())?;
     let mut env: Vec<Value> = xs.to_vec();
     let mut tan: Vec<Tangent> = dxs.to_vec();
     let outer = b.origin().clone();

@@ -72,7 +72,8 @@ impl Linearized {
 /// the tangents and reads residuals from the evaluation.
 ///
 /// # Errors
-/// If an op has no derivative, or one that cannot be split (`while`).
+/// If `active` has not one flag for each input, or an op has no derivative, or one that cannot be
+/// split (`while`).
 pub fn linearize(g: &Graph, active: &[bool]) -> Result<Linearized> {
     linearize_instantiated(g, active, &vec![false; g.outputs().len()])
 }

@@ -31,6 +31,7 @@
 //! - Zero cotangents are symbolic (`None`); `instantiate` asks for explicit zeros.
 //! - `<J v, w> = <v, J^T w>` for all `v` and `w`: the law of transposition in `neurax-testkit`.
 
+use crate::error::check_len;
 use crate::op::{Bound, Transposed};
 use crate::{Builder, Eqn, Error, Graph, Op, Result, Value, Values};
 
@@ -38,7 +39,8 @@ use crate::{Builder, Eqn, Error, Graph, Op, Result, Value, Values};
 /// one cotangent per output..) -> one cotangent per linear input..`
 ///
 /// # Errors
-/// If the graph is not linear in these inputs; the error carries the op and its origin.
+/// If `linear` has not one flag for each input, or the graph is not linear in these inputs; the
+/// error carries the op and its origin.
 pub fn transpose(g: &Graph, linear: &[bool]) -> Result<Graph> {
     Ok(transpose_graph(g, linear, &vec![true; g.outputs().len()], true)?.0)
 }
@@ -52,6 +54,8 @@ pub(crate) fn transpose_graph(
     given: &[bool],
     instantiate: bool,
 ) -> Result<(Graph, Vec<bool>)> {
+    check_len("transpose", "flag", "input", g.input_types().len(), linear.len())?;
+    check_len("transpose", "flag", "output", g.outputs().len(), given.len())?;
     let mut b = Builder::new();
     let xs: Vec<Value> =
         g.inputs().zip(linear).map(|(v, &l)| b.input_or_placeholder(g.ty(v).clone(), !l)).collect();
@@ -89,7 +93,8 @@ pub fn transpose_into(
 /// backwards. Returns the cotangents of the inputs.
 ///
 /// # Errors
-/// If an op is not linear.
+/// If there is not one argument and flag for each input and one cotangent for each output, or an op
+/// is not linear.
 pub(crate) fn transpose_walk(
     b: &mut Builder,
     g: &Graph,
@@ -97,6 +102,9 @@ pub(crate) fn transpose_walk(
     linear: &[bool],
     cts: &[Option<Value>],
 ) -> Result<Vec<Option<Value>>> {
+    check_len("transpose", "argument", "input", g.input_types().len(), xs.len())?;
+    check_len("transpose", "flag", "input", g.input_types().len(), linear.len())?;
+    check_len("transpose", "cotangent", "output", g.outputs().len(), cts.len())?;
     let outer = b.origin().clone();
     let (env, dependent) = emit_independent(b, g, xs, linear);
     b.check()?;

@@ -32,6 +32,7 @@
 //!   binds the name, whether or not its operands are batched.
 //! - The rules read the shapes of operands, so the walker stops at the first error of the builder.
 
+use crate::error::check_len;
 use crate::op::{Axis, Batched};
 use crate::{Builder, Error, Graph, Result, Type, Value, Values};
 
@@ -49,8 +50,10 @@ use crate::{Builder, Error, Graph, Result, Type, Value, Values};
 /// ```
 ///
 /// # Errors
-/// If an op cannot be batched, or an axis is out of range.
+/// If `dims` has not one element for each input, an op cannot be batched, or an axis is out of
+/// range.
 pub fn vmap(g: &Graph, dims: &[Option<usize>], axis: &Axis) -> Result<Graph> {
+    check_len("vmap", "batch axis or None", "input", g.input_types().len(), dims.len())?;
     let mut b = Builder::new();
     let mut xs = vec![];
     for (ty, &d) in g.input_types().iter().zip(dims) {
@@ -74,7 +77,7 @@ pub fn vmap_all(g: &Graph, axis: &Axis) -> Result<Graph> {
 /// outputs and the positions of their batch axes.
 ///
 /// # Errors
-/// If an op cannot be batched.
+/// If there is not one argument and position for each input, or an op cannot be batched.
 pub fn vmap_into(
     b: &mut Builder,
     g: &Graph,
@@ -82,6 +85,8 @@ pub fn vmap_into(
     xs: &[Value],
     dims: &[Option<usize>],
 ) -> Result<Batched> {
+    check_len("vmap", "argument", "input", g.input_types().len(), xs.len())?;
+    check_len("vmap", "batch axis or None", "input", g.input_types().len(), dims.len())?;
     let mut env: Vec<Value> = xs.to_vec();
     let mut at: Vec<Option<usize>> = dims.to_vec();
     let outer = b.origin().clone();
@@ -117,6 +122,8 @@ pub(crate) fn batch_graph(
     batched: &[bool],
     force: &[bool],
 ) -> Result<(Graph, Vec<bool>)> {
+    check_len("vmap", "flag", "input", g.input_types().len(), batched.len())?;
+    check_len("vmap", "flag", "output", g.outputs().len(), force.len())?;
     let mut b = Builder::new();
     let dims: Vec<Option<usize>> = batched.iter().map(|&y| y.then_some(0)).collect();
     let mut xs = vec![];
@@ -146,7 +153,50 @@ fn batched_type(ty: &Type, dim: Option<usize>, size: usize) -> Result<Type> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{DType, composite::Softmax};
+    use crate::{DType, composite::Softmax, transform};
+
+    /// A graph of two inputs and one output.
+    fn product() -> Graph {
+        let mut b = Builder::new();
+        let x = b.inputs(&[Type::scalar(DType::F32), Type::scalar(DType::F32)]);
+        let y = b.mul(x[0], x[1]);
+        b.finish(&[y]).unwrap()
+    }
+
+    #[test]
+    fn lists_of_the_wrong_length_are_errors() {
+        let (g, axis) = (product(), Axis { size: 2, name: None });
+        let flags = "expected one flag for each of 2 inputs, got ";
+        let check = |e: Error, want: &str| assert!(e.to_string().contains(want), "{e}");
+        for n in [0, 1, 3] {
+            let want = format!("{flags}{n}");
+            check(transform::jvp(&g, &vec![true; n]).unwrap_err(), &want);
+            check(transform::linearize(&g, &vec![true; n]).unwrap_err(), &want);
+            check(transform::vjp(&g, &vec![true; n]).unwrap_err(), &want);
+            check(transform::grad(&g, &vec![true; n]).unwrap_err(), &want);
+            check(transform::transpose(&g, &vec![true; n]).unwrap_err(), &want);
+            check(batch_graph(&g, &axis, &vec![true; n], &[true]).unwrap_err(), &want);
+            let want =
+                format!("vmap: expected one batch axis or None for each of 2 inputs, got {n}");
+            check(vmap(&g, &vec![Some(0); n], &axis).unwrap_err(), &want);
+            let args = vec![crate::Literal::scalar(DType::F32, 1.0); n];
+            let want = format!("eval: expected one argument for each of 2 inputs, got {n}");
+            check(crate::Eval::default().run(&g, args).unwrap_err(), &want);
+        }
+        let e = batch_graph(&g, &axis, &[true; 2], &[]).unwrap_err();
+        check(e, "vmap: expected one flag for each of 1 output, got 0");
+    }
+
+    #[test]
+    fn a_graph_inlined_with_too_few_arguments_is_an_error() {
+        let mut b = Builder::new();
+        let x = b.input(Type::scalar(DType::F32));
+        let y = b.inline(&product(), &[x]);
+        assert_eq!(y.len(), 1, "a placeholder");
+        let z = b.sin(y[0]);
+        let e = b.finish(&[z]).unwrap_err().to_string();
+        assert_eq!(e, "inline: expected one argument for each of 2 inputs, got 1");
+    }
 
     #[test]
     fn an_error_stops_the_walker_before_the_next_rule_reads_a_shape() {
