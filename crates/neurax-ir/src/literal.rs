@@ -318,12 +318,12 @@ fn unpack<C: Compute>(dtype: DType, bytes: &[u8], n: usize) -> Vec<C> {
     }
 }
 
-/// Returns element `i` of bit-packed integers, low bits first.
+/// Returns element `i` of bit-packed integers, low bits first. [`Literal::new`] has checked that
+/// there are bytes for all elements.
 fn narrow(dtype: DType, bytes: &[u8], i: usize) -> i128 {
     let bits = dtype.bits();
     let per = 8 / bits;
-    let raw =
-        (bytes.get(i / per).copied().unwrap_or(0) >> (i % per * bits)) as i128 & ((1 << bits) - 1);
+    let raw = (bytes[i / per] >> (i % per * bits)) as i128 & ((1 << bits) - 1);
     let negative = matches!(dtype, DType::I2 | DType::I4) && raw >> (bits - 1) != 0;
     if negative { raw - (1 << bits) } else { raw }
 }

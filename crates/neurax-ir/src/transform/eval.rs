@@ -12,7 +12,7 @@
 //! reused (a law of `neurax-testkit`); an error carries the origin of the equation that failed.
 
 use crate::error::check_len;
-use crate::{Error, Graph, Literal, OrBug, Result, Value};
+use crate::{Eqn, Error, Graph, Literal, OrBug, Result, Value};
 
 /// The state of an evaluation: counters for tests and profiles.
 #[derive(Clone, Debug, Default)]
@@ -60,7 +60,7 @@ impl Eval {
                 let x = if dies { slot.take() } else { slot.clone() };
                 xs.push(x.or_bug(no_value(*v)).map_err(|err| err.at_origin(&e.at))?);
             }
-            let ys = e.op.eval(self, xs).map_err(|err| err.at_origin(&e.at))?;
+            let ys = self.eval_eqn(e, xs).map_err(|err| err.at_origin(&e.at))?;
             for (y, v) in ys.into_iter().zip(&e.outputs) {
                 env.push(last[v.index()].is_some().then_some(y));
             }
@@ -72,6 +72,21 @@ impl Eval {
             x.or_bug(no_value(*v))
         };
         outs.iter().enumerate().map(take).collect()
+    }
+
+    /// Evaluates an equation on its operands.
+    ///
+    /// # Errors
+    /// If the op fails, or has another number of results than the equation.
+    fn eval_eqn(&mut self, e: &Eqn, xs: Vec<Literal>) -> Result<Vec<Literal>> {
+        let ys = e.op.eval(self, xs)?;
+        match (ys.len(), e.outputs.len()) {
+            (got, want) if got == want => Ok(ys),
+            (got, want) => {
+                let name = e.op.name();
+                Err(Error::bug(format_args!("expected {want} results of {name}, got {got}")))
+            }
+        }
     }
 
     /// Counts a result if it was written into the memory of its operand.
