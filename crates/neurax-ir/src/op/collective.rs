@@ -118,12 +118,15 @@ impl Primitive for AllReduce {
 impl AllReduce {
     /// Emits the reduction over `n` members, at least one, that all have the same `x`.
     fn of_equals(&self, b: &mut Builder, x: Value, n: usize) -> Value {
-        let bits = b.dtype(x) == DType::Bool;
-        match self.kind {
-            ReduceKind::Sum if !bits => b.mul_scalar(x, n as f64),
-            ReduceKind::Prod if !bits => power(b, x, n),
+        match self.kind.on(b.dtype(x)) {
+            ReduceKind::Sum => b.mul_scalar(x, n as f64),
+            ReduceKind::Prod => power(b, x, n),
             ReduceKind::Xor if n.is_multiple_of(2) => b.full_like(x, 0.0),
-            _ => x,
+            ReduceKind::Xor
+            | ReduceKind::And
+            | ReduceKind::Or
+            | ReduceKind::Max
+            | ReduceKind::Min => x,
         }
     }
 }
