@@ -5,8 +5,8 @@ use super::{
     accepts, count_marked, either, front_where_batched, rules::*, select, spread_marked,
 };
 use crate::{
-    Builder, DType, Eval, Graph, Literal, Op, Result, Type, Value, Values, graph::attr::attrs,
-    transform, transform::Linearized,
+    Builder, DType, Eval, Graph, Literal, Op, OrBug, Result, Type, Value, Values,
+    graph::attr::attrs, transform, transform::Linearized,
 };
 use std::sync::Arc;
 
@@ -308,7 +308,7 @@ impl Cond {
             };
             chosen = Some(ys.iter().zip(before).map(|(&y, z)| pick(b, y, z)).collect());
         }
-        Ok(at_front(chosen.unwrap_or_default()))
+        Ok(at_front(chosen.or_bug("a cond has no branch")?))
     }
 }
 

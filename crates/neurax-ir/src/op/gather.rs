@@ -193,7 +193,9 @@ impl Gather {
     /// Adds axis `d` of the indices, which is not the last, as a batch axis, and returns its
     /// position in the result, which had `rank` axes.
     fn batch_indices(&mut self, d: usize, rank: usize) -> usize {
-        let to = (0..rank).filter(|i| !self.offset_dims.contains(i)).nth(d).unwrap_or(rank);
+        let mut batch_axes = (0..rank).filter(|i| !self.offset_dims.contains(i));
+        // Behind all batch axes of the indices, the new axis is the last one of the result.
+        let to = batch_axes.nth(d).unwrap_or(rank);
         shift_axes_from(&mut self.indices_batch, d);
         shift_axes_from(&mut self.offset_dims, to);
         to

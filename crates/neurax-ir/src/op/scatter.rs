@@ -77,7 +77,7 @@ impl ScatterKind {
 
 impl Scatter {
     /// Returns the gather that reads the windows which this scatter writes, for an operand of
-    /// `rank` axes and updates of type `updates`.
+    /// `rank` axes and updates of type `updates`, which have the window axes: `infer` checks that.
     pub fn to_gather(&self, rank: usize, updates: &Type) -> Gather {
         let mut g = Gather {
             offset_dims: self.window_dims.clone(),
@@ -89,7 +89,7 @@ impl Scatter {
             mode: self.mode,
         };
         for (a, &d) in g.kept(rank).into_iter().zip(&self.window_dims) {
-            g.sizes[a] = updates.shape.get(d).copied().unwrap_or(1);
+            g.sizes[a] = updates.shape[d];
         }
         g
     }
@@ -181,6 +181,7 @@ impl Primitive for Scatter {
                 format!("{x} has no order; expected real numbers for {}", self.kind.name()),
             );
         }
+        check_axes(Self::NAME, &self.window_dims, updates.rank())?;
         let windows = self.to_gather(x.rank(), updates).check(Self::NAME, x, indices)?;
         if windows != updates.shape {
             return refuse(
@@ -487,6 +488,11 @@ mod tests {
         let z = |s: &[usize]| t(DType::C64, s);
         assert!(say(op(ScatterKind::Max), &[z(&[3]), i.clone(), z(&[2])]).contains("no order"));
         let window = Scatter { window_dims: vec![1], inserted: vec![], ..op(ScatterKind::Set) };
+        let outside = Scatter { window_dims: vec![2], ..window.clone() };
+        assert!(
+            say(outside, &[x.clone(), i.clone(), t(DType::F32, &[2, 1])])
+                .contains("axis 2 is out of range for rank 2")
+        );
         assert!(
             say(window, &[x, i, t(DType::F32, &[2, 4])])
                 .contains("does not fit into f32[3] on axis 0")

@@ -68,8 +68,8 @@ pub struct Jvp {
 /// ```
 ///
 /// # Errors
-/// If `active` has not one flag for each input, an active input is not of a differentiable dtype, or
-/// an op has no derivative; the error carries the op and its origin.
+/// If `active` has not one flag for each input, an active input is not of a differentiable dtype,
+/// or an op has no derivative; the error carries the op and its origin.
 pub fn jvp(g: &Graph, active: &[bool]) -> Result<Jvp> {
     jvp_instantiated(g, active, &vec![false; g.outputs().len()], false)
 }

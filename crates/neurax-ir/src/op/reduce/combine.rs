@@ -66,8 +66,15 @@ macro_rules! combine_floats {
 combine_integers!(u8, u16, u32, u64, i8, i16, i32, i64);
 combine_floats!(f32, f64);
 
-/// Combines by sum or product, the only kinds that `infer` admits for the callers' dtypes.
+/// Combines by sum or product, the only kinds that [`ReduceKind::admits`] for the callers' dtypes.
 #[inline(always)]
 fn sum_or_product<T: Add<Output = T> + Mul<Output = T>>(kind: ReduceKind, a: T, b: T) -> T {
-    if kind == ReduceKind::Prod { a * b } else { a + b }
+    match kind {
+        ReduceKind::Sum => a + b,
+        ReduceKind::Prod => a * b,
+        ReduceKind::Max | ReduceKind::Min | ReduceKind::And | ReduceKind::Or | ReduceKind::Xor => {
+            debug_assert!(false, "{} is not admitted", kind.name());
+            a
+        }
+    }
 }
