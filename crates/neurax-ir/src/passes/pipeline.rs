@@ -1,4 +1,5 @@
-//! The pass pipeline: the passes in order, repeated until none of them changes the graph.
+//! The pass pipeline: the passes in order, repeated until none of them changes the graph, at most
+//! [`MAX_PIPELINE_ROUNDS`] times.
 //!
 //! The order is chosen so that a round usually suffices: `simplify` inlines small calls and removes
 //! operations, which exposes constants to `fold`; folded loop bodies show `hoist` what is
@@ -36,7 +37,9 @@
 //! ```
 //!
 //! Invariants: each step keeps the signature and the value; debug builds verify the graph and
-//! compare the signature after each step. Running the pipeline on its own result changes nothing.
+//! compare the signature after each step. If the last round changed nothing, running the pipeline
+//! again changes nothing; after [`MAX_PIPELINE_ROUNDS`] rounds the graph is correct, but a further
+//! run may improve it.
 
 use super::{cse, dce, fold, hoist, rewriter, simplify};
 use crate::tuning::MAX_PIPELINE_ROUNDS;
