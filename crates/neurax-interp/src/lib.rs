@@ -18,8 +18,8 @@
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
-use neurax_ir::{Eval, Graph, Literal, Result};
-use neurax_runtime::{Backend, Buffer, CheckedArgs, Executable, Results, mismatch};
+use neurax_ir::{Eval, Graph, Literal, Result, mismatch};
+use neurax_runtime::{Backend, Buffer, CheckedArgs, Executable, Results};
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering::Relaxed},

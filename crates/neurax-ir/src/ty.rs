@@ -213,6 +213,36 @@ impl fmt::Display for Type {
     }
 }
 
+/// Lists types for a message: `f32[2], i32[]`.
+///
+/// ```
+/// use neurax_ir::{DType, Type, list_types};
+/// let types = [Type::new(DType::F32, [2]), Type::scalar(DType::I32)];
+/// assert_eq!(list_types(&types), "f32[2], i32[]");
+/// ```
+pub fn list_types<'t>(types: impl IntoIterator<Item = &'t Type>) -> String {
+    types.into_iter().map(Type::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// Returns the error of operation `op` for arguments or outputs of other types: `what` are `have`
+/// instead of `want`.
+///
+/// ```
+/// use neurax_ir::{DType, Type, mismatch};
+/// let (want, have) = (Type::new(DType::F32, [2]), Type::new(DType::F64, [2]));
+/// let e = mismatch("run", "arguments", &[want], [&have]);
+/// assert_eq!(e.to_string(), "run: expected arguments (f32[2]), got (f64[2])");
+/// ```
+pub fn mismatch<'t>(
+    op: &str,
+    what: &str,
+    want: &[Type],
+    have: impl IntoIterator<Item = &'t Type>,
+) -> Error {
+    let (want, have) = (list_types(want), list_types(have));
+    Error::new(op, format!("expected {what} ({want}), got ({have})"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

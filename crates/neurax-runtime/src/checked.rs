@@ -4,8 +4,8 @@
 //! [`CompiledGraph::run`] compares a list of buffers. A value of these types says that it was done,
 //! so that an executable does not do it again. Only a [`CompiledGraph`] creates them.
 
-use crate::{Buffer, CompiledGraph, mismatch};
-use neurax_ir::Result;
+use crate::{Buffer, CompiledGraph};
+use neurax_ir::{Result, mismatch};
 use std::borrow::Cow;
 
 /// The arguments of a call, with the types of the inputs of its graph. Owned arguments may be

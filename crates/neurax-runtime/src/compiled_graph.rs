@@ -109,24 +109,3 @@ fn largest(graph: &Graph) -> Option<Type> {
     let bytes = |t: &Type| t.bytes().unwrap_or(usize::MAX);
     own.chain(nested).max_by_key(bytes).filter(|t| bytes(t) >= PROBED_BYTES)
 }
-
-/// Returns the error of operation `op` for arguments or outputs of other types: `what` are `have`
-/// instead of `want`.
-///
-/// ```
-/// use neurax_ir::{DType, Type};
-/// let (want, have) = (Type::new(DType::F32, [2]), Type::new(DType::F64, [2]));
-/// let e = neurax_runtime::mismatch("run", "arguments", &[want], [&have].into_iter());
-/// assert_eq!(e.to_string(), "run: expected arguments (f32[2]), got (f64[2])");
-/// ```
-pub fn mismatch<'t>(
-    op: &str,
-    what: &str,
-    want: &[Type],
-    have: impl Iterator<Item = &'t Type>,
-) -> Error {
-    let list = |v: Vec<String>| v.join(", ");
-    let want = list(want.iter().map(Type::to_string).collect());
-    let have = list(have.map(Type::to_string).collect());
-    Error::new(op, format!("expected {what} ({want}), got ({have})"))
-}

@@ -22,6 +22,6 @@ pub use backend::{Backend, Executable, Results};
 pub use buffer::Buffer;
 pub use checked::{CheckedArgs, CheckedCall};
 pub use cache::{Cache, RecursionError};
-pub use compiled_graph::{CompiledGraph, mismatch};
+pub use compiled_graph::CompiledGraph;
 pub use device::Device;
 pub use stages::{Stage, Stages};

@@ -12,7 +12,7 @@ use crate::{
     tensor::CallSite,
     tree::into_vec,
 };
-use neurax_ir::Place;
+use neurax_ir::{Place, mismatch};
 use neurax_runtime::{Buffer, CompiledGraph};
 use smallvec::SmallVec;
 use std::{borrow::Cow, fmt, marker::PhantomData, panic::Location, sync::Arc};
@@ -247,19 +247,17 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
         if let Some(e) = crate::tree::first_error(a) {
             return Err(e);
         }
-        let list = |v: Vec<String>| v.join(", ");
-        let want = list(self.key.types().iter().map(|t| t.to_string()).collect());
         let mut have = vec![];
-        a.each_leaf(|t| have.extend(t.type_ref().map(|t| t.to_string())));
-        let have = list(have);
-        let why = if want == have {
-            "expected the static values and the structure that the function was compiled for, \
-             got others; compile it for these, too"
-                .to_string()
+        a.each_leaf(|t| have.extend(t.type_ref().ok().cloned()));
+        let want = self.key.types();
+        let e = if have == want {
+            let why = "expected the static values and the structure that the function was \
+                       compiled for, got others; compile it for these, too";
+            Error::new(op, why)
         } else {
-            format!("expected the types that the function was compiled for, ({want}), got ({have})")
+            mismatch(op, "the types that the function was compiled for,", want, &have)
         };
-        Err(Error::new(op, why).at(&Place::Source(at)))
+        Err(e.at(&Place::Source(at)))
     }
 }
 

@@ -44,7 +44,7 @@ use crate::{
     tensor::{CallSite, Repr},
     trace::Trace,
 };
-use neurax_ir::{Builder, Graph, Op, Place, Shape, Value, Values};
+use neurax_ir::{Builder, Graph, Op, Place, Shape, Value, Values, list_types};
 use neurax_runtime::{Buffer, Results};
 use smallvec::SmallVec;
 use std::{borrow::Cow, sync::Arc};
@@ -330,7 +330,7 @@ pub(crate) fn common_shape(op: &str, types: &[Type]) -> Result<Shape> {
         out = match sizes.collect::<Option<Shape>>() {
             Some(s) => s,
             None => {
-                let before = types[..i].iter().map(Type::to_string).collect::<Vec<_>>().join(", ");
+                let before = list_types(&types[..i]);
                 return Err(Error::new(op, format!("cannot broadcast {before} with {t}")));
             }
         };

@@ -199,8 +199,8 @@ impl Named for Function {
                 &*self.callee,
                 format!(
                     "expected operands ({}), got ({})",
-                    list(self.body.input_types()),
-                    list(xs)
+                    list_types(self.body.input_types()),
+                    list_types(xs)
                 ),
             ));
         }

@@ -171,7 +171,7 @@ impl Primitive for Cond {
         for (i, g) in self.branches.iter().enumerate() {
             accepts(Self::NAME, &format!("branch {i}"), g, &xs[1..])?;
             if g.output_types() != outs {
-                let (a, b) = (list(&outs), list(&g.output_types()));
+                let (a, b) = (list_types(&outs), list_types(&g.output_types()));
                 return refuse(
                     Self::NAME,
                     format!(

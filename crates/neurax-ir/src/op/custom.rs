@@ -111,7 +111,7 @@ impl Primitive for Custom {
         if have == want {
             Ok(ys)
         } else {
-            let (have, want) = (list(&have), list(&want));
+            let (have, want) = (list_types(&have), list_types(&want));
             Err(self.broken(format!("eval returned ({have}), infer announced ({want})")))
         }
     }
@@ -158,7 +158,7 @@ impl Primitive for Custom {
         }
         Err(self.broken(format!(
             "batch returned ({}) with the new axis of size {} at {positions:?}",
-            list(&b.types_of(&ys)),
+            list_types(&b.types_of(&ys)),
             axis.size
         )))
     }
@@ -192,7 +192,7 @@ impl Custom {
         Err(self.broken(format!(
             "{method} returned ({}) for ({})",
             types.join(", "),
-            list(&b.types_of(of))
+            list_types(&b.types_of(of))
         )))
     }
 }

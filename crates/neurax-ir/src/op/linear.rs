@@ -48,13 +48,13 @@ impl Linear {
         let Some(g) = g else { return Ok(()) };
         let inputs = [residuals, from].concat();
         if g.input_types() != inputs || g.output_types() != to {
-            let (ins, outs) = (list(g.input_types()), list(&g.output_types()));
+            let (ins, outs) = (list_types(g.input_types()), list_types(&g.output_types()));
             return Err(Error::new(
                 &*self.callee,
                 format!(
                     "expected a linear graph from ({}) to ({}), got ({ins}) to ({outs})",
-                    list(&inputs),
-                    list(to)
+                    list_types(&inputs),
+                    list_types(to)
                 ),
             ));
         }
@@ -71,13 +71,17 @@ impl Primitive for Linear {
         let Some((residuals, from)) = xs.split_at_checked(self.residuals) else {
             return refuse(
                 &self.callee,
-                format!("expected {} residuals, got ({})", self.residuals, list(xs)),
+                format!("expected {} residuals, got ({})", self.residuals, list_types(xs)),
             );
         };
         if from != self.from {
             return refuse(
                 &self.callee,
-                format!("expected linear operands ({}), got ({})", list(&self.from), list(from)),
+                format!(
+                    "expected linear operands ({}), got ({})",
+                    list_types(&self.from),
+                    list_types(from)
+                ),
             );
         }
         self.check(&self.forward, residuals, &self.from, &self.to)?;

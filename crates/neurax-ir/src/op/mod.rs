@@ -422,15 +422,11 @@ impl Op {
 /// Helpers that the rules of several families share.
 pub(crate) mod rules {
     use super::*;
+    pub use crate::list_types;
 
     /// Returns an error in the name of `op`.
     pub fn refuse<T>(op: &str, why: impl Into<String>) -> Result<T> {
         Err(Error::new(op, why))
-    }
-
-    /// Lists types for a message: `f32[2], i32[]`.
-    pub fn list(xs: &[Type]) -> String {
-        xs.iter().map(|t| t.to_string()).collect::<Vec<_>>().join(", ")
     }
 
     /// Checks that there are `n` operands.
@@ -442,7 +438,7 @@ pub(crate) mod rules {
         match xs.len() {
             k if k == n => Ok(()),
             0 => refuse(op, format!("expected {n} {operands}, got none")),
-            k => refuse(op, format!("expected {n} {operands}, got {k}: {}", list(xs))),
+            k => refuse(op, format!("expected {n} {operands}, got {k}: {}", list_types(xs))),
         }
     }
 

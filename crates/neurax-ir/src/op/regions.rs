@@ -12,7 +12,7 @@ pub(crate) fn accepts(op: &str, what: &str, g: &Graph, xs: &[Type]) -> Result<()
         true => Ok(()),
         false => Err(Error::new(
             op,
-            format!("{what} expected ({}), got ({})", list(g.input_types()), list(xs)),
+            format!("{what} expected ({}), got ({})", list_types(g.input_types()), list_types(xs)),
         )),
     }
 }

@@ -21,7 +21,7 @@ impl Primitive for Threefry {
         arity(Self::NAME, xs, 4)?;
         xs.iter().try_for_each(|x| same_type(Self::NAME, &xs[0], x))?;
         if xs[0].dtype != DType::U32 {
-            return refuse(Self::NAME, format!("expected u32 operands, got {}", list(xs)));
+            return refuse(Self::NAME, format!("expected u32 operands, got {}", list_types(xs)));
         }
         Ok(vec![xs[0].clone(); 2])
     }

@@ -89,7 +89,7 @@ impl Primitive for While {
                     "expected {} constants of the condition and {} of the body, got ({})",
                     self.cond_consts,
                     self.body_consts,
-                    list(xs)
+                    list_types(xs)
                 ),
             );
         }
@@ -101,7 +101,7 @@ impl Primitive for While {
                 Self::NAME,
                 format!(
                     "expected the condition to return one bool[], got ({})",
-                    list(&self.cond.output_types())
+                    list_types(&self.cond.output_types())
                 ),
             );
         }
@@ -110,8 +110,8 @@ impl Primitive for While {
                 Self::NAME,
                 format!(
                     "expected the body to return the types of the carries ({}), got ({})",
-                    list(carries),
-                    list(&self.body.output_types())
+                    list_types(carries),
+                    list_types(&self.body.output_types())
                 ),
             );
         }

@@ -12,7 +12,7 @@
 //! reused (a law of `neurax-testkit`); an error carries the origin of the equation that failed.
 
 use crate::error::check_len;
-use crate::{Eqn, Error, Graph, Literal, OrBug, Result, Value};
+use crate::{Eqn, Error, Graph, Literal, OrBug, Result, Value, mismatch};
 
 /// The state of an evaluation: counters for tests and profiles.
 #[derive(Clone, Debug, Default)]
@@ -29,11 +29,9 @@ pub struct Eval {
 /// If the arguments do not have the graph's types, or an op fails; the error carries the op's
 /// origin.
 pub fn eval(graph: &Graph, args: Vec<Literal>) -> Result<Vec<Literal>> {
-    let types: Vec<_> = args.iter().map(|x| x.ty()).collect();
-    if !types.iter().copied().eq(graph.input_types()) {
-        let want = crate::op::rules::list(graph.input_types());
-        let have = types.iter().map(|t| t.to_string()).collect::<Vec<_>>().join(", ");
-        return Err(Error::new("eval", format!("expected arguments ({want}), got ({have})")));
+    let types = args.iter().map(Literal::ty);
+    if !types.clone().eq(graph.input_types()) {
+        return Err(mismatch("eval", "arguments", graph.input_types(), types));
     }
     Eval::default().run(graph, args)
 }

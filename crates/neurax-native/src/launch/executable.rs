@@ -23,8 +23,8 @@ use super::{
 };
 use crate::address::Address;
 use crate::tuning::{LARGE_CALL_BYTES, MAX_KEPT_CALLS};
-use neurax_ir::{Bytes, Error, Literal, OrBug, Result, Type};
-use neurax_runtime::{Buffer, CheckedArgs, CheckedCall, Results, mismatch};
+use neurax_ir::{Bytes, Error, Literal, OrBug, Result, Type, mismatch};
+use neurax_runtime::{Buffer, CheckedArgs, CheckedCall, Results};
 use smallvec::SmallVec;
 use std::{
     alloc::Layout,

@@ -10,7 +10,7 @@ use crate::{
     dispatch::{common_shape, dispatch},
     tensor::CallSite,
 };
-use neurax_ir::op::Reshape;
+use neurax_ir::{list_types, op::Reshape};
 use std::borrow::Borrow;
 
 /// The example of a row in a table of functions: the documentation shows `code => value`, and the
@@ -267,11 +267,6 @@ pub(crate) fn promote_and_broadcast(
         out.push(x.broadcast_to(&shape));
     }
     Ok(out)
-}
-
-/// Formats types for a message: `f32[2], i32[]`.
-pub(crate) fn list_types(types: &[Type]) -> String {
-    types.iter().map(Type::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// Broadcasts `update` to `shape`, that of the indexed elements.

@@ -32,7 +32,7 @@ use crate::{
     traced_fn::{Constants, TracedFn, trace_fn, trace_fn_as, unify_captures},
     tree::{all_errors, first_error, into_vec, to_vec},
 };
-use neurax_ir::{Graph, OrBug, op};
+use neurax_ir::{Graph, OrBug, list_types, op};
 use std::{ops::Range, panic::Location, sync::Arc};
 
 /// Loops over axis 0 of every leaf of `xs`: `(carry, y) = body(carry, x)`. Returns the last carry
@@ -121,7 +121,7 @@ pub fn while_loop<C: Tree>(init: C, cond: impl Fn(&C) -> Tensor, body: impl Fn(C
             other => {
                 return Err(Error::new(
                     "while_loop",
-                    format!("expected a condition of one bool, got {}", list(other)),
+                    format!("expected a condition of one bool, got {}", list_types(other)),
                 ));
             }
         }
@@ -327,8 +327,4 @@ fn types<T: Tree>(t: &T) -> Result<Vec<Type>> {
 /// Returns the name of a leaf in messages.
 fn leaf(path: &str) -> String {
     if path.is_empty() { "the tensor".into() } else { format!("leaf `{path}`") }
-}
-
-fn list(types: &[Type]) -> String {
-    types.iter().map(Type::to_string).collect::<Vec<_>>().join(", ")
 }

@@ -34,7 +34,7 @@ use crate::{
     traced_fn::{Constants, TracedFn, trace_fn, unify_captures},
     tree::{first_error, into_vec},
 };
-use neurax_ir::{Builder, Graph, composite};
+use neurax_ir::{Builder, Graph, composite, mismatch};
 use std::{panic::Location, sync::Arc};
 
 /// Returns `f` with a custom forward derivative: `rule((x, dx))` returns `(y, dy)` and must be
@@ -236,11 +236,7 @@ fn same_types(what: &str, have: &[Type], want: &[Type]) -> Result<()> {
     if have == want {
         return Ok(());
     }
-    let list = |t: &[Type]| t.iter().map(Type::to_string).collect::<Vec<_>>().join(", ");
-    Err(Error::new(
-        "custom rule",
-        format!("expected {what} to return ({}), got ({})", list(want), list(have)),
-    ))
+    Err(mismatch("custom rule", &format!("{what} to return"), want, have))
 }
 
 /// Appends the captures of `(captures.., xs..) -> outs..` to its results, as residuals.

@@ -74,7 +74,7 @@ impl Primitive for Scan {
                     "expected {} constants and {} carries, got ({})",
                     self.consts,
                     self.carries,
-                    list(xs)
+                    list_types(xs)
                 ),
             );
         }
@@ -88,8 +88,8 @@ impl Primitive for Scan {
                 Self::NAME,
                 format!(
                     "expected the body to return the types of the carries ({}), got ({})",
-                    list(carries),
-                    list(&outs[..first])
+                    list_types(carries),
+                    list_types(&outs[..first])
                 ),
             );
         }

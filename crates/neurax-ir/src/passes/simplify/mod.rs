@@ -143,7 +143,7 @@ fn first_rewrite(w: &Rewriter, e: &Eqn) -> Option<(&'static str, Rewrite)> {
 }
 
 fn type_changed(rule: &str, want: &[Type]) -> Error {
-    let types = crate::op::rules::list(want);
+    let types = crate::list_types(want);
     Error::bug(format_args!("the rule `{rule}` does not preserve the type {types}"))
 }
 
