@@ -95,7 +95,7 @@ impl CompiledGraph {
         probe.map_err(|_| {
             Error::new(
                 "memory",
-                format!("there is no room for {ty}, {bytes} bytes; take smaller shapes or batches"),
+                format!("not enough memory for {ty}, {bytes} bytes; use smaller shapes or batches"),
             )
         })
     }

@@ -41,13 +41,9 @@ impl Device {
     pub fn from_backend(backend: Arc<dyn Backend>, ordinal: usize) -> Result<Device> {
         let count = backend.devices();
         if ordinal >= count {
-            return Err(Error::new(
-                "device",
-                format!(
-                    "{} has {count} devices, numbered from 0; there is no {ordinal}",
-                    backend.name()
-                ),
-            ));
+            let name = backend.name();
+            let why = format!("expected a device number below {count} for {name}, got {ordinal}");
+            return Err(Error::new("device", why));
         }
         Ok(Device(Arc::new(DeviceState {
             backend,
@@ -110,7 +106,7 @@ impl Device {
         Ok(Arc::new(CompiledGraph::new(graph, executable)))
     }
 
-    /// Returns the compiled form of one op on operands of `types`. `is_implicit` tells that
+    /// Returns the compiled form of one op on operands of `types`. `is_implicit` is true if the
     /// operands are promoted and broadcast first. If it is cached no graph is built, else the
     /// result of `graph` is compiled.
     ///

@@ -113,7 +113,7 @@ shapes! {
 pub(crate) fn fixed(s: impl IntoShape) -> Result<Shape, String> {
     let size = |d: Dim| match d {
         Dim::Size(n) => Ok(n),
-        d => Err(format!("`{d}` is not a size")),
+        d => Err(format!("expected a size, got `{d}`")),
     };
     s.dims().into_iter().map(size).collect()
 }

@@ -21,14 +21,14 @@ pub fn batching_is_stacking(s: &Sample) -> Result<(), String> {
 }
 
 /// Returns the op as a graph with all operands batched along an axis of `size` at the front
-/// (`place` 0), the back (1) or in between (2), and its operands, for comparison with other
+/// (`position` 0), the back (1) or in between (2), and its operands, for comparison with other
 /// implementations.
 ///
 /// # Errors
 /// If the op cannot be batched.
-pub fn batched(s: &Sample, place: usize, size: usize) -> Result<(Graph, Vec<Literal>), String> {
+pub fn batched(s: &Sample, position: usize, size: usize) -> Result<(Graph, Vec<Literal>), String> {
     let dims: Vec<Option<usize>> =
-        s.inputs.iter().map(|x| Some(position(x.ty().rank(), place))).collect();
+        s.inputs.iter().map(|x| Some(axis_position(x.ty().rank(), position))).collect();
     let members: Vec<Vec<Literal>> = (0..size.max(1)).map(|k| member(s, &dims, k)).collect();
     let stacked: Vec<Literal> =
         (0..dims.len()).map(|i| stacked_operand(&members, i, dims[i], size)).collect();
@@ -40,21 +40,23 @@ fn axes(s: &Sample) -> Vec<(Vec<Option<usize>>, usize)> {
     let all: Vec<usize> = (0..s.inputs.len()).collect();
     let mut out = vec![];
     for set in subsets(&all) {
-        for place in 0..3 {
+        for round in 0..3 {
             let dims: Vec<Option<usize>> = all
                 .iter()
-                .map(|i| set.contains(i).then(|| position(s.inputs[*i].ty().rank(), place + i)))
+                .map(|i| {
+                    set.contains(i).then(|| axis_position(s.inputs[*i].ty().rank(), round + i))
+                })
                 .collect();
-            let sizes = if place == 0 { &[3, 0][..] } else { &[2] };
+            let sizes = if round == 0 { &[3, 0][..] } else { &[2] };
             out.extend(sizes.iter().map(|&size| (dims.clone(), size)));
         }
     }
     out
 }
 
-/// Returns the position of the batch axis: front, back, middle in `turn`.
-fn position(rank: usize, turn: usize) -> usize {
-    match turn % 3 {
+/// Returns the position of the batch axis: front, back, middle in turn, by `round`.
+fn axis_position(rank: usize, round: usize) -> usize {
+    match round % 3 {
         0 => 0,
         1 => rank,
         _ => rank / 2,
