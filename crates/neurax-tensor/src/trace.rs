@@ -276,59 +276,25 @@ impl Trace {
         (state.lifted, state.kept_alive) = Default::default();
         let graph = builder.finish(&values?).map_err(|e| e.at(&Place::Source(at)))?;
         if state.is_concurrent {
-            canonicalize(&graph, args, captures)
+            canonicalize(&graph, args, &captures)
         } else {
             Ok((graph, captures))
         }
     }
 }
 
-/// Sorts the equations and captures of a graph with `args` arguments by a depth-first walk from its
-/// outputs. Equations that no output needs are dropped.
-fn canonicalize(graph: &Graph, args: usize, captures: Vec<Tensor>) -> Result<(Graph, Vec<Tensor>)> {
+/// Sorts the equations of a graph with `args` arguments by a depth-first walk from its outputs, and
+/// its captures by their first use. Equations and captures that no output needs are dropped.
+fn canonicalize(graph: &Graph, args: usize, captures: &[Tensor]) -> Result<(Graph, Vec<Tensor>)> {
+    let eqns = graph.depth_first_eqns();
     let inputs = graph.input_types().len();
-    let mut producer = vec![usize::MAX; graph.types().len()];
-    for (i, e) in graph.eqns().iter().enumerate() {
-        e.outputs.iter().for_each(|v| producer[v.index()] = i);
-    }
-    let (mut eqns, mut order, mut seen) = (vec![], vec![], vec![false; graph.types().len()]);
-    let mut stack: Vec<(Value, bool)> = graph.outputs().iter().rev().map(|&v| (v, false)).collect();
-    while let Some((v, is_ready)) = stack.pop() {
-        if is_ready {
-            eqns.push(producer[v.index()]);
-        } else if !std::mem::replace(&mut seen[v.index()], true) {
-            if v.index() < inputs {
-                order.extend((v.index() >= args).then(|| v.index() - args));
-                continue;
-            }
-            let e = &graph.eqns()[producer[v.index()]];
-            e.outputs.iter().for_each(|o| seen[o.index()] = true);
-            stack.push((v, true));
-            stack.extend(e.inputs.iter().rev().map(|&x| (x, false)));
-        }
-    }
-    let mut b = Builder::new();
-    let mut env: Vec<Option<Value>> = vec![None; graph.types().len()];
-    for i in (0..args).chain(order.iter().map(|i| i + args)) {
-        env[i] = Some(b.input(graph.input_types()[i].clone()));
-    }
-    let undefined = || Error::bug("a value is read before it is computed");
-    for i in eqns {
-        let e = &graph.eqns()[i];
-        let xs = e
-            .inputs
-            .iter()
-            .map(|v| env[v.index()].ok_or_else(undefined))
-            .collect::<Result<Values>>()?;
-        b.set_origin(e.at.clone());
-        let ys = b.try_emit(e.op.clone(), &xs)?;
-        e.outputs.iter().zip(ys).for_each(|(v, y)| env[v.index()] = Some(y));
-    }
-    let outs = graph
-        .outputs()
-        .iter()
-        .map(|v| env[v.index()].ok_or_else(undefined))
-        .collect::<Result<Values>>()?;
-    let captures = order.into_iter().map(|i| captures[i].clone()).collect();
-    Ok((b.finish(&outs)?, captures))
+    let mut is_new = vec![true; inputs];
+    let reads = eqns.iter().flat_map(|&i| &graph.eqns()[i].inputs).chain(graph.outputs());
+    let used: Vec<usize> = reads
+        .map(|v| v.index())
+        .filter(|i| (args..inputs).contains(i) && std::mem::replace(&mut is_new[*i], false))
+        .collect();
+    let inputs: Vec<usize> = (0..args).chain(used.iter().copied()).collect();
+    let captures = used.iter().map(|i| captures[i - args].clone()).collect();
+    Ok((graph.reordered(&inputs, &eqns)?, captures))
 }

@@ -1,6 +1,8 @@
-//! Pruning: removes outputs together with the equations and inputs that only they need.
+//! Pruning: removes outputs together with the equations and inputs that only they need. The order
+//! of the equations that are needed.
 
 use super::{Eqn, Graph, Value, Values};
+use crate::{Error, Result};
 
 impl Graph {
     /// Returns the graph of the `live` outputs, without equations and inputs that only the others
@@ -18,6 +20,65 @@ impl Graph {
     /// Returns this graph without the equations that no output needs; the signature is unchanged.
     pub(crate) fn without_dead_eqns(&self) -> Graph {
         self.restricted(&vec![true; self.outputs.len()], &vec![true; self.inputs])
+    }
+
+    /// Returns the indices of the equations that the outputs need, depth-first from the outputs,
+    /// operands from left to right: a topological order that does not depend on the order of the
+    /// equations. Uses an explicit stack, as graphs may be deeper than the thread's stack.
+    ///
+    /// ```
+    /// use neurax_ir::Graph;
+    /// let graph = Graph::parse("graph(%0: f32[]) {
+    ///   %1: f32[] = cosine(%0)
+    ///   %2: f32[] = tanh(%0)
+    ///   %3: f32[] = sine(%0)
+    ///   %4: f32[] = add(%3, %1)
+    ///   return %4
+    /// }")?;
+    /// assert_eq!(graph.depth_first_eqns(), [2, 0, 3]);
+    /// # Ok::<(), neurax_ir::Error>(())
+    /// ```
+    pub fn depth_first_eqns(&self) -> Vec<usize> {
+        let (eqns, producers) = (&self.eqns, self.producers());
+        let mut seen = vec![false; eqns.len()];
+        let mut order = Vec::with_capacity(eqns.len());
+        for root in &self.outputs {
+            // Equations on the path from the root, each with the index of the next operand to visit.
+            let mut stack: Vec<(usize, usize)> = vec![];
+            let enter = |v: Value, seen: &mut Vec<bool>| {
+                producers[v.index()].filter(|&i| !std::mem::replace(&mut seen[i], true))
+            };
+            stack.extend(enter(*root, &mut seen).map(|i| (i, 0)));
+            while let Some((i, next)) = stack.pop() {
+                match eqns[i].inputs.get(next) {
+                    Some(&v) => {
+                        stack.push((i, next + 1));
+                        stack.extend(enter(v, &mut seen).map(|j| (j, 0)));
+                    }
+                    None => order.push(i),
+                }
+            }
+        }
+        order
+    }
+
+    /// Returns the graph of the inputs and equations of this graph with the indices `inputs` and
+    /// `eqns`, in these orders.
+    ///
+    /// # Errors
+    /// If an equation or output reads a value that is not defined before it.
+    pub fn reordered(&self, inputs: &[usize], eqns: &[usize]) -> Result<Graph> {
+        let inputs: Vec<Value> = inputs.iter().map(|&i| Value(i as u32)).collect();
+        let eqns = eqns.iter().map(|&i| self.eqns[i].clone()).collect();
+        let new = Graph::renumbered(self.types.clone(), &inputs, eqns, &self.outputs);
+        // Values are numbered in the order of their definition.
+        let mut defined = new.inputs;
+        for e in &new.eqns {
+            check_defined(&e.inputs, defined)?;
+            defined += e.outputs.len();
+        }
+        check_defined(&new.outputs, defined)?;
+        Ok(new)
     }
 
     fn prune(&self, live: &[bool], keep: &[bool]) -> (Graph, Vec<bool>) {
@@ -52,4 +113,40 @@ impl Graph {
 
 fn marked(vs: &[Value], flags: &[bool]) -> Values {
     vs.iter().zip(flags).filter(|(_, f)| **f).map(|(v, _)| *v).collect()
+}
+
+/// Checks that the values `vs` are among the first `defined` ones.
+fn check_defined(vs: &[Value], defined: usize) -> Result<()> {
+    match vs.iter().all(|v| v.index() < defined) {
+        true => Ok(()),
+        false => Err(Error::bug("a reordered graph reads a value before it is defined")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Graph;
+
+    #[test]
+    fn reordering_keeps_definitions_before_uses() {
+        let g = Graph::parse(
+            "graph(%0: f32[], %1: f32[]) {
+               %2: f32[] = sine(%0)
+               %3: f32[] = cosine(%1)
+               %4: f32[] = add(%2, %3)
+               return %4
+             }",
+        )
+        .unwrap();
+        let new = g.reordered(&[1, 0], &[1, 0, 2]).unwrap();
+        assert_eq!(
+            new.to_string(),
+            "graph(%0: f32[], %1: f32[]) {\n  %2: f32[] = cosine(%0)\n  %3: f32[] = sine(%1)\n  \
+             %4: f32[] = add(%3, %2)\n  return %4\n}"
+        );
+        for (inputs, eqns) in [(&[0][..], &[0, 1, 2][..]), (&[0, 1], &[2, 0, 1]), (&[0, 1], &[0])] {
+            let e = g.reordered(inputs, eqns).unwrap_err().to_string();
+            assert!(e.starts_with("internal error: a reordered graph reads"), "{e}");
+        }
+    }
 }

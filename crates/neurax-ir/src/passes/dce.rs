@@ -29,7 +29,7 @@ pub fn dce(graph: &Graph) -> Result<Graph> {
 }
 
 pub(super) fn pass(graph: &Graph) -> Result<Option<Graph>> {
-    let order = depth_first(graph);
+    let order = graph.depth_first_eqns();
     if order.into_iter().eq(0..graph.eqns().len()) && is_live_inside(graph)? {
         return Ok(None);
     }
@@ -53,7 +53,7 @@ fn is_live_inside(graph: &Graph) -> Result<bool> {
 /// Returns the graph without dead equations, in canonical order.
 fn without_dead_code(graph: &Graph) -> Result<Graph> {
     let kept = graph.without_dead_eqns();
-    let order = depth_first(&kept);
+    let order = kept.depth_first_eqns();
     let mut eqns: Vec<Eqn> = order.into_iter().map(|i| kept.eqns()[i].clone()).collect();
     for e in &mut eqns {
         if let Some(op) = apply_inside(&e.op, pass)? {
@@ -62,33 +62,6 @@ fn without_dead_code(graph: &Graph) -> Result<Graph> {
     }
     let inputs: Vec<Value> = kept.inputs().collect();
     Ok(Graph::renumbered(kept.types().to_vec(), &inputs, eqns, kept.outputs()))
-}
-
-/// Returns the indices of the needed equations, depth-first from the outputs, operands from left to
-/// right: a topological order. Uses an explicit stack, as graphs may be deeper than the thread's
-/// stack.
-fn depth_first(graph: &Graph) -> Vec<usize> {
-    let (eqns, producers) = (graph.eqns(), graph.producers());
-    let mut seen = vec![false; eqns.len()];
-    let mut order = Vec::with_capacity(eqns.len());
-    for root in graph.outputs() {
-        // Equations on the path from the root, each with the index of the next operand to visit.
-        let mut stack: Vec<(usize, usize)> = vec![];
-        let enter = |v: Value, seen: &mut Vec<bool>| {
-            producers[v.index()].filter(|&i| !std::mem::replace(&mut seen[i], true))
-        };
-        stack.extend(enter(*root, &mut seen).map(|i| (i, 0)));
-        while let Some((i, next)) = stack.pop() {
-            match eqns[i].inputs.get(next) {
-                Some(&v) => {
-                    stack.push((i, next + 1));
-                    stack.extend(enter(v, &mut seen).map(|j| (j, 0)));
-                }
-                None => order.push(i),
-            }
-        }
-    }
-    order
 }
 
 #[cfg(test)]
