@@ -43,7 +43,7 @@ impl Graph {
         let mut seen = vec![false; eqns.len()];
         let mut order = Vec::with_capacity(eqns.len());
         for root in &self.outputs {
-            // Equations on the path from the root, each with the index of the next operand to visit.
+            // The path from the root: equations, each with the index of the operand to visit next.
             let mut stack: Vec<(usize, usize)> = vec![];
             let enter = |v: Value, seen: &mut Vec<bool>| {
                 producers[v.index()].filter(|&i| !std::mem::replace(&mut seen[i], true))

@@ -155,7 +155,7 @@ mod tests {
     use super::*;
     use crate::{DType, composite::Softmax, transform};
 
-    /// A graph of two inputs and one output.
+    /// Creates a graph of two inputs and one output.
     fn product() -> Graph {
         let mut b = Builder::new();
         let x = b.inputs(&[Type::scalar(DType::F32), Type::scalar(DType::F32)]);
