@@ -20,8 +20,8 @@ mod tuning;
 
 pub use backend::{Backend, Executable, Results};
 pub use buffer::Buffer;
-pub use checked::{CheckedArgs, CheckedCall};
 pub use cache::{Cache, RecursionError};
+pub use checked::{CheckedArgs, CheckedCall};
 pub use compiled_graph::CompiledGraph;
 pub use device::Device;
 pub use stages::{Stage, Stages};

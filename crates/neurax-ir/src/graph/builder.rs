@@ -1,4 +1,53 @@
 //! The graph builder: the types of each equation are inferred and checked as it is added.
+//!
+//! Rules of ops, transforms and traces all emit equations through it. A value is a number, given
+//! out in the order of creation.
+//!
+//! # Errors
+//!
+//! A rule is a formula: `let s = b.sin(x); b.mul(s, y)`. It could not be one if every call returned
+//! a `Result`, so a call that fails records its error and returns *placeholders*, values that have
+//! a type but no definition. Only the first error is kept, as the later ones may follow from it,
+//! and [`Builder::finish`] returns it. A caller that reads shapes must look at the error first
+//! (`check`): those of placeholders are arbitrary.
+//!
+//! A transposition makes placeholders on purpose, for the values that a rule must not read; an
+//! equation that reads one makes `finish` fail.
+//!
+//! # Origins
+//!
+//! Each equation gets the origin that was set last, by [`Builder::set_origin`]. A graph that is
+//! inlined keeps its own; equations without a location, in it and in the graphs of an op, take that
+//! of the builder. The error of an op carries the origin, too.
+//!
+//! # Renumbering
+//!
+//! Inputs may be added at any time, as a trace finds its captures late, but those of a [`Graph`]
+//! come first. `finish` therefore renumbers the values: inputs, then results equation by equation.
+//!
+//! ```
+//! use neurax_ir::{Builder, DType, Type};
+//! let ty = Type::scalar(DType::F32);
+//! let mut b = Builder::new();
+//! let x = b.input(ty.clone());
+//! let y = b.sin(x);
+//! // Value 2 becomes the second input, value 1 the first result.
+//! let late = b.input(ty);
+//! let z = b.mul(y, late);
+//! assert_eq!(b.finish(&[z])?.to_string(), "\
+//! graph(%0: f32[], %1: f32[]) {
+//!   %2: f32[] = sine(%0)
+//!   %3: f32[] = multiply(%2, %1)
+//!   return %3
+//! }");
+//! # Ok::<(), neurax_ir::Error>(())
+//! ```
+//!
+//! Invariants: the types of all values are those that `infer` returned; an equation reads only
+//! values that were created before it; a finished graph has no placeholders.
+//!
+//! Rejected: a `Result` from each method, with which no rule is a formula; a panic at the first
+//! error, which a program cannot report with the user's line and layer.
 
 use super::{Eqn, Graph, Value, Values};
 use crate::error::check_len;

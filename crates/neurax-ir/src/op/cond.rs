@@ -1,4 +1,35 @@
 //! `case`: a conditional that runs one of several graphs.
+//!
+//! All branches have one signature, so each rule transforms every branch and must make the results
+//! agree again: a result that has a tangent or a batch axis in one branch must have it in all. A
+//! first round over the branches finds the union of these flags, a second one forces it
+//! (`transform_branches`).
+//!
+//! # Reverse mode
+//!
+//! The branches have different residuals, but the equation has one list of results. As only one
+//! branch runs, they share *slots* (`share_slots`): a residual takes the first slot of its type
+//! that its branch has not taken. A branch returns zeros in the slots that it does not use. A
+//! residual that is an operand takes none. For `case(i, x, y)` with the branches `sin(x) y` and
+//! `x y` the residuals that are no operands are `cos(x)` and `sin(x)` in the first branch, none in
+//! the second, and the two halves are
+//!
+//! ```text
+//! %r, %s0, %s1 = case[(sin(x) y, cos(x), sin(x)), (x y, 0, 0)](%i, %x, %y)
+//! %dr          = case[s0 dx y + s1 dy,            dx y + x dy](%i, %s0, %s1, %x, %y, %dx, %dy)
+//! ```
+//!
+//! # Batching
+//!
+//! With one index for all members the branches are batched. With a batched index each member may
+//! take another branch: all branches run for all members, and each member selects its results. So a
+//! division by zero in a branch that is not taken can make the *gradient* NaN, as in JAX.
+//!
+//! Invariants: the index is an i32 scalar and is clamped, so that some branch always runs; there is
+//! at least one branch.
+//!
+//! Rejected: a tuple of residuals for each branch, of which only one is filled: it needs as many
+//! results as all branches together.
 
 use super::{
     Axis, Batched, Bound, Direction, Primitive, Pruned, Region, Sample, Tangent, Transposed,

@@ -1,4 +1,25 @@
 //! `custom_call`: ops that a user of the crate defines.
+//!
+//! The op table is a closed enum, which is what lets passes and backends match on ops. [`Custom`]
+//! is the one variant that is open: it holds a [`CustomOp`], which has the rules of [`Primitive`]
+//! but those that only the table needs. Such an op works under every transform; all backends run
+//! its `eval` on the host.
+//!
+//! Other code relies on the contract of `Primitive` without checking it, as the laws of the testkit
+//! hold for the ops of this crate. They do not run on a custom op, so [`Custom`] checks the
+//! results:
+//!
+//! - `eval` returns values of the types that `infer` announced;
+//! - `jvp` and `transpose` return a tangent or cotangent of the type of each value, or none;
+//! - `batch` returns results that have the new axis where it says.
+//!
+//! An op that breaks one gets an error in its own name, "this custom op breaks its contract: ..",
+//! instead of a wrong number elsewhere.
+//!
+//! Ops are compared, hashed and printed by their name and the text of their parameters, since a
+//! trait object has no other identity. Two ops that agree in both must do the same, or the cache of
+//! compiled graphs confuses them. A graph with one is parsed by a [`Parser`] that has been told how
+//! to create it.
 
 use super::{Axis, Batched, Bound, Primitive, Sample, Tangent, Text, Transposed, rules::*};
 use crate::{

@@ -1,4 +1,41 @@
 //! `gather`: reads windows at the positions of an array of indices.
+//!
+//! One op serves `take`, `take_along_axis`, advanced indexing and dynamic slices at many starts, as
+//! in StableHLO and XLA. The geometry has three groups of axes:
+//!
+//! - the *batch axes* of the result are those of the indices without the last one, which is the
+//!   index vector;
+//! - the *window axes* of the result are those of the operand that are neither in `collapsed` nor
+//!   in `operand_batch`;
+//! - *paired* axes are walked in step by the operand and the indices, which is what batching both
+//!   of them gives.
+//!
+//! Rows 2 and 0 of a matrix: the index vector has one entry, for axis 0 of the operand, which is
+//! collapsed, and axis 1 is the window.
+//!
+//! ```
+//! use neurax_ir::{DType, Graph, Literal, transform};
+//! let rows = Graph::parse("graph(%0: f32[3, 2], %1: i32[2, 1]) {
+//!   %2: f32[2, 2] = gather[offset_dims=[1], collapsed=[0], operand_batch=[], indices_batch=[], \
+//!     index_map=[0], sizes=[1, 2], mode=clip](%0, %1)
+//!   return %2
+//! }")?;
+//! let x = Literal::from_f64s(DType::F32, [3, 2], &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
+//! let i = Literal::from_f64s(DType::I32, [2, 1], &[2.0, 0.0]);
+//! assert_eq!(transform::eval(&rows, vec![x, i])?[0].to_f64s(), [4.0, 5.0, 0.0, 1.0]);
+//! # Ok::<(), neurax_ir::Error>(())
+//! ```
+//!
+//! The rules: a gather is linear in the operand, and its transpose is the scatter that adds to the
+//! same windows. A batched operand gets a window axis, batched indices a batch axis, and if both
+//! are batched the new axes are paired. The evaluation ([`plan`]) copies runs of contiguous
+//! elements.
+//!
+//! Invariants: all lists of axes but `indices_batch` and `index_map` are increasing; a read out of
+//! bounds is clamped or yields zeros, and never reads other memory.
+//!
+//! Rejected: an attribute for the axis of the index vector, which StableHLO has. Each rule would
+//! handle it, and a transposition of the indices, which are small, says the same.
 
 pub(super) mod plan;
 

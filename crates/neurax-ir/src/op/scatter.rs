@@ -1,4 +1,30 @@
 //! `scatter`: writes windows at the positions of an array of indices.
+//!
+//! The op is the counterpart of [`super::gather`] and has its geometry: [`Scatter::to_gather`] is
+//! the gather that reads the windows which a scatter writes. With `kind=add` it is the transpose of
+//! that gather; with `kind=set` it is an update in place, `x.at[i].set(u)` in JAX.
+//!
+//! The updates are applied in row-major order of the indices, so that repeated indices have a
+//! defined result: the last one wins, and sums of floats are rounded in one order. Updates out of
+//! bounds are dropped or clamped.
+//!
+//! # Derivatives
+//!
+//! - `add`: linear in the operand and the updates.
+//! - `set`: linear, too, but an update that is overwritten by a later one gets no cotangent. Which
+//!   ones remain is computed by writing the index of each update and reading the indices back
+//!   (`winners`); `unique` saves that.
+//! - `mul`: the product rule, for which each element may have only one update; without `unique` the
+//!   derivative with respect to the updates is an error. Division by the update, the other way,
+//!   fails at zero.
+//! - `min`, `max`: the tangent is the mean of those of the operand and updates that equal the
+//!   result, as for the reductions.
+//!
+//! Batching pairs a new axis of the operand with one of the indices; if the indices are shared by
+//! all members, it is a window axis.
+//!
+//! Invariants: the result has the type of the operand, which is written in place if it has no other
+//! owner; `unique` only promises, it changes no result.
 
 use super::gather::{geometries, plan::GatherPlan};
 use super::{

@@ -1,4 +1,34 @@
 //! `while`: a loop that runs as long as a condition holds.
+//!
+//! The values that stay the same are operands of their own, the constants, of the condition and of
+//! the body: passes and rules then see what is invariant, and an unused one costs nothing. Counting
+//! to `n` in steps of `d` has the condition `(n, i) -> i < n` with one constant and the body
+//! `(d, i) -> i + d` with another, and the operands `(n, d, i)`.
+//!
+//! # Which carries
+//!
+//! Whether a carry is active, batched or needed depends on the others, through the body. Each rule
+//! computes the least fixed point: start with the flags of the initial values, transform the body,
+//! add the flags of its results, and repeat until none is added.
+//!
+//! # Batching
+//!
+//! If the condition is the same for all members, the body is batched. If it is not, the loop runs
+//! as long as any member's condition holds, and those that are done keep their carries by a select.
+//! All carries are batched then, and the body takes the constants of the condition, too, to compute
+//! the selection.
+//!
+//! # Derivatives
+//!
+//! In forward mode the tangents of the carries are further carries. There is no reverse mode: it
+//! would store the residuals of each iteration, and their number is unknown before the loop runs.
+//! The error advises a scan, whose length is fixed.
+//!
+//! Invariants: the body returns the types of the carries; the condition returns one bool scalar.
+//! Dead code elimination keeps each carry that the condition reads, directly or through the body.
+//!
+//! Rejected: a buffer of a fixed size for the residuals, which fails at run time for longer loops,
+//! and recomputing each iteration from the first, which is quadratic.
 
 use super::{
     Axis, Batched, Bound, Direction, Primitive, Pruned, ReduceKind, Region, Sample, Tangent,

@@ -1,5 +1,36 @@
-//! Common subexpression elimination by hashing (global value numbering; the graph is one basic
-//! block).
+//! Common subexpression elimination: merges equations that compute the same.
+//!
+//! The method is global value numbering by hashing (Cocke and Schwartz, "Programming Languages and
+//! Their Compilers", 1970). A graph is one basic block without side effects, so one walk in order
+//! suffices: the operands of an equation are replaced by the first values that equal them, and if
+//! an equation with the same op and these operands was seen, its results stand for those of this
+//! one. Chains merge in one pass, because equal operands already have one number.
+//!
+//! ```
+//! use neurax_ir::{Graph, passes};
+//! let graph = Graph::parse("graph(%0: f32[]) {
+//!   %1: f32[] = sine(%0)
+//!   %2: f32[] = sine(%0)
+//!   %3: f32[] = negate(%1)
+//!   %4: f32[] = negate(%2)
+//!   return %3, %4
+//! }")?;
+//! assert_eq!(passes::cse(&graph)?.to_string(), "\
+//! graph(%0: f32[]) {
+//!   %1: f32[] = sine(%0)
+//!   %2: f32[] = negate(%1)
+//!   return %2, %2
+//! }");
+//! # Ok::<(), neurax_ir::Error>(())
+//! ```
+//!
+//! Invariants:
+//! - Ops are compared with all attributes, constants by their bytes: 0 and -0 differ, and a NaN
+//!   equals itself.
+//! - An optimization barrier is never merged: it marks a value that is to be computed again.
+//! - A nested graph is a scope of its own. Equal equations inside and outside of a loop meet after
+//!   `hoist` has moved the one inside.
+//! - `x + y` and `y + x` are different: operands are not sorted.
 
 use super::rewriter::{apply, apply_inside};
 use crate::{Eqn, Graph, Op, Result, Value, Values};

@@ -34,6 +34,9 @@
 //!   relies on that. An op that holds graphs mixes the two in one equation unless `for_reverse` is
 //!   set, which makes it emit a primal and a linear equation.
 //! - Equations keep the origin of the equation that they are derived from, marked `jvp`.
+//!
+//! Rejected: dual numbers, values that hold their tangent: each op would need a second evaluation,
+//! and the derivative could be neither optimized nor transposed as a graph.
 
 use crate::error::check_len;
 use crate::op::{Bound, Tangent};

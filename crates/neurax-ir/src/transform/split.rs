@@ -40,6 +40,9 @@
 //! - Dead equations are removed first, so that they neither cost residuals nor cause errors.
 //! - `while` has no linear equation: the number of residuals would depend on the number of
 //!   iterations, which is unknown before the loop runs.
+//!
+//! Rejected: to recompute all cheap elementwise equations instead of storing them. Which of the two
+//! costs less depends on what the backend fuses; `checkpoint` leaves the choice to the user.
 
 use super::jvp_instantiated;
 use crate::{Builder, Eqn, Error, Graph, Op, OrBug, Result, Value, Values};

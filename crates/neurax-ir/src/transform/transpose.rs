@@ -30,6 +30,9 @@
 //!   have a type only; [`crate::Builder::finish`] returns an error if an equation reads one.
 //! - Zero cotangents are symbolic (`None`); `instantiate` asks for explicit zeros.
 //! - `<J v, w> = <v, J^T w>` for all `v` and `w`: the law of transposition in `neurax-testkit`.
+//!
+//! Rejected: a reverse-mode rule for each op besides its jvp rule. Both would state the derivative,
+//! and could differ; a transpose is only needed for the ops that are linear.
 
 use crate::error::check_len;
 use crate::op::{Bound, Transposed};
