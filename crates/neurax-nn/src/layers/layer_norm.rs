@@ -82,7 +82,7 @@ mod tests {
     use super::*;
     use crate::check;
     use neurax_tensor::dtype_consts::{F16, F32};
-    use neurax_tensor::{tensor, types};
+    use neurax_tensor::{grad, tensor, types};
 
     #[test]
     fn is_a_layer() {
@@ -107,5 +107,11 @@ mod tests {
         let y = layer_norm(&x, &Tensor::ones(2), &Tensor::zeros(2), 1e-5);
         assert_eq!(y.dtype(), F16);
         assert_eq!(y.to(F32).to_vec::<f32>().unwrap(), [1.0, -1.0]);
+        let weighted = |x: Tensor| {
+            let y = layer_norm(&x, &Tensor::ones(2), &Tensor::zeros(2), 1e-5);
+            (y * tensor([[1.0, 2.0]])).sum(..)
+        };
+        let gradient = grad(weighted).run(x).unwrap();
+        assert!(gradient.to(F32).to_vec::<f32>().unwrap().iter().all(|g| g.is_finite()));
     }
 }

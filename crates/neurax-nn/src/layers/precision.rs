@@ -19,3 +19,25 @@ pub(super) fn narrow_as(x: &Tensor, y: Tensor) -> Tensor {
 fn is_narrow(x: &Tensor) -> bool {
     x.dtype().is_float() && x.dtype().bits() < 32
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_narrow_floats_are_converted() {
+        for (dtype, wide) in [
+            (DType::F16, DType::F32),
+            (DType::BF16, DType::F32),
+            (DType::F8E4M3FN, DType::F32),
+            (DType::F32, DType::F32),
+            (DType::F64, DType::F64),
+            (DType::I8, DType::I8),
+        ] {
+            let x = Tensor::zeros(2).to(dtype);
+            let y = at_least_f32(&x);
+            assert_eq!(y.dtype(), wide, "{dtype}");
+            assert_eq!(narrow_as(&x, y).dtype(), dtype);
+        }
+    }
+}
