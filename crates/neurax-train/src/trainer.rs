@@ -330,7 +330,7 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> TrainingRun<X, Y> {
     fn update_scores(&mut self, totals: &EpochTotals) -> Result<Scores> {
         let scores = totals.measures.means(&self.measures, totals.examples)?;
         let state = self.state()?;
-        state.loss = scores["loss"];
+        state.loss = scores[LOSS];
         state.metrics = scores.iter().skip(1).map(|(n, x)| (n.to_string(), x)).collect();
         Ok(scores)
     }
