@@ -278,7 +278,7 @@ macro_rules! numbers {
             ) -> Node {
                 let number = Scalar::from(self);
                 layer(name, [node], move |_, [a]| {
-                    f(&a, &Tensor::scalar(number.dtype_beside(a.dtype()), number))
+                    f(&a, &Tensor::scalar(number.dtype_with(a.dtype()), number))
                 })
             }
         }

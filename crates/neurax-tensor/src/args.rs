@@ -7,10 +7,9 @@ use std::ops::{Range, RangeFrom, RangeFull, RangeInclusive, RangeTo};
 /// The right operand of an operator or binary function: a tensor (owned or borrowed) or a Rust
 /// number.
 ///
-/// A number is weakly typed, as in JAX: it takes the dtype of the other operand if its kind fits
-/// (`x
-/// * 2` and `x * 2.0` keep `bf16`). A float with an integer tensor is promoted to the default
-///   float, f32.
+/// A number is weakly typed, as in JAX: it takes the dtype of the other operand if its kind fits:
+/// `x * 2` and `x * 2.0` keep `bf16`. A float with an integer tensor is promoted to the default
+/// float, f32.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be an operand of a tensor",
     note = "operands are Tensor, &Tensor and Rust numbers; make other data a tensor first: \
@@ -65,7 +64,7 @@ impl Scalar {
     }
 
     /// Returns the dtype that the number takes in an operation with a tensor of dtype `d`.
-    pub fn dtype_beside(self, d: DType) -> DType {
+    pub fn dtype_with(self, d: DType) -> DType {
         match self {
             Scalar::Int(_) if d == DType::Bool => DType::I32,
             Scalar::Float(_) if !d.is_differentiable() => DType::F32,
@@ -92,9 +91,9 @@ impl Scalar {
     }
 
     /// Returns the number as a tensor for an operation with `like`.
-    pub(crate) fn beside(self, like: &Tensor) -> Tensor {
+    pub(crate) fn weak_like(self, like: &Tensor) -> Tensor {
         match like.type_ref() {
-            Ok(t) => Tensor::from(self.literal(self.dtype_beside(t.dtype))),
+            Ok(t) => Tensor::from(self.literal(self.dtype_with(t.dtype))),
             Err(_) => like.clone(),
         }
     }
@@ -109,7 +108,7 @@ macro_rules! numbers {
         }
         impl Operand for $t {
             fn operand(self, like: &Tensor) -> Tensor {
-                Scalar::from(self).beside(like)
+                Scalar::from(self).weak_like(like)
             }
             fn number(&self) -> Option<Scalar> {
                 Some((*self).into())
@@ -129,7 +128,7 @@ macro_rules! big_numbers {
         }
         impl Operand for $t {
             fn operand(self, like: &Tensor) -> Tensor {
-                Scalar::from(self).beside(like)
+                Scalar::from(self).weak_like(like)
             }
             fn number(&self) -> Option<Scalar> {
                 Some((*self).into())

@@ -97,7 +97,7 @@ macro_rules! operators {
             type Output = Tensor;
             #[track_caller]
             fn $f(self, $b: Tensor) -> Tensor {
-                let ($at, $a) = (Location::caller(), Scalar::from(self).beside(&$b));
+                let ($at, $a) = (Location::caller(), Scalar::from(self).weak_like(&$b));
                 $e
             }
         }
@@ -105,7 +105,8 @@ macro_rules! operators {
             type Output = Tensor;
             #[track_caller]
             fn $f(self, r: &Tensor) -> Tensor {
-                let ($at, $a, $b) = (Location::caller(), Scalar::from(self).beside(r), r.clone());
+                let $at = Location::caller();
+                let ($a, $b) = (Scalar::from(self).weak_like(r), r.clone());
                 $e
             }
         }

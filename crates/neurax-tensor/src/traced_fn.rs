@@ -203,7 +203,7 @@ impl<O: Tree> TracedFn<O> {
     }
 }
 
-/// A graph with inputs `(args.., captures..)`, one of several that shall share their captures.
+/// A graph with inputs `(args.., captures..)`, one of several whose captures are unified.
 pub(crate) struct CapturingGraph<'a> {
     pub graph: &'a Graph,
     /// The number of inputs in front of the captures.

@@ -35,7 +35,7 @@ impl Progress {
         self.bar.set_prefix(epoch_label(epoch, self.epochs.max(epoch + 1)));
     }
 
-    /// Returns true if the scores beside the bar should be refreshed.
+    /// Returns true if the scores next to the bar should be refreshed.
     pub(crate) fn is_due(&self) -> bool {
         !self.bar.is_hidden() && self.refreshed.elapsed() >= PROGRESS_REFRESH
     }

@@ -150,7 +150,7 @@ impl Tensor {
     /// Converts `x` to a scalar tensor of the dtype of `self`, or, where that cannot hold its kind,
     /// of the dtype to which both promote.
     pub(crate) fn number(&self, x: impl Into<Scalar>) -> Tensor {
-        x.into().beside(self)
+        x.into().weak_like(self)
     }
 
     /// Reshapes to `shape`, which must have the same number of elements.

@@ -32,7 +32,7 @@ pub struct NewAxis;
 /// Types that can be entries of an index: integers, ranges, [`crate::step`], integer tensors,
 /// [`Ellipsis`] and [`NewAxis`].
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot stand in an index",
+    message = "`{Self}` is not an index entry",
     note = "entries are integers, ranges, `..` (all of one axis), step(range, by), integer \
             tensors, Ellipsis and NewAxis"
 )]
