@@ -63,28 +63,33 @@ fn text(stages: &Stages) -> String {
 /// Formats the full results of the stages named in `wanted`.
 ///
 /// # Errors
-/// Returns an error that lists all stages if none of `wanted` exists.
+/// Returns an error that lists all stages if one of `wanted` does not exist.
 fn chosen(stages: &Stages, wanted: &[&str]) -> Result<String> {
-    let is_wanted = |s: &&Stage| {
-        s.name.rsplit('/').next().is_some_and(|last| wanted.contains(&last))
-            || wanted.contains(&s.name.as_str())
-    };
-    let full = |s: &Stage| format!("{s}\n{}\n\n", s.text.as_deref().unwrap_or_default().trim_end());
-    let out: String = stages.list().iter().filter(is_wanted).map(full).collect();
-    if out.is_empty() {
+    let is_called =
+        |s: &Stage, name: &str| s.name == name || s.name.rsplit('/').next() == Some(name);
+    let missing: Vec<String> = wanted
+        .iter()
+        .filter(|name| !stages.list().iter().any(|s| is_called(s, name)))
+        .map(|name| format!("`{name}`"))
+        .collect();
+    if !missing.is_empty() {
         let mut names: Vec<&str> = stages.list().iter().map(|s| s.name.as_str()).collect();
         names.dedup();
-        return Err(Error::new(
-            "inspect",
-            format!("unknown stage {}; expected one of {}", wanted.join(", "), names.join(", ")),
-        ));
+        let why =
+            format!("expected one of the stages {}, got {}", names.join(", "), missing.join(", "));
+        return Err(Error::new("inspect", why));
     }
-    Ok(out)
+    let full = |s: &Stage| format!("{s}\n{}\n\n", s.text.as_deref().unwrap_or_default().trim_end());
+    let is_wanted = |s: &&Stage| wanted.iter().any(|name| is_called(s, name));
+    Ok(stages.list().iter().filter(is_wanted).map(full).collect())
 }
 
 fn unknown(name: &str) -> Error {
     let names: Vec<&str> = EXAMPLES.iter().map(|e| e.name).collect();
-    Error::new("inspect", format!("unknown example `{name}`; expected one of {}", names.join(", ")))
+    Error::new(
+        "inspect",
+        format!("expected one of the examples {}, got `{name}`", names.join(", ")),
+    )
 }
 
 #[cfg(test)]
@@ -111,7 +116,8 @@ mod tests {
             both.contains("passes/cse ") && both.contains("trace ") && !both.contains("dce"),
             "{both}"
         );
-        let e = shown(&["nothing"]);
-        assert!(e.contains("unknown stage nothing; expected one of trace, passes/"), "{e}");
+        let e = shown(&["trace", "nothing", "typo"]);
+        assert!(e.contains("expected one of the stages trace, passes/"), "{e}");
+        assert!(e.ends_with(", got `nothing`, `typo`"), "{e}");
     }
 }

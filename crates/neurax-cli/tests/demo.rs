@@ -23,10 +23,9 @@ fn an_error_is_printed_and_sets_the_exit_status() {
     let run =
         Command::new(env!("CARGO_BIN_EXE_neurax")).args(["inspect", "nothing"]).output().unwrap();
     assert!(!run.status.success());
-    assert!(
-        String::from_utf8_lossy(&run.stderr)
-            .starts_with("error: inspect: unknown example `nothing`")
-    );
+    let error = String::from_utf8_lossy(&run.stderr);
+    assert!(error.starts_with("error: inspect: expected one of the examples "), "{error}");
+    assert!(error.contains(", got `nothing`"), "{error}");
 }
 
 #[test]
