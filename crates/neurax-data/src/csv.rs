@@ -26,6 +26,16 @@ pub struct Table {
     pub values: Tensor,
 }
 
+/// The contents of a file.
+struct Records {
+    /// The bytes of the file, in which errors look up lines.
+    text: Vec<u8>,
+    /// The column names.
+    names: Vec<String>,
+    /// The records after the header, each with one field per name.
+    rows: Vec<StringRecord>,
+}
+
 /// The columns that are the targets of a data set.
 #[derive(Clone, Debug)]
 enum TargetColumns {
@@ -92,7 +102,8 @@ impl Csv {
     /// number of columns, or a field is not a number or too large for f32. The message names the
     /// file, the line and the column.
     pub fn read(&self) -> Result<Dataset> {
-        let (names, rows) = self.rows()?;
+        let records = self.records()?;
+        let names = &records.names;
         let targets = match &self.target {
             TargetColumns::None => {
                 return Err(self.error(
@@ -101,23 +112,23 @@ impl Csv {
                 ));
             }
             TargetColumns::Numbers(columns) => {
-                columns.iter().map(|c| self.find(&names, c)).collect::<Result<Vec<usize>>>()?
+                columns.iter().map(|c| self.find(names, c)).collect::<Result<Vec<usize>>>()?
             }
-            TargetColumns::Classes(column) => vec![self.find(&names, column)?],
+            TargetColumns::Classes(column) => vec![self.find(names, column)?],
         };
         let others: Vec<usize> = (0..names.len()).filter(|i| !targets.contains(i)).collect();
         let y = match &self.target {
-            TargetColumns::Classes(column) => classes(&rows, targets[0]).map_err(|n| {
-                let rows = rows.len();
+            TargetColumns::Classes(column) => classes(&records.rows, targets[0]).map_err(|n| {
+                let rows = records.rows.len();
                 self.error(format!(
                     "column `{column}` holds {n} distinct names in {rows} lines; expected at most \
                      {MAX_ONE_HOT_CLASSES} classes and {MAX_ONE_HOT_ELEMENTS} one-hot elements; \
                      select it with `target` if it is a number"
                 ))
             })?,
-            _ => self.numbers(&names, &rows, &targets)?,
+            _ => self.numbers(&records, &targets)?,
         };
-        Dataset::new(self.numbers(&names, &rows, &others)?, y)
+        Dataset::new(self.numbers(&records, &others)?, y)
     }
 
     /// Reads all columns as numbers.
@@ -125,22 +136,23 @@ impl Csv {
     /// # Errors
     /// As for [`Csv::read`], except that no target is needed.
     pub fn table(&self) -> Result<Table> {
-        let (names, rows) = self.rows()?;
-        let all: Vec<usize> = (0..names.len()).collect();
-        let values = self.numbers(&names, &rows, &all)?;
-        Ok(Table { names, values })
+        let records = self.records()?;
+        let all: Vec<usize> = (0..records.names.len()).collect();
+        let values = self.numbers(&records, &all)?;
+        Ok(Table { names: records.names, values })
     }
 
     /// Reads the column names and the records, which all have the same number of columns.
-    fn rows(&self) -> Result<(Vec<String>, Vec<StringRecord>)> {
+    fn records(&self) -> Result<Records> {
+        let text = std::fs::read(&self.path).map_err(|e| self.error(e))?;
         let mut reader = ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
             .delimiter(self.delimiter)
             .trim(csv::Trim::All)
-            .from_path(&self.path);
-        let records = reader.as_mut().map_err(|e| self.error(e))?.records();
-        let mut rows = records
+            .from_reader(&text[..]);
+        let mut rows = reader
+            .records()
             .map(|r| r.map_err(|e| self.error(e)))
             .collect::<Result<Vec<StringRecord>>>()?
             .into_iter();
@@ -155,10 +167,10 @@ impl Csv {
         match rows.as_slice().iter().find(|r| r.len() != width) {
             Some(r) => Err(self.error(format!(
                 "line {}: expected {width} columns, as in the first line, got {}",
-                self.line(r),
+                line_of(r, &text),
                 r.len()
             ))),
-            None => Ok((names, rows.collect())),
+            None => Ok(Records { names, rows: rows.collect(), text }),
         }
     }
 
@@ -169,17 +181,14 @@ impl Csv {
         })
     }
 
-    fn numbers(
-        &self,
-        names: &[String],
-        rows: &[StringRecord],
-        columns: &[usize],
-    ) -> Result<Tensor> {
+    /// Returns the fields of `columns` as f32[rows, columns].
+    fn numbers(&self, records: &Records, columns: &[usize]) -> Result<Tensor> {
+        let Records { text, names, rows } = records;
         let mut out = Vec::new();
         for row in rows {
             for &c in columns {
                 out.push(number(&row[c]).map_err(|expected| {
-                    let (line, column, field) = (self.line(row), &names[c], &row[c]);
+                    let (line, column, field) = (line_of(row, text), &names[c], &row[c]);
                     self.error(format!(
                         "line {line}, column `{column}`: expected {expected}, got `{field}`"
                     ))
@@ -189,19 +198,18 @@ impl Csv {
         Tensor::from_vec(out, [rows.len(), columns.len()]).ok()
     }
 
-    /// Returns the line, counted from 1, on which a record starts, for messages. The reader counts
-    /// empty lines before a record as part of it, so this reads the file again.
-    fn line(&self, r: &StringRecord) -> usize {
-        let text = std::fs::read(&self.path).unwrap_or_default();
-        let from = r.position().map_or(0, |p| p.byte() as usize).min(text.len());
-        let (before, rest) = text.split_at(from);
-        let empty = rest.iter().take_while(|b| matches!(b, b'\n' | b'\r'));
-        1 + before.iter().chain(empty).filter(|&&b| b == b'\n').count()
-    }
-
     fn error(&self, why: impl std::fmt::Display) -> Error {
         Error::new("csv", format!("{}: {why}", Path::new(&self.path).display()))
     }
+}
+
+/// Returns the line of `text`, counted from 1, on which the record `r` starts, for messages. The
+/// reader counts empty lines before a record as part of it.
+fn line_of(r: &StringRecord, text: &[u8]) -> usize {
+    let from = r.position().map_or(0, |p| p.byte() as usize).min(text.len());
+    let (before, rest) = text.split_at(from);
+    let empty = rest.iter().take_while(|b| matches!(b, b'\n' | b'\r'));
+    1 + before.iter().chain(empty).filter(|&&b| b == b'\n').count()
 }
 
 /// Parses a field. `inf` is a number, but digits that overflow to infinity are an error: the text
@@ -231,9 +239,11 @@ fn classes(rows: &[StringRecord], column: usize) -> Result<Tensor, usize> {
     if !is_affordable(rows.len(), names.len()) {
         return Err(names.len());
     }
-    let numbers: Option<Vec<f64>> = names.iter().map(|n| n.parse().ok()).collect();
-    if numbers.is_some() {
-        names.sort_by(|a, b| a.parse::<f64>().unwrap_or(0.0).total_cmp(&b.parse().unwrap_or(0.0)));
+    let numbers: Option<Vec<(f64, &str)>> =
+        names.iter().map(|n| Some((n.parse().ok()?, *n))).collect();
+    if let Some(mut numbers) = numbers {
+        numbers.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+        names = numbers.into_iter().map(|(_, n)| n).collect();
     }
     let index: HashMap<&str, usize> = names.iter().enumerate().map(|(i, n)| (*n, i)).collect();
     Ok(one_hot(rows.iter().filter_map(|r| index.get(&r[column]).copied()), names.len()))
