@@ -103,7 +103,7 @@ impl<X: Tree + Clone, Y: Tree + Clone> Dataset<X, Y> {
     /// Returns the number of examples, or an error that names the first tensor whose number of rows
     /// differs.
     pub(crate) fn rows(&self) -> Result<usize> {
-        let mut rows = None;
+        let mut first: Option<(String, usize)> = None;
         for (path, leaf) in self.leaves() {
             let ty = leaf.ty()?;
             let Some(&n) = ty.shape.first() else {
@@ -112,14 +112,16 @@ impl<X: Tree + Clone, Y: Tree + Clone> Dataset<X, Y> {
                     format!("expected examples along axis 0 of `{path}`, got the scalar {ty}"),
                 ));
             };
-            if *rows.get_or_insert(n) != n {
-                return Err(Error::new(
-                    "dataset",
-                    format!("expected {} rows in `{path}`, as in `x`, got {n}", rows.unwrap_or(0)),
-                ));
+            match &first {
+                None => first = Some((path, n)),
+                Some((like, rows)) if *rows != n => {
+                    let want = format!("expected {rows} rows in `{path}`, as in `{like}`");
+                    return Err(Error::new("dataset", format!("{want}, got {n}")));
+                }
+                Some(_) => {}
             }
         }
-        Ok(rows.unwrap_or(0))
+        Ok(first.map_or(0, |(_, rows)| rows))
     }
 }
 
@@ -133,6 +135,9 @@ mod tests {
         assert!(e.starts_with("dataset: expected 3 rows in `y`, as in `x`, got 2"), "{e}");
         let e = Dataset::new(Tensor::zeros(()), Tensor::zeros(2)).unwrap_err().to_string();
         assert!(e.contains("axis 0 of `x`, got the scalar f32[]"), "{e}");
+        let inputs = (Tensor::zeros(3), Tensor::zeros(2));
+        let e = Dataset::new(inputs, Tensor::zeros(3)).unwrap_err().to_string();
+        assert!(e.starts_with("dataset: expected 3 rows in `x.1`, as in `x.0`, got 2"), "{e}");
         assert!(Dataset::new(Tensor::zeros(3) + Tensor::zeros(2), Tensor::zeros(2)).is_err());
     }
 
