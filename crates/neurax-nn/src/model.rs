@@ -4,6 +4,7 @@ use crate::cx::{Cx, VariableSource};
 use crate::input_shapes::{check_shape, checked_input, dims_to_string, invalid, placeholder};
 use crate::node::{NodeKind, topological_order};
 use crate::{Applied, Inputs, Mode, Net, Node, Params, Vars};
+use neurax_tensor::ir::OrBug;
 use neurax_tensor::{Dim, Error, Key, Place, Recorder, Result, Tensor, Tree, TypeSpec, eval_shape};
 use std::borrow::Borrow;
 use std::cell::RefCell;
@@ -35,7 +36,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct Model(Arc<ModelGraph>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct ModelGraph {
     /// The nodes in topological order.
     nodes: Vec<ModelNode>,
@@ -66,26 +67,8 @@ impl Model {
         let at = caller_line();
         let outputs: Vec<(String, Node)> =
             outputs.into_iter().map(|(name, n)| (name.into(), n.borrow().clone())).collect();
-        let ordered = topological_order(outputs.iter().map(|(_, n)| n));
-        let positions: HashMap<usize, usize> =
-            ordered.iter().enumerate().map(|(i, n)| (n.identity(), i)).collect();
-        // Every output and every input of a node is in `ordered`, so the index exists.
-        let index_of = |n: &Node| positions.get(&n.identity()).copied().unwrap_or(0);
-        let mut paths = UniquePaths::default();
-        let nodes: Vec<ModelNode> = ordered
-            .into_iter()
-            .map(|node| ModelNode {
-                path: paths.path(node.name()),
-                inputs: node.inputs().iter().map(index_of).collect(),
-                node,
-            })
-            .collect();
-        let inputs = (0..nodes.len())
-            .filter(|&i| matches!(nodes[i].node.kind(), NodeKind::Input(_)))
-            .collect();
-        let outputs = outputs.iter().map(|(name, n)| (name.clone(), index_of(n))).collect();
-        let mut graph = ModelGraph { nodes, inputs, outputs, error: None };
-        graph.error = graph.check().map_err(|e| e.at(&at)).err();
+        let mut graph = ModelGraph::of(outputs).unwrap_or_else(ModelGraph::invalid);
+        graph.error = graph.error.map(|e| e.at(&at));
         Model(Arc::new(graph))
     }
 
@@ -329,6 +312,40 @@ impl Model {
 }
 
 impl ModelGraph {
+    /// Creates the graph of the nodes that `outputs` depend on.
+    ///
+    /// # Errors
+    /// [`Error::bug`] if the topological order lacks a node. Invalid outputs are the
+    /// [`ModelGraph::error`] of the graph.
+    fn of(outputs: Vec<(String, Node)>) -> Result<ModelGraph> {
+        let ordered = topological_order(outputs.iter().map(|(_, n)| n));
+        let positions: HashMap<usize, usize> =
+            ordered.iter().enumerate().map(|(i, n)| (n.identity(), i)).collect();
+        let index_of = |n: &Node| {
+            let index = positions.get(&n.identity()).copied();
+            index.or_bug(format!("the node `{}` has no place in the topological order", n.name()))
+        };
+        let mut paths = UniquePaths::default();
+        let node_of = |node: Node| {
+            let inputs = node.inputs().iter().map(index_of).collect::<Result<_>>()?;
+            Ok(ModelNode { path: paths.path(node.name()), inputs, node })
+        };
+        let nodes = ordered.into_iter().map(node_of).collect::<Result<Vec<_>>>()?;
+        let inputs = (0..nodes.len())
+            .filter(|&i| matches!(nodes[i].node.kind(), NodeKind::Input(_)))
+            .collect();
+        let output_of = |(name, n): (String, Node)| Ok((name, index_of(&n)?));
+        let outputs = outputs.into_iter().map(output_of).collect::<Result<_>>()?;
+        let mut graph = ModelGraph { nodes, inputs, outputs, error: None };
+        graph.error = graph.check().err();
+        Ok(graph)
+    }
+
+    /// Creates a graph without nodes whose only output carries `error`.
+    fn invalid(error: Error) -> ModelGraph {
+        ModelGraph { error: Some(error), ..ModelGraph::default() }
+    }
+
     /// Checks that the model has outputs and that the names of inputs and of outputs are unique.
     fn check(&self) -> Result<()> {
         let unique = |what: &str, names: Vec<&str>| {
