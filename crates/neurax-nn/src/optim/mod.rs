@@ -20,7 +20,7 @@ pub use decay::weight_decay;
 pub use momentum::{momentum, nesterov, sgd};
 pub use schedule::{Rate, Schedule, constant, cosine, exponential, scale, warmup};
 
-use neurax_tensor::{DType, Recorder, Tensor, Tree, tensor};
+use neurax_tensor::{DType, Error, Recorder, Tensor, Tree, tensor};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::Location;
@@ -35,7 +35,8 @@ pub trait Rule: Send + Sync + 'static {
     /// Returns the state before the first step.
     fn init(&self, params: &[Tensor]) -> Slots;
 
-    /// Returns the updates, and changes `slots` to the state for the next step.
+    /// Returns the updates, one for each of `grads`, and changes `slots` to the state for the next
+    /// step. If it returns another number of updates, all of them become an error.
     fn update(&self, grads: Vec<Tensor>, slots: &mut Slots, step: &Step) -> Vec<Tensor>;
 }
 
@@ -101,6 +102,12 @@ impl Optim {
 
     /// Returns the updates, which are to be added to the parameters, and the new state. The updates
     /// of leaves that are not floats are zeros.
+    ///
+    /// # Errors
+    ///
+    /// The updates carry an error if `grads` has other leaves than `params`, if `state` lacks a
+    /// slot of a rule (it is the state of another optimizer or of other parameters), or if a rule
+    /// returns another number of updates than there are parameters.
     #[must_use]
     #[track_caller]
     pub fn update<P: Tree>(&self, params: &P, grads: &P, state: OptState) -> (P, OptState) {
@@ -114,17 +121,22 @@ impl Optim {
         let step = Step { params: &leaves, count: &count };
         let mut slots = state.slots;
         slots.resize_with(self.0.len(), Slots::new);
-        let mut updates = floats(&matched(params, grads));
+        let mut updates = gradients(params, grads);
         for (rule, slots) in self.0.iter().zip(&mut slots) {
-            updates = rule.update(updates, slots, &step);
+            updates = one_for_each(&leaves, rule.update(updates, slots, &step));
         }
         let mut updates = updates.into_iter();
-        let next = |p: &Tensor| updates.next().unwrap_or_else(|| p.zeros_like());
+        let missing = || Tensor::from_error(Error::bug("a parameter has no update"));
+        let next = |_: &Tensor| updates.next().unwrap_or_else(missing);
         let updates = params.map_leaves(zeros_unless_float(next));
         (updates, OptState { step: state.step + 1, slots })
     }
 
     /// Returns the parameters after a step, and the new state.
+    ///
+    /// # Errors
+    ///
+    /// The parameters carry an error in the cases of [`Optim::update`].
     #[must_use]
     #[track_caller]
     pub fn step<P: Tree>(&self, params: &P, grads: &P, state: OptState) -> (P, OptState) {
@@ -147,10 +159,22 @@ fn recorder<P: Tree>(params: &P, grads: &P, state: &OptState) -> Recorder {
     Recorder::of(leaves.map(|(_, t)| t))
 }
 
-/// Returns the gradients in the structure of the parameters. If the structures differ, the leaves
-/// carry the error.
-fn matched<P: Tree>(params: &P, grads: &P) -> P {
-    params.zip_map(grads, |_, g| g.clone())
+/// Returns the gradients of the parameters that are trained. If the structures differ, they carry
+/// the error.
+fn gradients<P: Tree>(params: &P, grads: &P) -> Vec<Tensor> {
+    let matched = params.zip_map(grads, |_, g| g.clone());
+    let pairs = params.leaves().into_iter().zip(matched.leaves());
+    pairs.filter(|((_, p), _)| p.dtype().is_float()).map(|(_, (_, g))| g.clone()).collect()
+}
+
+/// Returns the updates of a rule, or one error for each parameter if their numbers differ.
+fn one_for_each(params: &[Tensor], updates: Vec<Tensor>) -> Vec<Tensor> {
+    if updates.len() == params.len() {
+        return updates;
+    }
+    let why =
+        format!("expected {} updates, one for each parameter, got {}", params.len(), updates.len());
+    vec![Tensor::from_error(Error::new("optim", why)); params.len()]
 }
 
 /// Returns the leaves that are trained: the floats.
@@ -181,8 +205,8 @@ fn take(slots: &mut Slots, name: &str, params: &[Tensor]) -> Vec<Tensor> {
     }
 }
 
-fn missing(name: &str) -> neurax_tensor::Error {
-    neurax_tensor::Error::new(
+fn missing(name: &str) -> Error {
+    Error::new(
         "optim",
         format!(
             "missing slot `{name}` for these parameters; \
@@ -261,6 +285,43 @@ pub(crate) mod tests {
         let (q, _) = opt.step(&p, &(tensor([1.0]), tensor([0])), opt.init(&p));
         assert_eq!(q.0.item().unwrap(), 0.5);
         assert_eq!(q.1.to_vec::<i32>().unwrap(), [5]);
+    }
+
+    #[test]
+    fn gradients_of_another_structure_are_an_error_with_integers() {
+        let p = vec![tensor(5), tensor(1.0)];
+        let opt = sgd(0.5);
+        let (q, _) = opt.step(&p, &vec![tensor(0)], opt.init(&p));
+        let e = q[1].error().unwrap().to_string();
+        assert!(e.contains("the second tree has no leaf `1`"), "{e}");
+    }
+
+    /// A rule that returns this number of updates.
+    struct Returns(usize);
+
+    impl Rule for Returns {
+        fn init(&self, _: &[Tensor]) -> Slots {
+            Slots::new()
+        }
+
+        fn update(&self, _: Vec<Tensor>, _: &mut Slots, _: &Step) -> Vec<Tensor> {
+            vec![tensor([1.0]); self.0]
+        }
+    }
+
+    #[test]
+    fn another_number_of_updates_than_parameters_is_an_error() {
+        let p = vec![tensor([1.0]), tensor([2.0])];
+        for n in [0, 1, 3] {
+            let opt = chain([Optim::new(Returns(n)), sgd(0.1)]);
+            let (q, _) = opt.step(&p, &p, opt.init(&p));
+            for q in &q {
+                let want = format!("expected 2 updates, one for each parameter, got {n}");
+                assert_eq!(q.error().unwrap().message(), want);
+            }
+        }
+        let opt = Optim::new(Returns(2));
+        assert!(opt.step(&p, &p, opt.init(&p)).0.ok().is_ok());
     }
 
     #[test]
