@@ -107,7 +107,12 @@ mod tests {
         let all = backends();
         assert_eq!(choose(&all, None).unwrap().to_string(), format!("{}:0", all[0].name()));
         assert_eq!(choose(&all, Some("interp:0")).unwrap().to_string(), "interp:0");
-        assert!(choose(&all, Some("interp:7")).unwrap_err().to_string().contains("there is no 7"));
+        assert!(
+            choose(&all, Some("interp:7"))
+                .unwrap_err()
+                .to_string()
+                .contains("has 1 device, numbered from 0; there is no 7")
+        );
         assert!(
             choose(&all, Some("quantum"))
                 .unwrap_err()

@@ -119,11 +119,13 @@ pub fn load_like<T: Tree>(like: &T, path: impl AsRef<Path>) -> Result<T> {
     let mut leaves = Vec::new();
     for (name, leaf) in like.leaves() {
         let (want, found) = (leaf.ty()?, stored.remove(&name));
-        let found = found
-            .ok_or_else(|| in_file("load", path, format!("holds no tensor `{name}` ({want})")))?;
+        let name = leaf_name(&name);
+        let found = found.ok_or_else(|| {
+            in_file("load", path, format!("expected {name} to be {want}, got no such tensor"))
+        })?;
         let ty = found.ty()?;
         if ty != want {
-            return Err(in_file("load", path, format!("expected `{name}` to be {want}, got {ty}")));
+            return Err(in_file("load", path, format!("expected {name} to be {want}, got {ty}")));
         }
         leaves.push(found);
     }
@@ -133,6 +135,12 @@ pub fn load_like<T: Tree>(like: &T, path: impl AsRef<Path>) -> Result<T> {
             Tensor::from_error(Error::new("load", "the tree has more leaves than it named"))
         })
     }))
+}
+
+/// Returns the name of the leaf at `path` for messages. A tree that is a single tensor has one
+/// leaf, whose path is empty.
+fn leaf_name(path: &str) -> String {
+    if path.is_empty() { "the tensor".into() } else { format!("`{path}`") }
 }
 
 /// Returns an error of `op` that names the file.
@@ -157,7 +165,7 @@ fn stored(name: String, t: &Tensor) -> Result<Stored> {
         Some(&(_, dtype)) => Ok(Stored { name, dtype, literal }),
         None => {
             let why = "which safetensors files cannot hold; convert it first, e.g. with `.to(F32)`";
-            Err(Error::new("save", format!("`{name}` is {}, {why}", literal.ty())))
+            Err(Error::new("save", format!("{} is {}, {why}", leaf_name(&name), literal.ty())))
         }
     }
 }
@@ -206,14 +214,14 @@ fn read(file: &MappedFile) -> Result<BTreeMap<String, Tensor>> {
     let (header, start) = header(bytes)?;
     let mut entries = Vec::new();
     for (name, value) in header.into_iter().filter(|(name, _)| name != "__metadata__") {
-        let info: TensorInfo =
-            serde_json::from_value(value).map_err(|e| malformed(format!("`{name}`: {e}")))?;
+        let info: TensorInfo = serde_json::from_value(value)
+            .map_err(|e| malformed(format!("{}: {e}", leaf_name(&name))))?;
         entries.push((name, info));
     }
     check_cover(&mut entries, bytes.len() - start)?;
     entries
         .into_iter()
-        .map(|(name, info)| tensor(file, start, &name, info).map(|t| (name, t)))
+        .map(|(name, info)| tensor(file, start, &leaf_name(&name), info).map(|t| (name, t)))
         .collect()
 }
 
@@ -251,15 +259,16 @@ fn check_cover(entries: &mut [(String, TensorInfo)], size: usize) -> Result<()> 
     entries.sort_by_key(|(_, info)| info.data_offsets);
     let mut at = 0;
     for (name, TensorInfo { data_offsets: (from, to), .. }) in entries.iter() {
+        let name = leaf_name(name);
         if *to > size {
             return Err(malformed(format!(
-                "`{name}` ends at byte {to}, but the file holds only {size} bytes of elements: it \
+                "{name} ends at byte {to}, but the file holds only {size} bytes of elements: it \
                  is cut short"
             )));
         }
         if *from != at || to < from {
             return Err(malformed(format!(
-                "`{name}` takes bytes {from}..{to}, but the tensor before it ends at {at}"
+                "{name} takes bytes {from}..{to}, but the tensor before it ends at {at}"
             )));
         }
         at = *to;
@@ -272,19 +281,16 @@ fn check_cover(entries: &mut [(String, TensorInfo)], size: usize) -> Result<()> 
     Ok(())
 }
 
-/// Returns one tensor of the file, whose elements begin at `start`.
+/// Returns one tensor of the file, whose elements begin at `start`. `name` is its [`leaf_name`].
 fn tensor(file: &MappedFile, start: usize, name: &str, info: TensorInfo) -> Result<Tensor> {
     let (from, to) = info.data_offsets;
     let known = DTYPES.iter().find(|(_, theirs)| *theirs == info.dtype);
     let &(dtype, _) = known.ok_or_else(|| {
-        malformed(format!(
-            "`{name}` has elements of type {}, which Neurax does not know",
-            info.dtype
-        ))
+        malformed(format!("{name} has elements of type {}, which Neurax does not know", info.dtype))
     })?;
     let ty = Type::new(dtype, info.shape);
-    if ty.bytes().map_err(|e| malformed(format!("`{name}`: {}", e.message())))? != to - from {
-        return Err(malformed(format!("`{name}` is {ty}, but takes {} bytes", to - from)));
+    if ty.bytes().map_err(|e| malformed(format!("{name}: {}", e.message())))? != to - from {
+        return Err(malformed(format!("{name} is {ty}, but takes {} bytes", to - from)));
     }
     let bytes = window(file, start + from..start + to, dtype, name)?;
     Ok(Tensor::from(Literal::new(ty, bytes)?))
@@ -294,13 +300,13 @@ fn tensor(file: &MappedFile, start: usize, name: &str, info: TensorInfo) -> Resu
 /// that of this machine.
 fn window(file: &MappedFile, range: Range<usize>, dtype: DType, name: &str) -> Result<Bytes> {
     let bytes = Bytes::borrowed(file.clone(), range);
-    let bytes = bytes.ok_or_else(|| malformed(format!("`{name}` lies outside of the file")))?;
+    let bytes = bytes.ok_or_else(|| malformed(format!("{name} lies outside of the file")))?;
     let bytes = match little_endian(&bytes, dtype) {
         Cow::Borrowed(_) => bytes,
         Cow::Owned(swapped) => Bytes::copy_of(&swapped),
     };
     if dtype == DType::Bool && bytes.iter().any(|&b| b > 1) {
-        return Err(malformed(format!("`{name}` is bool, but holds other bytes than 0 and 1")));
+        return Err(malformed(format!("{name} is bool, but holds other bytes than 0 and 1")));
     }
     Ok(bytes)
 }
