@@ -9,7 +9,6 @@ use crate::{
     device::{Device, default_device},
     dispatch::tensors,
     jit::{CachedTrace, TraceKey},
-    tensor::CallSite,
     tree::into_vec,
 };
 use neurax_ir::{Place, mismatch};
@@ -106,7 +105,13 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
     /// When the arguments have other types than the function was compiled for, or carry an error.
     #[track_caller]
     pub fn run(&self, a: A) -> Result<O> {
-        self.check("run", &a, Location::caller())?;
+        let at = Location::caller();
+        self.run_unplaced(a).map_err(|e| e.at(&Place::Source(at)))
+    }
+
+    /// Runs the function as [`Compiled::run`] does, with errors that have no source line.
+    fn run_unplaced(&self, a: A) -> Result<O> {
+        self.check("run", &a)?;
         self.compiled.check_memory()?;
         let mut leaves = into_vec(a);
         let mut args: SmallVec<[Cow<'_, Buffer>; 8]> = SmallVec::new();
@@ -140,11 +145,16 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
     #[track_caller]
     pub fn run_into(&self, a: &A, outs: &mut [&mut Tensor]) -> Result<()> {
         let at = Location::caller();
+        self.run_into_unplaced(a, outs).map_err(|e| e.at(&Place::Source(at)))
+    }
+
+    /// Runs the function as [`Compiled::run_into`] does, with errors that have no source line.
+    fn run_into_unplaced(&self, a: &A, outs: &mut [&mut Tensor]) -> Result<()> {
         if let Some(args) = self.matching_buffers(a) {
             return self.write_into(&args, outs);
         }
         // A leaf does not match, or it is computed or moved to the device first.
-        self.check("run_into", a, at)?;
+        self.check("run_into", a)?;
         let mut args: SmallVec<[Cow<'_, Buffer>; 8]> = SmallVec::new();
         let mut failed = None;
         a.each_leaf(|x| match x.as_arg("run_into", &self.device) {
@@ -240,7 +250,7 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
     ///
     /// # Errors
     /// When it has not, or carries an error.
-    fn check(&self, op: &str, a: &A, at: CallSite) -> Result<()> {
+    fn check(&self, op: &str, a: &A) -> Result<()> {
         if self.key.matches(a) {
             return Ok(());
         }
@@ -257,7 +267,7 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
         } else {
             mismatch(op, "the types that the function was compiled for,", want, &have)
         };
-        Err(e.at(&Place::Source(at)))
+        Err(e)
     }
 }
 

@@ -111,7 +111,7 @@ mod tests {
             choose(&all, Some("interp:7"))
                 .unwrap_err()
                 .to_string()
-                .contains("has 1 device, numbered from 0; there is no 7")
+                .contains("expected a device number below 1 for interp, got 7")
         );
         assert!(
             choose(&all, Some("quantum"))

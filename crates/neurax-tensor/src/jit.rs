@@ -210,6 +210,9 @@ pub(crate) struct CachedTrace<O> {
     compiled: OnceLock<(Device, Arc<CompiledGraph>)>,
 }
 
+/// The arguments of a run.
+type Buffers<'a> = SmallVec<[Cow<'a, Buffer>; 8]>;
+
 impl TraceKey {
     /// Creates the key of an argument.
     pub fn of<A: Tree>(a: &A) -> TraceKey {
@@ -391,16 +394,30 @@ impl<O: Tree> CachedTrace<O> {
             device = device.or(x.explicit_device());
         }
         let device = or_default(device)?;
-        let compile = || Ok::<_, Error>((device.clone(), device.compile(self.traced.graph()?)?));
-        if let Some((d, p)) = self.compiled.get() {
-            return if d == device {
-                Ok(Some((d.clone(), p.clone())))
-            } else {
-                compile().map(Some)
-            };
+        if let Some(compiled) = self.compiled.get().filter(|(d, _)| d == device) {
+            return Ok(Some(compiled.clone()));
         }
-        let compiled = compile().map_err(|e| e.at(&Place::Source(self.at)))?;
-        Ok(Some(self.compiled.get_or_init(|| compiled).clone()))
+        let program = self.traced.graph().and_then(|graph| device.compile(graph));
+        let program = program.map_err(|e| e.at(&Place::Source(self.at)))?;
+        let compiled = (device.clone(), program);
+        // Has no effect if there is one for another device.
+        let _ = self.compiled.set(compiled.clone());
+        Ok(Some(compiled))
+    }
+
+    /// Moves the arguments of a run out of `leaves`, and returns them followed by the captures.
+    ///
+    /// # Errors
+    /// The error of an operand, or of moving one to `device`.
+    fn buffers<'a>(&'a self, leaves: &'a mut [Tensor], device: &Device) -> Result<Buffers<'a>> {
+        let mut args = Buffers::new();
+        for (x, _) in leaves.iter_mut().zip(&self.traced.is_input).filter(|(_, i)| **i) {
+            args.push(x.take_arg("jit", device)?);
+        }
+        for x in &self.traced.captures {
+            args.push(x.as_arg("jit", device)?);
+        }
+        Ok(args)
     }
 
     /// Runs the compiled graph, whose memory the caller has checked. Without one, an operand is
@@ -416,13 +433,8 @@ impl<O: Tree> CachedTrace<O> {
         let Some((device, compiled)) = compiled else {
             return apply_graph(self.traced.graph()?, self.traced.operands(leaves), self.at);
         };
-        let mut args: SmallVec<[Cow<'_, Buffer>; 8]> = SmallVec::new();
-        for (x, _) in leaves.iter_mut().zip(&self.traced.is_input).filter(|(_, i)| **i) {
-            args.push(x.take_arg("jit", &device)?);
-        }
-        for x in &self.traced.captures {
-            args.push(x.as_arg("jit", &device)?);
-        }
+        let args = self.buffers(&mut leaves, &device);
+        let mut args = args.map_err(|e| e.at(&Place::Source(self.at)))?;
         // The lookup of the trace has compared the types of the leaves; captures keep theirs.
         let results = compiled.run_checked(compiled.assume_args(&mut args));
         let results = results.map_err(|e| e.at(&Place::Source(self.at)))?;

@@ -146,6 +146,10 @@ fn compiled_functions_take_what_they_were_compiled_for() -> Result<()> {
             && e.contains("runtime.rs:"),
         "{e}"
     );
+    let mut out = tensor([0.0, 0.0]);
+    let e = f.run_into(&(tensor([1.0, 2.0]), tensor(1.0)), &mut [&mut out, &mut tensor(0.0)]);
+    let e = e.unwrap_err().to_string();
+    assert!(e.contains("expected 1 outputs, got 2, at ") && e.contains("runtime.rs:"), "{e}");
     let power = jit(|(x, n): (Tensor, Static<usize>)| (0..*n).fold(x, |a, _| &a * 2.0))
         .compile(&(tensor(1.0), Static(2)))?;
     let e = power.run((tensor(1.0), Static(3))).unwrap_err().to_string();
@@ -228,6 +232,7 @@ fn outputs_survive_a_run_that_fails() -> Result<()> {
         .run_into(&Tensor::from_vec(vec![1.0f32; 64], 64), &mut [&mut own, &mut other])
         .unwrap_err();
     assert_eq!(e.op(), "broken");
+    assert!(e.to_string().contains("runtime.rs:"), "{e}");
     assert_eq!((own.to_vec::<f32>()?, own.address()), (vec![3.0; 64], memory));
     assert_eq!(other.to_vec::<i32>()?, [5, 6, 7]);
     Ok(())
@@ -250,7 +255,8 @@ fn arguments_and_outputs_survive_an_allocation_that_fails() -> Result<()> {
     assert_eq!([x.address(), y.address(), z.address()], memory);
     let compiled = cube.compile(&(x.clone(), y.clone(), z.clone()))?;
     let mut out = tensor(5.0);
-    assert_eq!(compiled.run_into(&(x, y, z), &mut [&mut out]).unwrap_err().op(), "memory");
+    let e = compiled.run_into(&(x, y, z), &mut [&mut out]).unwrap_err();
+    assert!(e.op() == "memory" && e.to_string().contains("runtime.rs:"), "{e}");
     assert_eq!(out.item()?, 5.0);
     Ok(())
 }
