@@ -6,7 +6,7 @@
 
 use crate::{
     Error, Result, Tensor, Tree, TypeSpec,
-    device::{Device, default_device},
+    device::{Device, unless_default},
     dispatch::tensors,
     jit::{CachedTrace, TraceKey},
     tree::into_vec,
@@ -87,7 +87,7 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
         entry: Arc<CachedTrace<O>>,
         leaves: &[Tensor],
     ) -> Result<Compiled<A, O>> {
-        let Some((device, compiled)) = entry.compiled(&mut leaves.iter())? else {
+        let Some((device, compiled)) = entry.compiled(leaves.iter())? else {
             return Err(crate::tensor::no_value("compile"));
         };
         let captures = entry
@@ -120,7 +120,7 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
         }
         args.extend(self.captures.iter().map(Cow::Borrowed));
         let results = self.compiled.run_checked(self.compiled.assume_args(&mut args))?;
-        Ok(self.entry.traced.out.fill(tensors(results, self.explicit_device())))
+        Ok(self.entry.traced.out.fill(tensors(results, unless_default(&self.device))))
     }
 
     /// Runs the function and writes the results into `outs`, the leaves of the result in order. An
@@ -236,14 +236,9 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
             &mut buffers,
         ))?;
         for (o, out) in replaced {
-            *out = Tensor::concrete(fresh[o].clone(), self.explicit_device().cloned());
+            *out = Tensor::concrete(fresh[o].clone(), unless_default(&self.device).cloned());
         }
         Ok(())
-    }
-
-    /// Returns the device that results remember: none if it is the default one.
-    fn explicit_device(&self) -> Option<&Device> {
-        default_device().is_ok_and(|d| *d != self.device).then_some(&self.device)
     }
 
     /// Checks that `a` has the types that the function was compiled for.

@@ -39,7 +39,7 @@
 
 use crate::{
     Error, Result, Tensor, Type,
-    device::{Device, or_default},
+    device::{Device, explicit_device, or_default},
     lazy::LazyConstant,
     tensor::{CallSite, Repr},
     trace::Trace,
@@ -98,7 +98,7 @@ pub(crate) fn apply_graph(graph: &Graph, xs: Vec<Tensor>, at: CallSite) -> Resul
             .map(|i| defer(xs.iter(), at, |b, vs| Ok(b.inline(graph, vs)[i])))
             .collect()),
         Dispatch::Eager => {
-            let explicit = explicit_device(&xs);
+            let explicit = explicit_device(&xs).cloned();
             let device = or_default(explicit.as_ref())?;
             let graph = graph.with_default_origin(&place.clone().into())?;
             let compiled = device.compile(&graph).map_err(|e| e.at(&place))?;
@@ -197,7 +197,7 @@ fn execute(op: Op, xs: Operands, is_implicit: bool, at: CallSite) -> Result<Outs
 
 /// Runs one op now, with the compiled form that the device keeps for its operand types.
 fn run_eagerly(op: &Op, mut xs: Operands, is_implicit: bool, at: CallSite) -> Result<Outs> {
-    let explicit = explicit_device(&xs);
+    let explicit = explicit_device(&xs).cloned();
     let device = or_default(explicit.as_ref())?;
     let mut args: SmallVec<[Cow<'_, Buffer>; 4]> = SmallVec::new();
     for x in &mut xs {
@@ -212,12 +212,8 @@ fn run_eagerly(op: &Op, mut xs: Operands, is_implicit: bool, at: CallSite) -> Re
     Ok(tensors(results, explicit.as_ref()))
 }
 
-/// Returns the device that an operand was put on explicitly, which the results then remember.
-fn explicit_device(xs: &[Tensor]) -> Option<Device> {
-    xs.iter().find_map(Tensor::explicit_device).cloned()
-}
-
-/// Returns the tensors of the results of a run. `device` is `None` for the default device.
+/// Returns the tensors of the results of a run. They remember `device`, which is `None` for the
+/// default device.
 pub(crate) fn tensors(results: Results, device: Option<&Device>) -> Outs {
     let mut outs = Outs::new();
     for buffer in results {

@@ -35,7 +35,7 @@
 
 use crate::{
     Compiled, Error, Example, Failed, Function, Result, Tensor, Tree, Type,
-    device::{Device, default_device, or_default},
+    device::{Device, device_of, unless_default},
     dispatch::{Outs, apply_graph, tensors},
     reentrancy::ReentrancyGuard,
     tensor::CallSite,
@@ -370,11 +370,19 @@ impl<O: Tree> CachedTrace<O> {
     /// # Errors
     /// The error of an operand, of compiling or of running.
     pub fn call(&self, leaves: Vec<Tensor>) -> Result<Outs> {
-        let compiled = self.compiled(&mut leaves.iter())?;
+        let compiled = self.compiled(leaves.iter())?;
         if let Some((_, compiled)) = &compiled {
             compiled.check_memory().map_err(|e| e.at(&Place::Source(self.at)))?;
         }
         self.execute(compiled, leaves)
+    }
+
+    /// Returns the device on which the trace runs on `leaves`.
+    ///
+    /// # Errors
+    /// As [`crate::default_device`].
+    fn device_for<'t>(&'t self, leaves: impl Iterator<Item = &'t Tensor>) -> Result<&'t Device> {
+        device_of(leaves.chain(&self.traced.captures))
     }
 
     /// Returns the compiled graph for the device of the leaves and captures, or `None` if one of
@@ -384,16 +392,12 @@ impl<O: Tree> CachedTrace<O> {
     /// The error of tracing or compiling.
     pub fn compiled<'t>(
         &'t self,
-        leaves: &mut dyn Iterator<Item = &'t Tensor>,
+        leaves: impl Iterator<Item = &'t Tensor> + Clone,
     ) -> Result<Option<(Device, Arc<CompiledGraph>)>> {
-        let mut device = None;
-        for x in leaves.chain(&self.traced.captures) {
-            if !x.has_value() {
-                return Ok(None);
-            }
-            device = device.or(x.explicit_device());
+        if !leaves.clone().chain(&self.traced.captures).all(Tensor::has_value) {
+            return Ok(None);
         }
-        let device = or_default(device)?;
+        let device = self.device_for(leaves)?;
         if let Some(compiled) = self.compiled.get().filter(|(d, _)| d == device) {
             return Ok(Some(compiled.clone()));
         }
@@ -438,8 +442,7 @@ impl<O: Tree> CachedTrace<O> {
         // The lookup of the trace has compared the types of the leaves; captures keep theirs.
         let results = compiled.run_checked(compiled.assume_args(&mut args));
         let results = results.map_err(|e| e.at(&Place::Source(self.at)))?;
-        let explicit = default_device().is_ok_and(|d| *d != device).then_some(&device);
-        Ok(tensors(results, explicit))
+        Ok(tensors(results, unless_default(&device)))
     }
 }
 
@@ -453,7 +456,7 @@ impl<A: Tree, O: Tree, F: Function<A, Out = O>> JitFunction<A, O> for JitImpl<F,
             entry.traced.check()?;
             let mut leaves: SmallVec<[&Tensor; 16]> = SmallVec::new();
             a.each_leaf(|x| leaves.push(x));
-            let compiled = entry.compiled(&mut leaves.into_iter())?;
+            let compiled = entry.compiled(leaves.iter().copied())?;
             if let Some((_, compiled)) = &compiled {
                 compiled.check_memory().map_err(|e| e.at(&Place::Source(self.at)))?;
             }
@@ -479,8 +482,9 @@ impl<A: Tree, O: Tree, F: Function<A, Out = O>> JitFunction<A, O> for JitImpl<F,
         let entry = self.catch_recursion(|| Ok(self.new_trace(like)))?;
         entry.traced.check()?;
         stages.add("trace", start, entry.traced.graph()?);
-        let mut device = default_device()?;
-        like.each_leaf(|x| device = x.explicit_device().unwrap_or(device));
+        let mut leaves: SmallVec<[&Tensor; 16]> = SmallVec::new();
+        like.each_leaf(|x| leaves.push(x));
+        let device = entry.device_for(leaves.iter().copied())?;
         device.compile_logged(entry.traced.graph()?, &mut stages)?;
         Ok(stages)
     }

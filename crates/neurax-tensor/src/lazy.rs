@@ -17,7 +17,7 @@
 
 use crate::{
     Error, Result, Tensor, Type,
-    device::{Device, default_device},
+    device::{Device, default_device, is_default},
     tensor::{CallSite, Repr},
 };
 use neurax_ir::{Graph, OrBug, Place};
@@ -64,7 +64,7 @@ impl LazyConstant {
     /// # Errors
     /// The error of compiling or running the graph.
     pub fn into_buffer(this: Arc<LazyConstant>, device: &Device) -> Result<Buffer> {
-        if default_device().is_ok_and(|d| d != device) {
+        if !is_default(device) {
             return this.compute(device);
         }
         match Arc::try_unwrap(this) {
@@ -78,7 +78,7 @@ impl LazyConstant {
 
     /// Returns the value if it was computed and is on `device`.
     pub fn computed_on(&self, device: &Device) -> Option<&Buffer> {
-        self.value.get()?.as_ref().ok().filter(|_| default_device().is_ok_and(|d| d == device))
+        self.value.get()?.as_ref().ok().filter(|_| is_default(device))
     }
 
     /// Returns the value on `device` for reading. On the default device it is computed once.
@@ -86,7 +86,7 @@ impl LazyConstant {
     /// # Errors
     /// The error of compiling or running the graph.
     pub fn as_arg(&self, device: &Device) -> Result<Cow<'_, Buffer>> {
-        if default_device().is_ok_and(|d| d != device) {
+        if !is_default(device) {
             return self.compute(device).map(Cow::Owned);
         }
         let value = self.value.get_or_init(|| self.compute(device));

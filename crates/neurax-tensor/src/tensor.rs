@@ -2,7 +2,7 @@
 
 use crate::{
     DType, Dims, Element, Error, IntoShape, Result, Scalar, Type,
-    device::{Device, default_device, or_default},
+    device::{Device, is_default, or_default},
     lazy::LazyConstant,
     shape::fixed,
     trace::Tracer,
@@ -66,7 +66,7 @@ impl Concrete {
     /// Returns true if the value is on `device`.
     fn is_on(&self, device: &Device) -> bool {
         match &self.device {
-            None => default_device().is_ok_and(|d| d == device),
+            None => is_default(device),
             Some(d) => d == device,
         }
     }

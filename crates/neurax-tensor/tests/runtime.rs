@@ -182,6 +182,16 @@ fn devices_from_outside() -> Result<()> {
 }
 
 #[test]
+fn stages_are_of_the_device_of_the_captures() -> Result<()> {
+    let c = Tensor::from_vec(vec![2.0f32; 64], 64).on(&new_device()?);
+    let f = jit(move |x: Tensor| x * &c);
+    let stages = f.stages(&Tensor::ones(64), false)?;
+    let names: Vec<&str> = stages.list().iter().map(|s| s.name.as_str()).collect();
+    assert!(!names.iter().any(|name| name.starts_with("native/")), "{names:?}");
+    Ok(())
+}
+
+#[test]
 fn everything_may_be_sent() {
     fn check<T: Send + Sync>() {}
     check::<Tensor>();
