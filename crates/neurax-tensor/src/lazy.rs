@@ -36,8 +36,9 @@ pub(crate) struct LazyConstant {
     pub ty: Type,
     /// True if the graph reads a named axis, so that it has a value only inside `vmap`.
     pub reads_named_axis: bool,
-    /// The value on the default device.
-    value: OnceLock<Result<Buffer>>,
+    /// The value on the default device. An error is not kept: a clone that is computed later, when
+    /// there is memory again, has a value.
+    value: OnceLock<Buffer>,
     at: CallSite,
 }
 
@@ -69,16 +70,16 @@ impl LazyConstant {
         }
         match Arc::try_unwrap(this) {
             Ok(mut r) => match r.value.take() {
-                Some(v) => v,
+                Some(v) => Ok(v),
                 None => r.compute(device),
             },
-            Err(shared) => shared.value.get_or_init(|| shared.compute(device)).clone(),
+            Err(shared) => shared.kept_value(device).cloned(),
         }
     }
 
     /// Returns the value if it was computed and is on `device`.
     pub fn computed_on(&self, device: &Device) -> Option<&Buffer> {
-        self.value.get()?.as_ref().ok().filter(|_| is_default(device))
+        self.value.get().filter(|_| is_default(device))
     }
 
     /// Returns the value on `device` for reading. On the default device it is computed once.
@@ -89,14 +90,28 @@ impl LazyConstant {
         if !is_default(device) {
             return self.compute(device).map(Cow::Owned);
         }
-        let value = self.value.get_or_init(|| self.compute(device));
-        value.as_ref().map(Cow::Borrowed).map_err(Clone::clone)
+        self.kept_value(device).map(Cow::Borrowed)
+    }
+
+    /// Returns the value on `device`, the default device. It is computed if there is none yet; of
+    /// the results of threads that compute simultaneously, one is kept.
+    ///
+    /// # Errors
+    /// The error of compiling or running the graph.
+    fn kept_value(&self, device: &Device) -> Result<&Buffer> {
+        match self.value.get() {
+            Some(value) => Ok(value),
+            None => {
+                let value = self.compute(device)?;
+                Ok(self.value.get_or_init(|| value))
+            }
+        }
     }
 
     /// Returns the address of the value, which is computed for it; 0 if that fails.
     pub fn address(&self) -> usize {
         let Ok(device) = default_device() else { return 0 };
-        self.value.get_or_init(|| self.compute(device)).as_ref().map_or(0, Buffer::address)
+        self.kept_value(device).map_or(0, Buffer::address)
     }
 
     fn compute(&self, device: &Device) -> Result<Buffer> {
