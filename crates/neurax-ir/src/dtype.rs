@@ -131,6 +131,17 @@ impl DType {
         self.kind() == Kind::Float
     }
 
+    /// Returns f32 for a float below 32 bits, in which sums and squares overflow or lose digits,
+    /// and the type itself for others.
+    ///
+    /// ```
+    /// use neurax_ir::DType::{BF16, F32, F64, I8};
+    /// assert_eq!([BF16, F64, I8].map(|d| d.at_least_f32()), [F32, F64, I8]);
+    /// ```
+    pub fn at_least_f32(self) -> DType {
+        if self.is_float() && self.bits() < 32 { F32 } else { self }
+    }
+
     /// Returns true if this is a complex type.
     pub fn is_complex(self) -> bool {
         self.kind() == Kind::Complex

@@ -166,8 +166,7 @@ impl Tensor {
     /// original dtype as well, to convert the result back.
     pub(crate) fn wide(&self, at: CallSite) -> (Tensor, DType) {
         let dtype = self.dtype();
-        let narrow = dtype.is_float() && dtype.bits() < 32;
-        (if narrow { self.convert(DType::F32, at) } else { self.clone() }, dtype)
+        (self.convert(dtype.at_least_f32(), at), dtype)
     }
 
     /// Converts integers below 32 bits to i32 so that indices and sizes fit.
