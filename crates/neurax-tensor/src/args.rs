@@ -1,7 +1,7 @@
 //! Small argument traits, designed so that literals need no type suffix.
 
 use crate::{DType, Tensor, tensor::CallSite};
-use neurax_ir::{Complex, Compute, Literal, with_compute};
+use neurax_ir::{Complex, Compute, Literal, op::check_different, with_compute};
 use std::ops::{Range, RangeFrom, RangeFull, RangeInclusive, RangeTo};
 
 /// The right operand of an operator or binary function: a tensor (owned or borrowed) or a Rust
@@ -155,7 +155,7 @@ pub trait IntoAxes {
     /// Returns the axes of a tensor of rank `rank`, counted from the front.
     ///
     /// # Errors
-    /// When an axis is out of range or named twice.
+    /// When an axis is out of range or occurs twice.
     fn axes(&self, rank: usize) -> Result<Vec<usize>, String>;
 
     /// Returns true if reduced axes stay in the result with size 1.
@@ -195,13 +195,11 @@ pub(crate) fn axis_of(axis: i64, rank: usize) -> Result<usize, String> {
 /// Returns `axes` counted from the front.
 ///
 /// # Errors
-/// When one is out of range for `rank` or named twice.
+/// When one is out of range for `rank` or occurs twice.
 fn axes_of<I: AxisInt>(axes: &[I], rank: usize) -> Result<Vec<usize>, String> {
     let out = axes.iter().map(|a| axis_of(a.to_i64(), rank)).collect::<Result<Vec<_>, _>>()?;
-    match out.iter().enumerate().find(|(i, a)| out[..*i].contains(a)) {
-        Some((_, a)) => Err(format!("axis {a} is named twice")),
-        None => Ok(out),
-    }
+    check_different(&out)?;
+    Ok(out)
 }
 
 /// Returns a bound of a range of axes: an axis counted from the front, or `rank` itself.

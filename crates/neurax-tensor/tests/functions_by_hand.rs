@@ -149,7 +149,7 @@ fn wrong_indices_say_what_is_wrong() {
             "median: expected at least one element and a scalar or vector `q`, got f32[0]",
         ),
         (x.sort(3), "sort: axis 3"),
-        (x.diagonal(0, 1, 1), "diagonal: axis 1 is named twice"),
+        (x.diagonal(0, 1, 1), "diagonal: expected different axes, got axis 1 twice"),
     ] {
         assert!(
             why(&y).contains(say) && why(&y).contains(file!()),

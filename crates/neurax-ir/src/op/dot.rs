@@ -393,7 +393,9 @@ mod tests {
             say(&matrix(F32), &[t(F32, &[2]), t(F32, &[2, 3])]).contains("axis 1 is out of range")
         );
         let twice = DotGeneral { lhs_batch: vec![1], rhs_batch: vec![0], ..matrix(F32) };
-        assert!(say(&twice, &[t(F32, &[2, 2]), t(F32, &[2, 2])]).contains("named twice"));
+        assert!(
+            say(&twice, &[t(F32, &[2, 2]), t(F32, &[2, 2])]).contains("expected different axes")
+        );
         let uneven = DotGeneral { lhs_batch: vec![0], ..matrix(F32) };
         assert!(say(&uneven, &[t(F32, &[2, 2]), t(F32, &[2, 2])]).contains("equal numbers of"));
         assert!(say(&matrix(F32), &[t(F32, &[2, 2])]).contains("2 operands"));

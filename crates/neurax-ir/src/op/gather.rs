@@ -531,7 +531,10 @@ mod tests {
             say(Gather { index_map: vec![0, 1], ..good.clone() })
                 .contains("expected size 2 along the last axis")
         );
-        assert!(say(Gather { operand_batch: vec![0], ..good.clone() }).contains("named twice"));
+        assert!(
+            say(Gather { operand_batch: vec![0], ..good.clone() })
+                .contains("expected different axes")
+        );
         assert!(
             say(Gather { indices_batch: vec![0], ..good.clone() })
                 .contains("equal numbers of batch axes")

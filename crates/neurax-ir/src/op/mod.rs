@@ -419,6 +419,17 @@ impl Op {
     }
 }
 
+/// Checks that no axis occurs twice in `axes`.
+///
+/// # Errors
+/// If one does; the message names that axis.
+pub fn check_different(axes: &[usize]) -> Result<(), String> {
+    match axes.iter().enumerate().find(|(i, a)| axes[..*i].contains(a)) {
+        Some((_, a)) => Err(format!("expected different axes, got axis {a} twice")),
+        None => Ok(()),
+    }
+}
+
 /// Helpers that the rules of several families share.
 pub(crate) mod rules {
     use super::*;
@@ -445,17 +456,12 @@ pub(crate) mod rules {
     /// Checks that `axes` are below `rank` and distinct.
     ///
     /// # Errors
-    /// If one is out of range or named twice; the message names that axis.
+    /// If one is out of range or occurs twice; the message names that axis.
     pub fn check_axes(op: &str, axes: &[usize], rank: usize) -> Result<()> {
-        for (i, &a) in axes.iter().enumerate() {
-            if a >= rank {
-                return refuse(op, format!("axis {a} is out of range for rank {rank}"));
-            }
-            if axes[..i].contains(&a) {
-                return refuse(op, format!("axis {a} is named twice"));
-            }
+        match axes.iter().find(|&&a| a >= rank) {
+            Some(a) => refuse(op, format!("axis {a} is out of range for rank {rank}")),
+            None => check_different(axes).or_else(|why| refuse(op, why)),
         }
-        Ok(())
     }
 
     /// Returns the offsets, in elements, of all indices along `axes` in a dense array of `shape`.

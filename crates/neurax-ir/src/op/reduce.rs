@@ -521,7 +521,7 @@ mod tests {
                 .contains("convert it")
         );
         assert!(of(max(&[1]), DType::F32).unwrap_err().contains("out of range"));
-        assert!(of(max(&[0, 0]), DType::F32).unwrap_err().contains("named twice"));
+        assert!(of(max(&[0, 0]), DType::F32).unwrap_err().contains("expected different axes"));
         let arg = ArgReduce { kind: ArgKind::Max, axis: 0 };
         assert!(
             arg.infer(&[Type::new(DType::F32, [0])])

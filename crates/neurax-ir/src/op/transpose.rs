@@ -119,7 +119,7 @@ mod tests {
                 .to_string()
         };
         assert!(err(&[0]).contains("name every axis once"));
-        assert!(err(&[0, 0]).contains("named twice"));
+        assert!(err(&[0, 0]).contains("expected different axes"));
         assert!(err(&[0, 2]).contains("out of range"));
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     AxisInt, DType, IntoShape, Scalar, Tensor, Type, dispatch::lazy_constant, shape::fixed, stack,
     tensor::CallSite,
 };
-use neurax_ir::op::{Direction, ScatterKind};
+use neurax_ir::op::{Direction, ScatterKind, check_different};
 use std::{borrow::Borrow, panic::Location};
 
 /// The axes of the results of [`meshgrid`] that belong to the operands.
@@ -331,10 +331,12 @@ impl Tensor {
     pub fn diagonal(&self, offset: i64, a: impl AxisInt, b: impl AxisInt) -> Tensor {
         let at = Location::caller();
         let (a, b) = match self.two_axes(a, b, "diagonal", at) {
-            Ok((a, b)) if a != b => (a, b),
-            Ok((a, _)) => return Tensor::fail("diagonal", format!("axis {a} is named twice"), at),
+            Ok(axes) => axes,
             Err(e) => return e,
         };
+        if let Err(why) = check_different(&[a, b]) {
+            return Tensor::fail("diagonal", why, at);
+        }
         let order: Vec<usize> =
             (0..self.rank()).filter(|i| *i != a && *i != b).chain([a, b]).collect();
         let (n, m) = (self.shape()[a] as i64, self.shape()[b] as i64);
