@@ -40,6 +40,10 @@ impl<'m> Cx<'m> {
     /// Returns the parameter `name` of this layer. When the model is initialized, `init` creates it
     /// with the given shape; afterwards it must have that shape. `name` must not contain a dot,
     /// because the path of a leaf is `params.<layer>.<name>`.
+    ///
+    /// # Errors
+    /// The result carries an error if `name` contains a dot, if `shape` is not a list of sizes, or
+    /// if the variables lack the parameter or hold one of another shape.
     #[track_caller]
     pub fn param(&mut self, name: &str, shape: impl IntoShape, init: Init) -> Tensor {
         self.variable(VariableKind::Param, name, shape.dims(), init)
@@ -47,6 +51,9 @@ impl<'m> Cx<'m> {
 
     /// Returns the state `name` of this layer, as the previous call set it with [`Cx::set`]; `init`
     /// creates the first value.
+    ///
+    /// # Errors
+    /// As for [`Cx::param`], the result carries the error.
     #[track_caller]
     pub fn state(&mut self, name: &str, shape: impl IntoShape, init: Init) -> Tensor {
         self.variable(VariableKind::State, name, shape.dims(), init)

@@ -64,8 +64,11 @@ impl Tree for Key {
 }
 
 impl Key {
-    /// Creates a key from its two words, a `u32[2]`. Keys from other tensors yield tensors that
-    /// carry an error.
+    /// Creates a key from its two words, a `u32[2]`.
+    ///
+    /// # Errors
+    ///
+    /// The key yields tensors that carry an error if `words` is not a `u32[2]`.
     pub fn from_tensor(words: Tensor) -> Key {
         Key(words)
     }
