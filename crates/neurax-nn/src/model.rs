@@ -1,4 +1,28 @@
 //! Models: a graph of nodes with named inputs and outputs, applied as a pure function.
+//!
+//! The problem: a layer needs to know the shapes of its inputs to create its parameters, and the
+//! parameters need names that do not depend on the order of construction. The method is symbolic
+//! construction, as in the functional interface of Keras: the user connects [`Node`]s, which hold
+//! no variables, and a [`Model`] is the part of this graph that its outputs depend on. To apply it
+//! is to compute the nodes in topological order; to initialize it is to do the same on types, with
+//! variables that are created where a layer asks for them.
+//!
+//! # Example
+//!
+//! ```text
+//! x = input("x", [_, 3])       nodes      x, dense, dense_1, add
+//! y = x.dense(2) + x.dense(2)  variables  params.dense.kernel, params.dense.bias,
+//!                                         params.dense_1.kernel, params.dense_1.bias
+//! ```
+//!
+//! # Invariants
+//!
+//! - A node that is used several times is computed once, and its variables exist once.
+//! - The path of a node is its name, with a suffix `_1`, `_2`, .. if an earlier node in topological
+//!   order has it. Paths are unique, and all variables and errors are named by them.
+//! - Initial values and random keys depend on the path of a layer, not on the number of layers.
+//! - Nothing fails while a model is built: [`ModelGraph::error`] keeps the error, and the outputs
+//!   of every application carry it.
 
 use crate::cx::{Cx, VariableSource};
 use crate::input_shapes::{check_shape, checked_input, dims_to_string, invalid, placeholder};

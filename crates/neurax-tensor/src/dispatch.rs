@@ -36,6 +36,11 @@
 //! - Operands are taken by value. If the caller moves the last reference in, the operation may
 //!   write its result into that memory (donation).
 //! - An error gets the caller's source line here, once; a line that it already has is kept.
+//!
+//! # Rejected
+//!
+//! - A second type for traced tensors, which would need no dispatch: a function would have to be
+//!   generic to run both eagerly and under `jit` (`docs/decisions/0001`).
 
 use crate::{
     Error, Result, Tensor, Type,

@@ -42,6 +42,11 @@
 //! - If several threads recorded, the order of equations depends on timing. `finish` then sorts
 //!   them by a depth-first walk from the outputs, so that equal functions give equal graphs and hit
 //!   the cache of compiled graphs.
+//!
+//! # Rejected
+//!
+//! - A global or thread-local stack of traces, as JAX had: threads of the user's function would not
+//!   share it, and a panic would have to restore it (`docs/decisions/0008`).
 
 use crate::{
     Error, Result, Tensor, Type,

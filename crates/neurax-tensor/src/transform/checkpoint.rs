@@ -1,4 +1,37 @@
 //! `checkpoint` (rematerialization) and `stop_gradient`.
+//!
+//! The problem: reverse mode reads intermediate values of the function in the backward pass, so all
+//! of them stay in memory until then. `checkpoint(f)` keeps only the arguments and captures of `f`
+//! and computes the intermediate values again when the backward pass needs them (Griewank and
+//! Walther, Algorithm 799, <https://doi.org/10.1145/347837.347846>; `jax.checkpoint`).
+//!
+//! A call is traced and recorded as one op, [`op::Checkpoint`], which holds the graph of `f`.
+//! Forward mode and evaluation see its body. Reverse mode replaces it by two ops: one computes the
+//! results without residuals, the other the tangents from the operands, and is transposed. The
+//! second one recomputes the part of the body that the tangents read. It reads the operands behind
+//! an `optimization_barrier`: common subexpression elimination would otherwise find the first
+//! computation and keep its values.
+//!
+//! # Example
+//!
+//! `checkpoint(|x| x.sin().sin())` on `f32[]`, before the tangents are transposed, with `dx` for
+//! the tangent of `x`:
+//!
+//! ```text
+//! y  = checkpoint[body=graph(x) { sine(sine(x)) }](x)
+//! dy = checkpoint[body=graph(x, dx) {
+//!   b = optimization_barrier(x)
+//!   cosine(sine(b)) * cosine(b) * dx
+//! }](x, dx)
+//! ```
+//!
+//! Without `checkpoint`, `cosine(sine(x))` and `cosine(x)` would be stored.
+//!
+//! # Invariants
+//!
+//! - Captures are operands, in front of the arguments: a gradient with respect to them is found,
+//!   too.
+//! - The values of `checkpoint(f)` and their derivatives are those of `f`.
 
 use crate::{
     Func, Function, Tree,

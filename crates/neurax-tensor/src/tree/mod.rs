@@ -1,4 +1,32 @@
 //! Trees: containers of tensors, with a path for every leaf.
+//!
+//! The problem: `jit`, `grad`, `vmap` and files work on lists of tensors, users on structs, tuples
+//! and maps of them. The method is that of JAX's pytrees: a container can list its leaves, and a
+//! container of the same structure can be made of other leaves. Unlike in JAX, nothing is
+//! registered at run time: [`Tree`] is a trait, which `#[derive(Tree)]` implements.
+//!
+//! # Example
+//!
+//! The leaves of `(w, vec![a, b])` are `0: w`, `1.0: a`, `1.1: b`. `map_leaves(f)` visits them in
+//! this order, and then rebuilds a tuple and a vector of two around `f(w)`, `f(a)`, `f(b)`.
+//!
+//! # The contract of an implementation
+//!
+//! - [`Tree::visit`], [`Tree::rebuild`] and [`Tree::into_leaves`] have the same leaves in the same
+//!   order, and so has every call for an equal value.
+//! - `rebuild` keeps the structure and the static values: only the leaves differ.
+//! - No two leaves have the same path. (Keys of maps that contain dots can break this.)
+//! - Every field that is not a leaf and decides what a function computes is visited as static.
+//!
+//! The derived implementations keep the contract. Where another one breaks it:
+//!
+//! - A `rebuild` that asks for more leaves than `visit` showed gets tensors that carry an error; if
+//!   it asks for fewer, the last ones are dropped.
+//! - Another order in `rebuild` or `into_leaves` exchanges leaves. `jit` compares types in the
+//!   order of `visit`, so it would run on arguments whose types were not compared.
+//! - A field that is not visited as static is not part of the key of a trace: `jit` reuses a
+//!   program that was made for another value.
+//! - Two leaves of one path are an error when they are saved; [`Tree::zip_map`] confuses them.
 
 mod impls;
 
@@ -119,8 +147,11 @@ pub trait Tree: Sized + Send + Sync + 'static {
         self.rebuild(&mut || it.next().unwrap_or_else(Tensor::placeholder))
     }
 
-    /// Combines two trees leaf by leaf, by path. A leaf that `other` lacks becomes an error in that
-    /// leaf; a leaf that only `other` has becomes an error in every leaf.
+    /// Combines two trees leaf by leaf, by path.
+    ///
+    /// # Errors
+    /// A leaf that `other` lacks carries an error in the result. If only `other` has a leaf, every
+    /// leaf of the result carries one.
     #[track_caller]
     fn zip_map(&self, other: &Self, mut f: impl FnMut(&Tensor, &Tensor) -> Tensor) -> Self {
         let at = Location::caller();
