@@ -9,11 +9,9 @@
 //! its only dependency, and cargo resolves the features for that package alone: if they differ from
 //! those of `cargo test`, the test still passes, but builds the crates that differ.
 
-use std::{
-    env, fs, io,
-    path::{Path, PathBuf},
-    process::Command,
-};
+mod workspace;
+
+use std::{env, fs, io, path::Path, process::Command};
 
 /// A program that derives `Tree` and takes a gradient with respect to the derived struct.
 const DERIVES: &str = r#"
@@ -40,7 +38,7 @@ pub fn main() -> Result<()> {
 
 #[test]
 fn a_package_that_depends_on_neurax_alone_runs_the_readme() {
-    let root = root();
+    let root = workspace::root();
     let readme = programs(&fs::read_to_string(root.join("README.md")).unwrap());
     assert!(!readme.is_empty(), "the README has no program");
     let folder = env::temp_dir().join(format!("neurax-outside-{}", std::process::id()));
@@ -49,10 +47,6 @@ fn a_package_that_depends_on_neurax_alone_runs_the_readme() {
     fs::remove_dir_all(&folder).unwrap();
     let (out, err) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
     assert!(run.status.success() && out.contains("all good"), "{out}\n{err}");
-}
-
-fn root() -> PathBuf {
-    fs::canonicalize(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")).unwrap()
 }
 
 /// Returns the Rust blocks of a page.

@@ -1,13 +1,13 @@
 //! The files of a crate as a graph: which file uses which names of which other file.
 
 use crate::{
-    sorted,
     source::{Import, Source},
+    workspace::{below, files},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 /// The uses of one file by another one: from, to, and the names.
@@ -29,12 +29,10 @@ pub struct Sources(BTreeMap<Vec<String>, Source>);
 
 impl Sources {
     pub fn read(src: &Path) -> Sources {
-        let mut files = vec![];
-        collect(src, &mut files);
         let mut found = BTreeMap::new();
         let mut tests = vec![];
-        for path in files {
-            let file = path.strip_prefix(src).unwrap().to_string_lossy().replace('\\', "/");
+        for path in files(src, ".rs") {
+            let file = below(src, &path);
             let mut module: Vec<String> =
                 file.trim_end_matches(".rs").split('/').map(String::from).collect();
             if file == "main.rs" && src.join("lib.rs").exists() {
@@ -184,16 +182,5 @@ impl Sources {
             let definer = children.find(|child| child.defined.contains(name))?;
             Some(Target::Item(definer.module.clone()))
         })
-    }
-}
-
-/// Adds the Rust files below `dir` to `out`.
-fn collect(dir: &Path, out: &mut Vec<PathBuf>) {
-    for path in sorted(dir) {
-        if path.is_dir() {
-            collect(&path, out);
-        } else if path.extension().is_some_and(|e| e == "rs") {
-            out.push(path);
-        }
     }
 }

@@ -10,13 +10,13 @@
 
 mod graph;
 mod source;
+#[path = "../workspace/mod.rs"]
+mod workspace;
 
 use graph::{Edges, Sources};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write,
-    fs,
-    path::{Path, PathBuf},
 };
 
 /// The cycles that remain: crate, files below `src`, and why they need each other. A name that ends
@@ -78,11 +78,9 @@ const CYCLES: &[(&str, &[&str], &str)] = &[
 fn module_cycles_are_the_listed_ones() {
     let mut report = String::new();
     let mut found = 0;
-    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    for dir in sorted(&crates) {
-        let name = dir.file_name().unwrap().to_string_lossy().into_owned();
+    for workspace::Crate { name, path, .. } in workspace::crates() {
         let listed: Vec<_> = CYCLES.iter().filter(|row| row.0 == name).collect();
-        let sources = Sources::read(&dir.join("src"));
+        let sources = Sources::read(&path.join("src"));
         let edges = sources.edges();
         let cycles = cycles(&edges);
         found += cycles.len();
@@ -156,11 +154,4 @@ fn cycles(edges: &Edges) -> Vec<BTreeSet<String>> {
         }
     }
     out
-}
-
-/// Returns the entries of `dir` by name.
-fn sorted(dir: &Path) -> Vec<PathBuf> {
-    let mut paths: Vec<PathBuf> = fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).collect();
-    paths.sort();
-    paths
 }

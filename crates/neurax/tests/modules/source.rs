@@ -1,5 +1,6 @@
 //! The text of one file as tokens, imports and definitions.
 
+use crate::workspace::tokens;
 use std::{collections::BTreeSet, iter::Peekable};
 
 /// A `use` declaration of one name.
@@ -34,7 +35,7 @@ impl Source {
         text: &str,
         tests: &mut Vec<Vec<String>>,
     ) -> Source {
-        let tokens = without_tests(&tokens(text), &module, tests);
+        let tokens = code(text, &module, tests);
         let mut source = Source {
             file,
             module,
@@ -157,86 +158,17 @@ fn import_tree<'t>(
     }
 }
 
-/// Removes `#[cfg(test)]` items; the modules of `mod name;` among them are added to `tests`.
-fn without_tests(
-    tokens: &[String],
-    module: &[String],
-    tests: &mut Vec<Vec<String>>,
-) -> Vec<String> {
-    let (mut out, mut at) = (vec![], 0);
-    while at < tokens.len() {
-        let words: Vec<&str> = tokens[at..].iter().take(7).map(String::as_str).collect();
-        let is_test = words.starts_with(&["#", "[", "cfg", "(", "test"])
-            || words.starts_with(&["#", "[", "cfg", "(", "all", "(", "test"]);
-        if !is_test {
-            out.push(tokens[at].clone());
-            at += 1;
-            continue;
-        }
-        let (mut depth, start) = (0, at);
-        while at < tokens.len() {
-            let token = tokens[at].as_str();
-            depth +=
-                ["{", "(", "["].contains(&token) as i32 - ["}", ")", "]"].contains(&token) as i32;
-            at += 1;
-            if depth == 0 && (token == "}" || token == ";") {
-                break;
-            }
-        }
-        if let [.., m, name, end] = &tokens[start..at]
-            && m == "mod"
-            && end == ";"
+/// Returns the tokens of `text` without `#[cfg(test)]` items; the modules of `mod name;` among them
+/// are added to `tests`.
+fn code(text: &str, module: &[String], tests: &mut Vec<Vec<String>>) -> Vec<String> {
+    let all = tokens::tokens(text);
+    for item in tokens::test_items(&all) {
+        if let [.., m, name, end] = &all[item]
+            && m.text == "mod"
+            && end.text == ";"
         {
-            tests.push([module, std::slice::from_ref(name)].concat());
+            tests.push([module, &[name.text.to_string()]].concat());
         }
     }
-    out
-}
-
-/// Splits `text` into identifiers, `::` and single characters, without comments and literals.
-fn tokens(text: &str) -> Vec<String> {
-    let chars: Vec<char> = text.chars().collect();
-    let starts =
-        |at: usize, s: &str| s.chars().enumerate().all(|(i, c)| chars.get(at + i) == Some(&c));
-    let find = |from: usize, end: &str| {
-        (from..chars.len()).find(|&at| starts(at, end)).map_or(chars.len(), |at| at + end.len())
-    };
-    let (mut out, mut at) = (vec![], 0);
-    while at < chars.len() {
-        let c = chars[at];
-        at = match c {
-            _ if c.is_whitespace() => at + 1,
-            '/' if starts(at, "//") => find(at, "\n"),
-            '/' if starts(at, "/*") => find(at, "*/"),
-            '"' => string_end(&chars, at),
-            'r' if starts(at, "r\"") => find(at + 2, "\""),
-            'r' if starts(at, "r#\"") => find(at + 3, "\"#"),
-            '\'' if starts(at + 1, "\\") => find(at + 3, "'"),
-            '\'' if chars.get(at + 2) == Some(&'\'') => at + 3,
-            _ if c.is_alphanumeric() || c == '_' => {
-                let is_end = |&end: &usize| !(chars[end].is_alphanumeric() || chars[end] == '_');
-                let end = (at..chars.len()).find(is_end).unwrap_or(chars.len());
-                out.push(chars[at..end].iter().collect());
-                end
-            }
-            ':' if starts(at, "::") => {
-                out.push("::".into());
-                at + 2
-            }
-            _ => {
-                out.push(c.to_string());
-                at + 1
-            }
-        };
-    }
-    out
-}
-
-/// Returns the position behind the string literal that begins at `at`.
-fn string_end(chars: &[char], at: usize) -> usize {
-    let mut end = at + 1;
-    while end < chars.len() && chars[end] != '"' {
-        end += 1 + (chars[end] == '\\') as usize;
-    }
-    end + 1
+    tokens::without_tests(&all).iter().map(|token| token.text.to_string()).collect()
 }
