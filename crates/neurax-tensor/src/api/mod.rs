@@ -5,25 +5,25 @@
 //! A function is a method of [`crate::Tensor`]; if it takes several tensors of equal rank, such as
 //! `concat`, it is a free function. It is made of the dispatch functions in `dispatch.rs`:
 //!
-//! * One op: `dispatch(op, [operands], at)`, with operands of exactly the types that the op
+//! - One op: `dispatch(op, [operands], at)`, with operands of exactly the types that the op
 //!   expects.
-//! * One op with NumPy's promotion and broadcasting: `dispatch_broadcast(op, [operands], at)`, or
+//! - One op with NumPy's promotion and broadcasting: `dispatch_broadcast(op, [operands], at)`, or
 //!   `self.binary(other, Binary::.., at)`.
-//! * Several ops: call other methods. Closures do not inherit the location of the caller, so inside
+//! - Several ops: call other methods. Closures do not inherit the location of the caller, so inside
 //!   closures pass `at` to the `pub(crate)` forms (`convert`, `reshaped`, `permute_at`, ..).
-//! * No operands: `lazy_constant(at, |b| ..)` with the graph builder. Small arguments such as a
+//! - No operands: `lazy_constant(at, |b| ..)` with the graph builder. Small arguments such as a
 //!   key: `apply_graph_lazily(graph, args, at)`.
 //!
 //! # Rules
 //!
-//! * Start with `#[track_caller]` and `let at = Location::caller();`, so that errors name the line
+//! - Start with `#[track_caller]` and `let at = Location::caller();`, so that errors name the line
 //!   of the user.
-//! * Take `&self`. Other operands are `impl Operand`, converted by `other.operand(self)`; axes are
+//! - Take `&self`. Other operands are `impl Operand`, converted by `other.operand(self)`; axes are
 //!   `impl IntoAxes` or `impl AxisInt`, shapes `impl IntoShape`.
-//! * Never read values: they do not exist while a function is traced.
-//! * Do not handle operands that carry an error: `emit` passes the error on, and `type_ref()`
-//!   returns `Err`.
-//! * Report wrong arguments with `Tensor::fail(op, why, at)`. Helpers that return
+//! - Never read values: they do not exist while a function is traced.
+//! - Do not handle operands that carry an error: `dispatch` passes it on, and `type_ref()` returns
+//!   `Err`.
+//! - Report wrong arguments with `Tensor::fail(op, why, at)`. Helpers that return
 //!   `Result<Tensor, Tensor>`, whose `Err` is a tensor that carries the error, and
 //!   `common::tensor_or_error` allow for `?`.
 //!

@@ -13,7 +13,7 @@ use crate::{Func, Function, Tensor, Tree, tensor::CallSite};
 use std::panic::Location;
 
 /// Returns the Jacobian of a function of one tensor: shape `[result.., argument..]`. Uses forward
-/// or reverse mode, whichever needs fewer passes.
+/// or reverse mode: the one that needs fewer passes.
 ///
 /// ```
 /// use neurax::prelude::*;

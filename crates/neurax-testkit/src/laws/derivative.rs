@@ -120,9 +120,9 @@ pub fn central(
 
 /// Combines two literals of one type elementwise, real and imaginary parts separately.
 fn combine(a: &Literal, b: &Literal, f: impl Fn(f64, f64) -> f64) -> Literal {
-    let joined: Vec<(f64, f64)> =
+    let combined: Vec<(f64, f64)> =
         parts(a).iter().zip(parts(b)).map(|(x, y)| (f(x.0, y.0), f(x.1, y.1))).collect();
-    complex(a.ty(), &joined)
+    complex(a.ty(), &combined)
 }
 
 fn is_double(d: DType) -> bool {

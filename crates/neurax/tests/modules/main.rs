@@ -1,6 +1,6 @@
 //! Cycles of modules: files of one crate that use each other, directly or through other files.
 //!
-//! A reader of a file in a cycle has to know all files of the cycle at once. Those that remain are
+//! A reader of a file in a cycle has to know all files of the cycle. Those that remain are
 //! listed in [`CYCLES`] with the reason.
 //!
 //! The graph of the files is read from the text: paths that begin with `crate`, `super`, `self`, a

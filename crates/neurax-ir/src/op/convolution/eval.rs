@@ -40,8 +40,8 @@ pub fn convolve(op: &Convolution, x: &Literal, w: &Literal, ty: Type) -> Literal
     product(ty, w, &of_w, &x, &of_x)
 }
 
-/// The layout of a space axis of the operand in which tap `k` of window `p` is element `p * stride
-/// + k * dilation`.
+/// The layout of a space axis of the operand: tap `k` of window `p` is element
+/// `p * stride + k * dilation`.
 struct AxisLayout {
     windows: usize,
     taps: usize,

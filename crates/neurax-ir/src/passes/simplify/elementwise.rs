@@ -52,8 +52,8 @@ pub(super) fn involution(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
     if inner.op == Op::Unary(op) { operand(inner, 0) } else { None }
 }
 
-/// Turns additions of negations into subtractions: `x + -y = x - y`, `-x + y = y - x`, `x - -y = x
-/// + y`. IEEE 754 defines the difference as this sum.
+/// Turns additions of negations into subtractions: `x + -y = x - y`, `-x + y = y - x`,
+/// `x - -y = x + y`. IEEE 754 defines the difference as this sum.
 pub(super) fn add_of_negation(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
     let Op::Binary(op @ (Binary::Add | Binary::Sub)) = e.op else { return None };
     let [x, y] = e.inputs[..] else { return None };

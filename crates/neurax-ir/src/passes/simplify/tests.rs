@@ -234,11 +234,11 @@ fn moves_of_splats() {
 
 #[test]
 fn concatenations_of_empty_operands() {
-    let joined = |b: &mut Builder, x| {
+    let concat = |b: &mut Builder, x| {
         let none = b.slice_axis(x, 0, 0, 0);
         b.concat(&[none, x, none], 0)
     };
-    assert_eq!(simplified(ints(), joined), "return %0");
+    assert_eq!(simplified(ints(), concat), "return %0");
 }
 
 fn body(make: impl FnOnce(&mut Builder, Value) -> Value) -> Arc<Graph> {
