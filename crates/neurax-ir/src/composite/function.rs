@@ -9,7 +9,7 @@ use std::sync::Arc;
 attrs! {
     /// A function with its derivative as a graph; operands `(captures.., xs..)`. It contains no
     /// closure, so it can be printed, hashed and sent.
-    pub struct Function = "function" {
+    pub struct CustomFunction = "function" {
         /// The name, for messages and the text form.
         callee: Arc<str>,
         /// The number of leading operands that are captured values and have no derivative.
@@ -42,7 +42,7 @@ fn differentiable(types: &[Type]) -> impl Iterator<Item = usize> + '_ {
     (0..types.len()).filter(|&i| types[i].dtype.is_differentiable())
 }
 
-impl Function {
+impl CustomFunction {
     pub(super) fn graphs(&self) -> Vec<Arc<Graph>> {
         let rules = [&self.jvp, &self.forward, &self.backward];
         std::iter::once(self.body.clone()).chain(rules.into_iter().flatten().cloned()).collect()
@@ -51,10 +51,10 @@ impl Function {
     pub(super) fn map_graphs(
         &self,
         f: &mut dyn FnMut(&Graph) -> Result<Graph>,
-    ) -> Result<Function> {
+    ) -> Result<CustomFunction> {
         let mut map = |g: &Option<Arc<Graph>>| g.as_ref().map(|g| f(g).map(Arc::new)).transpose();
         let (jvp, forward, backward) = (map(&self.jvp)?, map(&self.forward)?, map(&self.backward)?);
-        Ok(Function {
+        Ok(CustomFunction {
             body: Arc::new(f(&self.body)?),
             jvp,
             forward,
@@ -176,7 +176,9 @@ fn linearized_tangents(
 /// Returns true if `g` contains, at any depth, a function that only has a reverse rule.
 pub(crate) fn only_in_reverse(g: &Graph) -> bool {
     g.eqns().iter().any(|e| match &e.op {
-        Op::Composite(Composite::Function(f)) if f.jvp.is_none() && f.forward.is_some() => true,
+        Op::Composite(Composite::CustomFunction(f)) if f.jvp.is_none() && f.forward.is_some() => {
+            true
+        }
         op => op.region().is_some_and(|r| r.graphs().iter().any(|g| only_in_reverse(g))),
     })
 }
@@ -188,7 +190,7 @@ pub(crate) fn no_forward_rule(callee: &str) -> Error {
     Error::new(callee, why)
 }
 
-impl Named for Function {
+impl Named for CustomFunction {
     fn name(&self) -> &'static str {
         Self::NAME
     }
@@ -220,7 +222,7 @@ impl Named for Function {
         None
     }
 
-    // Not called: `Composite::batch` calls `Function::batch`, which batches the rules as well.
+    // Not called: `Composite::batch` calls `CustomFunction::batch`, which batches the rules, too.
     fn batched(&self, _: &[usize]) -> Option<Composite> {
         None
     }

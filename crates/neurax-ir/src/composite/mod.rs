@@ -108,7 +108,7 @@ composites! {
     silu: Silu;
     cross_entropy: CrossEntropy;
     cumulative: Cumulative;
-    function: Function;
+    function: CustomFunction;
 }
 
 impl Composite {
@@ -139,7 +139,7 @@ impl Composite {
             | Composite::Gelu(_)
             | Composite::Silu(_)
             | Composite::CrossEntropy(_)
-            | Composite::Function(_) => None,
+            | Composite::CustomFunction(_) => None,
         }
     }
 }
@@ -189,7 +189,7 @@ impl Primitive for Composite {
         xs: &[Value],
         dims: &[Option<usize>],
     ) -> Result<Batched> {
-        if let Composite::Function(f) = self {
+        if let Composite::CustomFunction(f) = self {
             return f.batch(b, axis, xs, dims);
         }
         let unbatched = |(&x, d): (&Value, &Option<usize>)| b.ty(x).rank() - d.is_some() as usize;
@@ -216,14 +216,14 @@ impl Primitive for Composite {
 impl Region for Composite {
     fn graphs(&self) -> Vec<Arc<Graph>> {
         match self {
-            Composite::Function(f) => f.graphs(),
+            Composite::CustomFunction(f) => f.graphs(),
             _ => vec![],
         }
     }
 
     fn map_graphs(&self, f: &mut dyn FnMut(&Graph) -> Result<Graph>) -> Result<Op> {
         match self {
-            Composite::Function(x) => Ok(x.map_graphs(f)?.into()),
+            Composite::CustomFunction(x) => Ok(x.map_graphs(f)?.into()),
             _ => Ok(self.clone().into()),
         }
     }
@@ -235,7 +235,7 @@ impl Region for Composite {
         dxs: &[Tangent],
         for_reverse: bool,
     ) -> Result<(Values, Vec<Tangent>)> {
-        if let Composite::Function(f) = self {
+        if let Composite::CustomFunction(f) = self {
             return f.jvp(b, xs, dxs, for_reverse);
         }
         let count = self.infer(&b.types_of(xs))?.len();

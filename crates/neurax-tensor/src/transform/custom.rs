@@ -146,7 +146,7 @@ fn dispatch_function(
     let callee = if rules.jvp.is_some() { "custom_jvp" } else { "custom_vjp" };
     let (forward, backward) =
         rules.reverse.map_or((None, None), |(f, b)| (Some(Arc::new(f)), Some(Arc::new(b))));
-    let op = composite::Function {
+    let op = composite::CustomFunction {
         callee: callee.into(),
         captures: captures.len(),
         body: Arc::new(rules.body),
@@ -269,7 +269,7 @@ fn three(graphs: Vec<Graph>) -> Result<[Graph; 3]> {
 
 /// Returns `x` with a custom derivative of zero.
 pub(super) fn without_derivative(x: &Tensor, at: CallSite) -> Tensor {
-    let graph = || -> Result<composite::Function> {
+    let graph = || -> Result<composite::CustomFunction> {
         let ty = x.ty()?;
         let mut b = Builder::new();
         let v = b.input(ty.clone());
@@ -281,7 +281,7 @@ pub(super) fn without_derivative(x: &Tensor, at: CallSite) -> Tensor {
             b.input(ty.clone());
             outs.push(b.zeros(ty));
         }
-        Ok(composite::Function {
+        Ok(composite::CustomFunction {
             callee: "stop_gradient".into(),
             captures: 0,
             body,

@@ -191,7 +191,7 @@ fn function(g: &mut Gen) -> Option<()> {
     g.smooth_while = smooth_while;
     let body = body?;
     let jvp = jvp_of(&body).map_err(|e| g.b.fail(e)).ok()?;
-    let op = Composite::from(neurax_ir::composite::Function {
+    let op = Composite::from(neurax_ir::composite::CustomFunction {
         callee: "g".into(),
         captures: 0,
         body: Arc::new(body),
