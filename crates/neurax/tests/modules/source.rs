@@ -162,13 +162,7 @@ fn import_tree<'t>(
 /// are added to `tests`.
 fn code(text: &str, module: &[String], tests: &mut Vec<Vec<String>>) -> Vec<String> {
     let all = tokens::tokens(text);
-    for item in tokens::test_items(&all) {
-        if let [.., m, name, end] = &all[item]
-            && m.text == "mod"
-            && end.text == ";"
-        {
-            tests.push([module, &[name.text.to_string()]].concat());
-        }
-    }
+    let names = tokens::test_modules(&all).into_iter();
+    tests.extend(names.map(|name| [module, &[name.to_string()]].concat()));
     tokens::without_tests(&all).iter().map(|token| token.text.to_string()).collect()
 }

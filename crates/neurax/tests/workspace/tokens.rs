@@ -125,3 +125,12 @@ pub fn without_tests<'t>(tokens: &[Token<'t>]) -> Vec<Token<'t>> {
     let is_test = |at: usize| items.iter().any(|item| item.contains(&at));
     tokens.iter().enumerate().filter(|(at, _)| !is_test(*at)).map(|(_, token)| *token).collect()
 }
+
+/// Returns the names of the modules `mod name;` among the `#[cfg(test)]` items.
+pub fn test_modules<'t>(tokens: &[Token<'t>]) -> Vec<&'t str> {
+    let name = |item: Range<usize>| match &tokens[item] {
+        [.., m, name, end] if (m.text, end.text) == ("mod", ";") => Some(name.text),
+        _ => None,
+    };
+    test_items(tokens).into_iter().filter_map(name).collect()
+}

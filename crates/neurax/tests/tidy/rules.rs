@@ -1,23 +1,14 @@
-//! Rules of wording and structure that text can show; `docs/testing.md` lists them.
-//!
-//! Every test collects all violations and prints them as `file:line: rule`.
-//! `NEURAX_TIDY=crates/neurax-nn` limits the files to those whose path starts so.
+//! Rules that have no file yet.
 
-use std::{
-    collections::BTreeMap,
-    env, fs,
-    path::{Path, PathBuf},
-};
+use crate::{Source, code_below, report, sources};
+use std::collections::BTreeMap;
 
-/// The most columns of a line of code or comment.
-const MAX_COLUMNS: usize = 100;
-/// The most lines of a file.
-const MAX_LINES: usize = 600;
 /// Words that do not open a doc comment: they promise a riddle instead of a noun or a verb.
 const BAD_OPENINGS: [&str; 14] = [
     "What", "Which", "Who", "Whose", "How", "So", "That", "Those", "Where", "Why", "Is", "Are",
     "Does", "Has",
 ];
+
 /// Words of a private vocabulary, each with the field's term.
 const OLD_WORDS: &[(&str, &str)] = &[
     ("so many", "the parameter in backticks"),
@@ -36,6 +27,7 @@ const OLD_WORDS: &[(&str, &str)] = &[
     ("nobody", "no caller, no step"),
     ("whoever", "the caller"),
 ];
+
 /// Identifiers that the compiler used before its renaming.
 const OLD_COMPILER_NAMES: &[&str] = &[
     "Joiner",
@@ -55,8 +47,10 @@ const OLD_COMPILER_NAMES: &[&str] = &[
     "Held",
     "Lanes",
 ];
+
 /// Type names with more than one definition, each with its reason.
 const SHARED_TYPE_NAMES: &[(&str, &str)] = &[];
+
 /// Folders of compiler stages, in which a broken invariant is an error and never a value.
 const STAGES: [&str; 5] = [
     "crates/neurax-native/src/schedule/",
@@ -65,71 +59,10 @@ const STAGES: [&str; 5] = [
     "crates/neurax-native/src/lower/",
     "crates/neurax-native/src/plan",
 ];
+
 /// Expressions that invent a value. A line comment `// empty: reason` on or above the line allows
 /// one.
 const INVENTED: [&str; 4] = ["_ => {}", "_ => ()", ".unwrap_or(0)", ".unwrap_or_default()"];
-
-/// One source file.
-struct Source {
-    /// The path from the root of the workspace.
-    path: String,
-    text: String,
-}
-
-impl Source {
-    fn lines(&self) -> impl Iterator<Item = (usize, &str)> {
-        self.text.lines().enumerate().map(|(i, line)| (i + 1, line))
-    }
-
-    /// Returns the lines before the unit tests.
-    fn code(&self) -> impl Iterator<Item = (usize, &str)> {
-        let is_tests = |line: &str| line.trim_start().starts_with("#[cfg(test)]");
-        self.lines().take_while(move |(_, line)| !is_tests(line))
-    }
-
-    fn is_library(&self) -> bool {
-        self.path.contains("/src/")
-            && !self.path.contains("/tests")
-            && !self.path.ends_with("/tests.rs")
-    }
-}
-
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-/// Returns all files with `ending` below the crates, or below the root for Markdown.
-fn sources(ending: &str) -> Vec<Source> {
-    let only = env::var("NEURAX_TIDY").unwrap_or_default();
-    let mut found = vec![];
-    collect(&root(), &root(), ending, &mut found);
-    found.retain(|s| s.path.starts_with(&only));
-    found.sort_by(|a, b| a.path.cmp(&b.path));
-    assert!(!found.is_empty(), "no file ends with {ending}");
-    found
-}
-
-fn collect(root: &Path, folder: &Path, ending: &str, found: &mut Vec<Source>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_string_lossy().to_string();
-        if name.starts_with('.') || name == "target" {
-            continue;
-        }
-        if path.is_dir() {
-            collect(root, &path, ending, found);
-        } else if name.ends_with(ending) {
-            let text = fs::read_to_string(&path).unwrap();
-            let path = path.strip_prefix(root).unwrap().to_string_lossy().to_string();
-            found.push(Source { path, text });
-        }
-    }
-}
-
-/// Fails with all violations, one a line.
-fn report(violations: Vec<String>) {
-    assert!(violations.is_empty(), "{} violations:\n{}", violations.len(), violations.join("\n"));
-}
 
 /// A doc comment and the first line of the item behind it.
 struct Doc<'a> {
@@ -158,24 +91,6 @@ fn is_function(item: &str) -> bool {
 }
 
 #[test]
-fn lines_have_at_most_100_columns() {
-    let too_long = |s: &Source| {
-        let long = s.lines().filter(|(_, l)| l.chars().count() > MAX_COLUMNS);
-        long.map(|(i, l)| format!("{}:{i}: {} columns", s.path, l.chars().count()))
-            .collect::<Vec<_>>()
-    };
-    report(sources(".rs").iter().flat_map(too_long).collect());
-}
-
-#[test]
-fn files_have_at_most_600_lines() {
-    let counts = sources(".rs").into_iter().map(|s| (s.text.lines().count(), s.path));
-    report(
-        counts.filter(|(n, _)| *n > MAX_LINES).map(|(n, p)| format!("{p}: {n} lines")).collect(),
-    );
-}
-
-#[test]
 fn doc_comments_open_with_a_noun_or_a_verb() {
     let mut bad = vec![];
     for s in &sources(".rs") {
@@ -192,7 +107,7 @@ fn doc_comments_open_with_a_noun_or_a_verb() {
 #[test]
 fn docs_of_functions_open_with_a_third_person_verb() {
     let mut bad = vec![];
-    for s in sources(".rs").iter().filter(|s| s.is_library()) {
+    for s in &code_below("") {
         for d in docs(s).into_iter().filter(|d| is_function(d.item)) {
             let word = d.first.split([' ', ',', ':', '.']).next().unwrap_or("");
             let is_verb = word.ends_with('s') && word.starts_with(char::is_uppercase);
@@ -208,7 +123,7 @@ fn docs_of_functions_open_with_a_third_person_verb() {
 #[test]
 fn predicates_say_when_they_return_true() {
     let mut bad = vec![];
-    for s in sources(".rs").iter().filter(|s| s.is_library()) {
+    for s in &code_below("") {
         for d in docs(s).into_iter().filter(|d| is_function(d.item) && d.item.contains("-> bool")) {
             if d.first.starts_with("Returns ") && !d.first.starts_with("Returns true ") {
                 bad.push(format!("{}:{}: \"{}\"", s.path, d.line, d.first));
@@ -222,7 +137,7 @@ fn predicates_say_when_they_return_true() {
 fn old_words_do_not_come_back() {
     let mut bad = vec![];
     for s in sources(".rs").iter().chain(&sources(".md")) {
-        if s.path.ends_with("/tidy.rs") || s.path == "CHANGELOG.md" {
+        if s.path.contains("/tests/tidy/") || s.path == "CHANGELOG.md" {
             continue;
         }
         for (i, line) in s.lines() {
@@ -259,7 +174,7 @@ fn compiler_stages_invent_no_values() {
     let is_stage = |s: &&Source| STAGES.iter().any(|p| s.path.starts_with(p));
     for s in sources(".rs").iter().filter(is_stage) {
         let mut above = "";
-        for (i, line) in s.code() {
+        for (i, line) in code(s) {
             let allowed = line.contains("// empty: ") || above.trim().starts_with("// empty: ");
             if !allowed && INVENTED.iter().any(|x| line.contains(x)) {
                 bad.push(format!("{}:{i}: {}", s.path, line.trim()));
@@ -284,8 +199,8 @@ fn defined<'a>(line: &'a str, keywords: &[&str]) -> Option<&'a str> {
 /// Returns where each name is defined at the top level of library code.
 fn definitions(keywords: &[&str]) -> BTreeMap<String, Vec<String>> {
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for s in sources(".rs").iter().filter(|s| s.is_library()) {
-        for (i, line) in s.code() {
+    for s in &code_below("") {
+        for (i, line) in code(s) {
             if let Some(name) = defined(line, keywords) {
                 found.entry(name.to_string()).or_default().push(format!("{}:{i}", s.path));
             }
@@ -309,32 +224,8 @@ fn a_constant_name_has_one_definition() {
     report(shared.map(|(name, at)| format!("{name}: {}", at.join(", "))).collect());
 }
 
-#[test]
-fn markdown_has_one_sentence_a_line() {
-    let mut bad = vec![];
-    for s in &sources(".md") {
-        let mut in_code = false;
-        for (i, line) in s.lines() {
-            in_code ^= line.trim_start().starts_with("```");
-            if !in_code && !line.starts_with('|') && has_two_sentences(line) {
-                bad.push(format!("{}:{i}: two sentences", s.path));
-            }
-        }
-    }
-    report(bad);
-}
-
-/// Returns true if a sentence ends within `line`, outside of code and parentheses, and a capital
-/// follows.
-fn has_two_sentences(line: &str) -> bool {
-    let ends = line.match_indices(". ").filter(|&(at, _)| {
-        let (head, tail) = (&line[..at], &line[at + 2..]);
-        let in_code = head.matches('`').count() % 2 == 1;
-        let in_parens = head.matches('(').count() > head.matches(')').count();
-        let is_dots = head.ends_with('.') || head.ends_with("e.g") || head.ends_with("i.e");
-        let is_number = head.trim().chars().all(|c| c.is_ascii_digit());
-        let capital = tail.starts_with(|c: char| c.is_uppercase());
-        capital && !in_code && !in_parens && !is_dots && !is_number
-    });
-    ends.count() > 0
+/// Returns the lines before the unit tests.
+fn code(source: &Source) -> impl Iterator<Item = (usize, &str)> {
+    let is_tests = |line: &str| line.trim_start().starts_with("#[cfg(test)]");
+    source.lines().take_while(move |(_, line)| !is_tests(line))
 }
