@@ -3,6 +3,7 @@
 //! Every test collects all violations and prints them as `file:line: rule`.
 //! `NEURAX_TIDY=crates/neurax-nn` limits the files to those whose path starts so.
 
+mod docs;
 mod layout;
 mod rules;
 mod tokens;

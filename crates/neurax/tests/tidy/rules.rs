@@ -3,12 +3,6 @@
 use crate::{Source, code_below, report, sources};
 use std::collections::BTreeMap;
 
-/// Words that do not open a doc comment: they promise a riddle instead of a noun or a verb.
-const BAD_OPENINGS: [&str; 14] = [
-    "What", "Which", "Who", "Whose", "How", "So", "That", "Those", "Where", "Why", "Is", "Are",
-    "Does", "Has",
-];
-
 /// Words of a private vocabulary, each with the field's term.
 const OLD_WORDS: &[(&str, &str)] = &[
     ("so many", "the parameter in backticks"),
@@ -63,75 +57,6 @@ const STAGES: [&str; 5] = [
 /// Expressions that invent a value. A line comment `// empty: reason` on or above the line allows
 /// one.
 const INVENTED: [&str; 4] = ["_ => {}", "_ => ()", ".unwrap_or(0)", ".unwrap_or_default()"];
-
-/// A doc comment and the first line of the item behind it.
-struct Doc<'a> {
-    line: usize,
-    first: &'a str,
-    item: &'a str,
-}
-
-/// Returns the outer doc comments of a file.
-fn docs(source: &Source) -> Vec<Doc<'_>> {
-    let lines: Vec<&str> = source.text.lines().map(str::trim).collect();
-    let is_doc = |i: usize| lines[i].starts_with("///") && !lines[i].starts_with("////");
-    let starts = (0..lines.len()).filter(|&i| is_doc(i) && (i == 0 || !is_doc(i - 1)));
-    let item = |i: usize| {
-        let mut rest =
-            lines[i..].iter().skip_while(|l| l.starts_with("///") || l.starts_with("#["));
-        rest.next().copied().unwrap_or("")
-    };
-    starts.map(|i| Doc { line: i + 1, first: lines[i][3..].trim(), item: item(i) }).collect()
-}
-
-fn is_function(item: &str) -> bool {
-    let mut words = item.split([' ', '(']);
-    let modifiers = ["pub", "crate)", "super)", "const", "unsafe", "extern", "\"C\"", "async"];
-    words.find(|w| !modifiers.contains(w)) == Some("fn")
-}
-
-#[test]
-fn doc_comments_open_with_a_noun_or_a_verb() {
-    let mut bad = vec![];
-    for s in &sources(".rs") {
-        for d in docs(s) {
-            let word = d.first.split([' ', ',', ':', '.']).next().unwrap_or("");
-            if BAD_OPENINGS.contains(&word) || d.first.ends_with('?') {
-                bad.push(format!("{}:{}: opens with \"{}\"", s.path, d.line, d.first));
-            }
-        }
-    }
-    report(bad);
-}
-
-#[test]
-fn docs_of_functions_open_with_a_third_person_verb() {
-    let mut bad = vec![];
-    for s in &code_below("") {
-        for d in docs(s).into_iter().filter(|d| is_function(d.item)) {
-            let word = d.first.split([' ', ',', ':', '.']).next().unwrap_or("");
-            let is_verb = word.ends_with('s') && word.starts_with(char::is_uppercase);
-            let nouns = ["This", "Its", "Bits", "Bytes", "Sums", "Axes", "Types", "Values", "Rows"];
-            if !is_verb || nouns.contains(&word) {
-                bad.push(format!("{}:{}: \"{}\"", s.path, d.line, d.first));
-            }
-        }
-    }
-    report(bad);
-}
-
-#[test]
-fn predicates_say_when_they_return_true() {
-    let mut bad = vec![];
-    for s in &code_below("") {
-        for d in docs(s).into_iter().filter(|d| is_function(d.item) && d.item.contains("-> bool")) {
-            if d.first.starts_with("Returns ") && !d.first.starts_with("Returns true ") {
-                bad.push(format!("{}:{}: \"{}\"", s.path, d.line, d.first));
-            }
-        }
-    }
-    report(bad);
-}
 
 #[test]
 fn old_words_do_not_come_back() {
