@@ -43,7 +43,7 @@ impl Address {
     /// Copies the bytes of `from` to the address.
     ///
     /// # Safety
-    /// As many bytes are live here, and no other thread uses them.
+    /// The bytes that are written are live, and no other thread uses them.
     pub unsafe fn write(self, from: &[u8]) {
         // SAFETY: as promised by the caller.
         unsafe { std::ptr::copy(from.as_ptr(), self.0, from.len()) }

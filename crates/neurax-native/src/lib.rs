@@ -64,7 +64,7 @@ pub struct Native {
 
 impl Native {
     /// Creates a backend for the CPU of this machine. Programs run on `NEURAX_THREADS` threads, by
-    /// default on as many as the machine runs simultaneously.
+    /// default the number that the machine runs simultaneously.
     ///
     /// # Errors
     /// If the CPU is not supported; `NEURAX_DEVICE=interp` works everywhere.

@@ -78,8 +78,8 @@ impl LaneValue {
         }
     }
 
-    /// Returns values of the same forms as `forms` in the registers `values`, of which there are as
-    /// many.
+    /// Returns values of the same forms as `forms` in the registers `values`, one for each
+    /// register of a form.
     pub fn like(forms: &[LaneValue], values: &[Value]) -> Vec<LaneValue> {
         let mut rest = values;
         let mut take = |n: usize| {

@@ -13,7 +13,7 @@
 //! first chunk and its end). The same chunk goes to the same thread, step after step, if that
 //! thread is awake: its data may still be in the core's cache.
 //!
-//! After a job, a thread spins for a while, as the next step of a program usually comes at once,
+//! After a job, a thread spins for a while, as the next step of a program usually comes soon,
 //! and then sleeps on a condition variable. A new job is published under a lock and announced by a
 //! counter, `epoch`, so that a spinning thread takes no lock.
 //!
@@ -96,8 +96,8 @@ impl WorkShare {
 }
 
 impl Pool {
-    /// Returns the pool of this process, with `NEURAX_THREADS` threads, or by default as many as
-    /// the machine runs simultaneously.
+    /// Returns the pool of this process, with `NEURAX_THREADS` threads, or by default the number
+    /// that the machine runs simultaneously.
     pub fn global() -> &'static Pool {
         static POOL: OnceLock<&'static Pool> = OnceLock::new();
         POOL.get_or_init(|| {

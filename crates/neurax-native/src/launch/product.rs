@@ -1,7 +1,7 @@
 //! Matrix products: tiles over a single-threaded matrix kernel, each followed by its epilogue.
 //!
 //! A `dot_general` is a batch of matrix products. Transposes in front of it are strides of the
-//! operands. The result is cut into tiles, from the shapes alone; each tile is one call of the
+//! operands. The result is divided into tiles, from the shapes alone; each tile is one call of the
 //! matrix kernel ([`super::matmul`]), and the pool shares the tiles between threads.
 //!
 //! An *epilogue* is the kernel of what is computed from the result next (bias, activation, a row

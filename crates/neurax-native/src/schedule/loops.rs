@@ -12,7 +12,7 @@
 //!    stride when the outer one advances as when the inner one wraps around.
 //! 3. [`pick_vector_axis`]: the loop on which most accesses are contiguous is vectorized. Without
 //!    reductions it becomes the innermost loop; with reductions it may be an outer loop (every
-//!    accumulator is then a vector) or the reduced loop, whichever costs fewer instructions.
+//!    accumulator is then a vector) or the reduced loop: the one that costs fewer instructions.
 //!
 //! ```text
 //! add over [32, 10, 64], all contiguous      ->  one loop of 20480, vectorized

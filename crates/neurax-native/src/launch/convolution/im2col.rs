@@ -81,8 +81,8 @@ impl Im2col {
     /// spatial axis.
     pub fn new(x: &StridedView, slides: &[Slide], taps: &[usize], windows: &[usize]) -> Im2col {
         let mut strides: SpatialVec<isize> = x.strides[2..].into();
-        // Only the ranges of the side that is packed along are computed: the others may be as many
-        // as the operand has elements.
+        // Only the ranges of the side that is packed along are computed: there may be one of the
+        // others for each element of the operand.
         let wide = windows.last() >= taps.last();
         let of = |f: fn(&Slide, usize, usize, usize) -> Box<[TapRange]>,
                   wanted: bool|

@@ -28,7 +28,8 @@ pub struct SortTask {
     passes: Box<[Box<[KeyColumn]>]>,
     /// The elements of a row.
     n: usize,
-    /// The stride from one element of a row to the next, in elements; as many rows interleave.
+    /// The stride from one element of a row to the next, in elements: the number of rows that
+    /// interleave.
     stride: usize,
     /// The number of rows.
     rows: usize,
