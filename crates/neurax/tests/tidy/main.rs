@@ -7,6 +7,7 @@ mod docs;
 mod layout;
 mod rules;
 mod tokens;
+mod words;
 #[path = "../workspace/mod.rs"]
 mod workspace;
 

@@ -3,45 +3,6 @@
 use crate::{Source, code_below, report, sources};
 use std::collections::BTreeMap;
 
-/// Words of a private vocabulary, each with the field's term.
-const OLD_WORDS: &[(&str, &str)] = &[
-    ("so many", "the parameter in backticks"),
-    ("that many", "the parameter in backticks"),
-    ("lie apart", "strided"),
-    ("lies apart", "strided"),
-    ("side by side", "contiguous"),
-    ("into vectors", "vectorize"),
-    ("of one's own", "custom"),
-    ("what follows", "epilogue"),
-    ("oracle", "reference interpreter"),
-    ("the language", "the IR"),
-    ("mended", "fixed"),
-    ("anew", "again"),
-    ("held to", "checked against"),
-    ("nobody", "no caller, no step"),
-    ("whoever", "the caller"),
-];
-
-/// Identifiers that the compiler used before its renaming.
-const OLD_COMPILER_NAMES: &[&str] = &[
-    "Joiner",
-    "try_join",
-    "Why",
-    "Work",
-    "Made",
-    "Facts",
-    "Nester",
-    "Patches",
-    "Turn",
-    "ReferenceTask",
-    "heir",
-    "tenants",
-    "deepest",
-    "spent",
-    "Held",
-    "Lanes",
-];
-
 /// Type names with more than one definition, each with its reason.
 const SHARED_TYPE_NAMES: &[(&str, &str)] = &[];
 
@@ -57,41 +18,6 @@ const STAGES: [&str; 5] = [
 /// Expressions that invent a value. A line comment `// empty: reason` on or above the line allows
 /// one.
 const INVENTED: [&str; 4] = ["_ => {}", "_ => ()", ".unwrap_or(0)", ".unwrap_or_default()"];
-
-#[test]
-fn old_words_do_not_come_back() {
-    let mut bad = vec![];
-    for s in sources(".rs").iter().chain(&sources(".md")) {
-        if s.path.contains("/tests/tidy/") || s.path == "CHANGELOG.md" {
-            continue;
-        }
-        for (i, line) in s.lines() {
-            let lower = line.to_lowercase();
-            let has = |w: &str| lower.match_indices(w).any(|(at, _)| is_word(&lower, at, w.len()));
-            let found = OLD_WORDS.iter().filter(|(old, _)| has(old));
-            bad.extend(found.map(|(old, new)| format!("{}:{i}: \"{old}\", say {new}", s.path)));
-        }
-    }
-    report(bad);
-}
-
-#[test]
-fn old_names_do_not_come_back_in_the_compiler() {
-    let mut bad = vec![];
-    for s in sources(".rs").iter().filter(|s| s.path.starts_with("crates/neurax-native/src/")) {
-        for (i, line) in s.lines() {
-            let has = |w: &str| line.match_indices(w).any(|(at, _)| is_word(line, at, w.len()));
-            let found = OLD_COMPILER_NAMES.iter().filter(|w| has(w));
-            bad.extend(found.map(|w| format!("{}:{i}: `{w}`", s.path)));
-        }
-    }
-    report(bad);
-}
-
-fn is_word(line: &str, at: usize, len: usize) -> bool {
-    let is_part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
-    !is_part(line[..at].chars().next_back()) && !is_part(line[at + len..].chars().next())
-}
 
 #[test]
 fn compiler_stages_invent_no_values() {
