@@ -45,29 +45,37 @@ pub static LIBRARY: Library = Library {
     copy: copy_run,
 };
 
-// An index is a position in `ALL`, as `emit` writes it; a value that is not one cannot unwind here.
+/// Calls the function at index `f` of `all`, as `emit` writes it.
+fn call<F: Copy, T>(all: &[F], f: u32, x: T, call: impl FnOnce(F, T) -> T) -> T {
+    match all.get(f as usize) {
+        Some(&f) => call(f, x),
+        // other: `emit` writes no such index, and machine code cannot be unwound.
+        None => x,
+    }
+}
+
 extern "C" fn unary_f32(f: u32, x: f32) -> f32 {
-    Unary::ALL.get(f as usize).map_or(x, |f| f.of_f32(x))
+    call(&Unary::ALL, f, x, |f, x| f.of_f32(x))
 }
 
 extern "C" fn unary_f64(f: u32, x: f64) -> f64 {
-    Unary::ALL.get(f as usize).map_or(x, |f| f.of_f64(x))
+    call(&Unary::ALL, f, x, |f, x| f.of_f64(x))
 }
 
 extern "C" fn binary_f32(f: u32, x: f32, y: f32) -> f32 {
-    Binary::ALL.get(f as usize).map_or(x, |f| f.of_f32(x, y))
+    call(&Binary::ALL, f, x, |f, x| f.of_f32(x, y))
 }
 
 extern "C" fn binary_f64(f: u32, x: f64, y: f64) -> f64 {
-    Binary::ALL.get(f as usize).map_or(x, |f| f.of_f64(x, y))
+    call(&Binary::ALL, f, x, |f, x| f.of_f64(x, y))
 }
 
 extern "C" fn binary_i64(f: u32, x: i64, y: i64) -> i64 {
-    Binary::ALL.get(f as usize).map_or(x, |f| f.of_i64(x, y))
+    call(&Binary::ALL, f, x, |f, x| f.of_i64(x, y))
 }
 
 extern "C" fn binary_u64(f: u32, x: u64, y: u64) -> u64 {
-    Binary::ALL.get(f as usize).map_or(x, |f| f.of_u64(x, y))
+    call(&Binary::ALL, f, x, |f, x| f.of_u64(x, y))
 }
 
 /// Copies a run of bytes: the system's copy moves more bytes an instruction than 16-byte vectors.

@@ -358,9 +358,17 @@ fn first_fit(placed: &[Placed], (from, to): (usize, usize), bytes: usize) -> usi
 fn live_ranges(s: &ScheduledGraph) -> Vec<Option<(usize, usize)>> {
     let mut out: Vec<Option<(usize, usize)>> = vec![None; s.buffers.len()];
     for (i, step) in s.steps.iter().enumerate() {
-        step.uses().for_each(|(b, _)| out[b] = Some(out[b].map_or((i, i), |(from, _)| (from, i))));
+        for (b, _) in step.uses() {
+            // empty: the first use.
+            let (first, _) = out[b].unwrap_or((i, i));
+            out[b] = Some((first, i));
+        }
     }
-    s.outputs.iter().for_each(|&b| out[b] = Some((out[b].map_or(0, |l| l.0), s.steps.len())));
+    for &b in &s.outputs {
+        // empty: an argument or constant, which is live from the beginning.
+        let (first, _) = out[b].unwrap_or((0, 0));
+        out[b] = Some((first, s.steps.len()));
+    }
     out
 }
 

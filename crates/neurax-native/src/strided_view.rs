@@ -47,6 +47,7 @@ impl StridedView {
                 let (inner, root) = StridedView::through_transposes(graph, inputs[0]);
                 (inner.transposed(&op.permutation), root)
             }
+            // other: the value itself, which is dense.
             _ => StridedView::dense(graph, v),
         }
     }
@@ -173,6 +174,7 @@ impl StridedView {
                 _ => return None,
             };
         }
+        // empty: all axes have size 1.
         Some(out.unwrap_or((1, 1)))
     }
 }

@@ -41,6 +41,7 @@ impl KernelEmitter<'_, '_> {
             }
             (DType::F32, DType::F64) => self.b.ins().fpromote(t, v),
             (DType::F64, DType::F32) => self.b.ins().fdemote(t, v),
+            // other: the kinds decide, and the matches below list them.
             _ => match (from.kind(), to.kind()) {
                 (Float, Signed) => self.b.ins().fcvt_to_sint_sat(t, v),
                 (Float, Unsigned) => self.b.ins().fcvt_to_uint_sat(t, v),

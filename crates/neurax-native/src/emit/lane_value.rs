@@ -45,6 +45,7 @@ impl VectorShape {
             (2, DType::F64) => types::F64X2,
             (2, _) => types::I64X2,
             (_, DType::F32) => types::F32X4,
+            // other: 4 lanes, in which `Kernel::lane_width` allows no wider dtypes.
             _ => types::I32X4,
         }
     }
@@ -64,6 +65,7 @@ pub fn scalar(d: DType) -> Type {
             8 => types::I8,
             16 => types::I16,
             32 => types::I32,
+            // other: 8 bytes; the verifier refuses all other dtypes.
             _ => types::I64,
         },
     }

@@ -27,6 +27,7 @@ impl KernelEmitter<'_, '_> {
             .k
             .lane_loop(stage)
             .filter(|&l| position.shape.width > 1 && l < position.counters.len());
+        // empty: a scalar loop moves no lane.
         let stride = lane.map_or(Stride::Zero, |l| o.strides[l]);
         match (stride, at) {
             (Stride::Zero, None) => LaneValue::Uniform(self.scalar_load(ty, address, 0)),
@@ -161,6 +162,7 @@ impl KernelEmitter<'_, '_> {
             .k
             .lane_loop(stage)
             .filter(|&l| position.shape.width > 1 && l < position.counters.len());
+        // empty: a scalar loop moves no lane.
         let stride = lane.map_or(Stride::Zero, |l| o.strides[l]);
         match at {
             None => {}

@@ -111,6 +111,7 @@ pub fn bits_of(ty: DType, x: f64) -> u64 {
         DType::F32 => (x as f32).to_bits() as u64,
         DType::F64 => x.to_bits(),
         DType::Bool => (x != 0.0) as u64,
+        // other: integers, of any size.
         _ => x as i128 as u64 & (!0 >> (64 - ty.bits().min(64))),
     }
 }

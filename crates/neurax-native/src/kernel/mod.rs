@@ -344,6 +344,7 @@ impl Kernel {
         match widths {
             [_, false, false] => 4,
             [false, true, false] => 2,
+            // other: mixed sizes are not vectorized.
             _ => 1,
         }
     }

@@ -76,8 +76,12 @@ impl Stage {
         }
         for s in &self.stores {
             write!(f, "    store @{} %{}", s.operand, s.value)?;
-            s.at.map_or(Ok(()), |at| write!(f, " at %{at}"))?;
-            s.guard.map_or(Ok(()), |g| write!(f, " if %{g}"))?;
+            if let Some(at) = s.at {
+                write!(f, " at %{at}")?;
+            }
+            if let Some(guard) = s.guard {
+                write!(f, " if %{guard}")?;
+            }
             writeln!(f)?;
         }
         Ok(())

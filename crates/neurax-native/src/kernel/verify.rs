@@ -123,7 +123,9 @@ impl Verifier<'_> {
                 self.must(matches!(inst.ty, DType::I32 | DType::I64), || {
                     format!("a counter is i32 or i64, not {}", inst.ty)
                 })?;
-                base.map_or(Ok(()), |p| self.param(p))?;
+                if let Some(param) = *base {
+                    self.param(param)?;
+                }
                 self.strides(strides, s)
             }
             InstKind::Source(InstSource::Param(p)) => self.param(*p),
@@ -140,6 +142,7 @@ impl Verifier<'_> {
                     from.is_some_and(|(from, value)| from.insts[value as usize].ty == inst.ty);
                 self.must(same, || format!("accumulator {stage}.{accumulator} is not {}", inst.ty))
             }
+            // other: not a source.
             _ => Ok(()),
         }
     }

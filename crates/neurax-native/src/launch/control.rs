@@ -102,6 +102,7 @@ impl ControlTask {
             }
         };
         let row = |t: &Type| t.with_shape(t.shape.removed(0)).bytes();
+        // empty: a branch carries nothing.
         let count = carried(&e.op).map_or(0, |c| c.count);
         let body = programs.get(body).or_bug("a loop or branch without a program")?;
         let in_place = &body.plan.carried;
@@ -245,6 +246,7 @@ impl ControlRun<'_> {
     fn slot(&self, i: usize, left: usize) -> Address {
         match self.t.carries[i].second {
             Some(at) if left % 2 == 1 => self.scratch.plus(at as isize),
+            // other: carried in place, or an even number of iterations after it.
             _ => self.write(i),
         }
     }

@@ -106,9 +106,9 @@ impl Pool {
                 .and_then(|n| n.parse().ok())
                 .filter(|&n| n > 0)
                 .map(|n: usize| n.min(MAX_THREADS));
-            Pool::of(
-                wish.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get())),
-            )
+            // other: one thread, if the system does not say how many run simultaneously.
+            let available = || std::thread::available_parallelism().map_or(1, |n| n.get());
+            Pool::of(wish.unwrap_or_else(available))
         })
     }
 

@@ -225,8 +225,9 @@ impl<'g> Analysis<'g> {
                 stored[e.inputs[0].index()] = true;
             }
             let seen = |v: &Value| if stored[v.index()] { 1 } else { work[v.index()] };
-            let total = e.inputs.iter().map(seen).sum::<usize>()
-                + e.inputs.first().map_or(0, |&x| cost(e, graph.ty(x).dtype));
+            // empty: an op without operands, such as a counter, counts as free.
+            let own = e.inputs.first().map_or(0, |&x| cost(e, graph.ty(x).dtype));
+            let total = e.inputs.iter().map(seen).sum::<usize>() + own;
             for v in &e.outputs {
                 work[v.index()] = total;
                 let is_inline =

@@ -160,6 +160,7 @@ impl ExprGraph<'_> {
             let s = self.clamped(i, most);
             if op.mode == OutOfBounds::Drop {
                 let own = self.inside(i, s);
+                // empty: the first guard.
                 fits = Some(fits.map_or(own, |f| self.binary_inst(Binary::And, f, own)));
             }
             at = Some(self.moved_by(at, s, shape.strides()[axis]));
@@ -211,6 +212,7 @@ impl ExprGraph<'_> {
     pub(super) fn moved_by(&mut self, at: Option<InstId>, s: InstId, stride: usize) -> InstId {
         let s = match stride {
             1 => s,
+            // other: any stride but 1.
             _ => {
                 let by = self.runtime_constant(DType::I64, stride);
                 self.mul(s, by)

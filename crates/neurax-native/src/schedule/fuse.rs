@@ -189,6 +189,7 @@ impl<'a> Fuser<'a> {
     }
 
     fn note(&mut self, i: usize, j: usize, why: NotFused) {
+        // empty: the group was fused into another one.
         let writes = |k: usize| self.groups[k].as_ref().map_or(vec![], |g| g.writes.clone());
         self.notes.push(Note { first: writes(i), second: writes(j), why });
     }

@@ -263,6 +263,7 @@ impl KernelBuilder<'_> {
         let (count, weight) = match (loops.outer, is_flat) {
             (0, true) => (loops.sizes[0], stages.iter().map(|s| s.insts.len()).sum()),
             (0, false) => (1, whole),
+            // other: any number of outer loops.
             _ => (loops.sizes[0], whole * rest),
         };
         let parallel = loops.parallel && (loops.outer > 0 || is_flat);
@@ -451,6 +452,7 @@ impl StageBuilder<'_, '_> {
         let strides = self.strides(offset, ParamPurpose::Stride, bytes);
         let operand = Operand { dtype, stage: self.index as u16, strides };
         let loops = &self.kernel.loops;
+        // empty: a kernel without loops runs once.
         let step = loops.of.first().map_or(0, |&outermost| offset.steps[outermost] * bytes);
         let arg = Arg { buffer, offset: offset.base * bytes, writes, step };
         let kernel = &mut self.kernel;

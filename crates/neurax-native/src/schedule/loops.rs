@@ -140,6 +140,7 @@ fn collapse(
                 {
                     *last = (last.0 * n, l)
                 }
+                // other: the first loop, or one that some access does not continue.
                 _ => out.push((n, l)),
             }
         }
@@ -176,6 +177,7 @@ fn pick_vector_axis(
             front.push(x);
             VectorAxis::Outer
         }
+        // other: no outer loop can be vectorized, or an inner one costs less.
         _ => {
             if let Some(j) = b {
                 let x = back.remove(j);
@@ -218,6 +220,7 @@ fn lanes_cost(body: &ExprGraph, accesses: &[Access], (n, l): (usize, usize)) -> 
         0..LONG_LOOP => {
             (n / LANES_PER_VECTOR * vector + n % LANES_PER_VECTOR * scalar) * LONG_LOOP / n.max(1)
         }
+        // other: long loops, whose rest does not count.
         _ => LONG_LOOP / LANES_PER_VECTOR * vector,
     }
 }

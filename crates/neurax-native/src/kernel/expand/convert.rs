@@ -19,6 +19,7 @@ pub fn convert<M: ExprBuilder>(m: &mut M, x: InstId, to: DType) -> InstId {
     // 4 bytes, not of 1 or 2.
     let y = match (from.kind(), ty.kind()) {
         (Kind::Float, Kind::Signed | Kind::Unsigned) if ty.bits() < 32 => narrowed(m, x, ty),
+        // other: one conversion of the kernel IR.
         _ => m.convert(x, ty),
     };
     if to == ty { y } else { m.put(InstKind::Round(to, y), ty) }
@@ -29,6 +30,7 @@ fn narrowed<M: ExprBuilder>(m: &mut M, x: InstId, ty: DType) -> InstId {
     let y = m.convert(x, DType::I32);
     let (low, high) = match ty.kind() {
         Kind::Signed => (-(1i64 << (ty.bits() - 1)), (1i64 << (ty.bits() - 1)) - 1),
+        // other: unsigned; the caller converts to integers only.
         _ => (0, (1i64 << ty.bits()) - 1),
     };
     let (low, high) = (m.number(DType::I32, low as f64), m.number(DType::I32, high as f64));

@@ -18,6 +18,7 @@ pub fn unary<M: ExprBuilder>(m: &mut M, f: Unary, x: InstId) -> InstId {
         }
         Unary::Abs => x,
         Unary::Sign => sign(m, x, zero),
+        // other: the emitter has an instruction, or reports that there is none.
         _ => m.unary_inst(f, x),
     }
 }
@@ -57,6 +58,7 @@ pub fn binary<M: ExprBuilder>(m: &mut M, f: Binary, x: InstId, y: InstId) -> Ins
                 m.compare(if f == Binary::Max { Direction::Gt } else { Direction::Lt }, x, y);
             m.select(first, x, y)
         }
+        // other: the emitter has an instruction, or reports that there is none.
         _ => m.binary_inst(f, x, y),
     }
 }
@@ -81,7 +83,7 @@ fn divide<M: ExprBuilder>(m: &mut M, f: Binary, x: InstId, y: InstId) -> InstId 
             let negated = m.unary_inst(Unary::Neg, x);
             m.select(is, negated, q)
         }
-        // The remainder by -1 is 0, as is the one by the 1 that replaces it.
+        // other: the remainder by -1 is 0, as is the one by the 1 that replaces it.
         _ => q,
     };
     let all = m.bits(m.ty(x), !0 >> (64 - m.ty(x).bits()));
@@ -111,6 +113,7 @@ fn unsigned(ty: DType) -> DType {
         8 => DType::U8,
         16 => DType::U16,
         32 => DType::U32,
+        // other: 64 bits; there are no wider integers.
         _ => DType::U64,
     }
 }

@@ -41,6 +41,7 @@ pub fn unary<M: ExprBuilder>(m: &mut M, f: Unary, x: InstId) -> InstId {
     let ty = m.ty(x);
     match ty.kind() {
         Kind::Float => float(m, f, x),
+        // other: integers and bool; the verifier refuses complex numbers.
         _ => integer::unary(m, f, x),
     }
 }
@@ -54,11 +55,13 @@ pub fn binary<M: ExprBuilder>(m: &mut M, f: Binary, x: InstId, y: InstId) -> Ins
             }
             Binary::Pow if m.ty(x) == DType::F32 => power::pow(m, x, y),
             Binary::Atan2 if m.ty(x) == DType::F32 => arc::atan2(m, x, y),
+            // other: a call of the scalar function in `library`, which knows all of `Binary`.
             _ => {
                 let ty = m.ty(x);
                 m.put(InstKind::Call2(f, x, y), ty)
             }
         },
+        // other: integers and bool, as in `unary`.
         _ => integer::binary(m, f, x, y),
     }
 }
@@ -99,6 +102,7 @@ fn float<M: ExprBuilder>(m: &mut M, f: Unary, x: InstId) -> InstId {
         Unary::Erf if ty == DType::F32 => erf::erf(m, x),
         Unary::Erfc if ty == DType::F32 => erf::erfc(m, x),
         Unary::Cbrt if ty == DType::F32 => power::cbrt(m, x),
+        // other: a call of the scalar function in `library`, which knows all of `Unary`.
         _ => m.put(InstKind::Call1(f, x), ty),
     }
 }

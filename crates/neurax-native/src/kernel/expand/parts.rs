@@ -37,6 +37,7 @@ impl FloatLayout {
                 magic: 12_582_912.0,
                 tiny: 2f64.powi(-12),
             },
+            // other: f64; no other floats are computed in.
             _ => FloatLayout {
                 int: DType::I64,
                 digits: 52,

@@ -16,6 +16,7 @@ fn limit(ty: DType, has_fma: bool) -> f64 {
     match (ty, has_fma) {
         (DType::F32, true) => 100_000.0,
         (DType::F32, false) => 800.0,
+        // other: f64, with and without fused multiply-add.
         _ => 1_000_000.0,
     }
 }

@@ -176,6 +176,7 @@ impl ConvolutionTask {
             } else {
                 let fused = self.fuses_epilogue().then_some(self.epilogue.as_ref()).flatten();
                 let operands = &f.operands[..];
+                // empty: no epilogue, no iterations of it.
                 let per = fused.map_or(0, |t| t.count / self.sizes.batch.max(1));
                 self.share(pool, |tile| {
                     call.tile(&tile);

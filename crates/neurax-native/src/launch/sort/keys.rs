@@ -78,6 +78,7 @@ pub fn passes(keys: impl Iterator<Item = DType>) -> Box<[Box<[KeyColumn]>]> {
     for c in keys.enumerate().flat_map(|(i, d)| columns(i, d)) {
         match out.last_mut() {
             Some(pass) if bits(pass) + 8 * c.bytes <= u128::KEYS => pass.push(c),
+            // other: the pass is full.
             _ => out.push(vec![c]),
         }
     }

@@ -419,6 +419,7 @@ fn axes(
     let mut i = front;
     while i < shape.len() {
         let end = if trivial(i) {
+            // empty: all axes behind are trivial.
             (i..shape.len()).find(|&j| !trivial(j)).unwrap_or(shape.len())
         } else {
             i + 1

@@ -55,6 +55,7 @@ unsafe fn in_chunks(row: &impl RowKernel, n: usize) {
         match n {
             8.. => begins(8).for_each(|at| row.chunk::<8>(at)),
             4.. => begins(4).for_each(|at| row.chunk::<4>(at)),
+            // other: fewer than 4 results.
             _ => begins(1).for_each(|at| row.chunk::<1>(at)),
         }
     }
