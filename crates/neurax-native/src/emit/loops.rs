@@ -44,7 +44,10 @@ impl KernelEmitter<'_, '_> {
         self.b.ins().return_(&[]);
         self.b.seal_all_blocks();
         self.b.finalize(config);
-        self.bug.map_or(Ok(()), Err)
+        match self.bug {
+            None => Ok(()),
+            Some(bug) => Err(bug),
+        }
     }
 
     /// Loads parameter `p`.
@@ -114,6 +117,7 @@ impl KernelEmitter<'_, '_> {
         };
         let around = length(false).into_iter().fold(0, usize::max);
         // Instructions around inner loops run once and weigh little.
+        // empty: without inner loops, only the instructions around them count.
         let longest = length(true).unwrap_or(around);
         // The columns of a small product share the loads of its rows.
         let is_product = self.k.vector_axis == VectorAxis::Outer
@@ -231,11 +235,13 @@ impl KernelEmitter<'_, '_> {
                     &self.k.operands[*operand as usize].strides[..]
                 }
                 InstKind::Source(InstSource::Index { strides, .. }) => &strides[..],
+                // other: the depth of all other instructions is that of their operands.
                 _ => &[],
             };
             let own = strides
                 .iter()
                 .rposition(|s| *s != Stride::Zero)
+                // empty: no loop moves it.
                 .map_or(outer, |d| (d + 1).max(outer));
             depth.push(inst.all_reads().map(|x| depth[x as usize]).fold(own, usize::max));
         }
@@ -362,5 +368,6 @@ impl KernelEmitter<'_, '_> {
 fn unroll_factor(insts: usize, is_product: bool) -> usize {
     let product = is_product.then_some(UNROLL_SMALL_PRODUCT);
     let mut factors = product.into_iter().chain(UNROLL_FACTORS);
+    // empty: a body of more instructions is not unrolled.
     factors.find(|&(most, _)| insts <= most).map_or(1, |(_, factor)| factor)
 }

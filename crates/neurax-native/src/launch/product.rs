@@ -143,6 +143,7 @@ impl ProductTask {
         let batches = self.batches();
         let own =
             batches.saturating_mul(m).saturating_mul(n).saturating_mul(k) / PARALLEL_GRAIN_FMA;
+        // empty: no epilogue, no work after the product.
         let after = self.epilogue.as_ref().map_or(0, |t| t.work / PARALLEL_GRAIN_KERNEL);
         let wanted = own.saturating_add(after).clamp(1, MATMUL_MAX_TILES).div_ceil(batches).max(1);
         let least = if self.is_narrow() {
@@ -166,6 +167,7 @@ impl ProductTask {
         // Every tile packs its rows and columns: the fewer in all, the better.
         let packed = |&[r, c]: &[usize; 2]| m.div_ceil(r) * n.div_ceil(c) * (r + c);
         let tilings = (1..=wanted).map(|i| [rows(i), columns(wanted.div_ceil(i))]);
+        // empty: `wanted` is at least 1, so that there is a tiling.
         tilings.rev().min_by_key(packed).unwrap_or([m, n])
     }
 
@@ -178,6 +180,7 @@ impl ProductTask {
 
     /// Returns the bytes of scratch memory for the packed right operand.
     pub fn scratch(&self) -> usize {
+        // empty: nothing is packed.
         self.pack_rhs.as_ref().map_or(0, PackRhs::size)
     }
 

@@ -132,6 +132,7 @@ fn movement(op: &Op) -> EqnClass {
         Pad(p) if p.low.iter().chain(&p.high).any(|&n| n < 0) => EqnClass::Fallback,
         Pad(_) | Concatenate(_) | DynamicUpdateSlice(_) => EqnClass::Write,
         Scatter(op) if op.kind.binary().is_none() => EqnClass::Write,
+        // other: no kernel; the reference interpreter knows every op.
         _ => EqnClass::Fallback,
     }
 }
@@ -236,7 +237,7 @@ pub fn cost(e: &Eqn, dtype: DType) -> usize {
         },
         Op::Compare(_) | Op::Select(_) | Op::Clamp(_) | Op::Convert(_) => CHEAP_COST,
         Op::Gather(_) | Op::DynamicSlice(_) => FETCH_COST,
-        // Data movement changes an offset only, and the results of all other ops are stored.
+        // other: data movement changes an offset only, and the results of all other ops are stored.
         _ => 0,
     }
 }

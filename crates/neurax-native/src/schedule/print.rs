@@ -91,6 +91,7 @@ impl ScheduledGraph {
     pub fn text(&self, graph: &Graph) -> String {
         let mut out = String::new();
         for (b, ty) in self.buffers.iter().enumerate().filter(|&(b, _)| self.is_in_memory(b)) {
+            // empty: no value of the graph is in the buffer.
             let value = self.values[b].map_or(String::new(), |v| format!(" = {}", value(graph, v)));
             out += &format!("b{b}: {ty}{value}\n");
         }
@@ -117,7 +118,11 @@ impl ScheduledGraph {
         let mut writers = vec![None; self.buffers.len()];
         for (i, s) in self.steps.iter().enumerate() {
             let writes = s.uses().filter(|u| u.1);
-            writes.for_each(|(b, _)| writers[b] = Some((writers[b].map_or(i, |w: (_, _)| w.0), i)));
+            for (b, _) in writes {
+                // empty: the first writer.
+                let (first, _): (usize, usize) = writers[b].unwrap_or((i, i));
+                writers[b] = Some((first, i));
+            }
         }
         // A fill is the first step that writes its buffer; an update comes after a copy.
         let writer = |n: &Note, b: BufferId| {
@@ -191,6 +196,7 @@ impl ScheduledStep {
                 format!("copy b{from} to b{to}, unless they share memory")
             }
             ScheduledStep::Equation { eqn, reads, writes, epilogue, .. } => {
+                // empty: no epilogue.
                 let epilogue = epilogue.as_ref().map_or(String::new(), |call| {
                     format!("; epilogue for each tile of rows: {}", kernel(call))
                 });
@@ -212,6 +218,7 @@ impl ScheduledStep {
             ScheduledStep::Equation { eqn, reads, writes, epilogue, .. } => {
                 let epilogue = epilogue
                     .as_ref()
+                    // empty: no epilogue.
                     .map_or(String::new(), |call| format!("; epilogue {}", kernel(call)));
                 let (reads, writes) = (list(reads), list(writes));
                 format!("equation {eqn} reads {reads}; writes {writes}{epilogue}")
