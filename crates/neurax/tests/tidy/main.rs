@@ -6,6 +6,7 @@
 mod docs;
 mod layout;
 mod rules;
+mod stages;
 mod tokens;
 mod words;
 #[path = "../workspace/mod.rs"]

@@ -1,40 +1,10 @@
 //! Rules that have no file yet.
 
-use crate::{Source, code_below, report, sources};
+use crate::{Source, code_below, report};
 use std::collections::BTreeMap;
 
 /// Type names with more than one definition, each with its reason.
 const SHARED_TYPE_NAMES: &[(&str, &str)] = &[];
-
-/// Folders of compiler stages, in which a broken invariant is an error and never a value.
-const STAGES: [&str; 5] = [
-    "crates/neurax-native/src/schedule/",
-    "crates/neurax-native/src/emit/",
-    "crates/neurax-native/src/launch/",
-    "crates/neurax-native/src/lower/",
-    "crates/neurax-native/src/plan",
-];
-
-/// Expressions that invent a value. A line comment `// empty: reason` on or above the line allows
-/// one.
-const INVENTED: [&str; 4] = ["_ => {}", "_ => ()", ".unwrap_or(0)", ".unwrap_or_default()"];
-
-#[test]
-fn compiler_stages_invent_no_values() {
-    let mut bad = vec![];
-    let is_stage = |s: &&Source| STAGES.iter().any(|p| s.path.starts_with(p));
-    for s in sources(".rs").iter().filter(is_stage) {
-        let mut above = "";
-        for (i, line) in code(s) {
-            let allowed = line.contains("// empty: ") || above.trim().starts_with("// empty: ");
-            if !allowed && INVENTED.iter().any(|x| line.contains(x)) {
-                bad.push(format!("{}:{i}: {}", s.path, line.trim()));
-            }
-            above = line;
-        }
-    }
-    report(bad);
-}
 
 /// Returns the name that `line` defines with one of `keywords`, e.g. `struct`.
 fn defined<'a>(line: &'a str, keywords: &[&str]) -> Option<&'a str> {
