@@ -3,9 +3,9 @@
 //! Every test collects all violations and prints them as `file:line: rule`.
 //! `NEURAX_TIDY=crates/neurax-nn` limits the files to those whose path starts so.
 
+mod definitions;
 mod docs;
 mod layout;
-mod rules;
 mod stages;
 mod tokens;
 mod words;
@@ -15,7 +15,7 @@ mod workspace;
 use std::{env, fs};
 use workspace::{
     below, files, root,
-    tokens::{test_modules, tokens as tokens_of},
+    tokens::{Token, test_items, test_modules, tokens as tokens_of},
 };
 
 /// One file.
@@ -28,6 +28,17 @@ struct Source {
 impl Source {
     fn lines(&self) -> impl Iterator<Item = (usize, &str)> {
         self.text.lines().enumerate().map(|(i, line)| (i + 1, line))
+    }
+
+    /// Returns the lines outside of `#[cfg(test)]` items.
+    fn code(&self) -> Vec<(usize, &str)> {
+        let tokens = tokens_of(&self.text);
+        let lines = |start: &Token<'_>, end: &Token<'_>| self.line(start.at)..=self.line(end.at);
+        let items = test_items(&tokens).into_iter();
+        let tests: Vec<_> =
+            items.map(|item| lines(&tokens[item.start], &tokens[item.end - 1])).collect();
+        let is_code = |i: &usize| !tests.iter().any(|lines| lines.contains(i));
+        self.lines().filter(|(i, _)| is_code(i)).collect()
     }
 
     /// Returns the number of the line at the byte `offset`.
@@ -90,4 +101,12 @@ fn test_modules_have_paths() {
         let source = Source { path: path.into(), text: "#[cfg(test)]\nmod c;".into() };
         assert_eq!(source.test_modules(), [want]);
     }
+}
+
+#[test]
+fn code_is_without_test_items_only() {
+    let text = "a();\n#[cfg(test)]\nmod parse;\nb();\n#[cfg(test)]\nfn c() {\n    d();\n}\ne();\n";
+    let source = example(text);
+    let code: Vec<&str> = source.code().into_iter().map(|(_, line)| line).collect();
+    assert_eq!(code, ["a();", "b();", "e();"]);
 }
