@@ -54,9 +54,9 @@ pub struct Kernel {
     /// The loop that is vectorized.
     pub vector_axis: VectorAxis,
     /// The operands that it reads and writes.
-    pub operands: Vec<Operand>,
+    pub operands: Vec<ArrayOperand>,
     /// The stages of each iteration of the outer loops.
-    pub stages: Vec<Stage>,
+    pub stages: Vec<LoopStage>,
 }
 
 /// The loop that is vectorized.
@@ -90,7 +90,7 @@ pub enum Stride {
 
 /// An access of a stage to a buffer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Operand {
+pub struct ArrayOperand {
     /// The dtype of the elements.
     pub dtype: DType,
     /// The stage that the access belongs to.
@@ -101,7 +101,7 @@ pub struct Operand {
 
 /// A stage: inner loops, a body, accumulators and stores.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Stage {
+pub struct LoopStage {
     /// The trip counts of the inner loops, outermost first; may be empty.
     pub inner: Vec<Size>,
     /// The body; operands precede users.
@@ -351,7 +351,7 @@ impl Kernel {
 
     /// Returns true if a narrow integer is only loaded and widened to 4 bytes, or narrowed from
     /// them and stored.
-    fn only_widened(&self, stage: &Stage, x: InstId) -> bool {
+    fn only_widened(&self, stage: &LoopStage, x: InstId) -> bool {
         let makes = match &stage.insts[x as usize].op {
             InstKind::Source(InstSource::Load { .. }) => true,
             InstKind::Convert(y) => stage.insts[*y as usize].ty.bits() == 32,

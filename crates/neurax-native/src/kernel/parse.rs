@@ -1,8 +1,8 @@
 //! Parses the text form of kernels, for tests.
 
 use super::{
-    Accumulator, Inst, InstId, InstKind, InstSource, Kernel, Operand, Size, Stage, Store, Stride,
-    VectorAxis,
+    Accumulator, ArrayOperand, Inst, InstId, InstKind, InstSource, Kernel, LoopStage, Size, Store,
+    Stride, VectorAxis,
 };
 use neurax_ir::{
     DType, Error, Result,
@@ -57,14 +57,14 @@ impl KernelParser<'_> {
         Ok(Kernel { outer, vector_axis, operands, stages })
     }
 
-    fn operand(&mut self) -> Result<Operand> {
+    fn operand(&mut self) -> Result<ArrayOperand> {
         let dtype = self.dtype()?;
         self.expect("stage")?;
-        Ok(Operand { dtype, stage: self.number()?, strides: self.list(KernelParser::stride)? })
+        Ok(ArrayOperand { dtype, stage: self.number()?, strides: self.list(KernelParser::stride)? })
     }
 
-    fn stage(&mut self) -> Result<Stage> {
-        let mut s = Stage { inner: self.list(KernelParser::size)?, ..Stage::default() };
+    fn stage(&mut self) -> Result<LoopStage> {
+        let mut s = LoopStage { inner: self.list(KernelParser::size)?, ..LoopStage::default() };
         while self.sees("%") {
             self.numbered("%", s.insts.len())?;
             let ty = self.dtype()?;

@@ -1,6 +1,6 @@
 //! The text form of kernels.
 
-use super::{Inst, InstKind, InstSource, Kernel, Size, Stage, Stride, VectorAxis};
+use super::{Inst, InstKind, InstSource, Kernel, LoopStage, Size, Stride, VectorAxis};
 use std::fmt::{Display, Formatter, Result};
 
 impl Display for Size {
@@ -65,7 +65,7 @@ impl Display for Inst<InstSource> {
     }
 }
 
-impl Stage {
+impl LoopStage {
     fn print(&self, f: &mut Formatter) -> Result {
         writeln!(f, "  stage [{}]", list(&self.inner))?;
         for (i, inst) in self.insts.iter().enumerate() {

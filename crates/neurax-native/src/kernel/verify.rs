@@ -236,7 +236,7 @@ fn has_code2(f: Binary, ty: DType) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::{Accumulator, Operand, Stage, Store, VectorAxis};
+    use crate::kernel::{Accumulator, ArrayOperand, LoopStage, Store, VectorAxis};
     use neurax_ir::op::ReduceKind;
 
     /// Returns a kernel that sums the rows of an array.
@@ -245,7 +245,7 @@ mod tests {
             op: InstKind::Source(InstSource::Load { operand, at: None }),
             ty: DType::F32,
         };
-        let first = Stage {
+        let first = LoopStage {
             inner: vec![Size::Param(1)],
             insts: vec![load(0)],
             accumulators: vec![Accumulator { kind: ReduceKind::Sum, value: 0 }],
@@ -255,12 +255,12 @@ mod tests {
             op: InstKind::Source(InstSource::Accumulator { stage: 0, accumulator: 0 }),
             ty: DType::F32,
         };
-        let second = Stage {
+        let second = LoopStage {
             insts: vec![total],
             stores: vec![Store { operand: 1, value: 0, at: None, guard: None }],
-            ..Stage::default()
+            ..LoopStage::default()
         };
-        let operand = |stage, strides: &[Stride]| Operand {
+        let operand = |stage, strides: &[Stride]| ArrayOperand {
             dtype: DType::F32,
             stage,
             strides: strides.to_vec(),

@@ -14,7 +14,7 @@ use super::{
     expr_graph::ExprGraph,
     kernel_builder::{KernelCall, build_kernel},
 };
-use crate::kernel::{Operand, Size, Stride};
+use crate::kernel::{ArrayOperand, Size, Stride};
 use neurax_ir::{OrBug, Result};
 
 /// Returns true if the kernel of `body` reads the result of product `eqn` in order: each iteration
@@ -50,7 +50,7 @@ fn stays_inside(call: &KernelCall, buffer: usize, step: isize) -> bool {
         Size::Fixed(n) => *n as i64,
         Size::Param(p) => call.params[*p as usize],
     };
-    let reach = |o: &Operand| -> i64 {
+    let reach = |o: &ArrayOperand| -> i64 {
         let sizes =
             call.kernel.outer.iter().chain(&call.kernel.stages[o.stage as usize].inner).map(size);
         let extent = |(s, times): (&Stride, i64)| match s {

@@ -39,8 +39,8 @@ use super::{
 use crate::{
     affine::AffineOffset,
     kernel::{
-        Accumulator, Inst, InstId, InstKind, InstSource, Kernel, Operand, Size, Stage, Store,
-        Stride, VectorAxis, computed_in,
+        Accumulator, ArrayOperand, Inst, InstId, InstKind, InstSource, Kernel, LoopStage, Size,
+        Store, Stride, VectorAxis, computed_in,
     },
     tuning::MAX_STRUCTURAL_SIZE,
 };
@@ -110,8 +110,8 @@ struct KernelBuilder<'a> {
     needed: &'a dyn Fn(BufferId) -> bool,
     params: KernelParams,
     args: Vec<Arg>,
-    operands: Vec<Operand>,
-    stages: Vec<Stage>,
+    operands: Vec<ArrayOperand>,
+    stages: Vec<LoopStage>,
     /// The stage and the index of the accumulator of each output that is reduced.
     accumulators: FxHashMap<usize, (u16, u16)>,
 }
@@ -243,7 +243,7 @@ impl KernelBuilder<'_> {
         } else {
             vec![]
         };
-        self.stages.push(Stage { inner, ..Stage::default() });
+        self.stages.push(LoopStage { inner, ..LoopStage::default() });
         let outputs = self.body.outputs.len();
         let (interned, copied) = (FxHashMap::default(), FxHashMap::default());
         let mut stage = StageBuilder { kernel: self, key, index, interned, copied };
@@ -253,7 +253,7 @@ impl KernelBuilder<'_> {
     fn finish(self, outer: Vec<Size>) -> KernelCall {
         let KernelBuilder { loops, params, args, operands, stages, .. } = self;
         let inner: usize = loops.sizes[loops.outer..].iter().product();
-        let work = |s: &Stage| s.insts.len() * if s.inner.is_empty() { 1 } else { inner };
+        let work = |s: &LoopStage| s.insts.len() * if s.inner.is_empty() { 1 } else { inner };
         let whole: usize = stages.iter().map(work).sum();
         let rest: usize = loops.sizes[..loops.outer].iter().skip(1).product();
         // Without outer loops, a single inner loop without accumulators runs in chunks itself.
@@ -450,7 +450,7 @@ impl StageBuilder<'_, '_> {
     ) -> u16 {
         let bytes = dtype.bits() as isize / 8;
         let strides = self.strides(offset, ParamPurpose::Stride, bytes);
-        let operand = Operand { dtype, stage: self.index as u16, strides };
+        let operand = ArrayOperand { dtype, stage: self.index as u16, strides };
         let loops = &self.kernel.loops;
         // empty: a kernel without loops runs once.
         let step = loops.of.first().map_or(0, |&outermost| offset.steps[outermost] * bytes);
@@ -495,13 +495,13 @@ impl KernelCall {
         let all = || self.kernel.operands.iter().zip(&self.args);
         let mut writes = all().filter(|(_, a)| a.buffer == to && a.writes);
         let (Some((written, at)), None) = (writes.next(), writes.next()) else { return false };
-        let before = |(o, a): (&Operand, &Arg)| {
+        let before = |(o, a): (&ArrayOperand, &Arg)| {
             let is_same_element =
                 o.strides == written.strides && a.offset == at.offset && o.dtype == written.dtype;
             is_same_element && (o.stage < written.stage || o.stage == written.stage && !a.writes)
         };
-        let after = |(o, a): (&Operand, &Arg)| a.writes || o.stage > written.stage;
-        let own = |b| move |(_, a): &(&Operand, &Arg)| a.buffer == b;
+        let after = |(o, a): (&ArrayOperand, &Arg)| a.writes || o.stage > written.stage;
+        let own = |b| move |(_, a): &(&ArrayOperand, &Arg)| a.buffer == b;
         let is_distinct = written.strides.iter().all(|s| *s != Stride::Zero);
         is_distinct
             && !self.is_dynamic(from)

@@ -1,7 +1,7 @@
 //! Cycles of modules: files of one crate that use each other, directly or through other files.
 //!
 //! A reader of a file in a cycle has to know all files of the cycle. Those that remain are
-//! listed in [`CYCLES`] with the reason.
+//! recursive by nature and listed in [`CYCLES`] with the reason.
 //!
 //! The graph of the files is read from the text: paths that begin with `crate`, `super`, `self`, a
 //! child module or an imported module, resolved through re-exports to the file that defines the
