@@ -144,7 +144,10 @@ impl Compiler {
     ) -> Result<KernelTask> {
         let code = verify(&call.kernel, call.params.len()).and_then(|()| self.code(&call.kernel));
         let eqn = || producer(graph, schedule.first_result(call)?);
-        let code = code.map_err(|x| eqn().map_or(x.clone(), |e| x.at_origin(&e.at)))?;
+        let code = code.map_err(|x| match eqn() {
+            Some(e) => x.at_origin(&e.at),
+            None => x,
+        })?;
         Ok(KernelTask::new(call, code))
     }
 

@@ -1,7 +1,7 @@
 //! [`CompiledGraph`]: an executable with its signature, which checks calls before they run.
 
 use crate::{Buffer, CheckedArgs, CheckedCall, Executable, Results, tuning::PROBED_BYTES};
-use neurax_ir::{Error, Graph, Result, Type};
+use neurax_ir::{Error, Graph, Result, Type, mismatch};
 use std::{borrow::Cow, sync::Arc};
 
 /// A compiled graph with its signature: an [`Executable`] of a backend, and the types of its
@@ -82,6 +82,67 @@ impl CompiledGraph {
         self.executable.run_into_checked(call)
     }
 
+    /// Compares the types of `args` with those of the inputs.
+    ///
+    /// # Errors
+    /// When they differ.
+    pub fn check_args<'a, 'b>(
+        &self,
+        args: &'a mut [Cow<'b, Buffer>],
+    ) -> Result<CheckedArgs<'a, 'b>> {
+        let types = args.iter().map(|b| b.ty());
+        if !types.clone().eq(self.inputs()) {
+            return Err(mismatch("run", "arguments", self.inputs(), types));
+        }
+        Ok(CheckedArgs(args))
+    }
+
+    /// Takes the word of the caller that `args` have the types of the inputs, because it found this
+    /// graph by them. If they have not, the call may fail or give any result, but it is not
+    /// undefined behavior; with debug assertions this method panics.
+    pub fn assume_args<'a, 'b>(&self, args: &'a mut [Cow<'b, Buffer>]) -> CheckedArgs<'a, 'b> {
+        debug_assert!(args.iter().map(|b| b.ty()).eq(self.inputs()), "{WRONG_TYPES}");
+        CheckedArgs(args)
+    }
+
+    /// Compares the types of a call that writes its results into `outs`. The arguments are `args`,
+    /// followed by `captures`, which stay the same from call to call.
+    ///
+    /// # Errors
+    /// When the arguments or the outputs have other types than the graph.
+    pub fn check_call<'a, 'b>(
+        &self,
+        args: &'a [&'a Buffer],
+        captures: &'a [Buffer],
+        outs: &'a mut [&'b mut Buffer],
+    ) -> Result<CheckedCall<'a, 'b>> {
+        let types = args.iter().copied().chain(captures).map(Buffer::ty);
+        if !types.clone().eq(self.inputs()) {
+            return Err(mismatch("run", "arguments", self.inputs(), types));
+        }
+        let types = outs.iter().map(|b| b.ty());
+        if !types.clone().eq(self.outputs()) {
+            return Err(mismatch("run", "outputs", self.outputs(), types));
+        }
+        Ok(CheckedCall { args, captures, outs })
+    }
+
+    /// Takes the word of the caller that a call has the types of the graph, as
+    /// [`CompiledGraph::assume_args`] does.
+    pub fn assume_call<'a, 'b>(
+        &self,
+        args: &'a [&'a Buffer],
+        captures: &'a [Buffer],
+        outs: &'a mut [&'b mut Buffer],
+    ) -> CheckedCall<'a, 'b> {
+        debug_assert!(
+            args.iter().copied().chain(captures).map(Buffer::ty).eq(self.inputs())
+                && outs.iter().map(|b| b.ty()).eq(self.outputs()),
+            "{WRONG_TYPES}"
+        );
+        CheckedCall { args, captures, outs }
+    }
+
     /// Checks that memory for the largest value is available. [`CompiledGraph::run`] does this,
     /// too; a caller that donates arguments checks before, so that a size that cannot be had uses
     /// none of them up.
@@ -100,6 +161,9 @@ impl CompiledGraph {
         })
     }
 }
+
+const WRONG_TYPES: &str = "a call has other types than its graph was found by; \
+    if a type implements `Tree` by hand, its `visit` and `into_leaves` may disagree";
 
 /// Returns the largest value of a graph and of the graphs in it, if it has [`PROBED_BYTES`] or
 /// more.

@@ -1,6 +1,6 @@
 //! Devices: the list of backends and the choice of the default device.
 
-use crate::{Error, Result, Tensor};
+use crate::{Error, Result};
 use neurax_runtime::Backend;
 pub use neurax_runtime::Device;
 use std::sync::{Arc, OnceLock};
@@ -41,20 +41,6 @@ pub(crate) fn or_default(device: Option<&Device>) -> Result<&Device> {
         Some(d) => Ok(d),
         None => default_device(),
     }
-}
-
-/// Returns the device that one of `xs` was put on explicitly, the first one of several.
-pub(crate) fn explicit_device<'t>(xs: impl IntoIterator<Item = &'t Tensor>) -> Option<&'t Device> {
-    xs.into_iter().find_map(Tensor::explicit_device)
-}
-
-/// Returns the device on which a program of the operands `xs` runs: [`explicit_device`], or the
-/// default device.
-///
-/// # Errors
-/// As [`default_device`].
-pub(crate) fn device_of<'t>(xs: impl IntoIterator<Item = &'t Tensor>) -> Result<&'t Device> {
-    or_default(explicit_device(xs))
 }
 
 /// Returns true if `device` is the default one.

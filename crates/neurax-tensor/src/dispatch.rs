@@ -44,7 +44,7 @@
 
 use crate::{
     Error, Result, Tensor, Type,
-    device::{Device, explicit_device, or_default},
+    device::{Device, or_default},
     lazy::LazyConstant,
     tensor::{CallSite, Repr},
     trace::Trace,
@@ -215,6 +215,20 @@ fn run_eagerly(op: &Op, mut xs: Operands, is_implicit: bool, at: CallSite) -> Re
     // The compiled form was found by the types of the arguments.
     let results = compiled.run_checked(compiled.assume_args(&mut args))?;
     Ok(tensors(results, explicit.as_ref()))
+}
+
+/// Returns the device that one of `xs` was put on explicitly, the first one of several.
+pub(crate) fn explicit_device<'t>(xs: impl IntoIterator<Item = &'t Tensor>) -> Option<&'t Device> {
+    xs.into_iter().find_map(Tensor::explicit_device)
+}
+
+/// Returns the device on which a program of the operands `xs` runs: [`explicit_device`], or the
+/// default device.
+///
+/// # Errors
+/// As [`default_device`].
+pub(crate) fn device_of<'t>(xs: impl IntoIterator<Item = &'t Tensor>) -> Result<&'t Device> {
+    or_default(explicit_device(xs))
 }
 
 /// Returns the tensors of the results of a run. They remember `device`, which is `None` for the

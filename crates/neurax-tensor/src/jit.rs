@@ -35,8 +35,8 @@
 
 use crate::{
     Compiled, Error, Example, Failed, Function, Result, Tensor, Tree, Type,
-    device::{Device, device_of, unless_default},
-    dispatch::{Outs, apply_graph, tensors},
+    device::{Device, unless_default},
+    dispatch::{Outs, apply_graph, device_of, tensors},
     reentrancy::ReentrancyGuard,
     tensor::CallSite,
     traced_fn::{Constants, TracedFn, trace_fn},

@@ -28,8 +28,8 @@
 //! Invariants: the index is an i32 scalar and is clamped, so that some branch always runs; there is
 //! at least one branch.
 //!
-//! Rejected: a tuple of residuals for each branch, of which only one is filled: it needs as many
-//! results as all branches together.
+//! Rejected: a tuple of residuals for each branch, of which only one is filled: it
+//! needs the results of all branches together.
 
 use super::{
     Axis, Batched, Bound, Direction, Primitive, Pruned, Region, Sample, Tangent, Transposed,
