@@ -71,7 +71,8 @@ def build():
     command = [
         "cargo",
         "build",
-        "--release",
+        "--profile",
+        "bench",
         "-p",
         "neurax-bench",
         "--features",

@@ -1,4 +1,5 @@
-//! The benchmarks as a program: `cargo run --release -p neurax-bench -- mlp`. See the library.
+//! The benchmarks as a program: `cargo run --profile bench -p neurax-bench -- mlp`. See the
+//! library.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
