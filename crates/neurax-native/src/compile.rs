@@ -127,9 +127,9 @@ impl Compiler {
         inner: &mut Vec<Arc<Program>>,
         log: &mut Stages,
     ) -> Result<()> {
-        for region in e.op.graphs() {
+        for (i, region) in e.op.graphs().into_iter().enumerate() {
             let name = format!("{name}/{}-{}", e.op.name(), inner.len());
-            let program = self.compile(&name, &region, carried(&e.op), log);
+            let program = self.compile(&name, &region, carried(&e.op, i), log);
             inner.push(Arc::new(program.map_err(|x| x.at_origin(&e.at))?));
         }
         Ok(())
@@ -180,7 +180,7 @@ fn library_task(
             Task::Convolution(ConvolutionTask::new(graph, e, op, reads, writes[0], epilogue)?)
         }
         (op, EqnClass::Windows) => Task::Windows(WindowsTask::new(graph, e, op, reads, writes[0])?),
-        (Op::Sort(op), EqnClass::Sort) => Task::Sort(SortTask::new(graph, e, op, reads, writes)),
+        (Op::Sort(op), EqnClass::Sort) => Task::Sort(SortTask::new(graph, e, op, reads, writes)?),
         (op, EqnClass::Fallback) => {
             let types = e.inputs.iter().map(|&v| graph.ty(v).clone());
             let reads = reads.iter().copied().zip(types).collect();

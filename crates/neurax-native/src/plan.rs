@@ -85,7 +85,7 @@ pub struct MemoryPlan {
 }
 
 /// The alignment of allocations in bytes: a cache line.
-const ALIGNMENT: usize = 64;
+pub const ALIGNMENT: usize = 64;
 
 /// Plans the memory of a schedule. `steps` is what each step asks for; `carried` are the carried
 /// arguments if the schedule is the body of a loop.
@@ -272,9 +272,7 @@ impl<'a> MemoryPlanner<'a> {
 
     /// Returns true if a loop can update the carried value of input `i` and output `o` in place.
     fn is_carried_in_place(&self, i: usize, o: usize) -> Result<bool> {
-        // The condition of a `while` is planned with the carried values of the body. It takes them
-        // and returns one bool, so that most of them have no output.
-        let Some(&to) = self.s.outputs.get(o) else { return Ok(false) };
+        let to = *self.s.outputs.get(o).or_bug(format!("carried value {o} has no output"))?;
         let from = *self.s.inputs.get(i).or_bug(format!("carried value {o} has no input {i}"))?;
         match self.outputs[o] {
             OutputSource::CopyOf(b) => Ok(b == from),

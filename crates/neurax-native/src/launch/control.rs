@@ -21,7 +21,7 @@
 use super::{frame::Frame, pool::Pool, program::Program};
 use crate::address::Address;
 use crate::{
-    plan::{Carried, StepMemory},
+    plan::{ALIGNMENT, Carried, StepMemory},
     schedule::BufferId,
 };
 use neurax_ir::{
@@ -65,14 +65,22 @@ enum ControlKind {
     Cond { branches: usize },
 }
 
-/// Returns the carried arguments of the body of a loop.
-pub fn carried(op: &Op) -> Option<Carried> {
-    match op {
-        Op::Scan(op) => Some(Carried { first: op.consts, count: op.carries }),
-        Op::While(op) => Some(Carried { first: op.body_consts, count: op.body.outputs().len() }),
+/// Returns the carried arguments of graph `region` of an op if it is the body of a loop, which
+/// returns their next values. The condition of a `while` and the branches of a `cond` carry none.
+pub fn carried(op: &Op, region: usize) -> Option<Carried> {
+    match (op, region) {
+        (Op::Scan(op), SCAN_BODY) => Some(Carried { first: op.consts, count: op.carries }),
+        (Op::While(op), WHILE_BODY) => {
+            Some(Carried { first: op.body_consts, count: op.body.outputs().len() })
+        }
         _ => None,
     }
 }
+
+/// The index of the body among the graphs of a scan.
+const SCAN_BODY: usize = 0;
+/// The index of the body among the graphs of a `while`; the condition is the first.
+const WHILE_BODY: usize = 1;
 
 impl ControlTask {
     /// Creates the task of equation `e`, whose graphs became `programs`, the first of which has
@@ -89,12 +97,14 @@ impl ControlTask {
         programs: &[std::sync::Arc<Program>],
     ) -> Result<ControlTask> {
         let (kind, body) = match &e.op {
-            Op::Scan(Scan { length, reverse, consts, .. }) => {
-                (ControlKind::Scan { length: *length, reverse: *reverse, consts: *consts }, 0)
-            }
-            Op::While(While { cond_consts, body_consts, .. }) => {
-                (ControlKind::While { cond_consts: *cond_consts, body_consts: *body_consts }, 1)
-            }
+            Op::Scan(Scan { length, reverse, consts, .. }) => (
+                ControlKind::Scan { length: *length, reverse: *reverse, consts: *consts },
+                SCAN_BODY,
+            ),
+            Op::While(While { cond_consts, body_consts, .. }) => (
+                ControlKind::While { cond_consts: *cond_consts, body_consts: *body_consts },
+                WHILE_BODY,
+            ),
             Op::Cond(c) => (ControlKind::Cond { branches: c.branches.len() }, 0),
             op => {
                 let what = format!("{} is not a loop or branch", op.name());
@@ -103,18 +113,20 @@ impl ControlTask {
         };
         let row = |t: &Type| t.with_shape(t.shape.removed(0)).bytes();
         // empty: a branch carries nothing.
-        let count = carried(&e.op).map_or(0, |c| c.count);
-        let body = programs.get(body).or_bug("a loop or branch without a program")?;
+        let count = carried(&e.op, body).map_or(0, |c| c.count);
+        let body = programs.get(body).or_bug("a loop or branch without a program");
+        let body = body.map_err(|x| x.at_origin(&e.at))?;
         let in_place = &body.plan.carried;
         let mut carries: Vec<CarrySlot> = vec![];
         let mut at = 0;
         for (o, &v) in e.outputs[..count].iter().enumerate() {
             let bytes = graph.ty(v).bytes()?;
+            let is_in_place = in_place.get(o);
             let is_in_place =
-                *in_place.get(o).or_bug(format!("carried value {o} is not in the body's plan"))?;
+                *is_in_place.or_bug(format!("carried value {o} is not in the body's plan"))?;
             let second = (!is_in_place).then_some(at);
             carries.push(CarrySlot { bytes, second });
-            at += if second.is_some() { bytes.next_multiple_of(64) } else { 0 };
+            at += if second.is_some() { bytes.next_multiple_of(ALIGNMENT) } else { 0 };
         }
         let is_scan = matches!(kind, ControlKind::Scan { .. });
         let all = |values: &[neurax_ir::Value]| {

@@ -120,6 +120,36 @@ fn a_while_is_one_step() {
     .has_steps(1);
 }
 
+/// The body has more constants than the condition has inputs.
+const WHILE_WITH_CONSTANTS: &str = "graph(%0: f32[], %1: f32[], %2: f32[]) {
+  %3: f32[] = while[cond=graph(%0: f32[]) {
+    %1: f32[] = constant[value=f32[] 5.0]()
+    %2: bool[] = compare[direction=LT](%0, %1)
+    return %2
+  }, body=graph(%0: f32[], %1: f32[], %2: f32[]) {
+    %3: f32[] = multiply(%0, %2)
+    %4: f32[] = add(%3, %1)
+    return %4
+  }, cond_consts=0, body_consts=2](%0, %1, %2)
+  return %3
+}";
+
+#[test]
+fn a_body_may_have_more_constants_than_the_condition_has_inputs() {
+    check(
+        WHILE_WITH_CONSTANTS,
+        expect![[r#"
+        b0: f32[] = %0 (an input)
+        b1: f32[] = %1 (an input)
+        b2: f32[] = %2 (an input)
+        b3: f32[] = %3 (while)
+        inputs b0, b1, b2; outputs b3
+        step 0: while reads b0, b1, b2; writes b3
+    "#]],
+    )
+    .has_steps(1);
+}
+
 #[test]
 fn the_condition_of_a_while_is_one_kernel() {
     compiled(WHILE)

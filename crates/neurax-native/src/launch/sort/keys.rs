@@ -127,7 +127,7 @@ impl KeyColumn {
                 2 => self.append_as::<u16, R>(row, stride, permutation, records),
                 4 => self.append_as::<u32, R>(row, stride, permutation, records),
                 8 => self.append_as::<u64, R>(row, stride, permutation, records),
-                // empty: no dtype that `classify` calls sortable has numbers of another size.
+                // empty: `SortTask::new` refuses elements of other sizes.
                 _ => {}
             }
         }

@@ -17,7 +17,7 @@ use crate::{
     tuning::{SORT_GRAIN_ELEMENTS, SORT_MAX_CHUNKS},
 };
 use keys::{KeyColumn, Record, passes};
-use neurax_ir::{Eqn, Graph, op::Sort};
+use neurax_ir::{Eqn, Error, Graph, Result, op::Sort};
 use std::ops::Range;
 
 /// The task of a sort.
@@ -52,15 +52,21 @@ const INDEX: usize = size_of::<u32>();
 
 impl SortTask {
     /// Creates the task of equation `e`.
+    ///
+    /// # Errors
+    /// If an element has a size that is not moved here, an error of this crate.
     pub fn new(
         graph: &Graph,
         e: &Eqn,
         op: &Sort,
         reads: &[BufferId],
         writes: &[BufferId],
-    ) -> SortTask {
+    ) -> Result<SortTask> {
         let shape = &graph.ty(e.inputs[0]).shape;
         let dtypes = || e.inputs.iter().map(|&v| graph.ty(v).dtype);
+        if let Some(d) = dtypes().find(|d| ![8, 16, 32, 64, 128].contains(&d.bits())) {
+            return Err(Error::bug(format!("a sort moves {d}")).at_origin(&e.at));
+        }
         let (n, stride) = (shape[op.axis], shape[op.axis + 1..].iter().product());
         let rows = shape.size() / n.max(1);
         // The scheduler checks that there is a result for each operand.
@@ -72,7 +78,8 @@ impl SortTask {
             .collect();
         let chunks =
             (shape.size() / SORT_GRAIN_ELEMENTS).clamp(1, SORT_MAX_CHUNKS).min(rows.max(1));
-        SortTask { arrays, passes: passes(dtypes().take(op.keys)), n, stride, rows, chunks }
+        let passes = passes(dtypes().take(op.keys));
+        Ok(SortTask { arrays, passes, n, stride, rows, chunks })
     }
 
     /// Returns the operands whose memory their results may reuse: a row is read before it is
@@ -183,7 +190,7 @@ impl SortTask {
                 4 => self.moved::<u32>(from, to, spare, permutation),
                 8 => self.moved::<u64>(from, to, spare, permutation),
                 16 => self.moved::<[u64; 2]>(from, to, spare, permutation),
-                // empty: no dtype that `classify` calls sortable has another size.
+                // empty: `SortTask::new` refuses elements of other sizes.
                 _ => {}
             }
         }
