@@ -7,7 +7,7 @@ use neurax_ir::{
     transform,
 };
 use neurax_native::Native;
-use neurax_runtime::Backend;
+use neurax_testkit::conformance::{evaluate, graph};
 
 const DTYPES: [DType; 7] =
     [DType::F32, DType::F64, DType::U8, DType::Bool, DType::F16, DType::BF16, DType::C64];
@@ -27,22 +27,13 @@ fn numbers(dtype: DType, shape: &[usize]) -> Literal {
 
 /// Compares a function of the arguments with the reference interpreter, bit for bit.
 fn check(args: &[Literal], f: impl FnOnce(&mut Builder, &[Value]) -> Value) {
-    let mut b = Builder::new();
     let types: Vec<Type> = args.iter().map(|x| x.ty().clone()).collect();
-    let xs = b.inputs(&types);
-    let y = f(&mut b, &xs);
-    let graph = b.finish(&[y]).unwrap();
+    let graph = graph(&types, |b, xs| vec![f(b, xs)]).unwrap();
     let want = transform::eval(&graph, args.to_vec()).unwrap();
     let native = Native::new().unwrap();
     for threads in [1, 2, 5] {
-        let have = native.with_threads(threads).compile(&graph, 0).unwrap();
-        let have = have
-            .run(args.iter().map(|x| x.clone().into()).collect())
-            .unwrap()
-            .remove(0)
-            .into_literal()
-            .unwrap();
-        assert!(have == want[0], "with {threads} threads\n{graph}");
+        let have = evaluate(&native.with_threads(threads), &graph, args).unwrap();
+        assert!(have == want, "with {threads} threads\n{graph}");
     }
 }
 

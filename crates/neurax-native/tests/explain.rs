@@ -7,6 +7,7 @@ use neurax_ir::{
 };
 use neurax_native::Native;
 use neurax_runtime::{Backend, Stages};
+use neurax_testkit::conformance;
 use std::{panic::Location, sync::Arc};
 
 /// Sets the origin of the next equations to the caller's line and returns it.
@@ -18,10 +19,7 @@ fn here(b: &mut Builder) -> String {
 }
 
 fn graph(types: &[Type], f: impl FnOnce(&mut Builder, &[Value]) -> Vec<Value>) -> Graph {
-    let mut b = Builder::new();
-    let xs = b.inputs(types);
-    let ys = f(&mut b, &xs);
-    b.finish(&ys).unwrap()
+    conformance::graph(types, f).unwrap()
 }
 
 /// Returns the text of a stage.

@@ -4,7 +4,10 @@
 use neurax_ir::{Builder, Complex, DType, Literal, Shape, Type, Value, op::DotGeneral, transform};
 use neurax_native::Native;
 use neurax_runtime::Backend;
-use neurax_testkit::close::{Tolerance, close_within};
+use neurax_testkit::{
+    close::{Tolerance, all_within},
+    conformance::{evaluate, graph},
+};
 
 #[test]
 fn what_follows_reads_whole_members_of_the_batch() {
@@ -76,19 +79,11 @@ fn check(shapes: &[&[usize]], f: impl Fn(&mut Builder, &[Value]) -> Value) {
     for (dtype, infinite) in [(DType::C64, false), (DType::C128, false), (DType::C64, true)] {
         let args: Vec<Literal> =
             shapes.iter().enumerate().map(|(i, s)| complex(s, dtype, infinite && i == 0)).collect();
-        let mut b = Builder::new();
-        let xs = b.inputs(&args.iter().map(|x| x.ty().clone()).collect::<Vec<_>>());
-        let y = f(&mut b, &xs);
-        let graph = b.finish(&[y]).unwrap();
+        let types: Vec<Type> = args.iter().map(|x| x.ty().clone()).collect();
+        let graph = graph(&types, |b, xs| vec![f(b, xs)]).unwrap();
         let want = transform::eval(&graph, args.clone()).unwrap();
-        let have = Native::new().unwrap().compile(&graph, 0).unwrap();
-        let have = have
-            .run(args.iter().map(|x| x.clone().into()).collect())
-            .unwrap()
-            .remove(0)
-            .into_literal()
-            .unwrap();
-        close_within(&have, &want[0], Tolerance::both(0.0))
+        let have = evaluate(&Native::new().unwrap(), &graph, &args).unwrap();
+        all_within(&have, &want, |_| Tolerance::both(0.0))
             .unwrap_or_else(|e| panic!("{e}\n{graph}"));
     }
 }

@@ -3,8 +3,7 @@
 
 use neurax_ir::{Axis, Graph, Literal, Type, transform};
 use neurax_native::Native;
-use neurax_runtime::Backend;
-use neurax_testkit::{close, random::RandomProgram};
+use neurax_testkit::{close, conformance, random::RandomProgram};
 
 const PROGRAMS: u64 = 250;
 
@@ -14,12 +13,7 @@ const LOOSER: f64 = 4.0;
 fn agrees(native: &Native, graph: &Graph, args: &[Literal]) -> Result<(), String> {
     // A program that is an error for the reference interpreter is an error here.
     let Ok(want) = transform::eval(graph, args.to_vec()) else { return Ok(()) };
-    let inputs = args.iter().map(|x| x.clone().into()).collect();
-    let have = native
-        .compile(graph, 0)
-        .and_then(|f| f.run(inputs))
-        .map_err(|e| format!("{e}\n{graph}"))?;
-    let have: Vec<Literal> = have.into_iter().map(|b| b.into_literal().unwrap()).collect();
+    let have = conformance::evaluate(native, graph, args).map_err(|e| format!("{e}\n{graph}"))?;
     close::all_close(&have, &want, LOOSER).map_err(|e| format!("{e}\n{graph}"))
 }
 

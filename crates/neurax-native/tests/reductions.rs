@@ -2,14 +2,13 @@
 
 use neurax_ir::{Builder, DType, Graph, Literal, Type, op::ReduceKind, transform};
 use neurax_native::Native;
-use neurax_runtime::Backend;
-use neurax_testkit::close::{Tolerance, all_within};
+use neurax_testkit::{
+    close::{Tolerance, all_within},
+    conformance::{evaluate, graph},
+};
 
-fn graph(kind: ReduceKind, dtype: DType, shape: &[usize], axes: &[usize]) -> Graph {
-    let mut b = Builder::new();
-    let x = b.inputs(&[Type::new(dtype, shape)])[0];
-    let y = b.reduce(kind, x, axes);
-    b.finish(&[y]).unwrap()
+fn reduction(kind: ReduceKind, dtype: DType, shape: &[usize], axes: &[usize]) -> Graph {
+    graph(&[Type::new(dtype, shape)], |b, x| vec![b.reduce(kind, x[0], axes)]).unwrap()
 }
 
 /// Returns whole numbers, so that only the last step of a sum rounds.
@@ -22,18 +21,10 @@ fn numbers(dtype: DType, shape: &[usize]) -> Literal {
 
 /// Compares a graph with the reference interpreter bit for bit. Returns the result.
 fn check(native: &Native, g: &Graph, x: Literal) -> Literal {
-    let have = native
-        .compile(g, 0)
-        .unwrap()
-        .run(vec![x.clone().into()])
-        .unwrap()
-        .remove(0)
-        .into_literal()
-        .unwrap();
+    let mut have = evaluate(native, g, std::slice::from_ref(&x)).unwrap();
     let want = transform::eval(g, vec![x]).unwrap();
-    all_within(std::slice::from_ref(&have), &want, |_| Tolerance::both(0.0))
-        .unwrap_or_else(|e| panic!("{e}\n{g}"));
-    have
+    all_within(&have, &want, |_| Tolerance::both(0.0)).unwrap_or_else(|e| panic!("{e}\n{g}"));
+    have.remove(0)
 }
 
 #[test]
@@ -61,7 +52,7 @@ fn parts_join_to_the_whole() {
     let native = Native::new().unwrap();
     for (shape, axes) in cases {
         for (kind, dtype) in kinds {
-            check(&native, &graph(kind, dtype, shape, axes), numbers(dtype, shape));
+            check(&native, &reduction(kind, dtype, shape, axes), numbers(dtype, shape));
         }
     }
 }
@@ -72,8 +63,11 @@ fn parts_of_narrow_floats_may_be_larger_than_these() {
     for dtype in [DType::F16, DType::BF16] {
         let x: Vec<f64> = (0..2 * HALF).map(|i| if i < HALF { 100.0 } else { -100.0 }).collect();
         let x = Literal::from_f64s(dtype, [2 * HALF], &x);
-        let y =
-            check(&Native::new().unwrap(), &graph(ReduceKind::Sum, dtype, &[2 * HALF], &[0]), x);
+        let y = check(
+            &Native::new().unwrap(),
+            &reduction(ReduceKind::Sum, dtype, &[2 * HALF], &[0]),
+            x,
+        );
         assert_eq!(y.to_f64s(), [0.0], "{dtype}");
     }
 }
@@ -82,7 +76,7 @@ fn parts_of_narrow_floats_may_be_larger_than_these() {
 fn one_number_of_many_is_made_of_independent_parts() {
     let text = Native::new()
         .unwrap()
-        .explain(&graph(ReduceKind::Sum, DType::F32, &[1 << 20], &[0]))
+        .explain(&reduction(ReduceKind::Sum, DType::F32, &[1 << 20], &[0]))
         .unwrap();
     assert!(text.contains("32 iterations, parallel"), "{text}");
 }

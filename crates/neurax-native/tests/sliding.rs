@@ -12,7 +12,10 @@ use neurax_ir::{
 };
 use neurax_native::Native;
 use neurax_runtime::Backend;
-use neurax_testkit::close::{Tolerance, close_within};
+use neurax_testkit::{
+    close::{Tolerance, all_within},
+    conformance::{call, graph},
+};
 
 /// Returns small integers without a pattern.
 fn numbers(ty: Type, seed: usize) -> Literal {
@@ -28,22 +31,15 @@ fn numbers(ty: Type, seed: usize) -> Literal {
 
 /// Compares a function of the arguments with the reference interpreter, bit for bit.
 fn check_on(args: Vec<Literal>, f: impl FnOnce(&mut Builder, &[Value]) -> Value) {
-    let mut b = Builder::new();
     let types: Vec<Type> = args.iter().map(|x| x.ty().clone()).collect();
-    let xs = b.inputs(&types);
-    let y = f(&mut b, &xs);
-    let graph = b.finish(&[y]).unwrap();
+    let graph = graph(&types, |b, xs| vec![f(b, xs)]).unwrap();
     let want = transform::eval(&graph, args.clone()).unwrap();
-    let have = Native::new().unwrap().compile(&graph, 0).unwrap();
+    let native = Native::new().unwrap();
+    let program = native.compile(&graph, 0).unwrap();
     // Twice: the second call reuses memory.
     for _ in 0..2 {
-        let have = have
-            .run(args.iter().map(|x| x.clone().into()).collect())
-            .unwrap()
-            .remove(0)
-            .into_literal()
-            .unwrap();
-        close_within(&have, &want[0], Tolerance::both(0.0))
+        let have = call(&native, &*program, &args).unwrap();
+        all_within(&have, &want, |_| Tolerance::both(0.0))
             .unwrap_or_else(|e| panic!("{e}\n{graph}"));
     }
 }

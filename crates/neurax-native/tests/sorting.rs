@@ -8,6 +8,7 @@ use neurax_ir::{
 };
 use neurax_native::Native;
 use neurax_runtime::Backend;
+use neurax_testkit::conformance::{call, graph};
 use std::sync::Arc;
 
 /// Returns arbitrary bits, so that there are NaN of every kind, infinities, zeros and subnormal
@@ -34,21 +35,21 @@ fn any_bits(ty: Type, seed: u64) -> Literal {
 
 /// Compares the results with the reference interpreter's.
 fn check_on(args: &[Literal], f: impl FnOnce(&mut Builder, &[Value]) -> Vec<Value>) {
-    let mut b = Builder::new();
     let types: Vec<Type> = args.iter().map(|x| x.ty().clone()).collect();
-    let xs = b.inputs(&types);
-    let ys = f(&mut b, &xs);
-    let graph = b.finish(&ys).unwrap();
+    let graph = graph(&types, f).unwrap();
     let want = transform::eval(&graph, args.to_vec()).unwrap();
-    let have = Native::new().unwrap().compile(&graph, 0).unwrap();
-    // The last call owns its arguments: results may reuse their memory.
-    for own in [false, false, true] {
-        let copy = |x: &Literal| Literal::new(x.ty().clone(), Bytes::copy_of(x.bytes())).unwrap();
-        let args = args.iter().map(|x| if own { copy(x) } else { x.clone() }.into()).collect();
-        let have: Vec<Literal> =
-            have.run(args).unwrap().into_iter().map(|y| y.into_literal().unwrap()).collect();
+    let native = Native::new().unwrap();
+    let program = native.compile(&graph, 0).unwrap();
+    let same = |have: &[Literal]| {
         assert!(have.iter().map(Literal::bytes).eq(want.iter().map(Literal::bytes)), "{graph}");
+    };
+    for _ in 0..2 {
+        same(&call(&native, &*program, args).unwrap());
     }
+    // The last call owns its arguments: results may reuse their memory.
+    let copy = |x: &Literal| Literal::new(x.ty().clone(), Bytes::copy_of(x.bytes())).unwrap();
+    let have = program.run(args.iter().map(|x| copy(x).into()).collect()).unwrap();
+    same(&have.into_iter().map(|y| y.into_literal().unwrap()).collect::<Vec<_>>());
 }
 
 fn check(types: &[Type], axis: usize, keys: usize) {

@@ -7,16 +7,13 @@ use neurax_ir::{
 };
 use neurax_native::Native;
 use neurax_runtime::Backend;
-use neurax_testkit::random::RandomProgram;
+use neurax_testkit::{conformance, random::RandomProgram};
 use std::sync::Arc;
 
 /// Returns a graph of f32 inputs of the shapes.
 fn graph(shapes: &[&[usize]], f: impl FnOnce(&mut Builder, &[Value]) -> Vec<Value>) -> Graph {
-    let mut b = Builder::new();
     let types: Vec<Type> = shapes.iter().map(|s| Type::new(DType::F32, s.to_vec())).collect();
-    let xs = b.inputs(&types);
-    let ys = f(&mut b, &xs);
-    b.finish(&ys).unwrap()
+    conformance::graph(&types, f).unwrap()
 }
 
 /// Returns the product of two matrices, contracted over an axis of each.

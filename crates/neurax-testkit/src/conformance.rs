@@ -11,7 +11,7 @@
 //! ([`run_laws`]).
 
 use crate::laws::{self, MemoryLayout};
-use neurax_ir::{DType, Graph, Kind, Literal, Op, Sample};
+use neurax_ir::{Builder, DType, Graph, Kind, Literal, Op, Sample, Type, Value};
 use neurax_runtime::{Backend, Buffer, Executable};
 use std::sync::Arc;
 
@@ -53,6 +53,60 @@ pub fn rows() -> Vec<Sample> {
     let wanted =
         |s: &Sample| only.as_ref().is_none_or(|names| names.split(',').any(|n| n == s.op.name()));
     Op::samples().into_iter().filter(|s| !laws::needs_axis(&s.op) && wanted(s)).collect()
+}
+
+/// Builds the graph of a function of inputs of `types`.
+///
+/// # Errors
+/// The error of an equation.
+pub fn graph(
+    types: &[Type],
+    f: impl FnOnce(&mut Builder, &[Value]) -> Vec<Value>,
+) -> Result<Graph, String> {
+    let mut b = Builder::new();
+    let xs = b.inputs(types);
+    let ys = f(&mut b, &xs);
+    b.finish(&ys).map_err(|e| e.to_string())
+}
+
+/// Compiles a graph and runs it on `args`.
+///
+/// ```
+/// use neurax_ir::{DType, Literal, Type};
+/// use neurax_testkit::conformance::{evaluate, graph};
+/// let twice = graph(&[Type::new(DType::F32, [2])], |b, x| vec![b.add(x[0], x[0])])?;
+/// let x = Literal::from_f64s(DType::F32, [2], &[1.0, 2.0]);
+/// assert_eq!(evaluate(&neurax_interp::Interp::new(), &twice, &[x])?[0].to_f64s(), [2.0, 4.0]);
+/// # Ok::<(), String>(())
+/// ```
+///
+/// # Errors
+/// The error of the backend.
+pub fn evaluate(
+    backend: &dyn Backend,
+    graph: &Graph,
+    args: &[Literal],
+) -> Result<Vec<Literal>, String> {
+    call(backend, &*compile(backend, graph)?, args)
+}
+
+/// Runs a compiled graph on `args`, which stay as they are.
+///
+/// # Errors
+/// The error of the backend.
+pub fn call(
+    backend: &dyn Backend,
+    program: &dyn Executable,
+    args: &[Literal],
+) -> Result<Vec<Literal>, String> {
+    let message = |e: neurax_ir::Error| format!("{}: {e}", backend.name());
+    let args: Vec<Buffer> = args
+        .iter()
+        .map(|x| backend.upload(x.clone(), 0))
+        .collect::<Result<_, _>>()
+        .map_err(message)?;
+    let outs = program.run(args).map_err(message)?;
+    outs.iter().map(|y| backend.download(y)).collect::<Result<_, _>>().map_err(message)
 }
 
 /// Checks the op on the row's operands.
@@ -185,25 +239,10 @@ fn extreme_integers(dtype: DType) -> Vec<f64> {
 
 fn agrees(backend: &dyn Backend, graph: &Graph, args: &[Literal]) -> Result<(), String> {
     let want = laws::run(graph, args)?;
-    let have = call(backend, &*compile(backend, graph)?, args)?;
+    let have = evaluate(backend, graph, args)?;
     crate::close::all_close(&have, &want, 1.0).map_err(|e| format!("{e}\n{graph}"))
 }
 
 fn compile(backend: &dyn Backend, graph: &Graph) -> Result<Arc<dyn Executable>, String> {
     backend.compile(graph, 0).map_err(|e| format!("{}: {e}\n{graph}", backend.name()))
-}
-
-fn call(
-    backend: &dyn Backend,
-    program: &dyn Executable,
-    args: &[Literal],
-) -> Result<Vec<Literal>, String> {
-    let message = |e: neurax_ir::Error| format!("{}: {e}", backend.name());
-    let args: Vec<Buffer> = args
-        .iter()
-        .map(|x| backend.upload(x.clone(), 0))
-        .collect::<Result<_, _>>()
-        .map_err(message)?;
-    let outs = program.run(args).map_err(message)?;
-    outs.iter().map(|y| backend.download(y)).collect::<Result<_, _>>().map_err(message)
 }
