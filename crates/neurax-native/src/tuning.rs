@@ -192,6 +192,24 @@ pub const MATMUL_LARGE_RHS_BYTES: usize = 1 << 19;
 /// The rows of a tile that make up for packing a large right operand.
 pub const MATMUL_MIN_TILE_ROWS: usize = 128;
 
+/// The least rows of a tile of a product with few columns, whose rows are cheap. Not measured.
+pub const MATMUL_NARROW_MIN_TILE_ROWS: usize = 4 * MATMUL_NARROW_COLUMNS;
+
+/// The least rows of a tile if the right operand has strided columns and is packed for each tile.
+/// Not measured.
+pub const MATMUL_STRIDED_MIN_TILE_ROWS: usize = MATMUL_MIN_TILE_ROWS / 2;
+
+/// The least multiply-adds of a tile of any other product, as each call of the matrix kernel has a
+/// fixed cost. Not measured.
+pub const MATMUL_MIN_TILE_FMA: usize = PARALLEL_GRAIN_FMA / 4;
+
+/// The rows and columns of a tile are multiples of this number, a multiple of the sides of the
+/// blocks in registers of all matrix kernels. Not measured.
+pub const MATMUL_TILE_MULTIPLE: usize = 16;
+
+/// The least rows of a tile that an epilogue follows. Not measured.
+pub const MATMUL_EPILOGUE_MIN_ROWS: usize = 32;
+
 /// The columns of a product below which the matrix kernel leaves most of its vector lanes empty,
 /// so that its vectors run along the rows instead. A product of the transpose of 1024 x 128 by
 /// 1024 x 10 took 85 µs before and 40 µs with it.

@@ -167,9 +167,7 @@ impl Verifier<'_> {
             }
             InstKind::Fma(x, y, z) => is_computed_float(inst.ty) && same(&[*x, *y, *z]),
             InstKind::Bitcast(x) => of(*x).bits() == inst.ty.bits(),
-            InstKind::Round(to, x) => {
-                inst.ty == DType::F32 && of(*x) == DType::F32 && to.bits() == 16
-            }
+            InstKind::Round(to, x) => inst.ty == DType::F32 && of(*x) == DType::F32 && is_half(*to),
         }
     }
 }

@@ -119,7 +119,8 @@ impl NativeExecutable {
             .iter_mut()
             .map(|r| Ok(own_address(r.get_mut().or_bug("fresh memory has another owner")?)))
             .collect::<Result<Addresses>>()?;
-        let inputs: Addresses = args.iter().map(|a| address(a.bytes())).collect();
+        let args: Vec<Buffer> = args.iter().cloned().map(Buffer::from).collect();
+        let inputs = self.arguments(args.iter(), args.len())?;
         let (mut call, rounds) = (self.new_call(), rounds.max(1));
         for round in 0..=rounds {
             if round <= 1 {
@@ -164,16 +165,17 @@ impl NativeExecutable {
         done
     }
 
-    /// Checks that the arguments have the layouts of the inputs.
-    fn check_args<'b>(
+    /// Returns the addresses of the arguments, which have the layouts of the inputs.
+    ///
+    /// # Errors
+    /// If they have not.
+    fn arguments<'b>(
         &self,
-        args: impl ExactSizeIterator<Item = &'b Buffer> + Clone,
-    ) -> Result<()> {
-        if args.len() == self.inputs.len() && fit(args.clone(), &self.inputs) {
-            Ok(())
-        } else {
-            Err(mismatch("run", "arguments", &self.types, args.map(Buffer::ty)))
-        }
+        args: impl Iterator<Item = &'b Buffer> + Clone,
+        count: usize,
+    ) -> Result<Addresses> {
+        let found = addresses(args.clone(), &self.inputs).filter(|_| count == self.inputs.len());
+        found.ok_or_else(|| mismatch("run", "arguments", &self.types, args.map(Buffer::ty)))
     }
 }
 
@@ -186,28 +188,23 @@ fn layout(ty: &Type) -> Result<Layout> {
         .map_err(|_| Error::new("native", format!("{ty} is larger than memory can be")))
 }
 
-/// Returns true if the memory of each buffer has its layout.
-fn fit<'b>(buffers: impl Iterator<Item = &'b Buffer>, layouts: &[Layout]) -> bool {
-    buffers.zip(layouts).all(|(b, layout)| {
-        b.host().is_some_and(|bytes| {
-            bytes.len() == layout.size() && bytes.address().is_multiple_of(layout.align())
-        })
-    })
-}
-
-/// Returns the address of the memory of `b`, which is only read.
-fn input_address(b: &Buffer) -> Result<Address> {
-    Ok(address(b.host().or_bug("an argument is not in the memory of the host")?))
+/// Returns the addresses of buffers, which are only read, if the memory of each has its layout. The
+/// memory of a buffer is looked up once: what is checked is what the program reads.
+fn addresses<'b>(
+    buffers: impl Iterator<Item = &'b Buffer>,
+    layouts: &[Layout],
+) -> Option<Addresses> {
+    let address = |(b, layout): (&Buffer, &Layout)| {
+        let bytes: &[u8] = b.host()?;
+        let is_aligned = bytes.as_ptr().addr().is_multiple_of(layout.align());
+        (bytes.len() == layout.size() && is_aligned).then_some(Address(bytes.as_ptr().cast_mut()))
+    };
+    buffers.zip(layouts).map(address).collect()
 }
 
 /// Returns the address of the memory of `b`, which is written.
 fn output_address(b: &mut Buffer) -> Result<Address> {
     Ok(own_address(b.host_mut().or_bug("the memory of a result has another owner")?))
-}
-
-/// Returns the address of bytes that are only read.
-fn address(b: &Bytes) -> Address {
-    Address(b.as_ptr().cast_mut())
 }
 
 /// Returns the address of bytes that are written.
@@ -254,16 +251,16 @@ impl neurax_runtime::Executable for NativeExecutable {
 impl NativeExecutable {
     /// Runs the program on arguments of its layouts; owned ones may be donated.
     fn call(&self, args: &mut [Cow<'_, Buffer>]) -> Result<Results> {
-        self.check_args(args.iter().map(|a| &**a))?;
+        let mut inputs = self.arguments(args.iter().map(|a| &**a), args.len())?;
         // For each argument, the result that reuses its memory.
         let mut taken: SmallVec<[Option<usize>; 8]> = smallvec::smallvec![None; args.len()];
         let mut results = self.results(args, &mut taken)?;
         let outputs = results.iter_mut().map(output_address).collect::<Result<Addresses>>()?;
-        let inputs = args.iter().zip(&taken).map(|(a, taken)| match taken {
-            Some(o) => Ok(outputs[*o]),
-            None => input_address(a),
-        });
-        let inputs = inputs.collect::<Result<Addresses>>()?;
+        for (input, o) in inputs.iter_mut().zip(&taken) {
+            if let Some(o) = o {
+                *input = outputs[*o];
+            }
+        }
         // SAFETY: the arguments have the layouts of the inputs; the results have their types, and
         // this call is their only owner.
         self.with_call(|call| unsafe { self.run_in(call, &inputs, &outputs) })?;
@@ -301,11 +298,9 @@ impl NativeExecutable {
         outs: &mut [&mut Buffer],
     ) -> Result<()> {
         let all = args.iter().copied().chain(captures);
-        if args.len() + captures.len() != self.inputs.len() || !fit(all.clone(), &self.inputs) {
-            return Err(mismatch("run", "arguments", &self.types, all.map(Buffer::ty)));
-        }
+        let inputs = self.arguments(all, args.len() + captures.len())?;
         let have = outs.iter().map(|b| &**b);
-        if outs.len() != self.outputs.len() || !fit(have.clone(), &self.outputs) {
+        if outs.len() != self.outputs.len() || addresses(have.clone(), &self.outputs).is_none() {
             return Err(mismatch("run", "outputs", &self.program.outputs, have.map(Buffer::ty)));
         }
         // Memory that another tensor holds is not written.
@@ -314,7 +309,6 @@ impl NativeExecutable {
             let bytes = Bytes::recycled(ty.bytes()?);
             **out = Literal::new(ty, bytes)?.into();
         }
-        let inputs = all.map(input_address).collect::<Result<Addresses>>()?;
         let outputs = outs.iter_mut().map(|o| output_address(o)).collect::<Result<Addresses>>()?;
         // SAFETY: arguments and outputs have the layouts of the program's, and the outputs have no
         // other owner.

@@ -10,7 +10,6 @@
 use super::{frame::ScratchLine, pool::Pool};
 use crate::address::Address;
 use crate::tuning::{PACK_GRAIN_ELEMENTS, PACK_TILE};
-use neurax_ir::{Error, Result};
 
 /// The packing of a right operand.
 #[derive(Debug)]
@@ -19,30 +18,24 @@ pub struct PackRhs {
     pub sizes: [usize; 2],
     /// The stride from column to column in the operand, in elements.
     pub across: isize,
-    /// The bytes of an element: 4 or 8.
-    pub bytes: usize,
+    /// True if elements have 8 bytes instead of 4.
+    pub is_wide: bool,
 }
 
 impl PackRhs {
     /// Returns the bytes of the packed matrix, rounded up to cache lines.
     pub fn size(&self) -> usize {
-        (self.sizes[0] * self.sizes[1] * self.bytes).next_multiple_of(size_of::<ScratchLine>())
+        (self.sizes[0] * self.sizes[1] * if self.is_wide { 8 } else { 4 })
+            .next_multiple_of(size_of::<ScratchLine>())
     }
 
     /// Packs the operand at `from` into the memory at `to`.
     ///
-    /// # Errors
-    /// If elements do not have 4 or 8 bytes, an error of this crate.
-    ///
     /// # Safety
     /// The operand is live; `to` has room for [`PackRhs::size`] bytes, which no other thread uses.
-    pub unsafe fn run(&self, from: Address, to: Address, pool: &Pool) -> Result<()> {
+    pub unsafe fn run(&self, from: Address, to: Address, pool: &Pool) {
         let [rows, columns] = self.sizes;
-        let pack = match self.bytes {
-            4 => Self::columns::<u32>,
-            8 => Self::columns::<u64>,
-            n => return Err(Error::bug(format!("a right operand of {n}-byte elements is packed"))),
-        };
+        let pack = if self.is_wide { Self::columns::<u64> } else { Self::columns::<u32> };
         let each = (PACK_GRAIN_ELEMENTS / rows.max(1))
             .max(1)
             .next_multiple_of(PACK_TILE)
@@ -53,9 +46,12 @@ impl PackRhs {
             // SAFETY: as promised by the caller; chunks write different columns.
             unsafe { pack(self, from, to, some) }
         });
-        Ok(())
     }
 
+    /// Packs the columns `some`.
+    ///
+    /// # Safety
+    /// As [`PackRhs::run`]; elements have the size of `T`, and no other thread packs these columns.
     unsafe fn columns<T: Copy>(&self, from: Address, to: Address, some: std::ops::Range<usize>) {
         let [rows, columns] = self.sizes;
         for j in some.clone().step_by(PACK_TILE) {
@@ -73,6 +69,10 @@ impl PackRhs {
 }
 
 /// Transposes one tile of `rows` by `columns` elements, four by four in registers.
+///
+/// # Safety
+/// The tile is inside of both live arrays, whose columns are `across` and rows `down` elements
+/// apart; no other thread uses the tile at `to`.
 unsafe fn tile<T: Copy>(
     from: *const T,
     across: isize,
@@ -111,18 +111,17 @@ mod tests {
     fn every_element_is_packed() {
         let pool = Pool::of(2);
         for (rows, columns) in [(1, 16), (17, 33), (40, 1000), (700, 64), (40_000, 35)] {
-            let packing = PackRhs { sizes: [rows, columns], across: rows as isize + 1, bytes: 4 };
+            let packing =
+                PackRhs { sizes: [rows, columns], across: rows as isize + 1, is_wide: false };
             let from: Vec<u32> = (0..(rows + 1) * columns).map(|i| i as u32).collect();
             let mut to = vec![0u32; packing.size() / 4];
             // SAFETY: both are as large as the sizes say.
             unsafe {
-                packing
-                    .run(
-                        Address(from.as_ptr().cast_mut().cast()),
-                        Address(to.as_mut_ptr().cast()),
-                        pool,
-                    )
-                    .unwrap()
+                packing.run(
+                    Address(from.as_ptr().cast_mut().cast()),
+                    Address(to.as_mut_ptr().cast()),
+                    pool,
+                )
             };
             for (i, j) in (0..rows).flat_map(|i| (0..columns).map(move |j| (i, j))) {
                 assert_eq!(to[i * columns + j], (j * (rows + 1) + i) as u32, "{rows} {columns}");

@@ -37,9 +37,10 @@ use crate::{
     schedule::BufferId,
     strided_view::StridedView,
     tuning::{
-        MATMUL_EPILOGUE_TILE_BYTES, MATMUL_LARGE_RHS_BYTES, MATMUL_MAX_TILES, MATMUL_MIN_TILE_ROWS,
-        MATMUL_NARROW_BLOCK_BYTES, MATMUL_NARROW_COLUMNS, PARALLEL_GRAIN_FMA,
-        PARALLEL_GRAIN_KERNEL,
+        MATMUL_EPILOGUE_MIN_ROWS, MATMUL_EPILOGUE_TILE_BYTES, MATMUL_LARGE_RHS_BYTES,
+        MATMUL_MAX_TILES, MATMUL_MIN_TILE_FMA, MATMUL_MIN_TILE_ROWS, MATMUL_NARROW_BLOCK_BYTES,
+        MATMUL_NARROW_COLUMNS, MATMUL_NARROW_MIN_TILE_ROWS, MATMUL_STRIDED_MIN_TILE_ROWS,
+        MATMUL_TILE_MULTIPLE, PARALLEL_GRAIN_FMA, PARALLEL_GRAIN_KERNEL,
     },
 };
 use neurax_ir::{DType, Eqn, Error, Graph, Result, op::DotGeneral};
@@ -147,23 +148,26 @@ impl ProductTask {
         let after = self.epilogue.as_ref().map_or(0, |t| t.work / PARALLEL_GRAIN_KERNEL);
         let wanted = own.saturating_add(after).clamp(1, MATMUL_MAX_TILES).div_ceil(batches).max(1);
         let least = if self.is_narrow() {
-            4 * MATMUL_NARROW_COLUMNS
+            MATMUL_NARROW_MIN_TILE_ROWS
         } else if n * k * self.dtype.bytes() > MATMUL_LARGE_RHS_BYTES {
             MATMUL_MIN_TILE_ROWS
         } else if self.right[1] != 1 {
             // A right operand whose columns are strided is packed for each tile, too.
-            MATMUL_MIN_TILE_ROWS / 2
+            MATMUL_STRIDED_MIN_TILE_ROWS
         } else {
             // A call of the matrix kernel has a fixed cost.
-            (PARALLEL_GRAIN_FMA / 4).div_ceil((n * k).max(1)).next_multiple_of(16)
+            MATMUL_MIN_TILE_FMA.div_ceil((n * k).max(1)).next_multiple_of(MATMUL_TILE_MULTIPLE)
         };
-        let rows = |parts: usize| m.div_ceil(parts).next_multiple_of(16).max(least).min(m).max(1);
+        let rows = |parts: usize| {
+            m.div_ceil(parts).next_multiple_of(MATMUL_TILE_MULTIPLE).max(least).min(m).max(1)
+        };
         if self.epilogue_splits_into(batches * m) {
             // The epilogue takes whole rows.
             let cached = MATMUL_EPILOGUE_TILE_BYTES / (n * self.dtype.bytes()).max(1);
-            return [rows(wanted).min(cached.max(32)), n];
+            return [rows(wanted).min(cached.max(MATMUL_EPILOGUE_MIN_ROWS)), n];
         }
-        let columns = |parts: usize| n.div_ceil(parts).next_multiple_of(16).min(n).max(1);
+        let columns =
+            |parts: usize| n.div_ceil(parts).next_multiple_of(MATMUL_TILE_MULTIPLE).min(n).max(1);
         // Every tile packs its rows and columns: the fewer in all, the better.
         let packed = |&[r, c]: &[usize; 2]| m.div_ceil(r) * n.div_ceil(c) * (r + c);
         let tilings = (1..=wanted).map(|i| [rows(i), columns(wanted.div_ceil(i))]);
@@ -186,19 +190,16 @@ impl ProductTask {
 
     /// Runs the product, with [`ProductTask::scratch`] bytes of scratch memory.
     ///
-    /// # Errors
-    /// As [`PackRhs::run`].
-    ///
     /// # Safety
     /// The slots of the frame hold addresses of the buffers of the task's schedule, and no other
     /// thread uses the results.
-    pub unsafe fn run(&self, f: &mut Frame, pool: &Pool, scratch: Address) -> Result<()> {
+    pub unsafe fn run(&self, f: &mut Frame, pool: &Pool, scratch: Address) {
         self.epilogue.iter().for_each(|epilogue| epilogue.operands(&f.slots, &mut f.operands));
         let operands = &f.operands[..];
         let mut arrays = self.arrays.map(|b| f.slots[b]);
         if let Some(pack_rhs) = &self.pack_rhs {
             // SAFETY: the operand is the schedule's, the scratch memory the plan's.
-            unsafe { pack_rhs.run(arrays[1], scratch, pool)? }
+            unsafe { pack_rhs.run(arrays[1], scratch, pool) }
             arrays[1] = scratch;
         }
         let [rows, columns] = self.tile_size;
@@ -215,7 +216,6 @@ impl ProductTask {
             // SAFETY: as promised by the caller; all rows are computed.
             unsafe { epilogue.run(f, pool) }
         }
-        Ok(())
     }
 
     /// Returns the numbers of tiles below and beside each other in each member of the batch.
@@ -393,8 +393,11 @@ impl ProductTask {
             && n >= MATMUL_NARROW_COLUMNS
             && k >= n
         {
-            self.pack_rhs =
-                Some(PackRhs { sizes: [k, n], across: self.right[1], bytes: self.dtype.bytes() });
+            self.pack_rhs = Some(PackRhs {
+                sizes: [k, n],
+                across: self.right[1],
+                is_wide: self.dtype.bytes() == 8,
+            });
             self.right = [n as isize, 1];
         }
     }

@@ -212,7 +212,7 @@ impl Program {
         unsafe {
             match &self.tasks[i] {
                 Task::Kernel(k) => k.run(f, pool),
-                Task::Product(p) => p.run(f, pool, scratch)?,
+                Task::Product(p) => p.run(f, pool, scratch),
                 Task::Convolution(c) => c.run(f, pool),
                 Task::Windows(w) => w.run(&f.slots, pool),
                 Task::Sort(s) => s.run(&f.slots, pool),

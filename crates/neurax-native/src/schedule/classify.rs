@@ -218,7 +218,7 @@ pub fn cost(e: &Eqn, dtype: DType) -> usize {
         },
         Op::Binary(f) => match f {
             B::Div => DIVISION_COST,
-            B::Rem | B::Pow | B::Atan2 => LONG_FUNCTION_COST,
+            B::Rem | B::Pow | B::Atan2 | B::Polygamma => LONG_FUNCTION_COST,
             B::Mul if dtype.kind() != Kind::Float => INTEGER_MULTIPLY_COST,
             B::Add
             | B::Sub
@@ -232,8 +232,7 @@ pub fn cost(e: &Eqn, dtype: DType) -> usize {
             | B::ShiftRightArithmetic
             | B::ShiftRightLogical
             | B::Complex
-            | B::NextAfter
-            | B::Polygamma => CHEAP_COST,
+            | B::NextAfter => CHEAP_COST,
         },
         Op::Compare(_) | Op::Select(_) | Op::Clamp(_) | Op::Convert(_) => CHEAP_COST,
         Op::Gather(_) | Op::DynamicSlice(_) => FETCH_COST,

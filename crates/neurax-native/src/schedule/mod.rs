@@ -52,6 +52,7 @@ pub use kernel_builder::KernelCall;
 pub use outputs::BufferId;
 pub use types::{Note, ScheduledGraph, ScheduledStep};
 
+use crate::support::producer;
 use analysis::Analysis;
 use groups::{FusedLoop, Group, GroupKind};
 use neurax_ir::{Graph, OrBug, Result, Value};
@@ -88,7 +89,14 @@ fn finish(analysis: &Analysis, groups: &[Group], notes: Vec<Note>) -> Result<Sch
     let steps = groups.iter().map(|group| {
         // A group writes what another group or the caller reads; the rest stays in registers.
         let own = |b| group.reads.contains(&b) as usize;
-        let call = |k: &FusedLoop| kernel_builder::build_kernel(&k.body, &|b| readers[b] > own(b));
+        let call = |k: &FusedLoop| {
+            let call = kernel_builder::build_kernel(&k.body, &|b| readers[b] > own(b));
+            let first = k.outputs.first().and_then(|o| producer(graph, o.value));
+            call.map_err(|x| match first {
+                Some(e) => x.at_origin(&e.at),
+                None => x,
+            })
+        };
         Ok(match &group.kind {
             GroupKind::Kernel(k) => ScheduledStep::Kernel(call(k)?),
             GroupKind::Copy(from, to) => ScheduledStep::Copy(*from, *to),
