@@ -19,7 +19,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 use neurax_ir::{Eval, Graph, Literal, Result, mismatch};
-use neurax_runtime::{Backend, Buffer, CheckedArgs, Executable, Results};
+use neurax_runtime::{Backend, Buffer, Executable};
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering::Relaxed},
@@ -98,17 +98,6 @@ impl Executable for InterpExecutable {
         if !args.iter().map(Buffer::ty).eq(want) {
             return Err(mismatch("interp", "arguments", want, args.iter().map(Buffer::ty)));
         }
-        self.evaluate(args)
-    }
-
-    fn run_checked(&self, args: CheckedArgs) -> Result<Results> {
-        Ok(self.evaluate(args.into_inner().iter_mut().map(Buffer::take_from).collect())?.into())
-    }
-}
-
-impl InterpExecutable {
-    /// Evaluates the graph on arguments of its types.
-    fn evaluate(&self, args: Vec<Buffer>) -> Result<Vec<Buffer>> {
         let args = args.into_iter().map(Buffer::into_literal).collect::<Result<Vec<_>>>()?;
         let mut eval = Eval::default();
         let outs = eval.run(&self.graph, args);

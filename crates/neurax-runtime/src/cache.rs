@@ -109,8 +109,8 @@ impl<K, V: Clone> Cache<K, V> {
     /// lookup computes again.
     ///
     /// # Errors
-    /// The error of `compute`, or a [`RecursionError`] when `compute` asks this cache for the key
-    /// that it is computing.
+    /// The error of `compute`, or a [`RecursionError`] when `compute` needs the key that it is
+    /// computing: it asks this cache for it, or waits for another thread that waits for it.
     pub fn get_or_compute<E: From<RecursionError>>(
         &self,
         hash: u64,

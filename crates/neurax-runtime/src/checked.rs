@@ -8,8 +8,8 @@
 use crate::Buffer;
 use std::borrow::Cow;
 
-/// The arguments of a call, with the types of the inputs of its graph. Owned arguments may be
-/// donated.
+/// The arguments of a call, with the types of the inputs of the graph that compared them. Owned
+/// arguments may be donated.
 ///
 /// ```
 /// use neurax_ir::{Builder, DType, Graph, Literal, Result, Type};
@@ -48,7 +48,7 @@ impl<'a, 'b> CheckedArgs<'a, 'b> {
 }
 
 /// A call that writes its results into buffers of the caller; arguments and outputs have the types
-/// of its graph.
+/// of the graph that compared them.
 #[derive(Debug)]
 pub struct CheckedCall<'a, 'b> {
     pub(crate) args: &'a [&'a Buffer],

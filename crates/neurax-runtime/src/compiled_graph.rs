@@ -70,6 +70,9 @@ impl CompiledGraph {
     /// # Errors
     /// The error of the executable.
     pub fn run_checked(&self, args: CheckedArgs) -> Result<Results> {
+        if cfg!(debug_assertions) && !args.0.iter().map(|b| b.ty()).eq(&self.inputs) {
+            return Err(wrong_types());
+        }
         self.executable.run_checked(args)
     }
 
@@ -79,6 +82,11 @@ impl CompiledGraph {
     /// # Errors
     /// The error of the executable.
     pub fn run_into_checked(&self, call: CheckedCall) -> Result<()> {
+        let args = call.args.iter().copied().chain(call.captures).map(Buffer::ty);
+        let outs = call.outs.iter().map(|b| b.ty());
+        if cfg!(debug_assertions) && !(args.eq(&self.inputs) && outs.eq(&self.outputs)) {
+            return Err(wrong_types());
+        }
         self.executable.run_into_checked(call)
     }
 
@@ -99,9 +107,8 @@ impl CompiledGraph {
 
     /// Takes the word of the caller that `args` have the types of the inputs, because it found this
     /// graph by them. If they have not, the call may fail or give any result, but it is not
-    /// undefined behavior; with debug assertions this method panics.
+    /// undefined behavior; with debug assertions it is an error.
     pub fn assume_args<'a, 'b>(&self, args: &'a mut [Cow<'b, Buffer>]) -> CheckedArgs<'a, 'b> {
-        debug_assert!(args.iter().map(|b| b.ty()).eq(self.inputs()), "{WRONG_TYPES}");
         CheckedArgs(args)
     }
 
@@ -135,11 +142,6 @@ impl CompiledGraph {
         captures: &'a [Buffer],
         outs: &'a mut [&'b mut Buffer],
     ) -> CheckedCall<'a, 'b> {
-        debug_assert!(
-            args.iter().copied().chain(captures).map(Buffer::ty).eq(self.inputs())
-                && outs.iter().map(|b| b.ty()).eq(self.outputs()),
-            "{WRONG_TYPES}"
-        );
         CheckedCall { args, captures, outs }
     }
 
@@ -162,8 +164,14 @@ impl CompiledGraph {
     }
 }
 
-const WRONG_TYPES: &str = "a call has other types than its graph was found by; \
-    if a type implements `Tree` by hand, its `visit` and `into_leaves` may disagree";
+/// Returns the error of a call whose types were taken for granted and are wrong.
+fn wrong_types() -> Error {
+    Error::new(
+        "run",
+        "expected the types that the graph was found by, got others; \
+         if a type implements `Tree` by hand, its `visit` and `into_leaves` disagree",
+    )
+}
 
 /// Returns the largest value of a graph and of the graphs in it, if it has [`PROBED_BYTES`] or
 /// more.

@@ -266,8 +266,8 @@ impl<F, O: Tree> JitImpl<F, O> {
         self.cache
             .get_or_compute(TraceKey::hash_of(a), |k| k.matches(a), || TraceKey::of(a), trace)
             .map_err(|RecursionError| {
-                let why = "the function calls itself while it is being traced; use scan, \
-                           while_loop or fori to repeat";
+                let why = "the function calls itself, directly or through others, while it is \
+                           being traced; use scan, while_loop or fori to repeat";
                 Error::new("jit", why).at(&Place::Source(self.at))
             })
     }

@@ -60,6 +60,7 @@ fn an_unsupported_dtype_is_refused_by_name() {
     let nibbles = Tensor::from(Literal::from_f64s(DType::U4, [2], &[1.0, 2.0]));
     let e = save(&vec![nibbles], path("nibbles")).unwrap_err().to_string();
     assert!(e.starts_with("save: `0` is u4[2], which safetensors files cannot hold"), "{e}");
+    assert!(!path("nibbles").exists());
 }
 
 #[test]
@@ -72,7 +73,7 @@ fn a_single_tensor_is_named_by_words() {
     assert!(e.contains("expected the tensor to be i32[2], got f32[1]"), "{e}");
     let e = load_like(&vec![crate::tensor([1, 2])], path("single")).unwrap_err().to_string();
     assert!(e.contains("expected `0` to be i32[2], got no such tensor"), "{e}");
-    assert!(!path("nibbles").exists());
+    assert!(!path("nibble").exists());
 }
 
 #[test]
