@@ -2,7 +2,7 @@
 //! of the equations that are needed.
 
 use super::{Eqn, Graph, Value, Values};
-use crate::{Error, Result};
+use crate::{Error, OrBug, Result};
 
 impl Graph {
     /// Returns the graph of the `live` outputs, without equations and inputs that only the others
@@ -66,10 +66,13 @@ impl Graph {
     /// `eqns`, in these orders.
     ///
     /// # Errors
-    /// If an equation or output reads a value that is not defined before it.
+    /// If an equation or output reads a value that is not defined before it, or an index is out of
+    /// range.
     pub fn reordered(&self, inputs: &[usize], eqns: &[usize]) -> Result<Graph> {
         let inputs: Vec<Value> = inputs.iter().map(|&i| Value(i as u32)).collect();
-        let eqns = eqns.iter().map(|&i| self.eqns[i].clone()).collect();
+        let eqn =
+            |&i: &usize| self.eqns.get(i).cloned().or_bug(format!("there is no equation {i}"));
+        let eqns = eqns.iter().map(eqn).collect::<Result<_>>()?;
         let new = Graph::renumbered(self.types.clone(), &inputs, eqns, &self.outputs);
         // Values are numbered in the order of their definition.
         let mut defined = new.inputs;

@@ -3,7 +3,7 @@
 //! Loops that are contiguous in both views are collapsed, and transpositions are tiled for the
 //! cache. Elements are copied by their width, regardless of their dtype.
 
-use crate::{Literal, Shape};
+use crate::{Literal, Shape, tuning::TRANSPOSE_TILE};
 use smallvec::SmallVec;
 
 /// Evaluates `$body` with the constant `$N`: the size in bytes of an element of `$bits` bits, at
@@ -132,10 +132,6 @@ struct CopyPlan {
     /// The offsets of the first element in target and source, in elements.
     at: [isize; 2],
 }
-
-/// The rows and columns of the square tiles of a transposition, in elements: two tiles of 16-byte
-/// elements fill a first-level cache of 32 KiB.
-const TRANSPOSE_TILE: usize = 32;
 
 impl CopyPlan {
     fn new(at: &View, from: &View) -> CopyPlan {

@@ -1,7 +1,7 @@
 //! `while`: a loop that runs as long as a condition holds.
 //!
-//! The values that stay the same are operands of their own, the constants, of the condition and of
-//! the body: passes and rules then see what is invariant, and an unused one costs nothing. Counting
+//! The values that stay the same are separate operands, the constants of the condition and of the
+//! body: passes and rules then see what is invariant, and an unused one costs nothing. Counting
 //! to `n` in steps of `d` has the condition `(n, i) -> i < n` with one constant and the body
 //! `(d, i) -> i + d` with another, and the operands `(n, d, i)`.
 //!

@@ -28,7 +28,7 @@
 //! - Ops are compared with all attributes, constants by their bytes: 0 and -0 differ, and a NaN
 //!   equals itself.
 //! - An optimization barrier is never merged: it marks a value that is to be computed again.
-//! - A nested graph is a scope of its own. Equal equations inside and outside of a loop meet after
+//! - A nested graph is a separate scope. Equal equations inside and outside of a loop meet after
 //!   `hoist` has moved the one inside.
 //! - `x + y` and `y + x` are different: operands are not sorted.
 

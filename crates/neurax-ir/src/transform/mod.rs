@@ -1,6 +1,6 @@
 //! Transforms: functions from graphs to graphs, one walker per file; the rules are with the ops.
 //!
-//! Reverse mode is composed, as in JAX, instead of having rules of its own (Radul et al., "You Only
+//! Reverse mode is composed, as in JAX, instead of having separate rules (Radul et al., "You Only
 //! Linearize Once", <https://arxiv.org/abs/2204.10923>): [`jvp`] emits equations that are free of
 //! tangents or linear in them, [`linearize`] splits the two, [`vjp`] transposes the linear half,
 //! and [`grad`] runs one after the other. [`vmap`] batches, [`eval`] is the reference semantics.

@@ -113,7 +113,7 @@ fn inline(l: &mut Lowering, e: &LoweringEqn) -> Result<Option<Values>> {
             l.graph(&op.graph(&types)?, &e.xs).map(Some)
         }
         Op::Linear(Linear { forward: Some(forward), .. }) => l.graph(forward, &e.xs).map(Some),
-        // other: nothing to inline; the bodies of loops and branches are programs of their own.
+        // other: nothing to inline; the bodies of loops and branches are separate programs.
         _ => Ok(None),
     }
 }

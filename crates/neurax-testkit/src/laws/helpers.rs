@@ -18,7 +18,7 @@ pub fn catch_panic<T>(f: impl FnOnce() -> Result<T, String>) -> Result<T, String
     })
 }
 
-/// Returns true if the op has no value of its own because it contains a collective whose axis only
+/// Returns true if the op has no value because it contains a collective whose axis only
 /// `vmap` can bind.
 pub(crate) fn needs_axis(op: &Op) -> bool {
     matches!(op, Op::AllReduce(_) | Op::AxisIndex(_))

@@ -16,6 +16,8 @@ const OLD_WORDS: &[(&str, &str)] = &[
     ("into vectors", "vectorize"),
     ("cut into", "divided into tiles, chunks, .."),
     ("of one's own", "custom"),
+    ("of its own", "separate"),
+    ("of their own", "separate"),
     ("what follows", "epilogue"),
     ("oracle", "reference interpreter"),
     ("the language", "the IR"),

@@ -3,6 +3,7 @@
 //! Blocks of both operands are packed into contiguous buffers of the accumulator type, so that all
 //! layouts of the operands run at the speed of the dense one.
 
+use crate::tuning::{DOT_BLOCK_ELEMENTS, DOT_PANEL_COLUMNS, DOT_PANEL_ROWS};
 use crate::{Complex, Compute, DType, Literal, Shape, Type, op::rules::offsets, with_compute};
 
 /// The offsets, in elements, of an operand: element `(batch, free, contracted)` is at the sum of
@@ -177,14 +178,6 @@ struct MatrixView<'a, C> {
     offsets: &'a OperandOffsets,
 }
 
-/// The rows of a packed panel, in contracted indices. A panel of f64 fills 64 KiB, so that it stays
-/// in the cache while all rows of the result use it.
-const PANEL_ROWS: usize = 64;
-/// The columns of a packed panel, in free indices of the right operand.
-const PANEL_COLUMNS: usize = 128;
-/// The contracted indices of the left operand that are packed at a time for dot products.
-const DOT_BLOCK: usize = 512;
-
 /// Computes `sums[i, j] = sum of x[i, k] * y[j, k]` by row updates, one packed panel of `y` after
 /// the other.
 fn product_by_rows<C: Compute, S: DotAccumulator>(
@@ -194,12 +187,12 @@ fn product_by_rows<C: Compute, S: DotAccumulator>(
 ) {
     let (x_at, y_at) = (x.offsets, y.offsets);
     let (n, k) = (y_at.free.len(), y_at.contract.len());
-    let mut panel = vec![S::ZERO; PANEL_ROWS.min(k) * PANEL_COLUMNS.min(n)];
-    let mut factors = [S::ZERO; PANEL_ROWS];
-    for j in (0..n).step_by(PANEL_COLUMNS) {
-        let nj = PANEL_COLUMNS.min(n - j);
-        for p in (0..k).step_by(PANEL_ROWS) {
-            let np = PANEL_ROWS.min(k - p);
+    let mut panel = vec![S::ZERO; DOT_PANEL_ROWS.min(k) * DOT_PANEL_COLUMNS.min(n)];
+    let mut factors = [S::ZERO; DOT_PANEL_ROWS];
+    for j in (0..n).step_by(DOT_PANEL_COLUMNS) {
+        let nj = DOT_PANEL_COLUMNS.min(n - j);
+        for p in (0..k).step_by(DOT_PANEL_ROWS) {
+            let np = DOT_PANEL_ROWS.min(k - p);
             let panel = &mut panel[..np * nj];
             pack(y, &y_at.contract, p, &y_at.free, j, nj, panel);
             for (i, row) in sums.chunks_exact_mut(n).enumerate() {
@@ -246,10 +239,10 @@ fn product_by_dots<C: Compute, S: DotAccumulator>(
     for (j, row) in packed.chunks_exact_mut(k.max(1)).enumerate() {
         pack(y, &y_at.free, j, &y_at.contract, 0, k, row);
     }
-    let mut block = [S::ZERO; DOT_BLOCK];
+    let mut block = [S::ZERO; DOT_BLOCK_ELEMENTS];
     for (i, out) in sums.chunks_exact_mut(n).enumerate() {
-        for p in (0..k).step_by(DOT_BLOCK) {
-            let block = &mut block[..DOT_BLOCK.min(k - p)];
+        for p in (0..k).step_by(DOT_BLOCK_ELEMENTS) {
+            let block = &mut block[..DOT_BLOCK_ELEMENTS.min(k - p)];
             pack(x, &x_at.free, i, &x_at.contract, p, block.len(), block);
             for (j, s) in out.iter_mut().enumerate() {
                 *s = add_dot(*s, block, &packed[j * k + p..][..block.len()]);

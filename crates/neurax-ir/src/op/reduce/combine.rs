@@ -4,7 +4,7 @@ use super::ReduceKind;
 use crate::Complex;
 use std::ops::{Add, Mul};
 
-/// A stored element type that reductions can combine. Backends use it for loops of their own.
+/// A stored element type that reductions can combine. Backends use it for their loops.
 ///
 /// Bools are stored as bytes 0 and 1: pass [`ReduceKind::on`] of their dtype, so that the result
 /// is a bool again.
