@@ -1,6 +1,5 @@
-//! Tuning constants of the compiler, by stage. Each has a unit and the measurement behind it;
-//! `docs/performance.md` has the machine and the figures. Constants without a figure bound work
-//! that was not measured one by one: they were chosen with the benchmark suites.
+//! Tuning constants of the compiler, by stage. Each has its unit and, where one was made, its
+//! measurement; `docs/performance.md` has the machine and the figures.
 
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ pub const MATMUL_MIN_MULTIPLIES: usize = 16_384;
 /// few for a kernel that works on blocks of both. Not measured.
 pub const MATMUL_MIN_SIDE: usize = 3;
 
-/// The real products of a complex one.
+/// The real products of a complex one. A count, not a choice.
 pub const REAL_PRODUCTS_PER_COMPLEX: usize = 4;
 
 /// The cost of an op for one element, in instructions: an addition, a comparison. The costs below
@@ -22,38 +21,39 @@ pub const REAL_PRODUCTS_PER_COMPLEX: usize = 4;
 pub const CHEAP_COST: usize = 1;
 
 /// The cost of an integer multiplication, which has no vector instruction for 8-byte lanes on most
-/// CPUs.
+/// CPUs. Not measured.
 pub const INTEGER_MULTIPLY_COST: usize = 2;
 
-/// The cost of a load at an offset that is found at run time, with the clamp of the offset.
+/// The cost of a load at an offset that is found at run time, with the clamp of the offset. Not
+/// measured.
 pub const FETCH_COST: usize = 3;
 
-/// The cost of a division or a root.
+/// The cost of a division or a root. Not measured.
 pub const DIVISION_COST: usize = 4;
 
-/// The cost of a short polynomial: exponentials, logarithms, hyperbolic tangents.
+/// The cost of a short polynomial: exponentials, logarithms, hyperbolic tangents. Not measured.
 pub const SHORT_FUNCTION_COST: usize = 12;
 
-/// The cost of a long polynomial or of a call for each lane: all other functions.
+/// The cost of a long polynomial or of a call for each lane: all other functions. Not measured.
 pub const LONG_FUNCTION_COST: usize = 30;
 
-/// The instructions of a value that is inlined into more than one reader, at most.
+/// The instructions of a value that is inlined into more than one reader, at most. Not measured.
 pub const INLINE_MAX_COST: usize = 6;
 
-/// The instructions of a value that is inlined below a broadcast, at most.
+/// The instructions of a value that is inlined below a broadcast, at most. Not measured.
 pub const BROADCAST_MAX_COST: usize = 3;
 
 /// The instructions of one inlined value, at most. Beyond it the value is stored, so that kernels
-/// stay of a size that compiles fast.
+/// stay of a size that compiles fast. Not measured.
 pub const KERNEL_MAX_COST: usize = 400;
 
-/// The most outputs of a fused kernel.
+/// The most outputs of a fused kernel. Not measured.
 pub const MAX_FUSED_OUTPUTS: usize = 16;
 
-/// The most nodes of the expression graph of a fused kernel.
+/// The most nodes of the expression graph of a fused kernel. Not measured.
 pub const MAX_FUSED_NODES: usize = 600;
 
-/// The most reductions that depend on one another in a fused kernel.
+/// The most reductions that depend on one another in a fused kernel. Not measured.
 pub const MAX_FUSED_STAGES: usize = 3;
 
 /// The nodes that the expression graph of a kernel has room for at first: few have more. A larger
@@ -61,23 +61,25 @@ pub const MAX_FUSED_STAGES: usize = 3;
 pub const USUAL_NODES: usize = 28;
 
 /// The bytes of a value that is written along the columns of a reduction, at most. A larger one
-/// would touch a cache line for every few elements.
+/// would touch a cache line for every few elements. Not measured.
 pub const MAX_COLUMN_WRITE_BYTES: usize = 1 << 20;
 
 /// The largest trip count that is part of a kernel's structure, such as the size of a window.
-/// Larger ones, which change with the batch, are parameters.
+/// Larger ones, which change with the batch, are parameters. Not measured.
 pub const MAX_STRUCTURAL_SIZE: usize = 4;
 
-/// The largest integer constant that is part of a kernel's structure, such as a shift amount.
+/// The largest integer constant that is part of a kernel's structure, such as a shift amount. Not
+/// measured.
 pub const MAX_STRUCTURAL_INTEGER: u64 = 32;
 
-/// The lanes of a vector in the cost model of vectorization: 4-byte elements.
+/// The lanes of a vector in the cost model of vectorization: 4-byte elements. Not measured.
 pub const LANES_PER_VECTOR: usize = 4;
 
-/// The trip count from which the remainder of a vectorized loop does not count.
+/// The trip count from which the remainder of a vectorized loop does not count. Not measured.
 pub const LONG_LOOP: usize = 16;
 
-/// The instructions that gather a vector from strided elements, or scatter it to them.
+/// The instructions that gather a vector from strided elements, or scatter it to them. Not
+/// measured.
 pub const GATHER_COST: usize = 2 * LANES_PER_VECTOR;
 
 /// The score of a loop for each contiguous load, if it is vectorized: one vector load. The loop
@@ -85,38 +87,41 @@ pub const GATHER_COST: usize = 2 * LANES_PER_VECTOR;
 /// were not measured one by one.
 pub const CONTIGUOUS_LOAD_SCORE: isize = 2;
 
-/// The score of a loop for each contiguous store: strided stores cost more than strided loads.
+/// The score of a loop for each contiguous store: strided stores cost more than strided loads. Not
+/// measured.
 pub const CONTIGUOUS_STORE_SCORE: isize = 4;
 
 /// The score of a loop for each access that it does not move, and for each use of its counter: one
-/// instruction for all lanes.
+/// instruction for all lanes. Not measured.
 pub const UNIFORM_ACCESS_SCORE: isize = 1;
 
-/// The score of a loop for each strided load: a scalar load for every lane.
+/// The score of a loop for each strided load: a scalar load for every lane. Not measured.
 pub const STRIDED_LOAD_SCORE: isize = -3;
 
-/// The score of a loop for each strided store: a scalar store for every lane.
+/// The score of a loop for each strided store: a scalar store for every lane. Not measured.
 pub const STRIDED_STORE_SCORE: isize = -5;
 
 /// The score of a loop with fewer than [`LANES_PER_VECTOR`] iterations, which runs in scalars:
-/// worse than three contiguous loads.
+/// worse than three contiguous loads. Not measured.
 pub const SHORT_LOOP_SCORE: isize = -6;
 
 /// The taps of a kernel from which a separate block for every feature pays, if features and taps
-/// have no common stride.
+/// have no common stride. Not measured.
 pub const CONV_MIN_TAPS_PER_FEATURE: usize = 64;
 
-/// The elements from which a reduction is split into parts that run in parallel.
+/// The elements from which a reduction is split into parts that run in parallel. Sums of the
+/// columns of 1024 x 128, which has this size, went from 84 to 25 µs.
 pub const SPLIT_REDUCTION_MIN_ELEMENTS: usize = 1 << 17;
 
 /// The most results of a reduction that is split; one with more has enough work for each thread.
+/// The sums measured for [`SPLIT_REDUCTION_MIN_ELEMENTS`] have 128 results.
 pub const SPLIT_REDUCTION_MAX_RESULTS: usize = 1024;
 
-/// The parts of a reduction that is split.
+/// The parts of a reduction that is split. Not measured by itself.
 pub const SPLIT_REDUCTION_PARTS: usize = 32;
 
 /// The elements that each part reduces to one, at least: with fewer, the partial results would be
-/// nearly as large as the operand.
+/// nearly as large as the operand. Not measured.
 pub const SPLIT_REDUCTION_MIN_PER_PART: usize = 8;
 
 // Code generation.
@@ -132,10 +137,11 @@ pub const UNROLL_FACTORS: [(usize, usize); 2] = [(16, 4), (60, 2)];
 pub const UNROLL_SMALL_PRODUCT: (usize, usize) = (8, 8);
 
 /// The most instructions around inner loops after unrolling: more values do not fit into registers,
-/// and would be spilled.
+/// and would be spilled. Not measured.
 pub const MAX_UNROLLED_INSTS: usize = 120;
 
-/// The bytes from which a run of contiguous elements is copied by `memcpy`.
+/// The bytes from which a run of contiguous elements is copied by `memcpy`. Rows of a gather were
+/// copied twice as fast by it; the limit was not measured.
 pub const MIN_MEMCPY_BYTES: i64 = 512;
 
 /// The most kernels whose machine code is kept. Beyond it the least recently used one is dropped
@@ -144,7 +150,7 @@ pub const MAX_CACHED_KERNELS: usize = 4096;
 
 // Execution.
 
-/// The most threads of one pool. A guard against a mistyped `NEURAX_THREADS`.
+/// The most threads of one pool. A guard against a mistyped `NEURAX_THREADS`. Not measured.
 pub const MAX_THREADS: usize = 1024;
 
 /// The polls of an idle thread between two readings of the clock, which cost more than a poll. Not
@@ -152,36 +158,39 @@ pub const MAX_THREADS: usize = 1024;
 pub const POLLS_PER_CLOCK_READ: usize = 64;
 
 /// The time for which an idle thread of the pool spins before it sleeps. The next step of a
-/// program usually comes sooner, and finds the thread awake.
+/// program usually comes sooner, and finds the thread awake. Not measured.
 pub const SPIN_BEFORE_SLEEP: Duration = Duration::from_micros(100);
 
-/// The most finished calls of one executable whose memory is kept for the next calls.
+/// The most finished calls of one executable whose memory is kept for the next calls. Not measured.
 pub const MAX_KEPT_CALLS: usize = 4;
 
-/// The bytes of a call's memory above which an executable keeps the memory of one call only.
+/// The bytes of a call's memory above which an executable keeps the memory of one call only. Not
+/// measured.
 pub const LARGE_CALL_BYTES: usize = 1 << 20;
 
 /// The work of a kernel, in elements times instructions, that is worth waking a thread
-/// for.
+/// for. Not measured.
 pub const PARALLEL_GRAIN_KERNEL: usize = 60_000;
 
-/// The most chunks of a kernel's outermost loop: enough for threads to finish together.
+/// The most chunks of a kernel's outermost loop: enough for threads to finish together. Not
+/// measured.
 pub const KERNEL_MAX_CHUNKS: usize = 32;
 
 /// The iterations in which a kernel whose outermost loop is vectorized is divided into chunks: a
 /// multiple of the 32 elements of the largest unrolled step, so that only the last chunk has a
-/// remainder. Other loops are divided anywhere.
+/// remainder. Other loops are divided anywhere. Not measured.
 pub const VECTOR_CHUNK_UNIT: usize = 64;
 
 /// The multiplications of one tile of a matrix product, at least: 3.5 µs at 150 GFLOP/s, the
 /// rate of one core; a call of the matrix kernel costs 1 to 2 µs.
 pub const PARALLEL_GRAIN_FMA: usize = 1 << 18;
 
-/// The most tiles of a matrix product, batch members aside.
+/// The most tiles of a matrix product, batch members aside. Not measured.
 pub const MATMUL_MAX_TILES: usize = 16;
 
 /// The most bytes of the result in one tile that has an epilogue: the rows are still in the
-/// second-level cache (2 MB on the machine that was measured) when the epilogue reads them.
+/// second-level cache (2 MB on the machine that was measured) when the epilogue reads them. The
+/// limit was not measured.
 pub const MATMUL_EPILOGUE_TILE_BYTES: usize = 1 << 19;
 
 /// The bytes of a right operand above which a tile has at least [`MATMUL_MIN_TILE_ROWS`] rows: the
@@ -189,10 +198,11 @@ pub const MATMUL_EPILOGUE_TILE_BYTES: usize = 1 << 19;
 /// rows took 10.6 ms in eight tiles of rows, and 4.4 ms in tiles of rows and columns.
 pub const MATMUL_LARGE_RHS_BYTES: usize = 1 << 19;
 
-/// The rows of a tile that make up for packing a large right operand.
+/// The rows of a tile that make up for packing a large right operand. Not measured by itself.
 pub const MATMUL_MIN_TILE_ROWS: usize = 128;
 
-/// The least rows of a tile of a product with few columns, whose rows are cheap. Not measured.
+/// The least rows of a tile of a product with few columns, whose rows are cheap: more tiles made
+/// such a product slower. The limit was not measured.
 pub const MATMUL_NARROW_MIN_TILE_ROWS: usize = 4 * MATMUL_NARROW_COLUMNS;
 
 /// The least rows of a tile if the right operand has strided columns and is packed for each tile.
@@ -215,32 +225,34 @@ pub const MATMUL_EPILOGUE_MIN_ROWS: usize = 32;
 /// 1024 x 10 took 85 µs before and 40 µs with it.
 pub const MATMUL_NARROW_COLUMNS: usize = 16;
 
-/// The bytes of one block of a narrow product, which is transposed while it is in the cache.
+/// The bytes of one block of a narrow product, which is transposed while it is in the cache. Not
+/// measured by itself.
 pub const MATMUL_NARROW_BLOCK_BYTES: usize = 1 << 16;
 
-/// The rows and columns of one tile of packing: the 4-byte elements of a cache line.
+/// The rows and columns of one tile of packing: the 4-byte elements of a cache line. Not measured.
 pub const PACK_TILE: usize = 16;
 
-/// The elements that one thread packs, at least.
+/// The elements that one thread packs, at least. Not measured.
 pub const PACK_GRAIN_ELEMENTS: usize = 1 << 15;
 
-/// The multiplications of a convolution that are worth waking a thread for.
+/// The multiplications of a convolution that are worth waking a thread for. Not measured.
 pub const CONV_GRAIN_FMA: usize = 1 << 17;
 
-/// The tiles that threads share evenly.
+/// The tiles that threads share evenly. Not measured.
 pub const CONV_MAX_TILES: usize = 8;
 
-/// The most depth of a block of patches: that of the matrix kernel's own blocks.
+/// The most depth of a block of patches: that of the matrix kernel's own blocks. Not measured by
+/// itself.
 pub const CONV_BLOCK_DEPTH: usize = 512;
 
 /// The bytes of a block of patches: it stays in the second-level cache beside the weights. Packing
 /// block by block took the CNN's training step from 620 to 45 ms.
 pub const CONV_BLOCK_BYTES: usize = 1 << 18;
 
-/// The columns below which a block is too narrow for the matrix kernel.
+/// The columns below which a block is too narrow for the matrix kernel. Not measured.
 pub const CONV_NARROW_COLUMNS: usize = 96;
 
-/// The most elements of a result that is computed as partial sums over the depth.
+/// The most elements of a result that is computed as partial sums over the depth. Not measured.
 pub const CONV_SPLIT_MAX_ELEMENTS: usize = 1 << 17;
 
 /// The ratio of depth to columns from which a convolution is computed as partial sums over the
@@ -262,17 +274,18 @@ pub const CONV_MIN_TILE_COLUMNS: usize = 16;
 /// measured.
 pub const CONV_TILE_COLUMN_UNIT: usize = 8;
 
-/// The rows of a block below which plain loops are faster than the matrix kernel.
+/// The rows of a block below which plain loops are faster than the matrix kernel. Not measured.
 pub const CONV_THIN_ROWS: usize = 3;
 
-/// The elements that one thread sorts, at least.
+/// The elements that one thread sorts, at least. Not measured.
 pub const SORT_GRAIN_ELEMENTS: usize = 1 << 12;
 
-/// The most chunks of rows of a sort: enough for threads to finish together.
+/// The most chunks of rows of a sort: enough for threads to finish together. Not measured.
 pub const SORT_MAX_CHUNKS: usize = 16;
 
 /// The elements under windows, counted once for each window, that are worth waking a thread for.
+/// Not measured.
 pub const WINDOWS_GRAIN_TAPS: usize = 1 << 15;
 
-/// The most chunks of rows of windows: enough for threads to finish together.
+/// The most chunks of rows of windows: enough for threads to finish together. Not measured.
 pub const WINDOWS_MAX_CHUNKS: usize = 16;

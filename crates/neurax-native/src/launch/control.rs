@@ -241,6 +241,10 @@ impl ControlRun<'_> {
         self.p.inner[which].set_output(&mut self.f.inner[which], o, a);
     }
 
+    /// Runs inner program `which`.
+    ///
+    /// # Safety
+    /// As [`Program::run`], for inner program `which` and its frame.
     unsafe fn call(&mut self, which: usize) -> Result<()> {
         // SAFETY: the frame is the inner program's, and its slots are addresses of buffers of its
         // types.
@@ -248,6 +252,9 @@ impl ControlRun<'_> {
     }
 
     /// Copies result `o` of inner program `which` to `to`, if it is an alias of another buffer.
+    ///
+    /// # Safety
+    /// As [`Program::copy_aliased_output`], for inner program `which`, which has run.
     unsafe fn fetch(&self, which: usize, o: usize, to: Address) {
         // SAFETY: as in `call`.
         unsafe { self.p.inner[which].copy_aliased_output(&self.f.inner[which], o, to) }
@@ -265,6 +272,9 @@ impl ControlRun<'_> {
 
     /// Returns the address at which the first iteration, with `left` iterations after it, reads
     /// carried value `i`: that of the operand, or a copy of it if the iteration writes there.
+    ///
+    /// # Safety
+    /// As [`run`].
     unsafe fn begin(&self, i: usize, left: usize) -> Address {
         let (from, to) = (self.read(first_carry(&self.t.kind) + i), self.slot(i, left));
         let c = self.t.carries[i];
@@ -279,6 +289,9 @@ impl ControlRun<'_> {
     }
 
     /// Runs `length` iterations.
+    ///
+    /// # Safety
+    /// As [`run`]; the task is a scan of `length` iterations with `consts` constants.
     unsafe fn scan(&mut self, length: usize, reverse: bool, consts: usize) -> Result<()> {
         let (body, carries) = (self.t.first, self.t.carries.len());
         (0..consts).for_each(|i| self.set_input(body, i, self.read(i)));
@@ -319,6 +332,9 @@ impl ControlRun<'_> {
     }
 
     /// Runs the body while the condition holds.
+    ///
+    /// # Safety
+    /// As [`run`]; the task is a `while` with these numbers of constants.
     unsafe fn repeat(&mut self, cond_consts: usize, body_consts: usize) -> Result<()> {
         let (cond, body, carries) = (self.t.first, self.t.first + 1, self.t.carries.len());
         (0..cond_consts).for_each(|i| self.set_input(cond, i, self.read(i)));
@@ -368,6 +384,9 @@ impl ControlRun<'_> {
     }
 
     /// Runs the branch of the index, clamped to the branches.
+    ///
+    /// # Safety
+    /// As [`run`]; the task is a `cond` with `branches` branches.
     unsafe fn branch(&mut self, branches: usize) -> Result<()> {
         // SAFETY: the first operand is one i32.
         let index = unsafe { self.read(0).0.cast::<i32>().read_unaligned() };

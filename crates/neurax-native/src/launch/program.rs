@@ -206,6 +206,10 @@ impl Program {
         Ok(())
     }
 
+    /// Runs task `i`.
+    ///
+    /// # Safety
+    /// As [`Program::run`]; the tasks before task `i` have run.
     unsafe fn step(&self, i: usize, f: &mut Frame, pool: &Pool) -> Result<()> {
         let scratch = f.base.plus(self.plan.scratch[i] as isize);
         // SAFETY: as promised by the caller of `run`.

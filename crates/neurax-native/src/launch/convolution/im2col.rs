@@ -155,6 +155,11 @@ impl Im2col {
     }
 
     /// Packs `range` of one row, plane by plane.
+    ///
+    /// # Safety
+    /// `x` is the first element of the row's feature (or batch member), and `runs` are the row's
+    /// ranges along `inner`, which has the indices `range`; `to` has room for `range`, apart from
+    /// the operand.
     unsafe fn row<T: ConvElement>(
         &self,
         x: *const T,
@@ -207,6 +212,10 @@ struct PatchPlane<'a> {
 
 impl PatchPlane<'_> {
     /// Copies `range` of the plane to `to`.
+    ///
+    /// # Safety
+    /// The operand has all elements of the plane's ranges, counted from `x`, and `range` lies in
+    /// the plane; `to` has room for `range`, apart from the operand.
     unsafe fn copy<T: ConvElement>(&self, x: *const T, range: Range<usize>, to: *mut T) {
         // SAFETY: as promised by the caller.
         unsafe {
@@ -225,6 +234,9 @@ impl PatchPlane<'_> {
     }
 
     /// Copies `range` as one run, and then writes zeros over the padding between lines.
+    ///
+    /// # Safety
+    /// As [`PatchPlane::copy`]; [`PatchPlane::is_shifted`] returns true.
     unsafe fn shifted<T: ConvElement>(&self, x: *const T, range: Range<usize>, to: *mut T) {
         let ([rows, line], n) = (self.runs, self.size);
         let first = rows.first * n + line.first;
@@ -255,6 +267,9 @@ impl PatchPlane<'_> {
     }
 
     /// Copies `range` line by line.
+    ///
+    /// # Safety
+    /// As [`PatchPlane::copy`].
     unsafe fn rows<T: ConvElement>(&self, x: *const T, range: Range<usize>, mut to: *mut T) {
         let (mut row, mut from) = (range.start / self.size, range.start % self.size);
         let mut left = range.len();
@@ -277,6 +292,10 @@ impl PatchPlane<'_> {
     }
 
     /// Copies `range` of one line.
+    ///
+    /// # Safety
+    /// The operand has all elements of the line's range, counted from `x`; `to` has room for
+    /// `range`, apart from the operand.
     unsafe fn line<T: ConvElement>(&self, x: *const T, range: Range<usize>, to: *mut T) {
         let run = self.runs[1].within(range.start, range.end);
         let (x, by) = (

@@ -49,6 +49,9 @@ pub struct ConvolutionTask {
 }
 
 /// [`ConvolutionTask::typed`] of one dtype.
+///
+/// # Safety
+/// As [`ConvolutionTask::typed`].
 type TypedRun = unsafe fn(&ConvolutionTask, &mut Frame, &Pool);
 
 /// Returns the run of a dtype, if it has a product.
@@ -160,6 +163,9 @@ impl ConvolutionTask {
 
     /// Runs every tile, each followed by the epilogue if it fuses; otherwise the epilogue runs at
     /// the end.
+    ///
+    /// # Safety
+    /// As [`ConvolutionTask::run`]; `T` is the Rust type of the convolution's dtype.
     unsafe fn typed<T: ConvElement>(&self, f: &mut Frame, pool: &Pool) {
         self.epilogue.iter().for_each(|epilogue| epilogue.operands(&f.slots, &mut f.operands));
         let at = |i: usize| f.slots[self.arrays[i]].0;
@@ -240,6 +246,10 @@ struct TileSums<T> {
 
 impl<T: ConvElement> ConvCall<'_, T> {
     /// Computes one tile, group by group.
+    ///
+    /// # Safety
+    /// The addresses of the call are those of its task's operands and result, with elements of type
+    /// `T`; `tile` is one of the task's tiles, and no other thread uses its part of the result.
     unsafe fn tile(&self, tile: &ConvTile) {
         let s = &self.task.sizes;
         let (first, count) = (tile.columns.start, tile.columns.len());
@@ -268,6 +278,10 @@ impl<T: ConvElement> ConvCall<'_, T> {
     }
 
     /// Computes partial sums over the depth, each in scratch memory, and adds them in order.
+    ///
+    /// # Safety
+    /// The addresses of the call are as for [`ConvCall::tile`], and no other thread uses the
+    /// result; the task's tiling has more than one partial sum.
     unsafe fn split_depth(&self, pool: &Pool) {
         let s = &self.task.sizes;
         let columns = s.columns();
@@ -300,6 +314,11 @@ impl<T: ConvElement> ConvCall<'_, T> {
     }
 
     /// Computes the columns `columns` over the depth `depth`, block by block.
+    ///
+    /// # Safety
+    /// The operands of the call are as for [`ConvCall::tile`], and the task has `group`, `columns`
+    /// and `depth`; `to` has an element for each feature of the group and each column, apart from
+    /// the operands, and no other thread uses them.
     unsafe fn sum(
         &self,
         group: usize,
@@ -343,6 +362,11 @@ impl<T: ConvElement> ConvCall<'_, T> {
     }
 
     /// Copies `sums` into the result: a row for every batch member and feature.
+    ///
+    /// # Safety
+    /// The result of the call is as for [`ConvCall::tile`], and the task has `group` and `columns`,
+    /// whose part of the result no other thread uses; `sums` has an element for each feature of the
+    /// group and each column, apart from the result.
     unsafe fn store(&self, group: usize, columns: Range<usize>, sums: TileSums<T>) {
         let s = &self.task.sizes;
         let mut from = columns.start;

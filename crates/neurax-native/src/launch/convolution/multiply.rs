@@ -47,7 +47,8 @@ pub trait ConvElement: Copy + Send + Sync + 'static {
     /// Multiplies blocks.
     ///
     /// # Safety
-    /// Sizes and strides stay inside of live memory, and no other thread uses the result.
+    /// Sizes and strides stay inside of live memory, and no other thread uses the result, which
+    /// overlaps neither operand.
     unsafe fn multiply(b: BlockProduct<Self>) {
         // SAFETY: as promised by the caller.
         unsafe { plain(b) }
@@ -101,6 +102,9 @@ integers!(i8, i16, i32, i64, u8, u16, u32, u64);
 
 /// Multiplies blocks by loops. Where the columns of `right` and `to` are contiguous, the inner loop
 /// runs along them.
+///
+/// # Safety
+/// As [`ConvElement::multiply`].
 unsafe fn plain<T: ConvElement>(b: BlockProduct<T>) {
     let [m, n, k] = b.sizes;
     let (l, r, y) = (b.left, b.right, b.to);

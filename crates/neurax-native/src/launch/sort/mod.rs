@@ -104,6 +104,11 @@ impl SortTask {
         if self.chunks == 1 { run(0) } else { pool.run(self.chunks, &run) }
     }
 
+    /// Sorts the rows `rows`, one after the other.
+    ///
+    /// # Safety
+    /// The slots are as for [`SortTask::run`]; the task has the rows `rows`, and no other thread
+    /// uses these rows of the results.
     unsafe fn range(&self, slots: &[Address], rows: Range<usize>) {
         let n = self.n;
         let mut own = Scratch::new(n * (RECORD + ELEMENT + INDEX));
@@ -123,6 +128,10 @@ impl SortTask {
     }
 
     /// Computes the permutation that sorts the row that begins at element `first`.
+    ///
+    /// # Safety
+    /// The slots are as for [`SortTask::run`] and the task has this row; `records` is aligned
+    /// memory for `n` records of any size, and `permutation` has the indices `0..n`, each once.
     unsafe fn order(
         &self,
         slots: &[Address],
@@ -143,6 +152,9 @@ impl SortTask {
     }
 
     /// Sorts `permutation` by the keys of one pass. The sort is stable.
+    ///
+    /// # Safety
+    /// As [`SortTask::order`]; `records` is memory for `n` records of type `R`.
     unsafe fn pass<R: Record>(
         &self,
         pass: &[KeyColumn],
@@ -172,6 +184,11 @@ impl SortTask {
 
     /// Writes a row of an array in the order of `permutation`, through `spare` if it is sorted in
     /// place.
+    ///
+    /// # Safety
+    /// The slots are as for [`SortTask::run`], `a` is an array of the task, which has this row, and
+    /// no other thread uses the row of the result; `spare` is aligned memory for `n` elements of
+    /// any size, and `permutation` has `n` indices below `n`.
     unsafe fn reorder(
         &self,
         a: &SortArray,
@@ -196,6 +213,13 @@ impl SortTask {
         }
     }
 
+    /// Writes the row at `from` to `to` in the order of `permutation`, through `spare` if both are
+    /// the same.
+    ///
+    /// # Safety
+    /// `from` and `to` each have `n` elements of type `T`, `stride` elements apart, and no other
+    /// thread uses those of `to`; `spare` is memory for `n` elements, and `permutation` has `n`
+    /// indices below `n`.
     unsafe fn moved<T: Copy>(
         &self,
         from: Address,

@@ -250,6 +250,10 @@ impl WindowsTask {
     }
 
     /// Combines the elements under the windows of the rows in `range`.
+    ///
+    /// # Safety
+    /// The task reduces, and `x` and `to` are the addresses of its buffers, with elements of type
+    /// `T`; it has the rows of windows `range`, and no other thread uses their results.
     unsafe fn reduce<T: WindowElement>(
         &self,
         kind: ReduceKind,
@@ -278,6 +282,11 @@ impl WindowsTask {
 
     /// Finds the indices in the block of the best elements under a row of windows, which has the
     /// rows `under` under it.
+    ///
+    /// # Safety
+    /// `x` is the first element of a block, with elements of type `T`, and `under` is what
+    /// [`WindowsTask::each`] gives for a row of windows; `best` and `indices` have room for an
+    /// element and an index of each window of a row.
     unsafe fn indices<T: WindowElement, const MAX: bool>(
         &self,
         x: Address,
@@ -303,6 +312,10 @@ impl WindowsTask {
 
     /// Calls `f` with every row of windows in `range`, its block, and the indices of the best
     /// elements of its windows.
+    ///
+    /// # Safety
+    /// `x` is the address of the array that windows slide over, and the task has the rows of
+    /// windows `range`.
     unsafe fn each_best(
         &self,
         kind: ArgKind,
@@ -331,6 +344,10 @@ impl WindowsTask {
 
     /// Gathers the elements of `source` at the best indices under the windows of the rows in
     /// `range`.
+    ///
+    /// # Safety
+    /// The task gathers, and `x`, `source` and `to` are the addresses of its buffers; it has the
+    /// rows of windows `range`, and no other thread uses their results.
     unsafe fn gather(
         &self,
         kind: ArgKind,
@@ -352,6 +369,10 @@ impl WindowsTask {
     }
 
     /// Scatters the elements of `source` to the best indices under the windows of `blocks`, adding.
+    ///
+    /// # Safety
+    /// The task scatters, and `x`, `source` and `to` are the addresses of its buffers; it has the
+    /// blocks `blocks`, and no other thread uses their results.
     unsafe fn scatter(
         &self,
         kind: ArgKind,

@@ -43,10 +43,17 @@ pub unsafe fn select_pairs<T: WindowElement, const MAX: bool>(
 /// A loop body that computes a row of results.
 trait RowKernel {
     /// Computes results `at..at + N`.
+    ///
+    /// # Safety
+    /// The row has results `at..at + N` and the elements of their squares, and no other thread uses
+    /// these results.
     unsafe fn chunk<const N: usize>(&self, at: usize);
 }
 
 /// Computes `n` results. The last chunk overlaps the one before it, so that it ends with them.
+///
+/// # Safety
+/// As [`RowKernel::chunk`], for the results `0..n`.
 #[inline(always)]
 unsafe fn in_chunks(row: &impl RowKernel, n: usize) {
     let begins = |size: usize| (0..n).step_by(size).map(move |at| at.min(n - size));
@@ -110,6 +117,9 @@ impl<T: WindowElement, const MAX: bool> RowKernel for SelectedRow<T, MAX> {
 }
 
 /// Returns `N` pairs of neighbouring elements.
+///
+/// # Safety
+/// `2 N` elements at `x` are live, and nothing writes them while the reference is used.
 #[inline(always)]
 unsafe fn pairs<'a, T, const N: usize>(x: *const T) -> &'a [[T; 2]; N] {
     // SAFETY: as promised by the caller, who drops the reference before anything writes there.
