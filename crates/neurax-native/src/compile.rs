@@ -1,17 +1,17 @@
 //! The compiler's pipeline: `lower -> schedule -> codegen -> plan -> Program`.
 //!
-//! [`Compiler::compile`] is the whole pipeline, one named step a line. Every step is a pure
-//! function of the step before it; `launch` runs what comes out and compiles nothing.
+//! [`Compiler::compile`] is the whole pipeline, one named stage a line. Every stage is a pure
+//! function of the results before it; `launch` runs what comes out and compiles nothing.
 //!
-//! | step | from | to |
+//! | stage | from | to |
 //! |---|---|---|
-//! | `lower` | a graph | a graph without calls and composites, of ops that have kernels |
+//! | `lower` | a graph | a graph without calls and composites, of ops that `schedule` classifies |
 //! | `schedule` | a lowered graph | steps over buffers: fused kernels, library steps, copies |
 //! | `codegen` | steps | tasks: kernels as machine code, library steps with their tiling |
 //! | `plan` | steps and the memory that tasks ask for | an offset or an owner for every buffer |
 //!
 //! The bodies of loops and branches go through the same pipeline (`codegen` compiles them). Each
-//! step is logged by name with its time, its size and, on request, its text: `neurax inspect NAME
+//! stage is logged by name with its time, its size and, on request, its text: `neurax inspect NAME
 //! --stage schedule` prints it.
 
 use crate::{

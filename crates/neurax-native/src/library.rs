@@ -55,27 +55,27 @@ fn call<F: Copy, T>(all: &[F], f: u32, none: T, call: impl FnOnce(F) -> T) -> T 
 }
 
 extern "C" fn unary_f32(f: u32, x: f32) -> f32 {
-    call(&Unary::ALL, f, f32::NAN, |f| f.of_f32(x))
+    call(Unary::ALL, f, f32::NAN, |f| f.of_f32(x))
 }
 
 extern "C" fn unary_f64(f: u32, x: f64) -> f64 {
-    call(&Unary::ALL, f, f64::NAN, |f| f.of_f64(x))
+    call(Unary::ALL, f, f64::NAN, |f| f.of_f64(x))
 }
 
 extern "C" fn binary_f32(f: u32, x: f32, y: f32) -> f32 {
-    call(&Binary::ALL, f, f32::NAN, |f| f.of_f32(x, y))
+    call(Binary::ALL, f, f32::NAN, |f| f.of_f32(x, y))
 }
 
 extern "C" fn binary_f64(f: u32, x: f64, y: f64) -> f64 {
-    call(&Binary::ALL, f, f64::NAN, |f| f.of_f64(x, y))
+    call(Binary::ALL, f, f64::NAN, |f| f.of_f64(x, y))
 }
 
 extern "C" fn binary_i64(f: u32, x: i64, y: i64) -> i64 {
-    call(&Binary::ALL, f, 0, |f| f.of_i64(x, y))
+    call(Binary::ALL, f, 0, |f| f.of_i64(x, y))
 }
 
 extern "C" fn binary_u64(f: u32, x: u64, y: u64) -> u64 {
-    call(&Binary::ALL, f, 0, |f| f.of_u64(x, y))
+    call(Binary::ALL, f, 0, |f| f.of_u64(x, y))
 }
 
 /// Copies a run of bytes: the system's copy moves more bytes an instruction than 16-byte vectors.

@@ -5,22 +5,23 @@
 //!    it writes the same element (`KernelCall::in_place`). A chain of elementwise steps thus stays
 //!    in one place, and ends in the memory of the result.
 //! 2. *First-fit allocation over live ranges* ([`MemoryPlanner::allocate`]): every allocation is
-//!    alive from the step that writes it first to the step that reads it last. Largest first, each
-//!    gets the lowest offset that is free during its whole live range; small ones fill the gaps.
+//!    alive from its first to its last use. Largest first, each gets the lowest offset that is free
+//!    during its whole live range; small ones fill the gaps.
 //! 3. *Donation* ([`MemoryPlanner::donations`]): a result may be written into the memory of an
-//!    argument of equal type that is dead by then, or read in place, if the caller passed the last
-//!    reference. Whether it did is known at each call.
-//! 4. *Carried values* of a loop body are updated in place under the same condition.
+//!    argument of equal type whose last use precedes the first write of the result, or is a step
+//!    that works in place. It is done at run time, if the caller passed the last reference.
+//! 4. *Carried values* of a loop body are updated in place if the same holds for their live ranges.
 //!
 //! ```text
-//! b0: input; b1 = exp(b0); b2 = b1 + b1; b2 is the output
-//!   b0: f32[8], in input 0
-//!   b2: f32[8], in output 0                    b1 shares b2's memory: the addition is in place
+//! b0, b1, b2: inputs; one kernel writes b3 = b1 + b2 and b4 = b0 - b3; b4 and b3 are the outputs
+//!   b3: f32[300], in output 1
+//!   b4: f32[300], in output 0
 //!   output 0 may reuse input 0, if it is donated
+//!   output 1 may reuse input 1, if it is donated
 //! ```
 //!
-//! Invariants: buffers that share memory are never alive at the same time, except at the step at
-//! which the one is read and the other written in place; constants and inputs that are not donated
+//! Invariants: the live ranges of buffers that share memory are disjoint, or meet in one step that
+//! works in place; constants and inputs that are not donated
 //! are never written; every allocation starts at a cache line.
 
 use crate::schedule::{BufferId, ScheduledGraph, ScheduledStep};

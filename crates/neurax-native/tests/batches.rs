@@ -74,7 +74,7 @@ fn step(n: usize) -> Graph {
     let graph =
         transform::grad(&b.finish(&[loss]).unwrap(), &[false, false, true, true, true, true])
             .unwrap();
-    passes::optimise(&graph, &mut |_, _| {}).unwrap()
+    passes::optimize(&graph, &mut |_, _| {}).unwrap()
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! A bounded concurrent cache that computes each value once.
+//! A bounded concurrent cache with LRU eviction that computes each value once (single flight).
 //!
 //! Traces, compiled graphs, compiled ops and kernels are all looked up here, an op at every eager
 //! call. So a hit must be cheap and must not slow down other threads, while a miss, which compiles
@@ -11,13 +11,11 @@
 //!
 //! # Eviction
 //!
-//! The least recently used entry is evicted. A clock that each lookup advances would be a locked
-//! addition on a cache line that all threads write. The clock therefore counts additions only, in
-//! steps of 2: an entry that is added at time `t` gets `t`, and one that is looked up gets `t + 1`,
-//! after the last addition and before the next. The entry stores its time only if it changes. Among
-//! the entries used since the last addition the order is unknown, but an eviction follows an
-//! addition, and which of them goes is arbitrary. The oldest entry is found by a walk over all of
-//! them, which costs little next to the compilation that caused it.
+//! The least recently used entry is evicted. A clock that every lookup advances would be a
+//! contended atomic increment, so it advances on insertion only, by 2: an inserted entry gets `t`,
+//! an entry that is looked up gets `t + 1`, written only if it differs. Entries used since the last
+//! insertion are therefore not ordered among each other; which of them goes is arbitrary. Eviction
+//! walks over all entries, which costs little next to the compilation that caused it.
 //!
 //! # Misses
 //!
@@ -30,10 +28,11 @@
 //! A computation may ask for other values: tracing one function traces those it calls. If it asks
 //! for its own value it would wait for itself, which is a [`RecursionError`]. Two threads can do
 //! this to each other: one traces `f`, which calls `g`, while another traces `g`, which calls `f`.
-//! Each thread that waits therefore records for whom, in one table for all caches, and a wait that
-//! would close a cycle is the same error. A wait ends, in the table, with the computation and not
-//! when the thread wakes up; otherwise it could look like part of a later cycle. Waits that the
-//! table does not see, such as joining a thread that asks for the value, are not found.
+//! Each thread that waits therefore records for whom, in one table for all caches (a wait-for
+//! graph, as in deadlock detection), and a wait that would close a cycle is the same error. The
+//! edges to a computation are removed when it ends, before its waiters wake: a stale edge could
+//! close a false cycle. Waits that the table does not see, such as joining a thread that asks for
+//! the value, are not found.
 //!
 //! Invariants: locks are taken in the order entry, table of waits; no lock is held while a value is
 //! computed.

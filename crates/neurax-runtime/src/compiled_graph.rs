@@ -105,7 +105,7 @@ impl CompiledGraph {
         Ok(CheckedArgs(args))
     }
 
-    /// Takes the word of the caller that `args` have the types of the inputs, because it found this
+    /// Trusts the caller that `args` have the types of the inputs, because it found this
     /// graph by them. If they have not, the call may fail or give any result, but it is not
     /// undefined behavior; with debug assertions it is an error.
     pub fn assume_args<'a, 'b>(&self, args: &'a mut [Cow<'b, Buffer>]) -> CheckedArgs<'a, 'b> {
@@ -134,7 +134,7 @@ impl CompiledGraph {
         Ok(CheckedCall { args, captures, outs })
     }
 
-    /// Takes the word of the caller that a call has the types of the graph, as
+    /// Trusts the caller that a call has the types of the graph, as
     /// [`CompiledGraph::assume_args`] does.
     pub fn assume_call<'a, 'b>(
         &self,
@@ -146,8 +146,8 @@ impl CompiledGraph {
     }
 
     /// Checks that memory for the largest value is available. [`CompiledGraph::run`] does this,
-    /// too; a caller that donates arguments checks before, so that a size that cannot be had uses
-    /// none of them up.
+    /// too; a caller that donates arguments checks before, so that an allocation that
+    /// would fail consumes none of them.
     ///
     /// # Errors
     /// When there is not enough memory for that value.

@@ -98,7 +98,7 @@ impl Device {
     /// Optimizes and compiles `graph`.
     fn build(&self, graph: &Graph, stages: &mut Stages) -> Result<Arc<CompiledGraph>> {
         let mut start = stages.start();
-        let optimized = passes::optimise(graph, &mut |name, g| {
+        let optimized = passes::optimize(graph, &mut |name, g| {
             stages.add(format!("passes/{name}"), start, g);
             start = stages.start();
         })?;

@@ -8,8 +8,8 @@
 //! 2. An operand is traced: the youngest trace among the operands records the operation
 //!    ([`Dispatch::Record`], `trace.rs`). With nested transforms the youngest trace is the
 //!    innermost one; tensors of outer traces become its captures.
-//! 3. An operand reads a named `vmap` axis and has no value yet: the result is a lazy constant
-//!    ([`Dispatch::Defer`]).
+//! 3. An operand, or the op itself, reads a named `vmap` axis and has no value yet: the result is a
+//!    lazy constant ([`Dispatch::Defer`]).
 //! 4. Otherwise the operation runs now ([`Dispatch::Eager`]).
 //!
 //! An eager operation is a graph of one equation. The device keeps its compiled form, found by the

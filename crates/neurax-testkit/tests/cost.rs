@@ -31,8 +31,8 @@ fn cost(g: &Graph) -> usize {
     eval.eqns
 }
 
-fn optimised(g: &Graph) -> Graph {
-    passes::optimise(g, &mut |_, _| {}).unwrap()
+fn optimized(g: &Graph) -> Graph {
+    passes::optimize(g, &mut |_, _| {}).unwrap()
 }
 
 /// Emits `tanh(w h + x)`.
@@ -94,7 +94,7 @@ fn a_gradient_through_a_long_scan_costs_a_small_multiple_of_the_value() {
     for (name, body) in CELLS {
         let loss = rnn(&body);
         let grad = transform::grad(&loss, &[true, true, true]).unwrap();
-        let (value, plain, small) = (cost(&loss), cost(&grad), cost(&optimised(&grad)));
+        let (value, plain, small) = (cost(&loss), cost(&grad), cost(&optimized(&grad)));
         assert!(
             value > 3 * STEPS && plain <= 6 * value,
             "{name}: {plain} equations for the gradient, {value} for the value"
@@ -108,7 +108,7 @@ fn a_long_scan_does_not_keep_its_weights_for_every_step() {
     for (name, body) in CELLS {
         let loss = rnn(&body);
         let v = transform::vjp(&loss, &[true, true, true]).unwrap();
-        for primal in [v.primal.clone(), optimised(&v.primal)] {
+        for primal in [v.primal.clone(), optimized(&v.primal)] {
             let kept = &primal.output_types()[loss.outputs().len()..];
             let bytes: usize = kept.iter().map(|t| t.bytes().unwrap()).sum();
             let one_vector_per_step = STEPS * WIDTH * 4;
@@ -149,7 +149,7 @@ fn passes_do_not_undo_a_checkpoint() {
     let mut b = Builder::new();
     let x = b.input(f32s(&[]));
     let y = b.emit(Checkpoint { body }, &[x]);
-    let grad = optimised(&transform::grad(&b.finish(&[y]).unwrap(), &[true]).unwrap());
+    let grad = optimized(&transform::grad(&b.finish(&[y]).unwrap(), &[true]).unwrap());
     assert!(
         cost(&grad) >= 10 + 10 + 10,
         "the sines are computed again: {} equations\n{grad}",
@@ -178,7 +178,7 @@ fn fill_loop(length: usize) -> Result<Graph> {
 
 #[test]
 fn an_updated_carry_is_written_in_place() {
-    let graph = optimised(&fill_loop(STEPS).unwrap());
+    let graph = optimized(&fill_loop(STEPS).unwrap());
     let buffer = Literal::zeros(f32s(&[STEPS]));
     let at = buffer.bytes().address();
     let mut eval = Eval::default();

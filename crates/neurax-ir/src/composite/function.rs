@@ -16,12 +16,12 @@ attrs! {
         captures: usize,
         /// The function: `(captures.., xs..) -> ys..`
         body: Arc<Graph>,
-        /// The forward rule: `(captures.., xs.., tangents of the differentiable xs..) -> (ys..,
+        /// The JVP rule: `(captures.., xs.., tangents of the differentiable xs..) -> (ys..,
         /// tangents of the differentiable ys..)`
         jvp: Option<Arc<Graph>>,
-        /// The first half of a reverse rule: `(captures.., xs..) -> (ys.., residuals..)`
+        /// The first half of the VJP rule: `(captures.., xs..) -> (ys.., residuals..)`
         forward: Option<Arc<Graph>>,
-        /// The second half of a reverse rule: `(residuals.., cotangents of the differentiable ys..)
+        /// The second half of the VJP rule: `(residuals.., cotangents of the differentiable ys..)
         /// -> cotangents of the differentiable xs..`
         backward: Option<Arc<Graph>>,
     }
@@ -100,7 +100,7 @@ impl CustomFunction {
             return transform::jvp_into(b, &self.body, xs, dxs, for_reverse);
         };
         if !for_reverse {
-            return Err(no_forward_rule(&self.callee));
+            return Err(no_jvp_rule(&self.callee));
         }
         let all = b.inline(forward, xs);
         let (ys, residuals) = all.split_at(outs.len());
@@ -132,8 +132,9 @@ impl CustomFunction {
         (Values::from_slice(ys), outs.iter().map(tangent).collect())
     }
 
-    /// Batches all graphs with the batch axis of each argument and result at the front, so that the
-    /// rules still match.
+    /// Applies `vmap`: batches the body and all derivative rules, so that the custom derivative is
+    /// kept. The batch axis of each argument and result is moved to the front, so that the
+    /// signatures of the rules still match.
     pub(super) fn batch(
         &self,
         b: &mut Builder,
@@ -148,7 +149,7 @@ impl CustomFunction {
     }
 }
 
-/// Returns true if an op of a forward rule holds graphs and reads tangents: it may compute values
+/// Returns true if an op of a JVP rule holds graphs and reads tangents: it may compute values
 /// and tangents in one loop.
 fn mixes_tangents(rule: &Graph, primals: usize) -> bool {
     let depends = dependents_from(rule, primals);
@@ -159,7 +160,7 @@ fn mixes_tangents(rule: &Graph, primals: usize) -> bool {
     })
 }
 
-/// Emits the tangents of a forward rule as equations that linearization can split. The rule is
+/// Emits the tangents of a JVP rule as equations that linearization can split. The rule is
 /// linear in its tangents, so it equals its own derivative with respect to them at zero.
 fn linearized_tangents(
     b: &mut Builder,
@@ -173,7 +174,7 @@ fn linearized_tangents(
     Ok(transform::jvp_into(b, rule, &[xs, &zeros].concat(), &directions, true)?.1)
 }
 
-/// Returns true if `g` contains, at any depth, a function that only has a reverse rule.
+/// Returns true if `g` contains, at any depth, a function that only has a VJP rule.
 pub(crate) fn only_in_reverse(g: &Graph) -> bool {
     g.eqns().iter().any(|e| match &e.op {
         Op::Composite(Composite::CustomFunction(f)) if f.jvp.is_none() && f.forward.is_some() => {
@@ -183,9 +184,9 @@ pub(crate) fn only_in_reverse(g: &Graph) -> bool {
     })
 }
 
-/// Creates the error of forward mode over a function that only has a reverse rule.
-pub(crate) fn no_forward_rule(callee: &str) -> Error {
-    let why = "custom_vjp defines no forward rule, so it does not support jvp, linearize and \
+/// Creates the error of forward mode over a function that only has a VJP rule.
+pub(crate) fn no_jvp_rule(callee: &str) -> Error {
+    let why = "custom_vjp defines no JVP rule, so it does not support jvp, linearize and \
                forward-mode jacobian; use reverse mode, or define the function with custom_jvp";
     Error::new(callee, why)
 }

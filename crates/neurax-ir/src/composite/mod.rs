@@ -14,7 +14,7 @@ mod rules;
 mod silu;
 mod softmax;
 
-pub(crate) use function::{no_forward_rule, only_in_reverse};
+pub(crate) use function::{no_jvp_rule, only_in_reverse};
 
 use crate::graph::{Parser, Printer};
 use crate::op::{

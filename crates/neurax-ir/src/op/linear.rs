@@ -4,7 +4,7 @@
 use super::{
     Axis, Batched, Bound, Primitive, Pruned, Region, Sample, Tangent, Transposed, rules::*,
 };
-use crate::composite::no_forward_rule;
+use crate::composite::no_jvp_rule;
 use crate::{
     Builder, DType, Error, Eval, Graph, Literal, Op, Result, Type, Value, Values,
     graph::attr::attrs, transform,
@@ -92,7 +92,7 @@ impl Primitive for Linear {
     fn eval(&self, cx: &mut Eval, xs: Vec<Literal>) -> Result<Vec<Literal>> {
         match &self.forward {
             Some(forward) => cx.run(forward, xs),
-            None => Err(no_forward_rule(&self.callee)),
+            None => Err(no_jvp_rule(&self.callee)),
         }
     }
 
@@ -220,7 +220,7 @@ impl Region for Linear {
         let (residuals, from) = xs.split_at(self.residuals);
         if dxs[..self.residuals].iter().any(Option::is_some) {
             // The op is not linear in the residuals: differentiate the forward graph.
-            let forward = self.forward.as_ref().ok_or_else(|| no_forward_rule(&self.callee))?;
+            let forward = self.forward.as_ref().ok_or_else(|| no_jvp_rule(&self.callee))?;
             return transform::jvp_into(b, forward, xs, dxs, for_reverse);
         }
         let ys = b.emit_n(self.clone(), xs, n);

@@ -15,7 +15,7 @@ pub use cse::cse;
 pub use dce::dce;
 pub use fold::fold;
 pub use hoist::hoist;
-pub use pipeline::{PIPELINE, PassStep, optimise};
+pub use pipeline::{PIPELINE, PassStep, optimize};
 pub use simplify::simplify;
 
 #[cfg(test)]

@@ -23,7 +23,7 @@
 //! }")?;
 //! // `simplify` removes both negations, `fold` computes 3 * 3, `cse` merges the sines,
 //! // `dce` removes what is unused.
-//! let small = passes::optimise(&graph, &mut |_, _| {})?;
+//! let small = passes::optimize(&graph, &mut |_, _| {})?;
 //! assert_eq!(small.to_string(), "\
 //! graph(%0: f32[2]) {
 //!   %1: f32[2] = sine(%0)
@@ -84,7 +84,7 @@ impl PassStep {
 ///   return %0, %1
 /// }")?;
 /// let mut names = vec![];
-/// let small = passes::optimise(&graph, &mut |name, _| names.push(name))?;
+/// let small = passes::optimize(&graph, &mut |name, _| names.push(name))?;
 /// assert_eq!(small.eqns().len(), 1);
 /// assert!(names.contains(&"cse"));
 /// # Ok::<(), neurax_ir::Error>(())
@@ -92,7 +92,7 @@ impl PassStep {
 ///
 /// # Errors
 /// If a pass fails, with its name.
-pub fn optimise(graph: &Graph, log: &mut dyn FnMut(&'static str, &Graph)) -> Result<Graph> {
+pub fn optimize(graph: &Graph, log: &mut dyn FnMut(&'static str, &Graph)) -> Result<Graph> {
     let mut graph = graph.clone();
     // The number of steps since the last change.
     let mut quiet = 0;
@@ -156,7 +156,7 @@ mod tests {
         let scan = Scan { body: body.into(), length: 4, reverse: false, consts: 1, carries: 1 };
         let y = b.emit_n(scan, &[k, c], 1);
         let g = b.finish(&y).unwrap();
-        let small = optimise(&g, &mut |_, _| {}).unwrap();
+        let small = optimize(&g, &mut |_, _| {}).unwrap();
         assert_eq!(names(&small), ["sine", "multiply", "scan"]);
         assert_eq!(names(&small.eqns()[2].op.graphs()[0]), ["multiply"]);
         let args = [0.5, 2.0].map(|x| Literal::from_f64s(DType::F64, [3], &[x, -x, 0.1]));
@@ -173,9 +173,9 @@ mod tests {
         });
         let g = transform::grad(&g, &[true, true]).unwrap();
         let mut steps = vec![];
-        let small = optimise(&g, &mut |name, _| steps.push(name)).unwrap();
+        let small = optimize(&g, &mut |name, _| steps.push(name)).unwrap();
         assert_eq!(steps[..PIPELINE.len()], PIPELINE.iter().map(|s| s.name).collect::<Vec<_>>());
-        assert_eq!(optimise(&small, &mut |_, _| {}).unwrap(), small);
+        assert_eq!(optimize(&small, &mut |_, _| {}).unwrap(), small);
         assert!(small.count_eqns() < g.count_eqns());
         let args = [0.5, 2.0].map(|x| Literal::from_f64s(DType::F64, [3], &[x, -x, 0.1]));
         same_value(&g, &small, args.to_vec());

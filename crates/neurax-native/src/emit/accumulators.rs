@@ -65,7 +65,7 @@ impl KernelEmitter<'_, '_> {
     }
 
     /// Reduces the lanes of each vector accumulator into the scalar one (a horizontal reduction).
-    pub fn gather(
+    pub fn reduce_lanes(
         &mut self,
         s: usize,
         vectors: Vec<LaneValue>,

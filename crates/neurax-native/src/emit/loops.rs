@@ -85,7 +85,7 @@ impl KernelEmitter<'_, '_> {
         let lanes = self.k.vector_axis == VectorAxis::Outer && level + 1 == self.k.outer.len();
         let shape = if lanes { self.shape() } else { VectorShape::SCALAR };
         if shape.width == 1 {
-            self.count(LoopRange { from, to, step: 1 }, &[], |e, i, _| {
+            self.emit_for(LoopRange { from, to, step: 1 }, &[], |e, i, _| {
                 let inside = e.enter(position, level, i, VectorShape::SCALAR);
                 e.outer(&inside);
                 vec![]
@@ -95,7 +95,7 @@ impl KernelEmitter<'_, '_> {
         let mut from = from;
         for shape in shape.down() {
             let end = if shape.width == 1 { to } else { self.vector_end(from, to, shape.step()) };
-            self.count(LoopRange { from, to: end, step: shape.step() }, &[], |e, i, _| {
+            self.emit_for(LoopRange { from, to: end, step: shape.step() }, &[], |e, i, _| {
                 let inside = e.enter(position, level, i, shape);
                 e.outer(&inside);
                 vec![]
@@ -178,7 +178,7 @@ impl KernelEmitter<'_, '_> {
 
     /// Emits `for i in from..to step step`, with carried values. Returns these after the last
     /// iteration.
-    pub fn count(
+    pub fn emit_for(
         &mut self,
         LoopRange { from, to, step }: LoopRange,
         carried: &[Value],
@@ -320,7 +320,7 @@ impl KernelEmitter<'_, '_> {
             vectors = self.inner_loop(vector_range, stage, position, env, vectors, shape);
             from = to;
         }
-        let accumulators = self.gather(s, vectors, accumulators, shape);
+        let accumulators = self.reduce_lanes(s, vectors, accumulators, shape);
         let remainder = LoopRange { from, ..range };
         self.inner_loop(remainder, stage, position, env, accumulators, VectorShape::SCALAR)
     }
@@ -352,7 +352,7 @@ impl KernelEmitter<'_, '_> {
     ) -> Vec<LaneValue> {
         let level = position.counters.len();
         let carried: Vec<Value> = accumulators.iter().flat_map(LaneValue::values).collect();
-        let out = self.count(range, &carried, |e, i, carried| {
+        let out = self.emit_for(range, &carried, |e, i, carried| {
             let inside = e.enter(position, level, i, shape);
             // Values in front of the loop are known inside; those of the body are unknown after it.
             let mut env = env.clone();

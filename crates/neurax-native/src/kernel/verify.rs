@@ -283,8 +283,8 @@ mod tests {
         assert_eq!(rows().to_string(), text);
     }
 
-    /// Sums of rows divided by their length, once written in order and once where an index says and
-    /// a comparison allows.
+    /// A kernel with most kinds of instruction: a reduction, then a store at an offset that is
+    /// found at run time, under a guard.
     const WHOLE: &str = "kernel [#0] vectorize inner
   @0: f32 stage 0 [#2, 1]
   @1: f32 stage 1 [#3]

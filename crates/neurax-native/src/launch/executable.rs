@@ -1,4 +1,4 @@
-//! The entry of a call: a program with the memory of its calls.
+//! The entry point of calls: a program and its reusable call frames.
 //!
 //! `call` takes owned or borrowed arguments. An owned one whose buffer no other tensor holds is
 //! donated: a result may reuse its memory in place, if the memory plan allows it

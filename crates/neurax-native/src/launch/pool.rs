@@ -180,7 +180,7 @@ impl Pool {
         (1..chunks).take(asleep).for_each(|_| self.wake.notify_one());
         {
             let _guard = JobGuard(self);
-            self.run_share(job, 0);
+            self.share(job, 0);
         }
         if let Some(panic) = lock(&self.panic).take() {
             resume_unwind(panic);
@@ -188,7 +188,7 @@ impl Pool {
     }
 
     /// Runs the chunks of thread `me`, then steals those that others have left.
-    fn run_share(&self, job: PoolJob, me: usize) {
+    fn share(&self, job: PoolJob, me: usize) {
         for i in 0..job.shares {
             let victim = (me + i) % job.shares;
             while let Some(chunk) = self.shares[victim].take(victim == me) {
@@ -210,7 +210,7 @@ impl Pool {
                 *job
             };
             if let Some(job) = job {
-                if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.run_share(job, me))) {
+                if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.share(job, me))) {
                     *lock(&self.panic) = Some(panic);
                 }
                 self.active.fetch_sub(1, Release);
@@ -351,16 +351,16 @@ mod tests {
 
     #[test]
     fn a_share_is_taken_from_both_ends() {
-        let run_share = WorkShare::default();
-        assert_eq!([run_share.take(true), run_share.take(false)], [None; 2]);
-        run_share.set(3..7);
+        let share = WorkShare::default();
+        assert_eq!([share.take(true), share.take(false)], [None; 2]);
+        share.set(3..7);
         let taken = [
-            run_share.take(true),
-            run_share.take(false),
-            run_share.take(false),
-            run_share.take(true),
-            run_share.take(true),
-            run_share.take(false),
+            share.take(true),
+            share.take(false),
+            share.take(false),
+            share.take(true),
+            share.take(true),
+            share.take(false),
         ];
         assert_eq!(taken, [Some(3), Some(6), Some(5), Some(4), None, None]);
     }

@@ -70,7 +70,7 @@ pub struct ProductTask {
     tile_size: [usize; 2],
     /// True if each tile covers whole iterations of the epilogue, which then runs tile by tile.
     /// Otherwise an iteration could read rows that another thread is still computing.
-    fuses_epilogue: bool,
+    epilogue_per_tile: bool,
 }
 
 /// A dtype with a matrix kernel.
@@ -212,7 +212,7 @@ impl ProductTask {
             unsafe { self.tile(&arrays, operands, b, [row, column], size) }
         };
         pool.run(self.batches() * down * across, &run);
-        if let (Some(epilogue), false) = (&self.epilogue, self.fuses_epilogue) {
+        if let (Some(epilogue), false) = (&self.epilogue, self.epilogue_per_tile) {
             // SAFETY: as promised by the caller; all rows are computed.
             unsafe { epilogue.run(f, pool) }
         }
@@ -265,13 +265,28 @@ impl ProductTask {
                 ProductDType::C128 => self.complex::<f64>(arrays, at, size),
             }
         }
-        if let (Some(epilogue), true) = (&self.epilogue, self.fuses_epilogue) {
+        // SAFETY: the rows were just computed.
+        unsafe { self.run_epilogue_on_rows(operands, batch, row, size[0]) }
+    }
+
+    /// Runs the epilogue on `rows` rows of a batch member, from row `row` on, if it is fused.
+    ///
+    /// # Safety
+    /// These rows of the product are computed, and `operands` are the epilogue's.
+    unsafe fn run_epilogue_on_rows(
+        &self,
+        operands: &[Address],
+        batch: usize,
+        row: usize,
+        rows: usize,
+    ) {
+        if let (Some(epilogue), true) = (&self.epilogue, self.epilogue_per_tile) {
             // The epilogue's iterations run over the rows of all batch members.
             let total = self.batches() * self.sizes[0];
             let first = batch * self.sizes[0] + row;
             let scale = |r: usize| r * epilogue.count / total;
-            // SAFETY: these iterations read only the rows that were just computed.
-            unsafe { epilogue.run_range(operands, scale(first), scale(first + size[0])) }
+            // SAFETY: these iterations read only the rows that the caller has computed.
+            unsafe { epilogue.run_range(operands, scale(first), scale(first + rows)) }
         }
     }
 
@@ -373,11 +388,11 @@ impl ProductTask {
             pack_rhs: None,
             epilogue,
             tile_size: [m, n],
-            fuses_epilogue: false,
+            epilogue_per_tile: false,
         };
         task.choose_packing();
         task.tile_size = task.best_tile_size();
-        task.fuses_epilogue = task.tiles_hold_iterations();
+        task.epilogue_per_tile = task.tiles_hold_iterations();
         Ok(task)
     }
 

@@ -1,4 +1,4 @@
-//! Lowering: rewrites a graph into the ops that have kernels.
+//! Lowering: rewrites a graph into the ops that the scheduler classifies.
 //!
 //! Transforms, composites and calls make a graph that people and other backends read. The scheduler
 //! wants fewer kinds of op, in a form in which data movement is strides. Lowering walks the graph
@@ -52,7 +52,7 @@ pub fn lower(graph: &Graph) -> Result<Graph> {
     let mut l = Lowering { b: Builder::new(), products: FxHashMap::default() };
     let xs = l.b.inputs(graph.input_types());
     let ys = l.graph(graph, &xs)?;
-    passes::optimise(&l.b.finish(&ys)?, &mut |_, _| {})
+    passes::optimize(&l.b.finish(&ys)?, &mut |_, _| {})
 }
 
 impl Lowering {

@@ -1,7 +1,8 @@
-//! Expression graphs: what a group computes for each point of its iteration space.
+//! Expression graphs: elementwise fusion, by inlining producers into their readers.
 //!
-//! The equations of a group are inlined into one graph of scalar nodes, built from its outputs
-//! backwards. Each value is asked for at an *access*, the affine offset of its element as a
+//! The equations of a group are inlined into one graph of scalar nodes, which says what the group
+//! computes for each point of its iteration space. It is built from the outputs backwards. Each
+//! value is requested at an *access*, the affine offset of its element as a
 //! function of the loop counters. Data movement only changes the access: a transpose permutes it, a
 //! slice scales and shifts it, a broadcast drops a counter. Elementwise ops become nodes. A stored
 //! value becomes a load. Equal nodes are interned (hash-consing), so that a value that two outputs
@@ -12,12 +13,12 @@
 //!   node 0: load b0 at [1, 32]        node 1: load b0 at [32, 1]      node 2: add
 //! ```
 //!
-//! A reshape may cut through a loop: the offset is then not affine in the counters. The builder
-//! splits that loop in two ([`BuildError::SplitLoop`]) and starts again; every split refines the
+//! A reshape can make an offset that is not affine in a loop counter. The builder then splits that
+//! loop in two ([`BuildError::SplitLoop`]) and starts again; every split refines the
 //! loops, so it ends.
 //!
-//! The *level* of a node is the number of reductions in front of it: nodes of level `n + 1` read
-//! accumulators of level `n`, and run in a later stage of the kernel.
+//! The *level* of a node is the number of reductions on the longest path to it: nodes of level
+//! `n + 1` read accumulators of level `n`, and run in a later stage of the kernel.
 
 use crate::tuning::{MAX_STRUCTURAL_INTEGER, USUAL_NODES};
 use crate::{

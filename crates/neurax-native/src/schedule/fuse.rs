@@ -1,8 +1,10 @@
 //! Fusion of groups into kernels.
 //!
 //! The problem: adjacent groups that run over one iteration space should share its loops, so that a
-//! value goes from one to the next in a register. Reordering and merging must keep every
-//! dependence.
+//! value goes from one to the next in a register (loop fusion, operator fusion). Reordering and
+//! merging must keep every dependence. Chains of elementwise ops and data movement are fused
+//! before: `ExprGraph::build` inlines every value that is not stored into its readers. What is left
+//! are loop nests between which a value is stored.
 //!
 //! The method is greedy fusion over a dependence graph. Each kernel is offered every earlier kernel
 //! that touches a buffer it reads, nearest first ([`Fuser::related`]): producers and consumers
@@ -24,8 +26,8 @@
 //!   fused:   one kernel over [32, (784)]: %0 is loaded once for both
 //! ```
 //!
-//! Invariants: every group stays after the writers of what it reads; a refused pair leaves both
-//! groups as they were, and a [`Note`] with the reason.
+//! Invariants: the order of groups respects all dependences; refusing a pair changes nothing, but
+//! adds a [`Note`] with the reason.
 //!
 //! To fuse one more pattern: propose the pair in [`Fuser::related`], allow its space in
 //! [`common_space`] or its expressions in `expr_graph`, and add a snapshot to
@@ -101,7 +103,7 @@ impl<'a> Fuser<'a> {
 
     /// Fuses kernel `i` into kernel `j`, or notes why not.
     fn try_fuse(&mut self, i: usize, j: usize) -> Result<()> {
-        // Fusing moves work: the first in the list need not be the first in the order.
+        // After earlier fusions, `j` may precede `i` in the order.
         if self.order.has_path_between(i, j) {
             self.note(i, j, NotFused::StepBetween);
             return Ok(());

@@ -4,10 +4,10 @@
 //! reductions are complete only after a loop, so that one body does not suffice, and its sizes and
 //! offsets should not be part of the machine code.
 //!
-//! The method is loop distribution by level, with code specialization by structure. The nodes are
-//! divided by the number of reductions in front of them, and each level becomes a stage of its
-//! loops ([`KernelBuilder::build_stages`]); a node that two stages need is computed in both, unless
-//! the first one stored it. Numbers become parameters of the call.
+//! The method is loop distribution (fission) by level: the nodes are divided by the number of
+//! reductions on the longest path to them, and each level becomes a stage
+//! ([`KernelBuilder::build_stages`]); a node that two stages need is computed in both, unless the
+//! first one stored it. Code is specialized by structure and parameterized by sizes.
 //!
 //! A kernel has outer loops, which run in parallel, and inside of them *stages*, which run one
 //! after the other. A stage has its own inner loops, the reduced ones, or none. Each output of the
@@ -18,7 +18,7 @@
 //! softmax over [32, (10)]:   outer loop of 32, with the parameters 32, 10 and the row strides
 //!                            stage 0: max over 10
 //!                            stage 1: sum of exp(x - max) over 10, stores exp(x - max)
-//!                            stage 2: reads it back, multiplies by 1 / sum
+//!                            stage 2: loads it again, divides it by the sum
 //! ```
 //!
 //! A value that an earlier stage stored is loaded again instead of being computed twice

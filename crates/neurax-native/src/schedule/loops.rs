@@ -10,9 +10,10 @@
 //!    scatter, whose updates must stay in order, the inner ones are those of a window.
 //! 2. [`collapse`]: adjacent loops of one class become one loop, if every access moves by the same
 //!    stride when the outer one advances as when the inner one wraps around.
-//! 3. [`pick_vector_axis`]: the loop on which most accesses are contiguous is vectorized. Without
-//!    reductions it becomes the innermost loop; with reductions it may be an outer loop (every
-//!    accumulator is then a vector) or the reduced loop: the one that costs fewer instructions.
+//! 3. [`pick_vector_axis`]: without reductions there is no inner loop yet; the outer loop with the
+//!    most contiguous accesses is moved inside and vectorized. With reductions, either the last
+//!    outer loop (every accumulator is then a vector) or the innermost reduced loop is vectorized,
+//!    the one that costs fewer instructions.
 //!
 //! ```text
 //! add over [32, 10, 64], all contiguous      ->  one loop of 20480, vectorized

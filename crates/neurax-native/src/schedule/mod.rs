@@ -4,8 +4,8 @@
 //! which order the steps run. The method is greedy fusion over a dependence graph:
 //!
 //! 1. `classify`: the kind of each equation. Elementwise ops, data movement and gathers are
-//!    *inlined*: their value is computed where it is read. Reductions, products, writes of parts
-//!    and library ops are not.
+//!    *inlinable*: their values are computed in their readers, unless step 2 stores them.
+//!    Reductions, products, writes of parts and library ops are not.
 //! 2. `analysis`: which values are stored in buffers. Besides the results of ops that are not
 //!    inlined, these are values that are expensive and read more than once.
 //! 3. `groups`: one group for each stored value, with the equations that are inlined into it.
@@ -28,8 +28,9 @@
 //!   each part (the operands of a concatenate, the fill and the operand of a pad, the copy and the
 //!   update of a scatter). Groups are ordered so that the writers of a buffer keep their order and
 //!   precede its readers.
-//! - If a group cannot be built without a value in memory ([`NotFused::Materialize`]), the whole
-//!   schedule is made again with that value stored. Every round stores one more, so it ends.
+//! - If a group cannot be built, before fusion, without a value in memory
+//!   ([`NotFused::Materialize`]), the whole schedule is made again with that value stored. Every
+//!   round stores one more, so it ends.
 //! - Whether two steps are fused depends on the graph alone. The reason why two related steps were
 //!   not is kept as a [`Note`] and printed by `neurax inspect NAME --explain`.
 

@@ -27,7 +27,7 @@ pub fn named_axes_are_bound(s: &Sample) -> Result<(), String> {
     let bound = bind(&graph, &axis)?;
     let have = run(&bound, &args)?.remove(0);
     close(&have, &want)?;
-    passes::optimise(&bound, &mut |_, _| {})
+    passes::optimize(&bound, &mut |_, _| {})
         .map_err(message)
         .and_then(|g| close(&run(&g, &args)?[0], &want))?;
     check_batched_first(&graph, &axis, &args, &want)?;

@@ -77,7 +77,7 @@ pub fn passes_keep_the_value(s: &Sample) -> Result<(), String> {
         let small = step.apply(&graph).map_err(|e| format!("{}: {e}", step.name))?;
         neurax_ir::verify(&small).map_err(|e| format!("after {}: {e}", step.name))?;
     }
-    let small = passes::optimise(&graph, &mut |_, _| {}).map_err(message)?;
+    let small = passes::optimize(&graph, &mut |_, _| {}).map_err(message)?;
     if needs_axis(&s.op) {
         return Ok(());
     }

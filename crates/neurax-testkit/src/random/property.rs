@@ -86,7 +86,7 @@ fn same(d: DType) -> Tolerance {
 }
 
 fn same_after_passes(g: &Graph, args: &[Literal]) -> Result<(), String> {
-    let small = passes::optimise(g, &mut |_, _| {}).map_err(|e| e.to_string())?;
+    let small = passes::optimize(g, &mut |_, _| {}).map_err(|e| e.to_string())?;
     graph_parses_back(&small)?;
     all_within(&run(&small, args)?, &run(g, args)?, same)
         .map_err(|e| format!("{e}\nafter the passes:\n{small}"))
