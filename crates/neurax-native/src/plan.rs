@@ -194,8 +194,8 @@ impl<'a> MemoryPlanner<'a> {
         Ok(())
     }
 
-    /// Returns true if step `i` can write `to` in the memory of `from`: there the live range of the
-    /// one begins and that of the other ends, and the step works in place.
+    /// Returns true if step `i` can write `to` in the memory of `from`: the last use of `from` and
+    /// the first write of `to` are in step `i`, which works in place.
     fn can_reuse(&self, i: usize, from: BufferId, to: BufferId) -> Result<bool> {
         let (old, new) = (&self.allocations[self.of[from]], &self.allocations[self.of[to]]);
         let begins = new.live_range.is_some_and(|l| l.0 == i)

@@ -119,7 +119,7 @@ impl KernelEmitter<'_, '_> {
         // Instructions around inner loops run once and weigh little.
         // empty: without inner loops, only the instructions around them count.
         let longest = length(true).unwrap_or(around);
-        // The columns of a small product share the loads of its rows.
+        // A small product reuses each loaded element of a row for all vectors of columns.
         let is_product = self.k.vector_axis == VectorAxis::Outer
             && self.k.stages.len() <= 2
             && self.k.stages[0].accumulators.len() == 1;
@@ -224,8 +224,8 @@ impl KernelEmitter<'_, '_> {
         }
     }
 
-    /// Returns for every value of a stage the number of loops that it depends on. It is computed
-    /// just inside of them.
+    /// Returns for every value of a stage the depth of the innermost loop that it depends on: it is
+    /// hoisted out of all deeper ones.
     fn invariant_depths(&self, s: usize) -> Vec<usize> {
         let outer = self.k.outer.len();
         let mut depth: Vec<usize> = vec![];
@@ -245,8 +245,8 @@ impl KernelEmitter<'_, '_> {
                 .map_or(outer, |d| (d + 1).max(outer));
             depth.push(inst.all_reads().map(|x| depth[x as usize]).fold(own, usize::max));
         }
-        // A stage does not read what it writes, except for a scatter, which reads what it has just
-        // written.
+        // Loads may be hoisted, because a stage does not load what it stored in earlier iterations.
+        // A scatter does: its loads stay in the innermost loop.
         if self.k.stages[s].stores.iter().any(|st| st.at.is_some()) {
             let all = self.k.depth(s);
             let loads = |i: &usize| {
@@ -274,7 +274,7 @@ impl KernelEmitter<'_, '_> {
         accumulators: Vec<LaneValue>,
     ) -> Vec<LaneValue> {
         let (s, level) = (stage.index, position.counters.len());
-        // Nothing is computed in front of loops without iterations: its loads may be out of bounds.
+        // Nothing is hoisted out of a loop without iterations: its loads may be out of bounds.
         if self.k.stages[s].inner[level - self.k.outer.len()..].contains(&Size::Fixed(0)) {
             return accumulators;
         }

@@ -3,13 +3,13 @@
 //! The problem: Cranelift selects instructions and allocates registers, but it neither vectorizes
 //! nor unrolls loops. Both are done here.
 //!
-//! The method is loop vectorization as compilers of arrays do it, without an analysis: the kernel
-//! IR says which loop is vectorized. Each value is *uniform* (a scalar, the same in all lanes) or
-//! *varying* (one vector for every copy of the unrolled loop); uniform values are splatted where
-//! they meet varying ones. The loop is emitted as an unrolled vector loop, a vector loop and a
-//! scalar remainder. Every value is computed just inside of the innermost loop that it depends on
-//! (loop-invariant code motion), and a sum is a vector of partial sums, whose lanes are added after
-//! the loop (a horizontal reduction).
+//! The method is loop vectorization as in array compilers: no legality analysis is needed, since
+//! the kernel IR says which loop is vectorized. Each value is *uniform* (a scalar, the same in all
+//! lanes) or *varying* (one vector for every copy of the unrolled loop); uniform values are
+//! splatted where they meet varying ones. The loop is emitted as an unrolled vector loop, a vector
+//! loop and a scalar remainder. Every value is computed just inside of the innermost loop that it
+//! depends on (loop-invariant code motion), and a sum is a vector of partial sums, whose lanes are
+//! added after the loop (a horizontal reduction).
 //!
 //! ```text
 //! stage [#0]                         i = begin
@@ -22,7 +22,7 @@
 //! A kernel becomes one function `(operands, params, library, begin, end)` that runs iterations
 //! `begin..end` of its outermost loop. The code is position-independent and has no relocations: it
 //! finds the buffers, the parameters and the library of scalar functions through its arguments.
-//! Vectors are 128 bits wide on every CPU (wider ones are a limit of Cranelift's IR).
+//! Vectors are 128 bits wide on every CPU (Cranelift's backends support no wider ones).
 //!
 //! ```text
 //! state           the function being built, positions in loops, values in registers

@@ -1,4 +1,4 @@
-//! The kernel IR: one loop nest over fused elementwise work, with accumulators.
+//! The kernel IR: a fused loop nest of elementwise code with reductions.
 //!
 //! A kernel has *outer* loops, whose iterations are independent, and *stages* that run one after
 //! the other in each outer iteration. A stage has *inner* loops, a straight-line body in SSA form,
@@ -321,7 +321,7 @@ impl Kernel {
         let mut widths = [false; 3];
         for (s, stage) in self.stages.iter().enumerate() {
             let varying = self.varying(s);
-            // Either all lanes are stored, or none.
+            // There are no masked stores.
             if stage.stores.iter().any(|st| st.guard.is_some_and(|g| varying[g as usize])) {
                 return 1;
             }

@@ -97,13 +97,13 @@ impl NativeExecutable {
     }
 
     /// Runs the program `rounds` times on `args` and returns the average time of each step as text.
-    /// The steps of loops and branches stand below them, with the time of all their runs in a
+    /// The steps of loops and branches are listed below them, with the time of all their runs in a
     /// round.
     ///
-    /// The state of this call is not kept, so that other calls measure nothing.
+    /// The state of this call is not kept, so that profiling stays off for other calls.
     ///
     /// # Errors
-    /// As running the program; and if `args` have other types than the inputs.
+    /// The errors of a run; and if `args` have other types than the inputs.
     pub fn profile(&self, args: &[Literal], rounds: u32) -> Result<String> {
         if !args.iter().map(Literal::ty).eq(&self.types) {
             return Err(mismatch(

@@ -20,8 +20,8 @@
 //! Invariants:
 //! - One caller at a time owns the pool. If the pool is busy, the caller runs the work on its own
 //!   thread, with the same bits: calls nest and run from many threads without a deadlock.
-//! - The borrowed closure is lent to threads that live as long as the process. [`JobGuard`] takes
-//!   it back before `run` returns or unwinds.
+//! - The lifetime of the borrowed closure is extended to that of the threads. [`JobGuard`] waits
+//!   for all of them before `run` returns or unwinds.
 //! - A panic in a chunk, on any thread, reaches the caller of that job and no other.
 //!
 //! Rejected: a general pool such as rayon's, whose fork-join costs more than a small step; and
@@ -72,8 +72,8 @@ struct PoolJob {
     shares: usize,
 }
 
-/// The chunks of a thread that have not begun: the first one in the upper half of the word, the end
-/// in the lower half.
+/// The chunks of a thread that have not begun, in one word: the first one in the upper half, the
+/// end (exclusive) in the lower half.
 #[derive(Default)]
 #[repr(align(64))]
 struct WorkShare(AtomicU64);
@@ -167,7 +167,7 @@ impl Pool {
         };
         let shares = self.threads.min(chunks);
         let job = PoolJob { run, shares };
-        // The caller's share is never the smaller one: other threads may have to wake up first.
+        // The caller's share is at least as large as any other: other threads may have to wake up.
         let first = |i: usize| (i * chunks).div_ceil(shares);
         (0..shares).for_each(|i| self.shares[i].set(first(i)..first(i + 1)));
         {

@@ -148,8 +148,8 @@ impl<'a> Fuser<'a> {
             return Err(NotFused::ColumnWrite);
         }
         let body = ExprGraph::build(self.analysis, space, &outputs)?;
-        // The expression graph knows values of the group by their nodes. A load of a buffer that
-        // the group writes therefore reads other elements, or the same ones by another name.
+        // A value that the group writes is forwarded as a node and never loaded. A load of such a
+        // buffer that remains reads another element, or goes through an alias.
         let own: Vec<BufferId> = outputs.iter().map(|o| o.sink.buffer()).collect();
         let loads_own = body.nodes.iter().any(|node| match &node.op {
             InstKind::Source(ExprSource::Load { buffer, .. }) => own.contains(buffer),

@@ -3,8 +3,8 @@
 //! The problem: fusion needs units that it can merge, each with the buffers that it reads and
 //! writes, and a stored value needs exactly one step that computes it.
 //!
-//! The method is to build a tree of inlined equations below each stored value (as deep as other
-//! stored values), which is a kernel by itself: the finest partition that `fuse` starts from.
+//! The method is to inline, from each stored value, its producers backwards until other stored
+//! values are reached. This is a kernel by itself: the finest partition, from which `fuse` starts.
 //! Equations of inlined values are computed again in every group that reads them; a reshape of a
 //! stored value is another name of its buffer and no work. Ops that write parts of their result
 //! become several groups on one buffer.

@@ -283,7 +283,7 @@ struct StageBuilder<'a, 'b> {
     kernel: &'a mut KernelBuilder<'b>,
     key: StageKey,
     index: usize,
-    /// The instruction of each instruction kind, so that equal ones are one.
+    /// The instructions of the stage by their contents (hash-consing).
     interned: FxHashMap<Inst<InstSource>, InstId>,
     /// The instruction of each node that was copied into the stage.
     copied: FxHashMap<InstId, InstId>,
@@ -488,9 +488,8 @@ impl StageBuilder<'_, '_> {
 }
 
 impl KernelCall {
-    /// Returns true if `to` can reuse the memory of `from` (elementwise, last use): every element
-    /// of `from` is accessed for the last time where the same element of `to` is written, and not
-    /// later.
+    /// Returns true if `to` may overwrite `from` elementwise: every access of an element of `from`
+    /// precedes the write of that element of `to`. Live ranges are the memory planner's concern.
     pub fn in_place(&self, from: BufferId, to: BufferId) -> bool {
         let all = || self.kernel.operands.iter().zip(&self.args);
         let mut writes = all().filter(|(_, a)| a.buffer == to && a.writes);
