@@ -73,8 +73,12 @@ fn chosen(stages: &Stages, wanted: &[&str]) -> Result<String> {
         .map(|name| format!("`{name}`"))
         .collect();
     if !missing.is_empty() {
-        let mut names: Vec<&str> = stages.list().iter().map(|s| s.name.as_str()).collect();
-        names.dedup();
+        let mut names: Vec<&str> = vec![];
+        for stage in stages.list() {
+            if !names.contains(&stage.name.as_str()) {
+                names.push(&stage.name);
+            }
+        }
         let why =
             format!("expected one of the stages {}, got {}", names.join(", "), missing.join(", "));
         return Err(Error::new("inspect", why));

@@ -11,7 +11,7 @@ mod inspect;
 mod output;
 
 use clap::{Parser, Subcommand};
-use neurax::Result;
+use neurax::{Result, default_device};
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -45,6 +45,10 @@ fn main() -> ExitCode {
 }
 
 fn run(command: CliCommand) -> Result<ExitCode> {
+    if !matches!(command, CliCommand::Devices) {
+        // A device that does not exist is reported before anything is printed or computed.
+        default_device()?;
+    }
     match command {
         CliCommand::Demo(demo) => demo.run()?,
         CliCommand::Inspect(inspect) => inspect.run()?,

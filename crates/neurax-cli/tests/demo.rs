@@ -29,6 +29,22 @@ fn an_error_is_printed_and_sets_the_exit_status() {
 }
 
 #[test]
+fn a_device_that_does_not_exist_is_reported_first() {
+    for command in [&["demo"][..], &["inspect", "digits"], &["bench", "latency"]] {
+        let mut neurax = Command::new(env!("CARGO_BIN_EXE_neurax"));
+        let run = neurax.args(command).env("NEURAX_DEVICE", "quantum").output().unwrap();
+        assert!(!run.status.success());
+        assert_eq!(String::from_utf8_lossy(&run.stdout), "");
+        let error = String::from_utf8_lossy(&run.stderr);
+        assert!(
+            error.starts_with("error: device: expected NEURAX_DEVICE to be one of "),
+            "{error}"
+        );
+        assert!(error.trim_end().ends_with(", got `quantum`"), "{error}");
+    }
+}
+
+#[test]
 fn a_closed_pipe_does_not_stop_the_training() {
     let out =
         std::env::temp_dir().join(format!("neurax-demo-pipe-{}.safetensors", std::process::id()));

@@ -236,6 +236,9 @@ impl Tensor {
     /// # Errors
     /// As [`Tensor::to_literal`].
     pub(crate) fn literal_for(&self, op: &str, at: CallSite) -> Result<Literal> {
+        if let Some(e) = self.error() {
+            return Err(e.clone().at(&Place::Source(at)));
+        }
         let device = self.device_or_default().map_err(|e| e.at(&Place::Source(at)))?;
         let buffer = self.clone().into_buffer(op, device).map_err(|e| e.at(&Place::Source(at)))?;
         device.download(&buffer)
