@@ -18,7 +18,7 @@
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
-use neurax_ir::{Eval, Graph, Literal, Result, mismatch};
+use neurax_ir::{Eval, Graph, Literal, Result, check_types};
 use neurax_runtime::{Backend, Buffer, Executable};
 use std::sync::{
     Arc,
@@ -95,9 +95,7 @@ impl Backend for Interp {
 impl Executable for InterpExecutable {
     fn run(&self, args: Vec<Buffer>) -> Result<Vec<Buffer>> {
         let want = self.graph.input_types();
-        if !args.iter().map(Buffer::ty).eq(want) {
-            return Err(mismatch("interp", "arguments", want, args.iter().map(Buffer::ty)));
-        }
+        check_types("interp", "arguments", want, args.iter().map(Buffer::ty))?;
         let args = args.into_iter().map(Buffer::into_literal).collect::<Result<Vec<_>>>()?;
         let mut eval = Eval::default();
         let outs = eval.run(&self.graph, args);

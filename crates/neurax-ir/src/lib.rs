@@ -56,4 +56,4 @@ pub use literal::Literal;
 pub use num_complex::Complex;
 pub use op::{Axis, Batched, Bound, Op, Primitive, Region, Sample, Tangent, Transposed};
 pub use transform::Eval;
-pub use ty::{Shape, Type, list_types, mismatch};
+pub use ty::{Shape, Type, check_types, list_types, mismatch};

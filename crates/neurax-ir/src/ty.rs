@@ -243,6 +243,19 @@ pub fn mismatch<'t>(
     Error::new(op, format!("expected {what} ({want}), got ({have})"))
 }
 
+/// Checks that `have` are the types `want`.
+///
+/// # Errors
+/// [`mismatch`] if they are not.
+pub fn check_types<'t>(
+    op: &str,
+    what: &str,
+    want: &[Type],
+    have: impl Iterator<Item = &'t Type> + Clone,
+) -> Result<()> {
+    if have.clone().eq(want) { Ok(()) } else { Err(mismatch(op, what, want, have)) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,7 +1,7 @@
 //! [`CompiledGraph`]: an executable with its signature, which checks calls before they run.
 
 use crate::{Buffer, CheckedArgs, CheckedCall, Executable, Results, tuning::PROBED_BYTES};
-use neurax_ir::{Error, Graph, Result, Type, mismatch};
+use neurax_ir::{Error, Graph, Result, Type, check_types};
 use std::{borrow::Cow, sync::Arc};
 
 /// A compiled graph with its signature: an [`Executable`] of a backend, and the types of its
@@ -99,9 +99,7 @@ impl CompiledGraph {
         args: &'a mut [Cow<'b, Buffer>],
     ) -> Result<CheckedArgs<'a, 'b>> {
         let types = args.iter().map(|b| b.ty());
-        if !types.clone().eq(self.inputs()) {
-            return Err(mismatch("run", "arguments", self.inputs(), types));
-        }
+        check_types("run", "arguments", self.inputs(), types)?;
         Ok(CheckedArgs(args))
     }
 
@@ -124,13 +122,9 @@ impl CompiledGraph {
         outs: &'a mut [&'b mut Buffer],
     ) -> Result<CheckedCall<'a, 'b>> {
         let types = args.iter().copied().chain(captures).map(Buffer::ty);
-        if !types.clone().eq(self.inputs()) {
-            return Err(mismatch("run", "arguments", self.inputs(), types));
-        }
+        check_types("run", "arguments", self.inputs(), types)?;
         let types = outs.iter().map(|b| b.ty());
-        if !types.clone().eq(self.outputs()) {
-            return Err(mismatch("run", "outputs", self.outputs(), types));
-        }
+        check_types("run", "outputs", self.outputs(), types)?;
         Ok(CheckedCall { args, captures, outs })
     }
 

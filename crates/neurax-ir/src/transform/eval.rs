@@ -12,7 +12,7 @@
 //! reused (a law of `neurax-testkit`); an error carries the origin of the equation that failed.
 
 use crate::error::check_len;
-use crate::{Eqn, Error, Graph, Literal, OrBug, Result, Value, mismatch};
+use crate::{Eqn, Error, Graph, Literal, OrBug, Result, Value, check_types};
 
 /// The state of an evaluation: counters for tests and profiles.
 #[derive(Clone, Debug, Default)]
@@ -29,10 +29,7 @@ pub struct Eval {
 /// If the arguments do not have the graph's types, or an op fails; the error carries the op's
 /// origin.
 pub fn eval(graph: &Graph, args: Vec<Literal>) -> Result<Vec<Literal>> {
-    let types = args.iter().map(Literal::ty);
-    if !types.clone().eq(graph.input_types()) {
-        return Err(mismatch("eval", "arguments", graph.input_types(), types));
-    }
+    check_types("eval", "arguments", graph.input_types(), args.iter().map(Literal::ty))?;
     Eval::default().run(graph, args)
 }
 

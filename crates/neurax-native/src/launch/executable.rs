@@ -23,7 +23,7 @@ use super::{
 };
 use crate::address::Address;
 use crate::tuning::{LARGE_CALL_BYTES, MAX_KEPT_CALLS};
-use neurax_ir::{Bytes, Error, Literal, OrBug, Result, Type, mismatch};
+use neurax_ir::{Bytes, Error, Literal, OrBug, Result, Type, check_types, mismatch};
 use neurax_runtime::{Buffer, CheckedArgs, CheckedCall, Results};
 use smallvec::SmallVec;
 use std::{
@@ -105,14 +105,7 @@ impl NativeExecutable {
     /// # Errors
     /// The errors of a run; and if `args` have other types than the inputs.
     pub fn profile(&self, args: &[Literal], rounds: u32) -> Result<String> {
-        if !args.iter().map(Literal::ty).eq(&self.types) {
-            return Err(mismatch(
-                "profile",
-                "arguments",
-                &self.types,
-                args.iter().map(Literal::ty),
-            ));
-        }
+        check_types("profile", "arguments", &self.types, args.iter().map(Literal::ty))?;
         let mut results: Vec<Bytes> =
             self.outputs.iter().map(|o| Bytes::recycled(o.size())).collect();
         let outputs = results
@@ -214,9 +207,7 @@ fn own_address(b: &mut [u8]) -> Address {
 
 impl neurax_runtime::Executable for NativeExecutable {
     fn run(&self, args: Vec<Buffer>) -> Result<Vec<Buffer>> {
-        if !args.iter().map(Buffer::ty).eq(&self.types) {
-            return Err(mismatch("run", "arguments", &self.types, args.iter().map(Buffer::ty)));
-        }
+        check_types("run", "arguments", &self.types, args.iter().map(Buffer::ty))?;
         let mut args: Vec<Cow<'_, Buffer>> = args.into_iter().map(Cow::Owned).collect();
         Ok(self.call(&mut args)?.into_vec())
     }
@@ -228,13 +219,8 @@ impl neurax_runtime::Executable for NativeExecutable {
         outs: &mut [&mut Buffer],
     ) -> Result<()> {
         let types = args.iter().copied().chain(captures).map(Buffer::ty);
-        if !types.clone().eq(&self.types) {
-            return Err(mismatch("run", "arguments", &self.types, types));
-        }
-        let want = &self.program.outputs;
-        if !outs.iter().map(|b| b.ty()).eq(want) {
-            return Err(mismatch("run", "outputs", want, outs.iter().map(|b| b.ty())));
-        }
+        check_types("run", "arguments", &self.types, types)?;
+        check_types("run", "outputs", &self.program.outputs, outs.iter().map(|b| b.ty()))?;
         self.call_into(args, captures, outs)
     }
 
