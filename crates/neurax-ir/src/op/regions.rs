@@ -66,11 +66,24 @@ pub(crate) fn front_where(
     xs.iter().zip(dims).zip(force).map(each).collect()
 }
 
+/// The number of times that a loop runs the equations that may move in front of it.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum TripCount {
+    /// At least once.
+    Positive,
+    /// Perhaps never. Then a slow equation, or a nested loop that does not end, must stay inside.
+    Unknown,
+}
+
 /// Splits loop-invariant equations off a loop body: those that depend on the first `consts` inputs
 /// only and are worth moving. Returns a graph `consts.. -> invariants..`, and a body that takes the
 /// invariants after the constants; `None` if there are no such equations.
-pub(crate) fn loop_invariants(body: &Graph, consts: usize) -> Option<(Graph, Graph)> {
-    let moves = invariant_eqns(body, consts);
+pub(crate) fn loop_invariants(
+    body: &Graph,
+    consts: usize,
+    trips: TripCount,
+) -> Option<(Graph, Graph)> {
+    let moves = invariant_eqns(body, consts, trips);
     let used = |i: usize| body.eqns()[i].outputs.clone();
     let read_inside = invariant_outputs(body, &moves);
     if read_inside.is_empty() {
@@ -93,9 +106,28 @@ pub(crate) fn loop_invariants(body: &Graph, consts: usize) -> Option<(Graph, Gra
     Some((outside, body_without(body, consts, &moves, &read_inside)?))
 }
 
+/// Returns true if the work of the op is at most a few operations for each element of its operands
+/// and results, so that computing it in vain is no more than reading them.
+fn is_cheap(op: &Op) -> bool {
+    match op {
+        Op::DotGeneral(_)
+        | Op::Convolution(_)
+        | Op::ReduceWindow(_)
+        | Op::SelectAndGather(_)
+        | Op::SelectAndScatter(_)
+        | Op::Scatter(_)
+        | Op::Sort(_)
+        | Op::AllReduce(_) => false,
+        Op::Composite(_) | Op::Call(_) => {
+            op.graphs().iter().all(|g| g.eqns().iter().all(|e| is_cheap(&e.op)))
+        }
+        op => op.region().is_none(),
+    }
+}
+
 /// Marks the equations that can leave the loop: those that depend on constants only. Broadcasts
 /// stay, as storing them would only take memory.
-fn invariant_eqns(body: &Graph, consts: usize) -> Vec<bool> {
+fn invariant_eqns(body: &Graph, consts: usize, trips: TripCount) -> Vec<bool> {
     #[derive(Clone, Copy, PartialEq, PartialOrd)]
     enum Depends {
         Nothing,
@@ -115,7 +147,7 @@ fn invariant_eqns(body: &Graph, consts: usize) -> Vec<bool> {
             .map(|v| on[v.index()])
             .fold(Depends::Nothing, |a, b| if b > a { b } else { a });
         // Equations without operands are copied to wherever they are read: see `nullary_values`.
-        if stays && d == Depends::Consts {
+        if stays && d == Depends::Consts || trips == TripCount::Unknown && !is_cheap(&e.op) {
             d = Depends::Loop;
         }
         moves.push(d != Depends::Loop);

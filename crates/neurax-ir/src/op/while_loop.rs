@@ -32,8 +32,8 @@
 
 use super::{
     Axis, Batched, Bound, Direction, Primitive, Pruned, ReduceKind, Region, Sample, Tangent,
-    Transposed, accepts, count_marked, either, front_where, loop_invariants, rules::*, select,
-    spread_marked,
+    Transposed, TripCount, accepts, count_marked, either, front_where, loop_invariants, rules::*,
+    select, spread_marked,
 };
 use crate::{
     Builder, DType, Eval, Graph, Literal, Op, Result, Type, Value, Values, graph::attr::attrs,
@@ -329,14 +329,23 @@ impl Region for While {
     }
 
     fn hoist(&self, b: &mut Builder, xs: &[Value]) -> Option<Values> {
-        let (outside, body) = loop_invariants(&self.body, self.body_consts)?;
+        // The condition runs at least once, the body perhaps never.
+        let cond = loop_invariants(&self.cond, self.cond_consts, TripCount::Positive);
+        let body = loop_invariants(&self.body, self.body_consts, TripCount::Unknown);
+        if cond.is_none() && body.is_none() {
+            return None;
+        }
         let (c, bc, carries) = self.split(xs);
-        let more = b.inline(&outside, bc);
-        let op = While {
-            body: Arc::new(body),
-            body_consts: self.body_consts + more.len(),
-            ..self.clone()
-        };
-        Some(b.emit_n(op, &[c, bc, &more, carries].concat(), carries.len()))
+        let (mut op, mut c, mut bc) = (self.clone(), c.to_vec(), bc.to_vec());
+        if let Some((outside, cond)) = cond {
+            op.cond = Arc::new(cond);
+            c.extend(b.inline(&outside, &c));
+        }
+        if let Some((outside, body)) = body {
+            op.body = Arc::new(body);
+            bc.extend(b.inline(&outside, &bc));
+        }
+        (op.cond_consts, op.body_consts) = (c.len(), bc.len());
+        Some(b.emit_n(op, &[&c, &bc, carries].concat(), carries.len()))
     }
 }

@@ -3,8 +3,8 @@
 mod derivative;
 
 use super::{
-    Axis, Batched, Bound, Primitive, Pruned, Region, Sample, Tangent, Transposed, accepts,
-    count_marked, either, front_where, loop_invariants, rules::*,
+    Axis, Batched, Bound, Primitive, Pruned, Region, Sample, Tangent, Transposed, TripCount,
+    accepts, count_marked, either, front_where, loop_invariants, rules::*,
 };
 use crate::{
     Builder, DType, Eval, Graph, Literal, Op, Result, Shape, Type, Value, Values,
@@ -257,7 +257,8 @@ impl Region for Scan {
     }
 
     fn hoist(&self, b: &mut Builder, xs: &[Value]) -> Option<Values> {
-        let (outside, body) = loop_invariants(&self.body, self.consts)?;
+        let trips = if self.length > 0 { TripCount::Positive } else { TripCount::Unknown };
+        let (outside, body) = loop_invariants(&self.body, self.consts, trips)?;
         let (consts, carries, stacked) = self.split(xs);
         let more = b.inline(&outside, consts);
         let n = body.outputs().len();
