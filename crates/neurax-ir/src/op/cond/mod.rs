@@ -22,8 +22,7 @@
 //! # Batching
 //!
 //! With one index for all members the branches are batched. With a batched index each member may
-//! take another branch: all branches run for all members, and each member selects its results. So a
-//! division by zero in a branch that is not taken can make the *gradient* NaN, as in JAX.
+//! take another branch: see `batch.rs`.
 //!
 //! Invariants: the index is an i32 scalar and is clamped, so that some branch always runs; there is
 //! at least one branch.
@@ -31,13 +30,15 @@
 //! Rejected: a tuple of residuals for each branch, of which only one is filled: it
 //! needs the results of all branches together.
 
+mod batch;
+
 use super::{
-    Axis, Batched, Bound, Direction, Primitive, Pruned, Region, Sample, Tangent, Transposed,
-    accepts, count_marked, either, front_where_batched, rules::*, select, spread_marked,
+    Axis, Batched, Bound, Primitive, Pruned, Region, Sample, Tangent, Transposed, accepts,
+    count_marked, either, front_where_batched, rules::*, select, spread_marked,
 };
 use crate::{
-    Builder, DType, Eval, Graph, Literal, Op, OrBug, Result, Type, Value, Values,
-    graph::attr::attrs, transform, transform::Linearized,
+    Builder, DType, Eval, Graph, Literal, Op, Result, Type, Value, Values, graph::attr::attrs,
+    transform, transform::Linearized,
 };
 use std::sync::Arc;
 
@@ -305,42 +306,6 @@ fn branches(d: DType) -> Option<Vec<Graph>> {
         b.mul(s, y)
     };
     Some(vec![branch(&product)?, branch(&|b, x, y| b.add(x, y))?, branch(&|b, x, _| b.square(x))?])
-}
-
-impl Cond {
-    /// Batches the op over a batched index: all branches run for all members, and each member
-    /// selects the results of its branch.
-    fn batch_all(
-        &self,
-        b: &mut Builder,
-        axis: &Axis,
-        xs: &[Value],
-        dims: &[Option<usize>],
-    ) -> Result<Batched> {
-        let index = b.batched_at_front(xs[0], dims[0], axis.size);
-        let last = self.branches.len() - 1;
-        let mut chosen: Option<Values> = None;
-        for (i, g) in self.branches.iter().enumerate() {
-            let (ys, at) = transform::vmap_into(b, g, axis, &xs[1..], &dims[1..])?;
-            let ys: Values =
-                ys.iter().zip(at).map(|(&y, d)| b.batched_at_front(y, d, axis.size)).collect();
-            let Some(before) = chosen.take() else {
-                chosen = Some(ys);
-                continue;
-            };
-            // The index is clamped: too large ones select the last branch, negative ones the first.
-            let this = b.full_like(index, i as f64);
-            let direction = if i == last { Direction::Ge } else { Direction::Eq };
-            let is_taken = b.compare(direction, index, this);
-            let pick = |b: &mut Builder, y: Value, z: Value| {
-                let shape = b.ty(y).shape.clone();
-                let is_taken = b.broadcast(is_taken, shape, &[0]);
-                b.select(is_taken, y, z)
-            };
-            chosen = Some(ys.iter().zip(before).map(|(&y, z)| pick(b, y, z)).collect());
-        }
-        Ok(at_front(chosen.or_bug("a cond has no branch")?))
-    }
 }
 
 impl Region for Cond {
