@@ -9,6 +9,7 @@ use crate::{
     device::{Device, unless_default},
     dispatch::tensors,
     jit::{CachedTrace, TraceKey},
+    trace::is_in_body,
     tree::into_vec,
 };
 use neurax_ir::{Place, mismatch};
@@ -112,6 +113,9 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
     /// Runs the function as [`Compiled::run`] does, with errors that have no source line.
     fn run_unplaced(&self, a: A) -> Result<O> {
         self.check("run", &a)?;
+        if is_in_body() {
+            return Ok(self.entry.traced.out.fill(self.entry.execute(None, into_vec(a))?));
+        }
         self.compiled.check_memory()?;
         let mut leaves = into_vec(a);
         let mut args: SmallVec<[Cow<'_, Buffer>; 8]> = SmallVec::new();

@@ -5,9 +5,10 @@
 //! operation looks at its operands and does the first of these that applies:
 //!
 //! 1. An operand carries an error: the result carries the same error.
-//! 2. An operand is traced: the youngest trace among the operands records the operation
-//!    ([`Dispatch::Record`], `trace.rs`). With nested transforms the youngest trace is the
-//!    innermost one; tensors of outer traces become its captures.
+//! 2. An operand is traced, or the closure of a body (of a branch, a loop, ..) runs on this thread:
+//!    the youngest of these traces records the operation ([`Dispatch::Record`], `trace.rs`). With
+//!    nested transforms the youngest trace is the innermost one; tensors of outer traces become its
+//!    captures.
 //! 3. An operand, or the op itself, reads a named `vmap` axis and has no value yet: the result is a
 //!    lazy constant ([`Dispatch::Defer`]).
 //! 4. Otherwise the operation runs now ([`Dispatch::Eager`]).
@@ -47,9 +48,9 @@ use crate::{
     device::{Device, or_default},
     lazy::LazyConstant,
     tensor::{CallSite, Repr},
-    trace::Trace,
+    trace::{Trace, open_body},
 };
-use neurax_ir::{Builder, Graph, Op, Place, Shape, Value, Values, list_types};
+use neurax_ir::{Builder, Graph, Op, OrBug, Place, Shape, Value, Values, list_types};
 use neurax_runtime::{Buffer, Results};
 use smallvec::SmallVec;
 use std::{borrow::Cow, sync::Arc};
@@ -99,9 +100,9 @@ pub(crate) fn apply_graph(graph: &Graph, xs: Vec<Tensor>, at: CallSite) -> Resul
     let place = Place::Source(at);
     match dispatch_of(&xs)? {
         Dispatch::Record(t) => t.inline(graph, &xs, at),
-        Dispatch::Defer => Ok((0..graph.outputs().len())
-            .map(|i| defer(xs.iter(), at, |b, vs| Ok(b.inline(graph, vs)[i])))
-            .collect()),
+        Dispatch::Defer => defer_all(graph.outputs().len(), &xs, at, |b, vs| {
+            Ok(b.inline(graph, vs).into_iter().collect())
+        }),
         Dispatch::Eager => {
             let explicit = explicit_device(&xs).cloned();
             let device = or_default(explicit.as_ref())?;
@@ -147,11 +148,11 @@ fn single(outs: Result<Outs>, at: CallSite) -> Tensor {
 }
 
 /// The way in which an operation is executed.
-enum Dispatch<'a> {
+enum Dispatch {
     /// Run now.
     Eager,
     /// Recorded in this trace.
-    Record(&'a Arc<Trace>),
+    Record(Arc<Trace>),
     /// Turned into a lazy constant: an operand has a value only inside `vmap`, and so does the
     /// result.
     Defer,
@@ -161,7 +162,7 @@ enum Dispatch<'a> {
 ///
 /// # Errors
 /// The first error that an operand carries.
-fn dispatch_of(xs: &[Tensor]) -> Result<Dispatch<'_>> {
+fn dispatch_of(xs: &[Tensor]) -> Result<Dispatch> {
     let (mut youngest, mut deferred): (Option<&Arc<Trace>>, bool) = (None, false);
     for x in xs {
         match &x.0 {
@@ -173,10 +174,12 @@ fn dispatch_of(xs: &[Tensor]) -> Result<Dispatch<'_>> {
             _ => {}
         }
     }
-    Ok(match youngest {
-        Some(t) => Dispatch::Record(t),
-        None if deferred => Dispatch::Defer,
-        None => Dispatch::Eager,
+    Ok(match (youngest, open_body()) {
+        (Some(t), Some(body)) if body.id < t.id => Dispatch::Record(t.clone()),
+        (_, Some(body)) => Dispatch::Record(body),
+        (Some(t), None) => Dispatch::Record(t.clone()),
+        (None, None) if deferred => Dispatch::Defer,
+        (None, None) => Dispatch::Eager,
     })
 }
 
@@ -184,18 +187,13 @@ fn dispatch_of(xs: &[Tensor]) -> Result<Dispatch<'_>> {
 fn execute(op: Op, xs: Operands, is_implicit: bool, at: CallSite) -> Result<Outs> {
     match dispatch_of(&xs)? {
         Dispatch::Record(t) => t.record(op, &xs, is_implicit, at),
-        Dispatch::Defer => {
-            Ok(smallvec::smallvec![
-                defer(xs.iter(), at, |b, vs| emit_in(b, op, vs, is_implicit).map(|ys| ys[0]))
-            ])
-        }
-        Dispatch::Eager if matches!(op, Op::AllReduce(_) | Op::AxisIndex(_)) => {
-            Ok(smallvec::smallvec![
-                defer(xs.iter(), at, |b, vs| emit_in(b, op, vs, is_implicit).map(|ys| ys[0]))
-            ])
-        }
-        Dispatch::Eager => {
+        Dispatch::Eager if !op.uses_axis(None) => {
             run_eagerly(&op, xs, is_implicit, at).map_err(|e| e.at(&Place::Source(at)))
+        }
+        Dispatch::Defer | Dispatch::Eager => {
+            let types = xs.iter().map(Tensor::ty).collect::<Result<Vec<_>>>()?;
+            let count = one_op_graph(&op, types.iter(), is_implicit, at)?.outputs().len();
+            defer_all(count, &xs, at, |b, vs| emit_in(b, op.clone(), vs, is_implicit))
         }
     }
 }
@@ -265,6 +263,22 @@ fn emit_in(b: &mut Builder, op: Op, xs: &[Value], is_implicit: bool) -> Result<V
     }
 }
 
+/// Returns the lazy constants of the `count` results of `build` applied to `xs`, as [`defer`] does.
+fn defer_all(
+    count: usize,
+    xs: &[Tensor],
+    at: CallSite,
+    build: impl Fn(&mut Builder, &[Value]) -> Result<Values>,
+) -> Result<Outs> {
+    let result = |i: usize| {
+        let y = |b: &mut Builder, vs: &[Value]| {
+            build(b, vs)?.get(i).copied().or_bug("a deferred op has too few results")
+        };
+        defer(xs.iter(), at, y)
+    };
+    Ok((0..count).map(result).collect())
+}
+
 /// Returns the lazy constant of `build` applied to `xs`, which are concrete or lazy. The graph of
 /// an operand that reads a named axis is inlined; other operands become arguments.
 fn defer<'t>(
@@ -282,10 +296,14 @@ fn defer<'t>(
             Ok(v)
         };
         let v = match &x.0 {
-            Repr::Lazy(r) if r.reads_named_axis => {
-                let inner = r.args.iter().map(|a| input(&mut b, a)).collect::<Result<Values>>();
-                inner.map(|inner| b.inline(&r.graph, &inner)[0])
-            }
+            Repr::Lazy(r) if r.reads_named_axis => r
+                .source()
+                .or_bug("a constant that reads a named axis has no graph")
+                .and_then(|source| {
+                    let args = source.args.iter().map(|a| input(&mut b, a));
+                    let args = args.collect::<Result<Values>>()?;
+                    Ok(b.inline(&source.graph, &args)[0])
+                }),
             _ => input(&mut b, x),
         };
         match v {

@@ -11,7 +11,8 @@
 //! 4. Rebuild the result tree from the output buffers.
 //!
 //! A call inside of another traced function has no device to run on: the equations of the trace are
-//! inlined into the outer one instead.
+//! inlined into the outer one instead. So is a call in the closure of a branch or a loop, even on
+//! concrete tensors, since the branch may not be taken.
 //!
 //! # Two ways to call
 //!
@@ -39,7 +40,8 @@ use crate::{
     dispatch::{Outs, apply_graph, device_of, tensors},
     reentrancy::ReentrancyGuard,
     tensor::CallSite,
-    traced_fn::{Constants, TracedFn, trace_fn},
+    trace::{TraceKind, is_in_body},
+    traced_fn::{TracedFn, trace_fn},
     tree::{Fixed, all_errors, checked, first_error, into_vec, to_vec, walk},
     tuning::MAX_CACHED_TRACES,
 };
@@ -278,7 +280,7 @@ impl<F, O: Tree> JitImpl<F, O> {
         F: Function<A, Out = O>,
     {
         CachedTrace {
-            traced: trace_fn(&|a| self.f.apply(a), a, Constants::Inline, self.at),
+            traced: trace_fn(&|a| self.f.apply(a), a, TraceKind::Jit, self.at),
             at: self.at,
             compiled: OnceLock::new(),
         }
@@ -370,11 +372,27 @@ impl<O: Tree> CachedTrace<O> {
     /// # Errors
     /// The error of an operand, of compiling or of running.
     pub fn call(&self, leaves: Vec<Tensor>) -> Result<Outs> {
-        let compiled = self.compiled(leaves.iter())?;
+        let compiled = self.compiled_to_run(leaves.iter())?;
+        self.execute(compiled, leaves)
+    }
+
+    /// Returns the compiled graph as [`CachedTrace::compiled`] does, after a check of memory, or
+    /// `None` if a trace records the call.
+    ///
+    /// # Errors
+    /// The error of tracing or compiling; when there is not enough memory.
+    pub fn compiled_to_run<'t>(
+        &'t self,
+        leaves: impl Iterator<Item = &'t Tensor> + Clone,
+    ) -> Result<Option<(Device, Arc<CompiledGraph>)>> {
+        if is_in_body() {
+            return Ok(None);
+        }
+        let compiled = self.compiled(leaves)?;
         if let Some((_, compiled)) = &compiled {
             compiled.check_memory().map_err(|e| e.at(&Place::Source(self.at)))?;
         }
-        self.execute(compiled, leaves)
+        Ok(compiled)
     }
 
     /// Returns the device on which the trace runs on `leaves`.
@@ -424,8 +442,8 @@ impl<O: Tree> CachedTrace<O> {
         Ok(args)
     }
 
-    /// Runs the compiled graph, whose memory the caller has checked. Without one, an operand is
-    /// traced: the equations are recorded in its trace.
+    /// Runs the compiled graph, whose memory the caller has checked. Without one, a trace records
+    /// the equations.
     ///
     /// # Errors
     /// The error of an operand or of running.
@@ -456,10 +474,7 @@ impl<A: Tree, O: Tree, F: Function<A, Out = O>> JitFunction<A, O> for JitImpl<F,
             entry.traced.check()?;
             let mut leaves: SmallVec<[&Tensor; 16]> = SmallVec::new();
             a.each_leaf(|x| leaves.push(x));
-            let compiled = entry.compiled(leaves.iter().copied())?;
-            if let Some((_, compiled)) = &compiled {
-                compiled.check_memory().map_err(|e| e.at(&Place::Source(self.at)))?;
-            }
+            let compiled = entry.compiled_to_run(leaves.iter().copied())?;
             Ok((entry, compiled))
         };
         let (entry, compiled) = match ready() {

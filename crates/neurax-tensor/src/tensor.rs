@@ -2,7 +2,7 @@
 
 use crate::{
     DType, Dims, Element, Error, IntoShape, Result, Scalar, Type,
-    device::{Device, is_default, or_default},
+    device::{Device, default_device, is_default, or_default},
     lazy::LazyConstant,
     shape::fixed,
     trace::Tracer,
@@ -335,6 +335,20 @@ impl Tensor {
             Repr::Lazy(r) => Arc::as_ptr(r).addr(),
             Repr::Error(_) => 0,
         }
+    }
+
+    /// Replaces a lazy constant that has a value by this value.
+    ///
+    /// # Errors
+    /// The error of computing it.
+    pub(crate) fn compute_lazy(&mut self) -> Result<()> {
+        if let Repr::Lazy(r) = &self.0
+            && !r.reads_named_axis
+        {
+            let value = r.as_arg(default_device()?)?.into_owned();
+            *self = Tensor::concrete(value, None);
+        }
+        Ok(())
     }
 
     /// Returns true if the tensor has a value, now or when it is needed. Traced values, errors and

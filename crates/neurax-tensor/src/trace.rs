@@ -7,15 +7,23 @@
 //!
 //! # Which trace records
 //!
-//! Transforms nest: `grad(|x| vmap(|y| x * y)(z))` runs two traces, one inside the other. There is
-//! no global stack of them. A tracer holds its [`Trace`], traces are numbered as they begin, and
-//! the youngest trace among the operands of an operation records it. For the innermost trace every
-//! other operand (a tracer of an outer trace, a concrete tensor, a lazy constant) is data from
-//! outside. It is *lifted* into the trace:
+//! Transforms nest: `grad(|x| vmap(|y| x * y)(z))` runs two traces, one inside the other. A tracer
+//! holds its [`Trace`], traces are numbered as they begin, and the youngest of these records an
+//! operation:
 //!
-//! - a lazy constant is inlined as equations, so that `zeros` or `arange` cost no memory;
-//! - a concrete value of up to 64 bytes becomes a constant, if the trace asks for it
-//!   ([`Constants::Inline`]);
+//! - the traces of its operands;
+//! - the innermost *open body* of the thread. The closure of a branch, of a loop's body or
+//!   condition, of a checkpoint or of a custom derivative computes only if and when the op that
+//!   holds its graph runs. While such a closure runs, its trace records every operation of the
+//!   thread, also those on tensors from outside alone. `cond(&p, || x.sqrt(), || ..)` must not
+//!   compute the root, or its derivative, where `p` is false.
+//!
+//! For the recording trace every operand that is not its own (a tracer of an outer trace, a
+//! concrete tensor, a lazy constant) is data from outside. It is *lifted* into the trace:
+//!
+//! - a lazy constant that was made by the traced function is inlined as equations, and so are
+//!   constants like `zeros` and `arange`, which then cost no memory;
+//! - a value of up to 64 bytes becomes a constant, except in transforms ([`TraceKind`]);
 //! - everything else becomes a *capture*, an extra input behind the arguments. A tensor is captured
 //!   once, found by identity, however often it is used.
 //!
@@ -43,27 +51,78 @@
 //!   them by a depth-first walk from the outputs, so that equal functions give equal graphs and hit
 //!   the cache of compiled graphs.
 //!
+//! - A body is open on the thread that runs its closure, and until the closure returns or panics.
+//!
 //! # Rejected
 //!
-//! - A global or thread-local stack of traces, as JAX had: threads of the user's function would not
-//!   share it, and a panic would have to restore it (`docs/decisions/0008`).
+//! - A stack of all traces, as JAX had: threads of the user's function would not share it, and a
+//!   function would not compute with concrete tensors while it is traced (`docs/decisions/0008`).
+//! - To let the operands alone decide: operations on captured tensors would leave the branch or
+//!   loop whose closure computes them.
 
 use crate::{
     Error, Result, Tensor, Type,
     dispatch::{Outs, promote_and_broadcast},
     tensor::{CallSite, Repr},
-    traced_fn::Constants,
     tuning::MAX_INLINED_BYTES,
 };
 use neurax_ir::{Builder, Graph, Op, Place, Value, Values};
 use rustc_hash::FxHashMap;
 use std::{
+    cell::RefCell,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::{self, ThreadId},
 };
+
+/// The kind of function that a trace records.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum TraceKind {
+    /// A function that is compiled once and run often. Small values are written into its graph.
+    /// Inside of an open body it is recorded like a body: its trace is kept, and must not contain
+    /// values of the body around its first call.
+    Jit,
+    /// The closure of a branch, a loop, a checkpoint or a custom derivative, which is an open body
+    /// while it runs. Small values are written into its graph.
+    Body,
+    /// A function that is traced in every call. Small values are captured: a learning rate that
+    /// changes must not need another compilation.
+    Transform,
+}
+
+thread_local! {
+    /// The traces of the open bodies of this thread, the innermost one last.
+    static OPEN_BODIES: RefCell<Vec<Arc<Trace>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Returns the trace of the innermost body whose closure runs on this thread.
+pub(crate) fn open_body() -> Option<Arc<Trace>> {
+    // A tensor can be used while the thread ends, when the list is gone and no body is open.
+    OPEN_BODIES.try_with(|bodies| bodies.borrow().last().cloned()).ok().flatten()
+}
+
+/// Returns true if the closure of a body runs on this thread.
+pub(crate) fn is_in_body() -> bool {
+    OPEN_BODIES.try_with(|bodies| !bodies.borrow().is_empty()).unwrap_or(false)
+}
+
+/// Keeps a body open until it is dropped, also by a panic.
+struct OpenBody;
+
+impl OpenBody {
+    fn new(trace: Arc<Trace>) -> OpenBody {
+        OPEN_BODIES.with(|bodies| bodies.borrow_mut().push(trace));
+        OpenBody
+    }
+}
+
+impl Drop for OpenBody {
+    fn drop(&mut self) {
+        OPEN_BODIES.with(|bodies| bodies.borrow_mut().pop());
+    }
+}
 
 /// A value of a function that is being traced.
 pub(crate) struct Tracer {
@@ -85,7 +144,8 @@ impl Recorder {
             Repr::Traced(t) => Some(&t.trace),
             _ => None,
         };
-        Recorder(tensors.into_iter().filter_map(trace).max_by_key(|t| t.id).cloned())
+        let traces = tensors.into_iter().filter_map(trace).cloned().chain(open_body());
+        Recorder(traces.max_by_key(|t| t.id))
     }
 
     /// Runs the function of a layer. The equations that it records carry the name `layer`, and the
@@ -110,6 +170,15 @@ impl Recorder {
     }
 }
 
+/// The number of the trace that begins next.
+static NEXT_TRACE: AtomicU64 = AtomicU64::new(1);
+
+/// Returns the time of this call, counted in traces: it is greater than the numbers of the traces
+/// that have begun.
+pub(crate) fn now() -> u64 {
+    NEXT_TRACE.load(Ordering::Relaxed)
+}
+
 /// One run of a user's function on tracers.
 pub(crate) struct Trace {
     /// The number of the trace; younger traces have larger numbers.
@@ -117,7 +186,7 @@ pub(crate) struct Trace {
     /// True once the function has returned.
     finished: AtomicBool,
     state: Mutex<TraceState>,
-    constants: Constants,
+    kind: TraceKind,
 }
 
 /// The graph so far.
@@ -136,8 +205,7 @@ struct TraceState {
 
 impl Trace {
     /// Begins a trace in the current thread.
-    pub fn new(constants: Constants) -> Arc<Trace> {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
+    pub fn new(kind: TraceKind) -> Arc<Trace> {
         let state = TraceState {
             builder: Builder::new(),
             captures: vec![],
@@ -147,11 +215,22 @@ impl Trace {
             is_concurrent: false,
         };
         Arc::new(Trace {
-            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            id: NEXT_TRACE.fetch_add(1, Ordering::Relaxed),
             finished: AtomicBool::new(false),
             state: Mutex::new(state),
-            constants,
+            kind,
         })
+    }
+
+    /// Runs `f`, the function that this trace records.
+    pub fn run<O>(self: &Arc<Trace>, f: impl FnOnce() -> O) -> O {
+        let is_body = match self.kind {
+            TraceKind::Body => true,
+            TraceKind::Jit => is_in_body(),
+            TraceKind::Transform => false,
+        };
+        let _open = is_body.then(|| OpenBody::new(self.clone()));
+        f()
     }
 
     fn lock(&self) -> MutexGuard<'_, TraceState> {
@@ -240,22 +319,20 @@ impl Trace {
         if let Some(&v) = state.lifted.get(&key) {
             return Ok(v);
         }
-        let value = match &x.0 {
-            Repr::Lazy(r) => {
-                let args = self.lift_all(state, &r.args)?;
-                state.builder.inline(&r.graph, &args)[0]
-            }
-            Repr::Concrete(c)
-                if self.constants == Constants::Inline
-                    && c.buffer.ty().bytes()? <= MAX_INLINED_BYTES =>
-            {
-                let literal = x.to_literal()?;
-                state.builder.constant(literal)
-            }
-            _ => {
-                state.captures.push(x.clone());
-                state.builder.input(x.ty()?)
-            }
+        let is_small = self.kind != TraceKind::Transform && x.ty()?.bytes()? <= MAX_INLINED_BYTES;
+        let inlined = match &x.0 {
+            Repr::Lazy(r) => r.inlined_source(self.id),
+            _ => None,
+        };
+        let value = if let Some(source) = inlined {
+            let args = self.lift_all(state, &source.args)?;
+            state.builder.inline(&source.graph, &args)[0]
+        } else if is_small && x.has_value() {
+            let literal = x.to_literal()?;
+            state.builder.constant(literal)
+        } else {
+            state.captures.push(x.clone());
+            state.builder.input(x.ty()?)
         };
         state.lifted.insert(key, value);
         state.kept_alive.push(x.clone());

@@ -16,7 +16,7 @@ use crate::{
     Error, Result, Tensor, Tree, Type,
     dispatch::{Outs, apply_graph},
     tensor::CallSite,
-    trace::Trace,
+    trace::{Trace, TraceKind},
 };
 use neurax_ir::{Builder, Graph};
 use rustc_hash::FxHashMap;
@@ -53,25 +53,14 @@ pub(crate) enum OutputLeaf {
     Error(Error),
 }
 
-/// The treatment of small concrete values that a traced function uses.
-#[derive(Clone, Copy, PartialEq)]
-pub(crate) enum Constants {
-    /// They are written into the graph: for `jit` and the bodies of loops, whose graphs are
-    /// compiled once and run often.
-    Inline,
-    /// They are captured: for transforms that trace in every call, where a learning rate that
-    /// changes must not need another compilation.
-    Capture,
-}
-
 /// Traces `f` on an argument of the types of `like`. A leaf that carries an error stays as it is.
 pub(crate) fn trace_fn<A: Tree, O: Tree>(
     f: &dyn Fn(A) -> O,
     like: &A,
-    constants: Constants,
+    kind: TraceKind,
     at: CallSite,
 ) -> TracedFn<O> {
-    trace_fn_as(f, like, constants, at, &mut |_, t| Ok(t.clone()))
+    trace_fn_as(f, like, kind, at, &mut |_, t| Ok(t.clone()))
 }
 
 /// Traces `f` as [`trace_fn`] does, with the type `change(i, ty)` for leaf `i` of type `ty`. A leaf
@@ -79,11 +68,11 @@ pub(crate) fn trace_fn<A: Tree, O: Tree>(
 pub(crate) fn trace_fn_as<A: Tree, O: Tree>(
     f: &dyn Fn(A) -> O,
     like: &A,
-    constants: Constants,
+    kind: TraceKind,
     at: CallSite,
     change: &mut dyn FnMut(usize, &Type) -> Result<Type>,
 ) -> TracedFn<O> {
-    let trace = Trace::new(constants);
+    let trace = Trace::new(kind);
     let (mut leaves, mut is_input) = (vec![], vec![]);
     like.each_leaf(|x| {
         let leaf = match x.type_ref().map(|t| change(leaves.len(), t)) {
@@ -94,7 +83,8 @@ pub(crate) fn trace_fn_as<A: Tree, O: Tree>(
         is_input.push(leaf.is_traced());
         leaves.push(leaf);
     });
-    let out = f(like.with_leaves(leaves));
+    let arg = like.with_leaves(leaves);
+    let out = trace.run(|| f(arg));
     let (mut out_leaves, mut outs) = (vec![], vec![]);
     out.each_leaf(|x| match x.error() {
         Some(e) => out_leaves.push(OutputLeaf::Error(e.clone())),

@@ -9,3 +9,8 @@ pub(crate) const MAX_CACHED_TRACES: usize = 256;
 /// constant instead of becoming a captured input. 64 bytes, one cache line, hold scalars,
 /// axes and short vectors: values that constant folding can use.
 pub(crate) const MAX_INLINED_BYTES: usize = 64;
+
+/// The number of equations up to which a lazy constant without arguments is computed again by each
+/// function that uses it. `eye` has six; a loop with this many operations on one element is about
+/// as fast as a read from memory.
+pub(crate) const MAX_CHEAP_EQNS: usize = 12;

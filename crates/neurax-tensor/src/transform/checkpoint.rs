@@ -36,7 +36,8 @@
 use crate::{
     Func, Function, Tree,
     dispatch::dispatch_multi,
-    traced_fn::{Constants, trace_fn, unify_captures},
+    trace::TraceKind,
+    traced_fn::{trace_fn, unify_captures},
     tree::into_vec,
 };
 use neurax_ir::op;
@@ -57,7 +58,7 @@ use std::{panic::Location, sync::Arc};
 pub fn checkpoint<'f, A: Tree, O: Tree, F: Function<A, Out = O> + 'f>(f: F) -> Func<'f, A, O> {
     let at = Location::caller();
     Func::new(move |a: A| {
-        let traced = trace_fn(&|a| f.apply(a), &a, Constants::Inline, at);
+        let traced = trace_fn(&|a| f.apply(a), &a, TraceKind::Body, at);
         let outs =
             traced.capturing_graph().and_then(|p| unify_captures(&[p])).and_then(|unified| {
                 let [body] = unified

@@ -21,15 +21,17 @@
 //! - A carry keeps its type; the error names the leaf that does not.
 //! - The branches of `cond` and `switch` have no arguments: they see their data as captures, and
 //!   [`unify_captures`] gives all branches the same list of them.
-//! - An operation on captured tensors alone belongs to the trace of those tensors, not to the trace
-//!   of the body (see [`crate::trace`]). It is computed outside of the loop or branch.
+//! - While a closure runs, every operation of the thread belongs to its graph, also on captured
+//!   tensors alone (see [`crate::trace`]). A branch that is not taken is traced and checked, but
+//!   nothing of it runs.
 
 use crate::{
     DType, Error, Result, Tensor, Tree, Type,
     args::AxisInt,
     dispatch::{Outs, dispatch_multi},
     tensor::CallSite,
-    traced_fn::{Constants, TracedFn, trace_fn, trace_fn_as, unify_captures},
+    trace::TraceKind,
+    traced_fn::{TracedFn, trace_fn, trace_fn_as, unify_captures},
     tree::{all_errors, first_error, into_vec, to_vec},
 };
 use neurax_ir::{Graph, OrBug, list_types, op};
@@ -109,8 +111,8 @@ pub fn fori<C: Tree>(range: Range<impl AxisInt>, init: C, body: impl Fn(Tensor, 
 #[track_caller]
 pub fn while_loop<C: Tree>(init: C, cond: impl Fn(&C) -> Tensor, body: impl Fn(C) -> C) -> C {
     let at = Location::caller();
-    let cond_fn = trace_fn(&|c: C| cond(&c), &init, Constants::Inline, at);
-    let body_fn = trace_fn(&body, &init, Constants::Inline, at);
+    let cond_fn = trace_fn(&|c: C| cond(&c), &init, TraceKind::Body, at);
+    let body_fn = trace_fn(&body, &init, TraceKind::Body, at);
     let run = || -> Result<Outs> {
         if let Some(e) = first_error(&init) {
             return Err(e);
@@ -139,7 +141,10 @@ pub fn while_loop<C: Tree>(init: C, cond: impl Fn(&C) -> Tensor, body: impl Fn(C
 }
 
 /// Returns one of two results, chosen by a bool. Both closures are traced; they capture the tensors
-/// that they use.
+/// that they use. Only the chosen one runs, and only its operations contribute to derivatives.
+///
+/// Under `vmap` with a predicate for each example, both run on all examples; an example has the
+/// value and the derivative of the branch that it selects.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -164,7 +169,7 @@ pub fn cond<O: Tree>(pred: &Tensor, then: impl Fn() -> O, otherwise: impl Fn() -
 }
 
 /// Returns one of several results, chosen by an integer that is clamped to the range of indices.
-/// All closures are traced.
+/// All closures are traced; only the chosen one runs, as in [`cond`].
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -188,7 +193,7 @@ pub fn switch<O: Tree, const N: usize>(index: &Tensor, branches: &[&dyn Fn() -> 
 /// Dispatches the choice between `branches`, of which there is at least one.
 fn branch<O: Tree>(op: &str, index: Tensor, branches: &[&dyn Fn() -> O], at: CallSite) -> O {
     let traced: Vec<TracedFn<O>> =
-        branches.iter().map(|f| trace_fn(&|()| f(), &(), Constants::Inline, at)).collect();
+        branches.iter().map(|f| trace_fn(&|()| f(), &(), TraceKind::Body, at)).collect();
     let run = || -> Result<Outs> {
         let index = index.ok()?;
         traced.iter().try_for_each(TracedFn::check)?;
@@ -241,7 +246,7 @@ fn run_scan<C: Tree, X: Tree, Y: Tree>(
         _ => Ok(t.with_shape(t.shape.removed(0))),
     };
     let traced =
-        trace_fn_as(&|(c, x): (C, X)| body(c, x), &args, Constants::Inline, at, &mut { member });
+        trace_fn_as(&|(c, x): (C, X)| body(c, x), &args, TraceKind::Body, at, &mut { member });
     let run = |args: (C, X)| -> Result<Outs> {
         if let Some(e) = first_error(&args) {
             return Err(e);

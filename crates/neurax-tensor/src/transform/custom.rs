@@ -32,7 +32,8 @@ use crate::{
     Error, Func, Function, Result, Tensor, Tree, Type,
     dispatch::{Outs, dispatch, dispatch_multi},
     tensor::CallSite,
-    traced_fn::{Constants, TracedFn, trace_fn, unify_captures},
+    trace::TraceKind,
+    traced_fn::{TracedFn, trace_fn, unify_captures},
     tree::{first_error, into_vec},
 };
 use neurax_ir::{Builder, Graph, composite, mismatch};
@@ -57,7 +58,7 @@ pub fn custom_jvp<'f, A: Tree, O: Tree>(
 ) -> Func<'f, A, O> {
     let at = Location::caller();
     Func::new(move |a: A| {
-        let body = trace_fn(&|a| f.apply(a), &a, Constants::Inline, at);
+        let body = trace_fn(&|a| f.apply(a), &a, TraceKind::Body, at);
         if first_error(&a).is_some() || body.check().is_err() {
             return body.call(into_vec(a), at);
         }
@@ -100,7 +101,7 @@ pub fn custom_vjp<'f, A: Tree, O: Tree, R: Tree>(
 ) -> Func<'f, A, O> {
     let at = Location::caller();
     Func::new(move |a: A| {
-        let body = trace_fn(&|a| f.apply(a), &a, Constants::Inline, at);
+        let body = trace_fn(&|a| f.apply(a), &a, TraceKind::Body, at);
         if first_error(&a).is_some() || body.check().is_err() {
             return body.call(into_vec(a), at);
         }
@@ -172,7 +173,7 @@ fn jvp_graph<A: Tree, O: Tree>(
         (y, differentiable_leaves(&dy))
     };
     let like = (a.map_leaves(Tensor::clone), differentiable_leaves(a));
-    let traced = trace_fn(&flat, &like, Constants::Inline, at);
+    let traced = trace_fn(&flat, &like, TraceKind::Body, at);
     traced.check()?;
     let ys = body.graph()?.output_types();
     let dys = ys.iter().filter(|t| t.dtype.is_differentiable()).cloned();
@@ -193,7 +194,7 @@ fn vjp_graphs<A: Tree, O: Tree, R: Tree>(
     body: &TracedFn<O>,
     at: CallSite,
 ) -> Result<(TracedFn<(O, R)>, TracedFn<Vec<Tensor>>)> {
-    let fwd = trace_fn(&|a| forward.apply(a), a, Constants::Inline, at);
+    let fwd = trace_fn(&|a| forward.apply(a), a, TraceKind::Body, at);
     fwd.check()?;
     let (types, ys) = (fwd.graph()?.output_types(), body.graph()?.output_types());
     same_types("the forward rule", &types[..ys.len().min(types.len())], &ys)?;
@@ -203,7 +204,7 @@ fn vjp_graphs<A: Tree, O: Tree, R: Tree>(
     let flat = |(r, cotangents): (R, Vec<Tensor>)| {
         differentiable_leaves(&backward.apply((r, fill_in(&like, cotangents, at))))
     };
-    let bwd = trace_fn(&flat, &(r, differentiable_leaves(&y)), Constants::Inline, at);
+    let bwd = trace_fn(&flat, &(r, differentiable_leaves(&y)), TraceKind::Body, at);
     bwd.check()?;
     let want: Vec<Type> = differentiable_leaves(a).iter().map(Tensor::ty).collect::<Result<_>>()?;
     same_types("the backward rule", &bwd.graph()?.output_types(), &want)?;

@@ -32,7 +32,8 @@ use crate::{
     Error, Func, Function, Result, Tensor, Tree,
     dispatch::{Outs, apply_graph},
     tensor::CallSite,
-    traced_fn::{Constants, OutputLeaf, TracedFn, trace_fn},
+    trace::TraceKind,
+    traced_fn::{OutputLeaf, TracedFn, trace_fn},
     tree::{all_errors, into_vec},
 };
 use neurax_ir::transform;
@@ -52,7 +53,7 @@ use std::{panic::Location, sync::Arc};
 #[track_caller]
 pub fn jvp<P: Tree, O: Tree>(f: impl Function<P, Out = O>, p: P, t: P) -> (O, O) {
     let at = Location::caller();
-    let traced = trace_fn(&|p| f.apply(p), &p, Constants::Capture, at);
+    let traced = trace_fn(&|p| f.apply(p), &p, TraceKind::Transform, at);
     let active = traced.active(&non_differentiable("jvp", &p, at));
     let done = tangents("jvp", &p, &t).and_then(|ts| {
         let j = transform::jvp(traced.graph()?, &active)?;
@@ -88,7 +89,7 @@ pub(super) fn linearize_at<P: Tree, O: Tree>(
     p: P,
     at: CallSite,
 ) -> (O, Func<'static, P, O>) {
-    let traced = Arc::new(trace_fn(&|p| f.apply(p), &p, Constants::Capture, at));
+    let traced = Arc::new(trace_fn(&|p| f.apply(p), &p, TraceKind::Transform, at));
     let active = traced.active(&non_differentiable("linearize", &p, at));
     let like = p.map_leaves(Tensor::zeros_like);
     let done = traced.graph().and_then(|g| transform::linearize(g, &active)).and_then(|l| {
@@ -133,7 +134,7 @@ pub(super) fn vjp_at<P: Tree, O: Tree>(
     p: P,
     at: CallSite,
 ) -> (O, Func<'static, O, P>) {
-    let traced = trace_fn(&|p| f.apply(p), &p, Constants::Capture, at);
+    let traced = trace_fn(&|p| f.apply(p), &p, TraceKind::Transform, at);
     let refused = non_differentiable("vjp", &p, at);
     let like = p.map_leaves(|_| Tensor::placeholder());
     let done =

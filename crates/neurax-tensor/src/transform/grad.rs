@@ -28,7 +28,8 @@ use crate::{
     Error, Func, Function, Loss, Result, Tensor, Tree,
     dispatch::apply_graph,
     tensor::CallSite,
-    traced_fn::{Constants, OutputLeaf, TracedFn, trace_fn},
+    trace::TraceKind,
+    traced_fn::{OutputLeaf, TracedFn, trace_fn},
     tree::{all_errors, into_vec},
 };
 use neurax_ir::{Place, transform};
@@ -95,7 +96,7 @@ pub fn value_and_grad_at<P: Tree + Clone, L: Loss>(p: &P, f: impl Fn(P) -> L) ->
 
 /// Returns the result of `f` at `p` and the gradient of its loss.
 fn differentiate<P: Tree, L: Loss>(f: &dyn Fn(P) -> L, p: P, at: CallSite) -> (L, P) {
-    let traced = trace_fn(f, &p, Constants::Capture, at);
+    let traced = trace_fn(f, &p, TraceKind::Transform, at);
     let refused = non_differentiable("grad", &p, at);
     let like = p.map_leaves(|_| Tensor::placeholder());
     let leaves = into_vec(p);

@@ -30,7 +30,8 @@ use crate::{
     args::axis_of,
     dispatch::apply_graph,
     tensor::CallSite,
-    traced_fn::{Constants, trace_fn_as},
+    trace::TraceKind,
+    traced_fn::trace_fn_as,
     tree::{first_error, into_vec},
 };
 use neurax_ir::{Axis, transform};
@@ -119,7 +120,7 @@ pub(super) fn map<A: Tree, O: Tree>(f: &dyn Fn(A) -> O, a: A, axes: &Axes, at: C
     let (size, dims) = match good.and(mapped) {
         Ok(x) => x,
         Err(e) => {
-            return trace_fn_as(f, &a, Constants::Capture, at, &mut |_, _| Err(e.clone()))
+            return trace_fn_as(f, &a, TraceKind::Transform, at, &mut |_, _| Err(e.clone()))
                 .out
                 .fail(&e, at);
         }
@@ -127,7 +128,7 @@ pub(super) fn map<A: Tree, O: Tree>(f: &dyn Fn(A) -> O, a: A, axes: &Axes, at: C
     let member = |i: usize, t: &Type| {
         Ok(dims[i].map_or_else(|| t.clone(), |d| t.with_shape(t.shape.removed(d))))
     };
-    let traced = trace_fn_as(f, &a, Constants::Capture, at, &mut { member });
+    let traced = trace_fn_as(f, &a, TraceKind::Transform, at, &mut { member });
     let all: Vec<Option<usize>> =
         dims.iter().copied().chain(traced.captures.iter().map(|_| None)).collect();
     let axis = Axis { size, name: axes.name.map(Into::into) };

@@ -46,15 +46,7 @@ const CYCLES: &[(&str, &[&str], &str)] = &[
     ("neurax-nn", &["model.rs", "net.rs", "node.rs"], "recursive: a net is a tree of models"),
     (
         "neurax-tensor",
-        &[
-            "args.rs",
-            "dispatch.rs",
-            "lazy.rs",
-            "tensor.rs",
-            "trace.rs",
-            "traced_fn.rs",
-            "tree/mod.rs",
-        ],
+        &["args.rs", "dispatch.rs", "lazy.rs", "tensor.rs", "trace.rs"],
         "recursive: a tensor holds its lazy constant or trace, which hold tensors",
     ),
     (
