@@ -272,3 +272,43 @@ fn values_of_a_body_do_not_exist_outside() -> Result<()> {
     assert!(e.contains("finished trace") && e.contains("bodies.rs"), "{e}");
     Ok(())
 }
+
+#[test]
+fn every_transform_sees_the_taken_branch_alone() -> Result<()> {
+    let f = safe_root(true);
+    let x = tensor([-1.0f32, 0.0, 4.0]);
+    let each = |x: Tensor| vmap(f)(x).sum(..);
+    let curvature = [0.0, 0.0, -0.03125];
+    let h = hessian(each).run(x.clone())?;
+    let expected: Vec<f32> =
+        (0..9).map(|i| if i % 4 == 0 { curvature[i / 4] } else { 0.0 }).collect();
+    assert_eq!(h.to_vec::<f32>()?, expected);
+    let slopes = vmap(jacobian_forward(f)).run(x.clone())?;
+    assert_eq!(slopes.to_vec::<f32>()?, [0.0, 0.0, 0.25]);
+    let through = |x: Tensor| {
+        let safe = |x: Tensor| {
+            cond(&x.gt(0.0), || checkpoint(|x: Tensor| x.sqrt())(x.clone()), || x.zeros_like())
+        };
+        scan(tensor(0.0), x, |c, x| (c + safe(x), ())).0
+    };
+    assert_eq!(grad(through).run(x.clone())?.to_vec::<f32>()?, [0.0, 0.0, 0.25]);
+    assert_eq!(jit(grad(jit(through))).run(x.clone())?.to_vec::<f32>()?, [0.0, 0.0, 0.25]);
+    let batched = vmap(through).run(stack([&x, &x], 0))?;
+    assert_eq!(batched.to_vec::<f32>()?, [2.0, 2.0]);
+    let rows = stack([&x, &(&x + 1.0)], 0);
+    let slopes = grad(|rows| vmap(through)(rows).sum(..)).run(rows)?.to_vec::<f32>()?;
+    assert_eq!(slopes[..5], [0.0, 0.0, 0.25, 0.0, 0.5]);
+    Ok(())
+}
+
+#[test]
+fn the_other_branch_is_checked() -> Result<()> {
+    let x = tensor([1.0, 2.0]);
+    let yes = tensor(true);
+    let other = cond(&yes, || x.clone(), || x.sum(..));
+    let e = other.ok().map(|_| ()).unwrap_err().to_string();
+    assert!(e.contains("expected branches of one type, got f32[] and f32[2]"), "{e}");
+    let invalid = cond(&yes, || x.clone(), || x.matmul(Tensor::ones([3, 3])));
+    assert!(invalid.ok().is_err());
+    Ok(())
+}
