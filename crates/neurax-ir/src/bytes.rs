@@ -11,6 +11,7 @@
 use crate::tuning::{
     MAX_FREE_LINES, MAX_RECYCLED_LINES, MAX_SMALL_BLOCKS, MAX_SMALL_LINES, MIN_RECYCLED_LINES,
 };
+use crate::{Error, Result};
 use bytemuck::{Pod, Zeroable};
 use std::{
     cell::RefCell,
@@ -161,6 +162,31 @@ impl Bytes {
         free.map_or_else(|| Bytes::zeroed(len), |lines| Bytes::owned(lines, len))
     }
 
+    /// Creates a buffer as [`Bytes::recycled`] does.
+    ///
+    /// ```
+    /// use neurax_ir::Bytes;
+    /// assert_eq!(Bytes::try_recycled(100)?.len(), 100);
+    /// let e = Bytes::try_recycled(1 << 60).unwrap_err().to_string();
+    /// assert!(e.starts_with("memory: not enough memory for 1152921504606846976 bytes"), "{e}");
+    /// # Ok::<(), neurax_ir::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If there is not enough memory.
+    pub fn try_recycled(len: usize) -> Result<Bytes> {
+        let lines = len.div_ceil(LINE_BYTES);
+        if lines <= MAX_RECYCLED_LINES
+            && let Some(memory) = take_small(lines).or_else(|| FreeList::lock().take(lines))
+        {
+            return Ok(Bytes::owned(memory, len));
+        }
+        match bytemuck::allocation::try_zeroed_slice_box(lines) {
+            Ok(memory) => Ok(Bytes::owned(memory, len)),
+            Err(()) => Err(out_of_memory(len)),
+        }
+    }
+
     fn owned(lines: Box<[CacheLine]>, len: usize) -> Bytes {
         Bytes { memory: ByteStorage::Owned(Arc::new(OwnedLines(lines))), len }
     }
@@ -207,6 +233,12 @@ impl Bytes {
     pub fn address(&self) -> usize {
         self.as_ptr().addr()
     }
+}
+
+/// Returns the error of an allocation that failed.
+pub(crate) fn out_of_memory(bytes: usize) -> Error {
+    let why = format!("not enough memory for {bytes} bytes; use smaller shapes or batches");
+    Error::new("memory", why)
 }
 
 impl std::ops::Deref for Bytes {

@@ -46,8 +46,7 @@ impl Vars {
         safetensors::save(self, path)
     }
 
-    /// Loads variables from a safetensors file. The file is mapped into memory, so that a tensor is
-    /// read when it is used.
+    /// Loads variables from a safetensors file, which may change afterwards.
     ///
     /// # Errors
     /// If the file cannot be read, is malformed, or holds tensors that are not variables; the

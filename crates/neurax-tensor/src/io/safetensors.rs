@@ -1,51 +1,34 @@
 //! Trees of tensors in safetensors files (<https://huggingface.co/docs/safetensors>): a JSON header
-//! of names, types and offsets, then the elements. Reading maps the file; no element is copied.
+//! of names, types and offsets, then the elements in little-endian byte order.
+
+mod header;
+mod replace;
 
 use super::map::{MappedFile, map};
-use crate::{Tensor, Tree};
-use neurax_ir::{Bytes, DType, Error, Literal, Result, Type};
+use crate::{Tensor, Tree, io::open_file};
+use header::{DTYPES, MAX_HEADER_BYTES, MAX_TENSORS, METADATA, TensorEntry, leaf_name, malformed};
+use neurax_ir::{Bytes, DType, Error, Literal, OrBug, Result};
 use safetensors::{Dtype, tensor::TensorInfo};
-use serde_json::{Map, Value};
+use serde_json::Map;
 use std::{
     borrow::Cow,
     collections::BTreeMap,
-    fs::{self, File},
-    io::{BufWriter, Write},
+    fs::File,
+    io::{BufWriter, Read, Seek, SeekFrom, Write},
     ops::Range,
-    path::{Path, PathBuf},
-    process,
-    sync::atomic::{AtomicUsize, Ordering},
+    path::Path,
 };
 
-/// The largest header in bytes that is read, as in the reference implementation.
-const MAX_HEADER_BYTES: u64 = 100_000_000;
-
-/// The dtypes of the format, each with its name there.
-const DTYPES: [(DType, Dtype); 16] = [
-    (DType::Bool, Dtype::BOOL),
-    (DType::U8, Dtype::U8),
-    (DType::U16, Dtype::U16),
-    (DType::U32, Dtype::U32),
-    (DType::U64, Dtype::U64),
-    (DType::I8, Dtype::I8),
-    (DType::I16, Dtype::I16),
-    (DType::I32, Dtype::I32),
-    (DType::I64, Dtype::I64),
-    (DType::F8E4M3FN, Dtype::F8_E4M3),
-    (DType::F8E5M2, Dtype::F8_E5M2),
-    (DType::F16, Dtype::F16),
-    (DType::BF16, Dtype::BF16),
-    (DType::F32, Dtype::F32),
-    (DType::F64, Dtype::F64),
-    (DType::C64, Dtype::C64),
-];
-
 /// Writes every leaf of a tree under its path. An existing file is replaced atomically when the new
-/// one is complete: a failure leaves the old one unchanged, and tensors mapped from it stay valid.
+/// one is complete and on the disk: a failure leaves the old one unchanged, and tensors mapped from
+/// it stay valid. The permissions of the old file stay; if `path` is a symbolic link, the file that
+/// it names is replaced. Incomplete files `<name>.<process>-<number>.part`, which a program that
+/// was stopped has left beside it, are removed.
 ///
 /// # Errors
-/// When a leaf carries an error or has a dtype that the format does not know (u2, u4, i2, i4,
-/// c128), or the file cannot be written.
+/// When a leaf carries an error, has a dtype that the format does not know (u2, u4, i2, i4, c128)
+/// or is called `__metadata__`, a name that the format reserves; when two leaves have one name, the
+/// header would be larger than 100 MB, or the file cannot be written.
 ///
 /// ```
 /// use neurax::io::safetensors;
@@ -64,21 +47,17 @@ pub fn save(tree: &impl Tree, path: impl AsRef<Path>) -> Result<()> {
     // be mapped without a copy.
     leaves.sort_by(|a, b| b.dtype.cmp(&a.dtype).then_with(|| a.name.cmp(&b.name)));
     let header = header_of(&leaves)?;
-    let temporary = temporary_beside(path);
-    let written = write(&temporary, &header, &leaves).and_then(|()| fs::rename(&temporary, path));
-    written.map_err(|e| {
-        // The error of removing the incomplete file would hide the first one.
-        let _ = fs::remove_file(&temporary);
-        in_file("save", path, e)
-    })
+    replace::replace(path, |file| write(file, &header, &leaves))
+        .map_err(|e| in_file("save", path, e))
 }
 
-/// Maps the tensors of a file and returns them by name. Each keeps the file open; its elements are
-/// read when they are first used.
+/// Reads the tensors of a file and returns them by name. The file may change afterwards;
+/// [`load_mapped`] copies no elements, and demands that it does not.
 ///
 /// # Errors
-/// When the file cannot be read, or its header does not match its contents; the message names the
-/// tensor.
+/// When the file cannot be read, is not a regular file, or its header does not match its contents:
+/// the message names the tensor. A header of more than 100 MB, or of more than 2^20 tensors, is not
+/// read.
 ///
 /// ```
 /// use neurax::io::safetensors;
@@ -92,9 +71,40 @@ pub fn save(tree: &impl Tree, path: impl AsRef<Path>) -> Result<()> {
 /// # Ok::<(), Error>(())
 /// ```
 pub fn load(path: impl AsRef<Path>) -> Result<BTreeMap<String, Tensor>> {
-    let path = path.as_ref();
-    let file = map(path)?;
-    read(&file).map_err(|e| in_file("load", path, e.message()))
+    load_from(path.as_ref(), |file| Ok(Elements::Copied(file)))
+}
+
+/// Maps the tensors of a file and returns them by name. No element is copied: a page of the file is
+/// read when an element of it is first used, and its memory is shared with other processes. Each
+/// tensor keeps the file open.
+///
+/// [`load`] copies the elements and requires nothing.
+///
+/// # Safety
+/// The bytes of the file must not change while one of the tensors is in use: no program may shorten
+/// the file or rewrite it in place. A change shows in tensors that are taken for constant, and a
+/// read beyond the new end of a shortened file ends the program by a signal (`SIGBUS`). Replacing
+/// the file by renaming another one over it is allowed; [`save`] does so.
+///
+/// # Errors
+/// As [`load`].
+///
+/// ```
+/// use neurax::io::safetensors;
+/// use neurax::prelude::*;
+/// # let path = std::env::temp_dir().join("neurax-doc-mapped.safetensors");
+/// safetensors::save(&tensor([1.0, 2.0]), &path)?;
+/// // SAFETY: this program owns the file, and replaces it by `save` only.
+/// let leaves = unsafe { safetensors::load_mapped(&path)? };
+/// assert_eq!(leaves[""].to_vec::<f32>()?, [1.0, 2.0]);
+/// # Ok::<(), Error>(())
+/// ```
+#[allow(unsafe_code, reason = "a map is only as constant as its file, which the caller ensures")]
+pub unsafe fn load_mapped(path: impl AsRef<Path>) -> Result<BTreeMap<String, Tensor>> {
+    load_from(path.as_ref(), |file| {
+        // SAFETY: the caller ensures that the file does not change.
+        unsafe { map(&file) }.map(Elements::Mapped)
+    })
 }
 
 /// Returns a tree with the structure of `like` and the tensors of the same paths in the file.
@@ -137,12 +147,6 @@ pub fn load_like<T: Tree>(like: &T, path: impl AsRef<Path>) -> Result<T> {
     }))
 }
 
-/// Returns the name of the leaf at `path` for messages. A tree that is a single tensor has one
-/// leaf, whose path is empty.
-fn leaf_name(path: &str) -> String {
-    if path.is_empty() { "the tensor".into() } else { format!("`{path}`") }
-}
-
 /// Returns an error of `op` that names the file.
 fn in_file(op: &str, path: &Path, why: impl std::fmt::Display) -> Error {
     Error::new(op, format!("{}: {why}", path.display()))
@@ -171,10 +175,21 @@ fn stored(name: String, t: &Tensor) -> Result<Stored> {
 }
 
 /// Returns the header's JSON, padded with spaces to a multiple of 8 bytes.
+///
+/// # Errors
+/// When [`load`] would not read the header.
 fn header_of(leaves: &[Stored]) -> Result<Vec<u8>> {
+    if leaves.len() > MAX_TENSORS {
+        let why = format!("expected at most {MAX_TENSORS} leaves, got {}", leaves.len());
+        return Err(Error::new("save", why));
+    }
     let (mut header, mut at) = (Map::new(), 0);
     let failed = |e: serde_json::Error| Error::new("save", e.to_string());
     for Stored { name, dtype, literal } in leaves {
+        if name == METADATA {
+            let why = format!("a leaf is called `{METADATA}`, which safetensors files reserve");
+            return Err(Error::new("save", why));
+        }
         let end = at + literal.bytes().len();
         let info =
             TensorInfo { dtype: *dtype, shape: literal.shape().to_vec(), data_offsets: (at, end) };
@@ -188,19 +203,19 @@ fn header_of(leaves: &[Stored]) -> Result<Vec<u8>> {
     }
     let mut text = serde_json::to_vec(&header).map_err(failed)?;
     text.resize(text.len().next_multiple_of(8), b' ');
+    if text.len() as u64 > MAX_HEADER_BYTES {
+        let why = format!(
+            "the names and types take {} bytes, at most {MAX_HEADER_BYTES} fit into \
+                           a safetensors file; use shorter names or several files",
+            text.len()
+        );
+        return Err(Error::new("save", why));
+    }
     Ok(text)
 }
 
-/// Returns a unique file name in the folder of `path`.
-fn temporary_beside(path: &Path) -> PathBuf {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(format!(".{}-{}.part", process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
-    path.with_file_name(name)
-}
-
-fn write(path: &Path, header: &[u8], leaves: &[Stored]) -> std::io::Result<()> {
-    let mut file = BufWriter::new(File::create(path)?);
+fn write(file: &mut File, header: &[u8], leaves: &[Stored]) -> std::io::Result<()> {
+    let mut file = BufWriter::new(file);
     file.write_all(&(header.len() as u64).to_le_bytes())?;
     file.write_all(header)?;
     for leaf in leaves {
@@ -209,105 +224,62 @@ fn write(path: &Path, header: &[u8], leaves: &[Stored]) -> std::io::Result<()> {
     file.flush()
 }
 
-fn read(file: &MappedFile) -> Result<BTreeMap<String, Tensor>> {
-    let bytes = (**file).as_ref();
-    let (header, start) = header(bytes)?;
-    let mut entries = Vec::new();
-    for (name, value) in header.into_iter().filter(|(name, _)| name != "__metadata__") {
-        let info: TensorInfo = serde_json::from_value(value)
-            .map_err(|e| malformed(format!("{}: {e}", leaf_name(&name))))?;
-        entries.push((name, info));
-    }
-    check_cover(&mut entries, bytes.len() - start)?;
-    entries
-        .into_iter()
-        .map(|(name, info)| tensor(file, start, &leaf_name(&name), info).map(|t| (name, t)))
-        .collect()
+/// The source of the elements of tensors.
+enum Elements {
+    /// Copied from this file.
+    Copied(File),
+    /// Borrowed from a mapped file.
+    Mapped(MappedFile),
 }
 
-fn malformed(why: impl Into<String>) -> Error {
-    Error::new("load", why)
-}
-
-/// Returns the header and the offset of the elements in bytes.
-fn header(bytes: &[u8]) -> Result<(Map<String, Value>, usize)> {
-    let Some((length, rest)) = bytes.split_first_chunk::<8>() else {
-        return Err(malformed(
-            "is shorter than the 8 bytes that every safetensors file starts with",
-        ));
+/// Reads the header of a file and returns its tensors, with the elements that `elements` opens.
+fn load_from(
+    path: &Path,
+    elements: impl FnOnce(File) -> Result<Elements>,
+) -> Result<BTreeMap<String, Tensor>> {
+    let load = || -> Result<BTreeMap<String, Tensor>> {
+        let mut file = open_file(path)?;
+        let size = file.metadata()?.len();
+        let entries = header::read(&mut file, size)?;
+        let mut elements = elements(file)?;
+        entries.into_iter().map(|entry| tensor(&mut elements, entry)).collect()
     };
-    let length = u64::from_le_bytes(*length);
-    if length > MAX_HEADER_BYTES {
-        return Err(malformed(format!(
-            "says its header is {length} bytes long; at most {MAX_HEADER_BYTES} are read: is it a \
-             safetensors file?"
-        )));
-    }
-    let Some(text) = rest.get(..length as usize) else {
-        return Err(malformed(format!(
-            "says its header is {length} bytes long, but only {} follow: it is cut short",
-            rest.len()
-        )));
-    };
-    let header = serde_json::from_slice(text)
-        .map_err(|e| malformed(format!("its header is not JSON: {e}")))?;
-    Ok((header, 8 + length as usize))
+    load().map_err(|e| in_file("load", path, e.message()))
 }
 
-/// Checks that the tensors cover the rest of the file without holes and without overlap.
-fn check_cover(entries: &mut [(String, TensorInfo)], size: usize) -> Result<()> {
-    entries.sort_by_key(|(_, info)| info.data_offsets);
-    let mut at = 0;
-    for (name, TensorInfo { data_offsets: (from, to), .. }) in entries.iter() {
-        let name = leaf_name(name);
-        if *to > size {
-            return Err(malformed(format!(
-                "{name} ends at byte {to}, but the file holds only {size} bytes of elements: it \
-                 is cut short"
-            )));
+/// Returns the name and the value of a tensor.
+fn tensor(elements: &mut Elements, entry: TensorEntry) -> Result<(String, Tensor)> {
+    let TensorEntry { name, ty, bytes } = entry;
+    let bytes = elements.bytes(bytes, ty.dtype, &leaf_name(&name))?;
+    Ok((name, Tensor::from(Literal::new(ty, bytes)?)))
+}
+
+impl Elements {
+    /// Returns the bytes in `range` of the file as elements of `dtype`, in the byte order of this
+    /// machine. `name` is the [`leaf_name`] of the tensor.
+    fn bytes(&mut self, range: Range<usize>, dtype: DType, name: &str) -> Result<Bytes> {
+        let bytes = match self {
+            Elements::Copied(file) => read_bytes(file, range, name)?,
+            Elements::Mapped(file) => Bytes::borrowed(file.clone(), range)
+                .ok_or_else(|| malformed(format!("{name} lies outside of the file")))?,
+        };
+        let bytes = match little_endian(&bytes, dtype) {
+            Cow::Borrowed(_) => bytes,
+            Cow::Owned(swapped) => Bytes::copy_of(&swapped),
+        };
+        if dtype == DType::Bool && bytes.iter().any(|&b| b > 1) {
+            return Err(malformed(format!("{name} is bool, but holds other bytes than 0 and 1")));
         }
-        if *from != at || to < from {
-            return Err(malformed(format!(
-                "{name} takes bytes {from}..{to}, but the tensor before it ends at {at}"
-            )));
-        }
-        at = *to;
+        Ok(bytes)
     }
-    if at != size {
-        return Err(malformed(format!(
-            "holds {size} bytes of elements, but its tensors take {at}"
-        )));
-    }
-    Ok(())
 }
 
-/// Returns one tensor of the file, whose elements begin at `start`. `name` is its [`leaf_name`].
-fn tensor(file: &MappedFile, start: usize, name: &str, info: TensorInfo) -> Result<Tensor> {
-    let (from, to) = info.data_offsets;
-    let known = DTYPES.iter().find(|(_, theirs)| *theirs == info.dtype);
-    let &(dtype, _) = known.ok_or_else(|| {
-        malformed(format!("{name} has elements of type {}, which Neurax does not know", info.dtype))
-    })?;
-    let ty = Type::new(dtype, info.shape);
-    if ty.bytes().map_err(|e| malformed(format!("{name}: {}", e.message())))? != to - from {
-        return Err(malformed(format!("{name} is {ty}, but takes {} bytes", to - from)));
-    }
-    let bytes = window(file, start + from..start + to, dtype, name)?;
-    Ok(Tensor::from(Literal::new(ty, bytes)?))
-}
-
-/// Returns the bytes in `range` of the file as elements of `dtype`, mapped if their byte order is
-/// that of this machine.
-fn window(file: &MappedFile, range: Range<usize>, dtype: DType, name: &str) -> Result<Bytes> {
-    let bytes = Bytes::borrowed(file.clone(), range);
-    let bytes = bytes.ok_or_else(|| malformed(format!("{name} lies outside of the file")))?;
-    let bytes = match little_endian(&bytes, dtype) {
-        Cow::Borrowed(_) => bytes,
-        Cow::Owned(swapped) => Bytes::copy_of(&swapped),
-    };
-    if dtype == DType::Bool && bytes.iter().any(|&b| b > 1) {
-        return Err(malformed(format!("{name} is bool, but holds other bytes than 0 and 1")));
-    }
+/// Reads the bytes in `range` of a file, which is larger.
+fn read_bytes(file: &mut File, range: Range<usize>, name: &str) -> Result<Bytes> {
+    let mut bytes = Bytes::try_recycled(range.len())?;
+    let to = bytes.get_mut().or_bug("new memory has one owner")?;
+    let read = file.seek(SeekFrom::Start(range.start as u64)).and_then(|_| file.read_exact(to));
+    read.map_err(|e| malformed(format!("{name}: {e}; did the file change while it was read?")))?;
     Ok(bytes)
 }
 

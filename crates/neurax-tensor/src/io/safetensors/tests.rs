@@ -1,5 +1,5 @@
 use super::*;
-use std::path::PathBuf;
+use std::{fs, path::PathBuf};
 
 fn path(name: &str) -> PathBuf {
     std::env::temp_dir().join(format!("neurax-safetensors-{}-{name}", std::process::id()))
@@ -99,10 +99,17 @@ fn two_leaves_of_one_name_are_refused() {
     );
 }
 
+/// Returns the tensor of a file, mapped.
+#[allow(unsafe_code, reason = "the tests replace this file by `save` only")]
+fn mapped(name: &str) -> Tensor {
+    // SAFETY: as above.
+    unsafe { load_mapped(path(name)) }.unwrap().remove("").unwrap()
+}
+
 #[test]
 fn a_mapped_tensor_borrows_the_file_and_outlives_its_name() {
     save(&Tensor::ones([1000]), path("mapped")).unwrap();
-    let x = load(path("mapped")).unwrap().remove("").unwrap();
+    let x = mapped("mapped");
     assert!(!x.to_literal().unwrap().bytes().is_unique(), "read-only memory is never reused");
     save(&Tensor::zeros([1000]), path("mapped")).unwrap();
     std::fs::remove_file(path("mapped")).unwrap();
@@ -151,8 +158,8 @@ fn inconsistent_headers_are_refused() {
             .contains("holds 8 bytes of elements, but its tensors take 4")
     );
     assert!(error("negative", &entry("F32", "[-1]", "[0,4]"), 4).contains("`w`: invalid value"));
-    assert!(error("json", "{\"w\":", 0).contains("its header is not JSON"));
-    assert!(error("list", "[1, 2]", 0).contains("its header is not JSON"));
+    assert!(error("json", "{\"w\":", 0).contains("expected the header of a safetensors file"));
+    assert!(error("list", "[1, 2]", 0).contains("expected the header of a safetensors file"));
     assert!(error("field", r#"{"w":{"dtype":"F32"}}"#, 0).contains("`w`: missing field"));
 }
 
@@ -186,4 +193,136 @@ fn bools_must_be_bools() {
     assert!(
         load(path("bools")).unwrap_err().to_string().contains("`w` is bool, but holds other bytes")
     );
+}
+
+/// Returns the names in the folder of `path` that begin with its own.
+fn beside(path: &std::path::Path) -> Vec<String> {
+    let name = path.file_name().unwrap().to_str().unwrap();
+    let files = fs::read_dir(path.parent().unwrap()).unwrap();
+    let names = files.map(|f| f.unwrap().file_name().into_string().unwrap());
+    names.filter(|n| n.starts_with(name)).collect()
+}
+
+#[test]
+fn the_header_is_read_into_tensors_within_limits() {
+    let shape = |rank: usize| format!("[{}]", vec!["1"; rank].join(","));
+    let entry =
+        |shape: &str| format!(r#"{{"w":{{"dtype":"U8","shape":{shape},"data_offsets":[0,1]}}}}"#);
+    assert!(load(file("rank-64", &entry(&shape(64)), 1)).is_ok());
+    assert!(error("rank-65", &entry(&shape(65)), 1).contains("`w`: expected at most 64 axes"));
+    // Nested lists and a list of a million sizes end where they are wrong.
+    let deep = format!(r#"{{"__metadata__":{}1{}}}"#, "[".repeat(1 << 20), "]".repeat(1 << 20));
+    assert!(error("deep", &deep, 0).contains("a map of strings to strings"));
+    assert!(error("long-shape", &entry(&shape(1 << 20)), 1).contains("at most 64 axes"));
+}
+
+#[test]
+fn metadata_are_strings() {
+    let with = |metadata: &str| {
+        format!(
+            r#"{{"__metadata__":{metadata},"w":{{"dtype":"U8","shape":[],"data_offsets":[0,1]}}}}"#
+        )
+    };
+    for good in ["{}", "null", r#"{"format":"pt","a\n":"\u00e9"}"#] {
+        assert_eq!(load(file("metadata", &with(good), 1)).unwrap().len(), 1, "{good}");
+    }
+    for bad in ["3", r#""text""#, "[]", r#"{"a":1}"#, r#"{"a":null}"#, r#"{"a":{"b":"c"}}"#] {
+        let e = error("metadata", &with(bad), 1);
+        assert!(e.contains("`__metadata__`: invalid type"), "{bad}: {e}");
+    }
+}
+
+#[test]
+fn names_occur_once() {
+    let entry = r#""w":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}"#;
+    let e = error("twice", &format!("{{{entry},{entry}}}"), 0);
+    assert!(e.contains("two entries are called `w`"), "{e}");
+    let e = error("twice", r#"{"__metadata__":{},"__metadata__":{}}"#, 0);
+    assert!(e.contains("two entries are called `__metadata__`"), "{e}");
+}
+
+#[test]
+fn a_leaf_called_metadata_is_refused_before_the_old_file_is_touched() {
+    save(&Tensor::ones(2), path("reserved")).unwrap();
+    let old = fs::read(path("reserved")).unwrap();
+    let tree = BTreeMap::from([("__metadata__".to_string(), Tensor::zeros(2))]);
+    let e = save(&tree, path("reserved")).unwrap_err().to_string();
+    assert!(e.contains("`__metadata__`, which safetensors files reserve"), "{e}");
+    assert_eq!(fs::read(path("reserved")).unwrap(), old);
+    // Within a map it has a prefix, and no other meaning.
+    let nested = BTreeMap::from([("a".to_string(), tree)]);
+    save(&nested, path("reserved")).unwrap();
+    assert_eq!(load(path("reserved")).unwrap().len(), 1);
+}
+
+#[test]
+fn a_loaded_tensor_does_not_depend_on_the_file() {
+    save(&Tensor::ones([100_000]), path("copied")).unwrap();
+    let x = load(path("copied")).unwrap().remove("").unwrap();
+    // In place, and shorter: of a mapped tensor, reading would end the program.
+    fs::write(path("copied"), b"short").unwrap();
+    assert_eq!(x.sum(..).item().unwrap(), 100_000.0);
+}
+
+#[test]
+fn leftovers_of_interrupted_saves_are_removed() {
+    let whole = path("interrupted");
+    let part = |id: &str| path(&format!("interrupted.{id}.part"));
+    let others = [part("a-b"), part("1"), part("1-2-3"), path("interrupted.1-2.parts")];
+    for file in others.iter().chain([&part("4000000-0"), &part("1-17")]) {
+        fs::write(file, b"incomplete").unwrap();
+    }
+    // A part that is being written is locked.
+    let locked = part("7-7");
+    let written = fs::File::create(&locked).unwrap();
+    written.lock().unwrap();
+    save(&Tensor::ones(3), &whole).unwrap();
+    let mut left = beside(&whole);
+    left.sort();
+    let mut want: Vec<_> = others.iter().chain([&whole, &locked]).collect();
+    want.sort();
+    let want: Vec<_> = want.iter().map(|p| p.file_name().unwrap().to_str().unwrap()).collect();
+    assert_eq!(left, want);
+}
+
+#[cfg(unix)]
+#[test]
+fn permissions_and_symbolic_links_stay() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let (target, link, folder) = (path("target"), path("link"), path("links"));
+    let _ = (fs::remove_file(&link), fs::remove_file(&target), fs::remove_dir_all(&folder));
+    save(&Tensor::ones(1), &target).unwrap();
+    fs::set_permissions(&target, fs::Permissions::from_mode(0o640)).unwrap();
+    symlink(target.file_name().unwrap(), &link).unwrap();
+    save(&Tensor::ones(2), &link).unwrap();
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert_eq!(load(&target).unwrap()[""].shape(), [2]);
+    assert_eq!(fs::metadata(&target).unwrap().permissions().mode() & 0o777, 0o640);
+    // A link to a file that does not exist yet, in another folder.
+    fs::create_dir(&folder).unwrap();
+    let (new, dangling) = (folder.join("new"), folder.join("link"));
+    symlink(&new, &dangling).unwrap();
+    save(&Tensor::ones(3), &dangling).unwrap();
+    assert_eq!(load(&new).unwrap()[""].shape(), [3]);
+    let circle = folder.join("circle");
+    symlink(&circle, &circle).unwrap();
+    let e = save(&Tensor::ones(1), &circle).unwrap_err().to_string();
+    assert!(e.contains("more than 40 symbolic links"), "{e}");
+}
+
+#[cfg(unix)]
+#[test]
+fn only_regular_files_are_read_and_replaced() {
+    let e = load("/dev/zero").unwrap_err().to_string();
+    assert_eq!(e, "load: /dev/zero: expected a file, got a device");
+    let e = save(&Tensor::ones(1), "/dev/null").unwrap_err().to_string();
+    assert_eq!(e, "save: /dev/null: expected a file, got a device");
+    let e = load(std::env::temp_dir()).unwrap_err().to_string();
+    assert!(e.ends_with("expected a file, got a directory"), "{e}");
+    let pipe = path("pipe");
+    let _ = fs::remove_file(&pipe);
+    if std::process::Command::new("mkfifo").arg(&pipe).status().is_ok_and(|s| s.success()) {
+        let e = load(&pipe).unwrap_err().to_string();
+        assert!(e.contains("expected a file, got a named pipe"), "{e}");
+    }
 }
