@@ -1,8 +1,9 @@
 //! Batches, and the sources that yield them epoch after epoch.
 
-use crate::Dataset;
 use crate::tuning::DEFAULT_EVALUATION_BATCH_EXAMPLES;
+use crate::{Dataset, collected};
 use neurax_tensor::{Error, Key, Place, Result, Tensor, Tree};
+use std::borrow::Cow;
 use std::panic::Location;
 
 /// The examples of one training step.
@@ -108,8 +109,8 @@ impl<X: Tree + Clone, Y: Tree + Clone> Batches<X, Y> {
     /// epochs that were read before.
     pub fn epoch(&self, epoch: usize) -> Epoch<'_, X, Y> {
         let order = self.rows().and_then(|rows| match &self.key {
-            Some(key) => permutation(&key.fold_in(epoch as u32), rows),
-            None => Ok((0..rows).collect()),
+            Some(key) => Ok(Order::Shuffled(permutation(&key.fold_in(epoch as u32), rows)?)),
+            None => Ok(Order::OfTheSet(rows)),
         });
         Epoch { batches: self, order, next: 0 }
     }
@@ -130,7 +131,32 @@ impl<X: Tree + Clone, Y: Tree + Clone> Batches<X, Y> {
 /// Returns the indices `0..n` in a random order.
 pub(crate) fn permutation(key: &Key, n: usize) -> Result<Vec<usize>> {
     let order = key.permutation(n).to_vec::<i32>()?;
-    Ok(order.into_iter().map(|i| i as usize).collect())
+    collected("shuffled", order.into_iter().map(|i| i as usize))
+}
+
+/// The order of the examples in an epoch.
+#[derive(Debug)]
+enum Order {
+    /// The order of the set, which has this number of examples.
+    OfTheSet(usize),
+    /// The indices of the examples.
+    Shuffled(Vec<usize>),
+}
+
+impl Order {
+    /// Returns the indices of the examples of batch `n`, or `None` after the last one.
+    fn batch(&self, n: usize, size: usize) -> Option<Result<Cow<'_, [usize]>>> {
+        let rows = match self {
+            Order::OfTheSet(rows) => *rows,
+            Order::Shuffled(order) => order.len(),
+        };
+        let from = n.checked_mul(size).filter(|&from| from < rows)?;
+        let range = from..from.saturating_add(size).min(rows);
+        Some(match self {
+            Order::OfTheSet(_) => collected("batched", range).map(Cow::Owned),
+            Order::Shuffled(order) => Ok(Cow::Borrowed(&order[range])),
+        })
+    }
 }
 
 /// An iterator over the batches of one epoch.
@@ -138,7 +164,7 @@ pub(crate) fn permutation(key: &Key, n: usize) -> Result<Vec<usize>> {
 pub struct Epoch<'b, X: Tree, Y: Tree> {
     batches: &'b Batches<X, Y>,
     /// The indices of the examples in the order of this epoch.
-    order: Result<Vec<usize>>,
+    order: Result<Order>,
     /// The index of the next batch.
     next: usize,
 }
@@ -148,20 +174,18 @@ impl<X: Tree + Clone, Y: Tree + Clone> Iterator for Epoch<'_, X, Y> {
 
     fn next(&mut self) -> Option<Batch<X, Y>> {
         let Batches { set, size, drop_last, .. } = self.batches;
-        let order = match &self.order {
-            Ok(order) => order,
+        let indices = match &self.order {
+            Ok(order) => order.batch(self.next, *size)?,
             // An invalid data set yields one batch, whose tensors carry the error.
-            Err(e) if self.next == 0 => {
-                self.next = 1;
-                let bad = set.map_leaves(|_| Tensor::from_error(e.clone()));
-                return Some(Batch { x: bad.x, y: bad.y });
-            }
+            Err(e) if self.next == 0 => Err(e.clone()),
             Err(_) => return None,
         };
-        let chunk = order.chunks(*size).nth(self.next);
-        let indices = chunk.filter(|c| !drop_last || c.len() == *size)?;
         self.next += 1;
-        let Dataset { x, y } = set.select(indices);
+        let Dataset { x, y } = match indices {
+            Ok(indices) if *drop_last && indices.len() < *size => return None,
+            Ok(indices) => set.select(&indices),
+            Err(e) => set.map_leaves(|_| Tensor::from_error(e.clone())),
+        };
         Some(Batch { x, y })
     }
 }

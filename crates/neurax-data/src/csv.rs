@@ -1,19 +1,21 @@
 //! CSV files with named or numbered columns. Errors name the line and the column.
+//!
+//! A file is read record by record, and only the numbers are kept, 4 bytes each.
+
+mod records;
 
 use crate::tuning::{MAX_ONE_HOT_CLASSES, MAX_ONE_HOT_ELEMENTS};
-use crate::{Dataset, one_hot};
-use csv::{ReaderBuilder, StringRecord};
-use neurax_tensor::{Error, Result, Tensor, Tree};
-use std::collections::{BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
+use crate::{Dataset, is_affordable, one_hot};
+use neurax_tensor::{Result, Tensor, Tree};
+use records::{CsvFile, CsvRecord, Records};
+use std::collections::HashMap;
+use std::path::PathBuf;
 
 /// A CSV file and the options to read it with: see [`csv()`].
 #[derive(Clone, Debug)]
 #[must_use = "nothing is read before `read` or `table`"]
 pub struct Csv {
-    path: PathBuf,
-    header: bool,
-    delimiter: u8,
+    file: CsvFile,
     target: TargetColumns,
 }
 
@@ -24,16 +26,6 @@ pub struct Table {
     pub names: Vec<String>,
     /// The numbers, f32[rows, columns].
     pub values: Tensor,
-}
-
-/// The contents of a file.
-struct Records {
-    /// The bytes of the file, in which errors look up lines.
-    text: Vec<u8>,
-    /// The column names.
-    names: Vec<String>,
-    /// The records after the header, each with one field per name.
-    rows: Vec<StringRecord>,
 }
 
 /// The columns that are the targets of a data set.
@@ -62,19 +54,20 @@ enum TargetColumns {
 /// # Ok::<(), Error>(())
 /// ```
 pub fn csv(path: impl Into<PathBuf>) -> Csv {
-    Csv { path: path.into(), header: true, delimiter: b',', target: TargetColumns::None }
+    let file = CsvFile { path: path.into(), header: true, delimiter: b',' };
+    Csv { file, target: TargetColumns::None }
 }
 
 impl Csv {
     /// Sets whether the first line holds the column names; it does by default. Columns without
     /// names are called `0`, `1`, ..
     pub fn header(self, header: bool) -> Csv {
-        Csv { header, ..self }
+        Csv { file: CsvFile { header, ..self.file }, ..self }
     }
 
     /// Sets the byte that separates columns, e.g. `b';'` or `b'\t'`.
     pub fn delimiter(self, delimiter: u8) -> Csv {
-        Csv { delimiter, ..self }
+        Csv { file: CsvFile { delimiter, ..self.file }, ..self }
     }
 
     /// Sets the column of numbers to predict: `y` is f32[n, 1].
@@ -99,14 +92,14 @@ impl Csv {
     ///
     /// # Errors
     /// If no target was set, a named column does not exist, a line differs from the first in its
-    /// number of columns, or a field is not a number or too large for f32. The message names the
-    /// file, the line and the column.
+    /// number of columns or is longer than 16 MiB, or a field is not a number or too large for f32.
+    /// The message names the file, the line and the column.
     pub fn read(&self) -> Result<Dataset> {
-        let records = self.records()?;
-        let names = &records.names;
+        let mut records = Records::open(&self.file)?;
+        let names = records.names();
         let targets = match &self.target {
             TargetColumns::None => {
-                return Err(self.error(
+                return Err(self.file.error(
                     "name the column to predict with `target`, `targets` or `classes`, \
                      or read all columns with `table`",
                 ));
@@ -116,19 +109,25 @@ impl Csv {
             }
             TargetColumns::Classes(column) => vec![self.find(names, column)?],
         };
-        let others: Vec<usize> = (0..names.len()).filter(|i| !targets.contains(i)).collect();
+        let others = (0..names.len()).filter(|i| !targets.contains(i)).collect();
+        let mut x = Numbers::new(others);
         let y = match &self.target {
-            TargetColumns::Classes(column) => classes(&records.rows, targets[0]).map_err(|n| {
-                let rows = records.rows.len();
-                self.error(format!(
-                    "column `{column}` holds {n} distinct names in {rows} lines; expected at most \
-                     {MAX_ONE_HOT_CLASSES} classes and {MAX_ONE_HOT_ELEMENTS} one-hot elements; \
-                     select it with `target` if it is a number"
-                ))
-            })?,
-            _ => self.numbers(&records, &targets)?,
+            TargetColumns::Classes(_) => {
+                let mut y = Classes::new(targets[0]);
+                while let Some(record) = records.next()? {
+                    x.push(&record).and_then(|()| y.push(&record))?;
+                }
+                y.tensor(&self.file)?
+            }
+            _ => {
+                let mut y = Numbers::new(targets);
+                while let Some(record) = records.next()? {
+                    x.push(&record).and_then(|()| y.push(&record))?;
+                }
+                y.tensor()?
+            }
         };
-        Dataset::new(self.numbers(&records, &others)?, y)
+        Dataset::new(x.tensor()?, y)
     }
 
     /// Reads all columns as numbers.
@@ -136,80 +135,116 @@ impl Csv {
     /// # Errors
     /// As for [`Csv::read`], except that no target is needed.
     pub fn table(&self) -> Result<Table> {
-        let records = self.records()?;
-        let all: Vec<usize> = (0..records.names.len()).collect();
-        let values = self.numbers(&records, &all)?;
-        Ok(Table { names: records.names, values })
-    }
-
-    /// Reads the column names and the records, which all have the same number of columns.
-    fn records(&self) -> Result<Records> {
-        let text = std::fs::read(&self.path).map_err(|e| self.error(e))?;
-        let mut reader = ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            .delimiter(self.delimiter)
-            .trim(csv::Trim::All)
-            .from_reader(&text[..]);
-        let mut rows = reader
-            .records()
-            .map(|r| r.map_err(|e| self.error(e)))
-            .collect::<Result<Vec<StringRecord>>>()?
-            .into_iter();
-        let first = rows.as_slice().first().ok_or_else(|| self.error("the file is empty"))?;
-        let width = first.len();
-        let names = (0..width)
-            .map(|i| if self.header { first[i].to_string() } else { i.to_string() })
-            .collect();
-        if self.header {
-            rows.next();
+        let mut records = Records::open(&self.file)?;
+        let mut values = Numbers::new((0..records.names().len()).collect());
+        while let Some(record) = records.next()? {
+            values.push(&record)?;
         }
-        match rows.as_slice().iter().find(|r| r.len() != width) {
-            Some(r) => Err(self.error(format!(
-                "line {}: expected {width} columns, as in the first line, got {}",
-                line_of(r, &text),
-                r.len()
-            ))),
-            None => Ok(Records { names, rows: rows.collect(), text }),
-        }
+        Ok(Table { values: values.tensor()?, names: records.into_names() })
     }
 
     fn find(&self, names: &[String], column: &str) -> Result<usize> {
         let found = names.iter().position(|n| n == column);
         found.ok_or_else(|| {
-            self.error(format!("expected one of the columns {}, got `{column}`", names.join(", ")))
+            self.file
+                .error(format!("expected one of the columns {}, got `{column}`", names.join(", ")))
         })
-    }
-
-    /// Returns the fields of `columns` as f32[rows, columns].
-    fn numbers(&self, records: &Records, columns: &[usize]) -> Result<Tensor> {
-        let Records { text, names, rows } = records;
-        let mut out = Vec::new();
-        for row in rows {
-            for &c in columns {
-                out.push(number(&row[c]).map_err(|expected| {
-                    let (line, column, field) = (line_of(row, text), &names[c], &row[c]);
-                    self.error(format!(
-                        "line {line}, column `{column}`: expected {expected}, got `{field}`"
-                    ))
-                })?);
-            }
-        }
-        Tensor::from_vec(out, [rows.len(), columns.len()]).ok()
-    }
-
-    fn error(&self, why: impl std::fmt::Display) -> Error {
-        Error::new("csv", format!("{}: {why}", Path::new(&self.path).display()))
     }
 }
 
-/// Returns the line of `text`, counted from 1, on which the record `r` starts, for messages. The
-/// reader counts empty lines before a record as part of it.
-fn line_of(r: &StringRecord, text: &[u8]) -> usize {
-    let from = r.position().map_or(0, |p| p.byte() as usize).min(text.len());
-    let (before, rest) = text.split_at(from);
-    let empty = rest.iter().take_while(|b| matches!(b, b'\n' | b'\r'));
-    1 + before.iter().chain(empty).filter(|&&b| b == b'\n').count()
+/// The numbers in some columns of the records so far.
+struct Numbers {
+    columns: Vec<usize>,
+    rows: usize,
+    values: Vec<f32>,
+}
+
+impl Numbers {
+    fn new(columns: Vec<usize>) -> Numbers {
+        Numbers { columns, rows: 0, values: Vec::new() }
+    }
+
+    fn push(&mut self, record: &CsvRecord) -> Result<()> {
+        let more = self.columns.len();
+        if self.values.try_reserve(more).is_err() {
+            let read = self.values.len();
+            return Err(record.error(format!("not enough memory for more than {read} numbers")));
+        }
+        for &c in &self.columns {
+            let value = number(record.field(c));
+            self.values.push(value.map_err(|expected| record.field_error(c, expected))?);
+        }
+        self.rows += 1;
+        Ok(())
+    }
+
+    /// Returns the numbers as f32[rows, columns].
+    fn tensor(self) -> Result<Tensor> {
+        Tensor::from_vec(self.values, [self.rows, self.columns.len()]).ok()
+    }
+}
+
+/// The classes in a column of the records so far.
+struct Classes {
+    column: usize,
+    /// The index of each distinct name, in the order of their first records.
+    indices: HashMap<String, usize>,
+    /// The class of each record.
+    rows: Vec<usize>,
+}
+
+impl Classes {
+    fn new(column: usize) -> Classes {
+        Classes { column, indices: HashMap::new(), rows: Vec::new() }
+    }
+
+    fn push(&mut self, record: &CsvRecord) -> Result<()> {
+        let (name, next) = (record.field(self.column), self.indices.len());
+        let class = match self.indices.get(name) {
+            Some(&class) => class,
+            None if next == MAX_ONE_HOT_CLASSES => {
+                return Err(record.error(format!(
+                    "column `{}` holds more than {MAX_ONE_HOT_CLASSES} distinct names; select it \
+                     with `target` if it is a number",
+                    record.name(self.column)
+                )));
+            }
+            None => {
+                self.indices.insert(name.to_string(), next);
+                next
+            }
+        };
+        if self.rows.try_reserve(1).is_err() {
+            return Err(record.error(format!("not enough memory for {} rows", self.rows.len())));
+        }
+        self.rows.push(class);
+        Ok(())
+    }
+
+    /// Returns the classes as one-hot rows, in numerical order if all are numbers, else in
+    /// alphabetical order.
+    fn tensor(self, file: &CsvFile) -> Result<Tensor> {
+        let (rows, count) = (self.rows.len(), self.indices.len());
+        if !is_affordable(rows, count) {
+            return Err(file.error(format!(
+                "{count} distinct names in {rows} lines are too many classes; expected at most \
+                 {MAX_ONE_HOT_ELEMENTS} one-hot elements"
+            )));
+        }
+        let mut names: Vec<(&str, usize)> =
+            self.indices.iter().map(|(name, &i)| (&name[..], i)).collect();
+        names.sort_unstable();
+        let numbers: Option<Vec<(f64, usize)>> =
+            names.iter().map(|&(name, i)| Some((name.parse().ok()?, i))).collect();
+        let mut order: Vec<usize> = names.iter().map(|&(_, i)| i).collect();
+        if let Some(mut numbers) = numbers {
+            numbers.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+            order = numbers.into_iter().map(|(_, i)| i).collect();
+        }
+        let mut ranks = vec![0; count];
+        order.iter().enumerate().for_each(|(rank, &i)| ranks[i] = rank);
+        Ok(one_hot(self.rows.iter().map(|&class| ranks[class]), count))
+    }
 }
 
 /// Parses a field. `inf` is a number, but digits that overflow to infinity are an error: the text
@@ -224,34 +259,10 @@ fn number(field: &str) -> Result<f32, &'static str> {
     }
 }
 
-/// Returns true if one-hot rows of `classes` elements stay within the limits for `rows` rows.
-fn is_affordable(rows: usize, classes: usize) -> bool {
-    classes <= MAX_ONE_HOT_CLASSES && rows.saturating_mul(classes) <= MAX_ONE_HOT_ELEMENTS
-}
-
-/// Encodes the names in a column as one-hot rows.
-///
-/// # Errors
-/// The number of distinct names, if it is too large.
-fn classes(rows: &[StringRecord], column: usize) -> Result<Tensor, usize> {
-    let mut names: Vec<&str> =
-        rows.iter().map(|r| &r[column]).collect::<BTreeSet<&str>>().into_iter().collect();
-    if !is_affordable(rows.len(), names.len()) {
-        return Err(names.len());
-    }
-    let numbers: Option<Vec<(f64, &str)>> =
-        names.iter().map(|n| Some((n.parse().ok()?, *n))).collect();
-    if let Some(mut numbers) = numbers {
-        numbers.sort_by(|(a, _), (b, _)| a.total_cmp(b));
-        names = numbers.into_iter().map(|(_, n)| n).collect();
-    }
-    let index: HashMap<&str, usize> = names.iter().enumerate().map(|(i, n)| (*n, i)).collect();
-    Ok(one_hot(rows.iter().filter_map(|r| index.get(&r[column]).copied()), names.len()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tuning::MAX_CSV_RECORD_BYTES;
 
     fn file(name: &str, text: &[u8]) -> Csv {
         let path = std::env::temp_dir().join(format!("neurax-csv-{}-{name}", std::process::id()));
@@ -288,13 +299,30 @@ mod tests {
     fn too_many_classes_are_an_error() {
         let rows: String = (0..MAX_ONE_HOT_CLASSES + 1).map(|i| format!("0,n{i}\n")).collect();
         let e = error(file("many", format!("a,c\n{rows}").as_bytes()).classes("c").read());
-        assert!(e.contains("column `c` holds 10001 distinct names"), "{e}");
+        assert!(e.contains("column `c` holds more than 10000 distinct names"), "{e}");
         // 27,000 lines of a few bytes each take more than 1 GiB as one-hot rows.
         let rows: String =
             (0..27_000).map(|i| format!("0,{}\n", i % MAX_ONE_HOT_CLASSES)).collect();
         let e = error(file("cells", format!("a,c\n{rows}").as_bytes()).classes("c").read());
-        assert!(e.contains("holds 10000 distinct names in 27000 lines"), "{e}");
+        assert!(e.contains("10000 distinct names in 27000 lines are too many classes"), "{e}");
         assert!(is_affordable(1_000_000, 100) && !is_affordable(1_000_000, 1000));
+    }
+
+    #[test]
+    fn a_line_without_end_is_an_error() {
+        let mut text = b"a,b\n1,2\n1,\"".to_vec();
+        text.resize(MAX_CSV_RECORD_BYTES + (1 << 20), b'1');
+        let e = error(file("endless", &text).target("b").read());
+        assert!(e.ends_with("line 3: expected lines of at most 16777216 bytes"), "{e}");
+    }
+
+    #[test]
+    fn columns_and_classes_are_those_of_their_rows() {
+        let d = file("order", b"k,v\nb,1\na,2\nc,3\na,4\n").classes("k").read().unwrap();
+        assert_eq!(d.x.to_vec::<f32>().unwrap(), [1.0, 2.0, 3.0, 4.0]);
+        let classes = d.y.argmax(-1).to_vec::<i32>().unwrap();
+        assert_eq!(classes, [1, 0, 2, 0]);
+        assert_eq!(d.y.shape(), [4, 3]);
     }
 
     #[test]

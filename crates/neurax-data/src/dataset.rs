@@ -1,6 +1,7 @@
 //! Data sets: splitting, shuffling, batching and selecting examples.
 
 use crate::batches::{Batches, Shuffled};
+use crate::collected;
 use crate::split::{Split, split};
 use neurax_tensor::{Error, Key, Place, Result, Tensor, Tree};
 use std::panic::Location;
@@ -90,14 +91,19 @@ impl<X: Tree + Clone, Y: Tree + Clone> Dataset<X, Y> {
             )),
             None => Ok(()),
         };
-        if let Err(e) = self.rows().and_then(check_range) {
-            let e = Tensor::from_error(e);
-            return self.map_leaves(|_| e.clone());
-        }
         // Every index is below the size of an axis, so it fits into i64.
-        let list = indices.iter().map(|&i| i as i64).collect();
-        let list = Tensor::from_vec(list, [indices.len()]);
-        self.map_leaves(|t| t.take(&list, 0))
+        let list = self.rows().and_then(check_range);
+        let list = list.and_then(|()| collected("select", indices.iter().map(|&i| i as i64)));
+        match list {
+            Ok(list) => {
+                let list = Tensor::from_vec(list, [indices.len()]);
+                self.map_leaves(|t| t.take(&list, 0))
+            }
+            Err(e) => {
+                let e = Tensor::from_error(e);
+                self.map_leaves(|_| e.clone())
+            }
+        }
     }
 
     /// Returns the number of examples, or an error that names the first tensor whose number of rows
@@ -128,6 +134,7 @@ impl<X: Tree + Clone, Y: Tree + Clone> Dataset<X, Y> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use neurax_tensor::key;
 
     #[test]
     fn rows_must_agree() {
@@ -155,6 +162,18 @@ mod tests {
         }
         assert_eq!(set.select(&[5, 0]).x.to_vec::<i32>().unwrap(), [5, 0]);
         assert_eq!(set.select(&[]).len(), 0);
+    }
+
+    #[test]
+    fn examples_without_elements_take_no_memory() {
+        let x = Tensor::zeros([1 << 40, 0]);
+        let set = Dataset::new(x.clone(), x).unwrap();
+        let batches = set.batched(2);
+        assert_eq!(batches.len(), 1 << 39);
+        assert_eq!(batches.epoch(0).next().unwrap().x.shape(), [2, 0]);
+        let whole = set.batched(usize::MAX).epoch(0).next().unwrap();
+        assert_eq!(whole.x.ok().unwrap_err().op(), "batched");
+        assert!(set.shuffled(key(0)).batched(2).epoch(0).next().unwrap().x.ok().is_err());
     }
 
     #[test]

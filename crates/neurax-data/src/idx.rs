@@ -2,15 +2,16 @@
 //! big-endian byte order.
 //!
 //! Every byte of a file is untrusted: the product of the sizes is checked for overflow, and memory
-//! is allocated only for bytes that were really read.
+//! is allocated only for elements that were really read. An uncompressed file must have the size
+//! that follows from its header; of a compressed one, no more than that is decompressed.
 
 use crate::split::Split;
-use crate::tuning::MAX_IDX_BYTES;
-use crate::{Dataset, one_hot};
+use crate::tuning::{IDX_CHUNK_ELEMENTS, MAX_IDX_AXES, MAX_IDX_BYTES};
+use crate::{Dataset, is_affordable, one_hot};
 use flate2::read::MultiGzDecoder;
-use neurax_tensor::{Element, Error, Result, Tensor, Tree};
-use std::fs::File;
-use std::io::{BufReader, Read};
+use neurax_tensor::io::open_file;
+use neurax_tensor::{DType, Element, Error, Result, Tensor, Tree};
+use std::io::{BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
 
 /// The first two bytes of gzip (RFC 1952).
@@ -22,8 +23,9 @@ const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 /// i32, f32 or f64.
 ///
 /// # Errors
-/// If the file cannot be read, the header is not an IDX header, the elements take more than 2 GiB,
-/// or the file is shorter or longer than the header declares.
+/// If the file cannot be read, is not a regular file, the header is not an IDX header, the elements
+/// take more than 2 GiB or more than there is memory, there are more than 64 axes, or the file is
+/// shorter or longer than the header declares.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -60,6 +62,10 @@ pub fn mnist(folder: impl AsRef<Path>) -> Result<Split> {
     let (train_labels, test_labels) = (labels(folder, "train")?, labels(folder, "t10k")?);
     let classes = train_labels.iter().chain(&test_labels).max().map_or(0, |&c| c as usize + 1);
     let subset = |name, labels: &[u8]| {
+        if !is_affordable(labels.len(), classes) {
+            let why = format!("{} labels of {classes} classes are too many", labels.len());
+            return Err(in_file(Error::new("mnist", why), &find(folder, name, "labels", 1)?));
+        }
         Dataset::new(images(folder, name)?, one_hot(labels.iter().map(|&c| c as usize), classes))
     };
     Ok(Split { train: subset("train", &train_labels)?, test: subset("t10k", &test_labels)? })
@@ -74,13 +80,11 @@ fn images(folder: &Path, subset: &str) -> Result<Tensor> {
             &path,
         ));
     }
-    let pixels: Vec<f32> = x
-        .to_vec::<u8>()
-        .map_err(|e| in_file(e, &path))?
-        .into_iter()
-        .map(|p| p as f32 / 255.0)
-        .collect();
-    Tensor::from_vec(pixels, x.shape()).ok()
+    if x.dtype() != DType::U8 {
+        let why = format!("expected images of u8, got {}", x.ty()?);
+        return Err(in_file(Error::new("mnist", why), &path));
+    }
+    (x.to(DType::F32) / 255.0).ok().map_err(|e| in_file(e, &path))
 }
 
 fn labels(folder: &Path, subset: &str) -> Result<Vec<u8>> {
@@ -111,16 +115,34 @@ fn find(folder: &Path, subset: &str, what: &str, axes: usize) -> Result<PathBuf>
     })
 }
 
-fn open(path: &Path) -> Result<Box<dyn Read>> {
-    let file = |e| in_file(Error::new("idx", format!("{e}")), path);
-    let mut start = Vec::with_capacity(2);
-    File::open(path).map_err(file)?.take(2).read_to_end(&mut start).map_err(file)?;
-    let whole = BufReader::new(File::open(path).map_err(file)?);
-    Ok(if start == GZIP_MAGIC { Box::new(MultiGzDecoder::new(whole)) } else { Box::new(whole) })
+/// The bytes of a file, decompressed.
+struct IdxBytes {
+    bytes: Box<dyn Read>,
+    /// The number of bytes, if they are not compressed.
+    size: Option<u64>,
 }
 
-fn parse(mut r: Box<dyn Read>) -> Result<Tensor> {
-    let [zero, zero_too, code, rank] = four(&mut r)?;
+fn open(path: &Path) -> Result<IdxBytes> {
+    let opened = || {
+        let mut file = open_file(path)?;
+        let size = file.metadata()?.len();
+        let mut start = Vec::with_capacity(GZIP_MAGIC.len());
+        file.by_ref().take(GZIP_MAGIC.len() as u64).read_to_end(&mut start)?;
+        file.rewind()?;
+        // No more than the size of now, should the file grow while it is read.
+        let whole = BufReader::new(file.take(size));
+        Ok(if start == GZIP_MAGIC {
+            IdxBytes { bytes: Box::new(MultiGzDecoder::new(whole)), size: None }
+        } else {
+            IdxBytes { bytes: Box::new(whole), size: Some(size) }
+        })
+    };
+    opened().map_err(|e: std::io::Error| in_file(Error::new("idx", format!("{e}")), path))
+}
+
+fn parse(mut source: IdxBytes) -> Result<Tensor> {
+    let r = &mut source.bytes;
+    let [zero, zero_too, code, rank] = four(r)?;
     if zero != 0 || zero_too != 0 {
         return Err(Error::new(
             "idx",
@@ -130,16 +152,20 @@ fn parse(mut r: Box<dyn Read>) -> Result<Tensor> {
             ),
         ));
     }
+    if rank > MAX_IDX_AXES {
+        let why = format!("the header declares {rank} axes, at most {MAX_IDX_AXES} are read");
+        return Err(Error::new("idx", why));
+    }
     let shape = (0..rank)
-        .map(|_| Ok(u32::from_be_bytes(four(&mut r)?) as usize))
+        .map(|_| Ok(u32::from_be_bytes(four(r)?) as usize))
         .collect::<Result<Vec<usize>>>()?;
     match code {
-        0x08 => elements(r, shape, u8::from_be_bytes),
-        0x09 => elements(r, shape, i8::from_be_bytes),
-        0x0b => elements(r, shape, i16::from_be_bytes),
-        0x0c => elements(r, shape, i32::from_be_bytes),
-        0x0d => elements(r, shape, f32::from_be_bytes),
-        0x0e => elements(r, shape, f64::from_be_bytes),
+        0x08 => elements(source, shape, u8::from_be_bytes),
+        0x09 => elements(source, shape, i8::from_be_bytes),
+        0x0b => elements(source, shape, i16::from_be_bytes),
+        0x0c => elements(source, shape, i32::from_be_bytes),
+        0x0d => elements(source, shape, f32::from_be_bytes),
+        0x0e => elements(source, shape, f64::from_be_bytes),
         _ => Err(Error::new(
             "idx",
             format!("expected an element code of 0x08, 0x09 or 0x0b to 0x0e, got {code:#04x}"),
@@ -147,7 +173,7 @@ fn parse(mut r: Box<dyn Read>) -> Result<Tensor> {
     }
 }
 
-fn four(r: &mut dyn Read) -> Result<[u8; 4]> {
+fn four(r: &mut impl Read) -> Result<[u8; 4]> {
     let mut bytes = [0; 4];
     r.read_exact(&mut bytes)
         .map_err(|e| Error::new("idx", format!("the header is truncated ({e})")))?;
@@ -155,33 +181,66 @@ fn four(r: &mut dyn Read) -> Result<[u8; 4]> {
 }
 
 fn elements<T: Element, const N: usize>(
-    r: Box<dyn Read>,
+    source: IdxBytes,
     shape: Vec<usize>,
     from: fn([u8; N]) -> T,
 ) -> Result<Tensor> {
     let declared = || format!("the header declares {}{shape:?}", T::DTYPE);
     let count = shape.iter().try_fold(N as u64, |n, &d| n.checked_mul(d as u64));
-    let Some(count) = count.filter(|&n| n <= MAX_IDX_BYTES) else {
+    let Some(bytes) = count.filter(|&n| n <= MAX_IDX_BYTES) else {
         return Err(Error::new(
             "idx",
             format!("{}, larger than the limit of {} GiB", declared(), MAX_IDX_BYTES >> 30),
         ));
     };
-    let mut bytes = Vec::new();
-    // Reads one byte more than declared, to detect trailing bytes. The vector grows with the bytes
-    // read, so that a wrong header allocates nothing.
-    r.take(count + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|e| Error::new("idx", format!("{e}, after {} of {count} bytes", bytes.len())))?;
-    if bytes.len() as u64 != count {
-        let rest =
-            if (bytes.len() as u64) < count { format!("{}", bytes.len()) } else { "more".into() };
-        return Err(Error::new(
-            "idx",
-            format!("{}: expected {count} bytes of elements, got {rest}", declared()),
-        ));
+    let differs = |got: String| {
+        let why = format!("{}: expected {bytes} bytes of elements, got {got}", declared());
+        Error::new("idx", why)
+    };
+    let header = 4 + 4 * shape.len() as u64;
+    if let Some(size) = source.size.filter(|&size| size < header + bytes) {
+        return Err(differs(size.saturating_sub(header).to_string()));
     }
-    Tensor::from_vec(bytes.as_chunks::<N>().0.iter().map(|&b| from(b)).collect(), shape).ok()
+    let mut r = source.bytes;
+    let out = numbers(&mut r, bytes as usize / N, from)?;
+    if out.len() < bytes as usize / N {
+        return Err(differs(format!("{}", out.len() * N)));
+    }
+    // One byte more than declared, to detect trailing bytes.
+    if r.take(1).read_to_end(&mut Vec::new()).map_err(|e| Error::new("idx", e.to_string()))? > 0 {
+        return Err(differs("more".into()));
+    }
+    Tensor::from_vec(out, shape).ok()
+}
+
+/// Reads at most `count` numbers; fewer at the end of the file. The memory grows with the numbers
+/// that were read, so that a wrong header allocates nothing.
+fn numbers<T, const N: usize>(
+    r: &mut impl Read,
+    count: usize,
+    from: fn([u8; N]) -> T,
+) -> Result<Vec<T>> {
+    let (mut out, mut chunk) = (Vec::new(), Vec::new());
+    while out.len() < count {
+        let wanted = (count - out.len()).min(IDX_CHUNK_ELEMENTS);
+        chunk.clear();
+        r.by_ref().take((wanted * N) as u64).read_to_end(&mut chunk).map_err(|e| {
+            let read = out.len() * N + chunk.len();
+            Error::new("idx", format!("{e}, after {read} of {} bytes", count * N))
+        })?;
+        let read = chunk.as_chunks::<N>().0;
+        if out.capacity() - out.len() < read.len() {
+            let more = (count - out.len()).min(out.len().max(IDX_CHUNK_ELEMENTS));
+            out.try_reserve_exact(more).map_err(|_| {
+                Error::new("idx", format!("not enough memory for {} bytes", count * size_of::<T>()))
+            })?;
+        }
+        out.extend(read.iter().map(|&b| from(b)));
+        if read.len() < wanted {
+            break;
+        }
+    }
+    Ok(out)
 }
 
 fn in_file(e: Error, path: &Path) -> Error {
@@ -268,6 +327,31 @@ mod tests {
         assert!(
             error("rank", &[header(8, &[]), vec![]].concat()).contains("bytes of elements, got 0")
         );
+        assert!(error("axes", &header(8, &[0; 65])).contains("declares 65 axes, at most 64"));
+    }
+
+    #[test]
+    fn a_compressed_file_is_read_no_further_than_its_header_declares() {
+        // The zeros take a thousandth of their size, and an invalid header follows them.
+        let mut z = GzEncoder::new(Vec::new(), Compression::fast());
+        z.write_all(&header(8, &[3])).unwrap();
+        (0..16).for_each(|_| z.write_all(&[0; 1 << 20]).unwrap());
+        let mut bytes = z.finish().unwrap();
+        bytes.extend([0x1f, 0x8b, 1, 2, 3]);
+        assert!(error("bomb", &bytes).contains("expected 3 bytes of elements, got more"));
+    }
+
+    #[test]
+    fn only_regular_files_are_read() {
+        let e = idx(std::env::temp_dir()).unwrap_err().to_string();
+        assert!(e.contains("expected a file, got a directory"), "{e}");
+        #[cfg(unix)]
+        {
+            let e = idx("/dev/zero").unwrap_err().to_string();
+            assert_eq!(e, "idx: /dev/zero: expected a file, got a device");
+            let e = crate::csv("/dev/zero").table().unwrap_err().to_string();
+            assert_eq!(e, "csv: /dev/zero: expected a file, got a device");
+        }
     }
 
     #[test]
@@ -288,6 +372,9 @@ mod tests {
         assert_eq!(set.train.x.to_vec::<f32>().unwrap(), [0.0, 1.0, 0.2, 0.4]);
         assert_eq!(set.train.y.to_vec::<f32>().unwrap(), [0.0, 1.0, 0.0, 1.0, 0.0, 0.0]);
         assert_eq!(set.test.y.shape(), [1, 3]);
+        write("t10k-images.idx3-ubyte", [header(9, &[1, 1, 2]), vec![255, 0]].concat());
+        assert!(mnist(&folder).unwrap_err().to_string().contains("expected images of u8, got i8"));
+        write("t10k-images.idx3-ubyte", [header(8, &[1, 1, 2]), vec![255, 0]].concat());
         write("t10k-labels.idx1-ubyte", [header(8, &[2]), vec![2, 2]].concat());
         assert!(mnist(&folder).unwrap_err().to_string().contains("rows"));
     }

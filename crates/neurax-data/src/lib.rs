@@ -34,7 +34,8 @@ pub use dataset::Dataset;
 pub use idx::{idx, mnist};
 pub use split::Split;
 
-use neurax_tensor::{Error, Tensor};
+use neurax_tensor::{Error, Result, Tensor};
+use tuning::{MAX_ONE_HOT_CLASSES, MAX_ONE_HOT_ELEMENTS};
 
 /// Encodes class indices as one-hot rows, f32[n, classes]. An index outside `0..classes` yields a
 /// row of zeros.
@@ -58,6 +59,20 @@ pub fn one_hot(labels: impl IntoIterator<Item = usize>, classes: usize) -> Tenso
         rows.extend((0..classes).map(|c| (c == label) as u8 as f32));
     }
     Tensor::from_vec(rows, [labels.len(), classes])
+}
+
+/// Returns true if one-hot rows of `classes` elements stay within the limits for `rows` rows.
+fn is_affordable(rows: usize, classes: usize) -> bool {
+    classes <= MAX_ONE_HOT_CLASSES && rows.saturating_mul(classes) <= MAX_ONE_HOT_ELEMENTS
+}
+
+/// Collects items, or returns an error of `op` if there is not enough memory for them.
+fn collected<T>(op: &str, items: impl ExactSizeIterator<Item = T>) -> Result<Vec<T>> {
+    let (mut all, count) = (Vec::new(), items.len());
+    all.try_reserve_exact(count)
+        .map_err(|_| Error::new(op, format!("not enough memory for {count} examples")))?;
+    all.extend(items);
+    Ok(all)
 }
 
 #[cfg(test)]

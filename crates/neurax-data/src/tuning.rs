@@ -12,6 +12,20 @@ pub(crate) const DEFAULT_EVALUATION_BATCH_EXAMPLES: usize = 256;
 /// a thousandfold, so the size of the file on disk is no limit.
 pub(crate) const MAX_IDX_BYTES: u64 = 1 << 31;
 
+/// The largest number of axes of an IDX file that is read: that of a tensor.
+pub(crate) const MAX_IDX_AXES: u8 = 64;
+
+/// The number of elements of an IDX file that are read at a time.
+///
+/// Large enough that a call of the reader costs nothing in comparison, small enough for the cache.
+pub(crate) const IDX_CHUNK_ELEMENTS: usize = 1 << 14;
+
+/// The largest number of bytes of a CSV record, which is a line unless a quoted field has several.
+///
+/// A record is the only part of a file that is held as text. Its fields take up to nine times their
+/// bytes: 150 MB at most. Two million numbers of eight digits fit.
+pub(crate) const MAX_CSV_RECORD_BYTES: usize = 1 << 24;
+
 /// The largest number of classes that are encoded as one-hot rows.
 ///
 /// A column with more distinct names than this usually holds identifiers or numbers, not classes.

@@ -1,0 +1,199 @@
+//! The records of a CSV file, one after the other.
+
+use crate::tuning::MAX_CSV_RECORD_BYTES;
+use csv::{Reader, ReaderBuilder, StringRecord, Trim};
+use neurax_tensor::io::open_file;
+use neurax_tensor::{Error, Result};
+use std::cell::Cell;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Take};
+use std::path::PathBuf;
+use std::rc::Rc;
+
+/// A file and how it is divided into fields.
+#[derive(Clone, Debug)]
+pub(super) struct CsvFile {
+    pub(super) path: PathBuf,
+    /// True if the first line holds the column names.
+    pub(super) header: bool,
+    pub(super) delimiter: u8,
+}
+
+impl CsvFile {
+    /// Returns an error that names the file.
+    pub(super) fn error(&self, why: impl std::fmt::Display) -> Error {
+        Error::new("csv", format!("{}: {why}", self.path.display()))
+    }
+}
+
+/// The records of a file after the header, which all have the same number of fields.
+pub(super) struct Records<'a> {
+    source: &'a CsvFile,
+    reader: Reader<Limited>,
+    /// The bytes that were read since the last record.
+    read: Rc<Cell<usize>>,
+    names: Vec<String>,
+    record: StringRecord,
+    /// True if `record` is the first record and has not been returned.
+    pending: bool,
+}
+
+/// A record, for errors with the file that it is of.
+pub(super) struct CsvRecord<'a> {
+    source: &'a CsvFile,
+    names: &'a [String],
+    fields: &'a StringRecord,
+}
+
+impl<'a> Records<'a> {
+    /// Opens the file and reads the names of the columns.
+    pub(super) fn open(source: &'a CsvFile) -> Result<Records<'a>> {
+        let read = Rc::new(Cell::new(0));
+        let limited = Limited::open(source, read.clone()).map_err(|e| source.error(e))?;
+        let mut reader = ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .delimiter(source.delimiter)
+            .trim(Trim::All)
+            .from_reader(limited);
+        let mut record = StringRecord::new();
+        if !read_record(source, &mut reader, &read, &mut record)? {
+            return Err(source.error("the file is empty"));
+        }
+        let name = |(i, field): (usize, &str)| match source.header {
+            true => field.to_string(),
+            false => i.to_string(),
+        };
+        let names = record.iter().enumerate().map(name).collect();
+        Ok(Records { source, reader, read, names, record, pending: !source.header })
+    }
+
+    /// Returns the names of the columns.
+    pub(super) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Returns the names of the columns.
+    pub(super) fn into_names(self) -> Vec<String> {
+        self.names
+    }
+
+    /// Reads the next record.
+    pub(super) fn next(&mut self) -> Result<Option<CsvRecord<'_>>> {
+        let is_read = std::mem::take(&mut self.pending)
+            || read_record(self.source, &mut self.reader, &self.read, &mut self.record)?;
+        if !is_read {
+            return Ok(None);
+        }
+        let record = CsvRecord { source: self.source, names: &self.names, fields: &self.record };
+        let (got, width) = (record.fields.len(), self.names.len());
+        if got != width {
+            let line = record.line();
+            return Err(self.source.error(format!(
+                "line {line}: expected {width} columns, as in the first line, got {got}"
+            )));
+        }
+        Ok(Some(record))
+    }
+}
+
+/// Reads the next record into `record`. Returns false at the end of the file.
+fn read_record(
+    source: &CsvFile,
+    reader: &mut Reader<Limited>,
+    read: &Cell<usize>,
+    record: &mut StringRecord,
+) -> Result<bool> {
+    read.set(0);
+    let start = reader.position().byte();
+    reader.read_record(record).map_err(|e| match e.kind() {
+        csv::ErrorKind::Io(e) if e.kind() == io::ErrorKind::FileTooLarge => {
+            source.error(format!("line {}: {e}", line_at(source, start)))
+        }
+        _ => source.error(e),
+    })
+}
+
+impl CsvRecord<'_> {
+    /// Returns the text in column `c`.
+    pub(super) fn field(&self, c: usize) -> &str {
+        &self.fields[c]
+    }
+
+    /// Returns the name of column `c`.
+    pub(super) fn name(&self, c: usize) -> &str {
+        &self.names[c]
+    }
+
+    /// Returns an error of the file.
+    pub(super) fn error(&self, why: impl std::fmt::Display) -> Error {
+        self.source.error(why)
+    }
+
+    /// Returns the error of the field in column `c`.
+    pub(super) fn field_error(&self, c: usize, expected: &str) -> Error {
+        let (line, name, field) = (self.line(), self.name(c), self.field(c));
+        self.error(format!("line {line}, column `{name}`: expected {expected}, got `{field}`"))
+    }
+
+    /// Returns the line on which the record starts, for messages.
+    fn line(&self) -> usize {
+        line_at(self.source, self.fields.position().map_or(0, csv::Position::byte))
+    }
+}
+
+/// Returns the line, counted from 1, of the record at an offset in bytes: the reader counts empty
+/// lines before a record as part of it. The file is read again up to there.
+fn line_at(source: &CsvFile, offset: u64) -> usize {
+    let count = || {
+        let mut file = BufReader::new(open_file(&source.path)?);
+        let mut line = 1;
+        let mut before = file.by_ref().take(offset);
+        loop {
+            let bytes = before.fill_buf()?;
+            line += bytes.iter().filter(|&&b| b == b'\n').count();
+            match bytes.len() {
+                0 => break,
+                n => before.consume(n),
+            }
+        }
+        for byte in file.bytes() {
+            match byte? {
+                b'\n' => line += 1,
+                b'\r' => {}
+                _ => break,
+            }
+        }
+        Ok::<usize, io::Error>(line)
+    };
+    // The line is only a part of another message.
+    count().unwrap_or(0)
+}
+
+/// A file of which no more is read than its size of the beginning, and no more than
+/// [`MAX_CSV_RECORD_BYTES`] for one record.
+struct Limited {
+    file: Take<File>,
+    /// The bytes that were read since the last record; the reader reads ahead by its buffer.
+    read: Rc<Cell<usize>>,
+}
+
+impl Limited {
+    fn open(source: &CsvFile, read: Rc<Cell<usize>>) -> io::Result<Limited> {
+        let file = open_file(&source.path)?;
+        let size = file.metadata()?.len();
+        Ok(Limited { file: file.take(size), read })
+    }
+}
+
+impl Read for Limited {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        if self.read.get() >= MAX_CSV_RECORD_BYTES {
+            let why = format!("expected lines of at most {MAX_CSV_RECORD_BYTES} bytes");
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
+        }
+        let n = self.file.read(to)?;
+        self.read.set(self.read.get() + n);
+        Ok(n)
+    }
+}
