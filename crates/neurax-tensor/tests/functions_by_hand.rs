@@ -297,3 +297,31 @@ fn nan_to_num_replaces_both_parts_of_complex_numbers() {
     assert_eq!(x.real().to_vec::<f32>().unwrap(), [0.0, 1.0, f32::MAX]);
     assert_eq!(x.imag().to_vec::<f32>().unwrap(), [2.0, f32::MIN, 0.0]);
 }
+
+#[test]
+fn offsets_and_sizes_may_be_extreme() {
+    for k in [i64::MIN, i64::MIN + 1, i64::MAX, 1 << 40, -(1 << 40)] {
+        assert!(!why(&tensor([1, 2]).diag(k)).is_empty(), "{k}");
+        assert_eq!(cube().diagonal(k, 0, 1).shape(), [4, 0]);
+        assert_eq!(floats(&Tensor::tri(2, 2, k)), [(k > 0) as u8 as f32; 4]);
+        assert_eq!(
+            ints(&tensor([[1, 2], [3, 4]]).triu(k)).iter().sum::<i32>(),
+            10 * (k < 0) as i32
+        );
+        assert_eq!(floats(&Tensor::zeros([2, 2]).trace(k)), [0.0]);
+    }
+    for (n, m) in [(usize::MAX, 0), (0, usize::MAX), (usize::MAX, 1), (1 << 63, 1 << 63)] {
+        assert!(!why(&Tensor::tri(n, m, 0)).is_empty(), "{n} x {m}");
+    }
+    assert_eq!(Tensor::tri(1 << 40, 0, i64::MIN).shape(), [1 << 40, 0]);
+    // More taps than fit into 64 bits.
+    let pool = |x: Tensor| x.avg_pool([1 << 33, 1 << 33], Windows::new());
+    assert_eq!(eval_shape(pool, &Tensor::ones([1, 1, 2, 2])).shape(), [1, 1, 0, 0]);
+    // A difference for each entry leaves none.
+    assert_eq!(Tensor::zeros([1_000_000]).diff(usize::MAX, 0).shape(), [0]);
+    // The middle of two indices beyond 2^30 would overflow as half of their sum.
+    let x = Tensor::arange(5);
+    assert_eq!(ints(&x.searchsorted(tensor([-1, 3, 9]), Side::Left)), [0, 3, 5]);
+    assert_eq!(ints(&tensor([0, -1, 2]).bincount(3)), [1, 0, 1]);
+    assert!(!why(&tensor([-1]).bincount(1 << 60)).is_empty());
+}

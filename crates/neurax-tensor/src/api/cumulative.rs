@@ -89,7 +89,7 @@ impl Tensor {
             Err(e) => return e,
         };
         let n = n.min(self.shape()[axis]);
-        if self.size() == 0 {
+        if self.size() == 0 || n == self.shape()[axis] {
             return self.slice(axis, n as i64..);
         }
         let mut x = self.clone();

@@ -360,12 +360,14 @@ impl Tensor {
 #[track_caller]
 fn diagonal_indices(length: usize, k: i64) -> [Tensor; 2] {
     let i = Tensor::arange(length);
-    [&i + (-k).max(0), &i + k.max(0)]
+    [&i + k.saturating_neg().max(0), &i + k.max(0)]
 }
 
 /// Returns a bool matrix that is true on and below diagonal `k`.
 fn triangle(rows: usize, columns: usize, k: i64, at: CallSite) -> Tensor {
-    let k = k.clamp(-(rows as i64), columns as i64);
+    // Beyond the corners nothing changes. The indices of both axes are i32.
+    let end = |n: usize| i64::from(i32::try_from(n).unwrap_or(i32::MAX));
+    let k = k.clamp(-end(rows), end(columns));
     lazy_constant(at, |b| {
         let ty = Type::new(DType::I32, [rows, columns]);
         let (i, j) = (b.iota(ty.clone(), 0), b.iota(ty, 1));

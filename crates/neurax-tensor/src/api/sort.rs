@@ -205,7 +205,7 @@ impl Tensor {
         let mut low = Tensor::full_of(DType::I32, v.shape(), 0);
         let mut high = Tensor::full_of(DType::I32, v.shape(), n);
         for _ in 0..n.checked_ilog2().map_or(0, |steps| steps + 1) {
-            let middle = (&low + &high).right_shift(1);
+            let middle = &low + (&high - &low).right_shift(1);
             let entry = x.take(&middle, 0);
             let mut behind = match side {
                 Side::Left => entry.lt(v),
@@ -261,7 +261,9 @@ impl Tensor {
         match self.integers("bincount", Location::caller()) {
             Ok(x) => {
                 // Negative integers would count from the end: move them past it, where they are
-                // dropped.
+                // dropped. The dtype must hold the length.
+                let narrow = x.dtype() == DType::I32 && i32::try_from(length).is_err();
+                let x = if narrow { x.to(DType::I64) } else { x };
                 let past_end = x.number(length);
                 Tensor::zeros_of(DType::I32, length).at(x.lt(0).select(past_end, &x)).add(1)
             }

@@ -286,7 +286,7 @@ fn surround<T: Copy>(front: usize, all: Vec<T>, one: T, back: usize) -> Vec<T> {
 fn window_counts(x: &Tensor, sizes: &[usize], slides: &[Slide], at: CallSite) -> Tensor {
     let whole = |s: &Slide| s.low <= 0 && s.high <= 0;
     if slides.iter().all(whole) {
-        return x.number(sizes.iter().product::<usize>() as f64);
+        return x.number(sizes.iter().map(|&n| n as f64).product::<f64>());
     }
     let plain = |i: usize| sizes[i] == 1 && slides[i] == Slide::default();
     let shape: Shape = (0..sizes.len()).map(|i| if plain(i) { 1 } else { x.shape()[i] }).collect();
