@@ -1,0 +1,255 @@
+//! A random call of every function in `docs/functions.md`.
+
+use crate::draw::Draw;
+use neurax::{
+    Indexing, PadMode, Side, concat, einsum, hstack, matmul, meshgrid, prelude::*, stack, step,
+    vstack, where_,
+};
+
+/// A function by its name in `docs/functions.md`, and a call of it.
+pub type Call = (&'static str, fn(&mut Draw) -> Vec<Tensor>);
+
+/// Defines a list of calls: `"name" => |d| tensors;`.
+macro_rules! calls {
+    ($list:ident: $($name:literal => |$d:ident| $call:expr;)*) => {
+        const $list: &[Call] = &[$(($name, |$d| $call)),*];
+    };
+}
+
+/// Defines a list of methods that are called without arguments, or all with one of the same kind,
+/// a method of [`Draw`].
+macro_rules! methods {
+    ($list:ident: $($f:ident)*) => {
+        const $list: &[Call] = &[$((concat!("x.", stringify!($f)), |d| vec![d.x.$f()])),*];
+    };
+    ($list:ident($kind:path): $($f:ident)*) => {
+        const $list: &[Call] = &[$((concat!("x.", stringify!($f)), |d| {
+            let argument = $kind(d);
+            vec![d.x.$f(argument)]
+        })),*];
+    };
+}
+
+methods! { UNARY:
+    relu relu6 silu selu softplus softsign squareplus log_sigmoid hard_tanh hard_sigmoid hard_silu
+    mish tanh_shrink logical_not zeros_like ones_like sin cos tan asin acos atan sinh cosh tanh
+    asinh acosh atanh exp expm1 log log1p sqrt rsqrt cbrt sigmoid erf erfc erf_inv lgamma digamma
+    i0e i1e real imag conj abs sign negative bitwise_not population_count count_leading_zeros floor
+    ceil round round_half_away trunc square reciprocal exp2 log2 log10 deg2rad rad2deg logit is_nan
+    is_inf angle is_finite sinc ndtr signbit nan_to_num t transpose flatten corrcoef
+}
+
+methods! { BINARY(Draw::operand):
+    leaky_relu cross_entropy equal not_equal lt le gt ge array_equal logical_and logical_or
+    logical_xor maximum minimum pow fmod bitwise_and bitwise_or bitwise_xor left_shift complex
+    right_shift atan2 hypot logaddexp logaddexp2 float_power copysign nextafter polygamma xlogy
+    xlog1py heaviside floor_divide remainder dot vdot inner outer kron cross matmul
+}
+
+methods! { OVER_AXES(Draw::axes):
+    softmax log_softmax logsumexp all any flip sum prod mean max min count_nonzero ptp nansum
+    nanprod nanmean nanmax nanmin norm permute squeeze median
+}
+
+methods! { ALONG_AXIS(Draw::axis):
+    glu cumsum cumprod cummax cummin cumlogsumexp get argmax argmin expand_dims sort argsort
+}
+
+methods! { OFFSETS(Draw::int): tril triu diag trace }
+
+methods! { FLOATS(Draw::float): elu celu hard_shrink soft_shrink }
+
+methods! { SIZES(Draw::size): one_hot cov bincount }
+
+calls! { OTHERS:
+    "x.gelu" => |d| vec![d.x.gelu(d.rng.one_in(2))];
+    "x.select" => |d| vec![{ let (a, b) = (d.operand(), d.operand()); d.x.select(a, b) }];
+    "x.isclose" => |d| vec![{ let y = d.operand(); d.x.isclose(y, 0.1, 0.1) }];
+    "x.allclose" => |d| vec![{ let (y, r) = (d.operand(), d.float()); d.x.allclose(y, r, r) }];
+    "where_" => |d| vec![{ let (a, b) = (d.operand(), d.operand()); where_(&d.x, a, b) }];
+    "tensor" => |d| vec![tensor(d.float() as f32), tensor([d.int(); 3])];
+    "Tensor::full" => |d| vec![Tensor::full(d.shape(), d.float()), Tensor::full(d.size(), d.int())];
+    "Tensor::full_of" => |d| vec![Tensor::full_of(d.dtype(), d.shape(), d.float())];
+    "Tensor::zeros" => |d| vec![Tensor::zeros(d.shape()), Tensor::zeros([d.size(), d.size()])];
+    "Tensor::zeros_of" => |d| vec![Tensor::zeros_of(d.dtype(), d.shape())];
+    "Tensor::ones" => |d| vec![Tensor::ones(d.shape()), Tensor::ones([d.size(), d.size()])];
+    "Tensor::ones_of" => |d| vec![Tensor::ones_of(d.dtype(), d.shape())];
+    "Tensor::eye" => |d| vec![Tensor::eye(d.size())];
+    "Tensor::arange" => |d| vec![Tensor::arange(d.size())];
+    "Tensor::linspace" => |d| vec![Tensor::linspace(d.float(), d.float(), d.size())];
+    "x.diff" => |d| vec![{ let (n, axis) = (d.size(), d.axis()); d.x.diff(n, axis) }];
+    "x.trapezoid" => |d| vec![{ let (dx, axis) = (d.float(), d.axis()); d.x.trapezoid(dx, axis) }];
+    "einsum" => |d| vec![{
+        let formulas = ["ij,jk->ik", "i,i->", "ii->i", "ij->ji", "...i,...i->...", "ab", "a,b->",
+            "->", "ij,kl", "i->ii", "i...->...", "aab->b", "..", "ij,jk->iz"];
+        let formula = d.rng.pick(&formulas);
+        einsum(formula, d.tensors())
+    }];
+    "x.take" => |d| vec![{ let (i, axis) = (d.operand(), d.axis()); d.x.take(i, axis) }];
+    "x.take_along_axis" => |d| vec![{
+        let (i, axis) = (d.tensor(), d.axis());
+        d.x.take_along_axis(&i, axis)
+    }];
+    "x.dynamic_slice" => |d| vec![{
+        let (i, sizes) = (d.operand(), d.shape());
+        d.x.dynamic_slice(i, sizes)
+    }];
+    "x.dynamic_update_slice" => |d| vec![{
+        let (update, start) = (d.operand(), d.operand());
+        d.x.dynamic_update_slice(update, start)
+    }];
+    "step" => |d| vec![{ let by = d.int(); d.x.index(step(.., by)) }];
+    "x.slice" => |d| vec![{
+        let (axis, from, to) = (d.axis(), d.int(), d.int());
+        d.x.slice(axis, from..to)
+    }, { let (axis, to) = (d.axis(), d.int()); d.x.slice(axis, ..=to) }];
+    "x.index" => |d| vec![{ let i = d.index(); d.x.index(i) }];
+    "x.at" => |d| vec![{ let i = d.index(); d.x.at(i).get() }];
+    "x.at(i).set" => |d| vec![{ let (i, y) = (d.index(), d.operand()); d.x.at(i).set(y) }];
+    "x.at(i).add" => |d| vec![{ let (i, y) = (d.index(), d.operand()); d.x.at(i).add(y) }];
+    "x.at(i).mul" => |d| vec![{ let (i, y) = (d.index(), d.operand()); d.x.at(i).mul(y) }];
+    "x.at(i).min" => |d| vec![{ let (i, y) = (d.index(), d.operand()); d.x.at(i).min(y) }];
+    "x.at(i).max" => |d| vec![{ let (i, y) = (d.index(), d.operand()); d.x.at(i).max(y) }];
+    "x.at(i).unique" => |d| vec![{ let y = d.operand(); d.x.at(0).unique().add(y) }];
+    "x.at(i).get" => |d| vec![{ let i = d.index(); d.x.at(i).get() }];
+    "concat" => |d| vec![{ let (xs, axis) = (d.tensors(), d.axis()); concat(xs, axis) }];
+    "stack" => |d| vec![{ let (xs, axis) = (d.tensors(), d.axis()); stack(xs, axis) }];
+    "hstack" => |d| vec![hstack(d.tensors())];
+    "vstack" => |d| vec![vstack(d.tensors())];
+    "x.split" => |d| { let (n, axis) = (d.size(), d.axis()); d.x.split(n, axis) };
+    "x.array_split" => |d| { let (n, axis) = (d.size(), d.axis()); d.x.array_split(n, axis) };
+    "x.chunk" => |d| { let (n, axis) = (d.size(), d.axis()); d.x.chunk(n, axis) };
+    "x.unstack" => |d| { let axis = d.axis(); d.x.unstack(axis) };
+    "matmul" => |d| vec![{ let y = d.tensor(); matmul(&d.x, &y) }];
+    "x.to" => |d| vec![{ let t = d.dtype(); d.x.to(t) }];
+    "x.reduce_precision" => |d| vec![{
+        let (e, m) = (d.size() as u32, d.size() as u32);
+        d.x.reduce_precision(e, m)
+    }];
+    "x.clip" => |d| vec![{ let (low, high) = (d.operand(), d.operand()); d.x.clip(low, high) }];
+    "meshgrid" => |d| {
+        let order = if d.rng.one_in(2) { Indexing::Xy } else { Indexing::Ij };
+        meshgrid(d.tensors(), order)
+    };
+    "x.full_like" => |d| vec![{ let v = d.float(); d.x.full_like(v) }];
+    "Tensor::range" => |d| vec![Tensor::range(d.float(), d.float(), d.float())];
+    "Tensor::logspace" => |d| vec![Tensor::logspace(d.float(), d.float(), d.size(), d.float())];
+    "Tensor::indices" => |d| vec![Tensor::indices(d.shape())];
+    "Tensor::tri" => |d| vec![Tensor::tri(d.size(), d.size(), d.int())];
+    "x.diagonal" => |d| vec![{
+        let (k, a, b) = (d.int(), d.axis(), d.axis());
+        d.x.diagonal(k, a, b)
+    }];
+    "x.lerp" => |d| vec![{ let (y, w) = (d.operand(), d.operand()); d.x.lerp(y, w) }];
+    "x.polyval" => |d| vec![{ let y = d.tensor(); d.x.polyval(&y) }];
+    "x.interp" => |d| vec![{ let (a, b) = (d.tensor(), d.tensor()); d.x.interp(&a, &b) }];
+    "x + y" => |d| vec![{ let y = d.tensor(); &d.x + y }, &d.x + d.rng.range(-2.0, 2.0)];
+    "x - y" => |d| vec![{ let y = d.tensor(); &d.x - y }, { let n = d.int(); n - &d.x }];
+    "x * y" => |d| vec![{ let y = d.tensor(); &d.x * y }, { let n = d.int(); n * &d.x }];
+    "x / y" => |d| vec![{ let y = d.tensor(); &d.x / y }, { let n = d.int(); &d.x / n }];
+    "x % y" => |d| vec![{ let y = d.tensor(); &d.x % y }, { let n = d.int(); &d.x % n }];
+    "x & y" => |d| vec![{ let y = d.tensor(); &d.x & y }];
+    "x | y" => |d| vec![{ let y = d.tensor(); &d.x | y }];
+    "x ^ y" => |d| vec![{ let y = d.tensor(); &d.x ^ y }];
+    "x.tensordot" => |d| vec![{
+        let (y, a, b) = (d.operand(), d.axes(), d.axes());
+        d.x.tensordot(y, a, b)
+    }];
+    "x.matrix_power" => |d| vec![{ let n = d.size() as u32; d.x.matrix_power(n) }];
+    "x.cosine_similarity" => |d| vec![{
+        let (y, axis) = (d.operand(), d.axis());
+        d.x.cosine_similarity(y, axis)
+    }];
+    "key" => |d| vec![d.key().tensor().clone()];
+    "Key::from_tensor" => |d| vec![Key::from_tensor(d.tensor()).uniform([2])];
+    "Key::tensor" => |d| vec![d.key().tensor().clone()];
+    "Key::split" => |d| { let [a, b] = d.key().split(); vec![a.normal(2), b.normal(3)] };
+    "Key::split_n" => |d| vec![{ let n = d.size(); d.key().split_n(n).tensor().clone() }];
+    "Key::fold_in" => |d| vec![{ let n = d.operand(); d.key().fold_in(n).uniform(2) }];
+    "Key::bits_of" => |d| vec![d.key().bits_of(d.dtype(), d.shape())];
+    "Key::uniform" => |d| vec![d.key().uniform(d.shape()), d.key().uniform(d.size())];
+    "Key::uniform_of" => |d| vec![{
+        let (t, s, a, b) = (d.dtype(), d.shape(), d.float(), d.float());
+        d.key().uniform_of(t, s, a, b)
+    }];
+    "Key::normal" => |d| vec![d.key().normal(d.shape()), d.key().normal(d.size())];
+    "Key::normal_of" => |d| vec![d.key().normal_of(d.dtype(), d.shape())];
+    "Key::gumbel_of" => |d| vec![d.key().gumbel_of(d.dtype(), d.shape())];
+    "Key::randint" => |d| vec![{
+        let (s, a, b) = (d.shape(), d.int(), d.int());
+        d.key().randint(s, a..b)
+    }];
+    "Key::randint_of" => |d| vec![{
+        let ends = [i128::MIN, i128::MAX, d.int() as i128, d.int() as i128, 1 << 64];
+        let (t, s, a, b) = (d.dtype(), d.shape(), d.rng.pick(&ends), d.rng.pick(&ends));
+        d.key().randint_of(t, s, a..b)
+    }];
+    "Key::bernoulli" => |d| vec![{
+        let (p, s) = (d.operand(), d.shape());
+        d.key().bernoulli(p, s)
+    }];
+    "Key::categorical" => |d| vec![{ let axis = d.axis(); d.key().categorical(&d.x, axis) }];
+    "Key::permutation" => |d| vec![{ let n = d.size(); d.key().permutation(n) }];
+    "Key::shuffle" => |d| vec![{ let axis = d.axis(); d.key().shuffle(&d.x, axis) }];
+    "x.roll" => |d| vec![{ let (n, axis) = (d.int(), d.axis()); d.x.roll(n, axis) }];
+    "x.rot90" => |d| vec![{ let (k, a, b) = (d.int(), d.axis(), d.axis()); d.x.rot90(k, a, b) }];
+    "x.repeat" => |d| vec![{ let (n, axis) = (d.size(), d.axis()); d.x.repeat(n, axis) }];
+    "x.tile" => |d| vec![{
+        let times: Vec<usize> = (0..d.rng.below(4)).map(|_| d.size()).collect();
+        d.x.tile(times)
+    }];
+    "x.pad" => |d| vec![{ let (w, v) = (d.widths(), d.operand()); d.x.pad(w, v) }];
+    "x.pad_with" => |d| vec![{
+        let modes = [PadMode::Edge, PadMode::Reflect, PadMode::Symmetric, PadMode::Wrap];
+        let (w, mode) = (d.widths(), d.rng.pick(&modes));
+        d.x.pad_with(w, mode)
+    }];
+    "x.average" => |d| vec![{ let (w, axes) = (d.operand(), d.axes()); d.x.average(w, axes) }];
+    "x.var" => |d| vec![{ let (axes, n) = (d.axes(), d.size()); d.x.var(axes, n) }];
+    "x.std" => |d| vec![{ let (axes, n) = (d.axes(), d.size()); d.x.std(axes, n) }];
+    "x.norm_of_order" => |d| vec![{
+        let (p, axes) = (d.float(), d.axes());
+        d.x.norm_of_order(p, axes)
+    }];
+    "x.reshape" => |d| vec![{ let s = d.reshape(); d.x.reshape(s) }];
+    "x.move_axis" => |d| vec![{ let (a, b) = (d.axis(), d.axis()); d.x.move_axis(a, b) }];
+    "x.broadcast_to" => |d| vec![{
+        let mut s = d.reshape();
+        s.insert(0, d.size());
+        d.x.broadcast_to(s)
+    }];
+    "x.swap_axes" => |d| vec![{ let (a, b) = (d.axis(), d.axis()); d.x.swap_axes(a, b) }];
+    "x.sort_by_key" => |d| vec![{
+        let (k, axis) = (d.tensor(), d.axis());
+        d.x.sort_by_key(&k, axis)
+    }];
+    "x.top_k" => |d| { let k = d.size(); let (a, b) = d.x.top_k(k); vec![a, b] };
+    "x.searchsorted" => |d| vec![{
+        let side = if d.rng.one_in(2) { Side::Left } else { Side::Right };
+        let values = d.operand();
+        d.x.searchsorted(values, side)
+    }];
+    "x.digitize" => |d| vec![{ let bins = d.tensor(); d.x.digitize(&bins) }];
+    "x.histogram" => |d| {
+        let (bins, low, high) = (d.size(), d.float(), d.float());
+        let (counts, edges) = d.x.histogram(bins, low, high);
+        vec![counts, edges]
+    };
+    "x.quantile" => |d| vec![{ let (q, axes) = (d.operand(), d.axes()); d.x.quantile(q, axes) }];
+    "x.percentile" => |d| vec![{
+        let (q, axes) = (d.operand(), d.axes());
+        d.x.percentile(q, axes)
+    }];
+    "x.conv" => |d| vec![{ let (k, w) = (d.tensor(), d.windows()); d.x.conv(&k, w) }];
+    "x.conv_transpose" => |d| vec![{
+        let (k, w) = (d.tensor(), d.windows());
+        d.x.conv_transpose(&k, w)
+    }];
+    "x.max_pool" => |d| vec![{ let (s, w) = (d.each(), d.windows()); d.x.max_pool(s, w) }];
+    "x.avg_pool" => |d| vec![{ let (s, w) = (d.each(), d.windows()); d.x.avg_pool(s, w) }];
+}
+
+/// Returns all calls.
+pub fn all() -> Vec<Call> {
+    [UNARY, BINARY, OVER_AXES, ALONG_AXIS, OFFSETS, FLOATS, SIZES, OTHERS].concat()
+}
