@@ -2,13 +2,17 @@
 
 use std::f64::consts::PI;
 
-/// Returns the logarithmic derivative of the gamma function, NaN at the poles 0, -1, -2, ..
+/// Returns the logarithmic derivative of the gamma function. At the pole 0 it is the limit from the
+/// side that the sign of the zero names, negative infinity for 0.0; at the poles -1, -2, .. NaN.
 ///
 /// The recurrence shifts `x` to 12 or more, where the asymptotic series
 /// (<https://dlmf.nist.gov/5.11.E2>) applies; negative `x` are reflected
 /// (<https://dlmf.nist.gov/5.5.E4>). The error is about 1e-15 times the larger of 1 and the result.
 pub fn digamma(x: f64) -> f64 {
-    if x <= 0.0 {
+    if x == 0.0 {
+        return f64::INFINITY.copysign(-x);
+    }
+    if x < 0.0 {
         let fraction = x - x.floor();
         return if fraction == 0.0 || x.is_infinite() {
             f64::NAN
@@ -320,11 +324,11 @@ mod tests {
     #[test]
     fn infinities_and_poles() {
         assert!(
-            digamma(0.0).is_nan()
-                && digamma(-3.0).is_nan()
+            digamma(-3.0).is_nan()
                 && digamma(f64::NAN).is_nan()
                 && digamma(f64::NEG_INFINITY).is_nan()
         );
+        assert_eq!((digamma(0.0), digamma(-0.0)), (f64::NEG_INFINITY, f64::INFINITY));
         assert_eq!((digamma(f64::INFINITY), polygamma(1.0, f64::INFINITY)), (f64::INFINITY, 0.0));
         assert_eq!(
             (polygamma(1.0, 0.0), polygamma(1.0, -2.0), polygamma(2.0, -2.0)),

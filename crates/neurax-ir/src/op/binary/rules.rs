@@ -124,12 +124,19 @@ fn rem_slope(b: &mut Builder, x: Value, y: Value, out: Value) -> Value {
     b.neg(q)
 }
 
-/// Emits d(x^y)/dx = y x^(y-1), which is 0 for y = 0 and every x, as in JAX.
+/// Emits d(x^y)/dx = y x^(y-1), which is 0 for y = 0 and every x, as x^0 is 1 even for NaN. For
+/// y = 0 the power is only replaced where it is infinite or NaN: the derivative of the slope by y
+/// is 1/x elsewhere.
 fn pow_slope_base(b: &mut Builder, x: Value, y: Value) -> Value {
     let (zero, one) = (b.full_like(y, 0.0), b.full_like(y, 1.0));
     let constant = b.compare(Direction::Eq, y, zero);
+    let size = b.abs(x);
+    let nowhere = b.full_like(size, 0.0);
+    let invertible = b.compare(Direction::Gt, size, nowhere);
+    let singular = b.not(invertible);
+    let singular = b.and(constant, singular);
     let less = b.sub(y, one);
-    let exponent = b.select(constant, one, less);
+    let exponent = b.select(singular, zero, less);
     let p = b.pow(x, exponent);
     b.mul(y, p)
 }

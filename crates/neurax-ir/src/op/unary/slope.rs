@@ -44,7 +44,7 @@ fn slope(f: Unary, b: &mut Builder, x: Value, y: Value) -> Result<Value> {
         }
         Tan => one_plus_square(b, y),
         Asin => {
-            let s = one_minus_square(b, x);
+            let s = one_minus_square_to_the_ends(b, x);
             b.rsqrt(s)
         }
         Acos => {
@@ -70,7 +70,7 @@ fn slope(f: Unary, b: &mut Builder, x: Value, y: Value) -> Result<Value> {
             b.mul(p, q)
         }
         Atanh => {
-            let s = one_minus_square(b, x);
+            let s = one_minus_square_to_the_ends(b, x);
             reciprocal(b, s)
         }
         Sqrt => {
@@ -81,9 +81,11 @@ fn slope(f: Unary, b: &mut Builder, x: Value, y: Value) -> Result<Value> {
             let (s, minus_half) = (b.div(y, x), b.full_like(x, -0.5));
             b.mul(s, minus_half)
         }
+        // Divided twice, so that no factor is 0 when this is differentiated again at 0.
         Cbrt => {
-            let three = b.mul_scalar(x, 3.0);
-            b.div(y, three)
+            let third = b.full_like(y, 1.0 / 3.0);
+            let once = b.div(third, y);
+            b.div(once, y)
         }
         Logistic => {
             let minus = b.neg(y);
@@ -146,6 +148,16 @@ fn one_minus_square(b: &mut Builder, x: Value) -> Value {
     let one = b.full_like(x, 1.0);
     let (p, q) = (b.sub(one, x), b.add(one, x));
     b.mul(p, q)
+}
+
+/// Emits `1 - x * x` for a function whose derivative is infinite at -1 and 1: there the cotangent of
+/// this value is infinite, and a factor `1 - x` of 0 would turn it into NaN.
+fn one_minus_square_to_the_ends(b: &mut Builder, x: Value) -> Value {
+    let (inside, square) = (one_minus_square(b, x), b.square(x));
+    let (zero, one) = (b.full_like(x, 0.0), b.full_like(x, 1.0));
+    let end = b.compare(crate::op::Direction::Eq, inside, zero);
+    let at_end = b.sub(one, square);
+    b.select(end, at_end, inside)
 }
 
 /// Emits `c * exp(k * x * x)`.
