@@ -1,8 +1,8 @@
 //! Cumulative sums, products and extrema (prefix scans).
 
-use super::{Composite, Named, rules::*};
+use super::{Composite, LogAddExp, Named, rules::*};
 use crate::graph::attr::{attrs, names};
-use crate::op::{Binary, Bound, Direction, Sample, Tangent, rules::*};
+use crate::op::{Binary, Bound, Sample, Tangent, rules::*};
 use crate::{Builder, DType, Op, Result, Type, Value, Values};
 
 names! {
@@ -36,21 +36,14 @@ attrs! {
 }
 
 impl CumulativeKind {
-    /// Returns the binary op; `None` for log-sum-exp.
-    fn binary(self) -> Option<Binary> {
+    /// Returns the op that combines two elements.
+    fn combine(self) -> Op {
         match self {
-            CumulativeKind::Sum => Some(Binary::Add),
-            CumulativeKind::Prod => Some(Binary::Mul),
-            CumulativeKind::Max => Some(Binary::Max),
-            CumulativeKind::Min => Some(Binary::Min),
-            CumulativeKind::LogSumExp => None,
-        }
-    }
-
-    fn combine(self, b: &mut Builder, x: Value, y: Value) -> Value {
-        match self.binary() {
-            Some(op) => b.emit(op, &[x, y]),
-            None => log_add_exp(b, x, y),
+            CumulativeKind::Sum => Binary::Add.into(),
+            CumulativeKind::Prod => Binary::Mul.into(),
+            CumulativeKind::Max => Binary::Max.into(),
+            CumulativeKind::Min => Binary::Min.into(),
+            CumulativeKind::LogSumExp => LogAddExp {}.into(),
         }
     }
 }
@@ -75,12 +68,8 @@ impl Named for Cumulative {
 
     fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
         arity(Self::NAME, xs, 1)?;
-        match self.kind.binary() {
-            Some(op) => Op::from(op)
-                .infer(&[xs[0].clone(), xs[0].clone()])
-                .map_err(|e| e.inside(Self::NAME))?,
-            None => vec![one_float(Self::NAME, xs)?.clone()],
-        };
+        let pair = [xs[0].clone(), xs[0].clone()];
+        self.kind.combine().infer(&pair).map_err(|e| e.inside(Self::NAME))?;
         check_axes(Self::NAME, &[self.axis], xs[0].rank())?;
         Ok(xs.to_vec())
     }
@@ -92,7 +81,7 @@ impl Named for Cumulative {
         while step < n {
             let (early, late) =
                 (b.slice_axis(y, axis, 0, n - step), b.slice_axis(y, axis, step, n));
-            let combined = self.kind.combine(b, early, late);
+            let combined = b.emit(self.kind.combine(), &[early, late]);
             y = if self.reverse {
                 let done = b.slice_axis(y, axis, n - step, n);
                 b.concat(&[combined, done], axis)
@@ -147,19 +136,4 @@ impl Named for Cumulative {
         }
         rows
     }
-}
-
-/// Emits `log(e^x + e^y)` as the maximum plus `log1p(e^-|x - y|)`. For two infinities of one sign,
-/// whose difference is NaN, it emits their sum.
-fn log_add_exp(b: &mut Builder, x: Value, y: Value) -> Value {
-    let difference = b.sub(x, y);
-    let distance = b.abs(difference);
-    let exponent = b.neg(distance);
-    let e = b.exp(exponent);
-    let rest = b.log1p(e);
-    let max = b.max(x, y);
-    let result = b.add(max, rest);
-    let not_nan = b.compare(Direction::Eq, difference, difference);
-    let sum = b.add(x, y);
-    b.select(not_nan, result, sum)
 }

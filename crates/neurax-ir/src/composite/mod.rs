@@ -9,6 +9,7 @@ mod cumulative;
 mod function;
 mod gelu;
 mod log_softmax;
+mod logaddexp;
 mod logsumexp;
 mod rules;
 mod silu;
@@ -104,6 +105,7 @@ composites! {
     softmax: Softmax;
     log_softmax: LogSoftmax;
     logsumexp: LogSumExp;
+    logaddexp: LogAddExp;
     gelu: Gelu;
     silu: Silu;
     cross_entropy: CrossEntropy;
@@ -136,6 +138,7 @@ impl Composite {
             Composite::Softmax(_)
             | Composite::LogSoftmax(_)
             | Composite::LogSumExp(_)
+            | Composite::LogAddExp(_)
             | Composite::Gelu(_)
             | Composite::Silu(_)
             | Composite::CrossEntropy(_)

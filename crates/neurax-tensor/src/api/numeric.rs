@@ -9,8 +9,8 @@ use super::{
     common::{example, formulas, promote_and_broadcast, tensor_or_error},
     sort::Side,
 };
-use crate::{Operand, Tensor, tensor::CallSite};
-use neurax_ir::{Kind, op::Binary};
+use crate::{Operand, Tensor, dispatch::dispatch, tensor::CallSite};
+use neurax_ir::{Kind, composite::LogAddExp, op::Binary};
 use std::{
     f64::consts::{FRAC_1_SQRT_2, LN_2, LOG2_E, PI},
     panic::Location,
@@ -66,7 +66,7 @@ pair_formulas! {
     hypot(x, y) = hypot(x, y),
         "Computes `sqrt(x^2 + y^2)` without overflow. The derivative at `(0, 0)` is defined as 0.",
         "tensor([3.0, 3e30]).hypot(tensor([4.0, 4e30])) / tensor([1.0, 1e30])" => "[5.0, 5.0]";
-    logaddexp(x, y) = logaddexp(x, y),
+    logaddexp(x, y) = dispatch(LogAddExp {}, [x, y], Location::caller()),
         "Computes `log(e^x + e^y)` without overflow.",
         "tensor([0.0, 1000.0]).logaddexp(tensor([0.0, 999.0]))" => "[0.6931472, 1000.31326]";
     logaddexp2(x, y) = (x * LN_2).logaddexp(y * LN_2) * LOG2_E,
@@ -86,16 +86,18 @@ pair_formulas! {
          `other`.",
         "tensor([1.0, 2.0]).polygamma(1.0)" => "[1.644934, -2.4041138]";
     xlogy(x, y) = {
-        let zero = x.equal(0);
+        let zero = x.equal(0) & (y.le(0) | y.equal(f64::INFINITY));
         zero.select(0, &x * zero.select(1, y).log())
     },
-        "Computes `x log(y)`, and 0 where `x` is 0.",
+        "Computes `x log(y)`, and 0 where `x` is 0, unless `y` is NaN. The derivative at `(0, 0)` \
+         is defined as 0.",
         "tensor([0.0, 2.0]).xlogy(tensor([0.0, 1.0]))" => "[0.0, 0.0]";
     xlog1py(x, y) = {
-        let zero = x.equal(0);
+        let zero = x.equal(0) & (y.le(-1) | y.equal(f64::INFINITY));
         zero.select(0, &x * zero.select(0, y).log1p())
     },
-        "Computes `x log(1 + y)`, and 0 where `x` is 0.",
+        "Computes `x log(1 + y)`, and 0 where `x` is 0, unless `y` is NaN. The derivative at \
+         `(0, -1)` is defined as 0.",
         "tensor([0.0, 2.0]).xlog1py(tensor([-1.0, 0.0]))" => "[0.0, 0.0]";
     heaviside(x, y) = {
         let step = x.equal(0).select(y, x.gt(0).select(x.ones_like(), 0));
@@ -105,28 +107,17 @@ pair_formulas! {
         "tensor([-2.0, 0.0, 2.0]).heaviside(0.5)" => "[0.0, 0.5, 1.0]";
 }
 
-// `hypot` and `logaddexp` select the operands by a comparison instead of `maximum`: either choice
-// is right at a tie, and so are all its derivatives.
-
+/// Computes `sqrt(x^2 + y^2)`. The operands are selected by a comparison instead of `maximum`:
+/// either choice is right at a tie, and so are all its derivatives.
 #[track_caller]
 fn hypot(x: Tensor, y: Tensor) -> Tensor {
     let swap = x.abs().gt(y.abs());
     let (high, low) = (swap.select(&x, &y), swap.select(&y, &x));
-    let zero = high.equal(0);
+    let zero = high.equal(0) & low.equal(0);
     let divisor = zero.select(1, high);
     let length = zero.select(0, divisor.abs() * ((low / &divisor).square() + 1.0).sqrt());
     // An infinite operand makes the result infinite, even if the other is NaN.
     (x.is_inf() | y.is_inf()).select(f64::INFINITY, length)
-}
-
-#[track_caller]
-fn logaddexp(x: Tensor, y: Tensor) -> Tensor {
-    let swap = x.gt(&y);
-    let (high, low) = (swap.select(&x, &y), swap.select(&y, &x));
-    // The difference of equal infinities is NaN: take 0 instead, which is lost when it is added.
-    let finite = high.is_inf().logical_not();
-    let distance = finite.select(low, 0) - finite.select(&high, 0);
-    high + distance.exp().log1p()
 }
 
 formulas! {
@@ -351,13 +342,18 @@ impl Tensor {
         let last = a.size() as i64 - 1;
         let (x, xs, ys) =
             (self.real_float("interp", at)?, xs.real_float("interp", at)?, ys.clone().float(at));
+        // Selected by comparisons instead of `clip`, so that `x` has its derivative at the ends.
+        let (first, end) = (xs.get(0), xs.get(last));
+        let (below, above) = (x.lt(&first), x.gt(&end));
+        let x = below.select(&first, above.select(&end, x));
         let right = xs.searchsorted(&x, Side::Right).clip(last.min(1), last);
         let left = (&right - last.min(1)).clip(0, last);
         let (x0, x1) = (xs.take(&left, 0), xs.take(&right, 0));
         let (y0, y1) = (ys.take(&left, 0), ys.take(&right, 0));
         let width = &x1 - &x0;
         let flat = width.equal(0);
-        let weight = ((x - x0) / flat.select(1, width)).clip(0, 1);
-        Ok(flat.select(&y0, &y0 + weight * (y1 - &y0)))
+        let weight = (x - x0) / flat.select(1, width);
+        let between = flat.select(&y0, &y0 + weight * (y1 - &y0));
+        Ok(below.select(ys.get(0), above.select(ys.get(last), between)))
     }
 }

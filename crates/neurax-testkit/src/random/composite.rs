@@ -4,7 +4,7 @@ use super::generate::{BoundedValue, Gen, GenRule, any_shape};
 use neurax_ir::op::*;
 use neurax_ir::{DType, Sample};
 
-pub(super) const COMPOSITE_RULES: &[GenRule] = &[composite, cumulative, cross_entropy];
+pub(super) const COMPOSITE_RULES: &[GenRule] = &[composite, cumulative, cross_entropy, logaddexp];
 
 /// The composites that are smooth for all operands.
 const SMOOTH_COMPOSITES: [&str; 5] = ["softmax", "log_softmax", "logsumexp", "gelu", "silu"];
@@ -56,6 +56,14 @@ fn cross_entropy(g: &mut Gen) -> Option<()> {
     let labels = g.pick_shaped(DType::F64, &shape);
     let y = g.emit(Composite::from(neurax_ir::composite::CrossEntropy {}), &[x.v, labels.v]);
     g.keep(y, (2.0 * x.bound + 2.0) * labels.bound * 4.0)
+}
+
+fn logaddexp(g: &mut Gen) -> Option<()> {
+    let x = g.pick_value(DType::F64);
+    let shape = g.ty(x).shape;
+    let y = g.pick_shaped(DType::F64, &shape);
+    let sum = g.emit(Composite::from(neurax_ir::composite::LogAddExp {}), &[x.v, y.v]);
+    g.keep(sum, x.bound.max(y.bound) + 1.0)
 }
 
 thread_local! {
