@@ -34,13 +34,15 @@
 //!   relies on that. An op that holds graphs mixes the two in one equation unless `for_reverse` is
 //!   set, which makes it emit a primal and a linear equation.
 //! - Equations keep the origin of the equation that they are derived from, marked `jvp`.
+//! - `|x| * |x|` is differentiated as the square of `x`, which is smooth at 0: the slope of `|x|` is
+//!   0 there, which is right for the first derivative of the square, but not for the second.
 //!
 //! Rejected: dual numbers, values that hold their tangent: each op would need a second evaluation,
 //! and the derivative could be neither optimized nor transposed as a graph.
 
 use crate::error::check_len;
-use crate::op::{Bound, Tangent};
-use crate::{Builder, Error, Graph, Result, Value, Values};
+use crate::op::{Binary, Bound, Tangent, Unary};
+use crate::{Builder, Eqn, Error, Graph, Op, Result, Value, Values};
 
 /// The result of [`jvp`].
 #[derive(Clone, Debug)]
@@ -126,6 +128,7 @@ pub fn jvp_into(
     check_len("jvp", "tangent", "input", g.input_types().len(), dxs.len())?;
     let mut env: Vec<Value> = xs.to_vec();
     let mut tan: Vec<Tangent> = dxs.to_vec();
+    let squares = AbsSquares::of(g);
     let outer = b.origin().clone();
     for e in g.eqns() {
         b.set_origin(e.at.by("jvp"));
@@ -140,7 +143,10 @@ pub fn jvp_into(
         } else {
             let ys = b.emit_n(e.op.clone(), &xs, e.outputs.len());
             b.check()?;
-            let dys = e.op.jvp(b, &Bound { xs: &xs, ys: &ys }, &dxs);
+            let dys = match squares.operand(e) {
+                Some(x) => Ok(vec![tan[x.index()].map(|dx| square_tangent(b, env[x.index()], dx))]),
+                None => e.op.jvp(b, &Bound { xs: &xs, ys: &ys }, &dxs),
+            };
             (ys, dys.map_err(|err| err.at_origin(&e.at))?)
         };
         b.check()?;
@@ -153,6 +159,58 @@ pub fn jvp_into(
         outs.iter().map(|v| env[v.index()]).collect(),
         outs.iter().map(|v| tan[v.index()]).collect(),
     ))
+}
+
+/// The squares of absolute values in a graph.
+struct AbsSquares<'g> {
+    g: &'g Graph,
+    /// The producers of the values; empty if the graph has no absolute values.
+    producers: Vec<Option<usize>>,
+}
+
+impl<'g> AbsSquares<'g> {
+    fn of(g: &'g Graph) -> AbsSquares<'g> {
+        let has_abs = g.eqns().iter().any(|e| e.op == Op::Unary(Unary::Abs));
+        AbsSquares { g, producers: if has_abs { g.producers() } else { vec![] } }
+    }
+
+    /// Returns `x` if `e` computes `|x| * |x|`, or `|x|` to the power 2.
+    fn operand(&self, e: &Eqn) -> Option<Value> {
+        let [p, q] = e.inputs[..] else { return None };
+        let (x, y) = match e.op {
+            Op::Binary(Binary::Mul) => (self.inside_abs(p)?, self.inside_abs(q)?),
+            Op::Binary(Binary::Pow) if self.is_two(q) => (self.inside_abs(p)?, self.inside_abs(p)?),
+            _ => return None,
+        };
+        (x == y).then_some(x)
+    }
+
+    fn producer(&self, v: Value) -> Option<&'g Eqn> {
+        self.producers.get(v.index()).copied().flatten().map(|i| &self.g.eqns()[i])
+    }
+
+    /// Returns `x` if `v` is `|x|`.
+    fn inside_abs(&self, v: Value) -> Option<Value> {
+        self.producer(v).filter(|e| e.op == Op::Unary(Unary::Abs)).map(|e| e.inputs[0])
+    }
+
+    /// Returns true if `v` is the constant 2, or a broadcast of it.
+    fn is_two(&self, v: Value) -> bool {
+        match self.producer(v).map(|e| (&e.op, &e.inputs[..])) {
+            Some((Op::Broadcast(_), &[x])) => self.is_two(x),
+            Some((Op::Constant(c), _)) => c.value.ty().size() == 1 && c.value.to_f64s()[0] == 2.0,
+            _ => false,
+        }
+    }
+}
+
+/// Emits the tangent of `|x|^2`: twice the real part of `conj(x) dx`.
+fn square_tangent(b: &mut Builder, x: Value, dx: Value) -> Value {
+    let complex = b.dtype(x).is_complex();
+    let x = if complex { b.conj(x) } else { x };
+    let slope = b.mul_scalar(x, 2.0);
+    let d = b.mul(dx, slope);
+    if complex { b.real(d) } else { d }
 }
 
 /// Computes the least fixed point of `step` above `flags`, e.g. the carries of a loop that are

@@ -2,9 +2,10 @@
 
 use super::common::{promote_operands, tensor_or_error};
 use crate::{
-    AxisInt, IntoAxes, Operand, Tensor, args::axes_or_error, dispatch::dispatch, tensor::CallSite,
+    AxisInt, IntoAxes, Operand, Tensor, args::axes_or_error, dispatch::dispatch, stop_gradient,
+    tensor::CallSite,
 };
-use neurax_ir::op::DotGeneral;
+use neurax_ir::op::{DotGeneral, ReduceKind};
 use std::panic::Location;
 
 /// Computes sums of products of `x` and `y`, of any dtypes, over the axes `over`, with batch axes
@@ -335,8 +336,10 @@ impl Tensor {
     /// Computes the cosine of the angle between vectors along `axis`, which is removed: their
     /// product divided by their norms.
     ///
-    /// The result is 0 if a vector has norm 0. Other axes broadcast. Follows
-    /// `torch.nn.functional.cosine_similarity`.
+    /// The result is 0, with derivative 0, if a vector has norm 0. Large and small vectors neither
+    /// overflow nor vanish: they are divided by their largest absolute value first. Integers and
+    /// bool are converted to f32; floats below 32 bits are computed in f32 and rounded once. Other
+    /// axes broadcast. Follows `torch.nn.functional.cosine_similarity`.
     ///
     /// # Examples
     ///
@@ -347,10 +350,30 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn cosine_similarity(&self, other: impl Operand, axis: impl AxisInt) -> Tensor {
+        let at = Location::caller();
         let other = other.operand(self);
-        let axis = axis.to_i64();
-        let lengths = self.norm(axis) * other.norm(axis);
-        let none = lengths.equal(0);
-        none.select(0, (self * other).sum(axis) / none.select(1, lengths))
+        let name = "cosine_similarity";
+        let cosine = || {
+            let [a, b] = [self.axis_at(axis, name, at)?, other.axis_at(axis, name, at)?];
+            let both = promote_operands(name, &[self.clone(), other.clone()], at)?;
+            let scaled = |x: &Tensor, axis| x.clone().float(at).wide(at).0.scaled_to_one(axis, at);
+            let (x, y) = (scaled(&both[0], a), scaled(&both[1], b));
+            let lengths = x.norm(a) * y.norm(b);
+            let none = lengths.equal(0);
+            let cosine = none.select(0, (x * y).sum(axis.to_i64()) / none.select(1, lengths));
+            Ok(cosine.convert(both[0].clone().float(at).dtype(), at))
+        };
+        tensor_or_error(cosine())
+    }
+
+    /// Divides vectors along `axis` by their largest absolute value, unless it is 0, so that their
+    /// squares neither overflow nor vanish. It is a constant in derivatives, which is right where
+    /// the result does not depend on the length of the vectors.
+    #[track_caller]
+    fn scaled_to_one(&self, axis: usize, at: CallSite) -> Tensor {
+        let size = stop_gradient(self).abs();
+        let largest = size.reduce_list(ReduceKind::Max, &[axis], true, at);
+        let none = largest.equal(0);
+        self / none.select(1, largest)
     }
 }

@@ -429,8 +429,18 @@ impl Tensor {
         let at = Location::caller();
         let list = axes_or_error(self, axes, name, at)?;
         let (x, dtype) = self.clone().float(at).wide(at);
-        let deviation = (&x - x.mean_list(&list, true, 0, at)).abs();
-        Ok((deviation.square().mean_list(&list, axes.keep(), ddof, at), dtype.real()))
+        let deviation = &x - x.mean_list(&list, true, 0, at);
+        Ok((deviation.squared_modulus().mean_list(&list, axes.keep(), ddof, at), dtype.real()))
+    }
+
+    /// Computes `|x|^2` without the absolute value, whose kink at 0 makes second derivatives wrong.
+    #[track_caller]
+    fn squared_modulus(&self) -> Tensor {
+        if self.dtype().is_complex() {
+            self.real().square() + self.imag().square()
+        } else {
+            self.square()
+        }
     }
 
     /// Computes the square root with derivative 0 at 0 instead of infinity: multiplied by a
@@ -458,18 +468,20 @@ impl Tensor {
     #[track_caller]
     pub fn norm(&self, axes: impl IntoAxes) -> Tensor {
         let at = Location::caller();
-        let (x, dtype) = self.clone().float(at).abs().wide(at);
-        x.square()
+        let (x, dtype) = self.clone().float(at).wide(at);
+        x.squared_modulus()
             .reduce_at(ReduceKind::Sum, "norm", &axes, at)
             .sqrt_flat_at_zero()
-            .convert(dtype, at)
+            .convert(dtype.real(), at)
     }
 
     /// Computes the norm of vectors of order `p` over `axes`: `sum(|x|^p)^(1/p)`.
     ///
     /// Order infinity is the largest absolute value, negative infinity the smallest, 0 the number
-    /// of elements that are not 0. Integers and bool are converted to f32. Follows
-    /// `numpy.linalg.norm`.
+    /// of elements that are not 0. Integers and bool are converted to f32; floats below 32 bits
+    /// are computed in f32 and rounded once. For an order below 2, elements that are 0 count as
+    /// constants in derivatives: their absolute value has an infinite second derivative, below
+    /// order 1 also an infinite first one. Follows `numpy.linalg.norm`.
     ///
     /// # Examples
     ///
@@ -483,21 +495,32 @@ impl Tensor {
     #[track_caller]
     pub fn norm_of_order(&self, p: f64, axes: impl IntoAxes) -> Tensor {
         let at = Location::caller();
-        let name = "norm_of_order";
-        let x = self.clone().float(at).abs();
-        match p {
-            f64::INFINITY => x.reduce_at(ReduceKind::Max, name, &axes, at),
-            f64::NEG_INFINITY => x.reduce_at(ReduceKind::Min, name, &axes, at),
-            0.0 => {
-                x.not_equal(0).convert(x.dtype(), at).reduce_at(ReduceKind::Sum, name, &axes, at)
-            }
-            1.0 => x.reduce_at(ReduceKind::Sum, name, &axes, at),
-            2.0 => self.norm(axes),
+        if p == 2.0 {
+            return self.norm(axes);
+        }
+        let (x, dtype) = self.clone().float(at).abs().wide(at);
+        let reduce = |x: Tensor, kind: ReduceKind| x.reduce_at(kind, "norm_of_order", &axes, at);
+        let norm = match p {
+            f64::INFINITY => reduce(x, ReduceKind::Max),
+            f64::NEG_INFINITY => reduce(x, ReduceKind::Min),
+            0.0 => reduce(x.not_equal(0).convert(x.dtype(), at), ReduceKind::Sum),
+            1.0 => reduce(x, ReduceKind::Sum),
             _ => {
-                let sum = x.pow(p).reduce_at(ReduceKind::Sum, name, &axes, at);
+                let sum = reduce(x.power_of_modulus(p), ReduceKind::Sum);
                 let zero = sum.equal(0);
                 zero.select(0, zero.select(1, sum).pow(1.0 / p))
             }
+        };
+        norm.convert(dtype, at)
+    }
+
+    /// Computes `x^p` of absolute values; for `p` below 2, zeros are constants.
+    #[track_caller]
+    fn power_of_modulus(&self, p: f64) -> Tensor {
+        if p >= 2.0 {
+            return self.pow(p);
         }
+        let zero = self.equal(0);
+        zero.select(0f64.powf(p), zero.select(1, self).pow(p))
     }
 }
