@@ -1,4 +1,5 @@
-//! User-defined functions with custom derivatives, recorded by `custom_jvp` and `custom_vjp`.
+//! User-defined functions with custom derivatives, recorded by `custom_jvp`,
+//! `custom_tangent` and `custom_vjp`.
 
 use super::{Composite, Named};
 use crate::graph::attr::attrs;
@@ -17,8 +18,13 @@ attrs! {
         /// The function: `(captures.., xs..) -> ys..`
         body: Arc<Graph>,
         /// The JVP rule: `(captures.., xs.., tangents of the differentiable xs..) -> (ys..,
-        /// tangents of the differentiable ys..)`
+        /// tangents of the differentiable ys..)`. A derivative of higher order differentiates
+        /// these `ys`, and no longer uses the rule for them.
         jvp: Option<Arc<Graph>>,
+        /// The JVP rule of a function that keeps it in derivatives of every order: `(captures..,
+        /// xs.., ys.., tangents of the differentiable xs..) -> tangents of the differentiable
+        /// ys..`
+        tangent: Option<Arc<Graph>>,
         /// The first half of the VJP rule: `(captures.., xs..) -> (ys.., residuals..)`
         forward: Option<Arc<Graph>>,
         /// The second half of the VJP rule: `(residuals.., cotangents of the differentiable ys..)
@@ -43,8 +49,13 @@ fn differentiable(types: &[Type]) -> impl Iterator<Item = usize> + '_ {
 }
 
 impl CustomFunction {
+    /// Returns true if the function only has a VJP rule.
+    fn is_reverse_only(&self) -> bool {
+        self.jvp.is_none() && self.tangent.is_none() && self.forward.is_some()
+    }
+
     pub(super) fn graphs(&self) -> Vec<Arc<Graph>> {
-        let rules = [&self.jvp, &self.forward, &self.backward];
+        let rules = [&self.jvp, &self.tangent, &self.forward, &self.backward];
         std::iter::once(self.body.clone()).chain(rules.into_iter().flatten().cloned()).collect()
     }
 
@@ -52,13 +63,14 @@ impl CustomFunction {
         &self,
         f: &mut dyn FnMut(&Graph) -> Result<Graph>,
     ) -> Result<CustomFunction> {
+        let body = Arc::new(f(&self.body)?);
         let mut map = |g: &Option<Arc<Graph>>| g.as_ref().map(|g| f(g).map(Arc::new)).transpose();
-        let (jvp, forward, backward) = (map(&self.jvp)?, map(&self.forward)?, map(&self.backward)?);
         Ok(CustomFunction {
-            body: Arc::new(f(&self.body)?),
-            jvp,
-            forward,
-            backward,
+            body,
+            jvp: map(&self.jvp)?,
+            tangent: map(&self.tangent)?,
+            forward: map(&self.forward)?,
+            backward: map(&self.backward)?,
             callee: self.callee.clone(),
             captures: self.captures,
         })
@@ -81,20 +93,24 @@ impl CustomFunction {
         let tangents: Vec<Value> =
             active.iter().map(|&i| b.tangent_or_zero(dxs[i], xs[i])).collect();
         let outs = self.body.output_types();
-        if let Some(jvp) = &self.jvp {
-            let dys = if for_reverse && mixes_tangents(jvp, xs.len()) {
-                linearized_tangents(b, jvp, xs, &tangents)?
-            } else {
-                b.inline(jvp, &[xs, &tangents].concat()).into_iter().map(Some).collect()
-            };
-            // The values keep the rule, so that second derivatives use it.
+        if let Some(rule) = &self.jvp {
+            let all = rule_results(b, rule, xs, &tangents, for_reverse)?;
+            let (ys, dys) = all.split_at(outs.len());
+            // In forward mode, a loop may compute values and tangents together.
+            let separate = for_reverse || !mixes_tangents(rule, xs.len());
+            if separate && ys.iter().any(|(_, depends)| *depends) {
+                let why = "the rule returns a value that depends on the tangents; only its \
+                           tangents may";
+                return Err(Error::new(&*self.callee, why));
+            }
+            let ys = ys.iter().map(|(y, _)| *y).collect();
+            return Ok(with_tangents(&outs, ys, dys));
+        }
+        if let Some(rule) = &self.tangent {
+            // The values keep the rule, so that derivatives of higher order use it, too.
             let ys = b.emit_n(Composite::from(self.clone()), xs, outs.len());
-            // A tangent that depends on no tangent is zero, as the rule is linear in them;
-            // `stop_gradient` is defined that way.
-            let depends = outputs_depending_from(jvp, xs.len());
-            let dys: Vec<Tangent> =
-                dys.iter().zip(depends).map(|(d, depends)| d.filter(|_| depends)).collect();
-            return Ok(self.with_tangents(&outs, &ys, &dys[outs.len()..]));
+            let dys = rule_results(b, rule, &[xs, &ys].concat(), &tangents, for_reverse)?;
+            return Ok(with_tangents(&outs, ys, &dys));
         }
         let (Some(forward), Some(backward)) = (&self.forward, &self.backward) else {
             return transform::jvp_into(b, &self.body, xs, dxs, for_reverse);
@@ -115,21 +131,8 @@ impl CustomFunction {
         };
         let count = linear.to.len();
         let dys = b.emit_n(linear, &[residuals, &tangents].concat(), count);
-        let dys: Vec<Tangent> = dys.into_iter().map(Some).collect();
-        Ok(self.with_tangents(&outs, ys, &dys))
-    }
-
-    /// Assigns the tangents `dys` to the differentiable results.
-    fn with_tangents(
-        &self,
-        outs: &[Type],
-        ys: &[Value],
-        dys: &[Tangent],
-    ) -> (Values, Vec<Tangent>) {
-        let mut next = dys.iter().copied();
-        let tangent =
-            |t: &Type| if t.dtype.is_differentiable() { next.next().flatten() } else { None };
-        (Values::from_slice(ys), outs.iter().map(tangent).collect())
+        let dys: Vec<RuleResult> = dys.into_iter().map(|dy| (dy, true)).collect();
+        Ok(with_tangents(&outs, Values::from_slice(ys), &dys))
     }
 
     /// Applies `vmap`: batches the body and all derivative rules, so that the custom derivative is
@@ -149,6 +152,32 @@ impl CustomFunction {
     }
 }
 
+/// A result of a JVP rule, and whether it depends on a tangent.
+type RuleResult = (Value, bool);
+
+/// Emits a JVP rule on primal operands `xs` and tangents, and returns its results.
+fn rule_results(
+    b: &mut Builder,
+    rule: &Graph,
+    xs: &[Value],
+    tangents: &[Value],
+    for_reverse: bool,
+) -> Result<Vec<RuleResult>> {
+    if for_reverse && mixes_tangents(rule, xs.len()) {
+        return linearized(b, rule, xs, tangents);
+    }
+    let values = b.inline(rule, &[xs, tangents].concat());
+    Ok(values.into_iter().zip(outputs_depending_from(rule, xs.len())).collect())
+}
+
+/// Assigns the tangents `dys` to the differentiable results. A tangent that depends on no tangent
+/// is zero, as the rule is linear in them; `stop_gradient` is defined that way.
+fn with_tangents(outs: &[Type], ys: Values, dys: &[RuleResult]) -> (Values, Vec<Tangent>) {
+    let mut next = dys.iter().map(|&(dy, depends)| depends.then_some(dy));
+    let tangent = |t: &Type| if t.dtype.is_differentiable() { next.next().flatten() } else { None };
+    (ys, outs.iter().map(tangent).collect())
+}
+
 /// Returns true if an op of a JVP rule holds graphs and reads tangents: it may compute values
 /// and tangents in one loop.
 fn mixes_tangents(rule: &Graph, primals: usize) -> bool {
@@ -160,26 +189,26 @@ fn mixes_tangents(rule: &Graph, primals: usize) -> bool {
     })
 }
 
-/// Emits the tangents of a JVP rule as equations that linearization can split. The rule is
-/// linear in its tangents, so it equals its own derivative with respect to them at zero.
-fn linearized_tangents(
+/// Emits a JVP rule as equations that linearization can split: the results that depend on tangents
+/// as tangents. The rule is linear in its tangents, so it equals its own derivative with respect to
+/// them at zero.
+fn linearized(
     b: &mut Builder,
     rule: &Graph,
     xs: &[Value],
     tangents: &[Value],
-) -> Result<Vec<Tangent>> {
+) -> Result<Vec<RuleResult>> {
     let zeros: Vec<Value> = tangents.iter().map(|&t| b.full_like(t, 0.0)).collect();
     let directions: Vec<Tangent> =
         xs.iter().map(|_| None).chain(tangents.iter().copied().map(Some)).collect();
-    Ok(transform::jvp_into(b, rule, &[xs, &zeros].concat(), &directions, true)?.1)
+    let (ys, dys) = transform::jvp_into(b, rule, &[xs, &zeros].concat(), &directions, true)?;
+    Ok(ys.into_iter().zip(dys).map(|(y, dy)| (dy.unwrap_or(y), dy.is_some())).collect())
 }
 
 /// Returns true if `g` contains, at any depth, a function that only has a VJP rule.
 pub(crate) fn only_in_reverse(g: &Graph) -> bool {
     g.eqns().iter().any(|e| match &e.op {
-        Op::Composite(Composite::CustomFunction(f)) if f.jvp.is_none() && f.forward.is_some() => {
-            true
-        }
+        Op::Composite(Composite::CustomFunction(f)) if f.is_reverse_only() => true,
         op => op.region().is_some_and(|r| r.graphs().iter().any(|g| only_in_reverse(g))),
     })
 }

@@ -1,4 +1,4 @@
-//! Custom derivatives: `custom_jvp` and `custom_vjp`.
+//! Custom derivatives: `custom_jvp`, `custom_tangent` and `custom_vjp`.
 //!
 //! A call is recorded as one composite op, `function`, that holds the graph of the function and
 //! the graphs of its rules. Evaluating the op means evaluating the body; differentiating it means
@@ -18,7 +18,7 @@
 //!   %3: f32[] = constant[value=f32[] 10.0]()
 //!   %4: f32[] = multiply(%1, %3)
 //!   return %2, %4
-//! }, forward=none, backward=none](%0)
+//! }, tangent=none, forward=none, backward=none](%0)
 //! ```
 //!
 //! # Invariants
@@ -27,6 +27,9 @@
 //! - Rules see tangents and cotangents of differentiable leaves only; in the user's trees the other
 //!   leaves are filled with zeros.
 //! - A rule's results have the types that the function's results ask for; the error names the rule.
+//! - A value that a rule returns replaces the function's: derivatives of higher order differentiate
+//!   it like any other code, as in JAX. Only `custom_tangent` keeps the call of the function, and
+//!   with it the rule.
 
 use crate::{
     Error, Func, Function, Result, Tensor, Tree, Type,
@@ -39,8 +42,13 @@ use crate::{
 use neurax_ir::{Builder, Graph, composite, mismatch};
 use std::{panic::Location, sync::Arc};
 
-/// Returns `f` with a custom forward derivative: `rule((x, dx))` returns `(y, dy)` and must be
-/// linear in `dx`. Reverse mode transposes the rule.
+/// Returns `f` with a custom forward derivative: `rule((x, dx))` returns `(y, dy)`, where `dy` is
+/// linear in `dx` and `y` does not depend on it. Reverse mode transposes the rule. Follows
+/// `jax.custom_jvp`.
+///
+/// Higher derivatives differentiate the `y` and `dy` that the rule returns, without the rule: the
+/// second derivative of a `y` that is rounded is 0. See [`custom_tangent`] for a rule that holds for
+/// derivatives of every order, JAX's rule that calls the function itself or `defjvps`.
 ///
 /// Tensors that the function or the rule captures have no derivative: differentiating with respect
 /// to a captured tensor is an error.
@@ -49,6 +57,9 @@ use std::{panic::Location, sync::Arc};
 /// use neurax::prelude::*;
 /// let f = custom_jvp(|x: Tensor| x.abs(), |(x, dx): (Tensor, Tensor)| (x.abs(), dx * 10.0));
 /// assert_eq!(grad(&f).run(tensor(-3.0))?.item()?, 10.0);
+/// // The second derivative of the square is 2 · 10 · sign(x), not 2 · 10 · 10.
+/// let square = |x: Tensor| f.apply(x).square();
+/// assert_eq!(grad(grad(&square)).run(tensor(-3.0))?.item()?, -20.0);
 /// # Ok::<(), Error>(())
 /// ```
 #[track_caller]
@@ -65,12 +76,45 @@ pub fn custom_jvp<'f, A: Tree, O: Tree>(
         let outs = jvp_graph(&rule, &a, &body, at).and_then(|r| {
             let unified = unify_captures(&[body.capturing_graph()?, r.capturing_graph()?])?;
             let [f, jvp] = two(unified.graphs)?;
-            dispatch_function(
-                Rules { body: f, jvp: Some(jvp), reverse: None },
-                unified.captures,
-                into_vec(a),
-                at,
-            )
+            dispatch_function(f, Rule::Jvp(jvp), unified.captures, into_vec(a), at)
+        });
+        body.out.fill_or_fail(outs, at)
+    })
+}
+
+/// Returns `f` with a custom tangent: `rule((x, y, dx))` returns the tangent of `y = f(x)` and must
+/// be linear in `dx`. Reverse mode transposes the rule.
+///
+/// Unlike that of [`custom_jvp`], the rule holds for derivatives of every order: `y` in the rule is
+/// a call of the function with its rule. Follows `jax.custom_jvp.defjvps`, for all arguments
+/// together.
+///
+/// Tensors that the function or the rule captures have no derivative: differentiating with respect
+/// to a captured tensor is an error.
+///
+/// ```
+/// use neurax::prelude::*;
+/// let round = custom_tangent(|x: Tensor| x.round(), |(_, _, dx): (Tensor, Tensor, Tensor)| dx);
+/// let square = |x: Tensor| round.apply(x).square();
+/// assert_eq!(grad(&square).run(tensor(2.7))?.item()?, 6.0);
+/// assert_eq!(grad(grad(&square)).run(tensor(2.7))?.item()?, 2.0);
+/// # Ok::<(), Error>(())
+/// ```
+#[track_caller]
+pub fn custom_tangent<'f, A: Tree, O: Tree>(
+    f: impl Function<A, Out = O> + 'f,
+    rule: impl Function<(A, O, A), Out = O> + 'f,
+) -> Func<'f, A, O> {
+    let at = Location::caller();
+    Func::new(move |a: A| {
+        let body = trace_fn(&|a| f.apply(a), &a, TraceKind::Body, at);
+        if first_error(&a).is_some() || body.check().is_err() {
+            return body.call(into_vec(a), at);
+        }
+        let outs = tangent_graph(&rule, &a, &body, at).and_then(|r| {
+            let unified = unify_captures(&[body.capturing_graph()?, r.capturing_graph()?])?;
+            let [f, tangent] = two(unified.graphs)?;
+            dispatch_function(f, Rule::Tangent(tangent), unified.captures, into_vec(a), at)
         });
         body.out.fill_or_fail(outs, at)
     })
@@ -116,47 +160,61 @@ pub fn custom_vjp<'f, A: Tree, O: Tree, R: Tree>(
                 let [f, fwd, bwd] = three(unified.graphs)?;
                 let ys = f.outputs().len();
                 let residuals = fwd.outputs().len() - ys;
-                let reverse =
-                    (captures_as_residuals(&fwd, count)?, residuals_first(&bwd, count, residuals)?);
-                dispatch_function(
-                    Rules { body: f, jvp: None, reverse: Some(reverse) },
-                    unified.captures,
-                    into_vec(a),
-                    at,
-                )
+                let rule = Rule::Vjp {
+                    forward: captures_as_residuals(&fwd, count)?,
+                    backward: residuals_first(&bwd, count, residuals)?,
+                };
+                dispatch_function(f, rule, unified.captures, into_vec(a), at)
             })
             .map_err(|e| e.inside("custom_vjp"));
         body.out.fill_or_fail(outs, at)
     })
 }
 
-/// The graphs of a function with custom derivatives.
-struct Rules {
-    body: Graph,
-    jvp: Option<Graph>,
-    /// The forward and the backward rule.
-    reverse: Option<(Graph, Graph)>,
+/// The graphs of a custom derivative.
+enum Rule {
+    Jvp(Graph),
+    Tangent(Graph),
+    Vjp { forward: Graph, backward: Graph },
 }
 
 /// Dispatches the call of a function with custom derivatives.
 fn dispatch_function(
-    rules: Rules,
+    body: Graph,
+    rule: Rule,
     captures: Vec<Tensor>,
     leaves: Vec<Tensor>,
     at: CallSite,
 ) -> Result<Outs> {
-    let callee = if rules.jvp.is_some() { "custom_jvp" } else { "custom_vjp" };
-    let (forward, backward) =
-        rules.reverse.map_or((None, None), |(f, b)| (Some(Arc::new(f)), Some(Arc::new(b))));
-    let op = composite::CustomFunction {
-        callee: callee.into(),
-        captures: captures.len(),
-        body: Arc::new(rules.body),
-        jvp: rules.jvp.map(Arc::new),
-        forward,
-        backward,
-    };
+    let op = custom_function(body, rule, captures.len());
     dispatch_multi(op, captures.into_iter().chain(leaves), at)
+}
+
+/// Returns the op of a function with a custom derivative and `captures` captured values.
+fn custom_function(body: Graph, rule: Rule, captures: usize) -> composite::CustomFunction {
+    let op = composite::CustomFunction {
+        callee: "custom_vjp".into(),
+        captures,
+        body: Arc::new(body),
+        jvp: None,
+        tangent: None,
+        forward: None,
+        backward: None,
+    };
+    match rule {
+        Rule::Jvp(jvp) => {
+            let jvp = Some(Arc::new(jvp));
+            composite::CustomFunction { callee: "custom_jvp".into(), jvp, ..op }
+        }
+        Rule::Tangent(tangent) => {
+            let tangent = Some(Arc::new(tangent));
+            composite::CustomFunction { callee: "custom_tangent".into(), tangent, ..op }
+        }
+        Rule::Vjp { forward, backward } => {
+            let (forward, backward) = (Some(Arc::new(forward)), Some(Arc::new(backward)));
+            composite::CustomFunction { forward, backward, ..op }
+        }
+    }
 }
 
 /// Traces the rule as `(xs.., tangents of differentiable xs..) -> (ys.., tangents of differentiable
@@ -182,6 +240,28 @@ fn jvp_graph<A: Tree, O: Tree>(
         &traced.graph()?.output_types(),
         &ys.iter().cloned().chain(dys).collect::<Vec<_>>(),
     )?;
+    Ok(traced)
+}
+
+/// Traces the rule of `custom_tangent` as `(xs.., ys.., tangents of differentiable xs..) ->
+/// tangents of differentiable ys..`.
+fn tangent_graph<A: Tree, O: Tree>(
+    rule: &impl Function<(A, O, A), Out = O>,
+    a: &A,
+    body: &TracedFn<O>,
+    at: CallSite,
+) -> Result<TracedFn<Vec<Tensor>>> {
+    let types = body.graph()?.output_types();
+    let y = body.out.fill(types.iter().map(|t| Tensor::zeros_of(t.dtype, &t.shape)));
+    let flat = |(p, y, ds): (A, O, Vec<Tensor>)| {
+        let t = fill_in(&p, ds, at);
+        differentiable_leaves(&rule.apply((p, y, t)))
+    };
+    let like = (a.map_leaves(Tensor::clone), y, differentiable_leaves(a));
+    let traced = trace_fn(&flat, &like, TraceKind::Body, at);
+    traced.check()?;
+    let want: Vec<Type> = types.into_iter().filter(|t| t.dtype.is_differentiable()).collect();
+    same_types("the rule of custom_tangent", &traced.graph()?.output_types(), &want)?;
     Ok(traced)
 }
 
@@ -269,30 +349,24 @@ fn three(graphs: Vec<Graph>) -> Result<[Graph; 3]> {
     graphs.try_into().map_err(|_| Error::bug("expected three graphs"))
 }
 
-/// Returns `x` with a custom derivative of zero.
+/// Returns `x` with a custom tangent of zero, in derivatives of every order.
 pub(super) fn without_derivative(x: &Tensor, at: CallSite) -> Tensor {
-    let graph = || -> Result<composite::CustomFunction> {
+    let identity = || -> Result<composite::CustomFunction> {
         let ty = x.ty()?;
         let mut b = Builder::new();
         let v = b.input(ty.clone());
-        let body = Arc::new(b.finish(&[v])?);
+        let body = b.finish(&[v])?;
         let mut b = Builder::new();
-        let v = b.input(ty.clone());
-        let mut outs = vec![v];
+        let mut outs = vec![];
+        b.inputs(&[ty.clone(), ty.clone()]);
         if ty.dtype.is_differentiable() {
             b.input(ty.clone());
             outs.push(b.zeros(ty));
         }
-        Ok(composite::CustomFunction {
-            callee: "stop_gradient".into(),
-            captures: 0,
-            body,
-            jvp: Some(Arc::new(b.finish(&outs)?)),
-            forward: None,
-            backward: None,
-        })
+        let op = custom_function(body, Rule::Tangent(b.finish(&outs)?), 0);
+        Ok(composite::CustomFunction { callee: "stop_gradient".into(), ..op })
     };
-    match graph() {
+    match identity() {
         Ok(op) => dispatch(op, [x.clone()], at),
         Err(e) => Tensor::error_at(e, at),
     }

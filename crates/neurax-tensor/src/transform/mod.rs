@@ -26,7 +26,7 @@ mod vmap;
 pub use checkpoint::{checkpoint, stop_gradient};
 pub use collective::{axis_index, pmax, pmean, pmin, psum};
 pub use control::{cond, fori, scan, scan_reverse, switch, while_loop};
-pub use custom::{custom_jvp, custom_vjp};
+pub use custom::{custom_jvp, custom_tangent, custom_vjp};
 pub use forward::{jvp, linearize, vjp};
 pub use grad::{grad, value_and_grad, value_and_grad_at};
 pub use jacobian::{hessian, jacobian, jacobian_forward, jacobian_reverse};

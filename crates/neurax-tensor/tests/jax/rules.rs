@@ -7,17 +7,18 @@ type Two = (Tensor, Tensor);
 
 /// Returns `log(1 + e^x)` with a custom derivative that does not overflow.
 fn log1pexp() -> Func<'static, Tensor, Tensor> {
-    let f = |x: Tensor| (x.exp() + 1.0).log();
-    custom_jvp(f, move |(x, dx): Two| (f(x.clone()), (1.0 - 1.0 / (x.exp() + 1.0)) * dx))
+    custom_tangent(
+        |x: Tensor| (x.exp() + 1.0).log(),
+        |(x, _, dx): (Tensor, Tensor, Tensor)| (1.0 - 1.0 / (x.exp() + 1.0)) * dx,
+    )
 }
 
 /// Returns a function with a wrong derivative, which shows that the custom rule is used.
 fn wrong_sine() -> Func<'static, Two, Tensor> {
-    let f = |(x, y): Two| x.sin() * y;
-    let rule = move |((x, y), (dx, dy)): (Two, Two)| {
-        (f((x.clone(), y.clone())), x.cos() * y * dx * 3.0 + x * dy * 2.0)
-    };
-    custom_jvp(f, rule)
+    custom_tangent(
+        |(x, y): Two| x.sin() * y,
+        |((x, y), _, (dx, dy)): (Two, Tensor, Two)| x.cos() * y * dx * 3.0 + x * dy * 2.0,
+    )
 }
 
 fn clip_gradient() -> Func<'static, Tensor, Tensor> {

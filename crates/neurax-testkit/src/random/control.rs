@@ -180,7 +180,8 @@ fn linear(g: &mut Gen) -> Option<()> {
     g.keep(y, r.bound * x.bound)
 }
 
-/// Emits a function with a custom forward rule, which is its jvp.
+/// Emits a function with a custom forward rule, which is its jvp; one of two keeps the rule in
+/// derivatives of every order.
 fn function(g: &mut Gen) -> Option<()> {
     let count = g.rng.between(1, 2);
     let xs: Vec<BoundedValue> = (0..count).map(|_| g.pick_value(DType::F64)).collect();
@@ -191,11 +192,14 @@ fn function(g: &mut Gen) -> Option<()> {
     g.smooth_while = smooth_while;
     let body = body?;
     let jvp = jvp_of(&body).map_err(|e| g.b.fail(e)).ok()?;
+    let keeps = g.rng.one_in(2);
+    let tangent = keeps.then(|| tangent_of(&body, &jvp).map_err(|e| g.b.fail(e)).ok()).flatten();
     let op = Composite::from(neurax_ir::composite::CustomFunction {
         callee: "g".into(),
         captures: 0,
         body: Arc::new(body),
-        jvp: Some(Arc::new(jvp)),
+        jvp: (!keeps).then(|| Arc::new(jvp)),
+        tangent: tangent.map(Arc::new),
         forward: None,
         backward: None,
     });
@@ -216,4 +220,15 @@ fn jvp_of(body: &Graph) -> Result<Graph> {
         .map(|(&y, &m)| if m { known.next() } else { None }.unwrap_or_else(|| b.full_like(y, 0.0)))
         .collect();
     b.finish(&[ys, &tangents].concat())
+}
+
+/// Returns the tangents of a jvp as a graph of operands, results and tangents.
+fn tangent_of(body: &Graph, jvp: &Graph) -> Result<Graph> {
+    let (primal, tangents) = jvp.input_types().split_at(body.input_types().len());
+    let mut b = Builder::new();
+    let xs = b.inputs(primal);
+    b.inputs(&body.output_types());
+    let dxs = b.inputs(tangents);
+    let all = b.inline(jvp, &[xs, dxs].concat());
+    b.finish(&all[body.outputs().len()..])
 }

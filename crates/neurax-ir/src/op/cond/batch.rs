@@ -79,6 +79,7 @@ impl Cond {
             captures: 0,
             body: Arc::new(branches.plain(&types)?),
             jvp: Some(Arc::new(branches.guarded_jvp(&types)?)),
+            tangent: None,
             forward: None,
             backward: None,
         };
