@@ -20,9 +20,11 @@
 //!
 //! # Derivatives
 //!
-//! In forward mode the tangents of the carries are further carries. There is no reverse mode: it
-//! would store the residuals of each iteration, and their number is unknown before the loop runs.
-//! The error advises a scan, whose length is fixed.
+//! In forward mode the tangents of the carries are further carries. For a linearization, which
+//! splits values from tangents, that loop follows the original one and computes the values again:
+//! its residuals are the operands of the loop. There is no reverse mode: it would store the
+//! residuals of each iteration, and their number is unknown before the loop runs. The error advises
+//! a scan, whose length is fixed.
 //!
 //! Invariants: the body returns the types of the carries; the condition returns one bool scalar.
 //! Dead code elimination keeps each carry that the condition reads, directly or through the body.
@@ -253,14 +255,15 @@ impl Region for While {
             .into())
     }
 
-    /// Emits one equation in both modes. Reverse mode is not supported: the split into a primal and
-    /// a linear graph reports that the equation is not linear.
+    /// Emits one loop that carries values and tangents; with `for_reverse`, the results come from
+    /// the original loop, so that they depend on no tangent. Reverse mode is an error when the loop
+    /// of tangents is transposed.
     fn jvp_region(
         &self,
         b: &mut Builder,
         xs: &[Value],
         dxs: &[Tangent],
-        _: bool,
+        for_reverse: bool,
     ) -> Result<(Values, Vec<Tangent>)> {
         let flags: Vec<bool> = dxs.iter().map(Option::is_some).collect();
         let (_, active, init) = self.split(&flags);
@@ -299,8 +302,13 @@ impl Region for While {
         for ((&x, &dx), _) in carries.iter().zip(dcarries).zip(&carry).filter(|(_, a)| **a) {
             args.push(b.tangent_or_zero(dx, x));
         }
-        let ys = b.emit_n(op, &args, n + count_marked(&carry));
-        Ok((Values::from_slice(&ys[..n]), spread_marked(&carry, &ys[n..])))
+        let both = b.emit_n(op, &args, n + count_marked(&carry));
+        let ys = if for_reverse {
+            b.emit_n(self.clone(), xs, n)
+        } else {
+            Values::from_slice(&both[..n])
+        };
+        Ok((ys, spread_marked(&carry, &both[n..])))
     }
 
     fn dce(&self, live: &[bool]) -> Option<Pruned> {

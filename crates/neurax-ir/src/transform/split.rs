@@ -38,8 +38,9 @@
 //! - Constants, and broadcasts of available values, are recomputed in the linear graph instead of
 //!   being residuals: the memory of a residual costs more than the fill.
 //! - Dead equations are removed first, so that they neither cost residuals nor cause errors.
-//! - `while` has no linear equation: the number of residuals would depend on the number of
-//!   iterations, which is unknown before the loop runs.
+//! - The linear equation of a `while` computes the values again: the number of residuals would
+//!   depend on the number of iterations, which is unknown before the loop runs. It has no
+//!   transpose.
 //!
 //! Rejected: to recompute all cheap elementwise equations instead of storing them. Which of the two
 //! costs less depends on what the backend fuses; `checkpoint` leaves the choice to the user.
@@ -75,8 +76,7 @@ impl Linearized {
 /// the tangents and reads residuals from the evaluation.
 ///
 /// # Errors
-/// If `active` has not one flag for each input, or an op has no derivative, or one that cannot be
-/// split (`while`).
+/// If `active` has not one flag for each input, or an op has no derivative.
 pub fn linearize(g: &Graph, active: &[bool]) -> Result<Linearized> {
     linearize_instantiated(g, active, &vec![false; g.outputs().len()])
 }
@@ -111,7 +111,7 @@ fn split(
     primal_outputs: usize,
     outputs: Vec<bool>,
 ) -> Result<Linearized> {
-    let dependence = classify(g, primal_inputs)?;
+    let dependence = classify(g, primal_inputs);
     let (primal_outs, tangent_outs) = g.outputs().split_at(primal_outputs);
     if primal_outs.iter().any(|v| dependence[v.index()] == Dependence::Linear) {
         let why = "a result depends on a tangent; \
@@ -154,25 +154,15 @@ fn is_linear(e: &Eqn, dependence: &[Dependence]) -> bool {
     e.inputs.iter().any(|v| dependence[v.index()] == Dependence::Linear)
 }
 
-fn classify(g: &Graph, primal_inputs: usize) -> Result<Vec<Dependence>> {
+fn classify(g: &Graph, primal_inputs: usize) -> Vec<Dependence> {
     let mut dependence: Vec<Dependence> = (0..g.input_types().len())
         .map(|i| if i < primal_inputs { Dependence::Primal } else { Dependence::Linear })
         .collect();
     for e in g.eqns() {
         let c = e.inputs.iter().map(|v| dependence[v.index()]).max().unwrap_or(Dependence::Free);
-        if c == Dependence::Linear && matches!(e.op, Op::While(_)) {
-            return Err(no_reverse_loop(e));
-        }
         dependence.extend(e.outputs.iter().map(|_| c));
     }
-    Ok(dependence)
-}
-
-/// Creates the error of reverse mode over `while`.
-pub(super) fn no_reverse_loop(e: &Eqn) -> Error {
-    let why = "a loop whose number of steps is only known at run time has no reverse mode; \
-               use scan, or fori with a fixed range";
-    Error::new("while", why).at_origin(&e.at)
+    dependence
 }
 
 /// One of the two graphs under construction, with the map from values of the whole graph to its

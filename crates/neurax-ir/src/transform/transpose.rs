@@ -162,9 +162,7 @@ fn transpose_eqn(
     let transposed = e.op.transpose(b, &Bound { xs: &xs, ys: &ys }, &linear, &cts);
     b.check()?;
     match transposed {
-        Transposed::NotLinear if matches!(e.op, Op::While(_)) => {
-            Err(super::split::no_reverse_loop(e))
-        }
+        Transposed::NotLinear if matches!(e.op, Op::While(_)) => Err(no_reverse_loop(e)),
         Transposed::NotLinear => Err(not_linear(e, &linear)),
         Transposed::Cotangents(cts) => {
             for ((v, c), _) in e.inputs.iter().zip(cts).zip(linear).filter(|(_, l)| *l) {
@@ -173,6 +171,13 @@ fn transpose_eqn(
             b.check()
         }
     }
+}
+
+/// Creates the error of reverse mode over `while`.
+fn no_reverse_loop(e: &Eqn) -> Error {
+    let why = "a loop whose number of steps is only known at run time has no reverse mode; \
+               use scan, or fori with a fixed range";
+    Error::new("while", why).at_origin(&e.at)
 }
 
 fn not_linear(e: &Eqn, linear: &[bool]) -> Error {

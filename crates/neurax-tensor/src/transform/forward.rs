@@ -52,8 +52,11 @@ use std::{panic::Location, sync::Arc};
 /// ```
 #[track_caller]
 pub fn jvp<P: Tree, O: Tree>(f: impl Function<P, Out = O>, p: P, t: P) -> (O, O) {
-    let at = Location::caller();
-    let traced = trace_fn(&|p| f.apply(p), &p, TraceKind::Transform, at);
+    jvp_at(|p| f.apply(p), p, t, Location::caller())
+}
+
+pub(super) fn jvp_at<P: Tree, O: Tree>(f: impl Fn(P) -> O, p: P, t: P, at: CallSite) -> (O, O) {
+    let traced = trace_fn(&f, &p, TraceKind::Transform, at);
     let active = traced.active(&non_differentiable("jvp", &p, at));
     let done = tangents("jvp", &p, &t).and_then(|ts| {
         let j = transform::jvp(traced.graph()?, &active)?;

@@ -2,18 +2,20 @@
 //!
 //! A Jacobian is `vmap` of a linear function over the standard basis: of the directional derivative
 //! (one pass for each column) or of the pullback (one for each row). A Hessian is the forward-mode
-//! Jacobian of the gradient.
+//! Jacobian of the gradient. The values of the function do not depend on the direction, so that the
+//! batched graph computes them once.
 
 use super::{
-    forward::{linearize_at, vjp_at},
+    forward::{jvp_at, vjp_at},
     grad,
+    shapes::eval_shape_at,
     vmap::{Axes, map},
 };
-use crate::{Func, Function, Tensor, Tree, tensor::CallSite};
+use crate::{Func, Function, Tensor, Tree, tensor::CallSite, tree::all_errors};
 use std::panic::Location;
 
 /// Returns the Jacobian of a function of one tensor: shape `[result.., argument..]`. Uses forward
-/// or reverse mode: the one that needs fewer passes.
+/// or reverse mode: the one that needs fewer passes, or the only one that the function has.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -25,12 +27,21 @@ use std::panic::Location;
 pub fn jacobian<'f, F: Function<Tensor, Out = Tensor> + 'f>(f: F) -> Func<'f, Tensor, Tensor> {
     let at = Location::caller();
     Func::new(move |x: Tensor| {
-        let (y, slope) = linearize_at(|x: Tensor| f.apply(x), x.clone(), at);
-        if y.size() >= x.size() {
-            forward(&y, &x, &slope, at)
-        } else {
-            reverse(&vjp_at(|x: Tensor| f.apply(x), x, at), at)
+        let f = |x: Tensor| f.apply(x);
+        let y = eval_shape_at(f, &x, at);
+        if y.error().is_some() {
+            return y;
         }
+        let modes: [&dyn Fn() -> Tensor; 2] =
+            [&|| forward(&f, &x, at), &|| reverse(&vjp_at(f, x.clone(), at), at)];
+        let [first, second] = if y.size() >= x.size() { [0, 1] } else { [1, 0] };
+        let jacobian = modes[first]();
+        if jacobian.error().is_none() {
+            return jacobian;
+        }
+        // A loop may have no reverse mode, a custom derivative no forward mode.
+        let other = modes[second]();
+        if other.error().is_none() { other } else { jacobian }
     })
 }
 
@@ -49,10 +60,7 @@ pub fn jacobian_forward<'f, O: Tree, F: Function<Tensor, Out = O> + 'f>(
     f: F,
 ) -> Func<'f, Tensor, O> {
     let at = Location::caller();
-    Func::new(move |x: Tensor| {
-        let (y, slope) = linearize_at(|x: Tensor| f.apply(x), x.clone(), at);
-        forward(&y, &x, &slope, at)
-    })
+    Func::new(move |x: Tensor| forward(&|x| f.apply(x), &x, at))
 }
 
 /// Returns the Jacobian by reverse mode, one pass for each element of the result: every leaf has
@@ -86,18 +94,23 @@ pub fn hessian<'f, F: Function<Tensor, Out = Tensor> + 'f>(f: F) -> Func<'f, Ten
     jacobian_forward(grad(f))
 }
 
-/// Returns the columns of the Jacobian of a function with value `y` and derivative `slope` at `x`.
-fn forward<O: Tree>(y: &O, x: &Tensor, slope: &Func<'static, Tensor, O>, at: CallSite) -> O {
-    let columns = map(&|d| slope.apply(d), basis(x, at), &Axes::default(), at);
+/// Returns the Jacobian of `f` at `x` from its columns, the directional derivatives.
+fn forward<O: Tree>(f: &dyn Fn(Tensor) -> O, x: &Tensor, at: CallSite) -> O {
+    let column = |d: Tensor| jvp_at(f, x.clone(), d, at).1;
+    let columns = map(&column, basis(x, at), &Axes::default(), at);
     // Column i is the derivative by element i: the batch axis moves to the end and is reshaped to
     // the argument's shape.
-    y.zip_map(&columns, |y, c| {
-        c.move_axis_at(0, -1, at).reshaped([&y.shape()[..], &x.shape()[..]].concat(), at)
+    columns.map_leaves(|c| {
+        let shape = [c.shape().get(1..).unwrap_or_default(), &x.shape()].concat();
+        c.move_axis_at(0, -1, at).reshaped(shape, at)
     })
 }
 
 /// Returns the rows of the Jacobian of a function with value `y` and pullback `pull`.
 fn reverse<P: Tree>((y, pull): &(Tensor, Func<'static, Tensor, P>), at: CallSite) -> P {
+    if let Some(e) = y.error() {
+        return all_errors(&pull.apply(y.clone()), e, at);
+    }
     let rows = map(&|d| pull.apply(d), basis(y, at), &Axes::default(), at);
     rows.map_leaves(|r| r.reshaped([&y.shape()[..], &r.shape()[1..]].concat(), at))
 }

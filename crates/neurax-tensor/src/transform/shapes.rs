@@ -1,6 +1,6 @@
 //! Shape inference without computing: `eval_shape`.
 
-use crate::{Tensor, Tree, trace::TraceKind, traced_fn::trace_fn};
+use crate::{Tensor, Tree, tensor::CallSite, trace::TraceKind, traced_fn::trace_fn};
 use std::panic::Location;
 
 /// Returns the types of `f(like)`: `f` is traced, nothing is computed, and the leaves of the result
@@ -16,7 +16,10 @@ use std::panic::Location;
 /// ```
 #[track_caller]
 pub fn eval_shape<A: Tree, O: Tree>(f: impl Fn(A) -> O, like: &A) -> O {
-    let at = Location::caller();
+    eval_shape_at(f, like, Location::caller())
+}
+
+pub(super) fn eval_shape_at<A: Tree, O: Tree>(f: impl Fn(A) -> O, like: &A, at: CallSite) -> O {
     let traced = trace_fn(&f, like, TraceKind::Jit, at);
     let outs = traced.graph().map(|g| {
         let types = g.outputs().iter().map(|&v| g.ty(v));
