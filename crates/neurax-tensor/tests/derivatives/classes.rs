@@ -1,0 +1,177 @@
+//! Every function of `docs/functions.md` has a class: smooth, smooth in pieces, or without a
+//! derivative. A new function is listed in one of the tables.
+
+use crate::{law, piecewise::PIECEWISE, smooth::SMOOTH};
+use std::collections::BTreeSet;
+
+/// Functions whose results do not depend differentiably on an argument, with the reason.
+const CONSTANT: &[(&str, &[&str])] = &[
+    (
+        "the result is a bool",
+        &[
+            "x.equal",
+            "x.not_equal",
+            "x.lt",
+            "x.le",
+            "x.gt",
+            "x.ge",
+            "x.all",
+            "x.any",
+            "x.isclose",
+            "x.allclose",
+            "x.array_equal",
+            "x.logical_not",
+            "x.logical_and",
+            "x.logical_or",
+            "x.logical_xor",
+            "x.is_nan",
+            "x.is_inf",
+            "x.is_finite",
+            "x.signbit",
+        ],
+    ),
+    (
+        "integers and bool only",
+        &[
+            "x.one_hot",
+            "x.bitwise_not",
+            "x.population_count",
+            "x.count_leading_zeros",
+            "x.bitwise_and",
+            "x.bitwise_or",
+            "x.bitwise_xor",
+            "x.left_shift",
+            "x.right_shift",
+            "x & y",
+            "x | y",
+            "x ^ y",
+            "x.bincount",
+        ],
+    ),
+    (
+        "the result is an index or a count",
+        &[
+            "x.argmax",
+            "x.argmin",
+            "x.count_nonzero",
+            "x.argsort",
+            "x.searchsorted",
+            "x.digitize",
+            "x.histogram",
+        ],
+    ),
+    (
+        "a step function: the derivative is 0 between the jumps",
+        &[
+            "x.floor",
+            "x.ceil",
+            "x.round",
+            "x.round_half_away",
+            "x.trunc",
+            "x.floor_divide",
+            "x.heaviside",
+        ],
+    ),
+    ("the values of the tensor are not read", &["x.zeros_like", "x.ones_like", "x.full_like"]),
+    (
+        "rounds to another format; the derivative is that of the identity, rounded",
+        &["x.reduce_precision"],
+    ),
+    ("steps between representable numbers; a derivative is an error", &["x.nextafter"]),
+    (
+        "takes no tensor",
+        &[
+            "tensor",
+            "Tensor::full",
+            "Tensor::full_of",
+            "Tensor::zeros",
+            "Tensor::zeros_of",
+            "Tensor::ones",
+            "Tensor::ones_of",
+            "Tensor::eye",
+            "Tensor::arange",
+            "Tensor::linspace",
+            "Tensor::range",
+            "Tensor::logspace",
+            "Tensor::indices",
+            "Tensor::tri",
+        ],
+    ),
+    ("selects places; its methods are listed", &["step", "x.at", "x.at(i).unique"]),
+    (
+        "random: of keys and shapes only, or a sample that jumps with the parameter",
+        &[
+            "key",
+            "Key::from_tensor",
+            "Key::tensor",
+            "Key::split",
+            "Key::split_n",
+            "Key::fold_in",
+            "Key::bits_of",
+            "Key::uniform",
+            "Key::uniform_of",
+            "Key::normal",
+            "Key::normal_of",
+            "Key::gumbel_of",
+            "Key::randint",
+            "Key::randint_of",
+            "Key::bernoulli",
+            "Key::categorical",
+            "Key::permutation",
+        ],
+    ),
+];
+
+#[test]
+fn every_function_has_a_class() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/functions.md");
+    let page = std::fs::read_to_string(path).unwrap().replace("\\|", "|");
+    let rows = page.lines().filter_map(|l| l.strip_prefix("| `"));
+    let listed: BTreeSet<&str> = rows.map(|row| name(row.split('`').next().unwrap())).collect();
+    let smooth = SMOOTH.iter().map(|r| r.0);
+    let piecewise = PIECEWISE.iter().map(|r| r.0);
+    let constant = CONSTANT.iter().flat_map(|(_, names)| names.iter().copied());
+    let of = |names: &mut dyn Iterator<Item = &'static str>| names.collect::<BTreeSet<_>>();
+    let classes = [of(&mut { smooth }), of(&mut { piecewise }), of(&mut { constant })];
+    for (i, j) in [(0, 1), (0, 2), (1, 2)] {
+        let both: Vec<_> = classes[i].intersection(&classes[j]).collect();
+        assert!(both.is_empty(), "in two classes: {both:?}");
+    }
+    let classified: BTreeSet<&str> = classes.into_iter().flatten().collect();
+    let missing: Vec<_> = listed.difference(&classified).collect();
+    assert!(
+        missing.is_empty(),
+        "add each of these functions to SMOOTH with points of interest, to PIECEWISE with the \
+         reason, or to CONSTANT: {missing:?}"
+    );
+    let gone: Vec<_> = classified.difference(&listed).collect();
+    assert!(gone.is_empty(), "not in docs/functions.md: {gone:?}");
+}
+
+/// Returns the name of a function in its row, without the arguments.
+fn name(row: &str) -> &str {
+    let from = if row.starts_with("x.at(i)") { "x.at(i)".len() } else { 0 };
+    row[from..].find('(').map_or(row, |end| &row[..from + end])
+}
+
+#[test]
+fn smooth_functions_are_smooth_at_ties_zeros_and_equal_elements() {
+    let failures: Vec<String> = SMOOTH
+        .iter()
+        .filter_map(|&(name, point, f)| {
+            law::check((point, f)).err().map(|e| format!("{name} at {point:?}: {e}"))
+        })
+        .collect();
+    assert!(failures.is_empty(), "{} differ:\n{}", failures.len(), failures.join("\n"));
+}
+
+#[test]
+fn other_functions_are_smooth_between_their_kinks() {
+    let failures: Vec<String> = PIECEWISE
+        .iter()
+        .filter_map(|&(name, _, point, f)| {
+            law::check((point, f)).err().map(|e| format!("{name} at {point:?}: {e}"))
+        })
+        .collect();
+    assert!(failures.is_empty(), "{} differ:\n{}", failures.len(), failures.join("\n"));
+}

@@ -1,0 +1,86 @@
+//! Functions with kinks or jumps, between them.
+
+use crate::law::{complex, halves};
+use neurax::{Windows, prelude::*};
+
+/// Rows `name, reason, point, |x| formula;`, and `|a, b|` for a function of the two halves of the
+/// point. The point is away from the kinks.
+macro_rules! piecewise {
+    ($($name:literal, $why:literal, $point:expr, |$x:ident $(, $y:ident)?| $e:expr;)*) => {
+        /// A name of `docs/functions.md`, the reason why the function is not smooth everywhere, a
+        /// point, and the function of it.
+        pub const PIECEWISE: &[(&str, &str, &[f64], fn(&Tensor) -> Tensor)] =
+            &[$(($name, $why, $point, piecewise!(@ $x $(, $y)?, $e))),*];
+    };
+    (@ $x:ident, $e:expr) => { |$x| $e };
+    (@ $x:ident, $y:ident, $e:expr) => {
+        |both| {
+            let [$x, $y] = &halves(both);
+            $e
+        }
+    };
+}
+
+/// Numbers of both signs with a tie.
+const REAL: &[f64] = &[0.3, 0.7, 0.7, -1.2, -3.4, 7.0];
+/// Pairs without ties.
+const PAIRS: &[f64] = &[0.4, 0.5, 0.5, -1.0, 0.8, 0.2, -0.7, -0.6];
+
+piecewise! {
+    "x.relu", "a kink at 0", REAL, |x| x.relu().square();
+    "x.relu6", "kinks at 0 and 6", REAL, |x| x.relu6().square();
+    "x.selu", "a kink at 0", REAL, |x| x.selu();
+    "x.softsign", "the second derivative jumps at 0", REAL, |x| x.softsign();
+    "x.hard_tanh", "kinks at -1 and 1", REAL, |x| x.hard_tanh().square();
+    "x.hard_sigmoid", "kinks at -3 and 3", REAL, |x| x.hard_sigmoid().square();
+    "x.hard_silu", "kinks at -3 and 3", REAL, |x| x.hard_silu();
+    "x.elu", "the second derivative jumps at 0", REAL, |x| x.elu(0.7);
+    "x.celu", "the second derivative jumps at 0", REAL, |x| x.celu(0.7);
+    "x.leaky_relu", "a kink at 0", REAL, |x| x.leaky_relu(0.1).square();
+    "x.hard_shrink", "jumps at the bound", REAL, |x| x.hard_shrink(0.5).square();
+    "x.soft_shrink", "kinks at the bound", REAL, |x| x.soft_shrink(0.5).square();
+    "x.cummax", "a kink where elements are equal", PAIRS, |x, y| (x * y).cummax(0);
+    "x.cummin", "a kink where elements are equal", PAIRS, |x, y| (x * y).cummin(0);
+    "x.at(i).min", "a kink at ties", PAIRS, |x, y| x.square().at(tensor([1, 2, 0, 3])).min(y.square());
+    "x.at(i).max", "a kink at ties", PAIRS, |x, y| x.square().at(tensor([1, 2, 0, 3])).max(y.square());
+    "x.i0e", "a kink at 0, of the factor e^-|x|", REAL, |x| x.i0e();
+    "x.i1e", "the second derivative jumps at 0", REAL, |x| x.i1e();
+    "x.abs", "a kink at 0", REAL, |x| x.abs() * x;
+    "x.abs", "a kink at 0, not where one part is 0", &[0.0, 3.0, -1.0, 0.0], |x| complex(x).abs();
+    "x.sign", "a jump at 0", &[0.0, 3.0, -1.0, 0.0], |x| complex(x).sign();
+    "x.maximum", "a kink at ties", PAIRS, |x, y| x.square().maximum(y.square());
+    "x.minimum", "a kink at ties", PAIRS, |x, y| x.square().minimum(y.square());
+    "x.fmod", "jumps at multiples", PAIRS, |x, y| x.fmod(y).square();
+    "x % y", "jumps at multiples", PAIRS, |x, y| (x % y).square();
+    "x.remainder", "jumps at multiples", PAIRS, |x, y| x.remainder(y).square();
+    "x.clip", "kinks at the bounds", REAL, |x| x.clip(-1, 1).square();
+    "x.copysign", "a kink at 0", PAIRS, |x, y| x.copysign(y).square();
+    "x.interp", "kinks at the points", REAL, |x| {
+        x.interp(&tensor([0.0, 1.0, 2.0]), &tensor([0.0, 3.0, 1.0])).square()
+    };
+    "x.interp", "none if the points are on a line", &[0.0, 1.0, 1.0, 2.0], |x| {
+        x.interp(&tensor([-1.0, 0.0, 1.0, 2.0, 4.0]), &tensor([-2.0, 0.0, 2.0, 4.0, 8.0])).square()
+    };
+    "x.max", "a kink where elements are equal", PAIRS, |x, y| (x * y).max(..);
+    "x.min", "a kink where elements are equal", PAIRS, |x, y| (x * y).min(..);
+    "x.ptp", "a kink where elements are equal", PAIRS, |x, y| (x * y).ptp(..);
+    "x.nanmax", "a kink where elements are equal", PAIRS, |x, y| (x * y).nanmax(..);
+    "x.nanmin", "a kink where elements are equal", PAIRS, |x, y| (x * y).nanmin(..);
+    "x.norm_of_order", "a kink at 0 for order 1", REAL, |x| x.norm_of_order(1.0, ..).square();
+    "x.norm_of_order", "smooth for order 2", &[0.0, 0.7, 0.7], |x| x.norm_of_order(2.0, ..);
+    "x.norm_of_order", "smooth for order 4", &[0.0, 0.7, 0.7], |x| x.norm_of_order(4.0, ..);
+    "x.norm_of_order", "a kink at 0 below order 1", REAL, |x| x.norm_of_order(0.5, ..);
+    "x.norm_of_order", "the second derivative is infinite at 0", REAL, |x| x.norm_of_order(1.5, ..);
+    "x.norm_of_order", "a kink at 0 below order 1", REAL, |x| x.norm_of_order(-1.0, ..);
+    "x.norm_of_order", "the largest element: kinks", PAIRS, |x, y| {
+        (x * y).norm_of_order(f64::INFINITY, ..)
+    };
+    "x.sort", "kinks where elements are equal", PAIRS, |x, y| (x * y).sort(0);
+    "x.top_k", "kinks where elements are equal", PAIRS, |x, y| (x * y).top_k(2).0;
+    "x.median", "kinks where elements are equal", PAIRS, |x, y| (x * y).median(..);
+    "x.quantile", "kinks where elements are equal", PAIRS, |x, y| (x * y).quantile(0.3, ..);
+    "x.percentile", "kinks where elements are equal", PAIRS, |x, y| (x * y).percentile(30, ..);
+    "x.max_pool", "kinks where elements are equal", PAIRS, |x, y| {
+        (x * y).reshape([1, 1, 4]).max_pool(2, Windows::default())
+    };
+}

@@ -1,0 +1,227 @@
+//! Functions that are smooth wherever they are defined, at points with zeros, ties and equal
+//! elements. A function that is smooth at some of these points only is in `piecewise.rs`.
+
+use crate::law::{complex, f64s, halves};
+use neurax::{Indexing, PadMode, Windows, einsum, meshgrid, prelude::*};
+
+/// Rows `name, point, |x| formula;`, and `|a, b|` for a function of the two halves of the point.
+macro_rules! smooth {
+    ($($name:literal, $point:expr, |$x:ident $(, $y:ident)?| $e:expr;)*) => {
+        /// A name of `docs/functions.md`, a point, and the function of it.
+        pub const SMOOTH: &[(&str, &[f64], fn(&Tensor) -> Tensor)] =
+            &[$(($name, $point, smooth!(@ $x $(, $y)?, $e))),*];
+    };
+    (@ $x:ident, $e:expr) => { |$x| $e };
+    (@ $x:ident, $y:ident, $e:expr) => {
+        |both| {
+            let [$x, $y] = &halves(both);
+            $e
+        }
+    };
+}
+
+/// Zero, negative zero, equal numbers, and numbers of both signs.
+const REAL: &[f64] = &[0.0, 0.7, 0.7, -1.2, -0.0];
+/// Positive numbers.
+const POSITIVE: &[f64] = &[0.5, 1.0, 1.0, 2.3];
+/// Numbers between -1 and 1.
+const INSIDE: &[f64] = &[0.0, 0.7, 0.7, -0.9];
+/// Numbers between 0 and 1.
+const UNIT: &[f64] = &[0.5, 0.5, 0.1, 0.9];
+/// Pairs with zeros, ties and opposite numbers, but not `(0, 0)`.
+const PAIRS: &[f64] = &[0.0, 0.5, 0.5, -1.0, 2.0, 0.8, 0.5, -0.5, 0.0, -3.0];
+/// Four numbers with a zero and a tie, for matrices.
+const MATRIX: &[f64] = &[0.0, 0.7, 0.7, -1.2];
+/// Eight numbers with zeros and ties, for two matrices.
+const MATRICES: &[f64] = &[0.0, 0.7, 0.7, -1.2, 0.4, 0.0, -0.3, 0.7];
+
+smooth! {
+    // Activations and losses.
+    "x.silu", REAL, |x| x.silu();
+    "x.softplus", REAL, |x| x.softplus();
+    "x.squareplus", REAL, |x| x.squareplus();
+    "x.log_sigmoid", REAL, |x| x.log_sigmoid();
+    "x.mish", REAL, |x| x.mish();
+    "x.tanh_shrink", REAL, |x| x.tanh_shrink();
+    "x.gelu", REAL, |x| x.gelu(false);
+    "x.gelu", REAL, |x| x.gelu(true);
+    "x.glu", MATRIX, |x| x.glu(0);
+    "x.softmax", REAL, |x| x.softmax(0);
+    "x.log_softmax", REAL, |x| x.log_softmax(0);
+    "x.logsumexp", REAL, |x| x.logsumexp(..);
+    "x.cross_entropy", &[0.5, 0.5, 0.0, 0.0, 1.0, 0.0], |x, t| x.cross_entropy(t);
+    // Selections by constants.
+    "x.select", REAL, |x| x.gt(0.1).select(x.square(), -x.square() + 0.5).slice(0, 1..4);
+    "where_", REAL, |x| where_(&tensor([true, false, true, true, false]), x.square(), x.sin());
+    // Cumulative functions.
+    "x.cumsum", REAL, |x| x.cumsum(0).square();
+    "x.cumprod", REAL, |x| x.cumprod(0);
+    "x.cumlogsumexp", REAL, |x| x.cumlogsumexp(0);
+    "x.diff", REAL, |x| x.diff(2, 0).square();
+    "x.trapezoid", REAL, |x| x.square().trapezoid(0.5, 0);
+    // Sums of products.
+    "einsum", MATRIX, |x| einsum("ij,jk,ik->i", [&m(x), &m(x), &m(x)]);
+    "x.matmul", MATRICES, |x, y| m(x).matmul(m(y)).square();
+    "matmul", MATRICES, |x, y| matmul(&m(x), &m(y)).square();
+    "x.dot", MATRICES, |x, y| x.dot(y).square();
+    "x.vdot", MATRICES, |x, y| complex(x).vdot(complex(y));
+    "x.inner", MATRICES, |x, y| x.inner(y).square();
+    "x.outer", MATRICES, |x, y| x.outer(y);
+    "x.tensordot", MATRICES, |x, y| m(x).tensordot(m(y), [0, 1], [1, 0]);
+    "x.trace", MATRIX, |x| m(x).trace(0).square();
+    "x.kron", MATRICES, |x, y| x.kron(y);
+    "x.cross", PAIRS, |x, y| x.slice(0, ..3).cross(y.slice(0, 1..4));
+    "x.matrix_power", MATRIX, |x| m(x).matrix_power(3);
+    "x.cosine_similarity", PAIRS, |x, y| x.cosine_similarity(y, 0);
+    "x.cosine_similarity", &[0.0, 2.0, 0.0, 2.0], |x, y| x.cosine_similarity(y, 0);
+    // Indexing, joining and moving.
+    "x.take", REAL, |x| x.take(tensor([0, 0, -2]), 0).square();
+    "x.take_along_axis", REAL, |x| x.take_along_axis(&tensor([3, 3]), 0).square();
+    "x.dynamic_slice", REAL, |x| x.dynamic_slice(tensor([1]), 3).square();
+    "x.dynamic_update_slice", REAL, |x| x.dynamic_update_slice(x.slice(0, ..2), tensor([1])).square();
+    "x.get", REAL, |x| x.get(0).square();
+    "x.slice", REAL, |x| x.slice(0, ..3).square();
+    "x.index", REAL, |x| x.index(neurax::step(.., -2)).square();
+    "x.at(i).get", REAL, |x| x.at(0..2).get().square();
+    "x.at(i).set", REAL, |x| x.at(tensor([1, 1])).set(x.slice(0, ..2)).square();
+    "x.at(i).add", REAL, |x| x.at(tensor([1, 1])).add(x.slice(0, ..2)).square();
+    "x.at(i).mul", REAL, |x| x.at(tensor([0, 3])).unique().mul(x.slice(0, ..2));
+    "concat", REAL, |x| concat([x, &x.square()], 0).square();
+    "stack", REAL, |x| stack([x, &x.square()], 0).square();
+    "hstack", REAL, |x| hstack([x, &x.square()]).square();
+    "vstack", MATRIX, |x| vstack([m(x), m(x).square()]).square();
+    "x.split", MATRIX, |x| &x.split(2, 0)[0] * &x.split(2, 0)[1];
+    "x.array_split", REAL, |x| x.array_split(2, 0)[0].square();
+    "x.chunk", REAL, |x| x.chunk(2, 0)[2].square();
+    "x.unstack", REAL, |x| &x.unstack(0)[0] * &x.unstack(0)[1];
+    "x.tril", MATRIX, |x| m(x).tril(0).square();
+    "x.triu", MATRIX, |x| m(x).triu(0).square();
+    "x.diag", MATRIX, |x| x.diag(1).square();
+    "x.diagonal", MATRIX, |x| m(x).diagonal(0, 0, 1).square();
+    "meshgrid", MATRICES, |x, y| { let g = meshgrid([x, y], Indexing::Ij); &g[0] * &g[1] };
+    "x.flip", REAL, |x| x.flip(0) * x;
+    "x.roll", REAL, |x| x.roll(1, 0) * x;
+    "x.rot90", MATRIX, |x| m(x).rot90(1, 0, 1) * m(x);
+    "x.repeat", REAL, |x| x.repeat(2, 0).square();
+    "x.tile", REAL, |x| x.tile([2]).square();
+    "x.pad", REAL, |x| x.pad([(1, 2)], 0.5).square();
+    "x.pad_with", REAL, |x| x.pad_with([(2, 3)], PadMode::Reflect).square();
+    "x.reshape", MATRIX, |x| x.reshape([2, 2]).square();
+    "x.permute", MATRIX, |x| m(x).permute([1, 0]) * m(x);
+    "x.t", MATRIX, |x| m(x).t() * m(x);
+    "x.transpose", MATRIX, |x| m(x).transpose() * m(x);
+    "x.move_axis", MATRIX, |x| m(x).move_axis(0, 1) * m(x);
+    "x.broadcast_to", REAL, |x| x.broadcast_to([2, 5]).square();
+    "x.expand_dims", REAL, |x| x.expand_dims(0) * x.expand_dims(1);
+    "x.swap_axes", MATRIX, |x| m(x).swap_axes(0, 1) * m(x);
+    "x.flatten", MATRIX, |x| m(x).flatten().square();
+    "x.squeeze", REAL, |x| x.reshape([1, 5]).squeeze(0).square();
+    "x.sort_by_key", REAL, |x| x.sort_by_key(&tensor([3, 1, 2, 0, 4]), 0).square();
+    "Key::shuffle", REAL, |x| key(0).shuffle(x, 0) * x;
+    // Elementwise functions.
+    "x.sin", REAL, |x| x.sin();
+    "x.cos", REAL, |x| x.cos();
+    "x.tan", REAL, |x| x.tan();
+    "x.asin", INSIDE, |x| x.asin();
+    "x.acos", INSIDE, |x| x.acos();
+    "x.atan", REAL, |x| x.atan();
+    "x.sinh", REAL, |x| x.sinh();
+    "x.cosh", REAL, |x| x.cosh();
+    "x.tanh", REAL, |x| x.tanh();
+    "x.asinh", REAL, |x| x.asinh();
+    "x.acosh", &[1.5, 1.5, 3.0], |x| x.acosh();
+    "x.atanh", INSIDE, |x| x.atanh();
+    "x.exp", REAL, |x| x.exp();
+    "x.expm1", REAL, |x| x.expm1();
+    "x.log", POSITIVE, |x| x.log();
+    "x.log1p", INSIDE, |x| x.log1p();
+    "x.sqrt", POSITIVE, |x| x.sqrt();
+    "x.rsqrt", POSITIVE, |x| x.rsqrt();
+    "x.cbrt", &[0.5, 1.0, 1.0, -2.3], |x| x.cbrt();
+    "x.sigmoid", REAL, |x| x.sigmoid();
+    "x.erf", REAL, |x| x.erf();
+    "x.erfc", REAL, |x| x.erfc();
+    "x.erf_inv", INSIDE, |x| x.erf_inv();
+    "x.lgamma", &[0.5, 1.0, 2.0, 2.0, -0.4], |x| x.lgamma();
+    "x.digamma", &[0.5, 1.0, 2.0, 2.0, -0.4], |x| x.digamma();
+    "x.real", MATRICES, |x| complex(x).square().real();
+    "x.imag", MATRICES, |x| complex(x).square().imag();
+    "x.conj", MATRICES, |x| complex(x).conj() * complex(x).square();
+    "x.complex", PAIRS, |x, y| x.square().complex(y.square() * x);
+    "x.angle", PAIRS, |x| complex(x).angle().slice(0, ..3);
+    "x.negative", REAL, |x| x.negative().square();
+    "x.pow", REAL, |x| x.pow(2.0);
+    "x.pow", REAL, |x| x.pow(3.0);
+    "x.pow", REAL, |x| x.pow(1.0).square();
+    "x.pow", REAL, |x| x.pow(0.0) * x.square();
+    "x.pow", REAL, |x| x.full_like(2.0).pow(x);
+    "x.pow", &[1.0, 2.0, 0.5, 2.0, 0.0, 0.0, -1.0, 2.0], |x, y| x.pow(y);
+    "x.float_power", &[1.0, 2.0, 0.5, 2.0, 0.0, 0.0, -1.0, 2.0], |x, y| x.float_power(y);
+    "x.square", REAL, |x| x.square();
+    "x.square", REAL, |x| x.abs().square();
+    "x.square", MATRICES, |x| complex(x).abs().square();
+    "x.reciprocal", POSITIVE, |x| x.reciprocal();
+    "x.exp2", REAL, |x| x.exp2();
+    "x.log2", POSITIVE, |x| x.log2();
+    "x.log10", POSITIVE, |x| x.log10();
+    "x.deg2rad", REAL, |x| x.deg2rad().square();
+    "x.rad2deg", REAL, |x| x.rad2deg().square();
+    "x.logit", UNIT, |x| x.logit();
+    "x.to", REAL, |x| x.to(C128).square();
+    "x.atan2", PAIRS, |y, x| y.atan2(x).slice(0, ..3);
+    "x.hypot", PAIRS, |x, y| x.hypot(y);
+    "x.logaddexp", PAIRS, |x, y| x.logaddexp(y);
+    "x.logaddexp2", PAIRS, |x, y| x.logaddexp2(y);
+    "x.polygamma", POSITIVE, |x| x.full_like(1.0).polygamma(x);
+    "x.xlogy", &[0.0, 1.0, 0.5, 2.0, 1.0, 0.5], |x, y| x.xlogy(y);
+    "x.xlog1py", &[0.0, 1.0, 0.5, 2.0, 0.0, 0.5], |x, y| x.xlog1py(y);
+    "x.sinc", REAL, |x| x.sinc();
+    "x.ndtr", REAL, |x| x.ndtr();
+    "x.nan_to_num", REAL, |x| x.nan_to_num().square();
+    "x.lerp", MATRICES, |x, y| x.lerp(y, x.sin());
+    "x.polyval", REAL, |x| x.polyval(&x.slice(0, ..3));
+    "x + y", MATRICES, |x, y| (x + y).square();
+    "x - y", MATRICES, |x, y| (x - y).square();
+    "x * y", MATRICES, |x, y| x * y;
+    "x / y", &[0.0, 1.0, -2.0, 1.0, 1.0, 0.5], |x, y| x / y;
+    // Reductions.
+    "x.sum", REAL, |x| x.sum(..).square();
+    "x.prod", REAL, |x| x.prod(..);
+    "x.prod", &[0.0, 0.5, 0.5, 2.0], |x| x.prod(..);
+    "x.mean", REAL, |x| x.mean(..).square();
+    "x.nansum", REAL, |x| concat([x, &x.full_like(f64::NAN)], 0).nansum(..).square();
+    "x.nanprod", REAL, |x| concat([x, &x.full_like(f64::NAN)], 0).nanprod(..);
+    "x.nanmean", REAL, |x| concat([x, &x.full_like(f64::NAN)], 0).nanmean(..).square();
+    "x.average", MATRICES, |x, w| x.average(w.square() + 1.0, ..);
+    "x.var", &[1.0, 2.0, 3.0], |x| x.var(.., 0);
+    "x.var", &[2.0, 2.0, 2.0], |x| x.var(.., 1);
+    "x.var", MATRICES, |x| complex(x).var(.., 0);
+    "x.std", &[1.0, 2.0, 3.0], |x| x.std(.., 0);
+    "x.std", &[1.0, 2.0, 3.0, 0.0, 0.0, 0.0], |x| complex(x).std(.., 1);
+    "x.norm", REAL, |x| x.norm(..);
+    "x.norm", MATRICES, |x| complex(x).norm(..);
+    // Covariances.
+    "x.cov", &[1.0, 2.0, 3.0, 1.0, 1.0, 2.0], |x| x.reshape([2, 3]).cov(1);
+    "x.corrcoef", &[1.0, 2.0, 3.0, 1.0, 1.0, 2.0], |x| x.reshape([2, 3]).corrcoef();
+    // Convolutions.
+    "x.conv", PAIRS, |x, k| x.reshape([1, 1, 5]).conv(&k.reshape([1, 1, 5]), same());
+    "x.conv_transpose", PAIRS, |x, k| x.reshape([1, 1, 5]).conv_transpose(&k.reshape([1, 1, 5]), same());
+    "x.avg_pool", REAL, |x| x.reshape([1, 1, 5]).avg_pool(2, Windows::default()).square();
+}
+
+/// Returns a 2 by 2 matrix.
+fn m(x: &Tensor) -> Tensor {
+    x.reshape([2, 2])
+}
+
+fn same() -> Windows {
+    Windows::default().padding(Padding::Same)
+}
+
+#[test]
+fn points_have_zeros_and_ties() {
+    for point in [REAL, PAIRS, MATRIX, MATRICES] {
+        let x = f64s(point);
+        assert!(x.equal(0).any(..).item().unwrap() == 1.0, "{point:?}");
+    }
+}
