@@ -154,8 +154,9 @@ pub fn huber(y: &Tensor, t: &Tensor) -> Tensor {
 #[track_caller]
 pub fn huber_with(y: &Tensor, t: &Tensor, delta: f64) -> Tensor {
     paired("huber", y, t, |y, t| {
-        let d = (y - t).abs();
-        let near = d.minimum(delta);
+        // Without the absolute value, whose kink at 0 makes the second derivative wrong there.
+        let d = y - t;
+        let near = d.clip(-delta, delta);
         (&near * (&d - &near * 0.5)).mean(..)
     })
 }
@@ -277,6 +278,43 @@ mod tests {
         }
         for text in [graph(jit(grad(hot))), graph(jit(grad(sparse)))] {
             assert!(text.contains("callee=\"cross_entropy\""), "{text}");
+        }
+    }
+
+    /// Differences of gradients, which are right on both sides of the point.
+    #[test]
+    fn second_derivatives_at_equal_elements_and_zeros_are_right() {
+        let all: [(&str, Loss); 7] = [
+            ("categorical_cross_entropy", categorical_cross_entropy),
+            ("categorical_cross_entropy_logits", categorical_cross_entropy_logits),
+            ("binary_cross_entropy", binary_cross_entropy),
+            ("binary_cross_entropy_logits", binary_cross_entropy_logits),
+            ("mse", mse),
+            ("huber", huber),
+            ("huber_with", |y, t| huber_with(y, t, 0.2)),
+        ];
+        let f64s = |x: &[f64]| Tensor::from_vec(x.to_vec(), [2, 2]);
+        let t = f64s(&[0.5, 0.5, 1.0, 0.0]);
+        let v = [0.7, -0.4, 0.3, 0.9];
+        for (name, f) in all {
+            let loss = |y: Tensor| f(&y, &t);
+            let along = |y: Tensor| (grad(loss)(y) * f64s(&v)).sum(..);
+            let point = [0.5, 0.5, 0.9, 0.1];
+            let gradient = |h: f64| {
+                let x: Vec<f64> = point.iter().zip(v).map(|(x, v)| x + h * v).collect();
+                grad(loss)(f64s(&x)).to_vec::<f64>().unwrap()
+            };
+            let have = [
+                grad(along)(f64s(&point)).to_vec::<f64>().unwrap(),
+                neurax_tensor::jvp(grad(loss), f64s(&point), f64s(&v)).1.to_vec::<f64>().unwrap(),
+            ];
+            let (up, down) = (gradient(1e-5), gradient(-1e-5));
+            for (i, (up, down)) in up.iter().zip(down).enumerate() {
+                let want = (up - down) / 2e-5;
+                for have in &have {
+                    assert!((have[i] - want).abs() < 1e-6, "{name}, element {i}: {have:?}, {want}");
+                }
+            }
         }
     }
 
