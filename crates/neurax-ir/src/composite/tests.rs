@@ -49,6 +49,23 @@ fn logsumexp_of_negative_infinities_is_negative_infinity() {
 }
 
 #[test]
+fn logaddexp_keeps_infinities_and_nan() {
+    let (inf, nan) = (f64::INFINITY, f64::NAN);
+    let x: &[f64] = &[NEG_INF, inf, NEG_INF, inf, nan, nan, 1e300];
+    let y: &[f64] = &[NEG_INF, inf, 1.0, NEG_INF, inf, NEG_INF, 1e300];
+    let want = [NEG_INF, inf, 1.0, inf, nan, nan, 1e300];
+    close(&eval(LogAddExp {}, &[(&[7], x), (&[7], y)]), &want);
+    let x = Type::new(DType::F32, [2]);
+    let message = |y: Type| Named::infer(&LogAddExp {}, &[x.clone(), y]).unwrap_err().to_string();
+    assert_eq!(
+        message(x.with_dtype(DType::F64)),
+        "logaddexp: add: the operands f32[2] and f64[2] differ in dtype; convert one of them first"
+    );
+    let e = Named::infer(&LogAddExp {}, &[x.with_dtype(DType::I32), x]).unwrap_err().to_string();
+    assert_eq!(e, "logaddexp: expected a floating-point operand, got i32[2]; convert it first");
+}
+
+#[test]
 fn gelu_is_flat_far_from_zero() {
     // The standard normal distribution function: phi(1) = 0.841344746068543.
     close(
