@@ -34,8 +34,8 @@
 //!   relies on that. An op that holds graphs mixes the two in one equation unless `for_reverse` is
 //!   set, which makes it emit a primal and a linear equation.
 //! - Equations keep the origin of the equation that they are derived from, marked `jvp`.
-//! - `|x| * |x|` is differentiated as the square of `x`, which is smooth at 0: the slope of `|x|` is
-//!   0 there, which is right for the first derivative of the square, but not for the second.
+//! - `|x| * |x|` is differentiated as the square of `x`, which is smooth at 0: the slope of `|x|`
+//!   is 0 there, which is right for the first derivative of the square, but not for the second.
 //!
 //! Rejected: dual numbers, values that hold their tangent: each op would need a second evaluation,
 //! and the derivative could be neither optimized nor transposed as a graph.

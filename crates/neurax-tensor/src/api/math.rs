@@ -114,7 +114,9 @@ functions! {
     "Works element by element. The dtype is kept.",
     |x, f, at| x.clone().unary(f, at);
     abs = Abs,
-        "Computes the absolute value; for complex numbers the modulus, as real floats.",
+        "Computes the absolute value; for complex numbers the modulus, as real floats. The \
+         derivative at 0 is defined as 0; that of the square of the result is right there in every \
+         order.",
         "tensor([-2, 3]).abs()" => "[2, 3]";
     sign = Sign,
         "Computes the sign: -1, 0 or 1; for complex numbers `x / |x|`.",

@@ -47,8 +47,8 @@ use std::{panic::Location, sync::Arc};
 /// `jax.custom_jvp`.
 ///
 /// Higher derivatives differentiate the `y` and `dy` that the rule returns, without the rule: the
-/// second derivative of a `y` that is rounded is 0. See [`custom_tangent`] for a rule that holds for
-/// derivatives of every order, JAX's rule that calls the function itself or `defjvps`.
+/// second derivative of a `y` that is rounded is 0. See [`custom_tangent`] for a rule that holds
+/// for derivatives of every order, JAX's rule that calls the function itself or `defjvps`.
 ///
 /// Tensors that the function or the rule captures have no derivative: differentiating with respect
 /// to a captured tensor is an error.
@@ -76,7 +76,7 @@ pub fn custom_jvp<'f, A: Tree, O: Tree>(
         let outs = jvp_graph(&rule, &a, &body, at).and_then(|r| {
             let unified = unify_captures(&[body.capturing_graph()?, r.capturing_graph()?])?;
             let [f, jvp] = two(unified.graphs)?;
-            dispatch_function(f, Rule::Jvp(jvp), unified.captures, into_vec(a), at)
+            dispatch_function(f, DerivativeRule::Jvp(jvp), unified.captures, into_vec(a), at)
         });
         body.out.fill_or_fail(outs, at)
     })
@@ -114,7 +114,13 @@ pub fn custom_tangent<'f, A: Tree, O: Tree>(
         let outs = tangent_graph(&rule, &a, &body, at).and_then(|r| {
             let unified = unify_captures(&[body.capturing_graph()?, r.capturing_graph()?])?;
             let [f, tangent] = two(unified.graphs)?;
-            dispatch_function(f, Rule::Tangent(tangent), unified.captures, into_vec(a), at)
+            dispatch_function(
+                f,
+                DerivativeRule::Tangent(tangent),
+                unified.captures,
+                into_vec(a),
+                at,
+            )
         });
         body.out.fill_or_fail(outs, at)
     })
@@ -160,7 +166,7 @@ pub fn custom_vjp<'f, A: Tree, O: Tree, R: Tree>(
                 let [f, fwd, bwd] = three(unified.graphs)?;
                 let ys = f.outputs().len();
                 let residuals = fwd.outputs().len() - ys;
-                let rule = Rule::Vjp {
+                let rule = DerivativeRule::Vjp {
                     forward: captures_as_residuals(&fwd, count)?,
                     backward: residuals_first(&bwd, count, residuals)?,
                 };
@@ -172,7 +178,7 @@ pub fn custom_vjp<'f, A: Tree, O: Tree, R: Tree>(
 }
 
 /// The graphs of a custom derivative.
-enum Rule {
+enum DerivativeRule {
     Jvp(Graph),
     Tangent(Graph),
     Vjp { forward: Graph, backward: Graph },
@@ -181,7 +187,7 @@ enum Rule {
 /// Dispatches the call of a function with custom derivatives.
 fn dispatch_function(
     body: Graph,
-    rule: Rule,
+    rule: DerivativeRule,
     captures: Vec<Tensor>,
     leaves: Vec<Tensor>,
     at: CallSite,
@@ -191,7 +197,11 @@ fn dispatch_function(
 }
 
 /// Returns the op of a function with a custom derivative and `captures` captured values.
-fn custom_function(body: Graph, rule: Rule, captures: usize) -> composite::CustomFunction {
+fn custom_function(
+    body: Graph,
+    rule: DerivativeRule,
+    captures: usize,
+) -> composite::CustomFunction {
     let op = composite::CustomFunction {
         callee: "custom_vjp".into(),
         captures,
@@ -202,15 +212,15 @@ fn custom_function(body: Graph, rule: Rule, captures: usize) -> composite::Custo
         backward: None,
     };
     match rule {
-        Rule::Jvp(jvp) => {
+        DerivativeRule::Jvp(jvp) => {
             let jvp = Some(Arc::new(jvp));
             composite::CustomFunction { callee: "custom_jvp".into(), jvp, ..op }
         }
-        Rule::Tangent(tangent) => {
+        DerivativeRule::Tangent(tangent) => {
             let tangent = Some(Arc::new(tangent));
             composite::CustomFunction { callee: "custom_tangent".into(), tangent, ..op }
         }
-        Rule::Vjp { forward, backward } => {
+        DerivativeRule::Vjp { forward, backward } => {
             let (forward, backward) = (Some(Arc::new(forward)), Some(Arc::new(backward)));
             composite::CustomFunction { forward, backward, ..op }
         }
@@ -363,7 +373,7 @@ pub(super) fn without_derivative(x: &Tensor, at: CallSite) -> Tensor {
             b.input(ty.clone());
             outs.push(b.zeros(ty));
         }
-        let op = custom_function(body, Rule::Tangent(b.finish(&outs)?), 0);
+        let op = custom_function(body, DerivativeRule::Tangent(b.finish(&outs)?), 0);
         Ok(composite::CustomFunction { callee: "stop_gradient".into(), ..op })
     };
     match identity() {

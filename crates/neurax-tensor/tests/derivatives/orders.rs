@@ -125,7 +125,7 @@ fn loops_of_unknown_length_have_all_forward_modes() {
 fn a_jacobian_uses_the_mode_that_the_function_has() {
     let sine =
         || custom_vjp(|x: Tensor| x.sin(), |x: Tensor| (x.sin(), x), |(x, g): Two| x.cos() * g);
-    // As many results as arguments: forward mode would be used.
+    // Results and arguments of one size: forward mode would be used.
     let j = jacobian(sine()).run(Tensor::zeros(2)).unwrap();
     assert_eq!(j.to_vec::<f32>().unwrap(), [1.0, 0.0, 0.0, 1.0]);
     let e = jacobian_forward(sine()).run(Tensor::zeros(2)).unwrap_err().to_string();

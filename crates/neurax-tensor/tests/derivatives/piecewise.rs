@@ -41,8 +41,12 @@ piecewise! {
     "x.soft_shrink", "kinks at the bound", REAL, |x| x.soft_shrink(0.5).square();
     "x.cummax", "a kink where elements are equal", PAIRS, |x, y| (x * y).cummax(0);
     "x.cummin", "a kink where elements are equal", PAIRS, |x, y| (x * y).cummin(0);
-    "x.at(i).min", "a kink at ties", PAIRS, |x, y| x.square().at(tensor([1, 2, 0, 3])).min(y.square());
-    "x.at(i).max", "a kink at ties", PAIRS, |x, y| x.square().at(tensor([1, 2, 0, 3])).max(y.square());
+    "x.at(i).min", "a kink at ties", PAIRS, |x, y| {
+        x.square().at(tensor([1, 2, 0, 3])).min(y.square())
+    };
+    "x.at(i).max", "a kink at ties", PAIRS, |x, y| {
+        x.square().at(tensor([1, 2, 0, 3])).max(y.square())
+    };
     "x.i0e", "a kink at 0, of the factor e^-|x|", REAL, |x| x.i0e();
     "x.i1e", "the second derivative jumps at 0", REAL, |x| x.i1e();
     "x.abs", "a kink at 0", REAL, |x| x.abs() * x;

@@ -78,7 +78,9 @@ smooth! {
     "x.take", REAL, |x| x.take(tensor([0, 0, -2]), 0).square();
     "x.take_along_axis", REAL, |x| x.take_along_axis(&tensor([3, 3]), 0).square();
     "x.dynamic_slice", REAL, |x| x.dynamic_slice(tensor([1]), 3).square();
-    "x.dynamic_update_slice", REAL, |x| x.dynamic_update_slice(x.slice(0, ..2), tensor([1])).square();
+    "x.dynamic_update_slice", REAL, |x| {
+        x.dynamic_update_slice(x.slice(0, ..2), tensor([1])).square()
+    };
     "x.get", REAL, |x| x.get(0).square();
     "x.slice", REAL, |x| x.slice(0, ..3).square();
     "x.index", REAL, |x| x.index(neurax::step(.., -2)).square();
@@ -205,7 +207,9 @@ smooth! {
     "x.corrcoef", &[1.0, 2.0, 3.0, 1.0, 1.0, 2.0], |x| x.reshape([2, 3]).corrcoef();
     // Convolutions.
     "x.conv", PAIRS, |x, k| x.reshape([1, 1, 5]).conv(&k.reshape([1, 1, 5]), same());
-    "x.conv_transpose", PAIRS, |x, k| x.reshape([1, 1, 5]).conv_transpose(&k.reshape([1, 1, 5]), same());
+    "x.conv_transpose", PAIRS, |x, k| {
+        x.reshape([1, 1, 5]).conv_transpose(&k.reshape([1, 1, 5]), same())
+    };
     "x.avg_pool", REAL, |x| x.reshape([1, 1, 5]).avg_pool(2, Windows::default()).square();
 }
 

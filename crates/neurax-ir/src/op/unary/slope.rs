@@ -150,8 +150,8 @@ fn one_minus_square(b: &mut Builder, x: Value) -> Value {
     b.mul(p, q)
 }
 
-/// Emits `1 - x * x` for a function whose derivative is infinite at -1 and 1: there the cotangent of
-/// this value is infinite, and a factor `1 - x` of 0 would turn it into NaN.
+/// Emits `1 - x * x` for a function whose derivative is infinite at -1 and 1: there the cotangent
+/// of this value is infinite, and a factor `1 - x` of 0 would turn it into NaN.
 fn one_minus_square_to_the_ends(b: &mut Builder, x: Value) -> Value {
     let (inside, square) = (one_minus_square(b, x), b.square(x));
     let (zero, one) = (b.full_like(x, 0.0), b.full_like(x, 1.0));
