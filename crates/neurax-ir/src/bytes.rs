@@ -235,6 +235,20 @@ impl Bytes {
     }
 }
 
+/// Checks that `bytes` bytes can be allocated now. They are not: a check before a computation whose
+/// allocations cannot fail one by one.
+///
+/// ```
+/// assert!(neurax_ir::check_memory(1 << 20).is_ok());
+/// assert!(neurax_ir::check_memory(1 << 60).is_err());
+/// ```
+///
+/// # Errors
+/// If there is not enough memory.
+pub fn check_memory(bytes: usize) -> Result<()> {
+    Vec::<u8>::new().try_reserve_exact(bytes).map_err(|_| out_of_memory(bytes))
+}
+
 /// Returns the error of an allocation that failed.
 pub(crate) fn out_of_memory(bytes: usize) -> Error {
     let why = format!("not enough memory for {bytes} bytes; use smaller shapes or batches");

@@ -45,12 +45,13 @@ pub mod passes;
 pub mod transform;
 mod tuning;
 mod ty;
+mod visits;
 
-pub use bytes::Bytes;
+pub use bytes::{Bytes, check_memory};
 pub use dtype::{DType, Kind};
 pub use element::{Compute, Element, F8E4M3FN, F8E5M2, PartialOrdered};
 pub use error::{Error, OrBug, Origin, Place, Result};
-pub use graph::{Attr, Builder, Eqn, Graph, Parser, Printer, Value, Values, verify};
+pub use graph::{Attr, Builder, Eqn, Graph, Liveness, Parser, Printer, Value, Values, verify};
 pub use half::{bf16, f16};
 pub use literal::Literal;
 pub use num_complex::Complex;

@@ -1,5 +1,6 @@
 //! Literals: constant values, a type and its bytes.
 
+use crate::bytes::out_of_memory;
 use crate::tuning::MIN_BORROWED_BYTES;
 use crate::{
     Bytes, Compute, DType, Element, Error, F8E4M3FN, F8E5M2, OrBug, Result, Shape, Type,
@@ -133,7 +134,7 @@ impl Literal {
     /// Returns the elements.
     ///
     /// # Errors
-    /// If the dtype is not that of `T`.
+    /// If the dtype is not that of `T`, or there is not enough memory.
     pub fn to_vec<T: Element>(&self) -> Result<Vec<T>> {
         if self.ty.dtype != T::DTYPE {
             return Err(Error::new(
@@ -141,13 +142,19 @@ impl Literal {
                 format!("expected {} elements, got {}; convert it first", T::DTYPE, self.ty),
             ));
         }
-        match bytemuck::try_cast_slice::<u8, T::Stored>(&self.bytes) {
-            Ok(stored) => Ok(stored.iter().map(|&s| T::from_stored(s)).collect()),
-            Err(_) => Ok(bytemuck::pod_collect_to_vec::<u8, T::Stored>(&self.bytes)
-                .into_iter()
-                .map(T::from_stored)
-                .collect()),
+        let bytes = self.ty.size().saturating_mul(size_of::<T>());
+        let mut out = vec![];
+        if out.try_reserve_exact(self.ty.size()).is_err() {
+            return Err(out_of_memory(bytes));
         }
+        match bytemuck::try_cast_slice::<u8, T::Stored>(&self.bytes) {
+            Ok(stored) => out.extend(stored.iter().map(|&s| T::from_stored(s))),
+            Err(_) => {
+                let stored = self.bytes.chunks_exact(size_of::<T::Stored>());
+                out.extend(stored.map(|s| T::from_stored(bytemuck::pod_read_unaligned(s))));
+            }
+        }
+        Ok(out)
     }
 
     /// Returns the type.

@@ -27,6 +27,14 @@ pub const MIN_BORROWED_BYTES: usize = 1 << 16;
 /// printed as hexadecimal bytes.
 pub const MAX_DECIMAL_ELEMENTS: usize = 8;
 
+/// The most axes of a value, as in NumPy. Rules walk over all pairs of axes, and every kernel has a
+/// loop for each.
+pub const MAX_RANK: usize = 64;
+
+/// The greatest depth to which graphs are nested: a graph without loops and branches has depth 1.
+/// Walkers of nested graphs are recursive, and deeper ones could overflow the stack.
+pub const MAX_GRAPH_DEPTH: usize = 64;
+
 /// The largest graph, in equations, whose calls are inlined: one shared copy of a larger graph is
 /// cheaper to compile.
 pub const MAX_INLINED_EQNS: usize = 64;

@@ -1,6 +1,6 @@
 //! Shapes and types: the static properties of values.
 
-use crate::{DType, Error, Result};
+use crate::{DType, Error, Result, tuning::MAX_RANK};
 use smallvec::SmallVec;
 use std::{
     fmt,
@@ -58,6 +58,9 @@ pub struct Type {
 }
 
 impl Shape {
+    /// The most axes of a value.
+    pub const MAX_RANK: usize = MAX_RANK;
+
     /// Returns the shape of a scalar.
     pub fn scalar() -> Shape {
         Shape::default()
@@ -66,6 +69,18 @@ impl Shape {
     /// Returns the number of axes.
     pub fn rank(&self) -> usize {
         self.0.len()
+    }
+
+    /// Checks that a value of this shape has no more axes than values may have.
+    ///
+    /// # Errors
+    /// If there are more than 64: the error does not list them.
+    pub(crate) fn check_rank(&self) -> Result<()> {
+        if self.rank() <= MAX_RANK {
+            return Ok(());
+        }
+        let got = self.rank();
+        Err(Error::new("type", format!("expected at most {MAX_RANK} axes, got {got}")))
     }
 
     /// Returns the number of elements, saturating. [`Type::bytes`] is the checked form, which every
@@ -136,12 +151,20 @@ impl Type {
 
     /// Returns the number of bytes of a value of this type.
     ///
-    /// As in NumPy, the product of all nonzero axes must not overflow, even if another axis is 0.
-    /// Once a type has passed, the product of any subset of its axes is therefore representable.
+    /// As in NumPy, the product of all nonzero axes must not overflow, even if another axis is 0,
+    /// and there are at most 64 axes. Once a type has passed, the product of any subset of its axes
+    /// is therefore representable.
+    ///
+    /// ```
+    /// use neurax_ir::{DType, Type};
+    /// let e = Type::new(DType::F32, vec![1; 65]).bytes().unwrap_err();
+    /// assert_eq!(e.to_string(), "type: expected at most 64 axes, got 65");
+    /// ```
     ///
     /// # Errors
-    /// If the size in bytes exceeds the address space.
+    /// If the size in bytes exceeds the address space, or there are more axes.
     pub fn bytes(&self) -> Result<usize> {
+        self.shape.check_rank()?;
         let count =
             self.shape.iter().filter(|&&d| d != 0).try_fold(1usize, |n, &d| n.checked_mul(d));
         let bits = count.and_then(|n| n.checked_mul(self.dtype.bits()));

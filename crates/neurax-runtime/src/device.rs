@@ -78,6 +78,9 @@ impl Device {
     /// # Errors
     /// The error of a pass or of the backend.
     pub fn compile(&self, graph: &Graph) -> Result<Arc<CompiledGraph>> {
+        // Rules are no part of what runs, and to hash those of nested functions takes long.
+        let graph = passes::discard_rules(graph)?;
+        let graph = &*graph;
         let hash = hash_of(graph);
         self.0.graphs.get_or_compute(
             hash,
@@ -98,6 +101,8 @@ impl Device {
     /// Optimizes and compiles `graph`.
     fn build(&self, graph: &Graph, stages: &mut Stages) -> Result<Arc<CompiledGraph>> {
         let mut start = stages.start();
+        let graph = passes::discard_rules(graph)?;
+        let graph = &*graph;
         let optimized = passes::optimize(graph, &mut |name, g| {
             stages.add(format!("passes/{name}"), start, g);
             start = stages.start();

@@ -54,7 +54,7 @@ impl CustomFunction {
         self.jvp.is_none() && self.tangent.is_none() && self.forward.is_some()
     }
 
-    pub(super) fn graphs(&self) -> Vec<Arc<Graph>> {
+    pub(crate) fn graphs(&self) -> Vec<Arc<Graph>> {
         let rules = [&self.jvp, &self.tangent, &self.forward, &self.backward];
         std::iter::once(self.body.clone()).chain(rules.into_iter().flatten().cloned()).collect()
     }
@@ -63,6 +63,7 @@ impl CustomFunction {
         &self,
         f: &mut dyn FnMut(&Graph) -> Result<Graph>,
     ) -> Result<CustomFunction> {
+        // In the order of `graphs`.
         let body = Arc::new(f(&self.body)?);
         let mut map = |g: &Option<Arc<Graph>>| g.as_ref().map(|g| f(g).map(Arc::new)).transpose();
         Ok(CustomFunction {

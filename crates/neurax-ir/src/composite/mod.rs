@@ -17,9 +17,9 @@ mod softmax;
 
 pub(crate) use function::{no_jvp_rule, only_in_reverse};
 
-use crate::graph::{Parser, Printer};
+use crate::graph::{Liveness, Parser, Printer};
 use crate::op::{
-    Axis, Batched, Bound, Primitive, Pruned, Region, Sample, Tangent, Text, Transposed, rules::*,
+    Axis, Batched, Bound, Needs, Primitive, Region, Sample, Tangent, Text, Transposed, rules::*,
 };
 use crate::{Builder, Eval, Graph, Literal, Op, Result, Type, Value, Values, transform};
 use std::sync::Arc;
@@ -250,8 +250,12 @@ impl Region for Composite {
         transform::jvp_into(b, &graph, xs, dxs, for_reverse)
     }
 
-    fn dce(&self, _: &[bool]) -> Option<Pruned> {
+    fn needs(&self, _: &[bool], _: &mut [Liveness]) -> Option<Needs> {
         None
+    }
+
+    fn pruned(&self, _: &Needs, _: &[Liveness]) -> Op {
+        self.clone().into()
     }
 
     fn hoist(&self, _: &mut Builder, _: &[Value]) -> Option<Values> {

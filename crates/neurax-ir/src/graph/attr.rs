@@ -59,7 +59,9 @@ impl Attr for Shape {
         p.word(&self.to_string());
     }
     fn parse(p: &mut Parser) -> Result<Self> {
-        Ok(Vec::<usize>::parse(p)?.into())
+        let shape = Shape::from(Vec::<usize>::parse(p)?);
+        shape.check_rank().map_err(|e| p.error(e.to_string()))?;
+        Ok(shape)
     }
 }
 

@@ -49,8 +49,11 @@
 //! Rejected: a `Result` from each method, with which no rule is a formula; a panic at the first
 //! error, which a program cannot report with the user's line and layer.
 
-use super::{Eqn, Graph, Value, Values};
+use super::{Eqn, Graph, GraphSummary, Value, Values};
 use crate::error::check_len;
+use crate::transform::Memo;
+use crate::tuning::MAX_GRAPH_DEPTH;
+use crate::visits::visit;
 use crate::{DType, Error, Literal, Op, Origin, Place, Result, Type, op::Constant};
 
 /// A builder of [`Graph`]s. The first error is recorded; later calls continue with placeholders,
@@ -72,12 +75,25 @@ pub struct Builder {
     eqns: Vec<Eqn>,
     origin: Origin,
     error: Option<Error>,
+    /// The transforms of nested graphs that the rules of ops have asked for; `None` before the
+    /// first.
+    memo: Option<Memo>,
 }
 
 impl Builder {
     /// Creates a builder of an empty graph.
     pub fn new() -> Builder {
         Builder::default()
+    }
+
+    /// Creates a builder of a nested graph of the transformation that `memo` belongs to.
+    pub(crate) fn with_memo(memo: &Memo) -> Builder {
+        Builder { memo: Some(memo.clone()), ..Builder::default() }
+    }
+
+    /// Returns the transforms of nested graphs that this transformation has computed.
+    pub(crate) fn memo(&mut self) -> Memo {
+        self.memo.get_or_insert_default().clone()
     }
 
     /// Adds an argument of type `ty`. Arguments may be added at any time.
@@ -146,6 +162,7 @@ impl Builder {
     /// The error of the op's `infer`, with this builder's origin.
     pub fn try_emit(&mut self, op: impl Into<Op>, xs: &[Value]) -> Result<Values> {
         let op = op.into();
+        check_depth(&op).map_err(|e| e.at_origin(&self.origin))?;
         let op = op.with_default_origin(&self.origin)?.unwrap_or(op);
         let types = op.infer(&self.types_of(xs)).map_err(|e| e.at_origin(&self.origin))?;
         for t in &types {
@@ -230,6 +247,7 @@ impl Builder {
         let mut env: Vec<Value> = args.to_vec();
         let outer = self.origin.clone();
         for e in graph.eqns() {
+            visit();
             let xs: Values = e.inputs.iter().map(|v| env[v.index()]).collect();
             self.origin = match e.at.place {
                 Place::Unknown => outer.clone(),
@@ -316,6 +334,22 @@ impl Builder {
     }
 }
 
+/// Checks that a graph may hold `op`.
+///
+/// # Errors
+/// If the graphs of `op` are nested so deeply already that recursive walkers could overflow the
+/// stack.
+fn check_depth(op: &Op) -> Result<()> {
+    if op.graphs().iter().all(|g| g.depth() < MAX_GRAPH_DEPTH) {
+        return Ok(());
+    }
+    let why = format!(
+        "expected loops, branches, checkpoints and calls nested less than {MAX_GRAPH_DEPTH} deep; \
+         compute the inner ones outside, or carry what they change through one loop"
+    );
+    Err(Error::new(op.name(), why))
+}
+
 impl Graph {
     /// Reorders the inputs: new input `i` is old input `order[i]`.
     pub(crate) fn with_input_order(self, order: &[usize]) -> Graph {
@@ -354,10 +388,11 @@ impl Graph {
             order.push(types[v.index()].clone());
         }
         let map = |vs: &[Value]| vs.iter().map(|v| new[v.index()]).collect::<Values>();
-        let eqns = eqns
+        let eqns: Vec<Eqn> = eqns
             .into_iter()
             .map(|e| Eqn { inputs: map(&e.inputs), outputs: map(&e.outputs), ..e })
             .collect();
-        Graph { types: order, inputs: inputs.len(), eqns, outputs: map(outputs).to_vec() }
+        let (summary, outputs) = (GraphSummary::of(&eqns), map(outputs).to_vec());
+        Graph { types: order, inputs: inputs.len(), eqns, outputs, summary }
     }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod attr;
 mod build_ops;
 mod builder;
+mod liveness;
 mod origins;
 mod parse;
 mod print;
@@ -11,6 +12,7 @@ mod verify;
 
 pub use attr::Attr;
 pub use builder::Builder;
+pub use liveness::Liveness;
 pub use parse::Parser;
 pub use print::Printer;
 pub use verify::verify;
@@ -41,12 +43,26 @@ pub struct Eqn {
 }
 
 /// A function of typed values. The [crate] page shows the text form.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug)]
 pub struct Graph {
     types: Vec<Type>,
     inputs: usize,
     eqns: Vec<Eqn>,
     outputs: Vec<Value>,
+    /// Follows from `eqns`. Not compared and not hashed.
+    summary: GraphSummary,
+}
+
+/// The facts about a graph that are asked for at every level of nesting, computed once when it is
+/// created: a walk over the nested graphs for each would make the cost quadratic in the depth.
+#[derive(Clone, Copy, Debug)]
+struct GraphSummary {
+    /// The number of equations, including those of nested graphs.
+    eqns: usize,
+    /// The depth of nesting, 1 without nested graphs.
+    depth: usize,
+    /// True if the location of every equation is known, including those of nested graphs.
+    has_origins: bool,
 }
 
 impl Value {
@@ -94,8 +110,26 @@ impl Graph {
 
     /// Returns the number of equations, including those of nested graphs.
     pub fn count_eqns(&self) -> usize {
-        let nested = |e: &Eqn| e.op.graphs().iter().map(|g| g.count_eqns()).sum::<usize>();
-        self.eqns.iter().map(|e| 1 + nested(e)).sum()
+        self.summary.eqns
+    }
+
+    /// Returns the depth of nesting: 1 for a graph without loops, branches and calls, one more than
+    /// the deepest graph in it otherwise.
+    ///
+    /// ```
+    /// use neurax_ir::Graph;
+    /// let graph = Graph::parse("graph(%0: f32[]) {
+    ///   %1: f32[] = checkpoint[body=graph(%0: f32[]) {
+    ///     %1: f32[] = sine(%0)
+    ///     return %1
+    ///   }](%0)
+    ///   return %1
+    /// }")?;
+    /// assert_eq!((graph.depth(), graph.count_eqns()), (2, 2));
+    /// # Ok::<(), neurax_ir::Error>(())
+    /// ```
+    pub fn depth(&self) -> usize {
+        self.summary.depth
     }
 
     /// Returns, for each value, the index of the last equation that reads it: `eqns.len()` for
@@ -138,12 +172,48 @@ impl Graph {
     }
 }
 
+impl GraphSummary {
+    /// Summarizes the graph of `eqns`.
+    fn of(eqns: &[Eqn]) -> GraphSummary {
+        let mut all = GraphSummary { eqns: eqns.len(), depth: 1, has_origins: true };
+        for e in eqns {
+            all.has_origins &= !e.at.is_unknown();
+            for g in e.op.graphs() {
+                all.eqns = all.eqns.saturating_add(g.summary.eqns);
+                all.depth = all.depth.max(g.summary.depth + 1);
+                all.has_origins &= g.summary.has_origins;
+            }
+        }
+        all
+    }
+}
+
 /// Records the producers of the results of `eqns[from..]` in `producers`, which grows as needed.
 pub(crate) fn record_producers(producers: &mut Vec<Option<usize>>, eqns: &[Eqn], from: usize) {
     for (i, e) in eqns.iter().enumerate().skip(from) {
         let end = e.outputs.iter().map(|v| v.index() + 1).max().unwrap_or(0);
         producers.resize(producers.len().max(end), None);
         e.outputs.iter().for_each(|v| producers[v.index()] = Some(i));
+    }
+}
+
+impl PartialEq for Graph {
+    fn eq(&self, o: &Graph) -> bool {
+        self.types == o.types
+            && self.inputs == o.inputs
+            && self.outputs == o.outputs
+            && self.eqns == o.eqns
+    }
+}
+
+impl Eq for Graph {}
+
+impl Hash for Graph {
+    fn hash<H: Hasher>(&self, h: &mut H) {
+        self.types.hash(h);
+        self.inputs.hash(h);
+        self.eqns.hash(h);
+        self.outputs.hash(h);
     }
 }
 

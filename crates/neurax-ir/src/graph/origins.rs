@@ -1,7 +1,7 @@
 //! Origins of the equations of nested graphs. A rule builds a body with a builder that has no
 //! origin; the equations receive the origin of the op that contains the body.
 
-use super::{Eqn, Graph};
+use super::{Eqn, Graph, GraphSummary};
 use crate::{Op, Origin, Place, Result};
 use std::borrow::Cow;
 
@@ -13,7 +13,7 @@ impl Graph {
     /// If an op cannot be rebuilt with changed nested graphs; not the case for a graph that
     /// verifies.
     pub fn with_default_origin(&self, at: &Origin) -> Result<Cow<'_, Graph>> {
-        if at.is_unknown() || self.eqns.iter().all(has_origin) {
+        if at.is_unknown() || self.summary.has_origins {
             return Ok(Cow::Borrowed(self));
         }
         let mut graph = self.clone();
@@ -25,12 +25,14 @@ impl Graph {
                 e.op = op;
             }
         }
+        graph.summary = GraphSummary::of(&graph.eqns);
         Ok(Cow::Owned(graph))
     }
 
     fn within(&self, layer: Option<&str>, at: &Place) -> Result<Graph> {
         let mut graph = self.clone();
         within(&mut graph.eqns, layer, at)?;
+        graph.summary = GraphSummary::of(&graph.eqns);
         Ok(graph)
     }
 }
@@ -51,18 +53,14 @@ impl Op {
     }
 
     fn has_origins(&self) -> bool {
-        self.graphs().iter().all(|g| g.eqns.iter().all(has_origin))
+        self.graphs().iter().all(|g| g.summary.has_origins)
     }
 }
 
 impl Origin {
-    fn is_unknown(&self) -> bool {
+    pub(super) fn is_unknown(&self) -> bool {
         matches!(self.place, Place::Unknown)
     }
-}
-
-fn has_origin(e: &Eqn) -> bool {
-    !e.at.is_unknown() && e.op.has_origins()
 }
 
 /// Prepends `layer` to the layer path of `eqns` and of the equations of their graphs, and sets the

@@ -2,11 +2,8 @@
 //! checked graph.
 
 use super::{Attr, Builder, Graph, Value, attr::text_error};
-use crate::{Error, Op, Result, Type, op::CustomOp};
+use crate::{Error, Op, Result, Type, op::CustomOp, tuning::MAX_GRAPH_DEPTH};
 use std::sync::Arc;
-
-/// The maximum nesting depth of graphs: deeper ones could overflow the stack.
-const MAX_DEPTH: usize = 64;
 
 /// A parser of graphs and attributes.
 #[derive(Debug)]
@@ -164,8 +161,8 @@ impl<'t> Parser<'t> {
     /// If the text is not a graph, an equation does not check, or graphs are nested too deeply.
     pub fn graph(&mut self) -> Result<Graph> {
         self.depth += 1;
-        if self.depth > MAX_DEPTH {
-            return Err(self.error(format!("graphs are nested more than {MAX_DEPTH} deep")));
+        if self.depth > MAX_GRAPH_DEPTH {
+            return Err(self.error(format!("graphs are nested more than {MAX_GRAPH_DEPTH} deep")));
         }
         let graph = self.graph_body();
         self.depth -= 1;

@@ -1,7 +1,7 @@
 //! The verifier, which runs after every pass in debug builds and on request.
 
 use super::Graph;
-use crate::{Error, Result};
+use crate::{Error, Result, visits::visit};
 
 /// Checks that
 /// 1. each value is defined once, before it is read;
@@ -14,6 +14,7 @@ use crate::{Error, Result};
 pub fn verify(g: &Graph) -> Result<()> {
     let mut defined = g.input_types().len();
     for (i, e) in g.eqns().iter().enumerate() {
+        visit();
         let fail = |m: String| {
             Error::new("verify", format!("equation {i}, {}: {m}", e.op.name())).at_origin(&e.at)
         };

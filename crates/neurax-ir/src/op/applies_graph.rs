@@ -1,8 +1,8 @@
 //! The rules shared by ops that apply one graph to their operands.
 
 use super::{
-    Axis, Batched, Bound, Op, Primitive, Pruned, Region, Sample, Tangent, Transposed, accepts,
-    count_marked, front_where_batched, select, spread_marked,
+    Axis, Batched, Bound, Liveness, Needs, Op, Primitive, Region, Sample, Tangent, Transposed,
+    accepts, count_marked, front_where_batched, select, spread_marked,
 };
 use crate::{Builder, Eval, Graph, Literal, Result, Type, Value, Values, transform};
 use std::sync::Arc;
@@ -90,9 +90,10 @@ impl<T: AppliesGraph> Primitive for T {
     ) -> Result<Batched> {
         let batched: Vec<bool> = dims.iter().map(Option::is_some).collect();
         let none_forced = vec![false; self.body().outputs().len()];
-        let (graph, outs) = transform::batch_graph(self.body(), axis, &batched, &none_forced)?;
+        let many = b.memo().batch(self.body(), axis, &batched, &none_forced)?;
+        let (graph, outs) = &*many;
         let xs = front_where_batched(b, xs, dims, axis.size);
-        let ys = b.emit_n(self.with_body(graph), &xs, outs.len());
+        let ys = b.emit_n(self.with_body(graph.clone()), &xs, outs.len());
         Ok((ys, outs.iter().map(|&y| y.then_some(0)).collect()))
     }
 
@@ -123,16 +124,19 @@ impl<T: AppliesGraph> Region for T {
             return self.jvp_for_reverse(b, xs, &active, &tangents);
         }
         let n = self.body().outputs().len();
-        let d = transform::jvp(self.body(), &active)?;
+        let d = b.memo().jvp(self.body(), &active, &vec![false; n], false)?;
         let results = n + count_marked(&d.outputs);
-        let ys = b.emit_n(self.with_body(d.graph), &[xs, &tangents].concat(), results);
+        let ys = b.emit_n(self.with_body(d.graph.clone()), &[xs, &tangents].concat(), results);
         Ok((Values::from_slice(&ys[..n]), spread_marked(&d.outputs, &ys[n..])))
     }
 
-    fn dce(&self, live: &[bool]) -> Option<Pruned> {
-        let (body, inputs) = self.body().pruned(live);
-        let smaller = inputs.contains(&false) || live.contains(&false);
-        smaller.then(|| Pruned { op: self.with_body(body).into(), inputs, outputs: live.to_vec() })
+    fn needs(&self, live: &[bool], inside: &mut [Liveness]) -> Option<Needs> {
+        let inputs = inside[0].add(self.body(), live);
+        Needs::unless_all(inputs, live.to_vec())
+    }
+
+    fn pruned(&self, needs: &Needs, inside: &[Liveness]) -> Op {
+        self.with_body(inside[0].restrict(self.body(), &needs.outputs, &needs.inputs)).into()
     }
 
     fn hoist(&self, _: &mut Builder, _: &[Value]) -> Option<Values> {

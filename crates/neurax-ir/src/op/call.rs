@@ -1,7 +1,7 @@
 //! `call`: a named function applied to operands.
 
 use super::{AppliesGraph, Sample, Tangent, count_marked, rules::*, spread_marked};
-use crate::{Builder, DType, Graph, Result, Type, Value, Values, graph::attr::attrs, transform};
+use crate::{Builder, DType, Graph, Result, Type, Value, Values, graph::attr::attrs};
 use std::sync::Arc;
 
 attrs! {
@@ -35,7 +35,7 @@ impl AppliesGraph for Call {
         tangents: &[Value],
     ) -> Result<(Values, Vec<Tangent>)> {
         let n = self.body.outputs().len();
-        let l = transform::linearize(&self.body, active)?;
+        let l = b.memo().linearize(&self.body, active, &vec![false; n])?;
         let repeated = l.repeated_inputs();
         let live: Vec<bool> =
             (0..n + l.residuals).map(|i| i < n || repeated[i - n].is_none()).collect();
@@ -48,7 +48,7 @@ impl AppliesGraph for Call {
         let residuals =
             repeated.iter().filter_map(|r| r.map(|i| xs[i]).or_else(|| computed.next()));
         let args: Vec<Value> = residuals.chain(tangents.iter().copied()).collect();
-        let dys = b.emit_n(self.with_body(l.linear), &args, count_marked(&l.outputs));
+        let dys = b.emit_n(self.with_body(l.linear.clone()), &args, count_marked(&l.outputs));
         Ok((Values::from_slice(&ys[..n]), spread_marked(&l.outputs, &dys)))
     }
 

@@ -4,7 +4,9 @@ use super::{
     AppliesGraph, OptimizationBarrier, Sample, Tangent, count_marked, rules::*, spread_marked,
 };
 use crate::composite::only_in_reverse;
-use crate::{Builder, DType, Graph, Result, Type, Value, Values, graph::attr::attrs, transform};
+use crate::{
+    Builder, DType, Graph, Result, Type, Value, Values, graph::attr::attrs, transform::Jvp,
+};
 use std::sync::Arc;
 
 attrs! {
@@ -22,46 +24,36 @@ fn of(body: Graph) -> Checkpoint {
 }
 
 impl Checkpoint {
-    /// Builds `(inputs.., tangents of the active inputs..) -> tangents of the marked outputs..`,
-    /// and marks the outputs that have a tangent. The graph recomputes the body behind a barrier,
-    /// as CSE would otherwise find the first computation and keep its values.
-    fn tangents(&self, active: &[bool]) -> Result<(Graph, Vec<bool>)> {
-        let mut b = Builder::new();
-        let xs = b.inputs(self.body.input_types());
-        let dxs: Vec<Tangent> =
-            xs.iter().zip(active).map(|(&x, &a)| a.then(|| b.input(b.ty(x).clone()))).collect();
+    /// Builds `(inputs.., tangents of the active inputs..) -> tangents of the marked outputs..`
+    /// from the derivative of the body. The graph recomputes the body behind a barrier, as CSE
+    /// would otherwise find the first computation and keep its values.
+    fn tangents(&self, d: &Jvp) -> Result<Graph> {
+        let (n, mut b) = (self.body.input_types().len(), Builder::new());
+        let args = b.inputs(d.graph.input_types());
+        let (xs, dxs) = args.split_at(n);
         let barred = if xs.is_empty() {
             Values::new()
         } else {
-            b.emit_n(OptimizationBarrier {}, &xs, xs.len())
+            b.emit_n(OptimizationBarrier {}, xs, xs.len())
         };
-        let (_, dys) = transform::jvp_into(&mut b, &self.body, &barred, &dxs, true)?;
-        let outs: Vec<Value> = dys.iter().flatten().copied().collect();
-        let graph = b.finish(&outs)?;
-        let all = vec![true; outs.len()];
+        let ys = b.inline(&d.graph, &[&barred[..], dxs].concat());
+        let outs = &ys[self.body.outputs().len()..];
+        let graph = b.finish(outs)?;
         // Recompute only what the tangents need, but keep the signature.
-        let (pruned, inputs) = graph.pruned(&all);
-        let graph = if inputs.contains(&false) { graph } else { pruned };
-        Ok((graph, dys.iter().map(Option::is_some).collect()))
+        let (pruned, inputs) = graph.pruned(&vec![true; outs.len()]);
+        Ok(if inputs.contains(&false) { graph } else { pruned })
     }
 
     /// Returns the primal op of reverse mode. Functions that only have a reverse rule are replaced
     /// by the forward half of that rule, since forward mode may be applied to the result.
-    fn value(&self, active: &[bool]) -> Result<Checkpoint> {
+    fn value(&self, d: &Jvp) -> Checkpoint {
         if !only_in_reverse(&self.body) {
-            return Ok(self.clone());
+            return self.clone();
         }
-        let (types, mut b) = (self.body.input_types(), Builder::new());
-        let xs = b.inputs(types);
-        let dxs: Vec<Tangent> =
-            xs.iter().zip(active).map(|(&x, &a)| a.then(|| b.input(b.ty(x).clone()))).collect();
-        let (ys, _) = transform::jvp_into(&mut b, &self.body, &xs, &dxs, true)?;
-        let (pruned, kept) = b.finish(&ys)?.pruned(&vec![true; ys.len()]);
-        let mut b = Builder::new();
-        let xs = b.inputs(types);
-        let used: Vec<Value> = xs.iter().zip(kept).filter_map(|(&x, k)| k.then_some(x)).collect();
-        let ys = b.inline(&pruned, &used);
-        Ok(of(b.finish(&ys)?))
+        let first = |n: usize, all: usize| (0..all).map(|i| i < n).collect::<Vec<_>>();
+        let live = first(self.body.outputs().len(), d.graph.outputs().len());
+        let keep = first(self.body.input_types().len(), d.graph.input_types().len());
+        of(d.graph.restricted(&live, &keep))
     }
 }
 
@@ -84,10 +76,12 @@ impl AppliesGraph for Checkpoint {
         active: &[bool],
         tangents: &[Value],
     ) -> Result<(Values, Vec<Tangent>)> {
-        let ys = b.emit_n(self.value(active)?, xs, self.body.outputs().len());
-        let (graph, outs) = self.tangents(active)?;
-        let dys = b.emit_n(of(graph), &[xs, tangents].concat(), count_marked(&outs));
-        Ok((ys, spread_marked(&outs, &dys)))
+        let n = self.body.outputs().len();
+        let d = b.memo().jvp(&self.body, active, &vec![false; n], true)?;
+        let ys = b.emit_n(self.value(&d), xs, n);
+        let args = [xs, tangents].concat();
+        let dys = b.emit_n(of(self.tangents(&d)?), &args, count_marked(&d.outputs));
+        Ok((ys, spread_marked(&d.outputs, &dys)))
     }
 
     fn rows() -> Vec<Sample> {

@@ -2,7 +2,7 @@
 //! of it.
 
 use super::{
-    Axis, Batched, Bound, Primitive, Pruned, Region, Sample, Tangent, Transposed, rules::*,
+    Axis, Batched, Bound, Liveness, Needs, Primitive, Region, Sample, Tangent, Transposed, rules::*,
 };
 use crate::composite::no_jvp_rule;
 use crate::{
@@ -233,8 +233,12 @@ impl Region for Linear {
         Ok((ys, dys.into_iter().map(Some).collect()))
     }
 
-    fn dce(&self, _: &[bool]) -> Option<Pruned> {
+    fn needs(&self, _: &[bool], _: &mut [Liveness]) -> Option<Needs> {
         None
+    }
+
+    fn pruned(&self, _: &Needs, _: &[Liveness]) -> Op {
+        self.clone().into()
     }
 
     fn hoist(&self, _: &mut Builder, _: &[Value]) -> Option<Values> {

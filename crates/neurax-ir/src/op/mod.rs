@@ -30,6 +30,7 @@
 //! Adding an op takes one file here and one word in the `ops!` table below; `docs/adding-an-op.md`
 //! lists the steps.
 
+pub(crate) use crate::graph::Liveness;
 use crate::graph::{Parser, Printer};
 use crate::{Builder, Error, Eval, Graph, Literal, Result, Shape, Type, Value, Values};
 use applies_graph::AppliesGraph;
@@ -238,7 +239,8 @@ pub trait Region {
     /// Returns the graphs that the op holds.
     fn graphs(&self) -> Vec<Arc<Graph>>;
 
-    /// Returns the op with every graph replaced by `f` of it; `f` must keep the signature.
+    /// Returns the op with every graph replaced by `f` of it, called once for each in the order of
+    /// [`Region::graphs`]; `f` must keep the signature.
     ///
     /// # Errors
     /// The first error of `f`.
@@ -260,24 +262,35 @@ pub trait Region {
         for_reverse: bool,
     ) -> Result<(Values, Vec<Tangent>)>;
 
-    /// Returns the op without the work that only dead results need; `None` if all of it is needed.
-    /// `live` marks the results that are used.
-    fn dce(&self, live: &[bool]) -> Option<Pruned>;
+    /// Returns the operands that the results marked in `live` need, and the results that remain,
+    /// which include the live ones; `None` if all of them are needed. `inside` has the liveness of
+    /// each graph, to which the rule adds what it finds.
+    fn needs(&self, live: &[bool], inside: &mut [Liveness]) -> Option<Needs>;
+
+    /// Returns the op on the operands and with the results that `needs` marks. `inside` is what
+    /// [`Region::needs`] found.
+    fn pruned(&self, needs: &Needs, inside: &[Liveness]) -> Op;
 
     /// Emits the op with loop-invariant equations moved in front of the loop, and returns its
     /// results; `None` if there are no such equations.
     fn hoist(&self, b: &mut Builder, xs: &[Value]) -> Option<Values>;
 }
 
-/// The result of [`Region::dce`]: a smaller op, on some of the operands, with some of the results.
-#[derive(Debug)]
-pub struct Pruned {
-    /// The smaller op.
-    pub op: Op,
-    /// Flags of the operands that the smaller op takes.
+/// The result of [`Region::needs`]: what remains of the operands and results of an op.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Needs {
+    /// Flags of the operands that the op still takes.
     pub inputs: Vec<bool>,
-    /// Flags of the results that the smaller op returns; they include all live ones.
+    /// Flags of the results that the op still returns; they include all live ones.
     pub outputs: Vec<bool>,
+}
+
+impl Needs {
+    /// Returns the flags; `None` if all are set.
+    pub(crate) fn unless_all(inputs: Vec<bool>, outputs: Vec<bool>) -> Option<Needs> {
+        let all = !inputs.contains(&false) && !outputs.contains(&false);
+        (!all).then_some(Needs { inputs, outputs })
+    }
 }
 
 /// The operands and results of an equation, as values of the builder.
@@ -473,6 +486,11 @@ pub(crate) mod rules {
 
     /// Returns the offsets of all indices of axes given as `(size, stride)`, in row-major order.
     pub fn grid(axes: impl IntoIterator<Item = (usize, usize)>) -> Vec<usize> {
+        let axes: Vec<(usize, usize)> = axes.into_iter().collect();
+        // Without this, the offsets of long axes in front of an empty one would be listed.
+        if axes.iter().any(|&(n, _)| n == 0) {
+            return vec![];
+        }
         let step = |at: Vec<usize>, (n, stride): (usize, usize)| {
             at.iter().flat_map(|&o| (0..n).map(move |i| o + i * stride)).collect()
         };

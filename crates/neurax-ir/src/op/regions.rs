@@ -1,7 +1,7 @@
 //! Helpers shared by the ops that hold graphs: flags, batching, loop-invariant code motion.
 
 use super::{Op, Tangent, rules::*};
-use crate::{Builder, Error, Graph, Result, Type, Value, Values};
+use crate::{Builder, Error, Graph, Result, Type, Value, Values, visits::visit};
 
 /// Checks that graph `g`, called `what` in messages, takes operands of types `xs`.
 ///
@@ -139,6 +139,7 @@ fn invariant_eqns(body: &Graph, consts: usize, trips: TripCount) -> Vec<bool> {
         .collect();
     let mut moves = vec![];
     for e in body.eqns() {
+        visit();
         let stays =
             matches!(e.op, Op::Broadcast(_) | Op::AxisIndex(_) | Op::OptimizationBarrier(_));
         let mut d = e

@@ -33,13 +33,14 @@
 //! and recomputing each iteration from the first, which is quadratic.
 
 use super::{
-    Axis, Batched, Bound, Direction, Primitive, Pruned, ReduceKind, Region, Sample, Tangent,
-    Transposed, TripCount, accepts, count_marked, either, front_where, loop_invariants, rules::*,
-    select, spread_marked,
+    Axis, Batched, Bound, Direction, Liveness, Needs, Primitive, ReduceKind, Region, Sample,
+    Tangent, Transposed, TripCount, accepts, count_marked, either, front_where, loop_invariants,
+    rules::*, select, spread_marked,
 };
 use crate::{
-    Builder, DType, Eval, Graph, Literal, Op, Result, Type, Value, Values, graph::attr::attrs,
-    transform,
+    Builder, DType, Eval, Graph, Literal, Op, Result, Type, Value, Values,
+    graph::attr::attrs,
+    transform::{self, Memo},
 };
 use std::sync::Arc;
 
@@ -72,26 +73,26 @@ impl While {
     /// and members that are done keep their carries.
     fn batch_pred(
         &self,
+        memo: &Memo,
         axis: &Axis,
         cond_batched: &[bool],
         body_batched: &[bool],
     ) -> Result<While> {
         let n = self.body.outputs().len();
         let all = vec![true; n];
-        let (cond, _) =
-            transform::batch_graph(&self.cond, axis, &[cond_batched, &all].concat(), &[true])?;
-        let (body, _) =
-            transform::batch_graph(&self.body, axis, &[body_batched, &all].concat(), &all)?;
+        let cond = memo.batch(&self.cond, axis, &[cond_batched, &all].concat(), &[true])?;
+        let body = memo.batch(&self.body, axis, &[body_batched, &all].concat(), &all)?;
+        let (cond, body) = (&cond.0, &body.0);
         let mut any = Builder::new();
         let xs = any.inputs(cond.input_types());
-        let pred = any.inline(&cond, &xs)[0];
+        let pred = any.inline(cond, &xs)[0];
         let some = any.reduce(ReduceKind::Or, pred, &[0]);
         let mut step = Builder::new();
         let cs = step.inputs(&cond.input_types()[..self.cond_consts]);
         let bs = step.inputs(&body.input_types()[..self.body_consts]);
         let carries = step.inputs(&body.input_types()[self.body_consts..]);
-        let pred = step.inline(&cond, &[&cs[..], &carries].concat())[0];
-        let next = step.inline(&body, &[&bs[..], &carries].concat());
+        let pred = step.inline(cond, &[&cs[..], &carries].concat())[0];
+        let next = step.inline(body, &[&bs[..], &carries].concat());
         let mut outs = vec![];
         for (y, x) in next.into_iter().zip(carries) {
             let shape = step.ty(y).shape.clone();
@@ -181,22 +182,25 @@ impl Primitive for While {
     ) -> Result<Batched> {
         let flags: Vec<bool> = dims.iter().map(Option::is_some).collect();
         let (cb, bb, init) = self.split(&flags);
-        let none = vec![false; init.len()];
+        let (none, memo) = (vec![false; init.len()], b.memo());
         let carry = transform::fixed_point(init.to_vec(), |c| {
-            Ok(transform::batch_graph(&self.body, axis, &[bb, c].concat(), &none)?.1)
+            Ok(memo.batch(&self.body, axis, &[bb, c].concat(), &none)?.1.clone())
         })?;
-        let (cond, pred) =
-            transform::batch_graph(&self.cond, axis, &[cb, &carry].concat(), &[false])?;
-        if pred[0] {
+        let cond = memo.batch(&self.cond, axis, &[cb, &carry].concat(), &[false])?;
+        if cond.1[0] {
             let all = vec![true; carry.len()];
-            let op = self.batch_pred(axis, cb, bb)?;
+            let op = self.batch_pred(&memo, axis, cb, bb)?;
             let xs = front_where(b, xs, dims, &[cb, bb, &all].concat(), axis.size);
             let (c, bc, carries) = self.split(&xs);
             return Ok(at_front(b.emit_n(op, &[c, c, bc, carries].concat(), carry.len())));
         }
-        let (body, _) = transform::batch_graph(&self.body, axis, &[bb, &carry].concat(), &carry)?;
+        let body = memo.batch(&self.body, axis, &[bb, &carry].concat(), &carry)?;
         let xs = front_where(b, xs, dims, &[cb, bb, &carry].concat(), axis.size);
-        let op = While { cond: Arc::new(cond), body: Arc::new(body), ..self.clone() };
+        let op = While {
+            cond: Arc::new(cond.0.clone()),
+            body: Arc::new(body.0.clone()),
+            ..self.clone()
+        };
         let ys = b.emit_n(op, &xs, carry.len());
         Ok((ys, carry.iter().map(|&y| y.then_some(0)).collect()))
     }
@@ -268,11 +272,10 @@ impl Region for While {
         let flags: Vec<bool> = dxs.iter().map(Option::is_some).collect();
         let (_, active, init) = self.split(&flags);
         let n = init.len();
-        let none = vec![false; n];
-        let jvp = |c: &[bool], force: &[bool]| {
-            transform::jvp_instantiated(&self.body, &[active, c].concat(), force, false)
-        };
-        let carry = transform::fixed_point(init.to_vec(), |c| Ok(jvp(c, &none)?.outputs))?;
+        let (none, memo) = (vec![false; n], b.memo());
+        let jvp =
+            |c: &[bool], force: &[bool]| memo.jvp(&self.body, &[active, c].concat(), force, false);
+        let carry = transform::fixed_point(init.to_vec(), |c| Ok(jvp(c, &none)?.outputs.clone()))?;
         if !carry.contains(&true) {
             // Only constants have tangents, and no carry depends on them differentiably.
             return Ok((b.emit_n(self.clone(), xs, n), vec![None; n]));
@@ -285,7 +288,7 @@ impl Region for While {
             .chain(consts + n..consts + n + tangents)
             .chain(consts..consts + n)
             .chain(consts + n + tangents..d.graph.input_types().len());
-        let body = d.graph.with_input_order(&order.collect::<Vec<_>>());
+        let body = d.graph.clone().with_input_order(&order.collect::<Vec<_>>());
         let extra: Vec<Type> = select(&self.body.output_types(), &carry);
         let cond = self.cond.with_more_inputs(&extra)?;
         let op = While {
@@ -311,11 +314,11 @@ impl Region for While {
         Ok((ys, spread_marked(&carry, &both[n..])))
     }
 
-    fn dce(&self, live: &[bool]) -> Option<Pruned> {
-        let cond_reads = self.cond.pruned(&[true]).1;
+    fn needs(&self, live: &[bool], inside: &mut [Liveness]) -> Option<Needs> {
+        let cond_reads = inside[0].add(&self.cond, &[true]);
         let mut needed = either(live, &cond_reads[self.cond_consts..]);
         let body_reads = loop {
-            let reads = self.body.pruned(&needed).1;
+            let reads = inside[1].add(&self.body, &needed);
             let more = either(&needed, &reads[self.body_consts..]);
             if more == needed {
                 break reads;
@@ -323,17 +326,19 @@ impl Region for While {
             needed = more;
         };
         let (cc, bc) = (&cond_reads[..self.cond_consts], &body_reads[..self.body_consts]);
-        let inputs = [cc, bc, &needed].concat();
-        if !inputs.contains(&false) {
-            return None;
-        }
-        let op = While {
-            cond: Arc::new(self.cond.restricted(&[true], &[cc, &needed].concat())),
-            body: Arc::new(self.body.restricted(&needed, &[bc, &needed].concat())),
+        Needs::unless_all([cc, bc, &needed].concat(), needed)
+    }
+
+    fn pruned(&self, needs: &Needs, inside: &[Liveness]) -> Op {
+        let (cc, bc, carries) = self.split(&needs.inputs);
+        let body_inputs = [bc, carries].concat();
+        While {
+            cond: inside[0].restrict(&self.cond, &[true], &[cc, carries].concat()).into(),
+            body: inside[1].restrict(&self.body, &needs.outputs, &body_inputs).into(),
             cond_consts: count_marked(cc),
             body_consts: count_marked(bc),
-        };
-        Some(Pruned { op: op.into(), inputs, outputs: needed })
+        }
+        .into()
     }
 
     fn hoist(&self, b: &mut Builder, xs: &[Value]) -> Option<Values> {

@@ -33,7 +33,7 @@
 //! - `x + y` and `y + x` are different: operands are not sorted.
 
 use super::rewriter::{apply, apply_inside};
-use crate::{Eqn, Graph, Op, Result, Value, Values};
+use crate::{Eqn, Graph, Op, Result, Value, Values, visits::visit};
 use rustc_hash::FxHashMap;
 use std::{borrow::Cow, collections::hash_map::Entry};
 
@@ -49,6 +49,7 @@ pub fn cse(graph: &Graph) -> Result<Graph> {
 pub(super) fn pass(graph: &Graph) -> Result<Option<Graph>> {
     let mut nested = false;
     let ops = graph.eqns().iter().map(|e| {
+        visit();
         let changed = apply_inside(&e.op, pass)?;
         nested |= changed.is_some();
         Ok(changed.map_or(Cow::Borrowed(&e.op), Cow::Owned))

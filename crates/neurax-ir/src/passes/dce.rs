@@ -1,7 +1,8 @@
 //! Dead code elimination and a canonical order of the equations.
 
 use super::rewriter::{apply, apply_inside};
-use crate::{Eqn, Graph, Result, Value};
+use crate::{Eqn, Graph, Result, Value, graph::Liveness};
+use std::borrow::Cow;
 
 /// Removes equations that no result needs, also in nested graphs, and orders the others depth-first
 /// from the results. Graphs that differ only in the order of their equations become equal. The
@@ -29,39 +30,29 @@ pub fn dce(graph: &Graph) -> Result<Graph> {
 }
 
 pub(super) fn pass(graph: &Graph) -> Result<Option<Graph>> {
-    let order = graph.depth_first_eqns();
-    if order.into_iter().eq(0..graph.eqns().len()) && is_live_inside(graph)? {
+    let (outputs, inputs) = (graph.outputs().len(), graph.input_types().len());
+    let mut live = Liveness::default();
+    live.add(graph, &vec![true; outputs]);
+    let is_whole = live.is_whole(graph);
+    let kept = if is_whole {
+        Cow::Borrowed(graph)
+    } else {
+        Cow::Owned(live.restrict(graph, &vec![true; outputs], &vec![true; inputs]))
+    };
+    let inside = |e: &Eqn| apply_inside(&e.op, pass);
+    let mut ops = kept.eqns().iter().map(inside).collect::<Result<Vec<_>>>()?;
+    let order = kept.depth_first_eqns();
+    let is_ordered = order.iter().copied().eq(0..kept.eqns().len());
+    if is_whole && is_ordered && ops.iter().all(Option::is_none) {
         return Ok(None);
     }
-    let new = without_dead_code(graph)?;
-    Ok((new != *graph).then_some(new))
-}
-
-/// Returns true if no nested graph has dead code, given that all equations of `graph` are needed.
-fn is_live_inside(graph: &Graph) -> Result<bool> {
-    let last = graph.last_uses();
-    for e in graph.eqns() {
-        let Some(region) = e.op.region() else { continue };
-        let live: Vec<bool> = e.outputs.iter().map(|v| last[v.index()].is_some()).collect();
-        if region.dce(&live).is_some() || apply_inside(&e.op, pass)?.is_some() {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-/// Returns the graph without dead equations, in canonical order.
-fn without_dead_code(graph: &Graph) -> Result<Graph> {
-    let kept = graph.without_dead_eqns();
-    let order = kept.depth_first_eqns();
-    let mut eqns: Vec<Eqn> = order.into_iter().map(|i| kept.eqns()[i].clone()).collect();
-    for e in &mut eqns {
-        if let Some(op) = apply_inside(&e.op, pass)? {
-            e.op = op;
-        }
-    }
+    let eqn = |i: usize| {
+        let e = kept.eqns()[i].clone();
+        Eqn { op: ops[i].take().unwrap_or(e.op), ..e }
+    };
+    let eqns = order.into_iter().map(eqn).collect();
     let inputs: Vec<Value> = kept.inputs().collect();
-    Ok(Graph::renumbered(kept.types().to_vec(), &inputs, eqns, kept.outputs()))
+    Ok(Some(Graph::renumbered(kept.types().to_vec(), &inputs, eqns, kept.outputs())))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Constant folding: evaluates small constant expressions at compile time.
 
 use super::rewriter::{Rewriter, apply, apply_inside};
+use crate::transform::has_no_iterations;
 use crate::tuning::MAX_FOLDED_ELEMENTS;
 use crate::{Eqn, Eval, Graph, Literal, Op, Result, Type, Value, Values};
 
@@ -72,6 +73,9 @@ fn fold_small(w: &mut Rewriter, e: &Eqn) -> Option<Values> {
     let types = e.op.infer(&w.types_of(&e.inputs)).ok()?;
     if types.iter().map(Type::size).sum::<usize>() > MAX_FOLDED_ELEMENTS {
         return None;
+    }
+    if has_no_iterations(&e.op, types.iter()) {
+        return Some(types.into_iter().map(|t| w.literal(Literal::zeros(t))).collect());
     }
     let xs = e.inputs.iter().map(|&v| known_value(w, v)).collect::<Option<Vec<_>>>()?;
     let ys = e.op.eval(&mut Eval::default(), xs).ok()?;

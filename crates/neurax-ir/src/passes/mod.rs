@@ -5,6 +5,7 @@
 
 mod cse;
 mod dce;
+mod discard_rules;
 mod fold;
 mod hoist;
 mod pipeline;
@@ -13,6 +14,7 @@ mod simplify;
 
 pub use cse::cse;
 pub use dce::dce;
+pub use discard_rules::discard_rules;
 pub use fold::fold;
 pub use hoist::hoist;
 pub use pipeline::{PIPELINE, PassStep, optimize};

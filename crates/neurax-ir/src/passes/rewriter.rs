@@ -8,7 +8,8 @@
 
 use crate::graph::record_producers;
 use crate::op::{Broadcast, Constant};
-use crate::{Builder, DType, Eqn, Graph, Literal, Op, Result, Type, Value, Values};
+use crate::visits::visit;
+use crate::{Builder, DType, Eqn, Graph, Literal, Op, OrBug, Result, Type, Value, Values};
 
 /// A graph under construction. Without changes so far, it is a prefix of the source.
 pub(super) struct Rewriter<'g> {
@@ -35,15 +36,19 @@ pub(super) fn apply(pass: Pass, graph: &Graph) -> Result<Graph> {
     Ok(pass(graph)?.unwrap_or_else(|| graph.clone()))
 }
 
-/// Applies a pass to the graphs of an op; `None` if none of them changes.
+/// Applies a pass to the graphs of an op, once to each; `None` if none of them changes.
 pub(super) fn apply_inside(op: &Op, pass: Pass) -> Result<Option<Op>> {
     let Some(region) = op.region() else { return Ok(None) };
-    let changes =
-        region.graphs().iter().map(|g| Ok(pass(g)?.is_some())).collect::<Result<Vec<bool>>>()?;
-    if !changes.contains(&true) {
+    let changed = region.graphs().iter().map(|g| pass(g)).collect::<Result<Vec<_>>>()?;
+    if changed.iter().all(Option::is_none) {
         return Ok(None);
     }
-    region.map_graphs(&mut |g| apply(pass, g)).map(Some)
+    let mut changed = changed.into_iter();
+    let mut next = |g: &Graph| {
+        let new = changed.next().or_bug("an op holds more graphs than it lists")?;
+        Ok(new.unwrap_or_else(|| g.clone()))
+    };
+    region.map_graphs(&mut next).map(Some)
 }
 
 impl<'g> Rewriter<'g> {
@@ -52,6 +57,7 @@ impl<'g> Rewriter<'g> {
         let mut w = Rewriter { source: graph, unchanged: 0, b: None, producers: vec![], synced: 0 };
         let mut env: Vec<Value> = graph.inputs().collect();
         for e in graph.eqns() {
+            visit();
             if w.b.is_some() {
                 w.rewrite_eqn(graph, e, &mut env, rule)?;
                 continue;
@@ -81,6 +87,7 @@ impl<'g> Rewriter<'g> {
         self.builder();
         let mut env = args.to_vec();
         for e in graph.eqns() {
+            visit();
             self.rewrite_eqn(graph, e, &mut env, rule)?;
         }
         Ok(graph.outputs().iter().map(|v| env[v.index()]).collect())

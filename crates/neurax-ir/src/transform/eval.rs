@@ -12,7 +12,7 @@
 //! reused (a law of `neurax-testkit`); an error carries the origin of the equation that failed.
 
 use crate::error::check_len;
-use crate::{Eqn, Error, Graph, Literal, OrBug, Result, Value, check_types};
+use crate::{Eqn, Error, Graph, Literal, Op, OrBug, Result, Type, Value, check_types};
 
 /// The state of an evaluation: counters for tests and profiles.
 #[derive(Clone, Debug, Default)]
@@ -55,7 +55,7 @@ impl Eval {
                 let x = if dies { slot.take() } else { slot.clone() };
                 xs.push(x.or_bug(no_value(*v)).map_err(|err| err.at_origin(&e.at))?);
             }
-            let ys = self.eval_eqn(e, xs).map_err(|err| err.at_origin(&e.at))?;
+            let ys = self.eval_eqn(graph, e, xs).map_err(|err| err.at_origin(&e.at))?;
             for (y, v) in ys.into_iter().zip(&e.outputs) {
                 env.push(last[v.index()].is_some().then_some(y));
             }
@@ -69,11 +69,16 @@ impl Eval {
         outs.iter().enumerate().map(take).collect()
     }
 
-    /// Evaluates an equation on its operands.
+    /// Evaluates an equation on its operands. One whose results have no elements does nothing: its
+    /// loops could be long nevertheless, as one of them has no iterations.
     ///
     /// # Errors
     /// If the op fails, or has another number of results than the equation.
-    fn eval_eqn(&mut self, e: &Eqn, xs: Vec<Literal>) -> Result<Vec<Literal>> {
+    fn eval_eqn(&mut self, graph: &Graph, e: &Eqn, xs: Vec<Literal>) -> Result<Vec<Literal>> {
+        let types = || e.outputs.iter().map(|&v| graph.ty(v));
+        if has_no_iterations(&e.op, types()) {
+            return Ok(types().map(|t| Literal::zeros(t.clone())).collect());
+        }
         let ys = e.op.eval(self, xs)?;
         match (ys.len(), e.outputs.len()) {
             (got, want) if got == want => Ok(ys),
@@ -88,6 +93,17 @@ impl Eval {
     pub fn count_reuse(&mut self, inplace: bool) {
         self.reused += inplace as usize;
     }
+}
+
+/// Returns true if `op`, whose results have `types`, computes no element. The graphs of other ops
+/// than loops are evaluated, and so are the ops of users, as they may fail.
+pub(crate) fn has_no_iterations<'t>(op: &Op, mut types: impl Iterator<Item = &'t Type>) -> bool {
+    let runs_anyway = match op {
+        Op::Custom(_) => true,
+        Op::Scan(_) | Op::While(_) => false,
+        op => op.region().is_some(),
+    };
+    !runs_anyway && types.all(|t| t.shape.contains(&0))
 }
 
 fn no_value(v: Value) -> impl std::fmt::Display {

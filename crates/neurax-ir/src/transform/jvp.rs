@@ -40,8 +40,10 @@
 //! Rejected: dual numbers, values that hold their tangent: each op would need a second evaluation,
 //! and the derivative could be neither optimized nor transposed as a graph.
 
+use super::Memo;
 use crate::error::check_len;
 use crate::op::{Binary, Bound, Tangent, Unary};
+use crate::visits::visit;
 use crate::{Builder, Eqn, Error, Graph, Op, Result, Value, Values};
 
 /// The result of [`jvp`].
@@ -76,13 +78,14 @@ pub struct Jvp {
 /// If `active` has not one flag for each input, an active input is not of a differentiable dtype,
 /// or an op has no derivative; the error carries the op and its origin.
 pub fn jvp(g: &Graph, active: &[bool]) -> Result<Jvp> {
-    jvp_instantiated(g, active, &vec![false; g.outputs().len()], false)
+    jvp_instantiated(&Memo::default(), g, active, &vec![false; g.outputs().len()], false)
 }
 
 /// Returns the derivative like [`jvp`], with explicit tangents for the outputs in `force` even if
-/// they are zero. With `for_reverse`, ops that hold graphs emit a primal and a linear equation
-/// instead of one.
+/// they are zero; `memo` has the derivatives of nested graphs. With `for_reverse`, ops that hold
+/// graphs emit a primal and a linear equation instead of one.
 pub(crate) fn jvp_instantiated(
+    memo: &Memo,
     g: &Graph,
     active: &[bool],
     force: &[bool],
@@ -90,7 +93,7 @@ pub(crate) fn jvp_instantiated(
 ) -> Result<Jvp> {
     check_len("jvp", "flag", "input", g.input_types().len(), active.len())?;
     check_len("jvp", "flag", "output", g.outputs().len(), force.len())?;
-    let mut b = Builder::new();
+    let mut b = Builder::with_memo(memo);
     let xs = b.inputs(g.input_types());
     let mut dxs = Vec::with_capacity(xs.len());
     for (i, &x) in xs.iter().enumerate() {
@@ -131,6 +134,7 @@ pub fn jvp_into(
     let squares = AbsSquares::of(g);
     let outer = b.origin().clone();
     for e in g.eqns() {
+        visit();
         b.set_origin(e.at.by("jvp"));
         let xs: Values = e.inputs.iter().map(|v| env[v.index()]).collect();
         let dxs: Vec<Tangent> = e.inputs.iter().map(|v| tan[v.index()]).collect();

@@ -12,6 +12,8 @@
 mod eval;
 mod grad;
 mod jvp;
+mod memo;
+mod memory;
 mod split;
 mod transpose;
 mod vmap;
@@ -19,11 +21,14 @@ mod vmap;
 pub use eval::{Eval, eval};
 pub use grad::{Vjp, grad, vjp};
 pub use jvp::{Jvp, jvp, jvp_into};
+pub use memory::{eval_bytes, peak_bytes};
 pub use split::{Linearized, linearize};
 pub use transpose::{transpose, transpose_into};
 pub use vmap::{vmap, vmap_all, vmap_into};
 
+pub(crate) use eval::has_no_iterations;
 pub(crate) use jvp::{fixed_point, jvp_instantiated};
+pub(crate) use memo::Memo;
 pub(crate) use split::linearize_instantiated;
 pub(crate) use transpose::{transpose_graph, transpose_walk};
 pub(crate) use vmap::batch_graph;

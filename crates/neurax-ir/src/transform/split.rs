@@ -45,8 +45,8 @@
 //! Rejected: to recompute all cheap elementwise equations instead of storing them. Which of the two
 //! costs less depends on what the backend fuses; `checkpoint` leaves the choice to the user.
 
-use super::jvp_instantiated;
-use crate::{Builder, Eqn, Error, Graph, Op, OrBug, Result, Value, Values};
+use super::{Jvp, Memo, jvp_instantiated};
+use crate::{Builder, Eqn, Error, Graph, Op, OrBug, Result, Value, Values, visits::visit};
 
 /// The result of [`linearize`].
 #[derive(Clone, Debug)]
@@ -78,20 +78,15 @@ impl Linearized {
 /// # Errors
 /// If `active` has not one flag for each input, or an op has no derivative.
 pub fn linearize(g: &Graph, active: &[bool]) -> Result<Linearized> {
-    linearize_instantiated(g, active, &vec![false; g.outputs().len()])
+    let none = vec![false; g.outputs().len()];
+    linearize_instantiated(g, &jvp_instantiated(&Memo::default(), g, active, &none, true)?)
 }
 
-/// Linearizes like [`linearize`], with explicit tangents for the outputs in `force` even if they
-/// are zero.
-pub(crate) fn linearize_instantiated(
-    g: &Graph,
-    active: &[bool],
-    force: &[bool],
-) -> Result<Linearized> {
-    let d = jvp_instantiated(g, active, force, true)?;
+/// Splits `d`, the derivative of `g` for reverse mode, like [`linearize`].
+pub(crate) fn linearize_instantiated(g: &Graph, d: &Jvp) -> Result<Linearized> {
     // Dead equations must neither cost residuals nor cause errors.
     let live = d.graph.without_dead_eqns();
-    split(&live, g.input_types().len(), g.outputs().len(), d.outputs)
+    split(&live, g.input_types().len(), g.outputs().len(), d.outputs.clone())
 }
 
 /// The dependence of a value, ordered by strength.
@@ -159,6 +154,7 @@ fn classify(g: &Graph, primal_inputs: usize) -> Vec<Dependence> {
         .map(|i| if i < primal_inputs { Dependence::Primal } else { Dependence::Linear })
         .collect();
     for e in g.eqns() {
+        visit();
         let c = e.inputs.iter().map(|v| dependence[v.index()]).max().unwrap_or(Dependence::Free);
         dependence.extend(e.outputs.iter().map(|_| c));
     }

@@ -36,7 +36,7 @@
 
 use crate::error::check_len;
 use crate::op::{Bound, Transposed};
-use crate::{Builder, Eqn, Error, Graph, Op, Result, Value, Values};
+use crate::{Builder, Eqn, Error, Graph, Op, Result, Value, Values, visits::visit};
 
 /// Returns the transpose of a graph that is linear in the inputs marked `linear`: `(other inputs..,
 /// one cotangent per output..) -> one cotangent per linear input..`
@@ -132,6 +132,7 @@ fn emit_independent(
 ) -> (Vec<Value>, Vec<bool>) {
     let (mut env, dependent) = (xs.to_vec(), g.dependents(linear));
     for e in g.eqns() {
+        visit();
         if e.inputs.iter().any(|v| dependent[v.index()]) {
             env.extend(e.outputs.iter().map(|&v| b.placeholder(g.ty(v).clone())));
         } else {

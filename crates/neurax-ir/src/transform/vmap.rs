@@ -32,9 +32,10 @@
 //!   binds the name, whether or not its operands are batched.
 //! - The rules read the shapes of operands, so the walker stops at the first error of the builder.
 
+use super::Memo;
 use crate::error::check_len;
 use crate::op::{Axis, Batched};
-use crate::{Builder, Error, Graph, Result, Type, Value, Values};
+use crate::{Builder, Error, Graph, Result, Type, Value, Values, visits::visit};
 
 /// Returns the batched graph: input `i` has the batch axis at `dims[i]`, or is not batched; each
 /// output has it at the front.
@@ -91,6 +92,7 @@ pub fn vmap_into(
     let mut at: Vec<Option<usize>> = dims.to_vec();
     let outer = b.origin().clone();
     for e in g.eqns() {
+        visit();
         b.set_origin(e.at.by("vmap"));
         let xs: Values = e.inputs.iter().map(|v| env[v.index()]).collect();
         let ds: Vec<Option<usize>> = e.inputs.iter().map(|v| at[v.index()]).collect();
@@ -115,8 +117,9 @@ pub fn vmap_into(
 
 /// Returns the batched graph for an op that holds `g`, and for each output whether it is batched.
 /// Batched inputs and outputs have the axis at the front; outputs in `force` are batched in any
-/// case.
+/// case. `memo` has the batched forms of nested graphs.
 pub(crate) fn batch_graph(
+    memo: &Memo,
     g: &Graph,
     axis: &Axis,
     batched: &[bool],
@@ -124,7 +127,7 @@ pub(crate) fn batch_graph(
 ) -> Result<(Graph, Vec<bool>)> {
     check_len("vmap", "flag", "input", g.input_types().len(), batched.len())?;
     check_len("vmap", "flag", "output", g.outputs().len(), force.len())?;
-    let mut b = Builder::new();
+    let mut b = Builder::with_memo(memo);
     let dims: Vec<Option<usize>> = batched.iter().map(|&y| y.then_some(0)).collect();
     let mut xs = vec![];
     for (ty, &d) in g.input_types().iter().zip(&dims) {
@@ -166,6 +169,7 @@ mod tests {
     #[test]
     fn lists_of_the_wrong_length_are_errors() {
         let (g, axis) = (product(), Axis { size: 2, name: None });
+        let memo = Memo::default();
         let flags = "expected one flag for each of 2 inputs, got ";
         let check = |e: Error, want: &str| assert!(e.to_string().contains(want), "{e}");
         for n in [0, 1, 3] {
@@ -175,7 +179,7 @@ mod tests {
             check(transform::vjp(&g, &vec![true; n]).unwrap_err(), &want);
             check(transform::grad(&g, &vec![true; n]).unwrap_err(), &want);
             check(transform::transpose(&g, &vec![true; n]).unwrap_err(), &want);
-            check(batch_graph(&g, &axis, &vec![true; n], &[true]).unwrap_err(), &want);
+            check(batch_graph(&memo, &g, &axis, &vec![true; n], &[true]).unwrap_err(), &want);
             let want =
                 format!("vmap: expected one batch axis or None for each of 2 inputs, got {n}");
             check(vmap(&g, &vec![Some(0); n], &axis).unwrap_err(), &want);
@@ -183,7 +187,7 @@ mod tests {
             let want = format!("eval: expected one argument for each of 2 inputs, got {n}");
             check(crate::Eval::default().run(&g, args).unwrap_err(), &want);
         }
-        let e = batch_graph(&g, &axis, &[true; 2], &[]).unwrap_err();
+        let e = batch_graph(&memo, &g, &axis, &[true; 2], &[]).unwrap_err();
         check(e, "vmap: expected one flag for each of 1 output, got 0");
     }
 

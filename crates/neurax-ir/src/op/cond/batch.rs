@@ -39,7 +39,8 @@ use crate::op::{
     ArgKind, ArgReduce, Axis, Batched, Direction, DynamicSlice, Op, ReduceKind,
     front_where_batched, rules::*,
 };
-use crate::{Builder, DType, Graph, OrBug, Result, Type, Value, Values, transform};
+use crate::transform::{Memo, jvp_instantiated};
+use crate::{Builder, DType, Graph, OrBug, Result, Type, Value, Values};
 use std::sync::Arc;
 
 /// The operands of the batched conditional, with the batch axis in front of those that are batched.
@@ -48,6 +49,8 @@ struct BatchedBranches<'a> {
     axis: &'a Axis,
     /// For each operand of the branches, true if it is batched.
     batched: Vec<bool>,
+    /// The batched branches: both forms and the derivative use them.
+    memo: Memo,
 }
 
 impl Cond {
@@ -60,7 +63,7 @@ impl Cond {
         dims: &[Option<usize>],
     ) -> Result<Batched> {
         let batched = dims[1..].iter().map(Option::is_some).collect();
-        let branches = BatchedBranches { op: self, axis, batched };
+        let branches = BatchedBranches { op: self, axis, batched, memo: b.memo() };
         let xs = front_where_batched(b, xs, dims, axis.size);
         let types = b.types_of(&xs);
         let name = axis.name.as_deref();
@@ -98,11 +101,10 @@ impl BatchedBranches<'_> {
     fn plain(&self, types: &[Type]) -> Result<Graph> {
         let mut b = Builder::new();
         let xs = b.inputs(types);
-        let dims: Vec<Option<usize>> = self.batched.iter().map(|&d| d.then_some(0)).collect();
+        let all = vec![true; self.op.outputs()];
         let results = self.op.branches.iter().map(|g| {
-            let (ys, at) = transform::vmap_into(&mut b, g, self.axis, &xs[1..], &dims)?;
-            let front = ys.iter().zip(at).map(|(&y, d)| b.batched_at_front(y, d, self.axis.size));
-            Ok(front.collect())
+            let run = self.memo.batch(g, self.axis, &self.batched, &all)?;
+            Ok(b.inline(&run.0, &xs[1..]).into())
         });
         let results = results.collect::<Result<Vec<Values>>>()?;
         let chosen = self.choose(&mut b, xs[0], results)?;
@@ -145,7 +147,7 @@ impl BatchedBranches<'_> {
             guarded.input_types().iter().enumerate().map(|(i, t)| is_active(i, t)).collect();
         let force: Vec<bool> =
             guarded.output_types().iter().map(|t| t.dtype.is_differentiable()).collect();
-        let derivative = transform::jvp_instantiated(&guarded, &active, &force, false)?.graph;
+        let derivative = jvp_instantiated(&self.memo, &guarded, &active, &force, false)?.graph;
         let mut b = Builder::new();
         let xs = b.inputs(types);
         let tangents: Vec<Type> =
@@ -174,12 +176,12 @@ impl BatchedBranches<'_> {
     fn run_if_taken(
         &self,
         b: &mut Builder,
-        g: &Graph,
+        g: &Arc<Graph>,
         taken: Value,
         operands: &[Value],
     ) -> Result<Values> {
         let all = vec![true; g.outputs().len()];
-        let (run, _) = transform::batch_graph(g, self.axis, &self.batched, &all)?;
+        let run = self.memo.batch(g, self.axis, &self.batched, &all)?.0.clone();
         let mut skip = Builder::new();
         skip.inputs(run.input_types());
         let zeros: Vec<Value> = run.output_types().iter().map(|t| skip.zeros(t.clone())).collect();

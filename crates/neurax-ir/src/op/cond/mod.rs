@@ -33,7 +33,7 @@
 mod batch;
 
 use super::{
-    Axis, Batched, Bound, Primitive, Pruned, Region, Sample, Tangent, Transposed, accepts,
+    Axis, Batched, Bound, Liveness, Needs, Primitive, Region, Sample, Tangent, Transposed, accepts,
     count_marked, either, front_where_batched, rules::*, select, spread_marked,
 };
 use crate::{
@@ -63,7 +63,7 @@ impl Cond {
     fn transform_branches(
         &self,
         n: usize,
-        f: impl Fn(&Graph, &[bool]) -> Result<(Graph, Vec<bool>)>,
+        f: impl Fn(&Arc<Graph>, &[bool]) -> Result<(Graph, Vec<bool>)>,
     ) -> Result<(Vec<Graph>, Vec<bool>)> {
         let mut outs = vec![false; n];
         for g in &self.branches {
@@ -88,13 +88,14 @@ impl Cond {
         let n = self.outputs();
         let active: Vec<bool> = dxs[1..].iter().map(Option::is_some).collect();
         let mut outs = vec![false; n];
+        let memo = b.memo();
         for g in &self.branches {
-            outs = either(&outs, &transform::jvp_instantiated(g, &active, &outs, true)?.outputs);
+            outs = either(&outs, &memo.jvp(g, &active, &outs, true)?.outputs);
         }
         let linearized = self
             .branches
             .iter()
-            .map(|g| transform::linearize_instantiated(g, &active, &outs))
+            .map(|g| memo.linearize(g, &active, &outs))
             .collect::<Result<Vec<_>>>()?;
         let (slots, sources) = share_slots(&linearized, n);
         let is_read = |i: usize| sources.iter().flatten().any(|&s| s == ResidualSource::Operand(i));
@@ -128,7 +129,7 @@ enum ResidualSource {
 /// Assigns the residuals of all branches to slots. Returns the types of the slots, and the source
 /// of every residual of each branch. Branches share slots, since only one of them runs. Each branch
 /// has `n` results before its residuals.
-fn share_slots(linearized: &[Linearized], n: usize) -> (Vec<Type>, Vec<Vec<ResidualSource>>) {
+fn share_slots(linearized: &[Arc<Linearized>], n: usize) -> (Vec<Type>, Vec<Vec<ResidualSource>>) {
     let mut slots: Vec<Type> = vec![];
     let mut sources = vec![];
     for branch in linearized {
@@ -268,8 +269,9 @@ impl Primitive for Cond {
             return self.batch_all(b, axis, xs, dims);
         }
         let batched: Vec<bool> = dims[1..].iter().map(Option::is_some).collect();
+        let memo = b.memo();
         let (graphs, outs) = self.transform_branches(self.outputs(), |g, force| {
-            transform::batch_graph(g, axis, &batched, force)
+            Ok((*memo.batch(g, axis, &batched, force)?).clone())
         })?;
         let args = front_where_batched(b, xs, dims, axis.size);
         let ys = b.emit_n(of(graphs), &args, outs.len());
@@ -329,23 +331,27 @@ impl Region for Cond {
         }
         let n = self.outputs();
         let active: Vec<bool> = dxs[1..].iter().map(Option::is_some).collect();
+        let memo = b.memo();
         let (graphs, outs) = self.transform_branches(n, |g, force| {
-            let d = transform::jvp_instantiated(g, &active, force, false)?;
-            Ok((d.graph, d.outputs))
+            let d = memo.jvp(g, &active, force, false)?;
+            Ok((d.graph.clone(), d.outputs.clone()))
         })?;
         let args: Vec<Value> = xs.iter().copied().chain(dxs.iter().flatten().copied()).collect();
         let ys = b.emit_n(of(graphs), &args, n + count_marked(&outs));
         Ok((Values::from_slice(&ys[..n]), spread_marked(&outs, &ys[n..])))
     }
 
-    fn dce(&self, live: &[bool]) -> Option<Pruned> {
-        let used = self.branches.iter().map(|g| g.pruned(live).1).reduce(|a, b| either(&a, &b))?;
-        if !live.contains(&false) && !used.contains(&false) {
-            return None;
-        }
-        let branches = self.branches.iter().map(|g| g.restricted(live, &used)).collect();
-        let inputs = std::iter::once(true).chain(used.iter().copied()).collect();
-        Some(Pruned { op: of(branches).into(), inputs, outputs: live.to_vec() })
+    fn needs(&self, live: &[bool], inside: &mut [Liveness]) -> Option<Needs> {
+        let reads = self.branches.iter().zip(inside).map(|(g, l)| l.add(g, live));
+        let used = reads.reduce(|a, b| either(&a, &b))?;
+        let inputs = std::iter::once(true).chain(used).collect();
+        Needs::unless_all(inputs, live.to_vec())
+    }
+
+    fn pruned(&self, needs: &Needs, inside: &[Liveness]) -> Op {
+        let smaller =
+            |(g, l): (&Arc<Graph>, &Liveness)| l.restrict(g, &needs.outputs, &needs.inputs[1..]);
+        of(self.branches.iter().zip(inside).map(smaller).collect()).into()
     }
 
     fn hoist(&self, _: &mut Builder, _: &[Value]) -> Option<Values> {

@@ -6,9 +6,7 @@
 
 use super::Scan;
 use crate::op::{Bound, Tangent, Transposed, count_marked, select, spread_marked};
-use crate::transform::{
-    Linearized, fixed_point, jvp_instantiated, linearize_instantiated, transpose_walk,
-};
+use crate::transform::{Linearized, Memo, fixed_point, transpose_walk};
 use crate::{Builder, Graph, Result, Type, Value, Values};
 
 /// The source of a residual of the body.
@@ -29,13 +27,13 @@ enum Residual {
 impl Scan {
     /// Marks the carries that have a tangent, given the operands that have one: the fixed point of
     /// the body's derivative.
-    fn active_carries(&self, flags: &[bool], for_reverse: bool) -> Result<Vec<bool>> {
+    fn active_carries(&self, memo: &Memo, flags: &[bool], for_reverse: bool) -> Result<Vec<bool>> {
         let (consts, init, stacked) = self.split(flags);
         let none = vec![false; self.body.outputs().len()];
         fixed_point(init.to_vec(), |c| {
             let active = [consts, c, stacked].concat();
-            Ok(jvp_instantiated(&self.body, &active, &none, for_reverse)?.outputs[..self.carries]
-                .to_vec())
+            let d = memo.jvp(&self.body, &active, &none, for_reverse)?;
+            Ok(d.outputs[..self.carries].to_vec())
         })
     }
 
@@ -66,11 +64,12 @@ impl Scan {
         dxs: &[Tangent],
     ) -> Result<(Values, Vec<Tangent>)> {
         let flags: Vec<bool> = dxs.iter().map(Option::is_some).collect();
-        let carry = self.active_carries(&flags, false)?;
+        let memo = b.memo();
+        let carry = self.active_carries(&memo, &flags, false)?;
         let (consts, _, stacked) = self.split(&flags);
         let n = self.body.outputs().len();
         let force = [&carry[..], &vec![false; n - self.carries]].concat();
-        let d = jvp_instantiated(&self.body, &[consts, &carry, stacked].concat(), &force, false)?;
+        let d = memo.jvp(&self.body, &[consts, &carry, stacked].concat(), &force, false)?;
         let (nc, nk) = (count_marked(consts), count_marked(&carry));
         let (c, k, all) = (self.consts, self.consts + self.carries, xs.len());
         // Each group of operands is followed by its tangents.
@@ -86,6 +85,7 @@ impl Scan {
             .chain(n + nk..d.graph.outputs().len());
         let body = d
             .graph
+            .clone()
             .with_input_order(&ins.collect::<Vec<_>>())
             .with_outputs(&outs.collect::<Vec<_>>());
         let (vc, vk, vx) = self.split(xs);
@@ -114,11 +114,12 @@ impl Scan {
         dxs: &[Tangent],
     ) -> Result<(Values, Vec<Tangent>)> {
         let flags: Vec<bool> = dxs.iter().map(Option::is_some).collect();
-        let carry = self.active_carries(&flags, true)?;
+        let memo = b.memo();
+        let carry = self.active_carries(&memo, &flags, true)?;
         let (consts, _, stacked) = self.split(&flags);
         let n = self.body.outputs().len();
         let force = [&carry[..], &vec![false; n - self.carries]].concat();
-        let l = linearize_instantiated(&self.body, &[consts, &carry, stacked].concat(), &force)?;
+        let l = memo.linearize(&self.body, &[consts, &carry, stacked].concat(), &force)?;
         let kinds = self.classify(&l.primal, n);
 
         let (invariant, values) = self.invariant_residuals(b, &l, &kinds, xs, n);

@@ -3,8 +3,8 @@
 mod derivative;
 
 use super::{
-    Axis, Batched, Bound, Primitive, Pruned, Region, Sample, Tangent, Transposed, TripCount,
-    accepts, count_marked, either, front_where, loop_invariants, rules::*,
+    Axis, Batched, Bound, Liveness, Needs, Primitive, Region, Sample, Tangent, Transposed,
+    TripCount, accepts, count_marked, either, front_where, loop_invariants, rules::*,
 };
 use crate::{
     Builder, DType, Eval, Graph, Literal, Op, Result, Shape, Type, Value, Values,
@@ -144,14 +144,16 @@ impl Primitive for Scan {
         let flags: Vec<bool> = dims.iter().map(Option::is_some).collect();
         let (consts, init, stacked) = self.split(&flags);
         let ys = self.body.outputs().len() - self.carries;
+        let memo = b.memo();
         let batch = |c: &[bool], force: &[bool]| {
-            transform::batch_graph(&self.body, axis, &[consts, c, stacked].concat(), force)
+            memo.batch(&self.body, axis, &[consts, c, stacked].concat(), force)
         };
         let none = vec![false; self.carries + ys];
         let carry = transform::fixed_point(init.to_vec(), |c| {
             Ok(batch(c, &none)?.1[..self.carries].to_vec())
         })?;
-        let (body, outs) = batch(&carry, &[&carry[..], &none[self.carries..]].concat())?;
+        let batched = batch(&carry, &[&carry[..], &none[self.carries..]].concat())?;
+        let (body, outs) = &*batched;
         let mut args = front_where(b, xs, dims, &[consts, &carry, stacked].concat(), axis.size);
         for (x, _) in
             args.iter_mut().zip(dims).skip(self.consts + self.carries).filter(|(_, d)| d.is_some())
@@ -160,7 +162,8 @@ impl Primitive for Scan {
             // of each element.
             *x = b.move_axis(*x, 0, 1);
         }
-        let results = b.emit_n(self.with(body, self.consts, self.carries), &args, outs.len());
+        let results =
+            b.emit_n(self.with(body.clone(), self.consts, self.carries), &args, outs.len());
         let position = |(i, &y): (usize, &bool)| y.then_some((i >= self.carries) as usize);
         Ok((results, outs.iter().enumerate().map(position).collect()))
     }
@@ -232,11 +235,11 @@ impl Region for Scan {
         if for_reverse { self.jvp_for_reverse(b, xs, dxs) } else { self.jvp_forward(b, xs, dxs) }
     }
 
-    fn dce(&self, live: &[bool]) -> Option<Pruned> {
+    fn needs(&self, live: &[bool], inside: &mut [Liveness]) -> Option<Needs> {
         let (carries, ys) = live.split_at(self.carries);
         let mut needed = carries.to_vec();
         let reads = loop {
-            let reads = self.body.pruned(&[&needed, ys].concat()).1;
+            let reads = inside[0].add(&self.body, &[&needed, ys].concat());
             let more = either(&needed, self.split(&reads).1);
             if more == needed {
                 break reads;
@@ -244,16 +247,13 @@ impl Region for Scan {
             needed = more;
         };
         let (consts, _, stacked) = self.split(&reads);
-        let (inputs, outputs) = ([consts, &needed, stacked].concat(), [&needed, ys].concat());
-        if !inputs.contains(&false) && !outputs.contains(&false) {
-            return None;
-        }
-        let body = self.body.restricted(&outputs, &inputs);
-        Some(Pruned {
-            op: self.with(body, count_marked(consts), count_marked(&needed)).into(),
-            inputs,
-            outputs,
-        })
+        Needs::unless_all([consts, &needed, stacked].concat(), [&needed, ys].concat())
+    }
+
+    fn pruned(&self, needs: &Needs, inside: &[Liveness]) -> Op {
+        let (consts, carries, _) = self.split(&needs.inputs);
+        let body = inside[0].restrict(&self.body, &needs.outputs, &needs.inputs);
+        self.with(body, count_marked(consts), count_marked(carries)).into()
     }
 
     fn hoist(&self, b: &mut Builder, xs: &[Value]) -> Option<Values> {
