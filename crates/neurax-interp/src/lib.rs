@@ -18,7 +18,7 @@
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
-use neurax_ir::{Eval, Graph, Literal, Result, check_types};
+use neurax_ir::{Eval, Graph, Literal, Result, check_types, transform};
 use neurax_runtime::{Backend, Buffer, Executable};
 use std::sync::{
     Arc,
@@ -42,6 +42,8 @@ pub struct Counters {
 #[derive(Debug)]
 struct InterpExecutable {
     graph: Graph,
+    /// The bytes that an evaluation allocates at most at a time.
+    peak: usize,
     counters: Arc<Counters>,
 }
 
@@ -80,7 +82,11 @@ impl Backend for Interp {
     }
 
     fn compile(&self, graph: &Graph, _: usize) -> Result<Arc<dyn Executable>> {
-        Ok(Arc::new(InterpExecutable { graph: graph.clone(), counters: self.counters.clone() }))
+        Ok(Arc::new(InterpExecutable {
+            graph: graph.clone(),
+            peak: transform::peak_bytes(graph),
+            counters: self.counters.clone(),
+        }))
     }
 
     fn upload(&self, value: Literal, _: usize) -> Result<Buffer> {
@@ -93,6 +99,10 @@ impl Backend for Interp {
 }
 
 impl Executable for InterpExecutable {
+    fn memory(&self, _: bool, _: &dyn Fn(usize) -> bool) -> Option<usize> {
+        Some(self.peak)
+    }
+
     fn run(&self, args: Vec<Buffer>) -> Result<Vec<Buffer>> {
         let want = self.graph.input_types();
         check_types("interp", "arguments", want, args.iter().map(Buffer::ty))?;

@@ -182,11 +182,12 @@ fn library_task(
         (op, EqnClass::Windows) => Task::Windows(WindowsTask::new(graph, e, op, reads, writes[0])?),
         (Op::Sort(op), EqnClass::Sort) => Task::Sort(SortTask::new(graph, e, op, reads, writes)?),
         (op, EqnClass::Fallback) => {
-            let types = e.inputs.iter().map(|&v| graph.ty(v).clone());
-            let reads = reads.iter().copied().zip(types).collect();
-            let size = |(&b, &y): (&BufferId, &Value)| Ok((b, graph.ty(y).bytes()?));
-            let writes = writes.iter().zip(&e.outputs).map(size).collect::<Result<_>>()?;
-            Task::Fallback(FallbackTask::new(op, e.at.clone(), reads, writes))
+            let typed = |buffers: &[BufferId], values: &[Value]| {
+                let types = values.iter().map(|&v| graph.ty(v).clone());
+                buffers.iter().copied().zip(types).collect::<Vec<_>>()
+            };
+            let (reads, writes) = (typed(reads, &e.inputs), typed(writes, &e.outputs));
+            Task::Fallback(FallbackTask::new(op, e.at.clone(), &reads, &writes)?)
         }
         (op, class) => {
             let what = format!("{} of class {class:?} has no task", op.name());

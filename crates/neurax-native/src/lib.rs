@@ -44,6 +44,7 @@ mod schedule;
 mod strided_view;
 mod support;
 mod tuning;
+mod visits;
 
 use compile::Compiler;
 use launch::Pool;
@@ -106,7 +107,9 @@ impl Native {
     /// # Errors
     /// If an op cannot be compiled or run, or the types of `args` are not those of the inputs.
     pub fn profile(&self, graph: &Graph, args: &[Literal], rounds: u32) -> Result<String> {
-        self.executable(graph, &mut Stages::muted())?.profile(args, rounds)
+        let args: Vec<Buffer> = args.iter().cloned().map(Buffer::from).collect();
+        let profile = self.executable(graph, &mut Stages::muted())?.profile(&args, rounds)?;
+        Ok(profile.steps().iter().map(|step| format!("{step}\n")).collect())
     }
 
     /// Returns the number of kernels that were compiled to machine code so far.

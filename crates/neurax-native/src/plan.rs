@@ -25,7 +25,8 @@
 //! are never written; every allocation starts at a cache line.
 
 use crate::schedule::{BufferId, ScheduledGraph, ScheduledStep};
-use neurax_ir::{Error, OrBug, Result};
+use neurax_ir::{Error, OrBug, Result, Type};
+use rustc_hash::FxHashMap;
 
 /// The memory of a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +80,8 @@ pub struct MemoryPlan {
     pub scratch: Vec<usize>,
     /// The bytes of the block.
     pub block: usize,
-    /// Pairs `(input, output)` such that the output may reuse the input's memory, if it is donated.
+    /// Pairs `(input, output)` such that the output may reuse the input's memory, if it is donated;
+    /// at most one for each output, in the order of the outputs.
     pub donations: Vec<(usize, usize)>,
     /// For the body of a loop: true for each carried value that is updated in place.
     pub carried: Vec<bool>,
@@ -185,7 +187,7 @@ impl<'a> MemoryPlanner<'a> {
             for to in uses.iter().filter(|u| u.1).map(|u| u.0) {
                 for from in uses.iter().filter(|u| !u.1).map(|u| u.0) {
                     if self.can_reuse(i, from, to)? {
-                        self.merge(self.of[from], self.of[to]);
+                        self.merge(from, to);
                         break;
                     }
                 }
@@ -211,14 +213,16 @@ impl<'a> MemoryPlanner<'a> {
         Ok(fits && self.is_in_place(i, from, to)?)
     }
 
-    /// Merges allocation `old` into `new`, whose live range follows.
-    fn merge(&mut self, old: usize, new: usize) {
-        let Allocation { live_range, first_buffer, .. } = self.allocations[old].clone();
-        let merged = &mut self.allocations[new];
-        merged.live_range = live_range.zip(merged.live_range).map(|(old, new)| (old.0, new.1));
-        merged.first_buffer = first_buffer;
-        self.allocations[old].live_range = None;
-        self.of.iter_mut().filter(|of| **of == old).for_each(|of| *of = new);
+    /// Merges the allocation of `to`, which is its only buffer, into that of `from`, whose live
+    /// range ends where the other begins.
+    fn merge(&mut self, from: BufferId, to: BufferId) {
+        let Allocation { location, live_range, .. } = self.allocations[self.of[to]].clone();
+        self.allocations[self.of[to]].live_range = None;
+        self.of[to] = self.of[from];
+        let merged = &mut self.allocations[self.of[from]];
+        merged.location = location;
+        merged.live_range = merged.live_range.zip(live_range).map(|(old, new)| (old.0, new.1));
+        merged.last_buffer = to;
     }
 
     /// Allocates everything without a location in the block, and each step's scratch memory.
@@ -234,13 +238,19 @@ impl<'a> MemoryPlanner<'a> {
         };
         let mut wanted: Vec<_> = self.allocations.iter().enumerate().filter_map(buffer).collect();
         wanted.extend(self.steps.iter().enumerate().filter_map(scratch));
-        // Largest first: small ones fit into the gaps between them.
-        wanted.sort_by_key(|w| std::cmp::Reverse(w.2));
+        // Largest first: small ones fit into the gaps between them. Of equal ones, buffers in the
+        // order of the steps that write them, then scratch memory.
+        let rank = |w: &Wanted| match *w {
+            Wanted::Buffer(a) => (false, self.allocations[a].last_buffer),
+            Wanted::Scratch(step) => (true, step),
+        };
+        wanted.sort_by_key(|w| (std::cmp::Reverse(w.2), rank(&w.0)));
         let (mut offsets, mut block) = (vec![0; self.steps.len()], 0);
         let mut placed: Vec<Placed> = vec![];
         for (what, live_range, bytes) in wanted {
             let offset = first_fit(&placed, live_range, bytes);
-            placed.push(Placed { offset, bytes, live_range });
+            let at = placed.partition_point(|p| (p.offset, p.bytes) <= (offset, bytes));
+            placed.insert(at, Placed { offset, bytes, live_range });
             block = block.max(offset + bytes);
             match what {
                 Wanted::Buffer(a) => self.allocations[a].location = Some(Location::Block(offset)),
@@ -253,11 +263,18 @@ impl<'a> MemoryPlanner<'a> {
     /// Returns the inputs whose memory outputs may reuse, each for one output.
     fn donations(&self) -> Result<Vec<(usize, usize)>> {
         let mut out: Vec<(usize, usize)> = vec![];
+        // The inputs that may be overwritten, by their types: only equal types share memory.
+        let mut is_output = vec![false; self.s.buffers.len()];
+        self.s.outputs.iter().for_each(|&b| is_output[b] = true);
+        let mut free: FxHashMap<&Type, Vec<usize>> = FxHashMap::default();
+        for (i, &b) in self.s.inputs.iter().enumerate().filter(|(_, b)| !is_output[**b]) {
+            free.entry(&self.s.buffers[b]).or_default().push(i);
+        }
         for (o, &to) in self.s.outputs.iter().enumerate().filter(|&(o, _)| self.is_own(o)) {
-            for (i, &from) in self.s.inputs.iter().enumerate() {
-                let is_taken = out.iter().any(|p| p.0 == i) || self.s.outputs.contains(&from);
-                if !is_taken && self.can_overwrite(from, to)? {
-                    out.push((i, o));
+            let Some(inputs) = free.get_mut(&self.s.buffers[to]) else { continue };
+            for k in 0..inputs.len() {
+                if self.can_overwrite(self.s.inputs[inputs[k]], to)? {
+                    out.push((inputs.remove(k), o));
                     break;
                 }
             }
@@ -336,18 +353,15 @@ struct Placed {
     live_range: (usize, usize),
 }
 
-/// Returns the lowest offset with `bytes` free bytes throughout the live range `(from, to)`.
+/// Returns the lowest offset with `bytes` free bytes throughout the live range `(from, to)`. The
+/// allocations are in the order of their offsets.
 fn first_fit(placed: &[Placed], (from, to): (usize, usize), bytes: usize) -> usize {
-    let overlaps = |p: &&Placed| p.live_range.0 <= to && from <= p.live_range.1;
-    let mut taken: Vec<(usize, usize)> =
-        placed.iter().filter(overlaps).map(|p| (p.offset, p.bytes)).collect();
-    taken.sort_unstable();
     let mut offset = 0;
-    for (start, len) in taken {
-        if offset + bytes <= start {
+    for p in placed.iter().filter(|p| p.live_range.0 <= to && from <= p.live_range.1) {
+        if offset + bytes <= p.offset {
             break;
         }
-        offset = offset.max(start + len);
+        offset = offset.max(p.offset + p.bytes);
     }
     offset
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 // Lowering and scheduling.
 
-/// The multiplications from which a product is worth the matrix kernel: a call costs 1 to 2 µs.
-/// Smaller products are sums of products, which fuse with their neighbours.
+/// The multiplications from which a product is worth the matrix kernel: a call costs 1 to 2 µs, and
+/// allocates. Smaller products are sums of products, which fuse with their neighbours; smaller
+/// blocks of convolutions are multiplied by plain loops.
 pub const MATMUL_MIN_MULTIPLIES: usize = 16_384;
 
 /// The rows, and the columns, of a product from which it is worth the matrix kernel: one or two are
@@ -47,8 +48,25 @@ pub const BROADCAST_MAX_COST: usize = 3;
 /// stay of a size that compiles fast. Not measured.
 pub const KERNEL_MAX_COST: usize = 400;
 
+/// The most equations that are inlined one into the other: data movement costs nothing, so that a
+/// chain of it has no other bound, and expressions are built recursively.
+pub const INLINE_MAX_DEPTH: usize = 500;
+
 /// The most outputs of a fused kernel. Not measured.
 pub const MAX_FUSED_OUTPUTS: usize = 16;
+
+/// The largest scratch memory that a thread keeps for the next step, in bytes. Memory of this size
+/// is cheap next to the work of the step that asks for it. Not measured.
+pub const MAX_KEPT_SCRATCH_BYTES: usize = 8 << 20;
+
+/// The most kernels that are refused for fusion with one kernel before only the producers of what
+/// it reads are tried. A scalar that a thousand kernels read would otherwise give half a million
+/// pairs. Not measured.
+pub const MAX_REFUSALS: usize = 32;
+
+/// The most steps that a search for a path between two steps visits before it assumes that there is
+/// one, so that the work of fusion is linear in the number of steps. Not measured.
+pub const MAX_PATH_SEARCH: usize = 512;
 
 /// The most nodes of the expression graph of a fused kernel. Not measured.
 pub const MAX_FUSED_NODES: usize = 600;

@@ -1,6 +1,6 @@
 //! The traits that a backend implements.
 
-use crate::{Buffer, CheckedArgs, CheckedCall, Stages};
+use crate::{Buffer, CheckedArgs, CheckedCall, Profile, Stages};
 use neurax_ir::{Error, Graph, Literal, Result};
 use smallvec::SmallVec;
 use std::{fmt::Debug, sync::Arc};
@@ -89,6 +89,27 @@ pub trait Executable: Debug + Send + Sync {
             out.assign(result);
         }
         Ok(())
+    }
+
+    /// Returns the bytes that a call needs at most at a time, besides its arguments: results,
+    /// intermediate values, scratch memory. `own` is true for results that the caller has memory
+    /// for, and `is_donated` for arguments whose memory a result may reuse. The default is `None`,
+    /// not known: it is checked that there is memory for the largest value.
+    fn memory(&self, own: bool, is_donated: &dyn Fn(usize) -> bool) -> Option<usize> {
+        let _ = (own, is_donated);
+        None
+    }
+
+    /// Runs the graph `calls` times on `args`, at least once, and measures its steps.
+    ///
+    /// # Errors
+    /// When the backend does not measure steps, which is the default; else as
+    /// [`Executable::run`].
+    fn profile(&self, args: &[Buffer], calls: u32) -> Result<Profile> {
+        let _ = (args, calls);
+        let why = "this device does not measure the steps of a program; \
+                   the default device, native, does";
+        Err(Error::new("profile", why))
     }
 
     /// Runs the graph as [`Executable::run`] does, on arguments whose types were compared.

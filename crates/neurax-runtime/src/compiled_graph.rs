@@ -1,7 +1,9 @@
 //! [`CompiledGraph`]: an executable with its signature, which checks calls before they run.
 
-use crate::{Buffer, CheckedArgs, CheckedCall, Executable, Results, tuning::PROBED_BYTES};
-use neurax_ir::{Error, Graph, Result, Type, check_types};
+use crate::{
+    Buffer, CheckedArgs, CheckedCall, Executable, Profile, Results, tuning::CHECKED_BYTES,
+};
+use neurax_ir::{Error, Graph, Result, Type, check_memory, check_types};
 use std::{borrow::Cow, sync::Arc};
 
 /// A compiled graph with its signature: an [`Executable`] of a backend, and the types of its
@@ -10,7 +12,7 @@ use std::{borrow::Cow, sync::Arc};
 pub struct CompiledGraph {
     inputs: Vec<Type>,
     outputs: Vec<Type>,
-    /// The largest value, if its memory is probed before a run.
+    /// The type of the largest value, for the error of a call that does not fit into memory.
     largest: Option<Type>,
     executable: Arc<dyn Executable>,
 }
@@ -43,7 +45,7 @@ impl CompiledGraph {
     pub fn run(&self, args: Vec<Buffer>) -> Result<Vec<Buffer>> {
         let mut args: Vec<Cow<'_, Buffer>> = args.into_iter().map(Cow::Owned).collect();
         let args = self.check_args(&mut args)?;
-        self.check_memory()?;
+        self.check_memory(&|i| args.0[i].is_unique())?;
         Ok(self.run_checked(args)?.into_vec())
     }
 
@@ -59,8 +61,19 @@ impl CompiledGraph {
         outs: &mut [&mut Buffer],
     ) -> Result<()> {
         let call = self.check_call(args, captures, outs)?;
-        self.check_memory()?;
+        self.check_memory_into()?;
         self.run_into_checked(call)
+    }
+
+    /// Measures the steps of `calls` runs on `args`; see [`Executable::profile`].
+    ///
+    /// # Errors
+    /// When the arguments have other types than the inputs, or the backend does not measure steps;
+    /// else the error of the executable.
+    pub fn profile(&self, args: &[Buffer], calls: u32) -> Result<Profile> {
+        check_types("profile", "arguments", self.inputs(), args.iter().map(Buffer::ty))?;
+        self.check_memory(&|_| false)?;
+        self.executable.profile(args, calls)
     }
 
     /// Runs the graph on arguments of [`CompiledGraph::check_args`] or
@@ -139,21 +152,43 @@ impl CompiledGraph {
         CheckedCall { args, captures, outs }
     }
 
-    /// Checks that memory for the largest value is available. [`CompiledGraph::run`] does this,
-    /// too; a caller that donates arguments checks before, so that an allocation that
-    /// would fail consumes none of them.
+    /// Checks that there is memory for a call: for the results, all intermediate values that exist
+    /// simultaneously, and scratch memory. [`CompiledGraph::run`] does this, too; a caller that
+    /// donates arguments checks before, so that an allocation that would fail consumes none of
+    /// them. `is_donated` is true for arguments that it donates.
     ///
     /// # Errors
-    /// When there is not enough memory for that value.
-    pub fn check_memory(&self) -> Result<()> {
-        let Some(ty) = &self.largest else { return Ok(()) };
-        let bytes = ty.bytes()?;
-        let probe = Vec::<u8>::new().try_reserve_exact(bytes);
-        probe.map_err(|_| {
-            Error::new(
-                "memory",
-                format!("not enough memory for {ty}, {bytes} bytes; use smaller shapes or batches"),
-            )
+    /// When there is not enough memory.
+    pub fn check_memory(&self, is_donated: &dyn Fn(usize) -> bool) -> Result<()> {
+        self.check_bytes(self.executable.memory(false, is_donated))
+    }
+
+    /// Checks as [`CompiledGraph::check_memory`] does, for a call that writes its results into
+    /// buffers of the caller.
+    ///
+    /// # Errors
+    /// As [`CompiledGraph::check_memory`].
+    pub fn check_memory_into(&self) -> Result<()> {
+        self.check_bytes(self.executable.memory(true, &|_| false))
+    }
+
+    /// Checks that there is memory for `bytes`, or for the largest value if they are not known.
+    fn check_bytes(&self, bytes: Option<usize>) -> Result<()> {
+        // An unknown type has no size: there are no values.
+        let largest = || self.largest.as_ref().map_or(Ok(0), Type::bytes);
+        let bytes = bytes.map_or_else(largest, Ok)?;
+        if bytes < CHECKED_BYTES {
+            return Ok(());
+        }
+        check_memory(bytes).map_err(|e| match &self.largest {
+            Some(ty) => {
+                let why = format!(
+                    "not enough memory for {ty} and what is computed with it, {bytes} bytes; \
+                     use smaller shapes or batches"
+                );
+                Error::new("memory", why)
+            }
+            None => e,
         })
     }
 }
@@ -167,11 +202,9 @@ fn wrong_types() -> Error {
     )
 }
 
-/// Returns the largest value of a graph and of the graphs in it, if it has [`PROBED_BYTES`] or
-/// more.
+/// Returns the type of the largest value of a graph and of the graphs in it.
 fn largest(graph: &Graph) -> Option<Type> {
     let own = graph.types().iter().cloned();
     let nested = graph.eqns().iter().flat_map(|e| e.op.graphs()).filter_map(|g| largest(&g));
-    let bytes = |t: &Type| t.bytes().unwrap_or(usize::MAX);
-    own.chain(nested).max_by_key(bytes).filter(|t| bytes(t) >= PROBED_BYTES)
+    own.chain(nested).max_by_key(|t| t.bytes().unwrap_or(usize::MAX))
 }

@@ -15,6 +15,7 @@ mod cache;
 mod checked;
 mod compiled_graph;
 mod device;
+mod profile;
 mod stages;
 mod tuning;
 
@@ -24,4 +25,5 @@ pub use cache::{Cache, RecursionError};
 pub use checked::{CheckedArgs, CheckedCall};
 pub use compiled_graph::CompiledGraph;
 pub use device::Device;
+pub use profile::{Profile, ProfiledStep};
 pub use stages::{Stage, Stages};

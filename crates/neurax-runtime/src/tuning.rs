@@ -7,7 +7,7 @@ pub(crate) const MAX_CACHED_GRAPHS: usize = 1024;
 /// The most compiled single operations that a device keeps, one for each op and operand types.
 pub(crate) const MAX_CACHED_OPS: usize = 4096;
 
-/// The size in bytes from which a value's memory is probed before a graph that computes it runs.
-/// Below it an allocation practically never fails; above it a failure would come after arguments
-/// were donated.
-pub(crate) const PROBED_BYTES: usize = 1 << 30;
+/// The bytes of a call from which it is checked before it starts that there is memory for them. An
+/// allocation below it practically never fails; a check costs less than writing that memory, and a
+/// failure later would come after arguments were donated.
+pub(crate) const CHECKED_BYTES: usize = 1 << 20;

@@ -8,7 +8,7 @@ use crate::{
     Error, Result, Tensor, Tree, TypeSpec,
     device::{Device, unless_default},
     dispatch::tensors,
-    jit::{CachedTrace, TraceKey},
+    jit::{CachedTrace, TraceKey, is_donated},
     trace::is_in_body,
     tree::into_vec,
 };
@@ -116,8 +116,8 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
         if is_in_body() {
             return Ok(self.entry.traced.out.fill(self.entry.execute(None, into_vec(a))?));
         }
-        self.compiled.check_memory()?;
         let mut leaves = into_vec(a);
+        self.compiled.check_memory(&|i| leaves.get(i).is_some_and(is_donated))?;
         let mut args: SmallVec<[Cow<'_, Buffer>; 8]> = SmallVec::new();
         for x in &mut leaves {
             args.push(x.take_arg("run", &self.device)?);
@@ -130,8 +130,8 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
     /// Runs the function and writes the results into `outs`, the leaves of the result in order. An
     /// output keeps its memory if it has the result's type and no other tensor shares it; otherwise
     /// it is replaced by a new one in every call. Any number of threads may call simultaneously.
-    /// Warm calls do not allocate, except for large matrix products and for ops without machine
-    /// code.
+    /// Warm calls do not allocate, except for matrix products and convolutions of 16,384
+    /// multiplications or more, and for ops without machine code.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -195,8 +195,8 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
             let why = format!("expected {} outputs, got {}", types.len(), outs.len());
             return Err(Error::new("run_into", why));
         }
-        self.compiled.check_memory()?;
         if let Some(mut buffers) = self.matching_outputs(outs) {
+            self.compiled.check_memory_into()?;
             let call = self.compiled.assume_call(args, &self.captures, &mut buffers);
             return self.compiled.run_into_checked(call);
         }
@@ -218,6 +218,7 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
 
     /// Runs the function into `outs`, some of which are replaced by new tensors.
     fn run_and_replace(&self, args: &[&Buffer], outs: &mut [&mut Tensor]) -> Result<()> {
+        self.compiled.check_memory(&|_| false)?;
         // Allocate before any output is borrowed, so that a failure leaves all outputs as they
         // were.
         let fresh =

@@ -44,7 +44,7 @@ pub use neurax_ir::{
     self as ir, Complex, DType, Element, Error, Literal, Place, Result, Shape, Type, bf16, f16,
 };
 pub use neurax_macros::Tree;
-pub use neurax_runtime::{self as runtime, Backend, Stages};
+pub use neurax_runtime::{self as runtime, Backend, Profile, ProfiledStep, Stages};
 pub use shape::{Dim, Dims, IntoShape, TypeSpec};
 pub use tensor::Tensor;
 #[doc(hidden)]

@@ -5,11 +5,39 @@
 //! of threads may call one `Jit` at the same time: only a second call in the *same thread*, with
 //! the same static values, is a recursion.
 
-use crate::tree::Fixed;
+use crate::{tree::Fixed, tuning::MAX_NESTED_TRACES};
 use std::{
+    cell::Cell,
     sync::{Mutex, MutexGuard, PoisonError},
     thread::{self, ThreadId},
 };
+
+thread_local! {
+    /// The number of jitted functions that this thread is tracing, one inside of the other.
+    static NESTED_TRACES: Cell<usize> = const { Cell::new(0) };
+}
+
+/// The tracing of a jitted function; dropping it ends it. A function that calls itself with ever
+/// new types or static values is not found by comparing them: its depth is bounded instead.
+pub(crate) struct NestedTrace(());
+
+impl NestedTrace {
+    /// Starts to trace a function. Returns `None` if [`MAX_NESTED_TRACES`] functions are being
+    /// traced, each called by the one before.
+    pub fn start() -> Option<NestedTrace> {
+        let depth = NESTED_TRACES.get();
+        (depth < MAX_NESTED_TRACES).then(|| {
+            NESTED_TRACES.set(depth + 1);
+            NestedTrace(())
+        })
+    }
+}
+
+impl Drop for NestedTrace {
+    fn drop(&mut self) {
+        NESTED_TRACES.set(NESTED_TRACES.get() - 1);
+    }
+}
 
 /// The calls that are running: for each its thread and its static arguments.
 type RunningCalls = Vec<(ThreadId, Vec<Box<dyn Fixed>>)>;

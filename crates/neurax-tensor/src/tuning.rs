@@ -5,6 +5,10 @@
 /// practice.
 pub(crate) const MAX_CACHED_TRACES: usize = 256;
 
+/// The most jitted functions that a thread traces one inside of the other. Each needs stack for the
+/// user's function and for tracing: 64 levels fit into the 2 MiB of a thread with room to spare.
+pub(crate) const MAX_NESTED_TRACES: usize = 64;
+
 /// The size in bytes up to which a concrete value is written into the graph of a `jit` as a
 /// constant instead of becoming a captured input. 64 bytes, one cache line, hold scalars,
 /// axes and short vectors: values that constant folding can use.
@@ -14,3 +18,9 @@ pub(crate) const MAX_INLINED_BYTES: usize = 64;
 /// function that uses it. `eye` has six; a loop with this many operations on one element is about
 /// as fast as a read from memory.
 pub(crate) const MAX_CHEAP_EQNS: usize = 12;
+
+/// The time that [`crate::Jit::profile`] spends on the calls that it averages.
+pub(crate) const PROFILE_TIME: std::time::Duration = std::time::Duration::from_millis(200);
+
+/// The most calls that [`crate::Jit::profile`] averages.
+pub(crate) const MAX_PROFILED_CALLS: u32 = 1000;

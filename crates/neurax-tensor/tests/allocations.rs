@@ -72,6 +72,15 @@ fn calls_take_no_memory_and_loops_copy_nothing() -> Result<()> {
         "work for many threads"
     );
 
+    let (x, w) = (key.normal([2, 3, 8, 8]), key.normal([4, 3, 3, 3]));
+    let convolved = jit(move |x: Tensor| x.conv(&w, Windows::new()).relu()).compile(&x)?;
+    let mut out = Tensor::zeros([2, 4, 6, 6]);
+    assert_eq!(calls_when_warm(&convolved, &x, &mut out)?, 0, "a small convolution");
+    let (x, w) = (key.normal([16, 24]), key.normal([24, 32]));
+    let multiplied = jit(move |x: Tensor| x.matmul(&w).tanh()).compile(&x)?;
+    let mut out = Tensor::zeros([16, 32]);
+    assert_eq!(calls_when_warm(&multiplied, &x, &mut out)?, 0, "a small product");
+
     let x = key.normal([300, 40]);
     let sorted = jit(|x: Tensor| x.sort(0) + x.sort(1)).compile(&x)?;
     assert_eq!(calls_when_warm(&sorted, &x, &mut Tensor::zeros([300, 40]))?, 0, "sorting");

@@ -24,7 +24,7 @@ use super::{
 use crate::address::Address;
 use crate::tuning::{LARGE_CALL_BYTES, MAX_KEPT_CALLS};
 use neurax_ir::{Bytes, Error, Literal, OrBug, Result, Type, check_types, mismatch};
-use neurax_runtime::{Buffer, CheckedArgs, CheckedCall, Results};
+use neurax_runtime::{Buffer, CheckedArgs, CheckedCall, Profile, Results};
 use smallvec::SmallVec;
 use std::{
     alloc::Layout,
@@ -40,6 +40,8 @@ pub struct NativeExecutable {
     inputs: Vec<Layout>,
     outputs: Vec<Layout>,
     pool: &'static Pool,
+    /// The bytes that the tasks of a call allocate at most at a time.
+    scratch: usize,
     /// The memory of calls, kept for the next ones. The lock is held while a call runs.
     calls: Box<[Mutex<Option<CallState>>]>,
 }
@@ -66,6 +68,7 @@ impl NativeExecutable {
         Ok(NativeExecutable {
             inputs: types.iter().map(layout).collect::<Result<_>>()?,
             outputs: program.outputs.iter().map(layout).collect::<Result<_>>()?,
+            scratch: program.scratch(pool.threads()),
             program,
             types,
             pool,
@@ -74,47 +77,64 @@ impl NativeExecutable {
     }
 
     /// Creates the memory of one call.
-    fn new_call(&self) -> CallState {
-        let mut block = CallMemory::new(self.program.plan.block);
-        CallState { frame: self.program.frame(block.address()), _block: block }
+    ///
+    /// # Errors
+    /// If there is not enough memory.
+    fn new_call(&self) -> Result<CallState> {
+        let mut block = CallMemory::new(self.program.plan.block)?;
+        Ok(CallState { frame: self.program.frame(block.address()), _block: block })
     }
 
     /// Calls `f` with the memory of a call: a kept one that no other thread is using, which stays
     /// locked meanwhile, or else a new one.
-    fn with_call<R>(&self, f: impl FnOnce(&mut CallState) -> R) -> R {
+    ///
+    /// # Errors
+    /// If there is not enough memory for a new one; the errors of `f`.
+    fn with_call<R>(&self, f: impl FnOnce(&mut CallState) -> Result<R>) -> Result<R> {
         for call in &self.calls {
-            match call.try_lock() {
-                Ok(mut kept) => return f(kept.get_or_insert_with(|| self.new_call())),
+            let mut kept = match call.try_lock() {
+                Ok(kept) => kept,
                 // A call panicked: its memory is not used again.
                 Err(TryLockError::Poisoned(kept)) => {
                     call.clear_poison();
-                    return f(kept.into_inner().insert(self.new_call()));
+                    let mut kept = kept.into_inner();
+                    *kept = None;
+                    kept
                 }
-                Err(TryLockError::WouldBlock) => {}
-            }
+                Err(TryLockError::WouldBlock) => continue,
+            };
+            let state = match &mut *kept {
+                Some(state) => state,
+                empty => empty.insert(self.new_call()?),
+            };
+            return f(state);
         }
-        f(&mut self.new_call())
+        f(&mut self.new_call()?)
     }
 
-    /// Runs the program `rounds` times on `args` and returns the average time of each step as text.
-    /// The steps of loops and branches are listed below them, with the time of all their runs in a
+    /// Returns true if the memory of a call is kept that no other call is using now.
+    fn has_free_call(&self) -> bool {
+        self.calls.iter().any(|call| call.try_lock().is_ok_and(|kept| kept.is_some()))
+    }
+
+    /// Runs the program `rounds` times on `args` and returns the average time of each step. The
+    /// steps of loops and branches are listed below them, with the time of all their runs in a
     /// round.
     ///
     /// The state of this call is not kept, so that profiling stays off for other calls.
     ///
     /// # Errors
     /// The errors of a run; and if `args` have other types than the inputs.
-    pub fn profile(&self, args: &[Literal], rounds: u32) -> Result<String> {
-        check_types("profile", "arguments", &self.types, args.iter().map(Literal::ty))?;
-        let mut results: Vec<Bytes> =
-            self.outputs.iter().map(|o| Bytes::recycled(o.size())).collect();
+    pub fn profile(&self, args: &[Buffer], rounds: u32) -> Result<Profile> {
+        check_types("profile", "arguments", &self.types, args.iter().map(Buffer::ty))?;
+        let results = self.outputs.iter().map(|o| Bytes::try_recycled(o.size()));
+        let mut results = results.collect::<Result<Vec<_>>>()?;
         let outputs = results
             .iter_mut()
             .map(|r| Ok(own_address(r.get_mut().or_bug("fresh memory has another owner")?)))
             .collect::<Result<Addresses>>()?;
-        let args: Vec<Buffer> = args.iter().cloned().map(Buffer::from).collect();
         let inputs = self.arguments(args.iter(), args.len())?;
-        let (mut call, rounds) = (self.new_call(), rounds.max(1));
+        let (mut call, rounds) = (self.new_call()?, rounds.max(1));
         for round in 0..=rounds {
             if round <= 1 {
                 // The first round warms up.
@@ -123,9 +143,9 @@ impl NativeExecutable {
             // SAFETY: the arguments have the program's types, and the results are fresh memory.
             unsafe { self.run_in(&mut call, &inputs, &outputs)? }
         }
-        let mut text = String::new();
-        self.program.times(&call.frame, rounds, 0, &mut text);
-        Ok(text)
+        let mut steps = vec![];
+        self.program.times(&call.frame, rounds, 0, &mut steps);
+        Ok(Profile::new(steps, rounds))
     }
 
     /// Runs the program in the memory of `call`.
@@ -224,6 +244,19 @@ impl neurax_runtime::Executable for NativeExecutable {
         self.call_into(args, captures, outs)
     }
 
+    fn memory(&self, own: bool, is_donated: &dyn Fn(usize) -> bool) -> Option<usize> {
+        let block = if self.has_free_call() { 0 } else { self.program.plan.block };
+        let fresh = |(o, layout): (usize, &Layout)| {
+            if own || self.donor(o).is_some_and(is_donated) { 0 } else { layout.size() }
+        };
+        let results = self.outputs.iter().enumerate().map(fresh).fold(0, usize::saturating_add);
+        Some(block.saturating_add(results).saturating_add(self.scratch))
+    }
+
+    fn profile(&self, args: &[Buffer], calls: u32) -> Result<Profile> {
+        self.profile(args, calls)
+    }
+
     fn run_checked(&self, args: CheckedArgs) -> Result<Results> {
         self.call(args.into_inner())
     }
@@ -253,6 +286,13 @@ impl NativeExecutable {
         Ok(results)
     }
 
+    /// Returns the argument whose memory result `o` may reuse.
+    fn donor(&self, o: usize) -> Option<usize> {
+        // They are in the order of the results.
+        let donations = &self.program.plan.donations;
+        donations.binary_search_by_key(&o, |d| d.1).ok().map(|d| donations[d].0)
+    }
+
     /// Returns the memory of the results: of arguments that are donated, else fresh memory. Sets
     /// `taken[i]` to the result that reuses argument `i`.
     fn results(
@@ -261,15 +301,14 @@ impl NativeExecutable {
         taken: &mut [Option<usize>],
     ) -> Result<Results> {
         let mut results = Results::new();
-        let donations = &self.program.plan.donations;
         for (o, (ty, layout)) in self.program.outputs.iter().zip(&self.outputs).enumerate() {
             let is_donor = |i: usize| matches!(&args[i], Cow::Owned(b) if b.is_unique());
-            let result = match donations.iter().find(|d| d.1 == o && is_donor(d.0)) {
-                Some(&(i, _)) => {
+            let result = match self.donor(o).filter(|&i| is_donor(i)) {
+                Some(i) => {
                     taken[i] = Some(o);
                     Buffer::take_from(&mut args[i]).into_literal()?.with_type(ty.clone())?
                 }
-                None => Literal::new(ty.clone(), Bytes::recycled(layout.size()))?,
+                None => Literal::new(ty.clone(), Bytes::try_recycled(layout.size())?)?,
             };
             results.push(result.into());
         }
@@ -292,7 +331,7 @@ impl NativeExecutable {
         // Memory that another tensor holds is not written.
         for out in outs.iter_mut().filter(|o| !o.is_unique()) {
             let ty = out.ty().clone();
-            let bytes = Bytes::recycled(ty.bytes()?);
+            let bytes = Bytes::try_recycled(ty.bytes()?)?;
             **out = Literal::new(ty, bytes)?.into();
         }
         let outputs = outs.iter_mut().map(|o| output_address(o)).collect::<Result<Addresses>>()?;

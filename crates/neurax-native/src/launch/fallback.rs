@@ -9,7 +9,7 @@
 
 use crate::address::Address;
 use crate::schedule::BufferId;
-use neurax_ir::{Bytes, Error, Eval, Literal, Op, OrBug, Origin, Result, Type};
+use neurax_ir::{Bytes, Error, Eval, Literal, Op, OrBug, Origin, Result, Type, transform};
 use std::sync::Arc;
 
 /// The task of an op that runs on the reference interpreter.
@@ -20,22 +20,41 @@ pub struct FallbackTask {
     reads: Box<[(BufferId, Type)]>,
     /// The buffers of the results, with their sizes in bytes.
     writes: Box<[(BufferId, usize)]>,
+    /// The bytes that an evaluation allocates at most at a time.
+    bytes: usize,
     /// True if the op drops its operands before it returns. Ops that run a user's function may keep
     /// them.
     drops: bool,
 }
 
 impl FallbackTask {
-    /// Creates the task of `op` at `at`, from the buffers `reads` to the buffers `writes`, whose
-    /// sizes are in bytes.
+    /// Creates the task of `op` at `at`, from the buffers `reads` to the buffers `writes`, with the
+    /// types of their values.
+    ///
+    /// # Errors
+    /// If a result is larger than memory can be.
     pub fn new(
         op: &Op,
         at: Origin,
-        reads: Box<[(BufferId, Type)]>,
-        writes: Box<[(BufferId, usize)]>,
-    ) -> FallbackTask {
+        reads: &[(BufferId, Type)],
+        writes: &[(BufferId, Type)],
+    ) -> Result<FallbackTask> {
         let drops = op.region().is_none() && !matches!(op, Op::Custom(_));
-        FallbackTask { op: op.clone(), at, reads, writes, drops }
+        let types = |all: &[(BufferId, Type)]| all.iter().map(|b| b.1.clone()).collect::<Vec<_>>();
+        let mut bytes = transform::eval_bytes(op, &types(reads), &types(writes));
+        if !drops {
+            for (_, ty) in reads {
+                bytes = bytes.saturating_add(ty.bytes()?);
+            }
+        }
+        let sizes = writes.iter().map(|(b, ty)| Ok((*b, ty.bytes()?)));
+        let writes = sizes.collect::<Result<_>>()?;
+        Ok(FallbackTask { op: op.clone(), at, reads: reads.into(), writes, bytes, drops })
+    }
+
+    /// Returns the bytes that an evaluation allocates at most at a time.
+    pub fn scratch(&self) -> usize {
+        self.bytes
     }
 
     /// Evaluates the op.

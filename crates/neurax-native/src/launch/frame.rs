@@ -3,7 +3,8 @@
 #![allow(unsafe_code, reason = "buffers are addresses; the memory plan says what they hold")]
 
 use crate::address::Address;
-use std::time::Duration;
+use neurax_ir::{Error, Result};
+use std::{mem::MaybeUninit, time::Duration};
 
 /// One cache line, the unit in which memory is allocated.
 #[derive(Clone, Copy)]
@@ -11,18 +12,37 @@ use std::time::Duration;
 pub(super) struct ScratchLine(#[allow(dead_code, reason = "only the size matters")] [u8; 64]);
 
 /// The block of one call: the intermediate buffers of a program and of the programs inside of it.
-pub struct CallMemory(Box<[std::mem::MaybeUninit<ScratchLine>]>);
+pub struct CallMemory(Box<[MaybeUninit<ScratchLine>]>);
 
 impl CallMemory {
     /// Allocates a block of `bytes` bytes, not initialized.
-    pub fn new(bytes: usize) -> CallMemory {
-        CallMemory(Box::<[ScratchLine]>::new_uninit_slice(bytes.div_ceil(64)))
+    ///
+    /// # Errors
+    /// If there is not enough memory.
+    pub fn new(bytes: usize) -> Result<CallMemory> {
+        Ok(CallMemory(uninitialized(bytes)?))
     }
 
     /// Returns the address of the first byte.
     pub fn address(&mut self) -> Address {
         Address(self.0.as_mut_ptr().cast())
     }
+}
+
+/// Allocates `bytes` bytes, not initialized.
+///
+/// # Errors
+/// If there is not enough memory.
+pub(super) fn uninitialized(bytes: usize) -> Result<Box<[MaybeUninit<ScratchLine>]>> {
+    let lines = bytes.div_ceil(size_of::<ScratchLine>());
+    let mut memory: Vec<MaybeUninit<ScratchLine>> = vec![];
+    if memory.try_reserve_exact(lines).is_err() {
+        let why = format!("not enough memory for {bytes} bytes; use smaller shapes or batches");
+        return Err(Error::new("memory", why));
+    }
+    // SAFETY: the capacity is at least `lines`, and the elements need no initialization.
+    unsafe { memory.set_len(lines) };
+    Ok(memory.into_boxed_slice())
 }
 
 impl std::fmt::Debug for CallMemory {

@@ -147,6 +147,11 @@ impl Pool {
         pool
     }
 
+    /// Returns the number of threads, the caller's among them.
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
     /// Runs `f(0)` to `f(chunks - 1)`, in any order and in parallel, and returns when all are done.
     ///
     /// # Panics

@@ -21,6 +21,7 @@ use crate::{
     support::producer,
 };
 use neurax_ir::{Error, Graph, Literal, Op, Result, Type, Value};
+use neurax_runtime::ProfiledStep;
 use std::{sync::Arc, time::Instant};
 
 /// A compiled graph.
@@ -84,6 +85,21 @@ impl Task {
     }
 }
 
+impl Task {
+    /// Returns the bytes that the task allocates at most at a time when it runs on `threads`
+    /// threads.
+    fn scratch(&self, threads: usize) -> usize {
+        match self {
+            Task::Convolution(c) => c.scratch(threads),
+            Task::Windows(w) => w.scratch(threads),
+            Task::Sort(s) => s.scratch(threads),
+            Task::Fallback(f) => f.scratch(),
+            // empty: the plan has their memory, or it is bounded by a constant.
+            Task::Kernel(_) | Task::Product(_) | Task::Control(_) | Task::Copy { .. } => 0,
+        }
+    }
+}
+
 /// The tasks of a schedule, in the order of its steps.
 #[derive(Debug, Default)]
 pub struct Tasks {
@@ -117,17 +133,17 @@ impl Program {
         };
         let constants =
             schedule.constants.iter().map(|&(_, v)| constant(v)).collect::<Result<_>>()?;
-        let in_memory_of = |o| {
-            (0..schedule.buffers.len())
-                .filter(|&b| plan.locations[b] == Location::Output(o))
-                .collect()
-        };
+        let mut output_buffers = vec![vec![]; schedule.outputs.len()];
+        for (b, location) in plan.locations.iter().enumerate() {
+            if let Location::Output(o) = *location {
+                output_buffers[o].push(b);
+            }
+        }
         let aliased = |source: &OutputSource| match *source {
             OutputSource::Own => Ok(None),
             OutputSource::CopyOf(b) => Ok(Some((b, schedule.buffers[b].bytes()?))),
         };
         let aliased_outputs = plan.outputs.iter().map(aliased).collect::<Result<_>>()?;
-        let output_buffers = (0..schedule.outputs.len()).map(in_memory_of).collect();
         Ok(Program {
             outputs: graph.output_types(),
             schedule,
@@ -228,32 +244,34 @@ impl Program {
         Ok(())
     }
 
+    /// Returns the bytes that its tasks allocate at most at a time when they run on `threads`
+    /// threads: scratch memory and the results of the reference interpreter.
+    pub(super) fn scratch(&self, threads: usize) -> usize {
+        let own = self.tasks.iter().map(|task| task.scratch(threads)).fold(0, usize::max);
+        self.inner.iter().map(|p| p.scratch(threads)).fold(own, usize::max)
+    }
+
     /// Starts to measure the time of every step that runs in `f`.
     pub(super) fn start_profiling(&self, f: &mut Frame) {
         f.step_times = vec![Default::default(); self.tasks.len()];
         self.inner.iter().zip(&mut f.inner).for_each(|(p, f)| p.start_profiling(f));
     }
 
-    /// Appends a line for every step to `out`: its time divided by `rounds`, and below loops and
-    /// branches the steps of their programs.
-    pub(super) fn times(&self, f: &Frame, rounds: u32, indent: usize, out: &mut String) {
-        for ((step, task), &(time, runs)) in
-            self.schedule.steps.iter().zip(&self.tasks).zip(&f.step_times)
+    /// Appends every step to `out` with its time divided by `rounds`, and below loops and branches
+    /// the steps of their programs.
+    pub(super) fn times(&self, f: &Frame, rounds: u32, depth: usize, out: &mut Vec<ProfiledStep>) {
+        let steps = self.schedule.steps.iter().zip(&self.schedule.equations);
+        for (((step, equations), task), &(time, runs)) in steps.zip(&self.tasks).zip(&f.step_times)
         {
-            let each = if runs == rounds {
-                String::new()
-            } else {
-                format!(" ({} times)", runs as f64 / rounds as f64)
-            };
-            out.push_str(&format!(
-                "{:9.1} us  {:indent$}{}{each}\n",
-                time.as_secs_f64() * 1e6 / rounds as f64,
-                "",
-                step.brief()
-            ));
+            out.push(ProfiledStep {
+                equations: equations.clone(),
+                text: step.brief(),
+                time: time / rounds,
+                runs: runs as f64 / rounds as f64,
+                depth,
+            });
             if let Task::Control(c) = task {
-                c.programs()
-                    .for_each(|i| self.inner[i].times(&f.inner[i], rounds, indent + 2, out));
+                c.programs().for_each(|i| self.inner[i].times(&f.inner[i], rounds, depth + 1, out));
             }
         }
     }

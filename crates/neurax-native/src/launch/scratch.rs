@@ -3,7 +3,7 @@
 #![allow(unsafe_code, reason = "uninitialized memory is handed out as an address")]
 
 use super::frame::ScratchLine;
-use crate::address::Address;
+use crate::{address::Address, tuning::MAX_KEPT_SCRATCH_BYTES};
 use std::{cell::RefCell, mem::MaybeUninit};
 
 /// Scratch memory of this thread, returned to the thread when dropped.
@@ -15,7 +15,8 @@ thread_local! {
 }
 
 impl Scratch {
-    /// Takes at least `bytes` bytes, aligned to a cache line, not initialized.
+    /// Takes at least `bytes` bytes, aligned to a cache line, not initialized. The memory of a
+    /// call is checked before it starts: see [`super::program::Program::scratch`].
     pub fn new(bytes: usize) -> Scratch {
         let lines = bytes.div_ceil(size_of::<ScratchLine>());
         let kept = FREE.with_borrow_mut(Vec::pop).filter(|kept| kept.len() >= lines);
@@ -30,7 +31,11 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        let own = std::mem::take(&mut self.0);
+        let mut own = std::mem::take(&mut self.0);
+        // A large one is freed; an empty one takes its place in the order.
+        if size_of_val(&*own) > MAX_KEPT_SCRATCH_BYTES {
+            own = Box::default();
+        }
         // A thread that ends has no list left.
         let _ = FREE.try_with(|free| free.borrow_mut().push(own));
     }

@@ -30,10 +30,36 @@ pub struct TapRange {
 impl TapRange {
     /// Returns the windows of every tap, for `windows` windows of `taps` taps over `n` elements.
     pub fn of_taps(s: &Slide, n: usize, taps: usize, windows: usize) -> Box<[TapRange]> {
-        let start = |tap: usize| tap as i128 * s.window_dilation as i128 - s.low as i128;
-        (0..taps)
-            .map(|tap| TapRange::along(start(tap), s.stride, windows, s.base_dilation, n))
-            .collect()
+        (0..taps).map(|tap| TapRange::of_tap(s, n, tap as i128, windows)).collect()
+    }
+
+    /// Returns the windows of the taps that have an element under them, in order: a window may be
+    /// far larger than what it slides over.
+    pub fn of_used_taps(s: &Slide, n: usize, taps: usize, windows: usize) -> Box<[TapRange]> {
+        let dilation = s.window_dilation as i128;
+        // The tap of window `p` at element `i`, if it has one, is this divided by the dilation.
+        let at = |p: usize, i: usize| {
+            i as i128 * s.base_dilation as i128 + s.low as i128 - p as i128 * s.stride as i128
+        };
+        let least = at(windows.saturating_sub(1), 0).max(0);
+        let first = (least + dilation - 1).div_euclid(dilation);
+        let end = (at(0, n.saturating_sub(1)).div_euclid(dilation) + 1).min(taps as i128);
+        let of = |tap| TapRange::of_tap(s, n, tap, windows);
+        if end - first <= n.saturating_mul(windows) as i128 {
+            return (first..end).map(of).filter(|r| r.count > 0).collect();
+        }
+        let pairs = (0..windows).flat_map(|p| (0..n).map(move |i| at(p, i)));
+        let found = pairs.filter(|x| *x >= 0 && x % dilation == 0).map(|x| x / dilation);
+        let mut found: Vec<i128> = found.filter(|&tap| tap < taps as i128).collect();
+        found.sort_unstable();
+        found.dedup();
+        found.into_iter().map(of).collect()
+    }
+
+    /// Returns the windows of one tap.
+    fn of_tap(s: &Slide, n: usize, tap: i128, windows: usize) -> TapRange {
+        let start = tap * s.window_dilation as i128 - s.low as i128;
+        TapRange::along(start, s.stride, windows, s.base_dilation, n)
     }
 
     /// Returns the taps of every window, as [`TapRange::of_taps`].
@@ -148,6 +174,13 @@ mod tests {
                 TapRange::of_taps(&s, n, taps, windows),
                 TapRange::of_windows(&s, n, taps, windows),
             );
+            let used = of_taps.iter().filter(|r| r.count > 0).copied().collect::<Vec<_>>();
+            for far in [taps, taps << 40] {
+                let found = TapRange::of_used_taps(&s, n, far, windows);
+                let end = if far == taps { used.len() } else { used.len().min(found.len()) };
+                assert_eq!(found[..end].len(), used.len(), "{s:?}, {n} elements, {far} taps");
+                assert_eq!(found[..end], used, "{s:?}, {n} elements, {far} taps");
+            }
             for (tap, window) in (0..taps).flat_map(|t| (0..windows).map(move |w| (t, w))) {
                 let want = element(&s, window, tap, n);
                 assert_eq!(

@@ -11,7 +11,7 @@ use crate::{
     strided_view::StridedView,
     support::{has_machine_code, is_large_product},
 };
-use neurax_ir::{Builder, DType, Op, Result, Type, Value, Values, op::DotGeneral};
+use neurax_ir::{Builder, DType, Op, Result, Shape, Type, Value, Values, op::DotGeneral};
 
 /// Lowers a product, and remembers it for [`transposed`].
 pub fn product(l: &mut Lowering, e: &LoweringEqn) -> Result<Option<Values>> {
@@ -48,14 +48,18 @@ fn lowered(b: &mut Builder, op: &DotGeneral, xs: &[Value]) -> Value {
     if op.dtype.is_complex() {
         return complex_product(b, op, xs);
     }
-    if !has_machine_code(from) || !has_machine_code(op.dtype) {
+    let paired = op.lhs_batch.len() + op.lhs_contract.len();
+    // The loops of a sum of products are axes of its operands.
+    let is_deep = b.ty(xs[0]).rank() + b.ty(xs[1]).rank() - paired > Shape::MAX_RANK;
+    let is_sum = !matches!(computed_in(op.dtype), F32 | F64);
+    if !has_machine_code(from) || !has_machine_code(op.dtype) || is_deep && is_sum {
         return b.emit(op.clone(), xs);
     }
     let within = computed_in(op.dtype);
     let xs: Values = xs.iter().map(|&x| b.convert(x, within)).collect();
     let wide = DotGeneral { dtype: within, ..op.clone() };
     let is_float = matches!(within, F32 | F64);
-    let y = if is_float && is_large_product(&wide, b.ty(xs[0]), b.ty(xs[1])) {
+    let y = if is_float && (is_deep || is_large_product(&wide, b.ty(xs[0]), b.ty(xs[1]))) {
         canonical(b, &wide, &xs)
     } else {
         sum_of_products(b, &wide, &xs)

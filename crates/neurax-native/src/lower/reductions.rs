@@ -68,6 +68,10 @@ pub fn arg_reduce(l: &mut Lowering, e: &LoweringEqn) -> Result<Option<Values>> {
 /// Returns the axis to split, if the reduction is large: the outermost one that is long enough, so
 /// that parts are far apart in memory.
 fn split_axis(shape: &Shape, axes: &[usize]) -> Option<usize> {
+    // The parts are one more axis.
+    if shape.rank() >= Shape::MAX_RANK {
+        return None;
+    }
     let reduced: usize = axes.iter().map(|&a| shape[a]).product();
     let is_large = reduced >= SPLIT_REDUCTION_MIN_PER_PART * SPLIT_REDUCTION_PARTS
         && shape.size() >= SPLIT_REDUCTION_MIN_ELEMENTS

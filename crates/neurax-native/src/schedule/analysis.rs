@@ -19,7 +19,7 @@ use super::{
 use crate::{
     strided_view::StridedView,
     support::{moved_as, producer},
-    tuning::{BROADCAST_MAX_COST, INLINE_MAX_COST, KERNEL_MAX_COST},
+    tuning::{BROADCAST_MAX_COST, INLINE_MAX_COST, INLINE_MAX_DEPTH, KERNEL_MAX_COST},
 };
 use neurax_ir::{DType, Eqn, Graph, Op, Shape, Type, Value};
 
@@ -217,6 +217,8 @@ impl<'g> Analysis<'g> {
     fn store_expensive(&self, stored: &mut [bool], uses: &[usize]) {
         let graph = self.graph;
         let mut work = vec![1usize; graph.types().len()];
+        // The number of equations that are inlined one into the other.
+        let mut depth = vec![0usize; graph.types().len()];
         for (i, e) in graph.eqns().iter().enumerate() {
             if let Op::Broadcast(_) = e.op
                 && graph.ty(e.outputs[0]).size() > graph.ty(e.inputs[0]).size()
@@ -228,12 +230,17 @@ impl<'g> Analysis<'g> {
             // empty: an op without operands, such as a counter, counts as free.
             let own = e.inputs.first().map_or(0, |&x| cost(e, graph.ty(x).dtype));
             let total = e.inputs.iter().map(seen).sum::<usize>() + own;
+            let below = |v: &Value| if stored[v.index()] { 0 } else { depth[v.index()] };
+            let level = e.inputs.iter().map(below).fold(0, usize::max) + 1;
             for v in &e.outputs {
                 work[v.index()] = total;
+                depth[v.index()] = level;
                 let is_inline =
                     matches!(self.class[i], EqnClass::Map | EqnClass::Move | EqnClass::Fetch);
                 if is_inline
-                    && ((uses[v.index()] > 1 && total > INLINE_MAX_COST) || total > KERNEL_MAX_COST)
+                    && ((uses[v.index()] > 1 && total > INLINE_MAX_COST)
+                        || total > KERNEL_MAX_COST
+                        || level > INLINE_MAX_DEPTH)
                 {
                     stored[v.index()] = true;
                 }

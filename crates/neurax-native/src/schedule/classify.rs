@@ -69,6 +69,12 @@ pub fn classify(graph: &Graph, e: &Eqn) -> EqnClass {
         Scan(op) if op.body.types().iter().any(|t| t.size() * t.dtype.bits() % 8 != 0) => {
             EqnClass::Fallback
         }
+        // Their loops over windows and taps may be long although there are no elements.
+        Convolution(_) | ReduceWindow(_) | SelectAndGather(_) | SelectAndScatter(_)
+            if e.inputs.iter().any(|&v| graph.ty(v).size() == 0) =>
+        {
+            EqnClass::Fallback
+        }
         Cond(_) | While(_) | Scan(_) => EqnClass::Control,
         // Constants of any dtype: they are in memory, and no step writes them.
         Constant(_) => EqnClass::Map,

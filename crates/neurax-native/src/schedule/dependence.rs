@@ -10,12 +10,16 @@
 //! merge(0, 2):           2 now comes before 1
 //! ```
 
+use super::groups::sorted_unique;
+use crate::{tuning::MAX_PATH_SEARCH, visits::visit};
+use std::cell::Cell;
+
 /// A dependence graph with a topological order.
 pub struct DependenceGraph {
     /// For every node, the nodes it depends on, by their original indices.
     before: Vec<Vec<usize>>,
-    /// The node that each node was merged into, or itself.
-    merged_into: Vec<usize>,
+    /// The node that each node was merged into, or itself. Look-ups shorten the chains.
+    merged_into: Vec<Cell<usize>>,
     /// The position of each node in the order.
     position: Vec<usize>,
     /// The nodes in topological order.
@@ -31,7 +35,7 @@ impl DependenceGraph {
         let n = before.len();
         DependenceGraph {
             before,
-            merged_into: (0..n).collect(),
+            merged_into: (0..n).map(Cell::new).collect(),
             position: (0..n).collect(),
             at: (0..n).collect(),
             seen: vec![0; n],
@@ -44,11 +48,11 @@ impl DependenceGraph {
         self.before[j].iter().map(|&k| self.current(k)).filter(move |&k| k != j)
     }
 
-    /// Returns true if a path between the two nodes leads through another one.
+    /// Returns true if a path between the two nodes leads through another one, or if it would take
+    /// more than [`MAX_PATH_SEARCH`] nodes to find out.
     pub fn has_path_between(&mut self, i: usize, j: usize) -> bool {
         let (first, last) = if self.position[i] < self.position[j] { (i, j) } else { (j, i) };
-        self.mark_dependences(first, last);
-        self.seen[first] == self.searches
+        !self.mark_dependences(first, last, MAX_PATH_SEARCH) || self.seen[first] == self.searches
     }
 
     /// Merges node `i` into node `j`. No path between them leads through another node.
@@ -56,7 +60,7 @@ impl DependenceGraph {
         let (first, last) = if self.position[i] < self.position[j] { (i, j) } else { (j, i) };
         let (from, to) = (self.position[first], self.position[last]);
         // The dependences of the later one move in front of both, all others behind.
-        self.mark_dependences(first, last);
+        self.mark_dependences(first, last, usize::MAX);
         let (needed, rest): (Vec<usize>, Vec<usize>) = self.at[from..=to]
             .iter()
             .filter(|&&k| k != i && k != j)
@@ -65,28 +69,39 @@ impl DependenceGraph {
             self.at[from + p] = k;
             self.position[k] = from + p;
         }
+        self.merged_into[i].set(j);
         let own = std::mem::take(&mut self.before[i]);
-        self.before[j].extend(own);
-        self.merged_into[i] = j;
+        let all: Vec<usize> = own.into_iter().chain(self.before(j)).collect();
+        let all = all.into_iter().map(|k| self.current(k)).filter(|&k| k != j).collect();
+        self.before[j] = sorted_unique(all);
     }
 
-    /// Marks the nodes behind `first` in the order that `last` depends on, and `first` itself if
-    /// one of them depends on it.
-    fn mark_dependences(&mut self, first: usize, last: usize) {
+    /// Returns true after it has marked the nodes behind `first` in the order that `last` depends
+    /// on, and `first` itself if one of them depends on it; false if there are more than `most`.
+    fn mark_dependences(&mut self, first: usize, last: usize, most: usize) -> bool {
         self.searches += 1;
+        let mut left = most;
         let mut todo: Vec<usize> = self.before(last).filter(|&k| k != first).collect();
         while let Some(k) = todo.pop() {
+            visit();
             if self.position[k] >= self.position[first] && self.seen[k] != self.searches {
+                if left == 0 {
+                    return false;
+                }
+                left -= 1;
                 self.seen[k] = self.searches;
                 todo.extend(self.before(k));
             }
         }
+        true
     }
 
     /// Returns the node that `k` is part of.
     fn current(&self, mut k: usize) -> usize {
-        while self.merged_into[k] != k {
-            k = self.merged_into[k];
+        while self.merged_into[k].get() != k {
+            let next = self.merged_into[self.merged_into[k].get()].get();
+            self.merged_into[k].set(next);
+            k = next;
         }
         k
     }
@@ -120,7 +135,7 @@ mod tests {
         assert!(o.has_path_between(2, 3), "1 is between");
         o.merge(1, 2);
         assert!(!o.has_path_between(2, 3));
-        assert_eq!(o.before(3).collect::<Vec<_>>(), [2, 2]);
+        assert_eq!(o.before(3).collect::<Vec<_>>(), [2, 2], "both merged into 2");
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! are loop nests between which a value is stored.
 //!
 //! The method is greedy fusion over a dependence graph. Each kernel is offered every earlier kernel
-//! that touches a buffer it reads, nearest first ([`Fuser::related`]): producers and consumers
+//! that touches a buffer it reads, nearest first ([`Fuser::fuse_related`]): producers and consumers
 //! (*vertical* fusion), and siblings that read the same buffer (*horizontal* fusion). Two kernels
 //! are fused ([`Fuser::try_fuse`]) if
 //!
@@ -46,7 +46,10 @@ use super::{
 };
 use crate::{
     kernel::InstKind,
-    tuning::{MAX_COLUMN_WRITE_BYTES, MAX_FUSED_NODES, MAX_FUSED_OUTPUTS, MAX_FUSED_STAGES},
+    tuning::{
+        MAX_COLUMN_WRITE_BYTES, MAX_FUSED_NODES, MAX_FUSED_OUTPUTS, MAX_FUSED_STAGES, MAX_REFUSALS,
+    },
+    visits::visit,
 };
 use neurax_ir::{Error, OrBug, Result};
 use std::{collections::BTreeSet, rc::Rc};
@@ -82,17 +85,39 @@ impl<'a> Fuser<'a> {
     /// If groups wait for each other, an error of this crate.
     pub fn fuse(mut self) -> Result<(Vec<Group<'a>>, Vec<Note>)> {
         for j in 0..self.groups.len() {
-            // Nearest first: the latest producer most likely shares loops.
-            let mut i = j;
-            while let Some(next) = self.related(i, j) {
-                i = next;
-                self.try_fuse(i, j)?;
-            }
+            self.fuse_related(j)?;
         }
         for j in 0..self.groups.len() {
             self.try_fuse_epilogue(j)?;
         }
         Ok((self.sorted()?, self.notes))
+    }
+
+    /// Fuses kernel `j` with the earlier kernels that are related to it, nearest first: the latest
+    /// producer most likely shares loops. A buffer may have any number of users: after
+    /// [`MAX_REFUSALS`] of them were refused, only the producers of what `j` reads are tried, so
+    /// that the work stays linear in the number of kernels.
+    fn fuse_related(&mut self, j: usize) -> Result<()> {
+        let (mut i, mut refused) = (j, 0);
+        while refused < MAX_REFUSALS
+            && let Some(next) = self.related(i, j)
+        {
+            i = next;
+            refused += !self.try_fuse(i, j)? as usize;
+        }
+        if refused == MAX_REFUSALS {
+            let producers = self.order.before(j).filter(|&k| k < i && self.is_producer(k, j));
+            for k in sorted_unique(producers.collect()).into_iter().rev() {
+                self.try_fuse(k, j)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns true if kernel `k` writes a buffer that kernel `j` reads.
+    fn is_producer(&self, k: usize, j: usize) -> bool {
+        let (Some(a), Some(b)) = (&self.groups[k], &self.groups[j]) else { return false };
+        a.is_kernel() && b.is_kernel() && a.writes.iter().any(|w| b.reads.contains(w))
     }
 
     /// Returns the last kernel before `i` that reads or writes a buffer that kernel `j` reads.
@@ -101,22 +126,33 @@ impl<'a> Fuser<'a> {
         group.reads.iter().filter_map(|&b| self.users[b].range(..i).next_back().copied()).max()
     }
 
-    /// Fuses kernel `i` into kernel `j`, or notes why not.
-    fn try_fuse(&mut self, i: usize, j: usize) -> Result<()> {
+    /// Fuses kernel `i` into kernel `j`, or notes why not. Returns true if they are fused.
+    fn try_fuse(&mut self, i: usize, j: usize) -> Result<bool> {
+        visit();
+        // Found first, as it needs no search: a concatenate of many parts has many full kernels.
+        if self.kernel(i)?.outputs.len() + self.kernel(j)?.outputs.len() > MAX_FUSED_OUTPUTS {
+            self.note(i, j, NotFused::TooManyOutputs);
+            return Ok(false);
+        }
         // After earlier fusions, `j` may precede `i` in the order.
         if self.order.has_path_between(i, j) {
             self.note(i, j, NotFused::StepBetween);
-            return Ok(());
+            return Ok(false);
         }
         let (a, b) = (self.kernel(i)?, self.kernel(j)?);
         let fused = common_space(&a.space, &b.space)
             .and_then(|space| self.fused(&space, [&a.outputs[..], &b.outputs].concat()));
         match fused {
-            Ok(group) => self.replace(i, j, group),
-            Err(why @ NotFused::Bug(..)) => return Err(print::no_schedule(self.analysis, &why)),
-            Err(why) => self.note(i, j, why),
+            Ok(group) => {
+                self.replace(i, j, group);
+                Ok(true)
+            }
+            Err(why @ NotFused::Bug(..)) => Err(print::no_schedule(self.analysis, &why)),
+            Err(why) => {
+                self.note(i, j, why);
+                Ok(false)
+            }
         }
-        Ok(())
     }
 
     /// Returns the loop nest of group `i`, a kernel that was not fused into another.
@@ -135,9 +171,6 @@ impl<'a> Fuser<'a> {
         space: &IterSpace,
         outputs: Vec<Output>,
     ) -> std::result::Result<Group<'a>, NotFused> {
-        if outputs.len() > MAX_FUSED_OUTPUTS {
-            return Err(NotFused::TooManyOutputs);
-        }
         if outputs.iter().any(|o| o.sink.is_dynamic()) {
             return Err(NotFused::DynamicWrite);
         }
@@ -281,16 +314,22 @@ impl<'a> Fuser<'a> {
 }
 
 /// Returns for every group the earlier groups that it depends on: one of the two writes what the
-/// other reads or writes.
+/// other reads or writes. Of the writers of a buffer only the last is listed, and of its readers
+/// those after the last writer: the others come before these. A concatenate of `n` parts has `n`
+/// writers; a list of all pairs would be quadratic.
 fn conflicts(groups: &[Group], buffers: usize) -> Vec<Vec<usize>> {
-    let (mut readers, mut writers) = (vec![vec![]; buffers], vec![vec![]; buffers]);
+    let mut readers: Vec<Vec<usize>> = vec![vec![]; buffers];
+    let mut writer: Vec<Option<usize>> = vec![None; buffers];
     let mut out = vec![];
     for (j, group) in groups.iter().enumerate() {
-        let written = group.buffers().flat_map(|b| &writers[b]);
-        let read = group.writes.iter().flat_map(|&b| &readers[b]);
-        out.push(sorted_unique(written.chain(read).copied().collect()));
-        group.reads.iter().for_each(|&b| readers[b].push(j));
-        group.writes.iter().for_each(|&b| writers[b].push(j));
+        let written = group.buffers().filter_map(|b| writer[b]);
+        let read = group.writes.iter().flat_map(|&b| &readers[b]).copied();
+        out.push(sorted_unique(written.chain(read).collect()));
+        for &b in &group.writes {
+            readers[b].clear();
+            writer[b] = Some(j);
+        }
+        group.reads.iter().filter(|b| !group.writes.contains(b)).for_each(|&b| readers[b].push(j));
     }
     out
 }

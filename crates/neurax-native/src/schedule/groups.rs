@@ -25,7 +25,7 @@ use super::{
     expr_graph::ExprGraph,
     outputs::{BufferId, ExprSource, IterSpace, NotFused, Output, Sink},
 };
-use crate::kernel::InstKind;
+use crate::{kernel::InstKind, visits::visit};
 use neurax_ir::{Eqn, Op, Shape, Value};
 use std::rc::Rc;
 
@@ -94,38 +94,77 @@ pub fn sorted_unique(mut buffers: Vec<usize>) -> Vec<usize> {
     buffers
 }
 
-/// Returns the groups of a graph, writers before readers.
-///
-/// # Errors
-/// If a value must be stored first.
-pub fn groups<'a>(analysis: &'a Analysis<'a>) -> Result<Vec<Group<'a>>, NotFused> {
-    let mut out = vec![];
-    for (i, e) in analysis.graph.eqns().iter().enumerate() {
-        match analysis.class[i] {
-            EqnClass::Map | EqnClass::Move | EqnClass::Fetch => maps(analysis, e, &mut out)?,
-            // empty: other names of the same buffers.
-            EqnClass::Fallback if matches!(e.op, Op::Reshape(_) | Op::OptimizationBarrier(_)) => {}
-            EqnClass::Reduce => reduce(analysis, e, &mut out)?,
-            EqnClass::Write => write(analysis, e, &mut out)?,
-            EqnClass::Product
-            | EqnClass::Convolution
-            | EqnClass::Windows
-            | EqnClass::Sort
-            | EqnClass::Control
-            | EqnClass::Fallback => out.push(equation(analysis, i, e)?),
-        }
-    }
-    Ok(out)
+/// The result of dividing a graph into groups.
+pub enum Grouping<'a> {
+    /// The groups, writers before readers.
+    Groups(Vec<Group<'a>>),
+    /// The values that must be stored first.
+    Missing(Vec<Value>),
 }
 
-/// Returns the group that computes one output over `space`.
+/// Divides a graph into groups. An equation without elements to compute is no group: its loops
+/// could be long nevertheless, as one of them has no iterations.
+///
+/// # Errors
+/// If an equation cannot be a group.
+pub fn groups<'a>(analysis: &'a Analysis<'a>) -> Result<Grouping<'a>, NotFused> {
+    let (mut out, mut missing) = (vec![], vec![]);
+    for (i, e) in analysis.graph.eqns().iter().enumerate() {
+        visit();
+        match append(analysis, i, e, &mut out) {
+            Ok(()) => {}
+            Err(NotFused::Materialize(v)) if missing.contains(&v) => {}
+            Err(NotFused::Materialize(v)) => missing.push(v),
+            Err(why) => return Err(why),
+        }
+    }
+    Ok(if missing.is_empty() { Grouping::Groups(out) } else { Grouping::Missing(missing) })
+}
+
+/// Appends the groups of equation `i`.
+fn append<'a>(
+    analysis: &'a Analysis<'a>,
+    i: usize,
+    e: &Eqn,
+    out: &mut Vec<Group<'a>>,
+) -> Result<(), NotFused> {
+    match analysis.class[i] {
+        EqnClass::Map | EqnClass::Move | EqnClass::Fetch => maps(analysis, e, out)?,
+        // empty: other names of the same buffers.
+        EqnClass::Fallback if matches!(e.op, Op::Reshape(_) | Op::OptimizationBarrier(_)) => {}
+        EqnClass::Reduce => reduce(analysis, e, out)?,
+        EqnClass::Write => write(analysis, e, out)?,
+        EqnClass::Product
+        | EqnClass::Convolution
+        | EqnClass::Windows
+        | EqnClass::Sort
+        | EqnClass::Control
+        | EqnClass::Fallback => {
+            // An op of the user's runs in any case.
+            if matches!(e.op, Op::Custom(_)) || !e.outputs.iter().all(|&v| is_empty(analysis, v)) {
+                out.push(equation(analysis, i, e)?)
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Returns true if a value has no elements.
+fn is_empty(analysis: &Analysis, v: Value) -> bool {
+    analysis.shape(v).contains(&0)
+}
+
+/// Returns the group that computes one output over `space`; `None` if nothing is to be written.
 fn kernel<'a>(
     analysis: &'a Analysis<'a>,
     space: IterSpace,
     output: Output,
-) -> Result<Group<'a>, NotFused> {
+) -> Result<Option<Group<'a>>, NotFused> {
+    if space.sizes.iter().zip(&space.reduced).any(|(&n, &reduced)| n == 0 && !reduced) {
+        return Ok(None);
+    }
     let outputs = vec![output];
-    Ok(Group::of(ExprGraph::build(analysis, &space, &outputs)?, space, outputs))
+    Ok(Some(Group::of(ExprGraph::build(analysis, &space, &outputs)?, space, outputs)))
 }
 
 /// Returns the iteration space over all elements of a shape.
@@ -142,7 +181,7 @@ fn maps<'a>(analysis: &'a Analysis<'a>, e: &Eqn, out: &mut Vec<Group<'a>>) -> Re
             && e.inputs.iter().any(|&x| analysis.buffer(x) == Some(b));
         if !is_constant && !is_alias {
             let output = Output { value, sink: Sink::Store(b) };
-            out.push(kernel(analysis, elementwise(analysis.shape(value)), output)?);
+            out.extend(kernel(analysis, elementwise(analysis.shape(value)), output)?);
         }
     }
     Ok(())
@@ -158,8 +197,12 @@ fn reduce<'a>(
     let buffer = result_buffer(analysis, e)?;
     let mut space = elementwise(analysis.shape(e.inputs[0]));
     op.axes.iter().for_each(|&a| space.reduced[a] = true);
+    // Without elements to reduce, no loop over them runs, however long it is.
+    if op.axes.iter().any(|&a| space.sizes[a] == 0) {
+        op.axes.iter().for_each(|&a| space.sizes[a] = 0);
+    }
     let sink = Sink::Reduce { kind: op.kind, result: e.outputs[0], buffer };
-    out.push(kernel(analysis, space, Output { value: e.inputs[0], sink })?);
+    out.extend(kernel(analysis, space, Output { value: e.inputs[0], sink })?);
     Ok(())
 }
 
@@ -179,7 +222,7 @@ fn write<'a>(
         Op::Concatenate(op) => {
             let mut offset = vec![0; shape.rank()];
             for &x in &e.inputs {
-                out.push(slice(x, vec![1; shape.rank()], offset.clone())?);
+                out.extend(slice(x, vec![1; shape.rank()], offset.clone())?);
                 offset[op.axis] += analysis.shape(x)[op.axis];
             }
         }
@@ -187,8 +230,8 @@ fn write<'a>(
             let scale = op.interior.iter().map(|i| i + 1).collect();
             let offset = op.low.iter().map(|&l| l as usize).collect();
             let fill = Output { value: e.inputs[1], sink: Sink::Fill(buffer) };
-            out.push(kernel(analysis, elementwise(&shape), fill)?);
-            out.push(slice(e.inputs[0], scale, offset)?);
+            out.extend(kernel(analysis, elementwise(&shape), fill)?);
+            out.extend(slice(e.inputs[0], scale, offset)?);
         }
         Op::DynamicUpdateSlice(_) => {
             let sink = Sink::DynamicSlice { buffer, shape, start: e.inputs[2] };
@@ -216,12 +259,16 @@ fn update<'a>(
     let Some(from) = analysis.buffer(e.inputs[0]) else {
         return Err(NotFused::Materialize(e.inputs[0]));
     };
+    if is_empty(analysis, e.outputs[0]) {
+        return Ok(());
+    }
     let copy = GroupKind::Copy(from, to);
     out.push(Group { kind: copy, reads: vec![from], writes: vec![to] });
-    let mut group = kernel(analysis, elementwise(analysis.shape(output.value)), output)?;
-    // Elements that are not updated stay: the group depends on the copy.
-    group.reads = sorted_unique([&group.reads[..], &[to]].concat());
-    out.push(group);
+    if let Some(mut group) = kernel(analysis, elementwise(analysis.shape(output.value)), output)? {
+        // Elements that are not updated stay: the group depends on the copy.
+        group.reads = sorted_unique([&group.reads[..], &[to]].concat());
+        out.push(group);
+    }
     Ok(())
 }
 

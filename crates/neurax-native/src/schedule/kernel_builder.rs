@@ -252,10 +252,14 @@ impl KernelBuilder<'_> {
 
     fn finish(self, outer: Vec<Size>) -> KernelCall {
         let KernelBuilder { loops, params, args, operands, stages, .. } = self;
-        let inner: usize = loops.sizes[loops.outer..].iter().product();
-        let work = |s: &LoopStage| s.insts.len() * if s.inner.is_empty() { 1 } else { inner };
-        let whole: usize = stages.iter().map(work).sum();
-        let rest: usize = loops.sizes[..loops.outer].iter().skip(1).product();
+        // The work of a large kernel is compared with thresholds only.
+        let product = |sizes: &[usize]| sizes.iter().fold(1, |n: usize, &d| n.saturating_mul(d));
+        let inner = product(&loops.sizes[loops.outer..]);
+        let work = |s: &LoopStage| {
+            s.insts.len().saturating_mul(if s.inner.is_empty() { 1 } else { inner })
+        };
+        let whole = stages.iter().map(work).fold(0, usize::saturating_add);
+        let rest = product(&loops.sizes[loops.outer.min(1)..loops.outer]);
         // Without outer loops, a single inner loop without accumulators runs in chunks itself.
         let is_flat = loops.outer == 0
             && loops.sizes.len() == 1
@@ -264,7 +268,7 @@ impl KernelBuilder<'_> {
             (0, true) => (loops.sizes[0], stages.iter().map(|s| s.insts.len()).sum()),
             (0, false) => (1, whole),
             // other: any number of outer loops.
-            _ => (loops.sizes[0], whole * rest),
+            _ => (loops.sizes[0], whole.saturating_mul(rest)),
         };
         let parallel = loops.parallel && (loops.outer > 0 || is_flat);
         KernelCall {

@@ -29,8 +29,8 @@
 //!   update of a scatter). Groups are ordered so that the writers of a buffer keep their order and
 //!   precede its readers.
 //! - If a group cannot be built, before fusion, without a value in memory
-//!   ([`NotFused::Materialize`]), the whole schedule is made again with that value stored. Every
-//!   round stores one more, so it ends.
+//!   ([`NotFused::Materialize`]), the whole schedule is made again with that value stored, together
+//!   with all others that are missing. Every round stores one more at least, so it ends.
 //! - Whether two steps are fused depends on the graph alone. The reason why two related steps were
 //!   not is kept as a [`Note`] and printed by `neurax inspect NAME --explain`.
 
@@ -54,8 +54,8 @@ pub use outputs::BufferId;
 pub use types::{Note, ScheduledGraph, ScheduledStep};
 
 use crate::support::producer;
-use analysis::Analysis;
-use groups::{FusedLoop, Group, GroupKind};
+use analysis::{Analysis, Storage};
+use groups::{FusedLoop, Group, GroupKind, Grouping, sorted_unique};
 use neurax_ir::{Graph, OrBug, Result, Value};
 use outputs::NotFused;
 
@@ -68,11 +68,17 @@ pub fn schedule(graph: &Graph, has_fma: bool) -> Result<ScheduledGraph> {
     loop {
         let analysis = Analysis::new(graph, &stored, has_fma);
         match groups::groups(&analysis) {
-            Ok(groups) => {
+            Ok(Grouping::Groups(groups)) => {
                 let (groups, notes) = fuse::Fuser::new(&analysis, groups).fuse()?;
                 return finish(&analysis, &groups, notes);
             }
-            Err(NotFused::Materialize(v)) if !stored.contains(&v) => stored.push(v),
+            Ok(Grouping::Missing(values)) => {
+                // Every round stores more values, so it ends.
+                if let Some(&v) = values.iter().find(|v| stored.contains(v)) {
+                    return Err(print::no_schedule(&analysis, &NotFused::Materialize(v)));
+                }
+                stored.extend(values);
+            }
             Err(why) => return Err(print::no_schedule(&analysis, &why)),
         }
     }
@@ -112,13 +118,51 @@ fn finish(analysis: &Analysis, groups: &[Group], notes: Vec<Note>) -> Result<Sch
         })
     });
     let steps = steps.collect::<Result<_>>()?;
+    let (values, producers) = (analysis.buffer_values(), graph.producers());
+    let computed = |group: &Group| {
+        let eqns = equations(analysis, group, &values, &producers).into_iter();
+        eqns.map(|i| (graph.eqns()[i].op.name(), graph.eqns()[i].at.clone())).collect()
+    };
     Ok(ScheduledGraph {
+        equations: groups.iter().map(computed).collect(),
         buffers: analysis.buffers.clone(),
-        values: analysis.buffer_values(),
+        values,
         inputs,
         outputs,
         constants: analysis.constants.clone(),
         steps,
         notes,
     })
+}
+
+/// Returns the indices of the equations that a group computes, in the order of the graph: those of
+/// the values that it writes, and those inlined into them. `values` has the value of each buffer,
+/// `producers` the equation of each value.
+fn equations(
+    analysis: &Analysis,
+    group: &Group,
+    values: &[Option<Value>],
+    producers: &[Option<usize>],
+) -> Vec<usize> {
+    let mut out = vec![];
+    let outputs = match &group.kind {
+        GroupKind::Kernel(k) => &k.outputs[..],
+        GroupKind::Copy(..) => &[],
+        GroupKind::Equation(eqn, epilogue) => {
+            out.push(*eqn);
+            // empty: no epilogue.
+            epilogue.as_ref().map_or(&[][..], |k| &k.outputs)
+        }
+    };
+    let written = group.writes.iter().filter_map(|&b| values[b]);
+    let mut todo: Vec<Value> = written.chain(outputs.iter().map(|o| o.value)).collect();
+    while let Some(v) = todo.pop() {
+        let Some(i) = producers[v.index()] else { continue };
+        if !out.contains(&i) {
+            out.push(i);
+            let operands = analysis.graph.eqns()[i].inputs.iter();
+            todo.extend(operands.filter(|&&x| analysis.storage(x) == Storage::Inline));
+        }
+    }
+    sorted_unique(out)
 }

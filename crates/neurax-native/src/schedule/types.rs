@@ -5,7 +5,7 @@ use super::{
     kernel_builder::KernelCall,
     outputs::{BufferId, NotFused},
 };
-use neurax_ir::{Type, Value};
+use neurax_ir::{Origin, Type, Value};
 
 /// A graph as steps over buffers.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub struct ScheduledGraph {
     pub constants: Vec<(BufferId, Value)>,
     /// The steps, in the order in which they run.
     pub steps: Vec<ScheduledStep>,
+    /// For each step, the equations that it computes, by op and origin.
+    pub equations: Vec<Vec<(&'static str, Origin)>>,
     /// Pairs of groups that were not fused, with the reason.
     pub notes: Vec<Note>,
 }

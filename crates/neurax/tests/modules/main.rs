@@ -51,7 +51,7 @@ const CYCLES: &[(&str, &[&str], &str)] = &[
     ),
     (
         "neurax-tensor",
-        &["compiled.rs", "function.rs", "jit.rs"],
+        &["compiled.rs", "function.rs", "jit/mod.rs"],
         "recursive: a jitted function is a function, and holds what it compiled",
     ),
     (

@@ -107,6 +107,17 @@ impl KernelView {
 }
 
 impl ConvolutionTask {
+    /// Returns the bytes that the convolution allocates on `threads` threads: of each a block of
+    /// patches and the sums of a tile, and partial sums over the depth.
+    pub fn scratch(&self, threads: usize) -> usize {
+        let (s, t) = (&self.sizes, &self.tiling);
+        let columns = t.columns();
+        let tile = columns.saturating_mul(t.depth.saturating_add(s.results));
+        let sums = if t.sums > 1 { t.tiles(s) * s.results * s.columns() } else { 0 };
+        // The widest element has 8 bytes.
+        tile.saturating_mul(threads).saturating_add(sums).saturating_mul(8)
+    }
+
     /// Creates the task of equation `e`. Data movement in front of the operands becomes strides.
     ///
     /// # Errors

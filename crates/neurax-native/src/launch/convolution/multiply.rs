@@ -4,7 +4,7 @@
 
 use crate::{
     launch::matmul::{StridedMatrix, matmul},
-    tuning::CONV_THIN_ROWS,
+    tuning::{CONV_THIN_ROWS, MATMUL_MIN_MULTIPLIES},
 };
 
 /// A block as a strided matrix.
@@ -68,7 +68,9 @@ macro_rules! floats {
                 let (l, r, y) = (b.left, b.right, b.to);
                 // SAFETY: as promised by the caller.
                 unsafe {
-                    if m < CONV_THIN_ROWS && r.column == 1 && y.column == 1 {
+                    let is_thin = m < CONV_THIN_ROWS && r.column == 1 && y.column == 1;
+                    // The matrix kernel allocates in each call.
+                    if is_thin || m * n * k < MATMUL_MIN_MULTIPLIES {
                         return plain(b);
                     }
                     let strided = |at: *const $t, row, column| StridedMatrix {

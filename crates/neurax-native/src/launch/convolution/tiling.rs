@@ -74,6 +74,11 @@ pub struct ConvTile {
 }
 
 impl Tiling {
+    /// Returns the columns of a tile.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
     /// Chooses the tiling for sizes `s` and elements of `bytes` bytes.
     pub fn new(s: &ConvSizes, bytes: usize) -> Tiling {
         let (columns, depth) = (s.columns(), s.depth());

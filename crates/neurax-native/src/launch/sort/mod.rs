@@ -45,11 +45,6 @@ struct SortArray {
     bytes: usize,
 }
 
-/// The scratch bytes of one element: a record, a spare element, its entry of the permutation.
-const RECORD: usize = size_of::<u128>();
-const ELEMENT: usize = 16;
-const INDEX: usize = size_of::<u32>();
-
 impl SortTask {
     /// Creates the task of equation `e`.
     ///
@@ -89,6 +84,21 @@ impl SortTask {
         self.arrays.iter().filter(once).map(|a| (a.from, a.to)).collect()
     }
 
+    /// Returns the scratch bytes of one element of a row: a record of the keys of a pass, a spare
+    /// element, its entry of the permutation. Each is a multiple of the next.
+    fn scratch_element(&self) -> [usize; 3] {
+        let is_narrow = self.passes.iter().all(|pass| keys::bits(pass) <= u64::KEYS);
+        let record = if is_narrow { size_of::<u64>() } else { size_of::<u128>() };
+        let widest = self.arrays.iter().map(|a| a.bytes).fold(size_of::<u32>(), usize::max);
+        [record, widest, size_of::<u32>()]
+    }
+
+    /// Returns the bytes that the sort allocates on `threads` threads.
+    pub fn scratch(&self, threads: usize) -> usize {
+        let row = self.scratch_element().iter().sum::<usize>().saturating_mul(self.n);
+        row.saturating_mul(self.chunks.min(threads))
+    }
+
     /// Runs the sort.
     ///
     /// # Safety
@@ -111,10 +121,11 @@ impl SortTask {
     /// uses these rows of the results.
     unsafe fn range(&self, slots: &[Address], rows: Range<usize>) {
         let n = self.n;
-        let mut own = Scratch::new(n * (RECORD + ELEMENT + INDEX));
+        let [record, element, index] = self.scratch_element();
+        let mut own = Scratch::new(n * (record + element + index));
         let records = own.address();
-        let spare = records.plus((n * RECORD) as isize);
-        let permutation = spare.plus((n * ELEMENT) as isize).0.cast::<u32>();
+        let spare = records.plus((n * record) as isize);
+        let permutation = spare.plus((n * element) as isize).0.cast::<u32>();
         for row in rows {
             let first = row / self.stride * self.stride * n + row % self.stride;
             // SAFETY: the scratch memory has room for all of them; as promised by the caller.

@@ -71,6 +71,9 @@ impl WindowArray {
     }
 }
 
+/// The bytes of the best element under a window, 8 at most, and its index.
+const BEST_BYTES: usize = 12;
+
 /// The offsets in a block of the rows of elements under a row of windows.
 type RowOffsets = SmallVec<[usize; 16]>;
 
@@ -201,6 +204,13 @@ impl WindowsTask {
         if chunks == 1 { run(0) } else { pool.run(chunks, &run) }
     }
 
+    /// Returns the bytes that the op allocates on `threads` threads: the best element and its index
+    /// for each window of a row.
+    pub fn scratch(&self, threads: usize) -> usize {
+        let row = self.last().windows.saturating_mul(BEST_BYTES);
+        row.saturating_mul(self.chunks.min(threads))
+    }
+
     /// Returns the axis along which rows run.
     fn last(&self) -> &WindowAxis {
         &self.axes[self.axes.len() - 1]
@@ -325,8 +335,7 @@ impl WindowsTask {
     ) {
         let n = self.last().windows;
         let bytes = (self.sizes[0] * self.x.dtype.bits() / 8) as isize;
-        // Elements of 8 bytes at most, then indices.
-        let mut own = Scratch::new(n * 12);
+        let mut own = Scratch::new(n * BEST_BYTES);
         let best = own.address();
         let indices: *mut u32 = best.plus(n as isize * 8).0.cast();
         let is_max = kind == ArgKind::Max;
@@ -449,7 +458,7 @@ fn axes(
         out.push(WindowAxis {
             elements,
             windows,
-            taps: TapRange::of_taps(&slides[i], elements, sizes[i], windows),
+            taps: TapRange::of_used_taps(&slides[i], elements, sizes[i], windows),
             stride: shape[end..].iter().product(),
         });
         i = end;

@@ -34,23 +34,24 @@
 //!   [`Jit::try_run`] can give them back.
 //! - A program is found by types only, never by values: captures are inputs, not constants.
 
+mod cached_trace;
+
+pub(crate) use cached_trace::{CachedTrace, is_donated};
+
 use crate::{
     Compiled, Error, Example, Failed, Function, Result, Tensor, Tree, Type,
-    device::{Device, unless_default},
-    dispatch::{Outs, apply_graph, device_of, tensors},
-    reentrancy::ReentrancyGuard,
+    reentrancy::{NestedTrace, ReentrancyGuard},
     tensor::CallSite,
-    trace::{TraceKind, is_in_body},
-    traced_fn::{TracedFn, trace_fn},
+    trace::TraceKind,
+    traced_fn::trace_fn,
     tree::{Fixed, all_errors, checked, first_error, into_vec, to_vec, walk},
-    tuning::MAX_CACHED_TRACES,
+    tuning::{MAX_CACHED_TRACES, MAX_NESTED_TRACES},
 };
 use neurax_ir::Place;
-use neurax_runtime::{Buffer, Cache, CompiledGraph, RecursionError, Stages};
+use neurax_runtime::{Cache, Profile, RecursionError, Stages};
 use rustc_hash::FxHasher;
 use smallvec::SmallVec;
 use std::{
-    borrow::Cow,
     fmt,
     hash::{Hash, Hasher},
     ops::Deref,
@@ -155,6 +156,27 @@ impl<'f, A, O> Jit<'f, A, O> {
         self.imp.stages(like, texts)
     }
 
+    /// Runs the function on copies of `a` several times and measures its steps: the average time of
+    /// each step, layer and source line. A slow function runs three times, a fast one as often as
+    /// the time of a slow one allows.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let f = jit(|x: Tensor| (x.exp() + 1.0).log().sum(..));
+    /// let profile = f.profile(&Tensor::zeros([1000]))?;
+    /// assert!(profile.steps()[0].equations.iter().any(|(op, _)| *op == "exponential"));
+    /// assert!(profile.by_line()[0].0.contains(".rs:"), "the line of the source");
+    /// println!("{profile}");      // tables of steps, layers and lines
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Jit::run`], and on a device that does not measure steps, such as the reference
+    /// interpreter.
+    pub fn profile(&self, a: &A) -> Result<Profile> {
+        self.imp.profile(a)
+    }
+
     /// Traces and compiles the function for given types.
     ///
     /// ```
@@ -177,6 +199,7 @@ trait JitFunction<A, O>: Send + Sync {
     /// Returns the numbers of traces, donated arguments and copied arguments.
     fn counts(&self) -> (usize, usize, usize);
     fn stages(&self, like: &A, texts: bool) -> Result<Stages>;
+    fn profile(&self, a: &A) -> Result<Profile>;
     fn compile(&self, like: &A) -> Result<Compiled<A, O>>;
 }
 
@@ -194,6 +217,39 @@ struct JitImpl<F, O> {
     copied: AtomicUsize,
 }
 
+/// The reason why a function is not traced.
+enum TraceError {
+    /// It is being traced, and calls itself.
+    Recursion,
+    /// Too many functions are being traced, each called by the one before.
+    TooDeep,
+}
+
+impl From<RecursionError> for TraceError {
+    fn from(_: RecursionError) -> TraceError {
+        TraceError::Recursion
+    }
+}
+
+impl TraceError {
+    /// Returns the error of the function that was jitted at `at`.
+    fn of_jit(self, at: CallSite) -> Error {
+        let why = match self {
+            TraceError::Recursion => {
+                "the function calls itself, directly or through others, while it is being traced; \
+                 use scan, while_loop or fori to repeat"
+                    .into()
+            }
+            TraceError::TooDeep => format!(
+                "expected at most {MAX_NESTED_TRACES} functions to be traced one inside of the \
+                 other, got more: the function calls itself, directly or through others, with ever \
+                 new types or static values; use scan, while_loop or fori to repeat"
+            ),
+        };
+        Error::new("jit", why).at(&Place::Source(at))
+    }
+}
+
 /// The panic payload that carries the error of an unbounded recursion to the outermost `run`.
 struct UnboundedRecursion(Error);
 
@@ -202,18 +258,6 @@ pub(crate) struct TraceKey {
     types: Vec<Type>,
     fixed: Vec<Box<dyn Fixed>>,
 }
-
-/// One trace, with its compiled graph.
-pub(crate) struct CachedTrace<O> {
-    pub traced: TracedFn<O>,
-    /// The line of the call of `jit`.
-    pub at: CallSite,
-    /// The device on which it ran first, and the compiled graph there.
-    compiled: OnceLock<(Device, Arc<CompiledGraph>)>,
-}
-
-/// The arguments of a run.
-type Buffers<'a> = SmallVec<[Cow<'a, Buffer>; 8]>;
 
 impl TraceKey {
     /// Creates the key of an argument.
@@ -264,26 +308,26 @@ impl<F, O: Tree> JitImpl<F, O> {
     where
         F: Function<A, Out = O>,
     {
-        let trace = |_: &TraceKey| Ok(Arc::new(self.new_trace(a)));
+        let trace = |_: &TraceKey| Ok(Arc::new(self.new_trace(a)?));
         self.cache
             .get_or_compute(TraceKey::hash_of(a), |k| k.matches(a), || TraceKey::of(a), trace)
-            .map_err(|RecursionError| {
-                let why = "the function calls itself, directly or through others, while it is \
-                           being traced; use scan, while_loop or fori to repeat";
-                Error::new("jit", why).at(&Place::Source(self.at))
-            })
+            .map_err(|e: TraceError| e.of_jit(self.at))
     }
 
     /// Traces the function for the types of `a`.
-    fn new_trace<A: Tree>(&self, a: &A) -> CachedTrace<O>
+    ///
+    /// # Errors
+    /// If too many functions are being traced, each called by the one before.
+    fn new_trace<A: Tree>(&self, a: &A) -> Result<CachedTrace<O>, TraceError>
     where
         F: Function<A, Out = O>,
     {
-        CachedTrace {
+        let _nested = NestedTrace::start().ok_or(TraceError::TooDeep)?;
+        Ok(CachedTrace {
             traced: trace_fn(&|a| self.f.apply(a), a, TraceKind::Jit, self.at),
             at: self.at,
             compiled: OnceLock::new(),
-        }
+        })
     }
 
     /// Calls the function; errors travel in the result.
@@ -296,8 +340,10 @@ impl<F, O: Tree> JitImpl<F, O> {
                 return O::of_error(&e).unwrap_or_else(|| self.end_recursion(&e));
             };
             // Some leaves of the result may not depend on the error: the function decides.
-            let traced = self.new_trace(&a).traced;
-            return traced.call(into_vec(a), self.at);
+            return match self.new_trace(&a) {
+                Ok(trace) => trace.traced.call(into_vec(a), self.at),
+                Err(_) => O::of_error(&e).unwrap_or_else(|| self.end_recursion(&e)),
+            };
         }
         match self.entry(&a) {
             Ok(entry) => {
@@ -321,7 +367,10 @@ impl<F, O: Tree> JitImpl<F, O> {
         let Some(_running) = self.on_error_args.enter(TraceKey::of(a).fixed) else {
             self.end_recursion(e)
         };
-        self.new_trace(&all_errors(a, e, self.at)).traced.out.fail(e, self.at)
+        match self.new_trace(&all_errors(a, e, self.at)) {
+            Ok(trace) => trace.traced.out.fail(e, self.at),
+            Err(_) => self.end_recursion(e),
+        }
     }
 
     /// Ends a recursion that does not depend on the argument, where no result can carry the error.
@@ -366,104 +415,6 @@ impl<F, O: Tree> JitImpl<F, O> {
     }
 }
 
-impl<O: Tree> CachedTrace<O> {
-    /// Runs the trace on the leaves of an argument.
-    ///
-    /// # Errors
-    /// The error of an operand, of compiling or of running.
-    pub fn call(&self, leaves: Vec<Tensor>) -> Result<Outs> {
-        let compiled = self.compiled_to_run(leaves.iter())?;
-        self.execute(compiled, leaves)
-    }
-
-    /// Returns the compiled graph as [`CachedTrace::compiled`] does, after a check of memory, or
-    /// `None` if a trace records the call.
-    ///
-    /// # Errors
-    /// The error of tracing or compiling; when there is not enough memory.
-    pub fn compiled_to_run<'t>(
-        &'t self,
-        leaves: impl Iterator<Item = &'t Tensor> + Clone,
-    ) -> Result<Option<(Device, Arc<CompiledGraph>)>> {
-        if is_in_body() {
-            return Ok(None);
-        }
-        let compiled = self.compiled(leaves)?;
-        if let Some((_, compiled)) = &compiled {
-            compiled.check_memory().map_err(|e| e.at(&Place::Source(self.at)))?;
-        }
-        Ok(compiled)
-    }
-
-    /// Returns the device on which the trace runs on `leaves`.
-    ///
-    /// # Errors
-    /// As [`crate::default_device`].
-    fn device_for<'t>(&'t self, leaves: impl Iterator<Item = &'t Tensor>) -> Result<&'t Device> {
-        device_of(leaves.chain(&self.traced.captures))
-    }
-
-    /// Returns the compiled graph for the device of the leaves and captures, or `None` if one of
-    /// them is traced.
-    ///
-    /// # Errors
-    /// The error of tracing or compiling.
-    pub fn compiled<'t>(
-        &'t self,
-        leaves: impl Iterator<Item = &'t Tensor> + Clone,
-    ) -> Result<Option<(Device, Arc<CompiledGraph>)>> {
-        if !leaves.clone().chain(&self.traced.captures).all(Tensor::has_value) {
-            return Ok(None);
-        }
-        let device = self.device_for(leaves)?;
-        if let Some(compiled) = self.compiled.get().filter(|(d, _)| d == device) {
-            return Ok(Some(compiled.clone()));
-        }
-        let program = self.traced.graph().and_then(|graph| device.compile(graph));
-        let program = program.map_err(|e| e.at(&Place::Source(self.at)))?;
-        let compiled = (device.clone(), program);
-        // Has no effect if there is one for another device.
-        let _ = self.compiled.set(compiled.clone());
-        Ok(Some(compiled))
-    }
-
-    /// Moves the arguments of a run out of `leaves`, and returns them followed by the captures.
-    ///
-    /// # Errors
-    /// The error of an operand, or of moving one to `device`.
-    fn buffers<'a>(&'a self, leaves: &'a mut [Tensor], device: &Device) -> Result<Buffers<'a>> {
-        let mut args = Buffers::new();
-        for (x, _) in leaves.iter_mut().zip(&self.traced.is_input).filter(|(_, i)| **i) {
-            args.push(x.take_arg("jit", device)?);
-        }
-        for x in &self.traced.captures {
-            args.push(x.as_arg("jit", device)?);
-        }
-        Ok(args)
-    }
-
-    /// Runs the compiled graph, whose memory the caller has checked. Without one, a trace records
-    /// the equations.
-    ///
-    /// # Errors
-    /// The error of an operand or of running.
-    pub fn execute(
-        &self,
-        compiled: Option<(Device, Arc<CompiledGraph>)>,
-        mut leaves: Vec<Tensor>,
-    ) -> Result<Outs> {
-        let Some((device, compiled)) = compiled else {
-            return apply_graph(self.traced.graph()?, self.traced.operands(leaves), self.at);
-        };
-        let args = self.buffers(&mut leaves, &device);
-        let mut args = args.map_err(|e| e.at(&Place::Source(self.at)))?;
-        // The lookup of the trace has compared the types of the leaves; captures keep theirs.
-        let results = compiled.run_checked(compiled.assume_args(&mut args));
-        let results = results.map_err(|e| e.at(&Place::Source(self.at)))?;
-        Ok(tensors(results, unless_default(&device)))
-    }
-}
-
 impl<A: Tree, O: Tree, F: Function<A, Out = O>> JitFunction<A, O> for JitImpl<F, O> {
     fn try_run(&self, a: A) -> Result<O, Failed<A>> {
         let ready = || -> Result<_> {
@@ -494,7 +445,8 @@ impl<A: Tree, O: Tree, F: Function<A, Out = O>> JitFunction<A, O> for JitImpl<F,
     fn stages(&self, like: &A, texts: bool) -> Result<Stages> {
         let mut stages = if texts { Stages::with_texts() } else { Stages::new() };
         let start = stages.start();
-        let entry = self.catch_recursion(|| Ok(self.new_trace(like)))?;
+        let trace = || self.new_trace(like).map_err(|e| e.of_jit(self.at));
+        let entry = self.catch_recursion(trace)?;
         entry.traced.check()?;
         stages.add("trace", start, entry.traced.graph()?);
         let mut leaves: SmallVec<[&Tensor; 16]> = SmallVec::new();
@@ -502,6 +454,15 @@ impl<A: Tree, O: Tree, F: Function<A, Out = O>> JitFunction<A, O> for JitImpl<F,
         let device = entry.device_for(leaves.iter().copied())?;
         device.compile_logged(entry.traced.graph()?, &mut stages)?;
         Ok(stages)
+    }
+
+    fn profile(&self, a: &A) -> Result<Profile> {
+        if let Some(e) = first_error(a) {
+            return Err(e);
+        }
+        let entry = self.catch_recursion(|| self.entry(a))?;
+        entry.traced.check()?;
+        entry.profile(to_vec(a)).map_err(|e| e.at(&Place::Source(self.at)))
     }
 
     fn compile(&self, like: &A) -> Result<Compiled<A, O>> {
