@@ -501,6 +501,8 @@ impl Tensor {
         let (x, dtype) = self.clone().float(at).abs().wide(at);
         let reduce = |x: Tensor, kind: ReduceKind| x.reduce_at(kind, "norm_of_order", &axes, at);
         let norm = match p {
+            // Absolute values are at least 0, and so is the largest of none.
+            f64::INFINITY if x.size() == 0 => reduce(x, ReduceKind::Sum),
             f64::INFINITY => reduce(x, ReduceKind::Max),
             f64::NEG_INFINITY => reduce(x, ReduceKind::Min),
             0.0 => reduce(x.not_equal(0).convert(x.dtype(), at), ReduceKind::Sum),
