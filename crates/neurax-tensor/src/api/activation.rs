@@ -1,9 +1,12 @@
 //! Activations and losses of neural networks.
 //!
-//! Elementwise activations are rows of `formulas!`, or composites of the IR where compilers and
-//! derivatives treat the function as one op (`silu`, `gelu`, `softmax`, ..).
+//! Elementwise activations are rows of `float_formulas!`, of `formulas!` where the dtype is kept,
+//! or composites of the IR where compilers and derivatives treat the function as one op (`silu`,
+//! `gelu`, `softmax`, ..).
 
-use super::common::{axes_last, example, formulas, promote_operands, tensor_or_error};
+use super::common::{
+    axes_last, example, float_formulas, formulas, promote_operands, tensor_or_error,
+};
 use crate::{
     AxisInt, DType, IntoAxes, Operand, Tensor, Type,
     args::axes_or_error,
@@ -30,47 +33,61 @@ formulas! {
         "Computes `x sigmoid(x)`, also called swish, element by element. Integers and bool are \
          converted to f32. Follows `jax.nn.silu`.",
         "tensor([0.0, 1.0]).silu()" => "[0.0, 0.7310586]";
-    selu(x) = x.elu(1.673_263_242_354_377_2) * 1.050_700_987_355_480_5,
-        "Computes the scaled exponential linear unit, which keeps mean 0 and variance 1, element \
-         by element. Integers and bool are converted to f32. Klambauer et al., Self-Normalizing \
-         Neural Networks (<https://arxiv.org/abs/1706.02515>).",
-        "tensor([-1.0, 1.0]).selu()" => "[-1.1113307, 1.050701]";
-    softplus(x) = x.logaddexp(0.0),
-        "Computes `log(1 + e^x)` without overflow, element by element. Integers and bool are \
-         converted to f32. Follows `jax.nn.softplus`.",
-        "tensor([0.0, 100.0]).softplus()" => "[0.6931472, 100.0]";
-    softsign(x) = x / (x.abs() + 1.0),
-        "Computes `x / (1 + |x|)`, element by element. Integers and bool are converted to f32. \
-         Follows `jax.nn.soft_sign`.",
-        "tensor([-1.0, 3.0]).softsign()" => "[-0.5, 0.75]";
-    squareplus(x) = (x + (x * x + 4.0).sqrt()) * 0.5,
-        "Computes `(x + sqrt(x^2 + 4)) / 2`, a smooth function like softplus without exponentials, \
-         element by element. Integers and bool are converted to f32. Follows `jax.nn.squareplus`.",
-        "tensor([0.0, 1.5]).squareplus()" => "[1.0, 2.0]";
-    log_sigmoid(x) = -(-x).softplus(),
-        "Computes `log(sigmoid(x))` without underflow, element by element. Integers and bool are \
-         converted to f32. Follows `jax.nn.log_sigmoid`.",
-        "tensor([0.0, -100.0]).log_sigmoid()" => "[-0.6931472, -100.0]";
     hard_tanh(x) = x.clip(-1, 1),
         "Limits elements to the range -1 to 1, element by element. The dtype is kept. Follows \
          `jax.nn.hard_tanh`.",
         "tensor([-2.0, 0.5, 2.0]).hard_tanh()" => "[-1.0, 0.5, 1.0]";
+}
+
+float_formulas! {
+    selu(x) = x.elu(1.673_263_242_354_377_2) * 1.050_700_987_355_480_5,
+        "Computes the scaled exponential linear unit, which keeps mean 0 and variance 1, element \
+         by element. Klambauer et al., Self-Normalizing Neural Networks \
+         (<https://arxiv.org/abs/1706.02515>).",
+        "tensor([-1.0, 1.0]).selu()" => "[-1.1113307, 1.050701]";
+    softplus(x) = x.logaddexp(0.0),
+        "Computes `log(1 + e^x)` without overflow, element by element. Follows `jax.nn.softplus`.",
+        "tensor([0.0, 100.0]).softplus()" => "[0.6931472, 100.0]";
+    softsign(x) = x / (x.abs() + 1.0),
+        "Computes `x / (1 + |x|)`, element by element. Follows `jax.nn.soft_sign`.",
+        "tensor([-1.0, 3.0]).softsign()" => "[-0.5, 0.75]";
+    squareplus(x) = squareplus(x),
+        "Computes `(x + sqrt(x^2 + 4)) / 2`, a smooth function like softplus without exponentials, \
+         element by element. Follows `jax.nn.squareplus`.",
+        "tensor([0.0, 1.5]).squareplus()" => "[1.0, 2.0]";
+    log_sigmoid(x) = -(-x).softplus(),
+        "Computes `log(sigmoid(x))` without underflow, element by element. Follows \
+         `jax.nn.log_sigmoid`.",
+        "tensor([0.0, -100.0]).log_sigmoid()" => "[-0.6931472, -100.0]";
     hard_sigmoid(x) = (x + 3.0).relu6() / 6.0,
-        "Computes `min(max(x + 3, 0), 6) / 6`, element by element. Integers and bool are converted \
-         to f32. Follows `jax.nn.hard_sigmoid`.",
+        "Computes `min(max(x + 3, 0), 6) / 6`, element by element. Follows `jax.nn.hard_sigmoid`.",
         "tensor([-4.0, 0.0, 3.0]).hard_sigmoid()" => "[0.0, 0.5, 1.0]";
     hard_silu(x) = x * x.hard_sigmoid(),
-        "Computes `x hard_sigmoid(x)`, also called hard swish, element by element. Integers and \
-         bool are converted to f32. Follows `jax.nn.hard_silu`.",
+        "Computes `x hard_sigmoid(x)`, also called hard swish, element by element. Follows \
+         `jax.nn.hard_silu`.",
         "tensor([-4.0, 1.5, 3.0]).hard_silu()" => "[0.0, 1.125, 3.0]";
     mish(x) = x * x.softplus().tanh(),
-        "Computes `x tanh(softplus(x))`, element by element. Integers and bool are converted to \
-         f32. Misra, Mish (<https://arxiv.org/abs/1908.08681>).",
+        "Computes `x tanh(softplus(x))`, element by element. Misra, Mish \
+         (<https://arxiv.org/abs/1908.08681>).",
         "tensor([0.0, 1.0]).mish()" => "[0.0, 0.8650984]";
     tanh_shrink(x) = x - x.tanh(),
-        "Computes `x - tanh(x)`, element by element. Integers and bool are converted to f32. \
-         Follows `torch.nn.functional.tanhshrink`.",
+        "Computes `x - tanh(x)`, element by element. Follows \
+         `torch.nn.functional.tanhshrink`.",
         "tensor([0.0, 1.0]).tanh_shrink()" => "[0.0, 0.23840584]";
+}
+
+/// Computes `(x + sqrt(x^2 + 4)) / 2` without overflow, and without cancellation below 0.
+#[track_caller]
+fn squareplus(x: &Tensor) -> Tensor {
+    // `f(x) = x + f(-x)`. At or below 0, `f(x) = 2 / (sqrt(x^2 + 4) - x)`; where the square would
+    // overflow, the root is `-x`.
+    let below = x.lt(0);
+    let low = below.select(x, -x);
+    let far = low.lt(-1e10);
+    let near = far.select(0, &low);
+    let root = far.select(-&low, (&near * &near + 4.0).sqrt());
+    let y = x.number(2) / (root - low);
+    below.select(&y, x + &y)
 }
 
 impl Tensor {
@@ -78,8 +95,9 @@ impl Tensor {
     /// distribution function `Phi` of the standard normal distribution.
     ///
     /// If `approximate` is true, `Phi` is approximated with tanh; else it is computed with the
-    /// error function. Integers and bool are converted to f32. Follows `jax.nn.gelu`. Hendrycks and
-    /// Gimpel, Gaussian Error Linear Units (<https://arxiv.org/abs/1606.08415>).
+    /// error function. Integers and bool are converted to f32; floats below 32 bits are computed in
+    /// f32. Follows `jax.nn.gelu`. Hendrycks and Gimpel, Gaussian Error Linear Units
+    /// (<https://arxiv.org/abs/1606.08415>).
     ///
     /// # Examples
     ///
@@ -93,7 +111,8 @@ impl Tensor {
     #[track_caller]
     pub fn gelu(&self, approximate: bool) -> Tensor {
         let at = Location::caller();
-        dispatch(Gelu { approximate }, [self.clone().float(at)], at)
+        let (x, dtype) = self.clone().float(at).wide(at);
+        dispatch(Gelu { approximate }, [x], at).convert(dtype, at)
     }
 
     /// Computes the exponential linear unit, element by element: `x` above 0, else
@@ -110,11 +129,12 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn elu(&self, alpha: f64) -> Tensor {
-        let x = self.clone().float(Location::caller());
+        let at = Location::caller();
+        let (x, dtype) = self.clone().float(at).wide(at);
         // The exponent is 0 where the other branch is selected, so that neither the power nor its
         // derivative overflows there.
         let below = x.gt(0).select(0, &x).expm1() * alpha;
-        x.gt(0).select(&x, below)
+        x.gt(0).select(&x, below).convert(dtype, at)
     }
 
     /// Computes the continuously differentiable exponential linear unit, element by element:
@@ -132,15 +152,17 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn celu(&self, alpha: f64) -> Tensor {
-        let x = self.clone().float(Location::caller());
+        let at = Location::caller();
+        let (x, dtype) = self.clone().float(at).wide(at);
         let below = (x.gt(0).select(0, &x) / alpha).expm1() * alpha;
-        x.gt(0).select(&x, below)
+        x.gt(0).select(&x, below).convert(dtype, at)
     }
 
     /// Computes the leaky rectified linear unit, element by element: `x` if `x >= 0`, else
     /// `slope x`.
     ///
-    /// `slope` is a number or a tensor that broadcasts. Follows `jax.nn.leaky_relu`.
+    /// `slope` is a number or a tensor that broadcasts. Integers and bool are converted to f32.
+    /// Follows `jax.nn.leaky_relu`.
     ///
     /// # Examples
     ///
@@ -151,8 +173,9 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn leaky_relu(&self, slope: impl Operand) -> Tensor {
-        let below = self * slope.operand(self);
-        self.ge(0).select(self, below)
+        let x = self.clone().float(Location::caller());
+        let below = &x * slope.operand(&x);
+        x.ge(0).select(&x, below)
     }
 
     /// Sets elements within `bound` of 0 to 0, element by element. Follows
@@ -172,7 +195,7 @@ impl Tensor {
 
     /// Moves elements toward 0 by `bound`, element by element; those within `bound` of 0 become 0.
     ///
-    /// Follows `torch.nn.functional.softshrink`.
+    /// Integers and bool are converted to f32. Follows `torch.nn.functional.softshrink`.
     ///
     /// # Examples
     ///
@@ -183,7 +206,8 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn soft_shrink(&self, bound: f64) -> Tensor {
-        self - self.clip(-bound, bound)
+        let x = self.clone().float(Location::caller());
+        &x - x.clip(-bound, bound)
     }
 
     /// Computes the gated linear unit: the first half of `axis` times the sigmoid of the second

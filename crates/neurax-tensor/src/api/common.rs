@@ -82,7 +82,29 @@ macro_rules! formulas {
     };
 }
 
-pub(crate) use {example, formulas, functions, functions_of_two};
+/// A table of functions of one float that are formulas of other functions, like `formulas!`.
+/// Integers and bool are converted to f32; floats below 32 bits are computed in f32, in which
+/// intermediate results keep their digits and do not overflow, and the result is rounded once.
+macro_rules! float_formulas {
+    ($($f:ident($x:ident) = $e:expr, $doc:literal, $code:literal => $value:literal;)*) => {
+        impl Tensor {$(
+            #[doc = $doc]
+            #[doc = "\nInteger and bool operands become f32; floats below 32 bits are computed in \
+                     f32, and the result is rounded once."]
+            #[doc = example!($code => $value)]
+            #[track_caller]
+            pub fn $f(&self) -> Tensor {
+                let at = Location::caller();
+                let (x, dtype) = self.clone().float(at).wide(at);
+                let $x = &x;
+                let y: Tensor = $e;
+                y.convert(dtype, at)
+            }
+        )*}
+    };
+}
+
+pub(crate) use {example, float_formulas, formulas, functions, functions_of_two};
 
 /// Returns the tensor of either variant: the result, or the tensor that carries the error.
 pub(crate) fn tensor_or_error(x: Result<Tensor, Tensor>) -> Tensor {

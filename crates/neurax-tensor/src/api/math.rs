@@ -5,7 +5,7 @@
 //! infinities or at a zero, and functions with several steps are in `numeric.rs`; activations are
 //! in `activation.rs`, comparisons in `compare.rs`.
 
-use super::common::{example, formulas, functions, functions_of_two};
+use super::common::{example, float_formulas, formulas, functions, functions_of_two};
 use crate::{
     Operand, Tensor,
     dispatch::{dispatch, dispatch_broadcast},
@@ -198,27 +198,6 @@ formulas! {
     reciprocal(x) = x.number(1) / x,
         "Computes `1 / x`, element by element. Integers and bool are converted to f32.",
         "tensor([4, -2]).reciprocal()" => "[0.25, -0.5]";
-    exp2(x) = (x * std::f64::consts::LN_2).exp(),
-        "Computes `2^x`, element by element. Integers and bool are converted to f32.",
-        "tensor([3.0, -1.0]).exp2()" => "[8.0, 0.5]";
-    log2(x) = x.log() * std::f64::consts::LOG2_E,
-        "Computes the logarithm to base 2, element by element. Integers and bool are converted to \
-         f32.",
-        "tensor([8.0, 0.5]).log2()" => "[3.0, -1.0]";
-    log10(x) = x.log() * std::f64::consts::LOG10_E,
-        "Computes the logarithm to base 10, element by element. Integers and bool are converted to \
-         f32.",
-        "tensor([100.0, 0.1]).log10()" => "[2.0, -1.0]";
-    deg2rad(x) = x * (std::f64::consts::PI / 180.0),
-        "Converts degrees to radians, element by element. Integers and bool are converted to f32.",
-        "tensor([180.0, 90.0]).deg2rad()" => "[3.1415927, 1.5707964]";
-    rad2deg(x) = x * (180.0 / std::f64::consts::PI),
-        "Converts radians to degrees, element by element. Integers and bool are converted to f32.",
-        "tensor([0.0, 1.0]).rad2deg()" => "[0.0, 57.29578]";
-    logit(x) = x.log() - (-x).log1p(),
-        "Computes `log(x / (1 - x))`, element by element: the inverse of [`Tensor::sigmoid`]. \
-         Integers and bool are converted to f32.",
-        "tensor([0.5, 0.75]).logit()" => "[0.0, 1.0986123]";
     is_nan(x) = x.not_equal(x),
         "Tests if elements are NaN, element by element. The result is bool. Follows `numpy.isnan`.",
         "tensor([1.0, f32::NAN]).is_nan()" => "[false, true]";
@@ -230,6 +209,27 @@ formulas! {
         "Computes the angle of complex numbers, in radians from -pi to pi, element by element; for \
          real numbers 0 or pi. Integers and bool are converted to f32.",
         "tensor([0.0]).complex(tensor([2.0])).angle()" => "[1.5707964]";
+}
+
+float_formulas! {
+    exp2(x) = (x * std::f64::consts::LN_2).exp(),
+        "Computes `2^x`, element by element.",
+        "tensor([3.0, -1.0]).exp2()" => "[8.0, 0.5]";
+    log2(x) = x.log() * std::f64::consts::LOG2_E,
+        "Computes the logarithm to base 2, element by element.",
+        "tensor([8.0, 0.5]).log2()" => "[3.0, -1.0]";
+    log10(x) = x.log() * std::f64::consts::LOG10_E,
+        "Computes the logarithm to base 10, element by element.",
+        "tensor([100.0, 0.1]).log10()" => "[2.0, -1.0]";
+    deg2rad(x) = x * (std::f64::consts::PI / 180.0),
+        "Converts degrees to radians, element by element.",
+        "tensor([180.0, 90.0]).deg2rad()" => "[3.1415927, 1.5707964]";
+    rad2deg(x) = x * (180.0 / std::f64::consts::PI),
+        "Converts radians to degrees, element by element.",
+        "tensor([0.0, 1.0]).rad2deg()" => "[0.0, 57.29578]";
+    logit(x) = x.log() - (-x).log1p(),
+        "Computes `log(x / (1 - x))`, element by element: the inverse of [`Tensor::sigmoid`].",
+        "tensor([0.5, 0.75]).logit()" => "[0.0, 1.0986123]";
 }
 
 impl Tensor {

@@ -28,7 +28,8 @@
 //!   `common::tensor_or_error` allow for `?`.
 //!
 //! An elementwise function of one op is a row of the tables in `math.rs`, a formula of other
-//! functions a row of `formulas!`; a row brings its example.
+//! functions a row of `float_formulas!`, or of `formulas!` if the dtype is kept; a row brings its
+//! example.
 //! `BLESS=1 cargo test -p neurax-tensor --test functions` then adds the function to
 //! `docs/functions.md`.
 

@@ -6,7 +6,7 @@
 //! are in `math.rs`.
 
 use super::{
-    common::{example, formulas, promote_and_broadcast, tensor_or_error},
+    common::{example, float_formulas, formulas, promote_and_broadcast, tensor_or_error},
     sort::Side,
 };
 use crate::{Operand, Tensor, dispatch::dispatch, tensor::CallSite};
@@ -120,17 +120,21 @@ fn hypot(x: Tensor, y: Tensor) -> Tensor {
     (x.is_inf() | y.is_inf()).select(f64::INFINITY, length)
 }
 
-formulas! {
-    sinc(x) = sin_over_x(&(x * PI)),
-        "Computes `sin(pi x) / (pi x)`, element by element, and 1 at 0. All derivatives at 0 are \
-         right. Integers and bool are converted to f32.",
+float_formulas! {
+    sinc(x) = sinc(x),
+        "Computes `sin(pi x) / (pi x)`, element by element: 1 at 0, 0 at other integers and at \
+         infinities. All derivatives at 0 are right.",
         "tensor([0.0, 0.5, 1.0]).sinc()" => "[1.0, 0.63661975, 0.0]";
     ndtr(x) = (x * -FRAC_1_SQRT_2).erfc() * 0.5,
         "Computes the cumulative distribution function of the standard normal distribution, \
-         element by element. Integers and bool are converted to f32. Follows \
-         `jax.scipy.special.ndtr`.",
+         element by element. Follows `jax.scipy.special.ndtr`.",
         "tensor([0, 1]).ndtr()" => "[0.5, 0.8413447]";
+}
+
+formulas! {
     signbit(x) = if x.dtype().is_float() {
+        // Not every narrow dtype has infinities.
+        let x = x.wide(Location::caller()).0;
         x.lt(0) | (x.equal(0) & x.reciprocal().lt(0))
     } else {
         x.lt(0)
@@ -140,19 +144,30 @@ formulas! {
         "tensor([-2.0, -0.0, 0.0]).signbit()" => "[true, true, false]";
 }
 
-/// Computes `sin(x) / x`, and 1 at 0.
+/// Computes `sin(pi x) / (pi x)`, and 1 at 0.
 #[track_caller]
-fn sin_over_x(x: &Tensor) -> Tensor {
+fn sinc(x: &Tensor) -> Tensor {
     // Taylor series near 0, so that higher derivatives are right as well. The next term is below
     // the precision of f64.
-    let near = x.abs().lt(0.1);
-    let xx = near.select(x, 0).square();
+    let near = x.abs().lt(0.03);
+    let xx = (near.select(x, 0) * PI).square();
     let mut series = xx.ones_like();
     for i in [8.0, 6.0, 4.0, 2.0] {
         series = &xx * series * (-1.0 / (i * (i + 1.0))) + 1.0;
     }
     let far = near.select(1, x);
-    near.select(series, far.sin() / &far)
+    let infinite = far.is_inf();
+    let finite = infinite.select(1, &far);
+    near.select(series, infinite.select(0, sin_pi(&finite) / (&finite * PI)))
+}
+
+/// Computes `sin(pi x)`, exactly 0 at integers, by the distance from the nearest integer.
+#[track_caller]
+fn sin_pi(x: &Tensor) -> Tensor {
+    let nearest = x.round();
+    let is_odd = (&nearest - (&nearest * 0.5).floor() * 2.0).not_equal(0);
+    let y = ((x - nearest) * PI).sin();
+    is_odd.select(-&y, y)
 }
 
 impl Tensor {
