@@ -31,26 +31,33 @@ impl Named for LogSoftmax {
         Values::from_slice(&[b.sub(shifted, log)])
     }
 
-    /// Emits `dy = dx - sum(p dx)` with `p = e^y`; the transpose is `ct - p sum(ct)`.
+    /// Emits `dy = dx - sum(p dx)` with `p = e^y`; the transpose is `ct - p sum(ct)`. A result of
+    /// fewer than 32 bits is computed again: its rounding error would be a factor of `p`.
     fn derivative(
         &self,
         b: &mut Builder,
         at: &Bound,
         dxs: &[Tangent],
     ) -> Option<Result<Vec<Tangent>>> {
-        let forward: LinearMap = &|b, y, dx| {
-            let p = b.exp(y[0]);
+        let narrow = is_narrow(b, at.xs[0]);
+        let probabilities = |b: &mut Builder, kept: Value| {
+            let y = if narrow { b.emit(self.clone(), &[kept]) } else { kept };
+            b.exp(y)
+        };
+        let forward: LinearMap = &|b, kept, dx| {
+            let p = probabilities(b, kept[0]);
             let weighted = b.mul(p, dx[0]);
             let mean = broadcast_sum(b, weighted, self.axis);
             vec![b.sub(dx[0], mean)]
         };
-        let backward: LinearMap = &|b, y, ct| {
-            let p = b.exp(y[0]);
+        let backward: LinearMap = &|b, kept, ct| {
+            let p = probabilities(b, kept[0]);
             let total = broadcast_sum(b, ct[0], self.axis);
             let shared = b.mul(p, total);
             vec![b.sub(ct[0], shared)]
         };
-        Some(linear(b, Self::NAME, at, at.ys, dxs, forward, backward))
+        let kept = if narrow { at.xs } else { at.ys };
+        Some(linear(b, Self::NAME, at, kept, dxs, forward, backward))
     }
 
     fn batched(&self, _: &[usize]) -> Option<Composite> {

@@ -38,7 +38,8 @@ impl Named for LogSumExp {
         Values::from_slice(&[b.add(log, max)])
     }
 
-    /// Emits `dy = sum(p dx)` with `p = e^(x - y)`; the transpose is `p ct`.
+    /// Emits `dy = sum(p dx)` with `p = e^(x - y)`; the transpose is `p ct`. A result of fewer than
+    /// 32 bits is computed again: its rounding error would be a factor of `p`.
     fn derivative(
         &self,
         b: &mut Builder,
@@ -46,16 +47,18 @@ impl Named for LogSumExp {
         dxs: &[Tangent],
     ) -> Option<Result<Vec<Tangent>>> {
         let forward: LinearMap = &|b, xy, dx| {
-            let p = self.share(b, xy[0], xy[1]);
+            let p = self.share(b, xy);
             let weighted = b.mul(p, dx[0]);
             vec![b.sum(weighted, &[self.axis])]
         };
         let backward: LinearMap = &|b, xy, ct| {
-            let p = self.share(b, xy[0], xy[1]);
+            let p = self.share(b, xy);
             let ct = broadcast_along(b, ct[0], self.axis, p);
             vec![b.mul(p, ct)]
         };
-        Some(linear(b, Self::NAME, at, &[at.xs[0], at.ys[0]], dxs, forward, backward))
+        let both = [at.xs[0], at.ys[0]];
+        let kept = if is_narrow(b, at.xs[0]) { &both[..1] } else { &both[..] };
+        Some(linear(b, Self::NAME, at, kept, dxs, forward, backward))
     }
 
     fn batched(&self, _: &[usize]) -> Option<Composite> {
@@ -69,7 +72,10 @@ impl Named for LogSumExp {
 
 impl LogSumExp {
     /// Emits `e^(x - y)`, the contribution of each element to the sum; zero if the sum is zero.
-    fn share(&self, b: &mut Builder, x: Value, y: Value) -> Value {
+    /// `xy` is the operand, and the result unless it is to be computed here.
+    fn share(&self, b: &mut Builder, xy: &[Value]) -> Value {
+        let x = xy[0];
+        let y = xy.get(1).copied().unwrap_or_else(|| b.emit(self.clone(), &[x]));
         let zero_sum = b.full_like(y, f64::NEG_INFINITY);
         let nonzero = b.compare(Direction::Ne, y, zero_sum);
         let y = b.select_or_zero(nonzero, y);

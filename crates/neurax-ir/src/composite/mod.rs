@@ -17,6 +17,7 @@ mod softmax;
 
 pub(crate) use function::{no_jvp_rule, only_in_reverse};
 
+use self::rules::in_f32;
 use crate::graph::{Liveness, Parser, Printer};
 use crate::op::{
     Axis, Batched, Bound, Needs, Primitive, Region, Sample, Tangent, Text, Transposed, rules::*,
@@ -35,7 +36,9 @@ pub trait Named {
     /// If the operands do not fit.
     fn infer(&self, xs: &[Type]) -> Result<Vec<Type>>;
 
-    /// Emits the body, which defines the meaning, on operands that `infer` admits.
+    /// Emits the body, which defines the meaning, on operands that `infer` admits. Floats below 32
+    /// bits are converted to f32 before and back after it, so that nothing inside overflows or is
+    /// rounded.
     fn body(&self, b: &mut Builder, xs: &[Value]) -> Values;
 
     /// Emits the tangents of the results in closed form, under the composite's name. `None` if the
@@ -119,10 +122,13 @@ impl Composite {
     /// # Errors
     /// If the operands do not fit.
     pub fn graph(&self, xs: &[Type]) -> Result<Graph> {
-        self.infer(xs)?;
+        let types = self.infer(xs)?;
         let mut b = Builder::new();
         let args = b.inputs(xs);
-        let ys = self.named().body(&mut b, &args);
+        let ys = match self {
+            Composite::CustomFunction(f) => f.body(&mut b, &args),
+            _ => in_f32(&mut b, &args, &types, |b, xs| self.named().body(b, xs)),
+        };
         b.finish(&ys)
     }
 

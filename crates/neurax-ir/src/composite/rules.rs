@@ -2,7 +2,7 @@
 
 use super::Composite;
 use crate::op::{Bound, Linear, ReduceKind, Sample, Tangent, rules::*};
-use crate::{Builder, DType, Op, Result, Type, Value, passes, transform};
+use crate::{Builder, DType, Op, Result, Type, Value, Values, passes, transform};
 
 /// Returns the type of the single operand, which must be a real floating-point type.
 ///
@@ -47,12 +47,31 @@ pub fn shifted_exp(b: &mut Builder, x: Value, axis: usize) -> (Value, Value) {
     (shifted, b.exp(shifted))
 }
 
+/// Returns true if `x` is a float below 32 bits.
+pub fn is_narrow(b: &Builder, x: Value) -> bool {
+    b.dtype(x) != b.dtype(x).at_least_f32()
+}
+
+/// Emits `f` of `xs`, with floats below 32 bits converted to f32 before and its results to `types`
+/// after it.
+pub fn in_f32(
+    b: &mut Builder,
+    xs: &[Value],
+    types: &[Type],
+    f: impl FnOnce(&mut Builder, &[Value]) -> Values,
+) -> Values {
+    let wide: Values = xs.iter().map(|&x| b.convert(x, b.dtype(x).at_least_f32())).collect();
+    let ys = f(b, &wide);
+    ys.iter().zip(types).map(|(&y, t)| b.convert(y, t.dtype)).collect()
+}
+
 /// One direction of a [`Linear`]: maps residuals and tangents to tangents, or residuals and
 /// cotangents to cotangents.
 pub type LinearMap<'f> = &'f dyn Fn(&mut Builder, &[Value], &[Value]) -> Vec<Value>;
 
 /// Emits the tangent of the single result of a composite, under the name `callee`:
-/// `forward(residuals, dxs)`, whose transpose is `backward(residuals, [ct])`.
+/// `forward(residuals, dxs)`, whose transpose is `backward(residuals, [ct])`. Both get and return
+/// floats of at least 32 bits, as the body does.
 ///
 /// # Errors
 /// If an equation of `forward` or `backward` does not fit, which is a bug of the composite.
@@ -67,13 +86,17 @@ pub fn linear(
 ) -> Result<Vec<Tangent>> {
     let active: Vec<Value> = dxs.iter().copied().flatten().collect();
     let (kept, from, to) = (b.types_of(residuals), b.types_of(&active), b.types_of(at.ys));
-    let graph = |types: &[Type], emit: LinearMap| {
+    let graph = |xs: &[Type], ys: &[Type], emit: LinearMap| {
         let mut h = Builder::new();
-        let (residuals, xs) = (h.inputs(&kept), h.inputs(types));
-        let ys = emit(&mut h, &residuals, &xs);
+        let inputs = h.inputs(&[&kept, xs].concat());
+        let ys = in_f32(&mut h, &inputs, ys, |h, inputs| {
+            let (residuals, xs) = inputs.split_at(kept.len());
+            emit(h, residuals, xs).into_iter().collect()
+        });
         h.finish(&ys).map(Into::into)
     };
-    let (forward, backward) = (Some(graph(&from, forward)?), Some(graph(&to, backward)?));
+    let forward = Some(graph(&from, &to, forward)?);
+    let backward = Some(graph(&to, &from, backward)?);
     let op = Linear { callee: callee.into(), residuals: kept.len(), forward, backward, from, to };
     Ok(b.try_emit(op, &[residuals, &active].concat())?.into_iter().map(Some).collect())
 }

@@ -201,3 +201,57 @@ fn names_survive_the_transforms() {
         }
     }
 }
+
+/// Returns the values and the gradients of the sum of the results of `op`.
+fn value_and_grad(op: &Op, xs: &[Literal]) -> (Vec<f64>, Vec<Vec<f64>>) {
+    let types: Vec<Type> = xs.iter().map(|x| x.ty().clone()).collect();
+    let g = graph(op, &types);
+    let value = transform::eval(&g, xs.to_vec()).unwrap()[0].to_f64s();
+    let mut b = Builder::new();
+    let args = b.inputs(&types);
+    let y = b.inline(&g, &args)[0];
+    let axes: Vec<usize> = (0..b.ty(y).rank()).collect();
+    let total = b.sum(y, &axes);
+    let total = b.finish(&[total]).unwrap();
+    let grad = transform::grad(&total, &vec![true; types.len()]).unwrap();
+    let grads = transform::eval(&grad, xs.to_vec()).unwrap();
+    (value, grads[1..].iter().map(Literal::to_f64s).collect())
+}
+
+/// A result of a narrow composite is that of f32, rounded once: nothing inside overflows, and no
+/// intermediate rounding is visible.
+#[test]
+fn narrow_floats_are_computed_in_f32() {
+    let many = vec![0.0; 70_000];
+    let rows: [(Op, Vec<Vec<f64>>); 9] = [
+        (Softmax { axis: 0 }.into(), vec![many.clone()]),
+        (LogSoftmax { axis: 0 }.into(), vec![many.clone()]),
+        (LogSumExp { axis: 0 }.into(), vec![many]),
+        (LogSumExp { axis: 0 }.into(), vec![vec![1000.0, 1000.0, 999.0]]),
+        (CrossEntropy {}.into(), vec![vec![300.0, 299.0, -300.0], vec![0.5, 0.25, 0.25]]),
+        (Gelu { approximate: true }.into(), vec![vec![-3.0, 0.1, 60.0, -300.0]]),
+        (Gelu { approximate: false }.into(), vec![vec![-3.0, 0.1, 60.0, -300.0]]),
+        (Silu {}.into(), vec![vec![-9.0, 0.1, 60.0, -300.0]]),
+        (
+            Cumulative { kind: CumulativeKind::Sum, axis: 0, reverse: false }.into(),
+            vec![vec![0.1; 500]],
+        ),
+    ];
+    for (op, xs) in rows {
+        for dtype in [DType::F16, DType::BF16] {
+            let literal = |d: DType, x: &[f64]| Literal::from_f64s(d, [x.len()], x);
+            let rounded = |x: &Vec<f64>| literal(dtype, x).to_f64s();
+            let narrow: Vec<Literal> = xs.iter().map(|x| literal(dtype, x)).collect();
+            let wide: Vec<Literal> =
+                narrow.iter().map(|x| literal(DType::F32, &x.to_f64s())).collect();
+            let ((y, dx), (want, d_want)) =
+                (value_and_grad(&op, &narrow), value_and_grad(&op, &wide));
+            assert_eq!(y, rounded(&want), "{op:?} in {dtype}");
+            let pairs = dx.iter().flatten().zip(d_want.iter().flat_map(|d| rounded(d)));
+            for (d, want) in pairs.collect::<Vec<_>>() {
+                let error = (d - want).abs() / want.abs().max(1e-2);
+                assert!(error < 0.02, "{op:?} in {dtype}: slope {d}, not {want}");
+            }
+        }
+    }
+}
