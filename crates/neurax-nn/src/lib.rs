@@ -42,6 +42,7 @@ mod model;
 mod net;
 mod node;
 pub mod optim;
+mod precision;
 mod summary;
 mod vars;
 

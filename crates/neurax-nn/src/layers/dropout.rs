@@ -21,7 +21,8 @@ pub fn dropout(x: &Tensor, rate: f64, key: &Key) -> Tensor {
         ));
     }
     let kept = key.bernoulli(1.0 - rate, x.shape());
-    (x / (1.0 - rate)) * kept.to(x.dtype())
+    // Not a product with 0 and 1: a dropped element may overflow when it is scaled.
+    kept.select(x / (1.0 - rate), 0.0)
 }
 
 /// The layer of [`dropout`]: it drops elements in training and is the identity in evaluation.

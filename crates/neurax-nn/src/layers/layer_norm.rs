@@ -1,6 +1,6 @@
 //! Layer normalization.
 
-use super::precision::{at_least_f32, narrow_as};
+use crate::precision::{at_least_f32, narrow_as, normal_epsilon};
 use crate::{Cx, Layer, Node, init};
 use neurax_tensor::{Tensor, keep};
 
@@ -20,7 +20,7 @@ use neurax_tensor::{Tensor, keep};
 /// ```
 #[track_caller]
 pub fn layer_norm(x: &Tensor, scale: &Tensor, bias: &Tensor, epsilon: f64) -> Tensor {
-    let wide = at_least_f32(x);
+    let (wide, epsilon) = (at_least_f32(x), normal_epsilon(epsilon, x));
     let centered = &wide - wide.mean(keep(-1));
     let variance = centered.square().mean(keep(-1));
     narrow_as(x, centered / (variance + epsilon).sqrt() * scale + bias)
@@ -98,6 +98,15 @@ mod tests {
             1e-5,
         );
         assert_eq!(y.to_vec::<f32>().unwrap(), [1.0, 2.0, 3.0]);
+    }
+
+    #[test]
+    fn an_epsilon_that_f32_does_not_hold_divides_nothing_by_zero() {
+        for epsilon in [0.0, 1e-50] {
+            let x = Tensor::full([1, 2], 5.0);
+            let y = layer_norm(&x, &Tensor::ones(2), &Tensor::zeros(2), epsilon);
+            assert_eq!(y.to_vec::<f32>().unwrap(), [0.0; 2]);
+        }
     }
 
     #[test]

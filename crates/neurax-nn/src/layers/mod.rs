@@ -13,7 +13,6 @@ mod dense;
 mod dropout;
 mod flatten;
 mod layer_norm;
-mod precision;
 mod reshape;
 mod rms_norm;
 

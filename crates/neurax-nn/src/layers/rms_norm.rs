@@ -1,6 +1,6 @@
 //! Root mean square normalization.
 
-use super::precision::{at_least_f32, narrow_as};
+use crate::precision::{at_least_f32, narrow_as, normal_epsilon};
 use crate::{Cx, Layer, Node, init};
 use neurax_tensor::{Tensor, keep};
 
@@ -19,7 +19,7 @@ use neurax_tensor::{Tensor, keep};
 /// ```
 #[track_caller]
 pub fn rms_norm(x: &Tensor, scale: &Tensor, epsilon: f64) -> Tensor {
-    let wide = at_least_f32(x);
+    let (wide, epsilon) = (at_least_f32(x), normal_epsilon(epsilon, x));
     let mean_square = wide.square().mean(keep(-1));
     narrow_as(x, wide / (mean_square + epsilon).sqrt() * scale)
 }
@@ -96,6 +96,14 @@ mod tests {
         let (one, four) =
             (rms_norm(&x, &Tensor::ones(3), 0.0), rms_norm(&(&x * 4.0), &Tensor::ones(3), 0.0));
         assert_eq!(one.to_vec::<f32>().unwrap(), four.to_vec::<f32>().unwrap());
+    }
+
+    #[test]
+    fn an_epsilon_that_f32_does_not_hold_divides_nothing_by_zero() {
+        for epsilon in [0.0, 1e-50] {
+            let y = rms_norm(&Tensor::zeros([1, 3]), &Tensor::ones(3), epsilon);
+            assert_eq!(y.to_vec::<f32>().unwrap(), [0.0; 3]);
+        }
     }
 
     #[test]

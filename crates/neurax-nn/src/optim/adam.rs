@@ -1,6 +1,7 @@
 //! Adam: Kingma and Ba, 2014 (<https://arxiv.org/abs/1412.6980>).
 
-use super::{Optim, Rate, Rule, Slots, Step, chain, scale, take, weight_decay, zeros};
+use super::{Optim, Rate, Rule, Slots, Step, chain, invalid, scale, take, weight_decay, zeros};
+use crate::precision::normal_epsilon;
 use neurax_tensor::{DType, Tensor};
 
 /// Returns Adam with β₁ = 0.9, β₂ = 0.999 and ε = 1e-8.
@@ -21,6 +22,15 @@ pub fn adam(rate: impl Rate) -> Optim {
 /// Returns Adam. With the moving averages `m` of the gradients (decay `b1`) and `v` of their
 /// squares (decay `b2`), both corrected for their bias, a step subtracts `rate · m / (√v +
 /// epsilon)`.
+///
+/// A finite gradient whose square the dtype does not hold (beyond 1.8e19 in f32) is limited to the
+/// largest one whose square it holds: an infinite average would stop the parameter for ever. The
+/// parameter moves as far as Adam moves it, and its next steps are small until the average has
+/// decayed; [`clip`](super::clip) in front of Adam prevents this.
+///
+/// # Errors
+///
+/// The updates carry an error if a decay is not in `0..1`, or `epsilon` is negative.
 pub fn adam_with(rate: impl Rate, b1: f64, b2: f64, epsilon: f64) -> Optim {
     chain([scale_by_adam(b1, b2, epsilon), scale(rate)])
 }
@@ -49,28 +59,50 @@ impl Rule for Adam {
 
     fn update(&self, grads: Vec<Tensor>, slots: &mut Slots, step: &Step) -> Vec<Tensor> {
         let Adam { b1, b2, epsilon } = *self;
+        if let Some(why) = self.error() {
+            return invalid("adam", why, &grads);
+        }
         let old = take(slots, "m", step.params).into_iter().zip(take(slots, "v", step.params));
         let (m, v): (Vec<Tensor>, Vec<Tensor>) = old
             .zip(&grads)
-            .map(|((m, v), g)| (m * b1 + g * (1.0 - b1), v * b2 + g * g * (1.0 - b2)))
+            .map(|((m, v), g)| {
+                let g = with_finite_square(g);
+                (m * b1 + &g * (1.0 - b1), v * b2 + &g * &g * (1.0 - b2))
+            })
             .unzip();
         let t = step.count + 1.0;
-        let (first, second) = (bias_correction(b1, &t), bias_correction(b2, &t));
+        let (first, second) = (bias_correction(b1, &t), bias_correction(b2, &t).sqrt());
         let steps = m.iter().zip(&v).map(|(m, v)| {
-            // A large factor overflows in f16, its inverse does not.
-            let corrected = |m: &Tensor, f: &Tensor| {
-                if m.dtype() == DType::F16 {
-                    m / (1.0 / f).to(DType::F16)
-                } else {
-                    m * f.to(m.dtype())
-                }
-            };
-            corrected(m, &first) / (corrected(v, &second).sqrt() + epsilon)
+            // The root first: a corrected average could overflow.
+            let root = v.sqrt() * second.to(v.dtype());
+            m * first.to(m.dtype()) / (root + normal_epsilon(epsilon, v))
         });
         let steps = steps.collect();
         slots.extend([("m".into(), m), ("v".into(), v)]);
         steps
     }
+}
+
+impl Adam {
+    /// Returns the message of an invalid option.
+    fn error(&self) -> Option<String> {
+        let Adam { b1, b2, epsilon } = *self;
+        let decay = [b1, b2].into_iter().find(|b| !(0.0..1.0).contains(b));
+        match decay {
+            Some(b) => Some(format!("expected decays of the averages in 0..1, got {b}")),
+            None if epsilon >= 0.0 => None,
+            None => Some(format!("expected an epsilon of at least 0, got {epsilon}")),
+        }
+    }
+}
+
+/// Limits finite elements to those whose square is finite. Infinities and NaN stay.
+fn with_finite_square(g: &Tensor) -> Tensor {
+    let limit = match g.dtype() {
+        DType::F64 => f64::MAX.sqrt(),
+        _ => f64::from(f32::MAX).sqrt().floor(),
+    };
+    g.is_inf().select(g, g.clip(-limit, limit))
 }
 
 /// Returns `1 / (1 - bᵗ)`, the factor that corrects a moving average with decay `b` for its start
@@ -104,6 +136,65 @@ mod tests {
     fn steps_equal_those_of_the_papers() {
         near(&run(adam(0.1), 20), &algorithm_of_the_paper(0.1, 0.0, 20));
         near(&run(adamw(0.1, 0.2), 20), &algorithm_of_the_paper(0.1, 0.2, 20));
+    }
+
+    #[test]
+    fn narrow_parameters_move_as_those_in_f32() {
+        for dtype in [DType::F16, DType::BF16] {
+            for g in [0.0, 1e-7, 1e-3, 1.0, 300.0, 60_000.0] {
+                let (mut p, mut wide) = (tensor([2.0]).to(dtype), tensor([2.0]));
+                let g = tensor([g]).to(dtype);
+                let opt = adam(0.25);
+                let (mut s, mut t) = (opt.init(&p), opt.init(&wide));
+                for _ in 0..4 {
+                    (p, s) = opt.step(&p, &g, s);
+                    (wide, t) = opt.step(&wide, &g.to(DType::F32), t);
+                }
+                assert_eq!(s.slots[0]["v"][0].dtype(), DType::F32);
+                let difference = p.item().unwrap() - wide.item().unwrap();
+                assert!(difference.abs() < 0.02, "{dtype} {g}: {p} {wide}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_huge_gradient_is_one_step_and_no_end() {
+        for (dtype, huge) in [(DType::F32, 1e20), (DType::F32, 3e38), (DType::F64, 1e200)] {
+            let p = tensor([1.0]).to(dtype);
+            let opt = adam_with(0.1, 0.9, 0.99, 1e-8);
+            let large = Tensor::scalar(dtype, huge).reshape([1]);
+            let (mut p, mut state) = opt.step(&p, &large, opt.init(&p));
+            assert!((p.item().unwrap() - 0.9).abs() < 1e-5, "{p}");
+            let g = tensor([1.0]).to(dtype);
+            let step = neurax_tensor::jit(|(p, g, s): (Tensor, Tensor, crate::OptState)| {
+                opt.step(&p, &g, s)
+            });
+            let mut last = p.clone();
+            let steps = if dtype == DType::F64 { 100_000 } else { 10_000 };
+            for _ in 0..steps {
+                (last, (p, state)) = (p.clone(), step.run((p, g.clone(), state)).unwrap());
+            }
+            let moved = last.item().unwrap() - p.item().unwrap();
+            assert!((moved - 0.1).abs() < 1e-2, "{dtype} {huge}: {moved}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_divided_by_zero() {
+        for epsilon in [0.0, 1e-300] {
+            let (p, opt) = (tensor([1.0]), adam_with(0.1, 0.9, 0.999, epsilon));
+            let (p, _) = opt.step(&p, &tensor([0.0]), opt.init(&p));
+            assert_eq!(p.item().unwrap(), 1.0);
+        }
+    }
+
+    #[test]
+    fn invalid_options_are_errors() {
+        for (b1, b2, epsilon) in [(1.0, 0.9, 1e-8), (0.9, -0.1, 1e-8), (0.9, 0.9, -1.0)] {
+            let (p, opt) = (tensor([1.0]), adam_with(0.1, b1, b2, epsilon));
+            let (p, _) = opt.step(&p, &tensor([0.0]), opt.init(&p));
+            assert!(p.error().unwrap().message().starts_with("expected"), "{p:?}");
+        }
     }
 
     #[test]

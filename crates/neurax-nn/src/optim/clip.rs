@@ -1,15 +1,37 @@
 //! Gradient clipping.
 
-use super::{Optim, Rule, Slots, Step};
+use super::{Optim, Rule, Slots, Step, invalid};
 use neurax_tensor::{DType, Tensor};
 
 /// Clips gradients by their global norm: scales all of them by one factor, so that the root of the
 /// sum of all squares is at most `norm` (Pascanu et al., 2012, <https://arxiv.org/abs/1211.5063>).
+/// The norm is computed in f64, whatever the dtypes, and does not overflow.
+///
+/// If the norm is infinite, finite elements become 0 and infinite ones NaN; if it is NaN, all
+/// elements become NaN, as in Optax. [`Optim::non_finite`] chooses otherwise.
+///
+/// # Errors
+///
+/// The updates carry an error if `norm` is negative or NaN.
+///
+/// # Examples
+///
+/// ```
+/// use neurax::prelude::*;
+/// let (opt, p) = (optim::clip(1.0), tensor([0.0, 0.0]));
+/// let (updates, _) = opt.update(&p, &tensor([3e20, 4e20]), opt.init(&p));
+/// assert_eq!(updates.to_vec::<f32>()?, [0.6, 0.8]);
+/// # Ok::<(), Error>(())
+/// ```
 pub fn clip(norm: f64) -> Optim {
     Optim::new(ClipGlobalNorm(norm))
 }
 
 /// Clips each element to `-limit..=limit`.
+///
+/// # Errors
+///
+/// The updates carry an error if `limit` is negative or NaN.
 ///
 /// # Examples
 ///
@@ -33,22 +55,36 @@ impl Rule for ClipGlobalNorm {
     }
 
     fn update(&self, grads: Vec<Tensor>, _: &mut Slots, _: &Step) -> Vec<Tensor> {
-        // In f32 for all dtypes of gradients: squares of f16 overflow above 255.
-        let squares = grads.iter().map(|g| {
-            let g = g.to(DType::F32);
-            (&g * &g).sum(..)
-        });
-        let Some(total) = squares.reduce(|a, b| a + b) else { return grads };
-        // 1 if the norm is small enough. The divisor is at least the limit, so it is not 0.
-        let factor = self.0 / total.sqrt().maximum(self.0);
-        grads
-            .into_iter()
-            .map(|g| {
-                let factor = factor.to(g.dtype());
-                g * factor
-            })
-            .collect()
+        if let Some(why) = limit_error(self.0) {
+            return invalid("clip", why, &grads);
+        }
+        let Some(norm) = global_norm(&grads) else { return grads };
+        // Multiplied in f64: the factor of a huge norm would be 0 in f32.
+        let factor = norm.le(self.0).select(1.0, self.0 / norm);
+        grads.iter().map(|g| (g.to(DType::F64) * &factor).to(g.dtype())).collect()
     }
+}
+
+/// Returns the message of a limit that is no number of at least 0.
+fn limit_error(limit: f64) -> Option<String> {
+    let is_valid = limit >= 0.0;
+    (!is_valid).then(|| format!("expected a limit of at least 0, got {limit}"))
+}
+
+/// Returns the root of the sum of all squares, f64[]; `None` if there are no elements.
+fn global_norm(grads: &[Tensor]) -> Option<Tensor> {
+    let wide = || grads.iter().filter(|g| g.size() > 0).map(|g| g.to(DType::F64));
+    let total = |xs: &mut dyn Iterator<Item = Tensor>| {
+        xs.map(|x| x.square().sum(..)).reduce(|a, b| a + b).map(|x| x.sqrt())
+    };
+    if grads.iter().all(|g| g.dtype() != DType::F64) {
+        return total(&mut wide());
+    }
+    // Squares of narrower floats do not overflow in f64; those of f64 are scaled first.
+    let largest = wide().map(|g| g.abs().max(..)).reduce(|a, b| a.maximum(b))?;
+    let is_scale = largest.gt(f64::MIN_POSITIVE) & largest.is_finite();
+    let scale = is_scale.select(largest, 1.0);
+    total(&mut wide().map(|g| g / &scale)).map(|norm| norm * &scale)
 }
 
 struct ClipValue(f64);
@@ -59,7 +95,10 @@ impl Rule for ClipValue {
     }
 
     fn update(&self, grads: Vec<Tensor>, _: &mut Slots, _: &Step) -> Vec<Tensor> {
-        grads.iter().map(|g| g.minimum(self.0).maximum(-self.0)).collect()
+        match limit_error(self.0) {
+            Some(why) => invalid("clip_value", why, &grads),
+            None => grads.iter().map(|g| g.minimum(self.0).maximum(-self.0)).collect(),
+        }
     }
 }
 
@@ -79,5 +118,52 @@ mod tests {
         assert_eq!(update(3.0, 4.0), [0.6, 0.8]);
         assert_eq!(update(0.3, 0.4), [0.3, 0.4], "gradients below the norm are unchanged");
         assert_eq!(update(0.0, 0.0), [0.0, 0.0]);
+        assert_eq!(update(3e38, 0.0), [1.0, 0.0]);
+        assert!(update(f32::NAN, 1.0).iter().all(|x| x.is_nan()));
+        let [infinite, finite] = update(f32::INFINITY, 1.0);
+        assert!(infinite.is_nan() && finite == 0.0);
+    }
+
+    #[test]
+    fn the_norm_of_every_dtype_is_computed_in_f64() {
+        let clipped = |limit: f64, dtype: DType, g: [f64; 2]| {
+            let g = Tensor::from_slice(&g, 2).to(dtype);
+            let opt = clip(limit);
+            let (u, _) = opt.update(&g, &g, opt.init(&g));
+            assert_eq!(u.dtype(), dtype);
+            u.to(DType::F64).to_vec::<f64>().unwrap()
+        };
+        let near = |found: Vec<f64>, want: [f64; 2], dtype: DType| {
+            // Two roundings to the 8 bits of bf16.
+            let tolerance = if dtype.bits() < 32 { 1.0 / 256.0 } else { 1e-6 };
+            let close = |(a, b): (&f64, f64)| (a - b).abs() <= tolerance * b.abs();
+            assert!(found.iter().zip(want).all(close), "expected {want:?}, got {found:?}");
+        };
+        for (dtype, scales) in [
+            (DType::F16, &[1.0, 1e4][..]),
+            (DType::BF16, &[1e-30, 1.0, 1e30]),
+            (DType::F32, &[1e-30, 1.0, 1e20, 5e37]),
+            (DType::F64, &[1e-200, 1.0, 1e40, 1e200, 1e307]),
+        ] {
+            for &s in scales {
+                near(clipped(s * 0.5, dtype, [3.0 * s, 4.0 * s]), [0.3 * s, 0.4 * s], dtype);
+                let exact = Tensor::from_slice(&[3.0 * s, 4.0 * s], 2).to(dtype).to(DType::F64);
+                assert_eq!(
+                    clipped(s * 9.0, dtype, [3.0 * s, 4.0 * s]),
+                    exact.to_vec::<f64>().unwrap()
+                );
+            }
+        }
+        assert_eq!(clipped(0.0, DType::F32, [0.0, 0.0]), [0.0, 0.0]);
+        assert_eq!(clipped(0.0, DType::F64, [1.0, 0.0]), [0.0, 0.0]);
+    }
+
+    #[test]
+    fn a_negative_limit_is_an_error() {
+        let p = tensor([1.0]);
+        for opt in [clip(-1.0), clip(f64::NAN), clip_value(-1.0)] {
+            let (u, _) = opt.update(&p, &p, opt.init(&p));
+            assert!(u.error().unwrap().message().contains("a limit of at least 0"), "{u:?}");
+        }
     }
 }

@@ -5,65 +5,57 @@
 //! The state of the rules is an [`OptState`], a tree, so that a whole training step can be jitted.
 //! The step count and the learning rate are data of a step, so that it is compiled only once.
 //!
+//! Rules compute in f32 for parameters of fewer than 32 bits (f16, bf16, f8), and keep their state
+//! in f32; the new parameters are rounded once. [`Optim::master_copies`] keeps f32 copies of such
+//! parameters, and [`Optim::non_finite`] chooses what a gradient does that is NaN or infinite.
+//!
 //! To add an optimizer, add a file here with a struct that implements [`Rule`] and a function that
 //! returns an [`Optim`] of it.
 
 mod adam;
 mod clip;
+mod computed;
 mod decay;
+mod master;
 mod momentum;
+mod non_finite;
 mod schedule;
+mod state;
 
 pub use adam::{adam, adam_with, adamw, scale_by_adam};
 pub use clip::{clip, clip_value};
 pub use decay::weight_decay;
 pub use momentum::{momentum, nesterov, sgd};
+pub use non_finite::NonFinite;
 pub use schedule::{Rate, Schedule, constant, cosine, exponential, scale, warmup};
+pub use state::{OptState, Slots};
 
+use crate::precision::at_least_f32;
+use computed::Computed;
 use neurax_tensor::{DType, Error, Recorder, Tensor, Tree, tensor};
-use std::collections::BTreeMap;
+use state::{missing, take};
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 
-/// The state of a rule: tensors by name. Most names have one tensor per parameter, in the order of
-/// the leaves of the parameters.
-pub type Slots = BTreeMap<String, Vec<Tensor>>;
-
 /// A transformation of gradients, or of the updates of the previous rule, to updates.
 pub trait Rule: Send + Sync + 'static {
-    /// Returns the state before the first step.
+    /// Returns the state before the first step. `params` are in f32 or wider, as in [`Step`].
     fn init(&self, params: &[Tensor]) -> Slots;
 
-    /// Returns the updates, one for each of `grads`, and changes `slots` to the state for the next
-    /// step. If it returns another number of updates, all of them become an error.
+    /// Returns the updates, one for each of `grads`, which are in f32 or wider, and changes `slots`
+    /// to the state for the next step. If it returns another number of updates, all of them become
+    /// an error.
     fn update(&self, grads: Vec<Tensor>, slots: &mut Slots, step: &Step) -> Vec<Tensor>;
 }
 
 /// The parameters and the count of a step, as a rule sees them.
 #[derive(Clone, Copy, Debug)]
 pub struct Step<'a> {
-    /// The leaves of the parameters.
+    /// The leaves of the parameters, converted to f32 if they are narrower.
     pub params: &'a [Tensor],
     /// The number of previous steps, f32[].
     pub count: &'a Tensor,
-}
-
-/// The state of an [`Optim`] between steps.
-#[derive(Tree, Clone, Debug)]
-pub struct OptState {
-    /// The number of steps, i32[].
-    pub step: Tensor,
-    /// The state of each rule. A constant learning rate is the slot `rate` of its rule and can be
-    /// changed there.
-    pub slots: Vec<Slots>,
-}
-
-/// An empty state, left behind by [`mem::take`](std::mem::take).
-impl Default for OptState {
-    fn default() -> OptState {
-        OptState { step: tensor(0), slots: Vec::new() }
-    }
 }
 
 /// An optimizer: a list of rules that can be cloned and chained.
@@ -81,23 +73,102 @@ impl Default for OptState {
 /// # Ok::<(), Error>(())
 /// ```
 #[derive(Clone)]
-pub struct Optim(Arc<[Arc<dyn Rule>]>);
+pub struct Optim {
+    rules: Arc<[Arc<dyn Rule>]>,
+    master_copies: bool,
+    non_finite: NonFinite,
+}
 
-/// Chains optimizers: each one transforms the updates of the previous one.
+/// Chains optimizers: each one transforms the updates of the previous one. An option of one link
+/// holds for the chain; of different choices for non-finite gradients, the strictest one.
 pub fn chain<const N: usize>(links: [Optim; N]) -> Optim {
-    Optim(links.iter().flat_map(|o| o.0.iter().cloned()).collect())
+    Optim {
+        rules: links.iter().flat_map(|o| o.rules.iter().cloned()).collect(),
+        master_copies: links.iter().any(|o| o.master_copies),
+        non_finite: links.iter().map(|o| o.non_finite).max().unwrap_or_default(),
+    }
 }
 
 impl Optim {
     /// Creates an optimizer of one rule.
     pub fn new(rule: impl Rule) -> Optim {
-        Optim(Arc::new([Arc::new(rule)]))
+        Optim {
+            rules: Arc::new([Arc::new(rule)]),
+            master_copies: false,
+            non_finite: NonFinite::default(),
+        }
+    }
+
+    /// Keeps a copy in f32 of each parameter of fewer than 32 bits in the state. Updates are added
+    /// to the copy, and the parameter is the rounded copy: without it, updates below the precision
+    /// of the dtype (1/256 of a parameter in bf16) are lost. A copy that no longer rounds to its
+    /// parameter, because the parameter was changed outside of the optimizer, is replaced by it.
+    /// Micikevicius et al., 2017 (<https://arxiv.org/abs/1710.03740>).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let descend = |opt: Optim| {
+    ///     let (mut p, g) = (tensor([1.0]).to(BF16), tensor([1.0]).to(BF16));
+    ///     let mut state = opt.init(&p);
+    ///     for _ in 0..100 {
+    ///         (p, state) = opt.step(&p, &g, state);
+    ///     }
+    ///     p.item()
+    /// };
+    /// assert_eq!(descend(optim::sgd(1e-3))?, 1.0, "every update is lost");
+    /// assert_eq!(descend(optim::sgd(1e-3).master_copies())?, 0.8984375);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn master_copies(self) -> Optim {
+        Optim { master_copies: true, ..self }
+    }
+
+    /// Sets what happens in a step with a gradient that is NaN or infinite.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let opt = optim::adam(0.1).non_finite(optim::NonFinite::Skip);
+    /// let p = vec![tensor(1.0), tensor(2.0)];
+    /// let (q, state) = opt.step(&p, &vec![tensor(f32::NAN), tensor(1.0)], opt.init(&p));
+    /// assert_eq!((q[0].item()?, q[1].item()?), (1.0, 2.0));
+    /// assert_eq!((state.step.item()?, state.non_finite_steps()?), (0.0, Some(1)));
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn non_finite(self, choice: NonFinite) -> Optim {
+        Optim { non_finite: choice, ..self }
+    }
+
+    /// Returns true if a step with a non-finite gradient is to be reported as an error.
+    pub fn fails_on_non_finite(&self) -> bool {
+        self.non_finite == NonFinite::Fail
     }
 
     /// Returns the state before the first step.
     pub fn init(&self, params: &impl Tree) -> OptState {
         let leaves = floats(params);
-        OptState { step: tensor(0), slots: self.0.iter().map(|rule| rule.init(&leaves)).collect() }
+        let wide = widened(&leaves);
+        let mut slots: Vec<Slots> = self.rules.iter().map(|rule| rule.init(&wide)).collect();
+        let own = self.own_slots(&leaves);
+        if !own.is_empty() {
+            slots.push(own);
+        }
+        OptState { step: tensor(0), slots }
+    }
+
+    /// Returns the state of the options before the first step.
+    fn own_slots(&self, params: &[Tensor]) -> Slots {
+        let mut own = Slots::new();
+        if self.master_copies {
+            own.insert(master::COPIES.into(), master::copies(params));
+        }
+        if self.non_finite != NonFinite::Pass {
+            own.insert(state::COUNT.into(), vec![tensor(0)]);
+        }
+        own
     }
 
     /// Returns the updates, which are to be added to the parameters, and the new state. The updates
@@ -106,33 +177,20 @@ impl Optim {
     /// # Errors
     ///
     /// The updates carry an error if `grads` has other leaves than `params`, if `state` lacks a
-    /// slot of a rule (it is the state of another optimizer or of other parameters), or if a rule
-    /// returns another number of updates than there are parameters.
+    /// slot of a rule (it is the state of another optimizer or of other parameters), if an option
+    /// of a rule is invalid, if a rule returns another number of updates than there are
+    /// parameters, or, with [`NonFinite::Fail`], if a gradient is not finite.
     #[must_use]
     #[track_caller]
     pub fn update<P: Tree>(&self, params: &P, grads: &P, state: OptState) -> (P, OptState) {
-        recorder(params, grads, &state)
-            .at(Location::caller(), || self.updates(params, grads, state))
+        recorder(params, grads, &state).at(Location::caller(), || {
+            let step = self.compute(params, grads, state);
+            (with_floats(params, step.updates(self.master_copies), Tensor::zeros_like), step.state)
+        })
     }
 
-    fn updates<P: Tree>(&self, params: &P, grads: &P, state: OptState) -> (P, OptState) {
-        let leaves = floats(params);
-        let count = state.step.to(DType::F32);
-        let step = Step { params: &leaves, count: &count };
-        let mut slots = state.slots;
-        slots.resize_with(self.0.len(), Slots::new);
-        let mut updates = gradients(params, grads);
-        for (rule, slots) in self.0.iter().zip(&mut slots) {
-            updates = one_for_each(&leaves, rule.update(updates, slots, &step));
-        }
-        let mut updates = updates.into_iter();
-        let missing = || Tensor::from_error(Error::bug("a parameter has no update"));
-        let next = |_: &Tensor| updates.next().unwrap_or_else(missing);
-        let updates = params.map_leaves(zeros_unless_float(next));
-        (updates, OptState { step: state.step + 1, slots })
-    }
-
-    /// Returns the parameters after a step, and the new state.
+    /// Returns the parameters after a step, and the new state. Parameters of fewer than 32 bits
+    /// are rounded once.
     ///
     /// # Errors
     ///
@@ -141,15 +199,44 @@ impl Optim {
     #[track_caller]
     pub fn step<P: Tree>(&self, params: &P, grads: &P, state: OptState) -> (P, OptState) {
         recorder(params, grads, &state).at(Location::caller(), || {
-            let (updates, state) = self.updates(params, grads, state);
-            (params.zip_map(&updates, |p, u| p + u), state)
+            let step = self.compute(params, grads, state);
+            (with_floats(params, step.new_params(), Tensor::clone), step.state)
         })
+    }
+
+    /// Computes a step of the parameters that are trained.
+    fn compute<P: Tree>(&self, params: &P, grads: &P, before: OptState) -> Computed {
+        let grads = gradients(params, grads);
+        let OptState { step, mut slots } = before.clone();
+        let own = (slots.len() > self.rules.len()).then(|| slots.pop()).flatten();
+        let mut own = own.unwrap_or_default();
+        slots.resize_with(self.rules.len(), Slots::new);
+        let params = floats(params);
+        let base = match self.master_copies {
+            true => master::synchronized(&params, &mut own),
+            false => widened(&params),
+        };
+        let count = step.to(DType::F32);
+        let mut updates = widened(&grads);
+        for (rule, slots) in self.rules.iter().zip(&mut slots) {
+            let step = Step { params: &base, count: &count };
+            updates = one_for_each(&base, rule.update(updates, slots, &step));
+        }
+        let mut computed =
+            Computed { params, base, updates, state: OptState { step: step + 1, slots } };
+        if self.master_copies {
+            own.insert(master::COPIES.into(), computed.new_copies());
+        }
+        if !own.is_empty() {
+            computed.state.slots.push(own);
+        }
+        self.non_finite.guard(&grads, before, computed)
     }
 }
 
 impl fmt::Debug for Optim {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "Optim of {} rules", self.0.len())
+        write!(f, "Optim of {} rules", self.rules.len())
     }
 }
 
@@ -186,33 +273,29 @@ fn floats(tree: &impl Tree) -> Vec<Tensor> {
         .collect()
 }
 
-/// Returns a function that applies `f` to floats and replaces other leaves by zeros.
-fn zeros_unless_float(mut f: impl FnMut(&Tensor) -> Tensor) -> impl FnMut(&Tensor) -> Tensor {
-    move |t| if t.dtype().is_float() { f(t) } else { t.zeros_like() }
+/// Returns `tree` with `values` for its floats, and `other` of the other leaves.
+fn with_floats<P: Tree>(tree: &P, values: Vec<Tensor>, other: fn(&Tensor) -> Tensor) -> P {
+    let mut values = values.into_iter();
+    let missing = || Tensor::from_error(Error::bug("a parameter has no update"));
+    tree.map_leaves(|t| match t.dtype().is_float() {
+        true => values.next().unwrap_or_else(missing),
+        false => other(t),
+    })
+}
+
+/// Converts floats of fewer than 32 bits to f32.
+fn widened(xs: &[Tensor]) -> Vec<Tensor> {
+    xs.iter().map(at_least_f32).collect()
+}
+
+/// Returns one tensor for each of `xs` that carries the error of an invalid option of `op`.
+fn invalid(op: &str, why: String, xs: &[Tensor]) -> Vec<Tensor> {
+    vec![Tensor::from_error(Error::new(op, why)); xs.len()]
 }
 
 /// Returns one tensor of zeros for each parameter.
 fn zeros(params: &[Tensor]) -> Vec<Tensor> {
     params.iter().map(Tensor::zeros_like).collect()
-}
-
-/// Takes the slot `name` out of the state. If there is none, as in the state of another optimizer,
-/// returns tensors that carry the error.
-fn take(slots: &mut Slots, name: &str, params: &[Tensor]) -> Vec<Tensor> {
-    match slots.remove(name) {
-        Some(slot) if slot.len() == params.len() => slot,
-        _ => params.iter().map(|_| Tensor::from_error(missing(name))).collect(),
-    }
-}
-
-fn missing(name: &str) -> Error {
-    Error::new(
-        "optim",
-        format!(
-            "missing slot `{name}` for these parameters; \
-             create the state with `init` of this optimizer"
-        ),
-    )
 }
 
 #[cfg(test)]

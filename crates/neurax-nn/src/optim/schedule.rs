@@ -1,7 +1,7 @@
 //! Learning rates: constants and schedules, which are functions of the step count.
 
 use super::{Optim, Rule, Slots, Step};
-use neurax_tensor::{DType, Tensor};
+use neurax_tensor::{DType, Tensor, tensor};
 use std::fmt;
 use std::sync::Arc;
 
@@ -76,8 +76,8 @@ pub fn constant(rate: f64) -> Schedule {
 /// # Ok::<(), Error>(())
 /// ```
 pub fn exponential(start: f64, factor: f64, steps: usize) -> Schedule {
-    let decay = factor.ln() / steps.max(1) as f64;
-    Schedule::new(move |count| (count * decay).exp() * start)
+    let (factor, steps) = (tensor(factor as f32), steps.max(1) as f64);
+    Schedule::new(move |count| factor.pow(count / steps) * start)
 }
 
 /// Returns cosine decay: from `start` to 0 over `steps` steps along half a cosine, then 0
@@ -176,8 +176,6 @@ mod tests {
         sgd,
         tests::{near, run},
     };
-    use neurax_tensor::tensor;
-
     #[test]
     fn warmup_is_followed_by_cosine_decay() {
         let rate = warmup(2, cosine(1.0, 4));
@@ -197,5 +195,9 @@ mod tests {
         for s in [cosine(1.0, 0), exponential(1.0, 0.5, 0), warmup(0, constant(1.0))] {
             assert!(s.at(&tensor(0.0)).item().unwrap().is_finite());
         }
+        assert_eq!(
+            exponential(0.5, 0.0, 3).at(&tensor([0.0, 1.0])).to_vec::<f32>().unwrap(),
+            [0.5, 0.0]
+        );
     }
 }

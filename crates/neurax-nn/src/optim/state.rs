@@ -1,0 +1,61 @@
+//! The state of an optimizer between steps.
+
+use neurax_tensor::{Error, Result, Tensor, Tree, tensor};
+use std::collections::BTreeMap;
+
+/// The slot that counts the steps with a gradient that was not finite.
+pub(super) const COUNT: &str = "non_finite";
+
+/// The state of a rule: tensors by name. Most names have one tensor per parameter, in the order of
+/// the leaves of the parameters.
+pub type Slots = BTreeMap<String, Vec<Tensor>>;
+
+/// The state of an [`Optim`] between steps.
+#[derive(Tree, Clone, Debug)]
+pub struct OptState {
+    /// The number of steps, i32[].
+    pub step: Tensor,
+    /// The state of each rule. A constant learning rate is the slot `rate` of its rule and can be
+    /// changed there. Behind them, the state of [`Optim::master_copies`] and
+    /// [`Optim::non_finite`], if one of these options is set.
+    pub slots: Vec<Slots>,
+}
+
+impl OptState {
+    /// Returns the number of steps whose gradients were not finite, if the optimizer counts them:
+    /// see [`Optim::non_finite`].
+    ///
+    /// # Errors
+    /// The error that the state carries, or if the state is being traced.
+    pub fn non_finite_steps(&self) -> Result<Option<usize>> {
+        let count = self.slots.last().and_then(|own| own.get(COUNT)?.first());
+        count.map(|n| n.item().map(|n| n as usize)).transpose()
+    }
+}
+
+/// An empty state, left behind by [`mem::take`](std::mem::take).
+impl Default for OptState {
+    fn default() -> OptState {
+        OptState { step: tensor(0), slots: Vec::new() }
+    }
+}
+
+/// Takes the slot `name` out of the state. If there is none, as in the state of another optimizer,
+/// returns tensors that carry the error.
+pub(super) fn take(slots: &mut Slots, name: &str, params: &[Tensor]) -> Vec<Tensor> {
+    match slots.remove(name) {
+        Some(slot) if slot.len() == params.len() => slot,
+        _ => params.iter().map(|_| Tensor::from_error(missing(name))).collect(),
+    }
+}
+
+/// Returns the error of a state without the slot `name`.
+pub(super) fn missing(name: &str) -> Error {
+    Error::new(
+        "optim",
+        format!(
+            "missing slot `{name}` for these parameters; \
+             create the state with `init` of this optimizer"
+        ),
+    )
+}
