@@ -2,16 +2,36 @@
 //!
 //! Prediction and target must have equal shapes (integer labels: the prediction's shape without its
 //! last axis), so that a forgotten axis is an error instead of a broadcast.
+//!
+//! Losses of floats of fewer than 32 bits are computed in f32 and rounded once, to the dtype to
+//! which prediction and target promote.
+//!
+//! # Losses of probabilities
+//!
+//! The derivative of a softmax or a sigmoid is 0 in f32 where it is close to 0 or 1, so that a
+//! loss of its result could not train a network that is certain and wrong. If a traced function
+//! (a training step, `grad`, `jit`) computes the prediction by `softmax` over the last axis or by
+//! `sigmoid`, also behind a conversion or a reshape, these losses are computed from the logits, as
+//! in Keras: value and gradient are those of the loss of logits. Of other probabilities, and of
+//! plain tensors, the logarithm is limited to that of 1e-7 as in Keras, but its derivative is not:
+//! it stays `1 / y` (down to 1e-30, or the smallest normal number of a narrower dtype).
 
-use neurax_tensor::{Error, Recorder, Tensor};
+use crate::precision::at_least_f32;
+use neurax_tensor::{
+    DType, Error, Recorder, Tensor, sigmoid_logits, softmax_logits, stop_gradient,
+};
 use std::panic::Location;
 
-/// The lower bound of probabilities before the logarithm, as in Keras.
+/// The probability below which the value of its logarithm is limited, as in Keras.
 const MIN_PROBABILITY: f64 = 1e-7;
 
+/// The probability below which the derivative of its logarithm is limited.
+const MIN_DIVISOR: f64 = 1e-30;
+
 /// Returns the cross-entropy of probabilities `y` and one-hot (or other) target distributions `t`,
-/// both f[.., classes]: `-Σ t · ln y` over the last axis, then the mean. Probabilities below 1e-7
-/// are raised to 1e-7; [`categorical_cross_entropy_logits`] of logits is exact.
+/// both f[.., classes]: `-Σ t · ln y` over the last axis, then the mean. It is computed from the
+/// logits of a softmax; otherwise, the logarithm is limited to that of 1e-7: see the
+/// [module](self).
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -21,8 +41,9 @@ const MIN_PROBABILITY: f64 = 1e-7;
 /// ```
 #[track_caller]
 pub fn categorical_cross_entropy(y: &Tensor, t: &Tensor) -> Tensor {
-    paired("categorical_cross_entropy", y, t, |y, t| {
-        -(t * y.maximum(MIN_PROBABILITY).log()).sum(-1).mean(..)
+    paired("categorical_cross_entropy", y, t, |y, t, dtype| match softmax_logits(y) {
+        Some(logits) => cross_entropy_of(&logits, t),
+        None => -(at_least_f32(t) * limited_log(&at_least_f32(y), dtype)).sum(-1).mean(..),
     })
 }
 
@@ -37,7 +58,31 @@ pub fn categorical_cross_entropy(y: &Tensor, t: &Tensor) -> Tensor {
 /// ```
 #[track_caller]
 pub fn categorical_cross_entropy_logits(y: &Tensor, t: &Tensor) -> Tensor {
-    paired("categorical_cross_entropy_logits", y, t, |y, t| y.cross_entropy(t).mean(..))
+    paired("categorical_cross_entropy_logits", y, t, |y, t, _| cross_entropy_of(y, t))
+}
+
+/// Returns the mean cross-entropy of logits in f32 or wider.
+#[track_caller]
+fn cross_entropy_of(logits: &Tensor, t: &Tensor) -> Tensor {
+    at_least_f32(logits).cross_entropy(at_least_f32(t)).mean(..)
+}
+
+/// Returns the logarithm of probabilities, whose value is limited to that of 1e-7. The derivative
+/// is that of a logarithm which continues below [`MIN_DIVISOR`] along its tangent, so that it is
+/// nowhere 0. `dtype` is that of the prediction, which must hold the derivative.
+#[track_caller]
+fn limited_log(p: &Tensor, dtype: DType) -> Tensor {
+    let least = match dtype {
+        DType::F16 => 2f64.powi(-14),
+        d if d.bits() < 16 => 2f64.powi(-4),
+        _ => MIN_DIVISOR,
+    };
+    let value = p.maximum(MIN_PROBABILITY).log();
+    if !p.is_traced() {
+        return value;
+    }
+    let smooth = p.maximum(least).log() + (p.minimum(least) - least) / least;
+    stop_gradient(&(value - &smooth)) + smooth
 }
 
 /// Returns the cross-entropy of probabilities `y` f[.., classes] and class indices `t` i[..]. An
@@ -74,8 +119,9 @@ pub fn sparse_categorical_cross_entropy_logits(y: &Tensor, t: &Tensor) -> Tensor
     })
 }
 
-/// Returns the binary cross-entropy of probabilities `y` and targets `t` in 0..=1, then the mean.
-/// `y` and `1 - y` are raised to at least 1e-7.
+/// Returns the binary cross-entropy of probabilities `y` and targets `t` in 0..=1, then the mean:
+/// `-t · ln y - (1 - t) · ln(1 - y)`. It is computed from the logits of a sigmoid; otherwise, the
+/// logarithms are limited to that of 1e-7: see the [module](self).
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -85,9 +131,13 @@ pub fn sparse_categorical_cross_entropy_logits(y: &Tensor, t: &Tensor) -> Tensor
 /// ```
 #[track_caller]
 pub fn binary_cross_entropy(y: &Tensor, t: &Tensor) -> Tensor {
-    let log = |p: Tensor| p.maximum(MIN_PROBABILITY).log();
-    paired("binary_cross_entropy", y, t, |y, t| {
-        -(t * log(y.clone()) + (1.0 - t) * log(1.0 - y)).mean(..)
+    paired("binary_cross_entropy", y, t, |y, t, dtype| match sigmoid_logits(y) {
+        Some(logits) => binary_cross_entropy_of(&logits, t),
+        None => {
+            let (y, t) = (at_least_f32(y), at_least_f32(t));
+            let (yes, no) = (limited_log(&y, dtype), limited_log(&(1.0 - y), dtype));
+            -(&t * yes + (1.0 - &t) * no).mean(..)
+        }
     })
 }
 
@@ -102,7 +152,14 @@ pub fn binary_cross_entropy(y: &Tensor, t: &Tensor) -> Tensor {
 /// ```
 #[track_caller]
 pub fn binary_cross_entropy_logits(y: &Tensor, t: &Tensor) -> Tensor {
-    paired("binary_cross_entropy_logits", y, t, |y, t| (y.softplus() - y * t).mean(..))
+    paired("binary_cross_entropy_logits", y, t, |y, t, _| binary_cross_entropy_of(y, t))
+}
+
+/// Returns the mean binary cross-entropy of logits in f32 or wider.
+#[track_caller]
+fn binary_cross_entropy_of(logits: &Tensor, t: &Tensor) -> Tensor {
+    let logits = at_least_f32(logits);
+    (logits.softplus() - &logits * at_least_f32(t)).mean(..)
 }
 
 /// Returns the mean squared error.
@@ -117,8 +174,8 @@ pub fn binary_cross_entropy_logits(y: &Tensor, t: &Tensor) -> Tensor {
 /// ```
 #[track_caller]
 pub fn mse(y: &Tensor, t: &Tensor) -> Tensor {
-    paired("mse", y, t, |y, t| {
-        let d = y - t;
+    paired("mse", y, t, |y, t, _| {
+        let d = at_least_f32(y) - at_least_f32(t);
         (&d * &d).mean(..)
     })
 }
@@ -132,7 +189,7 @@ pub fn mse(y: &Tensor, t: &Tensor) -> Tensor {
 /// ```
 #[track_caller]
 pub fn mae(y: &Tensor, t: &Tensor) -> Tensor {
-    paired("mae", y, t, |y, t| (y - t).abs().mean(..))
+    paired("mae", y, t, |y, t, _| (at_least_f32(y) - at_least_f32(t)).abs().mean(..))
 }
 
 /// Returns the Huber loss with a `delta` of 1: see [`huber_with`].
@@ -153,21 +210,22 @@ pub fn huber(y: &Tensor, t: &Tensor) -> Tensor {
 /// ```
 #[track_caller]
 pub fn huber_with(y: &Tensor, t: &Tensor, delta: f64) -> Tensor {
-    paired("huber", y, t, |y, t| {
+    paired("huber", y, t, |y, t, _| {
         // Without the absolute value, whose kink at 0 makes the second derivative wrong there.
-        let d = y - t;
+        let d = at_least_f32(y) - at_least_f32(t);
         let near = d.clip(-delta, delta);
         (&near * (&d - &near * 0.5)).mean(..)
     })
 }
 
-/// Computes a loss of two tensors, which must have equal shapes.
+/// Computes a loss of two tensors, which must have equal shapes. `f` gets the dtype of the
+/// prediction, and may return the loss in f32 if prediction and target are narrower.
 #[track_caller]
 fn paired(
     name: &str,
     y: &Tensor,
     t: &Tensor,
-    f: impl FnOnce(&Tensor, &Tensor) -> Tensor,
+    f: impl FnOnce(&Tensor, &Tensor, DType) -> Tensor,
 ) -> Tensor {
     match (y.ty(), t.ty()) {
         (Ok(a), Ok(b)) if a.shape != b.shape => {
@@ -180,7 +238,14 @@ fn paired(
             let why = format!("{want}, got {a} and {b}{hint}");
             Tensor::from_error(Error::new(name, why).at(&Location::caller().into()))
         }
-        _ => Recorder::of([y, t]).at(Location::caller(), || f(y, t)),
+        (Ok(a), Ok(b)) => Recorder::of([y, t]).at(Location::caller(), || {
+            let loss = f(y, t, a.dtype);
+            match a.dtype.promote(b.dtype) {
+                Some(dtype) if dtype.is_float() => loss.to(dtype),
+                _ => loss,
+            }
+        }),
+        _ => y + t,
     }
 }
 
@@ -215,8 +280,8 @@ fn labelled(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use neurax_tensor::dtype_consts::BF16;
-    use neurax_tensor::{grad, jit, tensor};
+    use neurax_tensor::dtype_consts::{BF16, F16, F32};
+    use neurax_tensor::{checkpoint, grad, hessian, jit, tensor, value_and_grad};
 
     type Loss = fn(&Tensor, &Tensor) -> Tensor;
 
@@ -247,6 +312,85 @@ mod tests {
         assert!((value - 16.118_095).abs() < 1e-3, "{value}");
         let g = grad(|y: Tensor| categorical_cross_entropy(&y, &t))(y).to_vec::<f32>().unwrap();
         assert!(g.iter().all(|g| g.is_finite()), "{g:?}");
+    }
+
+    /// Losses of probabilities and of logits, as functions of logits.
+    type Pair = (fn(&Tensor, &Tensor) -> Tensor, Loss);
+
+    const PAIRS: [Pair; 2] = [
+        (|z, t| categorical_cross_entropy(&z.softmax(-1), t), categorical_cross_entropy_logits),
+        (|z, t| binary_cross_entropy(&z.sigmoid(), t), binary_cross_entropy_logits),
+    ];
+
+    #[test]
+    fn value_and_gradient_of_saturated_probabilities_are_those_of_logits() {
+        for (of_probabilities, of_logits) in PAIRS {
+            for z in [0.0, 1.0, 10.0, 20.0, 50.0, 1000.0] {
+                let (z, t) = (tensor([[z, -z], [-z, z]]), tensor([[0.0, 1.0], [1.0, 0.0]]));
+                for dtype in [F32, F16] {
+                    let (z, t) = (z.to(dtype), t.to(dtype));
+                    let [a, b] = [of_probabilities, of_logits].map(|f| {
+                        let (v, g) = value_and_grad(|z: Tensor| f(&z, &t)).run(z.clone()).unwrap();
+                        (v.item().unwrap(), g.to(F32).to_vec::<f32>().unwrap())
+                    });
+                    assert_eq!(a, b, "{z}");
+                }
+                let [a, b] = [of_probabilities, of_logits]
+                    .map(|f| hessian(|z: Tensor| f(&z, &t)).run(z.clone()).unwrap());
+                assert_eq!(a.to_vec::<f32>().unwrap(), b.to_vec::<f32>().unwrap(), "{z}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_gradient_is_alive_where_the_logits_are_hidden() {
+        let t = tensor([[0.0, 1.0]]);
+        for z in [1.0, 10.0, 20.0] {
+            let hidden = |z: Tensor| {
+                let y = checkpoint(|z: Tensor| z.softmax(-1))(z);
+                categorical_cross_entropy(&y, &t)
+            };
+            let g = grad(hidden).run(tensor([[z, -z]])).unwrap().to_vec::<f32>().unwrap();
+            let p = 1.0 / (1.0 + (-2.0 * z as f64).exp());
+            assert!((g[0] as f64 - p).abs() < 1e-4 && (g[1] as f64 + p).abs() < 1e-4, "{z}: {g:?}");
+        }
+        for (dtype, bound) in [(F16, 20_000.0), (BF16, 1e31), (F32, 1e31)] {
+            for f in [categorical_cross_entropy, binary_cross_entropy] {
+                let (y, t) = (tensor([[0.0, 1.0]]).to(dtype), tensor([[1.0, 0.0]]).to(dtype));
+                let plain = f(&y, &t).item().unwrap();
+                let (v, g) = value_and_grad(|y: Tensor| f(&y, &t)).run(y).unwrap();
+                assert!((v.item().unwrap() - plain).abs() < 1e-2 && (16.0..16.2).contains(&plain));
+                let g = g.to(F32).to_vec::<f32>().unwrap();
+                assert!(g.iter().all(|g| g.abs() < bound) && g[0] < -1000.0, "{dtype}: {g:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn losses_of_narrow_floats_are_those_of_f32() {
+        let all: [Loss; 7] = [
+            categorical_cross_entropy,
+            categorical_cross_entropy_logits,
+            binary_cross_entropy,
+            binary_cross_entropy_logits,
+            mse,
+            mae,
+            huber,
+        ];
+        let y = tensor([[0.0, 1.0, 300.0, 0.25], [1e-7, 0.5, 0.125, -250.0]]);
+        let t = tensor([[1.0, 0.0, 0.0, 0.0], [0.0, 0.5, 0.25, 0.25]]);
+        for (i, f) in all.into_iter().enumerate() {
+            for dtype in [F16, BF16] {
+                let y = if matches!(i, 0 | 2) { y.clip(0, 1) } else { y.clone() };
+                let (y, t) = (y.to(dtype), t.to(dtype));
+                let want = f(&y.to(F32), &t.to(F32)).to(dtype);
+                let found = f(&y, &t);
+                assert_eq!(found.dtype(), dtype);
+                assert_eq!(found.item().unwrap(), want.item().unwrap(), "loss {i} in {dtype}");
+                let g = grad(|y: Tensor| f(&y, &t)).run(y).unwrap();
+                assert!(g.is_finite().all(..).item().unwrap() == 1.0, "loss {i} in {dtype}: {g}");
+            }
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod function;
 pub mod io;
 mod jit;
 mod lazy;
+mod logits;
 mod macros;
 mod operators;
 mod print;
@@ -39,6 +40,8 @@ pub use compiled::{Compiled, Example};
 pub use device::{Device, backends, default_device, set_default_device};
 pub use function::{Failed, Func, Function, Loss};
 pub use jit::{Jit, jit};
+#[doc(hidden)]
+pub use logits::{sigmoid_logits, softmax_logits};
 pub use macros::{dtype_consts, dtypes};
 pub use neurax_ir::{
     self as ir, Complex, DType, Element, Error, Literal, Place, Result, Shape, Type, bf16, f16,

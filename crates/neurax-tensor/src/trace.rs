@@ -304,6 +304,17 @@ impl Trace {
         }
     }
 
+    /// Returns the op that computes `x`, a value of this trace, and its only operand; `None` for
+    /// arguments, ops of several operands, and when the trace is finished.
+    pub fn producer(self: &Arc<Trace>, x: &Tracer) -> Option<(Op, Tensor)> {
+        let state = self.lock();
+        let eqn = state.builder.eqns().iter().rfind(|e| e.outputs.contains(&x.value))?;
+        match eqn.inputs[..] {
+            [only] => Some((eqn.op.clone(), self.tracer(only, state.builder.ty(only).clone()))),
+            _ => None,
+        }
+    }
+
     fn lift_all(self: &Arc<Trace>, state: &mut TraceState, xs: &[Tensor]) -> Result<Values> {
         xs.iter().map(|x| self.lift(state, x)).collect()
     }
