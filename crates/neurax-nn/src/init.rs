@@ -1,9 +1,11 @@
 //! Initializers of parameters.
 //!
-//! An [`Init`] is a function of a key and a shape. A kernel has its outputs along the last axis and
-//! its inputs along the axis before it; further axes are the window of a convolution.
+//! An [`Init`] is a function of a key and a shape. Some scale with the fan of a kernel: the number
+//! of inputs of one output, and of outputs of one input. A kernel of two axes is `[inputs,
+//! outputs]`, as that of a dense layer; one of more axes is `[outputs, inputs, window ..]`, as that
+//! of `Tensor::conv`. [`Init::axes`] states other layouts.
 
-use neurax_tensor::{Key, Tensor};
+use neurax_tensor::{Error, Key, Result, Tensor};
 use std::fmt;
 use std::sync::Arc;
 
@@ -11,8 +13,13 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct Init {
     name: &'static str,
-    make: Arc<dyn Fn(&Key, &[usize]) -> Tensor + Send + Sync>,
+    make: Arc<MakeFn>,
+    /// The axes of inputs and outputs, if they are not those of the module's rule.
+    axes: Option<[i64; 2]>,
 }
+
+/// A function of a key, a shape, and the axes that [`Init::axes`] set.
+type MakeFn = dyn Fn(&Key, &[usize], Option<[i64; 2]>) -> Tensor + Send + Sync;
 
 impl Init {
     /// Creates an initializer from a function of a key and a shape.
@@ -29,12 +36,33 @@ impl Init {
         name: &'static str,
         make: impl Fn(&Key, &[usize]) -> Tensor + Send + Sync + 'static,
     ) -> Init {
-        Init { name, make: Arc::new(make) }
+        Init { name, make: Arc::new(move |key, shape, _| make(key, shape)), axes: None }
+    }
+
+    /// Sets the axes of inputs and outputs, counted from the back if negative; all others are the
+    /// window. It matters to initializers that scale with the fan.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let shape = [3, 3, 16, 32];
+    /// let channels_last = init::he_uniform().axes(-2, -1).make(&key(0), &shape);
+    /// let limit = (6.0f64 / (3.0 * 3.0 * 16.0)).sqrt();
+    /// let largest = channels_last.abs().max(..).item()?;
+    /// assert!(0.9 * limit < largest && largest <= limit);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn axes(self, inputs: i64, outputs: i64) -> Init {
+        Init { axes: Some([inputs, outputs]), ..self }
     }
 
     /// Returns an initial value of the given shape.
+    ///
+    /// # Errors
+    /// The result carries an error if the shape has not the axes that [`Init::axes`] names.
     pub fn make(&self, key: &Key, shape: &[usize]) -> Tensor {
-        (self.make)(key, shape)
+        (self.make)(key, shape, self.axes)
     }
 }
 
@@ -119,28 +147,68 @@ struct Fan {
 }
 
 impl Fan {
-    fn of(shape: &[usize]) -> Fan {
-        let (inputs, outputs, window) = match shape {
-            [] => (1, 1, &[][..]),
-            [n] => (*n, *n, &[][..]),
-            [window @ .., i, o] => (*i, *o, window),
+    /// Returns the fan of a kernel with the given axes, or of the layout of the module's rule.
+    ///
+    /// # Errors
+    /// If the shape has not two different axes of these numbers.
+    fn of(shape: &[usize], axes: Option<[i64; 2]>) -> Result<Fan> {
+        let [inputs, outputs] = match (axes, shape.len()) {
+            (Some(axes), rank) => {
+                positions(axes, rank).ok_or_else(|| Error::new("init", not_axes(axes, shape)))?
+            }
+            (None, 0) => return Ok(Fan { inputs: 1.0, outputs: 1.0 }),
+            (None, 1) => [0, 0],
+            (None, 2) => [0, 1],
+            (None, _) => [1, 0],
         };
         // In floats, because the product of sizes that were not checked yet could overflow. The
         // variance of an empty kernel does not matter; 1 keeps it finite.
-        let times = |n: usize| window.iter().fold(n as f64, |n, &w| n * w as f64).max(1.0);
-        Fan { inputs: times(inputs), outputs: times(outputs) }
+        let sizes = shape.iter().enumerate().filter(|(i, _)| *i != inputs && *i != outputs);
+        let window: f64 = sizes.map(|(_, &n)| n as f64).product();
+        let times = |axis: usize| (shape[axis] as f64 * window).max(1.0);
+        Ok(Fan { inputs: times(inputs), outputs: times(outputs) })
     }
 }
 
+/// Returns the positions of two different axes of a shape of rank `rank`.
+fn positions(axes: [i64; 2], rank: usize) -> Option<[usize; 2]> {
+    let position = |axis: i64| {
+        let from = if axis < 0 { i64::try_from(rank).ok()? } else { 0 };
+        usize::try_from(from.checked_add(axis)?).ok().filter(|&axis| axis < rank)
+    };
+    let [inputs, outputs] = [position(axes[0])?, position(axes[1])?];
+    (inputs != outputs).then_some([inputs, outputs])
+}
+
+fn not_axes([inputs, outputs]: [i64; 2], shape: &[usize]) -> String {
+    format!(
+        "expected a kernel with inputs along axis {inputs} and outputs along axis {outputs}, \
+             got shape {shape:?}"
+    )
+}
+
 fn scaled_uniform(name: &'static str, variance: fn(Fan) -> f64) -> Init {
-    Init::new(name, move |k, s| {
-        let limit = (3.0 * variance(Fan::of(s))).sqrt();
+    scaled(name, variance, |k, s, variance| {
+        let limit = (3.0 * variance).sqrt();
         k.uniform(s) * (2.0 * limit) - limit
     })
 }
 
 fn scaled_normal(name: &'static str, variance: fn(Fan) -> f64) -> Init {
-    Init::new(name, move |k, s| k.normal(s) * variance(Fan::of(s)).sqrt())
+    scaled(name, variance, |k, s, variance| k.normal(s) * variance.sqrt())
+}
+
+/// Creates an initializer whose variance depends on the fan.
+fn scaled(
+    name: &'static str,
+    variance: fn(Fan) -> f64,
+    make: fn(&Key, &[usize], f64) -> Tensor,
+) -> Init {
+    let make = move |k: &Key, s: &[usize], axes| match Fan::of(s, axes) {
+        Ok(fan) => make(k, s, variance(fan)),
+        Err(e) => Tensor::from_error(e),
+    };
+    Init { name, make: Arc::new(make), axes: None }
 }
 
 #[cfg(test)]
@@ -178,11 +246,34 @@ mod tests {
 
     #[test]
     fn the_fan_of_a_convolution_includes_its_window() {
-        let fan = Fan::of(&[3, 3, 16, 32]);
-        assert_eq!((fan.inputs, fan.outputs), (144.0, 288.0));
-        let huge = Fan::of(&[1 << 40, 1 << 40, 3, 0]);
-        assert_eq!((huge.inputs, huge.outputs), (3.0 * 2f64.powi(80), 1.0));
+        let fan = |shape: &[usize], axes| {
+            let fan = Fan::of(shape, axes).unwrap();
+            (fan.inputs, fan.outputs)
+        };
+        assert_eq!(fan(&[32, 16, 3, 3], None), (144.0, 288.0), "[outputs, inputs, window ..]");
+        assert_eq!(fan(&[32, 16, 5], None), (80.0, 160.0));
+        assert_eq!(fan(&[3, 3, 16, 32], Some([-2, -1])), (144.0, 288.0));
+        assert_eq!(fan(&[16, 32], None), (16.0, 32.0), "[inputs, outputs]");
+        assert_eq!(fan(&[32, 16], Some([1, 0])), (16.0, 32.0));
+        assert_eq!(fan(&[0, 3, 1 << 40, 1 << 40], None), (3.0 * 2f64.powi(80), 1.0));
         assert_eq!(constant(2.5).make(&key(0), &[2]).to_vec::<f32>().unwrap(), [2.5, 2.5]);
         assert_eq!(glorot_uniform().make(&key(0), &[0, 3]).shape(), [0, 3]);
+    }
+
+    #[test]
+    fn an_output_of_a_convolution_keeps_the_variance() {
+        use neurax_tensor::Windows;
+        let x = key(2).normal([1, 16, 12, 12]);
+        let kernel = lecun_normal().make(&key(1), &[64, 16, 3, 3]);
+        let variance = x.conv(&kernel, Windows::new()).var(.., 0).item().unwrap();
+        assert!((variance - 1.0).abs() < 0.2, "{variance}");
+    }
+
+    #[test]
+    fn axes_that_a_kernel_lacks_are_an_error() {
+        for axes in [(0, 2), (-3, 0), (1, 1), (1, -1), (i64::MIN, 0), (i64::MAX, 0)] {
+            let kernel = he_normal().axes(axes.0, axes.1).make(&key(0), &[3, 4]);
+            assert!(kernel.error().unwrap().message().contains("got shape [3, 4]"), "{axes:?}");
+        }
     }
 }
