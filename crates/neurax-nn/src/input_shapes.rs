@@ -1,8 +1,16 @@
-//! The shapes of a model's inputs, checked against the declared dimensions.
+//! The types of a model's inputs, checked against the declared ones.
 
-use neurax_tensor::{Dim, Error, Result, Tensor, TypeSpec};
+use neurax_tensor::{DType, Dim, Error, Result, Tensor, Type, TypeSpec};
 use std::collections::HashMap;
 use std::fmt;
+
+/// The declared type of an input.
+#[derive(Clone, Debug)]
+pub(crate) struct InputSpec {
+    pub(crate) dims: Vec<Dim>,
+    /// The dtype, if it is declared.
+    pub(crate) dtype: Option<DType>,
+}
 
 /// Returns zeros of type `t`. An axis of any size gets the size `any`, a named axis the first size
 /// that `sizes` has for its name.
@@ -15,25 +23,39 @@ pub(crate) fn placeholder(t: &TypeSpec, any: usize, sizes: &mut HashMap<String, 
     Tensor::zeros(t.dims.iter().map(size).collect::<Vec<Dim>>()).to(t.dtype)
 }
 
-/// Returns the input `x`, or an error if it has not the declared shape.
+/// Returns the input `x`, or an error if it has not the declared type.
 pub(crate) fn checked_input<'d>(
     name: &str,
-    dims: &'d [Dim],
+    spec: &'d InputSpec,
     x: Option<&Tensor>,
     named: &mut HashMap<&'d str, usize>,
 ) -> Tensor {
     let Some(x) = x else {
         return Tensor::from_error(invalid(format!("missing input `{name}`")));
     };
-    if x.error().is_some() {
-        return x.clone();
+    let checked = x.ty().and_then(|t| check_input(name, spec, &t, x.shape(), named));
+    checked.map_or_else(Tensor::from_error, |()| x.clone())
+}
+
+/// Checks that `ty` fits the declared type; the message shows its shape as `got`.
+pub(crate) fn check_input<'d>(
+    name: &str,
+    spec: &'d InputSpec,
+    ty: &Type,
+    got: impl fmt::Display,
+    named: &mut HashMap<&'d str, usize>,
+) -> Result<()> {
+    check_shape(name, &spec.dims, &ty.shape, got, named)?;
+    match spec.dtype {
+        Some(dtype) if dtype != ty.dtype => {
+            Err(invalid(format!("input `{name}`: expected dtype {dtype}, got {ty}")))
+        }
+        _ => Ok(()),
     }
-    let shape = x.shape();
-    check_shape(name, dims, &shape, &shape, named).map_or_else(Tensor::from_error, |()| x.clone())
 }
 
 /// Checks that `shape` fits the declared `dims`; the message shows `shape` as `got`.
-pub(crate) fn check_shape<'d>(
+fn check_shape<'d>(
     name: &str,
     dims: &'d [Dim],
     shape: &[usize],

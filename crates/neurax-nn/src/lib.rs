@@ -53,6 +53,6 @@ pub use metric::Metric;
 pub use mode::Mode;
 pub use model::Model;
 pub use net::Net;
-pub use node::{Layer, Node, NodeOperand, input, layer};
+pub use node::{Layer, Node, NodeOperand, input, layer, typed_input};
 pub use optim::{OptState, Optim};
 pub use vars::{Params, Vars};

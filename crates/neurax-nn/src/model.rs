@@ -25,11 +25,13 @@
 //!   of every application carry it.
 
 use crate::cx::{Cx, VariableSource};
-use crate::input_shapes::{check_shape, checked_input, dims_to_string, invalid, placeholder};
+use crate::input_shapes::{
+    InputSpec, check_input, checked_input, dims_to_string, invalid, placeholder,
+};
 use crate::node::{NodeKind, topological_order};
 use crate::{Applied, Inputs, Mode, Net, Node, Params, Vars};
 use neurax_tensor::ir::OrBug;
-use neurax_tensor::{Dim, Error, Key, Place, Recorder, Result, Tensor, Tree, TypeSpec, eval_shape};
+use neurax_tensor::{Error, Key, Place, Recorder, Result, Tensor, Tree, TypeSpec, eval_shape};
 use std::borrow::Borrow;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -141,10 +143,10 @@ impl Model {
         let valid = inputs
             .iter()
             .zip(&types)
-            .zip(self.inputs().zip(self.input_dims()))
+            .zip(self.inputs().zip(self.input_specs()))
             .filter(|((x, _), _)| x.error().is_none());
-        for ((x, t), (name, dims)) in valid {
-            check_shape(name, dims, &x.shape(), dims_to_string(&t.dims), &mut named)?;
+        for ((x, t), (name, spec)) in valid {
+            check_input(name, spec, &x.ty()?, dims_to_string(&t.dims), &mut named)?;
         }
         let (values, vars) = self.abstract_values(key, inputs);
         self.collect(&values, Params::new(), at).ok()?;
@@ -254,7 +256,7 @@ impl Model {
         let (mut inputs, mut named) = (inputs.iter(), HashMap::new());
         for n in &self.0.nodes {
             let value = match n.node.kind() {
-                NodeKind::Input(dims) => checked_input(&n.path, dims, inputs.next(), &mut named),
+                NodeKind::Input(spec) => checked_input(&n.path, spec, inputs.next(), &mut named),
                 NodeKind::Layer(f) => {
                     let xs: Vec<Tensor> = n.inputs.iter().map(|&i| values[i].clone()).collect();
                     match xs.iter().find(|x| x.error().is_some()) {
@@ -322,12 +324,13 @@ impl Model {
         sorted.into_iter().enumerate().map(|(i, x)| x.ok_or_else(|| missing(i))).collect()
     }
 
-    /// Returns the declared dimensions of the inputs.
-    pub(crate) fn input_dims(&self) -> impl Iterator<Item = &[Dim]> {
-        self.0.inputs.iter().map(|&i| match self.0.nodes[i].node.kind() {
-            NodeKind::Input(dims) => dims.as_slice(),
-            NodeKind::Layer(_) => &[],
-        })
+    /// Returns the declared types of the inputs.
+    pub(crate) fn input_specs(&self) -> impl Iterator<Item = &InputSpec> {
+        let spec = |&i: &usize| match self.0.nodes[i].node.kind() {
+            NodeKind::Input(spec) => Some(spec),
+            NodeKind::Layer(_) => None,
+        };
+        self.0.inputs.iter().filter_map(spec)
     }
 
     pub(crate) fn graph_nodes(&self) -> &[ModelNode] {

@@ -1,7 +1,8 @@
 //! The graph of layers: nodes and the ways to combine them.
 
+use crate::input_shapes::InputSpec;
 use crate::{Cx, Model};
-use neurax_tensor::{Dim, Error, IntoShape, Scalar, Tensor};
+use neurax_tensor::{DType, Error, IntoShape, Scalar, Tensor};
 use std::borrow::Borrow;
 use std::collections::HashSet;
 use std::fmt;
@@ -47,8 +48,8 @@ impl Drop for NodeData {
 /// The kind of a node.
 #[derive(Clone)]
 pub(crate) enum NodeKind {
-    /// An input of the model with the declared dimensions.
-    Input(Vec<Dim>),
+    /// An input of the model.
+    Input(InputSpec),
     /// A layer.
     Layer(Arc<LayerFn>),
 }
@@ -99,7 +100,35 @@ pub trait Layer<const N: usize = 1>: Send + Sync + 'static {
 /// ```
 #[track_caller]
 pub fn input(name: &str, dims: impl IntoShape) -> Node {
-    Node::make(name.into(), Vec::new(), NodeKind::Input(dims.dims()))
+    Node::make(
+        name.into(),
+        Vec::new(),
+        NodeKind::Input(InputSpec { dims: dims.dims(), dtype: None }),
+    )
+}
+
+/// Creates an input of a model with a declared dtype; a tensor of another dtype is an error. For
+/// the rest, see [`input()`], which admits every dtype.
+///
+/// ```
+/// use neurax::prelude::*;
+/// let embed = |cx: &mut nn::Cx, [x]: [Tensor; 1]| {
+///     cx.param("table", [100, 16], init::normal(1.0)).take(&x, 0)
+/// };
+/// let model = nn::layer("embed", [nn::typed_input("tokens", I32, dims![_, 8])], embed);
+/// assert_eq!(model.summary(), "\
+/// layer   output          parameters
+/// ----------------------------------
+/// tokens  i32[_, 8]                0
+/// embed   f32[_, 8, 16]        1,600
+/// ----------------------------------
+/// total                        1,600
+/// ");
+/// ```
+#[track_caller]
+pub fn typed_input(name: &str, dtype: DType, dims: impl IntoShape) -> Node {
+    let spec = InputSpec { dims: dims.dims(), dtype: Some(dtype) };
+    Node::make(name.into(), Vec::new(), NodeKind::Input(spec))
 }
 
 /// Creates a node of the layer `f`, a closure that gets its parameters and state from `cx`. Inside

@@ -30,8 +30,9 @@ impl Model {
     pub fn summary(&self) -> String {
         // Axes of any size get two different sizes; an output axis that differs between the two
         // runs has any size, too.
-        let (small, vars) = self.values_for(2);
-        let (large, _) = self.values_for(3);
+        let dtypes = self.dtypes_to_show();
+        let (small, vars) = self.values_for(2, &dtypes);
+        let (large, _) = self.values_for(3, &dtypes);
         let rows: Vec<[String; 3]> = self
             .graph_nodes()
             .iter()
@@ -41,11 +42,28 @@ impl Model {
         table(&rows, &grouped(vars.size()))
     }
 
+    /// Returns the dtypes of the inputs: the declared ones, and f32 for others. If layers cannot be
+    /// applied to these, i32 is tried, for all others and for each of them.
+    fn dtypes_to_show(&self) -> Vec<DType> {
+        let declared: Vec<Option<DType>> = self.input_specs().map(|s| s.dtype).collect();
+        let with = |is_integer: &dyn Fn(usize) -> bool| -> Vec<DType> {
+            let guess = |i: usize| if is_integer(i) { DType::I32 } else { DType::F32 };
+            declared.iter().enumerate().map(|(i, d)| d.unwrap_or_else(|| guess(i))).collect()
+        };
+        let floats = with(&|_| false);
+        let each = (0..declared.len()).map(|n| with(&|i| i == n));
+        let mut guesses = [floats.clone(), with(&|_| true)].into_iter().chain(each);
+        let is_valid = |dtypes: &Vec<DType>| {
+            self.values_for(2, dtypes).0.iter().all(|value| value.error().is_none())
+        };
+        guesses.find(is_valid).unwrap_or(floats)
+    }
+
     /// Returns the types of all nodes and the variables, if input axes of any size have size `any`.
-    fn values_for(&self, any: usize) -> (Vec<Tensor>, Vars) {
+    fn values_for(&self, any: usize, dtypes: &[DType]) -> (Vec<Tensor>, Vars) {
         let mut sizes = HashMap::new();
-        let types =
-            self.input_dims().map(|dims| TypeSpec { dtype: DType::F32, dims: dims.to_vec() });
+        let types = self.input_specs().zip(dtypes);
+        let types = types.map(|(s, &dtype)| TypeSpec { dtype, dims: s.dims.clone() });
         self.abstract_values(&key(0), types.map(|t| placeholder(&t, any, &mut sizes)).collect())
     }
 }
@@ -107,6 +125,28 @@ mod tests {
     fn a_layer_that_cannot_be_applied_shows_its_error() {
         let s = input("x", dims![_, 3]).reshape([2]).dense(1).summary();
         assert!(s.contains("reshape  reshape:"), "{s}");
+    }
+
+    #[test]
+    fn integer_inputs_are_shown_whether_declared_or_not() {
+        let embed = |cx: &mut crate::Cx, [x]: [Tensor; 1]| {
+            cx.param("table", [9, 4], crate::init::ones()).take(&x, 0)
+        };
+        for tokens in [input("t", dims![_, 3]), crate::typed_input("t", DType::I64, dims![_, 3])] {
+            let words = crate::layer("embed", [&tokens], embed).reshape([12]);
+            let s = (words + input("x", dims![_, 12])).summary();
+            assert!(s.contains("embed    f32[_, 3, 4]") && !s.contains("expected"), "{s}");
+        }
+    }
+
+    #[test]
+    fn an_input_of_another_dtype_is_an_error() {
+        let model = crate::typed_input("t", DType::I32, dims![_, 3]).model();
+        let out = model.apply(&Vars::default(), Tensor::zeros([2, 3]), &crate::Mode::Eval);
+        let e = out.y().error().map(|e| e.message().to_string());
+        assert_eq!(e.as_deref(), Some("input `t`: expected dtype i32, got f32[2, 3]"));
+        let types = neurax_tensor::types![f32[_, 3]];
+        assert!(model.init(key(0), &types).unwrap_err().message().contains("expected dtype i32"));
     }
 
     #[test]
