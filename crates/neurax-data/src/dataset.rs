@@ -42,7 +42,8 @@ impl<X: Tree + Clone, Y: Tree + Clone> Dataset<X, Y> {
         Ok(set)
     }
 
-    /// Returns the number of examples, or 0 if the tensors differ in their numbers of rows.
+    /// Returns the number of examples. It is 0 if [`Dataset::rows`] is an error: if a tensor
+    /// carries one, or if the tensors differ in their numbers of rows.
     pub fn len(&self) -> usize {
         self.rows().unwrap_or(0)
     }
@@ -53,7 +54,12 @@ impl<X: Tree + Clone, Y: Tree + Clone> Dataset<X, Y> {
     }
 
     /// Splits the examples at random, as `key` determines: `fraction` of them (rounded to whole
-    /// examples) to train on, the rest to test on. `fraction` is clamped to 0..=1.
+    /// examples) to train on, the rest to test on.
+    ///
+    /// # Errors
+    /// The tensors of both parts carry an error if `fraction` is not in 0..=1, or if the set is
+    /// invalid.
+    #[track_caller]
     pub fn split(&self, fraction: f64, key: Key) -> Split<X, Y> {
         split(self, fraction, key)
     }
@@ -106,9 +112,21 @@ impl<X: Tree + Clone, Y: Tree + Clone> Dataset<X, Y> {
         }
     }
 
-    /// Returns the number of examples, or an error that names the first tensor whose number of rows
-    /// differs.
-    pub(crate) fn rows(&self) -> Result<usize> {
+    /// Returns the number of examples.
+    ///
+    /// # Errors
+    /// The error that a tensor carries, or one that names the first tensor that has no axes or
+    /// another number of rows.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let set = Dataset::new(Tensor::arange(6), Tensor::arange(6))?;
+    /// assert_eq!(set.rows()?, 6);
+    /// let e = set.split(1.5, key(0)).train.rows().unwrap_err();
+    /// assert!(e.message().starts_with("expected a fraction in 0..=1, got 1.5"));
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn rows(&self) -> Result<usize> {
         let mut first: Option<(String, usize)> = None;
         for (path, leaf) in self.leaves() {
             let ty = leaf.ty()?;

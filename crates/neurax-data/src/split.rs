@@ -2,7 +2,8 @@
 
 use crate::Dataset;
 use crate::batches::permutation;
-use neurax_tensor::{Key, Tensor, Tree};
+use neurax_tensor::{Error, Key, Place, Tensor, Tree};
+use std::panic::Location;
 
 /// A data set split in two: see [`Dataset::split`].
 #[derive(Tree, Clone, Debug)]
@@ -13,14 +14,20 @@ pub struct Split<X: Tree = Tensor, Y: Tree = Tensor> {
     pub test: Dataset<X, Y>,
 }
 
+#[track_caller]
 pub(crate) fn split<X: Tree + Clone, Y: Tree + Clone>(
     set: &Dataset<X, Y>,
     fraction: f64,
     key: Key,
 ) -> Split<X, Y> {
+    let at = Place::from(Location::caller());
     let parts = set.rows().and_then(|rows| {
+        if !(0.0..=1.0).contains(&fraction) {
+            let why = format!("expected a fraction in 0..=1, got {fraction}");
+            return Err(Error::new("split", why).at(&at));
+        }
         let order = permutation(&key, rows)?;
-        let cut = (rows as f64 * fraction.clamp(0.0, 1.0)).round() as usize;
+        let cut = (rows as f64 * fraction).round() as usize;
         Ok(Split {
             train: set.select(&order[..cut.min(rows)]),
             test: set.select(&order[cut.min(rows)..]),
@@ -55,7 +62,13 @@ mod tests {
             set.split(0.8, key(4)).train.x.to_vec::<i32>().unwrap(),
             parts.train.x.to_vec::<i32>().unwrap()
         );
-        assert_eq!(set.split(7.0, key(3)).test.len(), 0);
-        assert_eq!(set.split(f64::NAN, key(3)).train.len(), 0);
+        assert_eq!((set.split(1.0, key(3)).test.len(), set.split(0.0, key(3)).test.len()), (0, 10));
+        for fraction in [1.5, -0.1, 7.0, f64::NAN] {
+            let parts = set.split(fraction, key(3));
+            for part in [parts.train, parts.test] {
+                let e = part.ok().unwrap_err().to_string();
+                assert!(e.contains(&format!("in 0..=1, got {fraction}")), "{e}");
+            }
+        }
     }
 }
