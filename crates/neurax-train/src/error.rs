@@ -4,9 +4,21 @@ use crate::State;
 use neurax_tensor::Error;
 use std::fmt;
 
+/// The part of a training run in which an error occurred.
+#[derive(Clone, Copy)]
+pub(crate) enum Phase {
+    /// Before the first step.
+    Start,
+    /// In a training step, or in a handler.
+    Step,
+    /// On the validation set.
+    Validation,
+}
+
 /// The error that ended a training run, and the last valid state, so that no progress is lost.
 ///
-/// `?` converts it to a plain [`Error`]; to use the state, match on the result:
+/// `?` converts it to a plain [`Error`], whose message says in which epoch and batch it occurred;
+/// to use the state, match on the result:
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -25,15 +37,26 @@ pub struct TrainError {
     /// The state before the failed step; [`crate::Trainer::resume`] continues from it. `None` if
     /// training had not started, or if a device failed during a step.
     pub state: Option<Box<State>>,
+    pub(crate) phase: Phase,
+}
+
+impl TrainError {
+    /// Returns where the error occurred, in parentheses; empty before the first step.
+    fn context(&self) -> String {
+        match (self.phase, &self.state) {
+            (Phase::Step, Some(s)) => format!(" (in epoch {}, batch {})", s.epoch, s.batch),
+            (Phase::Validation, Some(s)) if s.batch > 0 => {
+                format!(" (on the validation set, after epoch {})", s.epoch)
+            }
+            (Phase::Validation, _) => " (on the validation set)".into(),
+            _ => String::new(),
+        }
+    }
 }
 
 impl fmt::Display for TrainError {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        self.error.fmt(f)?;
-        match &self.state {
-            Some(s) => write!(f, " (in epoch {}, batch {})", s.epoch, s.batch),
-            None => Ok(()),
-        }
+        write!(f, "{}{}", self.error, self.context())
     }
 }
 
@@ -47,6 +70,7 @@ impl std::error::Error for TrainError {}
 
 impl From<TrainError> for Error {
     fn from(e: TrainError) -> Error {
-        e.error
+        let message = format!("{}{}", e.error.message(), e.context());
+        Error::new(e.error.op(), message).at_origin(e.error.origin())
     }
 }

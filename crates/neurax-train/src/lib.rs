@@ -12,6 +12,7 @@ extern crate neurax_tensor as neurax;
 
 mod error;
 mod event;
+mod non_finite;
 mod program;
 mod progress;
 mod scores;
@@ -22,6 +23,7 @@ mod tuning;
 
 pub use error::TrainError;
 pub use event::{Event, Flow, IntoFlow};
+pub use non_finite::NonFiniteLoss;
 pub use scores::Scores;
 pub use state::{EpochLog, State};
 pub use trained::Trained;

@@ -3,8 +3,9 @@
 use crate::Scores;
 use neurax_data::Batch;
 use neurax_nn::{Applied, Inputs, Mode, Model, OptState, Optim, Params, Vars};
+use neurax_tensor::ir::OrBug;
 use neurax_tensor::{
-    DType, Error, Jit, Key, Place, Result, Tensor, Tree, Type, jit, value_and_grad_at,
+    DType, Error, Jit, Key, Place, Result, Tensor, Tree, Type, eval_shape, jit, value_and_grad_at,
 };
 use std::panic::Location;
 use std::sync::Arc;
@@ -67,14 +68,14 @@ pub(crate) struct StepCarry {
     pub totals: Totals,
 }
 
-/// The sums of the loss and the metrics, in this order, over the examples of an epoch. They stay on
-/// the device until they are read.
+/// The sums of the loss and the metrics, in this order, over the examples of an epoch, in f64: in
+/// f32, the mean of millions of examples would drift. They stay on the device until they are read.
 #[derive(Tree, Clone)]
 pub(crate) struct Totals(Vec<Tensor>);
 
 impl Totals {
     pub(crate) fn new(measures: usize) -> Totals {
-        Totals(vec![Tensor::scalar(DType::F32, 0.0); measures])
+        Totals(vec![Tensor::scalar(DType::F64, 0.0); measures])
     }
 
     /// Adds the means of a batch of `examples` examples.
@@ -83,9 +84,14 @@ impl Totals {
             self.0
                 .into_iter()
                 .zip(means)
-                .map(|(sum, x)| sum + x.to(DType::F32) * examples)
+                .map(|(sum, x)| sum + x.to(DType::F64) * examples)
                 .collect(),
         )
+    }
+
+    /// Returns the sum of the loss.
+    pub(crate) fn loss(&self) -> Result<f64> {
+        self.0.first().or_bug("a training run has no loss")?.item()
     }
 
     /// Returns the means over `examples` examples.
@@ -138,6 +144,31 @@ pub(crate) fn evaluate_fn<X: Tree + Inputs, Y: Tree>(
         let out = model.apply(&vars, &batch.x, &Mode::Eval);
         totals.add(measures.iter().map(|m| m.value(&out, &batch)).collect(), batch.len())
     })
+}
+
+/// Checks that `batch` can be evaluated, without computing anything.
+///
+/// # Errors
+/// As evaluating it, if its types do not fit.
+pub(crate) fn check_evaluation<X: Tree + Inputs + Clone, Y: Tree + Clone>(
+    evaluate: &EvaluateFn<X, Y>,
+    vars: &Vars,
+    measures: usize,
+    batch: Batch<X, Y>,
+) -> Result<()> {
+    let arguments = (vars.clone(), Totals::new(measures), batch);
+    eval_shape(|arguments| evaluate(arguments), &arguments).ok().map(|_| ())
+}
+
+/// Returns the number of examples of a batch.
+///
+/// # Errors
+/// If there are none: their mean would be NaN.
+pub(crate) fn examples<X: Tree, Y: Tree>(batch: &Batch<X, Y>) -> Result<usize> {
+    match batch.len() {
+        0 => Err(Error::new("train", "expected at least one example in a batch, got none")),
+        n => Ok(n),
+    }
 }
 
 #[cfg(test)]

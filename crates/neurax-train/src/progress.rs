@@ -61,6 +61,12 @@ impl Progress {
         }
     }
 
+    /// Prints a warning, also if quiet.
+    pub(crate) fn warn(&self, message: &str) {
+        // A closed pipe must not end training.
+        let _ = self.bar.suspend(|| writeln!(stderr(), "warning: {message}"));
+    }
+
     /// Removes the bar.
     pub(crate) fn finish(&self) {
         self.bar.finish_and_clear();
@@ -87,7 +93,16 @@ fn line(log: &EpochLog, epochs: usize) -> String {
     let label = epoch_label(log.epoch, epochs);
     let validation = prefixed("val ", &log.validation);
     let speed = speed(log.examples, log.seconds);
-    format!("{label}  {}{validation}  {:.1} s  {speed}", log.train, log.seconds)
+    format!("{label}  {}{validation}  {}  {speed}", log.train, duration(log.seconds))
+}
+
+/// Formats a duration with a unit in which it is not rounded to 0.
+fn duration(seconds: f64) -> String {
+    match seconds {
+        s if s >= 0.1 => format!("{s:.1} s"),
+        s if s >= 1e-4 => format!("{:.1} ms", s * 1e3),
+        s => format!("{:.1} µs", s * 1e6),
+    }
 }
 
 fn prefixed(prefix: &str, scores: &Scores) -> String {
@@ -118,6 +133,14 @@ mod tests {
             line(&log, 10),
             "epoch  3/10  loss 0.2500  accuracy 0.7500  val loss 0.5000  val accuracy 0.5000  \
              1.5 s  200 examples/s"
+        );
+    }
+
+    #[test]
+    fn a_short_epoch_does_not_take_zero_seconds() {
+        assert_eq!(
+            [90.0, 0.1, 0.0123, 0.00042, 0.000042].map(duration),
+            ["90.0 s", "0.1 s", "12.3 ms", "0.4 ms", "42.0 µs"]
         );
     }
 

@@ -5,8 +5,8 @@ use crate::trainer::evaluate;
 use crate::{Scores, State};
 use neurax_data::Batches;
 use neurax_nn::{Inputs, Model, Net};
-use neurax_tensor::{Result, Tensor, Tree};
-use std::{fmt, ops::Deref};
+use neurax_tensor::{Place, Result, Tensor, Tree};
+use std::{fmt, ops::Deref, panic::Location};
 
 /// A trained model and its final state. The fields of the state are directly accessible:
 /// `trained.vars`, `trained.history`.
@@ -23,7 +23,7 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trained<X, Y> {
     /// Returns the loss and the metrics on other data, in evaluation mode.
     ///
     /// # Errors
-    /// If the data do not fit the model.
+    /// If the data do not fit the model, or there are none.
     ///
     /// # Examples
     ///
@@ -37,8 +37,11 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trained<X, Y> {
     /// assert!(trained.evaluate(&other)?["loss"] < 0.1);
     /// # Ok::<(), Error>(())
     /// ```
+    #[track_caller]
     pub fn evaluate(&self, data: impl Into<Batches<X, Y>>) -> Result<Scores> {
+        let at = Place::from(Location::caller());
         evaluate(&self.evaluate, &self.measures, &self.state.vars, &data.into())
+            .map_err(|e| e.at(&at))
     }
 
     /// Returns the model bound to its trained variables.

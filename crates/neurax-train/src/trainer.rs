@@ -1,13 +1,16 @@
 //! The training loop: a fold over epochs and batches.
 
+use crate::error::Phase;
 use crate::event::{Event, Flow, Handlers, IntoFlow};
 use crate::program::{
-    EvaluateFn, LOSS, Measure, Objective, StepCarry, StepFn, Totals, evaluate_fn, step_fn,
+    EvaluateFn, LOSS, Measure, Objective, StepCarry, StepFn, Totals, check_evaluation, evaluate_fn,
+    examples, step_fn,
 };
 use crate::progress::Progress;
-use crate::{EpochLog, Scores, State, TrainError, Trained};
+use crate::{EpochLog, NonFiniteLoss, Scores, State, TrainError, Trained, non_finite};
 use neurax_data::{Batch, Batches, Source};
 use neurax_nn::{Applied, Inputs, Metric, Model, Optim, Vars};
+use neurax_tensor::ir::Origin;
 use neurax_tensor::{Error, Failed, Key, Place, Result, Tensor, Tree, TypeSpec, key};
 use std::panic::Location;
 use std::sync::Arc;
@@ -47,11 +50,18 @@ pub struct Trainer<X: Tree = Tensor, Y: Tree = Tensor> {
     optim: Optim,
     /// The loss, then the metrics.
     measures: Vec<Measure<X, Y>>,
-    validation: Option<Batches<X, Y>>,
+    validation: Option<Validation<X, Y>>,
     handlers: Handlers,
     key: Key,
     vars: Option<Vars>,
+    non_finite_loss: NonFiniteLoss,
     quiet: bool,
+}
+
+/// A validation set and the user's line that set it.
+struct Validation<X: Tree, Y: Tree> {
+    data: Batches<X, Y>,
+    at: &'static Location<'static>,
 }
 
 impl<X: Tree + Inputs + Clone> Trainer<X, Tensor> {
@@ -109,6 +119,7 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trainer<X, Y> {
             handlers: Handlers::default(),
             key: key(0),
             vars: None,
+            non_finite_loss: NonFiniteLoss::default(),
             quiet: false,
         };
         trainer.measure(LOSS, loss)
@@ -128,9 +139,32 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trainer<X, Y> {
     }
 
     /// Sets the validation set, on which the loss and the metrics are computed after each epoch. A
-    /// data set without batches is evaluated in batches of 256 examples.
+    /// data set without batches is evaluated in batches of 256 examples. That it fits the model is
+    /// checked before the first step.
+    #[track_caller]
     pub fn validate(self, data: impl Into<Batches<X, Y>>) -> Self {
-        Trainer { validation: Some(data.into()), ..self }
+        let at = Location::caller();
+        Trainer { validation: Some(Validation { data: data.into(), at }), ..self }
+    }
+
+    /// Sets what happens when the loss of a step is NaN or infinite. By default, one warning is
+    /// printed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let set = Dataset::new(Tensor::ones([4, 1]), Tensor::ones([4, 1]))?;
+    /// let model = nn::input("x", dims![_, 1]).dense(1);
+    /// let trainer = Trainer::new(&model, |y, _| y.mean(..) / 0.0, optim::sgd(0.1))
+    ///     .non_finite_loss(train::NonFiniteLoss::Stop)
+    ///     .quiet();
+    /// let stopped = trainer.run(&set.batched(2), epochs(9));
+    /// assert_eq!(stopped.unwrap_err().state.map(|s| s.step), Some(1));
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn non_finite_loss(self, choice: NonFiniteLoss) -> Self {
+        Trainer { non_finite_loss: choice, ..self }
     }
 
     /// Adds a handler: `f` is called at each `event` with the state, which it may change. It
@@ -164,8 +198,10 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trainer<X, Y> {
     /// Initializes the variables and trains for `epochs` epochs.
     ///
     /// # Errors
-    /// If a batch does not fit the model, a handler fails, or a device fails. The error holds the
-    /// state before the failed step.
+    /// If a batch or the validation set does not fit the model or is empty, an epoch has no
+    /// batches, a handler fails, or a device fails. The error holds the state before the failed
+    /// step. With [`NonFiniteLoss::Stop`] or `NonFinite::Fail` of the optimizer, also if the loss
+    /// or a gradient is not finite.
     #[track_caller]
     pub fn run(
         self,
@@ -173,8 +209,7 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trainer<X, Y> {
         epochs: Epochs,
     ) -> Result<Trained<X, Y>, TrainError> {
         let at = Place::from(Location::caller());
-        let state =
-            self.start(data).map_err(|error| TrainError { error: error.at(&at), state: None })?;
+        let state = self.start(data).map_err(|error| failed(error.at(&at), None, Phase::Start))?;
         self.resume(state, data, epochs)
     }
 
@@ -193,12 +228,15 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trainer<X, Y> {
         let Trainer { model, optim, measures, validation, handlers, quiet, .. } = self;
         let last = state.history.len().saturating_add(epochs.0);
         let mut run = TrainingRun {
+            fails_on_gradients: optim.fails_on_non_finite(),
             step: step_fn(model.clone(), measures.clone(), optim),
             evaluate: evaluate_fn(model.clone(), measures.clone()),
             progress: Progress::new(quiet, last, data.batches()),
             measures,
             validation,
             handlers,
+            non_finite_loss: self.non_finite_loss,
+            phase: Phase::Start,
             state: Some(state),
         };
         let outcome = run.all(data, last);
@@ -207,10 +245,8 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trainer<X, Y> {
             (Ok(()), Some(state)) => {
                 Ok(Trained { model, state, measures: run.measures, evaluate: run.evaluate })
             }
-            (Ok(()), None) => Err(TrainError { error: lost(), state: None }),
-            (Err(error), state) => {
-                Err(TrainError { error: error.at(&at), state: state.map(Box::new) })
-            }
+            (Ok(()), None) => Err(failed(lost(), None, run.phase)),
+            (Err(error), state) => Err(failed(error.at(&at), state, run.phase)),
         }
     }
 
@@ -241,9 +277,15 @@ struct TrainingRun<X: Tree, Y: Tree> {
     step: StepFn<X, Y>,
     evaluate: EvaluateFn<X, Y>,
     measures: Vec<Measure<X, Y>>,
-    validation: Option<Batches<X, Y>>,
+    validation: Option<Validation<X, Y>>,
     handlers: Handlers,
     progress: Progress,
+    /// True if a gradient that is not finite ends training.
+    fails_on_gradients: bool,
+    /// The choice for a loss that is not finite; `Ignore` after the warning.
+    non_finite_loss: NonFiniteLoss,
+    /// The part of the run in progress, for the message of an error.
+    phase: Phase,
     /// `None` only after a device failed during a step.
     state: Option<State>,
 }
@@ -257,6 +299,8 @@ struct EpochTotals {
 
 impl<X: Tree + Inputs + Clone, Y: Tree + Clone> TrainingRun<X, Y> {
     fn all(&mut self, data: &(impl Source<X, Y> + ?Sized), last: usize) -> Result<()> {
+        self.check_validation()?;
+        self.phase = Phase::Step;
         let mut flow = self.notify(Event::Started)?;
         while flow == Flow::Continue && self.state()?.history.len() < last {
             flow = self.epoch(data)?;
@@ -280,6 +324,9 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> TrainingRun<X, Y> {
             }
             flow = self.batch(batch, &mut totals)?;
         }
+        if totals.examples == 0 {
+            return self.without_examples(epoch, flow);
+        }
         self.finish_epoch(epoch, totals)?;
         Ok(if self.notify(Event::EpochEnded)? == Flow::Stop { Flow::Stop } else { flow })
     }
@@ -288,10 +335,11 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> TrainingRun<X, Y> {
         if self.notify(Event::BatchStarted)? == Flow::Stop {
             return Ok(Flow::Stop);
         }
-        let examples = batch.len();
+        let examples = examples(&batch)?;
         self.advance(batch, totals)?;
         totals.examples += examples;
         self.progress.advance();
+        self.check_loss(totals)?;
         if self.progress.is_due() || self.handlers.has(Event::BatchEnded) {
             self.update_scores(totals)?;
             let seconds = totals.start.elapsed().as_secs_f64();
@@ -304,6 +352,7 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> TrainingRun<X, Y> {
     /// Runs one step. All of the state is donated to it; if the step fails before it runs, the
     /// state is returned unchanged.
     fn advance(&mut self, batch: Batch<X, Y>, totals: &mut EpochTotals) -> Result<()> {
+        let skipped = self.non_finite_steps()?;
         let mut state = self.state.take().ok_or_else(lost)?;
         let carry = StepCarry {
             vars: std::mem::take(&mut state.vars),
@@ -323,7 +372,69 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> TrainingRun<X, Y> {
         (state.vars, state.opt, state.key, totals.measures) =
             (carry.vars, carry.opt, carry.key, carry.totals);
         self.state = Some(state);
-        outcome
+        outcome?;
+        self.check_gradients(skipped)
+    }
+
+    /// Returns the number of steps that the optimizer skipped, if that ends training.
+    fn non_finite_steps(&self) -> Result<Option<usize>> {
+        let state = self.state.as_ref().filter(|_| self.fails_on_gradients);
+        state.map_or(Ok(None), |s| s.opt.non_finite_steps())
+    }
+
+    /// Checks that the optimizer did not skip the last step; `before` is the count before it.
+    fn check_gradients(&mut self, before: Option<usize>) -> Result<()> {
+        if self.non_finite_steps()? == before {
+            return Ok(());
+        }
+        let state = self.state()?;
+        state.step -= 1;
+        state.batch -= 1;
+        let why = "expected finite gradients, got NaN or an infinity; the parameters are those \
+                   before the step";
+        Err(Error::new("train", why))
+    }
+
+    /// Checks that the loss is finite.
+    fn check_loss(&mut self, totals: &EpochTotals) -> Result<()> {
+        if self.non_finite_loss == NonFiniteLoss::Ignore {
+            return Ok(());
+        }
+        let loss = totals.measures.loss()?;
+        if loss.is_finite() {
+            return Ok(());
+        }
+        let error = non_finite::error(loss, self.state()?);
+        if self.non_finite_loss == NonFiniteLoss::Stop {
+            return Err(error);
+        }
+        self.non_finite_loss = NonFiniteLoss::Ignore;
+        self.progress.warn(error.message());
+        Ok(())
+    }
+
+    /// Checks that the first batch of the validation set fits the model.
+    fn check_validation(&mut self) -> Result<()> {
+        let Some(Validation { data, at }) = &self.validation else { return Ok(()) };
+        self.phase = Phase::Validation;
+        let vars = &self.state.as_ref().ok_or_else(lost)?.vars;
+        let batch = data.epoch(0).next().ok_or_else(nothing_to_evaluate);
+        batch
+            .and_then(|b| examples(&b).map(|_| b))
+            .and_then(|b| check_evaluation(&self.evaluate, vars, self.measures.len(), b))
+            .map_err(|e| moved_to(e, at))
+    }
+
+    /// Ends an epoch without a training step, which has no means: it is not logged if a handler
+    /// stopped it, and otherwise an error.
+    fn without_examples(&self, epoch: usize, flow: Flow) -> Result<Flow> {
+        match flow {
+            Flow::Stop => Ok(flow),
+            Flow::Continue => {
+                let why = format!("expected at least one batch in epoch {epoch}, got none");
+                Err(Error::new("train", why))
+            }
+        }
     }
 
     /// Updates the loss and the metrics of the state.
@@ -339,11 +450,7 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> TrainingRun<X, Y> {
     fn finish_epoch(&mut self, epoch: usize, totals: EpochTotals) -> Result<()> {
         let train = self.update_scores(&totals)?;
         let seconds = totals.start.elapsed().as_secs_f64();
-        let vars = &self.state.as_ref().ok_or_else(lost)?.vars;
-        let validation = match &self.validation {
-            Some(data) => evaluate(&self.evaluate, &self.measures, vars, data)?,
-            None => Scores::default(),
-        };
+        let validation = self.validation_scores()?;
         let log = EpochLog {
             epoch,
             train,
@@ -358,6 +465,19 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> TrainingRun<X, Y> {
         Ok(())
     }
 
+    /// Returns the scores on the validation set.
+    fn validation_scores(&mut self) -> Result<Scores> {
+        let Some(Validation { data, at }) = &self.validation else {
+            return Ok(Scores::default());
+        };
+        self.phase = Phase::Validation;
+        let vars = &self.state.as_ref().ok_or_else(lost)?.vars;
+        let scores = evaluate(&self.evaluate, &self.measures, vars, data);
+        let scores = scores.map_err(|e| moved_to(e, at))?;
+        self.phase = Phase::Step;
+        Ok(scores)
+    }
+
     fn notify(&mut self, event: Event) -> Result<Flow> {
         let state = self.state.as_mut().ok_or_else(lost)?;
         self.handlers.call(event, state)
@@ -366,6 +486,21 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> TrainingRun<X, Y> {
     fn state(&mut self) -> Result<&mut State> {
         self.state.as_mut().ok_or_else(lost)
     }
+}
+
+fn failed(error: Error, state: Option<State>, phase: Phase) -> TrainError {
+    TrainError { error, state: state.map(Box::new), phase }
+}
+
+/// Returns `e` with the source line `at` instead of that of the model or the loss: they
+/// fit the training data, so that the mistake is in the validation set.
+fn moved_to(e: Error, at: &'static Location<'static>) -> Error {
+    let origin = Origin { place: Place::from(at), ..e.origin().clone() };
+    Error::new(e.op(), e.message()).at_origin(&origin)
+}
+
+fn nothing_to_evaluate() -> Error {
+    Error::new("train", "expected at least one example to evaluate, got none")
 }
 
 fn lost() -> Error {
@@ -379,10 +514,13 @@ pub(crate) fn evaluate<X: Tree + Inputs, Y: Tree>(
     vars: &Vars,
     data: &(impl Source<X, Y> + ?Sized),
 ) -> Result<Scores> {
-    let (mut totals, mut examples) = (Totals::new(measures.len()), 0);
+    let (mut totals, mut count) = (Totals::new(measures.len()), 0);
     for batch in data.epoch(0) {
-        examples += batch.len();
+        count += examples(&batch)?;
         totals = evaluate.run((vars.clone(), totals, batch))?;
     }
-    totals.means(measures, examples)
+    if count == 0 {
+        return Err(nothing_to_evaluate());
+    }
+    totals.means(measures, count)
 }

@@ -254,6 +254,163 @@ fn without_epochs_and_validation_set_there_are_no_scores() {
 }
 
 #[test]
+fn a_validation_set_of_another_shape_is_reported_before_training() {
+    let steps = Arc::new(Mutex::new(0));
+    let counted = steps.clone();
+    let bad = Dataset::new(Tensor::ones([5, 3]), Tensor::ones([5, 1])).unwrap();
+    let line = line!() + 1;
+    let training = trainer().validate(&bad).on(Event::BatchEnded, move |_| {
+        *counted.lock().unwrap() += 1;
+    });
+    let e = training.run(&self::line(8).batched(4), epochs(1)).unwrap_err();
+    let text = e.to_string();
+    assert!(text.contains("input `x`: expected shape [_, 2], got [5, 3]"), "{text}");
+    assert!(text.contains(&format!("tests/training.rs:{line}:")), "{text}");
+    assert!(text.ends_with("(on the validation set)"), "{text}");
+    assert_eq!(*steps.lock().unwrap(), 0);
+    let none = Dataset::new(Tensor::ones([0, 2]), Tensor::ones([0, 1])).unwrap();
+    let e = trainer().validate(&none).run(&self::line(8).batched(4), epochs(1)).unwrap_err();
+    assert!(e.to_string().contains("at least one example to evaluate, got none"), "{e}");
+    let trained = trainer().run(&self::line(8).batched(4), epochs(1)).unwrap();
+    assert!(trained.evaluate(&none).unwrap_err().to_string().contains("at least one example"));
+}
+
+#[test]
+fn a_plain_error_says_in_which_batch_it_occurred() {
+    let good = Batch { x: Tensor::ones([4, 2]), y: Tensor::ones([4, 1]) };
+    let bad = Batch { x: Tensor::ones([4, 3]), y: Tensor::ones([4, 1]) };
+    let failed = trainer().run(&[good, bad][..], epochs(1)).unwrap_err();
+    assert!(failed.to_string().ends_with("(in epoch 0, batch 1)"), "{failed}");
+    let e = Error::from(failed);
+    assert!(e.message().ends_with("(in epoch 0, batch 1)"), "{e}");
+    assert!(e.to_string().contains("tests/training.rs:"), "{e}");
+}
+
+#[test]
+fn nothing_has_no_mean() {
+    let empty = Batch { x: Tensor::ones([0, 2]), y: Tensor::ones([0, 1]) };
+    let good = Batch { x: Tensor::ones([4, 2]), y: Tensor::ones([4, 1]) };
+    let e = trainer().run(&[good, empty][..], epochs(1)).unwrap_err();
+    assert!(e.to_string().contains("at least one example in a batch, got none"), "{e}");
+    assert_eq!(e.state.unwrap().step, 1);
+    let none: [Batch; 0] = [];
+    let vars = trainer().run(&line(4).batched(4), epochs(1)).unwrap().state.vars;
+    let e = trainer().vars(vars).run(&none[..], epochs(1)).unwrap_err();
+    assert!(e.to_string().contains("at least one batch in epoch 0, got none"), "{e}");
+    for event in [Event::EpochStarted, Event::BatchStarted] {
+        let stopped = trainer().on(event, |s| match s.epoch {
+            1 => Flow::Stop,
+            _ => Flow::Continue,
+        });
+        let trained = stopped.run(&line(8).batched(4), epochs(3)).unwrap();
+        assert_eq!((trained.history.len(), trained.step), (1, 2), "{event:?}");
+    }
+}
+
+#[test]
+fn means_of_many_examples_do_not_drift() {
+    let set = Dataset::new(Tensor::zeros([30_000, 1]), Tensor::full([30_000, 1], 0.1)).unwrap();
+    let still = nn::layer("zero", [nn::input("x", dims![_, 1])], |cx, [x]| {
+        x * cx.param("w", (), init::zeros())
+    });
+    let trainer = Trainer::new(&still, loss::mae, optim::sgd(0.0)).quiet();
+    let trained = trainer.run(&set.batched(3), epochs(1)).unwrap();
+    assert!((trained.loss - 0.1f32 as f64).abs() < 1e-9, "{}", trained.loss);
+}
+
+/// Returns a trainer whose loss is NaN from step 2 on.
+fn diverging() -> (Trainer, data::Batches) {
+    let set = Dataset::new(tensor([[1.0, 1.0], [f32::NAN, 1.0], [1.0, 1.0]]), Tensor::ones([3, 1]));
+    (trainer(), set.unwrap().batched(1))
+}
+
+#[test]
+fn a_loss_that_becomes_nan_ends_training_by_choice() {
+    let (trainer, data) = diverging();
+    let e = trainer.non_finite_loss(train::NonFiniteLoss::Stop).run(&data, epochs(9)).unwrap_err();
+    assert!(e.to_string().contains("the loss is NaN in epoch 0, batch 1"), "{e}");
+    assert_eq!(e.state.unwrap().step, 2);
+}
+
+#[test]
+fn a_loss_that_becomes_nan_is_reported_once_by_default() {
+    const CHILD: &str = "NEURAX_TEST_DIVERGING";
+    if std::env::var_os(CHILD).is_some() {
+        let (trainer, data) = diverging();
+        assert!(trainer.run(&data, epochs(3)).unwrap().loss.is_nan());
+        return;
+    }
+    let name = "a_loss_that_becomes_nan_is_reported_once_by_default";
+    let child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture"])
+        .env(CHILD, "1")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&child.stderr);
+    assert_eq!(text.matches("warning: the loss is NaN in epoch 0, batch 1").count(), 1, "{text}");
+}
+
+#[test]
+fn gradients_that_are_not_finite_end_training_or_are_skipped() {
+    let bad = Batch { x: Tensor::full([2, 2], f32::INFINITY), y: Tensor::ones([2, 1]) };
+    let good = Batch { x: Tensor::ones([2, 2]), y: Tensor::ones([2, 1]) };
+    let batches = [good.clone(), bad, good];
+    let train = |choice| {
+        let optim = optim::adam(0.05).non_finite(choice);
+        Trainer::new(model(), loss::mse, optim)
+            .non_finite_loss(train::NonFiniteLoss::Ignore)
+            .quiet()
+            .run(&batches[..], epochs(1))
+    };
+    let failed = train(optim::NonFinite::Fail).unwrap_err();
+    assert!(failed.to_string().contains("expected finite gradients"), "{failed}");
+    let state = failed.state.unwrap();
+    assert_eq!((state.step, state.batch), (1, 1));
+    let first = trainer().run(&batches[..1], epochs(1)).unwrap();
+    assert_eq!(kernel(&state.vars), kernel(&first.vars), "the parameters before the step");
+    let skipped = train(optim::NonFinite::Skip).unwrap();
+    assert_eq!(skipped.opt.non_finite_steps().unwrap(), Some(1));
+    assert!(kernel(&skipped.vars).iter().all(|w| w.is_finite()));
+    assert!(kernel(&train(optim::NonFinite::Pass).unwrap().vars).iter().all(|w| w.is_nan()));
+}
+
+/// A network that is certain and wrong learns: the gradient of the loss of probabilities is that of
+/// the loss of logits.
+#[test]
+fn a_saturated_network_learns() {
+    let from = |bias: f32, units: usize| {
+        nn::layer("head", [nn::input("x", dims![_, 1])], move |cx, [x]| {
+            let start = init::Init::new("start", move |_, shape| {
+                let signs: Vec<f32> =
+                    (0..shape[0]).map(|i| if i == 0 { bias } else { -bias }).collect();
+                Tensor::from_slice(&signs, shape[0])
+            });
+            x * 0.0 + cx.param("bias", units, start)
+        })
+    };
+    let x = Tensor::ones([4, 1]);
+    let wrong = Dataset::new(x.clone(), tensor([[0.0, 1.0]]).broadcast_to([4, 2])).unwrap();
+    let classes = from(20.0, 2).softmax();
+    let trained = Trainer::new(&classes, loss::categorical_cross_entropy, optim::adam(0.5))
+        .quiet()
+        .run(&wrong.batched(4), epochs(200));
+    assert!(trained.unwrap().loss < 0.1);
+    let labels = Dataset::new(x.clone(), tensor([1, 1, 1, 1])).unwrap();
+    let trained = Trainer::new(&classes, loss::sparse_categorical_cross_entropy, optim::adam(0.5))
+        .quiet()
+        .run(&labels.batched(4), epochs(200));
+    assert!(trained.unwrap().loss < 0.1);
+    for (bias, target) in [(20.0, 0.0), (-20.0, 1.0), (200.0, 0.0)] {
+        let set = Dataset::new(x.clone(), Tensor::full([4, 1], target)).unwrap();
+        let one = from(bias, 1).sigmoid();
+        let trained = Trainer::new(&one, loss::binary_cross_entropy, optim::adam(2.0))
+            .quiet()
+            .run(&set.batched(4), epochs(200));
+        assert!(trained.unwrap().loss < 0.1, "{bias}");
+    }
+}
+
+#[test]
 fn weights_survive_saving_and_loading() {
     let data = line(40).batched(8);
     let trained = trainer().run(&data, epochs(5)).unwrap();

@@ -1,0 +1,27 @@
+//! The choice for a loss that is NaN or infinite.
+
+use crate::State;
+use neurax_tensor::Error;
+
+/// The choice of a trainer for a loss that is NaN or infinite: see
+/// [`Trainer::non_finite_loss`](crate::Trainer::non_finite_loss).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum NonFiniteLoss {
+    /// Prints one warning on standard error, also if the trainer is quiet, and goes on.
+    #[default]
+    Warn,
+    /// Ends training with an error, which holds the state after the step.
+    Stop,
+    /// Goes on without a word.
+    Ignore,
+}
+
+/// Returns the error of a loss that is not finite since the last step of `state`.
+pub(crate) fn error(loss: f64, state: &State) -> Error {
+    let (epoch, batch) = (state.epoch, state.batch.saturating_sub(1));
+    let why = format!(
+        "the loss is {loss} in epoch {epoch}, batch {batch}; lower the learning rate, clip the \
+         gradients, or leave out such steps with `Optim::non_finite`"
+    );
+    Error::new("train", why)
+}
