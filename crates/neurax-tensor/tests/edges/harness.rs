@@ -117,7 +117,7 @@ impl Case {
 
 /// Returns the tangent of operand `i`: 1, -1.125, 1.25, .. from the i-th number on.
 fn tangent(x: &Tensor, i: usize) -> Tensor {
-    let number = |k: usize| (1.0 + k as f64 / 8.0) * if k % 2 == 0 { 1.0 } else { -1.0 };
+    let number = |k: usize| (1.0 + k as f64 / 8.0) * if k.is_multiple_of(2) { 1.0 } else { -1.0 };
     let numbers: Vec<f64> = (i..i + x.size()).map(number).collect();
     Tensor::from_vec(numbers, x.shape()).to(x.dtype())
 }
