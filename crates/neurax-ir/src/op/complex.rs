@@ -1,19 +1,81 @@
 //! Complex elementary functions that num-complex computes inaccurately or with overflow. Both
 //! complex dtypes are computed here, in f64. After Kahan, "Branch Cuts for Complex Elementary
 //! Functions" (The State of the Art in Numerical Analysis, 1987).
+//!
+//! Results for infinite parts, NaN and zeros of either sign follow annex G of the C standard, as
+//! NumPy does; `complex/corners.txt` holds recorded values. A number with an infinite part
+//! is an infinity there, even if the other part is NaN.
 
 use crate::Complex;
+use std::f64::consts::FRAC_PI_2;
 
 type C = Complex<f64>;
 
-/// Returns `z / |z|`, zero at zero.
+/// Returns `z / |z|`, zero at zero. If one part is infinite, the result is a unit along its axis.
 pub fn sign(z: C) -> C {
-    let r = z.norm();
-    if r == 0.0 { z } else { z.unscale(r) }
+    match (z.re.is_infinite(), z.im.is_infinite()) {
+        (true, false) => return C::new(1f64.copysign(z.re), 0.0),
+        (false, true) => return C::new(0.0, 1f64.copysign(z.im)),
+        _ => {}
+    }
+    // Scaled so that the modulus of the largest numbers is finite.
+    let largest = z.re.abs().max(z.im.abs());
+    if largest == 0.0 || z.is_nan() {
+        return z;
+    }
+    let z = z.unscale(largest);
+    z.unscale(z.norm())
+}
+
+/// Returns `z w`. A product of an infinity and a number other than zero is an infinity.
+pub fn mul(z: C, w: C) -> C {
+    let product = z * w;
+    if !(product.re.is_nan() && product.im.is_nan()) {
+        return product;
+    }
+    if !(is_infinity(z) || is_infinity(w)) {
+        return product;
+    }
+    let factor = |z: C| if is_infinity(z) { direction(z) } else { without_nan(z) };
+    (factor(z) * factor(w)).scale(f64::INFINITY)
+}
+
+/// Returns true if a part is infinite.
+fn is_infinity(z: C) -> bool {
+    z.re.is_infinite() || z.im.is_infinite()
+}
+
+/// Returns the corner of the unit square in the direction of an infinity: an infinite part becomes
+/// 1, another part 0, with its sign.
+fn direction(z: C) -> C {
+    let unit = |x: f64| f64::from(x.is_infinite() as u8).copysign(x);
+    C::new(unit(z.re), unit(z.im))
+}
+
+/// Returns `z` with NaN replaced by 0.
+fn without_nan(z: C) -> C {
+    let number = |x: f64| if x.is_nan() { 0f64.copysign(x) } else { x };
+    C::new(number(z.re), number(z.im))
+}
+
+/// Returns `z / w`. A finite number divided by an infinity is zero, an infinity divided by a finite
+/// number is an infinity.
+pub fn div(z: C, w: C) -> C {
+    let quotient = finite_div(z, w);
+    if !(quotient.re.is_nan() && quotient.im.is_nan()) {
+        return quotient;
+    }
+    if is_infinity(z) && w.is_finite() {
+        (direction(z) * w.conj()).scale(f64::INFINITY)
+    } else if is_infinity(w) && z.is_finite() {
+        (z * direction(w).conj()).scale(0.0)
+    } else {
+        quotient
+    }
 }
 
 /// Returns `z / w`, scaled so that intermediate squares do not overflow (Smith's method).
-pub fn div(z: C, w: C) -> C {
+fn finite_div(z: C, w: C) -> C {
     if w.re.abs() >= w.im.abs() {
         let r = w.im / w.re;
         // A zero divisor: dividing both parts by zero yields infinities and NaN as for reals.
@@ -44,8 +106,67 @@ pub fn sqrt(z: C) -> C {
     if z.re >= 0.0 || z.re.is_nan() { C::new(t, u) } else { C::new(u.abs(), t.copysign(z.im)) }
 }
 
+/// Returns `e^z`.
+pub fn exp(z: C) -> C {
+    if z.im == 0.0 {
+        return C::new(z.re.exp(), z.im);
+    }
+    if !z.im.is_finite() {
+        return match z.re {
+            f64::NEG_INFINITY => C::new(0.0, 0f64.copysign(z.im)),
+            f64::INFINITY => C::new(f64::INFINITY, f64::NAN),
+            _ => C::new(f64::NAN, f64::NAN),
+        };
+    }
+    let (sin, cos) = z.im.sin_cos();
+    // In two steps where `e^x` overflows, but perhaps not its product with a small sine or cosine.
+    let (first, second) =
+        if z.re > 709.0 { (700f64.exp(), (z.re - 700.0).exp()) } else { (z.re.exp(), 1.0) };
+    C::new(first * cos * second, first * sin * second)
+}
+
+/// Returns the hyperbolic sine.
+pub fn sinh(z: C) -> C {
+    match (z.re, z.im) {
+        (x, y) if y == 0.0 => C::new(x.sinh(), y),
+        (x, y) if !y.is_finite() && x == 0.0 => C::new(x, f64::NAN),
+        (x, y) if !y.is_finite() && x.is_infinite() => C::new(f64::INFINITY, f64::NAN),
+        (x, y) if x.is_infinite() => C::new(x * y.cos(), f64::INFINITY * y.sin()),
+        (x, y) => C::new(x.sinh() * y.cos(), x.cosh() * y.sin()),
+    }
+}
+
+/// Returns the hyperbolic cosine.
+pub fn cosh(z: C) -> C {
+    match (z.re, z.im) {
+        (x, y) if y == 0.0 || (x == 0.0 && !y.is_finite()) => {
+            let sign = if x.is_sign_negative() { -1f64 } else { 1.0 };
+            C::new(if y == 0.0 { x.cosh() } else { f64::NAN }, 0f64.copysign(sign * y))
+        }
+        (x, y) if !y.is_finite() && x.is_infinite() => C::new(f64::INFINITY, f64::NAN),
+        (x, y) if x.is_infinite() => C::new(f64::INFINITY * y.cos(), x * y.sin()),
+        (x, y) => C::new(x.cosh() * y.cos(), x.sinh() * y.sin()),
+    }
+}
+
+/// Returns the sine.
+pub fn sin(z: C) -> C {
+    times_minus_i(sinh(times_i(z)))
+}
+
+/// Returns the cosine.
+pub fn cos(z: C) -> C {
+    cosh(times_i(z))
+}
+
 /// Returns `e^z - 1`.
 pub fn expm1(z: C) -> C {
+    if z.im == 0.0 {
+        return C::new(z.re.exp_m1(), z.im);
+    }
+    if !z.re.is_finite() || !z.im.is_finite() {
+        return exp(z) - 1.0;
+    }
     let s = (z.im / 2.0).sin();
     C::new(z.re.exp_m1() * z.im.cos() - 2.0 * s * s, z.re.exp() * z.im.sin())
 }
@@ -71,12 +192,19 @@ pub fn log1p(z: C) -> C {
 
 /// Returns the hyperbolic tangent.
 pub fn tanh(z: C) -> C {
+    if z.re.is_infinite() {
+        let sign = if z.im.is_finite() { (2.0 * z.im).sin() } else { z.im };
+        return C::new(1f64.copysign(z.re), 0f64.copysign(sign));
+    }
+    if z.im == 0.0 {
+        return C::new(z.re.tanh(), z.im);
+    }
+    if !z.im.is_finite() {
+        return C::new(if z.re == 0.0 { z.re } else { f64::NAN }, f64::NAN);
+    }
     if z.re.abs() > 20.0 {
         let small = (-2.0 * z.re.abs()).exp();
-        return C::new(
-            1f64.copysign(z.re),
-            if small == 0.0 { 0f64.copysign(z.im) } else { 2.0 * (2.0 * z.im).sin() * small },
-        );
+        return C::new(1f64.copysign(z.re), 2.0 * (2.0 * z.im).sin() * small);
     }
     let (t, s) = (z.im.tan(), z.re.sinh());
     let (b, r) = (1.0 + t * t, (1.0 + s * s).sqrt());
@@ -86,7 +214,7 @@ pub fn tanh(z: C) -> C {
 
 /// Returns `1 / (1 + e^-z)`.
 pub fn logistic(z: C) -> C {
-    div(C::ONE, C::ONE + (-z).exp())
+    div(C::ONE, C::ONE + exp(-z))
 }
 
 /// Returns the tangent.
@@ -96,12 +224,26 @@ pub fn tan(z: C) -> C {
 
 /// Returns the inverse sine.
 pub fn asin(z: C) -> C {
+    if !z.is_finite() {
+        let w = asinh(C::new(z.im, z.re));
+        return C::new(w.im, w.re);
+    }
     let (p, q) = (sqrt(C::new(1.0 - z.re, -z.im)), sqrt(C::new(1.0 + z.re, z.im)));
     C::new(z.re.atan2((p * q).re), libm::asinh((p.conj() * q).im))
 }
 
 /// Returns the inverse cosine.
 pub fn acos(z: C) -> C {
+    if !z.is_finite() {
+        let infinity = f64::INFINITY.copysign(-z.im);
+        return match (z.re, z.im) {
+            (x, y) if x.is_nan() && y.is_infinite() => C::new(x, infinity),
+            (x, y) if y.is_nan() && x.is_infinite() => C::new(y, f64::INFINITY),
+            (x, y) if y.is_nan() && x == 0.0 => C::new(FRAC_PI_2, y),
+            (x, y) if x.is_nan() || y.is_nan() => C::new(f64::NAN, f64::NAN),
+            (x, y) => C::new(y.abs().atan2(x), infinity),
+        };
+    }
     let (p, q) = (sqrt(C::new(1.0 - z.re, -z.im)), sqrt(C::new(1.0 + z.re, z.im)));
     C::new(2.0 * p.re.atan2(q.re), libm::asinh((q.conj() * p).im))
 }
@@ -113,17 +255,41 @@ pub fn atan(z: C) -> C {
 
 /// Returns the inverse hyperbolic sine.
 pub fn asinh(z: C) -> C {
+    if !z.is_finite() {
+        return match (z.re, z.im) {
+            (x, y) if y.is_nan() && x.is_infinite() => z,
+            (x, y) if x.is_nan() && y.is_infinite() => C::new(y, x),
+            (x, y) if x.is_nan() && y == 0.0 => z,
+            (x, y) if x.is_nan() || y.is_nan() => C::new(f64::NAN, f64::NAN),
+            (x, y) => C::new(f64::INFINITY.copysign(x), y.atan2(x.abs())),
+        };
+    }
     times_minus_i(asin(times_i(z)))
 }
 
 /// Returns the inverse hyperbolic cosine.
 pub fn acosh(z: C) -> C {
+    if !z.is_finite() {
+        let w = acos(z);
+        let angle = if w.re.is_nan() { w.re } else { w.re.copysign(z.im) };
+        return C::new(if w.im.is_infinite() { f64::INFINITY } else { f64::NAN }, angle);
+    }
     let (p, q) = (sqrt(C::new(z.re - 1.0, z.im)), sqrt(C::new(z.re + 1.0, z.im)));
     C::new(libm::asinh((p.conj() * q).re), 2.0 * p.im.atan2(q.re))
 }
 
 /// Returns the inverse hyperbolic tangent.
 pub fn atanh(z: C) -> C {
+    if !z.is_finite() {
+        let zero = 0f64.copysign(z.re);
+        return match (z.re, z.im) {
+            (x, y) if y.is_nan() && (x.is_infinite() || x == 0.0) => C::new(zero, y),
+            (x, y) if y.is_infinite() || (x.is_infinite() && !y.is_nan()) => {
+                C::new(zero, FRAC_PI_2.copysign(y))
+            }
+            _ => C::new(f64::NAN, f64::NAN),
+        };
+    }
     let below = 1.0 - z.re;
     let re = (4.0 * z.re / (below * below + z.im * z.im)).ln_1p() / 4.0;
     C::new(re, (2.0 * z.im).atan2(below * (1.0 + z.re) - z.im * z.im) / 2.0)
@@ -137,7 +303,7 @@ pub fn pow(z: C, w: C) -> C {
     if z == C::ZERO {
         return if w.re > 0.0 { C::ZERO } else { C::new(f64::NAN, f64::NAN) };
     }
-    (w * log(z)).exp()
+    exp(mul(w, log(z)))
 }
 
 /// Returns `i z`, with exact signs of zeros.
@@ -151,201 +317,4 @@ fn times_minus_i(z: C) -> C {
 }
 
 #[cfg(test)]
-#[allow(clippy::approx_constant, reason = "the tables are numbers as another program printed them")]
-mod tests {
-    use super::*;
-
-    const AT: [(f64, f64); 6] =
-        [(0.3, -0.7), (-2.0, 1e-10), (-30.0, 2.0), (5.0, -4.0), (1e-9, 1e-12), (1.0, 1e-9)];
-
-    /// Checks both parts of `f` at the points `AT` against values that mpmath computed with 40
-    /// digits.
-    fn check(name: &str, f: fn(C) -> C, rows: [(f64, f64); 6]) {
-        for ((re, im), want) in AT.into_iter().zip(rows) {
-            let have = f(C::new(re, im));
-            let close = |a: f64, b: f64| (a - b).abs() <= 1e-13 * b.abs() + 1e-30;
-            assert!(
-                close(have.re, want.0) && close(have.im, want.1),
-                "{name}({re}, {im}) is {have}, not {want:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn values_agree_with_mpmath() {
-        check(
-            "sqrt",
-            sqrt,
-            [
-                (0.7285524382590421, -0.4804046786753803),
-                (3.5355339059327376e-11, 1.4142135623730951),
-                (0.18247295244202158, 5.480264261727979),
-                (2.3877944046161983, -0.8375930507808815),
-                (3.162278055452963e-05, 1.5811386324419223e-08),
-                (1.0, 5e-10),
-            ],
-        );
-        check(
-            "log",
-            log,
-            [
-                (-0.2723635877208361, -1.1659045405098132),
-                (0.6931471805599453, 3.141592653539793),
-                (3.403414680196088, 3.0750244898139694),
-                (1.856786033352154, -0.6747409422235526),
-                (-20.72326533694666, 0.0009999996666668666),
-                (5e-19, 1e-09),
-            ],
-        );
-        check(
-            "log1p",
-            log1p,
-            [
-                (0.3896624384004988, -0.4939413689195812),
-                (5.0000000000000005e-21, 3.141592653489793),
-                (3.369668313678587, 3.0727361642887487),
-                (1.9756218592907138, -0.5880026035475675),
-                (9.999999995000006e-10, 9.99999999e-13),
-                (0.6931471805599453, 5e-10),
-            ],
-        );
-        check(
-            "expm1",
-            expm1,
-            [
-                (0.03242896291166162, -0.8696029191140401),
-                (-0.8646647167633873, 1.3533528323661269e-11),
-                (-1.0000000000000389, 8.508862486771267e-14),
-                (-98.0093146996155, 112.31944914536254),
-                (1.0000000004999995e-09, 1.000000001e-12),
-                (1.7182818284590453, 2.7182818284590456e-09),
-            ],
-        );
-        check(
-            "tan",
-            tan,
-            [
-                (0.18971709151908692, -0.63983593026318),
-                (2.185039863261519, 5.774399204041918e-10),
-                (0.011565211128783616, 1.0354417865444585),
-                (-0.0003652030545113041, -1.0005630461157933),
-                (1e-09, 1e-12),
-                (1.5574077246549023, 3.4255188208147598e-09),
-            ],
-        );
-        check(
-            "tanh",
-            tanh,
-            [
-                (0.4697051659675581, -0.72703718624352),
-                (-0.9640275800758169, 7.0650824853164466e-12),
-                (-1.0, -1.3253898390798914e-26),
-                (1.0000132074347847, -8.983477646971561e-05),
-                (1e-09, 1e-12),
-                (0.7615941559557649, 4.199743416140261e-10),
-            ],
-        );
-        check(
-            "asin",
-            asin,
-            [
-                (0.2457320061010797, -0.6703367429877897),
-                (-1.5707963267371616, 1.3169578969248168),
-                (-1.5041914228040667, 4.096287648675977),
-                (0.8900832616511113, -2.5486455784678337),
-                (1e-09, 1e-12),
-                (1.5707647040182975, 3.162277660431902e-05),
-            ],
-        );
-        check(
-            "acos",
-            acos,
-            [
-                (1.3250643206938169, 0.6703367429877897),
-                (3.1415926535320584, -1.3169578969248168),
-                (3.0749877495989635, -4.096287648675977),
-                (0.6807130651437854, 2.5486455784678337),
-                (1.5707963257948967, -1e-12),
-                (3.162277659904856e-05, -3.162277660431902e-05),
-            ],
-        );
-        check(
-            "atan",
-            atan,
-            [
-                (0.48003518120284394, -0.7016804321523099),
-                (-1.1071487177940904, 2.0000000000000002e-11),
-                (-1.5376224984884392, 0.0022099591422852297),
-                (1.4483069952314644, -0.09641562020299617),
-                (1e-09, 1e-12),
-                (0.7853981633974483, 5e-10),
-            ],
-        );
-        check(
-            "asinh",
-            asinh,
-            [
-                (0.38559098731817487, -0.7089034409655053),
-                (-1.4436354751788103, 4.472135954999579e-11),
-                (-4.096835851484242, 0.06653148393443185),
-                (2.551321625475699, -0.6688165753259273),
-                (1e-09, 1e-12),
-                (0.881373587019543, 7.071067811865476e-10),
-            ],
-        );
-        check(
-            "acosh",
-            acosh,
-            [
-                (0.6703367429877897, -1.3250643206938169),
-                (1.3169578969248168, 3.1415926535320584),
-                (4.096287648675977, 3.0749877495989635),
-                (2.5486455784678337, -0.6807130651437854),
-                (1e-12, 1.5707963257948967),
-                (3.162277660431902e-05, 3.162277659904856e-05),
-            ],
-        );
-        check(
-            "atanh",
-            atanh,
-            [
-                (0.19988189602962927, -0.6396697661585148),
-                (-0.5493061443340549, 1.5707963267615632),
-                (-0.03319786849545302, 1.5685815018571512),
-                (0.1213769539454252, -1.4720985468699563),
-                (1e-09, 1e-12),
-                (10.708206508753179, 0.7853981636474483),
-            ],
-        );
-        check(
-            "logistic",
-            logistic,
-            [
-                (0.584113230576754, -0.1779429221443749),
-                (0.11920292202211756, 1.0499358540350653e-11),
-                (-3.894145196083145e-14, 8.508862486771929e-14),
-                (1.0043973502659593, 0.005144375429791014),
-                (0.50000000025, 2.5e-13),
-                (0.7310585786300049, 1.9661193324148187e-10),
-            ],
-        );
-    }
-
-    #[test]
-    fn large_numbers_do_not_overflow() {
-        let big = C::new(1e308, 1e308);
-        assert_eq!(div(C::new(1e307, 1e307), C::new(1e307, 1e307)), C::new(1.0, 0.0));
-        assert!((sqrt(big) - C::new(1.0986841134678098e154, 4.550898605622274e153)).norm() < 1e140);
-        assert_eq!(tanh(C::new(-800.0, 1.0)), C::new(-1.0, 0.0));
-        assert_eq!(sqrt(C::new(-4.0, -0.0)), C::new(0.0, -2.0), "below the cut");
-    }
-
-    #[test]
-    fn powers() {
-        let (i, two) = (C::new(0.0, 1.0), C::new(2.0, 0.0));
-        assert!((pow(i, two) - C::new(-1.0, 0.0)).norm() < 1e-15);
-        assert_eq!((pow(C::ZERO, C::ZERO), pow(C::ZERO, two)), (C::ONE, C::ZERO));
-        assert!(pow(C::ZERO, -two).is_nan());
-        assert_eq!((sign(C::ZERO), sign(C::new(0.0, -3.0))), (C::ZERO, C::new(0.0, -1.0)));
-    }
-}
+mod tests;
