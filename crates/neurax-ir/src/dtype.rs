@@ -1,6 +1,6 @@
 //! Element types: names, widths and type promotion.
 
-use std::fmt;
+use std::{fmt, ops::RangeInclusive};
 
 /// The element type of a tensor.
 ///
@@ -152,6 +152,24 @@ impl DType {
         matches!(self.kind(), Kind::Signed | Kind::Unsigned)
     }
 
+    /// Returns the values of an integer type, from the smallest to the largest; `None` for bool,
+    /// floats and complex numbers.
+    ///
+    /// ```
+    /// use neurax_ir::DType::{F32, I8, U64};
+    /// assert_eq!(I8.int_range(), Some(-128..=127));
+    /// assert_eq!(U64.int_range().map(|r| *r.end()), Some(u64::MAX as i128));
+    /// assert_eq!(F32.int_range(), None);
+    /// ```
+    pub fn int_range(self) -> Option<RangeInclusive<i128>> {
+        let bits = self.bits();
+        match self.kind() {
+            Kind::Unsigned => Some(0..=(1 << bits) - 1),
+            Kind::Signed => Some(-(1 << (bits - 1))..=(1 << (bits - 1)) - 1),
+            _ => None,
+        }
+    }
+
     /// Returns true if derivatives with respect to this type exist: floats and complex numbers.
     pub fn is_differentiable(self) -> bool {
         self.is_float() || self.is_complex()
@@ -168,15 +186,16 @@ impl DType {
 
     /// Returns the common type of two element types, by JAX's promotion lattice
     /// (<https://docs.jax.dev/en/latest/type_promotion.html>). `None` where JAX requires an
-    /// explicit conversion: integers below 8 bits and 8-bit floats promote only with themselves and
-    /// bool.
+    /// explicit conversion: integers below 8 bits promote only with themselves and bool, 8-bit
+    /// floats also with wider integers.
     pub fn promote(self, other: DType) -> Option<DType> {
         let (a, b) = (self.min(other), self.max(other));
         if a == b || a == Bool {
             return Some(b);
         }
-        let narrow = |d: DType| matches!(d, U2 | U4 | I2 | I4 | F8E4M3FN | F8E5M2);
-        if narrow(a) || narrow(b) {
+        let packed = |d: DType| d.is_int() && d.bits() < 8;
+        // An 8-bit float as `a` meets another float or a complex number.
+        if packed(a) || packed(b) || matches!(a, F8E4M3FN | F8E5M2) {
             return None;
         }
         Some(match (a.kind(), b.kind()) {
@@ -209,26 +228,41 @@ impl fmt::Display for DType {
 mod tests {
     use super::*;
 
+    /// `jax.numpy.promote_types` of JAX 0.12 for each dtype with those before it and itself, in the
+    /// order of [`DType::ALL`]; `-` where it fails. The default float is f32, as in JAX without
+    /// 64-bit types: u64 with signed integers.
+    const PROMOTIONS: [&str; 21] = [
+        "bool",
+        "u2 u2",
+        "u4 - u4",
+        "u8 - - u8",
+        "u16 - - u16 u16",
+        "u32 - - u32 u32 u32",
+        "u64 - - u64 u64 u64 u64",
+        "i2 - - - - - - i2",
+        "i4 - - - - - - - i4",
+        "i8 - - i16 i32 i64 f32 - - i8",
+        "i16 - - i16 i32 i64 f32 - - i16 i16",
+        "i32 - - i32 i32 i64 f32 - - i32 i32 i32",
+        "i64 - - i64 i64 i64 f32 - - i64 i64 i64 i64",
+        "f8e4m3fn - - f8e4m3fn f8e4m3fn f8e4m3fn f8e4m3fn - - f8e4m3fn f8e4m3fn f8e4m3fn \
+         f8e4m3fn f8e4m3fn",
+        "f8e5m2 - - f8e5m2 f8e5m2 f8e5m2 f8e5m2 - - f8e5m2 f8e5m2 f8e5m2 f8e5m2 - f8e5m2",
+        "f16 - - f16 f16 f16 f16 - - f16 f16 f16 f16 - - f16",
+        "bf16 - - bf16 bf16 bf16 bf16 - - bf16 bf16 bf16 bf16 - - f32 bf16",
+        "f32 - - f32 f32 f32 f32 - - f32 f32 f32 f32 - - f32 f32 f32",
+        "f64 - - f64 f64 f64 f64 - - f64 f64 f64 f64 - - f64 f64 f64 f64",
+        "c64 - - c64 c64 c64 c64 - - c64 c64 c64 c64 - - c64 c64 c64 c128 c64",
+        "c128 - - c128 c128 c128 c128 - - c128 c128 c128 c128 - - c128 c128 c128 c128 c128 c128",
+    ];
+
     #[test]
     fn promotion_follows_jax() {
-        for (a, b, want) in [
-            (Bool, U8, Some(U8)),
-            (U8, I8, Some(I16)),
-            (U8, I32, Some(I32)),
-            (U16, I8, Some(I32)),
-            (U32, I32, Some(I64)),
-            (U64, I64, Some(F32)),
-            (I64, F16, Some(F16)),
-            (F16, BF16, Some(F32)),
-            (F64, C64, Some(C128)),
-            (F32, C64, Some(C64)),
-            (I32, C64, Some(C64)),
-            (U4, I8, None),
-            (F8E5M2, F32, None),
-            (Bool, F8E5M2, Some(F8E5M2)),
-        ] {
-            assert_eq!(a.promote(b), want, "{a} with {b}");
-            assert_eq!(b.promote(a), want, "{b} with {a}");
+        for (a, row) in DType::ALL.into_iter().zip(PROMOTIONS) {
+            for (b, want) in DType::ALL.into_iter().zip(row.split(' ')) {
+                assert_eq!(a.promote(b), DType::parse(want), "{a} with {b}");
+                assert_eq!(b.promote(a), DType::parse(want), "{b} with {a}");
+            }
         }
     }
 
