@@ -116,7 +116,55 @@ fn rounded(x: f64, dtype: DType) -> f64 {
     Scalar::Float(x).literal(dtype).to_f64s().first().copied().unwrap_or(x)
 }
 
-/// Adds uniform numbers in `[low, high)`.
+/// Returns `low` and `high` rounded to `dtype` if they bound uniform numbers of that dtype.
+///
+/// # Errors
+/// When a bound or their distance is not finite in `dtype`, or no number of the dtype is at least
+/// `low` and below `high`.
+pub(crate) fn uniform_bounds(dtype: DType, low: f64, high: f64) -> Result<(f64, f64), String> {
+    let (a, b) = (rounded(low, dtype), rounded(high, dtype));
+    if !(rounded(b - a, dtype).is_finite() && a.is_finite() && b.is_finite()) {
+        return Err(format!(
+            "expected bounds that are finite in {dtype}, as is their distance, got {low:?} to \
+             {high:?}"
+        ));
+    }
+    if a >= b {
+        return Err(format!(
+            "expected a lower bound below the upper bound in {dtype}, got {low:?} to {high:?}"
+        ));
+    }
+    Ok((a, b))
+}
+
+/// Returns true if the largest of the uniform numbers that [`scaled`] makes is rounded up to
+/// `high`.
+fn reaches_high(dtype: DType, low: f64, high: f64, span: f64) -> bool {
+    let (mantissa, ..) = format(dtype);
+    let largest = 1.0 - f64::powi(2.0, -(mantissa as i32));
+    match dtype {
+        // In f64 the sum may be rounded twice.
+        DType::F64 => largest.mul_add(span, low) >= high.next_down(),
+        DType::F32 => rounded(largest * span + low, dtype) >= high,
+        _ => rounded(rounded(largest * span, dtype) + low, dtype) >= high,
+    }
+}
+
+/// Returns the largest number of `dtype` below `x`, which is one of the dtype.
+fn next_below(x: f64, dtype: DType) -> f64 {
+    let (mantissa, _, least, _) = format(dtype);
+    if dtype == DType::F64 {
+        return x.next_down();
+    }
+    // Half the distance of the numbers above `|x|`, or of the subnormal numbers, and a little more:
+    // the result is rounded away from `x`.
+    let binade = f64::powi(2.0, x.abs().max(least).log2().floor() as i32);
+    let spacing = binade * f64::powi(2.0, -(mantissa as i32));
+    let below = rounded(x - spacing / 2.0, dtype);
+    if below < x { below } else { rounded(x - spacing, dtype) }
+}
+
+/// Adds uniform numbers in `[low, high)`, bounds that [`uniform_bounds`] has checked.
 pub(crate) fn uniform(
     b: &mut Builder,
     key: Value,
@@ -143,7 +191,12 @@ pub(crate) fn uniform(
     let span = rounded(high - low, dtype);
     let x = scaled(b, f, span, low, dtype);
     let minimum = b.full_like(x, low);
-    b.max(minimum, x)
+    let x = b.max(minimum, x);
+    if !reaches_high(dtype, low, high, span) {
+        return x;
+    }
+    let maximum = b.full_like(x, next_below(high, dtype));
+    b.min(maximum, x)
 }
 
 /// Adds `f * span + low`, rounded as XLA does on a CPU: once for f32 and f64, after each operation
@@ -222,7 +275,7 @@ pub(crate) fn integers(
     dtype: DType,
     range: Range<i128>,
 ) -> Value {
-    let (min, max) = limits(dtype);
+    let (min, max) = dtype.int_range().map_or((0, 0), |r| r.into_inner());
     let narrow = dtype.bits() < 32;
     // Narrow integers are drawn as i32, in which the end of their full range is representable.
     let wide = if narrow { DType::I32 } else { dtype };
@@ -251,15 +304,6 @@ pub(crate) fn integers(
     let low = b.broadcast_like(low, offset);
     let x = b.add(low, offset);
     b.convert(x, dtype)
-}
-
-/// Returns the smallest and the largest value of an integer dtype.
-fn limits(dtype: DType) -> (i128, i128) {
-    let bits = dtype.bits();
-    match dtype.kind() {
-        neurax_ir::Kind::Signed => (-(1 << (bits - 1)), (1 << (bits - 1)) - 1),
-        _ => (0, (1 << bits) - 1),
-    }
 }
 
 /// Adds a random permutation of the vector `x`: it is sorted by random words, and again until a tie

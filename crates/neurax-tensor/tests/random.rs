@@ -46,6 +46,11 @@ fn sample(k: &Key, name: &str, logits: impl Fn(&str) -> Tensor) -> Option<Tensor
         ["randint", .., "array"] => return None,
         ["randint", _, shape, ..] => {
             let (a, b) = range_of::<i128>(&words[3..]);
+            if a >= b {
+                // JAX returns the lower bound of an empty range, this crate an error.
+                assert!(k.randint_of(dtype(1), shape_of(shape), a..b).error().is_some());
+                return None;
+            }
             k.randint_of(dtype(1), shape_of(shape), a..b)
         }
         ["bernoulli", _, "0.3", n] => k.bernoulli(Tensor::scalar(dtype(1), 0.3), shape_of(n)),

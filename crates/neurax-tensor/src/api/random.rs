@@ -7,10 +7,12 @@
 //! recorded as equations.
 
 use crate::{
-    DType, Error, IntoShape, Operand, Result, Shape, Tensor, Tree, Type,
+    DType, Error, IntoShape, Operand, Result, Scalar, Shape, Tensor, Tree, Type,
     args::axis_of,
     dispatch::{apply_graph, apply_graph_lazily, dispatch},
-    random_bits::{bits, block, gumbel, integers, normal, shuffled, uniform, words_of},
+    random_bits::{
+        bits, block, gumbel, integers, normal, shuffled, uniform, uniform_bounds, words_of,
+    },
     shape::fixed,
     tensor::CallSite,
     tree::Visitor,
@@ -237,11 +239,12 @@ impl Key {
     }
 
     /// Samples uniformly from `[low, high)`. `dtype` is f16, bf16, f32 or f64. Follows
-    /// `jax.random.uniform`.
+    /// `jax.random.uniform`, but `high`, which is rounded up to there, is never reached.
     ///
     /// # Errors
     ///
-    /// The result carries an error for other dtypes.
+    /// The result carries an error for other dtypes, and if no number of the dtype is at least
+    /// `low` and below `high`, or a bound or their distance is not finite in it.
     ///
     /// # Examples
     ///
@@ -255,9 +258,15 @@ impl Key {
     #[track_caller]
     pub fn uniform_of(&self, dtype: DType, shape: impl IntoShape, low: f64, high: f64) -> Tensor {
         let at = Location::caller();
-        float_only("uniform", dtype, at).unwrap_or_else(|| {
-            self.shaped("uniform", shape, at, |b, k, s| uniform(b, k, s, dtype, low, high))
-        })
+        if let Some(e) = float_only("uniform", dtype, at) {
+            return e;
+        }
+        match uniform_bounds(dtype, low, high) {
+            Ok((low, high)) => {
+                self.shaped("uniform", shape, at, |b, k, s| uniform(b, k, s, dtype, low, high))
+            }
+            Err(why) => Tensor::fail("uniform", why, at),
+        }
     }
 
     /// Samples from the standard normal distribution, with mean 0 and variance 1, f32. Follows
@@ -318,8 +327,11 @@ impl Key {
             .unwrap_or_else(|| self.shaped("gumbel", shape, at, |b, k, s| gumbel(b, k, s, dtype)))
     }
 
-    /// Samples integers uniformly from `range`, i32. An empty range yields its start. Follows
-    /// `jax.random.randint`.
+    /// Samples integers uniformly from `range`, i32. Follows `jax.random.randint`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if the range is empty or i32 does not hold all of it.
     ///
     /// # Examples
     ///
@@ -339,7 +351,8 @@ impl Key {
     ///
     /// # Errors
     ///
-    /// The result carries an error for other dtypes.
+    /// The result carries an error for other dtypes, and if the range is empty or the dtype does
+    /// not hold all of it.
     ///
     /// # Examples
     ///
@@ -351,18 +364,26 @@ impl Key {
     #[track_caller]
     pub fn randint_of(&self, dtype: DType, shape: impl IntoShape, range: Range<i128>) -> Tensor {
         let at = Location::caller();
-        if !dtype.is_int() || dtype.bits() < 8 {
-            return Tensor::fail(
-                "randint",
-                format!("expected an integer dtype of 8 to 64 bits, got {dtype}"),
-                at,
-            );
+        let why = match dtype.int_range().filter(|_| dtype.bits() >= 8) {
+            None => format!("expected an integer dtype of 8 to 64 bits, got {dtype}"),
+            Some(_) if range.is_empty() => format!("expected a range of integers, got {range:?}"),
+            Some(all) if range.start < *all.start() || range.end - 1 > *all.end() => {
+                format!("expected a range within {dtype}, {all:?}, got {range:?}")
+            }
+            Some(_) => String::new(),
+        };
+        if !why.is_empty() {
+            return Tensor::fail("randint", why, at);
         }
         self.shaped("randint", shape, at, |b, k, s| integers(b, k, s, dtype, range))
     }
 
     /// Samples bool tensors of `shape` that are true with probability `p`, a number or a tensor
     /// that broadcasts to `shape`. Follows `jax.random.bernoulli`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if `p` is a number outside of 0 to 1.
     ///
     /// # Examples
     ///
@@ -374,6 +395,15 @@ impl Key {
     /// ```
     #[track_caller]
     pub fn bernoulli(&self, p: impl Operand, shape: impl IntoShape) -> Tensor {
+        let number = match p.number() {
+            Some(Scalar::Float(p)) => Some(p),
+            Some(Scalar::Int(p)) => Some(p as f64),
+            _ => None,
+        };
+        if let Some(p) = number.filter(|p| !(0.0..=1.0).contains(p)) {
+            let why = format!("expected a probability from 0 to 1, got {p:?}");
+            return Tensor::fail("bernoulli", why, Location::caller());
+        }
         let p = p.operand(&Tensor::scalar(DType::F32, 0.0));
         if p.error().is_some() {
             return p;
