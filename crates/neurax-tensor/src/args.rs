@@ -1,7 +1,7 @@
 //! Small argument traits, designed so that literals need no type suffix.
 
-use crate::{DType, Tensor, tensor::CallSite};
-use neurax_ir::{Complex, Compute, Literal, op::check_different, with_compute};
+use crate::{DType, Error, Scalar, Tensor, tensor::CallSite};
+use neurax_ir::{Complex, op::check_different};
 use std::ops::{Range, RangeFrom, RangeFull, RangeInclusive, RangeTo};
 
 /// The right operand of an operator or binary function: a tensor (owned or borrowed) or a Rust
@@ -10,14 +10,29 @@ use std::ops::{Range, RangeFrom, RangeFull, RangeInclusive, RangeTo};
 /// A number is weakly typed, as in JAX: it takes the dtype of the other operand if its kind fits:
 /// `x * 2` and `x * 2.0` keep `bf16`. A float with an integer tensor is promoted to the default
 /// float, f32.
+///
+/// An integer that the integer dtype of the other operand does not hold is an error in arithmetic;
+/// comparisons, [`Tensor::clip`] and division compute with its value all the same:
+///
+/// ```
+/// use neurax::prelude::*;
+/// let x = Tensor::from_vec(vec![7u8, 255], [2]);
+/// assert_eq!(x.gt(-1).to_vec::<bool>()?, [true, true]);
+/// assert_eq!((&x / -5).to_vec::<f32>()?, [-1.4, -51.0]);
+/// let e = (&x + 300).ok().unwrap_err();
+/// assert!(e.message().starts_with("u8 does not hold 300, but u16 does"), "{e}");
+/// # Ok::<(), Error>(())
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be an operand of a tensor",
     note = "operands are Tensor, &Tensor and Rust numbers; make other data a tensor first: \
             `tensor([..])`, `Tensor::from_vec(data, shape)`"
 )]
 pub trait Operand {
-    /// Converts the operand to a tensor; a number takes its dtype from `like`.
+    /// Converts the operand to a tensor; a number takes its dtype from `like`, and becomes an error
+    /// if that is an integer dtype that does not hold it.
     #[doc(hidden)]
+    #[track_caller]
     fn operand(self, like: &Tensor) -> Tensor;
 
     /// Returns the number if the operand is one.
@@ -39,62 +54,32 @@ impl Operand for &Tensor {
     }
 }
 
-/// A Rust number that becomes a tensor, weakly typed.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Scalar {
-    /// A boolean.
-    Bool(bool),
-    /// An integer.
-    Int(i128),
-    /// A float.
-    Float(f64),
-    /// A complex number.
-    Complex(f64, f64),
-}
-
 impl Scalar {
-    /// Returns the dtype of the number without another operand: bool, i32, f32 or c64.
-    pub fn default_dtype(self) -> DType {
-        match self {
-            Scalar::Bool(_) => DType::Bool,
-            Scalar::Int(_) => DType::I32,
-            Scalar::Float(_) => DType::F32,
-            Scalar::Complex(..) => DType::C64,
-        }
-    }
-
-    /// Returns the dtype that the number takes in an operation with a tensor of dtype `d`.
-    pub fn dtype_with(self, d: DType) -> DType {
-        match self {
-            Scalar::Int(_) if d == DType::Bool => DType::I32,
-            Scalar::Float(_) if !d.is_differentiable() => DType::F32,
-            Scalar::Complex(..) if d == DType::F64 => DType::C128,
-            Scalar::Complex(..) if !d.is_complex() => DType::C64,
-            _ => d,
-        }
-    }
-
-    /// Returns the number as a literal of `dtype`, rounded or wrapped.
-    pub fn literal(self, dtype: DType) -> Literal {
-        let ty = crate::Type::scalar(dtype);
-        with_compute!(any dtype, C => Literal::build(ty, |out: &mut [C]| for o in out {
-            *o = match self {
-                Scalar::Bool(x) => C::from_i128(x as i128),
-                Scalar::Int(x) if dtype == DType::Bool => C::from_i128((x != 0) as i128),
-                Scalar::Int(x) if !dtype.is_differentiable() => C::from_i128(x),
-                Scalar::Int(x) => C::from_f64(x as f64),
-                Scalar::Float(x) if dtype == DType::Bool => C::from_i128((x != 0.0) as i128),
-                Scalar::Float(x) => C::from_f64(x),
-                Scalar::Complex(re, im) => C::from_parts(re, im),
-            };
-        }))
-    }
-
-    /// Returns the number as a tensor for an operation with `like`.
+    /// Returns the number as a tensor for an operation with `like`; it carries an error if the
+    /// dtype is an integer dtype that does not hold the number.
+    #[track_caller]
     pub(crate) fn weak_like(self, like: &Tensor) -> Tensor {
-        match like.type_ref() {
-            Ok(t) => Tensor::from(self.literal(self.dtype_with(t.dtype))),
-            Err(_) => like.clone(),
+        let Ok(ty) = like.type_ref() else { return like.clone() };
+        let dtype = self.dtype_with(ty.dtype);
+        self.to_literal(dtype).map_or_else(
+            |e| {
+                let wider = self.wider_dtype(dtype).name().to_uppercase();
+                let advice = format!("; convert the other operand, {ty}, with `to({wider})`");
+                Tensor::from_error(Error::new(e.op(), format!("{}{advice}", e.message())))
+            },
+            Tensor::from,
+        )
+    }
+
+    /// Returns the number as a tensor for an operation on floats with `like`: as
+    /// [`Scalar::weak_like`] with integers and bool already converted to the default float.
+    #[track_caller]
+    pub(crate) fn float_like(self, like: &Tensor) -> Tensor {
+        match (self, like.type_ref()) {
+            (Scalar::Int(_) | Scalar::Bool(_), Ok(t)) if !t.dtype.is_differentiable() => {
+                Tensor::from(self.literal(DType::F32))
+            }
+            _ => self.weak_like(like),
         }
     }
 }
@@ -107,6 +92,7 @@ macro_rules! numbers {
             }
         }
         impl Operand for $t {
+            #[track_caller]
             fn operand(self, like: &Tensor) -> Tensor {
                 Scalar::from(self).weak_like(like)
             }
@@ -127,6 +113,7 @@ macro_rules! big_numbers {
             }
         }
         impl Operand for $t {
+            #[track_caller]
             fn operand(self, like: &Tensor) -> Tensor {
                 Scalar::from(self).weak_like(like)
             }

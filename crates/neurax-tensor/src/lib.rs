@@ -25,6 +25,7 @@ mod operators;
 mod print;
 mod random_bits;
 mod reentrancy;
+mod scalar;
 mod shape;
 mod tensor;
 mod trace;
@@ -35,7 +36,7 @@ mod tuning;
 mod windows;
 
 pub use api::*;
-pub use args::{AxisInt, IntoAxes, Keep, Operand, Scalar, keep};
+pub use args::{AxisInt, IntoAxes, Keep, Operand, keep};
 pub use compiled::{Compiled, Example};
 pub use device::{Device, backends, default_device, set_default_device};
 pub use function::{Failed, Func, Function, Loss};
@@ -48,6 +49,7 @@ pub use neurax_ir::{
 };
 pub use neurax_macros::Tree;
 pub use neurax_runtime::{self as runtime, Backend, Profile, ProfiledStep, Stages};
+pub use scalar::Scalar;
 pub use shape::{Dim, Dims, IntoShape, TypeSpec};
 pub use tensor::Tensor;
 #[doc(hidden)]

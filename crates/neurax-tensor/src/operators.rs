@@ -1,11 +1,11 @@
 //! Operators on owned and borrowed tensors, with numbers on either side.
 //!
-//! `/` is true division, as in NumPy: integers are converted to f32. `%` is Rust's remainder, with
-//! the sign of the left operand. `&`, `|`, `^` and `!` are bitwise on integers and logical on bool.
+//! `/` is true division, as in NumPy: integers are converted to floats. `%` is Rust's remainder,
+//! with the sign of the left operand; an integer modulo 0 is the integer. `&`, `|`, `^` and `!` are
+//! bitwise on integers and logical on bool.
 
 use crate::{
-    DType, Operand, Tensor,
-    args::Scalar,
+    DType, Operand, Scalar, Tensor,
     dispatch::{dispatch, dispatch_broadcast},
     tensor::CallSite,
 };
@@ -19,14 +19,11 @@ impl Tensor {
         dispatch_broadcast(op, [self, other], at)
     }
 
-    /// Divides by `other`; integers and bool are converted to f32 first.
+    /// Divides by `other`; integers and bool are converted to the dtype of the other operand if
+    /// that is a float dtype, else to f32.
     pub(crate) fn divide(self, other: Tensor, at: CallSite) -> Tensor {
-        let ints = |t: &Tensor| !t.dtype().is_differentiable();
-        if ints(&self) && ints(&other) {
-            self.float(at).binary(other.float(at), Binary::Div, at)
-        } else {
-            self.binary(other, Binary::Div, at)
-        }
+        let (x, y) = float_operands(self, other, at);
+        x.binary(y, Binary::Div, at)
     }
 
     /// Dispatches a unary op.
@@ -59,13 +56,38 @@ impl Tensor {
     }
 }
 
+/// Converts integers and bool to the common dtype of both operands, or to f32 if neither is of
+/// floats. Other operands are returned unchanged.
+pub(crate) fn float_operands(x: Tensor, y: Tensor, at: CallSite) -> (Tensor, Tensor) {
+    if x.error().is_some() || y.error().is_some() {
+        return (x, y);
+    }
+    let common = x.dtype().promote(y.dtype()).filter(|d| d.is_differentiable());
+    let dtype = common.unwrap_or(DType::F32);
+    let float = |t: Tensor| if t.dtype().is_differentiable() { t } else { t.convert(dtype, at) };
+    (float(x), float(y))
+}
+
+/// Converts an operand of a function of floats for `like`: as [`Operand::operand`], but an integer
+/// with a tensor of integers becomes an f32 scalar, which every integer dtype may be divided by.
+#[track_caller]
+pub(crate) fn float_operand(x: impl Operand, like: &Tensor) -> Tensor {
+    match x.number() {
+        Some(number) => number.float_like(like),
+        None => x.operand(like),
+    }
+}
+
+/// Implements operators; `$left` and `$right` convert a left number and a right operand to a tensor
+/// for the other operand.
 macro_rules! operators {
-    ($($Tr:ident $f:ident $TrA:ident $fa:ident: |$a:ident, $b:ident, $at:ident| $e:expr;)*) => {$(
+    ($left:path, $right:path;
+     $($Tr:ident $f:ident $TrA:ident $fa:ident: |$a:ident, $b:ident, $at:ident| $e:expr;)*) => {$(
         impl<R: Operand> $Tr<R> for Tensor {
             type Output = Tensor;
             #[track_caller]
             fn $f(self, r: R) -> Tensor {
-                let ($at, $b) = (Location::caller(), r.operand(&self));
+                let ($at, $b) = (Location::caller(), $right(r, &self));
                 let $a = self;
                 $e
             }
@@ -74,7 +96,7 @@ macro_rules! operators {
             type Output = Tensor;
             #[track_caller]
             fn $f(self, r: R) -> Tensor {
-                let ($at, $b) = (Location::caller(), r.operand(self));
+                let ($at, $b) = (Location::caller(), $right(r, self));
                 let $a = self.clone();
                 $e
             }
@@ -82,22 +104,22 @@ macro_rules! operators {
         impl<R: Operand> $TrA<R> for Tensor {
             #[track_caller]
             fn $fa(&mut self, r: R) {
-                let ($at, $b) = (Location::caller(), r.operand(self));
+                let ($at, $b) = (Location::caller(), $right(r, self));
                 let $a = std::mem::replace(self, Tensor::placeholder());
                 *self = $e;
             }
         }
-        operators!(left f64, $Tr $f |$a, $b, $at| $e);
-        operators!(left i64, $Tr $f |$a, $b, $at| $e);
+        operators!(left f64, $left, $Tr $f |$a, $b, $at| $e);
+        operators!(left i64, $left, $Tr $f |$a, $b, $at| $e);
     )*};
     // Only one float and one integer type may stand on the left: with two, the type of the literal
     // in `(2.0 * x).sin()` would be ambiguous.
-    (left $t:ty, $Tr:ident $f:ident |$a:ident, $b:ident, $at:ident| $e:expr) => {
+    (left $t:ty, $left:path, $Tr:ident $f:ident |$a:ident, $b:ident, $at:ident| $e:expr) => {
         impl $Tr<Tensor> for $t {
             type Output = Tensor;
             #[track_caller]
             fn $f(self, $b: Tensor) -> Tensor {
-                let ($at, $a) = (Location::caller(), Scalar::from(self).weak_like(&$b));
+                let ($at, $a) = (Location::caller(), $left(Scalar::from(self), &$b));
                 $e
             }
         }
@@ -106,7 +128,7 @@ macro_rules! operators {
             #[track_caller]
             fn $f(self, r: &Tensor) -> Tensor {
                 let $at = Location::caller();
-                let ($a, $b) = (Scalar::from(self).weak_like(r), r.clone());
+                let ($a, $b) = ($left(Scalar::from(self), r), r.clone());
                 $e
             }
         }
@@ -114,14 +136,19 @@ macro_rules! operators {
 }
 
 operators! {
+    Scalar::weak_like, Operand::operand;
     Add add AddAssign add_assign: |a, b, at| a.binary(b, Binary::Add, at);
     Sub sub SubAssign sub_assign: |a, b, at| a.binary(b, Binary::Sub, at);
     Mul mul MulAssign mul_assign: |a, b, at| a.binary(b, Binary::Mul, at);
-    Div div DivAssign div_assign: |a, b, at| a.divide(b, at);
     Rem rem RemAssign rem_assign: |a, b, at| a.binary(b, Binary::Rem, at);
     BitAnd bitand BitAndAssign bitand_assign: |a, b, at| a.binary(b, Binary::And, at);
     BitOr bitor BitOrAssign bitor_assign: |a, b, at| a.binary(b, Binary::Or, at);
     BitXor bitxor BitXorAssign bitxor_assign: |a, b, at| a.binary(b, Binary::Xor, at);
+}
+
+operators! {
+    Scalar::float_like, float_operand;
+    Div div DivAssign div_assign: |a, b, at| a.divide(b, at);
 }
 
 macro_rules! unary_operators {

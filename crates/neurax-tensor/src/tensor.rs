@@ -102,15 +102,22 @@ impl Tensor {
         built.map_or_else(|e| Tensor::error_at(e, at), Tensor::from)
     }
 
-    /// Creates a scalar of `dtype`; `x` is rounded or wrapped.
+    /// Creates a scalar of `dtype`; `x` is rounded to a float dtype and truncated to an integer
+    /// dtype.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if `x` is out of the range of an integer dtype, or complex and
+    /// `dtype` is not.
     ///
     /// ```
     /// use neurax::prelude::*;
     /// assert_eq!(Tensor::scalar(BF16, 2).ty()?.to_string(), "bf16[]");
     /// # Ok::<(), Error>(())
     /// ```
+    #[track_caller]
     pub fn scalar(dtype: DType, x: impl Into<Scalar>) -> Tensor {
-        x.into().literal(dtype).into()
+        x.into().to_literal(dtype).map_or_else(Tensor::from_error, Tensor::from)
     }
 
     /// Creates a tensor that carries `e`, for functions that check their arguments themselves.

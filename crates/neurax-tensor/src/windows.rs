@@ -217,6 +217,9 @@ pub(crate) fn per_axis<T: Copy + std::fmt::Debug>(
 
 /// Returns the padding before and after an axis of `n` elements for [`Padding::Same`].
 fn same_padding(n: usize, taps: usize, stride: usize, dilation: usize) -> (i64, i64) {
+    if n == 0 {
+        return (0, 0);
+    }
     let reach =
         |n: usize, step: usize| n.saturating_sub(1).saturating_mul(step).min(1 << 60) as i64 + 1;
     let windows = n.div_ceil(stride.max(1));
@@ -232,7 +235,7 @@ mod tests {
 
     #[test]
     fn same_padding_divides_by_the_stride_and_transposes_back() {
-        for n in 1..9 {
+        for n in 0..9 {
             for taps in 1..5 {
                 for (stride, dilation) in [(1, 1), (2, 1), (3, 1), (4, 1), (1, 2), (2, 2)] {
                     let options =

@@ -279,7 +279,8 @@ fn operators(table: &str, block: &[&str]) -> Vec<Function> {
             row.unwrap_or_else(|| panic!("the operator {word} has no row in this test"));
         Function { name: name.to_string(), doc: first_sentence(doc), example: true }
     };
-    block.iter().map(one).collect()
+    // The first line names the conversions of the operands.
+    block.iter().filter(|line| line.contains(": |")).map(one).collect()
 }
 
 /// Returns the first sentence on one line, without its full stop and without the brackets of

@@ -11,6 +11,7 @@ use crate::{
     AxisInt, DType, IntoAxes, Operand, Tensor, Type,
     args::axes_or_error,
     dispatch::{dispatch, dispatch_broadcast, lazy_constant},
+    operators::{float_operand, float_operands},
     tensor::CallSite,
 };
 use neurax_ir::{
@@ -354,9 +355,9 @@ impl Tensor {
     #[track_caller]
     pub fn cross_entropy(&self, targets: impl Operand) -> Tensor {
         let at = Location::caller();
-        let targets = targets.operand(self);
+        let (x, targets) = float_operands(self.clone(), float_operand(targets, self), at);
         let cost = || {
-            let both = [self.real_float("cross_entropy", at)?, targets];
+            let both = [x.real_float("cross_entropy", at)?, targets];
             Ok(dispatch(CrossEntropy {}, promote_operands("cross_entropy", &both, at)?, at))
         };
         tensor_or_error(cost())

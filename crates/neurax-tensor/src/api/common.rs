@@ -49,7 +49,7 @@ macro_rules! functions {
 }
 
 /// A table of functions of a tensor and another operand. Like `functions!`, with two operands in
-/// the body.
+/// the body, which converts the second one.
 macro_rules! functions_of_two {
     ($Ops:ident, $all:literal, |$x:ident, $y:ident, $op:ident, $at:ident| $e:expr;
      $($f:ident = $Op:ident, $doc:literal, $code:literal => $value:literal;)*) => {
@@ -59,7 +59,7 @@ macro_rules! functions_of_two {
             #[doc = example!($code => $value)]
             #[track_caller]
             pub fn $f(&self, other: impl Operand) -> Tensor {
-                let ($x, $y, $op, $at) = (self, other.operand(self), $Ops::$Op, Location::caller());
+                let ($x, $y, $op, $at) = (self, other, $Ops::$Op, Location::caller());
                 $e
             }
         )*}

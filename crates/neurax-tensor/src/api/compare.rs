@@ -1,15 +1,21 @@
 //! Comparisons, selection and logic.
 
 use super::common::{example, functions_of_two, promote_and_broadcast};
-use crate::{DType, IntoAxes, Operand, Tensor, dispatch::dispatch_broadcast, tensor::CallSite};
+use crate::{
+    DType, IntoAxes, Operand, Scalar, Tensor,
+    dispatch::dispatch_broadcast,
+    operators::{float_operand, float_operands},
+    tensor::CallSite,
+};
 use neurax_ir::op::{Binary, Compare, Direction, ReduceKind, Select, Unary};
-use std::panic::Location;
+use std::{cmp::Ordering, panic::Location};
 
 functions_of_two! {
     Direction,
     "Works element by element, with promotion and broadcasting. The result is bool. NaN is not \
-     equal to anything, and neither less nor greater.",
-    |x, y, direction, at| dispatch_broadcast(Compare { direction }, [x.clone(), y], at);
+     equal to anything, and neither less nor greater. A Rust number is compared by its value, \
+     even if an integer dtype does not hold it.",
+    |x, y, direction, at| compare(x, y, direction, at);
     equal = Eq,
         "Tests if `x == y`.",
         "tensor([1, 2, 3]).equal(2)" => "[false, true, false]";
@@ -138,9 +144,9 @@ impl Tensor {
     #[track_caller]
     pub fn isclose(&self, other: impl Operand, relative: f64, absolute: f64) -> Tensor {
         let at = Location::caller();
-        let other = other.operand(self);
-        let (x, y) = match promote_and_broadcast("isclose", &[self.clone(), other], at).as_deref() {
-            Ok([x, y]) => (x.clone().float(at), y.clone().float(at)),
+        let (x, y) = float_operands(self.clone(), float_operand(other, self), at);
+        let (x, y) = match promote_and_broadcast("isclose", &[x, y], at).as_deref() {
+            Ok([x, y]) => (x.clone(), y.clone()),
             Ok(_) => return self.clone(),
             Err(e) => return e.clone(),
         };
@@ -180,6 +186,12 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn array_equal(&self, other: impl Operand) -> Tensor {
+        if other.number().is_some() {
+            return match self.rank() {
+                0 => self.equal(other),
+                _ => Tensor::scalar(DType::Bool, false),
+            };
+        }
         let other = other.operand(self);
         match (self.type_ref(), other.type_ref()) {
             (Ok(a), Ok(b)) if a.shape != b.shape => Tensor::scalar(DType::Bool, false),
@@ -208,7 +220,7 @@ functions_of_two! {
     Binary,
     "Works element by element, with broadcasting. Numbers are true if they are not 0. The result \
      is bool.",
-    |x, y, f, at| x.to_bool(at).binary(y.to_bool(at), f, at);
+    |x, y, f, at| x.to_bool(at).binary(truth(x, y, at), f, at);
     logical_and = And,
         "Tests if both operands are true.",
         "tensor([0, 1, 2]).logical_and(tensor([1, 0, 1]))" => "[false, false, true]";
@@ -232,4 +244,85 @@ functions_of_two! {
 #[track_caller]
 pub fn where_(pred: &Tensor, x: impl Operand, y: impl Operand) -> Tensor {
     pred.select(x, y)
+}
+
+/// Converts an operand for `x` to bool; a number is true by its value, even if the dtype of `x` does
+/// not hold it.
+#[track_caller]
+fn truth(x: &Tensor, y: impl Operand, at: CallSite) -> Tensor {
+    match y.number() {
+        Some(number) => Tensor::scalar(DType::Bool, number),
+        None => y.operand(x).to_bool(at),
+    }
+}
+
+/// Compares elements with `y`; a number is compared by its value, even if the dtype of `x` does not
+/// hold it.
+#[track_caller]
+fn compare(x: &Tensor, y: impl Operand, direction: Direction, at: CallSite) -> Tensor {
+    let by_value = match (x.type_ref(), y.number()) {
+        (Ok(ty), Some(number)) if ty.dtype.is_float() && number.overflows(ty.dtype) => {
+            return compare(&x.convert(DType::F64, at), y, direction, at);
+        }
+        (Ok(ty), Some(number)) if !ty.dtype.is_differentiable() => {
+            IntegerComparison::of(number, direction)
+        }
+        _ => None,
+    };
+    match by_value {
+        None => dispatch_broadcast(Compare { direction }, [x.clone(), y.operand(x)], at),
+        Some(comparison) => comparison.apply(x, at),
+    }
+}
+
+/// A comparison of integers with a number.
+enum IntegerComparison {
+    /// The result is the same for all integers.
+    Constant(bool),
+    /// An equivalent comparison with an integer.
+    With(Direction, Scalar),
+}
+
+impl IntegerComparison {
+    /// Returns the comparison of integers with the value of `number`; `None` if it is complex.
+    fn of(number: Scalar, direction: Direction) -> Option<IntegerComparison> {
+        let with = |x: f64, direction| {
+            // The conversion saturates, beyond all integer dtypes.
+            IntegerComparison::With(direction, Scalar::Int(x as i128))
+        };
+        Some(match (number, direction) {
+            (Scalar::Complex(..), _) => return None,
+            (Scalar::Float(x), _) if x.is_nan() => {
+                IntegerComparison::Constant(direction == Direction::Ne)
+            }
+            // Between two integers, `x < y` is `x <= floor(y)`.
+            (Scalar::Float(y), _) if y.is_finite() && y.fract() != 0.0 => match direction {
+                Direction::Lt | Direction::Le => with(y.floor(), Direction::Le),
+                Direction::Gt | Direction::Ge => with(y.floor(), Direction::Gt),
+                Direction::Eq | Direction::Ne => {
+                    IntegerComparison::Constant(direction == Direction::Ne)
+                }
+            },
+            (Scalar::Float(y), _) => with(y, direction),
+            _ => IntegerComparison::With(direction, number),
+        })
+    }
+
+    /// Applies the comparison to the integers or bools `x`.
+    #[track_caller]
+    fn apply(self, x: &Tensor, at: CallSite) -> Tensor {
+        let (direction, number) = match self {
+            IntegerComparison::Constant(y) => return Tensor::full_of(DType::Bool, x.shape(), y),
+            IntegerComparison::With(direction, number) => (direction, number),
+        };
+        let holds = match number.order_in(number.dtype_with(x.dtype())) {
+            Ordering::Less => matches!(direction, Direction::Gt | Direction::Ge | Direction::Ne),
+            Ordering::Greater => matches!(direction, Direction::Lt | Direction::Le | Direction::Ne),
+            Ordering::Equal => {
+                let number = number.weak_like(x);
+                return dispatch_broadcast(Compare { direction }, [x.clone(), number], at);
+            }
+        };
+        Tensor::full_of(DType::Bool, x.shape(), holds)
+    }
 }

@@ -126,6 +126,11 @@ impl Tensor {
     ///
     /// Follows `numpy.full`.
     ///
+    /// # Errors
+    ///
+    /// The result carries an error if i32 does not hold an integer; [`Tensor::full_of`] takes the
+    /// dtype.
+    ///
     /// # Examples
     ///
     /// ```
@@ -139,14 +144,21 @@ impl Tensor {
         filled("full", x.default_dtype(), shape, x, Location::caller())
     }
 
-    /// Creates a tensor of `dtype` and `shape` with all elements `x`, rounded or wrapped to the
-    /// dtype.
+    /// Creates a tensor of `dtype` and `shape` with all elements `x`, rounded to a float dtype or
+    /// truncated to an integer dtype.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if an integer dtype does not hold `x`, or if `x` is complex and
+    /// the dtype is not.
     ///
     /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
     /// assert_eq!(Tensor::full_of(BF16, [2], 7).ty()?.to_string(), "bf16[2]");
+    /// let e = Tensor::full_of(U8, [2], -1).ok().unwrap_err();
+    /// assert!(e.message().ends_with("u8 does not hold -1, but i16 does"), "{e}");
     /// # Ok::<(), Error>(())
     /// ```
     #[track_caller]
@@ -282,6 +294,10 @@ impl Tensor {
     ///
     /// [`Tensor::range`] takes a start, an end and a step. Follows `numpy.arange` of one argument.
     ///
+    /// # Errors
+    ///
+    /// The result carries an error if `n` is larger than 2^31: i32 does not hold `n - 1`.
+    ///
     /// # Examples
     ///
     /// ```
@@ -291,7 +307,11 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn arange(n: usize) -> Tensor {
-        lazy_constant(Location::caller(), |b| b.iota(Type::new(DType::I32, [n]), 0))
+        let at = Location::caller();
+        if n > 1 << 31 {
+            return Tensor::fail("arange", format!("i32 does not hold the numbers below {n}"), at);
+        }
+        lazy_constant(at, |b| b.iota(Type::new(DType::I32, [n]), 0))
     }
 
     /// Creates a vector of `n` evenly spaced numbers from `a` to `b`, both included, f32. Follows
@@ -306,7 +326,12 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn linspace(a: f64, b: f64, n: usize) -> Tensor {
-        lazy_constant(Location::caller(), |g| {
+        Tensor::linspace_of(DType::F32, a, b, n, Location::caller())
+    }
+
+    /// Creates a vector of `n` evenly spaced numbers of a float `dtype`.
+    pub(crate) fn linspace_of(dtype: DType, a: f64, b: f64, n: usize, at: CallSite) -> Tensor {
+        lazy_constant(at, |g| {
             // Computed in f64 as `a (1 - i/d) + b i/d`, so that both ends are exact.
             let i = g.iota(Type::new(DType::F64, [n]), 0);
             let s = g.mul_scalar(i, 1.0 / n.saturating_sub(1).max(1) as f64);
@@ -314,7 +339,7 @@ impl Tensor {
             let rest = g.add_scalar(rest, 1.0);
             let (low, high) = (g.mul_scalar(rest, a), g.mul_scalar(s, b));
             let x = g.add(low, high);
-            g.convert(x, DType::F32)
+            g.convert(x, dtype)
         })
     }
 }
@@ -325,8 +350,12 @@ fn filled(op: &str, dtype: DType, shape: impl IntoShape, x: Scalar, at: CallSite
         Ok(s) => s,
         Err(why) => return Tensor::fail(op, why, at),
     };
+    let x = match x.to_literal(dtype) {
+        Ok(x) => x,
+        Err(e) => return Tensor::fail(op, e.message(), at),
+    };
     lazy_constant(at, |b| {
-        let c = b.constant(x.literal(dtype));
+        let c = b.constant(x);
         b.broadcast(c, shape, &[])
     })
 }

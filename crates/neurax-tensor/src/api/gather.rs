@@ -5,7 +5,10 @@ use crate::{
     AxisInt, DType, IntoShape, Operand, Shape, Tensor, concat, dispatch::dispatch, shape::fixed,
     tensor::CallSite,
 };
-use neurax_ir::op::{DynamicSlice, DynamicUpdateSlice, Gather, OutOfBounds, Scatter, ScatterKind};
+use neurax_ir::{
+    Kind,
+    op::{DynamicSlice, DynamicUpdateSlice, Gather, OutOfBounds, Scatter, ScatterKind},
+};
 use std::panic::Location;
 
 /// The index vectors of a gather or scatter, and its dimension numbers.
@@ -139,17 +142,17 @@ impl Tensor {
             }
             _ => {
                 let x = self.wide_index(at);
-                let signed = x.dtype().kind() == neurax_ir::Kind::Signed;
+                let signed = x.dtype().kind() == Kind::Signed;
                 Ok(if signed { x.lt(0).select(&x + n, &x) } else { x })
             }
         }
     }
 
     /// Gathers slices along `axis` at `indices`, an integer or an integer tensor, whose axes
-    /// replace the axis.
+    /// replace the axis; indices out of range are clamped.
     ///
-    /// Negative indices count from the end; indices out of range are clamped. Follows
-    /// `jax.numpy.take`.
+    /// Negative indices count from the end. A clamped index selects the first or the last slice,
+    /// which also receives its gradient. Follows `jax.numpy.take` with mode `clip`.
     ///
     /// # Errors
     ///
@@ -175,10 +178,11 @@ impl Tensor {
     }
 
     /// Gathers one element along `axis` for each element of `indices`, at the same position along
-    /// the other axes.
+    /// the other axes; indices out of range are clamped.
     ///
-    /// The other axes broadcast. Negative indices count from the end; indices out of range are
-    /// clamped. Follows `numpy.take_along_axis`.
+    /// The other axes broadcast. Negative indices count from the end. A clamped index selects the
+    /// first or the last element, which also receives its gradient. Follows
+    /// `numpy.take_along_axis`.
     ///
     /// # Errors
     ///
@@ -241,10 +245,12 @@ impl Tensor {
         Ok(dispatch(gather, [self.broadcast_to(x_shape), vectors], at))
     }
 
-    /// Returns the window of shape `sizes` that begins at `start`, which is known at run time.
+    /// Returns the window of shape `sizes` that begins at `start`, which is known at run time and
+    /// clamped so that the window fits.
     ///
-    /// `start` is an integer vector with one entry for each axis. It is clamped so that the window
-    /// fits. Follows `jax.lax.dynamic_slice`.
+    /// `start` is an integer vector with one entry for each axis. Negative entries count from the
+    /// end. The gradient of a window that was moved goes to the elements that it contains. Follows
+    /// `jax.lax.dynamic_slice`.
     ///
     /// # Examples
     ///
@@ -252,12 +258,13 @@ impl Tensor {
     /// use neurax::prelude::*;
     /// assert_eq!(Tensor::arange(6).dynamic_slice(tensor([2]), [3]).to_vec::<i32>()?, [2, 3, 4]);
     /// assert_eq!(Tensor::arange(6).dynamic_slice(tensor([9]), [3]).to_vec::<i32>()?, [3, 4, 5]);
+    /// assert_eq!(Tensor::arange(6).dynamic_slice(tensor([-4]), [3]).to_vec::<i32>()?, [2, 3, 4]);
     /// # Ok::<(), Error>(())
     /// ```
     #[track_caller]
     pub fn dynamic_slice(&self, start: impl Operand, sizes: impl IntoShape) -> Tensor {
         let at = Location::caller();
-        let start = start.operand(&Tensor::scalar(DType::I32, 0));
+        let start = self.window_start(start, at);
         match fixed(sizes) {
             Ok(sizes) => {
                 dispatch(DynamicSlice { sizes: sizes.to_vec() }, [self.clone(), start], at)
@@ -266,11 +273,11 @@ impl Tensor {
         }
     }
 
-    /// Returns the tensor with the window that begins at `start`, which is known at run time,
-    /// replaced by `update`.
+    /// Returns the tensor with the window that begins at `start`, which is known at run time and
+    /// clamped so that the window fits, replaced by `update`.
     ///
-    /// `start` is an integer vector with one entry for each axis. It is clamped so that the window
-    /// fits. Follows `jax.lax.dynamic_update_slice`.
+    /// `start` is an integer vector with one entry for each axis. Negative entries count from the
+    /// end. Follows `jax.lax.dynamic_update_slice`.
     ///
     /// # Examples
     ///
@@ -284,7 +291,22 @@ impl Tensor {
     pub fn dynamic_update_slice(&self, update: impl Operand, start: impl Operand) -> Tensor {
         let at = Location::caller();
         let update = update.operand(self);
-        let start = start.operand(&Tensor::scalar(DType::I32, 0));
+        let start = self.window_start(start, at);
         dispatch(DynamicUpdateSlice {}, [self.clone(), update, start], at)
+    }
+
+    /// Returns the start of a window with the size of the axis added to negative entries. The op
+    /// checks dtype and shape.
+    #[track_caller]
+    fn window_start(&self, start: impl Operand, at: CallSite) -> Tensor {
+        let start = start.operand(&Tensor::scalar(DType::I32, 0));
+        let (Ok(ty), Ok(x)) = (start.type_ref(), self.type_ref()) else { return start };
+        if ty.dtype.kind() != Kind::Signed || ty.shape[..] != [x.rank()] {
+            return start;
+        }
+        let start = start.wide_index(at);
+        let sizes: Vec<i64> = x.shape.iter().map(|&n| n as i64).collect();
+        let sizes = Tensor::from_slice(&sizes, [sizes.len()]).convert(start.dtype(), at);
+        start.lt(0).select(&start + sizes, &start)
     }
 }

@@ -91,7 +91,8 @@ impl Tensor {
         basic.read(self, at)
     }
 
-    /// Returns the elements at an index: NumPy's `x[..]`.
+    /// Returns the elements at an index, NumPy's `x[..]`; integers in tensors that are out of range
+    /// are clamped.
     ///
     /// An index has one entry for each axis: an integer, which removes the axis; a range, with a
     /// step by [`step`]; an integer tensor, whose axes replace the axis; [`crate::Ellipsis`] for

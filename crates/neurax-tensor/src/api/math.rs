@@ -7,11 +7,16 @@
 
 use super::common::{example, float_formulas, formulas, functions, functions_of_two};
 use crate::{
-    Operand, Tensor,
+    DType, Operand, Scalar, Tensor,
     dispatch::{dispatch, dispatch_broadcast},
+    operators::{float_operand, float_operands},
+    tensor::CallSite,
 };
-use neurax_ir::op::{Binary, Clamp, ReducePrecision, Unary};
-use std::panic::Location;
+use neurax_ir::{
+    Kind,
+    op::{Binary, Clamp, ReducePrecision, Unary},
+};
+use std::{cmp::Ordering, panic::Location};
 
 functions! {
     Unary,
@@ -158,7 +163,7 @@ functions! {
 functions_of_two! {
     Binary,
     "Works element by element, with promotion and broadcasting.",
-    |x, y, f, at| x.clone().binary(y, f, at);
+    |x, y, f, at| extremum(x, y, f, at);
     maximum = Max,
         "Computes the larger of two elements; NaN if either is NaN. Equal operands share the \
          derivative.",
@@ -167,11 +172,15 @@ functions_of_two! {
         "Computes the smaller of two elements; NaN if either is NaN. Equal operands share the \
          derivative.",
         "tensor([1, 5]).minimum(3)" => "[1, 3]";
-    pow = Pow,
-        "Computes `x^y`; integers wrap around.",
-        "tensor([2.0, 9.0]).pow(tensor([3.0, 0.5]))" => "[8.0, 3.0]";
+}
+
+functions_of_two! {
+    Binary,
+    "Works element by element, with promotion and broadcasting.",
+    |x, y, f, at| x.clone().binary(y.operand(x), f, at);
     fmod = Rem,
-        "Computes the remainder with the sign of `x`, like C's `fmod` and the operator `%`.",
+        "Computes the remainder with the sign of `x`, like C's `fmod` and the operator `%`; an \
+         integer modulo 0 is `x`, a float NaN.",
         "tensor([5, -5]).fmod(3)" => "[2, -2]";
     bitwise_and = And,
         "Computes the bitwise and, `x & y`. Integers and bool only.",
@@ -182,9 +191,6 @@ functions_of_two! {
     bitwise_xor = Xor,
         "Computes the bitwise exclusive or, `x ^ y`. Integers and bool only.",
         "tensor([6, 5]).bitwise_xor(3)" => "[5, 6]";
-    left_shift = ShiftLeft,
-        "Shifts `x` left by `y` bits; 0 if `y` is the width of the dtype or more. Integers only.",
-        "tensor([1, 3]).left_shift(2)" => "[4, 12]";
 }
 
 formulas! {
@@ -201,9 +207,13 @@ formulas! {
     is_nan(x) = x.not_equal(x),
         "Tests if elements are NaN, element by element. The result is bool. Follows `numpy.isnan`.",
         "tensor([1.0, f32::NAN]).is_nan()" => "[false, true]";
-    is_inf(x) = !(x.is_finite() | x.is_nan()),
-        "Tests if elements are positive or negative infinity, element by element. The result is \
-         bool. Follows `numpy.isinf`.",
+    is_inf(x) = if x.dtype().is_complex() {
+        x.real().is_inf() | x.imag().is_inf()
+    } else {
+        !(x.is_finite() | x.is_nan())
+    },
+        "Tests if elements are positive or negative infinity, element by element; of complex \
+         numbers, if a part is. The result is bool. Follows `numpy.isinf`.",
         "tensor([1.0, f32::INFINITY, f32::NAN]).is_inf()" => "[false, true, false]";
     angle(x) = x.imag().atan2(x.real()),
         "Computes the angle of complex numbers, in radians from -pi to pi, element by element; for \
@@ -212,13 +222,13 @@ formulas! {
 }
 
 float_formulas! {
-    exp2(x) = (x * std::f64::consts::LN_2).exp(),
+    exp2(x) = scaled(x, std::f64::consts::LN_2).exp(),
         "Computes `2^x`, element by element.",
         "tensor([3.0, -1.0]).exp2()" => "[8.0, 0.5]";
-    log2(x) = x.log() * std::f64::consts::LOG2_E,
+    log2(x) = scaled(&x.log(), std::f64::consts::LOG2_E),
         "Computes the logarithm to base 2, element by element.",
         "tensor([8.0, 0.5]).log2()" => "[3.0, -1.0]";
-    log10(x) = x.log() * std::f64::consts::LOG10_E,
+    log10(x) = scaled(&x.log(), std::f64::consts::LOG10_E),
         "Computes the logarithm to base 10, element by element.",
         "tensor([100.0, 0.1]).log10()" => "[2.0, -1.0]";
     deg2rad(x) = x * (std::f64::consts::PI / 180.0),
@@ -267,7 +277,7 @@ impl Tensor {
     /// # Ok::<(), Error>(())
     /// ```
     #[track_caller]
-    pub fn to(&self, dtype: crate::DType) -> Tensor {
+    pub fn to(&self, dtype: DType) -> Tensor {
         self.convert(dtype, Location::caller())
     }
 
@@ -300,8 +310,14 @@ impl Tensor {
 
     /// Limits elements to the range `low` to `high`: `min(max(x, low), high)`.
     ///
-    /// The bounds broadcast. NaN stays NaN; the derivative outside of the range is 0. Follows
+    /// The bounds broadcast. A bound that an integer dtype does not hold limits by its value. NaN
+    /// stays NaN; the derivative is 0 at and beyond a bound, as of `jax.lax.clamp`. Follows
     /// `numpy.clip`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if all elements would become a number that the integer dtype
+    /// does not hold.
     ///
     /// # Examples
     ///
@@ -313,7 +329,26 @@ impl Tensor {
     #[track_caller]
     pub fn clip(&self, low: impl Operand, high: impl Operand) -> Tensor {
         let at = Location::caller();
-        let (low, high) = (low.operand(self), high.operand(self));
+        let numbers = [low.number(), high.number()];
+        let dtype = self.dtype();
+        if let [Some(first), Some(second)] = numbers
+            && (first.overflows(dtype) || second.overflows(dtype))
+        {
+            return self.convert(DType::F64, at).clip(low, high).convert(dtype, at);
+        }
+        // Bounds beyond all values of an integer dtype have no effect, or the effect of the
+        // outermost value, unless the result is beyond all values as well.
+        let order = numbers.map(|n| n.map_or(Ordering::Equal, |n| n.order_in(n.dtype_with(dtype))));
+        let (first, last) = (Extreme::Least, Extreme::Greatest);
+        let low = match order {
+            [Ordering::Less, _] => first.of(self, numbers[0]),
+            [Ordering::Greater, Ordering::Less | Ordering::Equal] => last.of(self, numbers[0]),
+            _ => low.operand(self),
+        };
+        let high = match order[1] {
+            Ordering::Greater => last.of(self, numbers[1]),
+            _ => high.operand(self),
+        };
         dispatch_broadcast(Clamp {}, [low, self.clone(), high], at)
     }
 
@@ -333,9 +368,63 @@ impl Tensor {
     #[track_caller]
     pub fn complex(&self, imaginary: impl Operand) -> Tensor {
         let at = Location::caller();
-        let x = self.clone().float(at).wide(at).0;
-        let y = imaginary.operand(&x).float(at).wide(at).0;
-        x.binary(y, Binary::Complex, at)
+        let (x, y) = float_operands(self.clone(), float_operand(imaginary, self), at);
+        x.wide(at).0.binary(y.wide(at).0, Binary::Complex, at)
+    }
+
+    /// Computes `x^y`, element by element, with promotion and broadcasting; integers wrap around.
+    ///
+    /// Follows `numpy.power`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if `self` is of integers and `exponent` a negative integer;
+    /// [`Tensor::float_power`] computes in floats.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let x = tensor([2.0, 9.0]).pow(tensor([3.0, 0.5]));
+    /// assert_eq!(x.to_vec::<f32>()?, [8.0, 3.0]);
+    /// assert_eq!(tensor([2, 3]).pow(2).to_vec::<i32>()?, [4, 9]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn pow(&self, exponent: impl Operand) -> Tensor {
+        let at = Location::caller();
+        match (exponent.number(), self.type_ref()) {
+            (Some(Scalar::Int(n)), Ok(ty)) if n < 0 && !ty.dtype.is_differentiable() => {
+                let why = format!("{ty} cannot be raised to {n}; use `float_power`");
+                Tensor::fail("power", why, at)
+            }
+            _ => self.clone().binary(exponent.operand(self), Binary::Pow, at),
+        }
+    }
+
+    /// Shifts integers left by `bits` bits, element by element, with promotion and broadcasting; 0
+    /// if `bits` is the width of the dtype or more.
+    ///
+    /// Follows `numpy.left_shift`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error for dtypes other than integers.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(tensor([1, 3]).left_shift(2).to_vec::<i32>()?, [4, 12]);
+    /// assert_eq!(tensor([1, 3]).left_shift(32).to_vec::<i32>()?, [0, 0]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn left_shift(&self, bits: impl Operand) -> Tensor {
+        if shifts_all_bits(self.dtype(), &bits) {
+            return self.zeros_like();
+        }
+        self.clone().binary(bits.operand(self), Binary::ShiftLeft, Location::caller())
     }
 
     /// Shifts integers right by `bits` bits, element by element, with promotion and broadcasting.
@@ -357,13 +446,75 @@ impl Tensor {
     #[track_caller]
     pub fn right_shift(&self, bits: impl Operand) -> Tensor {
         let at = Location::caller();
-        let bits = bits.operand(self);
+        let bits = if shifts_all_bits(self.dtype(), &bits) {
+            // All bits become copies of the first one, as for one bit less; or 0.
+            match self.dtype().kind() {
+                Kind::Unsigned => return self.zeros_like(),
+                _ => self.number(self.dtype().bits() - 1),
+            }
+        } else {
+            bits.operand(self)
+        };
         let dtype = self.dtype().promote(bits.dtype()).unwrap_or(self.dtype());
-        let op = if dtype.kind() == neurax_ir::Kind::Unsigned {
+        let op = if dtype.kind() == Kind::Unsigned {
             Binary::ShiftRightLogical
         } else {
             Binary::ShiftRightArithmetic
         };
         self.clone().binary(bits, op, at)
     }
+}
+
+/// Multiplies by a real number: of complex numbers both parts, of which an infinite one does not
+/// make the other NaN.
+#[track_caller]
+fn scaled(x: &Tensor, by: f64) -> Tensor {
+    if x.dtype().is_complex() { (x.real() * by).complex(x.imag() * by) } else { x * by }
+}
+
+/// Returns true if `bits` is a number and the width of the integer dtype `dtype` or more.
+fn shifts_all_bits(dtype: DType, bits: &impl Operand) -> bool {
+    let width = dtype.bits() as i128;
+    dtype.is_int() && matches!(bits.number(), Some(Scalar::Int(n)) if n >= width)
+}
+
+/// An outermost value of an integer dtype.
+#[derive(Clone, Copy)]
+enum Extreme {
+    Least,
+    Greatest,
+}
+
+impl Extreme {
+    /// Returns the value of the dtype that `number` takes with `like`, an integer dtype.
+    fn of(self, like: &Tensor, number: Option<Scalar>) -> Tensor {
+        let dtype = number.map_or(like.dtype(), |n| n.dtype_with(like.dtype()));
+        let range = dtype.int_range().unwrap_or(0..=0);
+        Tensor::scalar(
+            dtype,
+            Scalar::Int(if let Extreme::Least = self { *range.start() } else { *range.end() }),
+        )
+    }
+}
+
+/// Computes the maximum or minimum. A number beyond all values of an integer dtype, on the side
+/// where it is never the result, has no effect.
+#[track_caller]
+fn extremum(x: &Tensor, y: impl Operand, op: Binary, at: CallSite) -> Tensor {
+    let dtype = x.dtype();
+    if let Some(number) = y.number() {
+        let joint = number.dtype_with(dtype);
+        match (op, number.order_in(joint)) {
+            (Binary::Max, Ordering::Less) | (Binary::Min, Ordering::Greater) => {
+                return x.convert(joint, at);
+            }
+            _ if number.overflows(dtype) => {
+                let x = x.convert(DType::F64, at);
+                let y = y.operand(&x);
+                return x.binary(y, op, at).convert(dtype, at);
+            }
+            _ => {}
+        }
+    }
+    x.clone().binary(y.operand(x), op, at)
 }

@@ -190,7 +190,8 @@ impl Tensor {
     /// Returns the lower triangle of matrices (the last two axes): elements above diagonal `k`
     /// become 0.
     ///
-    /// Diagonal 0 is the main diagonal, positive ones are above it. Follows `numpy.tril`.
+    /// Diagonal 0 is the main diagonal, positive ones are above it. The dtype is kept. Follows
+    /// `numpy.tril`.
     ///
     /// # Errors
     ///
@@ -207,7 +208,7 @@ impl Tensor {
     pub fn tril(&self, k: i64) -> Tensor {
         let at = Location::caller();
         match self.matrix_size("tril", at) {
-            Ok((n, m)) => triangle(n, m, k, at).select(self, 0),
+            Ok((n, m)) => triangle(n, m, k, at).select(self, false),
             Err(e) => e,
         }
     }
@@ -215,7 +216,8 @@ impl Tensor {
     /// Returns the upper triangle of matrices (the last two axes): elements below diagonal `k`
     /// become 0.
     ///
-    /// Diagonal 0 is the main diagonal, positive ones are above it. Follows `numpy.triu`.
+    /// Diagonal 0 is the main diagonal, positive ones are above it. The dtype is kept. Follows
+    /// `numpy.triu`.
     ///
     /// # Errors
     ///
@@ -232,7 +234,7 @@ impl Tensor {
     pub fn triu(&self, k: i64) -> Tensor {
         let at = Location::caller();
         match self.matrix_size("triu", at) {
-            Ok((n, m)) => triangle(n, m, k.saturating_sub(1), at).select(0, self),
+            Ok((n, m)) => triangle(n, m, k.saturating_sub(1), at).select(false, self),
             Err(e) => e,
         }
     }

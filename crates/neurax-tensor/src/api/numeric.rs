@@ -6,10 +6,18 @@
 //! are in `math.rs`.
 
 use super::{
-    common::{example, float_formulas, formulas, promote_and_broadcast, tensor_or_error},
+    common::{
+        example, float_formulas, formulas, promote_and_broadcast, promote_operands, tensor_or_error,
+    },
     sort::Side,
+    statistics::between,
 };
-use crate::{Operand, Tensor, dispatch::dispatch, tensor::CallSite};
+use crate::{
+    Operand, Tensor,
+    dispatch::dispatch,
+    operators::{float_operand, float_operands},
+    tensor::CallSite,
+};
 use neurax_ir::{Kind, composite::LogAddExp, op::Binary};
 use std::{
     f64::consts::{FRAC_1_SQRT_2, LN_2, LOG2_E, PI},
@@ -24,7 +32,8 @@ macro_rules! pair_formulas {
         impl Tensor {$(
             #[doc = $doc]
             #[doc = "\nWorks element by element, with promotion and broadcasting. Integers and \
-                     bool are converted to f32; complex numbers are an error."]
+                     bool are converted to f32, or to the float dtype of the other operand; \
+                     complex numbers are an error."]
             #[doc = example!($code => $value)]
             #[track_caller]
             pub fn $f(&self, other: impl Operand) -> Tensor {
@@ -50,7 +59,7 @@ fn float_pair(
     y: impl Operand,
     at: CallSite,
 ) -> Result<(Tensor, Tensor), Tensor> {
-    let y = y.operand(x);
+    let (x, y) = float_operands(x.clone(), float_operand(y, x), at);
     let (x, y) = (x.real_float(op, at)?, y.real_float(op, at)?);
     match <[Tensor; 2]>::try_from(promote_and_broadcast(op, &[x, y], at)?) {
         Ok([x, y]) => Ok((x, y)),
@@ -144,6 +153,19 @@ formulas! {
         "tensor([-2.0, -0.0, 0.0]).signbit()" => "[true, true, false]";
 }
 
+/// Computes the quotient of floats rounded down, from the same remainder as [`Tensor::remainder`]:
+/// the quotient itself may be rounded up to an integer.
+#[track_caller]
+fn floor_quotient(x: &Tensor, y: &Tensor) -> Tensor {
+    let rest = x % y;
+    let up = rest.not_equal(0) & rest.lt(0).not_equal(y.lt(0));
+    let whole = ((x - rest) / y).round() - up.select(y.ones_like(), 0);
+    let plain = x / y;
+    // The sign of a zero is that of the quotient; division by 0 yields an infinity or NaN.
+    let whole = whole.equal(0).select(whole.zeros_like().copysign(&plain), whole);
+    y.equal(0).select(plain.floor(), whole)
+}
+
 /// Computes `sin(pi x) / (pi x)`, and 1 at 0.
 #[track_caller]
 fn sinc(x: &Tensor) -> Tensor {
@@ -173,14 +195,17 @@ fn sin_pi(x: &Tensor) -> Tensor {
 impl Tensor {
     /// Computes the quotient rounded down, element by element, with promotion and broadcasting.
     ///
-    /// Integers yield integers; division by 0 yields -1 (all bits set). Follows
-    /// `numpy.floor_divide`.
+    /// Integers yield integers; division of an integer by 0 yields -1 (all bits set). Floats are
+    /// divided exactly before rounding: `x = y floor_divide(x, y) + remainder(x, y)` up to the
+    /// precision of the dtype. The derivative is 0. Follows `numpy.floor_divide`.
     ///
     /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
     /// assert_eq!(tensor([7, -7]).floor_divide(2).to_vec::<i32>()?, [3, -4]);
+    /// // The f32 number 0.1 is a little more than a tenth.
+    /// assert_eq!(tensor([1.0]).floor_divide(0.1).to_vec::<f32>()?, [9.0]);
     /// # Ok::<(), Error>(())
     /// ```
     #[track_caller]
@@ -188,7 +213,10 @@ impl Tensor {
         let at = Location::caller();
         let other = other.operand(self);
         match promote_and_broadcast("floor_divide", &[self.clone(), other], at).as_deref() {
-            Ok([x, y]) if x.dtype().is_float() => (x / y).floor(),
+            Ok([x, y]) if x.dtype().is_float() => {
+                let ((x, dtype), y) = (x.wide(at), y.wide(at).0);
+                floor_quotient(&x, &y).convert(dtype, at)
+            }
             Ok([x, y]) => {
                 let q = x.clone().binary(y.clone(), Binary::Div, at);
                 let rest = x % y;
@@ -204,7 +232,8 @@ impl Tensor {
     /// Computes the remainder with the sign of `other`, element by element, with promotion and
     /// broadcasting: `x - y floor(x / y)`.
     ///
-    /// Follows `numpy.remainder` and Python's `%`. [`Tensor::fmod`] has the sign of `self`.
+    /// An integer modulo 0 is the integer, a float modulo 0 NaN. Follows `numpy.remainder` and
+    /// Python's `%`. [`Tensor::fmod`] has the sign of `self`.
     ///
     /// # Examples
     ///
@@ -273,9 +302,13 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn lerp(&self, other: impl Operand, weight: impl Operand) -> Tensor {
-        let other = other.operand(self);
-        let weight = weight.operand(self);
-        self + weight * (other - self)
+        let at = Location::caller();
+        let (other, weight) = (other.operand(self), weight.operand(self));
+        match promote_operands("lerp", &[self.clone(), other, weight], at).as_deref() {
+            Ok([x, y, weight]) => x + weight * (y - x),
+            Ok(_) => self.clone(),
+            Err(e) => e.clone(),
+        }
     }
 
     /// Evaluates a polynomial at `self`, element by element.
@@ -355,8 +388,9 @@ impl Tensor {
             ));
         }
         let last = a.size() as i64 - 1;
-        let (x, xs, ys) =
-            (self.real_float("interp", at)?, xs.real_float("interp", at)?, ys.clone().float(at));
+        let (x, xs) = float_operands(self.clone(), xs.clone(), at);
+        let (x, xs) = (x.real_float("interp", at)?, xs.real_float("interp", at)?);
+        let ys = ys.clone().float(at);
         // Selected by comparisons instead of `clip`, so that `x` has its derivative at the ends.
         let (first, end) = (xs.get(0), xs.get(last));
         let (below, above) = (x.lt(&first), x.gt(&end));
@@ -368,7 +402,7 @@ impl Tensor {
         let width = &x1 - &x0;
         let flat = width.equal(0);
         let weight = (x - x0) / flat.select(1, width);
-        let between = flat.select(&y0, &y0 + weight * (y1 - &y0));
+        let between = flat.select(&y0, between(&y0, &y1, &weight));
         Ok(below.select(ys.get(0), above.select(ys.get(last), between)))
     }
 }

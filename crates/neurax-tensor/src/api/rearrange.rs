@@ -224,6 +224,7 @@ impl Tensor {
         let value = value.operand(self);
         let pad = || {
             let widths = self.checked_widths(widths.as_ref(), "pad", at)?;
+            value.type_or_error()?;
             if value.dtype() != self.dtype() {
                 let why = format!(
                     "expected a value of the dtype of {}, got {}; convert one with `to`",

@@ -5,7 +5,10 @@
 
 use super::common::tensor_or_error;
 use crate::{
-    AxisInt, DType, IntoAxes, Operand, Tensor, args::axes_or_error, dispatch::dispatch,
+    AxisInt, DType, IntoAxes, Operand, Tensor,
+    args::axes_or_error,
+    dispatch::dispatch,
+    operators::{float_operand, float_operands},
     tensor::CallSite,
 };
 use neurax_ir::op::{ArgKind, ArgReduce, Reduce, ReduceKind};
@@ -235,6 +238,10 @@ impl Tensor {
 
     /// Computes the largest minus the smallest element over `axes`. Follows `numpy.ptp`.
     ///
+    /// # Errors
+    ///
+    /// The result carries an error if there are no elements.
+    ///
     /// # Examples
     ///
     /// ```
@@ -245,6 +252,14 @@ impl Tensor {
     #[track_caller]
     pub fn ptp(&self, axes: impl IntoAxes) -> Tensor {
         let at = Location::caller();
+        let list = match axes_or_error(self, &axes, "ptp", at) {
+            Ok(list) => list,
+            Err(e) => return e,
+        };
+        if list.iter().any(|&a| self.shape()[a] == 0) {
+            let why = format!("expected at least one element, got {}", self.dtype_and_shape());
+            return Tensor::fail("ptp", why, at);
+        }
         let high = self.reduce_at(ReduceKind::Max, "ptp", &axes, at);
         high - self.reduce_at(ReduceKind::Min, "ptp", &axes, at)
     }
@@ -366,8 +381,7 @@ impl Tensor {
     #[track_caller]
     pub fn average(&self, weights: impl Operand, axes: impl IntoAxes) -> Tensor {
         let at = Location::caller();
-        let x = self.clone().float(at);
-        let weights = weights.operand(&x).float(at);
+        let (x, weights) = float_operands(self.clone(), float_operand(weights, self), at);
         let total = match self.type_ref() {
             Ok(t) => weights.broadcast_to(&t.shape),
             Err(_) => return self.clone(),

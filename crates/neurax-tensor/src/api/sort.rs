@@ -2,12 +2,12 @@
 
 use super::common::{promote_operands, tensor_or_error};
 use crate::{
-    AxisInt, DType, Operand, Tensor, Type,
+    AxisInt, DType, Operand, Scalar, Tensor, Type,
     dispatch::{dispatch_multi, lazy_constant},
     tensor::CallSite,
 };
 use neurax_ir::{Kind, op::Sort};
-use std::panic::Location;
+use std::{cmp::Ordering, panic::Location};
 
 /// The side of equal elements at which [`Tensor::searchsorted`] inserts a value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -176,8 +176,32 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn searchsorted(&self, values: impl Operand, side: Side) -> Tensor {
-        let values = values.operand(self);
-        tensor_or_error(self.try_searchsorted(&values, side))
+        match values.number() {
+            Some(number) if self.dtype().is_int() => self.searchsorted_number(number, side),
+            _ => tensor_or_error(self.try_searchsorted(&values.operand(self), side)),
+        }
+    }
+
+    /// Finds the index of the value of `number`, which may be none of the dtype, in a vector of
+    /// integers.
+    #[track_caller]
+    fn searchsorted_number(&self, number: Scalar, side: Side) -> Tensor {
+        let number = match (number, side) {
+            (Scalar::Float(x), _) if x.is_nan() => Scalar::Int(i128::MAX),
+            // The conversions saturate, beyond all integer dtypes.
+            (Scalar::Float(x), Side::Left) => Scalar::Int(x.ceil() as i128),
+            (Scalar::Float(x), Side::Right) => Scalar::Int(x.floor() as i128),
+            _ => number,
+        };
+        let order = number.order_in(self.dtype());
+        // Any value of the dtype checks the vector and yields the type of the result.
+        let held = if order == Ordering::Equal { number } else { Scalar::Int(0) };
+        let index = tensor_or_error(self.try_searchsorted(&held.weak_like(self), side));
+        match order {
+            Ordering::Equal => index,
+            Ordering::Less => index * 0,
+            Ordering::Greater => index * 0 + self.size(),
+        }
     }
 
     #[track_caller]
@@ -279,7 +303,8 @@ impl Tensor {
     ///
     /// # Errors
     ///
-    /// Both results carry an error for complex numbers, or if the bins do not fit into i32.
+    /// Both results carry an error for complex numbers, if `low` is above `high` or one of them is
+    /// not finite, or if the bins do not fit into i32.
     ///
     /// # Examples
     ///
@@ -305,7 +330,12 @@ impl Tensor {
             );
             return (e.clone(), e);
         }
-        let edges = Tensor::linspace(low, high, bins + 1).convert(x.dtype(), at);
+        if !(low <= high && low.is_finite() && high.is_finite()) {
+            let why = format!("expected a finite range of numbers, got {low:?} to {high:?}");
+            let e = Tensor::fail("histogram", why, at);
+            return (e.clone(), e);
+        }
+        let edges = Tensor::linspace_of(x.dtype(), low, high, bins + 1, at);
         let bin = edges.searchsorted(&x, Side::Right) - 1;
         let bin = x.equal(edges.get(-1)).select(&bin - 1, &bin);
         let outside = bin.lt(0) | bin.ge(bins) | x.is_nan();

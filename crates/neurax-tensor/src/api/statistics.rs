@@ -97,8 +97,7 @@ impl Tensor {
         let low = low.convert(DType::I32, at);
         let sorted = merged.sort(last);
         let (a, b) = (sorted.take(&low, last), sorted.take((&low + 1).minimum(n - 1), last));
-        // On an element itself, ignore the next one: it may be infinite.
-        let between = weight.equal(0).select(&a, &a + &weight * (b - &a));
+        let between = between(&a, &b, &weight);
         let nan = merged.is_nan().any(last);
         let y = match position.rank() {
             0 => nan.select(f64::NAN, between),
@@ -163,4 +162,19 @@ impl Tensor {
         let deviation = c.diagonal(0, 0, 1).real().sqrt();
         &c / deviation.outer(&deviation)
     }
+}
+
+/// Interpolates linearly from `a` to `b`, which may be infinite or farther apart than the largest
+/// number, with a `weight` from 0 to 1. At 0 the result is `a`, even if `b` is infinite, and at 1 it
+/// is `b`.
+#[track_caller]
+pub(crate) fn between(a: &Tensor, b: &Tensor, weight: &Tensor) -> Tensor {
+    let ignored = |x: &Tensor, at: i64| weight.equal(at) & x.is_finite().logical_not();
+    let (no_a, no_b) = (ignored(a, 1), ignored(b, 0));
+    let (a, b) = (&no_a.select(b, a), &no_b.select(a, b));
+    let distance = b - a;
+    let finite = distance.is_finite();
+    let near = a + weight * finite.select(&distance, 0);
+    let far = a * (1 - weight) + b * weight;
+    finite.select(near, far)
 }
