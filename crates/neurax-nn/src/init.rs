@@ -5,7 +5,7 @@
 //! outputs]`, as that of a dense layer; one of more axes is `[outputs, inputs, window ..]`, as that
 //! of `Tensor::conv`. [`Init::axes`] states other layouts.
 
-use neurax_tensor::{Error, Key, Result, Tensor};
+use neurax_tensor::{DType, Error, Key, Result, Tensor};
 use std::fmt;
 use std::sync::Arc;
 
@@ -89,7 +89,7 @@ pub fn constant(x: f64) -> Init {
 
 /// Initializes with a uniform distribution over `low..high`.
 pub fn uniform(low: f64, high: f64) -> Init {
-    Init::new("uniform", move |k, s| k.uniform(s) * (high - low) + low)
+    Init::new("uniform", move |k, s| k.uniform_of(DType::F32, s, low, high))
 }
 
 /// Initializes with a normal distribution of mean 0 and the given standard deviation.

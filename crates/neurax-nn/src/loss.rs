@@ -238,6 +238,11 @@ fn paired(
             let why = format!("{want}, got {a} and {b}{hint}");
             Tensor::from_error(Error::new(name, why).at(&Location::caller().into()))
         }
+        // The difference of integers would wrap around.
+        (Ok(a), Ok(b)) if !a.dtype.is_differentiable() && !b.dtype.is_differentiable() => {
+            Recorder::of([y, t])
+                .at(Location::caller(), || f(&y.to(DType::F32), &t.to(DType::F32), DType::F32))
+        }
         (Ok(a), Ok(b)) => Recorder::of([y, t]).at(Location::caller(), || {
             let loss = f(y, t, a.dtype);
             match a.dtype.promote(b.dtype) {
@@ -459,6 +464,34 @@ mod tests {
                     assert!((have[i] - want).abs() < 1e-6, "{name}, element {i}: {have:?}, {want}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn integers_do_not_wrap_around() {
+        let (y, t) = (tensor([3u8, 200]), tensor([7u8, 100]));
+        for (f, want) in [(mae as Loss, 52.0), (mse, 5008.0), (huber, 51.5)] {
+            assert_eq!(f(&y, &t).item().unwrap(), want);
+        }
+        assert_eq!(crate::metric::mae().measure(&y, &t).item().unwrap(), 52.0);
+    }
+
+    // The number of classes may be beyond the dtype of the labels.
+    #[test]
+    fn labels_may_be_narrow() {
+        use neurax_tensor::dtype_consts::{I8, I16, I64, U8, U64};
+        for (dtype, classes) in [(U8, 256), (I8, 128), (I16, 40_000), (I64, 256), (U64, 256)] {
+            let y = Tensor::zeros([2, classes]);
+            let labels = tensor([0, 127]).to(dtype);
+            let want = (classes as f64).ln();
+            for y in [
+                sparse_categorical_cross_entropy_logits(&y, &labels),
+                sparse_categorical_cross_entropy(&y.softmax(-1), &labels),
+            ] {
+                assert!((y.item().unwrap() - want).abs() < 1e-4, "{dtype}: {y}");
+            }
+            let hit = crate::metric::accuracy().measure(&labels.one_hot(classes), &labels);
+            assert_eq!(hit.item().unwrap(), 1.0, "{dtype}");
         }
     }
 

@@ -307,7 +307,12 @@ macro_rules! numbers {
             ) -> Node {
                 let number = Scalar::from(self);
                 layer(name, [node], move |_, [a]| {
-                    f(&a, &Tensor::scalar(number.dtype_with(a.dtype()), number))
+                    // Integers are divided as floats, which hold every divisor.
+                    let dtype = match a.dtype() {
+                        d if name == "divide" && !d.is_differentiable() => DType::F32,
+                        d => number.dtype_with(d),
+                    };
+                    f(&a, &Tensor::scalar(dtype, number))
                 })
             }
         }
