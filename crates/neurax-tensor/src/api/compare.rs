@@ -246,8 +246,8 @@ pub fn where_(pred: &Tensor, x: impl Operand, y: impl Operand) -> Tensor {
     pred.select(x, y)
 }
 
-/// Converts an operand for `x` to bool; a number is true by its value, even if the dtype of `x` does
-/// not hold it.
+/// Converts an operand for `x` to bool; a number is true by its value, even if the dtype of `x`
+/// does not hold it.
 #[track_caller]
 fn truth(x: &Tensor, y: impl Operand, at: CallSite) -> Tensor {
     match y.number() {

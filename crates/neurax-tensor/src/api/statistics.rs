@@ -165,8 +165,8 @@ impl Tensor {
 }
 
 /// Interpolates linearly from `a` to `b`, which may be infinite or farther apart than the largest
-/// number, with a `weight` from 0 to 1. At 0 the result is `a`, even if `b` is infinite, and at 1 it
-/// is `b`.
+/// number, with a `weight` from 0 to 1. At 0 the result is `a`, even if `b` is infinite, and at 1
+/// it is `b`.
 #[track_caller]
 pub(crate) fn between(a: &Tensor, b: &Tensor, weight: &Tensor) -> Tensor {
     let ignored = |x: &Tensor, at: i64| weight.equal(at) & x.is_finite().logical_not();
