@@ -1,7 +1,8 @@
 //! [`CompiledGraph`]: an executable with its signature, which checks calls before they run.
 
 use crate::{
-    Buffer, CheckedArgs, CheckedCall, Executable, Profile, Results, tuning::CHECKED_BYTES,
+    Buffer, CheckedArgs, CheckedCall, Executable, Profile, Results,
+    tuning::{CHECKED_BYTES, LARGE_VALUE_BYTES},
 };
 use neurax_ir::{Error, Graph, Result, Type, check_memory, check_types};
 use std::{borrow::Cow, sync::Arc};
@@ -172,11 +173,13 @@ impl CompiledGraph {
         self.check_bytes(self.executable.memory(true, &|_| false))
     }
 
-    /// Checks that there is memory for `bytes`, or for the largest value if they are not known.
+    /// Checks that there is memory for `bytes`, or for the largest value if they are not known, or
+    /// if it is so large that a program which only passes through its elements would not end.
     fn check_bytes(&self, bytes: Option<usize>) -> Result<()> {
-        // An unknown type has no size: there are no values.
-        let largest = || self.largest.as_ref().map_or(Ok(0), Type::bytes);
-        let bytes = bytes.map_or_else(largest, Ok)?;
+        // empty: the graph has no values.
+        let largest = self.largest.as_ref().map_or(Ok(0), Type::bytes)?;
+        let least = if largest >= LARGE_VALUE_BYTES { largest } else { 0 };
+        let bytes = bytes.map_or(largest, |bytes| bytes.max(least));
         if bytes < CHECKED_BYTES {
             return Ok(());
         }

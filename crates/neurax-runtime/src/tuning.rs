@@ -11,3 +11,7 @@ pub(crate) const MAX_CACHED_OPS: usize = 4096;
 /// allocation below it practically never fails; a check costs less than writing that memory, and a
 /// failure later would come after arguments were donated.
 pub(crate) const CHECKED_BYTES: usize = 1 << 20;
+
+/// The bytes of a value from which there must be memory for it even if the program never stores it:
+/// such a value is mostly a mistake in a shape, and a loop over its elements takes seconds to days.
+pub(crate) const LARGE_VALUE_BYTES: usize = 1 << 30;
