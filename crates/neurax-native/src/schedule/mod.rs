@@ -53,7 +53,7 @@ pub use kernel_builder::KernelCall;
 pub use outputs::BufferId;
 pub use types::{Note, ScheduledGraph, ScheduledStep};
 
-use crate::support::producer;
+use crate::{support::producer, visits::visit};
 use analysis::{Analysis, Storage};
 use groups::{FusedLoop, Group, GroupKind, Grouping, sorted_unique};
 use neurax_ir::{Graph, OrBug, Result, Value};
@@ -154,15 +154,18 @@ fn equations(
             epilogue.as_ref().map_or(&[][..], |k| &k.outputs)
         }
     };
-    let written = group.writes.iter().filter_map(|&b| values[b]);
-    let mut todo: Vec<Value> = written.chain(outputs.iter().map(|o| o.value)).collect();
+    let mut todo: Vec<Value> = outputs.iter().map(|o| o.value).collect();
     while let Some(v) = todo.pop() {
         let Some(i) = producers[v.index()] else { continue };
         if !out.contains(&i) {
+            visit();
             out.push(i);
             let operands = analysis.graph.eqns()[i].inputs.iter();
             todo.extend(operands.filter(|&&x| analysis.storage(x) == Storage::Inline));
         }
     }
+    // Without its operands: of a concatenate, the group computes one part only.
+    let written = group.writes.iter().filter_map(|&b| values[b]);
+    out.extend(written.filter_map(|v| producers[v.index()]));
     sorted_unique(out)
 }
