@@ -77,7 +77,10 @@ impl Scalar {
     pub(crate) fn float_like(self, like: &Tensor) -> Tensor {
         match (self, like.type_ref()) {
             (Scalar::Int(_) | Scalar::Bool(_), Ok(t)) if !t.dtype.is_differentiable() => {
-                Tensor::from(self.literal(DType::F32))
+                // Integers below 8 bits become floats with integers only.
+                let packed = t.dtype.is_int() && t.dtype.bits() < 8;
+                let exact = packed && self.is_held_by(DType::I64);
+                Tensor::from(self.literal(if exact { DType::I64 } else { DType::F32 }))
             }
             _ => self.weak_like(like),
         }

@@ -57,13 +57,17 @@ impl Tensor {
 }
 
 /// Converts integers and bool to the common dtype of both operands, or to f32 if neither is of
-/// floats. Other operands are returned unchanged.
+/// floats. Other operands, and those without a common dtype with floats, are returned unchanged.
 pub(crate) fn float_operands(x: Tensor, y: Tensor, at: CallSite) -> (Tensor, Tensor) {
     if x.error().is_some() || y.error().is_some() {
         return (x, y);
     }
-    let common = x.dtype().promote(y.dtype()).filter(|d| d.is_differentiable());
-    let dtype = common.unwrap_or(DType::F32);
+    let is_of_floats = x.dtype().is_differentiable() || y.dtype().is_differentiable();
+    let dtype = match x.dtype().promote(y.dtype()) {
+        Some(dtype) if dtype.is_differentiable() => dtype,
+        None if is_of_floats => return (x, y),
+        _ => DType::F32,
+    };
     let float = |t: Tensor| if t.dtype().is_differentiable() { t } else { t.convert(dtype, at) };
     (float(x), float(y))
 }

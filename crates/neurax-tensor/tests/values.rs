@@ -55,7 +55,9 @@ fn comparisons_with_numbers_are_those_of_mathematics() {
 
 #[test]
 fn integers_are_compared_with_floats_exactly() {
-    for dtype in INTEGERS {
+    // Those below 8 bits have no common dtype with floats.
+    assert!(Tensor::zeros_of(U4, [1]).lt(0.5).error().is_some());
+    for dtype in INTEGERS.into_iter().filter(|d| d.bits() >= 8) {
         let (x, values) = edges(dtype);
         // All are exact in f64, and no integer of the table lies between one and its neighbors.
         let floats = [0.0, 0.5, -0.5, -1.0, 1e9, 255.5, 1e30, -1e30, f64::INFINITY, f64::NAN];

@@ -4,7 +4,8 @@
 //!
 //! Results for infinite parts, NaN and zeros of either sign follow annex G of the C standard, as
 //! NumPy does; `complex/corners.txt` holds recorded values. A number with an infinite part
-//! is an infinity there, even if the other part is NaN.
+//! is an infinity there, even if the other part is NaN. Products and `expm1` are computed by their
+//! plain formulas, as in NumPy and JAX.
 
 use crate::Complex;
 use std::f64::consts::FRAC_PI_2;
@@ -20,24 +21,14 @@ pub fn sign(z: C) -> C {
     }
     // Scaled so that the modulus of the largest numbers is finite.
     let largest = z.re.abs().max(z.im.abs());
-    if largest == 0.0 || z.is_nan() {
+    if z.is_nan() {
+        return C::new(f64::NAN, f64::NAN);
+    }
+    if largest == 0.0 {
         return z;
     }
     let z = z.unscale(largest);
     z.unscale(z.norm())
-}
-
-/// Returns `z w`. A product of an infinity and a number other than zero is an infinity.
-pub fn mul(z: C, w: C) -> C {
-    let product = z * w;
-    if !(product.re.is_nan() && product.im.is_nan()) {
-        return product;
-    }
-    if !(is_infinity(z) || is_infinity(w)) {
-        return product;
-    }
-    let factor = |z: C| if is_infinity(z) { direction(z) } else { without_nan(z) };
-    (factor(z) * factor(w)).scale(f64::INFINITY)
 }
 
 /// Returns true if a part is infinite.
@@ -50,12 +41,6 @@ fn is_infinity(z: C) -> bool {
 fn direction(z: C) -> C {
     let unit = |x: f64| f64::from(x.is_infinite() as u8).copysign(x);
     C::new(unit(z.re), unit(z.im))
-}
-
-/// Returns `z` with NaN replaced by 0.
-fn without_nan(z: C) -> C {
-    let number = |x: f64| if x.is_nan() { 0f64.copysign(x) } else { x };
-    C::new(number(z.re), number(z.im))
 }
 
 /// Returns `z / w`. A finite number divided by an infinity is zero, an infinity divided by a finite
@@ -163,9 +148,6 @@ pub fn cos(z: C) -> C {
 pub fn expm1(z: C) -> C {
     if z.im == 0.0 {
         return C::new(z.re.exp_m1(), z.im);
-    }
-    if !z.re.is_finite() || !z.im.is_finite() {
-        return exp(z) - 1.0;
     }
     let s = (z.im / 2.0).sin();
     C::new(z.re.exp_m1() * z.im.cos() - 2.0 * s * s, z.re.exp() * z.im.sin())
@@ -303,7 +285,7 @@ pub fn pow(z: C, w: C) -> C {
     if z == C::ZERO {
         return if w.re > 0.0 { C::ZERO } else { C::new(f64::NAN, f64::NAN) };
     }
-    exp(mul(w, log(z)))
+    exp(w * log(z))
 }
 
 /// Returns `i z`, with exact signs of zeros.

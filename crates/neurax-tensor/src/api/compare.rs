@@ -265,7 +265,10 @@ fn compare(x: &Tensor, y: impl Operand, direction: Direction, at: CallSite) -> T
             return compare(&x.convert(DType::F64, at), y, direction, at);
         }
         (Ok(ty), Some(number)) if !ty.dtype.is_differentiable() => {
-            IntegerComparison::of(number, direction)
+            // Integers below 8 bits have no common dtype with floats, whatever their values.
+            let packed = ty.dtype.is_int() && ty.dtype.bits() < 8;
+            let is_comparable = !packed || !matches!(number, Scalar::Float(_));
+            is_comparable.then(|| IntegerComparison::of(number, direction)).flatten()
         }
         _ => None,
     };

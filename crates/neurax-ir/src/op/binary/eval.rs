@@ -123,11 +123,7 @@ macro_rules! complex_rows {
                 match f {
                     Add => zip(s, |x, y| x + y),
                     Sub => zip(s, |x, y| x - y),
-                    Mul => zip(s, |x, y| {
-                        let product = x * y;
-                        let is_nan = product.re.is_nan() && product.im.is_nan();
-                        if is_nan { in_f64(complex::mul, x, y) } else { product }
-                    }),
+                    Mul => zip(s, |x, y| x * y),
                     Div => zip(s, |x, y| in_f64(complex::div, x, y)),
                     Pow => zip(s, |x, y| in_f64(complex::pow, x, y)),
                     Rem | Atan2 | Max | Min | And | Or | Xor | ShiftLeft | ShiftRightArithmetic
