@@ -94,6 +94,34 @@ def inverse_shift(t):
     return ERFC_AT * (1 + t) / (1 - t)
 
 
+# -log(1 - x^2), or its root: where one polynomial of the inverse error function ends and the next
+# begins, and the points in the middle of each.
+ERF_INV_ENDS = (0, mpf(5), mpf(4), mpf("6.0625"))
+ERF_INV_MIDDLES = (mpf("2.5"), mpf("3.125"), mpf("5"))
+
+
+def scaled_erf_inv(w):
+    """Returns erf_inv(x) / x for the x with w = -log(1 - x^2)."""
+    x = root(-mp.expm1(-w))
+    if x == 0:
+        return root(mp.pi) / 2
+    # Newton's method on log(erfc(y)): erf has lost its digits near 1.
+    y, tail = mpf(mp.erfinv(x)), mp.exp(-w) / (1 + x)
+    for _ in range(3):
+        y += mp.log(mp.erfc(y) / tail) * mp.erfc(y) * mp.exp(y * y) * root(mp.pi) / 2
+    return y / x
+
+
+def erf_inv_table(name, part, of_w, counts):
+    """Returns the table of one range of the inverse error function, in of_w(w) - middle."""
+    at, low, high = ERF_INV_MIDDLES[part], ERF_INV_ENDS[part], ERF_INV_ENDS[part + 1]
+    low = root(low) if part == 1 else low
+    number = f"`{of_w} - {mp.nstr(at, 4)}`, for {of_w} from {mp.nstr(low, 4)} to {mp.nstr(high, 5)}"
+    f = lambda t: scaled_erf_inv((t + at) ** (1 if part == 0 else 2))
+    doc = f"`erf_inv(x) / x` in {number}, w = -log(1 - x^2), relative to the result"
+    return (name, doc, f, lambda t: 1 / f(t), low - at, high - at, counts)
+
+
 TABLES = [
     (
         "EXP",
@@ -205,6 +233,9 @@ TABLES = [
         mpf("6.5") / mpf("14.5"),
         (11, 0),
     ),
+    erf_inv_table("ERF_INV", 0, "w", (10, 22)),
+    erf_inv_table("ERF_INV_TAIL", 1, "sqrt(w)", (10, 22)),
+    erf_inv_table("ERF_INV_FAR", 2, "sqrt(w)", (0, 18)),
 ]
 
 # Constants as sums of parts: (name, doc comment, value, bits of each part).

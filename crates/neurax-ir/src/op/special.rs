@@ -116,14 +116,17 @@ pub fn erf_inv(x: f64) -> f64 {
     }
     let bell = |y: f64| std::f64::consts::FRAC_2_SQRT_PI * (-y * y).exp();
     let mut y = giles(a);
-    if a < 0.5 {
-        for _ in 0..2 {
-            y -= (libm::erf(y) - a) / bell(y);
-        }
-    } else {
-        for _ in 0..6 {
+    for _ in 0..6 {
+        let step = if a < 0.5 {
+            (a - libm::erf(y)) / bell(y)
+        } else {
             let tail = libm::erfc(y);
-            y += (tail / (1.0 - a)).ln() * tail / bell(y);
+            (tail / (1.0 - a)).ln() * tail / bell(y)
+        };
+        y += step;
+        // The error is squared by the next step.
+        if step.abs() <= 1e-9 * y {
+            break;
         }
     }
     y.copysign(x)

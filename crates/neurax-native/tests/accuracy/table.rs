@@ -19,7 +19,7 @@ const fn row(f: Unary, f32: f64, f64: Option<f64>, want: fn(f64) -> f64) -> Row 
 }
 
 /// All unary functions.
-pub const ROWS: [Row; 21] = [
+pub const ROWS: [Row; 22] = [
     row(Unary::Exp, 2.0, Some(2.0), f64::exp),
     row(Unary::Log, 2.0, Some(2.0), f64::ln),
     row(Unary::Tanh, 2.0, Some(2.0), f64::tanh),
@@ -31,6 +31,7 @@ pub const ROWS: [Row; 21] = [
     row(Unary::Tan, 4.0, Some(4.0), f64::tan),
     row(Unary::Erf, 4.0, None, libm::erf),
     row(Unary::Erfc, 4.0, None, libm::erfc),
+    row(Unary::ErfInv, 4.0, Some(4.0), |x| Unary::ErfInv.of_f64(x)),
     row(Unary::Rsqrt, 4.0, Some(2.0), |x| 1.0 / x.sqrt()),
     row(Unary::Cbrt, 4.0, None, f64::cbrt),
     row(Unary::Asin, 4.0, None, f64::asin),
@@ -143,6 +144,10 @@ pub fn points(bits: u32) -> Vec<u64> {
         if k < 3000 || k % 13 == 0 {
             (p - 1..=p + 1).for_each(&mut both);
         }
+    }
+    // Just below 1, where inverse functions have poles, and around the ends of the polynomials.
+    for i in 0..20_000 {
+        both(pattern(1.0 - (-36.8 * i as f64 / 20_000.0).exp()));
     }
     for i in 0..20_000 {
         both(pattern(12.0 * i as f64 / 20_000.0));

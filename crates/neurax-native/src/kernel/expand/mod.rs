@@ -101,6 +101,7 @@ fn float<M: ExprBuilder>(m: &mut M, f: Unary, x: InstId) -> InstId {
         Unary::Atan if ty == DType::F32 => arc::atan(m, x),
         Unary::Erf if ty == DType::F32 => erf::erf(m, x),
         Unary::Erfc if ty == DType::F32 => erf::erfc(m, x),
+        Unary::ErfInv => erf::erf_inv(m, x),
         Unary::Cbrt if ty == DType::F32 => power::cbrt(m, x),
         // other: a call of the scalar function in `library`, which knows all of `Unary`.
         _ => m.put(InstKind::Call1(f, x), ty),
