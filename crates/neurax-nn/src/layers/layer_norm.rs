@@ -2,7 +2,7 @@
 
 use crate::precision::{at_least_f32, narrow_as, normal_epsilon};
 use crate::{Cx, Layer, Node, init};
-use neurax_tensor::{Tensor, keep};
+use neurax_tensor::{Tensor, keep, stop_gradient};
 
 /// Computes `(x - mean) / sqrt(var + epsilon) · scale + bias` with mean and variance over the last
 /// axis: `x` is `[.., n]`, `scale` and `bias` are `[n]`. Ba, Kiros and Hinton, Layer Normalization
@@ -21,7 +21,9 @@ use neurax_tensor::{Tensor, keep};
 #[track_caller]
 pub fn layer_norm(x: &Tensor, scale: &Tensor, bias: &Tensor, epsilon: f64) -> Tensor {
     let (wide, epsilon) = (at_least_f32(x), normal_epsilon(epsilon, x));
-    let centered = &wide - wide.mean(keep(-1));
+    let shifted = &wide - wide.mean(keep(-1));
+    // A rounded mean that is large against the deviations shifts them all.
+    let centered = &shifted - stop_gradient(&shifted.mean(keep(-1)));
     let variance = centered.square().mean(keep(-1));
     narrow_as(x, centered / (variance + epsilon).sqrt() * scale + bias)
 }

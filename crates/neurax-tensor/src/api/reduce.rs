@@ -9,6 +9,7 @@ use crate::{
     args::axes_or_error,
     dispatch::dispatch,
     operators::{float_operand, float_operands},
+    stop_gradient,
     tensor::CallSite,
 };
 use neurax_ir::op::{ArgKind, ArgReduce, Reduce, ReduceKind};
@@ -443,7 +444,7 @@ impl Tensor {
         let at = Location::caller();
         let list = axes_or_error(self, axes, name, at)?;
         let (x, dtype) = self.clone().float(at).wide(at);
-        let deviation = &x - x.mean_list(&list, true, 0, at);
+        let deviation = x.deviation(|x| x.mean_list(&list, true, 0, at));
         Ok((deviation.squared_modulus().mean_list(&list, axes.keep(), ddof, at), dtype.real()))
     }
 
@@ -455,6 +456,15 @@ impl Tensor {
         } else {
             self.square()
         }
+    }
+
+    /// Computes the deviations of floats from `mean`, the function that computes their means. A
+    /// rounded mean that is large against the deviations shifts them all, so the mean of the
+    /// deviations is subtracted as well; its derivative is 0.
+    #[track_caller]
+    pub(crate) fn deviation(&self, mean: impl Fn(&Tensor) -> Tensor) -> Tensor {
+        let shifted = self - mean(self);
+        &shifted - stop_gradient(&mean(&shifted))
     }
 
     /// Computes the square root with derivative 0 at 0 instead of infinity: multiplied by a

@@ -136,7 +136,7 @@ impl Tensor {
             );
         }
         let x = self.clone().float(at);
-        let deviation = &x - x.mean(crate::keep(-1));
+        let deviation = x.deviation(|x| x.mean(crate::keep(-1)));
         let other = if x.dtype().is_complex() { deviation.conj() } else { deviation.clone() };
         let observations = x.dim(-1).saturating_sub(ddof) as f64;
         deviation.matmul(other.t()) / observations
