@@ -158,6 +158,13 @@ pub const UNROLL_SMALL_PRODUCT: (usize, usize) = (8, 8);
 /// and would be spilled. Not measured.
 pub const MAX_UNROLLED_INSTS: usize = 120;
 
+/// The values that a sum adds in its own dtype, for each lane, before it adds them to a total. The
+/// rounding error grows with the number of values in a block, the time with the number of blocks.
+pub const SUM_BLOCK: usize = 64;
+
+/// The most elements of a window that are added without blocks.
+pub const MAX_PLAIN_SUM: usize = 256;
+
 /// The bytes from which a run of contiguous elements is copied by `memcpy`. Rows of a gather were
 /// copied twice as fast by it; the limit was not measured.
 pub const MIN_MEMCPY_BYTES: i64 = 512;
@@ -252,6 +259,26 @@ pub const PACK_TILE: usize = 16;
 
 /// The elements that one thread packs, at least. Not measured.
 pub const PACK_GRAIN_ELEMENTS: usize = 1 << 15;
+
+/// The depth of a matrix product above which it is computed in blocks of the depth: up to it, the
+/// rounding error is that of a few more than the 512 to 1024 sums in the kernel's registers.
+pub const MATMUL_MAX_PLAIN_DEPTH: usize = 8192;
+
+/// The depth of such a block, at most: deep enough for the cost of adding up the results.
+pub const MATMUL_DEPTH_BLOCK: usize = 4096;
+
+/// The depth of a block of a product of one row or column, which has no sums in registers.
+pub const MATMUL_VECTOR_DEPTH_BLOCK: usize = 1024;
+
+/// The bytes of the totals of a panel of such a product: they stay in the second-level cache.
+pub const MATMUL_TOTALS_BYTES: usize = 1 << 20;
+
+/// The least columns of a panel, which share the packed left operand.
+pub const MATMUL_MIN_PANEL_COLUMNS: usize = 64;
+
+/// The blocks of patches that a convolution adds in its own dtype before it adds their sum to a
+/// total.
+pub const CONV_BLOCKS_PER_TOTAL: usize = 16;
 
 /// The multiplications of a convolution that are worth waking a thread for. Not measured.
 pub const CONV_GRAIN_FMA: usize = 1 << 17;

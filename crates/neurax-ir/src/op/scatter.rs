@@ -27,6 +27,7 @@
 //! owner; `unique` only promises, it changes no result.
 
 use super::gather::{geometries, plan::GatherPlan};
+use super::reduce::eval::{Accumulate, store};
 use super::{
     Axis, Batched, Binary, Bound, Combine, Direction, Gather, OutOfBounds, Primitive, ReduceKind,
     Sample, Tangent, Transposed, rules::*,
@@ -49,6 +50,14 @@ names! {
         Max = "max",
     }
 }
+
+/// The most updates of an element that are added in its own dtype, or f32 if that is narrower, if
+/// each update is one element and there are no fewer updates than elements.
+const MAX_PLAIN_UPDATES: usize = 256;
+
+/// The same for all other scatters, such as the gradient of an embedding: f64 would slow down their
+/// long rows, or the copy of a large operand.
+const MAX_PLAIN_ROWS: usize = 1 << 16;
 
 attrs! {
     /// An array with windows written at given starts: operands `(x, indices, updates)`. The windows
@@ -118,6 +127,28 @@ impl Scatter {
             g.sizes[a] = updates.shape[d];
         }
         g
+    }
+
+    /// Returns the most updates that one element can get, for operands of `types`.
+    pub fn updates_of_an_element(&self, types: &[Type]) -> usize {
+        let [x, indices, _] = types else { return 0 };
+        if self.unique || x.shape.is_empty() {
+            return 1;
+        }
+        let axes = indices.shape.split_last().map_or(&[][..], |(_, axes)| axes).iter().enumerate();
+        axes.filter(|(a, _)| !self.indices_batch.contains(a)).map(|(_, &n)| n).product()
+    }
+
+    /// Returns true if operands of `types` may add more floats to one element than a plain sum adds
+    /// without losing digits: they are added in f64.
+    pub fn adds_many(&self, types: &[Type]) -> bool {
+        let [x, _, updates] = types else { return false };
+        let rows = self.window_dims.iter().any(|&d| updates.shape.get(d) != Some(&1));
+        let is_plain = rows || x.size() > updates.size();
+        self.kind == ScatterKind::Add
+            && x.dtype.is_float()
+            && self.updates_of_an_element(types)
+                > if is_plain { MAX_PLAIN_ROWS } else { MAX_PLAIN_UPDATES }
     }
 
     /// Returns the scatter to the same windows by another kind.
@@ -229,6 +260,10 @@ impl Primitive for Scatter {
         }
         let gather = self.to_gather(x.shape().rank(), updates.ty());
         let plan = GatherPlan::new(&gather, x.shape(), indices, updates.shape());
+        let types = [x.ty().clone(), indices.ty().clone(), updates.ty().clone()];
+        if self.adds_many(&types) {
+            return Ok(vec![with_compute!(any x.dtype(), C => sum::<C>(&plan, &x, updates))]);
+        }
         let (y, inplace) = match self.kind.reduction().map(|kind| kind.on(x.dtype())) {
             None => plan.write(x, updates),
             Some(kind) => with_compute!(any x.dtype(), C => {
@@ -392,6 +427,18 @@ fn combine_run<C: Combine>(kind: ReduceKind, to: &mut [C], u: &[C]) {
         }
         kind => to.iter_mut().zip(u).for_each(|(x, &u)| *x = C::combine(kind, *x, u)),
     }
+}
+
+/// Adds `updates` to the elements of `x` that `plan` names, in the dtype of accumulators.
+fn sum<C: Accumulate>(plan: &GatherPlan, x: &Literal, updates: &Literal) -> Literal {
+    let mut acc: Vec<C::Acc> = x.load::<C>().iter().map(|x| x.widen()).collect();
+    let u = updates.load::<C>();
+    plan.each(|x, o, n| {
+        for (a, u) in acc[x..x + n].iter_mut().zip(&u[o..o + n]) {
+            *a = C::Acc::combine(ReduceKind::Sum, *a, u.widen());
+        }
+    });
+    store::<C>(x.ty().clone(), &acc)
 }
 
 #[cfg(test)]

@@ -12,6 +12,8 @@
 //! narrowed from the unrolled copy to one vector, and its lanes are combined with the scalar
 //! accumulator for the remainder. If an outer loop is, every accumulator is a vector throughout.
 //!
+//! Long sums divide one of the inner loops into blocks (`blocks`).
+//!
 //! Loop-invariant code motion: every value is computed just inside of the innermost loop that it
 //! depends on ([`KernelEmitter::invariant_depths`]).
 
@@ -105,7 +107,7 @@ impl KernelEmitter<'_, '_> {
     }
 
     /// Returns the vectors of this kernel: short bodies are unrolled, to hide latencies.
-    fn shape(&self) -> VectorShape {
+    pub fn shape(&self) -> VectorShape {
         let width = self.k.lane_width();
         let length = |looped: bool| {
             self.k
@@ -220,7 +222,13 @@ impl KernelEmitter<'_, '_> {
             let stage = StageRef { index: s, depth: &depth };
             let mut env = Env::new(self.k.stages[s].insts.len());
             let initial = self.initial(s, &position);
-            self.accumulators[s] = self.inner(stage, &position, &mut env, initial);
+            self.accumulators[s] = if self.blocked_loop(s).is_some() {
+                let totals = self.totals(s, initial);
+                let totals = self.inner(stage, &position, &mut env, totals);
+                self.from_totals(s, totals)
+            } else {
+                self.inner(stage, &position, &mut env, initial)
+            };
         }
     }
 
@@ -283,6 +291,9 @@ impl KernelEmitter<'_, '_> {
             return self.effects(s, position, env, accumulators);
         }
         let range = self.range(s, level);
+        if let Some(blocked) = self.blocked_loop(s).filter(|b| b.level == level) {
+            return self.blocks(blocked, range, stage, position, env, accumulators);
+        }
         let is_last = level + 1 == self.k.depth(s);
         if is_last && let Some(run) = self.copied_run(stage, env) {
             return self.copy_or_loop(run, range, stage, position, env, accumulators);
@@ -341,7 +352,7 @@ impl KernelEmitter<'_, '_> {
     }
 
     /// Emits one copy of an inner loop with vectors of `shape`. Returns the accumulators.
-    fn inner_loop(
+    pub fn inner_loop(
         &mut self,
         range: LoopRange,
         stage: StageRef,

@@ -31,6 +31,7 @@
 //! body            the instructions of a stage, uniform (scalar) or varying (vector)
 //! memory          loads and stores: contiguous, strided (gather lane by lane), splat, extract
 //! accumulators    stores and accumulators, horizontal reduction of vectors
+//! blocks          long sums in blocks, with f64 totals
 //! convert         conversions between dtypes, f16 and bf16 in integer arithmetic
 //! runs            innermost loops that only copy, replaced by `memcpy` when long
 //! library         calls of scalar functions
@@ -41,6 +42,7 @@
 //! broken invariant is recorded ([`state::KernelEmitter::broken`]) and the compilation fails.
 
 mod accumulators;
+mod blocks;
 mod body;
 mod convert;
 mod lane_value;

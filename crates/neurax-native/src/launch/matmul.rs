@@ -7,44 +7,25 @@
 //! Like `gemm`, [`matmul`] gives a kernel its preferred layout: the result is column-major (the
 //! transposed product is computed otherwise), and no stride along a result or along the depth is
 //! negative (the traversal starts at the other end otherwise).
+//!
+//! The kernels add the products of 512 to 1024 depths in registers and these sums in the result,
+//! so that the rounding error grows with the depth. A deep product is divided into blocks of the
+//! depth, whose results are added in f64.
 
 #![allow(unsafe_code, reason = "the matrix kernels take addresses and strides")]
 
+use super::{
+    strided_matrix::StridedMatrix,
+    totals::{SumElement, SumTotals},
+};
+use crate::tuning::{
+    MATMUL_DEPTH_BLOCK, MATMUL_MAX_PLAIN_DEPTH, MATMUL_MIN_PANEL_COLUMNS, MATMUL_TOTALS_BYTES,
+    MATMUL_VECTOR_DEPTH_BLOCK,
+};
 use gemm_common::Parallelism;
 
-/// A matrix in memory.
-#[derive(Clone, Copy, Debug)]
-pub struct StridedMatrix<T> {
-    /// The address of the first element.
-    pub at: *mut T,
-    /// The steps from one row to the next, and from one column to the next, in elements.
-    pub steps: [isize; 2],
-}
-
-impl<T: Copy> StridedMatrix<T> {
-    /// Returns the matrix without its first `rows` rows.
-    pub fn below(self, rows: usize) -> StridedMatrix<T> {
-        self.offset(rows as isize * self.steps[0])
-    }
-
-    fn offset(self, elements: isize) -> StridedMatrix<T> {
-        StridedMatrix { at: self.at.wrapping_offset(elements), ..self }
-    }
-
-    fn transposed(self) -> StridedMatrix<T> {
-        StridedMatrix { steps: [self.steps[1], self.steps[0]], ..self }
-    }
-
-    /// Returns the matrix with axis `axis`, of `size` elements, in reverse order.
-    fn reversed(self, axis: usize, size: usize) -> StridedMatrix<T> {
-        let mut out = self.offset(size.saturating_sub(1) as isize * self.steps[axis]);
-        out.steps[axis] = -out.steps[axis];
-        out
-    }
-}
-
 /// A number with a matrix kernel.
-pub trait MatmulElement: Copy + 'static {
+pub trait MatmulElement: SumElement {
     /// The number 1.
     const UNIT: Self;
 
@@ -122,7 +103,55 @@ pub unsafe fn matmul<T: MatmulElement>(
         (l, r) = (l.reversed(1, k), r.reversed(0, k));
     }
     // SAFETY: as promised by the caller: the same elements, in another order.
-    unsafe { T::kernel([m, n, k], to, l, r, adds, factor) }
+    unsafe {
+        // A product of one row or column adds one product after the other.
+        let (most, block) = if m > 1 && n > 1 {
+            (MATMUL_MAX_PLAIN_DEPTH, MATMUL_DEPTH_BLOCK)
+        } else {
+            (MATMUL_VECTOR_DEPTH_BLOCK, MATMUL_VECTOR_DEPTH_BLOCK)
+        };
+        if k > most {
+            deep([m, n, k], to, l, r, adds, factor, k.div_ceil(block))
+        } else {
+            T::kernel([m, n, k], to, l, r, adds, factor)
+        }
+    }
+}
+
+/// Computes a product in `blocks` blocks of the depth. The result holds that of each block in turn,
+/// which is added to its total. Columns are taken a panel at a time, so that the totals stay in
+/// the cache.
+///
+/// # Safety
+/// As [`MatmulElement::kernel`].
+unsafe fn deep<T: MatmulElement>(
+    [m, n, k]: [usize; 3],
+    to: StridedMatrix<T>,
+    l: StridedMatrix<T>,
+    r: StridedMatrix<T>,
+    adds: bool,
+    factor: T,
+    blocks: usize,
+) {
+    let width = (MATMUL_TOTALS_BYTES / (8 * m.max(1))).max(MATMUL_MIN_PANEL_COLUMNS);
+    for first in (0..n).step_by(width) {
+        let columns = width.min(n - first);
+        let mut totals = SumTotals::zeros(m, columns);
+        let (to, r) = (to.right_of(first), r.right_of(first));
+        // SAFETY: as promised by the caller; there is a total for each element of the panel.
+        unsafe {
+            if adds {
+                totals.add(to);
+            }
+            for block in 0..blocks {
+                let (from, end) = (block * k / blocks, (block + 1) * k / blocks);
+                let (l, r) = (l.right_of(from), r.below(from));
+                T::kernel([m, columns, end - from], to, l, r, false, factor);
+                totals.add(to);
+            }
+            totals.store(to);
+        }
+    }
 }
 
 #[cfg(test)]

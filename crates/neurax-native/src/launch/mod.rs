@@ -20,8 +20,10 @@
 //! |---|---|
 //! | `program`, `frame` | the program and its run; the addresses and the memory of one call |
 //! | `pool` | threads, which share the chunks of a task |
-//! | `matmul`, `pack_rhs` | the matrix kernels; right operands packed for them |
+//! | `matmul`, `strided_matrix` | the matrix kernels; matrices by address and strides |
+//! | `pack_rhs` | right operands packed for the matrix kernels |
 //! | `tap_range` | index ranges of windows, for convolutions and windows |
+//! | `totals` | f64 totals of long sums, for products, convolutions and windows |
 //! | `scratch` | memory that a thread keeps for its chunks |
 //! | `subnormal` | the CPU's flush-to-zero mode around a run |
 //!
@@ -45,8 +47,10 @@ mod product;
 mod program;
 mod scratch;
 mod sort;
+mod strided_matrix;
 mod subnormal;
 mod tap_range;
+mod totals;
 mod windows;
 
 pub use control::{ControlTask, carried};

@@ -27,10 +27,11 @@
 use super::{
     frame::Frame,
     kernel::KernelTask,
-    matmul::{MatmulElement, StridedMatrix, matmul},
+    matmul::{MatmulElement, matmul},
     pack_rhs::PackRhs,
     pool::Pool,
     scratch::Scratch,
+    strided_matrix::StridedMatrix,
 };
 use crate::address::Address;
 use crate::{

@@ -18,6 +18,7 @@
 
 mod products;
 mod reductions;
+mod scatter;
 mod state;
 mod windows;
 
@@ -40,6 +41,7 @@ const LOWERING_RULES: &[(&str, LoweringRule)] = &[
     ("product for the matrix kernel, or sum of products", products::product),
     ("extremum, then its first index", reductions::arg_reduce),
     ("split a large reduction", reductions::split),
+    ("widen a scatter that rounds often", scatter::scatter),
     ("widen a convolution of narrow floats", windows::convolution),
     ("widen windows over narrow floats", windows::windows),
 ];

@@ -24,8 +24,15 @@ mod im2col;
 mod multiply;
 mod tiling;
 
-use super::{frame::Frame, kernel::KernelTask, pool::Pool, scratch::Scratch};
-use crate::{schedule::BufferId, strided_view::StridedView};
+use super::{
+    frame::Frame, kernel::KernelTask, pool::Pool, scratch::Scratch, strided_matrix::StridedMatrix,
+    totals::SumTotals,
+};
+use crate::{
+    schedule::BufferId,
+    strided_view::StridedView,
+    tuning::{CONV_BLOCKS_PER_TOTAL, CONV_THIN_ROWS},
+};
 use im2col::{Im2col, PackedBlock};
 use multiply::{BlockProduct, BlockView, ConvElement};
 use neurax_ir::{DType, Eqn, Error, Graph, Result, op::Convolution};
@@ -324,7 +331,8 @@ impl<T: ConvElement> ConvCall<'_, T> {
         }
     }
 
-    /// Computes the columns `columns` over the depth `depth`, block by block.
+    /// Computes the columns `columns` over the depth `depth`, block by block. The sums of many
+    /// blocks are added to totals.
     ///
     /// # Safety
     /// The operands of the call are as for [`ConvCall::tile`], and the task has `group`, `columns`
@@ -342,7 +350,14 @@ impl<T: ConvElement> ConvCall<'_, T> {
         let x = self.x.wrapping_offset(group as isize * t.operand[1]);
         let mut block = Scratch::new(t.tiling.depth * count * size_of::<T>());
         let block: *mut T = block.address().0.cast();
-        let mut from = depth.start;
+        let matrix = StridedMatrix { at: to.at, steps: [to.row, to.column] };
+        let taps = if s.by_features { s.taps } else { usize::MAX };
+        let blocks = depth.len().div_ceil(t.tiling.depth.min(taps).max(1));
+        // Thin blocks add one product after the other.
+        let most = if s.results < CONV_THIN_ROWS { 1 } else { CONV_BLOCKS_PER_TOTAL };
+        let is_long = T::IS_ROUNDED && blocks > most;
+        let mut totals = is_long.then(|| SumTotals::zeros(s.results, count));
+        let (mut from, mut added) = (depth.start, 0);
         // An empty depth has one empty block, which writes zeros.
         while from < depth.end || from == depth.start {
             let end = t.tiling.next(s, from, depth.end);
@@ -365,10 +380,24 @@ impl<T: ConvElement> ConvCall<'_, T> {
                     },
                     right: BlockView { at: block.cast_const(), row: right.0, column: right.1 },
                     to: BlockView { at: to.at, row: to.row, column: to.column },
-                    adds: from > depth.start,
+                    adds: added > 0,
                 });
+                added += 1;
+                if let Some(totals) = totals.as_mut().filter(|_| added == most) {
+                    totals.add(matrix);
+                    added = 0;
+                }
             }
             from = end.max(from + 1);
+        }
+        if let Some(totals) = &mut totals {
+            // SAFETY: as promised by the caller; there is a total for each feature and column.
+            unsafe {
+                if added > 0 {
+                    totals.add(matrix);
+                }
+                totals.store(matrix);
+            }
         }
     }
 

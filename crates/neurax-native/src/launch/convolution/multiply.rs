@@ -3,7 +3,7 @@
 #![allow(unsafe_code, reason = "blocks are addresses and strides")]
 
 use crate::{
-    launch::matmul::{StridedMatrix, matmul},
+    launch::{matmul::matmul, strided_matrix::StridedMatrix, totals::SumElement},
     tuning::{CONV_THIN_ROWS, MATMUL_MIN_MULTIPLIES},
 };
 
@@ -34,7 +34,7 @@ pub struct BlockProduct<T> {
 }
 
 /// An element of a convolution.
-pub trait ConvElement: Copy + Send + Sync + 'static {
+pub trait ConvElement: SumElement + Send + Sync {
     /// The number 0.
     const ZERO: Self;
 

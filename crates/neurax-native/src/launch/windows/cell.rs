@@ -2,14 +2,14 @@
 
 #![allow(unsafe_code, reason = "elements are read and written by address")]
 
-use crate::launch::tap_range::TapRange;
+use crate::launch::{tap_range::TapRange, totals::SumElement};
 use neurax_ir::{DType, op::ReduceKind};
 
 /// The index of a window over no elements.
 pub const NO_INDEX: u32 = u32::MAX;
 
 /// An element under a window.
-pub trait WindowElement: Copy + PartialOrd + 'static {
+pub trait WindowElement: SumElement + PartialOrd {
     /// The number 0.
     const ZERO: Self;
 

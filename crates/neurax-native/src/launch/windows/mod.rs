@@ -16,11 +16,17 @@
 mod cell;
 mod pairs2x2;
 
-use super::{pool::Pool, scratch::Scratch, tap_range::TapRange};
+use super::{
+    pool::Pool,
+    scratch::Scratch,
+    strided_matrix::StridedMatrix,
+    tap_range::TapRange,
+    totals::{SumElement, SumTotals},
+};
 use crate::address::Address;
 use crate::{
     schedule::BufferId,
-    tuning::{WINDOWS_GRAIN_TAPS, WINDOWS_MAX_CHUNKS},
+    tuning::{MAX_PLAIN_SUM, SUM_BLOCK, WINDOWS_GRAIN_TAPS, WINDOWS_MAX_CHUNKS},
 };
 use cell::{CombineFn, NO_INDEX, WindowElement, WindowType, combine_as, select, typed};
 use neurax_ir::{
@@ -282,10 +288,28 @@ impl WindowsTask {
                 if let Some(pair) = self.pair(under) {
                     return combine_pairs(pair.map(|offset| x.add(offset)), to, n);
                 }
-                (0..n).for_each(|i| *to.add(i) = start);
-                under.iter().for_each(|&offset| {
-                    self.last().taps.iter().for_each(|run| combine(run, x.add(offset), to))
-                });
+                let clear = || (0..n).for_each(|i| *to.add(i) = start);
+                clear();
+                let taps = &self.last().taps;
+                let is_sum = kind == ReduceKind::Sum && T::IS_ROUNDED;
+                if !is_sum || under.len() * taps.len() <= MAX_PLAIN_SUM {
+                    under.iter().for_each(|&offset| {
+                        taps.iter().for_each(|run| combine(run, x.add(offset), to))
+                    });
+                    return;
+                }
+                let row = StridedMatrix { at: to, steps: [1, n as isize] };
+                let mut totals = SumTotals::zeros(n, 1);
+                let all = under.iter().flat_map(|&o| taps.iter().map(move |run| (o, run)));
+                for (i, (offset, run)) in all.enumerate() {
+                    if i % SUM_BLOCK == 0 && i > 0 {
+                        totals.add(row);
+                        clear();
+                    }
+                    combine(run, x.add(offset), to);
+                }
+                totals.add(row);
+                totals.store(row);
             }
         });
     }
@@ -392,21 +416,35 @@ impl WindowsTask {
     ) {
         let rows = blocks.start * self.rows()..blocks.end * self.rows();
         let is_bool = self.source.dtype == DType::Bool;
+        let size = self.sizes[0];
+        let overlap = |a: &WindowAxis| a.taps.len().min(a.windows);
+        let is_long = self.axes.iter().map(overlap).product::<usize>() > MAX_PLAIN_SUM;
         // SAFETY: as promised by the caller; indices lie in the block.
         unsafe {
             typed!(self.source.ty, S => {
+                let mut totals = None;
                 let to = to.0.cast::<S>();
                 if rows.is_empty() {
-                    let size = self.sizes[0];
                     to.add(blocks.start * size).write_bytes(0, blocks.len() * size);
                 }
                 self.each_best(kind, x, rows, &mut |row, block, indices| {
-                    let to = to.add(block * self.sizes[0]);
+                    let to = to.add(block * size);
                     if row == block * self.rows() {
-                        to.write_bytes(0, self.sizes[0]);
+                        to.write_bytes(0, size);
+                        totals = (S::IS_ROUNDED && is_long).then(|| SumTotals::zeros(size, 1));
                     }
                     let from = source.0.cast::<S>().add(row * indices.len());
-                    for (i, &p) in indices.iter().enumerate().filter(|(_, p)| **p != NO_INDEX) {
+                    let all = indices.iter().enumerate().filter(|(_, p)| **p != NO_INDEX);
+                    if let Some(totals) = &mut totals {
+                        for (i, &p) in all {
+                            totals.add_to_row(p as usize, (*from.add(i)).widen());
+                        }
+                        if row + 1 == (block + 1) * self.rows() {
+                            totals.store(StridedMatrix { at: to, steps: [1, size as isize] });
+                        }
+                        return;
+                    }
+                    for (i, &p) in all {
                         let (to, x) = (to.add(p as usize), *from.add(i));
                         *to = if is_bool {
                             S::combine(ReduceKind::Or, *to, x)
