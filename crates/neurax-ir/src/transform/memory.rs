@@ -17,7 +17,8 @@ use crate::{DType, Graph, Op, Shape, Type};
 ///   %2: f32[1000] = cosine(%1)
 ///   return %2
 /// }")?;
-/// assert_eq!(transform::peak_bytes(&graph), 8000);
+/// // The operand and the result of `cosine`, and its elements in f64, where it is computed.
+/// assert_eq!(transform::peak_bytes(&graph), 24000);
 /// # Ok::<(), neurax_ir::Error>(())
 /// ```
 pub fn peak_bytes(graph: &Graph) -> usize {

@@ -213,6 +213,14 @@ impl Tensor {
         }
     }
 
+    /// Converts indices as [`Tensor::wide_index`] does, and i32 to i64 if it does not hold `size`,
+    /// the size of the axis.
+    pub(crate) fn index_along(&self, size: usize, at: CallSite) -> Tensor {
+        let x = self.wide_index(at);
+        let fits = x.dtype() != DType::I32 || i32::try_from(size).is_ok();
+        if fits { x } else { x.convert(DType::I64, at) }
+    }
+
     /// Moves `axes` to the end and merges them into one axis; the others keep their order.
     pub(crate) fn merge_axes_last(&self, axes: &[usize], at: CallSite) -> Tensor {
         let order = axes_last(self.rank(), axes);

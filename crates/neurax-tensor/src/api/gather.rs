@@ -141,7 +141,7 @@ impl Tensor {
                 Err(Tensor::fail(op, format!("expected integer indices, got {ty}"), at))
             }
             _ => {
-                let x = self.wide_index(at);
+                let x = self.index_along(n, at);
                 let signed = x.dtype().kind() == Kind::Signed;
                 Ok(if signed { x.lt(0).select(&x + n, &x) } else { x })
             }
@@ -304,7 +304,8 @@ impl Tensor {
         if ty.dtype.kind() != Kind::Signed || ty.shape[..] != [x.rank()] {
             return start;
         }
-        let start = start.wide_index(at);
+        let largest = x.shape.iter().copied().max().unwrap_or_default();
+        let start = start.index_along(largest, at);
         let sizes: Vec<i64> = x.shape.iter().map(|&n| n as i64).collect();
         let sizes = Tensor::from_slice(&sizes, [sizes.len()]).convert(start.dtype(), at);
         start.lt(0).select(&start + sizes, &start)

@@ -169,8 +169,8 @@ impl Tensor {
 /// it is `b`.
 #[track_caller]
 pub(crate) fn between(a: &Tensor, b: &Tensor, weight: &Tensor) -> Tensor {
-    let ignored = |x: &Tensor, at: i64| weight.equal(at) & x.is_finite().logical_not();
-    let (no_a, no_b) = (ignored(a, 1), ignored(b, 0));
+    let no_a = weight.equal(1) & a.is_finite().logical_not();
+    let no_b = weight.equal(0) & b.is_finite().logical_not();
     let (a, b) = (&no_a.select(b, a), &no_b.select(a, b));
     let distance = b - a;
     let finite = distance.is_finite();

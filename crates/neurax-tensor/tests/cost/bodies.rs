@@ -210,22 +210,26 @@ fn a_checkpoint_computes_captured_values_again() -> Result<()> {
 #[test]
 fn random_numbers_and_constants_are_made_in_bodies() -> Result<()> {
     let k = key(7);
-    let (normal, uniform) =
-        (k.normal([3]).to_vec::<f32>()?, k.fold_in(2).uniform([3]).to_vec::<f32>()?);
+    let (normal, uniform) = (k.normal([3]), k.fold_in(2).uniform([3]));
     let choose = |p: Tensor| cond(&p.gt(0.0), || k.normal([3]), || Tensor::zeros([3]));
     let both =
         |p: Tensor| cond(&p.gt(0.0), || key(7).fold_in(2).uniform([3]), || Tensor::ones([3]) * 2.0);
-    for (p, a, b) in [(1.0, &normal, &uniform), (-1.0, &vec![0.0; 3], &vec![2.0; 3])] {
-        assert_eq!(&choose(tensor(p)).to_vec::<f32>()?, a);
-        assert_eq!(&jit(choose).run(tensor(p))?.to_vec::<f32>()?, a);
-        assert_eq!(&both(tensor(p)).to_vec::<f32>()?, b);
-        assert_eq!(&jit(both).run(tensor(p))?.to_vec::<f32>()?, b);
+    // Constants are folded by the reference interpreter, whose functions round differently.
+    let close = |x: Tensor, y: &Tensor| -> Result<()> {
+        assert_eq!(x.isclose(y, 1e-6, 1e-6).all(..).item()?, 1.0, "{x} and {y}");
+        Ok(())
+    };
+    for (p, a, b) in [(1.0, &normal, &uniform), (-1.0, &Tensor::zeros([3]), &tensor([2.0; 3]))] {
+        close(choose(tensor(p)), a)?;
+        close(jit(choose).run(tensor(p))?, a)?;
+        close(both(tensor(p)), b)?;
+        close(jit(both).run(tensor(p))?, b)?;
     }
     let sum = |x: Tensor| fori(0..3, x, |i, c| c + k.fold_in(i).normal([3]) + Tensor::arange(3));
     let expected =
         (0..3).fold(Tensor::zeros([3]), |c, i| c + k.fold_in(i).normal([3]) + Tensor::arange(3));
-    assert_eq!(sum(Tensor::zeros([3])).to_vec::<f32>()?, expected.to_vec::<f32>()?);
-    assert_eq!(jit(sum).run(Tensor::zeros([3]))?.to_vec::<f32>()?, expected.to_vec::<f32>()?);
+    close(sum(Tensor::zeros([3])), &expected)?;
+    close(jit(sum).run(Tensor::zeros([3]))?, &expected)?;
     Ok(())
 }
 

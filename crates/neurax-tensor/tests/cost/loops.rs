@@ -88,7 +88,7 @@ fn the_weights_are_not_kept_for_every_step() -> Result<()> {
 fn a_loop_updates_a_hundred_megabytes_in_place() -> Result<()> {
     const TIMES: i64 = 10_000;
     let backend = Counting::default();
-    // No other op of the loop has an operand whose memory it could reuse.
+    // Besides the write, two ops reuse memory: they turn a negative start into one from the end.
     let write = |i: Tensor, big: Tensor| big.dynamic_update_slice(tensor([1.0]), i.reshape([1]));
     let fill = jit(|big: Tensor| fori(0..TIMES, big, write));
     let big = Tensor::zeros([25 << 20]).on(&backend.device()?);
@@ -97,7 +97,7 @@ fn a_loop_updates_a_hundred_megabytes_in_place() -> Result<()> {
     let big = fill.run(big)?;
     assert_eq!(
         backend.interp.counters().reused() - before,
-        TIMES as u64,
+        3 * TIMES as u64,
         "each step writes in place"
     );
     assert_eq!((fill.donated(), fill.copied()), (1, 0));

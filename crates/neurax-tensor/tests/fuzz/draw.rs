@@ -214,8 +214,15 @@ pub fn inputs(rng: &mut Rng) -> Vec<Tensor> {
 fn shape(rng: &mut Rng) -> Vec<usize> {
     let rank = if rng.one_in(4) { rng.below(7) } else { rng.below(4) };
     let most = if rank > 3 { 2 } else { 4 };
-    let sizes: Vec<usize> =
+    let mut sizes: Vec<usize> =
         (0..rank).map(|_| if rng.one_in(16) { 0 } else { rng.between(1, most) }).collect();
+    // Without elements, an axis may have any size.
+    if sizes.contains(&0) && rng.one_in(2) {
+        let axis = rng.below(rank);
+        if sizes[axis] != 0 {
+            sizes[axis] = rng.pick(&[1 << 40, 1 << 50]);
+        }
+    }
     sizes
 }
 

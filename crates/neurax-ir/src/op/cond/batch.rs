@@ -145,8 +145,8 @@ impl BatchedBranches<'_> {
         let is_active = |i: usize, t: &Type| i < types.len() && t.dtype.is_differentiable();
         let active: Vec<bool> =
             guarded.input_types().iter().enumerate().map(|(i, t)| is_active(i, t)).collect();
-        let force: Vec<bool> =
-            guarded.output_types().iter().map(|t| t.dtype.is_differentiable()).collect();
+        let outs = guarded.output_types();
+        let force: Vec<bool> = outs.iter().map(|t| t.dtype.is_differentiable()).collect();
         let derivative = jvp_instantiated(&self.memo, &guarded, &active, &force, false)?.graph;
         let mut b = Builder::new();
         let xs = b.inputs(types);
@@ -154,7 +154,11 @@ impl BatchedBranches<'_> {
             types.iter().filter(|t| t.dtype.is_differentiable()).cloned().collect();
         let dxs = b.inputs(&tangents);
         let rows = self.rows(&mut b, &xs);
-        let ys = b.inline(&derivative, &[xs, rows, dxs].concat());
+        // The conditionals of the derivative return values and tangents together. The values of a
+        // rule must not depend on tangents, so they are computed by other conditionals.
+        let mut ys = b.inline(&guarded, &[&xs[..], &rows].concat());
+        let dys = b.inline(&derivative, &[xs, rows, dxs].concat());
+        ys.extend_from_slice(&dys[outs.len()..]);
         b.finish(&ys)
     }
 
