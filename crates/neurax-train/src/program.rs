@@ -157,7 +157,7 @@ pub(crate) fn check_evaluation<X: Tree + Inputs + Clone, Y: Tree + Clone>(
     batch: Batch<X, Y>,
 ) -> Result<()> {
     let arguments = (vars.clone(), Totals::new(measures), batch);
-    eval_shape(|arguments| evaluate(arguments), &arguments).ok().map(|_| ())
+    eval_shape(&**evaluate, &arguments).ok().map(|_| ())
 }
 
 /// Returns the number of examples of a batch.

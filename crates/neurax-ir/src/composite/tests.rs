@@ -247,7 +247,7 @@ fn narrow_floats_are_computed_in_f32() {
             let ((y, dx), (want, d_want)) =
                 (value_and_grad(&op, &narrow), value_and_grad(&op, &wide));
             assert_eq!(y, rounded(&want), "{op:?} in {dtype}");
-            let pairs = dx.iter().flatten().zip(d_want.iter().flat_map(|d| rounded(d)));
+            let pairs = dx.iter().flatten().zip(d_want.iter().flat_map(rounded));
             for (d, want) in pairs.collect::<Vec<_>>() {
                 let error = (d - want).abs() / want.abs().max(1e-2);
                 assert!(error < 0.02, "{op:?} in {dtype}: slope {d}, not {want}");

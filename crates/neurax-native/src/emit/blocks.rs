@@ -110,7 +110,7 @@ impl KernelEmitter<'_, '_> {
     }
 
     /// Returns totals as accumulators.
-    pub fn from_totals(&mut self, s: usize, totals: Vec<LaneValue>) -> Vec<LaneValue> {
+    pub fn round_totals(&mut self, s: usize, totals: Vec<LaneValue>) -> Vec<LaneValue> {
         let all = totals.into_iter().enumerate();
         all.map(|(i, x)| if self.is_widened(s, i) { self.narrowed(x) } else { x }).collect()
     }

@@ -225,7 +225,7 @@ impl KernelEmitter<'_, '_> {
             self.accumulators[s] = if self.blocked_loop(s).is_some() {
                 let totals = self.totals(s, initial);
                 let totals = self.inner(stage, &position, &mut env, totals);
-                self.from_totals(s, totals)
+                self.round_totals(s, totals)
             } else {
                 self.inner(stage, &position, &mut env, initial)
             };

@@ -199,8 +199,8 @@ impl Tensor {
         let index = tensor_or_error(self.try_searchsorted(&held.weak_like(self), side));
         match order {
             Ordering::Equal => index,
-            Ordering::Less => index * 0,
-            Ordering::Greater => index * 0 + self.size(),
+            Ordering::Less => index.zeros_like(),
+            Ordering::Greater => index.zeros_like() + self.size(),
         }
     }
 
