@@ -118,6 +118,10 @@ const LIMIT_KIB: usize = 1 << 20;
 
 #[test]
 fn what_cannot_be_allocated_is_an_error_and_keeps_its_arguments() {
+    // The reference interpreter computes in f64, and has not even memory for the arguments.
+    if std::env::var("NEURAX_DEVICE").is_ok_and(|name| name == "interp") {
+        return;
+    }
     let program = std::env::current_exe().unwrap();
     let command =
         format!("ulimit -v {LIMIT_KIB} && exec \"$0\" --exact short_of_memory --nocapture");

@@ -4,6 +4,7 @@
 //! The estimate is an upper bound: every result gets separate memory, as if no operand could be
 //! updated in place, and an op the scratch memory that its `eval` asks for at most.
 
+use super::eval::has_no_iterations;
 use crate::op::{Convolution, DotGeneral, Slide};
 use crate::{DType, Graph, Op, Shape, Type};
 
@@ -51,6 +52,9 @@ pub fn eval_bytes(op: &Op, xs: &[Type], ys: &[Type]) -> usize {
     let results = all(bytes, ys);
     if matches!(op, Op::Reshape(_) | Op::OptimizationBarrier(_) | Op::Constant(_)) {
         return 0;
+    }
+    if has_no_iterations(op, ys.iter()) {
+        return results;
     }
     let moves = matches!(
         op,

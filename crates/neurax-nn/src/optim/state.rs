@@ -10,20 +10,21 @@ pub(super) const COUNT: &str = "non_finite";
 /// the leaves of the parameters.
 pub type Slots = BTreeMap<String, Vec<Tensor>>;
 
-/// The state of an [`Optim`] between steps.
+/// The state of an [`Optim`](super::Optim) between steps.
 #[derive(Tree, Clone, Debug)]
 pub struct OptState {
     /// The number of steps, i32[].
     pub step: Tensor,
     /// The state of each rule. A constant learning rate is the slot `rate` of its rule and can be
-    /// changed there. Behind them, the state of [`Optim::master_copies`] and
-    /// [`Optim::non_finite`], if one of these options is set.
+    /// changed there. Behind them, the state of
+    /// [`Optim::master_copies`](super::Optim::master_copies) and
+    /// [`Optim::non_finite`](super::Optim::non_finite), if one of these options is set.
     pub slots: Vec<Slots>,
 }
 
 impl OptState {
     /// Returns the number of steps whose gradients were not finite, if the optimizer counts them:
-    /// see [`Optim::non_finite`].
+    /// see [`Optim::non_finite`](super::Optim::non_finite).
     ///
     /// # Errors
     /// The error that the state carries, or if the state is being traced.
