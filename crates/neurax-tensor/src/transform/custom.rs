@@ -68,18 +68,8 @@ pub fn custom_jvp<'f, A: Tree, O: Tree>(
     rule: impl Function<(A, A), Out = (O, O)> + 'f,
 ) -> Func<'f, A, O> {
     let at = Location::caller();
-    Func::new(move |a: A| {
-        let body = trace_fn(&|a| f.apply(a), &a, TraceKind::Body, at);
-        if first_error(&a).is_some() || body.check().is_err() {
-            return body.call(into_vec(a), at);
-        }
-        let outs = jvp_graph(&rule, &a, &body, at).and_then(|r| {
-            let unified = unify_captures(&[body.capturing_graph()?, r.capturing_graph()?])?;
-            let [f, jvp] = two(unified.graphs)?;
-            dispatch_function(f, DerivativeRule::Jvp(jvp), unified.captures, into_vec(a), at)
-        });
-        body.out.fill_or_fail(outs, at)
-    })
+    let trace_rule = move |a: &A, body: &TracedFn<O>| jvp_graph(&rule, a, body, at);
+    with_rule(f, trace_rule, DerivativeRule::Jvp, at)
 }
 
 /// Returns `f` with a custom tangent: `rule((x, y, dx))` returns the tangent of `y = f(x)` and must
@@ -106,24 +96,8 @@ pub fn custom_tangent<'f, A: Tree, O: Tree>(
     rule: impl Function<(A, O, A), Out = O> + 'f,
 ) -> Func<'f, A, O> {
     let at = Location::caller();
-    Func::new(move |a: A| {
-        let body = trace_fn(&|a| f.apply(a), &a, TraceKind::Body, at);
-        if first_error(&a).is_some() || body.check().is_err() {
-            return body.call(into_vec(a), at);
-        }
-        let outs = tangent_graph(&rule, &a, &body, at).and_then(|r| {
-            let unified = unify_captures(&[body.capturing_graph()?, r.capturing_graph()?])?;
-            let [f, tangent] = two(unified.graphs)?;
-            dispatch_function(
-                f,
-                DerivativeRule::Tangent(tangent),
-                unified.captures,
-                into_vec(a),
-                at,
-            )
-        });
-        body.out.fill_or_fail(outs, at)
-    })
+    let trace_rule = move |a: &A, body: &TracedFn<O>| tangent_graph(&rule, a, body, at);
+    with_rule(f, trace_rule, DerivativeRule::Tangent, at)
 }
 
 /// Returns `f` with a custom backward derivative: `forward(x)` returns `(y, residuals)`, and
@@ -251,6 +225,27 @@ fn jvp_graph<A: Tree, O: Tree>(
         &ys.iter().cloned().chain(dys).collect::<Vec<_>>(),
     )?;
     Ok(traced)
+}
+
+/// Returns `f` with the rule that `trace_rule` traces for an argument and the traced `f`.
+fn with_rule<'f, A: Tree, O: Tree, R: Tree>(
+    f: impl Function<A, Out = O> + 'f,
+    trace_rule: impl Fn(&A, &TracedFn<O>) -> Result<TracedFn<R>> + Send + Sync + 'f,
+    rule: fn(Graph) -> DerivativeRule,
+    at: CallSite,
+) -> Func<'f, A, O> {
+    Func::new(move |a: A| {
+        let body = trace_fn(&|a| f.apply(a), &a, TraceKind::Body, at);
+        if first_error(&a).is_some() || body.check().is_err() {
+            return body.call(into_vec(a), at);
+        }
+        let outs = trace_rule(&a, &body).and_then(|r| {
+            let unified = unify_captures(&[body.capturing_graph()?, r.capturing_graph()?])?;
+            let [f, derivative] = two(unified.graphs)?;
+            dispatch_function(f, rule(derivative), unified.captures, into_vec(a), at)
+        });
+        body.out.fill_or_fail(outs, at)
+    })
 }
 
 /// Traces the rule of `custom_tangent` as `(xs.., ys.., tangents of differentiable xs..) ->
