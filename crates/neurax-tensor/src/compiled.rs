@@ -7,10 +7,11 @@
 use crate::{
     Error, Result, Tensor, Tree, TypeSpec,
     device::{Device, unless_default},
-    dispatch::tensors,
-    jit::{CachedTrace, TraceKey, is_donated},
+    dispatch::{Outs, tensors},
+    jit::{CachedTrace, TraceKey, is_donated, refs},
+    tensor::CallSite,
     trace::is_in_body,
-    tree::into_vec,
+    tree::{AnyTree, first_error, into_vec, map, rebuild, visit_leaves},
 };
 use neurax_ir::{Place, mismatch};
 use neurax_runtime::{Buffer, CompiledGraph};
@@ -20,13 +21,18 @@ use std::{borrow::Cow, fmt, marker::PhantomData, panic::Location, sync::Arc};
 /// A function that was compiled for given types by [`crate::Jit::compile`]. Calls neither trace nor
 /// compile.
 pub struct Compiled<A, O> {
+    core: CompiledCore,
+    takes: PhantomData<fn(A) -> O>,
+}
+
+/// The part of a [`Compiled`] that does not depend on its types.
+pub(crate) struct CompiledCore {
     key: TraceKey,
-    entry: Arc<CachedTrace<O>>,
+    entry: Arc<CachedTrace>,
     device: Device,
     /// The graph, whose inputs are the leaves of the argument, then `captures`.
     compiled: Arc<CompiledGraph>,
     captures: Vec<Buffer>,
-    takes: PhantomData<fn(A) -> O>,
 }
 
 /// The types that a function is compiled for: `types![..]` with one type per tensor (for a
@@ -42,10 +48,10 @@ pub trait Example<A> {
 
 impl<A: Tree> Example<A> for &A {
     fn example(self) -> Result<A> {
-        let placeholder_of = |t: &Tensor| {
+        let placeholder_of = &mut |t: &Tensor| {
             t.ty().map_or_else(Tensor::from_error, |t| Tensor::zeros_of(t.dtype, &t.shape))
         };
-        Ok(self.map_leaves(placeholder_of))
+        Ok(rebuild(self, map(self, placeholder_of)))
     }
 }
 
@@ -83,21 +89,8 @@ macro_rules! tuples {
 tuples!(1: a, 2: a b, 3: a b c, 4: a b c d, 5: a b c d e, 6: a b c d e f);
 
 impl<A: Tree, O: Tree> Compiled<A, O> {
-    pub(crate) fn new(
-        key: TraceKey,
-        entry: Arc<CachedTrace<O>>,
-        leaves: &[Tensor],
-    ) -> Result<Compiled<A, O>> {
-        let Some((device, compiled)) = entry.compiled(leaves.iter())? else {
-            return Err(crate::tensor::no_value("compile"));
-        };
-        let captures = entry
-            .traced
-            .captures
-            .iter()
-            .map(|x| x.clone().into_buffer("compile", &device))
-            .collect::<Result<Vec<_>>>()?;
-        Ok(Compiled { key, entry, device, compiled, captures, takes: PhantomData })
+    pub(crate) fn new(core: CompiledCore) -> Compiled<A, O> {
+        Compiled { core, takes: PhantomData }
     }
 
     /// Runs the function. Arguments that are moved in may be updated in place.
@@ -106,25 +99,10 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
     /// When the arguments have other types than the function was compiled for, or carry an error.
     #[track_caller]
     pub fn run(&self, a: A) -> Result<O> {
-        let at = Location::caller();
-        self.run_unplaced(a).map_err(|e| e.at(&Place::Source(at)))
-    }
-
-    /// Runs the function as [`Compiled::run`] does, with errors that have no source line.
-    fn run_unplaced(&self, a: A) -> Result<O> {
-        self.check("run", &a)?;
-        if is_in_body() {
-            return Ok(self.entry.traced.out.fill(self.entry.execute(None, into_vec(a))?));
-        }
-        let mut leaves = into_vec(a);
-        self.compiled.check_memory(&|i| leaves.get(i).is_some_and(is_donated))?;
-        let mut args: SmallVec<[Cow<'_, Buffer>; 8]> = SmallVec::new();
-        for x in &mut leaves {
-            args.push(x.take_arg("run", &self.device)?);
-        }
-        args.extend(self.captures.iter().map(Cow::Borrowed));
-        let results = self.compiled.run_checked(self.compiled.assume_args(&mut args))?;
-        Ok(self.entry.traced.out.fill(tensors(results, unless_default(&self.device))))
+        let checked = self.core.check("run", &a);
+        self.core
+            .run(checked, into_vec(a), Location::caller())
+            .and_then(|leaves| self.core.entry.result(leaves))
     }
 
     /// Runs the function and writes the results into `outs`, the leaves of the result in order. An
@@ -148,12 +126,55 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
     /// outputs are then unchanged, unless the device failed while it was writing.
     #[track_caller]
     pub fn run_into(&self, a: &A, outs: &mut [&mut Tensor]) -> Result<()> {
-        let at = Location::caller();
+        self.core.run_into(a, outs, Location::caller())
+    }
+}
+
+impl CompiledCore {
+    /// Compiles a trace, found by `key`, for arguments with `leaves`.
+    ///
+    /// # Errors
+    /// The error of compiling, or if the function is traced at the moment.
+    pub fn new(key: TraceKey, entry: Arc<CachedTrace>, leaves: &[Tensor]) -> Result<CompiledCore> {
+        let Some((device, compiled)) = entry.compiled(&refs(leaves))? else {
+            return Err(crate::tensor::no_value("compile"));
+        };
+        let captures = entry
+            .traced
+            .captures
+            .iter()
+            .map(|x| x.clone().into_buffer("compile", &device))
+            .collect::<Result<Vec<_>>>()?;
+        Ok(CompiledCore { key, entry, device, compiled, captures })
+    }
+
+    /// Runs the function on `leaves`, whose types were `checked`. Returns the leaves of the result.
+    fn run(&self, checked: Result<()>, leaves: Vec<Tensor>, at: CallSite) -> Result<Outs> {
+        checked.and_then(|()| self.run_unplaced(leaves)).map_err(|e| e.at(&Place::Source(at)))
+    }
+
+    /// Runs the function as [`CompiledCore::run`] does, with errors that have no source line.
+    fn run_unplaced(&self, mut leaves: Vec<Tensor>) -> Result<Outs> {
+        if is_in_body() {
+            return Ok(self.entry.traced.fill(self.entry.execute(None, leaves)?));
+        }
+        self.compiled.check_memory(&|i| leaves.get(i).is_some_and(is_donated))?;
+        let mut args: SmallVec<[Cow<'_, Buffer>; 8]> = SmallVec::new();
+        for x in &mut leaves {
+            args.push(x.take_arg("run", &self.device)?);
+        }
+        args.extend(self.captures.iter().map(Cow::Borrowed));
+        let results = self.compiled.run_checked(self.compiled.assume_args(&mut args))?;
+        Ok(self.entry.traced.fill(tensors(results, unless_default(&self.device))))
+    }
+
+    /// Runs the function as [`Compiled::run_into`] does.
+    fn run_into(&self, a: &dyn AnyTree, outs: &mut [&mut Tensor], at: CallSite) -> Result<()> {
         self.run_into_unplaced(a, outs).map_err(|e| e.at(&Place::Source(at)))
     }
 
-    /// Runs the function as [`Compiled::run_into`] does, with errors that have no source line.
-    fn run_into_unplaced(&self, a: &A, outs: &mut [&mut Tensor]) -> Result<()> {
+    /// Runs the function as [`CompiledCore::run_into`] does, with errors that have no source line.
+    fn run_into_unplaced(&self, a: &dyn AnyTree, outs: &mut [&mut Tensor]) -> Result<()> {
         if let Some(args) = self.matching_buffers(a) {
             return self.write_into(&args, outs);
         }
@@ -161,7 +182,7 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
         self.check("run_into", a)?;
         let mut args: SmallVec<[Cow<'_, Buffer>; 8]> = SmallVec::new();
         let mut failed = None;
-        a.each_leaf(|x| match x.as_arg("run_into", &self.device) {
+        visit_leaves(a, false, &mut |_, x| match x.as_arg("run_into", &self.device) {
             Ok(b) => args.push(b),
             Err(e) => failed = Some(e),
         });
@@ -176,7 +197,7 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
 
     /// Returns the buffers of the leaves of `a` if all are on the device, and `a` has the types,
     /// static values and structure that the function was compiled for.
-    fn matching_buffers<'a>(&self, a: &'a A) -> Option<SmallVec<[&'a Buffer; 16]>> {
+    fn matching_buffers<'a>(&self, a: &'a dyn AnyTree) -> Option<SmallVec<[&'a Buffer; 16]>> {
         let mut args = SmallVec::new();
         let matches = self.key.matches_with(a, &mut |x, ty| match x.buffer_on(&self.device) {
             Some(b) if b.ty() == ty => {
@@ -250,15 +271,15 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
     ///
     /// # Errors
     /// When it has not, or carries an error.
-    fn check(&self, op: &str, a: &A) -> Result<()> {
+    fn check(&self, op: &str, a: &dyn AnyTree) -> Result<()> {
         if self.key.matches(a) {
             return Ok(());
         }
-        if let Some(e) = crate::tree::first_error(a) {
+        if let Some(e) = first_error(a) {
             return Err(e);
         }
         let mut have = vec![];
-        a.each_leaf(|t| have.extend(t.type_ref().ok().cloned()));
+        visit_leaves(a, false, &mut |_, t| have.extend(t.type_ref().ok().cloned()));
         let want = self.key.types();
         let e = if have == want {
             let why = "expected the static values and the structure that the function was \
@@ -273,6 +294,6 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
 
 impl<A, O> fmt::Debug for Compiled<A, O> {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "Compiled for {}", self.device)
+        write!(f, "Compiled for {}", self.core.device)
     }
 }

@@ -109,7 +109,7 @@ pub(crate) fn is_in_body() -> bool {
 }
 
 /// Keeps a body open until it is dropped, also by a panic.
-struct OpenBody;
+pub(crate) struct OpenBody;
 
 impl OpenBody {
     fn new(trace: Arc<Trace>) -> OpenBody {
@@ -222,15 +222,14 @@ impl Trace {
         })
     }
 
-    /// Runs `f`, the function that this trace records.
-    pub fn run<O>(self: &Arc<Trace>, f: impl FnOnce() -> O) -> O {
+    /// Opens the body that this trace records, if it is one, while the function runs.
+    pub fn open_if_body(self: &Arc<Trace>) -> Option<OpenBody> {
         let is_body = match self.kind {
             TraceKind::Body => true,
             TraceKind::Jit => is_in_body(),
             TraceKind::Transform => false,
         };
-        let _open = is_body.then(|| OpenBody::new(self.clone()));
-        f()
+        is_body.then(|| OpenBody::new(self.clone()))
     }
 
     fn lock(&self) -> MutexGuard<'_, TraceState> {

@@ -1,9 +1,9 @@
 //! A traced user function: the graph, its captures, and the structure of its result.
 //!
 //! [`trace_fn`] runs the function on traced tensors of the argument's types. The tensors that come
-//! out become the outputs of the graph; the tree around them is kept as an [`OutputTree`] with
-//! placeholders, so that the result can be rebuilt from the outputs of a run. A closed graph
-//! `(arguments.., captures..) -> outputs..` is all that transforms and backends see.
+//! out become the outputs of the graph; the tree around them is kept with placeholders, so that the
+//! result can be rebuilt from the outputs of a run. A closed graph `(arguments.., captures..) ->
+//! outputs..` is all that transforms and backends see.
 //!
 //! # Invariants
 //!
@@ -17,13 +17,14 @@ use crate::{
     dispatch::{Outs, apply_graph},
     tensor::CallSite,
     trace::{Trace, TraceKind},
+    tree::{AnyTree, placeholders, rebuild, visit_leaves},
 };
-use neurax_ir::{Builder, Graph};
+use neurax_ir::{Builder, Graph, Place};
 use rustc_hash::FxHashMap;
-use smallvec::SmallVec;
+use std::sync::Arc;
 
 /// A traced function.
-pub(crate) struct TracedFn<O> {
+pub(crate) struct TracedFn {
     /// The graph. Inputs are the leaves of the argument without errors, then the captures; outputs
     /// are the leaves of the result without errors.
     pub graph: Result<Graph>,
@@ -32,16 +33,8 @@ pub(crate) struct TracedFn<O> {
     /// For each leaf of the argument, true if it is an input of the graph; other leaves carried
     /// errors.
     pub is_input: Vec<bool>,
-    /// The structure of the result.
-    pub out: OutputTree<O>,
-}
-
-/// The structure of a result without its tensors.
-pub(crate) struct OutputTree<O> {
-    /// The result with a placeholder in every leaf.
-    tree: O,
-    /// The source of each leaf, in the order of the tree.
-    pub leaves: Vec<OutputLeaf>,
+    /// The source of each leaf of the result.
+    pub out: Vec<OutputLeaf>,
 }
 
 /// The source of a leaf of the result.
@@ -54,12 +47,13 @@ pub(crate) enum OutputLeaf {
 }
 
 /// Traces `f` on an argument of the types of `like`. A leaf that carries an error stays as it is.
+/// Returns the traced function and the structure of its result, with placeholders for leaves.
 pub(crate) fn trace_fn<A: Tree, O: Tree>(
     f: &dyn Fn(A) -> O,
     like: &A,
     kind: TraceKind,
     at: CallSite,
-) -> TracedFn<O> {
+) -> (TracedFn, O) {
     trace_fn_as(f, like, kind, at, &mut |_, t| Ok(t.clone()))
 }
 
@@ -71,79 +65,103 @@ pub(crate) fn trace_fn_as<A: Tree, O: Tree>(
     kind: TraceKind,
     at: CallSite,
     change: &mut dyn FnMut(usize, &Type) -> Result<Type>,
-) -> TracedFn<O> {
-    let trace = Trace::new(kind);
-    let (mut leaves, mut is_input) = (vec![], vec![]);
-    like.each_leaf(|x| {
-        let leaf = match x.type_ref().map(|t| change(leaves.len(), t)) {
-            Ok(Ok(t)) => trace.argument(t),
-            Ok(Err(e)) => Tensor::error_at(e, at),
-            Err(_) => x.clone(),
-        };
-        is_input.push(leaf.is_traced());
-        leaves.push(leaf);
-    });
-    let arg = like.with_leaves(leaves);
-    let out = trace.run(|| f(arg));
-    let (mut out_leaves, mut outs) = (vec![], vec![]);
-    out.each_leaf(|x| match x.error() {
-        Some(e) => out_leaves.push(OutputLeaf::Error(e.clone())),
-        None => {
-            out_leaves.push(OutputLeaf::Output(outs.len()));
-            outs.push(x.clone());
-        }
-    });
-    let tree = out.map_leaves(|_| Tensor::placeholder());
-    drop(out);
-    let (graph, captures) = match trace.finish(is_input.iter().filter(|g| **g).count(), &outs, at) {
-        Ok((graph, captures)) => (Ok(graph), captures),
-        Err(e) => (Err(e), vec![]),
+) -> (TracedFn, O) {
+    let (started, leaves) = StartedTrace::new(like, kind, at, change);
+    let arg = rebuild(like, leaves);
+    let out = {
+        let _open = started.trace.open_if_body();
+        f(arg)
     };
-    TracedFn { graph, captures, is_input, out: OutputTree { tree, leaves: out_leaves } }
+    let traced = started.finish(&out, at);
+    let structure = rebuild(&out, placeholders(&out));
+    (traced, structure)
 }
 
-impl<O: Tree> OutputTree<O> {
-    /// Returns the result with `outs` in its leaves.
-    pub fn fill(&self, outs: impl IntoIterator<Item = Tensor>) -> O {
-        let mut outs: SmallVec<[Option<Tensor>; 4]> = outs.into_iter().map(Some).collect();
-        let mut take = |leaf: &OutputLeaf| match leaf {
-            OutputLeaf::Output(i) => {
-                outs.get_mut(*i).and_then(Option::take).unwrap_or_else(Tensor::placeholder)
-            }
-            OutputLeaf::Error(e) => Tensor::from_error(e.clone()),
-        };
-        let mut leaves = self.leaves.iter();
-        self.tree.rebuild(&mut || leaves.next().map_or_else(Tensor::placeholder, &mut take))
+/// A trace whose function has not returned yet.
+struct StartedTrace {
+    trace: Arc<Trace>,
+    is_input: Vec<bool>,
+}
+
+impl StartedTrace {
+    /// Starts a trace. Returns it with the leaves of the argument of the function.
+    fn new(
+        like: &dyn AnyTree,
+        kind: TraceKind,
+        at: CallSite,
+        change: &mut dyn FnMut(usize, &Type) -> Result<Type>,
+    ) -> (StartedTrace, Outs) {
+        let trace = Trace::new(kind);
+        let (mut leaves, mut is_input) = (Outs::new(), vec![]);
+        visit_leaves(like, false, &mut |_, x| {
+            let leaf = match x.type_ref().map(|t| change(leaves.len(), t)) {
+                Ok(Ok(t)) => trace.argument(t),
+                Ok(Err(e)) => Tensor::error_at(e, at),
+                Err(_) => x.clone(),
+            };
+            is_input.push(leaf.is_traced());
+            leaves.push(leaf);
+        });
+        (StartedTrace { trace, is_input }, leaves)
     }
 
-    /// Returns the result with `outs` in its leaves, or with the error in every leaf.
-    pub fn fill_or_fail(&self, outs: Result<Outs>, at: CallSite) -> O {
+    /// Ends the trace of a function that returned `result`.
+    fn finish(self, result: &dyn AnyTree, at: CallSite) -> TracedFn {
+        let StartedTrace { trace, is_input } = self;
+        let (mut out, mut outs) = (vec![], vec![]);
+        visit_leaves(result, false, &mut |_, x| match x.error() {
+            Some(e) => out.push(OutputLeaf::Error(e.clone())),
+            None => {
+                out.push(OutputLeaf::Output(outs.len()));
+                outs.push(x.clone());
+            }
+        });
+        let args = is_input.iter().filter(|g| **g).count();
+        let (graph, captures) = match trace.finish(args, &outs, at) {
+            Ok((graph, captures)) => (Ok(graph), captures),
+            Err(e) => (Err(e), vec![]),
+        };
+        TracedFn { graph, captures, is_input, out }
+    }
+}
+
+impl TracedFn {
+    /// Returns the leaves of the result, for the outputs `outs` of the graph.
+    pub fn fill(&self, outs: Outs) -> Outs {
+        if outs.len() == self.out.len() {
+            return outs;
+        }
+        let mut outs = outs.into_iter();
+        let leaf = |leaf: &OutputLeaf| match leaf {
+            OutputLeaf::Output(_) => outs.next().unwrap_or_else(Tensor::placeholder),
+            OutputLeaf::Error(e) => Tensor::from_error(e.clone()),
+        };
+        self.out.iter().map(leaf).collect()
+    }
+
+    /// Returns the leaves of the result, for the outputs `outs` of the graph or with the error in
+    /// every leaf.
+    pub fn fill_or_fail(&self, outs: Result<Outs>, at: CallSite) -> Outs {
         match outs {
             Ok(outs) => self.fill(outs),
             Err(e) => self.fail(&e, at),
         }
     }
 
-    /// Returns the result with `e` in every leaf.
-    pub fn fail(&self, e: &Error, at: CallSite) -> O {
-        crate::tree::all_errors(&self.tree, e, at)
+    /// Returns `e` for every leaf of the result.
+    pub fn fail(&self, e: &Error, at: CallSite) -> Outs {
+        let e = e.clone().at(&Place::Source(at));
+        self.out.iter().map(|_| Tensor::from_error(e.clone())).collect()
     }
 
-    /// Returns the first error that a leaf carries for all arguments.
+    /// Returns the first error that a leaf of the result carries for all arguments.
     pub fn error(&self) -> Option<&Error> {
-        self.leaves.iter().find_map(|s| match s {
+        self.out.iter().find_map(|s| match s {
             OutputLeaf::Error(e) => Some(e),
             OutputLeaf::Output(_) => None,
         })
     }
 
-    /// Returns the paths of the leaves.
-    pub fn paths(&self) -> Vec<String> {
-        self.tree.leaves().into_iter().map(|(p, _)| p).collect()
-    }
-}
-
-impl<O: Tree> TracedFn<O> {
     /// Returns the graph.
     ///
     /// # Errors
@@ -163,10 +181,10 @@ impl<O: Tree> TracedFn<O> {
         args.chain(self.captures.iter().cloned()).collect()
     }
 
-    /// Applies the graph to `leaves`, the leaves of an argument.
-    pub fn call(&self, leaves: Vec<Tensor>, at: CallSite) -> O {
+    /// Applies the graph to `leaves`, the leaves of an argument. Returns the leaves of the result.
+    pub fn call(&self, leaves: Vec<Tensor>, at: CallSite) -> Outs {
         let outs = self.graph().and_then(|g| apply_graph(g, self.operands(leaves), at));
-        self.out.fill_or_fail(outs, at)
+        self.fill_or_fail(outs, at)
     }
 
     /// Returns the graph and its captures, for [`unify_captures`].
@@ -186,7 +204,7 @@ impl<O: Tree> TracedFn<O> {
     /// # Errors
     /// The first error among the leaves of the result, or the error of tracing.
     pub fn check(&self) -> Result<()> {
-        match self.out.error() {
+        match self.error() {
             Some(e) => Err(e.clone()),
             None => self.graph().map(|_| ()),
         }

@@ -40,9 +40,13 @@ use std::{
 /// # Ok::<(), Error>(())
 /// ```
 pub fn save(tree: &impl Tree, path: impl AsRef<Path>) -> Result<()> {
-    let path = path.as_ref();
+    save_leaves(tree.leaves(), path.as_ref())
+}
+
+/// Writes the leaves of a tree.
+fn save_leaves(leaves: Vec<(String, &Tensor)>, path: &Path) -> Result<()> {
     let mut leaves =
-        tree.leaves().into_iter().map(|(name, t)| stored(name, t)).collect::<Result<Vec<_>>>()?;
+        leaves.into_iter().map(|(name, t)| stored(name, t)).collect::<Result<Vec<_>>>()?;
     // The widest elements first: each tensor then starts at a multiple of its element size and can
     // be mapped without a copy.
     leaves.sort_by(|a, b| b.dtype.cmp(&a.dtype).then_with(|| a.name.cmp(&b.name)));
@@ -124,10 +128,19 @@ pub unsafe fn load_mapped(path: impl AsRef<Path>) -> Result<BTreeMap<String, Ten
 /// # Ok::<(), Error>(())
 /// ```
 pub fn load_like<T: Tree>(like: &T, path: impl AsRef<Path>) -> Result<T> {
-    let path = path.as_ref();
+    let mut leaves = load_leaves(like.leaves(), path.as_ref())?.into_iter();
+    Ok(like.rebuild(&mut || {
+        leaves.next().unwrap_or_else(|| {
+            Tensor::from_error(Error::new("load", "the tree has more leaves than it named"))
+        })
+    }))
+}
+
+/// Reads a tensor for each of `like`, which must have its type.
+fn load_leaves(like: Vec<(String, &Tensor)>, path: &Path) -> Result<Vec<Tensor>> {
     let mut stored = load(path)?;
     let mut leaves = Vec::new();
-    for (name, leaf) in like.leaves() {
+    for (name, leaf) in like {
         let (want, found) = (leaf.ty()?, stored.remove(&name));
         let name = leaf_name(&name);
         let found = found.ok_or_else(|| {
@@ -139,12 +152,7 @@ pub fn load_like<T: Tree>(like: &T, path: impl AsRef<Path>) -> Result<T> {
         }
         leaves.push(found);
     }
-    let mut leaves = leaves.into_iter();
-    Ok(like.rebuild(&mut || {
-        leaves.next().unwrap_or_else(|| {
-            Tensor::from_error(Error::new("load", "the tree has more leaves than it named"))
-        })
-    }))
+    Ok(leaves)
 }
 
 /// Returns an error of `op` that names the file.

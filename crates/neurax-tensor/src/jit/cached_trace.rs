@@ -7,9 +7,10 @@ use crate::{
     tensor::CallSite,
     trace::is_in_body,
     traced_fn::TracedFn,
+    tree::{AnyTree, rebuild},
     tuning::{MAX_PROFILED_CALLS, PROFILE_TIME},
 };
-use neurax_ir::Place;
+use neurax_ir::{OrBug, Place};
 use neurax_runtime::{Buffer, CompiledGraph, Profile};
 use smallvec::SmallVec;
 use std::{
@@ -18,12 +19,22 @@ use std::{
 };
 
 /// One trace, with its compiled graph.
-pub(crate) struct CachedTrace<O> {
-    pub traced: TracedFn<O>,
+pub(crate) struct CachedTrace {
+    pub traced: TracedFn,
+    /// The structure of the result, with placeholders for leaves.
+    out: Box<dyn AnyTree>,
     /// The line of the call of `jit`.
     pub at: CallSite,
     /// The device on which it ran first, and the compiled graph there.
-    pub(super) compiled: OnceLock<(Device, Arc<CompiledGraph>)>,
+    compiled: OnceLock<(Device, Arc<CompiledGraph>)>,
+}
+
+/// References to the leaves of an argument.
+pub(crate) type LeafRefs<'t> = SmallVec<[&'t Tensor; 16]>;
+
+/// Returns references to `leaves`.
+pub(crate) fn refs(leaves: &[Tensor]) -> LeafRefs<'_> {
+    leaves.iter().collect()
 }
 
 /// The arguments of a run.
@@ -34,14 +45,27 @@ pub(crate) fn is_donated(x: &Tensor) -> bool {
     x.is_unshared() == Some(true)
 }
 
-impl<O: Tree> CachedTrace<O> {
-    /// Runs the trace on the leaves of an argument.
+impl CachedTrace {
+    /// Creates the entry of a traced function whose result has the structure of `out`.
+    pub fn new(traced: TracedFn, out: Box<dyn AnyTree>, at: CallSite) -> CachedTrace {
+        CachedTrace { traced, out, at, compiled: OnceLock::new() }
+    }
+
+    /// Returns the result with `leaves`.
     ///
     /// # Errors
-    /// The error of an operand, of compiling or of running.
-    pub fn call(&self, leaves: Vec<Tensor>) -> Result<Outs> {
-        let compiled = self.compiled_to_run(leaves.iter())?;
-        self.execute(compiled, leaves)
+    /// If the result of the function is no `O`, which would be a bug.
+    pub fn result<O: Tree>(&self, leaves: Outs) -> Result<O> {
+        let out = self.out.downcast().or_bug("a trace has a result of another type")?;
+        Ok(rebuild(out, leaves))
+    }
+
+    /// Runs the trace on the leaves of an argument. Returns the leaves of the result: all with the
+    /// error, if an operand carries one, or if compiling or running fails.
+    pub fn call(&self, leaves: Vec<Tensor>, at: CallSite) -> Outs {
+        let compiled = self.compiled_to_run(&refs(&leaves));
+        let outs = compiled.and_then(|compiled| self.execute(compiled.as_ref(), leaves));
+        self.traced.fill_or_fail(outs, at)
     }
 
     /// Returns the compiled graph as [`CachedTrace::compiled`] does, after a check of memory, or
@@ -49,14 +73,14 @@ impl<O: Tree> CachedTrace<O> {
     ///
     /// # Errors
     /// The error of tracing or compiling; when there is not enough memory.
-    pub fn compiled_to_run<'t>(
-        &'t self,
-        leaves: impl Iterator<Item = &'t Tensor> + Clone,
+    pub fn compiled_to_run(
+        &self,
+        leaves: &[&Tensor],
     ) -> Result<Option<(Device, Arc<CompiledGraph>)>> {
         if is_in_body() {
             return Ok(None);
         }
-        let compiled = self.compiled(leaves.clone())?;
+        let compiled = self.compiled(leaves)?;
         if let Some((_, compiled)) = &compiled {
             self.check_memory(compiled, leaves)?;
         }
@@ -67,11 +91,8 @@ impl<O: Tree> CachedTrace<O> {
     ///
     /// # Errors
     /// As [`crate::default_device`].
-    pub(super) fn device_for<'t>(
-        &'t self,
-        leaves: impl Iterator<Item = &'t Tensor>,
-    ) -> Result<&'t Device> {
-        device_of(leaves.chain(&self.traced.captures))
+    pub(super) fn device_for<'t>(&'t self, leaves: &[&'t Tensor]) -> Result<&'t Device> {
+        device_of(leaves.iter().copied().chain(&self.traced.captures))
     }
 
     /// Returns the compiled graph for the device of the leaves and captures, or `None` if one of
@@ -79,11 +100,9 @@ impl<O: Tree> CachedTrace<O> {
     ///
     /// # Errors
     /// The error of tracing or compiling.
-    pub fn compiled<'t>(
-        &'t self,
-        leaves: impl Iterator<Item = &'t Tensor> + Clone,
-    ) -> Result<Option<(Device, Arc<CompiledGraph>)>> {
-        if !leaves.clone().chain(&self.traced.captures).all(Tensor::has_value) {
+    pub fn compiled(&self, leaves: &[&Tensor]) -> Result<Option<(Device, Arc<CompiledGraph>)>> {
+        let captures = self.traced.captures.iter();
+        if !leaves.iter().copied().chain(captures).all(Tensor::has_value) {
             return Ok(None);
         }
         let device = self.device_for(leaves)?;
@@ -118,12 +137,8 @@ impl<O: Tree> CachedTrace<O> {
     ///
     /// # Errors
     /// When there is not enough memory.
-    fn check_memory<'t>(
-        &self,
-        compiled: &CompiledGraph,
-        leaves: impl Iterator<Item = &'t Tensor>,
-    ) -> Result<()> {
-        let inputs = leaves.zip(&self.traced.is_input).filter(|(_, i)| **i);
+    fn check_memory(&self, compiled: &CompiledGraph, leaves: &[&Tensor]) -> Result<()> {
+        let inputs = leaves.iter().zip(&self.traced.is_input).filter(|(_, i)| **i);
         let donated: SmallVec<[bool; 64]> = inputs.map(|(x, _)| is_donated(x)).collect();
         // empty: captures follow, and are not donated.
         let is_donated = |i: usize| donated.get(i) == Some(&true);
@@ -135,7 +150,7 @@ impl<O: Tree> CachedTrace<O> {
     /// # Errors
     /// The error of an operand, of compiling or running, or if the device does not measure steps.
     pub(super) fn profile(&self, mut leaves: Vec<Tensor>) -> Result<Profile> {
-        let Some((device, compiled)) = self.compiled(leaves.iter())? else {
+        let Some((device, compiled)) = self.compiled(&refs(&leaves))? else {
             return Err(crate::tensor::no_value("profile"));
         };
         let args = self.buffers(&mut leaves, &device)?;
@@ -155,17 +170,17 @@ impl<O: Tree> CachedTrace<O> {
     /// The error of an operand or of running.
     pub fn execute(
         &self,
-        compiled: Option<(Device, Arc<CompiledGraph>)>,
+        compiled: Option<&(Device, Arc<CompiledGraph>)>,
         mut leaves: Vec<Tensor>,
     ) -> Result<Outs> {
         let Some((device, compiled)) = compiled else {
             return apply_graph(self.traced.graph()?, self.traced.operands(leaves), self.at);
         };
-        let args = self.buffers(&mut leaves, &device);
+        let args = self.buffers(&mut leaves, device);
         let mut args = args.map_err(|e| e.at(&Place::Source(self.at)))?;
         // The lookup of the trace has compared the types of the leaves; captures keep theirs.
         let results = compiled.run_checked(compiled.assume_args(&mut args));
         let results = results.map_err(|e| e.at(&Place::Source(self.at)))?;
-        Ok(tensors(results, unless_default(&device)))
+        Ok(tensors(results, unless_default(device)))
     }
 }

@@ -18,15 +18,16 @@
 //!
 //! [`Jit::run`] returns a `Result`. `f(x)` works through `Deref` to a `dyn Fn`, returns the plain
 //! result, and lets errors travel in it. A `Jit` therefore holds two `Arc`s: `call`, which `Deref`
-//! returns, and `imp`, the interface [`JitFunction`]. **Both point to the same [`JitImpl`]**.
+//! returns, and `imp`, the interface [`JitFunction`]. **Both point to the same [`JitImpl`]**, which
+//! is a function and its [`JitCore`].
 //!
 //! # Recursion
 //!
 //! A function that calls its own `Jit` while it is being traced would never end. The cache finds
-//! this out for equal types (the key is being computed by the same thread), [`ReentrancyGuard`] for
+//! this out for equal types (the key is being computed by the same thread), `ReentrancyGuard` for
 //! arguments that carry errors. The call then returns a result with an error in every leaf. Where a
 //! result cannot be made of an error alone (it has static parts), unwinding with
-//! [`UnboundedRecursion`] takes the error to the outermost `run`.
+//! `UnboundedRecursion` takes the error to the outermost `run`.
 //!
 //! # Invariants
 //!
@@ -35,32 +36,21 @@
 //! - A program is found by types only, never by values: captures are inputs, not constants.
 
 mod cached_trace;
+mod jit_core;
+mod trace_key;
 
-pub(crate) use cached_trace::{CachedTrace, is_donated};
+pub(crate) use cached_trace::{CachedTrace, LeafRefs, is_donated, refs};
+pub(crate) use trace_key::TraceKey;
 
 use crate::{
-    Compiled, Error, Example, Failed, Function, Result, Tensor, Tree, Type,
-    reentrancy::{NestedTrace, ReentrancyGuard},
-    tensor::CallSite,
+    Compiled, Error, Example, Failed, Function, Result, Tree,
     trace::TraceKind,
     traced_fn::trace_fn,
-    tree::{Fixed, all_errors, checked, first_error, into_vec, to_vec, walk},
-    tuning::{MAX_CACHED_TRACES, MAX_NESTED_TRACES},
+    tree::{all_errors, into_vec},
 };
-use neurax_ir::Place;
-use neurax_runtime::{Cache, Profile, RecursionError, Stages};
-use rustc_hash::FxHasher;
-use smallvec::SmallVec;
-use std::{
-    fmt,
-    hash::{Hash, Hasher},
-    ops::Deref,
-    panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind},
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
-};
+use jit_core::JitCore;
+use neurax_runtime::{Profile, Stages};
+use std::{fmt, ops::Deref, panic::Location, sync::Arc};
 
 /// A function that is traced and compiled once for each combination of argument types and static
 /// values. Any number of threads may run it.
@@ -97,15 +87,7 @@ pub struct Jit<'f, A, O> {
 /// ```
 #[track_caller]
 pub fn jit<'f, A: Tree, O: Tree, F: Function<A, Out = O> + 'f>(f: F) -> Jit<'f, A, O> {
-    let imp = Arc::new(JitImpl {
-        f,
-        cache: Cache::new(MAX_CACHED_TRACES),
-        at: Location::caller(),
-        on_error_args: ReentrancyGuard::default(),
-        in_run: ReentrancyGuard::default(),
-        donated: AtomicUsize::new(0),
-        copied: AtomicUsize::new(0),
-    });
+    let imp = Arc::new(JitImpl { f, core: JitCore::new(Location::caller()) });
     let callee = imp.clone();
     Jit { call: Arc::new(move |a| callee.call(a)), imp }
 }
@@ -131,19 +113,19 @@ impl<'f, A, O> Jit<'f, A, O> {
 
     /// Returns how many times the function was traced.
     pub fn traces(&self) -> usize {
-        self.imp.counts().0
+        self.imp.core().counts().0
     }
 
     /// Returns the number of argument buffers that were donated, so that their memory could be
     /// reused.
     pub fn donated(&self) -> usize {
-        self.imp.counts().1
+        self.imp.core().counts().1
     }
 
     /// Returns the number of argument buffers that another tensor still held: an update of one is a
     /// copy. A kept clone is the usual reason.
     pub fn copied(&self) -> usize {
-        self.imp.counts().2
+        self.imp.core().counts().2
     }
 
     /// Traces and compiles the function again for arguments of the types of `like`, and logs every
@@ -195,283 +177,83 @@ impl<'f, A, O> Jit<'f, A, O> {
 
 /// The methods of a [`Jit`], without the type of its function.
 trait JitFunction<A, O>: Send + Sync {
+    fn core(&self) -> &JitCore;
     fn try_run(&self, a: A) -> Result<O, Failed<A>>;
-    /// Returns the numbers of traces, donated arguments and copied arguments.
-    fn counts(&self) -> (usize, usize, usize);
     fn stages(&self, like: &A, texts: bool) -> Result<Stages>;
     fn profile(&self, a: &A) -> Result<Profile>;
     fn compile(&self, like: &A) -> Result<Compiled<A, O>>;
 }
 
-/// A function with its traces.
-struct JitImpl<F, O> {
+/// A function with its traces: what depends on its type. All else is in [`JitCore`].
+struct JitImpl<F> {
     f: F,
-    cache: Cache<TraceKey, Arc<CachedTrace<O>>>,
-    /// The line of the call of `jit`.
-    at: CallSite,
-    /// The threads that run the function on an argument that carries an error.
-    on_error_args: ReentrancyGuard,
-    /// The threads inside a method that returns a `Result`, to which an error can unwind.
-    in_run: ReentrancyGuard,
-    donated: AtomicUsize,
-    copied: AtomicUsize,
+    core: JitCore,
 }
 
-/// The reason why a function is not traced.
-enum TraceError {
-    /// It is being traced, and calls itself.
-    Recursion,
-    /// Too many functions are being traced, each called by the one before.
-    TooDeep,
-}
-
-impl From<RecursionError> for TraceError {
-    fn from(_: RecursionError) -> TraceError {
-        TraceError::Recursion
-    }
-}
-
-impl TraceError {
-    /// Returns the error of the function that was jitted at `at`.
-    fn of_jit(self, at: CallSite) -> Error {
-        let why = match self {
-            TraceError::Recursion => {
-                "the function calls itself, directly or through others, while it is being traced; \
-                 use scan, while_loop or fori to repeat"
-                    .into()
-            }
-            TraceError::TooDeep => format!(
-                "expected at most {MAX_NESTED_TRACES} functions to be traced one inside of the \
-                 other, got more: the function calls itself, directly or through others, with ever \
-                 new types or static values; use scan, while_loop or fori to repeat"
-            ),
-        };
-        Error::new("jit", why).at(&Place::Source(at))
-    }
-}
-
-/// The panic payload that carries the error of an unbounded recursion to the outermost `run`.
-struct UnboundedRecursion(Error);
-
-/// The key of a trace: the types and static values of the argument.
-pub(crate) struct TraceKey {
-    types: Vec<Type>,
-    fixed: Vec<Box<dyn Fixed>>,
-}
-
-impl TraceKey {
-    /// Creates the key of an argument.
-    pub fn of<A: Tree>(a: &A) -> TraceKey {
-        let (mut types, mut fixed) = (vec![], vec![]);
-        walk(a, &mut |t| types.extend(t.ty()), &mut |x| fixed.push(x.boxed()));
-        TraceKey { types, fixed }
-    }
-
-    /// Returns the hash of the types of an argument. Static values are compared, not hashed.
-    pub fn hash_of<A: Tree>(a: &A) -> u64 {
-        let mut h = FxHasher::default();
-        a.each_leaf(|t| t.type_ref().ok().hash(&mut h));
-        h.finish()
-    }
-
-    /// Returns true if `a` has the types, static values and number of leaves of the key.
-    pub fn matches<A: Tree>(&self, a: &A) -> bool {
-        self.matches_with(a, &mut |x, ty| x.type_ref().is_ok_and(|t| t == ty))
-    }
-
-    /// Returns true if `a` has the static values and number of leaves of the key, and `matches` is
-    /// true for each leaf and the type of the key.
-    pub fn matches_with<'t, A: Tree>(
-        &self,
-        a: &'t A,
-        matches: &mut dyn FnMut(&'t Tensor, &Type) -> bool,
-    ) -> bool {
-        let (mut types, mut fixed, mut statics) = (self.types.iter(), self.fixed.iter(), true);
-        let mut leaves = true;
-        walk(
-            a,
-            &mut |x| leaves = leaves && types.next().is_some_and(|ty| matches(x, ty)),
-            &mut |x| statics &= fixed.next().is_some_and(|y| (**y).same(x.any())),
-        );
-        leaves && statics && types.next().is_none() && fixed.next().is_none()
-    }
-
-    /// Returns the types of the leaves.
-    pub fn types(&self) -> &[Type] {
-        &self.types
-    }
-}
-
-impl<F, O: Tree> JitImpl<F, O> {
-    /// Returns the trace for the types of `a`, which is made if it is missing.
-    fn entry<A: Tree>(&self, a: &A) -> Result<Arc<CachedTrace<O>>>
-    where
-        F: Function<A, Out = O>,
-    {
-        let trace = |_: &TraceKey| Ok(Arc::new(self.new_trace(a)?));
-        self.cache
-            .get_or_compute(TraceKey::hash_of(a), |k| k.matches(a), || TraceKey::of(a), trace)
-            .map_err(|e: TraceError| e.of_jit(self.at))
-    }
-
+impl<F> JitImpl<F> {
     /// Traces the function for the types of `a`.
-    ///
-    /// # Errors
-    /// If too many functions are being traced, each called by the one before.
-    fn new_trace<A: Tree>(&self, a: &A) -> Result<CachedTrace<O>, TraceError>
+    fn trace<A: Tree, O: Tree>(&self, a: &A) -> CachedTrace
     where
         F: Function<A, Out = O>,
     {
-        let _nested = NestedTrace::start().ok_or(TraceError::TooDeep)?;
-        Ok(CachedTrace {
-            traced: trace_fn(&|a| self.f.apply(a), a, TraceKind::Jit, self.at),
-            at: self.at,
-            compiled: OnceLock::new(),
-        })
+        let (traced, out) = trace_fn(&|a| self.f.apply(a), a, TraceKind::Jit, self.core.at);
+        CachedTrace::new(traced, Box::new(out), self.core.at)
     }
 
     /// Calls the function; errors travel in the result.
-    fn call<A: Tree>(&self, a: A) -> O
+    fn call<A: Tree, O: Tree>(&self, a: A) -> O
     where
         F: Function<A, Out = O>,
     {
-        if let Some(e) = first_error(&a) {
-            let Some(_running) = self.on_error_args.enter(TraceKey::of(&a).fixed) else {
-                return O::of_error(&e).unwrap_or_else(|| self.end_recursion(&e));
-            };
-            // Some leaves of the result may not depend on the error: the function decides.
-            return match self.new_trace(&a) {
-                Ok(trace) => trace.traced.call(into_vec(a), self.at),
-                Err(_) => O::of_error(&e).unwrap_or_else(|| self.end_recursion(&e)),
-            };
-        }
-        match self.entry(&a) {
-            Ok(entry) => {
-                let outs = entry.call(self.count_donations(into_vec(a)));
-                entry.traced.out.fill_or_fail(outs, self.at)
-            }
+        let result = match self.core.find_or_trace(&a, &|| self.trace(&a)) {
+            Ok(entry) => entry.result(self.core.call(&entry, into_vec(a))),
             Err(e) => self.recursive_result(&a, &e),
-        }
+        };
+        result.unwrap_or_else(|e| O::of_error(&e).unwrap_or_else(|| self.core.end_recursion(&e)))
     }
 
     /// Returns the result of a call that the function makes to itself while it is being traced: `e`
     /// in every leaf. There is no trace yet from which to take the structure.
-    fn recursive_result<A: Tree>(&self, a: &A, e: &Error) -> O
+    fn recursive_result<A: Tree, O: Tree>(&self, a: &A, e: &Error) -> Result<O>
     where
         F: Function<A, Out = O>,
     {
         if let Some(out) = O::of_error(e) {
-            return out;
+            return Ok(out);
         }
         // A run on an argument that carries the error shows the structure.
-        let Some(_running) = self.on_error_args.enter(TraceKey::of(a).fixed) else {
-            self.end_recursion(e)
-        };
-        match self.new_trace(&all_errors(a, e, self.at)) {
-            Ok(trace) => trace.traced.out.fail(e, self.at),
-            Err(_) => self.end_recursion(e),
-        }
-    }
-
-    /// Ends a recursion that does not depend on the argument, where no result can carry the error.
-    /// Unwinds to the outermost `run` of this thread, which returns the error.
-    ///
-    /// # Panics
-    /// When there is no such `run`.
-    #[expect(
-        clippy::panic,
-        reason = "a plain Rust function would overflow the stack; `run` returns an error"
-    )]
-    fn end_recursion(&self, e: &Error) -> ! {
-        if self.in_run.contains_current() {
-            resume_unwind(Box::new(UnboundedRecursion(e.clone())));
-        }
-        panic!(
-            "{e} (it never ends, and a result with static parts cannot carry this error: \
-             call it by `run`)"
-        )
-    }
-
-    /// Calls `f`, which traces the function. An unbounded recursion is returned as its error.
-    fn catch_recursion<T>(&self, f: impl FnOnce() -> Result<T>) -> Result<T> {
-        let _in_run = self.in_run.enter(vec![]);
-        let out = catch_unwind(AssertUnwindSafe(f));
-        out.unwrap_or_else(|payload| match payload.downcast::<UnboundedRecursion>() {
-            Ok(recursion) => Err(recursion.0),
-            Err(other) => resume_unwind(other),
-        })
-    }
-
-    /// Counts the arguments that are donated or copied.
-    fn count_donations(&self, leaves: Vec<Tensor>) -> Vec<Tensor> {
-        for x in &leaves {
-            match x.is_unshared() {
-                Some(true) => self.donated.fetch_add(1, Relaxed),
-                Some(false) => self.copied.fetch_add(1, Relaxed),
-                None => 0,
-            };
-        }
-        leaves
+        let trace = || self.trace(&all_errors(a, e, self.core.at));
+        let entry = self.core.trace_on_error(a, e, &trace)?;
+        entry.result(entry.traced.fail(e, self.core.at))
     }
 }
 
-impl<A: Tree, O: Tree, F: Function<A, Out = O>> JitFunction<A, O> for JitImpl<F, O> {
-    fn try_run(&self, a: A) -> Result<O, Failed<A>> {
-        let ready = || -> Result<_> {
-            if let Some(e) = first_error(&a) {
-                return Err(e);
-            }
-            let entry = self.catch_recursion(|| self.entry(&a))?;
-            entry.traced.check()?;
-            let mut leaves: SmallVec<[&Tensor; 16]> = SmallVec::new();
-            a.each_leaf(|x| leaves.push(x));
-            let compiled = entry.compiled_to_run(leaves.iter().copied())?;
-            Ok((entry, compiled))
-        };
-        let (entry, compiled) = match ready() {
-            Ok(x) => x,
-            Err(error) => return Err(Failed { error, args: Some(a) }),
-        };
-        let outs = entry
-            .execute(compiled, self.count_donations(into_vec(a)))
-            .map_err(|error| Failed { error, args: None })?;
-        checked(entry.traced.out.fill(outs)).map_err(|error| Failed { error, args: None })
+impl<A: Tree, O: Tree, F: Function<A, Out = O>> JitFunction<A, O> for JitImpl<F> {
+    fn core(&self) -> &JitCore {
+        &self.core
     }
 
-    fn counts(&self) -> (usize, usize, usize) {
-        (self.cache.computed(), self.donated.load(Relaxed), self.copied.load(Relaxed))
+    fn try_run(&self, a: A) -> Result<O, Failed<A>> {
+        let ready = match self.core.prepare(&a, &|| self.trace(&a)) {
+            Ok(ready) => ready,
+            Err(error) => return Err(Failed { error, args: Some(a) }),
+        };
+        let leaves = self.core.run(&ready, into_vec(a));
+        leaves
+            .and_then(|leaves| ready.entry.result(leaves))
+            .map_err(|error| Failed { error, args: None })
     }
 
     fn stages(&self, like: &A, texts: bool) -> Result<Stages> {
-        let mut stages = if texts { Stages::with_texts() } else { Stages::new() };
-        let start = stages.start();
-        let trace = || self.new_trace(like).map_err(|e| e.of_jit(self.at));
-        let entry = self.catch_recursion(trace)?;
-        entry.traced.check()?;
-        stages.add("trace", start, entry.traced.graph()?);
-        let mut leaves: SmallVec<[&Tensor; 16]> = SmallVec::new();
-        like.each_leaf(|x| leaves.push(x));
-        let device = entry.device_for(leaves.iter().copied())?;
-        device.compile_logged(entry.traced.graph()?, &mut stages)?;
-        Ok(stages)
+        self.core.stages(like, &|| self.trace(like), texts)
     }
 
     fn profile(&self, a: &A) -> Result<Profile> {
-        if let Some(e) = first_error(a) {
-            return Err(e);
-        }
-        let entry = self.catch_recursion(|| self.entry(a))?;
-        entry.traced.check()?;
-        entry.profile(to_vec(a)).map_err(|e| e.at(&Place::Source(self.at)))
+        self.core.profile(a, &|| self.trace(a))
     }
 
     fn compile(&self, like: &A) -> Result<Compiled<A, O>> {
-        if let Some(e) = first_error(like) {
-            return Err(e);
-        }
-        let entry = self.catch_recursion(|| self.entry(like))?;
-        entry.traced.check()?;
-        Compiled::new(TraceKey::of(like), entry, &to_vec(like))
+        self.core.compile(like, &|| self.trace(like)).map(Compiled::new)
     }
 }
 
@@ -490,7 +272,7 @@ impl<'f, A, O> Deref for Jit<'f, A, O> {
 
 impl<A, O> fmt::Debug for Jit<'_, A, O> {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let (traces, donated, copied) = self.imp.counts();
+        let (traces, donated, copied) = self.imp.core().counts();
         write!(f, "Jit({traces} traces, {donated} arguments donated, {copied} copied)")
     }
 }

@@ -34,11 +34,12 @@
 //! - The values of `checkpoint(f)` and their derivatives are those of `f`.
 
 use crate::{
-    Func, Function, Tree,
-    dispatch::dispatch_multi,
+    Func, Function, Tensor, Tree,
+    dispatch::{Outs, dispatch_multi},
+    tensor::CallSite,
     trace::TraceKind,
-    traced_fn::{trace_fn, unify_captures},
-    tree::into_vec,
+    traced_fn::{TracedFn, trace_fn, unify_captures},
+    tree::{into_vec, rebuild},
 };
 use neurax_ir::op;
 use std::{panic::Location, sync::Arc};
@@ -58,22 +59,24 @@ use std::{panic::Location, sync::Arc};
 pub fn checkpoint<'f, A: Tree, O: Tree, F: Function<A, Out = O> + 'f>(f: F) -> Func<'f, A, O> {
     let at = Location::caller();
     Func::new(move |a: A| {
-        let traced = trace_fn(&|a| f.apply(a), &a, TraceKind::Body, at);
-        let outs =
-            traced.capturing_graph().and_then(|p| unify_captures(&[p])).and_then(|unified| {
-                let [body] = unified
-                    .graphs
-                    .try_into()
-                    .map_err(|_| crate::Error::bug("expected one graph"))?;
-                let leaves = traced.operands(into_vec(a)).into_iter().take(traced.arg_count());
-                dispatch_multi(
-                    op::Checkpoint { body: Arc::new(body) },
-                    unified.captures.into_iter().chain(leaves),
-                    at,
-                )
-            });
-        traced.out.fill_or_fail(outs, at)
+        let (traced, out) = trace_fn(&|a| f.apply(a), &a, TraceKind::Body, at);
+        rebuild(&out, apply_checkpoint(&traced, into_vec(a), at))
     })
+}
+
+/// Dispatches the checkpoint of a traced function at `leaves`. Returns the leaves of the result.
+fn apply_checkpoint(traced: &TracedFn, leaves: Vec<Tensor>, at: CallSite) -> Outs {
+    let outs = traced.capturing_graph().and_then(|p| unify_captures(&[p])).and_then(|unified| {
+        let [body] =
+            unified.graphs.try_into().map_err(|_| crate::Error::bug("expected one graph"))?;
+        let leaves = traced.operands(leaves).into_iter().take(traced.arg_count());
+        dispatch_multi(
+            op::Checkpoint { body: Arc::new(body) },
+            unified.captures.into_iter().chain(leaves),
+            at,
+        )
+    });
+    traced.fill_or_fail(outs, at)
 }
 
 /// Returns the same values with a derivative of zero.

@@ -32,7 +32,7 @@ use crate::{
     tensor::CallSite,
     trace::TraceKind,
     traced_fn::{TracedFn, trace_fn, trace_fn_as, unify_captures},
-    tree::{all_errors, first_error, into_vec, to_vec},
+    tree::{AnyTree, all_errors, first_error, into_vec, leaves, paths, rebuild, to_vec},
 };
 use neurax_ir::{Graph, OrBug, list_types, op};
 use std::{ops::Range, panic::Location, sync::Arc};
@@ -111,13 +111,25 @@ pub fn fori<C: Tree>(range: Range<impl AxisInt>, init: C, body: impl Fn(Tensor, 
 #[track_caller]
 pub fn while_loop<C: Tree>(init: C, cond: impl Fn(&C) -> Tensor, body: impl Fn(C) -> C) -> C {
     let at = Location::caller();
-    let cond_fn = trace_fn(&|c: C| cond(&c), &init, TraceKind::Body, at);
-    let body_fn = trace_fn(&body, &init, TraceKind::Body, at);
+    let (cond_fn, _) = trace_fn(&|c: C| cond(&c), &init, TraceKind::Body, at);
+    let (body_fn, out) = trace_fn(&body, &init, TraceKind::Body, at);
+    rebuild(&out, apply_while(&cond_fn, &body_fn, &paths(&out), &init, at))
+}
+
+/// Dispatches the loop of a traced condition and body, whose result has leaves at `paths`. Returns
+/// the leaves of the last carry.
+fn apply_while(
+    cond_fn: &TracedFn,
+    body_fn: &TracedFn,
+    paths: &[String],
+    init: &dyn AnyTree,
+    at: CallSite,
+) -> Outs {
     let run = || -> Result<Outs> {
-        if let Some(e) = first_error(&init) {
+        if let Some(e) = first_error(init) {
             return Err(e);
         }
-        let (cond, cond_captures) = closed_graph(&cond_fn)?;
+        let (cond, cond_captures) = closed_graph(cond_fn)?;
         match &cond.output_types()[..] {
             [t] if t.dtype == DType::Bool && t.rank() == 0 => {}
             other => {
@@ -127,17 +139,17 @@ pub fn while_loop<C: Tree>(init: C, cond: impl Fn(&C) -> Tensor, body: impl Fn(C
                 ));
             }
         }
-        let (body, body_captures) = closed_graph(&body_fn)?;
-        check_carries("while_loop", &body_fn.out.paths(), &types(&init)?, &body.output_types())?;
+        let (body, body_captures) = closed_graph(body_fn)?;
+        check_carries("while_loop", paths, &types(&to_vec(init))?, &body.output_types())?;
         let op = op::While {
             cond_consts: cond_captures.len(),
             body_consts: body_captures.len(),
             cond: Arc::new(cond),
             body: Arc::new(body),
         };
-        dispatch_multi(op, cond_captures.into_iter().chain(body_captures).chain(to_vec(&init)), at)
+        dispatch_multi(op, cond_captures.into_iter().chain(body_captures).chain(to_vec(init)), at)
     };
-    body_fn.out.fill_or_fail(run(), at)
+    body_fn.fill_or_fail(run(), at)
 }
 
 /// Returns one of two results, chosen by a bool. Both closures are traced; they capture the tensors
@@ -192,32 +204,45 @@ pub fn switch<O: Tree, const N: usize>(index: &Tensor, branches: &[&dyn Fn() -> 
 
 /// Dispatches the choice between `branches`, of which there is at least one.
 fn branch<O: Tree>(op: &str, index: Tensor, branches: &[&dyn Fn() -> O], at: CallSite) -> O {
-    let traced: Vec<TracedFn<O>> =
-        branches.iter().map(|f| trace_fn(&|()| f(), &(), TraceKind::Body, at)).collect();
+    let (mut traced, mut outs) = (vec![], vec![]);
+    for f in branches {
+        let (branch, out) = trace_fn(&|()| f(), &(), TraceKind::Body, at);
+        traced.push((branch, paths(&out)));
+        outs.push(out);
+    }
+    rebuild(&outs[0], apply_branch(op, index, &traced, at))
+}
+
+/// Dispatches the choice between traced branches, each with the paths of the leaves of its result.
+/// Returns the leaves of the result.
+fn apply_branch(
+    op: &str,
+    index: Tensor,
+    branches: &[(TracedFn, Vec<String>)],
+    at: CallSite,
+) -> Outs {
     let run = || -> Result<Outs> {
         let index = index.ok()?;
-        traced.iter().try_for_each(TracedFn::check)?;
-        let parts = traced.iter().map(TracedFn::capturing_graph).collect::<Result<Vec<_>>>()?;
-        let first = &parts[0].graph.output_types();
-        for (i, (part, c)) in parts.iter().zip(&traced).enumerate().skip(1) {
-            if c.out.paths() != traced[0].out.paths() {
+        branches.iter().try_for_each(|(f, _)| f.check())?;
+        let parts =
+            branches.iter().map(|(f, _)| f.capturing_graph()).collect::<Result<Vec<_>>>()?;
+        let (first, paths) = (&parts[0].graph.output_types(), &branches[0].1);
+        for (i, (part, (_, c))) in parts.iter().zip(branches).enumerate().skip(1) {
+            if c != paths {
                 return Err(Error::new(
                     op,
                     format!("expected branches of one tree structure, got another in branch {i}"),
                 ));
             }
-            let differ = first
-                .iter()
-                .zip(part.graph.output_types())
-                .zip(c.out.paths())
-                .find(|((a, b), _)| *a != b);
+            let differ =
+                first.iter().zip(part.graph.output_types()).zip(c).find(|((a, b), _)| *a != b);
             if let Some(((a, b), path)) = differ {
                 return Err(Error::new(
                     op,
                     format!(
                         "{}: expected branches of one type, got {a} and {b}; convert or broadcast \
                          one of them",
-                        leaf(&path)
+                        leaf(path)
                     ),
                 ));
             }
@@ -226,7 +251,7 @@ fn branch<O: Tree>(op: &str, index: Tensor, branches: &[&dyn Fn() -> O], at: Cal
         let op = op::Cond { branches: unified.graphs.into_iter().map(Arc::new).collect() };
         dispatch_multi(op, std::iter::once(index).chain(unified.captures), at)
     };
-    traced[0].out.fill_or_fail(run(), at)
+    branches[0].0.fill_or_fail(run(), at)
 }
 
 /// Traces `body` and dispatches the scan.
@@ -238,42 +263,65 @@ fn run_scan<C: Tree, X: Tree, Y: Tree>(
     at: CallSite,
 ) -> (C, Y) {
     let args = (init, xs);
-    let mut carries = 0;
-    args.0.each_leaf(|_| carries += 1);
-    let member = |i: usize, t: &Type| match t.rank() {
-        _ if i < carries => Ok(t.clone()),
+    let carries = leaves(&args.0).len();
+    let (traced, out) =
+        trace_fn_as(&|(c, x): (C, X)| body(c, x), &args, TraceKind::Body, at, &mut |i, t| {
+            if i < carries { Ok(t.clone()) } else { step_type(t) }
+        });
+    let (paths, leaves) = (paths(&args), into_vec(args));
+    rebuild(&out, apply_scan(&traced, &paths, leaves, carries, reverse, at))
+}
+
+/// Returns the type of an input of one step, for the type `t` of the scanned input.
+fn step_type(t: &Type) -> Result<Type> {
+    match t.rank() {
         0 => Err(Error::new("scan", "cannot scan over a scalar; the input needs a leading axis")),
         _ => Ok(t.with_shape(t.shape.removed(0))),
-    };
-    let traced =
-        trace_fn_as(&|(c, x): (C, X)| body(c, x), &args, TraceKind::Body, at, &mut { member });
-    let run = |args: (C, X)| -> Result<Outs> {
-        if let Some(e) = first_error(&args) {
-            return Err(e);
+    }
+}
+
+/// Dispatches the scan of a traced body over `args`: `carries` carries, then the scanned inputs,
+/// with the paths `0..` and `1..`. Returns the leaves of the result.
+fn apply_scan(
+    traced: &TracedFn,
+    paths: &[String],
+    args: Vec<Tensor>,
+    carries: usize,
+    reverse: bool,
+    at: CallSite,
+) -> Outs {
+    let run = || -> Result<Outs> {
+        if let Some(e) = args.iter().find_map(Tensor::error) {
+            return Err(e.clone());
         }
-        let length = length_of(&args.1)?;
-        let (body, captures) = closed_graph(&traced)?;
-        let paths = args.0.leaves().into_iter().map(|(p, _)| p).collect::<Vec<_>>();
-        check_carries("scan", &paths, &types(&args.0)?, &body.output_types())?;
+        let paths: Vec<&str> = paths.iter().map(|p| within_part(p)).collect();
+        let (init, xs) = args.split_at(carries);
+        let length = length_of(&paths[carries..], xs)?;
+        let (body, captures) = closed_graph(traced)?;
+        check_carries("scan", &paths[..carries], &types(init)?, &body.output_types())?;
         let op =
             op::Scan { body: Arc::new(body), length, reverse, consts: captures.len(), carries };
-        dispatch_multi(op, captures.into_iter().chain(into_vec(args)), at)
+        dispatch_multi(op, captures.into_iter().chain(args), at)
     };
-    let outs = run(args);
-    traced.out.fill_or_fail(outs, at)
+    traced.fill_or_fail(run(), at)
+}
+
+/// Returns the path of a leaf within its part of a pair: without the first key.
+fn within_part(path: &str) -> &str {
+    path.split_once('.').map_or("", |(_, rest)| rest)
 }
 
 /// Returns the graph of a traced function with its captures in front, and the captures.
-fn closed_graph<O: Tree>(traced: &TracedFn<O>) -> Result<(Graph, Vec<Tensor>)> {
+fn closed_graph(traced: &TracedFn) -> Result<(Graph, Vec<Tensor>)> {
     traced.check()?;
     let mut unified = unify_captures(&[traced.capturing_graph()?])?;
     unified.graphs.pop().map(|g| (g, unified.captures)).or_bug("a traced function has no graph")
 }
 
-/// Returns the common size of the leading axes of all leaves.
-fn length_of<X: Tree>(xs: &X) -> Result<usize> {
+/// Returns the common size of the leading axes of `xs`, the leaves at `paths`.
+fn length_of(paths: &[&str], xs: &[Tensor]) -> Result<usize> {
     let mut length: Option<(usize, String)> = None;
-    for (path, x) in xs.leaves() {
+    for (path, x) in paths.iter().zip(xs) {
         let n = x.dim(0);
         match &length {
             Some((m, other)) if *m != n => {
@@ -281,11 +329,11 @@ fn length_of<X: Tree>(xs: &X) -> Result<usize> {
                     "scan",
                     format!(
                         "expected leading axes of one size, got {m} for {other} and {n} for {}",
-                        leaf(&path)
+                        leaf(path)
                     ),
                 ));
             }
-            _ => length = Some((n, leaf(&path))),
+            _ => length = Some((n, leaf(path))),
         }
     }
     let none = || {
@@ -299,7 +347,12 @@ fn length_of<X: Tree>(xs: &X) -> Result<usize> {
 }
 
 /// Checks that the carries keep their types: `before` and `after` a step.
-fn check_carries(op: &str, paths: &[String], before: &[Type], after: &[Type]) -> Result<()> {
+fn check_carries<S: AsRef<str>>(
+    op: &str,
+    paths: &[S],
+    before: &[Type],
+    after: &[Type],
+) -> Result<()> {
     if after.len() < before.len() {
         return Err(Error::new(
             op,
@@ -312,6 +365,7 @@ fn check_carries(op: &str, paths: &[String], before: &[Type], after: &[Type]) ->
     }
     match paths.iter().zip(before.iter().zip(after)).find(|(_, (a, b))| a != b) {
         Some((path, (a, b))) => {
+            let path = path.as_ref();
             let name = if path.is_empty() { String::new() } else { format!(", leaf `{path}`,") };
             Err(Error::new(
                 op,
@@ -325,8 +379,8 @@ fn check_carries(op: &str, paths: &[String], before: &[Type], after: &[Type]) ->
     }
 }
 
-fn types<T: Tree>(t: &T) -> Result<Vec<Type>> {
-    t.leaves().into_iter().map(|(_, x)| x.ty()).collect()
+fn types(xs: &[Tensor]) -> Result<Vec<Type>> {
+    xs.iter().map(Tensor::ty).collect()
 }
 
 /// Returns the name of a leaf in messages.

@@ -37,7 +37,7 @@ use crate::{
     tensor::CallSite,
     trace::TraceKind,
     traced_fn::{TracedFn, trace_fn, unify_captures},
-    tree::{first_error, into_vec},
+    tree::{AnyTree, first_error, into_vec, map, rebuild, to_vec, visit_leaves},
 };
 use neurax_ir::{Builder, Graph, composite, mismatch};
 use std::{panic::Location, sync::Arc};
@@ -68,7 +68,7 @@ pub fn custom_jvp<'f, A: Tree, O: Tree>(
     rule: impl Function<(A, A), Out = (O, O)> + 'f,
 ) -> Func<'f, A, O> {
     let at = Location::caller();
-    let trace_rule = move |a: &A, body: &TracedFn<O>| jvp_graph(&rule, a, body, at);
+    let trace_rule = move |a: &A, body: &TracedFn, _: &O| jvp_graph(&rule, a, body, at);
     with_rule(f, trace_rule, DerivativeRule::Jvp, at)
 }
 
@@ -96,7 +96,7 @@ pub fn custom_tangent<'f, A: Tree, O: Tree>(
     rule: impl Function<(A, O, A), Out = O> + 'f,
 ) -> Func<'f, A, O> {
     let at = Location::caller();
-    let trace_rule = move |a: &A, body: &TracedFn<O>| tangent_graph(&rule, a, body, at);
+    let trace_rule = move |a: &A, body: &TracedFn, out: &O| tangent_graph(&rule, a, body, out, at);
     with_rule(f, trace_rule, DerivativeRule::Tangent, at)
 }
 
@@ -125,30 +125,40 @@ pub fn custom_vjp<'f, A: Tree, O: Tree, R: Tree>(
 ) -> Func<'f, A, O> {
     let at = Location::caller();
     Func::new(move |a: A| {
-        let body = trace_fn(&|a| f.apply(a), &a, TraceKind::Body, at);
+        let (body, out) = trace_fn(&|a| f.apply(a), &a, TraceKind::Body, at);
         if first_error(&a).is_some() || body.check().is_err() {
-            return body.call(into_vec(a), at);
+            return rebuild(&out, body.call(into_vec(a), at));
         }
-        let outs = vjp_graphs(&forward, &backward, &a, &body, at)
-            .and_then(|(fwd, bwd)| {
-                let unified = unify_captures(&[
-                    body.capturing_graph()?,
-                    fwd.capturing_graph()?,
-                    bwd.capturing_graph()?,
-                ])?;
-                let count = unified.captures.len();
-                let [f, fwd, bwd] = three(unified.graphs)?;
-                let ys = f.outputs().len();
-                let residuals = fwd.outputs().len() - ys;
-                let rule = DerivativeRule::Vjp {
-                    forward: captures_as_residuals(&fwd, count)?,
-                    backward: residuals_first(&bwd, count, residuals)?,
-                };
-                dispatch_function(f, rule, unified.captures, into_vec(a), at)
-            })
-            .map_err(|e| e.inside("custom_vjp"));
-        body.out.fill_or_fail(outs, at)
+        let rules = vjp_graphs(&forward, &backward, &a, &body, at);
+        rebuild(&out, apply_vjp(&body, rules, into_vec(a), at))
     })
+}
+
+/// Dispatches the call of a traced function with traced `(forward, backward)` rules at `leaves`.
+/// Returns the leaves of the result.
+fn apply_vjp(
+    body: &TracedFn,
+    rules: Result<(TracedFn, TracedFn)>,
+    leaves: Vec<Tensor>,
+    at: CallSite,
+) -> Outs {
+    let outs = rules.and_then(|(fwd, bwd)| {
+        let unified = unify_captures(&[
+            body.capturing_graph()?,
+            fwd.capturing_graph()?,
+            bwd.capturing_graph()?,
+        ])?;
+        let count = unified.captures.len();
+        let [f, fwd, bwd] = three(unified.graphs)?;
+        let ys = f.outputs().len();
+        let residuals = fwd.outputs().len() - ys;
+        let rule = DerivativeRule::Vjp {
+            forward: captures_as_residuals(&fwd, count)?,
+            backward: residuals_first(&bwd, count, residuals)?,
+        };
+        dispatch_function(f, rule, unified.captures, leaves, at)
+    });
+    body.fill_or_fail(outs.map_err(|e| e.inside("custom_vjp")), at)
 }
 
 /// The graphs of a custom derivative.
@@ -206,46 +216,65 @@ fn custom_function(
 fn jvp_graph<A: Tree, O: Tree>(
     rule: &impl Function<(A, A), Out = (O, O)>,
     a: &A,
-    body: &TracedFn<O>,
+    body: &TracedFn,
     at: CallSite,
-) -> Result<TracedFn<(O, Vec<Tensor>)>> {
+) -> Result<TracedFn> {
     let flat = |(p, ds): (A, Vec<Tensor>)| {
         let t = fill_in(&p, ds, at);
         let (y, dy) = rule.apply((p, t));
         (y, differentiable_leaves(&dy))
     };
-    let like = (a.map_leaves(Tensor::clone), differentiable_leaves(a));
-    let traced = trace_fn(&flat, &like, TraceKind::Body, at);
-    traced.check()?;
+    let like = (rebuild(a, to_vec(a).into()), differentiable_leaves(a));
+    let (traced, _) = trace_fn(&flat, &like, TraceKind::Body, at);
+    check_jvp(&traced, body)?;
+    Ok(traced)
+}
+
+/// Checks the result types of the traced rule of `custom_jvp` for the traced function `body`.
+fn check_jvp(rule: &TracedFn, body: &TracedFn) -> Result<()> {
+    rule.check()?;
     let ys = body.graph()?.output_types();
     let dys = ys.iter().filter(|t| t.dtype.is_differentiable()).cloned();
     same_types(
         "the rule of custom_jvp",
-        &traced.graph()?.output_types(),
+        &rule.graph()?.output_types(),
         &ys.iter().cloned().chain(dys).collect::<Vec<_>>(),
-    )?;
-    Ok(traced)
+    )
 }
 
-/// Returns `f` with the rule that `trace_rule` traces for an argument and the traced `f`.
-fn with_rule<'f, A: Tree, O: Tree, R: Tree>(
+/// Returns `f` with the rule that `trace_rule` traces for an argument, the traced `f` and the
+/// structure of its result.
+fn with_rule<'f, A: Tree, O: Tree>(
     f: impl Function<A, Out = O> + 'f,
-    trace_rule: impl Fn(&A, &TracedFn<O>) -> Result<TracedFn<R>> + Send + Sync + 'f,
+    trace_rule: impl Fn(&A, &TracedFn, &O) -> Result<TracedFn> + Send + Sync + 'f,
     rule: fn(Graph) -> DerivativeRule,
     at: CallSite,
 ) -> Func<'f, A, O> {
     Func::new(move |a: A| {
-        let body = trace_fn(&|a| f.apply(a), &a, TraceKind::Body, at);
+        let (body, out) = trace_fn(&|a| f.apply(a), &a, TraceKind::Body, at);
         if first_error(&a).is_some() || body.check().is_err() {
-            return body.call(into_vec(a), at);
+            return rebuild(&out, body.call(into_vec(a), at));
         }
-        let outs = trace_rule(&a, &body).and_then(|r| {
-            let unified = unify_captures(&[body.capturing_graph()?, r.capturing_graph()?])?;
-            let [f, derivative] = two(unified.graphs)?;
-            dispatch_function(f, rule(derivative), unified.captures, into_vec(a), at)
-        });
-        body.out.fill_or_fail(outs, at)
+        let traced = trace_rule(&a, &body, &out);
+        rebuild(&out, apply_with_rule(&body, traced, rule, into_vec(a), at))
     })
+}
+
+/// Dispatches the call of a traced function with a traced rule at `leaves`. Returns the leaves of
+/// the result.
+fn apply_with_rule(
+    body: &TracedFn,
+    traced: Result<TracedFn>,
+    rule: fn(Graph) -> DerivativeRule,
+    leaves: Vec<Tensor>,
+    at: CallSite,
+) -> Outs {
+    let outs = traced.and_then(|r| {
+        let unified = unify_captures(&[body.capturing_graph()?, r.capturing_graph()?])?;
+        let [f, derivative] = two(unified.graphs)?;
+        dispatch_function(f, rule(derivative), unified.captures, leaves, at)
+    });
+    body.fill_or_fail(outs, at)
 }
 
 /// Traces the rule of `custom_tangent` as `(xs.., ys.., tangents of differentiable xs..) ->
@@ -253,21 +282,27 @@ fn with_rule<'f, A: Tree, O: Tree, R: Tree>(
 fn tangent_graph<A: Tree, O: Tree>(
     rule: &impl Function<(A, O, A), Out = O>,
     a: &A,
-    body: &TracedFn<O>,
+    body: &TracedFn,
+    out: &O,
     at: CallSite,
-) -> Result<TracedFn<Vec<Tensor>>> {
-    let types = body.graph()?.output_types();
-    let y = body.out.fill(types.iter().map(|t| Tensor::zeros_of(t.dtype, &t.shape)));
+) -> Result<TracedFn> {
+    let y = rebuild(out, body.fill(zeros(&body.graph()?.output_types())));
     let flat = |(p, y, ds): (A, O, Vec<Tensor>)| {
         let t = fill_in(&p, ds, at);
         differentiable_leaves(&rule.apply((p, y, t)))
     };
-    let like = (a.map_leaves(Tensor::clone), y, differentiable_leaves(a));
-    let traced = trace_fn(&flat, &like, TraceKind::Body, at);
+    let like = (rebuild(a, to_vec(a).into()), y, differentiable_leaves(a));
+    let (traced, _) = trace_fn(&flat, &like, TraceKind::Body, at);
     traced.check()?;
-    let want: Vec<Type> = types.into_iter().filter(|t| t.dtype.is_differentiable()).collect();
+    let types = body.graph()?.output_types().into_iter();
+    let want: Vec<Type> = types.filter(|t| t.dtype.is_differentiable()).collect();
     same_types("the rule of custom_tangent", &traced.graph()?.output_types(), &want)?;
     Ok(traced)
+}
+
+/// Returns zeros of `types`.
+fn zeros(types: &[Type]) -> Outs {
+    types.iter().map(|t| Tensor::zeros_of(t.dtype, &t.shape)).collect()
 }
 
 /// Traces the two rules: `xs.. -> (ys.., residuals..)` and `(residuals.., cotangents of
@@ -276,30 +311,40 @@ fn vjp_graphs<A: Tree, O: Tree, R: Tree>(
     forward: &impl Function<A, Out = (O, R)>,
     backward: &impl Function<(R, O), Out = A>,
     a: &A,
-    body: &TracedFn<O>,
+    body: &TracedFn,
     at: CallSite,
-) -> Result<(TracedFn<(O, R)>, TracedFn<Vec<Tensor>>)> {
-    let fwd = trace_fn(&|a| forward.apply(a), a, TraceKind::Body, at);
-    fwd.check()?;
-    let (types, ys) = (fwd.graph()?.output_types(), body.graph()?.output_types());
-    same_types("the forward rule", &types[..ys.len().min(types.len())], &ys)?;
-    let placeholders = types.iter().map(|t| Tensor::zeros_of(t.dtype, &t.shape));
-    let (y, r) = fwd.out.fill(placeholders);
-    let like = y.map_leaves(Tensor::clone);
+) -> Result<(TracedFn, TracedFn)> {
+    let (fwd, out) = trace_fn(&|a| forward.apply(a), a, TraceKind::Body, at);
+    let (y, r) = rebuild(&out, forward_results(&fwd, body)?);
+    let cotangents = differentiable_leaves(&y);
     let flat = |(r, cotangents): (R, Vec<Tensor>)| {
-        differentiable_leaves(&backward.apply((r, fill_in(&like, cotangents, at))))
+        differentiable_leaves(&backward.apply((r, fill_in(&y, cotangents, at))))
     };
-    let bwd = trace_fn(&flat, &(r, differentiable_leaves(&y)), TraceKind::Body, at);
-    bwd.check()?;
-    let want: Vec<Type> = differentiable_leaves(a).iter().map(Tensor::ty).collect::<Result<_>>()?;
-    same_types("the backward rule", &bwd.graph()?.output_types(), &want)?;
+    let (bwd, _) = trace_fn(&flat, &(r, cotangents), TraceKind::Body, at);
+    check_backward(&bwd, a)?;
     Ok((fwd, bwd))
 }
 
+/// Checks the result types of the traced forward rule for the traced function `body`. Returns zeros
+/// of these types.
+fn forward_results(fwd: &TracedFn, body: &TracedFn) -> Result<Outs> {
+    fwd.check()?;
+    let (types, ys) = (fwd.graph()?.output_types(), body.graph()?.output_types());
+    same_types("the forward rule", &types[..ys.len().min(types.len())], &ys)?;
+    Ok(fwd.fill(zeros(&types)))
+}
+
+/// Checks the result types of the traced backward rule for the argument `a`.
+fn check_backward(bwd: &TracedFn, a: &dyn AnyTree) -> Result<()> {
+    bwd.check()?;
+    let want: Vec<Type> = differentiable_leaves(a).iter().map(Tensor::ty).collect::<Result<_>>()?;
+    same_types("the backward rule", &bwd.graph()?.output_types(), &want)
+}
+
 /// Returns the leaves that have a derivative, and those that carry an error.
-fn differentiable_leaves<T: Tree>(t: &T) -> Vec<Tensor> {
+fn differentiable_leaves(t: &dyn AnyTree) -> Vec<Tensor> {
     let mut v = vec![];
-    t.each_leaf(|x| {
+    visit_leaves(t, false, &mut |_, x| {
         v.extend((x.error().is_some() || x.dtype().is_differentiable()).then(|| x.clone()))
     });
     v
@@ -309,13 +354,14 @@ fn differentiable_leaves<T: Tree>(t: &T) -> Vec<Tensor> {
 /// others.
 fn fill_in<T: Tree>(like: &T, ds: Vec<Tensor>, at: CallSite) -> T {
     let mut ds = ds.into_iter();
-    like.map_leaves(|x| {
+    let leaf = &mut |x: &Tensor| {
         if x.dtype().is_differentiable() {
             ds.next().unwrap_or_else(Tensor::placeholder)
         } else {
             x.zeros_at(at)
         }
-    })
+    };
+    rebuild(like, map(like, leaf))
 }
 
 /// Checks the types of a rule's results; `what` names the rule.

@@ -27,17 +27,17 @@
 //! - A graph that is independent of the inputs is no special case: its tangents are marked as zero
 //!   and filled in ([`fill_zeros`]).
 
-use super::grad::{derivatives, non_differentiable};
+use super::grad::{derivatives, fail_derivatives, non_differentiable};
 use crate::{
     Error, Func, Function, Result, Tensor, Tree,
     dispatch::{Outs, apply_graph},
     tensor::CallSite,
     trace::TraceKind,
     traced_fn::{OutputLeaf, TracedFn, trace_fn},
-    tree::{all_errors, into_vec},
+    tree::{AnyTree, into_vec, leaves, map, placeholders, rebuild},
 };
 use neurax_ir::transform;
-use std::{panic::Location, sync::Arc};
+use std::panic::Location;
 
 /// Returns the value of `f` at `p` and its derivative in the direction `t`: forward mode, one pass.
 ///
@@ -56,19 +56,34 @@ pub fn jvp<P: Tree, O: Tree>(f: impl Function<P, Out = O>, p: P, t: P) -> (O, O)
 }
 
 pub(super) fn jvp_at<P: Tree, O: Tree>(f: impl Fn(P) -> O, p: P, t: P, at: CallSite) -> (O, O) {
-    let traced = trace_fn(&f, &p, TraceKind::Transform, at);
+    let (traced, out) = trace_fn(&f, &p, TraceKind::Transform, at);
     let active = traced.active(&non_differentiable("jvp", &p, at));
-    let done = tangents("jvp", &p, &t).and_then(|ts| {
-        let j = transform::jvp(traced.graph()?, &active)?;
-        let operands = traced.operands(into_vec(p)).into_iter().chain(ts).collect();
+    let directions = tangents("jvp", &p, &t);
+    let (ys, dys) = apply_jvp(&traced, &active, into_vec(p), directions, at);
+    (rebuild(&out, ys), rebuild(&out, dys))
+}
+
+/// Returns the leaves of the result of a traced function at `leaves`, and of its derivative in the
+/// direction `tangents`.
+fn apply_jvp(
+    traced: &TracedFn,
+    active: &[bool],
+    leaves: Vec<Tensor>,
+    tangents: Result<Vec<Tensor>>,
+    at: CallSite,
+) -> (Outs, Outs) {
+    let done = tangents.and_then(|ts| {
+        let j = transform::jvp(traced.graph()?, active)?;
+        let operands = traced.operands(leaves).into_iter().chain(ts).collect();
         Ok((apply_graph(&j.graph, operands, at)?, j.outputs))
     });
     match done {
         Ok((outs, marked)) => {
             let (ys, dys) = outs.split_at(marked.len());
-            (traced.out.fill(ys.to_vec()), traced.out.fill(fill_zeros(ys, dys, &marked, at)))
+            let dys = fill_zeros(ys, dys, &marked, at);
+            (traced.fill(ys.iter().cloned().collect()), traced.fill(dys))
         }
-        Err(e) => (traced.out.fail(&e, at), traced.out.fail(&e, at)),
+        Err(e) => (traced.fail(&e, at), traced.fail(&e, at)),
     }
 }
 
@@ -92,28 +107,51 @@ pub(super) fn linearize_at<P: Tree, O: Tree>(
     p: P,
     at: CallSite,
 ) -> (O, Func<'static, P, O>) {
-    let traced = Arc::new(trace_fn(&|p| f.apply(p), &p, TraceKind::Transform, at));
+    let (traced, out) = trace_fn(&|p| f.apply(p), &p, TraceKind::Transform, at);
     let active = traced.active(&non_differentiable("linearize", &p, at));
-    let like = p.map_leaves(Tensor::zeros_like);
-    let done = traced.graph().and_then(|g| transform::linearize(g, &active)).and_then(|l| {
-        let outs = apply_graph(&l.primal, traced.operands(into_vec(p)), at)?;
-        Ok((outs, l))
-    });
-    let (outs, l) = match done {
-        Ok(x) => x,
-        Err(e) => return (traced.out.fail(&e, at), Func::new(move |_| traced.out.fail(&e, at))),
-    };
-    let (ys, residuals) = outs.split_at(l.outputs.len());
-    let (ys, residuals) = (ys.to_vec(), residuals.to_vec());
-    let y = traced.out.fill(ys.clone());
-    let derivative = move |t: P| {
-        let outs = tangents("linearize", &like, &t).and_then(|ts| {
-            apply_graph(&l.linear, residuals.iter().cloned().chain(ts).collect(), at)
-        });
-        let outs: Result<Outs> = outs.map(|dys| fill_zeros(&ys, &dys, &l.outputs, at).into());
-        traced.out.fill_or_fail(outs, at)
-    };
+    let like = rebuild(&p, map(&p, &mut Tensor::zeros_like));
+    let (y, linear) = PointDerivative::new(traced, &active, into_vec(p), at);
+    let y = rebuild(&out, y);
+    let derivative = move |t: P| rebuild(&out, linear.apply(&like, &t, at));
     (y, Func::new(derivative))
+}
+
+/// A traced function, and its derivative at a point as a function of the direction.
+struct PointDerivative {
+    traced: TracedFn,
+    /// The results, the residuals and the split graph, or the error of one of them.
+    linear: Result<(Vec<Tensor>, Vec<Tensor>, transform::Linearized)>,
+}
+
+impl PointDerivative {
+    /// Returns the leaves of the result of `traced` at `leaves`, and its derivative there.
+    fn new(
+        traced: TracedFn,
+        active: &[bool],
+        leaves: Vec<Tensor>,
+        at: CallSite,
+    ) -> (Outs, PointDerivative) {
+        let linear = traced.graph().and_then(|g| transform::linearize(g, active)).and_then(|l| {
+            let outs = apply_graph(&l.primal, traced.operands(leaves), at)?;
+            let (ys, residuals) = outs.split_at(l.outputs.len());
+            Ok((ys.to_vec(), residuals.to_vec(), l))
+        });
+        let y = match &linear {
+            Ok((ys, ..)) => traced.fill(ys.iter().cloned().collect()),
+            Err(e) => traced.fail(e, at),
+        };
+        (y, PointDerivative { traced, linear })
+    }
+
+    /// Returns the leaves of the derivative in the direction `t` at a point like `like`.
+    fn apply(&self, like: &dyn AnyTree, t: &dyn AnyTree, at: CallSite) -> Outs {
+        let outs = self.linear.as_ref().map_err(Clone::clone).and_then(|(ys, residuals, l)| {
+            let ts = tangents("linearize", like, t)?;
+            let operands = residuals.iter().cloned().chain(ts).collect();
+            Ok(fill_zeros(ys, &apply_graph(&l.linear, operands, at)?, &l.outputs, at))
+        });
+        self.traced.fill_or_fail(outs, at)
+    }
 }
 
 /// Returns the value of `f` at `p`, and the function that maps a cotangent of the result to the
@@ -137,39 +175,63 @@ pub(super) fn vjp_at<P: Tree, O: Tree>(
     p: P,
     at: CallSite,
 ) -> (O, Func<'static, O, P>) {
-    let traced = trace_fn(&|p| f.apply(p), &p, TraceKind::Transform, at);
+    let (traced, out) = trace_fn(&|p| f.apply(p), &p, TraceKind::Transform, at);
     let refused = non_differentiable("vjp", &p, at);
-    let like = p.map_leaves(|_| Tensor::placeholder());
-    let done =
-        traced.graph().and_then(|g| transform::vjp(g, &traced.active(&refused))).and_then(|v| {
-            let outs = apply_graph(&v.primal, traced.operands(into_vec(p)), at)?;
-            Ok((outs, v))
+    let like = rebuild(&p, placeholders(&p));
+    let (y, pullback) = Pullback::new(traced, refused, into_vec(p), at);
+    let pull = move |ct: O| rebuild(&like, pullback.apply(&ct, at));
+    (rebuild(&out, y), Func::new(pull))
+}
+
+/// A traced function, and the map from cotangents of its result to those of its argument.
+struct Pullback {
+    traced: TracedFn,
+    /// For every leaf of the argument the error that replaces its cotangent, if it has none.
+    refused: Vec<Option<Error>>,
+    /// The results, the residuals and the split graph, or the error of one of them.
+    backward: Result<(Vec<Tensor>, Vec<Tensor>, transform::Vjp)>,
+}
+
+impl Pullback {
+    /// Returns the leaves of the result of `traced` at `leaves`, and the pullback there.
+    fn new(
+        traced: TracedFn,
+        refused: Vec<Option<Error>>,
+        leaves: Vec<Tensor>,
+        at: CallSite,
+    ) -> (Outs, Pullback) {
+        let split = traced.graph().and_then(|g| transform::vjp(g, &traced.active(&refused)));
+        let backward = split.and_then(|v| {
+            let outs = apply_graph(&v.primal, traced.operands(leaves), at)?;
+            let (ys, residuals) = outs.split_at(v.outputs.len());
+            Ok((ys.to_vec(), residuals.to_vec(), v))
         });
-    let (outs, v) = match done {
-        Ok(x) => x,
-        Err(e) => return (traced.out.fail(&e, at), Func::new(move |_| all_errors(&like, &e, at))),
-    };
-    let (ys, residuals) = outs.split_at(v.outputs.len());
-    let (ys, residuals) = (ys.to_vec(), residuals.to_vec());
-    let y = traced.out.fill(ys.clone());
-    let pull = move |ct: O| {
-        let cts = cotangents(&traced, &ys, &v.outputs, &ct);
-        match cts.and_then(|cts| {
+        let y = match &backward {
+            Ok((ys, ..)) => traced.fill(ys.iter().cloned().collect()),
+            Err(e) => traced.fail(e, at),
+        };
+        (y, Pullback { traced, refused, backward })
+    }
+
+    /// Returns the leaves of the cotangent of the argument, for the cotangent `ct` of the result.
+    fn apply(&self, ct: &dyn AnyTree, at: CallSite) -> Outs {
+        let outs = self.backward.as_ref().map_err(Clone::clone).and_then(|(ys, residuals, v)| {
+            let cts = cotangents(&self.traced, ys, &v.outputs, ct)?;
             apply_graph(&v.backward, residuals.iter().cloned().chain(cts).collect(), at)
-        }) {
-            Ok(outs) => derivatives(&like, &refused, outs.into_iter()),
-            Err(e) => all_errors(&like, &e, at),
+        });
+        match outs {
+            Ok(outs) => derivatives(&self.refused, outs),
+            Err(e) => fail_derivatives(&self.refused, &e, at),
         }
-    };
-    (y, Func::new(pull))
+    }
 }
 
 /// Returns the tangents of the differentiable leaves of `p`.
 ///
 /// # Errors
 /// When `t` has another structure or types than `p`.
-fn tangents<P: Tree>(op: &str, p: &P, t: &P) -> Result<Vec<Tensor>> {
-    let (points, ts) = (p.leaves(), t.leaves());
+fn tangents(op: &str, p: &dyn AnyTree, t: &dyn AnyTree) -> Result<Vec<Tensor>> {
+    let (points, ts) = (leaves(p), leaves(t));
     if !points.iter().map(|x| &x.0).eq(ts.iter().map(|x| &x.0)) {
         return Err(Error::new(
             op,
@@ -197,20 +259,20 @@ fn same_type(op: &str, path: &str, x: &Tensor, t: &Tensor) -> Result<Tensor> {
 ///
 /// # Errors
 /// When `ct` has another structure or types than the result.
-fn cotangents<O: Tree>(
-    traced: &TracedFn<O>,
+fn cotangents(
+    traced: &TracedFn,
     ys: &[Tensor],
     marked: &[bool],
-    ct: &O,
+    ct: &dyn AnyTree,
 ) -> Result<Vec<Tensor>> {
-    let cts = ct.leaves();
-    if cts.len() != traced.out.leaves.len() {
+    let cts = leaves(ct);
+    if cts.len() != traced.out.len() {
         return Err(Error::new(
             "vjp",
             "expected cotangents with the structure of the result, got another structure",
         ));
     }
-    let wanted = traced.out.leaves.iter().zip(cts).filter_map(|(leaf, (path, ct))| match leaf {
+    let wanted = traced.out.iter().zip(cts).filter_map(|(leaf, (path, ct))| match leaf {
         OutputLeaf::Output(i) if marked[*i] => Some(same_type("vjp", &path, &ys[*i], ct)),
         _ => None,
     });
@@ -218,7 +280,7 @@ fn cotangents<O: Tree>(
 }
 
 /// Returns a tangent for every result: the next of `dys` where `marked` is true, else zeros.
-fn fill_zeros(ys: &[Tensor], dys: &[Tensor], marked: &[bool], at: CallSite) -> Vec<Tensor> {
+fn fill_zeros(ys: &[Tensor], dys: &[Tensor], marked: &[bool], at: CallSite) -> Outs {
     let mut dys = dys.iter().cloned();
     ys.iter()
         .zip(marked)

@@ -26,11 +26,11 @@
 
 use crate::{
     Error, Func, Function, Loss, Result, Tensor, Tree,
-    dispatch::apply_graph,
+    dispatch::{Outs, apply_graph},
     tensor::CallSite,
     trace::TraceKind,
     traced_fn::{OutputLeaf, TracedFn, trace_fn},
-    tree::{all_errors, into_vec},
+    tree::{AnyTree, into_vec, placeholders, rebuild, visit_leaves},
 };
 use neurax_ir::{Place, transform};
 use std::panic::Location;
@@ -96,31 +96,41 @@ pub fn value_and_grad_at<P: Tree + Clone, L: Loss>(p: &P, f: impl Fn(P) -> L) ->
 
 /// Returns the result of `f` at `p` and the gradient of its loss.
 fn differentiate<P: Tree, L: Loss>(f: &dyn Fn(P) -> L, p: P, at: CallSite) -> (L, P) {
-    let traced = trace_fn(f, &p, TraceKind::Transform, at);
+    let (traced, out) = trace_fn(f, &p, TraceKind::Transform, at);
     let refused = non_differentiable("grad", &p, at);
-    let like = p.map_leaves(|_| Tensor::placeholder());
-    let leaves = into_vec(p);
-    let graph = check_loss(&traced, &refused)
-        .and_then(|()| transform::grad(traced.graph()?, &traced.active(&refused)));
+    let like = rebuild(&p, placeholders(&p));
+    let (loss, gradient) = apply_gradient(&traced, &refused, into_vec(p), at);
+    (rebuild(&out, loss), rebuild(&like, gradient))
+}
+
+/// Returns the leaves of the result of a traced function at `leaves`, and of the gradient.
+fn apply_gradient(
+    traced: &TracedFn,
+    refused: &[Option<Error>],
+    leaves: Vec<Tensor>,
+    at: CallSite,
+) -> (Outs, Outs) {
+    let graph = check_loss(traced, refused)
+        .and_then(|()| transform::grad(traced.graph()?, &traced.active(refused)));
     let graph = match graph {
         Ok(g) => g,
-        Err(e) => return (traced.call(leaves, at), all_errors(&like, &e, at)),
+        Err(e) => return (traced.call(leaves, at), fail_derivatives(refused, &e, at)),
     };
     match apply_graph(&graph, traced.operands(leaves), at) {
         Ok(outs) => {
             let mut outs = outs.into_iter();
             let count = traced.graph().map_or(0, |g| g.outputs().len());
-            let loss = traced.out.fill(outs.by_ref().take(count));
-            (loss, derivatives(&like, &refused, outs))
+            let loss = traced.fill(outs.by_ref().take(count).collect());
+            (loss, derivatives(refused, outs.collect()))
         }
-        Err(e) => (traced.out.fail(&e, at), all_errors(&like, &e, at)),
+        Err(e) => (traced.fail(&e, at), fail_derivatives(refused, &e, at)),
     }
 }
 
 /// Returns for every leaf the error that replaces its derivative, if it has none.
-pub(super) fn non_differentiable<P: Tree>(op: &str, p: &P, at: CallSite) -> Vec<Option<Error>> {
+pub(super) fn non_differentiable(op: &str, p: &dyn AnyTree, at: CallSite) -> Vec<Option<Error>> {
     let mut refused = vec![];
-    p.each(|path, x| {
+    visit_leaves(p, true, &mut |path, x| {
         refused.push(match x.type_ref() {
             Err(e) => Some(e.clone()),
             Ok(t) if t.dtype.is_differentiable() => None,
@@ -154,21 +164,24 @@ fn static_hint(path: &str) -> &'static str {
     }
 }
 
-/// Returns the derivatives as a tree like the argument: the error of a refused leaf, else the next
+/// Returns the derivative of every leaf of the argument: the error of a refused leaf, else the next
 /// of `next`.
-pub(super) fn derivatives<P: Tree>(
-    like: &P,
-    refused: &[Option<Error>],
-    mut next: impl Iterator<Item = Tensor>,
-) -> P {
+pub(super) fn derivatives(refused: &[Option<Error>], next: Outs) -> Outs {
+    let mut next = next.into_iter();
     let leaf = |r: &Option<Error>| match r {
         Some(e) => Tensor::from_error(e.clone()),
         None => next.next().unwrap_or_else(Tensor::placeholder),
     };
-    like.with_leaves(refused.iter().map(leaf).collect::<Vec<_>>())
+    refused.iter().map(leaf).collect()
 }
 
-impl<O: Tree> TracedFn<O> {
+/// Returns `e` for every leaf of the argument.
+pub(super) fn fail_derivatives(refused: &[Option<Error>], e: &Error, at: CallSite) -> Outs {
+    let e = e.clone().at(&Place::Source(at));
+    refused.iter().map(|_| Tensor::from_error(e.clone())).collect()
+}
+
+impl TracedFn {
     /// Returns for each input of the graph whether it is differentiated: the leaves of the argument
     /// that are neither errors nor refused. Captures are constants.
     pub(super) fn active(&self, refused: &[Option<Error>]) -> Vec<bool> {
@@ -179,8 +192,8 @@ impl<O: Tree> TracedFn<O> {
 }
 
 /// Checks that the result begins with a loss without error, and that a leaf can be differentiated.
-fn check_loss<L: Loss>(traced: &TracedFn<L>, refused: &[Option<Error>]) -> Result<()> {
-    match traced.out.leaves.first() {
+fn check_loss(traced: &TracedFn, refused: &[Option<Error>]) -> Result<()> {
+    match traced.out.first() {
         Some(OutputLeaf::Error(e)) => return Err(e.clone()),
         Some(OutputLeaf::Output(_)) => {}
         None => {

@@ -1,6 +1,13 @@
 //! Shape inference without computing: `eval_shape`.
 
-use crate::{Tensor, Tree, tensor::CallSite, trace::TraceKind, traced_fn::trace_fn};
+use crate::{
+    Tensor, Tree,
+    dispatch::Outs,
+    tensor::CallSite,
+    trace::TraceKind,
+    traced_fn::{TracedFn, trace_fn},
+    tree::rebuild,
+};
 use std::panic::Location;
 
 /// Returns the types of `f(like)`: `f` is traced, nothing is computed, and the leaves of the result
@@ -20,10 +27,17 @@ pub fn eval_shape<A: Tree, O: Tree>(f: impl Fn(A) -> O, like: &A) -> O {
 }
 
 pub(super) fn eval_shape_at<A: Tree, O: Tree>(f: impl Fn(A) -> O, like: &A, at: CallSite) -> O {
-    let traced = trace_fn(&f, like, TraceKind::Jit, at);
-    let outs = traced.graph().map(|g| {
-        let types = g.outputs().iter().map(|&v| g.ty(v));
-        types.map(|t| Tensor::zeros_of(t.dtype, &t.shape)).collect()
-    });
-    traced.out.fill_or_fail(outs, at)
+    let (traced, out) = trace_fn(&f, like, TraceKind::Jit, at);
+    rebuild(&out, traced.zeros(at))
+}
+
+impl TracedFn {
+    /// Returns zeros of the types of the leaves of the result.
+    fn zeros(&self, at: CallSite) -> Outs {
+        let outs = self.graph().map(|g| {
+            let types = g.outputs().iter().map(|&v| g.ty(v));
+            types.map(|t| Tensor::zeros_of(t.dtype, &t.shape)).collect()
+        });
+        self.fill_or_fail(outs, at)
+    }
 }

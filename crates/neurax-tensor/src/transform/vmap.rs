@@ -26,13 +26,13 @@
 //! - Captures are shared by all members, even if they are tensors of an outer `vmap`.
 
 use crate::{
-    Error, Func, Function, Result, Tree, Type,
+    Error, Func, Function, Result, Tensor, Tree, Type,
     args::axis_of,
-    dispatch::apply_graph,
+    dispatch::{Outs, apply_graph},
     tensor::CallSite,
     trace::TraceKind,
-    traced_fn::trace_fn_as,
-    tree::{first_error, into_vec},
+    traced_fn::{TracedFn, trace_fn_as},
+    tree::{AnyTree, errors, first_error, into_vec, leaves, map as map_tree, rebuild},
 };
 use neurax_ir::{Axis, transform};
 use std::panic::Location;
@@ -116,35 +116,51 @@ pub fn vmap_with<'f, A: Tree, O: Tree, F: Function<A, Out = O> + 'f>(
 /// Maps `f` over the axes of `a`.
 pub(super) fn map<A: Tree, O: Tree>(f: &dyn Fn(A) -> O, a: A, axes: &Axes, at: CallSite) -> O {
     let mapped = mapped_axes(&a, &axes.inputs);
-    let good = first_error(&a).map_or(Ok(()), Err);
-    let (size, dims) = match good.and(mapped) {
-        Ok(x) => x,
-        Err(e) => {
-            return trace_fn_as(f, &a, TraceKind::Transform, at, &mut |_, _| Err(e.clone()))
-                .out
-                .fail(&e, at);
-        }
-    };
-    let member = |i: usize, t: &Type| {
-        Ok(dims[i].map_or_else(|| t.clone(), |d| t.with_shape(t.shape.removed(d))))
-    };
-    let traced = trace_fn_as(f, &a, TraceKind::Transform, at, &mut { member });
-    let all: Vec<Option<usize>> =
-        dims.iter().copied().chain(traced.captures.iter().map(|_| None)).collect();
-    let axis = Axis { size, name: axes.name.map(Into::into) };
-    let outs = traced
-        .graph()
-        .and_then(|g| transform::vmap(g, &all, &axis))
-        .and_then(|g| apply_graph(&g, traced.operands(into_vec(a)), at));
-    let out = traced.out.fill_or_fail(outs, at);
-    if axes.outputs == Mapped::All(0) { out } else { move_batch_axis(&out, &axes.outputs, at) }
+    let (traced, out) =
+        trace_fn_as(f, &a, TraceKind::Transform, at, &mut |i, t| member(&mapped, i, t));
+    let is_moved = mapped.is_ok() && axes.outputs != Mapped::All(0);
+    let out = rebuild(&out, apply_mapped(&traced, mapped, into_vec(a), axes.name, at));
+    if is_moved { rebuild(&out, move_batch_axis(&out, &axes.outputs, at)) } else { out }
+}
+
+/// The size of the mapped axes, and the mapped axis of each leaf.
+type MappedAxes = (usize, Vec<Option<usize>>);
+
+/// Returns the type of leaf `i` in one member, for its type `t` in all of them.
+fn member(mapped: &Result<MappedAxes>, i: usize, t: &Type) -> Result<Type> {
+    let (_, dims) = mapped.as_ref().map_err(Clone::clone)?;
+    Ok(dims[i].map_or_else(|| t.clone(), |d| t.with_shape(t.shape.removed(d))))
+}
+
+/// Applies a function of one member to all members in `leaves`. Returns the leaves of the result.
+fn apply_mapped(
+    traced: &TracedFn,
+    mapped: Result<MappedAxes>,
+    leaves: Vec<Tensor>,
+    name: Option<&'static str>,
+    at: CallSite,
+) -> Outs {
+    let outs = mapped.and_then(|(size, dims)| {
+        let captures = traced.captures.iter().map(|_| None);
+        let dims: Vec<Option<usize>> = dims.into_iter().chain(captures).collect();
+        let axis = Axis { size, name: name.map(Into::into) };
+        let graph = transform::vmap(traced.graph()?, &dims, &axis)?;
+        apply_graph(&graph, traced.operands(leaves), at)
+    });
+    traced.fill_or_fail(outs, at)
 }
 
 /// Returns the common size of the mapped axes, and the mapped axis of each leaf.
-fn mapped_axes<A: Tree>(a: &A, mapped: &Mapped) -> Result<(usize, Vec<Option<usize>>)> {
+///
+/// # Errors
+/// The first error that a leaf carries; when there is no mapped axis, or several sizes.
+fn mapped_axes(a: &dyn AnyTree, mapped: &Mapped) -> Result<MappedAxes> {
+    if let Some(e) = first_error(a) {
+        return Err(e);
+    }
     let mut size: Option<(usize, String)> = None;
     let mut dims = vec![];
-    for ((path, x), axis) in a.leaves().into_iter().zip(axis_of_leaves(a, mapped)?) {
+    for ((path, x), axis) in leaves(a).into_iter().zip(axis_of_leaves(a, mapped)?) {
         let Some(axis) = axis else {
             dims.push(None);
             continue;
@@ -183,13 +199,13 @@ fn named(path: &str) -> String {
 }
 
 /// Returns the axis of each leaf: the entry of `mapped` for the first part of its path.
-fn axis_of_leaves<A: Tree>(a: &A, mapped: &Mapped) -> Result<Vec<Option<i64>>> {
+fn axis_of_leaves(a: &dyn AnyTree, mapped: &Mapped) -> Result<Vec<Option<i64>>> {
     let each = match mapped {
-        Mapped::All(axis) => return Ok(a.leaves().iter().map(|_| Some(*axis)).collect()),
+        Mapped::All(axis) => return Ok(leaves(a).iter().map(|_| Some(*axis)).collect()),
         Mapped::Each(each) => each,
     };
     let mut parts: Vec<String> = vec![];
-    let index = a.leaves().into_iter().map(|(path, _)| {
+    let index = leaves(a).into_iter().map(|(path, _)| {
         let part = path.split('.').next().unwrap_or_default().to_string();
         // The parts of tuples and vectors are numbers; fields are numbered in their order.
         part.parse::<usize>().unwrap_or_else(|_| match parts.iter().position(|p| *p == part) {
@@ -209,14 +225,15 @@ fn axis_of_leaves<A: Tree>(a: &A, mapped: &Mapped) -> Result<Vec<Option<i64>>> {
     index.map(|i| each.get(i).copied().ok_or_else(|| missing(i))).collect()
 }
 
-/// Moves the batch axis of each result from the front to its position in `mapped`.
-fn move_batch_axis<O: Tree>(out: &O, mapped: &Mapped, at: CallSite) -> O {
+/// Returns the leaves of `out`, each with its batch axis moved from the front to its position in
+/// `mapped`.
+fn move_batch_axis(out: &dyn AnyTree, mapped: &Mapped, at: CallSite) -> Outs {
     let axes = match axis_of_leaves(out, mapped) {
         Ok(axes) => axes,
-        Err(e) => return crate::tree::all_errors(out, &e, at),
+        Err(e) => return errors(out, &e, at),
     };
     let mut axes = axes.into_iter();
-    out.map_leaves(|t| match axes.next().flatten() {
+    map_tree(out, &mut |t| match axes.next().flatten() {
         Some(axis) => t.move_axis_at(0, axis, at),
         None => t.get_at(0, at),
     })

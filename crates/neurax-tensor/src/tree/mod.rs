@@ -28,13 +28,15 @@
 //!   program that was made for another value.
 //! - Two leaves of one path are an error when they are saved; [`Tree::zip_map`] confuses them.
 
+mod any;
 mod impls;
 
-use crate::{Error, Result, Tensor};
+use crate::{Error, Result, Tensor, tensor::CallSite};
+pub(crate) use any::{
+    AnyTree, errors, first_error, leaves, map, paths, placeholders, rebuild, to_vec, visit_leaves,
+    walk,
+};
 pub use impls::Static;
-use neurax_ir::Place;
-use rustc_hash::FxHashMap;
-use smallvec::SmallVec;
 use std::{any::Any, panic::Location};
 
 /// A container of tensors (a pytree, in JAX's terms): an argument or result of transforms, which
@@ -83,29 +85,17 @@ pub trait Tree: Sized + Send + Sync + 'static {
 
     /// Calls `f` with the path and the tensor of every leaf.
     fn each<'t>(&'t self, mut f: impl FnMut(&str, &'t Tensor)) {
-        self.visit(&mut Visitor {
-            named: true,
-            path: String::new(),
-            leaf: &mut |p, t| f(p, t),
-            fixed: &mut |_| {},
-        });
+        any::visit_leaves(self, true, &mut |p, t| f(p, t));
     }
 
     /// Calls `f` with every leaf, without building paths.
     fn each_leaf<'t>(&'t self, mut f: impl FnMut(&'t Tensor)) {
-        self.visit(&mut Visitor {
-            named: false,
-            path: String::new(),
-            leaf: &mut |_, t| f(t),
-            fixed: &mut |_| {},
-        });
+        any::visit_leaves(self, false, &mut |_, t| f(t));
     }
 
     /// Returns the leaves with their paths, e.g. `layers.0.kernel`.
     fn leaves(&self) -> Vec<(String, &Tensor)> {
-        let mut v = vec![];
-        self.each(|p, t| v.push((p.to_string(), t)));
-        v
+        any::leaves(self)
     }
 
     /// Returns the leaf at `path`, or a tensor that carries an error if there is none: for names
@@ -122,23 +112,13 @@ pub trait Tree: Sized + Send + Sync + 'static {
     /// ```
     #[track_caller]
     fn leaf(&self, path: &str) -> Tensor {
-        let leaves = self.leaves();
-        match leaves.iter().find(|(p, _)| p == path) {
-            Some((_, t)) => (*t).clone(),
-            None => Tensor::fail(
-                "leaf",
-                format!("there is no leaf `{path}`; {}", there_are(&leaves)),
-                Location::caller(),
-            ),
-        }
+        any::leaf(self, path, Location::caller())
     }
 
     /// Returns the same structure with `f` of every leaf. (It is not called `map`, which `Option`
     /// and arrays already have.)
     fn map_leaves(&self, mut f: impl FnMut(&Tensor) -> Tensor) -> Self {
-        let mut v: SmallVec<[Tensor; 8]> = SmallVec::new();
-        self.each_leaf(|t| v.push(f(t)));
-        self.with_leaves(v)
+        rebuild(self, any::map(self, &mut f))
     }
 
     /// Returns the same structure with `leaves`; missing ones carry an error.
@@ -154,29 +134,7 @@ pub trait Tree: Sized + Send + Sync + 'static {
     /// leaf of the result carries one.
     #[track_caller]
     fn zip_map(&self, other: &Self, mut f: impl FnMut(&Tensor, &Tensor) -> Tensor) -> Self {
-        let at = Location::caller();
-        let mut others: FxHashMap<String, (&Tensor, bool)> =
-            other.leaves().into_iter().map(|(p, t)| (p, (t, false))).collect();
-        let mut v = vec![];
-        self.each(|p, t| {
-            v.push(match others.get_mut(p) {
-                Some((u, is_used)) => {
-                    *is_used = true;
-                    f(t, u)
-                }
-                None => Tensor::fail("zip_map", format!("the second tree has no leaf `{p}`"), at),
-            });
-        });
-        match others.iter().filter(|(_, (_, is_used))| !is_used).map(|(p, _)| p).min() {
-            Some(p) => self.map_leaves(|_| {
-                Tensor::fail(
-                    "zip_map",
-                    format!("the first tree has no leaf `{p}`, which the second one has"),
-                    at,
-                )
-            }),
-            None => self.with_leaves(v),
-        }
+        rebuild(self, any::zip(self, other, &mut f, Location::caller()))
     }
 
     /// Returns the tree, or the first error that a leaf carries. The result shares the memory of
@@ -194,7 +152,10 @@ pub trait Tree: Sized + Send + Sync + 'static {
     /// # Errors
     /// The first error that a leaf carries.
     fn ok(&self) -> Result<Self> {
-        first_error(self).map_or_else(|| Ok(self.map_leaves(Tensor::clone)), Err)
+        match first_error(self) {
+            Some(e) => Err(e),
+            None => Ok(rebuild(self, to_vec(self).into())),
+        }
     }
 }
 
@@ -261,65 +222,26 @@ impl<T: PartialEq + Clone + Send + Sync + 'static> Fixed for T {
     }
 }
 
-/// Calls `leaf` and `fixed` with the leaves and static values in order, without building paths.
-pub(crate) fn walk<'t, A: Tree>(
-    a: &'t A,
-    leaf: &mut dyn FnMut(&'t Tensor),
-    fixed: &mut dyn FnMut(&dyn Fixed),
-) {
-    a.visit(&mut Visitor { named: false, path: String::new(), leaf: &mut |_, t| leaf(t), fixed });
-}
-
 /// Returns the tree, or the first error that a leaf carries. By value, unlike [`Tree::ok`]: no copy
 /// keeps the tensors alive.
 ///
 /// # Errors
 /// The first error that a leaf carries.
 pub(crate) fn checked<A: Tree>(a: A) -> Result<A> {
-    first_error(&a).map_or(Ok(a), Err)
-}
-
-/// Returns the first error that a leaf carries.
-pub(crate) fn first_error<A: Tree>(a: &A) -> Option<Error> {
-    let mut e = None;
-    a.each_leaf(|t| {
-        if e.is_none() {
-            e = t.error().cloned();
-        }
-    });
-    e
-}
-
-/// Lists the leaves for an error message; of many leaves the first ones.
-fn there_are(leaves: &[(String, &Tensor)]) -> String {
-    const MAX_LISTED_LEAVES: usize = 12;
-    let paths: Vec<&str> = leaves.iter().take(MAX_LISTED_LEAVES).map(|(p, _)| p.as_str()).collect();
-    match leaves {
-        [] => "there are none".into(),
-        [(path, _)] if path.is_empty() => "it is one tensor, whose path is empty".into(),
-        _ if leaves.len() > MAX_LISTED_LEAVES => {
-            format!("there are {} and {} more", paths.join(", "), leaves.len() - MAX_LISTED_LEAVES)
-        }
-        _ => format!("there are {}", paths.join(", ")),
+    match first_error(&a) {
+        Some(e) => Err(e),
+        None => Ok(a),
     }
 }
 
 /// Returns the tree with `e` in every leaf.
-pub(crate) fn all_errors<A: Tree>(a: &A, e: &Error, at: &'static Location<'static>) -> A {
-    let e = e.clone().at(&Place::Source(at));
-    a.map_leaves(|_| Tensor::from_error(e.clone()))
+pub(crate) fn all_errors<A: Tree>(a: &A, e: &Error, at: CallSite) -> A {
+    rebuild(a, errors(a, e, at))
 }
 
 /// Moves the leaves to a vector.
 pub(crate) fn into_vec<A: Tree>(a: A) -> Vec<Tensor> {
     let mut v = vec![];
     a.into_leaves(&mut v);
-    v
-}
-
-/// Clones the leaves to a vector.
-pub(crate) fn to_vec<A: Tree>(a: &A) -> Vec<Tensor> {
-    let mut v = vec![];
-    a.each_leaf(|t| v.push(t.clone()));
     v
 }

@@ -49,20 +49,16 @@ const CYCLES: &[(&str, &[&str], &str)] = &[
         &["args.rs", "dispatch.rs", "lazy.rs", "tensor.rs", "trace.rs"],
         "recursive: a tensor holds its lazy constant or trace, which hold tensors",
     ),
+    ("neurax-tensor", &["function.rs", "jit/mod.rs"], "recursive: a jitted function is a function"),
     (
         "neurax-tensor",
-        &["compiled.rs", "function.rs", "jit/mod.rs"],
-        "recursive: a jitted function is a function, and holds what it compiled",
+        &["tree/any.rs", "tree/mod.rs"],
+        "the methods of a tree call functions that are compiled once for all trees",
     ),
     (
         "neurax-testkit",
         &["random/"],
         "recursive: a program has bodies, which are programs; its rules are listed by kind",
-    ),
-    (
-        "neurax-train",
-        &["trained.rs", "trainer.rs"],
-        "a trainer returns what it trained, which is measured as in training",
     ),
 ];
 
