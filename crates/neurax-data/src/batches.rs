@@ -18,7 +18,9 @@ pub struct Batch<X: Tree = Tensor, Y: Tree = Tensor> {
 impl<X: Tree, Y: Tree> Batch<X, Y> {
     /// Returns the number of examples: the size of axis 0 of the first tensor.
     pub fn len(&self) -> usize {
-        self.leaves().first().map_or(0, |(_, t)| t.dim(0))
+        let mut first = None;
+        self.each_leaf(|t| first = first.or(Some(t.dim(0))));
+        first.unwrap_or(0)
     }
 
     /// Returns true if there are no examples.
@@ -106,10 +108,7 @@ impl<X: Tree + Clone, Y: Tree + Clone> Batches<X, Y> {
     /// Returns the batches of epoch `epoch`. They depend only on the key and on `epoch`, not on the
     /// epochs that were read before.
     pub fn epoch(&self, epoch: usize) -> Epoch<'_, X, Y> {
-        let order = self.rows().and_then(|rows| match &self.key {
-            Some(key) => Ok(Order::Shuffled(permutation(&key.fold_in(epoch as u32), rows)?)),
-            None => Ok(Order::OfTheSet(rows)),
-        });
+        let order = Order::new(self.rows(), self.key.as_ref(), epoch);
         Epoch { batches: self, order, next: 0 }
     }
 
@@ -142,6 +141,15 @@ enum Order {
 }
 
 impl Order {
+    /// Returns the order of `rows` examples in epoch `epoch`.
+    fn new(rows: Result<usize>, key: Option<&Key>, epoch: usize) -> Result<Order> {
+        let rows = rows?;
+        Ok(match key {
+            Some(key) => Order::Shuffled(permutation(&key.fold_in(epoch as u32), rows)?),
+            None => Order::OfTheSet(rows),
+        })
+    }
+
     /// Returns the indices of the examples of batch `n`, or `None` after the last one.
     fn batch(&self, n: usize, size: usize) -> Option<Result<Cow<'_, [usize]>>> {
         let rows = match self {

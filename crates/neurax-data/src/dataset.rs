@@ -90,26 +90,8 @@ impl<X: Tree + Clone, Y: Tree + Clone> Dataset<X, Y> {
     #[must_use]
     #[track_caller]
     pub fn select(&self, indices: &[usize]) -> Self {
-        let check_range = |n: usize| match indices.iter().find(|&&i| i >= n) {
-            Some(i) => Err(Error::new(
-                "select",
-                format!("expected indices below {n}, the number of examples, got {i}"),
-            )),
-            None => Ok(()),
-        };
-        // Every index is below the size of an axis, so it fits into i64.
-        let list = self.rows().and_then(check_range);
-        let list = list.and_then(|()| collected("select", indices.iter().map(|&i| i as i64)));
-        match list {
-            Ok(list) => {
-                let list = Tensor::from_vec(list, [indices.len()]);
-                self.map_leaves(|t| t.take(&list, 0))
-            }
-            Err(e) => {
-                let e = Tensor::from_error(e);
-                self.map_leaves(|_| e.clone())
-            }
-        }
+        let list = selection(self.rows(), indices);
+        self.map_leaves(|t| rows_at(t, &list))
     }
 
     /// Returns the number of examples.
@@ -127,25 +109,54 @@ impl<X: Tree + Clone, Y: Tree + Clone> Dataset<X, Y> {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn rows(&self) -> Result<usize> {
-        let mut first: Option<(String, usize)> = None;
-        for (path, leaf) in self.leaves() {
-            let ty = leaf.ty()?;
-            let Some(&n) = ty.shape.first() else {
-                return Err(Error::new(
-                    "dataset",
-                    format!("expected examples along axis 0 of `{path}`, got the scalar {ty}"),
-                ));
-            };
-            match &first {
-                None => first = Some((path, n)),
-                Some((like, rows)) if *rows != n => {
-                    let want = format!("expected {rows} rows in `{path}`, as in `{like}`");
-                    return Err(Error::new("dataset", format!("{want}, got {n}")));
-                }
-                Some(_) => {}
+        common_rows(self.leaves())
+    }
+}
+
+/// Returns the number of rows of all `leaves`, which have paths: see [`Dataset::rows`].
+fn common_rows(leaves: Vec<(String, &Tensor)>) -> Result<usize> {
+    let mut first: Option<(String, usize)> = None;
+    for (path, leaf) in leaves {
+        let ty = leaf.ty()?;
+        let Some(&n) = ty.shape.first() else {
+            return Err(Error::new(
+                "dataset",
+                format!("expected examples along axis 0 of `{path}`, got the scalar {ty}"),
+            ));
+        };
+        match &first {
+            None => first = Some((path, n)),
+            Some((like, rows)) if *rows != n => {
+                let want = format!("expected {rows} rows in `{path}`, as in `{like}`");
+                return Err(Error::new("dataset", format!("{want}, got {n}")));
             }
+            Some(_) => {}
         }
-        Ok(first.map_or(0, |(_, rows)| rows))
+    }
+    Ok(first.map_or(0, |(_, rows)| rows))
+}
+
+/// Returns `indices` as a tensor, for a set of `rows` examples.
+///
+/// # Errors
+/// If an index is out of range.
+fn selection(rows: Result<usize>, indices: &[usize]) -> Result<Tensor> {
+    let rows = rows?;
+    if let Some(i) = indices.iter().find(|&&i| i >= rows) {
+        let why = format!("expected indices below {rows}, the number of examples, got {i}");
+        return Err(Error::new("select", why));
+    }
+    // Every index is below the size of an axis, so it fits into i64.
+    let list = collected("select", indices.iter().map(|&i| i as i64))?;
+    Ok(Tensor::from_vec(list, [indices.len()]))
+}
+
+/// Returns the rows of `t` at `indices`, or the error of `indices`.
+#[track_caller]
+fn rows_at(t: &Tensor, indices: &Result<Tensor>) -> Tensor {
+    match indices {
+        Ok(indices) => t.take(indices, 0),
+        Err(e) => Tensor::from_error(e.clone()),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::Dataset;
 use crate::batches::permutation;
-use neurax_tensor::{Error, Key, Place, Tensor, Tree};
+use neurax_tensor::{Error, Key, Place, Result, Tensor, Tree};
 use std::panic::Location;
 
 /// A data set split in two: see [`Dataset::split`].
@@ -21,22 +21,26 @@ pub(crate) fn split<X: Tree + Clone, Y: Tree + Clone>(
     key: Key,
 ) -> Split<X, Y> {
     let at = Place::from(Location::caller());
-    let parts = set.rows().and_then(|rows| {
-        if !(0.0..=1.0).contains(&fraction) {
-            let why = format!("expected a fraction in 0..=1, got {fraction}");
-            return Err(Error::new("split", why).at(&at));
+    match order(set.rows(), fraction, &key, &at) {
+        Ok((order, cut)) => {
+            Split { train: set.select(&order[..cut]), test: set.select(&order[cut..]) }
         }
-        let order = permutation(&key, rows)?;
-        let cut = (rows as f64 * fraction).round() as usize;
-        Ok(Split {
-            train: set.select(&order[..cut.min(rows)]),
-            test: set.select(&order[cut.min(rows)..]),
-        })
-    });
-    parts.unwrap_or_else(|e| {
-        let bad = set.map_leaves(|_| Tensor::from_error(e.clone()));
-        Split { train: bad.clone(), test: bad }
-    })
+        Err(e) => {
+            let bad = set.map_leaves(|_| Tensor::from_error(e.clone()));
+            Split { train: bad.clone(), test: bad }
+        }
+    }
+}
+
+/// Returns the indices of `rows` examples in a random order, and the number of them to train on.
+fn order(rows: Result<usize>, fraction: f64, key: &Key, at: &Place) -> Result<(Vec<usize>, usize)> {
+    let rows = rows?;
+    if !(0.0..=1.0).contains(&fraction) {
+        let why = format!("expected a fraction in 0..=1, got {fraction}");
+        return Err(Error::new("split", why).at(at));
+    }
+    let cut = (rows as f64 * fraction).round() as usize;
+    Ok((permutation(key, rows)?, cut.min(rows)))
 }
 
 #[cfg(test)]

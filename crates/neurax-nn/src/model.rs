@@ -90,9 +90,12 @@ impl Model {
     pub fn new<S: Into<String>, N: Borrow<Node>>(
         outputs: impl IntoIterator<Item = (S, N)>,
     ) -> Model {
-        let at = caller_line();
-        let outputs: Vec<(String, Node)> =
-            outputs.into_iter().map(|(name, n)| (name.into(), n.borrow().clone())).collect();
+        let outputs = outputs.into_iter().map(|(name, n)| (name.into(), n.borrow().clone()));
+        Model::of(outputs.collect(), caller_line())
+    }
+
+    /// Creates a model from its outputs, called at the line `at`.
+    fn of(outputs: Vec<(String, Node)>, at: Place) -> Model {
         let mut graph = ModelGraph::of(outputs).unwrap_or_else(ModelGraph::invalid);
         graph.error = graph.error.map(|e| e.at(&at));
         Model(Arc::new(graph))
@@ -198,15 +201,27 @@ impl Model {
         inputs: impl Inputs,
         mode: &Mode,
     ) -> Applied {
+        self.apply_named(params, state, inputs.inputs(), mode, &caller_line())
+    }
+
+    /// Applies the model to tensors, each with its name if it has one, for the call at `at`.
+    fn apply_named(
+        &self,
+        params: &Params,
+        state: &Params,
+        inputs: Vec<(Option<String>, Tensor)>,
+        mode: &Mode,
+        at: &Place,
+    ) -> Applied {
         let mut new = Vars { params: Params::new(), state: state.clone() };
-        let values = match self.in_model_order(inputs.inputs()) {
+        let values = match self.in_model_order(inputs) {
             Ok(inputs) => {
                 let source = VariableSource::Vars { params, state };
                 self.evaluate(source, &inputs, mode, &mut new)
             }
             Err(e) => vec![Tensor::from_error(e); self.0.nodes.len()],
         };
-        self.collect(&values, new.state, &caller_line())
+        self.collect(&values, new.state, at)
     }
 
     /// Binds the model to its variables.

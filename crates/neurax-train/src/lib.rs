@@ -10,6 +10,7 @@
 
 extern crate neurax_tensor as neurax;
 
+mod any_batch;
 mod error;
 mod event;
 mod non_finite;
@@ -19,6 +20,7 @@ mod scores;
 mod state;
 mod trained;
 mod trainer;
+mod training_run;
 mod tuning;
 
 pub use error::TrainError;

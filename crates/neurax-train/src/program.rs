@@ -1,8 +1,9 @@
 //! The two jitted functions: a training step, and the evaluation of a batch.
 
 use crate::Scores;
+use crate::any_batch::AnyBatch;
 use neurax_data::Batch;
-use neurax_nn::{Applied, Inputs, Mode, Model, OptState, Optim, Params, Vars};
+use neurax_nn::{Applied, Mode, Model, OptState, Optim, Params, Vars};
 use neurax_tensor::ir::OrBug;
 use neurax_tensor::{
     DType, Error, Jit, Key, Place, Result, Tensor, Tree, Type, eval_shape, jit, value_and_grad_at,
@@ -11,29 +12,35 @@ use std::panic::Location;
 use std::sync::Arc;
 
 /// A function that computes a scalar of a batch: the loss or a metric.
-pub(crate) type Objective<X, Y> = Arc<dyn Fn(&Applied, &Batch<X, Y>) -> Tensor + Send + Sync>;
+pub(crate) type Objective = Arc<dyn Fn(&Applied, &AnyBatch) -> Tensor + Send + Sync>;
+
+/// Returns `of` as a function of any batch. A batch of other types, which no source yields, is an
+/// error.
+pub(crate) fn objective<X: Tree, Y: Tree>(
+    of: impl Fn(&Applied, &Batch<X, Y>) -> Tensor + Send + Sync + 'static,
+) -> Objective {
+    Arc::new(move |out, batch| match batch.downcast() {
+        Some(batch) => of(out, batch),
+        None => Tensor::from_error(Error::bug("a batch has other types than the trainer")),
+    })
+}
 
 /// The name of the measure that is minimized.
 pub(crate) const LOSS: &str = "loss";
 
 /// A named [`Objective`].
-pub(crate) struct Measure<X: Tree, Y: Tree> {
+#[derive(Clone)]
+pub(crate) struct Measure {
     pub name: String,
-    pub of: Objective<X, Y>,
+    pub of: Objective,
     /// The user's line that added the measure.
     pub at: &'static Location<'static>,
 }
 
-impl<X: Tree, Y: Tree> Clone for Measure<X, Y> {
-    fn clone(&self) -> Self {
-        Measure { name: self.name.clone(), of: self.of.clone(), at: self.at }
-    }
-}
-
-impl<X: Tree, Y: Tree> Measure<X, Y> {
+impl Measure {
     /// Returns the value for a batch, a scalar. An error without a source line gets the line that
     /// added the measure.
-    fn value(&self, out: &Applied, batch: &Batch<X, Y>) -> Tensor {
+    fn value(&self, out: &Applied, batch: &AnyBatch) -> Tensor {
         let x = (self.of)(out, batch);
         let scalar = match x.ty() {
             Ok(t) if t.rank() > 0 => Tensor::from_error(self.no_scalar(&t)),
@@ -95,37 +102,28 @@ impl Totals {
     }
 
     /// Returns the means over `examples` examples.
-    pub(crate) fn means<X: Tree, Y: Tree>(
-        &self,
-        measures: &[Measure<X, Y>],
-        examples: usize,
-    ) -> Result<Scores> {
-        let mean = |(m, sum): (&Measure<X, Y>, &Tensor)| {
-            Ok((m.name.clone(), sum.item()? / examples as f64))
-        };
+    pub(crate) fn means(&self, measures: &[Measure], examples: usize) -> Result<Scores> {
+        let mean =
+            |(m, sum): (&Measure, &Tensor)| Ok((m.name.clone(), sum.item()? / examples as f64));
         measures.iter().zip(&self.0).map(mean).collect()
     }
 }
 
 /// The jitted training step.
-pub(crate) type StepFn<X, Y> = Jit<'static, (StepCarry, Batch<X, Y>), StepCarry>;
+pub(crate) type StepFn = Jit<'static, (StepCarry, AnyBatch), StepCarry>;
 
 /// The jitted evaluation of a batch, which adds the measures to the totals.
-pub(crate) type EvaluateFn<X, Y> = Jit<'static, (Vars, Totals, Batch<X, Y>), Totals>;
+pub(crate) type EvaluateFn = Jit<'static, (Vars, Totals, AnyBatch), Totals>;
 
 /// Jits the training step: differentiates the first measure, updates the parameters, and adds all
 /// measures to the totals.
-pub(crate) fn step_fn<X: Tree + Inputs, Y: Tree>(
-    model: Model,
-    measures: Vec<Measure<X, Y>>,
-    optim: Optim,
-) -> StepFn<X, Y> {
-    jit(move |(carry, batch): (StepCarry, Batch<X, Y>)| {
+pub(crate) fn step_fn(model: Model, measures: Vec<Measure>, optim: Optim) -> StepFn {
+    jit(move |(carry, batch): (StepCarry, AnyBatch)| {
         let StepCarry { vars: Vars { params, state }, opt, key, totals } = carry;
         let [key, step_key] = key.split();
         let mode = Mode::Train(step_key);
         let ((_, (values, state)), grads) = value_and_grad_at(&params, |p: Params| {
-            let out = model.apply_with(&p, &state, &batch.x, &mode);
+            let out = model.apply_with(&p, &state, &batch, &mode);
             let values: Vec<Tensor> = measures.iter().map(|m| m.value(&out, &batch)).collect();
             (values[0].clone(), (values, out.state))
         });
@@ -136,12 +134,9 @@ pub(crate) fn step_fn<X: Tree + Inputs, Y: Tree>(
 }
 
 /// Jits the evaluation of a batch.
-pub(crate) fn evaluate_fn<X: Tree + Inputs, Y: Tree>(
-    model: Model,
-    measures: Vec<Measure<X, Y>>,
-) -> EvaluateFn<X, Y> {
-    jit(move |(vars, totals, batch): (Vars, Totals, Batch<X, Y>)| {
-        let out = model.apply(&vars, &batch.x, &Mode::Eval);
+pub(crate) fn evaluate_fn(model: Model, measures: Vec<Measure>) -> EvaluateFn {
+    jit(move |(vars, totals, batch): (Vars, Totals, AnyBatch)| {
+        let out = model.apply(&vars, &batch, &Mode::Eval);
         totals.add(measures.iter().map(|m| m.value(&out, &batch)).collect(), batch.len())
     })
 }
@@ -150,11 +145,11 @@ pub(crate) fn evaluate_fn<X: Tree + Inputs, Y: Tree>(
 ///
 /// # Errors
 /// As evaluating it, if its types do not fit.
-pub(crate) fn check_evaluation<X: Tree + Inputs + Clone, Y: Tree + Clone>(
-    evaluate: &EvaluateFn<X, Y>,
+pub(crate) fn check_evaluation(
+    evaluate: &EvaluateFn,
     vars: &Vars,
     measures: usize,
-    batch: Batch<X, Y>,
+    batch: AnyBatch,
 ) -> Result<()> {
     let arguments = (vars.clone(), Totals::new(measures), batch);
     eval_shape(&**evaluate, &arguments).ok().map(|_| ())
@@ -164,7 +159,7 @@ pub(crate) fn check_evaluation<X: Tree + Inputs + Clone, Y: Tree + Clone>(
 ///
 /// # Errors
 /// If there are none: their mean would be NaN.
-pub(crate) fn examples<X: Tree, Y: Tree>(batch: &Batch<X, Y>) -> Result<usize> {
+pub(crate) fn examples(batch: &AnyBatch) -> Result<usize> {
     match batch.len() {
         0 => Err(Error::new("train", "expected at least one example in a batch, got none")),
         n => Ok(n),
@@ -183,7 +178,8 @@ mod tests {
         let batch = || Batch { x: Tensor::ones([4, 8]), y: Tensor::ones([4, 1]) };
         let vars = model.init(key(0), &[TypeSpec::from(&batch().x.ty().unwrap())]).unwrap();
         let optim = optim::chain([optim::clip(1.0), optim::adam(1e-3)]);
-        let of: Objective<Tensor, Tensor> = Arc::new(|out, batch| loss::mse(out.y(), &batch.y));
+        let of = |out: &Applied, batch: &Batch| loss::mse(out.y(), &batch.y);
+        let of = objective(of);
         let step = step_fn(
             model,
             vec![Measure { name: LOSS.into(), of, at: Location::caller() }],
@@ -192,11 +188,11 @@ mod tests {
         let mut carry =
             StepCarry { opt: optim.init(&vars.params), vars, key: key(1), totals: Totals::new(1) };
         for _ in 0..3 {
-            carry = step.run((carry, batch())).unwrap();
+            carry = step.run((carry, AnyBatch::new(batch()))).unwrap();
         }
         let kernel = carry.vars.params["dense"]["kernel"].address();
         let copied = step.copied();
-        carry = step.run((carry, batch())).unwrap();
+        carry = step.run((carry, AnyBatch::new(batch()))).unwrap();
         assert_eq!(step.copied(), copied, "{step:?}");
         assert_eq!(carry.vars.params["dense"]["kernel"].address(), kernel);
     }

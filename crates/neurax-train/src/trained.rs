@@ -1,12 +1,12 @@
 //! The result of training.
 
 use crate::program::{EvaluateFn, Measure};
-use crate::trainer::evaluate;
+use crate::training_run::{Outcome, evaluate};
 use crate::{Scores, State};
 use neurax_data::Batches;
 use neurax_nn::{Inputs, Model, Net};
 use neurax_tensor::{Place, Result, Tensor, Tree};
-use std::{fmt, ops::Deref, panic::Location};
+use std::{fmt, marker::PhantomData, ops::Deref, panic::Location};
 
 /// A trained model and its final state. The fields of the state are directly accessible:
 /// `trained.vars`, `trained.history`.
@@ -15,8 +15,9 @@ pub struct Trained<X: Tree = Tensor, Y: Tree = Tensor> {
     pub model: Model,
     /// The state after the last step.
     pub state: State,
-    pub(crate) measures: Vec<Measure<X, Y>>,
-    pub(crate) evaluate: EvaluateFn<X, Y>,
+    measures: Vec<Measure>,
+    evaluate: EvaluateFn,
+    types: PhantomData<fn(X, Y)>,
 }
 
 impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trained<X, Y> {
@@ -39,14 +40,21 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trained<X, Y> {
     /// ```
     #[track_caller]
     pub fn evaluate(&self, data: impl Into<Batches<X, Y>>) -> Result<Scores> {
-        let at = Place::from(Location::caller());
-        evaluate(&self.evaluate, &self.measures, &self.state.vars, &data.into())
-            .map_err(|e| e.at(&at))
+        let (data, at) = (data.into(), Place::from(Location::caller()));
+        let Trained { evaluate: f, measures, state, .. } = self;
+        evaluate(f, measures, &state.vars, &data).map_err(|e| e.at(&at))
     }
 
     /// Returns the model bound to its trained variables.
     pub fn net(&self) -> Net {
         self.model.bind(self.state.vars.clone())
+    }
+}
+
+impl<X: Tree, Y: Tree> Trained<X, Y> {
+    pub(crate) fn of_any(outcome: Outcome) -> Trained<X, Y> {
+        let Outcome { model, state, measures, evaluate } = outcome;
+        Trained { model, state, measures, evaluate, types: PhantomData }
     }
 }
 

@@ -149,10 +149,14 @@ impl Optim {
 
     /// Returns the state before the first step.
     pub fn init(&self, params: &impl Tree) -> OptState {
-        let leaves = floats(params);
-        let wide = widened(&leaves);
+        self.init_leaves(&floats(params.leaves().into_iter().map(|(_, t)| t)))
+    }
+
+    /// Returns the state before the first step of the parameters that are trained.
+    fn init_leaves(&self, leaves: &[Tensor]) -> OptState {
+        let wide = widened(leaves);
         let mut slots: Vec<Slots> = self.rules.iter().map(|rule| rule.init(&wide)).collect();
-        let own = self.own_slots(&leaves);
+        let own = self.own_slots(leaves);
         if !own.is_empty() {
             slots.push(own);
         }
@@ -183,9 +187,22 @@ impl Optim {
     #[must_use]
     #[track_caller]
     pub fn update<P: Tree>(&self, params: &P, grads: &P, state: OptState) -> (P, OptState) {
-        recorder(params, grads, &state).at(Location::caller(), || {
-            let step = self.compute(params, grads, state);
-            (with_floats(params, step.updates(self.master_copies), Tensor::zeros_like), step.state)
+        let operands = StepOperands::new(params, grads);
+        let (updates, state) = self.update_leaves(operands, state, Location::caller());
+        (params.with_leaves(updates), state)
+    }
+
+    /// Returns the updates of all leaves, and the new state, for a call at `at`.
+    fn update_leaves(
+        &self,
+        operands: StepOperands,
+        state: OptState,
+        at: &'static Location<'static>,
+    ) -> (Vec<Tensor>, OptState) {
+        operands.recorder(&state).at(at, || {
+            let step = self.compute(&operands, state);
+            let updates = step.updates(self.master_copies);
+            (with_floats(&operands.params, updates, Tensor::zeros_like), step.state)
         })
     }
 
@@ -198,20 +215,32 @@ impl Optim {
     #[must_use]
     #[track_caller]
     pub fn step<P: Tree>(&self, params: &P, grads: &P, state: OptState) -> (P, OptState) {
-        recorder(params, grads, &state).at(Location::caller(), || {
-            let step = self.compute(params, grads, state);
-            (with_floats(params, step.new_params(), Tensor::clone), step.state)
+        let operands = StepOperands::new(params, grads);
+        let (new, state) = self.step_leaves(operands, state, Location::caller());
+        (params.with_leaves(new), state)
+    }
+
+    /// Returns all leaves after a step, and the new state, for a call at `at`.
+    fn step_leaves(
+        &self,
+        operands: StepOperands,
+        state: OptState,
+        at: &'static Location<'static>,
+    ) -> (Vec<Tensor>, OptState) {
+        operands.recorder(&state).at(at, || {
+            let step = self.compute(&operands, state);
+            (with_floats(&operands.params, step.new_params(), Tensor::clone), step.state)
         })
     }
 
     /// Computes a step of the parameters that are trained.
-    fn compute<P: Tree>(&self, params: &P, grads: &P, before: OptState) -> Computed {
-        let grads = gradients(params, grads);
+    fn compute(&self, operands: &StepOperands, before: OptState) -> Computed {
+        let grads = operands.gradients();
         let OptState { step, mut slots } = before.clone();
         let own = (slots.len() > self.rules.len()).then(|| slots.pop()).flatten();
         let mut own = own.unwrap_or_default();
         slots.resize_with(self.rules.len(), Slots::new);
-        let params = floats(params);
+        let params = floats(&operands.params);
         let base = match self.master_copies {
             true => master::synchronized(&params, &mut own),
             false => widened(&params),
@@ -240,18 +269,34 @@ impl fmt::Debug for Optim {
     }
 }
 
-/// Returns the recorder of the youngest trace among all operands of a step.
-fn recorder<P: Tree>(params: &P, grads: &P, state: &OptState) -> Recorder {
-    let leaves = params.leaves().into_iter().chain(grads.leaves()).chain(state.leaves());
-    Recorder::of(leaves.map(|(_, t)| t))
+/// The leaves of the parameters and of the gradients of a step.
+struct StepOperands {
+    params: Vec<Tensor>,
+    /// The gradient of each leaf. If the structures differ, they carry the error.
+    matched: Vec<Tensor>,
+    /// The gradients as they were given.
+    grads: Vec<Tensor>,
 }
 
-/// Returns the gradients of the parameters that are trained. If the structures differ, they carry
-/// the error.
-fn gradients<P: Tree>(params: &P, grads: &P) -> Vec<Tensor> {
-    let matched = params.zip_map(grads, |_, g| g.clone());
-    let pairs = params.leaves().into_iter().zip(matched.leaves());
-    pairs.filter(|((_, p), _)| p.dtype().is_float()).map(|(_, (_, g))| g.clone()).collect()
+impl StepOperands {
+    #[track_caller]
+    fn new<P: Tree>(params: &P, grads: &P) -> StepOperands {
+        let matched = params.zip_map(grads, |_, g| g.clone());
+        let leaves = |tree: &P| tree.leaves().into_iter().map(|(_, t)| t.clone()).collect();
+        StepOperands { params: leaves(params), matched: leaves(&matched), grads: leaves(grads) }
+    }
+
+    /// Returns the recorder of the youngest trace among all operands of a step.
+    fn recorder(&self, state: &OptState) -> Recorder {
+        let state = state.leaves().into_iter().map(|(_, t)| t);
+        Recorder::of(self.params.iter().chain(&self.grads).chain(state))
+    }
+
+    /// Returns the gradients of the parameters that are trained.
+    fn gradients(&self) -> Vec<Tensor> {
+        let pairs = self.params.iter().zip(&self.matched);
+        pairs.filter(|(p, _)| p.dtype().is_float()).map(|(_, g)| g.clone()).collect()
+    }
 }
 
 /// Returns the updates of a rule, or one error for each parameter if their numbers differ.
@@ -265,22 +310,23 @@ fn one_for_each(params: &[Tensor], updates: Vec<Tensor>) -> Vec<Tensor> {
 }
 
 /// Returns the leaves that are trained: the floats.
-fn floats(tree: &impl Tree) -> Vec<Tensor> {
-    tree.leaves()
-        .into_iter()
-        .filter(|(_, t)| t.dtype().is_float())
-        .map(|(_, t)| t.clone())
-        .collect()
+fn floats<'t>(leaves: impl IntoIterator<Item = &'t Tensor>) -> Vec<Tensor> {
+    leaves.into_iter().filter(|t| t.dtype().is_float()).cloned().collect()
 }
 
-/// Returns `tree` with `values` for its floats, and `other` of the other leaves.
-fn with_floats<P: Tree>(tree: &P, values: Vec<Tensor>, other: fn(&Tensor) -> Tensor) -> P {
+/// Returns `values` for the floats of `leaves`, and `other` of the other leaves.
+fn with_floats(
+    leaves: &[Tensor],
+    values: Vec<Tensor>,
+    other: fn(&Tensor) -> Tensor,
+) -> Vec<Tensor> {
     let mut values = values.into_iter();
     let missing = || Tensor::from_error(Error::bug("a parameter has no update"));
-    tree.map_leaves(|t| match t.dtype().is_float() {
+    let leaf = |t: &Tensor| match t.dtype().is_float() {
         true => values.next().unwrap_or_else(missing),
         false => other(t),
-    })
+    };
+    leaves.iter().map(leaf).collect()
 }
 
 /// Converts floats of fewer than 32 bits to f32.

@@ -1,0 +1,110 @@
+//! [`AnyBatch`] and [`AnySource`]: batches of any types.
+//!
+//! A [`Trainer`](crate::Trainer) is generic in the types of inputs and targets, and what is generic
+//! is compiled in the user's crate. Therefore the training loop, the jitted step and the evaluation
+//! work on [`AnyBatch`], a tree that holds a batch behind a pointer, and are compiled once.
+
+use neurax_data::{Batch, Batches, Source};
+use neurax_nn::Inputs;
+use neurax_tensor::tree::Visitor;
+use neurax_tensor::{Tensor, Tree};
+use std::any::Any;
+use std::marker::PhantomData;
+
+/// A [`Batch`] of any types.
+pub(crate) struct AnyBatch(Box<dyn BatchTree>);
+
+/// The methods of a [`Batch`] that do not name its types.
+trait BatchTree: Any + Send + Sync {
+    fn inputs(&self) -> Vec<(Option<String>, Tensor)>;
+    fn visit<'t>(&'t self, v: &mut Visitor<'_, 't>);
+    fn rebuild(&self, next: &mut dyn FnMut() -> Tensor) -> Box<dyn BatchTree>;
+    fn into_leaves(self: Box<Self>, out: &mut Vec<Tensor>);
+}
+
+impl<X: Tree + Inputs, Y: Tree> BatchTree for Batch<X, Y> {
+    fn inputs(&self) -> Vec<(Option<String>, Tensor)> {
+        self.x.inputs()
+    }
+    fn visit<'t>(&'t self, v: &mut Visitor<'_, 't>) {
+        Tree::visit(self, v);
+    }
+    fn rebuild(&self, next: &mut dyn FnMut() -> Tensor) -> Box<dyn BatchTree> {
+        Box::new(Tree::rebuild(self, next))
+    }
+    fn into_leaves(self: Box<Self>, out: &mut Vec<Tensor>) {
+        Tree::into_leaves(*self, out);
+    }
+}
+
+impl AnyBatch {
+    pub fn new<X: Tree + Inputs, Y: Tree>(batch: Batch<X, Y>) -> AnyBatch {
+        AnyBatch(Box::new(batch))
+    }
+
+    /// Returns the batch if it has these types.
+    pub fn downcast<X: Tree, Y: Tree>(&self) -> Option<&Batch<X, Y>> {
+        (&*self.0 as &dyn Any).downcast_ref()
+    }
+
+    /// Returns the number of examples: the size of axis 0 of the first tensor.
+    pub fn len(&self) -> usize {
+        let mut first = None;
+        self.each_leaf(|t| first = first.or(Some(t.dim(0))));
+        first.unwrap_or(0)
+    }
+}
+
+impl Inputs for AnyBatch {
+    fn inputs(&self) -> Vec<(Option<String>, Tensor)> {
+        self.0.inputs()
+    }
+}
+
+impl Tree for AnyBatch {
+    fn visit<'t>(&'t self, v: &mut Visitor<'_, 't>) {
+        self.0.visit(v);
+    }
+    fn rebuild(&self, next: &mut dyn FnMut() -> Tensor) -> Self {
+        AnyBatch(self.0.rebuild(next))
+    }
+    fn into_leaves(self, out: &mut Vec<Tensor>) {
+        self.0.into_leaves(out);
+    }
+}
+
+/// A [`Source`] of batches of any types.
+pub(crate) trait AnySource {
+    /// Returns the batches of epoch `epoch`, counted from 0.
+    fn epoch(&self, epoch: usize) -> Box<dyn Iterator<Item = AnyBatch> + '_>;
+
+    /// Returns the number of batches in an epoch, or `None` if it is not known in advance.
+    fn batches(&self) -> Option<usize>;
+}
+
+/// A [`Source`] of batches of known types, as an [`AnySource`].
+pub(crate) struct SourceOf<'s, S: ?Sized, X, Y>(&'s S, PhantomData<fn(X, Y)>);
+
+impl<'s, S: ?Sized, X, Y> SourceOf<'s, S, X, Y> {
+    pub fn new(source: &'s S) -> Self {
+        SourceOf(source, PhantomData)
+    }
+}
+
+impl<S: Source<X, Y> + ?Sized, X: Tree + Inputs, Y: Tree> AnySource for SourceOf<'_, S, X, Y> {
+    fn epoch(&self, epoch: usize) -> Box<dyn Iterator<Item = AnyBatch> + '_> {
+        Box::new(self.0.epoch(epoch).map(AnyBatch::new))
+    }
+    fn batches(&self) -> Option<usize> {
+        self.0.batches()
+    }
+}
+
+impl<X: Tree + Inputs + Clone, Y: Tree + Clone> AnySource for Batches<X, Y> {
+    fn epoch(&self, epoch: usize) -> Box<dyn Iterator<Item = AnyBatch> + '_> {
+        Box::new(Batches::epoch(self, epoch).map(AnyBatch::new))
+    }
+    fn batches(&self) -> Option<usize> {
+        Some(self.len())
+    }
+}
