@@ -316,3 +316,34 @@ fn the_other_branch_is_checked() -> Result<()> {
     assert!(invalid.ok().is_err());
     Ok(())
 }
+
+#[test]
+fn batched_branches_without_a_derivative_have_values() -> Result<()> {
+    let up = |x: &Tensor| x.nextafter(f32::INFINITY);
+    let next = move |x: Tensor| cond(&x.gt(0.0), || up(&x), || &x * 3.0);
+    let x = tensor([-2.0, 1.0]);
+    for y in [vmap(next).run(x.clone())?, jit(vmap(jit(next))).run(x.clone())?] {
+        assert_eq!(y.to_vec::<f32>()?, [-6.0, 1.0 + f32::EPSILON]);
+    }
+    let e = vmap(grad(next)).run(x.clone()).unwrap_err().to_string();
+    assert!(e.contains("next_after: it has no derivative"), "{e}");
+    // A derivative by other operands.
+    let by_weight = |w: Tensor| {
+        let each = |x: Tensor| cond(&x.gt(0.0), || up(&stop_gradient(&x)) * &w, || x.square() * &w);
+        vmap(each)(tensor([-2.0, 1.0])).sum(..)
+    };
+    assert_eq!(grad(by_weight).run(tensor(2.0))?.item()?, 5.0);
+    // A rule of reverse mode only.
+    let tripled = custom_vjp(
+        |x: Tensor| x.sqrt(),
+        |x: Tensor| (x.sqrt(), x),
+        |(_, dy): (Tensor, Tensor)| dy * 3.0,
+    );
+    let each = |x: Tensor| cond(&x.gt(0.0), || tripled.apply(x.clone()), || &x * 2.0);
+    assert_eq!(vmap(each).run(x.clone())?.to_vec::<f32>()?, [-4.0, 1.0]);
+    assert_eq!(vmap(grad(each)).run(x.clone())?.to_vec::<f32>()?, [2.0, 3.0]);
+    let slopes = jit(grad(|x: Tensor| vmap(each)(x).sum(..)));
+    assert_eq!(slopes.run(x.clone())?.to_vec::<f32>()?, [2.0, 3.0]);
+    assert!(jvp(vmap(each), x.clone(), x).1.ok().is_err());
+    Ok(())
+}

@@ -13,7 +13,8 @@
 //!   it was not meant.
 //!
 //! The plain form computes the values, and the derivative is that of the guarded form: both are in
-//! one [`CustomFunction`]. Branches with a `while` loop are always guarded.
+//! one [`CustomFunction`]. Branches with a `while` loop, and branches that have no derivative by
+//! some operand, are always guarded.
 //!
 //! # Example
 //!
@@ -71,17 +72,23 @@ impl Cond {
         if axis.size == 0 || self.branches.iter().any(|g| sums(g)) {
             return Ok(at_front(b.inline(&branches.plain(&types)?, &xs).into_iter().collect()));
         }
-        if self.branches.iter().any(|g| has_while(g)) {
+        // Branches without a derivative by some operand have values all the same, and perhaps a
+        // derivative by the operands that matter.
+        let derivative = match self.branches.iter().any(|g| has_while(g)) {
+            true => None,
+            false => branches.guarded_jvp(&types).ok(),
+        };
+        let Some(derivative) = derivative else {
             let rows = branches.rows(b, &xs);
             let args = [xs, rows].concat();
             let guarded = branches.guarded(&types)?;
             return Ok(at_front(b.inline(&guarded, &args).into_iter().collect()));
-        }
+        };
         let op = CustomFunction {
             callee: "case".into(),
             captures: 0,
             body: Arc::new(branches.plain(&types)?),
-            jvp: Some(Arc::new(branches.guarded_jvp(&types)?)),
+            jvp: Some(Arc::new(derivative)),
             tangent: None,
             forward: None,
             backward: None,
