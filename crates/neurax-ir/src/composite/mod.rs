@@ -8,6 +8,7 @@ mod cross_entropy;
 mod cumulative;
 mod function;
 mod gelu;
+mod hypot;
 mod log_softmax;
 mod logaddexp;
 mod logsumexp;
@@ -109,6 +110,7 @@ composites! {
     log_softmax: LogSoftmax;
     logsumexp: LogSumExp;
     logaddexp: LogAddExp;
+    hypot: Hypot;
     gelu: Gelu;
     silu: Silu;
     cross_entropy: CrossEntropy;
@@ -145,6 +147,7 @@ impl Composite {
             | Composite::LogSoftmax(_)
             | Composite::LogSumExp(_)
             | Composite::LogAddExp(_)
+            | Composite::Hypot(_)
             | Composite::Gelu(_)
             | Composite::Silu(_)
             | Composite::CrossEntropy(_)

@@ -272,6 +272,11 @@ pub fn atanh(z: C) -> C {
             _ => C::new(f64::NAN, f64::NAN),
         };
     }
+    let size = z.re.hypot(z.im);
+    if size > 1e100 {
+        // `atanh(z)` is `1/z` plus or minus a quarter turn; squares would overflow.
+        return C::new(z.re / size / size, FRAC_PI_2.copysign(z.im));
+    }
     let below = 1.0 - z.re;
     let re = (4.0 * z.re / (below * below + z.im * z.im)).ln_1p() / 4.0;
     C::new(re, (2.0 * z.im).atan2(below * (1.0 + z.re) - z.im * z.im) / 2.0)

@@ -18,7 +18,11 @@ use crate::{
     operators::{float_operand, float_operands},
     tensor::CallSite,
 };
-use neurax_ir::{Kind, composite::LogAddExp, op::Binary};
+use neurax_ir::{
+    Kind,
+    composite::{Hypot, LogAddExp},
+    op::Binary,
+};
 use std::{
     f64::consts::{FRAC_1_SQRT_2, LN_2, LOG2_E, PI},
     panic::Location,
@@ -72,7 +76,7 @@ pair_formulas! {
         "Computes the angle of the point with ordinate `self` and abscissa `other`, in radians \
          from -pi to pi.",
         "tensor([1.0, 0.0]).atan2(tensor([1.0, -1.0]))" => "[0.7853982, 3.1415927]";
-    hypot(x, y) = hypot(x, y),
+    hypot(x, y) = dispatch(Hypot {}, [x, y], Location::caller()),
         "Computes `sqrt(x^2 + y^2)` without overflow. The derivative at `(0, 0)` is defined as 0.",
         "tensor([3.0, 3e30]).hypot(tensor([4.0, 4e30])) / tensor([1.0, 1e30])" => "[5.0, 5.0]";
     logaddexp(x, y) = dispatch(LogAddExp {}, [x, y], Location::caller()),
@@ -114,19 +118,6 @@ pair_formulas! {
     },
         "Computes the Heaviside step function: 0 below 0, 1 above, `other` at 0, NaN for NaN.",
         "tensor([-2.0, 0.0, 2.0]).heaviside(0.5)" => "[0.0, 0.5, 1.0]";
-}
-
-/// Computes `sqrt(x^2 + y^2)`. The operands are selected by a comparison instead of `maximum`:
-/// either choice is right at a tie, and so are all its derivatives.
-#[track_caller]
-fn hypot(x: Tensor, y: Tensor) -> Tensor {
-    let swap = x.abs().gt(y.abs());
-    let (high, low) = (swap.select(&x, &y), swap.select(&y, &x));
-    let zero = high.equal(0) & low.equal(0);
-    let divisor = zero.select(1, high);
-    let length = zero.select(0, divisor.abs() * ((low / &divisor).square() + 1.0).sqrt());
-    // An infinite operand makes the result infinite, even if the other is NaN.
-    (x.is_inf() | y.is_inf()).select(f64::INFINITY, length)
 }
 
 float_formulas! {
@@ -345,11 +336,19 @@ impl Tensor {
             }
             Err(e) => return e,
         };
-        let mut y = self.zeros_like();
+        let both = promote_operands("polyval", &[self.clone(), coefficients.clone()], at);
+        let ((x, dtype), (coefficients, _)) = match both.as_deref() {
+            Ok([x, coefficients]) => (x.wide(at), coefficients.wide(at)),
+            Ok(_) => return self.clone(),
+            Err(e) => return e.clone(),
+        };
+        // Begins with the first coefficient, as 0 times an infinity is NaN. Only NaN stays NaN.
+        let mut y = x.is_nan().select(&x, 0);
         for i in 0..n {
-            y = y * self + coefficients.get(i);
+            let raised = if i == 0 { y } else { y * &x };
+            y = raised + coefficients.get(i);
         }
-        y
+        y.convert(dtype, at)
     }
 
     /// Interpolates piecewise linearly between the points `(xs, ys)`, at each element of `self`.

@@ -82,6 +82,50 @@ fn powers_with_a_constant_exponent() {
     expect(0.0, |x| x.pow(2.0), [0.0, 0.0, 2.0]);
     expect(-2.0, |x| x.pow(2.0), [4.0, -4.0, 2.0]);
     expect(INF, |x| x.pow(1.0), [INF, 1.0, 0.0]);
+    // The inverse square of the base overflows.
+    for x in [1e-170, -1e-300] {
+        expect(x, |x| x.pow(0.0), [1.0, 0.0, 0.0]);
+        expect(x, |x| x.pow(1.0), [x, 1.0, 0.0]);
+    }
+    // By the exponent: the derivative of `y x^(y - 1)` at 0 is `1/x`.
+    let base_slope = |y: Tensor| grad(move |x: Tensor| x.pow(&y))(tensor(0.25).to(F64));
+    let log = 0.25f64.ln();
+    expect(0.0, base_slope, [0.0, 4.0, 8.0 * log]);
+}
+
+#[test]
+fn scaled_bessel_functions_near_zero() {
+    for x in [1e-300, 1e-170, 1e-20] {
+        expect(x, |x| x.i1e(), [x / 2.0, 0.5, -1.0]);
+        expect(-x, |x| x.i1e(), [-x / 2.0, 0.5, 1.0]);
+        expect(x, |x| x.i0e(), [1.0, -1.0, 1.5]);
+    }
+    let second = vmap(grad(grad(|x: Tensor| x.i1e())));
+    for near in [1e-7, 1e-3, 0.1, 0.999999, 1.000001, 3.0] {
+        let (wide, narrow) = (f64s(&[near]), tensor([near as f32]));
+        let (w, n) = (second(wide).item().unwrap(), second(narrow).item().unwrap());
+        assert!((n - w).abs() < 1e-5, "{near}: {n} in f32, {w} in f64");
+    }
+    let share = |x: f64| vmap(grad(grad(|x: Tensor| x.i1e())))(f64s(&[x])).item().unwrap();
+    assert!((share(1.0 - 1e-9) - share(1.0 + 1e-9)).abs() < 1e-8, "the series meets the quotient");
+}
+
+#[test]
+fn the_slope_of_hypot_neither_overflows_nor_vanishes() {
+    let hypot = |x: Tensor| x.get(0).hypot(x.get(1));
+    let all = jit(move |x: Tensor| (grad(hypot)(x.clone()), hessian(hypot)(x)));
+    for size in [1e-300, 1e-170, 1.0, 1e155, 1e200] {
+        let (slope, curvature) = all.run(f64s(&[3.0 * size, -4.0 * size])).unwrap();
+        let have = [slope, curvature.flatten() * size].map(|x| x.to_vec::<f64>().unwrap()).concat();
+        let want = [0.6, -0.8, 0.128, 0.096, 0.096, 0.072];
+        let close = have.iter().zip(&want).all(|(h, w)| (h / w - 1.0).abs() < 1e-12);
+        assert!(close, "{size}: {have:?}, not {want:?}");
+    }
+    // The square of a large result has a large cotangent.
+    let square = grad(move |x: Tensor| hypot(x).square());
+    let slope = square.run(f64s(&[1e155, 0.0])).unwrap().to_vec::<f64>().unwrap();
+    assert!((slope[0] / 2e155 - 1.0).abs() < 1e-12 && slope[1] == 0.0, "{slope:?}");
+    expect_gradient(&[0.0, 0.0], |x| x.get(0).hypot(x.get(1)), 0.0, &[0.0, 0.0]);
 }
 
 #[test]

@@ -4,7 +4,8 @@ use super::generate::{BoundedValue, Gen, GenRule, any_shape};
 use neurax_ir::op::*;
 use neurax_ir::{DType, Sample};
 
-pub(super) const COMPOSITE_RULES: &[GenRule] = &[composite, cumulative, cross_entropy, logaddexp];
+pub(super) const COMPOSITE_RULES: &[GenRule] =
+    &[composite, cumulative, cross_entropy, logaddexp, hypot];
 
 /// The composites that are smooth for all operands.
 const SMOOTH_COMPOSITES: [&str; 5] = ["softmax", "log_softmax", "logsumexp", "gelu", "silu"];
@@ -64,6 +65,16 @@ fn logaddexp(g: &mut Gen) -> Option<()> {
     let y = g.pick_shaped(DType::F64, &shape);
     let sum = g.emit(Composite::from(neurax_ir::composite::LogAddExp {}), &[x.v, y.v]);
     g.keep(sum, x.bound.max(y.bound) + 1.0)
+}
+
+/// Emits `hypot` with one positive operand, as it is not smooth at `(0, 0)`.
+fn hypot(g: &mut Gen) -> Option<()> {
+    let x = g.pick_value(DType::F64);
+    let shape = g.ty(x).shape;
+    let other = g.pick_shaped(DType::F64, &shape);
+    let y = g.positive(other.v);
+    let length = g.emit(Composite::from(neurax_ir::composite::Hypot {}), &[x.v, y]);
+    g.keep(length, x.bound + 3.0)
 }
 
 thread_local! {

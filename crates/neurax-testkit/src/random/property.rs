@@ -95,6 +95,10 @@ fn same_after_passes(g: &Graph, args: &[Literal]) -> Result<(), String> {
 /// Checks `vmap` with some inputs batched, at random axes.
 fn batched(g: &Graph, args: &[Literal], rng: &mut Rng) -> Result<(), String> {
     const SIZE: usize = 3;
+    // Shrunk programs may have no inputs left.
+    if args.is_empty() {
+        return Ok(());
+    }
     let mut dims: Vec<Option<usize>> =
         args.iter().map(|x| (!rng.one_in(3)).then(|| rng.between(0, x.ty().rank()))).collect();
     if dims.iter().all(Option::is_none) {

@@ -2,7 +2,7 @@
 
 use super::Binary::{self, *};
 use crate::op::{Bound, Direction, Tangent, Transposed, rules::no_derivative};
-use crate::{Builder, Result, Value};
+use crate::{Builder, DType, Result, Value};
 
 /// Emits the tangent of the result, linear in `dx` and `dy`.
 pub fn tangent(
@@ -124,21 +124,36 @@ fn rem_slope(b: &mut Builder, x: Value, y: Value, out: Value) -> Value {
     b.neg(q)
 }
 
-/// Emits d(x^y)/dx = y x^(y-1), which is 0 for y = 0 and every x, as x^0 is 1 even for NaN. For
-/// y = 0 the power is only replaced where it is infinite or NaN: the derivative of the slope by y
-/// is 1/x elsewhere.
+/// Emits d(x^y)/dx = y x^(y-1), which is 0 for y = 0 and every x, as x^0 is 1 even for NaN. There
+/// it is `y / x` if the cube of `1/x` overflows or `x` is NaN: the derivatives of the power would
+/// be 0 times infinity.
 fn pow_slope_base(b: &mut Builder, x: Value, y: Value) -> Value {
     let (zero, one) = (b.full_like(y, 0.0), b.full_like(y, 1.0));
     let constant = b.compare(Direction::Eq, y, zero);
     let size = b.abs(x);
-    let nowhere = b.full_like(size, 0.0);
-    let invertible = b.compare(Direction::Gt, size, nowhere);
-    let singular = b.not(invertible);
+    let (nowhere, tiny) = (b.full_like(size, 0.0), b.full_like(size, tiny(b.dtype(size))));
+    let regular = b.compare(Direction::Gt, size, tiny);
+    let singular = b.not(regular);
     let singular = b.and(constant, singular);
     let less = b.sub(y, one);
     let exponent = b.select(singular, zero, less);
     let p = b.pow(x, exponent);
-    b.mul(y, p)
+    let slope = b.mul(y, p);
+    let invertible = b.compare(Direction::Gt, size, nowhere);
+    let divides = b.and(singular, invertible);
+    let unit = b.full_like(x, 1.0);
+    let divisor = b.select(divides, x, unit);
+    let flat = b.div(y, divisor);
+    b.select(singular, flat, slope)
+}
+
+/// Returns a bound of the numbers of `dtype` whose inverse has a finite cube.
+fn tiny(dtype: DType) -> f64 {
+    match dtype {
+        DType::F64 | DType::C128 => 1e-102,
+        DType::F32 | DType::C64 | DType::BF16 => 1e-12,
+        _ => 0.04,
+    }
 }
 
 /// Emits d(x^y)/dy = log(x) x^y, which is 0 for x = 0, as in JAX.

@@ -190,6 +190,16 @@ fn large_numbers_do_not_overflow() {
     assert!((sqrt(big) - C::new(1.0986841134678098e154, 4.550898605622274e153)).norm() < 1e140);
     assert_eq!(tanh(C::new(-800.0, 1.0)), C::new(-1.0, 0.0));
     assert_eq!(sqrt(C::new(-4.0, -0.0)), C::new(0.0, -2.0), "below the cut");
+    let quarter = std::f64::consts::FRAC_PI_2;
+    for (z, re) in [
+        (C::new(1e300, 0.0), 1e-300),
+        (C::new(1e300, -1e300), 5e-301),
+        (C::new(-1e200, 1.0), -1e-200),
+        (C::new(1.0, -1e120), 1e-240),
+    ] {
+        let w = atanh(z);
+        assert!((w.re / re - 1.0).abs() < 1e-12 && w.im == quarter.copysign(z.im), "{z}: {w}");
+    }
 }
 
 #[test]

@@ -123,12 +123,28 @@ fn decay(b: &mut Builder, x: Value, y: Value) -> Value {
     b.mul(sign, y)
 }
 
-/// Emits `y / x` for `y = e^-|x| I1(x)`; its limit at zero is 1/2.
+/// Emits `y / x` for `y = e^-|x| I1(x)`, near zero by the Taylor series of `I1(x) / x`: the
+/// derivatives of the quotient cancel there.
 fn share(b: &mut Builder, x: Value, y: Value) -> Value {
-    let (zero, divisor) = (b.full_like(x, 0.0), nonzero(b, x));
-    let (ratio, half) = (b.div(y, divisor), b.full_like(x, 0.5));
-    let at_zero = b.compare(crate::op::Direction::Eq, x, zero);
-    b.select(at_zero, half, ratio)
+    let (zero, one) = (b.full_like(x, 0.0), b.full_like(x, 1.0));
+    let size = b.abs(x);
+    let near = b.compare(crate::op::Direction::Lt, size, one);
+    let (small, divisor) = (b.select(near, x, zero), b.select(near, one, x));
+    let square = b.square(small);
+    let quarter = b.mul_scalar(square, 0.25);
+    let mut series = one;
+    // The next term is below the precision of f64.
+    for k in (1..=9).rev() {
+        let term = b.mul(series, quarter);
+        let term = b.mul_scalar(term, 1.0 / f64::from(k * (k + 1)));
+        series = b.add_scalar(term, 1.0);
+    }
+    let size = b.abs(small);
+    let exponent = b.neg(size);
+    let decay = b.exp(exponent);
+    let series = b.mul(series, decay);
+    let (series, ratio) = (b.mul_scalar(series, 0.5), b.div(y, divisor));
+    b.select(near, series, ratio)
 }
 
 /// Emits `1 / x`.
