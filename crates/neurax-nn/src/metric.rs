@@ -1,7 +1,7 @@
 //! Metrics: named scores that are reported during training, averaged over examples.
 
 use crate::loss;
-use neurax_tensor::{Error, Tensor};
+use neurax_tensor::{DType, Error, Tensor};
 use std::fmt;
 use std::sync::Arc;
 
@@ -63,7 +63,9 @@ pub fn accuracy() -> Metric {
             return fraction_true(&y.argmax(-1).equal(t.argmax(-1)));
         }
         if a.rank() == b.rank() + 1 && a.shape[..b.rank()] == b.shape[..] && b.dtype.is_int() {
-            return fraction_true(&y.argmax(-1).equal(t));
+            // Classes below 8 bits do not mix with i32.
+            let classes = if b.dtype.bits() < 8 { t.to(DType::I32) } else { t.clone() };
+            return fraction_true(&y.argmax(-1).equal(classes));
         }
         let why = format!(
             "expected a target of the prediction's shape, or class indices without its last axis, \
@@ -105,7 +107,7 @@ pub fn mae() -> Metric {
 
 /// Returns the fraction of `hits` that is true.
 fn fraction_true(hits: &Tensor) -> Tensor {
-    hits.to(neurax_tensor::DType::F32).mean(..)
+    hits.to(DType::F32).mean(..)
 }
 
 #[cfg(test)]
@@ -130,6 +132,9 @@ mod tests {
     #[test]
     fn sequences_count_every_position() {
         let y = tensor([[[0.0, 1.0], [1.0, 0.0]]]);
-        assert_eq!(accuracy().measure(&y, &tensor([[1, 1]])).item().unwrap(), 0.5);
+        for dtype in [DType::I2, DType::U4, DType::U8, DType::I64] {
+            let classes = tensor([[1, 1]]).to(dtype);
+            assert_eq!(accuracy().measure(&y, &classes).item().unwrap(), 0.5, "{dtype}");
+        }
     }
 }

@@ -79,8 +79,9 @@ impl Scalar {
             (Scalar::Int(_) | Scalar::Bool(_), Ok(t)) if !t.dtype.is_differentiable() => {
                 // Integers below 8 bits become floats with integers only.
                 let packed = t.dtype.is_int() && t.dtype.bits() < 8;
-                let exact = packed && self.is_held_by(DType::I64);
-                Tensor::from(self.literal(if exact { DType::I64 } else { DType::F32 }))
+                let mut exact = [DType::I64, DType::U64].into_iter().filter(|_| packed);
+                let dtype = exact.find(|&d| self.is_held_by(d)).unwrap_or(DType::F32);
+                Tensor::from(self.literal(dtype))
             }
             _ => self.weak_like(like),
         }

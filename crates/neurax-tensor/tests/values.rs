@@ -269,6 +269,10 @@ fn functions_of_floats_do_not_wrap_integers_around() {
         (x.soft_shrink(3.0), f.soft_shrink(3.0)),
         (x.reciprocal(), f.reciprocal()),
         (x.isclose(tensor([2, 456]), 0.0, 1.0).to(F32), tensor([1.0, 0.0])),
+        (x.flip(0).trapezoid(2.0, 0), tensor(201.0)),
+        (concat([&x, &x], 0).trapezoid(1.0, 0), tensor(301.5)),
+        (x.cov(1), f.cov(1)),
+        (x.average(&x, 0), f.average(&f, 0)),
     ] {
         assert!(y.to_string() == want.to_string(), "{y}, not {want}");
     }
@@ -310,6 +314,10 @@ fn quantiles_of_infinities_and_of_the_largest_numbers() {
         assert!(y == want || (y / want - 1.0).abs() < 1e-6, "{x:?} at {q}: {y}, not {want}");
         let y = tensor(x).percentile(q * 100.0, ..).item().unwrap() as f32;
         assert!(y == want || (y / want - 1.0).abs() < 1e-6, "{x:?} at {q}: {y}, not {want}");
+    }
+    // An infinity that is an element itself, not between two.
+    for (x, want) in [([inf; 3], inf), ([-inf; 3], -inf), ([1.0, inf, inf], inf)] {
+        assert_eq!(tensor(x).median(..).item().unwrap() as f32, want, "{x:?}");
     }
     let median = tensor([[-big, big], [inf, inf], [-inf, 2.0]]).median(1);
     assert_eq!(median.to_vec::<f32>().unwrap(), [0.0, inf, -inf]);
@@ -455,5 +463,84 @@ fn bounds_that_yield_no_random_number_are_errors() {
         k.bernoulli(0.0, [2]),
     ] {
         assert!(good.error().is_none(), "{good}");
+    }
+}
+
+#[test]
+fn the_index_of_a_switch_is_clamped_in_its_own_dtype() {
+    let pick = |i: Tensor| switch(&i, &[&|| tensor(0), &|| tensor(1), &|| tensor(2)]);
+    for dtype in INTEGERS {
+        let (x, values) = edges(dtype);
+        let want: Vec<i128> = values.iter().map(|&i| i.clamp(0, 2)).collect();
+        for y in [vmap(pick).run(x.clone()), jit(vmap(pick)).run(x.clone())] {
+            assert_eq!(exact(&y.unwrap()), want, "{dtype}");
+        }
+        let each = (0..4).map(|i| pick(x.get(i)));
+        assert_eq!(exact(&stack(each, 0)), want, "{dtype}");
+    }
+}
+
+#[test]
+fn polynomials_begin_with_their_first_coefficient() {
+    let (inf, nan) = (f32::INFINITY, f32::NAN);
+    let line = tensor([inf, -inf, nan]).polyval(&tensor([2.0, 1.0])).to_vec::<f32>().unwrap();
+    assert!(line[..2] == [inf, -inf] && line[2].is_nan(), "{line:?}");
+    let constant = tensor([inf, nan, 3.0]).polyval(&tensor([2.0])).to_vec::<f32>().unwrap();
+    assert!(constant[0] == 2.0 && constant[1].is_nan() && constant[2] == 2.0, "{constant:?}");
+    let nothing = tensor([1.0, 2.0]).polyval(&Tensor::zeros([0]));
+    assert_eq!(nothing.to_vec::<f32>().unwrap(), [0.0, 0.0]);
+    let slope = grad(|x: Tensor| x.polyval(&tensor([1.0, 2.0, 3.0, 4.0]))).run(tensor(1e30));
+    assert_eq!(slope.unwrap().item().unwrap() as f32, inf);
+    // Computed in f32, rounded once.
+    let narrow = tensor(300.0).to(F16).polyval(&tensor([1.0, -300.0, 7.0]).to(F16));
+    assert_eq!((narrow.dtype(), narrow.item().unwrap()), (F16, 7.0));
+}
+
+#[test]
+fn correlations_of_large_and_small_numbers() {
+    for dtype in [F16, BF16, F32, F64] {
+        for size in [1e-30, 1e-4, 1.0, 1e4, 1e30] {
+            let x = tensor([[1.0, 2.0, 3.0], [2.0, 0.0, 2.5]]).to(F64);
+            let want = x.corrcoef().to_vec::<f64>().unwrap();
+            let narrow = (x * size).to(dtype);
+            let is_held = narrow.is_finite().all(..) & narrow.not_equal(0).any(..);
+            if !is_held.to_vec::<bool>().unwrap()[0] {
+                continue;
+            }
+            let have = narrow.corrcoef().to(F64).to_vec::<f64>().unwrap();
+            for (h, w) in have.iter().zip(&want) {
+                let close = (h - w).abs() < if dtype.bits() < 32 { 2e-2 } else { 1e-6 };
+                assert!(close && h.abs() <= 1.0, "{dtype} {size}: {h}, not {w}");
+            }
+        }
+    }
+    assert!(Tensor::zeros([2, 3]).corrcoef().is_nan().all(..).to_vec::<bool>().unwrap()[0]);
+    let e = Tensor::zeros([2, 3, 4]).corrcoef().error().unwrap().to_string();
+    assert!(e.starts_with("corrcoef: expected a vector or a matrix, got f32[2, 3, 4]"), "{e}");
+}
+
+#[test]
+fn narrow_packed_integers_are_divided_by_any_number() {
+    let x = Tensor::from_vec(vec![1i32, -8], [2]).to(I4);
+    let y = (&x / u64::MAX).to_vec::<f32>().unwrap();
+    assert_eq!(y, [1.0 / u64::MAX as f32, -8.0 / u64::MAX as f32]);
+}
+
+#[test]
+fn quotients_of_narrow_sums_do_not_overflow() {
+    for dtype in [F16, BF16] {
+        let ones = Tensor::ones([4096]).to(dtype);
+        let spread = &ones * 1000.0 + (Tensor::arange(4096) % 2).to(dtype) * 200.0;
+        let pair = stack([&spread, &spread], 0);
+        for (name, have, want) in [
+            ("average", ones.average(&ones * 100.0, ..), 1.0),
+            ("cov", spread.cov(0), 1e4),
+            ("corrcoef", pair.corrcoef().get(0).get(1), 1.0),
+            ("trapezoid", (&ones * 16.0).trapezoid(0.125, 0), 8190.0),
+        ] {
+            assert_eq!(have.dtype(), dtype, "{name}");
+            let have = have.item().unwrap();
+            assert!((have / want - 1.0).abs() < 1e-2, "{name} {dtype}: {have}, not {want}");
+        }
     }
 }

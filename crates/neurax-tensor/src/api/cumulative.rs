@@ -117,10 +117,13 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn trapezoid(&self, dx: f64, axis: impl AxisInt) -> Tensor {
-        let axis = match self.axis_at(axis, "trapezoid", Location::caller()) {
+        let at = Location::caller();
+        let axis = match self.axis_at(axis, "trapezoid", at) {
             Ok(a) => a,
             Err(e) => return e,
         };
-        (self.slice(axis, 1..) + self.slice(axis, ..-1)).sum(axis) * (dx / 2.0)
+        let (x, dtype) = self.clone().float(at).wide(at);
+        let area = (x.slice(axis, 1..) + x.slice(axis, ..-1)).sum(axis) * (dx / 2.0);
+        area.convert(dtype, at)
     }
 }

@@ -370,7 +370,7 @@ impl Tensor {
     /// squares neither overflow nor vanish. It is a constant in derivatives, which is right where
     /// the result does not depend on the length of the vectors.
     #[track_caller]
-    fn scaled_to_one(&self, axis: usize, at: CallSite) -> Tensor {
+    pub(crate) fn scaled_to_one(&self, axis: usize, at: CallSite) -> Tensor {
         let size = stop_gradient(self).abs();
         let largest = size.reduce_list(ReduceKind::Max, &[axis], true, at);
         let none = largest.equal(0);

@@ -3,7 +3,7 @@
 //! Functions with an argument `axes` remove these axes; [`crate::keep`] keeps them with size 1.
 //! `..` reduces all axes.
 
-use super::common::tensor_or_error;
+use super::common::{promote_operands, tensor_or_error};
 use crate::{
     AxisInt, DType, IntoAxes, Operand, Tensor,
     args::axes_or_error,
@@ -383,12 +383,16 @@ impl Tensor {
     pub fn average(&self, weights: impl Operand, axes: impl IntoAxes) -> Tensor {
         let at = Location::caller();
         let (x, weights) = float_operands(self.clone(), float_operand(weights, self), at);
-        let total = match self.type_ref() {
-            Ok(t) => weights.broadcast_to(&t.shape),
-            Err(_) => return self.clone(),
+        let both = promote_operands("average", &[x, weights], at);
+        let ((x, dtype), (weights, _)) = match both.as_deref() {
+            Ok([x, weights]) => (x.wide(at), weights.wide(at)),
+            Ok(_) => return self.clone(),
+            Err(e) => return e.clone(),
         };
-        (x * weights).reduce_at(ReduceKind::Sum, "average", &axes, at)
-            / total.reduce_at(ReduceKind::Sum, "average", &axes, at)
+        let total = weights.broadcast_to(x.shape());
+        let mean = (x * weights).reduce_at(ReduceKind::Sum, "average", &axes, at)
+            / total.reduce_at(ReduceKind::Sum, "average", &axes, at);
+        mean.convert(dtype, at)
     }
 
     /// Computes the variance over `axes`: the sum of the squared deviations from the mean, divided

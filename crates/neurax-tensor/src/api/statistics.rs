@@ -1,7 +1,9 @@
 //! Quantiles, covariances and correlations.
 
 use super::common::tensor_or_error;
-use crate::{DType, IntoAxes, Operand, Tensor, args::axes_or_error};
+use crate::{
+    DType, IntoAxes, Operand, Tensor, args::axes_or_error, stop_gradient, tensor::CallSite,
+};
 use std::panic::Location;
 
 impl Tensor {
@@ -111,7 +113,8 @@ impl Tensor {
     /// observation.
     ///
     /// Sums are divided by the number of observations minus `ddof`. A vector is one variable.
-    /// Integers and bool are converted to f32. Follows `numpy.cov`.
+    /// Integers and bool are converted to f32; floats below 32 bits are computed in f32 and rounded
+    /// once. Follows `numpy.cov`.
     ///
     /// # Errors
     ///
@@ -128,22 +131,36 @@ impl Tensor {
     #[track_caller]
     pub fn cov(&self, ddof: usize) -> Tensor {
         let at = Location::caller();
-        if self.error().is_none() && !matches!(self.rank(), 1 | 2) {
-            return Tensor::fail(
-                "cov",
-                format!("expected a vector or a matrix, got {}", self.dtype_and_shape()),
-                at,
-            );
+        if let Err(e) = self.vector_or_matrix("cov", at) {
+            return e;
         }
-        let x = self.clone().float(at);
-        let deviation = x.deviation(|x| x.mean(crate::keep(-1)));
-        let other = if x.dtype().is_complex() { deviation.conj() } else { deviation.clone() };
-        let observations = x.dim(-1).saturating_sub(ddof) as f64;
-        deviation.matmul(other.t()) / observations
+        let (x, dtype) = self.clone().float(at).wide(at);
+        x.row_deviations().products_of_rows(ddof).convert(dtype, at)
+    }
+
+    /// Returns the deviations of the elements of each row from their mean.
+    #[track_caller]
+    fn row_deviations(&self) -> Tensor {
+        self.deviation(|x| x.mean(crate::keep(-1)))
+    }
+
+    /// Computes the sum of products of each row with each row, divided by the size of a row minus
+    /// `ddof`.
+    #[track_caller]
+    fn products_of_rows(&self, ddof: usize) -> Tensor {
+        let other = if self.dtype().is_complex() { self.conj() } else { self.clone() };
+        self.matmul(other.t()) / self.dim(-1).saturating_sub(ddof) as f64
     }
 
     /// Computes the correlation coefficients of variables, each in a row: [`Tensor::cov`] divided
-    /// by the standard deviations. Follows `numpy.corrcoef`.
+    /// by the standard deviations.
+    ///
+    /// Squares neither overflow nor vanish, and real coefficients are from -1 to 1. Floats below 32
+    /// bits are computed in f32 and rounded once. Follows `numpy.corrcoef`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if `self` is neither a vector nor a matrix.
     ///
     /// # Examples
     ///
@@ -155,12 +172,37 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn corrcoef(&self) -> Tensor {
-        let c = self.cov(1);
-        if c.rank() == 0 {
-            return c.clone() / c;
+        let at = Location::caller();
+        if let Err(e) = self.vector_or_matrix("corrcoef", at) {
+            return e;
         }
-        let deviation = c.diagonal(0, 0, 1).real().sqrt();
-        &c / deviation.outer(&deviation)
+        let (x, dtype) = self.clone().float(at).wide(at);
+        let deviations = x.row_deviations();
+        let c = deviations.scaled_to_one(deviations.rank() - 1, at).products_of_rows(1);
+        let r = match c.rank() {
+            0 => c.clone() / c,
+            _ => {
+                let deviation = c.diagonal(0, 0, 1).real().sqrt();
+                &c / deviation.outer(&deviation)
+            }
+        };
+        // Only rounding leads beyond 1: the derivative is that of the exact quotient.
+        let beyond = if r.dtype().is_complex() { None } else { Some(r.clip(-1, 1) - &r) };
+        beyond.map_or(r.clone(), |beyond| r + stop_gradient(&beyond)).convert(dtype, at)
+    }
+
+    /// Checks that the tensor is a vector or a matrix.
+    ///
+    /// # Errors
+    ///
+    /// Returns a tensor that carries the error of `op` if it is not.
+    fn vector_or_matrix(&self, op: &str, at: CallSite) -> Result<(), Tensor> {
+        let ty = self.type_or_error()?;
+        if !matches!(ty.rank(), 1 | 2) {
+            let why = format!("expected a vector or a matrix, got {ty}");
+            return Err(Tensor::fail(op, why, at));
+        }
+        Ok(())
     }
 }
 
@@ -172,7 +214,8 @@ pub(crate) fn between(a: &Tensor, b: &Tensor, weight: &Tensor) -> Tensor {
     let no_a = weight.equal(1) & a.is_finite().logical_not();
     let no_b = weight.equal(0) & b.is_finite().logical_not();
     let (a, b) = (&no_a.select(b, a), &no_b.select(a, b));
-    let distance = b - a;
+    // The difference of two equal infinities is NaN.
+    let distance = (a.equal(b) & a.is_finite().logical_not()).select(0, b - a);
     let finite = distance.is_finite();
     let near = a + weight * finite.select(&distance, 0);
     let far = a * (1 - weight) + b * weight;

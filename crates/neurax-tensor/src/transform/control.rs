@@ -195,7 +195,8 @@ pub fn switch<O: Tree, const N: usize>(index: &Tensor, branches: &[&dyn Fn() -> 
     const { assert!(N > 0, "switch needs a branch") };
     let at = Location::caller();
     let index = match index.type_ref() {
-        Ok(t) if t.dtype.is_int() && t.rank() == 0 => index.convert(DType::I32, at),
+        // Clamped in its own dtype: an index that i32 does not hold would wrap around.
+        Ok(t) if t.dtype.is_int() && t.rank() == 0 => index.clip(0, N - 1).convert(DType::I32, at),
         Ok(t) => Tensor::fail("switch", format!("expected an index of one integer, got {t}"), at),
         Err(_) => index.clone(),
     };
