@@ -1,5 +1,5 @@
 //! Sizes are parameters of kernels: a network that was compiled for one batch size needs no new
-//! machine code for another.
+//! machine code for another, except for sums that become long.
 
 use neurax_ir::{
     Builder, DType, Graph, Type, Value,
@@ -77,13 +77,29 @@ fn step(n: usize) -> Graph {
     passes::optimize(&graph, &mut |_, _| {}).unwrap()
 }
 
-#[test]
-fn a_new_batch_size_generates_no_code() {
+/// Returns the number of kernels after each of the batch sizes.
+fn kernels<const N: usize>(sizes: [usize; N]) -> [usize; N] {
     let native = Native::new().unwrap();
-    let kernels = [8, 12, 13, 32].map(|n| {
+    sizes.map(|n| {
         native.compile(&step(n), 0).unwrap();
         native.kernels()
-    });
-    assert!(kernels[0] > 0);
-    assert_eq!(kernels, [kernels[0]; 4]);
+    })
+}
+
+#[test]
+fn a_new_batch_size_generates_no_code() {
+    for sizes in [[5, 6, 8, 10], [44, 45, 64, 100]] {
+        let kernels = kernels(sizes);
+        assert!(kernels[0] > 0);
+        assert_eq!(kernels, [kernels[0]; 4]);
+    }
+}
+
+#[test]
+fn only_sums_over_the_batch_that_become_long_generate_code() {
+    // 2, 12 and 45 times 24 tokens: sums of f32 are divided into blocks above 256 and 1,024.
+    let [short, long, longer, again] = kernels([2, 12, 45, 2]);
+    let new = longer - short;
+    assert!(long <= longer && (1..=5).contains(&new), "{short} {long} {longer}");
+    assert_eq!(again, longer);
 }

@@ -3,8 +3,9 @@
 
 use neurax::{einsum, prelude::*};
 
-/// The bound of an f32 reduction, relative to the sum of absolute values: 110 roundings; the checks
-/// of windows, products and scatters allow for the multiples that they add in f32.
+/// The error that is allowed for an f32 reduction, relative to the sum of absolute values: 110
+/// roundings, a third of the worst case; the checks of windows, products and scatters allow for the
+/// multiples that they add in f32.
 const BOUND: f64 = 110.0 / (1 << 24) as f64;
 
 type Program = fn(&[Tensor]) -> Tensor;

@@ -16,8 +16,10 @@
 //! One of the inner loops is divided into blocks: the outermost one whose iterations still have a
 //! known number of values below [`SUM_BLOCK`], which is the innermost loop unless that is short.
 //! The loops around it carry totals, those inside of it partial sums. All other accumulators of
-//! the stage take the same path, which changes nothing for them. Whether a loop is long is not
-//! known here, as trip counts are parameters: a short one is a single block.
+//! the stage take the same path, which changes nothing for them. The kernel says which stages have
+//! long sums, as trip counts are parameters here. The totals of f32 are in memory, as the sums of
+//! the block need the registers, and are added vector by vector: where more values are live after a
+//! block, the register allocator spills sums inside of it.
 
 use super::{
     lane_value::{LaneValue, VectorShape},
@@ -27,9 +29,12 @@ use crate::{
     kernel::{Accumulator, Size, VectorAxis},
     tuning::SUM_BLOCK,
 };
-use cranelift_codegen::ir::{ConstantData, InstBuilder, Value, condcodes::IntCC, types};
+use cranelift_codegen::ir::{
+    ConstantData, InstBuilder, StackSlot, StackSlotData, StackSlotKind, Value, condcodes::IntCC,
+    types,
+};
 use neurax_ir::{DType, op::ReduceKind};
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 /// The loop that is divided into blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +45,10 @@ pub struct BlockedLoop {
     pub iterations: usize,
 }
 
+/// The bytes of a vector.
+const VECTOR_BYTES: usize = 16;
+/// The logarithm of their alignment.
+const VECTOR_ALIGN_SHIFT: u8 = 4;
 /// The bytes of the upper half of a vector, twice.
 const UPPER_HALF: [u8; 16] = [8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15];
 /// The bytes of the lower halves of two vectors.
@@ -49,10 +58,7 @@ impl KernelEmitter<'_, '_> {
     /// Returns the loop of a stage that is divided into blocks, if any.
     pub fn blocked_loop(&self, s: usize) -> Option<BlockedLoop> {
         let stage = &self.k.stages[s];
-        let is_float_sum = |f: &Accumulator| {
-            f.kind == ReduceKind::Sum && stage.insts[f.value as usize].ty.is_float()
-        };
-        if !stage.accumulators.iter().any(is_float_sum) {
+        if !stage.in_blocks {
             return None;
         }
         let mut iterations = SUM_BLOCK;
@@ -84,7 +90,9 @@ impl KernelEmitter<'_, '_> {
         let is_vectorized = is_last && self.k.vector_axis == VectorAxis::Inner;
         let lanes = if is_vectorized { self.shape().step() } else { 1 };
         let step = blocked.iterations * lanes;
-        let carried: Vec<Value> = totals.iter().flat_map(LaneValue::values).collect();
+        let slots = self.total_slots(s, &totals);
+        let kept = self.store_totals(&slots, &totals);
+        let carried: Vec<Value> = kept.iter().flat_map(LaneValue::values).collect();
         let out = self.emit_for(LoopRange { step, ..range }, &carried, |e, from, carried| {
             let end = e.b.ins().iadd_imm_s(from, step as i64);
             let is_whole = e.b.ins().icmp(IntCC::SignedLessThan, end, range.to);
@@ -96,17 +104,17 @@ impl KernelEmitter<'_, '_> {
             } else {
                 e.inner_loop(block, stage, position, env, sums, position.shape)
             };
-            let totals = LaneValue::like(&totals, carried);
-            let totals = e.add_to_totals(s, totals, sums, position.shape);
-            totals.iter().flat_map(LaneValue::values).collect()
+            let kept = LaneValue::like(&kept, carried);
+            let kept = e.add_to_totals(s, &slots, kept, sums, position.shape);
+            kept.iter().flat_map(LaneValue::values).collect()
         });
-        LaneValue::like(&totals, &out)
+        self.load_totals(&slots, &totals, &out)
     }
 
     /// Returns accumulators as totals: sums of f32 become f64.
     pub fn totals(&mut self, s: usize, accumulators: Vec<LaneValue>) -> Vec<LaneValue> {
         let all = accumulators.into_iter().enumerate();
-        all.map(|(i, x)| if self.is_widened(s, i) { self.widened(x) } else { x }).collect()
+        all.map(|(i, x)| if self.is_widened(s, i) { self.widened_sum(x) } else { x }).collect()
     }
 
     /// Returns totals as accumulators.
@@ -115,31 +123,95 @@ impl KernelEmitter<'_, '_> {
         all.map(|(i, x)| if self.is_widened(s, i) { self.narrowed(x) } else { x }).collect()
     }
 
-    /// Adds the accumulators of a block to the totals.
+    /// Creates a stack slot for every total that is wider than its sums; the others stay in
+    /// registers.
+    fn total_slots(&mut self, s: usize, totals: &[LaneValue]) -> Vec<Option<StackSlot>> {
+        let slot = |(i, total): (usize, &LaneValue)| {
+            let bytes = (VECTOR_BYTES * total.values().len()) as u32;
+            let data = StackSlotData::new(StackSlotKind::ExplicitSlot, bytes, VECTOR_ALIGN_SHIFT);
+            self.is_widened(s, i).then(|| self.b.create_sized_stack_slot(data))
+        };
+        totals.iter().enumerate().map(slot).collect()
+    }
+
+    /// Stores the totals that have a slot. Returns the others.
+    fn store_totals(
+        &mut self,
+        slots: &[Option<StackSlot>],
+        totals: &[LaneValue],
+    ) -> Vec<LaneValue> {
+        let mut kept = vec![];
+        for (slot, total) in slots.iter().zip(totals) {
+            let Some(slot) = slot else {
+                kept.push(total.clone());
+                continue;
+            };
+            for (i, v) in total.values().into_iter().enumerate() {
+                self.b.ins().stack_store(types::I64, v, *slot, (VECTOR_BYTES * i) as i32);
+            }
+        }
+        kept
+    }
+
+    /// Returns totals like `totals`: from their slots, and from the values of the others.
+    fn load_totals(
+        &mut self,
+        slots: &[Option<StackSlot>],
+        totals: &[LaneValue],
+        carried: &[Value],
+    ) -> Vec<LaneValue> {
+        let (mut carried, mut out) = (carried.iter().copied(), vec![]);
+        for (slot, total) in slots.iter().zip(totals) {
+            let values = total.values();
+            match slot {
+                Some(slot) => out.extend(values.iter().enumerate().map(|(i, &v)| {
+                    let ty = self.b.func.dfg.value_type(v);
+                    self.b.ins().stack_load(types::I64, ty, *slot, (VECTOR_BYTES * i) as i32)
+                })),
+                None => out.extend(carried.by_ref().take(values.len())),
+            }
+        }
+        LaneValue::like(totals, &out)
+    }
+
+    /// Adds the sums of a block to the totals: those in slots, and `kept`, the others. Returns the
+    /// new values of these.
     fn add_to_totals(
         &mut self,
         s: usize,
-        totals: Vec<LaneValue>,
+        slots: &[Option<StackSlot>],
+        kept: Vec<LaneValue>,
         sums: Vec<LaneValue>,
         shape: VectorShape,
     ) -> Vec<LaneValue> {
-        let k = self.k;
-        let mut out = vec![];
-        for (i, (total, sum)) in totals.into_iter().zip(sums).enumerate() {
-            let f = k.stages[s].accumulators[i];
-            let ty = k.stages[s].insts[f.value as usize].ty;
-            if !self.is_widened(s, i) {
-                out.push(self.map(&[total, sum], [ty, ty], shape, |e, v, is_vector| {
-                    e.combine(f.kind, v[0], v[1], ty, is_vector.then_some(shape))
-                }));
-                continue;
+        let (k, mut rest) = (self.k, vec![]);
+        for ((slot, sum), f) in slots.iter().zip(sums).zip(&k.stages[s].accumulators) {
+            match slot {
+                Some(slot) => self.add_to_slot(*slot, &sum),
+                None => rest.push((sum, f)),
             }
-            let sum = self.widened(sum);
-            let pairs = total.values().into_iter().zip(sum.values());
-            let added: Vec<Value> = pairs.map(|(x, y)| self.b.ins().fadd(x, y)).collect();
-            out.extend(LaneValue::like(&[total], &added));
         }
-        out
+        let mut add = |(total, (sum, f)): (LaneValue, (LaneValue, &Accumulator))| {
+            let ty = k.stages[s].insts[f.value as usize].ty;
+            self.map(&[total, sum], [ty, ty], shape, |e, v, is_vector| {
+                e.combine(f.kind, v[0], v[1], ty, is_vector.then_some(shape))
+            })
+        };
+        kept.into_iter().zip(rest).map(&mut add).collect()
+    }
+
+    /// Adds a sum to the total in a slot, vector by vector, which takes few registers.
+    fn add_to_slot(&mut self, slot: StackSlot, sum: &LaneValue) {
+        let mut at = 0;
+        for v in sum.values() {
+            for x in self.widened(v) {
+                let ty = self.b.func.dfg.value_type(x);
+                let total = self.b.ins().stack_load(types::I64, ty, slot, at);
+                let total = self.b.ins().fadd(total, x);
+                self.b.ins().stack_store(types::I64, total, slot, at);
+                at += VECTOR_BYTES as i32;
+            }
+        }
     }
 
     /// Returns true if the total of an accumulator is wider than its sums.
@@ -150,22 +222,25 @@ impl KernelEmitter<'_, '_> {
     }
 
     /// Converts f32 to f64: a vector becomes two, of its lower and its upper half.
-    fn widened(&mut self, x: LaneValue) -> LaneValue {
-        match x {
+    fn widened(&mut self, v: Value) -> SmallVec<[Value; 2]> {
+        if !self.b.func.dfg.value_type(v).is_vector() {
+            return smallvec![self.b.ins().fpromote(types::F64, v)];
+        }
+        let upper = self.shuffled(v, v, UPPER_HALF);
+        smallvec![self.b.ins().fvpromote_low(v), self.b.ins().fvpromote_low(upper)]
+    }
+
+    /// Converts sums of f32 to f64.
+    fn widened_sum(&mut self, sum: LaneValue) -> LaneValue {
+        match sum {
             LaneValue::Uniform(v) => LaneValue::Uniform(self.b.ins().fpromote(types::F64, v)),
             LaneValue::Varying(vs) => {
-                let mut out = SmallVec::new();
-                for v in vs {
-                    let upper = self.shuffled(v, v, UPPER_HALF);
-                    out.push(self.b.ins().fvpromote_low(v));
-                    out.push(self.b.ins().fvpromote_low(upper));
-                }
-                LaneValue::Varying(out)
+                LaneValue::Varying(vs.into_iter().flat_map(|v| self.widened(v)).collect())
             }
         }
     }
 
-    /// Converts what [`KernelEmitter::widened`] returns back to f32.
+    /// Converts what [`KernelEmitter::widened_sum`] returns back to f32.
     fn narrowed(&mut self, x: LaneValue) -> LaneValue {
         match x {
             LaneValue::Uniform(v) => LaneValue::Uniform(self.b.ins().fdemote(types::F32, v)),

@@ -110,6 +110,8 @@ pub struct LoopStage {
     pub accumulators: Vec<Accumulator>,
     /// The stores at the end of the body.
     pub stores: Vec<Store>,
+    /// True if the float sums of the stage are long enough to be added block by block.
+    pub in_blocks: bool,
 }
 
 /// An accumulator of a stage.
@@ -279,6 +281,15 @@ impl Kernel {
     /// Returns the number of loops around the body of a stage.
     pub fn depth(&self, stage: usize) -> usize {
         self.outer.len() + self.stages[stage].inner.len()
+    }
+
+    /// Returns true if an accumulator of a stage is a sum of floats, which rounds.
+    pub fn has_float_sum(&self, stage: usize) -> bool {
+        let stage = &self.stages[stage];
+        let is_float_sum = |f: &Accumulator| {
+            f.kind == ReduceKind::Sum && stage.insts[f.value as usize].ty.is_float()
+        };
+        stage.accumulators.iter().any(is_float_sum)
     }
 
     /// Returns the loop of a stage that is vectorized, if any.

@@ -64,7 +64,9 @@ impl KernelParser<'_> {
     }
 
     fn stage(&mut self) -> Result<LoopStage> {
-        let mut s = LoopStage { inner: self.list(KernelParser::size)?, ..LoopStage::default() };
+        let inner = self.list(KernelParser::size)?;
+        let in_blocks = self.eat("in blocks");
+        let mut s = LoopStage { inner, in_blocks, ..LoopStage::default() };
         while self.sees("%") {
             self.numbered("%", s.insts.len())?;
             let ty = self.dtype()?;

@@ -67,7 +67,8 @@ impl Display for Inst<InstSource> {
 
 impl LoopStage {
     fn print(&self, f: &mut Formatter) -> Result {
-        writeln!(f, "  stage [{}]", list(&self.inner))?;
+        let blocks = if self.in_blocks { " in blocks" } else { "" };
+        writeln!(f, "  stage [{}]{blocks}", list(&self.inner))?;
         for (i, inst) in self.insts.iter().enumerate() {
             writeln!(f, "    %{i}: {inst}")?;
         }

@@ -65,6 +65,9 @@ impl Verifier<'_> {
 
     fn stage(&self, s: usize) -> Result<()> {
         let stage = &self.k.stages[s];
+        self.must(!stage.in_blocks || self.k.has_float_sum(s), || {
+            format!("stage {s} is divided into blocks, but has no sum of floats")
+        })?;
         for (i, inst) in stage.insts.iter().enumerate() {
             let late = inst.all_reads().find(|&x| x as usize >= i);
             self.must(late.is_none(), || format!("%{i} of stage {s} reads a later value"))?;
@@ -247,7 +250,7 @@ mod tests {
             inner: vec![Size::Param(1)],
             insts: vec![load(0)],
             accumulators: vec![Accumulator { kind: ReduceKind::Sum, value: 0 }],
-            stores: vec![],
+            ..LoopStage::default()
         };
         let total = Inst {
             op: InstKind::Source(InstSource::Accumulator { stage: 0, accumulator: 0 }),

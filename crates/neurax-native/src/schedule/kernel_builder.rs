@@ -42,7 +42,7 @@ use crate::{
         Accumulator, ArrayOperand, Inst, InstId, InstKind, InstSource, Kernel, LoopStage, Size,
         Store, Stride, VectorAxis, computed_in,
     },
-    tuning::MAX_STRUCTURAL_SIZE,
+    tuning::{MAX_STRUCTURAL_SIZE, SUM_BLOCK},
 };
 use neurax_ir::{DType, OrBug, Result, Value, op::Binary};
 use rustc_hash::FxHashMap;
@@ -271,14 +271,21 @@ impl KernelBuilder<'_> {
             _ => (loops.sizes[0], whole.saturating_mul(rest)),
         };
         let parallel = loops.parallel && (loops.outer > 0 || is_flat);
-        KernelCall {
-            kernel: Kernel { outer, vector_axis: loops.vector_axis, operands, stages },
-            args,
-            params: params.values,
-            count,
-            weight: weight.max(1),
-            parallel,
-        }
+        let mut kernel = Kernel { outer, vector_axis: loops.vector_axis, operands, stages };
+        divide_long_sums(&mut kernel, inner);
+        KernelCall { kernel, args, params: params.values, count, weight: weight.max(1), parallel }
+    }
+}
+
+/// Marks the stages whose sums are divided into blocks: those that add too many values for each
+/// lane. `inner` is the number of iterations of the inner loops.
+fn divide_long_sums(kernel: &mut Kernel, inner: usize) {
+    let lanes = if kernel.vector_axis == VectorAxis::Inner { kernel.lane_width() } else { 1 };
+    if inner <= SUM_BLOCK * lanes {
+        return;
+    }
+    for s in 0..kernel.stages.len() {
+        kernel.stages[s].in_blocks = kernel.has_float_sum(s);
     }
 }
 

@@ -26,7 +26,7 @@ use super::{
 use crate::address::Address;
 use crate::{
     schedule::BufferId,
-    tuning::{MAX_PLAIN_SUM, SUM_BLOCK, WINDOWS_GRAIN_TAPS, WINDOWS_MAX_CHUNKS},
+    tuning::{SUM_BLOCK, WINDOWS_GRAIN_TAPS, WINDOWS_MAX_CHUNKS},
 };
 use cell::{CombineFn, NO_INDEX, WindowElement, WindowType, combine_as, select, typed};
 use neurax_ir::{
@@ -292,7 +292,7 @@ impl WindowsTask {
                 clear();
                 let taps = &self.last().taps;
                 let is_sum = kind == ReduceKind::Sum && T::IS_ROUNDED;
-                if !is_sum || under.len() * taps.len() <= MAX_PLAIN_SUM {
+                if !is_sum || under.len() * taps.len() <= SUM_BLOCK {
                     under.iter().for_each(|&offset| {
                         taps.iter().for_each(|run| combine(run, x.add(offset), to))
                     });
@@ -418,7 +418,7 @@ impl WindowsTask {
         let is_bool = self.source.dtype == DType::Bool;
         let size = self.sizes[0];
         let overlap = |a: &WindowAxis| a.taps.len().min(a.windows);
-        let is_long = self.axes.iter().map(overlap).product::<usize>() > MAX_PLAIN_SUM;
+        let is_long = self.axes.iter().map(overlap).product::<usize>() > SUM_BLOCK;
         // SAFETY: as promised by the caller; indices lie in the block.
         unsafe {
             typed!(self.source.ty, S => {
