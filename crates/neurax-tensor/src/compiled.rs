@@ -158,6 +158,9 @@ impl CompiledCore {
         if is_in_body() {
             return Ok(self.entry.traced.fill(self.entry.execute(None, leaves)?));
         }
+        for x in &leaves {
+            x.keep_lazy_value(&self.device)?;
+        }
         self.compiled.check_memory(&|i| leaves.get(i).is_some_and(is_donated))?;
         let mut args: SmallVec<[Cow<'_, Buffer>; 8]> = SmallVec::new();
         for x in &mut leaves {

@@ -358,6 +358,18 @@ impl Tensor {
         Ok(())
     }
 
+    /// Computes the value of a lazy constant on `device` and keeps it, so that a check of memory
+    /// that follows counts what is left.
+    ///
+    /// # Errors
+    /// The error of computing it.
+    pub(crate) fn keep_lazy_value(&self, device: &Device) -> Result<()> {
+        match &self.0 {
+            Repr::Lazy(r) if !r.reads_named_axis => r.as_arg(device).map(|_| ()),
+            _ => Ok(()),
+        }
+    }
+
     /// Returns true if the tensor has a value, now or when it is needed. Traced values, errors and
     /// constants that read a named axis have none.
     pub(crate) fn has_value(&self) -> bool {

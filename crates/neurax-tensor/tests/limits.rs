@@ -122,18 +122,26 @@ fn what_cannot_be_allocated_is_an_error_and_keeps_its_arguments() {
     if std::env::var("NEURAX_DEVICE").is_ok_and(|name| name == "interp") {
         return;
     }
+    run_short_of_memory("short_of_memory", 1);
+    for mebi in (32..48).step_by(2) {
+        run_short_of_memory("lazy_arguments_are_computed_before_memory_is_checked", mebi << 20);
+    }
+}
+
+/// Runs a test in a process with little memory, with a size.
+#[track_caller]
+fn run_short_of_memory(test: &str, size: usize) {
     let program = std::env::current_exe().unwrap();
-    let command =
-        format!("ulimit -v {LIMIT_KIB} && exec \"$0\" --exact short_of_memory --nocapture");
+    let command = format!("ulimit -v {LIMIT_KIB} && exec \"$0\" --exact {test} --nocapture");
     let child = Command::new("sh")
         .args(["-c", &command])
         .arg(program)
-        .env("NEURAX_SHORT_OF_MEMORY", "1")
+        .env("NEURAX_SHORT_OF_MEMORY", size.to_string())
         .env("NEURAX_THREADS", "2")
         .output()
         .unwrap();
     let text = [child.stdout, child.stderr].map(|t| String::from_utf8_lossy(&t).into_owned());
-    assert!(child.status.success(), "{}\n{}", text[0], text[1]);
+    assert!(child.status.success(), "{test} {size}: {}\n{}", text[0], text[1]);
 }
 
 /// Runs in a process with little memory: see
@@ -163,5 +171,19 @@ fn short_of_memory() -> Result<()> {
         assert!(e.contains("not enough memory"), "{name} eagerly: {e}");
     }
     assert_eq!(x.sum(..).item()?, (48 << 20) as f64);
+    Ok(())
+}
+
+/// Runs in a process with little memory: the memory of a lazy argument is not counted as free. A
+/// sort of any size succeeds or is an error.
+#[test]
+fn lazy_arguments_are_computed_before_memory_is_checked() -> Result<()> {
+    let Ok(size) = std::env::var("NEURAX_SHORT_OF_MEMORY") else { return Ok(()) };
+    let size: usize = size.parse().unwrap();
+    let least = jit(|x: Tensor| x.sort(0).get(0)).run(Tensor::zeros([size]));
+    match least.and_then(|y| y.item()) {
+        Ok(y) => assert_eq!(y, 0.0),
+        Err(e) => assert!(e.to_string().contains("not enough memory"), "{e}"),
+    }
     Ok(())
 }

@@ -81,7 +81,11 @@ impl CachedTrace {
             return Ok(None);
         }
         let compiled = self.compiled(leaves)?;
-        if let Some((_, compiled)) = &compiled {
+        if let Some((device, compiled)) = &compiled {
+            let inputs = leaves.iter().zip(&self.traced.is_input).filter(|(_, i)| **i);
+            for x in inputs.map(|(x, _)| *x).chain(&self.traced.captures) {
+                x.keep_lazy_value(device)?;
+            }
             self.check_memory(compiled, leaves)?;
         }
         Ok(compiled)
