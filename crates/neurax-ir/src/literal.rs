@@ -51,7 +51,7 @@ impl Literal {
     /// # Errors
     /// If the number of elements is not the size of the shape.
     pub fn from_slice<T: Element>(shape: impl Into<Shape>, data: &[T]) -> Result<Literal> {
-        let ty = Literal::checked_type::<T>(shape.into(), data.len())?;
+        let ty = Literal::checked_type(T::DTYPE, shape.into(), data.len())?;
         let mut lit = Literal { bytes: Bytes::zeroed(ty.bytes()?), ty };
         if let Some(out) = lit.bytes.get_mut() {
             for (o, x) in bytemuck::cast_slice_mut::<u8, T::Stored>(out).iter_mut().zip(data) {
@@ -67,15 +67,13 @@ impl Literal {
     /// # Errors
     /// If the number of elements is not the size of the shape.
     pub fn from_vec<T: Element>(shape: impl Into<Shape>, data: Vec<T>) -> Result<Literal> {
-        let ty = Literal::checked_type::<T>(shape.into(), data.len())?;
+        let ty = Literal::checked_type(T::DTYPE, shape.into(), data.len())?;
         let any: Box<dyn std::any::Any> = Box::new(data);
         // Small vectors are copied: the copy costs less than a borrowed buffer, which can never be
         // reused in place.
         match any.downcast::<Vec<T::Stored>>() {
             Ok(stored) if ty.bytes()? >= MIN_BORROWED_BYTES => {
-                let owner: Arc<dyn AsRef<[u8]> + Send + Sync> = Arc::new(VecOwner(*stored));
-                let bytes = Bytes::borrowed(owner, 0..ty.bytes()?);
-                Literal::new(ty, bytes.or_bug("the vector is shorter than its type")?)
+                Literal::borrowed(ty, Arc::new(VecOwner(*stored)))
             }
             Ok(stored) => Literal::new(ty, Bytes::copy_of(bytemuck::cast_slice(&stored))),
             Err(any) => match any.downcast::<Vec<T>>() {
@@ -85,8 +83,14 @@ impl Literal {
         }
     }
 
-    fn checked_type<T: Element>(shape: Shape, len: usize) -> Result<Type> {
-        let ty = Type::new(T::DTYPE, shape);
+    /// Creates a literal of the memory of `owner`, which it keeps.
+    fn borrowed(ty: Type, owner: Arc<dyn AsRef<[u8]> + Send + Sync>) -> Result<Literal> {
+        let bytes = Bytes::borrowed(owner, 0..ty.bytes()?);
+        Literal::new(ty, bytes.or_bug("the vector is shorter than its type")?)
+    }
+
+    fn checked_type(dtype: DType, shape: Shape, len: usize) -> Result<Type> {
+        let ty = Type::new(dtype, shape);
         ty.bytes()?;
         if ty.size() != len {
             return Err(Error::new(

@@ -276,7 +276,7 @@ impl<A: IntoAxes> IntoAxes for Keep<A> {
 /// Returns the axes of `x` counted from the front, or a tensor with the error if they are invalid.
 pub(crate) fn axes_or_error(
     x: &Tensor,
-    axes: &impl IntoAxes,
+    axes: &dyn IntoAxes,
     op: &str,
     at: CallSite,
 ) -> Result<Vec<usize>, Tensor> {

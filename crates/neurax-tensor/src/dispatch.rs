@@ -130,6 +130,11 @@ pub(crate) fn lazy_constant(at: CallSite, build: impl FnOnce(&mut Builder) -> Va
     let mut b = Builder::new();
     b.set_origin(Place::Source(at).into());
     let y = build(&mut b);
+    finish_constant(b, y, at)
+}
+
+/// Returns the lazy constant of the value `y` of a graph without inputs.
+fn finish_constant(b: Builder, y: Value, at: CallSite) -> Tensor {
     match b.finish(&[y]) {
         Ok(graph) => LazyConstant::tensor(graph, vec![], at),
         Err(e) => Tensor::error_at(e, at),

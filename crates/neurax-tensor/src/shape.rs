@@ -111,11 +111,16 @@ shapes! {
 /// # Errors
 /// When one has none; the message names it.
 pub(crate) fn fixed(s: impl IntoShape) -> Result<Shape, String> {
+    fixed_sizes(s.dims())
+}
+
+/// Returns the sizes of `dims`, as [`fixed`] does.
+fn fixed_sizes(dims: Vec<Dim>) -> Result<Shape, String> {
     let size = |d: Dim| match d {
         Dim::Size(n) => Ok(n),
         d => Err(format!("expected a size, got `{d}`")),
     };
-    s.dims().into_iter().map(size).collect()
+    dims.into_iter().map(size).collect()
 }
 
 /// The sizes of a tensor's axes. It works like a slice, except that indexing beyond the end returns

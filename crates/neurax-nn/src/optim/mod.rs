@@ -82,6 +82,11 @@ pub struct Optim {
 /// Chains optimizers: each one transforms the updates of the previous one. An option of one link
 /// holds for the chain; of different choices for non-finite gradients, the strictest one.
 pub fn chain<const N: usize>(links: [Optim; N]) -> Optim {
+    chain_links(&links)
+}
+
+/// Chains the optimizers of a slice.
+fn chain_links(links: &[Optim]) -> Optim {
     Optim {
         rules: links.iter().flat_map(|o| o.rules.iter().cloned()).collect(),
         master_copies: links.iter().any(|o| o.master_copies),
@@ -149,14 +154,17 @@ impl Optim {
 
     /// Returns the state before the first step.
     pub fn init(&self, params: &impl Tree) -> OptState {
-        self.init_leaves(&floats(params.leaves().into_iter().map(|(_, t)| t)))
+        let mut leaves = vec![];
+        params.each_leaf(|t| leaves.push(t));
+        self.init_leaves(leaves)
     }
 
-    /// Returns the state before the first step of the parameters that are trained.
-    fn init_leaves(&self, leaves: &[Tensor]) -> OptState {
-        let wide = widened(leaves);
+    /// Returns the state before the first step, for the leaves of the parameters.
+    fn init_leaves(&self, params: Vec<&Tensor>) -> OptState {
+        let leaves = floats(params);
+        let wide = widened(&leaves);
         let mut slots: Vec<Slots> = self.rules.iter().map(|rule| rule.init(&wide)).collect();
-        let own = self.own_slots(leaves);
+        let own = self.own_slots(&leaves);
         if !own.is_empty() {
             slots.push(own);
         }
@@ -282,7 +290,11 @@ impl StepOperands {
     #[track_caller]
     fn new<P: Tree>(params: &P, grads: &P) -> StepOperands {
         let matched = params.zip_map(grads, |_, g| g.clone());
-        let leaves = |tree: &P| tree.leaves().into_iter().map(|(_, t)| t.clone()).collect();
+        let leaves = |tree: &P| {
+            let mut leaves = vec![];
+            tree.each_leaf(|t| leaves.push(t.clone()));
+            leaves
+        };
         StepOperands { params: leaves(params), matched: leaves(&matched), grads: leaves(grads) }
     }
 

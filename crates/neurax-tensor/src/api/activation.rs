@@ -368,7 +368,7 @@ impl Tensor {
     fn over_one_axis(
         &self,
         name: &str,
-        axes: &impl IntoAxes,
+        axes: &dyn IntoAxes,
         op: impl Fn(usize) -> Op,
         at: CallSite,
     ) -> Result<Tensor, Tensor> {

@@ -260,21 +260,46 @@ fn truth(x: &Tensor, y: impl Operand, at: CallSite) -> Tensor {
 /// hold it.
 #[track_caller]
 fn compare(x: &Tensor, y: impl Operand, direction: Direction, at: CallSite) -> Tensor {
-    let by_value = match (x.type_ref(), y.number()) {
-        (Ok(ty), Some(number)) if ty.dtype.is_float() && number.overflows(ty.dtype) => {
-            return compare(&x.convert(DType::F64, at), y, direction, at);
+    match Comparison::of(x, y.number(), direction) {
+        Comparison::Promoted => {
+            dispatch_broadcast(Compare { direction }, [x.clone(), y.operand(x)], at)
         }
-        (Ok(ty), Some(number)) if !ty.dtype.is_differentiable() => {
-            // Integers below 8 bits have no common dtype with floats, whatever their values.
-            let packed = ty.dtype.is_int() && ty.dtype.bits() < 8;
-            let is_comparable = !packed || !matches!(number, Scalar::Float(_));
-            is_comparable.then(|| IntegerComparison::of(number, direction)).flatten()
+        Comparison::InF64 => {
+            let x = x.convert(DType::F64, at);
+            let y = y.operand(&x);
+            dispatch_broadcast(Compare { direction }, [x, y], at)
         }
-        _ => None,
-    };
-    match by_value {
-        None => dispatch_broadcast(Compare { direction }, [x.clone(), y.operand(x)], at),
-        Some(comparison) => comparison.apply(x, at),
+        Comparison::OfIntegers(comparison) => comparison.apply(x, at),
+    }
+}
+
+/// The way in which a tensor is compared.
+enum Comparison {
+    /// Both operands are converted to a common dtype.
+    Promoted,
+    /// With a number that is infinite in the dtype of the tensor, which is converted.
+    InF64,
+    /// By value, with a number.
+    OfIntegers(IntegerComparison),
+}
+
+impl Comparison {
+    /// Returns the way to compare `x` with an operand, which may be a number.
+    fn of(x: &Tensor, number: Option<Scalar>, direction: Direction) -> Comparison {
+        match (x.type_ref(), number) {
+            (Ok(ty), Some(number)) if ty.dtype.is_float() && number.overflows(ty.dtype) => {
+                Comparison::InF64
+            }
+            (Ok(ty), Some(number)) if !ty.dtype.is_differentiable() => {
+                // Integers below 8 bits have no common dtype with floats, whatever their values.
+                let packed = ty.dtype.is_int() && ty.dtype.bits() < 8;
+                let is_comparable = !packed || !matches!(number, Scalar::Float(_));
+                let comparison =
+                    is_comparable.then(|| IntegerComparison::of(number, direction)).flatten();
+                comparison.map_or(Comparison::Promoted, Comparison::OfIntegers)
+            }
+            _ => Comparison::Promoted,
+        }
     }
 }
 

@@ -4,8 +4,8 @@ use crate::{
     DType, Element, IntoShape, Scalar, Tensor, Type, dispatch::lazy_constant, shape::fixed,
     tensor::CallSite,
 };
-use neurax_ir::Literal;
 use neurax_ir::op::{Compare, Convert, Direction};
+use neurax_ir::{Literal, Shape};
 use std::panic::Location;
 
 /// Creates a tensor from a number, an array of numbers, or nested arrays of numbers.
@@ -346,7 +346,18 @@ impl Tensor {
 
 /// Creates a tensor of `dtype` with all elements `x`.
 fn filled(op: &str, dtype: DType, shape: impl IntoShape, x: Scalar, at: CallSite) -> Tensor {
-    let shape = match fixed(shape) {
+    filled_fixed(op, dtype, fixed(shape), x, at)
+}
+
+/// Creates a tensor as [`filled`] does, of a shape whose sizes are checked.
+fn filled_fixed(
+    op: &str,
+    dtype: DType,
+    shape: Result<Shape, String>,
+    x: Scalar,
+    at: CallSite,
+) -> Tensor {
+    let shape = match shape {
         Ok(s) => s,
         Err(why) => return Tensor::fail(op, why, at),
     };

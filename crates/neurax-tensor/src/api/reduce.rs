@@ -21,7 +21,7 @@ impl Tensor {
         &self,
         kind: ReduceKind,
         name: &str,
-        axes: &impl IntoAxes,
+        axes: &dyn IntoAxes,
         at: CallSite,
     ) -> Tensor {
         match axes_or_error(self, axes, name, at) {
@@ -111,9 +111,13 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn mean(&self, axes: impl IntoAxes) -> Tensor {
-        let at = Location::caller();
+        self.mean_at(&axes, Location::caller())
+    }
+
+    /// Returns the mean over `axes`.
+    fn mean_at(&self, axes: &dyn IntoAxes, at: CallSite) -> Tensor {
         let mean = || {
-            let list = axes_or_error(self, &axes, "mean", at)?;
+            let list = axes_or_error(self, axes, "mean", at)?;
             let (x, dtype) = self.clone().float(at).wide(at);
             Ok(x.mean_list(&list, axes.keep(), 0, at).convert(dtype, at))
         };
@@ -351,13 +355,7 @@ impl Tensor {
 
     /// Reduces over `axes` with NaN replaced by `least`, the identity element of `kind`.
     #[track_caller]
-    fn nan_extreme(
-        &self,
-        kind: ReduceKind,
-        least: f64,
-        name: &str,
-        axes: &impl IntoAxes,
-    ) -> Tensor {
+    fn nan_extreme(&self, kind: ReduceKind, least: f64, name: &str, axes: &dyn IntoAxes) -> Tensor {
         let at = Location::caller();
         if !self.dtype().is_float() {
             return self.reduce_at(kind, name, axes, at);
@@ -442,7 +440,7 @@ impl Tensor {
     fn variance(
         &self,
         name: &str,
-        axes: &impl IntoAxes,
+        axes: &dyn IntoAxes,
         ddof: usize,
     ) -> Result<(Tensor, DType), Tensor> {
         let at = Location::caller();

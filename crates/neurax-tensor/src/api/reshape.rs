@@ -29,9 +29,13 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn reshape(&self, shape: impl IntoShape) -> Tensor {
-        let at = Location::caller();
+        self.reshape_to(&shape.dims(), Location::caller())
+    }
+
+    /// Reshapes to `dims`, one of which may be open.
+    fn reshape_to(&self, dims: &[Dim], at: CallSite) -> Tensor {
         let Ok(ty) = self.type_ref() else { return self.clone() };
-        match resolve_shape(ty.size(), &shape.dims()) {
+        match resolve_shape(ty.size(), dims) {
             Ok(shape) if shape == ty.shape => self.clone(),
             Ok(shape) => dispatch(Reshape { shape }, [self.clone()], at),
             Err(why) => Tensor::fail("reshape", format!("cannot reshape {ty} to {why}"), at),
@@ -119,17 +123,12 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn move_axis(&self, from: impl AxisInt, to: impl AxisInt) -> Tensor {
-        self.move_axis_at(from, to, Location::caller())
+        self.move_axis_at(from.to_i64(), to.to_i64(), Location::caller())
     }
 
-    pub(crate) fn move_axis_at(
-        &self,
-        from: impl AxisInt,
-        to: impl AxisInt,
-        at: CallSite,
-    ) -> Tensor {
+    pub(crate) fn move_axis_at(&self, from: i64, to: i64, at: CallSite) -> Tensor {
         let Ok(ty) = self.type_ref() else { return self.clone() };
-        match (axis_of(from.to_i64(), ty.rank()), axis_of(to.to_i64(), ty.rank())) {
+        match (axis_of(from, ty.rank()), axis_of(to, ty.rank())) {
             (Ok(from), Ok(to)) => {
                 let mut axes: Vec<usize> = (0..ty.rank()).filter(|&i| i != from).collect();
                 axes.insert(to, from);

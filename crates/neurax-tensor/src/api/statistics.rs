@@ -77,7 +77,7 @@ impl Tensor {
 
     /// Computes quantiles `q` over `axes`; errors name the function `op`.
     #[track_caller]
-    fn quantiles(&self, op: &str, q: &Tensor, axes: &impl IntoAxes) -> Result<Tensor, Tensor> {
+    fn quantiles(&self, op: &str, q: &Tensor, axes: &dyn IntoAxes) -> Result<Tensor, Tensor> {
         let at = Location::caller();
         let (x, dtype) = self.real_float(op, at)?.wide(at);
         let list = axes_or_error(&x, axes, op, at)?;

@@ -172,16 +172,21 @@ pub struct Visitor<'v, 't> {
 impl<'v, 't> Visitor<'v, 't> {
     /// Visits a child under a key.
     pub fn child(&mut self, key: &str, f: impl FnOnce(&mut Self)) {
-        if !self.named {
-            return f(self);
-        }
-        let n = self.path.len();
-        if n > 0 {
-            self.path.push('.');
-        }
-        self.path.push_str(key);
+        let parent = self.enter(key);
         f(self);
-        self.path.truncate(n);
+        self.path.truncate(parent);
+    }
+
+    /// Appends a key to the path if paths are built. Returns the length of the path before it.
+    fn enter(&mut self, key: &str) -> usize {
+        let parent = self.path.len();
+        if self.named {
+            if parent > 0 {
+                self.path.push('.');
+            }
+            self.path.push_str(key);
+        }
+        parent
     }
 
     /// Visits the child with index `i`.
