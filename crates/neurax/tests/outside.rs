@@ -1,5 +1,5 @@
 //! A package that depends on `neurax` alone derives `Tree`, runs every program of the README, and
-//! trains.
+//! trains. Little of the library is compiled in it.
 //!
 //! The package is generated in a temporary folder. Building `neurax` and its dependencies a second
 //! time took 184 CPU seconds, so the package reuses what `cargo test` has built (7 CPU seconds).
@@ -11,7 +11,11 @@
 
 mod workspace;
 
-use std::{env, fs, io, path::Path, process::Command};
+use std::{
+    env, fs, io,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
 
 /// A program that derives `Tree` and takes a gradient with respect to the derived struct.
 const DERIVES: &str = r#"
@@ -36,6 +40,11 @@ pub fn main() -> Result<()> {
 }
 "#;
 
+/// The bounds of the code that is compiled in the package, a third above what was measured. It is
+/// what a user waits for after each change.
+const MAX_FUNCTIONS: usize = 1_450;
+const MAX_LINES: usize = 52_000;
+
 #[test]
 fn a_package_that_depends_on_neurax_alone_runs_the_readme() {
     let root = workspace::root();
@@ -44,9 +53,17 @@ fn a_package_that_depends_on_neurax_alone_runs_the_readme() {
     let folder = env::temp_dir().join(format!("neurax-outside-{}", std::process::id()));
     write_package(&folder, &root, &readme);
     let run = run_package(&folder);
+    let code = run.status.success().then(|| code_of_package(&folder));
     fs::remove_dir_all(&folder).unwrap();
     let (out, err) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
     assert!(run.status.success() && out.contains("all good"), "{out}\n{err}");
+    let (count, lines) = code.unwrap();
+    assert!(
+        count <= MAX_FUNCTIONS && lines <= MAX_LINES,
+        "expected at most {MAX_FUNCTIONS} functions of {MAX_LINES} lines of LLVM IR in the \
+         package, got {count} of {lines}: a function of the library is generic and large; \
+         docs/performance.md says how to find it"
+    );
 }
 
 /// Returns the Rust blocks of a page.
@@ -88,21 +105,53 @@ fn manifest(ours: &str) -> String {
     format!("{}\n{package}\n{dependencies}", ours.replace(members, ""))
 }
 
-/// Builds and runs the package with the profile and in the target folder of this test, which lies
-/// at `TARGET/PROFILE/deps/NAME`.
-fn run_package(folder: &Path) -> std::process::Output {
-    let this = env::current_exe().unwrap();
-    let profile = this.ancestors().nth(2).unwrap();
+/// Builds and runs the package.
+fn run_package(folder: &Path) -> Output {
+    cargo(folder, "run", &[])
+}
+
+/// Returns the numbers of functions and of lines of LLVM IR that are compiled in the package, as in
+/// a release build: there, unlike in a debug build, it gets its own copies of generic functions.
+fn code_of_package(folder: &Path) -> (usize, usize) {
+    let options = ["--", "--emit=llvm-ir", "-Copt-level=2", "-Cno-prepopulate-passes"];
+    let built = cargo(folder, "rustc", &[&options[..], &["-Ccodegen-units=1"]].concat());
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    let files = fs::read_dir(profile_folder().join("deps")).unwrap().map(|f| f.unwrap().path());
+    let is_ours = |f: &PathBuf| {
+        let name = f.file_name().unwrap().to_string_lossy();
+        name.starts_with("neurax_outside-") && name.ends_with(".ll")
+    };
+    let newest = files.filter(is_ours).max_by_key(|f| f.metadata().unwrap().modified().unwrap());
+    let (mut functions, mut lines, mut is_inside) = (0, 0, false);
+    for line in fs::read_to_string(newest.unwrap()).unwrap().lines() {
+        let begins = line.starts_with("define ");
+        functions += usize::from(begins);
+        is_inside |= begins;
+        lines += usize::from(is_inside);
+        is_inside &= line != "}";
+    }
+    (functions, lines)
+}
+
+/// Runs a command of cargo on the package, with the profile and the target folder of this test.
+fn cargo(folder: &Path, command: &str, options: &[&str]) -> Output {
+    let profile = profile_folder();
     let name = match profile.file_name().unwrap().to_str().unwrap() {
         "debug" => "dev",
         other => other,
     };
     Command::new(env!("CARGO"))
-        .args(["run", "--profile", name])
+        .args([command, "--profile", name])
+        .args(options)
         .current_dir(folder)
         .env("CARGO_TARGET_DIR", profile.parent().unwrap())
         .output()
         .unwrap()
+}
+
+/// Returns the folder `TARGET/PROFILE` of this test, which lies at `TARGET/PROFILE/deps/NAME`.
+fn profile_folder() -> PathBuf {
+    env::current_exe().unwrap().ancestors().nth(2).unwrap().to_path_buf()
 }
 
 #[cfg(unix)]
