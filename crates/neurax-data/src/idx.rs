@@ -38,7 +38,11 @@ const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 /// # Ok::<(), Error>(())
 /// ```
 pub fn idx(path: impl AsRef<Path>) -> Result<Tensor> {
-    let path = path.as_ref();
+    idx_at(path.as_ref())
+}
+
+/// Reads a file as [`idx`] does.
+fn idx_at(path: &Path) -> Result<Tensor> {
     parse(open(path)?).map_err(|e| in_file(e, path))
 }
 
@@ -58,7 +62,11 @@ pub fn idx(path: impl AsRef<Path>) -> Result<Tensor> {
 /// # Ok::<(), Error>(())
 /// ```
 pub fn mnist(folder: impl AsRef<Path>) -> Result<Split> {
-    let folder = folder.as_ref();
+    mnist_in(folder.as_ref())
+}
+
+/// Reads a data set as [`mnist`] does.
+fn mnist_in(folder: &Path) -> Result<Split> {
     let (train_labels, test_labels) = (labels(folder, "train")?, labels(folder, "t10k")?);
     let classes = train_labels.iter().chain(&test_labels).max().map_or(0, |&c| c as usize + 1);
     let subset = |name, labels: &[u8]| {

@@ -52,7 +52,11 @@ impl Vars {
     /// If the file cannot be read, is malformed, or holds tensors that are not variables; the
     /// message names the file and the tensor.
     pub fn load(path: impl AsRef<Path>) -> Result<Vars> {
-        let path = path.as_ref();
+        Vars::load_path(path.as_ref())
+    }
+
+    /// Loads variables as [`Vars::load`] does.
+    fn load_path(path: &Path) -> Result<Vars> {
         let mut vars = Vars::default();
         for (name, tensor) in safetensors::load(path)? {
             let (map, layer, variable) = vars.entry_of(&name).ok_or_else(|| {

@@ -369,7 +369,7 @@ impl Tensor {
         &self,
         name: &str,
         axes: &dyn IntoAxes,
-        op: impl Fn(usize) -> Op,
+        op: fn(usize) -> Op,
         at: CallSite,
     ) -> Result<Tensor, Tensor> {
         let x = self.real_float(name, at)?;

@@ -70,6 +70,11 @@ impl Tensor {
                 (x, y)
             }
         };
+        self.select_at(x, y, at)
+    }
+
+    /// Returns the elements of `x` where this tensor is true, else those of `y`.
+    fn select_at(&self, x: Tensor, y: Tensor, at: CallSite) -> Tensor {
         if self.error().is_none() && self.dtype() != DType::Bool {
             return Tensor::fail(
                 "select",

@@ -44,15 +44,20 @@ pub fn concat<T: Borrow<Tensor>>(xs: impl IntoIterator<Item = T>, axis: impl Axi
 /// ```
 #[track_caller]
 pub fn stack<T: Borrow<Tensor>>(xs: impl IntoIterator<Item = T>, axis: impl AxisInt) -> Tensor {
+    stack_all(cloned(xs), axis.to_i64())
+}
+
+/// Stacks tensors as [`stack`] does.
+#[track_caller]
+fn stack_all(xs: Vec<Tensor>, axis: i64) -> Tensor {
     let at = Location::caller();
-    let xs = cloned(xs);
     let Some(first) = xs.first() else {
         return Tensor::fail("stack", NO_OPERANDS, at);
     };
     if let Some(e) = xs.iter().find(|x| x.error().is_some()) {
         return e.clone();
     }
-    let axis = match axis_of(axis.to_i64(), first.rank() + 1) {
+    let axis = match axis_of(axis, first.rank() + 1) {
         Ok(a) => a,
         Err(why) => {
             return Tensor::fail(

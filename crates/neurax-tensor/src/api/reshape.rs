@@ -162,11 +162,16 @@ impl Tensor {
     }
 
     pub(crate) fn broadcast_at(&self, shape: impl IntoShape, at: CallSite) -> Tensor {
+        match fixed(shape) {
+            Ok(shape) => self.broadcast_fixed(shape, at),
+            Err(_) if self.error().is_some() => self.clone(),
+            Err(why) => Tensor::fail("broadcast_to", why, at),
+        }
+    }
+
+    /// Broadcasts to a shape whose sizes are fixed.
+    fn broadcast_fixed(&self, shape: Shape, at: CallSite) -> Tensor {
         let Ok(ty) = self.type_ref() else { return self.clone() };
-        let shape = match fixed(shape) {
-            Ok(s) => s,
-            Err(why) => return Tensor::fail("broadcast_to", why, at),
-        };
         let offset = shape.rank().wrapping_sub(ty.rank());
         let fits = ty.rank() <= shape.rank()
             && ty

@@ -243,7 +243,7 @@ enum Elements {
 /// Reads the header of a file and returns its tensors, with the elements that `elements` opens.
 fn load_from(
     path: &Path,
-    elements: impl FnOnce(File) -> Result<Elements>,
+    elements: fn(File) -> Result<Elements>,
 ) -> Result<BTreeMap<String, Tensor>> {
     let load = || -> Result<BTreeMap<String, Tensor>> {
         let mut file = open_file(path)?;
