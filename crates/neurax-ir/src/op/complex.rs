@@ -5,10 +5,10 @@
 //! Results for infinite parts, NaN and zeros of either sign follow annex G of the C standard, as
 //! NumPy does; `complex/corners.txt` holds recorded values. A number with an infinite part
 //! is an infinity there, even if the other part is NaN. Products and `expm1` are computed by their
-//! plain formulas, as in NumPy and JAX.
+//! plain formulas, and quotients by zero without the signs of its parts, as in NumPy and JAX.
 
 use crate::Complex;
-use std::f64::consts::FRAC_PI_2;
+use std::f64::consts::{FRAC_PI_2, LN_2};
 
 type C = Complex<f64>;
 
@@ -63,9 +63,10 @@ pub fn div(z: C, w: C) -> C {
 fn finite_div(z: C, w: C) -> C {
     if w.re.abs() >= w.im.abs() {
         let r = w.im / w.re;
-        // A zero divisor: dividing both parts by zero yields infinities and NaN as for reals.
+        // A zero divisor: dividing both parts by its modulus yields infinities and NaN as for
+        // reals.
         if w.re == 0.0 {
-            return C::new(z.re / w.re, z.im / w.re);
+            return C::new(z.re / 0.0, z.im / 0.0);
         }
         let d = w.re + w.im * r;
         C::new((z.re + z.im * r) / d, (z.im - z.re * r) / d)
@@ -220,7 +221,7 @@ pub fn acos(z: C) -> C {
         let infinity = f64::INFINITY.copysign(-z.im);
         return match (z.re, z.im) {
             (x, y) if x.is_nan() && y.is_infinite() => C::new(x, infinity),
-            (x, y) if y.is_nan() && x.is_infinite() => C::new(y, f64::INFINITY),
+            (x, y) if y.is_nan() && x.is_infinite() => C::new(y, f64::NEG_INFINITY),
             (x, y) if y.is_nan() && x == 0.0 => C::new(FRAC_PI_2, y),
             (x, y) if x.is_nan() || y.is_nan() => C::new(f64::NAN, f64::NAN),
             (x, y) => C::new(y.abs().atan2(x), infinity),
@@ -240,7 +241,7 @@ pub fn asinh(z: C) -> C {
     if !z.is_finite() {
         return match (z.re, z.im) {
             (x, y) if y.is_nan() && x.is_infinite() => z,
-            (x, y) if x.is_nan() && y.is_infinite() => C::new(y, x),
+            (x, y) if x.is_nan() && y.is_infinite() => C::new(y.abs(), x),
             (x, y) if x.is_nan() && y == 0.0 => z,
             (x, y) if x.is_nan() || y.is_nan() => C::new(f64::NAN, f64::NAN),
             (x, y) => C::new(f64::INFINITY.copysign(x), y.atan2(x.abs())),
@@ -277,9 +278,16 @@ pub fn atanh(z: C) -> C {
         // `atanh(z)` is `1/z` plus or minus a quarter turn; squares would overflow.
         return C::new(z.re / size / size, FRAC_PI_2.copysign(z.im));
     }
-    let below = 1.0 - z.re;
-    let re = (4.0 * z.re / (below * below + z.im * z.im)).ln_1p() / 4.0;
-    C::new(re, (2.0 * z.im).atan2(below * (1.0 + z.re) - z.im * z.im) / 2.0)
+    // The real part is odd, and the logarithm of its positive half does not cancel.
+    let (x, below) = (z.re.abs(), 1.0 - z.re.abs());
+    let distance = below.hypot(z.im);
+    let re = if distance < 1e-150 {
+        (LN_2 - distance.ln()) / 2.0
+    } else {
+        (4.0 * x / (distance * distance)).ln_1p() / 4.0
+    };
+    let im = (2.0 * z.im).atan2(below * (1.0 + x) - z.im * z.im) / 2.0;
+    C::new(re.copysign(z.re), im)
 }
 
 /// Returns `z^w`; `0^0` is 1, and zero to a power of positive real part is zero.

@@ -13,7 +13,7 @@ use super::{
     statistics::between,
 };
 use crate::{
-    Operand, Tensor,
+    Operand, Scalar, Tensor,
     dispatch::dispatch,
     operators::{float_operand, float_operands},
     tensor::CallSite,
@@ -54,8 +54,8 @@ macro_rules! pair_formulas {
 ///
 /// # Errors
 ///
-/// Returns a tensor that carries the error of `op` for complex numbers and shapes that do not
-/// broadcast.
+/// Returns a tensor that carries the error of `op` for complex numbers, dtypes without a common
+/// one, and shapes that do not broadcast.
 #[track_caller]
 fn float_pair(
     op: &str,
@@ -63,7 +63,13 @@ fn float_pair(
     y: impl Operand,
     at: CallSite,
 ) -> Result<(Tensor, Tensor), Tensor> {
-    let (x, y) = float_operands(x.clone(), float_operand(y, x), at);
+    // An integer number has a common dtype with all integers.
+    let is_integer = matches!(y.number(), Some(Scalar::Int(_) | Scalar::Bool(_)));
+    let y = float_operand(y, x);
+    if !is_integer {
+        promote_operands(op, &[x.clone(), y.clone()], at)?;
+    }
+    let (x, y) = float_operands(x.clone(), y, at);
     let (x, y) = (x.real_float(op, at)?, y.real_float(op, at)?);
     match <[Tensor; 2]>::try_from(promote_and_broadcast(op, &[x, y], at)?) {
         Ok([x, y]) => Ok((x, y)),

@@ -1,4 +1,4 @@
-//! Runs each row of a family eagerly and under jit.
+//! Runs each row of a family eagerly, under jit and, if it is a value, under vmap.
 
 use crate::{
     functions::{self, EdgeFunction, Value},
@@ -63,7 +63,12 @@ impl Case {
             out.push((names[1], jit(|xs: Vec<Tensor>| g(xs)).run(at()).and_then(each)));
         };
         match &*self.mode {
-            "value" => add(["eager", "jit"], &|xs| self.call(xs)),
+            "value" => {
+                add(["eager", "jit"], &|xs| self.call(xs));
+                if !self.tensors.is_empty() {
+                    out.push(("vmap", self.second_of_batch()));
+                }
+            }
             "grad" => add(["grad", "jit grad"], &|xs| grad(|xs| self.weighted(xs))(xs)),
             "jvp" => {
                 add(["jvp", "jit jvp"], &|xs| self.along(|xs| self.call(xs), xs));
@@ -81,6 +86,15 @@ impl Case {
             other => out.push(("read", Err(Error::new(other, "no such mode")))),
         }
         out
+    }
+
+    /// Returns the results of the second member of a batch of two; the first has the same elements
+    /// in reversed order.
+    fn second_of_batch(&self) -> Outcome {
+        let batch = |x: &Tensor| stack([x.flip(..), x.clone()], 0);
+        let batches: Vec<Tensor> = self.tensors.iter().map(batch).collect();
+        let ys = vmap(|xs: Vec<Tensor>| self.call(xs)).run(batches)?;
+        ys.iter().map(|y| y.get(1).to_literal()).collect()
     }
 
     /// Calls the function with `tensors` in place of the operands that are tensors.

@@ -1,6 +1,7 @@
 //! Rows of edge cases recorded from JAX: promotion, limits of dtypes, NaN and infinities, indices
 //! out of range, first and second derivatives (see `fixtures/README.md` of the testkit). Each row
-//! runs eagerly and under jit; `scripts/on-interpreter.sh` runs them on the reference interpreter.
+//! runs eagerly and under jit, values also under vmap; `scripts/on-interpreter.sh` runs them on the
+//! reference interpreter.
 //!
 //! A failure prints one line for each row and way that differs.
 

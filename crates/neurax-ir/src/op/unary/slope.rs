@@ -92,8 +92,8 @@ fn slope(f: Unary, b: &mut Builder, x: Value, y: Value) -> Result<Value> {
             let rest = b.add_scalar(minus, 1.0);
             b.mul(y, rest)
         }
-        Erf => bell(b, x, FRAC_2_SQRT_PI, -1.0),
-        Erfc => bell(b, x, -FRAC_2_SQRT_PI, -1.0),
+        Erf => density(b, x, FRAC_2_SQRT_PI),
+        Erfc => density(b, x, -FRAC_2_SQRT_PI),
         ErfInv => bell(b, y, PI.sqrt() / 2.0, 1.0),
         Lgamma => b.digamma(x),
         Digamma => {
@@ -174,6 +174,18 @@ fn one_minus_square_to_the_ends(b: &mut Builder, x: Value) -> Value {
     let end = b.compare(crate::op::Direction::Eq, inside, zero);
     let at_end = b.sub(one, square);
     b.select(end, at_end, inside)
+}
+
+/// The argument beyond which `exp(-x * x)` is zero in every dtype.
+const DENSITY_END: f64 = 64.0;
+
+/// Emits `c * exp(-x * x)`. Beyond [`DENSITY_END`] it is a constant, so that all its derivatives
+/// are zero there; without that, they are zero times infinity at infinities. NaN is not beyond.
+fn density(b: &mut Builder, x: Value, c: f64) -> Value {
+    let (distance, end) = (b.abs(x), b.full_like(x, DENSITY_END));
+    let is_beyond = b.compare(crate::op::Direction::Gt, distance, end);
+    let x = b.select(is_beyond, end, x);
+    bell(b, x, c, -1.0)
 }
 
 /// Emits `c * exp(k * x * x)`.
