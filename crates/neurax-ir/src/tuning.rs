@@ -47,6 +47,11 @@ pub const MAX_FOLDED_ELEMENTS: usize = 64;
 /// found in the first few.
 pub const MAX_PIPELINE_ROUNDS: usize = 4;
 
+/// The longest scan, in iterations, whose derivative adds the cotangents of a constant in f32; that
+/// of a longer one adds them in f64. The bound of the error, 1024 roundings, is that of matrix
+/// products.
+pub const MAX_PLAIN_ITERATIONS: usize = 1024;
+
 /// The rows of a packed panel of a matrix product, in contracted indices. A panel of f64 fills
 /// 64 KiB, so that it stays in the cache while all rows of the result use it. Not measured.
 pub const DOT_PANEL_ROWS: usize = 64;

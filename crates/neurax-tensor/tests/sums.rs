@@ -137,6 +137,72 @@ fn scattered_sums_stay_in_their_bound() {
     check("gradient of an embedding", embedding, &[&[3, 4]], 1.0);
 }
 
+/// Fewer updates than elements, and few rows, are added in f32.
+#[test]
+fn short_scattered_sums_stay_in_their_bounds() {
+    let one: Program = |x| {
+        let ids = Tensor::zeros([x[0].dim(0)]).to(I32);
+        Tensor::zeros([3, 4]).to(x[0].dtype()).at(&ids).add(&x[0]).get(0)
+    };
+    let steps = |n: usize| n as f64 / 110.0;
+    check("rows", one, &[&[1_024, 4]], steps(1_024));
+    check("more rows", one, &[&[1_025, 4]], 1.0);
+    let sparse: Program = |x| {
+        let n = x[0].dim(0);
+        let ids = Tensor::zeros([n]).to(I32);
+        Tensor::zeros([n + 1, 4]).to(x[0].dtype()).at(&ids).add(&x[0]).get(0)
+    };
+    check("rows of a large table", sparse, &[&[4_096, 4]], steps(4_096));
+    check("more rows of a large table", sparse, &[&[4_097, 4]], 1.0);
+    let elements: Program = |x| {
+        let n = x[0].dim(0);
+        Tensor::zeros([n + 1]).to(x[0].dtype()).at(Tensor::zeros([n]).to(I32)).add(&x[0]).get(0)
+    };
+    check("elements of a long vector", elements, &[&[4_097]], 1.0);
+}
+
+/// A weight that a loop captures gets the sum of the cotangents of all steps.
+#[test]
+fn gradients_that_are_sums_over_steps_stay_in_their_bound() {
+    let weight: Program = |x| {
+        let xs = x[0].clone();
+        let last = move |w: Tensor| {
+            let zero = w.zeros_like();
+            scan(zero, xs.clone(), move |c, x| (c + &w * x, tensor(0.0))).0
+        };
+        grad(last).run(x[1].clone()).unwrap()
+    };
+    check("1,024 steps", weight, &[&[1_024], &[]], 1_024.0 / 110.0);
+    check("100,000 steps", weight, &[&[100_000], &[]], 1.0);
+    for dtype in [F16, BF16] {
+        let (x, w) = (Tensor::full([1_000], 0.1).to(dtype), tensor(0.5).to(dtype));
+        let want = f64s(&x)[0] * 1e3;
+        let have = f64s(&weight(&[x, w]))[0];
+        let unit = if dtype == F16 { 1.0 / 2048.0 } else { 1.0 / 256.0 };
+        assert!((have - want).abs() <= unit * want, "{dtype}: {have}, not {want}");
+    }
+}
+
+/// Complex numbers are added part by part.
+#[test]
+fn complex_sums_stay_in_their_bound() {
+    fn complex(x: &Tensor) -> Tensor {
+        x.complex(x * 0.5)
+    }
+    check("sum, real", |x| complex(&x[0]).sum(..).real(), &[&[1 << 20]], 1.0);
+    check("sum, imaginary", |x| complex(&x[0]).sum(0).imag(), &[&[300_000, 3]], 1.0);
+    check("mean", |x| complex(&x[0]).mean(1).real(), &[&[3, 300_000]], 1.0);
+    check("cumsum", |x| complex(&x[0]).cumsum(0).imag(), &[&[300_000]], 1.0);
+    check("dot", |x| complex(&x[0]).dot(complex(&x[1])).imag(), &[&[300_000], &[300_000]], 3.0);
+    let product: Program = |x| complex(&x[0]).matmul(complex(&x[1])).imag();
+    check("matmul", product, &[&[3, 200_000], &[200_000, 5]], 3.0);
+    let gradient: Program = |x| {
+        let (y, b) = (x[0].clone(), x[1].clone());
+        grad(move |b: Tensor| (complex(&y) * b.complex(0.0)).sum(..).real()).run(b).unwrap()
+    };
+    check("gradient", gradient, &[&[300_000], &[]], 1.0);
+}
+
 #[test]
 fn gradients_that_are_sums_over_a_batch_stay_in_their_bound() {
     let bias: Program = |x| {

@@ -7,7 +7,8 @@
 use super::Scan;
 use crate::op::{Bound, Tangent, Transposed, count_marked, select, spread_marked};
 use crate::transform::{Linearized, Memo, fixed_point, transpose_walk};
-use crate::{Builder, Graph, Result, Type, Value, Values};
+use crate::tuning::MAX_PLAIN_ITERATIONS;
+use crate::{Builder, DType, Graph, OrBug, Result, Type, Value, Values};
 
 /// The source of a residual of the body.
 #[derive(Clone, Copy, PartialEq)]
@@ -122,7 +123,7 @@ impl Scan {
         let l = memo.linearize(&self.body, &[consts, &carry, stacked].concat(), &force)?;
         let kinds = self.classify(&l.primal, n);
 
-        let (invariant, values) = self.invariant_residuals(b, &l, &kinds, xs, n);
+        let (invariant, values) = self.invariant_residuals(b, &l, &kinds, xs, n)?;
         let live: Vec<bool> =
             (0..n + kinds.len()).map(|i| i < n || kinds[i - n] == Residual::Stacked).collect();
         let primal = l.primal.restricted(&live, &vec![true; xs.len()]);
@@ -130,12 +131,12 @@ impl Scan {
         let ys = b.emit_n(self.with(primal, self.consts, self.carries), xs, count);
         let mut stacks = ys[n..].iter().copied();
         let row = |k: &Residual| match k {
-            Residual::Stacked => stacks.next(),
-            Residual::Element(i) => Some(xs[*i]),
-            Residual::Result(i) => Some(ys[*i]),
-            _ => None,
+            Residual::Stacked => Some(stacks.next().or_bug("a stack for each stacked residual")),
+            Residual::Element(i) => Some(Ok(xs[*i])),
+            Residual::Result(i) => Some(Ok(ys[*i])),
+            Residual::Invariant | Residual::Const(_) => None,
         };
-        let rows: Vec<Value> = kinds.iter().filter_map(row).collect();
+        let rows: Vec<Value> = kinds.iter().filter_map(row).collect::<Result<_>>()?;
         let (tc, tk, tx) = self.tangents(b, xs, dxs, &carry);
         let body = reorder_linear(&l, &invariant, tc.len(), tk.len());
         let op = self.with(body, values.len() + tc.len(), tk.len());
@@ -171,18 +172,19 @@ impl Scan {
         kinds: &[Residual],
         xs: &[Value],
         n: usize,
-    ) -> (Vec<bool>, Vec<Value>) {
+    ) -> Result<(Vec<bool>, Vec<Value>)> {
         let live: Vec<bool> =
             (0..n + kinds.len()).map(|i| i >= n && kinds[i - n] == Residual::Invariant).collect();
         let (outside, reads) = l.primal.pruned(&live);
         let mut once = b.inline(&outside, &select(xs, &reads)).into_iter();
         let value = |k: &Residual| match k {
-            Residual::Const(i) => Some(xs[*i]),
-            Residual::Invariant => once.next(),
-            _ => None,
+            Residual::Const(i) => Some(Ok(xs[*i])),
+            Residual::Invariant => Some(once.next().or_bug("a value of each invariant residual")),
+            Residual::Element(_) | Residual::Result(_) | Residual::Stacked => None,
         };
-        let values: Vec<Option<Value>> = kinds.iter().map(value).collect();
-        (values.iter().map(Option::is_some).collect(), values.into_iter().flatten().collect())
+        let values: Vec<Option<Result<Value>>> = kinds.iter().map(value).collect();
+        let invariant = values.iter().map(Option::is_some).collect();
+        Ok((invariant, values.into_iter().flatten().collect::<Result<_>>()?))
     }
 
     /// Emits the transposed loop. It runs in the opposite direction, carries the cotangents of the
@@ -215,7 +217,8 @@ impl Scan {
             args.push(b.tangent_or_zero(ct, k));
         }
         for c in select(vc, lc) {
-            args.push(b.full_like(c, 0.0));
+            let ty = b.ty(c).with_dtype(self.sum_dtype(b.dtype(c)));
+            args.push(b.zeros(ty));
         }
         args.extend(select(vx, &not(lx)));
         args.extend(ct_ys.iter().flatten());
@@ -228,10 +231,22 @@ impl Scan {
         let (carries, rest) = outs.split_at(self.carries);
         let (consts, rows) = rest.split_at(count_marked(lc));
         let mut rows = spread_marked(&some, rows).into_iter();
-        let mut cotangents = spread_marked(lc, consts);
+        let sums = consts.iter().zip(select(vc, lc));
+        let consts: Vec<Value> = sums.map(|(&sum, c)| b.convert(sum, b.dtype(c))).collect();
+        let mut cotangents = spread_marked(lc, &consts);
         cotangents.extend(carries.iter().copied().map(Some));
         cotangents.extend(lx.iter().map(|&l| if l { rows.next().flatten() } else { None }));
         Transposed::Cotangents(cotangents)
+    }
+
+    /// Returns the dtype in which the cotangents of a constant of `dtype` are added over the
+    /// iterations.
+    fn sum_dtype(&self, dtype: DType) -> DType {
+        match dtype {
+            _ if self.length <= MAX_PLAIN_ITERATIONS => dtype.at_least_f32(),
+            DType::C64 | DType::C128 => DType::C128,
+            _ => DType::F64,
+        }
     }
 
     /// Builds the body of the transposed loop: `(nonlinear constants, cotangents of carries, sums
@@ -252,7 +267,8 @@ impl Scan {
             tc.iter().zip(lc).map(|(t, l)| b.input_or_placeholder(t.clone(), !l)).collect();
         xs.extend(tk.iter().map(|t| b.placeholder(t.clone())));
         let mut cts: Vec<Option<Value>> = tk.iter().map(|t| Some(b.input(t.clone()))).collect();
-        let sums: Vec<Value> = select(tc, lc).into_iter().map(|t| b.input(t)).collect();
+        let wide = |t: Type| t.with_dtype(self.sum_dtype(t.dtype));
+        let sums: Vec<Value> = select(tc, lc).into_iter().map(|t| b.input(wide(t))).collect();
         xs.extend(
             tx.iter()
                 .zip(lx)
@@ -268,7 +284,11 @@ impl Scan {
         let mut results: Vec<Value> =
             ck.iter().zip(self.split(&xs).1).map(|(&ct, &k)| b.tangent_or_zero(ct, k)).collect();
         for (sum, ct) in sums.into_iter().zip(select(cc, lc)) {
-            results.push(ct.map_or(sum, |ct| b.add(sum, ct)));
+            let add = |ct| {
+                let ct = b.convert(ct, b.dtype(sum));
+                b.add(sum, ct)
+            };
+            results.push(ct.map_or(sum, add));
         }
         let elements = select(cx, lx);
         results.extend(elements.iter().flatten());
