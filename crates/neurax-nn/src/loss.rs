@@ -348,6 +348,28 @@ mod tests {
     }
 
     #[test]
+    fn logits_inside_of_a_checkpoint_are_found() {
+        for (of_probabilities, of_logits) in PAIRS {
+            let (z, t) = (tensor([[20.0, -20.0]]), tensor([[0.0, 1.0]]));
+            let inside = |z: Tensor| checkpoint(|z: Tensor| of_probabilities(&z, &t))(z);
+            let [a, b] = [
+                grad(inside).run(z.clone()).unwrap(),
+                grad(|z: Tensor| of_logits(&z, &t)).run(z.clone()).unwrap(),
+            ];
+            assert_eq!(a.to_vec::<f32>().unwrap(), b.to_vec::<f32>().unwrap());
+        }
+        let t = tensor([[0.0, 1.0]]);
+        let w = tensor([[3.0, 0.5], [-2.0, 1.0]]);
+        let net = |x: Tensor| x.matmul(&w).sigmoid();
+        let of_probabilities = |x: Tensor| binary_cross_entropy(&checkpoint(net)(x * 10.0), &t);
+        let of_logits = |x: Tensor| binary_cross_entropy_logits(&(x * 10.0).matmul(&w), &t);
+        let x = tensor([[2.0, -1.0]]);
+        let [a, b] =
+            [grad(of_probabilities).run(x.clone()).unwrap(), grad(of_logits).run(x).unwrap()];
+        assert_eq!(a.to_vec::<f32>().unwrap(), b.to_vec::<f32>().unwrap());
+    }
+
+    #[test]
     fn the_gradient_is_alive_where_the_logits_are_hidden() {
         let t = tensor([[0.0, 1.0]]);
         for z in [1.0, 10.0, 20.0] {

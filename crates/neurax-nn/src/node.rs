@@ -308,10 +308,12 @@ macro_rules! numbers {
                 let number = Scalar::from(self);
                 layer(name, [node], move |_, [a]| {
                     // Integers are divided as floats, which hold every divisor.
-                    let dtype = match a.dtype() {
-                        d if name == "divide" && !d.is_differentiable() => DType::F32,
-                        d => number.dtype_with(d),
+                    let is_quotient = name == "divide" && !a.dtype().is_differentiable();
+                    let a = match number {
+                        Scalar::Int(_) | Scalar::Bool(_) if is_quotient => a.to(DType::F32),
+                        _ => a,
                     };
+                    let dtype = if is_quotient { DType::F32 } else { number.dtype_with(a.dtype()) };
                     f(&a, &Tensor::scalar(dtype, number))
                 })
             }

@@ -142,6 +142,18 @@ fn scalars_are_operands_on_both_sides_and_keep_the_dtype() {
 }
 
 #[test]
+fn quotients_of_integers_below_8_bits_and_whole_numbers_are_floats() {
+    let x = nn::input("x", dims![_]);
+    let run = |y: nn::Node, d: DType| {
+        y.apply(&Vars::default(), tensor([1, 7]).to(d), &Mode::Eval).y().clone()
+    };
+    assert_eq!(run(7 / &x, U4).to_vec::<f32>().unwrap(), [7.0, 1.0]);
+    assert_eq!(run(&x / 300, U4).to_vec::<f32>().unwrap(), [1.0 / 300.0, 7.0 / 300.0]);
+    assert!(run(2.5 / &x, U4).error().is_some(), "as for tensors");
+    assert_eq!(run(7 / &x, U8).to_vec::<f32>().unwrap(), [7.0, 1.0]);
+}
+
+#[test]
 fn initial_values_do_not_depend_on_other_layers() {
     let x = nn::input("x", dims![_, 3]);
     let alone = x.dense(2).init(key(5), &types![f32[_, 3]]).unwrap();

@@ -97,7 +97,7 @@ impl Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{dtype_consts::*, eval_shape, tensor, vmap};
+    use crate::{checkpoint, dtype_consts::*, eval_shape, tensor, vmap};
 
     /// Returns true if `logits` finds those of `f` of a matrix, with the shape of the result.
     fn finds(logits: fn(&Tensor) -> Option<Tensor>, f: impl Fn(&Tensor) -> Tensor) -> bool {
@@ -123,6 +123,17 @@ mod tests {
         assert!(finds(softmax_logits, |x| vmap(|x: Tensor| x.softmax(0))(x.clone())));
         assert!(finds(sigmoid_logits, |x| x.sigmoid().transpose().reshape(6).to(BF16)));
         assert!(finds(sigmoid_logits, |x| x.sigmoid().slice(1, 0..1).squeeze(1)));
+    }
+
+    #[test]
+    fn are_found_inside_of_checkpoints() {
+        let logits = |x: Tensor| (&x * &x) + 1.0;
+        assert!(finds(sigmoid_logits, |x| checkpoint(|x| logits(x).sigmoid())(x.clone())));
+        assert!(finds(softmax_logits, |x| checkpoint(|x: Tensor| x.softmax(-1))(x.clone())));
+        assert!(finds(softmax_logits, |x| {
+            checkpoint(|x| logits(x).log_softmax(-1).exp().to(F64))(x.clone())
+        }));
+        assert!(!finds(sigmoid_logits, |x| checkpoint(|x| logits(x).tanh())(x.clone())));
     }
 
     #[test]

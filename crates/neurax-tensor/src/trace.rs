@@ -66,7 +66,7 @@ use crate::{
     tensor::{CallSite, Repr},
     tuning::MAX_INLINED_BYTES,
 };
-use neurax_ir::{Builder, Graph, Op, Place, Value, Values};
+use neurax_ir::{Builder, Graph, Op, Place, Value, Values, op::Checkpoint};
 use rustc_hash::FxHashMap;
 use std::{
     cell::RefCell,
@@ -304,14 +304,24 @@ impl Trace {
     }
 
     /// Returns the op that computes `x`, a value of this trace, and its only operand; `None` for
-    /// arguments, ops of several operands, and when the trace is finished.
+    /// arguments, ops of several operands, and when the trace is finished. If a checkpoint computes
+    /// `x`, this is the last op inside of it, and the operand is that of a checkpoint without it.
     pub fn producer(self: &Arc<Trace>, x: &Tracer) -> Option<(Op, Tensor)> {
-        let state = self.lock();
+        let mut state = self.lock();
         let eqn = state.builder.eqns().iter().rfind(|e| e.outputs.contains(&x.value))?;
-        match eqn.inputs[..] {
-            [only] => Some((eqn.op.clone(), self.tracer(only, state.builder.ty(only).clone()))),
-            _ => None,
-        }
+        let (op, operand) = match (&eqn.op, &eqn.inputs[..]) {
+            (Op::Checkpoint(c), inputs) => {
+                let i = eqn.outputs.iter().position(|y| *y == x.value)?;
+                let (op, body) = c.body.without_last(i)?;
+                let (at, inputs) = (eqn.at.clone(), inputs.to_vec());
+                state.builder.set_origin(at);
+                let rest = Checkpoint { body: Arc::new(body) };
+                (op, *state.builder.try_emit(rest, &inputs).ok()?.first()?)
+            }
+            (op, &[only]) => (op.clone(), only),
+            _ => return None,
+        };
+        Some((op, self.tracer(operand, state.builder.ty(operand).clone())))
     }
 
     fn lift_all(self: &Arc<Trace>, state: &mut TraceState, xs: &[Tensor]) -> Result<Values> {

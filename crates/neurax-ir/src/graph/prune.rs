@@ -2,7 +2,7 @@
 //! of the equations that are needed.
 
 use super::{Graph, Liveness, Value};
-use crate::{Error, OrBug, Result};
+use crate::{Error, Op, OrBug, Result};
 
 impl Graph {
     /// Returns the graph of the `live` outputs, without equations and inputs that only the others
@@ -11,6 +11,18 @@ impl Graph {
         let mut needed = Liveness::default();
         let inputs = needed.add(self, live);
         (needed.restrict(self, live, &inputs), inputs)
+    }
+
+    /// Splits off the equation that computes output `i` from a single operand: returns its op, and
+    /// the graph of the operand, which has all inputs of this one. `None` if the output is an input
+    /// or computed in another way.
+    pub fn without_last(&self, i: usize) -> Option<(Op, Graph)> {
+        let y = *self.outputs().get(i)?;
+        let last = self.eqns().iter().find(|e| e.outputs[..] == [y])?;
+        let [x] = last.inputs[..] else { return None };
+        let operand = Graph { outputs: vec![x], ..self.clone() };
+        let inputs = vec![true; self.input_types().len()];
+        Some((last.op.clone(), operand.restricted(&[true], &inputs)))
     }
 
     /// Returns the graph of the `live` outputs. Its signature keeps the inputs marked in `keep`,

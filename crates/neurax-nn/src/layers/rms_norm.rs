@@ -9,7 +9,8 @@ use neurax_tensor::{Tensor, keep};
 /// Zhang and Sennrich, Root Mean Square Layer Normalization (<https://arxiv.org/abs/1910.07467>).
 ///
 /// If `x` is a float of fewer than 32 bits, everything is computed in f32, and the result is
-/// rounded once to the dtype of `x`.
+/// rounded once to the dtype of `x`. The squares of elements beyond 1.8e19 are infinite in
+/// f32, and the result is 0.
 ///
 /// ```
 /// use neurax::prelude::*;

@@ -73,8 +73,9 @@ impl Rule for Adam {
         let t = step.count + 1.0;
         let (first, second) = (bias_correction(b1, &t), bias_correction(b2, &t).sqrt());
         let steps = m.iter().zip(&v).map(|(m, v)| {
-            // The root first: a corrected average could overflow.
-            let root = v.sqrt() * second.to(v.dtype());
+            // The root first: a corrected average could overflow. The derivative of the root of 0
+            // would be infinite.
+            let root = v.maximum(normal_epsilon(0.0, v)).sqrt() * second.to(v.dtype());
             m * first.to(m.dtype()) / (root + normal_epsilon(epsilon, v))
         });
         let steps = steps.collect();

@@ -1,7 +1,7 @@
 //! Gradient clipping.
 
 use super::{Optim, Rule, Slots, Step, invalid};
-use neurax_tensor::{DType, Tensor};
+use neurax_tensor::{DType, Tensor, stop_gradient};
 
 /// Clips gradients by their global norm: scales all of them by one factor, so that the root of the
 /// sum of all squares is at most `norm` (Pascanu et al., 2012, <https://arxiv.org/abs/1211.5063>).
@@ -60,7 +60,9 @@ impl Rule for ClipGlobalNorm {
         }
         let Some(norm) = global_norm(&grads) else { return grads };
         // Multiplied in f64: the factor of a huge norm would be 0 in f32.
-        let factor = norm.le(self.0).select(1.0, self.0 / norm);
+        // Divided by 1 where the factor is 1: the derivative of a quotient by 0 would be NaN.
+        let fits = norm.le(self.0);
+        let factor = fits.select(1.0, self.0 / fits.select(1.0, norm));
         grads.iter().map(|g| (g.to(DType::F64) * &factor).to(g.dtype())).collect()
     }
 }
@@ -75,7 +77,7 @@ fn limit_error(limit: f64) -> Option<String> {
 fn global_norm(grads: &[Tensor]) -> Option<Tensor> {
     let wide = || grads.iter().filter(|g| g.size() > 0).map(|g| g.to(DType::F64));
     let total = |xs: &mut dyn Iterator<Item = Tensor>| {
-        xs.map(|x| x.square().sum(..)).reduce(|a, b| a + b).map(|x| x.sqrt())
+        xs.map(|x| x.square().sum(..)).reduce(|a, b| a + b).map(|x| root(&x))
     };
     if grads.iter().all(|g| g.dtype() != DType::F64) {
         return total(&mut wide());
@@ -83,8 +85,14 @@ fn global_norm(grads: &[Tensor]) -> Option<Tensor> {
     // Squares of narrower floats do not overflow in f64; those of f64 are scaled first.
     let largest = wide().map(|g| g.abs().max(..)).reduce(|a, b| a.maximum(b))?;
     let is_scale = largest.gt(f64::MIN_POSITIVE) & largest.is_finite();
-    let scale = is_scale.select(largest, 1.0);
+    let scale = stop_gradient(&is_scale.select(largest, 1.0));
     total(&mut wide().map(|g| g / &scale)).map(|norm| norm * &scale)
+}
+
+/// Returns the square root, with a derivative of 0 at 0.
+fn root(x: &Tensor) -> Tensor {
+    let zero = x.equal(0.0);
+    zero.select(0.0, zero.select(1.0, x).sqrt())
 }
 
 struct ClipValue(f64);
@@ -105,7 +113,8 @@ impl Rule for ClipValue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use neurax_tensor::tensor;
+    use crate::optim::{adam, adamw, chain};
+    use neurax_tensor::{grad, tensor};
 
     #[test]
     fn the_norm_is_that_of_all_leaves() {
@@ -122,6 +131,32 @@ mod tests {
         assert!(update(f32::NAN, 1.0).iter().all(|x| x.is_nan()));
         let [infinite, finite] = update(f32::INFINITY, 1.0);
         assert!(infinite.is_nan() && finite == 0.0);
+    }
+
+    #[test]
+    fn updates_have_finite_derivatives_at_gradients_of_zero() {
+        let p = tensor([1.0, 2.0]);
+        let optimizers =
+            [clip(1.0), clip(0.0), adam(0.1), adamw(0.1, 0.01), chain([clip(1.0), adam(0.1)])];
+        for dtype in [DType::F32, DType::F64] {
+            for (i, opt) in optimizers.iter().enumerate() {
+                let p = p.to(dtype);
+                let loss = |g: Tensor| {
+                    let (u, state) = opt.update(&p, &g, opt.init(&p));
+                    let (v, _) = opt.update(&p, &g, state);
+                    (u + v * 2.0).sum(..)
+                };
+                for g in [[0.0, 0.0], [0.0, 3.0], [0.5, -0.5]] {
+                    let g = tensor(g).to(dtype);
+                    let d = grad(loss)(g.clone()).to(DType::F64).to_vec::<f64>().unwrap();
+                    assert!(d.iter().all(|d| d.is_finite()), "optimizer {i} at {g}: {d:?}");
+                }
+            }
+        }
+        // Gradients below the limit pass unchanged.
+        let opt = clip(1.0);
+        let total = |g: Tensor| opt.update(&p, &g, opt.init(&p)).0.sum(..);
+        assert_eq!(grad(total)(tensor([0.0, 0.0])).to_vec::<f32>().unwrap(), [1.0, 1.0]);
     }
 
     #[test]
