@@ -54,6 +54,25 @@ fn comparisons_with_numbers_are_those_of_mathematics() {
 }
 
 #[test]
+fn the_absolute_value_of_bool_is_bool() {
+    let x = tensor([true, false]);
+    assert_eq!(x.abs().to_vec::<bool>().unwrap(), [true, false]);
+    let y = jit(|x: Tensor| x.abs()).run(x).unwrap();
+    assert_eq!(y.to_vec::<bool>().unwrap(), [true, false]);
+}
+
+/// The slope at the position of an element is 0, as in JAX, whose neighbors of that position are
+/// one element.
+#[test]
+fn quantiles_have_the_slope_between_elements() {
+    let x = tensor([4.0, 1.0, 2.0]);
+    for (q, want) in [(0.0, 0.0), (0.25, 2.0), (0.5, 0.0), (0.75, 4.0), (1.0, 0.0)] {
+        let slope = grad(|q: Tensor| x.quantile(q, ..)).run(tensor(q)).unwrap();
+        assert_eq!(slope.item().unwrap(), want, "{q}");
+    }
+}
+
+#[test]
 fn integers_are_compared_with_floats_exactly() {
     // Those below 8 bits have no common dtype with floats.
     assert!(Tensor::zeros_of(U4, [1]).lt(0.5).error().is_some());

@@ -118,11 +118,6 @@ functions! {
     Unary,
     "Works element by element. The dtype is kept.",
     |x, f, at| x.clone().unary(f, at);
-    abs = Abs,
-        "Computes the absolute value; for complex numbers the modulus, as real floats. The \
-         derivative at 0 is defined as 0; that of the square of the result is right there in every \
-         order.",
-        "tensor([-2, 3]).abs()" => "[2, 3]";
     sign = Sign,
         "Computes the sign: -1, 0 or 1; for complex numbers `x / |x|`.",
         "tensor([-2.0, 0.0, 3.0]).sign()" => "[-1.0, 0.0, 1.0]";
@@ -166,11 +161,11 @@ functions_of_two! {
     |x, y, f, at| extremum(x, y, f, at);
     maximum = Max,
         "Computes the larger of two elements; NaN if either is NaN. Equal operands share the \
-         derivative.",
+         derivative. The sign of the larger of two zeros is not specified.",
         "tensor([1, 5]).maximum(3)" => "[3, 5]";
     minimum = Min,
         "Computes the smaller of two elements; NaN if either is NaN. Equal operands share the \
-         derivative.",
+         derivative. The sign of the smaller of two zeros is not specified.",
         "tensor([1, 5]).minimum(3)" => "[1, 3]";
 }
 
@@ -194,6 +189,14 @@ functions_of_two! {
 }
 
 formulas! {
+    abs(x) = match x.type_ref() {
+            Ok(t) if t.dtype == DType::Bool => x.clone(),
+            _ => x.clone().unary(Unary::Abs, Location::caller()),
+        },
+        "Computes the absolute value, element by element; for complex numbers the modulus, as real \
+         floats. Otherwise the dtype is kept, also bool. The derivative at 0 is defined as 0; that \
+         of the square of the result is right there in every order.",
+        "tensor([-2, 3]).abs()" => "[2, 3]";
     trunc(x) = x.lt(0).select(x.ceil(), x.floor()),
         "Rounds toward zero to an integer, element by element. The dtype is kept; the derivative \
          is 0.",

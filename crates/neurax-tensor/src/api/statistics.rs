@@ -36,6 +36,8 @@ impl Tensor {
     ///
     /// `q` is a number or a vector; a vector becomes the first axis of the result. The result is
     /// NaN if an element is NaN. Integers and bool are converted to f32. Follows `numpy.quantile`.
+    /// The derivative by `q` is the slope between the adjacent elements, and 0 where `q` is exactly
+    /// the position of an element, as in JAX.
     ///
     /// # Errors
     ///
@@ -94,11 +96,10 @@ impl Tensor {
             return Err(Tensor::fail(op, why, at));
         }
         let position = (q * (n - 1) as f64).clip(0, (n - 1) as f64);
-        let low = position.floor();
+        let (low, high) = (position.floor(), position.ceil());
         let weight = (&position - &low).convert(x.dtype(), at);
-        let low = low.convert(DType::I32, at);
         let sorted = merged.sort(last);
-        let (a, b) = (sorted.take(&low, last), sorted.take((&low + 1).minimum(n - 1), last));
+        let [a, b] = [low, high].map(|i| sorted.take(i.convert(DType::I32, at), last));
         let between = between(&a, &b, &weight);
         let nan = merged.is_nan().any(last);
         let y = match position.rank() {
