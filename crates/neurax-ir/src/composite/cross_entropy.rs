@@ -3,7 +3,7 @@
 use super::{Composite, LogSoftmax, Named, rules::*};
 use crate::graph::attr::attrs;
 use crate::op::{Bound, Direction, Sample, Tangent, rules::*};
-use crate::{Builder, DType, Result, Type, Value, Values};
+use crate::{Builder, Result, Type, Value, Values};
 
 attrs! {
     /// `-sum(targets * log_softmax(logits))` along the last axis, which is removed; operands
@@ -53,18 +53,8 @@ impl Named for CrossEntropy {
         at: &Bound,
         dxs: &[Tangent],
     ) -> Option<Result<Vec<Tangent>>> {
-        let active = [dxs[0].is_some(), dxs[1].is_some()];
-        let forward: LinearMap = &|b, xs, dxs| {
-            let terms: Vec<Value> =
-                slopes(b, xs, active).into_iter().zip(dxs).map(|(s, &d)| b.mul(s, d)).collect();
-            let total = terms.into_iter().reduce(|p, q| b.add(p, q));
-            total.map(|total| b.sum(total, &[last(b, xs[0])])).into_iter().collect()
-        };
-        let backward: LinearMap = &|b, xs, ct| {
-            let ct = broadcast_along(b, ct[0], last(b, xs[0]), xs[0]);
-            slopes(b, xs, active).into_iter().map(|s| b.mul(s, ct)).collect()
-        };
-        Some(linear(b, Self::NAME, at, at.xs, dxs, forward, backward))
+        let axis = last(b, at.xs[0]);
+        Some(linear_by_slopes(b, Self::NAME, at, dxs, slopes, Some(axis)))
     }
 
     fn batched(&self, _: &[usize]) -> Option<Composite> {
@@ -72,18 +62,7 @@ impl Named for CrossEntropy {
     }
 
     fn samples() -> Vec<Sample> {
-        let row = |d: DType, shape: &[usize]| Sample {
-            op: CrossEntropy {}.into(),
-            inputs: vec![
-                sample(Type::new(d, shape), -2.0, 2.0),
-                sample(Type::new(d, shape), 0.1, 0.9),
-            ],
-            smooth: d == DType::F64,
-        };
-        let floats = DType::ALL.into_iter().filter(|d| d.is_float());
-        floats
-            .flat_map(|d| [row(d, &[2, 3]), row(d, &[4]), row(d, &[2, 0]), row(d, &[0, 3])])
-            .collect()
+        pair_rows(CrossEntropy {}, &[&[2, 3], &[4], &[2, 0], &[0, 3]], 0.1, 0.9)
     }
 }
 

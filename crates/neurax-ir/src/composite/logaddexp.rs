@@ -3,7 +3,7 @@
 use super::{Composite, Named, rules::*};
 use crate::graph::attr::attrs;
 use crate::op::{Binary, Bound, Direction, Sample, Tangent, rules::*};
-use crate::{Builder, DType, Op, Result, Type, Value, Values};
+use crate::{Builder, Op, Result, Type, Value, Values};
 
 attrs! {
     /// `log(e^x + e^y)` of operands `(x, y)` of one real floating-point type, elementwise, without
@@ -42,15 +42,7 @@ impl Named for LogAddExp {
         at: &Bound,
         dxs: &[Tangent],
     ) -> Option<Result<Vec<Tangent>>> {
-        let active = [dxs[0].is_some(), dxs[1].is_some()];
-        let forward: LinearMap = &|b, xs, dxs| {
-            let terms: Vec<Value> =
-                shares(b, xs, active).into_iter().zip(dxs).map(|(s, &d)| b.mul(s, d)).collect();
-            terms.into_iter().reduce(|p, q| b.add(p, q)).into_iter().collect()
-        };
-        let backward: LinearMap =
-            &|b, xs, ct| shares(b, xs, active).into_iter().map(|s| b.mul(s, ct[0])).collect();
-        Some(linear(b, Self::NAME, at, at.xs, dxs, forward, backward))
+        Some(linear_by_slopes(b, Self::NAME, at, dxs, shares, None))
     }
 
     fn batched(&self, _: &[usize]) -> Option<Composite> {
@@ -58,16 +50,7 @@ impl Named for LogAddExp {
     }
 
     fn samples() -> Vec<Sample> {
-        let row = |d: DType, shape: &[usize]| Sample {
-            op: LogAddExp {}.into(),
-            inputs: vec![
-                sample(Type::new(d, shape), -2.0, 2.0),
-                sample(Type::new(d, shape), -1.0, 3.0),
-            ],
-            smooth: d == DType::F64,
-        };
-        let floats = DType::ALL.into_iter().filter(|d| d.is_float());
-        floats.flat_map(|d| [row(d, &[2, 3]), row(d, &[]), row(d, &[0])]).collect()
+        pair_rows(LogAddExp {}, &[&[2, 3], &[], &[0]], -1.0, 3.0)
     }
 }
 

@@ -101,6 +101,51 @@ pub fn linear(
     Ok(b.try_emit(op, &[residuals, &active].concat())?.into_iter().map(Some).collect())
 }
 
+/// Emits the tangent `sum(s dx)` of a composite of two operands, elementwise before it is summed
+/// along `axis`, under the name `callee`; the transpose is `s ct`. `slopes` emits the derivative
+/// `s` for each operand that is marked, from both operands.
+///
+/// # Errors
+/// As [`linear`].
+pub fn linear_by_slopes(
+    b: &mut Builder,
+    callee: &str,
+    at: &Bound,
+    dxs: &[Tangent],
+    slopes: fn(&mut Builder, &[Value], [bool; 2]) -> Vec<Value>,
+    axis: Option<usize>,
+) -> Result<Vec<Tangent>> {
+    let active = [dxs[0].is_some(), dxs[1].is_some()];
+    let forward: LinearMap = &|b, xs, dxs| {
+        let terms: Vec<Value> =
+            slopes(b, xs, active).into_iter().zip(dxs).map(|(s, &d)| b.mul(s, d)).collect();
+        let total = terms.into_iter().reduce(|p, q| b.add(p, q));
+        let sum = |total| axis.map_or(total, |axis| b.sum(total, &[axis]));
+        total.map(sum).into_iter().collect()
+    };
+    let backward: LinearMap = &|b, xs, ct| {
+        let ct = axis.map_or(ct[0], |axis| broadcast_along(b, ct[0], axis, xs[0]));
+        slopes(b, xs, active).into_iter().map(|s| b.mul(s, ct)).collect()
+    };
+    linear(b, callee, at, at.xs, dxs, forward, backward)
+}
+
+/// Returns sample rows for a composite `op` of two operands: each float dtype and each shape. The
+/// second operand is between `low` and `high`.
+pub fn pair_rows(op: impl Into<Op>, shapes: &[&[usize]], low: f64, high: f64) -> Vec<Sample> {
+    let op = op.into();
+    let row = |d: DType, shape: &[usize]| Sample {
+        op: op.clone(),
+        inputs: vec![
+            sample(Type::new(d, shape), -2.0, 2.0),
+            sample(Type::new(d, shape), low, high),
+        ],
+        smooth: d == DType::F64,
+    };
+    let floats = DType::ALL.into_iter().filter(|d| d.is_float());
+    floats.flat_map(|d| shapes.iter().map(move |shape| row(d, shape))).collect()
+}
+
 /// Emits the tangents of a composite by differentiating its body, under the composite's name. Both
 /// directions recompute from the operands, so that no other residuals are kept.
 ///
