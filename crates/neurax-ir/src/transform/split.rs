@@ -199,25 +199,27 @@ impl<'g> HalfGraph<'g> {
         dependence: &[Dependence],
         residuals: &mut Vec<Value>,
     ) -> Result<()> {
-        if self.env[v.index()].is_some() || dependence[v.index()] == Dependence::Linear {
-            return Ok(());
-        }
         let g = self.g;
-        match self.producers[v.index()].map(|i| &g.eqns()[i]) {
-            Some(e)
-                if dependence[v.index()] == Dependence::Free
-                    || matches!(e.op, Op::Broadcast(_)) =>
-            {
-                for &x in &e.inputs {
-                    self.fetch(x, dependence, residuals)?;
-                }
-                self.emit(e)
+        // A stack instead of recursion: a chain of constants has any length. Each equation is on it
+        // twice, before and after its operands.
+        let mut stack = vec![(v, false)];
+        while let Some((v, has_operands)) = stack.pop() {
+            let kind = dependence[v.index()];
+            if self.env[v.index()].is_some() || kind == Dependence::Linear {
+                continue;
             }
-            _ => {
-                residuals.push(v);
-                self.env[v.index()] = Some(self.b.input(g.ty(v).clone()));
-                Ok(())
+            match self.producers[v.index()].map(|i| &g.eqns()[i]) {
+                Some(e) if has_operands => self.emit(e)?,
+                Some(e) if kind == Dependence::Free || matches!(e.op, Op::Broadcast(_)) => {
+                    stack.push((v, true));
+                    stack.extend(e.inputs.iter().rev().map(|&x| (x, false)));
+                }
+                _ => {
+                    residuals.push(v);
+                    self.env[v.index()] = Some(self.b.input(g.ty(v).clone()));
+                }
             }
         }
+        Ok(())
     }
 }
