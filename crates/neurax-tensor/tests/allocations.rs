@@ -80,6 +80,15 @@ fn calls_take_no_memory_and_loops_copy_nothing() -> Result<()> {
     let multiplied = jit(move |x: Tensor| x.matmul(&w).tanh()).compile(&x)?;
     let mut out = Tensor::zeros([16, 32]);
     assert_eq!(calls_when_warm(&multiplied, &x, &mut out)?, 0, "a small product");
+    // The largest ones without an allocation: `Compiled::run_into` names 16,384 multiplications.
+    let (x, w) = (key.normal([25, 26]), key.normal([26, 25]));
+    let multiplied = jit(move |x: Tensor| x.matmul(&w)).compile(&x)?;
+    let mut out = Tensor::zeros([25, 25]);
+    assert_eq!(calls_when_warm(&multiplied, &x, &mut out)?, 0, "16,250 multiplications");
+    let (x, w) = (key.normal([1, 3, 8, 8]), key.normal([16, 3, 3, 3]));
+    let convolved = jit(move |x: Tensor| x.conv(&w, Windows::new())).compile(&x)?;
+    let mut out = Tensor::zeros([1, 16, 6, 6]);
+    assert_eq!(calls_when_warm(&convolved, &x, &mut out)?, 0, "15,552 multiplications");
 
     let x = key.normal([300, 40]);
     let sorted = jit(|x: Tensor| x.sort(0) + x.sort(1)).compile(&x)?;
