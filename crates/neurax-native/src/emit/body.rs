@@ -284,7 +284,8 @@ impl KernelEmitter<'_, '_> {
                 Ne => FloatCC::NotEqual,
                 Lt => FloatCC::LessThan,
                 Le => FloatCC::LessThanOrEqual,
-                Gt => FloatCC::GreaterThan,
+                // Cranelift knows `x < y ? x : y` and `y < x ? x : y` as one instruction each.
+                Gt => return self.b.ins().fcmp(FloatCC::LessThan, y, x),
                 Ge => FloatCC::GreaterThanOrEqual,
             };
             return self.b.ins().fcmp(cc, x, y);

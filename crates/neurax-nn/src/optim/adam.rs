@@ -74,8 +74,8 @@ impl Rule for Adam {
         let (first, second) = (bias_correction(b1, &t), bias_correction(b2, &t).sqrt());
         let steps = m.iter().zip(&v).map(|(m, v)| {
             // The root first: a corrected average could overflow. The derivative of the root of 0
-            // would be infinite.
-            let root = v.maximum(normal_epsilon(0.0, v)).sqrt() * second.to(v.dtype());
+            // would be infinite; the smallest number changes no root that epsilon leaves visible.
+            let root = (v + normal_epsilon(0.0, v)).sqrt() * second.to(v.dtype());
             m * first.to(m.dtype()) / (root + normal_epsilon(epsilon, v))
         });
         let steps = steps.collect();
@@ -97,13 +97,18 @@ impl Adam {
     }
 }
 
-/// Limits finite elements to those whose square is finite. Infinities and NaN stay.
+/// Limits finite elements to those whose square is finite. Infinities become NaN, and NaN stays.
+///
+/// Each of the four operations is one instruction for a vector, as a `clip` is not, which has to
+/// choose between two NaN.
 fn with_finite_square(g: &Tensor) -> Tensor {
     let limit = match g.dtype() {
         DType::F64 => f64::MAX.sqrt(),
         _ => f64::from(f32::MAX).sqrt().floor(),
     };
-    g.is_inf().select(g, g.clip(-limit, limit))
+    let below = g.gt(limit).select(limit, g);
+    let within = below.lt(-limit).select(-limit, &below);
+    within + g * 0.0
 }
 
 /// Returns `1 / (1 - bᵗ)`, the factor that corrects a moving average with decay `b` for its start
