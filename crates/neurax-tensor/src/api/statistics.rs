@@ -99,7 +99,9 @@ impl Tensor {
         let (low, high) = (position.floor(), position.ceil());
         let weight = (&position - &low).convert(x.dtype(), at);
         let sorted = merged.sort(last);
-        let [a, b] = [low, high].map(|i| sorted.take(i.convert(DType::I32, at), last));
+        // No closure: it would hide the line of the caller.
+        let a = sorted.take(low.convert(DType::I32, at), last);
+        let b = sorted.take(high.convert(DType::I32, at), last);
         let between = between(&a, &b, &weight);
         let nan = merged.is_nan().any(last);
         let y = match position.rank() {
