@@ -178,6 +178,11 @@ impl CompiledCore {
 
     /// Runs the function as [`CompiledCore::run_into`] does, with errors that have no source line.
     fn run_into_unplaced(&self, a: &dyn AnyTree, outs: &mut [&mut Tensor]) -> Result<()> {
+        if is_in_body() {
+            let why = "expected `run` in the closure of a branch, loop, checkpoint or custom rule, \
+                       which may never run: `run_into` would write its outputs at once";
+            return Err(Error::new("run_into", why));
+        }
         if let Some(args) = self.matching_buffers(a) {
             return self.write_into(&args, outs);
         }

@@ -96,6 +96,7 @@ impl Scalar {
         let value = match self {
             Scalar::Complex(..) if dtype == DType::F64 => return DType::C128,
             Scalar::Complex(..) => return DType::C64,
+            Scalar::Float(x) if !x.is_finite() => return DType::F32,
             Scalar::Float(x) => x as i128,
             Scalar::Int(x) => x,
             Scalar::Bool(x) => x as i128,

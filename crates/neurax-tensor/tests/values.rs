@@ -563,3 +563,28 @@ fn quotients_of_narrow_sums_do_not_overflow() {
         }
     }
 }
+
+#[test]
+fn clip_between_a_number_and_a_wider_bound_uses_the_wider_dtype() {
+    let x = tensor([7u8]);
+    let four_hundred = || tensor([400]);
+    for (y, dtype, want) in [
+        (x.clip(300, four_hundred()), I32, 300.0),
+        (x.clip(four_hundred(), 500), I32, 400.0),
+        (x.clip(-5, four_hundred()), I32, 7.0),
+        (x.clip(400.5, 500), F32, 400.5),
+        (x.clip(300, 280.5), F32, 280.5),
+        (x.clip(tensor([3u8]), 300), U8, 7.0),
+        (x.clip(-1, tensor([3u8])), U8, 3.0),
+    ] {
+        assert_eq!((y.dtype(), y.to(F32).item().unwrap()), (dtype, want));
+    }
+}
+
+#[test]
+fn the_error_of_a_number_that_is_not_finite_names_a_dtype_of_floats() {
+    for x in [f64::NAN, f64::INFINITY] {
+        let e = Tensor::full_of(I8, [1], x).error().map(|e| e.message().to_string());
+        assert!(e.is_some_and(|e| e.contains("but f32 does")), "{x}");
+    }
+}

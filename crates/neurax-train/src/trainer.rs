@@ -153,7 +153,7 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trainer<X, Y> {
     }
 
     /// Adds a handler: `f` is called at each `event` with the state, which it may change. It
-    /// returns nothing, a [`Flow`], or a `Result` of one of these.
+    /// returns nothing, a [`Flow`](crate::Flow), or a `Result` of one of these.
     ///
     /// The closure is `'static`: to pass data out of it, use an `Arc` or a channel.
     pub fn on<R: IntoFlow>(

@@ -117,7 +117,9 @@ fn is_cheap(op: &Op) -> bool {
         | Op::SelectAndScatter(_)
         | Op::Scatter(_)
         | Op::Sort(_)
-        | Op::AllReduce(_) => false,
+        | Op::AllReduce(_)
+        // A user's op may fail or be slow.
+        | Op::Custom(_) => false,
         Op::Composite(_) | Op::Call(_) => {
             op.graphs().iter().all(|g| g.eqns().iter().all(|e| is_cheap(&e.op)))
         }

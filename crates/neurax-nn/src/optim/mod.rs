@@ -244,7 +244,9 @@ impl Optim {
     /// Computes a step of the parameters that are trained.
     fn compute(&self, operands: &StepOperands, before: OptState) -> Computed {
         let grads = operands.gradients();
-        let OptState { step, mut slots } = before.clone();
+        // A clone would keep an eager step from updating averages in place.
+        let kept = (self.non_finite != NonFinite::Pass).then(|| before.clone());
+        let OptState { step, mut slots } = before;
         let own = (slots.len() > self.rules.len()).then(|| slots.pop()).flatten();
         let mut own = own.unwrap_or_default();
         slots.resize_with(self.rules.len(), Slots::new);
@@ -267,7 +269,10 @@ impl Optim {
         if !own.is_empty() {
             computed.state.slots.push(own);
         }
-        self.non_finite.guard(&grads, before, computed)
+        match kept {
+            Some(before) => self.non_finite.guard(&grads, before, computed),
+            None => computed,
+        }
     }
 }
 

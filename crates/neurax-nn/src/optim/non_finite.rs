@@ -20,13 +20,14 @@ pub enum NonFinite {
 }
 
 impl NonFinite {
-    /// Returns `step`, or what this choice makes of it if one of `grads` is not finite. `before` is
-    /// the state before the step.
+    /// Returns `step`, or what this choice, which is not [`NonFinite::Pass`], makes of it if one of
+    /// `grads` is not finite. `before` is the state before the step.
     pub(super) fn guard(self, grads: &[Tensor], before: OptState, mut step: Computed) -> Computed {
         let each = grads.iter().map(|g| g.is_finite().all(..));
         let finite = match each.reduce(|a, b| a & b) {
-            Some(finite) if self != NonFinite::Pass => finite,
-            _ => return step,
+            Some(finite) => finite,
+            // empty: there are no gradients.
+            None => return step,
         };
         let Some(counted) = before.slots.last().and_then(|own| own.get(COUNT)?.first()) else {
             return failed(step, missing(COUNT));

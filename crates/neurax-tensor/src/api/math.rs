@@ -334,10 +334,28 @@ impl Tensor {
         let at = Location::caller();
         let numbers = [low.number(), high.number()];
         let dtype = self.dtype();
+        // Floats and tensors may widen the result, whose dtype decides what a number does.
+        let widens = |n: &Option<Scalar>| n.is_none_or(|n| !matches!(n, Scalar::Int(_)));
+        if dtype.is_int() && numbers.iter().any(widens) && numbers.iter().any(|n| n.is_some()) {
+            let bounds = [Bound::new(low), Bound::new(high)];
+            let joint = bounds.iter().try_fold(dtype, |d, b| d.promote(b.dtype_with(dtype)));
+            // empty: dtypes without a common one are an error below.
+            let x = self.convert(joint.unwrap_or(dtype), at);
+            let [low, high] = bounds;
+            return x.clip_to(low, high, at);
+        }
+        self.clip_to(low, high, at)
+    }
+
+    /// Limits elements as [`Tensor::clip`] does, in the dtype of `self`.
+    #[track_caller]
+    fn clip_to(&self, low: impl Operand, high: impl Operand, at: CallSite) -> Tensor {
+        let numbers = [low.number(), high.number()];
+        let dtype = self.dtype();
         if let [Some(first), Some(second)] = numbers
             && (first.overflows(dtype) || second.overflows(dtype))
         {
-            return self.convert(DType::F64, at).clip(low, high).convert(dtype, at);
+            return self.convert(DType::F64, at).clip_to(low, high, at).convert(dtype, at);
         }
         // Bounds beyond all values of an integer dtype have no effect, or the effect of the
         // outermost value, unless the result is beyond all values as well.
@@ -497,6 +515,46 @@ impl Extreme {
             dtype,
             Scalar::Int(if let Extreme::Least = self { *range.start() } else { *range.end() }),
         )
+    }
+}
+
+/// A bound of a range.
+enum Bound {
+    Number(Scalar),
+    Tensor(Tensor),
+}
+
+impl Bound {
+    #[track_caller]
+    fn new(x: impl Operand) -> Bound {
+        match x.number() {
+            Some(n) => Bound::Number(n),
+            None => Bound::Tensor(x.operand(&Tensor::scalar(DType::F32, Scalar::Int(0)))),
+        }
+    }
+
+    /// Returns the dtype of the bound beside a tensor of `dtype`.
+    fn dtype_with(&self, dtype: DType) -> DType {
+        match self {
+            Bound::Number(n) => n.dtype_with(dtype),
+            Bound::Tensor(t) => t.dtype(),
+        }
+    }
+}
+
+impl Operand for Bound {
+    fn operand(self, like: &Tensor) -> Tensor {
+        match self {
+            Bound::Number(n) => n.weak_like(like),
+            Bound::Tensor(t) => t,
+        }
+    }
+
+    fn number(&self) -> Option<Scalar> {
+        match self {
+            Bound::Number(n) => Some(*n),
+            Bound::Tensor(_) => None,
+        }
     }
 }
 

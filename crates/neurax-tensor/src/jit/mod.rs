@@ -139,7 +139,7 @@ impl<'f, A, O> Jit<'f, A, O> {
     }
 
     /// Runs the function on copies of `a` several times and measures its steps: the average time of
-    /// each step, layer and source line. A slow function runs three times, a fast one as often as
+    /// each step, layer and source line. A slow function runs twice, a fast one as often as
     /// the time of a slow one allows.
     ///
     /// ```

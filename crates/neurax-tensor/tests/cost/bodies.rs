@@ -347,3 +347,19 @@ fn batched_branches_without_a_derivative_have_values() -> Result<()> {
     assert!(jvp(vmap(each), x.clone(), x).1.ok().is_err());
     Ok(())
 }
+
+#[test]
+fn a_compiled_function_does_not_write_outputs_in_a_branch() -> Result<()> {
+    let x = tensor([1.0, 2.0]);
+    let double = jit(|x: Tensor| x * 2.0).compile(&x)?;
+    let out = std::sync::Mutex::new(Tensor::zeros([2]));
+    let write = || match double.run_into(&x, &mut [&mut *out.lock().unwrap()]) {
+        Ok(()) => x.clone(),
+        Err(e) => Tensor::from_error(e),
+    };
+    let y = jit(|p: Tensor| cond(&p.gt(0.0), write, || x.clone())).run(tensor(-1.0));
+    let e = y.unwrap_err().to_string();
+    assert!(e.contains("run_into") && e.contains("expected `run` in the closure"), "{e}");
+    assert_eq!(out.lock().unwrap().to_vec::<f32>()?, [0.0, 0.0]);
+    Ok(())
+}
