@@ -1,8 +1,9 @@
 //! Adam: Kingma and Ba, 2014 (<https://arxiv.org/abs/1412.6980>).
 
-use super::{Optim, Rate, Rule, Slots, Step, chain, invalid, scale, take, weight_decay, zeros};
-use crate::precision::normal_epsilon;
-use neurax_tensor::{DType, Tensor};
+use super::averages::Moments;
+use super::param_rule::{ParamRule, for_each_param};
+use super::{Optim, Rate, chain, scale, weight_decay};
+use neurax_tensor::Tensor;
 
 /// Returns Adam with β₁ = 0.9, β₂ = 0.999 and ε = 1e-8.
 ///
@@ -43,86 +44,39 @@ pub fn adamw(rate: impl Rate, decay: f64) -> Optim {
 
 /// Returns the direction of Adam without a learning rate, for custom chains.
 pub fn scale_by_adam(b1: f64, b2: f64, epsilon: f64) -> Optim {
-    Optim::new(Adam { b1, b2, epsilon })
+    for_each_param(Moments { b1, b2, epsilon })
 }
 
-struct Adam {
-    b1: f64,
-    b2: f64,
-    epsilon: f64,
-}
+impl ParamRule<2> for Moments {
+    type Scalars = [Tensor; 2];
+    const NAME: &'static str = "adam";
+    const SLOTS: [&'static str; 2] = ["m", "v"];
 
-impl Rule for Adam {
-    fn init(&self, params: &[Tensor]) -> Slots {
-        Slots::from([("m".into(), zeros(params)), ("v".into(), zeros(params))])
-    }
-
-    fn update(&self, grads: Vec<Tensor>, slots: &mut Slots, step: &Step) -> Vec<Tensor> {
-        let Adam { b1, b2, epsilon } = *self;
-        if let Some(why) = self.error() {
-            return invalid("adam", why, &grads);
-        }
-        let old = take(slots, "m", step.params).into_iter().zip(take(slots, "v", step.params));
-        let (m, v): (Vec<Tensor>, Vec<Tensor>) = old
-            .zip(&grads)
-            .map(|((m, v), g)| {
-                let g = with_finite_square(g);
-                (m * b1 + &g * (1.0 - b1), v * b2 + &g * &g * (1.0 - b2))
-            })
-            .unzip();
-        let t = step.count + 1.0;
-        let (first, second) = (bias_correction(b1, &t), bias_correction(b2, &t).sqrt());
-        let steps = m.iter().zip(&v).map(|(m, v)| {
-            // The root first: a corrected average could overflow. The derivative of the root of 0
-            // would be infinite; the smallest number changes no root that epsilon leaves visible.
-            let root = (v + normal_epsilon(0.0, v)).sqrt() * second.to(v.dtype());
-            m * first.to(m.dtype()) / (root + normal_epsilon(epsilon, v))
-        });
-        let steps = steps.collect();
-        slots.extend([("m".into(), m), ("v".into(), v)]);
-        steps
-    }
-}
-
-impl Adam {
-    /// Returns the message of an invalid option.
     fn error(&self) -> Option<String> {
-        let Adam { b1, b2, epsilon } = *self;
-        let decay = [b1, b2].into_iter().find(|b| !(0.0..1.0).contains(b));
-        match decay {
-            Some(b) => Some(format!("expected decays of the averages in 0..1, got {b}")),
-            None if epsilon >= 0.0 => None,
-            None => Some(format!("expected an epsilon of at least 0, got {epsilon}")),
-        }
+        Moments::error(self)
     }
-}
 
-/// Limits finite elements to those whose square is finite. Infinities become NaN, and NaN stays.
-///
-/// Each of the four operations is one instruction for a vector, as a `clip` is not, which has to
-/// choose between two NaN.
-fn with_finite_square(g: &Tensor) -> Tensor {
-    let limit = match g.dtype() {
-        DType::F64 => f64::MAX.sqrt(),
-        _ => f64::from(f32::MAX).sqrt().floor(),
-    };
-    let below = g.gt(limit).select(limit, g);
-    let within = below.lt(-limit).select(-limit, &below);
-    within + g * 0.0
-}
+    fn scalars(&self, t: &Tensor) -> [Tensor; 2] {
+        self.corrections(t)
+    }
 
-/// Returns `1 / (1 - bᵗ)`, the factor that corrects a moving average with decay `b` for its start
-/// at zero after `t` steps. It is one scalar for all elements: a division per element would cost as
-/// much as the rest of the average.
-fn bias_correction(b: f64, t: &Tensor) -> Tensor {
-    -1.0 / (t * b.ln()).expm1()
+    fn update(
+        &self,
+        g: &Tensor,
+        _: &Tensor,
+        state: [Tensor; 2],
+        corrections: &[Tensor; 2],
+    ) -> (Tensor, [Tensor; 2]) {
+        let [m, v] = self.after(g, state);
+        (self.direction(&m, &v, corrections), [m, v])
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::optim::tests::{near, run};
-    use neurax_tensor::tensor;
+    use neurax_tensor::{DType, tensor};
 
     /// Computes the algorithm of the paper on scalars, with the gradient p.
     fn algorithm_of_the_paper(rate: f64, decay: f64, steps: usize) -> Vec<f32> {

@@ -1,7 +1,8 @@
 //! Gradient clipping.
 
 use super::{Optim, Rule, Slots, Step, invalid};
-use neurax_tensor::{DType, Tensor, stop_gradient};
+use neurax_tensor::{DType, Operand, Tensor, stop_gradient};
+use std::slice;
 
 /// Clips gradients by their global norm: scales all of them by one factor, so that the root of the
 /// sum of all squares is at most `norm` (Pascanu et al., 2012, <https://arxiv.org/abs/1211.5063>).
@@ -47,6 +48,46 @@ pub fn clip_value(limit: f64) -> Optim {
     Optim::new(ClipValue(limit))
 }
 
+/// Clips the gradient of each parameter by its norm: scales it so that the norm is at most `limit`.
+/// The norm is computed as by [`clip`].
+///
+/// # Errors
+///
+/// The updates carry an error if `limit` is negative or NaN.
+///
+/// # Examples
+///
+/// ```
+/// use neurax::prelude::*;
+/// let (opt, p) = (optim::clip_norm(1.0), vec![tensor([0.0, 0.0]), tensor([0.0])]);
+/// let (u, _) = opt.update(&p, &vec![tensor([3.0, 4.0]), tensor([0.5])], opt.init(&p));
+/// assert_eq!((u[0].to_vec::<f32>()?, u[1].item()?), (vec![0.6, 0.8], 0.5));
+/// # Ok::<(), Error>(())
+/// ```
+pub fn clip_norm(limit: f64) -> Optim {
+    Optim::new(ClipEach { limit, is_rms: false })
+}
+
+/// Clips the update of each parameter by the root of the mean of its squares, as Adafactor does
+/// (Shazeer and Stern, 2018, <https://arxiv.org/abs/1804.04235>): Optax's `clip_by_block_rms`.
+///
+/// # Errors
+///
+/// The updates carry an error if `limit` is negative or NaN.
+///
+/// # Examples
+///
+/// ```
+/// use neurax::prelude::*;
+/// let (opt, p) = (optim::clip_rms(1.0), tensor([0.0, 0.0]));
+/// let (u, _) = opt.update(&p, &tensor([3.0, -3.0]), opt.init(&p));
+/// assert_eq!(u.to_vec::<f32>()?, [1.0, -1.0]);
+/// # Ok::<(), Error>(())
+/// ```
+pub fn clip_rms(limit: f64) -> Optim {
+    Optim::new(ClipEach { limit, is_rms: true })
+}
+
 struct ClipGlobalNorm(f64);
 
 impl Rule for ClipGlobalNorm {
@@ -59,22 +100,59 @@ impl Rule for ClipGlobalNorm {
             return invalid("clip", why, &grads);
         }
         let Some(norm) = global_norm(&grads) else { return grads };
-        // Multiplied in f64: the factor of a huge norm would be 0 in f32.
-        // Divided by 1 where the factor is 1: the derivative of a quotient by 0 would be NaN.
-        let fits = norm.le(self.0);
-        let factor = fits.select(1.0, self.0 / fits.select(1.0, norm));
-        grads.iter().map(|g| (g.to(DType::F64) * &factor).to(g.dtype())).collect()
+        let factor = limiting_factor(&norm, self.0);
+        grads.iter().map(|g| scaled(g, &factor)).collect()
+    }
+}
+
+/// Returns the factors that limit `norms` to `limit`, f64.
+pub(super) fn limiting_factor(norms: &Tensor, limit: impl Operand + Copy) -> Tensor {
+    // Divided by 1 where the factor is 1: the derivative of a quotient by 0 would be NaN.
+    let fits = norms.le(limit);
+    let one = norms.ones_like();
+    fits.select(&one, limit.operand(&one) / fits.select(&one, norms))
+}
+
+/// Multiplies `g` by a factor, f64[]. It is multiplied in f64: the factor of a huge norm would be 0
+/// in f32.
+fn scaled(g: &Tensor, factor: &Tensor) -> Tensor {
+    (g.to(DType::F64) * factor).to(g.dtype())
+}
+
+struct ClipEach {
+    limit: f64,
+    is_rms: bool,
+}
+
+impl Rule for ClipEach {
+    fn init(&self, _: &[Tensor]) -> Slots {
+        Slots::new()
+    }
+
+    fn update(&self, grads: Vec<Tensor>, _: &mut Slots, _: &Step) -> Vec<Tensor> {
+        let name = if self.is_rms { "clip_rms" } else { "clip_norm" };
+        if let Some(why) = limit_error(self.limit) {
+            return invalid(name, why, &grads);
+        }
+        let clipped = |g: &Tensor| {
+            let root_of_size = if self.is_rms { (g.size() as f64).sqrt() } else { 1.0 };
+            match global_norm(slice::from_ref(g)) {
+                Some(norm) => scaled(g, &limiting_factor(&norm, self.limit * root_of_size)),
+                None => g.clone(),
+            }
+        };
+        grads.iter().map(clipped).collect()
     }
 }
 
 /// Returns the message of a limit that is no number of at least 0.
-fn limit_error(limit: f64) -> Option<String> {
+pub(super) fn limit_error(limit: f64) -> Option<String> {
     let is_valid = limit >= 0.0;
     (!is_valid).then(|| format!("expected a limit of at least 0, got {limit}"))
 }
 
 /// Returns the root of the sum of all squares, f64[]; `None` if there are no elements.
-fn global_norm(grads: &[Tensor]) -> Option<Tensor> {
+pub(super) fn global_norm(grads: &[Tensor]) -> Option<Tensor> {
     let wide = || grads.iter().filter(|g| g.size() > 0).map(|g| g.to(DType::F64));
     let total = |xs: &mut dyn Iterator<Item = Tensor>| {
         xs.map(|x| x.square().sum(..)).reduce(|a, b| a + b).map(|x| root(&x))
@@ -90,7 +168,7 @@ fn global_norm(grads: &[Tensor]) -> Option<Tensor> {
 }
 
 /// Returns the square root, with a derivative of 0 at 0.
-fn root(x: &Tensor) -> Tensor {
+pub(super) fn root(x: &Tensor) -> Tensor {
     let zero = x.equal(0.0);
     zero.select(0.0, zero.select(1.0, x).sqrt())
 }
@@ -196,7 +274,7 @@ mod tests {
     #[test]
     fn a_negative_limit_is_an_error() {
         let p = tensor([1.0]);
-        for opt in [clip(-1.0), clip(f64::NAN), clip_value(-1.0)] {
+        for opt in [clip(-1.0), clip(f64::NAN), clip_value(-1.0), clip_norm(-1.0), clip_rms(-1.0)] {
             let (u, _) = opt.update(&p, &p, opt.init(&p));
             assert!(u.error().unwrap().message().contains("a limit of at least 0"), "{u:?}");
         }

@@ -9,26 +9,81 @@
 //! in f32; the new parameters are rounded once. [`Optim::master_copies`] keeps f32 copies of such
 //! parameters, and [`Optim::non_finite`] chooses what a gradient does that is NaN or infinite.
 //!
+//! An optimizer `o(rate)` has the options of its paper; its direction `scale_by_..` takes them as
+//! arguments: `chain([scale_by_yogi(0.9, 0.99, 1e-3), weight_decay(0.1), scale(1e-2)])`.
+//! [`accumulate`], [`average_weights`] and [`lookahead`] work with every optimizer. A rate is a
+//! number or a [`Schedule`]: [`linear`], [`warmup_cosine`], [`join`] and others.
+//!
 //! To add an optimizer, add a file here with a struct that implements [`Rule`] and a function that
-//! returns an [`Optim`] of it.
+//! returns an [`Optim`] of it. If it treats each parameter by itself, implement `ParamRule`.
 
+mod accumulate;
+mod adabelief;
+mod adadelta;
+mod adafactor;
+mod adagrad;
 mod adam;
+mod adamax;
+mod amsgrad;
+mod averages;
 mod clip;
 mod computed;
+mod cycles;
 mod decay;
+mod decays;
+#[cfg(test)]
+mod every_optimizer;
+mod lion;
 mod master;
 mod momentum;
+mod muon;
+mod nadam;
+mod noise;
 mod non_finite;
+mod novograd;
+mod param_rule;
+mod radam;
+#[cfg(test)]
+mod reference;
+mod rmsprop;
 mod schedule;
+mod sequences;
 mod state;
+mod trust_ratio;
+mod units;
+mod weights;
+mod yogi;
 
+pub use accumulate::accumulate;
+pub use adabelief::{adabelief, scale_by_belief};
+pub use adadelta::{adadelta, scale_by_adadelta};
+pub use adafactor::{adafactor, scale_by_factored_rms, scale_by_param_rms};
+pub use adagrad::{adagrad, scale_by_rss};
 pub use adam::{adam, adam_with, adamw, scale_by_adam};
-pub use clip::{clip, clip_value};
+pub use adamax::{adamax, scale_by_adamax};
+pub use amsgrad::{amsgrad, scale_by_amsgrad};
+pub use clip::{clip, clip_norm, clip_rms, clip_value};
+pub use cycles::{
+    cosine_restarts, cosine_restarts_with, cyclic, one_cycle, one_cycle_with, restarts,
+};
 pub use decay::weight_decay;
-pub use momentum::{momentum, nesterov, sgd};
+pub use decays::{cosine_with, exponential_staircase, inverse_sqrt, linear, polynomial};
+pub use lion::{lion, scale_by_lion};
+pub use momentum::{momentum, nesterov, sgd, trace};
+pub use muon::{muon, scale_by_muon};
+pub use nadam::{nadam, scale_by_nadam};
+pub use noise::{add_noise, noisy_sgd};
 pub use non_finite::NonFinite;
+pub use novograd::{novograd, scale_by_novograd};
+pub use radam::{radam, scale_by_radam};
+pub use rmsprop::{rmsprop, rmsprop_with, scale_by_rms, scale_by_stddev};
 pub use schedule::{Rate, Schedule, constant, cosine, exponential, scale, warmup};
+pub use sequences::{join, piecewise_constant, warmup_cosine};
 pub use state::{OptState, Slots};
+pub use trust_ratio::{lamb, lars, scale_by_trust_ratio};
+pub use units::{centralize, clip_adaptive};
+pub use weights::{average_weights, lookahead};
+pub use yogi::{scale_by_yogi, yogi};
 
 use crate::precision::at_least_f32;
 use computed::Computed;

@@ -20,14 +20,31 @@ pub fn sgd(rate: impl Rate) -> Optim {
 
 /// Returns gradient descent with momentum: `m ← decay · m + g`, `p - rate · m` (Polyak, 1964).
 pub fn momentum(rate: impl Rate, decay: f64) -> Optim {
-    chain([Optim::new(Momentum { decay, nesterov: false }), scale(rate)])
+    chain([trace(decay, false), scale(rate)])
 }
 
 /// Returns gradient descent with Nesterov momentum: `m ← decay · m + g`,
 /// `p - rate · (decay · m + g)` (Sutskever et al., 2013,
 /// <https://proceedings.mlr.press/v28/sutskever13.html>).
 pub fn nesterov(rate: impl Rate, decay: f64) -> Optim {
-    chain([Optim::new(Momentum { decay, nesterov: true }), scale(rate)])
+    chain([trace(decay, true), scale(rate)])
+}
+
+/// Returns the sum of updates with the factor `decay` for each step of age, `m ← decay · m + u`; or
+/// `decay · m + u` with this `m` if `nesterov`. Behind a learning rate, it is momentum of steps.
+///
+/// # Examples
+///
+/// ```
+/// use neurax::prelude::*;
+/// let (opt, p) = (optim::trace(0.5, false), tensor([0.0]));
+/// let (_, state) = opt.update(&p, &tensor([4.0]), opt.init(&p));
+/// let (u, _) = opt.update(&p, &tensor([1.0]), state);
+/// assert_eq!(u.item()?, 3.0);
+/// # Ok::<(), Error>(())
+/// ```
+pub fn trace(decay: f64, nesterov: bool) -> Optim {
+    Optim::new(Momentum { decay, nesterov })
 }
 
 struct Momentum {

@@ -1,7 +1,7 @@
 //! Learning rates: constants and schedules, which are functions of the step count.
 
 use super::{Optim, Rule, Slots, Step};
-use neurax_tensor::{DType, Tensor, tensor};
+use neurax_tensor::{DType, Error, Tensor, tensor};
 use std::fmt;
 use std::sync::Arc;
 
@@ -26,7 +26,12 @@ impl Schedule {
         Schedule(Arc::new(f))
     }
 
-    /// Returns the rate after `count` steps.
+    /// Returns a schedule whose rates carry the error of an invalid option of `name`.
+    pub(super) fn invalid(name: &'static str, why: String) -> Schedule {
+        Schedule::new(move |_| Tensor::from_error(Error::new(name, why.clone())))
+    }
+
+    /// Returns the rate after `count` steps, or the rates of several counts.
     pub fn at(&self, count: &Tensor) -> Tensor {
         (self.0)(count)
     }

@@ -1,0 +1,185 @@
+//! Accumulation of gradients over several steps.
+
+use super::state::{missing, take};
+use super::{Optim, Rule, Slots, Step, invalid, one_for_each, zeros};
+use neurax_tensor::{DType, Tensor, cond, tensor};
+use std::sync::Arc;
+
+/// The slot of the mean of the gradients since the last step of the inner optimizer.
+const MEAN: &str = "mean";
+/// The slot of the number of these gradients.
+const GRADIENTS: &str = "gradients";
+/// The slot of the number of steps of the inner optimizer.
+const STEPS: &str = "steps";
+
+/// Accumulates gradients over `k` steps: the last one of every `k` steps is a step of `optim` with
+/// the mean of the gradients; in the others, the parameters do not change. With `k` batches of `n`
+/// examples, training is that with batches of `k · n` examples, in the memory of one of `n`.
+///
+/// Schedules of `optim` depend on the number of its steps, as in Optax's `MultiSteps`, and not on
+/// the number of batches. The slots of its rule `i` are those of the accumulation with the prefix
+/// `i.`, e.g. `1.rate`. Its options hold for the accumulation; with
+/// [`NonFinite::Skip`](super::NonFinite::Skip), a gradient that is not finite is left out of the
+/// mean.
+///
+/// # Errors
+///
+/// The updates carry an error if `k` is 0.
+///
+/// # Examples
+///
+/// ```
+/// use neurax::prelude::*;
+/// let opt = optim::accumulate(2, optim::sgd(0.5));
+/// let p = tensor([1.0]);
+/// let (p, state) = opt.step(&p, &tensor([1.0]), opt.init(&p));
+/// assert_eq!(p.item()?, 1.0);
+/// let (p, _) = opt.step(&p, &tensor([3.0]), state);
+/// assert_eq!(p.item()?, 0.0, "a step of 0.5 · 2");
+/// # Ok::<(), Error>(())
+/// ```
+pub fn accumulate(k: usize, optim: Optim) -> Optim {
+    Optim { rules: Arc::new([Arc::new(Accumulation { k, rules: optim.rules.clone() })]), ..optim }
+}
+
+struct Accumulation {
+    k: usize,
+    rules: Arc<[Arc<dyn Rule>]>,
+}
+
+impl Rule for Accumulation {
+    fn init(&self, params: &[Tensor]) -> Slots {
+        let inner = self.rules.iter().map(|rule| rule.init(params)).collect();
+        let mut slots = prefixed(inner);
+        slots.insert(MEAN.into(), zeros(params));
+        slots.extend([GRADIENTS, STEPS].map(|name| (name.into(), vec![tensor(0)])));
+        slots
+    }
+
+    fn update(&self, grads: Vec<Tensor>, slots: &mut Slots, step: &Step) -> Vec<Tensor> {
+        if self.k == 0 {
+            return invalid("accumulate", "expected at least 1 step, got 0".into(), &grads);
+        }
+        let count = take_count(slots, GRADIENTS) + 1;
+        let steps = take_count(slots, STEPS);
+        let old = take(slots, MEAN, step.params);
+        let share = 1.0 / count.to(DType::F32);
+        let mean = |(old, g): (Tensor, &Tensor)| &old + (g - &old) * share.to(g.dtype());
+        let mean: Vec<Tensor> = old.into_iter().zip(&grads).map(mean).collect();
+        let is_last = count.ge(self.k as i64);
+        let f32_steps = steps.to(DType::F32);
+        let inner_step = Step { params: step.params, count: &f32_steps };
+        let before = self.take_inner(slots);
+        let then = || self.step_of_rules(mean.clone(), before.clone(), &inner_step);
+        let otherwise = || (zeros(step.params), before.clone());
+        // Known, if the step is not traced.
+        let (updates, inner) = match is_last.item() {
+            Ok(0.0) => otherwise(),
+            Ok(_) => then(),
+            Err(_) => cond(&is_last, then, otherwise),
+        };
+        let rest = mean.iter().map(|mean| is_last.select(0.0, mean)).collect();
+        *slots = prefixed(inner);
+        slots.insert(MEAN.into(), rest);
+        slots.insert(GRADIENTS.into(), vec![is_last.select(0, count)]);
+        slots.insert(STEPS.into(), vec![steps + is_last.to(DType::I32)]);
+        updates
+    }
+}
+
+impl Accumulation {
+    /// Takes the slots of each inner rule.
+    fn take_inner(&self, slots: &mut Slots) -> Vec<Slots> {
+        let mut inner = vec![Slots::new(); self.rules.len()];
+        for (name, tensors) in std::mem::take(slots) {
+            let Some((rule, name)) = name.split_once('.') else { continue };
+            if let Some(own) = rule.parse().ok().and_then(|i: usize| inner.get_mut(i)) {
+                own.insert(name.into(), tensors);
+            }
+        }
+        inner
+    }
+
+    /// Returns the updates of the inner rules and their new slots.
+    fn step_of_rules(
+        &self,
+        mut updates: Vec<Tensor>,
+        mut inner: Vec<Slots>,
+        step: &Step,
+    ) -> (Vec<Tensor>, Vec<Slots>) {
+        for (rule, slots) in self.rules.iter().zip(&mut inner) {
+            updates = one_for_each(step.params, rule.update(updates, slots, step));
+        }
+        (updates, inner)
+    }
+}
+
+/// Returns the slots of rules as those of one rule.
+fn prefixed(inner: Vec<Slots>) -> Slots {
+    let each = inner.into_iter().enumerate();
+    each.flat_map(|(i, slots)| slots.into_iter().map(move |(name, t)| (format!("{i}.{name}"), t)))
+        .collect()
+}
+
+/// Takes a number, i32[], out of the slots.
+fn take_count(slots: &mut Slots, name: &str) -> Tensor {
+    let count = slots.remove(name).and_then(|mut slot| slot.pop());
+    count.unwrap_or_else(|| Tensor::from_error(missing(name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::optim::{NonFinite, OptState, adamw, chain, clip, exponential, sgd};
+    use neurax_tensor::{dtype_consts::F16, jit};
+
+    fn close(a: &Tensor, b: &Tensor) -> bool {
+        a.allclose(b, 1e-5, 1e-6).item().unwrap() == 1.0
+    }
+
+    #[test]
+    fn steps_are_those_with_the_mean_of_the_gradients() {
+        let inner = || chain([clip(1.0), adamw(exponential(0.1, 0.5, 2), 0.1)]);
+        let (opt, plain) = (accumulate(3, inner()), inner());
+        let step = jit(|(p, g, s): (Tensor, Tensor, OptState)| opt.step(&p, &g, s));
+        let start = tensor([1.0, -2.0]);
+        let (mut p, mut eager, mut want) = (start.clone(), start.clone(), start.clone());
+        let (mut s, mut t, mut u) = (opt.init(&p), opt.init(&p), plain.init(&p));
+        let mut sum = start.zeros_like();
+        for i in 1..=21 {
+            let g = tensor([(i as f32).sin(), (i as f32).cos() * 3.0]);
+            sum += &g;
+            (p, s) = step.run((p, g.clone(), s)).unwrap();
+            (eager, t) = opt.step(&eager, &g, t);
+            if i % 3 == 0 {
+                (want, u) = plain.step(&want, &(&sum / 3.0), u);
+                sum = start.zeros_like();
+            }
+            assert!(close(&p, &want) && close(&eager, &want), "step {i}: {p} {eager} {want}");
+        }
+        assert_eq!((step.traces(), s.step.item().unwrap()), (1, 21.0));
+    }
+
+    #[test]
+    fn options_of_the_inner_optimizer_hold() {
+        let opt = accumulate(2, sgd(0.5).master_copies().non_finite(NonFinite::Skip));
+        let (mut p, mut s) = (tensor([1.0]).to(F16), opt.init(&tensor([1.0]).to(F16)));
+        for g in [1.0, f32::NAN, 2.0] {
+            (p, s) = opt.step(&p, &tensor([g]).to(F16), s);
+        }
+        assert_eq!((p.item().unwrap(), s.non_finite_steps().unwrap()), (0.25, Some(1)));
+    }
+
+    #[test]
+    fn invalid_uses_are_errors() {
+        let p = tensor([1.0]);
+        let message = |opt: &Optim, state| {
+            let (q, _) = opt.step(&p, &p, state);
+            q.error().unwrap().message().to_string()
+        };
+        let none = accumulate(0, sgd(0.1));
+        assert!(message(&none, none.init(&p)).contains("at least 1 step"));
+        let opt = accumulate(2, sgd(0.1));
+        assert!(message(&opt, sgd(0.1).init(&p)).contains("missing slot"));
+    }
+}

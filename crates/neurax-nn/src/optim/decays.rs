@@ -1,0 +1,151 @@
+//! Schedules that decay from a first rate.
+
+use super::Schedule;
+use std::f64::consts::PI;
+
+/// Returns linear decay (or growth): from `start` to `end` over `steps` steps, then `end`. Optax's
+/// `linear_schedule`.
+///
+/// # Examples
+///
+/// ```
+/// use neurax::prelude::*;
+/// let rate = optim::linear(1.0, 0.5, 4);
+/// let rates = rate.at(&tensor([0.0, 1.0, 2.0, 3.0, 4.0, 9.0])).to_vec::<f32>()?;
+/// assert_eq!(rates, [1.0, 0.875, 0.75, 0.625, 0.5, 0.5]);
+/// # Ok::<(), Error>(())
+/// ```
+pub fn linear(start: f64, end: f64, steps: usize) -> Schedule {
+    polynomial(start, end, 1.0, steps)
+}
+
+/// Returns polynomial decay: `end + (start - end) · (1 - t / steps)^power` after `t` steps, and
+/// `end` after `steps` steps. Optax's `polynomial_schedule`.
+///
+/// # Errors
+///
+/// The rate carries an error if `power` is not above 0.
+///
+/// # Examples
+///
+/// ```
+/// use neurax::prelude::*;
+/// let rate = optim::polynomial(1.0, 0.0, 2.0, 4);
+/// let rates = rate.at(&tensor([0.0, 1.0, 2.0, 3.0, 4.0, 9.0])).to_vec::<f32>()?;
+/// assert_eq!(rates, [1.0, 0.5625, 0.25, 0.0625, 0.0, 0.0]);
+/// # Ok::<(), Error>(())
+/// ```
+pub fn polynomial(start: f64, end: f64, power: f64, steps: usize) -> Schedule {
+    let is_valid = power > 0.0;
+    if !is_valid {
+        return Schedule::invalid("polynomial", format!("expected a power above 0, got {power}"));
+    }
+    let steps = steps.max(1) as f64;
+    Schedule::new(move |count| {
+        let rest = (1.0 - count / steps).maximum(0.0);
+        let rest = if power == 1.0 { rest } else { rest.pow(power) };
+        rest * (start - end) + end
+    })
+}
+
+/// Returns exponential decay in stairs: `start`, multiplied by `factor` after every `steps` steps.
+/// [`exponential`](super::exponential) has a smooth transition.
+///
+/// # Examples
+///
+/// ```
+/// use neurax::prelude::*;
+/// let rate = optim::exponential_staircase(0.8, 0.5, 10);
+/// let rates = rate.at(&tensor([0.0, 9.0, 10.0, 19.0, 20.0])).to_vec::<f32>()?;
+/// assert_eq!(rates, [0.8, 0.8, 0.4, 0.4, 0.2]);
+/// # Ok::<(), Error>(())
+/// ```
+pub fn exponential_staircase(start: f64, factor: f64, steps: usize) -> Schedule {
+    let (smooth, steps) = (super::exponential(start, factor, 1), steps.max(1) as f64);
+    Schedule::new(move |count| smooth.at(&(count / steps).floor()))
+}
+
+/// Returns cosine decay: from `start` to `alpha · start` over `steps` steps along half a cosine,
+/// then `alpha · start`. Optax's `cosine_decay_schedule`.
+///
+/// # Examples
+///
+/// ```
+/// use neurax::prelude::*;
+/// let rate = optim::cosine_with(1.0, 4, 0.2);
+/// let rates = rate.at(&tensor([0.0, 1.0, 2.0, 3.0, 4.0, 9.0]));
+/// let want = tensor([1.0, 0.882843, 0.6, 0.317157, 0.2, 0.2]);
+/// assert_eq!(rates.allclose(want, 1e-5, 0.0).item()?, 1.0);
+/// # Ok::<(), Error>(())
+/// ```
+pub fn cosine_with(start: f64, steps: usize, alpha: f64) -> Schedule {
+    let steps = steps.max(1) as f64;
+    Schedule::new(move |count| {
+        let half = ((count / steps).minimum(1.0) * PI).cos() * 0.5 + 0.5;
+        (half * (1.0 - alpha) + alpha) * start
+    })
+}
+
+/// Returns the schedule of the Transformer (Vaswani et al., 2017,
+/// <https://arxiv.org/abs/1706.03762>): linear warmup to `peak` over `warmup` steps, followed by
+/// decay with the inverse square root of the number of steps.
+///
+/// # Examples
+///
+/// ```
+/// use neurax::prelude::*;
+/// let rate = optim::inverse_sqrt(1.0, 4);
+/// let rates = rate.at(&tensor([0.0, 1.0, 3.0, 15.0, 63.0])).to_vec::<f32>()?;
+/// assert_eq!(rates, [0.25, 0.5, 1.0, 0.5, 0.25]);
+/// # Ok::<(), Error>(())
+/// ```
+pub fn inverse_sqrt(peak: f64, warmup: usize) -> Schedule {
+    let warmup = warmup.max(1) as f64;
+    Schedule::new(move |count| {
+        let step = count + 1.0;
+        (&step / warmup).minimum((warmup / step).sqrt()) * peak
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::optim::reference::near_rates;
+    use crate::optim::sgd;
+    use neurax_tensor::tensor;
+
+    #[test]
+    fn rates_are_those_of_the_formulas_of_optax() {
+        near_rates(&linear(0.1, 0.7, 7), |t| 0.1 + 0.6 * (t / 7.0).min(1.0));
+        near_rates(&polynomial(0.9, 0.1, 1.5, 20), |t| {
+            0.8 * (1.0 - t.min(20.0) / 20.0).powf(1.5) + 0.1
+        });
+        near_rates(&exponential_staircase(0.5, 0.8, 6), |t| 0.5 * 0.8f64.powf((t / 6.0).floor()));
+        near_rates(&cosine_with(0.5, 12, 0.1), |t| {
+            0.5 * (0.9 * 0.5 * (1.0 + (PI * t.min(12.0) / 12.0).cos()) + 0.1)
+        });
+        near_rates(&inverse_sqrt(0.3, 5), |t| {
+            0.3 * 5f64.sqrt() * ((t + 1.0) * 5f64.powf(-1.5)).min((t + 1.0).powf(-0.5))
+        });
+    }
+
+    #[test]
+    fn zero_steps_do_not_divide_by_zero() {
+        let schedules = [
+            linear(1.0, 0.5, 0),
+            exponential_staircase(1.0, 0.5, 0),
+            cosine_with(1.0, 0, 0.5),
+            inverse_sqrt(1.0, 0),
+        ];
+        for s in schedules {
+            assert_eq!(s.at(&tensor(0.0)).item().unwrap(), 1.0);
+        }
+    }
+
+    #[test]
+    fn an_invalid_power_is_an_error_of_the_step() {
+        let (p, opt) = (tensor([1.0]), sgd(polynomial(1.0, 0.0, 0.0, 4)));
+        let (p, _) = opt.step(&p, &p, opt.init(&p));
+        assert!(p.error().unwrap().message().contains("a power above 0"), "{p:?}");
+    }
+}

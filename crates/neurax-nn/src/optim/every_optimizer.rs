@@ -1,0 +1,143 @@
+//! Properties of all optimizers.
+
+use super::*;
+use neurax_tensor::{grad, jit, vmap};
+
+/// Returns every optimizer with a rate of 0.01.
+fn every_optimizer() -> Vec<(&'static str, Optim)> {
+    vec![
+        ("accumulate", accumulate(1, adam(0.01))),
+        ("adabelief", adabelief(0.01)),
+        ("adadelta", adadelta(0.01)),
+        ("adafactor", adafactor(0.01)),
+        ("factored", chain([scale_by_factored_rms(0.8, 2, 1e-30), scale(0.01)])),
+        ("adagrad", adagrad(0.01)),
+        ("adamax", adamax(0.01)),
+        ("amsgrad", amsgrad(0.01)),
+        ("average_weights", chain([sgd(0.01), average_weights(0.9)])),
+        ("lamb", lamb(0.01, 0.01)),
+        ("lars", lars(0.01, 0.01)),
+        ("lion", lion(0.01, 0.01)),
+        ("lookahead", chain([adam(0.01), lookahead(2, 0.5)])),
+        ("muon", muon(0.01)),
+        ("nadam", nadam(0.01)),
+        ("novograd", novograd(0.01, 0.01)),
+        ("radam", radam(0.01)),
+        ("rmsprop", rmsprop(0.01)),
+        ("rmsprop_with", rmsprop_with(0.01, 0.9, 1e-8, 0.9, true)),
+        ("transforms", chain([centralize(), clip_adaptive(0.1, 1e-3), clip_norm(1.0), sgd(0.01)])),
+        ("yogi", yogi(0.01)),
+    ]
+}
+
+fn params() -> (Tensor, Tensor) {
+    (tensor([[1.0, -2.0, 3.0], [0.5, 1.5, -1.0]]), tensor([0.5, -0.25]))
+}
+
+/// Returns the parameters after two steps with the gradients `g`.
+fn two_steps(opt: &Optim, p: (Tensor, Tensor), g: &(Tensor, Tensor)) -> (Tensor, Tensor) {
+    let state = opt.init(&p);
+    let (p, state) = opt.step(&p, g, state);
+    opt.step(&p, g, state).0
+}
+
+fn values(p: &(Tensor, Tensor)) -> Vec<f32> {
+    let each = [&p.0, &p.1].map(|t| t.to(DType::F32).to_vec::<f32>().unwrap());
+    each.concat()
+}
+
+#[test]
+fn eager_jitted_and_batched_steps_are_equal() {
+    for (name, opt) in every_optimizer() {
+        let g = (params().0 * 0.5, params().1 - 1.0);
+        let want = values(&two_steps(&opt, params(), &g));
+        let (o, h) = (opt.clone(), g.clone());
+        let jitted = jit(move |p: (Tensor, Tensor)| two_steps(&o, p, &h)).run(params()).unwrap();
+        let batch = (params().0.expand_dims(0), params().1.expand_dims(0));
+        let batched = vmap(move |p: (Tensor, Tensor)| two_steps(&opt, p, &g)).run(batch).unwrap();
+        for found in [values(&jitted), values(&(batched.0.squeeze(0), batched.1.squeeze(0)))] {
+            let close = found.iter().zip(&want).all(|(a, b)| (a - b).abs() < 1e-5);
+            assert!(close, "{name}: {found:?}, {want:?}");
+        }
+        assert_ne!(want, values(&params()), "{name}");
+    }
+}
+
+#[test]
+fn gradients_of_zero_and_huge_ones_leave_parameters_finite() {
+    for (name, opt) in every_optimizer() {
+        for size in [0.0, 1e-30, 1e20, 3e38] {
+            let g = (params().0.full_like(size), params().1.full_like(-size));
+            let p = values(&two_steps(&opt, params(), &g));
+            let is_direct = matches!(name, "average_weights" | "transforms");
+            assert!(is_direct || p.iter().all(|p| p.is_finite()), "{name} at {size}: {p:?}");
+        }
+    }
+}
+
+#[test]
+fn steps_have_finite_derivatives_at_gradients_of_zero() {
+    for (name, opt) in every_optimizer() {
+        let total = |g: (Tensor, Tensor)| {
+            let (a, b) = two_steps(&opt, params(), &g);
+            a.sum(..) + b.sum(..)
+        };
+        let (a, b) = params();
+        for g in [(a.zeros_like(), b.zeros_like()), (&a * 0.1, &b * 0.0)] {
+            let d = values(&grad(total)(g));
+            assert!(d.iter().all(|d| d.is_finite()), "{name}: {d:?}");
+        }
+    }
+}
+
+#[test]
+fn narrow_parameters_move_as_those_in_f32() {
+    for (name, opt) in every_optimizer() {
+        let g = (params().0 * 0.5, params().1 * 2.0);
+        let want = values(&two_steps(&opt, params(), &g));
+        for dtype in [DType::F16, DType::BF16] {
+            let opt = opt.clone().master_copies();
+            let narrow = |(a, b): (Tensor, Tensor)| (a.to(dtype), b.to(dtype));
+            let found = two_steps(&opt, narrow(params()), &narrow(g.clone()));
+            assert_eq!(found.0.dtype(), dtype, "{name}");
+            let close = |(a, b): (&f32, &f32)| (a - b).abs() <= 0.01 * b.abs() + 2e-3;
+            assert!(values(&found).iter().zip(&want).all(close), "{name} {dtype}: {found:?}");
+        }
+    }
+}
+
+#[test]
+fn parameters_without_elements_and_scalars_are_updated() {
+    for (name, opt) in every_optimizer() {
+        let p = (Tensor::zeros([0, 4]), tensor(2.0), Tensor::ones([2, 1, 3]));
+        let (q, state) = opt.step(&p, &p, opt.init(&p));
+        assert!(q.clone().ok().is_ok() && state.ok().is_ok(), "{name}: {q:?}");
+        assert_eq!((q.0.shape(), q.1.shape()), (p.0.shape(), p.1.shape()), "{name}");
+    }
+}
+
+#[test]
+fn invalid_options_are_errors() {
+    let p = tensor([1.0]);
+    for opt in [
+        scale_by_adamax(1.0, 0.9, 0.0),
+        scale_by_amsgrad(0.9, -0.1, 0.0),
+        scale_by_belief(0.9, 0.9, -1.0),
+        scale_by_factored_rms(0.8, 128, -1.0),
+        scale_by_lion(0.9, 1.0),
+        scale_by_muon(1.0),
+        scale_by_nadam(f64::NAN, 0.9, 0.0),
+        scale_by_novograd(0.9, 2.0, 0.0, 0.0),
+        scale_by_param_rms(-1.0),
+        scale_by_radam(0.9, 1.0, 0.0),
+        scale_by_rms(1.0, 0.0),
+        scale_by_rss(-0.1, 0.0),
+        scale_by_stddev(0.9, -1.0),
+        scale_by_adadelta(1.0, 0.0),
+        scale_by_trust_ratio(-1.0, 0.0),
+        scale_by_yogi(0.9, 0.9, f64::NAN),
+    ] {
+        let (u, _) = opt.update(&p, &p, opt.init(&p));
+        assert!(u.error().unwrap().message().starts_with("expected"), "{u:?}");
+    }
+}
