@@ -41,6 +41,8 @@ mod nadam;
 mod noise;
 mod non_finite;
 mod novograd;
+#[cfg(test)]
+mod optax;
 mod param_rule;
 mod radam;
 #[cfg(test)]

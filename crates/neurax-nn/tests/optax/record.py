@@ -1,0 +1,89 @@
+"""Records parameters after steps of Optax, and rates of its schedules, one row per line.
+
+    python3.13 -m venv venv && venv/bin/pip install optax==0.2.8 jax==0.12.0.1
+    venv/bin/python record.py > rows.txt
+
+The row of an optimizer has the parameters after 1, 2, 5 and 20 steps, that of a schedule the rates
+after 0 to 40 steps. `src/optim/optax.rs` computes the same.
+"""
+
+import os
+
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["JAX_ENABLE_X64"] = "1"
+
+import jax, jax.numpy as jnp, optax
+
+RATE, DECAY = 0.05, 0.1
+FACTORED = optax.chain(
+    optax.scale_by_factored_rms(min_dim_size_to_factor=2),
+    optax.clip_by_block_rms(1.0),
+    optax.scale_by_param_block_rms(),
+    optax.scale_by_learning_rate(RATE),
+)
+OPTIMIZERS = {
+    "accumulate": optax.MultiSteps(optax.adam(optax.exponential_decay(RATE, 2, 0.5)), 3),
+    "adabelief": optax.adabelief(RATE),
+    "adadelta": optax.adadelta(1.0),
+    "adafactor": optax.adafactor(RATE),
+    "adagrad": optax.adagrad(RATE),
+    "adam": optax.adam(RATE),
+    "adamax": optax.adamax(RATE),
+    "adamw": optax.adamw(RATE, weight_decay=DECAY),
+    "adaptive": optax.chain(optax.adaptive_grad_clip(0.1), optax.sgd(RATE)),
+    "amsgrad": optax.amsgrad(RATE),
+    "block_rms": optax.chain(optax.clip_by_block_rms(0.5), optax.sgd(RATE)),
+    "centered": optax.rmsprop(RATE, centered=True, momentum=0.9),
+    "clip": optax.chain(optax.clip_by_global_norm(0.5), optax.sgd(RATE)),
+    "factored": FACTORED,
+    "lamb": optax.lamb(RATE, weight_decay=DECAY),
+    "lars": optax.lars(10.0, weight_decay=DECAY),
+    "lion": optax.lion(RATE, weight_decay=DECAY),
+    "nadam": optax.nadam(RATE),
+    "nesterov": optax.sgd(RATE, momentum=0.9, nesterov=True),
+    "novograd": optax.novograd(RATE, weight_decay=DECAY),
+    "radam": optax.radam(RATE),
+    "rmsprop": optax.rmsprop(RATE),
+    "yogi": optax.yogi(RATE),
+}
+SCHEDULES = {
+    "cosine_with": optax.cosine_decay_schedule(0.5, 12, 0.1),
+    "exponential": optax.exponential_decay(0.5, 6, 0.8),
+    "exponential_staircase": optax.exponential_decay(0.5, 6, 0.8, staircase=True),
+    "join": optax.join_schedules(
+        [optax.linear_schedule(0.0, 1.0, 8), optax.constant_schedule(0.25)], [9]
+    ),
+    "linear": optax.linear_schedule(0.1, 0.7, 7),
+    "one_cycle": optax.cosine_onecycle_schedule(31, 0.5, 0.4, 20.0, 50.0),
+    "piecewise_constant": optax.piecewise_constant_schedule(1.0, {10: 0.5, 20: 0.25}),
+    "polynomial": optax.polynomial_schedule(0.9, 0.1, 1.5, 20),
+    "warmup_cosine": optax.warmup_cosine_decay_schedule(0.1, 0.7, 5, 25, 0.07),
+}
+
+
+def gradients(params, t):
+    """Returns gradients that depend on the parameters and change from step to step."""
+    matrix, vector = params
+    waves = jnp.cos(3.0 * t + jnp.arange(8.0))
+    return 0.5 * matrix + waves[:6].reshape(2, 3), 0.5 * vector + waves[6:]
+
+
+def steps(optimizer):
+    params = jnp.array([[1.0, -2.0, 3.0], [0.5, 1.5, -1.0]]), jnp.array([0.5, -0.25])
+    state, values = optimizer.init(params), []
+    for t in range(1, 21):
+        updates, state = optimizer.update(gradients(params, t), state, params)
+        params = optax.apply_updates(params, updates)
+        if t in (1, 2, 5, 20):
+            values += [x for p in params for x in p.ravel().tolist()]
+    return values
+
+
+def row(name, values):
+    print(name, *(f"{x:.9g}" for x in values))
+
+
+for name, optimizer in OPTIMIZERS.items():
+    row(name, steps(optimizer))
+for name, schedule in SCHEDULES.items():
+    row(name, [float(schedule(jnp.float64(t))) for t in range(41)])
