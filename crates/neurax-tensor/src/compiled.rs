@@ -180,7 +180,7 @@ impl CompiledCore {
     fn run_into_unplaced(&self, a: &dyn AnyTree, outs: &mut [&mut Tensor]) -> Result<()> {
         if is_in_body() {
             let why = "expected `run` in the closure of a branch, loop, checkpoint or custom rule, \
-                       which may never run: `run_into` would write its outputs at once";
+                       which may never run: `run_into` would write its outputs immediately";
             return Err(Error::new("run_into", why));
         }
         if let Some(args) = self.matching_buffers(a) {

@@ -337,7 +337,7 @@ impl Tensor {
         // Floats and tensors may widen the result, whose dtype decides what a number does.
         let widens = |n: &Option<Scalar>| n.is_none_or(|n| !matches!(n, Scalar::Int(_)));
         if dtype.is_int() && numbers.iter().any(widens) && numbers.iter().any(|n| n.is_some()) {
-            let bounds = [Bound::new(low), Bound::new(high)];
+            let bounds = [ClipBound::new(low), ClipBound::new(high)];
             let joint = bounds.iter().try_fold(dtype, |d, b| d.promote(b.dtype_with(dtype)));
             // empty: dtypes without a common one are an error below.
             let x = self.convert(joint.unwrap_or(dtype), at);
@@ -519,41 +519,41 @@ impl Extreme {
 }
 
 /// A bound of a range.
-enum Bound {
+enum ClipBound {
     Number(Scalar),
     Tensor(Tensor),
 }
 
-impl Bound {
+impl ClipBound {
     #[track_caller]
-    fn new(x: impl Operand) -> Bound {
+    fn new(x: impl Operand) -> ClipBound {
         match x.number() {
-            Some(n) => Bound::Number(n),
-            None => Bound::Tensor(x.operand(&Tensor::scalar(DType::F32, Scalar::Int(0)))),
+            Some(n) => ClipBound::Number(n),
+            None => ClipBound::Tensor(x.operand(&Tensor::scalar(DType::F32, Scalar::Int(0)))),
         }
     }
 
     /// Returns the dtype of the bound beside a tensor of `dtype`.
     fn dtype_with(&self, dtype: DType) -> DType {
         match self {
-            Bound::Number(n) => n.dtype_with(dtype),
-            Bound::Tensor(t) => t.dtype(),
+            ClipBound::Number(n) => n.dtype_with(dtype),
+            ClipBound::Tensor(t) => t.dtype(),
         }
     }
 }
 
-impl Operand for Bound {
+impl Operand for ClipBound {
     fn operand(self, like: &Tensor) -> Tensor {
         match self {
-            Bound::Number(n) => n.weak_like(like),
-            Bound::Tensor(t) => t,
+            ClipBound::Number(n) => n.weak_like(like),
+            ClipBound::Tensor(t) => t,
         }
     }
 
     fn number(&self) -> Option<Scalar> {
         match self {
-            Bound::Number(n) => Some(*n),
-            Bound::Tensor(_) => None,
+            ClipBound::Number(n) => Some(*n),
+            ClipBound::Tensor(_) => None,
         }
     }
 }
