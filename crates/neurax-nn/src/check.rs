@@ -9,7 +9,7 @@ use neurax_tensor::{
     DType, Error, Key, Result, Tensor, Tree, TypeSpec, key, stack, value_and_grad_at, vmap,
 };
 
-/// Checks a layer with one input of the given type.
+/// Checks a layer with one input of the given type and one output.
 ///
 /// # Examples
 ///
@@ -21,7 +21,7 @@ use neurax_tensor::{
 ///
 /// # Errors
 /// If the layer fails a check; the message names the check and shows the values.
-pub fn layer(l: impl Layer, types: &[TypeSpec; 1]) -> Result<()> {
+pub fn layer(l: impl Layer<Output = Tensor>, types: &[TypeSpec; 1]) -> Result<()> {
     nodes(|[x]| x.layer(l), types)
 }
 

@@ -1,6 +1,7 @@
 //! The context of a layer: variables, the mode, random keys.
 
 use crate::init::Init;
+use crate::vars::FROZEN;
 use crate::{Mode, Params, Vars};
 use neurax_tensor::{Dim, Error, IntoShape, Key, Tensor};
 
@@ -23,8 +24,8 @@ pub struct Cx<'m> {
 pub(crate) enum VariableSource<'m> {
     /// `init`: variables are created with initializers and this key.
     Key(&'m Key),
-    /// `apply`: variables are looked up.
-    Vars { params: &'m Params, state: &'m Params },
+    /// `apply`: parameters are looked up here, state in the new variables.
+    Vars { params: &'m Params },
 }
 
 impl<'m> Cx<'m> {
@@ -98,30 +99,39 @@ impl<'m> Cx<'m> {
             }
             Err(why) => return kind.fail(format!("`{name}`: {why}")),
         };
-        match self.source {
-            VariableSource::Key(key) => {
-                let value = init.make(&derive(&derive(key, self.path), name), &shape);
-                kind.of_mut(self.new)
-                    .entry(self.path.into())
-                    .or_default()
-                    .insert(name.into(), value.clone());
-                value
-            }
-            VariableSource::Vars { params, state } => {
-                let found = match kind {
-                    VariableKind::Param => params,
-                    VariableKind::State => state,
-                };
-                match found.get(self.path).and_then(|layer| layer.get(name)) {
-                    Some(t) if t.error().is_some() || *t.shape() == shape[..] => t.clone(),
-                    Some(t) => {
-                        let got = t.shape();
-                        kind.fail(format!("expected `{name}` of shape {shape:?}, got {got}"))
-                    }
-                    None => kind.fail(format!(
-                        "missing `{name}`; create the variables with `init` of this model"
-                    )),
+        if let Some(t) = self.found(kind, name) {
+            return match t.error() {
+                None if *t.shape() != shape[..] => {
+                    let got = t.shape();
+                    kind.fail(format!("expected `{name}` of shape {shape:?}, got {got}"))
                 }
+                _ => t,
+            };
+        }
+        let VariableSource::Key(key) = self.source else {
+            let why = "create the variables with `init` of this model";
+            return kind.fail(format!("missing `{name}`; {why}"));
+        };
+        let value = init.make(&derive(&derive(key, self.path), name), &shape);
+        let layer = kind.of_mut(self.new).entry(self.path.into()).or_default();
+        layer.insert(name.into(), value.clone());
+        value
+    }
+
+    /// Returns a frozen parameter of this layer.
+    fn frozen(&self, name: &str) -> Option<Tensor> {
+        self.new.state.get(FROZEN)?.get(&format!("{}.{name}", self.path)).cloned()
+    }
+
+    /// Returns a variable that exists. While the model is initialized, earlier calls of a shared
+    /// layer have created its variables.
+    fn found(&self, kind: VariableKind, name: &str) -> Option<Tensor> {
+        let of = |vars: &Params| vars.get(self.path)?.get(name).cloned();
+        match (kind, self.source) {
+            (VariableKind::State, _) => of(&self.new.state),
+            (VariableKind::Param, VariableSource::Key(_)) => of(&self.new.params),
+            (VariableKind::Param, VariableSource::Vars { params }) => {
+                of(params).or_else(|| self.frozen(name))
             }
         }
     }
@@ -160,7 +170,7 @@ fn sizes(dims: &[Dim]) -> Result<Vec<usize>, String> {
 }
 
 /// Derives a key for `name` by folding in a 64-bit hash, which makes collisions improbable.
-fn derive(key: &Key, name: &str) -> Key {
+pub(crate) fn derive(key: &Key, name: &str) -> Key {
     // FNV-1a (http://www.isthe.com/chongo/tech/comp/fnv/): it is the same on every machine, unlike
     // the hashers of std.
     let hash = name

@@ -19,22 +19,22 @@
 //!
 //! - A node that is used several times is computed once, and its variables exist once.
 //! - The path of a node is its name, with a suffix `_1`, `_2`, .. if an earlier node in topological
-//!   order has it. Paths are unique, and all variables and errors are named by them.
+//!   order has it; inside of a block, the path of the block is in front. Paths are unique, except
+//!   for nodes that share their variables, and all variables and errors are named by them.
 //! - Initial values and random keys depend on the path of a layer, not on the number of layers.
-//! - Nothing fails while a model is built: [`ModelGraph::error`] keeps the error, and the outputs
-//!   of every application carry it.
+//! - Nothing fails while a model is built: its graph keeps the error, and the outputs of every
+//!   application carry it.
 
-use crate::cx::{Cx, VariableSource};
-use crate::input_shapes::{
-    InputSpec, check_input, checked_input, dims_to_string, invalid, placeholder,
-};
-use crate::node::{NodeKind, topological_order};
+use crate::cx::VariableSource;
+use crate::evaluate::{Evaluation, LayerValues, Observer};
+use crate::input_shapes::{InputSpec, check_input, dims_to_string, invalid, placeholder};
+use crate::model_graph::ModelGraph;
+use crate::node::{NodeKind, Shared};
 use crate::{Applied, Inputs, Mode, Net, Node, Params, Vars};
-use neurax_tensor::ir::OrBug;
-use neurax_tensor::{Error, Key, Place, Recorder, Result, Tensor, Tree, TypeSpec, eval_shape};
+use neurax_tensor::{Key, Place, Recorder, Result, Tensor, Tree, TypeSpec, eval_shape};
 use std::borrow::Borrow;
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::panic::Location;
 use std::sync::Arc;
 
@@ -62,27 +62,6 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct Model(Arc<ModelGraph>);
 
-#[derive(Debug, Default)]
-struct ModelGraph {
-    /// The nodes in topological order.
-    nodes: Vec<ModelNode>,
-    /// The indices of the inputs in `nodes`.
-    inputs: Vec<usize>,
-    /// The names of the outputs and their indices in `nodes`.
-    outputs: Vec<(String, usize)>,
-    /// The error if the model itself is invalid; the outputs of every application carry it.
-    error: Option<Error>,
-}
-
-/// A node with its path in a model.
-#[derive(Debug)]
-pub(crate) struct ModelNode {
-    pub(crate) path: String,
-    pub(crate) node: Node,
-    /// The indices of the inputs in [`ModelGraph::nodes`].
-    inputs: Vec<usize>,
-}
-
 impl Model {
     /// Creates a model from its outputs, pairs of a name and a node. Invalid outputs (none, or two
     /// of the same name) are reported when the model is initialized or applied.
@@ -96,9 +75,14 @@ impl Model {
 
     /// Creates a model from its outputs, called at the line `at`.
     fn of(outputs: Vec<(String, Node)>, at: Place) -> Model {
-        let mut graph = ModelGraph::of(outputs).unwrap_or_else(ModelGraph::invalid);
-        graph.error = graph.error.map(|e| e.at(&at));
-        Model(Arc::new(graph))
+        Model(Arc::new(ModelGraph::of(None, outputs).at(&at)))
+    }
+
+    /// Creates the model of a block with these arguments.
+    #[track_caller]
+    pub(crate) fn of_block(name: &str, arguments: &[Node], output: Node) -> Model {
+        let graph = ModelGraph::of(Some((name, arguments)), vec![("y".into(), output)]);
+        Model(Arc::new(graph.at(&caller_line())))
     }
 
     /// Creates the variables. An initial value depends only on the key, the path of its layer and
@@ -151,8 +135,8 @@ impl Model {
         for ((x, t), (name, spec)) in valid {
             check_input(name, spec, &x.ty()?, dims_to_string(&t.dims), &mut named)?;
         }
-        let (values, vars) = self.abstract_values(key, inputs);
-        self.collect(&values, Params::new(), at).ok()?;
+        let (outputs, _, vars) = self.abstract_values(key, inputs);
+        self.collect(&outputs, Params::new(), at).ok()?;
         vars.ok()
     }
 
@@ -214,14 +198,14 @@ impl Model {
         at: &Place,
     ) -> Applied {
         let mut new = Vars { params: Params::new(), state: state.clone() };
-        let values = match self.in_model_order(inputs) {
+        let outputs = match self.in_model_order(inputs) {
             Ok(inputs) => {
-                let source = VariableSource::Vars { params, state };
-                self.evaluate(source, &inputs, mode, &mut new)
+                let source = VariableSource::Vars { params };
+                self.evaluate(source, &inputs, mode, &mut new, &mut |_, _| ())
             }
-            Err(e) => vec![Tensor::from_error(e); self.0.nodes.len()],
+            Err(e) => vec![Tensor::from_error(e); self.0.outputs.len()],
         };
-        self.collect(&values, new.state, at)
+        self.collect(&outputs, new.state, at)
     }
 
     /// Binds the model to its variables.
@@ -229,7 +213,8 @@ impl Model {
         Net { model: self.clone(), vars }
     }
 
-    /// Returns the paths of the nodes in topological order.
+    /// Returns the paths of the inputs and layers in topological order. Those inside of a block are
+    /// listed at its first call.
     ///
     /// # Examples
     ///
@@ -240,7 +225,7 @@ impl Model {
     /// assert_eq!(model.nodes().collect::<Vec<_>>(), ["x", "dense", "dense_1", "add"]);
     /// ```
     pub fn nodes(&self) -> impl Iterator<Item = &str> {
-        self.0.nodes.iter().map(|n| n.path.as_str())
+        self.0.paths.iter().map(String::as_str)
     }
 
     /// Returns the names of the inputs, in the order in which inputs without names are assigned.
@@ -250,62 +235,58 @@ impl Model {
 
     /// Returns the names of the outputs.
     pub fn outputs(&self) -> impl Iterator<Item = &str> {
-        self.0.outputs.iter().map(|(name, _)| name.as_str())
+        self.0.outputs.iter().map(|output| output.name.as_str())
     }
 
-    /// Computes the value of every node in topological order, and writes new variables to `new`.
+    /// Computes the outputs, and writes new variables to `new`. `observe` sees the values of every
+    /// layer and input.
     fn evaluate(
         &self,
         source: VariableSource,
         inputs: &[Tensor],
         mode: &Mode,
         new: &mut Vars,
+        observe: Observer,
     ) -> Vec<Tensor> {
-        let mut values: Vec<Tensor> = Vec::with_capacity(self.0.nodes.len());
         let recorder = match source {
             VariableSource::Key(_) => Recorder::of(inputs),
-            VariableSource::Vars { params, .. } => {
+            VariableSource::Vars { params } => {
                 Recorder::of(inputs.iter().chain(params.values().flat_map(BTreeMap::values)))
             }
         };
-        let (mut inputs, mut named) = (inputs.iter(), HashMap::new());
-        for n in &self.0.nodes {
-            let value = match n.node.kind() {
-                NodeKind::Input(spec) => checked_input(&n.path, spec, inputs.next(), &mut named),
-                NodeKind::Layer(f) => {
-                    let xs: Vec<Tensor> = n.inputs.iter().map(|&i| values[i].clone()).collect();
-                    match xs.iter().find(|x| x.error().is_some()) {
-                        Some(failed) => failed.clone(),
-                        None => {
-                            let y = recorder.within(&n.path, n.node.at(), || {
-                                f(&mut Cx::new(&n.path, mode, source, new), &xs)
-                            });
-                            with_layer_in_error(y, n)
-                        }
-                    }
-                }
-            };
-            values.push(value);
-        }
-        values
+        Evaluation::new(source, recorder, new, observe).outputs(&self.0, "", inputs, mode)
     }
 
-    /// Computes the types of all nodes without their values, and new variables.
-    pub(crate) fn abstract_values(&self, key: &Key, inputs: Vec<Tensor>) -> (Vec<Tensor>, Vars) {
-        let vars = RefCell::new(Vars::default());
+    /// Computes the types of the outputs and of all layers without their values, and new variables.
+    pub(crate) fn abstract_values(
+        &self,
+        key: &Key,
+        inputs: Vec<Tensor>,
+    ) -> (Vec<Tensor>, Vec<LayerValues>, Vars) {
+        let (vars, paths) = (RefCell::new(Vars::default()), RefCell::new(Vec::new()));
         let evaluate = |xs: Vec<Tensor>| {
+            let mut layers = Vec::new();
+            let mut observe = |path: &str, values: &[Tensor]| {
+                layers.push(values.to_vec());
+                paths.borrow_mut().push(path.to_string());
+            };
             let source = VariableSource::Key(key);
-            self.evaluate(source, &xs, &Mode::Eval, &mut vars.borrow_mut())
+            let new = &mut vars.borrow_mut();
+            let outputs = self.evaluate(source, &xs, &Mode::Eval, new, &mut observe);
+            (outputs, layers)
         };
-        let values = eval_shape(evaluate, &inputs);
-        (values, vars.into_inner())
+        let (outputs, layers) = eval_shape(evaluate, &inputs);
+        let layers = paths.into_inner().into_iter().zip(layers);
+        let layers = layers.map(|(path, values)| LayerValues { path, values }).collect();
+        (outputs, layers, vars.into_inner())
     }
 
     /// Collects the outputs. An error without a source line gets that of the call, `at`.
     fn collect(&self, values: &[Tensor], state: Params, at: &Place) -> Applied {
-        let output = |(name, i): &(String, usize)| (name.clone(), values[*i].clone().at_place(at));
-        let mut outputs: BTreeMap<String, Tensor> = self.0.outputs.iter().map(output).collect();
-        let first = self.0.outputs.first().map_or("y", |(name, _)| name).to_string();
+        let outputs = self.outputs().zip(values);
+        let mut outputs: BTreeMap<String, Tensor> =
+            outputs.map(|(name, y)| (name.into(), y.clone().at_place(at))).collect();
+        let first = self.outputs().next().unwrap_or("y").to_string();
         if let Some(e) = &self.0.error {
             outputs.insert(first.clone(), Tensor::from_error(e.clone().at(at)));
         }
@@ -343,67 +324,18 @@ impl Model {
     pub(crate) fn input_specs(&self) -> impl Iterator<Item = &InputSpec> {
         let spec = |&i: &usize| match self.0.nodes[i].node.kind() {
             NodeKind::Input(spec) => Some(spec),
-            NodeKind::Layer(_) => None,
+            NodeKind::Argument | NodeKind::Layer(_) | NodeKind::Block(_) => None,
         };
         self.0.inputs.iter().filter_map(spec)
     }
 
-    pub(crate) fn graph_nodes(&self) -> &[ModelNode] {
-        &self.0.nodes
-    }
-}
-
-impl ModelGraph {
-    /// Creates the graph of the nodes that `outputs` depend on.
-    ///
-    /// # Errors
-    /// [`Error::bug`] if the topological order lacks a node. Invalid outputs are the
-    /// [`ModelGraph::error`] of the graph.
-    fn of(outputs: Vec<(String, Node)>) -> Result<ModelGraph> {
-        let ordered = topological_order(outputs.iter().map(|(_, n)| n));
-        let positions: HashMap<usize, usize> =
-            ordered.iter().enumerate().map(|(i, n)| (n.identity(), i)).collect();
-        let index_of = |n: &Node| {
-            let index = positions.get(&n.identity()).copied();
-            index.or_bug(format!("the node `{}` has no place in the topological order", n.name()))
-        };
-        let mut paths = UniquePaths::default();
-        let node_of = |node: Node| {
-            let inputs = node.inputs().iter().map(index_of).collect::<Result<_>>()?;
-            Ok(ModelNode { path: paths.path(node.name()), inputs, node })
-        };
-        let nodes = ordered.into_iter().map(node_of).collect::<Result<Vec<_>>>()?;
-        let inputs = (0..nodes.len())
-            .filter(|&i| matches!(nodes[i].node.kind(), NodeKind::Input(_)))
-            .collect();
-        let output_of = |(name, n): (String, Node)| Ok((name, index_of(&n)?));
-        let outputs = outputs.into_iter().map(output_of).collect::<Result<_>>()?;
-        let mut graph = ModelGraph { nodes, inputs, outputs, error: None };
-        graph.error = graph.check().err();
-        Ok(graph)
+    /// Returns the owner of the variables of all calls of this model.
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.0.shared
     }
 
-    /// Creates a graph without nodes whose only output carries `error`.
-    fn invalid(error: Error) -> ModelGraph {
-        ModelGraph { error: Some(error), ..ModelGraph::default() }
-    }
-
-    /// Checks that the model has outputs and that the names of inputs and of outputs are unique.
-    fn check(&self) -> Result<()> {
-        let unique = |what: &str, names: Vec<&str>| {
-            let mut seen = HashSet::new();
-            match names.into_iter().find(|n| !seen.insert(*n)) {
-                Some(n) => {
-                    Err(invalid(format!("expected unique names of {what}s, got `{n}` twice")))
-                }
-                None => Ok(()),
-            }
-        };
-        if self.outputs.is_empty() {
-            return Err(invalid("expected at least one output, got none".into()));
-        }
-        unique("input", self.inputs.iter().map(|&i| self.nodes[i].node.name()).collect())?;
-        unique("output", self.outputs.iter().map(|(name, _)| name.as_str()).collect())
+    pub(crate) fn graph(&self) -> &ModelGraph {
+        &self.0
     }
 }
 
@@ -411,36 +343,6 @@ impl ModelGraph {
 #[track_caller]
 fn caller_line() -> Place {
     Place::from(Location::caller())
-}
-
-/// Adds the path and the user's line of a layer to its result `y` if that is an error.
-fn with_layer_in_error(y: Tensor, n: &ModelNode) -> Tensor {
-    match y.error() {
-        Some(e) => Tensor::from_error(e.clone().at(&Place::from(n.node.at())).within(&n.path)),
-        None => y,
-    }
-}
-
-/// A generator of unique paths: a name, and for later nodes of the same name the suffixes `_1`,
-/// `_2`, ..
-#[derive(Default)]
-struct UniquePaths {
-    taken: HashSet<String>,
-    /// The next suffix of each name; 0 is no suffix.
-    next: HashMap<String, usize>,
-}
-
-impl UniquePaths {
-    fn path(&mut self, name: &str) -> String {
-        let n = self.next.entry(name.into()).or_default();
-        loop {
-            let path = if *n == 0 { name.to_string() } else { format!("{name}_{n}") };
-            *n += 1;
-            if self.taken.insert(path.clone()) {
-                return path;
-            }
-        }
-    }
 }
 
 impl From<&Node> for Model {

@@ -1,5 +1,6 @@
 //! The summary table of a model.
 
+use crate::evaluate::LayerValues;
 use crate::input_shapes::placeholder;
 use crate::vars::elements;
 use crate::{Model, Vars};
@@ -33,11 +34,14 @@ impl Model {
         let dtypes = self.dtypes_to_show();
         let (small, vars) = self.values_for(2, &dtypes);
         let (large, _) = self.values_for(3, &dtypes);
-        let rows: Vec<[String; 3]> = self
-            .graph_nodes()
+        let rows: Vec<[String; 3]> = small
             .iter()
-            .zip(small.iter().zip(&large))
-            .map(|(n, (a, b))| [n.path.clone(), output(a, b), grouped(parameters(&vars, &n.path))])
+            .zip(&large)
+            .map(|(a, b)| {
+                let outputs = a.values.iter().zip(&b.values).map(|(a, b)| output(a, b));
+                let outputs: Vec<String> = outputs.collect();
+                [a.path.clone(), outputs.join(", "), grouped(parameters(&vars, &a.path))]
+            })
             .collect();
         table(&rows, &grouped(vars.size()))
     }
@@ -54,17 +58,21 @@ impl Model {
         let each = (0..declared.len()).map(|n| with(&|i| i == n));
         let mut guesses = [floats.clone(), with(&|_| true)].into_iter().chain(each);
         let is_valid = |dtypes: &Vec<DType>| {
-            self.values_for(2, dtypes).0.iter().all(|value| value.error().is_none())
+            let (layers, _) = self.values_for(2, dtypes);
+            layers.iter().flat_map(|layer| &layer.values).all(|x| x.error().is_none())
         };
         guesses.find(is_valid).unwrap_or(floats)
     }
 
-    /// Returns the types of all nodes and the variables, if input axes of any size have size `any`.
-    fn values_for(&self, any: usize, dtypes: &[DType]) -> (Vec<Tensor>, Vars) {
+    /// Returns the types of all inputs and layers and the variables, if input axes of any size have
+    /// size `any`.
+    fn values_for(&self, any: usize, dtypes: &[DType]) -> (Vec<LayerValues>, Vars) {
         let mut sizes = HashMap::new();
         let types = self.input_specs().zip(dtypes);
         let types = types.map(|(s, &dtype)| TypeSpec { dtype, dims: s.dims.clone() });
-        self.abstract_values(&key(0), types.map(|t| placeholder(&t, any, &mut sizes)).collect())
+        let inputs = types.map(|t| placeholder(&t, any, &mut sizes)).collect();
+        let (_, layers, vars) = self.abstract_values(&key(0), inputs);
+        (layers, vars)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The variables of a model: parameters and state, by layer and name.
 
+use crate::path_pattern::PathPattern;
 use neurax_tensor::{Error, Result, Tensor, Tree, io::safetensors};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,6 +10,10 @@ use std::path::Path;
 /// tensor that carries the error instead, and `get` returns an `Option`.
 pub type Params = BTreeMap<String, BTreeMap<String, Tensor>>;
 
+/// The entry of the state that holds frozen parameters by their paths, which have dots; the names
+/// of variables have none.
+pub(crate) const FROZEN: &str = "frozen";
+
 /// The variables of a model: parameters, which the optimizer updates, and state, which the layers
 /// update.
 ///
@@ -17,14 +22,15 @@ pub type Params = BTreeMap<String, BTreeMap<String, Tensor>>;
 pub struct Vars {
     /// The trained parameters: kernels, biases, scales.
     pub params: Params,
-    /// The state that is carried from call to call: running statistics, caches.
+    /// The state that is carried from call to call: running statistics, caches. The entry `frozen`
+    /// holds the frozen parameters by their paths.
     pub state: Params,
 }
 
 impl Vars {
     /// Writes the variables to a safetensors file, each as `params.<layer>.<name>` or
-    /// `state.<layer>.<name>`. An existing file is replaced atomically after the new one is
-    /// complete.
+    /// `state.<layer>.<name>`. Frozen parameters are written like all others. An existing file is
+    /// replaced atomically after the new one is complete.
     ///
     /// # Errors
     /// If a variable carries an error or the file cannot be written.
@@ -43,7 +49,12 @@ impl Vars {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        safetensors::save(self, path)
+        if !self.state.contains_key(FROZEN) {
+            return safetensors::save(self, path);
+        }
+        let mut all = self.clone();
+        all.unfreeze("**")?;
+        safetensors::save(&all, path)
     }
 
     /// Loads variables from a safetensors file, which may change afterwards.
@@ -69,10 +80,104 @@ impl Vars {
         Ok(vars)
     }
 
-    /// Returns the number of parameters: the elements of all tensors in [`Vars::params`],
+    /// Returns the number of parameters: the elements of all parameters, frozen ones included,
     /// saturating.
     pub fn size(&self) -> usize {
-        elements(&self.params)
+        let frozen = self.state.get(FROZEN).map_or(0, elements);
+        elements(&self.params).saturating_add(frozen)
+    }
+
+    /// Freezes the parameters whose path matches a pattern: they are moved into the state, so that
+    /// no gradient is computed for them and no optimizer changes them. Models find them there.
+    /// Returns the number of parameters that match, those that were frozen before included.
+    ///
+    /// In a pattern, `*` stands for any characters but dots, and `**` for any number of names.
+    ///
+    /// # Errors
+    /// If the pattern matches no parameter or is malformed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let encoder = nn::block("encoder", |x| x.dense(4).relu());
+    /// let model = encoder.call(nn::input("x", dims![_, 3])).dense(2).model();
+    /// let mut vars = model.init(key(0), &types![f32[_, 3]])?;
+    /// assert_eq!(vars.freeze("encoder.**")?, 2);
+    /// assert_eq!(vars.trainable(), ["dense.bias", "dense.kernel"]);
+    /// assert_eq!(vars.frozen(), ["encoder.dense.bias", "encoder.dense.kernel"]);
+    /// assert_eq!(model.apply(&vars, Tensor::ones([1, 3]), &Mode::Eval).y().shape(), [1, 2]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn freeze(&mut self, pattern: &str) -> Result<usize> {
+        let found = self.matching(pattern)?;
+        for path in &found {
+            if let Some(t) = remove(&mut self.params, path) {
+                self.state.entry(FROZEN.into()).or_default().insert(path.clone(), t);
+            }
+        }
+        Ok(found.len())
+    }
+
+    /// Makes frozen parameters whose path matches a pattern trainable again. Returns the number of
+    /// parameters that match, those that were not frozen included.
+    ///
+    /// # Errors
+    /// If the pattern matches no parameter, or is malformed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let model = nn::input("x", dims![_, 3]).dense(4).dense(2);
+    /// let mut vars = model.init(key(0), &types![f32[_, 3]])?;
+    /// vars.freeze("**")?;
+    /// vars.unfreeze("dense_1.*")?;
+    /// assert_eq!(vars.trainable(), ["dense_1.bias", "dense_1.kernel"]);
+    /// let e = vars.unfreeze("densse.*").unwrap_err();
+    /// let want = "expected a pattern of one of the parameters dense.bias, dense.kernel, ";
+    /// assert!(e.message().starts_with(want));
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn unfreeze(&mut self, pattern: &str) -> Result<usize> {
+        let found = self.matching(pattern)?;
+        let Some(frozen) = self.state.get_mut(FROZEN) else { return Ok(found.len()) };
+        for path in &found {
+            if let (Some((layer, name)), Some(t)) = (path.rsplit_once('.'), frozen.remove(path)) {
+                self.params.entry(layer.into()).or_default().insert(name.into(), t);
+            }
+        }
+        if frozen.is_empty() {
+            self.state.remove(FROZEN);
+        }
+        Ok(found.len())
+    }
+
+    /// Returns the paths of the trainable parameters: those that are not frozen.
+    pub fn trainable(&self) -> Vec<String> {
+        let names = |(layer, vars): (&String, &BTreeMap<String, Tensor>)| {
+            vars.keys().map(|name| format!("{layer}.{name}")).collect::<Vec<_>>()
+        };
+        self.params.iter().flat_map(names).collect()
+    }
+
+    /// Returns the paths of the frozen parameters.
+    pub fn frozen(&self) -> Vec<String> {
+        self.state.get(FROZEN).map_or_else(Vec::new, |frozen| frozen.keys().cloned().collect())
+    }
+
+    /// Returns the paths of the parameters, frozen or not, that a pattern matches.
+    fn matching(&self, pattern: &str) -> Result<Vec<String>> {
+        let parsed = PathPattern::parse(pattern)?;
+        let mut all = self.trainable();
+        all.append(&mut self.frozen());
+        all.sort_unstable();
+        let found: Vec<String> = all.iter().filter(|path| parsed.matches(path)).cloned().collect();
+        if found.is_empty() {
+            let want = format!("expected a pattern of one of the parameters {}", all.join(", "));
+            return Err(Error::new("pattern", format!("{want}; got `{pattern}`")));
+        }
+        Ok(found)
     }
 
     /// Splits the path of a leaf into its map, layer path and name. Layer paths may contain dots,
@@ -87,6 +192,17 @@ impl Vars {
         };
         Some((map, layer.into(), name.into()))
     }
+}
+
+/// Removes the parameter at a path, and its layer if that has no other.
+fn remove(params: &mut Params, path: &str) -> Option<Tensor> {
+    let (layer, name) = path.rsplit_once('.')?;
+    let vars = params.get_mut(layer)?;
+    let found = vars.remove(name);
+    if vars.is_empty() {
+        params.remove(layer);
+    }
+    found
 }
 
 /// Returns the number of elements of all leaves, saturating: sizes that a file declares may be

@@ -223,3 +223,134 @@ fn deep_models_do_not_overflow_the_stack() {
     }
     assert_eq!(x.model().nodes().count(), 3_001);
 }
+
+/// Returns the values of the only output.
+fn values(model: &Model, vars: &Vars, inputs: impl nn::Inputs, mode: &Mode) -> Vec<f32> {
+    model.apply(vars, inputs, mode).y().to_vec::<f32>().unwrap()
+}
+
+#[test]
+fn blocks_nest_and_share_their_variables() {
+    let inner = nn::block("inner", |x| x.dense(3).dropout(0.5));
+    let outer = nn::block("outer", |x| inner.call(x.dense(3)) + inner.call(&x));
+    let x = nn::input("x", dims![_, 3]);
+    let model = (outer.call(&x) - outer.call(&x)).model();
+    let vars = model.init(key(0), &types![f32[_, 3]]).unwrap();
+    let layers: Vec<&String> = vars.params.keys().collect();
+    assert_eq!(layers, ["outer.dense", "outer.inner.dense"]);
+    let nodes = ["x", "outer.dense", "outer.inner.dense", "outer.inner.dropout", "outer.add"];
+    assert_eq!(model.nodes().collect::<Vec<_>>(), [&nodes[..], &["subtract"]].concat());
+
+    let x = Tensor::ones([2, 3]);
+    assert_eq!(values(&model, &vars, &x, &Mode::Eval), [0.0; 6]);
+    // Every call drops other elements.
+    assert!(values(&model, &vars, &x, &Mode::Train(key(1))).iter().any(|v| *v != 0.0));
+    let summary = model.summary();
+    let rows: Vec<&str> = summary.lines().filter_map(|l| l.split_whitespace().next()).collect();
+    assert_eq!(rows[2..8], [&nodes[..], &["subtract"]].concat());
+    assert!(summary.trim_end().ends_with(" 24"), "{summary}");
+}
+
+#[test]
+fn two_blocks_of_one_name_have_variables_of_their_own() {
+    let block = || nn::block("tower", |x| x.dense(2));
+    let x = nn::input("x", dims![_, 3]);
+    let y = block().call(&x) + block().call(&x);
+    let vars = y.init(key(0), &types![f32[_, 3]]).unwrap();
+    assert_eq!(vars.params.keys().collect::<Vec<_>>(), ["tower.dense", "tower_1.dense"]);
+}
+
+#[test]
+fn a_shared_layer_inside_of_a_block_keeps_its_path() {
+    let head = nn::shared(Dense::new(3)).named("head");
+    let block = nn::block("block", |x| head.call(x.relu()));
+    let x = nn::input("x", dims![_, 3]);
+    let y = block.call(head.call(&x));
+    let vars = y.init(key(0), &types![f32[_, 3]]).unwrap();
+    assert_eq!(vars.params.keys().collect::<Vec<_>>(), ["head"]);
+    assert_eq!(y.apply(&vars, Tensor::ones([1, 3]), &Mode::Eval).y().shape(), [1, 3]);
+}
+
+#[test]
+fn state_is_updated_in_the_order_of_the_calls() {
+    let count = nn::block("count", |x| {
+        nn::layer("calls", [x], |cx, [x]| {
+            let calls = cx.state("calls", [0usize; 0], init::zeros());
+            cx.set("calls", &calls + 1.0);
+            x + calls
+        })
+    });
+    let x = nn::input("x", dims![1]);
+    let model = (count.call(&x) * 10.0 + count.call(&x)).model();
+    let vars = model.init(key(0), &types![f32[1]]).unwrap();
+    let out = model.apply(&vars, Tensor::zeros([1]), &Mode::Eval);
+    assert_eq!(out.y().to_vec::<f32>().unwrap(), [1.0]);
+    assert_eq!(out.state["count.calls"]["calls"].item().unwrap(), 2.0);
+}
+
+#[test]
+fn misused_blocks_are_errors() {
+    let (a, b) = (nn::input("a", dims![_, 2]), nn::input("b", dims![_, 2]));
+    let captures = nn::block("captures", |x| x + &b);
+    let e = captures.call(&a).init(key(0), &types![f32[_, 2]]).unwrap_err().to_string();
+    let want = "block `captures`: expected layers of its arguments, got the node `b` from outside";
+    assert!(e.contains(want) && e.contains("tests/models.rs:"), "{e}");
+
+    let shared = nn::shared(Dense::new(2));
+    let y = shared.call(&a) + shared.call(nn::concat([&a, &a], -1));
+    let e = y.init(key(0), &types![f32[_, 2]]).unwrap_err().to_string();
+    assert!(e.contains("expected `kernel` of shape [4, 2], got [2, 2], in layer dense"), "{e}");
+
+    let [_, second] = a.relu().model().call_all([&b]);
+    let e = text(second.apply(&Vars::default(), Tensor::ones([1, 2]), &Mode::Eval).y());
+    assert!(e.contains("expected a model with an output of the index 1, got fewer"), "{e}");
+}
+
+#[test]
+fn layers_have_outputs_in_any_structure() {
+    let x = nn::input("x", dims![_, 2]);
+    let (sum, [low, high]) = nn::layer("parts", [&x], |_, [x]| (x.sum(-1), [x.min(-1), x.max(-1)]));
+    let model = Model::new([("sum", &sum), ("range", &(high.named("top") - low))]);
+    assert_eq!(model.nodes().collect::<Vec<_>>(), ["x", "parts", "top", "subtract"]);
+    let out = model.apply(&Vars::default(), tensor([[1.0, 4.0]]), &Mode::Eval);
+    assert_eq!(out["sum"].to_vec::<f32>().unwrap(), [5.0]);
+    assert_eq!(out["range"].to_vec::<f32>().unwrap(), [3.0]);
+}
+
+#[test]
+fn frozen_parameters_take_no_part_in_a_training_step() {
+    let base = nn::block("base", |x| x.dense(8).tanh().dense(8).tanh());
+    let model = base.call(nn::input("x", dims![_, 4])).dense(1).model();
+    let mut vars = model.init(key(0), &types![f32[_, 4]]).unwrap();
+    let (x, t) = (Tensor::ones([5, 4]), Tensor::ones([5, 1]));
+    let opt = optim::adamw(0.1, 0.01);
+    let products = |vars: &Vars| {
+        let slots = opt.init(&vars.params);
+        let (model, x, t, opt) = (model.clone(), x.clone(), t.clone(), opt.clone());
+        let step = jit(move |(params, state, slots): (nn::Params, nn::Params, nn::OptState)| {
+            let loss = |p| loss::mse(model.apply_with(&p, &state, &x, &Mode::Eval).y(), &t);
+            let grads = value_and_grad_at(&params, loss).1;
+            opt.step(&params, &grads, slots)
+        });
+        let args = (vars.params.clone(), vars.state.clone(), slots);
+        let stages = step.stages(&args, true).unwrap();
+        let text = stages.list()[0].text.as_ref().unwrap();
+        (text.matches("dot_general").count(), args.2.leaves().len())
+    };
+    let (all, slots) = products(&vars);
+    vars.freeze("base.dense.*").unwrap();
+    vars.freeze("base.**").unwrap();
+    let (head, fewer_slots) = products(&vars);
+    // Three products forward, two for each layer backward, less that of the input's gradient.
+    assert_eq!([all, head], [8, 4]);
+    assert!(fewer_slots < slots);
+    let before = model.apply(&vars, &x, &Mode::Eval).y().to_vec::<f32>().unwrap();
+    let path = std::env::temp_dir().join(format!("neurax-frozen-{}", std::process::id()));
+    vars.save(&path).unwrap();
+    let loaded = Vars::load(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(loaded.trainable().len(), 6);
+    assert_eq!(model.apply(&loaded, &x, &Mode::Eval).y().to_vec::<f32>().unwrap(), before);
+    assert_eq!((vars.size(), vars.unfreeze("**").unwrap()), (loaded.size(), 6));
+    assert_eq!(vars.state.len(), 0);
+}

@@ -131,6 +131,11 @@ impl Windows {
         Windows { channels_last: true, ..self }
     }
 
+    /// Returns true if the channels are the last axis: see [`Windows::channels_last`].
+    pub fn is_channels_last(&self) -> bool {
+        self.channels_last
+    }
+
     /// Returns the slide of each space axis, for axes of sizes `space`, windows of `taps` taps, and
     /// the default `strides`.
     ///

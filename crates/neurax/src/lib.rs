@@ -48,11 +48,15 @@
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
-// The program of the page, run as a doctest. The page is outside of the package, so only a doctest
-// may include it.
+// The programs of the pages, run as doctests. The pages are outside of the package, so only a
+// doctest may include them.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/adding-a-layer.md")]
 mod adding_a_layer {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/models.md")]
+mod models {}
 
 pub use neurax_data as data;
 pub use neurax_nn as nn;

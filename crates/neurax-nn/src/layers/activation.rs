@@ -25,6 +25,7 @@ impl Activation {
 
 impl Layer for Activation {
     const NAME: &'static str = "activation";
+    type Output = Tensor;
 
     fn apply(&self, _: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
         (self.0)(&x)

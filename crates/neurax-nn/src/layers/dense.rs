@@ -60,6 +60,7 @@ impl Dense {
 
 impl Layer for Dense {
     const NAME: &'static str = "dense";
+    type Output = Tensor;
 
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
         let kernel = cx.param("kernel", [x.dim(-1), self.units], self.kernel.clone());

@@ -40,6 +40,7 @@ impl Dropout {
 
 impl Layer for Dropout {
     const NAME: &'static str = "dropout";
+    type Output = Tensor;
 
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
         match cx.key() {

@@ -23,6 +23,7 @@ pub struct Flatten;
 
 impl Layer for Flatten {
     const NAME: &'static str = "flatten";
+    type Output = Tensor;
 
     fn apply(&self, _: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
         flatten(&x)

@@ -64,6 +64,7 @@ impl Default for LayerNorm {
 
 impl Layer for LayerNorm {
     const NAME: &'static str = "layer_norm";
+    type Output = Tensor;
 
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
         let scale = cx.param("scale", x.dim(-1), init::ones());

@@ -8,19 +8,27 @@
 //! examples, and [`Dense`], [`LayerNorm`] and [`RmsNorm`] work on the last axis.
 
 mod activation;
+mod batch_norm;
 mod concat;
+mod conv;
 mod dense;
 mod dropout;
+mod embedding;
 mod flatten;
 mod layer_norm;
+mod pool;
 mod reshape;
 mod rms_norm;
 
 pub use activation::Activation;
+pub use batch_norm::{BatchNorm, batch_norm};
 pub use concat::concat;
+pub use conv::{Conv, conv};
 pub use dense::{Dense, dense};
 pub use dropout::{Dropout, dropout};
+pub use embedding::{Embedding, embedding};
 pub use flatten::{Flatten, flatten};
 pub use layer_norm::{LayerNorm, layer_norm};
+pub use pool::{AvgPool, GlobalAvgPool, GlobalMaxPool, MaxPool};
 pub use reshape::{Reshape, reshape};
 pub use rms_norm::{RmsNorm, rms_norm};

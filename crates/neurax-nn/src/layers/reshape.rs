@@ -32,6 +32,7 @@ impl Reshape {
 
 impl Layer for Reshape {
     const NAME: &'static str = "reshape";
+    type Output = Tensor;
 
     fn apply(&self, _: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
         reshape(&x, self.dims.clone())

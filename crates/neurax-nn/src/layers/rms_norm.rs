@@ -60,6 +60,7 @@ impl Default for RmsNorm {
 
 impl Layer for RmsNorm {
     const NAME: &'static str = "rms_norm";
+    type Output = Tensor;
 
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
         let scale = cx.param("scale", x.dim(-1), init::ones());

@@ -43,7 +43,11 @@ const CYCLES: &[(&str, &[&str], &str)] = &[
         &["launch/control.rs", "launch/program.rs"],
         "recursive: a program holds the programs of its loops",
     ),
-    ("neurax-nn", &["model.rs", "net.rs", "node.rs"], "recursive: a net is a tree of models"),
+    (
+        "neurax-nn",
+        &["evaluate.rs", "model.rs", "model_graph.rs", "net.rs", "node.rs"],
+        "recursive: a node may be a block, which is a model",
+    ),
     (
         "neurax-tensor",
         &["args.rs", "dispatch.rs", "lazy.rs", "tensor.rs", "trace.rs"],

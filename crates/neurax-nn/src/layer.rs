@@ -1,0 +1,231 @@
+//! Layers as users write them: the trait, its outputs, and closures.
+
+use crate::node::{LayerFn, NodeKind, Shared};
+use crate::{Cx, Node};
+use neurax_tensor::{Error, Tensor};
+use std::borrow::Borrow;
+use std::sync::Arc;
+
+/// A layer with options: a struct that computes its outputs from `N` inputs and a [`Cx`].
+///
+/// The layers of the library are in [`crate::layers`], which states the rules for axes, names and
+/// precision. A custom layer without options needs no struct: see [`layer()`].
+///
+/// ```
+/// use neurax::prelude::*;
+/// struct Shift(f64);
+///
+/// impl nn::Layer for Shift {
+///     const NAME: &'static str = "shift";
+///     type Output = Tensor;
+///
+///     fn apply(&self, _: &mut nn::Cx, [x]: [Tensor; 1]) -> Tensor {
+///         x + self.0
+///     }
+/// }
+///
+/// let shifted = nn::input("x", dims![_]).layer(Shift(1.0));
+/// let model = shifted.layer(Shift(2.0)).named("second").model();
+/// assert_eq!(model.nodes().collect::<Vec<_>>(), ["x", "shift", "second"]);
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a layer",
+    note = "implement `Layer`, or use a closure: nn::layer(\"name\", [inputs], |cx, [x]| ..)"
+)]
+pub trait Layer<const N: usize = 1>: Send + Sync + 'static {
+    /// The name of the layer in paths, in `snake_case`; [`Node::named`] changes it for one node. A
+    /// second layer of the same name in a model gets the suffix `_1`, and so on.
+    const NAME: &'static str;
+
+    /// The outputs: a tensor, or several; see [`LayerOutput`].
+    type Output: LayerOutput;
+
+    /// Computes the outputs. `cx` provides parameters, state, random keys and the mode.
+    fn apply(&self, cx: &mut Cx, inputs: [Tensor; N]) -> Self::Output;
+
+    /// Applies the layer to nodes: `Bilinear::new(4).call([&a, &b])`. For a layer of one input, see
+    /// [`Node::layer`].
+    #[track_caller]
+    fn call(self, inputs: [impl Borrow<Node>; N]) -> NodesOf<Self::Output>
+    where
+        Self: Sized,
+    {
+        call_shared(Arc::new(self), inputs, Self::NAME, None)
+    }
+}
+
+/// The nodes of a layer's outputs, in the same structure.
+pub type NodesOf<O> = <O as LayerOutput>::Nodes;
+
+/// The outputs of a layer: a tensor, or an array or tuple of outputs. The node method returns nodes
+/// in the same structure.
+///
+/// ```
+/// use neurax::prelude::*;
+/// struct MeanAndMax;
+///
+/// impl nn::Layer for MeanAndMax {
+///     const NAME: &'static str = "mean_and_max";
+///     type Output = (Tensor, Tensor);
+///
+///     fn apply(&self, _: &mut nn::Cx, [x]: [Tensor; 1]) -> (Tensor, Tensor) {
+///         (x.mean(-1), x.max(-1))
+///     }
+/// }
+///
+/// let (mean, max) = nn::input("x", dims![_, 3]).layer(MeanAndMax);
+/// let out = (max - mean).apply(&Vars::default(), tensor([[1.0, 2.0, 6.0]]), &Mode::Eval);
+/// assert_eq!(out.y().to_vec::<f32>()?, [3.0]);
+/// # Ok::<(), Error>(())
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the output of a layer",
+    note = "outputs are Tensor, and arrays and tuples of outputs"
+)]
+pub trait LayerOutput {
+    /// The same structure with a node for each tensor.
+    type Nodes;
+
+    /// Returns the number of tensors.
+    fn count() -> usize;
+
+    /// Adds the tensors to `to`, in order.
+    fn append_to(self, to: &mut Vec<Tensor>);
+
+    /// Creates the structure from nodes, in order: `next` returns one after the other.
+    fn nodes(next: &mut dyn FnMut() -> Node) -> Self::Nodes;
+}
+
+impl LayerOutput for Tensor {
+    type Nodes = Node;
+
+    fn count() -> usize {
+        1
+    }
+
+    fn append_to(self, to: &mut Vec<Tensor>) {
+        to.push(self);
+    }
+
+    fn nodes(next: &mut dyn FnMut() -> Node) -> Node {
+        next()
+    }
+}
+
+impl<O: LayerOutput, const N: usize> LayerOutput for [O; N] {
+    type Nodes = [O::Nodes; N];
+
+    fn count() -> usize {
+        N * O::count()
+    }
+
+    fn append_to(self, to: &mut Vec<Tensor>) {
+        self.into_iter().for_each(|o| o.append_to(to));
+    }
+
+    fn nodes(next: &mut dyn FnMut() -> Node) -> [O::Nodes; N] {
+        std::array::from_fn(|_| O::nodes(next))
+    }
+}
+
+macro_rules! tuples {
+    ($(($($O:ident $i:tt),*))*) => {$(
+        impl<$($O: LayerOutput),*> LayerOutput for ($($O,)*) {
+            type Nodes = ($($O::Nodes,)*);
+
+            fn count() -> usize {
+                0 $(+ $O::count())*
+            }
+
+            fn append_to(self, to: &mut Vec<Tensor>) {
+                $(self.$i.append_to(to);)*
+            }
+
+            fn nodes(next: &mut dyn FnMut() -> Node) -> Self::Nodes {
+                ($($O::nodes(next),)*)
+            }
+        }
+    )*};
+}
+tuples!((A 0, B 1) (A 0, B 1, C 2) (A 0, B 1, C 2, D 3));
+
+/// Creates a node of the layer `f`, a closure that gets its parameters and state from `cx`. Inside
+/// of it, the shapes of the inputs are known.
+///
+/// ```
+/// use neurax::prelude::*;
+/// fn rescale(x: Node) -> Node {
+///     nn::layer("rescale", [x], |cx, [x]| {
+///         let scale = cx.param("scale", x.dim(-1), init::ones());
+///         x * scale
+///     })
+/// }
+/// let model = nn::input("x", dims![_, 3]).dense(2).then(rescale);
+/// let vars = model.init(key(0), &types![f32[_, 3]])?;
+/// assert_eq!(vars.params["rescale"]["scale"].to_vec::<f32>()?, [1.0, 1.0]);
+/// # Ok::<(), Error>(())
+/// ```
+#[track_caller]
+pub fn layer<const N: usize, O: LayerOutput>(
+    name: &str,
+    inputs: [impl Borrow<Node>; N],
+    f: impl Fn(&mut Cx, [Tensor; N]) -> O + Send + Sync + 'static,
+) -> NodesOf<O> {
+    outputs_of::<N, O>(name, inputs, f, None)
+}
+
+/// Applies a layer that several nodes may share: those of the same owner `shared` have the same
+/// variables.
+#[track_caller]
+pub(crate) fn call_shared<L: Layer<N>, const N: usize>(
+    layer: Arc<L>,
+    inputs: [impl Borrow<Node>; N],
+    name: &str,
+    shared: Option<Shared>,
+) -> NodesOf<L::Output> {
+    outputs_of::<N, L::Output>(name, inputs, move |cx, xs| layer.apply(cx, xs), shared)
+}
+
+/// Creates the nodes of the outputs of `f`.
+#[track_caller]
+pub(crate) fn outputs_of<const N: usize, O: LayerOutput>(
+    name: &str,
+    inputs: [impl Borrow<Node>; N],
+    f: impl Fn(&mut Cx, [Tensor; N]) -> O + Send + Sync + 'static,
+    shared: Option<Shared>,
+) -> NodesOf<O> {
+    let inputs = inputs.iter().map(|n| n.borrow().clone()).collect();
+    let apply: Arc<LayerFn> = Arc::new(move |cx: &mut Cx, xs: &[Tensor]| {
+        let Ok(xs) = <[Tensor; N]>::try_from(xs.to_vec()) else {
+            let why = format!("expected {N} inputs, got {}", xs.len());
+            return vec![Tensor::from_error(Error::new("layer", why)); O::count()];
+        };
+        let mut outputs = Vec::with_capacity(O::count());
+        f(cx, xs).append_to(&mut outputs);
+        outputs
+    });
+    structured::<O>(&Node::first_output(name, inputs, NodeKind::Layer(apply), O::count(), shared))
+}
+
+/// Returns the nodes of all outputs of the layer with the output `first`, in the structure of `O`.
+pub(crate) fn structured<O: LayerOutput>(first: &Node) -> NodesOf<O> {
+    let mut index = 0;
+    O::nodes(&mut || {
+        index += 1;
+        first.sibling(index - 1)
+    })
+}
+
+impl Node {
+    /// Applies a layer to this node. The new node has the layer's [`NAME`](Layer::NAME);
+    /// [`Node::named`] renames it.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let y = nn::input("x", dims![_, 4]).layer(Dense::new(2).bias(false)).named("head");
+    /// ```
+    #[track_caller]
+    pub fn layer<L: Layer>(&self, l: L) -> NodesOf<L::Output> {
+        l.call([self])
+    }
+}

@@ -1,0 +1,209 @@
+//! Batch normalization.
+
+use crate::precision::{at_least_f32, narrow_as, normal_epsilon};
+use crate::{Cx, Layer, Node, init};
+use neurax_tensor::{Error, Tensor, keep};
+
+/// Computes `(x - mean) / sqrt(var + epsilon) · scale + bias` for each channel of axis `axis`:
+/// `mean`, `var`, `scale` and `bias` have one element for each channel. Ioffe and Szegedy, Batch
+/// Normalization (<https://arxiv.org/abs/1502.03167>).
+///
+/// If `x` is a float of fewer than 32 bits, everything is computed in f32, and the result is
+/// rounded once to the dtype of `x`.
+///
+/// # Errors
+/// The result carries an error if `x` has no axis `axis`.
+///
+/// ```
+/// use neurax::prelude::*;
+/// let (mean, var) = (tensor([1.0, 10.0]), tensor([4.0, 1.0]));
+/// let (scale, bias) = (Tensor::ones(2), tensor([0.0, 0.5]));
+/// let x = tensor([[3.0, 10.0]]);
+/// let y = nn::layers::batch_norm(&x, &mean, &var, &scale, &bias, 1, 0.0);
+/// assert_eq!(y.to_vec::<f32>()?, [1.0, 0.5]);
+/// # Ok::<(), Error>(())
+/// ```
+#[track_caller]
+pub fn batch_norm(
+    x: &Tensor,
+    mean: &Tensor,
+    var: &Tensor,
+    scale: &Tensor,
+    bias: &Tensor,
+    axis: i64,
+    epsilon: f64,
+) -> Tensor {
+    let Some(position) = position(x, axis) else { return no_axis(x, axis) };
+    let (wide, epsilon) = (at_least_f32(x), normal_epsilon(epsilon, x));
+    let along = |t: &Tensor| along_axis(t, x, position);
+    let factor = (along(var) + epsilon).rsqrt() * along(scale);
+    narrow_as(x, (wide - along(mean)) * factor + along(bias))
+}
+
+/// Returns a vector as a tensor that broadcasts along `axis` of `x`.
+#[track_caller]
+fn along_axis(t: &Tensor, x: &Tensor, axis: usize) -> Tensor {
+    let shape: Vec<usize> =
+        (0..x.rank()).map(|i| if i == axis { x.dim(i as i64) } else { 1 }).collect();
+    t.reshape(shape)
+}
+
+/// Returns the error of an axis that `x` lacks.
+fn no_axis(x: &Tensor, axis: i64) -> Tensor {
+    let got = x.ty().map_or_else(|e| e.to_string(), |t| t.to_string());
+    let why = format!("expected an input with the axis {axis} for its channels, got {got}");
+    Tensor::from_error(Error::new("batch_norm", why))
+}
+
+/// Returns the axis of `x` that `axis` names, counted from the end if it is negative.
+fn position(x: &Tensor, axis: i64) -> Option<usize> {
+    let from_end = if axis < 0 { x.rank() as i64 } else { 0 };
+    usize::try_from(axis + from_end).ok().filter(|&i| i < x.rank())
+}
+
+/// The layer of [`batch_norm`], with parameters `scale` and `bias`, and the state `mean` and `var`.
+///
+/// In training, mean and variance are those of the batch, over all axes but that of the channels,
+/// and the running statistics move towards them: `momentum · old + (1 - momentum) · new`, with the
+/// variance divided by the number of elements, as in Keras and Flax (PyTorch divides the running
+/// variance by one less). In evaluation, the running statistics are used. A batch without elements
+/// leaves them as they are.
+///
+/// ```
+/// use neurax::prelude::*;
+/// let model = nn::input("image", dims![_, 8, 8, 3]).layer(nn::BatchNorm::new().axis(-1));
+/// let vars = model.init(key(0), &types![f32[_, 8, 8, 3]])?;
+/// assert_eq!(vars.params["batch_norm"]["scale"].shape(), [3]);
+/// let out = model.apply(&vars, Tensor::ones([2, 8, 8, 3]), &Mode::Train(key(1)));
+/// assert_eq!(out.state["batch_norm"]["mean"].to_vec::<f32>()?, [0.1; 3]);
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct BatchNorm {
+    axis: i64,
+    momentum: f64,
+    epsilon: f64,
+}
+
+impl BatchNorm {
+    /// Creates a layer with channels at axis 1, a momentum of 0.9 and an epsilon of 1e-5.
+    pub fn new() -> BatchNorm {
+        BatchNorm { axis: 1, momentum: 0.9, epsilon: 1e-5 }
+    }
+
+    /// Sets the axis of the channels; -1 is the last one.
+    pub fn axis(self, axis: i64) -> BatchNorm {
+        BatchNorm { axis, ..self }
+    }
+
+    /// Sets the part of the running statistics that a training step keeps.
+    pub fn momentum(self, momentum: f64) -> BatchNorm {
+        BatchNorm { momentum, ..self }
+    }
+
+    /// Sets the constant that is added to the variance.
+    pub fn epsilon(self, epsilon: f64) -> BatchNorm {
+        BatchNorm { epsilon, ..self }
+    }
+
+    /// Returns the mean and the variance of each channel.
+    fn statistics(&self, x: &Tensor, axis: usize) -> (Tensor, Tensor) {
+        let x = at_least_f32(x);
+        let others: Vec<i64> = (0..x.rank()).filter(|&i| i != axis).map(|i| i as i64).collect();
+        let mean = x.mean(keep(&others[..]));
+        let var = (&x - &mean).square().mean(&others[..]);
+        (mean.flatten(), var)
+    }
+}
+
+impl Default for BatchNorm {
+    fn default() -> BatchNorm {
+        BatchNorm::new()
+    }
+}
+
+impl Layer for BatchNorm {
+    const NAME: &'static str = "batch_norm";
+    type Output = Tensor;
+
+    fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
+        if position(&x, self.axis).is_none() {
+            return no_axis(&x, self.axis);
+        }
+        let channels = x.dim(self.axis);
+        let scale = cx.param("scale", channels, init::ones());
+        let bias = cx.param("bias", channels, init::zeros());
+        let running =
+            [cx.state("mean", channels, init::zeros()), cx.state("var", channels, init::ones())];
+        let [mean, var] = match position(&x, self.axis) {
+            Some(axis) if cx.training() && !x.shape().contains(&0) => {
+                let (mean, var) = self.statistics(&x, axis);
+                for (name, old, new) in [("mean", &running[0], &mean), ("var", &running[1], &var)] {
+                    cx.set(name, old * self.momentum + new.to(old.dtype()) * (1.0 - self.momentum));
+                }
+                [mean, var]
+            }
+            _ => running,
+        };
+        batch_norm(&x, &mean, &var, &scale, &bias, self.axis, self.epsilon)
+    }
+}
+
+impl Node {
+    /// Applies batch normalization with channels at axis 1: see [`BatchNorm`].
+    #[track_caller]
+    pub fn batch_norm(&self) -> Node {
+        self.layer(BatchNorm::new())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Mode, check, input};
+    use neurax_tensor::dtype_consts::{F16, F32};
+    use neurax_tensor::{dims, key, types};
+
+    #[test]
+    fn is_a_layer() {
+        check::layer(BatchNorm::new(), &types![f32[4, 3]]).unwrap();
+        check::layer(BatchNorm::new().momentum(0.5), &types![f32[2, 3, 4]]).unwrap();
+        check::layer(BatchNorm::new().axis(-1), &types![f32[2, 3, 4, 2]]).unwrap();
+    }
+
+    #[test]
+    fn training_uses_the_batch_and_evaluation_the_running_statistics() {
+        let model = input("x", dims![_, 2]).layer(BatchNorm::new().momentum(0.5)).model();
+        let vars = model.init(key(0), &types![f32[_, 2]]).unwrap();
+        let x = neurax_tensor::tensor([[1.0, 10.0], [3.0, 10.0]]);
+        let out = model.apply(&vars, &x, &Mode::Train(key(0)));
+        let y = out.y().to_vec::<f32>().unwrap();
+        let want = [-1.0, 0.0, 1.0, 0.0];
+        assert!(y.iter().zip(want).all(|(a, b)| (a - b).abs() < 1e-5), "{y:?}");
+        let state = |name| out.state["batch_norm"][name].to_vec::<f32>().unwrap();
+        assert_eq!([state("mean"), state("var")], [[1.0, 5.0], [1.0, 0.5]]);
+        let still = model.apply(&vars, &x, &Mode::Eval);
+        let y = still.y().to_vec::<f32>().unwrap();
+        assert!((y[0] - 1.0).abs() < 1e-4 && (y[1] - 10.0).abs() < 1e-3, "{y:?}");
+        assert_eq!(still.state["batch_norm"]["mean"].to_vec::<f32>().unwrap(), [0.0; 2]);
+    }
+
+    #[test]
+    fn an_empty_batch_keeps_the_statistics_and_f16_does_not_overflow() {
+        let model = input("x", dims![_, 1]).batch_norm().model();
+        let vars = model.init(key(0), &types![f32[_, 1]]).unwrap();
+        let out = model.apply(&vars, Tensor::zeros([0, 1]), &Mode::Train(key(0)));
+        assert_eq!(out.y().shape(), [0, 1]);
+        assert_eq!(out.state["batch_norm"]["var"].to_vec::<f32>().unwrap(), [1.0]);
+        let x = neurax_tensor::tensor([[600.0], [-600.0]]).to(F16);
+        let y = model.apply(&vars, &x, &Mode::Train(key(0))).y().clone();
+        assert_eq!(y.dtype(), F16);
+        assert_eq!(y.to(F32).to_vec::<f32>().unwrap(), [1.0, -1.0]);
+    }
+
+    #[test]
+    fn an_axis_that_the_input_lacks_is_an_error() {
+        let e = check::layer(BatchNorm::new().axis(3), &types![f32[2, 3]]).unwrap_err().to_string();
+        assert!(e.contains("axis 3 for its channels, got f32[2, 3], in layer batch_norm"), "{e}");
+    }
+}

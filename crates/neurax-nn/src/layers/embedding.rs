@@ -1,0 +1,185 @@
+//! The embedding layer.
+
+use crate::init::{self, Init};
+use crate::layer::outputs_of;
+use crate::{Cx, Layer, Node, SharedLayer};
+use neurax_tensor::{Error, Tensor};
+use std::borrow::Borrow;
+
+/// Returns the rows of `table` that `indices` names: `table` is `[count, features]`, `indices` are
+/// integers `[..]`, the result is `[.., features]`. An index out of range is clamped to the first
+/// or last row, as in [`Tensor::take`].
+///
+/// ```
+/// use neurax::prelude::*;
+/// let table = tensor([[0.0, 0.5], [1.0, 1.5], [2.0, 2.5]]);
+/// let y = nn::layers::embedding(&tensor([2, 0]), &table);
+/// assert_eq!(y.to_vec::<f32>()?, [2.0, 2.5, 0.0, 0.5]);
+/// # Ok::<(), Error>(())
+/// ```
+#[track_caller]
+pub fn embedding(indices: &Tensor, table: &Tensor) -> Tensor {
+    match indices.ty() {
+        Ok(t) if !t.dtype.is_int() => {
+            let why = format!("expected integer indices, got {t}; convert them with `to(I32)`");
+            Tensor::from_error(Error::new("embedding", why))
+        }
+        _ => table.take(indices, 0),
+    }
+}
+
+/// The layer of [`embedding`], with a parameter `table` of `count` rows: a vector of `features`
+/// numbers for each index.
+///
+/// ```
+/// use neurax::prelude::*;
+/// let tokens = nn::typed_input("tokens", I32, dims![_, 4]);
+/// let model = tokens.layer(nn::Embedding::new(100, 8));
+/// let vars = model.init(key(0), &types![i32[_, 4]])?;
+/// assert_eq!(vars.params["embedding"]["table"].shape(), [100, 8]);
+/// let y = model.apply(&vars, Tensor::zeros([2, 4]).to(I32), &Mode::Eval);
+/// assert_eq!(y.y().shape(), [2, 4, 8]);
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Embedding {
+    count: usize,
+    features: usize,
+    padding: Option<i64>,
+    max_norm: Option<f64>,
+    table: Init,
+}
+
+impl Embedding {
+    /// Creates a layer with a table of `count` rows of `features` numbers, which is initialized
+    /// with [`init::normal`] of deviation 1, as in PyTorch.
+    pub fn new(count: usize, features: usize) -> Embedding {
+        let table = init::normal(1.0);
+        Embedding { count, features, padding: None, max_norm: None, table }
+    }
+
+    /// Sets the index that stands for padding: its vector is zeros, and the table gets no gradient
+    /// for it.
+    pub fn padding(self, index: usize) -> Embedding {
+        Embedding { padding: i64::try_from(index).ok(), ..self }
+    }
+
+    /// Scales vectors whose norm is larger to the norm `max_norm`. The table itself is not changed.
+    pub fn max_norm(self, max_norm: f64) -> Embedding {
+        Embedding { max_norm: Some(max_norm), ..self }
+    }
+
+    /// Sets the initializer of the table.
+    pub fn table(self, table: Init) -> Embedding {
+        Embedding { table, ..self }
+    }
+
+    fn table_of(&self, cx: &mut Cx) -> Tensor {
+        cx.param("table", [self.count, self.features], self.table.clone())
+    }
+}
+
+impl Layer for Embedding {
+    const NAME: &'static str = "embedding";
+    type Output = Tensor;
+
+    fn apply(&self, cx: &mut Cx, [indices]: [Tensor; 1]) -> Tensor {
+        let mut y = embedding(&indices, &self.table_of(cx));
+        if let Some(max) = self.max_norm {
+            let norm = y.square().sum(neurax_tensor::keep(-1)).sqrt();
+            // The quotient of a zero vector is not used.
+            y = norm.gt(max).select(&y * (max / norm.maximum(f64::from(f32::MIN_POSITIVE))), &y);
+        }
+        match self.padding {
+            Some(index) => indices.equal(index).expand_dims(-1).select(0.0, y),
+            None => y,
+        }
+    }
+}
+
+impl SharedLayer<Embedding> {
+    /// Returns the products of vectors with all rows of the table, a tied output layer: `x` is
+    /// `[.., features]`, the result `[.., count]`.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let words = nn::shared(nn::Embedding::new(100, 8));
+    /// let hidden = words.call(&nn::typed_input("tokens", I32, dims![_, 4])).dense(8).relu();
+    /// let logits = words.attend(&hidden);
+    /// let vars = logits.init(key(0), &types![i32[_, 4]])?;
+    /// assert_eq!(vars.params.keys().collect::<Vec<_>>(), ["dense", "embedding"]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn attend(&self, x: impl Borrow<Node>) -> Node {
+        let layer = self.layer.clone();
+        let attend =
+            move |cx: &mut Cx, [x]: [Tensor; 1]| x.matmul(layer.table_of(cx).swap_axes(0, 1));
+        outputs_of::<1, Tensor>(&self.name, [x], attend, Some(self.shared.clone()))
+    }
+}
+
+impl Node {
+    /// Replaces each index by a vector of `features` numbers from a table of `count` rows: see
+    /// [`Embedding`].
+    #[track_caller]
+    pub fn embedding(&self, count: usize, features: usize) -> Node {
+        self.layer(Embedding::new(count, features))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Mode, Vars, check, shared, typed_input};
+    use neurax_tensor::dtype_consts::I32;
+    use neurax_tensor::{dims, key, tensor, types, value_and_grad_at};
+
+    #[test]
+    fn is_a_layer() {
+        check::layer(Embedding::new(5, 3), &types![i32[2, 4]]).unwrap();
+        check::layer(Embedding::new(5, 3).padding(1).max_norm(1.0), &types![i64[2]]).unwrap();
+    }
+
+    #[test]
+    fn padding_is_zeros_without_a_gradient_and_norms_are_limited() {
+        let layer = Embedding::new(3, 2).padding(1).max_norm(1.0);
+        let model = typed_input("x", I32, dims![_]).layer(layer).model();
+        let mut vars = Vars::default();
+        let table = tensor([[3.0, 4.0], [7.0, 7.0], [0.5, 0.0]]);
+        vars.params.entry("embedding".into()).or_default().insert("table".into(), table);
+        let x = tensor([0, 1, 2]);
+        let apply = |p: &crate::Params| {
+            let out = model.apply_with(p, &vars.state, &x, &Mode::Eval);
+            out.y().clone()
+        };
+        let y = apply(&vars.params).to_vec::<f32>().unwrap();
+        let want = [0.6, 0.8, 0.0, 0.0, 0.5, 0.0];
+        assert!(y.iter().zip(want).all(|(a, b)| (a - b).abs() < 1e-6), "{y:?}");
+        let (_, grads) = value_and_grad_at(&vars.params, |p| apply(&p).sum(..));
+        let rows = grads["embedding"]["table"].to_vec::<f32>().unwrap();
+        assert_eq!(rows[2..4], [0.0; 2]);
+        assert_eq!(rows[4..6], [1.0; 2]);
+    }
+
+    #[test]
+    fn a_tied_output_layer_uses_the_table() {
+        let words = shared(Embedding::new(3, 2)).named("words");
+        let y = words.attend(words.call(typed_input("x", I32, dims![_])));
+        let vars = y.init(key(0), &types![i32[_]]).unwrap();
+        let table = &vars.params["words"]["table"];
+        let want = table.matmul(table.swap_axes(0, 1)).to_vec::<f32>().unwrap();
+        let have = y.apply(&vars, tensor([0, 1, 2]), &Mode::Eval).y().to_vec::<f32>().unwrap();
+        assert_eq!(have, want);
+        assert_eq!(y.model().nodes().count(), 2);
+    }
+
+    #[test]
+    fn indices_that_are_no_integers_are_an_error() {
+        let e = check::layer(Embedding::new(3, 2), &types![f32[2]]).unwrap_err().to_string();
+        assert!(
+            e.contains("expected integer indices, got f32[2]") && e.contains("in layer"),
+            "{e}"
+        );
+    }
+}

@@ -1,0 +1,104 @@
+//! Patterns of paths: which variables or layers a setting is for.
+//!
+//! ```text
+//! head.kernel      this path
+//! *.kernel         the kernel of every layer that is in no block
+//! **.kernel        the kernel of every layer
+//! encoder.**       everything below the block `encoder`
+//! dense_*.bias     `*` stands for any part of a name
+//! ```
+
+use neurax_tensor::{Error, Result};
+
+/// A pattern of dotted paths: `*` stands for any characters but dots, `**` for any number of names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PathPattern(Vec<String>);
+
+impl PathPattern {
+    /// Parses a pattern.
+    ///
+    /// # Errors
+    /// If a name of the pattern is empty, or has `**` beside other characters.
+    pub fn parse(pattern: &str) -> Result<PathPattern> {
+        let names: Vec<String> = pattern.split('.').map(String::from).collect();
+        let is_valid = |n: &String| !n.is_empty() && (n == "**" || !n.contains("**"));
+        if names.iter().all(is_valid) {
+            return Ok(PathPattern(names));
+        }
+        let want = "expected names with dots between them, such as `encoder.**` or `*.kernel`";
+        Err(Error::new("pattern", format!("{want}, got `{pattern}`")))
+    }
+
+    /// Returns true if the pattern stands for `path`.
+    pub fn matches(&self, path: &str) -> bool {
+        let names: Vec<&str> = path.split('.').collect();
+        names_match(&self.0, &names)
+    }
+}
+
+fn names_match(pattern: &[String], names: &[&str]) -> bool {
+    let Some((first, rest)) = pattern.split_first() else { return names.is_empty() };
+    if first == "**" {
+        return (0..=names.len()).any(|n| names_match(rest, &names[n..]));
+    }
+    match names.split_first() {
+        Some((name, others)) => name_matches(first, name) && names_match(rest, others),
+        None => false,
+    }
+}
+
+/// Returns true if `name` has the parts of `pattern` between its `*`, in this order.
+fn name_matches(pattern: &str, name: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once('*') else { return pattern == name };
+    let Some(mut name) = name.strip_prefix(start) else { return false };
+    let mut parts: Vec<&str> = rest.split('*').collect();
+    // empty: `rest` has at least one part, the last one.
+    let end = parts.pop().unwrap_or_default();
+    for part in parts {
+        let Some((_, after)) = name.split_once(part) else { return false };
+        name = after;
+    }
+    name.ends_with(end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_stars() {
+        let cases = [
+            ("head.kernel", "head.kernel", true),
+            ("head.kernel", "head.bias", false),
+            ("*.kernel", "dense.kernel", true),
+            ("*.kernel", "encoder.dense.kernel", false),
+            ("**.kernel", "encoder.dense.kernel", true),
+            ("**.kernel", "kernel", true),
+            ("encoder.**", "encoder.block_0.dense.kernel", true),
+            ("encoder.**", "decoder.dense.kernel", false),
+            ("a.**.b.**.c", "a.x.b.b.y.c", true),
+            ("a.**.b.**.c", "a.x.c", false),
+            ("dense_*.bias", "dense_12.bias", true),
+            ("dense_*.bias", "dense.bias", false),
+            ("*_*_x", "a_b_c_x", true),
+            ("*a", "aa", true),
+            ("a*a", "a", false),
+            ("**", "anything.at.all", true),
+        ];
+        for (pattern, path, want) in cases {
+            assert_eq!(
+                PathPattern::parse(pattern).unwrap().matches(path),
+                want,
+                "{pattern} {path}"
+            );
+        }
+    }
+
+    #[test]
+    fn malformed_patterns_are_errors() {
+        for pattern in ["", "a..b", ".a", "a.b**", "***"] {
+            let e = PathPattern::parse(pattern).unwrap_err().to_string();
+            assert!(e.contains(&format!("got `{pattern}`")), "{e}");
+        }
+    }
+}
