@@ -54,7 +54,8 @@ impl Rule for Centralize {
     fn update(&self, grads: Vec<Tensor>, _: &mut Slots, _: &Step) -> Vec<Tensor> {
         let centralized = |g: Tensor| match g.rank() {
             0 | 1 => g,
-            _ => &g - g.mean(keep(axes_of_a_unit(&g))),
+            // The sum of large gradients may overflow in f32.
+            _ => &g - g.to(DType::F64).mean(keep(axes_of_a_unit(&g))).to(g.dtype()),
         };
         grads.into_iter().map(centralized).collect()
     }
