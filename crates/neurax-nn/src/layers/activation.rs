@@ -71,6 +71,29 @@ activations! {
     leaky_relu => |x| x.leaky_relu(0.01);
     /// Applies `log(1 + exp(x))`, without overflow.
     softplus => |x| x.softplus();
+    /// Applies the rectified linear unit with the limit 6, `min(max(x, 0), 6)`.
+    relu6 => |x| x.relu6();
+    /// Applies the scaled exponential linear unit: Klambauer et al., 2017
+    /// (<https://arxiv.org/abs/1706.02515>).
+    selu => |x| x.selu();
+    /// Applies the continuously differentiable exponential linear unit with an alpha of 1: Barron,
+    /// 2017 (<https://arxiv.org/abs/1704.07483>).
+    celu => |x| x.celu(1.0);
+    /// Applies `x · tanh(softplus(x))`: Misra, 2019 (<https://arxiv.org/abs/1908.08681>).
+    mish => |x| x.mish();
+    /// Applies `x / (1 + |x|)`.
+    softsign => |x| x.softsign();
+    /// Applies the logarithm of the logistic function, without overflow.
+    log_sigmoid => |x| x.log_sigmoid();
+    /// Limits elements to -1 and 1.
+    hard_tanh => |x| x.hard_tanh();
+    /// Applies `min(max(x + 3, 0), 6) / 6`, as JAX and PyTorch (Axon limits `0.2 x + 0.5`).
+    hard_sigmoid => |x| x.hard_sigmoid();
+    /// Applies `x · hard_sigmoid(x)`, also called hard swish: Howard et al., 2019
+    /// (<https://arxiv.org/abs/1905.02244>).
+    hard_silu => |x| x.hard_silu();
+    /// Applies the exponential function.
+    exp => |x| x.exp();
 }
 
 #[cfg(test)]
@@ -89,7 +112,8 @@ mod tests {
     #[test]
     fn values() {
         let x = tensor([-1.0, 0.0, 2.0]);
-        let want: [[f32; 3]; 10] = [
+        // The last ten rows are from jax.nn 0.12.
+        let want: [[f32; 3]; 20] = [
             [0.0, 0.0, 2.0],
             [-0.761_594_2, 0.0, 0.964_027_6],
             [0.268_941_4, 0.5, 0.880_797],
@@ -100,7 +124,18 @@ mod tests {
             [-0.632_120_6, 0.0, 2.0],
             [-0.01, 0.0, 2.0],
             [0.313_261_7, std::f32::consts::LN_2, 2.126_928],
+            [0.0, 0.0, 2.0],
+            [-1.111_330_7, 0.0, 2.101_402],
+            [-0.632_120_5, 0.0, 2.0],
+            [-0.303_401_44, 0.0, 1.943_959],
+            [-0.5, 0.0, 0.666_666_7],
+            [-1.313_261_7, -std::f32::consts::LN_2, -0.126_928],
+            [-1.0, 0.0, 1.0],
+            [0.333_333_34, 0.5, 0.833_333_3],
+            [-0.333_333_34, 0.0, 1.666_666_7],
+            [0.367_879_45, 1.0, 7.389_056],
         ];
+        assert_eq!(ALL.len(), want.len());
         for ((name, a), want) in ALL.iter().zip(want) {
             for (y, w) in (a.0)(&x).to_vec::<f32>().unwrap().iter().zip(want) {
                 assert!((y - w).abs() < 1e-5, "{name}: expected {w}, got {y}");
