@@ -97,6 +97,29 @@ pub fn normal(deviation: f64) -> Init {
     Init::new("normal", move |k, s| k.normal(s) * deviation)
 }
 
+/// Initializes with a normal distribution of mean 0 that is cut off beyond 2 standard deviations,
+/// as `keras.initializers.TruncatedNormal`. `deviation` is that before the cut; that of the values
+/// is 0.8796 times as large.
+///
+/// ```
+/// use neurax::prelude::*;
+/// let values = init::truncated_normal(0.5).make(&key(0), &[1000]);
+/// assert!(values.abs().max(..).item()? <= 1.0);
+/// # Ok::<(), Error>(())
+/// ```
+pub fn truncated_normal(deviation: f64) -> Init {
+    Init::new("truncated_normal", move |k, s| truncated(k, s) * deviation)
+}
+
+/// Samples from the standard normal distribution without what is beyond -2 and 2, by the inverse
+/// of its distribution function.
+fn truncated(k: &Key, shape: &[usize]) -> Tensor {
+    /// The probability of a value from -2 to 2: `erf(sqrt(2))`.
+    const WITHIN: f64 = 0.954_499_736_103_641_6;
+    let values = k.uniform_of(DType::F32, shape, -WITHIN, WITHIN).erf_inv();
+    (values * std::f64::consts::SQRT_2).clip(-2.0, 2.0)
+}
+
 /// Initializes with a uniform distribution of variance 2 / (inputs + outputs): Glorot and Bengio,
 /// 2010 (<https://proceedings.mlr.press/v9/glorot10a.html>).
 ///
@@ -111,8 +134,8 @@ pub fn glorot_uniform() -> Init {
     scaled_uniform("glorot_uniform", |fan| 2.0 / (fan.inputs + fan.outputs))
 }
 
-/// Initializes with a normal distribution of variance 2 / (inputs + outputs): Glorot and Bengio,
-/// 2010.
+/// Initializes with a truncated normal distribution (see [`truncated_normal`]) of variance
+/// 2 / (inputs + outputs): Glorot and Bengio, 2010.
 pub fn glorot_normal() -> Init {
     scaled_normal("glorot_normal", |fan| 2.0 / (fan.inputs + fan.outputs))
 }
@@ -123,7 +146,8 @@ pub fn he_uniform() -> Init {
     scaled_uniform("he_uniform", |fan| 2.0 / fan.inputs)
 }
 
-/// Initializes with a normal distribution of variance 2 / inputs, for relu: He et al., 2015.
+/// Initializes with a truncated normal distribution (see [`truncated_normal`]) of variance
+/// 2 / inputs, for relu: He et al., 2015.
 pub fn he_normal() -> Init {
     scaled_normal("he_normal", |fan| 2.0 / fan.inputs)
 }
@@ -134,8 +158,8 @@ pub fn lecun_uniform() -> Init {
     scaled_uniform("lecun_uniform", |fan| 1.0 / fan.inputs)
 }
 
-/// Initializes with a normal distribution of variance 1 / inputs, for selu: LeCun et al., Efficient
-/// BackProp, 1998.
+/// Initializes with a truncated normal distribution (see [`truncated_normal`]) of variance
+/// 1 / inputs, for selu: LeCun et al., Efficient BackProp, 1998.
 pub fn lecun_normal() -> Init {
     scaled_normal("lecun_normal", |fan| 1.0 / fan.inputs)
 }
@@ -195,7 +219,9 @@ fn scaled_uniform(name: &'static str, variance: fn(Fan) -> f64) -> Init {
 }
 
 fn scaled_normal(name: &'static str, variance: fn(Fan) -> f64) -> Init {
-    scaled(name, variance, |k, s, variance| k.normal(s) * variance.sqrt())
+    /// The standard deviation of a normal distribution that is cut off at -2 and 2.
+    const CUT: f64 = 0.879_625_661_034_239_8;
+    scaled(name, variance, |k, s, variance| truncated(k, s) * (variance.sqrt() / CUT))
 }
 
 /// Creates an initializer whose variance depends on the fan.
@@ -233,6 +259,7 @@ mod tests {
             (lecun_normal(), 1.0 / 60.0),
             (uniform(-3.0, 3.0), 3.0),
             (normal(2.0), 4.0),
+            (truncated_normal(2.0), 4.0 * 0.879_625_66f64.powi(2)),
         ] {
             let name = format!("{init:?}");
             let (mean, found) = spread(init);
@@ -241,6 +268,19 @@ mod tests {
                 (found / variance - 1.0).abs() < 0.12,
                 "{name}: expected variance {variance}, got {found}"
             );
+        }
+    }
+
+    // The bound is that of Keras and JAX: two deviations before the cut, which lowers the deviation
+    // to 0.8796 of it (`scipy.stats.truncnorm(-2, 2).std()`).
+    #[test]
+    fn scaled_normal_distributions_are_cut_off_at_two_deviations() {
+        for (init, variance) in
+            [(glorot_normal(), 0.02), (he_normal(), 2.0 / 60.0), (lecun_normal(), 1.0 / 60.0)]
+        {
+            let bound = 2.0 * f64::sqrt(variance) / 0.879_625_66;
+            let largest = init.make(&key(1), &[60, 40]).abs().max(..).item().unwrap();
+            assert!(0.95 * bound < largest && largest < 1.000_001 * bound, "{init:?}: {largest}");
         }
     }
 
