@@ -203,7 +203,8 @@ pub(crate) fn uniform(
 /// for 16 bits.
 fn scaled(b: &mut Builder, f: Value, span: f64, low: f64, dtype: DType) -> Value {
     match dtype {
-        DType::F32 => {
+        // A kernel of f32 and f64 is not vectorized.
+        DType::F32 if !is_exact_factor(span) => {
             // The product is exact in f64.
             let f = b.convert(f, DType::F64);
             let p = b.mul_scalar(f, span);
@@ -216,6 +217,13 @@ fn scaled(b: &mut Builder, f: Value, span: f64, low: f64, dtype: DType) -> Value
             b.add_scalar(p, low)
         }
     }
+}
+
+/// Returns true if the product of `span` with an f32 from 0 to 1 is exact in f32: for powers of two
+/// that are not so small that the product is subnormal.
+fn is_exact_factor(span: f64) -> bool {
+    const FRACTION: u64 = (1 << 52) - 1;
+    span.to_bits() & FRACTION == 0 && (1e-30..1e30).contains(&span)
 }
 
 /// Adds `x * y + z` in f64 with one rounding (except for rare double roundings), by Dekker's exact
