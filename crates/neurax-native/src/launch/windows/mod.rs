@@ -211,10 +211,21 @@ impl WindowsTask {
     }
 
     /// Returns the bytes that the op allocates on `threads` threads: the best element and its index
-    /// for each window of a row.
+    /// for each window of a row, and the totals of a scatter that adds many values to an element.
     pub fn scratch(&self, threads: usize) -> usize {
         let row = self.last().windows.saturating_mul(BEST_BYTES);
-        row.saturating_mul(self.chunks.min(threads))
+        let totals = match self.kind {
+            WindowsKind::Scatter(_) if self.has_long_sums() => self.sizes[0].saturating_mul(8),
+            // other: sums over a window take less than its best elements.
+            _ => 0,
+        };
+        row.saturating_add(totals).saturating_mul(self.chunks.min(threads))
+    }
+
+    /// Returns true if a scatter may add more values to an element than one block of a sum holds.
+    fn has_long_sums(&self) -> bool {
+        let overlap = |a: &WindowAxis| a.taps.len().min(a.windows);
+        self.axes.iter().map(overlap).fold(1, usize::saturating_mul) > SUM_BLOCK
     }
 
     /// Returns the axis along which rows run.
@@ -417,8 +428,7 @@ impl WindowsTask {
         let rows = blocks.start * self.rows()..blocks.end * self.rows();
         let is_bool = self.source.dtype == DType::Bool;
         let size = self.sizes[0];
-        let overlap = |a: &WindowAxis| a.taps.len().min(a.windows);
-        let is_long = self.axes.iter().map(overlap).product::<usize>() > SUM_BLOCK;
+        let is_long = self.has_long_sums();
         // SAFETY: as promised by the caller; indices lie in the block.
         unsafe {
             typed!(self.source.ty, S => {
