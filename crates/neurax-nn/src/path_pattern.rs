@@ -25,7 +25,7 @@ impl PathPattern {
         if names.iter().all(is_valid) {
             return Ok(PathPattern(names));
         }
-        let want = "expected names with dots between them, such as `encoder.**` or `*.kernel`";
+        let want = "expected names with dots between them, such as `encoder.**` or `**.kernel`";
         Err(Error::new("pattern", format!("{want}, got `{pattern}`")))
     }
 
