@@ -50,15 +50,7 @@ impl Named for Hypot {
         at: &Bound,
         dxs: &[Tangent],
     ) -> Option<Result<Vec<Tangent>>> {
-        let active = [dxs[0].is_some(), dxs[1].is_some()];
-        let forward: LinearMap = &|b, xs, dxs| {
-            let terms: Vec<Value> =
-                slopes(b, xs, active).into_iter().zip(dxs).map(|(s, &d)| b.mul(s, d)).collect();
-            terms.into_iter().reduce(|p, q| b.add(p, q)).into_iter().collect()
-        };
-        let backward: LinearMap =
-            &|b, xs, ct| slopes(b, xs, active).into_iter().map(|s| b.mul(s, ct[0])).collect();
-        Some(linear(b, Self::NAME, at, at.xs, dxs, forward, backward))
+        Some(linear_by_slopes(b, Self::NAME, at, dxs, slopes, None))
     }
 
     fn batched(&self, _: &[usize]) -> Option<Composite> {
