@@ -16,6 +16,7 @@ pub(crate) struct AnyBatch(Box<dyn BatchTree>);
 
 /// The methods of a [`Batch`] that do not name its types.
 trait BatchTree: Any + Send + Sync {
+    fn examples(&self) -> usize;
     fn inputs(&self) -> Vec<(Option<String>, Tensor)>;
     fn visit<'t>(&'t self, v: &mut Visitor<'_, 't>);
     fn rebuild(&self, next: &mut dyn FnMut() -> Tensor) -> Box<dyn BatchTree>;
@@ -23,6 +24,9 @@ trait BatchTree: Any + Send + Sync {
 }
 
 impl<X: Tree + Inputs, Y: Tree> BatchTree for Batch<X, Y> {
+    fn examples(&self) -> usize {
+        self.len()
+    }
     fn inputs(&self) -> Vec<(Option<String>, Tensor)> {
         self.x.inputs()
     }
@@ -49,9 +53,7 @@ impl AnyBatch {
 
     /// Returns the number of examples: the size of axis 0 of the first tensor.
     pub fn len(&self) -> usize {
-        let mut first = None;
-        self.each_leaf(|t| first = first.or(Some(t.dim(0))));
-        first.unwrap_or(0)
+        self.0.examples()
     }
 }
 
