@@ -1,0 +1,5 @@
+//! Layers, losses and metrics, compared with cases that the scripts in `record/` recorded from
+//! PyTorch and others, one module for each family.
+
+mod activations;
+mod cases;
