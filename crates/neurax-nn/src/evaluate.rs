@@ -3,7 +3,8 @@
 use crate::cx::{VariableSource, derive};
 use crate::input_shapes::{checked_input, invalid};
 use crate::model_graph::{ModelGraph, ModelNode, Paths};
-use crate::node::{LayerFn, NodeKind};
+use crate::model_layer::ModelLayer;
+use crate::node::NodeKind;
 use crate::{Cx, Mode, Vars};
 use neurax_tensor::{Error, Place, Recorder, Tensor};
 use std::collections::HashMap;
@@ -86,7 +87,7 @@ impl<'e> Evaluation<'e> {
     fn layer(
         &mut self,
         n: &ModelNode,
-        f: &LayerFn,
+        layer: &dyn ModelLayer,
         path: &str,
         xs: &[Tensor],
         mode: &Mode,
@@ -94,9 +95,9 @@ impl<'e> Evaluation<'e> {
         if let Some(failed) = xs.iter().find(|x| x.error().is_some()) {
             return vec![failed.clone(); n.node.outputs()];
         }
-        let ys = self
-            .recorder
-            .within(path, n.node.at(), || f(&mut Cx::new(path, mode, self.source, self.new), xs));
+        let ys = self.recorder.within(path, n.node.at(), || {
+            layer.apply(&mut Cx::new(path, mode, self.source, self.new), xs)
+        });
         ys.into_iter().map(|y| with_layer_in_error(y, n, path)).collect()
     }
 }

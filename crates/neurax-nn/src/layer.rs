@@ -1,6 +1,7 @@
 //! Layers as users write them: the trait, its outputs, and closures.
 
-use crate::node::{LayerFn, NodeKind, Shared};
+use crate::model_layer::ModelLayer;
+use crate::node::{NodeKind, Shared};
 use crate::{Cx, Node};
 use neurax_tensor::{Error, Tensor};
 use std::borrow::Borrow;
@@ -39,6 +40,12 @@ pub trait Layer<const N: usize = 1>: Send + Sync + 'static {
 
     /// The outputs: a tensor, or several; see [`LayerOutput`].
     type Output: LayerOutput;
+
+    /// Returns the name of the kind of layer: [`Layer::NAME`], unless the layer is one of several,
+    /// such as an activation.
+    fn kind(&self) -> &str {
+        Self::NAME
+    }
 
     /// Computes the outputs. `cx` provides parameters, state, random keys and the mode.
     fn apply(&self, cx: &mut Cx, inputs: [Tensor; N]) -> Self::Output;
@@ -171,7 +178,9 @@ pub fn layer<const N: usize, O: LayerOutput>(
     inputs: [impl Borrow<Node>; N],
     f: impl Fn(&mut Cx, [Tensor; N]) -> O + Send + Sync + 'static,
 ) -> NodesOf<O> {
-    outputs_of::<N, O>(name, inputs, f, None)
+    let f = move |cx: &mut Cx, xs: &[Tensor]| with_inputs(xs, |xs| f(cx, xs));
+    let inputs = inputs.iter().map(|n| n.borrow().clone()).collect();
+    outputs_of::<O>(name, inputs, Arc::new(Closure { kind: name.into(), f }), None)
 }
 
 /// Applies a layer that several nodes may share: those of the same owner `shared` have the same
@@ -183,28 +192,19 @@ pub(crate) fn call_shared<L: Layer<N>, const N: usize>(
     name: &str,
     shared: Option<Shared>,
 ) -> NodesOf<L::Output> {
-    outputs_of::<N, L::Output>(name, inputs, move |cx, xs| layer.apply(cx, xs), shared)
+    let inputs = inputs.iter().map(|n| n.borrow().clone()).collect();
+    outputs_of::<L::Output>(name, inputs, Arc::new(OfInputs(layer)), shared)
 }
 
-/// Creates the nodes of the outputs of `f`.
+/// Creates the nodes of the outputs of a layer.
 #[track_caller]
-pub(crate) fn outputs_of<const N: usize, O: LayerOutput>(
+pub(crate) fn outputs_of<O: LayerOutput>(
     name: &str,
-    inputs: [impl Borrow<Node>; N],
-    f: impl Fn(&mut Cx, [Tensor; N]) -> O + Send + Sync + 'static,
+    inputs: Vec<Node>,
+    layer: Arc<dyn ModelLayer>,
     shared: Option<Shared>,
 ) -> NodesOf<O> {
-    let inputs = inputs.iter().map(|n| n.borrow().clone()).collect();
-    let apply: Arc<LayerFn> = Arc::new(move |cx: &mut Cx, xs: &[Tensor]| {
-        let Ok(xs) = <[Tensor; N]>::try_from(xs.to_vec()) else {
-            let why = format!("expected {N} inputs, got {}", xs.len());
-            return vec![Tensor::from_error(Error::new("layer", why)); O::count()];
-        };
-        let mut outputs = Vec::with_capacity(O::count());
-        f(cx, xs).append_to(&mut outputs);
-        outputs
-    });
-    structured::<O>(&Node::first_output(name, inputs, NodeKind::Layer(apply), O::count(), shared))
+    structured::<O>(&Node::first_output(name, inputs, NodeKind::Layer(layer), O::count(), shared))
 }
 
 /// Returns the nodes of all outputs of the layer with the output `first`, in the structure of `O`.
@@ -228,4 +228,50 @@ impl Node {
     pub fn layer<L: Layer>(&self, l: L) -> NodesOf<L::Output> {
         l.call([self])
     }
+}
+
+/// A [`Layer`] with `N` inputs.
+pub(crate) struct OfInputs<L, const N: usize>(pub(crate) Arc<L>);
+
+impl<L: Layer<N>, const N: usize> ModelLayer for OfInputs<L, N> {
+    fn kind(&self) -> &str {
+        self.0.kind()
+    }
+
+    fn apply(&self, cx: &mut Cx, inputs: &[Tensor]) -> Vec<Tensor> {
+        with_inputs(inputs, |xs| self.0.apply(cx, xs))
+    }
+}
+
+/// A layer that a closure computes.
+pub(crate) struct Closure<F> {
+    pub(crate) kind: String,
+    pub(crate) f: F,
+}
+
+impl<F> ModelLayer for Closure<F>
+where
+    F: Fn(&mut Cx, &[Tensor]) -> Vec<Tensor> + Send + Sync + 'static,
+{
+    fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    fn apply(&self, cx: &mut Cx, inputs: &[Tensor]) -> Vec<Tensor> {
+        (self.f)(cx, inputs)
+    }
+}
+
+/// Calls `f` with `N` inputs and returns its outputs in a list, or errors if there are not `N`.
+pub(crate) fn with_inputs<const N: usize, O: LayerOutput>(
+    inputs: &[Tensor],
+    f: impl FnOnce([Tensor; N]) -> O,
+) -> Vec<Tensor> {
+    let Ok(xs) = <[Tensor; N]>::try_from(inputs.to_vec()) else {
+        let why = format!("expected {N} inputs, got {}", inputs.len());
+        return vec![Tensor::from_error(Error::new("layer", why)); O::count()];
+    };
+    let mut outputs = Vec::with_capacity(O::count());
+    f(xs).append_to(&mut outputs);
+    outputs
 }

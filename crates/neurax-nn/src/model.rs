@@ -74,14 +74,25 @@ impl Model {
     }
 
     /// Creates a model from its outputs, called at the line `at`.
-    fn of(outputs: Vec<(String, Node)>, at: Place) -> Model {
-        Model(Arc::new(ModelGraph::of(None, outputs).at(&at)))
+    pub(crate) fn of(outputs: Vec<(String, Node)>, at: Place) -> Model {
+        Model(Arc::new(ModelGraph::of(None, &[], outputs).at(&at)))
+    }
+
+    /// Creates a changed version of this model, or of this block, for the call at `at`.
+    pub(crate) fn with_nodes(
+        &self,
+        inputs: Vec<Node>,
+        outputs: Vec<(String, Node)>,
+        at: &Place,
+    ) -> Model {
+        let graph = ModelGraph::of(self.0.block.as_deref(), &inputs, outputs);
+        Model(Arc::new(graph.at(at)))
     }
 
     /// Creates the model of a block with these arguments.
     #[track_caller]
     pub(crate) fn of_block(name: &str, arguments: &[Node], output: Node) -> Model {
-        let graph = ModelGraph::of(Some((name, arguments)), vec![("y".into(), output)]);
+        let graph = ModelGraph::of(Some(name), arguments, vec![("y".into(), output)]);
         Model(Arc::new(graph.at(&caller_line())))
     }
 
@@ -185,23 +196,25 @@ impl Model {
         inputs: impl Inputs,
         mode: &Mode,
     ) -> Applied {
-        self.apply_named(params, state, inputs.inputs(), mode, &caller_line())
+        let observe: Observer = &mut |_, _| ();
+        self.apply_named(params, state, inputs.inputs(), mode, observe, &caller_line())
     }
 
     /// Applies the model to tensors, each with its name if it has one, for the call at `at`.
-    fn apply_named(
+    pub(crate) fn apply_named(
         &self,
         params: &Params,
         state: &Params,
         inputs: Vec<(Option<String>, Tensor)>,
         mode: &Mode,
+        observe: Observer,
         at: &Place,
     ) -> Applied {
         let mut new = Vars { params: Params::new(), state: state.clone() };
         let outputs = match self.in_model_order(inputs) {
             Ok(inputs) => {
                 let source = VariableSource::Vars { params };
-                self.evaluate(source, &inputs, mode, &mut new, &mut |_, _| ())
+                self.evaluate(source, &inputs, mode, &mut new, observe)
             }
             Err(e) => vec![Tensor::from_error(e); self.0.outputs.len()],
         };

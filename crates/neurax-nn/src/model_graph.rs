@@ -3,6 +3,7 @@
 use crate::Node;
 use crate::input_shapes::invalid;
 use crate::node::{NodeKind, Shared, topological_order};
+use crate::walk::walk;
 use neurax_tensor::ir::OrBug;
 use neurax_tensor::{Error, Place, Result};
 use std::collections::{HashMap, HashSet};
@@ -10,6 +11,8 @@ use std::collections::{HashMap, HashSet};
 /// The graph of a model or of a block.
 #[derive(Debug)]
 pub(crate) struct ModelGraph {
+    /// The name of the block, if the graph is that of a block.
+    pub(crate) block: Option<String>,
     /// The nodes in topological order, one for each layer.
     pub(crate) nodes: Vec<ModelNode>,
     /// The indices of the inputs in `nodes`.
@@ -49,10 +52,16 @@ pub(crate) struct ModelOutput {
 }
 
 impl ModelGraph {
-    /// Creates the graph of the nodes that `outputs` depend on, for a block with its name and
-    /// arguments. Invalid outputs are the [`ModelGraph::error`] of the graph.
-    pub(crate) fn of(block: Option<(&str, &[Node])>, outputs: Vec<(String, Node)>) -> ModelGraph {
-        ModelGraph::try_of(block, outputs).unwrap_or_else(|error| ModelGraph {
+    /// Creates the graph of `inputs` and the nodes that `outputs` depend on, for a block with its
+    /// name, whose inputs are its arguments. Further inputs of a model follow in the order in which
+    /// they are found. Invalid outputs are the [`ModelGraph::error`] of the graph.
+    pub(crate) fn of(
+        block: Option<&str>,
+        inputs: &[Node],
+        outputs: Vec<(String, Node)>,
+    ) -> ModelGraph {
+        ModelGraph::try_of(block, inputs, outputs).unwrap_or_else(|error| ModelGraph {
+            block: None,
             nodes: Vec::new(),
             inputs: Vec::new(),
             outputs: Vec::new(),
@@ -66,8 +75,11 @@ impl ModelGraph {
     ///
     /// # Errors
     /// [`Error::bug`] if the topological order lacks a node.
-    fn try_of(block: Option<(&str, &[Node])>, outputs: Vec<(String, Node)>) -> Result<ModelGraph> {
-        let arguments = block.map_or(&[][..], |(_, arguments)| arguments);
+    fn try_of(
+        block: Option<&str>,
+        arguments: &[Node],
+        outputs: Vec<(String, Node)>,
+    ) -> Result<ModelGraph> {
         let ordered = topological_order(arguments.iter().chain(outputs.iter().map(|(_, n)| n)));
         let positions: HashMap<usize, usize> =
             ordered.iter().enumerate().map(|(i, n)| (n.identity(), i)).collect();
@@ -77,21 +89,19 @@ impl ModelGraph {
                 || format!("the node `{}` has no place in the topological order", n.name());
             Ok(ValueRef { node: node.or_bug(missing())?, output: n.output() })
         };
-        let mut paths = UniquePaths::default();
+        let mut paths = UniquePaths::of(&ordered);
         let node_of = |node: Node| {
             let inputs = node.inputs().iter().map(value_of).collect::<Result<_>>()?;
             Ok(ModelNode { path: paths.path(&node), inputs, node })
         };
         let nodes = ordered.into_iter().map(node_of).collect::<Result<Vec<_>>>()?;
-        let is_input =
-            |n: &ModelNode| matches!(n.node.kind(), NodeKind::Input(_) | NodeKind::Argument);
-        let inputs = (0..nodes.len()).filter(|&i| is_input(&nodes[i])).collect();
+        let inputs = (0..nodes.len()).filter(|&i| nodes[i].node.is_input()).collect();
         let output_of = |(name, n): (String, Node)| Ok(ModelOutput { name, value: value_of(&n)? });
         let outputs = outputs.into_iter().map(output_of).collect::<Result<_>>()?;
-        let (paths, shared) = (Vec::new(), Shared::new());
-        let mut graph = ModelGraph { nodes, inputs, outputs, paths, shared, error: None };
+        let (block, paths, shared) = (block.map(str::to_string), Vec::new(), Shared::new());
+        let mut graph = ModelGraph { block, nodes, inputs, outputs, paths, shared, error: None };
         graph.paths = graph.all_paths();
-        graph.error = graph.check(block).err();
+        graph.error = graph.check(arguments).err();
         Ok(graph)
     }
 
@@ -103,13 +113,13 @@ impl ModelGraph {
 
     /// Checks that the model has outputs, that the names of inputs and of outputs are unique, and
     /// that a block has no inputs but its arguments.
-    fn check(&self, block: Option<(&str, &[Node])>) -> Result<()> {
+    fn check(&self, arguments: &[Node]) -> Result<()> {
         if self.outputs.is_empty() {
             return Err(invalid("expected at least one output, got none".into()));
         }
         unique("output", self.outputs.iter().map(|o| o.name.as_str()))?;
         let inputs = || self.inputs.iter().map(|&i| &self.nodes[i].node);
-        let Some((name, arguments)) = block else {
+        let Some(name) = &self.block else {
             return unique("input", inputs().map(Node::name));
         };
         let is_outside = |n: &&Node| arguments.iter().all(|a| a.identity() != n.identity());
@@ -126,21 +136,12 @@ impl ModelGraph {
     /// Returns the paths of all inputs and layers, those of a block at its first call.
     fn all_paths(&self) -> Vec<String> {
         let mut all = Vec::new();
-        self.visit("", &mut Paths::default(), &mut |path| all.push(path));
-        all
-    }
-
-    fn visit(&self, prefix: &str, paths: &mut Paths, f: &mut dyn FnMut(String)) {
-        for n in &self.nodes {
-            let (path, earlier_calls) = paths.resolve(prefix, n);
-            match n.node.kind() {
-                NodeKind::Block(model) if earlier_calls == 0 => {
-                    model.graph().visit(&path, paths, f);
-                }
-                _ if earlier_calls == 0 && n.is_listed(prefix) => f(path),
-                _ => {}
+        walk(self, &mut |layer| {
+            if layer.earlier_calls == 0 {
+                all.push(layer.path.into());
             }
-        }
+        });
+        all
     }
 }
 
@@ -192,6 +193,8 @@ fn unique<'n>(what: &str, mut names: impl Iterator<Item = &'n str>) -> Result<()
 #[derive(Default)]
 struct UniquePaths {
     taken: HashSet<String>,
+    /// The paths that nodes keep.
+    kept: HashSet<String>,
     /// The next suffix of each name; 0 is no suffix.
     next: HashMap<String, usize>,
     /// The path of each owner of shared variables.
@@ -199,12 +202,21 @@ struct UniquePaths {
 }
 
 impl UniquePaths {
+    /// Creates a generator for nodes, some of which may have paths that they keep.
+    fn of(nodes: &[Node]) -> UniquePaths {
+        let kept = nodes.iter().filter(|n| n.has_path()).map(|n| n.name().to_string());
+        UniquePaths { kept: kept.collect(), ..UniquePaths::default() }
+    }
+
     fn path(&mut self, node: &Node) -> String {
         let shared = node.shared().map(Shared::identity);
         if let Some(path) = shared.and_then(|s| self.shared.get(&s)) {
             return path.clone();
         }
-        let path = self.unique(node.name());
+        let path = match node.has_path() && self.taken.insert(node.name().into()) {
+            true => node.name().to_string(),
+            false => self.unique(node.name()),
+        };
         if let Some(s) = shared {
             self.shared.insert(s, path.clone());
         }
@@ -216,7 +228,7 @@ impl UniquePaths {
         loop {
             let path = if *n == 0 { name.to_string() } else { format!("{name}_{n}") };
             *n += 1;
-            if self.taken.insert(path.clone()) {
+            if !self.kept.contains(&path) && self.taken.insert(path.clone()) {
                 return path;
             }
         }

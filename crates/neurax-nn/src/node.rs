@@ -1,8 +1,9 @@
 //! The graph of layers: nodes and their inputs.
 
+use crate::Model;
 use crate::input_shapes::InputSpec;
-use crate::{Cx, Model};
-use neurax_tensor::{DType, IntoShape, Tensor};
+use crate::model_layer::ModelLayer;
+use neurax_tensor::{DType, IntoShape};
 use std::collections::HashSet;
 use std::fmt;
 use std::panic::Location;
@@ -35,6 +36,8 @@ struct NodeData {
     outputs: usize,
     /// The owner of the variables, if several nodes share them.
     shared: Option<Shared>,
+    /// True if the name is a path that the node had in another model, which it keeps.
+    is_path: bool,
     /// The user's line that created the node.
     at: &'static Location<'static>,
 }
@@ -76,12 +79,10 @@ pub(crate) enum NodeKind {
     /// An input of a block, which may be of any type.
     Argument,
     /// A layer.
-    Layer(Arc<LayerFn>),
+    Layer(Arc<dyn ModelLayer>),
     /// A block: another model, whose variables are below the path of the node.
     Block(Model),
 }
-
-pub(crate) type LayerFn = dyn Fn(&mut Cx, &[Tensor]) -> Vec<Tensor> + Send + Sync;
 
 /// Creates an input of a model. `dims` are the sizes of its axes: a number, or `_` or a name if any
 /// size is allowed. Axes with equal names must have equal sizes.
@@ -130,8 +131,17 @@ impl Node {
         outputs: usize,
         shared: Option<Shared>,
     ) -> Node {
-        let at = Location::caller();
-        let data = NodeData { name: name.into(), inputs, kind, outputs, shared, at };
+        let (at, is_path) = (Location::caller(), false);
+        let data = NodeData { name: name.into(), inputs, kind, outputs, shared, is_path, at };
+        Node { data: Arc::new(data), output: 0 }
+    }
+
+    /// Returns the first output of this layer on other inputs, as a part of a changed model in
+    /// which it keeps the given path.
+    pub(crate) fn rebuilt(&self, path: &str, inputs: Vec<Node>, kind: NodeKind) -> Node {
+        let NodeData { outputs, shared, at, .. } = &*self.data;
+        let (name, shared) = (path.to_string(), shared.clone());
+        let data = NodeData { name, inputs, kind, outputs: *outputs, shared, is_path: true, at };
         Node { data: Arc::new(data), output: 0 }
     }
 
@@ -146,15 +156,11 @@ impl Node {
         Node { output, ..self.clone() }
     }
 
-    /// Creates a node that computes `f` of any number of inputs.
+    /// Creates a node of a layer with any number of inputs and one output.
     #[track_caller]
-    pub(crate) fn computed(
-        name: &str,
-        inputs: Vec<Node>,
-        f: impl Fn(&mut Cx, &[Tensor]) -> Tensor + Send + Sync + 'static,
-    ) -> Node {
-        let kind = NodeKind::Layer(Arc::new(move |cx: &mut Cx, xs: &[Tensor]| vec![f(cx, xs)]));
-        Node::first_output(name, inputs, kind, 1, None)
+    pub(crate) fn of_layer(inputs: Vec<Node>, layer: impl ModelLayer) -> Node {
+        let name = layer.kind().to_string();
+        Node::first_output(&name, inputs, NodeKind::Layer(Arc::new(layer)), 1, None)
     }
 
     /// Renames this node, and with it the path of its variables: `x.dense(2).named("head")` has its
@@ -186,6 +192,16 @@ impl Node {
 
     pub(crate) fn kind(&self) -> &NodeKind {
         &self.data.kind
+    }
+
+    /// Returns true if the name is the path in every model.
+    pub(crate) fn has_path(&self) -> bool {
+        self.data.is_path
+    }
+
+    /// Returns true if the node is an input of a model or an argument of a block.
+    pub(crate) fn is_input(&self) -> bool {
+        matches!(self.kind(), NodeKind::Input(_) | NodeKind::Argument)
     }
 
     /// Returns the number of outputs of the layer that this node is an output of.

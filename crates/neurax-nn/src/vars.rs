@@ -180,6 +180,69 @@ impl Vars {
         Ok(found)
     }
 
+    /// Returns the parameter at a path, frozen or not, or the state at a path.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let model = nn::input("x", dims![_, 3]).dense(2);
+    /// let mut vars = model.init(key(0), &types![f32[_, 3]])?;
+    /// vars.set("dense.bias", tensor([1.0, 2.0]))?;
+    /// assert_eq!(vars.get("dense.bias")?.to_vec::<f32>()?, [1.0, 2.0]);
+    /// let e = vars.set("dense.bias", tensor([1.0])).unwrap_err();
+    /// assert_eq!(e.message(), "expected `dense.bias` of type f32[2], got f32[1]");
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If there is no such variable; the message lists the variables of the layer, or the layers.
+    #[track_caller]
+    pub fn get(&self, path: &str) -> Result<Tensor> {
+        let (layer, name) = path.rsplit_once('.').unwrap_or(("", path));
+        let found = [&self.params, &self.state].into_iter().find_map(|m| m.get(layer)?.get(name));
+        found.or_else(|| self.state.get(FROZEN)?.get(path)).cloned().ok_or_else(|| {
+            let at = std::panic::Location::caller();
+            self.no_variable(path, layer).at(&at.into())
+        })
+    }
+
+    /// Replaces the parameter, frozen or not, or the state at a path: see [`Vars::get`].
+    ///
+    /// # Errors
+    /// If there is no such variable, or it has another type than `value`.
+    #[track_caller]
+    pub fn set(&mut self, path: &str, value: Tensor) -> Result<()> {
+        let at = std::panic::Location::caller();
+        let (want, got) = (self.get(path)?.ty()?, value.ty()?);
+        if want != got {
+            let why = format!("expected `{path}` of type {want}, got {got}");
+            return Err(Error::new("set", why).at(&at.into()));
+        }
+        let (layer, name) = path.rsplit_once('.').unwrap_or(("", path));
+        let own = [&mut self.params, &mut self.state];
+        let own = own.into_iter().find_map(|m| m.get_mut(layer)?.get_mut(name));
+        match own {
+            Some(own) => *own = value,
+            None => drop(self.state.entry(FROZEN.into()).or_default().insert(path.into(), value)),
+        }
+        Ok(())
+    }
+
+    /// Returns the error of a path without a variable.
+    fn no_variable(&self, path: &str, layer: &str) -> Error {
+        let of_layer = |m: &Params| m.get(layer).map(|l| l.keys().cloned().collect::<Vec<_>>());
+        let names: Vec<String> =
+            [&self.params, &self.state].into_iter().filter_map(of_layer).flatten().collect();
+        let why = match names.is_empty() {
+            true => {
+                let layers: Vec<&String> =
+                    self.params.keys().chain(self.state.keys()).filter(|l| *l != FROZEN).collect();
+                format!("expected a variable of one of the layers {layers:?}, got `{path}`")
+            }
+            false => format!("expected one of {} of `{layer}`, got `{path}`", names.join(", ")),
+        };
+        Error::new("get", why)
+    }
+
     /// Splits the path of a leaf into its map, layer path and name. Layer paths may contain dots,
     /// names may not.
     fn entry_of(&mut self, path: &str) -> Option<(&mut Params, String, String)> {

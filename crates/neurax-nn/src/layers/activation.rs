@@ -61,6 +61,10 @@ impl Layer for Activation {
     const NAME: &'static str = "activation";
     type Output = Tensor;
 
+    fn kind(&self) -> &str {
+        self.name
+    }
+
     fn apply(&self, _: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
         self.of(&x)
     }

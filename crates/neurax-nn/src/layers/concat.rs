@@ -1,7 +1,8 @@
 //! Concatenation.
 
-use crate::Node;
-use neurax_tensor::concat as concat_tensors;
+use crate::model_layer::ModelLayer;
+use crate::{Cx, Node};
+use neurax_tensor::{Tensor, concat as concat_tensors};
 use std::borrow::Borrow;
 
 /// Concatenates nodes along `axis`; their sizes along all other axes must be equal. The layer is
@@ -19,7 +20,22 @@ use std::borrow::Borrow;
 #[track_caller]
 pub fn concat<N: Borrow<Node>>(nodes: impl IntoIterator<Item = N>, axis: i64) -> Node {
     let inputs = nodes.into_iter().map(|n| n.borrow().clone()).collect();
-    Node::computed("concat", inputs, move |_, xs| concat_tensors(xs, axis))
+    Node::of_layer(inputs, Concat { axis })
+}
+
+/// The layer of [`concat`].
+pub(crate) struct Concat {
+    axis: i64,
+}
+
+impl ModelLayer for Concat {
+    fn kind(&self) -> &str {
+        "concat"
+    }
+
+    fn apply(&self, _: &mut Cx, inputs: &[Tensor]) -> Vec<Tensor> {
+        vec![concat_tensors(inputs, self.axis)]
+    }
 }
 
 #[cfg(test)]

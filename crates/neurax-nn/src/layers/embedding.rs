@@ -1,10 +1,11 @@
 //! The embedding layer.
 
 use crate::init::{self, Init};
-use crate::layer::outputs_of;
+use crate::layer::call_shared;
 use crate::{Cx, Layer, Node, SharedLayer};
 use neurax_tensor::{Error, Tensor};
 use std::borrow::Borrow;
+use std::sync::Arc;
 
 /// Returns the rows of `table` that `indices` names: `table` is `[count, features]`, `indices` are
 /// integers `[..]`, the result is `[.., features]`. An index out of range is clamped to the first
@@ -112,10 +113,20 @@ impl SharedLayer<Embedding> {
     /// ```
     #[track_caller]
     pub fn attend(&self, x: impl Borrow<Node>) -> Node {
-        let layer = self.layer.clone();
-        let attend =
-            move |cx: &mut Cx, [x]: [Tensor; 1]| x.matmul(layer.table_of(cx).swap_axes(0, 1));
-        outputs_of::<1, Tensor>(&self.name, [x], attend, Some(self.shared.clone()))
+        let layer = Arc::new(Attend((*self.layer).clone()));
+        call_shared(layer, [x], &self.name, Some(self.shared.clone()))
+    }
+}
+
+/// The layer of [`SharedLayer::attend`].
+pub(crate) struct Attend(Embedding);
+
+impl Layer for Attend {
+    const NAME: &'static str = "attend";
+    type Output = Tensor;
+
+    fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
+        x.matmul(self.0.table_of(cx).swap_axes(0, 1))
     }
 }
 
