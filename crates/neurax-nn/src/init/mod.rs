@@ -1,0 +1,175 @@
+//! Initializers of parameters.
+//!
+//! An [`Init`] is a function of a key and a shape. Some scale with the fan of a kernel: the number
+//! of inputs of one output, and of outputs of one input. A kernel of two axes is `[inputs,
+//! outputs]`, as that of a dense layer; one of more axes is `[outputs, inputs, window ..]`, as that
+//! of `Tensor::conv`. [`Init::axes`] states other layouts.
+
+mod fan;
+mod matrices;
+mod scaling;
+
+pub use matrices::{identity, orthogonal};
+pub use scaling::{
+    Distribution, FanMode, glorot_normal, glorot_uniform, he_normal, he_uniform, lecun_normal,
+    lecun_uniform, variance_scaling,
+};
+
+use neurax_tensor::{DType, Key, Tensor};
+use std::fmt;
+use std::sync::Arc;
+
+/// An initializer of a parameter: see the functions of this module.
+#[derive(Clone)]
+pub struct Init {
+    name: &'static str,
+    make: Arc<MakeFn>,
+    /// The axes of inputs and outputs, if they are not those of the module's rule.
+    axes: Option<[i64; 2]>,
+    /// The dtype of the value, if it is not that of the function.
+    dtype: Option<DType>,
+}
+
+/// A function of a key, a shape, and the axes that [`Init::axes`] set.
+type MakeFn = dyn Fn(&Key, &[usize], Option<[i64; 2]>) -> Tensor + Send + Sync;
+
+impl Init {
+    /// Creates an initializer from a function of a key and a shape.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let diagonal = init::Init::new("diagonal", |_, shape| Tensor::eye(shape[0]));
+    /// assert_eq!(diagonal.make(&key(0), &[2, 2]).to_vec::<f32>()?, [1.0, 0.0, 0.0, 1.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn new(
+        name: &'static str,
+        make: impl Fn(&Key, &[usize]) -> Tensor + Send + Sync + 'static,
+    ) -> Init {
+        Init::with_axes(name, move |key, shape, _| make(key, shape))
+    }
+
+    /// Creates an initializer from a function that also gets the axes that [`Init::axes`] sets.
+    fn with_axes(
+        name: &'static str,
+        make: impl Fn(&Key, &[usize], Option<[i64; 2]>) -> Tensor + Send + Sync + 'static,
+    ) -> Init {
+        Init { name, make: Arc::new(make), axes: None, dtype: None }
+    }
+
+    /// Sets the axes of inputs and outputs, counted from the back if negative; all others are the
+    /// window. It matters to initializers that scale with the fan.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let shape = [3, 3, 16, 32];
+    /// let channels_last = init::he_uniform().axes(-2, -1).make(&key(0), &shape);
+    /// let limit = (6.0f64 / (3.0 * 3.0 * 16.0)).sqrt();
+    /// let largest = channels_last.abs().max(..).item()?;
+    /// assert!(0.9 * limit < largest && largest <= limit);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn axes(self, inputs: i64, outputs: i64) -> Init {
+        Init { axes: Some([inputs, outputs]), ..self }
+    }
+
+    /// Sets the dtype of the values, to which they are converted; without it, they are f32.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let kernel = init::he_normal().dtype(BF16).make(&key(0), &[4, 4]);
+    /// assert_eq!(kernel.dtype(), BF16);
+    /// ```
+    pub fn dtype(self, dtype: DType) -> Init {
+        Init { dtype: Some(dtype), ..self }
+    }
+
+    /// Returns an initial value of the given shape.
+    ///
+    /// # Errors
+    /// The result carries an error if the shape has not the axes that [`Init::axes`] names, or if
+    /// the initializer is not defined for it.
+    pub fn make(&self, key: &Key, shape: &[usize]) -> Tensor {
+        let value = (self.make)(key, shape, self.axes);
+        self.dtype.map_or(value.clone(), |dtype| value.to(dtype))
+    }
+}
+
+impl fmt::Debug for Init {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// Initializes with zeros.
+pub fn zeros() -> Init {
+    Init::new("zeros", |_, s| Tensor::zeros(s))
+}
+
+/// Initializes with ones.
+pub fn ones() -> Init {
+    Init::new("ones", |_, s| Tensor::ones(s))
+}
+
+/// Initializes with `x`.
+pub fn constant(x: f64) -> Init {
+    Init::new("constant", move |_, s| Tensor::zeros(s) + x)
+}
+
+/// Initializes with a uniform distribution over `low..high`.
+pub fn uniform(low: f64, high: f64) -> Init {
+    Init::new("uniform", move |k, s| k.uniform_of(DType::F32, s, low, high))
+}
+
+/// Initializes with a normal distribution of mean 0 and the given standard deviation.
+pub fn normal(deviation: f64) -> Init {
+    Init::new("normal", move |k, s| k.normal(s) * deviation)
+}
+
+/// Initializes with a normal distribution of mean 0 that is cut off beyond 2 standard deviations,
+/// as `keras.initializers.TruncatedNormal`. `deviation` is that before the cut; that of the values
+/// is 0.8796 times as large.
+///
+/// ```
+/// use neurax::prelude::*;
+/// let values = init::truncated_normal(0.5).make(&key(0), &[1000]);
+/// assert!(values.abs().max(..).item()? <= 1.0);
+/// # Ok::<(), Error>(())
+/// ```
+pub fn truncated_normal(deviation: f64) -> Init {
+    Init::new("truncated_normal", move |k, s| truncated(k, s) * deviation)
+}
+
+/// Samples from the standard normal distribution without what is beyond -2 and 2, by the inverse
+/// of its distribution function.
+fn truncated(k: &Key, shape: &[usize]) -> Tensor {
+    /// The probability of a value from -2 to 2: `erf(sqrt(2))`.
+    const WITHIN: f64 = 0.954_499_736_103_641_6;
+    let values = k.uniform_of(DType::F32, shape, -WITHIN, WITHIN).erf_inv();
+    (values * std::f64::consts::SQRT_2).clip(-2.0, 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use neurax_tensor::key;
+
+    #[test]
+    fn values_have_the_shape_and_the_dtype() {
+        assert_eq!(constant(2.5).make(&key(0), &[2]).to_vec::<f32>().unwrap(), [2.5, 2.5]);
+        assert_eq!(glorot_uniform().make(&key(0), &[0, 3]).shape(), [0, 3]);
+        for dtype in [DType::F16, DType::BF16, DType::F64] {
+            for init in [ones(), he_normal(), orthogonal(1.0), identity(2.0), uniform(0.0, 1.0)] {
+                let value = init.clone().dtype(dtype).make(&key(0), &[3, 2]);
+                assert_eq!(value.dtype(), dtype, "{init:?}");
+                assert!(value.error().is_none(), "{init:?}");
+            }
+        }
+    }
+}
