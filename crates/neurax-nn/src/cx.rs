@@ -24,6 +24,8 @@ pub struct Cx<'m> {
 pub(crate) enum VariableSource<'m> {
     /// `init`: variables are created with initializers and this key.
     Key(&'m Key),
+    /// `summary`: variables are created as zeros, of which only the types matter.
+    Types,
     /// `apply`: parameters are looked up here, state in the new variables.
     Vars { params: &'m Params },
 }
@@ -108,11 +110,14 @@ impl<'m> Cx<'m> {
                 _ => t,
             };
         }
-        let VariableSource::Key(key) = self.source else {
-            let why = "create the variables with `init` of this model";
-            return kind.fail(format!("missing `{name}`; {why}"));
+        let value = match self.source {
+            VariableSource::Key(key) => init.make(&derive(&derive(key, self.path), name), &shape),
+            VariableSource::Types => Tensor::zeros(&shape[..]),
+            VariableSource::Vars { .. } => {
+                let why = "create the variables with `init` of this model";
+                return kind.fail(format!("missing `{name}`; {why}"));
+            }
         };
-        let value = init.make(&derive(&derive(key, self.path), name), &shape);
         let layer = kind.of_mut(self.new).entry(self.path.into()).or_default();
         layer.insert(name.into(), value.clone());
         value
@@ -129,7 +134,9 @@ impl<'m> Cx<'m> {
         let of = |vars: &Params| vars.get(self.path)?.get(name).cloned();
         match (kind, self.source) {
             (VariableKind::State, _) => of(&self.new.state),
-            (VariableKind::Param, VariableSource::Key(_)) => of(&self.new.params),
+            (VariableKind::Param, VariableSource::Key(_) | VariableSource::Types) => {
+                of(&self.new.params)
+            }
             (VariableKind::Param, VariableSource::Vars { params }) => {
                 of(params).or_else(|| self.frozen(name))
             }

@@ -29,11 +29,13 @@
 
 extern crate neurax_tensor as neurax;
 
+mod abstract_values;
 mod applied;
 mod block;
 pub mod check;
 mod cx;
 mod evaluate;
+mod files;
 mod hook;
 pub mod init;
 mod init_missing;
@@ -60,6 +62,7 @@ mod walk;
 pub use applied::{Applied, Inputs};
 pub use block::{Block, SharedLayer, block, shared};
 pub use cx::Cx;
+pub use files::{Renames, load_tensors};
 pub use hook::HookMode;
 pub use layer::{Layer, LayerOutput, NodesOf, layer};
 pub use layers::*;

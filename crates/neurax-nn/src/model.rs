@@ -26,14 +26,13 @@
 //!   application carry it.
 
 use crate::cx::VariableSource;
-use crate::evaluate::{Evaluation, LayerValues, Observer};
+use crate::evaluate::{Evaluation, Observer};
 use crate::input_shapes::{InputSpec, check_input, dims_to_string, invalid, placeholder};
 use crate::model_graph::ModelGraph;
 use crate::node::{NodeKind, Shared};
 use crate::{Applied, Inputs, Mode, Net, Node, Params, Vars};
-use neurax_tensor::{Key, Place, Recorder, Result, Tensor, Tree, TypeSpec, eval_shape};
+use neurax_tensor::{Key, Place, Recorder, Result, Tensor, Tree, TypeSpec};
 use std::borrow::Borrow;
-use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::panic::Location;
 use std::sync::Arc;
@@ -146,7 +145,7 @@ impl Model {
         for ((x, t), (name, spec)) in valid {
             check_input(name, spec, &x.ty()?, dims_to_string(&t.dims), &mut named)?;
         }
-        let (outputs, _, vars) = self.abstract_values(key, inputs);
+        let (outputs, _, vars) = self.abstract_values(VariableSource::Key(key), inputs);
         self.collect(&outputs, Params::new(), at).ok()?;
         vars.ok()
     }
@@ -253,7 +252,7 @@ impl Model {
 
     /// Computes the outputs, and writes new variables to `new`. `observe` sees the values of every
     /// layer and input.
-    fn evaluate(
+    pub(crate) fn evaluate(
         &self,
         source: VariableSource,
         inputs: &[Tensor],
@@ -262,36 +261,12 @@ impl Model {
         observe: Observer,
     ) -> Vec<Tensor> {
         let recorder = match source {
-            VariableSource::Key(_) => Recorder::of(inputs),
+            VariableSource::Key(_) | VariableSource::Types => Recorder::of(inputs),
             VariableSource::Vars { params } => {
                 Recorder::of(inputs.iter().chain(params.values().flat_map(BTreeMap::values)))
             }
         };
         Evaluation::new(source, recorder, new, observe).outputs(&self.0, "", inputs, mode)
-    }
-
-    /// Computes the types of the outputs and of all layers without their values, and new variables.
-    pub(crate) fn abstract_values(
-        &self,
-        key: &Key,
-        inputs: Vec<Tensor>,
-    ) -> (Vec<Tensor>, Vec<LayerValues>, Vars) {
-        let (vars, paths) = (RefCell::new(Vars::default()), RefCell::new(Vec::new()));
-        let evaluate = |xs: Vec<Tensor>| {
-            let mut layers = Vec::new();
-            let mut observe = |path: &str, values: &[Tensor]| {
-                layers.push(values.to_vec());
-                paths.borrow_mut().push(path.to_string());
-            };
-            let source = VariableSource::Key(key);
-            let new = &mut vars.borrow_mut();
-            let outputs = self.evaluate(source, &xs, &Mode::Eval, new, &mut observe);
-            (outputs, layers)
-        };
-        let (outputs, layers) = eval_shape(evaluate, &inputs);
-        let layers = paths.into_inner().into_iter().zip(layers);
-        let layers = layers.map(|(path, values)| LayerValues { path, values }).collect();
-        (outputs, layers, vars.into_inner())
     }
 
     /// Collects the outputs. An error without a source line gets that of the call, `at`.

@@ -31,34 +31,53 @@ impl PathPattern {
 
     /// Returns true if the pattern stands for `path`.
     pub fn matches(&self, path: &str) -> bool {
+        self.captures(path).is_some()
+    }
+
+    /// Returns what the stars of the pattern stand for in `path`, in order, or `None` if the
+    /// pattern does not stand for it.
+    pub fn captures(&self, path: &str) -> Option<Vec<String>> {
         let names: Vec<&str> = path.split('.').collect();
-        names_match(&self.0, &names)
+        let mut captures = Vec::new();
+        names_match(&self.0, &names, &mut captures).then_some(captures)
     }
 }
 
-fn names_match(pattern: &[String], names: &[&str]) -> bool {
+/// Returns true if the pattern stands for the names, and adds what its stars stand for.
+fn names_match(pattern: &[String], names: &[&str], captures: &mut Vec<String>) -> bool {
     let Some((first, rest)) = pattern.split_first() else { return names.is_empty() };
+    let before = captures.len();
     if first == "**" {
-        return (0..=names.len()).any(|n| names_match(rest, &names[n..]));
+        return (0..=names.len()).any(|n| {
+            captures.truncate(before);
+            captures.push(names[..n].join("."));
+            names_match(rest, &names[n..], captures)
+        });
     }
     match names.split_first() {
-        Some((name, others)) => name_matches(first, name) && names_match(rest, others),
+        Some((name, others)) => {
+            name_matches(first, name, captures) && names_match(rest, others, captures)
+        }
         None => false,
     }
 }
 
-/// Returns true if `name` has the parts of `pattern` between its `*`, in this order.
-fn name_matches(pattern: &str, name: &str) -> bool {
+/// Returns true if `name` has the parts of `pattern` between its `*`, in this order, and adds what
+/// these stand for.
+fn name_matches(pattern: &str, name: &str, captures: &mut Vec<String>) -> bool {
     let Some((start, rest)) = pattern.split_once('*') else { return pattern == name };
     let Some(mut name) = name.strip_prefix(start) else { return false };
     let mut parts: Vec<&str> = rest.split('*').collect();
     // empty: `rest` has at least one part, the last one.
     let end = parts.pop().unwrap_or_default();
     for part in parts {
-        let Some((_, after)) = name.split_once(part) else { return false };
+        let Some((star, after)) = name.split_once(part) else { return false };
+        captures.push(star.into());
         name = after;
     }
-    name.ends_with(end)
+    let star = name.strip_suffix(end);
+    captures.extend(star.map(String::from));
+    star.is_some()
 }
 
 #[cfg(test)]
@@ -91,6 +110,20 @@ mod tests {
                 want,
                 "{pattern} {path}"
             );
+        }
+    }
+
+    #[test]
+    fn stars_are_captured_in_order() {
+        let cases = [
+            ("layer.*.attention.**", "layer.3.attention.query.weight", "3 query.weight"),
+            ("**.c_*.weight", "h.0.mlp.c_fc.weight", "h.0.mlp fc"),
+            ("a_*_*.b", "a_1_2.b", "1 2"),
+            ("**.b.**", "a.b.c.b.d", "a c.b.d"),
+        ];
+        for (pattern, path, want) in cases {
+            let captures = PathPattern::parse(pattern).unwrap().captures(path).unwrap();
+            assert_eq!(captures.join(" "), want, "{pattern} {path}");
         }
     }
 

@@ -1,11 +1,8 @@
 //! The summary table of a model.
 
-use crate::evaluate::LayerValues;
-use crate::input_shapes::placeholder;
 use crate::vars::elements;
 use crate::{Model, Vars};
-use neurax_tensor::{DType, Dim, Tensor, Type, TypeSpec, key};
-use std::collections::HashMap;
+use neurax_tensor::{Dim, Tensor, Type, TypeSpec};
 
 impl Model {
     /// Returns a table of the layers: paths, output types, numbers of parameters and their total. A
@@ -31,7 +28,7 @@ impl Model {
     pub fn summary(&self) -> String {
         // Axes of any size get two different sizes; an output axis that differs between the two
         // runs has any size, too.
-        let dtypes = self.dtypes_to_show();
+        let dtypes = self.guessed_dtypes(2);
         let (small, vars) = self.values_for(2, &dtypes);
         let (large, _) = self.values_for(3, &dtypes);
         let rows: Vec<[String; 3]> = small
@@ -44,35 +41,6 @@ impl Model {
             })
             .collect();
         table(&rows, &grouped(vars.size()))
-    }
-
-    /// Returns the dtypes of the inputs: the declared ones, and f32 for others. If layers cannot be
-    /// applied to these, i32 is tried, for all others and for each of them.
-    fn dtypes_to_show(&self) -> Vec<DType> {
-        let declared: Vec<Option<DType>> = self.input_specs().map(|s| s.dtype).collect();
-        let with = |is_integer: &dyn Fn(usize) -> bool| -> Vec<DType> {
-            let guess = |i: usize| if is_integer(i) { DType::I32 } else { DType::F32 };
-            declared.iter().enumerate().map(|(i, d)| d.unwrap_or_else(|| guess(i))).collect()
-        };
-        let floats = with(&|_| false);
-        let each = (0..declared.len()).map(|n| with(&|i| i == n));
-        let mut guesses = [floats.clone(), with(&|_| true)].into_iter().chain(each);
-        let is_valid = |dtypes: &Vec<DType>| {
-            let (layers, _) = self.values_for(2, dtypes);
-            layers.iter().flat_map(|layer| &layer.values).all(|x| x.error().is_none())
-        };
-        guesses.find(is_valid).unwrap_or(floats)
-    }
-
-    /// Returns the types of all inputs and layers and the variables, if input axes of any size have
-    /// size `any`.
-    fn values_for(&self, any: usize, dtypes: &[DType]) -> (Vec<LayerValues>, Vars) {
-        let mut sizes = HashMap::new();
-        let types = self.input_specs().zip(dtypes);
-        let types = types.map(|(s, &dtype)| TypeSpec { dtype, dims: s.dims.clone() });
-        let inputs = types.map(|t| placeholder(&t, any, &mut sizes)).collect();
-        let (_, layers, vars) = self.abstract_values(&key(0), inputs);
-        (layers, vars)
     }
 }
 
@@ -127,7 +95,7 @@ fn grouped(n: usize) -> String {
 mod tests {
     use super::*;
     use crate::input;
-    use neurax_tensor::dims;
+    use neurax_tensor::{DType, dims, key};
 
     #[test]
     fn a_layer_that_cannot_be_applied_shows_its_error() {

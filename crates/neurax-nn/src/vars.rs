@@ -1,7 +1,9 @@
 //! The variables of a model: parameters and state, by layer and name.
 
+use crate::files::{load_tensors, save_sharded};
 use crate::path_pattern::PathPattern;
 use neurax_tensor::{Error, Result, Tensor, Tree, io::safetensors};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -49,15 +51,45 @@ impl Vars {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        safetensors::save(&*self.unfrozen()?, path)
+    }
+
+    /// Returns the variables without frozen parameters, as files hold them.
+    pub(crate) fn unfrozen(&self) -> Result<Cow<'_, Vars>> {
         if !self.state.contains_key(FROZEN) {
-            return safetensors::save(self, path);
+            return Ok(Cow::Borrowed(self));
         }
         let mut all = self.clone();
         all.unfreeze("**")?;
-        safetensors::save(&all, path)
+        Ok(Cow::Owned(all))
     }
 
-    /// Loads variables from a safetensors file, which may change afterwards.
+    /// Writes the variables to safetensors files of at most `bytes` bytes of elements each, beside
+    /// an index that [`Vars::load`] and [`load_tensors`] read: `directory`
+    /// gets the files `model-00001-of-00002.safetensors`, .. and `model.safetensors.index.json`. A
+    /// larger tensor has a file for itself. The directory is created.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let model = nn::input("x", dims![_, 8]).dense(8).dense(8).model();
+    /// let vars = model.init(key(0), &types![f32[_, 8]])?;
+    /// # let directory = std::env::temp_dir().join("neurax-doc-sharded");
+    /// vars.save_sharded(&directory, 300)?;
+    /// assert!(directory.join("model-00002-of-00002.safetensors").exists());
+    /// let loaded = Vars::load(directory.join("model.safetensors.index.json"))?;
+    /// assert_eq!(loaded.size(), vars.size());
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If a variable carries an error or a file cannot be written.
+    pub fn save_sharded(&self, directory: impl AsRef<Path>, bytes: usize) -> Result<()> {
+        save_sharded(&*self.unfrozen()?, directory.as_ref(), bytes)
+    }
+
+    /// Loads variables from a safetensors file, which may change afterwards, or from any other
+    /// checkpoint of [`load_tensors`] whose tensors have the names that [`Vars::save`] gives them.
+    /// For other names, see [`Vars::load_renamed`].
     ///
     /// # Errors
     /// If the file cannot be read, is malformed, or holds tensors that are not variables; the
@@ -69,7 +101,7 @@ impl Vars {
     /// Loads variables as [`Vars::load`] does.
     fn load_path(path: &Path) -> Result<Vars> {
         let mut vars = Vars::default();
-        for (name, tensor) in safetensors::load(path)? {
+        for (name, tensor) in load_tensors(path)? {
             let (map, layer, variable) = vars.entry_of(&name).ok_or_else(|| {
                 let want =
                     "expected variables called params.<layer>.<name> or state.<layer>.<name>";

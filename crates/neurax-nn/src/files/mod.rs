@@ -1,0 +1,12 @@
+//! Checkpoints in files: safetensors, also in several files, and PyTorch's state dicts; variables
+//! whose names another library chose.
+
+mod checkpoint;
+mod error;
+mod pytorch;
+mod renames;
+mod sharded;
+
+pub use checkpoint::load_tensors;
+pub use renames::Renames;
+pub(crate) use sharded::save_sharded;

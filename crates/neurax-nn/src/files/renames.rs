@@ -1,0 +1,379 @@
+//! Variables under names that another library chose: renaming, transposing, splitting.
+
+use super::checkpoint::load_tensors;
+use super::error::failed;
+use crate::path_pattern::PathPattern;
+use crate::{Model, Vars};
+use neurax_tensor::{Error, Result, Tensor, Tree};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Rules that give the tensors of a checkpoint the paths of a model's variables: see
+/// [`Vars::load_renamed`].
+///
+/// A tensor gets its path from the first rule whose pattern matches its name, or keeps its name.
+/// `*` stands for any characters but dots and `**` for any number of names; `{1}`, `{2}`, .. in a
+/// new name stand for what the stars stood for.
+///
+/// ```
+/// use neurax::prelude::*;
+/// let model = nn::block("encoder", |x| x.dense(4)).call(nn::input("x", dims![_, 3])).model();
+/// # let path = std::env::temp_dir().join("neurax-doc-renames.safetensors");
+/// let file = std::collections::BTreeMap::from([
+///     ("bert.layer.weight", Tensor::ones([4, 3])),
+///     ("bert.layer.bias", Tensor::zeros(4)),
+///     ("bert.position_ids", Tensor::zeros(9)),
+/// ]);
+/// # let file: std::collections::BTreeMap<String, Tensor> =
+/// #     file.into_iter().map(|(k, v)| (k.to_string(), v)).collect();
+/// neurax::io::safetensors::save(&file, &path)?;
+///
+/// let rules = nn::Renames::torch()
+///     .rename("bert.layer.**", "encoder.dense.{1}")
+///     .ignore("**.position_ids");
+/// let vars = Vars::load_renamed(&path, &model, &rules)?;
+/// assert_eq!(vars.get("encoder.dense.kernel")?.shape(), [3, 4]);
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Renames {
+    rules: Vec<Rename>,
+    ignored: Vec<String>,
+    missing: Vec<String>,
+    is_torch: bool,
+}
+
+#[derive(Clone)]
+struct Rename {
+    from: String,
+    to: Vec<String>,
+    change: Arc<ChangeFn>,
+}
+
+/// A function that changes a tensor into the values of the new names.
+type ChangeFn = dyn Fn(&Tensor, usize) -> Vec<Tensor> + Send + Sync;
+
+impl fmt::Debug for Rename {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{} -> {}", self.from, self.to.join(", "))
+    }
+}
+
+impl Renames {
+    /// Creates rules that rename nothing.
+    pub fn new() -> Renames {
+        Renames::default()
+    }
+
+    /// Creates rules for the variables of PyTorch's modules, which are applied after all others to
+    /// the last part of a name: `weight` becomes the `kernel`, `scale` or `table` of the layer (the
+    /// kernel of a dense layer is transposed, as PyTorch's is `[outputs, inputs]`), `running_mean`
+    /// and `running_var` become the state `mean` and `var`; `num_batches_tracked` is ignored.
+    pub fn torch() -> Renames {
+        Renames { is_torch: true, ..Renames::new() }.ignore("**.num_batches_tracked")
+    }
+
+    /// Renames tensors.
+    pub fn rename(self, from: &str, to: &str) -> Renames {
+        self.map(from, to, Tensor::clone)
+    }
+
+    /// Renames tensors and swaps their last two axes.
+    pub fn transpose(self, from: &str, to: &str) -> Renames {
+        self.map(from, to, |t| t.swap_axes(-2, -1))
+    }
+
+    /// Renames tensors and changes them by `f`.
+    pub fn map(
+        self,
+        from: &str,
+        to: &str,
+        f: impl Fn(&Tensor) -> Tensor + Send + Sync + 'static,
+    ) -> Renames {
+        self.rule(from, &[to], move |t, _| vec![f(t)])
+    }
+
+    /// Splits tensors into equal parts along an axis, such as the fused projection of queries, keys
+    /// and values, and changes each by `f`.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let parts = ["q.kernel", "k.kernel", "v.kernel"].map(|p| format!("{{1}}.attention.{p}"));
+    /// let rules = nn::Renames::new().split("h.*.attn.c_attn.weight", &parts, -1, |t| t.clone());
+    /// ```
+    pub fn split(
+        self,
+        from: &str,
+        to: &[impl AsRef<str>],
+        axis: i64,
+        f: impl Fn(&Tensor) -> Tensor + Send + Sync + 'static,
+    ) -> Renames {
+        let to: Vec<&str> = to.iter().map(AsRef::as_ref).collect();
+        self.rule(from, &to, move |t, n| t.split(n, axis).iter().map(&f).collect())
+    }
+
+    /// Leaves out the tensors of a pattern.
+    pub fn ignore(mut self, pattern: &str) -> Renames {
+        self.ignored.push(pattern.into());
+        self
+    }
+
+    /// Allows that the checkpoint lacks the variables of a pattern, such as a new head's.
+    /// [`Model::init_missing`] creates them.
+    pub fn allow_missing(mut self, pattern: &str) -> Renames {
+        self.missing.push(pattern.into());
+        self
+    }
+
+    fn rule(
+        mut self,
+        from: &str,
+        to: &[&str],
+        change: impl Fn(&Tensor, usize) -> Vec<Tensor> + Send + Sync + 'static,
+    ) -> Renames {
+        let to = to.iter().map(|s| s.to_string()).collect();
+        self.rules.push(Rename { from: from.into(), to, change: Arc::new(change) });
+        self
+    }
+}
+
+impl Vars {
+    /// Loads the variables of a model from a checkpoint of another library: see
+    /// [`load_tensors`](crate::load_tensors) for the formats and [`Renames`] for the rules. Tensors
+    /// are named by the path of their variable, with or without `params.` or `state.` in front, and
+    /// floats are converted to the dtype that the model's initializer gives.
+    ///
+    /// # Errors
+    /// If the file cannot be read, a pattern of the rules is malformed, or variables are missing,
+    /// left over or of another shape; one message lists all of these.
+    #[track_caller]
+    pub fn load_renamed(path: impl AsRef<Path>, model: &Model, rules: &Renames) -> Result<Vars> {
+        let path = path.as_ref();
+        let at = std::panic::Location::caller();
+        load(path, model, rules).map_err(|e| e.at(&at.into()))
+    }
+}
+
+fn load(path: &Path, model: &Model, rules: &Renames) -> Result<Vars> {
+    let expected = model.expected_vars()?;
+    let kinds = model.layers().into_iter().map(|l| (l.path, l.kind)).collect();
+    let mut loading = Loading { expected, kinds, vars: Vars::default(), problems: Vec::new() };
+    let (patterns, ignored) =
+        (parsed(rules.rules.iter().map(|r| &r.from))?, parsed(&rules.ignored)?);
+    let missing = parsed(&rules.missing)?;
+    for (name, tensor) in load_tensors(path)? {
+        if ignored.iter().any(|p| p.matches(&name)) {
+            continue;
+        }
+        let found = patterns.iter().zip(&rules.rules);
+        let found = found.into_iter().find_map(|(p, rule)| Some((p.captures(&name)?, rule)));
+        match found {
+            None => loading.add(&name, &name, tensor, rules.is_torch),
+            Some((captures, rule)) => {
+                let values = (rule.change)(&tensor, rule.to.len());
+                for (to, value) in rule.to.iter().zip(values) {
+                    loading.add(&name, &filled(to, &captures), value, rules.is_torch);
+                }
+            }
+        }
+    }
+    loading.finish(&missing).map_err(|e| failed(path, e.message()))
+}
+
+fn parsed<'p>(patterns: impl IntoIterator<Item = &'p String>) -> Result<Vec<PathPattern>> {
+    patterns.into_iter().map(|p| PathPattern::parse(p)).collect()
+}
+
+/// Returns a new name with what the stars stood for.
+fn filled(to: &str, captures: &[String]) -> String {
+    let fill =
+        |name: String, (i, star): (usize, &String)| name.replace(&format!("{{{}}}", i + 1), star);
+    let name = captures.iter().enumerate().fold(to.to_string(), fill);
+    // `**` may stand for no name.
+    name.split('.').filter(|part| !part.is_empty()).collect::<Vec<_>>().join(".")
+}
+
+/// The variables that are loaded so far.
+struct Loading {
+    /// The variables of the model, whose values are not used.
+    expected: Vars,
+    /// The kinds of layers by path.
+    kinds: BTreeMap<String, String>,
+    vars: Vars,
+    problems: Vec<String>,
+}
+
+impl Loading {
+    /// Adds the tensor `name` of the file as the variable at `path`.
+    fn add(&mut self, name: &str, path: &str, value: Tensor, is_torch: bool) {
+        let path = path.strip_prefix("params.").or(path.strip_prefix("state.")).unwrap_or(path);
+        let (path, value) = match is_torch {
+            true => self.of_torch(path, value),
+            false => (path.to_string(), value),
+        };
+        let Ok(expected) = self.expected.get(&path) else {
+            let renamed = if name == path { String::new() } else { format!(" (renamed `{path}`)") };
+            self.problems.push(format!("left over: `{name}`{renamed}"));
+            return;
+        };
+        match self.converted(&path, &expected, value) {
+            Ok(value) => self.put(&path, value),
+            Err(e) => self.problems.push(e.message().to_string()),
+        }
+    }
+
+    /// Returns a value in the dtype of the variable.
+    fn converted(&self, path: &str, expected: &Tensor, value: Tensor) -> Result<Tensor> {
+        let (want, got) = (expected.ty()?, value.ty()?);
+        let both_float = want.dtype.is_float() && got.dtype.is_float();
+        if want.shape != got.shape || (want.dtype != got.dtype && !both_float) {
+            let why = format!("expected `{path}` of type {want}, got {got}");
+            return Err(Error::new("load", why));
+        }
+        if want.dtype == got.dtype { Ok(value) } else { value.to(want.dtype).ok() }
+    }
+
+    fn put(&mut self, path: &str, value: Tensor) {
+        let (layer, name) = path.rsplit_once('.').unwrap_or(("", path));
+        let is_state = self.expected.state.get(layer).is_some_and(|l| l.contains_key(name));
+        let map = if is_state { &mut self.vars.state } else { &mut self.vars.params };
+        if map.entry(layer.into()).or_default().insert(name.into(), value).is_some() {
+            self.problems.push(format!("two tensors for `{path}`"));
+        }
+    }
+
+    /// Returns path and value of a variable of a PyTorch module.
+    fn of_torch(&self, path: &str, value: Tensor) -> (String, Tensor) {
+        let (layer, name) = path.rsplit_once('.').unwrap_or(("", path));
+        let name = match name {
+            "weight" => ["kernel", "scale", "table"]
+                .into_iter()
+                .find(|name| self.expected.get(&format!("{layer}.{name}")).is_ok())
+                .unwrap_or("weight"),
+            "running_mean" => "mean",
+            "running_var" => "var",
+            other => other,
+        };
+        let is_dense = self.kinds.get(layer).is_some_and(|kind| kind == "dense");
+        let is_turned = name == "kernel" && is_dense && value.rank() == 2;
+        let value = if is_turned { value.swap_axes(0, 1) } else { value };
+        let dot = if layer.is_empty() { "" } else { "." };
+        (format!("{layer}{dot}{name}"), value)
+    }
+
+    /// Returns the variables, or one error with all problems.
+    fn finish(mut self, missing: &[PathPattern]) -> Result<Vars> {
+        let loaded: BTreeSet<String> = paths(&self.vars).collect();
+        let is_missing = |p: &String| !loaded.contains(p) && !missing.iter().any(|m| m.matches(p));
+        let lacking: Vec<String> = paths(&self.expected).filter(is_missing).collect();
+        self.problems.extend(lacking.iter().map(|path| format!("missing: `{path}`")));
+        match self.problems.is_empty() {
+            true => Ok(self.vars),
+            false => Err(Error::new("load", listed(&self.problems))),
+        }
+    }
+}
+
+/// Returns the paths of all variables.
+fn paths(vars: &Vars) -> impl Iterator<Item = String> {
+    let maps = [&vars.params, &vars.state].into_iter().flatten();
+    maps.flat_map(|(layer, vars)| vars.keys().map(move |name| format!("{layer}.{name}")))
+}
+
+/// Returns all problems in one text; of very many, the first ones.
+fn listed(problems: &[String]) -> String {
+    /// The most problems that a message shows.
+    const MAX_LISTED: usize = 50;
+    let shown = problems.iter().take(MAX_LISTED).cloned().collect::<Vec<_>>().join("\n  ");
+    let more = match problems.len().saturating_sub(MAX_LISTED) {
+        0 => String::new(),
+        n => format!("\n  and {n} more"),
+    };
+    let hint = "rename, ignore or allow them with the rules of `Renames`";
+    format!("the checkpoint does not fit the model ({hint}):\n  {shown}{more}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{BatchNorm, Conv, Mode, input};
+    use neurax_tensor::{DType, dims, io::safetensors, tensor};
+
+    fn file(name: &str, tensors: &[(&str, Tensor)]) -> std::path::PathBuf {
+        let path =
+            std::env::temp_dir().join(format!("neurax-renames-{}-{name}", std::process::id()));
+        let tensors: BTreeMap<String, Tensor> =
+            tensors.iter().map(|(n, t)| (n.to_string(), t.clone())).collect();
+        safetensors::save(&tensors, &path).unwrap();
+        path
+    }
+
+    fn net() -> Model {
+        let x = input("x", dims![_, 2, 4]).layer(Conv::new(3, 1)).named("stem");
+        x.layer(BatchNorm::new()).named("bn").flatten().dense(2).named("fc").model()
+    }
+
+    fn tensors() -> Vec<(&'static str, Tensor)> {
+        vec![
+            ("m.stem.weight", Tensor::ones([3, 2, 1])),
+            ("m.stem.bias", Tensor::zeros(3)),
+            ("m.bn.weight", Tensor::ones(3)),
+            ("m.bn.bias", Tensor::zeros(3)),
+            ("m.bn.running_mean", tensor([1.0, 2.0, 3.0])),
+            ("m.bn.running_var", Tensor::ones(3)),
+            ("m.bn.num_batches_tracked", tensor(7)),
+            ("m.fc.weight", Tensor::ones([2, 12]).to(DType::F16)),
+            ("m.fc.bias", Tensor::zeros(2)),
+        ]
+    }
+
+    #[test]
+    fn modules_of_pytorch_are_loaded() {
+        let rules = Renames::torch().rename("m.**", "{1}");
+        let vars = Vars::load_renamed(file("torch", &tensors()), &net(), &rules).unwrap();
+        assert_eq!(vars.get("bn.mean").unwrap().to_vec::<f32>().unwrap(), [1.0, 2.0, 3.0]);
+        assert_eq!(vars.get("fc.kernel").unwrap().ty().unwrap().to_string(), "f32[12, 2]");
+        let y = net().apply(&vars, Tensor::ones([1, 2, 4]), &Mode::Eval);
+        assert_eq!(y.y().shape(), [1, 2]);
+    }
+
+    #[test]
+    fn all_problems_are_listed_at_once() {
+        let mut tensors = tensors();
+        tensors[0] = ("m.stem.weight", Tensor::ones([3, 9, 1]));
+        drop(tensors.remove(8));
+        tensors.push(("m.extra", tensor(1.0)));
+        let rules = Renames::torch().rename("m.**", "{1}");
+        let path = file("problems", &tensors);
+        let e = Vars::load_renamed(&path, &net(), &rules).unwrap_err().message().to_string();
+        for want in [
+            "left over: `m.extra` (renamed `extra`)",
+            "expected `stem.kernel` of type f32[3, 2, 1], got f32[3, 9, 1]",
+            "missing: `fc.bias`",
+        ] {
+            assert!(e.contains(want), "{want}: {e}");
+        }
+        let rules = rules.ignore("m.extra").allow_missing("fc.**").ignore("m.stem.weight");
+        let e = Vars::load_renamed(&path, &net(), &rules).unwrap_err().message().to_string();
+        assert!(e.ends_with("\n  missing: `stem.kernel`"), "{e}");
+    }
+
+    #[test]
+    fn fused_projections_are_split() {
+        let x = input("x", dims![_, 2]);
+        let model = Model::new([("q", x.dense(2).named("q")), ("k", x.dense(2).named("k"))]);
+        let tensors = [
+            ("attn.weight", tensor([[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]])),
+            ("attn.bias", tensor([1.0, 2.0, 3.0, 4.0])),
+        ];
+        let rules = Renames::new()
+            .split("attn.weight", &["q.kernel", "k.kernel"], 1, |t| t.clone())
+            .split("attn.bias", &["q.bias", "k.bias"], 0, |t| t.clone());
+        let vars = Vars::load_renamed(file("split", &tensors), &model, &rules).unwrap();
+        let values = |path: &str| vars.get(path).unwrap().to_vec::<f32>().unwrap();
+        assert_eq!(values("k.kernel"), [3.0, 4.0, 7.0, 8.0]);
+        assert_eq!(values("q.bias"), [1.0, 2.0]);
+    }
+}
