@@ -29,6 +29,20 @@ impl PathPattern {
         Err(Error::new("pattern", format!("{want}, got `{pattern}`")))
     }
 
+    /// Returns for each path if the pattern `pattern` stands for it.
+    ///
+    /// # Errors
+    /// If the pattern is malformed, or stands for none of the paths.
+    pub fn select(pattern: &str, paths: &[String]) -> Result<Vec<bool>> {
+        let parsed = PathPattern::parse(pattern)?;
+        let chosen: Vec<bool> = paths.iter().map(|path| parsed.matches(path)).collect();
+        if chosen.contains(&true) {
+            return Ok(chosen);
+        }
+        let want = format!("expected a pattern of one of the parameters {}", first_of(paths));
+        Err(Error::new("pattern", format!("{want}; got `{pattern}`")))
+    }
+
     /// Returns true if the pattern stands for `path`.
     pub fn matches(&self, path: &str) -> bool {
         self.captures(path).is_some()
@@ -40,6 +54,19 @@ impl PathPattern {
         let names: Vec<&str> = path.split('.').collect();
         let mut captures = Vec::new();
         names_match(&self.0, &names, &mut captures).then_some(captures)
+    }
+}
+
+/// Lists paths for an error message; of many paths the first ones.
+pub(crate) fn first_of(paths: &[String]) -> String {
+    const MAX_LISTED_PATHS: usize = 12;
+    let listed = paths.iter().take(MAX_LISTED_PATHS).map(String::as_str).collect::<Vec<_>>();
+    match paths.len() {
+        0 => "of no model".into(),
+        n if n > MAX_LISTED_PATHS => {
+            format!("{} and {} more", listed.join(", "), n - MAX_LISTED_PATHS)
+        }
+        _ => listed.join(", "),
     }
 }
 

@@ -200,16 +200,16 @@ impl Vars {
 
     /// Returns the paths of the parameters, frozen or not, that a pattern matches.
     fn matching(&self, pattern: &str) -> Result<Vec<String>> {
-        let parsed = PathPattern::parse(pattern)?;
         let mut all = self.trainable();
         all.append(&mut self.frozen());
         all.sort_unstable();
-        let found: Vec<String> = all.iter().filter(|path| parsed.matches(path)).cloned().collect();
-        if found.is_empty() {
-            let want = format!("expected a pattern of one of the parameters {}", all.join(", "));
-            return Err(Error::new("pattern", format!("{want}; got `{pattern}`")));
-        }
-        Ok(found)
+        let chosen = PathPattern::select(pattern, &all)?;
+        Ok(all
+            .into_iter()
+            .zip(chosen)
+            .filter(|(_, chosen)| *chosen)
+            .map(|(path, _)| path)
+            .collect())
     }
 
     /// Returns the parameter at a path, frozen or not, or the state at a path.

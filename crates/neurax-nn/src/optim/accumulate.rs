@@ -1,9 +1,9 @@
 //! Accumulation of gradients over several steps.
 
+use super::rules::{Rules, nested};
 use super::state::{missing, take};
-use super::{Optim, Rule, Slots, Step, invalid, one_for_each, zeros};
+use super::{Optim, Rule, Slots, Step, invalid, zeros};
 use neurax_tensor::{DType, Tensor, cond, tensor};
-use std::sync::Arc;
 
 /// The slot of the mean of the gradients since the last step of the inner optimizer.
 const MEAN: &str = "mean";
@@ -20,7 +20,7 @@ const STEPS: &str = "steps";
 /// the number of batches. The slots of its rule `i` are those of the accumulation with the prefix
 /// `i.`, e.g. `1.rate`. Its options hold for the accumulation; with
 /// [`NonFinite::Skip`](super::NonFinite::Skip), a gradient that is not finite is left out of the
-/// mean.
+/// mean. Its rules see no loss and cannot evaluate it.
 ///
 /// # Errors
 ///
@@ -39,18 +39,17 @@ const STEPS: &str = "steps";
 /// # Ok::<(), Error>(())
 /// ```
 pub fn accumulate(k: usize, optim: Optim) -> Optim {
-    Optim { rules: Arc::new([Arc::new(Accumulation { k, rules: optim.rules.clone() })]), ..optim }
+    Optim { rules: Rules::one(Accumulation { k, rules: optim.rules }), ..optim }
 }
 
 struct Accumulation {
     k: usize,
-    rules: Arc<[Arc<dyn Rule>]>,
+    rules: Rules,
 }
 
 impl Rule for Accumulation {
-    fn init(&self, params: &[Tensor]) -> Slots {
-        let inner = self.rules.iter().map(|rule| rule.init(params)).collect();
-        let mut slots = prefixed(inner);
+    fn init(&self, params: &[Tensor], paths: &[String]) -> Slots {
+        let mut slots = self.rules.init_nested(params, paths);
         slots.insert(MEAN.into(), zeros(params));
         slots.extend([GRADIENTS, STEPS].map(|name| (name.into(), vec![tensor(0)])));
         slots
@@ -68,9 +67,13 @@ impl Rule for Accumulation {
         let mean: Vec<Tensor> = old.into_iter().zip(&grads).map(mean).collect();
         let is_last = count.ge(self.k as i64);
         let f32_steps = steps.to(DType::F32);
-        let inner_step = Step { params: step.params, count: &f32_steps };
-        let before = self.take_inner(slots);
-        let then = || self.step_of_rules(mean.clone(), before.clone(), &inner_step);
+        // The loss and the function are those of the last batch, not of all of them.
+        let inner_step = Step { count: &f32_steps, loss: None, evaluate: None, ..*step };
+        let before = self.rules.take_nested(slots);
+        let then = || {
+            let mut inner = before.clone();
+            (self.rules.update(mean.clone(), &mut inner, &inner_step), inner)
+        };
         let otherwise = || (zeros(step.params), before.clone());
         // Known, if the step is not traced.
         let (updates, inner) = match is_last.item() {
@@ -79,46 +82,12 @@ impl Rule for Accumulation {
             Err(_) => cond(&is_last, then, otherwise),
         };
         let rest = mean.iter().map(|mean| is_last.select(0.0, mean)).collect();
-        *slots = prefixed(inner);
+        *slots = nested(inner);
         slots.insert(MEAN.into(), rest);
         slots.insert(GRADIENTS.into(), vec![is_last.select(0, count)]);
         slots.insert(STEPS.into(), vec![steps + is_last.to(DType::I32)]);
         updates
     }
-}
-
-impl Accumulation {
-    /// Takes the slots of each inner rule.
-    fn take_inner(&self, slots: &mut Slots) -> Vec<Slots> {
-        let mut inner = vec![Slots::new(); self.rules.len()];
-        for (name, tensors) in std::mem::take(slots) {
-            let Some((rule, name)) = name.split_once('.') else { continue };
-            if let Some(own) = rule.parse().ok().and_then(|i: usize| inner.get_mut(i)) {
-                own.insert(name.into(), tensors);
-            }
-        }
-        inner
-    }
-
-    /// Returns the updates of the inner rules and their new slots.
-    fn step_of_rules(
-        &self,
-        mut updates: Vec<Tensor>,
-        mut inner: Vec<Slots>,
-        step: &Step,
-    ) -> (Vec<Tensor>, Vec<Slots>) {
-        for (rule, slots) in self.rules.iter().zip(&mut inner) {
-            updates = one_for_each(step.params, rule.update(updates, slots, step));
-        }
-        (updates, inner)
-    }
-}
-
-/// Returns the slots of rules as those of one rule.
-fn prefixed(inner: Vec<Slots>) -> Slots {
-    let each = inner.into_iter().enumerate();
-    each.flat_map(|(i, slots)| slots.into_iter().map(move |(name, t)| (format!("{i}.{name}"), t)))
-        .collect()
 }
 
 /// Takes a number, i32[], out of the slots.

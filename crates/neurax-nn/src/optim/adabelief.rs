@@ -1,7 +1,6 @@
 //! AdaBelief: Zhuang et al., 2020 (<https://arxiv.org/abs/2010.07468>).
 
-use super::averages::{Moments, average, with_finite_square};
-use super::param_rule::{ParamRule, for_each_param};
+use super::averages::{MomentFormula, Moments, average, moment_rule, with_finite_square};
 use super::{Optim, Rate, chain, scale};
 use neurax_tensor::Tensor;
 
@@ -28,37 +27,27 @@ pub fn adabelief(rate: impl Rate) -> Optim {
 ///
 /// The updates carry an error if a decay is not in `0..1`, or `epsilon` is negative.
 pub fn scale_by_belief(b1: f64, b2: f64, epsilon: f64) -> Optim {
-    for_each_param(Adabelief(Moments { b1, b2, epsilon }))
+    moment_rule::<Adabelief, 2>(b1, b2, epsilon)
 }
 
-struct Adabelief(Moments);
+struct Adabelief;
 
-impl ParamRule<2> for Adabelief {
-    type Scalars = [Tensor; 2];
+impl MomentFormula<2> for Adabelief {
     const NAME: &'static str = "adabelief";
     const SLOTS: [&'static str; 2] = ["m", "s"];
 
-    fn error(&self) -> Option<String> {
-        self.0.error()
-    }
-
-    fn scalars(&self, t: &Tensor) -> [Tensor; 2] {
-        self.0.corrections(t)
-    }
-
     fn update(
-        &self,
+        moments: &Moments,
         g: &Tensor,
-        _: &Tensor,
-        state: [Tensor; 2],
+        slots: [Tensor; 2],
         corrections: &[Tensor; 2],
     ) -> (Tensor, [Tensor; 2]) {
-        let (Moments { b1, b2, epsilon }, [m, s]) = (self.0, state);
+        let (Moments { b1, b2, epsilon }, [m, s]) = (*moments, slots);
         let g = with_finite_square(g);
         let m = average(m, &g, b1);
         let difference = with_finite_square(&(g - &m));
         let s = average(s, &(&difference * &difference), b2) + epsilon;
-        (self.0.direction(&m, &s, corrections), [m, s])
+        (moments.direction(&m, &s, corrections), [m, s])
     }
 }
 

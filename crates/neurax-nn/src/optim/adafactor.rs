@@ -134,10 +134,6 @@ fn mean_of_large(x: &Tensor, axis: i64) -> Tensor {
 struct ParamRms(f64);
 
 impl Rule for ParamRms {
-    fn init(&self, _: &[Tensor]) -> Slots {
-        Slots::new()
-    }
-
     fn update(&self, grads: Vec<Tensor>, _: &mut Slots, step: &Step) -> Vec<Tensor> {
         if let Some(why) = limit_error(self.0) {
             return invalid("scale_by_param_rms", why, &grads);

@@ -2,7 +2,8 @@
 
 use super::averages::Moments;
 use super::param_rule::{ParamRule, for_each_param};
-use super::{Optim, Rate, chain, scale, weight_decay};
+use super::{Optim, Rate, chain, masked, scale, weight_decay};
+use crate::ParamMask;
 use neurax_tensor::Tensor;
 
 /// Returns Adam with β₁ = 0.9, β₂ = 0.999 and ε = 1e-8.
@@ -37,9 +38,32 @@ pub fn adam_with(rate: impl Rate, b1: f64, b2: f64, epsilon: f64) -> Optim {
 }
 
 /// Returns Adam with decoupled weight decay: Loshchilov and Hutter, 2017
-/// (<https://arxiv.org/abs/1711.05101>).
+/// (<https://arxiv.org/abs/1711.05101>). It decays all parameters; for kernels alone, see
+/// [`adamw_masked`].
 pub fn adamw(rate: impl Rate, decay: f64) -> Optim {
     chain([scale_by_adam(0.9, 0.999, 1e-8), weight_decay(decay), scale(rate)])
+}
+
+/// Returns AdamW that decays the parameters that `mask` chooses alone. Biases and the scales of
+/// normalizations are usually left out, which [`ParamMask::kernels`] does.
+///
+/// # Examples
+///
+/// ```
+/// use neurax::prelude::*;
+/// let model = nn::input("x", dims![_, 3]).dense(4).layer_norm().dense(2);
+/// let vars = model.init(key(0), &types![f32[_, 3]])?;
+/// let opt = optim::adamw_masked(nn::ParamMask::kernels(), 1.0, 0.5);
+/// let zeros = vars.params.map_leaves(|p| p.zeros_like());
+/// let (new, _) = opt.step(&vars.params, &zeros, opt.init(&vars.params));
+/// assert_eq!(new["layer_norm"]["scale"].to_vec::<f32>()?, [1.0; 4]);
+/// let kernel = &vars.params["dense"]["kernel"] * 0.5;
+/// assert_eq!(new["dense"]["kernel"].array_equal(kernel).item()?, 1.0);
+/// # Ok::<(), Error>(())
+/// ```
+pub fn adamw_masked(mask: impl Into<ParamMask>, rate: impl Rate, decay: f64) -> Optim {
+    let decay = masked(mask, weight_decay(decay));
+    chain([scale_by_adam(0.9, 0.999, 1e-8), decay, scale(rate)])
 }
 
 /// Returns the direction of Adam without a learning rate, for custom chains.

@@ -1,7 +1,6 @@
 //! AMSGrad: Reddi, Kale and Kumar, 2018 (<https://arxiv.org/abs/1904.09237>).
 
-use super::averages::{Moments, root};
-use super::param_rule::{ParamRule, for_each_param};
+use super::averages::{MomentFormula, Moments, moment_rule, root};
 use super::{Optim, Rate, chain, scale};
 use crate::precision::normal_epsilon;
 use neurax_tensor::Tensor;
@@ -29,35 +28,25 @@ pub fn amsgrad(rate: impl Rate) -> Optim {
 ///
 /// The updates carry an error if a decay is not in `0..1`, or `epsilon` is negative.
 pub fn scale_by_amsgrad(b1: f64, b2: f64, epsilon: f64) -> Optim {
-    for_each_param(Amsgrad(Moments { b1, b2, epsilon }))
+    moment_rule::<Amsgrad, 3>(b1, b2, epsilon)
 }
 
-struct Amsgrad(Moments);
+struct Amsgrad;
 
-impl ParamRule<3> for Amsgrad {
-    type Scalars = [Tensor; 2];
+impl MomentFormula<3> for Amsgrad {
     const NAME: &'static str = "amsgrad";
     const SLOTS: [&'static str; 3] = ["m", "v", "largest_root"];
 
-    fn error(&self) -> Option<String> {
-        self.0.error()
-    }
-
-    fn scalars(&self, t: &Tensor) -> [Tensor; 2] {
-        self.0.corrections(t)
-    }
-
     fn update(
-        &self,
+        moments: &Moments,
         g: &Tensor,
-        _: &Tensor,
-        state: [Tensor; 3],
+        slots: [Tensor; 3],
         corrections: &[Tensor; 2],
     ) -> (Tensor, [Tensor; 3]) {
-        let ([first, second], [m, v, largest]) = (corrections, state);
-        let [m, v] = self.0.after(g, [m, v]);
+        let ([first, second], [m, v, largest]) = (corrections, slots);
+        let [m, v] = moments.after(g, [m, v]);
         let largest = largest.maximum(root(&v) * second.to(v.dtype()));
-        let update = &m * first.to(m.dtype()) / (&largest + normal_epsilon(self.0.epsilon, &v));
+        let update = &m * first.to(m.dtype()) / (&largest + normal_epsilon(moments.epsilon, &v));
         (update, [m, v, largest])
     }
 }

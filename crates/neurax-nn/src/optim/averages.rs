@@ -1,7 +1,11 @@
 //! Moving averages of gradients and of their squares, shared by the rules that keep them.
 
+use super::Optim;
+use super::param_rule::{ParamRule, for_each_param};
 use crate::precision::normal_epsilon;
 use neurax_tensor::{DType, Tensor};
+use std::array;
+use std::marker::PhantomData;
 
 /// The options of a rule with the moving averages `m` of the gradients (decay `b1`) and `v` of
 /// their squares (decay `b2`).
@@ -39,6 +43,65 @@ impl Moments {
         // The root first: a corrected average could overflow.
         let root = root(v) * second.to(v.dtype());
         m / (root + normal_epsilon(self.epsilon, v))
+    }
+}
+
+/// A rule for each parameter that has the options and the scalars of [`Moments`], and differs from
+/// Adam in its formula only.
+pub(super) trait MomentFormula<const N: usize>: Send + Sync + 'static {
+    /// The name of the optimizer in errors.
+    const NAME: &'static str;
+    /// The names of the slots.
+    const SLOTS: [&'static str; N];
+    /// The value at which the slots start.
+    const START: f64 = 0.0;
+
+    /// Returns the update for the gradient `g` and the new slots. `corrections` are those of
+    /// [`Moments::corrections`].
+    fn update(
+        moments: &Moments,
+        g: &Tensor,
+        slots: [Tensor; N],
+        corrections: &[Tensor; 2],
+    ) -> (Tensor, [Tensor; N]);
+}
+
+/// Returns the optimizer of a formula.
+pub(super) fn moment_rule<F: MomentFormula<N>, const N: usize>(
+    b1: f64,
+    b2: f64,
+    epsilon: f64,
+) -> Optim {
+    for_each_param(MomentRule::<F>(Moments { b1, b2, epsilon }, PhantomData))
+}
+
+struct MomentRule<F>(Moments, PhantomData<fn() -> F>);
+
+impl<F: MomentFormula<N>, const N: usize> ParamRule<N> for MomentRule<F> {
+    type Scalars = [Tensor; 2];
+    const NAME: &'static str = F::NAME;
+    const SLOTS: [&'static str; N] = F::SLOTS;
+
+    fn error(&self) -> Option<String> {
+        self.0.error()
+    }
+
+    fn init(&self, param: &Tensor) -> [Tensor; N] {
+        array::from_fn(|_| param.full_like(F::START))
+    }
+
+    fn scalars(&self, t: &Tensor) -> [Tensor; 2] {
+        self.0.corrections(t)
+    }
+
+    fn update(
+        &self,
+        g: &Tensor,
+        _: &Tensor,
+        slots: [Tensor; N],
+        corrections: &[Tensor; 2],
+    ) -> (Tensor, [Tensor; N]) {
+        F::update(&self.0, g, slots, corrections)
     }
 }
 

@@ -91,10 +91,6 @@ pub fn clip_rms(limit: f64) -> Optim {
 struct ClipGlobalNorm(f64);
 
 impl Rule for ClipGlobalNorm {
-    fn init(&self, _: &[Tensor]) -> Slots {
-        Slots::new()
-    }
-
     fn update(&self, grads: Vec<Tensor>, _: &mut Slots, _: &Step) -> Vec<Tensor> {
         if let Some(why) = limit_error(self.0) {
             return invalid("clip", why, &grads);
@@ -125,10 +121,6 @@ struct ClipEach {
 }
 
 impl Rule for ClipEach {
-    fn init(&self, _: &[Tensor]) -> Slots {
-        Slots::new()
-    }
-
     fn update(&self, grads: Vec<Tensor>, _: &mut Slots, _: &Step) -> Vec<Tensor> {
         let name = if self.is_rms { "clip_rms" } else { "clip_norm" };
         if let Some(why) = limit_error(self.limit) {
@@ -176,10 +168,6 @@ pub(super) fn root(x: &Tensor) -> Tensor {
 struct ClipValue(f64);
 
 impl Rule for ClipValue {
-    fn init(&self, _: &[Tensor]) -> Slots {
-        Slots::new()
-    }
-
     fn update(&self, grads: Vec<Tensor>, _: &mut Slots, _: &Step) -> Vec<Tensor> {
         match limit_error(self.0) {
             Some(why) => invalid("clip_value", why, &grads),

@@ -24,10 +24,6 @@ pub fn weight_decay(decay: f64) -> Optim {
 struct Decay(f64);
 
 impl Rule for Decay {
-    fn init(&self, _: &[Tensor]) -> Slots {
-        Slots::new()
-    }
-
     fn update(&self, grads: Vec<Tensor>, _: &mut Slots, step: &Step) -> Vec<Tensor> {
         grads.into_iter().zip(step.params).map(|(g, p)| g + p * self.0).collect()
     }

@@ -11,8 +11,12 @@
 //!
 //! An optimizer `o(rate)` has the options of its paper; its direction `scale_by_..` takes them as
 //! arguments: `chain([scale_by_yogi(0.9, 0.99, 1e-3), weight_decay(0.1), scale(1e-2)])`.
-//! [`accumulate`], [`average_weights`] and [`lookahead`] work with every optimizer. A rate is a
-//! number or a [`Schedule`]: [`linear`], [`warmup_cosine`], [`join`] and others.
+//! [`accumulate`], [`average_weights`] and [`lookahead`] work with every optimizer. [`masked`] and
+//! [`per_group`] choose the parameters that an optimizer is for by their paths. A rate is a number
+//! or a [`Schedule`]: [`linear`], [`warmup_cosine`], [`join`] and others.
+//!
+//! A rule may need more than gradients: [`sam`] and [`lbfgs`] evaluate the loss at other
+//! parameters, with a function that is an argument of [`Optim::step_with`].
 //!
 //! To add an optimizer, add a file here with a struct that implements [`Rule`] and a function that
 //! returns an [`Optim`] of it. If it treats each parameter by itself, implement `ParamRule`.
@@ -28,12 +32,17 @@ mod amsgrad;
 mod averages;
 mod clip;
 mod computed;
+mod constraints;
 mod cycles;
 mod decay;
 mod decays;
 #[cfg(test)]
 mod every_optimizer;
+mod lbfgs;
+mod leaves;
+mod line_search;
 mod lion;
+mod masked;
 mod master;
 mod momentum;
 mod muon;
@@ -48,9 +57,15 @@ mod radam;
 #[cfg(test)]
 mod reference;
 mod rmsprop;
+mod rule;
+mod rules;
+mod sam;
 mod schedule;
+mod schedule_free;
 mod sequences;
+mod shampoo;
 mod state;
+mod step;
 mod trust_ratio;
 mod units;
 mod weights;
@@ -61,16 +76,19 @@ pub use adabelief::{adabelief, scale_by_belief};
 pub use adadelta::{adadelta, scale_by_adadelta};
 pub use adafactor::{adafactor, scale_by_factored_rms, scale_by_param_rms};
 pub use adagrad::{adagrad, scale_by_rss};
-pub use adam::{adam, adam_with, adamw, scale_by_adam};
+pub use adam::{adam, adam_with, adamw, adamw_masked, scale_by_adam};
 pub use adamax::{adamax, scale_by_adamax};
 pub use amsgrad::{amsgrad, scale_by_amsgrad};
 pub use clip::{clip, clip_norm, clip_rms, clip_value};
+pub use constraints::{max_norm, non_negative, unit_norm};
 pub use cycles::{
     cosine_restarts, cosine_restarts_with, cyclic, one_cycle, one_cycle_with, restarts,
 };
 pub use decay::weight_decay;
 pub use decays::{cosine_with, exponential_staircase, inverse_sqrt, linear, polynomial};
+pub use lbfgs::{lbfgs, scale_by_lbfgs};
 pub use lion::{lion, scale_by_lion};
+pub use masked::{masked, per_group, per_group_or};
 pub use momentum::{momentum, nesterov, sgd, trace};
 pub use muon::{muon, scale_by_muon};
 pub use nadam::{nadam, scale_by_nadam};
@@ -79,9 +97,14 @@ pub use non_finite::NonFinite;
 pub use novograd::{novograd, scale_by_novograd};
 pub use radam::{radam, scale_by_radam};
 pub use rmsprop::{rmsprop, rmsprop_with, scale_by_rms, scale_by_stddev};
+pub use rule::{Evaluate, Rule, Step};
+pub use sam::sam;
 pub use schedule::{Rate, Schedule, constant, cosine, exponential, scale, warmup};
+pub use schedule_free::{schedule_free, schedule_free_adamw};
 pub use sequences::{join, piecewise_constant, warmup_cosine};
+pub use shampoo::{scale_by_shampoo, shampoo};
 pub use state::{OptState, Slots};
+pub use step::StepInput;
 pub use trust_ratio::{lamb, lars, scale_by_trust_ratio};
 pub use units::{centralize, clip_adaptive};
 pub use weights::{average_weights, lookahead};
@@ -89,31 +112,14 @@ pub use yogi::{scale_by_yogi, yogi};
 
 use crate::precision::at_least_f32;
 use computed::Computed;
-use neurax_tensor::{DType, Error, Recorder, Tensor, Tree, tensor};
+use leaves::{float_paths, floats, with_floats};
+use neurax_tensor::{DType, Error, Tensor, Tree, tensor};
+use rules::Rules;
 use state::{missing, take};
 use std::fmt;
 use std::panic::Location;
-use std::sync::Arc;
-
-/// A transformation of gradients, or of the updates of the previous rule, to updates.
-pub trait Rule: Send + Sync + 'static {
-    /// Returns the state before the first step. `params` are in f32 or wider, as in [`Step`].
-    fn init(&self, params: &[Tensor]) -> Slots;
-
-    /// Returns the updates, one for each of `grads`, which are in f32 or wider, and changes `slots`
-    /// to the state for the next step. If it returns another number of updates, all of them become
-    /// an error.
-    fn update(&self, grads: Vec<Tensor>, slots: &mut Slots, step: &Step) -> Vec<Tensor>;
-}
-
-/// The parameters and the count of a step, as a rule sees them.
-#[derive(Clone, Copy, Debug)]
-pub struct Step<'a> {
-    /// The leaves of the parameters, converted to f32 if they are narrower.
-    pub params: &'a [Tensor],
-    /// The number of previous steps, f32[].
-    pub count: &'a Tensor,
-}
+use step::StepOperands;
+pub(crate) use units::unit_rows;
 
 /// An optimizer: a list of rules that can be cloned and chained.
 ///
@@ -131,7 +137,7 @@ pub struct Step<'a> {
 /// ```
 #[derive(Clone)]
 pub struct Optim {
-    rules: Arc<[Arc<dyn Rule>]>,
+    rules: Rules,
     master_copies: bool,
     non_finite: NonFinite,
 }
@@ -145,7 +151,7 @@ pub fn chain<const N: usize>(links: [Optim; N]) -> Optim {
 /// Chains the optimizers of a slice.
 fn chain_links(links: &[Optim]) -> Optim {
     Optim {
-        rules: links.iter().flat_map(|o| o.rules.iter().cloned()).collect(),
+        rules: Rules::concat(links.iter().map(|o| &o.rules)),
         master_copies: links.iter().any(|o| o.master_copies),
         non_finite: links.iter().map(|o| o.non_finite).max().unwrap_or_default(),
     }
@@ -154,11 +160,8 @@ fn chain_links(links: &[Optim]) -> Optim {
 impl Optim {
     /// Creates an optimizer of one rule.
     pub fn new(rule: impl Rule) -> Optim {
-        Optim {
-            rules: Arc::new([Arc::new(rule)]),
-            master_copies: false,
-            non_finite: NonFinite::default(),
-        }
+        let (rules, non_finite) = (Rules::one(rule), NonFinite::default());
+        Optim { rules, master_copies: false, non_finite }
     }
 
     /// Keeps a copy in f32 of each parameter of fewer than 32 bits in the state. Updates are added
@@ -213,14 +216,13 @@ impl Optim {
     pub fn init(&self, params: &impl Tree) -> OptState {
         let mut leaves = vec![];
         params.each_leaf(|t| leaves.push(t));
-        self.init_leaves(leaves)
+        self.init_leaves(leaves, &float_paths(params))
     }
 
     /// Returns the state before the first step, for the leaves of the parameters.
-    fn init_leaves(&self, params: Vec<&Tensor>) -> OptState {
+    fn init_leaves(&self, params: Vec<&Tensor>, paths: &[String]) -> OptState {
         let leaves = floats(params);
-        let wide = widened(&leaves);
-        let mut slots: Vec<Slots> = self.rules.iter().map(|rule| rule.init(&wide)).collect();
+        let mut slots = self.rules.init(&widened(&leaves), paths);
         let own = self.own_slots(&leaves);
         if !own.is_empty() {
             slots.push(own);
@@ -252,23 +254,13 @@ impl Optim {
     #[must_use]
     #[track_caller]
     pub fn update<P: Tree>(&self, params: &P, grads: &P, state: OptState) -> (P, OptState) {
-        let operands = StepOperands::new(params, grads);
-        let (updates, state) = self.update_leaves(operands, state, Location::caller());
-        (params.with_leaves(updates), state)
-    }
-
-    /// Returns the updates of all leaves, and the new state, for a call at `at`.
-    fn update_leaves(
-        &self,
-        operands: StepOperands,
-        state: OptState,
-        at: &'static Location<'static>,
-    ) -> (Vec<Tensor>, OptState) {
-        operands.recorder(&state).at(at, || {
-            let step = self.compute(&operands, state);
+        let operands = StepOperands::new(params, grads, None);
+        let (updates, state) = operands.recorder(&state).at(Location::caller(), || {
+            let step = self.compute(&operands, state, None);
             let updates = step.updates(self.master_copies);
             (with_floats(&operands.params, updates, Tensor::zeros_like), step.state)
-        })
+        });
+        (params.with_leaves(updates), state)
     }
 
     /// Returns the parameters after a step, and the new state. Parameters of fewer than 32 bits
@@ -276,12 +268,57 @@ impl Optim {
     ///
     /// # Errors
     ///
-    /// The parameters carry an error in the cases of [`Optim::update`].
+    /// The parameters carry an error in the cases of [`Optim::update`], and if a rule needs an
+    /// input of [`Optim::step_with`].
     #[must_use]
     #[track_caller]
     pub fn step<P: Tree>(&self, params: &P, grads: &P, state: OptState) -> (P, OptState) {
-        let operands = StepOperands::new(params, grads);
-        let (new, state) = self.step_leaves(operands, state, Location::caller());
+        self.step_with(params, grads, state, StepInput::new())
+    }
+
+    /// Returns the parameters after a step, and the new state, as [`Optim::step`] does, for rules
+    /// that use the loss, or evaluate it at other parameters. A [`Trainer`] passes both.
+    ///
+    /// [`Trainer`]: https://docs.rs/neurax/latest/neurax/train/struct.Trainer.html
+    ///
+    /// # Errors
+    ///
+    /// The parameters carry an error in the cases of [`Optim::update`], and if a rule needs an
+    /// input that is missing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let opt = optim::lbfgs(5);
+    /// let minimum = tensor([3.0, -1.0]);
+    /// let loss = |p: &Tensor| value_and_grad_at(p, |p| (p - &minimum).square().sum(..));
+    /// let (mut p, mut state) = (tensor([0.0, 0.0]), opt.init(&tensor([0.0, 0.0])));
+    /// for _ in 0..2 {
+    ///     let (value, grads) = loss(&p);
+    ///     let input = optim::StepInput::new().loss(&value).evaluate(&loss);
+    ///     (p, state) = opt.step_with(&p, &grads, state, input);
+    /// }
+    /// assert_eq!(p.allclose(&minimum, 1e-5, 0.0).item()?, 1.0);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[must_use]
+    #[track_caller]
+    pub fn step_with<P: Tree>(
+        &self,
+        params: &P,
+        grads: &P,
+        state: OptState,
+        input: StepInput<P>,
+    ) -> (P, OptState) {
+        let operands = StepOperands::new(params, grads, input.loss);
+        let (new, state) = match input.evaluate {
+            Some(f) => {
+                let f = step::of_leaves(params, f);
+                self.step_leaves(operands, state, Some(Evaluate::new(&f)), Location::caller())
+            }
+            None => self.step_leaves(operands, state, None, Location::caller()),
+        };
         (params.with_leaves(new), state)
     }
 
@@ -290,16 +327,22 @@ impl Optim {
         &self,
         operands: StepOperands,
         state: OptState,
+        evaluate: Option<Evaluate>,
         at: &'static Location<'static>,
     ) -> (Vec<Tensor>, OptState) {
         operands.recorder(&state).at(at, || {
-            let step = self.compute(&operands, state);
+            let step = self.compute(&operands, state, evaluate);
             (with_floats(&operands.params, step.new_params(), Tensor::clone), step.state)
         })
     }
 
     /// Computes a step of the parameters that are trained.
-    fn compute(&self, operands: &StepOperands, before: OptState) -> Computed {
+    fn compute(
+        &self,
+        operands: &StepOperands,
+        before: OptState,
+        evaluate: Option<Evaluate>,
+    ) -> Computed {
         let grads = operands.gradients();
         // A clone would keep an eager step from updating averages in place.
         let kept = (self.non_finite != NonFinite::Pass).then(|| before.clone());
@@ -313,11 +356,10 @@ impl Optim {
             false => widened(&params),
         };
         let count = step.to(DType::F32);
-        let mut updates = widened(&grads);
-        for (rule, slots) in self.rules.iter().zip(&mut slots) {
-            let step = Step { params: &base, count: &count };
-            updates = one_for_each(&base, rule.update(updates, slots, &step));
-        }
+        let StepOperands { paths, loss, .. } = operands;
+        let loss = loss.as_ref();
+        let rule_step = Step { params: &base, paths, count: &count, loss, evaluate };
+        let updates = self.rules.update(widened(&grads), &mut slots, &rule_step);
         let mut computed =
             Computed { params, base, updates, state: OptState { step: step + 1, slots } };
         if self.master_copies {
@@ -339,70 +381,6 @@ impl fmt::Debug for Optim {
     }
 }
 
-/// The leaves of the parameters and of the gradients of a step.
-struct StepOperands {
-    params: Vec<Tensor>,
-    /// The gradient of each leaf. If the structures differ, they carry the error.
-    matched: Vec<Tensor>,
-    /// The gradients as they were given.
-    grads: Vec<Tensor>,
-}
-
-impl StepOperands {
-    #[track_caller]
-    fn new<P: Tree>(params: &P, grads: &P) -> StepOperands {
-        let matched = params.zip_map(grads, |_, g| g.clone());
-        let leaves = |tree: &P| {
-            let mut leaves = vec![];
-            tree.each_leaf(|t| leaves.push(t.clone()));
-            leaves
-        };
-        StepOperands { params: leaves(params), matched: leaves(&matched), grads: leaves(grads) }
-    }
-
-    /// Returns the recorder of the youngest trace among all operands of a step.
-    fn recorder(&self, state: &OptState) -> Recorder {
-        let state = state.leaves().into_iter().map(|(_, t)| t);
-        Recorder::of(self.params.iter().chain(&self.grads).chain(state))
-    }
-
-    /// Returns the gradients of the parameters that are trained.
-    fn gradients(&self) -> Vec<Tensor> {
-        let pairs = self.params.iter().zip(&self.matched);
-        pairs.filter(|(p, _)| p.dtype().is_float()).map(|(_, g)| g.clone()).collect()
-    }
-}
-
-/// Returns the updates of a rule, or one error for each parameter if their numbers differ.
-fn one_for_each(params: &[Tensor], updates: Vec<Tensor>) -> Vec<Tensor> {
-    if updates.len() == params.len() {
-        return updates;
-    }
-    let why =
-        format!("expected {} updates, one for each parameter, got {}", params.len(), updates.len());
-    vec![Tensor::from_error(Error::new("optim", why)); params.len()]
-}
-
-/// Returns the leaves that are trained: the floats.
-fn floats<'t>(leaves: impl IntoIterator<Item = &'t Tensor>) -> Vec<Tensor> {
-    leaves.into_iter().filter(|t| t.dtype().is_float()).cloned().collect()
-}
-
-/// Returns `values` for the floats of `leaves`, and `other` of the other leaves.
-fn with_floats(
-    leaves: &[Tensor],
-    values: Vec<Tensor>,
-    other: fn(&Tensor) -> Tensor,
-) -> Vec<Tensor> {
-    let mut values = values.into_iter();
-    let missing = || Tensor::from_error(Error::bug("a parameter has no update"));
-    let leaf = |t: &Tensor| match t.dtype().is_float() {
-        true => values.next().unwrap_or_else(missing),
-        false => other(t),
-    };
-    leaves.iter().map(leaf).collect()
-}
-
 /// Converts floats of fewer than 32 bits to f32.
 fn widened(xs: &[Tensor]) -> Vec<Tensor> {
     xs.iter().map(at_least_f32).collect()
@@ -411,6 +389,13 @@ fn widened(xs: &[Tensor]) -> Vec<Tensor> {
 /// Returns one tensor for each of `xs` that carries the error of an invalid option of `op`.
 fn invalid(op: &str, why: String, xs: &[Tensor]) -> Vec<Tensor> {
     vec![Tensor::from_error(Error::new(op, why)); xs.len()]
+}
+
+/// Returns the error of a step of the rule `op` without a function that evaluates the loss.
+fn no_evaluate(op: &str) -> Error {
+    let why = "expected a function that evaluates the loss, got none; pass one to \
+               `Optim::step_with`";
+    Error::new(op, why)
 }
 
 /// Returns one tensor of zeros for each parameter.
@@ -503,10 +488,6 @@ pub(crate) mod tests {
     struct Returns(usize);
 
     impl Rule for Returns {
-        fn init(&self, _: &[Tensor]) -> Slots {
-            Slots::new()
-        }
-
         fn update(&self, _: Vec<Tensor>, _: &mut Slots, _: &Step) -> Vec<Tensor> {
             vec![tensor([1.0]); self.0]
         }

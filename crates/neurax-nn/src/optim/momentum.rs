@@ -53,7 +53,7 @@ struct Momentum {
 }
 
 impl Rule for Momentum {
-    fn init(&self, params: &[Tensor]) -> Slots {
+    fn init(&self, params: &[Tensor], _: &[String]) -> Slots {
         Slots::from([("momentum".into(), zeros(params))])
     }
 

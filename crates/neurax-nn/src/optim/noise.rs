@@ -37,10 +37,6 @@ struct Noise {
 }
 
 impl Rule for Noise {
-    fn init(&self, _: &[Tensor]) -> Slots {
-        Slots::new()
-    }
-
     fn update(&self, grads: Vec<Tensor>, _: &mut Slots, step: &Step) -> Vec<Tensor> {
         if option_error(&[], &[self.eta]).is_some() {
             let why = format!("expected an eta of at least 0, got {}", self.eta);

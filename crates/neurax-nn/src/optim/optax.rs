@@ -1,6 +1,7 @@
 //! Steps and rates compared with those that `tests/optax/record.py` recorded from Optax 0.2.8.
 
 use super::*;
+use neurax_tensor::value_and_grad_at;
 
 /// The rows: a name and numbers.
 const ROWS: &str = include_str!("../../tests/optax/rows.txt");
@@ -20,16 +21,34 @@ fn assert_near(name: &str, found: &[f64], tolerance: f64) {
     }
 }
 
-/// Returns the parameters after 1, 2, 5 and 20 steps with the gradients of the script.
-fn steps(opt: &Optim) -> Vec<f64> {
+/// The parameters of the script.
+type Pair = (Tensor, Tensor);
+
+/// Returns the gradients of the script in step `t`.
+fn gradients(params: &Pair, t: i32) -> Pair {
+    let waves = (Tensor::arange(8) + 3.0 * f64::from(t)).cos();
+    let matrix = &params.0 * 0.5 + waves.slice(0, ..6).reshape([2, 3]);
+    (matrix, &params.1 * 0.5 + waves.slice(0, 6..))
+}
+
+/// Returns the function of the script and its gradient.
+fn function(params: &Pair) -> (Tensor, Pair) {
+    value_and_grad_at(params, |(matrix, vector)| {
+        let curvatures = Tensor::arange(6).reshape([2, 3]) + 1.0;
+        let first = matrix.slice(1, ..1).squeeze(1);
+        (matrix.square() * curvatures).sum(..) / 8.0 + (vector - first).cosh().sum(..)
+    })
+}
+
+/// Returns the parameters after 1, 2, 5 and 20 steps with the gradients in each step.
+fn steps(opt: &Optim, gradients: impl Fn(&Pair, i32) -> Pair) -> Vec<f64> {
     let matrix = tensor([[1.0, -2.0, 3.0], [0.5, 1.5, -1.0]]);
     let mut params = (matrix, tensor([0.5, -0.25]));
     let (mut state, mut values) = (opt.init(&params), vec![]);
     for t in 1..=20 {
-        let waves = (Tensor::arange(8) + 3.0 * f64::from(t)).cos();
-        let matrix = &params.0 * 0.5 + waves.slice(0, ..6).reshape([2, 3]);
-        let grads = (matrix, &params.1 * 0.5 + waves.slice(0, 6..));
-        (params, state) = opt.step(&params, &grads, state);
+        let grads = gradients(&params, t);
+        let input = StepInput::new().evaluate(&function);
+        (params, state) = opt.step_with(&params, &grads, state, input);
         if [1, 2, 5, 20].contains(&t) {
             values.extend(params.0.to_vec::<f32>().unwrap());
             values.extend(params.1.to_vec::<f32>().unwrap());
@@ -60,14 +79,27 @@ fn steps_are_those_of_optax() {
         ("lamb", lamb(rate, decay)),
         ("lars", lars(10.0, decay)),
         ("lion", lion(rate, decay)),
+        ("masked", chain([masked("0", weight_decay(decay)), sgd(rate)])),
+        ("multi_transform", per_group([("0", adam(rate)), ("1", momentum(rate, 0.9))])),
         ("nadam", nadam(rate)),
         ("nesterov", nesterov(rate, 0.9)),
         ("novograd", novograd(rate, decay)),
         ("radam", radam(rate)),
         ("rmsprop", rmsprop(rate)),
+        ("schedule_free", schedule_free_adamw(rate, decay)),
+        ("schedule_free_sgd", schedule_free(chain([]), rate, 0.8)),
         ("yogi", yogi(rate)),
     ] {
-        assert_near(name, &steps(&opt), 1e-5);
+        assert_near(name, &steps(&opt, gradients), 1e-5);
+    }
+}
+
+#[test]
+fn steps_on_a_function_are_those_of_optax() {
+    for (name, opt) in
+        [("lbfgs", chain([scale_by_lbfgs(4), scale(0.5)])), ("sam", chain([sam(0.5), adam(0.05)]))]
+    {
+        assert_near(name, &steps(&opt, |p, _| function(p).1), 1e-4);
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) fn for_each_param<const N: usize>(rule: impl ParamRule<N>) -> Optim {
 struct ForEachParam<R, const N: usize>(R);
 
 impl<R: ParamRule<N>, const N: usize> Rule for ForEachParam<R, N> {
-    fn init(&self, params: &[Tensor]) -> Slots {
+    fn init(&self, params: &[Tensor], _: &[String]) -> Slots {
         let mut slots: Slots = R::SLOTS.iter().map(|name| (name.to_string(), vec![])).collect();
         params.iter().for_each(|p| push(&mut slots, R::SLOTS, self.0.init(p)));
         slots

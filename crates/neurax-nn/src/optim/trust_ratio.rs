@@ -60,10 +60,6 @@ struct TrustRatio {
 }
 
 impl Rule for TrustRatio {
-    fn init(&self, _: &[Tensor]) -> Slots {
-        Slots::new()
-    }
-
     fn update(&self, grads: Vec<Tensor>, _: &mut Slots, step: &Step) -> Vec<Tensor> {
         match option_error(&[], &[self.coefficient, self.epsilon]) {
             Some(why) => invalid("scale_by_trust_ratio", why, &grads),

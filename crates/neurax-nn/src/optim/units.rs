@@ -1,4 +1,19 @@
 //! Transformations of gradients unit by unit: the weights of one output of a layer.
+//!
+//! Which weights are a unit depends on the layout of the parameter:
+//!
+//! ```text
+//! layer            parameter                          the weights of a unit
+//! dense            kernel [inputs, units]             a column: axis 0
+//! embedding        embedding [vocabulary, features]   a column: axis 0
+//! convolution      kernel [filters, channels, ..]     all axes but 0
+//! any              bias, scale [units]                the whole vector
+//! ```
+//!
+//! This is the layout of PyTorch for convolutions and that of Flax for dense layers. Optax's
+//! `centralize` takes the mean over all axes but 0, which in the layout of Flax is over the outputs
+//! of a dense layer; the paper and this module take it over the inputs. A transposed convolution
+//! whose kernel has the inputs at axis 0 can be left out with [`masked`](super::masked).
 
 use super::clip::{limit_error, limiting_factor, root};
 use super::{Optim, Rule, Slots, Step, invalid};
@@ -47,10 +62,6 @@ pub fn clip_adaptive(clipping: f64, epsilon: f64) -> Optim {
 struct Centralize;
 
 impl Rule for Centralize {
-    fn init(&self, _: &[Tensor]) -> Slots {
-        Slots::new()
-    }
-
     fn update(&self, grads: Vec<Tensor>, _: &mut Slots, _: &Step) -> Vec<Tensor> {
         let centralized = |g: Tensor| match g.rank() {
             0 | 1 => g,
@@ -67,10 +78,6 @@ struct ClipAdaptive {
 }
 
 impl Rule for ClipAdaptive {
-    fn init(&self, _: &[Tensor]) -> Slots {
-        Slots::new()
-    }
-
     fn update(&self, grads: Vec<Tensor>, _: &mut Slots, step: &Step) -> Vec<Tensor> {
         if let Some(why) = limit_error(self.clipping).or_else(|| limit_error(self.epsilon)) {
             return invalid("clip_adaptive", why, &grads);
@@ -83,8 +90,21 @@ impl Rule for ClipAdaptive {
     }
 }
 
+/// Returns a matrix with the weights of each unit in a row; `None` for vectors and scalars.
+pub(crate) fn unit_rows(x: &Tensor) -> Option<Tensor> {
+    match x.rank() {
+        0 | 1 => None,
+        2 => Some(x.t()),
+        _ => {
+            let units = x.shape()[0];
+            let weights = x.shape()[1..].iter().product::<usize>();
+            Some(x.reshape([units, weights]))
+        }
+    }
+}
+
 /// Returns the norm of each unit of `x`, f64, with axes that broadcast to those of `x`.
-fn unit_norms(x: &Tensor) -> Tensor {
+pub(super) fn unit_norms(x: &Tensor) -> Tensor {
     root(&x.to(DType::F64).square().sum(keep(axes_of_a_unit(x))))
 }
 
@@ -117,6 +137,19 @@ mod tests {
         assert_eq!(clipped, [0.0, 0.03, 0.5, -0.04]);
         let small = tensor([[0.1, 0.01], [-0.1, 0.01]]);
         assert_eq!(updates(clip_adaptive(0.1, 0.5), &p, &small), small.to_vec::<f32>().unwrap());
+    }
+
+    #[test]
+    fn units_of_layers_are_their_outputs() {
+        let x = crate::input("x", neurax_tensor::dims![_, 3, 8]);
+        let model = x.layer(crate::Conv::new(5, 3)).flatten().dense(4).model();
+        let vars = model.init(neurax_tensor::key(0), &neurax_tensor::types![f32[_, 3, 8]]).unwrap();
+        for (layer, units) in [("conv", 5), ("dense", 4)] {
+            let rows = unit_rows(&vars.params[layer]["kernel"]).unwrap();
+            assert_eq!(rows.shape()[0], units, "{layer}");
+            let norms = unit_norms(&vars.params[layer]["kernel"]);
+            assert_eq!(norms.size(), units, "{layer}");
+        }
     }
 
     #[test]

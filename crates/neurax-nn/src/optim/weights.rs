@@ -2,9 +2,10 @@
 //! 2019, <https://arxiv.org/abs/1907.08610>).
 
 use super::averages::{average, option_error};
+use super::schedule_free::{self, average_at};
 use super::state::{OptState, take};
 use super::{Optim, Rule, Slots, Step, invalid, missing, with_floats};
-use crate::precision::narrow_as;
+use crate::precision::{at_least_f32, narrow_as};
 use neurax_tensor::{Tensor, Tree};
 
 /// The slot of the averages.
@@ -60,8 +61,9 @@ pub fn lookahead(k: usize, rate: f64) -> Optim {
 }
 
 impl OptState {
-    /// Returns the averages that [`average_weights`] keeps, in the structure and the dtypes of
-    /// `params`. Leaves that are not floats are those of `params`.
+    /// Returns the averages that [`average_weights`] or a [schedule-free
+    /// optimizer](super::schedule_free) keeps, in the structure and the dtypes of `params`, the
+    /// parameters after the last step. Leaves that are not floats are those of `params`.
     ///
     /// # Errors
     ///
@@ -70,21 +72,37 @@ impl OptState {
         let mut leaves = vec![];
         params.each_leaf(|t| leaves.push(t.clone()));
         let floats: Vec<Tensor> = super::floats(&leaves);
-        // Inside of an accumulation, the name has the number of a rule in front.
-        let is_average = |name: &str| name.rsplit('.').next() == Some(AVERAGE);
-        let mut slots = self.slots.iter().flatten();
-        let last = slots.rfind(|(name, _)| is_average(name));
-        let mut found = Slots::from_iter(last.map(|(_, slot)| (AVERAGE.into(), slot.clone())));
-        let averages = take(&mut found, AVERAGE, &floats);
+        let averages = match self.last_slot(schedule_free::BASE) {
+            Some(base) => {
+                let mut slots = Slots::from([(AVERAGE.into(), base.clone())]);
+                let momentum = self.last_slot(schedule_free::MOMENTUM).and_then(|b| b.first());
+                let missing = || Tensor::from_error(missing(schedule_free::MOMENTUM));
+                let momentum = momentum.cloned().unwrap_or_else(missing);
+                let base = take(&mut slots, AVERAGE, &floats);
+                let pairs = floats.iter().zip(base);
+                pairs.map(|(y, z)| average_at(&at_least_f32(y), &z, &momentum)).collect()
+            }
+            None => {
+                let found = self.last_slot(AVERAGE);
+                let found = found.map(|slot| (AVERAGE.into(), slot.clone()));
+                take(&mut found.into_iter().collect(), AVERAGE, &floats)
+            }
+        };
         let rounded = floats.iter().zip(averages).map(|(p, a)| narrow_as(p, a)).collect();
         params.with_leaves(with_floats(&leaves, rounded, Tensor::clone))
+    }
+
+    /// Returns the last slot of a name. Inside of another rule, its name has numbers in front.
+    fn last_slot(&self, name: &str) -> Option<&Vec<Tensor>> {
+        let mut slots = self.slots.iter().flatten();
+        slots.rfind(|(path, _)| path.rsplit('.').next() == Some(name)).map(|(_, slot)| slot)
     }
 }
 
 struct AverageWeights(f64);
 
 impl Rule for AverageWeights {
-    fn init(&self, params: &[Tensor]) -> Slots {
+    fn init(&self, params: &[Tensor], _: &[String]) -> Slots {
         Slots::from([(AVERAGE.into(), params.to_vec())])
     }
 
@@ -109,7 +127,7 @@ struct Lookahead {
 }
 
 impl Rule for Lookahead {
-    fn init(&self, params: &[Tensor]) -> Slots {
+    fn init(&self, params: &[Tensor], _: &[String]) -> Slots {
         Slots::from([(SLOW.into(), params.to_vec())])
     }
 

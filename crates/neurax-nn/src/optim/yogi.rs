@@ -1,13 +1,9 @@
 //! Yogi: Zaheer et al., 2018
 //! (<https://papers.nips.cc/paper/8186-adaptive-methods-for-nonconvex-optimization>).
 
-use super::averages::{Moments, average, with_finite_square};
-use super::param_rule::{ParamRule, for_each_param};
+use super::averages::{MomentFormula, Moments, average, moment_rule, with_finite_square};
 use super::{Optim, Rate, chain, scale};
 use neurax_tensor::Tensor;
-
-/// The value at which both averages start.
-const INITIAL: f64 = 1e-6;
 
 /// Returns Yogi with β₁ = 0.9, β₂ = 0.999 and ε = 1e-3: [`scale_by_yogi`] and a learning rate.
 ///
@@ -31,41 +27,29 @@ pub fn yogi(rate: impl Rate) -> Optim {
 ///
 /// The updates carry an error if a decay is not in `0..1`, or `epsilon` is negative.
 pub fn scale_by_yogi(b1: f64, b2: f64, epsilon: f64) -> Optim {
-    for_each_param(Yogi(Moments { b1, b2, epsilon }))
+    moment_rule::<Yogi, 2>(b1, b2, epsilon)
 }
 
-struct Yogi(Moments);
+struct Yogi;
 
-impl ParamRule<2> for Yogi {
-    type Scalars = [Tensor; 2];
+impl MomentFormula<2> for Yogi {
     const NAME: &'static str = "yogi";
     const SLOTS: [&'static str; 2] = ["m", "v"];
-
-    fn error(&self) -> Option<String> {
-        self.0.error()
-    }
-
-    fn init(&self, param: &Tensor) -> [Tensor; 2] {
-        [param.full_like(INITIAL), param.full_like(INITIAL)]
-    }
-
-    fn scalars(&self, t: &Tensor) -> [Tensor; 2] {
-        self.0.corrections(t)
-    }
+    /// The value at which both averages start, as in Optax.
+    const START: f64 = 1e-6;
 
     fn update(
-        &self,
+        moments: &Moments,
         g: &Tensor,
-        _: &Tensor,
-        state: [Tensor; 2],
+        slots: [Tensor; 2],
         corrections: &[Tensor; 2],
     ) -> (Tensor, [Tensor; 2]) {
-        let (Moments { b1, b2, .. }, [m, v]) = (self.0, state);
+        let (Moments { b1, b2, .. }, [m, v]) = (*moments, slots);
         let g = with_finite_square(g);
         let m = average(m, &g, b1);
         let square = &g * &g;
         let v = &v - (&v - &square).sign() * square * (1.0 - b2);
-        (self.0.direction(&m, &v, corrections), [m, v])
+        (moments.direction(&m, &v, corrections), [m, v])
     }
 }
 

@@ -39,12 +39,30 @@ OPTIMIZERS = {
     "lamb": optax.lamb(RATE, weight_decay=DECAY),
     "lars": optax.lars(10.0, weight_decay=DECAY),
     "lion": optax.lion(RATE, weight_decay=DECAY),
+    "masked": optax.chain(
+        optax.masked(optax.add_decayed_weights(DECAY), (True, False)), optax.sgd(RATE)
+    ),
+    "multi_transform": optax.multi_transform(
+        {"a": optax.adam(RATE), "b": optax.sgd(RATE, momentum=0.9)}, ("a", "b")
+    ),
     "nadam": optax.nadam(RATE),
     "nesterov": optax.sgd(RATE, momentum=0.9, nesterov=True),
     "novograd": optax.novograd(RATE, weight_decay=DECAY),
     "radam": optax.radam(RATE),
     "rmsprop": optax.rmsprop(RATE),
+    "schedule_free": optax.contrib.schedule_free_adamw(RATE, weight_decay=DECAY),
+    "schedule_free_sgd": optax.contrib.schedule_free_sgd(RATE, b1=0.8),
     "yogi": optax.yogi(RATE),
+}
+# Those that evaluate the gradient elsewhere, or estimate its changes, get that of one function.
+OF_A_FUNCTION = {
+    "lbfgs": optax.chain(optax.scale_by_lbfgs(4), optax.scale(-0.5)),
+    "sam": optax.contrib.sam(
+        optax.adam(RATE),
+        optax.chain(optax.contrib.normalize(), optax.sgd(0.5)),
+        sync_period=2,
+        opaque_mode=True,
+    ),
 }
 SCHEDULES = {
     "cosine_with": optax.cosine_decay_schedule(0.5, 12, 0.1),
@@ -68,11 +86,25 @@ def gradients(params, t):
     return 0.5 * matrix + waves[:6].reshape(2, 3), 0.5 * vector + waves[6:]
 
 
-def steps(optimizer):
+def function(params):
+    """Returns a function with different curvatures."""
+    matrix, vector = params
+    return jnp.sum(matrix**2 * jnp.arange(1.0, 7.0).reshape(2, 3)) / 8 + jnp.sum(
+        jnp.cosh(vector - matrix[:, 0])
+    )
+
+
+def steps(optimizer, of_a_function=False):
     params = jnp.array([[1.0, -2.0, 3.0], [0.5, 1.5, -1.0]]), jnp.array([0.5, -0.25])
     state, values = optimizer.init(params), []
     for t in range(1, 21):
-        updates, state = optimizer.update(gradients(params, t), state, params)
+        if of_a_function:
+            grads = jax.grad(function)(params)
+            extra = {"grad_fn": lambda p, _: jax.grad(function)(p)}
+        else:
+            grads, extra = gradients(params, t), {}
+        optimizer = optax.with_extra_args_support(optimizer)
+        updates, state = optimizer.update(grads, state, params, **extra)
         params = optax.apply_updates(params, updates)
         if t in (1, 2, 5, 20):
             values += [x for p in params for x in p.ravel().tolist()]
@@ -85,5 +117,7 @@ def row(name, values):
 
 for name, optimizer in OPTIMIZERS.items():
     row(name, steps(optimizer))
+for name, optimizer in OF_A_FUNCTION.items():
+    row(name, steps(optimizer, of_a_function=True))
 for name, schedule in SCHEDULES.items():
     row(name, [float(schedule(jnp.float64(t))) for t in range(41)])

@@ -1,0 +1,97 @@
+//! The rules of an optimizer, which may stand inside of another rule.
+
+use super::rule::{Rule, Step};
+use super::state::Slots;
+use neurax_tensor::{Error, Tensor};
+use std::sync::Arc;
+
+/// A list of rules, each of which transforms the updates of the previous one.
+#[derive(Clone)]
+pub(super) struct Rules(Arc<[Arc<dyn Rule>]>);
+
+impl Rules {
+    pub fn one(rule: impl Rule) -> Rules {
+        Rules(Arc::new([Arc::new(rule)]))
+    }
+
+    pub fn concat<'r>(lists: impl IntoIterator<Item = &'r Rules>) -> Rules {
+        Rules(lists.into_iter().flat_map(|rules| rules.0.iter().cloned()).collect())
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Returns the state of each rule before the first step.
+    pub fn init(&self, params: &[Tensor], paths: &[String]) -> Vec<Slots> {
+        self.0.iter().map(|rule| rule.init(params, paths)).collect()
+    }
+
+    /// Returns the updates of the last rule, and changes the state of each rule.
+    pub fn update(
+        &self,
+        mut updates: Vec<Tensor>,
+        slots: &mut [Slots],
+        step: &Step,
+    ) -> Vec<Tensor> {
+        for (rule, slots) in self.0.iter().zip(slots) {
+            updates = one_for_each(step.params, rule.update(updates, slots, step));
+        }
+        updates
+    }
+
+    /// Returns the state of all rules before the first step as that of one rule; the slots of rule
+    /// `i` have the prefix `i.`.
+    pub fn init_nested(&self, params: &[Tensor], paths: &[String]) -> Slots {
+        nested(self.init(params, paths))
+    }
+
+    /// Returns the updates of the last rule, and changes the slots that [`Rules::init_nested`]
+    /// created; `slots` must have no others with a dot in their names.
+    pub fn update_nested(
+        &self,
+        updates: Vec<Tensor>,
+        slots: &mut Slots,
+        step: &Step,
+    ) -> Vec<Tensor> {
+        let mut inner = self.take_nested(slots);
+        let updates = self.update(updates, &mut inner, step);
+        slots.extend(nested(inner));
+        updates
+    }
+
+    /// Takes the slots of each rule out of those of [`Rules::init_nested`].
+    pub fn take_nested(&self, slots: &mut Slots) -> Vec<Slots> {
+        (0..self.len()).map(|i| take_prefixed(slots, i)).collect()
+    }
+}
+
+/// Returns the slots of several rules as those of one rule.
+pub(super) fn nested(inner: Vec<Slots>) -> Slots {
+    let each = inner.into_iter().enumerate();
+    each.flat_map(|(i, slots)| prefixed(slots, i)).collect()
+}
+
+/// Returns slots with the prefix `i.`.
+pub(super) fn prefixed(slots: Slots, i: usize) -> Slots {
+    slots.into_iter().map(|(name, tensors)| (format!("{i}.{name}"), tensors)).collect()
+}
+
+/// Takes the slots with the prefix `i.`, and removes the prefix.
+pub(super) fn take_prefixed(slots: &mut Slots, i: usize) -> Slots {
+    let prefix = format!("{i}.");
+    let names: Vec<String> =
+        slots.keys().filter(|name| name.starts_with(&prefix)).cloned().collect();
+    let take = |name: String| Some((name[prefix.len()..].to_string(), slots.remove(&name)?));
+    names.into_iter().filter_map(take).collect()
+}
+
+/// Returns the updates of a rule, or one error for each parameter if their numbers differ.
+fn one_for_each(params: &[Tensor], updates: Vec<Tensor>) -> Vec<Tensor> {
+    if updates.len() == params.len() {
+        return updates;
+    }
+    let why =
+        format!("expected {} updates, one for each parameter, got {}", params.len(), updates.len());
+    vec![Tensor::from_error(Error::new("optim", why)); params.len()]
+}

@@ -1,0 +1,285 @@
+//! Shampoo: Gupta, Koren and Singer, 2018 (<https://arxiv.org/abs/1802.09568>), grafted to Adam as
+//! in Anil et al., 2020 (<https://arxiv.org/abs/2002.09018>).
+//!
+//! For a gradient `G` of shape `[m, n]`, Shampoo keeps the averages `L` of `G Gᵀ` and `R` of
+//! `Gᵀ G`, and the direction is `L^(-1/4) G R^(-1/4)`. The inverse roots are computed with the
+//! coupled Newton iteration (Guo and Higham, 2006, <https://doi.org/10.1137/050643374>): with
+//! `H = I z^(1/4)`, `M = A z` and `z = 5 / (2 ‖A‖)`, each iteration computes
+//! `T = (5 I - M) / 4`, `M ← T⁴ M`, `H ← H T`; then `M` converges to `I` and `H` to `A^(-1/4)`.
+
+use super::averages::{Moments, average, option_error};
+use super::clip::global_norm;
+use super::param_rule::{ParamRule, for_each_param};
+use super::{Optim, Rate, chain, scale};
+use neurax_tensor::{DType, Tensor, Tree, cond, stop_gradient, tensor, while_loop};
+use std::slice;
+
+/// The largest number of Newton iterations. A condition number of 1e6 takes 25.
+const MAX_ITERATIONS: i32 = 50;
+
+/// The largest difference of an element of `M` to the identity at the end of the iteration.
+const TOLERANCE: f64 = 1e-10;
+
+/// Returns Shampoo with averages of decay 0.999, ε = 1e-6, roots that are computed every 10 steps,
+/// and axes of up to 1024 elements: [`scale_by_shampoo`] and a learning rate. Rates of Adam fit.
+///
+/// # Examples
+///
+/// ```
+/// use neurax::prelude::*;
+/// let (opt, p) = (optim::shampoo(0.1), Tensor::zeros([2, 2]));
+/// let (p, _) = opt.step(&p, &tensor([[2.0, 0.0], [0.0, 8.0]]), opt.init(&p));
+/// // As Adam, it does not depend on the size of the gradients.
+/// assert_eq!(p.allclose(tensor([[-0.1, 0.0], [0.0, -0.1]]), 1e-3, 1e-6).item()?, 1.0);
+/// # Ok::<(), Error>(())
+/// ```
+pub fn shampoo(rate: impl Rate) -> Optim {
+    chain([scale_by_shampoo(0.999, 1e-6, 10, 1024), scale(rate)])
+}
+
+/// Returns the direction of Shampoo for parameters with at least two axes, of which the axes behind
+/// the first one count as one: the average of gradients (decay 0.9) between the inverse fourth
+/// roots of the averages of `G Gᵀ` and `Gᵀ G` (`decay`), to which `epsilon` times their mean
+/// eigenvalue is added. The roots are computed every `every` steps. An axis of more than `largest`
+/// elements has no average. Each direction has the norm of that of [`adam`](super::adam), which is
+/// the direction for other parameters.
+///
+/// # Errors
+///
+/// The updates carry an error if `decay` is not in `0..1`, `epsilon` is negative, or `every` is 0.
+pub fn scale_by_shampoo(decay: f64, epsilon: f64, every: usize, largest: usize) -> Optim {
+    let adam = Moments { b1: 0.9, b2: 0.999, epsilon: 1e-8 };
+    for_each_param(Shampoo { decay, epsilon, every, largest, adam })
+}
+
+struct Shampoo {
+    decay: f64,
+    epsilon: f64,
+    every: usize,
+    largest: usize,
+    adam: Moments,
+}
+
+/// The scalars of a step.
+struct Scalars {
+    corrections: [Tensor; 2],
+    /// True if the roots are computed in this step.
+    is_due: Tensor,
+}
+
+impl Shampoo {
+    /// Returns the rows and columns of a parameter as a matrix, and for each of them if it has an
+    /// average; `None` if none has.
+    fn matrix(&self, param: &Tensor) -> Option<([usize; 2], [bool; 2])> {
+        let [rows, rest @ ..] = &param.shape()[..] else { return None };
+        let sizes = [*rows, rest.iter().product()];
+        let has_average = sizes.map(|n| (2..=self.largest).contains(&n));
+        (!rest.is_empty() && has_average.contains(&true)).then_some((sizes, has_average))
+    }
+
+    /// Returns the inverse root of an average, the old one if it is not due.
+    fn root(&self, average: &Tensor, old: &Tensor, is_due: &Tensor) -> Tensor {
+        let average = stop_gradient(average);
+        let new = || inverse_fourth_root(&average, self.epsilon).to(old.dtype());
+        // Known, if the step is not traced.
+        match is_due.item() {
+            Ok(0.0) => old.clone(),
+            Ok(_) => new(),
+            Err(_) => cond(is_due, new, || old.clone()),
+        }
+    }
+}
+
+impl ParamRule<6> for Shampoo {
+    type Scalars = Scalars;
+    const NAME: &'static str = "shampoo";
+    const SLOTS: [&'static str; 6] = ["m", "v", "left", "right", "left_root", "right_root"];
+
+    fn error(&self) -> Option<String> {
+        let why = || "expected roots every 1 or more steps, got 0".to_string();
+        option_error(&[self.decay], &[self.epsilon]).or_else(|| (self.every == 0).then(why))
+    }
+
+    /// Returns the averages of gradients and squares, those of products, and their inverse roots; a
+    /// scalar of zero for an axis without an average.
+    fn init(&self, param: &Tensor) -> [Tensor; 6] {
+        let none = || Tensor::scalar(param.dtype(), 0.0);
+        let (sizes, has_average) = self.matrix(param).unwrap_or(([0, 0], [false, false]));
+        let zeros = |i: usize| match has_average[i] {
+            true => Tensor::zeros([sizes[i], sizes[i]]).to(param.dtype()),
+            false => none(),
+        };
+        let [m, v] = [param.zeros_like(), param.zeros_like()];
+        [m, v, zeros(0), zeros(1), zeros(0), zeros(1)]
+    }
+
+    fn scalars(&self, t: &Tensor) -> Scalars {
+        let is_due = ((t - 1.0) % self.every as f64).equal(0.0);
+        Scalars { corrections: self.adam.corrections(t), is_due }
+    }
+
+    fn update(
+        &self,
+        g: &Tensor,
+        param: &Tensor,
+        [m, v, left, right, left_root, right_root]: [Tensor; 6],
+        scalars: &Scalars,
+    ) -> (Tensor, [Tensor; 6]) {
+        let [m, v] = self.adam.after(g, [m, v]);
+        let direction = self.adam.direction(&m, &v, &scalars.corrections);
+        let Some((sizes, has_average)) = self.matrix(param) else {
+            return (direction, [m, v, left, right, left_root, right_root]);
+        };
+        let (g, mut update) = (limited(g).reshape(sizes), limited(&m).reshape(sizes));
+        let step = |is_used: bool, old: Tensor, root: Tensor, product: &dyn Fn() -> Tensor| {
+            if !is_used {
+                return (old, root);
+            }
+            let new = average(old, &product(), self.decay);
+            let root = self.root(&new, &root, &scalars.is_due);
+            (new, root)
+        };
+        let (left, left_root) = step(has_average[0], left, left_root, &|| g.matmul(g.t()));
+        let (right, right_root) = step(has_average[1], right, right_root, &|| g.t().matmul(&g));
+        if has_average[0] {
+            update = left_root.matmul(update);
+        }
+        if has_average[1] {
+            update = update.matmul(&right_root);
+        }
+        let update = grafted(&update.reshape(param.shape().to_vec()), &direction);
+        (update, [m, v, left, right, left_root, right_root])
+    }
+}
+
+/// Limits the elements of `g` so that their products and sums of these are finite.
+fn limited(g: &Tensor) -> Tensor {
+    let limit = match g.dtype() {
+        DType::F64 => 1e150,
+        _ => 1e15,
+    };
+    g.clip(-limit, limit)
+}
+
+/// Returns `x` with the norm of `y`.
+fn grafted(x: &Tensor, y: &Tensor) -> Tensor {
+    let norm = |x: &Tensor| global_norm(slice::from_ref(x));
+    let (Some(old), Some(new)) = (norm(x), norm(y)) else { return x.clone() };
+    let is_zero = old.equal(0.0);
+    let factor = is_zero.select(0.0, new / is_zero.select(1.0, old));
+    (x.to(DType::F64) * factor).to(x.dtype())
+}
+
+/// The iteration in progress.
+#[derive(Tree, Clone)]
+struct Newton {
+    /// The matrix that converges to the identity.
+    m: Tensor,
+    /// The matrix that converges to the root.
+    h: Tensor,
+    error: Tensor,
+    iterations: Tensor,
+}
+
+/// Returns the inverse fourth root, f64, of a symmetric matrix without negative eigenvalues, to
+/// which `epsilon` times the mean eigenvalue is added; the identity for a matrix of zeros.
+fn inverse_fourth_root(a: &Tensor, epsilon: f64) -> Tensor {
+    let n = a.shape()[0];
+    let a = a.to(DType::F64);
+    let identity = Tensor::eye(n).to(DType::F64);
+    let mean = (&a * &identity).sum(..) / n as f64;
+    let is_zero = mean.le(0.0);
+    let mean = is_zero.select(1.0, mean);
+    let a = is_zero.select(&identity, &a / &mean) + &identity * epsilon;
+    let z = 2.5 / a.square().sum(..).sqrt();
+    let fourth_root = |x: &Tensor| x.sqrt().sqrt();
+    let start = Newton {
+        m: &a * &z,
+        h: &identity * fourth_root(&z),
+        error: Tensor::scalar(DType::F64, f64::INFINITY),
+        iterations: tensor(0),
+    };
+    let goes_on = |s: &Newton| s.error.gt(TOLERANCE) & s.iterations.lt(MAX_ITERATIONS);
+    let last = while_loop(start, goes_on, |s| {
+        let t = (&identity * 5.0 - &s.m) / 4.0;
+        let square = t.matmul(&t);
+        let m = square.matmul(&square).matmul(&s.m);
+        let error = (&m - &identity).abs().max(..);
+        Newton { m, h: s.h.matmul(&t), error, iterations: s.iterations + 1 }
+    });
+    last.h / fourth_root(&mean)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::optim::reference::{formula, near_formula};
+
+    /// Returns the product of three matrices, of which the outer ones are symmetric.
+    fn between(left: &Tensor, x: &Tensor, right: &Tensor) -> Tensor {
+        left.matmul(x).matmul(right)
+    }
+
+    #[test]
+    fn roots_are_those_of_the_eigenvalues() {
+        // A rotation Q, and Q diag(d) Qᵀ.
+        let (c, s) = (0.6, 0.8);
+        let q = tensor([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]]).to(DType::F64);
+        for d in [[1.0, 2.0, 3.0], [1e-6, 1.0, 0.5], [0.0, 0.0, 5.0], [1e8, 1e12, 3e10]] {
+            let diagonal = |f: &dyn Fn(f64) -> f64| {
+                let d = Tensor::from_slice(&d.map(f), 3);
+                Tensor::eye(3).to(DType::F64) * d
+            };
+            let mean = d.iter().sum::<f64>() / 3.0;
+            let found = inverse_fourth_root(&between(&q, &diagonal(&|x| x), &q.t()), 1e-6);
+            let want = diagonal(&|x| (x + 1e-6 * mean).powf(-0.25));
+            let want = between(&q, &want, &q.t());
+            let error = (&found - &want).abs().max(..).item().unwrap();
+            assert!(error < 1e-6 * want.abs().max(..).item().unwrap(), "{d:?}: {found} {want}");
+        }
+        let zeros = inverse_fourth_root(&Tensor::zeros([2, 2]), 0.0);
+        assert!(zeros.allclose(Tensor::eye(2).to(DType::F64), 1e-9, 1e-9).item().unwrap() == 1.0);
+    }
+
+    #[test]
+    fn the_direction_is_between_the_roots_and_has_the_norm_of_that_of_adam() {
+        let g = tensor([[1.0, 2.0, 0.5], [-1.0, 0.25, 3.0]]);
+        let (opt, adam) =
+            (scale_by_shampoo(0.5, 1e-3, 1, 8), crate::optim::scale_by_adam(0.9, 0.999, 1e-8));
+        let (u, state) = opt.update(&g, &g, opt.init(&g));
+        let (v, _) = adam.update(&g, &g, adam.init(&g));
+        let norm = |x: &Tensor| global_norm(slice::from_ref(x)).unwrap().item().unwrap();
+        assert!((norm(&u) - norm(&v)).abs() < 1e-5);
+        let root = |a: Tensor| inverse_fourth_root(&(a * 0.5), 1e-3).to(DType::F32);
+        let want = between(&root(g.matmul(g.t())), &g, &root(g.t().matmul(&g)));
+        let want = &want * (norm(&v) / norm(&want));
+        assert!(u.allclose(&want, 1e-4, 1e-5).item().unwrap() == 1.0, "{u} {want}");
+        assert_eq!(state.slots[0]["left_root"][0].shape(), [2, 2]);
+        let long = scale_by_shampoo(0.5, 1e-3, 1, 2).init(&g);
+        assert!(long.slots[0]["right"][0].shape().is_empty());
+        let kernel = Tensor::zeros([2, 3, 2]);
+        assert_eq!(opt.init(&kernel).slots[0]["right"][0].shape(), [6, 6]);
+    }
+
+    #[test]
+    fn vectors_move_as_with_adam_and_roots_are_kept_between() {
+        let (mut m, mut v) = (0.0, 0.0);
+        let want = formula(|p, g, t| {
+            m = 0.9 * m + 0.1 * g;
+            v = 0.999 * v + 0.001 * g * g;
+            let root = f64::sqrt(v / (1.0 - 0.999f64.powi(t)));
+            p - 0.1 * m / (1.0 - 0.9f64.powi(t)) / (root + 1e-8)
+        });
+        near_formula(shampoo(0.1), want);
+        let (opt, g) = (scale_by_shampoo(0.9, 1e-6, 3, 8), tensor([[1.0, 2.0], [0.5, -1.0]]));
+        let (mut state, mut roots) = (opt.init(&g), vec![]);
+        for t in 0..4 {
+            (_, state) = opt.update(&g, &(&g * f64::from(t)), state);
+            roots.push(state.slots[0]["left_root"][0].to_vec::<f32>().unwrap());
+        }
+        assert_eq!((&roots[0], &roots[1]), (&roots[1], &roots[2]));
+        assert_ne!(roots[2], roots[3]);
+        let (u, _) = scale_by_shampoo(0.9, 0.0, 0, 8).update(&g, &g, opt.init(&g));
+        assert!(u.ok().unwrap_err().message().contains("every 1 or more steps"));
+    }
+}
