@@ -3,6 +3,8 @@
 use crate::Scores;
 use crate::any_batch::AnyBatch;
 use neurax_data::Batch;
+use neurax_nn::optim::StepInput;
+use neurax_nn::regularize::Penalty;
 use neurax_nn::{Applied, Mode, Model, OptState, Optim, Params, Vars};
 use neurax_tensor::ir::OrBug;
 use neurax_tensor::{
@@ -116,29 +118,54 @@ pub(crate) type StepFn = Jit<'static, (StepCarry, AnyBatch), StepCarry>;
 pub(crate) type EvaluateFn = Jit<'static, (Vars, Totals, AnyBatch), Totals>;
 
 /// Jits the training step: differentiates the first measure, updates the parameters, and adds all
-/// measures to the totals.
-pub(crate) fn step_fn(model: Model, measures: Vec<Measure>, optim: Optim) -> StepFn {
+/// measures to the totals. Rules of the optimizer that evaluate the loss do so on the same batch,
+/// with the same random numbers.
+pub(crate) fn step_fn(
+    model: Model,
+    measures: Vec<Measure>,
+    penalty: Penalty,
+    optim: Optim,
+) -> StepFn {
     jit(move |(carry, batch): (StepCarry, AnyBatch)| {
         let StepCarry { vars: Vars { params, state }, opt, key, totals } = carry;
         let [key, step_key] = key.split();
         let mode = Mode::Train(step_key);
-        let ((_, (values, state)), grads) = value_and_grad_at(&params, |p: Params| {
+        let objective = |p: Params| {
             let out = model.apply_with(&p, &state, &batch, &mode);
-            let values: Vec<Tensor> = measures.iter().map(|m| m.value(&out, &batch)).collect();
+            let values = values(&measures, &penalty, &p, &out, &batch);
             (values[0].clone(), (values, out.state))
-        });
-        let (params, opt) = optim.step(&params, &grads, opt);
+        };
+        let ((loss, (values, new_state)), grads) = value_and_grad_at(&params, objective);
+        let evaluate = |p: &Params| value_and_grad_at(p, |p| objective(p).0);
+        let input = StepInput::new().loss(&loss).evaluate(&evaluate);
+        let (params, opt) = optim.step_with(&params, &grads, opt, input);
         let totals = totals.add(values, batch.len());
-        StepCarry { vars: Vars { params, state }, opt, key, totals }
+        StepCarry { vars: Vars { params, state: new_state }, opt, key, totals }
     })
 }
 
 /// Jits the evaluation of a batch.
-pub(crate) fn evaluate_fn(model: Model, measures: Vec<Measure>) -> EvaluateFn {
+pub(crate) fn evaluate_fn(model: Model, measures: Vec<Measure>, penalty: Penalty) -> EvaluateFn {
     jit(move |(vars, totals, batch): (Vars, Totals, AnyBatch)| {
         let out = model.apply(&vars, &batch, &Mode::Eval);
-        totals.add(measures.iter().map(|m| m.value(&out, &batch)).collect(), batch.len())
+        totals.add(values(&measures, &penalty, &vars.params, &out, &batch), batch.len())
     })
+}
+
+/// Returns the measures of a batch. The penalty of the parameters is a part of the first one, the
+/// loss.
+fn values(
+    measures: &[Measure],
+    penalty: &Penalty,
+    params: &Params,
+    out: &Applied,
+    batch: &AnyBatch,
+) -> Vec<Tensor> {
+    let value = |(i, m): (usize, &Measure)| match m.value(out, batch) {
+        loss if i == 0 && !penalty.is_empty() => &loss + penalty.of(params).to(loss.dtype()),
+        x => x,
+    };
+    measures.iter().enumerate().map(value).collect()
 }
 
 /// Checks that `batch` can be evaluated, without computing anything.
@@ -183,6 +210,7 @@ mod tests {
         let step = step_fn(
             model,
             vec![Measure { name: LOSS.into(), of, at: Location::caller() }],
+            Penalty::default(),
             optim.clone(),
         );
         let mut carry =

@@ -6,6 +6,7 @@ use crate::program::{LOSS, Measure, objective};
 use crate::training_run::{Settings, Validation};
 use crate::{NonFiniteLoss, State, TrainError, Trained};
 use neurax_data::{Batch, Batches, Source};
+use neurax_nn::regularize::Penalty;
 use neurax_nn::{Applied, Inputs, Metric, Model, Optim, Vars};
 use neurax_tensor::{Key, Tensor, Tree, key};
 use std::marker::PhantomData;
@@ -98,6 +99,7 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trainer<X, Y> {
             model: model.into(),
             optim,
             measures: Vec::new(),
+            penalty: Penalty::default(),
             validation: None,
             handlers: Handlers::default(),
             key: key(0),
@@ -106,6 +108,28 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trainer<X, Y> {
             quiet: false,
         };
         Trainer { settings, types: PhantomData }.measure(LOSS, loss)
+    }
+
+    /// Adds a penalty of the trained parameters to the loss, in training and on the validation set.
+    /// Several penalties add up.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let set = Dataset::new(Tensor::ones([4, 1]), Tensor::ones([4, 1]))?;
+    /// let model = nn::input("x", dims![_, 1]).dense(1);
+    /// let trainer = Trainer::new(&model, loss::mse, optim::sgd(0.1)).quiet();
+    /// let trainer = trainer.penalty(nn::regularize::l2("**.kernel", 0.5));
+    /// let trained = trainer.run(&set.batched(4), epochs(200))?;
+    /// let kernel = trained.vars.params["dense"]["kernel"].item()?;
+    /// assert!(kernel.abs() < 0.1, "the bias fits the data");
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn penalty(mut self, penalty: Penalty) -> Self {
+        let sum = std::mem::take(&mut self.settings.penalty) + penalty;
+        self.settings.penalty = sum;
+        self
     }
 
     /// Adds a metric called `name`: a function of all outputs of the model and the whole batch that

@@ -9,6 +9,7 @@ use crate::program::{
 };
 use crate::progress::Progress;
 use crate::{EpochLog, NonFiniteLoss, Scores, State, TrainError, non_finite};
+use neurax_nn::regularize::Penalty;
 use neurax_nn::{Inputs, Model, Optim, Vars};
 use neurax_tensor::ir::Origin;
 use neurax_tensor::{Error, Failed, Key, Place, Result, TypeSpec, key};
@@ -21,6 +22,8 @@ pub(crate) struct Settings {
     pub optim: Optim,
     /// The loss, then the metrics.
     pub measures: Vec<Measure>,
+    /// The penalty of the parameters, a part of the loss.
+    pub penalty: Penalty,
     pub validation: Option<Validation>,
     pub handlers: Handlers,
     pub key: Key,
@@ -62,12 +65,12 @@ impl Settings {
             None => self.start(data),
         };
         let state = state.map_err(|error| failed(error.at(&at), None, Phase::Start))?;
-        let Settings { model, optim, measures, validation, handlers, quiet, .. } = self;
+        let Settings { model, optim, measures, penalty, validation, handlers, quiet, .. } = self;
         let last = state.history.len().saturating_add(epochs);
         let mut run = TrainingRun {
             fails_on_gradients: optim.fails_on_non_finite(),
-            step: step_fn(model.clone(), measures.clone(), optim),
-            evaluate: evaluate_fn(model.clone(), measures.clone()),
+            step: step_fn(model.clone(), measures.clone(), penalty.clone(), optim),
+            evaluate: evaluate_fn(model.clone(), measures.clone(), penalty),
             progress: Progress::new(quiet, last, data.batches()),
             measures,
             validation,

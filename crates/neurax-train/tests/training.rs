@@ -421,3 +421,18 @@ fn weights_survive_saving_and_loading() {
     assert!(loaded.history[0].train["loss"] <= trained.loss * 1.5);
     assert_eq!(trained.net().apply(Tensor::ones([1, 2])).y().shape(), [1, 1]);
 }
+
+#[test]
+fn rules_that_evaluate_the_loss_train_in_the_compiled_step() {
+    let data = line(40);
+    let trained = Trainer::new(model(), loss::mse, optim::lbfgs(5)).quiet();
+    let trained = trained.run(&data.batched(40), epochs(12)).unwrap();
+    assert!(trained.evaluate(&data).unwrap()["loss"] < 1e-6, "{}", trained.loss);
+    let opt = optim::chain([optim::sam(0.01), optim::adam(0.05)]);
+    let noisy = nn::input("x", dims![_, 2]).dropout(0.1).dense(1);
+    for model in [model(), noisy] {
+        let trained = Trainer::new(&model, loss::mse, opt.clone()).quiet();
+        let trained = trained.run(&data.batched(20), epochs(100)).unwrap();
+        assert!(trained.evaluate(&data).unwrap()["loss"] < 0.05);
+    }
+}
