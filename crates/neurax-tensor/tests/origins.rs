@@ -160,6 +160,20 @@ fn through_the_layers_of_a_model() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn through_losses_that_are_values() {
+    use loss::{CrossEntropyLoss, CtcLoss, each};
+    let weights = tensor([1.0, 2.0]);
+    let labels = tensor([1, 0]);
+    let sum = move |y: Tensor| {
+        let sum = 0.5 * loss::of(each::mse) + loss::of(|y, t| each::quantile(y, t, 0.9));
+        sum.weights(&weights).mask(&y.sum(1).gt(0.0)).measure(&y, &y.sin())
+            + CrossEntropyLoss::new().class_weights(&weights).ignore_index(0).measure(&y, &labels)
+            + CtcLoss::new().measure(&y.expand_dims(0), &labels.expand_dims(0))
+    };
+    placed(jit(grad(sum)), Tensor::ones([2, 2]));
+}
+
 /// Collects the paths of layers.
 fn each_path(g: &Graph, into: &mut BTreeSet<String>) {
     for e in g.eqns() {

@@ -6,6 +6,7 @@ use crate::program::{LOSS, Measure, objective};
 use crate::training_run::{Settings, Validation};
 use crate::{NonFiniteLoss, State, TrainError, Trained};
 use neurax_data::{Batch, Batches, Source};
+use neurax_nn::loss::LossFn;
 use neurax_nn::regularize::Penalty;
 use neurax_nn::{Applied, Inputs, Metric, Model, Optim, Vars};
 use neurax_tensor::{Key, Tensor, Tree, key};
@@ -50,14 +51,24 @@ pub struct Trainer<X: Tree = Tensor, Y: Tree = Tensor> {
 
 impl<X: Tree + Inputs + Clone> Trainer<X, Tensor> {
     /// Creates a trainer of a model (or of the node that is its output) with a loss of
-    /// `(&prediction, &target)`, e.g. one of `neurax_nn::loss` or a closure.
+    /// `(&prediction, &target)`: a function of `neurax_nn::loss`, a closure, whose arguments need
+    /// their types, or a value.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let model = nn::input("x", dims![_, 1]).dense(1);
+    /// let _ = Trainer::<Tensor>::new(&model, loss::mse, optim::adam(0.1));
+    /// let scaled = |y: &Tensor, t: &Tensor| loss::mse(y, t) * 2.0;
+    /// let _ = Trainer::<Tensor>::new(&model, scaled, optim::adam(0.1));
+    /// let sum = 0.5 * loss::of(loss::each::mse) + loss::of(loss::each::mae);
+    /// let _ = Trainer::<Tensor>::new(&model, sum, optim::adam(0.1));
+    /// # Ok::<(), Error>(())
+    /// ```
     #[track_caller]
-    pub fn new(
-        model: impl Into<Model>,
-        loss: impl Fn(&Tensor, &Tensor) -> Tensor + Send + Sync + 'static,
-        optim: Optim,
-    ) -> Self {
-        Trainer::objective(model, move |out, batch| loss(out.y(), &batch.y), optim)
+    pub fn new(model: impl Into<Model>, loss: impl LossFn, optim: Optim) -> Self {
+        Trainer::objective(model, move |out, batch| loss.loss(out.y(), &batch.y), optim)
     }
 
     /// Adds a metric. It is computed during training and on the validation set.
@@ -164,7 +175,8 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trainer<X, Y> {
     /// use neurax::prelude::*;
     /// let set = Dataset::new(Tensor::ones([4, 1]), Tensor::ones([4, 1]))?;
     /// let model = nn::input("x", dims![_, 1]).dense(1);
-    /// let trainer = Trainer::new(&model, |y, _| y.mean(..) / 0.0, optim::sgd(0.1))
+    /// let infinite = |y: &Tensor, _: &Tensor| y.mean(..) / 0.0;
+    /// let trainer = Trainer::new(&model, infinite, optim::sgd(0.1))
     ///     .non_finite_loss(train::NonFiniteLoss::Stop)
     ///     .quiet();
     /// let stopped = trainer.run(&set.batched(2), epochs(9));

@@ -3,3 +3,4 @@
 
 mod activations;
 mod cases;
+mod losses;

@@ -31,7 +31,8 @@ class Cases:
         for key, x in tensors.items():
             if isinstance(x, torch.Tensor):
                 x = x.detach().numpy()
-            self.tensors[f"{name}/{key}"] = np.ascontiguousarray(x)
+            # `ascontiguousarray` makes a vector of a scalar.
+            self.tensors[f"{name}/{key}"] = np.ascontiguousarray(x).reshape(np.shape(x))
 
     def add_function(self, name, f, *inputs, **named):
         """Adds a case of a function of tensors: its inputs `in0`, `in1`, .., further inputs by

@@ -1,0 +1,322 @@
+//! [`Criterion`]: a loss as a value, with weights, a mask and a reduction.
+
+use super::operands::{invalid, rounded};
+use neurax_tensor::{DType, Place, Recorder, Tensor, sigmoid_logits, softmax_logits};
+use std::fmt;
+use std::ops::{Add, Mul};
+use std::panic::Location;
+use std::sync::Arc;
+
+/// A loss for a trainer: a function of `(&prediction, &target)`, or a value of this module.
+#[diagnostic::on_unimplemented(
+    message = "expected a loss, a function of two `&Tensor` that returns a `Tensor`, got `{Self}`",
+    note = "a closure needs the types of its arguments: `|y: &Tensor, t: &Tensor| ..`"
+)]
+pub trait LossFn: Send + Sync + 'static {
+    /// Returns the loss of the predictions `y` and the targets `t`.
+    #[track_caller]
+    fn loss(&self, y: &Tensor, t: &Tensor) -> Tensor;
+}
+
+impl<F: Fn(&Tensor, &Tensor) -> Tensor + Send + Sync + 'static> LossFn for F {
+    fn loss(&self, y: &Tensor, t: &Tensor) -> Tensor {
+        self(y, t)
+    }
+}
+
+/// The choice of what becomes of the losses of elements or examples.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Reduction {
+    /// The weighted mean `Σ w l / Σ w`; 0 if all weights are 0.
+    #[default]
+    Mean,
+    /// The sum `Σ w l`.
+    Sum,
+    /// The products `w l` themselves, 0 where masked.
+    None,
+}
+
+/// Unreduced losses, and what they say about examples.
+pub(super) trait Losses: Send + Sync {
+    /// Returns the losses.
+    fn each(&self, y: &Tensor, t: &Tensor) -> Tensor;
+
+    /// Returns the examples that count, a bool tensor, if not all do.
+    fn counted(&self, _: &Tensor) -> Option<Tensor> {
+        None
+    }
+
+    /// Returns the weights that the losses contain and by whose sum a mean is divided.
+    fn contained_weights(&self, _y: &Tensor, _t: &Tensor) -> Option<Tensor> {
+        None
+    }
+}
+
+struct OfFunction<F>(F);
+
+impl<F: Fn(&Tensor, &Tensor) -> Tensor + Send + Sync> Losses for OfFunction<F> {
+    fn each(&self, y: &Tensor, t: &Tensor) -> Tensor {
+        (self.0)(y, t)
+    }
+}
+
+/// Creates a loss of a function that returns one loss for each element or example, such as those of
+/// [`each`](mod@super::each).
+///
+/// ```
+/// use neurax::prelude::*;
+/// let (y, t) = (tensor([[1.0, 2.0], [5.0, f32::NAN]]), Tensor::zeros([2, 2]));
+/// let mask = tensor([[true, true], [true, false]]);
+/// let loss = loss::of(loss::each::mse).mask(&mask);
+/// assert_eq!(loss.measure(&y, &t).item()?, 10.0); // (1 + 4 + 25) / 3
+/// let loss = loss.weights(&tensor([1.0, 0.5])); // one for each example
+/// assert_eq!(loss.measure(&y, &t).item()?, 7.0); // (1 + 4 + 25/2) / 2.5
+/// let total = loss.reduction(loss::Reduction::Sum);
+/// assert_eq!(total.measure(&y, &t).item()?, 17.5);
+/// # Ok::<(), Error>(())
+/// ```
+pub fn of(f: impl Fn(&Tensor, &Tensor) -> Tensor + Send + Sync + 'static) -> Criterion {
+    Criterion::of_losses(OfFunction(f))
+}
+
+/// A loss as a value: a weighted sum of losses, each with weights of examples, a mask and a
+/// reduction. [`of`] creates it, `+` and `*` with numbers combine it, and
+/// [`measure`](Criterion::measure) computes it. A trainer takes it as its loss.
+///
+/// Weights and masks have the shape of the losses or a prefix of it, so that one weight counts for
+/// all losses of an example. Losses are computed in f32 or wider, and rounded once, after the sum.
+#[derive(Clone)]
+pub struct Criterion {
+    terms: Vec<Term>,
+}
+
+/// A loss of a weighted sum.
+#[derive(Clone)]
+struct Term {
+    factor: f64,
+    losses: Arc<dyn Losses>,
+    weights: Option<Tensor>,
+    mask: Option<Tensor>,
+    reduction: Reduction,
+}
+
+impl Criterion {
+    pub(super) fn of_losses(losses: impl Losses + 'static) -> Criterion {
+        let (weights, mask, reduction) = (None, None, Reduction::Mean);
+        let term = Term { factor: 1.0, losses: Arc::new(losses), weights, mask, reduction };
+        Criterion { terms: vec![term] }
+    }
+
+    /// Sets the weights of the examples, of all losses of a sum.
+    pub fn weights(self, weights: &Tensor) -> Criterion {
+        self.with(|term| term.weights = Some(weights.clone()))
+    }
+
+    /// Sets which examples count, a bool tensor, for all losses of a sum. The others have a loss
+    /// and a gradient of 0, even if the prediction or the target is NaN there.
+    pub fn mask(self, mask: &Tensor) -> Criterion {
+        self.with(|term| term.mask = Some(mask.clone()))
+    }
+
+    /// Sets the reduction of all losses of a sum. The default is the mean.
+    pub fn reduction(self, reduction: Reduction) -> Criterion {
+        self.with(|term| term.reduction = reduction)
+    }
+
+    fn with(mut self, set: impl Fn(&mut Term)) -> Criterion {
+        self.terms.iter_mut().for_each(set);
+        self
+    }
+
+    /// Returns the loss of the predictions `y` and the targets `t`: a scalar, or the losses
+    /// themselves with [`Reduction::None`].
+    ///
+    /// # Errors
+    /// The result carries an error if the loss does, or if the shape of the weights or the mask is
+    /// not a prefix of that of the losses.
+    #[track_caller]
+    pub fn measure(&self, y: &Tensor, t: &Tensor) -> Tensor {
+        let at = Location::caller();
+        let loss = Recorder::of([y, t]).at(at, || {
+            let all = self.terms.iter().map(|term| term.measure(y, t) * term.factor);
+            let sum = all.reduce(|a, b| a + b).unwrap_or_else(|| Tensor::zeros(()));
+            rounded(sum, &[y, t])
+        });
+        loss.at_place(&Place::from(at))
+    }
+}
+
+impl Term {
+    #[track_caller]
+    fn measure(&self, y: &Tensor, t: &Tensor) -> Tensor {
+        let mask = match (&self.mask, self.losses.counted(t)) {
+            (Some(a), Some(b)) => Some(a & b),
+            (a, b) => a.clone().or(b),
+        };
+        let (y, t) = match &mask {
+            Some(mask) => (masked(y, mask, 0.5), masked(t, mask, 0.25)),
+            None => (y.clone(), t.clone()),
+        };
+        let losses = self.losses.each(&y, &t);
+        let losses = losses.to(losses.dtype().at_least_f32());
+        let (Ok(ty), weights) = (losses.ty(), self.weights.as_ref()) else { return losses };
+        for (what, x) in [("weights", weights), ("a mask", mask.as_ref())] {
+            if let Some(error) = x.and_then(|x| not_a_prefix(what, x, &ty.shape)) {
+                return error;
+            }
+        }
+        let weights = weights.map(|w| spread(&w.to(losses.dtype()), losses.rank()));
+        let mask = mask.map(|m| spread(&m, losses.rank()));
+        let contained = self.losses.contained_weights(&y, &t);
+        reduce(self.reduction, losses, weights, mask, contained)
+    }
+}
+
+/// Reduces losses. `weights` and `mask` broadcast to them; `contained` are weights that the losses
+/// contain already.
+#[track_caller]
+fn reduce(
+    reduction: Reduction,
+    losses: Tensor,
+    weights: Option<Tensor>,
+    mask: Option<Tensor>,
+    contained: Option<Tensor>,
+) -> Tensor {
+    let counted = |x: Tensor| match &mask {
+        Some(mask) => mask.select(x, 0.0),
+        None => x,
+    };
+    let is_plain = weights.is_none() && mask.is_none() && contained.is_none();
+    let weighted = counted(match &weights {
+        Some(w) => &losses * w,
+        None => losses.clone(),
+    });
+    match reduction {
+        Reduction::None => weighted,
+        Reduction::Sum => weighted.sum(..),
+        Reduction::Mean if losses.size() == 0 => losses.sum(..),
+        Reduction::Mean if is_plain => losses.mean(..),
+        Reduction::Mean => {
+            let ones = Tensor::ones_of(losses.dtype(), losses.shape());
+            let all = [weights, contained].into_iter().flatten().fold(ones, |all, w| all * w);
+            let total = counted(all).sum(..);
+            let nothing = total.equal(0.0);
+            nothing.select(0.0, weighted.sum(..) / nothing.select(1.0, &total))
+        }
+    }
+}
+
+/// Returns `x` with `value` (0 for integers) where the mask is false, so that neither a NaN there
+/// nor the derivative of one reaches the loss. Probabilities are computed again from masked logits,
+/// so that a loss finds these. A mask of another shape leaves `x` as it is.
+#[track_caller]
+fn masked(x: &Tensor, mask: &Tensor, value: f64) -> Tensor {
+    let (Ok(ty), Ok(m)) = (x.ty(), mask.ty()) else { return x.clone() };
+    if m.dtype != DType::Bool || !ty.shape.starts_with(&m.shape) {
+        return x.clone();
+    }
+    let select = |x: &Tensor| {
+        let value = if x.dtype().is_differentiable() { value } else { 0.0 };
+        spread(mask, x.rank()).select(x, x.full_like(value))
+    };
+    match (softmax_logits(x), sigmoid_logits(x)) {
+        (Some(logits), _) => select(&logits).softmax(-1).to(ty.dtype),
+        (_, Some(logits)) => select(&logits).sigmoid().to(ty.dtype),
+        _ => select(x),
+    }
+}
+
+/// Appends axes of size 1 to `x` up to `rank` axes.
+#[track_caller]
+fn spread(x: &Tensor, rank: usize) -> Tensor {
+    let mut shape = x.shape().to_vec();
+    shape.resize(rank.max(shape.len()), 1);
+    x.reshape(shape)
+}
+
+/// Returns the error of weights or a mask that do not fit losses of this shape.
+#[track_caller]
+fn not_a_prefix(what: &str, x: &Tensor, shape: &[usize]) -> Option<Tensor> {
+    let ty = match x.ty() {
+        Ok(ty) => ty,
+        Err(e) => return Some(Tensor::from_error(e)),
+    };
+    let (kind, is_right_kind) = match what {
+        "a mask" => ("a bool mask", ty.dtype == DType::Bool),
+        _ => (what, true),
+    };
+    let fits = shape.starts_with(&ty.shape) && is_right_kind;
+    let why = format!(
+        "expected {kind} of the shape of the losses, {shape:?}, or a prefix of it, got {ty}"
+    );
+    (!fits).then(|| invalid("loss", why))
+}
+
+impl LossFn for Criterion {
+    #[track_caller]
+    fn loss(&self, y: &Tensor, t: &Tensor) -> Tensor {
+        self.measure(y, t)
+    }
+}
+
+impl Mul<f64> for Criterion {
+    type Output = Criterion;
+    fn mul(self, factor: f64) -> Criterion {
+        self.with(|term| term.factor *= factor)
+    }
+}
+
+impl Mul<Criterion> for f64 {
+    type Output = Criterion;
+    fn mul(self, loss: Criterion) -> Criterion {
+        loss * self
+    }
+}
+
+impl<C: Into<Criterion>> Add<C> for Criterion {
+    type Output = Criterion;
+    fn add(mut self, other: C) -> Criterion {
+        self.terms.extend(other.into().terms);
+        self
+    }
+}
+
+impl fmt::Debug for Criterion {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let factors = self.terms.iter().map(|term| term.factor);
+        f.debug_struct("Criterion").field("factors", &factors.collect::<Vec<_>>()).finish()
+    }
+}
+
+/// Makes a type with `Losses` a [`Criterion`] and a loss of a trainer.
+macro_rules! criteria {
+    ($($loss:ident)*) => {$(
+        impl $loss {
+            /// Returns the loss as a [`Criterion`], for weights of examples, masks, reductions and
+            /// sums.
+            pub fn criterion(self) -> Criterion {
+                Criterion::of_losses(self)
+            }
+
+            /// Returns the mean loss of the predictions `y` and the targets `t`.
+            #[track_caller]
+            pub fn measure(&self, y: &Tensor, t: &Tensor) -> Tensor {
+                self.clone().criterion().measure(y, t)
+            }
+        }
+
+        impl From<$loss> for Criterion {
+            fn from(loss: $loss) -> Criterion {
+                loss.criterion()
+            }
+        }
+
+        impl LossFn for $loss {
+            #[track_caller]
+            fn loss(&self, y: &Tensor, t: &Tensor) -> Tensor {
+                self.measure(y, t)
+            }
+        }
+    )*};
+}
+pub(super) use criteria;

@@ -1,0 +1,278 @@
+//! [`CrossEntropyLoss`] and [`BinaryCrossEntropyLoss`]: cross-entropies with options.
+
+use super::criterion::{Criterion, LossFn, Losses, criteria};
+use super::each::limited_log;
+use super::operands::{at_class, invalid, invalid_option, labelled, paired};
+use neurax_tensor::{DType, Tensor, sigmoid_logits, softmax_logits};
+
+/// Smooths target distributions `t` f[.., classes]: the fraction `amount` of each is distributed
+/// evenly over all classes, `t (1 - amount) + amount / classes`.
+///
+/// ```
+/// use neurax::prelude::*;
+/// let t = loss::label_smoothing(&tensor([[0.0, 1.0]]), 0.5);
+/// assert_eq!(t.to_vec::<f32>()?, [0.25, 0.75]);
+/// # Ok::<(), Error>(())
+/// ```
+#[track_caller]
+pub fn label_smoothing(t: &Tensor, amount: f64) -> Tensor {
+    match invalid_smoothing("label_smoothing", amount) {
+        Some(error) => error,
+        None => t * (1.0 - amount) + amount / t.dim(-1).max(1) as f64,
+    }
+}
+
+#[track_caller]
+fn invalid_smoothing(name: &str, amount: f64) -> Option<Tensor> {
+    let fits = (0.0..=1.0).contains(&amount);
+    (!fits).then(|| invalid_option(name, "a label smoothing in 0..=1", amount))
+}
+
+/// The cross-entropy of logits f[.., classes] (or [probabilities](Self::probabilities)) and class
+/// indices i[..] or target distributions f[.., classes], with weights of classes, an ignored index
+/// and label smoothing. Follows `torch.nn.CrossEntropyLoss`.
+///
+/// The mean over class indices is a weighted mean: it is divided by the sum of the weights of the
+/// target classes. With target distributions, the weight of a class multiplies its target, and the
+/// mean is divided by the number of examples.
+///
+/// ```
+/// use neurax::prelude::*;
+/// let y = tensor([[2.0, 0.0], [0.0, 0.0], [0.0, 9.0]]);
+/// let loss = loss::CrossEntropyLoss::new().class_weights(&tensor([1.0, 3.0])).ignore_index(-1);
+/// let value = loss.measure(&y, &tensor([0, 1, -1])).item()?;
+/// assert!((value - (0.126928 + 3.0 * 0.693147) / 4.0).abs() < 1e-6);
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct CrossEntropyLoss {
+    of_probabilities: bool,
+    class_weights: Option<Tensor>,
+    ignore_index: Option<i64>,
+    label_smoothing: f64,
+}
+
+impl CrossEntropyLoss {
+    /// Creates the loss of logits.
+    pub fn new() -> CrossEntropyLoss {
+        CrossEntropyLoss::default()
+    }
+
+    /// Expects probabilities instead of logits.
+    pub fn probabilities(mut self) -> Self {
+        self.of_probabilities = true;
+        self
+    }
+
+    /// Sets the weights of the classes, f[classes].
+    pub fn class_weights(mut self, weights: &Tensor) -> Self {
+        self.class_weights = Some(weights.clone());
+        self
+    }
+
+    /// Ignores examples with this class index: they count for nothing.
+    pub fn ignore_index(mut self, index: i64) -> Self {
+        self.ignore_index = Some(index);
+        self
+    }
+
+    /// Distributes the fraction `amount`, in 0..=1, of each target evenly over all classes: see
+    /// [`label_smoothing`].
+    pub fn label_smoothing(mut self, amount: f64) -> Self {
+        self.label_smoothing = amount;
+        self
+    }
+
+    /// Returns one loss for each example, 0 for ignored ones.
+    #[track_caller]
+    pub fn each(&self, y: &Tensor, t: &Tensor) -> Tensor {
+        let losses = Losses::each(self, y, t);
+        match self.counted(t) {
+            Some(counted) => counted.select(losses, 0.0),
+            None => losses,
+        }
+    }
+
+    /// Returns the logarithms of the probabilities of `y`, which is f32 or wider; `dtype` is that
+    /// of the prediction.
+    #[track_caller]
+    fn log(&self, y: &Tensor, dtype: DType) -> Tensor {
+        match (self.of_probabilities, softmax_logits(y)) {
+            (false, _) => y.log_softmax(-1),
+            (true, Some(logits)) => logits.log_softmax(-1),
+            (true, None) => limited_log(y, dtype),
+        }
+    }
+
+    #[track_caller]
+    fn of_indices(&self, y: &Tensor, t: &Tensor) -> Tensor {
+        let (dtype, a) = (y.dtype(), self.label_smoothing);
+        labelled(NAME, y, t, |y, t| {
+            let log = self.log(y, dtype);
+            let weighted = match &self.class_weights {
+                Some(w) => &log * w.to(log.dtype()),
+                None => log,
+            };
+            let losses = -at_class(&weighted, t);
+            if a == 0.0 { losses } else { losses * (1.0 - a) - weighted.mean(-1) * a }
+        })
+    }
+
+    #[track_caller]
+    fn of_distributions(&self, y: &Tensor, t: &Tensor) -> Tensor {
+        let dtype = y.dtype();
+        paired(NAME, y, t, |y, t| {
+            let t = match self.label_smoothing {
+                0.0 => t.clone(),
+                a => label_smoothing(t, a),
+            };
+            let t = match &self.class_weights {
+                Some(w) => &t * w.to(t.dtype()),
+                None => t,
+            };
+            match (self.of_probabilities, softmax_logits(y)) {
+                (false, _) => y.cross_entropy(t),
+                (true, Some(logits)) => logits.cross_entropy(t),
+                (true, None) => -(t * limited_log(y, dtype)).sum(-1),
+            }
+        })
+    }
+
+    /// Returns the error of options that do not fit a prediction `y` and a target `t`.
+    #[track_caller]
+    fn invalid(&self, y: &Tensor, t: &Tensor) -> Option<Tensor> {
+        let weights = self.class_weights.as_ref().map(|w| w.shape().to_vec());
+        match weights {
+            Some(shape) if shape != [y.dim(-1)] => {
+                let why = format!(
+                    "expected class weights of shape [{}], one for each class, got {shape:?}",
+                    y.dim(-1)
+                );
+                Some(invalid(NAME, why))
+            }
+            _ if self.ignore_index.is_some() && t.rank() == y.rank() => {
+                let why = "expected class indices as targets if an index is ignored, got target \
+                           distributions";
+                Some(invalid(NAME, why.into()))
+            }
+            _ => invalid_smoothing(NAME, self.label_smoothing),
+        }
+    }
+}
+
+const NAME: &str = "cross_entropy_loss";
+
+criteria!(CrossEntropyLoss BinaryCrossEntropyLoss);
+
+impl Losses for CrossEntropyLoss {
+    fn each(&self, y: &Tensor, t: &Tensor) -> Tensor {
+        match self.invalid(y, t) {
+            _ if y.error().is_some() => y.clone(),
+            _ if t.error().is_some() => t.clone(),
+            Some(error) => error,
+            None if t.rank() == y.rank() => self.of_distributions(y, t),
+            None => self.of_indices(y, t),
+        }
+    }
+
+    fn counted(&self, t: &Tensor) -> Option<Tensor> {
+        let is_int = t.dtype().is_int();
+        self.ignore_index.filter(|_| is_int).map(|index| t.not_equal(index))
+    }
+
+    fn contained_weights(&self, y: &Tensor, t: &Tensor) -> Option<Tensor> {
+        let of_indices = t.rank() + 1 == y.rank();
+        // An index out of range is clamped: its loss is NaN already.
+        self.class_weights.as_ref().filter(|_| of_indices).map(|w| w.take(t, 0))
+    }
+}
+
+/// The binary cross-entropy of logits (or [probabilities](Self::probabilities)) and targets in
+/// 0..=1 of the same shape, one loss for each element, with weights of positive and negative
+/// targets and label smoothing. Follows `torch.nn.BCEWithLogitsLoss` and the options of Axon.
+///
+/// ```
+/// use neurax::prelude::*;
+/// let loss = loss::BinaryCrossEntropyLoss::new().positive_weight(3.0);
+/// let losses = loss.each(&tensor([0.0, 0.0]), &tensor([1.0, 0.0]));
+/// assert_eq!(losses.to_vec::<f32>()?, [2.0794415, 0.6931472]);
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct BinaryCrossEntropyLoss {
+    of_probabilities: bool,
+    positive_weight: f64,
+    negative_weight: f64,
+    label_smoothing: f64,
+}
+
+impl Default for BinaryCrossEntropyLoss {
+    fn default() -> Self {
+        BinaryCrossEntropyLoss {
+            of_probabilities: false,
+            positive_weight: 1.0,
+            negative_weight: 1.0,
+            label_smoothing: 0.0,
+        }
+    }
+}
+
+impl BinaryCrossEntropyLoss {
+    /// Creates the loss of logits.
+    pub fn new() -> BinaryCrossEntropyLoss {
+        BinaryCrossEntropyLoss::default()
+    }
+
+    /// Expects probabilities instead of logits.
+    pub fn probabilities(mut self) -> Self {
+        self.of_probabilities = true;
+        self
+    }
+
+    /// Sets the weight of targets of 1. The default is 1.
+    pub fn positive_weight(mut self, weight: f64) -> Self {
+        self.positive_weight = weight;
+        self
+    }
+
+    /// Sets the weight of targets of 0. The default is 1.
+    pub fn negative_weight(mut self, weight: f64) -> Self {
+        self.negative_weight = weight;
+        self
+    }
+
+    /// Moves targets toward 1/2 by the fraction `amount`, in 0..=1, as in Keras.
+    pub fn label_smoothing(mut self, amount: f64) -> Self {
+        self.label_smoothing = amount;
+        self
+    }
+
+    /// Returns one loss for each element.
+    #[track_caller]
+    pub fn each(&self, y: &Tensor, t: &Tensor) -> Tensor {
+        let name = "binary_cross_entropy_loss";
+        if let Some(error) = invalid_smoothing(name, self.label_smoothing) {
+            return error;
+        }
+        let dtype = y.dtype();
+        paired(name, y, t, |y, t| {
+            let t = match self.label_smoothing {
+                0.0 => t.clone(),
+                a => t * (1.0 - a) + a / 2.0,
+            };
+            let logits = if self.of_probabilities { sigmoid_logits(y) } else { Some(y.clone()) };
+            // The negative logarithms of the probability and of its complement.
+            let (yes, no) = match logits {
+                Some(z) => ((-&z).softplus(), z.softplus()),
+                None => (-limited_log(y, dtype), -limited_log(&(1.0 - y), dtype)),
+            };
+            &t * yes * self.positive_weight + (1.0 - &t) * no * self.negative_weight
+        })
+    }
+}
+
+impl Losses for BinaryCrossEntropyLoss {
+    fn each(&self, y: &Tensor, t: &Tensor) -> Tensor {
+        self.each(y, t)
+    }
+}
