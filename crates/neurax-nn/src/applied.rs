@@ -129,6 +129,12 @@ impl Applied {
         Applied { outputs, state, first, missing: MissingOutput::default() }
     }
 
+    /// Adds the source line of the call to errors without one.
+    pub(crate) fn located(self, at: &Place) -> Applied {
+        let outputs = self.outputs.into_iter().map(|(name, y)| (name, y.at_place(at))).collect();
+        Applied { outputs, ..self }
+    }
+
     /// Returns the first output; most models have only this one.
     pub fn y(&self) -> &Tensor {
         &self[self.first.as_str()]

@@ -56,6 +56,7 @@ mod param_mask;
 mod path_pattern;
 mod precision;
 pub mod regularize;
+mod saved;
 mod summary;
 mod surgery;
 mod vars;

@@ -31,7 +31,7 @@ use crate::input_shapes::{InputSpec, check_input, dims_to_string, invalid, place
 use crate::model_graph::ModelGraph;
 use crate::node::{NodeKind, Shared};
 use crate::{Applied, Inputs, Mode, Net, Node, Params, Vars};
-use neurax_tensor::{Key, Place, Recorder, Result, Tensor, Tree, TypeSpec};
+use neurax_tensor::{Error, Key, Place, Recorder, Result, Tensor, Tree, TypeSpec};
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, HashMap};
 use std::panic::Location;
@@ -75,6 +75,11 @@ impl Model {
     /// Creates a model from its outputs, called at the line `at`.
     pub(crate) fn of(outputs: Vec<(String, Node)>, at: Place) -> Model {
         Model(Arc::new(ModelGraph::of(None, &[], outputs).at(&at)))
+    }
+
+    /// Creates a model of a graph, called at the line `at`.
+    pub(crate) fn of_graph(graph: ModelGraph, at: &Place) -> Model {
+        Model(Arc::new(graph.at(at)))
     }
 
     /// Creates a changed version of this model, or of this block, for the call at `at`.
@@ -146,7 +151,7 @@ impl Model {
             check_input(name, spec, &x.ty()?, dims_to_string(&t.dims), &mut named)?;
         }
         let (outputs, _, vars) = self.abstract_values(VariableSource::Key(key), inputs);
-        self.collect(&outputs, Params::new(), at).ok()?;
+        self.collect(&outputs, Params::new()).located(at).ok()?;
         vars.ok()
     }
 
@@ -199,6 +204,21 @@ impl Model {
         self.apply_named(params, state, inputs.inputs(), mode, observe, &caller_line())
     }
 
+    /// Applies the model to inputs in the model's order, without a source line for errors that have
+    /// none: [`Applied::located`] adds it.
+    pub(crate) fn apply_in_order(
+        &self,
+        params: &Params,
+        state: &Params,
+        inputs: &[Tensor],
+        mode: &Mode,
+    ) -> Applied {
+        let mut new = Vars { params: Params::new(), state: state.clone() };
+        let source = VariableSource::Vars { params };
+        let outputs = self.evaluate(source, inputs, mode, &mut new, &mut |_, _| ());
+        self.collect(&outputs, new.state)
+    }
+
     /// Applies the model to tensors, each with its name if it has one, for the call at `at`.
     pub(crate) fn apply_named(
         &self,
@@ -215,14 +235,14 @@ impl Model {
                 let source = VariableSource::Vars { params };
                 self.evaluate(source, &inputs, mode, &mut new, observe)
             }
-            Err(e) => vec![Tensor::from_error(e); self.0.outputs.len()],
+            Err(e) => return self.failed(&e, new.state, at),
         };
-        self.collect(&outputs, new.state, at)
+        self.collect(&outputs, new.state).located(at)
     }
 
     /// Binds the model to its variables.
     pub fn bind(&self, vars: Vars) -> Net {
-        Net { model: self.clone(), vars }
+        Net::new(self.clone(), vars)
     }
 
     /// Returns the paths of the inputs and layers in topological order. Those inside of a block are
@@ -269,20 +289,34 @@ impl Model {
         Evaluation::new(source, recorder, new, observe).outputs(&self.0, "", inputs, mode)
     }
 
-    /// Collects the outputs. An error without a source line gets that of the call, `at`.
-    fn collect(&self, values: &[Tensor], state: Params, at: &Place) -> Applied {
+    /// Collects the outputs.
+    fn collect(&self, values: &[Tensor], state: Params) -> Applied {
         let outputs = self.outputs().zip(values);
         let mut outputs: BTreeMap<String, Tensor> =
-            outputs.map(|(name, y)| (name.into(), y.clone().at_place(at))).collect();
+            outputs.map(|(name, y)| (name.into(), y.clone())).collect();
         let first = self.outputs().next().unwrap_or("y").to_string();
         if let Some(e) = &self.0.error {
-            outputs.insert(first.clone(), Tensor::from_error(e.clone().at(at)));
+            outputs.insert(first.clone(), Tensor::from_error(e.clone()));
         }
         Applied::new(outputs, state, first)
     }
 
+    /// Returns a result whose outputs carry an error, for the call at `at`.
+    pub(crate) fn failed(&self, e: &Error, state: Params, at: &Place) -> Applied {
+        let outputs = vec![Tensor::from_error(e.clone().at(at)); self.0.outputs.len()];
+        self.collect(&outputs, state)
+    }
+
+    /// Returns true if both are clones of one model.
+    pub(crate) fn is_same(&self, other: &Model) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Sorts the inputs, or their types, into the model's order.
-    fn in_model_order<T: Clone>(&self, given: Vec<(Option<String>, T)>) -> Result<Vec<T>> {
+    pub(crate) fn in_model_order<T: Clone>(
+        &self,
+        given: Vec<(Option<String>, T)>,
+    ) -> Result<Vec<T>> {
         let names: Vec<&str> = self.inputs().collect();
         let expected = names.join(", ");
         let count = given.len();

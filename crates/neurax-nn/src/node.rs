@@ -136,6 +136,20 @@ impl Node {
         Node { data: Arc::new(data), output: 0 }
     }
 
+    /// Creates the first output of a layer that was read from a file, with its path.
+    #[track_caller]
+    pub(crate) fn loaded(
+        path: &str,
+        inputs: Vec<Node>,
+        kind: NodeKind,
+        outputs: usize,
+        shared: Option<Shared>,
+    ) -> Node {
+        let (name, at) = (path.to_string(), Location::caller());
+        let data = NodeData { name, inputs, kind, outputs, shared, is_path: true, at };
+        Node { data: Arc::new(data), output: 0 }
+    }
+
     /// Returns the first output of this layer on other inputs, as a part of a changed model in
     /// which it keeps the given path.
     pub(crate) fn rebuilt(&self, path: &str, inputs: Vec<Node>, kind: NodeKind) -> Node {

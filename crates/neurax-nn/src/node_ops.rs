@@ -1,8 +1,10 @@
 //! Operators on nodes: `a + b`, `2.0 * a`, `-a`.
 
 use crate::model_layer::ModelLayer;
+use crate::saved::fields;
 use crate::{Cx, Node};
 use neurax_tensor::{DType, Error, Scalar, Tensor};
+use serde::{Deserialize, Serialize};
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 /// The right operand of an operator on nodes: a node, a tensor, or a number.
@@ -17,14 +19,15 @@ pub trait NodeOperand {
 }
 
 /// An operator on nodes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeOperator {
     op: Arithmetic,
     /// True if the operand of [`NodeValue::combine`] is the left one.
     is_swapped: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 enum Arithmetic {
     Add,
     Subtract,
@@ -55,15 +58,18 @@ impl NodeOperator {
 }
 
 /// The layer of an operator: its operand is a second node, a tensor or a number.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Operation {
     operator: NodeOperator,
     operand: NodeValue,
 }
 
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 enum NodeValue {
     Node,
-    Tensor(Tensor),
-    Number(Scalar),
+    Tensor(#[serde(with = "fields::tensor")] Tensor),
+    Number(#[serde(with = "fields::scalar")] Scalar),
 }
 
 impl ModelLayer for Operation {
@@ -160,6 +166,7 @@ macro_rules! operators {
 operators!(Add add Add, Sub sub Subtract, Mul mul Multiply, Div div Divide);
 
 /// The layer of a negation.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Negate;
 
 impl ModelLayer for Negate {

@@ -18,10 +18,10 @@ use std::ops::Add;
 
 /// A penalty of parameters: a sum of terms, each for the parameters of a mask.
 #[derive(Clone, Debug, Default)]
-pub struct Penalty(Vec<Term>);
+pub struct Penalty(Vec<PenaltyTerm>);
 
 #[derive(Clone, Debug)]
-struct Term {
+struct PenaltyTerm {
     kind: TermKind,
     mask: ParamMask,
     factor: f64,
@@ -54,7 +54,7 @@ impl TermKind {
 /// # Ok::<(), Error>(())
 /// ```
 pub fn l1(mask: impl Into<ParamMask>, factor: f64) -> Penalty {
-    Penalty(vec![Term { kind: TermKind::L1, mask: mask.into(), factor }])
+    Penalty(vec![PenaltyTerm { kind: TermKind::L1, mask: mask.into(), factor }])
 }
 
 /// Returns the penalty `factor · Σ p²` of the parameters that `mask` chooses. With SGD, it is
@@ -68,7 +68,7 @@ pub fn l1(mask: impl Into<ParamMask>, factor: f64) -> Penalty {
 /// # Ok::<(), Error>(())
 /// ```
 pub fn l2(mask: impl Into<ParamMask>, factor: f64) -> Penalty {
-    Penalty(vec![Term { kind: TermKind::L2, mask: mask.into(), factor }])
+    Penalty(vec![PenaltyTerm { kind: TermKind::L2, mask: mask.into(), factor }])
 }
 
 /// Returns a penalty that makes the units of a parameter orthogonal: `factor` times the mean of the
@@ -84,7 +84,7 @@ pub fn l2(mask: impl Into<ParamMask>, factor: f64) -> Penalty {
 /// # Ok::<(), Error>(())
 /// ```
 pub fn orthogonal(mask: impl Into<ParamMask>, factor: f64) -> Penalty {
-    Penalty(vec![Term { kind: TermKind::Orthogonal, mask: mask.into(), factor }])
+    Penalty(vec![PenaltyTerm { kind: TermKind::Orthogonal, mask: mask.into(), factor }])
 }
 
 impl Penalty {
@@ -128,7 +128,7 @@ impl Add for Penalty {
     }
 }
 
-impl Term {
+impl PenaltyTerm {
     fn of(&self, paths: &[String], params: &[Tensor]) -> Tensor {
         let is_valid = self.factor >= 0.0;
         let chosen = match self.mask.select(paths, params) {

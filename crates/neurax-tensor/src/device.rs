@@ -11,6 +11,7 @@ static DEFAULT: OnceLock<Result<Device>> = OnceLock::new();
 /// Returns every backend that is compiled in, the fastest first. The first one is the default; the
 /// environment variable `NEURAX_DEVICE=name` or `name:number` picks another.
 pub fn backends() -> Vec<Arc<dyn Backend>> {
+    #[cfg_attr(not(any(feature = "native", feature = "interp")), allow(unused_mut))]
     let mut all: Vec<Arc<dyn Backend>> = vec![];
     // On a CPU that the compiler does not support, the reference interpreter is the default.
     #[cfg(feature = "native")]

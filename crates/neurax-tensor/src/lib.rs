@@ -27,6 +27,7 @@ mod random_bits;
 mod reentrancy;
 mod scalar;
 mod shape;
+mod slices;
 mod tensor;
 mod trace;
 mod traced_fn;

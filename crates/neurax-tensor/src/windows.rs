@@ -3,7 +3,8 @@
 use neurax_ir::op::Slide;
 
 /// The padding at the ends of every space axis.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Padding {
     /// No padding: every window lies within the input.
     #[default]
@@ -75,7 +76,7 @@ impl IntoEach for Vec<usize> {
 /// assert_eq!(y.shape(), [1, 8, 14, 14]);
 /// # Ok::<(), Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Windows {
     /// Empty for the default.
     strides: Vec<usize>,

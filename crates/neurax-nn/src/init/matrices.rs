@@ -39,6 +39,7 @@ pub fn orthogonal(gain: f64) -> Init {
         let with_outputs_last = matrix.reshape([&rest[..], &[columns]].concat());
         with_outputs_last.move_axis(-1, outputs as i64) * gain
     })
+    .with([gain])
 }
 
 /// Returns a matrix of `rows <= columns` orthonormal rows that are distributed uniformly: rows of
@@ -80,6 +81,7 @@ pub fn identity(gain: f64) -> Init {
         }
         _ => not_a_matrix("identity", "two axes", shape),
     })
+    .with([gain])
 }
 
 fn not_a_matrix(name: &'static str, expected: &str, shape: &[usize]) -> Tensor {

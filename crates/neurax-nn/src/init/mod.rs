@@ -7,6 +7,7 @@
 
 mod fan;
 mod matrices;
+mod saved;
 mod scaling;
 
 pub use matrices::{identity, orthogonal};
@@ -16,13 +17,16 @@ pub use scaling::{
 };
 
 use neurax_tensor::{DType, Key, Tensor};
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 /// An initializer of a parameter: see the functions of this module.
 #[derive(Clone)]
 pub struct Init {
-    name: &'static str,
+    name: Cow<'static, str>,
+    /// The numbers that a function of this module makes the initializer from.
+    arguments: Vec<f64>,
     make: Arc<MakeFn>,
     /// The axes of inputs and outputs, if they are not those of the module's rule.
     axes: Option<[i64; 2]>,
@@ -56,7 +60,13 @@ impl Init {
         name: &'static str,
         make: impl Fn(&Key, &[usize], Option<[i64; 2]>) -> Tensor + Send + Sync + 'static,
     ) -> Init {
-        Init { name, make: Arc::new(make), axes: None, dtype: None }
+        let (name, make) = (Cow::Borrowed(name), Arc::new(make));
+        Init { name, arguments: Vec::new(), make, axes: None, dtype: None }
+    }
+
+    /// Adds the numbers from which a function of this module creates the initializer.
+    fn with<const N: usize>(self, arguments: [f64; N]) -> Init {
+        Init { arguments: arguments.to_vec(), ..self }
     }
 
     /// Sets the axes of inputs and outputs, counted from the back if negative; all others are the
@@ -103,7 +113,7 @@ impl Init {
 
 impl fmt::Debug for Init {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(self.name)
+        f.write_str(&self.name)
     }
 }
 
@@ -119,17 +129,17 @@ pub fn ones() -> Init {
 
 /// Initializes with `x`.
 pub fn constant(x: f64) -> Init {
-    Init::new("constant", move |_, s| Tensor::zeros(s) + x)
+    Init::new("constant", move |_, s| Tensor::zeros(s) + x).with([x])
 }
 
 /// Initializes with a uniform distribution over `low..high`.
 pub fn uniform(low: f64, high: f64) -> Init {
-    Init::new("uniform", move |k, s| k.uniform_of(DType::F32, s, low, high))
+    Init::new("uniform", move |k, s| k.uniform_of(DType::F32, s, low, high)).with([low, high])
 }
 
 /// Initializes with a normal distribution of mean 0 and the given standard deviation.
 pub fn normal(deviation: f64) -> Init {
-    Init::new("normal", move |k, s| k.normal(s) * deviation)
+    Init::new("normal", move |k, s| k.normal(s) * deviation).with([deviation])
 }
 
 /// Initializes with a normal distribution of mean 0 that is cut off beyond 2 standard deviations,
@@ -143,7 +153,7 @@ pub fn normal(deviation: f64) -> Init {
 /// # Ok::<(), Error>(())
 /// ```
 pub fn truncated_normal(deviation: f64) -> Init {
-    Init::new("truncated_normal", move |k, s| truncated(k, s) * deviation)
+    Init::new("truncated_normal", move |k, s| truncated(k, s) * deviation).with([deviation])
 }
 
 /// Samples from the standard normal distribution without what is beyond -2 and 2, by the inverse

@@ -43,7 +43,11 @@ pub enum Distribution {
 /// # Ok::<(), Error>(())
 /// ```
 pub fn variance_scaling(scale: f64, mode: FanMode, distribution: Distribution) -> Init {
-    scaled("variance_scaling", scale, mode, distribution)
+    scaled("variance_scaling", scale, mode, distribution).with([
+        scale,
+        f64::from(mode as u8),
+        f64::from(distribution as u8),
+    ])
 }
 
 /// Initializes with a uniform distribution of variance 2 / (inputs + outputs): Glorot and Bengio,

@@ -3,6 +3,7 @@
 use crate::precision::{at_least_f32, narrow_as, normal_epsilon};
 use crate::{Cx, Layer, Node, init};
 use neurax_tensor::{Error, Tensor, keep};
+use serde::{Deserialize, Serialize};
 
 /// Computes `(x - mean) / sqrt(var + epsilon) · scale + bias` for each channel of axis `axis`:
 /// `mean`, `var`, `scale` and `bias` have one element for each channel. Ioffe and Szegedy, Batch
@@ -78,7 +79,7 @@ fn position(x: &Tensor, axis: i64) -> Option<usize> {
 /// assert_eq!(out.state["batch_norm"]["mean"].to_vec::<f32>()?, [0.1; 3]);
 /// # Ok::<(), Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BatchNorm {
     axis: i64,
     momentum: f64,

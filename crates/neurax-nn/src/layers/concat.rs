@@ -3,6 +3,7 @@
 use crate::model_layer::ModelLayer;
 use crate::{Cx, Node};
 use neurax_tensor::{Tensor, concat as concat_tensors};
+use serde::{Deserialize, Serialize};
 use std::borrow::Borrow;
 
 /// Concatenates nodes along `axis`; their sizes along all other axes must be equal. The layer is
@@ -24,6 +25,7 @@ pub fn concat<N: Borrow<Node>>(nodes: impl IntoIterator<Item = N>, axis: i64) ->
 }
 
 /// The layer of [`concat`].
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Concat {
     axis: i64,
 }

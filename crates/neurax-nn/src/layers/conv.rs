@@ -3,6 +3,7 @@
 use crate::init::{self, Init};
 use crate::{Cx, Layer, Node};
 use neurax_tensor::{IntoEach, Padding, Tensor, Windows};
+use serde::{Deserialize, Serialize};
 
 /// Computes a convolution over the space axes, plus `bias`: `x` is `[batch, channels, space ..]`,
 /// `kernel` `[filters, channels / groups, taps ..]`, `bias` `[filters]`, the result
@@ -49,7 +50,7 @@ pub(crate) fn with_bias(y: Tensor, bias: Option<&Tensor>, channels_last: bool) -
 /// assert_eq!(y.y().shape(), [2, 8, 16, 16]);
 /// # Ok::<(), Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Conv {
     filters: usize,
     taps: Vec<usize>,

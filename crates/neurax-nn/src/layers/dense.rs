@@ -3,6 +3,7 @@
 use crate::init::{self, Init};
 use crate::{Cx, Layer, Node};
 use neurax_tensor::Tensor;
+use serde::{Deserialize, Serialize};
 
 /// Computes `x · kernel + bias` over the last axis: `x` is `[.., n]`, `kernel` `[n, units]`, `bias`
 /// `[units]`, the result `[.., units]`.
@@ -33,7 +34,7 @@ pub fn dense(x: &Tensor, kernel: &Tensor, bias: Option<&Tensor>) -> Tensor {
 /// assert_eq!(vars.params["head"]["kernel"].shape(), [8, 32]);
 /// # Ok::<(), Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Dense {
     units: usize,
     bias: bool,

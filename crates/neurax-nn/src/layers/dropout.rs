@@ -2,6 +2,7 @@
 
 use crate::{Cx, Layer, Node};
 use neurax_tensor::{Error, Key, Tensor};
+use serde::{Deserialize, Serialize};
 
 /// Zeroes each element of `x` with probability `rate`; the rest are scaled by `1 / (1 - rate)`, so
 /// that the expected mean is unchanged.
@@ -26,7 +27,7 @@ pub fn dropout(x: &Tensor, rate: f64, key: &Key) -> Tensor {
 }
 
 /// The layer of [`dropout`]: it drops elements in training and is the identity in evaluation.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Dropout {
     rate: f64,
 }

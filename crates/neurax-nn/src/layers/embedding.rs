@@ -4,6 +4,7 @@ use crate::init::{self, Init};
 use crate::layer::call_shared;
 use crate::{Cx, Layer, Node, SharedLayer};
 use neurax_tensor::{Error, Tensor};
+use serde::{Deserialize, Serialize};
 use std::borrow::Borrow;
 use std::sync::Arc;
 
@@ -42,7 +43,7 @@ pub fn embedding(indices: &Tensor, table: &Tensor) -> Tensor {
 /// assert_eq!(y.y().shape(), [2, 4, 8]);
 /// # Ok::<(), Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Embedding {
     count: usize,
     features: usize,
@@ -119,6 +120,7 @@ impl SharedLayer<Embedding> {
 }
 
 /// The layer of [`SharedLayer::attend`].
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Attend(Embedding);
 
 impl Layer for Attend {

@@ -2,6 +2,7 @@
 
 use crate::{Cx, Layer, Node};
 use neurax_tensor::Tensor;
+use serde::{Deserialize, Serialize};
 
 /// Reshapes `x` from [n, a, b, ..] to [n, a·b·..]: each example becomes a row.
 ///
@@ -18,7 +19,7 @@ pub fn flatten(x: &Tensor) -> Tensor {
 }
 
 /// The layer of [`flatten`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Flatten;
 
 impl Layer for Flatten {

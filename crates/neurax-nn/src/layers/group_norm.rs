@@ -3,6 +3,7 @@
 use crate::precision::{at_least_f32, narrow_as, normal_epsilon};
 use crate::{Cx, Layer, Node, init};
 use neurax_tensor::{Error, Tensor, keep, stop_gradient};
+use serde::{Deserialize, Serialize};
 
 /// Computes `(x - mean) / sqrt(var + epsilon) · scale + bias`, with mean and variance over each of
 /// `groups` groups of channels and the space axes of an example: `x` is `[batch, channels,
@@ -70,7 +71,7 @@ fn error_of(x: &Tensor, groups: usize, axis: i64) -> Option<Error> {
 /// assert_eq!(vars.params["group_norm"]["scale"].shape(), [8]);
 /// # Ok::<(), Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct GroupNorm {
     /// The number of groups; without one, each channel is a group.
     groups: Option<usize>,

@@ -3,6 +3,7 @@
 use crate::precision::{at_least_f32, narrow_as, normal_epsilon};
 use crate::{Cx, Layer, Node, init};
 use neurax_tensor::{Tensor, keep, stop_gradient};
+use serde::{Deserialize, Serialize};
 
 /// Computes `(x - mean) / sqrt(var + epsilon) · scale + bias` with mean and variance over the last
 /// axis: `x` is `[.., n]`, `scale` and `bias` are `[n]`. Ba, Kiros and Hinton, Layer Normalization
@@ -39,7 +40,7 @@ pub fn layer_norm(x: &Tensor, scale: &Tensor, bias: &Tensor, epsilon: f64) -> Te
 /// assert_eq!(vars.params["layer_norm"]["scale"].shape(), [8]);
 /// # Ok::<(), Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LayerNorm {
     epsilon: f64,
 }

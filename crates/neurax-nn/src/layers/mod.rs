@@ -23,10 +23,12 @@ mod rms_norm;
 
 pub use activation::Activation;
 pub use batch_norm::{BatchNorm, batch_norm};
+pub(crate) use concat::Concat;
 pub use concat::concat;
 pub use conv::{Conv, conv};
 pub use dense::{Dense, dense};
 pub use dropout::{Dropout, dropout};
+pub(crate) use embedding::Attend;
 pub use embedding::{Embedding, embedding};
 pub use flatten::{Flatten, flatten};
 pub use group_norm::{GroupNorm, group_norm};

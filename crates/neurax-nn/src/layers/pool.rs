@@ -2,11 +2,12 @@
 
 use crate::{Cx, Layer, Node};
 use neurax_tensor::{IntoEach, Padding, Tensor, Windows};
+use serde::{Deserialize, Serialize};
 
 macro_rules! pools {
     ($($(#[$doc:meta])* $Name:ident $name:literal $method:ident: $kind:literal;)*) => {$(
         $(#[$doc])*
-        #[derive(Clone, Debug)]
+        #[derive(Clone, Debug, Serialize, Deserialize)]
         pub struct $Name {
             sizes: Vec<usize>,
             options: Windows,
@@ -97,7 +98,7 @@ fn space_axes(x: &Tensor, channels_last: bool) -> Vec<i64> {
 macro_rules! global_pools {
     ($($(#[$doc:meta])* $Name:ident $name:ident $method:ident;)*) => {$(
         $(#[$doc])*
-        #[derive(Clone, Debug, Default)]
+        #[derive(Clone, Debug, Default, Serialize, Deserialize)]
         pub struct $Name {
             channels_last: bool,
         }

@@ -2,6 +2,7 @@
 
 use crate::{Cx, Layer, Node};
 use neurax_tensor::{Dim, IntoShape, Tensor};
+use serde::{Deserialize, Serialize};
 
 /// Reshapes `x` from [n, ..] to [n, dims..]: the first axis is kept. One of `dims` may be `_`,
 /// which is computed from the others.
@@ -18,8 +19,9 @@ pub fn reshape(x: &Tensor, dims: impl IntoShape) -> Tensor {
 }
 
 /// The layer of [`reshape`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Reshape {
+    #[serde(with = "crate::saved::fields::dims")]
     dims: Vec<Dim>,
 }
 

@@ -3,6 +3,7 @@
 use crate::precision::{at_least_f32, narrow_as, normal_epsilon};
 use crate::{Cx, Layer, Node, init};
 use neurax_tensor::{Tensor, keep};
+use serde::{Deserialize, Serialize};
 
 /// Computes `x / sqrt(mean(x²) + epsilon) · scale` with the mean over the last axis: `x` is
 /// `[.., n]`, `scale` is `[n]`. This is layer normalization without centering and without a bias.
@@ -34,7 +35,7 @@ pub fn rms_norm(x: &Tensor, scale: &Tensor, epsilon: f64) -> Tensor {
 /// assert_eq!(vars.params["rms_norm"]["scale"].shape(), [8]);
 /// # Ok::<(), Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RmsNorm {
     epsilon: f64,
 }

@@ -1,0 +1,94 @@
+//! Models that are written and read back.
+
+use super::*;
+use crate::*;
+use neurax_tensor::{Padding, Tensor, TypeSpec, dims, key, tensor, types};
+
+fn directory(name: &str) -> std::path::PathBuf {
+    std::env::temp_dir().join(format!("neurax-saved-{}-{name}", std::process::id()))
+}
+
+/// Checks that a loaded model has the same paths and computes the same as the saved one.
+fn assert_kept(name: &str, model: Model, types: &[TypeSpec], xs: &[Tensor]) -> Net {
+    let net = model.bind(model.init(key(0), types).unwrap());
+    net.save(directory(name)).unwrap();
+    let loaded = Net::load(directory(name)).unwrap();
+    let paths = |n: &Net| n.model.nodes().map(String::from).collect::<Vec<_>>();
+    assert_eq!(paths(&loaded), paths(&net));
+    for (path, y) in net.apply(xs).outputs {
+        let want = y.to_vec::<f32>().unwrap();
+        assert_eq!(loaded.apply(xs).outputs[&path].to_vec::<f32>().unwrap(), want);
+    }
+    loaded
+}
+
+#[test]
+fn layers_with_options_and_operators_are_kept() {
+    let x = input("x", dims![_, 2, 6]);
+    let conv = Conv::new(4, 3).padding(Padding::Same).kernel(init::normal(0.5));
+    let y = x.layer(conv).layer(BatchNorm::new()).relu().layer(MaxPool::new(2)).flatten();
+    let y = (2.0 / (&y + 3) - tensor([f32::INFINITY, 1.0, 2.0, 3.0]).slice(0, 1..2)) * &-&y;
+    let model = concat([&y, &y.dense(3)], -1).reshape([3, 5]).model();
+    let x = key(1).normal([2, 2, 6]);
+    let loaded = assert_kept("options", model, &types![f32[_, 2, 6]], &[x]);
+    // The initializer is kept, too.
+    let vars = loaded.model.init(key(5), &types![f32[_, 2, 6]]).unwrap();
+    let deviation = vars.get("conv.kernel").unwrap().std(.., 0).item().unwrap();
+    assert!((0.3..0.8).contains(&deviation), "{deviation}");
+}
+
+#[test]
+fn blocks_shared_layers_and_several_outputs_are_kept() {
+    let tower = block("tower", |x| x.dense(4).relu());
+    let words = shared(Embedding::new(9, 4)).named("words");
+    let tokens = typed_input("tokens", neurax_tensor::DType::I32, dims![_, "length"]);
+    let hidden = tower.call(tower.call(words.call(&tokens)));
+    let model = Model::new([("logits", words.attend(&hidden)), ("hidden", hidden)]);
+    let loaded =
+        assert_kept("blocks", model, &types![i32[_, _]], &[tensor([[1, 2, 8], [0, 3, 4]])]);
+    let layers: Vec<&String> = loaded.vars.params.keys().collect();
+    assert_eq!(layers, ["tower.dense", "words"]);
+}
+
+#[test]
+fn layers_of_closures_are_an_error_that_names_them() {
+    let model = layer("mine", [input("x", dims![_])], |_, [x]| x * 2.0).model();
+    let e = model.bind(Vars::default()).save(directory("closure")).unwrap_err();
+    assert!(
+        e.message().contains("a layer of the library") && e.message().contains("`mine`"),
+        "{e}"
+    );
+}
+
+#[test]
+fn damaged_files_are_errors() {
+    let model = input("x", dims![_, 3]).dense(2).relu().model();
+    let net = model.bind(model.init(key(0), &types![f32[_, 3]]).unwrap());
+    let directory = directory("damaged");
+    net.save(&directory).unwrap();
+    let text = std::fs::read_to_string(directory.join(MODEL)).unwrap();
+    let message = |from: &str, to: &str| {
+        assert!(text.contains(from), "{from}: {text}");
+        std::fs::write(directory.join(MODEL), text.replacen(from, to, 1)).unwrap();
+        Net::load(&directory).unwrap_err().message().to_string()
+    };
+    assert!(message("neurax-model", "other").contains("expected neurax-model of version 1"));
+    assert!(
+        message("\"name\": \"dense\"", "\"name\": \"desne\"")
+            .contains("expected a known layer, got `desne`")
+    );
+    assert!(message("\"units\"", "\"unit\"").contains("layer `dense`: dense"));
+    let mut json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    json["graphs"][0]["nodes"][1]["inputs"][0][0] = 1.into();
+    std::fs::write(directory.join(MODEL), json.to_string()).unwrap();
+    let cycle = Net::load(&directory).unwrap_err().message().to_string();
+    assert!(cycle.contains("an earlier node"), "{cycle}");
+    let whole = text.as_bytes();
+    for at in (0..whole.len()).step_by(7) {
+        let mut damaged = whole.to_vec();
+        damaged[at] ^= 0x11;
+        std::fs::write(directory.join(MODEL), damaged).unwrap();
+        // Whether it is an error depends on the byte: there must be no panic.
+        drop(Net::load(&directory));
+    }
+}
