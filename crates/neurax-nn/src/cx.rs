@@ -91,6 +91,31 @@ impl<'m> Cx<'m> {
         self.path
     }
 
+    /// Calls `f` with the context of a part of this layer, whose variables are below `name`: a
+    /// parameter `kernel` has the path `<layer>.<name>.kernel`.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let two = |cx: &mut Cx, [x]: [Tensor; 1]| {
+    ///     let y = cx.within("first", |cx| Dense::new(4).apply(cx, [x]));
+    ///     cx.within("second", |cx| Dense::new(2).apply(cx, [y]))
+    /// };
+    /// let model = nn::layer("two", [nn::input("x", dims![_, 3])], two);
+    /// let vars = model.init(key(0), &types![f32[_, 3]])?;
+    /// assert_eq!(vars.params.keys().collect::<Vec<_>>(), ["two.first", "two.second"]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn within<T>(&mut self, name: &str, f: impl FnOnce(&mut Cx) -> T) -> T {
+        let path = format!("{}.{name}", self.path);
+        let new = &mut *self.new;
+        let mut part =
+            Cx { path: &path, mode: self.mode, source: self.source, new, draws: self.draws };
+        let result = f(&mut part);
+        // A part that is used twice draws other numbers.
+        self.draws = part.draws;
+        result
+    }
+
     #[track_caller]
     fn variable(&mut self, kind: VariableKind, name: &str, dims: Vec<Dim>, init: Init) -> Tensor {
         let shape = match sizes(&dims) {

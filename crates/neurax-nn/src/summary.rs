@@ -62,8 +62,11 @@ fn generalized(a: &Type, b: &Type) -> TypeSpec {
     TypeSpec { dtype: a.dtype, dims: dims.collect() }
 }
 
+/// Returns the number of parameters of the layer at `path` and of its parts.
 fn parameters(vars: &Vars, path: &str) -> usize {
-    vars.params.get(path).map_or(0, elements)
+    let is_part = |p: &str| p.strip_prefix(path).is_some_and(|p| p.starts_with('.'));
+    let layers = vars.params.iter().filter(|(p, _)| *p == path || is_part(p));
+    layers.map(|(_, tensors)| elements(tensors)).sum()
 }
 
 fn table(rows: &[[String; 3]], total: &str) -> String {
