@@ -18,6 +18,7 @@ mod flatten;
 mod group_norm;
 mod layer_norm;
 mod pool;
+mod recurrent;
 mod reshape;
 mod rms_norm;
 
@@ -34,5 +35,10 @@ pub use flatten::{Flatten, flatten};
 pub use group_norm::{GroupNorm, group_norm};
 pub use layer_norm::{LayerNorm, layer_norm};
 pub use pool::{AvgPool, GlobalAvgPool, GlobalMaxPool, MaxPool};
+pub use recurrent::{
+    Bidirectional, Cell, CellWeights, ConvLstm, ConvLstmCell, Gru, GruCell, Lstm, LstmCell,
+    MaskedMean, Masking, Merge, Recurrent, ReturnState, Rnn, SimpleRnn, SimpleRnnCell,
+    TimeDistributed, Unmerged, mask_of, masked_mean,
+};
 pub use reshape::{Reshape, reshape};
 pub use rms_norm::{RmsNorm, rms_norm};

@@ -4,3 +4,4 @@
 mod activations;
 mod cases;
 mod losses;
+mod recurrent;

@@ -1,0 +1,124 @@
+//! Masks of sequences: ordinary nodes, bools `[batch, time]`, that layers take as inputs.
+
+use crate::precision::{at_least_f32, narrow_as};
+use crate::{Cx, Layer, Node, layer};
+use neurax_tensor::{DType, Error, Result, Scalar, Tensor, keep};
+use std::borrow::Borrow;
+
+/// Creates the mask of tokens, integers `[batch, time]`: true where the token is not `padding`.
+///
+/// ```
+/// use neurax::prelude::*;
+/// let tokens = nn::typed_input("tokens", I32, dims![_, _]);
+/// let mask = nn::mask_of(&tokens, 0);
+/// let h = nn::Lstm::new(4).masked().call([&tokens.embedding(10, 3), &mask]);
+/// let y = nn::MaskedMean::new().call([&h, &mask]);
+/// let vars = y.init(key(0), &types![i32[_, 5]])?;
+/// // Padding does not change the result.
+/// let [a, b] = [tensor([[3, 4, 0, 0, 0]]), tensor([[3, 4]])]
+///     .map(|x| y.apply(&vars, x, &Mode::Eval).y().clone());
+/// assert!(a.allclose(b, 1e-6, 1e-6).to_vec::<bool>()?[0]);
+/// # Ok::<(), Error>(())
+/// ```
+#[track_caller]
+pub fn mask_of(tokens: impl Borrow<Node>, padding: i64) -> Node {
+    layer("mask", [tokens], move |_, [x]| {
+        x.not_equal(Tensor::scalar(x.dtype(), Scalar::from(padding)))
+    })
+}
+
+/// The layer that finds the steps of `x`, `[batch, time, features]`, whose features are all equal
+/// to a value: it returns `x` with zeros there, and the mask, which is false there.
+///
+/// ```
+/// use neurax::prelude::*;
+/// let (x, mask) = nn::input("x", dims![_, _, 2]).layer(nn::Masking::new(-1.0));
+/// let model = Model::new([("x", x), ("mask", mask)]);
+/// let x = tensor([[[-1.0, 3.0], [-1.0, -1.0]]]);
+/// let out = model.apply(&Vars::default(), x, &Mode::Eval);
+/// assert_eq!(out["x"].to_vec::<f32>()?, [-1.0, 3.0, 0.0, 0.0]);
+/// assert_eq!(out["mask"].to_vec::<bool>()?, [true, false]);
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Masking {
+    value: f64,
+}
+
+impl Masking {
+    /// Creates a layer that masks steps of the features `value`.
+    pub fn new(value: f64) -> Masking {
+        Masking { value }
+    }
+}
+
+impl Layer for Masking {
+    const NAME: &'static str = "masking";
+    type Output = (Tensor, Tensor);
+
+    fn apply(&self, _: &mut Cx, [x]: [Tensor; 1]) -> (Tensor, Tensor) {
+        if x.rank() < 2 {
+            let got = x.ty().map_or_else(|e| e.to_string(), |t| t.to_string());
+            let why = format!("expected an input [batch, time, features], got {got}");
+            let failed = Tensor::from_error(Error::new(Self::NAME, why));
+            return (failed.clone(), failed);
+        }
+        let differs = x.not_equal(self.value);
+        (differs.any(keep(-1)).select(&x, 0.0), differs.any(-1))
+    }
+}
+
+/// Computes the mean of `x`, `[batch, time, ..]`, over the steps whose `mask`, bools `[batch,
+/// time]`, is true: `[batch, ..]`. The mean of no steps is 0.
+///
+/// ```
+/// use neurax::prelude::*;
+/// let (x, mask) = (tensor([[[1.0], [3.0], [8.0]]]), tensor([[true, true, false]]));
+/// assert_eq!(nn::layers::masked_mean(&x, &mask).to_vec::<f32>()?, [2.0]);
+/// # Ok::<(), Error>(())
+/// ```
+#[track_caller]
+pub fn masked_mean(x: &Tensor, mask: &Tensor) -> Tensor {
+    if let Err(e) = check_mask("masked_mean", x, mask) {
+        return Tensor::from_error(e);
+    }
+    let shape: Vec<usize> = mask.shape().iter().copied().collect();
+    let mask = mask.reshape([shape, vec![1; x.rank() - 2]].concat());
+    let wide = at_least_f32(x);
+    let count = mask.to(wide.dtype()).sum(1).maximum(1.0);
+    narrow_as(x, mask.select(wide, 0.0).sum(1) / count)
+}
+
+/// Checks that `mask` is bools of the first two axes of `x`.
+fn check_mask(op: &str, x: &Tensor, mask: &Tensor) -> Result<()> {
+    let (x, mask) = (x.ty()?, mask.ty()?);
+    if x.rank() < 2 {
+        return Err(Error::new(op, format!("expected an input [batch, time, ..], got {x}")));
+    }
+    let want = &x.shape[..2];
+    if mask.dtype != DType::Bool || mask.shape[..] != *want {
+        let why = format!("expected a mask bool{want:?}, [batch, time], got {mask}");
+        return Err(Error::new(op, why));
+    }
+    Ok(())
+}
+
+/// The layer of [`masked_mean`], the global mean over time of the steps that a mask keeps.
+#[derive(Clone, Debug, Default)]
+pub struct MaskedMean;
+
+impl MaskedMean {
+    /// Creates a layer.
+    pub fn new() -> MaskedMean {
+        MaskedMean
+    }
+}
+
+impl Layer<2> for MaskedMean {
+    const NAME: &'static str = "masked_mean";
+    type Output = Tensor;
+
+    fn apply(&self, _: &mut Cx, [x, mask]: [Tensor; 2]) -> Tensor {
+        masked_mean(&x, &mask)
+    }
+}

@@ -1,0 +1,258 @@
+//! The layer that runs a cell over time.
+
+use super::Cell;
+use crate::precision::{at_least_f32, narrow_as};
+use crate::{Cx, Layer, LayerOutput};
+use neurax_tensor::{DType, Error, Result, Tensor, Tree, scan, scan_reverse};
+
+/// The layer that runs a [`Cell`] over axis 1, time, of an input `[batch, time, ..]`.
+///
+/// It returns the outputs of all steps, `[batch, time, ..]` (Keras: `return_sequences=True`), or
+/// with [`Rnn::return_sequences`] only the last one.
+///
+/// A layer of one input is applied with `x.layer(..)`. With [`Rnn::masked`] and
+/// [`Rnn::initial_state`] it has further inputs, in the order `x`, mask, state, and is applied with
+/// `call`:
+///
+/// ```
+/// use neurax::prelude::*;
+/// let source = nn::input("source", dims![_, _, 2]);
+/// let (target, mask) = (nn::input("target", dims![_, _, 3]), nn::input("mask", dims![_, _]));
+/// let (_, h) = source.layer(nn::Gru::new(4).return_state());
+/// let y = nn::Gru::new(4).masked().initial_state().call([&target, &mask, &h]);
+///
+/// let vars = y.init(key(0), &types![f32[_, 5, 3], bool[_, 5], f32[_, 6, 2]])?;
+/// let inputs = [
+///     ("source", Tensor::ones([1, 6, 2])),
+///     ("target", Tensor::ones([1, 5, 3])),
+///     ("mask", tensor([[true, true, true, false, false]])),
+/// ];
+/// let out = y.apply(&vars, inputs, &Mode::Eval);
+/// let (last, masked) = (out.y().index((0, 2)), out.y().index((0, 4)));
+/// assert_eq!(masked.to_vec::<f32>()?, last.to_vec::<f32>()?);
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Rnn<C> {
+    pub(super) cell: C,
+    pub(super) reverse: bool,
+    pub(super) return_sequences: bool,
+    pub(super) masked: bool,
+    pub(super) initial_state: bool,
+    pub(super) zero_output_for_mask: bool,
+}
+
+/// A layer that computes a sequence of outputs and a state from a sequence.
+pub trait Recurrent: Send + Sync + 'static {
+    /// The name of the layer.
+    const NAME: &'static str;
+
+    /// The outputs.
+    type Output: LayerOutput;
+
+    /// The state after the last step.
+    type State: LayerOutput;
+
+    /// Computes the outputs and the state.
+    fn run(&self, cx: &mut Cx, inputs: &[Tensor]) -> (Self::Output, Self::State);
+}
+
+/// A recurrent layer that returns its outputs and its state: see [`Rnn::return_state`].
+#[derive(Clone, Debug)]
+pub struct ReturnState<L>(pub(super) L);
+
+impl<L: Recurrent, const N: usize> Layer<N> for ReturnState<L> {
+    const NAME: &'static str = L::NAME;
+    type Output = (L::Output, L::State);
+
+    fn apply(&self, cx: &mut Cx, inputs: [Tensor; N]) -> (L::Output, L::State) {
+        self.0.run(cx, &inputs)
+    }
+}
+
+impl<C: Cell> Rnn<C> {
+    /// Creates the layer of a cell.
+    pub fn of(cell: C) -> Rnn<C> {
+        Rnn {
+            cell,
+            reverse: false,
+            return_sequences: true,
+            masked: false,
+            initial_state: false,
+            zero_output_for_mask: false,
+        }
+    }
+
+    /// Runs from the last step to the first. Each output keeps the position of its input (Keras
+    /// returns them in the order of the run, as `flip(1)` of ours).
+    pub fn reverse(self) -> Rnn<C> {
+        Rnn { reverse: true, ..self }
+    }
+
+    /// Sets whether the outputs of all steps are returned, as by default, or only that of the last
+    /// one, the default of Keras. If the run is [`reverse`](Rnn::reverse), the last one is that of
+    /// the first position.
+    pub fn return_sequences(self, return_sequences: bool) -> Rnn<C> {
+        Rnn { return_sequences, ..self }
+    }
+
+    /// Makes the layer return `(outputs, state)`, with the state after the last step.
+    pub fn return_state(self) -> ReturnState<Rnn<C>> {
+        ReturnState(self)
+    }
+
+    /// Adds an input, the mask: bools `[batch, time]`. A step with false keeps the state, and its
+    /// output is that of the step before it. See [`mask_of`](crate::mask_of).
+    pub fn masked(self) -> Rnn<C> {
+        Rnn { masked: true, ..self }
+    }
+
+    /// Adds inputs, the tensors of the state before the first step, which is zeros otherwise.
+    pub fn initial_state(self) -> Rnn<C> {
+        Rnn { initial_state: true, ..self }
+    }
+
+    /// Sets whether the outputs of masked steps are zeros.
+    pub fn zero_output_for_mask(self, zero_output_for_mask: bool) -> Rnn<C> {
+        Rnn { zero_output_for_mask, ..self }
+    }
+
+    /// Returns the number of states that are inputs, for `runs` runs of the cell.
+    fn states(&self, runs: usize) -> usize {
+        if self.initial_state { runs * C::State::count() } else { 0 }
+    }
+
+    /// Checks the inputs of a layer with `runs` runs of the cell.
+    pub(super) fn inputs<'x>(&self, inputs: &'x [Tensor], runs: usize) -> Result<RnnInputs<'x>> {
+        let fail = |why: String| Err(Error::new(C::NAME, why));
+        let (masks, states) = (usize::from(self.masked), self.states(runs));
+        let Some((x, rest)) = inputs.split_first().filter(|(_, r)| r.len() == masks + states)
+        else {
+            let mask = if self.masked { ", a mask" } else { "" };
+            let state = if states > 0 { format!(", {states} states") } else { String::new() };
+            let n = 1 + masks + states;
+            let got = inputs.len();
+            let inputs = if n == 1 { "input" } else { "inputs" };
+            return fail(format!("expected {n} {inputs} (x{mask}{state}), got {got}"));
+        };
+        let ty = x.ty()?;
+        if ty.rank() < 2 || !ty.dtype.is_float() {
+            return fail(format!("expected an input of floats [batch, time, ..], got {ty}"));
+        }
+        self.cell.check(&ty)?;
+        let (masks, states) = rest.split_at(masks);
+        let mask = masks.first();
+        if let Some(mask) = mask {
+            let (want, got) = (&ty.shape[..2], mask.ty()?);
+            if got.dtype != DType::Bool || got.shape[..] != *want {
+                return fail(format!("expected a mask bool{want:?}, [batch, time], got {got}"));
+            }
+        }
+        Ok(RnnInputs { x, mask, states })
+    }
+
+    /// Runs the cell.
+    pub(super) fn run_on(&self, cx: &mut Cx, inputs: RnnInputs) -> (Tensor, C::State) {
+        let RnnInputs { x, mask, states } = inputs;
+        let xs = at_least_f32(x).swap_axes(0, 1);
+        let (weights, xs) = self.cell.prepare(cx, xs);
+        let zeros = self.cell.initial_state(&weights, &xs);
+        let init = if self.initial_state { given_state::<C>(&zeros, states) } else { zeros };
+        let (last, ys) = self.scan(&weights, xs, mask.map(|m| m.swap_axes(0, 1)), init);
+        let y = match (ys, mask) {
+            (Some(ys), Some(mask)) if self.zero_output_for_mask => {
+                let ys = ys.swap_axes(0, 1);
+                like_rank(mask, &ys).select(&ys, 0.0)
+            }
+            (Some(ys), _) => ys.swap_axes(0, 1),
+            (None, _) => self.cell.output(&last),
+        };
+        (narrow_as(x, y), last.map_leaves(|s| narrow_as(x, s.clone())))
+    }
+
+    /// Runs the loop over `xs` and, if there is one, the mask, both `[time, batch, ..]`. Returns
+    /// the last state, and the outputs unless only the last one is wanted.
+    fn scan(
+        &self,
+        weights: &C::Weights,
+        xs: Tensor,
+        mask: Option<Tensor>,
+        init: C::State,
+    ) -> (C::State, Option<Tensor>) {
+        let step = |state: C::State, (x, mask): (Tensor, Option<Tensor>)| {
+            let next = self.cell.step(weights, &x, state.clone());
+            let next = state.zip_map(&next, |old, new| {
+                let new = new.to(old.dtype());
+                match &mask {
+                    Some(mask) => like_rank(mask, &new).select(&new, old),
+                    None => new,
+                }
+            });
+            let y = self.return_sequences.then(|| self.cell.output(&next));
+            (next, y)
+        };
+        match self.reverse {
+            true => scan_reverse(init, (xs, mask), step),
+            false => scan(init, (xs, mask), step),
+        }
+    }
+}
+
+/// The inputs of a recurrent layer.
+pub(super) struct RnnInputs<'x> {
+    pub x: &'x Tensor,
+    pub mask: Option<&'x Tensor>,
+    pub states: &'x [Tensor],
+}
+
+impl<C: Cell> Recurrent for Rnn<C> {
+    const NAME: &'static str = C::NAME;
+    type Output = Tensor;
+    type State = C::State;
+
+    fn run(&self, cx: &mut Cx, inputs: &[Tensor]) -> (Tensor, C::State) {
+        let failed;
+        let inputs = match self.inputs(inputs, 1) {
+            Ok(inputs) => inputs,
+            Err(e) => {
+                failed = Tensor::from_error(e);
+                RnnInputs { x: &failed, mask: None, states: &[] }
+            }
+        };
+        self.run_on(cx, inputs)
+    }
+}
+
+impl<C: Cell, const N: usize> Layer<N> for Rnn<C> {
+    const NAME: &'static str = C::NAME;
+    type Output = Tensor;
+
+    fn apply(&self, cx: &mut Cx, inputs: [Tensor; N]) -> Tensor {
+        self.run(cx, &inputs).0
+    }
+}
+
+/// Returns the tensors `states` in the structure and the dtypes of `zeros`, whose shapes they must
+/// have.
+fn given_state<C: Cell>(zeros: &C::State, states: &[Tensor]) -> C::State {
+    let mut states = states.iter();
+    zeros.map_leaves(|zero| match states.next() {
+        Some(state) if state.shape() == zero.shape() || zero.error().is_some() => {
+            state.to(zero.dtype())
+        }
+        Some(state) => {
+            let (want, got) = (zero.shape(), state.shape());
+            let why = format!("expected an initial state of shape {want}, got {got}");
+            Tensor::from_error(Error::new(C::NAME, why))
+        }
+        None => zero.clone(),
+    })
+}
+
+/// Returns a mask with further axes of size 1, so that it broadcasts to the rank of `like`.
+#[track_caller]
+fn like_rank(mask: &Tensor, like: &Tensor) -> Tensor {
+    let shape: Vec<usize> = mask.shape().iter().copied().collect();
+    let ones = like.rank().saturating_sub(shape.len());
+    mask.reshape([shape, vec![1; ones]].concat())
+}
