@@ -1,5 +1,6 @@
 //! The gated recurrent unit: Cho et al., 2014 (<https://arxiv.org/abs/1406.1078>).
 
+use super::cell::product;
 use super::options::{CellOptions, cell_options, common_options};
 use super::{Cell, CellWeights, Rnn};
 use crate::init::Init;
@@ -94,7 +95,7 @@ impl Cell for GruCell {
         let part = |t: &Tensor, i: i64| t.slice(-1, i * units..(i + 1) * units);
         let dropped = w.dropped(&h);
         let (z, new) = if self.reset_after {
-            let y = dropped.matmul(&w.recurrent_kernel);
+            let y = product(&dropped, &w.recurrent_kernel);
             let y = match &w.recurrent_bias {
                 Some(bias) => y + bias,
                 None => y,
@@ -103,10 +104,10 @@ impl Cell for GruCell {
             let r = gate(part(x, 1) + &gates[1]);
             (gate(part(x, 0) + &gates[0]), part(x, 2) + r * &gates[2])
         } else {
-            let y = dropped.matmul(w.recurrent_kernel.slice(-1, ..2 * units));
+            let y = product(&dropped, &w.recurrent_kernel.slice(-1, ..2 * units));
             let r = gate(part(x, 1) + part(&y, 1));
-            let product = (r * dropped).matmul(w.recurrent_kernel.slice(-1, 2 * units..));
-            (gate(part(x, 0) + part(&y, 0)), part(x, 2) + product)
+            let new = product(&(r * dropped), &w.recurrent_kernel.slice(-1, 2 * units..));
+            (gate(part(x, 0) + part(&y, 0)), part(x, 2) + new)
         };
         &z * h + (1.0 - &z) * self.options.activation.of(&new)
     }

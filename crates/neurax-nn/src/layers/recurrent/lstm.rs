@@ -1,6 +1,7 @@
 //! The long short-term memory: Hochreiter and Schmidhuber, 1997
 //! (<https://doi.org/10.1162/neco.1997.9.8.1735>).
 
+use super::cell::product;
 use super::options::{CellOptions, cell_options, common_options, gate_bias};
 use super::{Cell, CellWeights, Rnn};
 use crate::init::Init;
@@ -82,7 +83,7 @@ impl Cell for LstmCell {
     }
 
     fn step(&self, w: &CellWeights, x: &Tensor, (h, c): (Tensor, Tensor)) -> (Tensor, Tensor) {
-        let z = x + w.dropped(&h).matmul(&w.recurrent_kernel);
+        let z = x + product(&w.dropped(&h), &w.recurrent_kernel);
         lstm_state(&z, &c, -1, &self.options)
     }
 

@@ -1,5 +1,6 @@
 //! The fully connected recurrent layer: Elman, 1990 (<https://doi.org/10.1207/s15516709cog1402_1>).
 
+use super::cell::product;
 use super::options::{CellOptions, cell_options, common_options};
 use super::{Cell, CellWeights, Rnn};
 use crate::init::Init;
@@ -63,7 +64,7 @@ impl Cell for SimpleRnnCell {
     }
 
     fn step(&self, w: &CellWeights, x: &Tensor, h: Tensor) -> Tensor {
-        self.options.activation.of(&(x + w.dropped(&h).matmul(&w.recurrent_kernel)))
+        self.options.activation.of(&(x + product(&w.dropped(&h), &w.recurrent_kernel)))
     }
 
     fn output(&self, h: &Tensor) -> Tensor {

@@ -6,7 +6,7 @@ use crate::{
 };
 use crate::{check, init};
 use neurax_tensor::{
-    DType, Padding, Result, Tensor, Tree, TypeSpec, dims, jit, key, tensor, types,
+    DType, Padding, Result, Tensor, Tree, TypeSpec, dims, grad, jit, jvp, key, tensor, types,
     value_and_grad_at,
 };
 
@@ -28,6 +28,38 @@ fn cells_are_layers() {
     check::layer(Gru::new(2).reverse().return_sequences(false).bias(false), t).unwrap();
     check::layer(SimpleRnn::new(2).recurrent_dropout(0.5), t).unwrap();
     check::layer(SimpleRnn::new(2).activation(Activation::softplus()).reverse(), t).unwrap();
+}
+
+// The product with the recurrent kernel has a custom derivative.
+#[test]
+fn derivatives_of_forward_mode_and_second_order_agree_with_differences() {
+    for model in [
+        input("x", dims![_, _, 2]).lstm(2).model(),
+        input("x", dims![_, _, 2]).gru(2).model(),
+        input("x", dims![_, _, 2]).layer(Gru::new(2).reset_after(false)).model(),
+        input("x", dims![_, _, 2]).simple_rnn(2).model(),
+    ] {
+        let wide = |t: &Tensor| t.to(DType::F64);
+        let vars = model.init(key(0), &types![f32[_, 3, 2]]).unwrap().map_leaves(wide);
+        let x = key(1).normal_of(DType::F64, [2, 3, 2]);
+        let loss =
+            |p: Params| model.apply_with(&p, &Params::new(), &x, &Mode::Eval).y().square().sum(..);
+        let slope = |p: Params| grad(loss)(p);
+        let direction = vars.params.map_leaves(|t| key(2).normal_of(DType::F64, t.shape()));
+        let moved = |by: f64| vars.params.zip_map(&direction, |a, d| a + d * by);
+        let (_, forward) = jvp(loss, vars.params.clone(), direction.clone());
+        let (plus, minus) = (loss(moved(1e-5)), loss(moved(-1e-5)));
+        let difference = ((plus - minus) / 2e-5).item().unwrap();
+        assert!((forward.item().unwrap() - difference).abs() < 1e-7 * (1.0 + difference.abs()));
+        let (_, second) = jvp(slope, vars.params.clone(), direction.clone());
+        let (plus, minus) = (slope(moved(1e-5)), slope(moved(-1e-5)));
+        for ((path, s), (p, m)) in
+            second.leaves().iter().zip(plus.leaves().iter().zip(minus.leaves()))
+        {
+            let far = (*s - (p.1 - m.1) / 2e-5).abs().max(..).item().unwrap();
+            assert!(far < 1e-7, "{path}: {far}");
+        }
+    }
 }
 
 #[test]
