@@ -9,6 +9,7 @@
 
 mod activation;
 mod batch_norm;
+mod bilinear;
 mod concat;
 mod conv;
 mod dense;
@@ -24,6 +25,7 @@ mod rms_norm;
 
 pub use activation::Activation;
 pub use batch_norm::{BatchNorm, batch_norm};
+pub use bilinear::{Bilinear, bilinear};
 pub(crate) use concat::Concat;
 pub use concat::concat;
 pub use conv::{Conv, conv};

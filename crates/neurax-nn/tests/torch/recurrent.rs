@@ -5,7 +5,7 @@ use neurax::prelude::*;
 use nn::{Activation, Bidirectional, Cell, ConvLstm, Gru, Lstm, Merge, Recurrent, Rnn, SimpleRnn};
 
 /// The number of all cases.
-const CASES: usize = 71;
+const CASES: usize = 73;
 
 #[test]
 fn dense_cells() {
@@ -35,7 +35,7 @@ fn other_layers() {
             count += 1;
         }
     }
-    assert_eq!(count, 18);
+    assert_eq!(count, 20);
 }
 
 /// Splits a name into that of a kind and the rest.
@@ -103,7 +103,8 @@ fn dense<C: Cell>(layer: Rnn<C>, option: &str, case: &Case) -> Option<Model> {
 }
 
 fn other(name: &str, case: &Case) -> Model {
-    let (kind, option) = split(name, &["bidirectional", "conv_lstm", "mask", "time_distributed"]);
+    let (kind, option) =
+        split(name, &["bidirectional", "conv_lstm", "mask", "time_distributed", "bilinear"]);
     match (kind, option) {
         ("bidirectional", "last") => {
             let layer = Lstm::new(2).masked().return_sequences(false);
@@ -127,6 +128,10 @@ fn other(name: &str, case: &Case) -> Model {
         ("mask", "ing") => {
             let [x] = nodes(case);
             Model::new([("out0", x.layer(nn::Masking::new(0.5)).0)])
+        }
+        ("bilinear", option) => {
+            let layer = nn::Bilinear::new(2).bias(option.is_empty());
+            Model::new([("out0", layer.call(nodes(case)))])
         }
         ("time_distributed", _) => {
             let [x] = nodes(case);

@@ -329,4 +329,16 @@ cases.add_function(
         "time_distributed.bias": torch.randn(UNITS),
     },
 )
+
+
+def bilinear(a, b, **named):
+    bias = named.get("bilinear.bias")
+    return torch.nn.functional.bilinear(a, b, named["bilinear.kernel"], bias)
+
+
+for name, lead, bias in [("bilinear", (2, 3), True), ("bilinear_no_bias", (2,), False)]:
+    named = {"bilinear.kernel": torch.randn(2, 3, 4)} | (
+        {"bilinear.bias": torch.randn(2)} if bias else {}
+    )
+    cases.add_function(name, bilinear, torch.randn(*lead, 3), torch.randn(*lead, 4), **named)
 cases.save()
