@@ -9,6 +9,8 @@
 use neurax::Stages;
 use neurax::prelude::*;
 
+#[path = "../examples/adding.rs"]
+pub mod adding;
 #[path = "../examples/by_hand.rs"]
 pub mod by_hand;
 #[path = "../examples/csv.rs"]
@@ -116,6 +118,17 @@ pub const EXAMPLES: &[ExampleProgram] = &[
             let x = two_heads::fruit(4, key(0))?.x;
             let vars = model.init(key(0), &types![f32[_, 2], f32[_, 3]])?;
             jit(move |x: two_heads::Features| model.apply(&vars, x, &Mode::Eval)).stages(&x, true)
+        },
+    },
+    ExampleProgram {
+        name: "adding",
+        about: "a recurrent network that adds numbers of a sequence",
+        run: adding::main,
+        stages: || {
+            let model = adding::model();
+            let vars = model.init(key(0), &types![f32[_, 50, 2]])?;
+            jit(move |x: Tensor| model.apply(&vars, x, &Mode::Eval))
+                .stages(&Tensor::zeros([16, 50, 2]), true)
         },
     },
     ExampleProgram {
