@@ -11,7 +11,7 @@
 //! ```
 
 use crate::ParamMask;
-use crate::optim::unit_rows;
+use crate::optim::UnitAxis;
 use crate::precision::at_least_f32;
 use neurax_tensor::{DType, Error, Tensor, Tree};
 use std::ops::Add;
@@ -31,7 +31,7 @@ struct PenaltyTerm {
 enum TermKind {
     L1,
     L2,
-    Orthogonal,
+    Orthogonal(UnitAxis),
 }
 
 impl TermKind {
@@ -39,7 +39,7 @@ impl TermKind {
         match self {
             TermKind::L1 => "l1",
             TermKind::L2 => "l2",
-            TermKind::Orthogonal => "orthogonal",
+            TermKind::Orthogonal(_) => "orthogonal",
         }
     }
 }
@@ -84,7 +84,22 @@ pub fn l2(mask: impl Into<ParamMask>, factor: f64) -> Penalty {
 /// # Ok::<(), Error>(())
 /// ```
 pub fn orthogonal(mask: impl Into<ParamMask>, factor: f64) -> Penalty {
-    Penalty(vec![PenaltyTerm { kind: TermKind::Orthogonal, mask: mask.into(), factor }])
+    let kind = TermKind::Orthogonal(UnitAxis(None));
+    Penalty(vec![PenaltyTerm { kind, mask: mask.into(), factor }])
+}
+
+/// Returns the penalty of [`orthogonal`] with units along `axis`, as in
+/// [`centralize_at`](crate::optim::centralize_at).
+///
+/// ```
+/// use neurax::prelude::*;
+/// let penalty = nn::regularize::orthogonal_at(0, "**", 1.0);
+/// assert_eq!(penalty.of(&tensor([[3.0, 4.0], [6.0, 8.0]])).item()? as f32, 1.0);
+/// # Ok::<(), Error>(())
+/// ```
+pub fn orthogonal_at(axis: i64, mask: impl Into<ParamMask>, factor: f64) -> Penalty {
+    let kind = TermKind::Orthogonal(UnitAxis(Some(axis)));
+    Penalty(vec![PenaltyTerm { kind, mask: mask.into(), factor }])
 }
 
 impl Penalty {
@@ -140,7 +155,13 @@ impl PenaltyTerm {
             Err(why) => return self.fail(why),
         };
         let chosen = params.iter().zip(chosen).filter(|(_, chosen)| *chosen).map(|(p, _)| p);
-        let sum = chosen.map(|p| self.of_one(p)).reduce(|a, b| a + b);
+        let chosen: Vec<Tensor> = chosen.cloned().collect();
+        if let TermKind::Orthogonal(axis) = self.kind
+            && let Some(why) = axis.error(&chosen)
+        {
+            return self.fail(why);
+        }
+        let sum = chosen.iter().map(|p| self.of_one(p)).reduce(|a, b| a + b);
         sum.unwrap_or_else(|| Tensor::scalar(DType::F32, 0.0)) * self.factor
     }
 
@@ -148,7 +169,7 @@ impl PenaltyTerm {
         match self.kind {
             TermKind::L1 => p.abs().sum(..),
             TermKind::L2 => p.square().sum(..),
-            TermKind::Orthogonal => mean_cosine(p),
+            TermKind::Orthogonal(axis) => mean_cosine(p, axis),
         }
     }
 
@@ -159,8 +180,8 @@ impl PenaltyTerm {
 
 /// Returns the mean absolute cosine of the angles between the units of a parameter; 0 if there are
 /// no two of them.
-fn mean_cosine(p: &Tensor) -> Tensor {
-    let Some(rows) = unit_rows(p) else { return Tensor::scalar(p.dtype(), 0.0) };
+fn mean_cosine(p: &Tensor, axis: UnitAxis) -> Tensor {
+    let Some(rows) = axis.rows(p) else { return Tensor::scalar(p.dtype(), 0.0) };
     let units = rows.shape()[0];
     if units < 2 {
         return Tensor::scalar(p.dtype(), 0.0);
@@ -217,5 +238,7 @@ mod tests {
         let e = |penalty: Penalty| penalty.of(&p).error().unwrap().message().to_string();
         assert!(e(l1("a.*", 1.0)).contains("one of the parameters 0; got `a.*`"));
         assert!(e(l2("**", -1.0)).contains("a factor of at least 0, got -1"));
+        let e = orthogonal_at(2, "**", 1.0).of(&tensor([[1.0]])).error().unwrap().to_string();
+        assert!(e.contains("with an axis 2, got the shape [1, 1]"), "{e}");
     }
 }

@@ -1,7 +1,7 @@
 //! Constraints of parameters: projections after a step, the last links of a chain.
 
 use super::clip::{limit_error, limiting_factor};
-use super::units::unit_norms;
+use super::units::UnitAxis;
 use super::{Optim, Rule, Slots, Step, invalid, masked};
 use crate::ParamMask;
 use neurax_tensor::{DType, Tensor};
@@ -26,7 +26,17 @@ use neurax_tensor::{DType, Tensor};
 /// # Ok::<(), Error>(())
 /// ```
 pub fn max_norm(mask: impl Into<ParamMask>, limit: f64) -> Optim {
-    masked(mask, Optim::new(Constraint::MaxNorm(limit)))
+    masked(mask, Optim::new(Constraint::MaxNorm(limit, UnitAxis(None))))
+}
+
+/// Limits norms as [`max_norm`] does, with units along `axis`, as in
+/// [`centralize_at`](super::centralize_at).
+///
+/// # Errors
+///
+/// The updates carry an error as for [`max_norm`], and if a matrix or kernel has no such axis.
+pub fn max_norm_at(axis: i64, mask: impl Into<ParamMask>, limit: f64) -> Optim {
+    masked(mask, Optim::new(Constraint::MaxNorm(limit, UnitAxis(Some(axis)))))
 }
 
 /// Scales the weights of each unit of the chosen parameters to a norm of 1 after the step; those of
@@ -46,7 +56,18 @@ pub fn max_norm(mask: impl Into<ParamMask>, limit: f64) -> Optim {
 /// # Ok::<(), Error>(())
 /// ```
 pub fn unit_norm(mask: impl Into<ParamMask>) -> Optim {
-    masked(mask, Optim::new(Constraint::UnitNorm))
+    masked(mask, Optim::new(Constraint::UnitNorm(UnitAxis(None))))
+}
+
+/// Scales norms as [`unit_norm`] does, with units along `axis`, as in
+/// [`centralize_at`](super::centralize_at).
+///
+/// # Errors
+///
+/// The updates carry an error if a pattern matches no parameter, or if a matrix or kernel has no
+/// such axis.
+pub fn unit_norm_at(axis: i64, mask: impl Into<ParamMask>) -> Optim {
+    masked(mask, Optim::new(Constraint::UnitNorm(UnitAxis(Some(axis)))))
 }
 
 /// Sets negative elements of the chosen parameters to 0 after the step. It is the last link of a
@@ -70,31 +91,41 @@ pub fn non_negative(mask: impl Into<ParamMask>) -> Optim {
 }
 
 enum Constraint {
-    MaxNorm(f64),
-    UnitNorm,
+    MaxNorm(f64, UnitAxis),
+    UnitNorm(UnitAxis),
     NonNegative,
 }
 
 impl Rule for Constraint {
     fn update(&self, updates: Vec<Tensor>, _: &mut Slots, step: &Step) -> Vec<Tensor> {
-        if let Constraint::MaxNorm(limit) = self
-            && let Some(why) = limit_error(*limit)
-        {
-            return invalid("max_norm", why, &updates);
+        if let Some((op, why)) = self.error(&updates) {
+            return invalid(op, why, &updates);
         }
         updates.iter().zip(step.params).map(|(u, p)| self.constrained(u, p)).collect()
     }
 }
 
 impl Constraint {
+    /// Returns the name of the constraint and the message of an invalid option.
+    fn error(&self, updates: &[Tensor]) -> Option<(&'static str, String)> {
+        match self {
+            Constraint::MaxNorm(limit, axis) => {
+                let why = limit_error(*limit).or_else(|| axis.error(updates))?;
+                Some(("max_norm", why))
+            }
+            Constraint::UnitNorm(axis) => Some(("unit_norm", axis.error(updates)?)),
+            Constraint::NonNegative => None,
+        }
+    }
+
     /// Returns the update of `p` in place of `u`.
     fn constrained(&self, u: &Tensor, p: &Tensor) -> Tensor {
         let new = p + u;
         let scaled = |factor: Tensor| (new.to(DType::F64) * factor).to(p.dtype()) - p;
         match self {
-            Constraint::MaxNorm(limit) => scaled(limiting_factor(&unit_norms(&new), *limit)),
-            Constraint::UnitNorm => {
-                let norms = unit_norms(&new);
+            Constraint::MaxNorm(limit, axis) => scaled(limiting_factor(&axis.norms(&new), *limit)),
+            Constraint::UnitNorm(axis) => {
+                let norms = axis.norms(&new);
                 let is_zero = norms.equal(0.0);
                 scaled(1.0 / is_zero.select(1.0, norms))
             }
@@ -118,6 +149,8 @@ mod tests {
             (max_norm("**", 1.0), [0.6, 0.8, 0.0, 0.0]),
             (max_norm("**", 10.0), [3.0, 4.0, 0.0, 0.0]),
             (unit_norm("**"), [0.6, 0.8, 0.0, 0.0]),
+            (max_norm_at(-1, "**", 1.0), [1.0, 1.0, 0.0, 0.0]),
+            (unit_norm_at(2, "**"), [1.0, 1.0, 0.0, 0.0]),
             (non_negative("**"), [3.0, 4.0, 0.0, 0.0]),
         ] {
             let (q, _) = opt.step(&p, &zeros, opt.init(&p));
@@ -139,9 +172,12 @@ mod tests {
 
     #[test]
     fn invalid_uses_are_errors() {
-        let p = vec![tensor([1.0])];
-        for (opt, part) in [(max_norm("**", -1.0), "a limit"), (unit_norm("1"), "a pattern of one")]
-        {
+        let p = vec![tensor([[1.0]])];
+        for (opt, part) in [
+            (max_norm("**", -1.0), "a limit"),
+            (unit_norm("1"), "a pattern of one"),
+            (unit_norm_at(2, "**"), "with an axis 2"),
+        ] {
             let (q, _) = opt.step(&p, &p, opt.init(&p));
             assert!(q.ok().unwrap_err().message().contains(part));
         }

@@ -100,6 +100,7 @@ fn groups_or(groups: Vec<(ParamMask, Optim)>, others: Option<Optim>) -> Optim {
     Optim {
         master_copies: all().any(|opt| opt.master_copies),
         non_finite: all().map(|opt| opt.non_finite).max().unwrap_or(NonFinite::Pass),
+        loss_scale: all().filter_map(|opt| opt.loss_scale).next_back(),
         rules: Rules::one(Groups {
             rules: all().map(|opt| opt.rules.clone()).collect(),
             masks: groups.iter().map(|(mask, _)| mask.clone()).collect(),

@@ -42,6 +42,7 @@ mod lbfgs;
 mod leaves;
 mod line_search;
 mod lion;
+mod loss_scale;
 mod masked;
 mod master;
 mod momentum;
@@ -80,7 +81,7 @@ pub use adam::{adam, adam_with, adamw, adamw_masked, scale_by_adam};
 pub use adamax::{adamax, scale_by_adamax};
 pub use amsgrad::{amsgrad, scale_by_amsgrad};
 pub use clip::{clip, clip_norm, clip_rms, clip_value};
-pub use constraints::{max_norm, non_negative, unit_norm};
+pub use constraints::{max_norm, max_norm_at, non_negative, unit_norm, unit_norm_at};
 pub use cycles::{
     cosine_restarts, cosine_restarts_with, cyclic, one_cycle, one_cycle_with, restarts,
 };
@@ -88,6 +89,7 @@ pub use decay::weight_decay;
 pub use decays::{cosine_with, exponential_staircase, inverse_sqrt, linear, polynomial};
 pub use lbfgs::{lbfgs, scale_by_lbfgs};
 pub use lion::{lion, scale_by_lion};
+pub use loss_scale::LossScale;
 pub use masked::{masked, per_group, per_group_or};
 pub use momentum::{momentum, nesterov, sgd, trace};
 pub use muon::{muon, scale_by_muon};
@@ -106,7 +108,7 @@ pub use shampoo::{scale_by_shampoo, shampoo};
 pub use state::{OptState, Slots};
 pub use step::StepInput;
 pub use trust_ratio::{lamb, lars, scale_by_trust_ratio};
-pub use units::{centralize, clip_adaptive};
+pub use units::{centralize, centralize_at, clip_adaptive, clip_adaptive_at};
 pub use weights::{average_weights, lookahead};
 pub use yogi::{scale_by_yogi, yogi};
 
@@ -119,7 +121,7 @@ use state::{missing, take};
 use std::fmt;
 use std::panic::Location;
 use step::StepOperands;
-pub(crate) use units::unit_rows;
+pub(crate) use units::UnitAxis;
 
 /// An optimizer: a list of rules that can be cloned and chained.
 ///
@@ -140,6 +142,7 @@ pub struct Optim {
     rules: Rules,
     master_copies: bool,
     non_finite: NonFinite,
+    loss_scale: Option<LossScale>,
 }
 
 /// Chains optimizers: each one transforms the updates of the previous one. An option of one link
@@ -154,6 +157,7 @@ fn chain_links(links: &[Optim]) -> Optim {
         rules: Rules::concat(links.iter().map(|o| &o.rules)),
         master_copies: links.iter().any(|o| o.master_copies),
         non_finite: links.iter().map(|o| o.non_finite).max().unwrap_or_default(),
+        loss_scale: links.iter().rev().find_map(|o| o.loss_scale),
     }
 }
 
@@ -161,7 +165,7 @@ impl Optim {
     /// Creates an optimizer of one rule.
     pub fn new(rule: impl Rule) -> Optim {
         let (rules, non_finite) = (Rules::one(rule), NonFinite::default());
-        Optim { rules, master_copies: false, non_finite }
+        Optim { rules, master_copies: false, non_finite, loss_scale: None }
     }
 
     /// Keeps a copy in f32 of each parameter of fewer than 32 bits in the state. Updates are added
@@ -207,6 +211,38 @@ impl Optim {
         Optim { non_finite: choice, ..self }
     }
 
+    /// Scales the loss, so that gradients in f16 are neither 0 nor infinite. The gradients of a
+    /// step are those of the loss times [`OptState::loss_scale`], and are divided by it. A step
+    /// with a gradient that is not finite is skipped and counted, as with [`NonFinite::Skip`]; a
+    /// dynamic scale shrinks then. A trainer multiplies the loss.
+    ///
+    /// # Errors
+    ///
+    /// The updates carry an error if a scale is not above 0, a factor not above 1, or a period 0.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let opt = optim::sgd(0.5).loss_scale(optim::LossScale::dynamic());
+    /// let mut p = tensor([4.0]);
+    /// let mut state = opt.init(&p);
+    /// for _ in 0..2 {
+    ///     let factor = state.loss_scale().unwrap_or(tensor(1.0));
+    ///     // In f16, the first gradient overflows: 2 · 4 · 2¹⁵ is beyond 65504.
+    ///     let loss = |p: Tensor| p.to(F16).square().sum(..).to(F32) * &factor;
+    ///     let grads = grad(loss)(p.clone());
+    ///     (p, state) = opt.step(&p, &grads, state);
+    /// }
+    /// assert_eq!((p.item()?, state.non_finite_steps()?), (4.0, Some(2)));
+    /// assert_eq!(state.loss_scale().map(|s| s.item()).transpose()?, Some(8192.0));
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn loss_scale(self, choice: LossScale) -> Optim {
+        let non_finite = self.non_finite.max(NonFinite::Skip);
+        Optim { loss_scale: Some(choice), non_finite, ..self }
+    }
+
     /// Returns true if a step with a non-finite gradient is to be reported as an error.
     pub fn fails_on_non_finite(&self) -> bool {
         self.non_finite == NonFinite::Fail
@@ -239,6 +275,7 @@ impl Optim {
         if self.non_finite != NonFinite::Pass {
             own.insert(state::COUNT.into(), vec![tensor(0)]);
         }
+        own.extend(self.loss_scale.map(LossScale::slots).unwrap_or_default());
         own
     }
 
@@ -359,7 +396,11 @@ impl Optim {
         let StepOperands { paths, loss, .. } = operands;
         let loss = loss.as_ref();
         let rule_step = Step { params: &base, paths, count: &count, loss, evaluate };
-        let updates = self.rules.update(widened(&grads), &mut slots, &rule_step);
+        let wide = match self.loss_scale {
+            Some(choice) => choice.unscaled(widened(&grads), &own),
+            None => widened(&grads),
+        };
+        let updates = self.rules.update(wide, &mut slots, &rule_step);
         let mut computed =
             Computed { params, base, updates, state: OptState { step: step + 1, slots } };
         if self.master_copies {
@@ -369,7 +410,7 @@ impl Optim {
             computed.state.slots.push(own);
         }
         match kept {
-            Some(before) => self.non_finite.guard(&grads, before, computed),
+            Some(before) => self.non_finite.guard(&grads, before, computed, self.loss_scale),
             None => computed,
         }
     }

@@ -1,6 +1,7 @@
 //! The choice for gradients that are NaN or infinite.
 
 use super::computed::Computed;
+use super::loss_scale::LossScale;
 use super::state::{COUNT, OptState, Slots, missing};
 use neurax_tensor::{DType, Error, Tensor};
 
@@ -22,7 +23,14 @@ pub enum NonFinite {
 impl NonFinite {
     /// Returns `step`, or what this choice, which is not [`NonFinite::Pass`], makes of it if one of
     /// `grads` is not finite. `before` is the state before the step.
-    pub(super) fn guard(self, grads: &[Tensor], before: OptState, mut step: Computed) -> Computed {
+    /// `scale` is updated for the next step.
+    pub(super) fn guard(
+        self,
+        grads: &[Tensor],
+        before: OptState,
+        mut step: Computed,
+        scale: Option<LossScale>,
+    ) -> Computed {
         let each = grads.iter().map(|g| g.is_finite().all(..));
         let finite = match each.reduce(|a, b| a & b) {
             Some(finite) => finite,
@@ -46,6 +54,9 @@ impl NonFinite {
         }
         if let Some(own) = step.state.slots.last_mut() {
             own.insert(COUNT.into(), vec![counted]);
+        }
+        if let (Some(scale), Some(own)) = (scale, before.slots.last()) {
+            scale.adapt(&mut step, own, &finite);
         }
         step
     }

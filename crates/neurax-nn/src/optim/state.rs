@@ -18,7 +18,8 @@ pub struct OptState {
     /// The state of each rule. A constant learning rate is the slot `rate` of its rule and can be
     /// changed there. Behind them, the state of
     /// [`Optim::master_copies`](super::Optim::master_copies) and
-    /// [`Optim::non_finite`](super::Optim::non_finite), if one of these options is set.
+    /// [`Optim::non_finite`](super::Optim::non_finite) and
+    /// [`Optim::loss_scale`](super::Optim::loss_scale), if one of these options is set.
     pub slots: Vec<Slots>,
 }
 

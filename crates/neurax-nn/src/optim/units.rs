@@ -3,17 +3,20 @@
 //! Which weights are a unit depends on the layout of the parameter:
 //!
 //! ```text
-//! layer            parameter                          the weights of a unit
-//! dense            kernel [inputs, units]             a column: axis 0
-//! embedding        embedding [vocabulary, features]   a column: axis 0
-//! convolution      kernel [filters, channels, ..]     all axes but 0
-//! any              bias, scale [units]                the whole vector
+//! layer                        parameter                          axis of the units
+//! dense, embedding             kernel [inputs, units]             1
+//! convolution                  kernel [filters, channels, ..]     0
+//! convolution, channels last   kernel [.., channels, filters]     -1, to be named
+//! transposed convolution       kernel [channels, filters, ..]     1, to be named
+//! any                          bias, scale [units]                the vector is one unit
 //! ```
 //!
-//! This is the layout of PyTorch for convolutions and that of Flax for dense layers. Optax's
-//! `centralize` takes the mean over all axes but 0, which in the layout of Flax is over the outputs
-//! of a dense layer; the paper and this module take it over the inputs. A transposed convolution
-//! whose kernel has the inputs at axis 0 can be left out with [`masked`](super::masked).
+//! The functions without an axis take that of the first two rows: axis 1 of matrices, axis 0 of
+//! kernels with more axes. A shape does not tell the layout of a kernel, so that `.._at` takes the
+//! axis for models of the other rows; with [`masked`](super::masked), for some of their layers.
+//!
+//! Optax's `centralize` takes the mean over all axes but 0, which in the layout of Flax is over the
+//! outputs of a dense layer; the paper and this module take it over the inputs.
 
 use super::clip::{limit_error, limiting_factor, root};
 use super::{Optim, Rule, Slots, Step, invalid};
@@ -34,7 +37,27 @@ use neurax_tensor::{DType, Tensor, keep};
 /// # Ok::<(), Error>(())
 /// ```
 pub fn centralize() -> Optim {
-    Optim::new(Centralize)
+    Optim::new(Centralize(UnitAxis(None)))
+}
+
+/// Subtracts means as [`centralize`] does, with units along `axis`: -1 for kernels of convolutions
+/// with channels last, 1 for those of transposed convolutions.
+///
+/// # Errors
+///
+/// The updates carry an error if a matrix or kernel has no such axis.
+///
+/// # Examples
+///
+/// ```
+/// use neurax::prelude::*;
+/// let (opt, p) = (optim::centralize_at(0), Tensor::zeros([2, 2]));
+/// let (u, _) = opt.update(&p, &tensor([[1.0, 2.0], [3.0, 8.0]]), opt.init(&p));
+/// assert_eq!(u.to_vec::<f32>()?, [-0.5, 0.5, -2.5, 2.5]);
+/// # Ok::<(), Error>(())
+/// ```
+pub fn centralize_at(axis: i64) -> Optim {
+    Optim::new(Centralize(UnitAxis(Some(axis))))
 }
 
 /// Limits the norm of the gradient of each unit to `clipping` times the norm of its weights, which
@@ -56,17 +79,29 @@ pub fn centralize() -> Optim {
 /// # Ok::<(), Error>(())
 /// ```
 pub fn clip_adaptive(clipping: f64, epsilon: f64) -> Optim {
-    Optim::new(ClipAdaptive { clipping, epsilon })
+    Optim::new(ClipAdaptive { clipping, epsilon, axis: UnitAxis(None) })
 }
 
-struct Centralize;
+/// Limits norms as [`clip_adaptive`] does, with units along `axis`, as in [`centralize_at`].
+///
+/// # Errors
+///
+/// The updates carry an error as for [`clip_adaptive`], and if a matrix or kernel has no such axis.
+pub fn clip_adaptive_at(axis: i64, clipping: f64, epsilon: f64) -> Optim {
+    Optim::new(ClipAdaptive { clipping, epsilon, axis: UnitAxis(Some(axis)) })
+}
+
+struct Centralize(UnitAxis);
 
 impl Rule for Centralize {
     fn update(&self, grads: Vec<Tensor>, _: &mut Slots, _: &Step) -> Vec<Tensor> {
+        if let Some(why) = self.0.error(&grads) {
+            return invalid("centralize", why, &grads);
+        }
         let centralized = |g: Tensor| match g.rank() {
             0 | 1 => g,
             // The sum of large gradients may overflow in f32.
-            _ => &g - g.to(DType::F64).mean(keep(axes_of_a_unit(&g))).to(g.dtype()),
+            _ => &g - g.to(DType::F64).mean(keep(self.0.axes_of_a_unit(&g))).to(g.dtype()),
         };
         grads.into_iter().map(centralized).collect()
     }
@@ -75,44 +110,61 @@ impl Rule for Centralize {
 struct ClipAdaptive {
     clipping: f64,
     epsilon: f64,
+    axis: UnitAxis,
 }
 
 impl Rule for ClipAdaptive {
     fn update(&self, grads: Vec<Tensor>, _: &mut Slots, step: &Step) -> Vec<Tensor> {
-        if let Some(why) = limit_error(self.clipping).or_else(|| limit_error(self.epsilon)) {
+        let limits = || limit_error(self.clipping).or_else(|| limit_error(self.epsilon));
+        if let Some(why) = limits().or_else(|| self.axis.error(&grads)) {
             return invalid("clip_adaptive", why, &grads);
         }
         let clipped = |(g, p): (&Tensor, &Tensor)| {
-            let limit = unit_norms(p).maximum(self.epsilon) * self.clipping;
-            (g.to(DType::F64) * limiting_factor(&unit_norms(g), &limit)).to(g.dtype())
+            let limit = self.axis.norms(p).maximum(self.epsilon) * self.clipping;
+            (g.to(DType::F64) * limiting_factor(&self.axis.norms(g), &limit)).to(g.dtype())
         };
         grads.iter().zip(step.params).map(clipped).collect()
     }
 }
 
-/// Returns a matrix with the weights of each unit in a row; `None` for vectors and scalars.
-pub(crate) fn unit_rows(x: &Tensor) -> Option<Tensor> {
-    match x.rank() {
-        0 | 1 => None,
-        2 => Some(x.t()),
-        _ => {
-            let units = x.shape()[0];
-            let weights = x.shape()[1..].iter().product::<usize>();
-            Some(x.reshape([units, weights]))
-        }
+/// The axis along which a parameter with several axes has its units; `None` for axis 1 of matrices
+/// and axis 0 of kernels with more axes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct UnitAxis(pub Option<i64>);
+
+impl UnitAxis {
+    /// Returns the message of an axis that one of the parameters does not have.
+    pub fn error(self, params: &[Tensor]) -> Option<String> {
+        let axis = self.0?;
+        let has_axis = |x: &&Tensor| (-(x.rank() as i64)..x.rank() as i64).contains(&axis);
+        let other = params.iter().filter(|x| x.rank() > 1).find(|x| !has_axis(x))?;
+        Some(format!("expected parameters with an axis {axis}, got the shape {}", other.shape()))
     }
-}
 
-/// Returns the norm of each unit of `x`, f64, with axes that broadcast to those of `x`.
-pub(super) fn unit_norms(x: &Tensor) -> Tensor {
-    root(&x.to(DType::F64).square().sum(keep(axes_of_a_unit(x))))
-}
+    /// Returns the axes of `x` over which the weights of one unit extend.
+    pub fn axes_of_a_unit(self, x: &Tensor) -> Vec<i64> {
+        let rank = x.rank() as i64;
+        let unit = match (self.0, rank) {
+            (_, 0 | 1) => return (0..rank).collect(),
+            (Some(axis), _) => axis.rem_euclid(rank),
+            (None, 2) => 1,
+            (None, _) => 0,
+        };
+        (0..rank).filter(|&axis| axis != unit).collect()
+    }
 
-/// Returns the axes of `x` over which the weights of one unit extend.
-fn axes_of_a_unit(x: &Tensor) -> Vec<i64> {
-    match x.rank() {
-        rank @ 0..=2 => (0..rank.min(1) as i64).collect(),
-        rank => (1..rank as i64).collect(),
+    /// Returns the norm of each unit of `x`, f64, with axes that broadcast to those of `x`.
+    pub fn norms(self, x: &Tensor) -> Tensor {
+        root(&x.to(DType::F64).square().sum(keep(self.axes_of_a_unit(x))))
+    }
+
+    /// Returns a matrix with the weights of each unit in a row; `None` for vectors and scalars.
+    pub fn rows(self, x: &Tensor) -> Option<Tensor> {
+        let inner = self.axes_of_a_unit(x);
+        let unit = (0..x.rank() as i64).find(|axis| !inner.contains(axis))?;
+        let units = x.shape()[unit as usize];
+        let weights = inner.iter().map(|&axis| x.shape()[axis as usize]).product::<usize>();
+        Some(x.move_axis(unit, 0).reshape([units, weights]))
     }
 }
 
@@ -145,11 +197,30 @@ mod tests {
         let model = x.layer(crate::Conv::new(5, 3)).flatten().dense(4).model();
         let vars = model.init(neurax_tensor::key(0), &neurax_tensor::types![f32[_, 3, 8]]).unwrap();
         for (layer, units) in [("conv", 5), ("dense", 4)] {
-            let rows = unit_rows(&vars.params[layer]["kernel"]).unwrap();
-            assert_eq!(rows.shape()[0], units, "{layer}");
-            let norms = unit_norms(&vars.params[layer]["kernel"]);
-            assert_eq!(norms.size(), units, "{layer}");
+            let kernel = &vars.params[layer]["kernel"];
+            assert_eq!(UnitAxis(None).rows(kernel).unwrap().shape()[0], units, "{layer}");
+            assert_eq!(UnitAxis(None).norms(kernel).size(), units, "{layer}");
         }
+        let x = crate::input("x", neurax_tensor::dims![_, 8, 3]);
+        let model = x.layer(crate::Conv::new(5, 3).channels_last()).model();
+        let vars = model.init(neurax_tensor::key(0), &neurax_tensor::types![f32[_, 8, 3]]).unwrap();
+        let kernel = &vars.params["conv"]["kernel"];
+        assert_eq!(UnitAxis(Some(-1)).rows(kernel).unwrap().shape(), [5, 9]);
+    }
+
+    #[test]
+    fn a_named_axis_is_that_of_the_units() {
+        let g = tensor([[[1.0, 3.0]], [[5.0, 6.0]]]);
+        // The entries of the last axis are [1, 5] and [3, 6].
+        assert_eq!(updates(centralize_at(-1), &g, &g), [-2.0, -1.5, 2.0, 1.5]);
+        assert_eq!(updates(centralize_at(2), &g, &g), [-2.0, -1.5, 2.0, 1.5]);
+        let p = tensor([[3.0, 4.0], [0.0, 0.0]]);
+        let clipped = updates(clip_adaptive_at(0, 0.1, 0.5), &p, &tensor([[3.0, 4.0], [0.0, 1.0]]));
+        assert_eq!(clipped, [0.3, 0.4, 0.0, 0.05]);
+        assert_eq!(updates(centralize_at(7), &tensor([1.0]), &tensor([1.0])), [1.0]);
+        let opt = centralize_at(2);
+        let (u, _) = opt.update(&p, &p, opt.init(&p));
+        assert!(u.error().unwrap().message().contains("an axis 2, got the shape [2, 2]"), "{u:?}");
     }
 
     #[test]
