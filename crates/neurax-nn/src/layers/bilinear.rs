@@ -4,6 +4,7 @@ use crate::init::{self, Init};
 use crate::precision::{at_least_f32, narrow_as};
 use crate::{Cx, Layer};
 use neurax_tensor::{Error, Result, Tensor};
+use serde::{Deserialize, Serialize};
 
 /// Computes `y[o] = sum of a[i] kernel[o, i, j] b[j] + bias[o]` over the last axes: `a` is
 /// `[.., n]`, `b` `[.., m]` with the same leading axes, `kernel` `[units, n, m]`, `bias` `[units]`,
@@ -70,7 +71,7 @@ fn check(a: &Tensor, b: &Tensor, kernel: &Tensor) -> Result<()> {
 /// assert_eq!(vars.params["bilinear"]["kernel"].shape(), [4, 3, 2]);
 /// # Ok::<(), Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Bilinear {
     units: usize,
     bias: bool,

@@ -37,6 +37,7 @@ pub use flatten::{Flatten, flatten};
 pub use group_norm::{GroupNorm, group_norm};
 pub use layer_norm::{LayerNorm, layer_norm};
 pub use pool::{AvgPool, GlobalAvgPool, GlobalMaxPool, MaxPool};
+pub(crate) use recurrent::Mask;
 pub use recurrent::{
     Bidirectional, Cell, CellWeights, ConvLstm, ConvLstmCell, Gru, GruCell, Lstm, LstmCell,
     MaskedMean, Masking, Merge, Recurrent, ReturnState, Rnn, SimpleRnn, SimpleRnnCell,

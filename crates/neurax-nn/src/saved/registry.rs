@@ -39,6 +39,14 @@ impl LayerType {
         }
     }
 
+    /// Returns the entry of a [`Layer`] with `N` inputs whose name is that of several types.
+    pub const fn called<L, const N: usize>(name: &'static str) -> LayerType
+    where
+        L: Layer<N> + Serialize + DeserializeOwned,
+    {
+        LayerType { name, ..LayerType::fixed::<L, N>() }
+    }
+
     /// Returns the entry of a layer with any number of inputs and one output.
     const fn variadic<L>(name: &'static str) -> LayerType
     where
@@ -56,12 +64,12 @@ impl LayerType {
     /// Returns the entry of a layer, or `None` if it is not one of the library.
     pub fn of(layer: &dyn ModelLayer) -> Option<&'static LayerType> {
         let id = (layer as &dyn Any).type_id();
-        ALL.iter().find(|t| (t.type_id)() == id)
+        all().find(|t| (t.type_id)() == id)
     }
 
     /// Returns the entry of a name in a file.
     pub fn named(name: &str) -> Option<&'static LayerType> {
-        ALL.iter().find(|t| t.name == name)
+        all().find(|t| t.name == name)
     }
 
     /// Returns the options of a layer of this type.
@@ -75,6 +83,11 @@ impl LayerType {
     }
 }
 
+/// Returns the types of all layers.
+pub(super) fn all() -> impl Iterator<Item = &'static LayerType> {
+    ALL.iter().chain(RECURRENT)
+}
+
 const ALL: &[LayerType] = &[
     LayerType::variadic::<Concat>("concat"),
     LayerType::variadic::<Negate>("negate"),
@@ -83,6 +96,7 @@ const ALL: &[LayerType] = &[
     LayerType::fixed::<Attend, 1>(),
     LayerType::fixed::<AvgPool, 1>(),
     LayerType::fixed::<BatchNorm, 1>(),
+    LayerType::fixed::<Bilinear, 2>(),
     LayerType::fixed::<Conv, 1>(),
     LayerType::fixed::<Dense, 1>(),
     LayerType::fixed::<Dropout, 1>(),
@@ -92,10 +106,61 @@ const ALL: &[LayerType] = &[
     LayerType::fixed::<GlobalMaxPool, 1>(),
     LayerType::fixed::<GroupNorm, 1>(),
     LayerType::fixed::<LayerNorm, 1>(),
+    LayerType::fixed::<Mask, 1>(),
+    LayerType::fixed::<MaskedMean, 2>(),
+    LayerType::fixed::<Masking, 1>(),
     LayerType::fixed::<MaxPool, 1>(),
     LayerType::fixed::<Reshape, 1>(),
     LayerType::fixed::<RmsNorm, 1>(),
 ];
+
+/// Lists the entries of layers that have a name in several types, with numbers of inputs.
+macro_rules! entries {
+    ($($name:literal $Layer:ty, [$($n:literal)*];)*) => {
+        &[$($(LayerType::called::<$Layer, $n>(concat!($name, "/", $n)),)*)*]
+    };
+}
+
+/// Layers whose type has parameters: each cell in each layer that runs it, with every number of
+/// inputs. These are `x`, a mask, and the states: two of an LSTM, one of the others, those of both
+/// directions for a bidirectional layer.
+const RECURRENT: &[LayerType] = entries! {
+    "lstm" Lstm, [1 2 3 4];
+    "lstm.state" ReturnState<Lstm>, [1 2 3 4];
+    "bidirectional.lstm" Bidirectional<LstmCell>, [1 2 5 6];
+    "bidirectional.lstm.state" ReturnState<Bidirectional<LstmCell>>, [1 2 5 6];
+    "bidirectional.lstm.unmerged" Unmerged<LstmCell>, [1 2 5 6];
+    "bidirectional.lstm.unmerged.state" ReturnState<Unmerged<LstmCell>>, [1 2 5 6];
+    "gru" Gru, [1 2 3];
+    "gru.state" ReturnState<Gru>, [1 2 3];
+    "bidirectional.gru" Bidirectional<GruCell>, [1 2 3 4];
+    "bidirectional.gru.state" ReturnState<Bidirectional<GruCell>>, [1 2 3 4];
+    "bidirectional.gru.unmerged" Unmerged<GruCell>, [1 2 3 4];
+    "bidirectional.gru.unmerged.state" ReturnState<Unmerged<GruCell>>, [1 2 3 4];
+    "simple_rnn" SimpleRnn, [1 2 3];
+    "simple_rnn.state" ReturnState<SimpleRnn>, [1 2 3];
+    "bidirectional.simple_rnn" Bidirectional<SimpleRnnCell>, [1 2 3 4];
+    "bidirectional.simple_rnn.state" ReturnState<Bidirectional<SimpleRnnCell>>, [1 2 3 4];
+    "bidirectional.simple_rnn.unmerged" Unmerged<SimpleRnnCell>, [1 2 3 4];
+    "bidirectional.simple_rnn.unmerged.state" ReturnState<Unmerged<SimpleRnnCell>>, [1 2 3 4];
+    "conv_lstm" ConvLstm, [1 2 3 4];
+    "conv_lstm.state" ReturnState<ConvLstm>, [1 2 3 4];
+    "bidirectional.conv_lstm" Bidirectional<ConvLstmCell>, [1 2 5 6];
+    "bidirectional.conv_lstm.state" ReturnState<Bidirectional<ConvLstmCell>>, [1 2 5 6];
+    "bidirectional.conv_lstm.unmerged" Unmerged<ConvLstmCell>, [1 2 5 6];
+    "bidirectional.conv_lstm.unmerged.state" ReturnState<Unmerged<ConvLstmCell>>, [1 2 5 6];
+    "time_distributed.avg_pool" TimeDistributed<AvgPool>, [1];
+    "time_distributed.batch_norm" TimeDistributed<BatchNorm>, [1];
+    "time_distributed.conv" TimeDistributed<Conv>, [1];
+    "time_distributed.dense" TimeDistributed<Dense>, [1];
+    "time_distributed.dropout" TimeDistributed<Dropout>, [1];
+    "time_distributed.flatten" TimeDistributed<Flatten>, [1];
+    "time_distributed.global_avg_pool" TimeDistributed<GlobalAvgPool>, [1];
+    "time_distributed.global_max_pool" TimeDistributed<GlobalMaxPool>, [1];
+    "time_distributed.group_norm" TimeDistributed<GroupNorm>, [1];
+    "time_distributed.max_pool" TimeDistributed<MaxPool>, [1];
+    "time_distributed.reshape" TimeDistributed<Reshape>, [1];
+};
 
 /// An activation is its name; one that a closure computes has none.
 impl Serialize for Activation {

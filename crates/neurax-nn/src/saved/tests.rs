@@ -51,6 +51,33 @@ fn blocks_shared_layers_and_several_outputs_are_kept() {
 }
 
 #[test]
+fn recurrent_layers_are_kept() {
+    let tokens = typed_input("tokens", neurax_tensor::DType::I32, dims![_, _]);
+    let (mask, x) = (mask_of(&tokens, 0), tokens.embedding(9, 3));
+    let (y, (h, c)) = Lstm::new(4).masked().reverse().return_state().call([&x, &mask]);
+    let y = Lstm::new(4)
+        .initial_state()
+        .recurrent_activation(Activation::hard_sigmoid())
+        .call([&y, &h, &c]);
+    let both = Bidirectional::new(Gru::new(2).masked()).merge(Merge::Sum).call([&y, &mask]);
+    let (a, b) = y.layer(Bidirectional::new(SimpleRnn::new(2)).unmerged());
+    let mean = MaskedMean::new().call([&both, &mask]);
+    let (steps, _) = y.layer(TimeDistributed::new(Dense::new(3))).layer(Masking::new(0.0));
+    let product = Bilinear::new(2).call([&a, &b]);
+    let model = Model::new([("mean", mean), ("steps", steps), ("product", product)]);
+    assert_kept("recurrent", model, &types![i32[_, _]], &[tensor([[1, 2, 8, 0], [0, 3, 4, 0]])]);
+}
+
+#[test]
+fn every_type_of_layers_has_one_name() {
+    let mut names: Vec<&str> = registry::all().map(|t| t.name).collect();
+    let count = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), count);
+}
+
+#[test]
 fn layers_of_closures_are_an_error_that_names_them() {
     let model = layer("mine", [input("x", dims![_])], |_, [x]| x * 2.0).model();
     let e = model.bind(Vars::default()).save(directory("closure")).unwrap_err();

@@ -5,6 +5,7 @@ use super::rnn::RnnInputs;
 use super::{Cell, Recurrent, ReturnState, Rnn};
 use crate::{Cx, Layer};
 use neurax_tensor::{Tensor, concat};
+use serde::{Deserialize, Serialize};
 
 /// The layer that runs a cell from the first step to the last and, with separate parameters, from
 /// the last to the first, and merges the outputs of each position.
@@ -25,7 +26,7 @@ use neurax_tensor::{Tensor, concat};
 /// assert_eq!(out["backward"].shape(), [2, 4]);
 /// # Ok::<(), Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Bidirectional<C> {
     forward: Rnn<C>,
     backward: Rnn<C>,
@@ -33,7 +34,7 @@ pub struct Bidirectional<C> {
 }
 
 /// The function that merges the outputs of both directions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Merge {
     /// The concatenation along the axis of the features.
     Concat,
@@ -130,7 +131,7 @@ impl<C: Cell, const N: usize> Layer<N> for Bidirectional<C> {
 
 /// A [`Bidirectional`] layer that returns the outputs of the directions as a pair: see
 /// [`Bidirectional::unmerged`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Unmerged<C>(Bidirectional<C>);
 
 impl<C: Cell> Unmerged<C> {

@@ -8,6 +8,7 @@ use crate::init::Init;
 use crate::precision::at_least_f32;
 use crate::{Activation, Cx};
 use neurax_tensor::{Error, IntoEach, Padding, Result, Tensor, Type, Windows};
+use serde::{Deserialize, Serialize};
 
 /// The layer of a [`ConvLstmCell`], for inputs `[batch, time, channels, space ..]` with one to
 /// three space axes.
@@ -31,7 +32,7 @@ pub type ConvLstm = Rnn<ConvLstmCell>;
 /// filters, taps ..]` and `bias` `[4 filters]`; with [`ConvLstmCell::channels_last`] the kernels
 /// are `[taps .., channels, 4 filters]` and `[taps .., filters, 4 filters]`, as in Keras. The gates
 /// are in the order input, forget, cell, output.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ConvLstmCell {
     /// Its `units` are the filters.
     options: CellOptions,

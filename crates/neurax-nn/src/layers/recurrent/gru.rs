@@ -7,6 +7,7 @@ use crate::init::Init;
 use crate::precision::at_least_f32;
 use crate::{Activation, Cx, Node};
 use neurax_tensor::{Result, Tensor, Type};
+use serde::{Deserialize, Serialize};
 
 /// The layer of a [`GruCell`].
 ///
@@ -39,7 +40,7 @@ pub type Gru = Rnn<GruCell>;
 /// Keras, whose `bias` has our two as rows. PyTorch has the order reset, update, new; its
 /// `weight_ih_l0`, `weight_hh_l0`, `bias_ih_l0` and `bias_hh_l0` are `kernel` and
 /// `recurrent_kernel`, transposed, `bias` and `recurrent_bias`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct GruCell {
     options: CellOptions,
     reset_after: bool,

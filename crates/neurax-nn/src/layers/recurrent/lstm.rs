@@ -7,6 +7,7 @@ use super::{Cell, CellWeights, Rnn};
 use crate::init::Init;
 use crate::{Activation, Cx, Node};
 use neurax_tensor::{Result, Tensor, Type};
+use serde::{Deserialize, Serialize};
 
 /// The layer of an [`LstmCell`].
 ///
@@ -35,7 +36,7 @@ pub type Lstm = Rnn<LstmCell>;
 /// `bias` `[4 units]`. The gates are in the order input, forget, cell, output, as in Keras. That is
 /// also PyTorch's order: `kernel` and `recurrent_kernel` are `weight_ih_l0` and `weight_hh_l0`,
 /// transposed, and `bias` is `bias_ih_l0 + bias_hh_l0`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LstmCell {
     pub(super) options: CellOptions,
     unit_forget_bias: bool,

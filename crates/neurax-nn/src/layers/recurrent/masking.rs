@@ -1,8 +1,9 @@
 //! Masks of sequences: ordinary nodes, bools `[batch, time]`, that layers take as inputs.
 
 use crate::precision::{at_least_f32, narrow_as};
-use crate::{Cx, Layer, Node, layer};
-use neurax_tensor::{DType, Error, Result, Scalar, Tensor, keep};
+use crate::{Cx, Layer, Node};
+use neurax_tensor::{DType, Error, Result, Tensor, keep};
+use serde::{Deserialize, Serialize};
 use std::borrow::Borrow;
 
 /// Creates the mask of tokens, integers `[batch, time]`: true where the token is not `padding`.
@@ -22,9 +23,22 @@ use std::borrow::Borrow;
 /// ```
 #[track_caller]
 pub fn mask_of(tokens: impl Borrow<Node>, padding: i64) -> Node {
-    layer("mask", [tokens], move |_, [x]| {
-        x.not_equal(Tensor::scalar(x.dtype(), Scalar::from(padding)))
-    })
+    Mask { padding }.call([tokens])
+}
+
+/// The layer of [`mask_of`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Mask {
+    padding: i64,
+}
+
+impl Layer for Mask {
+    const NAME: &'static str = "mask";
+    type Output = Tensor;
+
+    fn apply(&self, _: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
+        x.not_equal(self.padding)
+    }
 }
 
 /// The layer that finds the steps of `x`, `[batch, time, features]`, whose features are all equal
@@ -40,7 +54,7 @@ pub fn mask_of(tokens: impl Borrow<Node>, padding: i64) -> Node {
 /// assert_eq!(out["mask"].to_vec::<bool>()?, [true, false]);
 /// # Ok::<(), Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Masking {
     value: f64,
 }
@@ -104,7 +118,7 @@ fn check_mask(op: &str, x: &Tensor, mask: &Tensor) -> Result<()> {
 }
 
 /// The layer of [`masked_mean`], the global mean over time of the steps that a mask keeps.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct MaskedMean;
 
 impl MaskedMean {

@@ -36,6 +36,7 @@ pub use cell::{Cell, CellWeights};
 pub use conv_lstm::{ConvLstm, ConvLstmCell};
 pub use gru::{Gru, GruCell};
 pub use lstm::{Lstm, LstmCell};
+pub(crate) use masking::Mask;
 pub use masking::{MaskedMean, Masking, mask_of, masked_mean};
 pub use rnn::{Recurrent, ReturnState, Rnn};
 pub use simple_rnn::{SimpleRnn, SimpleRnnCell};

@@ -5,9 +5,10 @@ use crate::init::{self, Init};
 use crate::precision::at_least_f32;
 use crate::{Activation, Cx, dropout};
 use neurax_tensor::{Error, Result, Tensor, Type};
+use serde::{Deserialize, Serialize};
 
 /// The options of a cell with `gates · units` outputs of its products.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct CellOptions {
     pub units: usize,
     pub activation: Activation,

@@ -4,6 +4,7 @@ use super::Cell;
 use crate::precision::{at_least_f32, narrow_as};
 use crate::{Cx, Layer, LayerOutput};
 use neurax_tensor::{DType, Error, Result, Tensor, Tree, scan, scan_reverse};
+use serde::{Deserialize, Serialize};
 
 /// The layer that runs a [`Cell`] over axis 1, time, of an input `[batch, time, ..]`.
 ///
@@ -32,7 +33,7 @@ use neurax_tensor::{DType, Error, Result, Tensor, Tree, scan, scan_reverse};
 /// assert_eq!(masked.to_vec::<f32>()?, last.to_vec::<f32>()?);
 /// # Ok::<(), Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Rnn<C> {
     pub(super) cell: C,
     pub(super) reverse: bool,
@@ -58,7 +59,7 @@ pub trait Recurrent: Send + Sync + 'static {
 }
 
 /// A recurrent layer that returns its outputs and its state: see [`Rnn::return_state`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ReturnState<L>(pub(super) L);
 
 impl<L: Recurrent, const N: usize> Layer<N> for ReturnState<L> {

@@ -6,6 +6,7 @@ use super::{Cell, CellWeights, Rnn};
 use crate::init::Init;
 use crate::{Activation, Cx, Node};
 use neurax_tensor::{Result, Tensor, Type};
+use serde::{Deserialize, Serialize};
 
 /// The layer of a [`SimpleRnnCell`].
 ///
@@ -25,7 +26,7 @@ pub type SimpleRnn = Rnn<SimpleRnnCell>;
 /// The parameters are `kernel` `[features, units]`, `recurrent_kernel` `[units, units]` and `bias`
 /// `[units]`. PyTorch's `weight_ih_l0` and `weight_hh_l0` are the kernels, transposed, and `bias`
 /// is `bias_ih_l0 + bias_hh_l0`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SimpleRnnCell {
     options: CellOptions,
 }

@@ -295,6 +295,19 @@ fn other_layers_check_their_inputs() {
 }
 
 #[test]
+fn masks_compare_with_the_padding_in_every_dtype() {
+    let mask = |x: Tensor, padding| {
+        let model = super::mask_of(input("x", dims![_]), padding).model();
+        model.apply(&Vars::default(), x, &Mode::Eval).y().to_vec::<bool>()
+    };
+    assert_eq!(mask(tensor([0, 3, -1]), -1).unwrap(), [true, true, false]);
+    assert_eq!(mask(tensor([0, 3, 255]).to(DType::U8), 255).unwrap(), [true, true, false]);
+    // -1 is no number of the dtype: it must not become 255.
+    let wrong = mask(tensor([0, 3, 255]).to(DType::U8), -1);
+    assert!(wrong.as_ref().is_ok_and(|m| m == &[true; 3]) || wrong.is_err(), "{wrong:?}");
+}
+
+#[test]
 fn the_mean_of_no_steps_is_zero() {
     let (x, none) = (Tensor::ones([2, 3, 1]), tensor([[false; 3], [true, false, false]]));
     assert_eq!(masked_mean(&x, &none).to_vec::<f32>().unwrap(), [0.0, 1.0]);

@@ -2,6 +2,7 @@
 
 use crate::{Cx, Layer, LayerOutput};
 use neurax_tensor::{Error, Result, Tensor, Tree};
+use serde::{Deserialize, Serialize};
 
 /// The layer that applies another one at every step of `[batch, time, ..]`, with the same
 /// parameters: it makes one axis of the batch and time, so that a layer that computes statistics of
@@ -18,7 +19,7 @@ use neurax_tensor::{Error, Result, Tensor, Tree};
 /// assert_eq!(out.y().shape(), [1, 5, 4, 6, 6]);
 /// # Ok::<(), Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TimeDistributed<L> {
     layer: L,
 }
