@@ -39,9 +39,9 @@ pub use layer_norm::{LayerNorm, layer_norm};
 pub use pool::{AvgPool, GlobalAvgPool, GlobalMaxPool, MaxPool};
 pub(crate) use recurrent::Mask;
 pub use recurrent::{
-    Bidirectional, Cell, CellWeights, ConvLstm, ConvLstmCell, Gru, GruCell, Lstm, LstmCell,
-    MaskedMean, Masking, Merge, Recurrent, ReturnState, Rnn, SimpleRnn, SimpleRnnCell,
-    TimeDistributed, Unmerged, mask_of, masked_mean,
+    Bidirectional, Cell, CellWeights, ConvGru, ConvGruCell, ConvLstm, ConvLstmCell, Gru, GruCell,
+    Lstm, LstmCell, MaskedMean, Masking, Merge, Recurrent, ReturnState, Rnn, SimpleRnn,
+    SimpleRnnCell, TimeDistributed, Unmerged, mask_of, masked_mean,
 };
 pub use reshape::{Reshape, reshape};
 pub use rms_norm::{RmsNorm, rms_norm};

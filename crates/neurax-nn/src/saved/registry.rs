@@ -149,6 +149,12 @@ const RECURRENT: &[LayerType] = entries! {
     "bidirectional.conv_lstm.state" ReturnState<Bidirectional<ConvLstmCell>>, [1 2 5 6];
     "bidirectional.conv_lstm.unmerged" Unmerged<ConvLstmCell>, [1 2 5 6];
     "bidirectional.conv_lstm.unmerged.state" ReturnState<Unmerged<ConvLstmCell>>, [1 2 5 6];
+    "conv_gru" ConvGru, [1 2 3];
+    "conv_gru.state" ReturnState<ConvGru>, [1 2 3];
+    "bidirectional.conv_gru" Bidirectional<ConvGruCell>, [1 2 3 4];
+    "bidirectional.conv_gru.state" ReturnState<Bidirectional<ConvGruCell>>, [1 2 3 4];
+    "bidirectional.conv_gru.unmerged" Unmerged<ConvGruCell>, [1 2 3 4];
+    "bidirectional.conv_gru.unmerged.state" ReturnState<Unmerged<ConvGruCell>>, [1 2 3 4];
     "time_distributed.avg_pool" TimeDistributed<AvgPool>, [1];
     "time_distributed.batch_norm" TimeDistributed<BatchNorm>, [1];
     "time_distributed.conv" TimeDistributed<Conv>, [1];

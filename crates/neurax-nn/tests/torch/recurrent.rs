@@ -2,10 +2,12 @@
 
 use crate::cases::{Case, cases};
 use neurax::prelude::*;
-use nn::{Activation, Bidirectional, Cell, ConvLstm, Gru, Lstm, Merge, Recurrent, Rnn, SimpleRnn};
+use nn::{
+    Activation, Bidirectional, Cell, ConvGru, ConvLstm, Gru, Lstm, Merge, Recurrent, Rnn, SimpleRnn,
+};
 
 /// The number of all cases.
-const CASES: usize = 73;
+const CASES: usize = 77;
 
 #[test]
 fn dense_cells() {
@@ -35,7 +37,7 @@ fn other_layers() {
             count += 1;
         }
     }
-    assert_eq!(count, 20);
+    assert_eq!(count, 24);
 }
 
 /// Splits a name into that of a kind and the rest.
@@ -103,8 +105,10 @@ fn dense<C: Cell>(layer: Rnn<C>, option: &str, case: &Case) -> Option<Model> {
 }
 
 fn other(name: &str, case: &Case) -> Model {
-    let (kind, option) =
-        split(name, &["bidirectional", "conv_lstm", "mask", "time_distributed", "bilinear"]);
+    let (kind, option) = split(
+        name,
+        &["bidirectional", "conv_gru", "conv_lstm", "mask", "time_distributed", "bilinear"],
+    );
     match (kind, option) {
         ("bidirectional", "last") => {
             let layer = Lstm::new(2).masked().return_sequences(false);
@@ -118,6 +122,13 @@ fn other(name: &str, case: &Case) -> Model {
                 "ave" => model_of(layer.merge(Merge::Ave), case),
                 "unmerged" => model_of(layer.unmerged(), case),
                 _ => panic!("no layer for {name}"),
+            }
+        }
+        ("conv_gru", option) => {
+            let layer = ConvGru::new(2, 2).reset_after(!option.contains("before"));
+            match option.contains("last") {
+                true => model_of(layer.channels_last(), case),
+                false => model_of(layer, case),
             }
         }
         ("conv_lstm", option) => model_of(conv_lstm(option), case),

@@ -8,6 +8,7 @@ use crate::precision::at_least_f32;
 use crate::{Activation, Cx, Node};
 use neurax_tensor::{Result, Tensor, Type};
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 
 /// The layer of a [`GruCell`].
 ///
@@ -60,7 +61,7 @@ impl Rnn<GruCell> {
     }
 }
 
-common_options! { GruCell {
+common_options! { GruCell options {
     /// Sets the activation of the gates, [`Activation::sigmoid`] by default.
     recurrent_activation: Activation = options.recurrent_activation;
     /// Sets whether the reset gate acts after the product with the recurrent kernel, as by default.
@@ -91,31 +92,46 @@ impl Cell for GruCell {
     }
 
     fn step(&self, w: &CellWeights, x: &Tensor, h: Tensor) -> Tensor {
-        let units = self.options.units as i64;
-        let gate = |t: Tensor| self.options.recurrent_activation.of(&t);
-        let part = |t: &Tensor, i: i64| t.slice(-1, i * units..(i + 1) * units);
-        let dropped = w.dropped(&h);
-        let (z, new) = if self.reset_after {
-            let y = product(&dropped, &w.recurrent_kernel);
-            let y = match &w.recurrent_bias {
+        let product = |h: &Tensor, outputs: Range<i64>| {
+            let y = product(h, &w.recurrent_kernel.slice(-1, outputs));
+            match &w.recurrent_bias {
                 Some(bias) => y + bias,
                 None => y,
-            };
-            let gates = [0, 1, 2].map(|i| part(&y, i));
-            let r = gate(part(x, 1) + &gates[1]);
-            (gate(part(x, 0) + &gates[0]), part(x, 2) + r * &gates[2])
-        } else {
-            let y = product(&dropped, &w.recurrent_kernel.slice(-1, ..2 * units));
-            let r = gate(part(x, 1) + part(&y, 1));
-            let new = product(&(r * dropped), &w.recurrent_kernel.slice(-1, 2 * units..));
-            (gate(part(x, 0) + part(&y, 0)), part(x, 2) + new)
+            }
         };
-        &z * h + (1.0 - &z) * self.options.activation.of(&new)
+        gru_state(x, &h, &w.dropped(&h), -1, &self.options, self.reset_after, product)
     }
 
     fn output(&self, h: &Tensor) -> Tensor {
         h.clone()
     }
+}
+
+/// Computes the state of a gated recurrent unit from the input `x` of a step, whose gates are three
+/// parts along `axis`, the state `h` before it, and that state with dropout. `product` computes a
+/// range of the outputs of the product of a state with the recurrent kernel: all, or without
+/// `reset_after` first those of the gates.
+#[track_caller]
+pub(super) fn gru_state(
+    x: &Tensor,
+    h: &Tensor,
+    dropped: &Tensor,
+    axis: i64,
+    options: &CellOptions,
+    reset_after: bool,
+    product: impl Fn(&Tensor, Range<i64>) -> Tensor,
+) -> Tensor {
+    let units = options.units as i64;
+    let gate = |t: Tensor| options.recurrent_activation.of(&t);
+    let part = |t: &Tensor, i: i64| t.slice(axis, i * units..(i + 1) * units);
+    let y = product(dropped, 0..if reset_after { 3 * units } else { 2 * units });
+    let z = gate(part(x, 0) + part(&y, 0));
+    let r = gate(part(x, 1) + part(&y, 1));
+    let new = match reset_after {
+        true => r * part(&y, 2),
+        false => product(&(r * dropped), 2 * units..3 * units),
+    };
+    &z * h + (1.0 - &z) * options.activation.of(&(part(x, 2) + new))
 }
 
 impl Node {

@@ -56,7 +56,7 @@ impl Rnn<LstmCell> {
     }
 }
 
-common_options! { LstmCell {
+common_options! { LstmCell options {
     /// Sets the activation of the gates, [`Activation::sigmoid`] by default.
     recurrent_activation: Activation = options.recurrent_activation;
     /// Sets whether the bias of the forget gate starts at one, as by default: Jozefowicz et al.,

@@ -2,10 +2,10 @@
 //!
 //! A [`Cell`] computes one step: a new state from the input of the step and the state before it.
 //! [`Rnn`] runs a cell over axis 1 of `[batch, time, ..]` with one loop, `scan`; the layers
-//! [`Lstm`], [`Gru`], [`SimpleRnn`], [`ConvLstm`] are `Rnn`s of the library's cells, and
-//! [`Bidirectional`] runs a cell in both directions. What does not depend on the state is computed
-//! before the loop, for all steps together: for a dense cell, this leaves one matrix product in the
-//! loop, that of the state.
+//! [`Lstm`], [`Gru`], [`SimpleRnn`], [`ConvLstm`] and [`ConvGru`] are `Rnn`s of the library's
+//! cells, and [`Bidirectional`] runs a cell in both directions. What does not depend on the state
+//! is computed before the loop, for all steps together: for a dense cell, this leaves one matrix
+//! product in the loop, that of the state.
 //!
 //! ```text
 //! x [batch, time, features] ─swap axes─> [time, batch, features] ─· kernel + bias─> xs
@@ -22,7 +22,9 @@
 
 mod bidirectional;
 mod cell;
+mod conv_gru;
 mod conv_lstm;
+mod conv_options;
 mod gru;
 mod lstm;
 mod masking;
@@ -33,6 +35,7 @@ mod time_distributed;
 
 pub use bidirectional::{Bidirectional, Merge, Unmerged};
 pub use cell::{Cell, CellWeights};
+pub use conv_gru::{ConvGru, ConvGruCell};
 pub use conv_lstm::{ConvLstm, ConvLstmCell};
 pub use gru::{Gru, GruCell};
 pub use lstm::{Lstm, LstmCell};

@@ -150,29 +150,30 @@ macro_rules! cell_options {
 }
 pub(super) use cell_options;
 
-/// Defines the options that all cells of the library have, and further ones.
+/// Defines the options that all cells of the library have, in a field of the cell, and further
+/// ones.
 macro_rules! common_options {
-    ($Cell:ident { $($further:tt)* }) => {
+    ($Cell:ident $($options:ident).+ { $($further:tt)* }) => {
         cell_options! { $Cell {
             /// Sets the activation of the new state, [`Activation::tanh`] by default.
-            activation: Activation = options.activation;
+            activation: Activation = $($options).+.activation;
             /// Sets whether there is a bias.
-            bias: bool = options.bias;
+            bias: bool = $($options).+.bias;
             /// Sets the initializer of `kernel`, which is
             /// [`glorot_uniform`](crate::init::glorot_uniform) by default.
-            kernel: Init = options.kernel;
+            kernel: Init = $($options).+.kernel;
             /// Sets the initializer of `recurrent_kernel`, which is
             /// [`orthogonal`](crate::init::orthogonal) by default.
-            recurrent_kernel: Init = options.recurrent_kernel;
+            recurrent_kernel: Init = $($options).+.recurrent_kernel;
             /// Sets the initializer of the bias, which is [`zeros`](crate::init::zeros) by default.
-            bias_init: Init = options.bias_init;
+            bias_init: Init = $($options).+.bias_init;
             /// Sets the fraction of the input's elements that are dropped in training: the same
             /// elements in every step, as in Gal and Ghahramani, 2016
             /// (<https://arxiv.org/abs/1512.05287>).
-            dropout: f64 = options.dropout;
+            dropout: f64 = $($options).+.dropout;
             /// Sets the fraction of the state's elements that are dropped in the product with
             /// `recurrent_kernel` in training: the same elements in every step and for all gates.
-            recurrent_dropout: f64 = options.recurrent_dropout;
+            recurrent_dropout: f64 = $($options).+.recurrent_dropout;
             $($further)*
         } }
     };

@@ -45,7 +45,7 @@ impl Rnn<SimpleRnnCell> {
     }
 }
 
-common_options! { SimpleRnnCell {} }
+common_options! { SimpleRnnCell options {} }
 
 impl Cell for SimpleRnnCell {
     const NAME: &'static str = "simple_rnn";

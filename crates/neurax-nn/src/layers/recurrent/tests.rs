@@ -101,6 +101,10 @@ fn convolutional_cells_are_layers() {
     check::layer(last, &types![f32[2, 2, 4, 2]]).unwrap();
     let strided = ConvLstm::new(2, 2).strides(2).bias(false);
     check::layer(strided, &types![f32[1, 2, 1, 4]]).unwrap();
+    let gru = ConvGru::new(2, [2, 1]).recurrent_dropout(0.2);
+    check::layer(gru, &types![f32[2, 2, 1, 2, 3]]).unwrap();
+    let before = ConvGru::new(2, 3).channels_last().padding(Padding::Same).reset_after(false);
+    check::layer(before.reverse(), &types![f32[2, 2, 4, 2]]).unwrap();
 }
 
 #[test]
@@ -276,6 +280,8 @@ fn convolutional_cells_check_their_inputs() {
     assert!(e.contains("[batch, time, channels, space ..] with 1 to 3 space axes"), "{e}");
     let e = fail(ConvLstm::new(2, [3, 3]), &types![f32[1, 2, 3, 4]]);
     assert!(e.contains("for each of the 1 space axes of f32[1, 2, 3, 4], got [3, 3]"), "{e}");
+    let e = check::layer(ConvGru::new(0, 2), &types![f32[1, 2, 3, 4]]).unwrap_err().to_string();
+    assert!(e.contains("conv_gru: expected at least 1 unit, got 0"), "{e}");
     let e = fail(ConvLstm::new(2, 0), &types![f32[1, 2, 3, 4]]);
     assert!(e.contains("expected a number of taps from 1 on"), "{e}");
 }

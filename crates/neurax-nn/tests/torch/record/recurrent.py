@@ -3,6 +3,7 @@
 Tensors called `<layer>.<name>` are parameters, in the layout of Neurax.
 """
 
+import functools
 import os
 
 os.environ["KERAS_BACKEND"] = "torch"
@@ -302,6 +303,53 @@ with_conv("conv_lstm_1d_masked", (4,), (3,), padding="same", mask=MASK[:, :3])
 with_conv(
     "conv_lstm_1d_activations", (4,), (3,), activation="elu", recurrent_activation="hard_sigmoid"
 )
+
+
+def conv_gru(x, *, reset_after, channels_last=False, **named):
+    """Computes a convolutional GRU with convolutions of PyTorch, which has no such layer."""
+
+    def conv(x, kernel, bias, padding):
+        if channels_last:
+            kernel, x = kernel.permute(2, 1, 0), x.transpose(1, 2)
+        y = torch.nn.functional.conv1d(x, kernel, bias, padding=padding)
+        return y.transpose(1, 2) if channels_last else y
+
+    kernel, recurrent = named["conv_gru.kernel"], named["conv_gru.recurrent_kernel"]
+    bias, recurrent_bias = named["conv_gru.bias"], named.get("conv_gru.recurrent_bias")
+    axis, outputs = (2, -1) if channels_last else (1, 0)
+    h, outs = None, []
+    for t in range(x.shape[1]):
+        xz, xr, xn = conv(x[:, t], kernel, bias, 0).chunk(3, axis)
+        h = torch.zeros_like(xz) if h is None else h
+        if reset_after:
+            hz, hr, hn = conv(h, recurrent, recurrent_bias, "same").chunk(3, axis)
+        else:
+            gates = recurrent.narrow(outputs, 0, 2 * UNITS)
+            hz, hr = conv(h, gates, None, "same").chunk(2, axis)
+        z, r = torch.sigmoid(xz + hz), torch.sigmoid(xr + hr)
+        if reset_after:
+            n = torch.tanh(xn + r * hn)
+        else:
+            new = recurrent.narrow(outputs, 2 * UNITS, UNITS)
+            n = torch.tanh(xn + conv(r * h, new, None, "same"))
+        h = z * h + (1 - z) * n
+        outs.append(h)
+    return torch.stack(outs, 1)
+
+
+for name, reset_after, channels_last in [
+    ("conv_gru", True, False),
+    ("conv_gru_channels_last", True, True),
+    ("conv_gru_reset_before", False, False),
+    ("conv_gru_reset_before_channels_last", False, True),
+]:
+    shapes = {"kernel": (3 * UNITS, 2, 2), "recurrent_kernel": (3 * UNITS, UNITS, 2)}
+    if channels_last:
+        shapes = {key: shape[::-1] for key, shape in shapes.items()}
+    shapes |= {"bias": (3 * UNITS,)} | ({"recurrent_bias": (3 * UNITS,)} if reset_after else {})
+    named = {f"conv_gru.{key}": torch.randn(*shape) * 0.4 for key, shape in shapes.items()}
+    f = functools.partial(conv_gru, reset_after=reset_after, channels_last=channels_last)
+    cases.add_function(name, f, inputs(2, 3, *((4, 2) if channels_last else (2, 4))), **named)
 
 
 def mean_of_keras(x, mask):
