@@ -146,6 +146,33 @@ fn empty_batches_and_sequences_have_outputs() {
 }
 
 #[test]
+fn other_layers_accept_empty_batches_and_sequences() {
+    let shape_of = |node: Node, shape: [usize; 4]| {
+        let model = node.model();
+        let vars = model.init(key(0), &types![f32[_, 3, 2, 4]]).unwrap();
+        let apply = |x: Tensor| model.apply(&vars, x, &Mode::Eval).y().sum(..);
+        let x = Tensor::ones(shape);
+        assert_eq!(grad(apply)(x.clone()).shape(), shape);
+        model.apply(&vars, &x, &Mode::Eval).y().shape().to_vec()
+    };
+    let x = input("x", dims![_, _, 2, 4]);
+    let flat = || x.layer(TimeDistributed::new(crate::Flatten));
+    for [batch, time] in [[0, 3], [2, 0], [0, 0], [1, 1]] {
+        let shape = [batch, time, 2, 4];
+        for (node, want) in [
+            (x.layer(ConvLstm::new(3, 2)), vec![batch, time, 3, 3]),
+            (x.layer(ConvGru::new(3, 2).return_sequences(false)), vec![batch, 3, 3]),
+            (flat(), vec![batch, time, 8]),
+            (flat().layer(Bidirectional::new(Gru::new(3))), vec![batch, time, 6]),
+            (MaskedMean::new().call([&flat(), &some_steps(&flat())]), vec![batch, 8]),
+            (flat().layer(Masking::new(0.0)).0, vec![batch, time, 8]),
+        ] {
+            assert_eq!(shape_of(node, shape), want);
+        }
+    }
+}
+
+#[test]
 fn narrow_inputs_are_computed_in_f32() {
     let x = input("x", dims![_, _, 2]);
     let (y, (h, c)) = x.layer(Lstm::new(3).return_state());
