@@ -1,5 +1,6 @@
 //! The options of sliding windows: [`Windows`] and [`Padding`].
 
+use crate::PadMode;
 use neurax_ir::op::Slide;
 
 /// The padding at the ends of every space axis.
@@ -12,6 +13,9 @@ pub enum Padding {
     /// Padding such that the output size is the input size divided by the stride, rounded up: with
     /// a stride of 1 the size stays. An odd amount is larger at the end, as in Keras and JAX.
     Same,
+    /// Padding before each space axis alone, by the reach of the window: an output depends on no
+    /// element behind its own position, as in Keras (there for one space axis).
+    Causal,
     /// The amounts before and after each space axis in elements, or one pair for all axes. Negative
     /// amounts crop.
     Each(Vec<(i64, i64)>),
@@ -81,7 +85,12 @@ pub struct Windows {
     /// Empty for the default.
     strides: Vec<usize>,
     padding: Padding,
+    pub(crate) padding_mode: Option<PadMode>,
     dilation: Vec<usize>,
+    input_dilation: Vec<usize>,
+    output_padding: Vec<usize>,
+    ceil_mode: bool,
+    pub(crate) count_padding: bool,
     pub(crate) groups: usize,
     pub(crate) channels_last: bool,
 }
@@ -98,7 +107,12 @@ impl Windows {
         Windows {
             strides: vec![],
             padding: Padding::Valid,
+            padding_mode: None,
             dilation: vec![1],
+            input_dilation: vec![1],
+            output_padding: vec![0],
+            ceil_mode: false,
+            count_padding: false,
             groups: 1,
             channels_last: false,
         }
@@ -113,6 +127,81 @@ impl Windows {
     /// or pairs `[(before, after)]`.
     pub fn padding(self, padding: impl Into<Padding>) -> Windows {
         Windows { padding: padding.into(), ..self }
+    }
+
+    /// Pads with elements of the input itself instead of zeros. For [`crate::Tensor::conv`] only.
+    ///
+    /// ```
+    /// use neurax::{PadMode, prelude::*};
+    /// let (x, kernel) = (tensor([[[1.0, 2.0, 3.0]]]), Tensor::ones([1, 1, 3]));
+    /// let y = x.conv(&kernel, Windows::new().padding(1).padding_mode(PadMode::Wrap));
+    /// assert_eq!(y.to_vec::<f32>()?, [6.0, 6.0, 6.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn padding_mode(self, mode: PadMode) -> Windows {
+        Windows { padding_mode: Some(mode), ..self }
+    }
+
+    /// Sets the distance between neighbouring elements of the input, between which zeros are
+    /// inserted before padding: 1 is no dilation. For [`crate::Tensor::conv`] only.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let (x, kernel) = (tensor([[[1.0, 2.0]]]), Tensor::ones([1, 1, 2]));
+    /// let y = x.conv(&kernel, Windows::new().input_dilation(3));
+    /// assert_eq!(y.to_vec::<f32>()?, [1.0, 0.0, 2.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn input_dilation(self, dilation: impl IntoEach) -> Windows {
+        Windows { input_dilation: dilation.each(), ..self }
+    }
+
+    /// Sets the number of further elements at the end of each axis of the result of
+    /// [`crate::Tensor::conv_transpose`], as in PyTorch: with a stride, a convolution makes results
+    /// of one size from inputs of several sizes. It must be below the stride or the dilation.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let (x, kernel) = (Tensor::ones([1, 1, 2]), Tensor::ones([1, 1, 3]));
+    /// let y = x.conv_transpose(&kernel, Windows::new().strides(2).output_padding(1));
+    /// assert_eq!(y.to_vec::<f32>()?, [1.0, 1.0, 2.0, 1.0, 1.0, 0.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn output_padding(self, padding: impl IntoEach) -> Windows {
+        Windows { output_padding: padding.each(), ..self }
+    }
+
+    /// Keeps a last window that reaches beyond the input and its padding, if it begins within the
+    /// input or the padding before it: the number of windows is rounded up, as with `ceil_mode` in
+    /// PyTorch. For pools only.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let x = tensor([[[1.0, 2.0, 3.0]]]);
+    /// assert_eq!(x.max_pool(2, Windows::new().ceil_mode()).to_vec::<f32>()?, [2.0, 3.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn ceil_mode(self) -> Windows {
+        Windows { ceil_mode: true, ..self }
+    }
+
+    /// Undoes [`Windows::ceil_mode`].
+    pub(crate) fn without_ceil_mode(self) -> Windows {
+        Windows { ceil_mode: false, ..self }
+    }
+
+    /// Counts padding as zeros in the means of [`crate::Tensor::avg_pool`], as PyTorch does by
+    /// default. What [`Windows::ceil_mode`] adds at the end is not counted.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let (x, options) = (Tensor::ones([1, 1, 3]), Windows::new().padding(1));
+    /// assert_eq!(x.avg_pool(2, options.clone()).to_vec::<f32>()?, [1.0, 1.0]);
+    /// assert_eq!(x.avg_pool(2, options.count_padding()).to_vec::<f32>()?, [0.5, 1.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn count_padding(self) -> Windows {
+        Windows { count_padding: true, ..self }
     }
 
     /// Sets the distance between neighbouring taps of a window, in elements: 1 is no dilation.
@@ -137,6 +226,20 @@ impl Windows {
         self.channels_last
     }
 
+    /// Returns the name of an option that is set but not used by an operation; `used` are the names
+    /// of those that it uses.
+    pub(crate) fn unused(&self, used: &[&str]) -> Option<&'static str> {
+        let all = [
+            ("groups", self.groups != 1),
+            ("padding_mode", self.padding_mode.is_some()),
+            ("input_dilation", self.input_dilation.iter().any(|&n| n != 1)),
+            ("output_padding", self.output_padding.iter().any(|&n| n != 0)),
+            ("ceil_mode", self.ceil_mode),
+            ("count_padding", self.count_padding),
+        ];
+        all.into_iter().find(|(name, is_set)| *is_set && !used.contains(name)).map(|(name, _)| name)
+    }
+
     /// Returns the slide of each space axis, for axes of sizes `space`, windows of `taps` taps, and
     /// the default `strides`.
     ///
@@ -149,23 +252,26 @@ impl Windows {
         strides: &[usize],
     ) -> Result<Vec<Slide>, String> {
         let stated = if self.strides.is_empty() { strides } else { &self.strides };
-        let (strides, dilation) = (
+        let (strides, dilation, base) = (
             per_axis("strides", stated, space.len())?,
             per_axis("dilation", &self.dilation, space.len())?,
+            per_axis("input dilation", &self.input_dilation, space.len())?,
         );
         let ends = match &self.padding {
             Padding::Each(ends) => per_axis("padding", ends, space.len())?,
             Padding::Valid => vec![(0, 0); space.len()],
             Padding::Same => (0..space.len())
-                .map(|i| same_padding(space[i], taps[i], strides[i], dilation[i]))
+                .map(|i| same_padding(dilated(space[i], base[i]), taps[i], strides[i], dilation[i]))
                 .collect(),
+            Padding::Causal => (0..space.len()).map(|i| (reach(taps[i], dilation[i]), 0)).collect(),
         };
-        let slide = |i: usize| Slide {
-            stride: strides[i],
-            low: ends[i].0,
-            high: ends[i].1,
-            base_dilation: 1,
-            window_dilation: dilation[i],
+        let slide = |i: usize| {
+            let (low, mut high) = ends[i];
+            if self.ceil_mode {
+                high += rounded_up(space[i], reach(taps[i], dilation[i]), strides[i], ends[i]);
+            }
+            let (stride, window_dilation) = (strides[i], dilation[i]);
+            Slide { stride, low, high, base_dilation: base[i], window_dilation }
         };
         Ok((0..space.len()).map(slide).collect())
     }
@@ -182,9 +288,19 @@ impl Windows {
         let outputs: Vec<usize> =
             space.iter().zip(&strides).map(|(n, s)| n.saturating_mul(*s)).collect();
         let forward = self.slides(&outputs, taps, &strides)?;
+        let extra = per_axis("output padding", &self.output_padding, space.len())?;
+        if let Some((n, s)) = extra
+            .iter()
+            .zip(&forward)
+            .find(|(n, s)| **n > 0 && **n >= s.stride.max(s.window_dilation))
+        {
+            let largest = s.stride.max(s.window_dilation);
+            return Err(format!(
+                "expected an output padding below the stride or the dilation, {largest}, got {n}"
+            ));
+        }
         let transpose = |(i, s): (usize, &Slide)| {
-            let reach =
-                (taps[i].saturating_sub(1)).saturating_mul(s.window_dilation).min(1 << 60) as i64;
+            let reach = reach(taps[i], s.window_dilation);
             let (low, mut high) = (reach.saturating_sub(s.low), reach.saturating_sub(s.high));
             if self.padding == Padding::Same {
                 let dilated =
@@ -194,7 +310,7 @@ impl Windows {
             Slide {
                 stride: 1,
                 low,
-                high,
+                high: high.saturating_add(extra[i] as i64),
                 base_dilation: s.stride,
                 window_dilation: s.window_dilation,
             }
@@ -221,16 +337,34 @@ pub(crate) fn per_axis<T: Copy + std::fmt::Debug>(
     }
 }
 
+/// Returns the distance from the first to the last tap of a window.
+fn reach(taps: usize, dilation: usize) -> i64 {
+    taps.saturating_sub(1).saturating_mul(dilation).min(1 << 60) as i64
+}
+
+/// Returns the size of an axis of `n` elements after zeros are inserted between them.
+fn dilated(n: usize, dilation: usize) -> usize {
+    if n == 0 { 0 } else { reach(n, dilation) as usize + 1 }
+}
+
+/// Returns the further padding after an axis of `n` elements that rounds the number of windows up.
+/// PyTorch drops a window that would begin behind the input and the padding before it.
+fn rounded_up(n: usize, reach: i64, stride: usize, (low, high): (i64, i64)) -> i64 {
+    let n = n.min(1 << 60) as i64;
+    let (stride, free) = (stride.clamp(1, 1 << 60) as i64, n + low + high - reach - 1);
+    let rest = free.rem_euclid(stride);
+    let start = free - rest + stride;
+    if free >= 0 && rest > 0 && start < n + low { stride - rest } else { 0 }
+}
+
 /// Returns the padding before and after an axis of `n` elements for [`Padding::Same`].
 fn same_padding(n: usize, taps: usize, stride: usize, dilation: usize) -> (i64, i64) {
     if n == 0 {
         return (0, 0);
     }
-    let reach =
-        |n: usize, step: usize| n.saturating_sub(1).saturating_mul(step).min(1 << 60) as i64 + 1;
     let windows = n.div_ceil(stride.max(1));
     let missing =
-        (reach(windows, stride) + reach(taps, dilation) - 1 - n.min(1 << 60) as i64).max(0);
+        (reach(windows, stride) + reach(taps, dilation) + 1 - n.min(1 << 60) as i64).max(0);
     (missing / 2, missing - missing / 2)
 }
 

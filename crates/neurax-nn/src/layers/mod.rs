@@ -28,7 +28,9 @@ pub use batch_norm::{BatchNorm, batch_norm};
 pub use bilinear::{Bilinear, bilinear};
 pub(crate) use concat::Concat;
 pub use concat::concat;
-pub use conv::{Conv, conv};
+pub use conv::{
+    Conv, ConvTranspose, DepthwiseConv, SeparableConv, conv, conv_transpose, separable_conv,
+};
 pub use dense::{Dense, dense};
 pub use dropout::{Dropout, dropout};
 pub(crate) use embedding::Attend;

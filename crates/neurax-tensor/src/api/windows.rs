@@ -6,7 +6,7 @@
 
 use super::common::{promote_operands, tensor_or_error};
 use crate::{
-    IntoEach, Shape, Tensor, Type, Windows,
+    IntoEach, PadMode, Shape, Tensor, Type, Windows,
     dispatch::{dispatch, lazy_constant},
     tensor::CallSite,
     windows::per_axis,
@@ -46,10 +46,15 @@ impl Tensor {
     pub fn conv(&self, kernel: &Tensor, options: Windows) -> Tensor {
         let at = Location::caller();
         let conv = || {
-            let (x, kernel) = channels_first("conv", self, kernel, &options, at)?;
+            let used = ["groups", "padding_mode", "input_dilation"];
+            all_used("conv", self, &options, &used, at)?;
+            let (mut x, kernel) = channels_first("conv", self, kernel, &options, at)?;
             let (space, taps) = (&x.shape()[2..], &kernel.shape()[2..]);
-            let slides =
+            let mut slides =
                 options.slides(space, taps, &[1]).map_err(|why| fail("conv", why, self, at))?;
+            if let Some(mode) = options.padding_mode {
+                x = padded(&x, &mut slides, mode).map_err(|why| fail("conv", why, self, at))?;
+            }
             let dtype = x.dtype();
             let y =
                 dispatch(Convolution { slides, groups: options.groups, dtype }, [x, kernel], at);
@@ -87,6 +92,7 @@ impl Tensor {
     pub fn conv_transpose(&self, kernel: &Tensor, options: Windows) -> Tensor {
         let at = Location::caller();
         let conv = || {
+            all_used("conv_transpose", self, &options, &["groups", "output_padding"], at)?;
             let (x, kernel) = channels_first("conv_transpose", self, kernel, &options, at)?;
             let slides = options
                 .transposed(&x.shape()[2..], &kernel.shape()[2..])
@@ -156,11 +162,48 @@ impl Tensor {
     pub fn avg_pool(&self, sizes: impl IntoEach, options: Windows) -> Tensor {
         let at = Location::caller();
         let pool = || {
-            let (sizes, slides) = pool_windows("avg_pool", self, sizes.each(), &options, at)?;
+            let taps = sizes.each();
+            let (sizes, slides) = pool_windows("avg_pool", self, taps.clone(), &options, at)?;
             let (x, dtype) = self.clone().float(at).wide(at);
-            let counts = window_counts(&x, &sizes, &slides, at);
+            let mut counted = (x.shape().to_vec(), slides.clone());
+            if options.count_padding {
+                let padded = options.clone().without_ceil_mode();
+                let (_, padding) = pool_windows("avg_pool", self, taps, &padded, at)?;
+                count_padding(&mut counted, &padding);
+            }
+            let counts = window_counts(&x, &sizes, counted, at);
             let sum = dispatch(ReduceWindow { kind: ReduceKind::Sum, sizes, slides }, [x], at);
             Ok(sum.binary(counts, Binary::Div, at).convert(dtype, at))
+        };
+        tensor_or_error(pool())
+    }
+
+    /// Computes the sum of each window of `sizes` over the spatial axes of
+    /// `[batch, channels, space ..]`.
+    ///
+    /// The strides are `sizes` unless `options` sets others. Padding counts as zeros. Floats below
+    /// 32 bits are summed in f32. The dtype is kept.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if `sizes` or `options` does not fit the number of spatial axes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let x = tensor([[[1.0, 3.0, 5.0]]]);
+    /// assert_eq!(x.sum_pool(2, Windows::new().strides(1)).to_vec::<f32>()?, [4.0, 8.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn sum_pool(&self, sizes: impl IntoEach, options: Windows) -> Tensor {
+        let at = Location::caller();
+        let pool = || {
+            let (sizes, slides) = pool_windows("sum_pool", self, sizes.each(), &options, at)?;
+            let (x, dtype) = self.clone().wide(at);
+            let sum = dispatch(ReduceWindow { kind: ReduceKind::Sum, sizes, slides }, [x], at);
+            Ok(sum.convert(dtype, at))
         };
         tensor_or_error(pool())
     }
@@ -169,6 +212,41 @@ impl Tensor {
 /// Returns a tensor that carries an error of `op` with the type of `x`.
 fn fail(op: &str, why: String, x: &Tensor, at: CallSite) -> Tensor {
     Tensor::fail(op, format!("{why}; the operand is {}", x.dtype_and_shape()), at)
+}
+
+/// Returns an error if an option is set that the operation does not use.
+fn all_used(
+    op: &str,
+    x: &Tensor,
+    options: &Windows,
+    used: &[&str],
+    at: CallSite,
+) -> Result<(), Tensor> {
+    let Some(name) = options.unused(used) else { return Ok(()) };
+    let of = match name {
+        "groups" => "only convolutions have groups".into(),
+        "ceil_mode" => "only pools have it".into(),
+        "count_padding" => "only `avg_pool` has it".into(),
+        "output_padding" => "only `conv_transpose` has it".into(),
+        _ => "only `conv` has it".to_string(),
+    };
+    Err(fail(op, format!("expected the default of `{name}`: {of}"), x, at))
+}
+
+/// Pads `x` with elements of itself by the amounts of `slides`, which then pad no more.
+fn padded(x: &Tensor, slides: &mut [Slide], mode: PadMode) -> Result<Tensor, String> {
+    let mut widths = vec![(0, 0); x.rank()];
+    for (width, slide) in widths[2..].iter_mut().zip(slides) {
+        let amount = |n: i64| {
+            usize::try_from(n).map_err(|_| format!("expected padding of at least 0, got {n}"))
+        };
+        if slide.base_dilation != 1 {
+            return Err("expected no input dilation with a padding mode".into());
+        }
+        *width = (amount(slide.low)?, amount(slide.high)?);
+        (slide.low, slide.high) = (0, 0);
+    }
+    Ok(x.pad_with(widths, mode))
 }
 
 /// Promotes `x` and `kernel` to one dtype, and transposes them to the layout with channels first.
@@ -260,14 +338,8 @@ fn pool_windows(
     if shape.rank() < 2 {
         return Err(fail(op, "expected axes for batch, channels and space".into(), x, at));
     }
-    if options.groups != 1 {
-        return Err(fail(
-            op,
-            "expected `groups` of 1; only convolutions have groups".into(),
-            x,
-            at,
-        ));
-    }
+    let used = if op == "avg_pool" { &["ceil_mode", "count_padding"][..] } else { &["ceil_mode"] };
+    all_used(op, x, options, used, at)?;
     let first = if options.channels_last { 1 } else { 2 };
     let space = &shape[first..first + shape.rank() - 2];
     let taps = per_axis("sizes", &sizes, space.len()).map_err(|why| fail(op, why, x, at))?;
@@ -281,22 +353,34 @@ fn surround<T: Copy>(front: usize, all: Vec<T>, one: T, back: usize) -> Vec<T> {
     std::iter::repeat_n(one, front).chain(all).chain(std::iter::repeat_n(one, back)).collect()
 }
 
-/// Counts the elements under each window, at least 1. The counts have size 1 along the batch and
-/// channel axes.
-fn window_counts(x: &Tensor, sizes: &[usize], slides: &[Slide], at: CallSite) -> Tensor {
+/// Adds the amounts of `padding` to the sizes of `counted`, whose slides then pad only what
+/// `ceil_mode` adds.
+fn count_padding(counted: &mut (Vec<usize>, Vec<Slide>), padding: &[Slide]) {
+    for ((n, slide), pad) in counted.0.iter_mut().zip(&mut counted.1).zip(padding) {
+        *n = slide.low.saturating_add(pad.high).saturating_add_unsigned(*n as u64).max(0) as usize;
+        (slide.low, slide.high) = (0, slide.high - pad.high);
+    }
+}
+
+/// Counts the elements of an array of sizes `counted.0` under each window, at least 1. The counts
+/// have size 1 along the batch and channel axes.
+fn window_counts(
+    x: &Tensor,
+    sizes: &[usize],
+    (shape, slides): (Vec<usize>, Vec<Slide>),
+    at: CallSite,
+) -> Tensor {
     let whole = |s: &Slide| s.low <= 0 && s.high <= 0;
     if slides.iter().all(whole) {
         return x.number(sizes.iter().map(|&n| n as f64).product::<f64>());
     }
     let plain = |i: usize| sizes[i] == 1 && slides[i] == Slide::default();
-    let shape: Shape = (0..sizes.len()).map(|i| if plain(i) { 1 } else { x.shape()[i] }).collect();
+    let shape: Shape = (0..sizes.len()).map(|i| if plain(i) { 1 } else { shape[i] }).collect();
     let ty = Type::new(x.dtype(), shape);
     lazy_constant(at, |b| {
         let ones = b.full(ty, 1.0);
-        let count = b.emit(
-            ReduceWindow { kind: ReduceKind::Sum, sizes: sizes.to_vec(), slides: slides.to_vec() },
-            &[ones],
-        );
+        let count =
+            b.emit(ReduceWindow { kind: ReduceKind::Sum, sizes: sizes.to_vec(), slides }, &[ones]);
         let one = b.full_like(count, 1.0);
         if b.dtype(count).is_complex() { count } else { b.max(count, one) }
     })

@@ -1,8 +1,19 @@
-//! The convolution layer.
+//! Convolution layers.
+
+#[macro_use]
+mod options;
+mod depthwise;
+mod separable;
+mod transpose;
+
+pub use depthwise::DepthwiseConv;
+pub use separable::{SeparableConv, separable_conv};
+pub use transpose::{ConvTranspose, conv_transpose};
 
 use crate::init::{self, Init};
 use crate::{Cx, Layer, Node};
-use neurax_tensor::{IntoEach, Padding, Tensor, Windows};
+use neurax_tensor::{IntoEach, PadMode, Padding, Tensor, Windows};
+use options::{channels_of, kernel_shape};
 use serde::{Deserialize, Serialize};
 
 /// Computes a convolution over the space axes, plus `bias`: `x` is `[batch, channels, space ..]`,
@@ -71,76 +82,25 @@ impl Conv {
         Conv { filters, taps, options, groups: 1, bias: true, kernel: None, bias_init }
     }
 
-    /// Sets the distance between neighbouring windows.
-    pub fn strides(self, strides: impl IntoEach) -> Conv {
-        Conv { options: self.options.strides(strides), ..self }
-    }
-
-    /// Sets the padding: see [`Windows::padding`].
-    pub fn padding(self, padding: impl Into<Padding>) -> Conv {
-        Conv { options: self.options.padding(padding), ..self }
-    }
-
-    /// Sets the distance between neighbouring elements of a window: 1 is no dilation.
-    pub fn dilation(self, dilation: impl IntoEach) -> Conv {
-        Conv { options: self.options.dilation(dilation), ..self }
-    }
-
     /// Splits the channels into groups, each with separate filters. The number of channels makes
     /// a depthwise convolution.
     pub fn groups(self, groups: usize) -> Conv {
         Conv { options: self.options.groups(groups), groups, ..self }
     }
-
-    /// Makes the channels the last axis, as in Keras and JAX: the input is `[batch, space ..,
-    /// channels]`, the kernel `[taps .., channels / groups, filters]`.
-    pub fn channels_last(self) -> Conv {
-        Conv { options: self.options.channels_last(), ..self }
-    }
-
-    /// Sets whether the layer has a bias.
-    pub fn bias(self, bias: bool) -> Conv {
-        Conv { bias, ..self }
-    }
-
-    /// Sets the initializer of the kernel. For [`Conv::channels_last`], name its axes:
-    /// `init::he_normal().axes(-2, -1)`.
-    pub fn kernel(self, kernel: Init) -> Conv {
-        Conv { kernel: Some(kernel), ..self }
-    }
-
-    /// Sets the initializer of the bias.
-    pub fn bias_init(self, bias_init: Init) -> Conv {
-        Conv { bias_init, ..self }
-    }
-
-    /// Returns the kernel's shape for an input, and its default initializer.
-    fn kernel_of(&self, x: &Tensor) -> (Vec<usize>, Init) {
-        let space = x.rank().saturating_sub(2);
-        let taps = match self.taps[..] {
-            [n] => vec![n; space],
-            _ => self.taps.clone(),
-        };
-        // The function reports groups that do not divide the channels.
-        let of_group = |channels: usize| channels.checked_div(self.groups).unwrap_or(channels);
-        if self.options.is_channels_last() {
-            let shape = [&taps[..], &[of_group(x.dim(-1)), self.filters]].concat();
-            (shape, init::glorot_uniform().axes(-2, -1))
-        } else {
-            (
-                [&[self.filters, of_group(x.dim(1))], &taps[..]].concat(),
-                init::glorot_uniform().axes(1, 0),
-            )
-        }
-    }
 }
+
+conv_options!(Conv with padding_mode input_dilation);
 
 impl Layer for Conv {
     const NAME: &'static str = "conv";
     type Output = Tensor;
 
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
-        let (shape, default) = self.kernel_of(&x);
+        let channels = channels_of(&x, &self.options);
+        // The function reports groups that do not divide the channels.
+        let of_group = channels.checked_div(self.groups).unwrap_or(channels);
+        let (shape, default) =
+            kernel_shape(&x, &self.taps, [self.filters, of_group], &self.options);
         let kernel = cx.param("kernel", shape, self.kernel.clone().unwrap_or(default));
         let bias = self.bias.then(|| cx.param("bias", self.filters, self.bias_init.clone()));
         conv(&x, &kernel, bias.as_ref(), self.options.clone())
@@ -170,6 +130,24 @@ mod tests {
         let dilated = Conv::new(2, 2).dilation(2).channels_last().bias(false);
         check::layer(dilated, &types![f32[2, 4, 5, 3]]).unwrap();
         check::layer(Conv::new(1, 2), &types![f32[1, 2, 3, 3, 3]]).unwrap();
+        let causal = Conv::new(2, 3).padding(Padding::Causal).dilation(2).input_dilation(2);
+        check::layer(causal, &types![f32[2, 1, 4]]).unwrap();
+        for mode in [PadMode::Reflect, PadMode::Edge, PadMode::Wrap] {
+            let padded = Conv::new(2, 3).padding(Padding::Same).padding_mode(mode);
+            check::layer(padded.clone().channels_last(), &types![f32[1, 4, 3, 1]]).unwrap();
+            check::layer(padded, &types![f32[1, 1, 4, 3]]).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_causal_convolution_uses_no_later_element() {
+        let x = neurax_tensor::tensor([[[1.0, 2.0, 3.0, 4.0]]]);
+        let kernel = neurax_tensor::tensor([[[10.0, 1.0]]]);
+        let options = Windows::new().padding(Padding::Causal);
+        let y = conv(&x, &kernel, None, options.clone());
+        assert_eq!(y.to_vec::<f32>().unwrap(), [1.0, 12.0, 23.0, 34.0]);
+        let y = conv(&x, &kernel, None, options.dilation(2));
+        assert_eq!(y.to_vec::<f32>().unwrap(), [1.0, 2.0, 13.0, 24.0]);
     }
 
     #[test]
@@ -190,6 +168,16 @@ mod tests {
         assert!(e.contains("in layer conv") && e.contains("groups"), "{e}");
         let e = message(Conv::new(3, [2, 2]), &types![f32[1, 3, 4]]);
         assert!(e.contains("in layer conv"), "{e}");
+        let e = message(
+            Conv::new(3, 2).padding([(-1, 0)]).padding_mode(PadMode::Edge),
+            &types![
+                f32[1, 3, 4]
+            ],
+        );
+        assert!(e.contains("expected padding of at least 0, got -1"), "{e}");
+        let both = Conv::new(3, 2).padding(1).padding_mode(PadMode::Edge).input_dilation(2);
+        let e = message(both, &types![f32[1, 3, 4]]);
+        assert!(e.contains("expected no input dilation with a padding mode"), "{e}");
         for t in [types![f32[3]], types![f32[]]] {
             let e = message(Conv::new(3, 2), &t);
             assert!(e.contains("in layer conv"), "{e}");
