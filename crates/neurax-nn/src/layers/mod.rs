@@ -32,13 +32,19 @@ pub use conv::{
     Conv, ConvTranspose, DepthwiseConv, SeparableConv, conv, conv_transpose, separable_conv,
 };
 pub use dense::{Dense, dense};
-pub use dropout::{Dropout, dropout};
+pub use dropout::{
+    AlphaDropout, DropPath, Dropout, FeatureAlphaDropout, GaussianDropout, GaussianNoise,
+    SpatialDropout, alpha_dropout, dropout,
+};
 pub(crate) use embedding::Attend;
 pub use embedding::{Embedding, embedding};
 pub use flatten::{Flatten, flatten};
 pub use group_norm::{GroupNorm, group_norm};
 pub use layer_norm::{LayerNorm, layer_norm};
-pub use pool::{AvgPool, GlobalAvgPool, GlobalMaxPool, MaxPool};
+pub use pool::{
+    AdaptiveAvgPool, AdaptiveLpPool, AdaptiveMaxPool, AvgPool, BlurPool, GlobalAvgPool,
+    GlobalLpPool, GlobalMaxPool, LpPool, MaxPool, blur_pool, lp_pool,
+};
 pub(crate) use recurrent::Mask;
 pub use recurrent::{
     Bidirectional, Cell, CellWeights, ConvGru, ConvGruCell, ConvLstm, ConvLstmCell, Gru, GruCell,

@@ -1,8 +1,52 @@
-//! Pooling layers: maximum and mean over windows, or over all space axes.
+//! Pooling layers: maximum and mean over windows. Norms over windows, adaptive and global pools are
+//! in the files of this folder.
+
+mod adaptive;
+mod blur;
+mod global;
+mod lp;
+
+pub use adaptive::{AdaptiveAvgPool, AdaptiveLpPool, AdaptiveMaxPool};
+pub use blur::{BlurPool, blur_pool};
+pub use global::{GlobalAvgPool, GlobalLpPool, GlobalMaxPool};
+pub use lp::{LpPool, lp_pool};
 
 use crate::{Cx, Layer, Node};
 use neurax_tensor::{IntoEach, Padding, Tensor, Windows};
 use serde::{Deserialize, Serialize};
+
+/// Adds the option methods to a layer with a field `options`.
+macro_rules! pool_options {
+    ($Name:ident) => {
+        impl $Name {
+            /// Sets the distance between neighbouring windows.
+            pub fn strides(self, strides: impl IntoEach) -> $Name {
+                $Name { options: self.options.strides(strides), ..self }
+            }
+
+            /// Sets the padding, which counts as no element: see [`Windows::padding`].
+            pub fn padding(self, padding: impl Into<Padding>) -> $Name {
+                $Name { options: self.options.padding(padding), ..self }
+            }
+
+            /// Sets the distance between neighbouring elements of a window: 1 is no dilation.
+            pub fn dilation(self, dilation: impl IntoEach) -> $Name {
+                $Name { options: self.options.dilation(dilation), ..self }
+            }
+
+            /// Keeps a last window that reaches beyond the input: see [`Windows::ceil_mode`].
+            pub fn ceil_mode(self) -> $Name {
+                $Name { options: self.options.ceil_mode(), ..self }
+            }
+
+            /// Makes the channels the last axis, as in Keras and JAX.
+            pub fn channels_last(self) -> $Name {
+                $Name { options: self.options.channels_last(), ..self }
+            }
+        }
+    };
+}
+pub(self) use pool_options;
 
 macro_rules! pools {
     ($($(#[$doc:meta])* $Name:ident $name:literal $method:ident: $kind:literal;)*) => {$(
@@ -19,27 +63,9 @@ macro_rules! pools {
             pub fn new(sizes: impl IntoEach) -> $Name {
                 $Name { sizes: sizes.each(), options: Windows::new() }
             }
-
-            /// Sets the distance between neighbouring windows.
-            pub fn strides(self, strides: impl IntoEach) -> $Name {
-                $Name { options: self.options.strides(strides), ..self }
-            }
-
-            /// Sets the padding, which counts as no element: see [`Windows::padding`].
-            pub fn padding(self, padding: impl Into<Padding>) -> $Name {
-                $Name { options: self.options.padding(padding), ..self }
-            }
-
-            /// Sets the distance between neighbouring elements of a window: 1 is no dilation.
-            pub fn dilation(self, dilation: impl IntoEach) -> $Name {
-                $Name { options: self.options.dilation(dilation), ..self }
-            }
-
-            /// Makes the channels the last axis, as in Keras and JAX.
-            pub fn channels_last(self) -> $Name {
-                $Name { options: self.options.channels_last(), ..self }
-            }
         }
+
+        pool_options!($Name);
 
         impl Layer for $Name {
             const NAME: &'static str = $name;
@@ -88,73 +114,11 @@ pools! {
     AvgPool "avg_pool" avg_pool: "mean";
 }
 
-/// Returns the space axes: all but the batch and the channels.
-fn space_axes(x: &Tensor, channels_last: bool) -> Vec<i64> {
-    let first = if channels_last { 1 } else { 2 };
-    let end = if channels_last { x.rank().saturating_sub(1) } else { x.rank() };
-    (first..end).map(|i| i as i64).collect()
-}
-
-macro_rules! global_pools {
-    ($($(#[$doc:meta])* $Name:ident $name:ident $method:ident;)*) => {$(
-        $(#[$doc])*
-        #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-        pub struct $Name {
-            channels_last: bool,
-        }
-
-        impl $Name {
-            /// Creates a layer for tensors with channels at axis 1.
-            pub fn new() -> $Name {
-                $Name::default()
-            }
-
-            /// Makes the channels the last axis, as in Keras and JAX.
-            pub fn channels_last(self) -> $Name {
-                $Name { channels_last: true }
-            }
-        }
-
-        impl Layer for $Name {
-            const NAME: &'static str = stringify!($name);
-            type Output = Tensor;
-
-            fn apply(&self, _: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
-                x.$method(&space_axes(&x, self.channels_last)[..])
-            }
-        }
-
-        impl Node {
-            #[doc = concat!("Reduces the space axes: see [`", stringify!($Name), "`].")]
-            #[track_caller]
-            pub fn $name(&self) -> Node {
-                self.layer($Name::new())
-            }
-        }
-    )*};
-}
-
-global_pools! {
-    /// The maximum over all space axes: `[batch, channels, space ..]` becomes `[batch, channels]`.
-    ///
-    /// ```
-    /// use neurax::prelude::*;
-    /// let y = nn::input("x", dims![_, 3, 8, 8]).layer(nn::GlobalMaxPool::new());
-    /// let out = y.apply(&Vars::default(), Tensor::ones([2, 3, 8, 8]), &Mode::Eval);
-    /// assert_eq!(out.y().shape(), [2, 3]);
-    /// # Ok::<(), Error>(())
-    /// ```
-    GlobalMaxPool global_max_pool max;
-    /// The mean over all space axes: `[batch, channels, space ..]` becomes `[batch, channels]`.
-    ///
-    /// ```
-    /// use neurax::prelude::*;
-    /// let y = nn::input("x", dims![_, 8, 8, 3]).layer(nn::GlobalAvgPool::new().channels_last());
-    /// let out = y.apply(&Vars::default(), Tensor::ones([2, 8, 8, 3]), &Mode::Eval);
-    /// assert_eq!(out.y().shape(), [2, 3]);
-    /// # Ok::<(), Error>(())
-    /// ```
-    GlobalAvgPool global_avg_pool mean;
+impl AvgPool {
+    /// Counts padding as zeros, as PyTorch does by default: see [`Windows::count_padding`].
+    pub fn count_padding(self) -> AvgPool {
+        AvgPool { options: self.options.count_padding(), ..self }
+    }
 }
 
 #[cfg(test)]
@@ -170,13 +134,16 @@ mod tests {
         check::layer(padded, &types![f32[1, 4, 4, 2]]).unwrap();
         check::layer(AvgPool::new(2).strides(1), &types![f32[1, 2, 3, 3]]).unwrap();
         check::layer(AvgPool::new(3).padding(Padding::Same), &types![f32[1, 2, 5]]).unwrap();
-        check::layer(GlobalAvgPool::new(), &types![f32[2, 3, 4, 2]]).unwrap();
-        check::layer(GlobalMaxPool::new().channels_last(), &types![f32[2, 3, 4]]).unwrap();
+        let padded = AvgPool::new(3).strides(2).padding(1).ceil_mode();
+        check::layer(padded.clone(), &types![f32[1, 2, 6]]).unwrap();
+        check::layer(padded.count_padding().channels_last(), &types![f32[1, 6, 5, 2]]).unwrap();
     }
 
     #[test]
     fn windows_that_do_not_fit_are_errors() {
         let e = check::layer(MaxPool::new([2, 2]), &types![f32[1, 2, 4]]).unwrap_err().to_string();
         assert!(e.contains("in layer max_pool"), "{e}");
+        let empty = AvgPool::new(0);
+        assert!(check::layer(empty, &types![f32[1, 2, 4]]).is_err());
     }
 }

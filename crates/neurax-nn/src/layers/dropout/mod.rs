@@ -1,7 +1,16 @@
-//! Dropout: Srivastava et al., 2014 (<https://jmlr.org/papers/v15/srivastava14a.html>).
+//! Dropout: Srivastava et al., 2014 (<https://jmlr.org/papers/v15/srivastava14a.html>), and its
+//! variants in the files of this folder.
+
+mod alpha;
+mod noise;
+mod of_parts;
+
+pub use alpha::{AlphaDropout, FeatureAlphaDropout, alpha_dropout};
+pub use noise::{GaussianDropout, GaussianNoise};
+pub use of_parts::{DropPath, SpatialDropout};
 
 use crate::{Cx, Layer, Node};
-use neurax_tensor::{Error, Key, Tensor};
+use neurax_tensor::{Error, Key, Result, Tensor};
 use serde::{Deserialize, Serialize};
 
 /// Zeroes each element of `x` with probability `rate`; the rest are scaled by `1 / (1 - rate)`, so
@@ -15,15 +24,41 @@ use serde::{Deserialize, Serialize};
 /// ```
 #[track_caller]
 pub fn dropout(x: &Tensor, rate: f64, key: &Key) -> Tensor {
-    if !(0.0..1.0).contains(&rate) {
-        return Tensor::from_error(Error::new(
-            "dropout",
-            format!("expected a rate in 0..1, the fraction of elements to drop, got {rate}"),
-        ));
+    dropout_of_shape("dropout", x, rate, key, &x.shape())
+}
+
+/// Zeroes elements of `x` with probability `rate`, one decision for each element of a tensor of
+/// `shape`, which broadcasts to that of `x`.
+#[track_caller]
+fn dropout_of_shape(op: &'static str, x: &Tensor, rate: f64, key: &Key, shape: &[usize]) -> Tensor {
+    if let Some(e) = rate_error(op, rate) {
+        return Tensor::from_error(e);
     }
-    let kept = key.bernoulli(1.0 - rate, x.shape());
+    let kept = key.bernoulli(1.0 - rate, shape);
     // Not a product with 0 and 1: a dropped element may overflow when it is scaled.
     kept.select(x / (1.0 - rate), 0.0)
+}
+
+/// Returns the error of a rate that is not in 0..1.
+fn rate_error(op: &'static str, rate: f64) -> Option<Error> {
+    let why = || format!("expected a rate in 0..1, the fraction of elements to drop, got {rate}");
+    (!(0.0..1.0).contains(&rate)).then(|| Error::new(op, why()))
+}
+
+/// Returns the shape of one decision for each channel of each example of `x`.
+///
+/// # Errors
+/// If `x` has fewer than two axes.
+fn shape_of_channels(op: &'static str, x: &Tensor, channels_last: bool) -> Result<Vec<usize>> {
+    let ty = x.ty()?;
+    let rank = ty.rank();
+    if rank < 2 {
+        let why = format!("expected an input with axes for batch and channels, got {ty}");
+        return Err(Error::new(op, why));
+    }
+    let channels = if channels_last { rank - 1 } else { 1 };
+    let size = |i: usize| if i == 0 || i == channels { ty.shape[i] } else { 1 };
+    Ok((0..rank).map(size).collect())
 }
 
 /// The layer of [`dropout`]: it drops elements in training and is the identity in evaluation.
