@@ -4,6 +4,8 @@ use crate::init::Init;
 use crate::vars::FROZEN;
 use crate::{Mode, Params, Vars};
 use neurax_tensor::{Dim, Error, IntoShape, Key, Tensor};
+use std::fmt;
+use std::sync::Arc;
 
 /// The context of one layer in one application of a model. Layers get their parameters, state and
 /// random keys from it. The shapes of the inputs are known in `apply`, so that the shape of a
@@ -17,6 +19,18 @@ pub struct Cx<'m> {
     new: &'m mut Vars,
     /// The number of random keys that were drawn so far.
     draws: u32,
+    /// The functions that change kernels, those of inner layers last.
+    kernel_maps: Vec<KernelMap>,
+}
+
+/// A function of the name of a parameter and its value that returns the kernel to use.
+#[derive(Clone)]
+struct KernelMap(Arc<dyn Fn(&mut Cx, &str, &Tensor) -> Tensor>);
+
+impl fmt::Debug for KernelMap {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("KernelMap")
+    }
 }
 
 /// The source of variables.
@@ -37,7 +51,7 @@ impl<'m> Cx<'m> {
         source: VariableSource<'m>,
         new: &'m mut Vars,
     ) -> Cx<'m> {
-        Cx { path, mode, source, new, draws: 0 }
+        Cx { path, mode, source, new, draws: 0, kernel_maps: Vec::new() }
     }
 
     /// Returns the parameter `name` of this layer. When the model is initialized, `init` creates it
@@ -49,7 +63,24 @@ impl<'m> Cx<'m> {
     /// if the variables lack the parameter or hold one of another shape.
     #[track_caller]
     pub fn param(&mut self, name: &str, shape: impl IntoShape, init: Init) -> Tensor {
-        self.variable(VariableKind::Param, name, shape.dims(), init)
+        let value = self.variable(VariableKind::Param, name, shape.dims(), init);
+        if self.kernel_maps.is_empty() || !name.ends_with("kernel") {
+            return value;
+        }
+        let maps = self.kernel_maps.clone();
+        maps.iter().rev().fold(value, |kernel, map| (map.0)(self, name, &kernel))
+    }
+
+    /// Runs `f`, in which `map` changes every parameter whose name ends in `kernel`.
+    pub(crate) fn with_kernel_map<O>(
+        &mut self,
+        map: impl Fn(&mut Cx, &str, &Tensor) -> Tensor + 'static,
+        f: impl FnOnce(&mut Cx) -> O,
+    ) -> O {
+        self.kernel_maps.push(KernelMap(Arc::new(map)));
+        let y = f(self);
+        self.kernel_maps.pop();
+        y
     }
 
     /// Returns the state `name` of this layer, as the previous call set it with [`Cx::set`]; `init`

@@ -226,18 +226,19 @@ impl Windows {
         self.channels_last
     }
 
-    /// Returns the name of an option that is set but not used by an operation; `used` are the names
-    /// of those that it uses.
-    pub(crate) fn unused(&self, used: &[&str]) -> Option<&'static str> {
+    /// Returns the name of an option that is set but not used by an operation, and the operations
+    /// that use it; `used` are the names of those that the operation uses.
+    pub(crate) fn unused(&self, used: &[&str]) -> Option<(&'static str, &'static str)> {
         let all = [
-            ("groups", self.groups != 1),
-            ("padding_mode", self.padding_mode.is_some()),
-            ("input_dilation", self.input_dilation.iter().any(|&n| n != 1)),
-            ("output_padding", self.output_padding.iter().any(|&n| n != 0)),
-            ("ceil_mode", self.ceil_mode),
-            ("count_padding", self.count_padding),
+            ("groups", "convolutions", self.groups != 1),
+            ("padding_mode", "plain convolutions", self.padding_mode.is_some()),
+            ("input_dilation", "plain convolutions", self.input_dilation.iter().any(|&n| n != 1)),
+            ("output_padding", "transposed convolutions", self.output_padding != [0]),
+            ("ceil_mode", "pools", self.ceil_mode),
+            ("count_padding", "average pools", self.count_padding),
         ];
-        all.into_iter().find(|(name, is_set)| *is_set && !used.contains(name)).map(|(name, _)| name)
+        let is_unused = |(name, _, is_set): &(&str, &str, bool)| *is_set && !used.contains(name);
+        all.into_iter().find(is_unused).map(|(name, users, _)| (name, users))
     }
 
     /// Returns the slide of each space axis, for axes of sizes `space`, windows of `taps` taps, and

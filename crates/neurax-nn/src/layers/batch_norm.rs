@@ -1,8 +1,9 @@
 //! Batch normalization.
 
+use super::axes::position;
 use crate::precision::{at_least_f32, narrow_as, normal_epsilon};
 use crate::{Cx, Layer, Node, init};
-use neurax_tensor::{Error, Tensor, keep};
+use neurax_tensor::{Error, Tensor, keep, pmean};
 use serde::{Deserialize, Serialize};
 
 /// Computes `(x - mean) / sqrt(var + epsilon) · scale + bias` for each channel of axis `axis`:
@@ -56,12 +57,6 @@ fn no_axis(x: &Tensor, axis: i64) -> Tensor {
     Tensor::from_error(Error::new("batch_norm", why))
 }
 
-/// Returns the axis of `x` that `axis` names, counted from the end if it is negative.
-fn position(x: &Tensor, axis: i64) -> Option<usize> {
-    let from_end = if axis < 0 { x.rank() as i64 } else { 0 };
-    usize::try_from(axis + from_end).ok().filter(|&i| i < x.rank())
-}
-
 /// The layer of [`batch_norm`], with parameters `scale` and `bias`, and the state `mean` and `var`.
 ///
 /// In training, mean and variance are those of the batch, over all axes but that of the channels,
@@ -84,12 +79,15 @@ pub struct BatchNorm {
     axis: i64,
     momentum: f64,
     epsilon: f64,
+    scale: bool,
+    bias: bool,
+    synced: Option<String>,
 }
 
 impl BatchNorm {
     /// Creates a layer with channels at axis 1, a momentum of 0.9 and an epsilon of 1e-5.
     pub fn new() -> BatchNorm {
-        BatchNorm { axis: 1, momentum: 0.9, epsilon: 1e-5 }
+        BatchNorm { axis: 1, momentum: 0.9, epsilon: 1e-5, scale: true, bias: true, synced: None }
     }
 
     /// Sets the axis of the channels; -1 is the last one.
@@ -107,12 +105,44 @@ impl BatchNorm {
         BatchNorm { epsilon, ..self }
     }
 
+    /// Sets whether the layer has the parameter `scale`.
+    pub fn scale(self, scale: bool) -> BatchNorm {
+        BatchNorm { scale, ..self }
+    }
+
+    /// Sets whether the layer has the parameter `bias`.
+    pub fn bias(self, bias: bool) -> BatchNorm {
+        BatchNorm { bias, ..self }
+    }
+
+    /// Computes mean and variance in training over all members of the axis that
+    /// [`vmap_with`](neurax_tensor::vmap_with) calls `axis`, as if their batches, of equal sizes,
+    /// were one: PyTorch's `SyncBatchNorm`.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let model = nn::input("x", dims![_, 1]).layer(nn::BatchNorm::new().synced("parts")).model();
+    /// let vars = model.init(key(0), &types![f32[_, 1]])?;
+    /// let apply = |x: Tensor| model.apply(&vars, x, &Mode::Train(key(0))).y().clone();
+    /// let axes = Axes { name: Some("parts"), ..Axes::default() };
+    /// let y = vmap_with(apply, axes).run(tensor([[[1.0], [1.0]], [[3.0], [3.0]]]))?;
+    /// assert_eq!(y.round().to_vec::<f32>()?, [-1.0, -1.0, 1.0, 1.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn synced(self, axis: &str) -> BatchNorm {
+        BatchNorm { synced: Some(axis.into()), ..self }
+    }
+
     /// Returns the mean and the variance of each channel.
     fn statistics(&self, x: &Tensor, axis: usize) -> (Tensor, Tensor) {
+        let synced = |t: Tensor| match &self.synced {
+            Some(name) => pmean(&t, name),
+            None => t,
+        };
         let x = at_least_f32(x);
         let others: Vec<i64> = (0..x.rank()).filter(|&i| i != axis).map(|i| i as i64).collect();
-        let mean = x.mean(keep(&others[..]));
-        let var = (&x - &mean).square().mean(&others[..]);
+        let mean = synced(x.mean(keep(&others[..])));
+        let var = synced((&x - &mean).square().mean(&others[..]));
         (mean.flatten(), var)
     }
 }
@@ -132,8 +162,14 @@ impl Layer for BatchNorm {
             return no_axis(&x, self.axis);
         }
         let channels = x.dim(self.axis);
-        let scale = cx.param("scale", channels, init::ones());
-        let bias = cx.param("bias", channels, init::zeros());
+        let scale = match self.scale {
+            true => cx.param("scale", channels, init::ones()),
+            false => Tensor::ones(channels),
+        };
+        let bias = match self.bias {
+            true => cx.param("bias", channels, init::zeros()),
+            false => Tensor::zeros(channels),
+        };
         let running =
             [cx.state("mean", channels, init::zeros()), cx.state("var", channels, init::ones())];
         let [mean, var] = match position(&x, self.axis) {
@@ -170,6 +206,7 @@ mod tests {
         check::layer(BatchNorm::new(), &types![f32[4, 3]]).unwrap();
         check::layer(BatchNorm::new().momentum(0.5), &types![f32[2, 3, 4]]).unwrap();
         check::layer(BatchNorm::new().axis(-1), &types![f32[2, 3, 4, 2]]).unwrap();
+        check::layer(BatchNorm::new().scale(false).bias(false), &types![f32[4, 3]]).unwrap();
     }
 
     #[test]
@@ -187,6 +224,27 @@ mod tests {
         let y = still.y().to_vec::<f32>().unwrap();
         assert!((y[0] - 1.0).abs() < 1e-4 && (y[1] - 10.0).abs() < 1e-3, "{y:?}");
         assert_eq!(still.state["batch_norm"]["mean"].to_vec::<f32>().unwrap(), [0.0; 2]);
+    }
+
+    #[test]
+    fn synced_statistics_are_those_of_the_whole_batch() {
+        use neurax_tensor::{Axes, vmap_with};
+        let whole = input("x", dims![_, 3, 2]).layer(BatchNorm::new()).model();
+        let parts = input("x", dims![_, 3, 2]).layer(BatchNorm::new().synced("i")).model();
+        let vars = whole.init(key(0), &types![f32[_, 3, 2]]).unwrap();
+        let x = key(1).normal([6, 3, 2]) * 3.0 + 1.0;
+        let mode = Mode::Train(key(2));
+        let run = |x: Tensor| {
+            let out = parts.apply(&vars, x, &mode);
+            (out.y().clone(), out.state["batch_norm"]["var"].clone())
+        };
+        let axes = Axes { name: Some("i"), ..Axes::default() };
+        let (y, var) = vmap_with(run, axes).run(x.reshape([3, 2, 3, 2])).unwrap();
+        let want = whole.apply(&vars, &x, &mode);
+        let is_near = |a: &Tensor, b: &Tensor| a.allclose(b, 1e-5, 1e-5).item().unwrap() == 1.0;
+        assert!(is_near(&y.reshape([6, 3, 2]), want.y()));
+        assert!(is_near(&var, &want.state["batch_norm"]["var"]));
+        assert!(parts.apply(&vars, &x, &mode).y().to_vec::<f32>().is_err(), "no axis `i`");
     }
 
     #[test]

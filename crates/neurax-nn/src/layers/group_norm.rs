@@ -77,12 +77,15 @@ pub struct GroupNorm {
     groups: Option<usize>,
     epsilon: f64,
     channels_last: bool,
+    scale: bool,
+    bias: bool,
 }
 
 impl GroupNorm {
     /// Creates a layer that divides the channels into `groups`, with an epsilon of 1e-5.
     pub fn new(groups: usize) -> GroupNorm {
-        GroupNorm { groups: Some(groups), epsilon: 1e-5, channels_last: false }
+        let groups = Some(groups);
+        GroupNorm { groups, epsilon: 1e-5, channels_last: false, scale: true, bias: true }
     }
 
     /// Creates a layer in which each channel is a group: instance normalization.
@@ -93,6 +96,16 @@ impl GroupNorm {
     /// Sets the constant that is added to the variance.
     pub fn epsilon(self, epsilon: f64) -> GroupNorm {
         GroupNorm { epsilon, ..self }
+    }
+
+    /// Sets whether the layer has the parameter `scale`.
+    pub fn scale(self, scale: bool) -> GroupNorm {
+        GroupNorm { scale, ..self }
+    }
+
+    /// Sets whether the layer has the parameter `bias`.
+    pub fn bias(self, bias: bool) -> GroupNorm {
+        GroupNorm { bias, ..self }
     }
 
     /// Makes the channels the last axis, as in Keras and JAX.
@@ -112,8 +125,14 @@ impl Layer for GroupNorm {
         if let Some(e) = error_of(&x, groups, axis) {
             return Tensor::from_error(e);
         }
-        let scale = cx.param("scale", channels, init::ones());
-        let bias = cx.param("bias", channels, init::zeros());
+        let scale = match self.scale {
+            true => cx.param("scale", channels, init::ones()),
+            false => Tensor::ones(channels),
+        };
+        let bias = match self.bias {
+            true => cx.param("bias", channels, init::zeros()),
+            false => Tensor::zeros(channels),
+        };
         let first = if self.channels_last { x.move_axis(-1, 1) } else { x };
         let y = group_norm(&first, groups, &scale, &bias, self.epsilon);
         if self.channels_last { y.move_axis(1, -1) } else { y }
@@ -147,6 +166,8 @@ mod tests {
         check::layer(GroupNorm::new(2), &types![f32[2, 4, 3]]).unwrap();
         check::layer(GroupNorm::new(3).channels_last(), &types![f32[2, 2, 2, 3]]).unwrap();
         check::layer(GroupNorm::of_instances(), &types![f32[2, 3, 4]]).unwrap();
+        let plain = GroupNorm::of_instances().scale(false).bias(false);
+        check::layer(plain, &types![f32[2, 3, 4]]).unwrap();
         check::nodes(|[x]| x.instance_norm(), &types![f32[1, 2, 3, 2]]).unwrap();
     }
 

@@ -1,5 +1,6 @@
 //! Layer normalization.
 
+use super::axes::over_axes;
 use crate::precision::{at_least_f32, narrow_as, normal_epsilon};
 use crate::{Cx, Layer, Node, init};
 use neurax_tensor::{Tensor, keep, stop_gradient};
@@ -42,18 +43,45 @@ pub fn layer_norm(x: &Tensor, scale: &Tensor, bias: &Tensor, epsilon: f64) -> Te
 /// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LayerNorm {
+    axes: Vec<i64>,
     epsilon: f64,
+    scale: bool,
+    bias: bool,
 }
 
 impl LayerNorm {
-    /// Creates a layer with an epsilon of 1e-5.
+    /// Creates a layer over the last axis with an epsilon of 1e-5.
     pub fn new() -> LayerNorm {
-        LayerNorm { epsilon: 1e-5 }
+        LayerNorm { axes: vec![-1], epsilon: 1e-5, scale: true, bias: true }
+    }
+
+    /// Sets the axes over which mean and variance are computed, counted from the end if negative.
+    /// The parameters have the sizes of these axes, in the order of the input.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let model = nn::input("x", dims![_, 3, 4]).layer(nn::LayerNorm::new().axes([-2, -1]));
+    /// let vars = model.init(key(0), &types![f32[_, 3, 4]])?;
+    /// assert_eq!(vars.params["layer_norm"]["scale"].shape(), [3, 4]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn axes(self, axes: impl AsRef<[i64]>) -> LayerNorm {
+        LayerNorm { axes: axes.as_ref().to_vec(), ..self }
     }
 
     /// Sets the constant that is added to the variance, so that a constant row is not divided by 0.
     pub fn epsilon(self, epsilon: f64) -> LayerNorm {
-        LayerNorm { epsilon }
+        LayerNorm { epsilon, ..self }
+    }
+
+    /// Sets whether the layer has the parameter `scale`.
+    pub fn scale(self, scale: bool) -> LayerNorm {
+        LayerNorm { scale, ..self }
+    }
+
+    /// Sets whether the layer has the parameter `bias`.
+    pub fn bias(self, bias: bool) -> LayerNorm {
+        LayerNorm { bias, ..self }
     }
 }
 
@@ -68,9 +96,17 @@ impl Layer for LayerNorm {
     type Output = Tensor;
 
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
-        let scale = cx.param("scale", x.dim(-1), init::ones());
-        let bias = cx.param("bias", x.dim(-1), init::zeros());
-        layer_norm(&x, &scale, &bias, self.epsilon)
+        over_axes("layer_norm", &x, &self.axes, |x, sizes| {
+            let scale = match self.scale {
+                true => cx.param("scale", sizes, init::ones()).flatten(),
+                false => Tensor::ones(1),
+            };
+            let bias = match self.bias {
+                true => cx.param("bias", sizes, init::zeros()).flatten(),
+                false => Tensor::zeros(1),
+            };
+            layer_norm(x, &scale, &bias, self.epsilon)
+        })
     }
 }
 
@@ -92,6 +128,17 @@ mod tests {
     #[test]
     fn is_a_layer() {
         check::layer(LayerNorm::new(), &types![f32[2, 3]]).unwrap();
+        check::layer(LayerNorm::new().axes([1, -1]).bias(false), &types![f32[2, 3, 2, 2]]).unwrap();
+        check::layer(LayerNorm::new().scale(false).bias(false), &types![f32[2, 3]]).unwrap();
+    }
+
+    #[test]
+    fn an_axis_that_the_input_lacks_is_an_error() {
+        let e = check::layer(LayerNorm::new().axes([2]), &types![f32[2, 3]]).unwrap_err();
+        let e = e.to_string();
+        assert!(e.contains("axes [2], got f32[2, 3]") && e.contains("in layer layer_norm"), "{e}");
+        let e = check::layer(LayerNorm::new(), &types![f32[]]).unwrap_err().to_string();
+        assert!(e.contains("axes [-1], got f32[]"), "{e}");
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! examples, and [`Dense`], [`LayerNorm`] and [`RmsNorm`] work on the last axis.
 
 mod activation;
+mod axes;
 mod batch_norm;
 mod bilinear;
 mod concat;
@@ -17,11 +18,14 @@ mod dropout;
 mod embedding;
 mod flatten;
 mod group_norm;
+mod kernel_norm;
 mod layer_norm;
+mod local_response_norm;
 mod pool;
 mod recurrent;
 mod reshape;
 mod rms_norm;
+mod unit_norm;
 
 pub use activation::Activation;
 pub use batch_norm::{BatchNorm, batch_norm};
@@ -40,7 +44,9 @@ pub(crate) use embedding::Attend;
 pub use embedding::{Embedding, embedding};
 pub use flatten::{Flatten, flatten};
 pub use group_norm::{GroupNorm, group_norm};
+pub use kernel_norm::{SpectralNorm, WeightNorm};
 pub use layer_norm::{LayerNorm, layer_norm};
+pub use local_response_norm::{LocalResponseNorm, local_response_norm};
 pub use pool::{
     AdaptiveAvgPool, AdaptiveLpPool, AdaptiveMaxPool, AvgPool, BlurPool, GlobalAvgPool,
     GlobalLpPool, GlobalMaxPool, LpPool, MaxPool, blur_pool, lp_pool,
@@ -53,3 +59,4 @@ pub use recurrent::{
 };
 pub use reshape::{Reshape, reshape};
 pub use rms_norm::{RmsNorm, rms_norm};
+pub use unit_norm::{UnitNorm, unit_norm};

@@ -1,5 +1,6 @@
 //! Root mean square normalization.
 
+use super::axes::over_axes;
 use crate::precision::{at_least_f32, narrow_as, normal_epsilon};
 use crate::{Cx, Layer, Node, init};
 use neurax_tensor::{Tensor, keep};
@@ -37,19 +38,46 @@ pub fn rms_norm(x: &Tensor, scale: &Tensor, epsilon: f64) -> Tensor {
 /// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RmsNorm {
+    axes: Vec<i64>,
     epsilon: f64,
+    scale: bool,
+    shift: f64,
+    narrow_scale: bool,
 }
 
 impl RmsNorm {
-    /// Creates a layer with an epsilon of 1e-5.
+    /// Creates a layer over the last axis with an epsilon of 1e-5.
     pub fn new() -> RmsNorm {
-        RmsNorm { epsilon: 1e-5 }
+        RmsNorm { axes: vec![-1], epsilon: 1e-5, scale: true, shift: 0.0, narrow_scale: false }
+    }
+
+    /// Sets the axes over which the mean is computed, counted from the end if negative. The scale
+    /// has the sizes of these axes, in the order of the input.
+    pub fn axes(self, axes: impl AsRef<[i64]>) -> RmsNorm {
+        RmsNorm { axes: axes.as_ref().to_vec(), ..self }
     }
 
     /// Sets the constant that is added to the mean square, so that a row of zeros is not divided by
     /// 0.
     pub fn epsilon(self, epsilon: f64) -> RmsNorm {
-        RmsNorm { epsilon }
+        RmsNorm { epsilon, ..self }
+    }
+
+    /// Sets whether the layer has the parameter `scale`.
+    pub fn scale(self, scale: bool) -> RmsNorm {
+        RmsNorm { scale, ..self }
+    }
+
+    /// Sets a constant that is added to the scale: with 1, the layer is that of Gemma. The
+    /// scale is initialized such that the sum is 1.
+    pub fn shift(self, shift: f64) -> RmsNorm {
+        RmsNorm { shift, ..self }
+    }
+
+    /// Rounds the normalized values to the dtype of the input before they are scaled, as Llama and
+    /// Axon's `upcast: :normalization` do. It matters to inputs of fewer than 32 bits.
+    pub fn narrow_scale(self) -> RmsNorm {
+        RmsNorm { narrow_scale: true, ..self }
     }
 }
 
@@ -64,8 +92,18 @@ impl Layer for RmsNorm {
     type Output = Tensor;
 
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
-        let scale = cx.param("scale", x.dim(-1), init::ones());
-        rms_norm(&x, &scale, self.epsilon)
+        over_axes("rms_norm", &x, &self.axes, |x, sizes| {
+            let start = init::constant(1.0 - self.shift);
+            let scale = match self.scale {
+                true => cx.param("scale", sizes, start).flatten() + self.shift,
+                false => Tensor::ones(1),
+            };
+            if self.narrow_scale {
+                rms_norm(x, &Tensor::ones(1), self.epsilon) * scale.to(x.dtype())
+            } else {
+                rms_norm(x, &scale, self.epsilon)
+            }
+        })
     }
 }
 
@@ -87,6 +125,15 @@ mod tests {
     #[test]
     fn is_a_layer() {
         check::layer(RmsNorm::new(), &types![f32[2, 3]]).unwrap();
+        check::layer(RmsNorm::new().axes([1, -1]).shift(1.0), &types![f32[2, 3, 2, 2]]).unwrap();
+        check::layer(RmsNorm::new().scale(false), &types![f32[2, 3]]).unwrap();
+        check::layer(RmsNorm::new().narrow_scale(), &types![bf16[2, 3]]).unwrap();
+    }
+
+    #[test]
+    fn an_axis_that_the_input_lacks_is_an_error() {
+        let e = check::layer(RmsNorm::new().axes([2]), &types![f32[2, 3]]).unwrap_err();
+        assert!(e.to_string().contains("axes [2], got f32[2, 3]"), "{e}");
     }
 
     #[test]

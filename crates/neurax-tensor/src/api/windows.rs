@@ -222,15 +222,9 @@ fn all_used(
     used: &[&str],
     at: CallSite,
 ) -> Result<(), Tensor> {
-    let Some(name) = options.unused(used) else { return Ok(()) };
-    let of = match name {
-        "groups" => "only convolutions have groups".into(),
-        "ceil_mode" => "only pools have it".into(),
-        "count_padding" => "only `avg_pool` has it".into(),
-        "output_padding" => "only `conv_transpose` has it".into(),
-        _ => "only `conv` has it".to_string(),
-    };
-    Err(fail(op, format!("expected the default of `{name}`: {of}"), x, at))
+    let Some((name, users)) = options.unused(used) else { return Ok(()) };
+    let why = format!("expected the default of `{name}`; only {users} have {name}");
+    Err(fail(op, why, x, at))
 }
 
 /// Pads `x` with elements of itself by the amounts of `slides`, which then pad no more.

@@ -6,9 +6,9 @@ use crate::init::{self, Init};
 use crate::{Cx, Layer, Node};
 use neurax_tensor::{IntoEach, PadMode, Padding, Tensor, Windows};
 
-/// A convolution of each channel with separate filters: [`conv`](crate::layers::conv) with as many
-/// groups as channels, with parameters `kernel` and `bias`. Output channel `c · multiplier + m` is
-/// filter `m` of channel `c`, as in PyTorch and Keras.
+/// A convolution of each channel with separate filters: [`conv`](crate::layers::conv) with one
+/// group for each channel, and parameters `kernel` and `bias`. Output channel `c · multiplier + m`
+/// is filter `m` of channel `c`, as in PyTorch and Keras.
 ///
 /// ```
 /// use neurax::prelude::*;

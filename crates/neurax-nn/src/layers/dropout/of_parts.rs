@@ -53,8 +53,8 @@ impl Layer for SpatialDropout {
 
 /// Stochastic depth: a layer that drops whole examples in training and is the identity in
 /// evaluation. It is applied to a branch in front of the sum with the input of the branch, so that
-/// a dropped example skips the branch. The others are scaled by `1 / (1 - rate)`. Huang et al., 2016
-/// (<https://arxiv.org/abs/1603.09382>).
+/// a dropped example skips the branch. The others are scaled by `1 / (1 - rate)`. Huang et al.,
+/// 2016 (<https://arxiv.org/abs/1603.09382>).
 ///
 /// ```
 /// use neurax::prelude::*;

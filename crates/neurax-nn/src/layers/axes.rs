@@ -1,0 +1,76 @@
+//! Axes by number, and functions over several axes.
+
+use neurax_tensor::{Error, Result, Tensor};
+
+/// Returns the axis of `x` that `axis` names, counted from the end if it is negative.
+pub(super) fn position(x: &Tensor, axis: i64) -> Option<usize> {
+    let from_end = if axis < 0 { x.rank() as i64 } else { 0 };
+    usize::try_from(axis.checked_add(from_end)?).ok().filter(|&i| i < x.rank())
+}
+
+/// Returns the positions of `axes` in ascending order.
+///
+/// # Errors
+/// If `x` lacks an axis, or if one is named twice, or none.
+pub(super) fn positions(op: &'static str, x: &Tensor, axes: &[i64]) -> Result<Vec<usize>> {
+    let ty = x.ty()?;
+    let mut found: Vec<usize> = axes.iter().filter_map(|&a| position(x, a)).collect();
+    found.sort_unstable();
+    found.dedup();
+    if found.len() != axes.len() || axes.is_empty() {
+        let why = format!("expected an input with the different axes {axes:?}, got {ty}");
+        return Err(Error::new(op, why));
+    }
+    Ok(found)
+}
+
+/// Applies `f`, a function over the last axis that keeps the shape, over several axes of `x` as if
+/// they were one. `f` also gets the sizes of these axes.
+#[track_caller]
+pub(super) fn over_axes(
+    op: &'static str,
+    x: &Tensor,
+    axes: &[i64],
+    f: impl FnOnce(&Tensor, &[usize]) -> Tensor,
+) -> Tensor {
+    let axes = match positions(op, x, axes) {
+        Ok(axes) => axes,
+        Err(e) => return Tensor::from_error(e),
+    };
+    let others: Vec<usize> = (0..x.rank()).filter(|i| !axes.contains(i)).collect();
+    let order: Vec<usize> = others.iter().chain(&axes).copied().collect();
+    let shape: Vec<usize> = order.iter().map(|&i| x.shape()[i]).collect();
+    let sizes = &shape[others.len()..];
+    let merged = [&shape[..others.len()], &[sizes.iter().product()]].concat();
+    let mut back = vec![0; order.len()];
+    for (i, &axis) in order.iter().enumerate() {
+        back[axis] = i as i64;
+    }
+    let order: Vec<i64> = order.iter().map(|&i| i as i64).collect();
+    let y = f(&x.permute(&order[..]).reshape(merged), sizes);
+    y.reshape(&shape).permute(&back[..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn axes_are_merged_in_order_and_restored() {
+        let x = Tensor::arange(24).reshape([2, 3, 4]);
+        let y = over_axes("f", &x, &[2, -3], |x, sizes| {
+            assert_eq!((x.shape().to_vec(), sizes), (vec![3, 8], &[2, 4][..]));
+            x + 1
+        });
+        assert_eq!(y.to_vec::<i32>().unwrap(), (x + 1).to_vec::<i32>().unwrap());
+    }
+
+    #[test]
+    fn axes_that_are_missing_or_equal_are_errors() {
+        for axes in [&[3][..], &[0, -3], &[], &[i64::MIN]] {
+            let e = over_axes("f", &Tensor::ones([2, 3, 4]), axes, |x, _| x.clone());
+            let e = e.error().map(|e| e.to_string()).unwrap();
+            assert!(e.contains("the different axes") && e.contains("got f32[2, 3, 4]"), "{e}");
+        }
+    }
+}
