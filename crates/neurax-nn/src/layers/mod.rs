@@ -21,10 +21,12 @@ mod group_norm;
 mod kernel_norm;
 mod layer_norm;
 mod local_response_norm;
+mod merge;
 mod pool;
 mod recurrent;
 mod reshape;
 mod rms_norm;
+mod shape;
 mod unit_norm;
 
 pub use activation::Activation;
@@ -47,6 +49,7 @@ pub use group_norm::{GroupNorm, group_norm};
 pub use kernel_norm::{SpectralNorm, WeightNorm};
 pub use layer_norm::{LayerNorm, layer_norm};
 pub use local_response_norm::{LocalResponseNorm, local_response_norm};
+pub use merge::{Dot, add, average, cond, maximum, minimum, multiply, stack};
 pub use pool::{
     AdaptiveAvgPool, AdaptiveLpPool, AdaptiveMaxPool, AvgPool, BlurPool, GlobalAvgPool,
     GlobalLpPool, GlobalMaxPool, LpPool, MaxPool, blur_pool, lp_pool,
@@ -59,4 +62,8 @@ pub use recurrent::{
 };
 pub use reshape::{Reshape, reshape};
 pub use rms_norm::{RmsNorm, rms_norm};
+pub use shape::{
+    Cropping, Interpolation, Pad, Permute, PixelShuffle, PixelUnshuffle, RepeatVector, Resize,
+    Split, UpSampling, pixel_shuffle, pixel_unshuffle, resize,
+};
 pub use unit_norm::{UnitNorm, unit_norm};

@@ -1,0 +1,236 @@
+//! Merging of several nodes: mean, maximum, minimum, stacking, products and choice.
+
+use crate::precision::{at_least_f32, narrow_as};
+use crate::{Cx, Layer, Node, layer, layers};
+use neurax_tensor::{Error, Tensor, stack as stack_tensors};
+use std::borrow::Borrow;
+
+macro_rules! merges {
+    ($($(#[$doc:meta])* $name:ident $f:expr;)*) => {$(
+        $(#[$doc])*
+        #[track_caller]
+        pub fn $name<N: Borrow<Node>>(nodes: impl IntoIterator<Item = N>) -> Node {
+            let inputs = nodes.into_iter().map(|n| n.borrow().clone()).collect();
+            let f: fn(Tensor, &Tensor) -> Tensor = $f;
+            Node::computed(stringify!($name), inputs, move |_, xs| {
+                let all = xs.iter().skip(1);
+                let first = xs.first().cloned();
+                let merged = first.map(|first| all.fold(first, f));
+                merged.unwrap_or_else(|| {
+                    let why = "expected at least one node, got none";
+                    Tensor::from_error(Error::new(stringify!($name), why))
+                })
+            })
+        }
+    )*};
+}
+
+merges! {
+    /// Computes the largest of the elements of several nodes, which are broadcast. The layer is
+    /// called `maximum`.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let (a, b) = (nn::input("a", dims![_]), nn::input("b", dims![_]));
+    /// let model = nn::maximum([a, b]).model();
+    /// let inputs = [tensor([1.0, 5.0]), tensor([2.0, 3.0])];
+    /// let out = model.apply(&Vars::default(), inputs, &Mode::Eval);
+    /// assert_eq!(out.y().to_vec::<f32>()?, [2.0, 5.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    maximum |a, b| a.maximum(b);
+    /// Computes the smallest of the elements of several nodes, which are broadcast. The layer is
+    /// called `minimum`.
+    minimum |a, b| a.minimum(b);
+    /// Computes the sum of several nodes, which are broadcast. The layer is called `add`.
+    add |a, b| a + b;
+    /// Computes the product of several nodes, element by element, which are broadcast. The layer is
+    /// called `multiply`.
+    multiply |a, b| a * b;
+}
+
+/// Computes the mean of several nodes, which are broadcast. The layer is called `average`.
+///
+/// ```
+/// use neurax::prelude::*;
+/// let (a, b) = (nn::input("a", dims![_]), nn::input("b", dims![_]));
+/// let model = nn::average([a, b]).model();
+/// let inputs = [tensor([1.0, 5.0]), tensor([2.0, 3.0])];
+/// let out = model.apply(&Vars::default(), inputs, &Mode::Eval);
+/// assert_eq!(out.y().to_vec::<f32>()?, [1.5, 4.0]);
+/// # Ok::<(), Error>(())
+/// ```
+#[track_caller]
+pub fn average<N: Borrow<Node>>(nodes: impl IntoIterator<Item = N>) -> Node {
+    let inputs: Vec<Node> = nodes.into_iter().map(|n| n.borrow().clone()).collect();
+    Node::computed("average", inputs, move |_, xs| {
+        let Some(first) = xs.first() else {
+            let why = "expected at least one node, got none";
+            return Tensor::from_error(Error::new("average", why));
+        };
+        let sum = xs[1..].iter().fold(at_least_f32(first), |a, b| a + b);
+        narrow_as(first, sum / xs.len() as f64)
+    })
+}
+
+/// Stacks nodes of one shape along a new axis, at position `axis` of the result. The layer is
+/// called `stack`. With `axis` 1 or -1, columns of a table become a matrix: Axon's
+/// `stack_columns`.
+///
+/// ```
+/// use neurax::prelude::*;
+/// let (age, size) = (nn::input("age", dims![_]), nn::input("size", dims![_]));
+/// let model = nn::stack([age, size], -1).model();
+/// let out = model.apply(&Vars::default(), [tensor([3.0]), tensor([9.0])], &Mode::Eval);
+/// assert_eq!(out.y().shape(), [1, 2]);
+/// # Ok::<(), Error>(())
+/// ```
+#[track_caller]
+pub fn stack<N: Borrow<Node>>(nodes: impl IntoIterator<Item = N>, axis: i64) -> Node {
+    let inputs = nodes.into_iter().map(|n| n.borrow().clone()).collect();
+    Node::computed("stack", inputs, move |_, xs| stack_tensors(xs, axis))
+}
+
+/// Chooses the outputs of `on_true` where `pred` is true, else those of `on_false`. `pred` is a
+/// bool, or one for each example. The layer is called `cond`.
+///
+/// Both branches are computed, as [`neurax_tensor::cond`] does under `vmap`; the one that is not
+/// chosen gets no gradient. Inside of a layer, [`neurax_tensor::cond`] computes one branch alone.
+///
+/// ```
+/// use neurax::prelude::*;
+/// let x = nn::input("x", dims![_, 1]);
+/// let is_large = nn::layer("is_large", [&x], |_, [x]| x.gt(1.0).squeeze(-1));
+/// let model = nn::cond(&is_large, &x, &(&x * 10.0)).model();
+/// let out = model.apply(&Vars::default(), tensor([[0.5], [2.0]]), &Mode::Eval);
+/// assert_eq!(out.y().to_vec::<f32>()?, [5.0, 2.0]);
+/// # Ok::<(), Error>(())
+/// ```
+#[track_caller]
+pub fn cond(pred: &Node, on_true: &Node, on_false: &Node) -> Node {
+    layer("cond", [pred, on_true, on_false], |_, [pred, a, b]: [Tensor; 3]| {
+        let types = (pred.ty(), a.ty(), b.ty());
+        let (Ok(p), Ok(t), Ok(f)) = types else { return pred.select(&a, &b) };
+        let is_one = p.rank() == 0 || (p.rank() == 1 && p.shape.first() == t.shape.first());
+        if p.dtype != neurax_tensor::DType::Bool || !is_one || t != f {
+            let why = format!(
+                "expected a bool, or one for each example, and two branches of one type, got {p}, \
+                 {t} and {f}"
+            );
+            return Tensor::from_error(Error::new("cond", why));
+        }
+        let mut shape = p.shape.to_vec();
+        shape.resize(if p.rank() == 0 { 0 } else { t.rank() }, 1);
+        pred.reshape(shape).select(a, b)
+    })
+}
+
+/// A layer of two inputs: the sums of products along an axis of each, for each example. The result
+/// has the other axes of the first input, and then those of the second; it is `[batch, 1]` if there
+/// are none. Keras's `Dot`.
+///
+/// ```
+/// use neurax::prelude::*;
+/// let (a, b) = (nn::input("a", dims![_, 2]), nn::input("b", dims![_, 2]));
+/// let model = nn::Dot::new(-1, -1).call([&a, &b]).model();
+/// let inputs = [tensor([[1.0, 2.0]]), tensor([[3.0, 4.0]])];
+/// let out = model.apply(&Vars::default(), inputs, &Mode::Eval);
+/// assert_eq!(out.y().to_vec::<f32>()?, [11.0]);
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Dot {
+    axes: [i64; 2],
+    normalize: bool,
+}
+
+impl Dot {
+    /// Creates a layer that sums over `first` of the first and `second` of the second input.
+    pub fn new(first: i64, second: i64) -> Dot {
+        Dot { axes: [first, second], normalize: false }
+    }
+
+    /// Divides the vectors by their norms first, so that the results are cosines.
+    pub fn normalize(self) -> Dot {
+        Dot { normalize: true, ..self }
+    }
+
+    /// Returns a tensor `[batch, others, summed]` and the sizes of the other axes.
+    fn matrix(&self, x: &Tensor, axis: i64) -> Result<(Tensor, Vec<usize>), Error> {
+        let position = layers::axes::positions("dot", x, &[axis])?[0];
+        if position == 0 {
+            let why = format!("expected an axis behind that of the examples, got {axis}");
+            return Err(Error::new("dot", why));
+        }
+        let last = x.move_axis(position as i64, -1);
+        let last = if self.normalize { layers::unit_norm(&last, 1e-12) } else { last };
+        let shape = last.shape().to_vec();
+        let (others, n) = (shape[1..shape.len() - 1].to_vec(), shape[shape.len() - 1]);
+        Ok((last.reshape([shape[0], others.iter().product(), n]), others))
+    }
+}
+
+impl Layer<2> for Dot {
+    const NAME: &'static str = "dot";
+    type Output = Tensor;
+
+    fn apply(&self, _: &mut Cx, [a, b]: [Tensor; 2]) -> Tensor {
+        let matrices = (self.matrix(&a, self.axes[0]), self.matrix(&b, self.axes[1]));
+        let ((a, mut others), (b, more)) = match matrices {
+            (Ok(a), Ok(b)) => (a, b),
+            (Err(e), _) | (_, Err(e)) => return Tensor::from_error(e),
+        };
+        others.extend(more);
+        if others.is_empty() {
+            others.push(1);
+        }
+        a.matmul(b.swap_axes(-1, -2)).reshape([&[a.dim(0)], &others[..]].concat())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check;
+    use neurax_tensor::types;
+
+    #[test]
+    fn are_layers() {
+        let two = types![f32[2, 3], f32[2, 3]];
+        check::nodes(|[a, b]| maximum([&a, &b, &a]), &two).unwrap();
+        check::nodes(|[a, b]| minimum([a, b]), &two).unwrap();
+        check::nodes(|[a, b]| add([&a, &b, &a]), &two).unwrap();
+        check::nodes(|[a, b]| multiply([a, b]), &two).unwrap();
+        check::nodes(|[a, b]| average([&a, &b, &a]), &two).unwrap();
+        check::nodes(|[a, b]| stack([a, b], 1), &two).unwrap();
+        check::nodes(|[a, b]| Dot::new(1, -1).call([a, b]), &two).unwrap();
+        let others = types![f32[2, 3, 4], f32[2, 4, 2]];
+        check::nodes(|[a, b]| Dot::new(2, 1).normalize().call([a, b]), &others).unwrap();
+        let chosen = |[a, b]: [Node; 2]| {
+            let first = layer("first", [&a], |_, [x]| x.sum(-1).gt(0.0));
+            cond(&first, &a, &b)
+        };
+        check::nodes(chosen, &two).unwrap();
+    }
+
+    #[test]
+    fn inputs_that_do_not_fit_are_errors() {
+        let two = types![f32[2, 3], f32[2, 4]];
+        for (f, name) in [
+            (
+                Box::new(|[a, b]: [Node; 2]| maximum([a, b])) as Box<dyn FnOnce([Node; 2]) -> Node>,
+                "maximum",
+            ),
+            (Box::new(|[a, b]| stack([a, b], 0)), "stack"),
+            (Box::new(|[a, b]| Dot::new(1, 1).call([a, b])), "dot"),
+            (Box::new(|[a, b]| Dot::new(0, 0).call([a, b])), "dot"),
+            (Box::new(|[a, b]| cond(&a, &a, &b)), "cond"),
+        ] {
+            let e = check::nodes(f, &two).unwrap_err().to_string();
+            assert!(e.contains(&format!("in layer {name}")), "{e}");
+        }
+        let none = |_: [Node; 1]| average(Vec::<Node>::new());
+        let e = check::nodes(none, &types![f32[1]]).unwrap_err().to_string();
+        assert!(e.contains("expected at least one node, got none"), "{e}");
+    }
+}

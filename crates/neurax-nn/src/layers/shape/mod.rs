@@ -1,0 +1,11 @@
+//! Layers that change the shape: resizing, padding, permuting, repeating and splitting.
+
+mod arrange;
+mod pad;
+mod pixel_shuffle;
+mod resize;
+
+pub use arrange::{Permute, RepeatVector, Split};
+pub use pad::{Cropping, Pad};
+pub use pixel_shuffle::{PixelShuffle, PixelUnshuffle, pixel_shuffle, pixel_unshuffle};
+pub use resize::{Interpolation, Resize, UpSampling, resize};
