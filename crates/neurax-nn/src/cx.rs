@@ -139,8 +139,14 @@ impl<'m> Cx<'m> {
     pub fn within<T>(&mut self, name: &str, f: impl FnOnce(&mut Cx) -> T) -> T {
         let path = format!("{}.{name}", self.path);
         let new = &mut *self.new;
-        let mut part =
-            Cx { path: &path, mode: self.mode, source: self.source, new, draws: self.draws };
+        let mut part = Cx {
+            path: &path,
+            mode: self.mode,
+            source: self.source,
+            new,
+            draws: self.draws,
+            kernel_maps: self.kernel_maps.clone(),
+        };
         let result = f(&mut part);
         // A part that is used twice draws other numbers.
         self.draws = part.draws;

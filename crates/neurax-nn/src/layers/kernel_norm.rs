@@ -9,6 +9,7 @@ use crate::init::{self, Init};
 use crate::precision::{at_least_f32, narrow_as};
 use crate::{Cx, Layer};
 use neurax_tensor::{Error, Tensor, keep, stop_gradient};
+use serde::{Deserialize, Serialize};
 
 /// A normalization of kernels. `axis` is that of the outputs, if it is not the default one.
 #[derive(Clone, Copy, Debug)]
@@ -96,7 +97,7 @@ fn spectrally_normalized(cx: &mut Cx, name: &str, matrix: &Tensor, iterations: u
 /// assert_eq!(names, ["bias", "kernel", "kernel_scale"]);
 /// # Ok::<(), Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct WeightNorm<L> {
     layer: L,
     axis: Option<i64>,
@@ -139,7 +140,7 @@ impl<L: Layer> Layer for WeightNorm<L> {
 /// assert_eq!(vars.state["conv"]["kernel_u"].shape(), [8]);
 /// # Ok::<(), Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SpectralNorm<L> {
     layer: L,
     axis: Option<i64>,

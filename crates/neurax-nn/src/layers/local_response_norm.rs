@@ -3,6 +3,7 @@
 use crate::precision::{at_least_f32, narrow_as};
 use crate::{Cx, Layer};
 use neurax_tensor::{Error, Tensor, Windows};
+use serde::{Deserialize, Serialize};
 
 /// Divides each element by `(k + alpha · m)^beta`, where `m` is the mean of the squares of `size`
 /// neighbouring channels: `x` is `[batch, channels, space ..]`; channels beyond the ends count as
@@ -51,7 +52,7 @@ pub fn local_response_norm(x: &Tensor, size: usize, alpha: f64, beta: f64, k: f6
 /// assert_eq!(out.y().shape(), [1, 8, 4, 4]);
 /// # Ok::<(), Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LocalResponseNorm {
     size: usize,
     alpha: f64,

@@ -1,26 +1,79 @@
 //! Merging of several nodes: mean, maximum, minimum, stacking, products and choice.
 
+use crate::model_layer::ModelLayer;
 use crate::precision::{at_least_f32, narrow_as};
-use crate::{Cx, Layer, Node, layer, layers};
+use crate::{Cx, Layer, Node, layers};
 use neurax_tensor::{Error, Tensor, stack as stack_tensors};
+use serde::{Deserialize, Serialize};
 use std::borrow::Borrow;
 
+/// A function of any number of nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum MergeKind {
+    Add,
+    Average,
+    Maximum,
+    Minimum,
+    Multiply,
+    Stack,
+}
+
+/// The layer of the functions of several nodes.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Merged {
+    kind: MergeKind,
+    /// The axis of [`stack`].
+    axis: i64,
+}
+
+impl Merged {
+    #[track_caller]
+    fn of<N: Borrow<Node>>(kind: MergeKind, nodes: impl IntoIterator<Item = N>, axis: i64) -> Node {
+        let inputs = nodes.into_iter().map(|n| n.borrow().clone()).collect();
+        Node::of_layer(inputs, Merged { kind, axis })
+    }
+}
+
+impl ModelLayer for Merged {
+    fn kind(&self) -> &str {
+        match self.kind {
+            MergeKind::Add => "add",
+            MergeKind::Average => "average",
+            MergeKind::Maximum => "maximum",
+            MergeKind::Minimum => "minimum",
+            MergeKind::Multiply => "multiply",
+            MergeKind::Stack => "stack",
+        }
+    }
+
+    fn apply(&self, _: &mut Cx, xs: &[Tensor]) -> Vec<Tensor> {
+        let Some((first, others)) = xs.split_first() else {
+            let why = "expected at least one node, got none";
+            return vec![Tensor::from_error(Error::new("merge", why))];
+        };
+        let fold =
+            |first: &Tensor, f: fn(Tensor, &Tensor) -> Tensor| others.iter().fold(first.clone(), f);
+        vec![match self.kind {
+            MergeKind::Add => fold(first, |a, b| a + b),
+            MergeKind::Multiply => fold(first, |a, b| a * b),
+            MergeKind::Maximum => fold(first, |a, b| a.maximum(b)),
+            MergeKind::Minimum => fold(first, |a, b| a.minimum(b)),
+            MergeKind::Average => {
+                let sum = fold(&at_least_f32(first), |a, b| a + b);
+                narrow_as(first, sum / xs.len() as f64)
+            }
+            MergeKind::Stack => stack_tensors(xs, self.axis),
+        }]
+    }
+}
+
 macro_rules! merges {
-    ($($(#[$doc:meta])* $name:ident $f:expr;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident $Kind:ident;)*) => {$(
         $(#[$doc])*
         #[track_caller]
         pub fn $name<N: Borrow<Node>>(nodes: impl IntoIterator<Item = N>) -> Node {
-            let inputs = nodes.into_iter().map(|n| n.borrow().clone()).collect();
-            let f: fn(Tensor, &Tensor) -> Tensor = $f;
-            Node::computed(stringify!($name), inputs, move |_, xs| {
-                let all = xs.iter().skip(1);
-                let first = xs.first().cloned();
-                let merged = first.map(|first| all.fold(first, f));
-                merged.unwrap_or_else(|| {
-                    let why = "expected at least one node, got none";
-                    Tensor::from_error(Error::new(stringify!($name), why))
-                })
-            })
+            Merged::of(MergeKind::$Kind, nodes, 0)
         }
     )*};
 }
@@ -38,39 +91,27 @@ merges! {
     /// assert_eq!(out.y().to_vec::<f32>()?, [2.0, 5.0]);
     /// # Ok::<(), Error>(())
     /// ```
-    maximum |a, b| a.maximum(b);
+    maximum Maximum;
     /// Computes the smallest of the elements of several nodes, which are broadcast. The layer is
     /// called `minimum`.
-    minimum |a, b| a.minimum(b);
+    minimum Minimum;
     /// Computes the sum of several nodes, which are broadcast. The layer is called `add`.
-    add |a, b| a + b;
+    add Add;
     /// Computes the product of several nodes, element by element, which are broadcast. The layer is
     /// called `multiply`.
-    multiply |a, b| a * b;
-}
-
-/// Computes the mean of several nodes, which are broadcast. The layer is called `average`.
-///
-/// ```
-/// use neurax::prelude::*;
-/// let (a, b) = (nn::input("a", dims![_]), nn::input("b", dims![_]));
-/// let model = nn::average([a, b]).model();
-/// let inputs = [tensor([1.0, 5.0]), tensor([2.0, 3.0])];
-/// let out = model.apply(&Vars::default(), inputs, &Mode::Eval);
-/// assert_eq!(out.y().to_vec::<f32>()?, [1.5, 4.0]);
-/// # Ok::<(), Error>(())
-/// ```
-#[track_caller]
-pub fn average<N: Borrow<Node>>(nodes: impl IntoIterator<Item = N>) -> Node {
-    let inputs: Vec<Node> = nodes.into_iter().map(|n| n.borrow().clone()).collect();
-    Node::computed("average", inputs, move |_, xs| {
-        let Some(first) = xs.first() else {
-            let why = "expected at least one node, got none";
-            return Tensor::from_error(Error::new("average", why));
-        };
-        let sum = xs[1..].iter().fold(at_least_f32(first), |a, b| a + b);
-        narrow_as(first, sum / xs.len() as f64)
-    })
+    multiply Multiply;
+    /// Computes the mean of several nodes, which are broadcast. The layer is called `average`.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let (a, b) = (nn::input("a", dims![_]), nn::input("b", dims![_]));
+    /// let model = nn::average([a, b]).model();
+    /// let inputs = [tensor([1.0, 5.0]), tensor([2.0, 3.0])];
+    /// let out = model.apply(&Vars::default(), inputs, &Mode::Eval);
+    /// assert_eq!(out.y().to_vec::<f32>()?, [1.5, 4.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    average Average;
 }
 
 /// Stacks nodes of one shape along a new axis, at position `axis` of the result. The layer is
@@ -87,8 +128,7 @@ pub fn average<N: Borrow<Node>>(nodes: impl IntoIterator<Item = N>) -> Node {
 /// ```
 #[track_caller]
 pub fn stack<N: Borrow<Node>>(nodes: impl IntoIterator<Item = N>, axis: i64) -> Node {
-    let inputs = nodes.into_iter().map(|n| n.borrow().clone()).collect();
-    Node::computed("stack", inputs, move |_, xs| stack_tensors(xs, axis))
+    Merged::of(MergeKind::Stack, nodes, axis)
 }
 
 /// Chooses the outputs of `on_true` where `pred` is true, else those of `on_false`. `pred` is a
@@ -108,7 +148,18 @@ pub fn stack<N: Borrow<Node>>(nodes: impl IntoIterator<Item = N>, axis: i64) -> 
 /// ```
 #[track_caller]
 pub fn cond(pred: &Node, on_true: &Node, on_false: &Node) -> Node {
-    layer("cond", [pred, on_true, on_false], |_, [pred, a, b]: [Tensor; 3]| {
+    Choice.call([pred, on_true, on_false])
+}
+
+/// The layer of [`cond`].
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Choice;
+
+impl Layer<3> for Choice {
+    const NAME: &'static str = "cond";
+    type Output = Tensor;
+
+    fn apply(&self, _: &mut Cx, [pred, a, b]: [Tensor; 3]) -> Tensor {
         let types = (pred.ty(), a.ty(), b.ty());
         let (Ok(p), Ok(t), Ok(f)) = types else { return pred.select(&a, &b) };
         let is_one = p.rank() == 0 || (p.rank() == 1 && p.shape.first() == t.shape.first());
@@ -122,7 +173,7 @@ pub fn cond(pred: &Node, on_true: &Node, on_false: &Node) -> Node {
         let mut shape = p.shape.to_vec();
         shape.resize(if p.rank() == 0 { 0 } else { t.rank() }, 1);
         pred.reshape(shape).select(a, b)
-    })
+    }
 }
 
 /// A layer of two inputs: the sums of products along an axis of each, for each example. The result
@@ -138,7 +189,7 @@ pub fn cond(pred: &Node, on_true: &Node, on_false: &Node) -> Node {
 /// assert_eq!(out.y().to_vec::<f32>()?, [11.0]);
 /// # Ok::<(), Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Dot {
     axes: [i64; 2],
     normalize: bool,
@@ -191,7 +242,7 @@ impl Layer<2> for Dot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check;
+    use crate::{check, layer};
     use neurax_tensor::types;
 
     #[test]
@@ -229,7 +280,7 @@ mod tests {
             let e = check::nodes(f, &two).unwrap_err().to_string();
             assert!(e.contains(&format!("in layer {name}")), "{e}");
         }
-        let none = |_: [Node; 1]| average(Vec::<Node>::new());
+        let none = |[x]: [Node; 1]| x + average(Vec::<Node>::new());
         let e = check::nodes(none, &types![f32[1]]).unwrap_err().to_string();
         assert!(e.contains("expected at least one node, got none"), "{e}");
     }

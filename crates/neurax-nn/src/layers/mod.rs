@@ -49,6 +49,7 @@ pub use group_norm::{GroupNorm, group_norm};
 pub use kernel_norm::{SpectralNorm, WeightNorm};
 pub use layer_norm::{LayerNorm, layer_norm};
 pub use local_response_norm::{LocalResponseNorm, local_response_norm};
+pub(crate) use merge::{Choice, Merged};
 pub use merge::{Dot, add, average, cond, maximum, minimum, multiply, stack};
 pub use pool::{
     AdaptiveAvgPool, AdaptiveLpPool, AdaptiveMaxPool, AvgPool, BlurPool, GlobalAvgPool,

@@ -4,6 +4,7 @@ use super::axes::over_axes;
 use crate::precision::{at_least_f32, narrow_as, normal_epsilon};
 use crate::{Cx, Layer, Node};
 use neurax_tensor::{Tensor, keep};
+use serde::{Deserialize, Serialize};
 
 /// Divides the vectors along the last axis by their Euclidean norm, or by `epsilon` if it is
 /// larger: PyTorch's `F.normalize`.
@@ -33,7 +34,7 @@ pub fn unit_norm(x: &Tensor, epsilon: f64) -> Tensor {
 /// assert_eq!(out.y().to_vec::<f32>()?, [0.6, 0.8]);
 /// # Ok::<(), Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct UnitNorm {
     axes: Vec<i64>,
     epsilon: f64,

@@ -85,33 +85,61 @@ impl LayerType {
 
 /// Returns the types of all layers.
 pub(super) fn all() -> impl Iterator<Item = &'static LayerType> {
-    ALL.iter().chain(RECURRENT)
+    ALL.iter().chain(RECURRENT).chain(OF_TYPES)
 }
 
 const ALL: &[LayerType] = &[
     LayerType::variadic::<Concat>("concat"),
+    LayerType::variadic::<Merged>("merged"),
     LayerType::variadic::<Negate>("negate"),
     LayerType::variadic::<Operation>("operation"),
     LayerType::fixed::<Activation, 1>(),
+    LayerType::fixed::<AdaptiveAvgPool, 1>(),
+    LayerType::fixed::<AdaptiveLpPool, 1>(),
+    LayerType::fixed::<AdaptiveMaxPool, 1>(),
+    LayerType::fixed::<AlphaDropout, 1>(),
     LayerType::fixed::<Attend, 1>(),
     LayerType::fixed::<AvgPool, 1>(),
     LayerType::fixed::<BatchNorm, 1>(),
     LayerType::fixed::<Bilinear, 2>(),
+    LayerType::fixed::<BlurPool, 1>(),
+    LayerType::fixed::<Choice, 3>(),
     LayerType::fixed::<Conv, 1>(),
+    LayerType::fixed::<ConvTranspose, 1>(),
+    LayerType::fixed::<Cropping, 1>(),
     LayerType::fixed::<Dense, 1>(),
+    LayerType::fixed::<DepthwiseConv, 1>(),
+    LayerType::fixed::<Dot, 2>(),
+    LayerType::fixed::<DropPath, 1>(),
     LayerType::fixed::<Dropout, 1>(),
     LayerType::fixed::<Embedding, 1>(),
+    LayerType::fixed::<FeatureAlphaDropout, 1>(),
     LayerType::fixed::<Flatten, 1>(),
+    LayerType::fixed::<GaussianDropout, 1>(),
+    LayerType::fixed::<GaussianNoise, 1>(),
     LayerType::fixed::<GlobalAvgPool, 1>(),
+    LayerType::fixed::<GlobalLpPool, 1>(),
     LayerType::fixed::<GlobalMaxPool, 1>(),
     LayerType::fixed::<GroupNorm, 1>(),
     LayerType::fixed::<LayerNorm, 1>(),
+    LayerType::fixed::<LocalResponseNorm, 1>(),
+    LayerType::fixed::<LpPool, 1>(),
     LayerType::fixed::<Mask, 1>(),
     LayerType::fixed::<MaskedMean, 2>(),
     LayerType::fixed::<Masking, 1>(),
     LayerType::fixed::<MaxPool, 1>(),
+    LayerType::fixed::<Pad, 1>(),
+    LayerType::fixed::<Permute, 1>(),
+    LayerType::fixed::<PixelShuffle, 1>(),
+    LayerType::fixed::<PixelUnshuffle, 1>(),
+    LayerType::fixed::<RepeatVector, 1>(),
     LayerType::fixed::<Reshape, 1>(),
+    LayerType::fixed::<Resize, 1>(),
     LayerType::fixed::<RmsNorm, 1>(),
+    LayerType::fixed::<SeparableConv, 1>(),
+    LayerType::fixed::<SpatialDropout, 1>(),
+    LayerType::fixed::<UnitNorm, 1>(),
+    LayerType::fixed::<UpSampling, 1>(),
 ];
 
 /// Lists the entries of layers that have a name in several types, with numbers of inputs.
@@ -166,6 +194,24 @@ const RECURRENT: &[LayerType] = entries! {
     "time_distributed.group_norm" TimeDistributed<GroupNorm>, [1];
     "time_distributed.max_pool" TimeDistributed<MaxPool>, [1];
     "time_distributed.reshape" TimeDistributed<Reshape>, [1];
+};
+
+/// Other layers whose type has parameters.
+const OF_TYPES: &[LayerType] = entries! {
+    "split.1" Split<1>, [1];
+    "split.2" Split<2>, [1];
+    "split.3" Split<3>, [1];
+    "split.4" Split<4>, [1];
+    "split.5" Split<5>, [1];
+    "split.6" Split<6>, [1];
+    "split.7" Split<7>, [1];
+    "split.8" Split<8>, [1];
+    "spectral_norm.conv" SpectralNorm<Conv>, [1];
+    "spectral_norm.conv_transpose" SpectralNorm<ConvTranspose>, [1];
+    "spectral_norm.dense" SpectralNorm<Dense>, [1];
+    "weight_norm.conv" WeightNorm<Conv>, [1];
+    "weight_norm.conv_transpose" WeightNorm<ConvTranspose>, [1];
+    "weight_norm.dense" WeightNorm<Dense>, [1];
 };
 
 /// An activation is its name; one that a closure computes has none.

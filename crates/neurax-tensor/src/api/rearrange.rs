@@ -10,7 +10,8 @@ use std::panic::Location;
 
 /// The values that [`Tensor::pad_with`] puts around a tensor. The examples pad `[1, 2, 3]` by three
 /// on either side.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PadMode {
     /// The first and the last entry, repeated: `1 1 1 1 2 3 3 3 3`.
     Edge,

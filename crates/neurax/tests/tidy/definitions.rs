@@ -4,8 +4,11 @@ use crate::{Source, code_below, report};
 use std::collections::BTreeMap;
 
 /// Type names with more than one definition, each with its reason.
-const SHARED_TYPE_NAMES: &[(&str, &str)] =
-    &[("Reshape", "the op and the layer of that name, as in StableHLO and Keras")];
+const SHARED_TYPE_NAMES: &[(&str, &str)] = &[
+    ("Pad", "the op and the layer of that name, as in StableHLO and Axon"),
+    ("Reshape", "the op and the layer of that name, as in StableHLO and Keras"),
+    ("Split", "the layer of Axon, and the parts of a dataset"),
+];
 
 /// The columns by which the body of a module or macro is indented.
 const INDENT: &str = "    ";

@@ -5,6 +5,7 @@ use super::options::{channels_of, kernel_shape};
 use crate::init::{self, Init};
 use crate::{Cx, Layer, Node};
 use neurax_tensor::{IntoEach, PadMode, Padding, Tensor, Windows};
+use serde::{Deserialize, Serialize};
 
 /// A convolution of each channel with separate filters: [`conv`](crate::layers::conv) with one
 /// group for each channel, and parameters `kernel` and `bias`. Output channel `c · multiplier + m`
@@ -20,7 +21,7 @@ use neurax_tensor::{IntoEach, PadMode, Padding, Tensor, Windows};
 /// assert_eq!(y.y().shape(), [2, 8, 8, 8]);
 /// # Ok::<(), Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DepthwiseConv {
     multiplier: usize,
     taps: Vec<usize>,

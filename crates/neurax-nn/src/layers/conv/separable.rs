@@ -5,6 +5,7 @@ use super::options::{channels_of, kernel_shape};
 use crate::init::{self, Init};
 use crate::{Cx, Layer, Node};
 use neurax_tensor::{IntoEach, PadMode, Padding, Tensor, Windows};
+use serde::{Deserialize, Serialize};
 
 /// Computes a depthwise convolution of each channel, followed by a convolution with windows of one
 /// element, plus `bias`: `x` is `[batch, channels, space ..]`, `depthwise`
@@ -48,7 +49,7 @@ pub fn separable_conv(
 /// assert_eq!(vars.params["separable_conv"]["pointwise_kernel"].shape(), [16, 8, 1, 1]);
 /// # Ok::<(), Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SeparableConv {
     filters: usize,
     multiplier: usize,

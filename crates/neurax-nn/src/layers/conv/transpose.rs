@@ -5,6 +5,7 @@ use super::with_bias;
 use crate::init::{self, Init};
 use crate::{Cx, Layer, Node};
 use neurax_tensor::{IntoEach, Padding, Tensor, Windows};
+use serde::{Deserialize, Serialize};
 
 /// Computes a transposed convolution over the space axes, plus `bias`: `x` is
 /// `[batch, channels, space ..]`, `kernel` `[channels, filters / groups, taps ..]`, `bias`
@@ -49,7 +50,7 @@ pub fn conv_transpose(
 /// assert_eq!(y.y().shape(), [2, 8, 14, 14]);
 /// # Ok::<(), Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ConvTranspose {
     filters: usize,
     taps: Vec<usize>,

@@ -3,6 +3,7 @@
 use super::{rate_error, shape_of_channels};
 use crate::{Cx, Layer, Node};
 use neurax_tensor::{Key, Tensor};
+use serde::{Deserialize, Serialize};
 
 /// The limit of selu at negative infinity, `-scale · alpha`.
 const LIMIT: f64 = -1.758_099_340_847_376_6;
@@ -40,7 +41,7 @@ fn alpha_dropout_of_shape(
 }
 
 /// The layer of [`alpha_dropout`]: it drops elements in training and is the identity in evaluation.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AlphaDropout {
     rate: f64,
 }
@@ -73,7 +74,7 @@ impl Layer for AlphaDropout {
 /// assert!(out.y().to_vec::<f32>()?.chunks(4).all(|c| c == [c[0]; 4]));
 /// # Ok::<(), Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FeatureAlphaDropout {
     rate: f64,
     channels_last: bool,

@@ -4,6 +4,7 @@ use super::rate_error;
 use crate::precision::{at_least_f32, narrow_as};
 use crate::{Cx, Layer, Node};
 use neurax_tensor::{Error, Tensor};
+use serde::{Deserialize, Serialize};
 
 /// A layer that adds normal noise in training and is the identity in evaluation.
 ///
@@ -14,7 +15,7 @@ use neurax_tensor::{Error, Tensor};
 /// assert!((out.y().std(.., 0).item()? - 0.5).abs() < 0.02);
 /// # Ok::<(), Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct GaussianNoise {
     deviation: f64,
 }
@@ -54,7 +55,7 @@ impl Layer for GaussianNoise {
 /// assert!((out.y().std(.., 0).item()? - 0.5).abs() < 0.02);
 /// # Ok::<(), Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct GaussianDropout {
     rate: f64,
 }

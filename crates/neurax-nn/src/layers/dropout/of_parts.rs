@@ -3,6 +3,7 @@
 use super::{dropout_of_shape, shape_of_channels};
 use crate::{Cx, Layer, Node};
 use neurax_tensor::Tensor;
+use serde::{Deserialize, Serialize};
 
 /// A layer that drops whole channels in training and is the identity in evaluation: `[batch,
 /// channels, space ..]` with any number of space axes. The other channels are scaled by
@@ -17,7 +18,7 @@ use neurax_tensor::Tensor;
 /// assert!(y.chunks(2).all(|pair| pair == [0.0; 2] || pair == [2.0; 2]));
 /// # Ok::<(), Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SpatialDropout {
     rate: f64,
     channels_last: bool,
@@ -64,7 +65,7 @@ impl Layer for SpatialDropout {
 /// assert_eq!(y.apply(&vars, Tensor::ones([2, 8]), &Mode::Eval).y().shape(), [2, 8]);
 /// # Ok::<(), Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DropPath {
     rate: f64,
 }

@@ -8,6 +8,7 @@ use super::lp::{norm_error, root};
 use crate::precision::{at_least_f32, narrow_as};
 use crate::{Cx, Layer, Node};
 use neurax_tensor::{Error, IntoEach, Tensor, concat, keep};
+use serde::{Deserialize, Serialize};
 
 /// Reduces each space axis of `x` to the size that `sizes` has for it.
 #[track_caller]
@@ -73,7 +74,7 @@ fn adaptive_axis(
 macro_rules! adaptive_pools {
     ($($(#[$doc:meta])* $Name:ident $name:literal $method:ident: $kind:literal;)*) => {$(
         $(#[$doc])*
-        #[derive(Clone, Debug)]
+        #[derive(Clone, Debug, Serialize, Deserialize)]
         pub struct $Name {
             sizes: Vec<usize>,
             channels_last: bool,
@@ -142,7 +143,7 @@ adaptive_pools! {
 /// assert_eq!(out.y().to_vec::<f32>()?, [5.0]);
 /// # Ok::<(), Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AdaptiveLpPool {
     norm: f64,
     sizes: Vec<usize>,

@@ -2,6 +2,7 @@
 
 use crate::{Cx, Layer, Node};
 use neurax_tensor::{Error, IntoEach, PadMode, Tensor, Windows};
+use serde::{Deserialize, Serialize};
 
 /// Applies a binomial filter of `size` elements along each space axis, for instance `1 2 1`,
 /// divided by its sum, at distances of `strides`: `x` is `[batch, channels, space ..]`, or
@@ -74,7 +75,7 @@ fn binomial(size: usize, space: usize) -> Tensor {
 /// assert_eq!(out.y().shape(), [1, 3, 4, 4]);
 /// # Ok::<(), Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BlurPool {
     size: usize,
     strides: Vec<usize>,

@@ -4,6 +4,7 @@ use super::lp::{norm_error, root};
 use crate::precision::{at_least_f32, narrow_as};
 use crate::{Cx, Layer, Node};
 use neurax_tensor::{Error, Result, Tensor, keep};
+use serde::{Deserialize, Serialize};
 
 /// Returns the space axes: all but the batch and the channels.
 ///
@@ -22,7 +23,7 @@ fn space_axes(op: &'static str, x: &Tensor, channels_last: bool) -> Result<Vec<i
 macro_rules! global_pools {
     ($($(#[$doc:meta])* $Name:ident $name:ident $method:ident;)*) => {$(
         $(#[$doc])*
-        #[derive(Clone, Debug, Default)]
+        #[derive(Clone, Debug, Default, Serialize, Deserialize)]
         pub struct $Name {
             channels_last: bool,
             keep_axes: bool,
@@ -101,7 +102,7 @@ global_pools! {
 /// assert_eq!(out.y().to_vec::<f32>()?, [5.0]);
 /// # Ok::<(), Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct GlobalLpPool {
     norm: f64,
     channels_last: bool,

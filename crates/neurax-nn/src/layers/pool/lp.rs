@@ -4,6 +4,7 @@ use super::pool_options;
 use crate::precision::{at_least_f32, narrow_as};
 use crate::{Cx, Layer, Node};
 use neurax_tensor::{Error, IntoEach, Padding, Tensor, Windows};
+use serde::{Deserialize, Serialize};
 
 /// Computes the norm of order `norm` of each window of `sizes`, `(Σ |x|ᵖ)^(1/p)`: `x` is
 /// `[batch, channels, space ..]`. Padding counts as zeros. The sums are computed in f32 if `x` is
@@ -53,7 +54,7 @@ pub(super) fn root(x: &Tensor, p: f64) -> Tensor {
 /// assert_eq!(out.y().to_vec::<f32>()?, [5.0, 1.0]);
 /// # Ok::<(), Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LpPool {
     norm: f64,
     sizes: Vec<usize>,

@@ -3,6 +3,7 @@
 use crate::layers::axes::positions;
 use crate::{Cx, Layer, Node};
 use neurax_tensor::{Error, Tensor};
+use serde::{Deserialize, Serialize};
 
 /// A layer that permutes the axes of each example: Keras's `Permute`.
 ///
@@ -13,7 +14,7 @@ use neurax_tensor::{Error, Tensor};
 /// assert_eq!(out.y().shape(), [5, 3, 2]);
 /// # Ok::<(), Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Permute {
     axes: Vec<i64>,
 }
@@ -44,7 +45,7 @@ impl Layer for Permute {
 /// assert_eq!(out.y().to_vec::<f32>()?, [1.0, 2.0, 1.0, 2.0]);
 /// # Ok::<(), Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RepeatVector {
     n: usize,
 }
@@ -78,7 +79,7 @@ impl Layer for RepeatVector {
 /// assert_eq!(out["b"].to_vec::<f32>()?, [2.0, 3.0, 4.0]);
 /// # Ok::<(), Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Split<const N: usize> {
     axis: i64,
     sizes: Option<Vec<usize>>,

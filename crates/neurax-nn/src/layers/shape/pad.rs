@@ -2,6 +2,7 @@
 
 use crate::{Cx, Layer, Node};
 use neurax_tensor::{Error, PadMode, Padding, Result, Tensor};
+use serde::{Deserialize, Serialize};
 
 /// Returns the amounts before and after each axis of `x`: 0 but for the space axes.
 ///
@@ -45,7 +46,7 @@ fn widths_of(
 /// assert_eq!(out.y().to_vec::<f32>()?, [0.0, 5.0, 6.0, 0.0, 0.0]);
 /// # Ok::<(), Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Pad {
     widths: Padding,
     value: f64,
@@ -99,7 +100,7 @@ impl Layer for Pad {
 /// assert_eq!(out.y().to_vec::<f32>()?, [6.0]);
 /// # Ok::<(), Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Cropping {
     widths: Padding,
     channels_last: bool,

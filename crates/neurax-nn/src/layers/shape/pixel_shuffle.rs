@@ -2,6 +2,7 @@
 
 use crate::{Cx, Layer, Node};
 use neurax_tensor::{Error, Tensor};
+use serde::{Deserialize, Serialize};
 
 /// Moves channels into space: `[batch, channels · factorᵈ, space ..]` with `d` space axes becomes
 /// `[batch, channels, space · factor ..]`. Channel `(c, i, j)` is at row `i` and column `j` of each
@@ -85,7 +86,7 @@ fn wrong(op: &'static str, expected: &str, x: &Tensor, factor: usize) -> Tensor 
 macro_rules! shuffles {
     ($($(#[$doc:meta])* $Name:ident $f:ident;)*) => {$(
         $(#[$doc])*
-        #[derive(Clone, Debug)]
+        #[derive(Clone, Debug, Serialize, Deserialize)]
         pub struct $Name {
             factor: usize,
             channels_last: bool,

@@ -8,9 +8,11 @@
 use crate::precision::{at_least_f32, narrow_as};
 use crate::{Cx, Layer, Node};
 use neurax_tensor::{Error, IntoEach, Tensor, tensor};
+use serde::{Deserialize, Serialize};
 
 /// The kernel of [`resize`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Interpolation {
     /// The nearest element, as PyTorch's `nearest-exact` and JAX. PyTorch's `nearest` rounds down
     /// from `i n / m` instead, which is the same if the size is multiplied by an integer.
@@ -139,7 +141,7 @@ pub fn resize(
 /// assert_eq!(out.y().shape(), [1, 3, 16, 16]);
 /// # Ok::<(), Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Resize {
     sizes: Vec<usize>,
     method: Interpolation,
@@ -190,7 +192,7 @@ impl Layer for Resize {
 /// assert_eq!(out.y().shape(), [1, 3, 8, 8]);
 /// # Ok::<(), Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct UpSampling {
     factors: Vec<usize>,
     method: Interpolation,
