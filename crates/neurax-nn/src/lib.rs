@@ -34,6 +34,7 @@ mod applied;
 mod block;
 pub mod check;
 mod cx;
+mod diagram;
 mod evaluate;
 mod files;
 mod hook;

@@ -107,12 +107,12 @@ pub fn input(name: &str, dims: impl IntoShape) -> Node {
 /// };
 /// let model = nn::layer("embed", [nn::typed_input("tokens", I32, dims![_, 8])], embed);
 /// assert_eq!(model.summary(), "\
-/// layer   output         parameters
-/// ---------------------------------
-/// tokens  i32[_, 8]               0
-/// embed   f32[_, 8, 16]       1,600
-/// ---------------------------------
-/// total                       1,600
+/// layer   output         parameters  bytes  multiply-adds
+/// -------------------------------------------------------
+/// tokens  i32[_, 8]               0      0              0
+/// embed   f32[_, 8, 16]       1,600  6,400              0
+/// -------------------------------------------------------
+/// total                       1,600  6,400              0
 /// ");
 /// ```
 #[track_caller]

@@ -1,12 +1,17 @@
 //! The summary table of a model.
 
-use crate::vars::elements;
-use crate::{Model, Vars};
-use neurax_tensor::{Dim, Tensor, Type, TypeSpec};
+use crate::cx::VariableSource;
+use crate::input_shapes::placeholder;
+use crate::vars::{FROZEN, elements};
+use crate::{Mode, Model, Net, Vars};
+use neurax_tensor::{DType, Dim, Tensor, Type, TypeSpec, multiply_adds};
+use std::collections::{BTreeMap, HashMap};
 
 impl Model {
-    /// Returns a table of the layers: paths, output types, numbers of parameters and their total. A
-    /// layer that cannot be applied to its inputs shows its error.
+    /// Returns a table of the layers: paths, output types, numbers of parameters and bytes of all
+    /// variables, and the multiply-adds of matrix products and convolutions for one example (axes
+    /// of any size count as 1). A layer that cannot be applied to its inputs shows its error.
+    /// [`Net::summary`] also shows which layers are frozen.
     ///
     /// # Examples
     ///
@@ -14,33 +19,177 @@ impl Model {
     /// use neurax::prelude::*;
     /// let model = nn::input("image", dims![_, 64]).dense(128).relu().dense(10).softmax();
     /// assert_eq!(model.summary(), "\
-    /// layer    output       parameters
-    /// --------------------------------
-    /// image    f32[_, 64]            0
-    /// dense    f32[_, 128]       8,320
-    /// relu     f32[_, 128]           0
-    /// dense_1  f32[_, 10]        1,290
-    /// softmax  f32[_, 10]            0
-    /// --------------------------------
-    /// total                      9,610
+    /// layer    output       parameters   bytes  multiply-adds
+    /// -------------------------------------------------------
+    /// image    f32[_, 64]            0       0              0
+    /// dense    f32[_, 128]       8,320  33,280          8,192
+    /// relu     f32[_, 128]           0       0              0
+    /// dense_1  f32[_, 10]        1,290   5,160          1,280
+    /// softmax  f32[_, 10]            0       0              0
+    /// -------------------------------------------------------
+    /// total                      9,610  38,440          9,472
     /// ");
     /// ```
     pub fn summary(&self) -> String {
+        SummaryTable::new(&["layer", "output", "parameters", "bytes", "multiply-adds"], 2)
+            .of(&self.rows(None), |row| row.cells())
+    }
+
+    /// Returns the rows of the table, with the types of `vars` or of new variables.
+    fn rows(&self, vars: Option<&Vars>) -> Vec<Row> {
         // Axes of any size get two different sizes; an output axis that differs between the two
         // runs has any size, too.
         let dtypes = self.guessed_dtypes(2);
-        let (small, vars) = self.values_for(2, &dtypes);
+        let (small, new) = self.values_for(2, &dtypes);
         let (large, _) = self.values_for(3, &dtypes);
-        let rows: Vec<[String; 3]> = small
-            .iter()
-            .zip(&large)
-            .map(|(a, b)| {
-                let outputs = a.values.iter().zip(&b.values).map(|(a, b)| output(a, b));
-                let outputs: Vec<String> = outputs.collect();
-                [a.path.clone(), outputs.join(", "), grouped(parameters(&vars, &a.path))]
-            })
+        let vars = vars.unwrap_or(&new);
+        let work = self.work(&dtypes);
+        let layers = small.iter().zip(&large);
+        let row = |(a, b): (&crate::evaluate::LayerValues, &crate::evaluate::LayerValues)| {
+            let outputs = a.values.iter().zip(&b.values).map(|(a, b)| output(a, b));
+            let outputs = outputs.collect::<Vec<_>>().join(", ");
+            Row::new(&a.path, outputs, vars, work.as_ref().map(|w| w.get(&a.path).copied()))
+        };
+        layers.map(row).collect()
+    }
+
+    /// Returns the multiply-adds of each layer for one example, or `None` if the layers cannot be
+    /// applied to one.
+    fn work(&self, dtypes: &[DType]) -> Option<BTreeMap<String, u64>> {
+        let mut sizes = HashMap::new();
+        let types = self.input_specs().zip(dtypes);
+        let types = types.map(|(s, &dtype)| TypeSpec { dtype, dims: s.dims.clone() });
+        let inputs: Vec<Tensor> = types.map(|t| placeholder(&t, 1, &mut sizes)).collect();
+        let evaluate = |xs: Vec<Tensor>| {
+            let source = VariableSource::Types;
+            self.evaluate(source, &xs, &Mode::Eval, &mut Vars::default(), &mut |_, _| ())
+        };
+        multiply_adds(evaluate, &inputs).ok()
+    }
+}
+
+impl Net {
+    /// Returns the table of [`Model::summary`] with a column that says whether the parameters of a
+    /// layer are trainable: `yes`, `no` if they are frozen, or `partly`.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let model = nn::input("x", dims![_, 3]).dense(4).relu().dense(2).model();
+    /// let mut vars = model.init(key(0), &types![f32[_, 3]])?;
+    /// vars.freeze("dense.*")?;
+    /// assert_eq!(model.bind(vars).summary(), "\
+    /// layer    output     parameters  bytes  multiply-adds  trainable
+    /// ---------------------------------------------------------------
+    /// x        f32[_, 3]           0      0              0
+    /// dense    f32[_, 4]          16     64             12         no
+    /// relu     f32[_, 4]           0      0              0
+    /// dense_1  f32[_, 2]          10     40              8        yes
+    /// ---------------------------------------------------------------
+    /// total                       26    104             20
+    /// ");
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn summary(&self) -> String {
+        let head = ["layer", "output", "parameters", "bytes", "multiply-adds", "trainable"];
+        SummaryTable::new(&head, 2).of(&self.model.rows(Some(&self.vars)), |row| {
+            row.cells().into_iter().chain([row.trainable().to_string()]).collect()
+        })
+    }
+}
+
+/// A layer in the table.
+struct Row {
+    path: String,
+    output: String,
+    trainable: usize,
+    frozen: usize,
+    bytes: usize,
+    /// `None` if the number is not known.
+    work: Option<u64>,
+}
+
+impl Row {
+    fn new(path: &str, output: String, vars: &Vars, work: Option<Option<u64>>) -> Row {
+        let trainable = vars.params.get(path);
+        let frozen: Vec<&Tensor> = vars
+            .state
+            .get(FROZEN)
+            .into_iter()
+            .flatten()
+            .filter(|(p, _)| p.rsplit_once('.').is_some_and(|(layer, _)| layer == path))
+            .map(|(_, t)| t)
             .collect();
-        table(&rows, &grouped(vars.size()))
+        let size = |t: &Tensor| t.ty().and_then(|t| t.bytes()).unwrap_or(0);
+        let all = [trainable, vars.state.get(path)].into_iter().flatten().flat_map(|m| m.values());
+        Row {
+            path: path.into(),
+            output,
+            trainable: trainable.map_or(0, elements),
+            frozen: frozen.iter().map(|t| t.size()).sum(),
+            bytes: all.chain(frozen.iter().copied()).map(size).sum(),
+            work: work.map(|w| w.unwrap_or(0)),
+        }
+    }
+
+    /// Returns the cells of the columns that all tables have.
+    fn cells(&self) -> Vec<String> {
+        let work = self.work.map_or("?".into(), |w| grouped(w as usize));
+        let parameters = grouped(self.trainable.saturating_add(self.frozen));
+        vec![self.path.clone(), self.output.clone(), parameters, grouped(self.bytes), work]
+    }
+
+    fn trainable(&self) -> &'static str {
+        match (self.trainable, self.frozen) {
+            (0, 0) => "",
+            (_, 0) => "yes",
+            (0, _) => "no",
+            _ => "partly",
+        }
+    }
+}
+
+/// A text table with a head and a row of totals.
+struct SummaryTable<'t> {
+    head: &'t [&'t str],
+    /// The number of columns of text, which are aligned at the left.
+    texts: usize,
+}
+
+impl<'t> SummaryTable<'t> {
+    fn new(head: &'t [&'t str], texts: usize) -> SummaryTable<'t> {
+        SummaryTable { head, texts }
+    }
+
+    fn of(&self, rows: &[Row], cells: impl Fn(&Row) -> Vec<String>) -> String {
+        let sum = |f: fn(&Row) -> usize| rows.iter().map(f).fold(0, usize::saturating_add);
+        let total = Row {
+            path: "total".into(),
+            output: String::new(),
+            trainable: sum(|r| r.trainable),
+            frozen: sum(|r| r.frozen),
+            bytes: sum(|r| r.bytes),
+            work: rows.iter().map(|r| r.work).sum(),
+        };
+        let head: Vec<String> = self.head.iter().map(|h| h.to_string()).collect();
+        let body: Vec<Vec<String>> = rows.iter().map(&cells).collect();
+        let mut last = cells(&total);
+        last.get_mut(5).map(String::clear).unwrap_or_default();
+        let all = || body.iter().chain([&head, &last]);
+        let width = |i: usize| all().map(|r| r[i].chars().count()).max().unwrap_or(0);
+        let widths: Vec<usize> = (0..head.len()).map(width).collect();
+        let line = |row: &Vec<String>| self.line(row, &widths);
+        let length = widths.iter().sum::<usize>() + 2 * (widths.len() - 1);
+        let rule = format!("{}\n", "-".repeat(length));
+        let lines: String = body.iter().map(line).collect();
+        format!("{}{rule}{lines}{rule}{}", line(&head), line(&last))
+    }
+
+    fn line(&self, row: &[String], widths: &[usize]) -> String {
+        let cells = row.iter().zip(widths).enumerate().map(|(i, (cell, &width))| {
+            if i < self.texts { format!("{cell:width$}") } else { format!("{cell:>width$}") }
+        });
+        let line = cells.collect::<Vec<_>>().join("  ");
+        format!("{}\n", line.trim_end())
     }
 }
 
@@ -63,24 +212,6 @@ fn generalized(a: &Type, b: &Type) -> TypeSpec {
 }
 
 /// Returns the number of parameters of the layer at `path` and of its parts.
-fn parameters(vars: &Vars, path: &str) -> usize {
-    let is_part = |p: &str| p.strip_prefix(path).is_some_and(|p| p.starts_with('.'));
-    let layers = vars.params.iter().filter(|(p, _)| *p == path || is_part(p));
-    layers.map(|(_, tensors)| elements(tensors)).sum()
-}
-
-fn table(rows: &[[String; 3]], total: &str) -> String {
-    let head = ["layer", "output", "parameters"];
-    let width = |i: usize| {
-        rows.iter().map(|r| r[i].chars().count()).chain([head[i].len()]).max().unwrap_or(0)
-    };
-    let (a, b, c) = (width(0), width(1), width(2));
-    let line = |x: &str, y: &str, z: &str| format!("{x:a$}  {y:b$}  {z:>c$}\n");
-    let rule = format!("{}\n", "-".repeat(a + b + c + 4));
-    let body: String = rows.iter().map(|[x, y, z]| line(x, y, z)).collect();
-    format!("{}{rule}{body}{rule}{}", line(head[0], head[1], head[2]), line("total", "", total))
-}
-
 /// Formats `1234567` as `1,234,567`.
 fn grouped(n: usize) -> String {
     let digits = n.to_string();
@@ -98,7 +229,7 @@ fn grouped(n: usize) -> String {
 mod tests {
     use super::*;
     use crate::input;
-    use neurax_tensor::{DType, dims, key};
+    use neurax_tensor::{dims, key};
 
     #[test]
     fn a_layer_that_cannot_be_applied_shows_its_error() {

@@ -67,8 +67,8 @@ pub mod prelude {
         IntoShape, Jit, Key, Loss, Mapped, NewAxis, Operand, Padding, Result, Side, Static, Tensor,
         Tree, Type, TypeSpec, Windows, axis_index, checkpoint, concat, cond, custom_jvp,
         custom_tangent, custom_vjp, dims, eval_shape, fori, grad, hessian, hstack, jacobian,
-        jacobian_forward, jacobian_reverse, jit, jvp, keep, key, linearize, matmul, pmax, pmean,
-        pmin, psum, scan, scan_reverse, stack, step, stop_gradient, switch, tensor, types,
-        value_and_grad, value_and_grad_at, vjp, vmap, vmap_with, vstack, where_, while_loop,
+        jacobian_forward, jacobian_reverse, jit, jvp, keep, key, linearize, matmul, multiply_adds,
+        pmax, pmean, pmin, psum, scan, scan_reverse, stack, step, stop_gradient, switch, tensor,
+        types, value_and_grad, value_and_grad_at, vjp, vmap, vmap_with, vstack, where_, while_loop,
     };
 }

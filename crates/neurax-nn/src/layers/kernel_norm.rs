@@ -70,7 +70,7 @@ fn spectrally_normalized(cx: &mut Cx, name: &str, matrix: &Tensor, iterations: u
     let mut u = unit(stored.to(matrix.dtype()));
     if cx.training() {
         for _ in 1..iterations {
-            u = unit(fixed.matmul(&unit(u.matmul(&fixed))));
+            u = unit(fixed.matmul(unit(u.matmul(&fixed))));
         }
     }
     let v = unit(u.matmul(&fixed));

@@ -20,6 +20,7 @@ mod custom;
 mod forward;
 mod grad;
 mod jacobian;
+mod multiply_adds;
 mod shapes;
 mod vmap;
 
@@ -30,5 +31,6 @@ pub use custom::{custom_jvp, custom_tangent, custom_vjp};
 pub use forward::{jvp, linearize, vjp};
 pub use grad::{grad, value_and_grad, value_and_grad_at};
 pub use jacobian::{hessian, jacobian, jacobian_forward, jacobian_reverse};
+pub use multiply_adds::multiply_adds;
 pub use shapes::eval_shape;
 pub use vmap::{Axes, Mapped, vmap, vmap_with};

@@ -46,7 +46,7 @@ macro_rules! pool_options {
         }
     };
 }
-pub(self) use pool_options;
+use pool_options;
 
 macro_rules! pools {
     ($($(#[$doc:meta])* $Name:ident $name:literal $method:ident: $kind:literal;)*) => {$(
