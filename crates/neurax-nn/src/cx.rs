@@ -1,9 +1,10 @@
 //! The context of a layer: variables, the mode, random keys.
 
 use crate::init::Init;
+use crate::stored_param::{Adapter, LORA, QuantizedTensor, entry};
 use crate::vars::FROZEN;
 use crate::{Mode, Params, Vars};
-use neurax_tensor::{Dim, Error, IntoShape, Key, Tensor};
+use neurax_tensor::{DType, Dim, Error, IntoShape, Key, Tensor};
 use std::fmt;
 use std::sync::Arc;
 
@@ -19,6 +20,8 @@ pub struct Cx<'m> {
     new: &'m mut Vars,
     /// The number of random keys that were drawn so far.
     draws: u32,
+    /// The dtype of float parameters, if a [`Policy`](crate::Policy) sets it.
+    compute: Option<DType>,
     /// The functions that change kernels, those of inner layers last.
     kernel_maps: Vec<KernelMap>,
 }
@@ -51,24 +54,40 @@ impl<'m> Cx<'m> {
         source: VariableSource<'m>,
         new: &'m mut Vars,
     ) -> Cx<'m> {
-        Cx { path, mode, source, new, draws: 0, kernel_maps: Vec::new() }
+        let kernel_maps = Vec::new();
+        Cx { path, mode, source, new, draws: 0, compute: None, kernel_maps }
     }
 
     /// Returns the parameter `name` of this layer. When the model is initialized, `init` creates it
     /// with the given shape; afterwards it must have that shape. `name` must not contain a dot,
     /// because the path of a leaf is `params.<layer>.<name>`.
     ///
+    /// Of a parameter with an adapter ([`lora`](crate::lora)), it is the sum; of a quantized one
+    /// ([`quantize`](crate::quantize)), the parameter in f32.
+    ///
     /// # Errors
     /// The result carries an error if `name` contains a dot, if `shape` is not a list of sizes, or
     /// if the variables lack the parameter or hold one of another shape.
     #[track_caller]
     pub fn param(&mut self, name: &str, shape: impl IntoShape, init: Init) -> Tensor {
-        let value = self.variable(VariableKind::Param, name, shape.dims(), init);
-        if self.kernel_maps.is_empty() || !name.ends_with("kernel") {
-            return value;
-        }
-        let maps = self.kernel_maps.clone();
-        maps.iter().rev().fold(value, |kernel, map| (map.0)(self, name, &kernel))
+        let base = self.variable(VariableKind::Param, name, shape.dims(), init);
+        let full = match self.adapter(name) {
+            Some(adapter) if base.error().is_none() => &base + adapter.update_of(&base),
+            _ => base,
+        };
+        let mapped = match self.is_mapped(name) {
+            true => {
+                let maps = self.kernel_maps.clone();
+                maps.iter().rev().fold(full, |kernel, map| (map.0)(self, name, &kernel))
+            }
+            false => full,
+        };
+        self.computed(mapped)
+    }
+
+    /// Returns true if a function changes the parameter `name`.
+    fn is_mapped(&self, name: &str) -> bool {
+        !self.kernel_maps.is_empty() && name.ends_with("kernel")
     }
 
     /// Runs `f`, in which `map` changes every parameter whose name ends in `kernel`.
@@ -81,6 +100,36 @@ impl<'m> Cx<'m> {
         let y = f(self);
         self.kernel_maps.pop();
         y
+    }
+
+    /// Returns the product of `x` over its last axis and the parameter `name`, a matrix with
+    /// `units` columns. It is `x.matmul(cx.param(name, [x.dim(-1), units], init))`, for less if the
+    /// parameter has an adapter; if it is quantized dynamically, `x` is quantized as well.
+    ///
+    /// # Errors
+    /// As for [`Cx::param`], the result carries the error.
+    #[track_caller]
+    pub fn matmul(&mut self, x: &Tensor, name: &str, units: usize, init: Init) -> Tensor {
+        if self.is_mapped(name) {
+            return x.matmul(self.param(name, [x.dim(-1), units], init));
+        }
+        let y = match (self.quantized(name), x.shape().last()) {
+            (Some(q), Some(&inputs)) => q.product(x, [inputs, units]),
+            _ => {
+                let shape = [x.dim(-1), units];
+                let kernel = self.variable(VariableKind::Param, name, shape.dims(), init);
+                x.matmul(self.computed(kernel))
+            }
+        };
+        let Some(adapter) = self.adapter(name) else { return y };
+        let dropped = match (&adapter.dropout, self.key()) {
+            (Some(rate), Some(key)) => {
+                let is_kept = key.uniform(x.shape()).ge(rate);
+                is_kept.select(x / (1.0 - rate).to(x.dtype()), 0.0)
+            }
+            _ => x.clone(),
+        };
+        y + adapter.product(&dropped)
     }
 
     /// Returns the state `name` of this layer, as the previous call set it with [`Cx::set`]; `init`
@@ -146,6 +195,7 @@ impl<'m> Cx<'m> {
             new,
             draws: self.draws,
             kernel_maps: self.kernel_maps.clone(),
+            compute: self.compute,
         };
         let result = f(&mut part);
         // A part that is used twice draws other numbers.
@@ -163,7 +213,7 @@ impl<'m> Cx<'m> {
             }
             Err(why) => return kind.fail(format!("`{name}`: {why}")),
         };
-        if let Some(t) = self.found(kind, name) {
+        if let Some(t) = self.found(kind, name, &shape) {
             return match t.error() {
                 None if *t.shape() != shape[..] => {
                     let got = t.shape();
@@ -192,7 +242,7 @@ impl<'m> Cx<'m> {
 
     /// Returns a variable that exists. While the model is initialized, earlier calls of a shared
     /// layer have created its variables.
-    fn found(&self, kind: VariableKind, name: &str) -> Option<Tensor> {
+    fn found(&self, kind: VariableKind, name: &str, shape: &[usize]) -> Option<Tensor> {
         let of = |vars: &Params| vars.get(self.path)?.get(name).cloned();
         match (kind, self.source) {
             (VariableKind::State, _) => of(&self.new.state),
@@ -200,9 +250,42 @@ impl<'m> Cx<'m> {
                 of(&self.new.params)
             }
             (VariableKind::Param, VariableSource::Vars { params }) => {
-                of(params).or_else(|| self.frozen(name))
+                let quantized = || Some(self.quantized(name)?.dequantized(shape));
+                of(params).or_else(|| self.frozen(name)).or_else(quantized)
             }
         }
+    }
+
+    /// Returns the adapter of a parameter of this layer.
+    fn adapter(&self, name: &str) -> Option<Adapter> {
+        let VariableSource::Vars { params } = self.source else { return None };
+        let path = format!("{}.{name}", self.path);
+        let options = self.new.state.get(&entry(LORA, &path))?;
+        let matrices = ["a", "b"].map(|suffix| {
+            let name = format!("{name}_lora_{suffix}");
+            let own = params.get(self.path).and_then(|vars| vars.get(&name)).cloned();
+            own.or_else(|| self.frozen(&name))
+        });
+        Some(Adapter::new(&path, matrices, options))
+    }
+
+    /// Returns a quantized parameter of this layer.
+    fn quantized(&self, name: &str) -> Option<QuantizedTensor> {
+        let VariableSource::Vars { .. } = self.source else { return None };
+        QuantizedTensor::of_entry(&self.new.state, &format!("{}.{name}", self.path))
+    }
+
+    /// Converts a float parameter to the dtype in which the layer computes.
+    fn computed(&self, x: Tensor) -> Tensor {
+        match self.compute {
+            Some(dtype) if x.error().is_none() && x.dtype().is_float() => x.to(dtype),
+            _ => x,
+        }
+    }
+
+    /// Sets the dtype of float parameters.
+    pub(crate) fn compute_in(&mut self, dtype: DType) {
+        self.compute = Some(dtype);
     }
 }
 

@@ -1,5 +1,7 @@
 //! Variables of a changed model: those that exist are kept, the others are created.
 
+use crate::lora::keep_adapters;
+use crate::quantize::keep_quantized;
 use crate::vars::FROZEN;
 use crate::{Model, Params, Vars};
 use neurax_tensor::{Error, Key, Place, Result, Tensor, TypeSpec};
@@ -9,7 +11,8 @@ use std::panic::Location;
 impl Model {
     /// Creates the variables as [`Model::init`] does, but keeps those of `vars` with the same path:
     /// for a model that got other layers, or whose base was trained before. Frozen parameters stay
-    /// frozen; variables of `vars` that the model lacks are left out.
+    /// frozen, quantized ones quantized, and adapters are kept; variables of `vars` that the model
+    /// lacks are left out.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -41,6 +44,8 @@ impl Model {
             let given = [(path.clone(), value.clone())].into();
             one.iter_mut().for_each(|own| keep_layer("", own, &given, &mut wrong));
         }
+        keep_quantized(&mut new, vars);
+        keep_adapters(&mut new, vars);
         match wrong.is_empty() {
             true => Ok(new),
             false => Err(Error::new("init_missing", wrong.join("; ")).at(&at)),

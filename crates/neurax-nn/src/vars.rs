@@ -2,7 +2,8 @@
 
 use crate::files::{load_tensors, save_sharded};
 use crate::path_pattern::PathPattern;
-use neurax_tensor::{Error, Result, Tensor, Tree, io::safetensors};
+use crate::stored_param::quantized_elements;
+use neurax_tensor::{DType, Error, Result, Tensor, Tree, io::safetensors};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -112,11 +113,36 @@ impl Vars {
         Ok(vars)
     }
 
-    /// Returns the number of parameters: the elements of all parameters, frozen ones included,
-    /// saturating.
+    /// Returns the number of parameters: the elements of all parameters, frozen and quantized ones
+    /// included, saturating.
     pub fn size(&self) -> usize {
         let frozen = self.state.get(FROZEN).map_or(0, elements);
-        elements(&self.params).saturating_add(frozen)
+        let quantized = quantized_elements(&self.state);
+        elements(&self.params).saturating_add(frozen).saturating_add(quantized)
+    }
+
+    /// Returns the variables with float parameters, frozen or not, in another dtype. State such as
+    /// running statistics stays, since f16 does not hold large variances. See also
+    /// [`Net::cast`](crate::Net::cast).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let model = nn::input("x", dims![_, 3]).dense(2);
+    /// let mut vars = model.init(key(0), &types![f32[_, 3]])?;
+    /// vars.freeze("**.bias")?;
+    /// let half = vars.cast(F16);
+    /// assert_eq!(half.get("dense.bias")?.dtype(), F16);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn cast(&self, dtype: DType) -> Vars {
+        let cast = |t: &Tensor| if t.dtype().is_float() { t.to(dtype) } else { t.clone() };
+        let mut new = Vars { params: self.params.map_leaves(cast), state: self.state.clone() };
+        if let Some(frozen) = new.state.get_mut(FROZEN) {
+            *frozen = frozen.map_leaves(cast);
+        }
+        new
     }
 
     /// Freezes the parameters whose path matches a pattern: they are moved into the state, so that
@@ -290,7 +316,7 @@ impl Vars {
 }
 
 /// Removes the parameter at a path, and its layer if that has no other.
-fn remove(params: &mut Params, path: &str) -> Option<Tensor> {
+pub(crate) fn remove(params: &mut Params, path: &str) -> Option<Tensor> {
     let (layer, name) = path.rsplit_once('.')?;
     let vars = params.get_mut(layer)?;
     let found = vars.remove(name);

@@ -17,7 +17,11 @@ use serde::{Deserialize, Serialize};
 /// ```
 #[track_caller]
 pub fn dense(x: &Tensor, kernel: &Tensor, bias: Option<&Tensor>) -> Tensor {
-    let y = x.matmul(kernel);
+    plus_bias(x.matmul(kernel), bias)
+}
+
+#[track_caller]
+fn plus_bias(y: Tensor, bias: Option<&Tensor>) -> Tensor {
     match bias {
         Some(bias) => y + bias,
         None => y,
@@ -64,9 +68,9 @@ impl Layer for Dense {
     type Output = Tensor;
 
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
-        let kernel = cx.param("kernel", [x.dim(-1), self.units], self.kernel.clone());
+        let y = cx.matmul(&x, "kernel", self.units, self.kernel.clone());
         let bias = self.bias.then(|| cx.param("bias", self.units, init::zeros()));
-        dense(&x, &kernel, bias.as_ref())
+        plus_bias(y, bias.as_ref())
     }
 }
 

@@ -5,6 +5,7 @@ use super::registry::LayerType;
 use crate::input_shapes::{InputSpec, invalid};
 use crate::model_graph::ModelGraph;
 use crate::node::{NodeKind, Shared};
+use crate::policy::InDType;
 use crate::{Model, Node};
 use neurax_tensor::{DType, Dim, Place, Result};
 use serde::{Deserialize, Serialize};
@@ -55,6 +56,9 @@ enum SavedKind {
     Layer {
         name: String,
         options: Value,
+        /// The dtype in which the layer computes, if a policy of precision sets it.
+        #[serde(default, skip_serializing_if = "Option::is_none", with = "fields::dtype")]
+        compute: Option<DType>,
     },
     Block {
         graph: usize,
@@ -122,6 +126,7 @@ impl Saving {
             NodeKind::Argument => SavedKind::Argument {},
             NodeKind::Block(model) => SavedKind::Block { graph: self.graph(model.graph())? },
             NodeKind::Layer(layer) => {
+                let (layer, compute) = InDType::unwrapped(layer);
                 let found = LayerType::of(layer.as_ref());
                 let found = found.and_then(|t| Some((t.name, t.options(layer.as_ref())?)));
                 let Some((name, options)) = found else {
@@ -131,7 +136,7 @@ impl Saving {
                     return Err(invalid(why));
                 };
                 let options = options.map_err(|e| invalid(format!("layer `{}`: {e}", n.path)))?;
-                SavedKind::Layer { name: name.into(), options }
+                SavedKind::Layer { name: name.into(), options, compute }
             }
         };
         let next = self.shared.len();
@@ -182,14 +187,14 @@ impl LoadingGraphs<'_> {
                 let outputs = model.outputs().count().max(1);
                 (NodeKind::Block(model), outputs)
             }
-            SavedKind::Layer { name, options } => {
+            SavedKind::Layer { name, options, compute } => {
                 let found = LayerType::named(&name).ok_or_else(|| {
                     let hint = "was the file written by a later version?";
                     invalid(format!("layer `{path}`: expected a known layer, got `{name}`; {hint}"))
                 })?;
                 let layer = found.layer(options);
                 let layer = layer.map_err(|e| invalid(format!("layer `{path}`: {name}: {e}")))?;
-                (NodeKind::Layer(layer), (found.outputs)())
+                (NodeKind::Layer(InDType::wrapped(layer, compute)), (found.outputs)())
             }
         })
     }

@@ -4,6 +4,7 @@ use crate::layer::OfInputs;
 use crate::layers::*;
 use crate::model_layer::ModelLayer;
 use crate::node_ops::{Negate, Operation};
+use crate::policy::OutputOf;
 use crate::{Layer, LayerOutput};
 use serde::de::DeserializeOwned;
 use serde::{Serialize, Serializer};
@@ -128,6 +129,7 @@ const ALL: &[LayerType] = &[
     LayerType::fixed::<MaskedMean, 2>(),
     LayerType::fixed::<Masking, 1>(),
     LayerType::fixed::<MaxPool, 1>(),
+    LayerType::fixed::<OutputOf, 1>(),
     LayerType::fixed::<Pad, 1>(),
     LayerType::fixed::<Permute, 1>(),
     LayerType::fixed::<PixelShuffle, 1>(),
