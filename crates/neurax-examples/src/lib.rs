@@ -19,6 +19,8 @@ pub mod csv;
 pub mod custom_layer;
 #[path = "../examples/digits.rs"]
 pub mod digits;
+#[path = "../examples/fine_tune.rs"]
+pub mod fine_tune;
 #[path = "../examples/loops.rs"]
 pub mod loops;
 #[path = "../examples/serving.rs"]
@@ -88,6 +90,17 @@ pub const EXAMPLES: &[ExampleProgram] = &[
         stages: || digits::apply()?.stages(&Tensor::zeros([32, 64]), true),
     },
     ExampleProgram {
+        name: "fine_tune",
+        about: "a new head on a frozen base, and adapters of low rank (LoRA)",
+        run: fine_tune::main,
+        stages: || {
+            let base = fine_tune::model().init(key(0), &types![f32[_, 64]])?;
+            let vars = nn::lora::wrap(&base, "**.kernel", &nn::Lora::new(4), key(1))?;
+            jit(move |x: Tensor| fine_tune::model().apply(&vars, x, &Mode::Eval).y().clone())
+                .stages(&Tensor::zeros([32, 64]), true)
+        },
+    },
+    ExampleProgram {
         name: "csv",
         about: "a table from a CSV file",
         run: csv::main,
@@ -152,6 +165,16 @@ mod tests {
         for e in EXAMPLES {
             (e.run)().unwrap_or_else(|error| panic!("{}: {error}", e.name));
         }
+    }
+
+    #[test]
+    fn fine_tuned_networks_learn_their_tasks() {
+        let digits = data::digits().unwrap().split(0.8, key(0));
+        let base = fine_tune::pretrained(&digits.train).unwrap();
+        let parity = fine_tune::with_frozen_base(&base, &digits).unwrap();
+        assert!(parity > 0.9, "{parity}");
+        let (before, after) = fine_tune::with_lora(&base, &digits).unwrap();
+        assert!(before < 0.5 && after > 0.85, "{before} {after}");
     }
 
     #[test]

@@ -135,7 +135,12 @@ pub(crate) fn step_fn(
             let values = values(&measures, &penalty, &p, &out, &batch);
             (values[0].clone(), (values, out.state))
         };
-        let ((loss, (values, new_state)), grads) = value_and_grad_at(&params, objective);
+        let scale = opt.loss_scale();
+        let ((_, (values, new_state)), grads) = value_and_grad_at(&params, |p| {
+            let (loss, rest) = objective(p);
+            (scaled(loss, scale.as_ref()), rest)
+        });
+        let loss = values[0].clone();
         let evaluate = |p: &Params| value_and_grad_at(p, |p| objective(p).0);
         let input = StepInput::new().loss(&loss).evaluate(&evaluate);
         let (params, opt) = optim.step_with(&params, &grads, opt, input);
@@ -150,6 +155,14 @@ pub(crate) fn evaluate_fn(model: Model, measures: Vec<Measure>, penalty: Penalty
         let out = model.apply(&vars, &batch, &Mode::Eval);
         totals.add(values(&measures, &penalty, &vars.params, &out, &batch), batch.len())
     })
+}
+
+/// Returns the loss, multiplied by the scale of the optimizer.
+fn scaled(loss: Tensor, scale: Option<&Tensor>) -> Tensor {
+    match scale {
+        Some(scale) => &loss.to(loss.dtype().at_least_f32()) * scale,
+        None => loss,
+    }
 }
 
 /// Returns the measures of a batch. The penalty of the parameters is a part of the first one, the

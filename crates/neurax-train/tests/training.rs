@@ -436,3 +436,39 @@ fn rules_that_evaluate_the_loss_train_in_the_compiled_step() {
         assert!(trained.evaluate(&data).unwrap()["loss"] < 0.05);
     }
 }
+
+/// Returns the loss of a network for a smooth function of two numbers, after training.
+fn loss_of_a_curve(policy: Option<nn::Policy>, opt: Optim) -> (f64, train::State) {
+    let x = key(42).uniform([256, 2]) * 2.0 - 1.0;
+    let y = (x.clone() * 3.0).sin().sum(keep(-1));
+    let set = Dataset::new(x, y).unwrap();
+    let model = nn::input("x", dims![_, 2]).dense(32).layer_norm().tanh().dense(1).model();
+    let model = policy.map_or(model.clone(), |policy| policy.apply(&model));
+    let trainer = Trainer::new(&model, loss::mse, opt).quiet();
+    let trained = trainer.run(&set.shuffled(key(1)).batched(32), epochs(30)).unwrap();
+    (trained.evaluate(&set).unwrap()["loss"], trained.state.clone())
+}
+
+#[test]
+fn mixed_precision_reaches_nearly_the_loss_of_f32() {
+    let (want, _) = loss_of_a_curve(None, optim::adam(0.01));
+    assert!(want < 0.1, "{want}");
+    let (found, state) = loss_of_a_curve(Some(nn::Policy::mixed(BF16)), optim::adam(0.01));
+    assert!(found < 1.2 * want + 2e-3, "{found} {want}");
+    assert_eq!(state.vars.params["dense"]["kernel"].dtype(), F32);
+}
+
+#[test]
+fn a_scaled_loss_trains_in_f16_and_overflows_are_skipped_and_counted() {
+    let (want, _) = loss_of_a_curve(None, optim::adam(0.01));
+    // The first scale is far too large.
+    let scale = optim::LossScale::Dynamic { init: 2e9, period: 50, factor: 2.0, min: 1.0 };
+    let opt = optim::adam(0.01).loss_scale(scale);
+    let (found, state) = loss_of_a_curve(Some(nn::Policy::mixed(F16)), opt);
+    assert!(found < 1.2 * want + 2e-3, "{found} {want}");
+    let skipped = state.opt.non_finite_steps().unwrap().unwrap();
+    assert!((5..60).contains(&skipped), "{skipped}");
+    assert_eq!(state.opt.step.item().unwrap() as usize + skipped, state.step);
+    assert!(state.opt.loss_scale().unwrap().item().unwrap() < 2e9);
+    assert!(state.loss.is_finite() && state.history[0].train["loss"] < 10.0);
+}
