@@ -80,7 +80,8 @@ impl Lora {
 /// Freezes all parameters, and adds an adapter to each parameter with two or more axes that `mask`
 /// chooses. `a` is random and `b` zero, so that the outputs do not change. To train other
 /// parameters as well, e.g. a new head, call [`Vars::unfreeze`] afterwards. Quantized parameters
-/// can have adapters.
+/// can have adapters. The pattern `**.*kernel` chooses the kernels of all layers, such as
+/// `query_kernel` of attention.
 ///
 /// # Errors
 ///

@@ -88,7 +88,8 @@ impl fmt::Display for QuantizedParam {
 }
 
 /// Quantizes the float parameters with two or more axes that `mask` chooses, frozen or not, and
-/// measures the errors.
+/// measures the errors. The pattern `**.*kernel` chooses the kernels of all layers, such as
+/// `query_kernel` of attention.
 ///
 /// # Errors
 ///
