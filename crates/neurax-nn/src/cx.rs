@@ -132,6 +132,27 @@ impl<'m> Cx<'m> {
         y + adapter.product(&dropped)
     }
 
+    /// Returns the rows of the parameter `name`, a matrix of the given shape, at `indices`. It is
+    /// `cx.param(name, shape, init).take(indices, 0)`, for less if the parameter is quantized or
+    /// has an adapter.
+    ///
+    /// # Errors
+    /// As for [`Cx::param`], the result carries the error.
+    #[track_caller]
+    pub fn rows(&mut self, indices: &Tensor, name: &str, shape: [usize; 2], init: Init) -> Tensor {
+        let y = match self.quantized(name) {
+            Some(q) => self.computed(q.rows(indices, shape)),
+            None => {
+                let table = self.variable(VariableKind::Param, name, shape.dims(), init);
+                self.computed(table).take(indices, 0)
+            }
+        };
+        match self.adapter(name) {
+            Some(adapter) if y.error().is_none() => &y + adapter.rows(indices).to(y.dtype()),
+            _ => y,
+        }
+    }
+
     /// Returns the state `name` of this layer, as the previous call set it with [`Cx::set`]; `init`
     /// creates the first value.
     ///

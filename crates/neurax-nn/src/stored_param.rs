@@ -100,6 +100,11 @@ impl Adapter {
         update.reshape(base.shape().to_vec()).to(base.dtype())
     }
 
+    /// Returns the rows of the update of a matrix.
+    pub fn rows(&self, indices: &Tensor) -> Tensor {
+        self.a.take(indices, 0).matmul(&self.b) * self.scale.to(self.a.dtype())
+    }
+
     /// Returns the product of `x` and the update of a matrix.
     pub fn product(&self, x: &Tensor) -> Tensor {
         let [a, b, scale] = [&self.a, &self.b, &self.scale].map(|t| t.to(x.dtype()));
@@ -193,6 +198,40 @@ impl QuantizedTensor {
             false => wide.matmul(integers),
         };
         (y * scales).to(x.dtype())
+    }
+
+    /// Returns the rows of a matrix, f32, at indices as of [`Tensor::take`]. Only these rows are
+    /// converted.
+    pub fn rows(&self, indices: &Tensor, shape: [usize; 2]) -> Tensor {
+        let is_dynamic = self.is_dynamic;
+        let rows = checkpoint(move |(indices, values, scales): (Tensor, Tensor, Tensor)| {
+            QuantizedTensor { values, scales, is_dynamic }.recorded_rows(&indices, shape)
+        });
+        rows((indices.clone(), self.values.clone(), self.scales.clone()))
+    }
+
+    fn recorded_rows(&self, indices: &Tensor, shape: [usize; 2]) -> Tensor {
+        let [count, features] = shape;
+        if self.values.dtype() != DType::U8 {
+            return match *self.values.shape() == shape {
+                true => {
+                    self.values.take(indices, 0).to(DType::F32) * self.scales.reshape([features])
+                }
+                false => self.wrong_shape(&shape),
+            };
+        }
+        let (pairs, groups) = (self.values.shape()[0], self.scales.shape()[0]);
+        let fits = self.values.shape().get(1) == Some(&features) && 2 * pairs >= count;
+        if !fits || groups == 0 || count == 0 {
+            return self.wrong_shape(&shape);
+        }
+        // From the end if negative, and clamped, as the rows themselves.
+        let indices = Tensor::arange(count).take(indices, 0);
+        let pair = self.values.take(indices.right_shift(1), 0);
+        let is_high = indices.bitwise_and(1).equal(1).expand_dims(-1);
+        let numbers = is_high.select(pair.right_shift(4), pair.bitwise_and(15));
+        let scales = self.scales.take(indices.floor_divide(2 * pairs / groups), 0);
+        (numbers.to(DType::F32) - 8.0) * scales
     }
 
     fn wrong_shape(&self, shape: &[usize]) -> Tensor {

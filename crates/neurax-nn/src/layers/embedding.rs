@@ -21,13 +21,15 @@ use std::sync::Arc;
 /// ```
 #[track_caller]
 pub fn embedding(indices: &Tensor, table: &Tensor) -> Tensor {
-    match indices.ty() {
-        Ok(t) if !t.dtype.is_int() => {
-            let why = format!("expected integer indices, got {t}; convert them with `to(I32)`");
-            Tensor::from_error(Error::new("embedding", why))
-        }
-        _ => table.take(indices, 0),
-    }
+    index_error(indices).unwrap_or_else(|| table.take(indices, 0))
+}
+
+/// Returns the error of indices that are not integers.
+#[track_caller]
+fn index_error(indices: &Tensor) -> Option<Tensor> {
+    let t = indices.ty().ok().filter(|t| !t.dtype.is_int())?;
+    let why = format!("expected integer indices, got {t}; convert them with `to(I32)`");
+    Some(Tensor::from_error(Error::new("embedding", why)))
 }
 
 /// The layer of [`embedding`], with a parameter `table` of `count` rows: a vector of `features`
@@ -86,7 +88,10 @@ impl Layer for Embedding {
     type Output = Tensor;
 
     fn apply(&self, cx: &mut Cx, [indices]: [Tensor; 1]) -> Tensor {
-        let mut y = embedding(&indices, &self.table_of(cx));
+        if let Some(failed) = index_error(&indices) {
+            return failed;
+        }
+        let mut y = cx.rows(&indices, "table", [self.count, self.features], self.table.clone());
         if let Some(max) = self.max_norm {
             let norm = y.square().sum(neurax_tensor::keep(-1)).sqrt();
             // The quotient of a zero vector is not used.
