@@ -51,7 +51,9 @@ pub use bytes::{Bytes, check_memory};
 pub use dtype::{DType, Kind};
 pub use element::{Compute, Element, F8E4M3FN, F8E5M2, PartialOrdered};
 pub use error::{Error, OrBug, Origin, Place, Result};
-pub use graph::{Attr, Builder, Eqn, Graph, Liveness, Parser, Printer, Value, Values, verify};
+pub use graph::{
+    Attr, Builder, Eqn, FloatAttr, Graph, Liveness, Parser, Printer, Value, Values, verify,
+};
 pub use half::{bf16, f16};
 pub use literal::Literal;
 pub use num_complex::Complex;

@@ -12,6 +12,7 @@
 
 pub mod api;
 mod args;
+mod attention_options;
 mod compiled;
 pub mod device;
 mod dispatch;
@@ -38,6 +39,7 @@ mod windows;
 
 pub use api::*;
 pub use args::{AxisInt, IntoAxes, Keep, Operand, keep};
+pub use attention_options::AttentionOptions;
 pub use compiled::{Compiled, Example};
 pub use device::{Device, backends, default_device, set_default_device};
 pub use function::{Failed, Func, Function, Loss};

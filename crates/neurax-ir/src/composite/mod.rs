@@ -4,6 +4,7 @@
 //!
 //! Each file defines one composite. To add one, add a file and a row to the list below.
 
+mod attention;
 mod cross_entropy;
 mod cumulative;
 mod function;
@@ -114,6 +115,7 @@ composites! {
     gelu: Gelu;
     silu: Silu;
     cross_entropy: CrossEntropy;
+    attention: DotProductAttention;
     cumulative: Cumulative;
     function: CustomFunction;
 }
@@ -151,6 +153,7 @@ impl Composite {
             | Composite::Gelu(_)
             | Composite::Silu(_)
             | Composite::CrossEntropy(_)
+            | Composite::DotProductAttention(_)
             | Composite::CustomFunction(_) => None,
         }
     }

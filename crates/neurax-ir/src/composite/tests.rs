@@ -179,7 +179,7 @@ fn names_survive_the_transforms() {
             _ => false,
         };
         let tangent = if sum { name.clone() } else { format!("d {name}") };
-        let active = vec![true; types.len()];
+        let active: Vec<bool> = types.iter().map(|t| t.dtype.is_differentiable()).collect();
         let forward = transform::jvp(&g, &active).unwrap().graph;
         let backward = passes::dce(&transform::vjp(&g, &active).unwrap().backward).unwrap();
         let axis = Axis { size: 2, name: None };
@@ -253,5 +253,95 @@ fn narrow_floats_are_computed_in_f32() {
                 assert!(error < 0.02, "{op:?} in {dtype}: slope {d}, not {want}");
             }
         }
+    }
+}
+
+fn attention(op: DotProductAttention, shapes: &[&[usize]], types: &[DType]) -> Graph {
+    let types = shapes.iter().zip(types).map(|(s, &d)| Type::new(d, *s));
+    graph(&op.into(), &types.collect::<Vec<_>>())
+}
+
+#[test]
+fn attention_keeps_its_operands_only_and_has_five_products_in_reverse() {
+    let shapes: [&[usize]; 3] = [&[2, 64, 4, 8], &[2, 64, 2, 8], &[2, 64, 2, 8]];
+    let op = DotProductAttention { after: Some(0), ..DotProductAttention::scaled(0.5) };
+    let g = attention(op, &shapes, &[DType::F32; 3]);
+    let d = transform::vjp(&g, &[true; 3]).unwrap();
+    let outputs = d.primal.output_types();
+    let residuals: Vec<usize> = outputs[1..].iter().map(Type::size).collect();
+    assert_eq!(residuals, shapes.map(|s| s.iter().product::<usize>()));
+    assert!(residuals.iter().all(|&n| n < 2 * 4 * 64 * 64));
+    // The scores again, and the derivatives by the value, the probabilities, query and key.
+    let backward = passes::optimize(&d.backward, &mut |_, _| {}).unwrap();
+    let graphs: Vec<_> = backward.eqns().iter().map(|e| e.op.graphs()).collect();
+    let products = |g: &Graph| g.eqns().iter().filter(|e| e.op.name() == "dot_general").count();
+    let [transposed, ..] = &graphs[0][..] else { panic!("expected one linear map: {backward}") };
+    assert_eq!(products(transposed), 5, "{transposed}");
+}
+
+#[test]
+fn a_query_without_keys_has_the_result_zero_and_no_gradient() {
+    let op = DotProductAttention { mask: true, bias: true, ..DotProductAttention::scaled(1.0) };
+    let shapes: [&[usize]; 5] = [&[3, 1, 1], &[2, 1, 1], &[2, 1, 1], &[1, 3, 2], &[1, 3, 2]];
+    let types = [DType::F64, DType::F64, DType::F64, DType::Bool, DType::F64];
+    let values: [&[f64]; 5] = [
+        &[1.0, 1.0, f64::NAN],
+        &[1.0, 2.0],
+        &[3.0, 4.0],
+        &[0.0, 0.0, 1.0, 1.0, 1.0, 1.0],
+        &[0.0, 0.0, NEG_INF, NEG_INF, 0.0, 0.0],
+    ];
+    let g = attention(op, &shapes, &types);
+    let mut b = Builder::new();
+    let xs = b.inputs(g.input_types());
+    let y = b.inline(&g, &xs)[0];
+    let first = b.slice_axis(y, 0, 0, 2);
+    let total = b.sum(first, &[0, 1, 2]);
+    let g = b.finish(&[total, y]).unwrap();
+    let literal = |((s, &d), v): ((&&[usize], &DType), &&[f64])| Literal::from_f64s(d, *s, v);
+    let args: Vec<Literal> = shapes.iter().zip(&types).zip(&values).map(literal).collect();
+    let d = transform::grad(&g, &[true, true, true, false, false]).unwrap();
+    let out = transform::eval(&d, args).unwrap();
+    let y = out[1].to_f64s();
+    assert!(y[..2] == [0.0; 2] && y[2].is_nan(), "{y:?}");
+    assert_eq!(out[2].to_f64s()[..2], [0.0; 2]);
+}
+
+#[test]
+fn attention_refuses_shapes_that_do_not_fit() {
+    let plain = DotProductAttention::scaled(1.0);
+    let message = |op: &DotProductAttention, shapes: &[&[usize]]| {
+        let types: Vec<Type> = shapes.iter().map(|s| Type::new(DType::F32, *s)).collect();
+        Named::infer(op, &types).unwrap_err().to_string()
+    };
+    let (q, k): (&[usize], &[usize]) = (&[2, 3, 8], &[5, 2, 8]);
+    for (op, shapes, part) in [
+        (plain.clone(), vec![q, k], "expected 3 operands, got 2"),
+        (plain.clone(), vec![&[3, 8], k, k], "[batch .., length, heads, depth] of one dtype"),
+        (plain.clone(), vec![q, k, &[4, 2, 8]], "equal lengths and heads"),
+        (plain.clone(), vec![q, k, k], "a multiple of the 2 heads of the key, got 3"),
+        (
+            DotProductAttention { soft_cap: Some(0.0.into()), ..plain.clone() },
+            vec![q, q, q],
+            "expected a soft cap above 0, got 0.0",
+        ),
+        (
+            DotProductAttention { dropout: Some(1.0.into()), ..plain.clone() },
+            vec![q, q, q, &[3, 2, 2]],
+            "expected a dropout rate in 0..1, got 1.0",
+        ),
+        (
+            DotProductAttention { bias: true, ..plain.clone() },
+            vec![q, q, q, &[3, 2, 5]],
+            "expected a bias f32[3, 2, 2], where sizes may be 1, got f32[3, 2, 5]",
+        ),
+        (
+            DotProductAttention { mask: true, ..plain },
+            vec![q, q, q, &[3, 2, 2]],
+            "expected a mask bool[3, 2, 2], where sizes may be 1, got f32[3, 2, 2]",
+        ),
+    ] {
+        let e = message(&op, &shapes);
+        assert!(e.starts_with("dot_product_attention: ") && e.contains(part), "{e}");
     }
 }

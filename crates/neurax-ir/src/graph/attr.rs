@@ -4,7 +4,7 @@
 use super::{Graph, Parser, Printer};
 use crate::tuning::MAX_DECIMAL_ELEMENTS;
 use crate::{DType, Error, Literal, Result, Shape, Type};
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 /// A parameter of an op that has a text form.
 pub trait Attr: Sized {
@@ -29,6 +29,52 @@ macro_rules! parsed_from_str {
             }
         }
     )*};
+}
+
+/// A number of an op's attributes. Two are equal if their bits are, so that ops with numbers can
+/// be compared and hashed.
+///
+/// ```
+/// use neurax_ir::FloatAttr;
+/// let x = FloatAttr::from(1e-5);
+/// assert_eq!((x.get(), x.to_string()), (1e-5, "1e-5".to_string()));
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FloatAttr(u64);
+
+impl FloatAttr {
+    /// Returns the number.
+    pub fn get(self) -> f64 {
+        f64::from_bits(self.0)
+    }
+}
+
+impl From<f64> for FloatAttr {
+    fn from(x: f64) -> FloatAttr {
+        FloatAttr(x.to_bits())
+    }
+}
+
+impl Attr for FloatAttr {
+    fn print(&self, p: &mut Printer) {
+        p.word(&self.to_string());
+    }
+    fn parse(p: &mut Parser) -> Result<Self> {
+        let w = p.word()?;
+        w.parse().map(f64::into).map_err(|_| p.error(format!("expected a number, got `{w}`")))
+    }
+}
+
+impl fmt::Display for FloatAttr {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{:?}", self.get())
+    }
+}
+
+impl fmt::Debug for FloatAttr {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{self}")
+    }
 }
 
 parsed_from_str!(usize, i64, u32, bool);

@@ -10,7 +10,7 @@ mod print;
 mod prune;
 mod verify;
 
-pub use attr::Attr;
+pub use attr::{Attr, FloatAttr};
 pub use builder::Builder;
 pub use liveness::Liveness;
 pub use parse::Parser;

@@ -34,6 +34,7 @@
 //! `docs/functions.md`.
 
 pub(crate) mod activation;
+pub(crate) mod attention;
 pub(crate) mod basic_index;
 pub(crate) mod common;
 pub(crate) mod compare;
@@ -57,6 +58,7 @@ pub(crate) mod sort;
 pub(crate) mod statistics;
 pub(crate) mod windows;
 
+pub use attention::dot_product_attention;
 pub use compare::where_;
 pub use create::{IntoTensor, tensor};
 pub use einsum::einsum;

@@ -2,7 +2,10 @@
 //! elements. A function that is smooth at some of these points only is in `piecewise.rs`.
 
 use crate::law::{complex, f64s, halves};
-use neurax::{Indexing, PadMode, Windows, einsum, meshgrid, prelude::*};
+use neurax::{
+    AttentionOptions, Indexing, PadMode, Windows, dot_product_attention, einsum, meshgrid,
+    prelude::*,
+};
 
 /// Rows `name, point, |x| formula;`, and `|a, b|` for a function of the two halves of the point.
 macro_rules! smooth {
@@ -50,6 +53,12 @@ smooth! {
     "x.log_softmax", REAL, |x| x.log_softmax(0);
     "x.logsumexp", REAL, |x| x.logsumexp(..);
     "x.cross_entropy", &[0.5, 0.5, 0.0, 0.0, 1.0, 0.0], |x, t| x.cross_entropy(t);
+    "dot_product_attention", &[0.3, -0.2, 0.3, 1.0, 0.5, 0.0, -1.0, 0.7], |x, y| {
+        let (q, k) = (x.reshape([2, 2, 1]), y.reshape([4, 1, 1]));
+        let bias = x.reshape([2, 2, 1]);
+        let options = AttentionOptions::new().soft_cap(2.0).window(0, 1).bias(&bias);
+        dot_product_attention(&q, &k, &k.square(), options)
+    };
     // Selections by constants.
     "x.select", REAL, |x| x.gt(0.1).select(x.square(), -x.square() + 0.5).slice(0, 1..4);
     "where_", REAL, |x| where_(&tensor([true, false, true, true, false]), x.square(), x.sin());

@@ -2,8 +2,8 @@
 
 use crate::draw::Draw;
 use neurax::{
-    Indexing, PadMode, Side, concat, einsum, hstack, matmul, meshgrid, prelude::*, stack, step,
-    vstack, where_,
+    Indexing, PadMode, Side, concat, dot_product_attention, einsum, hstack, matmul, meshgrid,
+    prelude::*, stack, step, vstack, where_,
 };
 
 /// A function by its name in `docs/functions.md`, and a call of it.
@@ -84,6 +84,14 @@ calls! { OTHERS:
             "->", "ij,kl", "i->ii", "i...->...", "aab->b", "..", "ij,jk->iz"];
         let formula = d.rng.pick(&formulas);
         einsum(formula, d.tensors())
+    }];
+    "dot_product_attention" => |d| vec![{
+        let (k, v, options) = (d.tensor(), d.tensor(), d.attention());
+        dot_product_attention(&d.x, &k, &v, options)
+    }, {
+        let (x, n) = (d.tensor().flatten(), d.x.size());
+        let (kv, options) = (x.reshape([1, x.size(), 1, 1]), d.attention());
+        dot_product_attention(&d.x.reshape([1, 1, n, 1]), &kv, &kv, options)
     }];
     "x.take" => |d| vec![{ let (i, axis) = (d.operand(), d.axis()); d.x.take(i, axis) }];
     "x.take_along_axis" => |d| vec![{

@@ -1,6 +1,6 @@
 //! Random arguments: mostly small ones, for which a call has a value, and extreme ones.
 
-use neurax::{Index, Keep, Padding, Scalar, Windows, keep, prelude::*, step};
+use neurax::{AttentionOptions, Index, Keep, Padding, Scalar, Windows, keep, prelude::*, step};
 use neurax_testkit::rng::Rng;
 use std::ops::Bound;
 
@@ -190,6 +190,32 @@ impl Draw {
             2 => w.padding(self.width()),
             _ => w,
         }
+    }
+
+    pub fn attention(&mut self) -> AttentionOptions {
+        let mut options = AttentionOptions::new();
+        if self.rng.one_in(3) {
+            options = options.causal();
+        }
+        if self.rng.one_in(3) {
+            options = options.window(self.size(), self.size());
+        }
+        if self.rng.one_in(4) {
+            options = options.scale(self.float());
+        }
+        if self.rng.one_in(4) {
+            options = options.soft_cap(self.float());
+        }
+        if self.rng.one_in(4) {
+            options = options.mask(&self.tensor().to(BOOL));
+        }
+        if self.rng.one_in(4) {
+            options = options.bias(&self.tensor());
+        }
+        if self.rng.one_in(4) {
+            options = options.dropout(self.float(), &self.key());
+        }
+        options
     }
 
     pub fn key(&mut self) -> Key {

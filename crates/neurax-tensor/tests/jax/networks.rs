@@ -1,7 +1,7 @@
 //! Layers, losses and updates of neural networks.
 
 use crate::harness::mirrors;
-use neurax::{einsum, prelude::*};
+use neurax::{AttentionOptions, dot_product_attention, einsum, prelude::*};
 
 /// Returns windows of an axis with their taps on a new first axis: `count` windows of `size` taps.
 fn taps(x: &Tensor, axis: i64, size: i64, dilation: i64, stride: i64, count: i64) -> Tensor {
@@ -49,6 +49,14 @@ mirrors! {
     attention_causal(q, k, v) => {
         let causal = Tensor::tri(3, 3, 0).to(BOOL);
         causal.select(scores(q, k, 2.0), -1e9).softmax(-1).matmul(v)
+    };
+    attention_causal_grouped(q, k, v) => {
+        dot_product_attention(q, k, v, AttentionOptions::new().causal())
+    };
+    attention_window_mask_bias(q, k, v, bias, mask) => {
+        let mask = mask.logical_or(Tensor::eye(4).slice(0, ..3));
+        let options = AttentionOptions::new().scale(0.7).window(2, 1).mask(&mask).bias(bias);
+        dot_product_attention(q, k, v, options)
     };
     multi_head_attention(x, w_qkv, w_out) => {
         let qkv = x.matmul(w_qkv).reshape([3, 3, 2, 2]).permute([1, 2, 0, 3]);

@@ -5,7 +5,7 @@ use neurax_ir::op::*;
 use neurax_ir::{DType, Sample};
 
 pub(super) const COMPOSITE_RULES: &[GenRule] =
-    &[composite, cumulative, cross_entropy, logaddexp, hypot];
+    &[composite, cumulative, cross_entropy, attention, logaddexp, hypot];
 
 /// The composites that are smooth for all operands.
 const SMOOTH_COMPOSITES: [&str; 5] = ["softmax", "log_softmax", "logsumexp", "gelu", "silu"];
@@ -57,6 +57,18 @@ fn cross_entropy(g: &mut Gen) -> Option<()> {
     let labels = g.pick_shaped(DType::F64, &shape);
     let y = g.emit(Composite::from(neurax_ir::composite::CrossEntropy {}), &[x.v, labels.v]);
     g.keep(y, (2.0 * x.bound + 2.0) * labels.bound * 4.0)
+}
+
+/// Emits attention of the elements of one value to those of another one, both of one head.
+fn attention(g: &mut Gen) -> Option<()> {
+    use neurax_ir::composite::DotProductAttention;
+    let (q, k) = (g.pick_value(DType::F64), g.pick_value(DType::F64));
+    let (n, m) = (g.ty(q).size(), g.ty(k).size());
+    let (query, key) = (g.b.reshape(q.v, [n, 1, 1]), g.b.reshape(k.v, [m, 1, 1]));
+    let after = g.rng.one_in(2).then_some(0);
+    let op = DotProductAttention { after, ..DotProductAttention::scaled(0.5) };
+    let y = g.emit(Composite::from(op), &[query, key, key]);
+    g.keep(y, k.bound)
 }
 
 fn logaddexp(g: &mut Gen) -> Option<()> {
