@@ -8,6 +8,7 @@
 //! examples, and [`Dense`], [`LayerNorm`] and [`RmsNorm`] work on the last axis.
 
 mod activation;
+mod activation_options;
 mod axes;
 mod batch_norm;
 mod bilinear;
@@ -16,10 +17,13 @@ mod conv;
 mod dense;
 mod dropout;
 mod embedding;
+mod embedding_bag;
 mod flatten;
+mod gated;
 mod group_norm;
 mod kernel_norm;
 mod layer_norm;
+mod linear_parts;
 mod local_response_norm;
 mod merge;
 mod pool;
@@ -27,9 +31,14 @@ mod recurrent;
 mod reshape;
 mod rms_norm;
 mod shape;
+mod similarity;
 mod unit_norm;
 
 pub use activation::Activation;
+pub use activation_options::{
+    Celu, Elu, Gelu, HardShrink, HardSigmoid, HardSilu, HardTanh, LeakyRelu, LogSoftmax, LogSumExp,
+    Selu, SoftShrink, Softmax, Softmin, Softplus, Threshold,
+};
 pub use batch_norm::{BatchNorm, batch_norm};
 pub use bilinear::{Bilinear, bilinear};
 pub(crate) use concat::Concat;
@@ -44,10 +53,13 @@ pub use dropout::{
 };
 pub(crate) use embedding::Attend;
 pub use embedding::{Embedding, embedding};
+pub use embedding_bag::{BagMode, EmbeddingBag};
 pub use flatten::{Flatten, flatten};
+pub use gated::{Glu, Maxout, PRelu};
 pub use group_norm::{GroupNorm, group_norm};
 pub use kernel_norm::{SpectralNorm, WeightNorm};
 pub use layer_norm::{LayerNorm, layer_norm};
+pub use linear_parts::{Bias, EinsumDense, Scale};
 pub use local_response_norm::{LocalResponseNorm, local_response_norm};
 pub(crate) use merge::{Choice, Merged};
 pub use merge::{Dot, add, average, cond, maximum, minimum, multiply, stack};
@@ -67,4 +79,5 @@ pub use shape::{
     Cropping, Interpolation, Pad, Permute, PixelShuffle, PixelUnshuffle, RepeatVector, Resize,
     Split, UpSampling, pixel_shuffle, pixel_unshuffle, resize,
 };
+pub use similarity::{CosineSimilarity, PairwiseDistance};
 pub use unit_norm::{UnitNorm, unit_norm};

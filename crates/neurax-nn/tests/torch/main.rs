@@ -3,5 +3,6 @@
 
 mod activations;
 mod cases;
+mod layers;
 mod losses;
 mod recurrent;

@@ -1,0 +1,217 @@
+//! A bias, a scale, and a dense layer by axis names.
+
+use super::axes::positions;
+use crate::init::{self, Init};
+use crate::{Cx, Layer, Node};
+use neurax_tensor::{Error, Tensor, einsum};
+use serde::{Deserialize, Serialize};
+
+macro_rules! vectors {
+    ($($(#[$doc:meta])* $Name:ident $name:ident $start:ident |$x:ident, $p:ident| $f:expr;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, Serialize, Deserialize)]
+        pub struct $Name {
+            axis: i64,
+            init: Init,
+        }
+
+        impl $Name {
+            #[doc = "Creates a layer over the last axis with a parameter of"]
+            #[doc = concat!(stringify!($start), ".")]
+            pub fn new() -> $Name {
+                $Name { axis: -1, init: init::$start() }
+            }
+
+            /// Sets the axis of the features.
+            pub fn axis(self, axis: i64) -> $Name {
+                $Name { axis, ..self }
+            }
+
+            /// Sets the initializer of the parameter.
+            pub fn init(self, init: Init) -> $Name {
+                $Name { init, ..self }
+            }
+        }
+
+        impl Default for $Name {
+            fn default() -> $Name {
+                $Name::new()
+            }
+        }
+
+        impl Layer for $Name {
+            const NAME: &'static str = stringify!($name);
+            type Output = Tensor;
+
+            fn apply(&self, cx: &mut Cx, [$x]: [Tensor; 1]) -> Tensor {
+                let axis = match positions(stringify!($name), &$x, &[self.axis]) {
+                    Ok(axis) => axis[0],
+                    Err(e) => return Tensor::from_error(e),
+                };
+                let mut shape = vec![1; $x.rank()];
+                shape[axis] = $x.shape()[axis];
+                let parameter = cx.param(stringify!($name), shape[axis], self.init.clone());
+                let $p = parameter.reshape(shape);
+                $f
+            }
+        }
+    )*};
+}
+
+vectors! {
+    /// A layer that adds a parameter `bias` to each feature, Axon's `bias`.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let model = nn::input("x", dims![_, 3]).layer(nn::Bias::new().init(init::constant(2.0)));
+    /// let vars = model.init(key(0), &types![f32[_, 3]])?;
+    /// let out = model.apply(&vars, Tensor::ones([1, 3]), &Mode::Eval);
+    /// assert_eq!(out.y().to_vec::<f32>()?, [3.0; 3]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    Bias bias zeros |x, p| x + p;
+    /// A layer that multiplies each feature by a parameter `scale`, the layer scale of Touvron et
+    /// al., 2021 (<https://arxiv.org/abs/2103.17239>).
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let model = nn::input("x", dims![_, 3]).layer(nn::Scale::new().init(init::constant(0.5)));
+    /// let vars = model.init(key(0), &types![f32[_, 3]])?;
+    /// let out = model.apply(&vars, Tensor::ones([1, 3]), &Mode::Eval);
+    /// assert_eq!(out.y().to_vec::<f32>()?, [0.5; 3]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    Scale scale ones |x, p| x * p;
+}
+
+/// A dense layer by axis names: `einsum` of the input and a parameter `kernel`, plus a `bias` along
+/// named axes. Keras's `EinsumDense`.
+///
+/// ```
+/// use neurax::prelude::*;
+/// // Projects features `f` to heads `h` of size `k`.
+/// let layer = nn::EinsumDense::new("btf,fhk->bthk", [('h', 2), ('k', 3)]).bias("hk");
+/// let model = nn::input("x", dims![_, _, 8]).layer(layer);
+/// let vars = model.init(key(0), &types![f32[_, _, 8]])?;
+/// assert_eq!(vars.params["einsum_dense"]["kernel"].shape(), [8, 2, 3]);
+/// let y = model.apply(&vars, Tensor::ones([4, 5, 8]), &Mode::Eval);
+/// assert_eq!(y.y().shape(), [4, 5, 2, 3]);
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EinsumDense {
+    formula: String,
+    sizes: Vec<(char, usize)>,
+    bias: Option<String>,
+    kernel: Init,
+}
+
+impl EinsumDense {
+    /// Creates a layer with a formula `input,kernel->output` of axis names without spaces; `sizes`
+    /// are those of the names that the input has not. The kernel is initialized with
+    /// [`init::glorot_uniform`]; [`Init::axes`] states which of its axes are inputs and outputs if
+    /// these are not the first and the last one.
+    pub fn new(formula: &str, sizes: impl AsRef<[(char, usize)]>) -> EinsumDense {
+        let (sizes, kernel) = (sizes.as_ref().to_vec(), init::glorot_uniform().axes(0, -1));
+        EinsumDense { formula: formula.into(), sizes, bias: None, kernel }
+    }
+
+    /// Adds a bias along the named axes of the output, in the order of the output.
+    pub fn bias(self, axes: &str) -> EinsumDense {
+        EinsumDense { bias: Some(axes.into()), ..self }
+    }
+
+    /// Sets the initializer of the kernel.
+    pub fn kernel(self, kernel: Init) -> EinsumDense {
+        EinsumDense { kernel, ..self }
+    }
+
+    /// Returns the names of the axes of input, kernel and output.
+    fn names(&self) -> Option<[Vec<char>; 3]> {
+        let (operands, output) = self.formula.split_once("->")?;
+        let (input, kernel) = operands.split_once(',')?;
+        let names = [input, kernel, output].map(|n| n.chars().collect::<Vec<_>>());
+        names.iter().flatten().all(|c| c.is_ascii_alphabetic()).then_some(names)
+    }
+
+    fn fail(&self, why: String) -> Tensor {
+        Tensor::from_error(Error::new("einsum_dense", format!("`{}`: {why}", self.formula)))
+    }
+}
+
+impl Layer for EinsumDense {
+    const NAME: &'static str = "einsum_dense";
+    type Output = Tensor;
+
+    fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
+        let Some([input, kernel, output]) = self.names() else {
+            return self.fail("expected a formula like `abc,cd->abd`".into());
+        };
+        if x.error().is_none() && x.rank() != input.len() {
+            return self.fail(format!("expected {} axes, got {}", input.len(), x.rank()));
+        }
+        let size_of = |name: &char| {
+            let of_input = input.iter().position(|n| n == name).map(|i| x.dim(i as i64));
+            of_input.or_else(|| self.sizes.iter().find(|(n, _)| n == name).map(|(_, size)| *size))
+        };
+        let Some(shape) = kernel.iter().map(size_of).collect::<Option<Vec<usize>>>() else {
+            return self.fail("expected a size for each new name of the kernel".into());
+        };
+        let y = einsum(&self.formula, [&x, &cx.param("kernel", shape, self.kernel.clone())]);
+        let Some(bias) = &self.bias else { return y };
+        let is_along = |name: &&char| bias.contains(**name);
+        let sizes: Option<Vec<usize>> = output.iter().filter(is_along).map(size_of).collect();
+        let Some(sizes) = sizes.filter(|s| s.len() == bias.chars().count() && !s.is_empty()) else {
+            return self.fail(format!("expected a bias along axes of the output, got `{bias}`"));
+        };
+        let bias = cx.param("bias", &sizes[..], init::zeros());
+        let size = |name: &char| if is_along(&name) { size_of(name).unwrap_or(1) } else { 1 };
+        y + bias.reshape(output.iter().map(size).collect::<Vec<_>>())
+    }
+}
+
+impl Node {
+    /// Adds a parameter to each feature: see [`Bias`].
+    #[track_caller]
+    pub fn bias(&self) -> Node {
+        self.layer(Bias::new())
+    }
+
+    /// Multiplies each feature by a parameter: see [`Scale`].
+    #[track_caller]
+    pub fn scale(&self) -> Node {
+        self.layer(Scale::new())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check;
+    use neurax_tensor::types;
+
+    #[test]
+    fn are_layers() {
+        check::layer(Bias::new(), &types![f32[2, 3]]).unwrap();
+        check::layer(Bias::new().axis(1), &types![f32[2, 3, 4]]).unwrap();
+        check::layer(Scale::new().axis(-2), &types![f32[2, 3, 4]]).unwrap();
+        check::layer(EinsumDense::new("ab,bc->ac", [('c', 2)]), &types![f32[2, 3]]).unwrap();
+        let heads = EinsumDense::new("btf,fhk->bthk", [('h', 2), ('k', 2)]).bias("hk");
+        check::layer(heads, &types![f32[2, 3, 4]]).unwrap();
+    }
+
+    #[test]
+    fn axes_and_formulas_that_do_not_fit_are_errors() {
+        let e = check::layer(Bias::new().axis(2), &types![f32[2, 3]]).unwrap_err().to_string();
+        assert!(e.contains("axes [2], got f32[2, 3]") && e.contains("in layer bias"), "{e}");
+        for (layer, want) in [
+            (EinsumDense::new("ab->b", []), "expected a formula like"),
+            (EinsumDense::new("abc,cd->abd", [('d', 1)]), "expected 3 axes, got 2"),
+            (EinsumDense::new("ab,bc->ac", []), "expected a size for each new name"),
+            (EinsumDense::new("ab,bc->ac", [('c', 2)]).bias("x"), "along axes of the output"),
+        ] {
+            let e = check::layer(layer, &types![f32[2, 3]]).unwrap_err().to_string();
+            assert!(e.contains(want) && e.contains("in layer einsum_dense"), "{e}");
+        }
+    }
+}
