@@ -78,8 +78,9 @@ impl<const N: usize> Block<N> {
         Block { name: name.into(), model, shared: Shared::new() }
     }
 
+    /// Applies the block to nodes.
     #[track_caller]
-    fn node(&self, inputs: Vec<Node>) -> Node {
+    pub(crate) fn node(&self, inputs: Vec<Node>) -> Node {
         let kind = NodeKind::Block(self.model.clone());
         Node::first_output(&self.name, inputs, kind, 1, Some(self.shared.clone()))
     }

@@ -9,6 +9,7 @@
 
 mod activation;
 mod activation_options;
+mod attention;
 mod axes;
 mod batch_norm;
 mod bilinear;
@@ -32,12 +33,17 @@ mod reshape;
 mod rms_norm;
 mod shape;
 mod similarity;
+mod transformer;
 mod unit_norm;
 
 pub use activation::Activation;
 pub use activation_options::{
     Celu, Elu, Gelu, HardShrink, HardSigmoid, HardSilu, HardTanh, LeakyRelu, LogSoftmax, LogSumExp,
     Selu, SoftShrink, Softmax, Softmin, Softplus, Threshold,
+};
+pub use attention::{
+    AdditiveAttention, MultiHeadAttention, Rope, RopeScaling, additive_attention, alibi,
+    alibi_slopes, rope,
 };
 pub use batch_norm::{BatchNorm, batch_norm};
 pub use bilinear::{Bilinear, bilinear};
@@ -80,4 +86,8 @@ pub use shape::{
     Split, UpSampling, pixel_shuffle, pixel_unshuffle, resize,
 };
 pub use similarity::{CosineSimilarity, PairwiseDistance};
+pub use transformer::{
+    FeedForward, MixtureOfExperts, PositionEmbedding, SinusoidalPositions, TransformerLayer,
+    balance_loss, sinusoidal_positions,
+};
 pub use unit_norm::{UnitNorm, unit_norm};

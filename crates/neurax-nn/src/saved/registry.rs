@@ -86,7 +86,7 @@ impl LayerType {
 
 /// Returns the types of all layers.
 pub(super) fn all() -> impl Iterator<Item = &'static LayerType> {
-    ALL.iter().chain(RECURRENT).chain(OF_TYPES)
+    ALL.iter().chain(ATTENTION).chain(RECURRENT).chain(OF_TYPES)
 }
 
 const ALL: &[LayerType] = &[
@@ -121,6 +121,7 @@ const ALL: &[LayerType] = &[
     LayerType::fixed::<Embedding, 1>(),
     LayerType::fixed::<EmbeddingBag, 1>(),
     LayerType::fixed::<FeatureAlphaDropout, 1>(),
+    LayerType::fixed::<FeedForward, 1>(),
     LayerType::fixed::<Flatten, 1>(),
     LayerType::fixed::<GaussianDropout, 1>(),
     LayerType::fixed::<GaussianNoise, 1>(),
@@ -145,6 +146,7 @@ const ALL: &[LayerType] = &[
     LayerType::fixed::<Masking, 1>(),
     LayerType::fixed::<MaxPool, 1>(),
     LayerType::fixed::<Maxout, 1>(),
+    LayerType::fixed::<MixtureOfExperts, 1>(),
     LayerType::fixed::<OutputOf, 1>(),
     LayerType::fixed::<PRelu, 1>(),
     LayerType::fixed::<Pad, 1>(),
@@ -152,13 +154,16 @@ const ALL: &[LayerType] = &[
     LayerType::fixed::<Permute, 1>(),
     LayerType::fixed::<PixelShuffle, 1>(),
     LayerType::fixed::<PixelUnshuffle, 1>(),
+    LayerType::fixed::<PositionEmbedding, 1>(),
     LayerType::fixed::<RepeatVector, 1>(),
     LayerType::fixed::<Reshape, 1>(),
     LayerType::fixed::<Resize, 1>(),
     LayerType::fixed::<RmsNorm, 1>(),
+    LayerType::fixed::<Rope, 1>(),
     LayerType::fixed::<Scale, 1>(),
     LayerType::fixed::<Selu, 1>(),
     LayerType::fixed::<SeparableConv, 1>(),
+    LayerType::fixed::<SinusoidalPositions, 1>(),
     LayerType::fixed::<SoftShrink, 1>(),
     LayerType::fixed::<Softmax, 1>(),
     LayerType::fixed::<Softmin, 1>(),
@@ -175,6 +180,12 @@ macro_rules! entries {
         &[$($(LayerType::called::<$Layer, $n>(concat!($name, "/", $n)),)*)*]
     };
 }
+
+/// Layers of attention, with every number of inputs: queries, keys and values, mask and bias.
+const ATTENTION: &[LayerType] = entries! {
+    "additive_attention" AdditiveAttention, [2 3 4];
+    "multi_head_attention" MultiHeadAttention, [1 2 3 4 5];
+};
 
 /// Layers whose type has parameters: each cell in each layer that runs it, with every number of
 /// inputs. These are `x`, a mask, and the states: two of an LSTM, one of the others, those of both

@@ -69,6 +69,23 @@ fn recurrent_layers_are_kept() {
 }
 
 #[test]
+fn attention_and_transformers_are_kept() {
+    let (x, memory) = (input("x", dims![_, 3, 4]), input("memory", dims![_, 5, 4]));
+    let scaling = Rope::new().scaling(RopeScaling::Linear(2.0)).interleaved();
+    let attention = MultiHeadAttention::new(2, 2).rope(scaling).qk_norm().window(1, 0);
+    let decoder = TransformerLayer::new(attention, FeedForward::swiglu(5))
+        .cross_attention(MultiHeadAttention::new(2, 2).kv_heads(1).alibi());
+    let y = decoder.call([&x, &memory]).position_embedding(3);
+    let experts = MixtureOfExperts::new(3, 2).activation(Activation::gelu());
+    let (y, balance) = y.layer(experts);
+    let mean = AdditiveAttention::new().call([&y.layer(SinusoidalPositions::new()), &memory]);
+    let model = Model::new([("mean", mean), ("balance", balance)]);
+    let xs = [key(0).normal([2, 3, 4]), key(1).normal([2, 5, 4])];
+    let types = types![f32[_, 3, 4], f32[_, 5, 4]];
+    assert_kept("attention", model, &types, &xs);
+}
+
+#[test]
 fn every_type_of_layers_has_one_name() {
     let mut names: Vec<&str> = registry::all().map(|t| t.name).collect();
     let count = names.len();

@@ -39,6 +39,19 @@ impl Case {
         (0..).map_while(|i| self.find(&format!("in{i}"))).collect()
     }
 
+    /// Returns the parameters: the tensors `p.<path of the layer>.<name>`.
+    pub fn params(&self) -> nn::Params {
+        let mut params = nn::Params::new();
+        for (part, x) in &self.tensors {
+            let Some((path, name)) = part.strip_prefix("p.").and_then(|p| p.rsplit_once('.'))
+            else {
+                continue;
+            };
+            params.entry(path.into()).or_default().insert(name.into(), x.clone());
+        }
+        params
+    }
+
     /// Asserts that a result is near the recorded tensor `part`, within `tolerance` of its largest
     /// element or of 1.
     #[track_caller]

@@ -2,6 +2,7 @@
 //! PyTorch and others, one module for each family.
 
 mod activations;
+mod attention;
 mod cases;
 mod layers;
 mod losses;
