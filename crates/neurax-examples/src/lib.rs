@@ -21,6 +21,8 @@ pub mod custom_layer;
 pub mod digits;
 #[path = "../examples/fine_tune.rs"]
 pub mod fine_tune;
+#[path = "../examples/gpt.rs"]
+pub mod gpt;
 #[path = "../examples/loops.rs"]
 pub mod loops;
 #[path = "../examples/serving.rs"]
@@ -154,6 +156,17 @@ pub const EXAMPLES: &[ExampleProgram] = &[
             step.stages(&(start, batch), true)
         },
     },
+    ExampleProgram {
+        name: "gpt",
+        about: "a small GPT that learns text, and writes with a cache of keys and values",
+        run: gpt::main,
+        stages: || {
+            let model = gpt::model(None);
+            let vars = model.init(key(0), &types![i32[_, _]])?;
+            let apply = jit(move |x: Tensor| model.apply(&vars, x, &Mode::Eval));
+            apply.stages(&Tensor::zeros([1, 8]).to(I32), true)
+        },
+    },
 ];
 
 #[cfg(test)]
@@ -183,6 +196,25 @@ mod tests {
             let stages = (e.stages)().unwrap_or_else(|error| panic!("{}: {error}", e.name));
             assert!(stages.list().iter().all(|s| s.text.is_some()), "{}", e.name);
         }
+    }
+
+    // A uniform guess costs ln(128) = 4.85.
+    #[test]
+    fn the_gpt_learns_and_writes_as_its_full_pass_predicts() {
+        let (params, loss) = gpt::train(60).unwrap();
+        assert!(loss < 2.6, "{loss}");
+        // The most probable next character, with the cache and by the full pass.
+        let (prompt, count) = ("let ", 12);
+        let written = gpt::write(&params, prompt, count, 1e-3).unwrap();
+        let mut text = prompt.to_string();
+        for _ in 0..count {
+            let codes = gpt::codes(&text);
+            let x = Tensor::from_vec(codes.clone(), [1, codes.len()]);
+            let out = gpt::model(None).apply_with(&params, &Params::new(), x, &Mode::Eval);
+            let best = out.y().index((0, -1)).argmax(-1).item().unwrap();
+            text.push(best as u8 as char);
+        }
+        assert_eq!(text, format!("{prompt}{written}"));
     }
 
     #[test]
