@@ -291,6 +291,8 @@ mod tests {
         for scheme in SCHEMES {
             let q = weights(&vars(), "**.kernel", scheme).unwrap().vars;
             assert_eq!(q.size(), vars().size(), "{scheme:?}");
+            let summary = model().bind(q).summary();
+            assert!(summary.lines().last().unwrap().contains(" 6,782 "), "{summary}");
         }
     }
 

@@ -2,8 +2,9 @@
 
 use crate::cx::VariableSource;
 use crate::input_shapes::placeholder;
+use crate::stored_param::{QUANTIZED, quantized_elements};
 use crate::vars::{FROZEN, elements};
-use crate::{Mode, Model, Net, Vars};
+use crate::{Mode, Model, Net, Params, Vars};
 use neurax_tensor::{DType, Dim, Tensor, Type, TypeSpec, multiply_adds};
 use std::collections::{BTreeMap, HashMap};
 
@@ -110,23 +111,31 @@ struct Row {
 
 impl Row {
     fn new(path: &str, output: String, vars: &Vars, work: Option<Option<u64>>) -> Row {
-        let trainable = vars.params.get(path);
-        let frozen: Vec<&Tensor> = vars
-            .state
-            .get(FROZEN)
-            .into_iter()
-            .flatten()
-            .filter(|(p, _)| p.rsplit_once('.').is_some_and(|(layer, _)| layer == path))
-            .map(|(_, t)| t)
-            .collect();
+        // A part of a layer has a path below that of the layer.
+        let is_own = |layer: &str| {
+            let rest = layer.strip_prefix(path);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        let is_param = |p: &str| p.rsplit_once('.').is_some_and(|(layer, _)| is_own(layer));
+        let own = |(p, m): (&String, &BTreeMap<String, Tensor>)| is_own(p).then(|| m.clone());
+        let trainable: Vec<_> = vars.params.iter().filter_map(own).collect();
+        let state: Vec<_> = vars.state.iter().filter_map(own).collect();
+        let frozen = vars.state.get(FROZEN).into_iter().flatten().filter(|(p, _)| is_param(p));
+        let frozen: Vec<&Tensor> = frozen.map(|(_, t)| t).collect();
+        let stored = |(p, m): (&String, &BTreeMap<String, Tensor>)| {
+            let path = p.strip_prefix(QUANTIZED)?.strip_prefix('.')?;
+            is_param(path).then(|| (p.clone(), m.clone()))
+        };
+        let quantized: Params = vars.state.iter().filter_map(stored).collect();
         let size = |t: &Tensor| t.ty().and_then(|t| t.bytes()).unwrap_or(0);
-        let all = [trainable, vars.state.get(path)].into_iter().flatten().flat_map(|m| m.values());
+        let maps = trainable.iter().chain(&state).chain(quantized.values());
+        let all = maps.flat_map(BTreeMap::values).chain(frozen.iter().copied());
         Row {
             path: path.into(),
             output,
-            trainable: trainable.map_or(0, elements),
-            frozen: frozen.iter().map(|t| t.size()).sum(),
-            bytes: all.chain(frozen.iter().copied()).map(size).sum(),
+            trainable: trainable.iter().map(elements).sum(),
+            frozen: frozen.iter().map(|t| t.size()).sum::<usize>() + quantized_elements(&quantized),
+            bytes: all.map(size).sum(),
             work: work.map(|w| w.unwrap_or(0)),
         }
     }

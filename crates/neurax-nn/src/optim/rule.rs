@@ -28,7 +28,8 @@ pub struct Step<'a> {
     pub paths: &'a [String],
     /// The number of previous steps, f32[].
     pub count: &'a Tensor,
-    /// The loss at these parameters, a float scalar, if the caller passed it: see [`StepInput`].
+    /// The loss at these parameters, a float scalar, if the caller passed it: see
+    /// [`StepInput`](super::StepInput).
     pub loss: Option<&'a Tensor>,
     /// The loss and its gradient at other parameters, if the caller passed the function.
     pub evaluate: Option<Evaluate<'a>>,
