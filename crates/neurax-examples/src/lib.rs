@@ -13,6 +13,8 @@ use neurax::prelude::*;
 pub mod adding;
 #[path = "../examples/by_hand.rs"]
 pub mod by_hand;
+#[path = "../examples/credit.rs"]
+pub mod credit;
 #[path = "../examples/csv.rs"]
 pub mod csv;
 #[path = "../examples/custom_layer.rs"]
@@ -114,6 +116,17 @@ pub const EXAMPLES: &[ExampleProgram] = &[
         },
     },
     ExampleProgram {
+        name: "credit",
+        about: "a rare class: class weights, AUC and a fairness report",
+        run: credit::main,
+        stages: || {
+            let model = credit::model().model();
+            let vars = model.init(key(0), &types![f32[_, 3]])?;
+            jit(move |x: Tensor| credit::risk(model.apply(&vars, x, &Mode::Eval).y()))
+                .stages(&Tensor::zeros([4, 3]), true)
+        },
+    },
+    ExampleProgram {
         name: "custom_layer",
         about: "custom layers, with state",
         run: custom_layer::main,
@@ -188,6 +201,17 @@ mod tests {
         assert!(parity > 0.9, "{parity}");
         let (before, after) = fine_tune::with_lora(&base, &digits).unwrap();
         assert!(before < 0.5 && after > 0.85, "{before} {after}");
+    }
+
+    #[test]
+    fn class_weights_find_more_of_the_rare_class() {
+        let [(plain, _), (weighted, report)] = [1.0, 6.0].map(|w| credit::train(w).unwrap());
+        assert!(plain["roc_auc"] > 0.85 && weighted["roc_auc"] > 0.85, "{plain}\n{weighted}");
+        assert!(weighted["recall"] > plain["recall"] + 0.2, "{plain}\n{weighted}");
+        // Lower incomes in the country: more of its applicants are refused.
+        let [city, country] = [0, 1].map(|i| report.selection_rates[i]);
+        assert!(city.high < country.low, "{report}");
+        assert!(report.demographic_parity_difference.low > 0.05, "{report}");
     }
 
     #[test]

@@ -13,6 +13,7 @@ extern crate neurax_tensor as neurax;
 mod any_batch;
 mod error;
 mod event;
+mod measure;
 mod non_finite;
 mod program;
 mod progress;

@@ -3,8 +3,7 @@
 use std::fmt;
 use std::ops::Index;
 
-/// The loss and the metrics by name, each a mean over examples, in the order in which they were
-/// added.
+/// The loss and the metrics by name, over all examples, in the order in which they were added.
 ///
 /// ```
 /// use neurax::train::Scores;

@@ -1,6 +1,7 @@
 //! The result of training.
 
-use crate::program::{EvaluateFn, Measure};
+use crate::measure::Measure;
+use crate::program::EvaluateFn;
 use crate::training_run::{Outcome, evaluate};
 use crate::{Scores, State};
 use neurax_data::Batches;

@@ -2,11 +2,12 @@
 
 use crate::any_batch::SourceOf;
 use crate::event::{Event, Handlers, IntoFlow};
-use crate::program::{LOSS, Measure, objective};
+use crate::measure::{LOSS, Measure, Objective};
 use crate::training_run::{Settings, Validation};
 use crate::{NonFiniteLoss, State, TrainError, Trained};
 use neurax_data::{Batch, Batches, Source};
 use neurax_nn::loss::LossFn;
+use neurax_nn::metric::Observed;
 use neurax_nn::regularize::Penalty;
 use neurax_nn::{Applied, Inputs, Metric, Model, Optim, Vars};
 use neurax_tensor::{Key, Tensor, Tree, key};
@@ -71,11 +72,12 @@ impl<X: Tree + Inputs + Clone> Trainer<X, Tensor> {
         Trainer::objective(model, move |out, batch| loss.loss(out.y(), &batch.y), optim)
     }
 
-    /// Adds a metric. It is computed during training and on the validation set.
+    /// Adds a metric of the output and the targets. Its state is updated in the compiled step, so
+    /// that its value is that of all examples of an epoch; it is also computed on the validation
+    /// set. A metric with one value for each class is listed as `recall[0]`, `recall[1]`, ..
     #[track_caller]
     pub fn metric(self, metric: Metric) -> Self {
-        let name = metric.name().to_string();
-        self.measure(&name, move |out, batch| metric.measure(out.y(), &batch.y))
+        self.metric_of(metric, |out, batch| (out.y().clone(), batch.y.clone()))
     }
 }
 
@@ -151,8 +153,39 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trainer<X, Y> {
         name: &str,
         of: impl Fn(&Applied, &Batch<X, Y>) -> Tensor + Send + Sync + 'static,
     ) -> Self {
-        let (of, at) = (objective(of), Location::caller());
+        let (of, at) = (Objective::mean(of), Location::caller());
         self.settings.measures.push(Measure { name: name.into(), of, at });
+        self
+    }
+
+    /// Adds a metric of what `of` returns of all outputs of the model and the whole batch:
+    /// `(predictions, targets)`, or `(predictions, targets, weights)` with weights of examples or a
+    /// bool mask.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let set = Dataset::new(tensor([[0.0], [1.0], [2.0]]), tensor([[0], [1], [1]]))?;
+    /// let model = nn::input("x", dims![_, 1]).dense(1).sigmoid();
+    /// let trained = Trainer::new(&model, loss::binary_cross_entropy, optim::sgd(0.0))
+    ///     .metric_of(metric::recall(), |out, batch: &data::Batch| {
+    ///         (out.y().clone(), batch.y.clone(), batch.x.lt(1.5))
+    ///     })
+    ///     .quiet()
+    ///     .run(&set.batched(2), epochs(1))?;
+    /// assert!([0.0, 1.0].contains(&trained.metrics["recall"]));
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn metric_of<O: Into<Observed>>(
+        mut self,
+        metric: Metric,
+        of: impl Fn(&Applied, &Batch<X, Y>) -> O + Send + Sync + 'static,
+    ) -> Self {
+        let (name, at) = (metric.name().to_string(), Location::caller());
+        let of = Objective::metric(metric, of);
+        self.settings.measures.push(Measure { name, of, at });
         self
     }
 

@@ -3,9 +3,9 @@
 use crate::any_batch::{AnyBatch, AnySource};
 use crate::error::Phase;
 use crate::event::{Event, Flow, Handlers};
+use crate::measure::{LOSS, Measure, Totals};
 use crate::program::{
-    EvaluateFn, LOSS, Measure, StepCarry, StepFn, Totals, check_evaluation, evaluate_fn, examples,
-    step_fn,
+    EvaluateFn, StepCarry, StepFn, check_evaluation, evaluate_fn, examples, step_fn,
 };
 use crate::progress::Progress;
 use crate::{EpochLog, NonFiniteLoss, Scores, State, TrainError, non_finite};
@@ -156,7 +156,7 @@ impl TrainingRun {
         let epoch = state.epoch;
         self.progress.epoch(epoch);
         let mut flow = self.notify(Event::EpochStarted)?;
-        let measures = Totals::new(self.measures.len());
+        let measures = Totals::new(&self.measures);
         let mut totals = EpochTotals { measures, examples: 0, start: Instant::now() };
         for batch in data.epoch(epoch) {
             if flow == Flow::Stop {
@@ -198,7 +198,7 @@ impl TrainingRun {
             vars: std::mem::take(&mut state.vars),
             opt: std::mem::take(&mut state.opt),
             key: std::mem::replace(&mut state.key, key(0)),
-            totals: std::mem::replace(&mut totals.measures, Totals::new(0)),
+            totals: std::mem::take(&mut totals.measures),
         };
         let (carry, outcome) = match self.step.try_run((carry, batch)) {
             Ok(carry) => {
@@ -261,7 +261,7 @@ impl TrainingRun {
         let batch = data.epoch(0).next().ok_or_else(nothing_to_evaluate);
         batch
             .and_then(|b| examples(&b).map(|_| b))
-            .and_then(|b| check_evaluation(&self.evaluate, vars, self.measures.len(), b))
+            .and_then(|b| check_evaluation(&self.evaluate, vars, &self.measures, b))
             .map_err(|e| moved_to(e, at))
     }
 
@@ -279,7 +279,7 @@ impl TrainingRun {
 
     /// Updates the loss and the metrics of the state.
     fn update_scores(&mut self, totals: &EpochTotals) -> Result<Scores> {
-        let scores = totals.measures.means(&self.measures, totals.examples)?;
+        let scores = totals.measures.scores(&self.measures, totals.examples)?;
         let state = self.state()?;
         state.loss = scores[LOSS];
         state.metrics = scores.iter().skip(1).map(|(n, x)| (n.to_string(), x)).collect();
@@ -354,7 +354,7 @@ pub(crate) fn evaluate(
     vars: &Vars,
     data: &dyn AnySource,
 ) -> Result<Scores> {
-    let (mut totals, mut count) = (Totals::new(measures.len()), 0);
+    let (mut totals, mut count) = (Totals::new(measures), 0);
     for batch in data.epoch(0) {
         count += examples(&batch)?;
         totals = evaluate.run((vars.clone(), totals, batch))?;
@@ -362,5 +362,5 @@ pub(crate) fn evaluate(
     if count == 0 {
         return Err(nothing_to_evaluate());
     }
-    totals.means(measures, count)
+    totals.scores(measures, count)
 }

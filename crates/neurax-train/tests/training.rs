@@ -50,6 +50,52 @@ fn means_weight_batches_by_their_examples() {
     assert_eq!(trained.evaluate(&set).unwrap()["mae"], 2.0);
 }
 
+/// The mean of the values of batches would be another number: it is not defined for batches of one
+/// class.
+#[test]
+fn metrics_with_state_are_exact_over_uneven_batches() {
+    let x = key(5).uniform([21, 1]);
+    let t = x.flatten().gt(0.3).to(I32);
+    let scores = (x.flatten() + key(6).uniform(21)) / 2.0;
+    let set = Dataset::new(scores.expand_dims(1), t.clone()).unwrap();
+    let still = nn::layer("same", [nn::input("x", dims![_, 1])], |cx, [x]| {
+        (x + cx.param("w", (), init::zeros())).squeeze(1)
+    });
+    let loss = |y: &Tensor, t: &Tensor| loss::mse(y, &t.to(F32));
+    let each = metric::multiclass(2).average(metric::Average::None).recall();
+    let classes = |out: &Applied, batch: &Batch| {
+        (out.y().gt(0.5).to(I32), batch.y.clone(), batch.x.squeeze(1).lt(0.9))
+    };
+    let trained = Trainer::new(&still, loss, optim::sgd(0.0))
+        .metric(metric::binary().bins(2001).roc_auc())
+        .metric(metric::rmse())
+        .metric_of(each.clone(), classes)
+        .validate(set.batched(4))
+        .quiet()
+        .run(&set.shuffled(key(1)).batched(2), epochs(1))
+        .unwrap();
+    let exact = metric::exact::roc_auc(&scores, &t).unwrap();
+    let state = each.init();
+    let state = each.update_weighted(state, &scores.gt(0.5).to(I32), &t, &scores.lt(0.9));
+    let recalls = each.result(&state).to_vec::<f64>().unwrap();
+    let log = &trained.history[0];
+    for found in [&log.train, &log.validation, &trained.evaluate(&set).unwrap()] {
+        assert!((found["roc_auc"] - exact).abs() < 5e-3, "{found}, exactly {exact}");
+        assert!((found["rmse"] - found["loss"].sqrt()).abs() < 1e-7, "{found}");
+        assert_eq!([found["recall[0]"], found["recall[1]"]], recalls[..], "{found}");
+    }
+    assert_eq!(log.train["roc_auc"], log.validation["roc_auc"]);
+}
+
+#[test]
+fn an_error_of_a_metric_names_its_line() {
+    let failed =
+        trainer().metric(metric::roc_auc().named("area")).metric(metric::multiclass(3).f1());
+    let e = failed.run(&line(8).batched(4), epochs(1)).unwrap_err().error.to_string();
+    assert!(e.contains("f1: expected scores [.., 3] or class indices"), "{e}");
+    assert!(e.contains("tests/training.rs"), "{e}");
+}
+
 #[test]
 fn a_malformed_last_batch_keeps_the_progress() {
     let good = Batch { x: Tensor::ones([4, 2]), y: Tensor::ones([4, 1]) };

@@ -1,6 +1,7 @@
 //! [`Criterion`]: a loss as a value, with weights, a mask and a reduction.
 
-use super::operands::{invalid, rounded};
+use super::operands::rounded;
+use crate::example_weights::{not_a_prefix, spread};
 use neurax_tensor::{DType, Place, Recorder, Tensor, sigmoid_logits, softmax_logits};
 use std::fmt;
 use std::ops::{Add, Mul};
@@ -87,12 +88,12 @@ pub fn of(f: impl Fn(&Tensor, &Tensor) -> Tensor + Send + Sync + 'static) -> Cri
 /// all losses of an example. Losses are computed in f32 or wider, and rounded once, after the sum.
 #[derive(Clone)]
 pub struct Criterion {
-    terms: Vec<Term>,
+    terms: Vec<LossTerm>,
 }
 
 /// A loss of a weighted sum.
 #[derive(Clone)]
-struct Term {
+struct LossTerm {
     factor: f64,
     losses: Arc<dyn Losses>,
     weights: Option<Tensor>,
@@ -103,7 +104,7 @@ struct Term {
 impl Criterion {
     pub(super) fn of_losses(losses: impl Losses + 'static) -> Criterion {
         let (weights, mask, reduction) = (None, None, Reduction::Mean);
-        let term = Term { factor: 1.0, losses: Arc::new(losses), weights, mask, reduction };
+        let term = LossTerm { factor: 1.0, losses: Arc::new(losses), weights, mask, reduction };
         Criterion { terms: vec![term] }
     }
 
@@ -123,7 +124,7 @@ impl Criterion {
         self.with(|term| term.reduction = reduction)
     }
 
-    fn with(mut self, set: impl Fn(&mut Term)) -> Criterion {
+    fn with(mut self, set: impl Fn(&mut LossTerm)) -> Criterion {
         self.terms.iter_mut().for_each(set);
         self
     }
@@ -146,7 +147,7 @@ impl Criterion {
     }
 }
 
-impl Term {
+impl LossTerm {
     #[track_caller]
     fn measure(&self, y: &Tensor, t: &Tensor) -> Tensor {
         let mask = match (&self.mask, self.losses.counted(t)) {
@@ -161,7 +162,8 @@ impl Term {
         let losses = losses.to(losses.dtype().at_least_f32());
         let (Ok(ty), weights) = (losses.ty(), self.weights.as_ref()) else { return losses };
         for (what, x) in [("weights", weights), ("a mask", mask.as_ref())] {
-            if let Some(error) = x.and_then(|x| not_a_prefix(what, x, &ty.shape)) {
+            if let Some(error) = x.and_then(|x| not_a_prefix("loss", what, x, "losses", &ty.shape))
+            {
                 return error;
             }
         }
@@ -224,32 +226,6 @@ fn masked(x: &Tensor, mask: &Tensor, value: f64) -> Tensor {
         (_, Some(logits)) => select(&logits).sigmoid().to(ty.dtype),
         _ => select(x),
     }
-}
-
-/// Appends axes of size 1 to `x` up to `rank` axes.
-#[track_caller]
-fn spread(x: &Tensor, rank: usize) -> Tensor {
-    let mut shape = x.shape().to_vec();
-    shape.resize(rank.max(shape.len()), 1);
-    x.reshape(shape)
-}
-
-/// Returns the error of weights or a mask that do not fit losses of this shape.
-#[track_caller]
-fn not_a_prefix(what: &str, x: &Tensor, shape: &[usize]) -> Option<Tensor> {
-    let ty = match x.ty() {
-        Ok(ty) => ty,
-        Err(e) => return Some(Tensor::from_error(e)),
-    };
-    let (kind, is_right_kind) = match what {
-        "a mask" => ("a bool mask", ty.dtype == DType::Bool),
-        _ => (what, true),
-    };
-    let fits = shape.starts_with(&ty.shape) && is_right_kind;
-    let why = format!(
-        "expected {kind} of the shape of the losses, {shape:?}, or a prefix of it, got {ty}"
-    );
-    (!fits).then(|| invalid("loss", why))
 }
 
 impl LossFn for Criterion {

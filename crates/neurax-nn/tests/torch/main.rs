@@ -6,4 +6,5 @@ mod attention;
 mod cases;
 mod layers;
 mod losses;
+mod metrics;
 mod recurrent;
