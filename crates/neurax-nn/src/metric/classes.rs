@@ -232,3 +232,83 @@ impl Classification {
 pub(super) fn invalid(name: &str, why: String) -> Tensor {
     Tensor::from_error(Error::new(name, why).at(&Location::caller().into()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Metric;
+    use crate::metric::{average_precision, f1, pr_auc, r2, roc_auc};
+    use neurax_tensor::{jit, tensor, vmap};
+
+    #[test]
+    fn wrong_operands_and_options_are_errors() {
+        let (y, t) = (Tensor::zeros([4, 3]), tensor([0, 1, 2, 0]));
+        let e = |m: Metric, y: &Tensor, t: &Tensor| m.measure(y, t).item().unwrap_err().to_string();
+        assert!(e(f1(), &y, &t).contains("f1: expected prediction and target of equal shapes"));
+        assert!(e(multiclass(4).f1(), &y, &t).contains("f1: expected scores [.., 4]"));
+        assert!(e(multiclass(1).mcc(), &y, &t).contains("mcc: expected 2 or more classes, got 1"));
+        assert!(e(multiclass(3).roc_auc(), &t, &t).contains("expected scores [.., 3], got class"));
+        assert!(e(multiclass(3).bins(1).roc_auc(), &y, &t).contains("2 or more bins, got 1"));
+        assert!(e(binary().bins(0).calibration_error(), &t, &t).contains("1 or more bins"));
+        assert!(e(multiclass(3).f_beta(-1.0), &y, &t).contains("a beta of at least 0, got -1"));
+        assert!(e(r2(), &y, &t).contains("r2: expected prediction and target of equal shapes"));
+        let all = multiclass(3).average(Average::None).recall();
+        let weighted = all.update_weighted(all.init(), &y, &t, &Tensor::ones(3));
+        let e = all.result(&weighted).to_vec::<f64>().unwrap_err().to_string();
+        assert!(e.contains("recall: expected weights of the shape of the targets, [4]"), "{e}");
+    }
+
+    #[test]
+    fn an_index_that_is_no_class_yields_nan_unless_it_is_ignored_or_masked() {
+        let (y, t) = (tensor([0, 1, 1]), tensor([0, 1, 5]));
+        let f = multiclass(2).f1();
+        assert!(f.measure(&y, &t).item().unwrap().is_nan());
+        assert!(f.measure(&t, &y).item().unwrap().is_nan());
+        assert_eq!(multiclass(2).ignore_index(5).f1().measure(&y, &t).item().unwrap(), 1.0);
+        let masked = f.update_weighted(f.init(), &y, &t, &tensor([true, true, false]));
+        assert_eq!(f.result(&masked).item().unwrap(), 1.0);
+    }
+
+    #[test]
+    fn targets_may_be_one_hot_and_predictions_narrow_or_logits() {
+        let y = tensor([[0.75, 0.25, 0.0], [0.25, 0.5, 0.25], [0.5, 0.25, 0.25]]);
+        let (t, hot) = (tensor([0, 1, 2]), Tensor::eye(3));
+        let m = multiclass(3);
+        let want = m.clone().f1().measure(&y, &t).item().unwrap();
+        for y in [y.to(DType::BF16), y.log(), y.argmax(-1)] {
+            assert_eq!(m.clone().f1().measure(&y, &t).item().unwrap(), want);
+        }
+        assert_eq!(m.clone().f1().measure(&y, &hot).item().unwrap(), want);
+        let auc = m.clone().roc_auc().measure(&y, &t).item().unwrap();
+        let of_logits = m.logits().roc_auc().measure(&(y + 1e-9).log(), &t).item().unwrap();
+        assert!((auc - of_logits).abs() < 1e-6, "{auc} {of_logits}");
+        let bools = f1().measure(&tensor([true, false]), &tensor([true, true]));
+        assert_eq!(bools.to_vec::<f32>().unwrap(), [2.0 / 3.0]);
+    }
+
+    #[test]
+    fn without_examples_ratios_are_zero_and_areas_undefined() {
+        let empty = |m: Metric| m.result(&m.init()).item().unwrap();
+        assert_eq!(empty(f1()), 0.0);
+        assert_eq!(empty(multiclass(3).kappa()), 0.0);
+        assert_eq!(empty(r2()), 0.0);
+        for m in [roc_auc(), average_precision()] {
+            assert!(empty(m).is_nan());
+        }
+        let one_kind = roc_auc().measure(&tensor([0.5, 0.75]), &tensor([1, 1]));
+        assert!(one_kind.item().unwrap().is_nan());
+        assert_eq!(pr_auc().measure(&tensor([0.5, 0.75]), &tensor([1, 1])).item().unwrap(), 1.0);
+    }
+
+    #[test]
+    fn under_jit_and_vmap() {
+        let (y, t) = (tensor([[0.9, 0.2, 0.6], [0.1, 0.7, 0.8]]), tensor([[1, 0, 0], [0, 1, 0]]));
+        for m in [f1(), roc_auc(), r2(), binary().calibration_error()] {
+            let rows = (0..2).map(|i| m.measure(&y.get(i), &t.get(i)).item().unwrap());
+            let rows: Vec<f64> = rows.collect();
+            let f = |(y, t): (Tensor, Tensor)| m.measure(&y, &t);
+            let batched = jit(vmap(f))((y.clone(), t.clone())).to(DType::F64);
+            assert_eq!(batched.to_vec::<f64>().unwrap(), rows, "{m:?}");
+        }
+    }
+}
