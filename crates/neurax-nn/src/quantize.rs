@@ -354,6 +354,30 @@ mod tests {
     }
 
     #[test]
+    fn projections_of_attention_are_quantized_and_can_have_adapters() {
+        let x = input("x", dims![_, 5, 8]);
+        let model = x.layer(crate::MultiHeadAttention::new(2, 4)).model();
+        let vars = model.init(key(0), &types![f32[_, 5, 8]]).unwrap();
+        let x = key(1).normal([2, 5, 8]);
+        let y = |vars: &Vars| model.apply(vars, &x, &Mode::Eval).y().clone();
+        for scheme in SCHEMES {
+            let q = weights(&vars, "**.*kernel", scheme).unwrap();
+            assert_eq!(q.report.len(), 4);
+            assert!(y(&q.vars).allclose(y(&vars), 0.2, 0.2).item().unwrap() == 1.0, "{scheme:?}");
+        }
+        let lora = crate::Lora::new(2);
+        let mut tuned = crate::lora::wrap(&vars, "**.*kernel", &lora, key(2)).unwrap();
+        assert_eq!(tuned.trainable().len(), 8);
+        for path in tuned.trainable().iter().filter(|path| path.ends_with("_b")) {
+            let b = tuned.get(path).unwrap();
+            tuned.set(path, key(3).normal(b.shape()) * 0.2).unwrap();
+        }
+        let merged = crate::lora::merge(&tuned).unwrap();
+        assert!(y(&tuned).allclose(y(&merged), 1e-4, 1e-4).item().unwrap() == 1.0);
+        assert!(y(&tuned).allclose(y(&vars), 1e-3, 1e-3).item().unwrap() == 0.0);
+    }
+
+    #[test]
     fn rows_of_tables_are_those_of_the_whole() {
         let tokens = crate::typed_input("t", DType::I32, dims![_]);
         let model = tokens.layer(crate::Embedding::new(9, 6)).model();

@@ -21,7 +21,7 @@ pub fn dense(x: &Tensor, kernel: &Tensor, bias: Option<&Tensor>) -> Tensor {
 }
 
 #[track_caller]
-fn plus_bias(y: Tensor, bias: Option<&Tensor>) -> Tensor {
+pub(crate) fn plus_bias(y: Tensor, bias: Option<&Tensor>) -> Tensor {
     match bias {
         Some(bias) => y + bias,
         None => y,

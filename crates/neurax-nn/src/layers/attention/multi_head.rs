@@ -6,7 +6,8 @@ use super::rope::positions;
 use super::{Rope, alibi, rope};
 use crate::init::{self, Init};
 use crate::layer::Closure;
-use crate::layers::{dense, rms_norm};
+use crate::layers::dense::plus_bias;
+use crate::layers::rms_norm;
 use crate::{Cx, Layer, Node};
 use neurax_tensor::{AttentionOptions, DType, Error, Tensor, dot_product_attention};
 use serde::{Deserialize, Serialize};
@@ -239,9 +240,9 @@ impl MultiHeadAttention {
     /// Returns the product of `x` with a kernel, `[.., outputs]`.
     #[track_caller]
     fn product(&self, cx: &mut Cx, name: &str, x: &Tensor, outputs: usize) -> Tensor {
-        let kernel = cx.param(&format!("{name}_kernel"), [x.dim(-1), outputs], self.kernel.clone());
+        let y = cx.matmul(x, &format!("{name}_kernel"), outputs, self.kernel.clone());
         let bias = self.bias.then(|| cx.param(&format!("{name}_bias"), outputs, init::zeros()));
-        dense(x, &kernel, bias.as_ref())
+        plus_bias(y, bias.as_ref())
     }
 
     /// Returns the product of `x` with a kernel, as `heads` vectors of `depth` features.
