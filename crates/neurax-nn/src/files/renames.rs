@@ -40,6 +40,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug, Default)]
 pub struct Renames {
     rules: Vec<Rename>,
+    prefixes: Vec<String>,
     ignored: Vec<String>,
     missing: Vec<String>,
     is_torch: bool,
@@ -93,6 +94,35 @@ impl Renames {
         f: impl Fn(&Tensor) -> Tensor + Send + Sync + 'static,
     ) -> Renames {
         self.rule(from, &[to], move |t, _| vec![f(t)])
+    }
+
+    /// Renames the variables of PyTorch's linear modules to those of a layer with several kernels:
+    /// `<from>.weight` to `<to>_kernel`, transposed, and `<from>.bias` to `<to>_bias`.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let rules = nn::Renames::torch().linear("layers.*.fc1", "layers.{1}.feed_forward.hidden");
+    /// ```
+    pub fn linear(self, from: &str, to: &str) -> Renames {
+        self.transpose(&format!("{from}.weight"), &format!("{to}_kernel"))
+            .rename(&format!("{from}.bias"), &format!("{to}_bias"))
+    }
+
+    /// Leaves out `prefix` of the names that begin with it, before all rules: a checkpoint may hold
+    /// a model as a part of another one. Several prefixes are left out one after the other.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let rules = nn::Renames::torch().without_prefix("module.").without_prefix("encoder.");
+    /// ```
+    pub fn without_prefix(mut self, prefix: &str) -> Renames {
+        self.prefixes.push(prefix.into());
+        self
+    }
+
+    /// Returns a name without the prefixes.
+    fn shortened<'n>(&self, name: &'n str) -> &'n str {
+        self.prefixes.iter().fold(name, |name, prefix| name.strip_prefix(prefix).unwrap_or(name))
     }
 
     /// Splits tensors into equal parts along an axis, such as the fused projection of queries, keys
@@ -164,13 +194,14 @@ fn load(path: &Path, model: &Model, rules: &Renames) -> Result<Vars> {
         (parsed(rules.rules.iter().map(|r| &r.from))?, parsed(&rules.ignored)?);
     let missing = parsed(&rules.missing)?;
     for (name, tensor) in load_tensors(path)? {
-        if ignored.iter().any(|p| p.matches(&name)) {
+        let short = rules.shortened(&name);
+        if ignored.iter().any(|p| p.matches(short)) {
             continue;
         }
         let found = patterns.iter().zip(&rules.rules);
-        let found = found.into_iter().find_map(|(p, rule)| Some((p.captures(&name)?, rule)));
+        let found = found.into_iter().find_map(|(p, rule)| Some((p.captures(short)?, rule)));
         match found {
-            None => loading.add(&name, &name, tensor, rules.is_torch),
+            None => loading.add(&name, short, tensor, rules.is_torch),
             Some((captures, rule)) => {
                 let values = (rule.change)(&tensor, rule.to.len());
                 for (to, value) in rule.to.iter().zip(values) {
@@ -358,6 +389,21 @@ mod tests {
         let rules = rules.ignore("m.extra").allow_missing("fc.**").ignore("m.stem.weight");
         let e = Vars::load_renamed(&path, &net(), &rules).unwrap_err().message().to_string();
         assert!(e.ends_with("\n  missing: `stem.kernel`"), "{e}");
+    }
+
+    #[test]
+    fn prefixes_are_left_out_before_all_rules() {
+        let named: Vec<(String, Tensor)> =
+            tensors().into_iter().map(|(n, t)| (format!("model.{n}"), t)).collect();
+        let named: Vec<(&str, Tensor)> =
+            named.iter().map(|(n, t)| (n.as_str(), t.clone())).collect();
+        let path = file("prefixes", &named);
+        let rules = Renames::torch().without_prefix("model.").without_prefix("m.");
+        let vars = Vars::load_renamed(&path, &net(), &rules).unwrap();
+        assert_eq!(vars.get("fc.kernel").unwrap().shape(), [12, 2]);
+        let rules = rules.rename("bn.*", "norm.{1}");
+        let e = Vars::load_renamed(&path, &net(), &rules).unwrap_err();
+        assert!(e.message().contains("left over: `model.m.bn.bias` (renamed `norm.bias`)"), "{e}");
     }
 
     #[test]

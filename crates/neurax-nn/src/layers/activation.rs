@@ -107,6 +107,8 @@ activations! {
     /// Applies the Gaussian error linear unit, `x · Φ(x)` with the normal distribution function
     /// `Φ`: Hendrycks and Gimpel, 2016 (<https://arxiv.org/abs/1606.08415>).
     gelu => |x| x.gelu(false);
+    /// Applies the approximation of [`gelu`](Node::gelu) with a hyperbolic tangent, as GPT-2 does.
+    gelu_tanh => |x| x.gelu(true);
     /// Applies the sigmoid linear unit, `x · sigmoid(x)`, also called swish: Elfwing et al., 2017
     /// (<https://arxiv.org/abs/1702.03118>).
     silu => |x| x.silu();
