@@ -29,6 +29,8 @@ pub mod gpt;
 pub mod loops;
 #[path = "../examples/serving.rs"]
 pub mod serving;
+#[path = "../examples/siamese.rs"]
+pub mod siamese;
 #[path = "../examples/tensors.rs"]
 pub mod tensors;
 #[path = "../examples/training_step.rs"]
@@ -146,6 +148,17 @@ pub const EXAMPLES: &[ExampleProgram] = &[
             let x = two_heads::fruit(4, key(0))?.x;
             let vars = model.init(key(0), &types![f32[_, 2], f32[_, 3]])?;
             jit(move |x: two_heads::Features| model.apply(&vars, x, &Mode::Eval)).stages(&x, true)
+        },
+    },
+    ExampleProgram {
+        name: "siamese",
+        about: "a network of two towers with shared weights, and the distance of images",
+        run: siamese::main,
+        stages: || {
+            let model = siamese::model();
+            let x = siamese::pairs(&data::digits()?, key(0))?.x;
+            let vars = model.init(key(0), &types![f32[_, 64], f32[_, 64]])?;
+            jit(move |x: siamese::Images| model.apply(&vars, x, &Mode::Eval)).stages(&x, true)
         },
     },
     ExampleProgram {
