@@ -52,6 +52,7 @@ mod mode;
 mod model;
 mod model_graph;
 mod model_layer;
+pub mod models;
 mod net;
 mod node;
 mod node_ops;

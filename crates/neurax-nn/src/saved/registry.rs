@@ -3,6 +3,7 @@
 use crate::layer::OfInputs;
 use crate::layers::*;
 use crate::model_layer::ModelLayer;
+use crate::models::{ClassToken, FirstToken};
 use crate::node_ops::{Negate, Operation};
 use crate::policy::OutputOf;
 use crate::{Layer, LayerOutput};
@@ -107,6 +108,7 @@ const ALL: &[LayerType] = &[
     LayerType::fixed::<BlurPool, 1>(),
     LayerType::fixed::<Celu, 1>(),
     LayerType::fixed::<Choice, 3>(),
+    LayerType::fixed::<ClassToken, 1>(),
     LayerType::fixed::<Conv, 1>(),
     LayerType::fixed::<ConvTranspose, 1>(),
     LayerType::fixed::<CosineSimilarity, 2>(),
@@ -122,6 +124,7 @@ const ALL: &[LayerType] = &[
     LayerType::fixed::<EmbeddingBag, 1>(),
     LayerType::fixed::<FeatureAlphaDropout, 1>(),
     LayerType::fixed::<FeedForward, 1>(),
+    LayerType::fixed::<FirstToken, 1>(),
     LayerType::fixed::<Flatten, 1>(),
     LayerType::fixed::<GaussianDropout, 1>(),
     LayerType::fixed::<GaussianNoise, 1>(),

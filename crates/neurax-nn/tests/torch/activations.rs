@@ -10,7 +10,7 @@ fn activation(name: &str, x: &Node) -> Node {
 
 #[test]
 fn values_and_gradients() {
-    for case in cases("activations", 20) {
+    for case in cases("activations", 21) {
         let model = activation(&case.name, &nn::input("x", dims![_, _])).model();
         let f =
             |xs: &[Tensor]| vec![model.apply(&Vars::default(), &xs[0], &Mode::Eval).y().clone()];

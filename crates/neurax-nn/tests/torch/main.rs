@@ -7,4 +7,5 @@ mod cases;
 mod layers;
 mod losses;
 mod metrics;
+mod models;
 mod recurrent;

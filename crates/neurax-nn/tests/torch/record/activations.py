@@ -26,6 +26,7 @@ ACTIVATIONS = {
     "hard_sigmoid": F.hardsigmoid,
     "hard_silu": F.hardswish,
     "exp": torch.exp,
+    "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
 }
 
 cases = Cases("activations")
