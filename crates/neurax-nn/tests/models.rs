@@ -356,6 +356,27 @@ fn frozen_parameters_take_no_part_in_a_training_step() {
     assert_eq!(vars.state.len(), 0);
 }
 
+#[test]
+fn freezing_twice_adds_up() {
+    let x = nn::input("x", dims![_, 3]);
+    let mut vars = x.dense(2).dense(2).model().init(key(0), &types![f32[_, 3]]).unwrap();
+    assert_eq!((vars.freeze("dense.*").unwrap(), vars.freeze("dense_1.bias").unwrap()), (2, 1));
+    assert_eq!(vars.frozen(), ["dense.bias", "dense.kernel", "dense_1.bias"]);
+    assert_eq!(vars.trainable(), ["dense_1.kernel"]);
+}
+
+#[test]
+fn scales_of_normalizations_start_with_ones() {
+    let x = nn::input("x", dims![_, 4]);
+    let y = x.batch_norm().layer_norm().rms_norm().group_norm(2);
+    let y = y.reshape([4, 1]).instance_norm();
+    let vars = y.init(key(0), &types![f32[_, 4]]).unwrap();
+    assert_eq!(vars.params.len(), 5);
+    for (layer, params) in &vars.params {
+        assert_eq!(params["scale"].to_vec::<f32>().unwrap(), [1.0; 4], "{layer}");
+    }
+}
+
 /// Returns the cells of a table.
 fn rows_of(summary: &str) -> Vec<Vec<&str>> {
     summary.lines().map(|line| line.split_whitespace().collect()).collect()
