@@ -15,7 +15,24 @@ use serde::{Deserialize, Serialize};
 pub fn reshape(x: &Tensor, dims: impl IntoShape) -> Tensor {
     let mut shape = vec![Dim::Size(x.dim(0))];
     shape.extend(dims.dims());
+    if x.size() == 0 {
+        shape = inferred(x, shape);
+    }
     x.reshape(shape)
+}
+
+/// Returns the dims with a size for `_`, which an empty batch leaves open: that of one example.
+fn inferred(x: &Tensor, mut dims: Vec<Dim>) -> Vec<Dim> {
+    let example: usize = x.shape().iter().skip(1).product();
+    let size = |d: &Dim| if let Dim::Size(n) = d { *n } else { 1 };
+    let known: usize = dims.iter().skip(1).map(size).product();
+    if let Some(open) = dims.iter().skip(1).position(|d| *d == Dim::Any)
+        && known > 0
+        && example.is_multiple_of(known)
+    {
+        dims[open + 1] = Dim::Size(example / known);
+    }
+    dims
 }
 
 /// The layer of [`reshape`].

@@ -163,7 +163,7 @@ mod tests {
             let types = types![f32[2, 3, 5]];
             check::nodes(|[x]| x.layer(layer.clone()).0, &types).unwrap();
             let sum = |(y, loss): (crate::Node, crate::Node)| y + loss;
-            check::nodes(|[x]| sum(x.layer(layer.clone())), &types![f32[5]]).unwrap();
+            check::examples(|[x]| sum(x.layer(layer.clone())), &types![f32[5]]).unwrap();
         }
     }
 

@@ -23,7 +23,7 @@ fn is_a_layer() {
         check::layer(layer, &types![f32[2, 3, 6]]).unwrap();
     }
     // No batch axis, and two of them.
-    check::layer(small(), &types![f32[3, 6]]).unwrap();
+    check::examples(|[x]| x.layer(small()), &types![f32[3, 6]]).unwrap();
     check::layer(small(), &types![f32[2, 1, 3, 6]]).unwrap();
 }
 

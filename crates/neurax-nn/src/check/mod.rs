@@ -2,7 +2,12 @@
 //!
 //! It checks that a layer can be initialized, that its output has the same type in training and in
 //! evaluation mode, that its gradients agree with finite differences, that its variables survive
-//! saving and loading, and that `vmap` yields the same values as single runs.
+//! saving and loading, and that `vmap` yields the same values as single runs. It also checks that
+//! `jit` computes the same values, that an example does not depend on the size of its batch, that
+//! an empty batch is no error, that f16 computes nearly the same as f32, and that frozen parameters
+//! and two calls of a shared layer change nothing.
+
+mod invariance;
 
 use crate::{Layer, Mode, Model, Node, Vars, input};
 use neurax_tensor::{
@@ -33,6 +38,26 @@ pub fn nodes<const N: usize>(
     f: impl FnOnce([Node; N]) -> Node,
     types: &[TypeSpec; N],
 ) -> Result<()> {
+    check(f, types, true)
+}
+
+/// Checks a function of nodes as [`nodes`] does, whose inputs are single examples: they have no
+/// batch axis.
+///
+/// # Errors
+/// If the function fails a check; the message names the check and shows the values.
+pub fn examples<const N: usize>(
+    f: impl FnOnce([Node; N]) -> Node,
+    types: &[TypeSpec; N],
+) -> Result<()> {
+    check(f, types, false)
+}
+
+fn check<const N: usize>(
+    f: impl FnOnce([Node; N]) -> Node,
+    types: &[TypeSpec; N],
+    has_batch: bool,
+) -> Result<()> {
     let mut i = 0;
     let inputs = types.each_ref().map(|t| {
         i += 1;
@@ -48,6 +73,13 @@ pub fn nodes<const N: usize>(
     shapes(&model, &vars, &xs)?;
     gradients(&model, &vars, &xs)?;
     saved(&model, &vars, &xs)?;
+    invariance::compiled(&model, &vars, &xs)?;
+    if has_batch {
+        invariance::batch_sizes(&model, &vars, &xs)?;
+    }
+    invariance::half_precision(&model, &vars, &xs)?;
+    invariance::frozen(&model, &vars, &xs)?;
+    invariance::shared_twice(&model, types, &vars, &xs)?;
     batched(&model, &vars, xs)
 }
 

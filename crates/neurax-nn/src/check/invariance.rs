@@ -1,0 +1,121 @@
+//! Checks that a layer computes the same in other circumstances.
+
+use super::failed;
+use crate::{Mode, Model, Node, Vars, input};
+use neurax_tensor::{DType, Dim, Result, Tensor, Tree, TypeSpec, jit, key};
+
+/// Returns the elements of a result in f64.
+fn elements(y: &Tensor) -> Result<Vec<f64>> {
+    y.to(DType::F64).to_vec()
+}
+
+/// Checks that two results are equal up to `tolerance` of the largest element.
+fn assert_near(check: &str, want: &Tensor, got: &Tensor, tolerance: f64) -> Result<()> {
+    if want.shape() != got.shape() {
+        let why = format!("expected the shape {}, got {}", want.shape(), got.shape());
+        return Err(failed(check, why));
+    }
+    let (want, got) = (elements(want)?, elements(got)?);
+    let scale = 1.0 + want.iter().map(|x| x.abs()).fold(0.0, f64::max);
+    let is_near = |(a, b): &(&f64, &f64)| a == b || (*a - *b).abs() <= tolerance * scale;
+    match want.iter().zip(&got).position(|pair| !is_near(&pair)) {
+        Some(i) => Err(failed(check, format!("element {i}: expected {}, got {}", want[i], got[i]))),
+        None => Ok(()),
+    }
+}
+
+/// Checks that a compiled application computes the same as an eager one, in both modes.
+pub(super) fn compiled(model: &Model, vars: &Vars, xs: &[Tensor]) -> Result<()> {
+    for mode in [Mode::Eval, Mode::Train(key(11))] {
+        let apply = |xs: Vec<Tensor>| model.apply(vars, xs, &mode).y().clone();
+        let eager = apply(xs.to_vec());
+        assert_near("jit", &eager, &jit(apply)(xs.to_vec()), 1e-5)?;
+    }
+    Ok(())
+}
+
+/// Checks that an empty batch is no error, and that the first example alone has the same result as
+/// in its batch. Inputs whose first axes differ have no common batch.
+pub(super) fn batch_sizes(model: &Model, vars: &Vars, xs: &[Tensor]) -> Result<()> {
+    let Some(n) = xs.first().filter(|x| x.rank() > 0).map(|x| x.dim(0)) else { return Ok(()) };
+    if n == 0 || xs.iter().any(|x| x.rank() == 0 || x.dim(0) != n) {
+        return Ok(());
+    }
+    // Inputs are declared with the size of this batch.
+    let model = model.map(|l| {
+        let rank = xs.iter().zip(model.inputs()).find(|(_, name)| *name == l.path)?.0.rank();
+        let dims = vec![Dim::Any; rank];
+        (l.kind == "input").then(|| input(&l.path, dims))
+    });
+    let first = |size: i64| xs.iter().map(|x| x.slice(0, ..size)).collect::<Vec<_>>();
+    let whole = model.apply(vars, xs, &Mode::Eval).y().clone();
+    for mode in [Mode::Eval, Mode::Train(key(12))] {
+        let xs = first(0);
+        let empty = model.apply(&vars_for(&model, vars, &xs)?, xs, &mode);
+        elements(empty.y()).map_err(|e| failed("empty batch", e.to_string()))?;
+    }
+    let xs = first(1);
+    let one = model.apply(&vars_for(&model, vars, &xs)?, xs, &Mode::Eval).y().clone();
+    match whole.rank() > 0 && whole.dim(0) == n {
+        true => assert_near("batch of one", &whole.slice(0, ..1), &one, 1e-5),
+        false => elements(&one).map(drop),
+    }
+}
+
+/// Returns the parameters with the state for other inputs: that of caches depends on the batch.
+fn vars_for(model: &Model, vars: &Vars, xs: &[Tensor]) -> Result<Vars> {
+    let types = xs.iter().map(|x| Ok(TypeSpec::from(&x.ty()?))).collect::<Result<Vec<_>>>()?;
+    let state = model.init(key(7), &types)?.state;
+    Ok(Vars { params: vars.params.clone(), state })
+}
+
+/// Checks that f16 variables and inputs give nearly the same result, in f16.
+pub(super) fn half_precision(model: &Model, vars: &Vars, xs: &[Tensor]) -> Result<()> {
+    let narrow = |t: &Tensor| if t.dtype().is_float() { t.to(DType::F16) } else { t.clone() };
+    let narrow_xs: Vec<Tensor> = xs.iter().map(narrow).collect();
+    let wide_xs: Vec<Tensor> = narrow_xs
+        .iter()
+        .map(|x| if x.dtype().is_float() { x.to(DType::F32) } else { x.clone() })
+        .collect();
+    let want = model.apply(vars, wide_xs, &Mode::Eval).y().clone();
+    let narrow_vars = Vars { params: vars.params.map_leaves(narrow), state: vars.state.clone() };
+    let got = model.apply(&narrow_vars, narrow_xs, &Mode::Eval).y().clone();
+    if want.dtype().is_float() && !got.dtype().is_float() {
+        return Err(failed("half precision", format!("expected floats, got {}", got.dtype())));
+    }
+    assert_near("half precision", &want, &got, 0.02)
+}
+
+/// Checks that frozen parameters are used like all others.
+pub(super) fn frozen(model: &Model, vars: &Vars, xs: &[Tensor]) -> Result<()> {
+    if vars.params.is_empty() {
+        return Ok(());
+    }
+    let mut frozen = vars.clone();
+    frozen.freeze("**")?;
+    let y = |vars: &Vars| model.apply(vars, xs, &Mode::Eval).y().clone();
+    assert_near("frozen", &y(vars), &y(&frozen), 0.0)
+}
+
+/// Checks that two calls share their variables, and compute the same if there is no state.
+pub(super) fn shared_twice<const N: usize>(
+    model: &Model,
+    types: &[TypeSpec; N],
+    vars: &Vars,
+    xs: &[Tensor],
+) -> Result<()> {
+    let inputs: [Node; N] =
+        std::array::from_fn(|i| input(&format!("input{i}"), types[i].dims.clone()));
+    let call = || model.call(inputs.each_ref());
+    let twice = Model::new([("first", call()), ("second", call())]);
+    let both = twice.init(key(7), types)?;
+    if both.size() != vars.size() {
+        let why = format!("expected {} parameters of two calls, got {}", vars.size(), both.size());
+        return Err(failed("shared twice", why));
+    }
+    let out = twice.apply(&both, xs, &Mode::Eval);
+    if vars.state.is_empty() {
+        return assert_near("shared twice", &out["first"], &out["second"], 0.0);
+    }
+    elements(&out["second"]).map(drop)
+}
