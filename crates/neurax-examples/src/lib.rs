@@ -13,6 +13,8 @@ use neurax::prelude::*;
 pub mod adding;
 #[path = "../examples/by_hand.rs"]
 pub mod by_hand;
+#[path = "../examples/conv_digits.rs"]
+pub mod conv_digits;
 #[path = "../examples/credit.rs"]
 pub mod credit;
 #[path = "../examples/csv.rs"]
@@ -103,6 +105,17 @@ pub const EXAMPLES: &[ExampleProgram] = &[
             let base = fine_tune::model().init(key(0), &types![f32[_, 64]])?;
             let vars = nn::lora::wrap(&base, "**.kernel", &nn::Lora::new(4), key(1))?;
             jit(move |x: Tensor| fine_tune::model().apply(&vars, x, &Mode::Eval).y().clone())
+                .stages(&Tensor::zeros([32, 64]), true)
+        },
+    },
+    ExampleProgram {
+        name: "conv_digits",
+        about: "a convolutional network that classifies handwritten digits",
+        run: conv_digits::main,
+        stages: || {
+            let model = conv_digits::model();
+            let vars = model.init(key(0), &types![f32[_, 64]])?;
+            jit(move |x: Tensor| model.apply(&vars, x, &Mode::Eval))
                 .stages(&Tensor::zeros([32, 64]), true)
         },
     },
@@ -253,6 +266,12 @@ mod tests {
             text.push(best as u8 as char);
         }
         assert_eq!(text, format!("{prompt}{written}"));
+    }
+
+    #[test]
+    fn a_convolutional_network_reads_digits() {
+        let accuracy = conv_digits::accuracy().unwrap();
+        assert!(accuracy >= 0.985, "{accuracy}");
     }
 
     #[test]

@@ -31,7 +31,8 @@ macro_rules! activations {
 
             fn apply(&self, _: &mut Cx, [$x]: [Tensor; 1]) -> Tensor {
                 let $Name { $($option),* } = self.clone();
-                $(if !$check {
+                $(let is_valid: bool = $check;
+                if !is_valid {
                     let why = format!(concat!("expected ", $expected, ", got {:?}"), self);
                     return Tensor::from_error(Error::new($name, why));
                 })?
