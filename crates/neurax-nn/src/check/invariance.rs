@@ -1,6 +1,6 @@
 //! Checks that a layer computes the same in other circumstances.
 
-use super::failed;
+use super::failure::failed;
 use crate::{Mode, Model, Node, Vars, input};
 use neurax_tensor::{DType, Dim, Result, Tensor, Tree, TypeSpec, jit, key};
 

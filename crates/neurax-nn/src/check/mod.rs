@@ -7,7 +7,10 @@
 //! an empty batch is no error, that f16 computes nearly the same as f32, and that frozen parameters
 //! and two calls of a shared layer change nothing.
 
+mod failure;
 mod invariance;
+
+use failure::failed;
 
 use crate::{Layer, Mode, Model, Node, Vars, input};
 use neurax_tensor::{
@@ -81,10 +84,6 @@ fn check<const N: usize>(
     invariance::frozen(&model, &vars, &xs)?;
     invariance::shared_twice(&model, types, &vars, &xs)?;
     batched(&model, &vars, xs)
-}
-
-fn failed(check: &str, why: String) -> Error {
-    Error::new("check", format!("{check}: {why}"))
 }
 
 /// Returns random values away from 0, where many activations have a kink.

@@ -278,6 +278,8 @@ impl Loading {
     /// Returns path and value of a variable of a PyTorch module.
     fn of_torch(&self, path: &str, value: Tensor) -> (String, Tensor) {
         let (layer, name) = path.rsplit_once('.').unwrap_or(("", path));
+        // A kernel that is not called `weight` is one of this library.
+        let is_torch = name == "weight";
         let name = match name {
             "weight" => ["kernel", "scale", "table"]
                 .into_iter()
@@ -288,7 +290,7 @@ impl Loading {
             other => other,
         };
         let is_dense = self.kinds.get(layer).is_some_and(|kind| kind == "dense");
-        let is_turned = name == "kernel" && is_dense && value.rank() == 2;
+        let is_turned = is_torch && name == "kernel" && is_dense && value.rank() == 2;
         let value = if is_turned { value.swap_axes(0, 1) } else { value };
         let dot = if layer.is_empty() { "" } else { "." };
         (format!("{layer}{dot}{name}"), value)

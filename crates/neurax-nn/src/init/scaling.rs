@@ -64,7 +64,8 @@ pub fn glorot_uniform() -> Init {
     scaled("glorot_uniform", 1.0, FanMode::FanAvg, Distribution::Uniform)
 }
 
-/// Initializes with a truncated normal distribution (see [`truncated_normal`]) of variance
+/// Initializes with a truncated normal distribution, see
+/// [`truncated_normal`](super::truncated_normal), of variance
 /// 2 / (inputs + outputs): Glorot and Bengio, 2010.
 pub fn glorot_normal() -> Init {
     scaled("glorot_normal", 1.0, FanMode::FanAvg, Distribution::TruncatedNormal)
@@ -76,7 +77,8 @@ pub fn he_uniform() -> Init {
     scaled("he_uniform", 2.0, FanMode::FanIn, Distribution::Uniform)
 }
 
-/// Initializes with a truncated normal distribution (see [`truncated_normal`]) of variance
+/// Initializes with a truncated normal distribution, see
+/// [`truncated_normal`](super::truncated_normal), of variance
 /// 2 / inputs, for relu: He et al., 2015.
 pub fn he_normal() -> Init {
     scaled("he_normal", 2.0, FanMode::FanIn, Distribution::TruncatedNormal)
@@ -88,7 +90,8 @@ pub fn lecun_uniform() -> Init {
     scaled("lecun_uniform", 1.0, FanMode::FanIn, Distribution::Uniform)
 }
 
-/// Initializes with a truncated normal distribution (see [`truncated_normal`]) of variance
+/// Initializes with a truncated normal distribution, see
+/// [`truncated_normal`](super::truncated_normal), of variance
 /// 1 / inputs, for selu: LeCun et al., Efficient BackProp, 1998.
 pub fn lecun_normal() -> Init {
     scaled("lecun_normal", 1.0, FanMode::FanIn, Distribution::TruncatedNormal)

@@ -220,6 +220,7 @@ smooth! {
         x.reshape([1, 1, 5]).conv_transpose(&k.reshape([1, 1, 5]), same())
     };
     "x.avg_pool", REAL, |x| x.reshape([1, 1, 5]).avg_pool(2, Windows::default()).square();
+    "x.sum_pool", REAL, |x| x.reshape([1, 1, 5]).sum_pool(2, Windows::default()).square();
 }
 
 /// Returns a 2 by 2 matrix.
