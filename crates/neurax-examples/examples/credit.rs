@@ -8,9 +8,9 @@ use nn::fairness::{self, FairnessReport};
 pub struct Applicants {
     /// Income, debt and age, f32[n, 3].
     pub features: Tensor,
-    /// 1 if the loan is not paid back, i32[n].
+    /// 1 if the loan is not paid back, `i32[n]`.
     pub defaults: Tensor,
-    /// 0 (city) or 1 (country), i32[n]. The model does not see it.
+    /// 0 (city) or 1 (country), `i32[n]`. The model does not see it.
     pub groups: Tensor,
 }
 

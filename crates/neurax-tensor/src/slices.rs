@@ -28,8 +28,8 @@ impl Tensor {
     /// ```
     ///
     /// # Errors
-    /// If the tensor carries an error, or `data` has another dtype or number of elements; the tensor
-    /// is unchanged.
+    /// If the tensor carries an error, or `data` has another dtype or number of elements. Then the
+    /// tensor is unchanged.
     #[track_caller]
     pub fn copy_from_slice<T: Element>(&mut self, data: &[T]) -> Result<()> {
         let at = Location::caller();

@@ -14,7 +14,7 @@ use failure::failed;
 
 use crate::{Layer, Mode, Model, Node, Vars, input};
 use neurax_tensor::{
-    DType, Error, Key, Result, Tensor, Tree, TypeSpec, key, stack, value_and_grad_at, vmap,
+    DType, Key, Result, Tensor, Tree, TypeSpec, key, stack, value_and_grad_at, vmap,
 };
 
 /// Checks a layer with one input of the given type and one output.

@@ -64,7 +64,7 @@ impl CrossEntropyLoss {
         self
     }
 
-    /// Sets the weights of the classes, f[classes].
+    /// Sets the weights of the classes, `f[classes]`.
     pub fn class_weights(mut self, weights: &Tensor) -> Self {
         self.class_weights = Some(weights.clone());
         self

@@ -72,13 +72,13 @@ impl CtcLoss {
         self
     }
 
-    /// Sets the numbers of frames, i[examples]; by default all frames count.
+    /// Sets the numbers of frames, `i[examples]`; by default all frames count.
     pub fn lengths(mut self, lengths: &Tensor) -> Self {
         self.lengths = Some(lengths.clone());
         self
     }
 
-    /// Sets the numbers of labels, i[examples]; by default those in front of the first negative
+    /// Sets the numbers of labels, `i[examples]`; by default those in front of the first negative
     /// label.
     pub fn label_lengths(mut self, lengths: &Tensor) -> Self {
         self.label_lengths = Some(lengths.clone());

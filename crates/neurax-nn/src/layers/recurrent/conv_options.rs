@@ -146,7 +146,8 @@ macro_rules! conv_options {
         conv_options! { @windows $Cell
             /// Sets the distance between neighbouring windows of the input's convolution.
             strides: impl IntoEach;
-            /// Sets the padding of the input's convolution: see [`Windows::padding`].
+            /// Sets the padding of the input's convolution: see
+            /// [`Windows::padding`](neurax_tensor::Windows::padding).
             padding: impl Into<Padding>;
             /// Sets the distance between neighbouring elements of a window of the input's
             /// convolution.
