@@ -1,6 +1,6 @@
 //! Transformations of gradients unit by unit: the weights of one output of a layer.
 //!
-//! Which weights are a unit depends on the layout of the parameter:
+//! The layout of the parameter decides which weights are a unit:
 //!
 //! ```text
 //! layer                        parameter                          axis of the units
