@@ -11,12 +11,19 @@ SUITES = {
     "mlp": "epochs",
     "cnn": "steps",
     "transformer": "steps",
+    "resnet18": "steps",
+    "lstm": "steps",
+    "gpt2": "steps",
+    "gpt2-decode": "decode",
     "latency": "latency",
     "eager": "eager",
     "compile": "compile_times",
     "matmul": "matmul",
 }
 LAYERS, WIDTH, HEADS, TOKENS, VOCABULARY = 4, 256, 4, 128, 1000
+# The models of src/nets/zoo.rs: the channels of the stages of ResNet-18, the units of the LSTM, the
+# largest number of tokens of GPT-2.
+STAGES, UNITS, CONTEXT = [64, 128, 256, 512], 128, 256
 
 
 def arguments():

@@ -7,7 +7,18 @@ import optax
 from jax import lax
 
 import weights
-from common import HEADS, LAYERS, arguments, digits, once, run
+from common import (
+    CONTEXT,
+    HEADS,
+    LAYERS,
+    STAGES,
+    UNITS,
+    WIDTH,
+    arguments,
+    digits,
+    once,
+    run,
+)
 
 ADAM = optax.adam(1e-3)
 
@@ -59,6 +70,98 @@ def transformer(p, x):
     return affine(p, "out", norm(p, "norm", x))
 
 
+def conv_norm(p, x, conv, norm, new, stride=1):
+    """Convolves and normalizes. With `new`, uses the batch's statistics, and sets the new state."""
+    kernel = p[f"params.{conv}.kernel"]
+    pad = kernel.shape[-1] // 2
+    y = lax.conv_general_dilated(
+        x, kernel, (stride, stride), [(pad, pad)] * 2, dimension_numbers=("NCHW", "OIHW", "NCHW")
+    )
+    mean, var = p[f"state.{norm}.mean"], p[f"state.{norm}.var"]
+    if new is not None:
+        now = y.mean((0, 2, 3)), y.var((0, 2, 3))
+        n = y.size // y.shape[1]
+        new[f"state.{norm}.mean"] = 0.9 * mean + 0.1 * now[0]
+        new[f"state.{norm}.var"] = 0.9 * var + 0.1 * now[1] * n / (n - 1)
+        mean, var = now
+    scale = p[f"params.{norm}.scale"] * lax.rsqrt(var + 1e-5)
+    bias = p[f"params.{norm}.bias"] - mean * scale
+    return y * scale[:, None, None] + bias[:, None, None]
+
+
+def resnet18(p, x, new=None):
+    x = jax.nn.relu(conv_norm(p, x, "conv1", "bn1", new))
+    for stage in range(len(STAGES)):
+        for i in range(2):
+            b, stride = f"layer{stage + 1}.{i}.", 2 if stage > 0 and i == 0 else 1
+            y = jax.nn.relu(conv_norm(p, x, b + "conv1", b + "bn1", new, stride))
+            y = conv_norm(p, y, b + "conv2", b + "bn2", new)
+            if stride > 1:
+                x = conv_norm(p, x, b + "downsample.0", b + "downsample.1", new, stride)
+            x = jax.nn.relu(x + y)
+    return affine(p, "params.fc", x.mean((2, 3)))
+
+
+def lstm(p, x):
+    xs = jnp.swapaxes(affine(p, "params.lstm", x), 0, 1)
+
+    def step(state, x):
+        h, c = state
+        i, f, g, o = jnp.split(x + h @ p["params.lstm.recurrent_kernel"], 4, -1)
+        c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
+        return (jax.nn.sigmoid(o) * jnp.tanh(c), c), None
+
+    zeros = jnp.zeros((len(x), UNITS))
+    (h, _), _ = lax.scan(step, (zeros, zeros), xs)
+    return affine(p, "params.dense", h)
+
+
+def dense(p, name, x):
+    return x @ p[name + "_kernel"] + p[name + "_bias"]
+
+
+def attention(q, k, v, seen):
+    scores = jnp.einsum("bshd,bthd->bhst", q, k) / np.sqrt(q.shape[-1])
+    weights = jax.nn.softmax(jnp.where(seen, scores, -1e9))
+    return jnp.einsum("bhst,bthd->bshd", weights, v)
+
+
+def gpt2_block(p, i, x, attend):
+    (n, s, _), b = x.shape, f"params.h.{i}."
+    qkv = dense(p, b + "attention.qkv", norm(p, b + "attention_norm", x))
+    a = attend(*jnp.moveaxis(qkv.reshape(n, s, 3, HEADS, -1), 2, 0))
+    x = x + dense(p, b + "attention.output", a.reshape(n, s, -1))
+    h = dense(p, b + "feed_forward.hidden", norm(p, b + "feed_forward_norm", x))
+    return x + dense(p, b + "feed_forward.output", jax.nn.gelu(h))
+
+
+def gpt2(p, x):
+    s = x.shape[1]
+    seen = jnp.tril(jnp.ones((s, s), bool))
+    x = p["params.wte.table"][x] + p["params.wpe.table"][:s]
+    for i in range(LAYERS):
+        x = gpt2_block(p, i, x, lambda q, k, v: attention(q, k, v, seen))
+    return norm(p, "params.ln_f", x) @ p["params.wte.table"].T
+
+
+def gpt2_next(p, caches, x, position):
+    """Returns the caches with the token `x` at `position`, and the logits behind it."""
+    seen, new = jnp.arange(CONTEXT) <= position, []
+
+    def attend(i, q, k, v):
+        keys, values = (
+            lax.dynamic_update_slice(cache, part, (0, position, 0, 0))
+            for cache, part in zip(caches[i], (k, v))
+        )
+        new.append((keys, values))
+        return attention(q, keys, values, seen)
+
+    x = p["params.wte.table"][x] + p["params.wpe.table"][position]
+    for i in range(LAYERS):
+        x = gpt2_block(p, i, x, lambda q, k, v: attend(i, q, k, v))
+    return new, norm(p, "params.ln_f", x) @ p["params.wte.table"].T
+
+
 def fraud(p, x):
     return jax.nn.sigmoid(
         affine(p, "2", jax.nn.relu(affine(p, "1", jax.nn.relu(affine(p, "0", x)))))
@@ -68,26 +171,31 @@ def fraud(p, x):
 def stepped(f):
     """Returns the training step of `f`: `(state, batch)` to `(state, loss)`."""
 
-    def loss(p, x, y):
-        return optax.softmax_cross_entropy_with_integer_labels(f(p, x), y).mean()
+    def loss(p, fixed, x, y):
+        new = {}
+        logits = f(p | fixed, x, new) if fixed else f(p, x)
+        return optax.softmax_cross_entropy_with_integer_labels(logits, y).mean(), new
 
     def step(state, batch):
-        p, opt = state
-        value, grads = jax.value_and_grad(loss)(p, *batch)
+        p, fixed, opt = state
+        (value, new), grads = jax.value_and_grad(loss, has_aux=True)(p, fixed, *batch)
         updates, opt = ADAM.update(grads, opt, p)
-        return (optax.apply_updates(p, updates), opt), value
+        return (optax.apply_updates(p, updates), new, opt), value
 
     return step
 
 
 def begin(p):
+    """Returns the state of a training: what is trained, the rest, and the optimizer's state."""
     p = jax.tree.map(jnp.asarray, p)
-    return p, ADAM.init(p)
+    fixed = {name: p.pop(name) for name in list(p) if name.startswith("state.")}
+    return p, fixed, ADAM.init(p)
 
 
 def start(a, report, name, f, batch):
     """Prints the losses of the first steps; returns the compiled step, the weights and a batch."""
     p, xs, ys = weights.read(a.weights, name, batch)
+    p = weights.with_fused_qkv(p) if name == "gpt2" else p
     step = jax.jit(stepped(f), donate_argnums=0)
     state, losses = begin(p), []
     for batch_of_step in zip(xs, ys):
@@ -146,6 +254,27 @@ def steps(a, report, name, f):
     infer(report.millis, f"{name}-infer", f, p, x)
 
 
+def decode(a, report):
+    p, xs, ys = weights.read(a.weights, a.suite, a.batch)
+    p = jax.tree.map(jnp.asarray, weights.with_fused_qkv(p))
+    step = jax.jit(lambda caches, x, position: gpt2_next(p, caches, x, position), donate_argnums=0)
+    text = {"length": 0}
+
+    def follow(x):
+        if text["length"] % CONTEXT == 0:
+            zeros = lambda: jnp.zeros((1, CONTEXT, HEADS, WIDTH // HEADS))
+            text["caches"], text["length"] = [(zeros(), zeros()) for _ in range(LAYERS)], 0
+        text["caches"], logits = step(text["caches"], x, text["length"])
+        text["length"] += 1
+        return logits.block_until_ready()
+
+    logits = jnp.stack([follow(xs[0][:, i : i + 1])[0, 0] for i in range(8)])
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, ys[0][0, :8])
+    report.losses(a.suite, 1, losses.tolist())
+    token = jnp.ones((1, 1), jnp.int32)
+    report.micros(a.suite, 1, lambda: follow(token))
+
+
 def infer(show, task, f, p, x):
     p = jax.tree.map(jnp.asarray, p)
     compiled = jax.jit(lambda x: f(p, x))
@@ -185,7 +314,8 @@ def eager(_, report):
 
 
 def compile_times(a, report):
-    for name, f in NETS.items():
+    for name in weights.USUAL:
+        f = NETS[name]
         p, xs, ys = weights.read(a.weights, name, weights.USUAL[name])
         like = (begin(p), (xs[0], ys[0]))
         step = jax.jit(stepped(f), donate_argnums=0)
@@ -203,7 +333,14 @@ def matmul(_, report):
         )
 
 
-NETS = {"mlp": mlp, "cnn": cnn, "transformer": transformer}
+NETS = {
+    "mlp": mlp,
+    "cnn": cnn,
+    "transformer": transformer,
+    "resnet18": resnet18,
+    "lstm": lstm,
+    "gpt2": gpt2,
+}
 
 if __name__ == "__main__":
     run(arguments(), globals())

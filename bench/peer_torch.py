@@ -6,7 +6,7 @@ import torch._inductor.config
 import torch.nn.functional as F
 
 import weights
-from common import HEADS, LAYERS, arguments, digits, once, run
+from common import CONTEXT, HEADS, LAYERS, STAGES, UNITS, WIDTH, arguments, digits, once, run
 
 
 def affine(p, name, x):
@@ -53,15 +53,111 @@ def transformer(p, x):
     return affine(p, "out", norm(p, "norm", x))
 
 
+def conv_norm(p, x, conv, norm, stride=1):
+    kernel = p[f"params.{conv}.kernel"]
+    y = F.conv2d(x, kernel, stride=stride, padding=kernel.shape[-1] // 2)
+    return F.batch_norm(
+        y,
+        p[f"state.{norm}.mean"],
+        p[f"state.{norm}.var"],
+        p[f"params.{norm}.scale"],
+        p[f"params.{norm}.bias"],
+        training=torch.is_grad_enabled(),
+    )
+
+
+def resnet18(p, x):
+    x = conv_norm(p, x, "conv1", "bn1").relu()
+    for stage in range(len(STAGES)):
+        for i in range(2):
+            b, stride = f"layer{stage + 1}.{i}.", 2 if stage > 0 and i == 0 else 1
+            y = conv_norm(p, x, b + "conv1", b + "bn1", stride).relu()
+            y = conv_norm(p, y, b + "conv2", b + "bn2")
+            if stride > 1:
+                x = conv_norm(p, x, b + "downsample.0", b + "downsample.1", stride)
+            x = (x + y).relu()
+    return affine(p, "params.fc", x.mean((2, 3)))
+
+
+def lstm(p, x):
+    zeros = x.new_zeros(1, len(x), UNITS)
+    kernels = [p["params.lstm.kernel"], p["params.lstm.recurrent_kernel"]]
+    # The second bias of `torch.nn.LSTM` is zero and is not trained.
+    biases = [p["params.lstm.bias"], torch.zeros(4 * UNITS)]
+    training = torch.is_grad_enabled()
+    # The function of `torch.nn.LSTM`.
+    y, _, _ = torch._VF.lstm(
+        x, (zeros, zeros), kernels + biases, True, 1, 0.0, training, False, True
+    )
+    return affine(p, "params.dense", y[:, -1])
+
+
+def dense(p, name, x):
+    return F.linear(x, p[name + "_kernel"], p[name + "_bias"])
+
+
+def gpt2_block(p, i, x, attend):
+    """Applies a block to `[n, s, width]`; `attend` maps queries, keys and values of the heads."""
+    (n, s, _), b = x.shape, f"params.h.{i}."
+    qkv = dense(p, b + "attention.qkv", norm(p, b + "attention_norm", x))
+    a = attend(*qkv.view(n, s, 3, HEADS, -1).permute(2, 0, 3, 1, 4))
+    x = x + dense(p, b + "attention.output", a.transpose(1, 2).reshape(n, s, -1))
+    h = dense(p, b + "feed_forward.hidden", norm(p, b + "feed_forward_norm", x))
+    return x + dense(p, b + "feed_forward.output", F.gelu(h, approximate="tanh"))
+
+
+def gpt2(p, x):
+    causal = lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    x = F.embedding(x, p["params.wte.table"]) + p["params.wpe.table"][: x.shape[1]]
+    for i in range(LAYERS):
+        x = gpt2_block(p, i, x, causal)
+    return F.linear(norm(p, "params.ln_f", x), p["params.wte.table"])
+
+
+def gpt2_next(p, caches, x, position):
+    """Returns the logits behind the token `x` at `position`; writes keys and values to `caches`."""
+    seen = torch.arange(CONTEXT) <= position
+
+    def attend(i, q, k, v):
+        keys, values = caches[i]
+        keys.index_copy_(2, position, k)
+        values.index_copy_(2, position, v)
+        return F.scaled_dot_product_attention(q, keys, values, attn_mask=seen[None])
+
+    x = F.embedding(x, p["params.wte.table"]) + p["params.wpe.table"][position]
+    for i in range(LAYERS):
+        x = gpt2_block(p, i, x, lambda q, k, v: attend(i, q, k, v))
+    return F.linear(norm(p, "params.ln_f", x), p["params.wte.table"])
+
+
+def gpt2_next_of_slices(p, caches, x, position):
+    """As `gpt2_next`, for an integer position: reads the used part of the caches only."""
+
+    def attend(i, q, k, v):
+        keys, values = caches[i]
+        keys[:, :, position : position + 1] = k
+        values[:, :, position : position + 1] = v
+        return F.scaled_dot_product_attention(
+            q, keys[:, :, : position + 1], values[:, :, : position + 1]
+        )
+
+    x = F.embedding(x, p["params.wte.table"]) + p["params.wpe.table"][position]
+    for i in range(LAYERS):
+        x = gpt2_block(p, i, x, lambda q, k, v: attend(i, q, k, v))
+    return F.linear(norm(p, "params.ln_f", x), p["params.wte.table"])
+
+
 def fraud(p, x):
     return affine(p, "2", affine(p, "1", affine(p, "0", x).relu()).relu()).sigmoid()
 
 
 def parameters(p):
     """Returns the parameters as tensors, with kernels in the layout of PyTorch: [out, in]."""
-    turned = {name: v.T if v.ndim == 2 and name.endswith(".kernel") else v for name, v in p.items()}
+    turned = {name: v.T if v.ndim == 2 and name.endswith("kernel") else v for name, v in p.items()}
     return {
-        name: torch.from_numpy(np.array(v, order="C")).requires_grad_()
+        name: torch.from_numpy(np.array(v, order="C")).requires_grad_(
+            not name.startswith("state.")
+        )
         for name, v in turned.items()
     }
 
@@ -70,7 +166,8 @@ class Training:
     def __init__(self, a, f, p):
         self.p = parameters(p)
         # torch.compile fuses the plain form with the rest; eagerly, the fused form is faster.
-        opt = torch.optim.Adam(self.p.values(), lr=1e-3, fused=not a.compiled)
+        trained = [v for v in self.p.values() if v.requires_grad]
+        opt = torch.optim.Adam(trained, lr=1e-3, fused=not a.compiled)
 
         def step(x, y):
             opt.zero_grad(set_to_none=True)
@@ -86,6 +183,7 @@ class Training:
 def start(a, report, name, f, batch):
     """Prints the losses of the first steps; returns a new training and a batch."""
     p, xs, ys = weights.read(a.weights, name, batch)
+    p = weights.with_fused_qkv(p) if name == "gpt2" else p
     xs, ys = torch.from_numpy(xs), torch.from_numpy(ys).long()
     training = Training(a, f, p)
     report.losses(name, batch, [training.step(x, y).item() for x, y in zip(xs, ys)])
@@ -114,6 +212,28 @@ def steps(a, report, name, f):
     training, x, y = start(a, report, name, f, a.batch)
     report.millis(f"{name}-train", a.batch, lambda: training.step(x, y).item())
     infer(a, report.millis, f"{name}-infer", lambda x: f(training.p, x), x)
+
+
+def decode(a, report):
+    p, xs, ys = weights.read(a.weights, a.suite, a.batch)
+    p = parameters(weights.with_fused_qkv(p))
+    position = (lambda i: torch.tensor([i])) if a.compiled else lambda i: i
+    step = torch.compile(gpt2_next) if a.compiled else gpt2_next_of_slices
+    text = {"length": 0}
+
+    def follow(x):
+        if text["length"] % CONTEXT == 0:
+            zeros = lambda: torch.zeros(1, HEADS, CONTEXT, WIDTH // HEADS)
+            text["caches"], text["length"] = [(zeros(), zeros()) for _ in range(LAYERS)], 0
+        text["length"] += 1
+        return step(p, text["caches"], x, position(text["length"] - 1))
+
+    with torch.inference_mode():
+        x, y = torch.from_numpy(xs[0]), torch.from_numpy(ys[0]).long()
+        logits = torch.cat([follow(x[:, i : i + 1])[0] for i in range(8)])
+        report.losses(a.suite, 1, F.cross_entropy(logits, y[0, :8], reduction="none").tolist())
+        token = torch.tensor([[1]])
+        report.micros(a.suite, 1, lambda: follow(token))
 
 
 def infer(a, show, task, f, x):
@@ -151,7 +271,8 @@ def compile_times(a, report):
         return
     # Without this, code that earlier processes compiled would be loaded from disk.
     torch._inductor.config.force_disable_caches = True
-    for name, f in NETS.items():
+    for name in weights.USUAL:
+        f = NETS[name]
         p, xs, ys = weights.read(a.weights, name, weights.USUAL[name])
         x, y = torch.from_numpy(xs[0]), torch.from_numpy(ys[0]).long()
         training = Training(a, f, p)
@@ -166,7 +287,14 @@ def matmul(_, report):
         report.rate(f"matmul-{n}", 1, "GFLOP/s", 2 * n**3 / 1e9, lambda: torch.mm(x, y, out=out))
 
 
-NETS = {"mlp": mlp, "cnn": cnn, "transformer": transformer}
+NETS = {
+    "mlp": mlp,
+    "cnn": cnn,
+    "transformer": transformer,
+    "resnet18": resnet18,
+    "lstm": lstm,
+    "gpt2": gpt2,
+}
 
 if __name__ == "__main__":
     a = arguments()

@@ -27,8 +27,8 @@ pub struct BenchArgs {
     /// Examples in an epoch of the MLP.
     #[arg(long, default_value_t = 60_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub samples: u32,
-    /// A safetensors file with initial weights and batches `x` and `y` for the suite mlp, cnn or
-    /// transformer. The suite prints the losses of training steps on these batches first, then
+    /// A safetensors file with initial weights and batches `x` and `y` for a suite that trains a
+    /// network, or gpt2-decode. The suite prints the losses of training steps on these batches first, then
     /// measures, starting from these weights.
     #[arg(long)]
     pub from: Option<PathBuf>,
@@ -53,6 +53,14 @@ pub enum Suite {
     Cnn,
     /// Training steps and inference of the transformer.
     Transformer,
+    /// Training steps and inference of ResNet-18 on images of 32 x 32 pixels.
+    Resnet18,
+    /// Training steps and inference of an LSTM of 128 units over 100 steps.
+    Lstm,
+    /// Training steps and inference of a small GPT-2.
+    Gpt2,
+    /// The next token of the small GPT-2, with a cache of keys and values.
+    Gpt2Decode,
     /// Inference of small dense networks, one row at a time.
     Latency,
     /// Single operations, outside of `jit`.

@@ -107,6 +107,8 @@ mod tests {
             tasks("bench transformer --batch 1 --seconds 0 --task transformer-infer"),
             ["transformer-infer"]
         );
+        assert_eq!(tasks("bench lstm --batch 1 --seconds 0"), ["lstm-train", "lstm-infer"]);
+        assert_eq!(tasks("bench gpt2-decode --seconds 0"), ["gpt2-decode"]);
         assert_eq!(
             tasks("bench eager --seconds 0"),
             ["eager-add", "eager-exp", "eager-matmul", "jit-call"]

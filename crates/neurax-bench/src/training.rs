@@ -14,7 +14,7 @@ pub struct Training<N> {
 
 /// Returns the optimizer of all trainings, with the defaults of other frameworks: learning rate
 /// 0.001, β₁ 0.9, β₂ 0.999, ε 1e-8.
-fn adam() -> nn::Optim {
+pub(crate) fn adam() -> nn::Optim {
     optim::adam(1e-3)
 }
 
@@ -38,30 +38,72 @@ pub fn training_step<N: Network>()
     jit(|(t, x, y): (Training<N>, Tensor, Tensor)| t.step(&x, &y))
 }
 
-/// A training whose state is moved into each step, so that the step updates it in place.
-pub(crate) struct InPlaceTraining<N>(Option<Training<N>>);
+/// A state that is moved into each step, so that the step updates it in place.
+pub(crate) struct InPlace<S>(Option<S>);
 
-impl<N: Network> InPlaceTraining<N> {
-    pub fn new(net: &N) -> InPlaceTraining<N> {
-        InPlaceTraining(Some(Training::new(net.clone())))
+impl<S> InPlace<S> {
+    pub fn new(state: S) -> InPlace<S> {
+        InPlace(Some(state))
     }
 
     /// Replaces the state by the one that `step` returns, and returns its other result.
     ///
     /// # Errors
     /// Returns the error of `step`. The state is lost then: every later call fails.
-    pub fn advance<O>(
-        &mut self,
-        step: impl FnOnce(Training<N>) -> Result<(Training<N>, O)>,
-    ) -> Result<O> {
+    pub fn advance<O>(&mut self, step: impl FnOnce(S) -> Result<(S, O)>) -> Result<O> {
         let before = self
             .0
             .take()
-            .ok_or_else(|| Error::new("bench", "an earlier step of this training has failed"))?;
+            .ok_or_else(|| Error::new("bench", "an earlier step of this task has failed"))?;
         let (after, out) = step(before)?;
         self.0 = Some(after);
         Ok(out)
     }
+}
+
+/// The batches of a file: `x` and `y` with a leading axis for the steps.
+pub(crate) struct Held {
+    x: Tensor,
+    y: Tensor,
+}
+
+impl Held {
+    /// Shows the loss that `step` returns for each batch.
+    ///
+    /// # Errors
+    /// Returns the first error of a step.
+    pub fn show_losses(
+        &self,
+        report: &mut Report,
+        name: &str,
+        mut step: impl FnMut(Tensor, Tensor) -> Result<Tensor>,
+    ) -> Result<()> {
+        for i in 0..self.x.dim(0) {
+            let loss = step(self.x.get(i), self.y.get(i))?.item()?;
+            let task = format!("{name}-loss-{}", i + 1);
+            report.add_values(&task, self.x.dim(1), "nats", vec![loss]);
+        }
+        Ok(())
+    }
+
+    /// Returns the first example of the first batch, as a batch of one.
+    pub fn first_text(&self) -> (Tensor, Tensor) {
+        [&self.x, &self.y].map(|t| t.get(0).slice(0, ..1)).into()
+    }
+}
+
+/// Returns what a suite starts from: `init`, or if `from` is set, the tensors of that file with the
+/// same paths, and the batches of the file.
+///
+/// # Errors
+/// Returns an error if the file lacks a parameter or a batch.
+pub(crate) fn initial<T: Tree + Clone>(report: &Report, init: T) -> Result<(T, Option<Held>)> {
+    let Some(path) = &report.args.from else { return Ok((init, None)) };
+    let loaded = safetensors::load_like(&init, path)?;
+    let mut held = safetensors::load(path)?;
+    let missing = |name| Error::new("bench", format!("{} has no batches `{name}`", path.display()));
+    let [x, y] = ["x", "y"].map(|name| held.remove(name).ok_or_else(|| missing(name)));
+    Ok((loaded, Some(Held { x: x?, y: y? })))
 }
 
 /// Returns the network that a suite starts from. If `from` is set, it has the weights of that file,
@@ -70,16 +112,10 @@ impl<N: Network> InPlaceTraining<N> {
 /// # Errors
 /// Returns an error if the file lacks a parameter or a batch, or if a step fails.
 pub(crate) fn initial_network<N: Network>(report: &mut Report) -> Result<N> {
-    let Some(path) = &report.args.from else { return Ok(N::init()) };
-    let net = safetensors::load_like(&N::init(), path)?;
-    let mut held = safetensors::load(path)?;
-    let missing = |name| Error::new("bench", format!("{} has no batches `{name}`", path.display()));
-    let [x, y] = ["x", "y"].map(|name| held.remove(name).ok_or_else(|| missing(name)));
-    let (x, y) = (x?, y?);
-    let (step, mut training) = (training_step::<N>(), InPlaceTraining::new(&net));
-    for i in 0..x.dim(0) {
-        let loss = training.advance(|t| step.run((t, x.get(i), y.get(i))))?.item()?;
-        report.add_values(&format!("{}-loss-{}", N::NAME, i + 1), x.dim(1), "nats", vec![loss]);
+    let (net, held) = initial(report, N::init())?;
+    if let Some(held) = held {
+        let (step, mut training) = (training_step::<N>(), InPlace::new(Training::new(net.clone())));
+        held.show_losses(report, N::NAME, |x, y| training.advance(|t| step.run((t, x, y))))?;
     }
     Ok(net)
 }

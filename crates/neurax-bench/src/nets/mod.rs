@@ -1,14 +1,17 @@
-//! The networks: structs of parameters and their forward functions, written with tensor functions.
+//! The networks: structs of parameters and their forward functions, written with tensor functions,
+//! and models of `neurax::nn`.
 
 mod cnn;
 mod fraud;
 mod mlp;
 mod transformer;
+mod zoo;
 
 pub use cnn::Cnn;
 pub use fraud::Fraud;
 pub use mlp::Mlp;
 pub use transformer::{LayerNormParams, Transformer, TransformerBlock, TransformerSize};
+pub use zoo::{Gpt2Mini, LstmClassifier, ModelTask, ResNet18};
 
 use crate::data;
 use neurax::prelude::*;

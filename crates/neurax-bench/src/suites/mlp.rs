@@ -3,7 +3,7 @@
 use crate::{
     DisplayUnit, Report, Training, memory,
     nets::{Mlp, Network},
-    training::{self, InPlaceTraining},
+    training::{self, InPlace},
 };
 use neurax::prelude::*;
 
@@ -24,7 +24,8 @@ pub fn run(report: &mut Report) -> Result<()> {
         }
         let unit = DisplayUnit::Rate((steps * batch) as f64, "samples/s");
 
-        let (epoch, mut training) = (epoch(&x, &y, batch, steps), InPlaceTraining::new(&net));
+        let (epoch, mut training) =
+            (epoch(&x, &y, batch, steps), InPlace::new(Training::new(net.clone())));
         let mut order = key(1);
         let mut run = || {
             let [next, now] = order.split();
@@ -43,7 +44,7 @@ pub fn run(report: &mut Report) -> Result<()> {
             );
         }
 
-        let (step, mut training) = (step(&x, &y), InPlaceTraining::new(&net));
+        let (step, mut training) = (step(&x, &y), InPlace::new(Training::new(net.clone())));
         report.measure("mlp-train-steps", batch, unit, || {
             let [next, now] = order.split();
             order = next;

@@ -5,11 +5,12 @@ mod eager;
 mod latency;
 mod matmul;
 mod mlp;
+mod models;
 mod steps;
 
 use crate::{
     Report, Suite,
-    nets::{Cnn, Transformer},
+    nets::{Cnn, Gpt2Mini, LstmClassifier, ResNet18, Transformer},
 };
 use neurax::Result;
 
@@ -22,6 +23,10 @@ pub fn run(suite: Suite, report: &mut Report) -> Result<()> {
         Suite::Mlp => mlp::run(report),
         Suite::Cnn => steps::run::<Cnn>(report, &[128]),
         Suite::Transformer => steps::run::<Transformer>(report, &[8]),
+        Suite::Resnet18 => models::run::<ResNet18>(report, &[32]),
+        Suite::Lstm => models::run::<LstmClassifier>(report, &[32]),
+        Suite::Gpt2 => models::run::<Gpt2Mini>(report, &[8]),
+        Suite::Gpt2Decode => models::decode(report),
         Suite::Latency => latency::run(report),
         Suite::Eager => eager::run(report),
         Suite::Compile => compile::run(report),

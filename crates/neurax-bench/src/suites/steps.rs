@@ -1,9 +1,9 @@
 //! Training steps and inference of a network on one batch.
 
 use crate::{
-    DisplayUnit, Report,
+    DisplayUnit, Report, Training,
     nets::Network,
-    training::{self, InPlaceTraining},
+    training::{self, InPlace},
     training_step,
 };
 use neurax::prelude::*;
@@ -13,7 +13,7 @@ pub fn run<N: Network>(report: &mut Report, batches: &[usize]) -> Result<()> {
     let net: N = training::initial_network(report)?;
     for batch in report.args.batches(batches) {
         let (x, y) = N::examples(batch);
-        let (step, mut training) = (training_step::<N>(), InPlaceTraining::new(&net));
+        let (step, mut training) = (training_step::<N>(), InPlace::new(Training::new(net.clone())));
         let train = || training.advance(|t| step.run((t, x.clone(), y.clone())))?.item().map(drop);
         report.measure(&format!("{}-train", N::NAME), batch, DisplayUnit::Millis, train)?;
 

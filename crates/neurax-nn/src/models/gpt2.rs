@@ -20,6 +20,8 @@ pub struct Gpt2Config {
     pub layers: usize,
     /// The number of heads of the attention.
     pub heads: usize,
+    /// The fraction of the features that are dropped in training.
+    pub dropout: f64,
     /// True if the state keeps the keys and values of earlier calls, for generation: see
     /// [`MultiHeadAttention::cache`].
     pub cached: bool,
@@ -29,7 +31,8 @@ impl Gpt2Config {
     /// Returns the options of the smallest GPT-2, without a cache.
     pub fn small() -> Gpt2Config {
         let (vocabulary, context, features) = (50_257, 1024, 768);
-        Gpt2Config { vocabulary, context, features, layers: 12, heads: 12, cached: false }
+        let (layers, heads, dropout) = (12, 12, 0.1);
+        Gpt2Config { vocabulary, context, features, layers, heads, dropout, cached: false }
     }
 }
 
@@ -50,9 +53,9 @@ impl Gpt2Config {
 /// ```
 #[track_caller]
 pub fn gpt2(tokens: impl Borrow<Node>, config: &Gpt2Config) -> Node {
-    let Gpt2Config { vocabulary, context, features, heads, .. } = *config;
+    let Gpt2Config { vocabulary, context, features, heads, dropout, .. } = *config;
     let words = shared(Embedding::new(vocabulary, features)).named("wte");
-    let attention = MultiHeadAttention::new(heads, features / heads.max(1)).dropout(0.1);
+    let attention = MultiHeadAttention::new(heads, features / heads.max(1)).dropout(dropout);
     let positions = PositionEmbedding::new(context);
     let (attention, positions) = match config.cached {
         true => (attention.cache(context), positions.counted()),
@@ -60,8 +63,8 @@ pub fn gpt2(tokens: impl Borrow<Node>, config: &Gpt2Config) -> Node {
     };
     let units = features.saturating_mul(4);
     let feed_forward = FeedForward::new(units).activation(Activation::gelu_tanh());
-    let block = TransformerLayer::new(attention, feed_forward).dropout(0.1);
-    let mut x = words.call(tokens).layer(positions).named("wpe").dropout(0.1);
+    let block = TransformerLayer::new(attention, feed_forward).dropout(dropout);
+    let mut x = words.call(tokens).layer(positions).named("wpe").dropout(dropout);
     for i in 0..config.layers {
         x = block.call([x]).named(&format!("h.{i}"));
     }

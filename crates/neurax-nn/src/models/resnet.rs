@@ -15,12 +15,15 @@ pub struct ResNetConfig {
     pub width: usize,
     /// The number of classes.
     pub classes: usize,
+    /// True for images of about 32 pixels, as in CIFAR: the first convolution has windows of 3 by 3,
+    /// and neither it nor a pooling behind it makes the image smaller.
+    pub small_images: bool,
 }
 
 impl ResNetConfig {
     /// Returns the options of ResNet-18 for the 1000 classes of ImageNet.
     pub fn resnet18() -> ResNetConfig {
-        ResNetConfig { blocks: vec![2; 4], width: 64, classes: 1000 }
+        ResNetConfig { blocks: vec![2; 4], width: 64, classes: 1000, small_images: false }
     }
 
     /// Returns the options of ResNet-34 for the 1000 classes of ImageNet.
@@ -42,9 +45,14 @@ impl ResNetConfig {
 /// ```
 #[track_caller]
 pub fn resnet(image: impl Borrow<Node>, config: &ResNetConfig) -> Node {
-    let stem = Conv::new(config.width, 7).strides(2).padding(3);
-    let x = conv_norm(image.borrow(), stem, ["conv1", "bn1"]).relu();
-    let mut x = x.layer(MaxPool::new(3).strides(2).padding(1));
+    let stem = match config.small_images {
+        true => conv3(config.width),
+        false => Conv::new(config.width, 7).strides(2).padding(3),
+    };
+    let mut x = conv_norm(image.borrow(), stem, ["conv1", "bn1"]).relu();
+    if !config.small_images {
+        x = x.layer(MaxPool::new(3).strides(2).padding(1));
+    }
     let mut width = config.width;
     for (stage, &count) in config.blocks.iter().enumerate() {
         for i in 0..count {

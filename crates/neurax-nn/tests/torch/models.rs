@@ -96,7 +96,8 @@ fn a_checkpoint_of_another_model_is_one_error_with_all_differences() {
     for part in ["mobilenet_v2.pt", "left over: `features.0.0.weight`", "and 3"] {
         assert!(message.contains(part), "{part}: {message}");
     }
-    let config = ResNetConfig { blocks: vec![2, 2, 2, 1], width: 4, classes: 3 };
+    let config =
+        ResNetConfig { blocks: vec![2, 2, 2, 1], width: 4, classes: 3, small_images: false };
     let model = models::resnet(nn::input("image", dims![_, 3, _, _]), &config).model();
     let path = checkpoint("resnet18.safetensors");
     let e = Vars::load_renamed(path, &model, &Renames::torch()).unwrap_err();
