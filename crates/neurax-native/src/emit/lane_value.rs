@@ -80,6 +80,14 @@ impl LaneValue {
         }
     }
 
+    /// Returns the value of vector `u` of the unrolled loop alone.
+    pub fn nth_vector(&self, u: usize) -> LaneValue {
+        match self {
+            LaneValue::Varying(vs) => LaneValue::Varying(smallvec::smallvec![vs[u]]),
+            LaneValue::Uniform(_) => self.clone(),
+        }
+    }
+
     /// Returns values of the same forms as `forms` in the registers `values`, one for each
     /// register of a form.
     pub fn like(forms: &[LaneValue], values: &[Value]) -> Vec<LaneValue> {

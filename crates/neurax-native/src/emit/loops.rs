@@ -109,18 +109,13 @@ impl KernelEmitter<'_, '_> {
     /// Returns the vectors of this kernel: short bodies are unrolled, to hide latencies.
     pub fn shape(&self) -> VectorShape {
         let width = self.k.lane_width();
-        let length = |looped: bool| {
-            self.k
-                .stages
-                .iter()
-                .filter(|s| !looped || !s.inner.is_empty())
-                .map(|s| s.insts.len())
-                .max()
-        };
-        let around = length(false).into_iter().fold(0, usize::max);
+        let length = |s: usize| self.k.stages[s].insts.len();
+        let looped = (0..self.k.stages.len()).filter(|&s| !self.k.stages[s].inner.is_empty());
+        let around = (0..self.k.stages.len()).filter(|&s| !self.can_emit_by_vector(s)).map(length);
+        let around = around.fold(0, usize::max);
         // Instructions around inner loops run once and weigh little.
         // empty: without inner loops, only the instructions around them count.
-        let longest = length(true).unwrap_or(around);
+        let longest = looped.map(length).max().unwrap_or(around);
         // A small product reuses each loaded element of a row for all vectors of columns.
         let is_product = self.k.vector_axis == VectorAxis::Outer
             && self.k.stages.len() <= 2
@@ -220,6 +215,10 @@ impl KernelEmitter<'_, '_> {
             }
             let depth = self.invariant_depths(s);
             let stage = StageRef { index: s, depth: &depth };
+            if position.shape.unroll > 1 && self.can_emit_by_vector(s) {
+                self.by_vector(stage, &position);
+                continue;
+            }
             let mut env = Env::new(self.k.stages[s].insts.len());
             let initial = self.initial(s, &position);
             self.accumulators[s] = if self.blocked_loop(s).is_some() {
@@ -230,6 +229,42 @@ impl KernelEmitter<'_, '_> {
                 self.inner(stage, &position, &mut env, initial)
             };
         }
+    }
+
+    /// Returns true if a stage is an epilogue in a vectorized outer loop, which
+    /// [`by_vector`](KernelEmitter::by_vector) emits.
+    fn can_emit_by_vector(&self, s: usize) -> bool {
+        let stage = &self.k.stages[s];
+        self.k.vector_axis == VectorAxis::Outer
+            && s > 0
+            && stage.inner.is_empty()
+            && stage.accumulators.is_empty()
+    }
+
+    /// Emits an epilogue for one vector of the unrolled loop after the other, so that only the
+    /// values of one vector are in registers. The loops in front of it are unrolled whatever the
+    /// number of its instructions.
+    fn by_vector(&mut self, stage: StageRef, position: &LoopPosition) {
+        let all = self.accumulators.clone();
+        for u in 0..position.shape.unroll {
+            let nth = |x: &LaneValue| x.nth_vector(u);
+            self.accumulators = all.iter().map(|stage| stage.iter().map(nth).collect()).collect();
+            let inside = self.nth_vector(position, u);
+            let mut env = Env::new(self.k.stages[stage.index].insts.len());
+            self.inner(stage, &inside, &mut env, vec![]);
+        }
+        self.accumulators = all;
+    }
+
+    /// Returns the position of vector `u` of the unrolled innermost outer loop.
+    fn nth_vector(&mut self, position: &LoopPosition, u: usize) -> LoopPosition {
+        let shape = VectorShape { unroll: 1, ..position.shape };
+        let by = self.b.ins().iconst(I64, (u * shape.width) as i64);
+        let level = self.k.outer.len() - 1;
+        let mut inside = self.enter(position, level, by, shape);
+        inside.counters.pop();
+        inside.counters[level] = self.b.ins().iadd(inside.counters[level], by);
+        inside
     }
 
     /// Returns for every value of a stage the depth of the innermost loop that it depends on: it is
