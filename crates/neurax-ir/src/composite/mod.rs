@@ -10,9 +10,12 @@ mod cumulative;
 mod function;
 mod gelu;
 mod hypot;
+mod layer_norm;
 mod log_softmax;
 mod logaddexp;
 mod logsumexp;
+mod rms_norm;
+mod row_norm;
 mod rules;
 mod silu;
 mod softmax;
@@ -115,6 +118,8 @@ composites! {
     gelu: Gelu;
     silu: Silu;
     cross_entropy: CrossEntropy;
+    layer_norm: LayerNormalization;
+    rms_norm: RmsNormalization;
     attention: DotProductAttention;
     cumulative: Cumulative;
     function: CustomFunction;
@@ -153,6 +158,8 @@ impl Composite {
             | Composite::Gelu(_)
             | Composite::Silu(_)
             | Composite::CrossEntropy(_)
+            | Composite::LayerNormalization(_)
+            | Composite::RmsNormalization(_)
             | Composite::DotProductAttention(_)
             | Composite::CustomFunction(_) => None,
         }

@@ -2,7 +2,7 @@
 
 use super::Composite;
 use crate::op::{Bound, Linear, ReduceKind, Sample, Tangent, rules::*};
-use crate::{Builder, DType, Op, Result, Type, Value, Values, passes, transform};
+use crate::{Builder, DType, FloatAttr, Op, Result, Type, Value, Values, passes, transform};
 
 /// Returns the type of the single operand, which must be a real floating-point type.
 ///
@@ -37,6 +37,42 @@ pub fn broadcast_sum(b: &mut Builder, x: Value, axis: usize) -> Value {
 pub fn broadcast_along(b: &mut Builder, x: Value, axis: usize, like: Value) -> Value {
     let shape = b.ty(like).shape.clone();
     b.unreduce(x, shape, &[axis])
+}
+
+/// Emits the mean over `axes`, which are removed.
+pub fn mean(b: &mut Builder, x: Value, axes: &[usize]) -> Value {
+    let count: usize = axes.iter().map(|&a| b.ty(x).shape[a]).product();
+    let total = b.sum(x, axes);
+    let count = b.full_like(total, count as f64);
+    b.div(total, count)
+}
+
+/// Returns true if a weight of type `w` fits an operand of type `x` by its dtype: it has that of
+/// `x` or, if that is narrower, f32.
+pub fn is_weight_of(w: &Type, x: &Type) -> bool {
+    w.dtype == x.dtype || w.dtype == x.dtype.at_least_f32()
+}
+
+/// Checks the constant that a normalization adds to a variance.
+///
+/// # Errors
+/// If it is negative or NaN.
+pub fn check_epsilon(op: &str, epsilon: FloatAttr) -> Result<()> {
+    match epsilon.get() {
+        e if e >= 0.0 => Ok(()),
+        e => refuse(op, format!("expected an epsilon of at least 0, got {e:?}")),
+    }
+}
+
+/// Emits `1 / sqrt(x + epsilon)`. An epsilon below the smallest normal number is raised to it: a
+/// smaller one would not prevent a division by 0.
+pub fn inverse_root(b: &mut Builder, x: Value, epsilon: FloatAttr) -> Value {
+    let least = match b.dtype(x) {
+        DType::F64 => f64::MIN_POSITIVE,
+        _ => f32::MIN_POSITIVE.into(),
+    };
+    let shifted = b.add_scalar(x, epsilon.get().max(least));
+    b.rsqrt(shifted)
 }
 
 /// Emits `x - max(x)` along `axis` and its exponential, which cannot overflow.

@@ -223,7 +223,9 @@ fn value_and_grad(op: &Op, xs: &[Literal]) -> (Vec<f64>, Vec<Vec<f64>>) {
 #[test]
 fn narrow_floats_are_computed_in_f32() {
     let many = vec![0.0; 70_000];
-    let rows: [(Op, Vec<Vec<f64>>); 9] = [
+    let (epsilon, deviations) = (1e-5.into(), vec![300.0, -300.0, 100.0, 0.5]);
+    let weights = vec![2.0, 0.5, -1.0, 3.0];
+    let rows: [(Op, Vec<Vec<f64>>); 12] = [
         (Softmax { axis: 0 }.into(), vec![many.clone()]),
         (LogSoftmax { axis: 0 }.into(), vec![many.clone()]),
         (LogSumExp { axis: 0 }.into(), vec![many]),
@@ -231,6 +233,15 @@ fn narrow_floats_are_computed_in_f32() {
         (CrossEntropy {}.into(), vec![vec![300.0, 299.0, -300.0], vec![0.5, 0.25, 0.25]]),
         (Gelu { approximate: true }.into(), vec![vec![-3.0, 0.1, 60.0, -300.0]]),
         (Gelu { approximate: false }.into(), vec![vec![-3.0, 0.1, 60.0, -300.0]]),
+        (
+            LayerNormalization { epsilon, scale: false, bias: false }.into(),
+            vec![deviations.clone()],
+        ),
+        (
+            LayerNormalization { epsilon, scale: true, bias: true }.into(),
+            vec![deviations.clone(), weights.clone(), weights.clone()],
+        ),
+        (RmsNormalization { epsilon, scale: true }.into(), vec![deviations, weights]),
         (Silu {}.into(), vec![vec![-9.0, 0.1, 60.0, -300.0]]),
         (
             Cumulative { kind: CumulativeKind::Sum, axis: 0, reverse: false }.into(),
@@ -344,4 +355,29 @@ fn attention_refuses_shapes_that_do_not_fit() {
         let e = message(&op, &shapes);
         assert!(e.starts_with("dot_product_attention: ") && e.contains(part), "{e}");
     }
+}
+
+#[test]
+fn row_norms_refuse_weights_that_do_not_fit() {
+    let op = LayerNormalization { epsilon: 1e-5.into(), scale: true, bias: false };
+    let x = Type::new(DType::F16, [2, 3]);
+    let message = |op: &LayerNormalization, w: Type| {
+        Named::infer(op, &[x.clone(), w]).map_or_else(|e| e.to_string(), |_| String::new())
+    };
+    for (dtype, shape) in [(DType::F16, &[3][..]), (DType::F32, &[3]), (DType::F32, &[2, 3])] {
+        assert_eq!(message(&op, Type::new(dtype, shape)), "");
+    }
+    for w in [
+        Type::new(DType::F16, [1]),
+        Type::new(DType::F64, [3]),
+        Type::new(DType::F16, [3, 3]),
+        Type::scalar(DType::F16),
+        Type::new(DType::F16, [1, 2, 3]),
+    ] {
+        let want = format!("layer_norm: expected a scale f16[3] for f16[2, 3], got {w}");
+        assert_eq!(message(&op, w), want);
+    }
+    let op = LayerNormalization { epsilon: (-1.0).into(), ..op };
+    let want = "layer_norm: expected an epsilon of at least 0, got -1.0";
+    assert_eq!(message(&op, Type::new(DType::F16, [3])), want);
 }

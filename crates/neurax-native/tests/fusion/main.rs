@@ -13,6 +13,7 @@
 //! | `products` | matrix products, convolutions and their epilogues, windows |
 //! | `movement` | gather, scatter, concatenate, pad, slices at run time |
 //! | `control` | the bodies of loops and branches |
+//! | `composites` | named composites of networks and their derivatives |
 //! | `memory` | live ranges, in-place steps, donation |
 //! | `lowering` | ops that become other ops |
 //! | `not_fused` | one graph for each reason why two steps stay apart |
@@ -20,6 +21,7 @@
 //! No snapshot depends on the CPU: kernels are shown only of ops whose instructions are the same
 //! with and without fused multiply-add.
 
+mod composites;
 mod control;
 mod elementwise;
 mod lowering;

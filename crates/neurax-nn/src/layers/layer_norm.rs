@@ -1,9 +1,8 @@
 //! Layer normalization.
 
 use super::axes::over_axes;
-use crate::precision::{at_least_f32, narrow_as, normal_epsilon};
 use crate::{Cx, Layer, Node, init};
-use neurax_tensor::{Tensor, keep, stop_gradient};
+use neurax_tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 /// Computes `(x - mean) / sqrt(var + epsilon) · scale + bias` with mean and variance over the last
@@ -23,12 +22,7 @@ use serde::{Deserialize, Serialize};
 /// ```
 #[track_caller]
 pub fn layer_norm(x: &Tensor, scale: &Tensor, bias: &Tensor, epsilon: f64) -> Tensor {
-    let (wide, epsilon) = (at_least_f32(x), normal_epsilon(epsilon, x));
-    let shifted = &wide - wide.mean(keep(-1));
-    // A rounded mean that is large against the deviations shifts them all.
-    let centered = &shifted - stop_gradient(&shifted.mean(keep(-1)));
-    let variance = centered.square().mean(keep(-1));
-    narrow_as(x, centered / (variance + epsilon).sqrt() * scale + bias)
+    x.layer_norm(Some(scale), Some(bias), epsilon)
 }
 
 /// The layer of [`layer_norm`], with parameters `scale`, initialized with ones, and `bias`,
@@ -97,15 +91,9 @@ impl Layer for LayerNorm {
 
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
         over_axes("layer_norm", &x, &self.axes, |x, sizes| {
-            let scale = match self.scale {
-                true => cx.param("scale", sizes, init::ones()).flatten(),
-                false => Tensor::ones(1),
-            };
-            let bias = match self.bias {
-                true => cx.param("bias", sizes, init::zeros()).flatten(),
-                false => Tensor::zeros(1),
-            };
-            layer_norm(x, &scale, &bias, self.epsilon)
+            let scale = self.scale.then(|| cx.param("scale", sizes, init::ones()).flatten());
+            let bias = self.bias.then(|| cx.param("bias", sizes, init::zeros()).flatten());
+            x.layer_norm(scale.as_ref(), bias.as_ref(), self.epsilon)
         })
     }
 }

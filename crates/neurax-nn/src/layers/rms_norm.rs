@@ -1,9 +1,8 @@
 //! Root mean square normalization.
 
 use super::axes::over_axes;
-use crate::precision::{at_least_f32, narrow_as, normal_epsilon};
 use crate::{Cx, Layer, Node, init};
-use neurax_tensor::{Tensor, keep};
+use neurax_tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 /// Computes `x / sqrt(mean(x²) + epsilon) · scale` with the mean over the last axis: `x` is
@@ -22,9 +21,7 @@ use serde::{Deserialize, Serialize};
 /// ```
 #[track_caller]
 pub fn rms_norm(x: &Tensor, scale: &Tensor, epsilon: f64) -> Tensor {
-    let (wide, epsilon) = (at_least_f32(x), normal_epsilon(epsilon, x));
-    let mean_square = wide.square().mean(keep(-1));
-    narrow_as(x, wide / (mean_square + epsilon).sqrt() * scale)
+    x.rms_norm(Some(scale), epsilon)
 }
 
 /// The layer of [`rms_norm`], with a parameter `scale`, initialized with ones.
@@ -94,14 +91,12 @@ impl Layer for RmsNorm {
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
         over_axes("rms_norm", &x, &self.axes, |x, sizes| {
             let start = init::constant(1.0 - self.shift);
-            let scale = match self.scale {
-                true => cx.param("scale", sizes, start).flatten() + self.shift,
-                false => Tensor::ones(1),
-            };
-            if self.narrow_scale {
-                rms_norm(x, &Tensor::ones(1), self.epsilon) * scale.to(x.dtype())
-            } else {
-                rms_norm(x, &scale, self.epsilon)
+            let scale = self.scale.then(|| cx.param("scale", sizes, start).flatten() + self.shift);
+            match scale {
+                Some(scale) if self.narrow_scale => {
+                    x.rms_norm(None, self.epsilon) * scale.to(x.dtype())
+                }
+                scale => x.rms_norm(scale.as_ref(), self.epsilon),
             }
         })
     }

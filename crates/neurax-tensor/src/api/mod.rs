@@ -48,6 +48,7 @@ pub(crate) mod join;
 pub(crate) mod linalg;
 pub(crate) mod math;
 pub(crate) mod matrices;
+pub(crate) mod normalization;
 pub(crate) mod numeric;
 pub(crate) mod products;
 pub(crate) mod random;

@@ -59,6 +59,14 @@ smooth! {
         let options = AttentionOptions::new().soft_cap(2.0).window(0, 1).bias(&bias);
         dot_product_attention(&q, &k, &k.square(), options)
     };
+    "x.layer_norm", &[0.0, 0.7, 0.7, -1.2, 1.0, 0.0, 0.5, 0.5], |x, y| {
+        x.reshape([2, 2]).layer_norm(Some(&y.slice(0, ..2)), Some(&y.slice(0, 2..)), 0.1)
+    };
+    "x.layer_norm", REAL, |x| x.layer_norm(None, None, 0.5);
+    "x.rms_norm", &[0.0, 0.7, 0.7, -1.2, 1.0, 0.0, 0.5, 0.5], |x, y| {
+        x.reshape([2, 2]).rms_norm(Some(&y.slice(0, 1..3)), 0.1)
+    };
+    "x.rms_norm", REAL, |x| x.rms_norm(None, 0.5);
     // Selections by constants.
     "x.select", REAL, |x| x.gt(0.1).select(x.square(), -x.square() + 0.5).slice(0, 1..4);
     "where_", REAL, |x| where_(&tensor([true, false, true, true, false]), x.square(), x.sin());

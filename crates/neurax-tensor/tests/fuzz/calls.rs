@@ -93,6 +93,17 @@ calls! { OTHERS:
         let (kv, options) = (x.reshape([1, x.size(), 1, 1]), d.attention());
         dot_product_attention(&d.x.reshape([1, 1, n, 1]), &kv, &kv, options)
     }];
+    "x.layer_norm" => |d| vec![{
+        let (scale, bias, epsilon) = (d.tensor(), d.tensor(), d.float());
+        d.x.layer_norm(Some(&scale), Some(&bias), epsilon)
+    }, {
+        let (bias, epsilon) = (d.rng.one_in(2).then(|| d.x.get(0)), d.float().abs());
+        d.x.layer_norm(None, bias.as_ref(), epsilon)
+    }];
+    "x.rms_norm" => |d| vec![{
+        let (scale, epsilon) = (d.rng.one_in(2).then(|| d.tensor()), d.float().abs());
+        d.x.rms_norm(scale.as_ref(), epsilon)
+    }];
     "x.take" => |d| vec![{ let (i, axis) = (d.operand(), d.axis()); d.x.take(i, axis) }];
     "x.take_along_axis" => |d| vec![{
         let (i, axis) = (d.tensor(), d.axis());

@@ -2,10 +2,10 @@
 
 use super::generate::{BoundedValue, Gen, GenRule, any_shape};
 use neurax_ir::op::*;
-use neurax_ir::{DType, Sample};
+use neurax_ir::{DType, Sample, Shape};
 
 pub(super) const COMPOSITE_RULES: &[GenRule] =
-    &[composite, cumulative, cross_entropy, attention, logaddexp, hypot];
+    &[composite, cumulative, cross_entropy, attention, row_norm, logaddexp, hypot];
 
 /// The composites that are smooth for all operands.
 const SMOOTH_COMPOSITES: [&str; 5] = ["softmax", "log_softmax", "logsumexp", "gelu", "silu"];
@@ -69,6 +69,24 @@ fn attention(g: &mut Gen) -> Option<()> {
     let op = DotProductAttention { after, ..DotProductAttention::scaled(0.5) };
     let y = g.emit(Composite::from(op), &[query, key, key]);
     g.keep(y, k.bound)
+}
+
+/// Emits layer or RMS normalization with a scale for each row or for all of them.
+fn row_norm(g: &mut Gen) -> Option<()> {
+    use neurax_ir::composite::{LayerNormalization, RmsNormalization};
+    let x = g.pick_value(DType::F64);
+    let shape = g.ty(x).shape;
+    let (n, epsilon) = (*shape.last().filter(|&&n| n > 0)?, 1.0.into());
+    let scale = if g.rng.one_in(3) { shape.clone() } else { Shape::from([n]) };
+    let scale = g.pick_shaped(DType::F64, &scale);
+    let y = if g.rng.one_in(2) {
+        let op = LayerNormalization { epsilon, scale: true, bias: true };
+        let bias = g.pick_shaped(DType::F64, &Shape::from([n]));
+        g.emit(Composite::from(op), &[x.v, scale.v, bias.v])
+    } else {
+        g.emit(Composite::from(RmsNormalization { epsilon, scale: true }), &[x.v, scale.v])
+    };
+    g.keep(y, 2.0 * x.bound * scale.bound + 4.0)
 }
 
 fn logaddexp(g: &mut Gen) -> Option<()> {

@@ -1,0 +1,124 @@
+//! Named composites of networks, and their derivatives in closed form.
+
+use super::{Compiled, check};
+use expect_test::expect;
+use neurax_ir::{Builder, Graph, transform};
+
+/// Compiles a training step of `graph`: from its inputs and the cotangent of its first result, the
+/// results and the cotangents of the floating-point inputs.
+#[track_caller]
+fn compiled_step(graph: &str) -> Compiled {
+    let forward = Graph::parse(graph).unwrap();
+    let types = forward.input_types();
+    let active: Vec<bool> = types.iter().map(|t| t.dtype.is_differentiable()).collect();
+    let first: Vec<bool> = (0..forward.outputs().len()).map(|i| i == 0).collect();
+    let loss = forward.restricted(&first, &vec![true; types.len()]);
+    let vjp = transform::vjp(&loss, &active).unwrap();
+    let mut b = Builder::new();
+    let xs = b.inputs(types);
+    let results = b.inline(&forward, &xs);
+    let mut residuals = b.inline(&vjp.primal, &xs);
+    let cotangent = b.input(b.ty(residuals[0]).clone());
+    residuals.remove(0);
+    let cotangents = b.inline(&vjp.backward, &[residuals, vec![cotangent]].concat());
+    Compiled::of(&b.finish(&[results, cotangents].concat()).unwrap())
+}
+
+const LAYER_NORM: &str = "graph(%0: f32[300, 40], %1: f32[40], %2: f32[40]) {
+  %3: f32[300, 40] = layer_norm[epsilon=1e-5, scale=true, bias=true](%0, %1, %2)
+  return %3
+}";
+
+const RMS_NORM: &str = "graph(%0: f32[300, 40], %1: f32[40]) {
+  %2: f32[300, 40] = rms_norm[epsilon=1e-5, scale=true](%0, %1)
+  return %2
+}";
+
+#[test]
+fn layer_norm_is_one_kernel_over_rows() {
+    check(
+        LAYER_NORM,
+        expect![[r#"
+        b0: f32[300, 40] = %0 (an input)
+        b1: f32[40] = %1 (an input)
+        b2: f32[40] = %2 (an input)
+        b12: f32[300, 40] = %32 (add)
+        inputs b0, b1, b2; outputs b12
+        step 0: kernel 0 reads b0, b1, b2; writes b12; 300 iterations, parallel
+    "#]],
+    )
+    .has_steps(1);
+}
+
+/// The result and the gradient by the operand are one kernel over rows, those by scale and bias are
+/// one over columns.
+#[test]
+fn layer_norm_and_its_gradient_are_a_kernel_over_rows_and_one_over_columns() {
+    compiled_step(LAYER_NORM)
+        .check(
+            "schedule",
+            expect![[r#"
+        b0: f32[300, 40] = %0 (an input)
+        b1: f32[40] = %1 (an input)
+        b2: f32[40] = %2 (an input)
+        b3: f32[300, 40] = %3 (an input)
+        b13: f32[300, 40] = %29 (multiply)
+        b14: f32[300, 40] = %33 (add)
+        b19: f32[300, 40] = %45 (multiply)
+        b20: f32[40] = %47 (reduce)
+        b21: f32[40] = %48 (reduce)
+        inputs b0, b1, b2, b3; outputs b14, b19, b20, b21
+        step 0: kernel 0 reads b0, b3, b1, b2, b13; writes b13, b14, b19; 300
+            iterations, parallel
+        step 1: kernel 1 reads b13, b3; writes b20, b21; 40 iterations, parallel
+        step 0 and step 1 were not fused: the iteration spaces [300, (40)] and [(300),
+            40] differ
+          first: %4 (reduce), %7 (divide), %10 (reduce), %11 (divide), %15 (reduce), %27
+              (rsqrt), %29 (multiply), %33 (add), %36 (reduce), %37 (divide), %41
+              (reduce), %42 (divide), %45 (multiply)
+          second: %47 (reduce), %48 (reduce)
+    "#]],
+        )
+        .has_steps(2);
+}
+
+#[test]
+fn rms_norm_is_one_kernel_over_rows() {
+    check(
+        RMS_NORM,
+        expect![[r#"
+        b0: f32[300, 40] = %0 (an input)
+        b1: f32[40] = %1 (an input)
+        b6: f32[300, 40] = %14 (multiply)
+        inputs b0, b1; outputs b6
+        step 0: kernel 0 reads b0, b1; writes b6; 300 iterations, parallel
+    "#]],
+    )
+    .has_steps(1);
+}
+
+#[test]
+fn rms_norm_and_its_gradient_are_a_kernel_over_rows_and_one_over_columns() {
+    compiled_step(RMS_NORM)
+        .check(
+            "schedule",
+            expect![[r#"
+        b0: f32[300, 40] = %0 (an input)
+        b1: f32[40] = %1 (an input)
+        b2: f32[300, 40] = %2 (an input)
+        b6: f32[300] = %11 (rsqrt)
+        b7: f32[300, 40] = %15 (multiply)
+        b10: f32[300, 40] = %23 (multiply)
+        b11: f32[40] = %25 (reduce)
+        inputs b0, b1, b2; outputs b7, b10, b11
+        step 0: kernel 0 reads b0, b1, b2; writes b6, b7, b10; 300 iterations, parallel
+        step 1: kernel 1 reads b0, b6, b2; writes b11; 40 iterations, parallel
+        step 0 and step 1 were not fused: the iteration spaces [300, (40)] and [(300),
+            40] differ
+          first: %4 (reduce), %11 (rsqrt), %15 (multiply), %18 (reduce), %19 (divide),
+              %23 (multiply)
+          second: %25 (reduce)
+    "#]],
+        )
+        .has_steps(2);
+}
