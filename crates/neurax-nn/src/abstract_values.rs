@@ -23,7 +23,7 @@ impl Model {
                 paths.borrow_mut().push(path.to_string());
             };
             let new = &mut vars.borrow_mut();
-            let outputs = self.evaluate(source, &xs, &Mode::Eval, new, &mut observe);
+            let outputs = self.evaluate(source, &xs, &Mode::Eval, new, Some(&mut observe));
             (outputs, layers)
         };
         let (outputs, layers) = eval_shape(evaluate, &inputs);

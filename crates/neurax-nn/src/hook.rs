@@ -1,5 +1,6 @@
 //! Functions that see what layers compute, and the outputs of layers in the middle of a model.
 
+use crate::evaluate::Observer;
 use crate::model_layer::ModelLayer;
 use crate::node::NodeKind;
 use crate::{Applied, Cx, Inputs, Mode, Model, Node, Vars};
@@ -41,6 +42,10 @@ struct Hooked {
 impl ModelLayer for Hooked {
     fn kind(&self) -> &str {
         self.layer.kind()
+    }
+
+    fn is_choice(&self) -> bool {
+        self.layer.is_choice()
     }
 
     fn apply(&self, cx: &mut Cx, inputs: &[Tensor]) -> Vec<Tensor> {
@@ -96,7 +101,7 @@ impl Model {
 
     /// Applies the model and returns, beside the result, the outputs of all inputs and layers whose
     /// path matches a pattern, by path; those of a block or shared layer at their first call. It
-    /// works under `jit` and `grad`, too.
+    /// works under `jit` and `grad`, too. Both branches of a [`cond`](crate::cond) are computed.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -128,7 +133,8 @@ impl Model {
             }
         };
         let inputs = inputs.inputs();
-        let applied = self.apply_named(&vars.params, &vars.state, inputs, mode, &mut observe, &at);
+        let observe: Observer = Some(&mut observe);
+        let applied = self.apply_named(&vars.params, &vars.state, inputs, mode, observe, &at);
         Ok((applied, seen))
     }
 }

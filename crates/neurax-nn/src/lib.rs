@@ -32,6 +32,7 @@ extern crate neurax_tensor as neurax;
 mod abstract_values;
 mod applied;
 mod block;
+mod branches;
 pub mod check;
 mod cx;
 mod diagram;

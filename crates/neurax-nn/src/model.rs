@@ -200,8 +200,7 @@ impl Model {
         inputs: impl Inputs,
         mode: &Mode,
     ) -> Applied {
-        let observe: Observer = &mut |_, _| ();
-        self.apply_named(params, state, inputs.inputs(), mode, observe, &caller_line())
+        self.apply_named(params, state, inputs.inputs(), mode, None, &caller_line())
     }
 
     /// Applies the model to inputs in the model's order, without a source line for errors that have
@@ -215,7 +214,7 @@ impl Model {
     ) -> Applied {
         let mut new = Vars { params: Params::new(), state: state.clone() };
         let source = VariableSource::Vars { params };
-        let outputs = self.evaluate(source, inputs, mode, &mut new, &mut |_, _| ());
+        let outputs = self.evaluate(source, inputs, mode, &mut new, None);
         self.collect(&outputs, new.state)
     }
 

@@ -1,6 +1,7 @@
 //! The graph of a model: its nodes in topological order, each with its path.
 
 use crate::Node;
+use crate::branches::{self, Step};
 use crate::input_shapes::invalid;
 use crate::node::{NodeKind, Shared, topological_order};
 use crate::walk::walk;
@@ -13,8 +14,10 @@ use std::collections::{HashMap, HashSet};
 pub(crate) struct ModelGraph {
     /// The name of the block, if the graph is that of a block.
     pub(crate) block: Option<String>,
-    /// The nodes in topological order, one for each layer.
+    /// The nodes in the order of evaluation, which is topological, one for each layer.
     pub(crate) nodes: Vec<ModelNode>,
+    /// The nodes as steps, with the branches of choices.
+    pub(crate) steps: Vec<Step>,
     /// The indices of the inputs in `nodes`.
     pub(crate) inputs: Vec<usize>,
     /// The outputs.
@@ -63,6 +66,7 @@ impl ModelGraph {
         ModelGraph::try_of(block, inputs, outputs).unwrap_or_else(|error| ModelGraph {
             block: None,
             nodes: Vec::new(),
+            steps: Vec::new(),
             inputs: Vec::new(),
             outputs: Vec::new(),
             paths: Vec::new(),
@@ -95,11 +99,14 @@ impl ModelGraph {
             Ok(ModelNode { path: paths.path(&node), inputs, node })
         };
         let nodes = ordered.into_iter().map(node_of).collect::<Result<Vec<_>>>()?;
-        let inputs = (0..nodes.len()).filter(|&i| nodes[i].node.is_input()).collect();
         let output_of = |(name, n): (String, Node)| Ok(ModelOutput { name, value: value_of(&n)? });
         let outputs = outputs.into_iter().map(output_of).collect::<Result<_>>()?;
+        let (nodes, outputs) = in_order_of_evaluation(nodes, outputs);
+        let steps = branches::steps(&nodes, &outputs);
+        let inputs = (0..nodes.len()).filter(|&i| nodes[i].node.is_input()).collect();
         let (block, paths, shared) = (block.map(str::to_string), Vec::new(), Shared::new());
-        let mut graph = ModelGraph { block, nodes, inputs, outputs, paths, shared, error: None };
+        let mut graph =
+            ModelGraph { block, nodes, steps, inputs, outputs, paths, shared, error: None };
         graph.paths = graph.all_paths();
         graph.error = graph.check(arguments).err();
         Ok(graph)
@@ -145,6 +152,26 @@ impl ModelGraph {
     }
 }
 
+/// Sorts the nodes into the order of evaluation: those that only one branch of a choice needs are
+/// directly before it.
+fn in_order_of_evaluation(
+    nodes: Vec<ModelNode>,
+    outputs: Vec<ModelOutput>,
+) -> (Vec<ModelNode>, Vec<ModelOutput>) {
+    let order = branches::order(&branches::steps(&nodes, &outputs));
+    let mut positions = vec![0; nodes.len()];
+    order.iter().enumerate().for_each(|(new, &old)| positions[old] = new);
+    let moved = |v: &ValueRef| ValueRef { node: positions[v.node], output: v.output };
+    let mut sorted: Vec<(usize, ModelNode)> =
+        nodes.into_iter().enumerate().map(|(old, n)| (positions[old], n)).collect();
+    sorted.sort_by_key(|(new, _)| *new);
+    let node_of = |n: ModelNode| ModelNode { inputs: n.inputs.iter().map(moved).collect(), ..n };
+    let nodes = sorted.into_iter().map(|(_, n)| node_of(n)).collect();
+    let outputs =
+        outputs.into_iter().map(|o| ModelOutput { value: moved(&o.value), ..o }).collect();
+    (nodes, outputs)
+}
+
 impl ModelNode {
     /// Returns true if the node is listed in tables: a layer, or an input of the whole model.
     pub(crate) fn is_listed(&self, prefix: &str) -> bool {
@@ -158,7 +185,7 @@ impl ModelNode {
 
 /// The paths of the nodes in a whole model, in the order of evaluation: nodes that share their
 /// variables have the path of the first of them.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Paths {
     /// For each owner of shared variables, the path and the number of calls so far.
     shared: HashMap<usize, (String, u32)>,
@@ -176,6 +203,29 @@ impl Paths {
         let (path, calls) = self.shared.entry(shared.identity()).or_insert_with(|| (path(), 0));
         *calls += 1;
         (path.clone(), *calls - 1)
+    }
+
+    /// Resolves the nodes of `steps` of a graph at `prefix`, with those of blocks, and adds the
+    /// paths of the layers to `layers`.
+    pub(crate) fn resolve_all(
+        &mut self,
+        graph: &ModelGraph,
+        steps: &[Step],
+        prefix: &str,
+        layers: &mut Vec<String>,
+    ) {
+        for i in branches::order(steps) {
+            let n = &graph.nodes[i];
+            let (path, _) = self.resolve(prefix, n);
+            match n.node.kind() {
+                NodeKind::Block(model) => {
+                    let graph = model.graph();
+                    self.resolve_all(graph, &graph.steps, &path, layers);
+                }
+                NodeKind::Layer(_) => layers.push(path),
+                NodeKind::Input(_) | NodeKind::Argument => {}
+            }
+        }
     }
 }
 

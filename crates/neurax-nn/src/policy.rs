@@ -169,6 +169,10 @@ impl ModelLayer for InDType {
         self.layer.kind()
     }
 
+    fn is_choice(&self) -> bool {
+        self.layer.is_choice()
+    }
+
     fn apply(&self, cx: &mut Cx, inputs: &[Tensor]) -> Vec<Tensor> {
         let within = match is_full_precision(self.kind()) {
             true => self.compute.at_least_f32(),

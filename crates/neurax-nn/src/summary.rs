@@ -63,7 +63,7 @@ impl Model {
         let inputs: Vec<Tensor> = types.map(|t| placeholder(&t, 1, &mut sizes)).collect();
         let evaluate = |xs: Vec<Tensor>| {
             let source = VariableSource::Types;
-            self.evaluate(source, &xs, &Mode::Eval, &mut Vars::default(), &mut |_, _| ())
+            self.evaluate(source, &xs, &Mode::Eval, &mut Vars::default(), None)
         };
         multiply_adds(evaluate, &inputs).ok()
     }

@@ -381,3 +381,113 @@ fn scales_of_normalizations_start_with_ones() {
 fn rows_of(summary: &str) -> Vec<Vec<&str>> {
     summary.lines().map(|line| line.split_whitespace().collect()).collect()
 }
+
+/// Never returns if it runs, unless an element is NaN.
+fn endless(x: &Node) -> Node {
+    nn::layer("endless", [x], |_, [x]| while_loop(x, |x| x.equal(x).all(..), |x| x + 0.0))
+}
+
+/// Returns the scalar that says whether the sum of `x` is positive.
+fn is_positive(x: &Node) -> Node {
+    nn::layer("is_positive", [x], |_, [x]| x.sum(..).gt(0.0))
+}
+
+#[test]
+fn a_choice_by_one_bool_computes_one_branch() {
+    let x = nn::input("x", dims![_, 2]);
+    let (h, pred) = (x.dense(2).named("h"), is_positive(&x));
+    let y = nn::cond(&pred, &h.dense(2).named("taken"), &endless(&h.dense(2)).dense(2)) + &h;
+    let model = y.model();
+    let nodes: Vec<&str> = model.nodes().collect();
+    let expected = ["x", "is_positive", "h", "taken", "dense", "endless", "dense_1", "cond", "add"];
+    assert_eq!(nodes, expected);
+    let vars = model.init(key(0), &types![f32[_, 2]]).unwrap();
+    let x = Tensor::ones([3, 2]);
+    let apply = |x: Tensor| model.apply(&vars, x, &Mode::Eval).y().clone();
+    let found = apply(x.clone());
+    let is_near = |y: Tensor| y.allclose(&found, 1e-6, 1e-6).item().unwrap() == 1.0;
+    assert!(is_near(jit(apply)(x.clone())));
+    // The same values as those of a model without the choice.
+    let h = nn::input("x", dims![_, 2]).dense(2).named("h");
+    let plain = (h.dense(2).named("taken") + h).model();
+    assert!(is_near(plain.apply(&vars, &x, &Mode::Eval).y().clone()));
+    // The square root of a negative number would make the gradient NaN.
+    let z = nn::input("x", dims![_, 2]);
+    let root = nn::layer("root", [z.dense(2)], |_, [x]| (x * 0.0 - 1.0).sqrt());
+    let model = nn::cond(&is_positive(&z), &z.dense(2).named("taken"), &root).model();
+    let vars = model.init(key(0), &types![f32[_, 2]]).unwrap();
+    let (_, grads) = value_and_grad_at(&vars.params, |p| {
+        model.apply_with(&p, &vars.state, &x, &Mode::Eval).y().sum(..)
+    });
+    assert_eq!(grads["dense"]["kernel"].to_vec::<f32>().unwrap(), [0.0; 4]);
+    assert_eq!(grads["taken"]["kernel"].to_vec::<f32>().unwrap(), [3.0; 4]);
+    // Of a bool for each example, both branches are computed.
+    let x = nn::input("x", dims![_, 2]);
+    let each = nn::layer("each", [&x], |_, [x]| x.sum(-1).gt(0.0));
+    let model = nn::cond(&each, &x.layer(nn::Activation::relu()), &(&x * 2.0)).model();
+    let out = model.apply(&vars, tensor([[1.0, 2.0], [-1.0, 0.0]]), &Mode::Eval);
+    assert_eq!(out.y().to_vec::<f32>().unwrap(), [1.0, 2.0, -2.0, 0.0]);
+}
+
+#[test]
+fn choices_nest_batch_and_are_saved() {
+    let x = nn::input("x", dims![_, 2]);
+    let tower = nn::block("tower", |x| nn::cond(&is_positive(&x), &endless(&x), &(x * 3.0)));
+    let inner = nn::cond(&is_positive(&(&x + 1.0)), &tower.call(&x), &endless(&x));
+    let model = nn::cond(&is_positive(&x), &endless(&x), &(inner.dense(2) + &x)).model();
+    let vars = model.init(key(0), &types![f32[_, 2]]).unwrap();
+    let x = tensor([[-0.5, 0.25]]);
+    let y = model.apply(&vars, &x, &Mode::Eval).y().to_vec::<f32>().unwrap();
+    assert!(y.iter().all(|y| y.is_finite()), "{y:?}");
+
+    let x = nn::input("x", dims![2]);
+    let model = nn::cond(&is_positive(&x), &(&x * 2.0), &(&x * 3.0 + &x)).model();
+    let xs = tensor([[1.0, 2.0], [-1.0, -2.0]]);
+    let none = Vars::default();
+    let each = vmap(|x: Tensor| model.apply(&none, x, &Mode::Eval).y().clone());
+    assert_eq!(each(xs).to_vec::<f32>().unwrap(), [2.0, 4.0, -4.0, -8.0]);
+    let (_, seen) =
+        model.apply_capturing(&none, tensor([1.0, 2.0]), &Mode::Eval, "multiply*").unwrap();
+    assert_eq!(seen.len(), 2);
+
+    let (a, p) = (nn::input("a", dims![_, 2]), nn::typed_input("p", BOOL, Vec::<Dim>::new()));
+    let model = nn::cond(&p, &a.dense(2), &a.dense(2)).model();
+    let net = model.bind(model.init(key(0), &types![bool[], f32[_, 2]]).unwrap());
+    let directory = std::env::temp_dir().join("neurax-test-cond");
+    net.save(&directory).unwrap();
+    let loaded = nn::Net::load(&directory).unwrap();
+    let inputs = [("a", tensor([[1.0, 2.0]])), ("p", tensor(false))];
+    let values = |net: &nn::Net| net.apply(inputs.clone()).y().to_vec::<f32>().unwrap();
+    assert_eq!(values(&loaded), values(&net));
+}
+
+#[test]
+fn a_branch_that_is_not_taken_keeps_its_state() {
+    let x = nn::input("x", dims![_, 2]);
+    let (left, right) = (x.layer(nn::BatchNorm::new()), x.layer(nn::BatchNorm::new()));
+    let model = nn::cond(&is_positive(&x), &left, &right).model();
+    let vars = model.init(key(0), &types![f32[_, 2]]).unwrap();
+    let step = |vars: &Vars, x: Tensor| {
+        let out = model.apply(vars, x, &Mode::Train(key(1)));
+        let mean = |layer: &str| out.state[layer]["mean"].to_vec::<f32>().unwrap();
+        [mean("batch_norm"), mean("batch_norm_1")].map(|m| m.iter().any(|x| *x != 0.0))
+    };
+    assert_eq!(step(&vars, Tensor::ones([3, 2])), [true, false]);
+    assert_eq!(step(&vars, -Tensor::ones([3, 2])), [false, true]);
+
+    let sets = |x: &Node| {
+        nn::layer("sets", [x], |cx, [x]| {
+            cx.set("seen", x.clone());
+            x
+        })
+    };
+    let model = nn::cond(&is_positive(&x), &sets(&x), &(&x * 1.0)).model();
+    let e = text(model.apply(&vars, Tensor::ones([3, 2]), &Mode::Eval).y());
+    assert!(e.contains("got the new state `sets.seen`; request it with `cx.state`"), "{e}");
+    let model = nn::cond(&is_positive(&x), &x.dense(3), &(&x * 1.0)).model();
+    let vars = model.init(key(0), &types![f32[_, 2]]).unwrap_err().to_string();
+    assert!(vars.contains("two branches of one type") && vars.contains("in layer cond"), "{vars}");
+    let net = (nn::cond(&is_positive(&x), &x.dense(2), &(&x * 1.0))).model();
+    let e = text(net.apply(&Vars::default(), Tensor::ones([3, 2]), &Mode::Eval).y());
+    assert!(e.contains("missing `kernel`") && e.contains("in layer dense, at"), "{e}");
+}

@@ -3,7 +3,7 @@
 use crate::model_layer::ModelLayer;
 use crate::precision::{at_least_f32, narrow_as};
 use crate::{Cx, Layer, Node, layers};
-use neurax_tensor::{Error, Tensor, stack as stack_tensors};
+use neurax_tensor::{DType, Error, Tensor, stack as stack_tensors};
 use serde::{Deserialize, Serialize};
 use std::borrow::Borrow;
 
@@ -131,11 +131,14 @@ pub fn stack<N: Borrow<Node>>(nodes: impl IntoIterator<Item = N>, axis: i64) -> 
     Merged::of(MergeKind::Stack, nodes, axis)
 }
 
-/// Chooses the outputs of `on_true` where `pred` is true, else those of `on_false`. `pred` is a
-/// bool, or one for each example. The layer is called `cond`.
+/// Chooses `on_true` if `pred` is true, else `on_false`. `pred` is one bool, or one for each
+/// example. The layer is called `cond`.
 ///
-/// Both branches are computed, as [`neurax_tensor::cond`] does under `vmap`; the one that is not
-/// chosen gets no gradient. Inside of a layer, [`neurax_tensor::cond`] computes one branch alone.
+/// With one bool, only the layers that the chosen branch needs are computed, as in
+/// [`neurax_tensor::cond`]: those of the other one have no effect on gradients and keep their
+/// state. With a bool for each example, and under `vmap`, both branches are computed, and the one
+/// that is not chosen gets no gradient. A [hook](crate::Model::hook) of a layer in a branch sees
+/// types only, as in a traced function.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -144,36 +147,59 @@ pub fn stack<N: Borrow<Node>>(nodes: impl IntoIterator<Item = N>, axis: i64) -> 
 /// let model = nn::cond(&is_large, &x, &(&x * 10.0)).model();
 /// let out = model.apply(&Vars::default(), tensor([[0.5], [2.0]]), &Mode::Eval);
 /// assert_eq!(out.y().to_vec::<f32>()?, [5.0, 2.0]);
+///
+/// let is_any = nn::layer("is_any", [&x], |_, [x]| x.gt(1.0).any(..));
+/// let model = nn::cond(&is_any, &x.dense(4).dense(1), &x).model();
+/// let vars = model.init(key(0), &types![f32[_, 1]])?;
+/// let out = model.apply(&vars, tensor([[0.5], [0.1]]), &Mode::Eval); // computes no `dense`
+/// assert_eq!(out.y().to_vec::<f32>()?, [0.5, 0.1]);
 /// # Ok::<(), Error>(())
 /// ```
 #[track_caller]
 pub fn cond(pred: &Node, on_true: &Node, on_false: &Node) -> Node {
-    Choice.call([pred, on_true, on_false])
+    Node::of_layer(vec![pred.clone(), on_true.clone(), on_false.clone()], Choice)
 }
 
 /// The layer of [`cond`].
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Choice;
 
-impl Layer<3> for Choice {
-    const NAME: &'static str = "cond";
-    type Output = Tensor;
-
-    fn apply(&self, _: &mut Cx, [pred, a, b]: [Tensor; 3]) -> Tensor {
-        let types = (pred.ty(), a.ty(), b.ty());
-        let (Ok(p), Ok(t), Ok(f)) = types else { return pred.select(&a, &b) };
-        let is_one = p.rank() == 0 || (p.rank() == 1 && p.shape.first() == t.shape.first());
-        if p.dtype != neurax_tensor::DType::Bool || !is_one || t != f {
-            let why = format!(
-                "expected a bool, or one for each example, and two branches of one type, got {p}, \
-                 {t} and {f}"
-            );
-            return Tensor::from_error(Error::new("cond", why));
-        }
-        let mut shape = p.shape.to_vec();
-        shape.resize(if p.rank() == 0 { 0 } else { t.rank() }, 1);
-        pred.reshape(shape).select(a, b)
+impl ModelLayer for Choice {
+    fn kind(&self) -> &str {
+        "cond"
     }
+
+    fn is_choice(&self) -> bool {
+        true
+    }
+
+    fn apply(&self, _: &mut Cx, inputs: &[Tensor]) -> Vec<Tensor> {
+        vec![match inputs {
+            [chosen] => chosen.clone(),
+            [pred, a, b] => selected(pred, a, b),
+            _ => {
+                let why = format!("expected 3 inputs, got {}", inputs.len());
+                Tensor::from_error(Error::new("cond", why))
+            }
+        }]
+    }
+}
+
+/// Returns `a` for the examples of which `pred` is true, else `b`.
+fn selected(pred: &Tensor, a: &Tensor, b: &Tensor) -> Tensor {
+    let types = (pred.ty(), a.ty(), b.ty());
+    let (Ok(p), Ok(t), Ok(f)) = types else { return pred.select(a, b) };
+    let is_one = p.rank() == 0 || (p.rank() == 1 && p.shape.first() == t.shape.first());
+    if p.dtype != DType::Bool || !is_one || t != f {
+        let why = format!(
+            "expected a bool, or one for each example, and two branches of one type, got {p}, {t} \
+             and {f}"
+        );
+        return Tensor::from_error(Error::new("cond", why));
+    }
+    let mut shape = p.shape.to_vec();
+    shape.resize(if p.rank() == 0 { 0 } else { t.rank() }, 1);
+    pred.reshape(shape).select(a, b)
 }
 
 /// A layer of two inputs: the sums of products along an axis of each, for each example. The result

@@ -91,6 +91,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static LayerType> {
 }
 
 const ALL: &[LayerType] = &[
+    LayerType::variadic::<Choice>("cond"),
     LayerType::variadic::<Concat>("concat"),
     LayerType::variadic::<Merged>("merged"),
     LayerType::variadic::<Negate>("negate"),
@@ -107,7 +108,6 @@ const ALL: &[LayerType] = &[
     LayerType::fixed::<Bilinear, 2>(),
     LayerType::fixed::<BlurPool, 1>(),
     LayerType::fixed::<Celu, 1>(),
-    LayerType::fixed::<Choice, 3>(),
     LayerType::fixed::<ClassToken, 1>(),
     LayerType::fixed::<Conv, 1>(),
     LayerType::fixed::<ConvTranspose, 1>(),
