@@ -166,7 +166,7 @@ impl<'m> Cx<'m> {
     /// Sets the state `name` of this layer to `value` for the next call. Has no effect while the
     /// model is being initialized.
     pub fn set(&mut self, name: &str, value: Tensor) {
-        if let VariableSource::Vars { .. } = self.source {
+        if self.is_applied() {
             self.new.state.entry(self.path.into()).or_default().insert(name.into(), value);
         }
     }
@@ -174,6 +174,12 @@ impl<'m> Cx<'m> {
     /// Returns true if the model is applied in training mode.
     pub fn training(&self) -> bool {
         matches!(self.mode, Mode::Train(_))
+    }
+
+    /// Returns true if the model is applied to inputs. While variables are created and types are
+    /// computed, input axes of any size have sizes that no user has given.
+    pub(crate) fn is_applied(&self) -> bool {
+        matches!(self.source, VariableSource::Vars { .. })
     }
 
     /// Returns a random key for this layer, a different one at each call, or `None` in evaluation

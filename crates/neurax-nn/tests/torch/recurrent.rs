@@ -7,7 +7,7 @@ use nn::{
 };
 
 /// The number of all cases.
-const CASES: usize = 77;
+const CASES: usize = 85;
 
 #[test]
 fn dense_cells() {
@@ -24,7 +24,7 @@ fn dense_cells() {
         assert_layer(&case, &model.unwrap_or_else(|| panic!("no layer for {name}")));
         count += 1;
     }
-    assert_eq!(count, 53);
+    assert_eq!(count, 61);
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn lstm(option: &str) -> Option<Lstm> {
             layer.activation(Activation::relu()).recurrent_activation(Activation::hard_sigmoid())
         }
         "no_bias" => layer.bias(false),
-        "zero_output" => layer.masked().zero_output_for_mask(true),
+        "zero_output" | "zero_output_last" => layer.masked().zero_output_for_mask(true),
         _ => layer,
     })
 }

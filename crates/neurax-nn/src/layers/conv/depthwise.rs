@@ -1,7 +1,7 @@
 //! The depthwise convolution layer.
 
-use super::conv;
 use super::options::{channels_of, kernel_shape};
+use super::{conv, if_fitting};
 use crate::init::{self, Init};
 use crate::{Cx, Layer, Node};
 use neurax_tensor::{IntoEach, PadMode, Padding, Tensor, Windows};
@@ -53,7 +53,8 @@ impl Layer for DepthwiseConv {
         let (shape, default) = kernel_shape(&x, &self.taps, [filters, 1], &self.options);
         let kernel = cx.param("kernel", shape, self.kernel.clone().unwrap_or(default));
         let bias = self.bias.then(|| cx.param("bias", filters, self.bias_init.clone()));
-        conv(&x, &kernel, bias.as_ref(), self.options.clone().groups(channels))
+        let options = self.options.clone().groups(channels);
+        if_fitting(cx, conv(&x, &kernel, bias.as_ref(), options.clone()), &x, &self.taps, &options)
     }
 }
 

@@ -12,7 +12,7 @@ pub use transpose::{ConvTranspose, conv_transpose};
 
 use crate::init::{self, Init};
 use crate::{Cx, Layer, Node};
-use neurax_tensor::{IntoEach, PadMode, Padding, Tensor, Windows};
+use neurax_tensor::{Error, IntoEach, PadMode, Padding, Tensor, Windows};
 use options::{channels_of, kernel_shape};
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +32,21 @@ use serde::{Deserialize, Serialize};
 pub fn conv(x: &Tensor, kernel: &Tensor, bias: Option<&Tensor>, options: Windows) -> Tensor {
     let channels_last = options.is_channels_last();
     with_bias(x.conv(kernel, options), bias, channels_last)
+}
+
+/// Returns the convolution `y` of `x`, or an error if no window of `taps` elements fits into `x`.
+pub(crate) fn if_fitting(cx: &Cx, y: Tensor, x: &Tensor, taps: &[usize], of: &Windows) -> Tensor {
+    let (Ok(from), Ok(to)) = (x.ty(), y.ty()) else { return y };
+    let space = if of.is_channels_last() { 1..to.rank().max(2) - 1 } else { 2..to.rank() };
+    let is_lost = |i: usize| to.shape.get(i) == Some(&0) && from.shape.get(i) != Some(&0);
+    if !cx.is_applied() || !space.into_iter().any(is_lost) {
+        return y;
+    }
+    let why = format!(
+        "expected windows that fit into the input, got {taps:?} taps and an input {from}; pad it, \
+         or take fewer taps or less dilation"
+    );
+    Tensor::from_error(Error::new("conv", why))
 }
 
 /// Adds a bias for each channel.
@@ -103,7 +118,8 @@ impl Layer for Conv {
             kernel_shape(&x, &self.taps, [self.filters, of_group], &self.options);
         let kernel = cx.param("kernel", shape, self.kernel.clone().unwrap_or(default));
         let bias = self.bias.then(|| cx.param("bias", self.filters, self.bias_init.clone()));
-        conv(&x, &kernel, bias.as_ref(), self.options.clone())
+        let y = conv(&x, &kernel, bias.as_ref(), self.options.clone());
+        if_fitting(cx, y, &x, &self.taps, &self.options)
     }
 }
 
@@ -178,6 +194,15 @@ mod tests {
         let both = Conv::new(3, 2).padding(1).padding_mode(PadMode::Edge).input_dilation(2);
         let e = message(both, &types![f32[1, 3, 4]]);
         assert!(e.contains("expected no input dilation with a padding mode"), "{e}");
+        let open = crate::input("x", neurax_tensor::dims![_, 1, _]).conv(2, 3).model();
+        let vars = open.init(neurax_tensor::key(0), &types![f32[_, 1, _]]).unwrap();
+        let y = open.apply(&vars, Tensor::ones([1, 1, 2]), &crate::Mode::Eval);
+        let e = y.y().error().unwrap().to_string();
+        let want =
+            "expected windows that fit into the input, got [3] taps and an input f32[1, 1, 2]";
+        assert!(e.contains(want) && e.contains("in layer conv"), "{e}");
+        let y = open.apply(&vars, Tensor::ones([0, 1, 3]), &crate::Mode::Eval);
+        assert_eq!(y.y().shape(), [0, 2, 1]);
         for t in [types![f32[3]], types![f32[]]] {
             let e = message(Conv::new(3, 2), &t);
             assert!(e.contains("in layer conv"), "{e}");

@@ -1,7 +1,7 @@
 //! The separable convolution layer.
 
-use super::conv;
 use super::options::{channels_of, kernel_shape};
+use super::{conv, if_fitting};
 use crate::init::{self, Init};
 use crate::{Cx, Layer, Node};
 use neurax_tensor::{IntoEach, PadMode, Padding, Tensor, Windows};
@@ -92,7 +92,9 @@ impl Layer for SeparableConv {
         let depthwise = kernel("depthwise_kernel", &self.taps, [between, 1]);
         let pointwise = kernel("pointwise_kernel", &[1], [self.filters, between]);
         let bias = self.bias.then(|| cx.param("bias", self.filters, self.bias_init.clone()));
-        separable_conv(&x, &depthwise, &pointwise, bias.as_ref(), self.options.clone())
+        let options = self.options.clone();
+        let y = separable_conv(&x, &depthwise, &pointwise, bias.as_ref(), options);
+        if_fitting(cx, y, &x, &self.taps, &self.options)
     }
 }
 

@@ -5,6 +5,7 @@ use super::options::CellOptions;
 use crate::Cx;
 use crate::conv;
 use crate::init::Init;
+use crate::layers::conv::if_fitting;
 use crate::precision::at_least_f32;
 use neurax_tensor::{Error, IntoEach, Padding, Result, Tensor, Type, Windows};
 use serde::{Deserialize, Serialize};
@@ -67,7 +68,7 @@ impl ConvOptions {
             kernel("recurrent_kernel", self.cell.units, &self.cell.recurrent_kernel);
         let bias = self.cell.bias.then(|| at_least_f32(&cx.param("bias", outputs, bias_init)));
         let xs = self.cell.dropped(cx, xs);
-        let projected = self.project(xs, &input_kernel, bias.as_ref());
+        let projected = self.project(cx, xs, &input_kernel, bias.as_ref());
         let recurrent_dropout = self.cell.recurrent_factors(cx, &self.state_shape(&projected));
         (CellWeights { recurrent_kernel, recurrent_bias: None, recurrent_dropout }, projected)
     }
@@ -91,11 +92,12 @@ impl ConvOptions {
     }
 
     /// Computes the convolution of the inputs of all steps, `[time, batch, ..]`.
-    fn project(&self, xs: Tensor, kernel: &Tensor, bias: Option<&Tensor>) -> Tensor {
+    fn project(&self, cx: &Cx, xs: Tensor, kernel: &Tensor, bias: Option<&Tensor>) -> Tensor {
         let shape: Vec<usize> = xs.shape().iter().copied().collect();
         let [time, batch, rest @ ..] = &shape[..] else { return xs };
         let merged = xs.reshape([&[time * batch], rest].concat());
         let y = conv(&merged, kernel, bias, self.windows.clone());
+        let y = if_fitting(cx, y, &merged, &self.taps, &self.windows);
         let of_step: Vec<usize> = y.shape().iter().skip(1).copied().collect();
         y.reshape([&[*time, *batch], &of_step[..]].concat())
     }

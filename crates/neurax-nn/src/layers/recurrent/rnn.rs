@@ -103,7 +103,8 @@ impl<C: Cell> Rnn<C> {
     }
 
     /// Adds an input, the mask: bools `[batch, time]`. A step with false keeps the state, and its
-    /// output is that of the step before it. See [`mask_of`](crate::mask_of).
+    /// output is that of the step before it; the outputs before the first step with true are zeros,
+    /// as in Keras, also if there is an initial state. See [`mask_of`](crate::mask_of).
     pub fn masked(self) -> Rnn<C> {
         Rnn { masked: true, ..self }
     }
@@ -113,7 +114,8 @@ impl<C: Cell> Rnn<C> {
         Rnn { initial_state: true, ..self }
     }
 
-    /// Sets whether the outputs of masked steps are zeros.
+    /// Sets whether the outputs of masked steps are zeros. If only the last output is returned, it is
+    /// zeros if the last step is masked, as in Keras.
     pub fn zero_output_for_mask(self, zero_output_for_mask: bool) -> Rnn<C> {
         Rnn { zero_output_for_mask, ..self }
     }
@@ -160,15 +162,29 @@ impl<C: Cell> Rnn<C> {
         let zeros = self.cell.initial_state(&weights, &xs);
         let init = if self.initial_state { given_state::<C>(&zeros, states) } else { zeros };
         let (last, ys) = self.scan(&weights, xs, mask.map(|m| m.swap_axes(0, 1)), init);
-        let y = match (ys, mask) {
-            (Some(ys), Some(mask)) if self.zero_output_for_mask => {
-                let ys = ys.swap_axes(0, 1);
-                like_rank(mask, &ys).select(&ys, 0.0)
-            }
-            (Some(ys), _) => ys.swap_axes(0, 1),
-            (None, _) => self.cell.output(&last),
+        let y = match ys {
+            Some(ys) => ys.swap_axes(0, 1),
+            None => self.cell.output(&last),
+        };
+        let y = match mask.map(|mask| self.has_output(mask)) {
+            Some(has_output) => like_rank(&has_output, &y).select(&y, 0.0),
+            None => y,
         };
         (narrow_as(x, y), last.map_leaves(|s| narrow_as(x, s.clone())))
+    }
+
+    /// Returns the mask of the outputs that are not zeros, of the rank of the outputs without the
+    /// axes of a step: `[batch, time]`, or `[batch]` if only the last one is returned.
+    fn has_output(&self, mask: &Tensor) -> Tensor {
+        let last = if self.reverse { mask.slice(1, ..1) } else { mask.slice(1, -1..) };
+        match (self.return_sequences, self.zero_output_for_mask) {
+            (true, true) => mask.clone(),
+            (false, true) => last.any(1),
+            (false, false) => mask.any(1),
+            // From the first step with true on.
+            (true, false) if self.reverse => mask.flip(1).to(DType::I32).cumsum(1).gt(0).flip(1),
+            (true, false) => mask.to(DType::I32).cumsum(1).gt(0),
+        }
     }
 
     /// Runs the loop over `xs` and, if there is one, the mask, both `[time, batch, ..]`. Returns

@@ -314,6 +314,12 @@ fn convolutional_cells_check_their_inputs() {
     assert!(e.contains("conv_gru: expected at least 1 unit, got 0"), "{e}");
     let e = fail(ConvLstm::new(2, 0), &types![f32[1, 2, 3, 4]]);
     assert!(e.contains("expected a number of taps from 1 on"), "{e}");
+    for e in [
+        fail(ConvLstm::new(2, 4), &types![f32[1, 2, 3, 3]]),
+        check::layer(ConvGru::new(2, 4), &types![f32[1, 2, 3, 3]]).unwrap_err().to_string(),
+    ] {
+        assert!(e.contains("expected windows that fit into the input, got [4] taps"), "{e}");
+    }
 }
 
 #[test]

@@ -389,4 +389,16 @@ for name, lead, bias in [("bilinear", (2, 3), True), ("bilinear_no_bias", (2,), 
         {"bilinear.bias": torch.randn(2)} if bias else {}
     )
     cases.add_function(name, bilinear, torch.randn(*lead, 3), torch.randn(*lead, 4), **named)
+
+# Masks that start with masked steps, and one of masked steps alone. The backends of Keras differ
+# here: the outputs before the first step are zeros with PyTorch and TensorFlow, and the initial
+# state with JAX.
+LATE = torch.tensor([[False, False, True, False], [False] * 4])
+for kind in ["lstm", "gru", "simple_rnn"]:
+    late = {"mask": LATE, "initial": True, "return_state": True}
+    with_cell(f"{kind}_masked_initial_late", kind, **late)
+    with_cell(f"{kind}_masked_initial_late_last", kind, return_sequences=False, **late)
+with_cell("lstm_masked_initial_late_reverse", "lstm", mask=LATE, initial=True, go_backwards=True)
+last = {"return_sequences": False, "zero_output_for_mask": True}
+with_cell("lstm_zero_output_last", "lstm", mask=MASK, **last)
 cases.save()
