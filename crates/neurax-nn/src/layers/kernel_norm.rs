@@ -69,15 +69,12 @@ fn spectrally_normalized(cx: &mut Cx, name: &str, matrix: &Tensor, iterations: u
     let fixed = stop_gradient(matrix);
     let mut u = unit(stored.to(matrix.dtype()));
     if cx.training() {
-        for _ in 1..iterations {
+        for _ in 0..iterations {
             u = unit(fixed.matmul(unit(u.matmul(&fixed))));
         }
-    }
-    let v = unit(u.matmul(&fixed));
-    if cx.training() {
-        u = unit(fixed.matmul(&v));
         cx.set(&name, u.to(stored.dtype()));
     }
+    let v = unit(u.matmul(&fixed));
     matrix / (u * matrix.matmul(v)).sum(..)
 }
 

@@ -9,6 +9,7 @@
 
 mod activation;
 mod activation_options;
+mod activity_regularization;
 mod attention;
 mod axes;
 mod batch_norm;
@@ -41,6 +42,7 @@ pub use activation_options::{
     Celu, Elu, Gelu, HardShrink, HardSigmoid, HardSilu, HardTanh, LeakyRelu, LogSoftmax, LogSumExp,
     Selu, SoftShrink, Softmax, Softmin, Softplus, Threshold,
 };
+pub use activity_regularization::ActivityRegularization;
 pub use attention::{
     AdditiveAttention, MultiHeadAttention, Rope, RopeScaling, additive_attention, alibi,
     alibi_slopes, rope,
@@ -82,8 +84,8 @@ pub use recurrent::{
 pub use reshape::{Reshape, reshape};
 pub use rms_norm::{RmsNorm, rms_norm};
 pub use shape::{
-    Cropping, Interpolation, Pad, Permute, PixelShuffle, PixelUnshuffle, RepeatVector, Resize,
-    Split, UpSampling, pixel_shuffle, pixel_unshuffle, resize,
+    Cropping, Fold, Interpolation, Pad, Permute, PixelShuffle, PixelUnshuffle, RepeatVector,
+    Resize, Split, Unfold, UpSampling, fold, pixel_shuffle, pixel_unshuffle, resize, unfold,
 };
 pub use similarity::{CosineSimilarity, PairwiseDistance};
 pub use transformer::{

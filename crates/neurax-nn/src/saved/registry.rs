@@ -97,6 +97,7 @@ const ALL: &[LayerType] = &[
     LayerType::variadic::<Negate>("negate"),
     LayerType::variadic::<Operation>("operation"),
     LayerType::fixed::<Activation, 1>(),
+    LayerType::fixed::<ActivityRegularization, 1>(),
     LayerType::fixed::<AdaptiveAvgPool, 1>(),
     LayerType::fixed::<AdaptiveLpPool, 1>(),
     LayerType::fixed::<AdaptiveMaxPool, 1>(),
@@ -126,6 +127,7 @@ const ALL: &[LayerType] = &[
     LayerType::fixed::<FeedForward, 1>(),
     LayerType::fixed::<FirstToken, 1>(),
     LayerType::fixed::<Flatten, 1>(),
+    LayerType::fixed::<Fold, 1>(),
     LayerType::fixed::<GaussianDropout, 1>(),
     LayerType::fixed::<GaussianNoise, 1>(),
     LayerType::fixed::<Gelu, 1>(),
@@ -173,6 +175,7 @@ const ALL: &[LayerType] = &[
     LayerType::fixed::<Softplus, 1>(),
     LayerType::fixed::<SpatialDropout, 1>(),
     LayerType::fixed::<Threshold, 1>(),
+    LayerType::fixed::<Unfold, 1>(),
     LayerType::fixed::<UnitNorm, 1>(),
     LayerType::fixed::<UpSampling, 1>(),
 ];

@@ -9,7 +9,7 @@ const TOLERANCE: f64 = 1e-5;
 
 #[test]
 fn values_and_gradients() {
-    for case in cases("attention", 55) {
+    for case in cases("attention", 56) {
         let name = case.name.clone();
         match name.split('_').next().unwrap() {
             "sdpa" | "soft" | "alibi" => check_function(&case),
@@ -64,6 +64,8 @@ fn rotated(name: &str, x: &Tensor) -> Tensor {
         "rope_base" => Rope::new().base(500.0),
         "rope_partial" => Rope::new().dims(4),
         "rope_interleaved" => Rope::new().interleaved(),
+        // The base of the rule "dynamic" for 5 positions, where 4 were in training, and factor 3.
+        "rope_ntk" => Rope::new().scaling(RopeScaling::Ntk(3.0 * 5.0 / 4.0 - 2.0)),
         "rope_linear" => Rope::new().scaling(RopeScaling::Linear(3.0)),
         "rope_yarn" => Rope::new().scaling(yarn(32.0, 1.0)),
         "rope_yarn_fast_slow" => Rope::new().scaling(yarn(4.0, 0.5)),

@@ -10,7 +10,12 @@ fn assert_model(case: &Case, layer: impl Fn(&Node) -> Node) {
     let inputs = case.inputs();
     let x = nn::input("x", vec![Dim::Any; inputs[0].rank()]);
     let model = layer(&x).model();
-    let vars = model.init(key(0), &[TypeSpec::from(&inputs[0].ty().unwrap())]).unwrap();
+    let mut vars = model.init(key(0), &[TypeSpec::from(&inputs[0].ty().unwrap())]).unwrap();
+    for (layer, all) in &mut vars.state {
+        for (name, value) in all {
+            *value = case.find(&format!("s.{layer}.{name}")).unwrap_or_else(|| value.clone());
+        }
+    }
     let names: Vec<(String, String)> = vars
         .params
         .iter()
@@ -22,7 +27,7 @@ fn assert_model(case: &Case, layer: impl Fn(&Node) -> Node) {
         for ((layer, name), x) in names.iter().zip(&xs[1..]) {
             params.entry(layer.clone()).or_default().insert(name.clone(), x.clone());
         }
-        let mode = Mode::Train(key(0));
+        let mode = if case.name.ends_with("_eval") { Mode::Eval } else { Mode::Train(key(0)) };
         vec![model.apply_with(&params, &vars.state, &xs[0], &mode).y().clone()]
     };
     case.assert_function(f, 2e-5);
@@ -135,6 +140,16 @@ fn layer(x: &Node, name: &str) -> Node {
         "local_response_norm_3" => x.layer(response(3).alpha(0.5).k(2.0)),
         "local_response_norm_2" => x.layer(response(2).alpha(1.0).beta(0.5)),
         "weight_norm" => x.layer(nn::WeightNorm::new(Dense::new(3))),
+        "spectral_norm_dense" | "spectral_norm_dense_eval" => {
+            x.layer(nn::SpectralNorm::new(Dense::new(3)))
+        }
+        "spectral_norm_dense_3" => x.layer(nn::SpectralNorm::new(Dense::new(3)).iterations(3)),
+        "spectral_norm_conv" => x.layer(nn::SpectralNorm::new(nn::Conv::new(4, 3)).iterations(2)),
+        "unfold1" => x.layer(nn::Unfold::new(2)),
+        "unfold2_options" => x.layer(windows_of_two_axes()),
+        "fold1" => x.layer(nn::Fold::new([5], nn::Unfold::new(2))),
+        "fold2_options" => x.layer(nn::Fold::new([4, 3], windows_of_two_axes())),
+        "activity_regularization" => x.layer(nn::ActivityRegularization::new().l1(0.5).l2(0.25)).1,
         "embedding" => x.embedding(5, 3),
         "embedding_bag_mean" => x.layer(nn::EmbeddingBag::new(5, 3).padding(0)),
         "embedding_bag_sum" => x.layer(nn::EmbeddingBag::new(5, 3).mode(nn::BagMode::Sum)),
@@ -147,6 +162,10 @@ fn layer(x: &Node, name: &str) -> Node {
         }
         _ => activation(x, name),
     }
+}
+
+fn windows_of_two_axes() -> nn::Unfold {
+    nn::Unfold::new([2, 3]).strides([2, 1]).padding([0, 2]).dilation([1, 2])
 }
 
 /// Returns the activation of a case.
@@ -184,7 +203,7 @@ fn windows_and_statistics() {
 
 #[test]
 fn values_and_gradients() {
-    for case in cases("layers", 50) {
+    for case in cases("layers", 59) {
         let two = |f: fn(&Node, &Node) -> Node| {
             let (a, b) = (nn::input("a", dims![_, _]), nn::input("b", dims![_, _]));
             let model = f(&a, &b).model();

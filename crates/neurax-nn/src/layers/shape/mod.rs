@@ -1,11 +1,14 @@
-//! Layers that change the shape: resizing, padding, permuting, repeating and splitting.
+//! Layers that change the shape: resizing, padding, permuting, repeating, splitting and
+//! windows as columns.
 
 mod arrange;
+mod fold;
 mod pad;
 mod pixel_shuffle;
 mod resize;
 
 pub use arrange::{Permute, RepeatVector, Split};
+pub use fold::{Fold, Unfold, fold, unfold};
 pub use pad::{Cropping, Pad};
 pub use pixel_shuffle::{PixelShuffle, PixelUnshuffle, pixel_shuffle, pixel_unshuffle};
 pub use resize::{Interpolation, Resize, UpSampling, resize};

@@ -201,13 +201,13 @@ for norm_first in (True, False):
 
 
 # ----- rotary embeddings -----
-def rope(name, dims=8, depth=8, **parameters):
+def rope(name, dims=8, depth=8, longest=64, **parameters):
     rope_parameters = {"rope_theta": 10000.0, "rope_type": "default"} | parameters
     config = LlamaConfig(
         hidden_size=2 * dims,
         num_attention_heads=2,
         head_dim=dims,
-        max_position_embeddings=64,
+        max_position_embeddings=longest,
         rope_parameters=rope_parameters,
     )
     embedding = modeling_llama.LlamaRotaryEmbedding(config)
@@ -292,4 +292,6 @@ for masked in (False, True):
     if masked:
         cases.tensors[f"{name}/mask"] = mask.numpy()
 
+# Five positions are longer than the contexts in training, of four.
+rope("rope_ntk", longest=4, rope_type="dynamic", factor=3.0)
 cases.save()

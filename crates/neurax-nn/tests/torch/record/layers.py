@@ -4,8 +4,13 @@ The inputs of a case are `x` and the parameters of the layer in alphabetical ord
 lacks, cubic and Lanczos resizing with the rules of `jax.image.resize`, is recorded from JAX.
 """
 
+import os
+
+os.environ["KERAS_BACKEND"] = "torch"
+
 import jax
 import jax.numpy as jnp
+import keras
 import torch
 import torch.nn.functional as F
 
@@ -196,4 +201,63 @@ x, y = torch.randn(3, 4), torch.randn(3, 4)
 add("cosine_similarity", lambda x, y: F.cosine_similarity(x, y), x, y)
 add("pairwise_distance_2", lambda x, y: F.pairwise_distance(x, y), x, y)
 add("pairwise_distance_1", lambda x, y: F.pairwise_distance(x, y, 1.0), x, y)
+
+for name, taps, options in [
+    ("unfold1", 2, {}),
+    ("unfold2_options", (2, 3), dict(stride=(2, 1), padding=(0, 2), dilation=(1, 2))),
+]:
+    # PyTorch has windows of two space axes.
+    both = isinstance(taps, tuple)
+    size = taps if both else (1, taps)
+    x = torch.randn(2, 2, 4, 3) if both else torch.randn(2, 3, 5)
+
+    def unfold(x, both=both, size=size, options=options):
+        return F.unfold(x if both else x[:, :, None], size, **options)
+
+    y = unfold(x)
+    space = (4, 3) if both else (1, 5)
+
+    def fold(y, both=both, size=size, space=space, options=options):
+        x = F.fold(y, space, size, **options)
+        return x if both else x[:, :, 0]
+
+    add(name, unfold, x)
+    add(name.replace("unfold", "fold"), fold, torch.randn_like(y))
+
+
+def spectral_norm(name, module, to_torch, x, kernel, iterations, training=True):
+    """Adds a case of a module with spectral normalization, and the state `s.<layer>.kernel_u`."""
+    module = torch.nn.utils.parametrizations.spectral_norm(module, n_power_iterations=iterations)
+    weight = to_torch(kernel).flatten(1)
+    u = F.normalize(torch.randn(weight.shape[0]), dim=0)
+    v = F.normalize(weight.T @ u, dim=0)
+    module.train(training)
+
+    def f(x, b, k):
+        path = "parametrizations.weight"
+        state = {f"{path}.0._u": u.clone(), f"{path}.0._v": v.clone()}
+        named = {f"{path}.original": to_torch(k), "bias": b} | state
+        return torch.func.functional_call(module, named, x)
+
+    add(name, f, x, torch.randn(weight.shape[0]), kernel)
+    layer = "conv" if kernel.ndim > 2 else "dense"
+    cases.tensors[f"{name}/s.{layer}.kernel_u"] = u.numpy()
+
+
+same = lambda k: k
+linear, x = lambda: torch.nn.Linear(4, 3), torch.randn(2, 4)
+spectral_norm("spectral_norm_dense", linear(), lambda k: k.T, x, torch.randn(4, 3), 1)
+spectral_norm("spectral_norm_dense_3", linear(), lambda k: k.T, x, torch.randn(4, 3), 3)
+spectral_norm("spectral_norm_dense_eval", linear(), lambda k: k.T, x, torch.randn(4, 3), 1, False)
+conv, x = torch.nn.Conv1d(2, 4, 3), torch.randn(2, 2, 5)
+spectral_norm("spectral_norm_conv", conv, same, x, torch.randn(4, 2, 3), 2)
+
+
+def activity(x):
+    layer = keras.layers.ActivityRegularization(0.5, 0.25)
+    layer(x)
+    return sum(layer.losses)
+
+
+add("activity_regularization", activity, torch.randn(3, 4))
 cases.save()
