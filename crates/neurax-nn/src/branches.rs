@@ -19,20 +19,20 @@ use std::collections::HashMap;
 
 /// A step of the evaluation of a graph.
 #[derive(Debug)]
-pub(crate) enum Step {
+pub(crate) enum EvaluationStep {
     /// The node of this index is computed.
     Node(usize),
     /// A choice between two values, and the steps that only one of them needs: those of `true`,
     /// then those of `false`.
-    Choice(usize, [Vec<Step>; 2]),
+    Choice(usize, [Vec<EvaluationStep>; 2]),
 }
 
-impl Step {
+impl EvaluationStep {
     /// Adds the indices of the nodes in the order of evaluation to `order`.
     fn append_to(&self, order: &mut Vec<usize>) {
         match self {
-            Step::Node(i) => order.push(*i),
-            Step::Choice(i, branches) => {
+            EvaluationStep::Node(i) => order.push(*i),
+            EvaluationStep::Choice(i, branches) => {
                 branches.iter().flatten().for_each(|step| step.append_to(order));
                 order.push(*i);
             }
@@ -41,24 +41,24 @@ impl Step {
 }
 
 /// Returns the indices of the nodes of `steps` in the order of evaluation.
-pub(crate) fn order(steps: &[Step]) -> Vec<usize> {
+pub(crate) fn order(steps: &[EvaluationStep]) -> Vec<usize> {
     let mut order = Vec::new();
     steps.iter().for_each(|step| step.append_to(&mut order));
     order
 }
 
 /// Returns the steps of a graph, whose nodes are in topological order.
-pub(crate) fn steps(nodes: &[ModelNode], outputs: &[ModelOutput]) -> Vec<Step> {
+pub(crate) fn steps(nodes: &[ModelNode], outputs: &[ModelOutput]) -> Vec<EvaluationStep> {
     let owners = owners(nodes, outputs);
-    let mut lists: HashMap<Owner, Vec<Step>> = HashMap::new();
+    let mut lists: HashMap<Owner, Vec<EvaluationStep>> = HashMap::new();
     for (i, owner) in owners.iter().enumerate() {
-        let of = |lists: &mut HashMap<Owner, Vec<Step>>, branch| {
+        let of = |lists: &mut HashMap<Owner, Vec<EvaluationStep>>, branch| {
             lists.remove(&Some(Branch { choice: i, branch })).unwrap_or_else(Vec::new)
         };
         let branches = [of(&mut lists, 0), of(&mut lists, 1)];
         let step = match branches.iter().all(Vec::is_empty) {
-            true => Step::Node(i),
-            false => Step::Choice(i, branches),
+            true => EvaluationStep::Node(i),
+            false => EvaluationStep::Choice(i, branches),
         };
         lists.entry(*owner).or_default().push(step);
     }

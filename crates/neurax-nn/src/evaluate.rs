@@ -7,7 +7,7 @@
 //! leaves as it is. So both branches have results of the same types. An observer wants the values
 //! of all layers, and variables are created for all of them: then both branches are computed.
 
-use crate::branches::Step;
+use crate::branches::EvaluationStep;
 use crate::cx::{VariableSource, derive};
 use crate::input_shapes::{checked_input, invalid};
 use crate::model_graph::{ModelGraph, ModelNode, Paths, ValueRef};
@@ -84,14 +84,14 @@ impl<'e, 'o> Evaluation<'e, 'o> {
     }
 
     /// Computes the nodes of `steps`.
-    fn run(&mut self, steps: &[Step], of: &mut GraphValues) {
+    fn run(&mut self, steps: &[EvaluationStep], of: &mut GraphValues) {
         for step in steps {
             match step {
-                Step::Node(i) => self.node(*i, of),
-                Step::Choice(i, branches) if self.is_one_branch_enough(*i, of) => {
+                EvaluationStep::Node(i) => self.node(*i, of),
+                EvaluationStep::Choice(i, branches) if self.is_one_branch_enough(*i, of) => {
                     self.choice(*i, branches, of);
                 }
-                Step::Choice(i, branches) => {
+                EvaluationStep::Choice(i, branches) => {
                     branches.iter().for_each(|steps| self.run(steps, of));
                     self.node(*i, of);
                 }
@@ -139,7 +139,7 @@ impl<'e, 'o> Evaluation<'e, 'o> {
     }
 
     /// Computes a choice with one bool, and the branch that is taken.
-    fn choice(&mut self, i: usize, branches: &[Vec<Step>; 2], of: &mut GraphValues) {
+    fn choice(&mut self, i: usize, branches: &[Vec<EvaluationStep>; 2], of: &mut GraphValues) {
         let n = &of.graph.nodes[i];
         let (mut paths, mut layers) = (self.paths.clone(), Vec::new());
         let starts = branches.each_ref().map(|steps| {
@@ -182,7 +182,7 @@ impl<'e, 'o> Evaluation<'e, 'o> {
     }
 
     /// Computes the nodes of `steps` while a closure is traced, whose graph records them.
-    fn run_inside(&mut self, steps: &[Step], of: &mut GraphValues) {
+    fn run_inside(&mut self, steps: &[EvaluationStep], of: &mut GraphValues) {
         let outside = std::mem::replace(&mut self.recorder, Recorder::of([]));
         self.run(steps, of);
         self.recorder = outside;

@@ -1,7 +1,7 @@
 //! The graph of a model: its nodes in topological order, each with its path.
 
 use crate::Node;
-use crate::branches::{self, Step};
+use crate::branches::{self, EvaluationStep};
 use crate::input_shapes::invalid;
 use crate::node::{NodeKind, Shared, topological_order};
 use crate::walk::walk;
@@ -17,7 +17,7 @@ pub(crate) struct ModelGraph {
     /// The nodes in the order of evaluation, which is topological, one for each layer.
     pub(crate) nodes: Vec<ModelNode>,
     /// The nodes as steps, with the branches of choices.
-    pub(crate) steps: Vec<Step>,
+    pub(crate) steps: Vec<EvaluationStep>,
     /// The indices of the inputs in `nodes`.
     pub(crate) inputs: Vec<usize>,
     /// The outputs.
@@ -210,7 +210,7 @@ impl Paths {
     pub(crate) fn resolve_all(
         &mut self,
         graph: &ModelGraph,
-        steps: &[Step],
+        steps: &[EvaluationStep],
         prefix: &str,
         layers: &mut Vec<String>,
     ) {

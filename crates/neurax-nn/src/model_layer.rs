@@ -9,9 +9,9 @@ pub(crate) trait ModelLayer: Any + Send + Sync {
     /// Returns the name of the kind of layer, which is that of its nodes unless they are renamed.
     fn kind(&self) -> &str;
 
-    /// Returns true if the layer chooses between its inputs 1 and 2 by input 0. If that is one bool,
-    /// [`ModelLayer::apply`] gets the chosen value as its only input, and the layers that only the
-    /// other one needs are not computed.
+    /// Returns true if the layer chooses between its inputs 1 and 2 by input 0. If that is one
+    /// bool, [`ModelLayer::apply`] gets the chosen value as its only input, and the layers that
+    /// only the other one needs are not computed.
     fn is_choice(&self) -> bool {
         false
     }

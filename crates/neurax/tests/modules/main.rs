@@ -45,7 +45,15 @@ const CYCLES: &[(&str, &[&str], &str)] = &[
     ),
     (
         "neurax-nn",
-        &["evaluate.rs", "model.rs", "model_graph.rs", "net.rs", "node.rs", "walk.rs"],
+        &[
+            "branches.rs",
+            "evaluate.rs",
+            "model.rs",
+            "model_graph.rs",
+            "net.rs",
+            "node.rs",
+            "walk.rs",
+        ],
         "recursive: a node may be a block, which is a model",
     ),
     (

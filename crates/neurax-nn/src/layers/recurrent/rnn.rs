@@ -114,8 +114,8 @@ impl<C: Cell> Rnn<C> {
         Rnn { initial_state: true, ..self }
     }
 
-    /// Sets whether the outputs of masked steps are zeros. If only the last output is returned, it is
-    /// zeros if the last step is masked, as in Keras.
+    /// Sets whether the outputs of masked steps are zeros. If only the last output is returned, it
+    /// is zeros if the last step is masked, as in Keras.
     pub fn zero_output_for_mask(self, zero_output_for_mask: bool) -> Rnn<C> {
         Rnn { zero_output_for_mask, ..self }
     }
