@@ -81,6 +81,25 @@ pub fn power_of_two<M: ExprBuilder>(m: &mut M, bits: InstId, offset: i64, ty: DT
     m.bitcast(e, ty)
 }
 
+/// Rounds `x * scale` to a whole number `n`. Returns it as a float, and `2^(n + offset)` in the dtype
+/// of `x`, which is right if it is normal, and zero for the exponent below the normal ones. The bias
+/// of the exponent is a part of the number that rounds, which saves its addition.
+pub fn whole_and_power<M: ExprBuilder>(
+    m: &mut M,
+    x: InstId,
+    scale: f64,
+    offset: i64,
+) -> (InstId, InstId) {
+    let ty = m.ty(x);
+    let f = FloatLayout::of(ty);
+    let magic = f.magic + (f.bias + offset) as f64;
+    let (scale, magic) = (m.like(x, scale), m.like(x, magic));
+    let t = m.fma(x, scale, magic);
+    let (bits, digits) = (m.bitcast(t, f.int), m.bits(f.int, f.digits as u64));
+    let power = m.binary_inst(Binary::ShiftLeft, bits, digits);
+    (m.sub(t, magic), m.bitcast(power, ty))
+}
+
 /// Returns `y * 2^n` in two steps, so that only the last multiplication underflows or overflows.
 pub fn scale_by_power<M: ExprBuilder>(m: &mut M, y: InstId, n: WholeNumber) -> InstId {
     let ty = m.ty(y);
