@@ -41,7 +41,7 @@ impl Named for CrossEntropy {
         let zero = b.full_like(targets, 0.0);
         let costs = b.compare(Direction::Ne, targets, zero);
         let product = b.select_or_zero(costs, product);
-        let total = b.sum(product, &[last(b, logits)]);
+        let total = b.sum(product, &[last_axis(b, logits)]);
         Values::from_slice(&[b.neg(total)])
     }
 
@@ -53,7 +53,7 @@ impl Named for CrossEntropy {
         at: &Bound,
         dxs: &[Tangent],
     ) -> Option<Result<Vec<Tangent>>> {
-        let axis = last(b, at.xs[0]);
+        let axis = last_axis(b, at.xs[0]);
         Some(linear_by_slopes(b, Self::NAME, at, dxs, slopes, Some(axis)))
     }
 
@@ -66,12 +66,8 @@ impl Named for CrossEntropy {
     }
 }
 
-fn last(b: &Builder, logits: Value) -> usize {
-    b.ty(logits).rank() - 1
-}
-
 fn log_probabilities(b: &mut Builder, logits: Value) -> Value {
-    let axis = last(b, logits);
+    let axis = last_axis(b, logits);
     b.emit(LogSoftmax { axis }, &[logits])
 }
 
@@ -83,7 +79,7 @@ fn slopes(b: &mut Builder, xs: &[Value], active: [bool; 2]) -> Vec<Value> {
     let mut slopes = vec![];
     if active[0] {
         let p = b.exp(logs);
-        let total = broadcast_sum(b, targets, last(b, logits));
+        let total = broadcast_sum(b, targets, last_axis(b, logits));
         let scaled = b.mul(p, total);
         slopes.push(b.sub(scaled, targets));
     }

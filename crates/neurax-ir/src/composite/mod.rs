@@ -5,6 +5,9 @@
 //! Each file defines one composite. To add one, add a file and a row to the list below.
 
 mod attention;
+mod batch_norm_inference;
+mod batch_norm_training;
+mod channels;
 mod cross_entropy;
 mod cumulative;
 mod function;
@@ -19,6 +22,7 @@ mod row_norm;
 mod rules;
 mod silu;
 mod softmax;
+mod sparse_cross_entropy;
 
 pub(crate) use function::{no_jvp_rule, only_in_reverse};
 
@@ -118,8 +122,11 @@ composites! {
     gelu: Gelu;
     silu: Silu;
     cross_entropy: CrossEntropy;
+    sparse_cross_entropy: SparseCrossEntropy;
     layer_norm: LayerNormalization;
     rms_norm: RmsNormalization;
+    batch_norm_training: BatchNormTraining;
+    batch_norm_inference: BatchNormInference;
     attention: DotProductAttention;
     cumulative: Cumulative;
     function: CustomFunction;
@@ -158,8 +165,11 @@ impl Composite {
             | Composite::Gelu(_)
             | Composite::Silu(_)
             | Composite::CrossEntropy(_)
+            | Composite::SparseCrossEntropy(_)
             | Composite::LayerNormalization(_)
             | Composite::RmsNormalization(_)
+            | Composite::BatchNormTraining(_)
+            | Composite::BatchNormInference(_)
             | Composite::DotProductAttention(_)
             | Composite::CustomFunction(_) => None,
         }

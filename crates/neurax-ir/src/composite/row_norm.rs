@@ -211,10 +211,6 @@ impl RowNorm {
     }
 }
 
-fn last_axis(b: &Builder, x: Value) -> usize {
-    b.ty(x).rank() - 1
-}
-
 /// Emits the deviations of the elements of each row from their mean, and the variance of each row.
 ///
 /// The sum of the deviations is not zero where the mean is rounded. Its mean is subtracted as well,

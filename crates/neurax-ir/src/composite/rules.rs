@@ -39,11 +39,16 @@ pub fn broadcast_along(b: &mut Builder, x: Value, axis: usize, like: Value) -> V
     b.unreduce(x, shape, &[axis])
 }
 
-/// Emits the mean over `axes`, which are removed.
+/// Returns the last axis of `x`, which has one.
+pub fn last_axis(b: &Builder, x: Value) -> usize {
+    b.ty(x).rank() - 1
+}
+
+/// Emits the mean over `axes`, which are removed; 0 if there are no elements, so that it is linear.
 pub fn mean(b: &mut Builder, x: Value, axes: &[usize]) -> Value {
     let count: usize = axes.iter().map(|&a| b.ty(x).shape[a]).product();
     let total = b.sum(x, axes);
-    let count = b.full_like(total, count as f64);
+    let count = b.full_like(total, count.max(1) as f64);
     b.div(total, count)
 }
 

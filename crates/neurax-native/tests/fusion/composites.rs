@@ -122,3 +122,148 @@ fn rms_norm_and_its_gradient_are_a_kernel_over_rows_and_one_over_columns() {
         )
         .has_steps(2);
 }
+
+const BATCH_NORM: &str = "graph(%0: f32[16, 8, 10, 10], %1: f32[8], %2: f32[8]) {
+  %3: f32[16, 8, 10, 10], %4: f32[8], %5: f32[8] =
+    batch_norm_training[axis=1, batch=0, epsilon=1e-5](%0, %1, %2)
+  return %3, %4, %5
+}";
+
+const BATCH_NORM_INFERENCE: &str =
+    "graph(%0: f32[16, 8, 10, 10], %1: f32[8], %2: f32[8], %3: f32[8], %4: f32[8]) {
+  %5: f32[16, 8, 10, 10] =
+    batch_norm_inference[axis=1, batch=0, epsilon=1e-5](%0, %1, %2, %3, %4)
+  return %5
+}";
+
+const SPARSE_CROSS_ENTROPY: &str = "graph(%0: f32[300, 40], %1: i32[300]) {
+  %2: f32[300] = sparse_cross_entropy(%0, %1)
+  return %2
+}";
+
+#[test]
+fn batch_norm_training_is_one_kernel_over_channels() {
+    check(
+        BATCH_NORM,
+        expect![[r#"
+        b0: f32[16, 8, 10, 10] = %0 (an input)
+        b1: f32[8] = %1 (an input)
+        b2: f32[8] = %2 (an input)
+        b5: f32[8] = %6 (divide)
+        b7: f32[8] = %11 (divide)
+        b10: f32[16, 8, 10, 10] = %20 (add)
+        inputs b0, b1, b2; outputs b10, b5, b7
+        step 0: kernel 0 reads b0, b1, b2; writes b5, b7, b10; 8 iterations, parallel
+    "#]],
+    )
+    .has_steps(1);
+}
+
+#[test]
+fn batch_norm_training_and_its_gradient_are_one_kernel_over_channels() {
+    compiled_step(BATCH_NORM)
+        .check(
+            "schedule",
+            expect![[r#"
+        b0: f32[16, 8, 10, 10] = %0 (an input)
+        b1: f32[8] = %1 (an input)
+        b2: f32[8] = %2 (an input)
+        b3: f32[16, 8, 10, 10] = %3 (an input)
+        b6: f32[8] = %7 (divide)
+        b8: f32[8] = %12 (divide)
+        b12: f32[16, 8, 10, 10] = %21 (add)
+        b13: f32[8] = %22 (reduce)
+        b15: f32[8] = %29 (reduce)
+        b17: f32[16, 8, 10, 10] = %34 (multiply)
+        inputs b0, b1, b2, b3; outputs b12, b6, b8, b17, b15, b13
+        step 0: kernel 0 reads b0, b3, b1, b2; writes b6, b13, b8, b12, b15, b17; 8
+            iterations, parallel
+    "#]],
+        )
+        .has_steps(1);
+}
+
+#[test]
+fn batch_norm_inference_is_a_kernel_with_the_factors_of_the_channels_in_front() {
+    check(
+        BATCH_NORM_INFERENCE,
+        expect![[r#"
+        b0: f32[16, 8, 10, 10] = %0 (an input)
+        b1: f32[8] = %1 (an input)
+        b2: f32[8] = %2 (an input)
+        b3: f32[8] = %3 (an input)
+        b4: f32[8] = %4 (an input)
+        b6: f32[8] = %11 (multiply)
+        b7: f32[16, 8, 10, 10] = %15 (add)
+        inputs b0, b1, b2, b3, b4; outputs b7
+        step 0: kernel 0 reads b4, b1; writes b6; 8 iterations, parallel
+        step 1: kernel 1 reads b0, b3, b6, b2; writes b7; 16 iterations, parallel
+        step 0 and step 1 were not fused: the iteration spaces [8] and [16, 8, 10, 10]
+            differ
+          first: %11 (multiply)
+          second: %15 (add)
+    "#]],
+    )
+    .has_steps(2);
+}
+
+#[test]
+fn batch_norm_inference_and_its_gradient_are_one_kernel_over_channels() {
+    compiled_step(BATCH_NORM_INFERENCE)
+        .check(
+            "schedule",
+            expect![[r#"
+        b0: f32[16, 8, 10, 10] = %0 (an input)
+        b1: f32[8] = %1 (an input)
+        b2: f32[8] = %2 (an input)
+        b3: f32[8] = %3 (an input)
+        b4: f32[8] = %4 (an input)
+        b5: f32[16, 8, 10, 10] = %5 (an input)
+        b9: f32[16, 8, 10, 10] = %16 (add)
+        b10: f32[16, 8, 10, 10] = %17 (multiply)
+        b11: f32[8] = %21 (reduce)
+        b12: f32[8] = %22 (reduce)
+        b13: f32[8] = %24 (multiply)
+        b15: f32[8] = %29 (multiply)
+        inputs b0, b1, b2, b3, b4, b5; outputs b9, b10, b11, b12, b13, b15
+        step 0: kernel 0 reads b0, b3, b4, b1, b2, b5; writes b9, b10, b11, b12, b13,
+            b15; 8 iterations, parallel
+    "#]],
+        )
+        .has_steps(1);
+}
+
+#[test]
+fn sparse_cross_entropy_is_one_kernel_that_reads_the_logits_of_the_labels() {
+    check(
+        SPARSE_CROSS_ENTROPY,
+        expect![[r#"
+        b0: f32[300, 40] = %0 (an input)
+        b1: i32[300] = %1 (an input)
+        b7: f32[300] = %23 (select)
+        inputs b0, b1; outputs b7
+        step 0: kernel 0 reads b0, b1; writes b7; 300 iterations, parallel
+    "#]],
+    )
+    .has_steps(1);
+}
+
+#[test]
+fn sparse_cross_entropy_and_its_gradient_are_one_kernel_without_a_scatter() {
+    compiled_step(SPARSE_CROSS_ENTROPY)
+        .check(
+            "schedule",
+            expect![[r#"
+        b0: f32[300, 40] = %0 (an input)
+        b1: i32[300] = %1 (an input)
+        b2: f32[300] = %2 (an input)
+        b6: f32[300, 40] = %13 (exponential)
+        b10: f32[300] = %24 (select)
+        b14: f32[300, 40] = %38 (multiply)
+        inputs b0, b1, b2; outputs b10, b14
+        step 0: kernel 0 reads b0, b1, b6, b2; writes b6, b10, b14; 300 iterations,
+            parallel
+    "#]],
+        )
+        .has_steps(1);
+}

@@ -1,7 +1,7 @@
 //! Batch normalization.
 
 use super::axes::position;
-use crate::precision::{at_least_f32, narrow_as, normal_epsilon};
+use crate::precision::at_least_f32;
 use crate::{Cx, Layer, Node, init};
 use neurax_tensor::{Error, Tensor, keep, pmean};
 use serde::{Deserialize, Serialize};
@@ -35,19 +35,10 @@ pub fn batch_norm(
     axis: i64,
     epsilon: f64,
 ) -> Tensor {
-    let Some(position) = position(x, axis) else { return no_axis(x, axis) };
-    let (wide, epsilon) = (at_least_f32(x), normal_epsilon(epsilon, x));
-    let along = |t: &Tensor| along_axis(t, x, position);
-    let factor = (along(var) + epsilon).rsqrt() * along(scale);
-    narrow_as(x, (wide - along(mean)) * factor + along(bias))
-}
-
-/// Returns a vector as a tensor that broadcasts along `axis` of `x`.
-#[track_caller]
-fn along_axis(t: &Tensor, x: &Tensor, axis: usize) -> Tensor {
-    let shape: Vec<usize> =
-        (0..x.rank()).map(|i| if i == axis { x.dim(i as i64) } else { 1 }).collect();
-    t.reshape(shape)
+    match position(x, axis) {
+        Some(axis) => x.batch_norm_inference(scale, bias, mean, var, axis as i64, epsilon),
+        None => no_axis(x, axis),
+    }
 }
 
 /// Returns the error of an axis that `x` lacks.
@@ -133,17 +124,25 @@ impl BatchNorm {
         BatchNorm { synced: Some(axis.into()), ..self }
     }
 
-    /// Returns the mean and the variance of each channel.
-    fn statistics(&self, x: &Tensor, axis: usize) -> (Tensor, Tensor) {
-        let synced = |t: Tensor| match &self.synced {
-            Some(name) => pmean(&t, name),
-            None => t,
+    /// Normalizes `x` with the statistics of the batch. Returns the result, the mean and the
+    /// variance of each channel.
+    #[track_caller]
+    fn train(
+        &self,
+        x: &Tensor,
+        scale: &Tensor,
+        bias: &Tensor,
+        axis: usize,
+    ) -> (Tensor, Tensor, Tensor) {
+        let Some(name) = &self.synced else {
+            return x.batch_norm_training(scale, bias, axis as i64, self.epsilon);
         };
-        let x = at_least_f32(x);
+        let wide = at_least_f32(x);
         let others: Vec<i64> = (0..x.rank()).filter(|&i| i != axis).map(|i| i as i64).collect();
-        let mean = synced(x.mean(keep(&others[..])));
-        let var = synced((&x - &mean).square().mean(&others[..]));
-        (mean.flatten(), var)
+        let mean = pmean(&wide.mean(keep(&others[..])), name);
+        let var = pmean(&(&wide - &mean).square().mean(&others[..]), name);
+        let mean = mean.flatten();
+        (batch_norm(x, &mean, &var, scale, bias, axis as i64, self.epsilon), mean, var)
     }
 }
 
@@ -172,17 +171,19 @@ impl Layer for BatchNorm {
         };
         let running =
             [cx.state("mean", channels, init::zeros()), cx.state("var", channels, init::ones())];
-        let [mean, var] = match position(&x, self.axis) {
+        match position(&x, self.axis) {
             Some(axis) if cx.training() && !x.shape().contains(&0) => {
-                let (mean, var) = self.statistics(&x, axis);
+                let (y, mean, var) = self.train(&x, &scale, &bias, axis);
                 for (name, old, new) in [("mean", &running[0], &mean), ("var", &running[1], &var)] {
                     cx.set(name, old * self.momentum + new.to(old.dtype()) * (1.0 - self.momentum));
                 }
-                [mean, var]
+                y
             }
-            _ => running,
-        };
-        batch_norm(&x, &mean, &var, &scale, &bias, self.axis, self.epsilon)
+            _ => {
+                let [mean, var] = &running;
+                batch_norm(&x, mean, var, &scale, &bias, self.axis, self.epsilon)
+            }
+        }
     }
 }
 

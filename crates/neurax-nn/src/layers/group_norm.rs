@@ -1,8 +1,8 @@
 //! Group normalization and instance normalization.
 
-use crate::precision::{at_least_f32, narrow_as, normal_epsilon};
+use crate::precision::{at_least_f32, narrow_as};
 use crate::{Cx, Layer, Node, init};
-use neurax_tensor::{Error, Tensor, keep, stop_gradient};
+use neurax_tensor::{Error, Tensor};
 use serde::{Deserialize, Serialize};
 
 /// Computes `(x - mean) / sqrt(var + epsilon) · scale + bias`, with mean and variance over each of
@@ -37,15 +37,10 @@ pub fn group_norm(
     if let Some(e) = error_of(x, groups, 1) {
         return Tensor::from_error(e);
     }
-    let (wide, epsilon) = (at_least_f32(x), normal_epsilon(epsilon, x));
     let members = x.shape().iter().product::<usize>().checked_div(x.dim(0) * groups);
     // empty: without examples, any size is right.
-    let grouped = wide.reshape([x.dim(0), groups, members.unwrap_or(0)]);
-    let shifted = &grouped - grouped.mean(keep(-1));
-    // A rounded mean that is large against the deviations shifts them all.
-    let centered = &shifted - stop_gradient(&shifted.mean(keep(-1)));
-    let variance = centered.square().mean(keep(-1));
-    let normal = (centered / (variance + epsilon).sqrt()).reshape(x.shape());
+    let grouped = at_least_f32(x).reshape([x.dim(0), groups, members.unwrap_or(0)]);
+    let normal = grouped.layer_norm(None, None, epsilon).reshape(x.shape());
     let channels: Vec<usize> = (0..x.rank()).map(|i| if i == 1 { x.dim(1) } else { 1 }).collect();
     narrow_as(x, normal * scale.reshape(&channels) + bias.reshape(&channels))
 }

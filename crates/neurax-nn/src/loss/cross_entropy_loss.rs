@@ -2,7 +2,7 @@
 
 use super::criterion::{Criterion, LossFn, Losses, criteria};
 use super::each::limited_log;
-use super::operands::{at_class, invalid, invalid_option, labelled, paired};
+use super::operands::{at_class, invalid, invalid_option, labelled, paired, with_labels};
 use neurax_tensor::{DType, Tensor, sigmoid_logits, softmax_logits};
 
 /// Smooths target distributions `t` f[.., classes]: the fraction `amount` of each is distributed
@@ -107,6 +107,16 @@ impl CrossEntropyLoss {
     #[track_caller]
     fn of_indices(&self, y: &Tensor, t: &Tensor) -> Tensor {
         let (dtype, a) = (y.dtype(), self.label_smoothing);
+        if a == 0.0 && !self.of_probabilities {
+            return with_labels(NAME, y, t, |y, t| {
+                let losses = y.sparse_cross_entropy(t);
+                match &self.class_weights {
+                    // An index out of range is clamped: its loss is NaN already.
+                    Some(w) => losses * w.to(y.dtype()).take(t, 0),
+                    None => losses,
+                }
+            });
+        }
         labelled(NAME, y, t, |y, t| {
             let log = self.log(y, dtype);
             let weighted = match &self.class_weights {

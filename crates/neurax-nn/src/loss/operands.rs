@@ -54,6 +54,23 @@ pub(super) fn labelled(
     t: &Tensor,
     f: impl FnOnce(&Tensor, &Tensor) -> Tensor,
 ) -> Tensor {
+    let checked = |y: &Tensor, t: &Tensor| {
+        let inside = t.ge(0) & t.lt(y.dim(-1));
+        let classes = inside.select(t, 0).to(DType::I32);
+        inside.select(f(y, &classes), f64::NAN)
+    };
+    with_labels(name, y, t, checked)
+}
+
+/// Computes the losses `f` of a prediction f[.., classes] and class indices i[..], of which some
+/// may be out of range. `f` gets the prediction in f32 or wider.
+#[track_caller]
+pub(super) fn with_labels(
+    name: &str,
+    y: &Tensor,
+    t: &Tensor,
+    f: impl FnOnce(&Tensor, &Tensor) -> Tensor,
+) -> Tensor {
     let (Ok(a), Ok(b)) = (y.ty(), t.ty()) else { return first_error(&[y, t]) };
     let expected = a.shape.len().checked_sub(1).and_then(|n| a.shape.get(..n));
     if expected != Some(&b.shape[..]) || !b.dtype.is_int() {
@@ -64,11 +81,7 @@ pub(super) fn labelled(
         return invalid(name, why);
     }
     let dtype = computed_in(&[a]);
-    Recorder::of([y, t]).at(Location::caller(), || {
-        let inside = t.ge(0) & t.lt(y.dim(-1));
-        let classes = inside.select(t, 0).to(DType::I32);
-        inside.select(f(&y.to(dtype), &classes), f64::NAN)
-    })
+    Recorder::of([y, t]).at(Location::caller(), || f(&y.to(dtype), t))
 }
 
 /// Returns the elements of `x` f[.., classes] at the indices `classes` i32[..].

@@ -158,16 +158,19 @@ fn the_loss_of_logits_and_its_gradient_keep_the_name_of_the_composite() {
     assert!(compiled(jit(grad(hot))).contains("callee=\"cross_entropy\""));
 }
 
-/// One-hot rows would cost a comparison and a product for each class. The loss of class indices is
-/// therefore not the composite of target distributions.
+/// One-hot rows would cost a product for each class. The loss of class indices is therefore another
+/// composite than that of target distributions, and so is that of a softmax.
 #[test]
 fn the_loss_of_class_indices_gathers() {
     let labels = tensor([1, 0]);
-    let sparse = |z: Tensor| sparse_categorical_cross_entropy_logits(&z, &labels);
-    let text = compiled(jit(sparse));
-    assert!(text.contains("= log_softmax[") && text.contains("= gather["), "{text}");
-    for text in [text, compiled(jit(grad(sparse)))] {
-        assert!(!text.contains("cross_entropy") && !text.contains("one_hot"), "{text}");
+    let of_logits = |z: Tensor| sparse_categorical_cross_entropy_logits(&z, &labels);
+    let of_softmax = |z: Tensor| sparse_categorical_cross_entropy(&z.softmax(-1), &labels);
+    for text in [compiled(jit(of_logits)), compiled(jit(of_softmax))] {
+        assert!(text.contains("= sparse_cross_entropy("), "{text}");
+    }
+    for text in [compiled(jit(grad(of_logits))), compiled(jit(grad(of_softmax)))] {
+        assert!(text.contains("callee=\"sparse_cross_entropy\""), "{text}");
+        assert!(!text.contains("one_hot") && !text.contains("= cross_entropy("), "{text}");
     }
 }
 

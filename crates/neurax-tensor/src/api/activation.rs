@@ -16,7 +16,7 @@ use crate::{
 };
 use neurax_ir::{
     Op,
-    composite::{CrossEntropy, Gelu, LogSoftmax, LogSumExp, Silu, Softmax},
+    composite::{CrossEntropy, Gelu, LogSoftmax, LogSumExp, Silu, Softmax, SparseCrossEntropy},
     op::{Compare, Direction, Iota},
 };
 use std::panic::Location;
@@ -361,6 +361,36 @@ impl Tensor {
             Ok(dispatch(CrossEntropy {}, promote_operands("cross_entropy", &both, at)?, at))
         };
         tensor_or_error(cost())
+    }
+
+    /// Computes the cross-entropy of logits (`self`, `[.., classes]`) and class indices `labels`,
+    /// of the shape without the last axis: `-log_softmax(x)` at the labels.
+    ///
+    /// The logits of the labels are gathered, which takes less memory than one-hot targets. The
+    /// result is NaN where a label is not in `0..classes`, and the gradient is 0 there. Integers
+    /// and bool as logits are converted to f32. Follows
+    /// `optax.softmax_cross_entropy_with_integer_labels`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if the labels have another shape or are no integers, or if the
+    /// logits are complex.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let logits = tensor([[0.0, 0.0], [1000.0, 0.0]]);
+    /// let loss = logits.sparse_cross_entropy(&tensor([0, 1]));
+    /// assert_eq!(loss.to_vec::<f32>()?, [0.6931472, 1000.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn sparse_cross_entropy(&self, labels: &Tensor) -> Tensor {
+        let at = Location::caller();
+        let logits = self.real_float(SparseCrossEntropy::NAME, at);
+        let cost = |x| dispatch(SparseCrossEntropy {}, [x, labels.clone()], at);
+        tensor_or_error(logits.map(cost))
     }
 
     /// Applies an op that normalizes along one axis over several `axes` at the same time: they are

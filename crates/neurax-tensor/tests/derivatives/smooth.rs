@@ -38,6 +38,9 @@ const MATRIX: &[f64] = &[0.0, 0.7, 0.7, -1.2];
 /// Eight numbers with zeros and ties, for two matrices.
 const MATRICES: &[f64] = &[0.0, 0.7, 0.7, -1.2, 0.4, 0.0, -0.3, 0.7];
 
+/// Six numbers, then scales and biases.
+const NORMS: &[f64] = &[0.0, 0.7, 0.7, -1.2, 0.3, 0.3, 1.0, 0.0, 0.5, 0.5, 2.0, 0.1];
+
 smooth! {
     // Activations and losses.
     "x.silu", REAL, |x| x.silu();
@@ -67,6 +70,18 @@ smooth! {
         x.reshape([2, 2]).rms_norm(Some(&y.slice(0, 1..3)), 0.1)
     };
     "x.rms_norm", REAL, |x| x.rms_norm(None, 0.5);
+    "x.batch_norm_training", NORMS, |x, y| {
+        let (scale, bias) = (y.slice(0, ..2), y.slice(0, 2..4));
+        let (y, mean, var) = x.reshape([3, 2]).batch_norm_training(&scale, &bias, 1, 0.1);
+        y.sum(0) + mean.square() * var.exp() + y.get(0)
+    };
+    "x.batch_norm_inference", &[0.0, 0.7, 0.7, -1.2, 1.0, 0.0, 0.5, 0.5], |x, y| {
+        let [scale, bias, mean, var] = [0, 1, 2, 3].map(|i| y.slice(0, i..i + 1));
+        x.reshape([1, 4]).batch_norm_inference(&scale, &bias, &mean, &var, 0, 0.1)
+    };
+    "x.sparse_cross_entropy", &[0.0, 0.7, 0.7, -1.2, 0.0, 0.0], |x| {
+        x.reshape([2, 3]).sparse_cross_entropy(&tensor([1, 0]))
+    };
     // Selections by constants.
     "x.select", REAL, |x| x.gt(0.1).select(x.square(), -x.square() + 0.5).slice(0, 1..4);
     "where_", REAL, |x| where_(&tensor([true, false, true, true, false]), x.square(), x.sin());

@@ -104,6 +104,20 @@ calls! { OTHERS:
         let (scale, epsilon) = (d.rng.one_in(2).then(|| d.tensor()), d.float().abs());
         d.x.rms_norm(scale.as_ref(), epsilon)
     }];
+    "x.batch_norm_training" => |d| {
+        let (scale, axis, epsilon) = (d.x.get(0), d.axis(), d.float());
+        let bias = d.tensor();
+        let (y, mean, var) = d.x.batch_norm_training(&scale, &bias, axis, epsilon);
+        vec![y, mean, var]
+    };
+    "x.batch_norm_inference" => |d| vec![{
+        let (scale, mean, axis, epsilon) = (d.x.get(0), d.tensor(), d.axis(), d.float());
+        d.x.batch_norm_inference(&scale, &scale, &mean, &scale, axis, epsilon)
+    }];
+    "x.sparse_cross_entropy" => |d| vec![{ let t = d.tensor(); d.x.sparse_cross_entropy(&t) }, {
+        let labels = d.x.get(0).to(I32);
+        stack([&d.x, &d.x], -1).get(0).sparse_cross_entropy(&labels)
+    }];
     "x.take" => |d| vec![{ let (i, axis) = (d.operand(), d.axis()); d.x.take(i, axis) }];
     "x.take_along_axis" => |d| vec![{
         let (i, axis) = (d.tensor(), d.axis());

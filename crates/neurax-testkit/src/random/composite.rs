@@ -4,8 +4,17 @@ use super::generate::{BoundedValue, Gen, GenRule, any_shape};
 use neurax_ir::op::*;
 use neurax_ir::{DType, Sample, Shape};
 
-pub(super) const COMPOSITE_RULES: &[GenRule] =
-    &[composite, cumulative, cross_entropy, attention, row_norm, logaddexp, hypot];
+pub(super) const COMPOSITE_RULES: &[GenRule] = &[
+    composite,
+    cumulative,
+    cross_entropy,
+    sparse_cross_entropy,
+    attention,
+    row_norm,
+    batch_norm,
+    logaddexp,
+    hypot,
+];
 
 /// The composites that are smooth for all operands.
 const SMOOTH_COMPOSITES: [&str; 5] = ["softmax", "log_softmax", "logsumexp", "gelu", "silu"];
@@ -87,6 +96,47 @@ fn row_norm(g: &mut Gen) -> Option<()> {
         g.emit(Composite::from(RmsNormalization { epsilon, scale: true }), &[x.v, scale.v])
     };
     g.keep(y, 2.0 * x.bound * scale.bound + 4.0)
+}
+
+/// Emits batch normalization with the statistics of the batch, or with given ones.
+fn batch_norm(g: &mut Gen) -> Option<()> {
+    use neurax_ir::composite::{BatchNormInference, BatchNormTraining};
+    let x = g.pick_value(DType::F64);
+    let shape = g.ty(x).shape;
+    if shape.rank() == 0 || shape.size() == 0 {
+        return None;
+    }
+    let (axis, batch, epsilon) = (g.rng.below(shape.rank()), 0, 1.0.into());
+    let vector = Shape::from([shape[axis]]);
+    let [scale, bias, mean] = [0, 1, 2].map(|_| g.pick_shaped(DType::F64, &vector));
+    let bound = scale.bound * (x.bound + mean.bound) * 2.0 + bias.bound;
+    if g.rng.one_in(2) {
+        let var = g.pick_shaped(DType::F64, &vector);
+        let var = g.positive(var.v);
+        let op = BatchNormInference { axis, batch, epsilon };
+        let y = g.emit(Composite::from(op), &[x.v, scale.v, bias.v, mean.v, var]);
+        return g.keep(y, bound);
+    }
+    let op = BatchNormTraining { axis, batch, epsilon };
+    let ys = g.b.emit_n(Composite::from(op), &[x.v, scale.v, bias.v], 3);
+    g.keep(ys[0], bound)?;
+    g.keep(ys[1], x.bound)?;
+    g.keep(ys[2], x.bound * x.bound)
+}
+
+/// Emits the cross-entropy of labels that are integers of the program, some of them out of range
+/// and replaced.
+fn sparse_cross_entropy(g: &mut Gen) -> Option<()> {
+    let x = g.pick_value(DType::F64);
+    let shape = g.ty(x).shape;
+    let classes = *shape.last().filter(|&&n| n > 0)?;
+    let labels = g.pick_shaped(DType::I32, &shape.removed(shape.rank() - 1));
+    let classes = g.b.full_like(labels.v, classes as f64);
+    let labels = g.b.rem(labels.v, classes);
+    let labels = g.b.abs(labels);
+    let op = Composite::from(neurax_ir::composite::SparseCrossEntropy {});
+    let y = g.emit(op, &[x.v, labels]);
+    g.keep(y, 2.0 * x.bound + 4.0)
 }
 
 fn logaddexp(g: &mut Gen) -> Option<()> {

@@ -1,6 +1,6 @@
 //! Cross-entropies and their relatives.
 
-use crate::loss::operands::{at_class, labelled, paired};
+use crate::loss::operands::{at_class, labelled, paired, with_labels};
 use neurax_tensor::{DType, Tensor, sigmoid_logits, softmax_logits, stop_gradient};
 
 /// The probability below which the value of its logarithm is limited, as in Keras.
@@ -52,10 +52,10 @@ pub fn categorical_cross_entropy_logits(y: &Tensor, t: &Tensor) -> Tensor {
 /// ```
 #[track_caller]
 pub fn sparse_categorical_cross_entropy(y: &Tensor, t: &Tensor) -> Tensor {
-    let dtype = y.dtype();
-    labelled("sparse_categorical_cross_entropy", y, t, |y, t| match softmax_logits(y) {
-        Some(logits) => -at_class(&logits.log_softmax(-1), t),
-        None => -limited_log(&at_class(y, t), dtype),
+    let (name, dtype) = ("sparse_categorical_cross_entropy", y.dtype());
+    with_labels(name, y, t, |wide, t| match softmax_logits(wide) {
+        Some(logits) => logits.sparse_cross_entropy(t),
+        None => labelled(name, wide, t, |y, t| -limited_log(&at_class(y, t), dtype)),
     })
 }
 
@@ -71,9 +71,7 @@ pub fn sparse_categorical_cross_entropy(y: &Tensor, t: &Tensor) -> Tensor {
 /// ```
 #[track_caller]
 pub fn sparse_categorical_cross_entropy_logits(y: &Tensor, t: &Tensor) -> Tensor {
-    labelled("sparse_categorical_cross_entropy_logits", y, t, |y, t| {
-        -at_class(&y.log_softmax(-1), t)
-    })
+    with_labels("sparse_categorical_cross_entropy_logits", y, t, Tensor::sparse_cross_entropy)
 }
 
 /// Returns the negative log-likelihood: the negative of the log-probabilities `y` f[.., classes] at
