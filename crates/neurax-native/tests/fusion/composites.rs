@@ -267,3 +267,185 @@ fn sparse_cross_entropy_and_its_gradient_are_one_kernel_without_a_scatter() {
         )
         .has_steps(1);
 }
+
+const CAUSAL: &str = "graph(%0: f32[2, 64, 4, 32], %1: f32[2, 64, 4, 32], %2: f32[2, 64, 4, 32]) {
+  %3: f32[2, 64, 4, 32] = dot_product_attention[scale=0.5, before=none, after=0, soft_cap=none,
+    mask=false, bias=false, dropout=none](%0, %1, %2)
+  return %3
+}";
+
+const GROUPED: &str = "graph(%0: f32[2, 64, 4, 32], %1: f32[2, 64, 2, 32], %2: f32[2, 64, 2, 32]) {
+  %3: f32[2, 64, 4, 32] = dot_product_attention[scale=0.5, before=none, after=0, soft_cap=none,
+    mask=false, bias=false, dropout=none](%0, %1, %2)
+  return %3
+}";
+
+const GROUPED_DECODING: &str =
+    "graph(%0: f32[2, 1, 4, 32], %1: f32[2, 64, 2, 32], %2: f32[2, 64, 2, 32],
+  %3: bool[1, 1, 1, 64]) {
+  %4: f32[2, 1, 4, 32] = dot_product_attention[scale=0.5, before=none, after=none, soft_cap=none,
+    mask=true, bias=false, dropout=none](%0, %1, %2, %3)
+  return %4
+}";
+
+#[test]
+fn causal_attention_is_two_products_that_copy_no_operand() {
+    check(
+        CAUSAL,
+        expect![[r#"
+            b0: f32[2, 64, 4, 32] = %0 (an input)
+            b1: f32[2, 64, 4, 32] = %1 (an input)
+            b2: f32[2, 64, 4, 32] = %2 (an input)
+            b3: f32[2, 4, 64, 64] = %9 (dot_general)
+            b7: f32[2, 4, 64, 64] = %19 (exponential)
+            b10: f32[2, 4, 64, 64] = %25 (select)
+            b11: f32[2, 4, 64, 32] = %27 (dot_general)
+            b12: f32[2, 64, 4, 32] = %28 (transpose)
+            inputs b0, b1, b2; outputs b12
+            step 0: dot_general reads b0, b1; writes b3; epilogue for each tile of rows:
+                kernel 0 reads b3, b7; writes b7, b10; 8 iterations, parallel
+            step 1: dot_general reads b10, b2; writes b11; epilogue for each tile of rows:
+                kernel 1 reads b11; writes b12; 2 iterations, parallel
+        "#]],
+    )
+    .has_steps(2);
+}
+
+#[test]
+fn grouped_attention_copies_the_query_and_is_two_products() {
+    check(
+        GROUPED,
+        expect![[r#"
+            b0: f32[2, 64, 4, 32] = %0 (an input)
+            b1: f32[2, 64, 2, 32] = %1 (an input)
+            b2: f32[2, 64, 2, 32] = %2 (an input)
+            b3: f32[2, 2, 128, 32] = %11 (reshape)
+            b4: f32[2, 2, 128, 64] = %13 (dot_general)
+            b8: f32[2, 2, 128, 64] = %23 (exponential)
+            b11: f32[2, 2, 128, 64] = %29 (select)
+            b12: f32[2, 2, 128, 32] = %31 (dot_general)
+            b13: f32[2, 64, 4, 32] = %33 (transpose)
+            inputs b0, b1, b2; outputs b13
+            step 0: kernel 0 reads b0; writes b3; 2 iterations, parallel
+            step 1: dot_general reads b3, b1; writes b4; epilogue for each tile of rows:
+                kernel 1 reads b4, b8; writes b8, b11; 8 iterations, parallel
+            step 2: dot_general reads b11, b2; writes b12; epilogue for each tile of rows:
+                kernel 2 reads b12; writes b13; 2 iterations, parallel
+        "#]],
+    )
+    .has_steps(3);
+}
+
+#[test]
+fn grouped_attention_of_one_query_copies_no_operand() {
+    check(
+        GROUPED_DECODING,
+        expect![[r#"
+            b0: f32[2, 1, 4, 32] = %0 (an input)
+            b1: f32[2, 64, 2, 32] = %1 (an input)
+            b2: f32[2, 64, 2, 32] = %2 (an input)
+            b3: bool[1, 1, 1, 64] = %3 (an input)
+            b4: f32[2, 2, 2, 64] = %10 (reduce)
+            b8: f32[2, 2, 2, 64] = %20 (exponential)
+            b11: f32[2, 2, 2, 64] = %26 (select)
+            b12: f32[2, 2, 2, 32] = %31 (reduce)
+            inputs b0, b1, b2, b3; outputs b12
+            step 0: kernel 0 reads b0, b1; writes b4; 2 iterations, parallel
+            step 1: kernel 1 reads b3, b4, b8; writes b8, b11; 8 iterations, parallel
+            step 2: kernel 2 reads b11, b2; writes b12; 2 iterations, parallel
+            step 0 and step 1 were not fused: the iteration spaces [2, 2, 2, 64, (32)] and
+                [2, 2, 2, (64)] differ
+              first: %10 (reduce)
+              second: %17 (reduce), %20 (exponential), %21 (reduce), %26 (select)
+            step 1 and step 2 were not fused: the iteration spaces [2, 2, 2, (64)] and [2,
+                2, 2, 32, (64)] differ
+              first: %17 (reduce), %20 (exponential), %21 (reduce), %26 (select)
+              second: %31 (reduce)
+        "#]],
+    )
+    .has_steps(3);
+}
+
+#[test]
+fn causal_attention_and_its_gradient_are_six_products() {
+    compiled_step(CAUSAL)
+        .check(
+            "schedule",
+            expect![[r#"
+                b0: f32[2, 64, 4, 32] = %0 (an input)
+                b1: f32[2, 64, 4, 32] = %1 (an input)
+                b2: f32[2, 64, 4, 32] = %2 (an input)
+                b3: f32[2, 64, 4, 32] = %3 (an input)
+                b4: f32[2, 4, 64, 64] = %10 (dot_general)
+                b8: f32[2, 4, 64, 64] = %20 (exponential)
+                b11: f32[2, 4, 64, 64] = %26 (select)
+                b12: f32[2, 4, 64, 32] = %28 (dot_general)
+                b13: f32[2, 64, 4, 32] = %29 (transpose)
+                b14: f32[2, 4, 64, 64] = %32 (dot_general)
+                b16: f32[2, 4, 64, 64] = %40 (multiply)
+                b17: f32[2, 4, 64, 32] = %42 (dot_general)
+                b18: f32[2, 64, 4, 32] = %43 (transpose)
+                b19: f32[2, 4, 64, 32] = %46 (dot_general)
+                b20: f32[2, 64, 4, 32] = %47 (transpose)
+                b21: f32[2, 4, 32, 64] = %50 (dot_general)
+                b22: f32[2, 64, 4, 32] = %51 (transpose)
+                inputs b0, b1, b2, b3; outputs b13, b18, b20, b22
+                step 0: dot_general reads b0, b1; writes b4
+                step 1: dot_general reads b3, b2; writes b14; epilogue for each tile of rows:
+                    kernel 0 reads b4, b8, b14; writes b8, b11, b16; 8 iterations, parallel
+                step 2: dot_general reads b11, b2; writes b12; epilogue for each tile of rows:
+                    kernel 1 reads b12; writes b13; 2 iterations, parallel
+                step 3: dot_general reads b16, b1; writes b17; epilogue for each tile of rows:
+                    kernel 2 reads b17; writes b18; 2 iterations, parallel
+                step 4: dot_general reads b16, b0; writes b19; epilogue for each tile of rows:
+                    kernel 3 reads b19; writes b20; 2 iterations, parallel
+                step 5: dot_general reads b3, b11; writes b21; epilogue for each tile of rows:
+                    kernel 4 reads b21; writes b22; 2 iterations, parallel
+            "#]],
+        )
+        .has_steps(6);
+}
+
+#[test]
+fn grouped_attention_and_its_gradient_copy_the_query_and_the_cotangent() {
+    compiled_step(GROUPED)
+        .check(
+            "schedule",
+            expect![[r#"
+            b0: f32[2, 64, 4, 32] = %0 (an input)
+            b1: f32[2, 64, 2, 32] = %1 (an input)
+            b2: f32[2, 64, 2, 32] = %2 (an input)
+            b3: f32[2, 64, 4, 32] = %3 (an input)
+            b4: f32[2, 2, 128, 32] = %12 (reshape)
+            b5: f32[2, 2, 128, 64] = %14 (dot_general)
+            b9: f32[2, 2, 128, 64] = %24 (exponential)
+            b12: f32[2, 2, 128, 64] = %30 (select)
+            b13: f32[2, 2, 128, 32] = %32 (dot_general)
+            b14: f32[2, 64, 4, 32] = %34 (transpose)
+            b15: f32[2, 2, 128, 32] = %36 (reshape)
+            b16: f32[2, 2, 128, 64] = %38 (dot_general)
+            b18: f32[2, 2, 128, 64] = %46 (multiply)
+            b19: f32[2, 2, 128, 32] = %48 (dot_general)
+            b20: f32[2, 64, 4, 32] = %51 (reshape)
+            b21: f32[2, 2, 64, 32] = %54 (dot_general)
+            b22: f32[2, 64, 2, 32] = %55 (transpose)
+            b23: f32[2, 2, 32, 64] = %58 (dot_general)
+            b24: f32[2, 64, 2, 32] = %59 (transpose)
+            inputs b0, b1, b2, b3; outputs b14, b20, b22, b24
+            step 0: kernel 0 reads b0; writes b4; 2 iterations, parallel
+            step 1: dot_general reads b4, b1; writes b5
+            step 2: kernel 1 reads b3; writes b15; 2 iterations, parallel
+            step 3: dot_general reads b15, b2; writes b16; epilogue for each tile of rows:
+                kernel 2 reads b5, b9, b16; writes b9, b12, b18; 8 iterations, parallel
+            step 4: dot_general reads b12, b2; writes b13; epilogue for each tile of rows:
+                kernel 3 reads b13; writes b14; 2 iterations, parallel
+            step 5: dot_general reads b18, b1; writes b19; epilogue for each tile of rows:
+                kernel 4 reads b19; writes b20; 2 iterations, parallel
+            step 6: dot_general reads b18, b4; writes b21; epilogue for each tile of rows:
+                kernel 5 reads b21; writes b22; 2 iterations, parallel
+            step 7: dot_general reads b15, b12; writes b23; epilogue for each tile of rows:
+                kernel 6 reads b23; writes b24; 2 iterations, parallel
+        "#]],
+        )
+        .has_steps(8);
+}

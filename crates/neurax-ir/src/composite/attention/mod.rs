@@ -164,7 +164,7 @@ impl DotProductAttention {
         }
     }
 
-    /// Emits the probabilities, `[batch .., heads, queries, keys]`.
+    /// Emits the probabilities, in the shape of [`AttentionSizes::rows`], as all that follows.
     fn probabilities(&self, b: &mut Builder, sizes: &AttentionSizes, xs: &[Value]) -> Value {
         let extras = self.extras(xs);
         let s = self.biased_scores(b, sizes, xs, &extras);
@@ -180,7 +180,7 @@ impl DotProductAttention {
             None => b.emit(Softmax { axis }, &[s]),
         };
         let (Some(rate), Some(kept)) = (self.dropout, extras.kept) else { return p };
-        let kept = to_shape(b, kept, &sizes.scores());
+        let kept = sizes.broadcast_to_rows(b, kept);
         let p = b.mul_scalar(p, 1.0 / (1.0 - rate.get()));
         b.select_or_zero(kept, p)
     }
@@ -202,7 +202,7 @@ impl DotProductAttention {
         }
         let Some(bias) = extras.bias else { return s };
         let bias = b.convert(bias, b.dtype(s));
-        let bias = to_shape(b, bias, &sizes.scores());
+        let bias = sizes.broadcast_to_rows(b, bias);
         b.add(s, bias)
     }
 
@@ -216,7 +216,7 @@ impl DotProductAttention {
     ) -> Option<Value> {
         let mut at = self.within(b, sizes);
         if let Some(mask) = extras.mask {
-            let mask = to_shape(b, mask, &sizes.scores());
+            let mask = sizes.broadcast_to_rows(b, mask);
             at = Some(and(b, at, mask));
         }
         if extras.bias.is_some() {
@@ -232,19 +232,20 @@ impl DotProductAttention {
     fn within(&self, b: &mut Builder, sizes: &AttentionSizes) -> Option<Value> {
         let longest = sizes.queries.max(sizes.keys);
         let dtype = if i32::try_from(longest).is_ok() { DType::I32 } else { DType::I64 };
-        let ty = Type::new(dtype, [sizes.queries, sizes.keys]);
+        let rows = sizes.rows();
+        let rank = rows.rank();
         let mut at = None;
-        // The index along axis `from` bounds that along the other axis; 0 is the axis of queries.
-        for (limit, from) in [(self.after, 0), (self.before, 1)] {
+        // The index of the query, or of the key, bounds the other one.
+        for (limit, of_query) in [(self.after, true), (self.before, false)] {
             let Some(n) = limit.filter(|&n| n < longest) else { continue };
-            let (low, high) = (b.iota(ty.clone(), from), b.iota(ty.clone(), 1 - from));
+            let query = sizes.query_of_row(b, dtype);
+            let key = b.iota(b.ty(query).clone(), 1);
+            let (low, high) = if of_query { (query, key) } else { (key, query) };
             let bound = b.add_scalar(low, n as f64);
             let within = b.compare(Direction::Le, high, bound);
             at = Some(and(b, at, within));
         }
-        let scores = sizes.scores();
-        let rank = scores.rank();
-        at.map(|at| b.broadcast(at, scores, &[rank - 2, rank - 1]))
+        at.map(|at| b.broadcast(at, rows, &[rank - 2, rank - 1]))
     }
 }
 
@@ -254,12 +255,6 @@ fn and(b: &mut Builder, x: Option<Value>, y: Value) -> Value {
         Some(x) => b.and(x, y),
         None => y,
     }
-}
-
-/// Broadcasts axes of size 1 to `shape`, of equal rank.
-fn to_shape(b: &mut Builder, x: Value, shape: &Shape) -> Value {
-    let dims: Vec<usize> = (0..shape.rank()).collect();
-    b.broadcast(x, shape.clone(), &dims)
 }
 
 /// Returns true if `from` has the rank of `to` and each size is equal or 1.

@@ -3,7 +3,7 @@
 use super::DotProductAttention;
 use crate::composite::rules::one_float;
 use crate::op::{DotGeneral, rules::*};
-use crate::{Builder, Result, Shape, Type, Value};
+use crate::{Builder, DType, Result, Shape, Type, Value};
 
 /// The sizes of the axes.
 pub(super) struct AttentionSizes {
@@ -77,29 +77,41 @@ impl AttentionSizes {
         self.with_batch(&[self.queries, self.heads, self.value_depth])
     }
 
-    /// Emits the products of all queries and keys of a head, in the shape of the scores. The heads
-    /// of a group are rows of one product.
+    /// Returns the shape `[batch .., key heads, rows, keys]` in which the scores are computed. The
+    /// rows are the queries of the heads of a group, one head after the other, so that a product
+    /// reads the keys of a group once and its result is not rearranged.
+    pub fn rows(&self) -> Shape {
+        self.with_batch(&[self.key_heads, self.group() * self.queries, self.keys])
+    }
+
+    /// Emits the products of all queries and keys of a head, in the shape of the rows.
     pub fn products(&self, b: &mut Builder, query: Value, key: Value) -> Value {
         let (n, group) = (self.batch.len(), self.group());
-        let q = self.with_batch(&[self.queries, self.key_heads, group, self.depth]);
-        let q = b.reshape(query, q);
-        let q = b.transpose(q, &self.after_batch(&[1, 2, 0, 3]));
-        let q = b.reshape(q, self.with_batch(&[self.key_heads, group * self.queries, self.depth]));
+        let rows = self.with_batch(&[self.key_heads, group * self.queries, self.depth]);
+        let heads = (0..n).chain([n + 1]).collect();
+        let (q, lhs_batch) = if self.queries == 1 {
+            (b.reshape(query, rows), (0..n + 1).collect())
+        } else if group == 1 {
+            (query, heads)
+        } else {
+            let q = self.with_batch(&[self.queries, self.key_heads, group, self.depth]);
+            let q = b.reshape(query, q);
+            let q = b.transpose(q, &self.after_batch(&[1, 2, 0, 3]));
+            (b.reshape(q, rows), (0..n + 1).collect())
+        };
         let op = DotGeneral {
-            lhs_batch: (0..n + 1).collect(),
+            lhs_batch,
             rhs_batch: (0..n).chain([n + 1]).collect(),
             lhs_contract: vec![n + 2],
             rhs_contract: vec![n + 2],
             dtype: b.dtype(query),
         };
-        let products = b.emit(op, &[q, key]);
-        b.reshape(products, self.scores())
+        b.emit(op, &[q, key])
     }
 
-    /// Emits the sums of the values, weighted by the probabilities `p`, as the result.
+    /// Emits the sums of the values, weighted by the probabilities `p` of the rows, as the result.
     pub fn weighted_values(&self, b: &mut Builder, p: Value, value: Value) -> Value {
-        let (n, group) = (self.batch.len(), self.group());
-        let p = b.reshape(p, self.with_batch(&[self.key_heads, group * self.queries, self.keys]));
+        let n = self.batch.len();
         let op = DotGeneral {
             lhs_batch: (0..n + 1).collect(),
             rhs_batch: (0..n).chain([n + 1]).collect(),
@@ -108,8 +120,37 @@ impl AttentionSizes {
             dtype: b.dtype(value),
         };
         let sums = b.emit(op, &[p, value]);
+        if self.queries == 1 {
+            return b.reshape(sums, self.result());
+        }
         let sums = b.reshape(sums, self.with_batch(&[self.heads, self.queries, self.value_depth]));
         b.transpose(sums, &self.after_batch(&[1, 0, 2]))
+    }
+
+    /// Broadcasts an operand `[batch .., heads, queries, keys]`, whose axes may have size 1, to the
+    /// shape of the rows.
+    pub fn broadcast_to_rows(&self, b: &mut Builder, x: Value) -> Value {
+        let n = self.batch.len();
+        let (scores, rows) = (self.scores(), self.rows());
+        let dims: Vec<usize> = (0..n + 3).collect();
+        let shape = b.ty(x).shape.clone();
+        if shape[n] == 1 && shape[n + 1] == 1 {
+            return b.broadcast(x, rows, &dims);
+        }
+        let full = b.broadcast(x, scores, &dims);
+        b.reshape(full, rows)
+    }
+
+    /// Emits the index of the query of each row, broadcast along the keys: `dtype[rows, keys]`.
+    pub fn query_of_row(&self, b: &mut Builder, dtype: DType) -> Value {
+        let rows = self.group() * self.queries;
+        let ty = Type::new(dtype, [rows, self.keys]);
+        if self.group() == 1 {
+            return b.iota(ty, 0);
+        }
+        let query = b.iota(Type::new(dtype, [self.group(), self.queries]), 1);
+        let query = b.reshape(query, [rows]);
+        b.broadcast(query, ty.shape, &[0])
     }
 
     /// Returns a permutation that keeps the batch axes and orders those behind them.
