@@ -91,6 +91,10 @@ impl Primitive for Linear {
 
     fn eval(&self, cx: &mut Eval, xs: Vec<Literal>) -> Result<Vec<Literal>> {
         match &self.forward {
+            // Values inside of the function may be large although the results have no elements.
+            Some(_) if self.to.iter().all(|t| t.size() == 0) => {
+                Ok(self.to.iter().cloned().map(Literal::zeros).collect())
+            }
             Some(forward) => cx.run(forward, xs),
             None => Err(no_jvp_rule(&self.callee)),
         }

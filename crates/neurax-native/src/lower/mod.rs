@@ -35,6 +35,7 @@ type LoweringRule = fn(&mut Lowering, &LoweringEqn) -> Result<Option<Values>>;
 
 /// The rules, tried from top to bottom; the function of each says what it does.
 const LOWERING_RULES: &[(&str, LoweringRule)] = &[
+    ("compute nothing without elements", without_elements),
     ("inline a call or composite", inline),
     ("expand random bits", random_bits),
     ("swap the operands of a transposed product", products::transposed),
@@ -103,6 +104,19 @@ impl Lowering {
         let what = format!("the lowering rule `{rule}` turned {want:?} into {have:?}");
         Err(Error::bug(what).at_origin(&e.eqn.at))
     }
+}
+
+/// Replaces results without elements by constants, so that nothing is computed for them: a sum of
+/// each of 2^40 rows without elements is a long loop, although its readers have no elements.
+fn without_elements(l: &mut Lowering, e: &LoweringEqn) -> Result<Option<Values>> {
+    if matches!(e.eqn.op, Op::Custom(_)) || e.xs.iter().all(|&x| l.b.ty(x).size() > 0) {
+        return Ok(None);
+    }
+    let types = e.eqn.op.infer(&l.b.types_of(&e.xs))?;
+    if types.is_empty() || types.iter().any(|t| t.size() > 0) {
+        return Ok(None);
+    }
+    Ok(Some(types.into_iter().map(|t| l.b.zeros(t)).collect()))
 }
 
 /// Replaces a call, a checkpoint, a composite or a linear map by its body.

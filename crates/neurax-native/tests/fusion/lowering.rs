@@ -338,3 +338,23 @@ fn a_checkpoint_becomes_its_body() {
     )
     .has("lower", 1);
 }
+
+/// The sum of each row without elements would be a loop over all rows.
+#[test]
+fn a_result_without_elements_is_a_constant_of_no_step() {
+    check_lowered(
+        "graph(%0: f32[1099511627776, 0]) {
+          %1: f32[1099511627776, 0] = rms_norm[epsilon=1e-5, scale=false](%0)
+          return %1
+        }",
+        expect![[r#"
+            graph(%0: f32[1099511627776, 0]) {
+              %1: f32[] = constant[value=f32[] 0.0]()
+              %2: f32[1099511627776, 0] = broadcast_in_dim[shape=[1099511627776, 0],
+                  dims=[]](%1)
+              return %2
+            }
+        "#]],
+    )
+    .has_steps(0);
+}
