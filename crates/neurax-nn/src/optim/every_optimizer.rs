@@ -31,6 +31,7 @@ fn every_optimizer() -> Vec<(&'static str, Optim)> {
         ("rmsprop_with", rmsprop_with(0.01, 0.9, 1e-8, 0.9, true)),
         ("schedule_free", schedule_free_adamw(0.01, 0.01)),
         ("shampoo", shampoo(0.01)),
+        ("soap", soap(0.01)),
         ("transforms", chain([centralize(), clip_adaptive(0.1, 1e-3), clip_norm(1.0), sgd(0.01)])),
         ("yogi", yogi(0.01)),
     ]

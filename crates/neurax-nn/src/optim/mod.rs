@@ -65,6 +65,7 @@ mod schedule;
 mod schedule_free;
 mod sequences;
 mod shampoo;
+mod soap;
 mod state;
 mod step;
 mod trust_ratio;
@@ -105,6 +106,7 @@ pub use schedule::{Rate, Schedule, constant, cosine, exponential, scale, warmup}
 pub use schedule_free::{schedule_free, schedule_free_adamw};
 pub use sequences::{join, piecewise_constant, warmup_cosine};
 pub use shampoo::{scale_by_shampoo, shampoo};
+pub use soap::{scale_by_soap, soap};
 pub use state::{OptState, Slots};
 pub use step::StepInput;
 pub use trust_ratio::{lamb, lars, scale_by_trust_ratio};

@@ -88,6 +88,7 @@ fn steps_are_those_of_optax() {
         ("rmsprop", rmsprop(rate)),
         ("schedule_free", schedule_free_adamw(rate, decay)),
         ("schedule_free_sgd", schedule_free(chain([]), rate, 0.8)),
+        ("soap", chain([scale_by_soap(0.95, 0.95, 5, 8), scale(rate)])),
         ("yogi", yogi(rate)),
     ] {
         assert_near(name, &steps(&opt, gradients), 1e-5);

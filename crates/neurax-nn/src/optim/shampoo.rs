@@ -68,15 +68,6 @@ struct Scalars {
 }
 
 impl Shampoo {
-    /// Returns the rows and columns of a parameter as a matrix, and for each of them if it has an
-    /// average; `None` if none has.
-    fn matrix(&self, param: &Tensor) -> Option<([usize; 2], [bool; 2])> {
-        let [rows, rest @ ..] = &param.shape()[..] else { return None };
-        let sizes = [*rows, rest.iter().product()];
-        let has_average = sizes.map(|n| (2..=self.largest).contains(&n));
-        (!rest.is_empty() && has_average.contains(&true)).then_some((sizes, has_average))
-    }
-
     /// Returns the inverse root of an average, the old one if it is not due.
     fn root(&self, average: &Tensor, old: &Tensor, is_due: &Tensor) -> Tensor {
         let average = stop_gradient(average);
@@ -104,7 +95,8 @@ impl ParamRule<6> for Shampoo {
     /// scalar of zero for an axis without an average.
     fn init(&self, param: &Tensor) -> [Tensor; 6] {
         let none = || Tensor::scalar(param.dtype(), 0.0);
-        let (sizes, has_average) = self.matrix(param).unwrap_or(([0, 0], [false, false]));
+        let (sizes, has_average) =
+            matrix_of(param, self.largest).unwrap_or(([0, 0], [false, false]));
         let zeros = |i: usize| match has_average[i] {
             true => Tensor::zeros([sizes[i], sizes[i]]).to(param.dtype()),
             false => none(),
@@ -127,7 +119,7 @@ impl ParamRule<6> for Shampoo {
     ) -> (Tensor, [Tensor; 6]) {
         let [m, v] = self.adam.after(g, [m, v]);
         let direction = self.adam.direction(&m, &v, &scalars.corrections);
-        let Some((sizes, has_average)) = self.matrix(param) else {
+        let Some((sizes, has_average)) = matrix_of(param, self.largest) else {
             return (direction, [m, v, left, right, left_root, right_root]);
         };
         let (g, mut update) = (limited(g).reshape(sizes), limited(&m).reshape(sizes));
@@ -152,8 +144,17 @@ impl ParamRule<6> for Shampoo {
     }
 }
 
+/// Returns the rows and columns of a parameter as a matrix, and for each of them if it has an
+/// average, as axes of 2 to `largest` elements have; `None` if none has.
+pub(super) fn matrix_of(param: &Tensor, largest: usize) -> Option<([usize; 2], [bool; 2])> {
+    let [rows, rest @ ..] = &param.shape()[..] else { return None };
+    let sizes = [*rows, rest.iter().product()];
+    let has_average = sizes.map(|n| (2..=largest).contains(&n));
+    (!rest.is_empty() && has_average.contains(&true)).then_some((sizes, has_average))
+}
+
 /// Limits the elements of `g` so that their products and sums of these are finite.
-fn limited(g: &Tensor) -> Tensor {
+pub(super) fn limited(g: &Tensor) -> Tensor {
     let limit = match g.dtype() {
         DType::F64 => 1e150,
         _ => 1e15,

@@ -79,6 +79,56 @@ SCHEDULES = {
 }
 
 
+def soap(rate, b1=0.95, b2=0.95, epsilon=1e-8, every=5):
+    """Returns SOAP, which Optax lacks: algorithm 3 of https://arxiv.org/abs/2409.11321 with the
+    conventions of the authors' code, https://github.com/nikhilvyas/SOAP. The first step has no
+    update, and vectors move as with Adam."""
+
+    def project(x, bases):
+        return x if bases is None else bases[0].T @ x @ bases[1]
+
+    def back(x, bases):
+        return x if bases is None else bases[0] @ x @ bases[1].T
+
+    def outer(g):
+        return g @ g.T, g.T @ g
+
+    def init(params):
+        m, v = ([jnp.zeros_like(p) for p in params] for _ in "mv")
+        return {"t": 0, "m": m, "v": v, "averages": [None, None], "bases": [None, None]}
+
+    def update(grads, state, params=None):
+        t, updates, new = state["t"], [], init(grads) | {"t": state["t"] + 1}
+        for i, g in enumerate(grads):
+            m, v, bases = state["m"][i], state["v"][i], state["bases"][i]
+            if t > 0:
+                m = b1 * m + (1 - b1) * g
+                v = b2 * v + (1 - b2) * project(g, bases) ** 2
+                root = jnp.sqrt(v / (1 - b2**t)) + epsilon
+                direction = project(m, bases) / (1 - b1**t) / root
+                updates.append(-rate * back(direction, bases))
+            else:
+                updates.append(jnp.zeros_like(g))
+            if g.ndim == 2:
+                old = state["averages"][i] or [0.0, 0.0]
+                averages = [b2 * a + (1 - b2) * x for a, x in zip(old, outer(g))]
+                if t == 0:
+                    bases = [jnp.linalg.eigh(a)[1][:, ::-1] for a in averages]
+                elif t % every == 0:
+                    sizes = [jnp.diag(q.T @ a @ q) for q, a in zip(bases, averages)]
+                    orders = [jnp.argsort(-x) for x in sizes]
+                    v = v[orders[0]][:, orders[1]]
+                    bases = [
+                        jnp.linalg.qr(a @ q[:, order])[0]
+                        for q, a, order in zip(bases, averages, orders)
+                    ]
+                new["averages"][i] = averages
+            new["m"][i], new["v"][i], new["bases"][i] = m, v, bases
+        return tuple(updates), new
+
+    return optax.GradientTransformation(init, update)
+
+
 def gradients(params, t):
     """Returns gradients that depend on the parameters and change from step to step."""
     matrix, vector = params
@@ -117,6 +167,7 @@ def row(name, values):
 
 for name, optimizer in OPTIMIZERS.items():
     row(name, steps(optimizer))
+row("soap", steps(soap(RATE)))
 for name, optimizer in OF_A_FUNCTION.items():
     row(name, steps(optimizer, of_a_function=True))
 for name, schedule in SCHEDULES.items():
