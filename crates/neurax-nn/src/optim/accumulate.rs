@@ -7,6 +7,8 @@ use neurax_tensor::{DType, Tensor, cond, tensor};
 
 /// The slot of the mean of the gradients since the last step of the inner optimizer.
 const MEAN: &str = "mean";
+/// The slot of the mean of the losses of these gradients, 0 if the caller passes none.
+const MEAN_LOSS: &str = "loss";
 /// The slot of the number of these gradients.
 const GRADIENTS: &str = "gradients";
 /// The slot of the number of steps of the inner optimizer.
@@ -20,7 +22,8 @@ const STEPS: &str = "steps";
 /// the number of batches. The slots of its rule `i` are those of the accumulation with the prefix
 /// `i.`, e.g. `1.rate`. Its options hold for the accumulation; with
 /// [`NonFinite::Skip`](super::NonFinite::Skip), a gradient that is not finite is left out of the
-/// mean. Its rules see no loss and cannot evaluate it.
+/// mean. Its rules see the mean of the losses that the steps are given, and cannot evaluate the
+/// loss at other parameters: the function of a step is that of the last batch alone.
 ///
 /// # Errors
 ///
@@ -52,6 +55,7 @@ impl Rule for Accumulation {
         let mut slots = self.rules.init_nested(params, paths);
         slots.insert(MEAN.into(), zeros(params));
         slots.extend([GRADIENTS, STEPS].map(|name| (name.into(), vec![tensor(0)])));
+        slots.insert(MEAN_LOSS.into(), vec![tensor(0.0)]);
         slots
     }
 
@@ -59,16 +63,22 @@ impl Rule for Accumulation {
         if self.k == 0 {
             return invalid("accumulate", "expected at least 1 step, got 0".into(), &grads);
         }
-        let count = take_count(slots, GRADIENTS) + 1;
-        let steps = take_count(slots, STEPS);
+        let count = take_one(slots, GRADIENTS) + 1;
+        let steps = take_one(slots, STEPS);
         let old = take(slots, MEAN, step.params);
         let share = 1.0 / count.to(DType::F32);
         let mean = |(old, g): (Tensor, &Tensor)| &old + (g - &old) * share.to(g.dtype());
         let mean: Vec<Tensor> = old.into_iter().zip(&grads).map(mean).collect();
         let is_last = count.ge(self.k as i64);
         let f32_steps = steps.to(DType::F32);
-        // The loss and the function are those of the last batch, not of all of them.
-        let inner_step = Step { count: &f32_steps, loss: None, evaluate: None, ..*step };
+        let old_loss = take_one(slots, MEAN_LOSS);
+        let loss = match step.loss {
+            Some(loss) => &old_loss + (loss.to(old_loss.dtype()) - &old_loss) * share,
+            None => old_loss,
+        };
+        // The function is that of the last batch, not of all of them.
+        let inner_loss = step.loss.map(|_| &loss);
+        let inner_step = Step { count: &f32_steps, loss: inner_loss, evaluate: None, ..*step };
         let before = self.rules.take_nested(slots);
         let then = || {
             let mut inner = before.clone();
@@ -84,16 +94,17 @@ impl Rule for Accumulation {
         let rest = mean.iter().map(|mean| is_last.select(0.0, mean)).collect();
         *slots = nested(inner);
         slots.insert(MEAN.into(), rest);
+        slots.insert(MEAN_LOSS.into(), vec![is_last.select(0.0, loss)]);
         slots.insert(GRADIENTS.into(), vec![is_last.select(0, count)]);
         slots.insert(STEPS.into(), vec![steps + is_last.to(DType::I32)]);
         updates
     }
 }
 
-/// Takes a number, i32[], out of the slots.
-fn take_count(slots: &mut Slots, name: &str) -> Tensor {
-    let count = slots.remove(name).and_then(|mut slot| slot.pop());
-    count.unwrap_or_else(|| Tensor::from_error(missing(name)))
+/// Takes a number out of the slots.
+fn take_one(slots: &mut Slots, name: &str) -> Tensor {
+    let number = slots.remove(name).and_then(|mut slot| slot.pop());
+    number.unwrap_or_else(|| Tensor::from_error(missing(name)))
 }
 
 #[cfg(test)]
@@ -127,6 +138,37 @@ mod tests {
             assert!(close(&p, &want) && close(&eager, &want), "step {i}: {p} {eager} {want}");
         }
         assert_eq!((step.traces(), s.step.item().unwrap()), (1, 21.0));
+    }
+
+    /// Moves every parameter by the loss.
+    struct ByLoss;
+
+    impl Rule for ByLoss {
+        fn update(&self, grads: Vec<Tensor>, _: &mut Slots, step: &Step) -> Vec<Tensor> {
+            match step.loss {
+                Some(loss) => grads.iter().map(|g| g.zeros_like() + loss).collect(),
+                None => invalid("by_loss", "expected a loss, got none".into(), &grads),
+            }
+        }
+    }
+
+    #[test]
+    fn inner_rules_see_the_mean_of_the_losses() {
+        let opt = accumulate(2, Optim::new(ByLoss));
+        let step = |p: &Tensor, loss: f32, state| {
+            let input = crate::optim::StepInput::new().loss(&tensor(loss));
+            opt.step_with(p, &tensor([0.0]), state, input)
+        };
+        let p = tensor([1.0]);
+        let (mut p, mut state) = (p.clone(), opt.init(&p));
+        for (loss, want) in [(1.0, 1.0), (3.0, 3.0), (5.0, 3.0), (6.0, 8.5)] {
+            (p, state) = step(&p, loss, state);
+            assert_eq!(p.item().unwrap(), want);
+        }
+        let (_, state) = opt.step(&p, &p, state);
+        let (q, _) = opt.step(&p, &p, state);
+        let e = q.error().unwrap().to_string();
+        assert!(e.contains("expected a loss, got none"), "{e}");
     }
 
     #[test]
