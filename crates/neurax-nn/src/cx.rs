@@ -244,14 +244,17 @@ impl<'m> Cx<'m> {
             return match t.error() {
                 None if *t.shape() != shape[..] => {
                     let got = t.shape();
-                    kind.fail(format!("expected `{name}` of shape {shape:?}, got {got}"))
+                    kind.fail(format!(
+                        "expected `{name}` of shape {shape:?}, got {got}; the variables are those \
+                         of another model, or of inputs of another size"
+                    ))
                 }
                 _ => t,
             };
         }
         let value = match self.source {
             VariableSource::Key(key) => init.make(&derive(&derive(key, self.path), name), &shape),
-            VariableSource::Types => Tensor::zeros(&shape[..]),
+            VariableSource::Types => init.zeros(&shape),
             VariableSource::Vars { .. } => {
                 let why = "create the variables with `init` of this model";
                 return kind.fail(format!("missing `{name}`; {why}"));

@@ -168,8 +168,12 @@ pub fn attach(base: &Vars, adapters: &Vars) -> Result<Vars> {
     let mut rest = adapters.clone();
     for path in adapted(adapters)? {
         let adapter = take_adapter(&mut rest, &path)?;
-        let size = adapter.a.shape().first().copied().unwrap_or(0)
-            * adapter.b.shape().get(1).copied().unwrap_or(0);
+        let (&[inputs, _], &[_, outputs]) = (&adapter.a.shape()[..], &adapter.b.shape()[..]) else {
+            let got = format!("{} and {}", adapter.a.shape(), adapter.b.shape());
+            let why = format!("expected an adapter of two matrices for `{path}`, got {got}");
+            return Err(Error::new("lora", why));
+        };
+        let size = inputs * outputs;
         match of_base.get(&path) {
             Some(w) if w.size() == size => put_adapter(&mut new, &path, adapter)?,
             other => {
@@ -222,7 +226,8 @@ fn parameters(vars: &Vars) -> Result<Vec<(String, Tensor)>> {
     }
     for path in paths_of(&vars.state, QUANTIZED) {
         // Only the shape of a quantized parameter is needed.
-        let shape = shape_of(&vars.state, &path)?.unwrap_or_default();
+        let missing = || Error::bug(format!("the quantized parameter `{path}` has no shape"));
+        let shape = shape_of(&vars.state, &path)?.ok_or_else(missing)?;
         all.push((path, Tensor::zeros(shape)));
     }
     Ok(all)

@@ -127,6 +127,7 @@ impl Row {
             is_param(path).then(|| (p.clone(), m.clone()))
         };
         let quantized: Params = vars.state.iter().filter_map(stored).collect();
+        // empty: the column of the output shows the error.
         let size = |t: &Tensor| t.ty().and_then(|t| t.bytes()).unwrap_or(0);
         let maps = trainable.iter().chain(&state).chain(quantized.values());
         let all = maps.flat_map(BTreeMap::values).chain(frozen.iter().copied());
@@ -136,6 +137,7 @@ impl Row {
             trainable: trainable.iter().map(elements).sum(),
             frozen: frozen.iter().map(|t| t.size()).sum::<usize>() + quantized_elements(&quantized),
             bytes: all.map(size).sum(),
+            // empty: a layer without matrix products is not listed.
             work: work.map(|w| w.unwrap_or(0)),
         }
     }
@@ -182,7 +184,10 @@ impl<'t> SummaryTable<'t> {
         let head: Vec<String> = self.head.iter().map(|h| h.to_string()).collect();
         let body: Vec<Vec<String>> = rows.iter().map(&cells).collect();
         let mut last = cells(&total);
-        last.get_mut(5).map(String::clear).unwrap_or_default();
+        // A total is not trainable or frozen.
+        if let Some(trainable) = last.get_mut(5) {
+            trainable.clear();
+        }
         let all = || body.iter().chain([&head, &last]);
         let width = |i: usize| all().map(|r| r[i].chars().count()).max().unwrap_or(0);
         let widths: Vec<usize> = (0..head.len()).map(width).collect();
@@ -220,7 +225,6 @@ fn generalized(a: &Type, b: &Type) -> TypeSpec {
     TypeSpec { dtype: a.dtype, dims: dims.collect() }
 }
 
-/// Returns the number of parameters of the layer at `path` and of its parts.
 /// Formats `1234567` as `1,234,567`.
 fn grouped(n: usize) -> String {
     let digits = n.to_string();
@@ -256,6 +260,19 @@ mod tests {
             let s = (words + input("x", dims![_, 12])).summary();
             assert!(s.contains("embed    f32[_, 3, 4]") && !s.contains("expected"), "{s}");
         }
+    }
+
+    #[test]
+    fn parameters_have_the_dtype_of_their_initializer() {
+        let half = crate::init::ones().dtype(DType::F16);
+        let layer = crate::Dense::new(2).kernel(half).bias(false);
+        let model = input("x", dims![_, 3]).layer(layer).model();
+        let vars = model.init(key(0), &neurax_tensor::types![f32[_, 3]]).unwrap();
+        let expected = model.expected_vars().unwrap();
+        assert_eq!(expected.params["dense"]["kernel"].dtype(), DType::F16);
+        let (new, own) = (model.summary(), model.bind(vars).summary());
+        let bytes = |s: &str| s.lines().last().unwrap().split_whitespace().nth(2).map(String::from);
+        assert_eq!((bytes(&new), bytes(&own)), (Some("12".into()), Some("12".into())), "{new}");
     }
 
     #[test]

@@ -100,6 +100,11 @@ impl Init {
         Init { dtype: Some(dtype), ..self }
     }
 
+    /// Returns zeros in place of an initial value, of which only the type matters.
+    pub(crate) fn zeros(&self, shape: &[usize]) -> Tensor {
+        Tensor::zeros_of(self.dtype.unwrap_or(DType::F32), shape)
+    }
+
     /// Returns an initial value of the given shape.
     ///
     /// # Errors

@@ -61,6 +61,7 @@ pub fn vit(image: impl Borrow<Node>, config: &VitConfig) -> Node {
     let patches = Conv::new(features, patch).strides(patch);
     let patches = image.borrow().layer(patches).named("conv_proj");
     let tokens = patches.reshape(dims![features, _]).permute([2, 1]);
+    // empty: the convolution reports a patch of 0.
     let length = size.checked_div(patch).unwrap_or(0).saturating_pow(2).saturating_add(1);
     let x = tokens.layer(ClassToken).named("class_token");
     let mut x = x.layer(PositionEmbedding::new(length)).named("encoder.pos_embedding");

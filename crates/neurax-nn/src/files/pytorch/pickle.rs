@@ -103,8 +103,9 @@ impl Pickle<'_> {
             }
             0x93 => {
                 let (name, module) = (self.pop()?, self.pop()?);
-                let part = |id| self.heap.get(id).name().unwrap_or_default();
-                let global = format!("{}.{}", part(module), part(name));
+                let names = self.heap.get(module).name().zip(self.heap.get(name).name());
+                let (module, name) = names.ok_or_else(|| self.broken("a global without a name"))?;
+                let global = format!("{module}.{name}");
                 self.push(PickleValue::Global(global));
             }
             b'Q' => self.persistent()?,
@@ -237,7 +238,8 @@ impl Pickle<'_> {
             PickleValue::Global(name) => name.as_str(),
             _ => "",
         };
-        let arguments = self.heap.elements(arguments).unwrap_or_default();
+        let arguments = self.heap.elements(arguments);
+        let arguments = arguments.ok_or_else(|| self.broken("arguments that are no tuple"))?;
         let value = match name {
             "collections.OrderedDict" | "collections.defaultdict" => PickleValue::Dict(vec![]),
             "torch._utils._rebuild_tensor_v2" | "torch._utils._rebuild_tensor" => {
