@@ -7,48 +7,69 @@ use super::curves::{self, OfCurve};
 use super::metric_fn::{Metric, custom};
 use neurax_tensor::Tensor;
 
-/// Defines methods that create a metric of the confusion matrix.
+/// Defines functions that create the metric of two classes.
+macro_rules! of_two_classes {
+    ($($(#[$doc:meta])* $name:ident)*) => {$(
+        $(#[$doc])*
+        pub fn $name() -> Metric {
+            binary().$name()
+        }
+    )*};
+}
+
+/// Defines methods that create a metric of the confusion matrix and, of those marked so, functions
+/// that create that of two classes.
 macro_rules! of_confusion {
-    ($($(#[$doc:meta])* $name:ident)*) => {
+    ($($(#[$doc:meta])* $name:ident $(, $also:ident)?;)*) => {
         impl Classification {$(
             $(#[$doc])*
             pub fn $name(self) -> Metric {
                 self.of_confusion(stringify!($name), confusion::$name)
             }
         )*}
+
+        $($(of_confusion! { @ $also $name })?)*
+    };
+    (@ function $name:ident) => {
+        of_two_classes! {
+            #[doc = concat!(
+                "Returns the metric [`Classification::", stringify!($name), "`] of two classes."
+            )]
+            $name
+        }
     };
 }
 
 of_confusion! {
     /// Returns the fraction of examples whose class is predicted.
-    accuracy
+    accuracy;
     /// Returns the precision: the fraction of predictions of a class that are right.
-    precision
+    precision, function;
     /// Returns the recall (sensitivity): the fraction of examples of a class that are predicted as
     /// such.
-    recall
+    recall, function;
     /// Returns the specificity: the fraction of examples of other classes that are not predicted as
     /// a class.
-    specificity
+    specificity, function;
     /// Returns the number of right predictions of a class: the sum over the classes, or one for
     /// each class without an average. The same holds for the other counts.
-    true_positives
+    true_positives, function;
     /// Returns the number of wrong predictions of a class.
-    false_positives
+    false_positives, function;
     /// Returns the number of examples of other classes that are not predicted as a class.
-    true_negatives
+    true_negatives, function;
     /// Returns the number of examples of a class that are not predicted as such.
-    false_negatives
+    false_negatives, function;
     /// Returns the intersection over union (Jaccard index): the right predictions of a class
     /// divided by the examples that have the class as target or prediction. Its macro average is
     /// the mean IoU.
-    iou
+    iou, function;
     /// Returns the balanced accuracy: the mean recall of the classes that occur as targets.
-    balanced_accuracy
+    balanced_accuracy, function;
     /// Returns the Matthews correlation coefficient.
-    mcc
+    mcc, function;
     /// Returns Cohen's kappa, the agreement beyond that of independent predictions.
-    kappa
+    kappa, function;
 }
 
 impl Classification {
@@ -106,39 +127,7 @@ impl Classification {
     }
 }
 
-/// Defines functions that create the metric of two classes.
-macro_rules! of_two_classes {
-    ($($(#[$doc:meta])* $name:ident)*) => {$(
-        $(#[$doc])*
-        pub fn $name() -> Metric {
-            binary().$name()
-        }
-    )*};
-}
-
 of_two_classes! {
-    /// Returns the [precision](Classification::precision) of two classes.
-    precision
-    /// Returns the [recall](Classification::recall) of two classes.
-    recall
-    /// Returns the [specificity](Classification::specificity) of two classes.
-    specificity
-    /// Returns the number of [true positives](Classification::true_positives) of two classes.
-    true_positives
-    /// Returns the number of [false positives](Classification::false_positives) of two classes.
-    false_positives
-    /// Returns the number of [true negatives](Classification::true_negatives) of two classes.
-    true_negatives
-    /// Returns the number of [false negatives](Classification::false_negatives) of two classes.
-    false_negatives
-    /// Returns the [intersection over union](Classification::iou) of two classes: that of class 1.
-    iou
-    /// Returns the [balanced accuracy](Classification::balanced_accuracy) of two classes.
-    balanced_accuracy
-    /// Returns the [Matthews correlation coefficient](Classification::mcc) of two classes.
-    mcc
-    /// Returns [Cohen's kappa](Classification::kappa) of two classes.
-    kappa
     /// Returns the [F1 score](Classification::f1) of two classes.
     f1
     /// Returns the [area under the ROC curve](Classification::roc_auc) of two classes.

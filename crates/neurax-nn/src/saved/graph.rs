@@ -130,9 +130,16 @@ impl Saving {
                 let found = LayerType::of(layer.as_ref());
                 let found = found.and_then(|t| Some((t.name, t.options(layer.as_ref())?)));
                 let Some((name, options)) = found else {
-                    let want = "expected a layer of the library, which a file can name";
-                    let why =
-                        format!("{want}, got `{}` of a closure, a hook or a user's type", n.path);
+                    let why = format!(
+                        "layer `{}`: expected a layer of the library, which a file can name, got \
+                         `{}` of a closure, a hook or a user's type; layers in `Rnn`, \
+                         `Bidirectional`, `TimeDistributed`, `SpectralNorm` and `WeightNorm` can \
+                         be saved if the inner cell or layer is one of the library that \
+                         `Net::save` lists; for others, save the variables with `Vars::save` and \
+                         build the model in the program that loads them",
+                        n.path,
+                        layer.kind()
+                    );
                     return Err(invalid(why));
                 };
                 let options = options.map_err(|e| invalid(format!("layer `{}`: {e}", n.path)))?;

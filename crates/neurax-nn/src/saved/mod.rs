@@ -54,7 +54,14 @@ impl Net {
     /// ```
     ///
     /// # Errors
-    /// If a layer is not one of the library (a closure, a user's type) or a file cannot be written.
+    /// If a file cannot be written, or a layer is not one of the library: a closure, a hook, or a
+    /// user's type. A layer around another one is saved if the inner one is a cell of the library
+    /// ([`Rnn`](crate::Rnn), [`Bidirectional`](crate::Bidirectional)), one of `AvgPool`,
+    /// `BatchNorm`, `Conv`, `Dense`, `Dropout`, `Flatten`, `GlobalAvgPool`, `GlobalMaxPool`,
+    /// `GroupNorm`, `MaxPool` and `Reshape` ([`TimeDistributed`](crate::TimeDistributed)), or one
+    /// of `Conv`, `ConvTranspose` and `Dense` ([`SpectralNorm`](crate::SpectralNorm),
+    /// [`WeightNorm`](crate::WeightNorm)). The variables of every model can be saved with
+    /// [`Vars::save`].
     #[track_caller]
     pub fn save(&self, directory: impl AsRef<Path>) -> Result<()> {
         let at = Place::from(Location::caller());

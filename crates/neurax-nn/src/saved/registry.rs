@@ -87,7 +87,7 @@ impl LayerType {
 
 /// Returns the types of all layers.
 pub(super) fn all() -> impl Iterator<Item = &'static LayerType> {
-    ALL.iter().chain(ATTENTION).chain(RECURRENT).chain(OF_TYPES)
+    [ALL, ATTENTION, RECURRENT, AROUND, SPLITS].into_iter().flatten()
 }
 
 const ALL: &[LayerType] = &[
@@ -161,6 +161,7 @@ const ALL: &[LayerType] = &[
     LayerType::fixed::<PixelUnshuffle, 1>(),
     LayerType::fixed::<PositionEmbedding, 1>(),
     LayerType::fixed::<RepeatVector, 1>(),
+    LayerType::fixed::<RRelu, 1>(),
     LayerType::fixed::<Reshape, 1>(),
     LayerType::fixed::<Resize, 1>(),
     LayerType::fixed::<RmsNorm, 1>(),
@@ -193,55 +194,79 @@ const ATTENTION: &[LayerType] = entries! {
     "multi_head_attention" MultiHeadAttention, [1 2 3 4 5];
 };
 
-/// Layers whose type has parameters: each cell in each layer that runs it, with every number of
-/// inputs. These are `x`, a mask, and the states: two of an LSTM, one of the others, those of both
-/// directions for a bidirectional layer.
-const RECURRENT: &[LayerType] = entries! {
-    "lstm" Lstm, [1 2 3 4];
-    "lstm.state" ReturnState<Lstm>, [1 2 3 4];
-    "bidirectional.lstm" Bidirectional<LstmCell>, [1 2 5 6];
-    "bidirectional.lstm.state" ReturnState<Bidirectional<LstmCell>>, [1 2 5 6];
-    "bidirectional.lstm.unmerged" Unmerged<LstmCell>, [1 2 5 6];
-    "bidirectional.lstm.unmerged.state" ReturnState<Unmerged<LstmCell>>, [1 2 5 6];
-    "gru" Gru, [1 2 3];
-    "gru.state" ReturnState<Gru>, [1 2 3];
-    "bidirectional.gru" Bidirectional<GruCell>, [1 2 3 4];
-    "bidirectional.gru.state" ReturnState<Bidirectional<GruCell>>, [1 2 3 4];
-    "bidirectional.gru.unmerged" Unmerged<GruCell>, [1 2 3 4];
-    "bidirectional.gru.unmerged.state" ReturnState<Unmerged<GruCell>>, [1 2 3 4];
-    "simple_rnn" SimpleRnn, [1 2 3];
-    "simple_rnn.state" ReturnState<SimpleRnn>, [1 2 3];
-    "bidirectional.simple_rnn" Bidirectional<SimpleRnnCell>, [1 2 3 4];
-    "bidirectional.simple_rnn.state" ReturnState<Bidirectional<SimpleRnnCell>>, [1 2 3 4];
-    "bidirectional.simple_rnn.unmerged" Unmerged<SimpleRnnCell>, [1 2 3 4];
-    "bidirectional.simple_rnn.unmerged.state" ReturnState<Unmerged<SimpleRnnCell>>, [1 2 3 4];
-    "conv_lstm" ConvLstm, [1 2 3 4];
-    "conv_lstm.state" ReturnState<ConvLstm>, [1 2 3 4];
-    "bidirectional.conv_lstm" Bidirectional<ConvLstmCell>, [1 2 5 6];
-    "bidirectional.conv_lstm.state" ReturnState<Bidirectional<ConvLstmCell>>, [1 2 5 6];
-    "bidirectional.conv_lstm.unmerged" Unmerged<ConvLstmCell>, [1 2 5 6];
-    "bidirectional.conv_lstm.unmerged.state" ReturnState<Unmerged<ConvLstmCell>>, [1 2 5 6];
-    "conv_gru" ConvGru, [1 2 3];
-    "conv_gru.state" ReturnState<ConvGru>, [1 2 3];
-    "bidirectional.conv_gru" Bidirectional<ConvGruCell>, [1 2 3 4];
-    "bidirectional.conv_gru.state" ReturnState<Bidirectional<ConvGruCell>>, [1 2 3 4];
-    "bidirectional.conv_gru.unmerged" Unmerged<ConvGruCell>, [1 2 3 4];
-    "bidirectional.conv_gru.unmerged.state" ReturnState<Unmerged<ConvGruCell>>, [1 2 3 4];
-    "time_distributed.avg_pool" TimeDistributed<AvgPool>, [1];
-    "time_distributed.batch_norm" TimeDistributed<BatchNorm>, [1];
-    "time_distributed.conv" TimeDistributed<Conv>, [1];
-    "time_distributed.dense" TimeDistributed<Dense>, [1];
-    "time_distributed.dropout" TimeDistributed<Dropout>, [1];
-    "time_distributed.flatten" TimeDistributed<Flatten>, [1];
-    "time_distributed.global_avg_pool" TimeDistributed<GlobalAvgPool>, [1];
-    "time_distributed.global_max_pool" TimeDistributed<GlobalMaxPool>, [1];
-    "time_distributed.group_norm" TimeDistributed<GroupNorm>, [1];
-    "time_distributed.max_pool" TimeDistributed<MaxPool>, [1];
-    "time_distributed.reshape" TimeDistributed<Reshape>, [1];
+/// Lists the entries of each cell in each layer that runs it, with every number of inputs. These
+/// are `x`, a mask, and the states: of one direction, and of both for a bidirectional layer.
+macro_rules! cells {
+    ($($name:literal $Cell:ty, [$($n:literal)*], both [$($both:literal)*];)*) => {
+        &[$(
+            $(
+                LayerType::called::<Rnn<$Cell>, $n>(concat!($name, "/", $n)),
+                LayerType::called::<ReturnState<Rnn<$Cell>>, $n>(
+                    concat!($name, ".state/", $n)
+                ),
+            )*
+            $(
+                LayerType::called::<Bidirectional<$Cell>, $both>(
+                    concat!("bidirectional.", $name, "/", $both)
+                ),
+                LayerType::called::<ReturnState<Bidirectional<$Cell>>, $both>(
+                    concat!("bidirectional.", $name, ".state/", $both)
+                ),
+                LayerType::called::<Unmerged<$Cell>, $both>(
+                    concat!("bidirectional.", $name, ".unmerged/", $both)
+                ),
+                LayerType::called::<ReturnState<Unmerged<$Cell>>, $both>(
+                    concat!("bidirectional.", $name, ".unmerged.state/", $both)
+                ),
+            )*
+        )*]
+    };
+}
+
+const RECURRENT: &[LayerType] = cells! {
+    "lstm" LstmCell, [1 2 3 4], both [1 2 5 6];
+    "gru" GruCell, [1 2 3], both [1 2 3 4];
+    "simple_rnn" SimpleRnnCell, [1 2 3], both [1 2 3 4];
+    "conv_lstm" ConvLstmCell, [1 2 3 4], both [1 2 5 6];
+    "conv_gru" ConvGruCell, [1 2 3], both [1 2 3 4];
 };
 
-/// Other layers whose type has parameters.
-const OF_TYPES: &[LayerType] = entries! {
+/// Lists the entries of layers with one input around others.
+macro_rules! around {
+    ($($name:literal $Layer:ident, [$($inner:literal $Inner:ident)*];)*) => {
+        around! { @ [] $($name $Layer, [$($inner $Inner)*];)* }
+    };
+    (@ [$($entry:expr,)*]) => { &[$($entry,)*] };
+    (@ [$($entry:expr,)*] $name:literal $Layer:ident, [$($inner:literal $Inner:ident)*];
+        $($rest:tt)*
+    ) => {
+        around! { @ [
+            $($entry,)*
+            $(LayerType::called::<$Layer<$Inner>, 1>(concat!($name, ".", $inner, "/1")),)*
+        ] $($rest)* }
+    };
+}
+
+const AROUND: &[LayerType] = around! {
+    "time_distributed" TimeDistributed, [
+        "avg_pool" AvgPool
+        "batch_norm" BatchNorm
+        "conv" Conv
+        "dense" Dense
+        "dropout" Dropout
+        "flatten" Flatten
+        "global_avg_pool" GlobalAvgPool
+        "global_max_pool" GlobalMaxPool
+        "group_norm" GroupNorm
+        "max_pool" MaxPool
+        "reshape" Reshape
+    ];
+    "spectral_norm" SpectralNorm, ["conv" Conv "conv_transpose" ConvTranspose "dense" Dense];
+    "weight_norm" WeightNorm, ["conv" Conv "conv_transpose" ConvTranspose "dense" Dense];
+};
+
+/// Splits, whose type has the number of parts.
+const SPLITS: &[LayerType] = entries! {
     "split.1" Split<1>, [1];
     "split.2" Split<2>, [1];
     "split.3" Split<3>, [1];
@@ -250,12 +275,6 @@ const OF_TYPES: &[LayerType] = entries! {
     "split.6" Split<6>, [1];
     "split.7" Split<7>, [1];
     "split.8" Split<8>, [1];
-    "spectral_norm.conv" SpectralNorm<Conv>, [1];
-    "spectral_norm.conv_transpose" SpectralNorm<ConvTranspose>, [1];
-    "spectral_norm.dense" SpectralNorm<Dense>, [1];
-    "weight_norm.conv" WeightNorm<Conv>, [1];
-    "weight_norm.conv_transpose" WeightNorm<ConvTranspose>, [1];
-    "weight_norm.dense" WeightNorm<Dense>, [1];
 };
 
 /// An activation is its name; one that a closure computes has none.

@@ -104,6 +104,44 @@ fn layers_of_closures_are_an_error_that_names_them() {
     );
 }
 
+/// A cell that is not one of the library.
+#[derive(Clone, Debug)]
+struct Total;
+
+impl crate::Cell for Total {
+    const NAME: &'static str = "total";
+    type Weights = ();
+    type State = Tensor;
+
+    fn prepare(&self, _: &mut crate::Cx, xs: Tensor) -> ((), Tensor) {
+        ((), xs)
+    }
+
+    fn initial_state(&self, (): &(), xs: &Tensor) -> Tensor {
+        xs.get(0).zeros_like()
+    }
+
+    fn step(&self, (): &(), x: &Tensor, state: Tensor) -> Tensor {
+        state + x
+    }
+
+    fn output(&self, state: &Tensor) -> Tensor {
+        state.clone()
+    }
+}
+
+#[test]
+fn cells_of_a_user_are_an_error_that_says_what_can_be_saved() {
+    let x = input("x", dims![_, _, 2]);
+    let both = Bidirectional::new(crate::Rnn::of(Total));
+    for y in [x.layer(crate::Rnn::of(Total)).named("mine"), x.layer(both).named("mine")] {
+        let e = y.bind(Vars::default()).save(directory("cell")).unwrap_err();
+        for part in ["layer `mine`: expected a layer of the library", "with `Vars::save`"] {
+            assert!(e.message().contains(part), "{e}");
+        }
+    }
+}
+
 #[test]
 fn damaged_files_are_errors() {
     let model = input("x", dims![_, 3]).dense(2).relu().model();
