@@ -39,7 +39,8 @@ impl PathPattern {
         if chosen.contains(&true) {
             return Ok(chosen);
         }
-        let want = format!("expected a pattern of one of the parameters {}", first_of(paths));
+        let want =
+            format!("expected a pattern of one of the parameters {}", nearest(paths, pattern));
         Err(Error::new("pattern", format!("{want}; got `{pattern}`")))
     }
 
@@ -57,17 +58,34 @@ impl PathPattern {
     }
 }
 
-/// Lists paths for an error message; of many paths the first ones.
-pub(crate) fn first_of(paths: &[String]) -> String {
-    const MAX_LISTED_PATHS: usize = 12;
-    let listed = paths.iter().take(MAX_LISTED_PATHS).map(String::as_str).collect::<Vec<_>>();
-    match paths.len() {
-        0 => "of no model".into(),
-        n if n > MAX_LISTED_PATHS => {
-            format!("{} and {} more", listed.join(", "), n - MAX_LISTED_PATHS)
-        }
-        _ => listed.join(", "),
+/// Lists paths for an error message; of many paths, those that are most similar to `wanted`, and
+/// the number of the others.
+pub(crate) fn nearest(paths: &[String], wanted: &str) -> String {
+    const MAX_LISTED_PATHS: usize = 10;
+    let more = paths.len().saturating_sub(MAX_LISTED_PATHS);
+    if more == 0 {
+        return if paths.is_empty() { "of no model".into() } else { paths.join(", ") };
     }
+    let mut sorted: Vec<&str> = paths.iter().map(String::as_str).collect();
+    sorted.sort_by_cached_key(|path| edits(path, wanted));
+    format!("{} and {more} more", sorted[..MAX_LISTED_PATHS].join(", "))
+}
+
+/// Returns the number of characters that are inserted, removed or replaced to change `a` to `b`:
+/// Levenshtein's distance, by the algorithm of Wagner and Fischer.
+fn edits(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = i;
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
 }
 
 /// Returns true if the pattern stands for the names, and adds what its stars stand for.
@@ -110,6 +128,18 @@ fn name_matches(pattern: &str, name: &str, captures: &mut Vec<String>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pattern_of_nothing_names_the_nearest_paths() {
+        let paths: Vec<String> = (0..200)
+            .flat_map(|i| ["bias", "kernel"].map(|name| format!("encoder.block_{i}.{name}")))
+            .collect();
+        let e = PathPattern::select("encoder.blok_17.*", &paths).unwrap_err();
+        let listed = e.message().split(", ").count();
+        assert!(e.message().contains("encoder.block_17.bias, ") && listed == 10, "{e}");
+        assert!(e.message().ends_with(" and 390 more; got `encoder.blok_17.*`"), "{e}");
+        assert_eq!(["", "kernel", "a"].map(|a| edits(a, "kernle")), [6, 2, 6]);
+    }
 
     #[test]
     fn names_and_stars() {

@@ -16,7 +16,7 @@
 use crate::input_shapes::invalid;
 use crate::model_graph::{ModelGraph, ModelNode, Paths, ValueRef};
 use crate::node::{NodeKind, Shared, topological_order};
-use crate::path_pattern::PathPattern;
+use crate::path_pattern::{PathPattern, nearest};
 use crate::{LayerInfo, Model, Node};
 use neurax_tensor::{Error, Place, Result};
 use std::collections::{HashMap, HashSet};
@@ -177,15 +177,9 @@ impl Model {
 
     /// Returns the error of a path or pattern of no layer.
     fn no_layer(&self, path: &str) -> Error {
-        /// The longest list of paths that a message shows.
-        const MAX_LISTED: usize = 20;
-        let all: Vec<&str> = self.nodes().collect();
-        let more = match all.len().saturating_sub(MAX_LISTED) {
-            0 => String::new(),
-            n => format!(" and {n} more"),
-        };
-        let listed = all[..all.len().min(MAX_LISTED)].join(", ");
-        invalid(format!("expected one of the layers {listed}{more}; got `{path}`"))
+        let all: Vec<String> = self.nodes().map(String::from).collect();
+        let listed = nearest(&all, path);
+        invalid(format!("expected one of the layers {listed}; got `{path}`"))
     }
 }
 

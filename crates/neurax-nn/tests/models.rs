@@ -38,7 +38,8 @@ fn parameters_of_another_model_name_layer_and_shape() {
     let vars = small.init(key(0), &types![f32[_, 3]]).unwrap();
     let e = text(large.apply(&vars, Tensor::ones([1, 3]), &Mode::Eval).y());
     assert!(
-        e.contains("param: expected `kernel` of shape [3, 5], got [3, 4], in layer dense, at"),
+        e.contains("param: expected `kernel` of shape [3, 5], got [3, 4]; the variables are those")
+            && e.contains("in layer dense, at"),
         "{e}"
     );
     assert!(e.contains("tests/models.rs"), "{e}");
@@ -300,7 +301,8 @@ fn misused_blocks_are_errors() {
     let shared = nn::shared(Dense::new(2));
     let y = shared.call(&a) + shared.call(nn::concat([&a, &a], -1));
     let e = y.init(key(0), &types![f32[_, 2]]).unwrap_err().to_string();
-    assert!(e.contains("expected `kernel` of shape [4, 2], got [2, 2], in layer dense"), "{e}");
+    let want = "expected `kernel` of shape [4, 2], got [2, 2]; the variables are those of another";
+    assert!(e.contains(want) && e.contains("in layer dense"), "{e}");
 
     let [_, second] = a.relu().model().call_all([&b]);
     let e = text(second.apply(&Vars::default(), Tensor::ones([1, 2]), &Mode::Eval).y());
@@ -490,4 +492,65 @@ fn a_branch_that_is_not_taken_keeps_its_state() {
     let net = (nn::cond(&is_positive(&x), &x.dense(2), &(&x * 1.0))).model();
     let e = text(net.apply(&Vars::default(), Tensor::ones([3, 2]), &Mode::Eval).y());
     assert!(e.contains("missing `kernel`") && e.contains("in layer dense, at"), "{e}");
+}
+
+#[test]
+fn bad_input_has_one_error_with_path_expected_found_and_advice() {
+    let image = nn::input("image", dims![_, 3, 8, 8]);
+    let of_init = |y: Node, types: &[TypeSpec]| y.init(key(0), types).unwrap_err().to_string();
+    let images = types![f32[_, 3, 8, 8]];
+    let x = nn::input("x", dims![_, 4, 3]);
+    let mask = nn::typed_input("mask", BOOL, dims![_, _]);
+    let masked = || nn::Gru::new(2).masked().call([&x, &mask]).named("reader");
+    let attention = nn::MultiHeadAttention::new(2, 4).masked();
+    let attended = attention.call([&x, &mask]).named("reader");
+    let masks = types![f32[2, 4, 3], bool[2, 5]];
+    let net = image.conv(4, 3).named("stem");
+    let vars = net.init(key(0), &images).unwrap();
+    let other = nn::input("image", dims![_, 3, 8, 8]).conv(5, 3).named("stem");
+    let shape = text(other.apply(&vars, Tensor::ones([1, 3, 8, 8]), &Mode::Eval).y());
+    let unknown = vars.clone().freeze("stm.*").unwrap_err().to_string();
+    let cases: [(String, &str, &[&str]); 8] = [
+        // Wrong ranks and channels.
+        (
+            of_init(image.layer_norm().reshape([192]).conv(4, 3).named("stem"), &images),
+            "in layer stem",
+            &["expected an input [batch, channels, space ..] with at least one", "got f32[1, 192]"],
+        ),
+        (
+            of_init(image.lstm(3).named("reader"), &images),
+            "in layer reader",
+            &["expected an input [batch, time, features]", "got f32[1, 3, 8, 8]"],
+        ),
+        // Groups that do not divide.
+        (
+            of_init(image.layer(nn::Conv::new(4, 3).groups(2)).named("stem"), &images),
+            "in layer stem",
+            &["divides the 3 channels of f32[1, 3, 8, 8] and the 4 filters, got 2 groups; change"],
+        ),
+        (
+            of_init(image.group_norm(2).named("norm"), &images),
+            "in layer norm",
+            &["with 2 groups of channels, got f32[1, 3, 8, 8]; take a divisor"],
+        ),
+        // Masks of the wrong shape.
+        (
+            of_init(masked(), &masks),
+            "in layer reader",
+            &["expected a mask bool[2, 4], [batch, time], got bool[2, 5]; `nn::mask_of` makes"],
+        ),
+        (of_init(attended, &masks), "in layer reader", &["expected a mask", "got bool[2, "]),
+        // A pattern that matches nothing.
+        (unknown, "", &["expected a pattern of one of the parameters stem.bias, stem.kernel; got"]),
+        // Variables of another model.
+        (
+            shape,
+            "in layer stem",
+            &["expected `kernel` of shape [5, 3, 3, 3], got [4, 3, 3, 3]; the variables are those"],
+        ),
+    ];
+    for (e, path, parts) in cases {
+        assert!(e.contains(path) && parts.iter().all(|part| e.contains(part)), "{path}: {e}");
+        assert!(e.matches("tests/models.rs:").count() <= 1, "one line: {e}");
+    }
 }

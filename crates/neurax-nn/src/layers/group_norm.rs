@@ -54,7 +54,7 @@ fn error_of(x: &Tensor, groups: usize, axis: i64) -> Option<Error> {
     let is_divided = ty.rank() >= 2 && groups > 0 && x.dim(axis).is_multiple_of(groups);
     let why =
         || format!("expected an input [batch, channels, ..] with {groups} groups of channels");
-    (!is_divided).then(|| Error::new("group_norm", format!("{}, got {ty}", why())))
+    (!is_divided).then(|| Error::new("group_norm", format!("{}, got {ty}; take a divisor", why())))
 }
 
 /// The layer of [`group_norm`], with parameters `scale` and `bias` for each channel.
@@ -196,8 +196,9 @@ mod tests {
     fn groups_that_do_not_divide_the_channels_are_an_error() {
         for (groups, t) in [(2, types![f32[1, 3, 2]]), (0, types![f32[1, 3, 2]])] {
             let e = check::layer(GroupNorm::new(groups), &t).unwrap_err().to_string();
-            let want =
-                format!("{groups} groups of channels, got f32[1, 3, 2], in layer group_norm");
+            let want = format!(
+                "{groups} groups of channels, got f32[1, 3, 2]; take a divisor, in layer group_norm"
+            );
             assert!(e.contains(&want), "{e}");
         }
         let e = check::layer(GroupNorm::of_instances(), &types![f32[3]]).unwrap_err().to_string();

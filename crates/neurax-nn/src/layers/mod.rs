@@ -32,6 +32,7 @@ mod pool;
 mod recurrent;
 mod reshape;
 mod rms_norm;
+mod rrelu;
 mod shape;
 mod similarity;
 mod transformer;
@@ -83,6 +84,7 @@ pub use recurrent::{
 };
 pub use reshape::{Reshape, reshape};
 pub use rms_norm::{RmsNorm, rms_norm};
+pub use rrelu::RRelu;
 pub use shape::{
     Cropping, Fold, Interpolation, Pad, Permute, PixelShuffle, PixelUnshuffle, RepeatVector,
     Resize, Split, Unfold, UpSampling, fold, pixel_shuffle, pixel_unshuffle, resize, unfold,

@@ -57,7 +57,8 @@ pub(super) fn missing(name: &str) -> Error {
         "optim",
         format!(
             "missing slot `{name}` for these parameters; \
-             create the state with `init` of this optimizer"
+             create the state with `init` of this optimizer, also after parameters are frozen or \
+             unfrozen"
         ),
     )
 }

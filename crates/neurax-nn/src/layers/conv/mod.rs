@@ -13,7 +13,7 @@ pub use transpose::{ConvTranspose, conv_transpose};
 use crate::init::{self, Init};
 use crate::{Cx, Layer, Node};
 use neurax_tensor::{Error, IntoEach, PadMode, Padding, Tensor, Windows};
-use options::{channels_of, kernel_shape};
+use options::{channels_of, input_error, kernel_shape};
 use serde::{Deserialize, Serialize};
 
 /// Computes a convolution over the space axes, plus `bias`: `x` is `[batch, channels, space ..]`,
@@ -111,8 +111,10 @@ impl Layer for Conv {
     type Output = Tensor;
 
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
+        if let Some(e) = input_error("conv", &x, self.groups, self.filters, &self.options) {
+            return Tensor::from_error(e);
+        }
         let channels = channels_of(&x, &self.options);
-        // The function reports groups that do not divide the channels.
         let of_group = channels.checked_div(self.groups).unwrap_or(channels);
         let (shape, default) =
             kernel_shape(&x, &self.taps, [self.filters, of_group], &self.options);

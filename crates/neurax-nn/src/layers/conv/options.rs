@@ -1,7 +1,7 @@
 //! The options that all convolution layers have.
 
 use crate::init::{self, Init};
-use neurax_tensor::{Tensor, Windows};
+use neurax_tensor::{Error, Tensor, Windows};
 
 /// Adds the option methods to a layer with the fields `options`, `bias`, `kernel` and `bias_init`.
 macro_rules! conv_options {
@@ -80,6 +80,35 @@ pub(super) fn kernel_shape(
     } else {
         ([&[outer, inner], &taps[..]].concat(), init::glorot_uniform().axes(1, 0))
     }
+}
+
+/// Returns the error of an input without space axes, or of groups that do not divide its channels
+/// or the filters.
+pub(super) fn input_error(
+    op: &str,
+    x: &Tensor,
+    groups: usize,
+    filters: usize,
+    options: &Windows,
+) -> Option<Error> {
+    let ty = x.ty().ok()?;
+    if ty.rank() < 3 {
+        let axes = match options.is_channels_last() {
+            true => "[batch, space .., channels]",
+            false => "[batch, channels, space ..]",
+        };
+        let why = format!("expected an input {axes} with at least one space axis, got {ty}");
+        return Some(Error::new(op, why));
+    }
+    let channels = channels_of(x, options);
+    let is_divided = |n: usize| groups > 0 && n.is_multiple_of(groups);
+    let why = || {
+        format!(
+            "expected a number of groups that divides the {channels} channels of {ty} and the \
+             {filters} filters, got {groups} groups; change one of them"
+        )
+    };
+    (!is_divided(channels) || !is_divided(filters)).then(|| Error::new(op, why()))
 }
 
 /// Returns the number of channels of an input, 0 if it has too few axes.

@@ -1,6 +1,6 @@
 //! The transposed convolution layer.
 
-use super::options::{channels_of, kernel_shape};
+use super::options::{channels_of, input_error, kernel_shape};
 use super::with_bias;
 use crate::init::{self, Init};
 use crate::{Cx, Layer, Node};
@@ -90,14 +90,10 @@ impl Layer for ConvTranspose {
 
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
         let channels = channels_of(&x, &self.options);
-        let of_group = match self.filters.checked_div(self.groups) {
-            Some(n) if n * self.groups == self.filters => n,
-            _ => {
-                let (filters, groups) = (self.filters, self.groups);
-                let why = format!("expected filters in {groups} equal groups, got {filters}");
-                return Tensor::from_error(neurax_tensor::Error::new("conv_transpose", why));
-            }
-        };
+        if let Some(e) = input_error(Self::NAME, &x, self.groups, self.filters, &self.options) {
+            return Tensor::from_error(e);
+        }
+        let of_group = self.filters.checked_div(self.groups).unwrap_or(self.filters);
         let (shape, _) = kernel_shape(&x, &self.taps, [channels, of_group], &self.options);
         let [inputs, outputs] = if self.options.is_channels_last() { [-1, -2] } else { [0, 1] };
         let default = init::glorot_uniform().axes(inputs, outputs);
@@ -141,9 +137,9 @@ mod tests {
             e
         };
         let e = message(ConvTranspose::new(3, 2).groups(2), &types![f32[1, 2, 4]]);
-        assert!(e.contains("expected filters in 2 equal groups, got 3"), "{e}");
+        assert!(e.contains("and the 3 filters, got 2 groups"), "{e}");
         let e = message(ConvTranspose::new(4, 2).groups(2), &types![f32[1, 3, 4]]);
-        assert!(e.contains("multiple of 2 groups"), "{e}");
+        assert!(e.contains("divides the 3 channels"), "{e}");
         let e = message(
             ConvTranspose::new(4, 2).output_padding(2).strides(2),
             &types![f32[

@@ -148,7 +148,10 @@ impl<C: Cell> Rnn<C> {
         if let Some(mask) = mask {
             let (want, got) = (&ty.shape[..2], mask.ty()?);
             if got.dtype != DType::Bool || got.shape[..] != *want {
-                return fail(format!("expected a mask bool{want:?}, [batch, time], got {got}"));
+                return fail(format!(
+                    "expected a mask bool{want:?}, [batch, time], got {got}; `nn::mask_of` makes \
+                     one of tokens"
+                ));
             }
         }
         Ok(RnnInputs { x, mask, states })
