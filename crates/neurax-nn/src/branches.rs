@@ -53,7 +53,8 @@ pub(crate) fn steps(nodes: &[ModelNode], outputs: &[ModelOutput]) -> Vec<Evaluat
     let mut lists: HashMap<Owner, Vec<EvaluationStep>> = HashMap::new();
     for (i, owner) in owners.iter().enumerate() {
         let of = |lists: &mut HashMap<Owner, Vec<EvaluationStep>>, branch| {
-            lists.remove(&Some(Branch { choice: i, branch })).unwrap_or_else(Vec::new)
+            // empty: no node belongs to the branch alone.
+            lists.remove(&Some(Branch { choice: i, branch })).unwrap_or_default()
         };
         let branches = [of(&mut lists, 0), of(&mut lists, 1)];
         let step = match branches.iter().all(Vec::is_empty) {
@@ -62,7 +63,8 @@ pub(crate) fn steps(nodes: &[ModelNode], outputs: &[ModelOutput]) -> Vec<Evaluat
         };
         lists.entry(*owner).or_default().push(step);
     }
-    lists.remove(&None).unwrap_or_else(Vec::new)
+    // empty: a graph without nodes.
+    lists.remove(&None).unwrap_or_default()
 }
 
 /// A branch of a choice: the index of the node, and 0 for true or 1 for false.

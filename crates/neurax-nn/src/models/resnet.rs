@@ -15,8 +15,8 @@ pub struct ResNetConfig {
     pub width: usize,
     /// The number of classes.
     pub classes: usize,
-    /// True for images of about 32 pixels, as in CIFAR: the first convolution has windows of 3 by 3,
-    /// and neither it nor a pooling behind it makes the image smaller.
+    /// True for images of about 32 pixels, as in CIFAR: the first convolution has windows of 3 by
+    /// 3, and neither it nor a pooling behind it makes the image smaller.
     pub small_images: bool,
 }
 
