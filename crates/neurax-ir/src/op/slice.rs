@@ -25,6 +25,30 @@ impl Slice {
     }
 }
 
+impl Slice {
+    /// Emits the cotangent of the operand, whose shape is `whole`: that of the result, with zeros
+    /// around and between its elements.
+    pub(crate) fn padded(&self, b: &mut Builder, whole: &Shape, ct: Value) -> Value {
+        let interior: Vec<usize> = self.stride.iter().map(|s| s - 1).collect();
+        let end = |(i, &n): (usize, &usize)| {
+            self.start[i] + if n == 0 { 0 } else { 1 + (n - 1) * self.stride[i] }
+        };
+        let ends: Vec<usize> = self.sizes().iter().enumerate().map(end).collect();
+        let high = whole.iter().zip(ends).map(|(&n, end)| (n - end) as i64).collect();
+        let low = self.start.iter().map(|&s| s as i64).collect();
+        let zero = b.scalar(b.dtype(ct), 0.0);
+        b.emit(Pad { low, high, interior }, &[ct, zero])
+    }
+
+    /// Returns the axis along which the result is a range of the operand, whose shape is `whole`,
+    /// if it has all elements along the others.
+    pub(crate) fn only_axis(&self, whole: &Shape) -> Option<usize> {
+        let mut parts = (0..whole.len()).filter(|&a| self.start[a] > 0 || self.limit[a] < whole[a]);
+        let axis = parts.next()?;
+        (parts.next().is_none() && self.stride.iter().all(|&s| s == 1)).then_some(axis)
+    }
+}
+
 impl Primitive for Slice {
     fn name(&self) -> &'static str {
         Self::NAME
@@ -73,16 +97,8 @@ impl Primitive for Slice {
         cts: &[Option<Value>],
     ) -> Transposed {
         let Some(ct) = cts[0] else { return Transposed::Cotangents(vec![None]) };
-        let interior: Vec<usize> = self.stride.iter().map(|s| s - 1).collect();
-        let end = |(i, &n): (usize, &usize)| {
-            self.start[i] + if n == 0 { 0 } else { 1 + (n - 1) * self.stride[i] }
-        };
-        let ends: Vec<usize> = self.sizes().iter().enumerate().map(end).collect();
-        let whole = &b.ty(at.xs[0]).shape;
-        let high = whole.iter().zip(ends).map(|(&n, end)| (n - end) as i64).collect();
-        let low = self.start.iter().map(|&s| s as i64).collect();
-        let zero = b.scalar(b.dtype(ct), 0.0);
-        Transposed::Cotangents(vec![Some(b.emit(Pad { low, high, interior }, &[ct, zero]))])
+        let whole = b.ty(at.xs[0]).shape.clone();
+        Transposed::Cotangents(vec![Some(self.padded(b, &whole, ct))])
     }
 
     fn batch(

@@ -9,6 +9,7 @@
 //! ([`crate::Primitive`]); an op that holds graphs calls the walkers for those, so the modules `op`
 //! and `transform` refer to each other.
 
+mod cotangents;
 mod eval;
 mod grad;
 mod jvp;

@@ -34,6 +34,7 @@
 //! Rejected: a reverse-mode rule for each op besides its jvp rule. Both would state the derivative,
 //! and could differ; a transpose is only needed for the ops that are linear.
 
+use super::cotangents::Cotangents;
 use crate::error::check_len;
 use crate::op::{Bound, Transposed};
 use crate::{Builder, Eqn, Error, Graph, Op, Result, Value, Values, visits::visit};
@@ -111,15 +112,16 @@ pub(crate) fn transpose_walk(
     let outer = b.origin().clone();
     let (env, dependent) = emit_independent(b, g, xs, linear);
     b.check()?;
-    let mut ct: Vec<Option<Value>> = vec![None; g.types().len()];
-    for (v, &c) in g.outputs().iter().zip(cts).filter(|(v, _)| dependent[v.index()]) {
-        ct[v.index()] = b.add_tangents(ct[v.index()], c);
+    let mut ct = Cotangents::new(g.types().len());
+    for (&v, &c) in g.outputs().iter().zip(cts).filter(|(v, _)| dependent[v.index()]) {
+        ct.add(b, v, c);
     }
     for e in g.eqns().iter().rev().filter(|e| e.outputs.iter().any(|v| dependent[v.index()])) {
-        transpose_eqn(b, e, &env, &dependent, &mut ct)?;
+        transpose_eqn(b, g, e, &env, &dependent, &mut ct)?;
     }
     b.set_origin(outer);
-    Ok(g.inputs().zip(linear).map(|(v, &l)| if l { ct[v.index()] } else { None }).collect())
+    let inputs = g.inputs().zip(linear);
+    Ok(inputs.map(|(v, &l)| if l { ct.get(b, v, g.ty(v)) } else { None }).collect())
 }
 
 /// Emits the equations that do not depend on linear inputs. Returns the values by index,
@@ -147,16 +149,21 @@ fn emit_independent(
 /// Emits the transpose of one equation: adds the cotangents of its operands to `ct`.
 fn transpose_eqn(
     b: &mut Builder,
+    g: &Graph,
     e: &Eqn,
     env: &[Value],
     dependent: &[bool],
-    ct: &mut [Option<Value>],
+    ct: &mut Cotangents,
 ) -> Result<()> {
-    let cts: Vec<Option<Value>> = e.outputs.iter().map(|v| ct[v.index()]).collect();
+    b.set_origin(e.at.by("transpose"));
+    let cts: Vec<Option<Value>> = e.outputs.iter().map(|&v| ct.get(b, v, g.ty(v))).collect();
     if cts.iter().all(Option::is_none) {
         return Ok(());
     }
-    b.set_origin(e.at.by("transpose"));
+    if let (Op::Slice(slice), [Some(c)]) = (&e.op, &cts[..]) {
+        ct.add_slice(e.inputs[0], slice, *c);
+        return b.check();
+    }
     let at = |vs: &[Value]| vs.iter().map(|v| env[v.index()]).collect::<Values>();
     let (xs, ys) = (at(&e.inputs), at(&e.outputs));
     let linear: Vec<bool> = e.inputs.iter().map(|v| dependent[v.index()]).collect();
@@ -167,7 +174,7 @@ fn transpose_eqn(
         Transposed::NotLinear => Err(not_linear(e, &linear)),
         Transposed::Cotangents(cts) => {
             for ((v, c), _) in e.inputs.iter().zip(cts).zip(linear).filter(|(_, l)| *l) {
-                ct[v.index()] = b.add_tangents(ct[v.index()], c);
+                ct.add(b, *v, c);
             }
             b.check()
         }
