@@ -25,6 +25,8 @@ pub mod custom_layer;
 pub mod digits;
 #[path = "../examples/fine_tune.rs"]
 pub mod fine_tune;
+#[path = "../examples/gan.rs"]
+pub mod gan;
 #[path = "../examples/gpt.rs"]
 pub mod gpt;
 #[path = "../examples/loops.rs"]
@@ -41,6 +43,8 @@ pub mod training_step;
 pub mod transforms;
 #[path = "../examples/two_heads.rs"]
 pub mod two_heads;
+#[path = "../examples/vae.rs"]
+pub mod vae;
 
 /// An example program.
 pub struct ExampleProgram {
@@ -196,6 +200,26 @@ pub const EXAMPLES: &[ExampleProgram] = &[
         },
     },
     ExampleProgram {
+        name: "vae",
+        about: "a variational autoencoder that draws handwritten digits",
+        run: vae::main,
+        stages: || {
+            let model = vae::model();
+            let vars = model.init(key(0), &types![f32[_, 64]])?;
+            jit(move |x: Tensor| model.apply(&vars, x, &Mode::Train(key(1))))
+                .stages(&Tensor::zeros([32, 64]), true)
+        },
+    },
+    ExampleProgram {
+        name: "gan",
+        about: "two networks with an optimizer each, trained against each other",
+        run: gan::main,
+        stages: || {
+            let (start, step) = gan::program(1)?;
+            step.stages(&start, true)
+        },
+    },
+    ExampleProgram {
         name: "gpt",
         about: "a small GPT that learns text, and writes with a cache of keys and values",
         run: gpt::main,
@@ -272,6 +296,43 @@ mod tests {
     fn a_convolutional_network_reads_digits() {
         let accuracy = conv_digits::accuracy().unwrap();
         assert!(accuracy >= 0.985, "{accuracy}");
+    }
+
+    // Against which the loss and the drawn images of the autoencoder are compared: the mean of all
+    // images, which is what a decoder draws that ignores the codes, and images whose pixels are
+    // those of different digits.
+    #[test]
+    fn the_autoencoder_draws_digits() {
+        let digits = data::digits().unwrap().split(0.8, key(0));
+        let trained = vae::train(&digits).unwrap();
+        let images = &digits.train.x;
+        let mean = images.mean(0);
+        let blurred = loss::each::binary_cross_entropy(&mean, &mean).sum(..).item().unwrap();
+        let scores = &trained.validation;
+        assert!(scores["loss"] < blurred - 3.0 && scores["divergence"] > 1.0, "{scores} {blurred}");
+
+        let pixels = images.unstack(1).into_iter().enumerate();
+        let mixed = pixels.map(|(i, x)| key(9).fold_in(i).shuffle(&x, 0)).collect::<Vec<_>>();
+        let mixed = stack(mixed, 1).slice(0, ..100);
+        let drawn = vae::draw(&trained, 100, key(3)).unwrap();
+        let [drawn, mean, mixed] = [drawn, mean.expand_dims(0), mixed].map(|x| {
+            let difference = x.expand_dims(1) - images.expand_dims(0);
+            difference.square().sum(-1).sqrt().min(-1).mean(..).item().unwrap()
+        });
+        assert!(drawn < 0.85 * mean && mean < mixed, "{drawn} {mean} {mixed}");
+    }
+
+    // The mean, the standard deviations and the covariance. At the start, the mean is off by 2.
+    #[test]
+    fn the_adversarial_network_finds_the_distribution() {
+        let params = gan::train(4000).unwrap();
+        let [made, real] = [gan::made(&params, 4000, &key(3)), gan::real(4000, &key(4))];
+        let moments = |x: &Tensor| {
+            let covariance = x.transpose().matmul(x) / 4000.0 - x.mean(0).outer(x.mean(0));
+            concat([x.mean(0), x.std(0, 0), covariance.index((0, 1)).expand_dims(0)], 0)
+        };
+        let error = (moments(&made) - moments(&real)).abs();
+        assert!(error.max(..).item().unwrap() < 0.15, "{error}");
     }
 
     #[test]
