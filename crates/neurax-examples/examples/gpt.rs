@@ -1,10 +1,11 @@
-//! A small GPT: a decoder of two blocks that learns the characters of a page of this repository,
-//! and writes text with a cache of keys and values.
+//! A small GPT: a decoder of two blocks that learns the characters of the pages of this
+//! repository, and writes text with a cache of keys and values.
 
 use neurax::prelude::*;
+use std::path::Path;
 
-/// The text to learn.
-const TEXT: &str = include_str!("gpt.rs");
+/// The number of steps of a training.
+pub const STEPS: usize = 150;
 /// The number of characters of an example.
 const LENGTH: usize = 32;
 /// The number of characters of a batch.
@@ -28,6 +29,26 @@ pub fn model(cache: Option<usize>) -> Model {
     x.rms_norm().dense(CODES).named("logits").model()
 }
 
+/// Returns the text to learn: the Markdown pages in the folder `docs` of the repository. A
+/// published package is outside of the repository and has one page, its README.
+///
+/// # Errors
+/// Returns an error if a page cannot be read.
+pub fn text() -> Result<String> {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let docs = package.join("../../docs");
+    if !docs.is_dir() {
+        return Ok(std::fs::read_to_string(package.join("README.md"))?);
+    }
+    let mut pages = Vec::new();
+    for entry in std::fs::read_dir(docs)? {
+        pages.push(entry?.path());
+    }
+    pages.retain(|path| path.extension().is_some_and(|e| e == "md"));
+    pages.sort();
+    pages.iter().map(|path| Ok(std::fs::read_to_string(path)?)).collect()
+}
+
 /// Returns the codes of a text.
 pub fn codes(text: &str) -> Vec<i32> {
     text.chars().filter(char::is_ascii).map(|c| c as i32).collect()
@@ -46,7 +67,7 @@ pub fn cost(model: &Model, params: &Params, windows: &Tensor) -> Tensor {
 /// Returns an error if a step fails.
 pub fn train(steps: usize) -> Result<(Params, f64)> {
     let model = model(None);
-    let codes = codes(TEXT);
+    let codes = codes(&text()?);
     let text = Tensor::from_vec(codes.clone(), [codes.len()]);
     let vars = model.init(key(0), &types![i32[_, _]])?;
     let opt = optim::chain([optim::clip(1.0), optim::adam(3e-3)]);
@@ -96,8 +117,8 @@ pub fn write(params: &Params, prompt: &str, count: usize, temperature: f64) -> R
 
 /// Runs the example.
 pub fn main() -> Result<()> {
-    let (params, loss) = train(60)?;
+    let (params, loss) = train(STEPS)?;
     println!("loss {loss:.3}");
-    println!("{}", write(&params, "let model = ", 40, 0.5)?);
+    println!("{}", write(&params, "The ", 60, 0.5)?);
     Ok(())
 }
