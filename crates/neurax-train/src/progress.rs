@@ -30,6 +30,13 @@ impl Progress {
         Progress { bar, quiet, epochs, refreshed: Instant::now() }
     }
 
+    /// Creates the output of predictions for `batches` batches.
+    pub(crate) fn predictions(quiet: bool, batches: usize) -> Progress {
+        let progress = Progress::new(quiet, 1, Some(batches));
+        progress.bar.set_prefix("predict");
+        progress
+    }
+
     /// Starts the epoch with index `epoch`, from 0.
     pub(crate) fn epoch(&self, epoch: usize) {
         self.bar.set_prefix(epoch_label(epoch, self.epochs.max(epoch + 1)));
@@ -45,6 +52,11 @@ impl Progress {
         self.refreshed = Instant::now();
         let (metrics, speed) = (prefixed("", metrics), speed(examples, seconds));
         self.bar.set_message(format!("loss {loss:.4}{metrics}  {speed}"));
+    }
+
+    /// Shows the number of examples in a second.
+    pub(crate) fn show_speed(&self, examples: usize, seconds: f64) {
+        self.bar.set_message(speed(examples, seconds));
     }
 
     /// Advances the bar by one batch.

@@ -76,5 +76,5 @@ pub mod prelude {
         init, loss, metric, optim,
     };
     pub use neurax_tensor::prelude::*;
-    pub use neurax_train::{Event, Flow, State, Trained, Trainer, epochs};
+    pub use neurax_train::{Event, Flow, Predict, State, Trained, Trainer, epochs};
 }
