@@ -1,6 +1,7 @@
 //! Checks that a layer computes the same in other circumstances.
 
 use super::failure::failed;
+use super::outputs::all_of;
 use crate::{Mode, Model, Node, Vars, input};
 use neurax_tensor::{DType, Dim, Result, Tensor, Tree, TypeSpec, jit, key};
 
@@ -24,12 +25,17 @@ fn assert_near(check: &str, want: &Tensor, got: &Tensor, tolerance: f64) -> Resu
     }
 }
 
+/// Checks that the results `got` are equal to `want`, all up to `tolerance`.
+fn assert_all_near(check: &str, want: &[Tensor], got: &[Tensor], tolerance: f64) -> Result<()> {
+    want.iter().zip(got).try_for_each(|(want, got)| assert_near(check, want, got, tolerance))
+}
+
 /// Checks that a compiled application computes the same as an eager one, in both modes.
 pub(super) fn compiled(model: &Model, vars: &Vars, xs: &[Tensor]) -> Result<()> {
     for mode in [Mode::Eval, Mode::Train(key(11))] {
-        let apply = |xs: Vec<Tensor>| model.apply(vars, xs, &mode).y().clone();
+        let apply = |xs: Vec<Tensor>| all_of(&model.apply(vars, xs, &mode));
         let eager = apply(xs.to_vec());
-        assert_near("jit", &eager, &jit(apply)(xs.to_vec()), 1e-5)?;
+        assert_all_near("jit", &eager, &jit(apply)(xs.to_vec()), 1e-5)?;
     }
     Ok(())
 }
@@ -48,18 +54,22 @@ pub(super) fn batch_sizes(model: &Model, vars: &Vars, xs: &[Tensor]) -> Result<(
         (l.kind == "input").then(|| input(&l.path, dims))
     });
     let first = |size: i64| xs.iter().map(|x| x.slice(0, ..size)).collect::<Vec<_>>();
-    let whole = model.apply(vars, xs, &Mode::Eval).y().clone();
+    let whole = all_of(&model.apply(vars, xs, &Mode::Eval));
     for mode in [Mode::Eval, Mode::Train(key(12))] {
         let xs = first(0);
         let empty = model.apply(&vars_for(&model, vars, &xs)?, xs, &mode);
-        elements(empty.y()).map_err(|e| failed("empty batch", e.to_string()))?;
+        for y in all_of(&empty) {
+            elements(&y).map_err(|e| failed("empty batch", e.to_string()))?;
+        }
     }
     let xs = first(1);
-    let one = model.apply(&vars_for(&model, vars, &xs)?, xs, &Mode::Eval).y().clone();
-    match whole.rank() > 0 && whole.dim(0) == n {
-        true => assert_near("batch of one", &whole.slice(0, ..1), &one, 1e-5),
-        false => elements(&one).map(drop),
-    }
+    let one = all_of(&model.apply(&vars_for(&model, vars, &xs)?, xs, &Mode::Eval));
+    whole.iter().zip(&one).try_for_each(|(whole, one)| {
+        match whole.rank() > 0 && whole.dim(0) == n {
+            true => assert_near("batch of one", &whole.slice(0, ..1), one, 1e-5),
+            false => elements(one).map(drop),
+        }
+    })
 }
 
 /// Returns the parameters with the state for other inputs: that of caches depends on the batch.
@@ -77,13 +87,14 @@ pub(super) fn half_precision(model: &Model, vars: &Vars, xs: &[Tensor]) -> Resul
         .iter()
         .map(|x| if x.dtype().is_float() { x.to(DType::F32) } else { x.clone() })
         .collect();
-    let want = model.apply(vars, wide_xs, &Mode::Eval).y().clone();
+    let want = all_of(&model.apply(vars, wide_xs, &Mode::Eval));
     let narrow_vars = Vars { params: vars.params.map_leaves(narrow), state: vars.state.clone() };
-    let got = model.apply(&narrow_vars, narrow_xs, &Mode::Eval).y().clone();
-    if want.dtype().is_float() && !got.dtype().is_float() {
-        return Err(failed("half precision", format!("expected floats, got {}", got.dtype())));
+    let got = all_of(&model.apply(&narrow_vars, narrow_xs, &Mode::Eval));
+    let lost = want.iter().zip(&got).find(|(a, b)| a.dtype().is_float() && !b.dtype().is_float());
+    if let Some((_, y)) = lost {
+        return Err(failed("half precision", format!("expected floats, got {}", y.dtype())));
     }
-    assert_near("half precision", &want, &got, 0.02)
+    assert_all_near("half precision", &want, &got, 0.02)
 }
 
 /// Checks that frozen parameters are used like all others.
@@ -93,8 +104,8 @@ pub(super) fn frozen(model: &Model, vars: &Vars, xs: &[Tensor]) -> Result<()> {
     }
     let mut frozen = vars.clone();
     frozen.freeze("**")?;
-    let y = |vars: &Vars| model.apply(vars, xs, &Mode::Eval).y().clone();
-    assert_near("frozen", &y(vars), &y(&frozen), 0.0)
+    let ys = |vars: &Vars| all_of(&model.apply(vars, xs, &Mode::Eval));
+    assert_all_near("frozen", &ys(vars), &ys(&frozen), 0.0)
 }
 
 /// Checks that two calls share their variables, and compute the same if there is no state.
@@ -106,16 +117,21 @@ pub(super) fn shared_twice<const N: usize>(
 ) -> Result<()> {
     let inputs: [Node; N] =
         std::array::from_fn(|i| input(&format!("input{i}"), types[i].dims.clone()));
-    let call = || model.call(inputs.each_ref());
-    let twice = Model::new([("first", call()), ("second", call())]);
+    let [first, second] = [(); 2].map(|()| model.call(inputs.each_ref()));
+    let pairs = (0..model.outputs().count()).flat_map(|i| {
+        [(format!("first{i:02}"), first.sibling(i)), (format!("second{i:02}"), second.sibling(i))]
+    });
+    let twice = Model::new(pairs);
     let both = twice.init(key(7), types)?;
     if both.size() != vars.size() {
         let why = format!("expected {} parameters of two calls, got {}", vars.size(), both.size());
         return Err(failed("shared twice", why));
     }
-    let out = twice.apply(&both, xs, &Mode::Eval);
+    // In order of the names: all outputs of the first call, then those of the second.
+    let ys = all_of(&twice.apply(&both, xs, &Mode::Eval));
+    let (first, second) = ys.split_at(ys.len() / 2);
     if vars.state.is_empty() {
-        return assert_near("shared twice", &out["first"], &out["second"], 0.0);
+        return assert_all_near("shared twice", first, second, 0.0);
     }
-    elements(&out["second"]).map(drop)
+    second.iter().try_for_each(|y| elements(y).map(drop))
 }

@@ -1,7 +1,7 @@
 //! The test harness of all layers: the first test in the file of each layer.
 //!
-//! It checks that a layer can be initialized, that its output has the same type in training and in
-//! evaluation mode, that its gradients agree with finite differences, that its variables survive
+//! It checks that a layer can be initialized, that its outputs have the same types in training and
+//! in evaluation mode, that its gradients agree with finite differences, that its variables survive
 //! saving and loading, and that `vmap` yields the same values as single runs. It also checks that
 //! `jit` computes the same values, that an example does not depend on the size of its batch, that
 //! an empty batch is no error, that f16 computes nearly the same as f32, and that frozen parameters
@@ -9,36 +9,49 @@
 
 mod failure;
 mod invariance;
+mod outputs;
 
+pub use outputs::CheckedNodes;
+
+use crate::layer::OfInputs;
+use crate::node::NodeKind;
+use crate::{Layer, LayerOutput, Mode, Model, Node, Vars, input};
 use failure::failed;
-
-use crate::{Layer, Mode, Model, Node, Vars, input};
 use neurax_tensor::{
     DType, Key, Result, Tensor, Tree, TypeSpec, key, stack, value_and_grad_at, vmap,
 };
+use outputs::all_of;
+use std::sync::Arc;
 
-/// Checks a layer with one input of the given type and one output.
+/// Checks a layer with one input of the given type. Every output is checked.
 ///
 /// # Examples
 ///
 /// ```
 /// use neurax::prelude::*;
 /// nn::check::layer(Dense::new(4), &types![f32[2, 3]])?;
+/// nn::check::layer(nn::Lstm::new(4).return_state(), &types![f32[2, 5, 3]])?;
 /// # Ok::<(), Error>(())
 /// ```
 ///
 /// # Errors
 /// If the layer fails a check; the message names the check and shows the values.
-pub fn layer(l: impl Layer<Output = Tensor>, types: &[TypeSpec; 1]) -> Result<()> {
-    nodes(|[x]| x.layer(l), types)
+pub fn layer<L: Layer>(l: L, types: &[TypeSpec; 1]) -> Result<()> {
+    let kind = NodeKind::Layer(Arc::new(OfInputs::<L, 1>(Arc::new(l))));
+    let all = |[x]: [Node; 1]| {
+        let first = Node::first_output(L::NAME, vec![x], kind, L::Output::count(), None);
+        (0..L::Output::count()).map(|i| first.sibling(i)).collect::<Vec<_>>()
+    };
+    nodes(all, types)
 }
 
-/// Checks a function of nodes with one input for each of `types`.
+/// Checks a function of nodes with one input for each of `types`. It returns one node or several:
+/// see [`CheckedNodes`].
 ///
 /// # Errors
 /// If the function fails a check; the message names the check and shows the values.
-pub fn nodes<const N: usize>(
-    f: impl FnOnce([Node; N]) -> Node,
+pub fn nodes<const N: usize, O: CheckedNodes>(
+    f: impl FnOnce([Node; N]) -> O,
     types: &[TypeSpec; N],
 ) -> Result<()> {
     check(f, types, true)
@@ -49,15 +62,15 @@ pub fn nodes<const N: usize>(
 ///
 /// # Errors
 /// If the function fails a check; the message names the check and shows the values.
-pub fn examples<const N: usize>(
-    f: impl FnOnce([Node; N]) -> Node,
+pub fn examples<const N: usize, O: CheckedNodes>(
+    f: impl FnOnce([Node; N]) -> O,
     types: &[TypeSpec; N],
 ) -> Result<()> {
     check(f, types, false)
 }
 
-fn check<const N: usize>(
-    f: impl FnOnce([Node; N]) -> Node,
+fn check<const N: usize, O: CheckedNodes>(
+    f: impl FnOnce([Node; N]) -> O,
     types: &[TypeSpec; N],
     has_batch: bool,
 ) -> Result<()> {
@@ -66,7 +79,7 @@ fn check<const N: usize>(
         i += 1;
         input(&format!("input{i}"), t.dims.clone())
     });
-    let model = f(inputs).model();
+    let model = outputs::model_of(f(inputs));
     let vars = model.init(key(7), types)?;
     let xs: Vec<Tensor> = types
         .iter()
@@ -100,12 +113,12 @@ fn shapes(model: &Model, vars: &Vars, xs: &[Tensor]) -> Result<()> {
     let [evaluated, trained] =
         [Mode::Eval, Mode::Train(key(1))].map(|mode| model.apply(vars, xs, &mode).ok());
     let (evaluated, trained) = (evaluated?, trained?);
-    let (evaluation_type, training_type) = (evaluated.y().ty()?, trained.y().ty()?);
-    if evaluation_type != training_type {
-        return Err(failed(
-            "type",
-            format!("{training_type} in training mode, but {evaluation_type} in evaluation mode"),
-        ));
+    for (name, y) in &evaluated.outputs {
+        let (evaluation_type, training_type) = (y.ty()?, trained[name].ty()?);
+        if evaluation_type != training_type {
+            let why = format!("{training_type} in training mode, but {evaluation_type} in");
+            return Err(failed("type", format!("{why} evaluation mode")));
+        }
     }
     match evaluated.state.leaves().iter().zip(trained.state.leaves()).find(|(a, b)| a.0 != b.0) {
         Some((a, _)) => {
@@ -130,9 +143,7 @@ fn gradients(model: &Model, vars: &Vars, xs: &[Tensor]) -> Result<()> {
             positions.iter().copied().zip(floats).chain(others.iter().cloned()).collect();
         all.sort_by_key(|(i, _)| *i);
         let xs: Vec<Tensor> = all.into_iter().map(|(_, x)| x).collect();
-        let y = model.apply_with(&params, &state, xs, &mode).y().to(DType::F64);
-        let weights = key(5).uniform(y.shape()).to(DType::F64) + 0.5;
-        (y * weights).sum(..)
+        weighted_sum(all_of(&model.apply_with(&params, &state, xs, &mode)))
     };
     let (_, grads) = value_and_grad_at(&at, loss);
     let mut i = 0;
@@ -156,6 +167,16 @@ fn gradients(model: &Model, vars: &Vars, xs: &[Tensor]) -> Result<()> {
     Ok(())
 }
 
+/// Returns the sum of all elements of all outputs, each with a separate weight.
+fn weighted_sum(ys: Vec<Tensor>) -> Tensor {
+    let sum = |(i, y): (usize, Tensor)| {
+        let weights = key(5 + 1000 * i as i64).uniform(y.shape()).to(DType::F64) + 0.5;
+        (y.to(DType::F64) * weights).sum(..)
+    };
+    let zero = Tensor::scalar(DType::F64, 0.0);
+    ys.into_iter().enumerate().map(sum).fold(zero, |all, y| all + y)
+}
+
 fn saved(model: &Model, vars: &Vars, xs: &[Tensor]) -> Result<()> {
     let unique = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
@@ -165,7 +186,10 @@ fn saved(model: &Model, vars: &Vars, xs: &[Tensor]) -> Result<()> {
     let back = vars.save(&path).and_then(|()| Vars::load(&path));
     // A file that cannot be removed is left to the cleanup of the system's temporary folder.
     let _ = std::fs::remove_file(&path);
-    let run = |vars: &Vars| model.apply(vars, xs, &Mode::Eval).y().to(DType::F64).to_vec::<f64>();
+    let run = |vars: &Vars| {
+        let ys = all_of(&model.apply(vars, xs, &Mode::Eval)).into_iter();
+        ys.map(|y| y.to(DType::F64).to_vec::<f64>()).collect::<Result<Vec<_>>>()
+    };
     if run(vars)? != run(&back?)? {
         return Err(failed("save and load", "the outputs differ after loading".into()));
     }
@@ -181,12 +205,20 @@ fn batched(model: &Model, vars: &Vars, xs: Vec<Tensor>) -> Result<()> {
                 .collect()
         })
         .collect();
-    let f = |xs: Vec<Tensor>| model.apply(vars, xs, &Mode::Eval).y().clone();
-    let single: Vec<Tensor> = rows.iter().map(|r| f(r.clone())).collect();
+    let f = |xs: Vec<Tensor>| all_of(&model.apply(vars, xs, &Mode::Eval));
+    let single: Vec<Vec<Tensor>> = rows.iter().map(|r| f(r.clone())).collect();
     let together: Vec<Tensor> = (0..xs.len())
         .map(|i| stack(rows.iter().map(|r| r[i].clone()).collect::<Vec<_>>(), 0))
         .collect();
-    let (batch, runs) = (vmap(f)(together).ok()?, stack(&single, 0).ok()?);
+    for (i, batch) in vmap(f)(together).into_iter().enumerate() {
+        let runs = single.iter().map(|ys| ys[i].clone()).collect::<Vec<_>>();
+        as_single_runs(batch.ok()?, stack(runs, 0).ok()?)?;
+    }
+    Ok(())
+}
+
+/// Checks that the result of `vmap` is that of single runs.
+fn as_single_runs(batch: Tensor, runs: Tensor) -> Result<()> {
     let (got, expected) = (batch.ty()?, runs.ty()?);
     if got != expected {
         return Err(failed("vmap", format!("expected {expected} as from single runs, got {got}")));

@@ -72,11 +72,24 @@ fn layers_with_masks_and_states_are_layers() {
     check::nodes(|xs| Lstm::new(2).initial_state().call(xs), t).unwrap();
     let all = Lstm::new(2).initial_state().masked().return_sequences(false);
     check::nodes(|[x, h, c]| all.call([&x, &some_steps(&x), &h, &c]), t).unwrap();
-    let state = |[x]: [Node; 1]| {
-        let (_, (h, c)) = x.layer(Lstm::new(2).return_state());
-        h + c
-    };
-    check::nodes(state, &types![f32[2, 3, 3]]).unwrap();
+}
+
+#[test]
+fn layers_that_return_their_state_are_layers() {
+    let t = &types![f32[2, 3, 3]];
+    check::layer(Lstm::new(2).return_state(), t).unwrap();
+    check::layer(Gru::new(2).reverse().return_state(), t).unwrap();
+    check::layer(SimpleRnn::new(2).return_sequences(false).return_state(), t).unwrap();
+    check::layer(Bidirectional::new(Lstm::new(2)).return_state(), t).unwrap();
+    check::layer(Bidirectional::new(Gru::new(2)).unmerged(), t).unwrap();
+    check::layer(Bidirectional::new(Gru::new(2)).unmerged().return_state(), t).unwrap();
+    let conv = ConvLstm::new(2, 2).dropout(0.2).return_state();
+    check::layer(conv, &types![f32[2, 2, 1, 3]]).unwrap();
+    let masked = Lstm::new(2).masked().return_state();
+    check::nodes(|[x]| masked.call([&x, &some_steps(&x)]), t).unwrap();
+    let from_state = Lstm::new(2).initial_state().return_state();
+    let t = &types![f32[2, 4, 3], f32[2, 2], f32[2, 2]];
+    check::nodes(|xs| from_state.call(xs), t).unwrap();
 }
 
 #[test]
@@ -114,7 +127,7 @@ fn other_layers_are_layers() {
     check::layer(TimeDistributed::new(Dropout::new(0.5)), &types![f32[2, 3]]).unwrap();
     let masked = |[x]: [Node; 1]| MaskedMean::new().call([&x, &some_steps(&x)]);
     check::nodes(masked, &types![f32[2, 3, 4]]).unwrap();
-    check::nodes(|[x]| x.layer(Masking::new(0.0)).0, &types![f32[2, 3, 4]]).unwrap();
+    check::layer(Masking::new(0.0), &types![f32[2, 3, 4]]).unwrap();
 }
 
 fn outputs(model: &Model, vars: &Vars, x: &Tensor, mode: &Mode) -> Vec<f32> {
@@ -327,7 +340,7 @@ fn other_layers_check_their_inputs() {
     let fail = |r: Result<()>| r.unwrap_err().to_string();
     let e = fail(check::layer(TimeDistributed::new(Dense::new(2)), &types![f32[3]]));
     assert!(e.contains("time_distributed: expected an input [batch, time, ..], got f32[3]"), "{e}");
-    let e = fail(check::nodes(|[x]| x.layer(Masking::new(0.0)).1, &types![f32[3]]));
+    let e = fail(check::layer(Masking::new(0.0), &types![f32[3]]));
     assert!(e.contains("masking: expected an input [batch, time, features], got f32[3]"), "{e}");
     let mean = |xs: [Node; 2]| MaskedMean::new().call(xs);
     let e = fail(check::nodes(mean, &types![f32[3, 2], f32[3, 2]]));

@@ -158,17 +158,13 @@ mod tests {
             crate::concat([c, b, a], 1)
         };
         check::nodes(swapped, &types![f32[2, 6]]).unwrap();
+        check::layer(Split::<2>::new(1).sizes([1, 3]), &types![f32[2, 4]]).unwrap();
     }
 
     #[test]
     fn axes_and_sizes_that_do_not_fit_are_errors() {
-        let message = |split: Split<2>| {
-            let f = |[x]: [Node; 1]| {
-                let [a, _] = x.layer(split);
-                a
-            };
-            check::nodes(f, &types![f32[2, 5]]).unwrap_err().to_string()
-        };
+        let message =
+            |split: Split<2>| check::layer(split, &types![f32[2, 5]]).unwrap_err().to_string();
         let e = message(Split::new(-1));
         assert!(e.contains("expected an axis 1 in 2 equal parts, got 5 elements"), "{e}");
         let e = message(Split::new(1).sizes([1, 3]));
