@@ -1,9 +1,12 @@
 //! `#[derive(Tree)]` for structs and enums with named fields, tuple fields or none, and generics.
-//! `#[tree(static)]` marks fields that are not tensors.
+//! `#[tree(static)]` marks fields that are not tensors. `#[derive(LayerOutput)]` for structs of the
+//! outputs of a layer.
 //!
 //! Users import it with `neurax::prelude`, together with the trait `Tree`, which documents trees.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod layer_output;
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
@@ -21,6 +24,16 @@ use syn::{
 pub fn derive_tree(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
     expand(&input).unwrap_or_else(|e| e.to_compile_error()).into()
+}
+
+/// Implements `LayerOutput` for a struct with one type parameter, the type of its outputs: a layer
+/// returns it with tensors, and the node method with nodes.
+///
+/// Each field has the type of the parameter, or is an array, tuple or struct of such outputs.
+#[proc_macro_derive(LayerOutput)]
+pub fn derive_layer_output(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    layer_output::expand(&input).unwrap_or_else(|e| e.to_compile_error()).into()
 }
 
 /// The match arms of the methods, one for each variant.

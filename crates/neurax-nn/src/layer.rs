@@ -64,8 +64,8 @@ pub trait Layer<const N: usize = 1>: Send + Sync + 'static {
 /// The nodes of a layer's outputs, in the same structure.
 pub type NodesOf<O> = <O as LayerOutput>::Nodes;
 
-/// The outputs of a layer: a tensor, or an array or tuple of outputs. The node method returns nodes
-/// in the same structure.
+/// The outputs of a layer: a tensor, or an array, tuple or struct of outputs. The node method
+/// returns nodes in the same structure.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -85,9 +85,28 @@ pub type NodesOf<O> = <O as LayerOutput>::Nodes;
 /// assert_eq!(out.y().to_vec::<f32>()?, [3.0]);
 /// # Ok::<(), Error>(())
 /// ```
+///
+/// A struct has one type parameter, so that it holds tensors in the layer and nodes in the model:
+///
+/// ```
+/// use neurax::prelude::*;
+/// #[derive(Tree, nn::LayerOutput)]
+/// struct Range<T> {
+///     min: T,
+///     max: T,
+/// }
+///
+/// let x = nn::input("x", dims![_, 3]);
+/// let range = nn::layer("range", [x], |_, [x]| Range { min: x.min(-1), max: x.max(-1) });
+/// let width = range.max - range.min;
+/// let out = width.apply(&Vars::default(), tensor([[1.0, 2.0, 6.0]]), &Mode::Eval);
+/// assert_eq!(out.y().to_vec::<f32>()?, [5.0]);
+/// # Ok::<(), Error>(())
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the output of a layer",
-    note = "outputs are Tensor, and arrays and tuples of outputs"
+    note = "outputs are Tensor, arrays and tuples of outputs, and structs with \
+            #[derive(nn::LayerOutput)]"
 )]
 pub trait LayerOutput {
     /// The same structure with a node for each tensor.

@@ -83,6 +83,7 @@ pub use metric::{Metric, MetricState};
 pub use mode::Mode;
 pub use model::Model;
 pub use net::Net;
+pub use neurax_macros::LayerOutput;
 pub use node::{Node, input, typed_input};
 pub use node_ops::{NodeOperand, NodeOperator};
 pub use optim::{OptState, Optim};

@@ -320,6 +320,37 @@ fn layers_have_outputs_in_any_structure() {
     assert_eq!(out["range"].to_vec::<f32>().unwrap(), [3.0]);
 }
 
+/// Outputs in a struct, which is nested and has fields without names.
+#[derive(Tree, nn::LayerOutput)]
+struct Encoded<T> {
+    sequence: T,
+    state: State<T>,
+    ends: [T; 2],
+}
+
+#[derive(Tree, nn::LayerOutput)]
+struct State<T>(T, T);
+
+#[test]
+fn layers_have_outputs_in_structs() {
+    let encode = |x: &Tensor| Encoded {
+        sequence: x * 1.0,
+        state: State(x * 10.0, x * 100.0),
+        ends: [x.min(-1), x.max(-1)],
+    };
+    let leaves = encode(&Tensor::ones([1, 2]));
+    let paths: Vec<String> = leaves.leaves().into_iter().map(|(path, _)| path).collect();
+    assert_eq!(paths, ["sequence", "state.0", "state.1", "ends.0", "ends.1"]);
+
+    let x = nn::input("x", dims![_, 2]);
+    let Encoded { sequence, state: State(h, c), ends: [low, high] } =
+        nn::layer("encode", [&x], move |_, [x]| encode(&x));
+    let model = Model::new([("all", sequence + h + c), ("range", high - low)]);
+    let out = model.apply(&Vars::default(), tensor([[1.0, 4.0]]), &Mode::Eval);
+    assert_eq!(out["all"].to_vec::<f32>().unwrap(), [111.0, 444.0]);
+    assert_eq!(out["range"].to_vec::<f32>().unwrap(), [3.0]);
+}
+
 #[test]
 fn frozen_parameters_take_no_part_in_a_training_step() {
     let base = nn::block("base", |x| x.dense(8).tanh().dense(8).tanh());
