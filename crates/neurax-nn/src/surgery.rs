@@ -41,6 +41,10 @@ impl Model {
     /// Replaces layers: `f` gets each layer and input in topological order and returns the node
     /// that takes its place, or `None` to keep it.
     ///
+    /// The node takes the place of the first output. The other outputs of a layer with several stay
+    /// those of the old layer, unless the node is the first output of a layer with as many outputs:
+    /// then the new layer replaces the old one as a whole.
+    ///
     /// ```
     /// use neurax::prelude::*;
     /// let model = nn::input("x", dims![_, 3]).dense(4).relu().dense(4).relu().model();
@@ -58,7 +62,8 @@ impl Model {
         self.with_nodes(inputs, outputs, &at)
     }
 
-    /// Replaces the layer at `path` by the node that `f` computes from the layer's inputs.
+    /// Replaces the layer at `path` by the node that `f` computes from the layer's inputs. A layer
+    /// with several outputs is replaced as [`Model::map`] states.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -78,8 +83,8 @@ impl Model {
         Ok(self.map(|l| (l.path == path).then(|| f(&l.inputs))))
     }
 
-    /// Inserts what `f` computes from the output of the layer at `path`: all layers that read this
-    /// output read the result instead.
+    /// Inserts what `f` computes from the first output of the layer at `path`: all layers that read
+    /// this output read the result instead.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -197,17 +202,18 @@ impl LayerRewrite<'_> {
         let (mut values, mut inputs) = (Vec::with_capacity(graph.nodes.len()), Vec::new());
         for n in &graph.nodes {
             let (rebuilt, node) = self.node(n, prefix, &values);
+            let outputs = new_outputs(&rebuilt, &node);
             if rebuilt.is_input() {
-                inputs.push(if node.is_input() { node.clone() } else { rebuilt });
+                inputs.push(if node.is_input() { node } else { rebuilt });
             }
-            values.push(node);
+            values.push(outputs);
         }
         let outputs = graph.outputs.iter().map(|o| (o.name.clone(), of(&values, o.value)));
         Rewritten { inputs, outputs: outputs.collect() }
     }
 
     /// Returns a layer that is rebuilt on its new inputs, and the node that takes its place.
-    fn node(&mut self, n: &ModelNode, prefix: &str, values: &[Node]) -> (Node, Node) {
+    fn node(&mut self, n: &ModelNode, prefix: &str, values: &[Vec<Node>]) -> (Node, Node) {
         let (path, _) = self.paths.resolve(prefix, n);
         let inputs: Vec<Node> = n.inputs.iter().map(|v| of(values, *v)).collect();
         let kind = match n.node.kind() {
@@ -245,16 +251,24 @@ struct Rewritten {
     outputs: Vec<(String, Node)>,
 }
 
-/// Returns the node of an output of a layer.
-fn of(values: &[Node], v: ValueRef) -> Node {
-    values[v.node].sibling(v.output)
+/// Returns the nodes that take the place of the outputs of a rebuilt layer.
+fn new_outputs(rebuilt: &Node, replacement: &Node) -> Vec<Node> {
+    let is_whole = replacement.output() == 0 && replacement.outputs() == rebuilt.outputs();
+    let others = if is_whole { replacement } else { rebuilt };
+    let others = (1..rebuilt.outputs()).map(|i| others.sibling(i));
+    std::iter::once(replacement.clone()).chain(others).collect()
+}
+
+/// Returns the new node of an output of a layer; that of each output of each layer is in `values`.
+fn of(values: &[Vec<Node>], v: ValueRef) -> Node {
+    values[v.node][v.output].clone()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{Mode, Vars, block, concat, input, shared};
-    use neurax_tensor::{Tensor, dims, key, types};
+    use neurax_tensor::{Tensor, dims, key, tensor, types};
 
     fn nodes(model: &Model) -> Vec<&str> {
         model.nodes().collect()
@@ -321,6 +335,53 @@ mod tests {
         let kept = model.insert("add", |y| y.relu()).unwrap();
         let vars = kept.init(key(0), &types![f32[_, 3], f32[_, 3]]).unwrap();
         assert_eq!(vars.params.keys().collect::<Vec<_>>(), ["head"]);
+    }
+
+    fn value(model: &Model, x: &Tensor) -> Vec<f32> {
+        model.apply(&Vars::default(), x, &Mode::Eval).y().to_vec::<f32>().unwrap()
+    }
+
+    #[test]
+    fn a_replacement_may_be_any_output_of_a_layer() {
+        let model = (input("x", dims![_, 2]) * 1.0).named("same").relu().model();
+        let second = |xs: &[Node]| {
+            let [_, b] = xs[0].split(-1);
+            b
+        };
+        let changed = model.replace("same", second).unwrap();
+        assert_eq!(value(&changed, &tensor([[1.0, 2.0]])), [2.0]);
+        let last = model.insert("relu", |y| second(&[y.clone()])).unwrap();
+        assert_eq!(value(&last, &tensor([[1.0, 2.0]])), [2.0], "as an output of the model");
+    }
+
+    #[test]
+    fn layers_of_several_outputs_are_changed() {
+        let [a, b] = input("x", dims![_, 2]).split(-1);
+        let (model, x) = ((a - b).model(), tensor([[1.0, 5.0]]));
+        assert_eq!(value(&model.rename("split", "parts").unwrap(), &x), [-4.0]);
+        assert_eq!(value(&model.insert("split", |a| a * 10.0).unwrap(), &x), [5.0]);
+        let hooked = model.hook("split", crate::HookMode::Both, |_, _| ()).unwrap();
+        assert_eq!(value(&hooked, &x), [-4.0]);
+        let doubled = model.replace("split", |xs| {
+            let [a, _] = (&xs[0] * 2.0).split(-1);
+            a
+        });
+        assert_eq!(value(&doubled.unwrap(), &x), [-8.0], "a whole layer replaces a whole layer");
+        let first = model.replace("split", |xs| xs[0].clone()).unwrap();
+        assert_eq!(value(&first, &x), [-4.0, 0.0], "the second output stays");
+    }
+
+    #[test]
+    fn the_state_of_a_recurrent_layer_stays_a_state() {
+        let (sequence, state) =
+            input("x", dims![_, 3, 2]).layer(crate::Lstm::new(4).return_state());
+        let model = Model::new([("sequence", sequence), ("state", state.0)]);
+        let vars = model.init(key(0), &types![f32[_, 3, 2]]).unwrap();
+        let x = key(1).normal([1, 3, 2]);
+        let want = model.apply(&vars, &x, &Mode::Eval);
+        let changed = model.insert("lstm", |y| y.relu()).unwrap();
+        let got = changed.apply(&vars, &x, &Mode::Eval);
+        assert_eq!(got["state"].to_vec::<f32>().unwrap(), want["state"].to_vec::<f32>().unwrap());
     }
 
     #[test]
