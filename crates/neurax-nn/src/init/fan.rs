@@ -40,12 +40,15 @@ pub(super) fn axes_of(shape: &[usize], axes: Option<[i64; 2]>) -> Result<[usize;
 
 /// Returns the positions of two different axes of a shape of rank `rank`.
 fn positions(axes: [i64; 2], rank: usize) -> Option<[usize; 2]> {
-    let position = |axis: i64| {
-        let from = if axis < 0 { i64::try_from(rank).ok()? } else { 0 };
-        usize::try_from(from.checked_add(axis)?).ok().filter(|&axis| axis < rank)
-    };
-    let [inputs, outputs] = [position(axes[0])?, position(axes[1])?];
+    let [inputs, outputs] = [position(axes[0], rank)?, position(axes[1], rank)?];
     (inputs != outputs).then_some([inputs, outputs])
+}
+
+/// Returns the position of an axis of a shape of rank `rank`, which is counted from the back if it
+/// is negative.
+pub(super) fn position(axis: i64, rank: usize) -> Option<usize> {
+    let from = if axis < 0 { i64::try_from(rank).ok()? } else { 0 };
+    usize::try_from(from.checked_add(axis)?).ok().filter(|&axis| axis < rank)
 }
 
 fn not_axes([inputs, outputs]: [i64; 2], shape: &[usize]) -> String {

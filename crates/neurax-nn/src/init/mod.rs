@@ -16,7 +16,8 @@ pub use scaling::{
     lecun_uniform, variance_scaling,
 };
 
-use neurax_tensor::{DType, Key, Tensor};
+use fan::position;
+use neurax_tensor::{DType, Error, Key, Tensor, stack};
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
@@ -30,6 +31,8 @@ pub struct Init {
     make: Arc<MakeFn>,
     /// The axes of inputs and outputs, if they are not those of the module's rule.
     axes: Option<[i64; 2]>,
+    /// The axis of separate kernels, if there is one.
+    batch_axis: Option<i64>,
     /// The dtype of the value, if it is not that of the function.
     dtype: Option<DType>,
 }
@@ -61,7 +64,7 @@ impl Init {
         make: impl Fn(&Key, &[usize], Option<[i64; 2]>) -> Tensor + Send + Sync + 'static,
     ) -> Init {
         let (name, make) = (Cow::Borrowed(name), Arc::new(make));
-        Init { name, arguments: Vec::new(), make, axes: None, dtype: None }
+        Init { name, arguments: Vec::new(), make, axes: None, batch_axis: None, dtype: None }
     }
 
     /// Adds the numbers from which a function of this module creates the initializer.
@@ -87,6 +90,34 @@ impl Init {
         Init { axes: Some([inputs, outputs]), ..self }
     }
 
+    /// Sets the axes as [`Init::axes`] does unless they are set: a layer states its layout.
+    pub(crate) fn default_axes(self, inputs: i64, outputs: i64) -> Init {
+        Init { axes: self.axes.or(Some([inputs, outputs])), ..self }
+    }
+
+    /// Makes an axis one of separate kernels, each of which is initialized by itself: the fan does
+    /// not count the axis, and an [`orthogonal`] value has one matrix for each of its elements.
+    /// [`Init::axes`] counts the other axes. It is `batch_axis` of `jax.nn.initializers`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let experts = init::he_uniform().batch_axis(0).make(&key(0), &[8, 16, 32]);
+    /// let limit = (6.0f64 / 16.0).sqrt();
+    /// let largest = experts.abs().max(..).item()?;
+    /// assert!(0.9 * limit < largest && largest <= limit);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn batch_axis(self, axis: i64) -> Init {
+        Init { batch_axis: Some(axis), ..self }
+    }
+
+    /// Sets the axis of separate kernels unless it is set.
+    pub(crate) fn default_batch_axis(self, axis: i64) -> Init {
+        Init { batch_axis: self.batch_axis.or(Some(axis)), ..self }
+    }
+
     /// Sets the dtype of the values, to which they are converted; without it, they are f32.
     ///
     /// # Examples
@@ -108,12 +139,33 @@ impl Init {
     /// Returns an initial value of the given shape.
     ///
     /// # Errors
-    /// The result carries an error if the shape has not the axes that [`Init::axes`] names, or if
-    /// the initializer is not defined for it.
+    /// The result carries an error if the shape has not the axes that [`Init::axes`] and
+    /// [`Init::batch_axis`] name, or if the initializer is not defined for it.
     pub fn make(&self, key: &Key, shape: &[usize]) -> Tensor {
-        let value = (self.make)(key, shape, self.axes);
+        let value = match self.batch_axis {
+            None => (self.make)(key, shape, self.axes),
+            Some(axis) => match position(axis, shape.len()) {
+                Some(axis) => self.make_each(key, shape, axis),
+                None => Tensor::from_error(Error::new("init", no_axis(axis, shape))),
+            },
+        };
         self.dtype.map_or(value.clone(), |dtype| value.to(dtype))
     }
+
+    /// Returns a value of separate kernels along an axis.
+    fn make_each(&self, key: &Key, shape: &[usize], axis: usize) -> Tensor {
+        if shape[axis] == 0 {
+            return Tensor::zeros(shape);
+        }
+        let of_one = [&shape[..axis], &shape[axis + 1..]].concat();
+        let kernel = |i| (self.make)(&key.fold_in(i), &of_one, self.axes);
+        let kernels: Vec<Tensor> = (0..shape[axis]).map(kernel).collect();
+        stack(&kernels, axis as i64)
+    }
+}
+
+fn no_axis(axis: i64, shape: &[usize]) -> String {
+    format!("expected a shape with the axis {axis}, got {shape:?}")
 }
 
 impl fmt::Debug for Init {
@@ -174,6 +226,20 @@ fn truncated(k: &Key, shape: &[usize]) -> Tensor {
 mod tests {
     use super::*;
     use neurax_tensor::key;
+
+    #[test]
+    fn kernels_along_a_batch_axis_are_separate() {
+        let value = he_normal().batch_axis(1).make(&key(0), &[100, 4, 50]);
+        let deviation = value.std(.., 0).item().unwrap();
+        assert!((deviation / (2.0f64 / 100.0).sqrt() - 1.0).abs() < 0.05, "{deviation}");
+        let q = orthogonal(1.0).batch_axis(-3).make(&key(0), &[2, 3, 3]);
+        let far = q.matmul(q.swap_axes(-1, -2)) - Tensor::eye(3);
+        assert!(far.abs().max(..).item().unwrap() < 1e-5, "{q}");
+        assert_ne!(q.take(0, 0).to_vec::<f32>().unwrap(), q.take(1, 0).to_vec::<f32>().unwrap());
+        assert_eq!(zeros().batch_axis(0).make(&key(0), &[0, 3]).shape(), [0, 3]);
+        let e = zeros().batch_axis(2).make(&key(0), &[2, 3]).item().unwrap_err();
+        assert_eq!(e.message(), "expected a shape with the axis 2, got [2, 3]");
+    }
 
     #[test]
     fn values_have_the_shape_and_the_dtype() {

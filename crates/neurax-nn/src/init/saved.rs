@@ -12,22 +12,24 @@ struct SavedInit {
     arguments: Vec<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     axes: Option<[i64; 2]>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    batch_axis: Option<i64>,
     #[serde(default, with = "fields::dtype", skip_serializing_if = "Option::is_none")]
     dtype: Option<DType>,
 }
 
 impl Serialize for Init {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        let Init { name, arguments, axes, dtype, .. } = self.clone();
-        SavedInit { name: name.into(), arguments, axes, dtype }.serialize(s)
+        let Init { name, arguments, axes, batch_axis, dtype, .. } = self.clone();
+        SavedInit { name: name.into(), arguments, axes, batch_axis, dtype }.serialize(s)
     }
 }
 
 impl<'d> Deserialize<'d> for Init {
     fn deserialize<D: Deserializer<'d>>(d: D) -> Result<Init, D::Error> {
-        let SavedInit { name, arguments, axes, dtype } = SavedInit::deserialize(d)?;
+        let SavedInit { name, arguments, axes, batch_axis, dtype } = SavedInit::deserialize(d)?;
         let init = by_name(&name, &arguments).unwrap_or_else(|| unknown(name, arguments));
-        Ok(Init { axes, dtype, ..init })
+        Ok(Init { axes, batch_axis, dtype, ..init })
     }
 }
 
@@ -68,7 +70,8 @@ fn unknown(name: String, arguments: Vec<f64>) -> Init {
          model created with `Init::new`"
     );
     let make = move |_: &Key, _: &[usize], _| Tensor::from_error(Error::new("init", why.clone()));
-    Init { name: name.into(), arguments, make: Arc::new(make), axes: None, dtype: None }
+    let (name, make) = (name.into(), Arc::new(make));
+    Init { name, arguments, make, axes: None, batch_axis: None, dtype: None }
 }
 
 #[cfg(test)]
@@ -90,6 +93,7 @@ mod tests {
             glorot_normal(),
             he_uniform(),
             he_normal().axes(-2, -1),
+            he_normal().batch_axis(0),
             lecun_uniform(),
             lecun_normal().dtype(DType::F64),
             orthogonal(2.0),

@@ -112,7 +112,7 @@ impl EinsumDense {
     /// [`init::glorot_uniform`]; [`Init::axes`] states which of its axes are inputs and outputs if
     /// these are not the first and the last one.
     pub fn new(formula: &str, sizes: impl AsRef<[(char, usize)]>) -> EinsumDense {
-        let (sizes, kernel) = (sizes.as_ref().to_vec(), init::glorot_uniform().axes(0, -1));
+        let (sizes, kernel) = (sizes.as_ref().to_vec(), init::glorot_uniform());
         EinsumDense { formula: formula.into(), sizes, bias: None, kernel }
     }
 
@@ -157,7 +157,11 @@ impl Layer for EinsumDense {
         let Some(shape) = kernel.iter().map(size_of).collect::<Option<Vec<usize>>>() else {
             return self.fail("expected a size for each new name of the kernel".into());
         };
-        let y = einsum(&self.formula, [&x, &cx.param("kernel", shape, self.kernel.clone())]);
+        let init = match shape.len() {
+            0 | 1 => self.kernel.clone(),
+            _ => self.kernel.clone().default_axes(0, -1),
+        };
+        let y = einsum(&self.formula, [&x, &cx.param("kernel", shape, init)]);
         let Some(bias) = &self.bias else { return y };
         let is_along = |name: &&char| bias.contains(**name);
         let sizes: Option<Vec<usize>> = output.iter().filter(is_along).map(size_of).collect();

@@ -1,6 +1,6 @@
 //! The depthwise convolution layer.
 
-use super::options::{channels_of, kernel_shape};
+use super::options::{channels_of, kernel_init, kernel_shape};
 use super::{conv, if_fitting};
 use crate::init::{self, Init};
 use crate::{Cx, Layer, Node};
@@ -50,8 +50,8 @@ impl Layer for DepthwiseConv {
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
         let channels = channels_of(&x, &self.options);
         let filters = channels.saturating_mul(self.multiplier);
-        let (shape, default) = kernel_shape(&x, &self.taps, [filters, 1], &self.options);
-        let kernel = cx.param("kernel", shape, self.kernel.clone().unwrap_or(default));
+        let shape = kernel_shape(&x, &self.taps, [filters, 1], &self.options);
+        let kernel = cx.param("kernel", shape, kernel_init(self.kernel.as_ref(), &self.options));
         let bias = self.bias.then(|| cx.param("bias", filters, self.bias_init.clone()));
         let options = self.options.clone().groups(channels);
         if_fitting(cx, conv(&x, &kernel, bias.as_ref(), options.clone()), &x, &self.taps, &options)

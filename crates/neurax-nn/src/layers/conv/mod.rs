@@ -13,7 +13,7 @@ pub use transpose::{ConvTranspose, conv_transpose};
 use crate::init::{self, Init};
 use crate::{Cx, Layer, Node};
 use neurax_tensor::{Error, IntoEach, PadMode, Padding, Tensor, Windows};
-use options::{channels_of, input_error, kernel_shape};
+use options::{channels_of, input_error, kernel_init, kernel_shape};
 use serde::{Deserialize, Serialize};
 
 /// Computes a convolution over the space axes, plus `bias`: `x` is `[batch, channels, space ..]`,
@@ -116,9 +116,8 @@ impl Layer for Conv {
         }
         let channels = channels_of(&x, &self.options);
         let of_group = channels.checked_div(self.groups).unwrap_or(channels);
-        let (shape, default) =
-            kernel_shape(&x, &self.taps, [self.filters, of_group], &self.options);
-        let kernel = cx.param("kernel", shape, self.kernel.clone().unwrap_or(default));
+        let shape = kernel_shape(&x, &self.taps, [self.filters, of_group], &self.options);
+        let kernel = cx.param("kernel", shape, kernel_init(self.kernel.as_ref(), &self.options));
         let bias = self.bias.then(|| cx.param("bias", self.filters, self.bias_init.clone()));
         let y = conv(&x, &kernel, bias.as_ref(), self.options.clone());
         if_fitting(cx, y, &x, &self.taps, &self.options)
@@ -138,7 +137,7 @@ impl Node {
 mod tests {
     use super::*;
     use crate::check;
-    use neurax_tensor::{TypeSpec, types};
+    use neurax_tensor::{TypeSpec, dims, key, types};
 
     #[test]
     fn is_a_layer() {
@@ -177,6 +176,45 @@ mod tests {
         let (x, ones) = (Tensor::ones([1, 2, 1]), Tensor::ones([1, 1, 2]));
         let y = conv(&x, &ones, Some(&bias), Windows::new().channels_last());
         assert_eq!(y.to_vec::<f32>().unwrap(), [2.0, 3.0, 2.0, 3.0]);
+    }
+
+    /// Returns the standard deviation of the kernel `name` of a layer on `[_, 16, ..]`.
+    fn deviation(layer: impl Layer<1, Output = Tensor> + 'static, name: &str, last: bool) -> f64 {
+        let types = if last { types![f32[1, 8, 8, 16]] } else { types![f32[1, 16, 8, 8]] };
+        let dims = if last { dims![_, 8, 8, 16] } else { dims![_, 16, 8, 8] };
+        let model = crate::input("x", dims).layer(layer).named("l").model();
+        let vars = model.init(key(0), &types).unwrap();
+        vars.params["l"][name].std(.., 0).item().unwrap()
+    }
+
+    /// Returns a layer in a layout.
+    macro_rules! in_layout {
+        ($layer:expr, $last:expr) => {
+            if $last { $layer.channels_last() } else { $layer }
+        };
+    }
+
+    #[test]
+    fn initializers_of_users_scale_with_the_fan_of_the_layout() {
+        let is_scaled = |deviation: f64, inputs: f64| {
+            let ratio = deviation / (2.0 / inputs).sqrt();
+            assert!((ratio - 1.0).abs() < 0.08, "{ratio} for a fan of {inputs}");
+        };
+        for last in [false, true] {
+            let kernel = || init::he_normal();
+            let conv = in_layout!(Conv::new(64, 3).kernel(kernel()), last);
+            is_scaled(deviation(conv, "kernel", last), 16.0 * 9.0);
+            let transpose = in_layout!(ConvTranspose::new(64, 3).kernel(kernel()), last);
+            is_scaled(deviation(transpose, "kernel", last), 16.0 * 9.0);
+            let depthwise = in_layout!(DepthwiseConv::new(32, 3).kernel(kernel()), last);
+            is_scaled(deviation(depthwise, "kernel", last), 9.0);
+            let separable =
+                || in_layout!(SeparableConv::new(64, 3).multiplier(32).kernel(kernel()), last);
+            is_scaled(deviation(separable(), "depthwise_kernel", last), 9.0);
+            is_scaled(deviation(separable(), "pointwise_kernel", last), 512.0);
+        }
+        let named = Conv::new(64, 3).kernel(init::he_normal().axes(0, 1));
+        is_scaled(deviation(named, "kernel", false), 64.0 * 9.0);
     }
 
     #[test]

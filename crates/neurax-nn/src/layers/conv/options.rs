@@ -34,9 +34,8 @@ macro_rules! conv_options {
                 $Layer { bias, ..self }
             }
 
-            /// Sets the initializer of the kernel. If it scales with the fan and the layout is not
-            /// the default one, name its axes, e.g. for [`Conv`](crate::Conv) with channels last:
-            /// `init::he_normal().axes(-2, -1)`.
+            /// Sets the initializer of the kernel. It scales with the fan of the kernel's layout,
+            /// unless [`Init::axes`] states other axes.
             pub fn kernel(self, kernel: Init) -> $Layer {
                 $Layer { kernel: Some(kernel), ..self }
             }
@@ -62,23 +61,22 @@ macro_rules! conv_options {
 }
 
 /// Returns the shape of a kernel with the channel axes `[outer, inner]`, in this order in front of
-/// the taps, or in reverse order behind them with channels last, and its default initializer, for
-/// which `outer` are the outputs.
+/// the taps, or in reverse order behind them with channels last.
 pub(super) fn kernel_shape(
     x: &Tensor,
     taps: &[usize],
     [outer, inner]: [usize; 2],
     options: &Windows,
-) -> (Vec<usize>, Init) {
+) -> Vec<usize> {
     let space = x.rank().saturating_sub(2);
     let taps = match taps {
         [n] => vec![*n; space],
         _ => taps.to_vec(),
     };
     if options.is_channels_last() {
-        ([&taps[..], &[inner, outer]].concat(), init::glorot_uniform().axes(-2, -1))
+        [&taps[..], &[inner, outer]].concat()
     } else {
-        ([&[outer, inner], &taps[..]].concat(), init::glorot_uniform().axes(1, 0))
+        [&[outer, inner], &taps[..]].concat()
     }
 }
 
@@ -109,6 +107,19 @@ pub(super) fn input_error(
         )
     };
     (!is_divided(channels) || !is_divided(filters)).then(|| Error::new(op, why()))
+}
+
+/// Returns the initializer of a kernel of [`kernel_shape`], of which axis `outer` has the outputs:
+/// that of the user or the default one, with the axes of this layout unless it has its own.
+pub(super) fn kernel_init(kernel: Option<&Init>, options: &Windows) -> Init {
+    let [inputs, outputs] = if options.is_channels_last() { [-2, -1] } else { [1, 0] };
+    kernel.cloned().unwrap_or_else(init::glorot_uniform).default_axes(inputs, outputs)
+}
+
+/// Returns the initializer of [`kernel_init`] for a kernel of which axis `outer` has the inputs.
+pub(super) fn transposed_kernel_init(kernel: Option<&Init>, options: &Windows) -> Init {
+    let [inputs, outputs] = if options.is_channels_last() { [-1, -2] } else { [0, 1] };
+    kernel.cloned().unwrap_or_else(init::glorot_uniform).default_axes(inputs, outputs)
 }
 
 /// Returns the number of channels of an input, 0 if it has too few axes.

@@ -1,6 +1,6 @@
 //! The separable convolution layer.
 
-use super::options::{channels_of, kernel_shape};
+use super::options::{channels_of, kernel_init, kernel_shape};
 use super::{conv, if_fitting};
 use crate::init::{self, Init};
 use crate::{Cx, Layer, Node};
@@ -86,8 +86,8 @@ impl Layer for SeparableConv {
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
         let between = channels_of(&x, &self.options).saturating_mul(self.multiplier);
         let mut kernel = |name: &str, taps: &[usize], channels| {
-            let (shape, default) = kernel_shape(&x, taps, channels, &self.options);
-            cx.param(name, shape, self.kernel.clone().unwrap_or(default))
+            let shape = kernel_shape(&x, taps, channels, &self.options);
+            cx.param(name, shape, kernel_init(self.kernel.as_ref(), &self.options))
         };
         let depthwise = kernel("depthwise_kernel", &self.taps, [between, 1]);
         let pointwise = kernel("pointwise_kernel", &[1], [self.filters, between]);

@@ -1,6 +1,6 @@
 //! The transposed convolution layer.
 
-use super::options::{channels_of, input_error, kernel_shape};
+use super::options::{channels_of, input_error, kernel_shape, transposed_kernel_init};
 use super::with_bias;
 use crate::init::{self, Init};
 use crate::{Cx, Layer, Node};
@@ -94,10 +94,9 @@ impl Layer for ConvTranspose {
             return Tensor::from_error(e);
         }
         let of_group = self.filters.checked_div(self.groups).unwrap_or(self.filters);
-        let (shape, _) = kernel_shape(&x, &self.taps, [channels, of_group], &self.options);
-        let [inputs, outputs] = if self.options.is_channels_last() { [-1, -2] } else { [0, 1] };
-        let default = init::glorot_uniform().axes(inputs, outputs);
-        let kernel = cx.param("kernel", shape, self.kernel.clone().unwrap_or(default));
+        let shape = kernel_shape(&x, &self.taps, [channels, of_group], &self.options);
+        let init = transposed_kernel_init(self.kernel.as_ref(), &self.options);
+        let kernel = cx.param("kernel", shape, init);
         let bias = self.bias.then(|| cx.param("bias", self.filters, self.bias_init.clone()));
         conv_transpose(&x, &kernel, bias.as_ref(), self.options.clone())
     }

@@ -96,7 +96,7 @@ impl MixtureOfExperts {
         MixtureOfExperts { normalized, ..self }
     }
 
-    /// Sets the initializer of the experts' kernels.
+    /// Sets the initializer of the experts' kernels, each of which is initialized by itself.
     pub fn kernel(self, kernel: Init) -> MixtureOfExperts {
         MixtureOfExperts { kernel, ..self }
     }
@@ -105,7 +105,7 @@ impl MixtureOfExperts {
     #[track_caller]
     fn all(&self, cx: &mut Cx, x: &Tensor) -> Tensor {
         let (experts, features) = (self.experts, x.dim(-1));
-        let kernel = self.kernel.clone().axes(-2, -1);
+        let kernel = self.kernel.clone().default_batch_axis(0);
         let mut hidden = |name: &str| {
             let kernel = cx.param(name, [experts, features, self.units], kernel.clone());
             einsum("...d,edh->...eh", [x, &kernel])
@@ -178,6 +178,17 @@ mod tests {
         };
         let (a, b) = (run(layer), run(one));
         assert_eq!(a.allclose(&b, 1e-5, 1e-6).item().unwrap(), 1.0, "{a} is not {b}");
+    }
+
+    #[test]
+    fn the_fan_does_not_count_the_experts() {
+        let (y, _) = input("x", dims![_, 50]).layer(MixtureOfExperts::new(8, 50));
+        let vars = y.init(key(0), &types![f32[_, 50]]).unwrap();
+        for name in ["hidden_kernel", "gate_kernel", "output_kernel"] {
+            let largest = vars.params["mixture_of_experts"][name].abs().max(..).item().unwrap();
+            let limit = (6.0f64 / 100.0).sqrt();
+            assert!(0.95 * limit < largest && largest <= limit, "{name}: {largest}");
+        }
     }
 
     #[test]
