@@ -24,6 +24,12 @@ pub(crate) fn normal_epsilon(epsilon: f64, x: &Tensor) -> f64 {
     })
 }
 
+/// Converts indices of fewer than 32 bits to i32, which holds every number that they are compared
+/// with.
+pub(crate) fn wide_index(x: &Tensor) -> Tensor {
+    if x.dtype().bits() < 32 { x.to(DType::I32) } else { x.clone() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

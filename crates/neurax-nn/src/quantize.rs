@@ -382,7 +382,7 @@ mod tests {
         let tokens = crate::typed_input("t", DType::I32, dims![_]);
         let model = tokens.layer(crate::Embedding::new(9, 6)).model();
         let vars = model.init(key(0), &types![i32[_]]).unwrap();
-        let indices = tensor([3, 0, 8, 5, 4, -7, 99]);
+        let indices = tensor([3, 0, 8, 5, 4]);
         for scheme in [Scheme::Int8, Scheme::Int4 { group: 4 }, Scheme::Int4 { group: 3 }] {
             let q = weights(&vars, "**.table", scheme).unwrap().vars;
             let q = crate::lora::wrap(&q, "**.table", &crate::Lora::new(2), key(1)).unwrap();

@@ -2,6 +2,7 @@
 
 use crate::init::{self, Init};
 use crate::layer::call_shared;
+use crate::precision::wide_index;
 use crate::{Cx, Layer, Node, SharedLayer};
 use neurax_tensor::{Error, Tensor};
 use serde::{Deserialize, Serialize};
@@ -9,8 +10,8 @@ use std::borrow::Borrow;
 use std::sync::Arc;
 
 /// Returns the rows of `table` that `indices` names: `table` is `[count, features]`, `indices` are
-/// integers `[..]`, the result is `[.., features]`. An index out of range is clamped to the first
-/// or last row, as in [`Tensor::take`].
+/// integers `[..]`, the result is `[.., features]`. The row of an index outside of `0..count`,
+/// which is no row of the table, is NaN and has no gradient.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -21,7 +22,16 @@ use std::sync::Arc;
 /// ```
 #[track_caller]
 pub fn embedding(indices: &Tensor, table: &Tensor) -> Tensor {
-    index_error(indices).unwrap_or_else(|| table.take(indices, 0))
+    index_error(indices).unwrap_or_else(|| only_rows(indices, table.dim(0), table.take(indices, 0)))
+}
+
+/// Returns the rows `y` of a table of `count` rows, with NaN in place of those of indices that are
+/// outside of it: [`Tensor::take`] counts negative indices from the end and clamps large ones.
+#[track_caller]
+fn only_rows(indices: &Tensor, count: usize, y: Tensor) -> Tensor {
+    let indices = wide_index(indices);
+    let is_inside = indices.ge(0) & indices.lt(count);
+    is_inside.expand_dims(-1).select(y, f64::NAN)
 }
 
 /// Returns the error of indices that are not integers.
@@ -33,7 +43,7 @@ fn index_error(indices: &Tensor) -> Option<Tensor> {
 }
 
 /// The layer of [`embedding`], with a parameter `table` of `count` rows: a vector of `features`
-/// numbers for each index.
+/// numbers for each index; NaN for an index outside of `0..count`.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -91,7 +101,8 @@ impl Layer for Embedding {
         if let Some(failed) = index_error(&indices) {
             return failed;
         }
-        let mut y = cx.rows(&indices, "table", [self.count, self.features], self.table.clone());
+        let y = cx.rows(&indices, "table", [self.count, self.features], self.table.clone());
+        let mut y = only_rows(&indices, self.count, y);
         if let Some(max) = self.max_norm {
             let norm = y.square().sum(neurax_tensor::keep(-1)).sqrt();
             // The quotient of a zero vector is not used.
@@ -151,12 +162,39 @@ mod tests {
     use super::*;
     use crate::{Mode, Vars, check, shared, typed_input};
     use neurax_tensor::dtype_consts::I32;
-    use neurax_tensor::{dims, key, tensor, types, value_and_grad_at};
+    use neurax_tensor::{DType, dims, key, tensor, types, value_and_grad_at};
 
     #[test]
     fn is_a_layer() {
         check::layer(Embedding::new(5, 3), &types![i32[2, 4]]).unwrap();
         check::layer(Embedding::new(5, 3).padding(1).max_norm(1.0), &types![i64[2]]).unwrap();
+    }
+
+    #[test]
+    fn indices_outside_of_the_table_are_nan_without_a_gradient() {
+        let table = tensor([[1.0, 2.0], [3.0, 4.0]]);
+        for dtype in [DType::I32, DType::I8, DType::I64] {
+            let indices = tensor([-1, 1, 2]).to(dtype);
+            let y = embedding(&indices, &table).to_vec::<f32>().unwrap();
+            assert_eq!(y[2..4], [3.0, 4.0], "{dtype}");
+            assert!(y[..2].iter().chain(&y[4..]).all(|y| y.is_nan()), "{dtype}: {y:?}");
+        }
+        let sum = |t: Tensor| embedding(&tensor([-1, 1, 2]), &t).sum(..);
+        let (_, gradient) = value_and_grad_at(&table, sum);
+        assert_eq!(gradient.to_vec::<f32>().unwrap(), [0.0, 0.0, 1.0, 1.0]);
+        let wide = tensor([3, 255]).to(DType::U8);
+        assert_eq!(embedding(&wide, &Tensor::ones([300, 1])).to_vec::<f32>().unwrap(), [1.0, 1.0]);
+
+        let model = typed_input("x", I32, dims![_]).embedding(2, 2).model();
+        let vars = model.init(key(0), &types![i32[_]]).unwrap();
+        let all = |vars: &Vars| {
+            let y = model.apply(vars, tensor([-1, 0, 2]), &Mode::Eval);
+            y.y().is_nan().to_vec::<bool>().unwrap()
+        };
+        let want = [true, true, false, false, true, true];
+        assert_eq!(all(&vars), want);
+        let small = crate::quantize::weights(&vars, "embedding.table", crate::Scheme::Int8);
+        assert_eq!(all(&small.unwrap().vars), want);
     }
 
     #[test]
