@@ -39,7 +39,9 @@ pub fn ctc(y: &Tensor, t: &Tensor) -> Tensor {
 /// labels i[examples, labels]: one for each example, the negative log-likelihood of its labels.
 ///
 /// Labels are negative behind the end of a sequence, unless their lengths are set. A sequence that
-/// is longer than its frames allow has an infinite loss and a gradient of 0. Follows
+/// is longer than its frames allow has an infinite loss and a gradient of 0. The loss of an example
+/// is NaN, and its gradient 0, if one of its labels is the blank or no class, or if a length is
+/// beyond its axis. Follows
 /// `torch.nn.functional.ctc_loss`, whose mean divides by the lengths of the labels first; that of
 /// this loss does not.
 ///
@@ -108,7 +110,7 @@ impl CtcLoss {
         let in_time = Tensor::arange(frames).lt(lengths.expand_dims(1));
         // Padding may be NaN.
         let log = in_time.expand_dims(2).select(y, 0.0).log_softmax(-1);
-        let labels = Labels::new(self, t);
+        let labels = Labels::new(self, t, y.dim(2));
         let emitted = labels.emitted(&log);
         let start = labels.start(log.dtype());
         let (last, ()) = scan(start, (emitted, in_time.t()), |state: Tensor, (e, in_time)| {
@@ -118,7 +120,9 @@ impl CtcLoss {
         });
         let total = labels.total(&last);
         let otherwise = if self.zero_infinity { 0.0 } else { f64::INFINITY };
-        total.gt(NEARLY_LOG_ZERO).select(-total, otherwise)
+        let losses = total.gt(NEARLY_LOG_ZERO).select(-total, otherwise);
+        let are_frames = lengths.ge(0) & lengths.le(frames);
+        (labels.are_valid & are_frames).select(losses, f64::NAN)
     }
 
     /// Returns the error of operands or options of a wrong shape or dtype.
@@ -170,11 +174,14 @@ struct Labels {
     may_skip: Tensor,
     /// The number of labels of each example, i32[examples].
     lengths: Tensor,
+    /// True if all labels of an example are classes and its number of labels is possible,
+    /// bool[examples].
+    are_valid: Tensor,
 }
 
 impl Labels {
     #[track_caller]
-    fn new(options: &CtcLoss, t: &Tensor) -> Labels {
+    fn new(options: &CtcLoss, t: &Tensor, classes: usize) -> Labels {
         let t = t.to(DType::I32);
         let (examples, labels) = (t.dim(0), t.dim(1));
         let given = t.ge(0).to(DType::I32).cumprod(1).sum(1);
@@ -184,7 +191,11 @@ impl Labels {
         let pairs = concat([&blanks, &t.expand_dims(2)], 2).reshape([examples, 2 * labels]);
         let states = concat([&pairs, &Tensor::full([examples, 1], blank)], 1);
         let may_skip = states.not_equal(blank) & states.not_equal(shifted(&states, 2, blank));
-        Labels { states, may_skip, lengths }
+        let is_label = t.ge(0) & t.lt(classes) & t.not_equal(blank);
+        let is_behind = Tensor::arange(labels).ge(lengths.expand_dims(1));
+        let are_labels = (is_label | is_behind).all(1);
+        let are_valid = are_labels & lengths.ge(0) & lengths.le(labels);
+        Labels { states, may_skip, lengths, are_valid }
     }
 
     /// Returns the log-probabilities of the classes of the states, f[frames, examples, states].
@@ -230,4 +241,37 @@ impl Labels {
 fn shifted(x: &Tensor, n: usize, fill: impl neurax_tensor::Operand) -> Tensor {
     let kept = x.slice(-1, ..x.dim(-1) as i64 - (n.min(x.dim(-1)) as i64));
     kept.pad([(0, 0), (n.min(x.dim(-1)), 0)], fill)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use neurax_tensor::{key, tensor, value_and_grad_at};
+
+    #[test]
+    fn labels_and_lengths_that_are_impossible_yield_nan_without_a_gradient() {
+        let y = key(0).normal([7, 4, 3]);
+        // The first two examples are valid: what is behind the end may be anything.
+        let t = tensor([[1, 2], [1, 9], [1, 3], [1, 0], [1, 2], [1, 2], [-2, 1]]);
+        let lengths = tensor([2, 1, 2, 2, 3, -1, 2]);
+        let ctc = CtcLoss::new().label_lengths(&lengths).zero_infinity();
+        let found = ctc.each(&y, &t).to_vec::<f32>().unwrap();
+        let is_nan: Vec<bool> = found.iter().map(|x| x.is_nan()).collect();
+        assert_eq!(is_nan, [false, false, true, true, true, true, true], "{found:?}");
+        let sum = |y: Tensor| {
+            let losses = ctc.each(&y, &t);
+            losses.is_nan().select(0.0, losses).sum(..)
+        };
+        let (_, gradient) = value_and_grad_at(&y, sum);
+        assert_eq!(gradient.slice(0, 2..).abs().max(..).item().unwrap(), 0.0);
+        assert!(gradient.slice(0, ..2).abs().min(..).item().unwrap() > 0.0);
+    }
+
+    #[test]
+    fn more_frames_than_there_are_yield_nan() {
+        let y = Tensor::zeros([3, 4, 3]);
+        let ctc = CtcLoss::new().lengths(&tensor([4, 5, -1]));
+        let found = ctc.each(&y, &tensor([[1], [1], [1]])).to_vec::<f32>().unwrap();
+        assert_eq!(found.iter().map(|x| x.is_nan()).collect::<Vec<_>>(), [false, true, true]);
+    }
 }
