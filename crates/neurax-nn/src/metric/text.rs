@@ -1,6 +1,8 @@
 //! Metrics of texts, computed on the host: BLEU, ROUGE, and error rates of words and characters.
 
+use neurax_tensor::{Error, Result};
 use std::collections::HashMap;
+use std::panic::Location;
 
 /// Returns the BLEU score (Papineni et al., 2002) of a corpus of tokenized candidates, each with
 /// one or more references: the geometric mean of the clipped precisions of 1- to `order`-grams
@@ -12,10 +14,20 @@ use std::collections::HashMap;
 /// let words = |text: &'static str| text.split(' ').collect::<Vec<_>>();
 /// let candidate = words("the cat is on the mat");
 /// let references = vec![words("there is a cat on the mat"), words("the cat sat on the mat")];
-/// let bleu = metric::text::bleu(&[candidate], &[references], 2);
+/// let bleu = metric::text::bleu(&[candidate], &[references], 2)?;
 /// assert!((bleu - 0.6f64.sqrt()).abs() < 1e-6); // all words, three of five pairs
+/// # Ok::<(), Error>(())
 /// ```
-pub fn bleu<T: AsRef<str>>(candidates: &[Vec<T>], references: &[Vec<Vec<T>>], order: usize) -> f64 {
+///
+/// # Errors
+/// If the numbers of candidates and of lists of references differ.
+#[track_caller]
+pub fn bleu<T: AsRef<str>>(
+    candidates: &[Vec<T>],
+    references: &[Vec<Vec<T>>],
+    order: usize,
+) -> Result<f64> {
+    check_counts("bleu", candidates.len(), references.len())?;
     let mut log_precision = 0.0;
     for n in 1..=order {
         let (mut hits, mut all) = (0, 0);
@@ -28,7 +40,7 @@ pub fn bleu<T: AsRef<str>>(candidates: &[Vec<T>], references: &[Vec<Vec<T>>], or
     let length: usize = candidates.iter().map(Vec::len).sum();
     let closest: usize = candidates.iter().zip(references).map(|(c, r)| closest(c.len(), r)).sum();
     let brevity = (1.0 - closest as f64 / length.max(1) as f64).min(0.0);
-    (log_precision + brevity).exp()
+    Ok((log_precision + brevity).exp())
 }
 
 /// Returns the number of n-grams of the candidate that occur in a reference, each counted at most
@@ -123,10 +135,16 @@ pub fn rouge_l<T: AsRef<str>>(candidate: &[T], reference: &[T]) -> Rouge {
 ///
 /// ```
 /// use neurax::prelude::*;
-/// assert_eq!(metric::text::wer(&["the cat sat"], &["the black cat sat"]), 0.25);
+/// assert_eq!(metric::text::wer(&["the cat sat"], &["the black cat sat"])?, 0.25);
+/// # Ok::<(), Error>(())
 /// ```
-pub fn wer<T: AsRef<str>>(candidates: &[T], references: &[T]) -> f64 {
-    error_rate(candidates, references, |text| text.split_whitespace().collect())
+///
+/// # Errors
+/// If the numbers of candidates and references differ.
+#[track_caller]
+pub fn wer<T: AsRef<str>>(candidates: &[T], references: &[T]) -> Result<f64> {
+    check_counts("wer", candidates.len(), references.len())?;
+    Ok(error_rate(candidates, references, |text| text.split_whitespace().collect()))
 }
 
 /// Returns the character error rate of texts: the edits of characters that turn the candidates into
@@ -134,10 +152,29 @@ pub fn wer<T: AsRef<str>>(candidates: &[T], references: &[T]) -> f64 {
 ///
 /// ```
 /// use neurax::prelude::*;
-/// assert_eq!(metric::text::cer(&["cat"], &["cart"]), 0.25);
+/// assert_eq!(metric::text::cer(&["cat"], &["cart"])?, 0.25);
+/// # Ok::<(), Error>(())
 /// ```
-pub fn cer<T: AsRef<str>>(candidates: &[T], references: &[T]) -> f64 {
-    error_rate(candidates, references, |text| text.chars().collect())
+///
+/// # Errors
+/// If the numbers of candidates and references differ.
+#[track_caller]
+pub fn cer<T: AsRef<str>>(candidates: &[T], references: &[T]) -> Result<f64> {
+    check_counts("cer", candidates.len(), references.len())?;
+    Ok(error_rate(candidates, references, |text| text.chars().collect()))
+}
+
+/// Checks that each candidate has its reference or references.
+#[track_caller]
+fn check_counts(name: &str, candidates: usize, references: usize) -> Result<()> {
+    if candidates == references {
+        return Ok(());
+    }
+    let why = format!(
+        "expected as many references as candidates, got {candidates} candidates and {references} \
+         references"
+    );
+    Err(Error::new(name, why).at(&Location::caller().into()))
 }
 
 fn error_rate<'a, T: AsRef<str>, U: PartialEq>(
@@ -215,27 +252,37 @@ mod tests {
             ],
             vec![words("he was interested in world history because he read the book")],
         ];
-        let value = bleu(&candidates, &references, 4);
+        let value = bleu(&candidates, &references, 4).unwrap();
         assert!((value - 0.5920).abs() < 1e-4, "{value}");
     }
 
     #[test]
     fn short_candidates_are_penalized_and_empty_ones_count_nothing() {
         let reference = vec![words("a b c d")];
-        let short = bleu(&[words("a b")], std::slice::from_ref(&reference), 1);
+        let bleu = |candidate| bleu(&[candidate], std::slice::from_ref(&reference), 1).unwrap();
+        let short = bleu(words("a b"));
         assert!((short - (1.0f64 - 2.0).exp()).abs() < 1e-12, "{short}");
-        assert_eq!(bleu(&[words("x y")], std::slice::from_ref(&reference), 1), 0.0);
-        assert_eq!(bleu::<&str>(&[vec![]], &[reference], 2), 0.0);
+        assert_eq!(bleu(words("x y")), 0.0);
+        assert_eq!(bleu(vec![]), 0.0);
         assert_eq!(rouge_n::<&str>(&[], &[], 2), Rouge::default());
         assert_eq!(rouge_l::<&str>(&[], &["a"]), Rouge::default());
     }
 
     #[test]
+    fn a_missing_reference_is_an_error() {
+        let (two, one) = ([vec!["a"], vec!["b"]], [vec![vec!["a"]]]);
+        for e in [bleu(&two, &one, 1), wer(&["a", "b"], &["a"]), cer(&["a", "b"], &["a"])] {
+            let e = e.unwrap_err();
+            assert!(e.message().contains("got 2 candidates and 1 references"), "{e}");
+        }
+    }
+
+    #[test]
     fn error_rates() {
-        assert_eq!(wer(&["a b c", "d"], &["a x c", "d e"]), 2.0 / 5.0);
-        assert_eq!(wer(&[""], &[""]), 0.0);
-        assert_eq!(wer(&["a"], &[""]), f64::INFINITY);
-        assert_eq!(cer(&["äb"], &["ab"]), 0.5);
+        assert_eq!(wer(&["a b c", "d"], &["a x c", "d e"]).unwrap(), 2.0 / 5.0);
+        assert_eq!(wer(&[""], &[""]).unwrap(), 0.0);
+        assert_eq!(wer(&["a"], &[""]).unwrap(), f64::INFINITY);
+        assert_eq!(cer(&["äb"], &["ab"]).unwrap(), 0.5);
         assert_eq!(edit_distance::<u8>(&[], &[1, 2]), 2);
         assert_eq!(edit_distance(b"kitten", b"sitting"), 3);
     }
