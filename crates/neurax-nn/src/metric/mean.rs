@@ -53,7 +53,11 @@ pub fn sum(
 
 /// Returns the accuracy metric: the fraction of examples whose largest prediction is that of the
 /// target's class. Targets are one-hot rows of the predictions' shape, or class indices without the
-/// last axis.
+/// last axis. [`Metric::ignore_index`] leaves out the positions of an index, e.g. that of padding;
+/// [`binary_accuracy`] is for one probability for each example.
+///
+/// # Errors
+/// The value carries an error if the predictions have fewer than two classes along the last axis.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -98,7 +102,14 @@ pub fn top_k(k: usize) -> Metric {
 #[track_caller]
 fn target_classes(name: &str, y: &Tensor, t: &Tensor) -> Result<Tensor, Tensor> {
     let (Ok(a), Ok(b)) = (y.ty(), t.ty()) else { return Err(y + t) };
-    if a.shape == b.shape && a.rank() > 0 {
+    if a.rank() < 2 || a.shape[a.rank() - 1] < 2 {
+        let why = format!(
+            "expected predictions [.., classes] of at least two classes, got {a}; \
+             `binary_accuracy` is for one probability for each example"
+        );
+        return Err(Tensor::from_error(Error::new(name, why)));
+    }
+    if a.shape == b.shape {
         return Ok(t.argmax(-1));
     }
     if a.rank() == b.rank() + 1 && a.shape[..b.rank()] == b.shape[..] && b.dtype.is_int() {
@@ -179,6 +190,7 @@ pub fn log_loss() -> Metric {
 
 /// Returns the perplexity: the exponential function of the mean cross-entropy of logits
 /// f[.., classes] and class indices i[..], over all positions with weights that are not 0.
+/// [`Metric::ignore_index`] leaves out the positions of an index, e.g. that of padding.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -274,6 +286,37 @@ mod tests {
         assert!(
             binary_accuracy().measure(&Tensor::zeros([4, 1]), &Tensor::zeros(4)).error().is_some()
         );
+    }
+
+    #[test]
+    fn one_probability_for_each_example_is_an_error() {
+        let t = tensor([1.0, 0.0]);
+        for metric in [accuracy(), top_k(1)] {
+            for y in [tensor([0.1, 0.2]), tensor([[0.1], [0.2]])] {
+                for t in [t.reshape(y.shape().to_vec()), t.to(DType::I32)] {
+                    let e = metric.measure(&y, &t).item().unwrap_err();
+                    assert!(e.message().contains("`binary_accuracy` is for one"), "{e}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn ignored_positions_count_nothing() {
+        let y = tensor([[[9.0, 0.0, 0.0], [9.0, 0.0, 0.0], [0.0, 9.0, 0.0]]]);
+        let (t, padded) = (tensor([[0, 1]]), tensor([[0, 1, -100]]));
+        for metric in [accuracy(), top_k(2), perplexity()] {
+            let want = metric.measure(&y.slice(1, ..2), &t).item().unwrap();
+            let ignoring = metric.ignore_index(-100);
+            assert_eq!(ignoring.measure(&y, &padded).item().unwrap(), want, "{ignoring:?}");
+            let weights = tensor([[true, false, true]]);
+            let state = ignoring.update_weighted(ignoring.init(), &y, &padded, &weights);
+            let first = ignoring.measure(&y.slice(1, ..1), &t.slice(1, ..1)).item().unwrap();
+            let found = ignoring.result(&state).item().unwrap();
+            assert!((found - first).abs() < 1e-6, "{ignoring:?}: {found} is not {first}");
+            let e = ignoring.measure(&y, &y).item().unwrap_err();
+            assert!(e.message().contains("expected integer targets"), "{e}");
+        }
     }
 
     #[test]

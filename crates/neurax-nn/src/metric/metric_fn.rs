@@ -1,6 +1,7 @@
 //! [`Metric`] and its state.
 
-use neurax_tensor::{DType, Place, Recorder, Tensor, Tree};
+use crate::precision::wide_index;
+use neurax_tensor::{DType, Error, Place, Recorder, Tensor, Tree};
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
@@ -114,6 +115,25 @@ impl Metric {
         self
     }
 
+    /// Leaves out the positions whose target, a class index, is `index`: their weight is 0.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let y = tensor([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]]);
+    /// let accuracy = metric::accuracy().ignore_index(-1);
+    /// assert_eq!(accuracy.measure(&y, &tensor([0, 0, -1])).item()?, 0.5);
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The value carries an error if the targets are not integers, and if the metric takes no
+    /// weights.
+    pub fn ignore_index(self, index: i64) -> Metric {
+        let Metric { name, of } = self;
+        let ignoring = Ignoring { name: name.clone(), of, index };
+        Metric { name, of: Arc::new(ignoring) }
+    }
+
     /// Returns the state of no examples.
     pub fn init(&self) -> MetricState {
         MetricState(self.of.init())
@@ -170,6 +190,41 @@ impl Metric {
     pub fn measure(&self, y: &Tensor, t: &Tensor) -> Tensor {
         let result = self.result(&self.of_batch((y.clone(), t.clone())));
         if y.dtype() == DType::F64 { result } else { result.to(DType::F32) }
+    }
+}
+
+/// The metric of [`Metric::ignore_index`].
+struct Ignoring {
+    name: String,
+    of: Arc<dyn MetricFn>,
+    index: i64,
+}
+
+impl MetricFn for Ignoring {
+    fn init(&self) -> Vec<Tensor> {
+        self.of.init()
+    }
+
+    fn batch(&self, y: &Tensor, t: &Tensor, weights: Option<&Tensor>) -> Vec<Tensor> {
+        let weights = match t.ty() {
+            Ok(ty) if !ty.dtype.is_int() => {
+                let why = format!("expected integer targets with an ignored index, got {ty}");
+                Tensor::from_error(Error::new(self.name.clone(), why))
+            }
+            _ => {
+                let is_ignored = wide_index(t).equal(self.index);
+                is_ignored.select(0.0, weights_of(&self.name, weights, t))
+            }
+        };
+        self.of.batch(y, t, Some(&weights))
+    }
+
+    fn merge(&self, a: &[Tensor], b: &[Tensor]) -> Vec<Tensor> {
+        self.of.merge(a, b)
+    }
+
+    fn result(&self, state: &[Tensor]) -> Tensor {
+        self.of.result(state)
     }
 }
 
