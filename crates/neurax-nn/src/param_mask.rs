@@ -48,10 +48,19 @@ impl ParamMask {
     /// Returns for each parameter if it is chosen, or the message of an error: a malformed pattern,
     /// or one that matches no path.
     pub(crate) fn select(&self, paths: &[String], params: &[Tensor]) -> Result<Vec<bool>, String> {
+        self.select_ranks(paths, &params.iter().map(Tensor::rank).collect::<Vec<_>>())
+    }
+
+    /// Returns what [`ParamMask::select`] does, for parameters of the given ranks.
+    pub(crate) fn select_ranks(
+        &self,
+        paths: &[String],
+        ranks: &[usize],
+    ) -> Result<Vec<bool>, String> {
         match &self.0 {
-            MaskKind::LeastRank(rank) => Ok(params.iter().map(|p| p.rank() >= *rank).collect()),
+            MaskKind::LeastRank(rank) => Ok(ranks.iter().map(|r| r >= rank).collect()),
             MaskKind::Not(mask) => {
-                mask.select(paths, params).map(|chosen| chosen.iter().map(|c| !c).collect())
+                mask.select_ranks(paths, ranks).map(|chosen| chosen.iter().map(|c| !c).collect())
             }
             MaskKind::AnyOf(patterns) => {
                 let mut chosen = vec![false; paths.len()];

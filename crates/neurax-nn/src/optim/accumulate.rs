@@ -1,5 +1,6 @@
 //! Accumulation of gradients over several steps.
 
+use super::change::ParamChange;
 use super::rules::{Rules, nested};
 use super::state::{missing, take};
 use super::{Optim, Rule, Slots, Step, invalid, zeros};
@@ -98,6 +99,11 @@ impl Rule for Accumulation {
         slots.insert(GRADIENTS.into(), vec![is_last.select(0, count)]);
         slots.insert(STEPS.into(), vec![steps + is_last.to(DType::I32)]);
         updates
+    }
+
+    fn change(&self, mut slots: Slots, change: &ParamChange) -> Slots {
+        let inner = self.rules.change_nested(&mut slots, change);
+        change.kept(self, slots).into_iter().chain(inner).collect()
     }
 }
 

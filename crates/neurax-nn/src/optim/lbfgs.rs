@@ -1,5 +1,6 @@
 //! L-BFGS: Liu and Nocedal, 1989 (<https://doi.org/10.1007/BF01589116>).
 
+use super::change::ParamChange;
 use super::clip::root;
 use super::line_search::step_size;
 use super::{Optim, Rule, Slots, Step, invalid, missing, no_evaluate};
@@ -97,6 +98,15 @@ impl Rule for Lbfgs {
             true => unflat(&searched(&x, &g, &direction, step), &grads),
             false => unflat(&direction, &grads),
         }
+    }
+
+    /// Forgets the history, which is one of all parameters together.
+    fn change(&self, _: Slots, change: &ParamChange) -> Slots {
+        let mut slots = self.init(change.params(), change.paths());
+        // No difference to NaN is kept.
+        let unknown = |old: Vec<Tensor>| old.iter().map(|x| x.full_like(f64::NAN)).collect();
+        slots.entry(PREVIOUS.into()).and_modify(|old| *old = unknown(std::mem::take(old)));
+        slots
     }
 }
 

@@ -1,9 +1,10 @@
 //! Optimizers for some of the parameters: masks and groups.
 
+use super::change::ParamChange;
 use super::rules::{Rules, prefixed, take_prefixed};
 use super::{Evaluate, NonFinite, Optim, Rule, Slots, Step, invalid};
 use crate::ParamMask;
-use neurax_tensor::Tensor;
+use neurax_tensor::{Tensor, Type};
 
 /// Applies `optim` to the updates of the parameters that `mask` chooses; the updates of the others
 /// pass unchanged, as in Optax's `masked`. The rules of `optim` see and keep state for the chosen
@@ -131,6 +132,21 @@ impl Rule for Masked {
             Err(why) => invalid("masked", why, &updates),
         }
     }
+
+    fn change(&self, mut slots: Slots, change: &ParamChange) -> Slots {
+        let choose = |paths: &[String], ranks: &[usize]| self.mask.select_ranks(paths, ranks);
+        let new = choose(change.paths(), &ranks(change.params()));
+        let old = choose(&change.old_paths(), &old_ranks(change));
+        match new {
+            Ok(new) => {
+                // A mask of no parameter had no state.
+                let old = old.unwrap_or_else(|_| vec![false; change.old_paths().len()]);
+                self.rules.change_nested(&mut slots, &change.of_chosen(&old, &new))
+            }
+            // empty: each step reports the error.
+            Err(_) => slots,
+        }
+    }
 }
 
 struct Groups {
@@ -141,8 +157,8 @@ struct Groups {
 
 impl Groups {
     /// Returns for each of `rules` which parameters it is for, or the message of an error.
-    fn chosen(&self, params: &[Tensor], paths: &[String]) -> Result<Vec<Vec<bool>>, String> {
-        let masks = self.masks.iter().map(|mask| mask.select(paths, params));
+    fn chosen(&self, ranks: &[usize], paths: &[String]) -> Result<Vec<Vec<bool>>, String> {
+        let masks = self.masks.iter().map(|mask| mask.select_ranks(paths, ranks));
         let mut chosen: Vec<Vec<bool>> = masks.collect::<Result<_, _>>()?;
         let mut rest = vec![false; paths.len()];
         for (i, path) in paths.iter().enumerate() {
@@ -166,7 +182,7 @@ impl Groups {
 impl Rule for Groups {
     fn init(&self, params: &[Tensor], paths: &[String]) -> Slots {
         // empty: each step reports the error.
-        let Ok(groups) = self.chosen(params, paths) else { return Slots::new() };
+        let Ok(groups) = self.chosen(&ranks(params), paths) else { return Slots::new() };
         let init = |(i, (rules, chosen)): (usize, (&Rules, &Vec<bool>))| {
             prefixed(rules.init_nested(&of(params, chosen), &of(paths, chosen)), i)
         };
@@ -174,7 +190,7 @@ impl Rule for Groups {
     }
 
     fn update(&self, mut updates: Vec<Tensor>, slots: &mut Slots, step: &Step) -> Vec<Tensor> {
-        let groups = match self.chosen(step.params, step.paths) {
+        let groups = match self.chosen(&ranks(step.params), step.paths) {
             Ok(groups) => groups,
             Err(why) => return invalid("per_group", why, &updates),
         };
@@ -185,6 +201,28 @@ impl Rule for Groups {
         }
         updates
     }
+
+    fn change(&self, mut slots: Slots, change: &ParamChange) -> Slots {
+        // empty: each step reports the error.
+        let Ok(new) = self.chosen(&ranks(change.params()), change.paths()) else { return slots };
+        let paths = change.old_paths();
+        let none = || vec![vec![false; paths.len()]; new.len()];
+        let old = self.chosen(&old_ranks(change), &paths).unwrap_or_else(|_| none());
+        let groups = self.rules.iter().zip(old.iter().zip(&new)).enumerate();
+        let changed = groups.flat_map(|(i, (rules, (old, new)))| {
+            let mut own = take_prefixed(&mut slots, i);
+            prefixed(rules.change_nested(&mut own, &change.of_chosen(old, new)), i)
+        });
+        changed.collect()
+    }
+}
+
+fn ranks(params: &[Tensor]) -> Vec<usize> {
+    params.iter().map(Tensor::rank).collect()
+}
+
+fn old_ranks(change: &ParamChange) -> Vec<usize> {
+    change.old_types().map(Type::rank).collect()
 }
 
 /// Updates the chosen ones of `updates` with `rules`.

@@ -30,6 +30,7 @@ mod adam;
 mod adamax;
 mod amsgrad;
 mod averages;
+mod change;
 mod clip;
 mod computed;
 mod constraints;
@@ -81,6 +82,7 @@ pub use adagrad::{adagrad, scale_by_rss};
 pub use adam::{adam, adam_with, adamw, adamw_masked, scale_by_adam};
 pub use adamax::{adamax, scale_by_adamax};
 pub use amsgrad::{amsgrad, scale_by_amsgrad};
+pub use change::ParamChange;
 pub use clip::{clip, clip_norm, clip_rms, clip_value};
 pub use constraints::{max_norm, max_norm_at, non_negative, unit_norm, unit_norm_at};
 pub use cycles::{
@@ -115,6 +117,7 @@ pub use weights::{average_weights, lookahead};
 pub use yogi::{scale_by_yogi, yogi};
 
 use crate::precision::at_least_f32;
+use change::TrainedParams;
 use computed::Computed;
 use leaves::{float_paths, floats, with_floats};
 use neurax_tensor::{DType, Error, Tensor, Tree, tensor, value_and_grad_at};
@@ -265,7 +268,7 @@ impl Optim {
         if !own.is_empty() {
             slots.push(own);
         }
-        OptState { step: tensor(0), slots }
+        OptState { step: tensor(0), slots, trained: TrainedParams::of(&leaves, paths) }
     }
 
     /// Returns the state of the options before the first step.
@@ -287,8 +290,8 @@ impl Optim {
     /// # Errors
     ///
     /// The updates carry an error if `grads` has other leaves than `params`, if `state` lacks a
-    /// slot of a rule (it is the state of another optimizer or of other parameters), if an option
-    /// of a rule is invalid, if a rule returns another number of updates than there are
+    /// slot of a rule (it is the state of another optimizer) or was made for a parameter of another
+    /// shape, if an option of a rule is invalid, if a rule returns another number of updates than there are
     /// parameters, or, with [`NonFinite::Fail`], if a gradient is not finite.
     #[must_use]
     #[track_caller]
@@ -410,6 +413,40 @@ impl Optim {
         })
     }
 
+    /// Returns the state for these parameters: see the module [`change`].
+    ///
+    /// # Errors
+    /// If it was made for a parameter of another shape; the state is returned as it is.
+    fn for_params(
+        &self,
+        state: OptState,
+        params: &[Tensor],
+        paths: &[String],
+    ) -> Result<OptState, (OptState, Error)> {
+        if state.trained.is_empty() && state.slots.is_empty() {
+            return Ok(state);
+        }
+        let change = match state.trained.change(params, paths) {
+            Ok(Some(change)) => change,
+            Ok(None) => return Ok(state),
+            Err(e) => return Err((state, e)),
+        };
+        let (slots, own) = self.parted(state.slots);
+        let mut slots = self.rules.change(slots, &change.with_params(widened(params)));
+        let own = change.narrow().merged(self.own_slots(params), &self.own_slots(&[]), own);
+        if !own.is_empty() {
+            slots.push(own);
+        }
+        Ok(OptState { step: state.step, slots, trained: TrainedParams::of(params, paths) })
+    }
+
+    /// Returns the slots of each rule, and those of the options.
+    fn parted(&self, mut slots: Vec<Slots>) -> (Vec<Slots>, Slots) {
+        let own = (slots.len() > self.rules.len()).then(|| slots.pop()).flatten();
+        slots.resize_with(self.rules.len(), Slots::new);
+        (slots, own.unwrap_or_default())
+    }
+
     /// Computes a step of the parameters that are trained.
     fn compute(
         &self,
@@ -418,13 +455,18 @@ impl Optim {
         evaluate: Option<Evaluate>,
     ) -> Computed {
         let grads = operands.gradients();
+        let params = floats(&operands.params);
+        let before = match self.for_params(before, &params, &operands.paths) {
+            Ok(before) => before,
+            Err((state, e)) => {
+                let updates = vec![Tensor::from_error(e); params.len()];
+                return Computed { base: widened(&params), params, updates, state };
+            }
+        };
         // A clone would keep an eager step from updating averages in place.
         let kept = (self.non_finite != NonFinite::Pass).then(|| before.clone());
-        let OptState { step, mut slots } = before;
-        let own = (slots.len() > self.rules.len()).then(|| slots.pop()).flatten();
-        let mut own = own.unwrap_or_default();
-        slots.resize_with(self.rules.len(), Slots::new);
-        let params = floats(&operands.params);
+        let OptState { step, slots, trained } = before;
+        let (mut slots, mut own) = self.parted(slots);
         let base = match self.master_copies {
             true => master::synchronized(&params, &mut own),
             false => widened(&params),
@@ -439,7 +481,7 @@ impl Optim {
         };
         let updates = self.rules.update(wide, &mut slots, &rule_step);
         let mut computed =
-            Computed { params, base, updates, state: OptState { step: step + 1, slots } };
+            Computed { params, base, updates, state: OptState { step: step + 1, slots, trained } };
         if self.master_copies {
             own.insert(master::COPIES.into(), computed.new_copies());
         }

@@ -1,5 +1,6 @@
 //! [`Rule`]: what an optimizer consists of.
 
+use super::change::ParamChange;
 use super::state::Slots;
 use neurax_tensor::Tensor;
 use std::fmt;
@@ -16,6 +17,13 @@ pub trait Rule: Send + Sync + 'static {
     /// to the state for the next step. If it returns another number of updates, all of them become
     /// an error.
     fn update(&self, grads: Vec<Tensor>, slots: &mut Slots, step: &Step) -> Vec<Tensor>;
+
+    /// Returns the state for other parameters than those that `slots` is for; by default,
+    /// [`ParamChange::kept`]. A rule whose slots are for some of the parameters only, or are lists
+    /// of another order, has to implement it.
+    fn change(&self, slots: Slots, change: &ParamChange) -> Slots {
+        change.kept(self, slots)
+    }
 }
 
 /// The parameters and the count of a step, as a rule sees them.

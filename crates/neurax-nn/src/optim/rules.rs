@@ -1,5 +1,6 @@
 //! The rules of an optimizer, which may stand inside of another rule.
 
+use super::change::ParamChange;
 use super::rule::{Rule, Step};
 use super::state::Slots;
 use neurax_tensor::{Error, Tensor};
@@ -58,6 +59,16 @@ impl Rules {
         let updates = self.update(updates, &mut inner, step);
         slots.extend(nested(inner));
         updates
+    }
+
+    /// Returns the state of each rule for other parameters.
+    pub fn change(&self, slots: Vec<Slots>, change: &ParamChange) -> Vec<Slots> {
+        self.0.iter().zip(slots).map(|(rule, slots)| rule.change(slots, change)).collect()
+    }
+
+    /// Returns the slots of [`Rules::init_nested`] for other parameters; takes them out of `slots`.
+    pub fn change_nested(&self, slots: &mut Slots, change: &ParamChange) -> Slots {
+        nested(self.change(self.take_nested(slots), change))
     }
 
     /// Takes the slots of each rule out of those of [`Rules::init_nested`].

@@ -3,6 +3,7 @@
 use super::averages::{
     MomentFormula, Moments, average, moment_rule, option_error, with_finite_square,
 };
+use super::change::ParamChange;
 use super::rules::Rules;
 use super::state::{missing, take};
 use super::{Optim, Rate, Rule, Schedule, Slots, Step, chain, invalid, weight_decay};
@@ -114,6 +115,11 @@ impl Rule for ScheduleFree {
         let updates = updates.collect();
         slots.insert(BASE.into(), new);
         updates
+    }
+
+    fn change(&self, mut slots: Slots, change: &ParamChange) -> Slots {
+        let inner = self.direction.change_nested(&mut slots, change);
+        change.kept(self, slots).into_iter().chain(inner).collect()
     }
 }
 

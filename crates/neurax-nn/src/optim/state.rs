@@ -1,5 +1,6 @@
 //! The state of an optimizer between steps.
 
+use super::change::TrainedParams;
 use neurax_tensor::{Error, Result, Tensor, Tree, tensor};
 use std::collections::BTreeMap;
 
@@ -11,6 +12,11 @@ pub(super) const COUNT: &str = "non_finite";
 pub type Slots = BTreeMap<String, Vec<Tensor>>;
 
 /// The state of an [`Optim`](super::Optim) between steps.
+///
+/// It knows the paths of the parameters that it was made for. If a step trains others, because some
+/// were frozen or are trained again, the tensors of the paths that stay are kept, those of the
+/// others are dropped, and new parameters start as in [`Optim::init`](super::Optim::init), with the
+/// number of steps so far.
 #[derive(Tree, Clone, Debug)]
 pub struct OptState {
     /// The number of steps, i32[].
@@ -21,6 +27,9 @@ pub struct OptState {
     /// [`Optim::non_finite`](super::Optim::non_finite) and
     /// [`Optim::loss_scale`](super::Optim::loss_scale), if one of these options is set.
     pub slots: Vec<Slots>,
+    /// The parameters that the slots are for.
+    #[tree(static)]
+    pub(super) trained: TrainedParams,
 }
 
 impl OptState {
@@ -38,7 +47,7 @@ impl OptState {
 /// An empty state, left behind by [`mem::take`](std::mem::take).
 impl Default for OptState {
     fn default() -> OptState {
-        OptState { step: tensor(0), slots: Vec::new() }
+        OptState { step: tensor(0), slots: Vec::new(), trained: TrainedParams::default() }
     }
 }
 
