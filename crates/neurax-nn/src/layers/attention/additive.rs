@@ -2,7 +2,7 @@
 
 use super::mask::with_heads;
 use crate::init;
-use crate::layers::dropout;
+use crate::layers::dropout::{dropout, rate_error};
 use crate::precision::{at_least_f32, narrow_as};
 use crate::{Cx, Layer};
 use neurax_tensor::{Error, Tensor};
@@ -106,6 +106,9 @@ impl<const N: usize> Layer<N> for AdditiveAttention {
     type Output = Tensor;
 
     fn apply(&self, cx: &mut Cx, inputs: [Tensor; N]) -> Tensor {
+        if let Some(e) = rate_error("additive_attention", self.dropout) {
+            return Tensor::from_error(e);
+        }
         let fail = |why: String| Tensor::from_error(Error::new("additive_attention", why));
         let (xs, rest) = inputs.split_at(N.saturating_sub(self.masked as usize));
         let (query, key, value) = match xs {

@@ -58,9 +58,10 @@ impl Layer for AlphaDropout {
     type Output = Tensor;
 
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
-        match cx.key() {
-            Some(key) => alpha_dropout(&x, self.rate, &key),
-            None => x,
+        match (rate_error("alpha_dropout", self.rate), cx.key()) {
+            (Some(e), _) => Tensor::from_error(e),
+            (None, Some(key)) => alpha_dropout(&x, self.rate, &key),
+            (None, None) => x,
         }
     }
 }
@@ -99,6 +100,9 @@ impl Layer for FeatureAlphaDropout {
 
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
         let op = "feature_alpha_dropout";
+        if let Some(e) = rate_error(op, self.rate) {
+            return Tensor::from_error(e);
+        }
         match (cx.key(), shape_of_channels(op, &x, self.channels_last)) {
             (_, Err(e)) => Tensor::from_error(e),
             (None, _) => x,

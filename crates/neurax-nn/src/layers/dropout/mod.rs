@@ -40,7 +40,7 @@ fn dropout_of_shape(op: &'static str, x: &Tensor, rate: f64, key: &Key, shape: &
 }
 
 /// Returns the error of a rate that is not in 0..1.
-fn rate_error(op: &'static str, rate: f64) -> Option<Error> {
+pub(crate) fn rate_error(op: &'static str, rate: f64) -> Option<Error> {
     let why = || format!("expected a rate in 0..1, the fraction of elements to drop, got {rate}");
     (!(0.0..1.0).contains(&rate)).then(|| Error::new(op, why()))
 }
@@ -79,9 +79,10 @@ impl Layer for Dropout {
     type Output = Tensor;
 
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
-        match cx.key() {
-            Some(key) => dropout(&x, self.rate, &key),
-            None => x,
+        match (rate_error("dropout", self.rate), cx.key()) {
+            (Some(e), _) => Tensor::from_error(e),
+            (None, Some(key)) => dropout(&x, self.rate, &key),
+            (None, None) => x,
         }
     }
 }
@@ -127,6 +128,27 @@ mod tests {
         assert_ne!(run(1)[0], a);
         let still = model.apply(&Vars::default(), Tensor::ones([100]), &Mode::Eval);
         assert_eq!(still["a"].to_vec::<f32>().unwrap(), [1.0; 100]);
+    }
+
+    #[test]
+    fn rates_are_checked_in_evaluation() {
+        let layers: [fn(&crate::Node) -> crate::Node; 10] = [
+            |x| x.dropout(1.0),
+            |x| x.layer(crate::Dropout::new(f64::NAN)),
+            |x| x.layer(crate::AlphaDropout::new(-0.5)),
+            |x| x.layer(crate::FeatureAlphaDropout::new(2.0)),
+            |x| x.layer(crate::GaussianDropout::new(1.0)),
+            |x| x.layer(crate::GaussianNoise::new(-1.0)),
+            |x| x.layer(crate::SpatialDropout::new(1.5)),
+            |x| x.layer(crate::DropPath::new(-1.0)),
+            |x| x.layer(crate::FeedForward::new(3).dropout(2.0)),
+            |x| crate::AdditiveAttention::new().dropout(1.0).call([x, x]),
+        ];
+        for (i, layer) in layers.into_iter().enumerate() {
+            let model = layer(&input("x", dims![_, 3, 2])).model();
+            let e = model.init(key(0), &types![f32[_, 3, 2]]).unwrap_err();
+            assert!(e.message().contains("expected a "), "{i}: {e}");
+        }
     }
 
     #[test]

@@ -32,11 +32,11 @@ impl Layer for GaussianNoise {
     type Output = Tensor;
 
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
-        let Some(key) = cx.key() else { return x };
         if !(self.deviation >= 0.0 && self.deviation.is_finite()) {
             let why = format!("expected a deviation of at least 0, got {}", self.deviation);
             return Tensor::from_error(Error::new("gaussian_noise", why));
         }
+        let Some(key) = cx.key() else { return x };
         let noise = key.normal(x.shape()) * self.deviation;
         let wide = at_least_f32(&x);
         narrow_as(&x, &wide + noise.to(wide.dtype()))
@@ -72,10 +72,10 @@ impl Layer for GaussianDropout {
     type Output = Tensor;
 
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
-        let Some(key) = cx.key() else { return x };
         if let Some(e) = rate_error("gaussian_dropout", self.rate) {
             return Tensor::from_error(e);
         }
+        let Some(key) = cx.key() else { return x };
         let deviation = (self.rate / (1.0 - self.rate)).sqrt();
         let wide = at_least_f32(&x);
         let factor = (key.normal(x.shape()) * deviation + 1.0).to(wide.dtype());

@@ -1,6 +1,6 @@
 //! Dropout of whole channels and of whole examples.
 
-use super::{dropout_of_shape, shape_of_channels};
+use super::{dropout_of_shape, rate_error, shape_of_channels};
 use crate::{Cx, Layer, Node};
 use neurax_tensor::Tensor;
 use serde::{Deserialize, Serialize};
@@ -42,6 +42,9 @@ impl Layer for SpatialDropout {
     type Output = Tensor;
 
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
+        if let Some(e) = rate_error("spatial_dropout", self.rate) {
+            return Tensor::from_error(e);
+        }
         match (cx.key(), shape_of_channels("spatial_dropout", &x, self.channels_last)) {
             (_, Err(e)) => Tensor::from_error(e),
             (None, _) => x,
@@ -86,9 +89,10 @@ impl Layer for DropPath {
         if let (Some(size), Some(n)) = (shape.first_mut(), x.shape().first()) {
             *size = *n;
         }
-        match cx.key() {
-            Some(key) => dropout_of_shape("drop_path", &x, self.rate, &key, &shape),
-            None => x,
+        match (rate_error("drop_path", self.rate), cx.key()) {
+            (Some(e), _) => Tensor::from_error(e),
+            (None, Some(key)) => dropout_of_shape("drop_path", &x, self.rate, &key, &shape),
+            (None, None) => x,
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The feed-forward layer of transformers.
 
 use crate::init::{self, Init};
-use crate::layers::{Activation, dense, dropout};
+use crate::layers::dropout::{dropout, rate_error};
+use crate::layers::{Activation, dense};
 use crate::{Cx, Layer, Node};
 use neurax_tensor::Tensor;
 use serde::{Deserialize, Serialize};
@@ -97,6 +98,9 @@ impl Layer for FeedForward {
     type Output = Tensor;
 
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
+        if let Some(e) = rate_error("feed_forward", self.dropout) {
+            return Tensor::from_error(e);
+        }
         let hidden = self.product(cx, "hidden", &x, self.units);
         let mut hidden = match self.gated {
             true => self.activation.of(&self.product(cx, "gate", &x, self.units)) * hidden,
