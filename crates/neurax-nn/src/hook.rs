@@ -3,7 +3,7 @@
 use crate::evaluate::Observer;
 use crate::model_layer::ModelLayer;
 use crate::node::NodeKind;
-use crate::{Applied, Cx, Inputs, Mode, Model, Node, Vars};
+use crate::{Applied, Cx, Inputs, LayerPrecision, Mode, Model, Node, Vars};
 use neurax_tensor::{Result, Tensor};
 use std::collections::BTreeMap;
 use std::panic::Location;
@@ -42,6 +42,10 @@ struct Hooked {
 impl ModelLayer for Hooked {
     fn kind(&self) -> &str {
         self.layer.kind()
+    }
+
+    fn precision(&self) -> LayerPrecision {
+        self.layer.precision()
     }
 
     fn is_choice(&self) -> bool {

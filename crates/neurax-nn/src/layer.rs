@@ -47,6 +47,12 @@ pub trait Layer<const N: usize = 1>: Send + Sync + 'static {
         Self::NAME
     }
 
+    /// Returns the precision in which the layer computes under a [`Policy`](crate::Policy); by
+    /// default that of the policy.
+    fn precision(&self) -> LayerPrecision {
+        LayerPrecision::OfPolicy
+    }
+
     /// Computes the outputs. `cx` provides parameters, state, random keys and the mode.
     fn apply(&self, cx: &mut Cx, inputs: [Tensor; N]) -> Self::Output;
 
@@ -59,6 +65,19 @@ pub trait Layer<const N: usize = 1>: Send + Sync + 'static {
     {
         call_shared(Arc::new(self), inputs, Self::NAME, None)
     }
+}
+
+/// The precision in which a layer computes under a [`Policy`](crate::Policy).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LayerPrecision {
+    /// Inputs, parameters and outputs have the dtype of the policy.
+    OfPolicy,
+    /// Inputs and parameters are f32 at least, and outputs have the dtype of the policy: for
+    /// layers that sum many numbers, such as normalizations and recurrent layers.
+    Full,
+    /// Inputs, parameters and outputs are f32 at least: for probabilities and their logarithms,
+    /// which a loss reads.
+    FullOutput,
 }
 
 /// The nodes of a layer's outputs, in the same structure.
@@ -255,6 +274,10 @@ pub(crate) struct OfInputs<L, const N: usize>(pub(crate) Arc<L>);
 impl<L: Layer<N>, const N: usize> ModelLayer for OfInputs<L, N> {
     fn kind(&self) -> &str {
         self.0.kind()
+    }
+
+    fn precision(&self) -> LayerPrecision {
+        self.0.precision()
     }
 
     fn apply(&self, cx: &mut Cx, inputs: &[Tensor]) -> Vec<Tensor> {

@@ -76,7 +76,7 @@ pub use block::{Block, SharedLayer, block, shared};
 pub use cx::Cx;
 pub use files::{Renames, load_tensors};
 pub use hook::HookMode;
-pub use layer::{Layer, LayerOutput, NodesOf, layer};
+pub use layer::{Layer, LayerOutput, LayerPrecision, NodesOf, layer};
 pub use layers::*;
 pub use lora::Lora;
 pub use metric::{Metric, MetricState};

@@ -1,6 +1,6 @@
 //! Layers as the nodes of a model hold them, whatever the number of their inputs.
 
-use crate::Cx;
+use crate::{Cx, LayerPrecision};
 use neurax_tensor::Tensor;
 use std::any::Any;
 
@@ -14,6 +14,11 @@ pub(crate) trait ModelLayer: Any + Send + Sync {
     /// only the other one needs are not computed.
     fn is_choice(&self) -> bool {
         false
+    }
+
+    /// Returns the precision in which the layer computes under a policy.
+    fn precision(&self) -> LayerPrecision {
+        LayerPrecision::OfPolicy
     }
 
     /// Computes the outputs.

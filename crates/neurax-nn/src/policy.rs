@@ -2,12 +2,13 @@
 //!
 //! A policy wraps the layers of a model: a wrapped layer gets its inputs and parameters in the
 //! dtype of the policy. Normalizations, softmax and cross-entropy are computed in f32, since they
-//! sum squares or exponentials. Means and variances of a normalization are state, which stays in
+//! sum squares or exponentials, and so are recurrent layers, whose rounded state would feed back:
+//! see [`LayerPrecision`](crate::LayerPrecision), which a layer states. Means and variances of a normalization are state, which stays in
 //! f32. The gradients of parameters in f32 are f32.
 
 use crate::model_layer::ModelLayer;
 use crate::node::NodeKind;
-use crate::{Cx, Layer, Model, Net, Node, VisitedLayer};
+use crate::{Cx, Layer, LayerPrecision, Model, Net, Node, VisitedLayer};
 use neurax_tensor::{DType, Result, Tensor};
 use serde::{Deserialize, Serialize};
 use std::any::Any;
@@ -173,27 +174,22 @@ impl ModelLayer for InDType {
         self.layer.is_choice()
     }
 
+    fn precision(&self) -> LayerPrecision {
+        self.layer.precision()
+    }
+
     fn apply(&self, cx: &mut Cx, inputs: &[Tensor]) -> Vec<Tensor> {
-        let within = match is_full_precision(self.kind()) {
-            true => self.compute.at_least_f32(),
-            false => self.compute,
+        let full = self.compute.at_least_f32();
+        let (within, output) = match self.precision() {
+            LayerPrecision::OfPolicy => (self.compute, self.compute),
+            LayerPrecision::Full => (full, self.compute),
+            LayerPrecision::FullOutput => (full, full),
         };
         cx.compute_in(within);
         let inputs: Vec<Tensor> = inputs.iter().map(|x| cast(x, within)).collect();
         let outputs = self.layer.apply(cx, &inputs);
-        // Probabilities are read by a loss, which is computed in f32.
-        let output = if is_softmax(self.kind()) { within } else { self.compute };
         outputs.iter().map(|y| cast(y, output)).collect()
     }
-}
-
-/// Returns true if a kind of layer is computed in f32: normalizations and softmax.
-fn is_full_precision(kind: &str) -> bool {
-    kind.ends_with("_norm") || is_softmax(kind)
-}
-
-fn is_softmax(kind: &str) -> bool {
-    kind.ends_with("softmax") || kind.ends_with("logsumexp")
 }
 
 /// Converts a float; other tensors stay.
@@ -228,6 +224,62 @@ mod tests {
         assert!(vars.params.values().flat_map(|l| l.values()).all(|t| t.dtype() == F32));
         let narrow = Policy::mixed(F16).output(F16).apply(&model);
         assert_eq!(narrow.apply(&vars, Tensor::ones([2, 4]), &Mode::Eval).y().dtype(), F16);
+    }
+
+    /// Names that end in `norm`, `softmax` and the like are those of layers in full precision.
+    #[test]
+    fn every_normalization_and_softmax_is_in_full_precision() {
+        use crate::{BatchNorm, GroupNorm, LocalResponseNorm, RmsNorm, UnitNorm};
+        let precision = |node: &Node| match node.kind() {
+            NodeKind::Layer(layer) => Some(layer.precision()),
+            _ => None,
+        };
+        let x = input("x", dims![_, 4, 3]);
+        for node in [
+            x.softmax(),
+            x.log_softmax(),
+            x.layer(crate::Softmax::new(1)),
+            x.layer(crate::Softmin::new(1)),
+            x.layer(crate::LogSoftmax::new(1)),
+            x.layer(crate::LogSumExp::new(1)),
+        ] {
+            assert_eq!(precision(&node), Some(LayerPrecision::FullOutput), "{node:?}");
+        }
+        assert_eq!(precision(&x.relu()), Some(LayerPrecision::OfPolicy));
+        for node in [
+            x.layer_norm(),
+            x.layer(BatchNorm::new()),
+            x.layer(GroupNorm::new(2)),
+            x.layer(LocalResponseNorm::new(2)),
+            x.layer(RmsNorm::new()),
+            x.layer(UnitNorm::new()),
+            x.layer(crate::Lstm::new(2)),
+            x.layer(crate::Bidirectional::new(crate::Gru::new(2))),
+            x.layer(crate::WeightNorm::new(crate::Lstm::new(2))),
+            x.layer(crate::TimeDistributed::new(RmsNorm::new())),
+            x.layer(crate::Lstm::new(2).return_state()).0,
+        ] {
+            assert_eq!(precision(&node), Some(LayerPrecision::Full), "{node:?}");
+        }
+    }
+
+    #[test]
+    fn exponentials_of_large_inputs_are_finite_in_f16() {
+        let x = input("x", dims![_, 2]);
+        let model = x.layer(crate::LogSumExp::new(-1)).model();
+        let mixed = Policy::mixed(F16).apply(&model);
+        let y = mixed.apply(&crate::Vars::default(), tensor([[1e5, 1e5]]), &Mode::Eval);
+        assert!((y.y().item().unwrap() - 1e5).abs() < 10.0, "{}", y.y());
+    }
+
+    #[test]
+    fn recurrent_kernels_are_not_rounded() {
+        let model = input("x", dims![_, 5, 3]).layer(crate::Lstm::new(4)).model();
+        let vars = model.init(key(0), &types![f32[_, 5, 3]]).unwrap();
+        let x = key(1).normal([2, 5, 3]).to(BF16).to(F32);
+        let want = model.apply(&vars, &x, &Mode::Eval).y().to(BF16).to_vec::<f32>();
+        let found = Policy::mixed(BF16).apply(&model).apply(&vars, &x, &Mode::Eval);
+        assert_eq!(found.y().to(BF16).to_vec::<f32>().unwrap(), want.unwrap());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Activations: functions of each element or of the last axis, one table row each.
 
-use crate::{Cx, Layer, Node};
+use crate::{Cx, Layer, LayerPrecision, Node};
 use neurax_tensor::Tensor;
 use std::fmt;
 
@@ -63,6 +63,13 @@ impl Layer for Activation {
 
     fn kind(&self) -> &str {
         self.name
+    }
+
+    fn precision(&self) -> LayerPrecision {
+        match self.name {
+            "softmax" | "log_softmax" => LayerPrecision::FullOutput,
+            _ => LayerPrecision::OfPolicy,
+        }
     }
 
     fn apply(&self, _: &mut Cx, [x]: [Tensor; 1]) -> Tensor {

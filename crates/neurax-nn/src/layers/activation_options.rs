@@ -1,6 +1,6 @@
 //! Activations with options, one table row each.
 
-use crate::{Cx, Layer};
+use crate::{Cx, Layer, LayerPrecision};
 use neurax_tensor::{Error, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 macro_rules! activations {
     ($(
         $(#[$doc:meta])*
-        $Name:ident $name:literal($($option:ident: $Option:ty = $what:literal),*)
+        $Name:ident $name:literal $($precision:ident)? ($($option:ident: $Option:ty = $what:literal),*)
         $(if $check:expr => $expected:literal)?, |$x:ident| $f:expr;
     )*) => {$(
         $(#[$doc])*
@@ -28,6 +28,10 @@ macro_rules! activations {
         impl Layer for $Name {
             const NAME: &'static str = $name;
             type Output = Tensor;
+
+            $(fn precision(&self) -> LayerPrecision {
+                LayerPrecision::$precision
+            })?
 
             fn apply(&self, _: &mut Cx, [$x]: [Tensor; 1]) -> Tensor {
                 let $Name { $($option),* } = self.clone();
@@ -64,13 +68,13 @@ activations! {
     Selu "selu"(alpha: f64 = "the negative limit", gamma: f64 = "the scale"),
         |x| x.elu(alpha) * gamma;
     /// The softmax over an axis.
-    Softmax "softmax"(axis: i64 = "the axis"), |x| x.softmax(axis);
+    Softmax "softmax" FullOutput (axis: i64 = "the axis"), |x| x.softmax(axis);
     /// The softmax of `-x` over an axis.
-    Softmin "softmin"(axis: i64 = "the axis"), |x| (-&x).softmax(axis);
+    Softmin "softmin" FullOutput (axis: i64 = "the axis"), |x| (-&x).softmax(axis);
     /// The logarithm of the softmax over an axis.
-    LogSoftmax "log_softmax"(axis: i64 = "the axis"), |x| x.log_softmax(axis);
+    LogSoftmax "log_softmax" FullOutput (axis: i64 = "the axis"), |x| x.log_softmax(axis);
     /// `log(sum(exp(x)))` over an axis, which is removed.
-    LogSumExp "log_sum_exp"(axis: i64 = "the axis"), |x| x.logsumexp(axis);
+    LogSumExp "log_sum_exp" FullOutput (axis: i64 = "the axis"), |x| x.logsumexp(axis);
     /// `min(max(alpha x + beta, 0), 1)`: with 0.2 and 0.5 that of Axon and Theano, with 1/6 and 1/2
     /// that of PyTorch and JAX.
     HardSigmoid "hard_sigmoid"(alpha: f64 = "the slope", beta: f64 = "the value at 0"),

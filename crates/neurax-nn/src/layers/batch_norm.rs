@@ -2,7 +2,7 @@
 
 use super::axes::position;
 use crate::precision::at_least_f32;
-use crate::{Cx, Layer, Node, init};
+use crate::{Cx, Layer, LayerPrecision, Node, init};
 use neurax_tensor::{Error, Tensor, keep, pmean};
 use serde::{Deserialize, Serialize};
 
@@ -155,6 +155,10 @@ impl Default for BatchNorm {
 impl Layer for BatchNorm {
     const NAME: &'static str = "batch_norm";
     type Output = Tensor;
+
+    fn precision(&self) -> LayerPrecision {
+        LayerPrecision::Full
+    }
 
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
         if position(&x, self.axis).is_none() {

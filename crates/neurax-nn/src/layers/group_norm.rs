@@ -1,7 +1,7 @@
 //! Group normalization and instance normalization.
 
 use crate::precision::{at_least_f32, narrow_as};
-use crate::{Cx, Layer, Node, init};
+use crate::{Cx, Layer, LayerPrecision, Node, init};
 use neurax_tensor::{Error, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -112,6 +112,10 @@ impl GroupNorm {
 impl Layer for GroupNorm {
     const NAME: &'static str = "group_norm";
     type Output = Tensor;
+
+    fn precision(&self) -> LayerPrecision {
+        LayerPrecision::Full
+    }
 
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
         let axis = if self.channels_last { -1 } else { 1 };

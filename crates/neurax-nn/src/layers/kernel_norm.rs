@@ -7,7 +7,7 @@
 use super::axes::positions;
 use crate::init::{self, Init};
 use crate::precision::{at_least_f32, narrow_as};
-use crate::{Cx, Layer};
+use crate::{Cx, Layer, LayerPrecision};
 use neurax_tensor::{Error, Tensor, keep, stop_gradient};
 use serde::{Deserialize, Serialize};
 
@@ -116,6 +116,10 @@ impl<L: Layer> Layer for WeightNorm<L> {
     const NAME: &'static str = L::NAME;
     type Output = L::Output;
 
+    fn precision(&self) -> LayerPrecision {
+        self.layer.precision()
+    }
+
     fn apply(&self, cx: &mut Cx, inputs: [Tensor; 1]) -> L::Output {
         let norm = KernelNorm::Weight { axis: self.axis };
         norm.within(cx, |cx| self.layer.apply(cx, inputs))
@@ -164,6 +168,10 @@ impl<L> SpectralNorm<L> {
 impl<L: Layer> Layer for SpectralNorm<L> {
     const NAME: &'static str = L::NAME;
     type Output = L::Output;
+
+    fn precision(&self) -> LayerPrecision {
+        self.layer.precision()
+    }
 
     fn apply(&self, cx: &mut Cx, inputs: [Tensor; 1]) -> L::Output {
         let inputs = match self.iterations {

@@ -1,7 +1,7 @@
 //! Layer normalization.
 
 use super::axes::over_axes;
-use crate::{Cx, Layer, Node, init};
+use crate::{Cx, Layer, LayerPrecision, Node, init};
 use neurax_tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
@@ -88,6 +88,10 @@ impl Default for LayerNorm {
 impl Layer for LayerNorm {
     const NAME: &'static str = "layer_norm";
     type Output = Tensor;
+
+    fn precision(&self) -> LayerPrecision {
+        LayerPrecision::Full
+    }
 
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
         over_axes("layer_norm", &x, &self.axes, |x, sizes| {

@@ -1,7 +1,7 @@
 //! Normalization by the neighbouring channels.
 
 use crate::precision::{at_least_f32, narrow_as};
-use crate::{Cx, Layer};
+use crate::{Cx, Layer, LayerPrecision};
 use neurax_tensor::{Error, Tensor, Windows};
 use serde::{Deserialize, Serialize};
 
@@ -92,6 +92,10 @@ impl LocalResponseNorm {
 impl Layer for LocalResponseNorm {
     const NAME: &'static str = "local_response_norm";
     type Output = Tensor;
+
+    fn precision(&self) -> LayerPrecision {
+        LayerPrecision::Full
+    }
 
     fn apply(&self, _: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
         let last = self.channels_last && x.rank() >= 2;

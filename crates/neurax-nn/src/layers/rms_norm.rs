@@ -1,7 +1,7 @@
 //! Root mean square normalization.
 
 use super::axes::over_axes;
-use crate::{Cx, Layer, Node, init};
+use crate::{Cx, Layer, LayerPrecision, Node, init};
 use neurax_tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
@@ -87,6 +87,10 @@ impl Default for RmsNorm {
 impl Layer for RmsNorm {
     const NAME: &'static str = "rms_norm";
     type Output = Tensor;
+
+    fn precision(&self) -> LayerPrecision {
+        LayerPrecision::Full
+    }
 
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
         over_axes("rms_norm", &x, &self.axes, |x, sizes| {

@@ -2,7 +2,7 @@
 
 use super::axes::over_axes;
 use crate::precision::{at_least_f32, narrow_as, normal_epsilon};
-use crate::{Cx, Layer, Node};
+use crate::{Cx, Layer, LayerPrecision, Node};
 use neurax_tensor::{Tensor, keep};
 use serde::{Deserialize, Serialize};
 
@@ -66,6 +66,10 @@ impl Default for UnitNorm {
 impl Layer for UnitNorm {
     const NAME: &'static str = "unit_norm";
     type Output = Tensor;
+
+    fn precision(&self) -> LayerPrecision {
+        LayerPrecision::Full
+    }
 
     fn apply(&self, _: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
         over_axes("unit_norm", &x, &self.axes, |x, _| unit_norm(x, self.epsilon))

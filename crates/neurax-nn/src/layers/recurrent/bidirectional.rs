@@ -3,7 +3,7 @@
 
 use super::rnn::RnnInputs;
 use super::{Cell, Recurrent, ReturnState, Rnn};
-use crate::{Cx, Layer};
+use crate::{Cx, Layer, LayerPrecision};
 use neurax_tensor::{Tensor, concat};
 use serde::{Deserialize, Serialize};
 
@@ -124,6 +124,10 @@ impl<C: Cell, const N: usize> Layer<N> for Bidirectional<C> {
     const NAME: &'static str = <Self as Recurrent>::NAME;
     type Output = Tensor;
 
+    fn precision(&self) -> LayerPrecision {
+        LayerPrecision::Full
+    }
+
     fn apply(&self, cx: &mut Cx, inputs: [Tensor; N]) -> Tensor {
         self.run(cx, &inputs).0
     }
@@ -155,6 +159,10 @@ impl<C: Cell> Recurrent for Unmerged<C> {
 impl<C: Cell, const N: usize> Layer<N> for Unmerged<C> {
     const NAME: &'static str = <Self as Recurrent>::NAME;
     type Output = (Tensor, Tensor);
+
+    fn precision(&self) -> LayerPrecision {
+        LayerPrecision::Full
+    }
 
     fn apply(&self, cx: &mut Cx, inputs: [Tensor; N]) -> (Tensor, Tensor) {
         self.run(cx, &inputs).0

@@ -2,7 +2,7 @@
 
 use super::Cell;
 use crate::precision::{at_least_f32, narrow_as};
-use crate::{Cx, Layer, LayerOutput};
+use crate::{Cx, Layer, LayerOutput, LayerPrecision};
 use neurax_tensor::{DType, Error, Result, Tensor, Tree, scan, scan_reverse};
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +65,10 @@ pub struct ReturnState<L>(pub(super) L);
 impl<L: Recurrent, const N: usize> Layer<N> for ReturnState<L> {
     const NAME: &'static str = L::NAME;
     type Output = (L::Output, L::State);
+
+    fn precision(&self) -> LayerPrecision {
+        LayerPrecision::Full
+    }
 
     fn apply(&self, cx: &mut Cx, inputs: [Tensor; N]) -> (L::Output, L::State) {
         self.0.run(cx, &inputs)
@@ -246,6 +250,10 @@ impl<C: Cell> Recurrent for Rnn<C> {
 impl<C: Cell, const N: usize> Layer<N> for Rnn<C> {
     const NAME: &'static str = C::NAME;
     type Output = Tensor;
+
+    fn precision(&self) -> LayerPrecision {
+        LayerPrecision::Full
+    }
 
     fn apply(&self, cx: &mut Cx, inputs: [Tensor; N]) -> Tensor {
         self.run(cx, &inputs).0

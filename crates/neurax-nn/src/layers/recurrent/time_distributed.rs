@@ -1,6 +1,6 @@
 //! A layer that is applied at every step.
 
-use crate::{Cx, Layer, LayerOutput};
+use crate::{Cx, Layer, LayerOutput, LayerPrecision};
 use neurax_tensor::{Error, Result, Tensor, Tree};
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +34,10 @@ impl<L: Layer> TimeDistributed<L> {
 impl<L: Layer<Output = O>, O: LayerOutput + Tree> Layer for TimeDistributed<L> {
     const NAME: &'static str = "time_distributed";
     type Output = O;
+
+    fn precision(&self) -> LayerPrecision {
+        self.layer.precision()
+    }
 
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> O {
         let shape: Vec<usize> = x.shape().iter().copied().collect();
