@@ -6,6 +6,7 @@ mod error;
 mod pytorch;
 mod renames;
 mod sharded;
+mod torch_rnn;
 
 pub use checkpoint::load_tensors;
 pub use renames::Renames;

@@ -2,6 +2,7 @@
 
 use super::checkpoint::load_tensors;
 use super::error::failed;
+use super::torch_rnn;
 use crate::path_pattern::PathPattern;
 use crate::{Model, Vars};
 use neurax_tensor::{Error, Result, Tensor, Tree};
@@ -40,6 +41,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug, Default)]
 pub struct Renames {
     rules: Vec<Rename>,
+    joins: Vec<Join>,
     prefixes: Vec<String>,
     ignored: Vec<String>,
     missing: Vec<String>,
@@ -56,6 +58,23 @@ struct Rename {
 /// A function that changes a tensor into the values of the new names.
 type ChangeFn = dyn Fn(&Tensor, usize) -> Vec<Tensor> + Send + Sync;
 
+/// A rule that makes one variable of several tensors.
+#[derive(Clone)]
+struct Join {
+    from: Vec<String>,
+    to: String,
+    join: Arc<JoinFn>,
+}
+
+/// A function of the tensors that become one variable.
+type JoinFn = dyn Fn(&[Tensor]) -> Tensor + Send + Sync;
+
+impl fmt::Debug for Join {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{} -> {}", self.from.join(", "), self.to)
+    }
+}
+
 impl fmt::Debug for Rename {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         write!(f, "{} -> {}", self.from, self.to.join(", "))
@@ -70,8 +89,14 @@ impl Renames {
 
     /// Creates rules for the variables of PyTorch's modules, which are applied after all others to
     /// the last part of a name: `weight` becomes the `kernel`, `scale` or `table` of the layer (the
-    /// kernel of a dense layer is transposed, as PyTorch's is `[outputs, inputs]`), `running_mean`
-    /// and `running_var` become the state `mean` and `var`; `num_batches_tracked` is ignored.
+    /// kernel of a dense layer is transposed, as PyTorch's is `[outputs, inputs]`) or the `alpha`
+    /// of a PReLU, `running_mean` and `running_var` become the state `mean` and `var`;
+    /// `num_batches_tracked` is ignored.
+    ///
+    /// `weight_ih_l0` and the like of LSTM, GRU and RNN modules become the parameters of our layers
+    /// in one or both directions: kernels are transposed, the gates of a GRU reordered, and the two
+    /// biases of an LSTM or RNN added. A module of several layers is several layers here; rename
+    /// the others, e.g. `rename("rnn.weight_ih_l1", "rnn_1.weight_ih_l0")`.
     pub fn torch() -> Renames {
         Renames { is_torch: true, ..Renames::new() }.ignore("**.num_batches_tracked")
     }
@@ -144,6 +169,25 @@ impl Renames {
         self.rule(from, &to, move |t, n| t.split(n, axis).iter().map(&f).collect())
     }
 
+    /// Makes one variable of several tensors, such as a bias that is the sum of two: `f` gets the
+    /// tensors in the order of the patterns. Stars stand for the same names in all patterns.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let rules = nn::Renames::new()
+    ///     .join(["*.bias_ih", "*.bias_hh"], "{1}.bias", |biases| &biases[0] + &biases[1]);
+    /// ```
+    pub fn join<const N: usize>(
+        mut self,
+        from: [&str; N],
+        to: &str,
+        f: impl Fn(&[Tensor]) -> Tensor + Send + Sync + 'static,
+    ) -> Renames {
+        let (from, join) = (from.map(String::from).to_vec(), Arc::new(f));
+        self.joins.push(Join { from, to: to.into(), join });
+        self
+    }
+
     /// Leaves out the tensors of a pattern.
     pub fn ignore(mut self, pattern: &str) -> Renames {
         self.ignored.push(pattern.into());
@@ -189,13 +233,23 @@ impl Vars {
 fn load(path: &Path, model: &Model, rules: &Renames) -> Result<Vars> {
     let expected = model.expected_vars()?;
     let kinds = model.layers().into_iter().map(|l| (l.path, l.kind)).collect();
-    let mut loading = Loading { expected, kinds, vars: Vars::default(), problems: Vec::new() };
+    let mut loading = Loading { expected, kinds, ..Loading::default() };
     let (patterns, ignored) =
         (parsed(rules.rules.iter().map(|r| &r.from))?, parsed(&rules.ignored)?);
+    let joined = rules.joins.iter().map(|j| parsed(&j.from)).collect::<Result<Vec<_>>>()?;
     let missing = parsed(&rules.missing)?;
     for (name, tensor) in load_tensors(path)? {
         let short = rules.shortened(&name);
         if ignored.iter().any(|p| p.matches(short)) {
+            continue;
+        }
+        let part = joined.iter().zip(&rules.joins).find_map(|(patterns, rule)| {
+            let of =
+                |(i, p): (usize, &PathPattern)| Some((i, filled(&rule.to, &p.captures(short)?)));
+            patterns.iter().enumerate().find_map(of).map(|(i, to)| (i, to, rule))
+        });
+        if let Some((i, to, rule)) = part {
+            loading.add_part(&to, (i, &name, tensor), rule.from.len(), &rule.join);
             continue;
         }
         let found = patterns.iter().zip(&rules.rules);
@@ -210,6 +264,7 @@ fn load(path: &Path, model: &Model, rules: &Renames) -> Result<Vars> {
             }
         }
     }
+    loading.join(rules.is_torch);
     loading.finish(&missing).map_err(|e| failed(path, e.message()))
 }
 
@@ -226,13 +281,22 @@ fn filled(to: &str, captures: &[String]) -> String {
     name.split('.').filter(|part| !part.is_empty()).collect::<Vec<_>>().join(".")
 }
 
+/// The tensors that become one variable, with their names, as far as they were found.
+struct Parts {
+    found: Vec<Option<(String, Tensor)>>,
+    join: Arc<JoinFn>,
+}
+
 /// The variables that are loaded so far.
+#[derive(Default)]
 struct Loading {
     /// The variables of the model, whose values are not used.
     expected: Vars,
     /// The kinds of layers by path.
     kinds: BTreeMap<String, String>,
     vars: Vars,
+    /// The parts of variables by path.
+    parts: BTreeMap<String, Parts>,
     problems: Vec<String>,
 }
 
@@ -241,7 +305,14 @@ impl Loading {
     fn add(&mut self, name: &str, path: &str, value: Tensor, is_torch: bool) {
         let path = path.strip_prefix("params.").or(path.strip_prefix("state.")).unwrap_or(path);
         let (path, value) = match is_torch {
-            true => self.of_torch(path, value),
+            true => match torch_rnn::renamed(&self.expected, path, &value) {
+                Some(torch_rnn::Renamed::Variable(path, value)) => (path, value),
+                Some(torch_rnn::Renamed::Part(path, i, value)) => {
+                    let sum: Arc<JoinFn> = Arc::new(|xs: &[Tensor]| &xs[0] + &xs[1]);
+                    return self.add_part(&path, (i, name, value), 2, &sum);
+                }
+                None => self.of_torch(path, value),
+            },
             false => (path.to_string(), value),
         };
         let Ok(expected) = self.expected.get(&path) else {
@@ -252,6 +323,38 @@ impl Loading {
         match self.converted(&path, &expected, value) {
             Ok(value) => self.put(&path, value),
             Err(e) => self.problems.push(e.message().to_string()),
+        }
+    }
+
+    /// Adds part `i` of the `count` parts of the variable at `path`, a tensor with its name.
+    fn add_part(
+        &mut self,
+        path: &str,
+        (i, name, value): (usize, &str, Tensor),
+        count: usize,
+        join: &Arc<JoinFn>,
+    ) {
+        let none = || Parts { found: vec![None; count], join: join.clone() };
+        let parts = self.parts.entry(path.into()).or_insert_with(none);
+        match parts.found.get_mut(i) {
+            Some(part @ None) => *part = Some((name.into(), value)),
+            _ => self.problems.push(format!("two tensors for a part of `{path}`: `{name}`")),
+        }
+    }
+
+    /// Adds the variables of which all parts were found.
+    fn join(&mut self, is_torch: bool) {
+        for (path, Parts { found, join }) in std::mem::take(&mut self.parts) {
+            let count = found.len();
+            let (names, values): (Vec<String>, Vec<Tensor>) = found.into_iter().flatten().unzip();
+            let names = names.join("` and `");
+            match values.len() == count {
+                true => self.add(&names, &path, join(&values), is_torch),
+                false => {
+                    let why = format!("expected {count} tensors for `{path}`, got only `{names}`");
+                    self.problems.push(why);
+                }
+            }
         }
     }
 
@@ -281,7 +384,7 @@ impl Loading {
         // A kernel that is not called `weight` is one of this library.
         let is_torch = name == "weight";
         let name = match name {
-            "weight" => ["kernel", "scale", "table"]
+            "weight" => ["kernel", "scale", "table", "alpha"]
                 .into_iter()
                 .find(|name| self.expected.get(&format!("{layer}.{name}")).is_ok())
                 .unwrap_or("weight"),
@@ -406,6 +509,27 @@ mod tests {
         let rules = rules.rename("bn.*", "norm.{1}");
         let e = Vars::load_renamed(&path, &net(), &rules).unwrap_err();
         assert!(e.message().contains("left over: `model.m.bn.bias` (renamed `norm.bias`)"), "{e}");
+    }
+
+    #[test]
+    fn several_tensors_become_one_variable() {
+        let model = input("x", dims![_, 2]).dense(2).named("q").model();
+        let mut tensors = vec![
+            ("m.q.kernel", Tensor::eye(2)),
+            ("m.q.second", tensor([1.0, 2.0])),
+            ("m.q.first", tensor([10.0, 20.0])),
+        ];
+        let rules = Renames::new().rename("m.q.kernel", "q.kernel").join(
+            ["m.*.first", "m.*.second"],
+            "{1}.bias",
+            |b| &b[0] - &b[1],
+        );
+        let vars = Vars::load_renamed(file("join", &tensors), &model, &rules).unwrap();
+        assert_eq!(vars.get("q.bias").unwrap().to_vec::<f32>().unwrap(), [9.0, 18.0]);
+        tensors.pop();
+        let e = Vars::load_renamed(file("part", &tensors), &model, &rules).unwrap_err();
+        let want = "expected 2 tensors for `q.bias`, got only `m.q.second`";
+        assert!(e.message().contains(want), "{e}");
     }
 
     #[test]

@@ -29,6 +29,14 @@ impl Case {
         self.tensors.get(part).cloned()
     }
 
+    /// Returns the tensors whose names begin with `prefix`, without it.
+    pub fn with_prefix(&self, prefix: &str) -> BTreeMap<String, Tensor> {
+        let named = |(name, x): (&String, &Tensor)| {
+            name.strip_prefix(prefix).map(|name| (name.to_string(), x.clone()))
+        };
+        self.tensors.iter().filter_map(named).collect()
+    }
+
     /// Returns a tensor of the case.
     pub fn get(&self, part: &str) -> Tensor {
         self.find(part).unwrap_or_else(|| panic!("{}: no tensor {part}", self.name))

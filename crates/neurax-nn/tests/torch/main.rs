@@ -4,6 +4,7 @@
 mod activations;
 mod attention;
 mod cases;
+mod checkpoints;
 mod layers;
 mod losses;
 mod metrics;
