@@ -132,6 +132,29 @@ impl<'m> Cx<'m> {
         y + adapter.product(&dropped)
     }
 
+    /// Returns the product of `x` and the transposed parameter `name`, a matrix of the given shape,
+    /// for less if the parameter is quantized or has an adapter.
+    #[track_caller]
+    pub(crate) fn matmul_transposed(
+        &mut self,
+        x: &Tensor,
+        name: &str,
+        shape: [usize; 2],
+        init: Init,
+    ) -> Tensor {
+        let y = match self.quantized(name) {
+            Some(q) => q.transposed_product(x, shape),
+            None => {
+                let matrix = self.variable(VariableKind::Param, name, shape.dims(), init);
+                x.matmul(self.computed(matrix).swap_axes(0, 1))
+            }
+        };
+        match self.adapter(name) {
+            Some(adapter) => y + adapter.transposed_product(x),
+            None => y,
+        }
+    }
+
     /// Returns the rows of the parameter `name`, a matrix of the given shape, at `indices`. It is
     /// `cx.param(name, shape, init).take(indices, 0)`, for less if the parameter is quantized or
     /// has an adapter.

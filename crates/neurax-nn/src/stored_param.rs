@@ -110,6 +110,12 @@ impl Adapter {
         let [a, b, scale] = [&self.a, &self.b, &self.scale].map(|t| t.to(x.dtype()));
         x.matmul(a).matmul(b) * scale
     }
+
+    /// Returns the product of `x` and the transposed update of a matrix.
+    pub fn transposed_product(&self, x: &Tensor) -> Tensor {
+        let [a, b, scale] = [&self.a, &self.b, &self.scale].map(|t| t.to(x.dtype()));
+        x.matmul(b.swap_axes(0, 1)).matmul(a.swap_axes(0, 1)) * scale
+    }
 }
 
 /// A quantized parameter: integers, and the numbers that one of them stands for.
@@ -198,6 +204,27 @@ impl QuantizedTensor {
             false => wide.matmul(integers),
         };
         (y * scales).to(x.dtype())
+    }
+
+    /// Returns the product of `x` and a transposed matrix, as a checkpoint: see
+    /// [`QuantizedTensor::product`].
+    pub fn transposed_product(&self, x: &Tensor, shape: [usize; 2]) -> Tensor {
+        let is_dynamic = self.is_dynamic;
+        let product = checkpoint(move |(x, values, scales): (Tensor, Tensor, Tensor)| {
+            QuantizedTensor { values, scales, is_dynamic }.recorded_transposed_product(&x, shape)
+        });
+        product((x.clone(), self.values.clone(), self.scales.clone()))
+    }
+
+    fn recorded_transposed_product(&self, x: &Tensor, shape: [usize; 2]) -> Tensor {
+        if self.values.dtype() == DType::U8 || self.values.shape() != shape {
+            return x.matmul(self.dequantized(&shape).to(x.dtype()).swap_axes(0, 1));
+        }
+        let wide = x.to(x.dtype().at_least_f32());
+        let scales = self.scales.reshape([shape[1]]).to(wide.dtype());
+        // The scales are those of columns, which are summed over.
+        let integers = self.values.to(wide.dtype()).swap_axes(0, 1);
+        (wide * scales).matmul(integers).to(x.dtype())
     }
 
     /// Returns the rows of a matrix, f32, at indices as of [`Tensor::take`]. Only these rows are

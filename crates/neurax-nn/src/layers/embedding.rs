@@ -87,10 +87,6 @@ impl Embedding {
     pub fn table(self, table: Init) -> Embedding {
         Embedding { table, ..self }
     }
-
-    fn table_of(&self, cx: &mut Cx) -> Tensor {
-        cx.param("table", [self.count, self.features], self.table.clone())
-    }
 }
 
 impl Layer for Embedding {
@@ -144,7 +140,8 @@ impl Layer for Attend {
     type Output = Tensor;
 
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
-        x.matmul(self.0.table_of(cx).swap_axes(0, 1))
+        let Embedding { count, features, table, .. } = &self.0;
+        cx.matmul_transposed(&x, "table", [*count, *features], table.clone())
     }
 }
 

@@ -1,8 +1,9 @@
 //! The feed-forward layer of transformers.
 
 use crate::init::{self, Init};
+use crate::layers::Activation;
+use crate::layers::dense::plus_bias;
 use crate::layers::dropout::{dropout, rate_error};
-use crate::layers::{Activation, dense};
 use crate::{Cx, Layer, Node};
 use neurax_tensor::Tensor;
 use serde::{Deserialize, Serialize};
@@ -87,9 +88,9 @@ impl FeedForward {
 
     #[track_caller]
     fn product(&self, cx: &mut Cx, name: &str, x: &Tensor, outputs: usize) -> Tensor {
-        let kernel = cx.param(&format!("{name}_kernel"), [x.dim(-1), outputs], self.kernel.clone());
+        let y = cx.matmul(x, &format!("{name}_kernel"), outputs, self.kernel.clone());
         let bias = self.bias.then(|| cx.param(&format!("{name}_bias"), outputs, init::zeros()));
-        dense(x, &kernel, bias.as_ref())
+        plus_bias(y, bias.as_ref())
     }
 }
 
