@@ -277,9 +277,9 @@ mod tests {
         let model = input("x", dims![_, 5, 3]).layer(crate::Lstm::new(4)).model();
         let vars = model.init(key(0), &types![f32[_, 5, 3]]).unwrap();
         let x = key(1).normal([2, 5, 3]).to(BF16).to(F32);
-        let want = model.apply(&vars, &x, &Mode::Eval).y().to(BF16).to_vec::<f32>();
+        let want = model.apply(&vars, &x, &Mode::Eval).y().to(BF16).to(F32).to_vec::<f32>();
         let found = Policy::mixed(BF16).apply(&model).apply(&vars, &x, &Mode::Eval);
-        assert_eq!(found.y().to(BF16).to_vec::<f32>().unwrap(), want.unwrap());
+        assert_eq!(found.y().to(BF16).to(F32).to_vec::<f32>().unwrap(), want.unwrap());
     }
 
     #[test]

@@ -133,8 +133,9 @@ impl ParamChange {
             if *p.shape() != old[..] {
                 let why = format!(
                     "expected a state of the parameter `{path}` of shape {}, got one of shape \
-                     {old:?}; create the state with `init`",
-                    p.shape()
+                     {:?}; create the state with `init`",
+                    p.shape(),
+                    &old[..]
                 );
                 return Err(Error::new("optim", why));
             }
