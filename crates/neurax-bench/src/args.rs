@@ -28,7 +28,7 @@ pub struct BenchArgs {
     #[arg(long, default_value_t = 60_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub samples: u32,
     /// A safetensors file with initial weights and batches `x` and `y` for a suite that trains a
-    /// network, or gpt2-decode. The suite prints the losses of training steps on these batches first, then
+    /// network, or for gpt2-decode. The suite prints the losses on these batches first, then
     /// measures, starting from these weights.
     #[arg(long)]
     pub from: Option<PathBuf>,

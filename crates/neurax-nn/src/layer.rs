@@ -1,5 +1,6 @@
 //! Layers as users write them: the trait, its outputs, and closures.
 
+use crate::layer_precision::LayerPrecision;
 use crate::model_layer::ModelLayer;
 use crate::node::{NodeKind, Shared};
 use crate::{Cx, Node};
@@ -65,19 +66,6 @@ pub trait Layer<const N: usize = 1>: Send + Sync + 'static {
     {
         call_shared(Arc::new(self), inputs, Self::NAME, None)
     }
-}
-
-/// The precision in which a layer computes under a [`Policy`](crate::Policy).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LayerPrecision {
-    /// Inputs, parameters and outputs have the dtype of the policy.
-    OfPolicy,
-    /// Inputs and parameters are f32 at least, and outputs have the dtype of the policy: for
-    /// layers that sum many numbers, such as normalizations and recurrent layers.
-    Full,
-    /// Inputs, parameters and outputs are f32 at least: for probabilities and their logarithms,
-    /// which a loss reads.
-    FullOutput,
 }
 
 /// The nodes of a layer's outputs, in the same structure.

@@ -1,6 +1,7 @@
 //! Layers as the nodes of a model hold them, whatever the number of their inputs.
 
-use crate::{Cx, LayerPrecision};
+use crate::Cx;
+use crate::layer_precision::LayerPrecision;
 use neurax_tensor::Tensor;
 use std::any::Any;
 

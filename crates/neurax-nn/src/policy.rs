@@ -3,8 +3,8 @@
 //! A policy wraps the layers of a model: a wrapped layer gets its inputs and parameters in the
 //! dtype of the policy. Normalizations, softmax and cross-entropy are computed in f32, since they
 //! sum squares or exponentials, and so are recurrent layers, whose rounded state would feed back:
-//! see [`LayerPrecision`](crate::LayerPrecision), which a layer states. Means and variances of a normalization are state, which stays in
-//! f32. The gradients of parameters in f32 are f32.
+//! see [`LayerPrecision`](crate::LayerPrecision), which a layer states. Means and variances of a
+//! normalization are state, which stays in f32. The gradients of parameters in f32 are f32.
 
 use crate::model_layer::ModelLayer;
 use crate::node::NodeKind;

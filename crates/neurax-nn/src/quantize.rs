@@ -6,7 +6,8 @@
 //!
 //! A compiled function that captures the variables holds the integers of dense layers, of
 //! embeddings, also of tied output layers, and of the projections of attention and feed-forward
-//! layers; kernels of other layers are converted when it is traced. Pass the variables as an argument to keep the integers of all of them.
+//! layers; kernels of other layers are converted when it is traced. Pass the variables as an
+//! argument to keep the integers of all of them.
 //!
 //! Time is not saved: a layer converts the integers of its kernel to floats in front of the
 //! product, which then takes 1 to 1.5 times as long for 8 bits, and 1.2 to 3.7 times for 4 bits

@@ -42,8 +42,8 @@ impl Model {
     /// that takes its place, or `None` to keep it.
     ///
     /// The node takes the place of the first output. The other outputs of a layer with several stay
-    /// those of the old layer, unless the node is the first output of a layer with as many outputs:
-    /// then the new layer replaces the old one as a whole.
+    /// those of the old layer, unless the node is the first output of a layer with the same number
+    /// of outputs: then the new layer replaces the old one as a whole.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -350,7 +350,7 @@ mod tests {
         };
         let changed = model.replace("same", second).unwrap();
         assert_eq!(value(&changed, &tensor([[1.0, 2.0]])), [2.0]);
-        let last = model.insert("relu", |y| second(&[y.clone()])).unwrap();
+        let last = model.insert("relu", |y| second(std::slice::from_ref(y))).unwrap();
         assert_eq!(value(&last, &tensor([[1.0, 2.0]])), [2.0], "as an output of the model");
     }
 

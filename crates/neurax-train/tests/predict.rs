@@ -18,12 +18,12 @@ fn counted(n: usize) -> Dataset {
 fn predictions_are_in_order_also_with_a_smaller_last_batch() {
     let (net, set) = (doubling(), counted(7));
     let expected: Vec<f32> = (0..7u8).map(|i| 2.0 * f32::from(i)).collect();
-    for y in [net.predict(&set), net.predict(&set.batched(3)), net.predict(set.batched(1))] {
+    for y in [net.predict(&set), net.predict(set.batched(3)), net.predict(set.batched(1))] {
         let y = y.unwrap();
         assert_eq!(y.shape(), [7, 1]);
         assert_eq!(y.to_vec::<f32>().unwrap(), expected);
     }
-    let dropped = net.predict(&set.batched(3).drop_last()).unwrap();
+    let dropped = net.predict(set.batched(3).drop_last()).unwrap();
     assert_eq!(dropped.shape(), [6, 1]);
 }
 
@@ -36,7 +36,7 @@ fn a_smaller_last_batch_is_compiled_once() {
     });
     let net = counted_layer.bind(Vars::default());
     let traces = || {
-        assert_eq!(net.predict(&counted(11).batched(3)).unwrap().dim(0), 11);
+        assert_eq!(net.predict(counted(11).batched(3)).unwrap().dim(0), 11);
         TRACES.load(Ordering::Relaxed)
     };
     let first = traces();
@@ -48,7 +48,7 @@ fn predictions_of_all_outputs_have_names() {
     let x = nn::input("x", dims![_, 1]);
     let model = Model::new([("negative", -&x), ("double", &x + &x)]);
     let net = model.bind(Vars::default());
-    let all = train::Prediction::new(&net).quiet().run_all(&counted(3).batched(2)).unwrap();
+    let all = train::Prediction::new(&net).quiet().run_all(counted(3).batched(2)).unwrap();
     assert_eq!(all["negative"].to_vec::<f32>().unwrap(), [0.0, -1.0, -2.0]);
     assert_eq!(all["double"].to_vec::<f32>().unwrap(), [0.0, 2.0, 4.0]);
 }
@@ -61,7 +61,7 @@ fn handlers_see_every_batch_of_a_prediction_and_may_stop_it() {
         .quiet()
         .on_batch(|p| seen.push((p.batch, p.batches, p.examples)))
         .on_batch(|p| if p.batch == 2 { Flow::Stop } else { Flow::Continue })
-        .run(&set.batched(3))
+        .run(set.batched(3))
         .unwrap();
     assert_eq!((stopped.dim(0), seen), (6, vec![(1, 3, 3), (2, 3, 6)]));
     let failing = train::Prediction::new(&net).quiet();
@@ -75,7 +75,7 @@ fn what_cannot_be_predicted_is_an_error_of_the_callers_line() {
     let e = error(doubling().predict(&counted(0)));
     assert!(e.contains("predict: expected at least one example, got none"), "{e}");
     assert!(e.contains("predict.rs"), "{e}");
-    let e = error(doubling().predict(&counted(4).batched(0)));
+    let e = error(doubling().predict(counted(4).batched(0)));
     assert!(e.contains("expected a batch size of at least 1, got 0"), "{e}");
     let wide = Dataset::new(Tensor::zeros([4, 2]), Tensor::zeros(4)).unwrap();
     let e = error(doubling().predict(&wide));

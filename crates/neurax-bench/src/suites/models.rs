@@ -15,7 +15,7 @@ struct ModelTraining {
     opt: OptState,
 }
 
-type Step = Jit<'static, (ModelTraining, Tensor, Tensor), (ModelTraining, Tensor)>;
+type ModelStep = Jit<'static, (ModelTraining, Tensor, Tensor), (ModelTraining, Tensor)>;
 
 /// Measures `NAME-train`, a training step, and `NAME-infer`, a call with constant weights.
 pub fn run<M: ModelTask>(report: &mut Report, batches: &[usize]) -> Result<()> {
@@ -53,7 +53,7 @@ fn in_place(vars: &Vars) -> InPlace<ModelTraining> {
 }
 
 /// Returns the compiled function of one step: `(state, x, y)` to `(state, loss)`.
-fn training_step<M: ModelTask>() -> Step {
+fn training_step<M: ModelTask>() -> ModelStep {
     let model = M::model();
     jit(move |(ModelTraining { vars, opt }, x, y): (ModelTraining, Tensor, Tensor)| {
         let Vars { params, state } = vars;

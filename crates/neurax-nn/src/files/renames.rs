@@ -236,14 +236,14 @@ fn load(path: &Path, model: &Model, rules: &Renames) -> Result<Vars> {
     let mut loading = Loading { expected, kinds, ..Loading::default() };
     let (patterns, ignored) =
         (parsed(rules.rules.iter().map(|r| &r.from))?, parsed(&rules.ignored)?);
-    let joined = rules.joins.iter().map(|j| parsed(&j.from)).collect::<Result<Vec<_>>>()?;
+    let join_patterns = rules.joins.iter().map(|j| parsed(&j.from)).collect::<Result<Vec<_>>>()?;
     let missing = parsed(&rules.missing)?;
     for (name, tensor) in load_tensors(path)? {
         let short = rules.shortened(&name);
         if ignored.iter().any(|p| p.matches(short)) {
             continue;
         }
-        let part = joined.iter().zip(&rules.joins).find_map(|(patterns, rule)| {
+        let part = join_patterns.iter().zip(&rules.joins).find_map(|(patterns, rule)| {
             let of =
                 |(i, p): (usize, &PathPattern)| Some((i, filled(&rule.to, &p.captures(short)?)));
             patterns.iter().enumerate().find_map(of).map(|(i, to)| (i, to, rule))

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 macro_rules! activations {
     ($(
         $(#[$doc:meta])*
-        $Name:ident $name:literal $($precision:ident)? ($($option:ident: $Option:ty = $what:literal),*)
+        $Name:ident $name:literal $($precision:ident)?
+        ($($option:ident: $Option:ty = $what:literal),*)
         $(if $check:expr => $expected:literal)?, |$x:ident| $f:expr;
     )*) => {$(
         $(#[$doc])*

@@ -171,7 +171,7 @@ fn check_counts(name: &str, candidates: usize, references: usize) -> Result<()> 
         return Ok(());
     }
     let why = format!(
-        "expected as many references as candidates, got {candidates} candidates and {references} \
+        "expected one reference for each candidate, got {candidates} candidates and {references} \
          references"
     );
     Err(Error::new(name, why).at(&Location::caller().into()))

@@ -3,7 +3,7 @@
 use super::change::ParamChange;
 use super::rules::{Rules, nested};
 use super::state::{missing, take};
-use super::{Optim, Rule, Slots, Step, invalid, zeros};
+use super::{Optim, Rule, Slots, Step, invalid, kept_slots, zeros};
 use neurax_tensor::{DType, Tensor, cond, tensor};
 
 /// The slot of the mean of the gradients since the last step of the inner optimizer.
@@ -103,7 +103,7 @@ impl Rule for Accumulation {
 
     fn change(&self, mut slots: Slots, change: &ParamChange) -> Slots {
         let inner = self.rules.change_nested(&mut slots, change);
-        change.kept(self, slots).into_iter().chain(inner).collect()
+        kept_slots(self, slots, change).into_iter().chain(inner).collect()
     }
 }
 

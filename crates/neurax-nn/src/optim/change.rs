@@ -4,13 +4,12 @@
 //! one is trained between two steps, the lists do not match the parameters any more. The state
 //! therefore keeps the paths and types of the parameters that it was made for. A step for other
 //! parameters first brings it in line: each list keeps the tensors of the paths that stay, and new
-//! parameters get those of [`Rule::init`].
+//! parameters get those of [`Rule::init`](super::Rule::init).
 //!
 //! The paths are a static part of the state, so that a compiled step has none of this; it is traced
 //! again for other parameters.
 
-use super::rule::Rule;
-use super::state::Slots;
+use super::slots::Slots;
 use neurax_tensor::{DType, Error, Result, Tensor, Type};
 use std::sync::Arc;
 
@@ -85,7 +84,7 @@ impl ParamChange {
         ParamChange { old, params, paths, sources }
     }
 
-    /// Returns the new parameters, as in [`Rule::init`].
+    /// Returns the new parameters, as in [`Rule::init`](super::Rule::init).
     pub fn params(&self) -> &[Tensor] {
         &self.params
     }
@@ -141,14 +140,6 @@ impl ParamChange {
             }
         }
         Ok(())
-    }
-
-    /// Returns the state of `rule` for the new parameters: slots with one tensor for each parameter
-    /// keep those whose paths stay, and other slots are kept if their types stay. The rest is that
-    /// of [`Rule::init`].
-    pub fn kept(&self, rule: &(impl Rule + ?Sized), slots: Slots) -> Slots {
-        let fresh = rule.init(&self.params, &self.paths);
-        self.merged(fresh, &rule.init(&[], &[]), slots)
     }
 
     /// Merges the old slots into `fresh` ones; `none` are those of no parameters.

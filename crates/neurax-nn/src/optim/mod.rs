@@ -66,6 +66,7 @@ mod schedule;
 mod schedule_free;
 mod sequences;
 mod shampoo;
+mod slots;
 mod soap;
 mod state;
 mod step;
@@ -102,7 +103,7 @@ pub use non_finite::NonFinite;
 pub use novograd::{novograd, scale_by_novograd};
 pub use radam::{radam, scale_by_radam};
 pub use rmsprop::{rmsprop, rmsprop_with, scale_by_rms, scale_by_stddev};
-pub use rule::{Evaluate, Rule, Step};
+pub use rule::{Evaluate, Rule, Step, kept_slots};
 pub use sam::sam;
 pub use schedule::{Rate, Schedule, constant, cosine, exponential, scale, warmup};
 pub use schedule_free::{schedule_free, schedule_free_adamw};
@@ -291,8 +292,8 @@ impl Optim {
     ///
     /// The updates carry an error if `grads` has other leaves than `params`, if `state` lacks a
     /// slot of a rule (it is the state of another optimizer) or was made for a parameter of another
-    /// shape, if an option of a rule is invalid, if a rule returns another number of updates than there are
-    /// parameters, or, with [`NonFinite::Fail`], if a gradient is not finite.
+    /// shape, if an option of a rule is invalid, if a rule returns another number of updates than
+    /// there are parameters, or, with [`NonFinite::Fail`], if a gradient is not finite.
     #[must_use]
     #[track_caller]
     pub fn update<P: Tree>(&self, params: &P, grads: &P, state: OptState) -> (P, OptState) {

@@ -1,7 +1,7 @@
 //! [`Rule`]: what an optimizer consists of.
 
 use super::change::ParamChange;
-use super::state::Slots;
+use super::slots::Slots;
 use neurax_tensor::Tensor;
 use std::fmt;
 
@@ -19,11 +19,19 @@ pub trait Rule: Send + Sync + 'static {
     fn update(&self, grads: Vec<Tensor>, slots: &mut Slots, step: &Step) -> Vec<Tensor>;
 
     /// Returns the state for other parameters than those that `slots` is for; by default,
-    /// [`ParamChange::kept`]. A rule whose slots are for some of the parameters only, or are lists
+    /// [`kept_slots`]. A rule whose slots are for some of the parameters only, or are lists
     /// of another order, has to implement it.
     fn change(&self, slots: Slots, change: &ParamChange) -> Slots {
-        change.kept(self, slots)
+        kept_slots(self, slots, change)
     }
+}
+
+/// Returns the state of `rule` for other parameters: slots with one tensor for each parameter keep
+/// those whose paths stay, and other slots are kept if their types stay. The rest is that of
+/// [`Rule::init`].
+pub fn kept_slots(rule: &(impl Rule + ?Sized), slots: Slots, change: &ParamChange) -> Slots {
+    let fresh = rule.init(change.params(), change.paths());
+    change.merged(fresh, &rule.init(&[], &[]), slots)
 }
 
 /// The parameters and the count of a step, as a rule sees them.

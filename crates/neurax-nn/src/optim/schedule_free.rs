@@ -6,7 +6,7 @@ use super::averages::{
 use super::change::ParamChange;
 use super::rules::Rules;
 use super::state::{missing, take};
-use super::{Optim, Rate, Rule, Schedule, Slots, Step, chain, invalid, weight_decay};
+use super::{Optim, Rate, Rule, Schedule, Slots, Step, chain, invalid, kept_slots, weight_decay};
 use neurax_tensor::{DType, Tensor, tensor};
 
 /// The slot of the base iterates.
@@ -119,7 +119,7 @@ impl Rule for ScheduleFree {
 
     fn change(&self, mut slots: Slots, change: &ParamChange) -> Slots {
         let inner = self.direction.change_nested(&mut slots, change);
-        change.kept(self, slots).into_iter().chain(inner).collect()
+        kept_slots(self, slots, change).into_iter().chain(inner).collect()
     }
 }
 

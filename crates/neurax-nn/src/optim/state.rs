@@ -1,15 +1,11 @@
 //! The state of an optimizer between steps.
 
 use super::change::TrainedParams;
+pub use super::slots::Slots;
 use neurax_tensor::{Error, Result, Tensor, Tree, tensor};
-use std::collections::BTreeMap;
 
 /// The slot that counts the steps with a gradient that was not finite.
 pub(super) const COUNT: &str = "non_finite";
-
-/// The state of a rule: tensors by name. Most names have one tensor per parameter, in the order of
-/// the leaves of the parameters.
-pub type Slots = BTreeMap<String, Vec<Tensor>>;
 
 /// The state of an [`Optim`](super::Optim) between steps.
 ///

@@ -81,8 +81,8 @@ pub fn power_of_two<M: ExprBuilder>(m: &mut M, bits: InstId, offset: i64, ty: DT
     m.bitcast(e, ty)
 }
 
-/// Rounds `x * scale` to a whole number `n`. Returns it as a float, and `2^(n + offset)` in the dtype
-/// of `x`, which is right if it is normal, and zero for the exponent below the normal ones. The bias
+/// Rounds `x * scale` to a whole number `n`. Returns it as a float, and `2^(n + offset)` in the
+/// dtype of `x`, which is right if it is normal, and zero for the exponent below those. The bias
 /// of the exponent is a part of the number that rounds, which saves its addition.
 pub fn whole_and_power<M: ExprBuilder>(
     m: &mut M,
