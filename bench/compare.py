@@ -37,8 +37,8 @@ PEERS = {
     "torch.compile": ["peer_torch.py", "--compiled"],
     "JAX": ["peer_jax.py"],
 }
-# Suites that torch.compile does not affect.
-NOT_COMPILED = {"eager", "matmul"}
+# Suites that torch.compile does not affect, and `lstm`, whose compiled form fails in torch 2.15.
+NOT_COMPILED = {"eager", "matmul", "lstm"}
 # The largest relative difference of losses. Sums of f32 are rounded in another order; max-pooling
 # may choose another one of two nearly equal values; and Adam's first steps are as large for
 # gradients that are only rounding noise as for others. Observed: 4e-7, with convolutions 1e-4.
