@@ -135,13 +135,18 @@ def gpt2_block(p, i, x, attend):
     return x + dense(p, b + "feed_forward.output", jax.nn.gelu(h))
 
 
+def gpt2_logits(p, x, positions, attend):
+    """Returns the logits behind the tokens `x`; `attend` gets the index of a block as well."""
+    x = p["params.wte.table"][x] + p["params.wpe.table"][positions]
+    for i in range(LAYERS):
+        x = gpt2_block(p, i, x, lambda q, k, v: attend(i, q, k, v))
+    return norm(p, "params.ln_f", x) @ p["params.wte.table"].T
+
+
 def gpt2(p, x):
     s = x.shape[1]
     seen = jnp.tril(jnp.ones((s, s), bool))
-    x = p["params.wte.table"][x] + p["params.wpe.table"][:s]
-    for i in range(LAYERS):
-        x = gpt2_block(p, i, x, lambda q, k, v: attention(q, k, v, seen))
-    return norm(p, "params.ln_f", x) @ p["params.wte.table"].T
+    return gpt2_logits(p, x, slice(s), lambda _, q, k, v: attention(q, k, v, seen))
 
 
 def gpt2_next(p, caches, x, position):
@@ -156,10 +161,7 @@ def gpt2_next(p, caches, x, position):
         new.append((keys, values))
         return attention(q, keys, values, seen)
 
-    x = p["params.wte.table"][x] + p["params.wpe.table"][position]
-    for i in range(LAYERS):
-        x = gpt2_block(p, i, x, lambda q, k, v: attend(i, q, k, v))
-    return new, norm(p, "params.ln_f", x) @ p["params.wte.table"].T
+    return new, gpt2_logits(p, x, position, attend)
 
 
 def fraud(p, x):

@@ -106,12 +106,17 @@ def gpt2_block(p, i, x, attend):
     return x + dense(p, b + "feed_forward.output", F.gelu(h, approximate="tanh"))
 
 
-def gpt2(p, x):
-    causal = lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True)
-    x = F.embedding(x, p["params.wte.table"]) + p["params.wpe.table"][: x.shape[1]]
+def gpt2_logits(p, x, positions, attend):
+    """Returns the logits behind the tokens `x`; `attend` gets the index of a block as well."""
+    x = F.embedding(x, p["params.wte.table"]) + p["params.wpe.table"][positions]
     for i in range(LAYERS):
-        x = gpt2_block(p, i, x, causal)
+        x = gpt2_block(p, i, x, lambda q, k, v: attend(i, q, k, v))
     return F.linear(norm(p, "params.ln_f", x), p["params.wte.table"])
+
+
+def gpt2(p, x):
+    causal = lambda _, q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    return gpt2_logits(p, x, slice(x.shape[1]), causal)
 
 
 def gpt2_next(p, caches, x, position):
@@ -124,10 +129,7 @@ def gpt2_next(p, caches, x, position):
         values.index_copy_(2, position, v)
         return F.scaled_dot_product_attention(q, keys, values, attn_mask=seen[None])
 
-    x = F.embedding(x, p["params.wte.table"]) + p["params.wpe.table"][position]
-    for i in range(LAYERS):
-        x = gpt2_block(p, i, x, lambda q, k, v: attend(i, q, k, v))
-    return F.linear(norm(p, "params.ln_f", x), p["params.wte.table"])
+    return gpt2_logits(p, x, position, attend)
 
 
 def gpt2_next_of_slices(p, caches, x, position):
@@ -141,10 +143,7 @@ def gpt2_next_of_slices(p, caches, x, position):
             q, keys[:, :, : position + 1], values[:, :, : position + 1]
         )
 
-    x = F.embedding(x, p["params.wte.table"]) + p["params.wpe.table"][position]
-    for i in range(LAYERS):
-        x = gpt2_block(p, i, x, lambda q, k, v: attend(i, q, k, v))
-    return F.linear(norm(p, "params.ln_f", x), p["params.wte.table"])
+    return gpt2_logits(p, x, position, attend)
 
 
 def fraud(p, x):

@@ -1,7 +1,9 @@
 //! An epilogue runs after the rows that it reads, with any number of threads; products of complex
 //! numbers equal those of the reference interpreter bit for bit.
 
-use neurax_ir::{Builder, Complex, DType, Literal, Shape, Type, Value, op::DotGeneral, transform};
+use neurax_ir::{
+    Builder, Complex, DType, Literal, Shape, Type, Value, op::DotGeneral, op::Unary, transform,
+};
 use neurax_native::Native;
 use neurax_runtime::Backend;
 use neurax_testkit::{
@@ -123,4 +125,37 @@ fn products_of_complex_numbers() {
         let y = dot(b, xs, [&[], &[]], [&[0], &[0]]);
         b.transpose(y, &[1, 0])
     });
+}
+
+/// A product of few rows is a kernel that is vectorized along the columns. An epilogue of many
+/// instructions is emitted for one vector of the unrolled loop after the other: each gets the sum,
+/// the bias and the index of its own columns, also behind the last whole step.
+#[test]
+fn long_epilogues_follow_every_vector_of_columns() {
+    for (rows, terms, columns) in [(1, 40, 128), (1, 300, 100), (2, 17, 71), (3, 5, 33), (1, 9, 3)]
+    {
+        let types = [vec![rows, terms], vec![terms, columns], vec![columns]]
+            .map(|shape| Type::new(DType::F32, shape));
+        let graph = graph(&types, |b, xs| {
+            let y = dot(b, xs, [&[], &[]], [&[1], &[0]]);
+            let shape = b.ty(y).shape.clone();
+            let bias = b.broadcast(xs[2], shape.clone(), &[1]);
+            let index = b.iota(Type::new(DType::F32, shape), 1);
+            let y = b.add(y, bias);
+            let (t, s) = (b.emit(Unary::Tanh, &[y]), b.emit(Unary::Logistic, &[y]));
+            let (y, t) = (b.add(y, index), b.mul(t, s));
+            let e = b.emit(Unary::Sin, &[y]);
+            vec![b.mul(t, e), y]
+        });
+        let numbers = |ty: &Type| {
+            let value = |i: usize| ((i * 2654435761) >> 9) as f32 % 64.0 / 64.0 - 0.5;
+            let all: Vec<f32> = (0..ty.size()).map(value).collect();
+            Literal::from_slice(ty.shape.clone(), &all).unwrap()
+        };
+        let (graph, args) = (graph.unwrap(), types.each_ref().map(numbers));
+        let want = transform::eval(&graph, args.to_vec()).unwrap();
+        let have = evaluate(&Native::new().unwrap(), &graph, &args).unwrap();
+        all_within(&have, &want, |_| Tolerance::both(1e-5))
+            .unwrap_or_else(|e| panic!("{rows} x {terms} x {columns}: {e}"));
+    }
 }

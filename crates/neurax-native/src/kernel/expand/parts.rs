@@ -65,8 +65,13 @@ pub struct WholeNumber {
 
 /// Rounds `x * scale` to a whole number.
 pub fn round_to_whole<M: ExprBuilder>(m: &mut M, x: InstId, scale: f64) -> WholeNumber {
+    round_above(m, x, scale, 0)
+}
+
+/// Rounds `x * scale` to a whole number `n`; the low bits of the integer are `n + more`.
+fn round_above<M: ExprBuilder>(m: &mut M, x: InstId, scale: f64, more: i64) -> WholeNumber {
     let f = FloatLayout::of(m.ty(x));
-    let (scale, magic) = (m.like(x, scale), m.like(x, f.magic));
+    let (scale, magic) = (m.like(x, scale), m.like(x, f.magic + more as f64));
     let t = m.fma(x, scale, magic);
     WholeNumber { n: m.sub(t, magic), bits: m.bitcast(t, f.int) }
 }
@@ -82,8 +87,8 @@ pub fn power_of_two<M: ExprBuilder>(m: &mut M, bits: InstId, offset: i64, ty: DT
 }
 
 /// Rounds `x * scale` to a whole number `n`. Returns it as a float, and `2^(n + offset)` in the
-/// dtype of `x`, which is right if it is normal, and zero for the exponent below those. The bias
-/// of the exponent is a part of the number that rounds, which saves its addition.
+/// dtype of `x`, if that is normal. The bias of the exponent is a part of the number that rounds,
+/// which saves its addition.
 pub fn whole_and_power<M: ExprBuilder>(
     m: &mut M,
     x: InstId,
@@ -92,12 +97,10 @@ pub fn whole_and_power<M: ExprBuilder>(
 ) -> (InstId, InstId) {
     let ty = m.ty(x);
     let f = FloatLayout::of(ty);
-    let magic = f.magic + (f.bias + offset) as f64;
-    let (scale, magic) = (m.like(x, scale), m.like(x, magic));
-    let t = m.fma(x, scale, magic);
-    let (bits, digits) = (m.bitcast(t, f.int), m.bits(f.int, f.digits as u64));
+    let WholeNumber { n, bits } = round_above(m, x, scale, f.bias + offset);
+    let digits = m.bits(f.int, f.digits as u64);
     let power = m.binary_inst(Binary::ShiftLeft, bits, digits);
-    (m.sub(t, magic), m.bitcast(power, ty))
+    (n, m.bitcast(power, ty))
 }
 
 /// Returns `y * 2^n` in two steps, so that only the last multiplication underflows or overflows.
