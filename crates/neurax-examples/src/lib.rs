@@ -283,7 +283,7 @@ mod tests {
             .map(|p| if p > 0.0 { -p * p.ln() } else { 0.0 })
             .sum();
         let (params, loss) = gpt::train(gpt::STEPS).unwrap();
-        assert!(loss < 2.7 && entropy > 3.0, "{loss} {entropy}");
+        assert!(loss < 2.6 && entropy > 3.0, "{loss} {entropy}");
         // The most probable next character, with the cache and by the full pass.
         let (prompt, count) = ("The ", 12);
         let written = gpt::write(&params, prompt, count, 1e-3).unwrap();
