@@ -129,7 +129,7 @@ fn products_of_complex_numbers() {
 
 /// A product of few rows is a kernel that is vectorized along the columns. An epilogue of many
 /// instructions is emitted for one vector of the unrolled loop after the other: each gets the sum,
-/// the bias and the index of its own columns, also behind the last whole step.
+/// the bias and the index of the columns in it, also behind the last whole step.
 #[test]
 fn long_epilogues_follow_every_vector_of_columns() {
     for (rows, terms, columns) in [(1, 40, 128), (1, 300, 100), (2, 17, 71), (3, 5, 33), (1, 9, 3)]
