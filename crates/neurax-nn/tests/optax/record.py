@@ -1,10 +1,10 @@
 """Records parameters after steps of Optax, and rates of its schedules, one row per line.
 
-    python3.13 -m venv venv && venv/bin/pip install optax==0.2.8 jax==0.12.0.1
+    python3.11 -m venv venv && venv/bin/pip install -r ../torch/record/requirements.txt
     venv/bin/python record.py > rows.txt
 
 The row of an optimizer has the parameters after 1, 2, 5 and 20 steps, that of a schedule the rates
-after 0 to 40 steps. `src/optim/optax.rs` computes the same.
+after 0 to 40 steps. `src/optim/optax.rs` computes the same. What Optax lacks is in `references.py`.
 """
 
 import os
@@ -12,7 +12,8 @@ import os
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["JAX_ENABLE_X64"] = "1"
 
-import jax, jax.numpy as jnp, optax
+import jax, jax.numpy as jnp, numpy as np, optax
+import references
 
 RATE, DECAY = 0.05, 0.1
 FACTORED = optax.chain(
@@ -34,6 +35,7 @@ OPTIMIZERS = {
     "amsgrad": optax.amsgrad(RATE),
     "block_rms": optax.chain(optax.clip_by_block_rms(0.5), optax.sgd(RATE)),
     "centered": optax.rmsprop(RATE, centered=True, momentum=0.9),
+    "centralize_at": optax.chain(optax.centralize(), optax.sgd(RATE)),
     "clip": optax.chain(optax.clip_by_global_norm(0.5), optax.sgd(RATE)),
     "factored": FACTORED,
     "lamb": optax.lamb(RATE, weight_decay=DECAY),
@@ -65,9 +67,23 @@ OF_A_FUNCTION = {
     ),
 }
 SCHEDULES = {
+    "cosine_restarts": optax.sgdr_schedule(
+        [
+            {
+                "init_value": 0.5 * (0.1 + 0.9 * 0.8**i),
+                "peak_value": 0.5 * (0.1 + 0.9 * 0.8**i),
+                "warmup_steps": 0,
+                "decay_steps": 5 * 2**i,
+                "end_value": 0.05,
+            }
+            for i in range(4)
+        ]
+    ),
     "cosine_with": optax.cosine_decay_schedule(0.5, 12, 0.1),
+    "cyclic": references.cyclic(0.1, 0.4, 7),
     "exponential": optax.exponential_decay(0.5, 6, 0.8),
     "exponential_staircase": optax.exponential_decay(0.5, 6, 0.8, staircase=True),
+    "inverse_sqrt": references.inverse_sqrt(0.3, 5),
     "join": optax.join_schedules(
         [optax.linear_schedule(0.0, 1.0, 8), optax.constant_schedule(0.25)], [9]
     ),
@@ -75,58 +91,11 @@ SCHEDULES = {
     "one_cycle": optax.cosine_onecycle_schedule(31, 0.5, 0.4, 20.0, 50.0),
     "piecewise_constant": optax.piecewise_constant_schedule(1.0, {10: 0.5, 20: 0.25}),
     "polynomial": optax.polynomial_schedule(0.9, 0.1, 1.5, 20),
+    "warmup": optax.join_schedules(
+        [optax.linear_schedule(0.1, 0.5, 4), optax.cosine_decay_schedule(0.5, 20)], [5]
+    ),
     "warmup_cosine": optax.warmup_cosine_decay_schedule(0.1, 0.7, 5, 25, 0.07),
 }
-
-
-def soap(rate, b1=0.95, b2=0.95, epsilon=1e-8, every=5):
-    """Returns SOAP, which Optax lacks: algorithm 3 of https://arxiv.org/abs/2409.11321 with the
-    conventions of the authors' code, https://github.com/nikhilvyas/SOAP. The first step has no
-    update, and vectors move as with Adam."""
-
-    def project(x, bases):
-        return x if bases is None else bases[0].T @ x @ bases[1]
-
-    def back(x, bases):
-        return x if bases is None else bases[0] @ x @ bases[1].T
-
-    def outer(g):
-        return g @ g.T, g.T @ g
-
-    def init(params):
-        m, v = ([jnp.zeros_like(p) for p in params] for _ in "mv")
-        return {"t": 0, "m": m, "v": v, "averages": [None, None], "bases": [None, None]}
-
-    def update(grads, state, params=None):
-        t, updates, new = state["t"], [], init(grads) | {"t": state["t"] + 1}
-        for i, g in enumerate(grads):
-            m, v, bases = state["m"][i], state["v"][i], state["bases"][i]
-            if t > 0:
-                m = b1 * m + (1 - b1) * g
-                v = b2 * v + (1 - b2) * project(g, bases) ** 2
-                root = jnp.sqrt(v / (1 - b2**t)) + epsilon
-                direction = project(m, bases) / (1 - b1**t) / root
-                updates.append(-rate * back(direction, bases))
-            else:
-                updates.append(jnp.zeros_like(g))
-            if g.ndim == 2:
-                old = state["averages"][i] or [0.0, 0.0]
-                averages = [b2 * a + (1 - b2) * x for a, x in zip(old, outer(g))]
-                if t == 0:
-                    bases = [jnp.linalg.eigh(a)[1][:, ::-1] for a in averages]
-                elif t % every == 0:
-                    sizes = [jnp.diag(q.T @ a @ q) for q, a in zip(bases, averages)]
-                    orders = [jnp.argsort(-x) for x in sizes]
-                    v = v[orders[0]][:, orders[1]]
-                    bases = [
-                        jnp.linalg.qr(a @ q[:, order])[0]
-                        for q, a, order in zip(bases, averages, orders)
-                    ]
-                new["averages"][i] = averages
-            new["m"][i], new["v"][i], new["bases"][i] = m, v, bases
-        return tuple(updates), new
-
-    return optax.GradientTransformation(init, update)
 
 
 def gradients(params, t):
@@ -144,20 +113,75 @@ def function(params):
     )
 
 
-def steps(optimizer, of_a_function=False):
-    params = jnp.array([[1.0, -2.0, 3.0], [0.5, 1.5, -1.0]]), jnp.array([0.5, -0.25])
-    state, values = optimizer.init(params), []
+START = jnp.array([[1.0, -2.0, 3.0], [0.5, 1.5, -1.0]]), jnp.array([0.5, -0.25])
+
+
+def recorded(trajectory):
+    """Returns the numbers of the steps that a row has, of the parameters after each of 20 steps."""
+    chosen = [params for t, params in enumerate(trajectory, 1) if t in (1, 2, 5, 20)]
+    return [x for params in chosen for p in params for x in np.ravel(p).tolist()]
+
+
+def trajectory(optimizer, of_a_function=False):
+    """Yields the parameters after each of 20 steps."""
+    params, state = START, optimizer.init(START)
+    optimizer = optax.with_extra_args_support(optimizer)
     for t in range(1, 21):
         if of_a_function:
             grads = jax.grad(function)(params)
             extra = {"grad_fn": lambda p, _: jax.grad(function)(p)}
         else:
             grads, extra = gradients(params, t), {}
-        optimizer = optax.with_extra_args_support(optimizer)
         updates, state = optimizer.update(grads, state, params, **extra)
         params = optax.apply_updates(params, updates)
-        if t in (1, 2, 5, 20):
-            values += [x for p in params for x in p.ravel().tolist()]
+        yield params
+
+
+def lookahead(fast, period, rate):
+    """Yields the parameters after each of 20 steps of Optax's Lookahead."""
+    optimizer = optax.lookahead(fast, period, rate)
+    params = optax.LookaheadParams.init_synced(START)
+    state = optimizer.init(params)
+    for t in range(1, 21):
+        updates, state = optimizer.update(gradients(params.fast, t), state, params)
+        params = optax.apply_updates(params, updates)
+        yield params.fast
+
+
+def averages(optimizer, decay):
+    """Yields the moving averages of the parameters after each of 20 steps."""
+    average = START
+    for params in trajectory(optimizer):
+        average = optax.incremental_update(params, average, 1 - decay)
+        yield average
+
+
+def deviations_of_noise(eta, gamma):
+    """Returns the standard deviations of Optax's noise in steps 1 to 20, exactly: each number of
+    the normal distribution is replaced by 1, so that the noise is its deviation."""
+    normal, zeros = jax.random.normal, jnp.zeros(1)
+    jax.random.normal = lambda key, shape, dtype, **_: jnp.ones(shape, dtype)
+    optimizer = optax.add_noise(eta, gamma, 0)
+    state, found = optimizer.init(zeros), []
+    for _ in range(20):
+        updates, state = optimizer.update(zeros, state)
+        found += updates.tolist()
+    jax.random.normal = normal
+    return found
+
+
+def minima_of_lbfgs(f, start):
+    """Returns the values of `f` after 0 to 20 steps of Optax's L-BFGS with its line search."""
+    optimizer, params = optax.lbfgs(memory_size=5), jnp.array(start)
+    state, values = optimizer.init(params), []
+    value_and_grad = optax.value_and_grad_from_state(f)
+    for _ in range(21):
+        value, grad = value_and_grad(params, state=state)
+        values.append(float(value))
+        updates, state = optimizer.update(
+            grad, state, params, value=value, grad=grad, value_fn=f
+        )
+        params = optax.apply_updates(params, updates)
     return values
 
 
@@ -166,9 +190,18 @@ def row(name, values):
 
 
 for name, optimizer in OPTIMIZERS.items():
-    row(name, steps(optimizer))
-row("soap", steps(soap(RATE)))
+    row(name, recorded(trajectory(optimizer)))
+row("soap", recorded(trajectory(references.soap(RATE))))
+row("shampoo", recorded(trajectory(references.shampoo(RATE, epsilon=1e-3, every=3))))
+row("centralize", recorded(trajectory(references.centralize_columns(RATE))))
+row("muon", recorded(references.muon(START, gradients, RATE)))
+row("lookahead", recorded(lookahead(optax.adam(RATE), 3, 0.8)))
+row("average_weights", recorded(averages(optax.adam(RATE), 0.9)))
+row("add_noise", deviations_of_noise(0.5, 0.55))
 for name, optimizer in OF_A_FUNCTION.items():
-    row(name, steps(optimizer, of_a_function=True))
+    row(name, recorded(trajectory(optimizer, of_a_function=True)))
+for name, (f, start) in references.FUNCTIONS.items():
+    row(f"lbfgs_{name}", references.lbfgs(f, start, 5, 20))
+    row(f"lbfgs_{name}_optax", minima_of_lbfgs(f, start))
 for name, schedule in SCHEDULES.items():
     row(name, [float(schedule(jnp.float64(t))) for t in range(41)])
