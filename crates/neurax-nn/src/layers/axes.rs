@@ -1,4 +1,4 @@
-//! Axes by number, and functions over several axes.
+//! Axes by number, functions over several axes, and the layouts of channels.
 
 use neurax_tensor::{Error, Result, Tensor};
 
@@ -6,6 +6,25 @@ use neurax_tensor::{Error, Result, Tensor};
 pub(super) fn position(x: &Tensor, axis: i64) -> Option<usize> {
     let from_end = if axis < 0 { x.rank() as i64 } else { 0 };
     usize::try_from(axis.checked_add(from_end)?).ok().filter(|&i| i < x.rank())
+}
+
+/// Returns the type of `x` for a message, or the error that it carries.
+pub(in crate::layers) fn describe(x: &Tensor) -> String {
+    x.ty().map_or_else(|e| e.to_string(), |t| t.to_string())
+}
+
+/// Applies `f`, a function with channels at axis 1 of its input and of its result, to `x`, whose
+/// channels are the last axis if `channels_last` is set; so are those of the result.
+#[track_caller]
+pub(in crate::layers) fn channels_first(
+    x: &Tensor,
+    channels_last: bool,
+    f: impl FnOnce(&Tensor) -> Tensor,
+) -> Tensor {
+    match channels_last && x.rank() >= 2 {
+        true => f(&x.move_axis(-1, 1)).move_axis(1, -1),
+        false => f(x),
+    }
 }
 
 /// Returns the positions of `axes` in ascending order.

@@ -1,6 +1,7 @@
 //! Batch normalization.
 
-use super::axes::position;
+use super::axes::{describe, position};
+use super::scale_bias::{ScaleBias, scale_bias_options};
 use crate::precision::at_least_f32;
 use crate::{Cx, Layer, LayerPrecision, Node, init};
 use neurax_tensor::{Error, Tensor, keep, pmean};
@@ -43,7 +44,7 @@ pub fn batch_norm(
 
 /// Returns the error of an axis that `x` lacks.
 fn no_axis(x: &Tensor, axis: i64) -> Tensor {
-    let got = x.ty().map_or_else(|e| e.to_string(), |t| t.to_string());
+    let got = describe(x);
     let why = format!("expected an input with the axis {axis} for its channels, got {got}");
     Tensor::from_error(Error::new("batch_norm", why))
 }
@@ -70,15 +71,16 @@ pub struct BatchNorm {
     axis: i64,
     momentum: f64,
     epsilon: f64,
-    scale: bool,
-    bias: bool,
+    #[serde(flatten)]
+    affine: ScaleBias,
     synced: Option<String>,
 }
 
 impl BatchNorm {
     /// Creates a layer with channels at axis 1, a momentum of 0.9 and an epsilon of 1e-5.
     pub fn new() -> BatchNorm {
-        BatchNorm { axis: 1, momentum: 0.9, epsilon: 1e-5, scale: true, bias: true, synced: None }
+        let affine = ScaleBias::both();
+        BatchNorm { axis: 1, momentum: 0.9, epsilon: 1e-5, affine, synced: None }
     }
 
     /// Sets the axis of the channels; -1 is the last one.
@@ -94,16 +96,6 @@ impl BatchNorm {
     /// Sets the constant that is added to the variance.
     pub fn epsilon(self, epsilon: f64) -> BatchNorm {
         BatchNorm { epsilon, ..self }
-    }
-
-    /// Sets whether the layer has the parameter `scale`.
-    pub fn scale(self, scale: bool) -> BatchNorm {
-        BatchNorm { scale, ..self }
-    }
-
-    /// Sets whether the layer has the parameter `bias`.
-    pub fn bias(self, bias: bool) -> BatchNorm {
-        BatchNorm { bias, ..self }
     }
 
     /// Computes mean and variance in training over all members of the axis that
@@ -146,6 +138,8 @@ impl BatchNorm {
     }
 }
 
+scale_bias_options!(BatchNorm);
+
 impl Default for BatchNorm {
     fn default() -> BatchNorm {
         BatchNorm::new()
@@ -165,14 +159,7 @@ impl Layer for BatchNorm {
             return no_axis(&x, self.axis);
         }
         let channels = x.dim(self.axis);
-        let scale = match self.scale {
-            true => cx.param("scale", channels, init::ones()),
-            false => Tensor::ones(channels),
-        };
-        let bias = match self.bias {
-            true => cx.param("bias", channels, init::zeros()),
-            false => Tensor::zeros(channels),
-        };
+        let [scale, bias] = self.affine.of_channels(cx, channels);
         let running =
             [cx.state("mean", channels, init::zeros()), cx.state("var", channels, init::ones())];
         match position(&x, self.axis) {

@@ -20,8 +20,24 @@ pub fn dense(x: &Tensor, kernel: &Tensor, bias: Option<&Tensor>) -> Tensor {
     plus_bias(x.matmul(kernel), bias)
 }
 
+/// Returns the product of `x` and the parameter `<prefix>kernel` with `units` columns, plus the
+/// parameter `<prefix>bias` if it has an initializer.
 #[track_caller]
-pub(crate) fn plus_bias(y: Tensor, bias: Option<&Tensor>) -> Tensor {
+pub(crate) fn dense_of(
+    cx: &mut Cx,
+    prefix: &str,
+    x: &Tensor,
+    units: usize,
+    kernel: &Init,
+    bias: Option<&Init>,
+) -> Tensor {
+    let y = cx.matmul(x, &format!("{prefix}kernel"), units, kernel.clone());
+    let bias = bias.map(|init| cx.param(&format!("{prefix}bias"), units, init.clone()));
+    plus_bias(y, bias.as_ref())
+}
+
+#[track_caller]
+fn plus_bias(y: Tensor, bias: Option<&Tensor>) -> Tensor {
     match bias {
         Some(bias) => y + bias,
         None => y,
@@ -43,13 +59,15 @@ pub struct Dense {
     units: usize,
     bias: bool,
     kernel: Init,
+    #[serde(default = "init::zeros")]
+    bias_init: Init,
 }
 
 impl Dense {
     /// Creates a layer with `units` outputs, a kernel that is initialized with
     /// [`init::glorot_uniform`], and a bias that is initialized with zeros.
     pub fn new(units: usize) -> Dense {
-        Dense { units, bias: true, kernel: init::glorot_uniform() }
+        Dense { units, bias: true, kernel: init::glorot_uniform(), bias_init: init::zeros() }
     }
 
     /// Sets whether the layer has a bias.
@@ -61,6 +79,11 @@ impl Dense {
     pub fn kernel(self, kernel: Init) -> Dense {
         Dense { kernel, ..self }
     }
+
+    /// Sets the initializer of the bias.
+    pub fn bias_init(self, bias_init: Init) -> Dense {
+        Dense { bias_init, ..self }
+    }
 }
 
 impl Layer for Dense {
@@ -68,9 +91,7 @@ impl Layer for Dense {
     type Output = Tensor;
 
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
-        let y = cx.matmul(&x, "kernel", self.units, self.kernel.clone());
-        let bias = self.bias.then(|| cx.param("bias", self.units, init::zeros()));
-        plus_bias(y, bias.as_ref())
+        dense_of(cx, "", &x, self.units, &self.kernel, self.bias.then_some(&self.bias_init))
     }
 }
 
@@ -86,12 +107,26 @@ impl Node {
 mod tests {
     use super::*;
     use crate::check;
-    use neurax_tensor::types;
+    use crate::{FeedForward, MultiHeadAttention, input};
+    use neurax_tensor::{dims, key, types};
 
     #[test]
     fn is_a_layer() {
         check::layer(Dense::new(4), &types![f32[2, 3]]).unwrap();
         check::layer(Dense::new(4).bias(false), &types![f32[2, 5, 3]]).unwrap();
+    }
+
+    #[test]
+    fn all_products_take_an_initializer_of_the_bias() {
+        let x = input("x", dims![_, 2, 3]).layer(Dense::new(4).bias_init(init::constant(0.5)));
+        let attention = MultiHeadAttention::new(2, 2).bias_init(init::constant(0.5));
+        let feed_forward = FeedForward::new(5).gated(true).bias_init(init::constant(0.5));
+        let y = x.layer(attention).layer(feed_forward);
+        let vars = y.init(key(0), &types![f32[_, 2, 3]]).unwrap();
+        let all = vars.params.values().flatten().filter(|(name, _)| name.ends_with("bias"));
+        let starts: Vec<Vec<f32>> = all.map(|(_, b)| b.to_vec().unwrap()).collect();
+        assert_eq!(starts.len(), 1 + 4 + 3);
+        assert!(starts.iter().flatten().all(|&x| x == 0.5), "{starts:?}");
     }
 
     #[test]

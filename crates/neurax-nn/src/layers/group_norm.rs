@@ -1,7 +1,9 @@
 //! Group normalization and instance normalization.
 
+use super::axes::channels_first;
+use super::scale_bias::{ScaleBias, scale_bias_options};
 use crate::precision::{at_least_f32, narrow_as};
-use crate::{Cx, Layer, LayerPrecision, Node, init};
+use crate::{Cx, Layer, LayerPrecision, Node};
 use neurax_tensor::{Error, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -72,15 +74,15 @@ pub struct GroupNorm {
     groups: Option<usize>,
     epsilon: f64,
     channels_last: bool,
-    scale: bool,
-    bias: bool,
+    #[serde(flatten)]
+    affine: ScaleBias,
 }
 
 impl GroupNorm {
     /// Creates a layer that divides the channels into `groups`, with an epsilon of 1e-5.
     pub fn new(groups: usize) -> GroupNorm {
-        let groups = Some(groups);
-        GroupNorm { groups, epsilon: 1e-5, channels_last: false, scale: true, bias: true }
+        let (groups, affine) = (Some(groups), ScaleBias::both());
+        GroupNorm { groups, epsilon: 1e-5, channels_last: false, affine }
     }
 
     /// Creates a layer in which each channel is a group: instance normalization.
@@ -93,21 +95,13 @@ impl GroupNorm {
         GroupNorm { epsilon, ..self }
     }
 
-    /// Sets whether the layer has the parameter `scale`.
-    pub fn scale(self, scale: bool) -> GroupNorm {
-        GroupNorm { scale, ..self }
-    }
-
-    /// Sets whether the layer has the parameter `bias`.
-    pub fn bias(self, bias: bool) -> GroupNorm {
-        GroupNorm { bias, ..self }
-    }
-
     /// Makes the channels the last axis, as in Keras and JAX.
     pub fn channels_last(self) -> GroupNorm {
         GroupNorm { channels_last: true, ..self }
     }
 }
+
+scale_bias_options!(GroupNorm);
 
 impl Layer for GroupNorm {
     const NAME: &'static str = "group_norm";
@@ -124,17 +118,10 @@ impl Layer for GroupNorm {
         if let Some(e) = error_of(&x, groups, axis) {
             return Tensor::from_error(e);
         }
-        let scale = match self.scale {
-            true => cx.param("scale", channels, init::ones()),
-            false => Tensor::ones(channels),
-        };
-        let bias = match self.bias {
-            true => cx.param("bias", channels, init::zeros()),
-            false => Tensor::zeros(channels),
-        };
-        let first = if self.channels_last { x.move_axis(-1, 1) } else { x };
-        let y = group_norm(&first, groups, &scale, &bias, self.epsilon);
-        if self.channels_last { y.move_axis(1, -1) } else { y }
+        let [scale, bias] = self.affine.of_channels(cx, channels);
+        channels_first(&x, self.channels_last, |x| {
+            group_norm(x, groups, &scale, &bias, self.epsilon)
+        })
     }
 }
 

@@ -1,7 +1,8 @@
 //! Layer normalization.
 
 use super::axes::over_axes;
-use crate::{Cx, Layer, LayerPrecision, Node, init};
+use super::scale_bias::{ScaleBias, scale_bias_options};
+use crate::{Cx, Layer, LayerPrecision, Node};
 use neurax_tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
@@ -39,14 +40,14 @@ pub fn layer_norm(x: &Tensor, scale: &Tensor, bias: &Tensor, epsilon: f64) -> Te
 pub struct LayerNorm {
     axes: Vec<i64>,
     epsilon: f64,
-    scale: bool,
-    bias: bool,
+    #[serde(flatten)]
+    affine: ScaleBias,
 }
 
 impl LayerNorm {
     /// Creates a layer over the last axis with an epsilon of 1e-5.
     pub fn new() -> LayerNorm {
-        LayerNorm { axes: vec![-1], epsilon: 1e-5, scale: true, bias: true }
+        LayerNorm { axes: vec![-1], epsilon: 1e-5, affine: ScaleBias::both() }
     }
 
     /// Sets the axes over which mean and variance are computed, counted from the end if negative.
@@ -67,17 +68,9 @@ impl LayerNorm {
     pub fn epsilon(self, epsilon: f64) -> LayerNorm {
         LayerNorm { epsilon, ..self }
     }
-
-    /// Sets whether the layer has the parameter `scale`.
-    pub fn scale(self, scale: bool) -> LayerNorm {
-        LayerNorm { scale, ..self }
-    }
-
-    /// Sets whether the layer has the parameter `bias`.
-    pub fn bias(self, bias: bool) -> LayerNorm {
-        LayerNorm { bias, ..self }
-    }
 }
+
+scale_bias_options!(LayerNorm);
 
 impl Default for LayerNorm {
     fn default() -> LayerNorm {
@@ -95,8 +88,8 @@ impl Layer for LayerNorm {
 
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
         over_axes("layer_norm", &x, &self.axes, |x, sizes| {
-            let scale = self.scale.then(|| cx.param("scale", sizes, init::ones()).flatten());
-            let bias = self.bias.then(|| cx.param("bias", sizes, init::zeros()).flatten());
+            let scale = self.affine.scale(cx, sizes, 1.0).map(|scale| scale.flatten());
+            let bias = self.affine.bias(cx, sizes).map(|bias| bias.flatten());
             x.layer_norm(scale.as_ref(), bias.as_ref(), self.epsilon)
         })
     }

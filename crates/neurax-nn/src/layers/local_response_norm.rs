@@ -1,5 +1,6 @@
 //! Normalization by the neighbouring channels.
 
+use super::axes::channels_first;
 use crate::precision::{at_least_f32, narrow_as};
 use crate::{Cx, Layer, LayerPrecision};
 use neurax_tensor::{Error, Tensor, Windows};
@@ -98,10 +99,9 @@ impl Layer for LocalResponseNorm {
     }
 
     fn apply(&self, _: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
-        let last = self.channels_last && x.rank() >= 2;
-        let first = if last { x.move_axis(-1, 1) } else { x };
-        let y = local_response_norm(&first, self.size, self.alpha, self.beta, self.k);
-        if last { y.move_axis(1, -1) } else { y }
+        channels_first(&x, self.channels_last, |x| {
+            local_response_norm(x, self.size, self.alpha, self.beta, self.k)
+        })
     }
 }
 

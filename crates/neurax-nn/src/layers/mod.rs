@@ -33,6 +33,7 @@ mod recurrent;
 mod reshape;
 mod rms_norm;
 mod rrelu;
+mod scale_bias;
 mod shape;
 mod similarity;
 mod transformer;

@@ -1,7 +1,9 @@
 //! Root mean square normalization.
 
 use super::axes::over_axes;
-use crate::{Cx, Layer, LayerPrecision, Node, init};
+use super::scale_bias::ScaleBias;
+use crate::init::Init;
+use crate::{Cx, Layer, LayerPrecision, Node};
 use neurax_tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
@@ -37,7 +39,8 @@ pub fn rms_norm(x: &Tensor, scale: &Tensor, epsilon: f64) -> Tensor {
 pub struct RmsNorm {
     axes: Vec<i64>,
     epsilon: f64,
-    scale: bool,
+    #[serde(flatten)]
+    affine: ScaleBias,
     shift: f64,
     narrow_scale: bool,
 }
@@ -45,7 +48,8 @@ pub struct RmsNorm {
 impl RmsNorm {
     /// Creates a layer over the last axis with an epsilon of 1e-5.
     pub fn new() -> RmsNorm {
-        RmsNorm { axes: vec![-1], epsilon: 1e-5, scale: true, shift: 0.0, narrow_scale: false }
+        let affine = ScaleBias::only_scale();
+        RmsNorm { axes: vec![-1], epsilon: 1e-5, affine, shift: 0.0, narrow_scale: false }
     }
 
     /// Sets the axes over which the mean is computed, counted from the end if negative. The scale
@@ -61,12 +65,19 @@ impl RmsNorm {
     }
 
     /// Sets whether the layer has the parameter `scale`.
-    pub fn scale(self, scale: bool) -> RmsNorm {
-        RmsNorm { scale, ..self }
+    pub fn scale(mut self, scale: bool) -> RmsNorm {
+        self.affine.scale = scale;
+        self
+    }
+
+    /// Sets the initializer of `scale`, which is ones by default, less the [`RmsNorm::shift`].
+    pub fn scale_init(mut self, scale_init: Init) -> RmsNorm {
+        self.affine.scale_init = Some(scale_init);
+        self
     }
 
     /// Sets a constant that is added to the scale: with 1, the layer is that of Gemma. The
-    /// scale is initialized such that the sum is 1.
+    /// scale is initialized such that the sum is 1, unless [`RmsNorm::scale_init`] is set.
     pub fn shift(self, shift: f64) -> RmsNorm {
         RmsNorm { shift, ..self }
     }
@@ -94,9 +105,8 @@ impl Layer for RmsNorm {
 
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
         over_axes("rms_norm", &x, &self.axes, |x, sizes| {
-            let start = init::constant(1.0 - self.shift);
-            let scale = self.scale.then(|| cx.param("scale", sizes, start).flatten() + self.shift);
-            match scale {
+            let scale = self.affine.scale(cx, sizes, 1.0 - self.shift);
+            match scale.map(|scale| scale.flatten() + self.shift) {
                 Some(scale) if self.narrow_scale => {
                     x.rms_norm(None, self.epsilon) * scale.to(x.dtype())
                 }

@@ -2,6 +2,7 @@
 
 use super::mask::with_heads;
 use crate::init;
+use crate::layers::axes::describe;
 use crate::layers::dropout::{dropout, rate_error};
 use crate::precision::{at_least_f32, narrow_as};
 use crate::{Cx, Layer};
@@ -121,7 +122,7 @@ impl<const N: usize> Layer<N> for AdditiveAttention {
             }
         };
         if let Some(x) = xs.iter().find(|x| x.rank() < 2) {
-            let got = x.ty().map_or_else(|e| e.to_string(), |t| t.to_string());
+            let got = describe(x);
             return fail(format!("expected inputs [batch .., length, features], got {got}"));
         }
         let scale = self.scaled.then(|| cx.param("scale", query.dim(-1), init::glorot_uniform()));

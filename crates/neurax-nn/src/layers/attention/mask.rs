@@ -1,5 +1,6 @@
 //! The layouts of masks and biases that are inputs of attention layers.
 
+use crate::layers::axes::describe;
 use neurax_tensor::{Error, Tensor};
 
 /// Returns a mask or bias of the layer `name` with the axes `[batch .., heads, queries, keys]`, for
@@ -12,7 +13,7 @@ pub(super) fn with_heads(x: &Tensor, rank: usize, name: &str, what: &str) -> Ten
         Some(0) => x.expand_dims(-3),
         None if x.rank() + 1 == rank => x.expand_dims(-2).expand_dims(-2),
         _ => {
-            let got = x.ty().map_or_else(|e| e.to_string(), |t| t.to_string());
+            let got = describe(x);
             let why = format!(
                 "expected a {what} [batch .., keys], [batch .., queries, keys] or \
                  [batch .., heads, queries, keys] for inputs of {rank} axes, got {got}"

@@ -6,7 +6,8 @@ use super::rope::positions;
 use super::{Rope, alibi, rope};
 use crate::init::{self, Init};
 use crate::layer::Closure;
-use crate::layers::dense::plus_bias;
+use crate::layers::axes::describe;
+use crate::layers::dense::dense_of;
 use crate::layers::rms_norm;
 use crate::{Cx, Layer, Node};
 use neurax_tensor::{AttentionOptions, DType, Error, Tensor, dot_product_attention};
@@ -44,6 +45,8 @@ pub struct MultiHeadAttention {
     output: Option<usize>,
     bias: bool,
     kernel: Init,
+    #[serde(default = "init::zeros")]
+    bias_init: Init,
     dropout: f64,
     causal: bool,
     window: Option<(usize, usize)>,
@@ -68,6 +71,7 @@ impl MultiHeadAttention {
             output: None,
             bias: true,
             kernel: init::glorot_uniform(),
+            bias_init: init::zeros(),
             dropout: 0.0,
             causal: false,
             window: None,
@@ -106,6 +110,11 @@ impl MultiHeadAttention {
     /// Sets the initializer of the kernels.
     pub fn kernel(self, kernel: Init) -> MultiHeadAttention {
         MultiHeadAttention { kernel, ..self }
+    }
+
+    /// Sets the initializer of the biases, which is zeros by default.
+    pub fn bias_init(self, bias_init: Init) -> MultiHeadAttention {
+        MultiHeadAttention { bias_init, ..self }
     }
 
     /// Sets the fraction of the probabilities that are dropped in training.
@@ -240,9 +249,8 @@ impl MultiHeadAttention {
     /// Returns the product of `x` with a kernel, `[.., outputs]`.
     #[track_caller]
     fn product(&self, cx: &mut Cx, name: &str, x: &Tensor, outputs: usize) -> Tensor {
-        let y = cx.matmul(x, &format!("{name}_kernel"), outputs, self.kernel.clone());
-        let bias = self.bias.then(|| cx.param(&format!("{name}_bias"), outputs, init::zeros()));
-        plus_bias(y, bias.as_ref())
+        let bias = self.bias.then_some(&self.bias_init);
+        dense_of(cx, &format!("{name}_"), x, outputs, &self.kernel, bias)
     }
 
     /// Returns the product of `x` with a kernel, as `heads` vectors of `depth` features.
@@ -356,7 +364,7 @@ impl<const N: usize> Layer<N> for MultiHeadAttention {
             return MultiHeadAttention::fail(why);
         }
         if let Some(x) = xs.iter().find(|x| x.rank() < 2) {
-            let got = x.ty().map_or_else(|e| e.to_string(), |t| t.to_string());
+            let got = describe(x);
             let why = format!("expected inputs [batch .., length, features], got {got}");
             return MultiHeadAttention::fail(why);
         }

@@ -1,5 +1,6 @@
 //! Pooling by a blur: Zhang, 2019 (<https://arxiv.org/abs/1904.11486>).
 
+use crate::layers::axes::describe;
 use crate::{Cx, Layer, Node};
 use neurax_tensor::{Error, IntoEach, PadMode, Tensor, Windows};
 use serde::{Deserialize, Serialize};
@@ -29,7 +30,7 @@ pub fn blur_pool(
 ) -> Tensor {
     let rank = x.rank();
     if !(1..=32).contains(&size) || rank < 3 {
-        let got = x.ty().map_or_else(|e| e.to_string(), |t| t.to_string());
+        let got = describe(x);
         let why = format!(
             "expected a size in 1..=32 and an input with axes for batch, channels and space, got \
              size {size} and {got}"

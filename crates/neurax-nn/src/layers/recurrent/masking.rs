@@ -1,5 +1,6 @@
 //! Masks of sequences: ordinary nodes, bools `[batch, time]`, that layers take as inputs.
 
+use crate::layers::axes::describe;
 use crate::precision::{at_least_f32, narrow_as};
 use crate::{Cx, Layer, Node};
 use neurax_tensor::{DType, Error, Result, Tensor, keep};
@@ -72,7 +73,7 @@ impl Layer for Masking {
 
     fn apply(&self, _: &mut Cx, [x]: [Tensor; 1]) -> (Tensor, Tensor) {
         if x.rank() < 2 {
-            let got = x.ty().map_or_else(|e| e.to_string(), |t| t.to_string());
+            let got = describe(&x);
             let why = format!("expected an input [batch, time, features], got {got}");
             let failed = Tensor::from_error(Error::new(Self::NAME, why));
             return (failed.clone(), failed);

@@ -1,5 +1,6 @@
 //! A layer that is applied at every step.
 
+use crate::layers::axes::describe;
 use crate::{Cx, Layer, LayerOutput, LayerPrecision};
 use neurax_tensor::{Error, Result, Tensor, Tree};
 use serde::{Deserialize, Serialize};
@@ -53,7 +54,7 @@ impl<L: Layer<Output = O>, O: LayerOutput + Tree> Layer for TimeDistributed<L> {
 }
 
 fn not_a_sequence(x: &Tensor) -> Tensor {
-    let got = x.ty().map_or_else(|e| e.to_string(), |t| t.to_string());
+    let got = describe(x);
     let why = format!("expected an input [batch, time, ..], got {got}");
     Tensor::from_error(Error::new("time_distributed", why))
 }

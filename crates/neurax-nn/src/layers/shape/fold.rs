@@ -1,5 +1,6 @@
 //! Windows as columns of a matrix, as PyTorch's `Unfold` and `Fold`.
 
+use crate::layers::axes::channels_first;
 use crate::{Cx, Layer};
 use neurax_tensor::{Error, IntoEach, Result, Tensor, vjp};
 use serde::{Deserialize, Serialize};
@@ -25,12 +26,10 @@ pub fn unfold(x: &Tensor, options: &Unfold) -> Tensor {
     if x.error().is_some() {
         return x.clone();
     }
-    let front = if options.channels_last && x.rank() > 2 { x.move_axis(-1, 1) } else { x.clone() };
-    let found = options.windows_of("unfold", &front.shape()).map(|windows| {
-        let y = columns(&front, &windows);
-        if options.channels_last { y.move_axis(1, -1) } else { y }
-    });
-    found.unwrap_or_else(Tensor::from_error)
+    channels_first(x, options.channels_last, |x| {
+        let windows = options.windows_of("unfold", &x.shape());
+        windows.map_or_else(Tensor::from_error, |windows| columns(x, &windows))
+    })
 }
 
 /// Returns the sums of windows that are columns, `[batch, channels · taps, windows]`, at their
@@ -50,16 +49,20 @@ pub fn unfold(x: &Tensor, options: &Unfold) -> Tensor {
 /// ```
 #[track_caller]
 pub fn fold(x: &Tensor, space: &[usize], options: &Unfold) -> Tensor {
+    channels_first(x, options.channels_last, |x| fold_first(x, space, options))
+}
+
+/// Computes [`fold`] of columns at axis 1 to channels at axis 1.
+#[track_caller]
+fn fold_first(x: &Tensor, space: &[usize], options: &Unfold) -> Tensor {
     let ty = match x.ty() {
         Ok(ty) => ty,
         Err(_) => return x.clone(),
     };
-    let front =
-        if options.channels_last && ty.rank() == 3 { x.move_axis(-1, 1) } else { x.clone() };
     let checked = options.windows_of("fold", &[&[1, 1], space].concat()).and_then(|windows| {
         let taps: usize = windows.iter().map(|w| w.taps).product();
         let count: usize = windows.iter().map(|w| w.count).product();
-        match front.shape()[..] {
+        match x.shape()[..] {
             [batch, rows, n] if n == count && rows.is_multiple_of(taps) && ty.dtype.is_float() => {
                 Ok((windows, [&[batch, rows / taps], space].concat()))
             }
@@ -78,8 +81,7 @@ pub fn fold(x: &Tensor, space: &[usize], options: &Unfold) -> Tensor {
     };
     let zeros = Tensor::zeros_of(ty.dtype, shape);
     let (_, transposed) = vjp(move |x: Tensor| columns(&x, &windows), zeros);
-    let y = transposed(front);
-    if options.channels_last { y.move_axis(1, -1) } else { y }
+    transposed(x.clone())
 }
 
 /// The windows along one axis.

@@ -1,5 +1,6 @@
 //! Exchange of channels and space: Shi et al., 2016 (<https://arxiv.org/abs/1609.05158>).
 
+use crate::layers::axes::channels_first;
 use crate::{Cx, Layer, Node};
 use neurax_tensor::{Error, Tensor};
 use serde::{Deserialize, Serialize};
@@ -110,10 +111,7 @@ macro_rules! shuffles {
             type Output = Tensor;
 
             fn apply(&self, _: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
-                if self.channels_last && x.rank() >= 2 {
-                    return $f(&x.move_axis(-1, 1), self.factor).move_axis(1, -1);
-                }
-                $f(&x, self.factor)
+                channels_first(&x, self.channels_last, |x| $f(x, self.factor))
             }
         }
 

@@ -5,6 +5,7 @@
 //! centers). The weights are those of a kernel around this position, divided by their sum. When an
 //! axis shrinks, the antialiasing kernel is as wide as the distance of two elements of the result.
 
+use crate::layers::axes::describe;
 use crate::precision::{at_least_f32, narrow_as};
 use crate::{Cx, Layer, Node};
 use neurax_tensor::{Error, IntoEach, Tensor, tensor};
@@ -231,7 +232,7 @@ impl Layer for UpSampling {
             _ => self.factors.clone(),
         };
         if factors.len() != space.len() {
-            let got = x.ty().map_or_else(|e| e.to_string(), |t| t.to_string());
+            let got = describe(&x);
             let why = format!("expected one factor for each space axis, got {factors:?} for {got}");
             return Tensor::from_error(Error::new("up_sampling", why));
         }

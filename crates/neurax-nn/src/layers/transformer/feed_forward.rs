@@ -2,7 +2,7 @@
 
 use crate::init::{self, Init};
 use crate::layers::Activation;
-use crate::layers::dense::plus_bias;
+use crate::layers::dense::dense_of;
 use crate::layers::dropout::{dropout, rate_error};
 use crate::{Cx, Layer, Node};
 use neurax_tensor::Tensor;
@@ -32,6 +32,8 @@ pub struct FeedForward {
     bias: bool,
     dropout: f64,
     kernel: Init,
+    #[serde(default = "init::zeros")]
+    bias_init: Init,
 }
 
 impl FeedForward {
@@ -46,6 +48,7 @@ impl FeedForward {
             bias: true,
             dropout: 0.0,
             kernel: init::glorot_uniform(),
+            bias_init: init::zeros(),
         }
     }
 
@@ -86,11 +89,15 @@ impl FeedForward {
         FeedForward { kernel, ..self }
     }
 
+    /// Sets the initializer of the biases, which is zeros by default.
+    pub fn bias_init(self, bias_init: Init) -> FeedForward {
+        FeedForward { bias_init, ..self }
+    }
+
     #[track_caller]
     fn product(&self, cx: &mut Cx, name: &str, x: &Tensor, outputs: usize) -> Tensor {
-        let y = cx.matmul(x, &format!("{name}_kernel"), outputs, self.kernel.clone());
-        let bias = self.bias.then(|| cx.param(&format!("{name}_bias"), outputs, init::zeros()));
-        plus_bias(y, bias.as_ref())
+        let bias = self.bias.then_some(&self.bias_init);
+        dense_of(cx, &format!("{name}_"), x, outputs, &self.kernel, bias)
     }
 }
 

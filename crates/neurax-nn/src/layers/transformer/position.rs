@@ -1,6 +1,7 @@
 //! Position encodings that are added to the features: sinusoidal and learned.
 
 use crate::init::{self, Init};
+use crate::layers::axes::describe;
 use crate::precision::{at_least_f32, narrow_as};
 use crate::{Cx, Layer, Node};
 use neurax_tensor::{DType, Error, Tensor, concat, stack};
@@ -149,7 +150,7 @@ impl Layer for PositionEmbedding {
 
 /// Returns the error of an input without an axis of positions.
 fn needs_length(name: &str, x: &Tensor) -> Option<Tensor> {
-    let got = x.ty().map_or_else(|e| e.to_string(), |t| t.to_string());
+    let got = describe(x);
     let why = format!("expected an input [.., length, features], got {got}");
     (x.rank() < 2).then(|| Tensor::from_error(Error::new(name, why)))
 }
