@@ -1,6 +1,6 @@
 //! The context of a layer: variables, the mode, random keys.
 
-use crate::init::Init;
+use crate::init::{Init, KernelAxes};
 use crate::stored_param::{Adapter, LORA, QuantizedTensor, entry};
 use crate::vars::FROZEN;
 use crate::{Mode, Params, Vars};
@@ -26,9 +26,11 @@ pub struct Cx<'m> {
     kernel_maps: Vec<KernelMap>,
 }
 
-/// A function of the name of a parameter and its value that returns the kernel to use.
+/// A function of the name of a parameter, its value and its axes that returns the kernel to use.
 #[derive(Clone)]
-struct KernelMap(Arc<dyn Fn(&mut Cx, &str, &Tensor) -> Tensor>);
+struct KernelMap(Arc<KernelMapFn>);
+
+type KernelMapFn = dyn Fn(&mut Cx, &str, &Tensor, KernelAxes) -> Tensor;
 
 impl fmt::Debug for KernelMap {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
@@ -70,7 +72,9 @@ impl<'m> Cx<'m> {
     /// if the variables lack the parameter or hold one of another shape.
     #[track_caller]
     pub fn param(&mut self, name: &str, shape: impl IntoShape, init: Init) -> Tensor {
-        let base = self.variable(VariableKind::Param, name, shape.dims(), init);
+        let dims = shape.dims();
+        let axes = init.kernel_axes(dims.len());
+        let base = self.variable(VariableKind::Param, name, dims, init);
         let full = match self.adapter(name) {
             Some(adapter) if base.error().is_none() => &base + adapter.update_of(&base),
             _ => base,
@@ -78,7 +82,7 @@ impl<'m> Cx<'m> {
         let mapped = match self.is_mapped(name) {
             true => {
                 let maps = self.kernel_maps.clone();
-                maps.iter().rev().fold(full, |kernel, map| (map.0)(self, name, &kernel))
+                maps.iter().rev().fold(full, |kernel, map| (map.0)(self, name, &kernel, axes))
             }
             false => full,
         };
@@ -93,7 +97,7 @@ impl<'m> Cx<'m> {
     /// Runs `f`, in which `map` changes every parameter whose name ends in `kernel`.
     pub(crate) fn with_kernel_map<O>(
         &mut self,
-        map: impl Fn(&mut Cx, &str, &Tensor) -> Tensor + 'static,
+        map: impl Fn(&mut Cx, &str, &Tensor, KernelAxes) -> Tensor + 'static,
         f: impl FnOnce(&mut Cx) -> O,
     ) -> O {
         self.kernel_maps.push(KernelMap(Arc::new(map)));
@@ -110,6 +114,7 @@ impl<'m> Cx<'m> {
     /// As for [`Cx::param`], the result carries the error.
     #[track_caller]
     pub fn matmul(&mut self, x: &Tensor, name: &str, units: usize, init: Init) -> Tensor {
+        let init = init.of_layout(0, 1);
         if self.is_mapped(name) {
             return x.matmul(self.param(name, [x.dim(-1), units], init));
         }

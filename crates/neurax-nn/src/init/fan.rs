@@ -28,13 +28,17 @@ impl Fan {
     }
 }
 
+/// Returns the axes of inputs and outputs of a kernel of rank `rank` by the module's rule.
+pub(super) fn default_axes(rank: usize) -> [i64; 2] {
+    if rank == 2 { [0, 1] } else { [1, 0] }
+}
+
 /// Returns the positions of the axes of inputs and outputs, of a kernel of at least two axes.
 ///
 /// # Errors
 /// If the shape has not two different axes of these numbers.
 pub(super) fn axes_of(shape: &[usize], axes: Option<[i64; 2]>) -> Result<[usize; 2]> {
-    let default = if shape.len() == 2 { [0, 1] } else { [1, 0] };
-    let axes = axes.unwrap_or(default);
+    let axes = axes.unwrap_or_else(|| default_axes(shape.len()));
     positions(axes, shape.len()).ok_or_else(|| Error::new("init", not_axes(axes, shape)))
 }
 

@@ -16,7 +16,7 @@ pub use scaling::{
     lecun_uniform, variance_scaling,
 };
 
-use fan::position;
+use fan::{default_axes, position};
 use neurax_tensor::{DType, Error, Key, Tensor, stack};
 use std::borrow::Cow;
 use std::fmt;
@@ -29,15 +29,26 @@ pub struct Init {
     /// The numbers that a function of this module makes the initializer from.
     arguments: Vec<f64>,
     make: Arc<MakeFn>,
-    /// The axes of inputs and outputs, if they are not those of the module's rule.
+    /// The axes of inputs and outputs that the user states.
     axes: Option<[i64; 2]>,
+    /// The axes that the layer states, if they are not those of the module's rule.
+    layout: Option<[i64; 2]>,
     /// The axis of separate kernels, if there is one.
     batch_axis: Option<i64>,
     /// The dtype of the value, if it is not that of the function.
     dtype: Option<DType>,
 }
 
-/// A function of a key, a shape, and the axes that [`Init::axes`] set.
+/// The axes of a kernel, counted from the back if negative.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KernelAxes {
+    /// The axis of the outputs, among the axes of one of the separate kernels.
+    pub outputs: i64,
+    /// The axis of separate kernels, if there is one.
+    pub batch: Option<i64>,
+}
+
+/// A function of a key, a shape, and the axes of inputs and outputs, if they are stated.
 type MakeFn = dyn Fn(&Key, &[usize], Option<[i64; 2]>) -> Tensor + Send + Sync;
 
 impl Init {
@@ -64,7 +75,8 @@ impl Init {
         make: impl Fn(&Key, &[usize], Option<[i64; 2]>) -> Tensor + Send + Sync + 'static,
     ) -> Init {
         let (name, make) = (Cow::Borrowed(name), Arc::new(make));
-        Init { name, arguments: Vec::new(), make, axes: None, batch_axis: None, dtype: None }
+        let (arguments, axes, layout) = (Vec::new(), None, None);
+        Init { name, arguments, make, axes, layout, batch_axis: None, dtype: None }
     }
 
     /// Adds the numbers from which a function of this module creates the initializer.
@@ -90,9 +102,17 @@ impl Init {
         Init { axes: Some([inputs, outputs]), ..self }
     }
 
-    /// Sets the axes as [`Init::axes`] does unless they are set: a layer states its layout.
-    pub(crate) fn default_axes(self, inputs: i64, outputs: i64) -> Init {
-        Init { axes: self.axes.or(Some([inputs, outputs])), ..self }
+    /// Sets the axes of a layer's kernel. They count unless the user has set [`Init::axes`].
+    pub(crate) fn of_layout(self, inputs: i64, outputs: i64) -> Init {
+        Init { layout: Some([inputs, outputs]), ..self }
+    }
+
+    /// Returns the axes of a kernel of rank `rank`: those that the layer states, or else the user.
+    pub(crate) fn kernel_axes(&self, rank: usize) -> KernelAxes {
+        let batch = self.batch_axis.filter(|_| self.layout.is_none());
+        let of_one = || default_axes(rank - usize::from(batch.is_some()).min(rank));
+        let [_, outputs] = self.layout.or(self.axes).unwrap_or_else(of_one);
+        KernelAxes { outputs, batch }
     }
 
     /// Makes an axis one of separate kernels, each of which is initialized by itself: the fan does
@@ -143,7 +163,7 @@ impl Init {
     /// [`Init::batch_axis`] name, or if the initializer is not defined for it.
     pub fn make(&self, key: &Key, shape: &[usize]) -> Tensor {
         let value = match self.batch_axis {
-            None => (self.make)(key, shape, self.axes),
+            None => (self.make)(key, shape, self.axes.or(self.layout)),
             Some(axis) => match position(axis, shape.len()) {
                 Some(axis) => self.make_each(key, shape, axis),
                 None => Tensor::from_error(Error::new("init", no_axis(axis, shape))),
@@ -158,7 +178,8 @@ impl Init {
             return Tensor::zeros(shape);
         }
         let of_one = [&shape[..axis], &shape[axis + 1..]].concat();
-        let kernel = |i| (self.make)(&key.fold_in(i), &of_one, self.axes);
+        let axes = self.axes.or(self.layout);
+        let kernel = |i| (self.make)(&key.fold_in(i), &of_one, axes);
         let kernels: Vec<Tensor> = (0..shape[axis]).map(kernel).collect();
         stack(&kernels, axis as i64)
     }

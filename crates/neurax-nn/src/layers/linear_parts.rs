@@ -159,7 +159,7 @@ impl Layer for EinsumDense {
         };
         let init = match shape.len() {
             0 | 1 => self.kernel.clone(),
-            _ => self.kernel.clone().default_axes(0, -1),
+            _ => self.kernel.clone().of_layout(0, -1),
         };
         let y = einsum(&self.formula, [&x, &cx.param("kernel", shape, init)]);
         let Some(bias) = &self.bias else { return y };

@@ -139,12 +139,6 @@ fn layer(x: &Node, name: &str) -> Node {
         "instance_norm" => x.instance_norm(),
         "local_response_norm_3" => x.layer(response(3).alpha(0.5).k(2.0)),
         "local_response_norm_2" => x.layer(response(2).alpha(1.0).beta(0.5)),
-        "weight_norm" => x.layer(nn::WeightNorm::new(Dense::new(3))),
-        "spectral_norm_dense" | "spectral_norm_dense_eval" => {
-            x.layer(nn::SpectralNorm::new(Dense::new(3)))
-        }
-        "spectral_norm_dense_3" => x.layer(nn::SpectralNorm::new(Dense::new(3)).iterations(3)),
-        "spectral_norm_conv" => x.layer(nn::SpectralNorm::new(nn::Conv::new(4, 3)).iterations(2)),
         "unfold1" => x.layer(nn::Unfold::new(2)),
         "unfold2_options" => x.layer(windows_of_two_axes()),
         "fold1" => x.layer(nn::Fold::new([5], nn::Unfold::new(2))),
@@ -160,7 +154,44 @@ fn layer(x: &Node, name: &str) -> Node {
         "pad_reflect" | "pad_edge" | "pad_wrap" => {
             x.layer(nn::Pad::new(1).mode(mode_of(&name["pad_".len()..])))
         }
+        _ if name.starts_with("weight_norm") => weight_norm(x, name),
+        _ if name.starts_with("spectral_norm") => spectral_norm(x, name),
         _ => activation(x, name),
+    }
+}
+
+/// Returns the layer of a case whose kernel is normalized.
+fn weight_norm(x: &Node, name: &str) -> Node {
+    let transpose = |taps| nn::ConvTranspose::new(4, taps);
+    match name {
+        "weight_norm" => x.layer(nn::WeightNorm::new(Dense::new(3))),
+        "weight_norm_conv" => x.layer(nn::WeightNorm::new(nn::Conv::new(4, 3))),
+        "weight_norm_last" => x.layer(nn::WeightNorm::new(nn::Conv::new(4, 2).channels_last())),
+        "weight_norm_transpose" => x.layer(nn::WeightNorm::new(transpose(3))),
+        "weight_norm_transpose_inputs" => x.layer(nn::WeightNorm::new(transpose(3)).axis(0)),
+        "weight_norm_transpose_last" => {
+            x.layer(nn::WeightNorm::new(transpose(2).channels_last()))
+        }
+        other => panic!("{other}"),
+    }
+}
+
+/// Returns the layer of a case whose kernel is divided by its largest singular value.
+fn spectral_norm(x: &Node, name: &str) -> Node {
+    let transpose = |taps| nn::ConvTranspose::new(4, taps);
+    match name {
+        "spectral_norm_dense" | "spectral_norm_dense_eval" => {
+            x.layer(nn::SpectralNorm::new(Dense::new(3)))
+        }
+        "spectral_norm_dense_3" => x.layer(nn::SpectralNorm::new(Dense::new(3)).iterations(3)),
+        "spectral_norm_conv" => x.layer(nn::SpectralNorm::new(nn::Conv::new(4, 3)).iterations(2)),
+        "spectral_norm_last" => x.layer(nn::SpectralNorm::new(nn::Conv::new(4, 2).channels_last())),
+        "spectral_norm_transpose1" => x.layer(nn::SpectralNorm::new(transpose(3))),
+        "spectral_norm_transpose2" => x.layer(nn::SpectralNorm::new(transpose(2))),
+        "spectral_norm_transpose_last" => {
+            x.layer(nn::SpectralNorm::new(transpose(2).channels_last()))
+        }
+        other => panic!("{other}"),
     }
 }
 
@@ -203,7 +234,7 @@ fn windows_and_statistics() {
 
 #[test]
 fn values_and_gradients() {
-    for case in cases("layers", 59) {
+    for case in cases("layers", 68) {
         let two = |f: fn(&Node, &Node) -> Node| {
             let (a, b) = (nn::input("a", dims![_, _]), nn::input("b", dims![_, _]));
             let model = f(&a, &b).model();

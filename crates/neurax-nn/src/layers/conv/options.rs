@@ -113,13 +113,13 @@ pub(super) fn input_error(
 /// that of the user or the default one, with the axes of this layout unless it has its own.
 pub(super) fn kernel_init(kernel: Option<&Init>, options: &Windows) -> Init {
     let [inputs, outputs] = if options.is_channels_last() { [-2, -1] } else { [1, 0] };
-    kernel.cloned().unwrap_or_else(init::glorot_uniform).default_axes(inputs, outputs)
+    kernel.cloned().unwrap_or_else(init::glorot_uniform).of_layout(inputs, outputs)
 }
 
 /// Returns the initializer of [`kernel_init`] for a kernel of which axis `outer` has the inputs.
 pub(super) fn transposed_kernel_init(kernel: Option<&Init>, options: &Windows) -> Init {
     let [inputs, outputs] = if options.is_channels_last() { [-1, -2] } else { [0, 1] };
-    kernel.cloned().unwrap_or_else(init::glorot_uniform).default_axes(inputs, outputs)
+    kernel.cloned().unwrap_or_else(init::glorot_uniform).of_layout(inputs, outputs)
 }
 
 /// Returns the number of channels of an input, 0 if it has too few axes.

@@ -86,8 +86,8 @@ impl ConvOptions {
             _ => self.taps.clone(),
         };
         match self.windows.is_channels_last() {
-            true => ([&taps[..], &[inputs, outputs]].concat(), init.default_axes(-2, -1)),
-            false => ([&[outputs, inputs], &taps[..]].concat(), init.default_axes(1, 0)),
+            true => ([&taps[..], &[inputs, outputs]].concat(), init.of_layout(-2, -1)),
+            false => ([&[outputs, inputs], &taps[..]].concat(), init.of_layout(1, 0)),
         }
     }
 

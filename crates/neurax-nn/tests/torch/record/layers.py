@@ -260,4 +260,58 @@ def activity(x):
 
 
 add("activity_regularization", activity, torch.randn(3, 4))
+
+
+def spectral_norm_of(name, module, to_torch, x, kernel, dim, last_channels):
+    """Adds a case of a convolution whose spectral norm has its rows along axis `dim`."""
+    module = torch.nn.utils.parametrizations.spectral_norm(module())
+    weight = to_torch(kernel).movedim(dim, 0).flatten(1)
+    u = F.normalize(torch.randn(weight.shape[0]), dim=0)
+    v = F.normalize(weight.T @ u, dim=0)
+
+    def f(x, b, k):
+        path = "parametrizations.weight"
+        state = {f"{path}.0._u": u.clone(), f"{path}.0._v": v.clone()}
+        named = {f"{path}.original": to_torch(k), "bias": b} | state
+        x = first(x) if last_channels else x
+        y = torch.func.functional_call(module, named, x)
+        return last(y) if last_channels else y
+
+    add(name, f, x, torch.randn(weight.shape[0]), kernel)
+    layer = "conv_transpose" if "transpose" in name else "conv"
+    cases.tensors[f"{name}/s.{layer}.kernel_u"] = u.numpy()
+
+
+def weight_norm_of(name, function, to_torch, x, kernel, dim, last_channels, filters=None):
+    """Adds a case of a convolution whose weight norm keeps axis `dim`."""
+    count = to_torch(kernel).shape[dim]
+
+    def f(x, b, k, s):
+        v = to_torch(k)
+        shape = [-1 if i == dim else 1 for i in range(v.ndim)]
+        weight = torch._weight_norm(v, s.reshape(shape), dim)
+        x = first(x) if last_channels else x
+        y = function(x, weight, b)
+        return last(y) if last_channels else y
+
+    add(name, f, x, torch.randn(filters or count), kernel, torch.randn(count))
+
+
+x1, x2 = torch.randn(2, 2, 5), torch.randn(1, 2, 3, 4)
+k1, k2 = torch.randn(4, 2, 3), torch.randn(4, 2, 2, 2)
+t1, t2 = torch.randn(2, 4, 3), torch.randn(2, 4, 2, 2)
+conv2 = lambda: torch.nn.Conv2d(2, 4, 2)
+up1, up2 = lambda: torch.nn.ConvTranspose1d(2, 4, 3), lambda: torch.nn.ConvTranspose2d(2, 4, 2)
+spectral_norm_of("spectral_norm_last", conv2, kernel_first, last(x2), kernel_last(k2), 0, True)
+spectral_norm_of("spectral_norm_transpose1", up1, same, x1, t1, 1, False)
+spectral_norm_of("spectral_norm_transpose2", up2, same, x2, t2, 1, False)
+spectral_norm_of(
+    "spectral_norm_transpose_last", up2, kernel_first, last(x2), kernel_last(t2), 1, True
+)
+weight_norm_of("weight_norm_conv", F.conv1d, same, x1, k1, 0, False)
+weight_norm_of("weight_norm_last", F.conv2d, kernel_first, last(x2), kernel_last(k2), 0, True)
+weight_norm_of("weight_norm_transpose", F.conv_transpose1d, same, x1, t1, 1, False)
+weight_norm_of("weight_norm_transpose_inputs", F.conv_transpose1d, same, x1, t1, 0, False, 4)
+up2 = F.conv_transpose2d
+weight_norm_of("weight_norm_transpose_last", up2, kernel_first, last(x2), kernel_last(t2), 1, True)
 cases.save()
